@@ -78,3 +78,10 @@ pub enum Error {
         reason: String,
     },
 }
+
+impl Error {
+    /// The next step for a person, where there is one.
+    pub fn hint(&self) -> Option<String> {
+        None
+    }
+}

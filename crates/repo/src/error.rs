@@ -1,0 +1,89 @@
+//! What can be wrong with a repository, told so that the program can pick its exit status and a
+//! person the next step.
+
+use strongroom_model::FileName;
+
+/// The result of an operation on a repository.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// An error of the repository format.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] strongroom_store::Error),
+    /// There is no `config`: nothing was made here yet, or the wrong place is meant.
+    #[error("There is no repository in {location}")]
+    NoRepository {
+        /// The store.
+        location: String,
+    },
+    /// No key file opens with the password.
+    #[error("The password opens none of the {keys} keys in {location}")]
+    WrongPassword {
+        /// The store.
+        location: String,
+        /// How many key files were tried.
+        keys: usize,
+    },
+    /// A file or blob is not what it should be.
+    #[error("{what} is damaged: {reason}")]
+    Damaged {
+        /// The file or blob, with its place where that is known.
+        what: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The repository is of a kind that this program does not know.
+    #[error("{what} is not supported: {reason}")]
+    Unsupported {
+        /// The file.
+        what: String,
+        /// What it asks for.
+        reason: String,
+    },
+    /// A blob that no index names.
+    #[error("No index names the {kind} blob {id}")]
+    UnknownBlob {
+        /// "data" or "tree".
+        kind: &'static str,
+        /// The blob.
+        id: strongroom_model::Id,
+    },
+    /// The system has no randomness to give, so no key or nonce can be made.
+    #[error("The system gives no random bytes")]
+    NoRandomness,
+    /// An unsafe value that was asked for when making a repository or key.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+impl Error {
+    /// A damaged file.
+    pub fn damaged_file(name: FileName, location: &str, reason: impl ToString) -> Self {
+        Self::Damaged {
+            what: format!("{name} in {location}"),
+            reason: reason.to_string(),
+        }
+    }
+
+    /// The next command to type, where there is one.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Store(error) => error.hint(),
+            Self::NoRepository { .. } => Some("make one with: strongroom init".to_owned()),
+            Self::WrongPassword { .. } => Some(
+                "check password_file, password_command or STRONGROOM_PASSWORD; \
+                 `strongroom key list` shows which keys there are"
+                    .to_owned(),
+            ),
+            Self::Damaged { .. } => Some(
+                "see what is wrong with `strongroom verify`, mend it from another copy with \
+                 `strongroom sync`"
+                    .to_owned(),
+            ),
+            _ => None,
+        }
+    }
+}

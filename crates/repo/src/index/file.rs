@@ -1,0 +1,168 @@
+//! Index files, as they are stored.
+
+use serde::{Deserialize, Serialize};
+use strongroom_model::Id;
+
+use crate::blob::{BlobId, BlobKind, PackedBlob};
+use crate::{Error, Key, Result, unpacked};
+
+/// How many blobs an index file of ours names at most; restic's writes about as many.
+pub const MAX_BLOBS_PER_INDEX_FILE: usize = 50_000;
+
+/// What an index file says.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct IndexFile {
+    /// The packs with their blobs.
+    pub packs: Vec<IndexedPack>,
+}
+
+/// A pack and the blobs in it, in any order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexedPack {
+    /// The pack.
+    pub id: Id,
+    /// Its blobs.
+    pub blobs: Vec<PackedBlob>,
+}
+
+impl IndexFile {
+    /// Encrypts it; returns its name and bytes.
+    ///
+    /// # Errors
+    /// [`Error::NoRandomness`].
+    pub fn seal(&self, key: &Key, repo_version: u32) -> Result<(Id, Vec<u8>)> {
+        let wire = WireIndex {
+            packs: self.packs.iter().map(WirePack::of).collect(),
+        };
+        let json = serde_json::to_vec(&wire).map_err(|error| Error::Invalid(error.to_string()))?;
+        unpacked::seal(key, repo_version, &json)
+    }
+
+    /// Decrypts and reads an index file.
+    ///
+    /// # Errors
+    /// A text that says what is wrong with it, for the caller knows its name.
+    pub fn open(key: &Key, bytes: Vec<u8>) -> std::result::Result<Self, String> {
+        Self::parse(&unpacked::open(key, bytes)?)
+    }
+
+    /// Reads the JSON of an index file.
+    ///
+    /// # Errors
+    /// A text that says what is wrong with it.
+    pub fn parse(json: &[u8]) -> std::result::Result<Self, String> {
+        let wire: WireIndex = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        let packs = wire.packs.into_iter().map(WirePack::into_pack).collect();
+        Ok(Self { packs })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireIndex {
+    // Version 1 of restic wrote an array here in its first year; `supersedes` is ignored today.
+    packs: Vec<WirePack>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WirePack {
+    id: Id,
+    blobs: Vec<WireBlob>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireBlob {
+    id: Id,
+    #[serde(rename = "type")]
+    kind: WireKind,
+    offset: u32,
+    length: u32,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    uncompressed_length: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum WireKind {
+    Data,
+    Tree,
+}
+
+impl WirePack {
+    fn of(pack: &IndexedPack) -> Self {
+        let blobs = pack.blobs.iter().map(|blob| WireBlob {
+            id: blob.blob.id,
+            kind: match blob.blob.kind {
+                BlobKind::Data => WireKind::Data,
+                BlobKind::Tree => WireKind::Tree,
+            },
+            offset: blob.offset,
+            length: blob.length,
+            uncompressed_length: blob.uncompressed_length.unwrap_or(0),
+        });
+        Self {
+            id: pack.id,
+            blobs: blobs.collect(),
+        }
+    }
+
+    fn into_pack(self) -> IndexedPack {
+        let blobs = self.blobs.into_iter().map(|blob| PackedBlob {
+            blob: match blob.kind {
+                WireKind::Data => BlobId::data(blob.id),
+                WireKind::Tree => BlobId::tree(blob.id),
+            },
+            offset: blob.offset,
+            length: blob.length,
+            uncompressed_length: (blob.uncompressed_length > 0).then_some(blob.uncompressed_length),
+        });
+        IndexedPack {
+            id: self.id,
+            blobs: blobs.collect(),
+        }
+    }
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks for a reference"
+)]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_comes_back() {
+        let key = Key::generate().unwrap();
+        let blob = |kind: fn(Id) -> BlobId, offset, uncompressed_length| PackedBlob {
+            blob: kind(Id::of(b"x")),
+            offset,
+            length: 40,
+            uncompressed_length,
+        };
+        let index = IndexFile {
+            packs: vec![IndexedPack {
+                id: Id::of(b"p"),
+                blobs: vec![
+                    blob(BlobId::data, 0, None),
+                    blob(BlobId::tree, 40, Some(99)),
+                ],
+            }],
+        };
+        for version in [1, 2] {
+            let (_, bytes) = index.seal(&key, version).unwrap();
+            assert_eq!(IndexFile::open(&key, bytes).unwrap(), index);
+        }
+    }
+
+    #[test]
+    fn what_rustic_adds_is_passed_over() {
+        let json = br#"{"supersedes":["x"],"packs":[{"id":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","blobs":[],"time":"2024-01-01T00:00:00Z","size":5}],"packs_to_delete":[]}"#;
+        assert_eq!(IndexFile::parse(json).unwrap().packs.len(), 1);
+        assert!(IndexFile::parse(b"{}").is_err());
+        assert!(IndexFile::parse(br#"{"packs":[{"id":"00","blobs":[]}]}"#).is_err());
+    }
+}

@@ -1,0 +1,146 @@
+//! A repository as one that holds its key: made or opened once, the same for every copy.
+
+use jiff::Timestamp;
+use strongroom_model::{FileName, FileType, Id};
+use strongroom_store::Store;
+
+use crate::key::{KeyFile, MAX_KEY_FILE_BYTES, MAX_KEYS_TRIED, ScryptCost};
+use crate::{Error, Key, RepoConfig, Result};
+
+/// An open repository. It holds no store: all copies share one key and one `config`.
+#[derive(Debug, Clone)]
+pub struct Repository {
+    key: Key,
+    config: RepoConfig,
+    config_bytes: Vec<u8>,
+    key_id: Id,
+}
+
+/// Who makes a key, and when.
+#[derive(Debug, Clone)]
+pub struct Maker<'a> {
+    /// The time, by the clock of this host.
+    pub now: Timestamp,
+    /// The user.
+    pub username: &'a str,
+    /// The host.
+    pub hostname: &'a str,
+}
+
+/// A repository that exists in memory only: what every copy is to be given.
+#[derive(Debug)]
+pub struct NewRepository {
+    /// The repository.
+    pub repository: Repository,
+    /// The bytes of its one key file, whose name is their SHA-256; to be stored first.
+    pub key_file: Vec<u8>,
+}
+
+impl Repository {
+    /// Makes a repository of version 2 in memory.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for an empty password, [`Error::NoRandomness`].
+    pub fn generate(password: &[u8], cost: ScryptCost, maker: &Maker<'_>) -> Result<NewRepository> {
+        let key = Key::generate()?;
+        let config = RepoConfig::generate()?;
+        let config_bytes = config.seal(&key)?;
+        let key_file = KeyFile::seal(
+            &key,
+            password,
+            cost,
+            maker.now,
+            maker.username,
+            maker.hostname,
+        )?
+        .to_bytes()?;
+        let repository = Self {
+            key,
+            config,
+            config_bytes,
+            key_id: Id::of(&key_file),
+        };
+        Ok(NewRepository {
+            repository,
+            key_file,
+        })
+    }
+
+    /// Opens the repository in `store`.
+    ///
+    /// Key files that are junk are passed over; `preferred` is tried first, since each try costs
+    /// a scrypt.
+    ///
+    /// # Errors
+    /// [`Error::NoRepository`], [`Error::WrongPassword`], [`Error::Damaged`] for `config`,
+    /// [`Error::Store`].
+    pub fn open(store: &dyn Store, password: &[u8], preferred: Option<Id>) -> Result<Self> {
+        let config_bytes = read_config(store)?;
+        let mut keys = store.list(FileType::Keys)?;
+        keys.retain(|entry| entry.size_bytes <= MAX_KEY_FILE_BYTES);
+        keys.sort_unstable_by_key(|entry| (Some(entry.id) != preferred, entry.id));
+        let mut tried = 0;
+        for entry in keys {
+            if tried == MAX_KEYS_TRIED {
+                break;
+            }
+            let bytes = store.read(FileName::new(FileType::Keys, entry.id))?;
+            if Id::of(&bytes) != entry.id {
+                tracing::warn!(key = %entry.id, location = store.location(), "A key file is damaged");
+                continue;
+            }
+            let file = match KeyFile::parse(&bytes) {
+                Ok(file) => file,
+                Err(reason) => {
+                    tracing::warn!(key = %entry.id, location = store.location(), reason, "A key file is junk");
+                    continue;
+                }
+            };
+            tried += 1;
+            if let Some(key) = file.open(password) {
+                let config = RepoConfig::open(&config_bytes, &key, store.location())?;
+                return Ok(Self {
+                    key,
+                    config,
+                    config_bytes,
+                    key_id: entry.id,
+                });
+            }
+        }
+        Err(Error::WrongPassword {
+            location: store.location().to_owned(),
+            keys: tried,
+        })
+    }
+
+    /// The master key.
+    pub fn key(&self) -> &Key {
+        &self.key
+    }
+
+    /// What `config` says.
+    pub fn config(&self) -> &RepoConfig {
+        &self.config
+    }
+
+    /// The bytes of `config`, the same on every copy.
+    pub fn config_bytes(&self) -> &[u8] {
+        &self.config_bytes
+    }
+
+    /// The key file that was opened.
+    pub fn key_id(&self) -> Id {
+        self.key_id
+    }
+}
+
+/// Reads `config`; that there is none means that there is no repository.
+///
+/// # Errors
+/// [`Error::NoRepository`], [`Error::Store`].
+pub fn read_config(store: &dyn Store) -> Result<Vec<u8>> {
+    store.read(FileName::CONFIG).map_err(|error| match error {
+        strongroom_store::Error::NotFound { location, .. } => Error::NoRepository { location },
+        other => Error::Store(other),
+    })
+}
