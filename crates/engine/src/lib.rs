@@ -1,1 +1,14 @@
-//! placeholder
+//! The work: backup, sync, verify, restore.
+//!
+//! **Architecture invariant:** a copy that fails or falls behind never stops the others, and no
+//! copy ever holds a snapshot that needs a file which it lacks.
+
+pub mod error;
+pub mod listing;
+pub mod session;
+
+pub use error::{Error, Result};
+pub use listing::{Files, Listing};
+pub use session::{
+    Cancel, Clock, CopyFailure, CopyFailureKind, CopyState, CopyStore, Environment, Session,
+};

@@ -1,5 +1,7 @@
 //! A repository as one that holds its key: made or opened once, the same for every copy.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use strongroom_model::{FileName, FileType, Id};
 use strongroom_store::Store;
@@ -68,21 +70,25 @@ impl Repository {
 
     /// Opens the repository in `store`.
     ///
-    /// Key files that are junk are passed over; `preferred` is tried first, since each try costs
-    /// a scrypt.
+    /// Key files that are junk are passed over. Those in `tried` are known not to open and cost no
+    /// second scrypt; those that do not open here are added to it.
     ///
     /// # Errors
     /// [`Error::NoRepository`], [`Error::WrongPassword`], [`Error::Damaged`] for `config`,
     /// [`Error::Store`].
-    pub fn open(store: &dyn Store, password: &[u8], preferred: Option<Id>) -> Result<Self> {
+    pub fn open(store: &dyn Store, password: &[u8], tried: &mut BTreeSet<Id>) -> Result<Self> {
         let config_bytes = read_config(store)?;
         let mut keys = store.list(FileType::Keys)?;
         keys.retain(|entry| entry.size_bytes <= MAX_KEY_FILE_BYTES);
-        keys.sort_unstable_by_key(|entry| (Some(entry.id) != preferred, entry.id));
-        let mut tried = 0;
+        keys.sort_unstable_by_key(|entry| entry.id);
+        let mut tries = 0;
         for entry in keys {
-            if tried == MAX_KEYS_TRIED {
+            if tries == MAX_KEYS_TRIED {
                 break;
+            }
+            if tried.contains(&entry.id) {
+                tries += 1;
+                continue;
             }
             let bytes = store.read(FileName::new(FileType::Keys, entry.id))?;
             if Id::of(&bytes) != entry.id {
@@ -96,7 +102,7 @@ impl Repository {
                     continue;
                 }
             };
-            tried += 1;
+            tries += 1;
             if let Some(key) = file.open(password) {
                 let config = RepoConfig::open(&config_bytes, &key, store.location())?;
                 return Ok(Self {
@@ -106,10 +112,11 @@ impl Repository {
                     key_id: entry.id,
                 });
             }
+            tried.insert(entry.id);
         }
         Err(Error::WrongPassword {
             location: store.location().to_owned(),
-            keys: tried,
+            keys: tries,
         })
     }
 

@@ -1,0 +1,122 @@
+//! What can stop the engine. What stops only one copy or one file is not an error but part of a
+//! report: partial failure goes on, is counted, and makes the exit status.
+
+use strongroom_model::Id;
+
+/// The result of the engine's operations.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// An error that ends a whole operation.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The repository cannot be opened or read.
+    #[error(transparent)]
+    Repo(#[from] strongroom_repo::Error),
+    /// A store failed where no other copy could stand in.
+    #[error(transparent)]
+    Store(#[from] strongroom_store::Error),
+    /// Not one copy can be used.
+    #[error("No copy can be used: {}", .reasons.join("; "))]
+    NoCopy {
+        /// For each copy its name and what is wrong with it.
+        reasons: Vec<String>,
+    },
+    /// Every usable copy is locked by somebody else.
+    #[error("{copy} is locked: {lock}")]
+    Locked {
+        /// The copy.
+        copy: String,
+        /// Whose lock it is.
+        lock: String,
+    },
+    /// Two copies hold different repositories.
+    #[error("{first} and {second} hold different repositories")]
+    DifferentRepositories {
+        /// A copy.
+        first: String,
+        /// Another one.
+        second: String,
+    },
+    /// A source cannot be read at all.
+    #[error("The source {source_name} cannot be backed up: {reason}")]
+    Source {
+        /// The source.
+        source_name: String,
+        /// Why.
+        reason: String,
+    },
+    /// A snapshot that is asked for does not exist.
+    #[error("There is no snapshot {wanted}")]
+    NoSnapshot {
+        /// What was asked for.
+        wanted: String,
+    },
+    /// An id prefix that fits several snapshots.
+    #[error("{prefix} fits several snapshots: {}", .ids.iter().map(Id::short).collect::<Vec<_>>().join(", "))]
+    AmbiguousSnapshot {
+        /// What was asked for.
+        prefix: String,
+        /// The snapshots.
+        ids: Vec<Id>,
+    },
+    /// A path that is not in the snapshot.
+    #[error("There is no {path} in snapshot {}", .snapshot.short())]
+    NoPath {
+        /// The path.
+        path: String,
+        /// The snapshot.
+        snapshot: Id,
+    },
+    /// The target of a restore holds something already.
+    #[error("{path} is not empty")]
+    TargetNotEmpty {
+        /// The folder.
+        path: String,
+    },
+    /// Something on this machine, not in a store.
+    #[error("Cannot {action}")]
+    Local {
+        /// What was tried, as a verb phrase.
+        action: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The user interrupted.
+    #[error("Interrupted")]
+    Interrupted,
+}
+
+impl Error {
+    /// The next step for a person, where there is one.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Repo(error) => error.hint(),
+            Self::Store(error) => error.hint(),
+            Self::Locked { .. } => Some(
+                "wait for the other process; if it is dead, `strongroom unlock` removes its lock"
+                    .to_owned(),
+            ),
+            Self::DifferentRepositories { .. } => Some(
+                "all copies hold the same repository: check the addresses in strongroom.toml"
+                    .to_owned(),
+            ),
+            Self::NoSnapshot { .. } | Self::AmbiguousSnapshot { .. } => {
+                Some("`strongroom snapshots` lists them".to_owned())
+            }
+            Self::TargetNotEmpty { .. } => {
+                Some("choose an empty folder, or say --overwrite".to_owned())
+            }
+            Self::NoPath { snapshot, .. } => {
+                Some(format!("`strongroom ls {}` lists its paths", snapshot.short()))
+            }
+            _ => None,
+        }
+    }
+
+    /// Wraps what the operating system says, for `map_err`.
+    pub fn local(action: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let action = action.into();
+        move |source| Self::Local { action, source }
+    }
+}

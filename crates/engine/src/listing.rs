@@ -1,0 +1,149 @@
+//! What lies on a copy: its listings, taken once and asked often.
+//!
+//! A listing is a fact of one moment. What is written afterwards is added by whoever wrote it;
+//! what another host removes in between is kept from happening by locks.
+
+use strongroom_model::{FileEntry, FileType, Id};
+use strongroom_store::Store;
+
+/// The files of one type: sorted, 40 bytes each.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Files(Vec<FileEntry>);
+
+/// All files of a copy but its locks.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Listing {
+    /// The key files.
+    pub keys: Files,
+    /// The packs.
+    pub data: Files,
+    /// The index files.
+    pub index: Files,
+    /// The snapshots.
+    pub snapshots: Files,
+}
+
+impl Listing {
+    /// Lists a store.
+    ///
+    /// # Errors
+    /// As [`Store::list`].
+    pub fn read(store: &dyn Store) -> strongroom_store::Result<Self> {
+        Ok(Self {
+            keys: Files::new(store.list(FileType::Keys)?),
+            index: Files::new(store.list(FileType::Index)?),
+            snapshots: Files::new(store.list(FileType::Snapshots)?),
+            data: Files::new(store.list(FileType::Data)?),
+        })
+    }
+
+    /// The files of a type; `None` for `config` and locks, which are not listed here.
+    pub fn of(&self, kind: FileType) -> Option<&Files> {
+        match kind {
+            FileType::Keys => Some(&self.keys),
+            FileType::Data => Some(&self.data),
+            FileType::Index => Some(&self.index),
+            FileType::Snapshots => Some(&self.snapshots),
+            FileType::Config | FileType::Locks => None,
+        }
+    }
+
+    /// The files of a type, to add to them.
+    pub fn of_mut(&mut self, kind: FileType) -> Option<&mut Files> {
+        match kind {
+            FileType::Keys => Some(&mut self.keys),
+            FileType::Data => Some(&mut self.data),
+            FileType::Index => Some(&mut self.index),
+            FileType::Snapshots => Some(&mut self.snapshots),
+            FileType::Config | FileType::Locks => None,
+        }
+    }
+
+    /// Whether there is no file at all.
+    pub fn is_empty(&self) -> bool {
+        FileType::SYNCED
+            .iter()
+            .all(|kind| self.of(*kind).is_none_or(Files::is_empty))
+    }
+
+    /// How many files there are, and how many bytes they have.
+    pub fn totals(&self) -> (u64, u64) {
+        FileType::SYNCED
+            .iter()
+            .filter_map(|kind| self.of(*kind))
+            .flat_map(Files::iter)
+            .fold((0, 0), |(files, bytes), entry| {
+                (files + 1, bytes + entry.size_bytes)
+            })
+    }
+}
+
+impl Files {
+    /// Sorts a listing.
+    pub fn new(mut entries: Vec<FileEntry>) -> Self {
+        entries.sort_unstable();
+        entries.dedup_by_key(|entry| entry.id);
+        Self(entries)
+    }
+
+    /// The size of a file; `None` where there is no such file.
+    pub fn size_bytes(&self, id: Id) -> Option<u64> {
+        let position = self.0.binary_search_by_key(&id, |entry| entry.id).ok()?;
+        self.0.get(position).map(|entry| entry.size_bytes)
+    }
+
+    /// Whether there is such a file.
+    pub fn contains(&self, id: Id) -> bool {
+        self.size_bytes(id).is_some()
+    }
+
+    /// Adds files that were just written, or forgets old sizes of files that were replaced.
+    pub fn add(&mut self, entries: impl IntoIterator<Item = FileEntry>) {
+        // New entries go first, so that of two with one id the new size stays.
+        let mut all: Vec<_> = entries.into_iter().collect();
+        if all.is_empty() {
+            return;
+        }
+        all.append(&mut self.0);
+        all.sort_by_key(|entry| entry.id);
+        all.dedup_by_key(|entry| entry.id);
+        self.0 = all;
+    }
+
+    /// All files, by id.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = FileEntry> + '_ {
+        self.0.iter().copied()
+    }
+
+    /// How many files there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(text: &str, size_bytes: u64) -> FileEntry {
+        FileEntry {
+            id: Id::of(text.as_bytes()),
+            size_bytes,
+        }
+    }
+
+    #[test]
+    fn files_are_found_and_replaced() {
+        let mut files = Files::new(vec![entry("b", 2), entry("a", 1)]);
+        assert_eq!(files.size_bytes(Id::of(b"a")), Some(1));
+        assert!(!files.contains(Id::of(b"c")));
+        files.add([entry("c", 3), entry("a", 7)]);
+        assert_eq!(files.size_bytes(Id::of(b"a")), Some(7));
+        assert_eq!(files.len(), 3);
+    }
+}

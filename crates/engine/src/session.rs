@@ -1,0 +1,250 @@
+//! One run on one repository: its copies listed, its key opened, its locks held.
+//!
+//! Every copy is looked at by a thread of its own, so that one that hangs delays nobody for longer
+//! than its store's time limits. A copy that fails here is left out with its reason and the run
+//! goes on with the others.
+
+mod locks;
+mod open;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use jiff::Timestamp;
+use strongroom_model::Id;
+use strongroom_repo::Repository;
+use strongroom_store::Store;
+use zeroize::Zeroizing;
+
+use crate::listing::Listing;
+use crate::{Error, Result};
+
+pub use locks::{LockReport, LockState, Locks, read_locks};
+pub use open::open;
+
+/// The time of this host, as a parameter.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// A copy by its name and where it is.
+#[derive(Debug, Clone)]
+pub struct CopyStore {
+    /// The name in the configuration.
+    pub name: String,
+    /// The place.
+    pub store: Arc<dyn Store>,
+    /// Whether it is on this machine, so that reading from it is cheap.
+    pub is_local: bool,
+}
+
+/// Who runs, where, and how to stop it.
+#[derive(Clone)]
+pub struct Environment {
+    /// The time.
+    pub clock: Clock,
+    /// The host's name, as snapshots and locks carry it.
+    pub hostname: String,
+    /// The user's name.
+    pub username: String,
+    /// Set when the user interrupts.
+    pub cancel: Cancel,
+}
+
+/// A wish to stop, shared by all threads of a run.
+#[derive(Debug, Clone, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+/// An open repository with its copies.
+#[derive(Debug)]
+pub struct Session {
+    /// The repository.
+    pub repository: Repository,
+    /// All copies of the configuration, in its order.
+    pub copies: Vec<SessionCopy>,
+}
+
+/// A copy within a run.
+#[derive(Debug, Clone)]
+pub struct SessionCopy {
+    /// The copy.
+    pub copy: CopyStore,
+    /// What was found.
+    pub state: CopyState,
+}
+
+/// What was found of a copy when the run began.
+#[derive(Debug, Clone)]
+pub enum CopyState {
+    /// It can be used.
+    Ready(Box<ReadyCopy>),
+    /// It cannot.
+    Failed(CopyFailure),
+}
+
+/// A copy that can be used.
+#[derive(Debug, Clone)]
+pub struct ReadyCopy {
+    /// What lies there.
+    pub listing: Listing,
+    /// Whether its `config` is the repository's, byte for byte. Where not, `sync` mends it.
+    pub config_is_right: bool,
+}
+
+/// Why a copy cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopyFailure {
+    /// What is wrong, as people read it.
+    pub reason: String,
+    /// The next step, where there is one.
+    pub hint: Option<String>,
+    /// Which kind of failure, for the exit status.
+    pub kind: CopyFailureKind,
+}
+
+/// The kinds of failure that the program tells apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CopyFailureKind {
+    /// There is no repository.
+    NoRepository,
+    /// The password does not fit.
+    WrongPassword,
+    /// Somebody else holds an exclusive lock.
+    Locked,
+    /// It cannot be reached, read or written.
+    Other,
+}
+
+/// The password of the repository.
+pub type Password = Zeroizing<Vec<u8>>;
+
+impl Session {
+    /// The copies that can be used, with what lies there.
+    pub fn ready(&self) -> impl Iterator<Item = (&CopyStore, &ReadyCopy)> {
+        self.copies.iter().filter_map(|copy| match &copy.state {
+            CopyState::Ready(ready) => Some((&copy.copy, ready.as_ref())),
+            CopyState::Failed(_) => None,
+        })
+    }
+
+    /// Marks a copy as failed, from here on.
+    pub fn fail(&mut self, name: &str, failure: CopyFailure) {
+        for copy in self.copies.iter_mut().filter(|copy| copy.copy.name == name) {
+            copy.state = CopyState::Failed(failure.clone());
+        }
+    }
+
+    /// What to say where not one copy can be used.
+    pub fn no_copy(&self) -> Error {
+        no_copy(&self.copies)
+    }
+
+    /// The short name of the repository, for messages.
+    pub fn id(&self) -> Id {
+        self.repository.config().id
+    }
+}
+
+impl Cancel {
+    /// Asks everybody to stop.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether somebody asked.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    /// Fails where somebody asked.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`].
+    pub fn check(&self) -> Result<()> {
+        if self.is_cancelled() {
+            return Err(Error::Interrupted);
+        }
+        Ok(())
+    }
+
+    /// The flag itself, for stores that wait.
+    pub fn flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.0)
+    }
+}
+
+impl CopyFailure {
+    /// A failure of the store.
+    pub fn of_store(error: &strongroom_store::Error) -> Self {
+        Self {
+            reason: chain(error),
+            hint: error.hint(),
+            kind: CopyFailureKind::Other,
+        }
+    }
+
+    /// A failure of the format.
+    pub fn of_repo(error: &strongroom_repo::Error) -> Self {
+        let kind = match error {
+            strongroom_repo::Error::NoRepository { .. } => CopyFailureKind::NoRepository,
+            strongroom_repo::Error::WrongPassword { .. } => CopyFailureKind::WrongPassword,
+            _ => CopyFailureKind::Other,
+        };
+        Self {
+            reason: chain(error),
+            hint: error.hint(),
+            kind,
+        }
+    }
+}
+
+impl std::fmt::Debug for Environment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Environment")
+            .field("hostname", &self.hostname)
+            .field("username", &self.username)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An error with its causes, in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+fn no_copy(copies: &[SessionCopy]) -> Error {
+    let failures: Vec<_> = copies
+        .iter()
+        .filter_map(|copy| match &copy.state {
+            CopyState::Failed(failure) => Some((copy.copy.name.clone(), failure)),
+            CopyState::Ready(_) => None,
+        })
+        .collect();
+    let location = |name: &str| {
+        let copy = copies.iter().find(|copy| copy.copy.name == name);
+        copy.map_or_else(String::new, |copy| copy.copy.store.location().to_owned())
+    };
+    let all = |kind| !failures.is_empty() && failures.iter().all(|(_, f)| f.kind == kind);
+    match failures.first() {
+        Some((name, failure)) if all(CopyFailureKind::Locked) => Error::Locked {
+            copy: name.clone(),
+            lock: failure.reason.clone(),
+        },
+        Some((name, _)) if all(CopyFailureKind::NoRepository) => {
+            Error::Repo(strongroom_repo::Error::NoRepository {
+                location: location(name),
+            })
+        }
+        _ => Error::NoCopy {
+            reasons: failures
+                .iter()
+                .map(|(name, failure)| format!("{name}: {}", failure.reason))
+                .collect(),
+        },
+    }
+}

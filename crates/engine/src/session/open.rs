@@ -1,0 +1,177 @@
+//! Opening: list every copy, open the repository once, and see that all copies hold the same one.
+
+use std::collections::BTreeSet;
+
+use strongroom_repo::repository::read_config;
+use strongroom_repo::{RepoConfig, Repository};
+
+use crate::listing::Listing;
+use crate::session::{
+    CopyFailure, CopyFailureKind, CopyState, CopyStore, ReadyCopy, Session, SessionCopy, no_copy,
+};
+use crate::{Error, Result};
+
+/// What a first look at a copy brought.
+struct Look {
+    copy: CopyStore,
+    listing: Listing,
+    config: Option<Vec<u8>>,
+}
+
+/// Lists all copies at once and opens the repository with the password.
+///
+/// The key is opened from the first copy where that succeeds; a copy whose `config` is damaged or
+/// missing beside other files is used and marked, since `sync` can mend it.
+///
+/// # Errors
+/// Where no copy can be used: [`Error::Repo`] with the wrong password or no repository,
+/// [`Error::NoCopy`] else. [`Error::DifferentRepositories`].
+pub fn open(copies: &[CopyStore], password: &[u8]) -> Result<Session> {
+    let (looks, opened) = std::thread::scope(|scope| {
+        let opener = scope.spawn(|| open_first(copies, password));
+        let threads: Vec<_> = copies
+            .iter()
+            .map(|copy| (copy, scope.spawn(|| look_at(copy))))
+            .collect();
+        let looks: Vec<_> = threads
+            .into_iter()
+            .map(|(copy, thread)| {
+                let look = thread.join().unwrap_or_else(|_| Err(panicked()));
+                (copy.clone(), look)
+            })
+            .collect();
+        (looks, opener.join())
+    });
+    let repository = match opened {
+        Ok(Ok(repository)) => repository,
+        Ok(Err(error)) => return Err(cannot_open(looks, error)),
+        Err(_) => return Err(cannot_open(looks, None)),
+    };
+    let mut session = Session {
+        repository,
+        copies: Vec::new(),
+    };
+    for (copy, look) in looks {
+        let state = match look {
+            Err(failure) => CopyState::Failed(failure),
+            Ok(look) => compare_config(&session.repository, look, copies)?,
+        };
+        session.copies.push(SessionCopy { copy, state });
+    }
+    Ok(session)
+}
+
+/// Opens the repository from the first copy that lets itself be opened, local ones first.
+fn open_first(
+    copies: &[CopyStore],
+    password: &[u8],
+) -> std::result::Result<Repository, Option<strongroom_repo::Error>> {
+    let mut order: Vec<_> = copies.iter().collect();
+    order.sort_by_key(|copy| !copy.is_local);
+    let mut worst = None;
+    let mut tried = BTreeSet::new();
+    for copy in order {
+        match Repository::open(copy.store.as_ref(), password, &mut tried) {
+            Ok(repository) => return Ok(repository),
+            Err(error) => {
+                let says_more = matches!(error, strongroom_repo::Error::WrongPassword { .. });
+                if worst.is_none() || says_more {
+                    worst = Some(error);
+                }
+            }
+        }
+    }
+    Err(worst)
+}
+
+fn look_at(copy: &CopyStore) -> std::result::Result<Look, CopyFailure> {
+    let config = match read_config(copy.store.as_ref()) {
+        Ok(config) => Some(config),
+        Err(strongroom_repo::Error::NoRepository { .. }) => None,
+        Err(error) => return Err(CopyFailure::of_repo(&error)),
+    };
+    let listing =
+        Listing::read(copy.store.as_ref()).map_err(|error| CopyFailure::of_store(&error))?;
+    if config.is_none() && listing.is_empty() {
+        // An unmounted disk looks just like this: never start a new repository unasked.
+        return Err(CopyFailure {
+            reason: format!("There is no repository in {}", copy.store.location()),
+            hint: Some(
+                "is the disk mounted? If it is new: strongroom init, then strongroom sync"
+                    .to_owned(),
+            ),
+            kind: CopyFailureKind::NoRepository,
+        });
+    }
+    Ok(Look {
+        copy: copy.clone(),
+        listing,
+        config,
+    })
+}
+
+fn compare_config(
+    repository: &Repository,
+    look: Look,
+    copies: &[CopyStore],
+) -> Result<CopyState> {
+    let config_is_right = look.config.as_deref() == Some(repository.config_bytes());
+    if !config_is_right && let Some(bytes) = &look.config {
+        // One that decrypts is another repository's, or another encryption of ours: no damage.
+        let other = RepoConfig::open(bytes, repository.key(), look.copy.store.location());
+        let foreign_keys = match &other {
+            Ok(config) => config.id != repository.config().id,
+            Err(_) => !look.listing.keys.is_empty() && !look.listing.keys.contains(repository.key_id()),
+        };
+        if foreign_keys {
+            let other_copy = copies.iter().find(|copy| copy.name != look.copy.name);
+            return Err(Error::DifferentRepositories {
+                first: other_copy.map_or_else(String::new, |copy| copy.name.clone()),
+                second: look.copy.name,
+            });
+        }
+    }
+    Ok(CopyState::Ready(Box::new(ReadyCopy {
+        listing: look.listing,
+        config_is_right,
+    })))
+}
+
+fn cannot_open(
+    looks: Vec<(CopyStore, std::result::Result<Look, CopyFailure>)>,
+    error: Option<strongroom_repo::Error>,
+) -> Error {
+    // A store that cannot be reached is told with the others; anything else is the reason.
+    if let Some(error) = error
+        && !matches!(error, strongroom_repo::Error::Store(_))
+        && !matches!(error, strongroom_repo::Error::NoRepository { .. })
+    {
+        return Error::Repo(error);
+    }
+    let copies: Vec<_> = looks
+        .into_iter()
+        .map(|(copy, look)| {
+            let failure = match look {
+                Err(failure) => failure,
+                Ok(_) => CopyFailure {
+                    reason: "it cannot be opened".to_owned(),
+                    hint: None,
+                    kind: CopyFailureKind::Other,
+                },
+            };
+            SessionCopy {
+                copy,
+                state: CopyState::Failed(failure),
+            }
+        })
+        .collect();
+    no_copy(&copies)
+}
+
+fn panicked() -> CopyFailure {
+    CopyFailure {
+        reason: "the thread that looked at it died".to_owned(),
+        hint: None,
+        kind: CopyFailureKind::Other,
+    }
+}
