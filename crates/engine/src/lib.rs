@@ -3,8 +3,12 @@
 //! **Architecture invariant:** a copy that fails or falls behind never stops the others, and no
 //! copy ever holds a snapshot that needs a file which it lacks.
 
+mod backup;
 pub mod error;
+mod fanout;
+pub mod lead;
 pub mod listing;
+mod parallel;
 pub mod session;
 
 pub use error::{Error, Result};

@@ -84,6 +84,15 @@ impl PackBuilder {
         Ok(packed)
     }
 
+    /// The blobs so far, with their encrypted bytes.
+    pub fn blobs(&self) -> impl Iterator<Item = (PackedBlob, &[u8])> {
+        self.blobs.iter().map(|blob| {
+            let start = blob.offset as usize;
+            let end = start + blob.length as usize;
+            (*blob, self.bytes.get(start..end).unwrap_or_default())
+        })
+    }
+
     /// The bytes so far, without header.
     pub fn len(&self) -> usize {
         self.bytes.len()

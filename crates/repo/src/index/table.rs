@@ -62,6 +62,8 @@ struct Shard {
 struct Packs {
     ids: Vec<Option<Id>>,
     numbers: HashMap<Id, u32>,
+    /// Open packs that were merged: from, into.
+    merged: Vec<(u32, u32)>,
 }
 
 impl Default for Index {
@@ -162,7 +164,24 @@ impl Index {
         if let Some(slot) = packs.ids.get_mut(number.0 as usize) {
             *slot = Some(id);
         }
+        // Merges form chains: a pack that was merged into a merged one follows it.
+        let mut names = vec![number.0];
+        while let Some(into) = names.pop() {
+            let merged: Vec<_> = packs.merged.extract_if(.., |(_, to)| *to == into).collect();
+            for (from, _) in merged {
+                if let Some(slot) = packs.ids.get_mut(from as usize) {
+                    *slot = Some(id);
+                }
+                names.push(from);
+            }
+        }
         packs.numbers.insert(id, number.0);
+    }
+
+    /// Says that an open pack was merged into another one, which is still open: once that one has
+    /// its name, both numbers have it.
+    pub fn same_pack(&self, merged: PackNumber, into: PackNumber) {
+        self.packs.write().merged.push((merged.0, into.0));
     }
 
     /// The name of a pack; `None` while it is open.
@@ -173,6 +192,11 @@ impl Index {
     /// The number of a named pack.
     pub fn pack_number(&self, id: Id) -> Option<PackNumber> {
         self.packs.read().numbers.get(&id).copied().map(PackNumber)
+    }
+
+    /// The numbers of all packs, open ones too.
+    pub fn pack_numbers(&self) -> impl Iterator<Item = PackNumber> + use<> {
+        (0..to_number(self.packs.read().ids.len())).map(PackNumber)
     }
 
     /// How many blobs are known.

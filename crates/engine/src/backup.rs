@@ -1,0 +1,2 @@
+//! Backup.
+mod packer;

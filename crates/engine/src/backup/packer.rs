@@ -1,0 +1,226 @@
+//! Where new blobs become packs, and packs become index files.
+//!
+//! Several packs of data are open at once and each blob goes to one of them at random, so that the
+//! order and sizes of blobs in a pack say less about a file. A blob's place is settled in the
+//! index as soon as it is in a pack, though the pack gets its name only when it is full.
+
+use parking_lot::Mutex;
+use rand::{RngExt, rngs::StdRng};
+use strongroom_model::{FileName, FileType, Id};
+use strongroom_repo::blob::{BlobId, BlobKind};
+use strongroom_repo::index::{IndexFile, IndexedPack, MAX_BLOBS_PER_INDEX_FILE, PackNumber};
+use strongroom_repo::pack::{self, PackBuilder};
+use strongroom_repo::{Index, Repository};
+
+use crate::Result;
+use crate::fanout::{Fanout, Upload};
+
+/// How many packs of data are open at once.
+const OPEN_DATA_PACKS: usize = 3;
+
+/// The packs that grow, and the index files that name those which are done.
+#[derive(Debug)]
+pub(crate) struct Packer<'a> {
+    repository: &'a Repository,
+    index: &'a Index,
+    /// `None` for a dry run.
+    fanout: Option<&'a Fanout>,
+    pack_bytes: usize,
+    data: [Mutex<Option<OpenPack>>; OPEN_DATA_PACKS],
+    trees: Mutex<Option<OpenPack>>,
+    unindexed: Mutex<IndexFile>,
+    written: Mutex<Written>,
+}
+
+/// What was written in this run.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Written {
+    /// The index files.
+    pub(crate) index_files: Vec<Id>,
+    /// Which of them names each pack.
+    pub(crate) indexed_packs: Vec<(PackNumber, Id)>,
+    /// How many packs.
+    pub(crate) packs: u64,
+    /// Their bytes.
+    pub(crate) bytes: u64,
+}
+
+#[derive(Debug)]
+struct OpenPack {
+    builder: PackBuilder,
+    number: PackNumber,
+}
+
+impl<'a> Packer<'a> {
+    /// Starts without any open pack. `pack_bytes` is the size at which a pack is full.
+    pub(crate) fn new(
+        repository: &'a Repository,
+        index: &'a Index,
+        fanout: Option<&'a Fanout>,
+        pack_bytes: usize,
+    ) -> Self {
+        Self {
+            repository,
+            index,
+            fanout,
+            pack_bytes,
+            data: Default::default(),
+            trees: Mutex::default(),
+            unindexed: Mutex::default(),
+            written: Mutex::default(),
+        }
+    }
+
+    /// Appends an encrypted blob to a pack and settles its place.
+    ///
+    /// # Errors
+    /// Where a full pack cannot be handed to any copy.
+    pub(crate) fn add(
+        &self,
+        blob: BlobId,
+        sealed: &[u8],
+        uncompressed_length: Option<u32>,
+        random: &mut StdRng,
+    ) -> Result<PackNumber> {
+        let slot = match blob.kind {
+            BlobKind::Tree => &self.trees,
+            BlobKind::Data => {
+                let [first, ..] = &self.data;
+                self.data.get(random.random_range(0..OPEN_DATA_PACKS)).unwrap_or(first)
+            }
+        };
+        let mut open = slot.lock();
+        let mut pack = match open.take() {
+            Some(pack) => pack,
+            None => self.open(),
+        };
+        let packed = pack.builder.add(blob, sealed, uncompressed_length)?;
+        let number = pack.number;
+        self.index.settle(&packed, number);
+        if pack.builder.len() < self.pack_bytes {
+            *open = Some(pack);
+            return Ok(number);
+        }
+        drop(open);
+        self.finish(pack)?;
+        Ok(number)
+    }
+
+    /// Adds packs that lie on the lead without an index of theirs to the next index file.
+    ///
+    /// # Errors
+    /// Where a full index file cannot be handed to any copy.
+    pub(crate) fn adopt(&self, pack: IndexedPack) -> Result<()> {
+        self.index_pack(pack)
+    }
+
+    /// Finishes all open packs, small ones merged, and the last index file.
+    ///
+    /// # Errors
+    /// Where no copy takes them.
+    pub(crate) fn flush(&self) -> Result<()> {
+        let mut open: Vec<_> = self.data.iter().filter_map(|slot| slot.lock().take()).collect();
+        open.sort_by_key(|pack| pack.builder.len());
+        while let Some(small) = open.first().map(|pack| pack.builder.len()) {
+            let small_pack = open.remove(0);
+            match open.first_mut() {
+                Some(next) if next.builder.len() + small <= self.pack_bytes => {
+                    self.merge(&small_pack, next)?;
+                }
+                _ => self.finish(small_pack)?,
+            }
+        }
+        let tree = self.trees.lock().take();
+        if let Some(pack) = tree {
+            self.finish(pack)?;
+        }
+        let rest = std::mem::take(&mut *self.unindexed.lock());
+        self.write_index(rest)
+    }
+
+    /// What was written so far.
+    pub(crate) fn written(&self) -> Written {
+        self.written.lock().clone()
+    }
+
+    fn open(&self) -> OpenPack {
+        let spare = self.fanout.and_then(Fanout::spare_buffer);
+        let builder = match spare {
+            Some(buffer) => PackBuilder::reusing(buffer),
+            None => PackBuilder::with_capacity(self.pack_bytes + self.pack_bytes / 16),
+        };
+        OpenPack {
+            builder,
+            number: self.index.open_pack(),
+        }
+    }
+
+    /// Moves the blobs of one open pack into another, whose name both numbers then have.
+    fn merge(&self, from: &OpenPack, into: &mut OpenPack) -> Result<()> {
+        for (blob, sealed) in from.builder.blobs() {
+            let packed = into.builder.add(blob.blob, sealed, blob.uncompressed_length)?;
+            self.index.settle(&packed, into.number);
+        }
+        self.index.same_pack(from.number, into.number);
+        Ok(())
+    }
+
+    fn finish(&self, pack: OpenPack) -> Result<()> {
+        let finished = pack.builder.finish(self.repository.key())?;
+        self.index.name_pack(pack.number, finished.id);
+        {
+            let mut written = self.written.lock();
+            written.packs += 1;
+            written.bytes += finished.bytes.len() as u64;
+        }
+        if let Some(fanout) = self.fanout {
+            fanout.push(Upload {
+                name: FileName::new(FileType::Data, finished.id),
+                bytes: finished.bytes,
+                after: Vec::new(),
+            })?;
+        }
+        self.index_pack(IndexedPack {
+            id: finished.id,
+            blobs: finished.blobs,
+        })
+    }
+
+    fn index_pack(&self, pack: IndexedPack) -> Result<()> {
+        let full = {
+            let mut unindexed = self.unindexed.lock();
+            unindexed.packs.push(pack);
+            let blobs: usize = unindexed.packs.iter().map(|pack| pack.blobs.len()).sum();
+            (blobs >= MAX_BLOBS_PER_INDEX_FILE).then(|| std::mem::take(&mut *unindexed))
+        };
+        full.map_or(Ok(()), |file| self.write_index(file))
+    }
+
+    fn write_index(&self, file: IndexFile) -> Result<()> {
+        if file.packs.is_empty() {
+            return Ok(());
+        }
+        let (id, bytes) = file.seal(self.repository.key(), self.repository.config().version)?;
+        {
+            let mut written = self.written.lock();
+            written.index_files.push(id);
+            for pack in &file.packs {
+                if let Some(number) = self.index.pack_number(pack.id) {
+                    written.indexed_packs.push((number, id));
+                }
+            }
+        }
+        let packs = file.packs.iter().map(|pack| {
+            let name = FileName::new(FileType::Data, pack.id);
+            (name, pack::size_bytes(&pack.blobs))
+        });
+        if let Some(fanout) = self.fanout {
+            fanout.push_barrier(Upload {
+                name: FileName::new(FileType::Index, id),
+                bytes,
+                after: packs.collect(),
+            })?;
+        }
+        Ok(())
+    }
+}

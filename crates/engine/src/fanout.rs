@@ -1,0 +1,313 @@
+//! One writer, several copies: every file goes to each of them as the same bytes.
+//!
+//! Each copy has a short queue and a few threads of its own. Whoever brings a file waits only
+//! until *one* copy has room; a copy whose queue is full at that moment is left behind: it does
+//! not get the file, and the sync that ends the backup brings it from a sibling. A copy on which
+//! a write fails gets nothing more.
+//!
+//! Barriers: an upload may name files that must be on the copy before it. It waits until what was
+//! queued before it is settled, and if one of these files is not there, it is left out on that
+//! copy. That is how no copy ever gets an index of a pack that it lacks, or such a snapshot.
+//!
+//! | at once | allowed | why |
+//! |---|---|---|
+//! | pack with pack, one copy | yes | packs refer to nothing |
+//! | pack with index or snapshot, one copy | no | a barrier waits for all before it |
+//! | anything with anything, two copies | yes | copies know nothing of each other |
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+use strongroom_model::{FileEntry, FileName, FileType};
+
+use crate::session::{Cancel, CopyFailure, CopyStore};
+use crate::{Error, Listing, Result};
+
+/// A file on its way to every copy.
+#[derive(Debug)]
+pub(crate) struct Upload {
+    /// Its name.
+    pub(crate) name: FileName,
+    /// Its bytes.
+    pub(crate) bytes: Vec<u8>,
+    /// What must be on a copy before it: names with sizes, 0 where the size does not matter.
+    pub(crate) after: Vec<(FileName, u64)>,
+}
+
+/// A copy to write to, and what lay there when the run began.
+#[derive(Debug, Clone)]
+pub(crate) struct Destination {
+    pub(crate) copy: CopyStore,
+    pub(crate) listing: Listing,
+}
+
+/// What came of writing to one copy.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) copy: CopyStore,
+    /// What was written, on top of the first listing.
+    pub(crate) listing: Listing,
+    /// Why it got nothing more, where something failed.
+    pub(crate) failure: Option<CopyFailure>,
+}
+
+/// The queues to all copies.
+#[derive(Debug)]
+pub(crate) struct Fanout {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+    cancel: Cancel,
+    queue_limit: usize,
+    spare: Mutex<Vec<Vec<u8>>>,
+}
+
+#[derive(Debug)]
+struct State {
+    lanes: Vec<Lane>,
+    closed: bool,
+}
+
+#[derive(Debug)]
+struct Lane {
+    destination: Destination,
+    queue: VecDeque<Arc<Upload>>,
+    in_flight: usize,
+    landed: HashMap<FileName, u64>,
+    failure: Option<CopyFailure>,
+}
+
+/// How long a thread waits before it looks whether the user has interrupted.
+const CANCEL_POLL: Duration = Duration::from_millis(100);
+
+impl Fanout {
+    /// Starts the threads: `uploads_per_copy` for each destination.
+    ///
+    /// `queue_limit` bounds the packs that wait for one copy, those in flight not counted.
+    pub(crate) fn start(
+        destinations: Vec<Destination>,
+        uploads_per_copy: usize,
+        queue_limit: usize,
+        cancel: Cancel,
+    ) -> Self {
+        let count = destinations.len();
+        let lanes = destinations.into_iter().map(Lane::new).collect();
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State {
+                lanes,
+                closed: false,
+            }),
+            changed: Condvar::new(),
+            cancel,
+            queue_limit: queue_limit.max(1),
+            spare: Mutex::default(),
+        });
+        let threads = (0..count)
+            .flat_map(|lane| std::iter::repeat_n(lane, uploads_per_copy.max(1)))
+            .map(|lane| {
+                let shared = Arc::clone(&shared);
+                std::thread::spawn(move || shared.run(lane))
+            })
+            .collect();
+        Self { shared, threads }
+    }
+
+    /// Queues a pack for every copy that has room, and waits until one has.
+    ///
+    /// # Errors
+    /// [`Error::NoCopy`] where all have failed, [`Error::Interrupted`].
+    pub(crate) fn push(&self, upload: Upload) -> Result<()> {
+        let upload = Arc::new(upload);
+        let mut state = self.shared.state.lock();
+        loop {
+            self.shared.cancel.check()?;
+            state.check_alive()?;
+            let limit = self.shared.queue_limit;
+            let has_room = |lane: &Lane| lane.failure.is_none() && lane.queue.len() < limit;
+            if state.lanes.is_empty() || state.lanes.iter().any(has_room) {
+                for lane in state.lanes.iter_mut().filter(|lane| has_room(lane)) {
+                    lane.queue.push_back(Arc::clone(&upload));
+                }
+                self.shared.changed.notify_all();
+                return Ok(());
+            }
+            self.shared.changed.wait_for(&mut state, CANCEL_POLL);
+        }
+    }
+
+    /// Queues an index file or snapshot for every copy that has not failed, room or not.
+    ///
+    /// # Errors
+    /// [`Error::NoCopy`] where all have failed.
+    pub(crate) fn push_barrier(&self, upload: Upload) -> Result<()> {
+        let upload = Arc::new(upload);
+        let mut state = self.shared.state.lock();
+        state.check_alive()?;
+        for lane in state.lanes.iter_mut().filter(|lane| lane.failure.is_none()) {
+            lane.queue.push_back(Arc::clone(&upload));
+        }
+        self.shared.changed.notify_all();
+        Ok(())
+    }
+
+    /// A buffer that an earlier pack has left, so that memory is faulted in once.
+    pub(crate) fn spare_buffer(&self) -> Option<Vec<u8>> {
+        self.shared.spare.lock().pop()
+    }
+
+    /// Waits until everything queued is settled, and says what came of it.
+    pub(crate) fn finish(mut self) -> Vec<Outcome> {
+        self.close();
+        let mut state = self.shared.state.lock();
+        state.lanes.drain(..).map(Lane::into_outcome).collect()
+    }
+
+    fn close(&mut self) {
+        self.shared.state.lock().closed = true;
+        self.shared.changed.notify_all();
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("An upload thread died");
+            }
+        }
+    }
+}
+
+impl Drop for Fanout {
+    fn drop(&mut self) {
+        // Whoever drops it without `finish` gives up: what waits is not sent any more.
+        for lane in &mut self.shared.state.lock().lanes {
+            lane.queue.clear();
+        }
+        self.close();
+    }
+}
+
+impl Shared {
+    /// Sends the files of one copy, one after the other; several threads do so for each copy.
+    fn run(&self, number: usize) {
+        while let Some((store, upload)) = self.next(number) {
+            let saved = store.save(upload.name, &upload.bytes);
+            let mut state = self.state.lock();
+            if let Some(lane) = state.lanes.get_mut(number) {
+                lane.in_flight -= 1;
+                match saved {
+                    Ok(()) => {
+                        lane.landed.insert(upload.name, upload.bytes.len() as u64);
+                    }
+                    Err(error) => lane.fail(CopyFailure::of_store(&error)),
+                }
+            }
+            self.changed.notify_all();
+            drop(state);
+            self.recycle(upload);
+        }
+    }
+
+    fn next(&self, number: usize) -> Option<(Arc<dyn strongroom_store::Store>, Arc<Upload>)> {
+        let mut state = self.state.lock();
+        loop {
+            let closed = state.closed;
+            let lane = state.lanes.get_mut(number)?;
+            if self.cancel.is_cancelled() {
+                lane.queue.clear();
+            }
+            match lane.queue.front() {
+                None if closed => return None,
+                None => {}
+                Some(front) if !front.after.is_empty() && lane.in_flight > 0 => {}
+                Some(front) => {
+                    let ready = front.after.iter().all(|(name, size)| lane.has(*name, *size));
+                    let upload = lane.queue.pop_front()?;
+                    if ready {
+                        lane.in_flight += 1;
+                        return Some((Arc::clone(&lane.destination.copy.store), upload));
+                    }
+                    self.changed.notify_all();
+                    continue;
+                }
+            }
+            self.changed.wait_for(&mut state, CANCEL_POLL);
+        }
+    }
+
+    fn recycle(&self, upload: Arc<Upload>) {
+        if let Some(upload) = Arc::into_inner(upload)
+            && upload.name.kind() == FileType::Data
+        {
+            let mut spare = self.spare.lock();
+            if spare.len() < self.queue_limit {
+                spare.push(upload.bytes);
+            }
+        }
+    }
+}
+
+impl State {
+    fn check_alive(&self) -> Result<()> {
+        let reasons: Vec<_> = self
+            .lanes
+            .iter()
+            .filter_map(|lane| {
+                let failure = lane.failure.as_ref()?;
+                Some(format!("{}: {}", lane.destination.copy.name, failure.reason))
+            })
+            .collect();
+        if !reasons.is_empty() && reasons.len() == self.lanes.len() {
+            return Err(Error::NoCopy { reasons });
+        }
+        Ok(())
+    }
+}
+
+impl Lane {
+    fn new(destination: Destination) -> Self {
+        Self {
+            destination,
+            queue: VecDeque::new(),
+            in_flight: 0,
+            landed: HashMap::new(),
+            failure: None,
+        }
+    }
+
+    fn has(&self, name: FileName, size_bytes: u64) -> bool {
+        let listed = || {
+            let files = self.destination.listing.of(name.kind())?;
+            files.size_bytes(name.id()?)
+        };
+        let there = self.landed.get(&name).copied().or_else(listed);
+        there.is_some_and(|found| size_bytes == 0 || found == size_bytes)
+    }
+
+    fn fail(&mut self, failure: CopyFailure) {
+        tracing::warn!(copy = self.destination.copy.name, reason = failure.reason, "A copy failed");
+        self.queue.clear();
+        self.failure.get_or_insert(failure);
+    }
+
+    fn into_outcome(self) -> Outcome {
+        let mut listing = self.destination.listing;
+        for kind in FileType::SYNCED {
+            if let Some(files) = listing.of_mut(kind) {
+                files.add(self.landed.iter().filter_map(|(name, &size_bytes)| {
+                    let id = name.id().filter(|_| name.kind() == kind)?;
+                    Some(FileEntry { id, size_bytes })
+                }));
+            }
+        }
+        Outcome {
+            copy: self.destination.copy,
+            listing,
+            failure: self.failure,
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! The lead: the healthy copy whose index a run reads.
+//!
+//! An index is a claim. Each pack that it names is looked up in the lead's listing, and what is
+//! missing there or has another size is taken for not stored: its blobs will be stored again.
+//! The other way round, a pack that no index names (a run was killed before it could write one)
+//! says itself what is in it, and is used.
+
+use std::collections::{BTreeMap, HashSet};
+
+use parking_lot::Mutex;
+use strongroom_model::{FileEntry, FileName, FileType, Id};
+use strongroom_repo::index::{IndexFile, IndexedPack, PackNumber};
+use strongroom_repo::{Index, Repository, pack};
+use strongroom_store::Store;
+
+use crate::parallel::for_each;
+use crate::session::{Cancel, CopyStore, ReadyCopy, Session, chain};
+use crate::{Listing, Result};
+
+/// The lead of a run with its index.
+#[derive(Debug)]
+pub struct Lead {
+    /// The copy.
+    pub copy: CopyStore,
+    /// What lies there.
+    pub listing: Listing,
+    /// Where its blobs are.
+    pub index: Index,
+    /// For each pack that an index file names, one of the files that do.
+    pub index_file_of: BTreeMap<PackNumber, Id>,
+    /// Packs that no index file names, with what they say of themselves.
+    pub unindexed: Vec<IndexedPack>,
+    /// What is wrong on the lead, for people to read.
+    pub problems: Vec<String>,
+}
+
+/// How many requests the lead answers at a time.
+const READERS: usize = 8;
+
+impl Lead {
+    /// Chooses the lead of a session and reads its index.
+    ///
+    /// Among the copies that can be used, the one with the most packs; among equals a local one.
+    ///
+    /// # Errors
+    /// Where the session has no usable copy, or the user interrupts.
+    pub fn load(session: &Session, cancel: &Cancel) -> Result<Self> {
+        let (copy, ready) = choose(session).ok_or_else(|| session.no_copy())?;
+        Self::load_from(&session.repository, copy, ready, cancel)
+    }
+
+    /// Reads the index of one copy.
+    ///
+    /// # Errors
+    /// Where the user interrupts.
+    pub fn load_from(
+        repository: &Repository,
+        copy: &CopyStore,
+        ready: &ReadyCopy,
+        cancel: &Cancel,
+    ) -> Result<Self> {
+        let loader = Loader {
+            repository,
+            store: copy.store.as_ref(),
+            listing: &ready.listing,
+            index: Index::new(),
+            found: Mutex::default(),
+        };
+        let entries: Vec<_> = ready.listing.index.iter().collect();
+        for_each(&entries, READERS, |entry| {
+            cancel.check()?;
+            loader.read_index_file(*entry);
+            Ok(())
+        })?;
+        let orphans: Vec<_> = {
+            let found = loader.found.lock();
+            let listed = ready.listing.data.iter();
+            listed.filter(|entry| !found.named.contains(&entry.id)).collect()
+        };
+        for_each(&orphans, READERS, |entry| {
+            cancel.check()?;
+            loader.read_pack_header(*entry);
+            Ok(())
+        })?;
+        let found = loader.found.into_inner();
+        Ok(Self {
+            copy: copy.clone(),
+            listing: ready.listing.clone(),
+            index: loader.index,
+            index_file_of: found.index_file_of,
+            unindexed: found.unindexed,
+            problems: found.problems,
+        })
+    }
+}
+
+struct Loader<'a> {
+    repository: &'a Repository,
+    store: &'a dyn Store,
+    listing: &'a Listing,
+    index: Index,
+    found: Mutex<Found>,
+}
+
+#[derive(Default)]
+struct Found {
+    index_file_of: BTreeMap<PackNumber, Id>,
+    /// Every pack that an index file names, trusted or not.
+    named: HashSet<Id>,
+    unindexed: Vec<IndexedPack>,
+    problems: Vec<String>,
+}
+
+impl Loader<'_> {
+    fn read_index_file(&self, entry: FileEntry) {
+        let name = FileName::new(FileType::Index, entry.id);
+        let file = match self.store.read(name) {
+            Ok(bytes) if Id::of(&bytes) != entry.id => {
+                Err("its content does not have its name".to_owned())
+            }
+            Ok(bytes) => IndexFile::open(self.repository.key(), bytes),
+            Err(error) => Err(chain(&error)),
+        };
+        match file {
+            Ok(file) => self.insert(entry.id, &file),
+            Err(reason) => self.problem(format!(
+                "{name} in {} cannot be used: {reason}",
+                self.store.location()
+            )),
+        }
+    }
+
+    fn insert(&self, file: Id, content: &IndexFile) {
+        for indexed in &content.packs {
+            let expected = pack::size_bytes(&indexed.blobs);
+            let name = FileName::new(FileType::Data, indexed.id);
+            match self.listing.data.size_bytes(indexed.id) {
+                Some(size) if size == expected => {
+                    let number = self.index.insert(indexed);
+                    self.found.lock().index_file_of.insert(number, file);
+                }
+                Some(size) => self.problem(format!(
+                    "{name} in {} has {size} bytes instead of {expected}",
+                    self.store.location()
+                )),
+                None => self.problem(format!("{name} is missing in {}", self.store.location())),
+            }
+            self.found.lock().named.insert(indexed.id);
+        }
+    }
+
+    fn read_pack_header(&self, entry: FileEntry) {
+        match pack::read_header(self.store, self.repository.key(), entry.id, entry.size_bytes) {
+            Ok(blobs) => {
+                let id = entry.id;
+                let pack = IndexedPack { id, blobs };
+                self.index.insert(&pack);
+                self.found.lock().unindexed.push(pack);
+            }
+            Err(error) => self.problem(chain(&error)),
+        }
+    }
+
+    fn problem(&self, text: String) {
+        tracing::warn!(problem = text, "Something is wrong on the lead");
+        self.found.lock().problems.push(text);
+    }
+}
+
+/// The copy with the most packs; among equals a local one, then the first.
+fn choose(session: &Session) -> Option<(&CopyStore, &ReadyCopy)> {
+    let mut best: Option<(&CopyStore, &ReadyCopy)> = None;
+    let rank = |(copy, ready): (&CopyStore, &ReadyCopy)| (ready.listing.data.len(), copy.is_local);
+    for candidate in session.ready() {
+        if best.is_none_or(|best| rank(candidate) > rank(best)) {
+            best = Some(candidate);
+        }
+    }
+    best
+}
