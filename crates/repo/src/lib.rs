@@ -1,1 +1,4 @@
 //! placeholder
+mod gojson;
+pub mod node;
+pub mod tree;
