@@ -1,1 +1,4 @@
 //! placeholder
+
+pub mod programs;
+pub mod wild_tree;
