@@ -107,9 +107,10 @@ impl Error {
             Self::TargetNotEmpty { .. } => {
                 Some("choose an empty folder, or say --overwrite".to_owned())
             }
-            Self::NoPath { snapshot, .. } => {
-                Some(format!("`strongroom ls {}` lists its paths", snapshot.short()))
-            }
+            Self::NoPath { snapshot, .. } => Some(format!(
+                "`strongroom ls {}` lists its paths",
+                snapshot.short()
+            )),
             _ => None,
         }
     }

@@ -225,7 +225,10 @@ impl Shared {
                 None => {}
                 Some(front) if !front.after.is_empty() && lane.in_flight > 0 => {}
                 Some(front) => {
-                    let ready = front.after.iter().all(|(name, size)| lane.has(*name, *size));
+                    let ready = front
+                        .after
+                        .iter()
+                        .all(|(name, size)| lane.has(*name, *size));
                     let upload = lane.queue.pop_front()?;
                     if ready {
                         lane.in_flight += 1;
@@ -258,7 +261,10 @@ impl State {
             .iter()
             .filter_map(|lane| {
                 let failure = lane.failure.as_ref()?;
-                Some(format!("{}: {}", lane.destination.copy.name, failure.reason))
+                Some(format!(
+                    "{}: {}",
+                    lane.destination.copy.name, failure.reason
+                ))
             })
             .collect();
         if !reasons.is_empty() && reasons.len() == self.lanes.len() {
@@ -289,7 +295,11 @@ impl Lane {
     }
 
     fn fail(&mut self, failure: CopyFailure) {
-        tracing::warn!(copy = self.destination.copy.name, reason = failure.reason, "A copy failed");
+        tracing::warn!(
+            copy = self.destination.copy.name,
+            reason = failure.reason,
+            "A copy failed"
+        );
         self.queue.clear();
         self.failure.get_or_insert(failure);
     }

@@ -75,7 +75,9 @@ impl Lead {
         let orphans: Vec<_> = {
             let found = loader.found.lock();
             let listed = ready.listing.data.iter();
-            listed.filter(|entry| !found.named.contains(&entry.id)).collect()
+            listed
+                .filter(|entry| !found.named.contains(&entry.id))
+                .collect()
         };
         for_each(&orphans, READERS, |entry| {
             cancel.check()?;
@@ -150,7 +152,12 @@ impl Loader<'_> {
     }
 
     fn read_pack_header(&self, entry: FileEntry) {
-        match pack::read_header(self.store, self.repository.key(), entry.id, entry.size_bytes) {
+        match pack::read_header(
+            self.store,
+            self.repository.key(),
+            entry.id,
+            entry.size_bytes,
+        ) {
             Ok(blobs) => {
                 let id = entry.id;
                 let pack = IndexedPack { id, blobs };

@@ -86,7 +86,9 @@ impl<'a> Packer<'a> {
             BlobKind::Tree => &self.trees,
             BlobKind::Data => {
                 let [first, ..] = &self.data;
-                self.data.get(random.random_range(0..OPEN_DATA_PACKS)).unwrap_or(first)
+                self.data
+                    .get(random.random_range(0..OPEN_DATA_PACKS))
+                    .unwrap_or(first)
             }
         };
         let mut open = slot.lock();
@@ -119,7 +121,11 @@ impl<'a> Packer<'a> {
     /// # Errors
     /// Where no copy takes them.
     pub(crate) fn flush(&self) -> Result<()> {
-        let mut open: Vec<_> = self.data.iter().filter_map(|slot| slot.lock().take()).collect();
+        let mut open: Vec<_> = self
+            .data
+            .iter()
+            .filter_map(|slot| slot.lock().take())
+            .collect();
         open.sort_by_key(|pack| pack.builder.len());
         while let Some(small) = open.first().map(|pack| pack.builder.len()) {
             let small_pack = open.remove(0);
@@ -158,7 +164,9 @@ impl<'a> Packer<'a> {
     /// Moves the blobs of one open pack into another, whose name both numbers then have.
     fn merge(&self, from: &OpenPack, into: &mut OpenPack) -> Result<()> {
         for (blob, sealed) in from.builder.blobs() {
-            let packed = into.builder.add(blob.blob, sealed, blob.uncompressed_length)?;
+            let packed = into
+                .builder
+                .add(blob.blob, sealed, blob.uncompressed_length)?;
             self.index.settle(&packed, into.number);
         }
         self.index.same_pack(from.number, into.number);

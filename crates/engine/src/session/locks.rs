@@ -18,10 +18,8 @@ use strongroom_repo::lock::{Lock, RENEW_EVERY};
 use strongroom_repo::{Key, Repository};
 use strongroom_store::Store;
 
-use crate::session::{
-    CopyFailure, CopyFailureKind, CopyStore, Environment, Session, chain,
-};
 use crate::Result;
+use crate::session::{CopyFailure, CopyFailureKind, CopyStore, Environment, Session, chain};
 
 /// A lock file on a copy.
 #[derive(Debug, Clone)]
@@ -69,7 +67,11 @@ impl Locks {
     ///
     /// # Errors
     /// Where no copy is left.
-    pub fn acquire(session: &mut Session, environment: &Environment, exclusive: bool) -> Result<Self> {
+    pub fn acquire(
+        session: &mut Session,
+        environment: &Environment,
+        exclusive: bool,
+    ) -> Result<Self> {
         let held = Arc::new(Held {
             repository: session.repository.clone(),
             exclusive,
@@ -83,7 +85,10 @@ impl Locks {
                 .iter()
                 .map(|copy| scope.spawn(|| (copy.name.clone(), held.acquire_on(copy, environment))))
                 .collect();
-            threads.into_iter().filter_map(|thread| thread.join().ok()).collect()
+            threads
+                .into_iter()
+                .filter_map(|thread| thread.join().ok())
+                .collect()
         });
         for (name, outcome) in outcomes {
             if let Err(failure) = outcome {
@@ -168,7 +173,11 @@ impl Held {
         if second_look.is_err() {
             self.copies.lock().remove(&copy.name);
             if let Err(error) = store.remove(FileName::new(FileType::Locks, id)) {
-                tracing::warn!(copy = copy.name, error = chain(&error), "A lock stays behind");
+                tracing::warn!(
+                    copy = copy.name,
+                    error = chain(&error),
+                    "A lock stays behind"
+                );
             }
         }
         second_look
@@ -188,13 +197,19 @@ impl Held {
                 LockState::Dead(lock) => {
                     tracing::info!(copy = copy.name, %lock, "Removing a dead lock of this host");
                     if let Err(error) = store.remove(FileName::new(FileType::Locks, report.id)) {
-                        tracing::warn!(copy = copy.name, error = chain(&error), "A dead lock stays");
+                        tracing::warn!(
+                            copy = copy.name,
+                            error = chain(&error),
+                            "A dead lock stays"
+                        );
                     }
                 }
                 LockState::Junk(reason) => {
                     tracing::warn!(copy = copy.name, lock = %report.id, reason, "A lock is junk");
                 }
-                LockState::Held(lock) | LockState::Stale(lock) if self.exclusive || lock.exclusive => {
+                LockState::Held(lock) | LockState::Stale(lock)
+                    if self.exclusive || lock.exclusive =>
+                {
                     return Err(CopyFailure {
                         reason: lock.to_string(),
                         hint: Some(
@@ -231,7 +246,9 @@ impl Held {
         for (name, (store, old)) in copies {
             match self.write(store.as_ref(), environment) {
                 Ok(new) => {
-                    self.copies.lock().insert(name.clone(), (Arc::clone(&store), new));
+                    self.copies
+                        .lock()
+                        .insert(name.clone(), (Arc::clone(&store), new));
                     if let Err(error) = store.remove(FileName::new(FileType::Locks, old)) {
                         tracing::warn!(copy = name, error = chain(&error), "An old lock stays");
                     }

@@ -110,18 +110,16 @@ fn look_at(copy: &CopyStore) -> std::result::Result<Look, CopyFailure> {
     })
 }
 
-fn compare_config(
-    repository: &Repository,
-    look: Look,
-    copies: &[CopyStore],
-) -> Result<CopyState> {
+fn compare_config(repository: &Repository, look: Look, copies: &[CopyStore]) -> Result<CopyState> {
     let config_is_right = look.config.as_deref() == Some(repository.config_bytes());
     if !config_is_right && let Some(bytes) = &look.config {
         // One that decrypts is another repository's, or another encryption of ours: no damage.
         let other = RepoConfig::open(bytes, repository.key(), look.copy.store.location());
         let foreign_keys = match &other {
             Ok(config) => config.id != repository.config().id,
-            Err(_) => !look.listing.keys.is_empty() && !look.listing.keys.contains(repository.key_id()),
+            Err(_) => {
+                !look.listing.keys.is_empty() && !look.listing.keys.contains(repository.key_id())
+            }
         };
         if foreign_keys {
             let other_copy = copies.iter().find(|copy| copy.name != look.copy.name);

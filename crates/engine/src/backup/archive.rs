@@ -1,0 +1,179 @@
+//! One source on its way into the repository: what all threads share, and how a tree is closed.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use strongroom_model::Id;
+use strongroom_repo::chunker::Gear;
+use strongroom_repo::{Index, Repository, Tree};
+
+use crate::backup::filter::Filter;
+use crate::backup::files::{FileBatch, LargeFile};
+use crate::backup::folder::FolderState;
+use crate::backup::needs::Needs;
+use crate::backup::packer::Packer;
+use crate::backup::pool::{Job, Pool};
+use crate::backup::report::{SourceError, SourceErrorKind, Stats};
+use crate::backup::walk::FolderJob;
+use crate::backup::worker::Worker;
+use crate::blobs::BlobReader;
+use crate::filesystem::Names;
+use crate::progress::Progress;
+use crate::session::Cancel;
+use crate::{Error, Result};
+
+/// How many pieces of large files may wait for a thread, for each thread.
+const PIECES_PER_THREAD: usize = 2;
+
+/// A piece of a large file.
+#[derive(Debug)]
+pub(crate) struct Piece {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) number: usize,
+    pub(crate) file: Arc<LargeFile>,
+}
+
+/// What all threads that save one source share.
+#[derive(Debug)]
+pub(crate) struct Archive<'a> {
+    pub(crate) repository: &'a Repository,
+    pub(crate) index: &'a Index,
+    pub(crate) packer: &'a Packer<'a>,
+    pub(crate) gear: &'a Gear,
+    /// Where old trees are read.
+    pub(crate) old_trees: BlobReader<'a>,
+    pub(crate) filter: Filter,
+    pub(crate) names: &'a Names,
+    pub(crate) progress: &'a Progress,
+    pub(crate) pool: Pool<FolderJob, FileBatch, Piece>,
+    /// What became of inodes with several names: each is read once.
+    pub(crate) inodes: Mutex<HashMap<(u64, u64), crate::backup::files::Inode>>,
+    errors: Mutex<Vec<SourceError>>,
+    root: Mutex<Option<Id>>,
+}
+
+/// What came of saving one source.
+#[derive(Debug)]
+pub(crate) struct Archived {
+    pub(crate) root: Id,
+    pub(crate) stats: Stats,
+    pub(crate) needs: Needs,
+    pub(crate) errors: Vec<SourceError>,
+}
+
+/// What an archive is made of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ArchiveParts<'a> {
+    pub(crate) repository: &'a Repository,
+    pub(crate) index: &'a Index,
+    pub(crate) packer: &'a Packer<'a>,
+    pub(crate) gear: &'a Gear,
+    pub(crate) old_trees: BlobReader<'a>,
+    pub(crate) names: &'a Names,
+    pub(crate) progress: &'a Progress,
+    pub(crate) threads: usize,
+}
+
+impl<'a> Archive<'a> {
+    /// Starts saving a source of which `filter` leaves something out.
+    pub(crate) fn new(parts: ArchiveParts<'a>, filter: Filter) -> Self {
+        Self {
+            repository: parts.repository,
+            index: parts.index,
+            packer: parts.packer,
+            gear: parts.gear,
+            old_trees: parts.old_trees,
+            filter,
+            names: parts.names,
+            progress: parts.progress,
+            pool: Pool::new(parts.threads * PIECES_PER_THREAD),
+            inodes: Mutex::default(),
+            errors: Mutex::default(),
+            root: Mutex::default(),
+        }
+    }
+
+    /// Does all that waits in the pool on `threads` threads, and returns the root tree.
+    ///
+    /// # Errors
+    /// Where no copy takes what is stored, or the user interrupts.
+    pub(crate) fn run(self, threads: usize, cancel: &Cancel) -> Result<Archived> {
+        let work = || -> Result<Worker<'_, 'a>> {
+            let mut worker = Worker::new(&self)?;
+            self.pool.run(cancel, |job| match job {
+                Job::Folder(folder) => worker.save_folder(folder),
+                Job::Files(batch) => worker.save_files(batch),
+                Job::Piece(piece) => worker.save_piece(piece),
+            })?;
+            Ok(worker)
+        };
+        let mut stats = Stats::default();
+        let mut needs = Needs::default();
+        std::thread::scope(|scope| -> Result<()> {
+            let workers: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(work)).collect();
+            let mut outcome = Ok(());
+            for worker in workers {
+                match worker.join() {
+                    Ok(Ok(worker)) => {
+                        stats.add(&worker.stats);
+                        needs.merge(worker.needs);
+                    }
+                    Ok(Err(error)) => outcome = outcome.and(Err(error)),
+                    Err(_) => outcome = outcome.and(Err(Error::Interrupted)),
+                }
+            }
+            outcome
+        })?;
+        let root = self.root.into_inner().ok_or(Error::Interrupted)?;
+        Ok(Archived {
+            root,
+            stats,
+            needs,
+            errors: self.errors.into_inner(),
+        })
+    }
+
+    /// Notes something that could not be saved as it was.
+    pub(crate) fn error(&self, path: impl AsRef<std::path::Path>, error: &std::io::Error) {
+        let kind = match error.kind() {
+            std::io::ErrorKind::NotFound => SourceErrorKind::Vanished,
+            _ => SourceErrorKind::Unreadable,
+        };
+        self.note(path, kind, error.to_string());
+    }
+
+    /// Notes trouble of a given kind.
+    pub(crate) fn note(
+        &self,
+        path: impl AsRef<std::path::Path>,
+        kind: SourceErrorKind,
+        message: String,
+    ) {
+        self.progress.add_error();
+        self.errors.lock().push(SourceError {
+            path: path.as_ref().display().to_string(),
+            kind,
+            message,
+        });
+    }
+
+    /// Reads a tree of the parent snapshot; one that cannot be read is as good as none.
+    pub(crate) fn old_tree(&self, id: Option<Id>) -> Option<Tree> {
+        let id = id?;
+        match self.old_trees.tree(id) {
+            Ok(tree) => Some(tree),
+            Err(error) => {
+                let error = crate::session::chain(&error);
+                tracing::warn!(tree = %id, error, "A tree of the parent snapshot is passed over");
+                None
+            }
+        }
+    }
+
+    /// Notes the tree of a folder that has none above it.
+    pub(crate) fn set_root(&self, folder: &FolderState, tree: Id) {
+        debug_assert!(folder.above.is_none());
+        *self.root.lock() = Some(tree);
+    }
+}

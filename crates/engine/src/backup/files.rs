@@ -1,0 +1,384 @@
+//! Files: read once, cut, and handed on.
+//!
+//! A file that ends before its first cut, which most do, is stored by the thread that reads it.
+//! The pieces of a larger one go to whichever thread is free; whoever stores the last piece closes
+//! the file. An inode with several names is read once: the other names wait for its pieces.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use rustix::buffer::spare_capacity;
+use strongroom_model::Id;
+use strongroom_repo::Node;
+use strongroom_repo::blob::BlobKind;
+use strongroom_repo::chunker::{Chunker, MAX_CHUNK_BYTES, MIN_CHUNK_BYTES};
+
+use crate::Result;
+use crate::backup::archive::Piece;
+use crate::backup::folder::Slot;
+use crate::backup::report::SourceErrorKind;
+use crate::backup::worker::Worker;
+use crate::filesystem::{Folder, Stat};
+
+/// How much is read at a time: it stays in the cache until it is scanned.
+const READ_BYTES: usize = 256 << 10;
+
+/// How many buffers of a large file are kept for its next pieces.
+const SPARE_BUFFERS: usize = 4;
+
+/// Files of one folder, to be read one after the other.
+#[derive(Debug)]
+pub(crate) struct FileBatch {
+    /// The folder.
+    pub(crate) folder: Arc<Folder>,
+    /// The files.
+    pub(crate) files: Vec<FileTask>,
+}
+
+/// A file to read.
+#[derive(Debug)]
+pub(crate) struct FileTask {
+    /// Where its node goes.
+    pub(crate) slot: Slot,
+    /// Its name.
+    pub(crate) name: Box<[u8]>,
+    /// What it was when its folder was listed.
+    pub(crate) stat: Stat,
+    /// Whether the parent snapshot has a file there.
+    pub(crate) was_there: bool,
+}
+
+/// What became of an inode that has several names.
+#[derive(Debug)]
+pub(crate) enum Inode {
+    /// Somebody reads it; these wait, each with its node.
+    Reading(Vec<(Slot, Node)>),
+    /// It was read.
+    Done(Box<[Id]>, u64),
+    /// It could not be read.
+    Failed,
+}
+
+/// A file with more than one piece.
+#[derive(Debug)]
+pub(crate) struct LargeFile {
+    state: Mutex<LargeState>,
+    spare: Mutex<Vec<Vec<u8>>>,
+}
+
+#[derive(Debug)]
+struct LargeState {
+    /// The id of each piece, as they come in.
+    pieces: Vec<Option<Id>>,
+    /// Set when the last byte was read.
+    done: Option<DoneFile>,
+    open: usize,
+}
+
+/// A file all of whose pieces are stored.
+#[derive(Debug)]
+pub(crate) struct DoneFile {
+    slot: Slot,
+    node: Node,
+    inode: Option<(u64, u64)>,
+}
+
+impl LargeFile {
+    fn new() -> Self {
+        Self {
+            state: Mutex::new(LargeState {
+                pieces: Vec::new(),
+                done: None,
+                open: 0,
+            }),
+            spare: Mutex::default(),
+        }
+    }
+
+    fn next_piece(&self) -> usize {
+        let mut state = self.state.lock();
+        state.pieces.push(None);
+        state.open += 1;
+        state.pieces.len() - 1
+    }
+
+    /// Notes the id of a piece; returns the file where it was the last.
+    pub(crate) fn put(&self, number: usize, id: Id) -> Option<DoneFile> {
+        let mut state = self.state.lock();
+        if let Some(piece) = state.pieces.get_mut(number) {
+            *piece = Some(id);
+        }
+        state.open -= 1;
+        state.take_if_done()
+    }
+
+    /// Says that all was read; returns the file where every piece is stored already.
+    fn end(&self, done: DoneFile) -> Option<DoneFile> {
+        let mut state = self.state.lock();
+        state.done = Some(done);
+        state.take_if_done()
+    }
+
+    /// Keeps a buffer for a later piece.
+    pub(crate) fn recycle(&self, mut buffer: Vec<u8>) {
+        let mut spare = self.spare.lock();
+        if spare.len() < SPARE_BUFFERS {
+            buffer.clear();
+            spare.push(buffer);
+        }
+    }
+
+    fn buffer(&self) -> Vec<u8> {
+        self.spare.lock().pop().unwrap_or_default()
+    }
+}
+
+impl LargeState {
+    fn take_if_done(&mut self) -> Option<DoneFile> {
+        if self.open > 0 {
+            return None;
+        }
+        let mut done = self.done.take()?;
+        done.node.content = Some(self.pieces.iter().flatten().copied().collect());
+        Some(done)
+    }
+}
+
+impl Worker<'_, '_> {
+    /// Reads and stores files of one folder.
+    ///
+    /// # Errors
+    /// Where no copy takes what is stored. That a file cannot be read is noted and no error.
+    pub(crate) fn save_files(&mut self, batch: FileBatch) -> Result<()> {
+        for task in batch.files {
+            self.save_file(&batch.folder, task)?;
+        }
+        Ok(())
+    }
+
+    fn save_file(&mut self, folder: &Folder, task: FileTask) -> Result<()> {
+        let FileTask { slot, name, stat, was_there } = task;
+        let path = || slot.folder.path.join(crate::filesystem::os_name(&name));
+        if was_there {
+            self.stats.files_changed += 1;
+        } else {
+            self.stats.files_new += 1;
+        }
+        let node = match folder.node(&name, &stat, self.archive.names) {
+            Ok(node) => node,
+            Err(error) => {
+                self.archive.error(path(), &error);
+                return self.fill(&slot, None, true);
+            }
+        };
+        let inode = (stat.links() > 1).then(|| (stat.device(), stat.inode()));
+        let (slot, node) = match inode {
+            None => (slot, node),
+            Some(inode) => match self.join_inode(inode, slot, node)? {
+                Some(first) => first,
+                None => return Ok(()),
+            },
+        };
+        let path = || slot.folder.path.join(crate::filesystem::os_name(&node.name));
+        let file = match folder.open_file(&node.name, &stat) {
+            Ok(file) => file,
+            Err(error) => {
+                self.archive.error(path(), &error);
+                return self.give_up(slot, inode);
+            }
+        };
+        self.stats.files_read += 1;
+        let path = path();
+        let expected_bytes = stat.size_bytes();
+        let read = self.save_content(&file, expected_bytes, slot.clone(), node, inode)?;
+        if let Err(error) = read {
+            self.archive.error(&path, &error);
+            return self.give_up(slot, inode);
+        }
+        if folder.changed_since(&file, &stat) {
+            let message = "its size or time is not what it was when it was opened".to_owned();
+            self.archive.note(&path, SourceErrorKind::ChangedWhileRead, message);
+        }
+        Ok(())
+    }
+
+    /// Lets one name of an inode read it; the others wait and get `None`.
+    fn join_inode(
+        &mut self,
+        inode: (u64, u64),
+        slot: Slot,
+        mut node: Node,
+    ) -> Result<Option<(Slot, Node)>> {
+        let mut inodes = self.archive.inodes.lock();
+        let known = match inodes.get_mut(&inode) {
+            None => {
+                inodes.insert(inode, Inode::Reading(Vec::new()));
+                return Ok(Some((slot, node)));
+            }
+            Some(Inode::Reading(waiting)) => {
+                waiting.push((slot, node));
+                return Ok(None);
+            }
+            Some(Inode::Failed) => None,
+            Some(Inode::Done(content, size_bytes)) => Some((content.clone(), *size_bytes)),
+        };
+        drop(inodes);
+        match known {
+            None => self.fill(&slot, None, true)?,
+            Some((content, size_bytes)) => {
+                self.count_file(size_bytes);
+                node.size = size_bytes;
+                node.content = Some(content);
+                self.fill(&slot, Some(node), true)?;
+            }
+        }
+        Ok(None)
+    }
+
+    /// Gives up a file, and with it all names of its inode.
+    fn give_up(&mut self, slot: Slot, inode: Option<(u64, u64)>) -> Result<()> {
+        for (slot, _) in self.settle_inode(inode, Inode::Failed) {
+            self.fill(&slot, None, true)?;
+        }
+        self.fill(&slot, None, true)
+    }
+
+    /// Fills the slot of a file, and of all names of its inode.
+    ///
+    /// # Errors
+    /// As [`Worker::save_blob`].
+    pub(crate) fn finish_file(&mut self, done: DoneFile) -> Result<()> {
+        let DoneFile { slot, node, inode } = done;
+        let content = node.content.clone().unwrap_or_default();
+        let waiting = self.settle_inode(inode, Inode::Done(content.clone(), node.size));
+        for (slot, mut other) in waiting {
+            self.count_file(node.size);
+            other.size = node.size;
+            other.content = Some(content.clone());
+            self.fill(&slot, Some(other), true)?;
+        }
+        self.count_file(node.size);
+        self.fill(&slot, Some(node), true)
+    }
+
+    fn settle_inode(&self, inode: Option<(u64, u64)>, outcome: Inode) -> Vec<(Slot, Node)> {
+        let Some(inode) = inode else {
+            return Vec::new();
+        };
+        match self.archive.inodes.lock().insert(inode, outcome) {
+            Some(Inode::Reading(waiting)) => waiting,
+            _ => Vec::new(),
+        }
+    }
+
+    /// Counts a file that is saved, read or not.
+    pub(crate) fn count_file(&mut self, size_bytes: u64) {
+        self.stats.files_processed += 1;
+        self.stats.bytes_processed += size_bytes;
+        self.archive.progress.add_files(1);
+    }
+
+    /// Reads a stream to its end and stores it as the content of a file.
+    ///
+    /// The outer error ends the backup; the inner one is that the stream could not be read.
+    ///
+    /// # Errors
+    /// As [`Worker::save_blob`].
+    pub(crate) fn save_content(
+        &mut self,
+        input: impl AsFd,
+        expected_bytes: u64,
+        slot: Slot,
+        mut node: Node,
+        inode: Option<(u64, u64)>,
+    ) -> Result<io::Result<()>> {
+        let mut chunker = Chunker::new(self.archive.gear);
+        let mut large: Option<Arc<LargeFile>> = None;
+        let mut chunk = std::mem::take(&mut self.buffer);
+        chunk.clear();
+        let mut size_bytes = 0_u64;
+        // One byte more than expected shows the end of a small file without another read.
+        let mut step = usize::try_from(expected_bytes.saturating_add(1))
+            .unwrap_or(READ_BYTES)
+            .clamp(512, READ_BYTES);
+        loop {
+            self.archive.cancelled()?;
+            let start = chunk.len();
+            chunk.reserve(step);
+            let read = match rustix::io::read(&input, spare_capacity(&mut chunk)) {
+                Ok(read) => read,
+                Err(rustix::io::Errno::INTR) => continue,
+                Err(error) => {
+                    if let Some(large) = large {
+                        large.abandon();
+                    }
+                    return Ok(Err(error.into()));
+                }
+            };
+            size_bytes += read as u64;
+            self.stats.bytes_read += read as u64;
+            self.archive.progress.add_bytes(read as u64);
+            if read == 0 {
+                break;
+            }
+            step = READ_BYTES;
+            let mut from = start;
+            while let Some(cut) = chunker.feed(chunk.get(from..).unwrap_or_default()) {
+                let file = large.get_or_insert_with(|| Arc::new(LargeFile::new()));
+                let mut rest = file.buffer();
+                rest.extend_from_slice(chunk.get(from + cut..).unwrap_or_default());
+                chunk.truncate(from + cut);
+                let full = std::mem::replace(&mut chunk, rest);
+                self.hand_on(file, full)?;
+                from = 0;
+            }
+            let at_end = size_bytes == expected_bytes && expected_bytes < MIN_CHUNK_BYTES as u64;
+            if at_end && chunk.len() < chunk.capacity() {
+                // The read was shorter than what was asked for: a regular file ends here.
+                break;
+            }
+        }
+        node.size = size_bytes;
+        let Some(file) = large else {
+            let content = if chunk.is_empty() {
+                Box::default()
+            } else {
+                Box::new([self.save_blob(BlobKind::Data, &chunk)?]) as Box<[Id]>
+            };
+            node.content = Some(content);
+            if chunk.capacity() <= MAX_CHUNK_BYTES {
+                self.buffer = chunk;
+            }
+            self.finish_file(DoneFile { slot, node, inode })?;
+            return Ok(Ok(()));
+        };
+        if !chunk.is_empty() {
+            self.hand_on(&file, chunk)?;
+        }
+        if let Some(done) = file.end(DoneFile { slot, node, inode }) {
+            self.finish_file(done)?;
+        }
+        Ok(Ok(()))
+    }
+
+    /// Hands a piece to whoever is free, or does a waiting one where too many wait.
+    fn hand_on(&mut self, file: &Arc<LargeFile>, bytes: Vec<u8>) -> Result<()> {
+        let piece = Piece {
+            bytes,
+            number: file.next_piece(),
+            file: Arc::clone(file),
+        };
+        match self.archive.pool.add_piece(piece) {
+            Some(piece) => self.save_piece(piece),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The path of an entry, for messages.
+pub(crate) fn path_of(slot: &Slot, name: &[u8]) -> PathBuf {
+    slot.folder.path.join(crate::filesystem::os_name(name))
+}

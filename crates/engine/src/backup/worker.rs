@@ -1,0 +1,154 @@
+//! One thread of a backup: hashes, asks the index, compresses, encrypts, packs, closes trees.
+
+use std::sync::Arc;
+
+use rand::{SeedableRng, rngs::StdRng};
+use strongroom_model::Id;
+use strongroom_repo::blob::{BlobEncoder, BlobId, BlobKind};
+use strongroom_repo::index::Claim;
+use strongroom_repo::tree::TreeEncoder;
+use strongroom_repo::{Error as RepoError, Node};
+
+use crate::Result;
+use crate::backup::archive::{Archive, Piece};
+use crate::backup::folder::{FolderState, Slot};
+use crate::backup::needs::Needs;
+use crate::backup::report::Stats;
+
+/// A thread with its own encoder, counters and buffers.
+#[derive(Debug)]
+pub(crate) struct Worker<'w, 'a> {
+    pub(crate) archive: &'w Archive<'a>,
+    pub(crate) stats: Stats,
+    pub(crate) needs: Needs,
+    /// A buffer for the file that is being read.
+    pub(crate) buffer: Vec<u8>,
+    encoder: BlobEncoder,
+    random: StdRng,
+}
+
+impl<'w, 'a> Worker<'w, 'a> {
+    pub(crate) fn new(archive: &'w Archive<'a>) -> Result<Self> {
+        let seed = getrandom::u64().map_err(|_| RepoError::NoRandomness)?;
+        Ok(Self {
+            archive,
+            stats: Stats::default(),
+            needs: Needs::default(),
+            buffer: Vec::new(),
+            encoder: BlobEncoder::new(archive.repository.config().version)?,
+            random: StdRng::seed_from_u64(seed),
+        })
+    }
+
+    /// Stores a blob unless it is stored already; returns its id.
+    ///
+    /// # Errors
+    /// Where no copy takes the pack that it fills.
+    pub(crate) fn save_blob(&mut self, kind: BlobKind, plain: &[u8]) -> Result<Id> {
+        let blob = BlobId {
+            kind,
+            id: Id::of(plain),
+        };
+        match self.archive.index.claim(blob) {
+            Claim::Stored(pack) => self.needs.insert(pack),
+            Claim::Promised => self.needs.insert_promised(blob),
+            Claim::Yours => self.store_blob(blob, plain)?,
+        }
+        Ok(blob.id)
+    }
+
+    fn store_blob(&mut self, blob: BlobId, plain: &[u8]) -> Result<()> {
+        let key = self.archive.repository.key();
+        let (sealed, uncompressed_length) = self.encoder.encode(key, plain)?;
+        let sealed_bytes = sealed.len() as u64;
+        let packer = self.archive.packer;
+        let pack = packer.add(blob, sealed, uncompressed_length, &mut self.random)?;
+        self.needs.insert(pack);
+        match blob.kind {
+            BlobKind::Data => self.stats.data_blobs += 1,
+            BlobKind::Tree => self.stats.tree_blobs += 1,
+        }
+        self.stats.data_added_bytes += plain.len() as u64;
+        self.stats.data_added_packed_bytes += sealed_bytes;
+        Ok(())
+    }
+
+    /// Stores a piece of a large file, and closes what it was the last of.
+    ///
+    /// # Errors
+    /// As [`Self::save_blob`].
+    pub(crate) fn save_piece(&mut self, piece: Piece) -> Result<()> {
+        let id = self.save_blob(BlobKind::Data, &piece.bytes)?;
+        piece.file.recycle(piece.bytes);
+        match piece.file.put(piece.number, id) {
+            Some(done) => self.finish_file(done),
+            None => Ok(()),
+        }
+    }
+
+    /// Fills a slot, and closes every folder that this completes.
+    ///
+    /// # Errors
+    /// As [`Self::save_blob`].
+    pub(crate) fn fill(&mut self, slot: &Slot, node: Option<Node>, changed: bool) -> Result<()> {
+        if slot.fill(node, changed) {
+            self.close(Arc::clone(&slot.folder))?;
+        }
+        Ok(())
+    }
+
+    /// Gives back the lister's claim on a folder, and closes it where that was the last.
+    ///
+    /// # Errors
+    /// As [`Self::save_blob`].
+    pub(crate) fn release(&mut self, folder: Arc<FolderState>) -> Result<()> {
+        if folder.release() {
+            self.close(folder)?;
+        }
+        Ok(())
+    }
+
+    /// Stores the trees of a complete folder and of all above it that become complete by it.
+    fn close(&mut self, mut folder: Arc<FolderState>) -> Result<()> {
+        loop {
+            let (tree, tree_is_old) = self.store_tree(&folder)?;
+            let Some(slot) = folder.above.clone() else {
+                self.archive.set_root(&folder, tree);
+                return Ok(());
+            };
+            let changed = !(tree_is_old && folder.node_is_old);
+            match (folder.old_tree, changed) {
+                (None, _) => self.stats.dirs_new += 1,
+                (Some(_), true) => self.stats.dirs_changed += 1,
+                (Some(_), false) => self.stats.dirs_unmodified += 1,
+            }
+            let mut node = folder.node.lock().take();
+            if let Some(node) = &mut node {
+                node.subtree = Some(tree);
+            }
+            if !slot.fill(node, changed) {
+                return Ok(());
+            }
+            folder = slot.folder;
+        }
+    }
+
+    fn store_tree(&mut self, folder: &FolderState) -> Result<(Id, bool)> {
+        let entries = folder.take();
+        if !entries.changed
+            && let Some(old) = folder.old_tree
+            && let Some(pack) = self.archive.index.pack_of(BlobId::tree(old))
+        {
+            self.needs.insert(pack);
+            return Ok((old, true));
+        }
+        let mut encoder = TreeEncoder::new();
+        for node in entries.nodes.iter().flatten() {
+            encoder
+                .push(node)
+                .map_err(|error| RepoError::Invalid(error.to_string()))?;
+        }
+        let tree = self.save_blob(BlobKind::Tree, &encoder.finish())?;
+        Ok((tree, folder.old_tree == Some(tree)))
+    }
+}
