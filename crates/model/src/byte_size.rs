@@ -119,7 +119,7 @@ impl FromStr for ByteSize {
 impl fmt::Display for ByteSize {
     /// Writes the exact number of bytes, in the largest unit that divides it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let fits = |(_, size): &&(&str, u64)| self.0 >= *size && self.0 % *size == 0;
+        let fits = |(_, size): &&(&str, u64)| self.0 >= *size && self.0.is_multiple_of(*size);
         let (unit, size) = UNITS.iter().rev().find(fits).unwrap_or(&("B", 1));
         write!(f, "{}{unit}", self.0 / size)
     }

@@ -14,6 +14,7 @@ mod limits;
 mod plan;
 mod problem;
 mod reader;
+mod section;
 mod source;
 
 pub use backup_copy::{BackupCopy, Medium};
@@ -29,7 +30,8 @@ use crate::address::StoreAddress;
 use crate::command_line::CommandLine;
 use crate::name::Name;
 use crate::plan::Plan;
-use reader::{Reader, Section};
+use reader::Reader;
+use section::Section;
 
 /// A whole configuration that contradicts itself nowhere.
 #[derive(Clone, Debug)]

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::reader::{Reader, Section, quoted};
 use crate::address::{StoreAddress, percent_encoded, redacted};
+use crate::config::reader::{Reader, quoted};
+use crate::config::section::Section;
 use crate::name::Name;
 use crate::period::Period;
 
@@ -64,7 +65,7 @@ impl fmt::Display for Medium {
     }
 }
 
-const KEYS: [&str; 7] = [
+pub(super) const KEYS: [&str; 7] = [
     "name", "store", "medium", "site", "domain", "lock", "ca_file",
 ];
 

@@ -1,7 +1,8 @@
 //! The table `[limits]`: what the work may take of the machine.
 
-use super::reader::{Reader, Section};
 use crate::byte_size::ByteSize;
+use crate::config::reader::Reader;
+use crate::config::section::Section;
 
 /// What a backup may take of the machine, whatever the size of the data.
 #[derive(Clone, Debug, PartialEq, Eq)]

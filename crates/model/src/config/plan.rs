@@ -1,6 +1,7 @@
 //! The table `[plan]`.
 
-use super::reader::{Reader, Section};
+use crate::config::reader::Reader;
+use crate::config::section::Section;
 use crate::plan::Plan;
 
 const KEYS: [&str; 7] = [

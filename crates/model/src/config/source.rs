@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::reader::{Reader, Section, path, quoted};
 use crate::byte_size::ByteSize;
 use crate::command_line::CommandLine;
+use crate::config::reader::{Reader, quoted};
+use crate::config::section::{Section, path};
 use crate::name::Name;
 
 /// What is protected.
@@ -42,7 +43,7 @@ pub enum SourceKind {
     },
 }
 
-const KEYS: [&str; 9] = [
+pub(super) const KEYS: [&str; 9] = [
     "name",
     "path",
     "paths",

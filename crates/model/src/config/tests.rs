@@ -124,6 +124,25 @@ fn the_example_of_the_manual_is_read() {
 }
 
 #[test]
+fn the_example_in_the_documentation_is_one_that_works() {
+    let page = include_str!("../../../../docs/configuration.md");
+    let (_, rest) = page.split_once("```toml\n").unwrap();
+    let (example, _) = rest.split_once("```").unwrap();
+    let config = parse(example).unwrap();
+    assert_eq!(config.copies.len(), 3);
+    for key in super::source::KEYS
+        .iter()
+        .chain(&super::backup_copy::KEYS)
+        .chain(&super::KEYS)
+    {
+        assert!(
+            page.contains(&format!("`{key}`")) || page.contains(&format!("[{key}]")),
+            "{key}"
+        );
+    }
+}
+
+#[test]
 fn every_other_key_is_read_too() {
     let config = parse(
         r#"

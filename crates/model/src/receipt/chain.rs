@@ -1,9 +1,9 @@
 //! Receipts one after the other, added up to what the last snapshot needs.
 
-use super::{Needs, VerifiedReceipt};
 use crate::error::{Error, Result};
 use crate::id::Id;
 use crate::name::Name;
+use crate::receipt::{Needs, VerifiedReceipt};
 
 /// The receipts of one client and one source, from the first on.
 #[derive(Clone, Debug, Default)]

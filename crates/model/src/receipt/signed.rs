@@ -8,9 +8,9 @@ use std::fmt;
 use data_encoding::BASE64;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::{Receipt, malformed};
 use crate::error::{Error, Result};
 use crate::id::Id;
+use crate::receipt::{Receipt, malformed};
 
 /// What every signed message of this kind begins with.
 const CONTEXT: &str = "strongroom receipt v1\n";

@@ -3,14 +3,14 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use super::standing::{Finding, Standing};
-use super::subject::{Subject, Tally};
 use crate::ago::ago;
 use crate::config::{Config, Medium, Source};
 use crate::evidence::{Listing, SeenSnapshot, Verifier};
 use crate::name::Name;
 use crate::period::Period;
 use crate::plan::Plan;
+use crate::scorecard::standing::{Finding, Standing};
+use crate::scorecard::subject::{Subject, Tally};
 
 /// How far ahead of this clock another one may be before its times prove nothing.
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(10);

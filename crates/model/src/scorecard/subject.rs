@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::facts::{CopyFacts, Facts, HeldSnapshot, Location, Wholeness};
-use super::standing::{Finding, Standing};
 use crate::config::{BackupCopy, Config, Medium};
 use crate::name::Name;
 use crate::plan::Plan;
+use crate::scorecard::facts::{CopyFacts, Facts, HeldSnapshot, Location, Wholeness};
+use crate::scorecard::standing::{Finding, Standing};
 
 /// A copy with its facts and with what follows from them alone.
 #[derive(Clone, Debug)]

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use jiff::SignedDuration;
+
 use super::*;
 use crate::evidence::{RestoreDrill, SeenSnapshot, Share, Verifier, Verify};
 use crate::id::Id;
 use crate::name::Name;
-use jiff::SignedDuration;
 
 const CONFIG: &str = r#"
 [[source]]
@@ -489,7 +490,7 @@ fn a_restore_must_be_rehearsed_of_late_and_match() {
             drill.matched = matched;
         })
     };
-    assert_eq!(drilled(30, true).marks(), "+ ++++".to_owned() + "+");
+    assert_eq!(drilled(30, true).marks(), "+ +++++");
     assert_eq!(drilled(31, true).marks(), "+ ++++?");
     assert_eq!(drilled(1, false).marks(), "+ ++++-");
     let never = good().with(|world| world.facts.restore_drill = None);
@@ -538,7 +539,7 @@ fn before_the_first_backup_everything_about_copies_is_missed() {
         }
         world.facts.restore_drill = None;
     });
-    assert_eq!(world.marks(), "- ---".to_owned() + "-?");
+    assert_eq!(world.marks(), "- ----?");
     let card = world.card();
     assert_eq!(
         card.sources[0].finding.reason,
@@ -609,5 +610,66 @@ fn the_json_says_true_false_and_null() {
             "name",
             "reason"
         ]
+    );
+}
+
+#[test]
+fn three_folders_beside_the_source_are_honestly_not_three_two_one() {
+    let text = CONFIG
+        .replace("rest:https://vault.example.net/acme/", "/b")
+        .replace("rest:https://offsite.example.org/acme/", "/c")
+        .replace("lock = \"30d\"", "");
+    let world = World::of(&text).with(|world| {
+        for copy in world.facts.copies.values_mut() {
+            let device = Some(DeviceId(1));
+            copy.location = Location::Folder { device };
+            copy.lock_proven = None;
+        }
+        world.facts.restore_drill = None;
+    });
+    assert_eq!(world.marks(), "- ----?");
+    let card = world.card();
+    let row = &card.sources[0];
+    let source = (row.finding.reason.as_str(), row.mend.as_deref());
+    let lines = card.lines.iter();
+    let lines = lines.map(|line| (line.finding.reason.as_str(), line.mend.as_deref()));
+    let said: Vec<(&str, &str)> = [source]
+        .into_iter()
+        .chain(lines)
+        .map(|(reason, mend)| (reason, mend.unwrap_or_default()))
+        .collect();
+    assert_eq!(
+        said,
+        [
+            (
+                "never good (at most 24 h); last backup 12 min ago",
+                "what the lines below say: good means 3 copies, 2 media, 1 offsite",
+            ),
+            (
+                "1 of 3 whole and independent: here; vault is on the device of here; offsite is on \
+                 the device of here",
+                "add a [[copy]] on a device or server of its own to strongroom.toml",
+            ),
+            (
+                "all whole and independent copies are on disk",
+                "add a [[copy]] with another medium than \"disk\" to strongroom.toml",
+            ),
+            (
+                "here is on the device of source repos; vault is on the device of source repos; \
+                 offsite is on the device of source repos",
+                "add a [[copy]] on a server at another site and under another domain to \
+                 strongroom.toml",
+            ),
+            (
+                "no copy withstands production's credentials",
+                "keep a copy where production's credentials cannot delete, and write its lock = \
+                 \"30d\" in strongroom.toml",
+            ),
+            (
+                "no restore drill yet",
+                "nothing yet: restore drills are not built in this version; until then try \
+                 strongroom restore latest TARGET --verify",
+            ),
+        ],
     );
 }
