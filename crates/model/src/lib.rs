@@ -3,8 +3,33 @@
 //! **Architecture invariant:** this crate does no I/O and knows no clock; time, environment and
 //! randomness come in as parameters, so that every rule can be tested in microseconds.
 
+pub mod address;
+pub mod ago;
+pub mod byte_size;
+pub mod command_line;
+pub mod config;
+pub mod error;
+pub mod evidence;
 pub mod file;
 pub mod id;
+pub mod name;
+pub mod period;
+pub mod plan;
+pub mod receipt;
+pub mod scorecard;
+pub mod secret;
 
+pub use address::{RestAddress, StoreAddress};
+pub use byte_size::ByteSize;
+pub use command_line::CommandLine;
+pub use config::{BackupCopy, Config, ConfigError, Limits, Medium, PasswordSource, Source};
+pub use error::{Error, Result};
+pub use evidence::CopyEvidence;
 pub use file::{FileEntry, FileName, FileType};
 pub use id::Id;
+pub use name::Name;
+pub use period::Period;
+pub use plan::Plan;
+pub use receipt::{Needs, Receipt, SignedReceipt};
+pub use scorecard::{Facts, Scorecard};
+pub use secret::Secret;

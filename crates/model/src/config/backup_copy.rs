@@ -1,0 +1,223 @@
+//! The tables `[[copy]]`: where the data goes.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::address::{StoreAddress, percent_encoded, redacted};
+use crate::config::reader::{Reader, quoted};
+use crate::config::section::Section;
+use crate::name::Name;
+use crate::period::Period;
+
+/// One complete repository at one place; the type of a "copy".
+#[derive(Clone, Debug)]
+pub struct BackupCopy {
+    /// Its name, which no other copy has.
+    pub name: Name,
+    /// Where it lives.
+    pub store: StoreAddress,
+    /// On what kind of storage.
+    pub medium: Medium,
+    /// At which place.
+    pub site: Name,
+    /// Whose credentials rule it.
+    pub domain: Name,
+    /// For how long the place promises to keep what it is given: a claim, until it was tried.
+    pub lock: Option<Period>,
+    /// The certificate authority of a REST server, in PEM; `None` means the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// A kind of storage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Medium {
+    /// Disks that are always connected, spinning or not.
+    Disk,
+    /// Object storage.
+    Object,
+    /// Disks that are taken out and put away.
+    Removable,
+    /// Tape.
+    Tape,
+}
+
+impl Medium {
+    const ALL: [Self; 4] = [Self::Disk, Self::Object, Self::Removable, Self::Tape];
+
+    /// The word for it in the configuration.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Disk => "disk",
+            Self::Object => "object",
+            Self::Removable => "removable",
+            Self::Tape => "tape",
+        }
+    }
+}
+
+impl fmt::Display for Medium {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+pub(super) const KEYS: [&str; 7] = [
+    "name", "store", "medium", "site", "domain", "lock", "ca_file",
+];
+
+/// Reads all copies, each with the line where it begins.
+pub(super) fn read_all(reader: &mut Reader<'_>, top: &Section<'_>) -> Vec<(usize, BackupCopy)> {
+    let sections = top.sections(reader, "copy", &KEYS);
+    if !top.has("copy") {
+        reader.problem(
+            reader.last_line(),
+            "There is no copy: nothing could be backed up",
+            "add [[copy]] with name, store, medium, site and domain",
+        );
+    }
+    let mut names = BTreeMap::new();
+    let mut copies = Vec::new();
+    for section in sections {
+        section.require(reader, "name", "name = \"here\"");
+        let name = section.name(reader, "name");
+        if let Some(name) = &name
+            && let Some(line) = section.line_of(reader, "name")
+            && let Some(first) = names.insert(name.clone(), line)
+        {
+            reader.problem(
+                line,
+                format!("Two copies are named \"{name}\", the other in line {first}"),
+                "give each copy a name of its own",
+            );
+        }
+        section.require(
+            reader,
+            "store",
+            "store = \"/var/backups/strongroom\" or \"rest:https://…\"",
+        );
+        section.require(
+            reader,
+            "medium",
+            "medium = \"disk\", \"object\", \"removable\" or \"tape\"",
+        );
+        section.require(
+            reader,
+            "site",
+            "site = \"fra-1\", the place where it stands",
+        );
+        section.require(
+            reader,
+            "domain",
+            "domain = \"production\", or whose credentials can destroy it",
+        );
+        let store = store(reader, &section);
+        let medium = medium(reader, &section);
+        let site = section.name(reader, "site");
+        let domain = section.name(reader, "domain");
+        let lock = section.period(reader, "lock");
+        let ca_file = section.path(reader, "ca_file");
+        if let Some(StoreAddress::Local(_)) = store {
+            refuse_for_folder(reader, &section);
+        }
+        if let (Some(name), Some(store), Some(medium), Some(site), Some(domain)) =
+            (name, store, medium, site, domain)
+        {
+            let copy = BackupCopy {
+                name,
+                store,
+                medium,
+                site,
+                domain,
+                lock,
+                ca_file,
+            };
+            copies.push((section.line(), copy));
+        }
+    }
+    copies
+}
+
+/// Reads where a copy lives; a variable in the user part of a URL stands for itself, whatever
+/// characters its value holds.
+fn store(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<StoreAddress> {
+    let (line, written) = section.written(reader, "store")?;
+    let user_ends = written.find("//").and_then(|start| {
+        let host = start + 2;
+        let rest = written.get(host..)?;
+        let authority = rest.get(..rest.find('/').unwrap_or(rest.len()))?;
+        authority.rfind('@').map(|end| host + end)
+    });
+    let text = reader.expand(line, written, |place, value| {
+        if user_ends.is_some_and(|end| place < end) {
+            percent_encoded(&value)
+        } else {
+            value
+        }
+    })?;
+    match StoreAddress::parse(&text.value) {
+        Ok(store) => {
+            if let StoreAddress::Rest(address) = &store
+                && address.shows_password()
+            {
+                reader.warning(
+                    line,
+                    format!(
+                        "The password for {} crosses the network in the clear",
+                        quoted(&redacted(written)),
+                    ),
+                    "write https",
+                );
+            }
+            Some(store)
+        }
+        Err(refusal) => {
+            reader.problem(
+                line,
+                format!(
+                    "{} for store: {}",
+                    quoted(&redacted(written)),
+                    refusal.reason
+                ),
+                refusal.instead,
+            );
+            None
+        }
+    }
+}
+
+fn medium(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Medium> {
+    let text = section.text(reader, "medium")?;
+    let medium = Medium::ALL
+        .into_iter()
+        .find(|medium| medium.word() == text.value.as_str());
+    if medium.is_none() {
+        reader.problem(
+            text.line,
+            format!("{} is not a medium", quoted(text.written)),
+            "write \"disk\", \"object\", \"removable\" or \"tape\"",
+        );
+    }
+    medium
+}
+
+fn refuse_for_folder(reader: &mut Reader<'_>, section: &Section<'_>) {
+    let reasons = [
+        (
+            "lock",
+            "A folder cannot keep anybody from deleting, so it has no lock",
+        ),
+        (
+            "ca_file",
+            "A folder is reached without certificates, so it has no ca_file",
+        ),
+    ];
+    for (key, reason) in reasons {
+        if let Some(line) = section.line_of(reader, key) {
+            reader.problem(line, reason, "remove it");
+        }
+    }
+}

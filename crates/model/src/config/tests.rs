@@ -1,0 +1,615 @@
+//! What a configuration means, and what an operator is told when it means nothing.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::byte_size::ByteSize;
+use crate::period::Period;
+
+/// The example of the manual, with a third copy that this version can use.
+const WHOLE: &str = r#"
+password_file = "/etc/strongroom/password"
+
+[plan]
+copies = 3
+media = 2
+offsite = 1
+max_age = "24h"
+verify_every = "7d"
+drill_every = "30d"
+
+[[source]]
+name = "repos"
+path = "/srv/git"
+exclude = ["*.tmp", "/srv/git/cache"]
+
+[[source]]
+name = "shop-db"
+command = ["pg_dump", "--format=custom", "--compress=0", "shop"]
+as = "shop.dump"
+
+[[copy]]
+name = "here"
+store = "/var/backups/strongroom"
+medium = "disk"
+site = "fra-1"
+domain = "production"
+
+[[copy]]
+name = "vault"
+store = "rest:https://backup:${VAULT_TOKEN}@vault.example.net/acme/repos/"
+medium = "disk"
+site = "ams-2"
+domain = "vault-team"
+
+[[copy]]
+name = "offsite"
+store = "rest:https://offsite.example.org/acme"
+medium = "object"
+site = "eu-central-1"
+domain = "offsite-account"
+lock = "30d"
+"#;
+
+/// What a table of bad configurations is added to: a good one, of ten lines.
+const BASE: &str = r#"[[source]]
+name = "home"
+path = "/home"
+
+[[copy]]
+name = "here"
+store = "/backup"
+medium = "disk"
+site = "fra-1"
+domain = "production"
+"#;
+
+const TOKEN: &str = "s3cr#t/@:%\"";
+
+fn environment(name: &str) -> Option<String> {
+    match name {
+        "VAULT_TOKEN" => Some(TOKEN.to_owned()),
+        "EMPTY" => Some(String::new()),
+        _ => None,
+    }
+}
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    Config::parse(text, &environment)
+}
+
+fn told(text: &str) -> String {
+    let error = parse(text).expect_err(text);
+    let lines: Vec<String> = error.problems().iter().map(Problem::to_string).collect();
+    lines.join("\n")
+}
+
+#[test]
+fn the_example_of_the_manual_is_read() {
+    let config = parse(WHOLE).unwrap();
+    assert!(
+        matches!(&config.password, Some(PasswordSource::File(path)) if path.ends_with("password"))
+    );
+    assert_eq!(config.plan, Plan::default());
+    assert_eq!(config.site.unwrap().as_str(), "fra-1");
+    assert_eq!(config.domain.unwrap().as_str(), "production");
+    assert_eq!(config.limits, Limits::default());
+    assert!(config.warnings.is_empty());
+
+    let [repos, shop] = config.sources.try_into().unwrap();
+    assert!(matches!(
+        repos.kind,
+        SourceKind::Folder { exclude, exclude_caches: false, .. }
+            if exclude == ["*.tmp", "/srv/git/cache"]
+    ));
+    let SourceKind::Command { command, file_name } = shop.kind else {
+        panic!("a command");
+    };
+    assert_eq!(command.program(), "pg_dump");
+    assert_eq!(command.arguments().last(), Some("shop"));
+    assert_eq!(file_name, "shop.dump");
+
+    let [_, vault, offsite] = config.copies.try_into().unwrap();
+    let StoreAddress::Rest(address) = vault.store else {
+        panic!("a REST address");
+    };
+    let (user, password) = address.credentials().unwrap();
+    assert_eq!((user, password.expose()), ("backup", TOKEN));
+    assert_eq!(
+        address.url().as_str(),
+        "https://vault.example.net/acme/repos/"
+    );
+    assert_eq!(offsite.lock, Some(Period::days(30)));
+    assert_eq!(offsite.medium, Medium::Object);
+}
+
+#[test]
+fn the_example_in_the_documentation_is_one_that_works() {
+    let page = include_str!("../../../../docs/configuration.md");
+    let (_, rest) = page.split_once("```toml\n").unwrap();
+    let (example, _) = rest.split_once("```").unwrap();
+    let config = parse(example).unwrap();
+    assert_eq!(config.copies.len(), 3);
+    for key in super::source::KEYS
+        .iter()
+        .chain(&super::backup_copy::KEYS)
+        .chain(&super::KEYS)
+    {
+        assert!(
+            page.contains(&format!("`{key}`")) || page.contains(&format!("[{key}]")),
+            "{key}"
+        );
+    }
+}
+
+#[test]
+fn every_other_key_is_read_too() {
+    let config = parse(
+        r#"
+        password_command = ["pass", "show", "backup"]
+        site = "office"
+        domain = "it"
+        [limits]
+        memory = "1GiB"
+        workers = 3
+        uploads_per_copy = 8
+        pack_size = "64MiB"
+        [plan]
+        copies = 1
+        [[source]]
+        name = "all"
+        paths = ["/", "/srv"]
+        exclude = ["/backup", "a$$b"]
+        exclude_caches = true
+        one_file_system = true
+        exclude_larger_than = "1.5GB"
+        [[copy]]
+        name = "usb"
+        store = "local:/backup/usb"
+        medium = "removable"
+        site = "safe"
+        domain = "it"
+        [[copy]]
+        name = "nas"
+        store = "rest:http://u:p@nas.lan:8000"
+        ca_file = "/etc/ca.pem"
+        medium = "tape"
+        site = "cellar"
+        domain = "nas"
+        "#,
+    )
+    .unwrap();
+    assert!(matches!(config.password, Some(PasswordSource::Command(_))));
+    assert_eq!(config.site.unwrap().as_str(), "office");
+    assert_eq!(config.domain.unwrap().as_str(), "it");
+    assert_eq!(config.limits.memory, ByteSize::mib(1024));
+    assert_eq!(config.limits.workers, 3);
+    assert_eq!(config.limits.uploads_per_copy, 8);
+    assert_eq!(config.limits.pack_size, ByteSize::mib(64));
+    assert_eq!((config.plan.copies, config.plan.media), (1, 1));
+    assert!(matches!(
+        &config.sources[0].kind,
+        SourceKind::Folder { exclude, exclude_caches: true, one_file_system: true,
+            exclude_larger_than: Some(size), paths }
+            if size.bytes() == 1_500_000_000 && exclude[1] == "a$b" && paths.len() == 2
+    ));
+    assert_eq!(config.copies[1].ca_file, Some("/etc/ca.pem".into()));
+    let warnings: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warnings,
+        [
+            "line 27: The password for \"rest:http://***@nas.lan:8000\" crosses the network in the \
+          clear; write https"
+        ],
+    );
+}
+
+#[test]
+fn a_store_that_is_not_built_yet_is_told_by_its_line_only() {
+    let text = WHOLE.replace(
+        "rest:https://offsite.example.org/acme",
+        "s3:https://s3.eu-central-1.amazonaws.com/acme-backup/repos",
+    );
+    assert_eq!(
+        told(&text),
+        "line 38: \"s3:https://s3.eu-central-1.amazonaws.com/acme-backup/repos\" for store: stores \
+         of kind \"s3\" are not built yet; write an absolute path (\"/var/backups/strongroom\") or \
+         \"rest:https://…\", or remove this copy",
+    );
+}
+
+/// Each pair: what is put into the good configuration in place of what, and what is told.
+const MISTAKES: &[(&str, &str, &str)] = &[
+    // Keys and types
+    (
+        "path = ",
+        "pth = ",
+        "line 1: This source has neither a path nor a command; write path = \"/srv/data\", paths = [\"/a\", \"/b\"] or command = [\"program\"]\nline 3: Unknown key \"pth\" in [[source]]; write path",
+    ),
+    (
+        "[[copy]]",
+        "[[copies]]",
+        "line 5: Unknown key \"copies\" in the file; write copy\nline 10: There is no copy: nothing could be backed up; add [[copy]] with name, store, medium, site and domain",
+    ),
+    (
+        "[[copy]]",
+        "[copy]",
+        "line 5: copy is not a list of tables; write [[copy]], in double brackets, on a line of its own",
+    ),
+    (
+        "path = ",
+        "qqq = 1\npath = ",
+        "line 3: Unknown key \"qqq\" in [[source]]; the keys here are name, path, paths, command, as, exclude, exclude_caches, one_file_system, exclude_larger_than",
+    ),
+    (
+        "path = \"/home\"",
+        "path = [\"/home\"]",
+        "line 3: path is a list and not a string; write path = \"text\"",
+    ),
+    (
+        "path = \"/home\"",
+        "paths = \"/home\"",
+        "line 3: paths is a string and not a list; write paths = [\"text\"]",
+    ),
+    (
+        "path = \"/home\"",
+        "paths = []",
+        "line 3: paths is empty; write paths = [\"/srv/data\"]",
+    ),
+    (
+        "path = \"/home\"",
+        "path = \"/home\"\nexclude_caches = \"yes\"",
+        "line 4: exclude_caches is a string and not true or false; write exclude_caches = true",
+    ),
+    (
+        "path = \"/home\"",
+        "path = \"/home\"\npath = \"/srv\"",
+        "line 4: This is not TOML: duplicate key; give each key once; several paths go into paths = [\"/a\", \"/b\"]",
+    ),
+    (
+        "name = \"home\"",
+        "name = home",
+        "line 2: This is not TOML: string values must be quoted, expected literal string; write key = \"text\", key = 3, key = true, [table] or [[table]]",
+    ),
+    // Passwords
+    (
+        "[[source]]",
+        "password = \"hunter2\"\n[[source]]",
+        "line 1: A password does not belong in this file; write password_file = \"/etc/strongroom/password\" or password_command = [\"program\"] at the top, or set STRONGROOM_PASSWORD",
+    ),
+    (
+        "[[source]]",
+        "password_file = \"/p\"\npassword_command = [\"p\"]\n[[source]]",
+        "line 2: Both password_file and password_command are given; remove one of them",
+    ),
+    (
+        "[[source]]",
+        "password_command = \"pass show x\"\n[[source]]",
+        "line 1: password_command is one string, and no shell is there to split it; write a list: password_command = [\"program\", \"argument\"]",
+    ),
+    (
+        "[[source]]",
+        "password_command = []\n[[source]]",
+        "line 1: password_command names no program, or holds a NUL; write password_command = [\"program\", \"argument\"]",
+    ),
+    // The plan
+    (
+        "[[source]]",
+        "[plan]\nmax_age = \"24 hrs\"\n[[source]]",
+        "line 2: \"24 hrs\" for max_age is not a period of time; write \"24h\"",
+    ),
+    (
+        "[[source]]",
+        "[plan]\nmax_age = 24\n[[source]]",
+        "line 2: max_age = 24 has no unit; write \"24h\" if that is meant; a period is a whole number and one of the units s, m, h, d, w, y: \"24h\"",
+    ),
+    (
+        "[[source]]",
+        "[plan]\nmax-age = \"24h\"\n[[source]]",
+        "line 2: Unknown key \"max-age\" in [plan]; write max_age",
+    ),
+    (
+        "[[source]]",
+        "[plan]\ndrill_every = \"0d\"\n[[source]]",
+        "line 2: \"0d\" for drill_every is not a period of time; a period is a whole number and one of the units s, m, h, d, w, y: \"24h\"",
+    ),
+    (
+        "[[source]]",
+        "[plan]\ncopies = 0\n[[source]]",
+        "line 2: copies = 0 is out of bounds; write a whole number from 1 to 16: copies = 1",
+    ),
+    (
+        "[[source]]",
+        "[plan]\noffsite = 0\n[[source]]",
+        "line 2: offsite = 0 is out of bounds; write a whole number from 1 to 16: offsite = 1",
+    ),
+    (
+        "[[source]]",
+        "[plan]\ncopies = \"3\"\n[[source]]",
+        "line 2: copies is a string and not a number; write a whole number from 1 to 16: copies = 1",
+    ),
+    (
+        "[[source]]",
+        "[plan]\ncopies = 2\nmedia = 3\n[[source]]",
+        "line 3: media = 3 is more than copies = 2; write media = 2, or copies = 3",
+    ),
+    (
+        "[[source]]",
+        "plan = 3\n[[source]]",
+        "line 1: plan is a number and not a table; write [plan] on a line of its own, and its keys below",
+    ),
+    // Limits
+    (
+        "[[source]]",
+        "[limits]\npack_size = \"16M\"\n[[source]]",
+        "line 2: \"16M\" for pack_size is not a size; write \"16MiB\"",
+    ),
+    (
+        "[[source]]",
+        "[limits]\npack_size = \"1GiB\"\n[[source]]",
+        "line 2: pack_size = \"1GiB\" is out of bounds; write a size from \"4MiB\" to \"128MiB\"",
+    ),
+    (
+        "[[source]]",
+        "[limits]\npack_size = \"128MiB\"\n[[source]]",
+        "line 1: memory = \"256MiB\" is too little for packs of 128MiB; write memory = \"512MiB\" or more",
+    ),
+    (
+        "[[source]]",
+        "[limits]\nmemory = \"1MiB\"\n[[source]]",
+        "line 2: memory = \"1MiB\" is too little for packs of 16MiB; write memory = \"64MiB\" or more",
+    ),
+    // Names
+    (
+        "name = \"home\"",
+        "name = \"My Home\"",
+        "line 2: \"My Home\" is not a good name; write \"my-home\"; a name has 1 to 64 of the characters a-z 0-9 . _ - and begins with a letter or digit",
+    ),
+    (
+        "name = \"here\"\n",
+        "",
+        "line 5: [[copy]] has no name; write name = \"here\"",
+    ),
+    (
+        "site = \"fra-1\"",
+        "site = \"Fra-1\"",
+        "line 9: \"Fra-1\" is not a good site; write \"fra-1\"; a name has 1 to 64 of the characters a-z 0-9 . _ - and begins with a letter or digit",
+    ),
+    (
+        "[[copy]]",
+        "[[source]]\nname = \"home\"\npath = \"/srv\"\n\n[[copy]]",
+        "line 6: Two sources are named \"home\", the other in line 2; give each source a name of its own",
+    ),
+    // Sources
+    (
+        "path = \"/home\"",
+        "path = \"/home\"\ncommand = [\"x\"]",
+        "line 4: This source has path and command at once; write one of them; a folder and a command are two sources",
+    ),
+    (
+        "path = \"/home\"",
+        "command = [\"pg_dump\"]",
+        "line 1: [[source]] has no as; write as = \"home.dump\", the file name in the backup",
+    ),
+    (
+        "path = \"/home\"",
+        "command = [\"pg_dump\"]\nas = \"a/b\"",
+        "line 4: \"a/b\" is not a file name; write as = \"home.dump\", without a folder",
+    ),
+    (
+        "path = \"/home\"",
+        "command = [\"pg_dump\"]\nas = \"a\"\nexclude = []",
+        "line 5: exclude means nothing for the output of a command; remove it",
+    ),
+    (
+        "path = \"/home\"",
+        "path = \"/home\"\nas = \"a\"",
+        "line 4: as names the output of a command, and this source has none; remove it",
+    ),
+    (
+        "path = \"/home\"",
+        "path = \"~/data\"",
+        "line 3: \"~/data\" for path: ~ depends on who runs the backup; write the whole path: \"/home/you/…\", or \"${HOME}/…\"",
+    ),
+    (
+        "path = \"/home\"",
+        "path = \"data\"",
+        "line 3: \"data\" for path: the path is not absolute; write the whole path, from / on: \"/srv/…\"",
+    ),
+    (
+        "path = \"/home\"",
+        "path = \"/home/../srv\"",
+        "line 3: \"/home/../srv\" for path: the path holds ..; write the path without ..",
+    ),
+    // Copies
+    (
+        "medium = \"disk\"",
+        "medium = \"ssd\"",
+        "line 8: \"ssd\" is not a medium; write \"disk\", \"object\", \"removable\" or \"tape\"",
+    ),
+    (
+        "medium = \"disk\"\n",
+        "",
+        "line 5: [[copy]] has no medium; write medium = \"disk\", \"object\", \"removable\" or \"tape\"",
+    ),
+    (
+        "store = \"/backup\"",
+        "store = \"/home/backup\"",
+        "line 5: Copy \"here\" lies inside source \"home\" (/home) and would back itself up; move the copy, or write exclude = [\"/home/backup\"] in the source",
+    ),
+    (
+        "path = \"/home\"",
+        "path = \"/backup/data\"",
+        "line 5: Source \"home\" (/backup/data) lies inside copy \"here\"; move the copy: its folder holds nothing but the repository",
+    ),
+    (
+        "store = \"/backup\"",
+        "store = \"backup\"",
+        "line 7: \"backup\" for store: the path is not absolute; write the whole path, from / on: \"/srv/…\"",
+    ),
+    (
+        "store = \"/backup\"",
+        "store = \"https://u:hunter2@host/x\"",
+        "line 7: \"https://***@host/x\" for store: the kind of store is missing; write \"rest:https://…\" for a restic REST server",
+    ),
+    (
+        "store = \"/backup\"",
+        "store = \"rest:host/x\"",
+        "line 7: \"rest:host/x\" for store: relative URL without a base; write \"rest:https://user:${TOKEN}@host.example/folder/\"",
+    ),
+    (
+        "store = \"/backup\"",
+        "store = \"rest:https://u:${NOPE}@host/\"",
+        "line 7: The variable ${NOPE} is not set, or empty; set NOPE in the environment of strongroom",
+    ),
+    (
+        "store = \"/backup\"",
+        "store = \"rest:https://u:${EMPTY}@host/\"",
+        "line 7: The variable ${EMPTY} is not set, or empty; set EMPTY in the environment of strongroom",
+    ),
+    (
+        "store = \"/backup\"",
+        "store = \"rest:https://u:$TOKEN@host/\"",
+        "line 7: A single $ means nothing; write $$ for a dollar sign, or ${NAME} for a variable",
+    ),
+    (
+        "store = \"/backup\"",
+        "store = \"rest:https://u:${TOKEN@host/\"",
+        "line 7: A variable after ${ does not end, or its name is none; write ${NAME}, with A-Z a-z 0-9 _ in the name, or $$ for a dollar sign",
+    ),
+    (
+        "medium = \"disk\"",
+        "medium = \"disk\"\nlock = \"30d\"",
+        "line 9: A folder cannot keep anybody from deleting, so it has no lock; remove it",
+    ),
+    (
+        "medium = \"disk\"",
+        "medium = \"disk\"\nca_file = \"/ca\"",
+        "line 9: A folder is reached without certificates, so it has no ca_file; remove it",
+    ),
+];
+
+#[test]
+fn each_mistake_is_told_with_its_line_and_what_to_write_instead() {
+    assert!(parse(BASE).is_ok());
+    for (from, to, expected) in MISTAKES {
+        assert!(BASE.contains(from), "{from}");
+        assert_eq!(told(&BASE.replacen(from, to, 1)), *expected, "{to}");
+    }
+}
+
+fn with_second_copy(name: &str, store: &str) -> String {
+    format!(
+        "{BASE}\n[[copy]]\nname = \"{name}\"\nstore = \"{store}\"\nmedium = \"disk\"\n\
+         site = \"a\"\ndomain = \"b\"\n"
+    )
+}
+
+#[test]
+fn two_copies_have_two_names_and_two_places() {
+    assert_eq!(
+        told(&with_second_copy("here", "/other")),
+        "line 13: Two copies are named \"here\", the other in line 6; give each copy a name of its own",
+    );
+    assert_eq!(
+        told(&with_second_copy("there", "/backup/")),
+        "line 12: Copies \"there\" and \"here\" (line 5) are one place; give each copy a place of its \
+         own, or remove one",
+    );
+    assert_eq!(
+        told(&with_second_copy("there", "/backup/inner")),
+        "line 12: Of copies \"there\" and \"here\" (line 5) one lies inside the other; give each copy \
+         a folder of its own",
+    );
+    let rest = BASE.replace("/backup", "rest:https://a:b@host/x");
+    let both = with_second_copy("there", "rest:https://c:d@host/x/").replace(BASE, &rest);
+    assert!(told(&both).contains("are one place"));
+}
+
+#[test]
+fn a_copy_inside_a_source_needs_a_plain_exclude() {
+    let with = |exclude: &str| {
+        BASE.replace("/backup", "/home/backup").replace(
+            "path = \"/home\"",
+            &format!("path = \"/home\"\nexclude = {exclude}"),
+        )
+    };
+    assert!(parse(&with(r#"["/home/backup"]"#)).is_ok());
+    assert!(parse(&with(r#"["/home/backup/"]"#)).is_ok());
+    assert!(parse(&with(r#"["/home/back"]"#)).is_err());
+    assert!(parse(&with(r#"["backup"]"#)).is_err());
+    assert!(parse(&with(r#"["/home/*"]"#)).is_err());
+    assert!(parse(&with(r#"["/home/backup", "!/home/backup/x"]"#)).is_err());
+}
+
+#[test]
+fn all_mistakes_of_a_file_are_told_at_once_in_the_order_of_its_lines() {
+    let text = BASE
+        .replace("path", "paht")
+        .replace("\"disk\"", "\"ssd\"")
+        .replace("fra-1", "Fra 1");
+    let error = parse(&text).unwrap_err();
+    let lines: Vec<usize> = error
+        .problems()
+        .iter()
+        .map(|problem| problem.line)
+        .collect();
+    assert_eq!(lines, [1, 3, 8, 9]);
+    assert!(
+        error
+            .to_string()
+            .starts_with("The configuration has 4 mistakes\n  line 1: ")
+    );
+}
+
+#[test]
+fn an_empty_file_says_what_a_file_needs() {
+    assert_eq!(
+        told(""),
+        "line 1: There is no copy: nothing could be backed up; add [[copy]] with name, store, \
+         medium, site and domain\nline 1: There is no source: nothing would be protected; add \
+         [[source]] with name = \"home\" and path = \"/home\"",
+    );
+}
+
+#[test]
+fn what_a_variable_held_is_shown_nowhere() {
+    let secret = |_: &str| Some("hunter2".to_owned());
+    let good = WHOLE.replace("--format=custom", "--password=${PW}");
+    let config = Config::parse(&good, &secret).unwrap();
+    assert!(!format!("{config:?}").contains("hunter2"));
+    for field in [
+        "/srv/git",
+        "24h",
+        "shop.dump",
+        "disk",
+        "fra-1",
+        "rest:https://backup:${VAULT_TOKEN}@",
+    ] {
+        let bad = WHOLE.replace(field, &format!("{field} ${{PW}} /"));
+        if let Err(error) = Config::parse(&bad, &secret) {
+            assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics(text in "(\\PC|\n)*") {
+        let _ = parse(&text);
+    }
+
+    #[test]
+    fn no_damage_to_a_good_file_panics_or_shows_its_secret(
+        at in 0..WHOLE.len(), remove in 0usize..40, insert in "(\\PC|\n|\\$|\"|\\[|=){0,6}",
+    ) {
+        let mut text = WHOLE.to_owned();
+        let end = (at + remove).min(text.len());
+        text.replace_range(at..end, &insert);
+        if let Err(error) = parse(&text) {
+            let told = format!("{error} {error:?}");
+            prop_assert!(!error.problems().is_empty());
+            prop_assert!(!told.contains("s3cr"));
+        }
+    }
+}

@@ -1,0 +1,371 @@
+//! What the state folder remembers of each copy: when it was read, what was found, what it held.
+//!
+//! The scorecard believes evidence and not configuration, so that evidence must neither claim too
+//! much nor get lost: a partial verify vouches for its share alone, damage stays until the file was
+//! healed or every byte was read again, and fields that a newer version wrote are kept as they are.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::error::{Error, Result};
+use crate::id::Id;
+use crate::name::Name;
+
+/// The version that this program writes; it rises only where an older program would misread.
+const VERSION: u32 = 1;
+
+/// What is known of one copy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CopyEvidence {
+    version: u32,
+    /// The last verify, whatever share it covered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_verify: Option<Verify>,
+    /// The time since which every byte that the copy held then was read and checked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    all_read: Option<Timestamp>,
+    /// The rotating shares that were read so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rotation: Option<Rotation>,
+    /// The files that were found damaged or lost and are not healed yet, by their name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    damage: BTreeMap<String, Damage>,
+    /// What the copy held when it was last listed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listing: Option<Listing>,
+    /// Of each source the newest snapshot that was whole on this copy.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub last_whole: BTreeMap<Name, SeenSnapshot>,
+    /// What a newer version wrote.
+    #[serde(flatten)]
+    unknown: Map<String, Value>,
+}
+
+/// One verify of a copy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verify {
+    /// When it began: bytes that rotted later may have been read before.
+    pub at: Timestamp,
+    /// Who read the bytes.
+    pub by: Verifier,
+    /// How much of the copy was read.
+    pub share: Share,
+    /// Whether index entries, trees and blobs were decoded as well.
+    #[serde(default)]
+    pub decoded: bool,
+}
+
+/// Who read the bytes of a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verifier {
+    /// This program, over the network where there is one.
+    Us,
+    /// The vault that holds the copy, on its own disk.
+    Vault,
+}
+
+/// How much of a copy a verify read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Share {
+    /// Every stored byte.
+    All,
+    /// The `number`-th of `of` parts, counted from 1; the parts together are everything.
+    Slice {
+        /// Which part.
+        number: u32,
+        /// How many parts there are.
+        of: u32,
+    },
+    /// A random choice of so many percent, which adds up to nothing certain.
+    Percent(u8),
+}
+
+/// What is wrong with one file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Damage {
+    /// When it was found first.
+    pub found: Timestamp,
+    /// What is wrong, in one line.
+    pub reason: String,
+}
+
+/// What a copy held when it was listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listing {
+    /// When it was listed.
+    pub at: Timestamp,
+    /// How many files it held, locks aside.
+    pub files: u64,
+    /// How many bytes they have together.
+    pub bytes: u64,
+}
+
+/// A snapshot that was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenSnapshot {
+    /// The id of its file.
+    pub id: Id,
+    /// The time that it claims.
+    pub time: Timestamp,
+}
+
+/// A rehearsed restore.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoreDrill {
+    /// When it began.
+    pub at: Timestamp,
+    /// The source of which a snapshot was restored.
+    pub source: Name,
+    /// How much was restored.
+    pub bytes: u64,
+    /// How long it took.
+    pub seconds: u64,
+    /// Whether what was restored is what was backed up.
+    pub matched: bool,
+}
+
+/// When each of several parts was read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Rotation {
+    of: u32,
+    read: BTreeMap<u32, Timestamp>,
+}
+
+impl Default for CopyEvidence {
+    fn default() -> Self {
+        Self {
+            version: VERSION,
+            last_verify: None,
+            all_read: None,
+            rotation: None,
+            damage: BTreeMap::new(),
+            listing: None,
+            last_whole: BTreeMap::new(),
+            unknown: Map::new(),
+        }
+    }
+}
+
+impl CopyEvidence {
+    /// Reads what [`CopyEvidence::to_json`] wrote.
+    ///
+    /// # Errors
+    /// Refuses what does not decode and what a newer, incompatible version wrote.
+    pub fn from_json(bytes: &[u8]) -> Result<Self> {
+        let malformed = |source| Error::Malformed {
+            what: "evidence",
+            source,
+        };
+        let evidence: Self = serde_json::from_slice(bytes).map_err(malformed)?;
+        match evidence.version {
+            1..=VERSION => Ok(evidence),
+            version => Err(Error::UnknownVersion {
+                what: "evidence",
+                version,
+                known: VERSION,
+            }),
+        }
+    }
+
+    /// Writes the evidence as JSON.
+    ///
+    /// # Errors
+    /// Fails only where serialisation itself does.
+    pub fn to_json(&self) -> Result<Vec<u8>> {
+        serde_json::to_vec_pretty(self).map_err(|source| Error::Malformed {
+            what: "evidence",
+            source,
+        })
+    }
+
+    /// Remembers a verify that came to its end, and the damage that it found.
+    ///
+    /// Only a verify of everything clears the damage found before; a partial one adds to it.
+    pub fn record_verify(
+        &mut self,
+        verify: Verify,
+        damage: impl IntoIterator<Item = (String, String)>,
+    ) {
+        let found = verify.at;
+        let before = match verify.share {
+            Share::All => std::mem::take(&mut self.damage),
+            Share::Slice { .. } | Share::Percent(_) => self.damage.clone(),
+        };
+        for (file, reason) in damage {
+            let found = before.get(&file).map_or(found, |damage| damage.found);
+            self.damage.insert(file, Damage { found, reason });
+        }
+        match verify.share {
+            Share::All => {
+                self.all_read = self.all_read.max(Some(found));
+                self.rotation = None;
+            }
+            Share::Slice { number, of } => self.record_slice(number, of, found),
+            Share::Percent(_) => {}
+        }
+        self.last_verify = Some(verify);
+    }
+
+    /// Remembers damage that was met outside a verify, as by a restore.
+    pub fn record_damage(&mut self, at: Timestamp, file: String, reason: String) {
+        let damage = Damage { found: at, reason };
+        self.damage.entry(file).or_insert(damage);
+    }
+
+    /// Forgets the damage of a file that was healed, or removed on purpose.
+    pub fn record_healed(&mut self, file: &str) {
+        self.damage.remove(file);
+    }
+
+    /// The files that are damaged or lost, by name.
+    pub const fn damage(&self) -> &BTreeMap<String, Damage> {
+        &self.damage
+    }
+
+    /// The time such that every byte the copy held then was read at that time or later.
+    pub fn every_byte_read_since(&self) -> Option<Timestamp> {
+        let rotation = self.rotation.as_ref().and_then(Rotation::complete_since);
+        self.all_read.max(rotation)
+    }
+
+    fn record_slice(&mut self, number: u32, of: u32, at: Timestamp) {
+        if !(1..=of).contains(&number) {
+            return;
+        }
+        let rotation = match self.rotation.take() {
+            Some(rotation) if rotation.of == of => self.rotation.insert(rotation),
+            other => {
+                // Parts of another division prove nothing together with these.
+                let complete = other.as_ref().and_then(Rotation::complete_since);
+                self.all_read = self.all_read.max(complete);
+                let read = BTreeMap::new();
+                self.rotation.insert(Rotation { of, read })
+            }
+        };
+        let read = rotation.read.entry(number).or_insert(at);
+        *read = at.max(*read);
+    }
+}
+
+impl Rotation {
+    fn complete_since(&self) -> Option<Timestamp> {
+        let complete = u32::try_from(self.read.len()) == Ok(self.of)
+            && self
+                .read
+                .keys()
+                .all(|number| (1..=self.of).contains(number));
+        self.read.values().min().copied().filter(|_| complete)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day(number: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + number * 86_400).unwrap()
+    }
+
+    fn verify(at: Timestamp, share: Share) -> Verify {
+        Verify {
+            at,
+            by: Verifier::Us,
+            share,
+            decoded: false,
+        }
+    }
+
+    fn broken(file: &str) -> (String, String) {
+        (file.to_owned(), "its SHA-256 is another".to_owned())
+    }
+
+    #[test]
+    fn rotating_shares_vouch_for_everything_once_the_last_was_read() {
+        let mut evidence = CopyEvidence::default();
+        for number in 1..=3 {
+            assert_eq!(evidence.every_byte_read_since(), None);
+            evidence.record_verify(
+                verify(day(number.into()), Share::Slice { number, of: 3 }),
+                [],
+            );
+        }
+        assert_eq!(evidence.every_byte_read_since(), Some(day(1)));
+        evidence.record_verify(verify(day(4), Share::Slice { number: 1, of: 3 }), []);
+        assert_eq!(evidence.every_byte_read_since(), Some(day(2)));
+    }
+
+    #[test]
+    fn parts_of_different_divisions_do_not_add_up() {
+        let mut evidence = CopyEvidence::default();
+        evidence.record_verify(verify(day(1), Share::Slice { number: 1, of: 2 }), []);
+        evidence.record_verify(verify(day(2), Share::Slice { number: 2, of: 3 }), []);
+        assert_eq!(evidence.every_byte_read_since(), None);
+        evidence.record_verify(verify(day(3), Share::Slice { number: 9, of: 3 }), []);
+        evidence.record_verify(verify(day(3), Share::Slice { number: 0, of: 0 }), []);
+        assert_eq!(evidence.every_byte_read_since(), None);
+    }
+
+    #[test]
+    fn a_complete_rotation_outlives_a_new_division() {
+        let mut evidence = CopyEvidence::default();
+        evidence.record_verify(verify(day(1), Share::Slice { number: 1, of: 1 }), []);
+        evidence.record_verify(verify(day(2), Share::Slice { number: 1, of: 5 }), []);
+        assert_eq!(evidence.every_byte_read_since(), Some(day(1)));
+    }
+
+    #[test]
+    fn a_random_share_proves_nothing_of_the_whole() {
+        let mut evidence = CopyEvidence::default();
+        evidence.record_verify(verify(day(1), Share::Percent(99)), []);
+        assert_eq!(evidence.every_byte_read_since(), None);
+    }
+
+    #[test]
+    fn damage_stays_until_it_is_healed_or_everything_was_read_again() {
+        let mut evidence = CopyEvidence::default();
+        evidence.record_verify(
+            verify(day(1), Share::All),
+            [broken("data/a"), broken("data/b")],
+        );
+        evidence.record_verify(verify(day(2), Share::Percent(5)), [broken("data/c")]);
+        assert_eq!(evidence.damage().len(), 3);
+        evidence.record_healed("data/a");
+        evidence.record_verify(verify(day(3), Share::All), [broken("data/b")]);
+        let left: Vec<_> = evidence.damage().iter().collect();
+        assert_eq!(left.len(), 1);
+        assert_eq!((left[0].0.as_str(), left[0].1.found), ("data/b", day(1)));
+    }
+
+    #[test]
+    fn what_a_newer_version_wrote_is_kept() {
+        let text = r#"{"version":1,"last_whole":{},"weather":{"sky":"grey"}}"#;
+        let mut evidence = CopyEvidence::from_json(text.as_bytes()).unwrap();
+        evidence.record_verify(
+            verify(day(1), Share::Slice { number: 1, of: 2 }),
+            [broken("data/a")],
+        );
+        let json = evidence.to_json().unwrap();
+        assert!(String::from_utf8_lossy(&json).contains("grey"));
+        assert_eq!(CopyEvidence::from_json(&json).unwrap(), evidence);
+    }
+
+    #[test]
+    fn what_cannot_be_understood_is_refused() {
+        let version = |text: &str| CopyEvidence::from_json(text.as_bytes()).unwrap_err();
+        assert!(matches!(
+            version(r#"{"version":2}"#),
+            Error::UnknownVersion { version: 2, .. }
+        ));
+        assert!(matches!(
+            version(r#"{"version":0}"#),
+            Error::UnknownVersion { version: 0, .. }
+        ));
+        assert!(matches!(version("{}"), Error::Malformed { .. }));
+        assert!(matches!(version(""), Error::Malformed { .. }));
+    }
+}

@@ -1,0 +1,114 @@
+//! The line "0 errors": damage, unread files, and what was not verified or rehearsed.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::ago::{ago, lasting};
+use crate::byte_size::ByteSize;
+use crate::config::Config;
+use crate::scorecard::facts::Facts;
+use crate::scorecard::rows::within;
+use crate::scorecard::standing::{Finding, Standing};
+use crate::scorecard::subject::Subject;
+use crate::scorecard::{Line, LineKind};
+
+/// How many damaged files a reason names.
+const NAMED: usize = 3;
+
+/// Collects what is wrong before what is unproven; the first of either decides the mend.
+pub(super) fn line(
+    config: &Config,
+    facts: &Facts,
+    subjects: &[Subject<'_>],
+    now: Timestamp,
+) -> Line {
+    let plan = &config.plan;
+    let mut wrong: Vec<(String, String)> = Vec::new();
+    let mut open: Vec<(String, String)> = Vec::new();
+    for subject in subjects {
+        let name = subject.name();
+        let damage = subject.facts.evidence.damage();
+        if !damage.is_empty() {
+            let files: Vec<&str> = damage.keys().take(NAMED).map(String::as_str).collect();
+            let more = match damage.len().saturating_sub(NAMED) {
+                0 => String::new(),
+                count => format!(" and {count} more"),
+            };
+            let text = format!("damaged on {name}: {}{more}", files.join(", "));
+            wrong.push((text, "strongroom sync".to_owned()));
+        }
+        let read = subject.facts.evidence.every_byte_read_since();
+        if read.is_some_and(|read| within(now, read, plan.verify_every)) {
+            continue;
+        }
+        let text = match read {
+            Some(read) => format!("{name} was last read in full {}", ago(now, read)),
+            None => format!("{name} was never read in full"),
+        };
+        let mend = match &subject.facts.unreachable {
+            Some(_) => format!("make {name} reachable, then: strongroom verify"),
+            None if subject.facts.snapshots.is_empty() => {
+                "strongroom backup, then: strongroom verify".to_owned()
+            }
+            None => "strongroom verify".to_owned(),
+        };
+        open.push((text, mend));
+    }
+    for source in &config.sources {
+        let newest = subjects
+            .iter()
+            .filter_map(|subject| subject.newest(&source.name))
+            .max_by_key(|held| (held.time, held.id));
+        if let Some(held) = newest
+            && held.source_errors > 0
+        {
+            let (name, count) = (&source.name, held.source_errors);
+            let files = match count {
+                1 => "1 file".to_owned(),
+                _ => format!("{count} files"),
+            };
+            wrong.push((
+                format!("the last backup of {name} could not read {files}"),
+                format!("mend what it named, then: strongroom backup {name}"),
+            ));
+        }
+    }
+    let rehearse = "nothing yet: restore drills are not built in this version; until then try \
+                    strongroom restore latest TARGET --verify";
+    match &facts.restore_drill {
+        Some(drill) if !drill.matched => wrong.push((
+            format!("the restore drill {} did not match", ago(now, drill.at)),
+            "strongroom verify --decode".to_owned(),
+        )),
+        Some(drill) if within(now, drill.at, plan.drill_every) => {}
+        Some(drill) => open.push((
+            format!("last restore drill {}", ago(now, drill.at)),
+            rehearse.to_owned(),
+        )),
+        None => open.push(("no restore drill yet".to_owned(), rehearse.to_owned())),
+    }
+    let met = match (wrong.is_empty(), open.is_empty()) {
+        (false, _) => Standing::Missed,
+        (true, false) => Standing::Unproven,
+        (true, true) => Standing::Met,
+    };
+    let found: Vec<(String, String)> = wrong.into_iter().chain(open).collect();
+    let reasons: Vec<&str> = found.iter().map(|(reason, _)| reason.as_str()).collect();
+    let reason = match (&facts.restore_drill, met) {
+        (Some(drill), Standing::Met) => format!(
+            "every byte read within {}; restore drill {}: {} in {}",
+            plan.verify_every.spoken(),
+            ago(now, drill.at),
+            ByteSize::from_bytes(drill.bytes).spoken(),
+            lasting(SignedDuration::from_secs(
+                i64::try_from(drill.seconds).unwrap_or(i64::MAX),
+            )),
+        ),
+        _ => reasons.join("; "),
+    };
+    Line {
+        line: LineKind::Errors,
+        title: "0 errors".to_owned(),
+        mend: found.first().map(|(_, mend)| mend.clone()),
+        finding: Finding::new(met, reason),
+    }
+}

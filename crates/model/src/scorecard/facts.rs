@@ -1,0 +1,141 @@
+//! What has to be looked up before the rules can decide.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use crate::address::StoreAddress;
+use crate::config::BackupCopy;
+use crate::evidence::{CopyEvidence, RestoreDrill};
+use crate::id::Id;
+use crate::name::Name;
+
+/// All facts; what is missing counts as not looked at.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// Of each source.
+    pub sources: BTreeMap<Name, SourceFacts>,
+    /// Of each copy.
+    pub copies: BTreeMap<Name, CopyFacts>,
+    /// The last rehearsed restore.
+    pub restore_drill: Option<RestoreDrill>,
+}
+
+/// What was found of a source.
+#[derive(Clone, Debug, Default)]
+pub struct SourceFacts {
+    /// The filesystem devices on which its paths lie.
+    pub devices: BTreeSet<DeviceId>,
+}
+
+/// What was found of a copy.
+#[derive(Clone, Debug)]
+pub struct CopyFacts {
+    /// Why it cannot be reached, in one line and without secrets; `None` where it can.
+    pub unreachable: Option<String>,
+    /// Where it really is.
+    pub location: Location,
+    /// Of each source the newest snapshot that it holds, and, where that is not whole, also the
+    /// newest whole one; more do no harm.
+    pub snapshots: Vec<HeldSnapshot>,
+    /// What the state folder remembers.
+    pub evidence: CopyEvidence,
+    /// When it was last shown to withstand production's credentials.
+    pub lock_proven: Option<Timestamp>,
+}
+
+/// A filesystem device, as `st_dev` names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DeviceId(pub u64);
+
+/// Where a copy really is, whatever its `site` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Location {
+    /// A folder of this machine, on this device where it could be asked.
+    Folder {
+        /// The device.
+        device: Option<DeviceId>,
+    },
+    /// A server.
+    Server {
+        /// Its host, by the address it resolves to, or else by its name.
+        host: String,
+        /// Whether that is this machine; `None` where the name does not resolve.
+        here: Option<bool>,
+    },
+}
+
+/// A snapshot that a copy holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldSnapshot {
+    /// Of which source.
+    pub source: Name,
+    /// The id of its file.
+    pub id: Id,
+    /// The time that it claims.
+    pub time: Timestamp,
+    /// How many files of the source could not be read for it.
+    pub source_errors: u64,
+    /// Whether the copy holds everything that it needs.
+    pub wholeness: Wholeness,
+}
+
+/// Whether a copy holds everything that a snapshot needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wholeness {
+    /// It does.
+    Whole,
+    /// It lacks files.
+    Behind {
+        /// How many.
+        files: u64,
+    },
+    /// It could not be found out.
+    Unknown {
+        /// Why, in one line.
+        reason: String,
+    },
+}
+
+impl CopyFacts {
+    /// What the configuration alone tells of a copy.
+    pub fn of(copy: &BackupCopy) -> Self {
+        Self {
+            unreachable: None,
+            location: Location::of(&copy.store),
+            snapshots: Vec::new(),
+            evidence: CopyEvidence::default(),
+            lock_proven: None,
+        }
+    }
+}
+
+impl Location {
+    /// What the address alone tells.
+    pub fn of(store: &StoreAddress) -> Self {
+        match store {
+            StoreAddress::Local(_) => Self::Folder { device: None },
+            StoreAddress::Rest(address) => Self::Server {
+                host: address.url().host_str().unwrap_or_default().to_owned(),
+                here: address.is_loopback().then_some(true),
+            },
+        }
+    }
+
+    /// Whether two copies lie on different devices; `None` where that cannot be told.
+    pub(super) fn apart(&self, other: &Self) -> Option<bool> {
+        let here = |location: &Self| match location {
+            Self::Folder { .. } => Some(true),
+            Self::Server { here, .. } => *here,
+        };
+        match (self, other) {
+            (Self::Folder { device: Some(a) }, Self::Folder { device: Some(b) }) => Some(a != b),
+            (Self::Server { host: a, .. }, Self::Server { host: b, .. }) if a == b => None,
+            // Of two things on one machine nothing but devices can tell.
+            _ => match (here(self)?, here(other)?) {
+                (true, true) => None,
+                _ => Some(true),
+            },
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! The rows of the scorecard: one for each source and one for each copy.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use crate::ago::ago;
+use crate::config::{Config, Medium, Source};
+use crate::evidence::{Listing, SeenSnapshot, Verifier};
+use crate::name::Name;
+use crate::period::Period;
+use crate::plan::Plan;
+use crate::scorecard::standing::{Finding, Standing};
+use crate::scorecard::subject::{Subject, Tally};
+
+/// How far ahead of this clock another one may be before its times prove nothing.
+const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(10);
+
+/// A source: how old is what could be restored of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct SourceRow {
+    /// Its name.
+    pub name: Name,
+    /// The newest snapshot on any copy.
+    pub last_backup: Option<Timestamp>,
+    /// The time of the newest state that as many copies, media and sites hold as the plan demands.
+    pub last_good: Option<Timestamp>,
+    /// How old that may be.
+    pub max_age: Period,
+    /// Whether the last good backup is young enough.
+    #[serde(flatten)]
+    pub finding: Finding,
+    /// The command that would mend it; `None` where it is met.
+    pub mend: Option<String>,
+}
+
+/// A copy: where it is and what was shown of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct CopyRow {
+    /// Its name.
+    pub name: Name,
+    /// Its kind of storage, as configured.
+    pub medium: Medium,
+    /// Its place, as configured.
+    pub site: Name,
+    /// Whose credentials rule it, as configured.
+    pub domain: Name,
+    /// Its address, without secrets.
+    pub store: String,
+    /// Why it cannot be reached; `None` where it can.
+    pub unreachable: Option<String>,
+    /// Whether it holds the newest snapshot of every source, undamaged.
+    pub whole: Finding,
+    /// Whether it is elsewhere and under other credentials.
+    pub offsite: Finding,
+    /// The newest snapshot that it holds, of any source.
+    pub newest: Option<SeenSnapshot>,
+    /// When it was last verified, be it in part.
+    pub last_verify: Option<Timestamp>,
+    /// Who did that.
+    pub verified_by: Option<Verifier>,
+    /// The time since which every byte was read.
+    pub every_byte_read_since: Option<Timestamp>,
+    /// What it held when it was last listed.
+    pub listing: Option<Listing>,
+    /// Whether it withstands production's credentials.
+    pub lock: LockState,
+}
+
+/// Whether a copy withstands the credentials of production.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
+pub enum LockState {
+    /// Nothing says so.
+    None,
+    /// The configuration says so.
+    Claimed {
+        /// For how long what is stored is kept.
+        lock: Period,
+    },
+    /// It was tried, and long ago.
+    Stale {
+        /// When.
+        at: Timestamp,
+    },
+    /// It was tried of late.
+    Proven {
+        /// When.
+        at: Timestamp,
+    },
+}
+
+impl LockState {
+    /// What it counts for.
+    pub const fn standing(self) -> Standing {
+        match self {
+            Self::None => Standing::Missed,
+            Self::Claimed { .. } | Self::Stale { .. } => Standing::Unproven,
+            Self::Proven { .. } => Standing::Met,
+        }
+    }
+}
+
+/// Whether a moment lies within a period before now, and not ahead of the clock.
+pub(super) fn within(now: Timestamp, then: Timestamp, period: Period) -> bool {
+    let passed = now.duration_since(then);
+    passed <= period.duration() && !ahead(now, then)
+}
+
+/// Tells how a copy's lock stands.
+pub(super) fn lock_state(subject: &Subject<'_>, plan: &Plan, now: Timestamp) -> LockState {
+    match (subject.facts.lock_proven, subject.copy.lock) {
+        (Some(at), _) if within(now, at, plan.drill_every) => LockState::Proven { at },
+        (Some(at), _) => LockState::Stale { at },
+        (None, Some(lock)) => LockState::Claimed { lock },
+        (None, None) => LockState::None,
+    }
+}
+
+pub(super) fn copy_row(subject: &Subject<'_>, plan: &Plan, now: Timestamp) -> CopyRow {
+    let copy = subject.copy;
+    let evidence = &subject.facts.evidence;
+    let newest = subject.facts.snapshots.iter().max_by_key(|held| held.time);
+    let verify = evidence.last_verify.as_ref();
+    CopyRow {
+        name: copy.name.clone(),
+        medium: copy.medium,
+        site: copy.site.clone(),
+        domain: copy.domain.clone(),
+        store: copy.store.to_string(),
+        unreachable: subject.facts.unreachable.clone(),
+        whole: subject.whole.clone(),
+        offsite: subject.offsite.clone(),
+        newest: newest.map(|held| SeenSnapshot {
+            id: held.id,
+            time: held.time,
+        }),
+        last_verify: verify.map(|verify| verify.at),
+        verified_by: verify.map(|verify| verify.by),
+        every_byte_read_since: evidence.every_byte_read_since(),
+        listing: evidence.listing,
+        lock: lock_state(subject, plan, now),
+    }
+}
+
+/// Judges a source: a moment is well backed up where enough copies hold a state at least as new.
+pub(super) fn source_row(
+    source: &Source,
+    config: &Config,
+    subjects: &[Subject<'_>],
+    now: Timestamp,
+) -> SourceRow {
+    let name = &source.name;
+    let plan = &config.plan;
+    let held = subjects.iter().flat_map(|subject| {
+        let held = subject.facts.snapshots.iter();
+        let last = subject.facts.evidence.last_whole.get(name);
+        held.filter(|held| held.source == *name)
+            .map(|held| held.time)
+            .chain(last.map(|last| last.time))
+    });
+    let mut times: Vec<Timestamp> = held.collect();
+    times.sort_unstable_by(|a, b| b.cmp(a));
+    times.dedup();
+    let newest = times.first().copied();
+    times.retain(|time| !ahead(now, *time));
+    let standing = |time: Timestamp| {
+        let tally = Tally::of(subjects, |subject| subject.holds_since(name, time));
+        tally
+            .copies(plan)
+            .and(tally.media(plan))
+            .and(tally.offsite(plan))
+    };
+    let since = |least: Standing| times.iter().copied().find(|time| standing(*time) >= least);
+    let last_good = since(Standing::Met);
+    let possible = since(Standing::Unproven);
+    let young = |time: Option<Timestamp>| time.is_some_and(|time| within(now, time, plan.max_age));
+    let age = format!("at most {}", plan.max_age.spoken());
+    let (finding, mend) = if let Some(good) = last_good.filter(|good| young(Some(*good))) {
+        (
+            Finding::met(format!("last good {} ({age})", ago(now, good))),
+            None,
+        )
+    } else {
+        let said = match (last_good, times.first(), newest) {
+            (Some(good), ..) => format!("last good {} ({age})", ago(now, good)),
+            (None, Some(last), _) => {
+                format!("never good ({age}); last backup {}", ago(now, *last))
+            }
+            (None, None, Some(future)) => {
+                format!("no backup but one that claims to be {}", ago(now, future))
+            }
+            (None, None, None) => format!("never backed up ({age})"),
+        };
+        let met = match young(possible) {
+            true => Standing::Unproven,
+            false => Standing::Missed,
+        };
+        let mend = if young(times.first().copied()) {
+            format!(
+                "what the lines below say: good means {} copies, {} media, {} offsite",
+                plan.copies, plan.media, plan.offsite,
+            )
+        } else {
+            format!("strongroom backup {name}")
+        };
+        (Finding::new(met, said), Some(mend))
+    };
+    SourceRow {
+        name: name.clone(),
+        last_backup: newest,
+        last_good,
+        max_age: plan.max_age,
+        finding,
+        mend,
+    }
+}
+
+fn ahead(now: Timestamp, then: Timestamp) -> bool {
+    then.duration_since(now) > CLOCK_TOLERANCE
+}
