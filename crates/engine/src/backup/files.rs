@@ -4,8 +4,10 @@
 //! The pieces of a larger one go to whichever thread is free; whoever stores the last piece closes
 //! the file. An inode with several names is read once: the other names wait for its pieces.
 
+use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -44,7 +46,7 @@ pub(crate) struct FileTask {
     /// Where its node goes.
     pub(crate) slot: Slot,
     /// Its name.
-    pub(crate) name: Box<[u8]>,
+    pub(crate) name: CString,
     /// What it was when its folder was listed.
     pub(crate) stat: Stat,
     /// Whether the parent snapshot has a file there.
@@ -160,21 +162,30 @@ impl Worker<'_, '_> {
     }
 
     fn save_file(&mut self, folder: &Folder, task: FileTask) -> Result<()> {
-        let FileTask { slot, name, stat, was_there } = task;
-        let path = || slot.folder.path.join(crate::filesystem::os_name(&name));
+        let FileTask {
+            slot,
+            name,
+            stat,
+            was_there,
+        } = task;
         if was_there {
             self.stats.files_changed += 1;
         } else {
             self.stats.files_new += 1;
         }
-        let node = match folder.node(&name, &stat, self.archive.names) {
-            Ok(node) => node,
+        let inode = (stat.links > 1).then_some((stat.device_id, stat.inode));
+        let file = match folder.open_file(&name, &stat) {
+            Ok(file) => file,
             Err(error) => {
-                self.archive.error(path(), &error);
+                self.archive.fs_error(&error);
                 return self.fill(&slot, None, true);
             }
         };
-        let inode = (stat.links() > 1).then(|| (stat.device(), stat.inode()));
+        let mut problems = Vec::new();
+        let node = file.node(folder, &name, self.archive.names, &mut problems);
+        for problem in &problems {
+            self.archive.fs_error(problem);
+        }
         let (slot, node) = match inode {
             None => (slot, node),
             Some(inode) => match self.join_inode(inode, slot, node)? {
@@ -182,23 +193,15 @@ impl Worker<'_, '_> {
                 None => return Ok(()),
             },
         };
-        let path = || slot.folder.path.join(crate::filesystem::os_name(&node.name));
-        let file = match folder.open_file(&node.name, &stat) {
-            Ok(file) => file,
-            Err(error) => {
-                self.archive.error(path(), &error);
-                return self.give_up(slot, inode);
-            }
-        };
         self.stats.files_read += 1;
-        let path = path();
-        let expected_bytes = stat.size_bytes();
-        let read = self.save_content(&file, expected_bytes, slot.clone(), node, inode)?;
+        let path = path_of(&slot, name.to_bytes());
+        let read = self.save_content(&file.file, stat.size, slot.clone(), node, inode)?;
         if let Err(error) = read {
-            self.archive.error(&path, &error);
+            let message = error.to_string();
+            self.archive.note(&path, SourceErrorKind::Unreadable, message);
             return self.give_up(slot, inode);
         }
-        if folder.changed_since(&file, &stat) {
+        if file.has_changed().unwrap_or(true) {
             let message = "its size or time is not what it was when it was opened".to_owned();
             self.archive.note(&path, SourceErrorKind::ChangedWhileRead, message);
         }
@@ -305,16 +308,13 @@ impl Worker<'_, '_> {
             .unwrap_or(READ_BYTES)
             .clamp(512, READ_BYTES);
         loop {
-            self.archive.cancelled()?;
+            self.archive.cancel.check()?;
             let start = chunk.len();
             chunk.reserve(step);
             let read = match rustix::io::read(&input, spare_capacity(&mut chunk)) {
                 Ok(read) => read,
                 Err(rustix::io::Errno::INTR) => continue,
                 Err(error) => {
-                    if let Some(large) = large {
-                        large.abandon();
-                    }
                     return Ok(Err(error.into()));
                 }
             };
@@ -380,5 +380,5 @@ impl Worker<'_, '_> {
 
 /// The path of an entry, for messages.
 pub(crate) fn path_of(slot: &Slot, name: &[u8]) -> PathBuf {
-    slot.folder.path.join(crate::filesystem::os_name(name))
+    slot.folder.path.join(OsStr::from_bytes(name))
 }
