@@ -108,7 +108,13 @@ mod tests {
     fn only_64_lowercase_digits_are_an_id() {
         assert!("".parse::<Id>().is_err());
         assert!("E3B0".parse::<Id>().is_err());
-        assert!(Id::of(b"").to_string().to_uppercase().parse::<Id>().is_err());
+        assert!(
+            Id::of(b"")
+                .to_string()
+                .to_uppercase()
+                .parse::<Id>()
+                .is_err()
+        );
         assert!(format!("{}0", Id::of(b"")).parse::<Id>().is_err());
     }
 }
