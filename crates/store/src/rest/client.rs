@@ -349,6 +349,8 @@ fn content_length(response: &Response<Body>) -> Option<u64> {
 }
 
 /// Start and length of `Content-Range: bytes 5-9/100`.
+///
+/// Past the end of a file of 10 bytes, rclone answers `bytes 11-9/10`, which has no length.
 fn content_range(response: &Response<Body>) -> Option<(u64, u64)> {
     let text = response
         .headers()
@@ -358,7 +360,7 @@ fn content_range(response: &Response<Body>) -> Option<(u64, u64)> {
     let (range, _total) = text.strip_prefix("bytes ")?.split_once('/')?;
     let (first, last) = range.split_once('-')?;
     let (first, last): (u64, u64) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
-    Some((first, last.checked_sub(first)?.checked_add(1)?))
+    Some((first, last.checked_add(1)?.saturating_sub(first)))
 }
 
 /// Whether a host is written as a loopback address or `localhost`.

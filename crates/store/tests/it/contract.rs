@@ -109,17 +109,17 @@ impl Subject for Rest {
 
 mod local_store {
     use super::*;
-    strongroom_testkit::store_contract!(Local::new());
+    strongroom_testkit::store_contract!(atomic Local::new());
 }
 
 mod memory_store {
     use super::*;
-    strongroom_testkit::store_contract!(Memory(MemoryStore::new("m")));
+    strongroom_testkit::store_contract!(atomic Memory(MemoryStore::new("m")));
 }
 
 mod wrapped_store {
     use super::*;
-    strongroom_testkit::store_contract!(Wrapped(RecordingStore::new(FaultyStore::new(
+    strongroom_testkit::store_contract!(atomic Wrapped(RecordingStore::new(FaultyStore::new(
         MemoryStore::new("m")
     ))));
 }
