@@ -126,6 +126,11 @@ impl RestStore {
     /// Opens the bytes of `range`, or all, and tells how many there are.
     fn stream(&self, name: FileName, range: Option<Range<u64>>) -> Result<(Stream<'_>, u64)> {
         let first = range.as_ref().map_or(0, |range| range.start);
+        let furthest = range.as_ref().map_or(0, |range| range.end.max(first));
+        if i64::try_from(furthest).is_err() {
+            // No file is that large, and servers take such a range for nonsense.
+            return Err(self.short_file(name));
+        }
         let (body, length_bytes) = self.attempts.run(|_| match &range {
             // HTTP cannot ask for no bytes; but the file must reach that far.
             Some(range) if range.end <= range.start => {

@@ -17,7 +17,7 @@ pub mod gate;
 pub mod memory;
 pub mod rclone;
 pub mod recording;
-//pub mod tree;
+pub mod tree;
 
 pub use clock::TestClock;
 pub use faulty::{Fault, FaultyStore, Op, Rule};
