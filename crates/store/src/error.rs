@@ -109,13 +109,6 @@ pub enum Error {
 }
 
 impl Error {
-<<<<<<< HEAD
-    /// The next step for a person, where there is one.
-    pub fn hint(&self) -> Option<String> {
-        None
-    }
-}
-=======
     /// What to type or change next, where a person can mend this.
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -159,4 +152,3 @@ impl Error {
 fn is_remote(location: &str) -> bool {
     location.starts_with("rest:")
 }
->>>>>>> h-store

@@ -1,9 +1,3 @@
-<<<<<<< HEAD
-//! placeholder
-
-pub mod programs;
-pub mod wild_tree;
-=======
 //! Trees, clocks, faulty and recording stores; for tests only.
 //!
 //! **Architecture invariant:** no program depends on this crate, so that it may panic: a test
@@ -31,4 +25,3 @@ pub use gate::Gate;
 pub use memory::MemoryStore;
 pub use rclone::RcloneServer;
 pub use recording::{Record, RecordingStore, Tally};
->>>>>>> h-store
