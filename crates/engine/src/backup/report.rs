@@ -1,5 +1,6 @@
 //! What came of a backup: for people, for `--json`, for the receipt.
 
+use jiff::Timestamp;
 use serde::Serialize;
 use strongroom_model::Id;
 
@@ -29,6 +30,10 @@ pub struct SourceReport {
     pub name: String,
     /// The snapshot; `None` where none was made.
     pub snapshot: Option<Id>,
+    /// When the snapshot began, as it says itself.
+    pub time: Option<Timestamp>,
+    /// The root tree; known for a dry run too.
+    pub tree: Option<Id>,
     /// The snapshot that it was compared with.
     pub parent: Option<Id>,
     /// Why no snapshot was made.
@@ -81,6 +86,8 @@ pub struct Stats {
     pub bytes_read: u64,
     /// Files that were really read.
     pub files_read: u64,
+    /// Entries of all folders of the source, folders among them.
+    pub entries: u64,
 }
 
 /// Something that could not be saved as it was.
@@ -169,6 +176,7 @@ impl Stats {
         self.bytes_processed += other.bytes_processed;
         self.bytes_read += other.bytes_read;
         self.files_read += other.files_read;
+        self.entries += other.entries;
     }
 }
 

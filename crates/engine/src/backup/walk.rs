@@ -85,6 +85,7 @@ impl Worker<'_, '_> {
             entries.retain(|entry| entry.name.to_bytes() == CACHE_TAG_NAME);
         }
         let sorted = self.sort_entries(&folder, &state, entries, device);
+        self.stats.entries += sorted.nodes.len() as u64;
         let batches = batches(&folder, sorted.files);
         let later = sorted.folders.len() + batches.iter().map(|batch| batch.files.len()).sum::<usize>();
         let changed = sorted.changed || !listing.problems.is_empty();
