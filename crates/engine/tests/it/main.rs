@@ -1,0 +1,4 @@
+//! The crate's integration tests.
+
+#[cfg(test)]
+mod filesystem;
