@@ -131,10 +131,10 @@ fn acls_that_come_from_the_target_are_removed() {
     let acl = node_of(&acl, &c("attributes"));
     let target = TargetFolder::create(work.path()).unwrap();
     target.finish(&acl, &mut Vec::new());
-    let node = Node::new(*b"file", NodeKind::File);
     let mut problems = Vec::new();
     let file = target.create_file(b"file").unwrap();
-    file.finish(0, &node, &mut problems).unwrap();
+    file.finish(0, &node(NodeKind::File), &mut problems)
+        .unwrap();
     assert!(problems.is_empty(), "{problems:?}");
     let restored = node_of(&Folder::open(work.path()).unwrap(), &c("file"));
     assert_eq!(restored.extended_attributes(), []);
@@ -189,17 +189,15 @@ fn links_in_the_target_are_replaced_and_not_followed() {
     folder
         .create_file(b"file")
         .unwrap()
-        .finish(0, &file_node(), &mut Vec::new())
+        .finish(0, &node(NodeKind::File), &mut Vec::new())
         .unwrap();
     target
         .create_file(b"file")
         .unwrap()
-        .finish(0, &file_node(), &mut Vec::new())
+        .finish(0, &node(NodeKind::File), &mut Vec::new())
         .unwrap();
     let mut problems = Vec::new();
-    let mut fifo = Node::new(*b"fifo", NodeKind::Fifo);
-    fifo.mode = GoMode::from_unix(0o010_666);
-    target.create_special(&fifo, &mut problems);
+    target.create_special(&node(NodeKind::Fifo), &mut problems);
     assert!(problems.is_empty(), "{problems:?}");
 
     assert_eq!(
@@ -216,8 +214,9 @@ fn links_in_the_target_are_replaced_and_not_followed() {
     assert!(target.descend(b"folder").is_ok());
 }
 
-fn file_node() -> Node {
-    let mut node = Node::new(*b"file", NodeKind::File);
+/// A node called by its kind, which this user may make.
+fn node(kind: NodeKind) -> Node {
+    let mut node = Node::new(kind.text().unwrap().as_bytes(), kind);
     let me = (rustix::process::geteuid(), rustix::process::getegid());
     (node.uid, node.gid) = (me.0.as_raw(), me.1.as_raw());
     node.mode = GoMode(0o600);
@@ -231,7 +230,10 @@ fn what_cannot_be_replaced_is_a_problem_and_leaves_nothing_behind() {
     let inner = target.create_folder(b"name").unwrap();
     drop(inner.create_folder(b"full").unwrap());
     let file = target.create_file(b"name").unwrap();
-    assert!(file.finish(0, &file_node(), &mut Vec::new()).is_err());
+    assert!(
+        file.finish(0, &node(NodeKind::File), &mut Vec::new())
+            .is_err()
+    );
     let mut problems = Vec::new();
     target.create_special(&Node::new(*b"name", NodeKind::Fifo), &mut problems);
     assert_eq!(problems.len(), 1);
@@ -243,15 +245,14 @@ fn what_cannot_be_replaced_is_a_problem_and_leaves_nothing_behind() {
 fn a_device_needs_root() {
     let work = tempfile::tempdir().unwrap();
     let target = TargetFolder::create(work.path()).unwrap();
-    let mut node = Node::new(*b"null", NodeKind::CharDev);
-    node.mode = GoMode::from_unix(0o020_666);
+    let mut node = node(NodeKind::CharDev);
     node.edit_rare(|rare| rare.device = 0x103);
     let mut problems = Vec::new();
     target.create_special(&node, &mut problems);
     if is_root() {
         assert!(problems.is_empty(), "{problems:?}");
         assert_eq!(
-            fs::metadata(work.path().join("null")).unwrap().rdev(),
+            fs::metadata(work.path().join("chardev")).unwrap().rdev(),
             0x103
         );
     } else {
@@ -290,7 +291,7 @@ proptest! {
         for (number, piece) in pieces {
             file.write_at((number * step) as u64, piece).unwrap();
         }
-        file.finish(content.len() as u64, &file_node(), &mut Vec::new()).unwrap();
+        file.finish(content.len() as u64, &node(NodeKind::File), &mut Vec::new()).unwrap();
         prop_assert_eq!(fs::read(work.path().join("file")).unwrap(), content);
     }
 }
