@@ -139,7 +139,8 @@ impl Worker<'_, '_> {
         let mut old_count = old.nodes.len();
         let mut old_nodes = OldNodes::new(old);
         for entry in entries {
-            if self.is_excluded(state, &entry, device) {
+            // restic keeps no sockets either: they mean nothing without the process behind them.
+            if entry.stat.kind() == NodeKind::Socket || self.is_excluded(state, &entry, device) {
                 continue;
             }
             let old_node = old_nodes.take(entry.name.to_bytes());

@@ -2,4 +2,5 @@
 #![cfg(test)]
 
 mod backup;
+mod filesystem;
 mod fixture;
