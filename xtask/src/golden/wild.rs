@@ -101,7 +101,7 @@ fn several_chunks() -> Vec<u8> {
     (0..640_u32)
         .flat_map(|block| {
             let mut bytes: Vec<u8> = (0..4096_u32)
-                .map(|i| (i * i >> 8).to_le_bytes()[0])
+                .map(|i| ((i * i) >> 8).to_le_bytes()[0])
                 .collect();
             bytes.splice(..4, block.to_le_bytes());
             bytes
