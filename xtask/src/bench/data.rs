@@ -78,18 +78,21 @@ impl DataSet {
 
     /// Changes one file in a hundred, or one block in a hundred; a second time changes it back.
     pub(super) fn change(self, folder: &Path) -> Result<()> {
+        let mut files_seen = 0_u64;
         let mut blocks_seen = 0;
-        for (number, path) in files_in(folder)?.iter().enumerate() {
+        each_file(folder, &mut |path, _| {
             match self {
-                Self::A | Self::E if number % 100 == 0 => {
+                Self::A | Self::E if files_seen.is_multiple_of(100) => {
                     let bytes: Vec<u8> = fs::read(path)?.iter().map(|byte| !byte).collect();
                     fs::write(path, bytes)?;
                 }
                 Self::A | Self::E => {}
                 Self::B | Self::C | Self::D => invert_blocks(path, &mut blocks_seen)?,
             }
-        }
-        Ok(())
+            files_seen += 1;
+            Ok(true)
+        })
+        .map(drop)
     }
 }
 
@@ -111,7 +114,7 @@ pub(super) fn size_of(folder: &Path) -> Result<Size> {
     each_file(folder, &mut |_, bytes| {
         size.files += 1;
         size.bytes += bytes;
-        true
+        Ok(true)
     })?;
     Ok(size)
 }
@@ -165,7 +168,7 @@ fn take(
                 size.files += 1;
                 size.bytes += bytes;
             }
-            !enough(&size)
+            Ok(!enough(&size))
         })?;
         if enough(&size) {
             return Ok(taken);
@@ -252,17 +255,11 @@ fn invert_blocks(path: &Path, blocks_seen: &mut u64) -> Result<()> {
     Ok(())
 }
 
-fn files_in(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    each_file(folder, &mut |path, _| {
-        files.push(path.to_path_buf());
-        true
-    })?;
-    Ok(files)
-}
+/// Takes a file and its length; says whether to go on.
+type Visit<'a> = dyn FnMut(&Path, u64) -> Result<bool> + 'a;
 
 /// Visits regular files with their length in the order of their paths, until told to stop.
-fn each_file(folder: &Path, visit: &mut dyn FnMut(&Path, u64) -> bool) -> Result<bool> {
+fn each_file(folder: &Path, visit: &mut Visit<'_>) -> Result<bool> {
     let entries: std::io::Result<Vec<_>> = fs::read_dir(folder)?.collect();
     let mut entries = entries.with_context(|| format!("Cannot list {}", folder.display()))?;
     entries.sort_by_key(fs::DirEntry::file_name);
@@ -272,7 +269,7 @@ fn each_file(folder: &Path, visit: &mut dyn FnMut(&Path, u64) -> bool) -> Result
         let go_on = if kind.is_dir() {
             each_file(&path, visit)?
         } else if kind.is_file() {
-            visit(&path, entry.metadata()?.len())
+            visit(&path, entry.metadata()?.len())?
         } else {
             true
         };
@@ -292,7 +289,7 @@ mod tests {
         for set in [DataSet::B, DataSet::A] {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("file");
-            random(&path, 60 << 20).unwrap();
+            random(&path, 30 << 20).unwrap();
             let before = fs::read(&path).unwrap();
             set.change(folder.path()).unwrap();
             let changed = fs::read(&path).unwrap();
@@ -306,12 +303,12 @@ mod tests {
     fn of_a_large_file_one_block_in_a_hundred_changes() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
-        random(&path, 100 << 20).unwrap();
+        random(&path, 50 << 20).unwrap();
         let before = fs::read(&path).unwrap();
         DataSet::D.change(folder.path()).unwrap();
         let after = fs::read(&path).unwrap();
         let block = usize::try_from(BLOCK_BYTES).unwrap();
         let blocks = before.chunks(block).zip(after.chunks(block));
-        assert_eq!(blocks.filter(|(before, after)| before != after).count(), 2);
+        assert_eq!(blocks.filter(|(before, after)| before != after).count(), 1);
     }
 }

@@ -1,7 +1,7 @@
 //! One program, run once and measured; many runs, and their medians.
 //!
 //! What can go wrong: Linux counts into a child's peak memory what its parent held when it was
-//! started, so this process must stay small. It never holds the data.
+//! started, so this process must stay small. It never holds the data, and checks itself.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use sha2::{Digest, Sha256};
 use wait4::Wait4;
 
@@ -61,6 +61,11 @@ pub(super) fn measure(command: &mut Command, log: &Path) -> Result<Sample> {
         let said = fs::read_to_string(log)?;
         bail!("{command:?} failed: {}\n{said}", used.status);
     }
+    let floor = own_peak_bytes()?;
+    ensure!(
+        used.rusage.maxrss > floor,
+        "The peak of {command:?} is hidden behind our own {floor} bytes"
+    );
     Ok(Sample {
         wall,
         cpu: used.rusage.utime + used.rusage.stime,
@@ -120,6 +125,17 @@ pub(super) fn sha256_rate() -> f64 {
     }
     std::hint::black_box(hash.finalize());
     f64::from(BLOCKS) * block.len() as f64 / started.elapsed().as_secs_f64()
+}
+
+/// The most memory this process has held at once.
+fn own_peak_bytes() -> Result<u64> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let kilobytes: u64 = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next())
+        .context("No VmHWM in /proc/self/status")?
+        .parse()?;
+    Ok(kilobytes << 10)
 }
 
 /// How many cores this process may use.
