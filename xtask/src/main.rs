@@ -4,6 +4,7 @@
 //! tested. It links no crate of ours: it must still build when one of them does not.
 #![expect(
     clippy::print_stdout,
+    clippy::print_stderr,
     reason = "a tool for people: its output is the terminal"
 )]
 
@@ -14,6 +15,8 @@ mod run;
 mod setup;
 mod test;
 mod tidy;
+
+use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -42,8 +45,18 @@ enum Command {
     Golden(golden::Args),
 }
 
-fn main() -> Result<()> {
-    match Arguments::parse().command {
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    match command {
         Command::Setup => setup::run().map(drop),
         Command::Test(arguments) => test::run(&arguments),
         Command::Lint => lint::run(),

@@ -177,7 +177,7 @@ fn install_packages() -> Vec<String> {
     }
     missing()
         .map(|Program { name, package, why }| {
-            format!("{name}, for {why}: `apt-get install {package}` as root, or your system's package{failure}")
+            format!("{name} ({why}): `apt-get install {package}` as root, or your system's package{failure}")
         })
         .collect()
 }
