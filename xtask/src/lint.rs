@@ -13,7 +13,14 @@ pub(crate) fn run() -> Result<()> {
     run_command(&mut cargo(["fmt", "--all", "--check"]))?;
     tidy::run()?;
     setup::cargo_tools()?;
-    run_command(&mut cargo(["deny", "check", "licenses", "bans", "sources"]))?;
+    run_command(&mut cargo([
+        "deny",
+        "check",
+        "--hide-inclusion-graph",
+        "licenses",
+        "bans",
+        "sources",
+    ]))?;
     advisories()?;
     run_command(&mut cargo([
         "clippy",
