@@ -8,8 +8,8 @@ use strongroom_model::Id;
 use strongroom_repo::chunker::Gear;
 use strongroom_repo::{Index, Repository, Tree};
 
-use crate::backup::filter::Filter;
 use crate::backup::files::{FileBatch, Inode, LargeFile};
+use crate::backup::filter::Filter;
 use crate::backup::folder::FolderState;
 use crate::backup::needs::Needs;
 use crate::backup::packer::Packer;
@@ -130,7 +130,9 @@ impl<'a> Archive<'a> {
             let mut reader = Worker::new(&self)?;
             // The pool does not end while this thread may still bring pieces.
             let claim = self.pool.claim();
-            let workers: Vec<_> = (0..self.threads.max(1)).map(|_| scope.spawn(work)).collect();
+            let workers: Vec<_> = (0..self.threads.max(1))
+                .map(|_| scope.spawn(work))
+                .collect();
             let mut outcome = read(&mut reader);
             claim.release(outcome.is_err());
             stats.add(&reader.stats);

@@ -36,7 +36,11 @@ pub(crate) fn find(
     lead: &Lead,
     environment: &Environment,
 ) -> Result<Option<Parent>> {
-    let mut paths: Vec<_> = source.paths().iter().map(|p| p.display().to_string()).collect();
+    let mut paths: Vec<_> = source
+        .paths()
+        .iter()
+        .map(|p| p.display().to_string())
+        .collect();
     paths.sort_unstable();
     let now = (environment.clock)();
     let mut best: Option<(bool, Parent)> = None;
@@ -57,9 +61,9 @@ pub(crate) fn find(
         {
             continue;
         }
-        let is_better = best.as_ref().is_none_or(|(ours, parent)| {
-            (is_ours, snapshot.time) > (*ours, parent.snapshot.time)
-        });
+        let is_better = best
+            .as_ref()
+            .is_none_or(|(ours, parent)| (is_ours, snapshot.time) > (*ours, parent.snapshot.time));
         if is_better {
             let id = entry.id;
             best = Some((is_ours, Parent { id, snapshot }));

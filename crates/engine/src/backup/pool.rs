@@ -215,7 +215,12 @@ mod tests {
                     })
                 })
                 .collect();
-            threads.into_iter().filter(|_| true).map(|t| t.join().unwrap()).filter(Result::is_err).count()
+            threads
+                .into_iter()
+                .filter(|_| true)
+                .map(|t| t.join().unwrap())
+                .filter(Result::is_err)
+                .count()
         });
         assert_eq!(errors, 1);
     }

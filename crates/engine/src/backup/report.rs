@@ -143,14 +143,20 @@ pub enum CopyOutcome {
 impl BackupReport {
     /// How many errors the sources had, failed sources not counted.
     pub fn error_count(&self) -> u64 {
-        self.sources.iter().map(|source| source.errors.len() as u64).sum()
+        self.sources
+            .iter()
+            .map(|source| source.errors.len() as u64)
+            .sum()
     }
 
     /// Whether all sources have snapshots without errors, whole on every copy.
     pub fn is_complete(&self) -> bool {
         self.error_count() == 0
             && self.sources.iter().all(|source| source.failure.is_none())
-            && self.copies.iter().all(|copy| copy.outcome == CopyOutcome::Whole)
+            && self
+                .copies
+                .iter()
+                .all(|copy| copy.outcome == CopyOutcome::Whole)
     }
 
     /// Whether at least one snapshot was made.

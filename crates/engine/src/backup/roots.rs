@@ -72,7 +72,9 @@ pub(crate) fn add(archive: &Archive<'_>, paths: &[PathBuf], old_tree: Option<Id>
     } else {
         descend(archive, top, folder, state, &mut found).map_err(as_error)?;
     }
-    archive.pool.add(found.folders.into_iter(), found.files.into_iter());
+    archive
+        .pool
+        .add(found.folders.into_iter(), found.files.into_iter());
     Ok(())
 }
 

@@ -8,6 +8,7 @@ use strongroom_repo::index::PackNumber;
 use strongroom_repo::snapshot::{SOURCE_TAG_PREFIX, Summary};
 use strongroom_repo::{Repository, Snapshot};
 
+use crate::Listing;
 use crate::Result;
 use crate::backup::Saved;
 use crate::backup::archive::Archived;
@@ -16,7 +17,6 @@ use crate::backup::report::{SnapshotNeeds, SourceReport};
 use crate::fanout::{Fanout, Upload};
 use crate::lead::Lead;
 use crate::session::Environment;
-use crate::Listing;
 
 /// How many errors of a source a snapshot names; all are counted.
 const MAX_ERRORS_IN_SNAPSHOT: usize = 100;
@@ -83,7 +83,10 @@ impl SnapshotWriter<'_> {
                 continue;
             };
             let listed = self.lead.listing.data.size_bytes(id);
-            packs.insert(id, listed.or_else(|| new_sizes.get(&id).copied()).unwrap_or(0));
+            packs.insert(
+                id,
+                listed.or_else(|| new_sizes.get(&id).copied()).unwrap_or(0),
+            );
             // A pack that was merged into another has that one's name, but not its number.
             let named = self.lead.index.pack_number(id).unwrap_or(number);
             let old_file = self.lead.index_file_of.get(&named);
@@ -152,9 +155,10 @@ impl SourceReport {
 fn paths(saved: &Saved<'_>) -> Vec<String> {
     use strongroom_model::config::SourceKind;
     match &saved.source.kind {
-        SourceKind::Folder { paths, .. } => {
-            paths.iter().map(|path| path.display().to_string()).collect()
-        }
+        SourceKind::Folder { paths, .. } => paths
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect(),
         SourceKind::Command { file_name, .. } => vec![format!("/{file_name}")],
     }
 }

@@ -9,11 +9,19 @@ fn restic_finds_three_sound_copies_and_restores_the_same_tree() {
     let fixture = Fixture::new();
     fill(&fixture.source(), "/usr/include/linux");
     let report = fixture.backup();
-    assert!(report.copies.iter().all(|copy| copy.outcome == CopyOutcome::Whole));
+    assert!(
+        report
+            .copies
+            .iter()
+            .all(|copy| copy.outcome == CopyOutcome::Whole)
+    );
     assert!(report.is_complete(), "{report:?}");
     fixture.check_all();
     let target = fixture.folder.path().join("restored");
-    fixture.restic("two", &["restore", "latest", "--target", target.to_str().unwrap()]);
+    fixture.restic(
+        "two",
+        &["restore", "latest", "--target", target.to_str().unwrap()],
+    );
     let restored = target.join(fixture.source().strip_prefix("/").unwrap());
     assert_eq!(
         strongroom_testkit::tree::compare(&fixture.source(), &restored),

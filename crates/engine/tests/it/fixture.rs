@@ -36,7 +36,11 @@ impl Fixture {
             username: "tester",
             hostname: "testhost",
         };
-        let cost = ScryptCost { log_n: 10, r: 8, p: 1 };
+        let cost = ScryptCost {
+            log_n: 10,
+            r: 8,
+            p: 1,
+        };
         let new = Repository::generate(PASSWORD.as_bytes(), cost, &maker).unwrap();
         let copies: Vec<_> = ["one", "two", "three"]
             .into_iter()
@@ -45,7 +49,9 @@ impl Fixture {
                 store.create().unwrap();
                 let key = FileName::new(FileType::Keys, Id::of(&new.key_file));
                 store.save(key, &new.key_file).unwrap();
-                store.save(FileName::CONFIG, new.repository.config_bytes()).unwrap();
+                store
+                    .save(FileName::CONFIG, new.repository.config_bytes())
+                    .unwrap();
                 CopyStore {
                     name: name.to_owned(),
                     store,
@@ -90,7 +96,13 @@ impl Fixture {
         let options = BackupOptions::default();
         let mut session = session::open(&self.copies, PASSWORD.as_bytes())?;
         let sources = self.folder_source();
-        backup(&mut session, &sources, &options, &self.environment, &self.progress)
+        backup(
+            &mut session,
+            &sources,
+            &options,
+            &self.environment,
+            &self.progress,
+        )
     }
 
     pub(crate) fn backup(&self) -> BackupReport {
@@ -108,7 +120,10 @@ impl Fixture {
             .unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "restic {arguments:?}: {text}{errors}");
+        assert!(
+            output.status.success(),
+            "restic {arguments:?}: {text}{errors}"
+        );
         text
     }
 
@@ -130,13 +145,21 @@ fn environment() -> Environment {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the edge of a test: restic compares with real time")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the edge of a test: restic compares with real time"
+)]
 fn now() -> Timestamp {
     Timestamp::now()
 }
 
 /// Copies a real folder of this machine into the source.
 pub(crate) fn fill(source: &Path, from: &str) {
-    let status = Command::new("cp").arg("-a").arg(from).arg(source).status().unwrap();
+    let status = Command::new("cp")
+        .arg("-a")
+        .arg(from)
+        .arg(source)
+        .status()
+        .unwrap();
     assert!(status.success());
 }
