@@ -4,3 +4,5 @@
 mod backup;
 mod filesystem;
 mod fixture;
+mod golden;
+mod locks;
