@@ -7,8 +7,8 @@
 //!
 //! Life of a receipt: a backup ends → its source's and host's last chain is added up and checked →
 //! the difference is signed and written → the *head* of that source and host names it → later ones
-//! build on it, until a chain has [`CHAIN_LIMIT`] links and a new one begins → once no copy holds
-//! any snapshot of the chain, and it is not the last one, it is pruned.
+//! build on it, until a chain has [`CHAIN_LIMIT`] links and a new one begins → once its snapshots
+//! were removed on purpose, and it is not the last one, it is pruned.
 
 mod client_key;
 mod folder;
@@ -107,8 +107,11 @@ impl<'a> Receipts<'a> {
             .collect()
     }
 
-    /// Removes the chains of which no snapshot is `held` by any copy, but for the last one of each
-    /// source and host; returns how many receipts that were.
+    /// Removes the receipts of snapshots that are not in `held`, but for those on which others
+    /// build and the last chain of each source and host; returns how many that were.
+    ///
+    /// **Security:** this is for whoever removed snapshots on purpose. That a snapshot is gone is no
+    /// reason: its receipt is then the evidence that it was there.
     ///
     /// # Errors
     /// Where the state folder cannot be written.

@@ -206,3 +206,6 @@ fn told(error: &crate::Error) -> String {
 fn config_digest(session: &Session) -> Id {
     Id::of(session.repository.config_bytes())
 }
+
+#[cfg(test)]
+mod tests;

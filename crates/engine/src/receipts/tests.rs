@@ -82,7 +82,9 @@ impl World {
     }
 
     fn count(&self) -> usize {
-        fs::read_dir(self.repository.subfolder("receipts")).unwrap().count()
+        fs::read_dir(self.repository.subfolder("receipts"))
+            .unwrap()
+            .count()
     }
 }
 
@@ -236,10 +238,17 @@ fn a_chain_ends_at_its_limit_and_all_of_it_can_be_told() {
 #[test]
 fn pruning_keeps_held_snapshots_what_they_build_on_and_the_last_chain() {
     let world = World::new();
-    let other: Vec<Id> = (0..3).map(|n| world.issue("old", "h", n, &[n as u8])).collect();
+    let other: Vec<Id> = (0..3)
+        .map(|n| world.issue("old", "h", n, &[n as u8]))
+        .collect();
     fs::remove_dir_all(world.repository.subfolder("heads")).unwrap();
-    let repos: Vec<Id> = (0..3).map(|n| world.issue("repos", "h", n, &[n as u8])).collect();
-    assert_eq!(world.receipts().prune(&BTreeSet::from([other[1]])).unwrap(), 1);
+    let repos: Vec<Id> = (0..3)
+        .map(|n| world.issue("repos", "h", n, &[n as u8]))
+        .collect();
+    assert_eq!(
+        world.receipts().prune(&BTreeSet::from([other[1]])).unwrap(),
+        1
+    );
     assert_eq!(world.packs_of(other[1]), ids(&[1]));
     assert_eq!(world.packs_of(other[2]), None);
     assert_eq!(world.packs_of(repos[0]), ids(&[0]));
@@ -266,7 +275,10 @@ fn two_backups_at_once_both_get_receipts_that_hold() {
                 })
             })
             .collect();
-        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+        threads
+            .into_iter()
+            .flat_map(|thread| thread.join().unwrap())
+            .collect()
     });
     for (snapshot, packs) in made {
         assert_eq!(world.packs_of(snapshot), ids(&packs));

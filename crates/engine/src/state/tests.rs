@@ -101,7 +101,12 @@ fn reading_makes_nothing() {
     assert_eq!(world.repository.seen(&world.here), SeenFiles::default());
     assert_eq!(world.repository.restore_drill(), None);
     assert!(world.state.find_client_key().unwrap().is_none());
-    assert!(world.state.remembered(&[world.here.clone()]).is_none());
+    assert!(
+        world
+            .state
+            .remembered(std::slice::from_ref(&world.here))
+            .is_none()
+    );
     assert!(!world.state.path().exists());
 }
 
@@ -178,7 +183,14 @@ fn noise_in_any_file_never_panics() {
     };
     world.repository.update_seen(&world.here, seen).unwrap();
     assert_eq!(world.repository.restore_drill(), Some(drill.clone()));
-    for noise in [&b""[..], b"\xff\xfe", b"[]", b"{}", b"{\"version\":1}", &[b'['; 9999]] {
+    for noise in [
+        &b""[..],
+        b"\xff\xfe",
+        b"[]",
+        b"{}",
+        b"{\"version\":1}",
+        &[b'['; 9999],
+    ] {
         for file in world.files() {
             fs::write(&file, noise).unwrap();
         }
@@ -241,7 +253,12 @@ fn a_folder_that_cannot_be_written_is_an_error_to_writers_only() {
     // A file in place of the folder is refused for root too.
     fs::write(world.state.path(), b"").unwrap();
     assert_eq!(world.damaged(), [""; 0]);
-    assert!(world.repository.update_evidence(&world.here, |_| {}).is_err());
+    assert!(
+        world
+            .repository
+            .update_evidence(&world.here, |_| {})
+            .is_err()
+    );
     assert!(world.state.client_key().is_err());
 }
 
@@ -252,7 +269,10 @@ fn all_processes_get_the_same_client_key() {
         let threads: Vec<_> = (0..4)
             .map(|_| scope.spawn(|| world.state.client_key().unwrap().id()))
             .collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
     });
     assert!(keys.iter().all(|key| *key == keys[0]));
     let key = world.state.path().join("client.key");
@@ -267,7 +287,10 @@ fn a_client_key_that_others_can_read_is_refused_with_the_command_that_mends_it()
     for open in [0o640, 0o604, 0o660] {
         fs::set_permissions(&path, fs::Permissions::from_mode(open)).unwrap();
         let error = world.state.client_key().unwrap_err();
-        assert_eq!(error.hint().unwrap(), format!("chmod 600 {}", path.display()));
+        assert_eq!(
+            error.hint().unwrap(),
+            format!("chmod 600 {}", path.display())
+        );
         assert!(world.state.find_client_key().is_err());
     }
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();

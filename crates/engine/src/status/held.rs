@@ -7,8 +7,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use strongroom_model::scorecard::Wholeness;
 use strongroom_model::Id;
+use strongroom_model::scorecard::Wholeness;
 
 use crate::Result;
 use crate::backup::report::SnapshotNeeds;
@@ -147,9 +147,16 @@ impl<'a> Judge<'a> {
         let noted = self
             .memory
             .and_then(|memory| memory.needs(snapshot.source.as_str(), &snapshot.host));
-        let receipt = self
-            .receipts
-            .and_then(|receipts| receipts.known_needs(snapshot.id));
+        let is_noted = noted
+            .as_ref()
+            .is_some_and(|noted| noted.snapshot == snapshot.id);
+        // With the key open, a receipt has nothing to add to a note.
+        let receipt = match self.session {
+            Some(_) if is_noted => None,
+            _ => self
+                .receipts
+                .and_then(|receipts| receipts.known_needs(snapshot.id)),
+        };
         let (mut keys, config) = match &receipt {
             Some(receipt) => (receipt.keys.clone(), Some(receipt.config)),
             None => (BTreeSet::new(), None),
@@ -161,7 +168,7 @@ impl<'a> Judge<'a> {
             .flat_map(|noted| noted.packs().iter().copied())
             .collect();
         let (files, is_current) = match (noted, receipt) {
-            (Some(noted), _) if noted.snapshot == snapshot.id => {
+            (Some(noted), _) if is_noted => {
                 let is_current = noted.index_set == Some(self.index_set);
                 (Some(noted.into_needs()), is_current)
             }
