@@ -7,7 +7,6 @@ use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
-use strongroom_model::Id;
 use strongroom_repo::blob::BlobId;
 use strongroom_repo::node::NodeKind;
 use strongroom_repo::{Node, Tree};
@@ -85,11 +84,15 @@ impl Worker<'_, '_> {
             entries.retain(|entry| entry.name.to_bytes() == CACHE_TAG_NAME);
         }
         let sorted = self.sort_entries(&folder, &state, entries, device);
+        self.stats.entries += sorted.nodes.len() as u64;
         let batches = batches(&folder, sorted.files);
-        let later = sorted.folders.len() + batches.iter().map(|batch| batch.files.len()).sum::<usize>();
+        let later =
+            sorted.folders.len() + batches.iter().map(|batch| batch.files.len()).sum::<usize>();
         let changed = sorted.changed || !listing.problems.is_empty();
         state.list(sorted.nodes, later, changed);
-        self.archive.pool.add(sorted.folders.into_iter(), batches.into_iter());
+        self.archive
+            .pool
+            .add(sorted.folders.into_iter(), batches.into_iter());
         self.release(state)
     }
 
@@ -138,7 +141,8 @@ impl Worker<'_, '_> {
         let mut old_count = old.nodes.len();
         let mut old_nodes = OldNodes::new(old);
         for entry in entries {
-            if self.is_excluded(state, &entry, device) {
+            // restic keeps no sockets either: they mean nothing without the process behind them.
+            if entry.stat.kind() == NodeKind::Socket || self.is_excluded(state, &entry, device) {
                 continue;
             }
             let old_node = old_nodes.take(entry.name.to_bytes());
@@ -178,25 +182,20 @@ impl Worker<'_, '_> {
                 });
                 sorted.nodes.push(None);
             }
-            NodeKind::File => {
-                let was_there = old.is_some();
-                if let Some(old) = self.take_over(old, &stat) {
-                    self.stats.files_unmodified += 1;
-                    self.count_file(old.size);
-                    self.archive.progress.add_bytes(old.size);
-                    sorted.nodes.push(Some(old));
-                    return;
+            NodeKind::File => match self.take_over(old, &stat) {
+                Ok(old) => sorted.nodes.push(Some(old)),
+                Err(old) => {
+                    sorted.files.push(FileTask {
+                        slot,
+                        name,
+                        stat,
+                        old,
+                    });
+                    sorted.nodes.push(None);
                 }
-                sorted.files.push(FileTask {
-                    slot,
-                    name,
-                    stat,
-                    was_there,
-                });
-                sorted.nodes.push(None);
-            }
+            },
             _ => {
-                if let Some(old) = self.take_over(old, &stat) {
+                if let Ok(old) = self.take_over(old, &stat) {
                     sorted.nodes.push(Some(old));
                     return;
                 }
@@ -214,18 +213,32 @@ impl Worker<'_, '_> {
         }
     }
 
-    /// The parent's node, where nothing has changed and all its content is still stored.
-    fn take_over(&mut self, old: Option<Node>, stat: &Stat) -> Option<Node> {
-        let old = old.filter(|old| is_unchanged(stat, old))?;
-        let content = old.content.as_deref().unwrap_or_default();
-        let packs: Option<Vec<_>> = content
-            .iter()
-            .map(|id: &Id| self.archive.index.pack_of(BlobId::data(*id)))
-            .collect();
-        for pack in packs? {
-            self.needs.insert(pack);
+    /// Takes over the parent's node where nothing has changed and all its content is still stored;
+    /// else gives it back.
+    pub(crate) fn take_over(
+        &mut self,
+        old: Option<Node>,
+        stat: &Stat,
+    ) -> std::result::Result<Node, Option<Node>> {
+        let Some(node) = &old else {
+            return Err(None);
+        };
+        if !is_unchanged(stat, node) {
+            return Err(old);
         }
-        Some(old)
+        let content = node.content.as_deref().unwrap_or_default();
+        for id in content {
+            match self.archive.index.pack_of(BlobId::data(*id)) {
+                Some(pack) => self.needs.insert(pack),
+                None => return Err(old),
+            }
+        }
+        if node.kind == NodeKind::File {
+            self.stats.files_unmodified += 1;
+            self.count_file(node.size);
+            self.archive.progress.add_bytes(node.size);
+        }
+        old.ok_or(None)
     }
 
     fn is_excluded(&self, state: &FolderState, entry: &Entry, device: Option<u64>) -> bool {
@@ -263,7 +276,9 @@ impl OldNodes {
 }
 
 fn is_cache(folder: &Folder, entries: &[Entry]) -> bool {
-    let tag = entries.iter().find(|entry| entry.name.to_bytes() == CACHE_TAG_NAME);
+    let tag = entries
+        .iter()
+        .find(|entry| entry.name.to_bytes() == CACHE_TAG_NAME);
     let Some(tag) = tag.filter(|tag| tag.stat.kind() == NodeKind::File) else {
         return false;
     };
