@@ -18,15 +18,17 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use strongroom_model::receipt::{Chain, NeedsChange, VerifiedReceipt};
-use strongroom_model::{Id, Name, Needs, SignedReceipt};
+use strongroom_model::{Id, Needs, SignedReceipt};
 
 use crate::Result;
+use crate::backup::report::BackupReport;
 use crate::receipts::folder::Folder;
-use crate::session::chain;
+use crate::receipts::statement::Statement;
+use crate::session::{Session, chain};
 use crate::state::{RecordedNeeds, RepositoryState};
 
 pub use client_key::{ClientKey, holds};
-pub use statement::{Statement, trusted_keys};
+pub use statement::trusted_keys;
 
 /// The receipts of one repository that this client has signed.
 #[derive(Debug, Clone, Copy)]
@@ -56,31 +58,39 @@ impl<'a> Receipts<'a> {
         Self { state, client }
     }
 
-    /// Signs what came of one snapshot, and remembers it.
+    /// Signs what came of each snapshot of a backup, and remembers it; to be called when the sync
+    /// that ends the backup is done. `host` is the one that the snapshots name.
     ///
     /// # Errors
     /// Where the state folder cannot be written; the backup is none the worse.
-    pub fn issue(&self, statement: &Statement<'_>) -> Result<SignedReceipt> {
-        let source: Name = statement.source.name.parse()?;
-        let host = &statement.snapshot.hostname;
-        let needs = statement.needs();
+    pub fn issue(
+        &self,
+        session: &Session,
+        report: &BackupReport,
+        host: &str,
+    ) -> Result<Vec<SignedReceipt>> {
+        let statements = statement::statements(session, report, host)?;
+        let signed = statements.iter().map(|statement| self.sign(statement));
+        signed.collect()
+    }
+
+    fn sign(&self, statement: &Statement<'_>) -> Result<SignedReceipt> {
+        let (source, host) = (statement.source.as_str(), statement.host);
         let lock = self.state.lock()?;
         let folder = Folder::read(self.state)?;
-        let head = self.state.of_source("heads", source.as_str(), host);
+        let head = self.state.of_source("heads", source, host);
         let before = self
             .state
             .read_record(&head)
             .and_then(|Head { receipt }| self.links_to(&folder, receipt))
-            .filter(|links| links.continues(&source, host))
+            .filter(|links| links.continues(statement))
             .unwrap_or_else(Links::none);
-        let change = NeedsChange::between(before.sum.needs(), &needs);
-        let parent = before.sum.last();
-        let receipt = statement.receipt(source.clone(), self.client.id(), parent, change)?;
+        let change = NeedsChange::between(before.sum.needs(), &statement.needs());
+        let receipt = statement.receipt(self.client.id(), before.sum.last(), change);
         let signed = SignedReceipt::new(&receipt, |message| self.client.sign(message))?;
-        folder.write(&lock, receipt.snapshot, &signed)?;
-        let recorded = RecordedNeeds::new(receipt.snapshot, None, &statement.source.needs);
-        self.state
-            .record_needs(&lock, source.as_str(), host, &recorded)?;
+        folder.write(&lock, statement.snapshot, &signed)?;
+        let recorded = RecordedNeeds::new(statement.snapshot, None, &statement.report.needs);
+        self.state.record_needs(&lock, source, host, &recorded)?;
         let receipt = signed.id();
         self.state.write_record(&lock, &head, &Head { receipt })?;
         Ok(signed)
@@ -178,13 +188,11 @@ impl Links {
         }
     }
 
-    /// Whether the next receipt of this source and host may be added.
-    fn continues(&self, source: &Name, host: &str) -> bool {
+    /// Whether the next receipt may be added.
+    fn continues(&self, next: &Statement<'_>) -> bool {
+        let last = self.receipts.last().map(VerifiedReceipt::receipt);
         self.receipts.len() < CHAIN_LIMIT
-            && self
-                .receipts
-                .last()
-                .is_some_and(|last| last.receipt().source == *source && last.receipt().host == host)
+            && last.is_some_and(|last| last.source == next.source && last.host == next.host)
     }
 }
 

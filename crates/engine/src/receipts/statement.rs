@@ -1,36 +1,67 @@
 //! What a receipt is made of.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use strongroom_model::receipt::{NeedsChange, Outcome, Version, Work};
 use strongroom_model::{FileName, FileType, Id, Name, Needs, Receipt};
-use strongroom_repo::Snapshot;
 use strongroom_repo::key::{KeyFile, MAX_KEY_FILE_BYTES};
 
 use crate::Result;
-use crate::backup::report::{CopyOutcome, CopyReport, SourceReport};
+use crate::backup::report::{BackupReport, CopyOutcome, SourceReport};
 use crate::session::Session;
 
 /// What came of one snapshot.
-#[derive(Debug, Clone, Copy)]
-pub struct Statement<'a> {
-    /// The id of the snapshot's file.
-    pub id: Id,
-    /// The snapshot.
-    pub snapshot: &'a Snapshot,
-    /// What the backup tells of its source.
-    pub source: &'a SourceReport,
-    /// What came of each copy.
-    pub copies: &'a [CopyReport],
-    /// The key files, as [`trusted_keys`] finds them.
-    pub keys: &'a BTreeSet<Id>,
+#[derive(Debug, Clone)]
+pub(super) struct Statement<'a> {
+    pub(super) source: Name,
+    pub(super) snapshot: Id,
+    pub(super) tree: Id,
+    pub(super) time: Timestamp,
+    pub(super) report: &'a SourceReport,
+    pub(super) host: &'a str,
+    pub(super) copies: BTreeMap<Name, Outcome>,
+    pub(super) keys: BTreeSet<Id>,
     /// The SHA-256 of `config`.
-    pub config: Id,
+    pub(super) config: Id,
+}
+
+/// What is to be said of each snapshot of a backup.
+pub(super) fn statements<'a>(
+    session: &Session,
+    report: &'a BackupReport,
+    host: &'a str,
+) -> Result<Vec<Statement<'a>>> {
+    let mut copies = BTreeMap::new();
+    for copy in &report.copies {
+        copies.insert(copy.name.parse()?, outcome(&copy.outcome));
+    }
+    let keys = trusted_keys(session);
+    let mut statements = Vec::new();
+    for report in &report.sources {
+        if let (Some(snapshot), Some(tree), Some(time)) =
+            (report.snapshot, report.tree, report.time)
+        {
+            statements.push(Statement {
+                source: report.name.parse()?,
+                snapshot,
+                tree,
+                time,
+                report,
+                host,
+                copies: copies.clone(),
+                keys: keys.clone(),
+                config: Id::of(session.repository.config_bytes()),
+            });
+        }
+    }
+    Ok(statements)
 }
 
 impl Statement<'_> {
+    /// Everything that the snapshot needs.
     pub(super) fn needs(&self) -> Needs {
-        let needs = &self.source.needs;
+        let needs = &self.report.needs;
         Needs {
             packs: needs.packs.iter().map(|(id, _)| *id).collect(),
             index: needs.index_files.iter().copied().collect(),
@@ -39,37 +70,27 @@ impl Statement<'_> {
         }
     }
 
-    pub(super) fn receipt(
-        &self,
-        source: Name,
-        client: Id,
-        parent: Option<Id>,
-        needs: NeedsChange,
-    ) -> Result<Receipt> {
-        let mut copies = std::collections::BTreeMap::new();
-        for copy in self.copies {
-            copies.insert(copy.name.parse()?, outcome(&copy.outcome));
-        }
-        let stats = &self.source.stats;
-        Ok(Receipt {
+    pub(super) fn receipt(&self, client: Id, parent: Option<Id>, needs: NeedsChange) -> Receipt {
+        let stats = &self.report.stats;
+        Receipt {
             version: Version,
-            snapshot: self.id,
-            tree: self.snapshot.tree,
-            source,
-            host: self.snapshot.hostname.clone(),
+            snapshot: self.snapshot,
+            tree: self.tree,
+            source: self.source.clone(),
+            host: self.host.to_owned(),
             client,
             parent,
-            time: self.snapshot.time,
+            time: self.time,
             needs,
-            copies,
+            copies: self.copies.clone(),
             work: Work {
                 files: stats.files_processed,
                 bytes: stats.bytes_processed,
                 bytes_read: stats.bytes_read,
                 bytes_added: stats.data_added_packed_bytes,
-                source_errors: self.source.errors.len() as u64,
+                source_errors: self.report.errors.len() as u64,
             },
-        })
+        }
     }
 }
 

@@ -1,12 +1,13 @@
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
 use proptest::prelude::*;
-use strongroom_repo::Snapshot;
+use strongroom_model::receipt::Outcome;
 
 use super::*;
-use crate::backup::report::{CopyOutcome, CopyReport, SnapshotNeeds, SourceReport};
+use crate::backup::report::{SnapshotNeeds, SourceReport};
 use crate::state::StateFolder;
 
 struct World {
@@ -34,31 +35,27 @@ impl World {
 
     /// Backs up `source` of `host`; the snapshot needs these packs.
     fn issue(&self, source: &str, host: &str, number: usize, packs: &[u8]) -> Id {
-        let snapshot = snapshot(host, number);
-        let source = SourceReport {
-            name: source.to_owned(),
-            snapshot: Some(id(&format!("{source}{host}{number}"))),
+        let snapshot = id(&format!("{source}{host}{number}"));
+        let report = SourceReport {
             needs: SnapshotNeeds {
                 packs: packs.iter().map(|pack| (Id::of(&[*pack]), 5)).collect(),
                 index_files: packs.iter().map(|pack| Id::of(&[*pack / 4, 1])).collect(),
             },
             ..SourceReport::default()
         };
-        let copies = [CopyReport {
-            name: "here".to_owned(),
-            location: "/backup".to_owned(),
-            outcome: CopyOutcome::Whole,
-        }];
         let statement = Statement {
-            id: source.snapshot.unwrap(),
-            snapshot: &snapshot,
-            source: &source,
-            copies: &copies,
-            keys: &BTreeSet::from([id("key")]),
+            source: source.parse().unwrap(),
+            snapshot,
+            tree: id("tree"),
+            time: Timestamp::from_second(1_800_000_000 + number as i64).unwrap(),
+            report: &report,
+            host,
+            copies: BTreeMap::from([("here".parse().unwrap(), Outcome::Whole)]),
+            keys: BTreeSet::from([id("key")]),
             config: id("config"),
         };
-        self.receipts().issue(&statement).unwrap();
-        statement.id
+        self.receipts().sign(&statement).unwrap();
+        snapshot
     }
 
     fn packs_of(&self, snapshot: Id) -> Option<BTreeSet<Id>> {
@@ -94,24 +91,6 @@ fn id(text: &str) -> Id {
 
 fn ids(packs: &[u8]) -> Option<BTreeSet<Id>> {
     Some(packs.iter().map(|pack| Id::of(&[*pack])).collect())
-}
-
-fn snapshot(host: &str, number: usize) -> Snapshot {
-    Snapshot {
-        time: Timestamp::from_second(1_800_000_000 + number as i64).unwrap(),
-        parent: None,
-        tree: id("tree"),
-        paths: Vec::new(),
-        hostname: host.to_owned(),
-        username: String::new(),
-        uid: 0,
-        gid: 0,
-        excludes: Vec::new(),
-        tags: Vec::new(),
-        original: None,
-        program_version: String::new(),
-        summary: None,
-    }
 }
 
 proptest! {

@@ -9,8 +9,8 @@ use strongroom_store::Store;
 use strongroom_testkit::faulty::{Fault, Op, Rule};
 
 use super::*;
-use crate::backup::report::{CopyOutcome, CopyReport, SnapshotNeeds, SourceReport};
-use crate::receipts::{Statement, trusted_keys};
+use crate::backup::report::{BackupReport, SnapshotNeeds, SourceReport};
+use crate::receipts::trusted_keys;
 use crate::status::needs::needs_of_snapshot;
 use world::{Made, NAMES, World, facts, held, line};
 
@@ -30,26 +30,20 @@ fn receipt(world: &World, made: &Made) {
     let source = SourceReport {
         name: "repos".to_owned(),
         snapshot: Some(made.id),
+        tree: Some(made.snapshot.tree),
+        time: Some(made.snapshot.time),
         needs: needs_of(world, made),
         ..SourceReport::default()
     };
-    let copies = NAMES.map(|name| CopyReport {
-        name: name.to_owned(),
-        location: String::new(),
-        outcome: CopyOutcome::Whole,
-    });
-    let session = world.session();
-    let statement = Statement {
-        id: made.id,
-        snapshot: &made.snapshot,
-        source: &source,
-        copies: &copies,
-        keys: &trusted_keys(&session),
-        config: config_digest(&session),
+    let report = BackupReport {
+        sources: vec![source],
+        ..BackupReport::default()
     };
+    let session = world.session();
     let memory = world.state.repository(session.id());
     let client = world.state.client_key().unwrap();
-    Receipts::new(&memory, &client).issue(&statement).unwrap();
+    let receipts = Receipts::new(&memory, &client);
+    receipts.issue(&session, &report, "h").unwrap();
 }
 
 #[test]
