@@ -6,3 +6,4 @@ mod filesystem;
 mod fixture;
 mod golden;
 mod locks;
+mod status;
