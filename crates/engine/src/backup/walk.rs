@@ -191,8 +191,8 @@ impl Worker<'_, '_> {
                 sorted.nodes.push(None);
             }
             NodeKind::File => match self.take_over(old, &stat) {
-                Ok(old) => sorted.nodes.push(Some(old)),
-                Err(old) => {
+                Compared::Same(old) => sorted.nodes.push(Some(old)),
+                Compared::Different(old) => {
                     sorted.files.push(FileTask {
                         slot,
                         name,
