@@ -1,11 +1,14 @@
 //! What can go wrong in a store, told so that the engine can decide and a person can act.
+//!
+//! The variants are the decisions: an absent file may be fetched from a sibling, a full or
+//! unreachable place leaves its copy behind, a refusal has to be mended by a person.
 
 use std::io;
 
 use strongroom_model::FileName;
 
 /// The result of a store's operation.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// An error of a store; each names the place.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +29,16 @@ pub enum Error {
         name: FileName,
         /// The store.
         location: String,
+    },
+    /// The file, or the range asked for, is larger than any sound one and is not read into memory.
+    #[error("{name} in {location} is larger than {limit_bytes} bytes")]
+    TooLarge {
+        /// The file.
+        name: FileName,
+        /// The store.
+        location: String,
+        /// The most that is read of a file of this type.
+        limit_bytes: u64,
     },
     /// Other bytes lie under the name.
     #[error("{location} already holds another {name}")]
@@ -59,6 +72,22 @@ pub enum Error {
         /// What happened, without secrets.
         reason: String,
     },
+    /// The place answers, but not as a store does.
+    #[error("{location} gave a wrong answer when asked to {action}: {reason}")]
+    BadAnswer {
+        /// The store.
+        location: String,
+        /// What was tried, as a verb phrase.
+        action: String,
+        /// What is wrong with the answer.
+        reason: String,
+    },
+    /// The run was interrupted while the store waited.
+    #[error("Interrupted while waiting for {location}")]
+    Cancelled {
+        /// The store.
+        location: String,
+    },
     /// Anything else that the operating system says of a local file.
     #[error("Cannot {action} in {location}")]
     Io {
@@ -80,8 +109,46 @@ pub enum Error {
 }
 
 impl Error {
-    /// The next step for a person, where there is one.
+    /// What to type or change next, where a person can mend this.
     pub fn hint(&self) -> Option<String> {
-        None
+        match self {
+            Self::Full { location } if is_remote(location) => Some(format!(
+                "Raise the quota of {location}, or free space on its disk"
+            )),
+            Self::Full { location } => Some(format!("See what is left: df -h '{location}'")),
+            Self::Denied { location, .. } if is_remote(location) => Some(
+                "Check the user and password in the store address, and what the server lets them do"
+                    .to_owned(),
+            ),
+            Self::Denied { location, .. } => Some(format!(
+                "See whose it is and how it is mounted: ls -ld '{location}'; findmnt -T '{location}'"
+            )),
+            Self::Unreachable { location, .. } => {
+                let url = location.strip_prefix("rest:").unwrap_or(location);
+                Some(format!("See whether it answers at all: curl -I '{url}config'"))
+            }
+            Self::BadAnswer { .. } => Some(
+                "Check that the address leads to a restic REST server and to the right repository"
+                    .to_owned(),
+            ),
+            Self::Io { source, .. }
+                if matches!(
+                    source.raw_os_error().map(rustix::io::Errno::from_raw_os_error),
+                    Some(rustix::io::Errno::LOOP | rustix::io::Errno::NOTDIR)
+                ) =>
+            {
+                Some(
+                    "Links inside a repository are not followed; put the store address where the \
+                     files really are"
+                        .to_owned(),
+                )
+            }
+            _ => None,
+        }
     }
+}
+
+/// Whether a location is behind a network protocol rather than a path.
+fn is_remote(location: &str) -> bool {
+    location.starts_with("rest:")
 }

@@ -5,7 +5,13 @@
 //! blobs or snapshots.
 
 pub mod error;
+mod exact;
+pub mod local;
+pub mod place;
+pub mod rest;
 mod store;
 
 pub use error::{Error, Result};
-pub use store::Store;
+pub use local::LocalStore;
+pub use rest::{RestOptions, RestStore};
+pub use store::{Store, read_limit_bytes};

@@ -27,7 +27,9 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// Lists all files of a type with their sizes, in no particular order.
     ///
-    /// A folder that does not exist counts as empty. Names that are not ids are passed over.
+    /// A folder that does not exist counts as empty, and so does a whole place that does not:
+    /// whether a repository is there at all is told by [`Store::size`] of `config`.
+    /// Names that are not ids are passed over, and so is what is not a regular file.
     /// [`FileType::Config`] has at most one entry, with the default id.
     ///
     /// # Errors
@@ -43,6 +45,7 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// Opens a file, or a range of its bytes, for reading from front to back.
     ///
+    /// A range whose end does not lie behind its start is empty, but must lie inside the file.
     /// A stream that ends before the range does is an [`std::io::ErrorKind::UnexpectedEof`].
     ///
     /// # Errors
@@ -53,19 +56,20 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Reads a whole file.
     ///
     /// # Errors
-    /// As [`Store::open`].
+    /// As [`Store::open`], and [`Error::TooLarge`](crate::Error::TooLarge) above
+    /// [`read_limit_bytes`].
     fn read(&self, name: FileName) -> Result<Vec<u8>>;
 
     /// Reads exactly the bytes of `range`.
     ///
     /// # Errors
-    /// As [`Store::open`].
+    /// As [`Store::read`].
     fn read_range(&self, name: FileName, range: Range<u64>) -> Result<Vec<u8>>;
 
     /// Stores a file; when this returns, the bytes are durable under their name or there is
     /// nothing under it: never a torn file.
     ///
-    /// The caller has hashed `bytes`; the store checks that what it wrote is what it was given.
+    /// The caller has hashed `bytes`; the store makes sure that all of them were taken.
     /// Saving what is stored already succeeds and changes nothing. Where other bytes lie under the
     /// name (rot, or a foreign `config`), the file is left alone.
     ///
@@ -83,7 +87,22 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// Removes a file; removing what is not there succeeds.
     ///
+    /// Removed snapshots and index files stay removed after a power cut, so that nothing can come
+    /// back that refers to packs which were removed after it.
+    ///
     /// # Errors
     /// [`Error::Denied`](crate::Error::Denied) where the place does not let files be removed.
     fn remove(&self, name: FileName) -> Result<()>;
+}
+
+/// The most that [`Store::read`] and [`Store::read_range`] take into memory of a file of this type.
+///
+/// Far above what restic, rustic and this program write; a file beyond it is junk, or an attack on
+/// memory.
+pub const fn read_limit_bytes(kind: FileType) -> u64 {
+    match kind {
+        FileType::Config | FileType::Keys | FileType::Locks => 1 << 20,
+        FileType::Snapshots => 256 << 20,
+        FileType::Data | FileType::Index => 1 << 30,
+    }
 }

@@ -1,4 +1,29 @@
-//! placeholder
+//! Trees, clocks, faulty and recording stores; for tests only.
+//!
+//! **Architecture invariant:** no program depends on this crate, so that it may panic: a test
+//! whose scene cannot be set has to fail loudly.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "everything here runs inside tests, where a panic is the right answer"
+)]
 
+pub mod clock;
+pub mod contract;
+pub mod faulty;
+pub mod gate;
+pub mod memory;
 pub mod programs;
+pub mod rclone;
+pub mod recording;
+pub mod tree;
 pub mod wild_tree;
+
+pub use clock::TestClock;
+pub use faulty::{Fault, FaultyStore, Op, Rule};
+pub use gate::Gate;
+pub use memory::MemoryStore;
+pub use rclone::RcloneServer;
+pub use recording::{Record, RecordingStore, Tally};

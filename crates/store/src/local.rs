@@ -1,0 +1,357 @@
+//! A repository in a folder, laid out as restic lays it out.
+//!
+//! What can go wrong: power cuts (so: temporary file, fsync, rename, fsync of the folder), full
+//! and read-only disks, links planted inside the repository (never followed), and a disk that is
+//! not mounted, which looks like an empty folder (so: the folder is opened anew for each
+//! operation, and only [`Store::create`] makes it).
+//!
+//! | at once       | save, same name            | replace              | remove           | read            |
+//! |---------------|----------------------------|----------------------|------------------|-----------------|
+//! | **save**      | one wins, the other compares | last rename wins   | either order     | old state or all |
+//! | **replace**   | last rename wins           | last rename wins     | either order     | old or new, whole |
+//! | **remove**    | either order               | either order         | both succeed     | an open file is read to its end |
+//!
+//! Nothing is locked: a rename is the only moment at which a name changes what it stands for.
+
+mod folder;
+mod listing;
+mod temporary;
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use rustix::fs::AtFlags;
+use rustix::io::Errno;
+use strongroom_model::{FileEntry, FileName, FileType, Id};
+
+use crate::exact::{Exact, read_exactly};
+use crate::local::folder::{Modes, Place};
+use crate::local::temporary::Temporary;
+use crate::store::{Store, read_limit_bytes};
+use crate::{Error, Result};
+
+/// The types that have folders of their own.
+const FOLDERS: [FileType; 5] = [
+    FileType::Data,
+    FileType::Index,
+    FileType::Keys,
+    FileType::Locks,
+    FileType::Snapshots,
+];
+
+/// A repository in a local folder.
+#[derive(Debug)]
+pub struct LocalStore {
+    path: PathBuf,
+    location: String,
+}
+
+impl LocalStore {
+    /// Names the folder; nothing is touched yet.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        let path = path.into();
+        Self {
+            location: path.display().to_string(),
+            path,
+        }
+    }
+
+    /// The repository's folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The number of the filesystem device that holds the repository.
+    ///
+    /// # Errors
+    /// Fails where the folder does not exist or cannot be reached.
+    pub fn device(&self) -> io::Result<u64> {
+        Ok(std::fs::metadata(&self.path)?.dev())
+    }
+
+    /// The bytes that this user may still write there.
+    ///
+    /// # Errors
+    /// As [`LocalStore::device`].
+    pub fn free_bytes(&self) -> io::Result<u64> {
+        let stat = rustix::fs::statvfs(&self.path)?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+
+    /// Removes temporary files that were last written before `older_than`, and counts them.
+    ///
+    /// They are what a killed process or a power cut leaves behind. No write takes a day, so what
+    /// is older than that has no living owner.
+    ///
+    /// # Errors
+    /// As [`Store::list`] and [`Store::remove`].
+    pub fn sweep(&self, older_than: SystemTime) -> Result<u64> {
+        let mut count = 0;
+        let root = std::iter::once(Ok(String::new()));
+        for relative in root.chain(FOLDERS.into_iter().flat_map(|kind| self.folders_of(kind))) {
+            let relative = relative?;
+            count += self
+                .open_folder(&relative)
+                .and_then(|folder| folder.map_or(Ok(0), |fd| temporary::sweep(&fd, older_than)))
+                .map_err(|errno| self.fault("remove old temporary files", errno))?;
+        }
+        Ok(count)
+    }
+
+    /// The folders that hold files of a type, relative to the root.
+    fn folders_of(&self, kind: FileType) -> Vec<Result<String>> {
+        if kind != FileType::Data {
+            return vec![Ok(kind.folder().to_owned())];
+        }
+        let subfolders = self
+            .open_folder(kind.folder())
+            .and_then(|data| data.map_or(Ok(Vec::new()), |fd| listing::subfolders(&fd)));
+        match subfolders {
+            Ok(names) => names
+                .into_iter()
+                .map(|name| Ok(format!("data/{name}")))
+                .collect(),
+            Err(errno) => vec![Err(self.fault("list data", errno))],
+        }
+    }
+
+    /// Opens a folder below the root; `None` where it does not exist.
+    fn open_folder(&self, relative: &str) -> rustix::io::Result<Option<OwnedFd>> {
+        match folder::open(&self.path, relative) {
+            Ok(fd) => Ok(Some(fd)),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// Opens a stored file, which must be a regular one, and tells its size.
+    fn open_file(&self, name: FileName) -> Result<(File, u64)> {
+        let place = Place::of(name);
+        let opened = folder::open(&self.path, &place.folder)
+            .and_then(|folder| folder::open_regular(&folder, &place.base));
+        opened.map_err(|errno| self.absent_or(name, "open", errno))
+    }
+
+    /// Opens the bytes of `range`, or all, and tells how many there are.
+    fn open_range(&self, name: FileName, range: Option<Range<u64>>) -> Result<(File, u64)> {
+        let (mut file, size_bytes) = self.open_file(name)?;
+        let Some(range) = range else {
+            return Ok((file, size_bytes));
+        };
+        if range.start.max(range.end) > size_bytes {
+            return Err(Error::ShortFile {
+                name,
+                location: self.location.clone(),
+            });
+        }
+        file.seek(SeekFrom::Start(range.start))
+            .map_err(|error| self.io_fault(format_args!("read {name}"), error))?;
+        Ok((file, range.end.saturating_sub(range.start)))
+    }
+
+    /// Reads all of what [`LocalStore::open_range`] opens, within the limit.
+    fn read_whole(&self, name: FileName, range: Option<Range<u64>>) -> Result<Vec<u8>> {
+        let (file, length_bytes) = self.open_range(name, range)?;
+        let limit_bytes = read_limit_bytes(name.kind());
+        if length_bytes > limit_bytes {
+            return Err(Error::TooLarge {
+                name,
+                location: self.location.clone(),
+                limit_bytes,
+            });
+        }
+        read_exactly(file, length_bytes)
+            .map_err(|error| self.io_fault(format_args!("read {name}"), error))
+    }
+
+    /// Writes `bytes` under a temporary name and lets `publish` give it the final one.
+    fn write(
+        &self,
+        folder: &OwnedFd,
+        bytes: &[u8],
+        publish: impl FnOnce(Temporary<'_>) -> rustix::io::Result<()>,
+    ) -> rustix::io::Result<()> {
+        let modes = Modes::of(&self.path);
+        publish(Temporary::write(folder, bytes, modes.file)?)?;
+        folder::sync(folder)
+    }
+
+    /// Opens the folder of a file for writing, made where it is missing.
+    fn folder_for(&self, name: FileName, place: &Place) -> Result<OwnedFd> {
+        folder::open_or_make(&self.path, &place.folder, Modes::of(&self.path).folder)
+            .map_err(|errno| self.fault(format_args!("write {name}"), errno))
+    }
+
+    /// What it means that a file could not be looked at.
+    fn absent_or(&self, name: FileName, verb: &str, errno: Errno) -> Error {
+        let location = self.location.clone();
+        match errno {
+            Errno::NOENT => Error::NotFound { name, location },
+            // A link, a folder, a socket, a fifo or a device.
+            Errno::LOOP | Errno::INVAL | Errno::NXIO => Error::Io {
+                location,
+                action: format!("{verb} {name}"),
+                source: io::Error::new(io::ErrorKind::InvalidData, "It is not a regular file"),
+            },
+            _ => self.fault(format_args!("{verb} {name}"), errno),
+        }
+    }
+
+    /// Makes of a system's error what the engine can decide on.
+    fn fault(&self, action: impl ToString, errno: Errno) -> Error {
+        let location = self.location.clone();
+        match errno {
+            Errno::NOSPC | Errno::DQUOT => Error::Full { location },
+            Errno::ACCESS | Errno::PERM | Errno::ROFS => Error::Denied {
+                location,
+                action: action.to_string(),
+                reason: io::Error::from(errno).to_string(),
+            },
+            _ => Error::Io {
+                location,
+                action: action.to_string(),
+                source: errno.into(),
+            },
+        }
+    }
+
+    /// As [`LocalStore::fault`], for an error that may not come from the system.
+    fn io_fault(&self, action: impl ToString, error: io::Error) -> Error {
+        match Errno::from_io_error(&error) {
+            Some(errno) => self.fault(action, errno),
+            None => Error::Io {
+                location: self.location.clone(),
+                action: action.to_string(),
+                source: error,
+            },
+        }
+    }
+}
+
+impl Store for LocalStore {
+    fn location(&self) -> &str {
+        &self.location
+    }
+
+    fn create(&self) -> Result<()> {
+        let action = "make the folders of a repository";
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(folder::PRIVATE_FOLDER)
+            .create(&self.path)
+            .map_err(|error| self.io_fault(action, error))?;
+        let mode = Modes::of(&self.path).folder;
+        FOLDERS
+            .into_iter()
+            .try_for_each(|kind| folder::make(&self.path, kind.folder(), mode))
+            .and_then(|()| {
+                (0..=u8::MAX).try_for_each(|prefix| {
+                    folder::make(&self.path, &format!("data/{prefix:02x}"), mode)
+                })
+            })
+            .and_then(|()| folder::sync(&folder::open(&self.path, FileType::Data.folder())?))
+            .and_then(|()| folder::sync(&folder::open(&self.path, "")?))
+            .and_then(|()| match folder::open(&self.path.join(".."), "") {
+                // Who may not read the parent did not make anything in it either.
+                Err(Errno::ACCESS) => Ok(()),
+                parent => folder::sync(&parent?),
+            })
+            .map_err(|errno| self.fault(action, errno))
+    }
+
+    fn list(&self, kind: FileType) -> Result<Vec<FileEntry>> {
+        if kind == FileType::Config {
+            return match self.size(FileName::CONFIG) {
+                Ok(size_bytes) => Ok(vec![FileEntry {
+                    id: Id::default(),
+                    size_bytes,
+                }]),
+                Err(Error::NotFound { .. }) => Ok(Vec::new()),
+                Err(error) => Err(error),
+            };
+        }
+        let mut entries = Vec::new();
+        let mut buffer = listing::Buffer::new();
+        for relative in self.folders_of(kind) {
+            let relative = relative?;
+            let prefix = relative.strip_prefix("data/").unwrap_or_default();
+            self.open_folder(&relative)
+                .and_then(|folder| {
+                    folder.map_or(Ok(()), |fd| {
+                        listing::collect(&fd, prefix, &mut buffer, &mut entries)
+                    })
+                })
+                .map_err(|errno| self.fault(format_args!("list {relative}"), errno))?;
+        }
+        Ok(entries)
+    }
+
+    fn size(&self, name: FileName) -> Result<u64> {
+        let place = Place::of(name);
+        let size = folder::open(&self.path, &place.folder)
+            .and_then(|folder| folder::regular_size(&folder, &place.base));
+        size.map_err(|errno| self.absent_or(name, "look at", errno))
+    }
+
+    fn open(&self, name: FileName, range: Option<Range<u64>>) -> Result<Box<dyn Read + Send + '_>> {
+        let (file, length_bytes) = self.open_range(name, range)?;
+        Ok(Box::new(Exact::new(file, length_bytes)))
+    }
+
+    fn read(&self, name: FileName) -> Result<Vec<u8>> {
+        self.read_whole(name, None)
+    }
+
+    fn read_range(&self, name: FileName, range: Range<u64>) -> Result<Vec<u8>> {
+        self.read_whole(name, Some(range))
+    }
+
+    fn save(&self, name: FileName, bytes: &[u8]) -> Result<()> {
+        let place = Place::of(name);
+        let folder = self.folder_for(name, &place)?;
+        let mut stored = folder::holds(&folder, &place.base, bytes);
+        if stored == Ok(None) {
+            stored = match self.write(&folder, bytes, |file| file.publish(&place.base)) {
+                Ok(()) => return Ok(()),
+                Err(Errno::EXIST) => folder::holds(&folder, &place.base, bytes),
+                Err(errno) => Err(errno),
+            };
+        }
+        match stored {
+            Ok(Some(true)) => Ok(()),
+            Ok(_) => Err(Error::Exists {
+                name,
+                location: self.location.clone(),
+            }),
+            Err(errno) => Err(self.fault(format_args!("write {name}"), errno)),
+        }
+    }
+
+    fn replace(&self, name: FileName, bytes: &[u8]) -> Result<()> {
+        let place = Place::of(name);
+        let folder = self.folder_for(name, &place)?;
+        self.write(&folder, bytes, |file| file.publish_over(&place.base))
+            .map_err(|errno| self.fault(format_args!("replace {name}"), errno))
+    }
+
+    fn remove(&self, name: FileName) -> Result<()> {
+        let place = Place::of(name);
+        let removed = folder::open(&self.path, &place.folder).and_then(|folder| {
+            rustix::fs::unlinkat(&folder, place.base.as_str(), AtFlags::empty())?;
+            match name.kind() {
+                // Nothing refers to what lies here, so it may come back after a power cut.
+                FileType::Data | FileType::Locks => Ok(()),
+                _ => folder::sync(&folder),
+            }
+        });
+        match removed {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(self.fault(format_args!("remove {name}"), errno)),
+        }
+    }
+}

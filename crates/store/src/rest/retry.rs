@@ -1,0 +1,175 @@
+//! Trying again what is worth it, with pauses that grow and can be interrupted.
+//!
+//! Only what may well succeed a moment later is tried again: a refused password never is.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::rest::options::Retries;
+use crate::{Error, Result};
+
+/// How soon an interruption is noticed while waiting.
+const SLICE: Duration = Duration::from_millis(50);
+
+/// Why one try failed.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// It may succeed when tried again.
+    Again {
+        /// What happened, without secrets.
+        reason: String,
+        /// The pause that the server asks for.
+        pause: Option<Duration>,
+    },
+    /// It will fail each time.
+    Final(Error),
+}
+
+impl Fault {
+    /// A fault worth another try.
+    pub(super) fn again(reason: impl Into<String>) -> Self {
+        Self::Again {
+            reason: reason.into(),
+            pause: None,
+        }
+    }
+}
+
+/// How the requests to one server are repeated.
+#[derive(Debug)]
+pub(super) struct Attempts {
+    pub(super) location: String,
+    pub(super) retries: Retries,
+    pub(super) cancelled: Arc<AtomicBool>,
+}
+
+impl Attempts {
+    /// Runs `attempt`, which is told how many tries came before, until it succeeds or may not be
+    /// repeated.
+    pub(super) fn run<T>(&self, mut attempt: impl FnMut(u32) -> Result<T, Fault>) -> Result<T> {
+        let mut try_number = 0;
+        loop {
+            self.check()?;
+            let (reason, pause) = match attempt(try_number) {
+                Ok(value) => return Ok(value),
+                Err(Fault::Final(error)) => return Err(error),
+                Err(Fault::Again { reason, pause }) => (reason, pause),
+            };
+            try_number += 1;
+            if try_number >= self.retries.tries {
+                return Err(Error::Unreachable {
+                    location: self.location.clone(),
+                    reason,
+                });
+            }
+            tracing::debug!(
+                location = %self.location, %reason, try_number, "A request failed and is tried again"
+            );
+            self.pause(try_number, pause)?;
+        }
+    }
+
+    /// Waits before try `try_number`, counted from zero; as long as the server asked for, if it did.
+    pub(super) fn pause(&self, try_number: u32, asked: Option<Duration>) -> Result<()> {
+        let pause = match asked {
+            Some(asked) => asked.min(self.retries.longest_pause),
+            None => {
+                let doublings = try_number.saturating_sub(1).min(31);
+                let longest = self.retries.first_pause.saturating_mul(1 << doublings);
+                longest
+                    .min(self.retries.longest_pause)
+                    .mul_f64(random_share())
+            }
+        };
+        let start = Instant::now();
+        loop {
+            self.check()?;
+            match pause.checked_sub(start.elapsed()) {
+                None | Some(Duration::ZERO) => return Ok(()),
+                Some(rest) => thread::park_timeout(rest.min(SLICE)),
+            }
+        }
+    }
+
+    /// Fails where the run was interrupted.
+    fn check(&self) -> Result<()> {
+        if self.cancelled.load(Ordering::Relaxed) {
+            return Err(Error::Cancelled {
+                location: self.location.clone(),
+            });
+        }
+        Ok(())
+    }
+}
+
+/// A random number from 0 to 1; where the system has no randomness, the whole pause is waited.
+fn random_share() -> f64 {
+    let share = getrandom::u32().unwrap_or(u32::MAX);
+    f64::from(share) / f64::from(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attempts(tries: u32) -> Attempts {
+        Attempts {
+            location: "rest:http://h/".to_owned(),
+            retries: Retries {
+                tries,
+                first_pause: Duration::from_micros(10),
+                longest_pause: Duration::from_micros(20),
+            },
+            cancelled: Arc::default(),
+        }
+    }
+
+    #[test]
+    fn tries_end_after_the_last_one_and_tell_the_last_reason() {
+        let mut count = 0;
+        let result: Result<()> = attempts(3).run(|try_number| {
+            assert_eq!(try_number, count);
+            count += 1;
+            Err(Fault::again(format!("reason {count}")))
+        });
+        assert_eq!(count, 3);
+        let text = result.unwrap_err().to_string();
+        assert_eq!(text, "rest:http://h/ cannot be reached: reason 3");
+    }
+
+    #[test]
+    fn a_final_fault_is_not_tried_again() {
+        let mut count = 0;
+        let result: Result<()> = attempts(3).run(|_| {
+            count += 1;
+            Err(Fault::Final(Error::Full {
+                location: String::new(),
+            }))
+        });
+        assert!(matches!(result, Err(Error::Full { .. })));
+        assert_eq!(count, 1);
+    }
+
+    #[test]
+    fn an_interruption_ends_a_long_pause_at_once() {
+        let mut attempts = attempts(5);
+        attempts.retries.longest_pause = Duration::from_secs(3600);
+        let cancelled = Arc::clone(&attempts.cancelled);
+        let result: Result<()> = attempts.run(|_| {
+            cancelled.store(true, Ordering::Relaxed);
+            Err(Fault::Again {
+                reason: String::new(),
+                pause: Some(Duration::from_secs(3600)),
+            })
+        });
+        assert!(matches!(result, Err(Error::Cancelled { .. })));
+    }
+
+    #[test]
+    fn a_pause_is_bounded_whatever_the_server_asks_for() {
+        attempts(2).pause(1, Some(Duration::MAX)).unwrap();
+        attempts(2).pause(u32::MAX, None).unwrap();
+    }
+}

@@ -1,0 +1,175 @@
+//! Bodies that come in over a network which may stop, crawl or break.
+//!
+//! [`Paced`] holds a body to a least rate, counting only the time spent waiting for the server:
+//! a reader that is slow itself does no harm. [`Stream`] goes on where a broken body ended.
+
+use std::io::{self, Read};
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use strongroom_model::FileName;
+
+use crate::rest::client::{Client, Incoming};
+use crate::rest::options::Timeouts;
+use crate::rest::retry::Attempts;
+use crate::{Error, Result};
+
+/// A body that must keep moving.
+pub(super) struct Paced<R> {
+    inner: R,
+    timeouts: Timeouts,
+    waited: Duration,
+    moved_bytes: u64,
+}
+
+impl<R> Paced<R> {
+    /// Starts to count.
+    pub(super) const fn new(inner: R, timeouts: Timeouts) -> Self {
+        Self {
+            inner,
+            timeouts,
+            waited: Duration::ZERO,
+            moved_bytes: 0,
+        }
+    }
+
+    /// The bytes that have come so far.
+    pub(super) const fn moved_bytes(&self) -> u64 {
+        self.moved_bytes
+    }
+}
+
+impl<R: Read> Read for Paced<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.waited > self.timeouts.for_body(self.moved_bytes) {
+            return Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "The answer comes too slowly",
+            ));
+        }
+        let start = Instant::now();
+        let result = self.inner.read(buffer);
+        self.waited += start.elapsed();
+        if let Ok(count) = result {
+            self.moved_bytes += count as u64;
+        }
+        result
+    }
+}
+
+/// A file's bytes from front to back, whatever happens to single connections.
+pub(super) struct Stream<'a> {
+    client: &'a Client,
+    attempts: &'a Attempts,
+    name: FileName,
+    /// `None` where a new connection has to be opened first.
+    body: Option<Incoming>,
+    left: Range<u64>,
+    /// How often a body broke. All breaks count, also those after progress, so that a server
+    /// cannot keep a reader for ever with one byte at a time.
+    breaks: u32,
+}
+
+impl<'a> Stream<'a> {
+    /// Reads the range `left` of a file, whose first connection is `body`.
+    pub(super) const fn new(
+        client: &'a Client,
+        attempts: &'a Attempts,
+        name: FileName,
+        body: Option<Incoming>,
+        left: Range<u64>,
+    ) -> Self {
+        Self {
+            client,
+            attempts,
+            name,
+            body,
+            left,
+            breaks: 0,
+        }
+    }
+
+    /// Opens a new connection where the last one broke, or tells that it broke too often.
+    fn resume(&mut self, broken: io::Error) -> Result<Incoming> {
+        self.breaks += 1;
+        if self.breaks >= self.attempts.retries.tries {
+            return Err(Error::Unreachable {
+                location: self.client.location().to_owned(),
+                reason: format!("reading {} broke off: {broken}", self.name),
+            });
+        }
+        self.attempts.pause(self.breaks, None)?;
+        let (body, _) = self
+            .attempts
+            .run(|_| self.client.get(self.name, Some(self.left.clone())))?;
+        Ok(body)
+    }
+}
+
+impl Read for Stream<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left_bytes = self.left.end.saturating_sub(self.left.start);
+        let room = usize::try_from(left_bytes)
+            .unwrap_or(usize::MAX)
+            .min(buffer.len());
+        let Some(buffer) = buffer.get_mut(..room).filter(|part| !part.is_empty()) else {
+            return Ok(0);
+        };
+        loop {
+            let read = match &mut self.body {
+                Some(body) => body.read(buffer),
+                None => Ok(0),
+            };
+            let broken = match read {
+                Ok(0) => io::ErrorKind::UnexpectedEof.into(),
+                Ok(count) => {
+                    self.left.start += count as u64;
+                    if self.left.start == self.left.end {
+                        self.finish();
+                    }
+                    return Ok(count);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
+                Err(error) => error,
+            };
+            self.body = None;
+            let body = self
+                .resume(broken)
+                .map_err(|error| io::Error::new(io::ErrorKind::UnexpectedEof, error))?;
+            self.body = Some(body);
+        }
+    }
+}
+
+impl Stream<'_> {
+    /// Meets the end of the body, which gives its connection back for the next request.
+    fn finish(&mut self) {
+        if let Some(mut body) = self.body.take() {
+            // Bytes after the end mean a server without ranges; its connection is closed.
+            let _ = body.read(&mut [0]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crawling_body_is_given_up_and_a_moving_one_is_not() {
+        let timeouts = Timeouts {
+            connect: Duration::ZERO,
+            answer: Duration::ZERO,
+            least_bytes_per_second: 1,
+        };
+        let mut crawling = Paced::new(io::repeat(0), timeouts);
+        crawling.waited = Duration::from_secs(1);
+        let error = crawling.read(&mut [0]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        let mut moving = Paced::new(io::repeat(0), timeouts);
+        moving.read_exact(&mut [0; 100]).unwrap();
+        moving.waited = Duration::from_secs(99);
+        moving.read_exact(&mut [0]).unwrap();
+        assert_eq!(moving.moved_bytes(), 101);
+    }
+}

@@ -1,0 +1,46 @@
+//! Which certificates a REST server may show.
+//!
+//! An own CA file replaces the public authorities instead of joining them: none of those can then
+//! vouch for somebody who stands in between.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+
+use crate::rest::options::Address;
+use crate::{Error, Result};
+
+/// No sound file of certificates is larger.
+const CA_FILE_LIMIT_BYTES: u64 = 8 << 20;
+
+/// The certificates to trust: the file's alone where one is given, else the public ones.
+pub(super) fn tls_config(address: &Address, ca_file: Option<&Path>) -> Result<TlsConfig> {
+    let roots = match ca_file {
+        None => RootCerts::WebPki,
+        Some(path) => {
+            let unusable = |reason: String| Error::Address {
+                address: address.location.clone(),
+                reason: format!("the CA file {}: {reason}", path.display()),
+            };
+            let mut pem = Vec::new();
+            File::open(path)
+                .and_then(|file| file.take(CA_FILE_LIMIT_BYTES).read_to_end(&mut pem))
+                .map_err(|error| unusable(error.to_string()))?;
+            let mut certificates = Vec::new();
+            for item in parse_pem(&pem) {
+                if let PemItem::Certificate(certificate) =
+                    item.map_err(|error| unusable(error.to_string()))?
+                {
+                    certificates.push(certificate);
+                }
+            }
+            if certificates.is_empty() {
+                return Err(unusable("it holds no PEM certificate".to_owned()));
+            }
+            RootCerts::new_with_certs(&certificates)
+        }
+    };
+    Ok(TlsConfig::builder().root_certs(roots).build())
+}

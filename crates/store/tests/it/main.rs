@@ -1,0 +1,10 @@
+//! The stores against their contract, real servers, and a server that misbehaves.
+// Always so here; said for clippy, which then lets helpers unwrap as it lets tests.
+#![cfg(test)]
+
+mod contract;
+mod local;
+mod misbehaving;
+mod restic;
+mod server;
+mod tls;

@@ -1,0 +1,7 @@
+//! The tools that other tests trust.
+// Always so here; said for clippy, which then lets helpers unwrap as it lets tests.
+#![cfg(test)]
+
+mod faulty;
+mod recording;
+mod tree;
