@@ -9,7 +9,10 @@ mod fanout;
 pub mod lead;
 pub mod listing;
 mod parallel;
+pub mod progress;
 pub mod session;
+pub mod sync;
+pub mod verify;
 
 pub use error::{Error, Result};
 pub use listing::{Files, Listing};
