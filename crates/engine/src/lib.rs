@@ -3,9 +3,11 @@
 //! **Architecture invariant:** a copy that fails or falls behind never stops the others, and no
 //! copy ever holds a snapshot that needs a file which it lacks.
 
-mod backup;
+pub mod backup;
+pub mod blobs;
 pub mod error;
 mod fanout;
+pub mod filesystem;
 pub mod lead;
 pub mod listing;
 mod parallel;

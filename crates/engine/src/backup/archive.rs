@@ -8,8 +8,8 @@ use strongroom_model::Id;
 use strongroom_repo::chunker::Gear;
 use strongroom_repo::{Index, Repository, Tree};
 
+use crate::backup::files::{FileBatch, Inode, LargeFile};
 use crate::backup::filter::Filter;
-use crate::backup::files::{FileBatch, LargeFile};
 use crate::backup::folder::FolderState;
 use crate::backup::needs::Needs;
 use crate::backup::packer::Packer;
@@ -18,9 +18,9 @@ use crate::backup::report::{SourceError, SourceErrorKind, Stats};
 use crate::backup::walk::FolderJob;
 use crate::backup::worker::Worker;
 use crate::blobs::BlobReader;
-use crate::filesystem::Names;
+use crate::filesystem::{FsError, Names};
 use crate::progress::Progress;
-use crate::session::Cancel;
+use crate::session::{Cancel, chain};
 use crate::{Error, Result};
 
 /// How many pieces of large files may wait for a thread, for each thread.
@@ -46,9 +46,11 @@ pub(crate) struct Archive<'a> {
     pub(crate) filter: Filter,
     pub(crate) names: &'a Names,
     pub(crate) progress: &'a Progress,
+    pub(crate) cancel: &'a Cancel,
     pub(crate) pool: Pool<FolderJob, FileBatch, Piece>,
     /// What became of inodes with several names: each is read once.
-    pub(crate) inodes: Mutex<HashMap<(u64, u64), crate::backup::files::Inode>>,
+    pub(crate) inodes: Mutex<HashMap<(u64, u64), Inode>>,
+    threads: usize,
     errors: Mutex<Vec<SourceError>>,
     root: Mutex<Option<Id>>,
 }
@@ -72,6 +74,7 @@ pub(crate) struct ArchiveParts<'a> {
     pub(crate) old_trees: BlobReader<'a>,
     pub(crate) names: &'a Names,
     pub(crate) progress: &'a Progress,
+    pub(crate) cancel: &'a Cancel,
     pub(crate) threads: usize,
 }
 
@@ -87,6 +90,8 @@ impl<'a> Archive<'a> {
             filter,
             names: parts.names,
             progress: parts.progress,
+            cancel: parts.cancel,
+            threads: parts.threads,
             pool: Pool::new(parts.threads * PIECES_PER_THREAD),
             inodes: Mutex::default(),
             errors: Mutex::default(),
@@ -94,14 +99,25 @@ impl<'a> Archive<'a> {
         }
     }
 
-    /// Does all that waits in the pool on `threads` threads, and returns the root tree.
+    /// Does all that waits in the pool on its threads, and returns the root tree.
     ///
     /// # Errors
     /// Where no copy takes what is stored, or the user interrupts.
-    pub(crate) fn run(self, threads: usize, cancel: &Cancel) -> Result<Archived> {
+    pub(crate) fn run(self) -> Result<Archived> {
+        self.run_stream(|_| Ok(()))
+    }
+
+    /// As [`Archive::run`], while one more thread reads a stream and hands on its pieces.
+    ///
+    /// # Errors
+    /// As [`Archive::run`], and those of `read`.
+    pub(crate) fn run_stream(
+        self,
+        read: impl FnOnce(&mut Worker<'_, 'a>) -> Result<()> + Send,
+    ) -> Result<Archived> {
         let work = || -> Result<Worker<'_, 'a>> {
             let mut worker = Worker::new(&self)?;
-            self.pool.run(cancel, |job| match job {
+            self.pool.run(self.cancel, |job| match job {
                 Job::Folder(folder) => worker.save_folder(folder),
                 Job::Files(batch) => worker.save_files(batch),
                 Job::Piece(piece) => worker.save_piece(piece),
@@ -111,8 +127,16 @@ impl<'a> Archive<'a> {
         let mut stats = Stats::default();
         let mut needs = Needs::default();
         std::thread::scope(|scope| -> Result<()> {
-            let workers: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(work)).collect();
-            let mut outcome = Ok(());
+            let mut reader = Worker::new(&self)?;
+            // The pool does not end while this thread may still bring pieces.
+            let claim = self.pool.claim();
+            let workers: Vec<_> = (0..self.threads.max(1))
+                .map(|_| scope.spawn(work))
+                .collect();
+            let mut outcome = read(&mut reader);
+            claim.release(outcome.is_err());
+            stats.add(&reader.stats);
+            needs.merge(reader.needs);
             for worker in workers {
                 match worker.join() {
                     Ok(Ok(worker)) => {
@@ -134,13 +158,14 @@ impl<'a> Archive<'a> {
         })
     }
 
-    /// Notes something that could not be saved as it was.
-    pub(crate) fn error(&self, path: impl AsRef<std::path::Path>, error: &std::io::Error) {
-        let kind = match error.kind() {
-            std::io::ErrorKind::NotFound => SourceErrorKind::Vanished,
+    /// Notes a file or folder that could not be saved as it was.
+    pub(crate) fn fs_error(&self, error: &FsError) {
+        let kind = match error {
+            FsError::Replaced { .. } => SourceErrorKind::ChangedWhileRead,
+            _ if error.is_vanished() => SourceErrorKind::Vanished,
             _ => SourceErrorKind::Unreadable,
         };
-        self.note(path, kind, error.to_string());
+        self.note(error.path(), kind, chain(error));
     }
 
     /// Notes trouble of a given kind.
@@ -164,7 +189,7 @@ impl<'a> Archive<'a> {
         match self.old_trees.tree(id) {
             Ok(tree) => Some(tree),
             Err(error) => {
-                let error = crate::session::chain(&error);
+                let error = chain(&error);
                 tracing::warn!(tree = %id, error, "A tree of the parent snapshot is passed over");
                 None
             }

@@ -22,12 +22,12 @@ pub(crate) struct FolderState {
     pub(crate) above: Option<Slot>,
     /// Where it is, for errors and patterns.
     pub(crate) path: PathBuf,
-    /// Its own node without its tree; `None` for the root.
-    pub(crate) node: Mutex<Option<Node>>,
+    /// Its own node without its tree, once it is open; `None` for the root.
+    node: Mutex<Option<Node>>,
+    /// Its node in the parent snapshot.
+    old: Option<Node>,
     /// Its tree in the parent snapshot.
     pub(crate) old_tree: Option<Id>,
-    /// Whether its own metadata are those of the parent snapshot.
-    pub(crate) node_is_old: bool,
     entries: Mutex<Entries>,
     /// Slots that are not filled yet, and one more while it is being listed.
     open: AtomicUsize,
@@ -50,23 +50,39 @@ pub(crate) struct Entries {
 }
 
 impl FolderState {
-    /// A folder that was just found.
-    pub(crate) fn new(
-        above: Option<Slot>,
-        path: PathBuf,
-        node: Option<Node>,
-        old_tree: Option<Id>,
-        node_is_old: bool,
-    ) -> Self {
+    /// A folder that was just found, with its node in the parent snapshot.
+    pub(crate) fn new(above: Option<Slot>, path: PathBuf, old: Option<Node>) -> Self {
         Self {
             above,
             path,
-            node: Mutex::new(node),
-            old_tree,
-            node_is_old,
+            node: Mutex::default(),
+            old_tree: old.as_ref().and_then(|old| old.subtree),
+            old,
             entries: Mutex::default(),
             open: AtomicUsize::new(1),
         }
+    }
+
+    /// The root of a snapshot, with the parent's.
+    pub(crate) fn root(old_tree: Option<Id>) -> Self {
+        let mut root = Self::new(None, PathBuf::from("/"), None);
+        root.old_tree = old_tree;
+        root
+    }
+
+    /// Says what the folder itself is.
+    pub(crate) fn set_node(&self, node: Node) {
+        *self.node.lock() = Some(node);
+    }
+
+    /// Takes the folder's own node, with its tree, and tells whether the parent's is the same.
+    pub(crate) fn finish_node(&self, tree: Id) -> (Option<Node>, bool) {
+        let mut node = self.node.lock().take();
+        if let Some(node) = &mut node {
+            node.subtree = Some(tree);
+        }
+        let is_old = node.is_some() && node == self.old;
+        (node, is_old)
     }
 
     /// Says what it holds: a node where it is known already, else a slot to fill later.
@@ -110,7 +126,7 @@ mod tests {
 
     #[test]
     fn the_last_slot_completes_a_folder() {
-        let folder = Arc::new(FolderState::new(None, PathBuf::new(), None, None, false));
+        let folder = Arc::new(FolderState::root(None));
         let node = |name: &str| Some(Node::new(name.as_bytes(), NodeKind::File));
         folder.list(vec![node("a"), None, None], 2, false);
         let slot = |number| Slot {

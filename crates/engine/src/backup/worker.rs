@@ -11,6 +11,7 @@ use strongroom_repo::{Error as RepoError, Node};
 
 use crate::Result;
 use crate::backup::archive::{Archive, Piece};
+use crate::backup::files::READ_BYTES;
 use crate::backup::folder::{FolderState, Slot};
 use crate::backup::needs::Needs;
 use crate::backup::report::Stats;
@@ -21,8 +22,8 @@ pub(crate) struct Worker<'w, 'a> {
     pub(crate) archive: &'w Archive<'a>,
     pub(crate) stats: Stats,
     pub(crate) needs: Needs,
-    /// A buffer for the file that is being read.
-    pub(crate) buffer: Vec<u8>,
+    /// What was read last of the file that is being read.
+    pub(crate) block: Vec<u8>,
     encoder: BlobEncoder,
     random: StdRng,
 }
@@ -34,7 +35,7 @@ impl<'w, 'a> Worker<'w, 'a> {
             archive,
             stats: Stats::default(),
             needs: Needs::default(),
-            buffer: Vec::new(),
+            block: vec![0; READ_BYTES],
             encoder: BlobEncoder::new(archive.repository.config().version)?,
             random: StdRng::seed_from_u64(seed),
         })
@@ -111,20 +112,17 @@ impl<'w, 'a> Worker<'w, 'a> {
     /// Stores the trees of a complete folder and of all above it that become complete by it.
     fn close(&mut self, mut folder: Arc<FolderState>) -> Result<()> {
         loop {
-            let (tree, tree_is_old) = self.store_tree(&folder)?;
+            let tree = self.store_tree(&folder)?;
             let Some(slot) = folder.above.clone() else {
                 self.archive.set_root(&folder, tree);
                 return Ok(());
             };
-            let changed = !(tree_is_old && folder.node_is_old);
+            let (node, is_old) = folder.finish_node(tree);
+            let changed = !is_old;
             match (folder.old_tree, changed) {
                 (None, _) => self.stats.dirs_new += 1,
                 (Some(_), true) => self.stats.dirs_changed += 1,
                 (Some(_), false) => self.stats.dirs_unmodified += 1,
-            }
-            let mut node = folder.node.lock().take();
-            if let Some(node) = &mut node {
-                node.subtree = Some(tree);
             }
             if !slot.fill(node, changed) {
                 return Ok(());
@@ -133,14 +131,14 @@ impl<'w, 'a> Worker<'w, 'a> {
         }
     }
 
-    fn store_tree(&mut self, folder: &FolderState) -> Result<(Id, bool)> {
+    fn store_tree(&mut self, folder: &FolderState) -> Result<Id> {
         let entries = folder.take();
         if !entries.changed
             && let Some(old) = folder.old_tree
             && let Some(pack) = self.archive.index.pack_of(BlobId::tree(old))
         {
             self.needs.insert(pack);
-            return Ok((old, true));
+            return Ok(old);
         }
         let mut encoder = TreeEncoder::new();
         for node in entries.nodes.iter().flatten() {
@@ -148,7 +146,6 @@ impl<'w, 'a> Worker<'w, 'a> {
                 .push(node)
                 .map_err(|error| RepoError::Invalid(error.to_string()))?;
         }
-        let tree = self.save_blob(BlobKind::Tree, &encoder.finish())?;
-        Ok((tree, folder.old_tree == Some(tree)))
+        self.save_blob(BlobKind::Tree, &encoder.finish())
     }
 }
