@@ -4,3 +4,6 @@
 mod backup;
 mod filesystem;
 mod fixture;
+mod hand_made;
+mod sync;
+mod verify;
