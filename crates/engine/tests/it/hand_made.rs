@@ -15,8 +15,8 @@ use strongroom_repo::key::{KeyFile, ScryptCost};
 use strongroom_repo::node::NodeKind;
 use strongroom_repo::pack::{FinishedPack, PackBuilder};
 use strongroom_repo::repository::Maker;
-use strongroom_repo::{Key, Node, Repository, Snapshot};
 use strongroom_repo::tree::TreeEncoder;
+use strongroom_repo::{Key, Node, Repository, Snapshot};
 use strongroom_store::Store;
 use strongroom_testkit::{FaultyStore, MemoryStore, RecordingStore};
 
@@ -78,7 +78,11 @@ impl HandMade {
     /// Makes a pack of data and a pack of trees; the last is the root's.
     pub(crate) fn packs_of(&self, text: &str) -> (FinishedPack, FinishedPack, Id) {
         let content = format!("the content of {text}, ").repeat(300);
-        let chunks: Vec<_> = content.as_bytes().chunks(2000).map(<[u8]>::to_vec).collect();
+        let chunks: Vec<_> = content
+            .as_bytes()
+            .chunks(2000)
+            .map(<[u8]>::to_vec)
+            .collect();
         let ids = chunks.iter().map(|chunk| Id::of(chunk)).collect();
         let mut file = Node::new(text.as_bytes(), NodeKind::File);
         file.size = content.len() as u64;
@@ -164,7 +168,14 @@ impl HandMade {
 
     pub(crate) fn sync(&self, places: &[Place], options: &SyncOptions) -> SyncReport {
         let (progress, cancel) = (Progress::default(), Cancel::default());
-        sync(&self.repository, self.listed(places), options, &progress, &cancel).unwrap()
+        sync(
+            &self.repository,
+            self.listed(places),
+            options,
+            &progress,
+            &cancel,
+        )
+        .unwrap()
     }
 
     pub(crate) fn verify(&self, places: &[Place], depth: Depth<'_>) -> VerifyReport {

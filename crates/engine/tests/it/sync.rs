@@ -16,7 +16,11 @@ fn a_copy_that_lost_everything_but_its_config_is_whole_again() {
     let (mut hand_made, _) = HandMade::with_snapshots(0..4);
     let spare_key = hand_made.add_key(b"another password");
     let places = hand_made.places(3);
-    for name in hand_made.files.keys().filter(|name| **name != FileName::CONFIG) {
+    for name in hand_made
+        .files
+        .keys()
+        .filter(|name| **name != FileName::CONFIG)
+    {
         lose(&places[1], *name);
     }
     let options = SyncOptions {
@@ -69,7 +73,10 @@ fn a_second_sync_costs_nothing() {
     for name in [made[0].data, made[1].index, made[2].snapshot] {
         lose(&places[1], name);
     }
-    assert_eq!(hand_made.sync(&places, &SyncOptions::default()).brought().0, 3);
+    assert_eq!(
+        hand_made.sync(&places, &SyncOptions::default()).brought().0,
+        3
+    );
     let report = hand_made.sync(&places, &SyncOptions::default());
     assert_eq!(report.brought(), (0, 0));
     assert!(places.iter().all(|place| place.records().is_empty()));
@@ -148,7 +155,10 @@ fn locks_are_never_looked_at() {
     hand_made.sync(&places, &SyncOptions::default());
     let of_locks = |place: &crate::hand_made::Place| {
         let records = place.records();
-        records.iter().filter(|record| record.kind == Some(FileType::Locks)).count()
+        records
+            .iter()
+            .filter(|record| record.kind == Some(FileType::Locks))
+            .count()
     };
     assert_eq!(places.iter().map(of_locks).sum::<usize>(), 0);
     assert!(memory(&places[1]).get(lock).is_none());

@@ -9,15 +9,16 @@ use strongroom_engine::verify::{Depth, ProblemKind, Share, VerifyOptions};
 use strongroom_model::{FileName, FileType, Id};
 use strongroom_testkit::{Fault, Gate, Op, Rule};
 
-use crate::hand_made::{
-    HandMade, copies, faults, junk, lose, memory, name_of, rot, verify_with,
-};
+use crate::hand_made::{HandMade, copies, faults, junk, lose, memory, name_of, rot, verify_with};
 
 #[test]
 fn whole_copies_are_clean_and_every_byte_is_read_once() {
     let (hand_made, _) = HandMade::with_snapshots(0..5);
     let places = hand_made.places(3);
-    let hashed = hand_made.files.iter().filter(|(name, _)| **name != FileName::CONFIG);
+    let hashed = hand_made
+        .files
+        .iter()
+        .filter(|(name, _)| **name != FileName::CONFIG);
     let bytes: u64 = hashed.map(|(_, bytes)| bytes.len() as u64).sum();
     for depth in [
         Depth::Stored,
@@ -37,7 +38,11 @@ fn whole_copies_are_clean_and_every_byte_is_read_once() {
             for kind in FileType::SYNCED {
                 assert_eq!(
                     place.tally(&Op::READS, kind).calls,
-                    hand_made.files.keys().filter(|name| name.kind() == kind).count() as u64
+                    hand_made
+                        .files
+                        .keys()
+                        .filter(|name| name.kind() == kind)
+                        .count() as u64
                 );
                 assert_eq!(place.tally(&[Op::List], kind).calls, 1);
             }
@@ -73,7 +78,10 @@ fn what_differs_in_size_is_read_whatever_the_share() {
     let places = hand_made.places(2);
     memory(&places[1]).damage(made[1].data, |bytes| bytes.truncate(100));
     let options = VerifyOptions {
-        share: Share::Random { percent: 0.0, seed: 1 },
+        share: Share::Random {
+            percent: 0.0,
+            seed: 1,
+        },
         ..VerifyOptions::default()
     };
     let report = verify_with(&places, Depth::Stored, &options);
@@ -83,7 +91,10 @@ fn what_differs_in_size_is_read_whatever_the_share() {
     let opened = Depth::Opened(&hand_made.repository);
     let report = verify_with(&places[1..], opened, &options);
     assert_eq!(report.problems.len(), 1);
-    assert!(matches!(report.problems[0].kind, ProblemKind::Truncated { .. }));
+    assert!(matches!(
+        report.problems[0].kind,
+        ProblemKind::Truncated { .. }
+    ));
 }
 
 #[test]
@@ -125,15 +136,18 @@ fn junk_under_a_right_name_is_named_with_the_key() {
         .collect();
     // The spare key, and the foreign pack that nothing betrays.
     assert!(missing.iter().any(|problem| problem.name == spare_key));
-    assert!(missing.iter().all(|problem| {
-        problem.name == spare_key || problem.name.kind() == FileType::Data
-    }));
+    assert!(
+        missing
+            .iter()
+            .all(|problem| { problem.name == spare_key || problem.name.kind() == FileType::Data })
+    );
     assert!(report.suspects().is_empty(), "junk is not healed");
 
     let report = hand_made.verify(&places, Depth::Decoded(&hand_made.repository));
-    let packs = report.problems.iter().filter(|problem| {
-        problem.name.kind() == FileType::Data && problem.copy == "one"
-    });
+    let packs = report
+        .problems
+        .iter()
+        .filter(|problem| problem.name.kind() == FileType::Data && problem.copy == "one");
     assert_eq!(packs.count(), 3, "{:?}", report.problems);
 }
 
@@ -173,7 +187,10 @@ fn an_unreadable_file_is_a_problem_and_the_rest_is_read() {
     faults(&places[0]).add(Rule::on(&[Op::Open], Fault::ShortRead(9)).named(made[1].trees));
     let report = hand_made.verify(&places, Depth::Stored);
     assert_eq!(report.problems.len(), 1);
-    assert!(matches!(report.problems[0].kind, ProblemKind::Unreadable { .. }));
+    assert!(matches!(
+        report.problems[0].kind,
+        ProblemKind::Unreadable { .. }
+    ));
     assert!(!report.copies[0].covered);
 }
 
@@ -220,7 +237,10 @@ fn config_is_compared_with_the_other_copies_or_with_its_digest() {
     let report = verify_with(&places[..2], Depth::Stored, &options);
     assert_eq!(report.problems.len(), 1);
     let report = hand_made.verify(&places[1..2], Depth::Opened(&hand_made.repository));
-    assert!(matches!(report.problems[0].kind, ProblemKind::ConfigDiffers { .. }));
+    assert!(matches!(
+        report.problems[0].kind,
+        ProblemKind::ConfigDiffers { .. }
+    ));
 }
 
 #[test]
@@ -243,7 +263,11 @@ fn a_pack_that_only_an_index_tells_of_is_missing() {
 fn an_empty_place_is_no_repository() {
     let (hand_made, _) = HandMade::with_snapshots(0..1);
     let mut places = hand_made.places(2);
-    places[1] = HandMade { files: Default::default(), ..hand_made }.place("two");
+    places[1] = HandMade {
+        files: Default::default(),
+        ..hand_made
+    }
+    .place("two");
     let (progress, cancel) = Default::default();
     let options = VerifyOptions::default();
     let report = strongroom_engine::verify::verify(
@@ -256,5 +280,22 @@ fn an_empty_place_is_no_repository() {
     .unwrap();
     assert!(report.problems.is_empty());
     let failure = report.copies[1].failure.clone().unwrap();
-    assert_eq!(failure.kind, strongroom_engine::CopyFailureKind::NoRepository);
+    assert_eq!(
+        failure.kind,
+        strongroom_engine::CopyFailureKind::NoRepository
+    );
+}
+
+#[test]
+fn a_file_that_is_listed_and_never_found_is_a_problem() {
+    let (hand_made, made) = HandMade::with_snapshots(0..1);
+    let places = hand_made.places(2);
+    faults(&places[0]).add(Rule::on(&[Op::Open], Fault::NotFound).named(made[0].data));
+    let report = hand_made.verify(&places, Depth::Stored);
+    assert_eq!(report.problems.len(), 1);
+    assert!(matches!(
+        report.problems[0].kind,
+        ProblemKind::Unreadable { .. }
+    ));
+    assert!(!report.copies[0].covered);
 }

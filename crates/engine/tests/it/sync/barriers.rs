@@ -133,7 +133,9 @@ fn needs(made: &[Made], name: FileName) -> Vec<FileName> {
 }
 
 fn is_right(hand_made: &HandMade, place: &Place, name: FileName) -> bool {
-    memory(place).get(name).is_some_and(|bytes| *bytes == hand_made.files[&name][..])
+    memory(place)
+        .get(name)
+        .is_some_and(|bytes| *bytes == hand_made.files[&name][..])
 }
 
 proptest! {

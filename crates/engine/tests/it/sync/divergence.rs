@@ -14,7 +14,9 @@ use crate::hand_made::{HandMade, has, lose, memory};
 /// What the copies of a repository held before.
 fn seen_by_all(names: &[&str], files: impl Iterator<Item = FileName> + Clone) -> SyncOptions {
     let of_kind = |kind| {
-        let of_kind = files.clone().filter(move |name: &FileName| name.kind() == kind);
+        let of_kind = files
+            .clone()
+            .filter(move |name: &FileName| name.kind() == kind);
         of_kind.filter_map(|name| name.id()).collect()
     };
     let seen = SeenFiles {
@@ -22,7 +24,10 @@ fn seen_by_all(names: &[&str], files: impl Iterator<Item = FileName> + Clone) ->
         snapshots: of_kind(FileType::Snapshots),
     };
     SyncOptions {
-        seen: names.iter().map(|name| ((*name).to_owned(), seen.clone())).collect(),
+        seen: names
+            .iter()
+            .map(|name| ((*name).to_owned(), seen.clone()))
+            .collect(),
         ..SyncOptions::default()
     }
 }
@@ -98,7 +103,12 @@ fn after_a_stock_prune_of_one_copy_healing_leaves_all_copies_sound() {
     let seen = session.ready().map(|(copy, ready)| {
         let seen = SeenFiles {
             index: ready.listing.index.iter().map(|entry| entry.id).collect(),
-            snapshots: ready.listing.snapshots.iter().map(|entry| entry.id).collect(),
+            snapshots: ready
+                .listing
+                .snapshots
+                .iter()
+                .map(|entry| entry.id)
+                .collect(),
         };
         (copy.name.clone(), seen)
     });

@@ -26,7 +26,10 @@ fn junk_of_every_type_stays_where_it_is_and_is_named() {
         assert_eq!(found.copies, ["one"]);
         let advice = found.advice.join("\n");
         let id = found.name.id().unwrap().to_string();
-        assert!(advice.contains(&id) && advice.contains("memory:one"), "{advice}");
+        assert!(
+            advice.contains(&id) && advice.contains("memory:one"),
+            "{advice}"
+        );
     }
 }
 
@@ -38,7 +41,11 @@ fn a_key_travels_once_a_receipt_names_it() {
     memory(&places[0]).put(key, &hand_made.files[&key]);
     let report = hand_made.sync(&places, &SyncOptions::default());
     assert!(!has(&places[1], key));
-    assert!(report.junk[0].advice[0].contains("--admit-key"), "{:?}", report.junk);
+    assert!(
+        report.junk[0].advice[0].contains("--admit-key"),
+        "{:?}",
+        report.junk
+    );
     let options = SyncOptions {
         known_keys: [key.id().unwrap()].into(),
         ..SyncOptions::default()
@@ -57,7 +64,11 @@ fn junk_that_is_everywhere_costs_nothing() {
             memory(place).put(name, &bytes);
         }
     }
-    assert!(hand_made.sync(&places, &SyncOptions::default()).is_complete());
+    assert!(
+        hand_made
+            .sync(&places, &SyncOptions::default())
+            .is_complete()
+    );
     for kind in FileType::SYNCED {
         assert_eq!(places[0].tally(&Op::READS, kind).calls, 0);
     }

@@ -36,7 +36,9 @@ impl Damage {
 
     fn is_named_by(self, kind: &ProblemKind, name: FileName) -> bool {
         match self {
-            Self::Delete => matches!(kind, ProblemKind::Missing { elsewhere } if elsewhere.len() == 2),
+            Self::Delete => {
+                matches!(kind, ProblemKind::Missing { elsewhere } if elsewhere.len() == 2)
+            }
             _ if name == FileName::CONFIG => matches!(kind, ProblemKind::ConfigDiffers { .. }),
             Self::Flip => *kind == ProblemKind::WrongContent,
             Self::Truncate => matches!(kind, ProblemKind::Truncated { .. }),
@@ -49,7 +51,11 @@ impl Damage {
 #[test]
 fn every_damage_to_every_file_is_named_and_healed() {
     let (hand_made, made) = HandMade::with_snapshots(0..2);
-    let key = *hand_made.files.keys().find(|name| name.kind() == FileType::Keys).unwrap();
+    let key = *hand_made
+        .files
+        .keys()
+        .find(|name| name.kind() == FileType::Keys)
+        .unwrap();
     let Some(made) = made.last() else { return };
     let files = [
         FileName::CONFIG,
@@ -69,13 +75,15 @@ fn every_damage_to_every_file_is_named_and_healed() {
                     panic!("{damage:?} to {name} is not seen");
                 };
                 assert_eq!((problem.copy.as_str(), problem.name), ("two", name));
-                assert!(damage.is_named_by(&problem.kind, name), "{damage:?}: {problem}");
+                assert!(
+                    damage.is_named_by(&problem.kind, name),
+                    "{damage:?}: {problem}"
+                );
                 // What is missing leaves snapshots incomplete, which --decode says too.
                 assert!(
-                    others.iter().all(|problem| matches!(
-                        problem.kind,
-                        ProblemKind::Incomplete { .. }
-                    )),
+                    others
+                        .iter()
+                        .all(|problem| matches!(problem.kind, ProblemKind::Incomplete { .. })),
                     "{others:?}"
                 );
                 assert_eq!(
