@@ -16,6 +16,8 @@ pub mod receipts;
 pub mod session;
 pub mod state;
 pub mod status;
+pub mod sync;
+pub mod verify;
 
 pub use error::{Error, Result};
 pub use listing::{Files, Listing};

@@ -5,5 +5,8 @@ mod backup;
 mod filesystem;
 mod fixture;
 mod golden;
+mod hand_made;
 mod locks;
 mod status;
+mod sync;
+mod verify;
