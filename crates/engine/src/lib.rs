@@ -8,11 +8,14 @@ pub mod blobs;
 pub mod error;
 mod fanout;
 pub mod filesystem;
+pub mod init;
+pub mod keys;
 pub mod lead;
 pub mod listing;
 mod parallel;
 pub mod progress;
 pub mod session;
+pub mod snapshots;
 
 pub use error::{Error, Result};
 pub use listing::{Files, Listing};
