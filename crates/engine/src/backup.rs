@@ -1,4 +1,13 @@
-//! Backup.
+//! Backup: read once, store everywhere.
+//!
+//! ```text
+//! lock and list every copy ─▶ lead and parent ─▶ walk ─▶ read ─▶ cut ─▶ hash ─▶ known? ─▶
+//!     compress ─▶ encrypt ─▶ pack ─▶ every copy at once ─▶ index files ─▶ snapshots ─▶ sync
+//! ```
+//! The order of writing is the safety: a pack refers to nothing, an index file goes to a copy only
+//! after the packs that it names, a snapshot only where every file that it needs is known to be.
+//! So a run may be killed anywhere, and a copy may fail anywhere, and what is left is sound.
+
 mod archive;
 mod command;
 mod files;
@@ -6,8 +15,293 @@ mod filter;
 mod folder;
 mod needs;
 mod packer;
+mod parent;
 mod pool;
 pub mod report;
 mod roots;
+mod snapshot;
 mod walk;
 mod worker;
+
+use std::sync::Arc;
+
+use strongroom_model::config::{Limits, Source, SourceKind};
+use strongroom_repo::chunker::Gear;
+
+use crate::backup::archive::{Archive, ArchiveParts, Archived};
+use crate::backup::filter::Filter;
+use crate::backup::folder::FolderState;
+use crate::backup::packer::Packer;
+use crate::backup::parent::Parent;
+use crate::backup::report::{BackupReport, CopyOutcome, CopyReport, SourceReport};
+use crate::backup::snapshot::SnapshotWriter;
+use crate::backup::worker::Worker;
+use crate::blobs::BlobReader;
+use crate::fanout::{Destination, Fanout, Outcome};
+use crate::filesystem::Names;
+use crate::lead::Lead;
+use crate::parallel::cores;
+use crate::progress::Progress;
+use crate::session::{CopyFailure, CopyState, Environment, Locks, Session};
+use crate::{Error, Result};
+
+/// What a backup may take of the machine, and what it shall leave undone.
+#[derive(Debug, Clone, Default)]
+pub struct BackupOptions {
+    /// Memory, threads, uploads, the size of packs.
+    pub limits: Limits,
+    /// Whether nothing is written anywhere.
+    pub dry_run: bool,
+}
+
+/// Packs in memory that no queue holds: the open ones and those being finished.
+const PACKS_OUTSIDE_QUEUES: u64 = 6;
+
+/// Backs up sources to every copy of the session that can be used.
+///
+/// Copies that fail or fall behind are in the report; [`crate::sync`] brings them what they lack.
+/// The session's listings are brought up to date.
+///
+/// # Errors
+/// Before anything is written: a path that does not exist, copies that cannot be used or are
+/// locked. Later: all copies failed, or the user interrupted.
+pub fn backup(
+    session: &mut Session,
+    sources: &[Source],
+    options: &BackupOptions,
+    environment: &Environment,
+    progress: &Progress,
+) -> Result<BackupReport> {
+    for source in sources {
+        roots::check(source.name.as_str(), source.paths())?;
+        Filter::new(source)?;
+    }
+    let mut locks = match options.dry_run {
+        true => None,
+        false => Some(Locks::acquire(session, environment, false)?),
+    };
+    let outcome = run(session, sources, options, environment, progress);
+    if let Some(locks) = &mut locks {
+        locks.release();
+    }
+    outcome
+}
+
+fn run(
+    session: &mut Session,
+    sources: &[Source],
+    options: &BackupOptions,
+    environment: &Environment,
+    progress: &Progress,
+) -> Result<BackupReport> {
+    progress.begin("reading the index", None, None);
+    let lead = Lead::load(session, &environment.cancel)?;
+    let fanout = (!options.dry_run).then(|| start_fanout(session, options, environment));
+    let repository = session.repository.clone();
+    let pack_bytes = usize::try_from(options.limits.pack_size.bytes()).unwrap_or(16 << 20);
+    let packer = Packer::new(&repository, &lead.index, fanout.as_ref(), pack_bytes);
+    let gear = Gear::new(repository.key())?;
+    let names = Names::default();
+    let parts = ArchiveParts {
+        repository: &repository,
+        index: &lead.index,
+        packer: &packer,
+        gear: &gear,
+        old_trees: BlobReader {
+            repository: &repository,
+            index: &lead.index,
+            store: &lead.copy.store,
+        },
+        names: &names,
+        progress,
+        cancel: &environment.cancel,
+        threads: match options.limits.workers {
+            0 => cores(),
+            workers => workers as usize,
+        },
+    };
+    let mut saved = Vec::new();
+    for source in sources {
+        saved.push(save_source(source, parts, &lead, environment)?);
+    }
+    progress.begin("finishing", None, None);
+    for pack in &lead.unindexed {
+        packer.adopt(pack.clone())?;
+    }
+    packer.flush()?;
+    let writer = SnapshotWriter {
+        repository: &repository,
+        lead: &lead,
+        written: packer.written(),
+        environment,
+    };
+    let mut report = BackupReport {
+        lead: lead.copy.name.clone(),
+        lead_problems: lead.problems.clone(),
+        packs_written: writer.written.packs.len() as u64,
+        bytes_written: writer.written.packs.iter().map(|(_, size)| size).sum(),
+        ..BackupReport::default()
+    };
+    for saved in saved {
+        report.sources.push(writer.write(saved, fanout.as_ref())?);
+    }
+    if let Some(fanout) = fanout {
+        for outcome in fanout.finish() {
+            take_over(session, outcome);
+        }
+        environment.cancel.check()?;
+    }
+    report.copies = judge(session, &report.sources);
+    Ok(report)
+}
+
+/// A source that was saved, or why it was not.
+struct Saved<'a> {
+    source: &'a Source,
+    parent: Option<Parent>,
+    started: jiff::Timestamp,
+    outcome: std::result::Result<Archived, String>,
+}
+
+fn save_source<'a>(
+    source: &'a Source,
+    parts: ArchiveParts<'_>,
+    lead: &Lead,
+    environment: &Environment,
+) -> Result<Saved<'a>> {
+    let started = (environment.clock)();
+    let parent = parent::find(source, parts.repository, lead, environment)?;
+    let expected = parent.as_ref().and_then(Parent::expected);
+    parts.progress.begin(
+        format!("saving {}", source.name),
+        expected.map(|(files, _)| files),
+        expected.map(|(_, bytes)| bytes),
+    );
+    let archive = Archive::new(parts, Filter::new(source)?);
+    let outcome = match &source.kind {
+        SourceKind::Folder { paths, .. } => {
+            let old_tree = parent.as_ref().map(|parent| parent.snapshot.tree);
+            roots::add(&archive, paths, old_tree).and_then(|()| archive.run())
+        }
+        SourceKind::Command { command, file_name } => {
+            let mut running = match command::start(source.name.as_str(), command) {
+                Ok(running) => running,
+                Err(error) => return Ok(failed(source, parent, started, &error)),
+            };
+            let saved = archive.run_stream(|worker: &mut Worker<'_, '_>| {
+                let root = Arc::new(FolderState::root(None));
+                worker.save_output(&mut running, file_name, started, root)
+            });
+            match saved {
+                Ok(saved) => running.finish().map(|()| saved),
+                Err(error) => {
+                    running.kill();
+                    Err(error)
+                }
+            }
+        }
+    };
+    match outcome {
+        Ok(archived) if archived.stats.entries + archived.stats.files_processed == 0 => {
+            let error = Error::Source {
+                source_name: source.name.to_string(),
+                reason: match archived.errors.first() {
+                    Some(error) => error.to_string(),
+                    None => "there is nothing in it; is it mounted?".to_owned(),
+                },
+            };
+            Ok(failed(source, parent, started, &error))
+        }
+        Ok(archived) => Ok(Saved {
+            source,
+            parent,
+            started,
+            outcome: Ok(archived),
+        }),
+        Err(error @ (Error::Source { .. } | Error::Local { .. })) => {
+            Ok(failed(source, parent, started, &error))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn failed<'a>(
+    source: &'a Source,
+    parent: Option<Parent>,
+    started: jiff::Timestamp,
+    error: &Error,
+) -> Saved<'a> {
+    let reason = match error {
+        Error::Source { reason, .. } => reason.clone(),
+        other => crate::session::chain(other),
+    };
+    Saved {
+        source,
+        parent,
+        started,
+        outcome: Err(reason),
+    }
+}
+
+fn start_fanout(session: &Session, options: &BackupOptions, environment: &Environment) -> Fanout {
+    let destinations: Vec<_> = session
+        .ready()
+        .map(|(copy, ready)| Destination {
+            copy: copy.clone(),
+            listing: ready.listing.clone(),
+        })
+        .collect();
+    let packs = options.limits.memory.bytes() / options.limits.pack_size.bytes().max(1);
+    let in_queues = packs.saturating_sub(PACKS_OUTSIDE_QUEUES) / destinations.len().max(1) as u64;
+    Fanout::start(
+        destinations,
+        options.limits.uploads_per_copy as usize,
+        usize::try_from(in_queues.max(1)).unwrap_or(1),
+        environment.cancel.clone(),
+    )
+}
+
+/// Brings what was written to a copy into the session.
+fn take_over(session: &mut Session, outcome: Outcome) {
+    let copy = session
+        .copies
+        .iter_mut()
+        .find(|copy| copy.copy.name == outcome.copy.name);
+    if let Some(copy) = copy {
+        match outcome.failure {
+            Some(failure) => copy.state = CopyState::Failed(failure),
+            None => {
+                if let CopyState::Ready(ready) = &mut copy.state {
+                    ready.listing = outcome.listing;
+                }
+            }
+        }
+    }
+}
+
+/// Says of each copy whether it has all that the new snapshots need.
+pub fn judge(session: &Session, sources: &[SourceReport]) -> Vec<CopyReport> {
+    let judge_one = |state: &CopyState| match state {
+        CopyState::Failed(failure) => CopyOutcome::Failed(CopyFailure::clone(failure)),
+        CopyState::Ready(ready) => {
+            let missing: u64 = sources
+                .iter()
+                .map(|source| source.missing_in(&ready.listing))
+                .sum();
+            let config = u64::from(!ready.config_is_right);
+            match missing + config {
+                0 => CopyOutcome::Whole,
+                files => CopyOutcome::Behind { files },
+            }
+        }
+    };
+    session
+        .copies
+        .iter()
+        .map(|copy| CopyReport {
+            name: copy.copy.name.clone(),
+            location: copy.copy.store.location().to_owned(),
+            outcome: judge_one(&copy.state),
+        })
+        .collect()
+}

@@ -91,7 +91,7 @@ const CANCEL_POLL: Duration = Duration::from_millis(100);
 impl Fanout {
     /// Starts the threads: `uploads_per_copy` for each destination.
     ///
-    /// `queue_limit` bounds the packs that wait for one copy, those in flight not counted.
+    /// `queue_limit` bounds the packs that wait for one copy or are on their way to it.
     pub(crate) fn start(
         destinations: Vec<Destination>,
         uploads_per_copy: usize,
@@ -131,7 +131,8 @@ impl Fanout {
             self.shared.cancel.check()?;
             state.check_alive()?;
             let limit = self.shared.queue_limit;
-            let has_room = |lane: &Lane| lane.failure.is_none() && lane.queue.len() < limit;
+            let has_room =
+                |lane: &Lane| lane.failure.is_none() && lane.queue.len() + lane.in_flight < limit;
             if state.lanes.is_empty() || state.lanes.iter().any(has_room) {
                 for lane in state.lanes.iter_mut().filter(|lane| has_room(lane)) {
                     lane.queue.push_back(Arc::clone(&upload));

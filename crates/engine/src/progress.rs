@@ -57,8 +57,10 @@ impl Progress {
         *self.phase.lock() = phase.into();
         self.files.store(0, Ordering::Relaxed);
         self.bytes.store(0, Ordering::Relaxed);
-        self.expected_files.store(files.unwrap_or(0), Ordering::Relaxed);
-        self.expected_bytes.store(bytes.unwrap_or(0), Ordering::Relaxed);
+        self.expected_files
+            .store(files.unwrap_or(0), Ordering::Relaxed);
+        self.expected_bytes
+            .store(bytes.unwrap_or(0), Ordering::Relaxed);
     }
 
     /// Counts things that are done.

@@ -15,9 +15,11 @@ pub mod contract;
 pub mod faulty;
 pub mod gate;
 pub mod memory;
+pub mod programs;
 pub mod rclone;
 pub mod recording;
 pub mod tree;
+pub mod wild_tree;
 
 pub use clock::TestClock;
 pub use faulty::{Fault, FaultyStore, Op, Rule};

@@ -1,6 +1,6 @@
 //! A folder with everything that a Linux filesystem lets a person do to a backup program.
 //!
-//! As root it has devices and foreign owners; otherwise it goes without those and nothing else.
+//! What takes root, such as devices and foreign owners, comes with [`make_privileged`].
 
 use std::fs::{self, File};
 use std::io;
@@ -26,7 +26,7 @@ pub fn make(root: &Path) -> io::Result<()> {
     newer(&root.join(NEWER_FOLDER))
 }
 
-/// Makes block and character devices and files of other owners; only root may.
+/// Makes devices, files of other owners and a file that nobody may read; only root may.
 pub fn make_privileged(root: &Path) -> io::Result<()> {
     let mode = Mode::from_raw_mode(0o640);
     let devices = [
@@ -36,6 +36,8 @@ pub fn make_privileged(root: &Path) -> io::Result<()> {
     for (name, kind, device) in devices {
         mknodat(CWD, root.join(name), kind, mode, device)?;
     }
+    fs::write(root.join("locked"), "no permission at all")?;
+    chmodat(CWD, root.join("locked"), Mode::empty(), AtFlags::empty())?;
     fs::write(root.join("owned"), "by nobody we know")?;
     std::os::unix::fs::symlink("owned", root.join("owned-link"))?;
     for name in ["owned", "owned-link"] {
@@ -122,7 +124,7 @@ fn links(root: &Path) -> io::Result<()> {
 fn modes_and_times(root: &Path) -> io::Result<()> {
     let folder = root.join("modes");
     fs::create_dir(&folder)?;
-    for mode in [0o000, 0o4755, 0o2711, 0o1644, 0o7777] {
+    for mode in [0o400, 0o4755, 0o2711, 0o1644, 0o7777] {
         let file = folder.join(format!("file-{mode:o}"));
         fs::write(&file, "x")?;
         chmodat(CWD, &file, Mode::from_raw_mode(mode), AtFlags::empty())?;

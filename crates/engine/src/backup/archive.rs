@@ -8,8 +8,8 @@ use strongroom_model::Id;
 use strongroom_repo::chunker::Gear;
 use strongroom_repo::{Index, Repository, Tree};
 
-use crate::backup::filter::Filter;
 use crate::backup::files::{FileBatch, Inode, LargeFile};
+use crate::backup::filter::Filter;
 use crate::backup::folder::FolderState;
 use crate::backup::needs::Needs;
 use crate::backup::packer::Packer;
@@ -104,6 +104,17 @@ impl<'a> Archive<'a> {
     /// # Errors
     /// Where no copy takes what is stored, or the user interrupts.
     pub(crate) fn run(self) -> Result<Archived> {
+        self.run_stream(|_| Ok(()))
+    }
+
+    /// As [`Archive::run`], while one more thread reads a stream and hands on its pieces.
+    ///
+    /// # Errors
+    /// As [`Archive::run`], and those of `read`.
+    pub(crate) fn run_stream(
+        self,
+        read: impl FnOnce(&mut Worker<'_, 'a>) -> Result<()> + Send,
+    ) -> Result<Archived> {
         let work = || -> Result<Worker<'_, 'a>> {
             let mut worker = Worker::new(&self)?;
             self.pool.run(self.cancel, |job| match job {
@@ -116,8 +127,16 @@ impl<'a> Archive<'a> {
         let mut stats = Stats::default();
         let mut needs = Needs::default();
         std::thread::scope(|scope| -> Result<()> {
-            let workers: Vec<_> = (0..self.threads.max(1)).map(|_| scope.spawn(work)).collect();
-            let mut outcome = Ok(());
+            let mut reader = Worker::new(&self)?;
+            // The pool does not end while this thread may still bring pieces.
+            let claim = self.pool.claim();
+            let workers: Vec<_> = (0..self.threads.max(1))
+                .map(|_| scope.spawn(work))
+                .collect();
+            let mut outcome = read(&mut reader);
+            claim.release(outcome.is_err());
+            stats.add(&reader.stats);
+            needs.merge(reader.needs);
             for worker in workers {
                 match worker.join() {
                     Ok(Ok(worker)) => {

@@ -61,14 +61,21 @@ impl Running {
     /// # Errors
     /// [`Error::Source`] where it did not end well.
     pub(crate) fn finish(mut self) -> Result<()> {
-        let status = self.child.wait().map_err(Error::local("wait for a command"))?;
+        let status = self
+            .child
+            .wait()
+            .map_err(Error::local("wait for a command"))?;
         let last_words = self.last_words.join().unwrap_or_default();
         if status.success() {
             return Ok(());
         }
         let last_words = String::from_utf8_lossy(&last_words);
         let last_words = last_words.trim();
-        let said = if last_words.is_empty() { "nothing" } else { last_words };
+        let said = if last_words.is_empty() {
+            "nothing"
+        } else {
+            last_words
+        };
         Err(Error::Source {
             source_name: self.source_name,
             reason: format!("{} ended with {status} and said: {said}", self.program),
@@ -109,7 +116,10 @@ impl Worker<'_, '_> {
         self.stats.files_new += 1;
         self.stats.files_read += 1;
         let read = self.save_content(&output, u64::MAX, slot, node, None)?;
-        read.map_err(Error::local(format!("read the output of {}", running.program)))?;
+        read.map_err(Error::local(format!(
+            "read the output of {}",
+            running.program
+        )))?;
         self.release(root)
     }
 }

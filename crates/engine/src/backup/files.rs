@@ -198,12 +198,14 @@ impl Worker<'_, '_> {
         let read = self.save_content(&file.file, stat.size, slot.clone(), node, inode)?;
         if let Err(error) = read {
             let message = error.to_string();
-            self.archive.note(&path, SourceErrorKind::Unreadable, message);
+            self.archive
+                .note(&path, SourceErrorKind::Unreadable, message);
             return self.give_up(slot, inode);
         }
         if file.has_changed().unwrap_or(true) {
             let message = "its size or time is not what it was when it was opened".to_owned();
-            self.archive.note(&path, SourceErrorKind::ChangedWhileRead, message);
+            self.archive
+                .note(&path, SourceErrorKind::ChangedWhileRead, message);
         }
         Ok(())
     }

@@ -43,10 +43,12 @@ impl Filter {
         let build = |root: &Path, patterns: &mut dyn Iterator<Item = &String>| {
             let mut builder = GitignoreBuilder::new(root);
             for pattern in patterns {
-                builder.add_line(None, pattern).map_err(|error| Error::Source {
-                    source_name: source.name.to_string(),
-                    reason: format!("the exclude pattern {pattern:?} is not one: {error}"),
-                })?;
+                builder
+                    .add_line(None, pattern)
+                    .map_err(|error| Error::Source {
+                        source_name: source.name.to_string(),
+                        reason: format!("the exclude pattern {pattern:?} is not one: {error}"),
+                    })?;
             }
             builder.build().map_err(|error| Error::Source {
                 source_name: source.name.to_string(),
@@ -55,7 +57,9 @@ impl Filter {
         };
         let is_absolute = |pattern: &str| {
             let pattern = pattern.strip_prefix('!').unwrap_or(pattern);
-            paths.iter().any(|path| Path::new(pattern).starts_with(path))
+            paths
+                .iter()
+                .any(|path| Path::new(pattern).starts_with(path))
         };
         let mut roots = Vec::new();
         for path in paths {

@@ -1,8 +1,8 @@
 //! What a snapshot needs: a bit for each pack.
 
+use strongroom_repo::Index;
 use strongroom_repo::blob::BlobId;
 use strongroom_repo::index::PackNumber;
-use strongroom_repo::Index;
 
 /// The packs that a snapshot needs, gathered by one thread and merged at the end.
 #[derive(Debug, Default, Clone)]

@@ -35,14 +35,10 @@ pub(crate) struct Packer<'a> {
 /// What was written in this run.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Written {
-    /// The index files.
-    pub(crate) index_files: Vec<Id>,
-    /// Which of them names each pack.
+    /// Which index file names each pack.
     pub(crate) indexed_packs: Vec<(PackNumber, Id)>,
-    /// How many packs.
-    pub(crate) packs: u64,
-    /// Their bytes.
-    pub(crate) bytes: u64,
+    /// The packs with their sizes.
+    pub(crate) packs: Vec<(Id, u64)>,
 }
 
 #[derive(Debug)]
@@ -176,11 +172,8 @@ impl<'a> Packer<'a> {
     fn finish(&self, pack: OpenPack) -> Result<()> {
         let finished = pack.builder.finish(self.repository.key())?;
         self.index.name_pack(pack.number, finished.id);
-        {
-            let mut written = self.written.lock();
-            written.packs += 1;
-            written.bytes += finished.bytes.len() as u64;
-        }
+        let size_bytes = finished.bytes.len() as u64;
+        self.written.lock().packs.push((finished.id, size_bytes));
         if let Some(fanout) = self.fanout {
             fanout.push(Upload {
                 name: FileName::new(FileType::Data, finished.id),
@@ -211,7 +204,6 @@ impl<'a> Packer<'a> {
         let (id, bytes) = file.seal(self.repository.key(), self.repository.config().version)?;
         {
             let mut written = self.written.lock();
-            written.index_files.push(id);
             for pack in &file.packs {
                 if let Some(number) = self.index.pack_number(pack.id) {
                     written.indexed_packs.push((number, id));

@@ -42,6 +42,17 @@ struct State<D, F, P> {
     stopped: bool,
 }
 
+/// A claim on a pool: it does not end before the claim is released.
+#[derive(Debug)]
+pub(crate) struct PoolClaim<'a, D, F, P>(&'a Pool<D, F, P>);
+
+impl<D, F, P> PoolClaim<'_, D, F, P> {
+    /// Releases the claim; a failure stops all threads.
+    pub(crate) fn release(self, failed: bool) {
+        self.0.end_job(failed);
+    }
+}
+
 impl<D, F, P> Pool<D, F, P> {
     /// An empty pool in which at most `piece_limit` pieces wait.
     pub(crate) fn new(piece_limit: usize) -> Self {
@@ -83,6 +94,12 @@ impl<D, F, P> Pool<D, F, P> {
         None
     }
 
+    /// Keeps the pool from ending while the caller, who is none of its threads, brings work.
+    pub(crate) fn claim(&self) -> PoolClaim<'_, D, F, P> {
+        self.state.lock().active += 1;
+        PoolClaim(self)
+    }
+
     /// Does jobs until none is left and none can come; the body of every thread.
     ///
     /// # Errors
@@ -94,17 +111,21 @@ impl<D, F, P> Pool<D, F, P> {
     ) -> Result<()> {
         while let Some(job) = self.next() {
             let outcome = cancel.check().and_then(|()| work(job));
-            let mut state = self.state.lock();
-            state.active -= 1;
-            state.stopped |= outcome.is_err();
-            let may_end = state.active == 0 || state.stopped;
-            drop(state);
-            if may_end {
-                self.changed.notify_all();
-            }
+            self.end_job(outcome.is_err());
             outcome?;
         }
         Ok(())
+    }
+
+    fn end_job(&self, failed: bool) {
+        let mut state = self.state.lock();
+        state.active -= 1;
+        state.stopped |= failed;
+        let may_end = state.active == 0 || state.stopped;
+        drop(state);
+        if may_end {
+            self.changed.notify_all();
+        }
     }
 
     fn next(&self) -> Option<Job<D, F, P>> {
@@ -194,7 +215,12 @@ mod tests {
                     })
                 })
                 .collect();
-            threads.into_iter().filter(|_| true).map(|t| t.join().unwrap()).filter(Result::is_err).count()
+            threads
+                .into_iter()
+                .filter(|_| true)
+                .map(|t| t.join().unwrap())
+                .filter(Result::is_err)
+                .count()
         });
         assert_eq!(errors, 1);
     }

@@ -1,5 +1,6 @@
 //! What came of a backup: for people, for `--json`, for the receipt.
 
+use jiff::Timestamp;
 use serde::Serialize;
 use strongroom_model::Id;
 
@@ -29,6 +30,10 @@ pub struct SourceReport {
     pub name: String,
     /// The snapshot; `None` where none was made.
     pub snapshot: Option<Id>,
+    /// When the snapshot began, as it says itself.
+    pub time: Option<Timestamp>,
+    /// The root tree; known for a dry run too.
+    pub tree: Option<Id>,
     /// The snapshot that it was compared with.
     pub parent: Option<Id>,
     /// Why no snapshot was made.
@@ -81,6 +86,8 @@ pub struct Stats {
     pub bytes_read: u64,
     /// Files that were really read.
     pub files_read: u64,
+    /// Entries of all folders of the source, folders among them.
+    pub entries: u64,
 }
 
 /// Something that could not be saved as it was.
@@ -136,14 +143,20 @@ pub enum CopyOutcome {
 impl BackupReport {
     /// How many errors the sources had, failed sources not counted.
     pub fn error_count(&self) -> u64 {
-        self.sources.iter().map(|source| source.errors.len() as u64).sum()
+        self.sources
+            .iter()
+            .map(|source| source.errors.len() as u64)
+            .sum()
     }
 
     /// Whether all sources have snapshots without errors, whole on every copy.
     pub fn is_complete(&self) -> bool {
         self.error_count() == 0
             && self.sources.iter().all(|source| source.failure.is_none())
-            && self.copies.iter().all(|copy| copy.outcome == CopyOutcome::Whole)
+            && self
+                .copies
+                .iter()
+                .all(|copy| copy.outcome == CopyOutcome::Whole)
     }
 
     /// Whether at least one snapshot was made.
@@ -169,6 +182,7 @@ impl Stats {
         self.bytes_processed += other.bytes_processed;
         self.bytes_read += other.bytes_read;
         self.files_read += other.files_read;
+        self.entries += other.entries;
     }
 }
 

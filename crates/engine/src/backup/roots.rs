@@ -72,7 +72,9 @@ pub(crate) fn add(archive: &Archive<'_>, paths: &[PathBuf], old_tree: Option<Id>
     } else {
         descend(archive, top, folder, state, &mut found).map_err(as_error)?;
     }
-    archive.pool.add(found.folders.into_iter(), found.files.into_iter());
+    archive
+        .pool
+        .add(found.folders.into_iter(), found.files.into_iter());
     Ok(())
 }
 
@@ -147,6 +149,11 @@ fn add_one(
         archive.fs_error(problem);
     }
     let old = old.filter(|old| old.kind == NodeKind::Dir);
+    let node = match &old {
+        // What else happens in a folder above the source must not make a new tree each time.
+        Some(old) if !root.is_wanted && differ_in_times_only(old, &node) => old.clone(),
+        _ => node,
+    };
     let state = Arc::new(FolderState::new(Some(slot), path, old));
     state.set_node(node);
     if root.is_wanted {
@@ -159,6 +166,14 @@ fn add_one(
         return Ok(());
     }
     descend(archive, root, folder, state, found)
+}
+
+/// Whether the nodes of a folder are the same but for times, and links, which count its folders.
+fn differ_in_times_only(old: &Node, new: &Node) -> bool {
+    let mut old = old.clone();
+    (old.mtime, old.atime, old.ctime) = (new.mtime, new.atime, new.ctime);
+    (old.links, old.subtree) = (new.links, new.subtree);
+    old == *new
 }
 
 fn device_of(archive: &Archive<'_>, folder: &Folder) -> std::result::Result<Option<u64>, FsError> {

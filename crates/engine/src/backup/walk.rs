@@ -85,11 +85,15 @@ impl Worker<'_, '_> {
             entries.retain(|entry| entry.name.to_bytes() == CACHE_TAG_NAME);
         }
         let sorted = self.sort_entries(&folder, &state, entries, device);
+        self.stats.entries += sorted.nodes.len() as u64;
         let batches = batches(&folder, sorted.files);
-        let later = sorted.folders.len() + batches.iter().map(|batch| batch.files.len()).sum::<usize>();
+        let later =
+            sorted.folders.len() + batches.iter().map(|batch| batch.files.len()).sum::<usize>();
         let changed = sorted.changed || !listing.problems.is_empty();
         state.list(sorted.nodes, later, changed);
-        self.archive.pool.add(sorted.folders.into_iter(), batches.into_iter());
+        self.archive
+            .pool
+            .add(sorted.folders.into_iter(), batches.into_iter());
         self.release(state)
     }
 
@@ -138,7 +142,8 @@ impl Worker<'_, '_> {
         let mut old_count = old.nodes.len();
         let mut old_nodes = OldNodes::new(old);
         for entry in entries {
-            if self.is_excluded(state, &entry, device) {
+            // restic keeps no sockets either: they mean nothing without the process behind them.
+            if entry.stat.kind() == NodeKind::Socket || self.is_excluded(state, &entry, device) {
                 continue;
             }
             let old_node = old_nodes.take(entry.name.to_bytes());
@@ -263,7 +268,9 @@ impl OldNodes {
 }
 
 fn is_cache(folder: &Folder, entries: &[Entry]) -> bool {
-    let tag = entries.iter().find(|entry| entry.name.to_bytes() == CACHE_TAG_NAME);
+    let tag = entries
+        .iter()
+        .find(|entry| entry.name.to_bytes() == CACHE_TAG_NAME);
     let Some(tag) = tag.filter(|tag| tag.stat.kind() == NodeKind::File) else {
         return false;
     };

@@ -56,7 +56,9 @@ impl FsError {
     /// The file that it is about.
     pub fn path(&self) -> &Path {
         match self {
-            Self::Io { path, .. } | Self::Replaced { path } | Self::Unrestorable { path, .. } => path,
+            Self::Io { path, .. } | Self::Replaced { path } | Self::Unrestorable { path, .. } => {
+                path
+            }
             Self::UnsafeName { folder, .. } => folder,
         }
     }

@@ -1,0 +1,212 @@
+//! `cargo xtask bench`: how fast we are, beside the restic and borg that are on this machine.
+//!
+//! Ours writes three copies while each peer writes one. All read the same data on a RAM disk, in
+//! turns within each round, so that a slow minute of the machine hits everybody. What can go
+//! wrong: a fast result that is false. So every restore is counted against its source, and a
+//! program that fails ends the run.
+
+mod contender;
+mod data;
+mod measure;
+mod report;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use clap::Args as ClapArgs;
+
+use crate::bench::contender::{Contender, Place, Step};
+use crate::bench::data::DataSet;
+use crate::bench::measure::{Samples, sha256_rate};
+use crate::bench::report::Report;
+use crate::run::{capture, cargo, run as run_command, target_folder, workspace_root};
+
+/// What `bench` takes.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Args {
+    /// Only these data sets; docs/benchmarks.md is then left alone
+    #[arg(long, value_delimiter = ',', value_enum)]
+    only: Vec<DataSet>,
+    /// How often everything is measured; medians count
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// A tenth of the data, to try the harness; docs/benchmarks.md is then left alone
+    #[arg(long)]
+    quick: bool,
+    /// Leaves ours out; docs/benchmarks.md is then left alone
+    #[arg(long)]
+    peers_only: bool,
+    /// Where data and repositories go [default: a RAM disk, else the target folder]
+    #[arg(long, value_name = "FOLDER")]
+    at: Option<PathBuf>,
+    /// The date to write into the report [default: today]
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    date: Option<String>,
+}
+
+/// Measures everything asked for and reports.
+pub(crate) fn run(arguments: &Args) -> Result<()> {
+    let contenders = contenders(arguments)?;
+    let sets = if arguments.only.is_empty() {
+        DataSet::ALL.to_vec()
+    } else {
+        arguments.only.clone()
+    };
+    let place = Place::new(&arguments.at.clone().unwrap_or_else(ram_disk));
+    place.clear()?;
+    let mut report = Report::default();
+    for set in sets {
+        println!("{set}: making the data");
+        place.clear()?;
+        let size = set.make(&place.source(), arguments.quick)?;
+        println!("{set}: {} files, {} MB", size.files, size.bytes / 1_000_000);
+        let mut samples = Samples::default();
+        for round in 0..arguments.rounds {
+            let mut order = contenders.clone();
+            let turn = round as usize % order.len();
+            order.rotate_left(turn);
+            measure_round(set, &order, &place, &mut samples)
+                .with_context(|| format!("{set}, round {}", round + 1))?;
+        }
+        report.add(set, size, samples);
+    }
+    place.clear()?;
+
+    println!("\n{}", report.figures());
+    println!("{}", report.targets());
+    if !arguments.only.is_empty() || arguments.quick || arguments.peers_only {
+        println!("not the whole run: docs/benchmarks.md is left as it was");
+        return Ok(());
+    }
+    let path = workspace_root().join("docs/benchmarks.md");
+    let head = head(arguments, &contenders, place.root())?;
+    fs::write(
+        &path,
+        format!("{head}\n{}\n{}", report.targets(), report.figures()),
+    )?;
+    println!("wrote {}", path.display());
+    Ok(())
+}
+
+/// Every step once, each for all contenders before the next.
+fn measure_round(
+    set: DataSet,
+    order: &[Contender],
+    place: &Place,
+    samples: &mut Samples,
+) -> Result<()> {
+    place.clear_repositories()?;
+    // Ours first, whoever begins: restic takes over its key and so its cost of opening.
+    if order.contains(&Contender::Ours) {
+        Contender::Ours.prepare(place, false)?;
+    }
+    for contender in order {
+        if *contender != Contender::Ours {
+            contender.prepare(place, order.contains(&Contender::Ours))?;
+        }
+    }
+    samples.add_sha256_rate(sha256_rate());
+    for step in Step::ALL {
+        if step == Step::Changed {
+            set.change(&place.source())?;
+        }
+        for contender in order {
+            let Some(mut command) = contender.command(step, place)? else {
+                continue;
+            };
+            place.clear_target()?;
+            let mut sample = measure::measure(&mut command, &place.log())
+                .with_context(|| format!("{contender}: {step}"))?;
+            sample.stored_bytes = data::size_of(&contender.repository(place))?.bytes;
+            sample.read_bytes = data::size_of(&contender.all_repositories(place))?.bytes;
+            println!("{set} {step:<16} {contender:<10} {sample}");
+            if step == Step::Restore {
+                ensure!(
+                    data::size_of(&place.target())? == data::size_of(&place.source())?,
+                    "{contender} did not restore what it backed up"
+                );
+            }
+            samples.add(*contender, step, sample);
+        }
+    }
+    place.clear_target()?;
+    // Changing twice gives back what was there, for the next round.
+    set.change(&place.source())
+}
+
+/// Who takes part; builds ours.
+fn contenders(arguments: &Args) -> Result<Vec<Contender>> {
+    let mut contenders = vec![Contender::Restic, Contender::Borg];
+    if !arguments.peers_only {
+        run_command(&mut cargo([
+            "build",
+            "--release",
+            "--package",
+            "strongroom-cli",
+        ]))?;
+        contenders.insert(0, Contender::Ours);
+    }
+    for contender in &contenders {
+        contender.version().context("Run `cargo xtask setup`")?;
+    }
+    Ok(contenders)
+}
+
+/// What stands above the tables: when, where, with what.
+fn head(arguments: &Args, contenders: &[Contender], work: &Path) -> Result<String> {
+    let date = match &arguments.date {
+        Some(date) => date.clone(),
+        None => capture(Command::new("date").args(["--utc", "+%F"]))?,
+    };
+    let commit = capture(
+        Command::new("git")
+            .current_dir(workspace_root())
+            .args(["describe", "--always", "--dirty"]),
+    )?;
+    let file_system = capture(
+        Command::new("stat")
+            .args(["--file-system", "--format", "%T"])
+            .arg(work),
+    )?;
+    let versions: Result<Vec<_>> = contenders.iter().map(|one| one.version()).collect();
+    Ok(report::head(&report::Circumstances {
+        date: date.trim(),
+        commit: commit.trim(),
+        machine: &machine()?,
+        file_system: file_system.trim(),
+        versions: &versions?.join(", "),
+        rounds: arguments.rounds,
+    }))
+}
+
+fn machine() -> Result<String> {
+    let processor = fs::read_to_string("/proc/cpuinfo")?;
+    let model = processor
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
+        .map_or("unknown processor", |(_, model)| model);
+    let memory = fs::read_to_string("/proc/meminfo")?;
+    let kilobytes: u64 = memory
+        .split_whitespace()
+        .nth(1)
+        .context("No total in /proc/meminfo")?
+        .parse()?;
+    let kernel = capture(Command::new("uname").arg("-r"))?;
+    Ok(format!(
+        "{model}, {} cores, {} GB of memory, Linux {}",
+        measure::cores(),
+        kilobytes / 1_000_000,
+        kernel.trim()
+    ))
+}
+
+fn ram_disk() -> PathBuf {
+    let ram_disk = Path::new("/dev/shm");
+    if ram_disk.is_dir() {
+        ram_disk.to_path_buf()
+    } else {
+        target_folder()
+    }
+}

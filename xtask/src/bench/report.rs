@@ -1,0 +1,265 @@
+//! What was measured, as tables: every figure, and the targets with a plain met or missed.
+
+use std::fmt::Write;
+
+use crate::bench::contender::{Contender, Step};
+use crate::bench::data::{DataSet, Size};
+use crate::bench::measure::{Sample, Samples, cores};
+
+/// Everything measured in a run.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    sets: Vec<(DataSet, Size, Samples)>,
+}
+
+/// Under what the run took place.
+pub(super) struct Circumstances<'a> {
+    pub(super) date: &'a str,
+    pub(super) commit: &'a str,
+    pub(super) machine: &'a str,
+    pub(super) file_system: &'a str,
+    pub(super) versions: &'a str,
+    pub(super) rounds: u32,
+}
+
+/// What must be reached.
+struct Target {
+    what: String,
+    measured: f64,
+    limit: f64,
+    bound: Bound,
+}
+
+#[derive(Clone, Copy)]
+enum Bound {
+    AtMost,
+    AtLeast,
+}
+
+/// Steps that both ours and restic can do.
+const COMMON: [Step; 4] = [Step::First, Step::Unchanged, Step::Changed, Step::Restore];
+
+impl Report {
+    /// Keeps the runs of one data set.
+    pub(super) fn add(&mut self, set: DataSet, size: Size, samples: Samples) {
+        self.sets.push((set, size, samples));
+    }
+
+    /// Every median, by data set.
+    pub(super) fn figures(&self) -> String {
+        let mut text = "## Figures\n".to_owned();
+        for (set, size, samples) in &self.sets {
+            _ = write!(
+                text,
+                "\n### {set} {}\n{} files, {} MB.\n\n\
+                 | step | program | wall s | CPU s | peak MB | stored MB | wall / restic's |\n\
+                 |---|---|---|---|---|---|---|\n",
+                set.description(),
+                size.files,
+                size.bytes / 1_000_000
+            );
+            for step in Step::ALL {
+                let restic = samples.median(Contender::Restic, step);
+                for contender in [Contender::Ours, Contender::Restic, Contender::Borg] {
+                    if let Some(sample) = samples.median(contender, step) {
+                        text += &row(step, contender, &sample, restic.as_ref());
+                    }
+                }
+            }
+            if let Some((rate, sha256)) = verify_rates(samples) {
+                _ = write!(
+                    text,
+                    "\nKeyless verify: {:.0} MB/s a core; SHA-256 alone: {:.0} MB/s a core.\n",
+                    rate / 1e6,
+                    sha256 / 1e6
+                );
+            }
+        }
+        text
+    }
+
+    /// Each target with what was measured; empty when ours did not take part.
+    pub(super) fn targets(&self) -> String {
+        let targets: Vec<Target> = self
+            .sets
+            .iter()
+            .flat_map(|(set, _, samples)| targets(*set, samples))
+            .collect();
+        let mut text = "## Targets\nOurs with three copies, divided by restic's with one.\n\n\
+                        | target | limit | measured | |\n|---|---|---|---|\n"
+            .to_owned();
+        for target in targets {
+            let (sign, met) = match target.bound {
+                Bound::AtMost => ("≤", target.measured <= target.limit),
+                Bound::AtLeast => ("≥", target.measured >= target.limit),
+            };
+            let verdict = if met { "met" } else { "**missed**" };
+            _ = writeln!(
+                text,
+                "| {} | {sign} {:.2} | {:.2} | {verdict} |",
+                target.what, target.limit, target.measured
+            );
+        }
+        text
+    }
+}
+
+/// The opening of the report.
+pub(super) fn head(circumstances: &Circumstances<'_>) -> String {
+    let Circumstances {
+        date,
+        commit,
+        machine,
+        file_system,
+        versions,
+        rounds,
+    } = circumstances;
+    format!(
+        "# Benchmarks\n\
+         Written by `cargo xtask bench`; medians of {rounds} rounds, the programs taking turns within each.\n\n\
+         | | |\n|---|---|\n\
+         | date | {date} |\n\
+         | commit | {commit} |\n\
+         | machine | {machine} |\n\
+         | file system | {file_system} |\n\
+         | programs | {versions} |\n\n\
+         Strongroom writes **three** copies, restic and borg **one** each.\n\
+         Strongroom and restic use their default compression, borg `zstd,3`.\n\
+         restic opens its repository with a copy of our key, so both pay the same for scrypt; borg keeps its own.\n\
+         Each has its default caches, on the same disk; ours calls fsync as always.\n\
+         Peak memory is what the kernel counted for the process; stored is one repository.\n\
+         One percent changed means every hundredth file in (a) and (e), every hundredth block of 512 KiB elsewhere.\n"
+    )
+}
+
+fn row(step: Step, contender: Contender, sample: &Sample, restic: Option<&Sample>) -> String {
+    let ratio = restic.map_or_else(String::new, |restic| {
+        format!(
+            "{:.2}",
+            sample.wall.as_secs_f64() / restic.wall.as_secs_f64()
+        )
+    });
+    format!(
+        "| {step} | {contender} | {:.2} | {:.2} | {} | {:.1} | {ratio} |\n",
+        sample.wall.as_secs_f64(),
+        sample.cpu.as_secs_f64(),
+        sample.peak_bytes / 1_000_000,
+        sample.stored_bytes as f64 / 1e6
+    )
+}
+
+fn targets(set: DataSet, samples: &Samples) -> Vec<Target> {
+    let ratio = |step, figure: fn(&Sample) -> f64| {
+        let ours = samples.median(Contender::Ours, step)?;
+        let restic = samples.median(Contender::Restic, step)?;
+        Some(figure(&ours) / figure(&restic))
+    };
+    let wall = |sample: &Sample| sample.wall.as_secs_f64();
+    let stored = |sample: &Sample| sample.stored_bytes as f64;
+    let peak = |sample: &Sample| sample.peak_bytes as f64;
+    let mut targets = Vec::new();
+    let mut at_most = |what: &str, measured: Option<f64>, limit: f64| {
+        targets.extend(measured.map(|measured| Target {
+            what: format!("{set} {what}"),
+            measured,
+            limit,
+            bound: Bound::AtMost,
+        }));
+    };
+    match set {
+        DataSet::A | DataSet::B => at_most("first backup", ratio(Step::First, wall), 0.50),
+        DataSet::C => at_most("first backup", ratio(Step::First, wall), 0.60),
+        DataSet::D | DataSet::E => {}
+    }
+    if matches!(set, DataSet::A | DataSet::B | DataSet::C) {
+        at_most("bytes stored in a copy", ratio(Step::First, stored), 1.03);
+    }
+    match set {
+        DataSet::A => at_most("unchanged backup", ratio(Step::Unchanged, wall), 0.40),
+        DataSet::E => at_most("unchanged backup", ratio(Step::Unchanged, wall), 0.50),
+        DataSet::B | DataSet::C | DataSet::D => {}
+    }
+    at_most("full restore", ratio(Step::Restore, wall), 0.60);
+    let peaks = COMMON.into_iter().filter_map(|step| ratio(step, peak));
+    let peak_limit = if set == DataSet::E { 1.0 } else { 1.5 };
+    at_most(
+        "peak memory, in the worst step",
+        peaks.max_by(f64::total_cmp),
+        peak_limit,
+    );
+    targets.extend(verify_rates(samples).map(|(rate, sha256)| Target {
+        what: format!("{set} keyless verify, per core, of one core's SHA-256"),
+        measured: rate / sha256,
+        limit: 0.80,
+        bound: Bound::AtLeast,
+    }));
+    targets
+}
+
+/// Bytes a second and core of our verify, and of SHA-256 alone.
+fn verify_rates(samples: &Samples) -> Option<(f64, f64)> {
+    let verify = samples.median(Contender::Ours, Step::Verify)?;
+    let core_seconds = verify.wall.as_secs_f64() * cores() as f64;
+    Some((
+        verify.read_bytes as f64 / core_seconds,
+        samples.median_sha256_rate()?,
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn report(our_wall_s: u64) -> Report {
+        let mut samples = Samples::default();
+        samples.add_sha256_rate(1e9);
+        for (contender, seconds) in [(Contender::Ours, our_wall_s), (Contender::Restic, 10)] {
+            for step in Step::ALL {
+                let sample = Sample {
+                    wall: Duration::from_secs(seconds),
+                    cpu: Duration::from_secs(seconds),
+                    peak_bytes: 100_000_000,
+                    stored_bytes: 1_000_000,
+                    read_bytes: 3_000_000,
+                };
+                samples.add(contender, step, sample);
+            }
+        }
+        let mut report = Report::default();
+        report.add(DataSet::A, Size::default(), samples);
+        report
+    }
+
+    #[test]
+    fn a_target_is_met_at_its_limit_and_missed_beyond() {
+        let line = |report: &Report| {
+            let targets = report.targets();
+            let line = targets
+                .lines()
+                .find(|line| line.contains("(a) first backup"));
+            line.unwrap().to_owned()
+        };
+        assert_eq!(
+            line(&report(5)),
+            "| (a) first backup | ≤ 0.50 | 0.50 | met |"
+        );
+        assert_eq!(
+            line(&report(6)),
+            "| (a) first backup | ≤ 0.50 | 0.60 | **missed** |"
+        );
+    }
+
+    #[test]
+    fn every_program_has_its_figures() {
+        let figures = report(5).figures();
+        assert!(
+            figures.contains("| first backup | strongroom | 5.00 |"),
+            "{figures}"
+        );
+        assert!(
+            figures.contains("| full restore | restic | 10.00 |"),
+            "{figures}"
+        );
+    }
+}
