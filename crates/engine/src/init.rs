@@ -16,7 +16,7 @@
 
 mod look;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use strongroom_model::{FileName, FileType, Id};
 use strongroom_repo::key::{KeyFile, ScryptCost};
@@ -60,11 +60,14 @@ pub enum InitOutcome {
     Failed(CopyFailure),
 }
 
+/// Key files by their names.
+type KeyFiles = BTreeMap<Id, Vec<u8>>;
+
 /// What every copy is to hold.
 struct Plan {
     repository: Id,
     config: Vec<u8>,
-    keys: BTreeMap<Id, Vec<u8>>,
+    keys: KeyFiles,
     is_new: bool,
 }
 
@@ -149,7 +152,7 @@ fn existing(looks: &[Look], password: &[u8]) -> Result<Option<Plan>> {
             None => Ok(None),
         };
     };
-    let mut tried = std::collections::BTreeSet::new();
+    let mut tried = BTreeSet::new();
     let repository = Repository::open(first.copy.store.as_ref(), password, &mut tried)?;
     let id = repository.config().id;
     for look in looks {
@@ -217,9 +220,9 @@ fn fresh(
 }
 
 /// The keys that lie on copies without a repository: all must be of one master key.
-fn left_keys(looks: &[Look], password: &[u8]) -> Result<Option<(Key, BTreeMap<Id, Vec<u8>>)>> {
+fn left_keys(looks: &[Look], password: &[u8]) -> Result<Option<(Key, KeyFiles)>> {
     let mut master: Option<(Key, &Look)> = None;
-    let mut keys = BTreeMap::new();
+    let mut keys = KeyFiles::new();
     for look in looks {
         let Ok(found) = &look.found else { continue };
         for (id, bytes) in &found.keys {
@@ -259,7 +262,7 @@ fn are_same(first: &Key, second: &Key) -> Result<bool> {
 fn give_keys(
     copy: &CopyStore,
     plan: &Plan,
-    held: &BTreeMap<Id, Vec<u8>>,
+    held: &KeyFiles,
 ) -> std::result::Result<(), CopyFailure> {
     let store = copy.store.as_ref();
     if held.keys().any(|id| !plan.keys.contains_key(id)) {

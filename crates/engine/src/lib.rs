@@ -16,6 +16,7 @@ mod parallel;
 pub mod progress;
 pub mod session;
 pub mod snapshots;
+pub mod unlock;
 
 pub use error::{Error, Result};
 pub use listing::{Files, Listing};
