@@ -7,7 +7,6 @@ use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
-use strongroom_model::Id;
 use strongroom_repo::blob::BlobId;
 use strongroom_repo::node::NodeKind;
 use strongroom_repo::{Node, Tree};
@@ -183,25 +182,20 @@ impl Worker<'_, '_> {
                 });
                 sorted.nodes.push(None);
             }
-            NodeKind::File => {
-                let was_there = old.is_some();
-                if let Some(old) = self.take_over(old, &stat) {
-                    self.stats.files_unmodified += 1;
-                    self.count_file(old.size);
-                    self.archive.progress.add_bytes(old.size);
-                    sorted.nodes.push(Some(old));
-                    return;
+            NodeKind::File => match self.take_over(old, &stat) {
+                Ok(old) => sorted.nodes.push(Some(old)),
+                Err(old) => {
+                    sorted.files.push(FileTask {
+                        slot,
+                        name,
+                        stat,
+                        old,
+                    });
+                    sorted.nodes.push(None);
                 }
-                sorted.files.push(FileTask {
-                    slot,
-                    name,
-                    stat,
-                    was_there,
-                });
-                sorted.nodes.push(None);
-            }
+            },
             _ => {
-                if let Some(old) = self.take_over(old, &stat) {
+                if let Ok(old) = self.take_over(old, &stat) {
                     sorted.nodes.push(Some(old));
                     return;
                 }
@@ -219,18 +213,32 @@ impl Worker<'_, '_> {
         }
     }
 
-    /// The parent's node, where nothing has changed and all its content is still stored.
-    fn take_over(&mut self, old: Option<Node>, stat: &Stat) -> Option<Node> {
-        let old = old.filter(|old| is_unchanged(stat, old))?;
-        let content = old.content.as_deref().unwrap_or_default();
-        let packs: Option<Vec<_>> = content
-            .iter()
-            .map(|id: &Id| self.archive.index.pack_of(BlobId::data(*id)))
-            .collect();
-        for pack in packs? {
-            self.needs.insert(pack);
+    /// Takes over the parent's node where nothing has changed and all its content is still stored;
+    /// else gives it back.
+    pub(crate) fn take_over(
+        &mut self,
+        old: Option<Node>,
+        stat: &Stat,
+    ) -> std::result::Result<Node, Option<Node>> {
+        let Some(node) = &old else {
+            return Err(None);
+        };
+        if !is_unchanged(stat, node) {
+            return Err(old);
         }
-        Some(old)
+        let content = node.content.as_deref().unwrap_or_default();
+        for id in content {
+            match self.archive.index.pack_of(BlobId::data(*id)) {
+                Some(pack) => self.needs.insert(pack),
+                None => return Err(old),
+            }
+        }
+        if node.kind == NodeKind::File {
+            self.stats.files_unmodified += 1;
+            self.count_file(node.size);
+            self.archive.progress.add_bytes(node.size);
+        }
+        old.ok_or(None)
     }
 
     fn is_excluded(&self, state: &FolderState, entry: &Entry, device: Option<u64>) -> bool {
