@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{completions, dump, init, key, ls, man, snapshots, unlock};
+use crate::commands::{backup, completions, dump, init, key, ls, man, snapshots, unlock};
 use crate::context::Context;
 use crate::error::Result;
 use crate::exit::{Exit, MANUAL};
@@ -52,6 +52,7 @@ pub(crate) struct GlobalArgs {
 #[command(disable_help_subcommand = true)]
 pub(crate) enum Command {
     Init(init::Args),
+    Backup(backup::Args),
     Snapshots(snapshots::Args),
     Ls(ls::Args),
     Dump(dump::Args),
@@ -66,6 +67,7 @@ impl Command {
     pub(crate) fn run(self, context: &Context) -> Result<Exit> {
         match self {
             Self::Init(args) => args.run(context),
+            Self::Backup(args) => args.run(context),
             Self::Snapshots(args) => args.run(context),
             Self::Ls(args) => args.run(context),
             Self::Dump(args) => args.run(context),

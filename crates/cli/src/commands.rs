@@ -1,5 +1,6 @@
 //! The commands: each with its arguments, its manual and what it does.
 
+pub(crate) mod backup;
 pub(crate) mod completions;
 pub(crate) mod dump;
 pub(crate) mod init;

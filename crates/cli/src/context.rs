@@ -128,4 +128,11 @@ impl Opened {
     pub(crate) fn has_all_copies(&self) -> bool {
         self.session.ready().count() == self.session.copies.len()
     }
+
+    /// The copies that cannot be used, by name.
+    pub(crate) fn left_out(&self) -> Vec<String> {
+        let copies = self.session.copies.iter();
+        let failed = copies.filter(|copy| matches!(copy.state, CopyState::Failed(_)));
+        failed.map(|copy| copy.copy.name.clone()).collect()
+    }
 }

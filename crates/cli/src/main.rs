@@ -15,6 +15,7 @@ mod logging;
 mod monitor;
 mod output;
 mod password;
+mod scorecard;
 mod table;
 mod words;
 
