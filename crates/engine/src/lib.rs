@@ -14,8 +14,11 @@ pub mod lead;
 pub mod listing;
 mod parallel;
 pub mod progress;
+pub mod receipts;
 pub mod session;
 pub mod snapshots;
+pub mod state;
+pub mod status;
 pub mod unlock;
 
 pub use error::{Error, Result};

@@ -4,3 +4,4 @@
 mod backup;
 mod filesystem;
 mod fixture;
+mod status;
