@@ -19,7 +19,9 @@ pub mod session;
 pub mod snapshots;
 pub mod state;
 pub mod status;
+pub mod sync;
 pub mod unlock;
+pub mod verify;
 
 pub use error::{Error, Result};
 pub use listing::{Files, Listing};
