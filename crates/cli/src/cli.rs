@@ -6,7 +6,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{backup, completions, dump, init, key, ls, man, snapshots, unlock};
+use crate::commands::{
+    backup, completions, dump, init, key, ls, man, snapshots, status, sync, unlock, verify,
+};
 use crate::context::Context;
 use crate::error::Result;
 use crate::exit::{Exit, MANUAL};
@@ -53,6 +55,9 @@ pub(crate) struct GlobalArgs {
 pub(crate) enum Command {
     Init(init::Args),
     Backup(backup::Args),
+    Status(status::Args),
+    Verify(verify::Args),
+    Sync(sync::Args),
     Snapshots(snapshots::Args),
     Ls(ls::Args),
     Dump(dump::Args),
@@ -68,6 +73,9 @@ impl Command {
         match self {
             Self::Init(args) => args.run(context),
             Self::Backup(args) => args.run(context),
+            Self::Status(args) => args.run(context),
+            Self::Verify(args) => args.run(context),
+            Self::Sync(args) => args.run(context),
             Self::Snapshots(args) => args.run(context),
             Self::Ls(args) => args.run(context),
             Self::Dump(args) => args.run(context),

@@ -8,7 +8,10 @@ pub(crate) mod key;
 pub(crate) mod ls;
 pub(crate) mod man;
 pub(crate) mod snapshots;
+pub(crate) mod status;
+pub(crate) mod sync;
 pub(crate) mod unlock;
+pub(crate) mod verify;
 
 use strongroom_engine::snapshots::ReadSet;
 

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use strongroom_engine::filesystem::Names;
 use strongroom_engine::session::Password;
+use strongroom_engine::state::{RepositoryState, StateFolder};
 use strongroom_engine::{Cancel, CopyState, CopyStore, Environment, Session};
 use strongroom_model::Config;
 
 use crate::cli::GlobalArgs;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::output::Output;
-use crate::{config_file, copies, password};
+use crate::{config_file, copies, password, state_folder};
 
 /// One run of the program.
 #[derive(Debug)]
@@ -32,6 +33,19 @@ pub(crate) struct Opened {
     pub(crate) session: Session,
     /// Who runs, where, and how to stop it.
     pub(crate) environment: Environment,
+    /// What this machine remembers between runs.
+    pub(crate) state: StateFolder,
+}
+
+/// A configuration whose repository may be open or not.
+#[derive(Debug)]
+pub(crate) struct Looked {
+    /// The configuration.
+    pub(crate) config: Config,
+    /// Its copies.
+    pub(crate) copies: Vec<CopyStore>,
+    /// The session with all copies, or why there is none.
+    pub(crate) session: std::result::Result<Session, Error>,
 }
 
 impl Context {
@@ -108,22 +122,47 @@ impl Context {
         let copies = self.copies(&config)?;
         let password = self.password(&config, password::Ask::Once)?;
         let session = strongroom_engine::session::open(&copies, &password)?;
+        self.tell_left_out(&session);
+        self.cancel.check()?;
+        Ok(Opened {
+            config,
+            session,
+            environment: self.environment(),
+            state: state_folder::choose()?,
+        })
+    }
+
+    /// Opens the repository where that takes no question, for commands that do without.
+    pub(crate) fn look(&self) -> Result<Looked> {
+        let config = self.config()?;
+        let copies = self.copies(&config)?;
+        let password = self.password(&config, password::Ask::Never);
+        let session =
+            password.and_then(|password| Ok(strongroom_engine::session::open(&copies, &password)?));
+        self.cancel.check()?;
+        Ok(Looked {
+            config,
+            copies,
+            session,
+        })
+    }
+
+    fn tell_left_out(&self, session: &Session) {
         for copy in &session.copies {
             if let CopyState::Failed(failure) = &copy.state {
                 let text = format!("{} is left out: {}", copy.copy.name, failure.reason);
                 self.output.warn(&text, failure.hint.as_deref());
             }
         }
-        self.cancel.check()?;
-        Ok(Opened {
-            config,
-            session,
-            environment: self.environment(),
-        })
     }
 }
 
 impl Opened {
+    /// What this machine remembers of the repository.
+    pub(crate) fn memory(&self) -> RepositoryState {
+        self.state.repository(self.session.id())
+    }
+
     /// Whether every copy of the configuration can be used.
     pub(crate) fn has_all_copies(&self) -> bool {
         self.session.ready().count() == self.session.copies.len()

@@ -12,10 +12,12 @@ mod error;
 mod exit;
 mod interrupt;
 mod logging;
+mod memory;
 mod monitor;
 mod output;
 mod password;
 mod scorecard;
+mod state_folder;
 mod table;
 mod words;
 

@@ -32,6 +32,8 @@ pub(crate) enum Ask {
     Once,
     /// For a new one, where a slip would cost everything.
     Twice,
+    /// Not at all, where the work can be done without.
+    Never,
 }
 
 /// Reads the password.
@@ -67,6 +69,9 @@ pub(crate) fn from_file(path: &Path, output: &Output) -> Result<Password> {
 
 /// Asks a person on the terminal, without showing what is typed.
 pub(crate) fn from_person(prompt: &str, ask: Ask) -> Result<Password> {
+    if ask == Ask::Never {
+        return Err(Error::NoPassword);
+    }
     let first = terminal::ask(prompt)?;
     if ask == Ask::Twice {
         let second = terminal::ask("Once more: ")?;

@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use strongroom_model::ago::ago;
-use strongroom_model::{Config, Name, StoreAddress};
 use strongroom_model::evidence::Verifier;
 use strongroom_model::scorecard::{CopyRow, LockState, Scorecard, SourceRow, Standing};
+use strongroom_model::{Config, Name, StoreAddress};
 
 use crate::output::{BAD, DOUBTFUL, GOOD};
 use crate::table::{Cell, Table};
@@ -117,10 +117,16 @@ fn destroyers(card: &Scorecard, config: &Config) -> String {
     let mut said = Vec::new();
     if let Some(domain) = &config.domain {
         let count = destroyed(domain);
-        said.push(format!("Whoever holds {domain} destroys {count} of {all} copies."));
+        said.push(format!(
+            "Whoever holds {domain} destroys {count} of {all} copies."
+        ));
     }
-    let domains: BTreeSet<&Name> =
-        card.copies.iter().map(|row| &row.domain).chain(&config.domain).collect();
+    let domains: BTreeSet<&Name> = card
+        .copies
+        .iter()
+        .map(|row| &row.domain)
+        .chain(&config.domain)
+        .collect();
     let masters: Vec<&str> = domains
         .into_iter()
         .filter(|domain| destroyed(domain) == all)
@@ -144,8 +150,14 @@ const fn style(met: Standing) -> anstyle::Style {
 /// What would mend what is not met, each step once.
 fn mends(card: &Scorecard) -> Vec<(String, &str)> {
     let mut mends: Vec<(String, &str)> = Vec::new();
-    let sources = card.sources.iter().map(|row| (row.name.to_string(), row.mend.as_deref()));
-    let lines = card.lines.iter().map(|line| (line.title.clone(), line.mend.as_deref()));
+    let sources = card
+        .sources
+        .iter()
+        .map(|row| (row.name.to_string(), row.mend.as_deref()));
+    let lines = card
+        .lines
+        .iter()
+        .map(|line| (line.title.clone(), line.mend.as_deref()));
     for (what, mend) in sources.chain(lines) {
         let Some(mend) = mend else { continue };
         match mends.iter_mut().find(|(_, known)| *known == mend) {

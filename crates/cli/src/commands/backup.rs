@@ -2,12 +2,17 @@
 
 mod report;
 
-use strongroom_engine::backup::{BackupOptions, backup};
-use strongroom_model::{Config, Source};
+use std::collections::BTreeMap;
 
+use strongroom_engine::backup::report::BackupReport;
+use strongroom_engine::backup::{BackupOptions, backup, judge};
+use strongroom_model::{Config, FileName, FileType, Id, Source};
+
+use crate::commands::sync;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::exit::{Exit, MANUAL};
+use crate::memory;
 use crate::monitor::Monitor;
 
 /// Read the sources once and write them to every copy
@@ -35,6 +40,9 @@ pub(crate) struct Args {
     /// Read and count, and write nothing anywhere
     #[arg(long)]
     dry_run: bool,
+    /// Leave copies that fell behind as they are, for a later sync
+    #[arg(long)]
+    no_sync: bool,
 }
 
 impl Args {
@@ -46,16 +54,37 @@ impl Args {
             limits: opened.config.limits.clone(),
             dry_run: self.dry_run,
         };
-        let report = {
+        let (report, synced) = {
             let monitor = Monitor::start(&context.output);
-            backup(
+            let mut report = backup(
                 &mut opened.session,
                 &sources,
                 &options,
                 &opened.environment,
                 &monitor.progress,
-            )?
+            )?;
+            let mut synced = None;
+            if !self.dry_run && !self.no_sync {
+                let wishes = sync::Wishes {
+                    needs: needs(&report),
+                    ..sync::Wishes::default()
+                };
+                synced = Some(sync::run(&mut opened, wishes, &monitor.progress));
+                report.copies = judge(&opened.session, &report.sources);
+            }
+            (report, synced)
         };
+        if report.has_snapshot() {
+            memory::backed_up(&opened, &report);
+        }
+        match synced {
+            Some(Ok(synced)) => sync::warn_of(&context.output, &synced, &left_out),
+            Some(Err(error)) => {
+                let text = format!("The sync that ends the backup failed: {error}");
+                context.output.warn(&text, error.hint().as_deref());
+            }
+            None => {}
+        }
         report::tell(&context.output, &report, &left_out, self.dry_run)?;
         let has_failed = report.sources.iter().all(|source| source.failure.is_some());
         Ok(match has_failed {
@@ -66,13 +95,39 @@ impl Args {
     }
 }
 
+/// For each new snapshot all files that it needs.
+fn needs(report: &BackupReport) -> BTreeMap<Id, Vec<FileName>> {
+    let snapshots = report.sources.iter().filter_map(|source| {
+        let packs = source
+            .needs
+            .packs
+            .iter()
+            .map(|(id, _)| FileName::new(FileType::Data, *id));
+        let index = source
+            .needs
+            .index_files
+            .iter()
+            .map(|id| FileName::new(FileType::Index, *id));
+        Some((source.snapshot?, packs.chain(index).collect()))
+    });
+    snapshots.collect()
+}
+
 /// The sources by their names, each once and in the order of the configuration.
 pub(crate) fn chosen(config: &Config, names: &[String]) -> Result<Vec<Source>> {
     for name in names {
-        if !config.sources.iter().any(|source| source.name.as_str() == name) {
+        if !config
+            .sources
+            .iter()
+            .any(|source| source.name.as_str() == name)
+        {
             return Err(Error::NoSource {
                 name: name.clone(),
-                known: config.sources.iter().map(|source| source.name.to_string()).collect(),
+                known: config
+                    .sources
+                    .iter()
+                    .map(|source| source.name.to_string())
+                    .collect(),
             });
         }
     }

@@ -1,11 +1,11 @@
 //! The face, letter by letter.
 
 use jiff::SignedDuration;
+use strongroom_model::Id;
 use strongroom_model::evidence::{Listing, RestoreDrill, Share, Verify};
 use strongroom_model::scorecard::{
     CopyFacts, DeviceId, Facts, HeldSnapshot, Location, SourceFacts, Wholeness,
 };
-use strongroom_model::Id;
 
 use super::*;
 
@@ -56,7 +56,9 @@ fn good(config: &Config) -> Facts {
     let mut facts = Facts::default();
     for source in &config.sources {
         let devices = [DeviceId(1)].into();
-        facts.sources.insert(source.name.clone(), SourceFacts { devices });
+        facts
+            .sources
+            .insert(source.name.clone(), SourceFacts { devices });
     }
     for copy in &config.copies {
         let mut found = CopyFacts::of(copy);
@@ -145,7 +147,10 @@ fn a_copy_that_lags_is_told_with_the_step_that_mends_it() {
     vault.snapshots.clear();
     vault.lock_proven = None;
     let shown = plain(&facts, &config);
-    assert!(shown.contains("  no     3 h ago, by vault  30 d, unproven"), "{shown}");
+    assert!(
+        shown.contains("  no     3 h ago, by vault  30 d, unproven"),
+        "{shown}"
+    );
     assert!(shown.contains("\n3 copies     missed  "), "{shown}");
     let (_, mends) = shown.split_once("\nWhat would mend it\n").unwrap();
     assert!(mends.contains("3 copies"), "{shown}");
@@ -154,7 +159,9 @@ fn a_copy_that_lags_is_told_with_the_step_that_mends_it() {
 
 #[test]
 fn whoever_holds_every_copy_is_named() {
-    let text = CONFIG.replace("vault-team", "production").replace("offsite-account", "production");
+    let text = CONFIG
+        .replace("vault-team", "production")
+        .replace("offsite-account", "production");
     let config = Config::parse(&text, &|_| None).unwrap();
     let mut facts = good(&config);
     for copy in facts.copies.values_mut() {

@@ -2,7 +2,8 @@
 //!
 //! A transcript is Markdown; its blocks fenced as `toml` or `sh` are files of the given name, and
 //! those fenced as `console` are run. In what a command writes, `[..]` stands for anything within a
-//! line and a line `...` for any lines; `? 3` after the output is the exit status. Standard error
+//! line and a line `...` for any lines; how many spaces stand between words does not matter; `? 3`
+//! after the output is the exit status. Standard error
 //! comes after standard output. `$DIR` is the folder of the run.
 
 use std::fs;
@@ -12,7 +13,10 @@ use std::process::{Command, Stdio};
 #[test]
 fn every_transcript_holds() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cmd");
-    let files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let files: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     assert!(!files.is_empty(), "no transcripts");
     let failures: Vec<_> = std::thread::scope(|scope| {
         let threads: Vec<_> = files
@@ -22,7 +26,9 @@ fn every_transcript_holds() {
                 (file, scope.spawn(move || run(&text)))
             })
             .collect();
-        let outcomes = threads.into_iter().map(|(file, thread)| (file, thread.join().unwrap()));
+        let outcomes = threads
+            .into_iter()
+            .map(|(file, thread)| (file, thread.join().unwrap()));
         outcomes
             .filter_map(|(file, outcome)| {
                 let failure = outcome.err()?;
@@ -135,8 +141,15 @@ impl Step {
 }
 
 fn fits(expected: &str, shown: &str) -> bool {
-    let expected: Vec<_> = expected.trim_end().lines().map(str::trim_end).collect();
-    let shown: Vec<_> = shown.trim_end().lines().map(str::trim_end).collect();
+    let squeezed = |text: &str| {
+        let lines = text.trim_end().lines();
+        lines
+            .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+            .collect::<Vec<_>>()
+    };
+    let (expected, shown) = (squeezed(expected), squeezed(shown));
+    let expected: Vec<_> = expected.iter().map(String::as_str).collect();
+    let shown: Vec<_> = shown.iter().map(String::as_str).collect();
     lines_fit(&expected, &shown)
 }
 
@@ -158,7 +171,9 @@ fn line_fits(expected: &str, shown: &str) -> bool {
         None => expected == shown,
         Some((before, after)) => shown.strip_prefix(before).is_some_and(|rest| {
             let places = (0..=rest.len()).filter(|place| rest.is_char_boundary(*place));
-            places.into_iter().any(|place| line_fits(after, &rest[place..]))
+            places
+                .into_iter()
+                .any(|place| line_fits(after, &rest[place..]))
         }),
     }
 }

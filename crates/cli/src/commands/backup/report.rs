@@ -50,21 +50,34 @@ pub(crate) fn tell(
 
 fn warn_of_source(output: &Output, source: &SourceReport) {
     if let Some(reason) = &source.failure {
-        output.warn(&format!("{} has no snapshot: {}", source.name, visible(reason)), None);
+        output.warn(
+            &format!("{} has no snapshot: {}", source.name, visible(reason)),
+            None,
+        );
     }
     for error in source.errors.iter().take(NAMED) {
         output.warn(&visible(&error.to_string()), None);
     }
-    if let Some(more) = source.errors.len().checked_sub(NAMED).filter(|more| *more > 0) {
-        let text = format!("{}: {} not named here", source.name, count(more as u64, "error", "errors"));
+    if let Some(more) = source
+        .errors
+        .len()
+        .checked_sub(NAMED)
+        .filter(|more| *more > 0)
+    {
+        let text = format!(
+            "{}: {} not named here",
+            source.name,
+            count(more as u64, "error", "errors")
+        );
         output.warn(&text, Some("--json names all of them"));
     }
 }
 
 fn sources(report: &BackupReport, dry_run: bool) -> Table {
-    let mut table =
-        Table::headed(&["source", "snapshot", "files", "size", "read", "added", "errors"])
-            .right(&[2, 3, 4, 5, 6]);
+    let mut table = Table::headed(&[
+        "source", "snapshot", "files", "size", "read", "added", "errors",
+    ])
+    .right(&[2, 3, 4, 5, 6]);
     for source in &report.sources {
         let stats = &source.stats;
         let snapshot = match (&source.snapshot, &source.failure) {
@@ -95,12 +108,17 @@ fn copies(report: &BackupReport) -> Table {
     for copy in &report.copies {
         let outcome = match &copy.outcome {
             CopyOutcome::Whole => Cell::styled("whole", GOOD),
-            CopyOutcome::Behind { files } => {
-                Cell::styled(format!("behind by {}", count(*files, "file", "files")), DOUBTFUL)
-            }
+            CopyOutcome::Behind { files } => Cell::styled(
+                format!("behind by {}", count(*files, "file", "files")),
+                DOUBTFUL,
+            ),
             CopyOutcome::Failed(_) => Cell::styled("failed", BAD),
         };
-        table.row([copy.name.clone().into(), outcome, copy.location.clone().into()]);
+        table.row([
+            copy.name.clone().into(),
+            outcome,
+            copy.location.clone().into(),
+        ]);
     }
     table
 }
@@ -144,7 +162,11 @@ impl<'a> Summary<'a> {
         Self {
             message_type: "summary",
             dry_run,
-            complete: if dry_run { is_read(report) } else { report.is_complete() },
+            complete: if dry_run {
+                is_read(report)
+            } else {
+                report.is_complete()
+            },
             sources: report.sources.iter().map(SourceSummary::of).collect(),
             copies: match dry_run {
                 true => Vec::new(),
