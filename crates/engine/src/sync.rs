@@ -122,7 +122,13 @@ pub fn sync_session(
         listing: ready.listing.clone(),
         config_is_right: ready.config_is_right,
     });
-    let mut report = sync(&session.repository, ready.collect(), options, progress, cancel)?;
+    let mut report = sync(
+        &session.repository,
+        ready.collect(),
+        options,
+        progress,
+        cancel,
+    )?;
     for (position, copy) in session.copies.iter().enumerate() {
         if let CopyState::Failed(failure) = &copy.state {
             let failed = SyncedCopy::failed(&copy.copy, failure.clone());
@@ -135,7 +141,8 @@ pub fn sync_session(
 
 /// Brings every copy up to date with all others.
 ///
-/// The listings must have been taken under locks that the caller still holds.
+/// The caller holds locks on them. What was removed between listing and locking is noticed where it
+/// is read, and counts as lost.
 ///
 /// # Errors
 /// Where the user interrupts. Everything else is part of the report.

@@ -11,8 +11,8 @@
 //! Copies are read at once, each by as many threads as there are cores; one that cannot be reached
 //! any more is left out from there on, with its reason.
 
-mod compare;
 pub(crate) mod closure;
+mod compare;
 pub(crate) mod content;
 mod decode;
 mod report;
@@ -80,9 +80,9 @@ pub fn verify(
         scans.push((copy, look));
     }
     let ready = scans.iter().filter_map(|(_, scan)| scan.as_ref().ok());
-    let (files, bytes) = ready.map(Scan::expected).fold((0, 0), |sum, more| {
-        (sum.0 + more.0, sum.1 + more.1)
-    });
+    let (files, bytes) = ready
+        .map(Scan::expected)
+        .fold((0, 0), |sum, more| (sum.0 + more.0, sum.1 + more.1));
     progress.begin("verify", Some(files), Some(bytes));
     let scanned = each(&scans, |(copy, scan)| match scan {
         Ok(scan) => scan.run(progress, cancel),

@@ -1,3 +1,5 @@
+//! Chains that add up, and everything that can break one.
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;

@@ -1,3 +1,5 @@
+//! Crashes, damage, and two writers at once.
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;

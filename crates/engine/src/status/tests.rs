@@ -1,3 +1,5 @@
+//! Copies in every state, and what is said of them.
+
 mod restic;
 mod world;
 

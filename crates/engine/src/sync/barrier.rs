@@ -46,7 +46,10 @@ impl Run<'_> {
         let mut incomplete = Vec::new();
         let mut unknown = Vec::new();
         for snapshot in snapshots {
-            let needs = snapshot.name.id().and_then(|id| self.options.needs.get(&id));
+            let needs = snapshot
+                .name
+                .id()
+                .and_then(|id| self.options.needs.get(&id));
             match (needs, &snapshot.content) {
                 (Some(needs), _) => {
                     let missing = needs.iter().find(|name| lane.size_of(**name).is_none());

@@ -34,7 +34,14 @@ impl Run<'_> {
             let has_alone = self.gained(number, lane);
             if !has_alone.is_empty() {
                 let copy = lane.copy.name.clone();
-                found.push((number, Diverged { copy, lacks, has_alone }));
+                found.push((
+                    number,
+                    Diverged {
+                        copy,
+                        lacks,
+                        has_alone,
+                    },
+                ));
             }
         }
         for (number, diverged) in found {

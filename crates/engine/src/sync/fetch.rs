@@ -36,11 +36,15 @@ impl Run<'_> {
         let name = item.name;
         let mut order = item.holders.clone();
         order.sort_by_key(|(number, _)| {
-            let is_remote = self.lanes.get(*number).is_none_or(|lane| !lane.copy.is_local);
+            let is_remote = self
+                .lanes
+                .get(*number)
+                .is_none_or(|lane| !lane.copy.is_local);
             (item.doubtful.contains(number), is_remote)
         });
         let mut wrong = Vec::new();
         let mut unreadable = Vec::new();
+        let mut lacking = item.lacking.clone();
         let mut good = None;
         for (number, size_bytes) in order {
             let Some(lane) = self.lanes.get(number) else {
@@ -50,6 +54,7 @@ impl Run<'_> {
                 None => match read_right(lane, name) {
                     Reading::Right(bytes) => good = Some(bytes),
                     Reading::Wrong => wrong.push(number),
+                    Reading::Gone => lacking.push(number),
                     Reading::Refused => unreadable.push(number),
                     Reading::Nothing => {}
                 },
@@ -59,6 +64,7 @@ impl Run<'_> {
                 Some(_) if !self.is_suspect(lane, name) => {}
                 Some(_) => match read_right(lane, name) {
                     Reading::Wrong => wrong.push(number),
+                    Reading::Gone => lacking.push(number),
                     Reading::Right(_) | Reading::Refused | Reading::Nothing => {}
                 },
             }
@@ -95,7 +101,7 @@ impl Run<'_> {
             name,
             bytes,
             content,
-            lacking: item.lacking.clone(),
+            lacking,
             wrong,
         })
     }
@@ -111,7 +117,10 @@ impl Run<'_> {
         wrong: &[usize],
         make: impl FnOnce(FileName, &[&crate::CopyStore]) -> Junk,
     ) {
-        let holders = item.holders.iter().filter(|(number, _)| !wrong.contains(number));
+        let holders = item
+            .holders
+            .iter()
+            .filter(|(number, _)| !wrong.contains(number));
         let lanes = holders.filter_map(|(number, _)| self.lanes.get(*number));
         let copies: Vec<_> = lanes.map(|lane| &lane.copy).collect();
         let junk = make(item.name, &copies);
@@ -124,8 +133,10 @@ impl Run<'_> {
 pub(crate) enum Reading {
     /// Its bytes have its name.
     Right(Vec<u8>),
-    /// They do not, cannot be read, or are gone.
+    /// They do not, or cannot be read to their end.
     Wrong,
+    /// It was listed, and is not there any more.
+    Gone,
     /// The copy does not let it be read, which says nothing about it.
     Refused,
     /// The copy cannot be asked.
@@ -143,6 +154,10 @@ pub(crate) fn read_right(lane: &Lane, name: FileName) -> Reading {
         Err(error @ Error::Unreachable { .. }) => {
             lane.fail(&error);
             Reading::Nothing
+        }
+        Err(Error::NotFound { .. }) => {
+            lane.state.lock().gone.insert(name);
+            Reading::Gone
         }
         Err(Error::Denied { .. }) => Reading::Refused,
         Err(error) => {

@@ -35,11 +35,17 @@ pub(crate) fn plan(kind: FileType, sides: &[Side<'_>]) -> Vec<Item> {
     let mut all = Vec::new();
     for (number, side) in sides.iter().enumerate() {
         let files = side.listing.of(kind).into_iter();
-        all.extend(files.flat_map(|files| files.iter()).map(|entry| (entry, number)));
+        all.extend(
+            files
+                .flat_map(|files| files.iter())
+                .map(|entry| (entry, number)),
+        );
     }
     all.sort_unstable();
     let of_files = all.chunk_by(|(one, _), (other, _)| one.id == other.id);
-    of_files.filter_map(|of_file| item(kind, of_file, sides)).collect()
+    of_files
+        .filter_map(|of_file| item(kind, of_file, sides))
+        .collect()
 }
 
 fn item(kind: FileType, of_file: &[(FileEntry, usize)], sides: &[Side<'_>]) -> Option<Item> {
@@ -49,7 +55,9 @@ fn item(kind: FileType, of_file: &[(FileEntry, usize)], sides: &[Side<'_>]) -> O
     if !of_file.iter().any(|(_, number)| takes_part(*number)) {
         return None;
     }
-    let sizes_differ = of_file.iter().any(|(entry, _)| entry.size_bytes != largest.size_bytes);
+    let sizes_differ = of_file
+        .iter()
+        .any(|(entry, _)| entry.size_bytes != largest.size_bytes);
     let is_suspect = |number: usize| {
         let suspects = sides.get(number).and_then(|side| side.suspects);
         suspects.is_some_and(|suspects| suspects.contains(&name))

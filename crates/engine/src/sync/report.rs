@@ -143,6 +143,26 @@ impl SyncedCopy {
     }
 }
 
+impl SyncProblem {
+    /// The next step for a person.
+    pub fn hint(&self) -> String {
+        match &self.kind {
+            SyncProblemKind::NotReplaced { hint, .. } => hint.clone(),
+            SyncProblemKind::HeldBack { .. } => {
+                "it goes there once what is missing does: bring back a copy that has it, then \
+                 strongroom sync"
+                    .to_owned()
+            }
+            SyncProblemKind::NowhereWhole { .. } => {
+                "if a copy that is away may have it, bring it back, then strongroom sync; otherwise \
+                 remove it where it is damaged, and the next backup stores again what the source \
+                 still has"
+                    .to_owned()
+            }
+        }
+    }
+}
+
 impl Diverged {
     /// The next step for a person.
     pub fn hint(&self) -> String {
@@ -186,10 +206,17 @@ impl std::fmt::Display for SyncProblem {
         let name = self.name;
         match &self.kind {
             SyncProblemKind::NowhereWhole { copies } => {
-                write!(f, "{name} is whole nowhere: damaged or unreadable on {}", copies.join(", "))
+                write!(
+                    f,
+                    "{name} is whole nowhere: damaged or unreadable on {}",
+                    copies.join(", ")
+                )
             }
             SyncProblemKind::NotReplaced { copy, reason, .. } => {
-                write!(f, "{name} is damaged on {copy}, which does not let it be replaced: {reason}")
+                write!(
+                    f,
+                    "{name} is damaged on {copy}, which does not let it be replaced: {reason}"
+                )
             }
             SyncProblemKind::HeldBack { copy, reason } => {
                 write!(f, "{copy} does not get {name}: {reason}")
@@ -201,7 +228,11 @@ impl std::fmt::Display for SyncProblem {
 impl std::fmt::Display for Junk {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { name, reason, .. } = self;
-        write!(f, "{name} on {} did not travel: {reason}", self.copies.join(", "))
+        write!(
+            f,
+            "{name} on {} did not travel: {reason}",
+            self.copies.join(", ")
+        )
     }
 }
 
@@ -226,7 +257,8 @@ pub(crate) fn removal(copy: &CopyStore, name: FileName) -> String {
     let location = copy.store.location();
     let path = path_of(name);
     if location.starts_with('/') {
-        return format!("rm '{}/{path}'", location.trim_end_matches('/'));
+        let folder = location.trim_end_matches('/').replace('\'', r"'\''");
+        return format!("rm '{folder}/{path}'");
     }
     format!("remove {path} in {location}")
 }

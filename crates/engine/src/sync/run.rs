@@ -57,6 +57,8 @@ pub(crate) struct LaneState {
     pub(crate) is_unreachable: bool,
     /// Files that lie there and are wrong.
     pub(crate) unsound: BTreeSet<FileName>,
+    /// Files that were listed and are not there any more.
+    pub(crate) gone: BTreeSet<FileName>,
     /// What was written in the present part of the work.
     landed: Vec<(FileName, u64)>,
     healed: Vec<FileName>,
@@ -106,9 +108,11 @@ impl<'a> Run<'a> {
 
     /// Brings each index file to the copies that have all packs that it names.
     pub(crate) fn bring_index_files(&mut self) -> Result<()> {
-        self.bring(FileType::Index, |run, fetched, lane| match &fetched.content {
-            Content::Index(file) => run.check_packs(file, lane).map_err(Refusal::Because),
-            _ => Err(Refusal::Silent),
+        self.bring(FileType::Index, |run, fetched, lane| {
+            match &fetched.content {
+                Content::Index(file) => run.check_packs(file, lane).map_err(Refusal::Because),
+                _ => Err(Refusal::Silent),
+            }
         })
     }
 
@@ -133,9 +137,11 @@ impl<'a> Run<'a> {
         }
         for_each(&fetched, self.options.transfers, |fetched| {
             self.cancel.check()?;
-            self.deliver(fetched, |number| match refused.get(&(number, fetched.name)) {
-                Some(reason) => Err(Refusal::Because(reason.clone())),
-                None => Ok(()),
+            self.deliver(fetched, |number| {
+                match refused.get(&(number, fetched.name)) {
+                    Some(reason) => Err(Refusal::Because(reason.clone())),
+                    None => Ok(()),
+                }
             });
             Ok(())
         })?;
@@ -180,7 +186,11 @@ impl<'a> Run<'a> {
 
     /// The copies that have a file right as far as is known, those on this machine first.
     pub(crate) fn holders(&self, name: FileName) -> Vec<&Lane> {
-        let mut holders: Vec<_> = self.lanes.iter().filter(|lane| lane.can_give(name)).collect();
+        let mut holders: Vec<_> = self
+            .lanes
+            .iter()
+            .filter(|lane| lane.can_give(name))
+            .collect();
         holders.sort_by_key(|lane| !lane.copy.is_local);
         holders
     }
@@ -196,9 +206,10 @@ impl<'a> Run<'a> {
         let mut lacking: Vec<BTreeMap<FileType, u64>> = vec![BTreeMap::new(); self.lanes.len()];
         let without_source: BTreeSet<FileName> = {
             let findings = self.findings.lock();
-            let nowhere = findings.problems.iter().filter(|problem| {
-                matches!(problem.kind, SyncProblemKind::NowhereWhole { .. })
-            });
+            let nowhere = findings
+                .problems
+                .iter()
+                .filter(|problem| matches!(problem.kind, SyncProblemKind::NowhereWhole { .. }));
             let junk = findings.junk.iter().map(|junk| junk.name);
             nowhere.map(|problem| problem.name).chain(junk).collect()
         };
@@ -217,7 +228,9 @@ impl<'a> Run<'a> {
         let findings = self.findings.into_inner();
         let lanes = self.lanes.into_iter().zip(lacking);
         SyncReport {
-            copies: lanes.map(|(lane, lacking)| lane.into_report(lacking)).collect(),
+            copies: lanes
+                .map(|(lane, lacking)| lane.into_report(lacking))
+                .collect(),
             problems: findings.problems,
             junk: findings.junk,
             diverged: findings.diverged,
@@ -276,7 +289,8 @@ impl Lane {
             return is_right.then_some(0);
         }
         let size = self.listing.of(name.kind())?.size_bytes(name.id()?)?;
-        (!self.state.lock().unsound.contains(&name)).then_some(size)
+        let state = self.state.lock();
+        (!state.unsound.contains(&name) && !state.gone.contains(&name)).then_some(size)
     }
 
     /// Whether files can still be written to it.
@@ -287,7 +301,11 @@ impl Lane {
     /// Notes what a store said that makes the copy unusable.
     pub(crate) fn fail(&self, error: &strongroom_store::Error) {
         let failure = CopyFailure::of_store(error);
-        tracing::warn!(copy = self.copy.name, reason = failure.reason, "A copy failed");
+        tracing::warn!(
+            copy = self.copy.name,
+            reason = failure.reason,
+            "A copy failed"
+        );
         let mut state = self.state.lock();
         state.is_unreachable |= matches!(error, strongroom_store::Error::Unreachable { .. });
         state.failure.get_or_insert(failure);
@@ -296,6 +314,7 @@ impl Lane {
     pub(crate) fn note_brought(&self, name: FileName, size_bytes: u64) {
         let mut state = self.state.lock();
         state.landed.push((name, size_bytes));
+        state.gone.remove(&name);
         state.files_brought += 1;
         state.bytes_brought += size_bytes;
     }

@@ -11,9 +11,9 @@ use strongroom_repo::blob;
 use strongroom_repo::{BlobId, BlobLocation, Index, Repository, Tree};
 use strongroom_store::Store;
 
+use crate::Result;
 use crate::parallel::for_each;
 use crate::session::{Cancel, chain};
-use crate::Result;
 
 /// Reads a blob from wherever it lies, decrypted and checked; else says what is wrong.
 pub(crate) type ReadBlob<'a> =
@@ -33,11 +33,7 @@ const READERS: usize = 8;
 
 impl<'a> Closure<'a> {
     /// Knows nothing yet.
-    pub(crate) fn new(
-            index: &'a Index,
-        read_blob: &'a ReadBlob<'a>,
-        cancel: &'a Cancel,
-    ) -> Self {
+    pub(crate) fn new(index: &'a Index, read_blob: &'a ReadBlob<'a>, cancel: &'a Cancel) -> Self {
         Self {
             index,
             read_blob,
@@ -78,7 +74,8 @@ impl<'a> Closure<'a> {
         let wanted = BlobId::tree(id);
         let location = self.index.get(wanted).ok_or_else(|| absent(wanted))?;
         let text = (self.read_blob)(wanted, location)?;
-        let tree = Tree::decode(&text).map_err(|error| format!("the {wanted}: {}", chain(&error)))?;
+        let tree =
+            Tree::decode(&text).map_err(|error| format!("the {wanted}: {}", chain(&error)))?;
         match first_absent(&tree, self.index) {
             Some(blob) => Err(absent(blob)),
             None => Ok(tree.nodes.iter().filter_map(|node| node.subtree).collect()),

@@ -6,9 +6,7 @@ use strongroom_model::{FileEntry, FileName, FileType, Id};
 
 use crate::Listing;
 use crate::verify::scan::{Scanned, damage};
-use crate::verify::{
-    Depth, Problem, ProblemKind, VerifiedCopy, VerifyOptions, VerifyReport, each,
-};
+use crate::verify::{Depth, Problem, ProblemKind, VerifiedCopy, VerifyOptions, VerifyReport, each};
 
 /// The files that do not have the same size on all copies that hold them.
 pub(crate) fn odd_sizes(listings: &[&Listing]) -> BTreeSet<FileName> {
@@ -57,16 +55,17 @@ pub(crate) fn report(
             name,
             kind,
         };
-        report.problems.extend(copy.problems.into_iter().map(problem));
+        report
+            .problems
+            .extend(copy.problems.into_iter().map(problem));
     }
     report
 }
 
 /// Says of damaged files whether they are too short or too long, by what siblings have.
 fn name_damage(scanned: &mut [Scanned]) {
-    let size = |copy: &Scanned, name: FileName| {
-        copy.listing.of(name.kind())?.size_bytes(name.id()?)
-    };
+    let size =
+        |copy: &Scanned, name: FileName| copy.listing.of(name.kind())?.size_bytes(name.id()?);
     let expected_of = |copy: &Scanned, name: FileName| {
         let found = size(copy, name)?;
         let mut others = scanned.iter().filter_map(|other| size(other, name));
@@ -96,7 +95,10 @@ fn find_unproven_keys(scanned: &mut [Scanned], depth: Depth<'_>, options: &Verif
     let (Depth::Opened(repository) | Depth::Decoded(repository)) = depth else {
         return;
     };
-    let listings: Vec<_> = scanned.iter().map(|copy| copy.listing.keys.clone()).collect();
+    let listings: Vec<_> = scanned
+        .iter()
+        .map(|copy| copy.listing.keys.clone())
+        .collect();
     let failed: Vec<_> = scanned.iter().map(|copy| copy.failure.is_some()).collect();
     let is_everywhere = |id: Id| {
         let mut reachable = listings.iter().zip(&failed).filter(|(_, failed)| !**failed);
@@ -158,6 +160,12 @@ fn find_missing(scanned: &mut [Scanned]) {
             if !elsewhere.is_empty() {
                 missing.insert(*name, elsewhere);
             }
+        }
+        for name in copy.vanished.iter().filter(|name| holds(now, name)) {
+            let reason = "it is listed, and not found when it is read".to_owned();
+            copy.problems
+                .push((*name, ProblemKind::Unreadable { reason }));
+            copy.covered = false;
         }
         for (pack, index) in &copy.absent_packs {
             let name = FileName::new(FileType::Data, *pack);
@@ -226,7 +234,10 @@ fn compare_configs(scanned: &mut [Scanned], depth: Depth<'_>, options: &VerifyOp
     };
     // Where two sides have the same number of copies, nobody knows who is right.
     let most = || {
-        let counts = digests.iter().flatten().map(|id| (others_with(*id).len(), *id));
+        let counts = digests
+            .iter()
+            .flatten()
+            .map(|id| (others_with(*id).len(), *id));
         let counts: BTreeSet<_> = counts.collect();
         let mut counts = counts.into_iter().rev();
         match (counts.next(), counts.next()) {

@@ -30,9 +30,7 @@ pub(crate) fn decode(kind: FileType, bytes: &[u8], key: &Key) -> Result<Content,
     Ok(match kind {
         FileType::Data => pack::header_of(key, bytes).map(|_| Content::Opaque)?,
         FileType::Index => Content::Index(IndexFile::open(key, bytes.to_vec())?),
-        FileType::Snapshots => {
-            Content::Snapshot(Box::new(Snapshot::open(key, bytes.to_vec())?))
-        }
+        FileType::Snapshots => Content::Snapshot(Box::new(Snapshot::open(key, bytes.to_vec())?)),
         FileType::Locks => Lock::open(key, bytes.to_vec()).map(|_| Content::Opaque)?,
         // Whether some password opens a key is not known.
         FileType::Keys | FileType::Config => Content::Opaque,
@@ -50,7 +48,9 @@ pub(crate) fn check(kind: FileType, bytes: &[u8]) -> Result<(), String> {
         }
         FileType::Keys => KeyFile::parse(bytes).map(|_| ()),
         FileType::Data => Ok(pack::header_length(bytes, bytes.len() as u64).map(|_| ())?),
-        _ if bytes.len() <= OVERHEAD_BYTES => Err("it is too short for an encrypted file".to_owned()),
+        _ if bytes.len() <= OVERHEAD_BYTES => {
+            Err("it is too short for an encrypted file".to_owned())
+        }
         _ => Ok(()),
     }
 }

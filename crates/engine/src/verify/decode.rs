@@ -80,8 +80,7 @@ impl<'a> Decoder<'a> {
         if blob.kind == BlobKind::Data {
             return Ok(());
         }
-        let tree =
-            Tree::decode(plain).map_err(|error| format!("the {blob}: {}", chain(&error)))?;
+        let tree = Tree::decode(plain).map_err(|error| format!("the {blob}: {}", chain(&error)))?;
         if first_absent(&tree, &self.index).is_some() {
             self.has_gaps.store(true, Ordering::Relaxed);
         }

@@ -125,7 +125,11 @@ impl VerifyReport {
     /// For each copy the files that are there and wrong: what a sync is to read again and replace.
     pub fn suspects(&self) -> BTreeMap<String, BTreeSet<FileName>> {
         let mut suspects: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
-        for problem in self.problems.iter().filter(|problem| problem.kind.is_damage()) {
+        for problem in self
+            .problems
+            .iter()
+            .filter(|problem| problem.kind.is_damage())
+        {
             let of_copy = suspects.entry(problem.copy.clone()).or_default();
             of_copy.insert(problem.name);
         }
@@ -169,7 +173,10 @@ impl std::fmt::Display for ProblemKind {
             | Self::WrongSize {
                 found_bytes,
                 expected_bytes,
-            } => write!(f, "damaged: it has {found_bytes} bytes instead of {expected_bytes}"),
+            } => write!(
+                f,
+                "damaged: it has {found_bytes} bytes instead of {expected_bytes}"
+            ),
             Self::Unreadable { reason } => write!(f, "cannot be read: {reason}"),
             Self::Junk { reason } => write!(f, "junk under a right name: {reason}"),
             Self::UnprovenKey => {

@@ -367,7 +367,9 @@ impl Work<'_> {
             let found = self.found.lock();
             let id = name.id().filter(|_| name.kind() == FileType::Data);
             let named = id.and_then(|id| found.named.get(&id));
-            named.and_then(|named| named.first()).map(|named| named.size_bytes)
+            named
+                .and_then(|named| named.first())
+                .map(|named| named.size_bytes)
         };
         self.problem(name, damage(found_bytes, named));
     }
@@ -390,9 +392,10 @@ impl Work<'_> {
     fn finish(self, packs_read: usize) -> Scanned {
         let look = &self.scan.look;
         let found = self.found.into_inner();
-        let unread = found.problems.iter().any(|(_, kind)| {
-            matches!(kind, ProblemKind::Unreadable { .. })
-        });
+        let unread = found
+            .problems
+            .iter()
+            .any(|(_, kind)| matches!(kind, ProblemKind::Unreadable { .. }));
         let absent = |(id, named): (&Id, &Vec<Named>)| {
             let index = named.first()?.index;
             (!look.listing.data.contains(*id)).then_some((*id, index))
@@ -427,4 +430,3 @@ pub(crate) fn damage(found_bytes: u64, expected_bytes: Option<u64>) -> ProblemKi
         _ => ProblemKind::WrongContent,
     }
 }
-
