@@ -12,6 +12,8 @@ pub mod lead;
 pub mod listing;
 mod parallel;
 pub mod progress;
+pub mod read_set;
+pub mod restore;
 pub mod session;
 
 pub use error::{Error, Result};
