@@ -1,9 +1,10 @@
 //! One writer, several copies: every file goes to each of them as the same bytes.
 //!
-//! Each copy has a short queue and a few threads of its own. Whoever brings a file waits only
-//! until *one* copy has room; a copy whose queue is full at that moment is left behind: it does
-//! not get the file, and the sync that ends the backup brings it from a sibling. A copy on which
-//! a write fails gets nothing more.
+//! Each copy has a short queue and a few threads of its own. Whoever brings a pack waits until one
+//! copy has room, and then a moment more for those that had room lately: threads of one machine
+//! are not served evenly. A copy whose queue is still full is left behind: it does not get the
+//! pack, is not waited for again until its queue is empty, and the sync that ends the backup
+//! brings it what it lacks from a sibling. A copy on which a write fails gets nothing more.
 //!
 //! Barriers: an upload may name files that must be on the copy before it. It waits until what was
 //! queued before it is settled, and if one of these files is not there, it is left out on that
@@ -83,7 +84,12 @@ struct Lane {
     in_flight: usize,
     landed: HashMap<FileName, u64>,
     failure: Option<CopyFailure>,
+    /// Whether it missed a pack and has not caught up with its queue since.
+    is_lagging: bool,
 }
+
+/// How often in a row nothing may move before a copy whose queue is full is left behind.
+const PATIENCE_POLLS: u32 = 3;
 
 /// How long a thread waits before it looks whether the user has interrupted.
 const CANCEL_POLL: Duration = Duration::from_millis(100);
@@ -126,21 +132,24 @@ impl Fanout {
     /// [`Error::NoCopy`] where all have failed, [`Error::Interrupted`].
     pub(crate) fn push(&self, upload: Upload) -> Result<()> {
         let upload = Arc::new(upload);
+        let limit = self.shared.queue_limit;
+        let mut patience = PATIENCE_POLLS;
         let mut state = self.shared.state.lock();
         loop {
             self.shared.cancel.check()?;
             state.check_alive()?;
-            let limit = self.shared.queue_limit;
-            let has_room =
-                |lane: &Lane| lane.failure.is_none() && lane.queue.len() + lane.in_flight < limit;
-            if state.lanes.is_empty() || state.lanes.iter().any(has_room) {
-                for lane in state.lanes.iter_mut().filter(|lane| has_room(lane)) {
-                    lane.queue.push_back(Arc::clone(&upload));
-                }
+            let lanes = || state.lanes.iter().filter(|lane| lane.failure.is_none());
+            let room_somewhere = state.lanes.is_empty() || lanes().any(|lane| lane.has_room(limit));
+            let all_kept_up = lanes().all(|lane| lane.is_lagging || lane.has_room(limit));
+            if room_somewhere && (all_kept_up || patience == 0) {
+                state.queue_where_room(&upload, limit);
                 self.shared.changed.notify_all();
                 return Ok(());
             }
-            self.shared.changed.wait_for(&mut state, CANCEL_POLL);
+            let waited = self.shared.changed.wait_for(&mut state, CANCEL_POLL);
+            if room_somewhere && waited.timed_out() {
+                patience -= 1;
+            }
         }
     }
 
@@ -200,6 +209,7 @@ impl Shared {
             let mut state = self.state.lock();
             if let Some(lane) = state.lanes.get_mut(number) {
                 lane.in_flight -= 1;
+                lane.is_lagging &= lane.in_flight > 0 || !lane.queue.is_empty();
                 match saved {
                     Ok(()) => {
                         lane.landed.insert(upload.name, upload.bytes.len() as u64);
@@ -256,6 +266,16 @@ impl Shared {
 }
 
 impl State {
+    fn queue_where_room(&mut self, upload: &Arc<Upload>, limit: usize) {
+        for lane in self.lanes.iter_mut().filter(|lane| lane.failure.is_none()) {
+            if lane.has_room(limit) {
+                lane.queue.push_back(Arc::clone(upload));
+            } else {
+                lane.is_lagging = true;
+            }
+        }
+    }
+
     fn check_alive(&self) -> Result<()> {
         let reasons: Vec<_> = self
             .lanes
@@ -283,7 +303,12 @@ impl Lane {
             in_flight: 0,
             landed: HashMap::new(),
             failure: None,
+            is_lagging: false,
         }
+    }
+
+    fn has_room(&self, limit: usize) -> bool {
+        self.queue.len() + self.in_flight < limit
     }
 
     fn has(&self, name: FileName, size_bytes: u64) -> bool {

@@ -13,8 +13,13 @@ pub mod listing;
 mod parallel;
 pub mod progress;
 pub mod read_set;
+pub mod receipts;
 pub mod restore;
 pub mod session;
+pub mod state;
+pub mod status;
+pub mod sync;
+pub mod verify;
 
 pub use error::{Error, Result};
 pub use listing::{Files, Listing};

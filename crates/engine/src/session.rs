@@ -21,6 +21,7 @@ use crate::{Error, Result};
 
 pub use locks::{LockReport, LockState, Locks, read_locks};
 pub use open::open;
+pub(crate) use open::{Look, look_at};
 
 /// The time of this host, as a parameter.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;

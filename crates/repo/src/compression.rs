@@ -9,8 +9,9 @@ use zstd::zstd_safe;
 
 use crate::{Error, Result};
 
-/// zstd's level for blobs: measured against restic's default, it stores about as little.
-const LEVEL: i32 = 3;
+/// zstd's level for blobs: measured on source trees, libraries and a tar, it stores 0.97 to 1.02
+/// of what restic's default does; level 1 up to 1.08, level 3 costs a quarter more time.
+const LEVEL: i32 = 2;
 /// Blobs below this are compressed without a sample.
 const SAMPLED_FROM_BYTES: usize = 64 << 10;
 /// How many slices of a blob are tried, and how large each is.

@@ -12,21 +12,21 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use rustix::buffer::spare_capacity;
 use strongroom_model::Id;
 use strongroom_repo::Node;
 use strongroom_repo::blob::BlobKind;
-use strongroom_repo::chunker::{Chunker, MAX_CHUNK_BYTES, MIN_CHUNK_BYTES};
+use strongroom_repo::chunker::Chunker;
 
 use crate::Result;
 use crate::backup::archive::Piece;
 use crate::backup::folder::Slot;
 use crate::backup::report::SourceErrorKind;
+use crate::backup::walk::Compared;
 use crate::backup::worker::Worker;
 use crate::filesystem::{Folder, Stat};
 
 /// How much is read at a time: it stays in the cache until it is scanned.
-const READ_BYTES: usize = 256 << 10;
+pub(crate) const READ_BYTES: usize = 256 << 10;
 
 /// How many buffers of a large file are kept for its next pieces.
 const SPARE_BUFFERS: usize = 4;
@@ -49,8 +49,8 @@ pub(crate) struct FileTask {
     pub(crate) name: CString,
     /// What it was when its folder was listed.
     pub(crate) stat: Stat,
-    /// Whether the parent snapshot has a file there.
-    pub(crate) was_there: bool,
+    /// What the parent snapshot has there.
+    pub(crate) old: Option<Node>,
 }
 
 /// What became of an inode that has several names.
@@ -166,9 +166,14 @@ impl Worker<'_, '_> {
             slot,
             name,
             stat,
-            was_there,
+            old,
         } = task;
-        if was_there {
+        // One whose folder was listed was compared already: this is for paths of the source.
+        let old = match self.take_over(old, &stat) {
+            Compared::Same(old) => return self.fill(&slot, Some(old), false),
+            Compared::Different(old) => old,
+        };
+        if old.is_some() {
             self.stats.files_changed += 1;
         } else {
             self.stats.files_new += 1;
@@ -297,73 +302,81 @@ impl Worker<'_, '_> {
         input: impl AsFd,
         expected_bytes: u64,
         slot: Slot,
+        node: Node,
+        inode: Option<(u64, u64)>,
+    ) -> Result<io::Result<()>> {
+        let mut block = std::mem::take(&mut self.block);
+        let read = self.read_content(input, &mut block, expected_bytes, slot, node, inode);
+        self.block = block;
+        read
+    }
+
+    fn read_content(
+        &mut self,
+        input: impl AsFd,
+        block: &mut [u8],
+        expected_bytes: u64,
+        slot: Slot,
         mut node: Node,
         inode: Option<(u64, u64)>,
     ) -> Result<io::Result<()>> {
         let mut chunker = Chunker::new(self.archive.gear);
         let mut large: Option<Arc<LargeFile>> = None;
-        let mut chunk = std::mem::take(&mut self.buffer);
-        chunk.clear();
+        let mut chunk = Vec::new();
         let mut size_bytes = 0_u64;
-        // One byte more than expected shows the end of a small file without another read.
-        let mut step = usize::try_from(expected_bytes.saturating_add(1))
-            .unwrap_or(READ_BYTES)
-            .clamp(512, READ_BYTES);
-        loop {
+        let content = loop {
             self.archive.cancel.check()?;
-            let start = chunk.len();
-            chunk.reserve(step);
-            let read = match rustix::io::read(&input, spare_capacity(&mut chunk)) {
-                Ok(read) => read,
+            let mut bytes = match rustix::io::read(&input, &mut *block) {
+                Ok(read) => block.get(..read).unwrap_or_default(),
                 Err(rustix::io::Errno::INTR) => continue,
-                Err(error) => {
-                    return Ok(Err(error.into()));
-                }
+                Err(error) => return Ok(Err(error.into())),
             };
-            size_bytes += read as u64;
-            self.stats.bytes_read += read as u64;
-            self.archive.progress.add_bytes(read as u64);
-            if read == 0 {
-                break;
+            let read = bytes.len() as u64;
+            size_bytes += read;
+            self.stats.bytes_read += read;
+            self.archive.progress.add_bytes(read);
+            // A regular file that has its expected size and less than was asked for ends here.
+            let at_end = size_bytes == expected_bytes && bytes.len() < READ_BYTES;
+            if chunk.is_empty() && large.is_none() && at_end {
+                break self.save_small(bytes)?;
             }
-            step = READ_BYTES;
-            let mut from = start;
-            while let Some(cut) = chunker.feed(chunk.get(from..).unwrap_or_default()) {
+            while let Some(cut) = chunker.feed(bytes) {
                 let file = large.get_or_insert_with(|| Arc::new(LargeFile::new()));
-                let mut rest = file.buffer();
-                rest.extend_from_slice(chunk.get(from + cut..).unwrap_or_default());
-                chunk.truncate(from + cut);
-                let full = std::mem::replace(&mut chunk, rest);
+                let (head, tail) = bytes.split_at(cut);
+                chunk.extend_from_slice(head);
+                let full = std::mem::replace(&mut chunk, file.buffer());
                 self.hand_on(file, full)?;
-                from = 0;
+                bytes = tail;
             }
-            let at_end = size_bytes == expected_bytes && expected_bytes < MIN_CHUNK_BYTES as u64;
-            if at_end && chunk.len() < chunk.capacity() {
-                // The read was shorter than what was asked for: a regular file ends here.
-                break;
+            chunk.extend_from_slice(bytes);
+            if read == 0 || at_end {
+                match &large {
+                    None => break self.save_small(&chunk)?,
+                    Some(_) if chunk.is_empty() => {}
+                    Some(file) => self.hand_on(file, std::mem::take(&mut chunk))?,
+                }
+                break Box::default();
             }
-        }
-        node.size = size_bytes;
-        let Some(file) = large else {
-            let content = if chunk.is_empty() {
-                Box::default()
-            } else {
-                Box::new([self.save_blob(BlobKind::Data, &chunk)?]) as Box<[Id]>
-            };
-            node.content = Some(content);
-            if chunk.capacity() <= MAX_CHUNK_BYTES {
-                self.buffer = chunk;
-            }
-            self.finish_file(DoneFile { slot, node, inode })?;
-            return Ok(Ok(()));
         };
-        if !chunk.is_empty() {
-            self.hand_on(&file, chunk)?;
-        }
-        if let Some(done) = file.end(DoneFile { slot, node, inode }) {
+        node.size = size_bytes;
+        node.content = Some(content);
+        let done = DoneFile { slot, node, inode };
+        let done = match &large {
+            Some(file) => file.end(done),
+            None => Some(done),
+        };
+        if let Some(done) = done {
             self.finish_file(done)?;
         }
         Ok(Ok(()))
+    }
+
+    /// Stores a file that is one blob, or none where it is empty.
+    fn save_small(&mut self, bytes: &[u8]) -> Result<Box<[Id]>> {
+        if bytes.is_empty() {
+            return Ok(Box::default());
+        }
+        Ok(Box::new([self.save_blob(BlobKind::Data, bytes)?]))
     }
 
     /// Hands a piece to whoever is free, or does a waiting one where too many wait.

@@ -128,7 +128,6 @@ fn add_one(
     let path = slot.folder.path.join(OsStr::from_bytes(name));
     let is_folder = std::fs::metadata(&path).is_ok_and(|metadata| metadata.is_dir());
     if !is_folder {
-        let was_there = old.is_some();
         let name = CString::new(name).unwrap_or_default();
         let stat = above.stat_of(&name)?;
         found.files.push(FileBatch {
@@ -137,7 +136,7 @@ fn add_one(
                 slot,
                 name,
                 stat,
-                was_there,
+                old,
             }],
         });
         return Ok(());

@@ -7,7 +7,6 @@ use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
-use strongroom_model::Id;
 use strongroom_repo::blob::BlobId;
 use strongroom_repo::node::NodeKind;
 use strongroom_repo::{Node, Tree};
@@ -41,6 +40,14 @@ pub(crate) enum FolderPlace {
     In(Arc<Folder>, CString),
     /// It is open already.
     Open(Folder),
+}
+
+/// What comparing an entry with the parent's node brought.
+pub(crate) enum Compared {
+    /// Nothing has changed, and all content is still stored: the parent's node serves again.
+    Same(Node),
+    /// It must be saved again; with the parent's node, if there was one.
+    Different(Option<Node>),
 }
 
 /// A folder's entries on their way to being saved.
@@ -183,25 +190,20 @@ impl Worker<'_, '_> {
                 });
                 sorted.nodes.push(None);
             }
-            NodeKind::File => {
-                let was_there = old.is_some();
-                if let Some(old) = self.take_over(old, &stat) {
-                    self.stats.files_unmodified += 1;
-                    self.count_file(old.size);
-                    self.archive.progress.add_bytes(old.size);
-                    sorted.nodes.push(Some(old));
-                    return;
+            NodeKind::File => match self.take_over(old, &stat) {
+                Compared::Same(old) => sorted.nodes.push(Some(old)),
+                Compared::Different(old) => {
+                    sorted.files.push(FileTask {
+                        slot,
+                        name,
+                        stat,
+                        old,
+                    });
+                    sorted.nodes.push(None);
                 }
-                sorted.files.push(FileTask {
-                    slot,
-                    name,
-                    stat,
-                    was_there,
-                });
-                sorted.nodes.push(None);
-            }
+            },
             _ => {
-                if let Some(old) = self.take_over(old, &stat) {
+                if let Compared::Same(old) = self.take_over(old, &stat) {
                     sorted.nodes.push(Some(old));
                     return;
                 }
@@ -219,18 +221,28 @@ impl Worker<'_, '_> {
         }
     }
 
-    /// The parent's node, where nothing has changed and all its content is still stored.
-    fn take_over(&mut self, old: Option<Node>, stat: &Stat) -> Option<Node> {
-        let old = old.filter(|old| is_unchanged(stat, old))?;
-        let content = old.content.as_deref().unwrap_or_default();
-        let packs: Option<Vec<_>> = content
-            .iter()
-            .map(|id: &Id| self.archive.index.pack_of(BlobId::data(*id)))
-            .collect();
-        for pack in packs? {
-            self.needs.insert(pack);
+    /// Takes over the parent's node where nothing has changed and all its content is still stored;
+    /// else gives it back.
+    pub(crate) fn take_over(&mut self, old: Option<Node>, stat: &Stat) -> Compared {
+        let Some(node) = &old else {
+            return Compared::Different(None);
+        };
+        if !is_unchanged(stat, node) {
+            return Compared::Different(old);
         }
-        Some(old)
+        let content = node.content.as_deref().unwrap_or_default();
+        for id in content {
+            match self.archive.index.pack_of(BlobId::data(*id)) {
+                Some(pack) => self.needs.insert(pack),
+                None => return Compared::Different(old),
+            }
+        }
+        if node.kind == NodeKind::File {
+            self.stats.files_unmodified += 1;
+            self.count_file(node.size);
+            self.archive.progress.add_bytes(node.size);
+        }
+        old.map_or(Compared::Different(None), Compared::Same)
     }
 
     fn is_excluded(&self, state: &FolderState, entry: &Entry, device: Option<u64>) -> bool {

@@ -11,6 +11,7 @@ use strongroom_repo::{Error as RepoError, Node};
 
 use crate::Result;
 use crate::backup::archive::{Archive, Piece};
+use crate::backup::files::READ_BYTES;
 use crate::backup::folder::{FolderState, Slot};
 use crate::backup::needs::Needs;
 use crate::backup::report::Stats;
@@ -21,8 +22,8 @@ pub(crate) struct Worker<'w, 'a> {
     pub(crate) archive: &'w Archive<'a>,
     pub(crate) stats: Stats,
     pub(crate) needs: Needs,
-    /// A buffer for the file that is being read.
-    pub(crate) buffer: Vec<u8>,
+    /// What was read last of the file that is being read.
+    pub(crate) block: Vec<u8>,
     encoder: BlobEncoder,
     random: StdRng,
 }
@@ -34,7 +35,7 @@ impl<'w, 'a> Worker<'w, 'a> {
             archive,
             stats: Stats::default(),
             needs: Needs::default(),
-            buffer: Vec::new(),
+            block: vec![0; READ_BYTES],
             encoder: BlobEncoder::new(archive.repository.config().version)?,
             random: StdRng::seed_from_u64(seed),
         })

@@ -12,10 +12,10 @@ use crate::session::{
 use crate::{Error, Result};
 
 /// What a first look at a copy brought.
-struct Look {
-    copy: CopyStore,
-    listing: Listing,
-    config: Option<Vec<u8>>,
+pub(crate) struct Look {
+    pub(crate) copy: CopyStore,
+    pub(crate) listing: Listing,
+    pub(crate) config: Option<Vec<u8>>,
 }
 
 /// Lists all copies at once and opens the repository with the password.
@@ -84,7 +84,8 @@ fn open_first(
     Err(worst)
 }
 
-fn look_at(copy: &CopyStore) -> std::result::Result<Look, CopyFailure> {
+/// Lists a copy and reads its `config`; fails where there is no repository at all.
+pub(crate) fn look_at(copy: &CopyStore) -> std::result::Result<Look, CopyFailure> {
     let config = match read_config(copy.store.as_ref()) {
         Ok(config) => Some(config),
         Err(strongroom_repo::Error::NoRepository { .. }) => None,

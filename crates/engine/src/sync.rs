@@ -1,0 +1,164 @@
+//! Sync, which is also healing: every copy gets what it lacks from a sibling.
+//!
+//! What a copy owes another is the difference between their listings, and nothing else is kept of
+//! it: a sync that is interrupted at any moment is simply run again. On whole copies it costs
+//! their listings and transfers nothing.
+//!
+//! What travels is checked against its name, and must decode: a right name proves nothing about
+//! who wrote a file. `locks/` is never looked at.
+//!
+//! | is to be written | only where |
+//! |---|---|
+//! | `config` | this copy's is not the repository's |
+//! | a key | it was opened in this run, or a receipt names it |
+//! | a pack | its header decrypts |
+//! | an index file | the copy has all packs that it names, in their right sizes |
+//! | a snapshot | the copy has everything that it refers to, by its own index files |
+//!
+//! All packs are settled on every copy before the first index file is written, and all of these
+//! before the first snapshot. A file is read once, however many copies lack it, so that copies
+//! that are written at once go at the pace of the slowest; one that fails is left out at once.
+//!
+//! **Architecture invariant:** sync never removes a file, and replaces only bytes that are wrong.
+
+mod barrier;
+mod budget;
+mod deliver;
+mod divergence;
+mod fetch;
+mod plan;
+mod report;
+mod run;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use strongroom_model::{FileName, Id};
+use strongroom_repo::Repository;
+
+pub use report::{Diverged, Junk, SyncProblem, SyncProblemKind, SyncReport, SyncedCopy};
+
+use crate::progress::Progress;
+use crate::session::{Cancel, CopyState, CopyStore, Session};
+use crate::{Listing, Result};
+use run::Run;
+
+/// A copy to bring up to date, as it was listed.
+#[derive(Debug, Clone)]
+pub struct SyncCopy {
+    /// The copy.
+    pub copy: CopyStore,
+    /// What lies there.
+    pub listing: Listing,
+    /// Whether its `config` is the repository's.
+    pub config_is_right: bool,
+}
+
+/// What to know besides the listings.
+#[derive(Debug, Clone)]
+pub struct SyncOptions {
+    /// The most bytes of files in memory at a time, but for one file that has more.
+    pub memory_bytes: u64,
+    /// How many files are transferred at a time.
+    pub transfers: usize,
+    /// For each copy by name, files that a verify found wrong there.
+    pub suspects: BTreeMap<String, BTreeSet<FileName>>,
+    /// Key files that receipts name, or that a person has admitted.
+    pub known_keys: BTreeSet<Id>,
+    /// For each copy by name, what it is known to have held.
+    pub seen: BTreeMap<String, SeenFiles>,
+    /// For snapshots that were just made, all files that they need: spares following their trees.
+    pub needs: BTreeMap<Id, Vec<FileName>>,
+    /// What to do with a copy from which somebody seems to have removed files on purpose.
+    pub decision: Decision,
+}
+
+/// Files that a copy is known to have held.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SeenFiles {
+    /// Index files.
+    pub index: BTreeSet<Id>,
+    /// Snapshots.
+    pub snapshots: BTreeSet<Id>,
+}
+
+/// What to do with a copy that seems to have been pruned by itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Decision {
+    /// Report it, and leave its packs, index files and snapshots alone.
+    #[default]
+    Ask,
+    /// Bring back what it lacks.
+    Heal,
+}
+
+impl Default for SyncOptions {
+    fn default() -> Self {
+        Self {
+            memory_bytes: 256 << 20,
+            transfers: 8,
+            suspects: BTreeMap::new(),
+            known_keys: BTreeSet::new(),
+            seen: BTreeMap::new(),
+            needs: BTreeMap::new(),
+            decision: Decision::Ask,
+        }
+    }
+}
+
+/// Brings every copy of a session up to date; those that failed are in the report as such.
+///
+/// The caller holds the session's locks.
+///
+/// # Errors
+/// Where the user interrupts. Everything else is part of the report.
+pub fn sync_session(
+    session: &Session,
+    options: &SyncOptions,
+    progress: &Progress,
+    cancel: &Cancel,
+) -> Result<SyncReport> {
+    let ready = session.ready().map(|(copy, ready)| SyncCopy {
+        copy: copy.clone(),
+        listing: ready.listing.clone(),
+        config_is_right: ready.config_is_right,
+    });
+    let mut report = sync(
+        &session.repository,
+        ready.collect(),
+        options,
+        progress,
+        cancel,
+    )?;
+    for (position, copy) in session.copies.iter().enumerate() {
+        if let CopyState::Failed(failure) = &copy.state {
+            let failed = SyncedCopy::failed(&copy.copy, failure.clone());
+            let position = position.min(report.copies.len());
+            report.copies.insert(position, failed);
+        }
+    }
+    Ok(report)
+}
+
+/// Brings every copy up to date with all others.
+///
+/// The caller holds locks on them. What was removed between listing and locking is noticed where it
+/// is read, and counts as lost.
+///
+/// # Errors
+/// Where the user interrupts. Everything else is part of the report.
+pub fn sync(
+    repository: &Repository,
+    copies: Vec<SyncCopy>,
+    options: &SyncOptions,
+    progress: &Progress,
+    cancel: &Cancel,
+) -> Result<SyncReport> {
+    let mut run = Run::new(repository, copies, options, progress, cancel);
+    run.find_divergence();
+    run.mend_config();
+    run.bring_keys()?;
+    run.bring_packs()?;
+    run.bring_index_files()?;
+    run.bring_snapshots()?;
+    Ok(run.into_report())
+}

@@ -1,0 +1,83 @@
+//! Writing a file to every copy that is to have it, at once.
+
+use strongroom_model::FileName;
+use strongroom_store::Error;
+
+use crate::session::chain;
+use crate::sync::fetch::Fetched;
+use crate::sync::report::{SyncProblemKind, removal};
+use crate::sync::run::{Lane, Refusal, Run};
+
+/// Whether a copy gets a file.
+pub(crate) type Delivery = std::result::Result<(), Refusal>;
+
+impl Run<'_> {
+    /// Writes `config` where it is missing or another one.
+    ///
+    /// The open repository's is right by definition: it decrypted, and everything else opens
+    /// with it.
+    pub(crate) fn mend_config(&self) {
+        for lane in self.lanes.iter().filter(|lane| !lane.config_is_right) {
+            self.replace(lane, FileName::CONFIG, self.repository.config_bytes());
+        }
+    }
+
+    /// Writes a file to the copies that lack it or have it wrong, as far as `admit` lets them.
+    pub(crate) fn deliver(&self, fetched: &Fetched, admit: impl Fn(usize) -> Delivery) {
+        let mut lanes = Vec::new();
+        let missing = fetched.lacking.iter().map(|number| (*number, false));
+        let wrong = fetched.wrong.iter().map(|number| (*number, true));
+        for (number, is_wrong) in missing.chain(wrong) {
+            let Some(lane) = self.lanes.get(number).filter(|lane| lane.takes()) else {
+                continue;
+            };
+            match admit(number) {
+                Ok(()) => lanes.push((lane, is_wrong)),
+                Err(Refusal::Silent) => {}
+                Err(Refusal::Because(reason)) => {
+                    let copy = lane.copy.name.clone();
+                    self.problem(fetched.name, SyncProblemKind::HeldBack { copy, reason });
+                }
+            }
+        }
+        let write = |(lane, is_wrong): (&Lane, bool)| match is_wrong {
+            true => self.replace(lane, fetched.name, &fetched.bytes),
+            false => self.save(lane, fetched.name, &fetched.bytes),
+        };
+        if let Some((last, others)) = lanes.split_last() {
+            std::thread::scope(|scope| {
+                for lane in others {
+                    scope.spawn(|| write(*lane));
+                }
+                write(*last);
+            });
+        }
+        self.progress.add_files(1);
+        self.progress.add_bytes(fetched.bytes.len() as u64);
+    }
+
+    fn save(&self, lane: &Lane, name: FileName, bytes: &[u8]) {
+        match lane.copy.store.save(name, bytes) {
+            Ok(()) => lane.note_brought(name, bytes.len() as u64),
+            // Something wrong lies there that was not there when it was listed.
+            Err(Error::Exists { .. }) => self.replace(lane, name, bytes),
+            Err(error) => lane.fail(&error),
+        }
+    }
+
+    fn replace(&self, lane: &Lane, name: FileName, bytes: &[u8]) {
+        match lane.copy.store.replace(name, bytes) {
+            Ok(()) => lane.note_healed(name, bytes.len() as u64),
+            Err(error @ Error::Denied { .. }) => {
+                lane.state.lock().unsound.insert(name);
+                let kind = SyncProblemKind::NotReplaced {
+                    copy: lane.copy.name.clone(),
+                    reason: chain(&error),
+                    hint: format!("{}, then: strongroom sync", removal(&lane.copy, name)),
+                };
+                self.problem(name, kind);
+            }
+            Err(error) => lane.fail(&error),
+        }
+    }
+}

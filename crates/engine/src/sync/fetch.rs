@@ -1,0 +1,169 @@
+//! Finding right bytes for a file, and finding out which copies have wrong ones.
+
+use strongroom_model::{FileName, FileType, Id};
+use strongroom_store::Error;
+
+use crate::session::chain;
+use crate::sync::plan::Item;
+use crate::sync::report::{Junk, SyncProblemKind};
+use crate::sync::run::{Lane, Run};
+use crate::verify::content::{self, Content};
+
+/// A file whose bytes have its name and decode, on its way.
+pub(crate) struct Fetched {
+    pub(crate) name: FileName,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) content: Content,
+    /// Copies that do not have it.
+    pub(crate) lacking: Vec<usize>,
+    /// Copies that have something else under its name.
+    pub(crate) wrong: Vec<usize>,
+}
+
+impl Fetched {
+    /// Whether a copy is to get it.
+    pub(crate) fn is_for(&self, copy: usize) -> bool {
+        self.lacking.contains(&copy) || self.wrong.contains(&copy)
+    }
+}
+
+impl Run<'_> {
+    /// Reads a file from the first copy that has it right.
+    ///
+    /// Copies on this machine come first, and those whose file is in doubt last. `None` where no
+    /// copy has it right, or where it is not what its type says; findings then say so.
+    pub(crate) fn fetch(&self, item: &Item) -> Option<Fetched> {
+        let name = item.name;
+        let mut order = item.holders.clone();
+        order.sort_by_key(|(number, _)| {
+            let is_remote = self
+                .lanes
+                .get(*number)
+                .is_none_or(|lane| !lane.copy.is_local);
+            (item.doubtful.contains(number), is_remote)
+        });
+        let mut wrong = Vec::new();
+        let mut unreadable = Vec::new();
+        let mut lacking = item.lacking.clone();
+        let mut good = None;
+        for (number, size_bytes) in order {
+            let Some(lane) = self.lanes.get(number) else {
+                continue;
+            };
+            match &good {
+                None => match read_right(lane, name) {
+                    Reading::Right(bytes) => good = Some(bytes),
+                    Reading::Wrong => wrong.push(number),
+                    Reading::Gone => lacking.push(number),
+                    Reading::Refused => unreadable.push(number),
+                    Reading::Nothing => {}
+                },
+                Some(_) if !item.doubtful.contains(&number) => {}
+                // No file of another size can have the same name.
+                Some(bytes) if size_bytes != bytes.len() as u64 => wrong.push(number),
+                Some(_) if !self.is_suspect(lane, name) => {}
+                Some(_) => match read_right(lane, name) {
+                    Reading::Wrong => wrong.push(number),
+                    Reading::Gone => lacking.push(number),
+                    Reading::Right(_) | Reading::Refused | Reading::Nothing => {}
+                },
+            }
+        }
+        for lane in wrong.iter().filter_map(|number| self.lanes.get(*number)) {
+            lane.state.lock().unsound.insert(name);
+        }
+        let Some(bytes) = good else {
+            let bad = wrong.iter().chain(&unreadable);
+            let lanes = bad.filter_map(|number| self.lanes.get(*number));
+            let copies: Vec<_> = lanes.map(|lane| lane.copy.name.clone()).collect();
+            // A copy that went away is a failure of its own.
+            if !copies.is_empty() {
+                self.problem(name, SyncProblemKind::NowhereWhole { copies });
+            }
+            return None;
+        };
+        let content = match content::decode(name.kind(), &bytes, self.repository.key()) {
+            Ok(content) => content,
+            Err(reason) => {
+                self.note_junk(item, &wrong, |name, copies| {
+                    Junk::undecodable(name, copies, reason)
+                });
+                return None;
+            }
+        };
+        let is_unproven = name.kind() == FileType::Keys
+            && !item.lacking.is_empty()
+            && !name.id().is_some_and(|id| self.is_proven_key(id));
+        if is_unproven {
+            self.note_junk(item, &wrong, Junk::unproven_key);
+        }
+        Some(Fetched {
+            name,
+            bytes,
+            content,
+            lacking,
+            wrong,
+        })
+    }
+
+    fn is_suspect(&self, lane: &Lane, name: FileName) -> bool {
+        let suspects = self.options.suspects.get(&lane.copy.name);
+        suspects.is_some_and(|suspects| suspects.contains(&name))
+    }
+
+    fn note_junk(
+        &self,
+        item: &Item,
+        wrong: &[usize],
+        make: impl FnOnce(FileName, &[&crate::CopyStore]) -> Junk,
+    ) {
+        let holders = item
+            .holders
+            .iter()
+            .filter(|(number, _)| !wrong.contains(number));
+        let lanes = holders.filter_map(|(number, _)| self.lanes.get(*number));
+        let copies: Vec<_> = lanes.map(|lane| &lane.copy).collect();
+        let junk = make(item.name, &copies);
+        tracing::warn!(%junk, "A file does not travel");
+        self.findings.lock().junk.push(junk);
+    }
+}
+
+/// What came of reading a file from one copy.
+pub(crate) enum Reading {
+    /// Its bytes have its name.
+    Right(Vec<u8>),
+    /// They do not, or cannot be read to their end.
+    Wrong,
+    /// It was listed, and is not there any more.
+    Gone,
+    /// The copy does not let it be read, which says nothing about it.
+    Refused,
+    /// The copy cannot be asked.
+    Nothing,
+}
+
+/// Reads a file from one copy and checks its bytes against its name.
+pub(crate) fn read_right(lane: &Lane, name: FileName) -> Reading {
+    if lane.state.lock().is_unreachable {
+        return Reading::Nothing;
+    }
+    match lane.copy.store.read(name) {
+        Ok(bytes) if name.id() == Some(Id::of(&bytes)) => Reading::Right(bytes),
+        Ok(_) => Reading::Wrong,
+        Err(error @ Error::Unreachable { .. }) => {
+            lane.fail(&error);
+            Reading::Nothing
+        }
+        Err(Error::NotFound { .. }) => {
+            lane.state.lock().gone.insert(name);
+            Reading::Gone
+        }
+        Err(Error::Denied { .. }) => Reading::Refused,
+        Err(error) => {
+            let reason = chain(&error);
+            tracing::warn!(copy = lane.copy.name, %name, reason, "A file cannot be read");
+            Reading::Wrong
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Verify: whether every stored byte is what its name says, on every copy.
+//!
+//! A file's name is the SHA-256 of its bytes, so that the password is not needed. With the key,
+//! junk under a right name is told as well, and with [`Depth::Decoded`] the faults of a bad
+//! writer: identical bytes on every copy mean that such a fault is on every copy.
+//!
+//! **Architecture invariant:** nothing is ever written, not even a lock. So other hosts may write
+//! and prune meanwhile: what is not there any more when its turn comes, or not there yet on a
+//! sibling, is looked for again in a second listing before it is called missing.
+//!
+//! Copies are read at once, each by as many threads as there are cores; one that cannot be reached
+//! any more is left out from there on, with its reason.
+
+pub(crate) mod closure;
+mod compare;
+pub(crate) mod content;
+mod decode;
+mod report;
+mod scan;
+mod share;
+mod stream;
+
+use std::collections::BTreeSet;
+use std::panic::resume_unwind;
+
+use strongroom_model::Id;
+use strongroom_repo::Repository;
+
+pub use report::{Problem, ProblemKind, VerifiedCopy, VerifyReport};
+pub use share::Share;
+
+use crate::Result;
+use crate::progress::Progress;
+use crate::session::{Cancel, CopyStore, look_at};
+use compare::odd_sizes;
+use scan::{Scan, Scanned};
+
+/// How closely files are looked at.
+#[derive(Debug, Clone, Copy)]
+pub enum Depth<'a> {
+    /// Names, sizes, and whatever else can be seen without a password.
+    Stored,
+    /// Also whether keys, index files, snapshots and locks are what they claim to be, and whether
+    /// every pack that an index names is there.
+    Opened(&'a Repository),
+    /// Also every blob: decrypted, decompressed, hashed, compared with index and header; every
+    /// tree; and everything that each snapshot refers to.
+    Decoded(&'a Repository),
+}
+
+/// What to verify besides.
+#[derive(Debug, Clone, Default)]
+pub struct VerifyOptions {
+    /// Which packs are read.
+    pub share: Share,
+    /// The SHA-256 of `config`, where a receipt tells it.
+    pub config: Option<Id>,
+    /// Key files that receipts name.
+    pub known_keys: BTreeSet<Id>,
+}
+
+/// Verifies all copies.
+///
+/// # Errors
+/// Where the user interrupts. Everything else is part of the report.
+pub fn verify(
+    copies: &[CopyStore],
+    depth: Depth<'_>,
+    options: &VerifyOptions,
+    progress: &Progress,
+    cancel: &Cancel,
+) -> Result<VerifyReport> {
+    progress.begin("list", None, None);
+    let looks = each(copies, look_at);
+    let listings: Vec<_> = looks.iter().flatten().map(|look| &look.listing).collect();
+    let odd = odd_sizes(&listings);
+    let mut scans = Vec::new();
+    for (copy, look) in copies.iter().zip(looks) {
+        let look = look.map(|look| Scan::new(look, depth, options.share, &odd));
+        scans.push((copy, look));
+    }
+    let ready = scans.iter().filter_map(|(_, scan)| scan.as_ref().ok());
+    let (files, bytes) = ready
+        .map(Scan::expected)
+        .fold((0, 0), |sum, more| (sum.0 + more.0, sum.1 + more.1));
+    progress.begin("verify", Some(files), Some(bytes));
+    let scanned = each(&scans, |(copy, scan)| match scan {
+        Ok(scan) => scan.run(progress, cancel),
+        Err(failure) => Ok(Scanned::failed(copy, failure)),
+    });
+    let scanned: Vec<_> = scanned.into_iter().collect::<Result<_>>()?;
+    Ok(compare::report(scanned, depth, options))
+}
+
+/// Calls `work` for every item at once.
+fn each<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = items
+            .iter()
+            .map(|item| scope.spawn(|| work(item)))
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
+            .collect()
+    })
+}

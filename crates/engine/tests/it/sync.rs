@@ -1,0 +1,179 @@
+//! What a sync brings, heals, holds back and leaves alone.
+
+mod barriers;
+mod divergence;
+mod junk;
+mod trouble;
+
+use strongroom_engine::sync::SyncOptions;
+use strongroom_model::{FileName, FileType};
+use strongroom_testkit::Op;
+
+use crate::hand_made::{HandMade, lose, memory, name_of, rot};
+
+#[test]
+fn a_copy_that_lost_everything_but_its_config_is_whole_again() {
+    let (mut hand_made, _) = HandMade::with_snapshots(0..4);
+    let spare_key = hand_made.add_key(b"another password");
+    let places = hand_made.places(3);
+    for name in hand_made
+        .files
+        .keys()
+        .filter(|name| **name != FileName::CONFIG)
+    {
+        lose(&places[1], *name);
+    }
+    let options = SyncOptions {
+        known_keys: [spare_key.id().unwrap()].into(),
+        ..SyncOptions::default()
+    };
+    let report = hand_made.sync(&places, &options);
+    assert!(report.is_complete(), "{report:?}");
+    hand_made.assert_whole(&places[1]);
+    let copy = &report.copies[1];
+    assert_eq!(copy.files_brought, hand_made.files.len() as u64 - 1);
+    assert_eq!(copy.healed, []);
+    assert_eq!(copy.listing, hand_made.listed(&places)[0].listing);
+}
+
+#[test]
+fn a_copy_gets_packs_then_index_files_then_snapshots() {
+    let (hand_made, _) = HandMade::with_snapshots(0..6);
+    let places = hand_made.places(2);
+    for name in hand_made.files.keys() {
+        if ![FileType::Keys, FileType::Config].contains(&name.kind()) {
+            lose(&places[1], *name);
+        }
+    }
+    lose(&places[1], FileName::CONFIG);
+    let listed = hand_made.listed(&places);
+    assert!(!listed[1].config_is_right);
+    hand_made.sync(&places, &SyncOptions::default());
+    let kinds: Vec<_> = places[1].written().iter().map(FileName::kind).collect();
+    assert!(kinds.is_sorted(), "{kinds:?}");
+    assert_eq!(kinds[0], FileType::Config);
+    hand_made.assert_whole(&places[1]);
+}
+
+#[test]
+fn whole_copies_cost_nothing() {
+    let (hand_made, _) = HandMade::with_snapshots(0..3);
+    let places = hand_made.places(3);
+    let report = hand_made.sync(&places, &SyncOptions::default());
+    assert!(report.is_complete());
+    for place in &places {
+        assert_eq!(place.records(), []);
+    }
+}
+
+#[test]
+fn a_second_sync_costs_nothing() {
+    let (hand_made, made) = HandMade::with_snapshots(0..3);
+    let places = hand_made.places(2);
+    for name in [made[0].data, made[1].index, made[2].snapshot] {
+        lose(&places[1], name);
+    }
+    assert_eq!(
+        hand_made.sync(&places, &SyncOptions::default()).brought().0,
+        3
+    );
+    let report = hand_made.sync(&places, &SyncOptions::default());
+    assert_eq!(report.brought(), (0, 0));
+    assert!(places.iter().all(|place| place.records().is_empty()));
+}
+
+#[test]
+fn what_two_copies_lack_is_read_once() {
+    let (hand_made, made) = HandMade::with_snapshots(0..5);
+    let places = hand_made.places(3);
+    for made in &made {
+        for place in &places[1..] {
+            lose(place, made.data);
+            lose(place, made.trees);
+        }
+    }
+    let report = hand_made.sync(&places, &SyncOptions::default());
+    assert_eq!(report.brought().0, 20);
+    assert_eq!(places[0].tally(&Op::READS, FileType::Data).calls, 10);
+    for place in &places[1..] {
+        assert_eq!(place.tally(&Op::READS, FileType::Data).calls, 0);
+        hand_made.assert_whole(place);
+    }
+}
+
+#[test]
+fn a_rotten_source_is_passed_over_and_healed() {
+    let (hand_made, made) = HandMade::with_snapshots(0..2);
+    let places = hand_made.places(3);
+    rot(&places[0], made[0].data);
+    rot(&places[0], made[1].snapshot);
+    lose(&places[2], made[0].data);
+    lose(&places[2], made[1].snapshot);
+    let report = hand_made.sync(&places, &SyncOptions::default());
+    assert!(report.is_complete(), "{report:?}");
+    assert_eq!(report.copies[0].healed, [made[0].data, made[1].snapshot]);
+    assert_eq!(report.copies[2].files_brought, 2);
+    for place in &places {
+        hand_made.assert_whole(place);
+    }
+}
+
+#[test]
+fn what_is_whole_nowhere_is_said_and_not_spread() {
+    let (hand_made, made) = HandMade::with_snapshots(0..2);
+    let places = hand_made.places(3);
+    for place in &places[..2] {
+        rot(place, made[0].data);
+    }
+    lose(&places[2], made[0].data);
+    let report = hand_made.sync(&places, &SyncOptions::default());
+    assert!(!report.is_complete());
+    assert_eq!(report.problems.len(), 1);
+    assert!(report.problems[0].to_string().contains("one, two"));
+    assert_eq!(report.copies[0].unmended, [made[0].data]);
+    assert!(memory(&places[2]).get(made[0].data).is_none());
+}
+
+#[test]
+fn a_wrong_config_is_replaced() {
+    let (hand_made, _) = HandMade::with_snapshots(0..1);
+    let places = hand_made.places(2);
+    memory(&places[1]).damage(FileName::CONFIG, |bytes| bytes.truncate(3));
+    let report = hand_made.sync(&places, &SyncOptions::default());
+    assert!(report.is_complete(), "{report:?}");
+    assert_eq!(report.copies[1].healed, [FileName::CONFIG]);
+    hand_made.assert_whole(&places[1]);
+}
+
+#[test]
+fn locks_are_never_looked_at() {
+    let (hand_made, made) = HandMade::with_snapshots(0..1);
+    let places = hand_made.places(2);
+    let lock = name_of(FileType::Locks, b"a lock");
+    memory(&places[0]).put(lock, b"a lock");
+    lose(&places[1], made[0].data);
+    hand_made.sync(&places, &SyncOptions::default());
+    let of_locks = |place: &crate::hand_made::Place| {
+        let records = place.records();
+        records
+            .iter()
+            .filter(|record| record.kind == Some(FileType::Locks))
+            .count()
+    };
+    assert_eq!(places.iter().map(of_locks).sum::<usize>(), 0);
+    assert!(memory(&places[1]).get(lock).is_none());
+}
+
+#[test]
+fn a_file_beyond_the_budget_is_brought_all_the_same() {
+    let (hand_made, made) = HandMade::with_snapshots(0..4);
+    let places = hand_made.places(2);
+    for made in &made {
+        lose(&places[1], made.data);
+    }
+    let options = SyncOptions {
+        memory_bytes: 10,
+        ..SyncOptions::default()
+    };
+    assert!(hand_made.sync(&places, &options).is_complete());
+}

@@ -1,0 +1,75 @@
+//! Junk put into one copy stays there, and is named with what to do.
+
+use strongroom_engine::sync::SyncOptions;
+use strongroom_model::FileType;
+use strongroom_testkit::Op;
+
+use crate::hand_made::{HandMade, has, junk, lose, memory};
+
+#[test]
+fn junk_of_every_type_stays_where_it_is_and_is_named() {
+    let (hand_made, made) = HandMade::with_snapshots(0..2);
+    let places = hand_made.places(3);
+    lose(&places[1], made[0].snapshot);
+    let junk = junk();
+    for (name, bytes) in &junk {
+        memory(&places[0]).put(*name, bytes);
+    }
+    let report = hand_made.sync(&places, &SyncOptions::default());
+    assert!(report.is_complete(), "nobody needs junk: {report:?}");
+    for place in &places[1..] {
+        hand_made.assert_whole(place);
+    }
+    assert_eq!(report.junk.len(), junk.len());
+    for found in &report.junk {
+        assert!(junk.iter().any(|(name, _)| *name == found.name));
+        assert_eq!(found.copies, ["one"]);
+        let advice = found.advice.join("\n");
+        let id = found.name.id().unwrap().to_string();
+        assert!(
+            advice.contains(&id) && advice.contains("memory:one"),
+            "{advice}"
+        );
+    }
+}
+
+#[test]
+fn a_key_travels_once_a_receipt_names_it() {
+    let (mut hand_made, _) = HandMade::with_snapshots(0..1);
+    let places = hand_made.places(2);
+    let key = hand_made.add_key(b"another password");
+    memory(&places[0]).put(key, &hand_made.files[&key]);
+    let report = hand_made.sync(&places, &SyncOptions::default());
+    assert!(!has(&places[1], key));
+    assert!(
+        report.junk[0].advice[0].contains("--admit-key"),
+        "{:?}",
+        report.junk
+    );
+    let options = SyncOptions {
+        known_keys: [key.id().unwrap()].into(),
+        ..SyncOptions::default()
+    };
+    let report = hand_made.sync(&places, &options);
+    assert_eq!(report.junk, []);
+    hand_made.assert_whole(&places[1]);
+}
+
+#[test]
+fn junk_that_is_everywhere_costs_nothing() {
+    let (hand_made, _) = HandMade::with_snapshots(0..1);
+    let places = hand_made.places(2);
+    for (name, bytes) in junk() {
+        for place in &places {
+            memory(place).put(name, &bytes);
+        }
+    }
+    assert!(
+        hand_made
+            .sync(&places, &SyncOptions::default())
+            .is_complete()
+    );
+    for kind in FileType::SYNCED {
+        assert_eq!(places[0].tally(&Op::READS, kind).calls, 0);
+    }
+}
