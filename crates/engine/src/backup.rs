@@ -16,7 +16,7 @@ mod folder;
 mod needs;
 mod packer;
 mod parent;
-mod pool;
+pub(crate) mod pool;
 pub mod report;
 mod roots;
 mod snapshot;
