@@ -57,6 +57,14 @@ pub(crate) enum Error {
         /// Why.
         reason: String,
     },
+    /// A working area in the folder that is tried, or around it.
+    #[error("The working area {} and {} lie one inside the other", .area.display(), .dir.display())]
+    Overlap {
+        /// The working area.
+        area: PathBuf,
+        /// The folder that is tried.
+        dir: PathBuf,
+    },
     /// Something on this machine.
     #[error("Cannot {action}")]
     Local {
@@ -107,6 +115,7 @@ impl Error {
             Self::NoSource { known, .. } => {
                 Some(format!("strongroom.toml has: {}", known.join(", ")))
             }
+            Self::Overlap { .. } => Some("say where else to work: --at PATH".to_owned()),
             Self::NoPassword => Some(
                 "write password_file = \"/etc/strongroom/password\" at the top of strongroom.toml, \
                  or set STRONGROOM_PASSWORD"
