@@ -74,6 +74,15 @@ pub enum Error {
         /// The folder.
         path: String,
     },
+    /// A receipt or a record of the state folder that cannot be used.
+    #[error(transparent)]
+    Record(#[from] strongroom_model::Error),
+    /// A secret file that not only its owner can read.
+    #[error("{} is open to others", .path.display())]
+    OpenToOthers {
+        /// The file.
+        path: std::path::PathBuf,
+    },
     /// Something on this machine, not in a store.
     #[error("Cannot {action}")]
     Local {
@@ -93,6 +102,8 @@ impl Error {
         match self {
             Self::Repo(error) => error.hint(),
             Self::Store(error) => error.hint(),
+            Self::Record(error) => error.hint(),
+            Self::OpenToOthers { path } => Some(format!("chmod 600 {}", path.display())),
             Self::Locked { .. } => Some(
                 "wait for the other process; if it is dead, `strongroom unlock` removes its lock"
                     .to_owned(),

@@ -12,7 +12,10 @@ pub mod lead;
 pub mod listing;
 mod parallel;
 pub mod progress;
+pub mod receipts;
 pub mod session;
+pub mod state;
+pub mod status;
 pub mod sync;
 pub mod verify;
 

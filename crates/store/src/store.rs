@@ -6,6 +6,7 @@
 use std::fmt;
 use std::io::Read;
 use std::ops::Range;
+use std::sync::Arc;
 
 use strongroom_model::{FileEntry, FileName, FileType};
 
@@ -104,5 +105,48 @@ pub const fn read_limit_bytes(kind: FileType) -> u64 {
         FileType::Config | FileType::Keys | FileType::Locks => 1 << 20,
         FileType::Snapshots => 256 << 20,
         FileType::Data | FileType::Index => 1 << 30,
+    }
+}
+
+/// A shared store is a store, so that tests can put faults in front of one that is in use.
+impl<S: Store + ?Sized> Store for Arc<S> {
+    fn location(&self) -> &str {
+        (**self).location()
+    }
+
+    fn create(&self) -> Result<()> {
+        (**self).create()
+    }
+
+    fn list(&self, kind: FileType) -> Result<Vec<FileEntry>> {
+        (**self).list(kind)
+    }
+
+    fn size(&self, name: FileName) -> Result<u64> {
+        (**self).size(name)
+    }
+
+    fn open(&self, name: FileName, range: Option<Range<u64>>) -> Result<Box<dyn Read + Send + '_>> {
+        (**self).open(name, range)
+    }
+
+    fn read(&self, name: FileName) -> Result<Vec<u8>> {
+        (**self).read(name)
+    }
+
+    fn read_range(&self, name: FileName, range: Range<u64>) -> Result<Vec<u8>> {
+        (**self).read_range(name, range)
+    }
+
+    fn save(&self, name: FileName, bytes: &[u8]) -> Result<()> {
+        (**self).save(name, bytes)
+    }
+
+    fn replace(&self, name: FileName, bytes: &[u8]) -> Result<()> {
+        (**self).replace(name, bytes)
+    }
+
+    fn remove(&self, name: FileName) -> Result<()> {
+        (**self).remove(name)
     }
 }

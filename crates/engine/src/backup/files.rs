@@ -21,6 +21,7 @@ use crate::Result;
 use crate::backup::archive::Piece;
 use crate::backup::folder::Slot;
 use crate::backup::report::SourceErrorKind;
+use crate::backup::walk::Compared;
 use crate::backup::worker::Worker;
 use crate::filesystem::{Folder, Stat};
 
@@ -169,8 +170,8 @@ impl Worker<'_, '_> {
         } = task;
         // One whose folder was listed was compared already: this is for paths of the source.
         let old = match self.take_over(old, &stat) {
-            Ok(old) => return self.fill(&slot, Some(old), false),
-            Err(old) => old,
+            Compared::Same(old) => return self.fill(&slot, Some(old), false),
+            Compared::Different(old) => old,
         };
         if old.is_some() {
             self.stats.files_changed += 1;

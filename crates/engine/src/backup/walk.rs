@@ -42,6 +42,14 @@ pub(crate) enum FolderPlace {
     Open(Folder),
 }
 
+/// What comparing an entry with the parent's node brought.
+pub(crate) enum Compared {
+    /// Nothing has changed, and all content is still stored: the parent's node serves again.
+    Same(Node),
+    /// It must be saved again; with the parent's node, if there was one.
+    Different(Option<Node>),
+}
+
 /// A folder's entries on their way to being saved.
 struct Sorted {
     nodes: Vec<Option<Node>>,
@@ -183,8 +191,8 @@ impl Worker<'_, '_> {
                 sorted.nodes.push(None);
             }
             NodeKind::File => match self.take_over(old, &stat) {
-                Ok(old) => sorted.nodes.push(Some(old)),
-                Err(old) => {
+                Compared::Same(old) => sorted.nodes.push(Some(old)),
+                Compared::Different(old) => {
                     sorted.files.push(FileTask {
                         slot,
                         name,
@@ -195,7 +203,7 @@ impl Worker<'_, '_> {
                 }
             },
             _ => {
-                if let Ok(old) = self.take_over(old, &stat) {
+                if let Compared::Same(old) = self.take_over(old, &stat) {
                     sorted.nodes.push(Some(old));
                     return;
                 }
@@ -215,22 +223,18 @@ impl Worker<'_, '_> {
 
     /// Takes over the parent's node where nothing has changed and all its content is still stored;
     /// else gives it back.
-    pub(crate) fn take_over(
-        &mut self,
-        old: Option<Node>,
-        stat: &Stat,
-    ) -> std::result::Result<Node, Option<Node>> {
+    pub(crate) fn take_over(&mut self, old: Option<Node>, stat: &Stat) -> Compared {
         let Some(node) = &old else {
-            return Err(None);
+            return Compared::Different(None);
         };
         if !is_unchanged(stat, node) {
-            return Err(old);
+            return Compared::Different(old);
         }
         let content = node.content.as_deref().unwrap_or_default();
         for id in content {
             match self.archive.index.pack_of(BlobId::data(*id)) {
                 Some(pack) => self.needs.insert(pack),
-                None => return Err(old),
+                None => return Compared::Different(old),
             }
         }
         if node.kind == NodeKind::File {
@@ -238,7 +242,7 @@ impl Worker<'_, '_> {
             self.count_file(node.size);
             self.archive.progress.add_bytes(node.size);
         }
-        old.ok_or(None)
+        old.map_or(Compared::Different(None), Compared::Same)
     }
 
     fn is_excluded(&self, state: &FolderState, entry: &Entry, device: Option<u64>) -> bool {

@@ -56,8 +56,11 @@ struct Held {
     exclusive: bool,
     hostname: String,
     username: String,
-    copies: Mutex<HashMap<String, (Arc<dyn Store>, Id)>>,
+    copies: Mutex<HashMap<String, HeldLock>>,
 }
+
+/// A lock file of ours and where it lies.
+type HeldLock = (Arc<dyn Store>, Id);
 
 impl Locks {
     /// Locks every copy of the session that can be used, all at once.

@@ -4,6 +4,9 @@
 mod backup;
 mod filesystem;
 mod fixture;
+mod golden;
 mod hand_made;
+mod locks;
+mod status;
 mod sync;
 mod verify;

@@ -1,0 +1,129 @@
+//! The state folder: what this machine remembers between runs.
+//!
+//! It holds the key under which receipts are signed, the receipts, and the evidence of each copy.
+//! **Nothing in it is needed**: where it is missing, wiped, damaged or read-only, every command
+//! still works, and what it would have told is found out anew or called unproven.
+//!
+//! What can go wrong: a crash at any moment (so: temporary file, fsync, rename, fsync of the
+//! folder), files that rot (set aside as `….damaged`, with a warning), a newer version's files
+//! (neither believed nor overwritten), a key that others can read (refused), and two runs at once:
+//!
+//! | at once | read | write |
+//! |---|---|---|
+//! | **read** | yes | yes: a rename shows the old file or the new one, whole |
+//! | **write** | | one after the other: each holds the lock from reading to renaming |
+//!
+//! Whoever reads takes no lock, and nobody holds it longer than one small write takes, so that a
+//! process that hangs can spoil a note of another, and never its backup.
+
+pub(crate) mod disk;
+mod needs;
+mod repository;
+mod seen;
+
+use std::path::{Path, PathBuf};
+
+use strongroom_model::Id;
+use zeroize::Zeroizing;
+
+use crate::receipts::ClientKey;
+use crate::session::CopyStore;
+use crate::state::disk::{Lock, SecretFile};
+use crate::{Error, Result};
+
+pub use repository::RepositoryState;
+pub use seen::SeenFiles;
+
+pub(crate) use needs::RecordedNeeds;
+
+/// The folder, by its path.
+#[derive(Debug, Clone)]
+pub struct StateFolder {
+    path: PathBuf,
+}
+
+/// The seed of the Ed25519 key that signs receipts: 32 bytes, nothing else.
+const CLIENT_KEY: &str = "client.key";
+
+impl StateFolder {
+    /// Names the folder; it is made, for its owner alone, when there is something to remember.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What is remembered of one repository.
+    pub fn repository(&self, id: Id) -> RepositoryState {
+        RepositoryState::new(&self.path, &id.to_string())
+    }
+
+    /// The repository to which these copies belonged when they were last seen, for a run that
+    /// cannot open it; `None` where no copy is remembered.
+    pub fn remembered(&self, copies: &[CopyStore]) -> Option<RepositoryState> {
+        let entries = std::fs::read_dir(&self.path).ok()?;
+        let known = entries.filter_map(|entry| {
+            let name = entry.ok()?.file_name();
+            let id: Id = name.to_str()?.parse().ok()?;
+            let state = self.repository(id);
+            let count = copies.iter().filter(|copy| state.remembers(copy)).count();
+            (count > 0).then_some((count, id, state))
+        });
+        let best = known.max_by_key(|(count, id, _)| (*count, *id));
+        best.map(|(_, _, state)| state)
+    }
+
+    /// The key that signs this client's receipts; made where there is none yet.
+    ///
+    /// # Errors
+    /// [`Error::OpenToOthers`] where others can read it; where it cannot be read or made.
+    pub fn client_key(&self) -> Result<ClientKey> {
+        if let Some(key) = self.find_client_key()? {
+            return Ok(key);
+        }
+        let lock = Lock::take(&self.path)?;
+        // Another process may have made one while this one waited.
+        match self.read_client_key()? {
+            SecretFile::Missing => {}
+            SecretFile::Damaged => disk::set_aside(&lock, &self.client_key_path())?,
+            SecretFile::Read(seed) => return Ok(ClientKey::from_seed(&seed)),
+        }
+        let key = ClientKey::generate()?;
+        disk::write(&lock, &self.client_key_path(), key.seed().as_slice())?;
+        Ok(key)
+    }
+
+    /// The key that signs this client's receipts, where there is one.
+    ///
+    /// # Errors
+    /// As [`StateFolder::client_key`].
+    pub fn find_client_key(&self) -> Result<Option<ClientKey>> {
+        match self.read_client_key()? {
+            SecretFile::Read(seed) => Ok(Some(ClientKey::from_seed(&seed))),
+            SecretFile::Missing | SecretFile::Damaged => Ok(None),
+        }
+    }
+
+    fn read_client_key(&self) -> Result<SecretFile> {
+        let path = self.client_key_path();
+        disk::read_secret(&path)
+    }
+
+    fn client_key_path(&self) -> PathBuf {
+        self.path.join(CLIENT_KEY)
+    }
+}
+
+/// The seed of a key, wiped when it is dropped.
+pub(crate) type Seed = Zeroizing<[u8; 32]>;
+
+/// Wraps a failure of the state folder that names its file.
+fn local(action: &str, path: &Path) -> impl FnOnce(std::io::Error) -> Error + use<> {
+    Error::local(format!("{action} {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests;

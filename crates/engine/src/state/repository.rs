@@ -1,0 +1,254 @@
+//! What is remembered of one repository and its copies.
+//!
+//! A copy is known by its name and its address: the evidence of one disk must not vouch for
+//! another that was later given the same name.
+
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use strongroom_model::evidence::RestoreDrill;
+use strongroom_model::{CopyEvidence, Id};
+
+use crate::session::{CopyStore, chain};
+use crate::state::disk::{self, Lock};
+use crate::state::{RecordedNeeds, SeenFiles};
+use crate::{Error, Result};
+
+/// The part of the state folder that belongs to one repository.
+#[derive(Debug, Clone)]
+pub struct RepositoryState {
+    root: PathBuf,
+    folder: PathBuf,
+}
+
+/// The version of the records that have no format of their own.
+const VERSION: u32 = 1;
+
+impl RepositoryState {
+    pub(super) fn new(root: &Path, name: &str) -> Self {
+        Self {
+            root: root.to_owned(),
+            folder: root.join(name),
+        }
+    }
+
+    /// What was shown of a copy; nothing, where that cannot be read.
+    pub fn evidence(&self, copy: &CopyStore) -> CopyEvidence {
+        let path = self.of_copy(copy, "evidence");
+        believe(self.load(&path, CopyEvidence::from_json))
+    }
+
+    /// Changes what was shown of a copy, whatever other processes do meanwhile; returns what it is
+    /// now.
+    ///
+    /// # Errors
+    /// Where the file cannot be written, or a newer version of the program wrote it. A backup goes
+    /// on without.
+    pub fn update_evidence(
+        &self,
+        copy: &CopyStore,
+        change: impl FnOnce(&mut CopyEvidence),
+    ) -> Result<CopyEvidence> {
+        let path = self.of_copy(copy, "evidence");
+        let lock = self.lock()?;
+        let mut evidence = self
+            .load_locked(&lock, &path, CopyEvidence::from_json)?
+            .unwrap_or_default();
+        change(&mut evidence);
+        disk::write(&lock, &path, &evidence.to_json()?)?;
+        Ok(evidence)
+    }
+
+    /// Which index files and snapshots a copy once held.
+    pub fn seen(&self, copy: &CopyStore) -> SeenFiles {
+        believe(self.load(&self.of_copy(copy, "seen"), from_json))
+    }
+
+    /// Changes which index files and snapshots a copy once held.
+    ///
+    /// # Errors
+    /// As [`RepositoryState::update_evidence`].
+    pub fn update_seen(&self, copy: &CopyStore, change: impl FnOnce(&mut SeenFiles)) -> Result<()> {
+        let path = self.of_copy(copy, "seen");
+        let lock = self.lock()?;
+        let before: SeenFiles = self
+            .load_locked(&lock, &path, from_json)?
+            .unwrap_or_default();
+        let mut seen = before.clone();
+        change(&mut seen);
+        if seen == before {
+            return Ok(());
+        }
+        disk::write(&lock, &path, &to_json(&seen)?)
+    }
+
+    /// The last rehearsed restore.
+    pub fn restore_drill(&self) -> Option<RestoreDrill> {
+        self.read_record(&self.drill_path())
+    }
+
+    /// Remembers a rehearsed restore.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
+    pub fn record_restore_drill(&self, drill: &RestoreDrill) -> Result<()> {
+        self.write_record(&self.lock()?, &self.drill_path(), drill)
+    }
+
+    pub(super) fn remembers(&self, copy: &CopyStore) -> bool {
+        self.of_copy(copy, "evidence").exists()
+    }
+
+    /// What the newest snapshot of a source and host needs.
+    pub(crate) fn needs(&self, source: &str, host: &str) -> Option<RecordedNeeds> {
+        self.read_record(&self.of_source("needs", source, host))
+    }
+
+    /// Remembers what the newest snapshot of a source and host needs.
+    pub(crate) fn record_needs(
+        &self,
+        lock: &Lock,
+        source: &str,
+        host: &str,
+        needs: &RecordedNeeds,
+    ) -> Result<()> {
+        self.write_record(lock, &self.of_source("needs", source, host), needs)
+    }
+
+    /// The right to write; to be held for as short as can be.
+    pub(crate) fn lock(&self) -> Result<Lock> {
+        Lock::take(&self.root)
+    }
+
+    /// Reads a record that is written anew as a whole; one that makes no sense counts as none.
+    pub(crate) fn read_record<T: DeserializeOwned>(&self, path: &Path) -> Option<T> {
+        let bytes = disk::read(path).and_then(|bytes| match bytes {
+            Some(bytes) => Ok(Some(from_json(&bytes)?)),
+            None => Ok(None),
+        });
+        believe(bytes)
+    }
+
+    /// Writes what [`RepositoryState::read_record`] reads.
+    pub(crate) fn write_record<T: Serialize>(
+        &self,
+        lock: &Lock,
+        path: &Path,
+        record: &T,
+    ) -> Result<()> {
+        disk::write(lock, path, &to_json(record)?)
+    }
+
+    /// The file of a source and host: their hash, for a host's name can be anything.
+    pub(crate) fn of_source(&self, what: &str, source: &str, host: &str) -> PathBuf {
+        let id = Id::of(format!("{source}\0{host}").as_bytes());
+        self.folder.join(what).join(format!("{id}.json"))
+    }
+
+    /// A folder within this repository's.
+    pub(crate) fn subfolder(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    fn drill_path(&self) -> PathBuf {
+        self.folder.join("restore-drill.json")
+    }
+
+    fn of_copy(&self, copy: &CopyStore, what: &str) -> PathBuf {
+        let place = format!("{}\0{}", copy.name, copy.store.location());
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        let name: String = copy.name.chars().filter(|c| plain(*c)).collect();
+        let id = Id::of(place.as_bytes()).short();
+        self.folder
+            .join("copies")
+            .join(format!("{name}-{id}.{what}.json"))
+    }
+
+    /// Reads a file; what is missing or damaged is the default.
+    fn load<T: Default>(
+        &self,
+        path: &Path,
+        decode: impl Fn(&[u8]) -> strongroom_model::Result<T>,
+    ) -> Result<T> {
+        let Some(bytes) = disk::read(path)? else {
+            return Ok(T::default());
+        };
+        match decode(&bytes) {
+            Ok(value) => Ok(value),
+            Err(strongroom_model::Error::Malformed { .. }) => {
+                // Another process may just have put it right.
+                let lock = self.lock()?;
+                Ok(self.load_locked(&lock, path, decode)?.unwrap_or_default())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Reads a file that is about to be changed, and sets it aside where it is damaged.
+    fn load_locked<T>(
+        &self,
+        lock: &Lock,
+        path: &Path,
+        decode: impl Fn(&[u8]) -> strongroom_model::Result<T>,
+    ) -> Result<Option<T>> {
+        let Some(bytes) = disk::read(path)? else {
+            return Ok(None);
+        };
+        match decode(&bytes) {
+            Ok(value) => Ok(Some(value)),
+            Err(strongroom_model::Error::Malformed { .. }) => {
+                disk::set_aside(lock, path)?;
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// A record in an envelope that tells its version.
+#[derive(Serialize, Deserialize)]
+struct Versioned<T> {
+    version: u32,
+    #[serde(flatten)]
+    record: T,
+}
+
+fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> strongroom_model::Result<T> {
+    /// Read first, since a newer record may have other fields.
+    #[derive(Deserialize)]
+    struct Version {
+        version: u32,
+    }
+    let Version { version } = serde_json::from_slice(bytes).map_err(malformed)?;
+    if version != VERSION {
+        return Err(strongroom_model::Error::UnknownVersion {
+            what: RECORD,
+            version,
+            known: VERSION,
+        });
+    }
+    let versioned: Versioned<T> = serde_json::from_slice(bytes).map_err(malformed)?;
+    Ok(versioned.record)
+}
+
+fn to_json<T: Serialize>(record: &T) -> Result<Vec<u8>> {
+    let version = VERSION;
+    let json = serde_json::to_vec(&Versioned { version, record });
+    Ok(json.map_err(malformed)?)
+}
+
+const RECORD: &str = "record in the state folder";
+
+fn malformed(source: serde_json::Error) -> strongroom_model::Error {
+    let what = RECORD;
+    strongroom_model::Error::Malformed { what, source }
+}
+
+/// Takes what cannot be read for nothing, and says so.
+fn believe<T: Default>(loaded: Result<T>) -> T {
+    loaded.unwrap_or_else(|error: Error| {
+        tracing::warn!(reason = chain(&error), "The state folder cannot be read");
+        T::default()
+    })
+}

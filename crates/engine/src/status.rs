@@ -1,0 +1,211 @@
+//! The facts of the scorecard, gathered: what each copy holds, and where it really is.
+//!
+//! **Architecture invariant:** it writes nothing to any copy and takes no lock there; only the
+//! state folder remembers what was seen.
+//!
+//! What can go wrong: a copy that hangs (every look has its store's time limits, copies are looked
+//! at all at once, and one that once could not be reached is not asked again), a copy that lies
+//! about itself (a snapshot's needs are told by receipts or by the trees, never by the copy's own
+//! word that it is whole), and a prune that has repacked everything (so: what a receipt calls
+//! missing is looked up in the indexes before it is believed).
+//!
+//! Without an open repository, receipts stand in: they tell which snapshots there are and what
+//! these need. What they do not tell is then called unproven.
+
+mod held;
+mod look;
+pub mod needs;
+mod place;
+mod readers;
+mod snapshots;
+
+use std::collections::BTreeMap;
+
+use strongroom_model::evidence::{Listing, SeenSnapshot};
+use strongroom_model::scorecard::{CopyFacts, HeldSnapshot, Location, Wholeness};
+use strongroom_model::{BackupCopy, Config, CopyEvidence, Facts, Id, Name, Scorecard};
+
+use crate::Result;
+use crate::receipts::Receipts;
+use crate::session::{CopyStore, Environment, Session, chain};
+use crate::state::{RepositoryState, StateFolder};
+use crate::status::held::Judge;
+use crate::status::look::{Look, Seen};
+use crate::status::snapshots::KnownSnapshots;
+
+/// What was found, and what follows from it.
+#[derive(Debug, Clone)]
+pub struct Status {
+    /// The plan held against the facts.
+    pub scorecard: Scorecard,
+    /// The facts.
+    pub facts: Facts,
+    /// What is wrong beside that, for people to read.
+    pub problems: Vec<String>,
+}
+
+/// How many of the newest snapshots of a source are looked into, until one is whole.
+const LOOK_BACK: usize = 4;
+
+/// Looks at the copies and judges.
+///
+/// `session` is the open repository, or `None` where it could not be opened; `copies` are those of
+/// the configuration, by name. What cannot be found out does not stop it.
+///
+/// # Errors
+/// [`Error::Interrupted`](crate::Error::Interrupted) only.
+pub fn gather(
+    config: &Config,
+    copies: &[CopyStore],
+    session: Option<&Session>,
+    state: &StateFolder,
+    environment: &Environment,
+) -> Result<Status> {
+    let cancel = &environment.cancel;
+    let now = (environment.clock)();
+    let mut problems = Vec::new();
+    let memory = match session {
+        Some(session) => Some(state.repository(session.id())),
+        None => state.remembered(copies),
+    };
+    let client = state.find_client_key().unwrap_or_else(|error| {
+        problems.push(told(&error));
+        None
+    });
+    let receipts = memory
+        .as_ref()
+        .zip(client.as_ref())
+        .map(|(memory, client)| Receipts::new(memory, client));
+    let configured: Vec<(&BackupCopy, Option<&CopyStore>)> = config
+        .copies
+        .iter()
+        .map(|copy| (copy, copies.iter().find(|c| c.name == copy.name.as_str())))
+        .collect();
+    let looks = look::look_at_all(&configured, session, memory.as_ref());
+    cancel.check()?;
+
+    let known = KnownSnapshots::find(config, &looks, session, receipts, environment)?;
+    problems.extend(known.problems.iter().cloned());
+    let mut judge = Judge::new(&looks, session, memory.as_ref(), receipts, cancel);
+    let mut facts = Facts {
+        sources: place::source_facts(config),
+        copies: BTreeMap::new(),
+        restore_drill: memory.as_ref().and_then(RepositoryState::restore_drill),
+    };
+    for (look, (copy, _)) in looks.iter().zip(&configured) {
+        let mut held = Vec::new();
+        for source in &config.sources {
+            held.extend(held_of(look, &source.name, &known, &mut judge)?);
+        }
+        let nothing_known = held.is_empty() && session.is_none();
+        let unreachable = match &look.seen {
+            Seen::Failed(reason) => Some(reason.clone()),
+            Seen::Ready(ready) if nothing_known && !ready.listing.snapshots.is_empty() => {
+                Some("its snapshots cannot be read without the password".to_owned())
+            }
+            Seen::Ready(_) | Seen::Empty => None,
+        };
+        let evidence = remember(look, &held, memory.as_ref(), now, &mut problems);
+        let found = CopyFacts {
+            unreachable,
+            location: look.location.clone().unwrap_or(Location::of(&copy.store)),
+            snapshots: held,
+            evidence,
+            lock_proven: None,
+        };
+        facts.copies.insert(copy.name.clone(), found);
+    }
+    problems.extend(judge.finish());
+    Ok(Status {
+        scorecard: Scorecard::judge(config, &facts, now),
+        facts,
+        problems,
+    })
+}
+
+/// The newest snapshots of a source on a copy, down to the first whole one.
+fn held_of(
+    look: &Look<'_>,
+    source: &Name,
+    known: &KnownSnapshots,
+    judge: &mut Judge<'_>,
+) -> Result<Vec<HeldSnapshot>> {
+    let Seen::Ready(ready) = &look.seen else {
+        return Ok(Vec::new());
+    };
+    let last_whole = look.evidence.last_whole.get(source).map(|seen| seen.id);
+    let on_copy = known.of_source(source).filter(|snapshot| {
+        ready.listing.snapshots.contains(snapshot.id) && !known.is_damaged(&look.name, snapshot.id)
+    });
+    let mut held = Vec::new();
+    for (place, snapshot) in on_copy.enumerate() {
+        if place >= LOOK_BACK && last_whole != Some(snapshot.id) {
+            continue;
+        }
+        let wholeness = judge.wholeness(look, snapshot)?;
+        let whole = wholeness == Wholeness::Whole;
+        held.push(HeldSnapshot {
+            source: source.clone(),
+            id: snapshot.id,
+            time: snapshot.time,
+            source_errors: snapshot.source_errors,
+            wholeness,
+        });
+        if whole {
+            break;
+        }
+    }
+    Ok(held)
+}
+
+/// Notes in the state folder what a copy holds; returns what is known of it.
+fn remember(
+    look: &Look<'_>,
+    held: &[HeldSnapshot],
+    memory: Option<&RepositoryState>,
+    now: jiff::Timestamp,
+    problems: &mut Vec<String>,
+) -> CopyEvidence {
+    let mut evidence = look.evidence.clone();
+    let (Seen::Ready(ready), Some(store)) = (&look.seen, look.store) else {
+        return evidence;
+    };
+    let (files, bytes) = ready.listing.totals();
+    let change = |evidence: &mut CopyEvidence| {
+        let at = now;
+        evidence.listing = Some(Listing { at, files, bytes });
+        let whole = held
+            .iter()
+            .filter(|held| held.wholeness == Wholeness::Whole);
+        for held in whole {
+            let (id, time) = (held.id, held.time);
+            let seen = SeenSnapshot { id, time };
+            evidence.last_whole.insert(held.source.clone(), seen);
+        }
+    };
+    change(&mut evidence);
+    match memory.map(|memory| memory.update_evidence(store, change)) {
+        Some(Ok(evidence)) => evidence,
+        Some(Err(error)) => {
+            problems.push(told(&error));
+            evidence
+        }
+        None => evidence,
+    }
+}
+
+/// An error with its causes and its hint, in one line.
+fn told(error: &crate::Error) -> String {
+    match error.hint() {
+        Some(hint) => format!("{}; {hint}", chain(error)),
+        None => chain(error),
+    }
+}
+
+/// The SHA-256 of the bytes of `config` as the open repository has them.
+fn config_digest(session: &Session) -> Id {
+    Id::of(session.repository.config_bytes())
+}
+
+#[cfg(test)]
+mod tests;

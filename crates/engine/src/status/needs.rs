@@ -1,0 +1,243 @@
+//! What a snapshot needs, found by walking its trees.
+//!
+//! The indexes of all copies are taken together and are not compared with any listing: here the
+//! question is which pack a blob *should* lie in, so that a copy that lost it is found out. Each
+//! tree is read once, however many folders share it.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use parking_lot::Mutex;
+use strongroom_model::{FileName, FileType, Id};
+use strongroom_repo::blob::BlobId;
+use strongroom_repo::index::{IndexFile, PackNumber};
+use strongroom_repo::{Index, Repository, pack};
+
+use crate::backup::report::SnapshotNeeds;
+use crate::blobs::BlobReader;
+use crate::parallel::for_each;
+use crate::session::{Cancel, Session, chain};
+use crate::status::look::look_at_session;
+use crate::status::readers::Readers;
+use crate::{Error, Result};
+
+/// Finds out what a snapshot with this root tree needs, from all copies that can be used.
+///
+/// # Errors
+/// Where a tree cannot be read from any copy or a blob is in no index; where the user interrupts.
+pub fn needs_of_snapshot(session: &Session, tree: Id, cancel: &Cancel) -> Result<SnapshotNeeds> {
+    let looks = look_at_session(session);
+    let readers = Readers::of(&looks);
+    let index = NeedsIndex::load(&session.repository, &readers, cancel)?;
+    let walk = index.walk(&session.repository, &readers, tree, cancel)?;
+    match walk.gap {
+        Some(error) => Err(error),
+        None => Ok(walk.needs),
+    }
+}
+
+/// Which blob lies in which pack, according to the index files of some copies.
+#[derive(Debug)]
+pub(super) struct NeedsIndex {
+    index: Index,
+    packs: BTreeMap<PackNumber, Indexed>,
+    /// Index files that could not be used.
+    pub(super) problems: Vec<String>,
+}
+
+/// What the index says of a pack.
+#[derive(Debug)]
+struct Indexed {
+    size_bytes: u64,
+    index_file: Id,
+}
+
+/// What a walk has found.
+#[derive(Debug)]
+pub(super) struct Walk {
+    /// What is needed, as far as it was found.
+    pub(super) needs: SnapshotNeeds,
+    /// Why there may be more, where that is so.
+    pub(super) gap: Option<Error>,
+}
+
+/// What a walk is about to find.
+#[derive(Default)]
+struct Found {
+    packs: BTreeSet<PackNumber>,
+    visited: HashSet<Id>,
+    next: Vec<Id>,
+    gap: Option<Error>,
+}
+
+/// How many requests the copies answer at a time.
+const READERS: usize = 8;
+
+impl NeedsIndex {
+    /// Reads the index files of all copies, each once.
+    pub(super) fn load(
+        repository: &Repository,
+        readers: &Readers<'_>,
+        cancel: &Cancel,
+    ) -> Result<Self> {
+        let loaded = Mutex::new(Self {
+            index: Index::new(),
+            packs: BTreeMap::new(),
+            problems: Vec::new(),
+        });
+        for files in by_holders(readers) {
+            for_each(&files, READERS, |id| {
+                cancel.check()?;
+                let name = FileName::new(FileType::Index, *id);
+                let file = readers.read(
+                    name,
+                    |reader| {
+                        IndexFile::open(repository.key(), reader.file(name)?)
+                            .map_err(|reason| reader.damaged(name, reason))
+                    },
+                    |_, error| loaded.lock().problems.push(chain(error)),
+                );
+                if let Ok(file) = file {
+                    loaded.lock().insert(*id, &file);
+                }
+                Ok(())
+            })?;
+        }
+        Ok(loaded.into_inner())
+    }
+
+    fn insert(&mut self, index_file: Id, file: &IndexFile) {
+        for indexed in &file.packs {
+            let number = self.index.insert(indexed);
+            self.packs.entry(number).or_insert_with(|| Indexed {
+                size_bytes: pack::size_bytes(&indexed.blobs),
+                index_file,
+            });
+        }
+    }
+
+    /// Reads all trees below a root, level by level.
+    pub(super) fn walk(
+        &self,
+        repository: &Repository,
+        readers: &Readers<'_>,
+        root: Id,
+        cancel: &Cancel,
+    ) -> Result<Walk> {
+        let found = Mutex::new(Found::default());
+        found.lock().visited.insert(root);
+        let mut level = vec![root];
+        while !level.is_empty() {
+            for_each(&level, READERS, |tree| {
+                cancel.check()?;
+                self.read_tree(repository, readers, *tree, &found);
+                Ok(())
+            })?;
+            level = std::mem::take(&mut found.lock().next);
+        }
+        let found = found.into_inner();
+        Ok(Walk {
+            needs: self.needs_of(&found.packs),
+            gap: found.gap,
+        })
+    }
+
+    fn read_tree(
+        &self,
+        repository: &Repository,
+        readers: &Readers<'_>,
+        id: Id,
+        found: &Mutex<Found>,
+    ) {
+        let blob = BlobId::tree(id);
+        let Some(location) = self.index.get(blob) else {
+            found.lock().miss(unknown(blob));
+            return;
+        };
+        if let Some(number) = self.index.pack_of(blob) {
+            found.lock().packs.insert(number);
+        }
+        let tree = readers.read(
+            FileName::new(FileType::Data, location.pack),
+            |reader| {
+                let blobs = BlobReader {
+                    repository,
+                    index: &self.index,
+                    store: &reader.copy.store,
+                };
+                blobs.tree(id)
+            },
+            |_, _| {},
+        );
+        let tree = match tree {
+            Ok(tree) => tree,
+            Err(error) => return found.lock().miss(error),
+        };
+        let mut packs = BTreeSet::new();
+        let mut gap = None;
+        let contents = tree
+            .nodes
+            .iter()
+            .flat_map(|node| node.content.iter().flatten());
+        for content in contents {
+            let blob = BlobId::data(*content);
+            match self.index.pack_of(blob) {
+                Some(number) => {
+                    packs.insert(number);
+                }
+                None => gap = Some(unknown(blob)),
+            }
+        }
+        let mut found = found.lock();
+        found.packs.append(&mut packs);
+        if let Some(gap) = gap {
+            found.miss(gap);
+        }
+        for subtree in tree.nodes.iter().filter_map(|node| node.subtree) {
+            if found.visited.insert(subtree) {
+                found.next.push(subtree);
+            }
+        }
+    }
+
+    fn needs_of(&self, packs: &BTreeSet<PackNumber>) -> SnapshotNeeds {
+        let mut index_files = BTreeSet::new();
+        let mut needs = SnapshotNeeds::default();
+        for number in packs {
+            if let (Some(id), Some(pack)) = (self.index.pack_id(*number), self.packs.get(number)) {
+                needs.packs.push((id, pack.size_bytes));
+                index_files.insert(pack.index_file);
+            }
+        }
+        needs.packs.sort_unstable();
+        needs.index_files = index_files.into_iter().collect();
+        needs
+    }
+}
+
+impl Found {
+    fn miss(&mut self, error: Error) {
+        self.gap.get_or_insert(error);
+    }
+}
+
+fn unknown(blob: BlobId) -> Error {
+    let (kind, id) = (blob.kind.name(), blob.id);
+    strongroom_repo::Error::UnknownBlob { kind, id }.into()
+}
+
+/// The index files, those that most copies hold first: where two name one blob, the first counts,
+/// so that what one copy alone has repacked is not taken for what all should have.
+fn by_holders(readers: &Readers<'_>) -> Vec<Vec<Id>> {
+    let mut holders: BTreeMap<Id, usize> = BTreeMap::new();
+    for entry in readers
+        .iter()
+        .flat_map(|reader| reader.listing.index.iter())
+    {
+        *holders.entry(entry.id).or_default() += 1;
+    }
+    let mut groups: BTreeMap<usize, Vec<Id>> = BTreeMap::new();
+    for (id, count) in holders {
+        groups.entry(count).or_default().push(id);
+    }
+    groups.into_values().rev().collect()
+}

@@ -1,0 +1,128 @@
+//! restic's locks: honoured, renewed by whom they belong to, and removed only where they are dead.
+
+use jiff::Timestamp;
+use strongroom_engine::Error;
+use strongroom_engine::backup::report::CopyOutcome;
+use strongroom_model::{FileName, FileType, Id};
+use strongroom_repo::lock::Lock;
+use strongroom_store::{LocalStore, Store};
+use strongroom_testkit::tree::TreeSpec;
+
+use crate::fixture::{Fixture, outcome};
+
+/// A process that lives as long as the test does.
+fn own_pid() -> u32 {
+    std::process::id()
+}
+
+/// A process that has ended.
+fn dead_pid() -> u32 {
+    let mut child = std::process::Command::new("true").spawn().unwrap();
+    child.wait().unwrap();
+    child.id()
+}
+
+fn put_lock(fixture: &Fixture, copy: &str, hostname: &str, pid: u32, exclusive: bool) -> Id {
+    let lock = Lock {
+        time: (fixture.environment.clock)(),
+        exclusive,
+        hostname: hostname.to_owned(),
+        username: "somebody".to_owned(),
+        pid,
+        uid: 0,
+        gid: 0,
+    };
+    put(fixture, copy, &lock)
+}
+
+fn put(fixture: &Fixture, copy: &str, lock: &Lock) -> Id {
+    let (id, bytes) = lock.seal(&fixture.key, 2).unwrap();
+    put_bytes(fixture, copy, id, &bytes)
+}
+
+fn put_bytes(fixture: &Fixture, copy: &str, id: Id, bytes: &[u8]) -> Id {
+    let store = LocalStore::new(fixture.copy_path(copy));
+    store
+        .save(FileName::new(FileType::Locks, id), bytes)
+        .unwrap();
+    id
+}
+
+fn fixture() -> Fixture {
+    let fixture = Fixture::new();
+    TreeSpec::small(1).build(&fixture.source().join("tree"));
+    fixture
+}
+
+#[test]
+fn a_copy_under_an_exclusive_lock_is_left_alone() {
+    let fixture = fixture();
+    put_lock(&fixture, "two", "elsewhere", 1, true);
+    let report = fixture.backup();
+    let CopyOutcome::Failed(failure) = outcome(&report, "two") else {
+        panic!("{report:?}");
+    };
+    assert!(
+        failure
+            .reason
+            .contains("an exclusive lock of process 1 on elsewhere")
+    );
+    assert!(fixture.ids("two", FileType::Data).is_empty());
+    assert_eq!(outcome(&report, "one"), &CopyOutcome::Whole);
+}
+
+#[test]
+fn where_all_copies_are_locked_the_error_says_so() {
+    let fixture = fixture();
+    for copy in ["one", "two", "three"] {
+        put_lock(&fixture, copy, "testhost", own_pid(), true);
+    }
+    let error = fixture.backup_of(&fixture.folder_source()).unwrap_err();
+    assert!(matches!(error, Error::Locked { .. }), "{error}");
+    assert_eq!(fixture.ids("one", FileType::Locks).len(), 1);
+}
+
+#[test]
+fn others_may_be_at_work_beside_us() {
+    let fixture = fixture();
+    let theirs = put_lock(&fixture, "one", "elsewhere", 1, false);
+    assert!(fixture.backup().is_complete());
+    assert_eq!(fixture.ids("one", FileType::Locks), [theirs]);
+}
+
+#[test]
+fn dead_locks_of_our_own_host_are_removed_and_only_those() {
+    let fixture = fixture();
+    put_lock(&fixture, "one", "testhost", dead_pid(), true);
+    let elsewhere = put_lock(&fixture, "one", "elsewhere", dead_pid(), false);
+    let mut old = Lock {
+        time: Timestamp::UNIX_EPOCH,
+        exclusive: false,
+        hostname: "elsewhere".to_owned(),
+        username: "somebody".to_owned(),
+        pid: 5,
+        uid: 0,
+        gid: 0,
+    };
+    let stale = put(&fixture, "one", &old);
+    old.hostname = "testhost".to_owned();
+    old.pid = own_pid();
+    let alive = put(&fixture, "one", &old);
+    assert!(fixture.backup().is_complete());
+    let mut kept = [elsewhere, stale, alive];
+    kept.sort_unstable();
+    assert_eq!(fixture.ids("one", FileType::Locks), kept);
+}
+
+#[test]
+fn junk_locks_stop_nobody() {
+    let fixture = fixture();
+    let small = put_bytes(&fixture, "one", Id::of(b"junk!"), b"junk!");
+    let foreign = strongroom_repo::Key::generate().unwrap();
+    let sealed = foreign.seal(b"{\"exclusive\":true}").unwrap();
+    let sealed = put_bytes(&fixture, "one", Id::of(&sealed), &sealed);
+    assert!(fixture.backup().is_complete());
+    let mut kept = [small, sealed];
+    kept.sort_unstable();
+    assert_eq!(fixture.ids("one", FileType::Locks), kept);
+}
