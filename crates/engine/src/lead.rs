@@ -35,7 +35,7 @@ pub struct Lead {
 }
 
 /// How many requests the lead answers at a time.
-const READERS: usize = 8;
+pub(crate) const READERS: usize = 8;
 
 impl Lead {
     /// Chooses the lead of a session and reads its index.

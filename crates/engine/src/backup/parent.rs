@@ -1,11 +1,13 @@
 //! The parent: the snapshot that a source is compared with.
 
+use parking_lot::Mutex;
 use strongroom_model::config::Source;
 use strongroom_model::{FileEntry, FileName, FileType, Id};
 use strongroom_repo::{Repository, Snapshot};
 
 use crate::Result;
-use crate::lead::Lead;
+use crate::lead::{Lead, READERS};
+use crate::parallel::for_each;
 use crate::session::Environment;
 
 /// A snapshot on the lead.
@@ -43,11 +45,12 @@ pub(crate) fn find(
         .collect();
     paths.sort_unstable();
     let now = (environment.clock)();
-    let mut best: Option<(bool, Parent)> = None;
-    for entry in lead.listing.snapshots.iter() {
+    let best: Mutex<Option<(bool, Parent)>> = Mutex::default();
+    let entries: Vec<_> = lead.listing.snapshots.iter().collect();
+    for_each(&entries, READERS, |entry| {
         environment.cancel.check()?;
-        let Some(snapshot) = read(entry, repository, lead) else {
-            continue;
+        let Some(snapshot) = read(*entry, repository, lead) else {
+            return Ok(());
         };
         let is_ours = snapshot.source() == Some(source.name.as_str());
         let same_paths = {
@@ -59,17 +62,20 @@ pub(crate) fn find(
             || snapshot.time > now
             || !(is_ours || same_paths)
         {
-            continue;
+            return Ok(());
         }
-        let is_better = best
-            .as_ref()
-            .is_none_or(|(ours, parent)| (is_ours, snapshot.time) > (*ours, parent.snapshot.time));
+        let rank = |is_ours: bool, snapshot: &Snapshot, id: Id| (is_ours, snapshot.time, id);
+        let mut best = best.lock();
+        let is_better = best.as_ref().is_none_or(|(ours, parent)| {
+            rank(is_ours, &snapshot, entry.id) > rank(*ours, &parent.snapshot, parent.id)
+        });
         if is_better {
             let id = entry.id;
-            best = Some((is_ours, Parent { id, snapshot }));
+            *best = Some((is_ours, Parent { id, snapshot }));
         }
-    }
-    Ok(best.map(|(_, parent)| parent))
+        Ok(())
+    })?;
+    Ok(best.into_inner().map(|(_, parent)| parent))
 }
 
 /// Reads a snapshot; junk is passed over, for a junk snapshot must not stop a backup.

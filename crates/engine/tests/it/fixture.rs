@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use strongroom_engine::backup::report::{BackupReport, CopyOutcome};
 use strongroom_engine::backup::{BackupOptions, backup};
 use strongroom_engine::progress::Progress;
-use strongroom_engine::session::{self, Cancel, CopyStore, Environment};
+use strongroom_engine::session::{self, Cancel, CopyStore, Environment, Session};
 use strongroom_engine::{Clock, Result};
 use strongroom_model::config::{Config, Source};
 use strongroom_model::{FileName, FileType, Id};
@@ -81,6 +81,10 @@ impl Fixture {
         wrapped
     }
 
+    pub(crate) fn open(&self) -> Session {
+        session::open(&self.copies, PASSWORD.as_bytes()).unwrap()
+    }
+
     pub(crate) fn source(&self) -> PathBuf {
         self.folder.path().join("source")
     }
@@ -140,6 +144,21 @@ impl Fixture {
                 );
             }
         }
+    }
+
+    /// As [`Self::check`], on all copies.
+    pub(crate) fn check_all(&self) {
+        self.check(&["one", "two", "three"]);
+    }
+
+    /// Runs the oldest restic on a copy and returns what it prints.
+    pub(crate) fn restic(&self, copy: &str, arguments: &[&str]) -> String {
+        run_restic(
+            &restic_versions()[0],
+            &self.copy_path(copy),
+            PASSWORD,
+            arguments,
+        )
     }
 
     /// Restores the newest snapshot of a copy with stock restic and compares it with the source.
@@ -220,4 +239,15 @@ pub(crate) fn environment(hostname: &str) -> Environment {
 )]
 fn now() -> Timestamp {
     Timestamp::now()
+}
+
+/// Copies a real folder of this machine into the source.
+pub(crate) fn fill(source: &Path, from: &str) {
+    let status = Command::new("cp")
+        .arg("-a")
+        .arg(from)
+        .arg(source)
+        .status()
+        .unwrap();
+    assert!(status.success());
 }
