@@ -5,8 +5,8 @@ use strongroom_store::Error;
 
 use crate::session::chain;
 use crate::sync::fetch::Fetched;
-use crate::sync::report::{SyncProblemKind, removal};
 use crate::sync::lane::Lane;
+use crate::sync::report::{SyncProblemKind, removal};
 use crate::sync::run::Run;
 
 /// Whether a copy gets a file.

@@ -15,8 +15,8 @@ use strongroom_model::{FileName, FileType, Id};
 
 use crate::sync::Decision;
 use crate::sync::fetch::{Reading, read_right};
-use crate::sync::report::Diverged;
 use crate::sync::lane::Lane;
+use crate::sync::report::Diverged;
 use crate::sync::run::Run;
 use crate::verify::content;
 

@@ -46,7 +46,9 @@ pub(crate) fn read(scan: &Scan<'_>, progress: &Progress, cancel: &Cancel) -> Res
         true => cores(),
         false => cores().max(REMOTE_READERS),
     };
-    for_each(&reading.small_files(), threads, |name| reading.read_small(*name))?;
+    for_each(&reading.small_files(), threads, |name| {
+        reading.read_small(*name)
+    })?;
     let packs = reading.packs();
     for_each(&packs, threads, |entry| reading.read_pack(*entry))?;
     reading.compare_sizes();
@@ -347,4 +349,3 @@ struct Named {
     size_bytes: u64,
     fingerprint: Id,
 }
-
