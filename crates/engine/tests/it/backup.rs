@@ -120,7 +120,7 @@ fn a_full_copy_fails_by_name_and_the_others_go_on() {
 fn an_unreachable_copy_fails_by_name_and_the_others_go_on() {
     let mut fixture = Fixture::new();
     TreeSpec::small(7).build(&fixture.source().join("tree"));
-    let store = fixture.wrap("one", |store| FaultyStore::new(store));
+    let store = fixture.wrap("one", FaultyStore::new);
     store.set_unreachable(true);
     let report = fixture.backup();
     assert!(matches!(outcome(&report, "one"), CopyOutcome::Failed(_)));
@@ -178,7 +178,7 @@ fn a_copy_that_lacks_an_old_pack_never_gets_a_snapshot_that_needs_it() {
 fn what_another_host_wrote_to_some_copies_only_is_not_taken_for_granted() {
     let mut fixture = Fixture::new();
     TreeSpec::small(9).build(&fixture.source().join("tree"));
-    let store = fixture.wrap("two", |store| FaultyStore::new(store));
+    let store = fixture.wrap("two", FaultyStore::new);
     store.set_unreachable(true);
     let sources = fixture.folder_source();
     fixture
