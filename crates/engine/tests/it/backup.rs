@@ -346,3 +346,31 @@ fn all_copies_failing_is_an_error_that_names_each() {
         ),
     }
 }
+
+#[test]
+fn what_is_removed_between_listing_and_locking_is_noticed() {
+    let mut fixture = Fixture::new();
+    TreeSpec::small(13).build(&fixture.source().join("tree"));
+    fixture.backup();
+    fs::write(fixture.source().join("new"), "new").unwrap();
+    let gate = Gate::closed();
+    fixture.wrap("two", |store| {
+        let wait = Rule::on(&Op::WRITES, Fault::Wait(gate.clone())).of(FileType::Locks);
+        FaultyStore::new(store).with(wait)
+    });
+    let report = std::thread::scope(|scope| {
+        let backup = scope.spawn(|| fixture.backup());
+        gate.wait_for_waiting(1);
+        let lost = fixture.ids("two", FileType::Data)[0];
+        let two = LocalStore::new(fixture.copy_path("two"));
+        two.remove(FileName::new(FileType::Data, lost)).unwrap();
+        gate.open();
+        backup.join().unwrap()
+    });
+    assert_eq!(
+        outcome(&report, "two"),
+        &CopyOutcome::Behind { files: 2 },
+        "{report:?}"
+    );
+    assert_eq!(outcome(&report, "one"), &CopyOutcome::Whole);
+}
