@@ -26,6 +26,7 @@ mod budget;
 mod deliver;
 mod divergence;
 mod fetch;
+mod lane;
 mod plan;
 mod report;
 mod run;

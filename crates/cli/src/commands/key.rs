@@ -41,7 +41,7 @@ enum Command {
 ///
 /// Examples:
 ///   strongroom key add
-///   strongroom key add --new-password-file /root/second-password
+///   strongroom key add --new-password-file /etc/strongroom/second-password
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment, after_long_help = MANUAL)]
 struct Add {
