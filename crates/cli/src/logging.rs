@@ -1,6 +1,6 @@
 //! The log on standard error: warnings, and more with each `-v`.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
 use indicatif::MultiProgress;
 use tracing_subscriber::EnvFilter;
@@ -22,11 +22,10 @@ const REPORTING: [&str; 7] = [
 /// Starts the log.
 pub(crate) fn start(context: &Context) {
     let filter = filter(context.verbosity());
-    let colour = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(filter))
         .with_writer(BesideBars(context.output.bars.clone()))
-        .with_ansi(colour && io::stderr().is_terminal())
+        .with_ansi(false)
         .with_target(false)
         .without_time()
         .compact()
