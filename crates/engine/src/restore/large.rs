@@ -96,7 +96,9 @@ impl Worker<'_, '_> {
                 {
                     file.failure.lock().get_or_insert(reason);
                 }
-                shared.progress.add_bytes(blob.map_or(0, |blob| blob.len() as u64));
+                shared
+                    .progress
+                    .add_bytes(blob.map_or(0, |blob| blob.len() as u64));
                 Ok(())
             })?;
         }

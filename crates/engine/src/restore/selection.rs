@@ -155,7 +155,10 @@ mod tests {
         let wanted = Choice::Wanted;
         assert_eq!(choose(patterns, Choice::Within, "srv/git", true), wanted);
         assert_eq!(choose(patterns, wanted, "srv/git/a", false), wanted);
-        assert_eq!(choose(patterns, wanted, "srv/git/a.tmp", false), Choice::Not);
+        assert_eq!(
+            choose(patterns, wanted, "srv/git/a.tmp", false),
+            Choice::Not
+        );
         assert_eq!(choose(patterns, Choice::Within, "a", false), Choice::Not);
         assert_eq!(choose(patterns, Choice::Within, "a", true), Choice::Within);
     }
