@@ -31,14 +31,14 @@ use strongroom_repo::chunker::Gear;
 use crate::backup::archive::{Archive, ArchiveParts, Archived};
 use crate::backup::filter::Filter;
 use crate::backup::folder::FolderState;
-use crate::backup::packer::Packer;
+use crate::backup::packer::{OPEN_DATA_PACKS, Packer};
 use crate::backup::parent::Parent;
 use crate::backup::report::{BackupReport, CopyOutcome, CopyReport, SourceReport};
 use crate::backup::snapshot::SnapshotWriter;
 use crate::backup::worker::Worker;
 use crate::blobs::{BlobReader, Blocks};
 use crate::fanout::{Destination, Fanout, Outcome};
-use crate::filesystem::Names;
+use crate::filesystem::{Names, raise_file_limit};
 use crate::lead::Lead;
 use crate::parallel::cores;
 use crate::progress::Progress;
@@ -54,8 +54,9 @@ pub struct BackupOptions {
     pub dry_run: bool,
 }
 
-/// Packs in memory that no queue holds: the open ones and those being finished.
-const PACKS_OUTSIDE_QUEUES: u64 = 6;
+/// The packs that must fit into memory: the open ones of data and trees, one that is full, and one
+/// that is on its way.
+const LEAST_PACKS: usize = OPEN_DATA_PACKS + 3;
 
 /// Backs up sources to every copy of the session that can be used.
 ///
@@ -80,6 +81,7 @@ pub fn backup(
         true => None,
         false => Some(Locks::acquire(session, environment, false)?),
     };
+    raise_file_limit();
     let outcome = run(session, sources, options, environment, progress);
     if let Some(locks) = &mut locks {
         locks.release();
@@ -204,11 +206,12 @@ fn save_source<'a>(
         }
     };
     match outcome {
-        Ok(archived) if archived.stats.entries + archived.stats.files_processed == 0 => {
+        Ok(archived) if archived.is_nothing(source.paths().is_empty()) => {
             let error = Error::Source {
                 source_name: source.name.to_string(),
-                reason: match archived.errors.first() {
+                reason: match archived.errors.told.first() {
                     Some(error) => error.to_string(),
+                    None if source.paths().is_empty() => "the command printed nothing".to_owned(),
                     None => "there is nothing in it; is it mounted?".to_owned(),
                 },
             };
@@ -254,11 +257,13 @@ fn start_fanout(session: &Session, options: &BackupOptions, environment: &Enviro
         })
         .collect();
     let packs = options.limits.memory.bytes() / options.limits.pack_size.bytes().max(1);
-    let in_queues = packs.saturating_sub(PACKS_OUTSIDE_QUEUES) / destinations.len().max(1) as u64;
+    let packs = usize::try_from(packs).unwrap_or(usize::MAX).max(LEAST_PACKS);
+    let in_queues = (packs - LEAST_PACKS) / destinations.len().max(1);
     Fanout::start(
         destinations,
         options.limits.uploads_per_copy as usize,
-        usize::try_from(in_queues.max(1)).unwrap_or(1),
+        in_queues.max(1),
+        packs,
         environment.cancel.clone(),
     )
 }

@@ -10,6 +10,7 @@
 
 mod error;
 mod folder;
+mod limits;
 mod names;
 mod place;
 mod stat;
@@ -17,6 +18,7 @@ mod target;
 mod target_file;
 
 pub use error::{FsError, RestoreProblem, Severity};
+pub(crate) use limits::raise_file_limit;
 pub use folder::{Entry, Folder, Listing, SourceFile};
 pub use names::Names;
 pub use stat::{Stat, is_unchanged};

@@ -13,10 +13,10 @@ use strongroom_repo::pack::{self, PackBuilder};
 use strongroom_repo::{Index, Repository};
 
 use crate::Result;
-use crate::fanout::{Fanout, Upload};
+use crate::fanout::{Fanout, Permit, Upload};
 
 /// How many packs of data are open at once.
-const OPEN_DATA_PACKS: usize = 3;
+pub(crate) const OPEN_DATA_PACKS: usize = 3;
 
 /// The packs that grow, and the index files that name those which are done.
 #[derive(Debug)]
@@ -45,6 +45,7 @@ pub(crate) struct Written {
 struct OpenPack {
     builder: PackBuilder,
     number: PackNumber,
+    permit: Option<Permit>,
 }
 
 impl<'a> Packer<'a> {
@@ -90,7 +91,7 @@ impl<'a> Packer<'a> {
         let mut open = slot.lock();
         let mut pack = match open.take() {
             Some(pack) => pack,
-            None => self.open(),
+            None => self.open()?,
         };
         let packed = pack.builder.add(blob, sealed, uncompressed_length)?;
         let number = pack.number;
@@ -145,16 +146,18 @@ impl<'a> Packer<'a> {
         self.written.lock().clone()
     }
 
-    fn open(&self) -> OpenPack {
+    fn open(&self) -> Result<OpenPack> {
+        let permit = self.fanout.map(Fanout::permit).transpose()?;
         let spare = self.fanout.and_then(Fanout::spare_buffer);
         let builder = match spare {
             Some(buffer) => PackBuilder::reusing(buffer),
             None => PackBuilder::with_capacity(self.pack_bytes + self.pack_bytes / 16),
         };
-        OpenPack {
+        Ok(OpenPack {
             builder,
             number: self.index.open_pack(),
-        }
+            permit,
+        })
     }
 
     /// Moves the blobs of one open pack into another, whose name both numbers then have.
@@ -178,6 +181,7 @@ impl<'a> Packer<'a> {
             fanout.push(Upload {
                 name: FileName::new(FileType::Data, finished.id),
                 bytes: finished.bytes,
+                permit: pack.permit,
                 after: Vec::new(),
             })?;
         }
@@ -218,6 +222,7 @@ impl<'a> Packer<'a> {
             fanout.push_barrier(Upload {
                 name: FileName::new(FileType::Index, id),
                 bytes,
+                permit: None,
                 after: packs.collect(),
             })?;
         }
