@@ -31,7 +31,7 @@ use strongroom_repo::chunker::Gear;
 use crate::backup::archive::{Archive, ArchiveParts, Archived};
 use crate::backup::filter::Filter;
 use crate::backup::folder::FolderState;
-use crate::backup::packer::{OPEN_DATA_PACKS, Packer};
+use crate::backup::packer::{LEAST_PACKS, Packer};
 use crate::backup::parent::Parent;
 use crate::backup::report::{BackupReport, CopyOutcome, CopyReport, SourceReport};
 use crate::backup::snapshot::SnapshotWriter;
@@ -53,10 +53,6 @@ pub struct BackupOptions {
     /// Whether nothing is written anywhere.
     pub dry_run: bool,
 }
-
-/// The packs that must fit into memory: the open ones of data and trees, one that is full, and one
-/// that is on its way.
-const LEAST_PACKS: usize = OPEN_DATA_PACKS + 3;
 
 /// Backs up sources to every copy of the session that can be used.
 ///
@@ -101,7 +97,13 @@ fn run(
     let fanout = (!options.dry_run).then(|| start_fanout(session, options, environment));
     let repository = session.repository.clone();
     let pack_bytes = usize::try_from(options.limits.pack_size.bytes()).unwrap_or(16 << 20);
-    let packer = Packer::new(&repository, &lead.index, fanout.as_ref(), pack_bytes);
+    let packer = Packer::new(
+        &repository,
+        &lead.index,
+        fanout.as_ref(),
+        pack_bytes,
+        packs_in_memory(&options.limits),
+    );
     let gear = Gear::new(repository.key())?;
     let names = Names::default();
     let blocks = Blocks::default();
@@ -256,8 +258,7 @@ fn start_fanout(session: &Session, options: &BackupOptions, environment: &Enviro
             listing: ready.listing.clone(),
         })
         .collect();
-    let packs = options.limits.memory.bytes() / options.limits.pack_size.bytes().max(1);
-    let packs = usize::try_from(packs).unwrap_or(usize::MAX).max(LEAST_PACKS);
+    let packs = packs_in_memory(&options.limits);
     let in_queues = (packs - LEAST_PACKS) / destinations.len().max(1);
     Fanout::start(
         destinations,
@@ -266,6 +267,14 @@ fn start_fanout(session: &Session, options: &BackupOptions, environment: &Enviro
         packs,
         environment.cancel.clone(),
     )
+}
+
+/// How many packs may be in memory, whatever they wait for.
+fn packs_in_memory(limits: &Limits) -> usize {
+    let packs = limits.memory.bytes() / limits.pack_size.bytes().max(1);
+    usize::try_from(packs)
+        .unwrap_or(usize::MAX)
+        .max(LEAST_PACKS)
 }
 
 /// Brings what was written to a copy into the session.

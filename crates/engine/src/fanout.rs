@@ -36,6 +36,7 @@ pub(crate) struct Upload {
     /// Its bytes.
     pub(crate) bytes: Vec<u8>,
     /// For a pack, the permit to be in memory.
+    #[expect(dead_code, reason = "it is given back when the upload is dropped")]
     pub(crate) permit: Option<Permit>,
     /// What must be on a copy before it: names with sizes, 0 where the size does not matter.
     pub(crate) after: Vec<(FileName, u64)>,

@@ -18,8 +18,8 @@ mod target;
 mod target_file;
 
 pub use error::{FsError, RestoreProblem, Severity};
-pub(crate) use limits::raise_file_limit;
 pub use folder::{Entry, Folder, Listing, SourceFile};
+pub(crate) use limits::raise_file_limit;
 pub use names::Names;
 pub use stat::{Stat, is_unchanged};
 pub use target::TargetFolder;

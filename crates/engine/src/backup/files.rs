@@ -324,11 +324,7 @@ impl Worker<'_, '_> {
     }
 
     /// Says what became of an inode, and returns the names that waited for it.
-    fn settle_inode(
-        &self,
-        number: Option<(u64, u64)>,
-        outcome: InodeState,
-    ) -> Vec<(Slot, Node)> {
+    fn settle_inode(&self, number: Option<(u64, u64)>, outcome: InodeState) -> Vec<(Slot, Node)> {
         let mut inodes = self.archive.inodes.lock();
         let Some((number, inode)) = number.and_then(|n| Some((n, inodes.get_mut(&n)?))) else {
             return Vec::new();

@@ -15,8 +15,14 @@ use strongroom_repo::{Index, Repository};
 use crate::Result;
 use crate::fanout::{Fanout, Permit, Upload};
 
-/// How many packs of data are open at once.
-pub(crate) const OPEN_DATA_PACKS: usize = 3;
+/// How many packs of data are open at once, where memory allows.
+const OPEN_DATA_PACKS: usize = 3;
+
+/// Other packs that must fit into memory: one of trees, one that is full, one on its way.
+const OTHER_PACKS: usize = 3;
+
+/// The least number of packs that must fit into memory.
+pub(crate) const LEAST_PACKS: usize = OTHER_PACKS + 1;
 
 /// The packs that grow, and the index files that name those which are done.
 #[derive(Debug)]
@@ -26,7 +32,7 @@ pub(crate) struct Packer<'a> {
     /// `None` for a dry run.
     fanout: Option<&'a Fanout>,
     pack_bytes: usize,
-    data: [Mutex<Option<OpenPack>>; OPEN_DATA_PACKS],
+    data: Vec<Mutex<Option<OpenPack>>>,
     trees: Mutex<Option<OpenPack>>,
     unindexed: Mutex<IndexFile>,
     written: Mutex<Written>,
@@ -49,19 +55,22 @@ struct OpenPack {
 }
 
 impl<'a> Packer<'a> {
-    /// Starts without any open pack. `pack_bytes` is the size at which a pack is full.
+    /// Starts without any open pack. `pack_bytes` is the size at which a pack is full, `packs` how
+    /// many may be in memory, at least [`LEAST_PACKS`].
     pub(crate) fn new(
         repository: &'a Repository,
         index: &'a Index,
         fanout: Option<&'a Fanout>,
         pack_bytes: usize,
+        packs: usize,
     ) -> Self {
+        let open = packs.saturating_sub(OTHER_PACKS).clamp(1, OPEN_DATA_PACKS);
         Self {
             repository,
             index,
             fanout,
             pack_bytes,
-            data: Default::default(),
+            data: (0..open).map(|_| Mutex::default()).collect(),
             trees: Mutex::default(),
             unindexed: Mutex::default(),
             written: Mutex::default(),
@@ -79,14 +88,10 @@ impl<'a> Packer<'a> {
         uncompressed_length: Option<u32>,
         random: &mut StdRng,
     ) -> Result<PackNumber> {
-        let slot = match blob.kind {
-            BlobKind::Tree => &self.trees,
-            BlobKind::Data => {
-                let [first, ..] = &self.data;
-                self.data
-                    .get(random.random_range(0..OPEN_DATA_PACKS))
-                    .unwrap_or(first)
-            }
+        let drawn = random.random_range(0..self.data.len().max(1));
+        let slot = match (blob.kind, self.data.get(drawn)) {
+            (BlobKind::Data, Some(slot)) => slot,
+            _ => &self.trees,
         };
         let mut open = slot.lock();
         let mut pack = match open.take() {

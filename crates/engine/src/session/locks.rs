@@ -6,6 +6,7 @@
 //! somebody's junk: it is named and passed over, else five bytes would stop all backups.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{JoinHandle, ScopedJoinHandle};
 use std::time::Duration;
@@ -59,6 +60,8 @@ pub(super) struct Held {
     exclusive: bool,
     environment: Environment,
     copies: Mutex<HashMap<String, HeldLock>>,
+    /// Set when the run is over and its locks were given back.
+    is_released: AtomicBool,
 }
 
 /// A lock file of ours.
@@ -89,6 +92,7 @@ impl Locks {
             exclusive,
             environment: environment.clone(),
             copies: Mutex::default(),
+            is_released: AtomicBool::new(false),
         });
         let copies: Vec<CopyStore> = session.ready().map(|(copy, _)| copy.clone()).collect();
         let outcomes: Vec<_> = std::thread::scope(|scope| {
@@ -131,6 +135,7 @@ impl Locks {
                 tracing::error!("The thread that renews locks died");
             }
         }
+        self.held.is_released.store(true, Ordering::Release);
         let held = std::mem::take(&mut *self.held.copies.lock());
         for (name, HeldLock { store, id, .. }) in held {
             if let Err(error) = store.remove(FileName::new(FileType::Locks, id)) {
@@ -178,6 +183,9 @@ impl Held {
     /// # Errors
     /// What is wrong with it.
     pub(super) fn check(&self, copy: &str) -> std::result::Result<(), String> {
+        if self.is_released.load(Ordering::Acquire) {
+            return Ok(());
+        }
         let held = self.copies.lock().get(copy).cloned();
         let lock = held.ok_or("our lock on it is gone")?;
         let age = (self.environment.clock)().duration_since(lock.written);
@@ -189,7 +197,15 @@ impl Held {
         match lock.store.size(FileName::new(FileType::Locks, lock.id)) {
             Ok(_) => Ok(()),
             // It was renewed just now.
-            Err(_) if self.copies.lock().get(copy).is_some_and(|now| now.id != lock.id) => Ok(()),
+            Err(_)
+                if self
+                    .copies
+                    .lock()
+                    .get(copy)
+                    .is_some_and(|now| now.id != lock.id) =>
+            {
+                Ok(())
+            }
             Err(error) => Err(format!("our lock on it is gone: {}", chain(&error))),
         }
     }
@@ -218,7 +234,11 @@ impl Held {
         second_look
     }
 
-    fn look_for_conflicts(&self, copy: &CopyStore, own: Option<Id>) -> std::result::Result<(), CopyFailure> {
+    fn look_for_conflicts(
+        &self,
+        copy: &CopyStore,
+        own: Option<Id>,
+    ) -> std::result::Result<(), CopyFailure> {
         let store = copy.store.as_ref();
         let reports = read_locks(store, self.repository.key(), &self.environment)
             .map_err(|error| CopyFailure::of_store(&error))?;
