@@ -36,7 +36,7 @@ use crate::backup::parent::Parent;
 use crate::backup::report::{BackupReport, CopyOutcome, CopyReport, SourceReport};
 use crate::backup::snapshot::SnapshotWriter;
 use crate::backup::worker::Worker;
-use crate::blobs::BlobReader;
+use crate::blobs::{BlobReader, Blocks};
 use crate::fanout::{Destination, Fanout, Outcome};
 use crate::filesystem::Names;
 use crate::lead::Lead;
@@ -102,6 +102,7 @@ fn run(
     let packer = Packer::new(&repository, &lead.index, fanout.as_ref(), pack_bytes);
     let gear = Gear::new(repository.key())?;
     let names = Names::default();
+    let blocks = Blocks::default();
     let parts = ArchiveParts {
         repository: &repository,
         index: &lead.index,
@@ -111,6 +112,7 @@ fn run(
             repository: &repository,
             index: &lead.index,
             store: &lead.copy.store,
+            far: (!lead.copy.is_local).then_some((&blocks, &lead.listing.data)),
         },
         names: &names,
         progress,

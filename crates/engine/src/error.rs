@@ -22,6 +22,12 @@ pub enum Error {
         /// For each copy its name and what is wrong with it.
         reasons: Vec<String>,
     },
+    /// A repository would be made while a copy that may hold one cannot be seen.
+    #[error("No repository is made while a copy is in doubt: {}", .reasons.join("; "))]
+    UnseenCopies {
+        /// For each such copy its name and what is wrong with it.
+        reasons: Vec<String>,
+    },
     /// Every usable copy is locked by somebody else.
     #[error("{copy} is locked: {lock}")]
     Locked {
@@ -60,6 +66,18 @@ pub enum Error {
         /// The snapshots.
         ids: Vec<Id>,
     },
+    /// A key that is asked for does not exist.
+    #[error("There is no key {wanted}")]
+    NoKey {
+        /// What was asked for.
+        wanted: String,
+    },
+    /// The key under which this run opened the repository, or the only one.
+    #[error("The key {} is in use: this run opened the repository with it", .id.short())]
+    KeyInUse {
+        /// The key.
+        id: Id,
+    },
     /// A path that is not in the snapshot.
     #[error("There is no {path} in snapshot {}", .snapshot.short())]
     NoPath {
@@ -67,6 +85,14 @@ pub enum Error {
         path: String,
         /// The snapshot.
         snapshot: Id,
+    },
+    /// A path of a snapshot that has no content to write.
+    #[error("{path} is not a file but a {kind}")]
+    NotAFile {
+        /// The path.
+        path: String,
+        /// What it is.
+        kind: String,
     },
     /// The target of a restore holds something already.
     #[error("{path} is not empty")]
@@ -110,6 +136,16 @@ impl Error {
             ),
             Self::DifferentRepositories { .. } => Some(
                 "all copies hold the same repository: check the addresses in strongroom.toml"
+                    .to_owned(),
+            ),
+            Self::UnseenCopies { .. } => Some(
+                "make every copy reachable for this once, so that no second repository is made; or \
+                 take it out of strongroom.toml until it is"
+                    .to_owned(),
+            ),
+            Self::NoKey { .. } => Some("`strongroom key list` lists them".to_owned()),
+            Self::KeyInUse { .. } => Some(
+                "add another with `strongroom key add`, use its password, then remove this one"
                     .to_owned(),
             ),
             Self::NoSnapshot { .. } | Self::AmbiguousSnapshot { .. } => {

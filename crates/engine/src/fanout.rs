@@ -88,6 +88,10 @@ struct Lane {
     is_lagging: bool,
 }
 
+/// How many buffers of packs that were sent are kept for those to come: one is usually on its way
+/// while another one grows.
+const SPARE_BUFFERS: usize = 1;
+
 /// How often in a row nothing may move before a copy whose queue is full is left behind.
 const PATIENCE_POLLS: u32 = 3;
 
@@ -258,7 +262,7 @@ impl Shared {
             && upload.name.kind() == FileType::Data
         {
             let mut spare = self.spare.lock();
-            if spare.len() < self.queue_limit {
+            if spare.len() < SPARE_BUFFERS {
                 spare.push(upload.bytes);
             }
         }

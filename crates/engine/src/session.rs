@@ -133,6 +133,15 @@ impl Session {
         }
     }
 
+    /// Takes note of a newer listing of a copy.
+    pub(crate) fn relist(&mut self, name: &str, listing: Listing) {
+        for copy in self.copies.iter_mut().filter(|copy| copy.copy.name == name) {
+            if let CopyState::Ready(ready) = &mut copy.state {
+                ready.listing = listing.clone();
+            }
+        }
+    }
+
     /// What to say where not one copy can be used.
     pub fn no_copy(&self) -> Error {
         no_copy(&self.copies)

@@ -26,6 +26,7 @@ mod budget;
 mod deliver;
 mod divergence;
 mod fetch;
+mod lane;
 mod plan;
 mod report;
 mod run;
@@ -39,6 +40,7 @@ pub use report::{Diverged, Junk, SyncProblem, SyncProblemKind, SyncReport, Synce
 
 use crate::progress::Progress;
 use crate::session::{Cancel, CopyState, CopyStore, Session};
+use crate::state::SeenFiles;
 use crate::{Listing, Result};
 use run::Run;
 
@@ -70,15 +72,6 @@ pub struct SyncOptions {
     pub needs: BTreeMap<Id, Vec<FileName>>,
     /// What to do with a copy from which somebody seems to have removed files on purpose.
     pub decision: Decision,
-}
-
-/// Files that a copy is known to have held.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SeenFiles {
-    /// Index files.
-    pub index: BTreeSet<Id>,
-    /// Snapshots.
-    pub snapshots: BTreeSet<Id>,
 }
 
 /// What to do with a copy that seems to have been pruned by itself.

@@ -18,8 +18,8 @@ use strongroom_repo::lock::{Lock, RENEW_EVERY};
 use strongroom_repo::{Key, Repository};
 use strongroom_store::Store;
 
-use crate::Result;
 use crate::session::{CopyFailure, CopyFailureKind, CopyStore, Environment, Session, chain};
+use crate::{Listing, Result};
 
 /// A lock file on a copy.
 #[derive(Debug, Clone)]
@@ -63,7 +63,8 @@ struct Held {
 type HeldLock = (Arc<dyn Store>, Id);
 
 impl Locks {
-    /// Locks every copy of the session that can be used, all at once.
+    /// Locks every copy of the session that can be used, all at once, and lists each anew: a prune
+    /// that ended between the first listing and the lock may have removed what was listed.
     ///
     /// A copy on which somebody holds a conflicting lock, or which cannot be locked, is marked as
     /// failed in the session.
@@ -94,8 +95,9 @@ impl Locks {
                 .collect()
         });
         for (name, outcome) in outcomes {
-            if let Err(failure) = outcome {
-                session.fail(&name, failure);
+            match outcome {
+                Ok(listing) => session.relist(&name, listing),
+                Err(failure) => session.fail(&name, failure),
             }
         }
         let mut locks = Self {
@@ -163,7 +165,7 @@ impl Held {
         &self,
         copy: &CopyStore,
         environment: &Environment,
-    ) -> std::result::Result<(), CopyFailure> {
+    ) -> std::result::Result<Listing, CopyFailure> {
         let store = copy.store.as_ref();
         self.look_for_conflicts(copy, environment, None)?;
         let id = self
@@ -172,7 +174,9 @@ impl Held {
         self.copies
             .lock()
             .insert(copy.name.clone(), (Arc::clone(&copy.store), id));
-        let second_look = self.look_for_conflicts(copy, environment, Some(id));
+        let second_look = self
+            .look_for_conflicts(copy, environment, Some(id))
+            .and_then(|()| Listing::read(store).map_err(|error| CopyFailure::of_store(&error)));
         if second_look.is_err() {
             self.copies.lock().remove(&copy.name);
             if let Err(error) = store.remove(FileName::new(FileType::Locks, id)) {

@@ -5,11 +5,21 @@ use strongroom_store::Error;
 
 use crate::session::chain;
 use crate::sync::fetch::Fetched;
+use crate::sync::lane::Lane;
 use crate::sync::report::{SyncProblemKind, removal};
-use crate::sync::run::{Lane, Refusal, Run};
+use crate::sync::run::Run;
 
 /// Whether a copy gets a file.
 pub(crate) type Delivery = std::result::Result<(), Refusal>;
+
+/// Why a copy does not get a file.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// It is told elsewhere.
+    Silent,
+    /// It lacks what the file refers to.
+    Because(String),
+}
 
 impl Run<'_> {
     /// Writes `config` where it is missing or another one.

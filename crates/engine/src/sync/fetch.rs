@@ -4,9 +4,10 @@ use strongroom_model::{FileName, FileType, Id};
 use strongroom_store::Error;
 
 use crate::session::chain;
+use crate::sync::lane::Lane;
 use crate::sync::plan::Item;
 use crate::sync::report::{Junk, SyncProblemKind};
-use crate::sync::run::{Lane, Run};
+use crate::sync::run::Run;
 use crate::verify::content::{self, Content};
 
 /// A file whose bytes have its name and decode, on its way.

@@ -120,7 +120,7 @@ fn a_full_copy_fails_by_name_and_the_others_go_on() {
 fn an_unreachable_copy_fails_by_name_and_the_others_go_on() {
     let mut fixture = Fixture::new();
     TreeSpec::small(7).build(&fixture.source().join("tree"));
-    let store = fixture.wrap("one", |store| FaultyStore::new(store));
+    let store = fixture.wrap("one", FaultyStore::new);
     store.set_unreachable(true);
     let report = fixture.backup();
     assert!(matches!(outcome(&report, "one"), CopyOutcome::Failed(_)));
@@ -178,7 +178,7 @@ fn a_copy_that_lacks_an_old_pack_never_gets_a_snapshot_that_needs_it() {
 fn what_another_host_wrote_to_some_copies_only_is_not_taken_for_granted() {
     let mut fixture = Fixture::new();
     TreeSpec::small(9).build(&fixture.source().join("tree"));
-    let store = fixture.wrap("two", |store| FaultyStore::new(store));
+    let store = fixture.wrap("two", FaultyStore::new);
     store.set_unreachable(true);
     let sources = fixture.folder_source();
     fixture
@@ -345,4 +345,32 @@ fn all_copies_failing_is_an_error_that_names_each() {
             "{report:?}"
         ),
     }
+}
+
+#[test]
+fn what_is_removed_between_listing_and_locking_is_noticed() {
+    let mut fixture = Fixture::new();
+    TreeSpec::small(13).build(&fixture.source().join("tree"));
+    fixture.backup();
+    fs::write(fixture.source().join("new"), "new").unwrap();
+    let gate = Gate::closed();
+    fixture.wrap("two", |store| {
+        let wait = Rule::on(&Op::WRITES, Fault::Wait(gate.clone())).of(FileType::Locks);
+        FaultyStore::new(store).with(wait)
+    });
+    let report = std::thread::scope(|scope| {
+        let backup = scope.spawn(|| fixture.backup());
+        gate.wait_for_waiting(1);
+        let lost = fixture.ids("two", FileType::Data)[0];
+        let two = LocalStore::new(fixture.copy_path("two"));
+        two.remove(FileName::new(FileType::Data, lost)).unwrap();
+        gate.open();
+        backup.join().unwrap()
+    });
+    assert_eq!(
+        outcome(&report, "two"),
+        &CopyOutcome::Behind { files: 2 },
+        "{report:?}"
+    );
+    assert_eq!(outcome(&report, "one"), &CopyOutcome::Whole);
 }

@@ -1,0 +1,138 @@
+//! `strongroom backup`.
+
+mod report;
+
+use std::collections::BTreeMap;
+
+use strongroom_engine::backup::report::BackupReport;
+use strongroom_engine::backup::{BackupOptions, backup, judge};
+use strongroom_model::{Config, FileName, FileType, Id, Source};
+
+use crate::commands::sync;
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::exit::{Exit, MANUAL};
+use crate::memory;
+use crate::monitor::Monitor;
+
+/// Read the sources once and write them to every copy
+///
+/// Backs up all sources of strongroom.toml, or those that are named.
+/// The data is read, compressed and encrypted once; every copy gets the same bytes at once. A copy
+/// that is slow, full or away is left behind, named, and waited for by nobody; what it lacks comes
+/// from the others later.
+///
+/// Files that could not be read are listed at the end and in the snapshot, which is made from what
+/// could be read. The exit status is 0 only where everything was read and every copy is whole for
+/// it, and 3 where something is missing. Where there is no snapshot at all, it is 1.
+///
+/// Examples:
+///   strongroom backup
+///   strongroom backup repos
+///   strongroom backup --dry-run
+///   strongroom --json --quiet backup | tail -1
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment, after_long_help = MANUAL)]
+pub(crate) struct Args {
+    /// Which sources; all where none is named
+    #[arg(value_name = "SOURCE")]
+    sources: Vec<String>,
+    /// Read and count, and write nothing anywhere
+    #[arg(long)]
+    dry_run: bool,
+    /// Leave copies that fell behind as they are, for a later sync
+    #[arg(long)]
+    no_sync: bool,
+}
+
+impl Args {
+    pub(crate) fn run(self, context: &Context) -> Result<Exit> {
+        let mut opened = context.open()?;
+        let left_out = opened.left_out();
+        let sources = chosen(&opened.config, &self.sources)?;
+        let options = BackupOptions {
+            limits: opened.config.limits.clone(),
+            dry_run: self.dry_run,
+        };
+        let (report, synced) = {
+            let monitor = Monitor::start(&context.output);
+            let mut report = backup(
+                &mut opened.session,
+                &sources,
+                &options,
+                &opened.environment,
+                &monitor.progress,
+            )?;
+            let mut synced = None;
+            if !self.dry_run && !self.no_sync {
+                let wishes = sync::Wishes {
+                    needs: needs(&report),
+                    ..sync::Wishes::default()
+                };
+                synced = Some(sync::run(&mut opened, wishes, &monitor.progress));
+                report.copies = judge(&opened.session, &report.sources);
+            }
+            (report, synced)
+        };
+        if report.has_snapshot() {
+            memory::backed_up(&opened, &report);
+        }
+        match synced {
+            Some(Ok(synced)) => sync::warn_of(&context.output, &synced, &left_out),
+            Some(Err(error)) => {
+                let text = format!("The sync that ends the backup failed: {error}");
+                context.output.warn(&text, error.hint().as_deref());
+            }
+            None => {}
+        }
+        report::tell(&context.output, &report, &left_out, self.dry_run)?;
+        let has_failed = report.sources.iter().all(|source| source.failure.is_some());
+        Ok(match has_failed {
+            true => Exit::Failed,
+            false if self.dry_run => Exit::of(report::is_read(&report) && opened.has_all_copies()),
+            false => Exit::of(report.is_complete()),
+        })
+    }
+}
+
+/// For each new snapshot all files that it needs.
+fn needs(report: &BackupReport) -> BTreeMap<Id, Vec<FileName>> {
+    let snapshots = report.sources.iter().filter_map(|source| {
+        let packs = source
+            .needs
+            .packs
+            .iter()
+            .map(|(id, _)| FileName::new(FileType::Data, *id));
+        let index = source
+            .needs
+            .index_files
+            .iter()
+            .map(|id| FileName::new(FileType::Index, *id));
+        Some((source.snapshot?, packs.chain(index).collect()))
+    });
+    snapshots.collect()
+}
+
+/// The sources by their names, each once and in the order of the configuration.
+pub(crate) fn chosen(config: &Config, names: &[String]) -> Result<Vec<Source>> {
+    for name in names {
+        if !config
+            .sources
+            .iter()
+            .any(|source| source.name.as_str() == name)
+        {
+            return Err(Error::NoSource {
+                name: name.clone(),
+                known: config
+                    .sources
+                    .iter()
+                    .map(|source| source.name.to_string())
+                    .collect(),
+            });
+        }
+    }
+    let wanted = |source: &&Source| {
+        names.is_empty() || names.iter().any(|name| source.name.as_str() == name)
+    };
+    Ok(config.sources.iter().filter(wanted).cloned().collect())
+}

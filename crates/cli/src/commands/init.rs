@@ -1,0 +1,123 @@
+//! `strongroom init`.
+
+use serde::Serialize;
+use strongroom_engine::init::{InitCopy, InitOutcome, init};
+use strongroom_model::Id;
+use strongroom_repo::key::ScryptCost;
+
+use crate::context::Context;
+use crate::error::Result;
+use crate::exit::{Exit, MANUAL};
+use crate::output::{BAD, GOOD};
+use crate::password::Ask;
+use crate::table::{Cell, Table};
+
+/// Make the repository on every copy
+///
+/// Makes one repository and gives it to every copy of strongroom.toml.
+/// Copies that hold it already are left alone and new ones get it, so that init may be run again
+/// at any time: after adding a copy, or after it was cut off.
+///
+/// No second repository is ever made: while there is none, every copy must be reachable; and where
+/// two copies hold different ones, nothing is done at all.
+///
+/// Keep the password where neither a fire nor an attacker reaches it: without it nothing can be
+/// restored, by nobody.
+///
+/// Examples:
+///   strongroom init
+///   STRONGROOM_PASSWORD=… strongroom --config ./strongroom.toml init
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment, after_long_help = MANUAL)]
+pub(crate) struct Args {}
+
+impl Args {
+    pub(crate) fn run(self, context: &Context) -> Result<Exit> {
+        let config = context.config()?;
+        let copies = context.copies(&config)?;
+        let password = context.password(&config, Ask::Twice)?;
+        let environment = context.environment();
+        let report = init(&copies, &password, ScryptCost::default(), &environment)?;
+        let output = &context.output;
+        let did = if report.is_new { "Made" } else { "There is" };
+        output.result(&format!(
+            "{did} repository {}\n\n",
+            report.repository.short()
+        ))?;
+        let mut table = Table::headed(&["copy", "", "place"]);
+        for copy in &report.copies {
+            table.row([
+                copy.name.clone().into(),
+                word(copy),
+                copy.location.clone().into(),
+            ]);
+        }
+        output.result(&table.to_string())?;
+        for copy in &report.copies {
+            if let InitOutcome::Failed(failure) = &copy.outcome {
+                let text = format!("{}: {}", copy.name, failure.reason);
+                output.warn(&text, failure.hint.as_deref());
+            }
+        }
+        if report.is_new {
+            output.say(
+                "\nKeep the password where neither a fire nor an attacker reaches it: without it \
+                 nothing can be restored.\nNext: strongroom backup",
+            );
+        }
+        output.object(&Summary {
+            message_type: "summary",
+            repository: report.repository,
+            is_new: report.is_new,
+            copies: report.copies.iter().map(CopySummary::of).collect(),
+        })?;
+        Ok(Exit::of(report.is_complete()))
+    }
+}
+
+#[derive(Serialize)]
+struct Summary<'a> {
+    message_type: &'static str,
+    repository: Id,
+    is_new: bool,
+    copies: Vec<CopySummary<'a>>,
+}
+
+#[derive(Serialize)]
+struct CopySummary<'a> {
+    name: &'a str,
+    outcome: &'static str,
+    reason: Option<&'a str>,
+    hint: Option<&'a str>,
+}
+
+impl<'a> CopySummary<'a> {
+    fn of(copy: &'a InitCopy) -> Self {
+        let failure = match &copy.outcome {
+            InitOutcome::Failed(failure) => Some(failure),
+            InitOutcome::Made | InitOutcome::Kept => None,
+        };
+        Self {
+            name: &copy.name,
+            outcome: outcome(copy),
+            reason: failure.map(|failure| failure.reason.as_str()),
+            hint: failure.and_then(|failure| failure.hint.as_deref()),
+        }
+    }
+}
+
+const fn outcome(copy: &InitCopy) -> &'static str {
+    match copy.outcome {
+        InitOutcome::Made => "made",
+        InitOutcome::Kept => "kept",
+        InitOutcome::Failed(_) => "failed",
+    }
+}
+
+fn word(copy: &InitCopy) -> Cell {
+    let style = match copy.outcome {
+        InitOutcome::Failed(_) => BAD,
+        InitOutcome::Made | InitOutcome::Kept => GOOD,
+    };
+    Cell::styled(outcome(copy), style)
+}

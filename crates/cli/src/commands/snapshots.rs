@@ -1,0 +1,147 @@
+//! `strongroom snapshots`, and how other commands name one.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use strongroom_engine::Session;
+use strongroom_engine::snapshots::{Filter, FoundSnapshot, Snapshots};
+use strongroom_model::Id;
+use strongroom_repo::snapshot::{SOURCE_TAG_PREFIX, Summary as BackupSummary};
+
+use crate::context::Context;
+use crate::error::Result;
+use crate::exit::{Exit, MANUAL};
+use crate::output::visible;
+use crate::table::Table;
+use crate::words;
+
+/// List the snapshots
+///
+/// Lists what any copy holds, the oldest first, with the copies that hold it.
+/// A snapshot that no copy can show is named, and the exit status is 3; so it is where a copy
+/// cannot be read, since it may hold snapshots that no other does.
+///
+/// Examples:
+///   strongroom snapshots
+///   strongroom snapshots --source repos --host web-1
+///   strongroom --json snapshots --tag before-upgrade
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment, after_long_help = MANUAL)]
+pub(crate) struct Args {
+    /// Only of this source; may be given several times
+    #[arg(long, value_name = "NAME")]
+    source: Vec<String>,
+    /// Only made by this host; may be given several times
+    #[arg(long, value_name = "NAME")]
+    host: Vec<String>,
+    /// Only with this tag; may be given several times
+    #[arg(long, value_name = "TAG")]
+    tag: Vec<String>,
+    /// Only of this path; may be given several times
+    #[arg(long, value_name = "PATH")]
+    path: Vec<String>,
+}
+
+impl Args {
+    pub(crate) fn run(self, context: &Context) -> Result<Exit> {
+        let opened = context.open()?;
+        let snapshots = load(context, &opened.session)?;
+        let output = &context.output;
+        let filter = Filter {
+            hosts: self.host,
+            sources: self.source,
+            tags: self.tag,
+            paths: self.path,
+        };
+        let mut table =
+            Table::headed(&["id", "time", "host", "source", "size", "copies", "paths"]).right(&[4]);
+        let mut count = 0;
+        for found in snapshots.matching(&filter) {
+            count += 1;
+            output.object(&Message::of(found))?;
+            let snapshot = &found.snapshot;
+            let bytes = snapshot
+                .summary
+                .as_ref()
+                .map(|summary| summary.total_bytes_processed);
+            table.row([
+                found.id.short().into(),
+                words::local_time(snapshot.time).into(),
+                snapshot.hostname.clone().into(),
+                snapshot.source().unwrap_or("-").into(),
+                bytes.map_or_else(|| "-".to_owned(), words::size).into(),
+                found.copies.join(",").into(),
+                snapshot.paths.join(" ").into(),
+            ]);
+        }
+        if count > 0 {
+            output.data(&table.to_string())?;
+        } else {
+            output.say("No snapshot");
+        }
+        output.object(&Summary {
+            message_type: "summary",
+            snapshots: count,
+            problems: &snapshots.problems,
+        })?;
+        Ok(Exit::of(
+            snapshots.problems.is_empty() && opened.has_all_copies(),
+        ))
+    }
+}
+
+/// Reads all snapshots, and warns of what is none.
+pub(crate) fn load(context: &Context, session: &Session) -> Result<Snapshots> {
+    let snapshots = Snapshots::load(session, &context.cancel)?;
+    for problem in &snapshots.problems {
+        context
+            .output
+            .warn(&visible(problem), Some("strongroom verify"));
+    }
+    Ok(snapshots)
+}
+
+#[derive(Serialize)]
+struct Message<'a> {
+    message_type: &'static str,
+    id: Id,
+    time: Timestamp,
+    source: Option<&'a str>,
+    hostname: &'a str,
+    username: &'a str,
+    paths: &'a [String],
+    tags: Vec<&'a str>,
+    tree: Id,
+    parent: Option<Id>,
+    copies: &'a [String],
+    summary: Option<&'a BackupSummary>,
+}
+
+impl<'a> Message<'a> {
+    fn of(found: &'a FoundSnapshot) -> Self {
+        let snapshot = &found.snapshot;
+        let tags = snapshot.tags.iter().map(String::as_str);
+        Self {
+            message_type: "snapshot",
+            id: found.id,
+            time: snapshot.time,
+            source: snapshot.source(),
+            hostname: &snapshot.hostname,
+            username: &snapshot.username,
+            paths: &snapshot.paths,
+            tags: tags
+                .filter(|tag| !tag.starts_with(SOURCE_TAG_PREFIX))
+                .collect(),
+            tree: snapshot.tree,
+            parent: snapshot.parent,
+            copies: &found.copies,
+            summary: snapshot.summary.as_ref(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Summary<'a> {
+    message_type: &'static str,
+    snapshots: usize,
+    problems: &'a [String],
+}

@@ -1,0 +1,85 @@
+//! `strongroom status`.
+
+use serde::Serialize;
+use strongroom_engine::status::gather;
+use strongroom_model::Scorecard;
+use strongroom_model::scorecard::Standing;
+
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::exit::{Exit, MANUAL};
+use crate::output::visible;
+use crate::{scorecard, state_folder};
+
+/// Hold the plan against evidence: how far from 3-2-1
+///
+/// For each source the last good backup; a row for each copy; then the five lines: copies, media,
+/// offsite, immutable, errors. Each is met, missed or unproven, with the reason and with the step
+/// that would mend it. What counts is what was shown, never what is configured.
+///
+/// Nobody is asked for a password: without one, what receipts do not tell is called unproven.
+///
+/// The exit status is 0 only if the plan is met, 1 if something is missed, and 3 if nothing is
+/// missed but something is unproven.
+///
+/// Examples:
+///   strongroom status
+///   strongroom --json status | jq .met
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment, after_long_help = MANUAL)]
+pub(crate) struct Args {}
+
+impl Args {
+    pub(crate) fn run(self, context: &Context) -> Result<Exit> {
+        let looked = context.look()?;
+        let output = &context.output;
+        let session = match looked.session {
+            Ok(session) => Some(session),
+            Err(Error::NoPassword) => {
+                output.warn("There is no password: what only it shows is unproven", None);
+                None
+            }
+            Err(error) if matches!(error.exit(), Exit::WrongPassword | Exit::Interrupted) => {
+                return Err(error);
+            }
+            Err(error) => {
+                output.warn(
+                    &format!("The repository is not open: {error}"),
+                    error.hint().as_deref(),
+                );
+                None
+            }
+        };
+        let environment = context.environment();
+        let state = state_folder::choose()?;
+        let status = gather(
+            &looked.config,
+            &looked.copies,
+            session.as_ref(),
+            &state,
+            &environment,
+        )?;
+        for problem in &status.problems {
+            output.warn(&visible(problem), None);
+        }
+        output.data(&scorecard::render(&status.scorecard, &looked.config))?;
+        output.object(&Summary {
+            message_type: "summary",
+            scorecard: &status.scorecard,
+            problems: &status.problems,
+        })?;
+        Ok(match status.scorecard.met {
+            Standing::Met => Exit::Done,
+            Standing::Missed => Exit::Failed,
+            Standing::Unproven => Exit::Incomplete,
+        })
+    }
+}
+
+#[derive(Serialize)]
+struct Summary<'a> {
+    message_type: &'static str,
+    #[serde(flatten)]
+    scorecard: &'a Scorecard,
+    problems: &'a [String],
+}

@@ -1,0 +1,251 @@
+//! `strongroom sync`, also as the end of a backup.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+use strongroom_engine::progress::Progress;
+use strongroom_engine::session::Locks;
+use strongroom_engine::sync::{Decision, SyncOptions, SyncReport, SyncedCopy, sync_session};
+use strongroom_engine::{CopyState, Listing};
+use strongroom_model::{FileName, Id};
+
+use crate::context::{Context, Opened};
+use crate::error::Result;
+use crate::exit::{Exit, MANUAL};
+use crate::memory;
+use crate::monitor::Monitor;
+use crate::output::{BAD, DOUBTFUL, GOOD, Output, visible};
+use crate::table::{Cell, Table};
+use crate::words::{count, size};
+
+/// Heal every copy from the others
+///
+/// Brings each copy what it lacks and replaces what is damaged there, from any other copy that has
+/// it whole: first packs, then index files, then snapshots, so that no copy ever gets a snapshot
+/// without what it needs. Every file is checked against its name on the way.
+///
+/// Junk does not spread: keys, index files and snapshots travel only if they decode or a receipt
+/// names them. A copy that looks as if somebody had pruned it by itself is left alone and told;
+/// --heal brings back what it lacks.
+///
+/// Examples:
+///   strongroom sync
+///   strongroom sync --heal
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment, after_long_help = MANUAL)]
+pub(crate) struct Args {
+    /// Bring back also what somebody seems to have removed from one copy on purpose
+    #[arg(long)]
+    heal: bool,
+    /// Let this key file travel, although nothing here shows whose it is
+    #[arg(long, value_name = "ID")]
+    admit_key: Vec<Id>,
+}
+
+impl Args {
+    pub(crate) fn run(self, context: &Context) -> Result<Exit> {
+        let mut opened = context.open()?;
+        let wishes = Wishes {
+            decision: if self.heal {
+                Decision::Heal
+            } else {
+                Decision::Ask
+            },
+            admitted: self.admit_key.into_iter().collect(),
+            needs: BTreeMap::new(),
+        };
+        let left_out = opened.left_out();
+        let report = {
+            let monitor = Monitor::start(&context.output);
+            run(&mut opened, wishes, &monitor.progress)?
+        };
+        let output = &context.output;
+        output.result(&copies(&report).to_string())?;
+        warn_of(output, &report, &left_out);
+        output.object(&Summary::of(&report))?;
+        Ok(Exit::of(report.is_complete()))
+    }
+}
+
+/// What a sync shall do beyond bringing what is missing.
+#[derive(Debug, Default)]
+pub(crate) struct Wishes {
+    pub(crate) decision: Decision,
+    pub(crate) admitted: BTreeSet<Id>,
+    /// For snapshots that were just made, what they need.
+    pub(crate) needs: BTreeMap<Id, Vec<FileName>>,
+}
+
+/// Syncs all copies under locks, and brings the session and the memory up to date.
+pub(crate) fn run(opened: &mut Opened, wishes: Wishes, progress: &Progress) -> Result<SyncReport> {
+    let mut locks = Locks::acquire(&mut opened.session, &opened.environment, false)?;
+    let (mut known_keys, _) = memory::known(opened);
+    known_keys.extend(wishes.admitted);
+    let memory = opened.memory();
+    let seen = opened
+        .session
+        .ready()
+        .map(|(copy, _)| (copy.name.clone(), memory.seen(copy)));
+    let limits = &opened.config.limits;
+    let options = SyncOptions {
+        memory_bytes: limits.memory.bytes(),
+        transfers: (limits.uploads_per_copy as usize).saturating_mul(opened.session.copies.len()),
+        suspects: memory::suspects(opened),
+        known_keys,
+        seen: seen.collect(),
+        needs: wishes.needs,
+        decision: wishes.decision,
+    };
+    let cancel = opened.environment.cancel.clone();
+    let report = sync_session(&opened.session, &options, progress, &cancel);
+    locks.release();
+    let report = report?;
+    take_over(opened, &report);
+    memory::synced(opened, &report);
+    Ok(report)
+}
+
+fn take_over(opened: &mut Opened, report: &SyncReport) {
+    for copy in &report.copies {
+        match &copy.failure {
+            Some(failure) => opened.session.fail(&copy.name, failure.clone()),
+            None => set_listing(opened, &copy.name, copy.listing.clone()),
+        }
+        let is_config = |name: &FileName| *name == FileName::CONFIG;
+        if copy.healed.iter().any(is_config) {
+            with_ready(opened, &copy.name, |ready| ready.config_is_right = true);
+        }
+    }
+}
+
+fn set_listing(opened: &mut Opened, name: &str, listing: Listing) {
+    with_ready(opened, name, |ready| ready.listing = listing);
+}
+
+fn with_ready(
+    opened: &mut Opened,
+    name: &str,
+    change: impl FnOnce(&mut strongroom_engine::session::ReadyCopy),
+) {
+    let copy = opened
+        .session
+        .copies
+        .iter_mut()
+        .find(|copy| copy.copy.name == name);
+    if let Some(CopyState::Ready(ready)) = copy.map(|copy| &mut copy.state) {
+        change(ready);
+    }
+}
+
+/// Warns of everything that is not as it should be.
+pub(crate) fn warn_of(output: &Output, report: &SyncReport, left_out: &[String]) {
+    for copy in &report.copies {
+        if let Some(failure) = copy
+            .failure
+            .as_ref()
+            .filter(|_| !left_out.contains(&copy.name))
+        {
+            output.warn(
+                &format!("{}: {}", copy.name, failure.reason),
+                failure.hint.as_deref(),
+            );
+        }
+    }
+    for problem in &report.problems {
+        output.warn(&visible(&problem.to_string()), None);
+    }
+    for junk in &report.junk {
+        output.warn(
+            &visible(&junk.to_string()),
+            Some(&visible(&junk.advice.join("; "))),
+        );
+    }
+    for diverged in &report.diverged {
+        output.warn(&visible(&diverged.to_string()), Some(&diverged.hint()));
+    }
+}
+
+fn copies(report: &SyncReport) -> Table {
+    let mut table = Table::headed(&["copy", "", "brought", "size", "healed", "lacks"]);
+    for copy in &report.copies {
+        let lacks: u64 = copy.lacking.values().sum();
+        table.row([
+            copy.name.clone().into(),
+            word(copy),
+            count(copy.files_brought, "file", "files").into(),
+            size(copy.bytes_brought).into(),
+            count(copy.healed.len() as u64, "file", "files").into(),
+            count(lacks, "file", "files").into(),
+        ]);
+    }
+    table
+}
+
+fn word(copy: &SyncedCopy) -> Cell {
+    match &copy.failure {
+        Some(_) => Cell::styled("failed", BAD),
+        None if copy.is_whole() => Cell::styled("whole", GOOD),
+        None => Cell::styled("behind", DOUBTFUL),
+    }
+}
+
+/// What came of a sync, as `--json` tells it.
+#[derive(Serialize)]
+struct Summary {
+    message_type: &'static str,
+    complete: bool,
+    copies: Vec<CopySummary>,
+    problems: Vec<String>,
+    junk: Vec<String>,
+    diverged: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct CopySummary {
+    name: String,
+    outcome: &'static str,
+    files_brought: u64,
+    bytes_brought: u64,
+    healed: Vec<String>,
+    unmended: Vec<String>,
+    files_lacking: u64,
+    reason: Option<String>,
+    hint: Option<String>,
+}
+
+impl Summary {
+    fn of(report: &SyncReport) -> Self {
+        Self {
+            message_type: "summary",
+            complete: report.is_complete(),
+            copies: report.copies.iter().map(CopySummary::of).collect(),
+            problems: report.problems.iter().map(ToString::to_string).collect(),
+            junk: report.junk.iter().map(ToString::to_string).collect(),
+            diverged: report.diverged.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+impl CopySummary {
+    fn of(copy: &SyncedCopy) -> Self {
+        let names = |names: &[FileName]| names.iter().map(ToString::to_string).collect();
+        Self {
+            name: copy.name.clone(),
+            outcome: match &copy.failure {
+                Some(_) => "failed",
+                None if copy.is_whole() => "whole",
+                None => "behind",
+            },
+            files_brought: copy.files_brought,
+            bytes_brought: copy.bytes_brought,
+            healed: names(&copy.healed),
+            unmended: names(&copy.unmended),
+            files_lacking: copy.lacking.values().sum(),
+            reason: copy.failure.as_ref().map(|failure| failure.reason.clone()),
+            hint: copy
+                .failure
+                .as_ref()
+                .and_then(|failure| failure.hint.clone()),
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! `strongroom verify`.
+
+use serde::Serialize;
+use strongroom_engine::verify::{
+    Depth, Problem, Share, VerifiedCopy, VerifyOptions, VerifyReport, verify,
+};
+use strongroom_model::evidence::{self, Verifier, Verify};
+
+use crate::context::{Context, Opened};
+use crate::error::{Error, Result};
+use crate::exit::{Exit, MANUAL};
+use crate::monitor::Monitor;
+use crate::output::{BAD, GOOD, Output, visible};
+use crate::table::{Cell, Table};
+use crate::words::{grouped, size};
+use crate::{memory, state_folder};
+
+/// Read every stored byte and check it
+///
+/// Hashes all files of every copy, or a share of them, compares the hashes with the names, and the
+/// copies with each other. That takes no password. Where there is one without asking, it also sees
+/// whether keys, index files and snapshots are what they claim to be. With --decode every blob is
+/// decrypted, decompressed and hashed as well.
+///
+/// Shares: 1/7, 2/7 … are fixed parts which together are everything, and count as read in full
+/// when each was read; 5% are chosen anew each time, find damage, and prove nothing of the whole.
+///
+/// The exit status is 1 where something is wrong, and 3 where nothing is, but a copy could not be
+/// read to its end. Damage is healed by: strongroom sync
+///
+/// Examples:
+///   strongroom verify
+///   strongroom verify --read-data-subset 3/7
+///   strongroom verify --decode
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment, after_long_help = MANUAL)]
+pub(crate) struct Args {
+    /// Which packs are read: all, one of several parts (3/7), or a random share (5%)
+    #[arg(long, value_name = "n/m|x%|all", default_value = "all", value_parser = parse_share)]
+    read_data_subset: Wanted,
+    /// Decode every blob as well
+    #[arg(long, conflicts_with = "no_password")]
+    decode: bool,
+    /// Do not use the password, even where there is one
+    #[arg(long)]
+    no_password: bool,
+}
+
+/// A share as it was asked for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Wanted {
+    All,
+    Slice(u32, u32),
+    Percent(f64),
+}
+
+impl Args {
+    pub(crate) fn run(self, context: &Context) -> Result<Exit> {
+        let environment = context.environment();
+        let began = (environment.clock)();
+        let state = state_folder::choose()?;
+        let (copies, opened, trouble) = self.open(context)?;
+        let memory = match &opened {
+            Some(opened) => Some(opened.memory()),
+            None => state.remembered(&copies),
+        };
+        let mut options = VerifyOptions {
+            share: self.share(began.as_nanosecond() as u64),
+            ..VerifyOptions::default()
+        };
+        let mut depth = Depth::Stored;
+        if let Some(opened) = &opened {
+            (options.known_keys, options.config) = memory::known(opened);
+            depth = match self.decode {
+                true => Depth::Decoded(&opened.session.repository),
+                false => Depth::Opened(&opened.session.repository),
+            };
+        }
+        let report = {
+            let monitor = Monitor::start(&context.output);
+            verify(&copies, depth, &options, &monitor.progress, &context.cancel)?
+        };
+        if let Some(memory) = &memory {
+            let done = Verify {
+                at: began,
+                by: Verifier::Us,
+                share: self.evidence(),
+                decoded: self.decode,
+            };
+            memory::verified(memory, &copies, &report, &done);
+        }
+        tell(&context.output, &report, self.decode)?;
+        if let Some(error) = trouble {
+            return Err(error);
+        }
+        let is_read = |copy: &VerifiedCopy| copy.failure.is_none();
+        Ok(match report.problems.is_empty() {
+            false => Exit::Failed,
+            true => Exit::of(report.copies.iter().all(is_read)),
+        })
+    }
+
+    /// Opens the repository where that is wanted and takes no question; what keeps it from being
+    /// opened is told in the end, since the bytes can be checked all the same.
+    fn open(
+        &self,
+        context: &Context,
+    ) -> Result<(
+        Vec<strongroom_engine::CopyStore>,
+        Option<Opened>,
+        Option<Error>,
+    )> {
+        if self.decode {
+            let opened = context.open()?;
+            return Ok((context.copies(&opened.config)?, Some(opened), None));
+        }
+        if self.no_password {
+            let config = context.config()?;
+            return Ok((context.copies(&config)?, None, None));
+        }
+        let looked = context.look()?;
+        let (opened, trouble) = match looked.session {
+            Ok(session) => {
+                let opened = Opened {
+                    config: looked.config,
+                    session,
+                    environment: context.environment(),
+                    state: state_folder::choose()?,
+                };
+                (Some(opened), None)
+            }
+            Err(Error::NoPassword) => (None, None),
+            Err(error) => (None, Some(error)),
+        };
+        Ok((looked.copies, opened, trouble))
+    }
+
+    fn share(&self, seed: u64) -> Share {
+        match self.read_data_subset {
+            Wanted::All => Share::All,
+            Wanted::Slice(number, of) => Share::Slice { number, of },
+            Wanted::Percent(percent) => Share::Random { percent, seed },
+        }
+    }
+
+    fn evidence(&self) -> evidence::Share {
+        match self.read_data_subset {
+            Wanted::All => evidence::Share::All,
+            Wanted::Slice(number, of) => evidence::Share::Slice { number, of },
+            Wanted::Percent(percent) => evidence::Share::Percent(percent as u8),
+        }
+    }
+}
+
+fn parse_share(text: &str) -> std::result::Result<Wanted, String> {
+    let wrong = || "write all, a part such as 3/7, or a share such as 5%".to_owned();
+    if text == "all" {
+        return Ok(Wanted::All);
+    }
+    if let Some(percent) = text.strip_suffix('%') {
+        let percent: f64 = percent.parse().map_err(|_| wrong())?;
+        return match percent > 0.0 && percent <= 100.0 {
+            true => Ok(Wanted::Percent(percent)),
+            false => Err(wrong()),
+        };
+    }
+    let (number, of) = text.split_once('/').ok_or_else(wrong)?;
+    let number: u32 = number.parse().map_err(|_| wrong())?;
+    let of: u32 = of.parse().map_err(|_| wrong())?;
+    match number >= 1 && number <= of {
+        true => Ok(Wanted::Slice(number, of)),
+        false => Err(wrong()),
+    }
+}
+
+fn tell(output: &Output, report: &VerifyReport, decoded: bool) -> Result<()> {
+    let mut table =
+        Table::headed(&["copy", "", "files read", "of", "size", "wrong"]).right(&[2, 3, 4, 5]);
+    for copy in &report.copies {
+        let wrong = report
+            .problems
+            .iter()
+            .filter(|problem| problem.copy == copy.name)
+            .count();
+        let word = match (&copy.failure, wrong) {
+            (Some(_), _) => Cell::styled("failed", BAD),
+            (None, 0) => Cell::styled("good", GOOD),
+            (None, _) => Cell::styled("wrong", BAD),
+        };
+        table.row([
+            copy.name.clone().into(),
+            word,
+            grouped(copy.files_read).into(),
+            grouped(copy.files_listed).into(),
+            size(copy.bytes_read).into(),
+            grouped(wrong as u64).into(),
+        ]);
+    }
+    output.result(&table.to_string())?;
+    for problem in &report.problems {
+        output.warn(&visible(&problem.to_string()), None);
+        output.object(&ProblemMessage::of(problem))?;
+    }
+    if report
+        .problems
+        .iter()
+        .any(|problem| problem.kind.is_damage())
+    {
+        output.say("Heal it from the other copies: strongroom sync");
+    }
+    for copy in &report.copies {
+        if let Some(failure) = &copy.failure {
+            output.warn(
+                &format!("{}: {}", copy.name, failure.reason),
+                failure.hint.as_deref(),
+            );
+        }
+    }
+    output.object(&Summary {
+        message_type: "summary",
+        clean: report.is_clean(),
+        decoded,
+        problem_count: report.problems.len(),
+        copies: report.copies.iter().map(CopySummary::of).collect(),
+    })
+}
+
+#[derive(Serialize)]
+struct ProblemMessage<'a> {
+    message_type: &'static str,
+    copy: &'a str,
+    file: String,
+    problem: String,
+    damage: bool,
+}
+
+impl<'a> ProblemMessage<'a> {
+    fn of(problem: &'a Problem) -> Self {
+        Self {
+            message_type: "problem",
+            copy: &problem.copy,
+            file: problem.name.to_string(),
+            problem: problem.kind.to_string(),
+            damage: problem.kind.is_damage(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Summary<'a> {
+    message_type: &'static str,
+    clean: bool,
+    decoded: bool,
+    problem_count: usize,
+    copies: Vec<CopySummary<'a>>,
+}
+
+#[derive(Serialize)]
+struct CopySummary<'a> {
+    name: &'a str,
+    files_read: u64,
+    bytes_read: u64,
+    files_listed: u64,
+    bytes_listed: u64,
+    covered: bool,
+    reason: Option<&'a str>,
+}
+
+impl<'a> CopySummary<'a> {
+    fn of(copy: &'a VerifiedCopy) -> Self {
+        Self {
+            name: &copy.name,
+            files_read: copy.files_read,
+            bytes_read: copy.bytes_read,
+            files_listed: copy.files_listed,
+            bytes_listed: copy.bytes_listed,
+            covered: copy.covered,
+            reason: copy.failure.as_ref().map(|failure| failure.reason.as_str()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_all_a_part_or_a_percentage() {
+        assert_eq!(parse_share("all"), Ok(Wanted::All));
+        assert_eq!(parse_share("3/7"), Ok(Wanted::Slice(3, 7)));
+        assert_eq!(parse_share("2.5%"), Ok(Wanted::Percent(2.5)));
+        for wrong in [
+            "", "0/7", "8/7", "1/", "/1", "0%", "101%", "NaN%", "half", "-1/3",
+        ] {
+            assert!(parse_share(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! What every command needs: where to speak, how to stop, and the session with the repository.
+
+use std::sync::Arc;
+
+use indicatif::{MultiProgress, ProgressDrawTarget};
+use strongroom_engine::filesystem::Names;
+use strongroom_engine::session::Password;
+use strongroom_engine::state::{RepositoryState, StateFolder};
+use strongroom_engine::{Cancel, CopyState, CopyStore, Environment, Session};
+use strongroom_model::Config;
+
+use crate::cli::GlobalArgs;
+use crate::error::{Error, Result};
+use crate::output::Output;
+use crate::{config_file, copies, password, state_folder};
+
+/// One run of the program.
+#[derive(Debug)]
+pub(crate) struct Context {
+    /// Where it speaks.
+    pub(crate) output: Output,
+    /// Set when the user interrupts.
+    pub(crate) cancel: Cancel,
+    global: GlobalArgs,
+}
+
+/// A repository that was opened by its configuration.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    /// The configuration.
+    pub(crate) config: Config,
+    /// The session with all copies.
+    pub(crate) session: Session,
+    /// Who runs, where, and how to stop it.
+    pub(crate) environment: Environment,
+    /// What this machine remembers between runs.
+    pub(crate) state: StateFolder,
+}
+
+/// A configuration whose repository may be open or not.
+#[derive(Debug)]
+pub(crate) struct Looked {
+    /// The configuration.
+    pub(crate) config: Config,
+    /// Its copies.
+    pub(crate) copies: Vec<CopyStore>,
+    /// The session with all copies, or why there is none.
+    pub(crate) session: std::result::Result<Session, Error>,
+}
+
+impl Context {
+    /// Takes the options that are the same for all commands.
+    pub(crate) fn new(global: GlobalArgs) -> Self {
+        if global.no_color {
+            anstream::ColorChoice::Never.write_global();
+        }
+        // indicatif itself draws nothing where standard error is not a terminal.
+        let bars = MultiProgress::new();
+        if global.json || global.quiet {
+            bars.set_draw_target(ProgressDrawTarget::hidden());
+        }
+        Self {
+            output: Output {
+                json: global.json,
+                quiet: global.quiet,
+                bars,
+            },
+            cancel: Cancel::default(),
+            global,
+        }
+    }
+
+    /// How many times `-v` was given.
+    pub(crate) const fn verbosity(&self) -> u8 {
+        self.global.verbose
+    }
+
+    /// Who runs, where, and how to stop it.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the edge at which the clock comes in"
+    )]
+    pub(crate) fn environment(&self) -> Environment {
+        let system = rustix::system::uname();
+        let uid = rustix::process::getuid().as_raw();
+        let username = Names::default().user(uid);
+        Environment {
+            clock: Arc::new(jiff::Timestamp::now),
+            hostname: system.nodename().to_string_lossy().into_owned(),
+            username: username.map_or_else(|| uid.to_string(), |name| name.to_string()),
+            cancel: self.cancel.clone(),
+        }
+    }
+
+    /// Reads the configuration, wherever it is.
+    pub(crate) fn config(&self) -> Result<Config> {
+        let (path, config) = config_file::read(self.global.config.as_deref())?;
+        for problem in &config.warnings {
+            self.output
+                .warn(&format!("{}: {problem}", path.display()), None);
+        }
+        Ok(config)
+    }
+
+    /// The copies of a configuration.
+    pub(crate) fn copies(&self, config: &Config) -> Result<Vec<CopyStore>> {
+        config
+            .copies
+            .iter()
+            .map(|copy| copies::prepare(copy, &self.cancel))
+            .collect()
+    }
+
+    /// The password, from wherever the configuration says.
+    pub(crate) fn password(&self, config: &Config, ask: password::Ask) -> Result<Password> {
+        password::read(config.password.as_ref(), ask, &self.output)
+    }
+
+    /// Opens the repository; copies that cannot be used are told.
+    pub(crate) fn open(&self) -> Result<Opened> {
+        let config = self.config()?;
+        let copies = self.copies(&config)?;
+        let password = self.password(&config, password::Ask::Once)?;
+        let session = strongroom_engine::session::open(&copies, &password)?;
+        self.tell_left_out(&session);
+        self.cancel.check()?;
+        Ok(Opened {
+            config,
+            session,
+            environment: self.environment(),
+            state: state_folder::choose()?,
+        })
+    }
+
+    /// Opens the repository where that takes no question, for commands that do without.
+    pub(crate) fn look(&self) -> Result<Looked> {
+        let config = self.config()?;
+        let copies = self.copies(&config)?;
+        let password = self.password(&config, password::Ask::Never);
+        let session =
+            password.and_then(|password| Ok(strongroom_engine::session::open(&copies, &password)?));
+        self.cancel.check()?;
+        Ok(Looked {
+            config,
+            copies,
+            session,
+        })
+    }
+
+    fn tell_left_out(&self, session: &Session) {
+        for copy in &session.copies {
+            if let CopyState::Failed(failure) = &copy.state {
+                let text = format!("{} is left out: {}", copy.copy.name, failure.reason);
+                self.output.warn(&text, failure.hint.as_deref());
+            }
+        }
+    }
+}
+
+impl Opened {
+    /// What this machine remembers of the repository.
+    pub(crate) fn memory(&self) -> RepositoryState {
+        self.state.repository(self.session.id())
+    }
+
+    /// Whether every copy of the configuration can be used.
+    pub(crate) fn has_all_copies(&self) -> bool {
+        self.session.ready().count() == self.session.copies.len()
+    }
+
+    /// The copies that cannot be used, by name.
+    pub(crate) fn left_out(&self) -> Vec<String> {
+        let copies = self.session.copies.iter();
+        let failed = copies.filter(|copy| matches!(copy.state, CopyState::Failed(_)));
+        failed.map(|copy| copy.copy.name.clone()).collect()
+    }
+}

@@ -1,0 +1,127 @@
+//! What ends the program early: each with its exit status and the next command to type.
+
+use std::io;
+use std::path::PathBuf;
+
+use strongroom_model::ConfigError;
+
+use crate::exit::Exit;
+
+/// The result of a command.
+pub(crate) type Result<T> = std::result::Result<T, Error>;
+
+/// An error that ends the program.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The engine could not do it.
+    #[error(transparent)]
+    Engine(#[from] strongroom_engine::Error),
+    /// A store could not even be prepared.
+    #[error("The copy {copy} cannot be used")]
+    Copy {
+        /// The copy.
+        copy: String,
+        /// Why.
+        source: strongroom_store::Error,
+    },
+    /// No configuration was found.
+    #[error("There is no configuration")]
+    NoConfig {
+        /// Where it was looked for.
+        searched: Vec<PathBuf>,
+    },
+    /// A configuration with mistakes.
+    #[error("{}: {problems}", .path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// The mistakes.
+        problems: ConfigError,
+    },
+    /// No source of that name is configured.
+    #[error("There is no source {name}")]
+    NoSource {
+        /// What was asked for.
+        name: String,
+        /// Those that there are.
+        known: Vec<String>,
+    },
+    /// No password was given, and nobody can be asked.
+    #[error("There is no password")]
+    NoPassword,
+    /// What should give the password does not.
+    #[error("{what} gives no password: {reason}")]
+    Password {
+        /// The file or command.
+        what: String,
+        /// Why.
+        reason: String,
+    },
+    /// A working area in the folder that is tried, or around it.
+    #[error("The working area {} and {} lie one inside the other", .area.display(), .dir.display())]
+    Overlap {
+        /// The working area.
+        area: PathBuf,
+        /// The folder that is tried.
+        dir: PathBuf,
+    },
+    /// Something on this machine.
+    #[error("Cannot {action}")]
+    Local {
+        /// What was tried, as a verb phrase.
+        action: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Standard output is closed or full.
+    #[error("Cannot write to standard output")]
+    Output(#[source] io::Error),
+}
+
+impl Error {
+    /// Wraps what the operating system says, for `map_err`.
+    pub(crate) fn local(action: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let action = action.into();
+        move |source| Self::Local { action, source }
+    }
+
+    /// The exit status that it means.
+    pub(crate) fn exit(&self) -> Exit {
+        use strongroom_engine::Error as Engine;
+        use strongroom_repo::Error as Repo;
+        match self {
+            Self::Engine(Engine::Repo(Repo::NoRepository { .. })) => Exit::NoRepository,
+            Self::Engine(Engine::Repo(Repo::WrongPassword { .. })) => Exit::WrongPassword,
+            Self::Engine(Engine::Locked { .. }) => Exit::Locked,
+            Self::Engine(Engine::Interrupted) => Exit::Interrupted,
+            Self::NoSource { .. } => Exit::Usage,
+            _ => Exit::Failed,
+        }
+    }
+
+    /// The next step for a person, where there is one.
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            Self::Engine(error) => error.hint(),
+            Self::Copy { source, .. } => source.hint(),
+            Self::NoConfig { searched } => {
+                let paths: Vec<_> = searched.iter().map(|path| path.display().to_string()).collect();
+                Some(format!(
+                    "write one of {}, or say --config PATH; to see it work with nothing set up: \
+                     strongroom try DIR",
+                    paths.join(", ")
+                ))
+            }
+            Self::NoSource { known, .. } => {
+                Some(format!("strongroom.toml has: {}", known.join(", ")))
+            }
+            Self::Overlap { .. } => Some("say where else to work: --at PATH".to_owned()),
+            Self::NoPassword => Some(
+                "write password_file = \"/etc/strongroom/password\" at the top of strongroom.toml, \
+                 or set STRONGROOM_PASSWORD"
+                    .to_owned(),
+            ),
+            _ => None,
+        }
+    }
+}

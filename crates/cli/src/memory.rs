@@ -1,0 +1,211 @@
+//! What is remembered of a run: evidence, receipts, and what each copy held.
+//!
+//! **Architecture invariant:** nothing here can fail a backup, a sync or a verify; where the state
+//! folder cannot be written, the scorecard will call unproven what was not remembered.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use strongroom_engine::CopyStore;
+use strongroom_engine::backup::report::BackupReport;
+use strongroom_engine::receipts::Receipts;
+use strongroom_engine::session::{ReadyCopy, chain};
+use strongroom_engine::state::RepositoryState;
+use strongroom_engine::sync::SyncReport;
+use strongroom_engine::verify::{Problem, ProblemKind, VerifyReport};
+use strongroom_model::evidence::Verify;
+use strongroom_model::{FileName, FileType, Id};
+
+use crate::context::Opened;
+
+/// The key files and the digest of `config` that receipts name; read only where copies disagree,
+/// since there is a receipt for each snapshot.
+pub(crate) fn known(opened: &Opened) -> (BTreeSet<Id>, Option<Id>) {
+    let mut ready = opened.session.ready().map(|(_, ready)| ready);
+    let first = ready.next();
+    let agrees = |other: &ReadyCopy| {
+        other.config_is_right && first.is_some_and(|first| first.listing.keys == other.listing.keys)
+    };
+    if first.is_some_and(|first| first.config_is_right) && ready.all(agrees) {
+        return (BTreeSet::new(), None);
+    }
+    let Ok(Some(client)) = opened.state.find_client_key() else {
+        return (BTreeSet::new(), None);
+    };
+    let listings = opened
+        .session
+        .ready()
+        .map(|(_, ready)| &ready.listing.snapshots);
+    let snapshots: BTreeSet<Id> = listings
+        .flat_map(|files| files.iter())
+        .map(|entry| entry.id)
+        .collect();
+    let memory = opened.memory();
+    let receipts = Receipts::new(&memory, &client).of(&snapshots);
+    let needs = receipts.iter().map(|receipt| &receipt.receipt().needs);
+    let keys = needs
+        .clone()
+        .flat_map(|needs| needs.keys.iter().copied())
+        .collect();
+    let config = needs.map(|needs| needs.config).next_back();
+    (keys, config)
+}
+
+/// For each copy the files that were found damaged and not healed since.
+pub(crate) fn suspects(opened: &Opened) -> BTreeMap<String, BTreeSet<FileName>> {
+    let memory = opened.memory();
+    opened
+        .session
+        .ready()
+        .map(|(copy, _)| {
+            let evidence = memory.evidence(copy);
+            let names = evidence
+                .damage()
+                .keys()
+                .filter_map(|name| file_name(name))
+                .collect();
+            (copy.name.clone(), names)
+        })
+        .collect()
+}
+
+/// Signs what came of a backup.
+pub(crate) fn backed_up(opened: &Opened, report: &BackupReport) {
+    let memory = opened.memory();
+    let issued = opened.state.client_key().and_then(|client| {
+        let receipts = Receipts::new(&memory, &client);
+        receipts.issue(&opened.session, report, &opened.environment.hostname)
+    });
+    if let Err(error) = issued {
+        tracing::warn!(error = chain(&error), "There is no receipt of this backup");
+    }
+}
+
+/// Remembers what the copies hold after a sync, and that damage was healed.
+pub(crate) fn synced(opened: &Opened, report: &SyncReport) {
+    let memory = opened.memory();
+    for synced in &report.copies {
+        let copies = opened.session.copies.iter().map(|copy| &copy.copy);
+        let Some(copy) = copies.into_iter().find(|copy| copy.name == synced.name) else {
+            continue;
+        };
+        for name in &synced.healed {
+            let healed =
+                memory.update_evidence(copy, |evidence| evidence.record_healed(&name.to_string()));
+            told(healed.map(drop));
+        }
+        let has_diverged = report
+            .diverged
+            .iter()
+            .any(|diverged| diverged.copy == synced.name);
+        if synced.failure.is_none() && !has_diverged {
+            told(memory.update_seen(copy, |seen| {
+                seen.index = synced.listing.index.iter().map(|entry| entry.id).collect();
+                seen.snapshots = synced
+                    .listing
+                    .snapshots
+                    .iter()
+                    .map(|entry| entry.id)
+                    .collect();
+            }));
+        }
+    }
+}
+
+/// Remembers which copies were read, and what is wrong with them.
+pub(crate) fn verified(
+    memory: &RepositoryState,
+    copies: &[CopyStore],
+    report: &VerifyReport,
+    verify: &Verify,
+) {
+    for read in &report.copies {
+        let Some(copy) = copies.iter().find(|copy| copy.name == read.name) else {
+            continue;
+        };
+        let of_copy = report
+            .problems
+            .iter()
+            .filter(|problem| problem.copy == read.name);
+        let damage: Vec<_> = of_copy
+            .filter(|problem| is_lasting(problem))
+            .map(|problem| (problem.name.to_string(), problem.kind.to_string()))
+            .collect();
+        let is_whole_share = read.failure.is_none() && read.covered;
+        told(
+            memory
+                .update_evidence(copy, |evidence| {
+                    if is_whole_share {
+                        evidence.record_verify(verify.clone(), damage);
+                        return;
+                    }
+                    for (file, reason) in damage {
+                        evidence.record_damage(verify.at, file, reason);
+                    }
+                })
+                .map(drop),
+        );
+    }
+}
+
+/// Remembers damage that was met while reading.
+pub(crate) fn damaged(opened: &Opened, copy: &str, file: &FileName, reason: &str, at: Timestamp) {
+    let copies = opened.session.copies.iter().map(|copy| &copy.copy);
+    if let Some(copy) = copies.into_iter().find(|known| known.name == copy) {
+        let memory = opened.memory();
+        let (file, reason) = (file.to_string(), reason.to_owned());
+        let change = |evidence: &mut strongroom_model::CopyEvidence| {
+            evidence.record_damage(at, file, reason);
+        };
+        told(memory.update_evidence(copy, change).map(drop));
+    }
+}
+
+/// Whether it stays until somebody heals it. What is missing is told by the next listing, and junk
+/// is nothing that a snapshot needs.
+const fn is_lasting(problem: &Problem) -> bool {
+    problem.kind.is_damage()
+        || matches!(
+            problem.kind,
+            ProblemKind::BadTrailer { .. }
+                | ProblemKind::BadBlob { .. }
+                | ProblemKind::IndexDisagrees { .. }
+                | ProblemKind::ConfigDiffers { .. }
+        )
+}
+
+/// Reads what the display of a file name writes.
+fn file_name(text: &str) -> Option<FileName> {
+    if text == FileType::Config.folder() {
+        return Some(FileName::CONFIG);
+    }
+    let (folder, id) = text.split_once('/')?;
+    let kind = FileType::SYNCED
+        .into_iter()
+        .find(|kind| kind.folder() == folder)?;
+    Some(FileName::new(kind, id.parse().ok()?))
+}
+
+fn told(outcome: strongroom_engine::Result<()>) {
+    if let Err(error) = outcome {
+        tracing::warn!(error = chain(&error), "What was found is not remembered");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_name_is_read_as_it_was_written() {
+        for name in [
+            FileName::CONFIG,
+            FileName::new(FileType::Data, Id::of(b"a")),
+            FileName::new(FileType::Keys, Id::of(b"b")),
+        ] {
+            assert_eq!(file_name(&name.to_string()), Some(name));
+        }
+        assert_eq!(file_name("data/../../x"), None);
+        assert_eq!(file_name("locks/00"), None);
+    }
+}

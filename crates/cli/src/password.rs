@@ -1,0 +1,134 @@
+//! Where the password comes from: a file, a command, the environment, a person; never an argument,
+//! which every process of the machine could read.
+
+mod terminal;
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use strongroom_engine::session::Password;
+use strongroom_model::{CommandLine, PasswordSource};
+use zeroize::Zeroizing;
+
+use crate::error::{Error, Result};
+use crate::output::Output;
+
+/// The variable that holds the password where the configuration names no other source.
+pub(crate) const VARIABLE: &str = "STRONGROOM_PASSWORD";
+
+/// No password is longer.
+const MOST_BYTES: u64 = 64 << 10;
+
+/// Read, write or search for everybody.
+const OTHERS: u32 = 0o007;
+
+/// How a person is asked, where it comes to that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ask {
+    /// For a password that exists.
+    Once,
+    /// For a new one, where a slip would cost everything.
+    Twice,
+    /// Not at all, where the work can be done without.
+    Never,
+}
+
+/// Reads the password.
+pub(crate) fn read(source: Option<&PasswordSource>, ask: Ask, output: &Output) -> Result<Password> {
+    match source {
+        Some(PasswordSource::File(path)) => from_file(path, output),
+        Some(PasswordSource::Command(command)) => from_command(command),
+        None => match std::env::var_os(VARIABLE) {
+            Some(text) => {
+                let bytes = std::os::unix::ffi::OsStringExt::into_vec(text);
+                not_empty(Zeroizing::new(bytes), VARIABLE)
+            }
+            None => from_person("Password of the repository: ", ask),
+        },
+    }
+}
+
+/// Reads the first line of a file, and warns where everybody could.
+pub(crate) fn from_file(path: &Path, output: &Output) -> Result<Password> {
+    let what = path.display().to_string();
+    let reading = || Error::local(format!("read the password from {what}"));
+    let file = File::open(path).map_err(reading())?;
+    let mode = file.metadata().map_err(reading())?.permissions().mode();
+    if mode & OTHERS != 0 {
+        let hint = format!("chmod 600 '{what}'");
+        output.warn(
+            &format!("Others can read the password in {what}"),
+            Some(&hint),
+        );
+    }
+    first_line(file, &what).map_err(reading())?
+}
+
+/// Asks a person on the terminal, without showing what is typed.
+pub(crate) fn from_person(prompt: &str, ask: Ask) -> Result<Password> {
+    if ask == Ask::Never {
+        return Err(Error::NoPassword);
+    }
+    let first = terminal::ask(prompt)?;
+    if ask == Ask::Twice {
+        let second = terminal::ask("Once more: ")?;
+        if *first != *second {
+            return Err(Error::Password {
+                what: "The terminal".to_owned(),
+                reason: "the two are not the same".to_owned(),
+            });
+        }
+    }
+    not_empty(first, "The terminal")
+}
+
+fn from_command(command: &CommandLine) -> Result<Password> {
+    let what = command.to_string();
+    let failed = |reason: String| Error::Password {
+        what: what.clone(),
+        reason,
+    };
+    let mut child = Command::new(command.program())
+        .args(command.arguments())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| failed(error.to_string()))?;
+    let line = child.stdout.take().map_or_else(
+        || not_empty(Password::default(), &what),
+        |out| first_line(out, &what).map_err(|error| failed(error.to_string()))?,
+    );
+    let status = child.wait().map_err(|error| failed(error.to_string()))?;
+    if !status.success() {
+        return Err(failed(format!("it ended with {status}")));
+    }
+    line
+}
+
+/// Reads to the end, and keeps what stands before the first line break.
+fn first_line(from: impl Read, what: &str) -> std::io::Result<Result<Password>> {
+    // Room for all of it at once: a buffer that grows leaves copies of the password behind.
+    let mut text = Zeroizing::new(Vec::with_capacity(MOST_BYTES as usize));
+    from.take(MOST_BYTES).read_to_end(&mut text)?;
+    let end = text
+        .iter()
+        .position(|byte| *byte == b'\n')
+        .unwrap_or(text.len());
+    text.truncate(end);
+    if text.last() == Some(&b'\r') {
+        text.pop();
+    }
+    Ok(not_empty(text, what))
+}
+
+fn not_empty(password: Password, what: &str) -> Result<Password> {
+    if password.is_empty() {
+        return Err(Error::Password {
+            what: what.to_owned(),
+            reason: "it is empty".to_owned(),
+        });
+    }
+    Ok(password)
+}

@@ -1,0 +1,172 @@
+//! The scorecard as an operator reads it: the face of the product.
+//!
+//! Every answer is a word; colour is only added to it.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use strongroom_model::ago::ago;
+use strongroom_model::evidence::Verifier;
+use strongroom_model::scorecard::{CopyRow, LockState, Scorecard, SourceRow, Standing};
+use strongroom_model::{Config, Name, StoreAddress};
+
+use crate::output::{BAD, DOUBTFUL, GOOD};
+use crate::table::{Cell, Table};
+use crate::words::size;
+
+/// Draws all of it: sources, copies, the five lines, who destroys what, and what would mend it.
+pub(crate) fn render(card: &Scorecard, config: &Config) -> String {
+    let mut sources = Table::new();
+    for row in &card.sources {
+        sources.row(source(row));
+    }
+    let titles = [
+        "copy", "medium", "site", "domain", "whole", "verified", "lock", "newest", "bytes",
+    ];
+    let mut copies = Table::headed(&titles).right(&[8]);
+    for row in &card.copies {
+        copies.row(copy(row, config, card.at));
+    }
+    let mut lines = Table::new();
+    for line in &card.lines {
+        let met = line.finding.met;
+        lines.row([
+            line.title.clone().into(),
+            Cell::styled(met.word(), style(met)),
+            line.finding.reason.clone().into(),
+        ]);
+    }
+    let mut text = format!("{sources}\n{copies}\n{lines}{}\n", destroyers(card, config));
+    let mends = mends(card);
+    if !mends.is_empty() {
+        text.push_str("\nWhat would mend it\n");
+        let mut table = Table::new();
+        for (what, mend) in mends {
+            table.row([what.into(), mend.into()]);
+        }
+        text.push_str(&table.to_string());
+    }
+    text
+}
+
+fn source(row: &SourceRow) -> [Cell; 3] {
+    let word = match row.finding.met {
+        Standing::Met => "ok",
+        other => other.word(),
+    };
+    [
+        row.name.to_string().into(),
+        row.finding.reason.clone().into(),
+        Cell::styled(word, style(row.finding.met)),
+    ]
+}
+
+fn copy(row: &CopyRow, config: &Config, now: Timestamp) -> [Cell; 9] {
+    let whole = match row.whole.met {
+        Standing::Met => "yes",
+        Standing::Missed => "no",
+        Standing::Unproven => "unknown",
+    };
+    let verified = match (row.last_verify, row.verified_by) {
+        (Some(at), Some(Verifier::Vault)) => format!("{}, by vault", ago(now, at)),
+        (Some(at), _) => format!("{}, by us", ago(now, at)),
+        (None, _) => "never".to_owned(),
+    };
+    let newest = row.newest.map(|seen| ago(now, seen.time));
+    let bytes = row.listing.map(|listing| size(listing.bytes));
+    [
+        row.name.to_string().into(),
+        row.medium.word().into(),
+        row.site.to_string().into(),
+        row.domain.to_string().into(),
+        Cell::styled(whole, style(row.whole.met)),
+        verified.into(),
+        lock(row, config, now).into(),
+        newest.unwrap_or_else(|| "-".to_owned()).into(),
+        bytes.unwrap_or_else(|| "-".to_owned()).into(),
+    ]
+}
+
+fn lock(row: &CopyRow, config: &Config, now: Timestamp) -> String {
+    let configured = config.copies.iter().find(|copy| copy.name == row.name);
+    let claimed = configured.and_then(|copy| copy.lock);
+    let claimed = claimed.map_or_else(String::new, |lock| format!("{}, ", lock.spoken()));
+    match row.lock {
+        LockState::None => "none".to_owned(),
+        LockState::Claimed { .. } => format!("{claimed}unproven"),
+        LockState::Stale { at } => format!("{claimed}last proven {}", ago(now, at)),
+        LockState::Proven { at } => format!("{claimed}proven {}", ago(now, at)),
+    }
+}
+
+/// Says what the holder of one domain's credentials can destroy: everything under that domain but
+/// proven locks, and, for the domain of the sources, also what lies in folders of this machine.
+fn destroyers(card: &Scorecard, config: &Config) -> String {
+    let all = card.copies.len();
+    let destroyed = |domain: &Name| {
+        let falls = |row: &&CopyRow| {
+            let configured = config.copies.iter().find(|copy| copy.name == row.name);
+            let is_folder =
+                configured.is_some_and(|copy| matches!(copy.store, StoreAddress::Local(_)));
+            let is_here = is_folder && config.domain.as_ref() == Some(domain);
+            let is_proven = matches!(row.lock, LockState::Proven { .. });
+            is_here || (row.domain == *domain && !is_proven)
+        };
+        card.copies.iter().filter(falls).count()
+    };
+    let mut said = Vec::new();
+    if let Some(domain) = &config.domain {
+        let count = destroyed(domain);
+        said.push(format!(
+            "Whoever holds {domain} destroys {count} of {all} copies."
+        ));
+    }
+    let domains: BTreeSet<&Name> = card
+        .copies
+        .iter()
+        .map(|row| &row.domain)
+        .chain(&config.domain)
+        .collect();
+    let masters: Vec<&str> = domains
+        .into_iter()
+        .filter(|domain| destroyed(domain) == all)
+        .map(Name::as_str)
+        .collect();
+    said.push(match masters.as_slice() {
+        [] => "No single domain destroys all.".to_owned(),
+        masters => format!("A single domain destroys all: {}.", masters.join(", ")),
+    });
+    said.join(" ")
+}
+
+const fn style(met: Standing) -> anstyle::Style {
+    match met {
+        Standing::Met => GOOD,
+        Standing::Unproven => DOUBTFUL,
+        Standing::Missed => BAD,
+    }
+}
+
+/// What would mend what is not met, each step once.
+fn mends(card: &Scorecard) -> Vec<(String, &str)> {
+    let mut mends: Vec<(String, &str)> = Vec::new();
+    let sources = card
+        .sources
+        .iter()
+        .map(|row| (row.name.to_string(), row.mend.as_deref()));
+    let lines = card
+        .lines
+        .iter()
+        .map(|line| (line.title.clone(), line.mend.as_deref()));
+    for (what, mend) in sources.chain(lines) {
+        let Some(mend) = mend else { continue };
+        match mends.iter_mut().find(|(_, known)| *known == mend) {
+            Some((whats, _)) => whats.push_str(&format!(", {what}")),
+            None => mends.push((what, mend)),
+        }
+    }
+    mends
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,174 @@
+//! The face, letter by letter.
+
+use jiff::SignedDuration;
+use strongroom_model::Id;
+use strongroom_model::evidence::{Listing, RestoreDrill, Share, Verify};
+use strongroom_model::scorecard::{
+    CopyFacts, DeviceId, Facts, HeldSnapshot, Location, SourceFacts, Wholeness,
+};
+
+use super::*;
+
+const CONFIG: &str = r#"
+[[source]]
+name = "repos"
+path = "/srv/git"
+
+[[source]]
+name = "shop-db"
+command = ["pg_dump", "shop"]
+as = "shop.dump"
+
+[[copy]]
+name = "here"
+store = "/var/backups/strongroom"
+medium = "disk"
+site = "fra-1"
+domain = "production"
+
+[[copy]]
+name = "vault"
+store = "rest:https://vault.example.net/acme/"
+medium = "disk"
+site = "ams-2"
+domain = "vault-team"
+lock = "30d"
+
+[[copy]]
+name = "offsite"
+store = "rest:https://offsite.example.org/acme/"
+medium = "object"
+site = "eu-central-1"
+domain = "offsite-account"
+lock = "30d"
+"#;
+
+fn now() -> Timestamp {
+    "2026-11-23T12:00:00Z".parse().unwrap()
+}
+
+fn ago_hours(hours: i64) -> Timestamp {
+    now() - SignedDuration::from_hours(hours)
+}
+
+/// The state of the world in which everything is met.
+fn good(config: &Config) -> Facts {
+    let mut facts = Facts::default();
+    for source in &config.sources {
+        let devices = [DeviceId(1)].into();
+        facts
+            .sources
+            .insert(source.name.clone(), SourceFacts { devices });
+    }
+    for copy in &config.copies {
+        let mut found = CopyFacts::of(copy);
+        match &mut found.location {
+            Location::Folder { device } => *device = Some(DeviceId(2)),
+            Location::Server { here, .. } => *here = Some(false),
+        }
+        let snapshots = config.sources.iter().map(|source| HeldSnapshot {
+            source: source.name.clone(),
+            id: Id::of(source.name.as_str().as_bytes()),
+            time: now() - SignedDuration::from_mins(12),
+            source_errors: 0,
+            wholeness: Wholeness::Whole,
+        });
+        found.snapshots = snapshots.collect();
+        let verify = Verify {
+            at: ago_hours(3),
+            by: match copy.name.as_str() {
+                "vault" => Verifier::Vault,
+                _ => Verifier::Us,
+            },
+            share: Share::All,
+            decoded: false,
+        };
+        found.evidence.record_verify(verify, []);
+        found.evidence.listing = Some(Listing {
+            at: now(),
+            files: 7,
+            bytes: 41_000_000_000,
+        });
+        found.lock_proven = copy.lock.map(|_| ago_hours(50));
+        facts.copies.insert(copy.name.clone(), found);
+    }
+    facts.restore_drill = Some(RestoreDrill {
+        at: ago_hours(12 * 24),
+        source: "repos".parse().unwrap(),
+        bytes: 41_000_000_000,
+        seconds: 540,
+        matched: true,
+    });
+    facts
+}
+
+fn plain(facts: &Facts, config: &Config) -> String {
+    let card = Scorecard::judge(config, facts, now());
+    anstream::adapter::strip_str(&render(&card, config)).to_string()
+}
+
+fn config() -> Config {
+    Config::parse(CONFIG, &|_| None).unwrap()
+}
+
+#[test]
+fn where_all_is_met_the_face_says_so_and_no_more() {
+    let config = config();
+    let expected = "\
+repos    last good 12 min ago (at most 24 h)  ok
+shop-db  last good 12 min ago (at most 24 h)  ok
+
+copy     medium  site          domain           whole  verified           lock                    newest      bytes
+here     disk    fra-1         production       yes    3 h ago, by us     none                    12 min ago  41 GB
+vault    disk    ams-2         vault-team       yes    3 h ago, by vault  30 d, proven 2 d ago    12 min ago  41 GB
+offsite  object  eu-central-1  offsite-account  yes    3 h ago, by us     30 d, proven 2 d ago    12 min ago  41 GB
+
+3 copies     met  3 whole and independent: here, vault, offsite
+2 media      met  disk, object
+1 offsite    met  vault, offsite
+1 immutable  met  vault, offsite withstood production's credentials
+0 errors     met  every byte read within 7 d; restore drill 12 d ago: 41 GB in 9 min
+Whoever holds production destroys 1 of 3 copies. No single domain destroys all.
+";
+    let squeezed = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+    let shown = plain(&good(&config), &config);
+    for (shown, expected) in squeezed(&shown).iter().zip(squeezed(expected)) {
+        let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(words(shown), words(&expected));
+    }
+    assert_eq!(shown.lines().count(), expected.lines().count());
+}
+
+#[test]
+fn a_copy_that_lags_is_told_with_the_step_that_mends_it() {
+    let config = config();
+    let mut facts = good(&config);
+    let vault = facts.copies.get_mut("vault").unwrap();
+    vault.snapshots.clear();
+    vault.lock_proven = None;
+    let shown = plain(&facts, &config);
+    assert!(
+        shown.contains("  no     3 h ago, by vault  30 d, unproven"),
+        "{shown}"
+    );
+    assert!(shown.contains("\n3 copies     missed  "), "{shown}");
+    let (_, mends) = shown.split_once("\nWhat would mend it\n").unwrap();
+    assert!(mends.contains("3 copies"), "{shown}");
+    assert!(mends.contains("strongroom sync"), "{shown}");
+}
+
+#[test]
+fn whoever_holds_every_copy_is_named() {
+    let text = CONFIG
+        .replace("vault-team", "production")
+        .replace("offsite-account", "production");
+    let config = Config::parse(&text, &|_| None).unwrap();
+    let mut facts = good(&config);
+    for copy in facts.copies.values_mut() {
+        copy.lock_proven = None;
+    }
+    let shown = plain(&facts, &config);
+    let expected = "Whoever holds production destroys 3 of 3 copies. \
+                    A single domain destroys all: production.";
+    assert!(shown.contains(expected), "{shown}");
+}
