@@ -252,7 +252,10 @@ impl<'r, 'a> Worker<'r, 'a> {
             here.hard_link(&name.name, &there, &original.name)
         });
         match made {
-            Ok(()) => Tally::add(&shared.tally.hard_links, 1),
+            Ok(()) => {
+                Tally::add(&shared.tally.hard_links, 1);
+                shared.progress.add_files(1);
+            }
             Err(error) => self.note(&name.folder.path_of(&name.name), chain(&error)),
         }
         OpenFolder::release(name.folder, shared);
