@@ -36,7 +36,8 @@ impl Run<'_> {
             if held.is_ok_and(|bytes| self.is_other_config(lane, &bytes)) {
                 lane.state.lock().unsound.insert(FileName::CONFIG);
                 let hint = format!(
-                    "find out which is right (`strongroom verify` compares them with receipts) and \
+                    "find out which is right (`strongroom verify --no-password` compares \
+                     them with the newest receipt) and \
                      remove the other, then strongroom sync; this one: {}",
                     removal(&lane.copy, FileName::CONFIG)
                 );
