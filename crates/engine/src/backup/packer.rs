@@ -101,7 +101,7 @@ impl<'a> Packer<'a> {
         let packed = pack.builder.add(blob, sealed, uncompressed_length)?;
         let number = pack.number;
         self.index.settle(&packed, number);
-        if pack.builder.len() < self.pack_bytes {
+        if !pack.builder.is_full(self.pack_bytes) {
             *open = Some(pack);
             return Ok(number);
         }
@@ -129,12 +129,10 @@ impl<'a> Packer<'a> {
             .filter_map(|slot| slot.lock().take())
             .collect();
         open.sort_by_key(|pack| pack.builder.len());
-        while let Some(small) = open.first().map(|pack| pack.builder.len()) {
+        while !open.is_empty() {
             let small_pack = open.remove(0);
             match open.first_mut() {
-                Some(next) if next.builder.len() + small <= self.pack_bytes => {
-                    self.merge(&small_pack, next)?;
-                }
+                Some(next) if self.fit(&small_pack, next) => self.merge(&small_pack, next)?,
                 _ => self.finish(small_pack)?,
             }
         }
@@ -163,6 +161,14 @@ impl<'a> Packer<'a> {
             number: self.index.open_pack(),
             permit,
         })
+    }
+
+    /// Whether two open packs make one that is not too large.
+    fn fit(&self, from: &OpenPack, into: &OpenPack) -> bool {
+        into.builder.len() + from.builder.len() <= self.pack_bytes
+            && into
+                .builder
+                .header_has_room_for(from.builder.blobs().count())
     }
 
     /// Moves the blobs of one open pack into another, whose name both numbers then have.
