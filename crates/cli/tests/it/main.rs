@@ -9,4 +9,6 @@
     reason = "a test whose scene cannot be set has to fail loudly"
 )]
 
+mod kill;
+mod scene;
 mod transcript;
