@@ -42,8 +42,7 @@ fn change(scene: &Scene, number: u64) {
 /// Sets the scene; packs are small, so that a run has many moments.
 fn scene() -> Scene {
     let scene = Scene::new();
-    let copies = ALL.map(|name| (name, scene.path(name).display().to_string()));
-    scene.configure("[limits]\npack_size = \"4MiB\"\n", &copies);
+    scene.configure_local("[limits]\npack_size = \"4MiB\"\n");
     let spec = TreeSpec {
         folders: 60,
         small_files: 1200,

@@ -51,9 +51,16 @@ impl Scene {
         fs::create_dir(scene.source()).unwrap();
         fs::write(scene.path("password"), PASSWORD).unwrap();
         set_mode(&scene.path("password"), 0o600);
-        let copies = ALL.map(|name| (name, scene.path(name).display().to_string()));
-        scene.configure("", &copies);
+        scene.configure_local("");
         scene
+    }
+
+    /// Writes a configuration of three local copies.
+    pub(crate) fn configure_local(&self, settings: &str) {
+        self.configure(
+            settings,
+            &ALL.map(|name| (name, self.path(name).display().to_string())),
+        );
     }
 
     /// Writes the configuration; `settings` stand before all tables.
