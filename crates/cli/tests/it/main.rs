@@ -15,3 +15,4 @@ mod kill;
 mod rest;
 mod scene;
 mod transcript;
+mod users;
