@@ -49,6 +49,12 @@ const REMOTE_GAP_BYTES: u64 = 512 << 10;
 /// The most that one request fetches, unless a blob alone is larger.
 const RUN_BYTES: u64 = 4 << 20;
 
+/// What came of reading one of many blobs.
+pub type BlobRead<'r> = std::result::Result<&'r [u8], &'r Error>;
+
+/// Takes blobs with the position at which each was asked for.
+pub type BlobSink<'s> = dyn FnMut(usize, BlobRead<'_>) -> Result<()> + 's;
+
 /// A blob that somebody wants.
 struct Wish {
     /// Which one of those that were asked for.
@@ -165,11 +171,7 @@ impl<'a> ReadSet<'a> {
     /// # Errors
     /// Those of `each`, [`Error::NoCopy`] and [`Error::Interrupted`]. What is wrong with one blob
     /// goes to `each`.
-    pub fn read_many(
-        &self,
-        blobs: &[BlobId],
-        each: &mut dyn FnMut(usize, std::result::Result<&[u8], &Error>) -> Result<()>,
-    ) -> Result<()> {
+    pub fn read_many(&self, blobs: &[BlobId], each: &mut BlobSink<'_>) -> Result<()> {
         let mut wishes = Vec::with_capacity(blobs.len());
         for (position, blob) in blobs.iter().enumerate() {
             if let Some(plain) = self.cache.get(*blob) {
@@ -213,11 +215,7 @@ impl<'a> ReadSet<'a> {
     }
 
     /// Reads neighbours in one pack, one by one where that fails.
-    fn read_run(
-        &self,
-        run: &[Wish],
-        each: &mut dyn FnMut(usize, std::result::Result<&[u8], &Error>) -> Result<()>,
-    ) -> Result<()> {
+    fn read_run(&self, run: &[Wish], each: &mut BlobSink<'_>) -> Result<()> {
         self.cancel.check()?;
         let Some(first) = run.first() else {
             return Ok(());
@@ -255,7 +253,7 @@ impl<'a> ReadSet<'a> {
         blob: BlobId,
         read: Result<Vec<u8>>,
         positions: impl IntoIterator<Item = usize>,
-        each: &mut dyn FnMut(usize, std::result::Result<&[u8], &Error>) -> Result<()>,
+        each: &mut BlobSink<'_>,
     ) -> Result<()> {
         let read = match read {
             Err(error) if is_final(&error) => return Err(error),

@@ -28,7 +28,7 @@ use strongroom_model::Id;
 use strongroom_repo::Snapshot;
 
 use crate::backup::pool::Pool;
-use crate::filesystem::{FsError, TargetFolder};
+use crate::filesystem::{FsError, TargetFolder, raise_file_limit};
 use crate::parallel::cores;
 use crate::progress::Progress;
 use crate::read_set::{CACHE_BYTES, ReadSet};
@@ -224,15 +224,4 @@ fn begin(progress: &Progress, phase: &str, snapshot: &Snapshot, include: &[Strin
         summary.map(|summary| summary.total_files_processed),
         summary.map(|summary| summary.total_bytes_processed),
     );
-}
-
-/// Lets the process open as many files as it may: folders stay open until all in them is done,
-/// and deep trees have many. Where that cannot be, some folders may fail and are named.
-fn raise_file_limit() {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    if let Err(error) = setrlimit(Resource::Nofile, limit) {
-        tracing::debug!(%error, "The limit of open files stays");
-    }
 }

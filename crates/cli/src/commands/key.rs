@@ -109,16 +109,19 @@ impl List {
                 message_type: "key",
                 id: key.id,
                 created: key.created,
-                username: &key.username,
-                hostname: &key.hostname,
+                username: key.username.as_deref(),
+                hostname: key.hostname.as_deref(),
                 in_use: key.is_in_use,
                 copies: &key.copies,
             })?;
             table.row([
                 key.id.short().into(),
-                words::local_time(key.created).into(),
-                key.username.clone().into(),
-                key.hostname.clone().into(),
+                key.created
+                    .map(words::local_time)
+                    .unwrap_or_default()
+                    .into(),
+                key.username.clone().unwrap_or_default().into(),
+                key.hostname.clone().unwrap_or_default().into(),
                 key.copies.join(",").into(),
                 if key.is_in_use { "in use" } else { "" }.into(),
             ]);
@@ -187,9 +190,9 @@ fn tell(context: &Context, report: &KeyReport, did: &str, outcome: &'static str)
 struct Message<'a> {
     message_type: &'static str,
     id: Id,
-    created: Timestamp,
-    username: &'a str,
-    hostname: &'a str,
+    created: Option<Timestamp>,
+    username: Option<&'a str>,
+    hostname: Option<&'a str>,
     in_use: bool,
     copies: &'a [String],
 }

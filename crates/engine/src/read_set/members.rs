@@ -43,6 +43,8 @@ pub(super) struct Members<'a> {
 pub(super) struct Member<'a> {
     pub(super) copy: &'a CopyStore,
     pub(super) ready: &'a ReadyCopy,
+    /// Whether it has the snapshot, and so should have every pack of it.
+    has_snapshot: bool,
     /// How often it failed in a row.
     failures: AtomicU32,
     failure: Mutex<Option<String>>,
@@ -59,9 +61,10 @@ impl<'a> Members<'a> {
         if all.is_empty() {
             return Err(session.no_copy());
         }
-        let member = |(copy, ready)| Member {
+        let member = |(copy, ready): (&'a CopyStore, &'a ReadyCopy)| Member {
             copy,
             ready,
+            has_snapshot: ready.listing.snapshots.contains(snapshot),
             failures: AtomicU32::new(0),
             failure: Mutex::default(),
         };
@@ -84,6 +87,11 @@ impl<'a> Members<'a> {
 
     /// The copy to ask first for a pack; `None` where all are away.
     pub(super) fn best_for(&self, pack: Id) -> Option<usize> {
+        for (number, member) in self.all.iter().enumerate() {
+            if member.has_snapshot && !member.lists(pack) {
+                self.note_damage(number, pack, "it is missing".to_owned());
+            }
+        }
         if !self.trouble.load(Ordering::Relaxed) && self.lead().lists(pack) {
             return Some(0);
         }

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use strongroom_repo::Node;
 use strongroom_repo::blob::BlobId;
 
+use crate::Result;
 use crate::filesystem::{FsError, TargetFile};
+use crate::read_set::BlobRead;
 use crate::restore::folder::OpenFolder;
 use crate::restore::report::Tally;
 use crate::restore::worker::Worker;
 use crate::session::chain;
-use crate::{Error, Result};
 
 /// A file that is to be restored.
 #[derive(Debug)]
@@ -205,7 +206,7 @@ impl Part {
     }
 
     /// Writes a blob; after the first failure, nothing more.
-    fn add(&mut self, place: Place, blob: std::result::Result<&[u8], &Error>) {
+    fn add(&mut self, place: Place, blob: BlobRead<'_>) {
         self.blobs_left -= 1;
         if self.failure.is_none()
             && let Err(reason) = self.write(place, blob)
@@ -216,11 +217,7 @@ impl Part {
         }
     }
 
-    fn write(
-        &mut self,
-        place: Place,
-        blob: std::result::Result<&[u8], &Error>,
-    ) -> std::result::Result<(), String> {
+    fn write(&mut self, place: Place, blob: BlobRead<'_>) -> std::result::Result<(), String> {
         let bytes = place.check(blob)?;
         let target = match &mut self.target {
             Some(target) => target,
@@ -234,10 +231,7 @@ impl Part {
 
 impl Place {
     /// The bytes of a blob, if they fill its place.
-    pub(super) fn check<'b>(
-        &self,
-        blob: std::result::Result<&'b [u8], &Error>,
-    ) -> std::result::Result<&'b [u8], String> {
+    pub(super) fn check<'b>(&self, blob: BlobRead<'b>) -> std::result::Result<&'b [u8], String> {
         let bytes = blob.map_err(|error| chain(error))?;
         // The places of the blobs behind it depend on it.
         match bytes.len() as u64 == self.length {

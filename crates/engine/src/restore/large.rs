@@ -8,11 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
+use crate::Result;
 use crate::filesystem::TargetFile;
+use crate::read_set::BlobRead;
 use crate::restore::files::{FileJob, Place};
 use crate::restore::worker::Worker;
 use crate::session::chain;
-use crate::{Error, Result};
 
 /// How many bytes of a file one piece has, unless a blob alone is larger.
 const PIECE_BYTES: u64 = 8 << 20;
@@ -139,11 +140,7 @@ impl Worker<'_, '_> {
 }
 
 impl LargeFile {
-    fn write(
-        &self,
-        place: Place,
-        blob: std::result::Result<&[u8], &Error>,
-    ) -> std::result::Result<(), String> {
+    fn write(&self, place: Place, blob: BlobRead<'_>) -> std::result::Result<(), String> {
         let bytes = place.check(blob)?;
         let written = self.target.write_at(place.offset, bytes);
         written.map_err(|error| chain(&error))?;

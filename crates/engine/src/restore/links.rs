@@ -22,6 +22,14 @@ pub(super) struct LinkName {
     pub(super) name: Box<[u8]>,
 }
 
+/// The first name of an inode, where it was restored.
+#[derive(Debug, Clone)]
+pub(super) struct Original {
+    /// The path of its folder.
+    pub(super) folder: Box<[u8]>,
+    pub(super) name: Box<[u8]>,
+}
+
 /// The inodes with several names that were met.
 #[derive(Debug, Default)]
 pub(super) struct Links(Mutex<HashMap<Inode, State>>);
@@ -30,8 +38,8 @@ pub(super) struct Links(Mutex<HashMap<Inode, State>>);
 enum State {
     /// Somebody makes it; these names wait.
     Begun(Vec<LinkName>),
-    /// It lies in this folder under this name.
-    Done(Box<[u8]>, Box<[u8]>),
+    /// It was made.
+    Done(Original),
     /// It could not be made.
     Failed,
 }
@@ -43,12 +51,8 @@ pub(super) enum Claim {
     First,
     /// It is taken care of.
     Waits,
-    /// Link it to the name in the folder of this path.
-    Link {
-        name: LinkName,
-        folder: Box<[u8]>,
-        original: Box<[u8]>,
-    },
+    /// Link it to the first name.
+    Link(LinkName, Original),
     /// The first name could not be restored.
     Failed(LinkName),
 }
@@ -71,22 +75,14 @@ impl Links {
                 waiting.push(name);
                 Claim::Waits
             }
-            Some(State::Done(folder, original)) => Claim::Link {
-                name,
-                folder: folder.clone(),
-                original: original.clone(),
-            },
+            Some(State::Done(original)) => Claim::Link(name, original.clone()),
             Some(State::Failed) => Claim::Failed(name),
         }
     }
 
     /// Says what became of the first name, and returns those that wait.
-    pub(super) fn settle(
-        &self,
-        inode: Inode,
-        made: Option<(Box<[u8]>, Box<[u8]>)>,
-    ) -> Vec<LinkName> {
-        let state = made.map_or(State::Failed, |(folder, name)| State::Done(folder, name));
+    pub(super) fn settle(&self, inode: Inode, made: Option<Original>) -> Vec<LinkName> {
+        let state = made.map_or(State::Failed, State::Done);
         match self.0.lock().insert(inode, state) {
             Some(State::Begun(waiting)) => waiting,
             _ => Vec::new(),

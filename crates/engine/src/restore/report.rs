@@ -202,3 +202,64 @@ impl Tally {
 fn shown(path: &[u8]) -> String {
     format!("/{}", String::from_utf8_lossy(path))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use rustix::io::Errno;
+
+    use super::*;
+
+    fn problem(severity: Severity, action: &'static str, errno: Errno) -> RestoreProblem {
+        let error = FsError::io(action, Path::new("/target/a"), errno);
+        RestoreProblem { severity, error }
+    }
+
+    #[test]
+    fn what_a_user_may_not_do_is_one_line_however_often() {
+        let tally = Tally::default();
+        for number in 0..1000 {
+            let path = format!("srv/{number}").into_bytes();
+            let owner = problem(Severity::Warning, "set the owner of", Errno::PERM);
+            tally.problem(&path, &owner);
+        }
+        let found = tally.found.into_inner();
+        assert_eq!((found.error_count, found.warnings.len()), (0, 1));
+        let warning = found.warnings.values().next().unwrap();
+        assert_eq!(warning.count, 1000);
+        assert_eq!(warning.first_path, "/srv/0");
+        assert!(
+            warning
+                .message
+                .starts_with("Cannot set the owner of files: ")
+        );
+    }
+
+    #[test]
+    fn what_was_not_made_is_an_error_whoever_is_to_blame() {
+        let tally = Tally::default();
+        tally.problem(
+            b"dev/null",
+            &problem(Severity::Warning, "create", Errno::PERM),
+        );
+        tally.problem(
+            b"a",
+            &problem(Severity::Error, "set the times of", Errno::IO),
+        );
+        let found = tally.found.into_inner();
+        assert_eq!((found.error_count, found.warnings.len()), (2, 0));
+        assert_eq!(found.errors[0].path, "/dev/null");
+    }
+
+    #[test]
+    fn errors_are_all_counted_and_named_up_to_a_limit() {
+        let tally = Tally::default();
+        for number in 0..NAMED_ERRORS + 5 {
+            tally.error(format!("{number}").as_bytes(), String::new());
+        }
+        let found = tally.found.into_inner();
+        assert_eq!(found.error_count, NAMED_ERRORS as u64 + 5);
+        assert_eq!(found.errors.len(), NAMED_ERRORS);
+    }
+}

@@ -179,6 +179,6 @@ mod tests {
 
     #[test]
     fn what_is_no_pattern_is_an_error() {
-        assert!(Selection::new(&["a[".to_owned()]).is_err());
+        assert!(Selection::new(&["{a".to_owned()]).is_err());
     }
 }

@@ -8,17 +8,17 @@ use strongroom_repo::blob::BlobId;
 use strongroom_repo::node::NodeKind;
 use strongroom_repo::{Node, Tree};
 
+use crate::Result;
 use crate::backup::pool::Job;
 use crate::filesystem::RestoreProblem;
-use crate::read_set::decode_tree;
+use crate::read_set::{BlobRead, decode_tree};
 use crate::restore::Restore;
 use crate::restore::files::{FileJob, Window};
 use crate::restore::folder::{FolderBatch, OpenFolder};
-use crate::restore::links::{Claim, LinkName, inode_of};
+use crate::restore::links::{Claim, LinkName, Original, inode_of};
 use crate::restore::report::Tally;
 use crate::restore::selection::Choice;
 use crate::session::chain;
-use crate::{Error, Result};
 
 /// How many folders of one folder are looked through together.
 const FOLDERS_PER_BATCH: usize = 16;
@@ -93,12 +93,7 @@ impl<'r, 'a> Worker<'r, 'a> {
     }
 
     /// Makes a folder and what it holds; what cannot be is named, and the rest is made.
-    fn enter(
-        &mut self,
-        folder: Arc<OpenFolder>,
-        id: Id,
-        text: std::result::Result<&[u8], &Error>,
-    ) -> Result<()> {
+    fn enter(&mut self, folder: Arc<OpenFolder>, id: Id, text: BlobRead<'_>) -> Result<()> {
         let shared = self.shared;
         self.shared.cancel.check()?;
         if folder.choice == Choice::Wanted
@@ -180,12 +175,8 @@ impl<'r, 'a> Worker<'r, 'a> {
             match shared.links.claim(inode, name) {
                 Claim::First => {}
                 Claim::Waits => return Ok(()),
-                Claim::Link {
-                    name,
-                    folder,
-                    original,
-                } => {
-                    self.make_link(name, &folder, &original);
+                Claim::Link(name, original) => {
+                    self.make_link(name, &original);
                     return Ok(());
                 }
                 Claim::Failed(name) => {
@@ -230,11 +221,14 @@ impl<'r, 'a> Worker<'r, 'a> {
             }
         }
         if let Some(inode) = inode_of(&job.node) {
-            let place = || (job.folder.path.clone(), job.node.name.clone());
-            for name in shared.links.settle(inode, is_made.then(place)) {
-                match is_made {
-                    true => self.make_link(name, &job.folder.path, &job.node.name),
-                    false => self.link_failed(name),
+            let original = is_made.then(|| Original {
+                folder: job.folder.path.clone(),
+                name: job.node.name.clone(),
+            });
+            for name in shared.links.settle(inode, original.clone()) {
+                match &original {
+                    Some(original) => self.make_link(name, original),
+                    None => self.link_failed(name),
                 }
             }
         }
@@ -247,18 +241,21 @@ impl<'r, 'a> Worker<'r, 'a> {
         self.done(job, false);
     }
 
-    fn make_link(&self, name: LinkName, folder: &[u8], original: &[u8]) {
+    fn make_link(&self, name: LinkName, original: &Original) {
         let shared = self.shared;
         let here = name.folder.target();
         let made = here.and_then(|here| {
-            let there = match *folder == *name.folder.path {
+            let there = match original.folder == name.folder.path {
                 true => here.clone(),
-                false => shared.root.descend(folder)?,
+                false => shared.root.descend(&original.folder)?,
             };
-            here.hard_link(&name.name, &there, original)
+            here.hard_link(&name.name, &there, &original.name)
         });
         match made {
-            Ok(()) => Tally::add(&shared.tally.hard_links, 1),
+            Ok(()) => {
+                Tally::add(&shared.tally.hard_links, 1);
+                shared.progress.add_files(1);
+            }
             Err(error) => self.note(&name.folder.path_of(&name.name), chain(&error)),
         }
         OpenFolder::release(name.folder, shared);

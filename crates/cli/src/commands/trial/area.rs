@@ -107,10 +107,7 @@ fn empty_folder(path: &Path, dir: &Path) -> Result<PathBuf> {
     refuse_overlap(&real, dir)?;
     make_private(&real).map_err(making())?;
     if fs::read_dir(&real).map_err(making())?.next().is_some() {
-        return Err(strongroom_engine::Error::TargetNotEmpty {
-            path: real.display().to_string(),
-        }
-        .into());
+        return Err(making()(std::io::ErrorKind::DirectoryNotEmpty.into()));
     }
     Ok(real)
 }

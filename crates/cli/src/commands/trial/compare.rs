@@ -64,16 +64,17 @@ pub(super) fn compare(original: &Path, restored: &Path, cancel: &Cancel) -> Resu
         compared.entries += 1;
         if let Some(how) = difference(&expected, &found, is_root) {
             compared.differs(&left, how);
-        } else if expected.is_symlink() {
+        }
+        if expected.is_symlink() {
             if fs::read_link(&left).ok() != fs::read_link(&right).ok() {
                 compared.differs(&left, "it points elsewhere");
             }
-        } else if expected.is_file() {
+        } else if expected.is_file() && found.is_file() {
             if !same_content(&left, &right).map_err(Error::local("compare"))? {
                 compared.differs(&left, "its content is another");
             }
             compared.bytes += expected.len();
-        } else if expected.is_dir() {
+        } else if expected.is_dir() && found.is_dir() {
             for name in names(&left, &right, &mut compared) {
                 open.push((left.join(&name), right.join(&name)));
             }
