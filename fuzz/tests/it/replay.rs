@@ -1,0 +1,62 @@
+//! Every input of the corpus, fed to its target as the fuzzer does.
+//!
+//! An input that costs too much memory ends the process: the last name that was printed tells
+//! which.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use strongroom_fuzz::{TARGETS, limit_memory};
+
+const CORPUS_LIMIT_FILES: usize = 400;
+const CORPUS_LIMIT_BYTES: u64 = 300 << 10;
+
+fn corpus() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/corpus")
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{folder:?}: {error}"));
+    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths
+}
+
+#[test]
+fn no_input_of_the_corpus_breaks_a_rule() {
+    limit_memory().unwrap();
+    let mut broken = Vec::new();
+    for target in TARGETS {
+        let (mut taken, mut refused) = (0, 0);
+        for path in entries(&corpus().join(target.name)) {
+            println!("{}", path.display());
+            let data = fs::read(&path).unwrap();
+            match std::panic::catch_unwind(|| (target.run)(&data)) {
+                Ok(true) => taken += 1,
+                Ok(false) => refused += 1,
+                Err(_) => broken.push(path),
+            }
+        }
+        // A target whose rules are never reached proves nothing.
+        assert!(taken > 0, "{}: the corpus holds nothing good", target.name);
+        assert!(refused > 0, "{}: the corpus holds nothing bad", target.name);
+    }
+    assert_eq!(broken, [PathBuf::new(); 0]);
+}
+
+#[test]
+fn every_folder_of_the_corpus_has_its_target_and_stays_small() {
+    let targets: BTreeSet<_> = TARGETS.iter().map(|target| target.name.into()).collect();
+    let folders = entries(&corpus());
+    let names = folders.iter().map(|path| path.file_name().unwrap().into());
+    let names: BTreeSet<std::ffi::OsString> = names.collect();
+    assert_eq!(names, targets);
+    let files: Vec<_> = folders.iter().flat_map(|folder| entries(folder)).collect();
+    let bytes: u64 = files
+        .iter()
+        .map(|path| path.metadata().unwrap().len())
+        .sum();
+    assert!(files.len() <= CORPUS_LIMIT_FILES, "{} files", files.len());
+    assert!(bytes <= CORPUS_LIMIT_BYTES, "{bytes} bytes");
+}
