@@ -7,7 +7,7 @@ use std::fmt::Debug;
 
 use jiff::Timestamp;
 use strongroom_model::Id;
-use strongroom_repo::index::{Index, IndexFile};
+use strongroom_repo::index::{Index, IndexFile, IndexedPack};
 use strongroom_repo::key::KeyFile;
 use strongroom_repo::lock::Lock;
 use strongroom_repo::{Key, RepoConfig, Result, Snapshot};
@@ -56,7 +56,7 @@ pub(crate) fn index(data: &[u8]) -> bool {
     for pack in &file.packs {
         for blob in &pack.blobs {
             let known = table.get(blob.blob);
-            table.insert(&strongroom_repo::index::IndexedPack {
+            table.insert(&IndexedPack {
                 id: pack.id,
                 blobs: vec![*blob],
             });
@@ -92,12 +92,15 @@ pub(crate) fn lock(data: &[u8]) -> bool {
     })
 }
 
+/// A file's name and bytes.
+type Sealed = (Id, Vec<u8>);
+
 /// Checks that what was parsed can be sealed and opened again, in both versions of the format,
 /// and that the same bytes are not taken without the key.
 fn comes_back<T: PartialEq + Debug>(
     data: &[u8],
     parse: fn(&[u8]) -> std::result::Result<T, String>,
-    seal: fn(&T, &Key, u32) -> Result<(Id, Vec<u8>)>,
+    seal: fn(&T, &Key, u32) -> Result<Sealed>,
     open: fn(&Key, Vec<u8>) -> std::result::Result<T, String>,
 ) -> Option<T> {
     assert!(open(key(), data.to_vec()).is_err(), "junk was taken");

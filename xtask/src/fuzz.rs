@@ -4,7 +4,9 @@
 //! C++ compiler: the instrumentation is LLVM's and is asked for with stable flags. There is no
 //! address sanitizer, since no code of ours is `unsafe`. What can go wrong: an input that was
 //! found is lost. So what breaks a rule is named with its file, and everything else that was found
-//! stays in the target folder until `keep` takes what is worth it into `testdata/corpus`.
+//! stays in the target folder until `keep` takes the best of it into `testdata/corpus`.
+
+mod merge;
 
 use std::fs;
 use std::path::PathBuf;
@@ -32,10 +34,13 @@ enum Task {
         #[arg(long)]
         seconds: Option<u32>,
     },
-    /// Copies what `run` found, and what reaches new code, into testdata/corpus
+    /// Copies those finds of `run` that reach the most new code into testdata/corpus
     Keep {
         /// A folder of testdata/corpus
         target: String,
+        /// How many at most
+        #[arg(long, default_value_t = 10)]
+        inputs: usize,
     },
     /// Writes the seeds of every target into testdata/corpus
     Seeds,
@@ -60,7 +65,7 @@ const INPUT_LIMIT_SECONDS: u32 = 10;
 pub(crate) fn run(arguments: &Args) -> Result<()> {
     match &arguments.task {
         Task::Run { target, seconds } => search(target, *seconds),
-        Task::Keep { target } => keep(target),
+        Task::Keep { target, inputs } => keep(target, *inputs),
         Task::Seeds => seeds(),
     }
 }
@@ -82,14 +87,26 @@ fn search(target: &str, seconds: Option<u32>) -> Result<()> {
     })
 }
 
-fn keep(target: &str) -> Result<()> {
-    let mut fuzzer = fuzzer(target)?;
+fn keep(target: &str, inputs: usize) -> Result<()> {
+    let (corpus, found) = (corpus(target)?, found(target)?);
+    let control = folder().join(format!("merge-{target}"));
+    let unused = tempfile::tempdir()?;
+    if control.exists() {
+        fs::remove_file(&control)?;
+    }
     run_command(
-        fuzzer
-            .arg("-merge=1")
-            .arg(corpus(target)?)
-            .arg(found(target)?),
-    )
+        fuzzer(target)?
+            .args(["-merge=1", "-use_counters=0"])
+            .arg(format!("-merge_control_file={}", control.display()))
+            .arg(unused.path())
+            .args([&corpus, &found]),
+    )?;
+    for path in merge::choose(&fs::read_to_string(control)?, &corpus, inputs)? {
+        let name = path.file_name().context("An input without a name")?;
+        fs::copy(&path, corpus.join(name))?;
+        println!("kept {}", name.display());
+    }
+    Ok(())
 }
 
 fn seeds() -> Result<()> {
