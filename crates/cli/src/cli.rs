@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    backup, completions, dump, init, key, ls, man, snapshots, status, sync, unlock, verify,
+    backup, completions, dump, init, key, ls, man, restore, snapshots, status, sync, trial, unlock,
+    verify,
 };
 use crate::context::Context;
 use crate::error::Result;
@@ -58,11 +59,13 @@ pub(crate) enum Command {
     Status(status::Args),
     Verify(verify::Args),
     Sync(sync::Args),
+    Restore(restore::Args),
     Snapshots(snapshots::Args),
     Ls(ls::Args),
     Dump(dump::Args),
     Key(key::Args),
     Unlock(unlock::Args),
+    Try(trial::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -76,11 +79,13 @@ impl Command {
             Self::Status(args) => args.run(context),
             Self::Verify(args) => args.run(context),
             Self::Sync(args) => args.run(context),
+            Self::Restore(args) => args.run(context),
             Self::Snapshots(args) => args.run(context),
             Self::Ls(args) => args.run(context),
             Self::Dump(args) => args.run(context),
             Self::Key(args) => args.run(context),
             Self::Unlock(args) => args.run(context),
+            Self::Try(args) => args.run(context),
             Self::Completions(args) => args.run(context),
             Self::Man(args) => args.run(context),
         }

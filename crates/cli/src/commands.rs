@@ -7,23 +7,35 @@ pub(crate) mod init;
 pub(crate) mod key;
 pub(crate) mod ls;
 pub(crate) mod man;
+pub(crate) mod restore;
 pub(crate) mod snapshots;
 pub(crate) mod status;
 pub(crate) mod sync;
+pub(crate) mod trial;
 pub(crate) mod unlock;
 pub(crate) mod verify;
 
-use strongroom_engine::snapshots::ReadSet;
+use strongroom_engine::read_set::ReadSet;
+use strongroom_model::{FileName, FileType};
 
+use crate::context::Opened;
+use crate::memory;
 use crate::output::{Output, visible};
 
-/// Warns of what a copy could not give, though another one could.
-pub(crate) fn read_faults(output: &Output, set: &ReadSet<'_>) {
-    for fault in set.faults() {
-        let text = format!("{}: {}", fault.copy, visible(&fault.reason));
+/// Warns of what a copy could not give, though another one could, and remembers it, so that the
+/// scorecard tells and the next sync heals it.
+pub(crate) fn tell_damage(output: &Output, opened: &Opened, set: &ReadSet<'_>) {
+    let now = (opened.environment.clock)();
+    for damage in set.damage() {
+        let pack = FileName::new(FileType::Data, damage.pack);
+        memory::damaged(opened, &damage.copy, &pack, &damage.reason, now);
+        let text = format!("{}: {pack}: {}", damage.copy, damage.reason);
         output.warn(
-            &text,
-            Some("another copy had it; heal this one: strongroom sync"),
+            &visible(&text),
+            Some("heal it from the other copies: strongroom sync"),
         );
+    }
+    for problem in set.problems() {
+        output.warn(&visible(&problem), None);
     }
 }

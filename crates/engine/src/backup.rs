@@ -16,7 +16,7 @@ mod folder;
 mod needs;
 mod packer;
 mod parent;
-mod pool;
+pub(crate) mod pool;
 pub mod report;
 mod roots;
 mod snapshot;
@@ -31,14 +31,14 @@ use strongroom_repo::chunker::Gear;
 use crate::backup::archive::{Archive, ArchiveParts, Archived};
 use crate::backup::filter::Filter;
 use crate::backup::folder::FolderState;
-use crate::backup::packer::Packer;
+use crate::backup::packer::{LEAST_PACKS, Packer};
 use crate::backup::parent::Parent;
 use crate::backup::report::{BackupReport, CopyOutcome, CopyReport, SourceReport};
 use crate::backup::snapshot::SnapshotWriter;
 use crate::backup::worker::Worker;
-use crate::blobs::BlobReader;
+use crate::blobs::{BlobReader, Blocks};
 use crate::fanout::{Destination, Fanout, Outcome};
-use crate::filesystem::Names;
+use crate::filesystem::{Names, raise_file_limit};
 use crate::lead::Lead;
 use crate::parallel::cores;
 use crate::progress::Progress;
@@ -53,9 +53,6 @@ pub struct BackupOptions {
     /// Whether nothing is written anywhere.
     pub dry_run: bool,
 }
-
-/// Packs in memory that no queue holds: the open ones and those being finished.
-const PACKS_OUTSIDE_QUEUES: u64 = 6;
 
 /// Backs up sources to every copy of the session that can be used.
 ///
@@ -80,6 +77,7 @@ pub fn backup(
         true => None,
         false => Some(Locks::acquire(session, environment, false)?),
     };
+    raise_file_limit();
     let outcome = run(session, sources, options, environment, progress);
     if let Some(locks) = &mut locks {
         locks.release();
@@ -99,9 +97,16 @@ fn run(
     let fanout = (!options.dry_run).then(|| start_fanout(session, options, environment));
     let repository = session.repository.clone();
     let pack_bytes = usize::try_from(options.limits.pack_size.bytes()).unwrap_or(16 << 20);
-    let packer = Packer::new(&repository, &lead.index, fanout.as_ref(), pack_bytes);
+    let packer = Packer::new(
+        &repository,
+        &lead.index,
+        fanout.as_ref(),
+        pack_bytes,
+        packs_in_memory(&options.limits),
+    );
     let gear = Gear::new(repository.key())?;
     let names = Names::default();
+    let blocks = Blocks::default();
     let parts = ArchiveParts {
         repository: &repository,
         index: &lead.index,
@@ -111,6 +116,7 @@ fn run(
             repository: &repository,
             index: &lead.index,
             store: &lead.copy.store,
+            far: (!lead.copy.is_local).then_some((&blocks, &lead.listing.data)),
         },
         names: &names,
         progress,
@@ -202,11 +208,12 @@ fn save_source<'a>(
         }
     };
     match outcome {
-        Ok(archived) if archived.stats.entries + archived.stats.files_processed == 0 => {
+        Ok(archived) if archived.is_nothing(source.paths().is_empty()) => {
             let error = Error::Source {
                 source_name: source.name.to_string(),
-                reason: match archived.errors.first() {
+                reason: match archived.errors.told.first() {
                     Some(error) => error.to_string(),
+                    None if source.paths().is_empty() => "the command printed nothing".to_owned(),
                     None => "there is nothing in it; is it mounted?".to_owned(),
                 },
             };
@@ -251,14 +258,23 @@ fn start_fanout(session: &Session, options: &BackupOptions, environment: &Enviro
             listing: ready.listing.clone(),
         })
         .collect();
-    let packs = options.limits.memory.bytes() / options.limits.pack_size.bytes().max(1);
-    let in_queues = packs.saturating_sub(PACKS_OUTSIDE_QUEUES) / destinations.len().max(1) as u64;
+    let packs = packs_in_memory(&options.limits);
+    let in_queues = (packs - LEAST_PACKS) / destinations.len().max(1);
     Fanout::start(
         destinations,
         options.limits.uploads_per_copy as usize,
-        usize::try_from(in_queues.max(1)).unwrap_or(1),
+        in_queues.max(1),
+        packs,
         environment.cancel.clone(),
     )
+}
+
+/// How many packs may be in memory, whatever they wait for.
+fn packs_in_memory(limits: &Limits) -> usize {
+    let packs = limits.memory.bytes() / limits.pack_size.bytes().max(1);
+    usize::try_from(packs)
+        .unwrap_or(usize::MAX)
+        .max(LEAST_PACKS)
 }
 
 /// Brings what was written to a copy into the session.

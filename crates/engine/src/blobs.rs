@@ -1,5 +1,7 @@
 //! Reading blobs back: from a copy, through its index, checked.
 
+mod blocks;
+
 use std::sync::Arc;
 
 use strongroom_model::{FileName, FileType, Id};
@@ -7,7 +9,9 @@ use strongroom_repo::blob::{self, BlobId};
 use strongroom_repo::{Error as RepoError, Index, Repository, Tree};
 use strongroom_store::Store;
 
-use crate::Result;
+use crate::{Files, Result};
+
+pub use blocks::Blocks;
 
 /// Reads blobs of one copy.
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +22,8 @@ pub struct BlobReader<'a> {
     pub index: &'a Index,
     /// The copy.
     pub store: &'a Arc<dyn Store>,
+    /// For a copy that is far away, what was fetched of it, and the sizes of its packs.
+    pub far: Option<(&'a Blocks, &'a Files)>,
 }
 
 impl BlobReader<'_> {
@@ -31,7 +37,14 @@ impl BlobReader<'_> {
             id: blob.id,
         })?;
         let name = FileName::new(FileType::Data, location.pack);
-        let sealed = self.store.read_range(name, location.range())?;
+        let sealed = match self.far {
+            None => self.store.read_range(name, location.range())?,
+            Some((blocks, packs)) => {
+                let pack = location.pack;
+                let pack_bytes = packs.size_bytes(pack).unwrap_or(0);
+                blocks.read_range(self.store.as_ref(), pack, pack_bytes, location.range())?
+            }
+        };
         let length = location.uncompressed_length;
         Ok(blob::decode(self.repository.key(), blob, length, sealed)?)
     }

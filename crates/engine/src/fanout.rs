@@ -18,6 +18,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -34,9 +35,16 @@ pub(crate) struct Upload {
     pub(crate) name: FileName,
     /// Its bytes.
     pub(crate) bytes: Vec<u8>,
+    /// For a pack, the permit to be in memory.
+    #[expect(dead_code, reason = "it is given back when the upload is dropped")]
+    pub(crate) permit: Option<Permit>,
     /// What must be on a copy before it: names with sizes, 0 where the size does not matter.
     pub(crate) after: Vec<(FileName, u64)>,
 }
+
+/// A permit for one pack to be in memory, from its first blob until the last copy has it.
+#[derive(Debug)]
+pub(crate) struct Permit(Arc<Shared>);
 
 /// A copy to write to, and what lay there when the run began.
 #[derive(Debug, Clone)]
@@ -68,6 +76,9 @@ struct Shared {
     changed: Condvar,
     cancel: Cancel,
     queue_limit: usize,
+    pack_limit: usize,
+    /// Packs that are in memory. Not in the state: permits are dropped while that is locked.
+    packs: AtomicUsize,
     spare: Mutex<Vec<Vec<u8>>>,
 }
 
@@ -101,11 +112,13 @@ const CANCEL_POLL: Duration = Duration::from_millis(100);
 impl Fanout {
     /// Starts the threads: `uploads_per_copy` for each destination.
     ///
-    /// `queue_limit` bounds the packs that wait for one copy or are on their way to it.
+    /// `queue_limit` bounds the packs that wait for one copy or are on their way to it, `pack_limit`
+    /// all that are in memory; it must exceed the number of packs that are open at once.
     pub(crate) fn start(
         destinations: Vec<Destination>,
         uploads_per_copy: usize,
         queue_limit: usize,
+        pack_limit: usize,
         cancel: Cancel,
     ) -> Self {
         let count = destinations.len();
@@ -118,6 +131,8 @@ impl Fanout {
             changed: Condvar::new(),
             cancel,
             queue_limit: queue_limit.max(1),
+            pack_limit,
+            packs: AtomicUsize::new(0),
             spare: Mutex::default(),
         });
         let threads = (0..count)
@@ -128,6 +143,25 @@ impl Fanout {
             })
             .collect();
         Self { shared, threads }
+    }
+
+    /// Waits until one more pack may be in memory.
+    ///
+    /// # Errors
+    /// [`Error::NoCopy`] where all have failed, [`Error::Interrupted`].
+    pub(crate) fn permit(&self) -> Result<Permit> {
+        let mut state = self.shared.state.lock();
+        loop {
+            self.shared.cancel.check()?;
+            state.check_alive()?;
+            let packs = self.shared.packs.fetch_add(1, Ordering::AcqRel);
+            let permit = Permit(Arc::clone(&self.shared));
+            if packs < self.shared.pack_limit {
+                return Ok(permit);
+            }
+            drop(permit);
+            self.shared.changed.wait_for(&mut state, CANCEL_POLL);
+        }
     }
 
     /// Queues a pack for every copy that has room, and waits until one has.
@@ -202,6 +236,13 @@ impl Drop for Fanout {
             lane.queue.clear();
         }
         self.close();
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.packs.fetch_sub(1, Ordering::AcqRel);
+        self.0.changed.notify_all();
     }
 }
 

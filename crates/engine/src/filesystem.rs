@@ -10,6 +10,7 @@
 
 mod error;
 mod folder;
+mod limits;
 mod names;
 mod place;
 mod stat;
@@ -18,6 +19,7 @@ mod target_file;
 
 pub use error::{FsError, RestoreProblem, Severity};
 pub use folder::{Entry, Folder, Listing, SourceFile};
+pub(crate) use limits::raise_file_limit;
 pub use names::Names;
 pub use stat::{Stat, is_unchanged};
 pub use target::TargetFolder;

@@ -17,7 +17,7 @@ use crate::{Error, Result};
 /// The keys of a repository.
 #[derive(Debug, Clone, Default)]
 pub struct KeyList {
-    /// The oldest first.
+    /// The oldest first, and last those that do not say when they were made.
     pub keys: Vec<KeyInfo>,
     /// Files that are not keys, or are damaged, for people to read.
     pub problems: Vec<String>,
@@ -28,12 +28,12 @@ pub struct KeyList {
 pub struct KeyInfo {
     /// Its id.
     pub id: Id,
-    /// When it was made, by the clock of the host that made it.
-    pub created: Timestamp,
-    /// The user that made it.
-    pub username: String,
-    /// The host that made it.
-    pub hostname: String,
+    /// When it was made, by the clock of the host that made it, where that is said.
+    pub created: Option<Timestamp>,
+    /// The user that made it, where that is said.
+    pub username: Option<String>,
+    /// The host that made it, where that is said.
+    pub hostname: Option<String>,
     /// Whether this run opened the repository with it.
     pub is_in_use: bool,
     /// The copies that hold it, in the order of the configuration.
@@ -88,7 +88,8 @@ pub fn list(session: &Session) -> KeyList {
         }
     }
     list.keys = found.into_values().collect();
-    list.keys.sort_by_key(|key| (key.created, key.id));
+    list.keys
+        .sort_by_key(|key| (key.created.is_none(), key.created, key.id));
     list
 }
 

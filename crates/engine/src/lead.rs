@@ -14,8 +14,8 @@ use strongroom_repo::{Index, Repository, pack};
 use strongroom_store::Store;
 
 use crate::parallel::for_each;
-use crate::session::{Cancel, CopyStore, ReadyCopy, Session, chain};
-use crate::{Listing, Result};
+use crate::session::{Cancel, CopyFailure, CopyStore, ReadyCopy, Session, chain};
+use crate::{Error, Listing, Result};
 
 /// The lead of a run with its index.
 #[derive(Debug)]
@@ -41,18 +41,28 @@ impl Lead {
     /// Chooses the lead of a session and reads its index.
     ///
     /// Among the copies that can be used, the one with the most packs; among equals a local one.
+    /// One that cannot be read is marked as failed, and the next is chosen.
     ///
     /// # Errors
-    /// Where the session has no usable copy, or the user interrupts.
-    pub fn load(session: &Session, cancel: &Cancel) -> Result<Self> {
-        let (copy, ready) = choose(session).ok_or_else(|| session.no_copy())?;
-        Self::load_from(&session.repository, copy, ready, cancel)
+    /// Where the session has no usable copy left, or the user interrupts.
+    pub fn load(session: &mut Session, cancel: &Cancel) -> Result<Self> {
+        loop {
+            let (copy, ready) = choose(session).ok_or_else(|| session.no_copy())?;
+            let (copy, ready) = (copy.clone(), ready.clone());
+            match Self::load_from(&session.repository, &copy, &ready, cancel) {
+                Err(Error::Store(error)) => {
+                    cancel.check()?;
+                    session.fail(&copy.name, CopyFailure::of_store(&error));
+                }
+                outcome => return outcome,
+            }
+        }
     }
 
     /// Reads the index of one copy.
     ///
     /// # Errors
-    /// Where the user interrupts.
+    /// [`Error::Store`] where the copy cannot be read at all; [`Error::Interrupted`].
     pub fn load_from(
         repository: &Repository,
         copy: &CopyStore,
@@ -69,8 +79,7 @@ impl Lead {
         let entries: Vec<_> = ready.listing.index.iter().collect();
         for_each(&entries, READERS, |entry| {
             cancel.check()?;
-            loader.read_index_file(*entry);
-            Ok(())
+            loader.read_index_file(*entry)
         })?;
         let orphans: Vec<_> = {
             let found = loader.found.lock();
@@ -81,8 +90,7 @@ impl Lead {
         };
         for_each(&orphans, READERS, |entry| {
             cancel.check()?;
-            loader.read_pack_header(*entry);
-            Ok(())
+            loader.read_pack_header(*entry)
         })?;
         let found = loader.found.into_inner();
         Ok(Self {
@@ -114,13 +122,14 @@ struct Found {
 }
 
 impl Loader<'_> {
-    fn read_index_file(&self, entry: FileEntry) {
+    fn read_index_file(&self, entry: FileEntry) -> Result<()> {
         let name = FileName::new(FileType::Index, entry.id);
         let file = match self.store.read(name) {
             Ok(bytes) if Id::of(&bytes) != entry.id => {
                 Err("its content does not have its name".to_owned())
             }
             Ok(bytes) => IndexFile::open(self.repository.key(), bytes),
+            Err(error) if is_of_the_place(&error) => return Err(error.into()),
             Err(error) => Err(chain(&error)),
         };
         match file {
@@ -130,6 +139,7 @@ impl Loader<'_> {
                 self.store.location()
             )),
         }
+        Ok(())
     }
 
     fn insert(&self, file: Id, content: &IndexFile) {
@@ -151,27 +161,36 @@ impl Loader<'_> {
         }
     }
 
-    fn read_pack_header(&self, entry: FileEntry) {
-        match pack::read_header(
-            self.store,
-            self.repository.key(),
-            entry.id,
-            entry.size_bytes,
-        ) {
+    fn read_pack_header(&self, entry: FileEntry) -> Result<()> {
+        let key = self.repository.key();
+        match pack::read_header(self.store, key, entry.id, entry.size_bytes) {
             Ok(blobs) => {
                 let id = entry.id;
                 let pack = IndexedPack { id, blobs };
                 self.index.insert(&pack);
                 self.found.lock().unindexed.push(pack);
             }
+            Err(strongroom_repo::Error::Store(error)) if is_of_the_place(&error) => {
+                return Err(error.into());
+            }
             Err(error) => self.problem(chain(&error)),
         }
+        Ok(())
     }
 
     fn problem(&self, text: String) {
         tracing::warn!(problem = text, "Something is wrong on the lead");
         self.found.lock().problems.push(text);
     }
+}
+
+/// Whether an error is about the whole copy and not about one file of it.
+pub(crate) fn is_of_the_place(error: &strongroom_store::Error) -> bool {
+    use strongroom_store::Error as E;
+    matches!(
+        error,
+        E::Unreachable { .. } | E::Denied { .. } | E::Cancelled { .. } | E::Address { .. }
+    )
 }
 
 /// The copy with the most packs; among equals a local one, then the first.

@@ -4,6 +4,7 @@
 //! than its store's time limits. A copy that fails here is left out with its reason and the run
 //! goes on with the others.
 
+mod guarded;
 mod locks;
 mod open;
 
@@ -130,6 +131,17 @@ impl Session {
     pub fn fail(&mut self, name: &str, failure: CopyFailure) {
         for copy in self.copies.iter_mut().filter(|copy| copy.copy.name == name) {
             copy.state = CopyState::Failed(failure.clone());
+        }
+    }
+
+    /// Takes note that a copy is locked: its newer listing, and a store that looks at the lock.
+    pub(crate) fn lock(&mut self, name: &str, listing: Listing, store: Arc<dyn Store>) {
+        let copy = self.copies.iter_mut().find(|copy| copy.copy.name == name);
+        if let Some(copy) = copy
+            && let CopyState::Ready(ready) = &mut copy.state
+        {
+            copy.copy.store = store;
+            ready.listing = listing;
         }
     }
 

@@ -6,7 +6,6 @@
 //! one bad file must not hide the good ones.
 
 mod dump;
-mod read_set;
 mod walk;
 
 use jiff::Timestamp;
@@ -20,7 +19,6 @@ use crate::session::{Cancel, CopyStore, Session, chain};
 use crate::{Error, Result};
 
 pub use dump::dump;
-pub use read_set::{ReadFault, ReadSet};
 pub use walk::{Walk, find, walk};
 
 /// All snapshots that some copy can show.

@@ -15,6 +15,7 @@ pub(crate) mod closure;
 mod compare;
 pub(crate) mod content;
 mod decode;
+mod reading;
 mod report;
 mod scan;
 mod share;
@@ -85,7 +86,7 @@ pub fn verify(
         .fold((0, 0), |sum, more| (sum.0 + more.0, sum.1 + more.1));
     progress.begin("verify", Some(files), Some(bytes));
     let scanned = each(&scans, |(copy, scan)| match scan {
-        Ok(scan) => scan.run(progress, cancel),
+        Ok(scan) => reading::read(scan, progress, cancel),
         Err(failure) => Ok(Scanned::failed(copy, failure)),
     });
     let scanned: Vec<_> = scanned.into_iter().collect::<Result<_>>()?;

@@ -120,10 +120,15 @@ impl BlobEncoder {
     /// Returns the encrypted bytes, and the length of the plain text where it was compressed.
     ///
     /// # Errors
-    /// [`Error::Invalid`] above 4 GiB, [`Error::NoRandomness`].
+    /// [`Error::Invalid`] above [`MAX_BLOB_BYTES`], [`Error::NoRandomness`].
     pub fn encode(&mut self, key: &Key, plain: &[u8]) -> Result<(&[u8], Option<u32>)> {
-        let plain_bytes = u32::try_from(plain.len())
-            .map_err(|_| Error::Invalid("A blob of more than 4 GiB".to_owned()))?;
+        let plain_bytes = u32::try_from(plain.len()).ok();
+        let Some(plain_bytes) = plain_bytes.filter(|_| plain.len() <= MAX_BLOB_BYTES) else {
+            return Err(Error::Invalid(format!(
+                "A blob of {} bytes, which is more than the {MAX_BLOB_BYTES} that can be read back",
+                plain.len()
+            )));
+        };
         self.buffer.clear();
         self.buffer.resize(NONCE_BYTES, 0);
         let compressed = match &mut self.compressor {
@@ -179,6 +184,17 @@ pub fn decode(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_could_not_be_read_back_is_not_written() {
+        let key = Key::generate().unwrap();
+        for version in [1, 2] {
+            let mut encoder = BlobEncoder::new(version).unwrap();
+            let error = encoder.encode(&key, &vec![0; MAX_BLOB_BYTES + 1]);
+            let text = error.unwrap_err().to_string();
+            assert!(text.contains("1073741825 bytes"), "{text}");
+        }
+    }
 
     #[test]
     fn a_blob_comes_back_and_only_under_its_own_name() {

@@ -48,17 +48,18 @@ impl Default for ScryptCost {
     }
 }
 
-/// A key file as stored.
+/// A key file as stored. Who made it and when is for people to read, and not every client says it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct KeyFile {
     /// When it was made, by the clock of who made it.
-    pub created: Timestamp,
+    #[serde(default)]
+    pub created: Option<Timestamp>,
     /// The user that made it.
     #[serde(default)]
-    pub username: String,
+    pub username: Option<String>,
     /// The host that made it.
     #[serde(default)]
-    pub hostname: String,
+    pub hostname: Option<String>,
     kdf: String,
     #[serde(rename = "N")]
     n: u64,
@@ -91,9 +92,9 @@ impl KeyFile {
         let user_key = derive(password, &salt, cost)
             .ok_or_else(|| Error::Invalid(format!("Impossible scrypt parameters {cost:?}")))?;
         Ok(Self {
-            created,
-            username: username.to_owned(),
-            hostname: hostname.to_owned(),
+            created: Some(created),
+            username: Some(username.to_owned()),
+            hostname: Some(hostname.to_owned()),
             kdf: "scrypt".to_owned(),
             n: 1_u64.checked_shl(cost.log_n.into()).unwrap_or_default(),
             r: cost.r,
@@ -204,6 +205,29 @@ mod tests {
         let mut file = key_file(&Key::generate().unwrap());
         (file.n, file.r, file.p) = (1 << 19, 8, 1);
         assert!(file.cost().is_ok());
+    }
+
+    #[test]
+    fn who_made_a_key_and_when_need_not_be_said() {
+        let master = Key::generate().unwrap();
+        let file = key_file(&master);
+        let json: serde_json::Value = serde_json::from_slice(&file.to_bytes().unwrap()).unwrap();
+        for field in ["created", "username", "hostname"] {
+            let mut without = json.clone();
+            without.as_object_mut().unwrap().remove(field);
+            let mut null = json.clone();
+            null[field] = serde_json::Value::Null;
+            for other in [without, null] {
+                let parsed = KeyFile::parse(other.to_string().as_bytes()).unwrap();
+                assert!(parsed.open(b"right").is_some(), "{other}");
+                let said = [
+                    parsed.created.is_some(),
+                    parsed.username.is_some(),
+                    parsed.hostname.is_some(),
+                ];
+                assert_eq!(said.iter().filter(|said| **said).count(), 2);
+            }
+        }
     }
 
     #[test]

@@ -16,7 +16,8 @@ const LENGTH_FIELD_BYTES: u64 = 4;
 const PLAIN_ENTRY_BYTES: usize = 1 + 4 + 32;
 const COMPRESSED_ENTRY_BYTES: usize = 1 + 4 + 4 + 32;
 
-/// The most bytes of a header that is read: 400,000 blobs, far more than any writer packs.
+/// The most bytes of a header that is read, and so written: 400,000 blobs. restic's limit is the
+/// same.
 const MAX_HEADER_BYTES: u64 = 16 << 20;
 
 /// How many bytes are read at first in the hope that the header is among them.
@@ -101,6 +102,21 @@ impl PackBuilder {
     /// Whether nothing was added yet.
     pub fn is_empty(&self) -> bool {
         self.blobs.is_empty()
+    }
+
+    /// Whether it is time to finish: it has `pack_bytes`, or no room for one more blob.
+    ///
+    /// Blobs of a few bytes fill the header long before they fill the pack.
+    pub fn is_full(&self, pack_bytes: usize) -> bool {
+        self.bytes.len() >= pack_bytes || !self.header_has_room_for(1)
+    }
+
+    /// Whether the header stays readable with so many blobs more, compressed or not.
+    pub fn header_has_room_for(&self, blobs: usize) -> bool {
+        let blobs = self.blobs.len().saturating_add(blobs);
+        let entries_bytes = blobs.saturating_mul(COMPRESSED_ENTRY_BYTES);
+        let header_bytes = entries_bytes.saturating_add(OVERHEAD_BYTES);
+        header_bytes as u64 <= MAX_HEADER_BYTES
     }
 
     /// Appends the header and names the pack.
@@ -328,6 +344,31 @@ mod tests {
             let key = Key::generate().unwrap();
             prop_assert!(header_of(&key, &bytes).is_err());
         }
+    }
+
+    #[test]
+    fn a_pack_of_tiny_blobs_is_full_while_its_header_can_still_be_read() {
+        let key = Key::generate().unwrap();
+        let mut builder = PackBuilder::with_capacity(0);
+        let blob = BlobId::tree(Id::of(b""));
+        while !builder.is_full(128 << 20) {
+            assert!(builder.header_has_room_for(1));
+            builder.add(blob, &[0; 3], Some(1)).unwrap();
+        }
+        let count = builder.blobs.len();
+        assert!(!builder.header_has_room_for(1) && !builder.header_has_room_for(usize::MAX));
+        let pack = builder.finish(&key).unwrap();
+        assert_eq!(header_of(&key, &pack.bytes).unwrap().len(), count);
+        assert!(count > 400_000, "{count}");
+    }
+
+    #[test]
+    fn a_pack_is_full_at_its_size() {
+        let mut builder = PackBuilder::with_capacity(0);
+        let blob = BlobId::data(Id::of(b""));
+        builder.add(blob, &[0; 10], None).unwrap();
+        assert!(builder.is_full(10) && !builder.is_full(11));
+        assert!(builder.header_has_room_for(400_000));
     }
 
     #[test]

@@ -114,7 +114,7 @@ impl Contender {
                 command.args(["restore", "latest"]).arg(place.target());
             }
             (Self::Ours, Step::Verify) => {
-                command.args(["verify", "--read-data-subset", "all"]);
+                command.args(["verify", "--no-password", "--read-data-subset", "all"]);
             }
             (Self::Restic, Step::First | Step::Unchanged | Step::Changed) => {
                 command.arg("backup").arg(place.source());

@@ -4,10 +4,11 @@ use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::os::unix::ffi::OsStrExt;
 
-use strongroom_engine::snapshots::{ReadSet, dump, find};
+use strongroom_engine::read_set::ReadSet;
+use strongroom_engine::snapshots::{dump, find};
 
-use crate::commands::read_faults;
 use crate::commands::snapshots::load;
+use crate::commands::tell_damage;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::exit::{Exit, MANUAL};
@@ -36,7 +37,7 @@ impl Args {
         let opened = context.open()?;
         let snapshots = load(context, &opened.session)?;
         let snapshot = snapshots.resolve(&self.snapshot)?;
-        let set = ReadSet::load(&opened.session, &context.cancel)?;
+        let set = ReadSet::load(&opened.session, snapshot.id, &context.cancel)?;
         let node = find(&set, snapshot, self.path.as_bytes())?;
         let out = std::io::stdout();
         if out.is_terminal() {
@@ -54,7 +55,7 @@ impl Args {
             return Err(Error::Output(failed));
         }
         dumped?;
-        read_faults(&context.output, &set);
+        tell_damage(&context.output, &opened, &set);
         Ok(Exit::Done)
     }
 }

@@ -15,7 +15,7 @@ use crate::exit::{Exit, MANUAL};
 use crate::output::visible;
 use crate::password::{self, Ask};
 use crate::table::Table;
-use crate::words;
+use crate::{memory, words};
 
 /// Add, list and remove passwords
 ///
@@ -41,7 +41,7 @@ enum Command {
 ///
 /// Examples:
 ///   strongroom key add
-///   strongroom key add --new-password-file /root/second-password
+///   strongroom key add --new-password-file /etc/strongroom/second-password
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment, after_long_help = MANUAL)]
 struct Add {
@@ -62,6 +62,9 @@ struct List {}
 /// This does not revoke it: who has an old version of the repository and the old password still
 /// reads everything in it, because the key that encrypts the data stays the same. Against someone
 /// who may have both, only a new repository helps.
+///
+/// A copy that is away keeps the key until it is back: sync then names it, and does not bring it to
+/// the others. Remove it once more.
 ///
 /// The key in use is never removed, so that the last one is not either.
 ///
@@ -109,16 +112,19 @@ impl List {
                 message_type: "key",
                 id: key.id,
                 created: key.created,
-                username: &key.username,
-                hostname: &key.hostname,
+                username: key.username.as_deref(),
+                hostname: key.hostname.as_deref(),
                 in_use: key.is_in_use,
                 copies: &key.copies,
             })?;
             table.row([
                 key.id.short().into(),
-                words::local_time(key.created).into(),
-                key.username.clone().into(),
-                key.hostname.clone().into(),
+                key.created
+                    .map(words::local_time)
+                    .unwrap_or_default()
+                    .into(),
+                key.username.clone().unwrap_or_default().into(),
+                key.hostname.clone().unwrap_or_default().into(),
                 key.copies.join(",").into(),
                 if key.is_in_use { "in use" } else { "" }.into(),
             ]);
@@ -142,6 +148,7 @@ impl Remove {
     fn run(self, context: &Context) -> Result<Exit> {
         let opened = context.open()?;
         let report = keys::remove(&opened.session, &self.id)?;
+        memory::key_removed(&opened, report.id);
         let exit = tell(context, &report, "Removed", "removed")?;
         context.output.warn(
             "This does not revoke the password: old versions of the repository still open with it",
@@ -187,9 +194,9 @@ fn tell(context: &Context, report: &KeyReport, did: &str, outcome: &'static str)
 struct Message<'a> {
     message_type: &'static str,
     id: Id,
-    created: Timestamp,
-    username: &'a str,
-    hostname: &'a str,
+    created: Option<Timestamp>,
+    username: Option<&'a str>,
+    hostname: Option<&'a str>,
     in_use: bool,
     copies: &'a [String],
 }

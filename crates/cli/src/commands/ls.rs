@@ -5,13 +5,14 @@ use std::os::unix::ffi::OsStrExt;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use strongroom_engine::snapshots::{ReadSet, Walk, walk};
+use strongroom_engine::read_set::ReadSet;
+use strongroom_engine::snapshots::{Walk, walk};
 use strongroom_model::Id;
 use strongroom_repo::Node;
 use strongroom_repo::node::NodeKind;
 
-use crate::commands::read_faults;
 use crate::commands::snapshots::load;
+use crate::commands::tell_damage;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::exit::{Exit, MANUAL};
@@ -49,7 +50,7 @@ impl Args {
         let opened = context.open()?;
         let snapshots = load(context, &opened.session)?;
         let snapshot = snapshots.resolve(&self.snapshot)?;
-        let set = ReadSet::load(&opened.session, &context.cancel)?;
+        let set = ReadSet::load(&opened.session, snapshot.id, &context.cancel)?;
         let output = &context.output;
         let how_far = if self.flat {
             Walk::Folder
@@ -79,7 +80,7 @@ impl Args {
         for problem in &problems {
             output.warn(&visible(problem), Some("strongroom verify"));
         }
-        read_faults(output, &set);
+        tell_damage(output, &opened, &set);
         output.object(&Summary {
             message_type: "summary",
             snapshot: snapshot.id,

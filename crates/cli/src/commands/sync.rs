@@ -5,13 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use strongroom_engine::progress::Progress;
 use strongroom_engine::session::Locks;
-use strongroom_engine::sync::{
-    Decision, SeenFiles, SyncOptions, SyncReport, SyncedCopy, sync_session,
-};
-use strongroom_engine::{CopyFailure, CopyState, Listing};
+use strongroom_engine::sync::{Decision, SyncOptions, SyncReport, SyncedCopy, sync_session};
+use strongroom_engine::{CopyState, Listing};
 use strongroom_model::{FileName, Id};
 
 use crate::context::{Context, Opened};
+use crate::copies as stores;
 use crate::error::Result;
 use crate::exit::{Exit, MANUAL};
 use crate::memory;
@@ -57,6 +56,7 @@ impl Args {
             needs: BTreeMap::new(),
         };
         let left_out = opened.left_out();
+        stores::sweep(&opened);
         let report = {
             let monitor = Monitor::start(&context.output);
             run(&mut opened, wishes, &monitor.progress)?
@@ -81,20 +81,21 @@ pub(crate) struct Wishes {
 /// Syncs all copies under locks, and brings the session and the memory up to date.
 pub(crate) fn run(opened: &mut Opened, wishes: Wishes, progress: &Progress) -> Result<SyncReport> {
     let mut locks = Locks::acquire(&mut opened.session, &opened.environment, false)?;
-    list_anew(opened);
-    let (mut known_keys, _) = memory::known(opened);
+    let mut known_keys = memory::known_keys(opened);
+    let removed_keys = memory::removed_keys(opened, &wishes.admitted);
     known_keys.extend(wishes.admitted);
     let memory = opened.memory();
-    let seen = opened.session.ready().map(|(copy, _)| {
-        let strongroom_engine::state::SeenFiles { index, snapshots } = memory.seen(copy);
-        (copy.name.clone(), SeenFiles { index, snapshots })
-    });
+    let seen = opened
+        .session
+        .ready()
+        .map(|(copy, _)| (copy.name.clone(), memory.seen(copy)));
     let limits = &opened.config.limits;
     let options = SyncOptions {
         memory_bytes: limits.memory.bytes(),
         transfers: (limits.uploads_per_copy as usize).saturating_mul(opened.session.copies.len()),
         suspects: memory::suspects(opened),
         known_keys,
+        removed_keys,
         seen: seen.collect(),
         needs: wishes.needs,
         decision: wishes.decision,
@@ -106,32 +107,6 @@ pub(crate) fn run(opened: &mut Opened, wishes: Wishes, progress: &Progress) -> R
     take_over(opened, &report);
     memory::synced(opened, &report);
     Ok(report)
-}
-
-/// Lists the copies under our locks: what was listed before them may be gone.
-fn list_anew(opened: &mut Opened) {
-    let listed: Vec<_> = std::thread::scope(|scope| {
-        let threads: Vec<_> = opened
-            .session
-            .ready()
-            .map(|(copy, _)| {
-                (
-                    copy.name.clone(),
-                    scope.spawn(|| Listing::read(copy.store.as_ref())),
-                )
-            })
-            .collect();
-        threads
-            .into_iter()
-            .filter_map(|(name, thread)| Some((name, thread.join().ok()?)))
-            .collect()
-    });
-    for (name, listing) in listed {
-        match listing {
-            Ok(listing) => set_listing(opened, &name, listing),
-            Err(error) => opened.session.fail(&name, CopyFailure::of_store(&error)),
-        }
-    }
 }
 
 fn take_over(opened: &mut Opened, report: &SyncReport) {
@@ -181,7 +156,8 @@ pub(crate) fn warn_of(output: &Output, report: &SyncReport, left_out: &[String])
         }
     }
     for problem in &report.problems {
-        output.warn(&visible(&problem.to_string()), None);
+        let hint = visible(&problem.hint());
+        output.warn(&visible(&problem.to_string()), Some(&hint));
     }
     for junk in &report.junk {
         output.warn(

@@ -9,4 +9,10 @@
     reason = "a test whose scene cannot be set has to fail loudly"
 )]
 
+mod away;
+mod endings;
+mod kill;
+mod rest;
+mod scene;
 mod transcript;
+mod users;

@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use parking_lot::Mutex;
 use strongroom_model::Id;
+use strongroom_repo::blob::BlobId;
 use strongroom_repo::chunker::Gear;
 use strongroom_repo::{Index, Repository, Tree};
 
@@ -14,7 +16,7 @@ use crate::backup::folder::FolderState;
 use crate::backup::needs::Needs;
 use crate::backup::packer::Packer;
 use crate::backup::pool::{Job, Pool};
-use crate::backup::report::{SourceError, SourceErrorKind, Stats};
+use crate::backup::report::{MAX_ERRORS_TOLD, SourceError, SourceErrorKind, Stats};
 use crate::backup::walk::FolderJob;
 use crate::backup::worker::Worker;
 use crate::blobs::BlobReader;
@@ -25,6 +27,9 @@ use crate::{Error, Result};
 
 /// How many pieces of large files may wait for a thread, for each thread.
 const PIECES_PER_THREAD: usize = 2;
+
+/// After how many trees of the parent that could not be read no more are asked for.
+const MAX_OLD_TREE_FAILURES: u32 = 5;
 
 /// A piece of a large file.
 #[derive(Debug)]
@@ -51,7 +56,8 @@ pub(crate) struct Archive<'a> {
     /// What became of inodes with several names: each is read once.
     pub(crate) inodes: Mutex<HashMap<(u64, u64), Inode>>,
     threads: usize,
-    errors: Mutex<Vec<SourceError>>,
+    old_tree_failures: AtomicU32,
+    errors: Mutex<Errors>,
     root: Mutex<Option<Id>>,
 }
 
@@ -61,7 +67,26 @@ pub(crate) struct Archived {
     pub(crate) root: Id,
     pub(crate) stats: Stats,
     pub(crate) needs: Needs,
-    pub(crate) errors: Vec<SourceError>,
+    pub(crate) errors: Errors,
+}
+
+impl Archived {
+    /// Whether nothing worth a snapshot was saved. A command that prints nothing has failed in its
+    /// own way; folders without a single file are worth something only where nothing went wrong.
+    pub(crate) fn is_nothing(&self, is_command: bool) -> bool {
+        let stats = &self.stats;
+        let nothing_saved = stats.files_processed + stats.others == 0;
+        let had_errors = !self.errors.told.is_empty();
+        is_command && stats.bytes_read == 0
+            || nothing_saved && (had_errors || stats.subfolders == 0)
+    }
+}
+
+/// What could not be saved as it was.
+#[derive(Debug, Default)]
+pub(crate) struct Errors {
+    pub(crate) told: Vec<SourceError>,
+    pub(crate) not_told: u64,
 }
 
 /// What an archive is made of.
@@ -92,6 +117,7 @@ impl<'a> Archive<'a> {
             progress: parts.progress,
             cancel: parts.cancel,
             threads: parts.threads,
+            old_tree_failures: AtomicU32::new(0),
             pool: Pool::new(parts.threads * PIECES_PER_THREAD),
             inodes: Mutex::default(),
             errors: Mutex::default(),
@@ -176,7 +202,12 @@ impl<'a> Archive<'a> {
         message: String,
     ) {
         self.progress.add_error();
-        self.errors.lock().push(SourceError {
+        let mut errors = self.errors.lock();
+        if errors.told.len() == MAX_ERRORS_TOLD {
+            errors.not_told += 1;
+            return;
+        }
+        errors.told.push(SourceError {
             path: path.as_ref().display().to_string(),
             kind,
             message,
@@ -184,11 +215,25 @@ impl<'a> Archive<'a> {
     }
 
     /// Reads a tree of the parent snapshot; one that cannot be read is as good as none.
+    ///
+    /// A damaged one is forgotten by the index, so that it is stored again where it is needed. A
+    /// lead that has gone away is not asked for ever.
     pub(crate) fn old_tree(&self, id: Option<Id>) -> Option<Tree> {
         let id = id?;
+        if self.old_tree_failures.load(Ordering::Relaxed) >= MAX_OLD_TREE_FAILURES {
+            return None;
+        }
         match self.old_trees.tree(id) {
             Ok(tree) => Some(tree),
             Err(error) => {
+                match &error {
+                    Error::Repo(strongroom_repo::Error::Damaged { .. }) => {
+                        self.index.withdraw(BlobId::tree(id));
+                    }
+                    _ => {
+                        self.old_tree_failures.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
                 let error = chain(&error);
                 tracing::warn!(tree = %id, error, "A tree of the parent snapshot is passed over");
                 None

@@ -4,16 +4,20 @@
 //! looks like a whole one is worse than none. Its last words go into the report.
 
 use std::io::Read;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
 use jiff::Timestamp;
-use rustix::process::{getgid, getuid};
+use rustix::process::{Pid, Signal, getgid, getuid, kill_process_group};
 use strongroom_model::command_line::CommandLine;
 use strongroom_repo::Node;
 use strongroom_repo::node::{GoMode, NodeKind, NodeTime};
 
 use crate::backup::archive::Archive;
+use crate::backup::files::STREAM;
 use crate::backup::folder::{FolderState, Slot};
 use crate::backup::worker::Worker;
 use crate::{Error, Result};
@@ -21,11 +25,14 @@ use crate::{Error, Result};
 /// How much of what a command says on its standard error is kept: the end of it.
 const LAST_WORDS_BYTES: usize = 4 << 10;
 
+/// How long a command that has ended may take to say its last words.
+const LAST_WORDS_WAIT: Duration = Duration::from_secs(2);
+
 /// What a running command is, until its output was read.
 #[derive(Debug)]
 pub(crate) struct Running {
     child: Child,
-    last_words: std::thread::JoinHandle<Vec<u8>>,
+    last_words: Receiver<Vec<u8>>,
     source_name: String,
     program: String,
 }
@@ -37,16 +44,22 @@ pub(crate) struct Running {
 pub(crate) fn start(source_name: &str, command: &CommandLine) -> Result<Running> {
     let mut child = Command::new(command.program())
         .args(command.arguments())
+        // What opens the repository is none of its business.
+        .env_remove("STRONGROOM_PASSWORD")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
+        // A group of its own, so that all it has started can be ended with it.
+        .process_group(0)
         .spawn()
         .map_err(|error| Error::Source {
             source_name: source_name.to_owned(),
             reason: format!("{} cannot be started: {error}", command.program()),
         })?;
-    let stderr = child.stderr.take();
-    let last_words = std::thread::spawn(move || stderr.map(read_end).unwrap_or_default());
+    let (said, last_words) = channel();
+    if let Some(stderr) = child.stderr.take() {
+        std::thread::spawn(move || said.send(read_end(stderr)));
+    }
     Ok(Running {
         child,
         last_words,
@@ -65,7 +78,9 @@ impl Running {
             .child
             .wait()
             .map_err(Error::local("wait for a command"))?;
-        let last_words = self.last_words.join().unwrap_or_default();
+        // Somebody it left behind may keep the other end open: that is not waited for.
+        let last_words = self.last_words.recv_timeout(LAST_WORDS_WAIT);
+        let last_words = last_words.unwrap_or_default();
         if status.success() {
             return Ok(());
         }
@@ -84,8 +99,10 @@ impl Running {
 
     /// Ends a command whose output is not wanted any more.
     pub(crate) fn kill(mut self) {
-        if let Err(error) = self.child.kill() {
-            tracing::warn!(program = self.program, %error, "A command could not be ended");
+        let group = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        let killed = group.map(|group| kill_process_group(group, Signal::KILL));
+        if !matches!(killed, Some(Ok(()))) {
+            tracing::warn!(program = self.program, "A command could not be ended");
         }
         // Its status does not matter any more, but it must not stay a zombie.
         let _: std::io::Result<_> = self.child.wait();
@@ -115,7 +132,7 @@ impl Worker<'_, '_> {
         let node = node_of(file_name, now, self.archive);
         self.stats.files_new += 1;
         self.stats.files_read += 1;
-        let read = self.save_content(&output, u64::MAX, slot, node, None)?;
+        let read = self.save_content(&output, STREAM, slot, node, None)?;
         read.map_err(Error::local(format!(
             "read the output of {}",
             running.program

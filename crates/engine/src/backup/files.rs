@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use strongroom_model::Id;
 use strongroom_repo::Node;
 use strongroom_repo::blob::BlobKind;
@@ -27,6 +28,15 @@ use crate::filesystem::{Folder, Stat};
 
 /// How much is read at a time: it stays in the cache until it is scanned.
 pub(crate) const READ_BYTES: usize = 256 << 10;
+
+/// The expected size of what has none: the output of a command.
+pub(crate) const STREAM: u64 = u64::MAX;
+
+/// How long a stream may be silent before somebody looks whether the user wants to stop.
+const SILENCE: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 100_000_000,
+};
 
 /// How many buffers of a large file are kept for its next pieces.
 const SPARE_BUFFERS: usize = 4;
@@ -53,15 +63,35 @@ pub(crate) struct FileTask {
     pub(crate) old: Option<Node>,
 }
 
-/// What became of an inode that has several names.
+/// An inode that has several names, from the first of them until the last.
 #[derive(Debug)]
-pub(crate) enum Inode {
+pub(crate) struct Inode {
+    /// What it was when it was opened: a name under which it is something else is read by itself.
+    stat: Stat,
+    /// How many of its names were not seen yet.
+    names_left: u64,
+    state: InodeState,
+}
+
+/// What became of an inode.
+#[derive(Debug)]
+enum InodeState {
     /// Somebody reads it; these wait, each with its node.
     Reading(Vec<(Slot, Node)>),
     /// It was read.
     Done(Box<[Id]>, u64),
     /// It could not be read.
     Failed,
+}
+
+/// What a name of an inode does about its content.
+enum Joined {
+    /// It reads it, and others may wait for it.
+    ReadForAll(Slot, Node),
+    /// It reads it for itself: the inode changed since the first name was seen.
+    ReadAlone(Slot, Node),
+    /// It has it, or gets it.
+    Waits,
 }
 
 /// A file with more than one piece.
@@ -178,7 +208,7 @@ impl Worker<'_, '_> {
         } else {
             self.stats.files_new += 1;
         }
-        let inode = (stat.links > 1).then_some((stat.device_id, stat.inode));
+        let mut inode = (stat.links > 1).then_some((stat.device_id, stat.inode));
         let file = match folder.open_file(&name, &stat) {
             Ok(file) => file,
             Err(error) => {
@@ -193,9 +223,13 @@ impl Worker<'_, '_> {
         }
         let (slot, node) = match inode {
             None => (slot, node),
-            Some(inode) => match self.join_inode(inode, slot, node)? {
-                Some(first) => first,
-                None => return Ok(()),
+            Some(number) => match self.join_inode(number, &file.stat, slot, node)? {
+                Joined::ReadAlone(slot, node) => {
+                    inode = None;
+                    (slot, node)
+                }
+                Joined::ReadForAll(slot, node) => (slot, node),
+                Joined::Waits => return Ok(()),
             },
         };
         self.stats.files_read += 1;
@@ -215,26 +249,41 @@ impl Worker<'_, '_> {
         Ok(())
     }
 
-    /// Lets one name of an inode read it; the others wait and get `None`.
+    /// Lets one name of an inode read it; the others wait.
     fn join_inode(
         &mut self,
-        inode: (u64, u64),
+        number: (u64, u64),
+        stat: &Stat,
         slot: Slot,
         mut node: Node,
-    ) -> Result<Option<(Slot, Node)>> {
+    ) -> Result<Joined> {
         let mut inodes = self.archive.inodes.lock();
-        let known = match inodes.get_mut(&inode) {
-            None => {
-                inodes.insert(inode, Inode::Reading(Vec::new()));
-                return Ok(Some((slot, node)));
-            }
-            Some(Inode::Reading(waiting)) => {
-                waiting.push((slot, node));
-                return Ok(None);
-            }
-            Some(Inode::Failed) => None,
-            Some(Inode::Done(content, size_bytes)) => Some((content.clone(), *size_bytes)),
+        let Some(inode) = inodes.get_mut(&number) else {
+            inodes.insert(
+                number,
+                Inode {
+                    stat: *stat,
+                    names_left: stat.links.saturating_sub(1),
+                    state: InodeState::Reading(Vec::new()),
+                },
+            );
+            return Ok(Joined::ReadForAll(slot, node));
         };
+        if inode.stat.changed_since(stat) {
+            return Ok(Joined::ReadAlone(slot, node));
+        }
+        inode.names_left = inode.names_left.saturating_sub(1);
+        let known = match &mut inode.state {
+            InodeState::Reading(waiting) => {
+                waiting.push((slot, node));
+                return Ok(Joined::Waits);
+            }
+            InodeState::Failed => None,
+            InodeState::Done(content, size_bytes) => Some((content.clone(), *size_bytes)),
+        };
+        if inode.names_left == 0 {
+            inodes.remove(&number);
+        }
         drop(inodes);
         match known {
             None => self.fill(&slot, None, true)?,
@@ -245,12 +294,12 @@ impl Worker<'_, '_> {
                 self.fill(&slot, Some(node), true)?;
             }
         }
-        Ok(None)
+        Ok(Joined::Waits)
     }
 
     /// Gives up a file, and with it all names of its inode.
     fn give_up(&mut self, slot: Slot, inode: Option<(u64, u64)>) -> Result<()> {
-        for (slot, _) in self.settle_inode(inode, Inode::Failed) {
+        for (slot, _) in self.settle_inode(inode, InodeState::Failed) {
             self.fill(&slot, None, true)?;
         }
         self.fill(&slot, None, true)
@@ -263,7 +312,7 @@ impl Worker<'_, '_> {
     pub(crate) fn finish_file(&mut self, done: DoneFile) -> Result<()> {
         let DoneFile { slot, node, inode } = done;
         let content = node.content.clone().unwrap_or_default();
-        let waiting = self.settle_inode(inode, Inode::Done(content.clone(), node.size));
+        let waiting = self.settle_inode(inode, InodeState::Done(content.clone(), node.size));
         for (slot, mut other) in waiting {
             self.count_file(node.size);
             other.size = node.size;
@@ -274,13 +323,19 @@ impl Worker<'_, '_> {
         self.fill(&slot, Some(node), true)
     }
 
-    fn settle_inode(&self, inode: Option<(u64, u64)>, outcome: Inode) -> Vec<(Slot, Node)> {
-        let Some(inode) = inode else {
+    /// Says what became of an inode, and returns the names that waited for it.
+    fn settle_inode(&self, number: Option<(u64, u64)>, outcome: InodeState) -> Vec<(Slot, Node)> {
+        let mut inodes = self.archive.inodes.lock();
+        let Some((number, inode)) = number.and_then(|n| Some((n, inodes.get_mut(&n)?))) else {
             return Vec::new();
         };
-        match self.archive.inodes.lock().insert(inode, outcome) {
-            Some(Inode::Reading(waiting)) => waiting,
-            _ => Vec::new(),
+        let before = std::mem::replace(&mut inode.state, outcome);
+        if inode.names_left == 0 {
+            inodes.remove(&number);
+        }
+        match before {
+            InodeState::Reading(waiting) => waiting,
+            InodeState::Done(..) | InodeState::Failed => Vec::new(),
         }
     }
 
@@ -326,6 +381,9 @@ impl Worker<'_, '_> {
         let mut size_bytes = 0_u64;
         let content = loop {
             self.archive.cancel.check()?;
+            if expected_bytes == STREAM && !is_readable(&input) {
+                continue;
+            }
             let mut bytes = match rustix::io::read(&input, &mut *block) {
                 Ok(read) => block.get(..read).unwrap_or_default(),
                 Err(rustix::io::Errno::INTR) => continue,
@@ -391,6 +449,13 @@ impl Worker<'_, '_> {
             None => Ok(()),
         }
     }
+}
+
+/// Waits for a stream to have bytes or to end, but not for long.
+fn is_readable(input: &impl AsFd) -> bool {
+    let mut wanted = [PollFd::new(input, PollFlags::IN)];
+    // An error here is one that the read will tell.
+    poll(&mut wanted, Some(&SILENCE)) != Ok(0)
 }
 
 /// The path of an entry, for messages.

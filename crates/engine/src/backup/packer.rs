@@ -13,10 +13,16 @@ use strongroom_repo::pack::{self, PackBuilder};
 use strongroom_repo::{Index, Repository};
 
 use crate::Result;
-use crate::fanout::{Fanout, Upload};
+use crate::fanout::{Fanout, Permit, Upload};
 
-/// How many packs of data are open at once.
+/// How many packs of data are open at once, where memory allows.
 const OPEN_DATA_PACKS: usize = 3;
+
+/// Other packs that must fit into memory: one of trees, one that is full, one on its way.
+const OTHER_PACKS: usize = 3;
+
+/// The least number of packs that must fit into memory.
+pub(crate) const LEAST_PACKS: usize = OTHER_PACKS + 1;
 
 /// The packs that grow, and the index files that name those which are done.
 #[derive(Debug)]
@@ -26,7 +32,7 @@ pub(crate) struct Packer<'a> {
     /// `None` for a dry run.
     fanout: Option<&'a Fanout>,
     pack_bytes: usize,
-    data: [Mutex<Option<OpenPack>>; OPEN_DATA_PACKS],
+    data: Vec<Mutex<Option<OpenPack>>>,
     trees: Mutex<Option<OpenPack>>,
     unindexed: Mutex<IndexFile>,
     written: Mutex<Written>,
@@ -45,22 +51,26 @@ pub(crate) struct Written {
 struct OpenPack {
     builder: PackBuilder,
     number: PackNumber,
+    permit: Option<Permit>,
 }
 
 impl<'a> Packer<'a> {
-    /// Starts without any open pack. `pack_bytes` is the size at which a pack is full.
+    /// Starts without any open pack. `pack_bytes` is the size at which a pack is full, `packs` how
+    /// many may be in memory, at least [`LEAST_PACKS`].
     pub(crate) fn new(
         repository: &'a Repository,
         index: &'a Index,
         fanout: Option<&'a Fanout>,
         pack_bytes: usize,
+        packs: usize,
     ) -> Self {
+        let open = packs.saturating_sub(OTHER_PACKS).clamp(1, OPEN_DATA_PACKS);
         Self {
             repository,
             index,
             fanout,
             pack_bytes,
-            data: Default::default(),
+            data: (0..open).map(|_| Mutex::default()).collect(),
             trees: Mutex::default(),
             unindexed: Mutex::default(),
             written: Mutex::default(),
@@ -78,24 +88,20 @@ impl<'a> Packer<'a> {
         uncompressed_length: Option<u32>,
         random: &mut StdRng,
     ) -> Result<PackNumber> {
-        let slot = match blob.kind {
-            BlobKind::Tree => &self.trees,
-            BlobKind::Data => {
-                let [first, ..] = &self.data;
-                self.data
-                    .get(random.random_range(0..OPEN_DATA_PACKS))
-                    .unwrap_or(first)
-            }
+        let drawn = random.random_range(0..self.data.len().max(1));
+        let slot = match (blob.kind, self.data.get(drawn)) {
+            (BlobKind::Data, Some(slot)) => slot,
+            _ => &self.trees,
         };
         let mut open = slot.lock();
         let mut pack = match open.take() {
             Some(pack) => pack,
-            None => self.open(),
+            None => self.open()?,
         };
         let packed = pack.builder.add(blob, sealed, uncompressed_length)?;
         let number = pack.number;
         self.index.settle(&packed, number);
-        if pack.builder.len() < self.pack_bytes {
+        if !pack.builder.is_full(self.pack_bytes) {
             *open = Some(pack);
             return Ok(number);
         }
@@ -123,12 +129,10 @@ impl<'a> Packer<'a> {
             .filter_map(|slot| slot.lock().take())
             .collect();
         open.sort_by_key(|pack| pack.builder.len());
-        while let Some(small) = open.first().map(|pack| pack.builder.len()) {
+        while !open.is_empty() {
             let small_pack = open.remove(0);
             match open.first_mut() {
-                Some(next) if next.builder.len() + small <= self.pack_bytes => {
-                    self.merge(&small_pack, next)?;
-                }
+                Some(next) if self.fit(&small_pack, next) => self.merge(&small_pack, next)?,
                 _ => self.finish(small_pack)?,
             }
         }
@@ -145,16 +149,26 @@ impl<'a> Packer<'a> {
         self.written.lock().clone()
     }
 
-    fn open(&self) -> OpenPack {
+    fn open(&self) -> Result<OpenPack> {
+        let permit = self.fanout.map(Fanout::permit).transpose()?;
         let spare = self.fanout.and_then(Fanout::spare_buffer);
         let builder = match spare {
             Some(buffer) => PackBuilder::reusing(buffer),
             None => PackBuilder::with_capacity(self.pack_bytes + self.pack_bytes / 16),
         };
-        OpenPack {
+        Ok(OpenPack {
             builder,
             number: self.index.open_pack(),
-        }
+            permit,
+        })
+    }
+
+    /// Whether two open packs make one that is not too large.
+    fn fit(&self, from: &OpenPack, into: &OpenPack) -> bool {
+        into.builder.len() + from.builder.len() <= self.pack_bytes
+            && into
+                .builder
+                .header_has_room_for(from.builder.blobs().count())
     }
 
     /// Moves the blobs of one open pack into another, whose name both numbers then have.
@@ -178,6 +192,7 @@ impl<'a> Packer<'a> {
             fanout.push(Upload {
                 name: FileName::new(FileType::Data, finished.id),
                 bytes: finished.bytes,
+                permit: pack.permit,
                 after: Vec::new(),
             })?;
         }
@@ -218,6 +233,7 @@ impl<'a> Packer<'a> {
             fanout.push_barrier(Upload {
                 name: FileName::new(FileType::Index, id),
                 bytes,
+                permit: None,
                 after: packs.collect(),
             })?;
         }

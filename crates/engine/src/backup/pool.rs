@@ -109,12 +109,44 @@ impl<D, F, P> Pool<D, F, P> {
         cancel: &Cancel,
         mut work: impl FnMut(Job<D, F, P>) -> Result<()>,
     ) -> Result<()> {
-        while let Some(job) = self.next() {
-            let outcome = cancel.check().and_then(|()| work(job));
+        self.run_eager(cancel, |job| match job {
+            Some(job) => work(job).map(|()| true),
+            None => Ok(false),
+        })
+    }
+
+    /// As [`Pool::run`], for threads that hold work back: where no job waits, `work` is called
+    /// with `None`, and says whether it had something to do.
+    ///
+    /// # Errors
+    /// As [`Pool::run`].
+    pub(crate) fn run_eager(
+        &self,
+        cancel: &Cancel,
+        mut work: impl FnMut(Option<Job<D, F, P>>) -> Result<bool>,
+    ) -> Result<()> {
+        loop {
+            let mut job = self.take();
+            if job.is_none() {
+                match cancel.check().and_then(|()| work(None)) {
+                    Ok(true) => continue,
+                    Ok(false) => job = self.next(),
+                    Err(error) => {
+                        self.stop();
+                        return Err(error);
+                    }
+                }
+            }
+            let Some(job) = job else { return Ok(()) };
+            let outcome = cancel.check().and_then(|()| work(Some(job)));
             self.end_job(outcome.is_err());
             outcome?;
         }
-        Ok(())
+    }
+
+    fn stop(&self) {
+        self.state.lock().stopped = true;
+        self.changed.notify_all();
     }
 
     fn end_job(&self, failed: bool) {
@@ -128,28 +160,38 @@ impl<D, F, P> Pool<D, F, P> {
         }
     }
 
+    /// The next job, where one waits.
+    fn take(&self) -> Option<Job<D, F, P>> {
+        self.state.lock().take()
+    }
+
+    /// The next job; waits until there is one, or none can come.
     fn next(&self) -> Option<Job<D, F, P>> {
         let mut state = self.state.lock();
         loop {
-            if state.stopped {
-                return None;
-            }
-            let job = if let Some(piece) = state.pieces.pop_front() {
-                Some(Job::Piece(piece))
-            } else if let Some(files) = state.files.pop() {
-                Some(Job::Files(files))
-            } else {
-                state.folders.pop().map(Job::Folder)
-            };
-            if job.is_some() {
-                state.active += 1;
+            let job = state.take();
+            if job.is_some() || state.stopped || state.active == 0 {
                 return job;
-            }
-            if state.active == 0 {
-                return None;
             }
             self.changed.wait(&mut state);
         }
+    }
+}
+
+impl<D, F, P> State<D, F, P> {
+    fn take(&mut self) -> Option<Job<D, F, P>> {
+        if self.stopped {
+            return None;
+        }
+        let job = if let Some(piece) = self.pieces.pop_front() {
+            Some(Job::Piece(piece))
+        } else if let Some(files) = self.files.pop() {
+            Some(Job::Files(files))
+        } else {
+            self.folders.pop().map(Job::Folder)
+        };
+        self.active += usize::from(job.is_some());
+        job
     }
 }
 

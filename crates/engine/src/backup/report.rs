@@ -6,6 +6,9 @@ use strongroom_model::Id;
 
 use crate::session::CopyFailure;
 
+/// How many errors of a source are kept; all are counted.
+pub const MAX_ERRORS_TOLD: usize = 10_000;
+
 /// What came of a backup of one or several sources.
 #[derive(Debug, Clone, Default)]
 pub struct BackupReport {
@@ -40,8 +43,10 @@ pub struct SourceReport {
     pub failure: Option<String>,
     /// What was counted.
     pub stats: Stats,
-    /// What could not be saved, or changed meanwhile.
+    /// What could not be saved, or changed meanwhile; the first [`MAX_ERRORS_TOLD`] of it.
     pub errors: Vec<SourceError>,
+    /// How many more errors there were.
+    pub errors_not_told: u64,
     /// What the snapshot needs on every copy.
     pub needs: SnapshotNeeds,
 }
@@ -86,8 +91,10 @@ pub struct Stats {
     pub bytes_read: u64,
     /// Files that were really read.
     pub files_read: u64,
-    /// Entries of all folders of the source, folders among them.
-    pub entries: u64,
+    /// Folders below the paths of the source, readable or not.
+    pub subfolders: u64,
+    /// Links, devices and fifos that were saved.
+    pub others: u64,
 }
 
 /// Something that could not be saved as it was.
@@ -143,10 +150,7 @@ pub enum CopyOutcome {
 impl BackupReport {
     /// How many errors the sources had, failed sources not counted.
     pub fn error_count(&self) -> u64 {
-        self.sources
-            .iter()
-            .map(|source| source.errors.len() as u64)
-            .sum()
+        self.sources.iter().map(SourceReport::error_count).sum()
     }
 
     /// Whether all sources have snapshots without errors, whole on every copy.
@@ -162,6 +166,13 @@ impl BackupReport {
     /// Whether at least one snapshot was made.
     pub fn has_snapshot(&self) -> bool {
         self.sources.iter().any(|source| source.snapshot.is_some())
+    }
+}
+
+impl SourceReport {
+    /// How many errors the source had.
+    pub fn error_count(&self) -> u64 {
+        self.errors.len() as u64 + self.errors_not_told
     }
 }
 
@@ -182,7 +193,8 @@ impl Stats {
         self.bytes_processed += other.bytes_processed;
         self.bytes_read += other.bytes_read;
         self.files_read += other.files_read;
-        self.entries += other.entries;
+        self.subfolders += other.subfolders;
+        self.others += other.others;
     }
 }
 

@@ -68,6 +68,7 @@ pub(crate) fn add(archive: &Archive<'_>, paths: &[PathBuf], old_tree: Option<Id>
             place: FolderPlace::Open(folder),
             state,
             device,
+            is_mount_point: false,
         });
     } else {
         descend(archive, top, folder, state, &mut found).map_err(as_error)?;
@@ -98,10 +99,12 @@ fn descend(
     state: Arc<FolderState>,
     found: &mut Found,
 ) -> std::result::Result<(), FsError> {
-    let mut old = archive.old_tree(state.old_tree).unwrap_or_default();
+    let old = archive.old_tree(state.old_tree);
+    let is_blind = old.is_none() && state.old_tree.is_some();
+    let mut old = old.unwrap_or_default();
     let folder = Arc::new(folder);
     // A slot for each path; that others of the parent's are gone is seen by their number.
-    let changed = old.nodes.len() != root.below.len();
+    let changed = is_blind || old.nodes.len() != root.below.len();
     state.list(vec![None; root.below.len()], root.below.len(), changed);
     for (number, (name, below)) in root.below.into_iter().enumerate() {
         let slot = Slot {
@@ -161,6 +164,7 @@ fn add_one(
             place: FolderPlace::Open(folder),
             state,
             device,
+            is_mount_point: false,
         });
         return Ok(());
     }

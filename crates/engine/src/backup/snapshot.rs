@@ -48,7 +48,8 @@ impl SnapshotWriter<'_> {
             }
         };
         report.stats = archived.stats;
-        report.errors.clone_from(&archived.errors);
+        report.errors.clone_from(&archived.errors.told);
+        report.errors_not_told = archived.errors.not_told;
         report.needs = self.needs(archived);
         report.tree = Some(archived.root);
         let Some(fanout) = fanout else {
@@ -66,6 +67,7 @@ impl SnapshotWriter<'_> {
         fanout.push_barrier(Upload {
             name: FileName::new(FileType::Snapshots, id),
             bytes,
+            permit: None,
             after: packs.chain(index_files).collect(),
         })?;
         Ok(report)
@@ -101,7 +103,7 @@ impl SnapshotWriter<'_> {
     fn snapshot(&self, saved: &Saved<'_>, archived: &Archived) -> Snapshot {
         let stats = archived.stats;
         let environment = self.environment;
-        let errors = archived.errors.iter().take(MAX_ERRORS_IN_SNAPSHOT);
+        let errors = archived.errors.told.iter().take(MAX_ERRORS_IN_SNAPSHOT);
         Snapshot {
             time: saved.started,
             parent: saved.parent.as_ref().map(|parent| parent.id),
@@ -130,7 +132,7 @@ impl SnapshotWriter<'_> {
                 data_added_packed: stats.data_added_packed_bytes,
                 total_files_processed: stats.files_processed,
                 total_bytes_processed: stats.bytes_processed,
-                error_count: archived.errors.len() as u64,
+                error_count: archived.errors.told.len() as u64 + archived.errors.not_told,
                 errors: errors.map(ToString::to_string).collect(),
             }),
         }

@@ -16,7 +16,7 @@ use crate::backup::files::{FileBatch, FileTask};
 use crate::backup::filter::{CACHE_TAG_NAME, Filter};
 use crate::backup::folder::{FolderState, Slot};
 use crate::backup::worker::Worker;
-use crate::filesystem::{Entry, Folder, FsError, Stat, is_unchanged};
+use crate::filesystem::{Entry, Folder, FsError, Listing, Stat, is_unchanged};
 
 /// How many files a thread takes at once, and how many bytes.
 const BATCH_FILES: usize = 32;
@@ -31,6 +31,9 @@ pub(crate) struct FolderJob {
     pub(crate) state: Arc<FolderState>,
     /// The device of the path of the source that it is below, where the source stays on it.
     pub(crate) device: Option<u64>,
+    /// Whether something else is mounted here and stays out: the folder is saved empty, so that a
+    /// restore has a place to mount it.
+    pub(crate) is_mount_point: bool,
 }
 
 /// How to open a folder.
@@ -68,13 +71,17 @@ impl Worker<'_, '_> {
             place,
             state,
             device,
+            is_mount_point,
         } = job;
         let opened = match place {
             FolderPlace::Open(folder) => Ok(folder),
             FolderPlace::In(above, name) => self.open_folder(&above, &name, &state),
         };
         let listed = opened.and_then(|folder| {
-            let listing = folder.list()?;
+            let listing = match is_mount_point {
+                true => Listing::default(),
+                false => folder.list()?,
+            };
             Ok((Arc::new(folder), listing))
         });
         let (folder, listing) = match listed {
@@ -92,7 +99,6 @@ impl Worker<'_, '_> {
             entries.retain(|entry| entry.name.to_bytes() == CACHE_TAG_NAME);
         }
         let sorted = self.sort_entries(&folder, &state, entries, device);
-        self.stats.entries += sorted.nodes.len() as u64;
         let batches = batches(&folder, sorted.files);
         let later =
             sorted.folders.len() + batches.iter().map(|batch| batch.files.len()).sum::<usize>();
@@ -139,12 +145,15 @@ impl Worker<'_, '_> {
         entries: Vec<Entry>,
         device: Option<u64>,
     ) -> Sorted {
-        let old = self.archive.old_tree(state.old_tree).unwrap_or_default();
+        let old = self.archive.old_tree(state.old_tree);
+        // A tree that was there and cannot be read says nothing about what has changed.
+        let is_blind = old.is_none() && state.old_tree.is_some();
+        let old = old.unwrap_or_default();
         let mut sorted = Sorted {
             nodes: Vec::with_capacity(entries.len()),
             folders: Vec::new(),
             files: Vec::new(),
-            changed: !old.refused.is_empty(),
+            changed: is_blind || !old.refused.is_empty(),
         };
         let mut old_count = old.nodes.len();
         let mut old_nodes = OldNodes::new(old);
@@ -178,6 +187,7 @@ impl Worker<'_, '_> {
         let Entry { name, stat } = entry;
         match stat.kind() {
             NodeKind::Dir => {
+                self.stats.subfolders += 1;
                 let below = FolderState::new(
                     Some(slot),
                     state.path.join(OsStr::from_bytes(name.to_bytes())),
@@ -187,6 +197,7 @@ impl Worker<'_, '_> {
                     place: FolderPlace::In(Arc::clone(folder), name),
                     state: Arc::new(below),
                     device,
+                    is_mount_point: device.is_some_and(|device| stat.device_id != device),
                 });
                 sorted.nodes.push(None);
             }
@@ -204,6 +215,7 @@ impl Worker<'_, '_> {
             },
             _ => {
                 if let Compared::Same(old) = self.take_over(old, &stat) {
+                    self.stats.others += 1;
                     sorted.nodes.push(Some(old));
                     return;
                 }
@@ -214,7 +226,10 @@ impl Worker<'_, '_> {
                     self.archive.fs_error(problem);
                 }
                 match node {
-                    Ok(node) => sorted.nodes.push(Some(node)),
+                    Ok(node) => {
+                        self.stats.others += 1;
+                        sorted.nodes.push(Some(node));
+                    }
                     Err(error) => self.archive.fs_error(&error),
                 }
             }
@@ -252,8 +267,8 @@ impl Worker<'_, '_> {
         if is_file && filter.is_too_large(entry.stat.size) {
             return true;
         }
-        // A mount point is kept as an empty folder would be: not at all, as restic has it.
-        if device.is_some_and(|device| entry.stat.device_id != device) {
+        // Something that is mounted on a file stays out; a folder is kept as a mount point.
+        if !is_folder && device.is_some_and(|device| entry.stat.device_id != device) {
             return true;
         }
         filter.has_patterns() && filter.excludes(&state.path, entry.name.to_bytes(), is_folder)

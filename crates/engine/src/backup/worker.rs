@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rand::{SeedableRng, rngs::StdRng};
 use strongroom_model::Id;
-use strongroom_repo::blob::{BlobEncoder, BlobId, BlobKind};
+use strongroom_repo::blob::{BlobEncoder, BlobId, BlobKind, MAX_BLOB_BYTES};
 use strongroom_repo::index::Claim;
 use strongroom_repo::tree::TreeEncoder;
 use strongroom_repo::{Error as RepoError, Node};
@@ -14,7 +14,7 @@ use crate::backup::archive::{Archive, Piece};
 use crate::backup::files::READ_BYTES;
 use crate::backup::folder::{FolderState, Slot};
 use crate::backup::needs::Needs;
-use crate::backup::report::Stats;
+use crate::backup::report::{SourceErrorKind, Stats};
 
 /// A thread with its own encoder, counters and buffers.
 #[derive(Debug)]
@@ -112,7 +112,21 @@ impl<'w, 'a> Worker<'w, 'a> {
     /// Stores the trees of a complete folder and of all above it that become complete by it.
     fn close(&mut self, mut folder: Arc<FolderState>) -> Result<()> {
         loop {
-            let tree = self.store_tree(&folder)?;
+            let tree = match self.store_tree(&folder)? {
+                Some(tree) => tree,
+                None => {
+                    let message = "it has too many entries for one tree".to_owned();
+                    let unreadable = SourceErrorKind::Unreadable;
+                    self.archive.note(&folder.path, unreadable, message);
+                    match folder.above.clone() {
+                        Some(slot) if slot.fill(None, true) => {
+                            folder = slot.folder;
+                            continue;
+                        }
+                        _ => return Ok(()),
+                    }
+                }
+            };
             let Some(slot) = folder.above.clone() else {
                 self.archive.set_root(&folder, tree);
                 return Ok(());
@@ -131,14 +145,15 @@ impl<'w, 'a> Worker<'w, 'a> {
         }
     }
 
-    fn store_tree(&mut self, folder: &FolderState) -> Result<Id> {
+    /// Stores the tree of a complete folder; `None` where no blob could hold it.
+    fn store_tree(&mut self, folder: &FolderState) -> Result<Option<Id>> {
         let entries = folder.take();
         if !entries.changed
             && let Some(old) = folder.old_tree
             && let Some(pack) = self.archive.index.pack_of(BlobId::tree(old))
         {
             self.needs.insert(pack);
-            return Ok(old);
+            return Ok(Some(old));
         }
         let mut encoder = TreeEncoder::new();
         for node in entries.nodes.iter().flatten() {
@@ -146,6 +161,9 @@ impl<'w, 'a> Worker<'w, 'a> {
                 .push(node)
                 .map_err(|error| RepoError::Invalid(error.to_string()))?;
         }
-        self.save_blob(BlobKind::Tree, &encoder.finish())
+        if encoder.len_bytes() >= MAX_BLOB_BYTES {
+            return Ok(None);
+        }
+        Ok(Some(self.save_blob(BlobKind::Tree, &encoder.finish())?))
     }
 }

@@ -10,6 +10,7 @@
 //! write permission would let nothing be made.
 
 use std::ffi::{CStr, CString, OsStr};
+use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -134,11 +135,23 @@ impl TargetFolder {
     /// Makes a symbolic link, device or fifo with its metadata, in the place of what is there.
     ///
     /// What cannot be made at all (sockets, unknown kinds, devices without root) and metadata
-    /// that cannot be set go to `problems`.
-    pub fn create_special(&self, node: &Node, problems: &mut Vec<RestoreProblem>) {
-        if let Err(error) = self.try_special(node, problems) {
-            problems.push(error.into());
-        }
+    /// that cannot be set go to `problems`. Returns whether it was made.
+    pub fn create_special(&self, node: &Node, problems: &mut Vec<RestoreProblem>) -> bool {
+        let made = self.try_special(node, problems);
+        let failure = made.err();
+        let is_made = failure.is_none();
+        problems.extend(failure.map(RestoreProblem::from));
+        is_made
+    }
+
+    /// Opens a regular file that was restored, to read it back; a symbolic link is refused.
+    pub fn open_file(&self, name: &[u8]) -> Result<File, FsError> {
+        let (name, path) = self.component(name)?;
+        // A fifo that took the name does not block.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let opened = openat(&self.fd, &name, flags, Mode::empty());
+        let fd = opened.map_err(|error| FsError::io("open", &path, error))?;
+        Ok(fd.into())
     }
 
     /// Gives a file that is finished another name, in the place of what is there.

@@ -71,8 +71,8 @@ fn a_new_password_opens_every_copy() {
     assert_eq!(used[0].id, report.id);
     assert_eq!(used[0].copies, ["a", "b", "c"]);
     assert_eq!(
-        (used[0].username.as_str(), used[0].hostname.as_str()),
-        ("user", "host")
+        (used[0].username.as_deref(), used[0].hostname.as_deref()),
+        (Some("user"), Some("host"))
     );
 }
 

@@ -6,20 +6,23 @@
 //! somebody's junk: it is named and passed over, else five bytes would stop all backups.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, ScopedJoinHandle};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use rustix::process::{Pid, getgid, getpid, getuid, test_kill_process};
 use std::sync::Arc;
 use strongroom_model::{FileName, FileType, Id};
-use strongroom_repo::lock::{Lock, RENEW_EVERY};
+use strongroom_repo::lock::{Lock, RENEW_EVERY, STALE_AFTER};
 use strongroom_repo::{Key, Repository};
 use strongroom_store::Store;
 
-use crate::Result;
+use crate::session::guarded::GuardedStore;
 use crate::session::{CopyFailure, CopyFailureKind, CopyStore, Environment, Session, chain};
+use crate::{Listing, Result};
 
 /// A lock file on a copy.
 #[derive(Debug, Clone)]
@@ -50,20 +53,29 @@ pub struct Locks {
     renewer: Option<(Sender<()>, JoinHandle<()>)>,
 }
 
+/// The locks of this run, shared with the thread that renews them and the stores they guard.
 #[derive(Debug)]
-struct Held {
+pub(super) struct Held {
     repository: Repository,
     exclusive: bool,
-    hostname: String,
-    username: String,
+    environment: Environment,
     copies: Mutex<HashMap<String, HeldLock>>,
+    /// Set when the run is over and its locks were given back.
+    is_released: AtomicBool,
 }
 
-/// A lock file of ours and where it lies.
-type HeldLock = (Arc<dyn Store>, Id);
+/// A lock file of ours.
+#[derive(Debug, Clone)]
+struct HeldLock {
+    store: Arc<dyn Store>,
+    id: Id,
+    /// When it was written, by our own clock.
+    written: Timestamp,
+}
 
 impl Locks {
-    /// Locks every copy of the session that can be used, all at once.
+    /// Locks every copy of the session that can be used, all at once, and lists each anew: a prune
+    /// that ended between the first listing and the lock may have removed what was listed.
     ///
     /// A copy on which somebody holds a conflicting lock, or which cannot be locked, is marked as
     /// failed in the session.
@@ -78,24 +90,29 @@ impl Locks {
         let held = Arc::new(Held {
             repository: session.repository.clone(),
             exclusive,
-            hostname: environment.hostname.clone(),
-            username: environment.username.clone(),
+            environment: environment.clone(),
             copies: Mutex::default(),
+            is_released: AtomicBool::new(false),
         });
         let copies: Vec<CopyStore> = session.ready().map(|(copy, _)| copy.clone()).collect();
         let outcomes: Vec<_> = std::thread::scope(|scope| {
-            let threads: Vec<_> = copies
-                .iter()
-                .map(|copy| scope.spawn(|| (copy.name.clone(), held.acquire_on(copy, environment))))
-                .collect();
-            threads
-                .into_iter()
-                .filter_map(|thread| thread.join().ok())
-                .collect()
+            let held = &held;
+            let lock = |copy| scope.spawn(move || held.acquire_on(copy));
+            let threads: Vec<_> = copies.iter().map(|copy| (copy, lock(copy))).collect();
+            let join = |(copy, thread): (_, ScopedJoinHandle<'_, _>)| {
+                let outcome = thread.join().unwrap_or_else(|_| Err(died()));
+                (copy, outcome)
+            };
+            threads.into_iter().map(join).collect()
         });
-        for (name, outcome) in outcomes {
-            if let Err(failure) = outcome {
-                session.fail(&name, failure);
+        for (copy, outcome) in outcomes {
+            match outcome {
+                Ok(listing) => {
+                    let store = Arc::clone(&copy.store);
+                    let guarded = GuardedStore::new(store, &copy.name, Arc::clone(&held));
+                    session.lock(&copy.name, listing, Arc::new(guarded));
+                }
+                Err(failure) => session.fail(&copy.name, failure),
             }
         }
         let mut locks = Self {
@@ -106,7 +123,7 @@ impl Locks {
             locks.release();
             return Err(session.no_copy());
         }
-        locks.renewer = Some(spawn_renewer(Arc::clone(&locks.held), environment.clone()));
+        locks.renewer = Some(spawn_renewer(Arc::clone(&locks.held)));
         Ok(locks)
     }
 
@@ -118,7 +135,9 @@ impl Locks {
                 tracing::error!("The thread that renews locks died");
             }
         }
-        for (name, (store, id)) in self.held.copies.lock().drain() {
+        self.held.is_released.store(true, Ordering::Release);
+        let held = std::mem::take(&mut *self.held.copies.lock());
+        for (name, HeldLock { store, id, .. }) in held {
             if let Err(error) = store.remove(FileName::new(FileType::Locks, id)) {
                 tracing::warn!(copy = name, error = chain(&error), "A lock stays behind");
             }
@@ -159,20 +178,49 @@ pub fn read_locks(
 }
 
 impl Held {
-    fn acquire_on(
-        &self,
-        copy: &CopyStore,
-        environment: &Environment,
-    ) -> std::result::Result<(), CopyFailure> {
+    /// Whether our lock on a copy stands: it is there, and nobody may take it for dead.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn check(&self, copy: &str) -> std::result::Result<(), String> {
+        if self.is_released.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let held = self.copies.lock().get(copy).cloned();
+        let lock = held.ok_or("our lock on it is gone")?;
+        let age = (self.environment.clock)().duration_since(lock.written);
+        if age > STALE_AFTER {
+            return Err("our lock on it was not renewed for half an hour: \
+                        somebody may have removed files meanwhile"
+                .to_owned());
+        }
+        match lock.store.size(FileName::new(FileType::Locks, lock.id)) {
+            Ok(_) => Ok(()),
+            // It was renewed just now.
+            Err(_)
+                if self
+                    .copies
+                    .lock()
+                    .get(copy)
+                    .is_some_and(|now| now.id != lock.id) =>
+            {
+                Ok(())
+            }
+            Err(error) => Err(format!("our lock on it is gone: {}", chain(&error))),
+        }
+    }
+
+    fn acquire_on(&self, copy: &CopyStore) -> std::result::Result<Listing, CopyFailure> {
         let store = copy.store.as_ref();
-        self.look_for_conflicts(copy, environment, None)?;
-        let id = self
-            .write(store, environment)
+        self.look_for_conflicts(copy, None)?;
+        let lock = self
+            .write(&copy.store)
             .map_err(|error| CopyFailure::of_repo(&error))?;
-        self.copies
-            .lock()
-            .insert(copy.name.clone(), (Arc::clone(&copy.store), id));
-        let second_look = self.look_for_conflicts(copy, environment, Some(id));
+        let id = lock.id;
+        self.copies.lock().insert(copy.name.clone(), lock);
+        let second_look = self
+            .look_for_conflicts(copy, Some(id))
+            .and_then(|()| Listing::read(store).map_err(|error| CopyFailure::of_store(&error)));
         if second_look.is_err() {
             self.copies.lock().remove(&copy.name);
             if let Err(error) = store.remove(FileName::new(FileType::Locks, id)) {
@@ -189,11 +237,10 @@ impl Held {
     fn look_for_conflicts(
         &self,
         copy: &CopyStore,
-        environment: &Environment,
         own: Option<Id>,
     ) -> std::result::Result<(), CopyFailure> {
         let store = copy.store.as_ref();
-        let reports = read_locks(store, self.repository.key(), environment)
+        let reports = read_locks(store, self.repository.key(), &self.environment)
             .map_err(|error| CopyFailure::of_store(&error))?;
         for report in reports.into_iter().filter(|report| Some(report.id) != own) {
             match report.state {
@@ -229,47 +276,71 @@ impl Held {
         Ok(())
     }
 
-    fn write(&self, store: &dyn Store, environment: &Environment) -> strongroom_repo::Result<Id> {
+    fn write(&self, store: &Arc<dyn Store>) -> strongroom_repo::Result<HeldLock> {
+        let written = (self.environment.clock)();
         let lock = Lock {
-            time: (environment.clock)(),
+            time: written,
             exclusive: self.exclusive,
-            hostname: self.hostname.clone(),
-            username: self.username.clone(),
+            hostname: self.environment.hostname.clone(),
+            username: self.environment.username.clone(),
             pid: getpid().as_raw_nonzero().get().unsigned_abs(),
             uid: getuid().as_raw(),
             gid: getgid().as_raw(),
         };
         let (id, bytes) = lock.seal(self.repository.key(), self.repository.config().version)?;
         store.save(FileName::new(FileType::Locks, id), &bytes)?;
-        Ok(id)
+        let store = Arc::clone(store);
+        Ok(HeldLock { store, id, written })
     }
 
-    fn renew(&self, environment: &Environment) {
-        let copies = self.copies.lock().clone();
-        for (name, (store, old)) in copies {
-            match self.write(store.as_ref(), environment) {
-                Ok(new) => {
-                    self.copies
-                        .lock()
-                        .insert(name.clone(), (Arc::clone(&store), new));
-                    if let Err(error) = store.remove(FileName::new(FileType::Locks, old)) {
-                        tracing::warn!(copy = name, error = chain(&error), "An old lock stays");
-                    }
+    /// Renews the locks of all copies at once, so that one that hangs costs no other its lock.
+    fn renew(&self) {
+        let names: Vec<String> = self.copies.lock().keys().cloned().collect();
+        std::thread::scope(|scope| {
+            for name in &names {
+                scope.spawn(|| self.renew_on(name));
+            }
+        });
+    }
+
+    /// Renews one lock, unless it is dead: then what is written from now on must be refused.
+    fn renew_on(&self, copy: &str) {
+        if let Err(reason) = self.check(copy) {
+            tracing::warn!(copy, reason, "A lock is lost");
+            self.copies.lock().remove(copy);
+            return;
+        }
+        let Some(old) = self.copies.lock().get(copy).cloned() else {
+            return;
+        };
+        match self.write(&old.store) {
+            Ok(new) => {
+                self.copies.lock().insert(copy.to_owned(), new);
+                if let Err(error) = old.store.remove(FileName::new(FileType::Locks, old.id)) {
+                    tracing::warn!(copy, error = chain(&error), "An old lock stays");
                 }
-                Err(error) => {
-                    tracing::warn!(copy = name, error = chain(&error), "A lock was not renewed");
-                }
+            }
+            Err(error) => {
+                tracing::warn!(copy, error = chain(&error), "A lock was not renewed");
             }
         }
     }
 }
 
-fn spawn_renewer(held: Arc<Held>, environment: Environment) -> (Sender<()>, JoinHandle<()>) {
+fn died() -> CopyFailure {
+    CopyFailure {
+        reason: "the thread that was to lock it died".to_owned(),
+        hint: None,
+        kind: CopyFailureKind::Other,
+    }
+}
+
+fn spawn_renewer(held: Arc<Held>) -> (Sender<()>, JoinHandle<()>) {
     let (stop, stopped) = channel();
     let every = Duration::try_from(RENEW_EVERY).unwrap_or(Duration::from_secs(300));
     let thread = std::thread::spawn(move || {
         while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
-            held.renew(&environment);
+            held.renew();
         }
     });
     (stop, thread)

@@ -1,4 +1,4 @@
-//! Opening: list every copy, open the repository once, and see that all copies hold the same one.
+//! Opening: list every copy, open the repository once, and leave out copies that hold another one.
 
 use std::collections::BTreeSet;
 
@@ -25,7 +25,7 @@ pub(crate) struct Look {
 ///
 /// # Errors
 /// Where no copy can be used: [`Error::Repo`] with the wrong password or no repository,
-/// [`Error::NoCopy`] else. [`Error::DifferentRepositories`].
+/// [`Error::NoCopy`] else.
 pub fn open(copies: &[CopyStore], password: &[u8]) -> Result<Session> {
     let (looks, opened) = std::thread::scope(|scope| {
         let opener = scope.spawn(|| open_first(copies, password));
@@ -54,7 +54,7 @@ pub fn open(copies: &[CopyStore], password: &[u8]) -> Result<Session> {
     for (copy, look) in looks {
         let state = match look {
             Err(failure) => CopyState::Failed(failure),
-            Ok(look) => compare_config(&session.repository, look, copies)?,
+            Ok(look) => compare_config(&session.repository, look),
         };
         session.copies.push(SessionCopy { copy, state });
     }
@@ -111,7 +111,7 @@ pub(crate) fn look_at(copy: &CopyStore) -> std::result::Result<Look, CopyFailure
     })
 }
 
-fn compare_config(repository: &Repository, look: Look, copies: &[CopyStore]) -> Result<CopyState> {
+fn compare_config(repository: &Repository, look: Look) -> CopyState {
     let config_is_right = look.config.as_deref() == Some(repository.config_bytes());
     if !config_is_right && let Some(bytes) = &look.config {
         // One that decrypts is another repository's, or another encryption of ours: no damage.
@@ -123,17 +123,22 @@ fn compare_config(repository: &Repository, look: Look, copies: &[CopyStore]) -> 
             }
         };
         if foreign_keys {
-            let other_copy = copies.iter().find(|copy| copy.name != look.copy.name);
-            return Err(Error::DifferentRepositories {
-                first: other_copy.map_or_else(String::new, |copy| copy.name.clone()),
-                second: look.copy.name,
+            let location = look.copy.store.location();
+            return CopyState::Failed(CopyFailure {
+                reason: format!("{location} holds another repository"),
+                hint: Some(
+                    "check its address in strongroom.toml; if somebody replaced what was there, \
+                     move that away, then strongroom init and strongroom sync"
+                        .to_owned(),
+                ),
+                kind: CopyFailureKind::Other,
             });
         }
     }
-    Ok(CopyState::Ready(Box::new(ReadyCopy {
+    CopyState::Ready(Box::new(ReadyCopy {
         listing: look.listing,
         config_is_right,
-    })))
+    }))
 }
 
 fn cannot_open(

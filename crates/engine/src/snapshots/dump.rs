@@ -10,7 +10,7 @@ use strongroom_repo::Node;
 use strongroom_repo::blob::BlobId;
 use strongroom_repo::node::NodeKind;
 
-use crate::snapshots::ReadSet;
+use crate::read_set::ReadSet;
 use crate::{Error, Result};
 
 /// How many blobs are fetched at a time.

@@ -13,6 +13,7 @@ use strongroom_testkit::MemoryStore;
 
 use super::*;
 use crate::init::init;
+use crate::read_set::{Damage, ReadSet};
 use crate::session::{Environment, open};
 
 const COST: ScryptCost = ScryptCost {
@@ -102,7 +103,7 @@ impl World {
     fn listed(&self, path: &str, how_far: Walk) -> Result<Vec<String>> {
         let session = self.session();
         let snapshots = self.snapshots();
-        let set = ReadSet::load(&session, &self.cancel)?;
+        let set = ReadSet::load(&session, snapshots.latest(None).unwrap().id, &self.cancel)?;
         let mut paths = Vec::new();
         let problems = walk(
             &set,
@@ -122,14 +123,14 @@ impl World {
         Ok(paths)
     }
 
-    fn dumped(&self, path: &str) -> Result<(Vec<u8>, Vec<ReadFault>)> {
+    fn dumped(&self, path: &str) -> Result<(Vec<u8>, Vec<Damage>)> {
         let session = self.session();
         let snapshots = self.snapshots();
-        let set = ReadSet::load(&session, &self.cancel)?;
+        let set = ReadSet::load(&session, snapshots.latest(None).unwrap().id, &self.cancel)?;
         let node = find(&set, snapshots.resolve("latest")?, path.as_bytes())?;
         let mut out = Vec::new();
         dump(&set, &node, &mut out)?;
-        Ok((out, set.faults()))
+        Ok((out, set.damage()))
     }
 }
 
@@ -325,7 +326,7 @@ fn what_one_copy_cannot_give_comes_from_another_and_is_told() {
     assert_eq!(big.len(), 9036);
     let copies: Vec<_> = faults.iter().map(|fault| fault.copy.as_str()).collect();
     assert!(copies.contains(&"a") && copies.contains(&"b"), "{copies:?}");
-    assert_eq!(faults[0].file, Some(world.pack.to_string()));
+    assert_eq!(Some(faults[0].pack), world.pack.id());
     world.stores[2].damage(world.pack, |bytes| bytes[..400].fill(0));
     assert!(world.dumped("/srv/big").is_err());
 }
@@ -335,7 +336,7 @@ fn an_interrupted_read_says_so() {
     let world = World::new();
     let session = world.session();
     let snapshots = world.snapshots();
-    let set = ReadSet::load(&session, &world.cancel).unwrap();
+    let set = ReadSet::load(&session, snapshots.all[0].id, &world.cancel).unwrap();
     world.cancel.cancel();
     let outcome = find(&set, snapshots.resolve("latest").unwrap(), b"/srv/big");
     assert!(matches!(outcome, Err(Error::Interrupted)));

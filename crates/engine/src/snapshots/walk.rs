@@ -6,8 +6,9 @@ use strongroom_model::Id;
 use strongroom_repo::Node;
 use strongroom_repo::node::NodeKind;
 
+use crate::read_set::ReadSet;
 use crate::session::chain;
-use crate::snapshots::{FoundSnapshot, ReadSet};
+use crate::snapshots::FoundSnapshot;
 use crate::{Error, Result};
 
 /// How far a walk goes.

@@ -163,6 +163,7 @@ impl NeedsIndex {
                     repository,
                     index: &self.index,
                     store: &reader.copy.store,
+                    far: None,
                 };
                 blobs.tree(id)
             },

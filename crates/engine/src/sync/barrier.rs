@@ -6,7 +6,8 @@ use strongroom_repo::{BlobId, BlobLocation, Index, pack};
 
 use crate::Result;
 use crate::sync::fetch::{Fetched, Reading, read_right};
-use crate::sync::run::{Lane, Run};
+use crate::sync::lane::Lane;
+use crate::sync::run::Run;
 use crate::verify::closure::{Closure, read_blob};
 use crate::verify::content::Content;
 

@@ -15,8 +15,9 @@ use strongroom_model::{FileName, FileType, Id};
 
 use crate::sync::Decision;
 use crate::sync::fetch::{Reading, read_right};
+use crate::sync::lane::Lane;
 use crate::sync::report::Diverged;
-use crate::sync::run::{Lane, Run};
+use crate::sync::run::Run;
 use crate::verify::content;
 
 impl Run<'_> {

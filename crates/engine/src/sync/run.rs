@@ -1,22 +1,23 @@
-//! One sync: its copies, and what became of each so far.
+//! One sync, part by part: keys, packs, index files, snapshots.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use parking_lot::Mutex;
-use strongroom_model::{FileEntry, FileName, FileType, Id};
+use strongroom_model::{FileName, FileType, Id};
 use strongroom_repo::Repository;
 
+use crate::Result;
 use crate::parallel::for_each;
 use crate::progress::Progress;
-use crate::session::{Cancel, CopyFailure, CopyStore};
+use crate::session::Cancel;
 use crate::sync::budget::Budget;
-use crate::sync::deliver::Delivery;
+use crate::sync::deliver::{Delivery, Refusal};
 use crate::sync::fetch::Fetched;
+use crate::sync::lane::Lane;
 use crate::sync::plan::{Item, Side, plan};
-use crate::sync::report::{Diverged, Junk, SyncProblem, SyncProblemKind, SyncReport, SyncedCopy};
+use crate::sync::report::{Diverged, Junk, SyncProblem, SyncProblemKind, SyncReport};
 use crate::sync::{SyncCopy, SyncOptions};
 use crate::verify::content::Content;
-use crate::{Listing, Result};
 
 /// A sync at work.
 pub(crate) struct Run<'a> {
@@ -37,35 +38,6 @@ pub(crate) struct Findings {
     pub(crate) diverged: Vec<Diverged>,
 }
 
-/// A copy, as it was listed and as it became.
-pub(crate) struct Lane {
-    pub(crate) copy: CopyStore,
-    pub(crate) config_is_right: bool,
-    /// What lay there when the present part of the work began.
-    pub(crate) listing: Listing,
-    /// Whether somebody has to decide about it first.
-    pub(crate) is_diverged: bool,
-    pub(crate) state: Mutex<LaneState>,
-}
-
-/// What became of a copy.
-#[derive(Default)]
-pub(crate) struct LaneState {
-    /// Why nothing more is written to it.
-    pub(crate) failure: Option<CopyFailure>,
-    /// Whether nothing can be read from it either.
-    pub(crate) is_unreachable: bool,
-    /// Files that lie there and are wrong.
-    pub(crate) unsound: BTreeSet<FileName>,
-    /// Files that were listed and are not there any more.
-    pub(crate) gone: BTreeSet<FileName>,
-    /// What was written in the present part of the work.
-    landed: Vec<(FileName, u64)>,
-    healed: Vec<FileName>,
-    files_brought: u64,
-    bytes_brought: u64,
-}
-
 impl<'a> Run<'a> {
     /// Nothing is done yet.
     pub(crate) fn new(
@@ -75,19 +47,12 @@ impl<'a> Run<'a> {
         progress: &'a Progress,
         cancel: &'a Cancel,
     ) -> Self {
-        let lanes = copies.into_iter().map(|copy| Lane {
-            copy: copy.copy,
-            config_is_right: copy.config_is_right,
-            listing: copy.listing,
-            is_diverged: false,
-            state: Mutex::default(),
-        });
         Self {
             repository,
             options,
             progress,
             cancel,
-            lanes: lanes.collect(),
+            lanes: copies.into_iter().map(Lane::new).collect(),
             budget: Budget::new(options.memory_bytes.max(1)),
             findings: Mutex::default(),
         }
@@ -145,7 +110,7 @@ impl<'a> Run<'a> {
             });
             Ok(())
         })?;
-        self.settle();
+        self.lanes.iter_mut().for_each(Lane::settle);
         Ok(())
     }
 
@@ -168,7 +133,7 @@ impl<'a> Run<'a> {
             }
             Ok(())
         })?;
-        self.settle();
+        self.lanes.iter_mut().for_each(Lane::settle);
         Ok(())
     }
 
@@ -181,7 +146,13 @@ impl<'a> Run<'a> {
 
     /// Whether a key travels: a key that merely looks like one may be anybody's.
     pub(crate) fn is_proven_key(&self, id: Id) -> bool {
-        id == self.repository.key_id() || self.options.known_keys.contains(&id)
+        !self.is_removed_key(id)
+            && (id == self.repository.key_id() || self.options.known_keys.contains(&id))
+    }
+
+    /// Whether a key was removed on purpose; old receipts may still name it.
+    pub(crate) fn is_removed_key(&self, id: Id) -> bool {
+        self.options.removed_keys.contains(&id)
     }
 
     /// The copies that have a file right as far as is known, those on this machine first.
@@ -249,96 +220,5 @@ impl<'a> Run<'a> {
             })
             .collect();
         plan(kind, &sides)
-    }
-
-    fn settle(&mut self) {
-        for lane in &mut self.lanes {
-            let landed = std::mem::take(&mut lane.state.get_mut().landed);
-            for kind in FileType::SYNCED {
-                if let Some(files) = lane.listing.of_mut(kind) {
-                    let of_kind = landed.iter().filter(|(name, _)| name.kind() == kind);
-                    files.add(of_kind.filter_map(|&(name, size_bytes)| {
-                        let id = name.id()?;
-                        Some(FileEntry { id, size_bytes })
-                    }));
-                }
-            }
-        }
-    }
-}
-
-/// Why a copy does not get a file.
-#[derive(Debug)]
-pub(crate) enum Refusal {
-    /// It is told elsewhere.
-    Silent,
-    /// It lacks what the file refers to.
-    Because(String),
-}
-
-impl Lane {
-    /// Whether a file is there, not known to be wrong, and can be read.
-    pub(crate) fn can_give(&self, name: FileName) -> bool {
-        self.size_of(name).is_some() && !self.state.lock().is_unreachable
-    }
-
-    /// The size of a file that is there and not known to be wrong.
-    pub(crate) fn size_of(&self, name: FileName) -> Option<u64> {
-        if name == FileName::CONFIG {
-            let is_right = self.config_is_right || self.state.lock().healed.contains(&name);
-            return is_right.then_some(0);
-        }
-        let size = self.listing.of(name.kind())?.size_bytes(name.id()?)?;
-        let state = self.state.lock();
-        (!state.unsound.contains(&name) && !state.gone.contains(&name)).then_some(size)
-    }
-
-    /// Whether files can still be written to it.
-    pub(crate) fn takes(&self) -> bool {
-        self.state.lock().failure.is_none()
-    }
-
-    /// Notes what a store said that makes the copy unusable.
-    pub(crate) fn fail(&self, error: &strongroom_store::Error) {
-        let failure = CopyFailure::of_store(error);
-        tracing::warn!(
-            copy = self.copy.name,
-            reason = failure.reason,
-            "A copy failed"
-        );
-        let mut state = self.state.lock();
-        state.is_unreachable |= matches!(error, strongroom_store::Error::Unreachable { .. });
-        state.failure.get_or_insert(failure);
-    }
-
-    pub(crate) fn note_brought(&self, name: FileName, size_bytes: u64) {
-        let mut state = self.state.lock();
-        state.landed.push((name, size_bytes));
-        state.gone.remove(&name);
-        state.files_brought += 1;
-        state.bytes_brought += size_bytes;
-    }
-
-    pub(crate) fn note_healed(&self, name: FileName, size_bytes: u64) {
-        let mut state = self.state.lock();
-        state.landed.push((name, size_bytes));
-        state.unsound.remove(&name);
-        state.healed.push(name);
-    }
-
-    fn into_report(self, lacking: BTreeMap<FileType, u64>) -> SyncedCopy {
-        let mut state = self.state.into_inner();
-        state.healed.sort_unstable();
-        SyncedCopy {
-            location: self.copy.store.location().to_owned(),
-            name: self.copy.name,
-            files_brought: state.files_brought,
-            bytes_brought: state.bytes_brought,
-            healed: state.healed,
-            unmended: state.unsound.into_iter().collect(),
-            lacking,
-            failure: state.failure,
-            listing: self.listing,
-        }
     }
 }

@@ -120,7 +120,7 @@ fn a_full_copy_fails_by_name_and_the_others_go_on() {
 fn an_unreachable_copy_fails_by_name_and_the_others_go_on() {
     let mut fixture = Fixture::new();
     TreeSpec::small(7).build(&fixture.source().join("tree"));
-    let store = fixture.wrap("one", |store| FaultyStore::new(store));
+    let store = fixture.wrap("one", FaultyStore::new);
     store.set_unreachable(true);
     let report = fixture.backup();
     assert!(matches!(outcome(&report, "one"), CopyOutcome::Failed(_)));
@@ -178,7 +178,7 @@ fn a_copy_that_lacks_an_old_pack_never_gets_a_snapshot_that_needs_it() {
 fn what_another_host_wrote_to_some_copies_only_is_not_taken_for_granted() {
     let mut fixture = Fixture::new();
     TreeSpec::small(9).build(&fixture.source().join("tree"));
-    let store = fixture.wrap("two", |store| FaultyStore::new(store));
+    let store = fixture.wrap("two", FaultyStore::new);
     store.set_unreachable(true);
     let sources = fixture.folder_source();
     fixture
@@ -345,4 +345,140 @@ fn all_copies_failing_is_an_error_that_names_each() {
             "{report:?}"
         ),
     }
+}
+
+#[test]
+fn what_is_removed_between_listing_and_locking_is_noticed() {
+    let mut fixture = Fixture::new();
+    TreeSpec::small(13).build(&fixture.source().join("tree"));
+    fixture.backup();
+    fs::write(fixture.source().join("new"), "new").unwrap();
+    let gate = Gate::closed();
+    fixture.wrap("two", |store| {
+        let wait = Rule::on(&Op::WRITES, Fault::Wait(gate.clone())).of(FileType::Locks);
+        FaultyStore::new(store).with(wait)
+    });
+    let report = std::thread::scope(|scope| {
+        let backup = scope.spawn(|| fixture.backup());
+        gate.wait_for_waiting(1);
+        let lost = fixture.ids("two", FileType::Data)[0];
+        let two = LocalStore::new(fixture.copy_path("two"));
+        two.remove(FileName::new(FileType::Data, lost)).unwrap();
+        gate.open();
+        backup.join().unwrap()
+    });
+    assert_eq!(
+        outcome(&report, "two"),
+        &CopyOutcome::Behind { files: 2 },
+        "{report:?}"
+    );
+    assert_eq!(outcome(&report, "one"), &CopyOutcome::Whole);
+}
+
+#[test]
+fn a_lead_that_cannot_be_read_is_replaced_by_the_next() {
+    let mut fixture = Fixture::new();
+    TreeSpec::small(14).build(&fixture.source().join("tree"));
+    fixture.backup();
+    fixture.wrap("one", |store| {
+        let away = Rule::on(&Op::READS, Fault::Unreachable).of(FileType::Index);
+        FaultyStore::new(store).with(away)
+    });
+    let report = fixture.backup();
+    assert!(matches!(outcome(&report, "one"), CopyOutcome::Failed(_)));
+    assert_eq!(report.lead, "two");
+    assert_eq!(report.packs_written, 0);
+    assert_eq!(outcome(&report, "two"), &CopyOutcome::Whole);
+}
+
+#[test]
+fn a_damaged_tree_of_the_parent_is_stored_again() {
+    let fixture = Fixture::new();
+    let source = fixture.source().join("folder");
+    fs::create_dir(&source).unwrap();
+    fs::write(source.join("a"), "a").unwrap();
+    fixture.backup();
+    for copy in ALL {
+        // The pack of trees is the smaller of the two: one file has one blob.
+        let packs = fixture.copy_path(copy).join("data");
+        let mut files: Vec<_> = walk(&packs).collect();
+        files.sort_by_key(|file| fs::metadata(file).unwrap().len());
+        let trees = files.pop().unwrap();
+        let mut bytes = fs::read(&trees).unwrap();
+        bytes[40..].iter_mut().take(200).for_each(|byte| *byte ^= 1);
+        fs::remove_file(&trees).unwrap();
+        fs::write(&trees, bytes).unwrap();
+    }
+    fs::remove_file(source.join("a")).unwrap();
+    fs::write(fixture.source().join("b"), "b").unwrap();
+    let report = fixture.backup();
+    assert!(report.is_complete(), "{report:?}");
+    for copy in ALL {
+        // Not a word of the damaged trees is in the new snapshot.
+        fixture.assert_restic_restores(copy);
+    }
+}
+
+fn walk(folder: &std::path::Path) -> impl Iterator<Item = std::path::PathBuf> {
+    let folders = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    folders.flat_map(|folder| {
+        fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+    })
+}
+
+#[test]
+fn a_command_that_prints_nothing_makes_no_snapshot() {
+    let fixture = Fixture::new();
+    let sources = fixture.sources("command = [\"true\"]\nas = \"dump\"");
+    let report = fixture.backup_of(&sources).unwrap();
+    assert_eq!(
+        report.sources[0].failure.as_deref(),
+        Some("the command printed nothing")
+    );
+    assert!(!report.has_snapshot());
+}
+
+#[test]
+fn a_command_that_is_silent_hears_a_wish_to_stop() {
+    let fixture = Fixture::new();
+    let sources = fixture.sources("command = [\"sleep\", \"1000\"]\nas = \"dump\"");
+    std::thread::scope(|scope| {
+        let backup = scope.spawn(|| fixture.backup_of(&sources));
+        while fixture.progress.read().phase != "saving main" {
+            std::thread::yield_now();
+        }
+        fixture.environment.cancel.cancel();
+        assert!(matches!(backup.join().unwrap(), Err(Error::Interrupted)));
+    });
+    assert!(fixture.ids("one", FileType::Locks).is_empty());
+}
+
+#[test]
+fn little_memory_is_enough() {
+    let fixture = Fixture::new();
+    for number in 0..10_u64 {
+        let name = fixture.source().join(number.to_string());
+        fs::write(name, strongroom_testkit::contract::noise(number, 8 << 20)).unwrap();
+    }
+    let options = strongroom_engine::backup::BackupOptions {
+        limits: strongroom_model::config::Limits {
+            memory: "64MiB".parse().unwrap(),
+            ..Default::default()
+        },
+        dry_run: false,
+    };
+    let report = strongroom_engine::backup::backup(
+        &mut fixture.open(),
+        &fixture.folder_source(),
+        &options,
+        &fixture.environment,
+        &fixture.progress,
+    )
+    .unwrap();
+    assert!(report.sources[0].snapshot.is_some());
+    fixture.check(&["one"]);
 }

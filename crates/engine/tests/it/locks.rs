@@ -1,12 +1,17 @@
 //! restic's locks: honoured, renewed by whom they belong to, and removed only where they are dead.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use jiff::Timestamp;
 use strongroom_engine::Error;
 use strongroom_engine::backup::report::CopyOutcome;
 use strongroom_model::{FileName, FileType, Id};
 use strongroom_repo::lock::Lock;
 use strongroom_store::{LocalStore, Store};
+use strongroom_testkit::gate::Gate;
 use strongroom_testkit::tree::TreeSpec;
+use strongroom_testkit::{Fault, FaultyStore, Op, Rule, TestClock};
 
 use crate::fixture::{Fixture, outcome};
 
@@ -125,4 +130,65 @@ fn junk_locks_stop_nobody() {
     let mut kept = [small, sealed];
     kept.sort_unstable();
     assert_eq!(fixture.ids("one", FileType::Locks), kept);
+}
+
+#[test]
+fn a_copy_on_which_our_lock_was_lost_gets_no_snapshot() {
+    let mut fixture = fixture();
+    let gate = Gate::closed();
+    fixture.wrap("two", |store| {
+        let wait = Rule::on(&Op::WRITES, Fault::Wait(gate.clone())).of(FileType::Data);
+        FaultyStore::new(store).with(wait.times(1))
+    });
+    let report = std::thread::scope(|scope| {
+        let backup = scope.spawn(|| fixture.backup());
+        gate.wait_for_waiting(1);
+        // As `restic unlock --remove-all` would.
+        let store = LocalStore::new(fixture.copy_path("two"));
+        for id in fixture.ids("two", FileType::Locks) {
+            store.remove(FileName::new(FileType::Locks, id)).unwrap();
+        }
+        gate.open();
+        backup.join().unwrap()
+    });
+    let CopyOutcome::Failed(failure) = outcome(&report, "two") else {
+        panic!("{report:?}");
+    };
+    assert!(
+        failure.reason.contains("our lock on it is gone"),
+        "{failure:?}"
+    );
+    assert!(fixture.ids("two", FileType::Index).is_empty());
+    assert!(fixture.ids("two", FileType::Snapshots).is_empty());
+    assert_eq!(outcome(&report, "one"), &CopyOutcome::Whole);
+}
+
+#[test]
+fn a_copy_whose_lock_slept_too_long_gets_no_snapshot() {
+    let mut fixture = fixture();
+    let clock = Arc::new(TestClock::at("2026-06-01T12:00:00Z"));
+    fixture.environment.clock = {
+        let clock = Arc::clone(&clock);
+        Arc::new(move || clock.now())
+    };
+    let gate = Gate::closed();
+    fixture.wrap("two", |store| {
+        let wait = Rule::on(&Op::WRITES, Fault::Wait(gate.clone())).of(FileType::Data);
+        FaultyStore::new(store).with(wait.times(1))
+    });
+    let report = std::thread::scope(|scope| {
+        let backup = scope.spawn(|| fixture.backup());
+        gate.wait_for_waiting(1);
+        while fixture.ids("one", FileType::Snapshots).is_empty() {
+            std::thread::yield_now();
+        }
+        clock.advance(Duration::from_secs(7200));
+        gate.open();
+        backup.join().unwrap()
+    });
+    assert!(
+        matches!(outcome(&report, "two"), CopyOutcome::Failed(_)),
+        "{report:?}"
+    );
+    assert!(fixture.ids("two", FileType::Snapshots).is_empty());
 }

@@ -7,6 +7,7 @@ mod fixture;
 mod golden;
 mod hand_made;
 mod locks;
+mod restore;
 mod status;
 mod sync;
 mod verify;

@@ -1,6 +1,8 @@
 //! Trying again what is worth it, with pauses that grow and can be interrupted.
 //!
-//! Only what may well succeed a moment later is tried again: a refused password never is.
+//! Only what may well succeed a moment later is tried again: a refused password never is. An
+//! interruption ends the trying again and never forbids a first try: whoever ends cleanly still
+//! has to remove his locks.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -47,11 +49,10 @@ pub(super) struct Attempts {
 
 impl Attempts {
     /// Runs `attempt`, which is told how many tries came before, until it succeeds or may not be
-    /// repeated.
+    /// repeated. After an interruption it runs once.
     pub(super) fn run<T>(&self, mut attempt: impl FnMut(u32) -> Result<T, Fault>) -> Result<T> {
         let mut try_number = 0;
         loop {
-            self.check()?;
             let (reason, pause) = match attempt(try_number) {
                 Ok(value) => return Ok(value),
                 Err(Fault::Final(error)) => return Err(error),
@@ -165,6 +166,20 @@ mod tests {
             })
         });
         assert!(matches!(result, Err(Error::Cancelled { .. })));
+    }
+
+    #[test]
+    fn after_an_interruption_there_is_one_try_and_no_second() {
+        let attempts = attempts(5);
+        attempts.cancelled.store(true, Ordering::Relaxed);
+        assert_eq!(attempts.run(|_| Ok(7)).unwrap(), 7);
+        let mut count = 0;
+        let result: Result<()> = attempts.run(|_| {
+            count += 1;
+            Err(Fault::again("busy"))
+        });
+        assert!(matches!(result, Err(Error::Cancelled { .. })));
+        assert_eq!(count, 1);
     }
 
     #[test]

@@ -452,6 +452,21 @@ fn one_connection_serves_many_requests_also_after_errors() {
 }
 
 #[test]
+fn after_an_interruption_own_files_can_still_be_removed() {
+    let server = Server::start(|number, request, stream| match number {
+        0 => reply(stream, request, "200 OK", b""),
+        _ => reply(stream, request, "503 x", b""),
+    });
+    let options = server.options();
+    options.cancelled.store(true, Ordering::Relaxed);
+    let store = RestStore::new(options).unwrap();
+    store.remove(pack()).unwrap();
+    let error = store.remove(pack()).unwrap_err();
+    assert!(matches!(error, Error::Cancelled { .. }), "{error:?}");
+    assert_eq!(server.requests().len(), 2, "what fails is not tried again");
+}
+
+#[test]
 fn an_interruption_ends_the_tries() {
     let server = Server::start(|_, request, stream| {
         reply_with(stream, request, "503 x", "Retry-After: 3600\r\n", b"")

@@ -49,7 +49,9 @@ fn copy(source: &Path, target: &Path) -> Vec<RestoreProblem> {
                     file.write_at(0, &content).unwrap();
                     file.finish(node.size, &node, problems).unwrap();
                 }
-                _ => target.create_special(&node, problems),
+                _ => {
+                    target.create_special(&node, problems);
+                }
             }
             if node.links > 1 {
                 made.entry(node.inode)

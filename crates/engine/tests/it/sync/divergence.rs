@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use strongroom_engine::Cancel;
 use strongroom_engine::progress::Progress;
-use strongroom_engine::sync::{Decision, SeenFiles, SyncOptions, sync_session};
+use strongroom_engine::state::SeenFiles;
+use strongroom_engine::sync::{Decision, SyncOptions, sync_session};
 use strongroom_engine::verify::{Depth, VerifyOptions, verify};
 use strongroom_model::{FileName, FileType};
 

@@ -1,0 +1,204 @@
+//! `kill -9` at random moments: what is on the copies is sound whenever it happens, and the next
+//! run goes on from there.
+//!
+//! The moments are drawn by a seed and spread over the time that a run takes here and now, so that
+//! a slow machine is hit in all phases too.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use strongroom_model::Id;
+use strongroom_testkit::programs::restic_versions;
+use strongroom_testkit::tree::{TreeSpec, mutate};
+
+use crate::scene::{ALL, Running, Scene, write_noise};
+
+/// After this many kills the copies are looked at and a backup runs to its end.
+const KILLS_IN_A_ROW: u64 = 10;
+
+/// Whether there is time for more.
+fn is_thorough() -> bool {
+    std::env::var_os("STRONGROOM_THOROUGH").is_some()
+}
+
+/// A random part of a time and a bit more, drawn by a seed.
+fn moment(seed: u64, of: Duration) -> Duration {
+    let digest = Id::of(format!("moment {seed}").as_bytes());
+    let [high, low, ..] = digest.as_bytes();
+    let part = f64::from(u16::from_be_bytes([*high, *low])) / f64::from(u16::MAX);
+    of.mul_f64(part * 1.1)
+}
+
+/// Changes the source: a day's work on the small files, and some megabytes that do not compress.
+fn change(scene: &Scene, number: u64) {
+    mutate(&scene.source().join("tree"), number);
+    write_noise(
+        &scene.source().join(format!("noise-{}", number % 5)),
+        number,
+        4 << 20,
+    );
+}
+
+/// Sets the scene; packs are small, so that a run has many moments.
+fn scene() -> Scene {
+    let scene = Scene::new();
+    scene.configure_local("[limits]\npack_size = \"4MiB\"\n");
+    let spec = TreeSpec {
+        folders: 60,
+        small_files: 1200,
+        big_files_bytes: vec![3 << 20; 6],
+        ..TreeSpec::small(1)
+    };
+    spec.build(&scene.source().join("tree"));
+    scene
+}
+
+fn stored_bytes(scene: &Scene, copy: &str) -> u64 {
+    let packs = scene.files(copy, "data");
+    let size = |path| fs::metadata(scene.path(copy).join(path)).unwrap().len();
+    packs.iter().map(size).sum()
+}
+
+#[test]
+fn backups_that_are_killed_at_any_moment_do_no_harm() {
+    let scene = scene();
+    let restic = &restic_versions()[0];
+    scene.begin();
+    let (rounds, mut seed) = (if is_thorough() { 30 } else { 5 }, 0);
+    for round in 0..rounds {
+        change(&scene, 1_000_000 + round);
+        let usual = Usual::measure(&scene, &["--quiet", "backup"]);
+        let mut killed = 0;
+        while killed < KILLS_IN_A_ROW {
+            seed += 1;
+            change(&scene, seed);
+            killed += u64::from(usual.kill_one(&scene, &["--quiet", "backup"], seed));
+        }
+        // As the kills left them, apart from the locks of the dead.
+        let copy = ALL[round as usize % ALL.len()];
+        scene.check(restic, copy, &["--no-lock"]);
+        sweep(&scene);
+        let packs = ALL.map(|copy| scene.files(copy, "data"));
+        let before = stored_bytes(&scene, "one");
+        let ended = scene.expect(0, &["--json", "backup"]);
+        for (copy, packs) in ALL.into_iter().zip(packs) {
+            let lost = &packs - &scene.files(copy, "data");
+            assert_eq!(lost, [].into(), "{copy}");
+            assert_eq!(scene.files(copy, "locks"), [].into(), "{copy}");
+        }
+        // At most what the last change brought and what was on its way when it was killed.
+        let grown = stored_bytes(&scene, "one").saturating_sub(before);
+        assert!(grown < 40 << 20, "{grown}: {}", ended.out);
+        scene.check(restic, copy, &[]);
+    }
+    scene.assert_identical();
+    scene.check_all();
+    scene.assert_restic_restores_all();
+    let target = scene.path("restored");
+    scene.expect(0, &["restore", "latest", target.to_str().unwrap()]);
+    let restored = target.join(scene.source().strip_prefix("/").unwrap());
+    let differences = strongroom_testkit::tree::compare(&scene.source(), &restored);
+    assert_eq!(differences, []);
+}
+
+#[test]
+fn a_sync_that_is_killed_at_any_moment_goes_on_where_it_was() {
+    let scene = scene();
+    let restic = &restic_versions()[0];
+    scene.begin();
+    for number in 0..3 {
+        change(&scene, number);
+        scene.expect(0, &["--quiet", "backup"]);
+    }
+    let empty = || {
+        fs::remove_dir_all(scene.path("three")).unwrap();
+        scene.expect(0, &["--quiet", "init"]);
+    };
+    empty();
+    let usual = Usual::measure(&scene, &["--quiet", "sync"]);
+    scene.assert_identical();
+    let rounds = if is_thorough() { 40 } else { 4 };
+    for seed in 0..rounds {
+        empty();
+        // The second kill hits a copy that holds some of it.
+        for part in [seed, seed + 100] {
+            usual.kill_one(&scene, &["--quiet", "sync"], part);
+            scene.check(restic, "three", &["--no-lock"]);
+        }
+        scene.expect(0, &["--quiet", "sync"]);
+        sweep(&scene);
+        scene.assert_identical();
+    }
+    scene.check_all();
+}
+
+#[test]
+fn an_init_that_is_killed_at_any_moment_can_be_run_again() {
+    let start = Instant::now();
+    Scene::new().expect(0, &["--quiet", "init"]);
+    let usual = start.elapsed();
+    for seed in 0..if is_thorough() { 60 } else { 8 } {
+        let scene = Scene::new();
+        // Half of them where files are written, which is at the end.
+        let time = match seed % 2 {
+            0 => moment(seed, usual),
+            _ => usual.mul_f64(0.7) + moment(seed, usual.mul_f64(0.4)),
+        };
+        scene.start(&["--quiet", "init"]).kill_after(time);
+        let ended = scene.run(&["init"]);
+        ended.assert_code(0, &seed);
+        fs::write(scene.source().join("file"), "content").unwrap();
+        scene.expect(0, &["--quiet", "backup"]);
+        sweep(&scene);
+        scene.assert_identical();
+        scene.check(&restic_versions()[0], ALL[seed as usize % 3], &[]);
+    }
+}
+
+/// How long a run takes here and now, up to its lock and from there on.
+struct Usual {
+    to_lock: Duration,
+    from_lock: Duration,
+}
+
+impl Usual {
+    /// Runs to the end.
+    fn measure(scene: &Scene, arguments: &[&str]) -> Self {
+        let start = Instant::now();
+        let locks = scene.files("two", "locks");
+        let running = scene.start(arguments);
+        let seen = running.until(|| !scene.files("two", "locks").is_subset(&locks));
+        let to_lock = start.elapsed();
+        let ended = seen.map_or_else(|ended| ended, Running::wait);
+        ended.assert_code(0, &arguments);
+        Self {
+            to_lock,
+            from_lock: start.elapsed() - to_lock,
+        }
+    }
+
+    /// Kills a run at a random moment, three of four times while it does its work; tells whether
+    /// it was still running.
+    fn kill_one(&self, scene: &Scene, arguments: &[&str], seed: u64) -> bool {
+        let locks = scene.files("two", "locks");
+        let running = scene.start(arguments);
+        if seed.is_multiple_of(4) {
+            return running.kill_after(moment(seed, self.to_lock));
+        }
+        match running.until(|| !scene.files("two", "locks").is_subset(&locks)) {
+            Ok(running) => running.kill_after(moment(seed, self.from_lock)),
+            Err(_) => false,
+        }
+    }
+}
+
+/// Removes what killed runs had under passing names, which nobody counts as files of a copy.
+fn sweep(scene: &Scene) {
+    for copy in ALL {
+        for path in scene.files(copy, "") {
+            if path.to_string_lossy().contains(".tmp-") {
+                fs::remove_file(scene.path(copy).join(path)).unwrap();
+            }
+        }
+    }
+}

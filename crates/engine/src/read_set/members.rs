@@ -1,0 +1,205 @@
+//! The copies that are read, and what is known of each: damaged packs, and whether it is there.
+//!
+//! A pack that failed on a copy is asked for there last, and so is everything of a copy that did
+//! not answer. A copy that fails [`GIVE_UP_AFTER`] times in a row is not asked again, else each of
+//! a million blobs would wait for its time limits.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use parking_lot::Mutex;
+use strongroom_model::{FileName, FileType, Id};
+use strongroom_store::Error as StoreError;
+
+use crate::session::{CopyStore, ReadyCopy, Session, chain};
+use crate::{Error, Result};
+
+/// After how many failures in a row a copy is not asked again.
+const GIVE_UP_AFTER: u32 = 3;
+
+/// A pack that one copy could not give whole.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Damage {
+    /// The copy.
+    pub copy: String,
+    /// The pack.
+    pub pack: Id,
+    /// What was found first.
+    pub reason: String,
+}
+
+/// The copies, best first.
+#[derive(Debug)]
+pub(super) struct Members<'a> {
+    all: Vec<Member<'a>>,
+    /// Whether anything failed yet; until then nothing below has to be asked.
+    trouble: AtomicBool,
+    damage: Mutex<BTreeMap<(usize, Id), String>>,
+}
+
+/// A copy.
+#[derive(Debug)]
+pub(super) struct Member<'a> {
+    pub(super) copy: &'a CopyStore,
+    pub(super) ready: &'a ReadyCopy,
+    /// Whether it has the snapshot, and so should have every pack of it.
+    has_snapshot: bool,
+    /// How often it failed in a row.
+    failures: AtomicU32,
+    failure: Mutex<Option<String>>,
+}
+
+impl<'a> Members<'a> {
+    pub(super) fn of(session: &'a Session, snapshot: Id) -> Result<Self> {
+        let mut all: Vec<_> = session.ready().collect();
+        all.sort_by_key(|(copy, ready)| {
+            let listing = &ready.listing;
+            let packs = std::cmp::Reverse(listing.data.len());
+            (!listing.snapshots.contains(snapshot), !copy.is_local, packs)
+        });
+        if all.is_empty() {
+            return Err(session.no_copy());
+        }
+        let member = |(copy, ready): (&'a CopyStore, &'a ReadyCopy)| Member {
+            copy,
+            ready,
+            has_snapshot: ready.listing.snapshots.contains(snapshot),
+            failures: AtomicU32::new(0),
+            failure: Mutex::default(),
+        };
+        Ok(Self {
+            all: all.into_iter().map(member).collect(),
+            trouble: AtomicBool::new(false),
+            damage: Mutex::default(),
+        })
+    }
+
+    /// The best copy.
+    #[expect(clippy::indexing_slicing, reason = "there is one, else `of` fails")]
+    pub(super) fn lead(&self) -> &Member<'a> {
+        &self.all[0]
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Member<'a>> {
+        self.all.iter()
+    }
+
+    /// The copy to ask first for a pack; `None` where all are away.
+    pub(super) fn best_for(&self, pack: Id) -> Option<usize> {
+        for (number, member) in self.all.iter().enumerate() {
+            if member.has_snapshot && !member.lists(pack) {
+                self.note_damage(number, pack, "it is missing".to_owned());
+            }
+        }
+        if !self.trouble.load(Ordering::Relaxed) && self.lead().lists(pack) {
+            return Some(0);
+        }
+        self.order_for(pack).first().copied()
+    }
+
+    /// The copies to ask for a pack, in this order; those that are away are left out.
+    pub(super) fn order_for(&self, pack: Id) -> Vec<usize> {
+        let damage = self.damage.lock();
+        let mut order = Vec::with_capacity(self.all.len());
+        for (number, member) in self.all.iter().enumerate() {
+            let failures = member.failures.load(Ordering::Relaxed);
+            if failures < GIVE_UP_AFTER {
+                let damaged = damage.contains_key(&(number, pack));
+                order.push((damaged, !member.lists(pack), failures > 0, number));
+            }
+        }
+        order.sort_unstable();
+        order.into_iter().map(|(.., number)| number).collect()
+    }
+
+    /// Fetches bytes of a pack from one copy, and notes what goes wrong.
+    pub(super) fn fetch(
+        &self,
+        number: usize,
+        pack: Id,
+        range: Range<u64>,
+    ) -> strongroom_store::Result<Vec<u8>> {
+        let name = FileName::new(FileType::Data, pack);
+        let Some(member) = self.all.get(number) else {
+            let location = String::new();
+            return Err(StoreError::NotFound { name, location });
+        };
+        let read = member.copy.store.read_range(name, range);
+        match &read {
+            Ok(_) => {
+                if self.trouble.load(Ordering::Relaxed) {
+                    member.failures.store(0, Ordering::Relaxed);
+                }
+            }
+            Err(StoreError::Cancelled { .. }) => {}
+            Err(error) if is_of_the_pack(error) => self.note_damage(number, pack, chain(error)),
+            Err(error) => {
+                tracing::warn!(
+                    copy = member.copy.name,
+                    error = chain(error),
+                    "A copy does not answer"
+                );
+                member.failures.fetch_add(1, Ordering::Relaxed);
+                member.failure.lock().get_or_insert_with(|| chain(error));
+                self.trouble.store(true, Ordering::Relaxed);
+            }
+        }
+        read
+    }
+
+    /// Remembers that a pack is not whole on a copy.
+    pub(super) fn note_damage(&self, number: usize, pack: Id, reason: String) {
+        let copy = self.all.get(number).map_or("", |member| &member.copy.name);
+        self.damage.lock().entry((number, pack)).or_insert_with(|| {
+            tracing::warn!(copy, %pack, reason, "A pack is damaged");
+            reason
+        });
+        self.trouble.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn damage(&self) -> Vec<Damage> {
+        let damage = self.damage.lock();
+        let one = |((number, pack), reason): (&(usize, Id), &String)| {
+            Some(Damage {
+                copy: self.all.get(*number)?.copy.name.clone(),
+                pack: *pack,
+                reason: reason.clone(),
+            })
+        };
+        damage.iter().filter_map(one).collect()
+    }
+
+    /// For each copy that did not answer, its name and what it said first.
+    pub(super) fn failures(&self) -> Vec<String> {
+        let one = |member: &Member<'_>| {
+            let failure = member.failure.lock().clone()?;
+            Some(format!("{}: {failure}", member.copy.name))
+        };
+        self.all.iter().filter_map(one).collect()
+    }
+
+    /// What to say where no copy answers any more.
+    pub(super) fn all_away(&self) -> Error {
+        Error::NoCopy {
+            reasons: self.failures(),
+        }
+    }
+}
+
+impl Member<'_> {
+    pub(super) fn lists(&self, pack: Id) -> bool {
+        self.ready.listing.data.contains(pack)
+    }
+}
+
+/// Whether an error says something of one file, and not of the whole place.
+fn is_of_the_pack(error: &StoreError) -> bool {
+    matches!(
+        error,
+        StoreError::NotFound { .. }
+            | StoreError::ShortFile { .. }
+            | StoreError::TooLarge { .. }
+            | StoreError::Io { .. }
+    )
+}

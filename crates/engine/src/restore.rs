@@ -1,0 +1,227 @@
+//! Restore: a snapshot becomes files again, from the best copy and per pack from any other.
+//!
+//! ```text
+//! read set ─▶ trees, a few folders at a time ─▶ folders made ─▶ files gathered to windows ─▶
+//!     their blobs in the order of the packs ─▶ written beside their names ─▶ put in place ─▶
+//!     folders get their metadata when all in them is done ─▶ sync ─▶ read back
+//! ```
+//! Nothing that is wrong with one file, folder, pack or copy ends a restore: it is named, counted,
+//! and the rest goes on. No file stands half under its name, whenever the process dies; what is
+//! restored is made durable by one flush of the filesystem at the end, not file by file, since
+//! until then the snapshot is there to be restored again.
+//!
+//! Memory is bounded by threads: for each one run of stored bytes and one blob.
+
+mod files;
+mod folder;
+mod large;
+mod links;
+mod locking;
+pub mod report;
+mod selection;
+mod verify;
+mod worker;
+
+use std::path::Path;
+
+use strongroom_model::Id;
+use strongroom_repo::Snapshot;
+
+use crate::backup::pool::Pool;
+use crate::filesystem::{FsError, TargetFolder, raise_file_limit};
+use crate::parallel::cores;
+use crate::progress::Progress;
+use crate::read_set::{CACHE_BYTES, ReadSet};
+use crate::restore::files::WindowLimits;
+use crate::restore::folder::{FolderBatch, OpenFolder};
+use crate::restore::large::Piece;
+use crate::restore::links::Links;
+use crate::restore::report::{RestoreReport, Tally};
+use crate::restore::selection::Selection;
+use crate::restore::worker::Worker;
+use crate::session::{Cancel, Environment, Session, chain};
+use crate::{Error, Result};
+
+/// What is restored, and what it may take of the machine.
+#[derive(Debug, Clone)]
+pub struct RestoreOptions {
+    /// Patterns of what is wanted, as in a `.gitignore`; a folder brings all that it holds, and
+    /// `!` takes out again. Empty for everything.
+    pub include: Vec<String>,
+    /// Whether the target may hold something already; what has the same name is replaced, what has
+    /// another name stays.
+    pub overwrite: bool,
+    /// Whether every file is read back afterwards and compared with the snapshot.
+    pub verify: bool,
+    /// The memory for stored bytes and blobs under way, in bytes; the index comes on top.
+    pub memory_bytes: u64,
+    /// Threads; 0 for one per core, and more where the best copy is behind a network.
+    pub threads: usize,
+}
+
+impl Default for RestoreOptions {
+    fn default() -> Self {
+        Self {
+            include: Vec::new(),
+            overwrite: false,
+            verify: false,
+            memory_bytes: 256 << 20,
+            threads: 0,
+        }
+    }
+}
+
+/// The threads that read from a copy behind a network: most of the time they wait.
+const REMOTE_THREADS: usize = 8;
+
+/// What a thread holds at most: a run of stored bytes, a blob in both forms, and some files.
+const THREAD_BYTES: u64 = 24 << 20;
+
+/// What all threads of a restore share.
+#[derive(Debug)]
+pub(crate) struct Restore<'a> {
+    set: &'a ReadSet<'a>,
+    selection: Selection,
+    pool: Pool<FolderBatch, std::convert::Infallible, Piece>,
+    window: WindowLimits,
+    links: Links,
+    tally: &'a Tally,
+    progress: &'a Progress,
+    cancel: &'a Cancel,
+    /// Where links find what they link to.
+    root: TargetFolder,
+    /// Whether files are read back and compared, and nothing is written.
+    is_verify: bool,
+}
+
+/// Restores a snapshot into a folder, which is made where it is missing.
+///
+/// The session's copies that are locked by somebody are marked as failed; see [`RestoreReport`]
+/// for everything else that went wrong.
+///
+/// # Errors
+/// Before anything is written: [`Error::NoSnapshot`], [`Error::TargetNotEmpty`], a pattern that is
+/// none, copies that cannot be used or are locked. Later: [`Error::NoCopy`] where all copies went
+/// away, [`Error::Interrupted`].
+pub fn restore(
+    session: &mut Session,
+    snapshot: Id,
+    target: &Path,
+    options: &RestoreOptions,
+    environment: &Environment,
+    progress: &Progress,
+) -> Result<RestoreReport> {
+    let selection = Selection::new(&options.include)?;
+    progress.begin("reading the index", None, None);
+    let mut locking = locking::acquire(session, environment)?;
+    let outcome = run(
+        session,
+        snapshot,
+        target,
+        selection,
+        options,
+        environment,
+        progress,
+    );
+    locking.release();
+    let mut report = outcome?;
+    report.notes.splice(0..0, locking.notes);
+    Ok(report)
+}
+
+fn run(
+    session: &Session,
+    id: Id,
+    target: &Path,
+    selection: Selection,
+    options: &RestoreOptions,
+    environment: &Environment,
+    progress: &Progress,
+) -> Result<RestoreReport> {
+    let set = ReadSet::load(session, id, &environment.cancel)?;
+    let snapshot = set.snapshot(id)?;
+    let root = open_target(target, options.overwrite)?;
+    raise_file_limit();
+    let tally = Tally::default();
+    let threads = threads(options, set.is_local());
+    let start = |phase: &str, is_verify| {
+        begin(progress, phase, &snapshot, &options.include);
+        let shared = Restore {
+            set: &set,
+            selection: selection.clone(),
+            pool: Pool::new(threads),
+            window: WindowLimits::of(set.is_local()),
+            links: Links::default(),
+            tally: &tally,
+            progress,
+            cancel: &environment.cancel,
+            root: root.clone(),
+            is_verify,
+        };
+        shared.run(&snapshot, threads)
+    };
+    start("restoring", false)?;
+    progress.begin("writing to disk", None, None);
+    if let Err(error) = root.sync() {
+        tally.error(b"", chain(&error));
+    }
+    let restored = tally.counts();
+    if options.verify {
+        start("reading back", true)?;
+    }
+    Ok(tally.into_report(id, restored, &set, options.verify))
+}
+
+impl Restore<'_> {
+    /// Walks the snapshot on some threads, and does what there is to do.
+    fn run(&self, snapshot: &Snapshot, threads: usize) -> Result<()> {
+        let root = OpenFolder::root(self.root.clone());
+        let batch = FolderBatch::root(root, snapshot.tree);
+        self.pool.add(std::iter::once(batch), std::iter::empty());
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..threads)
+                .map(|_| scope.spawn(|| Worker::new(self).run()))
+                .collect();
+            let mut outcome = Ok(());
+            for thread in threads {
+                let ended = thread.join().unwrap_or(Err(Error::Interrupted));
+                outcome = outcome.and(ended);
+            }
+            outcome
+        })
+    }
+}
+
+fn open_target(target: &Path, overwrite: bool) -> Result<TargetFolder> {
+    let failed = |error: FsError| Error::Local {
+        action: format!("restore into {}", target.display()),
+        source: std::io::Error::other(error),
+    };
+    let root = TargetFolder::create(target).map_err(failed)?;
+    if !overwrite && !root.is_empty().map_err(failed)? {
+        return Err(Error::TargetNotEmpty {
+            path: target.display().to_string(),
+        });
+    }
+    Ok(root)
+}
+
+fn threads(options: &RestoreOptions, is_local: bool) -> usize {
+    let wanted = match options.threads {
+        0 if is_local => cores(),
+        0 => cores().max(REMOTE_THREADS),
+        threads => threads,
+    };
+    let memory_bytes = options.memory_bytes.saturating_sub(CACHE_BYTES as u64);
+    let fitting = usize::try_from(memory_bytes / THREAD_BYTES).unwrap_or(usize::MAX);
+    wanted.min(fitting).max(1)
+}
+
+fn begin(progress: &Progress, phase: &str, snapshot: &Snapshot, include: &[String]) {
+    let summary = snapshot.summary.as_ref().filter(|_| include.is_empty());
+    progress.begin(
+        phase,
+        summary.map(|summary| summary.total_files_processed),
+        summary.map(|summary| summary.total_bytes_processed),
+    );
+}

@@ -1,0 +1,351 @@
+//! Reading the files of one copy, several at a time.
+//!
+//! First what is small: with the key, index files tell which packs there must be, and how large.
+//! Then the packs. What damages one file is a problem of that file; only a copy that cannot be
+//! reached any more ends its reading.
+
+use std::collections::{HashMap, HashSet};
+
+use parking_lot::Mutex;
+use strongroom_model::{FileEntry, FileName, FileType, Id};
+use strongroom_repo::index::IndexFile;
+use strongroom_repo::{Repository, pack};
+use strongroom_store::Error;
+
+use crate::parallel::{cores, for_each};
+use crate::progress::Progress;
+use crate::session::{Cancel, CopyFailure, chain};
+use crate::verify::content::{self, Content};
+use crate::verify::decode::{Decoder, fingerprint};
+use crate::verify::scan::{Scan, Scanned, damage};
+use crate::verify::stream::{Buffer, Buffers, Hashed};
+use crate::verify::{Depth, ProblemKind};
+use crate::{Listing, Result};
+
+/// How many requests a copy elsewhere answers at a time.
+const REMOTE_READERS: usize = 8;
+
+/// Reads a copy.
+///
+/// # Errors
+/// Where the user interrupts.
+pub(crate) fn read(scan: &Scan<'_>, progress: &Progress, cancel: &Cancel) -> Result<Scanned> {
+    let decoder = match scan.depth {
+        Depth::Decoded(repository) => Some(Decoder::new(repository, &scan.look, cancel)),
+        Depth::Stored | Depth::Opened(_) => None,
+    };
+    let reading = Reading {
+        scan,
+        decoder,
+        progress,
+        cancel,
+        buffers: Buffers::default(),
+        found: Mutex::default(),
+    };
+    let threads = match scan.look.copy.is_local {
+        true => cores(),
+        false => cores().max(REMOTE_READERS),
+    };
+    for_each(&reading.small_files(), threads, |name| {
+        reading.read_small(*name)
+    })?;
+    let packs = reading.packs();
+    for_each(&packs, threads, |entry| reading.read_pack(*entry))?;
+    reading.compare_sizes();
+    reading.follow_snapshots(packs.len())?;
+    Ok(reading.finish(packs.len()))
+}
+
+/// One reading, shared by its threads.
+struct Reading<'a> {
+    scan: &'a Scan<'a>,
+    decoder: Option<Decoder<'a>>,
+    progress: &'a Progress,
+    cancel: &'a Cancel,
+    buffers: Buffers,
+    found: Mutex<Found>,
+}
+
+#[derive(Default)]
+struct Found {
+    problems: Vec<(FileName, ProblemKind)>,
+    vanished: HashSet<FileName>,
+    named: HashMap<Id, Vec<Named>>,
+    snapshots: Vec<(Id, Id)>,
+    files_read: u64,
+    bytes_read: u64,
+    failure: Option<CopyFailure>,
+}
+
+impl Reading<'_> {
+    fn listing(&self) -> &Listing {
+        &self.scan.look.listing
+    }
+
+    fn repository(&self) -> Option<&Repository> {
+        match self.scan.depth {
+            Depth::Stored => None,
+            Depth::Opened(repository) | Depth::Decoded(repository) => Some(repository),
+        }
+    }
+
+    fn small_files(&self) -> Vec<FileName> {
+        let mut names = Vec::new();
+        for kind in [FileType::Keys, FileType::Index, FileType::Snapshots] {
+            let files = self.listing().of(kind).into_iter();
+            let entries = files.flat_map(|files| files.iter());
+            names.extend(entries.map(|entry| FileName::new(kind, entry.id)));
+        }
+        match self.scan.look.copy.store.list(FileType::Locks) {
+            Ok(locks) => {
+                let name = |lock: FileEntry| FileName::new(FileType::Locks, lock.id);
+                names.extend(locks.into_iter().map(name));
+            }
+            Err(error) => self.fail(&error),
+        }
+        names
+    }
+
+    /// Reads a file and hands it on where its content has its name.
+    fn read(
+        &self,
+        name: FileName,
+        keep: bool,
+        buffer: &mut Buffer,
+        then: impl FnOnce(&Buffer, Hashed),
+    ) -> Result<()> {
+        self.cancel.check()?;
+        if self.found.lock().failure.is_some() {
+            return Ok(());
+        }
+        let store = self.scan.look.copy.store.as_ref();
+        let count = |bytes| self.progress.add_bytes(bytes);
+        let hashed = match buffer.read(store, name, keep, count) {
+            Ok(hashed) => hashed,
+            Err(Error::NotFound { .. }) => {
+                self.found.lock().vanished.insert(name);
+                return Ok(());
+            }
+            Err(error @ Error::Unreachable { .. }) => {
+                self.fail(&error);
+                return Ok(());
+            }
+            Err(error) => {
+                let reason = chain(&error);
+                self.problem(name, ProblemKind::Unreadable { reason });
+                return Ok(());
+            }
+        };
+        self.progress.add_files(1);
+        {
+            let mut found = self.found.lock();
+            found.files_read += 1;
+            found.bytes_read += hashed.size_bytes;
+        }
+        if name.id() == Some(hashed.id) {
+            then(buffer, hashed);
+        } else {
+            self.damaged(name, hashed.size_bytes);
+        }
+        Ok(())
+    }
+
+    fn read_small(&self, name: FileName) -> Result<()> {
+        self.buffers.with(|buffer| {
+            self.read(name, true, buffer, |buffer, hashed| {
+                if !hashed.is_kept {
+                    return self.junk(name, "it is larger than any sound file".to_owned());
+                }
+                let checked = match self.repository() {
+                    None => content::check(name.kind(), buffer.kept()).map(|()| Content::Opaque),
+                    Some(repository) => {
+                        content::decode(name.kind(), buffer.kept(), repository.key())
+                    }
+                };
+                match (checked, name.id()) {
+                    (Ok(Content::Index(file)), Some(id)) => self.note_index(id, &file),
+                    (Ok(Content::Snapshot(snapshot)), Some(id)) => {
+                        self.found.lock().snapshots.push((id, snapshot.tree));
+                    }
+                    (Ok(_), _) => {}
+                    (Err(reason), _) => self.junk(name, reason),
+                }
+            })
+        })
+    }
+
+    fn note_index(&self, index: Id, file: &IndexFile) {
+        if let Some(decoder) = &self.decoder {
+            decoder.add(file);
+        }
+        let mut found = self.found.lock();
+        for pack in &file.packs {
+            found.named.entry(pack.id).or_default().push(Named {
+                index,
+                size_bytes: pack::size_bytes(&pack.blobs),
+                fingerprint: fingerprint(&pack.blobs),
+            });
+        }
+    }
+
+    /// The packs to read: the share, and those that have another size than an index says.
+    fn packs(&self) -> Vec<FileEntry> {
+        let mut packs = self.scan.packs.clone();
+        let found = self.found.lock();
+        let is_odd = |entry: &FileEntry| {
+            let named = found.named.get(&entry.id);
+            named
+                .into_iter()
+                .flatten()
+                .any(|named| named.size_bytes != entry.size_bytes)
+        };
+        packs.extend(self.listing().data.iter().filter(is_odd));
+        packs.sort_unstable();
+        packs.dedup();
+        packs
+    }
+
+    fn read_pack(&self, entry: FileEntry) -> Result<()> {
+        let decoder = self.decoder.as_ref();
+        let name = FileName::new(FileType::Data, entry.id);
+        self.buffers.with(|buffer| {
+            self.read(name, decoder.is_some(), buffer, |buffer, hashed| {
+                if let Err(reason) = pack::header_length(buffer.kept(), hashed.size_bytes) {
+                    let reason = reason.to_owned();
+                    return self.problem(name, ProblemKind::BadTrailer { reason });
+                }
+                let Some(decoder) = decoder else {
+                    return;
+                };
+                if !hashed.is_kept {
+                    return self.junk(name, "it is larger than any sound pack".to_owned());
+                }
+                match decoder.check_pack(buffer.kept()) {
+                    Err(reason) => self.junk(name, reason),
+                    Ok(checked) => {
+                        for (blob, reason) in checked.bad_blobs {
+                            self.problem(name, ProblemKind::BadBlob { blob, reason });
+                        }
+                        self.compare_headers(name, entry.id, checked.fingerprint);
+                    }
+                }
+            })
+        })
+    }
+
+    fn compare_headers(&self, pack: FileName, id: Id, fingerprint: Id) {
+        let mut found = self.found.lock();
+        let Found {
+            named, problems, ..
+        } = &mut *found;
+        let named = named.get(&id).into_iter().flatten();
+        for named in named.filter(|named| named.fingerprint != fingerprint) {
+            self.progress.add_error();
+            let index = FileName::new(FileType::Index, named.index);
+            problems.push((index, ProblemKind::IndexDisagrees { pack }));
+        }
+    }
+
+    /// Names the index files that give a sound pack another size; whoever decodes packs has seen
+    /// that in their headers.
+    fn compare_sizes(&self) {
+        if self.decoder.is_some() {
+            return;
+        }
+        let mut found = self.found.lock();
+        let damaged: HashSet<_> = found.problems.iter().map(|(name, _)| *name).collect();
+        let mut disagreeing = Vec::new();
+        for (id, named) in &found.named {
+            let pack = FileName::new(FileType::Data, *id);
+            let size = self.listing().data.size_bytes(*id);
+            for named in named {
+                let differs = size.is_some_and(|size| size != named.size_bytes);
+                if differs && !damaged.contains(&pack) && !found.vanished.contains(&pack) {
+                    let index = FileName::new(FileType::Index, named.index);
+                    disagreeing.push((index, ProblemKind::IndexDisagrees { pack }));
+                }
+            }
+        }
+        found.problems.append(&mut disagreeing);
+    }
+
+    fn follow_snapshots(&self, packs_read: usize) -> Result<()> {
+        let Some(decoder) = &self.decoder else {
+            return Ok(());
+        };
+        let (snapshots, all_sound) = {
+            let found = self.found.lock();
+            if found.failure.is_some() {
+                return Ok(());
+            }
+            let sound = packs_read == self.listing().data.len()
+                && found.problems.is_empty()
+                && found.vanished.is_empty();
+            (found.snapshots.clone(), sound)
+        };
+        for (snapshot, reason) in decoder.incomplete(&snapshots, all_sound)? {
+            let name = FileName::new(FileType::Snapshots, snapshot);
+            self.problem(name, ProblemKind::Incomplete { reason });
+        }
+        Ok(())
+    }
+
+    fn damaged(&self, name: FileName, found_bytes: u64) {
+        let named = {
+            let found = self.found.lock();
+            let id = name.id().filter(|_| name.kind() == FileType::Data);
+            let named = id.and_then(|id| found.named.get(&id));
+            named
+                .and_then(|named| named.first())
+                .map(|named| named.size_bytes)
+        };
+        self.problem(name, damage(found_bytes, named));
+    }
+
+    fn junk(&self, name: FileName, reason: String) {
+        self.problem(name, ProblemKind::Junk { reason });
+    }
+
+    fn problem(&self, name: FileName, kind: ProblemKind) {
+        self.progress.add_error();
+        self.found.lock().problems.push((name, kind));
+    }
+
+    fn fail(&self, error: &Error) {
+        self.progress.add_error();
+        let failure = CopyFailure::of_store(error);
+        self.found.lock().failure.get_or_insert(failure);
+    }
+
+    fn finish(self, packs_read: usize) -> Scanned {
+        let look = &self.scan.look;
+        let found = self.found.into_inner();
+        let unread = found
+            .problems
+            .iter()
+            .any(|(_, kind)| matches!(kind, ProblemKind::Unreadable { .. }));
+        let absent = |(id, named): (&Id, &Vec<Named>)| {
+            let index = named.first()?.index;
+            (!look.listing.data.contains(*id)).then_some((*id, index))
+        };
+        Scanned {
+            copy: look.copy.clone(),
+            listing: look.listing.clone(),
+            config: look.config.clone(),
+            files_read: found.files_read,
+            bytes_read: found.bytes_read,
+            covered: found.failure.is_none() && !unread && packs_read == look.listing.data.len(),
+            failure: found.failure,
+            absent_packs: found.named.iter().filter_map(absent).collect(),
+            problems: found.problems,
+            vanished: found.vanished,
+        }
+    }
+}
+
+/// A pack as an index file names it.
+struct Named {
+    index: Id,
+    size_bytes: u64,
+    fingerprint: Id,
+}

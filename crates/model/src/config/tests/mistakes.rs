@@ -1,0 +1,283 @@
+//! Mistakes in a configuration, each with the exact words in which it is told.
+
+use super::*;
+
+/// Each pair: what is put into the good configuration in place of what, and what is told.
+const MISTAKES: &[(&str, &str, &str)] = &[
+    // Keys and types
+    (
+        "path = ",
+        "pth = ",
+        "line 1: This source has neither a path nor a command; write path = \"/srv/data\", paths = [\"/a\", \"/b\"] or command = [\"program\"]\nline 3: Unknown key \"pth\" in [[source]]; write path",
+    ),
+    (
+        "[[copy]]",
+        "[[copies]]",
+        "line 5: Unknown key \"copies\" in the file; write copy\nline 10: There is no copy: nothing could be backed up; add [[copy]] with name, store, medium, site and domain",
+    ),
+    (
+        "[[copy]]",
+        "[copy]",
+        "line 5: copy is not a list of tables; write [[copy]], in double brackets, on a line of its own",
+    ),
+    (
+        "path = ",
+        "qqq = 1\npath = ",
+        "line 3: Unknown key \"qqq\" in [[source]]; the keys here are name, path, paths, command, as, exclude, exclude_caches, one_file_system, exclude_larger_than",
+    ),
+    (
+        "path = \"/home\"",
+        "path = [\"/home\"]",
+        "line 3: path is a list and not a string; write path = \"text\"",
+    ),
+    (
+        "path = \"/home\"",
+        "paths = \"/home\"",
+        "line 3: paths is a string and not a list; write paths = [\"text\"]",
+    ),
+    (
+        "path = \"/home\"",
+        "paths = []",
+        "line 3: paths is empty; write paths = [\"/srv/data\"]",
+    ),
+    (
+        "path = \"/home\"",
+        "path = \"/home\"\nexclude_caches = \"yes\"",
+        "line 4: exclude_caches is a string and not true or false; write exclude_caches = true",
+    ),
+    (
+        "path = \"/home\"",
+        "path = \"/home\"\npath = \"/srv\"",
+        "line 4: This is not TOML: duplicate key; give each key once; several paths go into paths = [\"/a\", \"/b\"]",
+    ),
+    (
+        "name = \"home\"",
+        "name = home",
+        "line 2: This is not TOML: string values must be quoted, expected literal string; write key = \"text\", key = 3, key = true, [table] or [[table]]",
+    ),
+    // Passwords
+    (
+        "[[source]]",
+        "password = \"hunter2\"\n[[source]]",
+        "line 1: A password does not belong in this file; write password_file = \"/etc/strongroom/password\" or password_command = [\"program\"] at the top, or set STRONGROOM_PASSWORD",
+    ),
+    (
+        "[[source]]",
+        "password_file = \"/p\"\npassword_command = [\"p\"]\n[[source]]",
+        "line 2: Both password_file and password_command are given; remove one of them",
+    ),
+    (
+        "[[source]]",
+        "password_command = \"pass show x\"\n[[source]]",
+        "line 1: password_command is one string, and no shell is there to split it; write a list: password_command = [\"program\", \"argument\"]",
+    ),
+    (
+        "[[source]]",
+        "password_command = []\n[[source]]",
+        "line 1: password_command names no program, or holds a NUL; write password_command = [\"program\", \"argument\"]",
+    ),
+    // The plan
+    (
+        "[[source]]",
+        "[plan]\nmax_age = \"24 hrs\"\n[[source]]",
+        "line 2: \"24 hrs\" for max_age is not a period of time; write \"24h\"",
+    ),
+    (
+        "[[source]]",
+        "[plan]\nmax_age = 24\n[[source]]",
+        "line 2: max_age = 24 has no unit; write \"24h\" if that is meant; a period is a whole number and one of the units s, m, h, d, w, y: \"24h\"",
+    ),
+    (
+        "[[source]]",
+        "[plan]\nmax-age = \"24h\"\n[[source]]",
+        "line 2: Unknown key \"max-age\" in [plan]; write max_age",
+    ),
+    (
+        "[[source]]",
+        "[plan]\ndrill_every = \"0d\"\n[[source]]",
+        "line 2: \"0d\" for drill_every is not a period of time; a period is a whole number and one of the units s, m, h, d, w, y: \"24h\"",
+    ),
+    (
+        "[[source]]",
+        "[plan]\ncopies = 0\n[[source]]",
+        "line 2: copies = 0 is out of bounds; write a whole number from 1 to 16: copies = 1",
+    ),
+    (
+        "[[source]]",
+        "[plan]\noffsite = 0\n[[source]]",
+        "line 2: offsite = 0 is out of bounds; write a whole number from 1 to 16: offsite = 1",
+    ),
+    (
+        "[[source]]",
+        "[plan]\ncopies = \"3\"\n[[source]]",
+        "line 2: copies is a string and not a number; write a whole number from 1 to 16: copies = 1",
+    ),
+    (
+        "[[source]]",
+        "[plan]\ncopies = 2\nmedia = 3\n[[source]]",
+        "line 3: media = 3 is more than copies = 2; write media = 2, or copies = 3",
+    ),
+    (
+        "[[source]]",
+        "plan = 3\n[[source]]",
+        "line 1: plan is a number and not a table; write [plan] on a line of its own, and its keys below",
+    ),
+    // Limits
+    (
+        "[[source]]",
+        "[limits]\npack_size = \"16M\"\n[[source]]",
+        "line 2: \"16M\" for pack_size is not a size; write \"16MiB\"",
+    ),
+    (
+        "[[source]]",
+        "[limits]\npack_size = \"1GiB\"\n[[source]]",
+        "line 2: pack_size = \"1GiB\" is out of bounds; write a size from \"4MiB\" to \"128MiB\"",
+    ),
+    (
+        "[[source]]",
+        "[limits]\npack_size = \"128MiB\"\n[[source]]",
+        "line 1: memory = \"256MiB\" is too little for packs of 128MiB; write memory = \"512MiB\" or more",
+    ),
+    (
+        "[[source]]",
+        "[limits]\nmemory = \"1MiB\"\n[[source]]",
+        "line 2: memory = \"1MiB\" is too little for packs of 16MiB; write memory = \"64MiB\" or more",
+    ),
+    // Names
+    (
+        "name = \"home\"",
+        "name = \"My Home\"",
+        "line 2: \"My Home\" is not a good name; write \"my-home\"; a name has 1 to 64 of the characters a-z 0-9 . _ - and begins with a letter or digit",
+    ),
+    (
+        "name = \"here\"\n",
+        "",
+        "line 5: [[copy]] has no name; write name = \"here\"",
+    ),
+    (
+        "site = \"fra-1\"",
+        "site = \"Fra-1\"",
+        "line 9: \"Fra-1\" is not a good site; write \"fra-1\"; a name has 1 to 64 of the characters a-z 0-9 . _ - and begins with a letter or digit",
+    ),
+    (
+        "[[copy]]",
+        "[[source]]\nname = \"home\"\npath = \"/srv\"\n\n[[copy]]",
+        "line 6: Two sources are named \"home\", the other in line 2; give each source a name of its own",
+    ),
+    // Sources
+    (
+        "path = \"/home\"",
+        "path = \"/home\"\ncommand = [\"x\"]",
+        "line 4: This source has path and command at once; write one of them; a folder and a command are two sources",
+    ),
+    (
+        "path = \"/home\"",
+        "command = [\"pg_dump\"]",
+        "line 1: [[source]] has no as; write as = \"home.dump\", the file name in the backup",
+    ),
+    (
+        "path = \"/home\"",
+        "command = [\"pg_dump\"]\nas = \"a/b\"",
+        "line 4: \"a/b\" is not a file name; write as = \"home.dump\", without a folder",
+    ),
+    (
+        "path = \"/home\"",
+        "command = [\"pg_dump\"]\nas = \"a\"\nexclude = []",
+        "line 5: exclude means nothing for the output of a command; remove it",
+    ),
+    (
+        "path = \"/home\"",
+        "path = \"/home\"\nas = \"a\"",
+        "line 4: as names the output of a command, and this source has none; remove it",
+    ),
+    (
+        "path = \"/home\"",
+        "path = \"~/data\"",
+        "line 3: \"~/data\" for path: ~ depends on who runs the backup; write the whole path: \"/home/you/…\", or \"${HOME}/…\"",
+    ),
+    (
+        "path = \"/home\"",
+        "path = \"data\"",
+        "line 3: \"data\" for path: the path is not absolute; write the whole path, from / on: \"/srv/…\"",
+    ),
+    (
+        "path = \"/home\"",
+        "path = \"/home/../srv\"",
+        "line 3: \"/home/../srv\" for path: the path holds ..; write the path without ..",
+    ),
+    // Copies
+    (
+        "medium = \"disk\"",
+        "medium = \"ssd\"",
+        "line 8: \"ssd\" is not a medium; write \"disk\", \"object\", \"removable\" or \"tape\"",
+    ),
+    (
+        "medium = \"disk\"\n",
+        "",
+        "line 5: [[copy]] has no medium; write medium = \"disk\", \"object\", \"removable\" or \"tape\"",
+    ),
+    (
+        "store = \"/backup\"",
+        "store = \"/home/backup\"",
+        "line 5: Copy \"here\" lies inside source \"home\" (/home) and would back itself up; move the copy, or write exclude = [\"/home/backup\"] in the source",
+    ),
+    (
+        "path = \"/home\"",
+        "path = \"/backup/data\"",
+        "line 5: Source \"home\" (/backup/data) lies inside copy \"here\"; move the copy: its folder holds nothing but the repository",
+    ),
+    (
+        "store = \"/backup\"",
+        "store = \"backup\"",
+        "line 7: \"backup\" for store: the path is not absolute; write the whole path, from / on: \"/srv/…\"",
+    ),
+    (
+        "store = \"/backup\"",
+        "store = \"https://u:hunter2@host/x\"",
+        "line 7: \"https://***@host/x\" for store: the kind of store is missing; write \"rest:https://…\" for a restic REST server",
+    ),
+    (
+        "store = \"/backup\"",
+        "store = \"rest:host/x\"",
+        "line 7: \"rest:host/x\" for store: relative URL without a base; write \"rest:https://user:${TOKEN}@host.example/folder/\"",
+    ),
+    (
+        "store = \"/backup\"",
+        "store = \"rest:https://u:${NOPE}@host/\"",
+        "line 7: The variable ${NOPE} is not set, or empty; set NOPE in the environment of strongroom",
+    ),
+    (
+        "store = \"/backup\"",
+        "store = \"rest:https://u:${EMPTY}@host/\"",
+        "line 7: The variable ${EMPTY} is not set, or empty; set EMPTY in the environment of strongroom",
+    ),
+    (
+        "store = \"/backup\"",
+        "store = \"rest:https://u:$TOKEN@host/\"",
+        "line 7: A single $ means nothing; write $$ for a dollar sign, or ${NAME} for a variable",
+    ),
+    (
+        "store = \"/backup\"",
+        "store = \"rest:https://u:${TOKEN@host/\"",
+        "line 7: A variable after ${ does not end, or its name is none; write ${NAME}, with A-Z a-z 0-9 _ in the name, or $$ for a dollar sign",
+    ),
+    (
+        "medium = \"disk\"",
+        "medium = \"disk\"\nlock = \"30d\"",
+        "line 9: A folder cannot keep anybody from deleting, so it has no lock; remove it",
+    ),
+    (
+        "medium = \"disk\"",
+        "medium = \"disk\"\nca_file = \"/ca\"",
+        "line 9: A folder is reached without certificates, so it has no ca_file; remove it",
+    ),
+];
+
+#[test]
+fn each_mistake_is_told_with_its_line_and_what_to_write_instead() {
+    assert!(parse(BASE).is_ok());
+    for (from, to, expected) in MISTAKES {
+        assert!(BASE.contains(from), "{from}");
+        assert_eq!(told(&BASE.replacen(from, to, 1)), *expected, "{to}");
+    }
+}
