@@ -71,6 +71,7 @@ pub(crate) fn run(arguments: &Args) -> Result<()> {
 }
 
 fn search(target: &str, seconds: Option<u32>) -> Result<()> {
+    let corpus = corpus(target)?;
     let mut fuzzer = fuzzer(target)?;
     fuzzer
         .arg(format!("-timeout={INPUT_LIMIT_SECONDS}"))
@@ -82,7 +83,7 @@ fn search(target: &str, seconds: Option<u32>) -> Result<()> {
         fuzzer.arg(format!("-max_total_time={seconds}"));
     }
     // What is found goes into the first folder.
-    run_command(fuzzer.arg(found(target)?).arg(corpus(target)?)).with_context(|| {
+    run_command(fuzzer.arg(found(target)?).arg(corpus)).with_context(|| {
         format!("A rule of {target} is broken: mend it, then keep the input as a test")
     })
 }

@@ -1,3 +1,4 @@
 //! What the fuzzer found stays fixed: the corpus is replayed on stable Rust.
 
+#[cfg(test)]
 mod replay;
