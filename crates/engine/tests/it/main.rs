@@ -6,6 +6,7 @@ mod filesystem;
 mod fixture;
 mod golden;
 mod hand_made;
+mod hosts;
 mod locks;
 mod restore;
 mod status;
