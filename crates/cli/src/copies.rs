@@ -1,12 +1,18 @@
 //! The stores behind the copies of a configuration.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
+use strongroom_engine::session::chain;
 use strongroom_engine::{Cancel, CopyStore};
 use strongroom_model::{BackupCopy, RestAddress, StoreAddress};
 use strongroom_store::{LocalStore, RestOptions, RestStore, Store};
 
+use crate::context::Opened;
 use crate::error::{Error, Result};
+
+/// No write takes that long.
+const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Prepares the store of a copy; nothing is touched or sent yet.
 pub(crate) fn prepare(copy: &BackupCopy, cancel: &Cancel) -> Result<CopyStore> {
@@ -30,6 +36,32 @@ pub(crate) fn prepare(copy: &BackupCopy, cancel: &Cancel) -> Result<CopyStore> {
         store,
         is_local,
     })
+}
+
+/// Removes from the copies in local folders what killed runs left behind a day ago or longer.
+///
+/// Where that fails nothing is lost but space, and the next run tries again.
+pub(crate) fn sweep(opened: &Opened) {
+    let now_s = (opened.environment.clock)().as_second();
+    let a_day_ago = Duration::from_secs(now_s.unsigned_abs()).saturating_sub(A_DAY);
+    let before = SystemTime::UNIX_EPOCH + a_day_ago;
+    for (copy, _) in opened.session.ready() {
+        let configured = &opened.config.copies;
+        let address = configured.iter().find(|one| one.name.as_str() == copy.name);
+        let Some(StoreAddress::Local(path)) = address.map(|one| &one.store) else {
+            continue;
+        };
+        match LocalStore::new(path).sweep(before) {
+            Ok(0) => {}
+            Ok(count) => {
+                tracing::info!(copy = copy.name, count, "Old temporary files were removed")
+            }
+            Err(error) => {
+                let error = chain(&error);
+                tracing::warn!(copy = copy.name, error, "Old temporary files stay");
+            }
+        }
+    }
 }
 
 fn url_with_credentials(address: &RestAddress) -> url::Url {

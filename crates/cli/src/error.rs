@@ -85,15 +85,36 @@ impl Error {
         move |source| Self::Local { action, source }
     }
 
+    /// What it means where the user has interrupted or not: copies that gave up their waiting for
+    /// that are no reason of their own.
+    pub(crate) fn after(self, interrupted: bool) -> Self {
+        use strongroom_engine::Error as Engine;
+        match self {
+            Self::Engine(Engine::NoCopy { .. } | Engine::UnseenCopies { .. }) if interrupted => {
+                Self::Engine(Engine::Interrupted)
+            }
+            other => other,
+        }
+    }
+
     /// The exit status that it means.
     pub(crate) fn exit(&self) -> Exit {
         use strongroom_engine::Error as Engine;
         use strongroom_repo::Error as Repo;
+        use strongroom_store::Error as Store;
         match self {
+            Self::Engine(
+                Engine::Interrupted
+                | Engine::Store(Store::Cancelled { .. })
+                | Engine::Repo(Repo::Store(Store::Cancelled { .. })),
+            )
+            | Self::Copy {
+                source: Store::Cancelled { .. },
+                ..
+            } => Exit::Interrupted,
             Self::Engine(Engine::Repo(Repo::NoRepository { .. })) => Exit::NoRepository,
             Self::Engine(Engine::Repo(Repo::WrongPassword { .. })) => Exit::WrongPassword,
             Self::Engine(Engine::Locked { .. }) => Exit::Locked,
-            Self::Engine(Engine::Interrupted) => Exit::Interrupted,
             Self::NoSource { .. } => Exit::Usage,
             _ => Exit::Failed,
         }
@@ -123,5 +144,33 @@ impl Error {
             ),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_an_interruption_looks_like_its_status_is_130() {
+        let cancelled = || strongroom_store::Error::Cancelled {
+            location: "rest:http://h/".to_owned(),
+        };
+        let no_copy = || strongroom_engine::Error::NoCopy { reasons: vec![] };
+        let repo = strongroom_repo::Error::Store(cancelled());
+        for error in [
+            Error::Engine(strongroom_engine::Error::Interrupted),
+            Error::Engine(strongroom_engine::Error::Store(cancelled())),
+            Error::Engine(strongroom_engine::Error::Repo(repo)),
+            Error::Copy {
+                copy: "vault".to_owned(),
+                source: cancelled(),
+            },
+            Error::Engine(no_copy()).after(true),
+        ] {
+            assert_eq!(error.exit(), Exit::Interrupted, "{error:?}");
+        }
+        let error = Error::Engine(no_copy()).after(false);
+        assert_eq!(error.exit(), Exit::Failed);
     }
 }

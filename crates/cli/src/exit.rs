@@ -43,6 +43,14 @@ impl Exit {
         }
     }
 
+    /// What it means where the user has interrupted or not: something was left out because of it.
+    pub(crate) const fn after(self, interrupted: bool) -> Self {
+        match self {
+            Self::Incomplete if interrupted => Self::Interrupted,
+            other => other,
+        }
+    }
+
     /// The number.
     pub(crate) const fn code(self) -> u8 {
         self as u8
@@ -52,5 +60,18 @@ impl Exit {
 impl From<Exit> for std::process::ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_interruption_left_out_is_told_as_interrupted() {
+        assert_eq!(Exit::of(false).after(true), Exit::Interrupted);
+        assert_eq!(Exit::of(false).after(false), Exit::Incomplete);
+        assert_eq!(Exit::of(true).after(true), Exit::Done);
+        assert_eq!(Exit::Failed.after(true), Exit::Failed);
     }
 }

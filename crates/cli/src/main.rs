@@ -31,9 +31,11 @@ fn main() -> std::process::ExitCode {
     let context = Context::new(cli.global);
     logging::start(&context);
     interrupt::listen(&context);
-    let exit = match cli.command.run(&context) {
-        Ok(exit) => exit,
-        Err(error) => context.output.failure(&error),
+    let outcome = cli.command.run(&context);
+    let interrupted = context.cancel.is_cancelled();
+    let exit = match outcome {
+        Ok(exit) => exit.after(interrupted),
+        Err(error) => context.output.failure(&error.after(interrupted)),
     };
     exit.into()
 }

@@ -10,7 +10,7 @@ use strongroom_engine::CopyStore;
 use strongroom_engine::backup::report::BackupReport;
 use strongroom_engine::receipts::Receipts;
 use strongroom_engine::session::{ReadyCopy, chain};
-use strongroom_engine::state::RepositoryState;
+use strongroom_engine::state::{RepositoryState, StateFolder};
 use strongroom_engine::sync::SyncReport;
 use strongroom_engine::verify::{Problem, ProblemKind, VerifyReport};
 use strongroom_model::evidence::Verify;
@@ -18,19 +18,18 @@ use strongroom_model::{FileName, FileType, Id};
 
 use crate::context::Opened;
 
-/// The key files and the digest of `config` that receipts name; read only where copies disagree,
-/// since there is a receipt for each snapshot.
-pub(crate) fn known(opened: &Opened) -> (BTreeSet<Id>, Option<Id>) {
+/// The key files that receipts name, but for those that were removed since; read only where copies
+/// disagree, since there is a receipt for each snapshot.
+pub(crate) fn known_keys(opened: &Opened) -> BTreeSet<Id> {
     let mut ready = opened.session.ready().map(|(_, ready)| ready);
     let first = ready.next();
-    let agrees = |other: &ReadyCopy| {
-        other.config_is_right && first.is_some_and(|first| first.listing.keys == other.listing.keys)
-    };
-    if first.is_some_and(|first| first.config_is_right) && ready.all(agrees) {
-        return (BTreeSet::new(), None);
+    let agrees =
+        |other: &ReadyCopy| first.is_some_and(|first| first.listing.keys == other.listing.keys);
+    if ready.all(agrees) {
+        return BTreeSet::new();
     }
     let Ok(Some(client)) = opened.state.find_client_key() else {
-        return (BTreeSet::new(), None);
+        return BTreeSet::new();
     };
     let listings = opened
         .session
@@ -42,13 +41,35 @@ pub(crate) fn known(opened: &Opened) -> (BTreeSet<Id>, Option<Id>) {
         .collect();
     let memory = opened.memory();
     let receipts = Receipts::new(&memory, &client).of(&snapshots);
-    let needs = receipts.iter().map(|receipt| &receipt.receipt().needs);
-    let keys = needs
-        .clone()
-        .flat_map(|needs| needs.keys.iter().copied())
-        .collect();
-    let config = needs.map(|needs| needs.config).next_back();
-    (keys, config)
+    let keys = receipts
+        .iter()
+        .flat_map(|receipt| receipt.receipt().needs.keys.iter().copied());
+    let removed = memory.removed_keys();
+    keys.filter(|key| !removed.contains(key)).collect()
+}
+
+/// The digest of `config` that the newest receipt names.
+pub(crate) fn config(state: &StateFolder, memory: &RepositoryState) -> Option<Id> {
+    let client = state.find_client_key().ok()??;
+    Receipts::new(memory, &client).config()
+}
+
+/// Remembers that a key was removed on purpose, so that no copy that was away brings it back.
+pub(crate) fn key_removed(opened: &Opened, key: Id) {
+    let memory = opened.memory();
+    told(memory.update_removed_keys(|removed| {
+        removed.insert(key);
+    }));
+}
+
+/// The keys that were removed on purpose, but for those that are `admitted` from now on.
+pub(crate) fn removed_keys(opened: &Opened, admitted: &BTreeSet<Id>) -> BTreeSet<Id> {
+    let memory = opened.memory();
+    if !admitted.is_empty() {
+        told(memory.update_removed_keys(|removed| removed.retain(|key| !admitted.contains(key))));
+    }
+    let removed = memory.removed_keys();
+    removed.difference(admitted).copied().collect()
 }
 
 /// For each copy the files that were found damaged and not healed since.

@@ -12,10 +12,10 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub enum Error {
     /// The repository cannot be opened or read.
     #[error(transparent)]
-    Repo(#[from] strongroom_repo::Error),
+    Repo(strongroom_repo::Error),
     /// A store failed where no other copy could stand in.
     #[error(transparent)]
-    Store(#[from] strongroom_store::Error),
+    Store(strongroom_store::Error),
     /// Not one copy can be used.
     #[error("No copy can be used: {}", .reasons.join("; "))]
     NoCopy {
@@ -122,6 +122,27 @@ pub enum Error {
     Interrupted,
 }
 
+/// A store that was interrupted while it waited is the user's interruption, not a failure.
+impl From<strongroom_store::Error> for Error {
+    fn from(error: strongroom_store::Error) -> Self {
+        match error {
+            strongroom_store::Error::Cancelled { .. } => Self::Interrupted,
+            error => Self::Store(error),
+        }
+    }
+}
+
+impl From<strongroom_repo::Error> for Error {
+    fn from(error: strongroom_repo::Error) -> Self {
+        match error {
+            strongroom_repo::Error::Store(strongroom_store::Error::Cancelled { .. }) => {
+                Self::Interrupted
+            }
+            error => Self::Repo(error),
+        }
+    }
+}
+
 impl Error {
     /// The next step for a person, where there is one.
     pub fn hint(&self) -> Option<String> {
@@ -166,5 +187,27 @@ impl Error {
     pub fn local(action: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let action = action.into();
         move |source| Self::Local { action, source }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_was_interrupted_is_an_interruption_however_deep() {
+        let cancelled = || strongroom_store::Error::Cancelled {
+            location: "rest:http://h/".to_owned(),
+        };
+        assert!(matches!(cancelled().into(), Error::Interrupted));
+        let deep = strongroom_repo::Error::Store(cancelled());
+        assert!(matches!(deep.into(), Error::Interrupted));
+        let deep = strongroom_repo::Error::Store(strongroom_store::Error::Full {
+            location: String::new(),
+        });
+        assert!(matches!(
+            deep.into(),
+            Error::Repo(strongroom_repo::Error::Store(_))
+        ));
     }
 }

@@ -117,6 +117,17 @@ impl<'a> Receipts<'a> {
             .collect()
     }
 
+    /// The SHA-256 of the repository's `config`, by the newest receipt.
+    pub fn config(&self) -> Option<Id> {
+        let folder = Folder::read(self.state).ok()?;
+        let heads = folder.heads(self.state).ok()?;
+        let newest = heads
+            .into_iter()
+            .filter_map(|receipt| self.read(&folder, receipt))
+            .max_by_key(|receipt| receipt.receipt().time);
+        newest.map(|receipt| receipt.receipt().needs.config)
+    }
+
     /// Removes the receipts of snapshots that are not in `held`, but for those on which others
     /// build and the last chain of each source and host; returns how many that were.
     ///

@@ -9,11 +9,14 @@
 //!
 //! | is to be written | only where |
 //! |---|---|
-//! | `config` | this copy's is not the repository's |
-//! | a key | it was opened in this run, or a receipt names it |
+//! | a key | it was opened in this run, or a receipt names it; and nobody removed it here |
+//! | `config` | this copy has none, or bytes that are no config of this repository; and it has a key |
 //! | a pack | its header decrypts |
 //! | an index file | the copy has all packs that it names, in their right sizes |
 //! | a snapshot | the copy has everything that it refers to, by its own index files |
+//!
+//! Keys come before `config`, which is what makes a folder a repository. Two configs that both
+//! decrypt and differ are no damage: somebody has to say which is right.
 //!
 //! All packs are settled on every copy before the first index file is written, and all of these
 //! before the first snapshot. A file is read once, however many copies lack it, so that copies
@@ -66,6 +69,8 @@ pub struct SyncOptions {
     pub suspects: BTreeMap<String, BTreeSet<FileName>>,
     /// Key files that receipts name, or that a person has admitted.
     pub known_keys: BTreeSet<Id>,
+    /// Key files that were removed on purpose: none of them travels, whatever names it.
+    pub removed_keys: BTreeSet<Id>,
     /// For each copy by name, what it is known to have held.
     pub seen: BTreeMap<String, SeenFiles>,
     /// For snapshots that were just made, all files that they need: spares following their trees.
@@ -91,6 +96,7 @@ impl Default for SyncOptions {
             transfers: 8,
             suspects: BTreeMap::new(),
             known_keys: BTreeSet::new(),
+            removed_keys: BTreeSet::new(),
             seen: BTreeMap::new(),
             needs: BTreeMap::new(),
             decision: Decision::Ask,
@@ -148,8 +154,8 @@ pub fn sync(
 ) -> Result<SyncReport> {
     let mut run = Run::new(repository, copies, options, progress, cancel);
     run.find_divergence();
-    run.mend_config();
     run.bring_keys()?;
+    run.mend_config();
     run.bring_packs()?;
     run.bring_index_files()?;
     run.bring_snapshots()?;

@@ -1,15 +1,18 @@
 //! `strongroom backup`.
 
+mod closing;
 mod report;
 
 use std::collections::BTreeMap;
 
 use strongroom_engine::backup::report::BackupReport;
 use strongroom_engine::backup::{BackupOptions, backup, judge};
+use strongroom_engine::session::chain;
 use strongroom_model::{Config, FileName, FileType, Id, Source};
 
 use crate::commands::sync;
 use crate::context::Context;
+use crate::copies;
 use crate::error::{Error, Result};
 use crate::exit::{Exit, MANUAL};
 use crate::memory;
@@ -50,6 +53,9 @@ impl Args {
         let mut opened = context.open()?;
         let left_out = opened.left_out();
         let sources = chosen(&opened.config, &self.sources)?;
+        if !self.dry_run {
+            copies::sweep(&opened);
+        }
         let options = BackupOptions {
             limits: opened.config.limits.clone(),
             dry_run: self.dry_run,
@@ -72,25 +78,33 @@ impl Args {
                 synced = Some(sync::run(&mut opened, wishes, &monitor.progress));
                 report.copies = judge(&opened.session, &report.sources);
             }
+            if let Some(Ok(synced)) = &synced {
+                let needs = needs(&report);
+                closing::count_unmended(&mut report, synced, &needs);
+            }
             (report, synced)
         };
         if report.has_snapshot() {
             memory::backed_up(&opened, &report);
         }
-        match synced {
-            Some(Ok(synced)) => sync::warn_of(&context.output, &synced, &left_out),
+        match &synced {
+            Some(Ok(synced)) => sync::warn_of(&context.output, synced, &left_out),
             Some(Err(error)) => {
-                let text = format!("The sync that ends the backup failed: {error}");
+                let text = format!("The sync that ends the backup failed: {}", chain(error));
                 context.output.warn(&text, error.hint().as_deref());
             }
             None => {}
         }
-        report::tell(&context.output, &report, &left_out, self.dry_run)?;
+        let complete = match self.dry_run {
+            true => report::is_read(&report),
+            false => report.is_complete() && closing::is_good(synced.as_ref()),
+        };
+        report::tell(&context.output, &report, &left_out, self.dry_run, complete)?;
         let has_failed = report.sources.iter().all(|source| source.failure.is_some());
-        Ok(match has_failed {
-            true => Exit::Failed,
-            false if self.dry_run => Exit::of(report::is_read(&report) && opened.has_all_copies()),
-            false => Exit::of(report.is_complete()),
+        Ok(match &synced {
+            Some(Err(error)) if error.exit() == Exit::Interrupted => Exit::Interrupted,
+            _ if has_failed => Exit::Failed,
+            _ => Exit::of(complete && (opened.has_all_copies() || !self.dry_run)),
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use strongroom_engine::init::{InitCopy, InitOutcome, init};
+use strongroom_engine::session::chain;
 use strongroom_model::Id;
 use strongroom_repo::key::ScryptCost;
 
@@ -10,6 +11,7 @@ use crate::error::Result;
 use crate::exit::{Exit, MANUAL};
 use crate::output::{BAD, GOOD};
 use crate::password::Ask;
+use crate::state_folder;
 use crate::table::{Cell, Table};
 
 /// Make the repository on every copy
@@ -17,6 +19,9 @@ use crate::table::{Cell, Table};
 /// Makes one repository and gives it to every copy of strongroom.toml.
 /// Copies that hold it already are left alone and new ones get it, so that init may be run again
 /// at any time: after adding a copy, or after it was cut off.
+///
+/// It also makes the key with which this machine signs the receipts of its backups, in its state
+/// folder.
 ///
 /// No second repository is ever made: while there is none, every copy must be reachable; and where
 /// two copies hold different ones, nothing is done at all.
@@ -39,6 +44,11 @@ impl Args {
         let environment = context.environment();
         let report = init(&copies, &password, ScryptCost::default(), &environment)?;
         let output = &context.output;
+        let signer = state_folder::choose().and_then(|state| Ok(state.client_key()?));
+        if let Err(error) = signer {
+            let text = format!("There is no key to sign receipts with: {}", chain(&error));
+            output.warn(&text, error.hint().as_deref());
+        }
         let did = if report.is_new { "Made" } else { "There is" };
         output.result(&format!(
             "{did} repository {}\n\n",

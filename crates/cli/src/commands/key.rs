@@ -15,7 +15,7 @@ use crate::exit::{Exit, MANUAL};
 use crate::output::visible;
 use crate::password::{self, Ask};
 use crate::table::Table;
-use crate::words;
+use crate::{memory, words};
 
 /// Add, list and remove passwords
 ///
@@ -62,6 +62,9 @@ struct List {}
 /// This does not revoke it: who has an old version of the repository and the old password still
 /// reads everything in it, because the key that encrypts the data stays the same. Against someone
 /// who may have both, only a new repository helps.
+///
+/// A copy that is away keeps the key until it is back: sync then names it, and does not bring it to
+/// the others. Remove it once more.
 ///
 /// The key in use is never removed, so that the last one is not either.
 ///
@@ -145,6 +148,7 @@ impl Remove {
     fn run(self, context: &Context) -> Result<Exit> {
         let opened = context.open()?;
         let report = keys::remove(&opened.session, &self.id)?;
+        memory::key_removed(&opened, report.id);
         let exit = tell(context, &report, "Removed", "removed")?;
         context.output.warn(
             "This does not revoke the password: old versions of the repository still open with it",

@@ -10,6 +10,7 @@ use strongroom_engine::{CopyState, Listing};
 use strongroom_model::{FileName, Id};
 
 use crate::context::{Context, Opened};
+use crate::copies as stores;
 use crate::error::Result;
 use crate::exit::{Exit, MANUAL};
 use crate::memory;
@@ -55,6 +56,7 @@ impl Args {
             needs: BTreeMap::new(),
         };
         let left_out = opened.left_out();
+        stores::sweep(&opened);
         let report = {
             let monitor = Monitor::start(&context.output);
             run(&mut opened, wishes, &monitor.progress)?
@@ -79,7 +81,8 @@ pub(crate) struct Wishes {
 /// Syncs all copies under locks, and brings the session and the memory up to date.
 pub(crate) fn run(opened: &mut Opened, wishes: Wishes, progress: &Progress) -> Result<SyncReport> {
     let mut locks = Locks::acquire(&mut opened.session, &opened.environment, false)?;
-    let (mut known_keys, _) = memory::known(opened);
+    let mut known_keys = memory::known_keys(opened);
+    let removed_keys = memory::removed_keys(opened, &wishes.admitted);
     known_keys.extend(wishes.admitted);
     let memory = opened.memory();
     let seen = opened
@@ -92,6 +95,7 @@ pub(crate) fn run(opened: &mut Opened, wishes: Wishes, progress: &Progress) -> R
         transfers: (limits.uploads_per_copy as usize).saturating_mul(opened.session.copies.len()),
         suspects: memory::suspects(opened),
         known_keys,
+        removed_keys,
         seen: seen.collect(),
         needs: wishes.needs,
         decision: wishes.decision,
@@ -152,7 +156,8 @@ pub(crate) fn warn_of(output: &Output, report: &SyncReport, left_out: &[String])
         }
     }
     for problem in &report.problems {
-        output.warn(&visible(&problem.to_string()), None);
+        let hint = visible(&problem.hint());
+        output.warn(&visible(&problem.to_string()), Some(&hint));
     }
     for junk in &report.junk {
         output.warn(

@@ -69,8 +69,11 @@ impl Args {
             ..VerifyOptions::default()
         };
         let mut depth = Depth::Stored;
+        options.config = memory
+            .as_ref()
+            .and_then(|memory| memory::config(&state, memory));
         if let Some(opened) = &opened {
-            (options.known_keys, options.config) = memory::known(opened);
+            options.known_keys = memory::known_keys(opened);
             depth = match self.decode {
                 true => Depth::Decoded(&opened.session.repository),
                 false => Depth::Opened(&opened.session.repository),

@@ -245,7 +245,7 @@ fn a_configuration_that_is_none_is_an_error_and_never_a_panic() {
     scene
         .expect(1, &["backup"])
         .assert_says(&["strongroom.toml"]);
-    assert_eq!(scene.path("one").exists(), false);
+    assert!(!scene.path("one").exists());
 }
 
 #[test]

@@ -123,6 +123,16 @@ proptest! {
 }
 
 #[test]
+fn the_newest_receipt_tells_the_config() {
+    let world = World::new();
+    assert_eq!(world.receipts().config(), None);
+    world.issue("repos", "a", 1, &[1]);
+    assert_eq!(world.receipts().config(), Some(id("config")));
+    let stranger = ClientKey::generate().unwrap();
+    assert_eq!(Receipts::new(&world.repository, &stranger).config(), None);
+}
+
+#[test]
 fn sources_and_hosts_have_chains_of_their_own() {
     let world = World::new();
     for (source, host) in [("repos", "a"), ("repos", "b"), ("shop-db", "a")] {

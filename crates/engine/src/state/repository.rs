@@ -3,6 +3,7 @@
 //! A copy is known by its name and its address: the evidence of one disk must not vouch for
 //! another that was later given the same name.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -83,6 +84,30 @@ impl RepositoryState {
         disk::write(&lock, &path, &to_json(&seen)?)
     }
 
+    /// The keys that were removed on purpose on this machine.
+    pub fn removed_keys(&self) -> BTreeSet<Id> {
+        let removed: RemovedKeys = believe(self.load(&self.removed_keys_path(), from_json));
+        removed.keys
+    }
+
+    /// Changes which keys count as removed on purpose.
+    ///
+    /// # Errors
+    /// As [`RepositoryState::update_evidence`].
+    pub fn update_removed_keys(&self, change: impl FnOnce(&mut BTreeSet<Id>)) -> Result<()> {
+        let path = self.removed_keys_path();
+        let lock = self.lock()?;
+        let mut removed: RemovedKeys = self
+            .load_locked(&lock, &path, from_json)?
+            .unwrap_or_default();
+        let before = removed.keys.clone();
+        change(&mut removed.keys);
+        if removed.keys == before {
+            return Ok(());
+        }
+        disk::write(&lock, &path, &to_json(&removed)?)
+    }
+
     /// The last rehearsed restore.
     pub fn restore_drill(&self) -> Option<RestoreDrill> {
         self.read_record(&self.drill_path())
@@ -151,6 +176,10 @@ impl RepositoryState {
         self.folder.join(name)
     }
 
+    fn removed_keys_path(&self) -> PathBuf {
+        self.folder.join("removed-keys.json")
+    }
+
     fn drill_path(&self) -> PathBuf {
         self.folder.join("restore-drill.json")
     }
@@ -204,6 +233,13 @@ impl RepositoryState {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// Keys that were removed on purpose: old receipts still name them, and a copy that was away still
+/// has them.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct RemovedKeys {
+    keys: BTreeSet<Id>,
 }
 
 /// A record in an envelope that tells its version.

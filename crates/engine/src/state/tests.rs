@@ -97,6 +97,27 @@ fn what_is_written_is_read_again_by_another_run() {
 }
 
 #[test]
+fn a_removed_key_stays_removed_until_it_is_admitted_again() {
+    let world = World::new();
+    let (one, two) = (Id::of(b"one"), Id::of(b"two"));
+    let insert = |id| {
+        world.repository.update_removed_keys(|keys| {
+            keys.insert(id);
+        })
+    };
+    insert(one).unwrap();
+    insert(two).unwrap();
+    assert_eq!(world.repository.removed_keys(), [one, two].into());
+    world
+        .repository
+        .update_removed_keys(|keys| keys.retain(|key| *key != one))
+        .unwrap();
+    assert_eq!(world.repository.removed_keys(), [two].into());
+    fs::write(world.file("removed-keys"), b"{").unwrap();
+    assert_eq!(world.repository.removed_keys(), [].into());
+}
+
+#[test]
 fn reading_makes_nothing() {
     let world = World::new();
     assert_eq!(world.damaged(), [""; 0]);

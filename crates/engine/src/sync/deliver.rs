@@ -1,6 +1,7 @@
 //! Writing a file to every copy that is to have it, at once.
 
 use strongroom_model::FileName;
+use strongroom_repo::RepoConfig;
 use strongroom_store::Error;
 
 use crate::session::chain;
@@ -22,14 +23,48 @@ pub(crate) enum Refusal {
 }
 
 impl Run<'_> {
-    /// Writes `config` where it is missing or another one.
+    /// Writes `config` where it is missing or damaged.
     ///
-    /// The open repository's is right by definition: it decrypted, and everything else opens
-    /// with it.
+    /// The open repository's decrypted, and everything else opens with it. Another one that
+    /// decrypts as well, as after an upgrade of one copy by itself, is not damage: it may be the
+    /// right one, and is left where it is.
     pub(crate) fn mend_config(&self) {
-        for lane in self.lanes.iter().filter(|lane| !lane.config_is_right) {
-            self.replace(lane, FileName::CONFIG, self.repository.config_bytes());
+        let wrong = self.lanes.iter().filter(|lane| !lane.config_is_right);
+        for lane in wrong.filter(|lane| lane.takes()) {
+            let copy = lane.copy.name.clone();
+            let held = lane.copy.store.read(FileName::CONFIG);
+            if held.is_ok_and(|bytes| self.is_other_config(lane, &bytes)) {
+                lane.state.lock().unsound.insert(FileName::CONFIG);
+                let hint = format!(
+                    "find out which is right (`strongroom verify --no-password` compares \
+                     them with the newest receipt) and \
+                     remove the other, then strongroom sync; this one: {}",
+                    removal(&lane.copy, FileName::CONFIG)
+                );
+                self.problem(
+                    FileName::CONFIG,
+                    SyncProblemKind::OtherConfig { copy, hint },
+                );
+            } else if lane.listing.keys.is_empty() {
+                let reason = "it has no key".to_owned();
+                let kind = SyncProblemKind::HeldBack { copy, reason };
+                self.problem(FileName::CONFIG, kind);
+            } else {
+                self.replace(lane, FileName::CONFIG, self.repository.config_bytes());
+            }
         }
+    }
+
+    /// Whether this is a config under this repository's key, and not the one that was opened.
+    fn is_other_config(&self, lane: &Lane, bytes: &[u8]) -> bool {
+        let location = lane.copy.store.location();
+        let opened = RepoConfig::open(bytes, self.repository.key(), location);
+        // One of a version that is not known decrypts as well.
+        let is_config = matches!(
+            opened,
+            Ok(_) | Err(strongroom_repo::Error::Unsupported { .. })
+        );
+        is_config && bytes != self.repository.config_bytes()
     }
 
     /// Writes a file to the copies that lack it or have it wrong, as far as `admit` lets them.

@@ -96,7 +96,12 @@ impl Run<'_> {
             && !item.lacking.is_empty()
             && !name.id().is_some_and(|id| self.is_proven_key(id));
         if is_unproven {
-            self.note_junk(item, &wrong, Junk::unproven_key);
+            let is_removed = name.id().is_some_and(|id| self.is_removed_key(id));
+            let make = match is_removed {
+                true => Junk::removed_key,
+                false => Junk::unproven_key,
+            };
+            self.note_junk(item, &wrong, make);
         }
         Some(Fetched {
             name,

@@ -69,6 +69,13 @@ pub enum SyncProblemKind {
         /// The next step.
         hint: String,
     },
+    /// It is another config of this repository, which may be the right one.
+    OtherConfig {
+        /// The copy.
+        copy: String,
+        /// The next step.
+        hint: String,
+    },
     /// A copy does not get it, since it lacks what it refers to.
     HeldBack {
         /// The copy.
@@ -147,7 +154,8 @@ impl SyncProblem {
     /// The next step for a person.
     pub fn hint(&self) -> String {
         match &self.kind {
-            SyncProblemKind::NotReplaced { hint, .. } => hint.clone(),
+            SyncProblemKind::NotReplaced { hint, .. }
+            | SyncProblemKind::OtherConfig { hint, .. } => hint.clone(),
             SyncProblemKind::HeldBack { .. } => {
                 "it goes there once what is missing does: bring back a copy that has it, then \
                  strongroom sync"
@@ -185,6 +193,17 @@ impl Junk {
         }
     }
 
+    /// A key that was removed on purpose, on a copy that was away at the time.
+    pub(crate) fn removed_key(name: FileName, copies: &[&CopyStore]) -> Self {
+        let id = name.id().unwrap_or_default();
+        Self {
+            name,
+            copies: names(copies),
+            reason: "it was removed, and its password still opens what lies there".to_owned(),
+            advice: vec![format!("strongroom key remove {id}")],
+        }
+    }
+
     /// A key that may be somebody's, or not.
     pub(crate) fn unproven_key(name: FileName, copies: &[&CopyStore]) -> Self {
         let id = name.id().unwrap_or_default();
@@ -216,6 +235,13 @@ impl std::fmt::Display for SyncProblem {
                 write!(
                     f,
                     "{name} is damaged on {copy}, which does not let it be replaced: {reason}"
+                )
+            }
+            SyncProblemKind::OtherConfig { copy, .. } => {
+                write!(
+                    f,
+                    "The {name} on {copy} belongs to this repository and differs from the one that \
+                     was opened: it is left alone"
                 )
             }
             SyncProblemKind::HeldBack { copy, reason } => {

@@ -146,7 +146,13 @@ impl<'a> Run<'a> {
 
     /// Whether a key travels: a key that merely looks like one may be anybody's.
     pub(crate) fn is_proven_key(&self, id: Id) -> bool {
-        id == self.repository.key_id() || self.options.known_keys.contains(&id)
+        !self.is_removed_key(id)
+            && (id == self.repository.key_id() || self.options.known_keys.contains(&id))
+    }
+
+    /// Whether a key was removed on purpose; old receipts may still name it.
+    pub(crate) fn is_removed_key(&self, id: Id) -> bool {
+        self.options.removed_keys.contains(&id)
     }
 
     /// The copies that have a file right as far as is known, those on this machine first.

@@ -5,11 +5,11 @@ mod divergence;
 mod junk;
 mod trouble;
 
-use strongroom_engine::sync::SyncOptions;
+use strongroom_engine::sync::{Decision, SyncOptions};
 use strongroom_model::{FileName, FileType};
 use strongroom_testkit::Op;
 
-use crate::hand_made::{HandMade, lose, memory, name_of, rot};
+use crate::hand_made::{HandMade, has, lose, memory, name_of, rot};
 
 #[test]
 fn a_copy_that_lost_everything_but_its_config_is_whole_again() {
@@ -37,21 +37,18 @@ fn a_copy_that_lost_everything_but_its_config_is_whole_again() {
 }
 
 #[test]
-fn a_copy_gets_packs_then_index_files_then_snapshots() {
+fn a_copy_gets_keys_then_config_then_packs_then_index_files_then_snapshots() {
     let (hand_made, _) = HandMade::with_snapshots(0..6);
     let places = hand_made.places(2);
     for name in hand_made.files.keys() {
-        if ![FileType::Keys, FileType::Config].contains(&name.kind()) {
-            lose(&places[1], *name);
-        }
+        lose(&places[1], *name);
     }
-    lose(&places[1], FileName::CONFIG);
     let listed = hand_made.listed(&places);
     assert!(!listed[1].config_is_right);
     hand_made.sync(&places, &SyncOptions::default());
     let kinds: Vec<_> = places[1].written().iter().map(FileName::kind).collect();
-    assert!(kinds.is_sorted(), "{kinds:?}");
-    assert_eq!(kinds[0], FileType::Config);
+    assert_eq!(kinds[..2], [FileType::Keys, FileType::Config]);
+    assert!(kinds[2..].is_sorted(), "{kinds:?}");
     hand_made.assert_whole(&places[1]);
 }
 
@@ -143,6 +140,73 @@ fn a_wrong_config_is_replaced() {
     assert!(report.is_complete(), "{report:?}");
     assert_eq!(report.copies[1].healed, [FileName::CONFIG]);
     hand_made.assert_whole(&places[1]);
+}
+
+#[test]
+fn another_config_under_the_same_key_is_shown_and_left_alone() {
+    let (hand_made, made) = HandMade::with_snapshots(0..1);
+    let places = hand_made.places(3);
+    let mut config = hand_made.repository.config().clone();
+    config.version = 1;
+    let other = config.seal(hand_made.repository.key()).unwrap();
+    memory(&places[1]).put(FileName::CONFIG, &other);
+    lose(&places[1], made[0].data);
+    for decision in [Decision::Ask, Decision::Heal] {
+        let options = SyncOptions {
+            decision,
+            ..SyncOptions::default()
+        };
+        let report = hand_made.sync(&places, &options);
+        assert!(!report.is_complete());
+        assert_eq!(report.copies[1].unmended, [FileName::CONFIG]);
+        assert_eq!(report.problems.len(), 1);
+        assert!(report.problems[0].to_string().contains("config on two"));
+        assert!(report.problems[0].hint().contains("remove config in"));
+        let config = memory(&places[1]).get(FileName::CONFIG).unwrap();
+        assert_eq!(config.to_vec(), other);
+        assert!(has(&places[1], made[0].data), "the rest is brought");
+    }
+}
+
+#[test]
+fn config_does_not_go_where_no_key_does() {
+    let (hand_made, _) = HandMade::with_snapshots(0..1);
+    let places = hand_made.places(2);
+    let key = FileName::new(FileType::Keys, hand_made.repository.key_id());
+    lose(&places[1], key);
+    lose(&places[1], FileName::CONFIG);
+    let options = SyncOptions {
+        removed_keys: [hand_made.repository.key_id()].into(),
+        ..SyncOptions::default()
+    };
+    let report = hand_made.sync(&places, &options);
+    assert!(!report.is_complete());
+    assert!(!has(&places[1], key) && !has(&places[1], FileName::CONFIG));
+    hand_made.sync(&places, &SyncOptions::default());
+    hand_made.assert_whole(&places[1]);
+}
+
+#[test]
+fn a_removed_key_does_not_come_back_although_receipts_name_it() {
+    let (mut hand_made, _) = HandMade::with_snapshots(0..1);
+    let removed = hand_made.add_key(b"an old password");
+    let places = hand_made.places(3);
+    lose(&places[0], removed);
+    lose(&places[1], removed);
+    let id = removed.id().unwrap();
+    let options = SyncOptions {
+        known_keys: [id].into(),
+        removed_keys: [id].into(),
+        ..SyncOptions::default()
+    };
+    let report = hand_made.sync(&places, &options);
+    assert!(!has(&places[0], removed) && !has(&places[1], removed));
+    assert_eq!(report.junk.len(), 1);
+    assert_eq!(report.junk[0].copies, ["three"]);
+    assert_eq!(
+        report.junk[0].advice,
+        [format!("strongroom key remove {id}")]
+    );
 }
 
 #[test]

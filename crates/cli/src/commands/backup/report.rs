@@ -25,6 +25,7 @@ pub(crate) fn tell(
     report: &BackupReport,
     left_out: &[String],
     dry_run: bool,
+    complete: bool,
 ) -> Result<()> {
     for problem in &report.lead_problems {
         let hint = Some("its blobs are stored anew; heal it: strongroom sync");
@@ -45,7 +46,7 @@ pub(crate) fn tell(
             }
         }
     }
-    output.object(&Summary::of(report, dry_run))
+    output.object(&Summary::of(report, dry_run, complete))
 }
 
 fn warn_of_source(output: &Output, source: &SourceReport) {
@@ -158,15 +159,11 @@ struct CopySummary<'a> {
 }
 
 impl<'a> Summary<'a> {
-    fn of(report: &'a BackupReport, dry_run: bool) -> Self {
+    fn of(report: &'a BackupReport, dry_run: bool, complete: bool) -> Self {
         Self {
             message_type: "summary",
             dry_run,
-            complete: if dry_run {
-                is_read(report)
-            } else {
-                report.is_complete()
-            },
+            complete,
             sources: report.sources.iter().map(SourceSummary::of).collect(),
             copies: match dry_run {
                 true => Vec::new(),

@@ -1,0 +1,176 @@
+//! What the sync that ends a backup means for the backup.
+//!
+//! It reads old files too, and may find damage that no copy can mend. Where a new snapshot needs
+//! such a file, no copy that has it wrong is whole for that snapshot, whatever its listing says.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use strongroom_engine::backup::report::{BackupReport, CopyOutcome};
+use strongroom_engine::sync::{SyncProblemKind, SyncReport};
+use strongroom_model::{FileName, FileType, Id};
+
+use crate::error::Result;
+
+/// Counts the files that new snapshots need and that stayed wrong as missing on their copies.
+pub(crate) fn count_unmended(
+    report: &mut BackupReport,
+    synced: &SyncReport,
+    needs: &BTreeMap<Id, Vec<FileName>>,
+) {
+    let needed: BTreeSet<_> = needs.values().flatten().copied().collect();
+    let is_needed = |name: &FileName| match name.kind() {
+        FileType::Config | FileType::Keys => !needs.is_empty(),
+        FileType::Snapshots => name.id().is_some_and(|id| needs.contains_key(&id)),
+        _ => needed.contains(name),
+    };
+    for copy in &mut report.copies {
+        let stayed = synced
+            .copies
+            .iter()
+            .filter(|synced| synced.name == copy.name)
+            .flat_map(|synced| synced.unmended.iter());
+        let nowhere = synced
+            .problems
+            .iter()
+            .filter(|problem| match &problem.kind {
+                SyncProblemKind::NowhereWhole { copies } => copies.contains(&copy.name),
+                _ => false,
+            })
+            .map(|problem| &problem.name);
+        let wrong: BTreeSet<_> = stayed
+            .chain(nowhere)
+            .filter(|name| is_needed(name))
+            .collect();
+        let wrong = wrong.len() as u64;
+        match &mut copy.outcome {
+            CopyOutcome::Whole if wrong > 0 => copy.outcome = CopyOutcome::Behind { files: wrong },
+            // A wrong file may have been counted already, by its size.
+            CopyOutcome::Behind { files } => *files = wrong.max(*files),
+            CopyOutcome::Whole | CopyOutcome::Failed(_) => {}
+        }
+    }
+}
+
+/// Whether nothing came of it that somebody has to see to, beyond what each copy lacks; also where
+/// there was none.
+pub(crate) fn is_good(synced: Option<&Result<SyncReport>>) -> bool {
+    match synced {
+        None => true,
+        Some(Ok(synced)) => synced.diverged.is_empty(),
+        Some(Err(_)) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use strongroom_engine::CopyFailure;
+    use strongroom_engine::CopyFailureKind;
+    use strongroom_engine::backup::report::CopyReport;
+    use strongroom_engine::sync::{Diverged, SyncProblem, SyncedCopy};
+    use strongroom_engine::{Error as EngineError, Listing};
+
+    use super::*;
+    use crate::error::Error;
+
+    fn name(kind: FileType, text: &str) -> FileName {
+        FileName::new(kind, Id::of(text.as_bytes()))
+    }
+
+    fn copy(name: &str, outcome: CopyOutcome) -> CopyReport {
+        CopyReport {
+            name: name.to_owned(),
+            location: String::new(),
+            outcome,
+        }
+    }
+
+    fn synced(name: &str, unmended: &[FileName]) -> SyncedCopy {
+        SyncedCopy {
+            name: name.to_owned(),
+            location: String::new(),
+            files_brought: 0,
+            bytes_brought: 0,
+            healed: Vec::new(),
+            unmended: unmended.to_vec(),
+            lacking: BTreeMap::new(),
+            failure: None,
+            listing: Listing::default(),
+        }
+    }
+
+    fn outcomes(unmended: &[FileName], nowhere: &[FileName]) -> Vec<CopyOutcome> {
+        let failure = CopyFailure {
+            reason: "away".to_owned(),
+            hint: None,
+            kind: CopyFailureKind::Other,
+        };
+        let mut report = BackupReport {
+            copies: vec![
+                copy("one", CopyOutcome::Whole),
+                copy("two", CopyOutcome::Behind { files: 1 }),
+                copy("three", CopyOutcome::Failed(failure)),
+            ],
+            ..BackupReport::default()
+        };
+        let problems = nowhere.iter().map(|name| SyncProblem {
+            name: *name,
+            kind: SyncProblemKind::NowhereWhole {
+                copies: vec!["two".to_owned()],
+            },
+        });
+        let sync = SyncReport {
+            copies: vec![synced("one", unmended), synced("two", &[])],
+            problems: problems.collect(),
+            ..SyncReport::default()
+        };
+        let needs = vec![name(FileType::Data, "old"), name(FileType::Data, "new")];
+        let snapshot = Id::of(b"snapshot");
+        count_unmended(&mut report, &sync, &[(snapshot, needs)].into());
+        report.copies.into_iter().map(|copy| copy.outcome).collect()
+    }
+
+    #[test]
+    fn a_copy_with_needed_files_that_stayed_wrong_is_not_whole() {
+        let (old, new) = (name(FileType::Data, "old"), name(FileType::Data, "new"));
+        let all = outcomes(&[old], &[old, new]);
+        assert_eq!(all[0], CopyOutcome::Behind { files: 1 });
+        assert_eq!(all[1], CopyOutcome::Behind { files: 2 });
+        assert!(matches!(all[2], CopyOutcome::Failed(_)));
+        for needed in [FileName::CONFIG, name(FileType::Snapshots, "snapshot")] {
+            assert_eq!(
+                outcomes(&[needed], &[])[0],
+                CopyOutcome::Behind { files: 1 }
+            );
+        }
+    }
+
+    #[test]
+    fn what_no_new_snapshot_needs_does_not_count() {
+        let other = [
+            name(FileType::Data, "other"),
+            name(FileType::Snapshots, "other"),
+        ];
+        let all = outcomes(&other, &other);
+        assert_eq!(all[0], CopyOutcome::Whole);
+        assert_eq!(all[1], CopyOutcome::Behind { files: 1 });
+    }
+
+    #[test]
+    fn a_sync_that_failed_or_found_a_pruned_copy_is_not_good() {
+        assert!(is_good(None));
+        assert!(is_good(Some(&Ok(SyncReport::default()))));
+        assert!(!is_good(Some(&Err(Error::Engine(
+            EngineError::Interrupted
+        )))));
+        let diverged = Diverged {
+            copy: "one".to_owned(),
+            lacks: Vec::new(),
+            has_alone: Vec::new(),
+        };
+        let report = SyncReport {
+            diverged: vec![diverged],
+            ..SyncReport::default()
+        };
+        assert!(!is_good(Some(&Ok(report))));
+    }
+}
