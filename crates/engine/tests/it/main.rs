@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod backup;
+mod damage;
 mod filesystem;
 mod fixture;
 mod golden;
