@@ -7,9 +7,11 @@ use std::fs::{self, OpenOptions};
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use strongroom_engine::backup::report::{BackupReport, CopyOutcome};
+use strongroom_engine::backup::report::CopyOutcome;
+use strongroom_engine::lead::ProblemState;
 use strongroom_engine::restore::RestoreOptions;
-use strongroom_engine::session::{CopyFailureKind, CopyState};
+use strongroom_engine::restore::report::RestoreReport;
+use strongroom_engine::session;
 use strongroom_engine::sync::{SyncOptions, sync_session};
 use strongroom_engine::verify::{Depth, VerifyOptions, VerifyReport, verify};
 use strongroom_engine::{Error, Result};
@@ -17,11 +19,11 @@ use strongroom_model::{FileName, FileType};
 use strongroom_repo::blob::BlobKind;
 use strongroom_repo::pack;
 use strongroom_store::{LocalStore, Store};
-use strongroom_testkit::tree::TreeSpec;
+use strongroom_testkit::tree::{TreeSpec, compare};
 
-use crate::fixture::{Fixture, outcome};
+use crate::fixture::{Fixture, PASSWORD, outcome};
 use crate::hand_made::junk;
-use crate::restore::{Target, restore_only};
+use crate::restore::{Target, restore_from, restore_only};
 
 const COPIES: [&str; 3] = ["one", "two", "three"];
 
@@ -135,7 +137,7 @@ fn path(fixture: &Fixture, copy: &str, file: FileName) -> PathBuf {
     }
 }
 
-/// A repository with one snapshot, and a source that has changed since.
+/// A repository with one snapshot.
 fn fixture() -> Fixture {
     let fixture = Fixture::new();
     let spec = TreeSpec {
@@ -155,87 +157,290 @@ fn verified(fixture: &Fixture) -> VerifyReport {
     verify(&fixture.copies, depth, &options, &fixture.progress, cancel).unwrap()
 }
 
+/// What a backup says of the damaged copy. It succeeds in every cell, and the other copies are
+/// whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Said {
+    /// That it is behind: it gets no new snapshot, or what it lacks is counted.
+    Behind,
+    /// Which file is damaged; whole for the new snapshot, which needs nothing of it.
+    Named,
+    /// Nothing: the backup does not read it, and its listing is as it should be. A verify tells.
+    Nothing,
+}
+
+use Said::{Behind, Named, Nothing};
+
+/// For each kind of file what is said after each kind of damage, in the order of [`DAMAGES`]:
+/// first where it is on the lead, then where it is on another copy.
+const BACKUP: [(Victim, [Said; 5], [Said; 5]); 6] = [
+    (Victim::Config, [Behind; 5], [Behind; 5]),
+    (
+        Victim::Key,
+        [Nothing, Nothing, Nothing, Behind, Nothing],
+        [Nothing, Nothing, Nothing, Behind, Nothing],
+    ),
+    (
+        // Without its index file the lead's packs say themselves what is in them.
+        Victim::Index,
+        [Named, Named, Named, Nothing, Named],
+        [Nothing, Nothing, Nothing, Behind, Nothing],
+    ),
+    (
+        // A lead that lost packs is lead no longer.
+        Victim::Trees,
+        [Named, Named, Named, Behind, Named],
+        [Nothing, Behind, Behind, Behind, Behind],
+    ),
+    (
+        Victim::Data,
+        [Nothing, Named, Named, Behind, Named],
+        [Nothing, Behind, Behind, Behind, Behind],
+    ),
+    (
+        Victim::Snapshot,
+        [Named, Named, Named, Nothing, Named],
+        [Nothing; 5],
+    ),
+];
+
 #[test]
-fn explore() {
-    for copy in ["one", "two"] {
-        for victim in VICTIMS {
-            for damage in DAMAGES {
-                let fixture = fixture();
-                victim.strike(damage, &fixture, copy);
-                fs::write(fixture.source().join("new"), "new").unwrap();
-                let report = fixture.backup_of(&fixture.folder_source());
-                match report {
-                    Err(error) => println!("{copy} {victim:?} {damage:?}: {error:?}"),
-                    Ok(report) => {
-                        let outcomes: Vec<_> = report.copies.iter().map(|c| &c.outcome).collect();
-                        println!(
-                            "{copy} {victim:?} {damage:?}: lead {} read {} added {} {:?} {outcomes:?} {:?}",
-                            report.lead,
-                            report.sources[0].stats.files_read,
-                            report.sources[0].stats.data_blobs,
-                            report.sources[0].errors.len(),
-                            report
-                                .lead_problems
-                                .iter()
-                                .map(|p| p.chars().take(90).collect::<String>())
-                                .collect::<Vec<_>>()
-                        );
-                        let mut v = verified(&fixture).problems;
-                        v.retain(|p| p.copy != copy);
-                        if !v.is_empty() {
-                            println!("   OTHERS: {v:?}");
-                        }
-                    }
-                }
+fn a_backup_beside_damage_is_whole_elsewhere_and_says_what_it_met() {
+    for (victim, on_lead, elsewhere) in BACKUP {
+        for (copy, row) in [("one", on_lead), ("two", elsewhere)] {
+            for (damage, said) in DAMAGES.into_iter().zip(row) {
+                backup_beside(victim, damage, copy, said);
             }
         }
     }
 }
 
+fn backup_beside(victim: Victim, damage: Damage, copy: &str, said: Said) {
+    let cell = format!("{damage:?} of {victim:?} on {copy}");
+    let fixture = fixture();
+    let damaged = victim.files(&fixture);
+    victim.strike(damage, &fixture, copy);
+    fs::write(fixture.source().join("new"), "new").unwrap();
+    let report = fixture.backup_of(&fixture.folder_source()).unwrap();
+    assert!(report.sources[0].snapshot.is_some(), "{cell}: {report:?}");
+    for other in COPIES.into_iter().filter(|other| *other != copy) {
+        assert_eq!(outcome(&report, other), &CopyOutcome::Whole, "{cell}");
+    }
+    let is_behind = matches!(outcome(&report, copy), CopyOutcome::Behind { .. });
+    assert_eq!(is_behind, said == Behind, "{cell}: {report:?}");
+    let named: Vec<_> = report
+        .lead_problems
+        .iter()
+        .inspect(|problem| assert_eq!(problem.state, ProblemState::Damaged, "{cell}"))
+        .map(|problem| problem.file)
+        .collect();
+    assert_eq!(!named.is_empty(), said == Named, "{cell}: {report:?}");
+    assert!(named.iter().all(|file| damaged.contains(file)), "{cell}");
+    assert_eq!(report.is_complete(), said == Nothing, "{cell}");
+
+    // What is wrong is wrong on this copy alone, and a verify and a sync make it whole.
+    let found = verified(&fixture);
+    assert!(!found.problems.is_empty(), "{cell}");
+    for problem in &found.problems {
+        assert_eq!(problem.copy, copy, "{cell}: {problem}");
+    }
+    let options = SyncOptions {
+        suspects: found.suspects(),
+        ..SyncOptions::default()
+    };
+    let cancel = &fixture.environment.cancel;
+    let synced = sync_session(&fixture.open(), &options, &fixture.progress, cancel).unwrap();
+    assert!(synced.is_complete(), "{cell}: {synced:?}");
+    let found = verified(&fixture);
+    assert!(found.is_clean(), "{cell}: {:?}", found.problems);
+    for kind in FileType::SYNCED {
+        assert_eq!(fixture.ids("one", kind), fixture.ids(copy, kind), "{cell}");
+        assert_eq!(
+            fixture.ids("one", kind),
+            fixture.ids("three", kind),
+            "{cell}"
+        );
+    }
+    if damage == Damage::Flip && copy == "one" {
+        fixture.restic(copy, &["check", "--read-data"]);
+    }
+}
+
 #[test]
-fn explore_restore() {
-    for copies in [&["one"][..], &COPIES] {
-        for victim in VICTIMS {
-            for damage in DAMAGES {
-                let fixture = fixture();
-                // Listed first: where all are lost, the last copy no longer tells.
-                let files = victim.files(&fixture);
-                let snapshot = fixture.ids("three", FileType::Snapshots)[0];
-                for copy in copies {
-                    for file in &files {
-                        damage.strike(&path(&fixture, copy, *file));
-                    }
-                }
-                let target = Target::new(&fixture);
-                let report = strongroom_engine::session::open(
-                    &fixture.copies,
-                    crate::fixture::PASSWORD.as_bytes(),
-                )
-                .and_then(|mut session| {
-                    crate::restore::restore_from(
-                        &fixture,
-                        &mut session,
-                        snapshot,
-                        &target.path(),
-                        &RestoreOptions::default(),
-                    )
-                });
-                match report {
-                    Err(error) => println!("{copies:?} {victim:?} {damage:?}: {error:?}"),
-                    Ok(report) => println!(
-                        "{copies:?} {victim:?} {damage:?}: lead {} errors {} files {} damaged {} notes {:?}",
-                        report.lead,
-                        report.error_count,
-                        report.restored.files,
-                        report.damaged.len(),
-                        report
-                            .notes
-                            .iter()
-                            .map(|p| p.chars().take(90).collect::<String>())
-                            .collect::<Vec<_>>()
-                    ),
+fn a_restore_beside_damage_on_the_first_copy_is_complete_and_says_what_it_met() {
+    for victim in VICTIMS {
+        for damage in DAMAGES {
+            let cell = format!("{damage:?} of {victim:?}");
+            let fixture = fixture();
+            victim.strike(damage, &fixture, "one");
+            let target = Target::new(&fixture);
+            let report = restore_only(&fixture, &target, &RestoreOptions::default()).unwrap();
+            assert!(report.is_complete(), "{cell}: {report:?}");
+            target.assert_same();
+            let is_named = match victim {
+                // They were passed over when the repository was opened.
+                Victim::Config | Victim::Key => false,
+                Victim::Index | Victim::Snapshot => damage != Damage::Delete,
+                // What follows the end of a pack is never asked for.
+                Victim::Trees | Victim::Data => damage != Damage::Append,
+            };
+            let names: Vec<_> = report.damaged.iter().map(|one| one.copy.as_str()).collect();
+            assert!(names.iter().all(|copy| *copy == "one"), "{cell}");
+            let said = !report.damaged.is_empty() || !report.notes.is_empty();
+            assert_eq!(said, is_named, "{cell}: {report:?}");
+        }
+    }
+}
+
+/// What a restore comes to where all copies have the same damage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Complete,
+    /// What is lost is named, and the rest is there.
+    Partial,
+    /// An error that says which file, before anything is written.
+    Damaged(&'static str),
+    NoConfig,
+    NoKey,
+    NoSnapshot,
+}
+
+const RESTORE_FROM_ALL_DAMAGED: [(Victim, [End; 5]); 6] = {
+    use End::{Complete, Damaged, NoConfig, NoKey, NoSnapshot, Partial};
+    const CONFIG: End = Damaged("config in ");
+    const KEY: End = Damaged("keys/");
+    const SNAPSHOT: End = Damaged("snapshots/");
+    [
+        (Victim::Config, [CONFIG, CONFIG, CONFIG, NoConfig, CONFIG]),
+        (Victim::Key, [KEY, KEY, KEY, NoKey, KEY]),
+        // The packs say themselves what is in them.
+        (Victim::Index, [Complete; 5]),
+        (
+            Victim::Trees,
+            [Partial, Partial, Partial, Partial, Complete],
+        ),
+        (Victim::Data, [Partial, Partial, Partial, Partial, Complete]),
+        (
+            Victim::Snapshot,
+            [SNAPSHOT, SNAPSHOT, SNAPSHOT, NoSnapshot, SNAPSHOT],
+        ),
+    ]
+};
+
+#[test]
+fn a_restore_from_copies_with_the_same_damage_says_what_is_lost_and_restores_the_rest() {
+    for (victim, row) in RESTORE_FROM_ALL_DAMAGED {
+        for (damage, end) in DAMAGES.into_iter().zip(row) {
+            let cell = format!("{damage:?} of {victim:?}");
+            let fixture = fixture();
+            let files = victim.files(&fixture);
+            let snapshot = fixture.ids("three", FileType::Snapshots)[0];
+            for copy in COPIES {
+                for file in &files {
+                    damage.strike(&path(&fixture, copy, *file));
                 }
             }
+            let target = Target::new(&fixture);
+            let report =
+                session::open(&fixture.copies, PASSWORD.as_bytes()).and_then(|mut open| {
+                    let options = RestoreOptions::default();
+                    restore_from(&fixture, &mut open, snapshot, &target.path(), &options)
+                });
+            let found = end_of(&report);
+            match (end, &found) {
+                (End::Damaged(what), Err(text)) => {
+                    assert!(text.starts_with(what), "{cell}: {text}")
+                }
+                _ => assert_eq!(found.as_ref().ok(), Some(&end), "{cell}: {report:?}"),
+            }
+            match end {
+                End::Complete => target.assert_same(),
+                End::Partial => assert_differences_are_named(&fixture, &target, &report.unwrap()),
+                _ => assert!(!target.path().exists(), "{cell}"),
+            }
         }
+    }
+}
+
+/// How a restore ended, or which file was said to be damaged.
+fn end_of(report: &Result<RestoreReport>) -> std::result::Result<End, &str> {
+    use strongroom_repo::Error as RepoError;
+    match report {
+        Ok(report) if report.is_complete() => Ok(End::Complete),
+        Ok(_) => Ok(End::Partial),
+        Err(Error::Repo(RepoError::Damaged { what, .. })) => Err(what),
+        Err(Error::Repo(RepoError::WrongPassword { keys: 0, .. })) => Ok(End::NoKey),
+        Err(Error::NoSnapshot { .. }) => Ok(End::NoSnapshot),
+        Err(Error::NoCopy { reasons }) => {
+            assert!(
+                reasons
+                    .iter()
+                    .all(|reason| reason.contains("config is missing"))
+            );
+            Ok(End::NoConfig)
+        }
+        Err(error) => panic!("{error:?}"),
+    }
+}
+
+/// Asserts that whatever is not as it was lies at or below a path that the report names.
+fn assert_differences_are_named(fixture: &Fixture, target: &Target, report: &RestoreReport) {
+    assert!(report.error_count > 0);
+    let named: Vec<_> = report
+        .errors
+        .iter()
+        .map(|error| Path::new(&error.path))
+        .collect();
+    if !target.source().exists() {
+        return assert!(
+            named
+                .iter()
+                .any(|named| fixture.source().starts_with(named))
+        );
+    }
+    for difference in compare(&fixture.source(), &target.source()) {
+        let path = fixture.source().join(&difference.path);
+        let is_named = named.iter().any(|named| path.starts_with(named));
+        assert!(is_named, "{difference} is not among {named:?}");
+    }
+}
+
+#[test]
+fn junk_on_one_copy_stops_no_backup_and_gets_no_further() {
+    for copy in ["one", "two"] {
+        let fixture = fixture();
+        let junk = junk();
+        let store = LocalStore::new(fixture.copy_path(copy));
+        for (name, bytes) in &junk {
+            store.save(*name, bytes).unwrap();
+        }
+        fs::write(fixture.source().join("new"), "new").unwrap();
+        let report = fixture.backup_of(&fixture.folder_source()).unwrap();
+        for copy in COPIES {
+            assert_eq!(outcome(&report, copy), &CopyOutcome::Whole, "{report:?}");
+        }
+        assert!(report.is_complete(), "{report:?}");
+        let cancel = &fixture.environment.cancel;
+        let options = SyncOptions::default();
+        sync_session(&fixture.open(), &options, &fixture.progress, cancel).unwrap();
+        let others = COPIES.into_iter().filter(|other| *other != copy);
+        for other in others {
+            for (name, _) in &junk {
+                assert!(!path(&fixture, other, *name).exists(), "{name} on {other}");
+            }
+            fixture.check(&[other]);
+        }
+        let target = Target::new(&fixture);
+        let snapshot = report.sources[0].snapshot.unwrap();
+        let options = RestoreOptions::default();
+        let report = restore_from(
+            &fixture,
+            &mut fixture.open(),
+            snapshot,
+            &target.path(),
+            &options,
+        );
+        assert!(report.unwrap().is_complete());
+        target.assert_same();
     }
 }
