@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use strongroom_engine::CopyStore;
 use strongroom_engine::backup::report::BackupReport;
+use strongroom_engine::lead::ProblemState;
 use strongroom_engine::receipts::Receipts;
 use strongroom_engine::session::{ReadyCopy, chain};
 use strongroom_engine::state::{RepositoryState, StateFolder};
@@ -166,6 +167,16 @@ pub(crate) fn verified(
                 })
                 .map(drop),
         );
+    }
+}
+
+/// Remembers what a backup found damaged on its lead, so that a sync heals it.
+pub(crate) fn damage_on_lead(opened: &Opened, report: &BackupReport) {
+    let now = (opened.environment.clock)();
+    for problem in &report.lead_problems {
+        if problem.state == ProblemState::Damaged {
+            damaged(opened, &report.lead, &problem.file, &problem.text, now);
+        }
     }
 }
 

@@ -112,6 +112,7 @@ fn run(
         index: &lead.index,
         packer: &packer,
         gear: &gear,
+        lead_problems: &lead.problems,
         old_trees: BlobReader {
             repository: &repository,
             index: &lead.index,
@@ -143,7 +144,7 @@ fn run(
     };
     let mut report = BackupReport {
         lead: lead.copy.name.clone(),
-        lead_problems: lead.problems.clone(),
+        lead_problems: lead.problems.list(),
         packs_written: writer.written.packs.len() as u64,
         bytes_written: writer.written.packs.iter().map(|(_, size)| size).sum(),
         ..BackupReport::default()
@@ -305,7 +306,9 @@ pub fn judge(session: &Session, sources: &[SourceReport]) -> Vec<CopyReport> {
                 .map(|source| source.missing_in(&ready.listing))
                 .sum();
             let config = u64::from(!ready.config_is_right);
-            match missing + config {
+            // Without the key nobody opens it alone.
+            let key = u64::from(!ready.listing.keys.contains(session.repository.key_id()));
+            match missing + config + key {
                 0 => CopyOutcome::Whole,
                 files => CopyOutcome::Behind { files },
             }

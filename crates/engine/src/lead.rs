@@ -5,6 +5,8 @@
 //! The other way round, a pack that no index names (a run was killed before it could write one)
 //! says itself what is in it, and is used.
 
+mod problems;
+
 use std::collections::{BTreeMap, HashSet};
 
 use parking_lot::Mutex;
@@ -16,6 +18,8 @@ use strongroom_store::Store;
 use crate::parallel::for_each;
 use crate::session::{Cancel, CopyFailure, CopyStore, ReadyCopy, Session, chain};
 use crate::{Error, Listing, Result};
+
+pub use problems::{LeadProblem, LeadProblems, ProblemState};
 
 /// The lead of a run with its index.
 #[derive(Debug)]
@@ -30,12 +34,15 @@ pub struct Lead {
     pub index_file_of: BTreeMap<PackNumber, Id>,
     /// Packs that no index file names, with what they say of themselves.
     pub unindexed: Vec<IndexedPack>,
-    /// What is wrong on the lead, for people to read.
-    pub problems: Vec<String>,
+    /// What is wrong on the lead.
+    pub problems: LeadProblems,
 }
 
 /// How many requests the lead answers at a time.
 pub(crate) const READERS: usize = 8;
+
+/// What is said of a file whose bytes are not what they were.
+pub(crate) const WRONG_CONTENT: &str = "its content does not have its name";
 
 impl Lead {
     /// Chooses the lead of a session and reads its index.
@@ -75,6 +82,7 @@ impl Lead {
             listing: &ready.listing,
             index: Index::new(),
             found: Mutex::default(),
+            problems: LeadProblems::default(),
         };
         let entries: Vec<_> = ready.listing.index.iter().collect();
         for_each(&entries, READERS, |entry| {
@@ -99,7 +107,7 @@ impl Lead {
             index: loader.index,
             index_file_of: found.index_file_of,
             unindexed: found.unindexed,
-            problems: found.problems,
+            problems: loader.problems,
         })
     }
 }
@@ -110,6 +118,7 @@ struct Loader<'a> {
     listing: &'a Listing,
     index: Index,
     found: Mutex<Found>,
+    problems: LeadProblems,
 }
 
 #[derive(Default)]
@@ -118,15 +127,20 @@ struct Found {
     /// Every pack that an index file names, trusted or not.
     named: HashSet<Id>,
     unindexed: Vec<IndexedPack>,
-    problems: Vec<String>,
 }
 
 impl Loader<'_> {
     fn read_index_file(&self, entry: FileEntry) -> Result<()> {
         let name = FileName::new(FileType::Index, entry.id);
+        let cannot = |reason: String| {
+            let location = self.store.location();
+            format!("{name} in {location} cannot be used: {reason}")
+        };
         let file = match self.store.read(name) {
             Ok(bytes) if Id::of(&bytes) != entry.id => {
-                Err("its content does not have its name".to_owned())
+                let text = cannot(WRONG_CONTENT.to_owned());
+                self.problems.note_damage(name, text);
+                return Ok(());
             }
             Ok(bytes) => IndexFile::open(self.repository.key(), bytes),
             Err(error) if is_of_the_place(&error) => return Err(error.into()),
@@ -134,10 +148,7 @@ impl Loader<'_> {
         };
         match file {
             Ok(file) => self.insert(entry.id, &file),
-            Err(reason) => self.problem(format!(
-                "{name} in {} cannot be used: {reason}",
-                self.store.location()
-            )),
+            Err(reason) => self.problems.note(name, cannot(reason)),
         }
         Ok(())
     }
@@ -146,16 +157,20 @@ impl Loader<'_> {
         for indexed in &content.packs {
             let expected = pack::size_bytes(&indexed.blobs);
             let name = FileName::new(FileType::Data, indexed.id);
+            let place = self.store.location();
             match self.listing.data.size_bytes(indexed.id) {
                 Some(size) if size == expected => {
                     let number = self.index.insert(indexed);
                     self.found.lock().index_file_of.insert(number, file);
                 }
-                Some(size) => self.problem(format!(
-                    "{name} in {} has {size} bytes instead of {expected}",
-                    self.store.location()
-                )),
-                None => self.problem(format!("{name} is missing in {}", self.store.location())),
+                Some(size) => {
+                    let text = format!("{name} in {place} has {size} bytes instead of {expected}");
+                    self.problems.note_damage(name, text);
+                }
+                None => {
+                    let text = format!("{name} is missing in {place}");
+                    self.problems.note(name, text);
+                }
             }
             self.found.lock().named.insert(indexed.id);
         }
@@ -173,14 +188,12 @@ impl Loader<'_> {
             Err(strongroom_repo::Error::Store(error)) if is_of_the_place(&error) => {
                 return Err(error.into());
             }
-            Err(error) => self.problem(chain(&error)),
+            Err(error) => {
+                let name = FileName::new(FileType::Data, entry.id);
+                self.problems.note(name, chain(&error));
+            }
         }
         Ok(())
-    }
-
-    fn problem(&self, text: String) {
-        tracing::warn!(problem = text, "Something is wrong on the lead");
-        self.found.lock().problems.push(text);
     }
 }
 

@@ -74,14 +74,15 @@ impl Repository {
     /// second scrypt; those that do not open here are added to it.
     ///
     /// # Errors
-    /// [`Error::NoRepository`], [`Error::WrongPassword`], [`Error::Damaged`] for `config`,
-    /// [`Error::Store`].
+    /// [`Error::NoRepository`], [`Error::WrongPassword`], [`Error::Damaged`] for `config` and where
+    /// no key file is whole, [`Error::Store`].
     pub fn open(store: &dyn Store, password: &[u8], tried: &mut BTreeSet<Id>) -> Result<Self> {
         let config_bytes = read_config(store)?;
         let mut keys = store.list(FileType::Keys)?;
         keys.retain(|entry| entry.size_bytes <= MAX_KEY_FILE_BYTES);
         keys.sort_unstable_by_key(|entry| entry.id);
         let mut tries = 0;
+        let mut damaged = None;
         for entry in keys {
             if tries == MAX_KEYS_TRIED {
                 break;
@@ -93,6 +94,7 @@ impl Repository {
             let bytes = store.read(FileName::new(FileType::Keys, entry.id))?;
             if Id::of(&bytes) != entry.id {
                 tracing::warn!(key = %entry.id, location = store.location(), "A key file is damaged");
+                damaged.get_or_insert(entry.id);
                 continue;
             }
             let file = match KeyFile::parse(&bytes) {
@@ -114,9 +116,16 @@ impl Repository {
             }
             tried.insert(entry.id);
         }
-        Err(Error::WrongPassword {
-            location: store.location().to_owned(),
-            keys: tries,
+        let location = store.location().to_owned();
+        Err(match damaged {
+            Some(key) if tries == 0 => Error::Damaged {
+                what: format!("{} in {location}", FileName::new(FileType::Keys, key)),
+                reason: "its content does not have its name, and no other key is whole".to_owned(),
+            },
+            _ => Error::WrongPassword {
+                location,
+                keys: tries,
+            },
         })
     }
 

@@ -69,6 +69,9 @@ impl Args {
                 &opened.environment,
                 &monitor.progress,
             )?;
+            if !self.dry_run {
+                memory::damage_on_lead(&opened, &report);
+            }
             let mut synced = None;
             if !self.dry_run && !self.no_sync {
                 let wishes = sync::Wishes {
@@ -81,6 +84,7 @@ impl Args {
             if let Some(Ok(synced)) = &synced {
                 let needs = needs(&report);
                 closing::count_unmended(&mut report, synced, &needs);
+                closing::note_healed(&mut report, synced);
             }
             (report, synced)
         };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use parking_lot::Mutex;
-use strongroom_model::Id;
+use strongroom_model::{FileName, FileType, Id};
 use strongroom_repo::blob::BlobId;
 use strongroom_repo::chunker::Gear;
 use strongroom_repo::{Index, Repository, Tree};
@@ -21,6 +21,7 @@ use crate::backup::walk::FolderJob;
 use crate::backup::worker::Worker;
 use crate::blobs::BlobReader;
 use crate::filesystem::{FsError, Names};
+use crate::lead::LeadProblems;
 use crate::progress::Progress;
 use crate::session::{Cancel, chain};
 use crate::{Error, Result};
@@ -48,6 +49,7 @@ pub(crate) struct Archive<'a> {
     pub(crate) gear: &'a Gear,
     /// Where old trees are read.
     pub(crate) old_trees: BlobReader<'a>,
+    pub(crate) lead_problems: &'a LeadProblems,
     pub(crate) filter: Filter,
     pub(crate) names: &'a Names,
     pub(crate) progress: &'a Progress,
@@ -97,6 +99,7 @@ pub(crate) struct ArchiveParts<'a> {
     pub(crate) packer: &'a Packer<'a>,
     pub(crate) gear: &'a Gear,
     pub(crate) old_trees: BlobReader<'a>,
+    pub(crate) lead_problems: &'a LeadProblems,
     pub(crate) names: &'a Names,
     pub(crate) progress: &'a Progress,
     pub(crate) cancel: &'a Cancel,
@@ -112,6 +115,7 @@ impl<'a> Archive<'a> {
             packer: parts.packer,
             gear: parts.gear,
             old_trees: parts.old_trees,
+            lead_problems: parts.lead_problems,
             filter,
             names: parts.names,
             progress: parts.progress,
@@ -228,6 +232,7 @@ impl<'a> Archive<'a> {
             Err(error) => {
                 match &error {
                     Error::Repo(strongroom_repo::Error::Damaged { .. }) => {
+                        self.note_damaged_tree(BlobId::tree(id), &error);
                         self.index.withdraw(BlobId::tree(id));
                     }
                     _ => {
@@ -238,6 +243,15 @@ impl<'a> Archive<'a> {
                 tracing::warn!(tree = %id, error, "A tree of the parent snapshot is passed over");
                 None
             }
+        }
+    }
+
+    fn note_damaged_tree(&self, tree: BlobId, error: &Error) {
+        if let Some(at) = self.index.get(tree) {
+            let pack = FileName::new(FileType::Data, at.pack);
+            let location = self.old_trees.store.location();
+            let text = format!("{pack} in {location}: {}", chain(error));
+            self.lead_problems.note_damage(pack, text);
         }
     }
 

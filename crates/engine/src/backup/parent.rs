@@ -6,7 +6,7 @@ use strongroom_model::{FileEntry, FileName, FileType, Id};
 use strongroom_repo::{Repository, Snapshot};
 
 use crate::Result;
-use crate::lead::{Lead, READERS};
+use crate::lead::{Lead, READERS, WRONG_CONTENT};
 use crate::parallel::for_each;
 use crate::session::Environment;
 
@@ -78,12 +78,16 @@ pub(crate) fn find(
     Ok(best.into_inner().map(|(_, parent)| parent))
 }
 
-/// Reads a snapshot; junk is passed over, for a junk snapshot must not stop a backup.
+/// Reads a snapshot; junk is passed over, for a junk snapshot must not stop a backup. A damaged one
+/// is noted.
 fn read(entry: FileEntry, repository: &Repository, lead: &Lead) -> Option<Snapshot> {
     let name = FileName::new(FileType::Snapshots, entry.id);
     let opened = match lead.copy.store.read(name) {
         Ok(bytes) if Id::of(&bytes) != entry.id => {
-            Err("its content does not have its name".to_owned())
+            let location = lead.copy.store.location();
+            let text = format!("{name} in {location} cannot be used: {WRONG_CONTENT}");
+            lead.problems.note_damage(name, text);
+            return None;
         }
         Ok(bytes) => Snapshot::open(repository.key(), bytes),
         Err(error) => Err(crate::session::chain(&error)),

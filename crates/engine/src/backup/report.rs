@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use strongroom_model::Id;
 
+use crate::lead::{LeadProblem, ProblemState};
 use crate::session::CopyFailure;
 
 /// How many errors of a source are kept; all are counted.
@@ -17,7 +18,7 @@ pub struct BackupReport {
     /// For each copy, in the order of the configuration.
     pub copies: Vec<CopyReport>,
     /// What was wrong on the lead when the run began.
-    pub lead_problems: Vec<String>,
+    pub lead_problems: Vec<LeadProblem>,
     /// The copy whose index was read.
     pub lead: String,
     /// Packs that were written, and their bytes.
@@ -153,9 +154,12 @@ impl BackupReport {
         self.sources.iter().map(SourceReport::error_count).sum()
     }
 
-    /// Whether all sources have snapshots without errors, whole on every copy.
+    /// Whether all sources have snapshots without errors, whole on every copy, and nothing that
+    /// was found damaged stays so.
     pub fn is_complete(&self) -> bool {
+        let is_damaged = |problem: &LeadProblem| problem.state == ProblemState::Damaged;
         self.error_count() == 0
+            && !self.lead_problems.iter().any(is_damaged)
             && self.sources.iter().all(|source| source.failure.is_none())
             && self
                 .copies

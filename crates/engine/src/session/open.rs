@@ -157,8 +157,11 @@ fn cannot_open(
         .map(|(copy, look)| {
             let failure = match look {
                 Err(failure) => failure,
-                Ok(_) => CopyFailure {
-                    reason: "it cannot be opened".to_owned(),
+                Ok(look) => CopyFailure {
+                    reason: match look.config {
+                        None => "its config is missing".to_owned(),
+                        Some(_) => "it cannot be opened".to_owned(),
+                    },
                     hint: None,
                     kind: CopyFailureKind::Other,
                 },

@@ -2,10 +2,12 @@
 #![cfg(test)]
 
 mod backup;
+mod damage;
 mod filesystem;
 mod fixture;
 mod golden;
 mod hand_made;
+mod hosts;
 mod locks;
 mod restore;
 mod status;

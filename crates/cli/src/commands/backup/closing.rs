@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use strongroom_engine::backup::report::{BackupReport, CopyOutcome};
+use strongroom_engine::lead::ProblemState;
 use strongroom_engine::sync::{SyncProblemKind, SyncReport};
 use strongroom_model::{FileName, FileType, Id};
 
@@ -47,6 +48,17 @@ pub(crate) fn count_unmended(
             // A wrong file may have been counted already, by its size.
             CopyOutcome::Behind { files } => *files = wrong.max(*files),
             CopyOutcome::Whole | CopyOutcome::Failed(_) => {}
+        }
+    }
+}
+
+/// Notes what was found damaged by the backup and healed by the sync.
+pub(crate) fn note_healed(report: &mut BackupReport, synced: &SyncReport) {
+    let lead = synced.copies.iter().find(|copy| copy.name == report.lead);
+    let healed = lead.map_or(&[][..], |lead| &lead.healed);
+    for problem in &mut report.lead_problems {
+        if healed.contains(&problem.file) {
+            problem.state = ProblemState::Healed;
         }
     }
 }

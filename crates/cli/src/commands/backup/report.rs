@@ -4,6 +4,7 @@ use serde::Serialize;
 use strongroom_engine::backup::report::{
     BackupReport, CopyOutcome, CopyReport, SourceError, SourceReport, Stats,
 };
+use strongroom_engine::lead::ProblemState;
 use strongroom_model::Id;
 
 use crate::error::Result;
@@ -28,8 +29,14 @@ pub(crate) fn tell(
     complete: bool,
 ) -> Result<()> {
     for problem in &report.lead_problems {
-        let hint = Some("its blobs are stored anew; heal it: strongroom sync");
-        output.warn(&visible(problem), hint);
+        let hint = match problem.state {
+            ProblemState::Told => "its blobs are stored anew; heal it: strongroom sync",
+            ProblemState::Damaged => "heal it from the other copies: strongroom sync",
+            ProblemState::Healed => {
+                "it was healed from another copy; see whether more is damaged: strongroom verify"
+            }
+        };
+        output.warn(&visible(&problem.to_string()), Some(hint));
     }
     for source in &report.sources {
         warn_of_source(output, source);
