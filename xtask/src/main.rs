@@ -1,4 +1,4 @@
-//! What a person types: `cargo xtask setup`, `test`, `lint`, `tidy`, `bench`, `golden`.
+//! What a person types: `cargo xtask setup`, `test`, `lint`, `tidy`, `bench`, `golden`, `fuzz`.
 //!
 //! One program instead of shell scripts, so that the same checks run on any machine and can be
 //! tested. It links no crate of ours: it must still build when one of them does not.
@@ -9,6 +9,7 @@
 )]
 
 mod bench;
+mod fuzz;
 mod golden;
 mod lint;
 mod run;
@@ -43,6 +44,8 @@ enum Command {
     Bench(bench::Args),
     /// Writes a new golden repository with a real restic
     Golden(golden::Args),
+    /// Searches for inputs that break a parser
+    Fuzz(fuzz::Args),
 }
 
 fn main() -> ExitCode {
@@ -63,5 +66,6 @@ fn run(command: Command) -> Result<()> {
         Command::Tidy => tidy::run(),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Golden(arguments) => golden::run(&arguments),
+        Command::Fuzz(arguments) => fuzz::run(&arguments),
     }
 }

@@ -26,7 +26,7 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
-    /// Reads every text file that is committed or would be; golden data is not ours to tidy.
+    /// Reads every text file that is committed or would be; test data is not ours to tidy.
     fn read(root: &Path) -> Result<Self> {
         let listed = capture(Command::new("git").current_dir(root).args([
             "ls-files",
@@ -37,7 +37,7 @@ impl Tree {
         ]))?;
         let mut files: Vec<_> = listed
             .split('\0')
-            .filter(|path| !path.is_empty() && !path.starts_with("testdata/golden/"))
+            .filter(|path| !path.is_empty() && !is_test_data(path))
             .filter_map(|path| Some((path.into(), fs::read_to_string(root.join(path)).ok()?)))
             .collect();
         files.sort();
@@ -56,6 +56,13 @@ impl Tree {
         self.all()
             .filter(move |(path, _)| path.extension().is_some_and(|found| found == extension))
     }
+}
+
+/// What other programs wrote, or what was made to be wrong.
+fn is_test_data(path: &str) -> bool {
+    ["testdata/golden/", "testdata/corpus/"]
+        .iter()
+        .any(|folder| path.starts_with(folder))
 }
 
 /// Checks every rule and prints what is broken.

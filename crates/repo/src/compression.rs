@@ -101,6 +101,12 @@ pub fn decompress(frame: &[u8], limit: usize) -> std::result::Result<Vec<u8>, St
             "{capacity} bytes when decompressed, {limit} at most were expected"
         ));
     }
+    if capacity > most_bytes_of(frame) {
+        return Err(format!(
+            "a frame of {} bytes cannot hold the {capacity} bytes that it claims",
+            frame.len()
+        ));
+    }
     let mut plain = Vec::with_capacity(capacity);
     CONTEXT.with_borrow_mut(|kept| {
         let mut context = match kept.take() {
@@ -112,6 +118,13 @@ pub fn decompress(frame: &[u8], limit: usize) -> std::result::Result<Vec<u8>, St
         outcome.map_err(|error| error.to_string())
     })?;
     Ok(plain)
+}
+
+/// The most bytes that a frame can stand for: each of its blocks has a header of three bytes and
+/// gives at most 128 KiB (RFC 8878, 3.1.1.2). So a small file never costs much memory, whatever
+/// size it claims.
+fn most_bytes_of(frame: &[u8]) -> usize {
+    (frame.len() / 3).saturating_mul(128 << 10)
 }
 
 thread_local! {
@@ -185,5 +198,17 @@ mod tests {
         assert!(decompress(b"", 10).is_err());
         assert!(decompress(b"\x28\xb5\x2f\xfd", 10).is_err());
         assert!(decompress(&noise(1000), 1 << 20).is_err());
+    }
+
+    #[test]
+    fn a_frame_that_claims_more_than_it_can_hold_costs_no_memory() {
+        let gigabyte = b"\x28\xb5\x2f\xfd\xa0\x00\x00\x00\x40\x01\x00\x00";
+        let reason = decompress(gigabyte, 1 << 30).unwrap_err();
+        assert!(reason.contains("cannot hold"), "{reason}");
+        let zeros = vec![0; 50 << 20];
+        let mut frame = Vec::new();
+        let compressed = BlobCompressor::new().unwrap().compress(&zeros, &mut frame);
+        assert!(compressed.unwrap());
+        assert_eq!(decompress(&frame, zeros.len()).unwrap(), zeros);
     }
 }

@@ -6,7 +6,7 @@
 //! and size). A redirect is never followed: it would carry the password to another host.
 
 mod client;
-mod listing;
+pub mod listing;
 mod options;
 mod retry;
 mod stream;

@@ -1,5 +1,7 @@
 //! Where sources and copies really are, whatever the configuration says.
 
+mod mounts;
+
 use std::collections::BTreeMap;
 use std::net::ToSocketAddrs;
 use std::path::Path;
@@ -43,10 +45,15 @@ pub(super) fn source_facts(config: &Config) -> BTreeMap<Name, SourceFacts> {
     facts.collect()
 }
 
-/// The device of a folder.
+/// The device of a folder: the same for two folders on the same disks, as far as can be told.
 fn device(path: &Path) -> Option<DeviceId> {
     let found = rustix::fs::stat(path).ok()?;
-    Some(DeviceId(found.st_dev))
+    let mountinfo = std::fs::read("/proc/self/mountinfo").ok();
+    let shared = mountinfo.and_then(|mountinfo| {
+        let path = path.canonicalize().ok()?;
+        mounts::shared_storage(&mountinfo, &path)
+    });
+    Some(shared.unwrap_or(DeviceId(found.st_dev)))
 }
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ pub struct CopyFacts {
     pub lock_proven: Option<Timestamp>,
 }
 
-/// A filesystem device, as `st_dev` names it.
+/// A filesystem device, as `st_dev` names it, or what several of these share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DeviceId(pub u64);
 

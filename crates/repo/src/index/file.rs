@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use strongroom_model::Id;
 
 use crate::blob::{BlobId, BlobKind, PackedBlob};
+use crate::index::table::MAX_LENGTH_BYTES;
 use crate::{Error, Key, Result, unpacked};
 
 /// How many blobs an index file of ours names at most; restic's writes about as many.
@@ -52,8 +53,14 @@ impl IndexFile {
     /// A text that says what is wrong with it.
     pub fn parse(json: &[u8]) -> std::result::Result<Self, String> {
         let wire: WireIndex = serde_json::from_slice(json).map_err(|error| error.to_string())?;
-        let packs = wire.packs.into_iter().map(WirePack::into_pack).collect();
-        Ok(Self { packs })
+        let packs: Vec<_> = wire.packs.into_iter().map(WirePack::into_pack).collect();
+        let mut blobs = packs.iter().flat_map(|pack| &pack.blobs);
+        match blobs.find(|blob| blob.length > MAX_LENGTH_BYTES) {
+            None => Ok(Self { packs }),
+            Some(PackedBlob { blob, length, .. }) => {
+                Err(format!("it gives the {blob} {length} bytes"))
+            }
+        }
     }
 }
 
@@ -164,5 +171,17 @@ mod tests {
         assert_eq!(IndexFile::parse(json).unwrap().packs.len(), 1);
         assert!(IndexFile::parse(b"{}").is_err());
         assert!(IndexFile::parse(br#"{"packs":[{"id":"00","blobs":[]}]}"#).is_err());
+    }
+
+    #[test]
+    fn a_length_that_no_pack_has_is_refused() {
+        let index = |length: u32| {
+            let id = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+            let blob = format!(r#"{{"id":"{id}","type":"data","offset":0,"length":{length}}}"#);
+            let json = format!(r#"{{"packs":[{{"id":"{id}","blobs":[{blob}]}}]}}"#);
+            IndexFile::parse(json.as_bytes())
+        };
+        assert!(index(i32::MAX as u32).is_ok());
+        assert!(index(1 << 31).is_err());
     }
 }

@@ -37,6 +37,8 @@ const BLOCK_ENTRIES: usize = 64;
 const PROMISED: u32 = u32::MAX;
 /// Set in a length for a tree. Lengths stay below: a pack ends before 2 GiB.
 const TREE_BIT: u32 = 1 << 31;
+/// The most encrypted bytes of a blob for which there is room.
+pub(super) const MAX_LENGTH_BYTES: u32 = TREE_BIT - 1;
 
 /// One blob: 48 bytes.
 #[derive(Clone, Copy, Debug)]

@@ -196,8 +196,12 @@ impl<'a> Decoder<'a> {
     fn kind(&mut self, node: &mut Node) -> Result<()> {
         let text = self.scanner.string()?;
         node.kind = NodeKind::from_text(&text);
-        if node.kind == NodeKind::Other {
-            node.edit_rare(|rare| rare.kind = text.as_ref().into());
+        let spelled = match node.kind {
+            NodeKind::Other => text.as_ref(),
+            _ => "",
+        };
+        if *node.rare().kind != *spelled {
+            node.edit_rare(|rare| rare.kind = spelled.into());
         }
         Ok(())
     }

@@ -126,6 +126,13 @@ fn what_other_tools_write_is_read() {
 }
 
 #[test]
+fn of_a_type_that_stands_twice_nothing_is_left_but_the_last() {
+    let blob = br#"{"nodes":[{"name":"a","type":"door","type":"file"}]}"#;
+    let tree = Tree::decode(blob).unwrap();
+    assert_eq!(tree.nodes, [Node::new(*b"a", NodeKind::File)]);
+}
+
+#[test]
 fn an_unsafe_name_is_refused_and_the_others_are_kept() {
     for name in ["", ".", "..", "a/b", "/", r"a\\x00", r"\\x2e."] {
         let blob = format!(r#"{{"nodes":[{{"name":"{name}","type":"file"}},{{"name":"b"}}]}}"#);

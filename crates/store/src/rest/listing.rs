@@ -12,15 +12,19 @@ use strongroom_model::{FileEntry, Id};
 
 /// What a server listed.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Listed {
+pub enum Listed {
     /// Names with sizes.
     Entries(Vec<FileEntry>),
     /// Names alone.
     Names(Vec<Id>),
 }
 
-/// Reads a listing to its end.
-pub(super) fn parse(text: impl Read) -> Result<Listed, serde_json::Error> {
+/// Reads a listing to its end; what was read of a stream that has no end is kept in memory, so
+/// `text` has to be limited.
+///
+/// # Errors
+/// Fails where the text is no listing or breaks off, and where reading does.
+pub fn parse(text: impl Read) -> Result<Listed, serde_json::Error> {
     let mut parser = serde_json::Deserializer::from_reader(text);
     let listed = Listed::deserialize(&mut parser)?;
     parser.end()?;
