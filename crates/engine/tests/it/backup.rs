@@ -412,8 +412,11 @@ fn a_damaged_tree_of_the_parent_is_stored_again() {
     fs::remove_file(source.join("a")).unwrap();
     fs::write(fixture.source().join("b"), "b").unwrap();
     let report = fixture.backup();
-    assert!(report.is_complete(), "{report:?}");
+    // The old snapshot is lost, and that is said; the new one is whole.
+    assert!(!report.is_complete(), "{report:?}");
+    assert_eq!(report.lead_problems.len(), 1);
     for copy in ALL {
+        assert_eq!(outcome(&report, copy), &CopyOutcome::Whole);
         // Not a word of the damaged trees is in the new snapshot.
         fixture.assert_restic_restores(copy);
     }
