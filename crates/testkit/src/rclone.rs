@@ -7,6 +7,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
+
 /// How long it may take to start on a busy machine.
 const START_LIMIT: Duration = Duration::from_secs(60);
 
@@ -63,6 +65,20 @@ impl RcloneServer {
     /// The URL of the repository at the root: `http://127.0.0.1:<port>/`.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Lets it stand still, as a server does whose disk hangs.
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("it is our own child");
     }
 
     /// The folder that it serves.
