@@ -1,12 +1,16 @@
 //! A gate that holds threads until a test opens it: a slow store without any sleeping.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
 /// A gate; clones are the same gate.
 #[derive(Clone, Debug, Default)]
 pub struct Gate(Arc<(Mutex<State>, Condvar)>);
+
+/// How long a test waits for others to come to a gate.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 #[derive(Debug, Default)]
 struct State {
@@ -31,9 +35,14 @@ impl Gate {
     }
 
     /// Waits until that many threads stand before the gate.
+    ///
+    /// # Panics
+    /// When nobody came for two minutes: then nobody ever will.
     pub fn wait_for_waiting(&self, count: usize) {
         let (state, changed) = &*self.0;
-        changed.wait_while(&mut state.lock(), |state| state.waiting < count);
+        let too_few = |state: &mut State| state.waiting < count;
+        let waited = changed.wait_while_for(&mut state.lock(), too_few, PATIENCE);
+        assert!(!waited.timed_out(), "fewer than {count} came to the gate");
     }
 
     /// Opens the gate for good.

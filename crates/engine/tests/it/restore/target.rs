@@ -184,8 +184,9 @@ fn an_interrupted_restore_leaves_no_temporary_files() {
     let reads = recording.tally(&[Op::ReadRange], FileType::Data).calls;
     assert!(reads > 8);
     let faulty = fixture.wrap("one", FaultyStore::new);
-    // In the middle of the data, whichever thread that is.
-    for skip in [reads / 4, reads / 2, reads - 3] {
+    // In the middle of the data, whichever thread that is; not at its end, since threads that want
+    // the same blob at once may read it more or less often than in the run that was counted.
+    for skip in [2, reads / 4, reads / 2] {
         faulty.heal();
         let gate = Gate::closed();
         let rule = Rule::on(&[Op::ReadRange], Fault::Wait(gate.clone()));
