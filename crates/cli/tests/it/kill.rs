@@ -76,7 +76,7 @@ fn backups_that_are_killed_at_any_moment_do_no_harm() {
     let restic = &restic_versions()[0];
     scene.begin();
     let key = key(&scene);
-    let (rounds, mut seed) = (if is_thorough() { 30 } else { 5 }, 0);
+    let (rounds, mut seed) = (if is_thorough() { 15 } else { 5 }, 0);
     for round in 0..rounds {
         change(&scene, 1_000_000 + round);
         let usual = Usual::measure(&scene, &["--quiet", "backup"]);

@@ -149,7 +149,8 @@ fn fixture() -> Fixture {
     fixture
 }
 
-fn verified(fixture: &Fixture) -> VerifyReport {
+/// Verifies all copies, every blob.
+pub(crate) fn verified(fixture: &Fixture) -> VerifyReport {
     let session = fixture.open();
     let depth = Depth::Decoded(&session.repository);
     let options = VerifyOptions::default();
