@@ -157,6 +157,9 @@ fn run(
             take_over(session, outcome);
         }
         environment.cancel.check()?;
+        if session.ready().next().is_none() {
+            return Err(session.no_copy());
+        }
     }
     report.copies = judge(session, &report.sources);
     Ok(report)

@@ -7,6 +7,7 @@ mod filesystem;
 mod fixture;
 mod golden;
 mod hand_made;
+mod hangs;
 mod hosts;
 mod locks;
 mod restore;
