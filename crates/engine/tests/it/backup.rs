@@ -309,6 +309,27 @@ fn what_is_left_out_is_not_read() {
 }
 
 #[test]
+fn of_patterns_that_lead_into_the_source_and_others_the_last_decides() {
+    let fixture = Fixture::new();
+    let source = fixture.source();
+    for folder in ["a", "b"] {
+        fs::create_dir_all(source.join(folder).join("cache")).unwrap();
+        fs::write(source.join(folder).join("cache/file"), folder).unwrap();
+        fs::write(source.join(folder).join("x.tmp"), folder).unwrap();
+    }
+    let above = fixture.folder.path().display();
+    let sources = fixture.sources(&format!(
+        "path = {source:?}\nexclude = [\"*.tmp\", \"!{above}/*/a/x.tmp\", \
+         \"{above}/s?urce/*/cache/\", \"!/b/cache\"]"
+    ));
+    let report = fixture.backup_of(&sources).unwrap();
+    assert_eq!(report.sources[0].stats.files_processed, 2);
+    let listed = fixture.restic("one", &["ls", "latest"]);
+    assert!(listed.contains("/source/a/x.tmp\n"), "{listed}");
+    assert!(listed.contains("/source/b/cache/file\n"), "{listed}");
+}
+
+#[test]
 fn a_file_whose_size_is_not_what_was_listed_is_saved_as_it_was_read() {
     // Files of procfs have size 0 and content.
     let fixture = Fixture::new();
