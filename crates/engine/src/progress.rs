@@ -58,7 +58,8 @@ impl Progress {
 
     /// Begins another part of the work, with counters from zero.
     pub fn begin(&self, phase: impl Into<String>, files: Option<u64>, bytes: Option<u64>) {
-        *self.0.phase.lock() = phase.into();
+        let mut now = self.0.phase.lock();
+        *now = phase.into();
         self.0.files.store(0, Ordering::Relaxed);
         self.0.bytes.store(0, Ordering::Relaxed);
         self.0
@@ -67,6 +68,15 @@ impl Progress {
         self.0
             .expected_bytes
             .store(bytes.unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// Says how much there will be, if the work is still in this phase.
+    pub fn expect(&self, phase: &str, files: u64, bytes: u64) {
+        let now = self.0.phase.lock();
+        if *now == phase {
+            self.0.expected_files.store(files, Ordering::Relaxed);
+            self.0.expected_bytes.store(bytes, Ordering::Relaxed);
+        }
     }
 
     /// Counts things that are done.

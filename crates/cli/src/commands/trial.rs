@@ -136,6 +136,7 @@ impl<'a> Trial<'a> {
         let options = BackupOptions {
             limits: self.opened.config.limits.clone(),
             dry_run: false,
+            estimate: self.context.output.shows_bars(),
         };
         let mut report = backup(
             &mut self.opened.session,
