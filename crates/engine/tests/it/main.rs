@@ -3,6 +3,7 @@
 
 mod backup;
 mod damage;
+mod estimate;
 mod filesystem;
 mod fixture;
 mod golden;
