@@ -20,7 +20,7 @@ use crate::backup::report::{MAX_ERRORS_TOLD, SourceError, SourceErrorKind, Stats
 use crate::backup::walk::FolderJob;
 use crate::backup::worker::Worker;
 use crate::blobs::BlobReader;
-use crate::filesystem::{FsError, Names};
+use crate::filesystem::{FsError, Names, Stat};
 use crate::lead::LeadProblems;
 use crate::progress::Progress;
 use crate::session::{Cancel, chain};
@@ -55,8 +55,9 @@ pub(crate) struct Archive<'a> {
     pub(crate) progress: &'a Progress,
     pub(crate) cancel: &'a Cancel,
     pub(crate) pool: Pool<FolderJob, FileBatch, Piece>,
-    /// What became of inodes with several names: each is read once.
-    pub(crate) inodes: Mutex<HashMap<(u64, u64), Inode>>,
+    /// What became of inodes with several names: each is read once, and once more whenever the
+    /// system says anything else of it than before.
+    pub(crate) inodes: Mutex<HashMap<Stat, Inode>>,
     threads: usize,
     old_tree_failures: AtomicU32,
     errors: Mutex<Errors>,

@@ -2,7 +2,9 @@
 //!
 //! A file that ends before its first cut, which most do, is stored by the thread that reads it.
 //! The pieces of a larger one go to whichever thread is free; whoever stores the last piece closes
-//! the file. An inode with several names is read once: the other names wait for its pieces.
+//! the file. An inode with several names is read once: the other names wait for its pieces. Names
+//! belong together only where all that the system says of them is the same ([`Stat`]): an inode
+//! that was freed and given to another file, or written to, between two of its names is read again.
 
 use std::ffi::{CString, OsStr};
 use std::io;
@@ -66,8 +68,6 @@ pub(crate) struct FileTask {
 /// An inode that has several names, from the first of them until the last.
 #[derive(Debug)]
 pub(crate) struct Inode {
-    /// What it was when it was opened: a name under which it is something else is read by itself.
-    stat: Stat,
     /// How many of its names were not seen yet.
     names_left: u64,
     state: InodeState,
@@ -87,9 +87,7 @@ enum InodeState {
 /// What a name of an inode does about its content.
 enum Joined {
     /// It reads it, and others may wait for it.
-    ReadForAll(Slot, Node),
-    /// It reads it for itself: the inode changed since the first name was seen.
-    ReadAlone(Slot, Node),
+    Reads(Slot, Node),
     /// It has it, or gets it.
     Waits,
 }
@@ -115,7 +113,7 @@ struct LargeState {
 pub(crate) struct DoneFile {
     slot: Slot,
     node: Node,
-    inode: Option<(u64, u64)>,
+    inode: Option<Stat>,
 }
 
 impl LargeFile {
@@ -208,7 +206,6 @@ impl Worker<'_, '_> {
         } else {
             self.stats.files_new += 1;
         }
-        let mut inode = (stat.links > 1).then_some((stat.device_id, stat.inode));
         let file = match folder.open_file(&name, &stat) {
             Ok(file) => file,
             Err(error) => {
@@ -221,14 +218,11 @@ impl Worker<'_, '_> {
         for problem in &problems {
             self.archive.fs_error(problem);
         }
+        let inode = (file.stat.links > 1).then_some(file.stat);
         let (slot, node) = match inode {
             None => (slot, node),
-            Some(number) => match self.join_inode(number, &file.stat, slot, node)? {
-                Joined::ReadAlone(slot, node) => {
-                    inode = None;
-                    (slot, node)
-                }
-                Joined::ReadForAll(slot, node) => (slot, node),
+            Some(inode) => match self.join_inode(inode, slot, node)? {
+                Joined::Reads(slot, node) => (slot, node),
                 Joined::Waits => return Ok(()),
             },
         };
@@ -250,28 +244,16 @@ impl Worker<'_, '_> {
     }
 
     /// Lets one name of an inode read it; the others wait.
-    fn join_inode(
-        &mut self,
-        number: (u64, u64),
-        stat: &Stat,
-        slot: Slot,
-        mut node: Node,
-    ) -> Result<Joined> {
+    fn join_inode(&mut self, stat: Stat, slot: Slot, mut node: Node) -> Result<Joined> {
         let mut inodes = self.archive.inodes.lock();
-        let Some(inode) = inodes.get_mut(&number) else {
-            inodes.insert(
-                number,
-                Inode {
-                    stat: *stat,
-                    names_left: stat.links.saturating_sub(1),
-                    state: InodeState::Reading(Vec::new()),
-                },
-            );
-            return Ok(Joined::ReadForAll(slot, node));
+        let Some(inode) = inodes.get_mut(&stat) else {
+            let inode = Inode {
+                names_left: stat.links.saturating_sub(1),
+                state: InodeState::Reading(Vec::new()),
+            };
+            inodes.insert(stat, inode);
+            return Ok(Joined::Reads(slot, node));
         };
-        if inode.stat.changed_since(stat) {
-            return Ok(Joined::ReadAlone(slot, node));
-        }
         inode.names_left = inode.names_left.saturating_sub(1);
         let known = match &mut inode.state {
             InodeState::Reading(waiting) => {
@@ -282,7 +264,7 @@ impl Worker<'_, '_> {
             InodeState::Done(content, size_bytes) => Some((content.clone(), *size_bytes)),
         };
         if inode.names_left == 0 {
-            inodes.remove(&number);
+            inodes.remove(&stat);
         }
         drop(inodes);
         match known {
@@ -298,7 +280,7 @@ impl Worker<'_, '_> {
     }
 
     /// Gives up a file, and with it all names of its inode.
-    fn give_up(&mut self, slot: Slot, inode: Option<(u64, u64)>) -> Result<()> {
+    fn give_up(&mut self, slot: Slot, inode: Option<Stat>) -> Result<()> {
         for (slot, _) in self.settle_inode(inode, InodeState::Failed) {
             self.fill(&slot, None, true)?;
         }
@@ -324,14 +306,14 @@ impl Worker<'_, '_> {
     }
 
     /// Says what became of an inode, and returns the names that waited for it.
-    fn settle_inode(&self, number: Option<(u64, u64)>, outcome: InodeState) -> Vec<(Slot, Node)> {
+    fn settle_inode(&self, stat: Option<Stat>, outcome: InodeState) -> Vec<(Slot, Node)> {
         let mut inodes = self.archive.inodes.lock();
-        let Some((number, inode)) = number.and_then(|n| Some((n, inodes.get_mut(&n)?))) else {
+        let Some((stat, inode)) = stat.and_then(|stat| Some((stat, inodes.get_mut(&stat)?))) else {
             return Vec::new();
         };
         let before = std::mem::replace(&mut inode.state, outcome);
         if inode.names_left == 0 {
-            inodes.remove(&number);
+            inodes.remove(&stat);
         }
         match before {
             InodeState::Reading(waiting) => waiting,
@@ -358,7 +340,7 @@ impl Worker<'_, '_> {
         expected_bytes: u64,
         slot: Slot,
         node: Node,
-        inode: Option<(u64, u64)>,
+        inode: Option<Stat>,
     ) -> Result<io::Result<()>> {
         let mut block = std::mem::take(&mut self.block);
         let read = self.read_content(input, &mut block, expected_bytes, slot, node, inode);
@@ -373,7 +355,7 @@ impl Worker<'_, '_> {
         expected_bytes: u64,
         slot: Slot,
         mut node: Node,
-        inode: Option<(u64, u64)>,
+        inode: Option<Stat>,
     ) -> Result<io::Result<()>> {
         let mut chunker = Chunker::new(self.archive.gear);
         let mut large: Option<Arc<LargeFile>> = None;
