@@ -272,6 +272,7 @@ fn start_fanout(session: &Session, options: &BackupOptions, environment: &Enviro
         .map(|(copy, ready)| Destination {
             copy: copy.clone(),
             listing: ready.listing.clone(),
+            doubts: ready.doubts.clone(),
         })
         .collect();
     let packs = packs_in_memory(&options.limits);
@@ -318,7 +319,7 @@ pub fn judge(session: &Session, sources: &[SourceReport]) -> Vec<CopyReport> {
         CopyState::Ready(ready) => {
             let missing: u64 = sources
                 .iter()
-                .map(|source| source.missing_in(&ready.listing))
+                .map(|source| source.missing_in(ready))
                 .sum();
             let config = u64::from(!ready.config_is_right);
             // Without the key nobody opens it alone.
