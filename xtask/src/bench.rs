@@ -19,7 +19,7 @@ use clap::Args as ClapArgs;
 
 use crate::bench::contender::{Contender, Place, Step};
 use crate::bench::data::DataSet;
-use crate::bench::measure::{Samples, sha256_rate};
+use crate::bench::measure::{Samples, reading_rate, sha256_rate};
 use crate::bench::report::Report;
 use crate::run::{capture, cargo, run as run_command, target_folder, workspace_root};
 
@@ -130,6 +130,9 @@ fn measure_round(
             }
             samples.add(*contender, step, sample);
         }
+    }
+    if order.contains(&Contender::Ours) {
+        samples.add_reading_rate(reading_rate(&Contender::Ours.all_repositories(place))?);
     }
     place.clear_target()?;
     // Changing twice gives back what was there, for the next round.

@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 use strongroom_engine::session::chain;
 use strongroom_engine::{Cancel, CopyStore};
 use strongroom_model::{BackupCopy, RestAddress, StoreAddress};
-use strongroom_store::{LocalStore, RestOptions, RestStore, Store};
+use strongroom_store::patient::{HANG_LIMIT, within};
+use strongroom_store::{LocalStore, PatientStore, RestOptions, RestStore, Store};
 
 use crate::context::Opened;
 use crate::error::{Error, Result};
@@ -17,7 +18,13 @@ const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Prepares the store of a copy; nothing is touched or sent yet.
 pub(crate) fn prepare(copy: &BackupCopy, cancel: &Cancel) -> Result<CopyStore> {
     let (store, is_local): (Arc<dyn Store>, bool) = match &copy.store {
-        StoreAddress::Local(path) => (Arc::new(LocalStore::new(path)), true),
+        StoreAddress::Local(path) => {
+            // A server has time limits of its own; a disk or a network mount has none.
+            let store = LocalStore::new(path);
+            let pulse = store.pulse();
+            let patient = PatientStore::new(Arc::new(store), pulse, HANG_LIMIT);
+            (Arc::new(patient), true)
+        }
         StoreAddress::Rest(address) => {
             let options = RestOptions {
                 ca_file: copy.ca_file.clone(),
@@ -51,15 +58,20 @@ pub(crate) fn sweep(opened: &Opened) {
         let Some(StoreAddress::Local(path)) = address.map(|one| &one.store) else {
             continue;
         };
-        match LocalStore::new(path).sweep(before) {
-            Ok(0) => {}
-            Ok(count) => {
+        let store = LocalStore::new(path);
+        match within(HANG_LIMIT, move || store.sweep(before)) {
+            Some(Ok(0)) => {}
+            Some(Ok(count)) => {
                 tracing::info!(copy = copy.name, count, "Old temporary files were removed")
             }
-            Err(error) => {
+            Some(Err(error)) => {
                 let error = chain(&error);
                 tracing::warn!(copy = copy.name, error, "Old temporary files stay");
             }
+            None => tracing::warn!(
+                copy = copy.name,
+                "The search for old temporary files takes too long"
+            ),
         }
     }
 }

@@ -16,6 +16,7 @@ mod memory;
 mod monitor;
 mod output;
 mod password;
+mod program;
 mod scorecard;
 mod state_folder;
 mod table;

@@ -110,6 +110,11 @@ impl Output {
         exit
     }
 
+    /// Whether somebody sees how far the work has come.
+    pub(crate) fn shows_bars(&self) -> bool {
+        !self.bars.is_hidden()
+    }
+
     /// Text of unknown origin, fit for where standard output goes: as it is for a pipe or file,
     /// without control characters for a terminal.
     pub(crate) fn path(&self, bytes: &[u8]) -> Vec<u8> {

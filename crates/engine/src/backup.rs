@@ -10,6 +10,7 @@
 
 mod archive;
 mod command;
+mod estimate;
 mod files;
 mod filter;
 mod folder;
@@ -29,6 +30,7 @@ use strongroom_model::config::{Limits, Source, SourceKind};
 use strongroom_repo::chunker::Gear;
 
 use crate::backup::archive::{Archive, ArchiveParts, Archived};
+use crate::backup::estimate::Estimate;
 use crate::backup::filter::Filter;
 use crate::backup::folder::FolderState;
 use crate::backup::packer::{LEAST_PACKS, Packer};
@@ -52,6 +54,9 @@ pub struct BackupOptions {
     pub limits: Limits,
     /// Whether nothing is written anywhere.
     pub dry_run: bool,
+    /// Whether somebody looks on and wants to know how long a first backup will take: its sources
+    /// are then counted beside the work.
+    pub estimate: bool,
 }
 
 /// Backs up sources to every copy of the session that can be used.
@@ -129,7 +134,8 @@ fn run(
     };
     let mut saved = Vec::new();
     for source in sources {
-        saved.push(save_source(source, parts, &lead, environment)?);
+        let one = save_source(source, parts, &lead, environment, options.estimate)?;
+        saved.push(one);
     }
     progress.begin("finishing", None, None);
     for pack in &lead.unindexed {
@@ -157,6 +163,9 @@ fn run(
             take_over(session, outcome);
         }
         environment.cancel.check()?;
+        if session.ready().next().is_none() {
+            return Err(session.no_copy());
+        }
     }
     report.copies = judge(session, &report.sources);
     Ok(report)
@@ -175,15 +184,21 @@ fn save_source<'a>(
     parts: ArchiveParts<'_>,
     lead: &Lead,
     environment: &Environment,
+    estimate: bool,
 ) -> Result<Saved<'a>> {
     let started = (environment.clock)();
     let parent = parent::find(source, parts.repository, lead, environment)?;
     let expected = parent.as_ref().and_then(Parent::expected);
+    let phase = format!("saving {}", source.name);
     parts.progress.begin(
-        format!("saving {}", source.name),
+        phase.clone(),
         expected.map(|(files, _)| files),
         expected.map(|(_, bytes)| bytes),
     );
+    let is_unknown = expected.is_none() && !source.paths().is_empty();
+    let _estimate = (estimate && is_unknown)
+        .then(|| Estimate::start(source, &phase, parts.progress, &environment.cancel))
+        .transpose()?;
     let archive = Archive::new(parts, Filter::new(source)?);
     let outcome = match &source.kind {
         SourceKind::Folder { paths, .. } => {

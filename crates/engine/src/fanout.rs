@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 use strongroom_model::{FileEntry, FileName, FileType};
+use strongroom_store::{SharedBytes, Store};
 
 use crate::session::{Cancel, CopyFailure, CopyStore};
 use crate::{Error, Listing, Result};
@@ -229,6 +230,12 @@ impl Fanout {
     }
 }
 
+impl AsRef<[u8]> for Upload {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 impl Drop for Fanout {
     fn drop(&mut self) {
         // Whoever drops it without `finish` gives up: what waits is not sent any more.
@@ -250,7 +257,7 @@ impl Shared {
     /// Sends the files of one copy, one after the other; several threads do so for each copy.
     fn run(&self, number: usize) {
         while let Some((store, upload)) = self.next(number) {
-            let saved = store.save(upload.name, &upload.bytes);
+            let saved = store.save_shared(upload.name, Arc::clone(&upload) as SharedBytes);
             let mut state = self.state.lock();
             if let Some(lane) = state.lanes.get_mut(number) {
                 lane.in_flight -= 1;
@@ -268,7 +275,7 @@ impl Shared {
         }
     }
 
-    fn next(&self, number: usize) -> Option<(Arc<dyn strongroom_store::Store>, Arc<Upload>)> {
+    fn next(&self, number: usize) -> Option<(Arc<dyn Store>, Arc<Upload>)> {
         let mut state = self.state.lock();
         loop {
             let closed = state.closed;

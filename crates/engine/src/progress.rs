@@ -1,12 +1,16 @@
 //! How far a run has come: counters that the work raises and a display reads.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-/// The counters of one run; shared, never waited for.
+/// The counters of one run, never waited for; clones are the same counters.
+#[derive(Debug, Clone, Default)]
+pub struct Progress(Arc<Counters>);
+
 #[derive(Debug, Default)]
-pub struct Progress {
+struct Counters {
     /// Things done: files for a backup or restore, stored files for verify and sync.
     files: AtomicU64,
     /// Bytes done.
@@ -43,38 +47,50 @@ impl Progress {
     pub fn read(&self) -> Reading {
         let known = |counter: &AtomicU64| Some(counter.load(Ordering::Relaxed)).filter(|n| *n > 0);
         Reading {
-            files: self.files.load(Ordering::Relaxed),
-            bytes: self.bytes.load(Ordering::Relaxed),
-            expected_bytes: known(&self.expected_bytes),
-            expected_files: known(&self.expected_files),
-            errors: self.errors.load(Ordering::Relaxed),
-            phase: self.phase.lock().clone(),
+            files: self.0.files.load(Ordering::Relaxed),
+            bytes: self.0.bytes.load(Ordering::Relaxed),
+            expected_bytes: known(&self.0.expected_bytes),
+            expected_files: known(&self.0.expected_files),
+            errors: self.0.errors.load(Ordering::Relaxed),
+            phase: self.0.phase.lock().clone(),
         }
     }
 
     /// Begins another part of the work, with counters from zero.
     pub fn begin(&self, phase: impl Into<String>, files: Option<u64>, bytes: Option<u64>) {
-        *self.phase.lock() = phase.into();
-        self.files.store(0, Ordering::Relaxed);
-        self.bytes.store(0, Ordering::Relaxed);
-        self.expected_files
+        let mut now = self.0.phase.lock();
+        *now = phase.into();
+        self.0.files.store(0, Ordering::Relaxed);
+        self.0.bytes.store(0, Ordering::Relaxed);
+        self.0
+            .expected_files
             .store(files.unwrap_or(0), Ordering::Relaxed);
-        self.expected_bytes
+        self.0
+            .expected_bytes
             .store(bytes.unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// Says how much there will be, if the work is still in this phase.
+    pub fn expect(&self, phase: &str, files: u64, bytes: u64) {
+        let now = self.0.phase.lock();
+        if *now == phase {
+            self.0.expected_files.store(files, Ordering::Relaxed);
+            self.0.expected_bytes.store(bytes, Ordering::Relaxed);
+        }
     }
 
     /// Counts things that are done.
     pub fn add_files(&self, count: u64) {
-        self.files.fetch_add(count, Ordering::Relaxed);
+        self.0.files.fetch_add(count, Ordering::Relaxed);
     }
 
     /// Counts bytes that are done.
     pub fn add_bytes(&self, count: u64) {
-        self.bytes.fetch_add(count, Ordering::Relaxed);
+        self.0.bytes.fetch_add(count, Ordering::Relaxed);
     }
 
     /// Counts an error.
     pub fn add_error(&self) {
-        self.errors.fetch_add(1, Ordering::Relaxed);
+        self.0.errors.fetch_add(1, Ordering::Relaxed);
     }
 }

@@ -1,7 +1,8 @@
 //! One run on one repository: its copies listed, its key opened, its locks held.
 //!
 //! Every copy is looked at by a thread of its own, so that one that hangs delays nobody for longer
-//! than its store's time limits. A copy that fails here is left out with its reason and the run
+//! than its store's time limits; a store without any is behind a
+//! [`PatientStore`](strongroom_store::PatientStore). A copy that fails here is left out with its reason and the run
 //! goes on with the others.
 
 mod guarded;

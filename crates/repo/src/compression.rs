@@ -3,6 +3,7 @@
 //! What comes from outside says how large it will be; nothing is trusted beyond a limit.
 
 use std::cell::RefCell;
+use std::io::Cursor;
 
 use zstd::bulk::{Compressor, Decompressor};
 use zstd::zstd_safe;
@@ -51,14 +52,17 @@ impl BlobCompressor {
             return Ok(false);
         }
         let start = output.len();
-        output.resize(start + zstd_safe::compress_bound(plain.len()), 0);
-        let (_, free) = output.split_at_mut(start);
+        output.reserve(zstd_safe::compress_bound(plain.len()));
+        let mut end = Cursor::new(&mut *output);
+        end.set_position(start as u64);
         let written = self
             .context
-            .compress_to_buffer(plain, free)
+            .compress_to_buffer(plain, &mut end)
             .map_err(|error| Error::Invalid(error.to_string()))?;
         let worth_it = written < plain.len();
-        output.truncate(if worth_it { start + written } else { start });
+        if !worth_it {
+            output.truncate(start);
+        }
         Ok(worth_it)
     }
 

@@ -123,6 +123,10 @@ impl Error {
             Self::Denied { location, .. } => Some(format!(
                 "See whose it is and how it is mounted: ls -ld '{location}'; findmnt -T '{location}'"
             )),
+            Self::Unreachable { location, .. } if !is_remote(location) => Some(
+                "See what is mounted there and what the kernel says of it: findmnt; dmesg | tail"
+                    .to_owned(),
+            ),
             Self::Unreachable { location, .. } => {
                 let url = location.strip_prefix("rest:").unwrap_or(location);
                 Some(format!("See whether it answers at all: curl -I '{url}config'"))

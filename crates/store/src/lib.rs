@@ -7,11 +7,15 @@
 pub mod error;
 mod exact;
 pub mod local;
+pub mod patient;
 pub mod place;
+pub mod pulse;
 pub mod rest;
 mod store;
 
 pub use error::{Error, Result};
 pub use local::LocalStore;
+pub use patient::PatientStore;
+pub use pulse::Pulse;
 pub use rest::{RestOptions, RestStore};
-pub use store::{Store, read_limit_bytes};
+pub use store::{SharedBytes, Sink, Store, read_limit_bytes};

@@ -32,6 +32,7 @@ use strongroom_model::{FileEntry, FileName, FileType, Id};
 use crate::exact::{Exact, read_exactly};
 use crate::local::folder::{Modes, Place};
 use crate::local::temporary::Temporary;
+use crate::pulse::{Beating, Pulse};
 use crate::store::{Store, read_limit_bytes};
 use crate::{Error, Result};
 
@@ -49,6 +50,7 @@ const FOLDERS: [FileType; 5] = [
 pub struct LocalStore {
     path: PathBuf,
     location: String,
+    pulse: Pulse,
 }
 
 impl LocalStore {
@@ -58,7 +60,13 @@ impl LocalStore {
         Self {
             location: path.display().to_string(),
             path,
+            pulse: Pulse::default(),
         }
+    }
+
+    /// What counts its steps.
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.clone()
     }
 
     /// The repository's folder.
@@ -95,6 +103,7 @@ impl LocalStore {
         let root = std::iter::once(Ok(String::new()));
         for relative in root.chain(FOLDERS.into_iter().flat_map(|kind| self.folders_of(kind))) {
             let relative = relative?;
+            self.pulse.beat();
             count += self
                 .open_folder(&relative)
                 .and_then(|folder| folder.map_or(Ok(0), |fd| temporary::sweep(&fd, older_than)))
@@ -165,7 +174,7 @@ impl LocalStore {
                 limit_bytes,
             });
         }
-        read_exactly(file, length_bytes)
+        read_exactly(Beating::new(file, self.pulse()), length_bytes)
             .map_err(|error| self.io_fault(format_args!("read {name}"), error))
     }
 
@@ -177,7 +186,7 @@ impl LocalStore {
         publish: impl FnOnce(Temporary<'_>) -> rustix::io::Result<()>,
     ) -> rustix::io::Result<()> {
         let modes = Modes::of(&self.path);
-        publish(Temporary::write(folder, bytes, modes.file)?)?;
+        publish(Temporary::write(folder, bytes, modes.file, &self.pulse)?)?;
         folder::sync(folder)
     }
 
@@ -251,6 +260,7 @@ impl Store for LocalStore {
             .try_for_each(|kind| folder::make(&self.path, kind.folder(), mode))
             .and_then(|()| {
                 (0..=u8::MAX).try_for_each(|prefix| {
+                    self.pulse.beat();
                     folder::make(&self.path, &format!("data/{prefix:02x}"), mode)
                 })
             })
@@ -283,7 +293,7 @@ impl Store for LocalStore {
             self.open_folder(&relative)
                 .and_then(|folder| {
                     folder.map_or(Ok(()), |fd| {
-                        listing::collect(&fd, prefix, &mut buffer, &mut entries)
+                        listing::collect(&fd, prefix, &mut buffer, &mut entries, &self.pulse)
                     })
                 })
                 .map_err(|errno| self.fault(format_args!("list {relative}"), errno))?;
@@ -300,7 +310,8 @@ impl Store for LocalStore {
 
     fn open(&self, name: FileName, range: Option<Range<u64>>) -> Result<Box<dyn Read + Send + '_>> {
         let (file, length_bytes) = self.open_range(name, range)?;
-        Ok(Box::new(Exact::new(file, length_bytes)))
+        let stream = Beating::new(file, self.pulse());
+        Ok(Box::new(Exact::new(stream, length_bytes)))
     }
 
     fn read(&self, name: FileName) -> Result<Vec<u8>> {
@@ -314,11 +325,12 @@ impl Store for LocalStore {
     fn save(&self, name: FileName, bytes: &[u8]) -> Result<()> {
         let place = Place::of(name);
         let folder = self.folder_for(name, &place)?;
-        let mut stored = folder::holds(&folder, &place.base, bytes);
+        let holds = || folder::holds(&folder, &place.base, bytes, &self.pulse);
+        let mut stored = holds();
         if stored == Ok(None) {
             stored = match self.write(&folder, bytes, |file| file.publish(&place.base)) {
                 Ok(()) => return Ok(()),
-                Err(Errno::EXIST) => folder::holds(&folder, &place.base, bytes),
+                Err(Errno::EXIST) => holds(),
                 Err(errno) => Err(errno),
             };
         }

@@ -10,7 +10,18 @@ use std::sync::Arc;
 
 use strongroom_model::{FileEntry, FileName, FileType};
 
-use crate::Result;
+use crate::{Error, Result};
+
+/// Bytes that outlive whoever asks for them to be stored, so that nobody has to wait for a place
+/// that hangs while it has them.
+pub type SharedBytes = Arc<dyn AsRef<[u8]> + Send + Sync>;
+
+/// Takes the bytes of a file as they come.
+pub type Sink = Box<dyn FnMut(&[u8]) + Send>;
+
+/// The step in which a stored file is handed on; it fits the second-level cache, so that whoever
+/// hashes it reads what was just copied there.
+const STEP_BYTES: usize = 128 << 10;
 
 /// One place that holds the files of one repository.
 ///
@@ -41,7 +52,7 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Returns the stored size of a file in bytes.
     ///
     /// # Errors
-    /// [`Error::NotFound`](crate::Error::NotFound) where there is none.
+    /// [`Error::NotFound`] where there is none.
     fn size(&self, name: FileName) -> Result<u64>;
 
     /// Opens a file, or a range of its bytes, for reading from front to back.
@@ -50,14 +61,14 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// A stream that ends before the range does is an [`std::io::ErrorKind::UnexpectedEof`].
     ///
     /// # Errors
-    /// [`Error::NotFound`](crate::Error::NotFound) where there is none, and
-    /// [`Error::ShortFile`](crate::Error::ShortFile) where the range reaches past its end.
+    /// [`Error::NotFound`] where there is none, and
+    /// [`Error::ShortFile`] where the range reaches past its end.
     fn open(&self, name: FileName, range: Option<Range<u64>>) -> Result<Box<dyn Read + Send + '_>>;
 
     /// Reads a whole file.
     ///
     /// # Errors
-    /// As [`Store::open`], and [`Error::TooLarge`](crate::Error::TooLarge) above
+    /// As [`Store::open`], and [`Error::TooLarge`] above
     /// [`read_limit_bytes`].
     fn read(&self, name: FileName) -> Result<Vec<u8>>;
 
@@ -67,6 +78,29 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// As [`Store::read`].
     fn read_range(&self, name: FileName, range: Range<u64>) -> Result<Vec<u8>>;
 
+    /// Reads a whole file of any size from front to back.
+    ///
+    /// # Errors
+    /// As [`Store::open`]; what came until then was handed on.
+    fn read_through(&self, name: FileName, mut sink: Sink) -> Result<()> {
+        let mut stream = self.open(name, None)?;
+        let mut step = vec![0; STEP_BYTES];
+        loop {
+            match stream.read(&mut step) {
+                Ok(0) => return Ok(()),
+                Ok(count) => sink(step.get(..count).unwrap_or_default()),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(source) => {
+                    return Err(Error::Io {
+                        location: self.location().to_owned(),
+                        action: format!("read {name}"),
+                        source,
+                    });
+                }
+            }
+        }
+    }
+
     /// Stores a file; when this returns, the bytes are durable under their name or there is
     /// nothing under it: never a torn file.
     ///
@@ -75,16 +109,32 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// name (rot, or a foreign `config`), the file is left alone.
     ///
     /// # Errors
-    /// [`Error::Exists`](crate::Error::Exists) where other bytes lie under the name,
-    /// [`Error::Full`](crate::Error::Full) where there is no room.
+    /// [`Error::Exists`] where other bytes lie under the name,
+    /// [`Error::Full`] where there is no room.
     fn save(&self, name: FileName, bytes: &[u8]) -> Result<()>;
+
+    /// As [`Store::save`], for large files: nobody has to copy them.
+    ///
+    /// # Errors
+    /// As [`Store::save`].
+    fn save_shared(&self, name: FileName, bytes: SharedBytes) -> Result<()> {
+        self.save(name, (*bytes).as_ref())
+    }
 
     /// Stores a file in place of wrong bytes under the same name: healing.
     ///
     /// # Errors
-    /// As [`Store::save`], and [`Error::Denied`](crate::Error::Denied) where the place does not
+    /// As [`Store::save`], and [`Error::Denied`] where the place does not
     /// let stored files be replaced.
     fn replace(&self, name: FileName, bytes: &[u8]) -> Result<()>;
+
+    /// As [`Store::replace`], for large files: nobody has to copy them.
+    ///
+    /// # Errors
+    /// As [`Store::replace`].
+    fn replace_shared(&self, name: FileName, bytes: SharedBytes) -> Result<()> {
+        self.replace(name, (*bytes).as_ref())
+    }
 
     /// Removes a file; removing what is not there succeeds.
     ///
@@ -92,7 +142,7 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// back that refers to packs which were removed after it.
     ///
     /// # Errors
-    /// [`Error::Denied`](crate::Error::Denied) where the place does not let files be removed.
+    /// [`Error::Denied`] where the place does not let files be removed.
     fn remove(&self, name: FileName) -> Result<()>;
 }
 
@@ -138,12 +188,24 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         (**self).read_range(name, range)
     }
 
+    fn read_through(&self, name: FileName, sink: Sink) -> Result<()> {
+        (**self).read_through(name, sink)
+    }
+
     fn save(&self, name: FileName, bytes: &[u8]) -> Result<()> {
         (**self).save(name, bytes)
     }
 
+    fn save_shared(&self, name: FileName, bytes: SharedBytes) -> Result<()> {
+        (**self).save_shared(name, bytes)
+    }
+
     fn replace(&self, name: FileName, bytes: &[u8]) -> Result<()> {
         (**self).replace(name, bytes)
+    }
+
+    fn replace_shared(&self, name: FileName, bytes: SharedBytes) -> Result<()> {
+        (**self).replace_shared(name, bytes)
     }
 
     fn remove(&self, name: FileName) -> Result<()> {

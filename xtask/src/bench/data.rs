@@ -259,7 +259,7 @@ fn invert_blocks(path: &Path, blocks_seen: &mut u64) -> Result<()> {
 type Visit<'a> = dyn FnMut(&Path, u64) -> Result<bool> + 'a;
 
 /// Visits regular files with their length in the order of their paths, until told to stop.
-fn each_file(folder: &Path, visit: &mut Visit<'_>) -> Result<bool> {
+pub(super) fn each_file(folder: &Path, visit: &mut Visit<'_>) -> Result<bool> {
     let entries: std::io::Result<Vec<_>> = fs::read_dir(folder)?.collect();
     let mut entries = entries.with_context(|| format!("Cannot list {}", folder.display()))?;
     entries.sort_by_key(fs::DirEntry::file_name);

@@ -59,6 +59,7 @@ impl Args {
         let options = BackupOptions {
             limits: opened.config.limits.clone(),
             dry_run: self.dry_run,
+            estimate: context.output.shows_bars(),
         };
         let (report, synced) = {
             let monitor = Monitor::start(&context.output);

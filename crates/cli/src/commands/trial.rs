@@ -31,7 +31,7 @@ use crate::exit::{Exit, MANUAL};
 use crate::monitor::Monitor;
 use crate::output::visible;
 use crate::words::{count, size};
-use crate::{memory, scorecard};
+use crate::{memory, program, scorecard};
 use area::Area;
 
 /// See it work on a folder, with nothing set up
@@ -136,6 +136,7 @@ impl<'a> Trial<'a> {
         let options = BackupOptions {
             limits: self.opened.config.limits.clone(),
             dry_run: false,
+            estimate: self.context.output.shows_bars(),
         };
         let mut report = backup(
             &mut self.opened.session,
@@ -279,7 +280,7 @@ impl<'a> Trial<'a> {
             state,
         } = &self.opened;
         let status = gather(config, &self.copies, Some(session), state, environment)?;
-        let card = scorecard::render(&status.scorecard, config);
+        let card = program::as_typed(&scorecard::render(&status.scorecard, config));
         self.context.output.result(&format!("\n{card}"))?;
         Ok(status.scorecard)
     }

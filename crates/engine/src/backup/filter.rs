@@ -1,4 +1,10 @@
 //! What of a folder source is left out.
+//!
+//! Of the patterns of a source, in their order, the last that matches an entry decides. One that
+//! leads into a path of the source from the root of the machine is cut to what it says inside that
+//! path, so that all of them are of one kind and keep their order.
+
+mod pattern;
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -7,6 +13,7 @@ use std::path::{Path, PathBuf};
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use strongroom_model::config::{Source, SourceKind};
 
+use crate::backup::filter::pattern::Pattern;
 use crate::{Error, Result};
 
 /// The start of a `CACHEDIR.TAG` file; see the Cache Directory Tagging Specification.
@@ -17,8 +24,6 @@ const CACHE_TAG: &[u8] = b"Signature: 8a477f597d28d172789f06886806bc55";
 pub(crate) struct Filter {
     /// For each path of the source, the rules with patterns relative to it.
     roots: Vec<(PathBuf, Gitignore)>,
-    /// Rules with patterns that begin with one of the source's paths, as absolute paths.
-    absolute: Gitignore,
     pub(crate) exclude_caches: bool,
     pub(crate) one_file_system: bool,
     larger_than_bytes: u64,
@@ -40,36 +45,28 @@ impl Filter {
         else {
             return Ok(Self::nothing());
         };
-        let build = |root: &Path, patterns: &mut dyn Iterator<Item = &String>| {
+        let patterns = exclude.iter().map(|text| Pattern::new(text, paths));
+        let patterns: Vec<_> = patterns.collect();
+        let build = |root: &PathBuf| {
             let mut builder = GitignoreBuilder::new(root);
-            for pattern in patterns {
-                builder
-                    .add_line(None, pattern)
-                    .map_err(|error| Error::Source {
-                        source_name: source.name.to_string(),
-                        reason: format!("the exclude pattern {pattern:?} is not one: {error}"),
-                    })?;
+            for pattern in &patterns {
+                for line in pattern.lines_for(root) {
+                    builder
+                        .add_line(None, &line)
+                        .map_err(|error| Error::Source {
+                            source_name: source.name.to_string(),
+                            reason: format!("the exclude pattern {pattern} is not one: {error}"),
+                        })?;
+                }
             }
-            builder.build().map_err(|error| Error::Source {
+            let rules = builder.build().map_err(|error| Error::Source {
                 source_name: source.name.to_string(),
                 reason: format!("the exclude patterns cannot be used: {error}"),
-            })
+            })?;
+            Ok((root.clone(), rules))
         };
-        let is_absolute = |pattern: &str| {
-            let pattern = pattern.strip_prefix('!').unwrap_or(pattern);
-            paths
-                .iter()
-                .any(|path| Path::new(pattern).starts_with(path))
-        };
-        let mut roots = Vec::new();
-        for path in paths {
-            let mut relative = exclude.iter().filter(|pattern| !is_absolute(pattern));
-            roots.push((path.clone(), build(path, &mut relative)?));
-        }
-        let mut absolute = exclude.iter().filter(|pattern| is_absolute(pattern));
         Ok(Self {
-            roots,
-            absolute: build(Path::new("/"), &mut absolute)?,
+            roots: paths.iter().map(build).collect::<Result<_>>()?,
             exclude_caches: *exclude_caches,
             one_file_system: *one_file_system,
             larger_than_bytes: exclude_larger_than.map_or(u64::MAX, |size| size.bytes()),
@@ -80,7 +77,6 @@ impl Filter {
     pub(crate) fn nothing() -> Self {
         Self {
             roots: Vec::new(),
-            absolute: Gitignore::empty(),
             exclude_caches: false,
             one_file_system: false,
             larger_than_bytes: u64::MAX,
@@ -89,23 +85,17 @@ impl Filter {
 
     /// Whether a pattern can match at all; asking costs a path for each entry.
     pub(crate) fn has_patterns(&self) -> bool {
-        !self.absolute.is_empty() || self.roots.iter().any(|(_, rules)| !rules.is_empty())
+        self.roots.iter().any(|(_, rules)| !rules.is_empty())
     }
 
     /// Whether patterns leave out an entry of a folder.
     pub(crate) fn excludes(&self, folder: &Path, name: &[u8], is_folder: bool) -> bool {
         let path = folder.join(OsStr::from_bytes(name));
-        let mut matched = self.absolute.matched(&path, is_folder);
-        // The path that is nearest above the entry has the last word.
-        let nearest = self
-            .roots
-            .iter()
-            .filter(|(root, _)| path.starts_with(root) && path != *root)
-            .max_by_key(|(root, _)| root.as_os_str().len());
-        if let Some((_, rules)) = nearest {
-            matched = rules.matched(&path, is_folder).or(matched);
-        }
-        matched.is_ignore()
+        // The path that is nearest above the entry.
+        let above = self.roots.iter();
+        let above = above.filter(|(root, _)| path.starts_with(root) && path != *root);
+        let nearest = above.max_by_key(|(root, _)| root.as_os_str().len());
+        nearest.is_some_and(|(_, rules)| rules.matched(&path, is_folder).is_ignore())
     }
 
     /// Whether a file is left out for its size.

@@ -79,7 +79,27 @@ pub(crate) fn add(archive: &Archive<'_>, paths: &[PathBuf], old_tree: Option<Id>
     Ok(())
 }
 
+/// The paths of a source but for those that lie in another one.
+pub(crate) fn outermost(paths: &[PathBuf]) -> Vec<PathBuf> {
+    let mut top = Root::default();
+    for path in paths {
+        top.insert(path);
+    }
+    let mut found = Vec::new();
+    top.collect_wanted(Path::new("/"), &mut found);
+    found
+}
+
 impl Root {
+    fn collect_wanted(&self, at: &Path, found: &mut Vec<PathBuf>) {
+        if self.is_wanted {
+            return found.push(at.to_owned());
+        }
+        for (name, below) in &self.below {
+            below.collect_wanted(&at.join(OsStr::from_bytes(name)), found);
+        }
+    }
+
     fn insert(&mut self, path: &Path) {
         let mut at = self;
         for component in path.components() {

@@ -94,10 +94,7 @@ impl Worker<'_, '_> {
         for problem in &listing.problems {
             self.archive.fs_error(problem);
         }
-        let mut entries = listing.entries;
-        if self.archive.filter.exclude_caches && is_cache(&folder, &entries) {
-            entries.retain(|entry| entry.name.to_bytes() == CACHE_TAG_NAME);
-        }
+        let entries = wanted(&self.archive.filter, &folder, listing.entries, device);
         let sorted = self.sort_entries(&folder, &state, entries, device);
         let batches = batches(&folder, sorted.files);
         let later =
@@ -158,10 +155,6 @@ impl Worker<'_, '_> {
         let mut old_count = old.nodes.len();
         let mut old_nodes = OldNodes::new(old);
         for entry in entries {
-            // restic keeps no sockets either: they mean nothing without the process behind them.
-            if entry.stat.kind() == NodeKind::Socket || self.is_excluded(state, &entry, device) {
-                continue;
-            }
             let old_node = old_nodes.take(entry.name.to_bytes());
             old_count = old_count.saturating_sub(usize::from(old_node.is_some()));
             self.sort_entry(&mut sorted, folder, state, entry, old_node, device);
@@ -197,7 +190,7 @@ impl Worker<'_, '_> {
                     place: FolderPlace::In(Arc::clone(folder), name),
                     state: Arc::new(below),
                     device,
-                    is_mount_point: device.is_some_and(|device| stat.device_id != device),
+                    is_mount_point: is_elsewhere(&stat, device),
                 });
                 sorted.nodes.push(None);
             }
@@ -259,20 +252,39 @@ impl Worker<'_, '_> {
         }
         old.map_or(Compared::Different(None), Compared::Same)
     }
+}
 
-    fn is_excluded(&self, state: &FolderState, entry: &Entry, device: Option<u64>) -> bool {
-        let filter = &self.archive.filter;
-        let is_folder = entry.stat.kind() == NodeKind::Dir;
-        let is_file = entry.stat.kind() == NodeKind::File;
-        if is_file && filter.is_too_large(entry.stat.size) {
-            return true;
-        }
-        // Something that is mounted on a file stays out; a folder is kept as a mount point.
-        if !is_folder && device.is_some_and(|device| entry.stat.device_id != device) {
-            return true;
-        }
-        filter.has_patterns() && filter.excludes(&state.path, entry.name.to_bytes(), is_folder)
+/// The entries of a folder that are saved; `device` is the one that the source stays on, if it does.
+pub(crate) fn wanted(
+    filter: &Filter,
+    folder: &Folder,
+    mut entries: Vec<Entry>,
+    device: Option<u64>,
+) -> Vec<Entry> {
+    if filter.exclude_caches && is_cache(folder, &entries) {
+        entries.retain(|entry| entry.name.to_bytes() == CACHE_TAG_NAME);
     }
+    entries.retain(|entry| is_wanted(filter, folder, entry, device));
+    entries
+}
+
+fn is_wanted(filter: &Filter, folder: &Folder, entry: &Entry, device: Option<u64>) -> bool {
+    let is_folder = match entry.stat.kind() {
+        // restic keeps no sockets either: they mean nothing without the process behind them.
+        NodeKind::Socket => return false,
+        NodeKind::File if filter.is_too_large(entry.stat.size) => return false,
+        kind => kind == NodeKind::Dir,
+    };
+    // Something that is mounted on a file stays out; a folder is kept as a mount point.
+    if !is_folder && is_elsewhere(&entry.stat, device) {
+        return false;
+    }
+    !filter.has_patterns() || !filter.excludes(folder.path(), entry.name.to_bytes(), is_folder)
+}
+
+/// Whether an entry lies on another device than the one that the source stays on, if it does.
+pub(crate) fn is_elsewhere(stat: &Stat, device: Option<u64>) -> bool {
+    device.is_some_and(|device| stat.device_id != device)
 }
 
 /// The nodes of an old tree, taken out in order of names.

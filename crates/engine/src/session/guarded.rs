@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use strongroom_model::{FileEntry, FileName, FileType};
-use strongroom_store::{Error, Result, Store};
+use strongroom_store::{Error, Result, SharedBytes, Sink, Store};
 
 use crate::session::locks::Held;
 
@@ -72,14 +72,28 @@ impl Store for GuardedStore {
         self.inner.read_range(name, range)
     }
 
+    fn read_through(&self, name: FileName, sink: Sink) -> Result<()> {
+        self.inner.read_through(name, sink)
+    }
+
     fn save(&self, name: FileName, bytes: &[u8]) -> Result<()> {
         self.check(name)?;
         self.inner.save(name, bytes)
     }
 
+    fn save_shared(&self, name: FileName, bytes: SharedBytes) -> Result<()> {
+        self.check(name)?;
+        self.inner.save_shared(name, bytes)
+    }
+
     fn replace(&self, name: FileName, bytes: &[u8]) -> Result<()> {
         self.check(name)?;
         self.inner.replace(name, bytes)
+    }
+
+    fn replace_shared(&self, name: FileName, bytes: SharedBytes) -> Result<()> {
+        self.check(name)?;
+        self.inner.replace_shared(name, bytes)
     }
 
     fn remove(&self, name: FileName) -> Result<()> {

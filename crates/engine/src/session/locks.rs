@@ -137,11 +137,16 @@ impl Locks {
         }
         self.held.is_released.store(true, Ordering::Release);
         let held = std::mem::take(&mut *self.held.copies.lock());
-        for (name, HeldLock { store, id, .. }) in held {
-            if let Err(error) = store.remove(FileName::new(FileType::Locks, id)) {
-                tracing::warn!(copy = name, error = chain(&error), "A lock stays behind");
+        // All at once, so that one that hangs does not keep the others under lock.
+        std::thread::scope(|scope| {
+            for (name, HeldLock { store, id, .. }) in held {
+                scope.spawn(move || {
+                    if let Err(error) = store.remove(FileName::new(FileType::Locks, id)) {
+                        tracing::warn!(copy = name, error = chain(&error), "A lock stays behind");
+                    }
+                });
             }
-        }
+        });
     }
 }
 

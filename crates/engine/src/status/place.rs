@@ -5,16 +5,23 @@ mod mounts;
 use std::collections::BTreeMap;
 use std::net::ToSocketAddrs;
 use std::path::Path;
+use std::time::Duration;
 
 use strongroom_model::scorecard::{DeviceId, Location, SourceFacts};
 use strongroom_model::{Config, Name, StoreAddress};
+use strongroom_store::patient::within;
 use strongroom_store::place::is_this_machine;
+
+/// How long a look at a path may take, which lies on a dead mount perhaps: longer than a disk
+/// needs to wake up.
+const LOOK_LIMIT: Duration = Duration::from_secs(30);
 
 /// Finds out where a copy is; a name that has to be resolved may take its time.
 pub(super) fn location(address: &StoreAddress) -> Location {
     let rest = match address {
         StoreAddress::Local(path) => {
-            let device = device(path);
+            let path = path.clone();
+            let device = within(LOOK_LIMIT, move || device(&path)).flatten();
             return Location::Folder { device };
         }
         StoreAddress::Rest(rest) => rest,

@@ -1,8 +1,10 @@
 //! Writing a file to every copy that is to have it, at once.
 
+use std::sync::Arc;
+
 use strongroom_model::FileName;
 use strongroom_repo::RepoConfig;
-use strongroom_store::Error;
+use strongroom_store::{Error, SharedBytes};
 
 use crate::session::chain;
 use crate::sync::fetch::Fetched;
@@ -50,7 +52,8 @@ impl Run<'_> {
                 let kind = SyncProblemKind::HeldBack { copy, reason };
                 self.problem(FileName::CONFIG, kind);
             } else {
-                self.replace(lane, FileName::CONFIG, self.repository.config_bytes());
+                let config = Arc::new(self.repository.config_bytes().to_vec());
+                self.replace(lane, FileName::CONFIG, &config);
             }
         }
     }
@@ -101,8 +104,9 @@ impl Run<'_> {
         self.progress.add_bytes(fetched.bytes.len() as u64);
     }
 
-    fn save(&self, lane: &Lane, name: FileName, bytes: &[u8]) {
-        match lane.copy.store.save(name, bytes) {
+    fn save(&self, lane: &Lane, name: FileName, bytes: &Arc<Vec<u8>>) {
+        let shared = Arc::clone(bytes) as SharedBytes;
+        match lane.copy.store.save_shared(name, shared) {
             Ok(()) => lane.note_brought(name, bytes.len() as u64),
             // Something wrong lies there that was not there when it was listed.
             Err(Error::Exists { .. }) => self.replace(lane, name, bytes),
@@ -110,8 +114,9 @@ impl Run<'_> {
         }
     }
 
-    fn replace(&self, lane: &Lane, name: FileName, bytes: &[u8]) {
-        match lane.copy.store.replace(name, bytes) {
+    fn replace(&self, lane: &Lane, name: FileName, bytes: &Arc<Vec<u8>>) {
+        let shared = Arc::clone(bytes) as SharedBytes;
+        match lane.copy.store.replace_shared(name, shared) {
             Ok(()) => lane.note_healed(name, bytes.len() as u64),
             Err(error @ Error::Denied { .. }) => {
                 lane.state.lock().unsound.insert(name);

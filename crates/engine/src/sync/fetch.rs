@@ -1,5 +1,7 @@
 //! Finding right bytes for a file, and finding out which copies have wrong ones.
 
+use std::sync::Arc;
+
 use strongroom_model::{FileName, FileType, Id};
 use strongroom_store::Error;
 
@@ -13,7 +15,7 @@ use crate::verify::content::{self, Content};
 /// A file whose bytes have its name and decode, on its way.
 pub(crate) struct Fetched {
     pub(crate) name: FileName,
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) bytes: Arc<Vec<u8>>,
     pub(crate) content: Content,
     /// Copies that do not have it.
     pub(crate) lacking: Vec<usize>,
@@ -105,7 +107,7 @@ impl Run<'_> {
         }
         Some(Fetched {
             name,
-            bytes,
+            bytes: Arc::new(bytes),
             content,
             lacking,
             wrong,

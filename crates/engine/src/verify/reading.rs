@@ -119,7 +119,8 @@ impl Reading<'_> {
             return Ok(());
         }
         let store = self.scan.look.copy.store.as_ref();
-        let count = |bytes| self.progress.add_bytes(bytes);
+        let progress = self.progress.clone();
+        let count = move |bytes| progress.add_bytes(bytes);
         let hashed = match buffer.read(store, name, keep, count) {
             Ok(hashed) => hashed,
             Err(Error::NotFound { .. }) => {

@@ -1,23 +1,22 @@
 //! Hashing a stored file as it streams by: no copy of it in memory unless it is asked for.
+//!
+//! The store may read on a thread of its own and leave it behind where a disk hangs, so that what
+//! is hashed belongs to both, and a buffer whose copy hung is lost to us.
 
-use std::io::Read;
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
-use strongroom_model::{FileName, Id};
-use strongroom_store::{Error, Result, Store, read_limit_bytes};
-
-/// Fits the second-level cache, so that hashing reads what was just copied there.
-const CHUNK_BYTES: usize = 128 << 10;
+use strongroom_model::{FileName, FileType, Id};
+use strongroom_store::{Result, Store, read_limit_bytes};
 
 /// Buffers that threads hand on to each other, so that memory is faulted in once.
 #[derive(Debug, Default)]
 pub(crate) struct Buffers(Mutex<Vec<Buffer>>);
 
 /// What one thread reads into.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Buffer {
-    chunk: Vec<u8>,
     /// The file that was read last: all of it, or its last bytes.
     kept: Vec<u8>,
 }
@@ -33,14 +32,20 @@ pub(crate) struct Hashed {
     pub(crate) is_kept: bool,
 }
 
+/// A file of which a part was read.
+#[derive(Debug)]
+struct Partial {
+    kind: FileType,
+    hasher: Sha256,
+    size_bytes: u64,
+    is_kept: bool,
+    kept: Vec<u8>,
+}
+
 impl Buffers {
     /// Lends a buffer to `work`.
     pub(crate) fn with<T>(&self, work: impl FnOnce(&mut Buffer) -> T) -> T {
-        let spare = self.0.lock().pop();
-        let mut buffer = spare.unwrap_or_else(|| Buffer {
-            chunk: vec![0; CHUNK_BYTES],
-            kept: Vec::new(),
-        });
+        let mut buffer = self.0.lock().pop().unwrap_or_default();
         let result = work(&mut buffer);
         self.0.lock().push(buffer);
         result
@@ -57,41 +62,28 @@ impl Buffer {
         store: &dyn Store,
         name: FileName,
         keep: bool,
-        count: impl Fn(u64),
+        count: impl Fn(u64) + Send + 'static,
     ) -> Result<Hashed> {
-        let mut stream = store.open(name, None)?;
-        let mut hasher = Sha256::new();
-        let mut size_bytes = 0;
-        let mut is_kept = keep;
         self.kept.clear();
-        loop {
-            let step = match stream.read(&mut self.chunk) {
-                Ok(0) => break,
-                Ok(step) => step,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-                Err(source) => {
-                    return Err(Error::Io {
-                        location: store.location().to_owned(),
-                        action: format!("read {name}"),
-                        source,
-                    });
-                }
-            };
-            let bytes = self.chunk.get(..step).unwrap_or_default();
-            hasher.update(bytes);
-            size_bytes += step as u64;
-            is_kept &= size_bytes <= read_limit_bytes(name.kind());
-            if is_kept {
-                self.kept.extend_from_slice(bytes);
-            } else {
-                self.keep_tail(step);
-            }
-            count(step as u64);
-        }
+        let partial = Arc::new(Mutex::new(Partial {
+            kind: name.kind(),
+            hasher: Sha256::new(),
+            size_bytes: 0,
+            is_kept: keep,
+            kept: std::mem::take(&mut self.kept),
+        }));
+        let filled = Arc::clone(&partial);
+        let sink = move |bytes: &[u8]| {
+            filled.lock().add(bytes);
+            count(bytes.len() as u64);
+        };
+        store.read_through(name, Box::new(sink))?;
+        let mut partial = partial.lock();
+        self.kept = std::mem::take(&mut partial.kept);
         Ok(Hashed {
-            id: Id::from_bytes(hasher.finalize().into()),
-            size_bytes,
-            is_kept,
+            id: Id::from_bytes(partial.hasher.finalize_reset().into()),
+            size_bytes: partial.size_bytes,
+            is_kept: partial.is_kept,
         })
     }
 
@@ -99,13 +91,26 @@ impl Buffer {
     pub(crate) fn kept(&self) -> &[u8] {
         &self.kept
     }
+}
+
+impl Partial {
+    fn add(&mut self, bytes: &[u8]) {
+        self.hasher.update(bytes);
+        self.size_bytes += bytes.len() as u64;
+        self.is_kept &= self.size_bytes <= read_limit_bytes(self.kind);
+        if self.is_kept {
+            self.kept.extend_from_slice(bytes);
+        } else {
+            self.keep_tail(bytes);
+        }
+    }
 
     /// Keeps only the last bytes that were read: enough for the trailer of a pack.
-    fn keep_tail(&mut self, step: usize) {
+    fn keep_tail(&mut self, bytes: &[u8]) {
         const TAIL_BYTES: usize = 4;
-        let from = step.saturating_sub(TAIL_BYTES);
-        let bytes = self.chunk.get(from..step).unwrap_or_default();
-        self.kept.extend_from_slice(bytes);
+        let from = bytes.len().saturating_sub(TAIL_BYTES);
+        self.kept
+            .extend_from_slice(bytes.get(from..).unwrap_or_default());
         let surplus = self.kept.len().saturating_sub(TAIL_BYTES);
         self.kept.drain(..surplus);
     }

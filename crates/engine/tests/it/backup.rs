@@ -5,6 +5,7 @@ use std::os::unix::fs::symlink;
 
 use strongroom_engine::Error;
 use strongroom_engine::backup::report::CopyOutcome;
+use strongroom_engine::backup::{BackupOptions, backup};
 use strongroom_model::{FileName, FileType};
 use strongroom_store::{LocalStore, Store};
 use strongroom_testkit::gate::Gate;
@@ -309,6 +310,27 @@ fn what_is_left_out_is_not_read() {
 }
 
 #[test]
+fn of_patterns_that_lead_into_the_source_and_others_the_last_decides() {
+    let fixture = Fixture::new();
+    let source = fixture.source();
+    for folder in ["a", "b"] {
+        fs::create_dir_all(source.join(folder).join("cache")).unwrap();
+        fs::write(source.join(folder).join("cache/file"), folder).unwrap();
+        fs::write(source.join(folder).join("x.tmp"), folder).unwrap();
+    }
+    let above = fixture.folder.path().display();
+    let sources = fixture.sources(&format!(
+        "path = {source:?}\nexclude = [\"*.tmp\", \"!{above}/*/a/x.tmp\", \
+         \"{above}/s?urce/*/cache/\", \"!/b/cache\"]"
+    ));
+    let report = fixture.backup_of(&sources).unwrap();
+    assert_eq!(report.sources[0].stats.files_processed, 2);
+    let listed = fixture.restic("one", &["ls", "latest"]);
+    assert!(listed.contains("/source/a/x.tmp\n"), "{listed}");
+    assert!(listed.contains("/source/b/cache/file\n"), "{listed}");
+}
+
+#[test]
 fn a_file_whose_size_is_not_what_was_listed_is_saved_as_it_was_read() {
     // Files of procfs have size 0 and content.
     let fixture = Fixture::new();
@@ -467,14 +489,14 @@ fn little_memory_is_enough() {
         let name = fixture.source().join(number.to_string());
         fs::write(name, strongroom_testkit::contract::noise(number, 8 << 20)).unwrap();
     }
-    let options = strongroom_engine::backup::BackupOptions {
+    let options = BackupOptions {
         limits: strongroom_model::config::Limits {
             memory: "64MiB".parse().unwrap(),
             ..Default::default()
         },
-        dry_run: false,
+        ..Default::default()
     };
-    let report = strongroom_engine::backup::backup(
+    let report = backup(
         &mut fixture.open(),
         &fixture.folder_source(),
         &options,

@@ -3,10 +3,12 @@
 
 mod backup;
 mod damage;
+mod estimate;
 mod filesystem;
 mod fixture;
 mod golden;
 mod hand_made;
+mod hangs;
 mod hosts;
 mod locks;
 mod restore;

@@ -12,6 +12,8 @@ use rustix::fs::{AtFlags, CWD, FileType as NodeType, Mode, OFlags};
 use rustix::io::Errno;
 use strongroom_model::FileName;
 
+use crate::pulse::Pulse;
+
 /// The mode of a folder that only its owner may enter.
 pub(super) const PRIVATE_FOLDER: u32 = 0o700;
 
@@ -138,6 +140,7 @@ pub(super) fn holds(
     folder: &OwnedFd,
     base: &str,
     bytes: &[u8],
+    pulse: &Pulse,
 ) -> rustix::io::Result<Option<bool>> {
     let (mut file, size_bytes) = match open_regular(folder, base) {
         Ok(opened) => opened,
@@ -153,6 +156,7 @@ pub(super) fn holds(
         let Some(stored) = buffer.get_mut(..expected.len()) else {
             return Ok(Some(false));
         };
+        pulse.beat();
         match file.read_exact(stored) {
             Ok(()) if stored == expected => {}
             Ok(()) => return Ok(Some(false)),

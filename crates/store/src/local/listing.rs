@@ -11,6 +11,8 @@ use rustix::fs::{AtFlags, FileType as NodeType, RawDir};
 use rustix::io::Errno;
 use strongroom_model::{FileEntry, Id};
 
+use crate::pulse::Pulse;
+
 /// Room for some hundreds of entries per system call.
 const BUFFER_BYTES: usize = 64 << 10;
 
@@ -31,10 +33,12 @@ pub(super) fn collect(
     prefix: &str,
     buffer: &mut Buffer,
     entries: &mut Vec<FileEntry>,
+    pulse: &Pulse,
 ) -> rustix::io::Result<()> {
     let mut names = RawDir::new(folder, &mut buffer.0);
     while let Some(entry) = names.next() {
         let entry = entry?;
+        pulse.beat();
         if !matches!(entry.file_type(), NodeType::RegularFile | NodeType::Unknown) {
             continue;
         }

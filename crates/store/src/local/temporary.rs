@@ -14,9 +14,13 @@ use rustix::fs::{AtFlags, Mode, OFlags, RawDir, RenameFlags};
 use rustix::io::Errno;
 
 use crate::local::folder;
+use crate::pulse::Pulse;
 
 /// How temporary names begin.
 const PREFIX: &str = ".tmp-";
+
+/// How much is written at a time, so that a slow disk is seen to move.
+const STEP_BYTES: usize = 1 << 20;
 
 /// A written and synced file that has not got its name yet; dropping it removes it.
 #[derive(Debug)]
@@ -29,7 +33,12 @@ pub(super) struct Temporary<'a> {
 
 impl<'a> Temporary<'a> {
     /// Writes all of `bytes` and makes them durable.
-    pub(super) fn write(folder: &'a OwnedFd, bytes: &[u8], mode: Mode) -> rustix::io::Result<Self> {
+    pub(super) fn write(
+        folder: &'a OwnedFd,
+        bytes: &[u8],
+        mode: Mode,
+        pulse: &Pulse,
+    ) -> rustix::io::Result<Self> {
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(|_| Errno::IO)?;
         let name = format!("{PREFIX}{}", HEXLOWER.encode(&random));
@@ -41,8 +50,11 @@ impl<'a> Temporary<'a> {
             name,
             named: true,
         };
-        file.write_all(bytes)
-            .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+        for step in bytes.chunks(STEP_BYTES) {
+            file.write_all(step)
+                .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+            pulse.beat();
+        }
         rustix::fs::fsync(&file)?;
         if rustix::fs::fstat(&file)?.st_size as u64 != bytes.len() as u64 {
             return Err(Errno::IO);

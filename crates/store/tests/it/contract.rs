@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use strongroom_model::FileName;
-use strongroom_store::{LocalStore, RestOptions, RestStore, Store};
+use strongroom_store::patient::HANG_LIMIT;
+use strongroom_store::{LocalStore, PatientStore, RestOptions, RestStore, Store};
 use strongroom_testkit::contract::Subject;
 use strongroom_testkit::{FaultyStore, MemoryStore, RcloneServer, RecordingStore};
 use tempfile::TempDir;
@@ -39,6 +41,31 @@ impl Local {
 }
 
 impl Subject for Local {
+    fn store(&self) -> &dyn Store {
+        &self.store
+    }
+
+    fn plant(&self, name: FileName, bytes: &[u8]) {
+        plant(self.folder.path(), name, bytes);
+    }
+}
+
+/// A local folder as the program uses it.
+struct Patient {
+    folder: TempDir,
+    store: PatientStore,
+}
+
+impl Patient {
+    fn new() -> Self {
+        let Local { folder, store } = Local::new();
+        let pulse = store.pulse();
+        let store = PatientStore::new(Arc::new(store), pulse, HANG_LIMIT);
+        Self { folder, store }
+    }
+}
+
+impl Subject for Patient {
     fn store(&self) -> &dyn Store {
         &self.store
     }
@@ -110,6 +137,11 @@ impl Subject for Rest {
 mod local_store {
     use super::*;
     strongroom_testkit::store_contract!(atomic Local::new());
+}
+
+mod patient_store {
+    use super::*;
+    strongroom_testkit::store_contract!(atomic Patient::new());
 }
 
 mod memory_store {

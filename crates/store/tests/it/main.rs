@@ -5,6 +5,7 @@
 mod contract;
 mod local;
 mod misbehaving;
+mod patient;
 mod restic;
 mod server;
 mod tls;

@@ -13,6 +13,7 @@ use strongroom_repo::Key;
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
+use crate::program;
 
 /// A working area that was made.
 pub(super) struct Area {
@@ -72,29 +73,33 @@ impl Area {
 
     /// What to do next.
     pub(super) fn last_words(&self, dir: &Path) -> String {
-        let area = self.path.display();
-        let one = self.copy("one");
+        let in_area = |name: &str| program::quoted(&self.path.join(name));
         format!(
             "
 All three copies lie on one disk of one machine: whatever takes it takes all of them. This was a
 rehearsal, not 3-2-1; the lines above say what is missing.
 
 Look around:
-  export STRONGROOM_CONFIG='{area}/strongroom.toml' STRONGROOM_STATE='{area}/state'
-  strongroom snapshots
-  strongroom ls -l latest '{dir}'
-  strongroom status
-  restic -r '{one}' --password-file '{area}/password' check --read-data
+  export STRONGROOM_CONFIG={config} STRONGROOM_STATE={state}
+  {program} snapshots
+  {program} ls -l latest {dir}
+  {program} status
+  restic -r {one} --password-file {password} check --read-data
 
 For real: copy strongroom.toml to /etc/strongroom, put the copies where fire, thieves and the
 credentials of this machine do not reach all of them, choose a password, and:
-  strongroom init && strongroom backup && strongroom status
+  {program} init && {program} backup && {program} status
 
 Forget it all:
-  rm -r '{area}'
+  rm -r {area}
 ",
-            dir = dir.display(),
-            one = one.display(),
+            program = program::typed(),
+            config = in_area("strongroom.toml"),
+            state = in_area("state"),
+            dir = program::quoted(dir),
+            one = program::quoted(&self.copy("one")),
+            password = in_area("password"),
+            area = program::quoted(&self.path),
         )
     }
 }

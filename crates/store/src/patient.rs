@@ -1,0 +1,223 @@
+//! A store that may hang, and those who use it may not.
+//!
+//! A call into a dead network mount or a stalled disk never returns, and no thread can be taken
+//! out of it. So each call runs on a thread of the store's own, which is left behind when nothing
+//! has moved for the limit: the caller gets [`Error::Unreachable`], and so does at once whoever
+//! calls later. A thread that was left behind ends with its call, or with the process.
+//!
+//! Moving means: any call into the place has ended, or a step of one was counted by its [`Pulse`].
+//! So a place that is slow, or busy with many calls, is waited for as long as it takes.
+//!
+//! What a call that was left behind still does when the place comes back is what any writer may do
+//! at any time: a file appears whole under its name, or a lock stays, which our next run removes.
+//!
+//! Threads are kept for the next call: handing one over costs some microseconds, against a file or
+//! a run of blobs at a time.
+
+use std::io::{Cursor, Read};
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use strongroom_model::{FileEntry, FileName, FileType};
+
+use crate::pulse::Pulse;
+use crate::store::{SharedBytes, Sink, Store};
+use crate::{Error, Result};
+
+/// How long nothing may move before a place counts as hung.
+///
+/// The kernel calls a task hung after as long in one system call. The longest step of ours is an
+/// fsync, of one pack: 16 MiB take two minutes at 140 kB/s. Who gives up wrongly loses little: the
+/// next run, or a sync, brings the copy what it lacks.
+pub const HANG_LIMIT: Duration = Duration::from_secs(120);
+
+/// In how many steps the limit is waited for, so that a process that was stopped and goes on does
+/// not take its own sleep for the place's.
+const STEPS: u32 = 4;
+
+/// A store in front of one that may hang.
+#[derive(Debug)]
+pub struct PatientStore {
+    inner: Arc<dyn Store>,
+    pulse: Pulse,
+    limit: Duration,
+    /// Set when the place has hung; nothing is asked of it from then on.
+    has_hung: AtomicBool,
+    idle: Mutex<Vec<Worker>>,
+}
+
+/// A thread that does one call after the other, and ends when this is dropped.
+#[derive(Debug)]
+struct Worker(Sender<Job>);
+
+type Job = Box<dyn FnOnce() + Send>;
+
+impl PatientStore {
+    /// Waits for `inner` as long as `pulse` moves, and `limit` longer.
+    pub fn new(inner: Arc<dyn Store>, pulse: Pulse, limit: Duration) -> Self {
+        Self {
+            inner,
+            pulse,
+            limit,
+            has_hung: AtomicBool::new(false),
+            idle: Mutex::default(),
+        }
+    }
+
+    /// Lets a thread that can be left behind do `work`.
+    fn call<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&dyn Store) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        if self.has_hung.load(Ordering::Acquire) {
+            return Err(self.hung());
+        }
+        let idle = self.idle.lock().pop();
+        let worker = match idle {
+            Some(worker) => worker,
+            None => Worker::start().map_err(|source| Error::Io {
+                location: self.location().to_owned(),
+                action: "start a thread that works".to_owned(),
+                source,
+            })?,
+        };
+        let (reply, answer) = sync_channel(1);
+        let store = Arc::clone(&self.inner);
+        worker.run(Box::new(move || {
+            let result = work(store.as_ref());
+            drop(store);
+            // Where nobody waits any more, nobody wants to know.
+            let _ = reply.send(result);
+        }));
+        let result = self.wait(&answer)?;
+        self.pulse.beat();
+        self.idle.lock().push(worker);
+        result
+    }
+
+    /// Waits until the answer is there or nothing has moved for the limit.
+    fn wait<T>(&self, answer: &Receiver<T>) -> Result<T> {
+        let mut count = self.pulse.count();
+        let mut still = 0;
+        while still < STEPS {
+            match answer.recv_timeout(self.limit / STEPS) {
+                Ok(result) => return Ok(result),
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(self.unreachable("the thread that worked there died".to_owned()));
+                }
+                Err(RecvTimeoutError::Timeout) if self.pulse.count() == count => still += 1,
+                Err(RecvTimeoutError::Timeout) => {
+                    count = self.pulse.count();
+                    still = 0;
+                }
+            }
+        }
+        self.has_hung.store(true, Ordering::Release);
+        Err(self.hung())
+    }
+
+    fn hung(&self) -> Error {
+        let limit = match self.limit.as_secs() {
+            0 => format!("{} ms", self.limit.as_millis()),
+            seconds if seconds.is_multiple_of(60) => format!("{} min", seconds / 60),
+            seconds => format!("{seconds} s"),
+        };
+        self.unreachable(format!("it has not answered for {limit}"))
+    }
+
+    fn unreachable(&self, reason: String) -> Error {
+        Error::Unreachable {
+            location: self.location().to_owned(),
+            reason,
+        }
+    }
+}
+
+impl Worker {
+    fn start() -> std::io::Result<Self> {
+        let (jobs, queue) = channel::<Job>();
+        std::thread::Builder::new().spawn(move || queue.into_iter().for_each(|job| job()))?;
+        Ok(Self(jobs))
+    }
+
+    fn run(&self, job: Job) {
+        // Where the thread has died, so does the job, and with it the sender of its answer.
+        let _ = self.0.send(job);
+    }
+}
+
+impl Store for PatientStore {
+    fn location(&self) -> &str {
+        self.inner.location()
+    }
+
+    fn create(&self) -> Result<()> {
+        self.call(|store| store.create())
+    }
+
+    fn list(&self, kind: FileType) -> Result<Vec<FileEntry>> {
+        self.call(move |store| store.list(kind))
+    }
+
+    fn size(&self, name: FileName) -> Result<u64> {
+        self.call(move |store| store.size(name))
+    }
+
+    /// Takes all of it into memory, within the limits of [`Store::read`]: a stream could hang at
+    /// each of its bytes. Whoever wants a stream uses [`Store::read_through`].
+    fn open(&self, name: FileName, range: Option<Range<u64>>) -> Result<Box<dyn Read + Send + '_>> {
+        let bytes = match range {
+            Some(range) => self.read_range(name, range)?,
+            None => self.read(name)?,
+        };
+        Ok(Box::new(Cursor::new(bytes)))
+    }
+
+    fn read(&self, name: FileName) -> Result<Vec<u8>> {
+        self.call(move |store| store.read(name))
+    }
+
+    fn read_range(&self, name: FileName, range: Range<u64>) -> Result<Vec<u8>> {
+        self.call(move |store| store.read_range(name, range))
+    }
+
+    fn read_through(&self, name: FileName, sink: Sink) -> Result<()> {
+        self.call(move |store| store.read_through(name, sink))
+    }
+
+    fn save(&self, name: FileName, bytes: &[u8]) -> Result<()> {
+        self.save_shared(name, Arc::new(bytes.to_vec()))
+    }
+
+    fn save_shared(&self, name: FileName, bytes: SharedBytes) -> Result<()> {
+        self.call(move |store| store.save_shared(name, bytes))
+    }
+
+    fn replace(&self, name: FileName, bytes: &[u8]) -> Result<()> {
+        self.replace_shared(name, Arc::new(bytes.to_vec()))
+    }
+
+    fn replace_shared(&self, name: FileName, bytes: SharedBytes) -> Result<()> {
+        self.call(move |store| store.replace_shared(name, bytes))
+    }
+
+    fn remove(&self, name: FileName) -> Result<()> {
+        self.call(move |store| store.remove(name))
+    }
+}
+
+/// What `work` returns, or nothing where that takes longer than `limit`: for a look at a path that
+/// may lie on a dead mount. The thread is then left behind.
+pub fn within<T: Send + 'static>(
+    limit: Duration,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let (reply, answer) = sync_channel(1);
+    let work = move || drop(reply.send(work()));
+    std::thread::Builder::new().spawn(work).ok()?;
+    answer.recv_timeout(limit).ok()
+}

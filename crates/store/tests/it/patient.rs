@@ -1,0 +1,132 @@
+//! Places that hang, and places that are only slow.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use strongroom_model::{FileName, FileType, Id};
+use strongroom_store::patient::within;
+use strongroom_store::{Error, LocalStore, PatientStore, Pulse, Store};
+use strongroom_testkit::{Fault, FaultyStore, Gate, MemoryStore, Op, Rule};
+
+const LIMIT: Duration = Duration::from_millis(40);
+
+const ALL: [Op; 9] = [
+    Op::Create,
+    Op::List,
+    Op::Size,
+    Op::Open,
+    Op::Read,
+    Op::ReadRange,
+    Op::Save,
+    Op::Replace,
+    Op::Remove,
+];
+
+fn name() -> FileName {
+    FileName::new(FileType::Data, Id::of(b"bytes"))
+}
+
+fn patient(rule: Rule) -> PatientStore {
+    let faulty = FaultyStore::new(MemoryStore::new("m")).with(rule);
+    PatientStore::new(Arc::new(faulty), Pulse::default(), LIMIT)
+}
+
+/// Calls everything that there is, and says what came of each.
+fn call_all(store: &dyn Store) -> Vec<Option<Error>> {
+    vec![
+        store.create().err(),
+        store.save(name(), b"bytes").err(),
+        store.save_shared(name(), Arc::new(*b"bytes")).err(),
+        store.replace(name(), b"bytes").err(),
+        store.replace_shared(name(), Arc::new(*b"bytes")).err(),
+        store.list(FileType::Data).err(),
+        store.size(name()).err(),
+        store.open(name(), None).err(),
+        store.open(name(), Some(0..1)).err(),
+        store.read(name()).err(),
+        store.read_range(name(), 0..1).err(),
+        store.read_through(name(), Box::new(|_| ())).err(),
+        store.remove(name()).err(),
+    ]
+}
+
+#[test]
+fn every_call_ends_where_the_place_hangs() {
+    for op in ALL {
+        let rule = Rule::on(&[op], Fault::Wait(Gate::closed()));
+        let failed = call_all(&patient(rule));
+        let first = failed.iter().flatten().next().unwrap();
+        assert_eq!(
+            first.to_string(),
+            "memory:m cannot be reached: it has not answered for 40 ms",
+            "{op:?}"
+        );
+        assert!(matches!(first, Error::Unreachable { .. }));
+    }
+}
+
+#[test]
+fn a_place_that_has_hung_is_not_asked_again() {
+    let gate = Gate::closed();
+    let store = patient(Rule::on(&[Op::List], Fault::Wait(gate.clone())));
+    assert!(store.list(FileType::Data).is_err());
+    gate.open();
+    assert!(call_all(&store).iter().all(Option::is_some));
+}
+
+#[test]
+fn a_place_that_moves_is_waited_for() {
+    let gate = Gate::closed();
+    let pulse = Pulse::default();
+    let faulty = FaultyStore::new(MemoryStore::new("m"))
+        .with(Rule::on(&[Op::List], Fault::Wait(gate.clone())));
+    let store = PatientStore::new(Arc::new(faulty), pulse.clone(), LIMIT);
+    std::thread::scope(|scope| {
+        let listing = scope.spawn(|| store.list(FileType::Data));
+        gate.wait_for_waiting(1);
+        // Several limits long, counted by calls that each wait for one.
+        let never = Gate::closed();
+        for _ in 0..40 {
+            pulse.beat();
+            let waiting = never.clone();
+            assert_eq!(within(LIMIT / 8, move || waiting.pass()), None);
+        }
+        gate.open();
+        assert_eq!(listing.join().unwrap().unwrap(), []);
+    });
+}
+
+#[test]
+fn the_steps_of_a_local_folder_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = LocalStore::new(folder.path().join("repo"));
+    let pulse = store.pulse();
+    let bytes = strongroom_testkit::contract::noise(1, 5 << 20);
+    let name = FileName::new(FileType::Data, Id::of(&bytes));
+    let steps = |work: &dyn Fn()| {
+        let before = pulse.count();
+        work();
+        pulse.count() - before
+    };
+    assert!(steps(&|| store.create().unwrap()) >= 256);
+    assert!(steps(&|| store.save(name, &bytes).unwrap()) >= 5);
+    assert!(steps(&|| store.save(name, &bytes).unwrap()) >= 5);
+    assert!(steps(&|| drop(store.list(FileType::Data).unwrap())) >= 1);
+    assert!(steps(&|| drop(store.read(name).unwrap())) >= 1);
+    assert!(steps(&|| store.read_through(name, Box::new(|_| ())).unwrap()) >= 5);
+}
+
+#[test]
+fn shared_bytes_are_given_back_when_a_save_returns() {
+    let store = patient(Rule::on(&[], Fault::Full));
+    let bytes = Arc::new(b"bytes".to_vec());
+    store.save_shared(name(), bytes.clone()).unwrap();
+    assert!(Arc::into_inner(bytes).is_some());
+}
+
+#[test]
+fn a_look_that_never_ends_is_given_up() {
+    let gate = Gate::closed();
+    assert_eq!(within(LIMIT, move || gate.pass()), None);
+    assert_eq!(within(Duration::from_secs(60), || 1), Some(1));
+}
