@@ -42,7 +42,7 @@ enum Command {
     Tidy,
     /// Measures against restic and borg and writes docs/benchmarks.md
     Bench(bench::Args),
-    /// Writes a new golden repository with a real restic
+    /// Writes a new golden repository with a real restic or rustic
     Golden(golden::Args),
     /// Searches for inputs that break a parser
     Fuzz(fuzz::Args),

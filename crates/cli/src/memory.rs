@@ -120,7 +120,7 @@ pub(crate) fn synced(opened: &Opened, report: &SyncReport) {
             .diverged
             .iter()
             .any(|diverged| diverged.copy == synced.name);
-        if synced.failure.is_none() && !has_diverged {
+        if synced.failure.is_none() && !has_diverged && !report.was_interrupted {
             told(memory.update_seen(copy, |seen| {
                 seen.index = synced.listing.index.iter().map(|entry| entry.id).collect();
                 seen.snapshots = synced

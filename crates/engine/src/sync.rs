@@ -41,10 +41,10 @@ use strongroom_repo::Repository;
 
 pub use report::{Diverged, Junk, SyncProblem, SyncProblemKind, SyncReport, SyncedCopy};
 
+use crate::Listing;
 use crate::progress::Progress;
 use crate::session::{Cancel, CopyState, CopyStore, Session};
 use crate::state::SeenFiles;
-use crate::{Listing, Result};
 use run::Run;
 
 /// A copy to bring up to date, as it was listed.
@@ -107,15 +107,12 @@ impl Default for SyncOptions {
 /// Brings every copy of a session up to date; those that failed are in the report as such.
 ///
 /// The caller holds the session's locks.
-///
-/// # Errors
-/// Where the user interrupts. Everything else is part of the report.
 pub fn sync_session(
     session: &Session,
     options: &SyncOptions,
     progress: &Progress,
     cancel: &Cancel,
-) -> Result<SyncReport> {
+) -> SyncReport {
     let ready = session.ready().map(|(copy, ready)| SyncCopy {
         copy: copy.clone(),
         listing: ready.listing.clone(),
@@ -127,7 +124,7 @@ pub fn sync_session(
         options,
         progress,
         cancel,
-    )?;
+    );
     for (position, copy) in session.copies.iter().enumerate() {
         if let CopyState::Failed(failure) = &copy.state {
             let failed = SyncedCopy::failed(&copy.copy, failure.clone());
@@ -135,29 +132,21 @@ pub fn sync_session(
             report.copies.insert(position, failed);
         }
     }
-    Ok(report)
+    report
 }
 
 /// Brings every copy up to date with all others.
 ///
 /// The caller holds locks on them. What was removed between listing and locking is noticed where it
-/// is read, and counts as lost.
-///
-/// # Errors
-/// Where the user interrupts. Everything else is part of the report.
+/// is read, and counts as lost. Where the user interrupts, the report says what came until then.
 pub fn sync(
     repository: &Repository,
     copies: Vec<SyncCopy>,
     options: &SyncOptions,
     progress: &Progress,
     cancel: &Cancel,
-) -> Result<SyncReport> {
+) -> SyncReport {
     let mut run = Run::new(repository, copies, options, progress, cancel);
-    run.find_divergence();
-    run.bring_keys()?;
-    run.mend_config();
-    run.bring_packs()?;
-    run.bring_index_files()?;
-    run.bring_snapshots()?;
-    Ok(run.into_report())
+    let outcome = run.bring_all();
+    run.into_report(outcome.is_err())
 }

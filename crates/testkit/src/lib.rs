@@ -19,7 +19,6 @@ pub mod programs;
 pub mod rclone;
 pub mod recording;
 pub mod tree;
-pub mod wild_tree;
 
 pub use clock::TestClock;
 pub use faulty::{Fault, FaultyStore, Op, Rule};

@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 /// What a golden repository holds.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Manifest {
-    /// What `restic version` said.
+    /// What the program that wrote it says of its version.
     pub(super) restic: String,
     /// The version of the repository format.
     pub(super) format: u32,

@@ -93,7 +93,15 @@ impl Args {
             memory::backed_up(&opened, &report);
         }
         match &synced {
-            Some(Ok(synced)) => sync::warn_of(&context.output, synced, &left_out),
+            Some(Ok(synced)) => {
+                sync::warn_of(&context.output, synced, &left_out);
+                if synced.was_interrupted {
+                    let text =
+                        "The sync that ends the backup was interrupted; what it brought stays";
+                    let hint = "the rest: strongroom sync, or the next backup";
+                    context.output.warn(text, Some(hint));
+                }
+            }
             Some(Err(error)) => {
                 let text = format!("The sync that ends the backup failed: {}", chain(error));
                 context.output.warn(&text, error.hint().as_deref());

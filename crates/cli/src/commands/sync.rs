@@ -61,6 +61,9 @@ impl Args {
             let monitor = Monitor::start(&context.output);
             run(&mut opened, wishes, &monitor.progress)?
         };
+        if report.was_interrupted {
+            return Err(strongroom_engine::Error::Interrupted.into());
+        }
         let output = &context.output;
         output.result(&copies(&report).to_string())?;
         warn_of(output, &report, &left_out);
@@ -103,7 +106,6 @@ pub(crate) fn run(opened: &mut Opened, wishes: Wishes, progress: &Progress) -> R
     let cancel = opened.environment.cancel.clone();
     let report = sync_session(&opened.session, &options, progress, &cancel);
     locks.release();
-    let report = report?;
     take_over(opened, &report);
     memory::synced(opened, &report);
     Ok(report)

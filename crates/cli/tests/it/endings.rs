@@ -93,6 +93,62 @@ fn a_second_interruption_ends_at_once_and_leaves_what_is_sound() {
 }
 
 #[test]
+fn an_interruption_of_the_sync_that_ends_a_backup_says_what_is_whole_and_what_to_do() {
+    let scene = Scene::new();
+    fs::create_dir(scene.path("three")).unwrap();
+    let server = RcloneServer::start(&scene.path("three"), &[]);
+    scene.configure(
+        "[limits]\npack_size = \"4MiB\"\nuploads_per_copy = 1\n",
+        &[
+            ("one", scene.path("one").display().to_string()),
+            ("two", scene.path("two").display().to_string()),
+            ("three", format!("rest:{}", server.url())),
+        ],
+    );
+    fs::write(scene.source().join("first"), "first").unwrap();
+    scene.begin();
+    fs::rename(scene.path("three"), scene.path("elsewhere")).unwrap();
+    for number in 0..FILES {
+        write_noise(&scene.source().join(number.to_string()), number, FILE_BYTES);
+    }
+    scene.expect(3, &["--quiet", "backup"]);
+    fs::rename(scene.path("elsewhere"), scene.path("three")).unwrap();
+    fs::write(scene.source().join("last"), "last").unwrap();
+    let owed = &scene.files("one", "data") - &scene.files("three", "data");
+
+    // The server stands still until the interruption was heard: so it comes amid the transfers.
+    let running = scene.start(&["backup"]);
+    let syncs = running.until(|| !scene.files("three", "data").is_disjoint(&owed));
+    server.pause();
+    let running = syncs.unwrap_or_else(|ended| panic!("{ended:?}"));
+    running.signal(Signal::INT);
+    let running = running.until_it_says("Ending");
+    server.resume();
+    let ended = running.wait();
+    ended.assert_code(130, &"backup");
+    ended.assert_says(&["sync", "interrupted"]);
+    ended.assert_says(&["hint", "strongroom sync"]);
+    let all_of = |copy| &scene.files(copy, "data") | &scene.files(copy, "index");
+    let lacks = (&all_of("one") - &all_of("three")).len();
+    let behind = format!("behind by {lacks} files");
+    for (copy, word) in [("one", "whole"), ("two", "whole"), ("three", &behind)] {
+        let row = ended.out.lines().rfind(|line| line.starts_with(copy));
+        assert!(row.is_some_and(|row| row.contains(word)), "{}", ended.out);
+        assert_eq!(scene.files(copy, "locks"), [].into(), "{copy}");
+    }
+    let arrived = scene.files("three", "data");
+    assert!(!owed.is_subset(&arrived), "it was too late");
+    assert_eq!(scene.files("three", "snapshots").len(), 1);
+    scene.check(&restic_versions()[0], "three", &[]);
+
+    let summary = scene.expect(0, &["--json", "backup"]).summary();
+    assert_eq!(summary["packs_written"], 0, "{summary}");
+    assert!(arrived.is_subset(&scene.files("three", "data")));
+    scene.assert_identical();
+    scene.check(&restic_versions()[0], "three", &[]);
+}
+
+#[test]
 fn each_way_to_end_has_its_status() {
     let scene = small();
     scene.expect(2, &["no-such-command"]);

@@ -4,14 +4,19 @@
 //! The moments are drawn by a seed and spread over the time that a run takes here and now, so that
 //! a slow machine is hit in all phases too.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use strongroom_model::Id;
+use strongroom_model::{FileName, FileType, Id};
+use strongroom_repo::index::IndexFile;
+use strongroom_repo::{Key, Repository, Snapshot, pack};
+use strongroom_store::{LocalStore, Store};
 use strongroom_testkit::programs::restic_versions;
 use strongroom_testkit::tree::{TreeSpec, mutate};
 
-use crate::scene::{ALL, Running, Scene, write_noise};
+use crate::scene::{ALL, PASSWORD, Running, Scene, write_noise};
 
 /// After this many kills the copies are looked at and a backup runs to its end.
 const KILLS_IN_A_ROW: u64 = 10;
@@ -53,6 +58,12 @@ fn scene() -> Scene {
     scene
 }
 
+fn key(scene: &Scene) -> Key {
+    let store = LocalStore::new(scene.path("one"));
+    let opened = Repository::open(&store, PASSWORD.as_bytes(), &mut BTreeSet::new());
+    opened.unwrap().key().clone()
+}
+
 fn stored_bytes(scene: &Scene, copy: &str) -> u64 {
     let packs = scene.files(copy, "data");
     let size = |path| fs::metadata(scene.path(copy).join(path)).unwrap().len();
@@ -64,7 +75,8 @@ fn backups_that_are_killed_at_any_moment_do_no_harm() {
     let scene = scene();
     let restic = &restic_versions()[0];
     scene.begin();
-    let (rounds, mut seed) = (if is_thorough() { 30 } else { 5 }, 0);
+    let key = key(&scene);
+    let (rounds, mut seed) = (if is_thorough() { 15 } else { 5 }, 0);
     for round in 0..rounds {
         change(&scene, 1_000_000 + round);
         let usual = Usual::measure(&scene, &["--quiet", "backup"]);
@@ -73,6 +85,7 @@ fn backups_that_are_killed_at_any_moment_do_no_harm() {
             seed += 1;
             change(&scene, seed);
             killed += u64::from(usual.kill_one(&scene, &["--quiet", "backup"], seed));
+            assert_nothing_refers_to_what_is_missing(&scene, &key);
         }
         // As the kills left them, apart from the locks of the dead.
         let copy = ALL[round as usize % ALL.len()];
@@ -114,6 +127,7 @@ fn a_sync_that_is_killed_at_any_moment_goes_on_where_it_was() {
         fs::remove_dir_all(scene.path("three")).unwrap();
         scene.expect(0, &["--quiet", "init"]);
     };
+    let key = key(&scene);
     empty();
     let usual = Usual::measure(&scene, &["--quiet", "sync"]);
     scene.assert_identical();
@@ -121,10 +135,11 @@ fn a_sync_that_is_killed_at_any_moment_goes_on_where_it_was() {
     for seed in 0..rounds {
         empty();
         // The second kill hits a copy that holds some of it.
-        for part in [seed, seed + 100] {
+        for part in [seed, seed + 101] {
             usual.kill_one(&scene, &["--quiet", "sync"], part);
-            scene.check(restic, "three", &["--no-lock"]);
+            assert_nothing_refers_to_what_is_missing(&scene, &key);
         }
+        scene.check(restic, "three", &["--no-lock"]);
         scene.expect(0, &["--quiet", "sync"]);
         sweep(&scene);
         scene.assert_identical();
@@ -177,26 +192,69 @@ impl Usual {
         }
     }
 
-    /// Kills a run at a random moment, three of four times while it does its work; tells whether
-    /// it was still running.
+    /// Kills a run at a random moment: by turns at any, while it does its work, and just when the
+    /// first new index file or snapshot is on a copy, since that is what barriers are about. Tells
+    /// whether it was still running.
     fn kill_one(&self, scene: &Scene, arguments: &[&str], seed: u64) -> bool {
-        let locks = scene.files("two", "locks");
-        let running = scene.start(arguments);
-        if seed.is_multiple_of(4) {
-            return running.kill_after(moment(seed, self.to_lock));
-        }
-        match running.until(|| !scene.files("two", "locks").is_subset(&locks)) {
-            Ok(running) => running.kill_after(moment(seed, self.from_lock)),
+        let (folder, longest) = match seed % 4 {
+            0 => {
+                let running = scene.start(arguments);
+                return running.kill_after(moment(seed, self.to_lock));
+            }
+            1 => ("locks", self.from_lock),
+            2 => ("index", Duration::from_millis(10)),
+            _ => ("snapshots", Duration::from_millis(10)),
+        };
+        let before = ALL.map(|copy| scene.files(copy, folder));
+        let has_new = || {
+            let mut copies = ALL.into_iter().zip(&before);
+            copies.any(|(copy, before)| {
+                let new = &scene.files(copy, folder) - before;
+                new.iter().any(|path| !is_passing(path))
+            })
+        };
+        match scene.start(arguments).until(has_new) {
+            Ok(running) => running.kill_after(moment(seed, longest)),
             Err(_) => false,
         }
     }
+}
+
+/// Asserts of each copy that its index files name only packs that are there in full, and that its
+/// snapshots have their trees.
+fn assert_nothing_refers_to_what_is_missing(scene: &Scene, key: &Key) {
+    for copy in ALL {
+        let store = &LocalStore::new(scene.path(copy));
+        let read = |kind| {
+            let entries = store.list(kind).unwrap().into_iter();
+            entries.map(move |entry| store.read(FileName::new(kind, entry.id)).unwrap())
+        };
+        let packs = store.list(FileType::Data).unwrap().into_iter();
+        let packs: BTreeMap<_, _> = packs.map(|entry| (entry.id, entry.size_bytes)).collect();
+        let mut blobs = BTreeSet::new();
+        for bytes in read(FileType::Index) {
+            for indexed in IndexFile::open(key, bytes).unwrap().packs {
+                let size = pack::size_bytes(&indexed.blobs);
+                assert_eq!(packs.get(&indexed.id), Some(&size), "{copy}");
+                blobs.extend(indexed.blobs.iter().map(|blob| blob.blob.id));
+            }
+        }
+        for bytes in read(FileType::Snapshots) {
+            let snapshot = Snapshot::open(key, bytes).unwrap();
+            assert!(blobs.contains(&snapshot.tree), "{copy}");
+        }
+    }
+}
+
+fn is_passing(path: &Path) -> bool {
+    path.to_string_lossy().contains(".tmp-")
 }
 
 /// Removes what killed runs had under passing names, which nobody counts as files of a copy.
 fn sweep(scene: &Scene) {
     for copy in ALL {
         for path in scene.files(copy, "") {
-            if path.to_string_lossy().contains(".tmp-") {
+            if is_passing(&path) {
                 fs::remove_file(scene.path(copy).join(path)).unwrap();
             }
         }

@@ -10,6 +10,7 @@
 )]
 
 mod away;
+mod damage;
 mod endings;
 mod kill;
 mod rest;

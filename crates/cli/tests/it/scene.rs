@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use strongroom_testkit::programs::{Restic, restic_versions};
@@ -36,6 +37,7 @@ pub(crate) struct Ended {
 /// A run that goes on.
 pub(crate) struct Running {
     child: Child,
+    said: Arc<Mutex<String>>,
     ended: Receiver<(String, String)>,
 }
 
@@ -248,18 +250,31 @@ impl Running {
             .spawn()
             .unwrap();
         let mut out = child.stdout.take().unwrap();
-        let mut err = child.stderr.take().unwrap();
+        let err = BufReader::new(child.stderr.take().unwrap());
         let (send, ended) = channel();
+        let said = Arc::<Mutex<String>>::default();
+        let heard = Arc::clone(&said);
         std::thread::spawn(move || {
             let errors = std::thread::spawn(move || {
-                let mut text = String::new();
-                err.read_to_string(&mut text).map(|_| text)
+                for line in err.lines() {
+                    let mut text = heard.lock().unwrap();
+                    text.push_str(&line.unwrap());
+                    text.push('\n');
+                }
+                heard.lock().unwrap().clone()
             });
             let mut text = String::new();
             out.read_to_string(&mut text).unwrap();
-            let _ = send.send((text, errors.join().unwrap().unwrap()));
+            let _ = send.send((text, errors.join().unwrap()));
         });
-        Self { child, ended }
+        Self { child, said, ended }
+    }
+
+    /// Waits until it has said a word on standard error; it must still be running then.
+    pub(crate) fn until_it_says(self, word: &str) -> Self {
+        let said = Arc::clone(&self.said);
+        let heard = self.until(|| said.lock().unwrap().contains(word));
+        heard.unwrap_or_else(|ended| panic!("{ended:?}"))
     }
 
     pub(crate) fn pid(&self) -> u32 {

@@ -18,6 +18,8 @@ pub struct SyncReport {
     pub junk: Vec<Junk>,
     /// Copies from which somebody seems to have removed files on purpose.
     pub diverged: Vec<Diverged>,
+    /// Whether the user interrupted, so that not all was looked at.
+    pub was_interrupted: bool,
 }
 
 /// What came of one copy.
@@ -115,7 +117,8 @@ impl SyncReport {
     ///
     /// Junk that stayed where it was does not count: no copy needs it.
     pub fn is_complete(&self) -> bool {
-        self.problems.is_empty()
+        !self.was_interrupted
+            && self.problems.is_empty()
             && self.diverged.is_empty()
             && self.copies.iter().all(SyncedCopy::is_whole)
     }

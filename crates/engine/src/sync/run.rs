@@ -58,8 +58,19 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Brings everything, in the order in which it depends on one another, until it is done or the
+    /// user interrupts.
+    pub(crate) fn bring_all(&mut self) -> Result<()> {
+        self.find_divergence();
+        self.bring_keys()?;
+        self.mend_config();
+        self.bring_packs()?;
+        self.bring_index_files()?;
+        self.bring_snapshots()
+    }
+
     /// Brings the keys that something speaks for.
-    pub(crate) fn bring_keys(&mut self) -> Result<()> {
+    fn bring_keys(&mut self) -> Result<()> {
         self.bring(FileType::Keys, |run, fetched, _| match fetched.name.id() {
             Some(id) if run.is_proven_key(id) => Ok(()),
             _ => Err(Refusal::Silent),
@@ -67,12 +78,12 @@ impl<'a> Run<'a> {
     }
 
     /// Brings the packs.
-    pub(crate) fn bring_packs(&mut self) -> Result<()> {
+    fn bring_packs(&mut self) -> Result<()> {
         self.bring(FileType::Data, |_, _, _| Ok(()))
     }
 
     /// Brings each index file to the copies that have all packs that it names.
-    pub(crate) fn bring_index_files(&mut self) -> Result<()> {
+    fn bring_index_files(&mut self) -> Result<()> {
         self.bring(FileType::Index, |run, fetched, lane| {
             match &fetched.content {
                 Content::Index(file) => run.check_packs(file, lane).map_err(Refusal::Because),
@@ -82,7 +93,7 @@ impl<'a> Run<'a> {
     }
 
     /// Brings each snapshot to the copies that have everything that it refers to.
-    pub(crate) fn bring_snapshots(&mut self) -> Result<()> {
+    fn bring_snapshots(&mut self) -> Result<()> {
         let items = self.plan(FileType::Snapshots);
         self.begin(FileType::Snapshots, &items);
         let fetched = Mutex::new(Vec::new());
@@ -173,7 +184,8 @@ impl<'a> Run<'a> {
         self.findings.lock().problems.push(problem);
     }
 
-    pub(crate) fn into_report(self) -> SyncReport {
+    pub(crate) fn into_report(mut self, was_interrupted: bool) -> SyncReport {
+        self.lanes.iter_mut().for_each(Lane::settle);
         let mut lacking: Vec<BTreeMap<FileType, u64>> = vec![BTreeMap::new(); self.lanes.len()];
         let without_source: BTreeSet<FileName> = {
             let findings = self.findings.lock();
@@ -205,6 +217,7 @@ impl<'a> Run<'a> {
             problems: findings.problems,
             junk: findings.junk,
             diverged: findings.diverged,
+            was_interrupted,
         }
     }
 

@@ -8,15 +8,12 @@ use std::path::Path;
 
 use strongroom_engine::filesystem::{Folder, Names};
 use strongroom_repo::node::Node;
-use strongroom_testkit::wild_tree;
+use strongroom_testkit::tree::make_oddities;
 
 /// A folder with everything that this user can make.
-fn wild_folder() -> tempfile::TempDir {
+fn odd_folder() -> tempfile::TempDir {
     let work = tempfile::tempdir().unwrap();
-    wild_tree::make(work.path()).unwrap();
-    if is_root() {
-        wild_tree::make_privileged(work.path()).unwrap();
-    }
+    make_oddities(work.path());
     work
 }
 

@@ -1,4 +1,4 @@
-//! Repositories that real restics wrote: opened, added to, and still sound for every restic.
+//! Repositories that real restics and a rustic wrote: opened, added to, and still sound for every restic.
 
 use std::fs;
 use std::path::Path;
@@ -32,11 +32,12 @@ pub(crate) fn golden(name: &str, to: &Path) {
 }
 
 #[test]
-fn a_repository_of_restic_is_opened_added_to_and_stays_sound() {
+fn a_repository_of_restic_or_rustic_is_opened_added_to_and_stays_sound() {
     for (name, oldest) in [
         ("restic-0.14-v1", "0.14"),
         ("restic-0.14-v2", "0.14"),
         ("restic-0.18-v2", "0.14"),
+        ("rustic-0.11-v2", "0.14"),
     ] {
         let fixture = Fixture::new();
         TreeSpec::everything(20).build(&fixture.source().join("tree"));

@@ -175,7 +175,6 @@ impl HandMade {
             &progress,
             &cancel,
         )
-        .unwrap()
     }
 
     pub(crate) fn verify(&self, places: &[Place], depth: Depth<'_>) -> VerifyReport {

@@ -10,7 +10,7 @@ use strongroom_model::Id;
 use strongroom_repo::node::{ExtendedAttribute, GoMode, Node, NodeKind, NodeTime, is_safe_name};
 use strongroom_repo::tree::{REFUSED_LIMIT, Tree, TreeEncoder, TreeError};
 use strongroom_testkit::programs::{Restic, restic_versions};
-use strongroom_testkit::wild_tree;
+use strongroom_testkit::tree::{NEWER_FOLDER, make_oddities};
 
 #[test]
 fn trees_of_restic_encode_to_the_same_bytes() {
@@ -47,10 +47,7 @@ fn trees_of(restic: &Restic) -> (Vec<(Id, Vec<u8>)>, Id) {
     let work = tempfile::tempdir().unwrap();
     let source = work.path().join("source");
     std::fs::create_dir(&source).unwrap();
-    wild_tree::make(&source).unwrap();
-    if rustix::process::geteuid().is_root() {
-        wild_tree::make_privileged(&source).unwrap();
-    }
+    make_oddities(&source);
     run(restic, work.path(), &["init"]);
     run(restic, work.path(), &["backup", "source"]);
     let mut trees = Vec::new();
@@ -69,7 +66,7 @@ fn trees_of(restic: &Restic) -> (Vec<(Id, Vec<u8>)>, Id) {
     }
     let newer = trees.iter().find_map(|(_, blob)| {
         let tree = Tree::decode(blob).unwrap();
-        tree.find(wild_tree::NEWER_FOLDER.as_bytes())?.subtree
+        tree.find(NEWER_FOLDER.as_bytes())?.subtree
     });
     (trees, newer.unwrap())
 }

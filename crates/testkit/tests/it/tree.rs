@@ -38,54 +38,58 @@ fn each_kind_of_difference_is_named() {
     type Change = fn(&Path);
     let cases: [(&str, Change); 13] = [
         ("mode", |odd| {
-            fs::set_permissions(odd.join("-rf"), fs::Permissions::from_mode(0o611)).unwrap()
+            fs::set_permissions(odd.join("names/-rf"), fs::Permissions::from_mode(0o611)).unwrap()
         }),
         ("content", |odd| {
             let file = fs::File::options()
                 .write(true)
-                .open(odd.join("zeros"))
+                .open(odd.join("holes/none"))
                 .unwrap();
             std::os::unix::fs::FileExt::write_all_at(&file, b"!", 1_000_000).unwrap();
         }),
-        ("size", |odd| fs::write(odd.join("-rf"), "other").unwrap()),
+        ("size", |odd| {
+            fs::write(odd.join("names/-rf"), "other").unwrap()
+        }),
         ("mtime", |odd| {
             let time = std::time::UNIX_EPOCH + std::time::Duration::from_nanos(1);
             let file = fs::File::options()
                 .write(true)
-                .open(odd.join("time 1970"))
+                .open(odd.join("times/0"))
                 .unwrap();
             file.set_modified(time).unwrap();
         }),
         ("target", |odd| {
-            fs::remove_file(odd.join("dangling")).unwrap();
-            symlink("elsewhere", odd.join("dangling")).unwrap();
+            fs::remove_file(odd.join("links/dangling")).unwrap();
+            symlink("elsewhere", odd.join("links/dangling")).unwrap();
         }),
         ("hard link", |odd| {
-            fs::remove_file(odd.join("hard 2")).unwrap();
-            fs::copy(odd.join("hard 1"), odd.join("hard 2")).unwrap();
+            fs::remove_file(odd.join("links/two")).unwrap();
+            fs::copy(odd.join("links/one"), odd.join("links/two")).unwrap();
         }),
-        ("missing", |odd| fs::remove_file(odd.join("fifo")).unwrap()),
+        ("missing", |odd| {
+            fs::remove_file(odd.join("special/fifo")).unwrap()
+        }),
         ("extra", |odd| fs::write(odd.join("extra"), "").unwrap()),
         ("attributes", |odd| {
-            rustix::fs::removexattr(odd.join("attributes"), "user.empty").unwrap();
+            rustix::fs::removexattr(odd.join("attributes/file"), "user.empty").unwrap();
         }),
         ("attributes", |odd| {
-            let folder = odd.join("folder with default ACL");
+            let folder = odd.join("attributes");
             rustix::fs::removexattr(folder, "system.posix_acl_default").unwrap();
         }),
         ("owner", |odd| {
-            std::os::unix::fs::lchown(odd.join("link"), Some(1), Some(1)).unwrap()
+            std::os::unix::fs::lchown(odd.join("links/link"), Some(1), Some(1)).unwrap()
         }),
         ("device", |odd| {
-            fs::remove_file(odd.join("block device")).unwrap();
+            fs::remove_file(odd.join("privileged/block")).unwrap();
             let mode = rustix::fs::Mode::from_raw_mode(0o640);
             let kind = rustix::fs::FileType::BlockDevice;
             let device = rustix::fs::makedev(8, 1);
-            let path = odd.join("block device");
+            let path = odd.join("privileged/block");
             rustix::fs::mknodat(rustix::fs::CWD, path, kind, mode, device).unwrap();
         }),
         ("holes", |odd| {
-            fs::write(odd.join("nothing but a hole"), vec![0; 8 << 20]).unwrap()
+            fs::write(odd.join("holes/nothing else"), vec![0; 8 << 20]).unwrap()
         }),
     ];
     for (what, change) in cases {

@@ -68,7 +68,7 @@ pub(crate) fn note_healed(report: &mut BackupReport, synced: &SyncReport) {
 pub(crate) fn is_good(synced: Option<&Result<SyncReport>>) -> bool {
     match synced {
         None => true,
-        Some(Ok(synced)) => synced.diverged.is_empty(),
+        Some(Ok(synced)) => synced.diverged.is_empty() && !synced.was_interrupted,
         Some(Err(_)) => false,
     }
 }
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sync_that_failed_or_found_a_pruned_copy_is_not_good() {
+    fn a_sync_that_failed_or_ended_early_or_found_a_pruned_copy_is_not_good() {
         assert!(is_good(None));
         assert!(is_good(Some(&Ok(SyncReport::default()))));
         assert!(!is_good(Some(&Err(Error::Engine(
@@ -181,6 +181,11 @@ mod tests {
         };
         let report = SyncReport {
             diverged: vec![diverged],
+            ..SyncReport::default()
+        };
+        assert!(!is_good(Some(&Ok(report))));
+        let report = SyncReport {
+            was_interrupted: true,
             ..SyncReport::default()
         };
         assert!(!is_good(Some(&Ok(report))));

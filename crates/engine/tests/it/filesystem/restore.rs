@@ -12,7 +12,7 @@ use strongroom_engine::filesystem::{
 };
 use strongroom_repo::node::{GoMode, Node, NodeKind};
 
-use crate::filesystem::{c, is_root, node_of, nodes_below, wild_folder};
+use crate::filesystem::{c, is_root, node_of, nodes_below, odd_folder};
 
 /// Restores a folder from another as a restore does it from a repository.
 fn copy(source: &Path, target: &Path) -> Vec<RestoreProblem> {
@@ -86,7 +86,7 @@ fn comparable(root: &Path) -> Vec<(String, Node)> {
 
 #[test]
 fn everything_is_restored_as_it_was() {
-    let source = wild_folder();
+    let source = odd_folder();
     let work = tempfile::tempdir().unwrap();
     let target = work.path().join("deep/target");
     // The second time over the first.
@@ -120,14 +120,14 @@ fn everything_is_restored_as_it_was() {
             .ino()
     };
     assert_eq!(inode("one"), inode("two"));
-    assert_eq!(inode("to-0"), inode("to-0-again"));
-    let sparse = fs::metadata(target.join("special/sparse")).unwrap();
-    assert_eq!((sparse.len(), sparse.blocks()), (3 << 20, 0));
+    assert_eq!(inode("link"), inode("link again"));
+    let sparse = fs::metadata(target.join("holes/nothing else")).unwrap();
+    assert_eq!((sparse.len(), sparse.blocks()), (8 << 20, 0));
 }
 
 #[test]
 fn acls_that_come_from_the_target_are_removed() {
-    let source = wild_folder();
+    let source = odd_folder();
     let work = tempfile::tempdir().unwrap();
     let acl = Folder::open(source.path()).unwrap();
     let acl = node_of(&acl, &c("attributes"));

@@ -13,11 +13,11 @@ use strongroom_repo::node::{Node, NodeKind};
 use strongroom_repo::tree::Tree;
 use strongroom_testkit::programs::{Restic, restic_versions};
 
-use crate::filesystem::{c, node_of, nodes_below, wild_folder};
+use crate::filesystem::{c, node_of, nodes_below, odd_folder};
 
 #[test]
 fn nodes_are_those_of_restic() {
-    let source = wild_folder();
+    let source = odd_folder();
     for restic in restic_versions() {
         let mut theirs = nodes_of_restic(&restic, source.path());
         let mut ours = nodes_below(source.path());
@@ -81,7 +81,7 @@ fn walk(
 
 #[test]
 fn a_folders_own_node_is_that_of_its_name() {
-    let work = wild_folder();
+    let work = odd_folder();
     let parent = Folder::open(work.path()).unwrap();
     let folder = parent.open_folder(&c("attributes")).unwrap();
     let mut problems = Vec::new();
@@ -95,7 +95,7 @@ fn a_folders_own_node_is_that_of_its_name() {
 
 #[test]
 fn an_open_files_node_is_that_of_its_name() {
-    let work = wild_folder();
+    let work = odd_folder();
     let folder = Folder::open(&work.path().join("attributes")).unwrap();
     let stat = folder.stat_of(&c("file")).unwrap();
     let mut open = folder.open_file(&c("file"), &stat).unwrap();
@@ -111,7 +111,7 @@ fn an_open_files_node_is_that_of_its_name() {
 
 #[test]
 fn a_listing_is_sorted_and_can_be_repeated() {
-    let work = wild_folder();
+    let work = odd_folder();
     let folder = Folder::open(&work.path().join("names")).unwrap();
     for _ in 0..2 {
         let names: Vec<_> = folder
@@ -121,7 +121,7 @@ fn a_listing_is_sorted_and_can_be_repeated() {
             .into_iter()
             .map(|one| one.name)
             .collect();
-        assert_eq!(names.len(), 20);
+        assert!(names.len() > 20);
         assert!(names.is_sorted());
     }
 }
@@ -175,7 +175,7 @@ fn unchanged_after_a_step(folder: &Folder, node: &Node) -> bool {
 
 #[test]
 fn nodes_of_every_kind_are_unchanged_but_folders() {
-    let work = wild_folder();
+    let work = odd_folder();
     let folder = Folder::open(work.path()).unwrap();
     for inner in folder.list().unwrap().entries {
         let Ok(inner) = folder.open_folder(&inner.name) else {

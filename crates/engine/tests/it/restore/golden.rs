@@ -1,4 +1,4 @@
-//! Snapshots that real restics made, held against what the files themselves said.
+//! Snapshots that real restics and a rustic made, held against what the files themselves said.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::{OsStr, OsString};
@@ -109,12 +109,17 @@ fn describe(root: &Path, escaped: &str, first_names: &mut HashMap<u64, String>) 
 }
 
 #[test]
-fn snapshots_of_restic_are_restored_as_their_manifests_say() {
+fn snapshots_of_restic_and_rustic_are_restored_as_their_manifests_say() {
     assert!(
         rustix::process::geteuid().is_root(),
         "owners and devices need root"
     );
-    for name in ["restic-0.14-v1", "restic-0.14-v2", "restic-0.18-v2"] {
+    for name in [
+        "restic-0.14-v1",
+        "restic-0.14-v2",
+        "restic-0.18-v2",
+        "rustic-0.11-v2",
+    ] {
         let fixture = Fixture::new();
         let repository = fixture.folder.path().join("golden");
         golden(name, &repository);
@@ -141,7 +146,7 @@ fn snapshots_of_restic_are_restored_as_their_manifests_say() {
             let entries = snapshot["entries"].as_array().unwrap();
             let mut sockets = 0;
             for expected in entries {
-                // restic stores none.
+                // Neither of them stores one.
                 if expected["kind"] == "socket" {
                     sockets += 1;
                     continue;

@@ -120,13 +120,13 @@ fn after_a_stock_prune_of_one_copy_healing_leaves_all_copies_sound() {
     fixture.restic("two", &["forget", "--prune", &first.to_string()]);
     let (progress, cancel) = (Progress::default(), Cancel::default());
 
-    let report = sync_session(&fixture.open(), &options, &progress, &cancel).unwrap();
+    let report = sync_session(&fixture.open(), &options, &progress, &cancel);
     assert_eq!(report.diverged.len(), 1, "{report:?}");
     assert_eq!(report.brought(), (0, 0));
     fixture.check_all();
 
     options.decision = Decision::Heal;
-    let report = sync_session(&fixture.open(), &options, &progress, &cancel).unwrap();
+    let report = sync_session(&fixture.open(), &options, &progress, &cancel);
     assert!(report.is_complete(), "{report:?}");
     fixture.check_all();
     for copy in &fixture.copies {
