@@ -111,7 +111,7 @@ fn run(
     );
     let gear = Gear::new(repository.key())?;
     let names = Names::default();
-    let blocks = Blocks::default();
+    let blocks = Blocks::new(lead.copy.is_local);
     let parts = ArchiveParts {
         repository: &repository,
         index: &lead.index,
@@ -122,7 +122,7 @@ fn run(
             repository: &repository,
             index: &lead.index,
             store: &lead.copy.store,
-            far: (!lead.copy.is_local).then_some((&blocks, &lead.listing.data)),
+            blocks: Some((&blocks, &lead.listing.data)),
         },
         names: &names,
         progress,
