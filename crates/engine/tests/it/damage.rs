@@ -245,12 +245,13 @@ fn backup_beside(victim: Victim, damage: Damage, copy: &str, said: Said) {
     for problem in &found.problems {
         assert_eq!(problem.copy, copy, "{cell}: {problem}");
     }
-    let options = SyncOptions {
-        suspects: found.suspects(),
-        ..SyncOptions::default()
-    };
+    let mut session = fixture.open();
+    for (copy, doubts) in found.doubts() {
+        session.doubt(&copy, doubts);
+    }
+    let options = SyncOptions::default();
     let cancel = &fixture.environment.cancel;
-    let synced = sync_session(&fixture.open(), &options, &fixture.progress, cancel);
+    let synced = sync_session(&session, &options, &fixture.progress, cancel);
     assert!(synced.is_complete(), "{cell}: {synced:?}");
     let found = verified(&fixture);
     assert!(found.is_clean(), "{cell}: {:?}", found.problems);
