@@ -66,7 +66,8 @@ impl Lead {
     /// Where the session has no usable copy left, or the user interrupts.
     pub fn load(session: &mut Session, cancel: &Cancel) -> Result<Self> {
         loop {
-            let (copy, ready) = choice::choose(session, cancel)?.ok_or_else(|| session.no_copy())?;
+            let (copy, ready) =
+                choice::choose(session, cancel)?.ok_or_else(|| session.no_copy())?;
             match Self::load_from(session, copy, ready, cancel) {
                 Err(Error::Store(error)) => {
                     cancel.check()?;

@@ -49,7 +49,9 @@ pub(super) fn choose<'s>(
 
 /// The index files that any copy lists.
 pub(super) fn index_files(session: &Session) -> Vec<Id> {
-    let listed = session.ready().flat_map(|(_, ready)| ready.listing.index.iter());
+    let listed = session
+        .ready()
+        .flat_map(|(_, ready)| ready.listing.index.iter());
     let ids: BTreeSet<_> = listed.map(|entry| entry.id).collect();
     ids.into_iter().collect()
 }
@@ -86,9 +88,9 @@ fn agree(copies: &[(&CopyStore, &ReadyCopy)]) -> bool {
         return true;
     };
     without_doubt(first)
-        && others.iter().all(|(_, other)| {
-            without_doubt(other) && other.listing.data == first.listing.data
-        })
+        && others
+            .iter()
+            .all(|(_, other)| without_doubt(other) && other.listing.data == first.listing.data)
 }
 
 /// The packs that index files name, with their sizes.
