@@ -6,10 +6,9 @@
 //! belong together only where all that the system says of them is the same ([`Stat`]): an inode
 //! that was freed and given to another file, or written to, between two of its names is read again.
 
-use std::ffi::{CString, OsStr};
+use std::ffi::CString;
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -442,5 +441,5 @@ fn is_readable(input: &impl AsFd) -> bool {
 
 /// The path of an entry, for messages.
 pub(crate) fn path_of(slot: &Slot, name: &[u8]) -> PathBuf {
-    slot.folder.path.join(OsStr::from_bytes(name))
+    slot.folder.path.told_of(name)
 }

@@ -6,8 +6,8 @@
 //! configuration means what it points to.
 
 use std::collections::BTreeMap;
-use std::ffi::{CString, OsStr};
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::{CString, OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -148,7 +148,7 @@ fn add_one(
     old: Option<Node>,
     found: &mut Found,
 ) -> std::result::Result<(), FsError> {
-    let path = slot.folder.path.join(OsStr::from_bytes(name));
+    let path = PathBuf::from(OsString::from_vec(slot.folder.path.whole_of(name)));
     let is_folder = std::fs::metadata(&path).is_ok_and(|metadata| metadata.is_dir());
     if !is_folder {
         let name = CString::new(name).unwrap_or_default();
@@ -176,7 +176,7 @@ fn add_one(
         Some(old) if !root.is_wanted && differ_in_times_only(old, &node) => old.clone(),
         _ => node,
     };
-    let state = Arc::new(FolderState::new(Some(slot), path, old));
+    let state = Arc::new(FolderState::new(Some(slot), folder.path().clone(), old));
     state.set_node(node);
     if root.is_wanted {
         let device = device_of(archive, &folder)?;

@@ -5,6 +5,7 @@
 
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::Arc;
 
 use strongroom_repo::blob::BlobId;
@@ -183,7 +184,7 @@ impl Worker<'_, '_> {
                 self.stats.subfolders += 1;
                 let below = FolderState::new(
                     Some(slot),
-                    state.path.join(OsStr::from_bytes(name.to_bytes())),
+                    state.path.below(name.to_bytes()),
                     old.filter(|old| old.kind == NodeKind::Dir),
                 );
                 sorted.folders.push(FolderJob {
@@ -264,11 +265,16 @@ pub(crate) fn wanted(
     if filter.exclude_caches && is_cache(folder, &entries) {
         entries.retain(|entry| entry.name.to_bytes() == CACHE_TAG_NAME);
     }
-    entries.retain(|entry| is_wanted(filter, folder, entry, device));
+    // The path is made once, and only where somebody asks for it.
+    let path = filter.has_patterns().then(|| folder.path().whole());
+    let path = path
+        .as_deref()
+        .map(|path| Path::new(OsStr::from_bytes(path)));
+    entries.retain(|entry| is_wanted(filter, path, entry, device));
     entries
 }
 
-fn is_wanted(filter: &Filter, folder: &Folder, entry: &Entry, device: Option<u64>) -> bool {
+fn is_wanted(filter: &Filter, folder: Option<&Path>, entry: &Entry, device: Option<u64>) -> bool {
     let is_folder = match entry.stat.kind() {
         // restic keeps no sockets either: they mean nothing without the process behind them.
         NodeKind::Socket => return false,
@@ -279,7 +285,8 @@ fn is_wanted(filter: &Filter, folder: &Folder, entry: &Entry, device: Option<u64
     if !is_folder && is_elsewhere(&entry.stat, device) {
         return false;
     }
-    !filter.has_patterns() || !filter.excludes(folder.path(), entry.name.to_bytes(), is_folder)
+    let is_excluded = |folder| filter.excludes(folder, entry.name.to_bytes(), is_folder);
+    !folder.is_some_and(is_excluded)
 }
 
 /// Whether an entry lies on another device than the one that the source stays on, if it does.

@@ -117,7 +117,7 @@ impl<'w, 'a> Worker<'w, 'a> {
                 None => {
                     let message = "it has too many entries for one tree".to_owned();
                     let unreadable = SourceErrorKind::Unreadable;
-                    self.archive.note(&folder.path, unreadable, message);
+                    self.archive.note(folder.path.told(), unreadable, message);
                     match folder.above.clone() {
                         Some(slot) if slot.fill(None, true) => {
                             folder = slot.folder;

@@ -16,6 +16,7 @@ use strongroom_model::Id;
 use strongroom_repo::Node;
 use strongroom_repo::node::NodeKind;
 
+use crate::filesystem::FolderPath;
 use crate::restore::folder::OpenFolder;
 
 /// A file with several names: what all their nodes must agree in.
@@ -38,7 +39,7 @@ pub(super) struct LinkName {
 #[derive(Debug, Clone)]
 pub(super) struct Original {
     /// The path of its folder.
-    pub(super) folder: Box<[u8]>,
+    pub(super) folder: FolderPath,
     pub(super) name: Box<[u8]>,
 }
 

@@ -1,10 +1,16 @@
 //! Sources whose users wish the backup ill, or only change things at the wrong moment.
 
-use std::fs;
-use std::path::Path;
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, mkdirat, openat};
 
 use strongroom_engine::backup::report::BackupReport;
 use strongroom_engine::backup::{BackupOptions, backup};
+use strongroom_engine::filesystem::MAX_DEPTH;
 use strongroom_engine::restore::report::RestoreReport;
 use strongroom_engine::restore::{RestoreOptions, restore};
 use strongroom_model::{ByteSize, FileType};
@@ -44,6 +50,78 @@ fn restore_of(fixture: &Fixture, report: &BackupReport, target: &Path) -> Restor
         progress,
     )
     .unwrap()
+}
+
+const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY);
+
+/// Removes a folder that is too deep for the standard library.
+struct Removed(PathBuf);
+
+impl Drop for Removed {
+    fn drop(&mut self) {
+        let status = Command::new("rm").arg("-rf").arg(&self.0).status();
+        assert!(status.unwrap().success());
+    }
+}
+
+fn open_in(folder: impl AsFd, name: &str, flags: OFlags) -> OwnedFd {
+    openat(folder, name, flags, Mode::RWXU).unwrap()
+}
+
+/// Opens the innermost of so many folders of one name in one another, and makes them first.
+fn descend(top: &Path, name: &str, levels: usize, make: bool) -> OwnedFd {
+    let mut folder = openat(CWD, top, FOLDER, Mode::empty()).unwrap();
+    for _ in 0..levels {
+        if make {
+            mkdirat(&folder, name, Mode::RWXU).unwrap();
+        }
+        folder = open_in(&folder, name, FOLDER);
+    }
+    folder
+}
+
+fn write_in(folder: impl AsFd, name: &str, text: &str) {
+    let file = open_in(folder, name, OFlags::WRONLY | OFlags::CREATE);
+    rustix::io::write(file, text.as_bytes()).unwrap();
+}
+
+#[test]
+fn what_is_saved_of_folders_without_end_is_restored_and_the_rest_is_named() {
+    let fixture = Fixture::new();
+    let source = fixture.source();
+    let target = fixture.folder.path().join("target");
+    let _removed = [Removed(source.clone()), Removed(target.clone())];
+    let name = "x".repeat(250);
+    let saved_levels = MAX_DEPTH - (source.components().count() - 1);
+    let bottom = descend(&source, &name, saved_levels, true);
+    write_in(&bottom, "file", "bottom");
+    fs::write(source.join("top"), "linked").unwrap();
+    linkat(CWD, source.join("top"), &bottom, "linked", AtFlags::empty()).unwrap();
+    mkdirat(&bottom, "beyond", Mode::RWXU).unwrap();
+    write_in(open_in(&bottom, "beyond", FOLDER), "lost", "lost");
+
+    let report = fixture.backup();
+    let [error] = &report.sources[0].errors[..] else {
+        panic!("{report:?}");
+    };
+    assert!(error.path.ends_with("xxx/beyond"), "{error}");
+    assert!(error.path.len() < 5000);
+    assert!(
+        error.to_string().contains("more than 2048 folders"),
+        "{error}"
+    );
+
+    let restored = restore_of(&fixture, &report, &target);
+    assert!(restored.is_complete(), "{restored:?}");
+    assert_eq!(restored.verified.unwrap().files, 3);
+    let top = target.join(source.strip_prefix("/").unwrap());
+    let bottom = descend(&top, &name, saved_levels, false);
+    for (name, expected) in [("file", "bottom"), ("linked", "linked")] {
+        let mut text = String::new();
+        let mut file = File::from(open_in(&bottom, name, OFlags::RDONLY));
+        file.read_to_string(&mut text).unwrap();
+        assert_eq!(text, expected);
+    }
 }
 
 #[test]
