@@ -10,6 +10,7 @@
 
 mod archive;
 mod command;
+mod content;
 mod estimate;
 mod files;
 mod filter;

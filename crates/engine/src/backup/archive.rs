@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use strongroom_model::{FileName, FileType, Id};
@@ -10,7 +10,8 @@ use strongroom_repo::blob::BlobId;
 use strongroom_repo::chunker::Gear;
 use strongroom_repo::{Index, Repository, Tree};
 
-use crate::backup::files::{FileBatch, Inode, LargeFile};
+use crate::backup::content::{LargeFile, MAX_FILE_BYTES};
+use crate::backup::files::{FileBatch, Inode};
 use crate::backup::filter::Filter;
 use crate::backup::folder::FolderState;
 use crate::backup::needs::Needs;
@@ -58,6 +59,8 @@ pub(crate) struct Archive<'a> {
     /// What became of inodes with several names: each is read once, and once more whenever the
     /// system says anything else of it than before.
     pub(crate) inodes: Mutex<HashMap<Stat, Inode>>,
+    /// How much more of the source may be holes.
+    pub(crate) hole_bytes_left: AtomicU64,
     threads: usize,
     old_tree_failures: AtomicU32,
     errors: Mutex<Errors>,
@@ -125,6 +128,7 @@ impl<'a> Archive<'a> {
             old_tree_failures: AtomicU32::new(0),
             pool: Pool::new(parts.threads * PIECES_PER_THREAD),
             inodes: Mutex::default(),
+            hole_bytes_left: AtomicU64::new(MAX_FILE_BYTES),
             errors: Mutex::default(),
             root: Mutex::default(),
         }
