@@ -15,6 +15,7 @@ use crate::backup::files::{FileBatch, Inode};
 use crate::backup::filter::Filter;
 use crate::backup::folder::FolderState;
 use crate::backup::needs::Needs;
+use crate::backup::own_copies::OwnCopies;
 use crate::backup::packer::Packer;
 use crate::backup::pool::{Job, Pool};
 use crate::backup::report::{MAX_ERRORS_TOLD, SourceError, SourceErrorKind, Stats};
@@ -53,6 +54,7 @@ pub(crate) struct Archive<'a> {
     pub(crate) lead_problems: &'a LeadProblems,
     pub(crate) filter: Filter,
     pub(crate) names: &'a Names,
+    pub(crate) own_copies: &'a OwnCopies,
     pub(crate) progress: &'a Progress,
     pub(crate) cancel: &'a Cancel,
     pub(crate) pool: Pool<FolderJob, FileBatch, Piece>,
@@ -105,6 +107,7 @@ pub(crate) struct ArchiveParts<'a> {
     pub(crate) old_trees: BlobReader<'a>,
     pub(crate) lead_problems: &'a LeadProblems,
     pub(crate) names: &'a Names,
+    pub(crate) own_copies: &'a OwnCopies,
     pub(crate) progress: &'a Progress,
     pub(crate) cancel: &'a Cancel,
     pub(crate) threads: usize,
@@ -122,6 +125,7 @@ impl<'a> Archive<'a> {
             lead_problems: parts.lead_problems,
             filter,
             names: parts.names,
+            own_copies: parts.own_copies,
             progress: parts.progress,
             cancel: parts.cancel,
             threads: parts.threads,

@@ -36,6 +36,9 @@ pub(crate) const READ_BYTES: usize = 256 << 10;
 /// ext4 has no larger files either, and the list of the chunks of one would hardly fit into a tree.
 pub(crate) const MAX_FILE_BYTES: u64 = 16 << 40;
 
+/// How much is read of a file that says to be empty: those of procfs do, and have content.
+const EMPTY_FILE_BYTES: u64 = READ_BYTES as u64;
+
 /// How long a stream may be silent before somebody looks whether the user wants to stop.
 const SILENCE: Timespec = Timespec {
     tv_sec: 0,
@@ -194,6 +197,10 @@ impl Worker<'_, '_> {
                 "it claims to have more than 16 TiB; leave it out with exclude",
             )));
         }
+        let size_bytes = match size_bytes {
+            0 => EMPTY_FILE_BYTES,
+            size_bytes => size_bytes,
+        };
         let mut block = std::mem::take(&mut self.block);
         let read = self.read_file(input.as_fd(), &mut block, size_bytes, file);
         self.block = block;

@@ -16,6 +16,7 @@ use crate::Result;
 use crate::backup::files::{FileBatch, FileTask};
 use crate::backup::filter::{CACHE_TAG_NAME, Filter};
 use crate::backup::folder::{FolderState, Slot};
+use crate::backup::report::SourceErrorKind;
 use crate::backup::worker::Worker;
 use crate::filesystem::{Entry, Folder, FsError, Listing, Stat, is_unchanged};
 
@@ -181,6 +182,14 @@ impl Worker<'_, '_> {
         let Entry { name, stat } = entry;
         match stat.kind() {
             NodeKind::Dir => {
+                if let Some(copy) = self.archive.own_copies.at(&stat) {
+                    let message = format!("it is copy {copy} itself; leave it out with exclude");
+                    let path = state.path.told_of(name.to_bytes());
+                    self.archive
+                        .note(path, SourceErrorKind::Unreadable, message);
+                    sorted.changed = true;
+                    return;
+                }
                 self.stats.subfolders += 1;
                 let below = FolderState::new(
                     Some(slot),

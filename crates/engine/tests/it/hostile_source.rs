@@ -3,12 +3,14 @@
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::{FileExt, MetadataExt, symlink};
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, mkdirat, openat};
 
+use strongroom_engine::Error;
 use strongroom_engine::backup::report::{BackupReport, SourceErrorKind};
 use strongroom_engine::backup::{BackupOptions, backup};
 use strongroom_engine::filesystem::MAX_DEPTH;
@@ -189,15 +191,15 @@ fn a_file_that_grows_is_read_as_far_as_it_was_long() {
 }
 
 #[test]
-fn a_file_that_has_more_than_it_says_is_named() {
+fn a_file_that_says_to_be_empty_is_read_for_a_while_and_named_where_there_is_more() {
     let fixture = Fixture::new();
-    let sources = fixture.sources("path = \"/proc/sys/kernel/ostype\"");
+    let sources = fixture.sources("path = \"/proc/kallsyms\"");
     let report = fixture.backup_of(&sources).unwrap();
     let [error] = &report.sources[0].errors[..] else {
         panic!("{report:?}");
     };
     assert_eq!(error.kind, SourceErrorKind::ChangedWhileRead);
-    assert_eq!(report.sources[0].stats.bytes_processed, 0);
+    assert_eq!(report.sources[0].stats.bytes_processed, 256 << 10);
 }
 
 /// Writes a file with data at these offsets and holes between them, or zeros where it is dense.
@@ -317,4 +319,56 @@ fn a_file_that_no_disk_could_hold_is_named_and_not_read() {
     assert!(error.message.contains("exclude"), "{error}");
     assert_eq!(report.sources[0].stats.files_processed, 1);
     assert_eq!(report.sources[0].stats.bytes_read, 4);
+}
+
+#[test]
+fn a_copy_that_lies_in_a_source_behind_a_link_is_refused_unless_it_is_left_out() {
+    let fixture = Fixture::new();
+    fs::write(fixture.source().join("file"), "content").unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let alias = elsewhere.path().join("alias");
+    symlink(fixture.folder.path(), &alias).unwrap();
+    let copies = ["one", "two", "three"];
+    let before = copies.map(|copy| fixture.ids(copy, FileType::Data));
+    let refused = fixture.backup_of(&fixture.sources(&format!("path = {alias:?}")));
+    let Err(error @ Error::CopyInSource { .. }) = refused else {
+        panic!("{refused:?}");
+    };
+    let excluded = format!("exclude = [{:?}]", alias.join("one"));
+    assert!(error.hint().unwrap().contains(&excluded), "{error:?}");
+    assert_eq!(copies.map(|copy| fixture.ids(copy, FileType::Data)), before);
+
+    for exclude in ["\"/one\", \"/two\", \"/three\"", "\"/*\", \"!/source\""] {
+        let sources = fixture.sources(&format!("path = {alias:?}\nexclude = [{exclude}]"));
+        let report = fixture.backup_of(&sources).unwrap();
+        assert!(report.is_complete(), "{report:?}");
+        assert_eq!(report.sources[0].stats.files_processed, 1);
+    }
+}
+
+#[test]
+fn a_copy_that_a_source_meets_through_a_mount_is_named_and_left_out() {
+    let fixture = Fixture::new();
+    fs::write(fixture.source().join("file"), "content").unwrap();
+    let mounted = fixture.source().join("mounted");
+    fs::create_dir(&mounted).unwrap();
+    let mount = |arguments: &[&Path]| {
+        let program = if arguments.len() == 1 {
+            "umount"
+        } else {
+            "mount"
+        };
+        let status = Command::new(program).args(arguments).status().unwrap();
+        assert!(status.success(), "this test mounts a folder and needs root");
+    };
+    mount(&[Path::new("--bind"), &fixture.copy_path("two"), &mounted]);
+    let report = std::panic::catch_unwind(AssertUnwindSafe(|| fixture.backup()));
+    mount(&[&mounted]);
+    let report = report.unwrap();
+    let [error] = &report.sources[0].errors[..] else {
+        panic!("{report:?}");
+    };
+    assert_eq!(error.path, mounted.display().to_string());
+    assert!(error.message.contains("copy two"), "{error}");
+    assert_eq!(report.sources[0].stats.files_processed, 1);
 }
