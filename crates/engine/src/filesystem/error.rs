@@ -77,6 +77,11 @@ impl FsError {
         self.errno() == Some(Errno::NOENT)
     }
 
+    /// Whether it is no folder that was opened as one.
+    pub(crate) fn is_no_folder(&self) -> bool {
+        self.errno() == Some(Errno::NOTDIR)
+    }
+
     /// Whether nothing more can be written: the disk or the quota is full.
     pub fn is_full(&self) -> bool {
         matches!(self.errno(), Some(Errno::NOSPC | Errno::DQUOT))

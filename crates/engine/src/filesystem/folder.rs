@@ -74,6 +74,18 @@ impl Folder {
         }
     }
 
+    /// Opens a folder in this one, following a symbolic link: on the way to a path of a source.
+    pub fn follow(&self, name: &CStr) -> Result<Self, FsError> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        match openat(&self.fd, name, flags, Mode::empty()) {
+            Ok(fd) => Ok(Self {
+                fd,
+                path: self.path.below(name.to_bytes()),
+            }),
+            Err(error) => Err(FsError::io("open the folder", &self.path_of(name), error)),
+        }
+    }
+
     pub(super) fn from_fd(fd: OwnedFd, path: &Path) -> Self {
         let path = FolderPath::new(path);
         Self { fd, path }
