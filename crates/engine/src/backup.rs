@@ -317,10 +317,7 @@ pub fn judge(session: &Session, sources: &[SourceReport]) -> Vec<CopyReport> {
     let judge_one = |state: &CopyState| match state {
         CopyState::Failed(failure) => CopyOutcome::Failed(CopyFailure::clone(failure)),
         CopyState::Ready(ready) => {
-            let missing: u64 = sources
-                .iter()
-                .map(|source| source.missing_in(ready))
-                .sum();
+            let missing: u64 = sources.iter().map(|source| source.missing_in(ready)).sum();
             let config = u64::from(!ready.config_is_right);
             // Without the key nobody opens it alone.
             let key = u64::from(!ready.listing.keys.contains(session.repository.key_id()));

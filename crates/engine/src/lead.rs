@@ -11,6 +11,7 @@
 //! |---|---|
 //! | lists packs that nobody made | they do not help him to lead: only packs that an index names count |
 //! | hides index files | they are read from the other copies |
+//! | hides snapshots | another copy that has as many packs leads |
 //! | lists packs and gives none | the sync that ends the backup cannot fetch them; from then on they are in doubt, and the next backup stores again what is in them |
 //! | gives a pack of ours under another name | a pack without an index is hashed, unless another copy has it under that name |
 //! | lists a million names | who fails too often while the index is read is not asked on |
@@ -66,7 +67,8 @@ impl Lead {
     /// Where the session has no usable copy left, or the user interrupts.
     pub fn load(session: &mut Session, cancel: &Cancel) -> Result<Self> {
         loop {
-            let (copy, ready) = choice::choose(session, cancel)?.ok_or_else(|| session.no_copy())?;
+            let (copy, ready) =
+                choice::choose(session, cancel)?.ok_or_else(|| session.no_copy())?;
             match Self::load_from(session, copy, ready, cancel) {
                 Err(Error::Store(error)) => {
                     cancel.check()?;

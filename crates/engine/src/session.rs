@@ -173,7 +173,9 @@ impl ReadyCopy {
     /// Whether a file is there, in this size where one is given, and not in doubt.
     pub fn holds(&self, name: FileName, size_bytes: Option<u64>) -> bool {
         let files = self.listing.of(name.kind());
-        let listed = files.zip(name.id()).and_then(|(files, id)| files.size_bytes(id));
+        let listed = files
+            .zip(name.id())
+            .and_then(|(files, id)| files.size_bytes(id));
         listed.is_some_and(|listed| size_bytes.is_none_or(|expected| expected == listed))
             && !self.doubts.contains(&name)
     }

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
+use strongroom_engine::CopyState;
 use strongroom_engine::progress::Progress;
 use strongroom_engine::session::Locks;
 use strongroom_engine::sync::{Decision, SyncOptions, SyncReport, SyncedCopy, sync_session};
-use strongroom_engine::CopyState;
 use strongroom_model::{FileName, Id};
 
 use crate::context::{Context, Opened};

@@ -150,7 +150,9 @@ impl SourceReport {
         let index_files = index_files.map(|id| (FileName::new(FileType::Index, *id), None));
         let snapshot = (FileName::new(FileType::Snapshots, snapshot), None);
         let files = packs.chain(index_files).chain([snapshot]);
-        files.filter(|(name, size)| !copy.holds(*name, *size)).count() as u64
+        files
+            .filter(|(name, size)| !copy.holds(*name, *size))
+            .count() as u64
     }
 }
 
