@@ -11,6 +11,7 @@
 //! |---|---|
 //! | lists packs that nobody made | they do not help him to lead: only packs that an index names count |
 //! | hides index files | they are read from the other copies |
+//! | hides snapshots | another copy that has as many packs leads |
 //! | lists packs and gives none | the sync that ends the backup cannot fetch them; from then on they are in doubt, and the next backup stores again what is in them |
 //! | gives a pack of ours under another name | a pack without an index is hashed, unless another copy has it under that name |
 //! | lists a million names | who fails too often while the index is read is not asked on |
@@ -30,6 +31,7 @@ use strongroom_store::Store;
 use crate::lead::choice::Patience;
 use crate::parallel::for_each;
 use crate::session::{Cancel, CopyFailure, CopyStore, ReadyCopy, Session, chain};
+use crate::verify::stream::Buffers;
 use crate::{Error, Listing, Result};
 
 pub use problems::{LeadProblem, LeadProblems, ProblemState};
@@ -99,6 +101,7 @@ impl Lead {
             found: Mutex::default(),
             problems: LeadProblems::default(),
             patience: Patience::default(),
+            buffers: Buffers::default(),
         };
         let files = choice::index_files(session);
         for_each(&files, READERS, |id| {
@@ -139,6 +142,7 @@ struct Loader<'a> {
     found: Mutex<Found>,
     problems: LeadProblems,
     patience: Patience,
+    buffers: Buffers,
 }
 
 #[derive(Default)]
@@ -264,8 +268,10 @@ impl Loader<'_> {
     ) -> strongroom_repo::Result<std::result::Result<Vec<PackedBlob>, String>> {
         if !is_known {
             let name = FileName::new(FileType::Data, entry.id);
-            let bytes = self.store.read_range(name, 0..entry.size_bytes)?;
-            if Id::of(&bytes) != entry.id {
+            let hashed = self
+                .buffers
+                .with(|buffer| buffer.read(self.store, name, false, |_| ()))?;
+            if hashed.id != entry.id {
                 let place = self.store.location();
                 return Ok(Err(format!("{name} in {place}: {WRONG_CONTENT}")));
             }

@@ -1,8 +1,9 @@
 //! Which copy leads.
 //!
 //! The one that holds the most of what index files name, wherever these lie; among equals one
-//! without doubts, then one on this machine, then the first. Where all copies list the same, as
-//! they do after every whole backup, that needs no index.
+//! without doubts, then the one with the most snapshots that another copy has too, then one on this
+//! machine, then the first. Where all copies list the same packs, as they do after every whole
+//! backup, that needs no index.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -40,11 +41,18 @@ pub(super) fn choose<'s>(
             |(id, size): &&(Id, u64)| ready.holds(FileName::new(FileType::Data, *id), Some(*size));
         packs.iter().filter(is_held).count()
     };
-    let rank = |(copy, ready): &(&CopyStore, &ReadyCopy)| {
-        Reverse((held(ready), ready.doubts.is_empty(), copy.is_local))
+    let snapshots = |copy: &CopyStore, ready: &ReadyCopy| {
+        let others = || copies.iter().filter(|(other, _)| other.name != copy.name);
+        let listed = ready.listing.snapshots.iter();
+        let is_shared = |id| others().any(|(_, other)| other.listing.snapshots.contains(id));
+        listed.filter(|entry| is_shared(entry.id)).count()
+    };
+    let rank = |(copy, ready): &&(&CopyStore, &ReadyCopy)| {
+        let is_sound = ready.doubts.is_empty();
+        Reverse((held(ready), is_sound, snapshots(copy, ready), copy.is_local))
     };
     // The first of equals.
-    Ok(copies.into_iter().min_by_key(rank))
+    Ok(copies.iter().min_by_key(rank).copied())
 }
 
 /// The index files that any copy lists.

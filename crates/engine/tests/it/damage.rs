@@ -182,20 +182,20 @@ const BACKUP: [(Victim, [Said; 5], [Said; 5]); 6] = [
         [Nothing, Nothing, Nothing, Behind, Nothing],
     ),
     (
-        // Without its index file the lead's packs say themselves what is in them.
+        // What the lead's index file does not say, that of another copy does.
         Victim::Index,
-        [Named, Named, Named, Nothing, Named],
+        [Named, Named, Named, Behind, Named],
         [Nothing, Nothing, Nothing, Behind, Nothing],
     ),
     (
-        // A lead that lost packs is lead no longer.
+        // A lead that lost packs, or whose packs have another size, is lead no longer.
         Victim::Trees,
-        [Named, Named, Named, Behind, Named],
+        [Named, Behind, Behind, Behind, Behind],
         [Nothing, Behind, Behind, Behind, Behind],
     ),
     (
         Victim::Data,
-        [Nothing, Named, Named, Behind, Named],
+        [Nothing, Behind, Behind, Behind, Behind],
         [Nothing, Behind, Behind, Behind, Behind],
     ),
     (

@@ -9,6 +9,7 @@ mod fixture;
 mod golden;
 mod hand_made;
 mod hangs;
+mod hostile;
 mod hostile_source;
 mod hosts;
 mod locks;
