@@ -158,6 +158,17 @@ pub const fn read_limit_bytes(kind: FileType) -> u64 {
     }
 }
 
+/// The most files of a type that a listing may name; each takes 40 bytes of memory.
+///
+/// Ten million packs are 160 TB. Who lists more is junk, or an attack on memory.
+pub(crate) const fn list_limit_files(kind: FileType) -> usize {
+    match kind {
+        FileType::Data => 10_000_000,
+        FileType::Index | FileType::Snapshots => 1_000_000,
+        FileType::Config | FileType::Keys | FileType::Locks => 100_000,
+    }
+}
+
 /// A shared store is a store, so that tests can put faults in front of one that is in use.
 impl<S: Store + ?Sized> Store for Arc<S> {
     fn location(&self) -> &str {

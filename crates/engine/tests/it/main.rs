@@ -12,6 +12,7 @@ mod hangs;
 mod hostile;
 mod hosts;
 mod locks;
+mod looks;
 mod restore;
 mod status;
 mod sync;

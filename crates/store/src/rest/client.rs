@@ -5,6 +5,8 @@
 
 use std::io::{self, BufReader, Read};
 use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use strongroom_model::{FileName, FileType};
@@ -12,7 +14,7 @@ use ureq::http::{HeaderValue, Response, StatusCode, header};
 use ureq::{Agent, Body, RequestBuilder};
 
 use crate::rest::LISTING_TYPE;
-use crate::rest::listing::{self, Listed};
+use crate::rest::listing::{self, Listed, is_broken_off};
 use crate::rest::options::{Address, RestOptions, Timeouts};
 use crate::rest::retry::Fault;
 use crate::rest::stream::Paced;
@@ -25,6 +27,9 @@ const IDLE_CONNECTIONS: usize = 16;
 /// How much of an answer that nobody needs is read, so that its connection can be used again.
 const DRAIN_BYTES: u64 = 64 << 10;
 
+/// How much text of a listing a file may take on the average; servers need about 92 bytes.
+const ENTRY_BYTES: u64 = 128;
+
 /// A body on its way, held to the least rate.
 pub(super) type Incoming = Paced<ureq::BodyReader<'static>>;
 
@@ -33,6 +38,7 @@ pub(super) struct Client {
     agent: Agent,
     address: Address,
     timeouts: Timeouts,
+    cancelled: Arc<AtomicBool>,
 }
 
 impl Client {
@@ -60,6 +66,7 @@ impl Client {
             agent: config.build().new_agent(),
             address,
             timeouts,
+            cancelled: Arc::clone(&options.cancelled),
         })
     }
 
@@ -185,7 +192,8 @@ impl Client {
     }
 
     /// Lists the files of a type that has a folder.
-    pub(super) fn list(&self, kind: FileType, limit_bytes: u64) -> Result<Listed, Fault> {
+    pub(super) fn list(&self, kind: FileType, files_limit: usize) -> Result<Listed, Fault> {
+        let limit_bytes = ENTRY_BYTES.saturating_mul(files_limit as u64 + 1);
         let action = format!("list {kind}");
         let url = format!("{}{}/", self.address.base, kind.folder());
         let request = self
@@ -198,13 +206,13 @@ impl Client {
         }
         let mut body = self.incoming(self.judge(response, &action, None)?);
         let text = BufReader::with_capacity(128 << 10, body.by_ref().take(limit_bytes));
-        match listing::parse(text) {
+        match listing::parse(text, files_limit) {
             Ok(listed) => Ok(listed),
-            Err(_) if body.moved_bytes() >= limit_bytes => {
+            Err(error) if error.is_eof() && body.moved_bytes() >= limit_bytes => {
                 let reason = format!("the list is longer than {limit_bytes} bytes");
                 Err(self.wrong(&action, &reason))
             }
-            Err(error) if error.is_io() || error.is_eof() => Err(Fault::again(error.to_string())),
+            Err(error) if is_broken_off(&error) => Err(Fault::again(error.to_string())),
             Err(error) => Err(self.wrong(&action, &format!("it is no list of files: {error}"))),
         }
     }
@@ -312,7 +320,8 @@ impl Client {
     }
 
     fn incoming(&self, response: Response<Body>) -> Incoming {
-        Paced::new(response.into_body().into_reader(), self.timeouts)
+        let body = response.into_body().into_reader();
+        Paced::new(body, self.timeouts, Arc::clone(&self.cancelled))
     }
 
     /// Reads what is left of an answer, so that the connection can be used again.

@@ -94,8 +94,8 @@ impl Attempts {
         }
     }
 
-    /// Fails where the run was interrupted.
-    fn check(&self) -> Result<()> {
+    /// Fails where the run was interrupted: asked between two of many requests.
+    pub(super) fn check(&self) -> Result<()> {
         if self.cancelled.load(Ordering::Relaxed) {
             return Err(Error::Cancelled {
                 location: self.location.clone(),
