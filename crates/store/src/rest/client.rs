@@ -6,18 +6,21 @@
 use std::io::{self, BufReader, Read};
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::thread;
 use std::time::Duration;
 
 use strongroom_model::{FileName, FileType};
 use ureq::http::{HeaderValue, Response, StatusCode, header};
+use ureq::typestate::WithoutBody;
 use ureq::{Agent, Body, RequestBuilder};
 
 use crate::rest::LISTING_TYPE;
 use crate::rest::listing::{self, Listed, is_broken_off};
 use crate::rest::options::{Address, RestOptions, Timeouts};
-use crate::rest::retry::Fault;
-use crate::rest::stream::Paced;
+use crate::rest::retry::{Fault, SLICE};
+use crate::rest::stream::{INTERRUPTED_WAIT, Paced};
 use crate::rest::tls::tls_config;
 use crate::{Error, Result};
 
@@ -91,7 +94,7 @@ impl Client {
     pub(super) fn size(&self, name: FileName) -> Result<u64, Fault> {
         let action = format!("look at {name}");
         let request = self.prepare(self.agent.head(self.url(name)));
-        let response = self.judge(self.sent(request.call(), &action)?, &action, Some(name))?;
+        let response = self.judge(self.ask(request, &action)?, &action, Some(name))?;
         content_length(&response).ok_or_else(|| self.wrong(&action, "it tells no size"))
     }
 
@@ -107,7 +110,7 @@ impl Client {
             let last = range.end.saturating_sub(1);
             request = request.header(header::RANGE, format!("bytes={}-{last}", range.start));
         }
-        let response = self.judge(self.sent(request.call(), &action)?, &action, Some(name))?;
+        let response = self.judge(self.ask(request, &action)?, &action, Some(name))?;
         let length = content_length(&response);
         let short = || {
             Fault::Final(Error::ShortFile {
@@ -199,7 +202,7 @@ impl Client {
         let request = self
             .prepare(self.agent.get(url))
             .header(header::ACCEPT, LISTING_TYPE);
-        let response = self.sent(request.call(), &action)?;
+        let response = self.ask(request, &action)?;
         if response.status() == StatusCode::NOT_FOUND {
             self.drain(response);
             return Ok(Listed::Entries(Vec::new()));
@@ -230,6 +233,38 @@ impl Client {
                 request.header(header::AUTHORIZATION, value)
             }
             None => request,
+        }
+    }
+
+    /// Sends a request that changes nothing, and takes the answer. A thread waits for it, and is
+    /// left behind a moment after an interruption: it ends with the request's own time limit.
+    fn ask(
+        &self,
+        request: RequestBuilder<WithoutBody>,
+        action: &str,
+    ) -> Result<Response<Body>, Fault> {
+        let (reply, answer) = sync_channel(1);
+        let asking = thread::Builder::new().spawn(move || drop(reply.send(request.call())));
+        if let Err(error) = asking {
+            return Err(Fault::again(error.to_string()));
+        }
+        let mut waited_interrupted = Duration::ZERO;
+        loop {
+            match answer.recv_timeout(SLICE) {
+                Ok(sent) => return self.sent(sent, action),
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(Fault::again("the thread that asked died"));
+                }
+                Err(RecvTimeoutError::Timeout) if self.cancelled.load(Ordering::Relaxed) => {
+                    waited_interrupted += SLICE;
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if waited_interrupted >= INTERRUPTED_WAIT {
+                return Err(Fault::Final(Error::Cancelled {
+                    location: self.location().to_owned(),
+                }));
+            }
         }
     }
 

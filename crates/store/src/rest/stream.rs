@@ -16,8 +16,9 @@ use crate::rest::options::Timeouts;
 use crate::rest::retry::Attempts;
 use crate::{Error, Result};
 
-/// How long a body is waited for after an interruption: what is almost there comes to its end.
-const INTERRUPTED_WAIT: Duration = Duration::from_millis(500);
+/// How long an answer is waited for after an interruption: what is almost there comes to its end,
+/// and whoever ends cleanly can still ask.
+pub(super) const INTERRUPTED_WAIT: Duration = Duration::from_millis(500);
 
 /// A body that must keep moving.
 pub(super) struct Paced<R> {

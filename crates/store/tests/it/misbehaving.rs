@@ -481,6 +481,33 @@ fn an_interruption_ends_the_wait_for_a_body_that_drips() {
 }
 
 #[test]
+fn an_interruption_ends_the_wait_for_a_server_that_never_answers() {
+    let cancelled: Arc<AtomicBool> = Arc::default();
+    let server = Server::start({
+        let cancelled = cancelled.clone();
+        move |_, _, stream| {
+            cancelled.store(true, Ordering::Relaxed);
+            let _ = stream.read(&mut [0]);
+            Then::Close
+        }
+    });
+    let mut options = server.options();
+    options.cancelled = cancelled.clone();
+    let store = RestStore::new(options).unwrap();
+    let looks: [fn(&RestStore) -> Option<Error>; 3] = [
+        |store| store.list(FileType::Data).err(),
+        |store| store.size(pack()).err(),
+        |store| store.read(pack()).err(),
+    ];
+    for look in looks {
+        cancelled.store(false, Ordering::Relaxed);
+        let error = look(&store);
+        assert!(matches!(error, Some(Error::Cancelled { .. })), "{error:?}");
+    }
+    assert_eq!(server.requests().len(), 3);
+}
+
+#[test]
 fn a_server_that_never_answers_is_given_up() {
     let server = Server::start(|_, _, stream| {
         // Waits until the client hangs up.
