@@ -13,6 +13,7 @@ mod hostile;
 mod hostile_source;
 mod hosts;
 mod locks;
+mod looks;
 mod restore;
 mod status;
 mod sync;
