@@ -94,6 +94,7 @@ pub(crate) fn suspects(opened: &Opened) -> BTreeMap<String, BTreeSet<FileName>> 
 /// Signs what came of a backup.
 pub(crate) fn backed_up(opened: &Opened, report: &BackupReport) {
     let memory = opened.memory();
+    places(opened);
     let issued = opened.state.client_key().and_then(|client| {
         let receipts = Receipts::new(&memory, &client);
         receipts.issue(&opened.session, report, &opened.environment.hostname)
@@ -103,9 +104,18 @@ pub(crate) fn backed_up(opened: &Opened, report: &BackupReport) {
     }
 }
 
+/// Remembers which copies are one place under two addresses.
+fn places(opened: &Opened) {
+    let session = &opened.session;
+    let copies: Vec<&CopyStore> = session.copies.iter().map(|copy| &copy.copy).collect();
+    let now = (opened.environment.clock)();
+    told(session.places.remember(&copies, &opened.memory(), now));
+}
+
 /// Remembers what the copies hold after a sync, and that damage was healed.
 pub(crate) fn synced(opened: &Opened, report: &SyncReport) {
     let memory = opened.memory();
+    places(opened);
     for synced in &report.copies {
         let copies = opened.session.copies.iter().map(|copy| &copy.copy);
         let Some(copy) = copies.into_iter().find(|copy| copy.name == synced.name) else {

@@ -8,6 +8,7 @@
 mod guarded;
 mod locks;
 mod open;
+mod places;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,6 +25,7 @@ use crate::{Error, Result};
 pub use locks::{LockReport, LockState, Locks, read_locks};
 pub use open::open;
 pub(crate) use open::{Look, look_at};
+pub use places::Places;
 
 /// The time of this host, as a parameter.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -63,6 +65,8 @@ pub struct Session {
     pub repository: Repository,
     /// All copies of the configuration, in its order.
     pub copies: Vec<SessionCopy>,
+    /// What was found out about their places when they were locked last.
+    pub places: Places,
 }
 
 /// A copy within a run.

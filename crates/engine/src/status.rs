@@ -106,8 +106,13 @@ pub fn gather(
             Seen::Ready(_) | Seen::Empty => None,
         };
         let evidence = remember(look, &held, memory.as_ref(), now, &mut problems);
+        let others = copies.iter().filter_map(|other| {
+            let at = evidence.one_place(other.store.location())?;
+            Some((other.name.parse().ok()?, at))
+        });
         let found = CopyFacts {
             unreachable,
+            one_place: others.collect(),
             location: look.location.clone().unwrap_or(Location::of(&copy.store)),
             snapshots: held,
             evidence,

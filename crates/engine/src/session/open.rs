@@ -7,7 +7,8 @@ use strongroom_repo::{RepoConfig, Repository};
 
 use crate::listing::Listing;
 use crate::session::{
-    CopyFailure, CopyFailureKind, CopyState, CopyStore, ReadyCopy, Session, SessionCopy, no_copy,
+    CopyFailure, CopyFailureKind, CopyState, CopyStore, Places, ReadyCopy, Session, SessionCopy,
+    no_copy,
 };
 use crate::{Error, Result};
 
@@ -50,6 +51,7 @@ pub fn open(copies: &[CopyStore], password: &[u8]) -> Result<Session> {
     let mut session = Session {
         repository,
         copies: Vec::new(),
+        places: Places::default(),
     };
     for (copy, look) in looks {
         let state = match look {

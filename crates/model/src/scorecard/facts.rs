@@ -40,6 +40,8 @@ pub struct CopyFacts {
     pub snapshots: Vec<HeldSnapshot>,
     /// What the state folder remembers.
     pub evidence: CopyEvidence,
+    /// The other copies that were shown to be this very place under another address, and when.
+    pub one_place: BTreeMap<Name, Timestamp>,
     /// When it was last shown to withstand production's credentials.
     pub lock_proven: Option<Timestamp>,
 }
@@ -105,6 +107,7 @@ impl CopyFacts {
             location: Location::of(&copy.store),
             snapshots: Vec::new(),
             evidence: CopyEvidence::default(),
+            one_place: BTreeMap::new(),
             lock_proven: None,
         }
     }

@@ -100,6 +100,7 @@ fn hand_made_session(hand_made: &HandMade) -> Session {
     Session {
         repository: hand_made.repository.clone(),
         copies: copies.collect(),
+        places: Default::default(),
     }
 }
 

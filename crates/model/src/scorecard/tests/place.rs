@@ -144,3 +144,39 @@ fn without_a_local_copy_the_place_of_the_sources_must_be_said() {
     };
     assert_eq!(said.marks(), "+ +++++");
 }
+
+#[test]
+fn one_store_under_two_addresses_is_one_copy_and_one_medium() {
+    let seen = |of: &str, other: &str| {
+        good().with(|world| {
+            let at = minutes_ago(180);
+            world.copy(of).one_place.insert(name(other), at);
+        })
+    };
+    // Whichever of the two remembers it.
+    for (of, other) in [("vault", "offsite"), ("offsite", "vault")] {
+        let world = seen(of, other);
+        assert_eq!(world.marks(), "- --+++");
+        world.assert_line(
+            LineKind::Copies,
+            "2 of 3 whole and independent: here, vault; offsite is vault under another address \
+             (seen 3 h ago)",
+            "add a [[copy]] on a device or server of its own to strongroom.toml",
+        );
+    }
+}
+
+#[test]
+fn a_server_whose_store_is_a_folder_of_this_machine_is_not_offsite() {
+    let world = good().with(|world| {
+        for copy in ["vault", "offsite"] {
+            world
+                .copy(copy)
+                .one_place
+                .insert(name("here"), minutes_ago(5));
+        }
+    });
+    let (reason, _) = world.line(LineKind::Offsite);
+    assert!(reason.contains("vault is here under another address, and on this machine"));
+    assert_eq!(world.marks(), "- ---?+");
+}
