@@ -12,6 +12,7 @@ mod model;
 mod pack;
 mod repo;
 mod sealed;
+mod state;
 mod store;
 mod tree;
 
@@ -37,12 +38,17 @@ pub const TARGETS: &[Target] = &[
     target("cipher", sealed::cipher),
     target("config", repo::config),
     target("evidence", model::evidence),
+    target("head", state::head),
     target("index", repo::index),
     target("key", repo::key_file),
     target("lock", repo::lock),
+    target("needs", state::needs),
     target("pack_header", pack::header),
     target("receipt", model::receipt),
+    target("removed_keys", state::removed_keys),
     target("rest_listing", store::rest_listing),
+    target("restore_drill", state::restore_drill),
+    target("seen", state::seen),
     target("snapshot", repo::snapshot),
     target("strongroom_toml", model::strongroom_toml),
     target("tree", tree::tree),

@@ -12,7 +12,7 @@ use strongroom_model::Config;
 use crate::cli::GlobalArgs;
 use crate::error::{Error, Result};
 use crate::output::Output;
-use crate::{config_file, copies, password, state_folder};
+use crate::{config_file, copies, memory, password, state_folder};
 
 /// One run of the program.
 #[derive(Debug)]
@@ -129,14 +129,17 @@ impl Context {
         let config = self.config()?;
         let copies = self.copies(&config)?;
         let password = self.password(&config, password::Ask::Once)?;
-        let session = strongroom_engine::session::open(&copies, &password)?;
+        let mut session = strongroom_engine::session::open(&copies, &password)?;
         self.tell_left_out(&session);
         self.cancel.check()?;
+        let state = state_folder::choose()?;
+        let remembered = state.repository(session.id());
+        memory::doubt(&mut session, &remembered);
         Ok(Opened {
             config,
             session,
             environment: self.environment(),
-            state: state_folder::choose()?,
+            state,
         })
     }
 

@@ -3,16 +3,16 @@
 //! **Architecture invariant:** nothing here can fail a backup, a sync or a verify; where the state
 //! folder cannot be written, the scorecard will call unproven what was not remembered.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use strongroom_engine::CopyStore;
 use strongroom_engine::backup::report::BackupReport;
 use strongroom_engine::lead::ProblemState;
 use strongroom_engine::receipts::Receipts;
-use strongroom_engine::session::{ReadyCopy, chain};
+use strongroom_engine::session::{ReadyCopy, Session, chain};
 use strongroom_engine::state::{RepositoryState, StateFolder};
-use strongroom_engine::sync::SyncReport;
+use strongroom_engine::sync::{SyncReport, SyncedCopy};
 use strongroom_engine::verify::{Problem, ProblemKind, VerifyReport};
 use strongroom_model::evidence::Verify;
 use strongroom_model::{FileName, FileType, Id};
@@ -73,22 +73,15 @@ pub(crate) fn removed_keys(opened: &Opened, admitted: &BTreeSet<Id>) -> BTreeSet
     removed.difference(admitted).copied().collect()
 }
 
-/// For each copy the files that were found damaged and not healed since.
-pub(crate) fn suspects(opened: &Opened) -> BTreeMap<String, BTreeSet<FileName>> {
-    let memory = opened.memory();
-    opened
-        .session
-        .ready()
-        .map(|(copy, _)| {
-            let evidence = memory.evidence(copy);
-            let names = evidence
-                .damage()
-                .keys()
-                .filter_map(|name| file_name(name))
-                .collect();
-            (copy.name.clone(), names)
-        })
-        .collect()
+/// Tells the session which files were found wrong on each copy and not healed since.
+pub(crate) fn doubt(session: &mut Session, memory: &RepositoryState) {
+    let copies: Vec<_> = session.ready().map(|(copy, _)| copy.clone()).collect();
+    for copy in copies {
+        let evidence = memory.evidence(&copy);
+        let names = evidence.damage().keys();
+        let doubts = names.filter_map(|name| file_name(name)).collect();
+        session.doubt(&copy.name, doubts);
+    }
 }
 
 /// Signs what came of a backup.
@@ -121,11 +114,7 @@ pub(crate) fn synced(opened: &Opened, report: &SyncReport) {
         let Some(copy) = copies.into_iter().find(|copy| copy.name == synced.name) else {
             continue;
         };
-        for name in &synced.healed {
-            let healed =
-                memory.update_evidence(copy, |evidence| evidence.record_healed(&name.to_string()));
-            told(healed.map(drop));
-        }
+        remember_doubts(opened, copy, synced);
         let has_diverged = report
             .diverged
             .iter()
@@ -142,6 +131,25 @@ pub(crate) fn synced(opened: &Opened, report: &SyncReport) {
             }));
         }
     }
+}
+
+/// Remembers what a sync found right and what it could not read right: nothing is built on that
+/// until it was.
+fn remember_doubts(opened: &Opened, copy: &CopyStore, synced: &SyncedCopy) {
+    if synced.healed.is_empty() && synced.proved.is_empty() && synced.unmended.is_empty() {
+        return;
+    }
+    let now = (opened.environment.clock)();
+    let changed = opened.memory().update_evidence(copy, |evidence| {
+        for name in synced.healed.iter().chain(&synced.proved) {
+            evidence.record_healed(&name.to_string());
+        }
+        for name in &synced.unmended {
+            let reason = "a sync could not read it right".to_owned();
+            evidence.record_damage(now, name.to_string(), reason);
+        }
+    });
+    told(changed.map(drop));
 }
 
 /// Remembers which copies were read, and what is wrong with them.

@@ -111,7 +111,7 @@ fn run(
     );
     let gear = Gear::new(repository.key())?;
     let names = Names::default();
-    let blocks = Blocks::default();
+    let blocks = Blocks::new(lead.copy.is_local);
     let parts = ArchiveParts {
         repository: &repository,
         index: &lead.index,
@@ -122,7 +122,7 @@ fn run(
             repository: &repository,
             index: &lead.index,
             store: &lead.copy.store,
-            far: (!lead.copy.is_local).then_some((&blocks, &lead.listing.data)),
+            blocks: Some((&blocks, &lead.listing.data)),
         },
         names: &names,
         progress,
@@ -272,6 +272,7 @@ fn start_fanout(session: &Session, options: &BackupOptions, environment: &Enviro
         .map(|(copy, ready)| Destination {
             copy: copy.clone(),
             listing: ready.listing.clone(),
+            doubts: ready.doubts.clone(),
         })
         .collect();
     let packs = packs_in_memory(&options.limits);
@@ -316,10 +317,7 @@ pub fn judge(session: &Session, sources: &[SourceReport]) -> Vec<CopyReport> {
     let judge_one = |state: &CopyState| match state {
         CopyState::Failed(failure) => CopyOutcome::Failed(CopyFailure::clone(failure)),
         CopyState::Ready(ready) => {
-            let missing: u64 = sources
-                .iter()
-                .map(|source| source.missing_in(&ready.listing))
-                .sum();
+            let missing: u64 = sources.iter().map(|source| source.missing_in(ready)).sum();
             let config = u64::from(!ready.config_is_right);
             // Without the key nobody opens it alone.
             let key = u64::from(!ready.listing.keys.contains(session.repository.key_id()));

@@ -22,8 +22,8 @@ pub struct BlobReader<'a> {
     pub index: &'a Index,
     /// The copy.
     pub store: &'a Arc<dyn Store>,
-    /// For a copy that is far away, what was fetched of it, and the sizes of its packs.
-    pub far: Option<(&'a Blocks, &'a Files)>,
+    /// What was fetched of it, and the sizes of its packs, where neighbours are asked for too.
+    pub blocks: Option<(&'a Blocks, &'a Files)>,
 }
 
 impl BlobReader<'_> {
@@ -37,7 +37,7 @@ impl BlobReader<'_> {
             id: blob.id,
         })?;
         let name = FileName::new(FileType::Data, location.pack);
-        let sealed = match self.far {
+        let sealed = match self.blocks {
             None => self.store.read_range(name, location.range())?,
             Some((blocks, packs)) => {
                 let pack = location.pack;

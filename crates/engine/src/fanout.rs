@@ -4,7 +4,8 @@
 //! copy has room, and then a moment more for those that had room lately: threads of one machine
 //! are not served evenly. A copy whose queue is still full is left behind: it does not get the
 //! pack, is not waited for again until its queue is empty, and the sync that ends the backup
-//! brings it what it lacks from a sibling. A copy on which a write fails gets nothing more.
+//! brings it what it lacks from a sibling. Where some copies are in doubt and others are not, the
+//! pace is that of those that are not. A copy on which a write fails gets nothing more.
 //!
 //! Barriers: an upload may name files that must be on the copy before it. It waits until what was
 //! queued before it is settled, and if one of these files is not there, it is left out on that
@@ -16,7 +17,7 @@
 //! | pack with index or snapshot, one copy | no | a barrier waits for all before it |
 //! | anything with anything, two copies | yes | copies know nothing of each other |
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
@@ -52,6 +53,9 @@ pub(crate) struct Permit(Arc<Shared>);
 pub(crate) struct Destination {
     pub(crate) copy: CopyStore,
     pub(crate) listing: Listing,
+    /// What is in doubt there, and counts as missing. A copy with doubts gets everything, but the
+    /// others are not left behind for being slower than it: it may be fast because it keeps nothing.
+    pub(crate) doubts: BTreeSet<FileName>,
 }
 
 /// What came of writing to one copy.
@@ -178,7 +182,11 @@ impl Fanout {
             self.shared.cancel.check()?;
             state.check_alive()?;
             let lanes = || state.lanes.iter().filter(|lane| lane.failure.is_none());
-            let room_somewhere = state.lanes.is_empty() || lanes().any(|lane| lane.has_room(limit));
+            let is_sound = |lane: &&Lane| lane.destination.doubts.is_empty();
+            let room_somewhere = match lanes().any(|lane| is_sound(&lane)) {
+                true => lanes().filter(is_sound).any(|lane| lane.has_room(limit)),
+                false => state.lanes.is_empty() || lanes().any(|lane| lane.has_room(limit)),
+            };
             let all_kept_up = lanes().all(|lane| lane.is_lagging || lane.has_room(limit));
             if room_somewhere && (all_kept_up || patience == 0) {
                 state.queue_where_room(&upload, limit);
@@ -365,6 +373,9 @@ impl Lane {
 
     fn has(&self, name: FileName, size_bytes: u64) -> bool {
         let listed = || {
+            if self.destination.doubts.contains(&name) {
+                return None;
+            }
             let files = self.destination.listing.of(name.kind())?;
             files.size_bytes(name.id()?)
         };

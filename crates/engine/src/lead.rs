@@ -1,20 +1,34 @@
 //! The lead: the healthy copy whose index a run reads.
 //!
 //! An index is a claim. Each pack that it names is looked up in the lead's listing, and what is
-//! missing there or has another size is taken for not stored: its blobs will be stored again.
-//! The other way round, a pack that no index names (a run was killed before it could write one)
-//! says itself what is in it, and is used.
+//! missing there, has another size or is in doubt is taken for not stored: its blobs will be stored
+//! again. The other way round, a pack that no index names (a run was killed before it could write
+//! one) says itself what is in it, and is used.
+//!
+//! A listing is a claim too, and a copy may belong to an attacker. What he can do without the key:
+//!
+//! | he | then |
+//! |---|---|
+//! | lists packs that nobody made | they do not help him to lead: only packs that an index names count |
+//! | hides index files | they are read from the other copies |
+//! | hides snapshots | another copy that has as many packs leads |
+//! | lists packs and gives none | the sync that ends the backup cannot fetch them; from then on they are in doubt, and the next backup stores again what is in them |
+//! | gives a pack of ours under another name | a pack without an index is hashed, unless another copy has it under that name |
+//! | lists a million names | who fails too often while the index is read is not asked on |
 
+mod choice;
 mod problems;
 
 use std::collections::{BTreeMap, HashSet};
 
 use parking_lot::Mutex;
 use strongroom_model::{FileEntry, FileName, FileType, Id};
+use strongroom_repo::blob::PackedBlob;
 use strongroom_repo::index::{IndexFile, IndexedPack, PackNumber};
-use strongroom_repo::{Index, Repository, pack};
+use strongroom_repo::{Error as RepoError, Index, Repository, pack};
 use strongroom_store::Store;
 
+use crate::lead::choice::Patience;
 use crate::parallel::for_each;
 use crate::session::{Cancel, CopyFailure, CopyStore, ReadyCopy, Session, chain};
 use crate::{Error, Listing, Result};
@@ -47,19 +61,19 @@ pub(crate) const WRONG_CONTENT: &str = "its content does not have its name";
 impl Lead {
     /// Chooses the lead of a session and reads its index.
     ///
-    /// Among the copies that can be used, the one with the most packs; among equals a local one.
     /// One that cannot be read is marked as failed, and the next is chosen.
     ///
     /// # Errors
     /// Where the session has no usable copy left, or the user interrupts.
     pub fn load(session: &mut Session, cancel: &Cancel) -> Result<Self> {
         loop {
-            let (copy, ready) = choose(session).ok_or_else(|| session.no_copy())?;
-            let (copy, ready) = (copy.clone(), ready.clone());
-            match Self::load_from(&session.repository, &copy, &ready, cancel) {
+            let (copy, ready) =
+                choice::choose(session, cancel)?.ok_or_else(|| session.no_copy())?;
+            match Self::load_from(session, copy, ready, cancel) {
                 Err(Error::Store(error)) => {
                     cancel.check()?;
-                    session.fail(&copy.name, CopyFailure::of_store(&error));
+                    let name = copy.name.clone();
+                    session.fail(&name, CopyFailure::of_store(&error));
                 }
                 outcome => return outcome,
             }
@@ -70,35 +84,40 @@ impl Lead {
     ///
     /// # Errors
     /// [`Error::Store`] where the copy cannot be read at all; [`Error::Interrupted`].
-    pub fn load_from(
-        repository: &Repository,
+    fn load_from(
+        session: &Session,
         copy: &CopyStore,
         ready: &ReadyCopy,
         cancel: &Cancel,
     ) -> Result<Self> {
+        let others = session.ready().filter(|(other, _)| other.name != copy.name);
         let loader = Loader {
-            repository,
+            repository: &session.repository,
             store: copy.store.as_ref(),
-            listing: &ready.listing,
+            ready,
+            others: others.collect(),
             index: Index::new(),
             found: Mutex::default(),
             problems: LeadProblems::default(),
+            patience: Patience::default(),
         };
-        let entries: Vec<_> = ready.listing.index.iter().collect();
-        for_each(&entries, READERS, |entry| {
+        let files = choice::index_files(session);
+        for_each(&files, READERS, |id| {
             cancel.check()?;
-            loader.read_index_file(*entry)
+            loader.read_index_file(*id)
         })?;
         let orphans: Vec<_> = {
             let found = loader.found.lock();
             let listed = ready.listing.data.iter();
-            listed
-                .filter(|entry| !found.named.contains(&entry.id))
-                .collect()
+            let is_orphan = |entry: &FileEntry| {
+                let name = FileName::new(FileType::Data, entry.id);
+                !found.named.contains(&entry.id) && !ready.doubts.contains(&name)
+            };
+            listed.filter(is_orphan).collect()
         };
         for_each(&orphans, READERS, |entry| {
             cancel.check()?;
-            loader.read_pack_header(*entry)
+            loader.read_orphan(*entry)
         })?;
         let found = loader.found.into_inner();
         Ok(Self {
@@ -115,10 +134,12 @@ impl Lead {
 struct Loader<'a> {
     repository: &'a Repository,
     store: &'a dyn Store,
-    listing: &'a Listing,
+    ready: &'a ReadyCopy,
+    others: Vec<(&'a CopyStore, &'a ReadyCopy)>,
     index: Index,
     found: Mutex<Found>,
     problems: LeadProblems,
+    patience: Patience,
 }
 
 #[derive(Default)]
@@ -130,70 +151,128 @@ struct Found {
 }
 
 impl Loader<'_> {
-    fn read_index_file(&self, entry: FileEntry) -> Result<()> {
-        let name = FileName::new(FileType::Index, entry.id);
+    /// Reads an index file from the lead, or where it is not sound there from another copy.
+    fn read_index_file(&self, id: Id) -> Result<()> {
+        let name = FileName::new(FileType::Index, id);
+        let is_listed = self.ready.listing.index.contains(id);
+        let is_asked = is_listed && !self.patience.is_over(self.store);
+        if is_asked && let Some(file) = self.read_own_index_file(name)? {
+            self.insert(id, &file, true);
+            return Ok(());
+        }
+        let file = choice::read_index_file(
+            self.repository.key(),
+            name,
+            self.others.iter().copied(),
+            &self.patience,
+        );
+        if let Some(file) = file {
+            self.insert(id, &file, is_listed);
+        }
+        Ok(())
+    }
+
+    fn read_own_index_file(&self, name: FileName) -> Result<Option<IndexFile>> {
         let cannot = |reason: String| {
             let location = self.store.location();
             format!("{name} in {location} cannot be used: {reason}")
         };
         let file = match self.store.read(name) {
-            Ok(bytes) if Id::of(&bytes) != entry.id => {
+            Ok(bytes) if Some(Id::of(&bytes)) != name.id() => {
                 let text = cannot(WRONG_CONTENT.to_owned());
                 self.problems.note_damage(name, text);
-                return Ok(());
+                self.patience.note_failure(self.store);
+                return Ok(None);
             }
             Ok(bytes) => IndexFile::open(self.repository.key(), bytes),
             Err(error) if is_of_the_place(&error) => return Err(error.into()),
             Err(error) => Err(chain(&error)),
         };
         match file {
-            Ok(file) => self.insert(entry.id, &file),
-            Err(reason) => self.problems.note(name, cannot(reason)),
+            Ok(file) => Ok(Some(file)),
+            Err(reason) => {
+                self.problems.note(name, cannot(reason));
+                self.patience.note_failure(self.store);
+                Ok(None)
+            }
         }
-        Ok(())
     }
 
-    fn insert(&self, file: Id, content: &IndexFile) {
+    /// Takes what an index file says of packs that the lead has. What the lead lacks is worth a
+    /// word where it has the index file.
+    fn insert(&self, file: Id, content: &IndexFile, is_own: bool) {
         for indexed in &content.packs {
             let expected = pack::size_bytes(&indexed.blobs);
             let name = FileName::new(FileType::Data, indexed.id);
             let place = self.store.location();
-            match self.listing.data.size_bytes(indexed.id) {
-                Some(size) if size == expected => {
+            match self.ready.listing.data.size_bytes(indexed.id) {
+                Some(_) if self.ready.holds(name, Some(expected)) => {
                     let number = self.index.insert(indexed);
                     self.found.lock().index_file_of.insert(number, file);
+                }
+                Some(size) if size == expected => {
+                    let text = format!("{name} in {place} is in doubt: it was not read right");
+                    self.problems.note(name, text);
                 }
                 Some(size) => {
                     let text = format!("{name} in {place} has {size} bytes instead of {expected}");
                     self.problems.note_damage(name, text);
                 }
-                None => {
+                None if is_own => {
                     let text = format!("{name} is missing in {place}");
                     self.problems.note(name, text);
                 }
+                None => {}
             }
             self.found.lock().named.insert(indexed.id);
         }
     }
 
-    fn read_pack_header(&self, entry: FileEntry) -> Result<()> {
-        let key = self.repository.key();
-        match pack::read_header(self.store, key, entry.id, entry.size_bytes) {
-            Ok(blobs) => {
+    /// Uses a pack that no index file names: its header says what is in it. That header does not
+    /// speak for the name, under which somebody may have put another pack of ours. Another copy
+    /// that has the pack under this name does, and so do its bytes.
+    fn read_orphan(&self, entry: FileEntry) -> Result<()> {
+        let name = FileName::new(FileType::Data, entry.id);
+        if self.patience.is_over(self.store) {
+            return Ok(());
+        }
+        let size = Some(entry.size_bytes);
+        let is_known = self.others.iter().any(|(_, ready)| ready.holds(name, size));
+        match self.read_header(entry, is_known) {
+            Ok(Ok(blobs)) => {
                 let id = entry.id;
                 let pack = IndexedPack { id, blobs };
                 self.index.insert(&pack);
                 self.found.lock().unindexed.push(pack);
             }
-            Err(strongroom_repo::Error::Store(error)) if is_of_the_place(&error) => {
-                return Err(error.into());
+            Ok(Err(text)) => {
+                self.problems.note_damage(name, text);
+                self.patience.note_failure(self.store);
             }
+            Err(RepoError::Store(error)) if is_of_the_place(&error) => return Err(error.into()),
             Err(error) => {
-                let name = FileName::new(FileType::Data, entry.id);
                 self.problems.note(name, chain(&error));
+                self.patience.note_failure(self.store);
             }
         }
         Ok(())
+    }
+
+    fn read_header(
+        &self,
+        entry: FileEntry,
+        is_known: bool,
+    ) -> strongroom_repo::Result<std::result::Result<Vec<PackedBlob>, String>> {
+        if !is_known {
+            let name = FileName::new(FileType::Data, entry.id);
+            let bytes = self.store.read_range(name, 0..entry.size_bytes)?;
+            if Id::of(&bytes) != entry.id {
+                let place = self.store.location();
+                return Ok(Err(format!("{name} in {place}: {WRONG_CONTENT}")));
+            }
+        }
+        let key = self.repository.key();
+        pack::read_header(self.store, key, entry.id, entry.size_bytes).map(Ok)
     }
 }
 
@@ -204,16 +283,4 @@ pub(crate) fn is_of_the_place(error: &strongroom_store::Error) -> bool {
         error,
         E::Unreachable { .. } | E::Denied { .. } | E::Cancelled { .. } | E::Address { .. }
     )
-}
-
-/// The copy with the most packs; among equals a local one, then the first.
-fn choose(session: &Session) -> Option<(&CopyStore, &ReadyCopy)> {
-    let mut best: Option<(&CopyStore, &ReadyCopy)> = None;
-    let rank = |(copy, ready): (&CopyStore, &ReadyCopy)| (ready.listing.data.len(), copy.is_local);
-    for candidate in session.ready() {
-        if best.is_none_or(|best| rank(candidate) > rank(best)) {
-            best = Some(candidate);
-        }
-    }
-    best
 }

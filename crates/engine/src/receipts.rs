@@ -16,7 +16,6 @@ mod statement;
 
 use std::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize};
 use strongroom_model::receipt::{Chain, NeedsChange, VerifiedReceipt};
 use strongroom_model::{Id, Needs, SignedReceipt};
 
@@ -25,6 +24,7 @@ use crate::backup::report::BackupReport;
 use crate::receipts::folder::Folder;
 use crate::receipts::statement::Statement;
 use crate::session::{Session, chain};
+use crate::state::record::Head;
 use crate::state::{RecordedNeeds, RepositoryState};
 
 pub use client_key::{ClientKey, holds};
@@ -39,12 +39,6 @@ pub struct Receipts<'a> {
 
 /// How many receipts a chain has at most, so that it is added up quickly.
 pub const CHAIN_LIMIT: usize = 64;
-
-/// Which receipt is the last of a source and host.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Head {
-    receipt: Id,
-}
 
 /// A chain from its beginning on.
 struct Links {

@@ -10,11 +10,12 @@ mod locks;
 mod open;
 mod places;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::Timestamp;
-use strongroom_model::Id;
+use strongroom_model::{FileName, Id};
 use strongroom_repo::Repository;
 use strongroom_store::Store;
 use zeroize::Zeroizing;
@@ -94,6 +95,9 @@ pub struct ReadyCopy {
     pub listing: Listing,
     /// Whether its `config` is the repository's, byte for byte. Where not, `sync` mends it.
     pub config_is_right: bool,
+    /// Files that are listed and, as far as is known, wrong there, or not given when they were
+    /// asked for. Nothing is built on them until somebody has read them right.
+    pub doubts: BTreeSet<FileName>,
 }
 
 /// Why a copy cannot be used.
@@ -139,6 +143,14 @@ impl Session {
         }
     }
 
+    /// Says which files of a copy are in doubt.
+    pub fn doubt(&mut self, name: &str, doubts: BTreeSet<FileName>) {
+        let copy = self.copies.iter_mut().find(|copy| copy.copy.name == name);
+        if let Some(CopyState::Ready(ready)) = copy.map(|copy| &mut copy.state) {
+            ready.doubts = doubts;
+        }
+    }
+
     /// Takes note that a copy is locked: its newer listing, and a store that looks at the lock.
     pub(crate) fn lock(&mut self, name: &str, listing: Listing, store: Arc<dyn Store>) {
         let copy = self.copies.iter_mut().find(|copy| copy.copy.name == name);
@@ -158,6 +170,18 @@ impl Session {
     /// The short name of the repository, for messages.
     pub fn id(&self) -> Id {
         self.repository.config().id
+    }
+}
+
+impl ReadyCopy {
+    /// Whether a file is there, in this size where one is given, and not in doubt.
+    pub fn holds(&self, name: FileName, size_bytes: Option<u64>) -> bool {
+        let files = self.listing.of(name.kind());
+        let listed = files
+            .zip(name.id())
+            .and_then(|(files, id)| files.size_bytes(id));
+        listed.is_some_and(|listed| size_bytes.is_none_or(|expected| expected == listed))
+            && !self.doubts.contains(&name)
     }
 }
 

@@ -18,6 +18,7 @@
 
 pub(crate) mod disk;
 mod needs;
+pub mod record;
 mod repository;
 mod seen;
 
@@ -31,10 +32,9 @@ use crate::session::CopyStore;
 use crate::state::disk::{Lock, SecretFile};
 use crate::{Error, Result};
 
+pub use needs::RecordedNeeds;
 pub use repository::RepositoryState;
 pub use seen::SeenFiles;
-
-pub(crate) use needs::RecordedNeeds;
 
 /// The folder, by its path.
 #[derive(Debug, Clone)]

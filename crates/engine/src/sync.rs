@@ -56,6 +56,8 @@ pub struct SyncCopy {
     pub listing: Listing,
     /// Whether its `config` is the repository's.
     pub config_is_right: bool,
+    /// Files that are in doubt there: they are read, and healed where they are wrong.
+    pub doubts: BTreeSet<FileName>,
 }
 
 /// What to know besides the listings.
@@ -65,8 +67,6 @@ pub struct SyncOptions {
     pub memory_bytes: u64,
     /// How many files are transferred at a time.
     pub transfers: usize,
-    /// For each copy by name, files that a verify found wrong there.
-    pub suspects: BTreeMap<String, BTreeSet<FileName>>,
     /// Key files that receipts name, or that a person has admitted.
     pub known_keys: BTreeSet<Id>,
     /// Key files that were removed on purpose: none of them travels, whatever names it.
@@ -94,7 +94,6 @@ impl Default for SyncOptions {
         Self {
             memory_bytes: 256 << 20,
             transfers: 8,
-            suspects: BTreeMap::new(),
             known_keys: BTreeSet::new(),
             removed_keys: BTreeSet::new(),
             seen: BTreeMap::new(),
@@ -117,6 +116,7 @@ pub fn sync_session(
         copy: copy.clone(),
         listing: ready.listing.clone(),
         config_is_right: ready.config_is_right,
+        doubts: ready.doubts.clone(),
     });
     let mut report = sync(
         &session.repository,

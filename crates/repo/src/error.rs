@@ -20,7 +20,7 @@ pub enum Error {
         location: String,
     },
     /// No key file opens with the password.
-    #[error("The password opens none of the {keys} keys in {location}")]
+    #[error("{} in {location}", opens_none(*.keys))]
     WrongPassword {
         /// The store.
         location: String,
@@ -85,5 +85,34 @@ impl Error {
             ),
             _ => None,
         }
+    }
+}
+
+fn opens_none(keys: usize) -> String {
+    match keys {
+        0 => "There is no key that a password could open".to_owned(),
+        1 => "The password does not open the only key".to_owned(),
+        keys => format!("The password opens none of the {keys} keys"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_password_is_told_in_good_grammar_for_any_number_of_keys() {
+        let text = |keys| {
+            let location = "/backup".to_owned();
+            Error::WrongPassword { location, keys }.to_string()
+        };
+        assert_eq!(
+            [0, 1, 2].map(text),
+            [
+                "There is no key that a password could open in /backup",
+                "The password does not open the only key in /backup",
+                "The password opens none of the 2 keys in /backup",
+            ]
+        );
     }
 }

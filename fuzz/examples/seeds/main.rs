@@ -4,6 +4,7 @@
 
 mod golden;
 mod nasty;
+mod state;
 
 use std::fs;
 use std::path::{Path, PathBuf};

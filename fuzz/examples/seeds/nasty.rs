@@ -11,7 +11,7 @@ use strongroom_model::receipt::{NeedsChange, Outcome, Signature, Version, Work};
 use strongroom_model::{CopyEvidence, Id, Receipt, SignedReceipt};
 use strongroom_repo::lock::Lock;
 
-use crate::Seed;
+use crate::{Seed, state};
 
 const ID: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
@@ -396,13 +396,14 @@ pub(crate) fn seeds() -> Result<Vec<Seed>> {
             b"{\"\xff\xfe\":\"\xed\xa0\x80\"}",
         ));
     }
-    for target in JSON {
+    for target in JSON.iter().chain(state::TARGETS) {
         seeds.push(Seed::new(target, "deep", "[".repeat(DEPTH)));
         let deep = format!("{{\"a\":{}{}", "{\"a\":".repeat(DEPTH), "}".repeat(DEPTH));
         seeds.push(Seed::new(target, "deep_unknown", deep));
     }
     seeds.extend(binaries());
     seeds.extend(ours()?);
+    seeds.extend(state::seeds(ID.parse()?)?);
     Ok(seeds)
 }
 

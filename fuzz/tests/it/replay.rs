@@ -9,7 +9,7 @@ use std::{fs, io};
 
 use strongroom_fuzz::{TARGETS, limit_memory};
 
-const CORPUS_LIMIT_FILES: usize = 400;
+const CORPUS_LIMIT_FILES: usize = 600;
 const CORPUS_LIMIT_BYTES: u64 = 300 << 10;
 
 fn corpus() -> PathBuf {

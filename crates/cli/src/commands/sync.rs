@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
+use strongroom_engine::CopyState;
 use strongroom_engine::progress::Progress;
 use strongroom_engine::session::Locks;
 use strongroom_engine::sync::{Decision, SyncOptions, SyncReport, SyncedCopy, sync_session};
-use strongroom_engine::{CopyState, Listing};
 use strongroom_model::{FileName, Id};
 
 use crate::context::{Context, Opened};
@@ -88,6 +88,7 @@ pub(crate) fn run(opened: &mut Opened, wishes: Wishes, progress: &Progress) -> R
     let removed_keys = memory::removed_keys(opened, &wishes.admitted);
     known_keys.extend(wishes.admitted);
     let memory = opened.memory();
+    memory::doubt(&mut opened.session, &memory);
     let seen = opened
         .session
         .ready()
@@ -96,7 +97,6 @@ pub(crate) fn run(opened: &mut Opened, wishes: Wishes, progress: &Progress) -> R
     let options = SyncOptions {
         memory_bytes: limits.memory.bytes(),
         transfers: (limits.uploads_per_copy as usize).saturating_mul(opened.session.copies.len()),
-        suspects: memory::suspects(opened),
         known_keys,
         removed_keys,
         seen: seen.collect(),
@@ -115,17 +115,16 @@ fn take_over(opened: &mut Opened, report: &SyncReport) {
     for copy in &report.copies {
         match &copy.failure {
             Some(failure) => opened.session.fail(&copy.name, failure.clone()),
-            None => set_listing(opened, &copy.name, copy.listing.clone()),
+            None => with_ready(opened, &copy.name, |ready| {
+                ready.listing = copy.listing.clone();
+                ready.doubts = copy.unmended.iter().copied().collect();
+            }),
         }
         let is_config = |name: &FileName| *name == FileName::CONFIG;
         if copy.healed.iter().any(is_config) {
             with_ready(opened, &copy.name, |ready| ready.config_is_right = true);
         }
     }
-}
-
-fn set_listing(opened: &mut Opened, name: &str, listing: Listing) {
-    with_ready(opened, name, |ready| ready.listing = listing);
 }
 
 fn with_ready(

@@ -8,7 +8,6 @@ use strongroom_repo::index::PackNumber;
 use strongroom_repo::snapshot::{SOURCE_TAG_PREFIX, Summary};
 use strongroom_repo::{Repository, Snapshot};
 
-use crate::Listing;
 use crate::Result;
 use crate::backup::Saved;
 use crate::backup::archive::Archived;
@@ -16,7 +15,7 @@ use crate::backup::packer::Written;
 use crate::backup::report::{SnapshotNeeds, SourceReport};
 use crate::fanout::{Fanout, Upload};
 use crate::lead::Lead;
-use crate::session::Environment;
+use crate::session::{Environment, ReadyCopy};
 
 /// How many errors of a source a snapshot names; all are counted.
 const MAX_ERRORS_IN_SNAPSHOT: usize = 100;
@@ -141,16 +140,19 @@ impl SnapshotWriter<'_> {
 
 impl SourceReport {
     /// How many of the files that the snapshot needs, and of itself, a copy lacks.
-    pub fn missing_in(&self, listing: &Listing) -> u64 {
+    pub fn missing_in(&self, copy: &ReadyCopy) -> u64 {
         let Some(snapshot) = self.snapshot else {
             return 0;
         };
         let packs = self.needs.packs.iter();
-        let packs = packs.filter(|(id, size)| listing.data.size_bytes(*id) != Some(*size));
+        let packs = packs.map(|(id, size)| (FileName::new(FileType::Data, *id), Some(*size)));
         let index_files = self.needs.index_files.iter();
-        let index_files = index_files.filter(|id| !listing.index.contains(**id));
-        let missing = packs.count() + index_files.count();
-        missing as u64 + u64::from(!listing.snapshots.contains(snapshot))
+        let index_files = index_files.map(|id| (FileName::new(FileType::Index, *id), None));
+        let snapshot = (FileName::new(FileType::Snapshots, snapshot), None);
+        let files = packs.chain(index_files).chain([snapshot]);
+        files
+            .filter(|(name, size)| !copy.holds(*name, *size))
+            .count() as u64
     }
 }
 

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use strongroom_model::{Id, SignedReceipt};
 
-use crate::receipts::Head;
 use crate::session::chain;
 use crate::state::RepositoryState;
 use crate::state::disk::{self, Lock};
+use crate::state::record::Head;
 use crate::{Error, Result};
 
 /// What lies in the folder.

@@ -140,6 +140,7 @@ fn compare_config(repository: &Repository, look: Look) -> CopyState {
     CopyState::Ready(Box::new(ReadyCopy {
         listing: look.listing,
         config_is_right,
+        doubts: BTreeSet::new(),
     }))
 }
 

@@ -10,7 +10,7 @@ use crate::backup::report::SnapshotNeeds;
 
 /// What one snapshot needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct RecordedNeeds {
+pub struct RecordedNeeds {
     /// The snapshot.
     pub(crate) snapshot: Id,
     /// The SHA-256 of the sorted ids of the index files by which it was found out; `None` where

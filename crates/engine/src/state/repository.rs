@@ -6,13 +6,14 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use strongroom_model::evidence::RestoreDrill;
 use strongroom_model::{CopyEvidence, Id};
 
 use crate::session::{CopyStore, chain};
 use crate::state::disk::{self, Lock};
+use crate::state::record::{self, RemovedKeys};
 use crate::state::{RecordedNeeds, SeenFiles};
 use crate::{Error, Result};
 
@@ -22,9 +23,6 @@ pub struct RepositoryState {
     root: PathBuf,
     folder: PathBuf,
 }
-
-/// The version of the records that have no format of their own.
-const VERSION: u32 = 1;
 
 impl RepositoryState {
     pub(super) fn new(root: &Path, name: &str) -> Self {
@@ -63,7 +61,7 @@ impl RepositoryState {
 
     /// Which index files and snapshots a copy once held.
     pub fn seen(&self, copy: &CopyStore) -> SeenFiles {
-        believe(self.load(&self.of_copy(copy, "seen"), from_json))
+        believe(self.load(&self.of_copy(copy, "seen"), record::decode))
     }
 
     /// Changes which index files and snapshots a copy once held.
@@ -74,19 +72,19 @@ impl RepositoryState {
         let path = self.of_copy(copy, "seen");
         let lock = self.lock()?;
         let before: SeenFiles = self
-            .load_locked(&lock, &path, from_json)?
+            .load_locked(&lock, &path, record::decode)?
             .unwrap_or_default();
         let mut seen = before.clone();
         change(&mut seen);
         if seen == before {
             return Ok(());
         }
-        disk::write(&lock, &path, &to_json(&seen)?)
+        disk::write(&lock, &path, &record::encode(&seen)?)
     }
 
     /// The keys that were removed on purpose on this machine.
     pub fn removed_keys(&self) -> BTreeSet<Id> {
-        let removed: RemovedKeys = believe(self.load(&self.removed_keys_path(), from_json));
+        let removed: RemovedKeys = believe(self.load(&self.removed_keys_path(), record::decode));
         removed.keys
     }
 
@@ -98,14 +96,14 @@ impl RepositoryState {
         let path = self.removed_keys_path();
         let lock = self.lock()?;
         let mut removed: RemovedKeys = self
-            .load_locked(&lock, &path, from_json)?
+            .load_locked(&lock, &path, record::decode)?
             .unwrap_or_default();
         let before = removed.keys.clone();
         change(&mut removed.keys);
         if removed.keys == before {
             return Ok(());
         }
-        disk::write(&lock, &path, &to_json(&removed)?)
+        disk::write(&lock, &path, &record::encode(&removed)?)
     }
 
     /// The last rehearsed restore.
@@ -149,7 +147,7 @@ impl RepositoryState {
     /// Reads a record that is written anew as a whole; one that makes no sense counts as none.
     pub(crate) fn read_record<T: DeserializeOwned>(&self, path: &Path) -> Option<T> {
         let bytes = disk::read(path).and_then(|bytes| match bytes {
-            Some(bytes) => Ok(Some(from_json(&bytes)?)),
+            Some(bytes) => Ok(Some(record::decode(&bytes)?)),
             None => Ok(None),
         });
         believe(bytes)
@@ -162,7 +160,7 @@ impl RepositoryState {
         path: &Path,
         record: &T,
     ) -> Result<()> {
-        disk::write(lock, path, &to_json(record)?)
+        disk::write(lock, path, &record::encode(record)?)
     }
 
     /// The file of a source and host: their hash, for a host's name can be anything.
@@ -233,52 +231,6 @@ impl RepositoryState {
             Err(error) => Err(error.into()),
         }
     }
-}
-
-/// Keys that were removed on purpose: old receipts still name them, and a copy that was away still
-/// has them.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct RemovedKeys {
-    keys: BTreeSet<Id>,
-}
-
-/// A record in an envelope that tells its version.
-#[derive(Serialize, Deserialize)]
-struct Versioned<T> {
-    version: u32,
-    #[serde(flatten)]
-    record: T,
-}
-
-fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> strongroom_model::Result<T> {
-    /// Read first, since a newer record may have other fields.
-    #[derive(Deserialize)]
-    struct Version {
-        version: u32,
-    }
-    let Version { version } = serde_json::from_slice(bytes).map_err(malformed)?;
-    if version != VERSION {
-        return Err(strongroom_model::Error::UnknownVersion {
-            what: RECORD,
-            version,
-            known: VERSION,
-        });
-    }
-    let versioned: Versioned<T> = serde_json::from_slice(bytes).map_err(malformed)?;
-    Ok(versioned.record)
-}
-
-fn to_json<T: Serialize>(record: &T) -> Result<Vec<u8>> {
-    let version = VERSION;
-    let json = serde_json::to_vec(&Versioned { version, record });
-    Ok(json.map_err(malformed)?)
-}
-
-const RECORD: &str = "record in the state folder";
-
-fn malformed(source: serde_json::Error) -> strongroom_model::Error {
-    let what = RECORD;
-    strongroom_model::Error::Malformed { what, source }
 }
 
 /// Takes what cannot be read for nothing, and says so.

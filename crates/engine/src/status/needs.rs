@@ -163,7 +163,7 @@ impl NeedsIndex {
                     repository,
                     index: &self.index,
                     store: &reader.copy.store,
-                    far: None,
+                    blocks: None,
                 };
                 blobs.tree(id)
             },

@@ -94,7 +94,8 @@ impl Run<'_> {
 
     fn read_index_file(&self, name: FileName) -> Option<IndexFile> {
         self.holders(name).into_iter().find_map(|lane| {
-            let Reading::Right(bytes) = read_right(lane, name) else {
+            let size_bytes = lane.size_of(name)?;
+            let Reading::Right(bytes) = read_right(lane, name, size_bytes) else {
                 return None;
             };
             IndexFile::open(self.repository.key(), bytes).ok()

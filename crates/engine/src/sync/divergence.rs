@@ -71,18 +71,17 @@ impl Run<'_> {
 
     /// Sound index files that only this copy has.
     fn gained(&self, number: usize, lane: &Lane) -> Vec<Id> {
-        let entries = lane.listing.index.iter().map(|entry| entry.id);
-        let alone = entries.filter(|id| {
-            let name = FileName::new(FileType::Index, *id);
+        let alone = lane.listing.index.iter().filter(|entry| {
+            let name = FileName::new(FileType::Index, entry.id);
             let Reading::Right(bytes) = (match self.others_have(number, name) {
                 true => Reading::Nothing,
-                false => read_right(lane, name),
+                false => read_right(lane, name, entry.size_bytes),
             }) else {
                 return false;
             };
             content::decode(FileType::Index, &bytes, self.repository.key()).is_ok()
         });
-        alone.collect()
+        alone.map(|entry| entry.id).collect()
     }
 
     fn others_have(&self, number: usize, name: FileName) -> bool {

@@ -46,7 +46,7 @@ impl Run<'_> {
             (item.doubtful.contains(number), is_remote)
         });
         let mut wrong = Vec::new();
-        let mut unreadable = Vec::new();
+        let mut unread = Vec::new();
         let mut lacking = item.lacking.clone();
         let mut good = None;
         for (number, size_bytes) in order {
@@ -54,18 +54,17 @@ impl Run<'_> {
                 continue;
             };
             match &good {
-                None => match read_right(lane, name) {
+                None => match read_right(lane, name, size_bytes) {
                     Reading::Right(bytes) => good = Some(bytes),
                     Reading::Wrong => wrong.push(number),
                     Reading::Gone => lacking.push(number),
-                    Reading::Refused => unreadable.push(number),
-                    Reading::Nothing => {}
+                    Reading::Refused | Reading::Nothing => unread.push(number),
                 },
                 Some(_) if !item.doubtful.contains(&number) => {}
                 // No file of another size can have the same name.
                 Some(bytes) if size_bytes != bytes.len() as u64 => wrong.push(number),
-                Some(_) if !self.is_suspect(lane, name) => {}
-                Some(_) => match read_right(lane, name) {
+                Some(_) if !lane.doubts.contains(&name) => {}
+                Some(_) => match read_right(lane, name, size_bytes) {
                     Reading::Wrong => wrong.push(number),
                     Reading::Gone => lacking.push(number),
                     Reading::Right(_) | Reading::Refused | Reading::Nothing => {}
@@ -76,13 +75,7 @@ impl Run<'_> {
             lane.state.lock().unsound.insert(name);
         }
         let Some(bytes) = good else {
-            let bad = wrong.iter().chain(&unreadable);
-            let lanes = bad.filter_map(|number| self.lanes.get(*number));
-            let copies: Vec<_> = lanes.map(|lane| lane.copy.name.clone()).collect();
-            // A copy that went away is a failure of its own.
-            if !copies.is_empty() {
-                self.problem(name, SyncProblemKind::NowhereWhole { copies });
-            }
+            self.note_nowhere(item, &wrong, &unread);
             return None;
         };
         let content = match content::decode(name.kind(), &bytes, self.repository.key()) {
@@ -114,9 +107,27 @@ impl Run<'_> {
         })
     }
 
-    fn is_suspect(&self, lane: &Lane, name: FileName) -> bool {
-        let suspects = self.options.suspects.get(&lane.copy.name);
-        suspects.is_some_and(|suspects| suspects.contains(&name))
+    /// Notes a file that no copy gave. Where others lack it, nobody may count on it any more,
+    /// whatever the reason: what one copy alone claims to hold is worth what it gives.
+    fn note_nowhere(&self, item: &Item, wrong: &[usize], unread: &[usize]) {
+        let name = item.name;
+        let mut copies = Vec::new();
+        for (number, _) in &item.holders {
+            let Some(lane) = self.lanes.get(*number) else {
+                continue;
+            };
+            let mut state = lane.state.lock();
+            if unread.contains(number) && !item.lacking.is_empty() {
+                state.withheld.insert(name);
+            }
+            // A copy that went away is a failure of its own.
+            if wrong.contains(number) || !state.is_unreachable {
+                copies.push(lane.copy.name.clone());
+            }
+        }
+        if !copies.is_empty() {
+            self.problem(name, SyncProblemKind::NowhereWhole { copies });
+        }
     }
 
     fn note_junk(
@@ -151,13 +162,20 @@ pub(crate) enum Reading {
     Nothing,
 }
 
-/// Reads a file from one copy and checks its bytes against its name.
-pub(crate) fn read_right(lane: &Lane, name: FileName) -> Reading {
+/// Reads a file from one copy and checks its bytes against its name. No more is read than the
+/// copy listed: memory was set aside for so much.
+pub(crate) fn read_right(lane: &Lane, name: FileName, size_bytes: u64) -> Reading {
     if lane.state.lock().is_unreachable {
         return Reading::Nothing;
     }
-    match lane.copy.store.read(name) {
-        Ok(bytes) if name.id() == Some(Id::of(&bytes)) => Reading::Right(bytes),
+    match lane.copy.store.read_range(name, 0..size_bytes) {
+        Ok(bytes) if name.id() == Some(Id::of(&bytes)) => {
+            let mut state = lane.state.lock();
+            if lane.doubts.contains(&name) {
+                state.proved.insert(name);
+            }
+            Reading::Right(bytes)
+        }
         Ok(_) => Reading::Wrong,
         Err(error @ Error::Unreachable { .. }) => {
             lane.fail(&error);

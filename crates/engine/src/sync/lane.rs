@@ -19,6 +19,8 @@ pub(crate) struct Lane {
     pub(crate) config_is_right: bool,
     /// What lay there when the present part of the work began.
     pub(crate) listing: Listing,
+    /// Files that were in doubt when the sync began.
+    pub(crate) doubts: BTreeSet<FileName>,
     /// Whether somebody has to decide about it first.
     pub(crate) is_diverged: bool,
     pub(crate) state: Mutex<LaneState>,
@@ -35,6 +37,10 @@ pub(crate) struct LaneState {
     pub(crate) unsound: BTreeSet<FileName>,
     /// Files that were listed and are not there any more.
     pub(crate) gone: BTreeSet<FileName>,
+    /// Files that others lack and that it did not give, for whatever reason.
+    pub(crate) withheld: BTreeSet<FileName>,
+    /// Files that were in doubt and turned out right.
+    pub(crate) proved: BTreeSet<FileName>,
     /// What was written in the present part of the work.
     landed: Vec<(FileName, u64)>,
     healed: Vec<FileName>,
@@ -49,6 +55,7 @@ impl Lane {
             copy: copy.copy,
             config_is_right: copy.config_is_right,
             listing: copy.listing,
+            doubts: copy.doubts,
             is_diverged: false,
             state: Mutex::default(),
         }
@@ -106,6 +113,7 @@ impl Lane {
         let mut state = self.state.lock();
         state.landed.push((name, size_bytes));
         state.gone.remove(&name);
+        state.withheld.remove(&name);
         state.files_brought += 1;
         state.bytes_brought += size_bytes;
     }
@@ -114,19 +122,25 @@ impl Lane {
         let mut state = self.state.lock();
         state.landed.push((name, size_bytes));
         state.unsound.remove(&name);
+        state.gone.remove(&name);
+        state.withheld.remove(&name);
         state.healed.push(name);
     }
 
     pub(crate) fn into_report(self, lacking: BTreeMap<FileType, u64>) -> SyncedCopy {
         let mut state = self.state.into_inner();
         state.healed.sort_unstable();
+        let mut unmended = state.unsound;
+        unmended.append(&mut state.gone);
+        unmended.append(&mut state.withheld);
         SyncedCopy {
             location: self.copy.store.location().to_owned(),
             name: self.copy.name,
             files_brought: state.files_brought,
             bytes_brought: state.bytes_brought,
             healed: state.healed,
-            unmended: state.unsound.into_iter().collect(),
+            unmended: unmended.into_iter().collect(),
+            proved: state.proved.into_iter().collect(),
             lacking,
             failure: state.failure,
             listing: self.listing,

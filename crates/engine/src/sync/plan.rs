@@ -11,7 +11,7 @@ use crate::Listing;
 pub(crate) struct Side<'a> {
     pub(crate) listing: &'a Listing,
     /// Files that are said to be wrong there.
-    pub(crate) suspects: Option<&'a BTreeSet<FileName>>,
+    pub(crate) suspects: &'a BTreeSet<FileName>,
     /// Whether it gives and takes; otherwise it only helps out with what others are to have.
     pub(crate) takes_part: bool,
 }
@@ -59,8 +59,9 @@ fn item(kind: FileType, of_file: &[(FileEntry, usize)], sides: &[Side<'_>]) -> O
         .iter()
         .any(|(entry, _)| entry.size_bytes != largest.size_bytes);
     let is_suspect = |number: usize| {
-        let suspects = sides.get(number).and_then(|side| side.suspects);
-        suspects.is_some_and(|suspects| suspects.contains(&name))
+        sides
+            .get(number)
+            .is_some_and(|side| side.suspects.contains(&name))
     };
     let holders: Vec<_> = of_file
         .iter()
@@ -111,12 +112,13 @@ mod tests {
             ),
         ) {
             let listings: Vec<_> = copies.iter().map(|(files, _)| listing(files)).collect();
+            let none = BTreeSet::new();
             let sides: Vec<_> = listings
                 .iter()
                 .zip(&copies)
                 .map(|(listing, (_, takes_part))| Side {
                     listing,
-                    suspects: None,
+                    suspects: &none,
                     takes_part: *takes_part,
                 })
                 .collect();

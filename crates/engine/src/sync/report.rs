@@ -36,8 +36,10 @@ pub struct SyncedCopy {
     pub bytes_brought: u64,
     /// Files that were wrong and now are right.
     pub healed: Vec<FileName>,
-    /// Files that are wrong and stayed so.
+    /// Files that it lists and that are wrong there, gone, or were not given, and stayed so.
     pub unmended: Vec<FileName>,
+    /// Files that were in doubt, were read, and are right.
+    pub proved: Vec<FileName>,
     /// How many files it lacks that lie whole on another copy, by type.
     pub lacking: BTreeMap<FileType, u64>,
     /// Why it got nothing more.
@@ -60,7 +62,7 @@ pub struct SyncProblem {
 pub enum SyncProblemKind {
     /// It is wrong on every copy that has it and could be read.
     NowhereWhole {
-        /// Where it is wrong, or cannot be read.
+        /// Where it is wrong, was listed and is not, or cannot be read.
         copies: Vec<String>,
     },
     /// It is wrong on a copy that does not let it be replaced.
@@ -142,6 +144,7 @@ impl SyncedCopy {
             bytes_brought: 0,
             healed: Vec::new(),
             unmended: Vec::new(),
+            proved: Vec::new(),
             lacking: BTreeMap::new(),
             failure: Some(failure),
             listing: Listing::default(),
@@ -231,7 +234,7 @@ impl std::fmt::Display for SyncProblem {
             SyncProblemKind::NowhereWhole { copies } => {
                 write!(
                     f,
-                    "{name} is whole nowhere: damaged or unreadable on {}",
+                    "{name} is whole nowhere: damaged, missing or unreadable on {}",
                     copies.join(", ")
                 )
             }

@@ -228,7 +228,7 @@ impl<'a> Run<'a> {
             .iter()
             .map(|lane| Side {
                 listing: &lane.listing,
-                suspects: self.options.suspects.get(&lane.copy.name),
+                suspects: &lane.doubts,
                 takes_part: !lane.is_diverged || kind == FileType::Keys,
             })
             .collect();

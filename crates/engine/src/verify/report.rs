@@ -123,17 +123,17 @@ impl VerifyReport {
     }
 
     /// For each copy the files that are there and wrong: what a sync is to read again and replace.
-    pub fn suspects(&self) -> BTreeMap<String, BTreeSet<FileName>> {
-        let mut suspects: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    pub fn doubts(&self) -> BTreeMap<String, BTreeSet<FileName>> {
+        let mut doubts: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
         for problem in self
             .problems
             .iter()
             .filter(|problem| problem.kind.is_damage())
         {
-            let of_copy = suspects.entry(problem.copy.clone()).or_default();
+            let of_copy = doubts.entry(problem.copy.clone()).or_default();
             of_copy.insert(problem.name);
         }
-        suspects
+        doubts
     }
 }
 

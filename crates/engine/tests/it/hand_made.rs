@@ -1,6 +1,6 @@
 //! A repository made by hand, so that its damage is known to the byte, on stores in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -157,6 +157,7 @@ impl HandMade {
                 copy,
                 listing,
                 config_is_right: config.as_deref() == Some(self.repository.config_bytes()),
+                doubts: BTreeSet::new(),
             }
         });
         let listed = listed.collect();
@@ -167,14 +168,12 @@ impl HandMade {
     }
 
     pub(crate) fn sync(&self, places: &[Place], options: &SyncOptions) -> SyncReport {
+        self.sync_listed(self.listed(places), options)
+    }
+
+    fn sync_listed(&self, copies: Vec<SyncCopy>, options: &SyncOptions) -> SyncReport {
         let (progress, cancel) = (Progress::default(), Cancel::default());
-        sync(
-            &self.repository,
-            self.listed(places),
-            options,
-            &progress,
-            &cancel,
-        )
+        sync(&self.repository, copies, options, &progress, &cancel)
     }
 
     pub(crate) fn verify(&self, places: &[Place], depth: Depth<'_>) -> VerifyReport {
@@ -183,11 +182,12 @@ impl HandMade {
 
     /// Syncs what a verify finds.
     pub(crate) fn heal(&self, places: &[Place]) -> SyncReport {
-        let options = SyncOptions {
-            suspects: self.verify(places, Depth::Stored).suspects(),
-            ..SyncOptions::default()
-        };
-        self.sync(places, &options)
+        let mut doubts = self.verify(places, Depth::Stored).doubts();
+        let mut copies = self.listed(places);
+        for copy in &mut copies {
+            copy.doubts = doubts.remove(&copy.copy.name).unwrap_or_default();
+        }
+        self.sync_listed(copies, &SyncOptions::default())
     }
 
     /// Asserts that a place holds exactly these files, byte for byte.

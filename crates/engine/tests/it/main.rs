@@ -9,6 +9,7 @@ mod fixture;
 mod golden;
 mod hand_made;
 mod hangs;
+mod hostile;
 mod hosts;
 mod locks;
 mod restore;

@@ -141,7 +141,7 @@ fn junk_under_a_right_name_is_named_with_the_key() {
             .iter()
             .all(|problem| { problem.name == spare_key || problem.name.kind() == FileType::Data })
     );
-    assert!(report.suspects().is_empty(), "junk is not healed");
+    assert!(report.doubts().is_empty(), "junk is not healed");
 
     let report = hand_made.verify(&places, Depth::Decoded(&hand_made.repository));
     let packs = report

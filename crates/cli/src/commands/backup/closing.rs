@@ -104,6 +104,7 @@ mod tests {
             bytes_brought: 0,
             healed: Vec::new(),
             unmended: unmended.to_vec(),
+            proved: Vec::new(),
             lacking: BTreeMap::new(),
             failure: None,
             listing: Listing::default(),

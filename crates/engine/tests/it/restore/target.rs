@@ -1,5 +1,6 @@
 //! What is in the target before, and what happens to it meanwhile.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -91,6 +92,7 @@ fn hand_made_session(hand_made: &HandMade) -> Session {
         let listing = Listing::read(copy.store.as_ref()).unwrap();
         let config_is_right = true;
         let ready = ReadyCopy {
+            doubts: BTreeSet::new(),
             listing,
             config_is_right,
         };

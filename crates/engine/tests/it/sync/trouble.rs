@@ -165,7 +165,7 @@ fn wrong_bytes_that_appear_after_the_listing_are_replaced() {
 }
 
 #[test]
-fn what_is_removed_after_the_listing_is_brought_back_or_forgotten() {
+fn what_is_removed_after_the_listing_is_brought_back_or_named() {
     let (hand_made, made) = HandMade::with_snapshots(0..2);
     let places = hand_made.places(3);
     lose(&places[2], made[0].data);
@@ -177,7 +177,12 @@ fn what_is_removed_after_the_listing_is_brought_back_or_forgotten() {
     let (progress, cancel) = (Progress::default(), Cancel::default());
     let options = SyncOptions::default();
     let report = sync(&hand_made.repository, listed, &options, &progress, &cancel);
-    assert_eq!(report.problems, []);
+    let [problem] = &report.problems[..] else {
+        panic!("{:?}", report.problems);
+    };
+    assert_eq!(problem.name, made[1].snapshot);
+    assert_eq!(report.copies[0].unmended, [made[1].snapshot]);
+    assert!(!report.is_complete());
     for place in &places {
         assert!(has(place, made[0].data) && !has(place, made[1].snapshot));
     }

@@ -87,7 +87,7 @@ fn every_damage_to_every_file_is_named_and_healed() {
                     "{others:?}"
                 );
                 assert_eq!(
-                    report.suspects().len(),
+                    report.doubts().len(),
                     usize::from(damage != Damage::Delete && name != FileName::CONFIG)
                 );
             }

@@ -1,0 +1,96 @@
+//! Records of the state folder: as this program writes them, and damaged in ways of their own.
+
+use anyhow::Result;
+use jiff::Timestamp;
+use strongroom_engine::state::SeenFiles;
+use strongroom_engine::state::record::{Head, RemovedKeys, encode};
+use strongroom_model::Id;
+use strongroom_model::evidence::RestoreDrill;
+
+use crate::Seed;
+
+/// Every target that reads a record.
+pub(crate) const TARGETS: &[&str] = &["head", "needs", "removed_keys", "restore_drill", "seen"];
+
+/// Good and bad records; `%` stands for an id.
+const TEXTS: &[(&str, &str, &str)] = &[
+    (
+        "needs",
+        "of_a_backup",
+        r#"{"version":1,"snapshot":"%","packs":[["%",7]],"index_files":["%"]}"#,
+    ),
+    (
+        "needs",
+        "of_a_look",
+        r#"{"version":1,"snapshot":"%","index_set":"%","packs":[["%",18446744073709551615],["%",18446744073709551615]],"index_files":[]}"#,
+    ),
+    (
+        "needs",
+        "negative_size",
+        r#"{"version":1,"snapshot":"%","packs":[["%",-1]],"index_files":[]}"#,
+    ),
+    (
+        "needs",
+        "half_a_pair",
+        r#"{"version":1,"snapshot":"%","packs":[["%"]],"index_files":[]}"#,
+    ),
+    ("seen", "minimal", r#"{"version":1}"#),
+    (
+        "seen",
+        "twice",
+        r#"{"version":1,"index":["%","%"],"index":[]}"#,
+    ),
+    ("seen", "null", r#"{"version":1,"index":null}"#),
+    ("seen", "short_id", r#"{"version":1,"snapshots":["e3b0"]}"#),
+    (
+        "head",
+        "two_versions",
+        r#"{"version":1,"version":2,"receipt":"%"}"#,
+    ),
+    (
+        "head",
+        "unknown_field",
+        r#"{"version":1,"receipt":"%","future":{"a":[1.5]}}"#,
+    ),
+    ("removed_keys", "no_array", r#"{"version":1,"keys":"%"}"#),
+    (
+        "restore_drill",
+        "odd_name",
+        r#"{"version":1,"at":"1970-01-01T00:00:00Z","source":"../x","bytes":1,"seconds":2,"matched":true}"#,
+    ),
+    (
+        "restore_drill",
+        "far_time",
+        r#"{"version":1,"at":"-009999-01-01T00:00:00Z","source":"x","bytes":1,"seconds":2,"matched":false}"#,
+    ),
+];
+
+pub(crate) fn seeds(id: Id) -> Result<Vec<Seed>> {
+    let text_id = id.to_string();
+    let mut seeds: Vec<Seed> = TEXTS
+        .iter()
+        .map(|(target, name, text)| Seed::new(target, *name, text.replace('%', &text_id)))
+        .collect();
+    for target in TARGETS {
+        seeds.push(Seed::new(target, "newer", r#"{"version":2,"keys":7}"#));
+    }
+    let drill = RestoreDrill {
+        at: Timestamp::UNIX_EPOCH,
+        source: "repos".parse()?,
+        bytes: u64::MAX,
+        seconds: 2,
+        matched: true,
+    };
+    let seen = SeenFiles {
+        index: [id].into(),
+        snapshots: [id, Id::of(b"other")].into(),
+    };
+    let keys = RemovedKeys { keys: [id].into() };
+    seeds.extend([
+        Seed::new("head", "ours", encode(&Head { receipt: id })?),
+        Seed::new("removed_keys", "ours", encode(&keys)?),
+        Seed::new("restore_drill", "ours", encode(&drill)?),
+        Seed::new("seen", "ours", encode(&seen)?),
+    ]);
+    Ok(seeds)
+}
