@@ -156,7 +156,7 @@ fn one_store_under_two_addresses_is_one_copy_and_one_medium() {
     // Whichever of the two remembers it.
     for (of, other) in [("vault", "offsite"), ("offsite", "vault")] {
         let world = seen(of, other);
-        assert_eq!(world.marks(), "- --+++");
+        assert_eq!(world.marks(), "- --+-+");
         world.assert_line(
             LineKind::Copies,
             "2 of 3 whole and independent: here, vault; offsite is vault under another address \
@@ -178,5 +178,5 @@ fn a_server_whose_store_is_a_folder_of_this_machine_is_not_offsite() {
     });
     let (reason, _) = world.line(LineKind::Offsite);
     assert!(reason.contains("vault is here under another address, and on this machine"));
-    assert_eq!(world.marks(), "- ---?+");
+    assert_eq!(world.marks(), "- ----+");
 }
