@@ -62,8 +62,11 @@ pub enum Location {
     Server {
         /// Its host, by the address it resolves to, or else by its name.
         host: String,
-        /// Whether that is this machine; `None` where the name does not resolve.
+        /// Whether that is this machine; `None` where the name does not resolve, or where it is
+        /// behind `link`.
         here: Option<bool>,
+        /// The virtual interface that leads straight there, as to containers of this machine.
+        link: Option<String>,
     },
 }
 
@@ -121,6 +124,7 @@ impl Location {
             StoreAddress::Rest(address) => Self::Server {
                 host: address.url().host_str().unwrap_or_default().to_owned(),
                 here: address.is_loopback().then_some(true),
+                link: None,
             },
         }
     }

@@ -278,6 +278,13 @@ fn offsite(copy: &BackupCopy, found: &CopyFacts, config: &Config, facts: &Facts)
         return Finding::unproven("may be where the sources are, whose place is not configured");
     }
     match location {
+        Location::Server {
+            here: None,
+            link: Some(link),
+            ..
+        } => Finding::unproven(format!(
+            "is reached through the virtual interface {link}, and may be this machine"
+        )),
         Location::Server { here: None, .. } => {
             Finding::unproven("has a name that does not resolve, and may be this machine")
         }
