@@ -14,7 +14,7 @@ use strongroom_engine::session::{ReadyCopy, Session, chain};
 use strongroom_engine::state::{RepositoryState, StateFolder};
 use strongroom_engine::sync::{SyncReport, SyncedCopy};
 use strongroom_engine::verify::{Problem, ProblemKind, VerifyReport};
-use strongroom_model::evidence::Verify;
+use strongroom_model::evidence::{Share, Verify};
 use strongroom_model::{FileName, FileType, Id};
 
 use crate::context::Opened;
@@ -171,6 +171,10 @@ pub(crate) fn verified(
             .filter(|problem| is_lasting(problem))
             .map(|problem| (problem.name.to_string(), problem.kind.to_string()))
             .collect();
+        let is_all = verify.share == Share::All && read.covered;
+        told(memory.update_read_files(copy, |known| {
+            known.add(&read.sound, &read.listing, is_all);
+        }));
         let is_whole_share = read.failure.is_none() && read.covered;
         told(
             memory
