@@ -94,7 +94,15 @@ impl Context {
 
     /// Reads the configuration, wherever it is.
     pub(crate) fn config(&self) -> Result<Config> {
-        let (path, config) = config_file::read(self.global.config.as_deref())?;
+        let config_file::Found {
+            path,
+            config,
+            fault,
+        } = config_file::read(self.global.config.as_deref())?;
+        if let Some(fault) = fault {
+            let text = format!("What {} says runs as you, and {fault}", path.display());
+            self.output.warn(&text, Some(&fault.mend()));
+        }
         for problem in &config.warnings {
             self.output
                 .warn(&format!("{}: {problem}", path.display()), None);

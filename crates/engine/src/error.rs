@@ -2,6 +2,7 @@
 //! report: partial failure goes on, is counted, and makes the exit status.
 
 use strongroom_model::Id;
+use strongroom_model::shell::quoted;
 
 /// The result of the engine's operations.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -163,7 +164,7 @@ impl Error {
             Self::Repo(error) => error.hint(),
             Self::Store(error) => error.hint(),
             Self::Record(error) => error.hint(),
-            Self::OpenToOthers { path } => Some(format!("chmod 600 {}", path.display())),
+            Self::OpenToOthers { path } => Some(format!("chmod 600 {}", quoted(path))),
             Self::Locked { .. } => Some(
                 "wait for the other process; if it is dead, `strongroom unlock` removes its lock"
                     .to_owned(),

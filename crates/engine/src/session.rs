@@ -9,6 +9,7 @@ mod guarded;
 mod locks;
 mod looking;
 mod open;
+mod places;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ pub use locks::{LockReport, LockState, Locks, read_locks};
 pub use looking::Looking;
 pub use open::open;
 pub(crate) use open::{Look, look_at};
+pub use places::Places;
 
 /// The time of this host, as a parameter.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -68,6 +70,8 @@ pub struct Session {
     pub copies: Vec<SessionCopy>,
     /// How long a look at a copy may take.
     pub looking: Looking,
+    /// What was found out about their places when they were locked last.
+    pub places: Places,
 }
 
 /// A copy within a run.

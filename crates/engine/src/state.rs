@@ -34,7 +34,7 @@ use crate::{Error, Result};
 
 pub use needs::RecordedNeeds;
 pub use repository::RepositoryState;
-pub use seen::SeenFiles;
+pub use seen::{ReadFiles, SeenFiles};
 
 /// The folder, by its path.
 #[derive(Debug, Clone)]

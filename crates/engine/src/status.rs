@@ -22,7 +22,7 @@ mod snapshots;
 use std::collections::BTreeMap;
 
 use strongroom_model::evidence::{Listing, SeenSnapshot};
-use strongroom_model::scorecard::{CopyFacts, HeldSnapshot, Location, Wholeness};
+use strongroom_model::scorecard::{CopyFacts, HeldSnapshot, Location, Unread, Wholeness};
 use strongroom_model::{BackupCopy, Config, CopyEvidence, Facts, Id, Name, Scorecard};
 
 use crate::Result;
@@ -106,8 +106,14 @@ pub fn gather(
             Seen::Ready(_) | Seen::Empty => None,
         };
         let evidence = remember(look, &held, memory.as_ref(), now, &mut problems);
+        let others = copies.iter().filter_map(|other| {
+            let at = evidence.one_place(other.store.location())?;
+            Some((other.name.parse().ok()?, at))
+        });
         let found = CopyFacts {
             unreachable,
+            unread: unread(look, memory.as_ref()),
+            one_place: others.collect(),
             location: look.location.clone().unwrap_or(Location::of(&copy.store)),
             snapshots: held,
             evidence,
@@ -156,6 +162,15 @@ fn held_of(
         }
     }
     Ok(held)
+}
+
+/// What came to a copy since it was read; `None` where that cannot be told.
+fn unread(look: &Look<'_>, memory: Option<&RepositoryState>) -> Option<Unread> {
+    let (Seen::Ready(ready), Some(store)) = (&look.seen, look.store) else {
+        return None;
+    };
+    let read = memory?.read_files(store)?;
+    Some(read.unread(&ready.listing))
 }
 
 /// Notes in the state folder what a copy holds; returns what is known of it.

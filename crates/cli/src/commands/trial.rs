@@ -307,9 +307,10 @@ impl<'a> Trial<'a> {
     fn step(&self, step: &'static str, began: Instant, good: bool, text: &str) -> Result<()> {
         let seconds = began.elapsed().as_secs_f64();
         let word = if good { "done" } else { "FAILED" };
-        self.context
-            .output
-            .result(&format!("{step:8} {word:6} {seconds:6.1} s  {text}\n"))?;
+        self.context.output.result(&format!(
+            "{step:8} {word:6} {seconds:6.1} s  {}\n",
+            visible(text)
+        ))?;
         self.context.output.object(&Step {
             message_type: "step",
             step,

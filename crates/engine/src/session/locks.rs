@@ -5,7 +5,7 @@
 //! Dead locks of our own host are removed, and only those. A lock that cannot be decrypted is
 //! somebody's junk: it is named and passed over, else five bytes would stop all backups.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{JoinHandle, ScopedJoinHandle};
@@ -21,6 +21,7 @@ use strongroom_repo::{Key, Repository};
 use strongroom_store::{Error as StoreError, Store};
 
 use crate::session::guarded::GuardedStore;
+use crate::session::places::{LockedPlace, Places};
 use crate::session::{
     CopyFailure, CopyFailureKind, CopyStore, Environment, Looking, Session, chain,
 };
@@ -111,9 +112,11 @@ impl Locks {
             };
             threads.into_iter().map(join).collect()
         });
+        let mut places = Vec::new();
         for (copy, outcome) in outcomes {
             match outcome {
-                Ok(listing) => {
+                Ok((listing, place)) => {
+                    places.push(place);
                     let store = Arc::clone(&copy.store);
                     let guarded = GuardedStore::new(store, &copy.name, Arc::clone(&held));
                     session.lock(&copy.name, listing, Arc::new(guarded));
@@ -121,6 +124,7 @@ impl Locks {
                 Err(failure) => session.fail(&copy.name, failure),
             }
         }
+        session.places = Places::of(places);
         let mut locks = Self {
             held,
             renewer: None,
@@ -242,7 +246,7 @@ impl Held {
         self: &Arc<Self>,
         copy: &CopyStore,
         looking: &Looking,
-    ) -> std::result::Result<Listing, CopyFailure> {
+    ) -> std::result::Result<(Listing, LockedPlace), CopyFailure> {
         let store = copy.store.as_ref();
         let held = Arc::clone(self);
         looking.at(copy, move |copy| held.look_for_conflicts(copy, None))?;
@@ -253,8 +257,15 @@ impl Held {
         self.copies.lock().insert(copy.name.clone(), lock);
         let held = Arc::clone(self);
         let second_look = looking.at(copy, move |copy| {
-            held.look_for_conflicts(copy, Some(id))?;
-            Listing::read(copy.store.as_ref()).map_err(|error| CopyFailure::of_store(&error))
+            let listed = held.look_for_conflicts(copy, Some(id))?;
+            let listing = Listing::read(copy.store.as_ref())
+                .map_err(|error| CopyFailure::of_store(&error))?;
+            let place = LockedPlace {
+                copy: copy.name.clone(),
+                lock: id,
+                listed,
+            };
+            Ok((listing, place))
         });
         if second_look.is_err() {
             self.copies.lock().remove(&copy.name);
@@ -269,14 +280,16 @@ impl Held {
         second_look
     }
 
+    /// Returns the locks that are there.
     fn look_for_conflicts(
         &self,
         copy: &CopyStore,
         own: Option<Id>,
-    ) -> std::result::Result<(), CopyFailure> {
+    ) -> std::result::Result<BTreeSet<Id>, CopyFailure> {
         let store = copy.store.as_ref();
         let key = self.repository.key();
         let reports = read_locks(store, key, &self.environment, LOCKS_LIMIT)?;
+        let listed = reports.iter().map(|report| report.id).collect();
         for report in reports.into_iter().filter(|report| Some(report.id) != own) {
             match report.state {
                 LockState::Dead(lock) => {
@@ -308,7 +321,7 @@ impl Held {
                 LockState::Held(_) | LockState::Stale(_) => {}
             }
         }
-        Ok(())
+        Ok(listed)
     }
 
     fn write(&self, store: &Arc<dyn Store>) -> strongroom_repo::Result<HeldLock> {

@@ -7,8 +7,8 @@ use strongroom_repo::{RepoConfig, Repository};
 
 use crate::listing::Listing;
 use crate::session::{
-    CopyFailure, CopyFailureKind, CopyState, CopyStore, Looking, Password, ReadyCopy, Session,
-    SessionCopy, no_copy,
+    CopyFailure, CopyFailureKind, CopyState, CopyStore, Looking, Password, Places, ReadyCopy,
+    Session, SessionCopy, no_copy,
 };
 use crate::{Error, Result};
 
@@ -54,6 +54,7 @@ pub fn open(copies: &[CopyStore], password: &[u8], looking: &Looking) -> Result<
         repository,
         copies: Vec::new(),
         looking: looking.clone(),
+        places: Places::default(),
     };
     for (copy, look) in looks {
         let state = match look {

@@ -14,7 +14,7 @@ use strongroom_model::{CopyEvidence, Id};
 use crate::session::{CopyStore, chain};
 use crate::state::disk::{self, Lock};
 use crate::state::record::{self, RemovedKeys};
-use crate::state::{RecordedNeeds, SeenFiles};
+use crate::state::{ReadFiles, RecordedNeeds, SeenFiles};
 use crate::{Error, Result};
 
 /// The part of the state folder that belongs to one repository.
@@ -69,17 +69,25 @@ impl RepositoryState {
     /// # Errors
     /// As [`RepositoryState::update_evidence`].
     pub fn update_seen(&self, copy: &CopyStore, change: impl FnOnce(&mut SeenFiles)) -> Result<()> {
-        let path = self.of_copy(copy, "seen");
-        let lock = self.lock()?;
-        let before: SeenFiles = self
-            .load_locked(&lock, &path, record::decode)?
-            .unwrap_or_default();
-        let mut seen = before.clone();
-        change(&mut seen);
-        if seen == before {
-            return Ok(());
-        }
-        disk::write(&lock, &path, &record::encode(&seen)?)
+        self.update(&self.of_copy(copy, "seen"), change)
+    }
+
+    /// Which files of a copy were read; `None` where that is not known.
+    pub fn read_files(&self, copy: &CopyStore) -> Option<ReadFiles> {
+        let path = self.of_copy(copy, "read");
+        believe(self.load(&path, |bytes| record::decode(bytes).map(Some)))
+    }
+
+    /// Changes which files of a copy were read.
+    ///
+    /// # Errors
+    /// As [`RepositoryState::update_evidence`].
+    pub fn update_read_files(
+        &self,
+        copy: &CopyStore,
+        change: impl FnOnce(&mut ReadFiles),
+    ) -> Result<()> {
+        self.update(&self.of_copy(copy, "read"), change)
     }
 
     /// The keys that were removed on purpose on this machine.
@@ -93,17 +101,9 @@ impl RepositoryState {
     /// # Errors
     /// As [`RepositoryState::update_evidence`].
     pub fn update_removed_keys(&self, change: impl FnOnce(&mut BTreeSet<Id>)) -> Result<()> {
-        let path = self.removed_keys_path();
-        let lock = self.lock()?;
-        let mut removed: RemovedKeys = self
-            .load_locked(&lock, &path, record::decode)?
-            .unwrap_or_default();
-        let before = removed.keys.clone();
-        change(&mut removed.keys);
-        if removed.keys == before {
-            return Ok(());
-        }
-        disk::write(&lock, &path, &record::encode(&removed)?)
+        self.update(&self.removed_keys_path(), |removed: &mut RemovedKeys| {
+            change(&mut removed.keys);
+        })
     }
 
     /// The last rehearsed restore.
@@ -190,6 +190,22 @@ impl RepositoryState {
         self.folder
             .join("copies")
             .join(format!("{name}-{id}.{what}.json"))
+    }
+
+    /// Changes a record, and writes it where that made a difference.
+    fn update<T>(&self, path: &Path, change: impl FnOnce(&mut T)) -> Result<()>
+    where
+        T: Clone + Default + PartialEq + DeserializeOwned + Serialize,
+    {
+        let lock = self.lock()?;
+        let found: Option<T> = self.load_locked(&lock, path, record::decode)?;
+        let before = found.unwrap_or_default();
+        let mut after = before.clone();
+        change(&mut after);
+        if after == before {
+            return Ok(());
+        }
+        disk::write(&lock, path, &record::encode(&after)?)
     }
 
     /// Reads a file; what is missing or damaged is the default.

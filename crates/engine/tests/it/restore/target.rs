@@ -103,6 +103,7 @@ fn hand_made_session(hand_made: &HandMade) -> Session {
         repository: hand_made.repository.clone(),
         copies: copies.collect(),
         looking: Looking::default(),
+        places: Default::default(),
     }
 }
 
