@@ -2,7 +2,8 @@
 //!
 //! All copies hold the same packs, byte for byte. So one index serves them all, read from the best
 //! copy, and what fails there is asked for at the same place of another one. Only when no copy has
-//! it there are index files looked at that the best copy lacks, and packs that no index names.
+//! it there are index files looked at that the best copy lacks, packs that no index names, and
+//! second places of the same blob.
 //!
 //! What can go wrong on the way is remembered and not tried first again: a damaged pack of one
 //! copy, a copy that went away. Neither is an error as long as another copy has the bytes.
@@ -35,7 +36,7 @@ pub struct ReadSet<'a> {
     members: Members<'a>,
     /// What the index files of the best copy name.
     index: Index,
-    /// What only other copies name; read when it is missed.
+    /// What only other copies name, and second places; read when it is missed.
     rest: Mutex<Option<Arc<Index>>>,
     problems: Mutex<Vec<String>>,
     cache: BlobCache,

@@ -95,6 +95,7 @@ impl Args {
         match &synced {
             Some(Ok(synced)) => {
                 sync::warn_of(&context.output, synced, &left_out);
+                closing::tell_healed(&context.output, &report, synced);
                 if synced.was_interrupted {
                     let text =
                         "The sync that ends the backup was interrupted; what it brought stays";

@@ -38,7 +38,7 @@ fn a_damaged_file_of_the_lead_is_healed_by_the_backup_that_meets_it() {
         let status = scene.expect(1, &["status"]);
         assert!(status.out.contains("damaged on one"), "{}", status.out);
         let ended = scene.expect(0, &["backup"]);
-        ended.assert_says(&[folder, "/one", "its name"]);
+        ended.assert_says(&[folder, "on one was damaged"]);
         assert!(ended.err.contains("healed"), "{}", ended.err);
         scene.assert_identical();
         for copy in ALL {

@@ -1,13 +1,16 @@
 //! Reading the index of the best copy, and what only others know when something is missed.
 //!
 //! An index file has the name of its bytes, so one that is damaged on the best copy is taken from
-//! another. Of a blob in two packs the place in a pack that some copy has whole is kept.
+//! another. Of a blob in two packs the place in a pack that some copy has whole is kept; the other
+//! place is looked up where that one fails everywhere, since a backup stores again what it could
+//! not count on.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use strongroom_model::{FileName, FileType, Id};
+use strongroom_repo::blob::PackedBlob;
 use strongroom_repo::index::{IndexFile, IndexedPack};
 use strongroom_repo::{Index, pack};
 
@@ -23,28 +26,26 @@ impl ReadSet<'_> {
     pub(super) fn load_best_index(&self) -> Result<()> {
         let listing = &self.members.lead().ready.listing;
         let files: Vec<_> = listing.index.iter().map(|entry| entry.id).collect();
-        self.load_index_files(&files, &self.index)
+        self.load_index_files(&files, &self.index, None)
     }
 
-    /// What only other copies name, and packs that no index file names. Read once; whoever asks
-    /// meanwhile waits.
+    /// What only other copies name, packs that no index file names, and second places of blobs.
+    /// Read once; whoever asks meanwhile waits.
     pub(super) fn rest(&self) -> Result<Arc<Index>> {
         let mut rest = self.rest.lock();
         if let Some(rest) = &*rest {
             return Ok(Arc::clone(rest));
         }
         let index = Arc::new(Index::new());
-        let lead = &self.members.lead().ready.listing;
         let mut files = BTreeSet::new();
         let mut packs = BTreeSet::new();
         for member in self.members.iter() {
             let listing = &member.ready.listing;
-            let unread = listing.index.iter().map(|entry| entry.id);
-            files.extend(unread.filter(|id| !lead.index.contains(*id)));
+            files.extend(listing.index.iter().map(|entry| entry.id));
             packs.extend(listing.data.iter().map(|entry| entry.id));
         }
         let files: Vec<_> = files.into_iter().collect();
-        self.load_index_files(&files, &index)?;
+        self.load_index_files(&files, &index, Some(&self.index))?;
         let known =
             |id: &Id| self.index.pack_number(*id).is_some() || index.pack_number(*id).is_some();
         let packs: Vec<_> = packs.into_iter().filter(|id| !known(id)).collect();
@@ -85,7 +86,8 @@ impl ReadSet<'_> {
         Ok((!reasons.is_empty()).then(|| Err(reasons.join("; "))))
     }
 
-    fn load_index_files(&self, files: &[Id], index: &Index) -> Result<()> {
+    /// Adds what index files say, but for the places that are `known`.
+    fn load_index_files(&self, files: &[Id], index: &Index, known: Option<&Index>) -> Result<()> {
         let doubtful = Mutex::new(Vec::new());
         for_each(files, READERS, |id| {
             let name = FileName::new(FileType::Index, *id);
@@ -96,8 +98,16 @@ impl ReadSet<'_> {
             };
             match file {
                 Ok(file) => {
-                    for pack in file.packs {
-                        if self.is_somewhere_whole(&pack) {
+                    for mut pack in file.packs {
+                        let is_whole = self.is_somewhere_whole(&pack);
+                        if let Some(known) = known {
+                            let id = pack.id;
+                            let is_known = |blob: &PackedBlob| {
+                                known.get(blob.blob).is_some_and(|at| at.pack == id)
+                            };
+                            pack.blobs.retain(|blob| !is_known(blob));
+                        }
+                        if is_whole {
                             index.insert(&pack);
                         } else {
                             doubtful.lock().push(pack);
@@ -118,9 +128,9 @@ impl ReadSet<'_> {
     /// Whether some copy lists the pack with the size that its blobs make.
     fn is_somewhere_whole(&self, pack: &IndexedPack) -> bool {
         let expected = Some(pack::size_bytes(&pack.blobs));
-        self.members
-            .iter()
-            .any(|member| member.ready.listing.data.size_bytes(pack.id) == expected)
+        let name = FileName::new(FileType::Data, pack.id);
+        let mut members = self.members.iter();
+        members.any(|member| member.ready.holds(name, expected))
     }
 
     /// Asks a pack that no index file names what is in it.

@@ -33,7 +33,7 @@ pub struct Damage {
 #[derive(Debug)]
 pub(super) struct Members<'a> {
     all: Vec<Member<'a>>,
-    /// Whether anything failed yet; until then nothing below has to be asked.
+    /// Whether anything failed or was in doubt yet; until then nothing below has to be asked.
     trouble: AtomicBool,
     damage: Mutex<BTreeMap<(usize, Id), String>>,
 }
@@ -70,7 +70,7 @@ impl<'a> Members<'a> {
         };
         Ok(Self {
             all: all.into_iter().map(member).collect(),
-            trouble: AtomicBool::new(false),
+            trouble: AtomicBool::new(session.ready().any(|(_, ready)| !ready.doubts.is_empty())),
             damage: Mutex::default(),
         })
     }
@@ -105,7 +105,7 @@ impl<'a> Members<'a> {
         for (number, member) in self.all.iter().enumerate() {
             let failures = member.failures.load(Ordering::Relaxed);
             if failures < GIVE_UP_AFTER {
-                let damaged = damage.contains_key(&(number, pack));
+                let damaged = damage.contains_key(&(number, pack)) || member.doubts(pack);
                 order.push((damaged, !member.lists(pack), failures > 0, number));
             }
         }
@@ -190,6 +190,12 @@ impl<'a> Members<'a> {
 impl Member<'_> {
     pub(super) fn lists(&self, pack: Id) -> bool {
         self.ready.listing.data.contains(pack)
+    }
+
+    /// Whether the pack was found wrong there before.
+    fn doubts(&self, pack: Id) -> bool {
+        let name = FileName::new(FileType::Data, pack);
+        self.ready.doubts.contains(&name)
     }
 }
 

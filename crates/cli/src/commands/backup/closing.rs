@@ -11,6 +11,12 @@ use strongroom_engine::sync::{SyncProblemKind, SyncReport};
 use strongroom_model::{FileName, FileType, Id};
 
 use crate::error::Result;
+use crate::output::{Output, visible};
+use crate::words::count;
+
+/// What to do after something was healed.
+pub(crate) const HEALED: &str =
+    "it was healed from another copy; see whether more is damaged: strongroom verify";
 
 /// Counts the files that new snapshots need and that stayed wrong as missing on their copies.
 pub(crate) fn count_unmended(
@@ -60,6 +66,28 @@ pub(crate) fn note_healed(report: &mut BackupReport, synced: &SyncReport) {
         if healed.contains(&problem.file) {
             problem.state = ProblemState::Healed;
         }
+    }
+}
+
+/// Tells what the sync healed beyond what the backup met: what was known to be damaged before, or
+/// differs in size from its siblings.
+pub(crate) fn tell_healed(output: &Output, report: &BackupReport, synced: &SyncReport) {
+    for copy in &synced.copies {
+        let is_told = |name: &&FileName| {
+            let mut problems = report.lead_problems.iter();
+            copy.name == report.lead && problems.any(|problem| problem.file == **name)
+        };
+        let healed: Vec<_> = copy.healed.iter().filter(|name| !is_told(name)).collect();
+        let Some((first, more)) = healed.split_first() else {
+            continue;
+        };
+        let more = match more.len() {
+            0 => String::new(),
+            more => format!(" and {}", count(more as u64, "other file", "other files")),
+        };
+        let verb = if healed.len() == 1 { "was" } else { "were" };
+        let text = format!("{first}{more} on {} {verb} damaged", copy.name);
+        output.warn(&visible(&text), Some(HEALED));
     }
 }
 

@@ -7,6 +7,7 @@ use strongroom_engine::backup::report::{
 use strongroom_engine::lead::ProblemState;
 use strongroom_model::Id;
 
+use crate::commands::backup::closing::HEALED;
 use crate::error::Result;
 use crate::output::{BAD, DOUBTFUL, GOOD, Output, visible};
 use crate::table::{Cell, Table};
@@ -32,9 +33,7 @@ pub(crate) fn tell(
         let hint = match problem.state {
             ProblemState::Told => "its blobs are stored anew; heal it: strongroom sync",
             ProblemState::Damaged => "heal it from the other copies: strongroom sync",
-            ProblemState::Healed => {
-                "it was healed from another copy; see whether more is damaged: strongroom verify"
-            }
+            ProblemState::Healed => HEALED,
         };
         output.warn(&visible(&problem.to_string()), Some(hint));
     }
