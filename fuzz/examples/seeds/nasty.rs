@@ -300,6 +300,12 @@ const TEXTS: &[(&str, &str, &str)] = &[
         "same_name_twice",
         r#"[{"name":"%","size":1},{"name":"%","size":2}]"#,
     ),
+    ("rest_listing", "nested", "[[0,0,0]]"),
+    (
+        "rest_listing",
+        "unknown_fields",
+        r#"[{"name":"%","size":7,"more":[{"x":[null]}]}]"#,
+    ),
     ("rest_listing", "two_lists", "[] []"),
     ("rest_listing", "html", "<html>503</html>"),
     ("strongroom_toml", "good", GOOD_TOML),

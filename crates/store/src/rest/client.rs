@@ -216,7 +216,7 @@ impl Client {
                 Err(self.wrong(&action, &reason))
             }
             Err(error) if is_broken_off(&error) => Err(Fault::again(error.to_string())),
-            Err(error) => Err(self.wrong(&action, &format!("it is no list of files: {error}"))),
+            Err(error) => Err(self.wrong(&action, &format!("the list cannot be used: {error}"))),
         }
     }
 

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod contract;
+mod endless;
 mod local;
 mod misbehaving;
 mod patient;
