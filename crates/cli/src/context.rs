@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use strongroom_engine::filesystem::Names;
-use strongroom_engine::session::Password;
+use strongroom_engine::session::{Looking, Password};
 use strongroom_engine::state::{RepositoryState, StateFolder};
 use strongroom_engine::{Cancel, CopyState, CopyStore, Environment, Session};
 use strongroom_model::Config;
@@ -129,7 +129,8 @@ impl Context {
         let config = self.config()?;
         let copies = self.copies(&config)?;
         let password = self.password(&config, password::Ask::Once)?;
-        let mut session = strongroom_engine::session::open(&copies, &password)?;
+        let mut session =
+            strongroom_engine::session::open(&copies, &password, &Looking::until(&self.cancel))?;
         self.tell_left_out(&session);
         self.cancel.check()?;
         let state = state_folder::choose()?;
@@ -148,8 +149,12 @@ impl Context {
         let config = self.config()?;
         let copies = self.copies(&config)?;
         let password = self.password(&config, password::Ask::Never);
-        let session =
-            password.and_then(|password| Ok(strongroom_engine::session::open(&copies, &password)?));
+        let looking = Looking::until(&self.cancel);
+        let session = password.and_then(|password| {
+            Ok(strongroom_engine::session::open(
+                &copies, &password, &looking,
+            )?)
+        });
         self.cancel.check()?;
         Ok(Looked {
             config,

@@ -53,6 +53,19 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// A copy that lies inside a source by a path that only the system knows.
+    #[error(
+        "Copy {copy} lies inside source {source_name} ({}) and would back itself up",
+        .path.display()
+    )]
+    CopyInSource {
+        /// The copy.
+        copy: String,
+        /// The source.
+        source_name: String,
+        /// Where the source meets it.
+        path: std::path::PathBuf,
+    },
     /// A snapshot that is asked for does not exist.
     #[error("There is no snapshot {wanted}")]
     NoSnapshot {
@@ -173,6 +186,10 @@ impl Error {
             Self::NoSnapshot { .. } | Self::AmbiguousSnapshot { .. } => {
                 Some("`strongroom snapshots` lists them".to_owned())
             }
+            Self::CopyInSource { path, .. } => Some(format!(
+                "move the copy, or write exclude = [{:?}] in the source",
+                path.display().to_string()
+            )),
             Self::TargetNotEmpty { .. } => {
                 Some("choose an empty folder, or say --overwrite".to_owned())
             }

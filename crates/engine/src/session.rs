@@ -1,12 +1,13 @@
 //! One run on one repository: its copies listed, its key opened, its locks held.
 //!
-//! Every copy is looked at by a thread of its own, so that one that hangs delays nobody for longer
-//! than its store's time limits; a store without any is behind a
+//! Every copy is looked at by a thread of its own, and each look ends in time ([`Looking`]), whatever
+//! the copy does; a store without time limits of its own is behind a
 //! [`PatientStore`](strongroom_store::PatientStore). A copy that fails here is left out with its reason and the run
 //! goes on with the others.
 
 mod guarded;
 mod locks;
+mod looking;
 mod open;
 mod places;
 
@@ -24,6 +25,7 @@ use crate::listing::Listing;
 use crate::{Error, Result};
 
 pub use locks::{LockReport, LockState, Locks, read_locks};
+pub use looking::Looking;
 pub use open::open;
 pub(crate) use open::{Look, look_at};
 pub use places::Places;
@@ -66,6 +68,8 @@ pub struct Session {
     pub repository: Repository,
     /// All copies of the configuration, in its order.
     pub copies: Vec<SessionCopy>,
+    /// How long a look at a copy may take.
+    pub looking: Looking,
     /// What was found out about their places when they were locked last.
     pub places: Places,
 }

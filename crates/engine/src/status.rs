@@ -81,7 +81,7 @@ pub fn gather(
         .iter()
         .map(|copy| (copy, copies.iter().find(|c| c.name == copy.name.as_str())))
         .collect();
-    let looks = look::look_at_all(&configured, session, memory.as_ref());
+    let looks = look::look_at_all(&configured, session, memory.as_ref(), cancel);
     cancel.check()?;
 
     let known = KnownSnapshots::find(config, &looks, session, receipts, environment)?;

@@ -18,12 +18,17 @@ use std::sync::Arc;
 use strongroom_model::{FileName, FileType, Id};
 use strongroom_repo::lock::{Lock, RENEW_EVERY, STALE_AFTER};
 use strongroom_repo::{Key, Repository};
-use strongroom_store::Store;
+use strongroom_store::{Error as StoreError, Store};
 
 use crate::session::guarded::GuardedStore;
 use crate::session::places::{LockedPlace, Places};
-use crate::session::{CopyFailure, CopyFailureKind, CopyStore, Environment, Session, chain};
+use crate::session::{
+    CopyFailure, CopyFailureKind, CopyStore, Environment, Looking, Session, chain,
+};
 use crate::{Listing, Result};
+
+/// The most locks of a copy that are read when it is locked: each is a request of its own.
+const LOCKS_LIMIT: usize = 1000;
 
 /// A lock file on a copy.
 #[derive(Debug, Clone)]
@@ -82,7 +87,7 @@ impl Locks {
     /// failed in the session.
     ///
     /// # Errors
-    /// Where no copy is left.
+    /// Where no copy is left, and where the user interrupts.
     pub fn acquire(
         session: &mut Session,
         environment: &Environment,
@@ -95,10 +100,11 @@ impl Locks {
             copies: Mutex::default(),
             is_released: AtomicBool::new(false),
         });
+        let looking = &session.looking;
         let copies: Vec<CopyStore> = session.ready().map(|(copy, _)| copy.clone()).collect();
         let outcomes: Vec<_> = std::thread::scope(|scope| {
             let held = &held;
-            let lock = |copy| scope.spawn(move || held.acquire_on(copy));
+            let lock = |copy| scope.spawn(move || held.acquire_on(copy, looking));
             let threads: Vec<_> = copies.iter().map(|copy| (copy, lock(copy))).collect();
             let join = |(copy, thread): (_, ScopedJoinHandle<'_, _>)| {
                 let outcome = thread.join().unwrap_or_else(|_| Err(died()));
@@ -123,6 +129,7 @@ impl Locks {
             held,
             renewer: None,
         };
+        environment.cancel.check()?;
         if session.ready().next().is_none() {
             locks.release();
             return Err(session.no_copy());
@@ -160,25 +167,41 @@ impl Drop for Locks {
     }
 }
 
-/// Reads all locks of a copy.
+/// Reads the locks of a copy, of which there may be `limit`.
 ///
 /// # Errors
-/// Fails where the copy cannot be listed.
+/// Fails where the copy cannot be listed, holds more, or the user interrupts.
 pub fn read_locks(
     store: &dyn Store,
     key: &Key,
     environment: &Environment,
-) -> strongroom_store::Result<Vec<LockReport>> {
+    limit: usize,
+) -> std::result::Result<Vec<LockReport>, CopyFailure> {
+    let of_store = |error| CopyFailure::of_store(&error);
+    let listed = store.list(FileType::Locks).map_err(of_store)?;
+    if listed.len() > limit {
+        return Err(CopyFailure {
+            reason: format!("{} holds {} locks", store.location(), listed.len()),
+            hint: Some(
+                "when nothing is running anywhere, remove them: strongroom unlock --all".to_owned(),
+            ),
+            kind: CopyFailureKind::Other,
+        });
+    }
     let mut reports = Vec::new();
-    for entry in store.list(FileType::Locks)? {
+    for entry in listed {
+        if environment.cancel.is_cancelled() {
+            let location = store.location().to_owned();
+            return Err(of_store(StoreError::Cancelled { location }));
+        }
         let state = match store.read(FileName::new(FileType::Locks, entry.id)) {
             Ok(bytes) => match Lock::open(key, bytes) {
                 Ok(lock) => classify(lock, environment),
                 Err(reason) => LockState::Junk(reason),
             },
             // Its owner has just removed it.
-            Err(strongroom_store::Error::NotFound { .. }) => continue,
-            Err(error) => return Err(error),
+            Err(StoreError::NotFound { .. }) => continue,
+            Err(error) => return Err(of_store(error)),
         };
         let id = entry.id;
         reports.push(LockReport { id, state });
@@ -220,18 +243,23 @@ impl Held {
     }
 
     fn acquire_on(
-        &self,
+        self: &Arc<Self>,
         copy: &CopyStore,
+        looking: &Looking,
     ) -> std::result::Result<(Listing, LockedPlace), CopyFailure> {
         let store = copy.store.as_ref();
-        self.look_for_conflicts(copy, None)?;
+        let held = Arc::clone(self);
+        looking.at(copy, move |copy| held.look_for_conflicts(copy, None))?;
         let lock = self
             .write(&copy.store)
             .map_err(|error| CopyFailure::of_repo(&error))?;
         let id = lock.id;
         self.copies.lock().insert(copy.name.clone(), lock);
-        let second_look = self.look_for_conflicts(copy, Some(id)).and_then(|listed| {
-            let listing = Listing::read(store).map_err(|error| CopyFailure::of_store(&error))?;
+        let held = Arc::clone(self);
+        let second_look = looking.at(copy, move |copy| {
+            let listed = held.look_for_conflicts(copy, Some(id))?;
+            let listing = Listing::read(copy.store.as_ref())
+                .map_err(|error| CopyFailure::of_store(&error))?;
             let place = LockedPlace {
                 copy: copy.name.clone(),
                 lock: id,
@@ -259,8 +287,8 @@ impl Held {
         own: Option<Id>,
     ) -> std::result::Result<BTreeSet<Id>, CopyFailure> {
         let store = copy.store.as_ref();
-        let reports = read_locks(store, self.repository.key(), &self.environment)
-            .map_err(|error| CopyFailure::of_store(&error))?;
+        let key = self.repository.key();
+        let reports = read_locks(store, key, &self.environment, LOCKS_LIMIT)?;
         let listed = reports.iter().map(|report| report.id).collect();
         for report in reports.into_iter().filter(|report| Some(report.id) != own) {
             match report.state {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use strongroom_engine::restore::report::RestoreReport;
 use strongroom_engine::restore::{RestoreOptions, restore};
-use strongroom_engine::session::{CopyState, ReadyCopy, Session, SessionCopy};
+use strongroom_engine::session::{CopyState, Looking, ReadyCopy, Session, SessionCopy};
 use strongroom_engine::{Error, Listing};
 use strongroom_model::{FileType, Id};
 use strongroom_repo::blob::BlobId;
@@ -102,6 +102,7 @@ fn hand_made_session(hand_made: &HandMade) -> Session {
     Session {
         repository: hand_made.repository.clone(),
         copies: copies.collect(),
+        looking: Looking::default(),
         places: Default::default(),
     }
 }
