@@ -63,7 +63,7 @@ fn good(config: &Config) -> Facts {
     for copy in &config.copies {
         let mut found = CopyFacts::of(copy);
         match &mut found.location {
-            Location::Folder { device } => *device = Some(DeviceId(2)),
+            Location::Folder { devices, .. } => *devices = [DeviceId(2)].into(),
             Location::Server { here, .. } => *here = Some(false),
         }
         let snapshots = config.sources.iter().map(|source| HeldSnapshot {

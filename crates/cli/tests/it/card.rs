@@ -9,8 +9,8 @@ use crate::scene::{Scene, write_noise};
 /// Writes the record of a rehearsal, which no command makes yet.
 fn rehearse(scene: &Scene) {
     let drill = r#"{"version":1,"at":"2100-01-01T00:00:00Z","source":"main","bytes":1,"seconds":1,"matched":true}"#;
-    let at = jiff::Timestamp::now().to_string();
-    let drill = drill.replace("2100-01-01T00:00:00Z", &at);
+    let card = scene.expect(1, &["--json", "status"]).summary();
+    let drill = drill.replace("2100-01-01T00:00:00Z", card["at"].as_str().unwrap());
     let folders = fs::read_dir(scene.path("state")).unwrap();
     for folder in folders.map(|entry| entry.unwrap().path()) {
         if folder.is_dir() {

@@ -1,12 +1,14 @@
 //! Where sources and copies really are, whatever the configuration says.
 
 mod mounts;
+mod storage;
 
 use std::collections::BTreeMap;
 use std::net::ToSocketAddrs;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::status::place::storage::Storage;
 use strongroom_model::scorecard::{DeviceId, Location, SourceFacts};
 use strongroom_model::{Config, Name, StoreAddress};
 use strongroom_store::patient::within;
@@ -16,13 +18,23 @@ use strongroom_store::place::{is_this_machine, virtual_link};
 /// needs to wake up.
 const LOOK_LIMIT: Duration = Duration::from_secs(30);
 
+/// How many image files may lie one in another.
+const MOST_LOOPS: u8 = 4;
+const SYS: &str = "/sys";
+/// The kinds of filesystems that are gone with the power: tmpfs, ramfs and hugetlbfs, by statfs(2).
+const IN_MEMORY: [u64; 3] = [0x0102_1994, 0x8584_58f6, 0x9584_58f6];
+
 /// Finds out where a copy is; a name that has to be resolved may take its time.
 pub(super) fn location(address: &StoreAddress) -> Location {
     let rest = match address {
         StoreAddress::Local(path) => {
             let path = path.clone();
-            let device = within(LOOK_LIMIT, move || device(&path)).flatten();
-            return Location::Folder { device };
+            let storage = within(LOOK_LIMIT, move || storage_of(&path, MOST_LOOPS)).flatten();
+            let storage = storage.unwrap_or_default();
+            return Location::Folder {
+                devices: storage.devices.into_iter().map(DeviceId).collect(),
+                in_memory: storage.in_memory,
+            };
         }
         StoreAddress::Rest(rest) => rest,
     };
@@ -52,21 +64,34 @@ pub(super) fn location(address: &StoreAddress) -> Location {
 pub(super) fn source_facts(config: &Config) -> BTreeMap<Name, SourceFacts> {
     let facts = config.sources.iter().map(|source| {
         let paths = source.paths().iter();
-        let devices = paths.filter_map(|path| device(path)).collect();
+        let storage = paths.filter_map(|path| storage_of(path, MOST_LOOPS));
+        let devices = storage.flat_map(|storage| storage.devices);
+        let devices = devices.map(DeviceId).collect();
         (source.name.clone(), SourceFacts { devices })
     });
     facts.collect()
 }
 
-/// The device of a folder: the same for two folders on the same disks, as far as can be told.
-fn device(path: &Path) -> Option<DeviceId> {
+/// What lies below a folder, down to the disks, as far as can be told.
+fn storage_of(path: &Path, loops: u8) -> Option<Storage> {
     let found = rustix::fs::stat(path).ok()?;
+    let filesystem = rustix::fs::statfs(path).ok();
+    let kind = filesystem.and_then(|filesystem| u64::try_from(filesystem.f_type).ok());
     let mountinfo = std::fs::read("/proc/self/mountinfo").ok();
     let shared = mountinfo.and_then(|mountinfo| {
         let path = path.canonicalize().ok()?;
         mounts::shared_storage(&mountinfo, &path)
     });
-    Some(shared.unwrap_or(DeviceId(found.st_dev)))
+    let of_file = |file: &Path| {
+        let deeper = loops.checked_sub(1);
+        let storage = deeper.and_then(|loops| storage_of(file, loops));
+        storage.unwrap_or_default()
+    };
+    let from = shared.map_or(found.st_dev, |shared| shared.0);
+    let below = |device| storage::below(Path::new(SYS), device);
+    let mut storage = storage::storage([from], &below, &of_file);
+    storage.in_memory |= kind.is_some_and(|kind| IN_MEMORY.contains(&kind));
+    Some(storage)
 }
 
 #[cfg(test)]
@@ -102,6 +127,21 @@ mod tests {
     #[test]
     fn a_folder_that_is_not_there_has_no_device() {
         let missing = StoreAddress::Local("/no/such/folder".into());
-        assert_eq!(location(&missing), Location::Folder { device: None });
+        let Location::Folder { devices, in_memory } = location(&missing) else {
+            panic!("no folder");
+        };
+        assert!(devices.is_empty() && !in_memory);
+    }
+
+    #[test]
+    fn a_folder_on_a_ram_disk_is_in_memory() {
+        let Ok(folder) = tempfile::tempdir_in("/dev/shm") else {
+            // Where there is none, its number is still known.
+            return assert!(IN_MEMORY.contains(&0x0102_1994));
+        };
+        let storage = storage_of(folder.path(), MOST_LOOPS).unwrap();
+        assert!(storage.in_memory, "{storage:?}");
+        let own = storage_of(Path::new("/proc/self"), MOST_LOOPS).unwrap();
+        assert!(!own.in_memory, "{own:?}");
     }
 }

@@ -25,7 +25,7 @@ pub struct Facts {
 /// What was found of a source.
 #[derive(Clone, Debug, Default)]
 pub struct SourceFacts {
-    /// The filesystem devices on which its paths lie.
+    /// The devices on which its paths lie, down to the disks.
     pub devices: BTreeSet<DeviceId>,
 }
 
@@ -65,10 +65,13 @@ pub struct DeviceId(pub u64);
 /// Where a copy really is, whatever its `site` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Location {
-    /// A folder of this machine, on this device where it could be asked.
+    /// A folder of this machine.
     Folder {
-        /// The device.
-        device: Option<DeviceId>,
+        /// The filesystem device, and all devices below it down to the disks; none where it could
+        /// not be asked.
+        devices: BTreeSet<DeviceId>,
+        /// Whether it is in memory, and gone with the power.
+        in_memory: bool,
     },
     /// A server.
     Server {
@@ -133,7 +136,10 @@ impl Location {
     /// What the address alone tells.
     pub fn of(store: &StoreAddress) -> Self {
         match store {
-            StoreAddress::Local(_) => Self::Folder { device: None },
+            StoreAddress::Local(_) => Self::Folder {
+                devices: BTreeSet::new(),
+                in_memory: false,
+            },
             StoreAddress::Rest(address) => Self::Server {
                 host: address.url().host_str().unwrap_or_default().to_owned(),
                 here: address.is_loopback().then_some(true),
@@ -149,7 +155,11 @@ impl Location {
             Self::Server { here, .. } => *here,
         };
         match (self, other) {
-            (Self::Folder { device: Some(a) }, Self::Folder { device: Some(b) }) => Some(a != b),
+            (Self::Folder { devices: a, .. }, Self::Folder { devices: b, .. })
+                if !a.is_empty() && !b.is_empty() =>
+            {
+                Some(a.is_disjoint(b))
+            }
             (Self::Server { host: a, .. }, Self::Server { host: b, .. }) if a == b => None,
             // Of two things on one machine nothing but devices can tell.
             _ => match (here(self)?, here(other)?) {

@@ -8,7 +8,7 @@ use crate::plan::Plan;
 use crate::scorecard::facts::Facts;
 use crate::scorecard::rows::{LockState, lock_state};
 use crate::scorecard::standing::{Finding, Standing};
-use crate::scorecard::subject::{Subject, Tally, media};
+use crate::scorecard::subject::{Subject, Tally, likely_media, media};
 use crate::scorecard::{Line, LineKind, errors};
 
 /// Judges all five lines, in their order.
@@ -76,19 +76,27 @@ fn media_line(
     best: &Tally<'_, '_>,
 ) -> Line {
     let met = tally.media(plan);
-    let shown: Vec<String> = media(&tally.shown)
+    let shown: Vec<String> = likely_media(&tally.shown)
         .iter()
         .map(ToString::to_string)
         .collect();
-    let reason = match (met, shown.as_slice()) {
+    let doubtful = with(&tally.shown, |subject| !subject.is_medium_likely());
+    let mut reason = match (met, shown.as_slice()) {
         (Standing::Met, _) => shown.join(", "),
-        (_, []) => "no copy is whole".to_owned(),
+        (_, []) if doubtful.is_empty() => "no copy is whole".to_owned(),
+        (_, []) => "no medium is shown".to_owned(),
         (_, [only]) => format!("all whole and independent copies are on {only}"),
         _ => format!("only {}", shown.join(", ")),
     };
+    if met != Standing::Met {
+        for subject in &doubtful {
+            let (name, medium) = (subject.name(), subject.copy.medium);
+            reason.push_str(&format!("; {name} is a folder, which is hardly {medium}"));
+        }
+    }
     let possible = media(&best.possible);
     let too_few = Standing::of_counts(0, possible.len(), plan.media) == Standing::Missed;
-    let structure = too_few.then(|| {
+    let mut structure = too_few.then(|| {
         let have: Vec<String> = possible
             .iter()
             .map(|medium| format!("\"{medium}\""))
@@ -98,6 +106,13 @@ fn media_line(
             have.join(", "),
         )
     });
+    if let (None, Some(subject)) = (&structure, doubtful.first()) {
+        structure = Some(format!(
+            "write the medium that {} is on (\"disk\" or \"removable\"), or add a [[copy]] on \
+             another",
+            subject.name()
+        ));
+    }
     Line {
         line: LineKind::Media,
         title: titled(plan.media, "medium", "media"),
@@ -231,6 +246,9 @@ fn uncounted(subjects: &[Subject<'_>], tally: &Tally<'_, '_>, now: Timestamp) ->
     others
         .map(|subject| {
             let name = subject.name();
+            if subject.is_in_memory() {
+                return format!("{name} is in memory and gone with the power");
+            }
             if subject.whole.met != Standing::Met {
                 return format!("{name} {}", subject.whole.reason);
             }

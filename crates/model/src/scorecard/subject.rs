@@ -85,6 +85,23 @@ impl<'a> Subject<'a> {
             .unwrap_or(Standing::Missed)
     }
 
+    /// Whether it is in memory, and no copy.
+    pub(super) const fn is_in_memory(&self) -> bool {
+        matches!(
+            self.facts.location,
+            Location::Folder {
+                in_memory: true,
+                ..
+            }
+        )
+    }
+
+    /// Whether its medium can be what it is said to be: a folder is no tape, and no object.
+    pub(super) const fn is_medium_likely(&self) -> bool {
+        let is_folder = matches!(self.facts.location, Location::Folder { .. });
+        !(is_folder && matches!(self.copy.medium, Medium::Tape | Medium::Object))
+    }
+
     /// Whether two copies are independent of each other; `None` where that cannot be told.
     pub(super) fn apart(&self, other: &Self) -> Option<bool> {
         match self.one_place(other) {
@@ -101,12 +118,12 @@ impl<'a> Subject<'a> {
 
     /// How much is known of its place; the best known come first.
     fn rank(&self) -> u8 {
-        match self.facts.location {
-            Location::Folder { device: Some(_) } => 0,
+        match &self.facts.location {
+            Location::Folder { devices, .. } if !devices.is_empty() => 0,
             Location::Server {
                 here: Some(false), ..
             } => 1,
-            Location::Folder { device: None } | Location::Server { here: None, .. } => 2,
+            Location::Folder { .. } | Location::Server { here: None, .. } => 2,
             Location::Server {
                 here: Some(true), ..
             } => 3,
@@ -115,11 +132,15 @@ impl<'a> Subject<'a> {
 }
 
 impl<'s, 'a> Tally<'s, 'a> {
-    /// Counts the copies that meet a demand, one for each device.
+    /// Counts the copies that meet a demand and are not in memory, one for each device.
     pub(super) fn of(
         subjects: &'s [Subject<'a>],
         demand: impl Fn(&Subject<'a>) -> Standing,
     ) -> Self {
+        let demand = |subject: &Subject<'a>| match subject.is_in_memory() {
+            true => Standing::Missed,
+            false => demand(subject),
+        };
         let met = |subject: &&Subject<'a>| demand(subject) == Standing::Met;
         let open = |subject: &&Subject<'a>| demand(subject) != Standing::Missed;
         Self {
@@ -135,8 +156,8 @@ impl<'s, 'a> Tally<'s, 'a> {
 
     /// Whether they lie on so many media.
     pub(super) fn media(&self, plan: &Plan) -> Standing {
-        let count = |subjects: &[&Subject<'_>]| media(subjects).len();
-        Standing::of_counts(count(&self.shown), count(&self.possible), plan.media)
+        let (shown, possible) = (likely_media(&self.shown), media(&self.possible));
+        Standing::of_counts(shown.len(), possible.len(), plan.media)
     }
 
     /// Whether so many of them are offsite.
@@ -157,6 +178,12 @@ impl<'s, 'a> Tally<'s, 'a> {
 /// The media of some copies.
 pub(super) fn media(subjects: &[&Subject<'_>]) -> BTreeSet<Medium> {
     subjects.iter().map(|subject| subject.copy.medium).collect()
+}
+
+/// The media of those whose medium can be believed.
+pub(super) fn likely_media(subjects: &[&Subject<'_>]) -> BTreeSet<Medium> {
+    let likely = subjects.iter().filter(|subject| subject.is_medium_likely());
+    likely.map(|subject| subject.copy.medium).collect()
 }
 
 fn newest<'f>(facts: &'f CopyFacts, source: &Name) -> Option<&'f HeldSnapshot> {
@@ -251,11 +278,11 @@ fn offsite(copy: &BackupCopy, found: &CopyFacts, config: &Config, facts: &Facts)
         ));
     }
     match location {
-        Location::Folder { device } => {
+        Location::Folder { devices, .. } => {
             let beside = facts
                 .sources
                 .iter()
-                .find(|(_, source)| device.is_some_and(|device| source.devices.contains(&device)));
+                .find(|(_, source)| !source.devices.is_disjoint(devices));
             return match beside {
                 Some((source, _)) => {
                     Finding::missed(format!("is on the device of source {source}"))

@@ -91,7 +91,7 @@ fn good() -> World {
     for copy in &config.copies {
         let mut found = CopyFacts::of(copy);
         match &mut found.location {
-            Location::Folder { device } => *device = Some(DeviceId(2)),
+            Location::Folder { devices, .. } => *devices = [DeviceId(2)].into(),
             Location::Server { here, .. } => *here = Some(false),
         }
         found.unread = Some(Unread::default());
@@ -481,8 +481,11 @@ fn three_folders_beside_the_source_are_honestly_not_three_two_one() {
         .replace("lock = \"30d\"", "");
     let world = World::of(&text).with(|world| {
         for copy in world.facts.copies.values_mut() {
-            let device = Some(DeviceId(1));
-            copy.location = Location::Folder { device };
+            let devices = [DeviceId(1)].into();
+            copy.location = Location::Folder {
+                devices,
+                in_memory: false,
+            };
             copy.lock_proven = None;
         }
         world.facts.restore_drill = None;

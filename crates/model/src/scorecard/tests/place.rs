@@ -14,7 +14,8 @@ fn two_folders_on_one_device_are_one_copy_and_one_medium() {
         1,
     );
     let device = |number| Location::Folder {
-        device: Some(DeviceId(number)),
+        devices: [DeviceId(number)].into(),
+        in_memory: false,
     };
     let apart = World::of(&text).with(|world| world.copy("vault").location = device(3));
     assert_eq!(apart.marks(), "+ +++++");
@@ -88,7 +89,8 @@ fn two_repositories_on_one_server_may_share_a_device() {
 fn a_copy_on_the_device_of_a_source_is_a_copy_but_not_offsite() {
     let world = good().with(|world| {
         world.copy("here").location = Location::Folder {
-            device: Some(DeviceId(1)),
+            devices: [DeviceId(1)].into(),
+            in_memory: false,
         };
         world.copy("vault").location = Location::Server {
             host: "v".to_owned(),
@@ -200,4 +202,54 @@ fn a_server_behind_a_virtual_interface_may_be_a_container_of_this_machine() {
     assert!(reason.contains(
         "vault is reached through the virtual interface docker0, and may be this machine"
     ));
+}
+
+#[test]
+fn a_copy_in_memory_is_no_copy_on_any_line() {
+    let world = good().with(|world| {
+        world.copy("here").location = Location::Folder {
+            devices: [DeviceId(9)].into(),
+            in_memory: true,
+        };
+    });
+    assert_eq!(world.marks(), "- -++++");
+    let (reason, _) = world.line(LineKind::Copies);
+    assert!(
+        reason.ends_with("here is in memory and gone with the power"),
+        "{reason}"
+    );
+}
+
+#[test]
+fn folders_that_share_one_of_their_disks_are_one_copy() {
+    let text = CONFIG.replace("rest:https://vault.example.net/acme/", "/mnt/usb");
+    let folders = |here: &[u64], vault: &[u64]| {
+        let folder = |numbers: &[u64]| Location::Folder {
+            devices: numbers.iter().copied().map(DeviceId).collect(),
+            in_memory: false,
+        };
+        World::of(&text).with(|world| {
+            world.copy("here").location = folder(here);
+            world.copy("vault").location = folder(vault);
+        })
+    };
+    assert_eq!(folders(&[2, 8], &[3, 9]).marks(), "+ +++++");
+    // Two partitions, and an image file on the other one's disk.
+    assert_eq!(folders(&[2, 8], &[3, 8]).marks(), "- -++++");
+    assert_eq!(folders(&[2, 8], &[7, 2, 8]).marks(), "- -++++");
+    assert_eq!(folders(&[2], &[]).marks(), "? ?++++");
+}
+
+#[test]
+fn a_folder_that_is_called_a_tape_is_not_shown_to_be_another_medium() {
+    let text = CONFIG
+        .replacen("medium = \"disk\"", "medium = \"tape\"", 1)
+        .replacen("medium = \"object\"", "medium = \"disk\"", 1);
+    let world = World::of(&text);
+    assert_eq!(world.marks(), "? +?+++");
+    world.assert_line(
+        LineKind::Media,
+        "all whole and independent copies are on disk; here is a folder, which is hardly tape",
+        "write the medium that here is on (\"disk\" or \"removable\"), or add a [[copy]] on another",
+    );
 }
