@@ -11,7 +11,9 @@ mod rows;
 mod standing;
 mod subject;
 
-pub use facts::{CopyFacts, DeviceId, Facts, HeldSnapshot, Location, SourceFacts, Wholeness};
+pub use facts::{
+    CopyFacts, DeviceId, Facts, HeldSnapshot, Location, LostFiles, SourceFacts, Wholeness,
+};
 pub use rows::{CopyRow, LockState, SourceRow};
 pub use standing::{Finding, Standing};
 

@@ -12,6 +12,7 @@
 mod away;
 mod damage;
 mod endings;
+mod gone;
 mod kill;
 mod rest;
 mod scene;

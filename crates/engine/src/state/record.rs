@@ -17,7 +17,7 @@ const RECORD: &str = "record in the state folder";
 
 /// Keys that were removed on purpose: old receipts still name them, and a copy that was away still
 /// has them.
-#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RemovedKeys {
     /// Their files.
     pub keys: BTreeSet<Id>,

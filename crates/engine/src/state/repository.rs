@@ -14,7 +14,7 @@ use strongroom_model::{CopyEvidence, Id};
 use crate::session::{CopyStore, chain};
 use crate::state::disk::{self, Lock};
 use crate::state::record::{self, RemovedKeys};
-use crate::state::{RecordedNeeds, SeenFiles};
+use crate::state::{GoneFiles, RecordedNeeds, SeenFiles};
 use crate::{Error, Result};
 
 /// The part of the state folder that belongs to one repository.
@@ -69,17 +69,20 @@ impl RepositoryState {
     /// # Errors
     /// As [`RepositoryState::update_evidence`].
     pub fn update_seen(&self, copy: &CopyStore, change: impl FnOnce(&mut SeenFiles)) -> Result<()> {
-        let path = self.of_copy(copy, "seen");
-        let lock = self.lock()?;
-        let before: SeenFiles = self
-            .load_locked(&lock, &path, record::decode)?
-            .unwrap_or_default();
-        let mut seen = before.clone();
-        change(&mut seen);
-        if seen == before {
-            return Ok(());
-        }
-        disk::write(&lock, &path, &record::encode(&seen)?)
+        self.update_record(&self.of_copy(copy, "seen"), change)
+    }
+
+    /// Which files are gone from all copies.
+    pub fn gone(&self) -> GoneFiles {
+        believe(self.load(&self.gone_path(), record::decode))
+    }
+
+    /// Changes which files count as gone, and which of these as removed on purpose.
+    ///
+    /// # Errors
+    /// As [`RepositoryState::update_evidence`].
+    pub fn update_gone(&self, change: impl FnOnce(&mut GoneFiles)) -> Result<()> {
+        self.update_record(&self.gone_path(), change)
     }
 
     /// The keys that were removed on purpose on this machine.
@@ -93,17 +96,8 @@ impl RepositoryState {
     /// # Errors
     /// As [`RepositoryState::update_evidence`].
     pub fn update_removed_keys(&self, change: impl FnOnce(&mut BTreeSet<Id>)) -> Result<()> {
-        let path = self.removed_keys_path();
-        let lock = self.lock()?;
-        let mut removed: RemovedKeys = self
-            .load_locked(&lock, &path, record::decode)?
-            .unwrap_or_default();
-        let before = removed.keys.clone();
-        change(&mut removed.keys);
-        if removed.keys == before {
-            return Ok(());
-        }
-        disk::write(&lock, &path, &record::encode(&removed)?)
+        let of_keys = |removed: &mut RemovedKeys| change(&mut removed.keys);
+        self.update_record(&self.removed_keys_path(), of_keys)
     }
 
     /// The last rehearsed restore.
@@ -120,12 +114,27 @@ impl RepositoryState {
     }
 
     pub(super) fn remembers(&self, copy: &CopyStore) -> bool {
-        self.of_copy(copy, "evidence").exists()
+        let mut kinds = ["evidence", "seen"].into_iter();
+        kinds.any(|what| self.of_copy(copy, what).exists())
     }
 
     /// What the newest snapshot of a source and host needs.
     pub(crate) fn needs(&self, source: &str, host: &str) -> Option<RecordedNeeds> {
         self.read_record(&self.of_source("needs", source, host))
+    }
+
+    /// What the newest snapshots of all sources and hosts need.
+    pub(crate) fn all_needs(&self) -> Vec<RecordedNeeds> {
+        let entries = std::fs::read_dir(self.subfolder("needs"));
+        let paths = entries.into_iter().flatten().flatten();
+        let paths = paths.map(|entry| entry.path());
+        paths
+            .filter(|path| {
+                path.extension()
+                    .is_some_and(|extension| extension == "json")
+            })
+            .filter_map(|path| self.read_record(&path))
+            .collect()
     }
 
     /// Remembers what the newest snapshot of a source and host needs.
@@ -174,6 +183,10 @@ impl RepositoryState {
         self.folder.join(name)
     }
 
+    fn gone_path(&self) -> PathBuf {
+        self.folder.join("gone-files.json")
+    }
+
     fn removed_keys_path(&self) -> PathBuf {
         self.folder.join("removed-keys.json")
     }
@@ -210,6 +223,23 @@ impl RepositoryState {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Changes a record under the lock; it is written only where that made a difference.
+    fn update_record<T>(&self, path: &Path, change: impl FnOnce(&mut T)) -> Result<()>
+    where
+        T: Default + Clone + PartialEq + Serialize + DeserializeOwned,
+    {
+        let lock = self.lock()?;
+        let before: T = self
+            .load_locked(&lock, path, record::decode)?
+            .unwrap_or_default();
+        let mut after = before.clone();
+        change(&mut after);
+        if after == before {
+            return Ok(());
+        }
+        disk::write(&lock, path, &record::encode(&after)?)
     }
 
     /// Reads a file that is about to be changed, and sets it aside where it is damaged.

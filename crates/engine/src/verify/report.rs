@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use strongroom_model::FileName;
 use strongroom_repo::BlobId;
 
+use crate::known::Lost;
 use crate::session::CopyFailure;
 
 /// What a verify found.
@@ -14,6 +15,8 @@ pub struct VerifyReport {
     pub copies: Vec<VerifiedCopy>,
     /// Everything that is wrong, by copy in the order given, then by file.
     pub problems: Vec<Problem>,
+    /// What was there once and no copy lists any more.
+    pub lost: Lost,
 }
 
 /// What was read of a copy.
@@ -117,9 +120,11 @@ pub enum ProblemKind {
 }
 
 impl VerifyReport {
-    /// Whether nothing is wrong with anything that was read, and no copy failed.
+    /// Whether nothing is wrong with anything that was read, nothing is lost, and no copy failed.
     pub fn is_clean(&self) -> bool {
-        self.problems.is_empty() && self.copies.iter().all(|copy| copy.failure.is_none())
+        self.problems.is_empty()
+            && self.lost.is_empty()
+            && self.copies.iter().all(|copy| copy.failure.is_none())
     }
 
     /// For each copy the files that are there and wrong: what a sync is to read again and replace.

@@ -68,7 +68,9 @@ pub(crate) fn note_healed(report: &mut BackupReport, synced: &SyncReport) {
 pub(crate) fn is_good(synced: Option<&Result<SyncReport>>) -> bool {
     match synced {
         None => true,
-        Some(Ok(synced)) => synced.diverged.is_empty() && !synced.was_interrupted,
+        Some(Ok(synced)) => {
+            synced.diverged.is_empty() && synced.lost.is_empty() && !synced.was_interrupted
+        }
         Some(Err(_)) => false,
     }
 }
