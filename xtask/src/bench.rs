@@ -73,6 +73,9 @@ pub(crate) fn run(arguments: &Args) -> Result<()> {
         report.add(set, size, samples);
     }
     place.clear()?;
+    if !arguments.peers_only {
+        report.add_chunker(chunker_rates(arguments.rounds)?);
+    }
 
     println!("\n{}", report.figures());
     println!("{}", report.targets());
@@ -137,6 +140,17 @@ fn measure_round(
     place.clear_target()?;
     // Changing twice gives back what was there, for the next round.
     set.change(&place.source())
+}
+
+/// Bytes a second that one core scans for cuts, in each round.
+fn chunker_rates(rounds: u32) -> Result<Vec<f64>> {
+    let measure = || {
+        let mut bench = cargo(["bench", "--quiet", "--package", "strongroom-repo"]);
+        let said = capture(bench.args(["--bench", "chunker"]))?;
+        let rate = said.trim().parse();
+        rate.with_context(|| format!("The benchmark of the chunker said {said:?}"))
+    };
+    (0..rounds).map(|_| measure()).collect()
 }
 
 /// Who takes part; builds ours.

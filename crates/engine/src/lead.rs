@@ -31,6 +31,7 @@ use strongroom_store::Store;
 use crate::lead::choice::Patience;
 use crate::parallel::for_each;
 use crate::session::{Cancel, CopyFailure, CopyStore, ReadyCopy, Session, chain};
+use crate::verify::stream::Buffers;
 use crate::{Error, Listing, Result};
 
 pub use problems::{LeadProblem, LeadProblems, ProblemState};
@@ -100,6 +101,7 @@ impl Lead {
             found: Mutex::default(),
             problems: LeadProblems::default(),
             patience: Patience::default(),
+            buffers: Buffers::default(),
         };
         let files = choice::index_files(session);
         for_each(&files, READERS, |id| {
@@ -140,6 +142,7 @@ struct Loader<'a> {
     found: Mutex<Found>,
     problems: LeadProblems,
     patience: Patience,
+    buffers: Buffers,
 }
 
 #[derive(Default)]
@@ -265,8 +268,10 @@ impl Loader<'_> {
     ) -> strongroom_repo::Result<std::result::Result<Vec<PackedBlob>, String>> {
         if !is_known {
             let name = FileName::new(FileType::Data, entry.id);
-            let bytes = self.store.read_range(name, 0..entry.size_bytes)?;
-            if Id::of(&bytes) != entry.id {
+            let hashed = self
+                .buffers
+                .with(|buffer| buffer.read(self.store, name, false, |_| ()))?;
+            if hashed.id != entry.id {
                 let place = self.store.location();
                 return Ok(Err(format!("{name} in {place}: {WRONG_CONTENT}")));
             }

@@ -79,7 +79,7 @@ impl Listing {
             .filter_map(|kind| self.of(*kind))
             .flat_map(Files::iter)
             .fold((0, 0), |(files, bytes), entry| {
-                (files + 1, bytes + entry.size_bytes)
+                (files + 1, bytes.saturating_add(entry.size_bytes))
             })
     }
 }

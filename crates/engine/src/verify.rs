@@ -19,7 +19,7 @@ mod reading;
 mod report;
 mod scan;
 mod share;
-mod stream;
+pub(crate) mod stream;
 
 use std::collections::BTreeSet;
 use std::panic::resume_unwind;

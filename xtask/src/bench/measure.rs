@@ -179,7 +179,8 @@ pub(super) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-fn median_rate(rates: &[f64]) -> Option<f64> {
+/// The middle one of several rates.
+pub(super) fn median_rate(rates: &[f64]) -> Option<f64> {
     let mut rates = rates.to_vec();
     rates.sort_by(f64::total_cmp);
     rates.get(rates.len() / 2).copied()

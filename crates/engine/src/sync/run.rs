@@ -150,7 +150,8 @@ impl<'a> Run<'a> {
     }
 
     fn begin(&self, kind: FileType, items: &[Item]) {
-        let bytes = items.iter().map(|item| item.size_bytes).sum();
+        let sizes = items.iter().map(|item| item.size_bytes);
+        let bytes = sizes.fold(0, u64::saturating_add);
         let phase = format!("sync {}", kind.folder());
         self.progress
             .begin(phase, Some(items.len() as u64), Some(bytes));

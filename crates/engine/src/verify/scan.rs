@@ -58,7 +58,7 @@ impl<'a> Scan<'a> {
         small
             .chain(self.packs.iter().copied())
             .fold((0, 0), |(files, bytes), entry| {
-                (files + 1, bytes + entry.size_bytes)
+                (files + 1, bytes.saturating_add(entry.size_bytes))
             })
     }
 }
