@@ -3,6 +3,8 @@
 
 use strongroom_model::Id;
 
+use crate::session::LOCKED_HINT;
+
 /// The result of the engine's operations.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -151,10 +153,7 @@ impl Error {
             Self::Store(error) => error.hint(),
             Self::Record(error) => error.hint(),
             Self::OpenToOthers { path } => Some(format!("chmod 600 {}", path.display())),
-            Self::Locked { .. } => Some(
-                "wait for the other process; if it is dead, `strongroom unlock` removes its lock"
-                    .to_owned(),
-            ),
+            Self::Locked { .. } => Some(LOCKED_HINT.to_owned()),
             Self::DifferentRepositories { .. } => Some(
                 "all copies hold the same repository: check the addresses in strongroom.toml"
                     .to_owned(),

@@ -8,6 +8,7 @@
 mod guarded;
 mod locks;
 mod open;
+mod own_locks;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,11 +21,14 @@ use strongroom_store::Store;
 use zeroize::Zeroizing;
 
 use crate::listing::Listing;
+use crate::state::RepositoryState;
 use crate::{Error, Result};
 
-pub use locks::{LockReport, LockState, Locks, read_locks};
+pub(crate) use locks::{LOCKED_HINT, read_locks};
+pub use locks::{LockReport, LockState, Locks};
 pub use open::open;
 pub(crate) use open::{Look, look_at};
+pub(crate) use own_locks::OwnLocks;
 
 /// The time of this host, as a parameter.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -64,6 +68,8 @@ pub struct Session {
     pub repository: Repository,
     /// All copies of the configuration, in its order.
     pub copies: Vec<SessionCopy>,
+    /// Which locks are ours.
+    pub(crate) own_locks: OwnLocks,
 }
 
 /// A copy within a run.
@@ -124,12 +130,27 @@ pub enum CopyFailureKind {
 pub type Password = Zeroizing<Vec<u8>>;
 
 impl Session {
+    /// A repository with its copies; its locks are noted nowhere yet.
+    pub fn new(repository: Repository, copies: Vec<SessionCopy>) -> Self {
+        Self {
+            repository,
+            copies,
+            own_locks: OwnLocks::default(),
+        }
+    }
+
     /// The copies that can be used, with what lies there.
     pub fn ready(&self) -> impl Iterator<Item = (&CopyStore, &ReadyCopy)> {
         self.copies.iter().filter_map(|copy| match &copy.state {
             CopyState::Ready(ready) => Some((&copy.copy, ready.as_ref())),
             CopyState::Failed(_) => None,
         })
+    }
+
+    /// Notes the locks of this run in the state folder, so that after a kill the next run knows
+    /// them at once.
+    pub fn note_locks_in(&mut self, memory: RepositoryState) {
+        self.own_locks = OwnLocks::kept_in(memory);
     }
 
     /// Marks a copy as failed, from here on.

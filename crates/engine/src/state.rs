@@ -35,6 +35,7 @@ use crate::{Error, Result};
 
 pub use gone::{FileNames, GoneFiles};
 pub use needs::RecordedNeeds;
+pub use record::OwnLock;
 pub use repository::RepositoryState;
 pub use seen::SeenFiles;
 

@@ -213,8 +213,9 @@ fn copies_that_another_holds_exclusively_are_status_11() {
     for copy in ALL {
         assert_eq!(scene.files(copy, "snapshots").len(), 1);
     }
+    scene.expect(11, &["backup"]);
+    scene.expect(0, &["unlock", "--all"]);
     scene.expect(0, &["backup"]);
-    // The dead locks were of our own host.
     for copy in ALL {
         assert_eq!(scene.files(copy, "locks"), [].into(), "{copy}");
     }
@@ -230,6 +231,13 @@ fn a_copy_that_stock_restic_holds_exclusively_is_left_out_by_name() {
         let ended = scene.expect(3, &["backup"]);
         ended.assert_says(&["two", "exclusive"]);
         drop(held);
+        // It was killed a moment ago, and may as well live in a container of this name.
+        scene
+            .expect(3, &["backup"])
+            .assert_says(&["two", "exclusive"]);
+        scene.expect(0, &["unlock"]);
+        scene.expect(3, &["backup"]);
+        scene.expect(0, &["unlock", "--all"]);
         scene.expect(0, &["backup"]);
         scene.assert_identical();
     }

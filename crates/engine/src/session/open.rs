@@ -47,10 +47,7 @@ pub fn open(copies: &[CopyStore], password: &[u8]) -> Result<Session> {
         Ok(Err(error)) => return Err(cannot_open(looks, error)),
         Err(_) => return Err(cannot_open(looks, None)),
     };
-    let mut session = Session {
-        repository,
-        copies: Vec::new(),
-    };
+    let mut session = Session::new(repository, Vec::new());
     for (copy, look) in looks {
         let state = match look {
             Err(failure) => CopyState::Failed(failure),

@@ -13,7 +13,7 @@ use strongroom_model::{CopyEvidence, Id};
 
 use crate::session::{CopyStore, chain};
 use crate::state::disk::{self, Lock};
-use crate::state::record::{self, RemovedKeys};
+use crate::state::record::{self, OwnLock, OwnLocks, RemovedKeys};
 use crate::state::{GoneFiles, RecordedNeeds, SeenFiles};
 use crate::{Error, Result};
 
@@ -23,6 +23,9 @@ pub struct RepositoryState {
     root: PathBuf,
     folder: PathBuf,
 }
+
+/// How many locks are remembered: far more than any run holds.
+const MAX_OWN_LOCKS: usize = 1000;
 
 impl RepositoryState {
     pub(super) fn new(root: &Path, name: &str) -> Self {
@@ -98,6 +101,21 @@ impl RepositoryState {
     pub fn update_removed_keys(&self, change: impl FnOnce(&mut BTreeSet<Id>)) -> Result<()> {
         let of_keys = |removed: &mut RemovedKeys| change(&mut removed.keys);
         self.update_record(&self.removed_keys_path(), of_keys)
+    }
+
+    /// The locks that this machine wrote and is not known to have removed.
+    pub(crate) fn own_locks(&self) -> Vec<OwnLock> {
+        let own: OwnLocks = believe(self.load(&self.own_locks_path(), record::decode));
+        own.locks
+    }
+
+    /// Changes which locks count as our own; of too many the oldest are forgotten.
+    pub(crate) fn update_own_locks(&self, change: impl FnOnce(&mut Vec<OwnLock>)) -> Result<()> {
+        self.update_record(&self.own_locks_path(), |own: &mut OwnLocks| {
+            change(&mut own.locks);
+            let surplus = own.locks.len().saturating_sub(MAX_OWN_LOCKS);
+            own.locks.drain(..surplus);
+        })
     }
 
     /// The last rehearsed restore.
@@ -181,6 +199,10 @@ impl RepositoryState {
     /// A folder within this repository's.
     pub(crate) fn subfolder(&self, name: &str) -> PathBuf {
         self.folder.join(name)
+    }
+
+    fn own_locks_path(&self) -> PathBuf {
+        self.folder.join("own-locks.json")
     }
 
     fn gone_path(&self) -> PathBuf {

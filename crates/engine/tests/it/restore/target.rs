@@ -99,10 +99,7 @@ fn hand_made_session(hand_made: &HandMade) -> Session {
         let state = CopyState::Ready(Box::new(ready));
         SessionCopy { copy, state }
     });
-    Session {
-        repository: hand_made.repository.clone(),
-        copies: copies.collect(),
-    }
+    Session::new(hand_made.repository.clone(), copies.collect())
 }
 
 fn restore_trees(root: &[u8], trees: &[Vec<u8>], target: &Path) -> RestoreReport {
