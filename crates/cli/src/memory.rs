@@ -278,7 +278,53 @@ fn told(outcome: strongroom_engine::Result<()>) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use strongroom_engine::Listing;
+    use strongroom_engine::sync::Junk;
+    use strongroom_model::FileEntry;
+
     use super::*;
+
+    #[test]
+    fn what_was_seen_is_added_to_and_junk_is_not_seen() {
+        let id = |text: &str| Id::of(text.as_bytes());
+        let entry = |text: &str| FileEntry {
+            id: id(text),
+            size_bytes: 1,
+        };
+        let snapshots = ["sound", "junk", "wrong"].map(entry);
+        let synced = SyncedCopy {
+            name: "one".to_owned(),
+            location: String::new(),
+            files_brought: 0,
+            bytes_brought: 0,
+            healed: Vec::new(),
+            unmended: vec![FileName::new(FileType::Snapshots, id("wrong"))],
+            proved: Vec::new(),
+            lacking: BTreeMap::new(),
+            failure: None,
+            listing: Listing {
+                snapshots: Files::new(snapshots.to_vec()),
+                ..Listing::default()
+            },
+        };
+        let report = SyncReport {
+            junk: vec![Junk {
+                name: FileName::new(FileType::Snapshots, id("junk")),
+                copies: Vec::new(),
+                reason: String::new(),
+                advice: Vec::new(),
+            }],
+            ..SyncReport::default()
+        };
+        let mut seen = SeenFiles {
+            snapshots: [id("gone")].into(),
+            ..SeenFiles::default()
+        };
+        see(&mut seen, &synced, &report);
+        assert_eq!(seen.snapshots, [id("gone"), id("sound")].into());
+    }
 
     #[test]
     fn a_file_name_is_read_as_it_was_written() {

@@ -173,6 +173,11 @@ fn latest_is_never_an_older_snapshot_than_the_newest_that_is_known() {
     let ended = scene.expect(3, &["--json", "snapshots"]);
     ended.assert_says(&[&newest[..8], "shown by no copy"]);
     assert_eq!(ended.summary()["withheld"], serde_json::json!([newest]));
+    // Nor may it give junk under that name.
+    fs::write(scene.path("one").join(&snapshot), "junk").unwrap();
+    scene
+        .expect(1, &["ls", "latest"])
+        .assert_says(&[&newest[..8], "shown by no copy"]);
     // By its id the older one is there.
     scene.expect(0, &["restore", old, target]);
     // With another copy there is no doubt.
