@@ -7,15 +7,19 @@ use strongroom_store::rest::listing::{Listed, parse};
 /// The least text that names a file.
 const ENTRY_BYTES: usize = 64;
 
+/// As many as the inputs of a fuzzer can reach.
+const FILES_LIMIT: usize = 100;
+
 pub(crate) fn rest_listing(data: &[u8]) -> bool {
-    let listed = parse(data);
-    let piecewise = parse(Trickle(data));
+    let listed = parse(data, FILES_LIMIT);
+    let piecewise = parse(Trickle(data), FILES_LIMIT);
     assert_eq!(piecewise.as_ref().ok(), listed.as_ref().ok());
     let count = match &listed {
         Ok(Listed::Entries(entries)) => entries.len(),
         Ok(Listed::Names(names)) => names.len(),
         Err(_) => return false,
     };
+    assert!(count <= FILES_LIMIT, "more files than allowed");
     assert!(count * ENTRY_BYTES <= data.len(), "files out of nothing");
     true
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use strongroom_engine::filesystem::Names;
-use strongroom_engine::session::Password;
+use strongroom_engine::session::{Looking, Password};
 use strongroom_engine::state::{RepositoryState, StateFolder};
 use strongroom_engine::{Cancel, CopyState, CopyStore, Environment, Session};
 use strongroom_model::Config;
@@ -94,7 +94,15 @@ impl Context {
 
     /// Reads the configuration, wherever it is.
     pub(crate) fn config(&self) -> Result<Config> {
-        let (path, config) = config_file::read(self.global.config.as_deref())?;
+        let config_file::Found {
+            path,
+            config,
+            fault,
+        } = config_file::read(self.global.config.as_deref())?;
+        if let Some(fault) = fault {
+            let text = format!("What {} says runs as you, and {fault}", path.display());
+            self.output.warn(&text, Some(&fault.mend()));
+        }
         for problem in &config.warnings {
             self.output
                 .warn(&format!("{}: {problem}", path.display()), None);
@@ -121,7 +129,8 @@ impl Context {
         let config = self.config()?;
         let copies = self.copies(&config)?;
         let password = self.password(&config, password::Ask::Once)?;
-        let mut session = strongroom_engine::session::open(&copies, &password)?;
+        let mut session =
+            strongroom_engine::session::open(&copies, &password, &Looking::until(&self.cancel))?;
         self.tell_left_out(&session);
         self.cancel.check()?;
         let state = state_folder::choose()?;
@@ -141,8 +150,12 @@ impl Context {
         let config = self.config()?;
         let copies = self.copies(&config)?;
         let password = self.password(&config, password::Ask::Never);
-        let session =
-            password.and_then(|password| Ok(strongroom_engine::session::open(&copies, &password)?));
+        let looking = Looking::until(&self.cancel);
+        let session = password.and_then(|password| {
+            Ok(strongroom_engine::session::open(
+                &copies, &password, &looking,
+            )?)
+        });
         self.cancel.check()?;
         Ok(Looked {
             config,

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 use strongroom_engine::known::UnseenSnapshot;
+use strongroom_model::shell::quoted;
 use strongroom_model::{ConfigError, Id};
 
+use crate::config_file::Fault;
 use crate::exit::Exit;
 
 /// The result of a command.
@@ -39,6 +41,14 @@ pub(crate) enum Error {
         path: PathBuf,
         /// The mistakes.
         problems: ConfigError,
+    },
+    /// A configuration that was found by looking, and that somebody else could have written.
+    #[error("{} was found here, and what it says would run as you: {fault}", .path.display())]
+    UntrustedConfig {
+        /// The file.
+        path: PathBuf,
+        /// Who could have.
+        fault: Fault,
     },
     /// No source of that name is configured.
     #[error("There is no source {name}")]
@@ -145,6 +155,11 @@ impl Error {
                     paths.join(", ")
                 ))
             }
+            Self::UntrustedConfig { path, fault } => Some(format!(
+                "read it; if you trust it: {}, or name it: --config {}",
+                fault.mend(),
+                quoted(path)
+            )),
             Self::NoSource { known, .. } => {
                 Some(format!("strongroom.toml has: {}", known.join(", ")))
             }

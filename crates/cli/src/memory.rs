@@ -15,7 +15,7 @@ use strongroom_engine::state::{RepositoryState, SeenFiles, StateFolder};
 use strongroom_engine::sync::{SyncReport, SyncedCopy};
 use strongroom_engine::verify::{Problem, ProblemKind, VerifyReport};
 use strongroom_engine::{CopyStore, Files};
-use strongroom_model::evidence::Verify;
+use strongroom_model::evidence::{Share, Verify};
 use strongroom_model::{FileName, FileType, Id};
 
 use crate::context::Opened;
@@ -114,6 +114,7 @@ pub(crate) fn doubt(session: &mut Session, memory: &RepositoryState) {
 /// Signs what came of a backup.
 pub(crate) fn backed_up(opened: &Opened, report: &BackupReport) {
     let memory = opened.memory();
+    places(opened);
     let issued = opened.state.client_key().and_then(|client| {
         let receipts = Receipts::new(&memory, &client);
         receipts.issue(&opened.session, report, &opened.environment.hostname)
@@ -123,9 +124,18 @@ pub(crate) fn backed_up(opened: &Opened, report: &BackupReport) {
     }
 }
 
+/// Remembers which copies are one place under two addresses.
+fn places(opened: &Opened) {
+    let session = &opened.session;
+    let copies: Vec<&CopyStore> = session.copies.iter().map(|copy| &copy.copy).collect();
+    let now = (opened.environment.clock)();
+    told(session.places.remember(&copies, &opened.memory(), now));
+}
+
 /// Remembers what the copies hold after a sync, and that damage was healed.
 pub(crate) fn synced(opened: &Opened, report: &SyncReport) {
     let memory = opened.memory();
+    places(opened);
     for synced in &report.copies {
         let copies = opened.session.copies.iter().map(|copy| &copy.copy);
         let Some(copy) = copies.into_iter().find(|copy| copy.name == synced.name) else {
@@ -205,6 +215,10 @@ pub(crate) fn verified(
             .filter(|problem| is_lasting(problem))
             .map(|problem| (problem.name.to_string(), problem.kind.to_string()))
             .collect();
+        let is_all = verify.share == Share::All && read.covered;
+        told(memory.update_read_files(copy, |known| {
+            known.add(&read.sound, &read.listing, is_all);
+        }));
         let is_whole_share = read.failure.is_none() && read.covered;
         told(
             memory

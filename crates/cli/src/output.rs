@@ -84,7 +84,7 @@ impl Output {
             // The reader had enough, as `head` does; there is nobody to tell.
             return exit;
         }
-        let mut text = format!("{BAD}error{BAD:#}: {error}\n");
+        let mut text = format!("{error}\n");
         let mut causes = Vec::new();
         let mut cause = error.source();
         while let Some(error) = cause {
@@ -96,7 +96,8 @@ impl Output {
         if let Some(hint) = &hint {
             text.push_str(&format!("  hint: {hint}\n"));
         }
-        self.talk(&text);
+        let shown: Vec<String> = text.lines().map(visible).collect();
+        self.talk(&format!("{BAD}error{BAD:#}: {}\n", shown.join("\n")));
         let message = ErrorMessage {
             message_type: "error",
             message: error.to_string(),

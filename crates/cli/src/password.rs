@@ -5,11 +5,12 @@ mod terminal;
 
 use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use strongroom_engine::session::Password;
+use strongroom_model::shell::quoted;
 use strongroom_model::{CommandLine, PasswordSource};
 use zeroize::Zeroizing;
 
@@ -22,8 +23,10 @@ pub(crate) const VARIABLE: &str = "STRONGROOM_PASSWORD";
 /// No password is longer.
 const MOST_BYTES: u64 = 64 << 10;
 
-/// Read, write or search for everybody.
-const OTHERS: u32 = 0o007;
+/// Read, write or search for anybody but the owner.
+const OTHERS: u32 = 0o077;
+/// Read for the group.
+const GROUP_READS: u32 = 0o040;
 
 /// How a person is asked, where it comes to that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,20 +54,28 @@ pub(crate) fn read(source: Option<&PasswordSource>, ask: Ask, output: &Output) -
     }
 }
 
-/// Reads the first line of a file, and warns where everybody could.
+/// Reads the first line of a file, and warns where others could; our own group may, as that of a
+/// service to which root gives the file.
 pub(crate) fn from_file(path: &Path, output: &Output) -> Result<Password> {
     let what = path.display().to_string();
     let reading = || Error::local(format!("read the password from {what}"));
     let file = File::open(path).map_err(reading())?;
-    let mode = file.metadata().map_err(reading())?.permissions().mode();
-    if mode & OTHERS != 0 {
-        let hint = format!("chmod 600 '{what}'");
+    let metadata = file.metadata().map_err(reading())?;
+    let egid = rustix::process::getegid().as_raw();
+    if is_open(metadata.mode(), metadata.gid(), egid) {
+        let hint = format!("chmod 600 {}", quoted(path));
         output.warn(
             &format!("Others can read the password in {what}"),
             Some(&hint),
         );
     }
     first_line(file, &what).map_err(reading())?
+}
+
+/// Whether somebody else can do something with a file of this mode and group.
+const fn is_open(mode: u32, gid: u32, egid: u32) -> bool {
+    let allowed = if gid == egid { GROUP_READS } else { 0 };
+    mode & OTHERS & !allowed != 0
 }
 
 /// Asks a person on the terminal, without showing what is typed.
@@ -131,4 +142,24 @@ fn not_empty(password: Password, what: &str) -> Result<Password> {
         });
     }
     Ok(password)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_owner_and_our_own_group_may_read_a_password() {
+        for (mode, gid, open) in [
+            (0o600, 7, false),
+            (0o400, 8, false),
+            (0o640, 7, false),
+            (0o640, 8, true),
+            (0o660, 7, true),
+            (0o604, 7, true),
+            (0o644, 7, true),
+        ] {
+            assert_eq!(is_open(0o100_000 | mode, gid, 7), open, "{mode:o} of {gid}");
+        }
+    }
 }

@@ -6,6 +6,8 @@ use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use strongroom_model::shell::quoted;
+
 /// The program's name.
 const NAME: &str = "strongroom";
 
@@ -18,11 +20,6 @@ pub(crate) fn typed() -> String {
 /// Lets the commands in a text of ours, in which no paths are, be typed as they stand there.
 pub(crate) fn as_typed(text: &str) -> String {
     with_program(text, &typed())
-}
-
-/// A path as one word of a shell.
-pub(crate) fn quoted(path: &Path) -> String {
-    format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
 }
 
 /// Every command of ours has a word behind its name; `strongroom.toml` and others have none.

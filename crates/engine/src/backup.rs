@@ -10,11 +10,13 @@
 
 mod archive;
 mod command;
+mod content;
 mod estimate;
 mod files;
 mod filter;
 mod folder;
 mod needs;
+mod own_copies;
 mod packer;
 mod parent;
 pub(crate) mod pool;
@@ -33,6 +35,7 @@ use crate::backup::archive::{Archive, ArchiveParts, Archived};
 use crate::backup::estimate::Estimate;
 use crate::backup::filter::Filter;
 use crate::backup::folder::FolderState;
+use crate::backup::own_copies::OwnCopies;
 use crate::backup::packer::{LEAST_PACKS, Packer};
 use crate::backup::parent::Parent;
 use crate::backup::report::{BackupReport, CopyOutcome, CopyReport, SourceReport};
@@ -74,16 +77,24 @@ pub fn backup(
     environment: &Environment,
     progress: &Progress,
 ) -> Result<BackupReport> {
+    let own_copies = OwnCopies::find(session);
     for source in sources {
         roots::check(source.name.as_str(), source.paths())?;
-        Filter::new(source)?;
+        own_copies.check(source, &Filter::new(source)?)?;
     }
     let mut locks = match options.dry_run {
         true => None,
         false => Some(Locks::acquire(session, environment, false)?),
     };
     raise_file_limit();
-    let outcome = run(session, sources, options, environment, progress);
+    let outcome = run(
+        session,
+        sources,
+        &own_copies,
+        options,
+        environment,
+        progress,
+    );
     if let Some(locks) = &mut locks {
         locks.release();
     }
@@ -93,6 +104,7 @@ pub fn backup(
 fn run(
     session: &mut Session,
     sources: &[Source],
+    own_copies: &OwnCopies,
     options: &BackupOptions,
     environment: &Environment,
     progress: &Progress,
@@ -125,6 +137,7 @@ fn run(
             blocks: Some((&blocks, &lead.listing.data)),
         },
         names: &names,
+        own_copies,
         progress,
         cancel: &environment.cancel,
         threads: match options.limits.workers {

@@ -2,6 +2,7 @@
 //! report: partial failure goes on, is counted, and makes the exit status.
 
 use strongroom_model::Id;
+use strongroom_model::shell::quoted;
 
 use crate::session::LOCKED_HINT;
 
@@ -53,6 +54,19 @@ pub enum Error {
         source_name: String,
         /// Why.
         reason: String,
+    },
+    /// A copy that lies inside a source by a path that only the system knows.
+    #[error(
+        "Copy {copy} lies inside source {source_name} ({}) and would back itself up",
+        .path.display()
+    )]
+    CopyInSource {
+        /// The copy.
+        copy: String,
+        /// The source.
+        source_name: String,
+        /// Where the source meets it.
+        path: std::path::PathBuf,
     },
     /// A snapshot that is asked for does not exist.
     #[error("There is no snapshot {wanted}")]
@@ -152,7 +166,7 @@ impl Error {
             Self::Repo(error) => error.hint(),
             Self::Store(error) => error.hint(),
             Self::Record(error) => error.hint(),
-            Self::OpenToOthers { path } => Some(format!("chmod 600 {}", path.display())),
+            Self::OpenToOthers { path } => Some(format!("chmod 600 {}", quoted(path))),
             Self::Locked { .. } => Some(LOCKED_HINT.to_owned()),
             Self::DifferentRepositories { .. } => Some(
                 "all copies hold the same repository: check the addresses in strongroom.toml"
@@ -171,6 +185,10 @@ impl Error {
             Self::NoSnapshot { .. } | Self::AmbiguousSnapshot { .. } => {
                 Some("`strongroom snapshots` lists them".to_owned())
             }
+            Self::CopyInSource { path, .. } => Some(format!(
+                "move the copy, or write exclude = [{:?}] in the source",
+                path.display().to_string()
+            )),
             Self::TargetNotEmpty { .. } => {
                 Some("choose an empty folder, or say --overwrite".to_owned())
             }

@@ -23,7 +23,7 @@ use strongroom_repo::key::{KeyFile, ScryptCost};
 use strongroom_repo::repository::Maker;
 use strongroom_repo::{Key, RepoConfig, Repository};
 
-use crate::session::{CopyFailure, CopyFailureKind, CopyStore, Environment};
+use crate::session::{CopyFailure, CopyFailureKind, CopyStore, Environment, Looking};
 use crate::{Error, Result};
 use look::{Look, look_at_all};
 
@@ -93,7 +93,7 @@ pub fn init(
     cost: ScryptCost,
     environment: &Environment,
 ) -> Result<InitReport> {
-    let looks = look_at_all(copies);
+    let looks = look_at_all(copies, &Looking::until(&environment.cancel));
     environment.cancel.check()?;
     let plan = match existing(&looks, password)? {
         Some(plan) => plan,

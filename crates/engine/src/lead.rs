@@ -28,12 +28,12 @@ use strongroom_repo::index::{IndexFile, IndexedPack, PackNumber};
 use strongroom_repo::{Error as RepoError, Index, Repository, pack};
 use strongroom_store::Store;
 
-use crate::lead::choice::Patience;
 use crate::parallel::for_each;
 use crate::session::{Cancel, CopyFailure, CopyStore, ReadyCopy, Session, chain};
 use crate::verify::stream::Buffers;
 use crate::{Error, Listing, Result};
 
+pub(crate) use choice::Patience;
 pub use problems::{LeadProblem, LeadProblems, ProblemState};
 
 /// The lead of a run with its index.

@@ -65,6 +65,13 @@ impl Listing {
         files.is_some_and(|(files, id)| files.contains(id))
     }
 
+    /// Every file of every type.
+    pub fn entries(&self) -> impl Iterator<Item = FileEntry> + '_ {
+        let kinds = FileType::SYNCED.iter();
+        let files = kinds.filter_map(|kind| self.of(*kind));
+        files.flat_map(Files::iter)
+    }
+
     /// Whether there is no file at all.
     pub fn is_empty(&self) -> bool {
         FileType::SYNCED

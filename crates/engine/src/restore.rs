@@ -34,7 +34,7 @@ use crate::progress::Progress;
 use crate::read_set::{CACHE_BYTES, ReadSet};
 use crate::restore::files::WindowLimits;
 use crate::restore::folder::{FolderBatch, OpenFolder};
-use crate::restore::large::Piece;
+use crate::restore::large::{Piece, ZeroChunk};
 use crate::restore::links::Links;
 use crate::restore::report::{RestoreReport, Tally};
 use crate::restore::selection::Selection;
@@ -85,6 +85,7 @@ pub(crate) struct Restore<'a> {
     pool: Pool<FolderBatch, std::convert::Infallible, Piece>,
     window: WindowLimits,
     links: Links,
+    zeros: ZeroChunk,
     tally: &'a Tally,
     progress: &'a Progress,
     cancel: &'a Cancel,
@@ -152,6 +153,7 @@ fn run(
             pool: Pool::new(threads),
             window: WindowLimits::of(set.is_local()),
             links: Links::default(),
+            zeros: ZeroChunk::default(),
             tally: &tally,
             progress,
             cancel: &environment.cancel,

@@ -1,14 +1,16 @@
 //! One run on one repository: its copies listed, its key opened, its locks held.
 //!
-//! Every copy is looked at by a thread of its own, so that one that hangs delays nobody for longer
-//! than its store's time limits; a store without any is behind a
+//! Every copy is looked at by a thread of its own, and each look ends in time ([`Looking`]), whatever
+//! the copy does; a store without time limits of its own is behind a
 //! [`PatientStore`](strongroom_store::PatientStore). A copy that fails here is left out with its reason and the run
 //! goes on with the others.
 
 mod guarded;
 mod locks;
+mod looking;
 mod open;
 mod own_locks;
+mod places;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,11 +26,13 @@ use crate::listing::Listing;
 use crate::state::RepositoryState;
 use crate::{Error, Result};
 
-pub(crate) use locks::{LOCKED_HINT, read_locks};
-pub use locks::{LockReport, LockState, Locks};
+pub(crate) use locks::LOCKED_HINT;
+pub use locks::{LockReport, LockState, Locks, read_locks};
+pub use looking::Looking;
 pub use open::open;
 pub(crate) use open::{Look, look_at};
-pub(crate) use own_locks::OwnLocks;
+pub use own_locks::OwnLocks;
+pub use places::Places;
 
 /// The time of this host, as a parameter.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -68,6 +72,10 @@ pub struct Session {
     pub repository: Repository,
     /// All copies of the configuration, in its order.
     pub copies: Vec<SessionCopy>,
+    /// How long a look at a copy may take.
+    pub looking: Looking,
+    /// What was found out about their places when they were locked last.
+    pub places: Places,
     /// Which locks are ours.
     pub(crate) own_locks: OwnLocks,
 }
@@ -131,10 +139,12 @@ pub type Password = Zeroizing<Vec<u8>>;
 
 impl Session {
     /// A repository with its copies; its locks are noted nowhere yet.
-    pub fn new(repository: Repository, copies: Vec<SessionCopy>) -> Self {
+    pub fn new(repository: Repository, copies: Vec<SessionCopy>, looking: Looking) -> Self {
         Self {
             repository,
             copies,
+            looking,
+            places: Places::default(),
             own_locks: OwnLocks::default(),
         }
     }

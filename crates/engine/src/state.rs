@@ -37,7 +37,7 @@ pub use gone::{FileNames, GoneFiles};
 pub use needs::RecordedNeeds;
 pub use record::OwnLock;
 pub use repository::RepositoryState;
-pub use seen::SeenFiles;
+pub use seen::{ReadFiles, SeenFiles};
 
 /// The folder, by its path.
 #[derive(Debug, Clone)]

@@ -22,7 +22,9 @@ mod snapshots;
 use std::collections::BTreeMap;
 
 use strongroom_model::evidence::{Listing, SeenSnapshot};
-use strongroom_model::scorecard::{CopyFacts, HeldSnapshot, Location, LostFiles, Wholeness};
+use strongroom_model::scorecard::{
+    CopyFacts, HeldSnapshot, Location, LostFiles, Unread, Wholeness,
+};
 use strongroom_model::{BackupCopy, Config, CopyEvidence, Facts, Id, Name, Scorecard};
 
 use crate::Result;
@@ -82,7 +84,7 @@ pub fn gather(
         .iter()
         .map(|copy| (copy, copies.iter().find(|c| c.name == copy.name.as_str())))
         .collect();
-    let looks = look::look_at_all(&configured, session, memory.as_ref());
+    let looks = look::look_at_all(&configured, session, memory.as_ref(), cancel);
     cancel.check()?;
 
     let known = KnownSnapshots::find(config, &looks, session, receipts, environment)?;
@@ -110,8 +112,14 @@ pub fn gather(
             Seen::Ready(_) | Seen::Empty => None,
         };
         let evidence = remember(look, &held, memory.as_ref(), now, &mut problems);
+        let others = copies.iter().filter_map(|other| {
+            let at = evidence.one_place(other.store.location())?;
+            Some((other.name.parse().ok()?, at))
+        });
         let found = CopyFacts {
             unreachable,
+            unread: unread(look, memory.as_ref()),
+            one_place: others.collect(),
             location: look.location.clone().unwrap_or(Location::of(&copy.store)),
             snapshots: held,
             evidence,
@@ -176,6 +184,15 @@ fn lost(records: &Records<'_>, looks: &[Look<'_>]) -> Option<LostFiles> {
         mend: lost.hint(),
         is_certain: lost.is_certain(),
     })
+}
+
+/// What came to a copy since it was read; `None` where that cannot be told.
+fn unread(look: &Look<'_>, memory: Option<&RepositoryState>) -> Option<Unread> {
+    let (Seen::Ready(ready), Some(store)) = (&look.seen, look.store) else {
+        return None;
+    };
+    let read = memory?.read_files(store)?;
+    Some(read.unread(&ready.listing))
 }
 
 /// Notes in the state folder what a copy holds; returns what is known of it.

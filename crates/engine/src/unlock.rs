@@ -50,15 +50,17 @@ pub fn unlock(session: &Session, environment: &Environment, which: Which) -> Res
     for (copy, _) in session.ready() {
         environment.cancel.check()?;
         let store = copy.store.as_ref();
-        let locks = match read_locks(store, session, environment) {
+        let key = session.repository.key();
+        let locks = match read_locks(store, key, &session.own_locks, environment, usize::MAX) {
             Ok(locks) => locks,
-            Err(error) => {
-                let failure = CopyFailure::of_store(&error);
+            Err(failure) => {
+                environment.cancel.check()?;
                 report.failures.push((copy.name.clone(), failure));
                 continue;
             }
         };
         for lock in locks {
+            environment.cancel.check()?;
             let (is_dead, text) = match &lock.state {
                 LockState::Held(lock) => (false, lock.to_string()),
                 LockState::Dead(lock) => (true, format!("{lock}, which has ended")),

@@ -32,7 +32,7 @@ pub use share::Share;
 
 use crate::Result;
 use crate::progress::Progress;
-use crate::session::{Cancel, CopyStore, look_at};
+use crate::session::{Cancel, CopyStore, Looking, look_at};
 use compare::odd_sizes;
 use scan::{Scan, Scanned};
 
@@ -74,7 +74,9 @@ pub fn verify(
     cancel: &Cancel,
 ) -> Result<VerifyReport> {
     progress.begin("list", None, None);
-    let looks = each(copies, look_at);
+    let looking = Looking::until(cancel);
+    let looks = each(copies, |copy| looking.at(copy, look_at));
+    cancel.check()?;
     let listings: Vec<_> = looks.iter().flatten().map(|look| &look.listing).collect();
     let odd = odd_sizes(&listings);
     let mut scans = Vec::new();

@@ -39,6 +39,9 @@ pub struct CopyEvidence {
     /// Of each source the newest snapshot that was whole on this copy.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub last_whole: BTreeMap<Name, SeenSnapshot>,
+    /// By address the copies that were shown to be this very place, and when.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    one_place: BTreeMap<String, Timestamp>,
     /// What a newer version wrote.
     #[serde(flatten)]
     unknown: Map<String, Value>,
@@ -146,6 +149,7 @@ impl Default for CopyEvidence {
             damage: BTreeMap::new(),
             listing: None,
             last_whole: BTreeMap::new(),
+            one_place: BTreeMap::new(),
             unknown: Map::new(),
         }
     }
@@ -231,6 +235,21 @@ impl CopyEvidence {
     pub fn every_byte_read_since(&self) -> Option<Timestamp> {
         let rotation = self.rotation.as_ref().and_then(Rotation::complete_since);
         self.all_read.max(rotation)
+    }
+
+    /// Remembers that the copy at another address is in this very place.
+    pub fn record_one_place(&mut self, address: &str, at: Timestamp) {
+        self.one_place.insert(address.to_owned(), at);
+    }
+
+    /// Remembers that the copy at another address is not in this place.
+    pub fn record_apart(&mut self, address: &str) {
+        self.one_place.remove(address);
+    }
+
+    /// When the copy at another address was shown to be in this very place.
+    pub fn one_place(&self, address: &str) -> Option<Timestamp> {
+        self.one_place.get(address).copied()
     }
 
     fn record_slice(&mut self, number: u32, of: u32, at: Timestamp) {

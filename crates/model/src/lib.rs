@@ -18,6 +18,7 @@ pub mod plan;
 pub mod receipt;
 pub mod scorecard;
 pub mod secret;
+pub mod shell;
 
 pub use address::{RestAddress, StoreAddress};
 pub use byte_size::ByteSize;

@@ -11,7 +11,14 @@ use crate::{Error, Key, Result};
 
 /// The most bytes that an unpacked file may have when decompressed: an index of a million blobs
 /// has about 170 MB.
-const MAX_UNPACKED_BYTES: usize = 1 << 30;
+const MAX_UNPACKED_BYTES: usize = 256 << 20;
+
+/// What a file may have when decompressed however small it is.
+const ALWAYS_UNPACKED_BYTES: usize = 8 << 20;
+
+/// How many times larger a file may become: an index doubles, and ten thousand paths that differ
+/// in their last digits grow by less than this.
+const MOST_SHRINKING: usize = 128;
 
 const ENCODING_ZSTD: u8 = 2;
 
@@ -43,10 +50,16 @@ pub fn open(key: &Key, mut bytes: Vec<u8>) -> std::result::Result<Vec<u8>, Strin
         .ok_or("it does not decrypt with this repository's key")?;
     match plain.split_first() {
         Some((b'{' | b'[', _)) => Ok(plain.to_vec()),
-        Some((&ENCODING_ZSTD, frame)) => decompress(frame, MAX_UNPACKED_BYTES),
+        Some((&ENCODING_ZSTD, frame)) => decompress(frame, most_bytes_of(frame)),
         Some((other, _)) => Err(format!("unknown encoding {other}")),
         None => Err("it is empty".to_owned()),
     }
+}
+
+/// The most bytes that a compressed file may have: a small one is no bomb, whoever sealed it.
+fn most_bytes_of(frame: &[u8]) -> usize {
+    let most_bytes = frame.len().saturating_mul(MOST_SHRINKING);
+    most_bytes.clamp(ALWAYS_UNPACKED_BYTES, MAX_UNPACKED_BYTES)
 }
 
 #[cfg(test)]
@@ -61,6 +74,19 @@ mod tests {
             assert_eq!(id, Id::of(&bytes));
             assert_eq!(open(&key, bytes).unwrap(), b"{\"a\":1}");
         }
+    }
+
+    #[test]
+    fn a_bomb_is_refused_and_a_list_of_paths_is_not() {
+        let key = Key::generate().unwrap();
+        let (_, bomb) = seal(&key, 2, "[[[[".repeat(8 << 20).as_bytes()).unwrap();
+        assert!(bomb.len() < 16 << 10);
+        let reason = open(&key, bomb).unwrap_err();
+        assert!(reason.contains("at most were expected"), "{reason}");
+        let paths = (0..300_000).map(|number| format!("\"/srv/customers/archive/{number}\","));
+        let list = format!("[{}]", paths.collect::<String>());
+        let (_, bytes) = seal(&key, 2, list.as_bytes()).unwrap();
+        assert!(list.len() > ALWAYS_UNPACKED_BYTES && open(&key, bytes).is_ok());
     }
 
     #[test]

@@ -131,6 +131,9 @@ impl Error {
                 let url = location.strip_prefix("rest:").unwrap_or(location);
                 Some(format!("See whether it answers at all: curl -I '{url}config'"))
             }
+            Self::BadAnswer { location, .. } if !is_remote(location) => Some(format!(
+                "See what fills it, and move away what is no part of the repository: ls -lt '{location}'"
+            )),
             Self::BadAnswer { .. } => Some(
                 "Check that the address leads to a restic REST server and to the right repository"
                     .to_owned(),

@@ -33,7 +33,7 @@ use crate::exact::{Exact, read_exactly};
 use crate::local::folder::{Modes, Place};
 use crate::local::temporary::Temporary;
 use crate::pulse::{Beating, Pulse};
-use crate::store::{Store, read_limit_bytes};
+use crate::store::{Store, list_limit_files, read_limit_bytes};
 use crate::{Error, Result};
 
 /// The types that have folders of their own.
@@ -229,6 +229,14 @@ impl LocalStore {
         }
     }
 
+    fn too_many(&self, kind: FileType, limit: usize) -> Error {
+        Error::BadAnswer {
+            location: self.location.clone(),
+            action: format!("list {kind}"),
+            reason: format!("there are more than {limit} files"),
+        }
+    }
+
     /// As [`LocalStore::fault`], for an error that may not come from the system.
     fn io_fault(&self, action: impl ToString, error: io::Error) -> Error {
         match Errno::from_io_error(&error) {
@@ -285,6 +293,7 @@ impl Store for LocalStore {
                 Err(error) => Err(error),
             };
         }
+        let limit = list_limit_files(kind);
         let mut entries = Vec::new();
         let mut buffer = listing::Buffer::new();
         for relative in self.folders_of(kind) {
@@ -293,10 +302,13 @@ impl Store for LocalStore {
             self.open_folder(&relative)
                 .and_then(|folder| {
                     folder.map_or(Ok(()), |fd| {
-                        listing::collect(&fd, prefix, &mut buffer, &mut entries, &self.pulse)
+                        listing::collect(&fd, prefix, &mut buffer, &mut entries, limit, &self.pulse)
                     })
                 })
                 .map_err(|errno| self.fault(format_args!("list {relative}"), errno))?;
+            if entries.len() > limit {
+                return Err(self.too_many(kind, limit));
+            }
         }
         Ok(entries)
     }

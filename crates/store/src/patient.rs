@@ -121,12 +121,7 @@ impl PatientStore {
     }
 
     fn hung(&self) -> Error {
-        let limit = match self.limit.as_secs() {
-            0 => format!("{} ms", self.limit.as_millis()),
-            seconds if seconds.is_multiple_of(60) => format!("{} min", seconds / 60),
-            seconds => format!("{seconds} s"),
-        };
-        self.unreachable(format!("it has not answered for {limit}"))
+        self.unreachable(format!("it has not answered for {}", in_words(self.limit)))
     }
 
     fn unreachable(&self, reason: String) -> Error {
@@ -220,4 +215,13 @@ pub fn within<T: Send + 'static>(
     let work = move || drop(reply.send(work()));
     std::thread::Builder::new().spawn(work).ok()?;
     answer.recv_timeout(limit).ok()
+}
+
+/// A limit on time as it is told: in the largest unit that it is whole in.
+pub fn in_words(limit: Duration) -> String {
+    match limit.as_secs() {
+        0 => format!("{} ms", limit.as_millis()),
+        seconds if seconds.is_multiple_of(60) => format!("{} min", seconds / 60),
+        seconds => format!("{seconds} s"),
+    }
 }

@@ -2,6 +2,8 @@
 //!
 //! An endpoint that leads back to this machine is not offsite, whatever its name says.
 
+mod link;
+
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 
@@ -11,6 +13,15 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket}
 /// Fails where the name cannot be resolved.
 pub fn is_this_machine(host: &str, port: u16) -> io::Result<bool> {
     Ok(addresses(host, port)?.into_iter().any(is_own_address))
+}
+
+/// The interface without any card behind it that leads straight to `host`, as a bridge of
+/// containers does; `None` where there is no such one, or no telling.
+///
+/// What lies behind it may be this machine under another address.
+pub fn virtual_link(host: &str, port: u16) -> Option<String> {
+    let mut found = addresses(host, port).ok()?.into_iter();
+    found.find_map(|address| link::virtual_link(address.ip().to_canonical()))
 }
 
 /// Resolves `host`, which may be an IPv6 address in brackets.

@@ -38,7 +38,7 @@ pub struct RestStore {
     attempts: Attempts,
     host: String,
     port: u16,
-    list_limit_bytes: u64,
+    list_limit: fn(FileType) -> usize,
 }
 
 impl fmt::Debug for RestStore {
@@ -64,7 +64,7 @@ impl RestStore {
             },
             host: address.host.clone(),
             port: address.port,
-            list_limit_bytes: options.list_limit_bytes,
+            list_limit: options.list_limit,
             client: Client::new(address, &options)?,
         })
     }
@@ -214,13 +214,14 @@ impl Store for RestStore {
         }
         let listed = self
             .attempts
-            .run(|_| self.client.list(kind, self.list_limit_bytes))?;
+            .run(|_| self.client.list(kind, (self.list_limit)(kind)))?;
         match listed {
             Listed::Entries(entries) => Ok(entries),
             // The protocol's first version tells names alone.
             Listed::Names(ids) => {
                 let mut entries = Vec::with_capacity(ids.len());
                 for id in ids {
+                    self.attempts.check()?;
                     let name = FileName::new(kind, id);
                     if let Some(size_bytes) = self.attempts.run(|_| self.stored_size(name))? {
                         entries.push(FileEntry { id, size_bytes });

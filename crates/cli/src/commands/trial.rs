@@ -16,6 +16,7 @@ use strongroom_engine::backup::{BackupOptions, backup, judge};
 use strongroom_engine::init::init;
 use strongroom_engine::progress::Progress;
 use strongroom_engine::restore::{RestoreOptions, restore};
+use strongroom_engine::session::Looking;
 use strongroom_engine::status::gather;
 use strongroom_engine::verify::{Depth, VerifyOptions, VerifyReport, verify};
 use strongroom_engine::{CopyStore, session};
@@ -107,7 +108,7 @@ impl<'a> Trial<'a> {
         let copies = context.copies(&config)?;
         let environment = context.environment();
         let report = init(&copies, &area.password, ScryptCost::default(), &environment)?;
-        let session = session::open(&copies, &area.password)?;
+        let session = session::open(&copies, &area.password, &Looking::until(&context.cancel))?;
         let trial = Self {
             context,
             copies,
@@ -306,9 +307,10 @@ impl<'a> Trial<'a> {
     fn step(&self, step: &'static str, began: Instant, good: bool, text: &str) -> Result<()> {
         let seconds = began.elapsed().as_secs_f64();
         let word = if good { "done" } else { "FAILED" };
-        self.context
-            .output
-            .result(&format!("{step:8} {word:6} {seconds:6.1} s  {text}\n"))?;
+        self.context.output.result(&format!(
+            "{step:8} {word:6} {seconds:6.1} s  {}\n",
+            visible(text)
+        ))?;
         self.context.output.object(&Step {
             message_type: "step",
             step,

@@ -83,6 +83,7 @@ fn good(config: &Config) -> Facts {
             share: Share::All,
             decoded: false,
         };
+        found.unread = Some(Default::default());
         found.evidence.record_verify(verify, []);
         found.evidence.listing = Some(Listing {
             at: now(),

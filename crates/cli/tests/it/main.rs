@@ -10,6 +10,7 @@
 )]
 
 mod away;
+mod card;
 mod damage;
 mod endings;
 mod gone;

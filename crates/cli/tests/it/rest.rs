@@ -170,3 +170,33 @@ fn a_server_that_dies_in_the_middle_fails_alone_and_is_whole_after_a_sync() {
     scene.check_all();
     assert_secret_in_files(&scene.path("state"));
 }
+
+#[test]
+fn one_folder_behind_two_servers_is_found_out_by_a_lock_of_ours() {
+    let scene = scene();
+    let first = serve(&scene);
+    scene.begin();
+    let second = RcloneServer::start(&scene.path("three"), &["--user", USER, "--pass", TOKEN]);
+    let address = |server: &RcloneServer| {
+        let address = server.url().strip_prefix("http://").unwrap();
+        format!("rest:http://{USER}:{ENCODED}@{address}")
+    };
+    scene.configure(
+        "",
+        &[
+            ("one", scene.path("one").display().to_string()),
+            ("three", address(&first)),
+            ("four", address(&second)),
+        ],
+    );
+    expect(&scene, 0, &["sync"]);
+    let status = expect(&scene, 1, &["--json", "status"]).summary();
+    for (place, twin) in [(1, "four"), (2, "three")] {
+        let reason = format!("is {twin} under another address, and on this machine");
+        assert_eq!(
+            status["copies"][place]["offsite"]["reason"], reason,
+            "{status}"
+        );
+    }
+    assert_secret_in_files(&scene.path("state"));
+}

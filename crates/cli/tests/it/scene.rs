@@ -79,6 +79,8 @@ impl Scene {
             ));
         }
         fs::write(self.path("strongroom.toml"), text).unwrap();
+        // Whatever the umask: others' configurations are not believed.
+        set_mode(&self.path("strongroom.toml"), 0o644);
     }
 
     pub(crate) fn root(&self) -> &Path {

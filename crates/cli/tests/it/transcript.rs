@@ -7,6 +7,7 @@
 //! comes after standard output. `$DIR` is the folder of the run.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -48,7 +49,9 @@ fn run(text: &str) -> Result<(), String> {
             Some((_, name)) => {
                 let path = root.join(name);
                 fs::create_dir_all(path.parent().unwrap()).unwrap();
-                fs::write(path, block.body.replace("$DIR", &place)).unwrap();
+                fs::write(&path, block.body.replace("$DIR", &place)).unwrap();
+                let mode = fs::Permissions::from_mode(0o644);
+                fs::set_permissions(&path, mode).unwrap();
             }
             None if block.info == "console" => {
                 for step in steps(&block.body) {

@@ -240,3 +240,29 @@ fn a_copy_whose_disk_is_full_fails_by_name_and_is_whole_once_there_is_room() {
         scene.check(&restic_versions()[0], copy, &[]);
     }
 }
+
+#[test]
+fn what_another_user_left_in_the_working_folder_configures_nothing() {
+    let user = Unprivileged::new();
+    if !is_root() {
+        // Nobody can give a file away; the rule has tests of its own.
+        return;
+    }
+    let scene = &user.scene;
+    let trap = "password_command = [\"touch\", \"pwned\"]\n";
+    let path = scene.path("strongroom.toml");
+    let whole = format!("{trap}{}", fs::read_to_string(&path).unwrap());
+    fs::write(&path, whole.replace("password_file", "# ")).unwrap();
+    let ended = scene.expect(1, &["init"]);
+    ended.assert_says(&["its folder belongs to user 65534"]);
+    ended.assert_says(&["chown 0 '.'", "--config 'strongroom.toml'"]);
+    std::os::unix::fs::chown(scene.root(), Some(0), Some(0)).unwrap();
+    let ended = scene.expect(1, &["init"]);
+    ended.assert_says(&["it belongs to user 65534"]);
+    ended.assert_says(&["chown 0 'strongroom.toml'"]);
+    assert!(!scene.path("pwned").exists());
+    // Root's own is believed by those who may read it.
+    std::os::unix::fs::chown(&path, Some(0), Some(0)).unwrap();
+    scene.expect(1, &["init"]).assert_says(&["no password"]);
+    assert!(scene.path("pwned").exists());
+}

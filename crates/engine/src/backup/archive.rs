@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use strongroom_model::{FileName, FileType, Id};
@@ -10,17 +10,19 @@ use strongroom_repo::blob::BlobId;
 use strongroom_repo::chunker::Gear;
 use strongroom_repo::{Index, Repository, Tree};
 
-use crate::backup::files::{FileBatch, Inode, LargeFile};
+use crate::backup::content::{LargeFile, MAX_FILE_BYTES};
+use crate::backup::files::{FileBatch, Inode};
 use crate::backup::filter::Filter;
 use crate::backup::folder::FolderState;
 use crate::backup::needs::Needs;
+use crate::backup::own_copies::OwnCopies;
 use crate::backup::packer::Packer;
 use crate::backup::pool::{Job, Pool};
 use crate::backup::report::{MAX_ERRORS_TOLD, SourceError, SourceErrorKind, Stats};
 use crate::backup::walk::FolderJob;
 use crate::backup::worker::Worker;
 use crate::blobs::BlobReader;
-use crate::filesystem::{FsError, Names};
+use crate::filesystem::{FsError, Names, Stat};
 use crate::lead::LeadProblems;
 use crate::progress::Progress;
 use crate::session::{Cancel, chain};
@@ -52,11 +54,15 @@ pub(crate) struct Archive<'a> {
     pub(crate) lead_problems: &'a LeadProblems,
     pub(crate) filter: Filter,
     pub(crate) names: &'a Names,
+    pub(crate) own_copies: &'a OwnCopies,
     pub(crate) progress: &'a Progress,
     pub(crate) cancel: &'a Cancel,
     pub(crate) pool: Pool<FolderJob, FileBatch, Piece>,
-    /// What became of inodes with several names: each is read once.
-    pub(crate) inodes: Mutex<HashMap<(u64, u64), Inode>>,
+    /// What became of inodes with several names: each is read once, and once more whenever the
+    /// system says anything else of it than before.
+    pub(crate) inodes: Mutex<HashMap<Stat, Inode>>,
+    /// How much more of the source may be holes.
+    pub(crate) hole_bytes_left: AtomicU64,
     threads: usize,
     old_tree_failures: AtomicU32,
     errors: Mutex<Errors>,
@@ -101,6 +107,7 @@ pub(crate) struct ArchiveParts<'a> {
     pub(crate) old_trees: BlobReader<'a>,
     pub(crate) lead_problems: &'a LeadProblems,
     pub(crate) names: &'a Names,
+    pub(crate) own_copies: &'a OwnCopies,
     pub(crate) progress: &'a Progress,
     pub(crate) cancel: &'a Cancel,
     pub(crate) threads: usize,
@@ -118,12 +125,14 @@ impl<'a> Archive<'a> {
             lead_problems: parts.lead_problems,
             filter,
             names: parts.names,
+            own_copies: parts.own_copies,
             progress: parts.progress,
             cancel: parts.cancel,
             threads: parts.threads,
             old_tree_failures: AtomicU32::new(0),
             pool: Pool::new(parts.threads * PIECES_PER_THREAD),
             inodes: Mutex::default(),
+            hole_bytes_left: AtomicU64::new(MAX_FILE_BYTES),
             errors: Mutex::default(),
             root: Mutex::default(),
         }

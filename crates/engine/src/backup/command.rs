@@ -17,7 +17,7 @@ use strongroom_repo::Node;
 use strongroom_repo::node::{GoMode, NodeKind, NodeTime};
 
 use crate::backup::archive::Archive;
-use crate::backup::files::STREAM;
+use crate::backup::content::FileNode;
 use crate::backup::folder::{FolderState, Slot};
 use crate::backup::worker::Worker;
 use crate::{Error, Result};
@@ -132,7 +132,8 @@ impl Worker<'_, '_> {
         let node = node_of(file_name, now, self.archive);
         self.stats.files_new += 1;
         self.stats.files_read += 1;
-        let read = self.save_content(&output, STREAM, slot, node, None)?;
+        let inode = None;
+        let read = self.save_stream(&output, FileNode { slot, node, inode })?;
         read.map_err(Error::local(format!(
             "read the output of {}",
             running.program

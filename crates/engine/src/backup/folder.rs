@@ -7,7 +7,7 @@
 //! ```
 //! A slot is filled exactly once, with a node or with nothing where the entry could not be read.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -15,13 +15,15 @@ use parking_lot::Mutex;
 use strongroom_model::Id;
 use strongroom_repo::Node;
 
+use crate::filesystem::FolderPath;
+
 /// A folder that is being saved.
 #[derive(Debug)]
 pub(crate) struct FolderState {
     /// Where its own node goes; `None` for the root.
     pub(crate) above: Option<Slot>,
     /// Where it is, for errors and patterns.
-    pub(crate) path: PathBuf,
+    pub(crate) path: FolderPath,
     /// Its own node without its tree, once it is open; `None` for the root.
     node: Mutex<Option<Node>>,
     /// Its node in the parent snapshot.
@@ -51,7 +53,7 @@ pub(crate) struct Entries {
 
 impl FolderState {
     /// A folder that was just found, with its node in the parent snapshot.
-    pub(crate) fn new(above: Option<Slot>, path: PathBuf, old: Option<Node>) -> Self {
+    pub(crate) fn new(above: Option<Slot>, path: FolderPath, old: Option<Node>) -> Self {
         Self {
             above,
             path,
@@ -65,7 +67,7 @@ impl FolderState {
 
     /// The root of a snapshot, with the parent's.
     pub(crate) fn root(old_tree: Option<Id>) -> Self {
-        let mut root = Self::new(None, PathBuf::from("/"), None);
+        let mut root = Self::new(None, FolderPath::new(Path::new("/")), None);
         root.old_tree = old_tree;
         root
     }
@@ -102,6 +104,17 @@ impl FolderState {
     /// Takes what it holds, once the last claim was given back.
     pub(crate) fn take(&self) -> Entries {
         std::mem::take(&mut *self.entries.lock())
+    }
+}
+
+/// Folders that are given up are let go of one by one: their depth must not become that of the
+/// stack.
+impl Drop for FolderState {
+    fn drop(&mut self) {
+        let mut next = self.above.take();
+        while let Some(mut folder) = next.and_then(|slot| Arc::into_inner(slot.folder)) {
+            next = folder.above.take();
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use strongroom_model::{FileEntry, FileName, FileType, Id};
 use strongroom_repo::{Repository, Snapshot};
 
 use crate::Result;
-use crate::lead::{Lead, READERS, WRONG_CONTENT};
+use crate::lead::{Lead, Patience, READERS, WRONG_CONTENT};
 use crate::parallel::for_each;
 use crate::session::Environment;
 
@@ -29,6 +29,8 @@ impl Parent {
 /// the same paths, as another tool would have made.
 ///
 /// A snapshot from the future is not taken: whoever can invent one must not decide what is read.
+/// A lead that lists snapshots without end and gives none is not asked for more: then files are
+/// read as if they were new.
 ///
 /// # Errors
 /// Where the user interrupts.
@@ -46,10 +48,16 @@ pub(crate) fn find(
     paths.sort_unstable();
     let now = (environment.clock)();
     let best: Mutex<Option<(bool, Parent)>> = Mutex::default();
+    let patience = Patience::default();
+    let store = lead.copy.store.as_ref();
     let entries: Vec<_> = lead.listing.snapshots.iter().collect();
     for_each(&entries, READERS, |entry| {
         environment.cancel.check()?;
+        if patience.is_over(store) {
+            return Ok(());
+        }
         let Some(snapshot) = read(*entry, repository, lead) else {
+            patience.note_failure(store);
             return Ok(());
         };
         let is_ours = snapshot.source() == Some(source.name.as_str());

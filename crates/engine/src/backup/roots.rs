@@ -3,7 +3,8 @@
 //! As in restic, a snapshot of `/srv/git` has a tree for `/` that holds `srv` alone, and one for
 //! `/srv` that holds `git` alone, so that a restore puts everything where it was. The folders above
 //! a path are opened through symbolic links, and so is the path itself: who writes a link into the
-//! configuration means what it points to.
+//! configuration means what it points to. Each is opened once, in the one above it, and what was
+//! opened is what is saved: nothing is looked at by its path first.
 
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr};
@@ -148,23 +149,24 @@ fn add_one(
     old: Option<Node>,
     found: &mut Found,
 ) -> std::result::Result<(), FsError> {
-    let path = slot.folder.path.join(OsStr::from_bytes(name));
-    let is_folder = std::fs::metadata(&path).is_ok_and(|metadata| metadata.is_dir());
-    if !is_folder {
-        let name = CString::new(name).unwrap_or_default();
-        let stat = above.stat_of(&name)?;
-        found.files.push(FileBatch {
-            folder: Arc::clone(above),
-            files: vec![FileTask {
-                slot,
-                name,
-                stat,
-                old,
-            }],
-        });
-        return Ok(());
-    }
-    let folder = Folder::open(&path)?;
+    let file_name = CString::new(name).unwrap_or_default();
+    let folder = match above.follow(&file_name) {
+        Ok(folder) => folder,
+        Err(error) if error.is_no_folder() => {
+            let stat = above.stat_of(&file_name)?;
+            found.files.push(FileBatch {
+                folder: Arc::clone(above),
+                files: vec![FileTask {
+                    slot,
+                    name: file_name,
+                    stat,
+                    old,
+                }],
+            });
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
     let mut problems = Vec::new();
     let node = folder.own_node(name, archive.names, &mut problems)?;
     for problem in &problems {
@@ -176,7 +178,7 @@ fn add_one(
         Some(old) if !root.is_wanted && differ_in_times_only(old, &node) => old.clone(),
         _ => node,
     };
-    let state = Arc::new(FolderState::new(Some(slot), path, old));
+    let state = Arc::new(FolderState::new(Some(slot), folder.path().clone(), old));
     state.set_node(node);
     if root.is_wanted {
         let device = device_of(archive, &folder)?;

@@ -5,6 +5,7 @@
 
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::Arc;
 
 use strongroom_repo::blob::BlobId;
@@ -15,6 +16,7 @@ use crate::Result;
 use crate::backup::files::{FileBatch, FileTask};
 use crate::backup::filter::{CACHE_TAG_NAME, Filter};
 use crate::backup::folder::{FolderState, Slot};
+use crate::backup::report::SourceErrorKind;
 use crate::backup::worker::Worker;
 use crate::filesystem::{Entry, Folder, FsError, Listing, Stat, is_unchanged};
 
@@ -180,10 +182,18 @@ impl Worker<'_, '_> {
         let Entry { name, stat } = entry;
         match stat.kind() {
             NodeKind::Dir => {
+                if let Some(copy) = self.archive.own_copies.at(&stat) {
+                    let message = format!("it is copy {copy} itself; leave it out with exclude");
+                    let path = state.path.told_of(name.to_bytes());
+                    self.archive
+                        .note(path, SourceErrorKind::Unreadable, message);
+                    sorted.changed = true;
+                    return;
+                }
                 self.stats.subfolders += 1;
                 let below = FolderState::new(
                     Some(slot),
-                    state.path.join(OsStr::from_bytes(name.to_bytes())),
+                    state.path.below(name.to_bytes()),
                     old.filter(|old| old.kind == NodeKind::Dir),
                 );
                 sorted.folders.push(FolderJob {
@@ -264,11 +274,16 @@ pub(crate) fn wanted(
     if filter.exclude_caches && is_cache(folder, &entries) {
         entries.retain(|entry| entry.name.to_bytes() == CACHE_TAG_NAME);
     }
-    entries.retain(|entry| is_wanted(filter, folder, entry, device));
+    // The path is made once, and only where somebody asks for it.
+    let path = filter.has_patterns().then(|| folder.path().whole());
+    let path = path
+        .as_deref()
+        .map(|path| Path::new(OsStr::from_bytes(path)));
+    entries.retain(|entry| is_wanted(filter, path, entry, device));
     entries
 }
 
-fn is_wanted(filter: &Filter, folder: &Folder, entry: &Entry, device: Option<u64>) -> bool {
+fn is_wanted(filter: &Filter, folder: Option<&Path>, entry: &Entry, device: Option<u64>) -> bool {
     let is_folder = match entry.stat.kind() {
         // restic keeps no sockets either: they mean nothing without the process behind them.
         NodeKind::Socket => return false,
@@ -279,7 +294,8 @@ fn is_wanted(filter: &Filter, folder: &Folder, entry: &Entry, device: Option<u64
     if !is_folder && is_elsewhere(&entry.stat, device) {
         return false;
     }
-    !filter.has_patterns() || !filter.excludes(folder.path(), entry.name.to_bytes(), is_folder)
+    let is_excluded = |folder| filter.excludes(folder, entry.name.to_bytes(), is_folder);
+    !folder.is_some_and(is_excluded)
 }
 
 /// Whether an entry lies on another device than the one that the source stays on, if it does.

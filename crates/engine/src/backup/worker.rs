@@ -11,7 +11,7 @@ use strongroom_repo::{Error as RepoError, Node};
 
 use crate::Result;
 use crate::backup::archive::{Archive, Piece};
-use crate::backup::files::READ_BYTES;
+use crate::backup::content::{READ_BYTES, ZeroChunk};
 use crate::backup::folder::{FolderState, Slot};
 use crate::backup::needs::Needs;
 use crate::backup::report::{SourceErrorKind, Stats};
@@ -24,6 +24,8 @@ pub(crate) struct Worker<'w, 'a> {
     pub(crate) needs: Needs,
     /// What was read last of the file that is being read.
     pub(crate) block: Vec<u8>,
+    /// What holes are cut into, once it was needed.
+    pub(crate) zeros: Option<ZeroChunk>,
     encoder: BlobEncoder,
     random: StdRng,
 }
@@ -36,6 +38,7 @@ impl<'w, 'a> Worker<'w, 'a> {
             stats: Stats::default(),
             needs: Needs::default(),
             block: vec![0; READ_BYTES],
+            zeros: None,
             encoder: BlobEncoder::new(archive.repository.config().version)?,
             random: StdRng::seed_from_u64(seed),
         })
@@ -117,7 +120,7 @@ impl<'w, 'a> Worker<'w, 'a> {
                 None => {
                     let message = "it has too many entries for one tree".to_owned();
                     let unreadable = SourceErrorKind::Unreadable;
-                    self.archive.note(&folder.path, unreadable, message);
+                    self.archive.note(folder.path.told(), unreadable, message);
                     match folder.above.clone() {
                         Some(slot) if slot.fill(None, true) => {
                             folder = slot.folder;
@@ -160,9 +163,9 @@ impl<'w, 'a> Worker<'w, 'a> {
             encoder
                 .push(node)
                 .map_err(|error| RepoError::Invalid(error.to_string()))?;
-        }
-        if encoder.len_bytes() >= MAX_BLOB_BYTES {
-            return Ok(None);
+            if encoder.len_bytes() >= MAX_BLOB_BYTES {
+                return Ok(None);
+            }
         }
         Ok(Some(self.save_blob(BlobKind::Tree, &encoder.finish())?))
     }

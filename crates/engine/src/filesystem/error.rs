@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
+use crate::filesystem::MAX_DEPTH;
+
 /// An error of one file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -23,6 +25,12 @@ pub enum FsError {
     #[error("{} was replaced while it was backed up", path.display())]
     Replaced {
         /// The file.
+        path: PathBuf,
+    },
+    /// A folder in more folders than a snapshot may have.
+    #[error("{} lies in more than {MAX_DEPTH} folders", path.display())]
+    TooDeep {
+        /// The folder.
         path: PathBuf,
     },
     /// A name from a tree that is not one path component.
@@ -56,9 +64,10 @@ impl FsError {
     /// The file that it is about.
     pub fn path(&self) -> &Path {
         match self {
-            Self::Io { path, .. } | Self::Replaced { path } | Self::Unrestorable { path, .. } => {
-                path
-            }
+            Self::Io { path, .. }
+            | Self::Replaced { path }
+            | Self::TooDeep { path }
+            | Self::Unrestorable { path, .. } => path,
             Self::UnsafeName { folder, .. } => folder,
         }
     }
@@ -66,6 +75,11 @@ impl FsError {
     /// Whether the file is not there any more, as happens to temporary files.
     pub fn is_vanished(&self) -> bool {
         self.errno() == Some(Errno::NOENT)
+    }
+
+    /// Whether it is no folder that was opened as one.
+    pub(crate) fn is_no_folder(&self) -> bool {
+        self.errno() == Some(Errno::NOTDIR)
     }
 
     /// Whether nothing more can be written: the disk or the quota is full.

@@ -1,9 +1,8 @@
 //! A folder of a source: what is in it, and the node of each file.
 
-use std::ffi::{CStr, CString, OsStr};
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, RawDir, SeekFrom, openat, readlinkat, seek};
@@ -11,13 +10,13 @@ use rustix::io::Errno;
 use strongroom_repo::node::{ExtendedAttribute, GoMode, Node, NodeKind, is_safe_name};
 
 use crate::filesystem::place::{Place, split_names};
-use crate::filesystem::{FsError, Names, Stat};
+use crate::filesystem::{FolderPath, FsError, Names, Stat};
 
 /// An open folder of a source.
 #[derive(Debug)]
 pub struct Folder {
     fd: OwnedFd,
-    path: PathBuf,
+    path: FolderPath,
 }
 
 /// One name in a folder.
@@ -56,33 +55,51 @@ impl Folder {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = openat(CWD, path, flags, Mode::empty());
         let fd = fd.map_err(|error| FsError::io("open the folder", path, error))?;
-        let path = path.to_owned();
+        let path = FolderPath::new(path);
         Ok(Self { fd, path })
     }
 
-    /// Opens a folder in this one; a symbolic link is refused.
+    /// Opens a folder in this one; a symbolic link is refused, and what lies too deep.
     pub fn open_folder(&self, name: &CStr) -> Result<Self, FsError> {
-        let fd = self.open_with(name, OFlags::DIRECTORY);
-        let path = self.path_of(name);
-        match fd {
-            Ok(fd) => Ok(Self { fd, path }),
-            Err(error) => Err(FsError::io("open the folder", &path, error)),
+        if self.path.is_deepest() {
+            let path = self.path_of(name);
+            return Err(FsError::TooDeep { path });
+        }
+        match self.open_with(name, OFlags::DIRECTORY) {
+            Ok(fd) => Ok(Self {
+                fd,
+                path: self.path.below(name.to_bytes()),
+            }),
+            Err(error) => Err(FsError::io("open the folder", &self.path_of(name), error)),
         }
     }
 
-    pub(super) fn from_fd(fd: OwnedFd, path: PathBuf) -> Self {
+    /// Opens a folder in this one, following a symbolic link: on the way to a path of a source.
+    pub fn follow(&self, name: &CStr) -> Result<Self, FsError> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        match openat(&self.fd, name, flags, Mode::empty()) {
+            Ok(fd) => Ok(Self {
+                fd,
+                path: self.path.below(name.to_bytes()),
+            }),
+            Err(error) => Err(FsError::io("open the folder", &self.path_of(name), error)),
+        }
+    }
+
+    pub(super) fn from_fd(fd: OwnedFd, path: &Path) -> Self {
+        let path = FolderPath::new(path);
         Self { fd, path }
     }
 
-    /// Where the folder was found; for messages.
-    pub fn path(&self) -> &Path {
+    /// Where the folder was found; for messages and patterns.
+    pub fn path(&self) -> &FolderPath {
         &self.path
     }
 
     /// Looks at the folder itself.
     pub fn stat(&self) -> Result<Stat, FsError> {
         let stat = Stat::of_open(self.fd.as_fd());
-        stat.map_err(|error| FsError::io("look at", &self.path, error))
+        stat.map_err(|error| FsError::io("look at", &self.path.told(), error))
     }
 
     /// Looks at one name.
@@ -168,12 +185,12 @@ impl Folder {
     ) -> Result<Node, FsError> {
         let mut node = plain_node(name, &self.stat()?, names);
         let place = Place::Open(self.fd.as_fd());
-        add_attributes(&mut node, place, || self.path.clone(), problems);
+        add_attributes(&mut node, place, || self.path.told(), problems);
         Ok(node)
     }
 
     fn names(&self) -> Result<Vec<(u64, CString)>, FsError> {
-        let failed = |error| FsError::io("list", &self.path, error);
+        let failed = |error| FsError::io("list", &self.path.told(), error);
         seek(&self.fd, SeekFrom::Start(0)).map_err(failed)?;
         let mut buffer = Vec::with_capacity(LIST_BYTES);
         let mut directory = RawDir::new(&self.fd, buffer.spare_capacity_mut());
@@ -193,7 +210,7 @@ impl Folder {
     }
 
     fn path_of(&self, name: &CStr) -> PathBuf {
-        self.path.join(OsStr::from_bytes(name.to_bytes()))
+        self.path.told_of(name.to_bytes())
     }
 }
 

@@ -8,7 +8,7 @@ use rustix::io::Result;
 use strongroom_repo::node::{GoMode, Node, NodeKind, NodeTime};
 
 /// The metadata of a file that is not looked up by a further call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Stat {
     /// Type and permissions, as `st_mode`.
     pub mode: u32,

@@ -12,7 +12,7 @@
 use std::ffi::{CStr, CString, OsStr};
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,17 +25,21 @@ use rustix::io::{Errno, Result as IoResult};
 use strongroom_repo::node::{Node, NodeKind, is_safe_name};
 
 use crate::filesystem::place::{Place, split_names};
-use crate::filesystem::{Folder, FsError, RestoreProblem, TargetFile};
+use crate::filesystem::{Folder, FsError, RestoreProblem, TargetFile, told};
 
 /// An open folder of a restore's target.
 #[derive(Debug, Clone)]
 pub struct TargetFolder {
     fd: Arc<OwnedFd>,
+    /// For messages; cut where it is too long.
     path: PathBuf,
 }
 
 /// Makes the names of files that are being written differ within the process.
 static TEMPORARY_NAMES: AtomicU64 = AtomicU64::new(0);
+
+/// The longest path that a system call takes, without the NUL at its end.
+const MAX_STEP_BYTES: usize = 4095;
 
 const OPEN_FOLDER: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
@@ -67,7 +71,7 @@ impl TargetFolder {
         // Opened anew, since a listing moves the place in an open folder.
         let fd = openat(&self.fd, c".", OPEN_FOLDER, Mode::empty());
         let fd = fd.map_err(|error| FsError::io("open the folder", &self.path, error))?;
-        let listing = Folder::from_fd(fd, self.path.clone()).list()?;
+        let listing = Folder::from_fd(fd, &self.path).list()?;
         Ok(listing.entries.is_empty() && listing.problems.is_empty())
     }
 
@@ -103,16 +107,14 @@ impl TargetFolder {
         for name in relative.split(|byte| *byte == b'/') {
             self.component(name)?;
         }
-        let path = self.path.join(OsStr::from_bytes(relative));
-        let inside =
-            ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-        let fd = match openat2(&self.fd, relative, OPEN_FOLDER, Mode::empty(), inside) {
-            // An old kernel, or a container that forbids what it does not know.
-            Err(Errno::NOSYS | Errno::PERM) => self.walk(relative),
-            other => other,
-        };
-        let fd = fd.map_err(|error| FsError::io("open the folder", &path, error))?;
-        let fd = Arc::new(fd);
+        let path = self.path_of(relative);
+        let failed = |error| FsError::io("open the folder", &path, error);
+        let (mut fd, mut rest) = (Arc::clone(&self.fd), relative);
+        while !rest.is_empty() {
+            let (step, after) = first_step(rest);
+            fd = Arc::new(open_below(fd.as_fd(), step).map_err(failed)?);
+            rest = after;
+        }
         Ok(Self { fd, path })
     }
 
@@ -276,27 +278,52 @@ impl TargetFolder {
         }
     }
 
-    fn walk(&self, relative: &[u8]) -> IoResult<OwnedFd> {
-        let mut folder = None;
-        for name in relative.split(|byte| *byte == b'/') {
-            let parent = folder.as_ref().map_or(self.fd.as_fd(), OwnedFd::as_fd);
-            folder = Some(openat(parent, name, OPEN_FOLDER, Mode::empty())?);
-        }
-        folder.ok_or(Errno::NOENT)
+    /// The path of what lies below, for messages.
+    fn path_of(&self, relative: &[u8]) -> PathBuf {
+        let path = self.path.join(OsStr::from_bytes(relative));
+        told(path.into_os_string().into_vec())
     }
 
     /// A name that stays in this folder, and its path for messages.
     fn component(&self, name: &[u8]) -> Result<(CString, PathBuf), FsError> {
         match CString::new(name) {
-            Ok(component) if is_safe_name(name) => {
-                Ok((component, self.path.join(OsStr::from_bytes(name))))
-            }
+            Ok(component) if is_safe_name(name) => Ok((component, self.path_of(name))),
             _ => Err(FsError::UnsafeName {
                 name: String::from_utf8_lossy(name).into_owned(),
                 folder: self.path.clone(),
             }),
         }
     }
+}
+
+/// Opens a folder by a path that one system call takes.
+fn open_below(folder: BorrowedFd<'_>, relative: &[u8]) -> IoResult<OwnedFd> {
+    let inside = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    match openat2(folder, relative, OPEN_FOLDER, Mode::empty(), inside) {
+        // An old kernel, or a container that forbids what it does not know.
+        Err(Errno::NOSYS | Errno::PERM) => walk(folder, relative),
+        other => other,
+    }
+}
+
+fn walk(folder: BorrowedFd<'_>, relative: &[u8]) -> IoResult<OwnedFd> {
+    let mut found: Option<OwnedFd> = None;
+    for name in relative.split(|byte| *byte == b'/') {
+        let parent = found.as_ref().map_or(folder, OwnedFd::as_fd);
+        found = Some(openat(parent, name, OPEN_FOLDER, Mode::empty())?);
+    }
+    found.ok_or(Errno::NOENT)
+}
+
+/// As many names of a path as one system call takes, and the rest without its first slash.
+fn first_step(relative: &[u8]) -> (&[u8], &[u8]) {
+    let Some((head, _)) = relative.split_at_checked(MAX_STEP_BYTES) else {
+        return (relative, &[]);
+    };
+    // A name that is too long by itself is refused by the system.
+    let end = head.iter().rposition(|byte| *byte == b'/');
+    let (step, rest) = relative.split_at(end.unwrap_or(relative.len()));
+    (step, rest.strip_prefix(b"/").unwrap_or_default())
 }
 
 /// Sets all metadata; what cannot be set goes to `problems`.

@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use strongroom_model::{FileName, FileType, Id};
 use strongroom_repo::key::{KeyFile, MAX_KEY_FILE_BYTES, MAX_KEYS_TRIED};
 use strongroom_repo::repository::read_config;
-use strongroom_store::Store;
 
 use crate::Listing;
-use crate::session::{CopyFailure, CopyFailureKind, CopyStore};
+use crate::session::{CopyFailure, CopyFailureKind, CopyStore, Looking};
 
 /// A copy and what was found there.
 pub(super) struct Look {
@@ -38,11 +37,11 @@ impl Found {
 }
 
 /// Looks at all copies at once.
-pub(super) fn look_at_all(copies: &[CopyStore]) -> Vec<Look> {
+pub(super) fn look_at_all(copies: &[CopyStore], looking: &Looking) -> Vec<Look> {
     std::thread::scope(|scope| {
         let threads: Vec<_> = copies
             .iter()
-            .map(|copy| (copy, scope.spawn(|| look_at(copy.store.as_ref()))))
+            .map(|copy| (copy, scope.spawn(|| looking.at(copy, look_at))))
             .collect();
         threads
             .into_iter()
@@ -56,7 +55,8 @@ pub(super) fn look_at_all(copies: &[CopyStore]) -> Vec<Look> {
     })
 }
 
-fn look_at(store: &dyn Store) -> Result<Found, CopyFailure> {
+fn look_at(copy: &CopyStore) -> Result<Found, CopyFailure> {
+    let store = copy.store.as_ref();
     let config = match read_config(store) {
         Ok(config) => Some(config),
         Err(strongroom_repo::Error::NoRepository { .. }) => None,

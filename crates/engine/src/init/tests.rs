@@ -6,7 +6,7 @@ use strongroom_store::Store;
 use strongroom_testkit::{Fault, FaultyStore, MemoryStore, Op, Rule};
 
 use super::*;
-use crate::session::{Cancel, open};
+use crate::session::{Cancel, Looking, open};
 
 const COST: ScryptCost = ScryptCost {
     log_n: 4,
@@ -74,7 +74,7 @@ fn all_copies_get_the_same_repository_and_a_second_init_changes_nothing() {
     assert_eq!(outcomes(&again), ["kept"; 3]);
     assert_eq!(again.repository, report.repository);
     assert_eq!(config(&stores[0]), config(&stores[2]));
-    let session = open(&copies(&stores), b"secret").unwrap();
+    let session = open(&copies(&stores), b"secret", &Looking::default()).unwrap();
     assert_eq!(session.id(), report.repository);
     assert_eq!(session.ready().count(), 3);
 }
@@ -149,7 +149,7 @@ fn an_init_that_was_cut_off_is_completed_with_its_own_key() {
         assert!(report.is_complete());
         assert_eq!(stores[0].inner().names(), stores[1].inner().names());
         assert_eq!(stores[0].inner().names(), stores[2].inner().names());
-        let session = open(&copies(&stores), b"secret").unwrap();
+        let session = open(&copies(&stores), b"secret", &Looking::default()).unwrap();
         assert_eq!(session.id(), report.repository);
     }
 }

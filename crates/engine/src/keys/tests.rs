@@ -6,7 +6,7 @@ use strongroom_testkit::{FaultyStore, MemoryStore};
 
 use super::*;
 use crate::init::init;
-use crate::session::{Cancel, CopyStore, open};
+use crate::session::{Cancel, CopyStore, Looking, open};
 
 const COST: ScryptCost = ScryptCost {
     log_n: 4,
@@ -48,7 +48,7 @@ fn world() -> World {
 
 impl World {
     fn open(&self, password: &str) -> Session {
-        open(&self.copies, password.as_bytes()).unwrap()
+        open(&self.copies, password.as_bytes(), &Looking::default()).unwrap()
     }
 
     fn add(&self, password: &str) -> KeyReport {
@@ -63,7 +63,7 @@ fn a_new_password_opens_every_copy() {
     let report = world.add("second");
     assert!(report.is_complete());
     for copy in &world.copies {
-        open(std::slice::from_ref(copy), b"second").unwrap();
+        open(std::slice::from_ref(copy), b"second", &Looking::default()).unwrap();
     }
     let list = list(&world.open("second"));
     assert_eq!(list.keys.len(), 2);
@@ -97,7 +97,7 @@ fn a_removed_key_opens_no_copy_any_more() {
     let prefix = report.id.short();
     let session = world.open("first");
     assert!(remove(&session, &prefix).unwrap().is_complete());
-    assert!(open(&world.copies, b"second").is_err());
+    assert!(open(&world.copies, b"second", &Looking::default()).is_err());
     assert!(matches!(
         remove(&world.open("first"), &prefix),
         Err(Error::NoKey { .. })
@@ -116,7 +116,7 @@ fn the_key_in_use_and_thereby_the_last_one_is_never_removed() {
     world.stores[2].remove(name).unwrap();
     let report = remove(&world.open("first"), &second.to_string()).unwrap();
     assert!(report.copies[2].1.is_some());
-    assert!(open(&world.copies[2..], b"second").is_ok());
+    assert!(open(&world.copies[2..], b"second", &Looking::default()).is_ok());
 }
 
 #[test]

@@ -123,18 +123,18 @@ fn named_packs(session: &Session, cancel: &Cancel) -> Result<BTreeSet<(Id, u64)>
 
 /// How often each copy has failed.
 #[derive(Debug, Default)]
-pub(super) struct Patience(Mutex<Vec<(String, usize)>>);
+pub(crate) struct Patience(Mutex<Vec<(String, usize)>>);
 
 impl Patience {
     /// Whether a copy has failed too often.
-    pub(super) fn is_over(&self, store: &dyn Store) -> bool {
+    pub(crate) fn is_over(&self, store: &dyn Store) -> bool {
         let failures = self.0.lock();
         let mut of_store = failures.iter();
         of_store.any(|(place, count)| place == store.location() && *count >= MAX_FAILURES)
     }
 
     /// Counts a failure.
-    pub(super) fn note_failure(&self, store: &dyn Store) {
+    pub(crate) fn note_failure(&self, store: &dyn Store) {
         self.add(store, 1);
     }
 

@@ -77,7 +77,7 @@ impl WindowLimits {
 
 impl FileJob {
     /// The path in the snapshot.
-    pub(super) fn path(&self) -> Box<[u8]> {
+    pub(super) fn path(&self) -> Vec<u8> {
         self.folder.path_of(&self.node.name)
     }
 

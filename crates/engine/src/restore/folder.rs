@@ -3,6 +3,7 @@
 //! Whatever is still to be done in a folder holds it, and so does each folder in it. Who lets go
 //! last gives the folder its metadata, since making a file in it would change its times.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -10,7 +11,7 @@ use strongroom_model::Id;
 use strongroom_repo::Node;
 use strongroom_repo::node::NodeKind;
 
-use crate::filesystem::{FsError, TargetFolder};
+use crate::filesystem::{FolderPath, FsError, TargetFolder};
 use crate::restore::Restore;
 use crate::restore::report::Tally;
 use crate::restore::selection::Choice;
@@ -21,8 +22,7 @@ pub(super) struct OpenFolder {
     above: Option<Arc<OpenFolder>>,
     node: Node,
     /// Below the target, without a slash before or after it.
-    pub(super) path: Box<[u8]>,
-    pub(super) depth: usize,
+    pub(super) path: FolderPath,
     pub(super) choice: Choice,
     /// Made when it is first needed, so that a selection makes no empty folders.
     target: Mutex<Option<TargetFolder>>,
@@ -44,8 +44,7 @@ impl OpenFolder {
         Arc::new(Self {
             above: None,
             node: Node::new([], NodeKind::Dir),
-            path: Box::default(),
-            depth: 0,
+            path: FolderPath::new(Path::new("")),
             choice: Choice::Within,
             target: Mutex::new(Some(target)),
         })
@@ -54,8 +53,7 @@ impl OpenFolder {
     /// A folder in this one; nothing is made yet.
     pub(super) fn inner(above: &Arc<Self>, node: Node, choice: Choice) -> Arc<Self> {
         Arc::new(Self {
-            path: above.path_of(&node.name),
-            depth: above.depth + 1,
+            path: above.path.below(&node.name),
             above: Some(Arc::clone(above)),
             node,
             choice,
@@ -64,11 +62,8 @@ impl OpenFolder {
     }
 
     /// The path of a name in it.
-    pub(super) fn path_of(&self, name: &[u8]) -> Box<[u8]> {
-        if self.path.is_empty() {
-            return name.into();
-        }
-        [&*self.path, b"/", name].concat().into()
+    pub(super) fn path_of(&self, name: &[u8]) -> Vec<u8> {
+        self.path.whole_of(name)
     }
 
     /// The folder in the target; it and those above it are made where they are not yet.
@@ -94,7 +89,7 @@ impl OpenFolder {
                 target.finish(&folder.node, &mut problems);
                 Tally::add(&shared.tally.folders, 1);
                 for problem in problems.drain(..) {
-                    shared.tally.problem(&folder.path, &problem);
+                    shared.tally.problem(&folder.path.whole(), &problem);
                 }
             }
             next = folder.above;
@@ -105,20 +100,25 @@ impl OpenFolder {
         &self,
         open: fn(&TargetFolder, &[u8]) -> Result<TargetFolder, FsError>,
     ) -> Result<TargetFolder, FsError> {
-        let mut slot = self.target.lock();
-        if let Some(target) = &*slot {
-            return Ok(target.clone());
-        }
-        // The root has its target from the start.
-        let Some(above) = &self.above else {
-            return Err(FsError::io(
-                "open",
-                std::path::Path::new(""),
-                rustix::io::Errno::NOENT,
-            ));
+        let mut missing = Vec::new();
+        let mut at = self;
+        // Not by recursion: the depth of a snapshot must not become that of the stack.
+        let mut target = loop {
+            if let Some(target) = &*at.target.lock() {
+                break target.clone();
+            }
+            missing.push(at);
+            // The root has its target from the start.
+            let nowhere = || FsError::io("open", Path::new(""), rustix::io::Errno::NOENT);
+            at = at.above.as_deref().ok_or_else(nowhere)?;
         };
-        let target = open(&above.target_with(open)?, &self.node.name)?;
-        *slot = Some(target.clone());
+        for folder in missing.into_iter().rev() {
+            let mut slot = folder.target.lock();
+            target = match &mut *slot {
+                Some(made) => made.clone(),
+                none => none.insert(open(&target, &folder.node.name)?).clone(),
+            };
+        }
         Ok(target)
     }
 }

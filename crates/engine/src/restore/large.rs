@@ -1,12 +1,16 @@
 //! Large files: cut into pieces of neighbouring blobs, which several threads write at once.
 //!
 //! Each piece holds the file. Who finishes the last one gives the file its name.
+//!
+//! A long hole is one chunk of zeros over and over: what repeats it is neither read nor written.
 
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
+use strongroom_model::Id;
+use strongroom_repo::chunker::MAX_CHUNK_BYTES;
 
 use crate::Result;
 use crate::filesystem::TargetFile;
@@ -26,6 +30,10 @@ struct LargeFile {
     written_bytes: AtomicU64,
     failure: Mutex<Option<String>>,
 }
+
+/// The chunk of zeros of which long holes consist, of the length that was met last.
+#[derive(Debug, Default)]
+pub(super) struct ZeroChunk(Mutex<Option<(u64, Id)>>);
 
 /// A part of a large file.
 #[derive(Debug)]
@@ -54,8 +62,18 @@ impl Worker<'_, '_> {
             failure: Mutex::default(),
         });
         let (mut first, mut start, mut end) = (0, 0, 0_u64);
+        let mut before = None;
         for (number, blob) in file.job.blobs().enumerate() {
             let length = self.shared.set.length_bytes(blob)?;
+            let is_repeated = before.replace(blob) == Some(blob);
+            if is_repeated && self.shared.zeros.is(blob.id, length) {
+                self.hand_on(&file, first..number, start)?;
+                file.written_bytes.fetch_add(length, Ordering::Relaxed);
+                self.shared.progress.add_bytes(length);
+                end = end.saturating_add(length);
+                (first, start) = (number + 1, end);
+                continue;
+            }
             if number > first && end.saturating_add(length) - start > PIECE_BYTES {
                 self.hand_on(&file, first..number, start)?;
                 (first, start) = (number, end);
@@ -114,6 +132,9 @@ impl Worker<'_, '_> {
         offset_bytes: u64,
     ) -> Result<()> {
         self.shared.cancel.check()?;
+        if blobs.is_empty() {
+            return Ok(());
+        }
         let piece = Piece {
             file: Arc::clone(file),
             blobs,
@@ -135,6 +156,23 @@ impl Worker<'_, '_> {
                 drop(file.target);
                 self.failed(file.job, reason);
             }
+        }
+    }
+}
+
+impl ZeroChunk {
+    /// Whether a blob of this length is nothing but zeros, as far as one of this length was cut.
+    fn is(&self, id: Id, length: u64) -> bool {
+        let Some(bytes) = usize::try_from(length)
+            .ok()
+            .filter(|l| *l <= MAX_CHUNK_BYTES)
+        else {
+            return false;
+        };
+        let mut known = self.0.lock();
+        match *known {
+            Some((known_length, zeros)) if known_length == length => zeros == id,
+            _ => known.insert((length, Id::of(&vec![0; bytes]))).1 == id,
         }
     }
 }

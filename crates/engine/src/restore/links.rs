@@ -1,5 +1,9 @@
 //! Hard links: an inode is restored under the first of its names, the others are linked to it.
 //!
+//! A snapshot is not one moment: while it is made an inode may be freed and given to another file,
+//! or be written to between two of its names. So names are linked only where their nodes agree in
+//! all that a link makes them share; where they do not, each is a file of its own.
+//!
 //! Another thread may meet a later name before the first is done; the name then waits with the
 //! inode, and whoever finishes the first one makes the links. Where nothing was made of the first
 //! name, those that wait fail with it.
@@ -8,12 +12,21 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use strongroom_model::Id;
 use strongroom_repo::Node;
+use strongroom_repo::node::NodeKind;
 
+use crate::filesystem::FolderPath;
 use crate::restore::folder::OpenFolder;
 
-/// An inode at the source: its device and number.
-pub(super) type Inode = (u64, u64);
+/// A file with several names: what all their nodes must agree in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Inode {
+    device: u64,
+    number: u64,
+    /// Over everything else that a link makes the names share.
+    digest: Id,
+}
 
 /// A name that is to be linked.
 #[derive(Debug)]
@@ -26,7 +39,7 @@ pub(super) struct LinkName {
 #[derive(Debug, Clone)]
 pub(super) struct Original {
     /// The path of its folder.
-    pub(super) folder: Box<[u8]>,
+    pub(super) folder: FolderPath,
     pub(super) name: Box<[u8]>,
 }
 
@@ -59,7 +72,34 @@ pub(super) enum Claim {
 
 /// The inode of a file with several names.
 pub(super) fn inode_of(node: &Node) -> Option<Inode> {
-    (node.links > 1 && node.inode != 0).then_some((node.device_id, node.inode))
+    (node.links > 1 && node.inode != 0).then(|| Inode {
+        device: node.device_id,
+        number: node.inode,
+        digest: shared_digest(node),
+    })
+}
+
+/// A digest of kind, owner, mode, time, size and content, each of a fixed length or the last.
+fn shared_digest(node: &Node) -> Id {
+    let mut text = Vec::new();
+    text.extend_from_slice(&(node.kind_text().len() as u64).to_le_bytes());
+    text.extend_from_slice(node.kind_text().as_bytes());
+    text.extend_from_slice(&node.uid.to_le_bytes());
+    text.extend_from_slice(&node.gid.to_le_bytes());
+    text.extend_from_slice(&node.mode.0.to_le_bytes());
+    text.extend_from_slice(&node.mtime.secs.to_le_bytes());
+    text.extend_from_slice(&node.mtime.nanos.to_le_bytes());
+    text.extend_from_slice(&node.size.to_le_bytes());
+    text.extend_from_slice(&node.device().to_le_bytes());
+    match node.kind {
+        NodeKind::Symlink => text.extend_from_slice(node.link_target()),
+        _ => {
+            for id in node.content.as_deref().unwrap_or_default() {
+                text.extend_from_slice(id.as_bytes());
+            }
+        }
+    }
+    Id::of(&text)
 }
 
 impl Links {
@@ -87,5 +127,51 @@ impl Links {
             Some(State::Begun(waiting)) => waiting,
             _ => Vec::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(name: &str) -> Node {
+        let mut node = Node::new(name.as_bytes(), NodeKind::File);
+        (node.device_id, node.inode, node.links) = (1, 2, 2);
+        node.size = 4;
+        node.content = Some(Box::new([Id::of(b"AAAA")]));
+        node
+    }
+
+    #[test]
+    fn names_are_of_one_file_only_where_nothing_that_a_link_shares_differs() {
+        let first = inode_of(&node("a"));
+        assert_eq!(inode_of(&node("b")), first);
+        let differ = |edit: fn(&mut Node)| {
+            let mut other = node("b");
+            edit(&mut other);
+            assert_ne!(inode_of(&other), first);
+        };
+        differ(|node| node.content = Some(Box::new([Id::of(b"BBBB")])));
+        differ(|node| node.content = Some(Box::new([Id::of(b"AAAA"), Id::of(b"")])));
+        differ(|node| node.size = 5);
+        differ(|node| node.mtime.nanos = 1);
+        differ(|node| node.uid = 1000);
+        differ(|node| node.gid = 1000);
+        differ(|node| node.mode.0 = 0o4755);
+        differ(|node| node.kind = NodeKind::Fifo);
+        differ(|node| node.inode = 3);
+        differ(|node| node.device_id = 3);
+    }
+
+    #[test]
+    fn links_are_of_one_inode_only_where_they_lead_to_one_place() {
+        let link = |target: &[u8]| {
+            let mut node = node("link");
+            (node.kind, node.content) = (NodeKind::Symlink, None);
+            node.edit_rare(|rare| rare.link_target = target.into());
+            inode_of(&node)
+        };
+        assert_eq!(link(b"a"), link(b"a"));
+        assert_ne!(link(b"a"), link(b"b"));
     }
 }

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use strongroom_model::Id;
 
-use crate::filesystem::{FsError, RestoreProblem, Severity};
+use crate::filesystem::{FsError, RestoreProblem, Severity, told};
 use crate::read_set::{Damage, ReadSet};
 use crate::session::chain;
 
@@ -103,7 +103,8 @@ pub(super) struct Tally {
 struct Found {
     error_count: u64,
     errors: Vec<RestoreError>,
-    failed: HashSet<Box<[u8]>>,
+    /// Digests of paths, since there may be many and long ones.
+    failed: HashSet<Id>,
     warnings: BTreeMap<String, RestoreWarning>,
 }
 
@@ -121,12 +122,13 @@ impl Tally {
             let path = shown(path);
             found.errors.push(RestoreError { path, message });
         }
-        found.failed.insert(path.into());
+        found.failed.insert(Id::of(path));
     }
 
     /// Whether a path was noted already.
     pub(super) fn has_failed(&self, path: &[u8]) -> bool {
-        self.found.lock().failed.contains(path)
+        let failed = &self.found.lock().failed;
+        !failed.is_empty() && failed.contains(&Id::of(path))
     }
 
     /// Notes what could not be set; `path` is in the snapshot.
@@ -200,7 +202,7 @@ impl Tally {
 
 /// A path of a snapshot for people: absolute, what is not text replaced.
 fn shown(path: &[u8]) -> String {
-    format!("/{}", String::from_utf8_lossy(path))
+    format!("/{}", told(path.to_vec()).display())
 }
 
 #[cfg(test)]

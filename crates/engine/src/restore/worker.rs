@@ -10,7 +10,7 @@ use strongroom_repo::{Node, Tree};
 
 use crate::Result;
 use crate::backup::pool::Job;
-use crate::filesystem::RestoreProblem;
+use crate::filesystem::{MAX_DEPTH, RestoreProblem};
 use crate::read_set::{BlobRead, decode_tree};
 use crate::restore::Restore;
 use crate::restore::files::{FileJob, Window};
@@ -22,10 +22,6 @@ use crate::session::chain;
 
 /// How many folders of one folder are looked through together.
 const FOLDERS_PER_BATCH: usize = 16;
-
-/// How deep folders may lie in one another: no path that a system call takes is deeper. A tree
-/// can claim more.
-const MAX_DEPTH: usize = 2048;
 
 /// A thread.
 #[derive(Debug)]
@@ -100,7 +96,7 @@ impl<'r, 'a> Worker<'r, 'a> {
             && !shared.is_verify
             && let Err(error) = folder.target()
         {
-            shared.tally.error(&folder.path, chain(&error));
+            shared.tally.error(&folder.path.whole(), chain(&error));
             shared.progress.add_error();
             OpenFolder::release(folder, shared);
             return Ok(());
@@ -112,7 +108,7 @@ impl<'r, 'a> Worker<'r, 'a> {
         match decoded {
             Ok(tree) => self.make_entries(&folder, tree)?,
             Err(reason) => self.note(
-                &folder.path,
+                &folder.path.whole(),
                 format!("What this folder holds cannot be read: {reason}"),
             ),
         }
@@ -123,7 +119,7 @@ impl<'r, 'a> Worker<'r, 'a> {
     fn make_entries(&mut self, folder: &Arc<OpenFolder>, tree: Tree) -> Result<()> {
         let shared = self.shared;
         for refused in &tree.refused {
-            self.note(&folder.path, refused.to_string());
+            self.note(&folder.path.whole(), refused.to_string());
         }
         let mut folders = Vec::new();
         for node in tree.nodes {
@@ -137,9 +133,9 @@ impl<'r, 'a> Worker<'r, 'a> {
             };
             match choice {
                 Choice::Not => {}
-                _ if is_folder && folder.depth >= MAX_DEPTH => self.note(
+                _ if is_folder && folder.path.is_deepest() => self.note(
                     &folder.path_of(&node.name),
-                    "Folders lie too deep in one another".to_owned(),
+                    format!("It lies in more than {MAX_DEPTH} folders"),
                 ),
                 _ if is_folder => folders.push((node, choice)),
                 _ => self.make_entry(folder, node)?,
@@ -245,9 +241,9 @@ impl<'r, 'a> Worker<'r, 'a> {
         let shared = self.shared;
         let here = name.folder.target();
         let made = here.and_then(|here| {
-            let there = match original.folder == name.folder.path {
+            let there = match original.folder.is(&name.folder.path) {
                 true => here.clone(),
-                false => shared.root.descend(&original.folder)?,
+                false => shared.root.descend(&original.folder.whole())?,
             };
             here.hard_link(&name.name, &there, &original.name)
         });

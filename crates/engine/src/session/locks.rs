@@ -12,7 +12,7 @@
 //! A lock that cannot be decrypted is
 //! somebody's junk: it is named and passed over, else five bytes would stop all backups.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{JoinHandle, ScopedJoinHandle};
@@ -25,13 +25,17 @@ use std::sync::Arc;
 use strongroom_model::{FileName, FileType, Id};
 use strongroom_repo::lock::{Lock, RENEW_EVERY, STALE_AFTER};
 use strongroom_repo::{Key, Repository};
-use strongroom_store::Store;
+use strongroom_store::{Error as StoreError, Store};
 
 use crate::session::guarded::GuardedStore;
+use crate::session::places::{LockedPlace, Places};
 use crate::session::{
-    CopyFailure, CopyFailureKind, CopyStore, Environment, OwnLocks, Session, chain,
+    CopyFailure, CopyFailureKind, CopyStore, Environment, Looking, OwnLocks, Session, chain,
 };
 use crate::{Listing, Result};
+
+/// The most locks of a copy that are read when it is locked: each is a request of its own.
+const LOCKS_LIMIT: usize = 1000;
 
 /// A lock that was not renewed for so long has missed two renewals.
 const MISSED_AFTER: SignedDuration = SignedDuration::from_mins(11);
@@ -99,7 +103,7 @@ impl Locks {
     /// failed in the session.
     ///
     /// # Errors
-    /// Where no copy is left.
+    /// Where no copy is left, and where the user interrupts.
     pub fn acquire(
         session: &mut Session,
         environment: &Environment,
@@ -113,10 +117,11 @@ impl Locks {
             copies: Mutex::default(),
             is_released: AtomicBool::new(false),
         });
+        let looking = &session.looking;
         let copies: Vec<CopyStore> = session.ready().map(|(copy, _)| copy.clone()).collect();
         let outcomes: Vec<_> = std::thread::scope(|scope| {
             let held = &held;
-            let lock = |copy| scope.spawn(move || held.acquire_on(copy));
+            let lock = |copy| scope.spawn(move || held.acquire_on(copy, looking));
             let threads: Vec<_> = copies.iter().map(|copy| (copy, lock(copy))).collect();
             let join = |(copy, thread): (_, ScopedJoinHandle<'_, _>)| {
                 let outcome = thread.join().unwrap_or_else(|_| Err(died()));
@@ -124,9 +129,11 @@ impl Locks {
             };
             threads.into_iter().map(join).collect()
         });
+        let mut places = Vec::new();
         for (copy, outcome) in outcomes {
             match outcome {
-                Ok(listing) => {
+                Ok((listing, place)) => {
+                    places.push(place);
                     let store = Arc::clone(&copy.store);
                     let guarded = GuardedStore::new(store, &copy.name, Arc::clone(&held));
                     session.lock(&copy.name, listing, Arc::new(guarded));
@@ -134,10 +141,12 @@ impl Locks {
                 Err(failure) => session.fail(&copy.name, failure),
             }
         }
+        session.places = Places::of(places);
         let mut locks = Self {
             held,
             renewer: None,
         };
+        environment.cancel.check()?;
         if session.ready().next().is_none() {
             locks.release();
             return Err(session.no_copy());
@@ -180,36 +189,43 @@ impl Drop for Locks {
     }
 }
 
-/// Reads all locks of a copy.
+/// Reads the locks of a copy, of which there may be `limit`.
 ///
 /// # Errors
-/// Fails where the copy cannot be listed.
-pub(crate) fn read_locks(
-    store: &dyn Store,
-    session: &Session,
-    environment: &Environment,
-) -> strongroom_store::Result<Vec<LockReport>> {
-    let key = session.repository.key();
-    read_all(store, key, &session.own_locks, environment)
-}
-
-fn read_all(
+/// Fails where the copy cannot be listed, holds more, or the user interrupts.
+pub fn read_locks(
     store: &dyn Store,
     key: &Key,
     own_locks: &OwnLocks,
     environment: &Environment,
-) -> strongroom_store::Result<Vec<LockReport>> {
+    limit: usize,
+) -> std::result::Result<Vec<LockReport>, CopyFailure> {
+    let of_store = |error| CopyFailure::of_store(&error);
+    let listed = store.list(FileType::Locks).map_err(of_store)?;
+    if listed.len() > limit {
+        return Err(CopyFailure {
+            reason: format!("{} holds {} locks", store.location(), listed.len()),
+            hint: Some(
+                "when nothing is running anywhere, remove them: strongroom unlock --all".to_owned(),
+            ),
+            kind: CopyFailureKind::Other,
+        });
+    }
     let ours = own_locks.of_this_numbering();
     let mut reports = Vec::new();
-    for entry in store.list(FileType::Locks)? {
+    for entry in listed {
+        if environment.cancel.is_cancelled() {
+            let location = store.location().to_owned();
+            return Err(of_store(StoreError::Cancelled { location }));
+        }
         let state = match store.read(FileName::new(FileType::Locks, entry.id)) {
             Ok(bytes) => match Lock::open(key, bytes) {
                 Ok(lock) => classify(lock, ours.contains(&entry.id), environment),
                 Err(reason) => LockState::Junk(reason),
             },
             // Its owner has just removed it.
-            Err(strongroom_store::Error::NotFound { .. }) => continue,
-            Err(error) => return Err(error),
+            Err(StoreError::NotFound { .. }) => continue,
+            Err(error) => return Err(of_store(error)),
         };
         let id = entry.id;
         reports.push(LockReport { id, state });
@@ -250,39 +266,54 @@ impl Held {
         }
     }
 
-    fn acquire_on(&self, copy: &CopyStore) -> std::result::Result<Listing, CopyFailure> {
+    fn acquire_on(
+        self: &Arc<Self>,
+        copy: &CopyStore,
+        looking: &Looking,
+    ) -> std::result::Result<(Listing, LockedPlace), CopyFailure> {
         let store = copy.store.as_ref();
-        self.look_for_conflicts(copy, None)?;
+        let held = Arc::clone(self);
+        looking.at(copy, move |copy| held.look_for_conflicts(copy, None))?;
         let lock = self
             .write(&copy.store)
             .map_err(|error| CopyFailure::of_repo(&error))?;
         let id = lock.id;
         self.copies.lock().insert(copy.name.clone(), lock);
-        let second_look = self
-            .look_for_conflicts(copy, Some(id))
-            .and_then(|()| Listing::read(store).map_err(|error| CopyFailure::of_store(&error)));
+        let held = Arc::clone(self);
+        let second_look = looking.at(copy, move |copy| {
+            let listed = held.look_for_conflicts(copy, Some(id))?;
+            let listing = Listing::read(copy.store.as_ref())
+                .map_err(|error| CopyFailure::of_store(&error))?;
+            let place = LockedPlace {
+                copy: copy.name.clone(),
+                lock: id,
+                listed,
+            };
+            Ok((listing, place))
+        });
         if second_look.is_err() {
             self.copies.lock().remove(&copy.name);
-            if let Err(error) = store.remove(FileName::new(FileType::Locks, id)) {
-                tracing::warn!(
-                    copy = copy.name,
-                    error = chain(&error),
-                    "A lock stays behind"
-                );
+            match store.remove(FileName::new(FileType::Locks, id)) {
+                Ok(()) => self.own_locks.strike_out(id),
+                Err(error) => {
+                    let error = chain(&error);
+                    tracing::warn!(copy = copy.name, error, "A lock stays behind");
+                }
             }
         }
         second_look
     }
 
+    /// Returns the locks that are there.
     fn look_for_conflicts(
         &self,
         copy: &CopyStore,
         own: Option<Id>,
-    ) -> std::result::Result<(), CopyFailure> {
+    ) -> std::result::Result<BTreeSet<Id>, CopyFailure> {
         let store = copy.store.as_ref();
         let key = self.repository.key();
-        let reports = read_all(store, key, &self.own_locks, &self.environment)
-            .map_err(|error| CopyFailure::of_store(&error))?;
+        let reports = read_locks(store, key, &self.own_locks, &self.environment, LOCKS_LIMIT)?;
+        let listed = reports.iter().map(|report| report.id).collect();
         for report in reports.into_iter().filter(|report| Some(report.id) != own) {
             match report.state {
                 LockState::Dead(lock) => {
@@ -310,7 +341,7 @@ impl Held {
                 LockState::Held(_) | LockState::Stale(_) => {}
             }
         }
-        Ok(())
+        Ok(listed)
     }
 
     fn write(&self, store: &Arc<dyn Store>) -> strongroom_repo::Result<HeldLock> {

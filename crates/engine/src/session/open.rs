@@ -7,7 +7,8 @@ use strongroom_repo::{RepoConfig, Repository};
 
 use crate::listing::Listing;
 use crate::session::{
-    CopyFailure, CopyFailureKind, CopyState, CopyStore, ReadyCopy, Session, SessionCopy, no_copy,
+    CopyFailure, CopyFailureKind, CopyState, CopyStore, Looking, Password, ReadyCopy, Session,
+    SessionCopy, no_copy,
 };
 use crate::{Error, Result};
 
@@ -18,20 +19,21 @@ pub(crate) struct Look {
     pub(crate) config: Option<Vec<u8>>,
 }
 
-/// Lists all copies at once and opens the repository with the password.
+/// Lists all copies at once and opens the repository with the password; a copy that takes too long
+/// is left out.
 ///
 /// The key is opened from the first copy where that succeeds; a copy whose `config` is damaged or
 /// missing beside other files is used and marked, since `sync` can mend it.
 ///
 /// # Errors
 /// Where no copy can be used: [`Error::Repo`] with the wrong password or no repository,
-/// [`Error::NoCopy`] else.
-pub fn open(copies: &[CopyStore], password: &[u8]) -> Result<Session> {
+/// [`Error::NoCopy`] else; [`Error::Interrupted`].
+pub fn open(copies: &[CopyStore], password: &[u8], looking: &Looking) -> Result<Session> {
     let (looks, opened) = std::thread::scope(|scope| {
-        let opener = scope.spawn(|| open_first(copies, password));
+        let opener = scope.spawn(|| open_first(copies, password, looking));
         let threads: Vec<_> = copies
             .iter()
-            .map(|copy| (copy, scope.spawn(|| look_at(copy))))
+            .map(|copy| (copy, scope.spawn(|| looking.at(copy, look_at))))
             .collect();
         let looks: Vec<_> = threads
             .into_iter()
@@ -42,12 +44,13 @@ pub fn open(copies: &[CopyStore], password: &[u8]) -> Result<Session> {
             .collect();
         (looks, opener.join())
     });
+    looking.cancel.check()?;
     let repository = match opened {
         Ok(Ok(repository)) => repository,
         Ok(Err(error)) => return Err(cannot_open(looks, error)),
         Err(_) => return Err(cannot_open(looks, None)),
     };
-    let mut session = Session::new(repository, Vec::new());
+    let mut session = Session::new(repository, Vec::new(), looking.clone());
     for (copy, look) in looks {
         let state = match look {
             Err(failure) => CopyState::Failed(failure),
@@ -62,15 +65,25 @@ pub fn open(copies: &[CopyStore], password: &[u8]) -> Result<Session> {
 fn open_first(
     copies: &[CopyStore],
     password: &[u8],
+    looking: &Looking,
 ) -> std::result::Result<Repository, Option<strongroom_repo::Error>> {
     let mut order: Vec<_> = copies.iter().collect();
     order.sort_by_key(|copy| !copy.is_local);
     let mut worst = None;
     let mut tried = BTreeSet::new();
     for copy in order {
-        match Repository::open(copy.store.as_ref(), password, &mut tried) {
-            Ok(repository) => return Ok(repository),
-            Err(error) => {
+        let password = Password::new(password.to_vec());
+        let mut so_far = tried.clone();
+        let opened = looking.at(copy, move |copy| {
+            let opened = Repository::open(copy.store.as_ref(), &password, &mut so_far);
+            Ok((opened, so_far))
+        });
+        match opened {
+            Ok((Ok(repository), _)) => return Ok(repository),
+            // The look at the same copy tells why.
+            Err(_) => {}
+            Ok((Err(error), so_far)) => {
+                tried = so_far;
                 let says_more = matches!(error, strongroom_repo::Error::WrongPassword { .. });
                 if worst.is_none() || says_more {
                     worst = Some(error);

@@ -16,7 +16,7 @@ use crate::state::{OwnLock, RepositoryState};
 
 /// The notes, where there is a state folder.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct OwnLocks {
+pub struct OwnLocks {
     kept: Option<Kept>,
 }
 

@@ -14,7 +14,7 @@ use strongroom_testkit::MemoryStore;
 use super::*;
 use crate::init::init;
 use crate::read_set::{Damage, ReadSet};
-use crate::session::{Environment, open};
+use crate::session::{Environment, Looking, open};
 
 const COST: ScryptCost = ScryptCost {
     log_n: 4,
@@ -50,7 +50,9 @@ impl World {
             cancel: Cancel::default(),
         };
         init(&copies, b"secret", COST, &environment).unwrap();
-        let repository = open(&copies, b"secret").unwrap().repository;
+        let repository = open(&copies, b"secret", &Looking::default())
+            .unwrap()
+            .repository;
         let mut world = Self {
             stores,
             copies,
@@ -93,7 +95,7 @@ impl World {
     }
 
     fn session(&self) -> Session {
-        open(&self.copies, b"secret").unwrap()
+        open(&self.copies, b"secret", &Looking::default()).unwrap()
     }
 
     fn snapshots(&self) -> Snapshots {

@@ -14,7 +14,7 @@ use strongroom_model::{CopyEvidence, Id};
 use crate::session::{CopyStore, chain};
 use crate::state::disk::{self, Lock};
 use crate::state::record::{self, OwnLock, OwnLocks, RemovedKeys};
-use crate::state::{GoneFiles, RecordedNeeds, SeenFiles};
+use crate::state::{GoneFiles, ReadFiles, RecordedNeeds, SeenFiles};
 use crate::{Error, Result};
 
 /// The part of the state folder that belongs to one repository.
@@ -72,7 +72,7 @@ impl RepositoryState {
     /// # Errors
     /// As [`RepositoryState::update_evidence`].
     pub fn update_seen(&self, copy: &CopyStore, change: impl FnOnce(&mut SeenFiles)) -> Result<()> {
-        self.update_record(&self.of_copy(copy, "seen"), change)
+        self.update(&self.of_copy(copy, "seen"), change)
     }
 
     /// Which files are gone from all copies.
@@ -85,7 +85,25 @@ impl RepositoryState {
     /// # Errors
     /// As [`RepositoryState::update_evidence`].
     pub fn update_gone(&self, change: impl FnOnce(&mut GoneFiles)) -> Result<()> {
-        self.update_record(&self.gone_path(), change)
+        self.update(&self.gone_path(), change)
+    }
+
+    /// Which files of a copy were read; `None` where that is not known.
+    pub fn read_files(&self, copy: &CopyStore) -> Option<ReadFiles> {
+        let path = self.of_copy(copy, "read");
+        believe(self.load(&path, |bytes| record::decode(bytes).map(Some)))
+    }
+
+    /// Changes which files of a copy were read.
+    ///
+    /// # Errors
+    /// As [`RepositoryState::update_evidence`].
+    pub fn update_read_files(
+        &self,
+        copy: &CopyStore,
+        change: impl FnOnce(&mut ReadFiles),
+    ) -> Result<()> {
+        self.update(&self.of_copy(copy, "read"), change)
     }
 
     /// The keys that were removed on purpose on this machine.
@@ -100,7 +118,7 @@ impl RepositoryState {
     /// As [`RepositoryState::update_evidence`].
     pub fn update_removed_keys(&self, change: impl FnOnce(&mut BTreeSet<Id>)) -> Result<()> {
         let of_keys = |removed: &mut RemovedKeys| change(&mut removed.keys);
-        self.update_record(&self.removed_keys_path(), of_keys)
+        self.update(&self.removed_keys_path(), of_keys)
     }
 
     /// The locks that this machine wrote and is not known to have removed.
@@ -111,7 +129,7 @@ impl RepositoryState {
 
     /// Changes which locks count as our own; of too many the oldest are forgotten.
     pub(crate) fn update_own_locks(&self, change: impl FnOnce(&mut Vec<OwnLock>)) -> Result<()> {
-        self.update_record(&self.own_locks_path(), |own: &mut OwnLocks| {
+        self.update(&self.own_locks_path(), |own: &mut OwnLocks| {
             change(&mut own.locks);
             let surplus = own.locks.len().saturating_sub(MAX_OWN_LOCKS);
             own.locks.drain(..surplus);
@@ -227,6 +245,22 @@ impl RepositoryState {
             .join(format!("{name}-{id}.{what}.json"))
     }
 
+    /// Changes a record, and writes it where that made a difference.
+    fn update<T>(&self, path: &Path, change: impl FnOnce(&mut T)) -> Result<()>
+    where
+        T: Clone + Default + PartialEq + DeserializeOwned + Serialize,
+    {
+        let lock = self.lock()?;
+        let found: Option<T> = self.load_locked(&lock, path, record::decode)?;
+        let before = found.unwrap_or_default();
+        let mut after = before.clone();
+        change(&mut after);
+        if after == before {
+            return Ok(());
+        }
+        disk::write(&lock, path, &record::encode(&after)?)
+    }
+
     /// Reads a file; what is missing or damaged is the default.
     fn load<T: Default>(
         &self,
@@ -245,23 +279,6 @@ impl RepositoryState {
             }
             Err(error) => Err(error.into()),
         }
-    }
-
-    /// Changes a record under the lock; it is written only where that made a difference.
-    fn update_record<T>(&self, path: &Path, change: impl FnOnce(&mut T)) -> Result<()>
-    where
-        T: Default + Clone + PartialEq + Serialize + DeserializeOwned,
-    {
-        let lock = self.lock()?;
-        let before: T = self
-            .load_locked(&lock, path, record::decode)?
-            .unwrap_or_default();
-        let mut after = before.clone();
-        change(&mut after);
-        if after == before {
-            return Ok(());
-        }
-        disk::write(&lock, path, &record::encode(&after)?)
     }
 
     /// Reads a file that is about to be changed, and sets it aside where it is damaged.

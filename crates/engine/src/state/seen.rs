@@ -1,4 +1,4 @@
-//! The small files that a copy once held.
+//! Which files a copy once held, and which of them were read.
 //!
 //! A listing alone cannot tell "was never here" from "was here and is gone". The ids of index files
 //! and snapshots, which are few, are remembered so that sync can.
@@ -7,6 +7,40 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use strongroom_model::Id;
+use strongroom_model::scorecard::Unread;
+
+use crate::Listing;
+
+/// Which files of a copy were read and found sound, so that a scorecard can tell what came since.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadFiles {
+    /// The files, of all types.
+    #[serde(default)]
+    pub files: BTreeSet<Id>,
+}
+
+impl ReadFiles {
+    /// Takes note of a verify: what it read, of what it listed. One that read all of it replaces
+    /// what was known.
+    pub fn add(&mut self, sound: &[Id], listing: &Listing, is_all: bool) {
+        if is_all {
+            self.files.clear();
+        }
+        self.files.extend(sound);
+        let listed: BTreeSet<Id> = listing.entries().map(|entry| entry.id).collect();
+        self.files.retain(|id| listed.contains(id));
+    }
+
+    /// What a copy holds that was not read.
+    pub fn unread(&self, listing: &Listing) -> Unread {
+        let unread = listing.entries();
+        let unread = unread.filter(|entry| !self.files.contains(&entry.id));
+        unread.fold(Unread::default(), |so_far, entry| Unread {
+            files: so_far.files.saturating_add(1),
+            bytes: so_far.bytes.saturating_add(entry.size_bytes),
+        })
+    }
+}
 
 /// What was once seen on a copy.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,4 +51,50 @@ pub struct SeenFiles {
     /// Snapshots.
     #[serde(default)]
     pub snapshots: BTreeSet<Id>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::listing::Files;
+    use strongroom_model::FileEntry;
+
+    fn id(text: &str) -> Id {
+        Id::of(text.as_bytes())
+    }
+
+    fn listing(packs: &[&str]) -> Listing {
+        let entry = |text: &&str| FileEntry {
+            id: id(text),
+            size_bytes: 10,
+        };
+        Listing {
+            data: Files::new(packs.iter().map(entry).collect()),
+            ..Listing::default()
+        }
+    }
+
+    #[test]
+    fn what_was_not_read_since_it_came_is_counted() {
+        let mut read = ReadFiles::default();
+        let two = listing(&["a", "b"]);
+        read.add(&[id("a")], &two, false);
+        assert_eq!(
+            read.unread(&two),
+            Unread {
+                files: 1,
+                bytes: 10
+            }
+        );
+        read.add(&[id("b")], &two, false);
+        assert_eq!(read.unread(&two), Unread::default());
+        // Repacked: as many files as before, and all of them new.
+        let others = listing(&["c", "d"]);
+        assert_eq!(read.unread(&others).files, 2);
+        read.add(&[id("c")], &others, false);
+        assert_eq!(read.files, [id("c")].into());
+        // One that read all of it does not vouch for what it found damaged.
+        read.add(&[id("d")], &others, true);
+        assert_eq!(read.unread(&others).files, 1);
+    }
 }

@@ -312,7 +312,7 @@ fn a_client_key_that_others_can_read_is_refused_with_the_command_that_mends_it()
         let error = world.state.client_key().unwrap_err();
         assert_eq!(
             error.hint().unwrap(),
-            format!("chmod 600 {}", path.display())
+            format!("chmod 600 '{}'", path.display())
         );
         assert!(world.state.find_client_key().is_err());
     }

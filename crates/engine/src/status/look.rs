@@ -5,7 +5,9 @@ use strongroom_model::{BackupCopy, CopyEvidence, FileName, Id, StoreAddress};
 use strongroom_store::Store;
 
 use crate::Listing;
-use crate::session::{CopyFailureKind, CopyState, CopyStore, Session, chain};
+use crate::session::{
+    Cancel, CopyFailure, CopyFailureKind, CopyState, CopyStore, Looking, Session,
+};
 use crate::state::RepositoryState;
 use crate::status::{config_digest, place};
 
@@ -45,12 +47,14 @@ pub(super) fn look_at_all<'a>(
     copies: &[(&'a BackupCopy, Option<&'a CopyStore>)],
     session: Option<&Session>,
     memory: Option<&RepositoryState>,
+    cancel: &Cancel,
 ) -> Vec<Look<'a>> {
+    let looking = Looking::until(cancel);
     std::thread::scope(|scope| {
         let threads: Vec<_> = copies
             .iter()
             .map(|(copy, store)| {
-                let look = scope.spawn(|| look_at(copy, *store, session, memory));
+                let look = scope.spawn(|| look_at(copy, *store, session, memory, &looking));
                 (copy, store, look)
             })
             .collect();
@@ -86,6 +90,7 @@ fn look_at<'a>(
     store: Option<&'a CopyStore>,
     session: Option<&Session>,
     memory: Option<&RepositoryState>,
+    looking: &Looking,
 ) -> Look<'a> {
     let evidence = store
         .zip(memory)
@@ -94,8 +99,11 @@ fn look_at<'a>(
     let mut seen = match (store, session) {
         (None, _) => Seen::Failed("its store cannot be used".to_owned()),
         (Some(store), Some(session)) => seen_by(session, store),
-        (Some(store), None) => seen_without_key(store.store.as_ref())
-            .unwrap_or_else(|error| Seen::Failed(chain(&error))),
+        (Some(store), None) => looking
+            .at(store, |copy| {
+                seen_without_key(copy.store.as_ref()).map_err(|error| CopyFailure::of_store(&error))
+            })
+            .unwrap_or_else(|failure| Seen::Failed(failure.reason)),
     };
     let is_folder = matches!(copy.store, StoreAddress::Local(_));
     if matches!(seen, Seen::Empty) && is_folder && evidence.listing.is_some() {

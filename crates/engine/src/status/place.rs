@@ -10,7 +10,7 @@ use std::time::Duration;
 use strongroom_model::scorecard::{DeviceId, Location, SourceFacts};
 use strongroom_model::{Config, Name, StoreAddress};
 use strongroom_store::patient::within;
-use strongroom_store::place::is_this_machine;
+use strongroom_store::place::{is_this_machine, virtual_link};
 
 /// How long a look at a path may take, which lies on a dead mount perhaps: longer than a disk
 /// needs to wake up.
@@ -36,9 +36,15 @@ pub(super) fn location(address: &StoreAddress) -> Location {
     let first = addresses
         .ok()
         .and_then(|all| all.map(|one| one.ip().to_canonical()).min());
+    let here = is_this_machine(name, port).ok();
+    let link = match here {
+        Some(false) => virtual_link(name, port),
+        _ => None,
+    };
     Location::Server {
         host: first.map_or_else(|| name.to_owned(), |ip| ip.to_string()),
-        here: is_this_machine(name, port).ok(),
+        here: here.filter(|_| link.is_none()),
+        link,
     }
 }
 
@@ -69,7 +75,7 @@ mod tests {
 
     fn server(text: &str) -> (String, Option<bool>) {
         match location(&text.parse().unwrap()) {
-            Location::Server { host, here } => (host, here),
+            Location::Server { host, here, .. } => (host, here),
             folder => panic!("{folder:?}"),
         }
     }

@@ -13,6 +13,7 @@ use strongroom_testkit::faulty::{Fault, Op, Rule};
 use super::*;
 use crate::backup::report::{BackupReport, SnapshotNeeds, SourceReport};
 use crate::receipts::trusted_keys;
+use crate::session::Locks;
 use crate::status::needs::needs_of_snapshot;
 use world::{Made, NAMES, World, facts, held, line};
 
@@ -429,4 +430,41 @@ fn a_junk_key_on_one_copy_gets_into_no_receipt() {
         store.save(name, junk).unwrap();
     }
     assert_eq!(trusted_keys(&world.session()), keys);
+}
+
+/// Locks all copies as any backup does, and remembers what that tells of their places.
+fn lock_and_remember(world: &World) -> Status {
+    let mut session = world.session();
+    let mut locks = Locks::acquire(&mut session, &world.environment, false).unwrap();
+    locks.release();
+    let memory = world.state.repository(session.id());
+    let copies: Vec<&CopyStore> = session.copies.iter().map(|copy| &copy.copy).collect();
+    let now = (world.environment.clock)();
+    session.places.remember(&copies, &memory, now).unwrap();
+    world.status()
+}
+
+#[test]
+fn a_lock_that_two_addresses_list_tells_that_they_are_one_place_until_they_are_not() {
+    let world = World::new();
+    world.backup("content", 1);
+    let [_, disk2, disk3] = NAMES.map(|name| world.folder.path().join(name));
+    let own = world.folder.path().join("own");
+    fs::rename(&disk3, &own).unwrap();
+    std::os::unix::fs::symlink(&disk2, &disk3).unwrap();
+    let status = lock_and_remember(&world);
+    let now = (world.environment.clock)();
+    let twin = |name: &str| BTreeMap::from([(name.parse().unwrap(), now)]);
+    assert_eq!(facts(&status, "here").one_place, BTreeMap::new());
+    assert_eq!(facts(&status, "disk2").one_place, twin("disk3"));
+    assert_eq!(facts(&status, "disk3").one_place, twin("disk2"));
+    // A run that cannot lock both of them tells nothing new.
+    fs::remove_file(&disk3).unwrap();
+    let status = lock_and_remember(&world);
+    assert_eq!(facts(&status, "disk2").one_place, twin("disk3"));
+    fs::rename(&own, &disk3).unwrap();
+    let status = lock_and_remember(&world);
+    for name in NAMES {
+        assert_eq!(facts(&status, name).one_place, BTreeMap::new());
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use strongroom_model::shell::quoted;
 use strongroom_model::{FileName, FileType, Id};
 
 use crate::Listing;
@@ -295,8 +296,8 @@ pub(crate) fn removal(copy: &CopyStore, name: FileName) -> String {
     let location = copy.store.location();
     let path = path_of(name);
     if location.starts_with('/') {
-        let folder = location.trim_end_matches('/').replace('\'', r"'\''");
-        return format!("rm '{folder}/{path}'");
+        let folder = location.trim_end_matches('/');
+        return format!("rm {}", quoted(format!("{folder}/{path}")));
     }
     format!("remove {path} in {location}")
 }

@@ -49,6 +49,8 @@ pub(crate) fn report(
             bytes_read: copy.bytes_read,
             files_listed,
             bytes_listed,
+            sound: copy.sound,
+            listing: copy.listing,
             covered: copy.covered,
             failure: copy.failure,
             name: copy.copy.name.clone(),

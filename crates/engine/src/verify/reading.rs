@@ -74,6 +74,7 @@ struct Found {
     snapshots: Vec<(Id, Id)>,
     files_read: u64,
     bytes_read: u64,
+    sound: Vec<Id>,
     failure: Option<CopyFailure>,
 }
 
@@ -144,6 +145,7 @@ impl Reading<'_> {
             found.bytes_read += hashed.size_bytes;
         }
         if name.id() == Some(hashed.id) {
+            self.found.lock().sound.push(hashed.id);
             then(buffer, hashed);
         } else {
             self.damaged(name, hashed.size_bytes);
@@ -335,6 +337,7 @@ impl Reading<'_> {
             config: look.config.clone(),
             files_read: found.files_read,
             bytes_read: found.bytes_read,
+            sound: found.sound,
             covered: found.failure.is_none() && !unread && packs_read == look.listing.data.len(),
             failure: found.failure,
             absent_packs: found.named.iter().filter_map(absent).collect(),

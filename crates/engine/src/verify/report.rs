@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use strongroom_model::FileName;
+use strongroom_model::{FileName, Id};
 use strongroom_repo::BlobId;
 
+use crate::Listing;
 use crate::known::Lost;
 use crate::session::CopyFailure;
 
@@ -34,6 +35,10 @@ pub struct VerifiedCopy {
     pub files_listed: u64,
     /// Bytes of these files.
     pub bytes_listed: u64,
+    /// The files that were read and whose content has their name.
+    pub sound: Vec<Id>,
+    /// What was listed.
+    pub listing: Listing,
     /// Whether every file that was listed was also read, to its end.
     pub covered: bool,
     /// Why the copy, or the rest of it, could not be read.

@@ -23,6 +23,8 @@ pub(crate) struct Scanned {
     pub(crate) config: Option<Vec<u8>>,
     pub(crate) files_read: u64,
     pub(crate) bytes_read: u64,
+    /// The files whose content has their name.
+    pub(crate) sound: Vec<Id>,
     pub(crate) covered: bool,
     pub(crate) failure: Option<CopyFailure>,
     pub(crate) problems: Vec<(FileName, ProblemKind)>,
@@ -72,6 +74,7 @@ impl Scanned {
             config: None,
             files_read: 0,
             bytes_read: 0,
+            sound: Vec::new(),
             covered: false,
             failure: Some(failure.clone()),
             problems: Vec::new(),

@@ -11,7 +11,7 @@ use strongroom_engine::backup::report::CopyOutcome;
 use strongroom_engine::lead::ProblemState;
 use strongroom_engine::restore::RestoreOptions;
 use strongroom_engine::restore::report::RestoreReport;
-use strongroom_engine::session;
+use strongroom_engine::session::{self, Looking};
 use strongroom_engine::sync::{SyncOptions, sync_session};
 use strongroom_engine::verify::{Depth, VerifyOptions, VerifyReport, verify};
 use strongroom_engine::{Error, Result};
@@ -343,8 +343,8 @@ fn a_restore_from_copies_with_the_same_damage_says_what_is_lost_and_restores_the
                 }
             }
             let target = Target::new(&fixture);
-            let report =
-                session::open(&fixture.copies, PASSWORD.as_bytes()).and_then(|mut open| {
+            let report = session::open(&fixture.copies, PASSWORD.as_bytes(), &Looking::default())
+                .and_then(|mut open| {
                     let options = RestoreOptions::default();
                     restore_from(&fixture, &mut open, snapshot, &target.path(), &options)
                 });

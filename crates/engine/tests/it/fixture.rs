@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use strongroom_engine::backup::report::{BackupReport, CopyOutcome};
 use strongroom_engine::backup::{BackupOptions, backup};
 use strongroom_engine::progress::Progress;
-use strongroom_engine::session::{self, Cancel, CopyStore, Environment, Session};
+use strongroom_engine::session::{self, Cancel, CopyStore, Environment, Looking, Session};
 use strongroom_engine::{Clock, Result};
 use strongroom_model::config::{Config, Source};
 use strongroom_model::{FileName, FileType, Id};
@@ -25,6 +25,7 @@ pub(crate) struct Fixture {
     pub(crate) copies: Vec<CopyStore>,
     pub(crate) environment: Environment,
     pub(crate) progress: Progress,
+    pub(crate) looking: Looking,
     pub(crate) key: Key,
 }
 
@@ -65,6 +66,7 @@ impl Fixture {
             copies,
             environment: environment("testhost"),
             progress: Progress::default(),
+            looking: Looking::default(),
             key: new.repository.key().clone(),
         }
     }
@@ -82,7 +84,7 @@ impl Fixture {
     }
 
     pub(crate) fn open(&self) -> Session {
-        session::open(&self.copies, PASSWORD.as_bytes()).unwrap()
+        session::open(&self.copies, PASSWORD.as_bytes(), &self.looking).unwrap()
     }
 
     pub(crate) fn source(&self) -> PathBuf {
@@ -124,7 +126,7 @@ impl Fixture {
         environment: &Environment,
     ) -> Result<BackupReport> {
         let options = BackupOptions::default();
-        let mut session = session::open(&self.copies, PASSWORD.as_bytes())?;
+        let mut session = session::open(&self.copies, PASSWORD.as_bytes(), &self.looking)?;
         backup(&mut session, sources, &options, environment, &self.progress)
     }
 

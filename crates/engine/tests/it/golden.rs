@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use strongroom_engine::backup::{BackupOptions, backup};
-use strongroom_engine::session::{self, CopyStore};
+use strongroom_engine::session::{self, CopyStore, Looking};
 use strongroom_store::LocalStore;
 use strongroom_testkit::programs::restic_versions;
 use strongroom_testkit::tree::TreeSpec;
@@ -49,8 +49,8 @@ fn a_repository_of_restic_or_rustic_is_opened_added_to_and_stays_sound() {
             is_local: true,
         }];
         // Either password opens it.
-        session::open(&copies, b"golden second").unwrap();
-        let mut session = session::open(&copies, b"golden").unwrap();
+        session::open(&copies, b"golden second", &Looking::default()).unwrap();
+        let mut session = session::open(&copies, b"golden", &Looking::default()).unwrap();
         let options = BackupOptions::default();
         let sources = fixture.folder_source();
         for _ in 0..2 {

@@ -1,5 +1,7 @@
 //! The line "0 errors": damage, unread files, and what was not verified or rehearsed.
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 
 use crate::ago::{ago, lasting};
@@ -44,10 +46,14 @@ pub(super) fn line(
             wrong.push((text, "strongroom sync".to_owned()));
         }
         let read = subject.facts.evidence.every_byte_read_since();
-        if read.is_some_and(|read| within(now, read, plan.verify_every)) {
+        let young = read.is_some_and(|read| within(now, read, plan.verify_every));
+        // What came since is younger than that, whatever it is.
+        let is_told = subject.facts.unread.is_some() || subject.facts.unreachable.is_some();
+        if young && is_told {
             continue;
         }
         let text = match read {
+            Some(_) if young => format!("it is not known what came to {name} since it was read"),
             Some(read) => format!("{name} was last read in full {}", ago(now, read)),
             None => format!("{name} was never read in full"),
         };
@@ -102,8 +108,9 @@ pub(super) fn line(
     let reasons: Vec<&str> = found.iter().map(|(reason, _)| reason.as_str()).collect();
     let reason = match (&facts.restore_drill, met) {
         (Some(drill), Standing::Met) => format!(
-            "every byte read within {}; restore drill {}: {} in {}",
+            "every byte read within {}{}; restore drill {}: {} in {}",
             plan.verify_every.spoken(),
+            but_for(subjects),
             ago(now, drill.at),
             ByteSize::from_bytes(drill.bytes).spoken(),
             lasting(SignedDuration::from_secs(
@@ -117,5 +124,26 @@ pub(super) fn line(
         title: "0 errors".to_owned(),
         mend: found.first().map(|(_, mend)| mend.clone()),
         finding: Finding::new(met, reason),
+    }
+}
+
+/// What came to the copies after they were read.
+fn but_for(subjects: &[Subject<'_>]) -> String {
+    let unread: BTreeSet<(u64, u64)> = subjects
+        .iter()
+        .filter_map(|subject| subject.facts.unread)
+        .map(|unread| (unread.files, unread.bytes))
+        .collect();
+    let up_to = if unread.len() > 1 { "up to " } else { "" };
+    match unread.last() {
+        None | Some((0, _)) => String::new(),
+        Some((files, bytes)) => {
+            let files = match files {
+                1 => "1 file".to_owned(),
+                _ => format!("{files} files"),
+            };
+            let bytes = ByteSize::from_bytes(*bytes).spoken();
+            format!(" but for {up_to}{files} ({bytes}) a copy that came since")
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use serde::Serialize;
 
 use crate::address::StoreAddress;
 use crate::config::BackupCopy;
@@ -53,8 +54,21 @@ pub struct CopyFacts {
     pub snapshots: Vec<HeldSnapshot>,
     /// What the state folder remembers.
     pub evidence: CopyEvidence,
+    /// What it holds that was never read; `None` where that is not known.
+    pub unread: Option<Unread>,
+    /// The other copies that were shown to be this very place under another address, and when.
+    pub one_place: BTreeMap<Name, Timestamp>,
     /// When it was last shown to withstand production's credentials.
     pub lock_proven: Option<Timestamp>,
+}
+
+/// Files that came to a copy after it was read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Unread {
+    /// How many.
+    pub files: u64,
+    /// How many bytes they have together.
+    pub bytes: u64,
 }
 
 /// A filesystem device, as `st_dev` names it, or what several of these share.
@@ -73,8 +87,11 @@ pub enum Location {
     Server {
         /// Its host, by the address it resolves to, or else by its name.
         host: String,
-        /// Whether that is this machine; `None` where the name does not resolve.
+        /// Whether that is this machine; `None` where the name does not resolve, or where it is
+        /// behind `link`.
         here: Option<bool>,
+        /// The virtual interface that leads straight there, as to containers of this machine.
+        link: Option<String>,
     },
 }
 
@@ -118,6 +135,8 @@ impl CopyFacts {
             location: Location::of(&copy.store),
             snapshots: Vec::new(),
             evidence: CopyEvidence::default(),
+            unread: None,
+            one_place: BTreeMap::new(),
             lock_proven: None,
         }
     }
@@ -131,6 +150,7 @@ impl Location {
             StoreAddress::Rest(address) => Self::Server {
                 host: address.url().host_str().unwrap_or_default().to_owned(),
                 here: address.is_loopback().then_some(true),
+                link: None,
             },
         }
     }

@@ -23,7 +23,7 @@ pub(super) fn five(
     // What the configuration could come to, were every copy whole.
     let best = Tally::of(subjects, |_| Standing::Unproven);
     vec![
-        copies(plan, subjects, &tally, &best),
+        copies(plan, subjects, &tally, &best, now),
         media_line(plan, subjects, &tally, &best),
         offsite(config, subjects, &tally, &best),
         immutable(plan, subjects, &tally, &best, now),
@@ -36,6 +36,7 @@ fn copies(
     subjects: &[Subject<'_>],
     tally: &Tally<'_, '_>,
     best: &Tally<'_, '_>,
+    now: Timestamp,
 ) -> Line {
     let met = tally.copies(plan);
     let count = tally.shown.len();
@@ -50,7 +51,7 @@ fn copies(
                     names(&tally.shown),
                 ),
             }];
-            parts.extend(uncounted(subjects, tally));
+            parts.extend(uncounted(subjects, tally, now));
             if let Some(more) = missing(subjects.len(), plan.copies) {
                 parts.push(more);
             }
@@ -223,7 +224,7 @@ fn immutable(
 }
 
 /// Says why each copy that does not count does not.
-fn uncounted(subjects: &[Subject<'_>], tally: &Tally<'_, '_>) -> Vec<String> {
+fn uncounted(subjects: &[Subject<'_>], tally: &Tally<'_, '_>, now: Timestamp) -> Vec<String> {
     let others = subjects
         .iter()
         .filter(|subject| !holds(&tally.shown, subject));
@@ -233,16 +234,20 @@ fn uncounted(subjects: &[Subject<'_>], tally: &Tally<'_, '_>) -> Vec<String> {
             if subject.whole.met != Standing::Met {
                 return format!("{name} {}", subject.whole.reason);
             }
-            let location = &subject.facts.location;
-            let twin =
-                tally
-                    .shown
-                    .iter()
-                    .find_map(|other| match location.apart(&other.facts.location) {
-                        Some(true) => None,
-                        known => Some((other.name(), known)),
-                    });
-            match twin {
+            let twin = tally
+                .shown
+                .iter()
+                .find_map(|other| match subject.apart(other) {
+                    Some(true) => None,
+                    known => Some((other, known)),
+                });
+            if let Some((twin, _)) = twin
+                && let Some(at) = subject.one_place(twin)
+            {
+                let (twin, ago) = (twin.name(), ago(now, at));
+                return format!("{name} is {twin} under another address (seen {ago})");
+            }
+            match twin.map(|(twin, known)| (twin.name(), known)) {
                 Some((twin, Some(_))) => format!("{name} is on the device of {twin}"),
                 Some((twin, None)) => format!("{name} may be on the device of {twin}"),
                 None => format!("{name} is not shown to be independent"),

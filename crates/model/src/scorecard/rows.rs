@@ -9,6 +9,7 @@ use crate::evidence::{Listing, SeenSnapshot, Verifier};
 use crate::name::Name;
 use crate::period::Period;
 use crate::plan::Plan;
+use crate::scorecard::facts::Unread;
 use crate::scorecard::standing::{Finding, Standing};
 use crate::scorecard::subject::{Subject, Tally};
 
@@ -60,6 +61,8 @@ pub struct CopyRow {
     pub verified_by: Option<Verifier>,
     /// The time since which every byte was read.
     pub every_byte_read_since: Option<Timestamp>,
+    /// What came since and was not read; `None` where that is not known.
+    pub unread: Option<Unread>,
     /// What it held when it was last listed.
     pub listing: Option<Listing>,
     /// Whether it withstands production's credentials.
@@ -137,6 +140,7 @@ pub(super) fn copy_row(subject: &Subject<'_>, plan: &Plan, now: Timestamp) -> Co
         last_verify: verify.map(|verify| verify.at),
         verified_by: verify.map(|verify| verify.by),
         every_byte_read_since: evidence.every_byte_read_since(),
+        unread: subject.facts.unread,
         listing: evidence.listing,
         lock: lock_state(subject, plan, now),
     }

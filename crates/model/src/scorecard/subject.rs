@@ -40,7 +40,7 @@ impl<'a> Subject<'a> {
                 let seen = found.is_some();
                 let found = found.unwrap_or_else(|| CopyFacts::of(copy));
                 let whole = whole(&found, seen, config, facts);
-                let offsite = offsite(copy, &found.location, config, facts);
+                let offsite = offsite(copy, &found, config, facts);
                 Self {
                     copy,
                     facts: found,
@@ -83,6 +83,20 @@ impl<'a> Subject<'a> {
             })
             .max()
             .unwrap_or(Standing::Missed)
+    }
+
+    /// Whether two copies are independent of each other; `None` where that cannot be told.
+    pub(super) fn apart(&self, other: &Self) -> Option<bool> {
+        match self.one_place(other) {
+            Some(_) => Some(false),
+            None => self.facts.location.apart(&other.facts.location),
+        }
+    }
+
+    /// When two copies were shown to be one place under two addresses.
+    pub(super) fn one_place(&self, other: &Self) -> Option<Timestamp> {
+        let own = self.facts.one_place.get(other.name());
+        own.max(other.facts.one_place.get(self.name())).copied()
     }
 
     /// How much is known of its place; the best known come first.
@@ -159,9 +173,7 @@ fn independent<'s, 'a: 's>(
     sorted.sort_by_key(|(_, subject)| subject.rank());
     let mut chosen: Vec<(usize, &Subject<'a>)> = Vec::new();
     for (place, subject) in sorted {
-        let location = &subject.facts.location;
-        let free =
-            |(_, other): &(usize, &Subject<'a>)| accepts(location.apart(&other.facts.location));
+        let free = |(_, other): &(usize, &Subject<'a>)| accepts(subject.apart(other));
         if chosen.iter().all(free) {
             chosen.push((place, subject));
         }
@@ -216,7 +228,28 @@ fn whole(found: &CopyFacts, seen: bool, config: &Config, facts: &Facts) -> Findi
     }
 }
 
-fn offsite(copy: &BackupCopy, location: &Location, config: &Config, facts: &Facts) -> Finding {
+fn offsite(copy: &BackupCopy, found: &CopyFacts, config: &Config, facts: &Facts) -> Finding {
+    let location = &found.location;
+    let is_here = |other: &&Name| {
+        let other = facts.copies.get(*other).map(|other| &other.location);
+        matches!(
+            other,
+            Some(
+                Location::Folder { .. }
+                    | Location::Server {
+                        here: Some(true),
+                        ..
+                    }
+            )
+        )
+    };
+    if let Location::Server { .. } = location
+        && let Some(other) = found.one_place.keys().find(is_here)
+    {
+        return Finding::missed(format!(
+            "is {other} under another address, and on this machine"
+        ));
+    }
     match location {
         Location::Folder { device } => {
             let beside = facts
@@ -245,6 +278,13 @@ fn offsite(copy: &BackupCopy, location: &Location, config: &Config, facts: &Fact
         return Finding::unproven("may be where the sources are, whose place is not configured");
     }
     match location {
+        Location::Server {
+            here: None,
+            link: Some(link),
+            ..
+        } => Finding::unproven(format!(
+            "is reached through the virtual interface {link}, and may be this machine"
+        )),
         Location::Server { here: None, .. } => {
             Finding::unproven("has a name that does not resolve, and may be this machine")
         }

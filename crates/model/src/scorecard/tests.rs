@@ -94,6 +94,7 @@ fn good() -> World {
             Location::Folder { device } => *device = Some(DeviceId(2)),
             Location::Server { here, .. } => *here = Some(false),
         }
+        found.unread = Some(Unread::default());
         found.snapshots = vec![held("repos", 12, Wholeness::Whole)];
         found
             .evidence
@@ -531,4 +532,42 @@ fn three_folders_beside_the_source_are_honestly_not_three_two_one() {
             ),
         ],
     );
+}
+
+#[test]
+fn what_came_since_a_copy_was_read_is_told_and_is_not_called_read() {
+    let unread = |files, bytes| Some(Unread { files, bytes });
+    let said = |world: &World| world.line(LineKind::Errors).0;
+    let same = good().with(|world| {
+        for copy in ["here", "vault", "offsite"] {
+            world.copy(copy).unread = unread(12, 3 * GB);
+        }
+    });
+    assert_eq!(same.marks(), "+ +++++");
+    assert!(
+        said(&same).starts_with(
+            "every byte read within 7 d but for 12 files (3 GB) a copy that came since; "
+        ),
+        "{}",
+        said(&same)
+    );
+    let one = good().with(|world| world.copy("vault").unread = unread(1, GB));
+    assert!(said(&one).starts_with(
+        "every byte read within 7 d but for up to 1 file (1 GB) a copy that came since; "
+    ));
+    // Once it could be older than the plan allows, the rule for what was never read holds.
+    let old = same.with(|world| {
+        let evidence = &mut world.copy("vault").evidence;
+        *evidence = Default::default();
+        evidence.record_verify(verify(days_ago(8), Share::All), []);
+    });
+    assert_eq!(old.marks(), "+ ++++?");
+    assert_eq!(said(&old), "vault was last read in full 8 d ago");
+    let unknown = good().with(|world| world.copy("vault").unread = None);
+    unknown.assert_line(
+        LineKind::Errors,
+        "it is not known what came to vault since it was read",
+        "strongroom verify",
+    );
+    assert_eq!(unknown.marks(), "+ ++++?");
 }

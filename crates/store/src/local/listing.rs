@@ -27,16 +27,19 @@ impl Buffer {
     }
 }
 
-/// Adds the files whose names are ids and begin with `prefix`.
+/// Adds the files whose names are ids and begin with `prefix`, until there are more than `limit`.
 pub(super) fn collect(
     folder: &OwnedFd,
     prefix: &str,
     buffer: &mut Buffer,
     entries: &mut Vec<FileEntry>,
+    limit: usize,
     pulse: &Pulse,
 ) -> rustix::io::Result<()> {
     let mut names = RawDir::new(folder, &mut buffer.0);
-    while let Some(entry) = names.next() {
+    while entries.len() <= limit
+        && let Some(entry) = names.next()
+    {
         let entry = entry?;
         pulse.beat();
         if !matches!(entry.file_type(), NodeType::RegularFile | NodeType::Unknown) {
@@ -86,4 +89,26 @@ fn is_prefix(name: &str) -> bool {
         && name
             .bytes()
             .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_listed_no_further_than_the_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        for text in [b"a", b"b", b"c", b"d", b"e"] {
+            std::fs::write(folder.path().join(Id::of(text).to_string()), "").unwrap();
+        }
+        let fd: OwnedFd = std::fs::File::open(folder.path()).unwrap().into();
+        let mut entries = Vec::new();
+        let pulse = Pulse::default();
+        collect(&fd, "", &mut Buffer::new(), &mut entries, 3, &pulse).unwrap();
+        assert_eq!(
+            entries.len(),
+            4,
+            "one more, which tells that there are too many"
+        );
+    }
 }

@@ -5,17 +5,22 @@
 
 use std::io::{self, BufReader, Read};
 use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::thread;
 use std::time::Duration;
 
 use strongroom_model::{FileName, FileType};
 use ureq::http::{HeaderValue, Response, StatusCode, header};
+use ureq::typestate::WithoutBody;
 use ureq::{Agent, Body, RequestBuilder};
 
 use crate::rest::LISTING_TYPE;
-use crate::rest::listing::{self, Listed};
+use crate::rest::listing::{self, Listed, is_broken_off};
 use crate::rest::options::{Address, RestOptions, Timeouts};
-use crate::rest::retry::Fault;
-use crate::rest::stream::Paced;
+use crate::rest::retry::{Fault, SLICE};
+use crate::rest::stream::{INTERRUPTED_WAIT, Paced};
 use crate::rest::tls::tls_config;
 use crate::{Error, Result};
 
@@ -25,6 +30,9 @@ const IDLE_CONNECTIONS: usize = 16;
 /// How much of an answer that nobody needs is read, so that its connection can be used again.
 const DRAIN_BYTES: u64 = 64 << 10;
 
+/// How much text of a listing a file may take on the average; servers need about 92 bytes.
+const ENTRY_BYTES: u64 = 128;
+
 /// A body on its way, held to the least rate.
 pub(super) type Incoming = Paced<ureq::BodyReader<'static>>;
 
@@ -33,6 +41,7 @@ pub(super) struct Client {
     agent: Agent,
     address: Address,
     timeouts: Timeouts,
+    cancelled: Arc<AtomicBool>,
 }
 
 impl Client {
@@ -60,6 +69,7 @@ impl Client {
             agent: config.build().new_agent(),
             address,
             timeouts,
+            cancelled: Arc::clone(&options.cancelled),
         })
     }
 
@@ -84,7 +94,7 @@ impl Client {
     pub(super) fn size(&self, name: FileName) -> Result<u64, Fault> {
         let action = format!("look at {name}");
         let request = self.prepare(self.agent.head(self.url(name)));
-        let response = self.judge(self.sent(request.call(), &action)?, &action, Some(name))?;
+        let response = self.judge(self.ask(request, &action)?, &action, Some(name))?;
         content_length(&response).ok_or_else(|| self.wrong(&action, "it tells no size"))
     }
 
@@ -100,7 +110,7 @@ impl Client {
             let last = range.end.saturating_sub(1);
             request = request.header(header::RANGE, format!("bytes={}-{last}", range.start));
         }
-        let response = self.judge(self.sent(request.call(), &action)?, &action, Some(name))?;
+        let response = self.judge(self.ask(request, &action)?, &action, Some(name))?;
         let length = content_length(&response);
         let short = || {
             Fault::Final(Error::ShortFile {
@@ -185,26 +195,27 @@ impl Client {
     }
 
     /// Lists the files of a type that has a folder.
-    pub(super) fn list(&self, kind: FileType, limit_bytes: u64) -> Result<Listed, Fault> {
+    pub(super) fn list(&self, kind: FileType, files_limit: usize) -> Result<Listed, Fault> {
+        let limit_bytes = ENTRY_BYTES.saturating_mul(files_limit as u64 + 1);
         let action = format!("list {kind}");
         let url = format!("{}{}/", self.address.base, kind.folder());
         let request = self
             .prepare(self.agent.get(url))
             .header(header::ACCEPT, LISTING_TYPE);
-        let response = self.sent(request.call(), &action)?;
+        let response = self.ask(request, &action)?;
         if response.status() == StatusCode::NOT_FOUND {
             self.drain(response);
             return Ok(Listed::Entries(Vec::new()));
         }
         let mut body = self.incoming(self.judge(response, &action, None)?);
         let text = BufReader::with_capacity(128 << 10, body.by_ref().take(limit_bytes));
-        match listing::parse(text) {
+        match listing::parse(text, files_limit) {
             Ok(listed) => Ok(listed),
-            Err(_) if body.moved_bytes() >= limit_bytes => {
+            Err(error) if error.is_eof() && body.moved_bytes() >= limit_bytes => {
                 let reason = format!("the list is longer than {limit_bytes} bytes");
                 Err(self.wrong(&action, &reason))
             }
-            Err(error) if error.is_io() || error.is_eof() => Err(Fault::again(error.to_string())),
+            Err(error) if is_broken_off(&error) => Err(Fault::again(error.to_string())),
             Err(error) => Err(self.wrong(&action, &format!("it is no list of files: {error}"))),
         }
     }
@@ -222,6 +233,38 @@ impl Client {
                 request.header(header::AUTHORIZATION, value)
             }
             None => request,
+        }
+    }
+
+    /// Sends a request that changes nothing, and takes the answer. A thread waits for it, and is
+    /// left behind a moment after an interruption: it ends with the request's own time limit.
+    fn ask(
+        &self,
+        request: RequestBuilder<WithoutBody>,
+        action: &str,
+    ) -> Result<Response<Body>, Fault> {
+        let (reply, answer) = sync_channel(1);
+        let asking = thread::Builder::new().spawn(move || drop(reply.send(request.call())));
+        if let Err(error) = asking {
+            return Err(Fault::again(error.to_string()));
+        }
+        let mut waited_interrupted = Duration::ZERO;
+        loop {
+            match answer.recv_timeout(SLICE) {
+                Ok(sent) => return self.sent(sent, action),
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(Fault::again("the thread that asked died"));
+                }
+                Err(RecvTimeoutError::Timeout) if self.cancelled.load(Ordering::Relaxed) => {
+                    waited_interrupted += SLICE;
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if waited_interrupted >= INTERRUPTED_WAIT {
+                return Err(Fault::Final(Error::Cancelled {
+                    location: self.location().to_owned(),
+                }));
+            }
         }
     }
 
@@ -312,7 +355,8 @@ impl Client {
     }
 
     fn incoming(&self, response: Response<Body>) -> Incoming {
-        Paced::new(response.into_body().into_reader(), self.timeouts)
+        let body = response.into_body().into_reader();
+        Paced::new(body, self.timeouts, Arc::clone(&self.cancelled))
     }
 
     /// Reads what is left of an answer, so that the connection can be used again.

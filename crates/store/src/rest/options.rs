@@ -11,9 +11,11 @@ use std::time::Duration;
 
 use data_encoding::BASE64;
 use percent_encoding::percent_decode_str;
+use strongroom_model::FileType;
 use url::Url;
 use zeroize::Zeroizing;
 
+use crate::store::list_limit_files;
 use crate::{Error, Result};
 
 /// What a [`RestStore`](crate::RestStore) is made from.
@@ -26,8 +28,8 @@ pub struct RestOptions {
     pub timeouts: Timeouts,
     /// How often to try.
     pub retries: Retries,
-    /// The longest listing that is taken.
-    pub list_limit_bytes: u64,
+    /// The most files of each type that a listing may name.
+    pub list_limit: fn(FileType) -> usize,
     /// Set from outside to end all waiting.
     pub cancelled: Arc<AtomicBool>,
 }
@@ -40,7 +42,7 @@ impl RestOptions {
             ca_file: None,
             timeouts: Timeouts::default(),
             retries: Retries::default(),
-            list_limit_bytes: 1 << 30,
+            list_limit: list_limit_files,
             cancelled: Arc::default(),
         }
     }

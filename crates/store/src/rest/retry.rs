@@ -13,7 +13,7 @@ use crate::rest::options::Retries;
 use crate::{Error, Result};
 
 /// How soon an interruption is noticed while waiting.
-const SLICE: Duration = Duration::from_millis(50);
+pub(super) const SLICE: Duration = Duration::from_millis(50);
 
 /// Why one try failed.
 #[derive(Debug)]
@@ -94,8 +94,8 @@ impl Attempts {
         }
     }
 
-    /// Fails where the run was interrupted.
-    fn check(&self) -> Result<()> {
+    /// Fails where the run was interrupted: asked between two of many requests.
+    pub(super) fn check(&self) -> Result<()> {
         if self.cancelled.load(Ordering::Relaxed) {
             return Err(Error::Cancelled {
                 location: self.location.clone(),

@@ -1,10 +1,12 @@
 //! Bodies that come in over a network which may stop, crawl or break.
 //!
 //! [`Paced`] holds a body to a least rate, counting only the time spent waiting for the server:
-//! a reader that is slow itself does no harm. [`Stream`] goes on where a broken body ended.
+//! a reader that is slow itself does no harm. After an interruption it waits a moment and no more. [`Stream`] goes on where a broken body ended.
 
 use std::io::{self, Read};
 use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use strongroom_model::FileName;
@@ -14,21 +16,29 @@ use crate::rest::options::Timeouts;
 use crate::rest::retry::Attempts;
 use crate::{Error, Result};
 
+/// How long an answer is waited for after an interruption: what is almost there comes to its end,
+/// and whoever ends cleanly can still ask.
+pub(super) const INTERRUPTED_WAIT: Duration = Duration::from_millis(500);
+
 /// A body that must keep moving.
 pub(super) struct Paced<R> {
     inner: R,
     timeouts: Timeouts,
+    cancelled: Arc<AtomicBool>,
     waited: Duration,
+    waited_interrupted: Duration,
     moved_bytes: u64,
 }
 
 impl<R> Paced<R> {
     /// Starts to count.
-    pub(super) const fn new(inner: R, timeouts: Timeouts) -> Self {
+    pub(super) const fn new(inner: R, timeouts: Timeouts, cancelled: Arc<AtomicBool>) -> Self {
         Self {
             inner,
             timeouts,
+            cancelled,
             waited: Duration::ZERO,
+            waited_interrupted: Duration::ZERO,
             moved_bytes: 0,
         }
     }
@@ -47,9 +57,19 @@ impl<R: Read> Read for Paced<R> {
                 "The answer comes too slowly",
             ));
         }
+        if self.waited_interrupted > INTERRUPTED_WAIT {
+            return Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "Interrupted before all of the answer came",
+            ));
+        }
         let start = Instant::now();
         let result = self.inner.read(buffer);
-        self.waited += start.elapsed();
+        let waited = start.elapsed();
+        self.waited += waited;
+        if self.cancelled.load(Ordering::Relaxed) {
+            self.waited_interrupted += waited;
+        }
         if let Ok(count) = result {
             self.moved_bytes += count as u64;
         }
@@ -162,14 +182,24 @@ mod tests {
             answer: Duration::ZERO,
             least_bytes_per_second: 1,
         };
-        let mut crawling = Paced::new(io::repeat(0), timeouts);
+        let mut crawling = Paced::new(io::repeat(0), timeouts, Arc::default());
         crawling.waited = Duration::from_secs(1);
         let error = crawling.read(&mut [0]).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        let mut moving = Paced::new(io::repeat(0), timeouts);
+        let mut moving = Paced::new(io::repeat(0), timeouts, Arc::default());
         moving.read_exact(&mut [0; 100]).unwrap();
         moving.waited = Duration::from_secs(99);
         moving.read_exact(&mut [0]).unwrap();
         assert_eq!(moving.moved_bytes(), 101);
+    }
+
+    #[test]
+    fn after_an_interruption_a_body_is_waited_for_a_moment_and_no_more() {
+        let cancelled = Arc::new(AtomicBool::new(true));
+        let mut body = Paced::new(io::repeat(0), Timeouts::default(), cancelled);
+        body.read_exact(&mut [0]).unwrap();
+        body.waited_interrupted = INTERRUPTED_WAIT * 2;
+        let error = body.read(&mut [0]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 }

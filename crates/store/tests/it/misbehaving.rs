@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -302,13 +302,13 @@ fn an_endless_listing_is_cut_off() {
         Then::Close
     });
     let mut options = server.options();
-    options.list_limit_bytes = 100_000;
+    options.list_limit = |_| 1000;
     let error = RestStore::new(options)
         .unwrap()
         .list(FileType::Data)
         .unwrap_err();
     assert!(
-        matches!(&error, Error::BadAnswer { reason, .. } if reason.contains("longer")),
+        matches!(&error, Error::BadAnswer { reason, .. } if reason.contains("more than 1000 files")),
         "{error}"
     );
 }
@@ -368,6 +368,145 @@ fn the_first_version_of_the_protocol_is_asked_for_each_size() {
     assert_eq!((listed[0].id, listed[0].size_bytes), (Id::of(BYTES), 10));
 }
 
+/// A listing of the first version.
+fn names(count: u32) -> String {
+    let ids = (0..count).map(|number| format!("\"{}\"", Id::of(&number.to_le_bytes())));
+    format!("[{}]", ids.collect::<Vec<_>>().join(","))
+}
+
+#[test]
+fn a_listing_of_the_first_version_with_names_without_end_is_refused_before_the_first_size() {
+    let server = Server::start(|_, request, stream| {
+        reply(stream, request, "200 OK", names(100_000).as_bytes())
+    });
+    let error = server.store().list(FileType::Keys).unwrap_err();
+    assert!(
+        matches!(&error, Error::BadAnswer { reason, .. } if reason.contains("version 2")),
+        "{error}"
+    );
+    assert_eq!(server.methods(), ["GET"]);
+}
+
+#[test]
+fn an_interruption_ends_a_listing_between_two_sizes() {
+    let cancelled: Arc<AtomicBool> = Arc::default();
+    let server = Server::start({
+        let cancelled = cancelled.clone();
+        move |number, request, stream| {
+            cancelled.store(number == 3, Ordering::Relaxed);
+            match request.method.as_str() {
+                "HEAD" => reply(stream, request, "200 OK", BYTES),
+                _ => reply(stream, request, "200 OK", names(1000).as_bytes()),
+            }
+        }
+    });
+    let mut options = server.options();
+    options.cancelled = cancelled;
+    let error = RestStore::new(options)
+        .unwrap()
+        .list(FileType::Keys)
+        .unwrap_err();
+    assert!(matches!(error, Error::Cancelled { .. }), "{error:?}");
+    assert_eq!(server.methods(), ["GET", "HEAD", "HEAD", "HEAD"]);
+}
+
+#[test]
+fn a_nested_listing_without_end_is_refused_at_its_second_bracket() {
+    let sent_bytes = Arc::new(AtomicUsize::new(0));
+    let server = Server::start({
+        let sent_bytes = sent_bytes.clone();
+        move |_, _, stream| {
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n[[");
+            while stream.write_all(&[b'0', b','].repeat(1 << 15)).is_ok() {
+                sent_bytes.fetch_add(1 << 16, Ordering::Relaxed);
+            }
+            Then::Close
+        }
+    });
+    let error = server.store().list(FileType::Data).unwrap_err();
+    assert!(matches!(error, Error::BadAnswer { .. }), "{error:?}");
+    assert!(server.requests().len() == 1, "it is not asked again");
+    let sent_bytes = sent_bytes.load(Ordering::Relaxed);
+    assert!(
+        sent_bytes < 16 << 20,
+        "no more than fits the sockets: {sent_bytes}"
+    );
+}
+
+/// Sends one byte within each timeout, until the client hangs up.
+fn drip(stream: &mut TcpStream) -> Then {
+    let _ = stream.set_read_timeout(Some(Duration::from_millis(5)));
+    while stream.write_all(b" ").is_ok() {
+        match stream.read(&mut [0]) {
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            _ => break,
+        }
+    }
+    Then::Close
+}
+
+#[test]
+fn a_listing_or_a_header_that_drips_is_given_up() {
+    for head in ["HTTP/1.1 200 OK\r\n\r\n[", "HTTP/1.1 200 OK\r\nX-Slow: "] {
+        let server = Server::start(move |_, _, stream| {
+            let _ = stream.write_all(head.as_bytes());
+            drip(stream)
+        });
+        let mut options = server.options();
+        options.timeouts.answer = Duration::from_millis(50);
+        options.retries.tries = 2;
+        let store = RestStore::new(options).unwrap();
+        let error = store.list(FileType::Data).unwrap_err();
+        assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
+        assert_eq!(server.requests().len(), 2, "{head}");
+    }
+}
+
+#[test]
+fn an_interruption_ends_the_wait_for_a_body_that_drips() {
+    let cancelled: Arc<AtomicBool> = Arc::default();
+    let server = Server::start({
+        let cancelled = cancelled.clone();
+        move |_, _, stream| {
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n");
+            cancelled.store(true, Ordering::Relaxed);
+            drip(stream)
+        }
+    });
+    let mut options = server.options();
+    options.cancelled = cancelled;
+    let error = RestStore::new(options).unwrap().read(pack()).unwrap_err();
+    assert!(matches!(error, Error::Cancelled { .. }), "{error:?}");
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[test]
+fn an_interruption_ends_the_wait_for_a_server_that_never_answers() {
+    let cancelled: Arc<AtomicBool> = Arc::default();
+    let server = Server::start({
+        let cancelled = cancelled.clone();
+        move |_, _, stream| {
+            cancelled.store(true, Ordering::Relaxed);
+            let _ = stream.read(&mut [0]);
+            Then::Close
+        }
+    });
+    let mut options = server.options();
+    options.cancelled = cancelled.clone();
+    let store = RestStore::new(options).unwrap();
+    let looks: [fn(&RestStore) -> Option<Error>; 3] = [
+        |store| store.list(FileType::Data).err(),
+        |store| store.size(pack()).err(),
+        |store| store.read(pack()).err(),
+    ];
+    for look in looks {
+        cancelled.store(false, Ordering::Relaxed);
+        let error = look(&store);
+        assert!(matches!(error, Some(Error::Cancelled { .. })), "{error:?}");
+    }
+    assert_eq!(server.requests().len(), 3);
+}
+
 #[test]
 fn a_server_that_never_answers_is_given_up() {
     let server = Server::start(|_, _, stream| {
@@ -386,15 +525,7 @@ fn a_server_that_never_answers_is_given_up() {
 fn a_body_that_crawls_is_given_up() {
     let server = Server::start(|_, _, stream| {
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n");
-        // One byte within each timeout, for ever.
-        let _ = stream.set_read_timeout(Some(Duration::from_millis(5)));
-        while stream.write_all(b"?").is_ok() {
-            match stream.read(&mut [0]) {
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-                _ => break,
-            }
-        }
-        Then::Close
+        drip(stream)
     });
     let mut options = server.options();
     options.timeouts.answer = Duration::from_millis(50);

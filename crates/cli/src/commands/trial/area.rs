@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use strongroom_engine::session::Password;
 use strongroom_engine::state::StateFolder;
+use strongroom_model::shell::quoted;
 use strongroom_model::{Config, Id};
 use strongroom_repo::Key;
 use zeroize::Zeroizing;
@@ -73,7 +74,7 @@ impl Area {
 
     /// What to do next.
     pub(super) fn last_words(&self, dir: &Path) -> String {
-        let in_area = |name: &str| program::quoted(&self.path.join(name));
+        let in_area = |name: &str| quoted(&self.path.join(name));
         format!(
             "
 All three copies lie on one disk of one machine: whatever takes it takes all of them. This was a
@@ -96,10 +97,10 @@ Forget it all:
             program = program::typed(),
             config = in_area("strongroom.toml"),
             state = in_area("state"),
-            dir = program::quoted(dir),
-            one = program::quoted(&self.copy("one")),
+            dir = quoted(dir),
+            one = quoted(&self.copy("one")),
             password = in_area("password"),
-            area = program::quoted(&self.path),
+            area = quoted(&self.path),
         )
     }
 }
@@ -178,7 +179,7 @@ fn random_text() -> strongroom_repo::Result<Zeroizing<String>> {
 }
 
 fn configuration(dir: &Path, area: &Path) -> Result<String> {
-    let quoted = |path: &Path| {
+    let string = |path: &Path| {
         let text = path.to_str().ok_or_else(|| {
             let error = std::io::Error::other("its name is not UTF-8, which TOML cannot write");
             Error::local(format!("write {} into a configuration", path.display()))(error)
@@ -191,11 +192,11 @@ fn configuration(dir: &Path, area: &Path) -> Result<String> {
         "# Made by strongroom try: three copies on one disk, which is not 3-2-1.\n\
          password_file = {}\n\n\
          [[source]]\nname = \"tried\"\npath = {}\n",
-        quoted(&area.join("password"))?,
-        quoted(dir)?,
+        string(&area.join("password"))?,
+        string(dir)?,
     );
     for name in COPIES {
-        let store = quoted(&area.join("copies").join(name))?;
+        let store = string(&area.join("copies").join(name))?;
         text.push_str(&format!(
             "\n[[copy]]\nname = \"{name}\"\nstore = {store}\nmedium = \"disk\"\n\
              site = \"here\"\ndomain = \"this-machine\"\n"

@@ -18,7 +18,7 @@ use strongroom_store::{LocalStore, Store};
 use strongroom_testkit::faulty::FaultyStore;
 use strongroom_testkit::recording::RecordingStore;
 
-use crate::session::{self, CopyStore, Environment, Session};
+use crate::session::{self, CopyStore, Environment, Looking, Session};
 use crate::state::StateFolder;
 use crate::status::{Status, gather};
 
@@ -198,7 +198,7 @@ impl World {
     }
 
     pub(super) fn session(&self) -> Session {
-        session::open(&self.copies(), PASSWORD).unwrap()
+        session::open(&self.copies(), PASSWORD, &Looking::default()).unwrap()
     }
 
     pub(super) fn status(&self) -> Status {

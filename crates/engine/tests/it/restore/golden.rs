@@ -11,7 +11,7 @@ use std::sync::Arc;
 use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 use strongroom_engine::restore::RestoreOptions;
-use strongroom_engine::session::{self, CopyStore};
+use strongroom_engine::session::{self, CopyStore, Looking};
 use strongroom_model::Id;
 use strongroom_store::LocalStore;
 
@@ -131,7 +131,7 @@ fn snapshots_of_restic_and_rustic_are_restored_as_their_manifests_say() {
             store: Arc::new(LocalStore::new(&repository)),
             is_local: true,
         }];
-        let mut session = session::open(&copies, b"golden").unwrap();
+        let mut session = session::open(&copies, b"golden", &Looking::default()).unwrap();
         for snapshot in manifest["snapshots"].as_array().unwrap() {
             let id: Id = snapshot["id"].as_str().unwrap().parse().unwrap();
             let target = fixture.folder.path().join(format!("target-{id}"));

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use strongroom_engine::restore::report::RestoreReport;
 use strongroom_engine::restore::{RestoreOptions, restore};
-use strongroom_engine::session::{CopyState, ReadyCopy, Session, SessionCopy};
+use strongroom_engine::session::{CopyState, Looking, ReadyCopy, Session, SessionCopy};
 use strongroom_engine::{Error, Listing};
 use strongroom_model::{FileType, Id};
 use strongroom_repo::blob::BlobId;
@@ -99,7 +99,11 @@ fn hand_made_session(hand_made: &HandMade) -> Session {
         let state = CopyState::Ready(Box::new(ready));
         SessionCopy { copy, state }
     });
-    Session::new(hand_made.repository.clone(), copies.collect())
+    Session::new(
+        hand_made.repository.clone(),
+        copies.collect(),
+        Looking::default(),
+    )
 }
 
 fn restore_trees(root: &[u8], trees: &[Vec<u8>], target: &Path) -> RestoreReport {

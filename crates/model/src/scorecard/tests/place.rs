@@ -39,6 +39,7 @@ fn a_server_on_this_machine_is_neither_offsite_nor_known_to_be_another_device() 
             world.copy(copy).location = Location::Server {
                 host: format!("{copy}.example"),
                 here: Some(true),
+                link: None,
             };
         }
     });
@@ -92,6 +93,7 @@ fn a_copy_on_the_device_of_a_source_is_a_copy_but_not_offsite() {
         world.copy("vault").location = Location::Server {
             host: "v".to_owned(),
             here: None,
+            link: None,
         };
         world.copy("offsite").snapshots.clear();
     });
@@ -131,6 +133,7 @@ fn without_a_local_copy_the_place_of_the_sources_must_be_said() {
         world.copy("here").location = Location::Server {
             host: "t".to_owned(),
             here: Some(false),
+            link: None,
         };
     });
     assert_eq!(unsaid.marks(), "? ++?++");
@@ -143,4 +146,58 @@ fn without_a_local_copy_the_place_of_the_sources_must_be_said() {
         ..unsaid
     };
     assert_eq!(said.marks(), "+ +++++");
+}
+
+#[test]
+fn one_store_under_two_addresses_is_one_copy_and_one_medium() {
+    let seen = |of: &str, other: &str| {
+        good().with(|world| {
+            let at = minutes_ago(180);
+            world.copy(of).one_place.insert(name(other), at);
+        })
+    };
+    // Whichever of the two remembers it.
+    for (of, other) in [("vault", "offsite"), ("offsite", "vault")] {
+        let world = seen(of, other);
+        assert_eq!(world.marks(), "- --+-+");
+        world.assert_line(
+            LineKind::Copies,
+            "2 of 3 whole and independent: here, vault; offsite is vault under another address \
+             (seen 3 h ago)",
+            "add a [[copy]] on a device or server of its own to strongroom.toml",
+        );
+    }
+}
+
+#[test]
+fn a_server_whose_store_is_a_folder_of_this_machine_is_not_offsite() {
+    let world = good().with(|world| {
+        for copy in ["vault", "offsite"] {
+            world
+                .copy(copy)
+                .one_place
+                .insert(name("here"), minutes_ago(5));
+        }
+    });
+    let (reason, _) = world.line(LineKind::Offsite);
+    assert!(reason.contains("vault is here under another address, and on this machine"));
+    assert_eq!(world.marks(), "- ----+");
+}
+
+#[test]
+fn a_server_behind_a_virtual_interface_may_be_a_container_of_this_machine() {
+    let world = good().with(|world| {
+        for copy in ["vault", "offsite"] {
+            world.copy(copy).location = Location::Server {
+                host: format!("{copy}.example"),
+                here: None,
+                link: Some("docker0".to_owned()),
+            };
+        }
+    });
+    assert_eq!(world.marks(), "? ????+");
+    let (reason, _) = world.line(LineKind::Offsite);
+    assert!(reason.contains(
+        "vault is reached through the virtual interface docker0, and may be this machine"
+    ));
 }

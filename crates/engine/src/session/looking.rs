@@ -1,0 +1,112 @@
+//! A look at a copy that ends in time, whatever the copy does.
+//!
+//! A run begins by asking every copy what it holds, and waits for the answers. One copy that is
+//! hostile or very slow would hold up all the others: it names a hundred thousand files and takes
+//! five seconds for each, and no single request is beyond its own limit. So the whole look has
+//! one. It runs on a thread that is left behind when the time is over or the user interrupts, and
+//! which ends with its next error or with the process.
+//!
+//! **Architecture invariant:** what runs here only reads, or removes what is dead. Whatever a copy
+//! does with a look that nobody waits for any more, nothing of ours is written late.
+
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::time::Duration;
+
+use strongroom_store::patient::in_words;
+
+use crate::session::{Cancel, CopyFailure, CopyFailureKind, CopyStore};
+
+/// How long one look at a copy may take: its `config`, all that it lists, its locks.
+///
+/// A million packs, 16 TB, are 92 MB of a server's listing: 0.6 Mbit/s bring them in that time; a
+/// disk that looks at 800 files a second does as well. Who is slower is left out of a run, which
+/// loses nothing but this copy's share of it.
+const LOOK_LIMIT: Duration = Duration::from_secs(20 * 60);
+
+/// How soon an interruption is noticed, and how finely time is counted: a process that was stopped
+/// and goes on does not take its own sleep for the copy's.
+const SLICE: Duration = Duration::from_millis(50);
+
+/// How long a look at a copy may take, and who may end it before.
+#[derive(Debug, Clone)]
+pub struct Looking {
+    /// The longest that one may take.
+    pub longest: Duration,
+    /// Set when the user interrupts.
+    pub cancel: Cancel,
+}
+
+impl Looking {
+    /// As long as a sound copy may need, unless `cancel` is set.
+    pub fn until(cancel: &Cancel) -> Self {
+        Self {
+            longest: LOOK_LIMIT,
+            cancel: cancel.clone(),
+        }
+    }
+
+    /// What `look` finds on a copy, or that this took too long.
+    pub(crate) fn at<T: Send + 'static>(
+        &self,
+        copy: &CopyStore,
+        look: impl FnOnce(&CopyStore) -> Result<T, CopyFailure> + Send + 'static,
+    ) -> Result<T, CopyFailure> {
+        let (reply, answer) = sync_channel(1);
+        let looked_at = copy.clone();
+        let thread = std::thread::Builder::new().spawn(move || {
+            // Where nobody waits any more, nobody wants to know.
+            let _ = reply.send(look(&looked_at));
+        });
+        if let Err(error) = thread {
+            return Err(failure(format!("cannot start a thread: {error}")));
+        }
+        let mut left = self.longest;
+        loop {
+            let slice = left.min(SLICE);
+            match answer.recv_timeout(slice) {
+                Ok(found) => return found,
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(failure("the thread that looked at it died".to_owned()));
+                }
+                Err(RecvTimeoutError::Timeout) => left = left.saturating_sub(slice),
+            }
+            if self.cancel.is_cancelled() {
+                let location = copy.store.location().to_owned();
+                let error = strongroom_store::Error::Cancelled { location };
+                return Err(CopyFailure::of_store(&error));
+            }
+            if left.is_zero() {
+                return Err(self.too_long(copy));
+            }
+        }
+    }
+
+    fn too_long(&self, copy: &CopyStore) -> CopyFailure {
+        let location = copy.store.location();
+        let limit = in_words(self.longest);
+        CopyFailure {
+            hint: Some(
+                "see what makes it so slow; if it cannot be trusted, take it out of \
+                 strongroom.toml"
+                    .to_owned(),
+            ),
+            ..failure(format!(
+                "{location} took longer than {limit} to list what it holds"
+            ))
+        }
+    }
+}
+
+impl Default for Looking {
+    fn default() -> Self {
+        Self::until(&Cancel::default())
+    }
+}
+
+fn failure(reason: String) -> CopyFailure {
+    CopyFailure {
+        reason,
+        hint: None,
+        kind: CopyFailureKind::Other,
+    }
+}
