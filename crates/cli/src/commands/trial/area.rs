@@ -74,7 +74,7 @@ impl Area {
 
     /// What to do next.
     pub(super) fn last_words(&self, dir: &Path) -> String {
-        let in_area = |name: &str| quoted(&self.path.join(name));
+        let in_area = |name: &str| quoted(self.path.join(name));
         format!(
             "
 All three copies lie on one disk of one machine: whatever takes it takes all of them. This was a
@@ -98,7 +98,7 @@ Forget it all:
             config = in_area("strongroom.toml"),
             state = in_area("state"),
             dir = quoted(dir),
-            one = quoted(&self.copy("one")),
+            one = quoted(self.copy("one")),
             password = in_area("password"),
             area = quoted(&self.path),
         )
