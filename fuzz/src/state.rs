@@ -4,8 +4,8 @@ use std::fmt::Debug;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use strongroom_engine::state::record::{Head, RemovedKeys, decode, encode};
-use strongroom_engine::state::{RecordedNeeds, SeenFiles};
+use strongroom_engine::state::record::{Head, OwnLocks, RemovedKeys, decode, encode};
+use strongroom_engine::state::{GoneFiles, RecordedNeeds, SeenFiles};
 use strongroom_model::evidence::RestoreDrill;
 
 pub(crate) fn seen(data: &[u8]) -> bool {
@@ -18,6 +18,14 @@ pub(crate) fn needs(data: &[u8]) -> bool {
 
 pub(crate) fn head(data: &[u8]) -> bool {
     comes_back::<Head>(data)
+}
+
+pub(crate) fn gone_files(data: &[u8]) -> bool {
+    comes_back::<GoneFiles>(data)
+}
+
+pub(crate) fn own_locks(data: &[u8]) -> bool {
+    comes_back::<OwnLocks>(data)
 }
 
 pub(crate) fn removed_keys(data: &[u8]) -> bool {

@@ -136,6 +136,7 @@ impl Context {
         let state = state_folder::choose()?;
         let remembered = state.repository(session.id());
         memory::doubt(&mut session, &remembered);
+        session.note_locks_in(remembered);
         Ok(Opened {
             config,
             session,

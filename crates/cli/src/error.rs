@@ -3,8 +3,10 @@
 use std::io;
 use std::path::PathBuf;
 
-use strongroom_model::ConfigError;
+use jiff::Timestamp;
+use strongroom_engine::known::UnseenSnapshot;
 use strongroom_model::shell::quoted;
+use strongroom_model::{ConfigError, Id};
 
 use crate::config_file::Fault;
 use crate::exit::Exit;
@@ -55,6 +57,16 @@ pub(crate) enum Error {
         name: String,
         /// Those that there are.
         known: Vec<String>,
+    },
+    /// `latest` would be an older snapshot than the newest that is known to exist.
+    #[error("{newer}")]
+    Withheld {
+        /// The newest.
+        newer: Box<UnseenSnapshot>,
+        /// The command that was typed, with ID for the snapshot.
+        usage: String,
+        /// The newest that is there, and when it was made.
+        here: Option<(Id, Timestamp)>,
     },
     /// No password was given, and nobody can be asked.
     #[error("There is no password")]
@@ -151,6 +163,14 @@ impl Error {
             Self::NoSource { known, .. } => {
                 Some(format!("strongroom.toml has: {}", known.join(", ")))
             }
+            Self::Withheld { newer, usage, here } => Some(match here {
+                Some((id, time)) => format!(
+                    "{}; the newest that is there is of {time:.0}: {}",
+                    newer.hint(),
+                    usage.replace("ID", &id.short()),
+                ),
+                None => newer.hint(),
+            }),
             Self::Overlap { .. } => Some("say where else to work: --at PATH".to_owned()),
             Self::NoPassword => Some(
                 "write password_file = \"/etc/strongroom/password\" at the top of strongroom.toml, \

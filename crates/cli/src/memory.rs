@@ -6,14 +6,15 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use strongroom_engine::CopyStore;
 use strongroom_engine::backup::report::BackupReport;
+use strongroom_engine::known::{Lost, Records};
 use strongroom_engine::lead::ProblemState;
 use strongroom_engine::receipts::Receipts;
 use strongroom_engine::session::{ReadyCopy, Session, chain};
-use strongroom_engine::state::{RepositoryState, StateFolder};
+use strongroom_engine::state::{RepositoryState, SeenFiles, StateFolder};
 use strongroom_engine::sync::{SyncReport, SyncedCopy};
 use strongroom_engine::verify::{Problem, ProblemKind, VerifyReport};
+use strongroom_engine::{CopyStore, Files};
 use strongroom_model::evidence::{Share, Verify};
 use strongroom_model::{FileName, FileType, Id};
 
@@ -47,6 +48,32 @@ pub(crate) fn known_keys(opened: &Opened) -> BTreeSet<Id> {
         .flat_map(|receipt| receipt.receipt().needs.keys.iter().copied());
     let removed = memory.removed_keys();
     keys.filter(|key| !removed.contains(key)).collect()
+}
+
+/// Shows the records of what the copies once held to `ask`.
+pub(crate) fn records<T>(
+    state: &StateFolder,
+    memory: &RepositoryState,
+    copies: &[CopyStore],
+    ask: impl FnOnce(&Records<'_>) -> T,
+) -> T {
+    // A key that cannot be used signs nothing that counts; backups tell of it.
+    let client = state.find_client_key().ok().flatten();
+    let receipts = client.as_ref().map(|client| Receipts::new(memory, client));
+    ask(&Records::new(memory, receipts, copies))
+}
+
+/// Shows the records of an open repository to `ask`.
+pub(crate) fn records_of<T>(opened: &Opened, ask: impl FnOnce(&Records<'_>) -> T) -> T {
+    let copies = opened.session.copies.iter();
+    let copies: Vec<_> = copies.map(|copy| copy.copy.clone()).collect();
+    records(&opened.state, &opened.memory(), &copies, ask)
+}
+
+/// Takes note that what is lost was removed on purpose.
+pub(crate) fn accept_removed(opened: &Opened, lost: &Lost) -> strongroom_engine::Result<()> {
+    let memory = opened.memory();
+    memory.update_gone(|gone| gone.accept(&lost.files))
 }
 
 /// The digest of `config` that the newest receipt names.
@@ -120,17 +147,33 @@ pub(crate) fn synced(opened: &Opened, report: &SyncReport) {
             .iter()
             .any(|diverged| diverged.copy == synced.name);
         if synced.failure.is_none() && !has_diverged && !report.was_interrupted {
-            told(memory.update_seen(copy, |seen| {
-                seen.index = synced.listing.index.iter().map(|entry| entry.id).collect();
-                seen.snapshots = synced
-                    .listing
-                    .snapshots
-                    .iter()
-                    .map(|entry| entry.id)
-                    .collect();
-            }));
+            told(memory.update_seen(copy, |seen| see(seen, synced, report)));
         }
     }
+    told(memory.update_gone(|gone| {
+        gone.lose(&report.lost.files);
+        gone.find(|name| report.copies.iter().any(|copy| copy.listing.holds(name)));
+    }));
+}
+
+/// Adds what a copy holds to what it was seen to hold, but for what nobody could read right: junk
+/// is no loss when it goes. Nothing is forgotten because it is not there.
+fn see(seen: &mut SeenFiles, synced: &SyncedCopy, report: &SyncReport) {
+    let junk = report.junk.iter().map(|junk| junk.name);
+    let problems = report.problems.iter().map(|problem| problem.name);
+    let doubtful: BTreeSet<FileName> = junk
+        .chain(problems)
+        .chain(synced.unmended.iter().copied())
+        .collect();
+    let sound = |kind, files: &Files| {
+        let ids: Vec<Id> = files.iter().map(|entry| entry.id).collect();
+        let is_sound = |id: &Id| !doubtful.contains(&FileName::new(kind, *id));
+        ids.into_iter().filter(is_sound).collect::<Vec<_>>()
+    };
+    seen.index
+        .extend(sound(FileType::Index, &synced.listing.index));
+    seen.snapshots
+        .extend(sound(FileType::Snapshots, &synced.listing.snapshots));
 }
 
 /// Remembers what a sync found right and what it could not read right: nothing is built on that
@@ -159,6 +202,7 @@ pub(crate) fn verified(
     report: &VerifyReport,
     verify: &Verify,
 ) {
+    told(memory.update_gone(|gone| gone.lose(&report.lost.files)));
     for read in &report.copies {
         let Some(copy) = copies.iter().find(|copy| copy.name == read.name) else {
             continue;
@@ -248,7 +292,53 @@ fn told(outcome: strongroom_engine::Result<()>) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use strongroom_engine::Listing;
+    use strongroom_engine::sync::Junk;
+    use strongroom_model::FileEntry;
+
     use super::*;
+
+    #[test]
+    fn what_was_seen_is_added_to_and_junk_is_not_seen() {
+        let id = |text: &str| Id::of(text.as_bytes());
+        let entry = |text: &str| FileEntry {
+            id: id(text),
+            size_bytes: 1,
+        };
+        let snapshots = ["sound", "junk", "wrong"].map(entry);
+        let synced = SyncedCopy {
+            name: "one".to_owned(),
+            location: String::new(),
+            files_brought: 0,
+            bytes_brought: 0,
+            healed: Vec::new(),
+            unmended: vec![FileName::new(FileType::Snapshots, id("wrong"))],
+            proved: Vec::new(),
+            lacking: BTreeMap::new(),
+            failure: None,
+            listing: Listing {
+                snapshots: Files::new(snapshots.to_vec()),
+                ..Listing::default()
+            },
+        };
+        let report = SyncReport {
+            junk: vec![Junk {
+                name: FileName::new(FileType::Snapshots, id("junk")),
+                copies: Vec::new(),
+                reason: String::new(),
+                advice: Vec::new(),
+            }],
+            ..SyncReport::default()
+        };
+        let mut seen = SeenFiles {
+            snapshots: [id("gone")].into(),
+            ..SeenFiles::default()
+        };
+        see(&mut seen, &synced, &report);
+        assert_eq!(seen.snapshots, [id("gone"), id("sound")].into());
+    }
 
     #[test]
     fn a_file_name_is_read_as_it_was_written() {

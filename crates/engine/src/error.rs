@@ -4,6 +4,8 @@
 use strongroom_model::Id;
 use strongroom_model::shell::quoted;
 
+use crate::session::LOCKED_HINT;
+
 /// The result of the engine's operations.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -165,10 +167,7 @@ impl Error {
             Self::Store(error) => error.hint(),
             Self::Record(error) => error.hint(),
             Self::OpenToOthers { path } => Some(format!("chmod 600 {}", quoted(path))),
-            Self::Locked { .. } => Some(
-                "wait for the other process; if it is dead, `strongroom unlock` removes its lock"
-                    .to_owned(),
-            ),
+            Self::Locked { .. } => Some(LOCKED_HINT.to_owned()),
             Self::DifferentRepositories { .. } => Some(
                 "all copies hold the same repository: check the addresses in strongroom.toml"
                     .to_owned(),

@@ -10,6 +10,7 @@ mod fanout;
 pub mod filesystem;
 pub mod init;
 pub mod keys;
+pub mod known;
 pub mod lead;
 pub mod listing;
 mod parallel;

@@ -3,7 +3,7 @@
 //! A listing is a fact of one moment. What is written afterwards is added by whoever wrote it;
 //! what another host removes in between is kept from happening by locks.
 
-use strongroom_model::{FileEntry, FileType, Id};
+use strongroom_model::{FileEntry, FileName, FileType, Id};
 use strongroom_store::Store;
 
 /// The files of one type: sorted, 40 bytes each.
@@ -57,6 +57,12 @@ impl Listing {
             FileType::Snapshots => Some(&mut self.snapshots),
             FileType::Config | FileType::Locks => None,
         }
+    }
+
+    /// Whether a file is there.
+    pub fn holds(&self, name: FileName) -> bool {
+        let files = self.of(name.kind()).zip(name.id());
+        files.is_some_and(|(files, id)| files.contains(id))
     }
 
     /// Every file of every type.

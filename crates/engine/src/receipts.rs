@@ -17,7 +17,7 @@ mod statement;
 use std::collections::BTreeSet;
 
 use strongroom_model::receipt::{Chain, NeedsChange, VerifiedReceipt};
-use strongroom_model::{Id, Needs, SignedReceipt};
+use strongroom_model::{Id, Needs, Receipt, SignedReceipt};
 
 use crate::Result;
 use crate::backup::report::BackupReport;
@@ -109,6 +109,25 @@ impl<'a> Receipts<'a> {
             .filter(|(_, snapshot)| snapshots.contains(snapshot))
             .filter_map(|(receipt, _)| self.read(&folder, receipt))
             .collect()
+    }
+
+    /// The snapshots of which there are receipts, by the names of these: nothing is checked yet.
+    pub fn snapshots(&self) -> BTreeSet<Id> {
+        let folder = Folder::read(self.state).ok();
+        let all = folder.iter().flat_map(Folder::receipts);
+        all.map(|(_, snapshot)| snapshot).collect()
+    }
+
+    /// Shows every receipt, its signature checked.
+    pub fn each(&self, mut see: impl FnMut(&Receipt)) {
+        let Ok(folder) = Folder::read(self.state) else {
+            return;
+        };
+        for (id, _) in folder.receipts() {
+            if let Some(receipt) = self.read(&folder, id) {
+                see(receipt.receipt());
+            }
+        }
     }
 
     /// The SHA-256 of the repository's `config`, by the newest receipt.

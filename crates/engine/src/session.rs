@@ -9,6 +9,7 @@ mod guarded;
 mod locks;
 mod looking;
 mod open;
+mod own_locks;
 mod places;
 
 use std::collections::BTreeSet;
@@ -22,12 +23,15 @@ use strongroom_store::Store;
 use zeroize::Zeroizing;
 
 use crate::listing::Listing;
+use crate::state::RepositoryState;
 use crate::{Error, Result};
 
+pub(crate) use locks::LOCKED_HINT;
 pub use locks::{LockReport, LockState, Locks, read_locks};
 pub use looking::Looking;
 pub use open::open;
 pub(crate) use open::{Look, look_at};
+pub use own_locks::OwnLocks;
 pub use places::Places;
 
 /// The time of this host, as a parameter.
@@ -72,6 +76,8 @@ pub struct Session {
     pub looking: Looking,
     /// What was found out about their places when they were locked last.
     pub places: Places,
+    /// Which locks are ours.
+    pub(crate) own_locks: OwnLocks,
 }
 
 /// A copy within a run.
@@ -132,12 +138,29 @@ pub enum CopyFailureKind {
 pub type Password = Zeroizing<Vec<u8>>;
 
 impl Session {
+    /// A repository with its copies; its locks are noted nowhere yet.
+    pub fn new(repository: Repository, copies: Vec<SessionCopy>, looking: Looking) -> Self {
+        Self {
+            repository,
+            copies,
+            looking,
+            places: Places::default(),
+            own_locks: OwnLocks::default(),
+        }
+    }
+
     /// The copies that can be used, with what lies there.
     pub fn ready(&self) -> impl Iterator<Item = (&CopyStore, &ReadyCopy)> {
         self.copies.iter().filter_map(|copy| match &copy.state {
             CopyState::Ready(ready) => Some((&copy.copy, ready.as_ref())),
             CopyState::Failed(_) => None,
         })
+    }
+
+    /// Notes the locks of this run in the state folder, so that after a kill the next run knows
+    /// them at once.
+    pub fn note_locks_in(&mut self, memory: RepositoryState) {
+        self.own_locks = OwnLocks::kept_in(memory);
     }
 
     /// Marks a copy as failed, from here on.

@@ -17,6 +17,7 @@
 //! process that hangs can spoil a note of another, and never its backup.
 
 pub(crate) mod disk;
+mod gone;
 mod needs;
 pub mod record;
 mod repository;
@@ -32,7 +33,9 @@ use crate::session::CopyStore;
 use crate::state::disk::{Lock, SecretFile};
 use crate::{Error, Result};
 
+pub use gone::{FileNames, GoneFiles};
 pub use needs::RecordedNeeds;
+pub use record::OwnLock;
 pub use repository::RepositoryState;
 pub use seen::{ReadFiles, SeenFiles};
 

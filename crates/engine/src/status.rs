@@ -22,10 +22,13 @@ mod snapshots;
 use std::collections::BTreeMap;
 
 use strongroom_model::evidence::{Listing, SeenSnapshot};
-use strongroom_model::scorecard::{CopyFacts, HeldSnapshot, Location, Unread, Wholeness};
+use strongroom_model::scorecard::{
+    CopyFacts, HeldSnapshot, Location, LostFiles, Unread, Wholeness,
+};
 use strongroom_model::{BackupCopy, Config, CopyEvidence, Facts, Id, Name, Scorecard};
 
 use crate::Result;
+use crate::known::{Lost, Records};
 use crate::receipts::Receipts;
 use crate::session::{CopyStore, Environment, Session, chain};
 use crate::state::{RepositoryState, StateFolder};
@@ -91,6 +94,9 @@ pub fn gather(
         sources: place::source_facts(config),
         copies: BTreeMap::new(),
         restore_drill: memory.as_ref().and_then(RepositoryState::restore_drill),
+        lost: memory
+            .as_ref()
+            .and_then(|memory| lost(&Records::new(memory, receipts, copies), &looks)),
     };
     for (look, (copy, _)) in looks.iter().zip(&configured) {
         let mut held = Vec::new();
@@ -162,6 +168,22 @@ fn held_of(
         }
     }
     Ok(held)
+}
+
+/// What was there once and no copy lists any more.
+fn lost(records: &Records<'_>, looks: &[Look<'_>]) -> Option<LostFiles> {
+    let listed = looks.iter().map(|look| match &look.seen {
+        Seen::Ready(ready) => (look.name.as_str(), Some(&ready.listing)),
+        Seen::Empty | Seen::Failed(_) => (look.name.as_str(), None),
+    });
+    let listings: Vec<_> = listed.clone().filter_map(|(_, listing)| listing).collect();
+    let files = records.unlisted_files(&listings);
+    let lost = Lost::among(&files, listed);
+    (!lost.is_empty()).then(|| LostFiles {
+        reason: lost.to_string(),
+        mend: lost.hint(),
+        is_certain: lost.is_certain(),
+    })
 }
 
 /// What came to a copy since it was read; `None` where that cannot be told.

@@ -42,6 +42,7 @@ use strongroom_repo::Repository;
 pub use report::{Diverged, Junk, SyncProblem, SyncProblemKind, SyncReport, SyncedCopy};
 
 use crate::Listing;
+use crate::known::Lost;
 use crate::progress::Progress;
 use crate::session::{Cancel, CopyState, CopyStore, Session};
 use crate::state::SeenFiles;
@@ -73,6 +74,8 @@ pub struct SyncOptions {
     pub removed_keys: BTreeSet<Id>,
     /// For each copy by name, what it is known to have held.
     pub seen: BTreeMap<String, SeenFiles>,
+    /// Files that records say were there; what no copy lists of them is lost.
+    pub known_files: BTreeSet<FileName>,
     /// For snapshots that were just made, all files that they need: spares following their trees.
     pub needs: BTreeMap<Id, Vec<FileName>>,
     /// What to do with a copy from which somebody seems to have removed files on purpose.
@@ -97,6 +100,7 @@ impl Default for SyncOptions {
             known_keys: BTreeSet::new(),
             removed_keys: BTreeSet::new(),
             seen: BTreeMap::new(),
+            known_files: BTreeSet::new(),
             needs: BTreeMap::new(),
             decision: Decision::Ask,
         }
@@ -132,6 +136,12 @@ pub fn sync_session(
             report.copies.insert(position, failed);
         }
     }
+    let listed = report.copies.iter().map(|copy| {
+        let is_listed = copy.failure.is_none() || !copy.listing.is_empty();
+        let listing = is_listed.then_some(&copy.listing);
+        (copy.name.as_str(), listing)
+    });
+    report.lost = Lost::among(&options.known_files, listed);
     report
 }
 

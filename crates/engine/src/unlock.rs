@@ -1,7 +1,8 @@
 //! Removing locks by hand.
 //!
 //! A lock is all that keeps a stock `restic prune` and a backup apart, so that only those go whose
-//! owner cannot live: a dead process of this host, or one that has not renewed for half an hour.
+//! owner cannot live: a dead process of this host, by the rules in the session, or one that has not
+//! renewed for half an hour.
 //! Everything else goes only when a person says that nothing is running anywhere.
 
 use strongroom_model::{FileName, FileType, Id};
@@ -49,7 +50,8 @@ pub fn unlock(session: &Session, environment: &Environment, which: Which) -> Res
     for (copy, _) in session.ready() {
         environment.cancel.check()?;
         let store = copy.store.as_ref();
-        let locks = match read_locks(store, session.repository.key(), environment, usize::MAX) {
+        let key = session.repository.key();
+        let locks = match read_locks(store, key, &session.own_locks, environment, usize::MAX) {
             Ok(locks) => locks,
             Err(failure) => {
                 environment.cancel.check()?;

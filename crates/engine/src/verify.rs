@@ -24,7 +24,7 @@ pub(crate) mod stream;
 use std::collections::BTreeSet;
 use std::panic::resume_unwind;
 
-use strongroom_model::Id;
+use strongroom_model::{FileName, Id};
 use strongroom_repo::Repository;
 
 pub use report::{Problem, ProblemKind, VerifiedCopy, VerifyReport};
@@ -58,6 +58,8 @@ pub struct VerifyOptions {
     pub config: Option<Id>,
     /// Key files that receipts name.
     pub known_keys: BTreeSet<Id>,
+    /// Files that records say were there; what no copy lists of them is lost.
+    pub known_files: BTreeSet<FileName>,
 }
 
 /// Verifies all copies.

@@ -2,15 +2,23 @@
 
 use anyhow::Result;
 use jiff::Timestamp;
-use strongroom_engine::state::SeenFiles;
-use strongroom_engine::state::record::{Head, RemovedKeys, encode};
-use strongroom_model::Id;
+use strongroom_engine::state::record::{Head, OwnLocks, RemovedKeys, encode};
+use strongroom_engine::state::{GoneFiles, OwnLock, SeenFiles};
 use strongroom_model::evidence::RestoreDrill;
+use strongroom_model::{FileName, FileType, Id};
 
 use crate::Seed;
 
 /// Every target that reads a record.
-pub(crate) const TARGETS: &[&str] = &["head", "needs", "removed_keys", "restore_drill", "seen"];
+pub(crate) const TARGETS: &[&str] = &[
+    "gone_files",
+    "head",
+    "needs",
+    "own_locks",
+    "removed_keys",
+    "restore_drill",
+    "seen",
+];
 
 /// Good and bad records; `%` stands for an id.
 const TEXTS: &[(&str, &str, &str)] = &[
@@ -52,6 +60,17 @@ const TEXTS: &[(&str, &str, &str)] = &[
         "unknown_field",
         r#"{"version":1,"receipt":"%","future":{"a":[1.5]}}"#,
     ),
+    (
+        "gone_files",
+        "unknown_kind",
+        r#"{"version":1,"lost":{"keys":["%"]},"accepted":{}}"#,
+    ),
+    ("gone_files", "no_object", r#"{"version":1,"lost":["%"]}"#),
+    (
+        "own_locks",
+        "no_numbering",
+        r#"{"version":1,"locks":[{"lock":"%"}]}"#,
+    ),
     ("removed_keys", "no_array", r#"{"version":1,"keys":"%"}"#),
     (
         "restore_drill",
@@ -86,7 +105,17 @@ pub(crate) fn seeds(id: Id) -> Result<Vec<Seed>> {
         snapshots: [id, Id::of(b"other")].into(),
     };
     let keys = RemovedKeys { keys: [id].into() };
+    let mut gone = GoneFiles::default();
+    let name = |kind| FileName::new(kind, id);
+    gone.lose(&[name(FileType::Data), name(FileType::Snapshots)].into());
+    gone.accept(&[name(FileType::Index)].into());
+    let locks = vec![OwnLock {
+        lock: id,
+        numbering: "0b6ba4e9 pid:[4026531836]".to_owned(),
+    }];
     seeds.extend([
+        Seed::new("gone_files", "ours", encode(&gone)?),
+        Seed::new("own_locks", "ours", encode(&OwnLocks { locks })?),
         Seed::new("head", "ours", encode(&Head { receipt: id })?),
         Seed::new("removed_keys", "ours", encode(&keys)?),
         Seed::new("restore_drill", "ours", encode(&drill)?),

@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use strongroom_engine::read_set::ReadSet;
 use strongroom_engine::snapshots::{dump, find};
 
-use crate::commands::snapshots::load;
+use crate::commands::snapshots::{load, resolve};
 use crate::commands::tell_damage;
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -18,7 +18,8 @@ use crate::exit::{Exit, MANUAL};
 /// Writes the bytes of the file and nothing else; what one copy cannot give comes from another.
 /// Where no copy can give a part, it ends there with exit status 1: never with a gap.
 ///
-/// SNAPSHOT is latest, latest:SOURCE, an id, or at least two of its first digits.
+/// SNAPSHOT is latest, latest:SOURCE, an id, or at least two of its first digits. Where a newer one
+/// is known here than any copy shows, latest is refused.
 ///
 /// Examples:
 ///   strongroom dump latest:shop-db /shop.dump | pg_restore --dbname=shop
@@ -36,7 +37,12 @@ impl Args {
     pub(crate) fn run(self, context: &Context) -> Result<Exit> {
         let opened = context.open()?;
         let snapshots = load(context, &opened.session)?;
-        let snapshot = snapshots.resolve(&self.snapshot)?;
+        let snapshot = resolve(
+            &opened,
+            &snapshots,
+            &self.snapshot,
+            "strongroom dump ID PATH",
+        )?;
         let set = ReadSet::load(&opened.session, snapshot.id, &context.cancel)?;
         let node = find(&set, snapshot, self.path.as_bytes())?;
         let out = std::io::stdout();

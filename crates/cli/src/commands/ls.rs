@@ -11,7 +11,7 @@ use strongroom_model::Id;
 use strongroom_repo::Node;
 use strongroom_repo::node::NodeKind;
 
-use crate::commands::snapshots::load;
+use crate::commands::snapshots::{load, resolve};
 use crate::commands::tell_damage;
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -23,7 +23,8 @@ use crate::words;
 ///
 /// Lists everything below PATH, or all. Reads from any copy that can give it.
 ///
-/// SNAPSHOT is latest, latest:SOURCE, an id, or at least two of its first digits.
+/// SNAPSHOT is latest, latest:SOURCE, an id, or at least two of its first digits. Where a newer one
+/// is known here than any copy shows, latest is refused.
 ///
 /// Examples:
 ///   strongroom ls latest
@@ -49,7 +50,7 @@ impl Args {
     pub(crate) fn run(self, context: &Context) -> Result<Exit> {
         let opened = context.open()?;
         let snapshots = load(context, &opened.session)?;
-        let snapshot = snapshots.resolve(&self.snapshot)?;
+        let snapshot = resolve(&opened, &snapshots, &self.snapshot, "strongroom ls ID")?;
         let set = ReadSet::load(&opened.session, snapshot.id, &context.cancel)?;
         let output = &context.output;
         let how_far = if self.flat {

@@ -7,7 +7,7 @@ use strongroom_engine::restore::report::{Counts, RestoreReport};
 use strongroom_engine::restore::{RestoreOptions, restore};
 use strongroom_model::{FileName, FileType};
 
-use crate::commands::snapshots::load;
+use crate::commands::snapshots::{load, resolve};
 use crate::context::{Context, Opened};
 use crate::error::Result;
 use crate::exit::{Exit, MANUAL};
@@ -27,7 +27,8 @@ const NAMED: usize = 20;
 /// The target must be empty, or not exist. With --overwrite, what has the same name is replaced,
 /// and everything else in the target stays.
 ///
-/// SNAPSHOT is latest, latest:SOURCE, an id, or at least two of its first digits.
+/// SNAPSHOT is latest, latest:SOURCE, an id, or at least two of its first digits. Where a newer one
+/// is known here than any copy shows, latest is refused, and the error names the id to say instead.
 ///
 /// The exit status is 3 where something could not be restored whole; it is named.
 ///
@@ -55,7 +56,9 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) fn run(self, context: &Context) -> Result<Exit> {
         let mut opened = context.open()?;
-        let id = load(context, &opened.session)?.resolve(&self.snapshot)?.id;
+        let snapshots = load(context, &opened.session)?;
+        let usage = "strongroom restore ID TARGET";
+        let id = resolve(&opened, &snapshots, &self.snapshot, usage)?.id;
         let limits = &opened.config.limits;
         let options = RestoreOptions {
             include: self.include,

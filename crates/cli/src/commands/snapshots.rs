@@ -7,18 +7,19 @@ use strongroom_engine::snapshots::{Filter, FoundSnapshot, Snapshots};
 use strongroom_model::Id;
 use strongroom_repo::snapshot::{SOURCE_TAG_PREFIX, Summary as BackupSummary};
 
-use crate::context::Context;
-use crate::error::Result;
+use crate::context::{Context, Opened};
+use crate::error::{Error, Result};
 use crate::exit::{Exit, MANUAL};
 use crate::output::visible;
 use crate::table::Table;
-use crate::words;
+use crate::{memory, words};
 
 /// List the snapshots
 ///
 /// Lists what any copy holds, the oldest first, with the copies that hold it.
 /// A snapshot that no copy can show is named, and the exit status is 3; so it is where a copy
-/// cannot be read, since it may hold snapshots that no other does.
+/// cannot be read, since it may hold snapshots that no other does, and where a newer snapshot of a
+/// source is known here than any copy shows.
 ///
 /// Examples:
 ///   strongroom snapshots
@@ -55,6 +56,11 @@ impl Args {
         let mut table =
             Table::headed(&["id", "time", "host", "source", "size", "copies", "paths"]).right(&[4]);
         let mut count = 0;
+        let unseen = memory::records_of(&opened, |records| records.unseen_snapshots(&snapshots));
+        let withheld = snapshots.all_withheld(&unseen);
+        for newer in &withheld {
+            output.warn(&visible(&newer.to_string()), Some(&newer.hint()));
+        }
         for found in snapshots.matching(&filter) {
             count += 1;
             output.object(&Message::of(found))?;
@@ -82,11 +88,36 @@ impl Args {
             message_type: "summary",
             snapshots: count,
             problems: &snapshots.problems,
+            withheld: withheld.iter().map(|newer| newer.id).collect(),
         })?;
         Ok(Exit::of(
-            snapshots.problems.is_empty() && opened.has_all_copies(),
+            snapshots.problems.is_empty() && withheld.is_empty() && opened.has_all_copies(),
         ))
     }
+}
+
+/// The snapshot that is meant by `latest`, `latest:SOURCE`, an id or its first digits; `usage` is
+/// the command that asks, with ID for the snapshot.
+///
+/// # Errors
+/// [`Error::Withheld`] where `latest` would be an older one than is known to exist: a copy that
+/// hides its newest snapshot must not make an old state pass for the last one.
+pub(crate) fn resolve<'s>(
+    opened: &Opened,
+    snapshots: &'s Snapshots,
+    wanted: &str,
+    usage: &str,
+) -> Result<&'s FoundSnapshot> {
+    let found = snapshots.resolve(wanted);
+    let unseen = memory::records_of(opened, |records| records.unseen_snapshots(snapshots));
+    let Some(newer) = snapshots.withheld(wanted, &unseen) else {
+        return Ok(found?);
+    };
+    Err(Error::Withheld {
+        newer: Box::new(newer.clone()),
+        usage: usage.to_owned(),
+        here: found.ok().map(|found| (found.id, found.time())),
+    })
 }
 
 /// Reads all snapshots, and warns of what is none.
@@ -144,4 +175,5 @@ struct Summary<'a> {
     message_type: &'static str,
     snapshots: usize,
     problems: &'a [String],
+    withheld: Vec<Id>,
 }

@@ -29,9 +29,14 @@ use crate::words::{count, size};
 /// names them. A copy that looks as if somebody had pruned it by itself is left alone and told;
 /// --heal brings back what it lacks.
 ///
+/// What this machine knows to have been there, by receipts and earlier syncs, and no copy lists any
+/// more is named, and the exit status is 3, until it is back. After a forget on all copies that was
+/// meant, say --accept-removed once: then what is gone by now is no longer missed.
+///
 /// Examples:
 ///   strongroom sync
 ///   strongroom sync --heal
+///   strongroom sync --accept-removed
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment, after_long_help = MANUAL)]
 pub(crate) struct Args {
@@ -41,6 +46,9 @@ pub(crate) struct Args {
     /// Let this key file travel, although nothing here shows whose it is
     #[arg(long, value_name = "ID")]
     admit_key: Vec<Id>,
+    /// Take note that what no copy lists any more was removed on purpose; removes nothing
+    #[arg(long)]
+    accept_removed: bool,
 }
 
 impl Args {
@@ -53,6 +61,7 @@ impl Args {
                 Decision::Ask
             },
             admitted: self.admit_key.into_iter().collect(),
+            accept_removed: self.accept_removed,
             needs: BTreeMap::new(),
         };
         let left_out = opened.left_out();
@@ -61,13 +70,19 @@ impl Args {
             let monitor = Monitor::start(&context.output);
             run(&mut opened, wishes, &monitor.progress)?
         };
-        if report.was_interrupted {
-            return Err(strongroom_engine::Error::Interrupted.into());
-        }
         let output = &context.output;
         output.result(&copies(&report).to_string())?;
         warn_of(output, &report, &left_out);
+        if !report.accepted.is_empty() {
+            let files = count(report.accepted.len() as u64, "file", "files");
+            output.say(&format!("Noted as removed on purpose: {files}"));
+        }
         output.object(&Summary::of(&report))?;
+        if report.was_interrupted {
+            let text = "The sync was interrupted; what it brought stays";
+            output.warn(text, Some("the rest: strongroom sync"));
+            return Ok(Exit::Interrupted);
+        }
         Ok(Exit::of(report.is_complete()))
     }
 }
@@ -77,6 +92,8 @@ impl Args {
 pub(crate) struct Wishes {
     pub(crate) decision: Decision,
     pub(crate) admitted: BTreeSet<Id>,
+    /// Whether to take note that what is lost was removed on purpose.
+    pub(crate) accept_removed: bool,
     /// For snapshots that were just made, what they need.
     pub(crate) needs: BTreeMap<Id, Vec<FileName>>,
 }
@@ -93,6 +110,15 @@ pub(crate) fn run(opened: &mut Opened, wishes: Wishes, progress: &Progress) -> R
         .session
         .ready()
         .map(|(copy, _)| (copy.name.clone(), memory.seen(copy)));
+    // What was removed on purpose is to be taken note of in full.
+    let known_files = match wishes.accept_removed {
+        true => memory::records_of(opened, |records| records.files()),
+        false => {
+            let ready = opened.session.ready();
+            let listings: Vec<_> = ready.map(|(_, ready)| &ready.listing).collect();
+            memory::records_of(opened, |records| records.unlisted_files(&listings))
+        }
+    };
     let limits = &opened.config.limits;
     let options = SyncOptions {
         memory_bytes: limits.memory.bytes(),
@@ -100,12 +126,17 @@ pub(crate) fn run(opened: &mut Opened, wishes: Wishes, progress: &Progress) -> R
         known_keys,
         removed_keys,
         seen: seen.collect(),
+        known_files,
         needs: wishes.needs,
         decision: wishes.decision,
     };
     let cancel = opened.environment.cancel.clone();
-    let report = sync_session(&opened.session, &options, progress, &cancel);
+    let mut report = sync_session(&opened.session, &options, progress, &cancel);
     locks.release();
+    if wishes.accept_removed && report.lost.is_certain() {
+        memory::accept_removed(opened, &report.lost)?;
+        report.accepted = std::mem::take(&mut report.lost.files);
+    }
     take_over(opened, &report);
     memory::synced(opened, &report);
     Ok(report)
@@ -169,6 +200,9 @@ pub(crate) fn warn_of(output: &Output, report: &SyncReport, left_out: &[String])
     for diverged in &report.diverged {
         output.warn(&visible(&diverged.to_string()), Some(&diverged.hint()));
     }
+    if !report.lost.is_empty() {
+        output.warn(&report.lost.to_string(), Some(&report.lost.hint()));
+    }
 }
 
 fn copies(report: &SyncReport) -> Table {
@@ -204,6 +238,8 @@ struct Summary {
     problems: Vec<String>,
     junk: Vec<String>,
     diverged: Vec<String>,
+    lost: Vec<String>,
+    accepted: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -228,6 +264,8 @@ impl Summary {
             problems: report.problems.iter().map(ToString::to_string).collect(),
             junk: report.junk.iter().map(ToString::to_string).collect(),
             diverged: report.diverged.iter().map(ToString::to_string).collect(),
+            lost: report.lost.files.iter().map(ToString::to_string).collect(),
+            accepted: report.accepted.iter().map(ToString::to_string).collect(),
         }
     }
 }

@@ -25,7 +25,10 @@ use crate::{memory, state_folder};
 /// Shares: 1/7, 2/7 … are fixed parts which together are everything, and count as read in full
 /// when each was read; 5% are chosen anew each time, find damage, and prove nothing of the whole.
 ///
-/// The exit status is 1 where something is wrong, and 3 where nothing is, but a copy could not be
+/// What this machine knows to have been there and no copy lists any more is named too, also where
+/// all copies agree.
+///
+/// The exit status is 1 where something is wrong or lost, and 3 where nothing is, but a copy could not be
 /// read to its end. Damage is healed by: strongroom sync
 ///
 /// Examples:
@@ -72,6 +75,10 @@ impl Args {
         options.config = memory
             .as_ref()
             .and_then(|memory| memory::config(&state, memory));
+        if let Some(memory) = &memory {
+            options.known_files =
+                memory::records(&state, memory, &copies, |records| records.files());
+        }
         if let Some(opened) = &opened {
             options.known_keys = memory::known_keys(opened);
             depth = match self.decode {
@@ -97,10 +104,12 @@ impl Args {
             return Err(error);
         }
         let is_read = |copy: &VerifiedCopy| copy.failure.is_none();
-        Ok(match report.problems.is_empty() {
-            false => Exit::Failed,
-            true => Exit::of(report.copies.iter().all(is_read)),
-        })
+        Ok(
+            match report.problems.is_empty() && !report.lost.is_certain() {
+                false => Exit::Failed,
+                true => Exit::of(report.copies.iter().all(is_read)),
+            },
+        )
     }
 
     /// Opens the repository where that is wanted and takes no question; what keeps it from being
@@ -204,6 +213,9 @@ fn tell(output: &Output, report: &VerifyReport, decoded: bool) -> Result<()> {
         output.warn(&visible(&problem.to_string()), None);
         output.object(&ProblemMessage::of(problem))?;
     }
+    if !report.lost.is_empty() {
+        output.warn(&report.lost.to_string(), Some(&report.lost.hint()));
+    }
     if report
         .problems
         .iter()
@@ -224,6 +236,7 @@ fn tell(output: &Output, report: &VerifyReport, decoded: bool) -> Result<()> {
         clean: report.is_clean(),
         decoded,
         problem_count: report.problems.len(),
+        lost: report.lost.files.iter().map(ToString::to_string).collect(),
         copies: report.copies.iter().map(CopySummary::of).collect(),
     })
 }
@@ -255,6 +268,7 @@ struct Summary<'a> {
     clean: bool,
     decoded: bool,
     problem_count: usize,
+    lost: Vec<String>,
     copies: Vec<CopySummary<'a>>,
 }
 

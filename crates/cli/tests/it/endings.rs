@@ -117,15 +117,20 @@ fn an_interruption_of_the_sync_that_ends_a_backup_says_what_is_whole_and_what_to
     let owed = &scene.files("one", "data") - &scene.files("three", "data");
 
     // The server stands still until the interruption was heard: so it comes amid the transfers.
-    let running = scene.start(&["backup"]);
-    let syncs = running.until(|| !scene.files("three", "data").is_disjoint(&owed));
-    server.pause();
-    let running = syncs.unwrap_or_else(|ended| panic!("{ended:?}"));
-    running.signal(Signal::INT);
-    let running = running.until_it_says("Ending");
-    server.resume();
-    let ended = running.wait();
-    ended.assert_code(130, &"backup");
+    let interrupted = |command: &str| {
+        let owed = &owed - &scene.files("three", "data");
+        let running = scene.start(&[command]);
+        let syncs = running.until(|| !scene.files("three", "data").is_disjoint(&owed));
+        server.pause();
+        let running = syncs.unwrap_or_else(|ended| panic!("{ended:?}"));
+        running.signal(Signal::INT);
+        let running = running.until_it_says("Ending");
+        server.resume();
+        let ended = running.wait();
+        ended.assert_code(130, &command);
+        ended
+    };
+    let ended = interrupted("backup");
     ended.assert_says(&["sync", "interrupted"]);
     ended.assert_says(&["hint", "strongroom sync"]);
     let all_of = |copy| &scene.files(copy, "data") | &scene.files(copy, "index");
@@ -140,6 +145,17 @@ fn an_interruption_of_the_sync_that_ends_a_backup_says_what_is_whole_and_what_to
     assert!(!owed.is_subset(&arrived), "it was too late");
     assert_eq!(scene.files("three", "snapshots").len(), 1);
     scene.check(&restic_versions()[0], "three", &[]);
+
+    // A sync by itself says the same.
+    let ended = interrupted("sync");
+    ended.assert_says(&["sync", "interrupted"]);
+    ended.assert_says(&["hint", "strongroom sync"]);
+    assert!(ended.out.contains("behind"), "{}", ended.out);
+    assert_eq!(scene.files("three", "locks"), [].into());
+    assert!(
+        !owed.is_subset(&scene.files("three", "data")),
+        "it was too late"
+    );
 
     let summary = scene.expect(0, &["--json", "backup"]).summary();
     assert_eq!(summary["packs_written"], 0, "{summary}");
@@ -213,8 +229,9 @@ fn copies_that_another_holds_exclusively_are_status_11() {
     for copy in ALL {
         assert_eq!(scene.files(copy, "snapshots").len(), 1);
     }
+    scene.expect(11, &["backup"]);
+    scene.expect(0, &["unlock", "--all"]);
     scene.expect(0, &["backup"]);
-    // The dead locks were of our own host.
     for copy in ALL {
         assert_eq!(scene.files(copy, "locks"), [].into(), "{copy}");
     }
@@ -230,6 +247,13 @@ fn a_copy_that_stock_restic_holds_exclusively_is_left_out_by_name() {
         let ended = scene.expect(3, &["backup"]);
         ended.assert_says(&["two", "exclusive"]);
         drop(held);
+        // It was killed a moment ago, and may as well live in a container of this name.
+        scene
+            .expect(3, &["backup"])
+            .assert_says(&["two", "exclusive"]);
+        scene.expect(0, &["unlock"]);
+        scene.expect(3, &["backup"]);
+        scene.expect(0, &["unlock", "--all"]);
         scene.expect(0, &["backup"]);
         scene.assert_identical();
     }

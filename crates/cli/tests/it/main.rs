@@ -13,6 +13,7 @@ mod away;
 mod card;
 mod damage;
 mod endings;
+mod gone;
 mod kill;
 mod rest;
 mod scene;

@@ -2,7 +2,14 @@
 //!
 //! See [`strongroom_repo::lock`] for the race that a lock must win. A lock is renewed by a thread
 //! of ours every five minutes: first the new one is written, then the old one removed.
-//! Dead locks of our own host are removed, and only those. A lock that cannot be decrypted is
+//! Dead locks of our own host are removed, and only those:
+//!
+//! | a lock of this host's name whose process is not found here | is |
+//! |---|---|
+//! | is noted as ours, from where process numbers were the same | dead at once |
+//! | is anybody's: of a container, of a clone of this machine, of stock restic | dead when two renewals are missed |
+//!
+//! A lock that cannot be decrypted is
 //! somebody's junk: it is named and passed over, else five bytes would stop all backups.
 
 use std::collections::{BTreeSet, HashMap};
@@ -11,7 +18,7 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{JoinHandle, ScopedJoinHandle};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 use rustix::process::{Pid, getgid, getpid, getuid, test_kill_process};
 use std::sync::Arc;
@@ -23,12 +30,20 @@ use strongroom_store::{Error as StoreError, Store};
 use crate::session::guarded::GuardedStore;
 use crate::session::places::{LockedPlace, Places};
 use crate::session::{
-    CopyFailure, CopyFailureKind, CopyStore, Environment, Looking, Session, chain,
+    CopyFailure, CopyFailureKind, CopyStore, Environment, Looking, OwnLocks, Session, chain,
 };
 use crate::{Listing, Result};
 
 /// The most locks of a copy that are read when it is locked: each is a request of its own.
 const LOCKS_LIMIT: usize = 1000;
+
+/// A lock that was not renewed for so long has missed two renewals.
+const MISSED_AFTER: SignedDuration = SignedDuration::from_mins(11);
+
+/// What to do about somebody else's lock.
+pub(crate) const LOCKED_HINT: &str = "wait for the other process; if it was killed, its lock dies \
+    in 11 minutes where it ran on this host, in 30 where it did not; `strongroom unlock --all` \
+    removes it at once";
 
 /// A lock file on a copy.
 #[derive(Debug, Clone)]
@@ -63,6 +78,7 @@ pub struct Locks {
 #[derive(Debug)]
 pub(super) struct Held {
     repository: Repository,
+    own_locks: OwnLocks,
     exclusive: bool,
     environment: Environment,
     copies: Mutex<HashMap<String, HeldLock>>,
@@ -95,6 +111,7 @@ impl Locks {
     ) -> Result<Self> {
         let held = Arc::new(Held {
             repository: session.repository.clone(),
+            own_locks: session.own_locks.clone(),
             exclusive,
             environment: environment.clone(),
             copies: Mutex::default(),
@@ -150,12 +167,17 @@ impl Locks {
         let held = std::mem::take(&mut *self.held.copies.lock());
         // All at once, so that one that hangs does not keep the others under lock.
         std::thread::scope(|scope| {
+            let own_locks = &self.held.own_locks;
             for (name, HeldLock { store, id, .. }) in held {
-                scope.spawn(move || {
-                    if let Err(error) = store.remove(FileName::new(FileType::Locks, id)) {
-                        tracing::warn!(copy = name, error = chain(&error), "A lock stays behind");
-                    }
-                });
+                scope.spawn(
+                    move || match store.remove(FileName::new(FileType::Locks, id)) {
+                        Ok(()) => own_locks.strike_out(id),
+                        Err(error) => {
+                            let error = chain(&error);
+                            tracing::warn!(copy = name, error, "A lock stays behind");
+                        }
+                    },
+                );
             }
         });
     }
@@ -174,6 +196,7 @@ impl Drop for Locks {
 pub fn read_locks(
     store: &dyn Store,
     key: &Key,
+    own_locks: &OwnLocks,
     environment: &Environment,
     limit: usize,
 ) -> std::result::Result<Vec<LockReport>, CopyFailure> {
@@ -188,6 +211,7 @@ pub fn read_locks(
             kind: CopyFailureKind::Other,
         });
     }
+    let ours = own_locks.of_this_numbering();
     let mut reports = Vec::new();
     for entry in listed {
         if environment.cancel.is_cancelled() {
@@ -196,7 +220,7 @@ pub fn read_locks(
         }
         let state = match store.read(FileName::new(FileType::Locks, entry.id)) {
             Ok(bytes) => match Lock::open(key, bytes) {
-                Ok(lock) => classify(lock, environment),
+                Ok(lock) => classify(lock, ours.contains(&entry.id), environment),
                 Err(reason) => LockState::Junk(reason),
             },
             // Its owner has just removed it.
@@ -269,12 +293,12 @@ impl Held {
         });
         if second_look.is_err() {
             self.copies.lock().remove(&copy.name);
-            if let Err(error) = store.remove(FileName::new(FileType::Locks, id)) {
-                tracing::warn!(
-                    copy = copy.name,
-                    error = chain(&error),
-                    "A lock stays behind"
-                );
+            match store.remove(FileName::new(FileType::Locks, id)) {
+                Ok(()) => self.own_locks.strike_out(id),
+                Err(error) => {
+                    let error = chain(&error);
+                    tracing::warn!(copy = copy.name, error, "A lock stays behind");
+                }
             }
         }
         second_look
@@ -288,18 +312,18 @@ impl Held {
     ) -> std::result::Result<BTreeSet<Id>, CopyFailure> {
         let store = copy.store.as_ref();
         let key = self.repository.key();
-        let reports = read_locks(store, key, &self.environment, LOCKS_LIMIT)?;
+        let reports = read_locks(store, key, &self.own_locks, &self.environment, LOCKS_LIMIT)?;
         let listed = reports.iter().map(|report| report.id).collect();
         for report in reports.into_iter().filter(|report| Some(report.id) != own) {
             match report.state {
                 LockState::Dead(lock) => {
                     tracing::info!(copy = copy.name, %lock, "Removing a dead lock of this host");
-                    if let Err(error) = store.remove(FileName::new(FileType::Locks, report.id)) {
-                        tracing::warn!(
-                            copy = copy.name,
-                            error = chain(&error),
-                            "A dead lock stays"
-                        );
+                    match store.remove(FileName::new(FileType::Locks, report.id)) {
+                        Ok(()) => self.own_locks.strike_out(report.id),
+                        Err(error) => {
+                            let error = chain(&error);
+                            tracing::warn!(copy = copy.name, error, "A dead lock stays");
+                        }
                     }
                 }
                 LockState::Junk(reason) => {
@@ -310,11 +334,7 @@ impl Held {
                 {
                     return Err(CopyFailure {
                         reason: lock.to_string(),
-                        hint: Some(
-                            "wait for the other process; if it is dead, `strongroom unlock` \
-                             removes its lock"
-                                .to_owned(),
-                        ),
+                        hint: Some(LOCKED_HINT.to_owned()),
                         kind: CopyFailureKind::Locked,
                     });
                 }
@@ -336,6 +356,7 @@ impl Held {
             gid: getgid().as_raw(),
         };
         let (id, bytes) = lock.seal(self.repository.key(), self.repository.config().version)?;
+        self.own_locks.note(id);
         store.save(FileName::new(FileType::Locks, id), &bytes)?;
         let store = Arc::clone(store);
         Ok(HeldLock { store, id, written })
@@ -364,8 +385,11 @@ impl Held {
         match self.write(&old.store) {
             Ok(new) => {
                 self.copies.lock().insert(copy.to_owned(), new);
-                if let Err(error) = old.store.remove(FileName::new(FileType::Locks, old.id)) {
-                    tracing::warn!(copy, error = chain(&error), "An old lock stays");
+                match old.store.remove(FileName::new(FileType::Locks, old.id)) {
+                    Ok(()) => self.own_locks.strike_out(old.id),
+                    Err(error) => {
+                        tracing::warn!(copy, error = chain(&error), "An old lock stays");
+                    }
                 }
             }
             Err(error) => {
@@ -394,11 +418,15 @@ fn spawn_renewer(held: Arc<Held>) -> (Sender<()>, JoinHandle<()>) {
     (stop, thread)
 }
 
-fn classify(lock: Lock, environment: &Environment) -> LockState {
+fn classify(lock: Lock, is_ours: bool, environment: &Environment) -> LockState {
+    let now = (environment.clock)();
     if lock.hostname == environment.hostname && !is_alive(lock.pid) {
-        return LockState::Dead(lock);
+        let was_renewed = now.duration_since(lock.time) <= MISSED_AFTER;
+        if is_ours || !was_renewed {
+            return LockState::Dead(lock);
+        }
     }
-    if lock.is_stale((environment.clock)()) {
+    if lock.is_stale(now) {
         return LockState::Stale(lock);
     }
     LockState::Held(lock)

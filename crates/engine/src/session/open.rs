@@ -7,8 +7,8 @@ use strongroom_repo::{RepoConfig, Repository};
 
 use crate::listing::Listing;
 use crate::session::{
-    CopyFailure, CopyFailureKind, CopyState, CopyStore, Looking, Password, Places, ReadyCopy,
-    Session, SessionCopy, no_copy,
+    CopyFailure, CopyFailureKind, CopyState, CopyStore, Looking, Password, ReadyCopy, Session,
+    SessionCopy, no_copy,
 };
 use crate::{Error, Result};
 
@@ -50,12 +50,7 @@ pub fn open(copies: &[CopyStore], password: &[u8], looking: &Looking) -> Result<
         Ok(Err(error)) => return Err(cannot_open(looks, error)),
         Err(_) => return Err(cannot_open(looks, None)),
     };
-    let mut session = Session {
-        repository,
-        copies: Vec::new(),
-        looking: looking.clone(),
-        places: Places::default(),
-    };
+    let mut session = Session::new(repository, Vec::new(), looking.clone());
     for (copy, look) in looks {
         let state = match look {
             Err(failure) => CopyState::Failed(failure),

@@ -38,6 +38,11 @@ impl RecordedNeeds {
         &self.packs
     }
 
+    /// Index files.
+    pub(crate) fn index_files(&self) -> &[Id] {
+        &self.index_files
+    }
+
     pub(crate) fn into_needs(self) -> SnapshotNeeds {
         SnapshotNeeds {
             packs: self.packs,

@@ -23,6 +23,23 @@ pub struct RemovedKeys {
     pub keys: BTreeSet<Id>,
 }
 
+/// The locks that this machine wrote, the oldest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnLocks {
+    /// Those that were not removed yet, as far as is known.
+    #[serde(default)]
+    pub locks: Vec<OwnLock>,
+}
+
+/// A lock that this machine wrote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnLock {
+    /// Its file.
+    pub lock: Id,
+    /// To what the number of its process belongs: a start of a machine, and a namespace there.
+    pub numbering: String,
+}
+
 /// Which receipt is the last of a source and host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {

@@ -13,8 +13,8 @@ use strongroom_model::{CopyEvidence, Id};
 
 use crate::session::{CopyStore, chain};
 use crate::state::disk::{self, Lock};
-use crate::state::record::{self, RemovedKeys};
-use crate::state::{ReadFiles, RecordedNeeds, SeenFiles};
+use crate::state::record::{self, OwnLock, OwnLocks, RemovedKeys};
+use crate::state::{GoneFiles, ReadFiles, RecordedNeeds, SeenFiles};
 use crate::{Error, Result};
 
 /// The part of the state folder that belongs to one repository.
@@ -23,6 +23,9 @@ pub struct RepositoryState {
     root: PathBuf,
     folder: PathBuf,
 }
+
+/// How many locks are remembered: far more than any run holds.
+const MAX_OWN_LOCKS: usize = 1000;
 
 impl RepositoryState {
     pub(super) fn new(root: &Path, name: &str) -> Self {
@@ -72,6 +75,19 @@ impl RepositoryState {
         self.update(&self.of_copy(copy, "seen"), change)
     }
 
+    /// Which files are gone from all copies.
+    pub fn gone(&self) -> GoneFiles {
+        believe(self.load(&self.gone_path(), record::decode))
+    }
+
+    /// Changes which files count as gone, and which of these as removed on purpose.
+    ///
+    /// # Errors
+    /// As [`RepositoryState::update_evidence`].
+    pub fn update_gone(&self, change: impl FnOnce(&mut GoneFiles)) -> Result<()> {
+        self.update(&self.gone_path(), change)
+    }
+
     /// Which files of a copy were read; `None` where that is not known.
     pub fn read_files(&self, copy: &CopyStore) -> Option<ReadFiles> {
         let path = self.of_copy(copy, "read");
@@ -101,8 +117,22 @@ impl RepositoryState {
     /// # Errors
     /// As [`RepositoryState::update_evidence`].
     pub fn update_removed_keys(&self, change: impl FnOnce(&mut BTreeSet<Id>)) -> Result<()> {
-        self.update(&self.removed_keys_path(), |removed: &mut RemovedKeys| {
-            change(&mut removed.keys);
+        let of_keys = |removed: &mut RemovedKeys| change(&mut removed.keys);
+        self.update(&self.removed_keys_path(), of_keys)
+    }
+
+    /// The locks that this machine wrote and is not known to have removed.
+    pub(crate) fn own_locks(&self) -> Vec<OwnLock> {
+        let own: OwnLocks = believe(self.load(&self.own_locks_path(), record::decode));
+        own.locks
+    }
+
+    /// Changes which locks count as our own; of too many the oldest are forgotten.
+    pub(crate) fn update_own_locks(&self, change: impl FnOnce(&mut Vec<OwnLock>)) -> Result<()> {
+        self.update(&self.own_locks_path(), |own: &mut OwnLocks| {
+            change(&mut own.locks);
+            let surplus = own.locks.len().saturating_sub(MAX_OWN_LOCKS);
+            own.locks.drain(..surplus);
         })
     }
 
@@ -120,12 +150,27 @@ impl RepositoryState {
     }
 
     pub(super) fn remembers(&self, copy: &CopyStore) -> bool {
-        self.of_copy(copy, "evidence").exists()
+        let mut kinds = ["evidence", "seen"].into_iter();
+        kinds.any(|what| self.of_copy(copy, what).exists())
     }
 
     /// What the newest snapshot of a source and host needs.
     pub(crate) fn needs(&self, source: &str, host: &str) -> Option<RecordedNeeds> {
         self.read_record(&self.of_source("needs", source, host))
+    }
+
+    /// What the newest snapshots of all sources and hosts need.
+    pub(crate) fn all_needs(&self) -> Vec<RecordedNeeds> {
+        let entries = std::fs::read_dir(self.subfolder("needs"));
+        let paths = entries.into_iter().flatten().flatten();
+        let paths = paths.map(|entry| entry.path());
+        paths
+            .filter(|path| {
+                path.extension()
+                    .is_some_and(|extension| extension == "json")
+            })
+            .filter_map(|path| self.read_record(&path))
+            .collect()
     }
 
     /// Remembers what the newest snapshot of a source and host needs.
@@ -172,6 +217,14 @@ impl RepositoryState {
     /// A folder within this repository's.
     pub(crate) fn subfolder(&self, name: &str) -> PathBuf {
         self.folder.join(name)
+    }
+
+    fn own_locks_path(&self) -> PathBuf {
+        self.folder.join("own-locks.json")
+    }
+
+    fn gone_path(&self) -> PathBuf {
+        self.folder.join("gone-files.json")
     }
 
     fn removed_keys_path(&self) -> PathBuf {

@@ -1,11 +1,12 @@
 //! What a sync did, what it could not do, and what a person has to decide.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use strongroom_model::shell::quoted;
 use strongroom_model::{FileName, FileType, Id};
 
 use crate::Listing;
+use crate::known::Lost;
 use crate::session::{CopyFailure, CopyStore};
 
 /// What came of a sync.
@@ -19,6 +20,10 @@ pub struct SyncReport {
     pub junk: Vec<Junk>,
     /// Copies from which somebody seems to have removed files on purpose.
     pub diverged: Vec<Diverged>,
+    /// What was there once and no copy lists any more.
+    pub lost: Lost,
+    /// What was lost, and a person has said in this run that it was removed on purpose.
+    pub accepted: BTreeSet<FileName>,
     /// Whether the user interrupted, so that not all was looked at.
     pub was_interrupted: bool,
 }
@@ -123,6 +128,7 @@ impl SyncReport {
         !self.was_interrupted
             && self.problems.is_empty()
             && self.diverged.is_empty()
+            && self.lost.is_empty()
             && self.copies.iter().all(SyncedCopy::is_whole)
     }
 

@@ -7,6 +7,7 @@ use strongroom_model::{FileName, FileType, Id};
 use strongroom_repo::Repository;
 
 use crate::Result;
+use crate::known::Lost;
 use crate::parallel::for_each;
 use crate::progress::Progress;
 use crate::session::Cancel;
@@ -218,6 +219,8 @@ impl<'a> Run<'a> {
             problems: findings.problems,
             junk: findings.junk,
             diverged: findings.diverged,
+            lost: Lost::default(),
+            accepted: BTreeSet::new(),
             was_interrupted,
         }
     }

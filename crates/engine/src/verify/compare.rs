@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use strongroom_model::{FileEntry, FileName, FileType, Id};
 
 use crate::Listing;
+use crate::known::Lost;
 use crate::verify::scan::{Scanned, damage};
 use crate::verify::{Depth, Problem, ProblemKind, VerifiedCopy, VerifyOptions, VerifyReport, each};
 
@@ -36,7 +37,10 @@ pub(crate) fn report(
     find_unproven_keys(&mut scanned, depth, options);
     find_missing(&mut scanned);
     compare_configs(&mut scanned, depth, options);
-    let mut report = VerifyReport::default();
+    let mut report = VerifyReport {
+        lost: find_lost(&scanned, &options.known_files),
+        ..VerifyReport::default()
+    };
     for mut copy in scanned {
         let (files_listed, bytes_listed) = copy.listing.totals();
         report.copies.push(VerifiedCopy {
@@ -133,10 +137,7 @@ fn find_missing(scanned: &mut [Scanned]) {
         Some(_) => None,
         None => Listing::read(copy.copy.store.as_ref()).ok(),
     });
-    let holds = |listing: &Listing, name: &FileName| {
-        let files = listing.of(name.kind());
-        files.is_some_and(|files| name.id().is_some_and(|id| files.contains(id)))
-    };
+    let holds = |listing: &Listing, name: &FileName| listing.holds(*name);
     let unsound: Vec<HashSet<FileName>> = scanned
         .iter()
         .map(|copy| copy.problems.iter().map(|(name, _)| *name).collect())
@@ -180,6 +181,17 @@ fn find_missing(scanned: &mut [Scanned]) {
             .map(|(name, elsewhere)| (name, ProblemKind::Missing { elsewhere }));
         copy.problems.extend(problems);
     }
+}
+
+/// Finds what no copy lists although it was there once. A copy that failed while it was read was
+/// listed all the same.
+fn find_lost(scanned: &[Scanned], known: &BTreeSet<FileName>) -> Lost {
+    let copies = scanned.iter().map(|copy| {
+        let is_listed = copy.failure.is_none() || !copy.listing.is_empty();
+        let listing = is_listed.then_some(&copy.listing);
+        (copy.copy.name.as_str(), listing)
+    });
+    Lost::among(known, copies)
 }
 
 /// The files that some copy listed, and another did not or has lost since.

@@ -6,6 +6,7 @@ use strongroom_model::{FileName, Id};
 use strongroom_repo::BlobId;
 
 use crate::Listing;
+use crate::known::Lost;
 use crate::session::CopyFailure;
 
 /// What a verify found.
@@ -15,6 +16,8 @@ pub struct VerifyReport {
     pub copies: Vec<VerifiedCopy>,
     /// Everything that is wrong, by copy in the order given, then by file.
     pub problems: Vec<Problem>,
+    /// What was there once and no copy lists any more.
+    pub lost: Lost,
 }
 
 /// What was read of a copy.
@@ -122,9 +125,11 @@ pub enum ProblemKind {
 }
 
 impl VerifyReport {
-    /// Whether nothing is wrong with anything that was read, and no copy failed.
+    /// Whether nothing is wrong with anything that was read, nothing is lost, and no copy failed.
     pub fn is_clean(&self) -> bool {
-        self.problems.is_empty() && self.copies.iter().all(|copy| copy.failure.is_none())
+        self.problems.is_empty()
+            && self.lost.is_empty()
+            && self.copies.iter().all(|copy| copy.failure.is_none())
     }
 
     /// For each copy the files that are there and wrong: what a sync is to read again and replace.

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use strongroom_engine::Error;
 use strongroom_engine::backup::report::CopyOutcome;
+use strongroom_engine::session::Locks;
+use strongroom_engine::state::StateFolder;
 use strongroom_model::{FileName, FileType, Id};
 use strongroom_repo::lock::Lock;
 use strongroom_store::{LocalStore, Store};
@@ -38,6 +40,30 @@ fn put_lock(fixture: &Fixture, copy: &str, hostname: &str, pid: u32, exclusive: 
         gid: 0,
     };
     put(fixture, copy, &lock)
+}
+
+/// An exclusive lock on the first copy, of a process of this host.
+fn put_lock_of(fixture: &Fixture, time: Timestamp, pid: u32) -> Id {
+    let lock = Lock {
+        time,
+        exclusive: true,
+        hostname: "testhost".to_owned(),
+        username: "somebody".to_owned(),
+        pid,
+        uid: 0,
+        gid: 0,
+    };
+    put(fixture, "one", &lock)
+}
+
+/// What `Locks` says of the first copy, and which locks are there afterwards.
+fn locked(fixture: &Fixture, state: &StateFolder) -> (bool, Vec<Id>) {
+    let mut session = fixture.open();
+    session.note_locks_in(state.repository(session.id()));
+    let locks = Locks::acquire(&mut session, &fixture.environment, false).unwrap();
+    let is_ready = session.ready().any(|(copy, _)| copy.name == "one");
+    drop(locks);
+    (is_ready, fixture.ids("one", FileType::Locks))
 }
 
 fn put(fixture: &Fixture, copy: &str, lock: &Lock) -> Id {
@@ -98,7 +124,8 @@ fn others_may_be_at_work_beside_us() {
 #[test]
 fn dead_locks_of_our_own_host_are_removed_and_only_those() {
     let fixture = fixture();
-    put_lock(&fixture, "one", "testhost", dead_pid(), true);
+    let missed = (fixture.environment.clock)() - SignedDuration::from_mins(12);
+    put_lock_of(&fixture, missed, dead_pid());
     let elsewhere = put_lock(&fixture, "one", "elsewhere", dead_pid(), false);
     let mut old = Lock {
         time: Timestamp::UNIX_EPOCH,
@@ -117,6 +144,57 @@ fn dead_locks_of_our_own_host_are_removed_and_only_those() {
     let mut kept = [elsewhere, stale, alive];
     kept.sort_unstable();
     assert_eq!(fixture.ids("one", FileType::Locks), kept);
+}
+
+#[test]
+fn a_process_that_is_not_found_here_may_live_elsewhere_until_it_has_missed_two_renewals() {
+    // As in another container under the same hostname, or on a clone of this machine.
+    for (minutes, lives) in [(0, true), (10, true), (12, false)] {
+        let fixture = fixture();
+        let state = StateFolder::new(fixture.folder.path().join("state"));
+        let written = (fixture.environment.clock)() - SignedDuration::from_mins(minutes);
+        let lock = put_lock_of(&fixture, written, dead_pid());
+        let (is_ready, left) = locked(&fixture, &state);
+        assert_eq!(is_ready, !lives, "{minutes} min");
+        assert_eq!(left.contains(&lock), lives, "{minutes} min");
+    }
+}
+
+#[test]
+fn our_own_lock_is_noted_before_it_is_written_and_dead_with_its_process() {
+    let fixture = fixture();
+    let state = StateFolder::new(fixture.folder.path().join("state"));
+    let mut session = fixture.open();
+    let folder = state.path().join(session.id().to_string());
+    let record = folder.join("own-locks.json");
+    let noted = || std::fs::read_to_string(&record).unwrap();
+    session.note_locks_in(state.repository(session.id()));
+    let locks = Locks::acquire(&mut session, &fixture.environment, false).unwrap();
+    for copy in ["one", "two", "three"] {
+        for id in fixture.ids(copy, FileType::Locks) {
+            assert!(noted().contains(&id.to_string()), "{copy}");
+        }
+    }
+    let numbering = noted();
+    drop(locks);
+    assert!(!noted().contains("lock\":"), "{}", noted());
+    // As a run of ours that was killed a moment ago would leave it.
+    let now = (fixture.environment.clock)();
+    let lock = put_lock_of(&fixture, now, dead_pid());
+    let here: serde_json::Value = serde_json::from_str(&numbering).unwrap();
+    let note_as_of = |numbering: &serde_json::Value| {
+        let locks = serde_json::json!([{"lock": lock, "numbering": numbering}]);
+        let noted = serde_json::json!({"version": 1, "locks": locks}).to_string();
+        std::fs::write(&record, noted).unwrap();
+    };
+    // Noted elsewhere, as in a state folder that two containers share or that was cloned.
+    note_as_of(&"another start".into());
+    assert_eq!(locked(&fixture, &state), (false, vec![lock]));
+    note_as_of(&here["locks"][0]["numbering"]);
+    assert_eq!(locked(&fixture, &state), (true, vec![]));
+    // A process that lives keeps its lock, whoever noted it.
+    let lock = put_lock_of(&fixture, now, own_pid());
+    assert_eq!(locked(&fixture, &state), (false, vec![lock]));
 }
 
 #[test]

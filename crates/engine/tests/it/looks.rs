@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use strongroom_engine::backup::report::CopyOutcome;
-use strongroom_engine::session::{Locks, read_locks};
+use strongroom_engine::session::{Locks, OwnLocks, read_locks};
 use strongroom_engine::unlock::{Which, unlock};
 use strongroom_engine::verify::{Depth, VerifyOptions, verify};
 use strongroom_engine::{CopyFailure, Error};
@@ -104,7 +104,16 @@ fn an_interruption_ends_the_reading_of_locks_between_two() {
     fixture.environment.cancel.cancel();
     let store = fixture.copies[1].store.as_ref();
     // The first read would hang.
-    assert!(read_locks(store, &fixture.key, &fixture.environment, 2).is_err());
+    assert!(
+        read_locks(
+            store,
+            &fixture.key,
+            &OwnLocks::default(),
+            &fixture.environment,
+            2
+        )
+        .is_err()
+    );
 }
 
 #[test]

@@ -26,6 +26,13 @@ pub(super) fn line(
     let plan = &config.plan;
     let mut wrong: Vec<(String, String)> = Vec::new();
     let mut open: Vec<(String, String)> = Vec::new();
+    if let Some(lost) = &facts.lost {
+        let found = (lost.reason.clone(), lost.mend.clone());
+        match lost.is_certain {
+            true => wrong.push(found),
+            false => open.push(found),
+        }
+    }
     for subject in subjects {
         let name = subject.name();
         let damage = subject.facts.evidence.damage();

@@ -20,6 +20,19 @@ pub struct Facts {
     pub copies: BTreeMap<Name, CopyFacts>,
     /// The last rehearsed restore.
     pub restore_drill: Option<RestoreDrill>,
+    /// What was there once and no copy lists any more.
+    pub lost: Option<LostFiles>,
+}
+
+/// Files that records name and no copy lists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LostFiles {
+    /// Which they are, in one line.
+    pub reason: String,
+    /// The next step for a person.
+    pub mend: String,
+    /// Whether every copy was listed, so that none may have them.
+    pub is_certain: bool,
 }
 
 /// What was found of a source.

@@ -96,7 +96,9 @@ pub(crate) fn tell_healed(output: &Output, report: &BackupReport, synced: &SyncR
 pub(crate) fn is_good(synced: Option<&Result<SyncReport>>) -> bool {
     match synced {
         None => true,
-        Some(Ok(synced)) => synced.diverged.is_empty() && !synced.was_interrupted,
+        Some(Ok(synced)) => {
+            synced.diverged.is_empty() && synced.lost.is_empty() && !synced.was_interrupted
+        }
         Some(Err(_)) => false,
     }
 }

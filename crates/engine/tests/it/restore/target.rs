@@ -99,12 +99,11 @@ fn hand_made_session(hand_made: &HandMade) -> Session {
         let state = CopyState::Ready(Box::new(ready));
         SessionCopy { copy, state }
     });
-    Session {
-        repository: hand_made.repository.clone(),
-        copies: copies.collect(),
-        looking: Looking::default(),
-        places: Default::default(),
-    }
+    Session::new(
+        hand_made.repository.clone(),
+        copies.collect(),
+        Looking::default(),
+    )
 }
 
 fn restore_trees(root: &[u8], trees: &[Vec<u8>], target: &Path) -> RestoreReport {

@@ -1,0 +1,186 @@
+//! What is removed from every copy at once, which copies compared with each other cannot tell; and
+//! a copy that hides its newest snapshot.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+
+use strongroom_testkit::programs::restic_versions;
+use strongroom_testkit::tree::TreeSpec;
+
+use crate::scene::{ALL, Scene, write_noise};
+
+/// A scene with two backups; returns the files that only the second one made.
+fn two_backups() -> (Scene, BTreeSet<PathBuf>) {
+    let scene = Scene::new();
+    TreeSpec::small(1).build(&scene.source().join("tree"));
+    scene.begin();
+    let before = scene.files("one", "");
+    write_noise(&scene.source().join("noise"), 7, 300_000);
+    scene.expect(0, &["--quiet", "backup"]);
+    let after = scene.files("one", "");
+    let new = after.difference(&before).cloned().collect();
+    (scene, new)
+}
+
+fn remove_everywhere(scene: &Scene, files: impl Iterator<Item = PathBuf>) {
+    for file in files {
+        for copy in ALL {
+            fs::remove_file(scene.path(copy).join(&file)).unwrap();
+        }
+    }
+}
+
+fn of_kind<'a>(files: &'a BTreeSet<PathBuf>, kind: &'a str) -> impl Iterator<Item = PathBuf> + 'a {
+    let of_kind = files.iter().filter(move |file| file.starts_with(kind));
+    of_kind.cloned()
+}
+
+#[test]
+fn a_snapshot_that_is_removed_from_all_copies_is_missed_by_every_look() {
+    let (scene, new) = two_backups();
+    let snapshot = of_kind(&new, "snapshots").next().unwrap();
+    let id = snapshot.file_name().unwrap().to_str().unwrap().to_owned();
+    remove_everywhere(&scene, of_kind(&new, "snapshots"));
+    let words = ["snapshots/", &id[..8], "lost everywhere"];
+    scene.expect(1, &["verify"]).assert_says(&words);
+    let ended = scene.expect(1, &["--json", "verify", "--no-password"]);
+    assert_eq!(
+        ended.summary()["lost"],
+        serde_json::json!([format!("snapshots/{id}")])
+    );
+    assert_eq!(ended.summary()["clean"], false);
+    for _ in 0..2 {
+        let ended = scene.expect(3, &["sync"]);
+        ended.assert_says(&words);
+        assert!(ended.err.contains("--accept-removed"), "{}", ended.err);
+    }
+    let status = scene.expect(1, &["status"]);
+    assert!(status.out.contains("lost everywhere"), "{}", status.out);
+    assert!(
+        status.out.contains("strongroom sync --accept-removed"),
+        "{}",
+        status.out
+    );
+    // A later backup does not make it forgotten, and is not called complete.
+    scene.expect(3, &["backup"]).assert_says(&words);
+    scene.expect(3, &["sync"]).assert_says(&words);
+    // A person settles it with one command, for good.
+    scene.expect(0, &["sync", "--accept-removed"]);
+    scene.expect(0, &["sync"]);
+    scene.expect(0, &["verify"]);
+    scene.expect(0, &["verify", "--no-password"]);
+    scene.expect(0, &["backup"]);
+    let status = scene.run(&["status"]);
+    assert!(!status.out.contains("lost"), "{}", status.out);
+}
+
+#[test]
+fn a_pack_that_is_removed_from_all_copies_is_missed_without_the_password_too() {
+    let (scene, new) = two_backups();
+    // A snapshot that needs none of it, so that only old receipts name it.
+    fs::remove_file(scene.source().join("noise")).unwrap();
+    scene.expect(0, &["--quiet", "backup"]);
+    remove_everywhere(&scene, of_kind(&new, "data"));
+    scene
+        .expect(1, &["verify", "--no-password"])
+        .assert_says(&["data/", "lost everywhere"]);
+    // What a verify found, every later look tells.
+    scene
+        .expect(3, &["sync"])
+        .assert_says(&["data/", "lost everywhere"]);
+    let status = scene.expect(1, &["status"]);
+    assert!(status.out.contains("lost everywhere"), "{}", status.out);
+}
+
+#[test]
+fn a_copy_that_is_away_may_have_what_is_on_no_other() {
+    let (scene, new) = two_backups();
+    remove_everywhere(&scene, of_kind(&new, "snapshots"));
+    fs::rename(scene.path("three"), scene.path("away")).unwrap();
+    let ended = scene.expect(3, &["sync", "--accept-removed"]);
+    ended.assert_says(&["snapshots/", "three may have it"]);
+    // Nothing was accepted while it was in doubt.
+    fs::rename(scene.path("away"), scene.path("three")).unwrap();
+    scene.expect(3, &["sync"]).assert_says(&["lost everywhere"]);
+}
+
+#[test]
+fn a_stock_forget_and_prune_of_all_copies_is_settled_by_one_command() {
+    let (scene, _) = two_backups();
+    let restic = &restic_versions()[0];
+    for copy in ALL {
+        scene.restic(restic, copy, &["forget", "--prune", "--keep-last", "1"]);
+    }
+    scene
+        .expect(3, &["sync", "--heal"])
+        .assert_says(&["lost everywhere"]);
+    scene.expect(0, &["sync", "--accept-removed"]);
+    scene.expect(0, &["verify"]);
+    scene.expect(0, &["backup"]);
+    scene.expect(0, &["verify", "--no-password"]);
+    for copy in ALL {
+        scene.check(restic, copy, &[]);
+    }
+}
+
+#[test]
+fn what_comes_back_is_missed_again_when_it_goes() {
+    let (scene, new) = two_backups();
+    let snapshot = of_kind(&new, "snapshots").next().unwrap();
+    let bytes = fs::read(scene.path("one").join(&snapshot)).unwrap();
+    remove_everywhere(&scene, of_kind(&new, "snapshots"));
+    scene.expect(0, &["sync", "--accept-removed"]);
+    fs::write(scene.path("two").join(&snapshot), bytes).unwrap();
+    scene.expect(0, &["sync"]);
+    scene.assert_identical();
+    remove_everywhere(&scene, of_kind(&new, "snapshots"));
+    scene.expect(3, &["sync"]).assert_says(&["lost everywhere"]);
+}
+
+#[test]
+fn latest_is_never_an_older_snapshot_than_the_newest_that_is_known() {
+    let (scene, new) = two_backups();
+    let snapshot = of_kind(&new, "snapshots").next().unwrap();
+    let newest = snapshot.file_name().unwrap().to_str().unwrap();
+    // Only one copy can be reached, and it hides the newest snapshot.
+    fs::remove_file(scene.path("one").join(&snapshot)).unwrap();
+    for copy in ["two", "three"] {
+        fs::rename(scene.path(copy), scene.path(&format!("{copy}-away"))).unwrap();
+    }
+    let file = scene.source().join("noise");
+    let file = file.to_str().unwrap();
+    let target = scene.path("target");
+    let target = target.to_str().unwrap();
+    let old = scene.files("one", "snapshots").pop_first().unwrap();
+    let old = &old.file_name().unwrap().to_str().unwrap()[..8];
+    for wanted in ["latest", "latest:main"] {
+        for arguments in [
+            &["restore", wanted, target][..],
+            &["ls", wanted],
+            &["dump", wanted, file],
+        ] {
+            let ended = scene.expect(1, arguments);
+            ended.assert_says(&[
+                &newest[..8],
+                "shown by no copy",
+                "it was on one, three, two",
+            ]);
+            ended.assert_says(&["strongroom", arguments[0], old]);
+        }
+    }
+    assert!(!scene.path("target").exists());
+    let ended = scene.expect(3, &["--json", "snapshots"]);
+    ended.assert_says(&[&newest[..8], "shown by no copy"]);
+    assert_eq!(ended.summary()["withheld"], serde_json::json!([newest]));
+    // Nor may it give junk under that name.
+    fs::write(scene.path("one").join(&snapshot), "junk").unwrap();
+    scene
+        .expect(1, &["ls", "latest"])
+        .assert_says(&[&newest[..8], "shown by no copy"]);
+    // By its id the older one is there.
+    scene.expect(0, &["restore", old, target]);
+    // With another copy there is no doubt.
+    fs::rename(scene.path("two-away"), scene.path("two")).unwrap();
+    scene.expect(0, &["ls", "latest:main"]);
+}
