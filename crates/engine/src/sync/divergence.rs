@@ -74,7 +74,7 @@ impl Run<'_> {
         let alone = lane.listing.index.iter().filter(|entry| {
             let name = FileName::new(FileType::Index, entry.id);
             let Reading::Right(bytes) = (match self.others_have(number, name) {
-                true => Reading::Nothing,
+                true => Reading::NotAsked,
                 false => read_right(lane, name, entry.size_bytes),
             }) else {
                 return false;

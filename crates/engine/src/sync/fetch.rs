@@ -59,6 +59,8 @@ impl Run<'_> {
                     Reading::Wrong => wrong.push(number),
                     Reading::Gone => lacking.push(number),
                     Reading::Refused | Reading::Nothing => unread.push(number),
+                    Reading::NotAsked if lane.is_known_to_withhold() => unread.push(number),
+                    Reading::NotAsked => {}
                 },
                 Some(_) if !item.doubtful.contains(&number) => {}
                 // No file of another size can have the same name.
@@ -67,7 +69,8 @@ impl Run<'_> {
                 Some(_) => match read_right(lane, name, size_bytes) {
                     Reading::Wrong => wrong.push(number),
                     Reading::Gone => lacking.push(number),
-                    Reading::Right(_) | Reading::Refused | Reading::Nothing => {}
+                    Reading::Right(_) | Reading::Refused | Reading::Nothing | Reading::NotAsked => {
+                    }
                 },
             }
         }
@@ -110,6 +113,9 @@ impl Run<'_> {
     /// Notes a file that no copy gave. Where others lack it, nobody may count on it any more,
     /// whatever the reason: what one copy alone claims to hold is worth what it gives.
     fn note_nowhere(&self, item: &Item, wrong: &[usize], unread: &[usize]) {
+        if self.cancel.is_cancelled() {
+            return;
+        }
         let name = item.name;
         let mut copies = Vec::new();
         for (number, _) in &item.holders {
@@ -158,15 +164,17 @@ pub(crate) enum Reading {
     Gone,
     /// The copy does not let it be read, which says nothing about it.
     Refused,
-    /// The copy cannot be asked.
+    /// The copy was asked and does not answer.
     Nothing,
+    /// It was not asked: it did not answer before, or the user interrupts.
+    NotAsked,
 }
 
 /// Reads a file from one copy and checks its bytes against its name. No more is read than the
 /// copy listed: memory was set aside for so much.
 pub(crate) fn read_right(lane: &Lane, name: FileName, size_bytes: u64) -> Reading {
     if lane.state.lock().is_unreachable {
-        return Reading::Nothing;
+        return Reading::NotAsked;
     }
     match lane.copy.store.read_range(name, 0..size_bytes) {
         Ok(bytes) if name.id() == Some(Id::of(&bytes)) => {
@@ -186,6 +194,7 @@ pub(crate) fn read_right(lane: &Lane, name: FileName, size_bytes: u64) -> Readin
             Reading::Gone
         }
         Err(Error::Denied { .. }) => Reading::Refused,
+        Err(Error::Cancelled { .. }) => Reading::NotAsked,
         Err(error) => {
             let reason = chain(&error);
             tracing::warn!(copy = lane.copy.name, %name, reason, "A file cannot be read");

@@ -152,7 +152,10 @@ fn synced(fixture: &Fixture, doubts: &[(&str, Vec<FileName>)]) -> SyncReport {
     }
     let environment = &fixture.environment;
     let mut locks = Locks::acquire(&mut session, environment, false).unwrap();
-    let options = SyncOptions::default();
+    let options = SyncOptions {
+        transfers: 1,
+        ..SyncOptions::default()
+    };
     let cancel = &environment.cancel;
     let report = sync_session(&session, &options, &fixture.progress, cancel);
     locks.release();
@@ -275,22 +278,27 @@ fn what_only_a_black_hole_claims_is_stored_again_by_the_next_backup() {
 }
 
 #[test]
-fn what_a_copy_does_not_give_is_in_doubt_whatever_it_says() {
+fn what_a_copy_does_not_give_is_in_doubt_and_all_of_it_the_second_time() {
     let mut fixture = fixture();
     let holding: Vec<_> = fixture.copies.drain(1..).collect();
     assert!(fixture.backup().sources[0].snapshot.is_some());
     let rule = Rule::on(&Op::READS, Fault::Unreachable).of(FileType::Data);
     let faulty = fixture.wrap("one", |store| FaultyStore::new(store).with(rule));
     fixture.copies.extend(holding);
+    // Of one outage only what was asked for is in doubt, of a second in a row all of it.
     let first = synced(&fixture, &[]);
-    let withheld = first.copies[0].unmended.clone();
-    assert!(!withheld.is_empty(), "{first:?}");
+    let asked = first.copies[0].unmended.clone();
+    assert_eq!(asked.len(), 1, "{first:?}");
+    let second = synced(&fixture, &[("one", asked)]);
+    let withheld = second.copies[0].unmended.clone();
+    let packs = withheld.iter().filter(|name| name.kind() == FileType::Data);
+    assert_eq!(packs.count(), fixture.ids("one", FileType::Data).len());
 
     // And no longer once it was read right.
     faulty.heal();
-    let second = synced(&fixture, &[("one", withheld.clone())]);
-    assert!(second.is_complete(), "{second:?}");
-    assert_eq!(second.copies[0].proved, withheld);
+    let third = synced(&fixture, &[("one", withheld.clone())]);
+    assert!(third.is_complete(), "{third:?}");
+    assert_eq!(third.copies[0].proved, withheld);
 }
 
 #[test]

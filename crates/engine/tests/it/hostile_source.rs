@@ -157,7 +157,8 @@ fn an_inode_that_changes_between_its_names_is_two_files_when_it_is_restored() {
     // More than fits into memory: nobody gets past it while no copy takes anything.
     fs::write(source.join("m/noise"), noise(1, 40 << 20)).unwrap();
     let report = backup_while(&mut fixture, || fs::write(&first, "BBBB").unwrap());
-    assert!(report.is_complete(), "{report:?}");
+    // A copy may be left behind meanwhile.
+    assert_eq!(report.sources[0].errors, [], "{report:?}");
 
     let target = fixture.folder.path().join("target");
     let restored = restore_of(&fixture, &report, &target);
