@@ -32,7 +32,7 @@ fn a_damaged_file_of_the_lead_is_healed_by_the_backup_that_meets_it() {
         scene.begin();
         flip(&scene, folder);
         let ended = scene.expect(0, &["backup"]);
-        ended.assert_says(&[folder, "on one was damaged"]);
+        ended.assert_says(&[folder, "/one", "its name"]);
         assert!(ended.err.contains("healed"), "{}", ended.err);
         scene.assert_identical();
         for copy in ALL {
@@ -56,7 +56,8 @@ fn what_a_backup_meets_and_does_not_heal_the_next_one_reads_elsewhere_and_heals(
             .assert_says(&[folder, "/one", "its name"]);
         let status = scene.expect(1, &["status"]);
         assert!(status.out.contains("damaged on one"), "{}", status.out);
-        scene.expect(0, &["backup"]);
+        let ended = scene.expect(0, &["backup"]);
+        ended.assert_says(&[folder, "on one was damaged"]);
         scene.assert_identical();
         let status = scene.run(&["status"]);
         assert!(!status.out.contains("damaged"), "{}", status.out);
