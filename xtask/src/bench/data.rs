@@ -58,6 +58,14 @@ impl DataSet {
         }
     }
 
+    /// How often it is measured: a million files take minutes a step.
+    pub(super) fn rounds(self, rounds: u32) -> u32 {
+        match self {
+            Self::E => rounds.div_ceil(3),
+            _ => rounds,
+        }
+    }
+
     /// Fills a new folder; `quick` takes a tenth.
     pub(super) fn make(self, folder: &Path, quick: bool) -> Result<Size> {
         fs::create_dir_all(folder)?;

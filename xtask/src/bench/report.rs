@@ -130,7 +130,7 @@ pub(super) fn head(circumstances: &Circumstances<'_>) -> String {
     } = circumstances;
     format!(
         "# Benchmarks\n\
-         Written by `cargo xtask bench`; medians of {rounds} rounds, the programs taking turns within each.\n\n\
+         Written by `cargo xtask bench`; medians of {rounds} rounds, of (e) a third as many, the programs taking turns within each.\n\n\
          | | |\n|---|---|\n\
          | date | {date} |\n\
          | commit | {commit} |\n\
