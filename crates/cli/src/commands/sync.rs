@@ -1,12 +1,15 @@
 //! `strongroom sync`, also as the end of a backup.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem::discriminant;
 
 use serde::Serialize;
 use strongroom_engine::CopyState;
 use strongroom_engine::progress::Progress;
 use strongroom_engine::session::Locks;
-use strongroom_engine::sync::{Decision, SyncOptions, SyncReport, SyncedCopy, sync_session};
+use strongroom_engine::sync::{
+    Decision, SyncOptions, SyncProblem, SyncReport, SyncedCopy, sync_session,
+};
 use strongroom_model::{FileName, Id};
 
 use crate::context::{Context, Opened};
@@ -18,6 +21,9 @@ use crate::monitor::Monitor;
 use crate::output::{BAD, DOUBTFUL, GOOD, Output, visible};
 use crate::table::{Cell, Table};
 use crate::words::{count, size};
+
+/// How many files with one kind of problem are named.
+const NAMED: usize = 3;
 
 /// Heal every copy from the others
 ///
@@ -187,10 +193,7 @@ pub(crate) fn warn_of(output: &Output, report: &SyncReport, left_out: &[String])
             );
         }
     }
-    for problem in &report.problems {
-        let hint = visible(&problem.hint());
-        output.warn(&visible(&problem.to_string()), Some(&hint));
-    }
+    warn_of_problems(output, &report.problems);
     for junk in &report.junk {
         output.warn(
             &visible(&junk.to_string()),
@@ -202,6 +205,34 @@ pub(crate) fn warn_of(output: &Output, report: &SyncReport, left_out: &[String])
     }
     if !report.lost.is_empty() {
         output.warn(&report.lost.to_string(), Some(&report.lost.hint()));
+    }
+}
+
+/// A copy that keeps nothing of what it lists has a problem for each file: of each kind some are
+/// named, and the rest is counted.
+fn warn_of_problems(output: &Output, problems: &[SyncProblem]) {
+    let mut of_kinds: Vec<Vec<&SyncProblem>> = Vec::new();
+    for problem in problems {
+        let is_same = |kind: &&mut Vec<&SyncProblem>| {
+            kind.first()
+                .is_some_and(|first| discriminant(&first.kind) == discriminant(&problem.kind))
+        };
+        match of_kinds.iter_mut().find(is_same) {
+            Some(kind) => kind.push(problem),
+            None => of_kinds.push(vec![problem]),
+        }
+    }
+    for kind in of_kinds {
+        for problem in kind.iter().take(NAMED) {
+            let hint = visible(&problem.hint());
+            output.warn(&visible(&problem.to_string()), Some(&hint));
+        }
+        let more = kind.len().saturating_sub(NAMED) as u64;
+        if more > 0 {
+            let files = count(more, "other file has", "other files have");
+            let text = format!("{files} the same problem");
+            output.warn(&text, Some("all of them: strongroom --json sync"));
+        }
     }
 }
 
