@@ -325,6 +325,25 @@ fn take_over(session: &mut Session, outcome: Outcome) {
     }
 }
 
+/// Takes back the snapshots that no copy could take, for each lacks something that they need: what
+/// does not exist must not be reported, nor signed for. The packs stay, and the next run uses them.
+pub fn take_back(session: &Session, sources: &mut [SourceReport]) {
+    for source in sources {
+        let is_stored = |id| {
+            let mut copies = session.ready();
+            copies.any(|(_, ready)| ready.listing.snapshots.contains(id))
+        };
+        if source.snapshot.is_some_and(|id| !is_stored(id)) {
+            source.snapshot = None;
+            source.failure = Some(
+                "no copy has everything that its snapshot needs; what arrived stays, and the next \
+                 backup uses it"
+                    .to_owned(),
+            );
+        }
+    }
+}
+
 /// Says of each copy whether it has all that the new snapshots need.
 pub fn judge(session: &Session, sources: &[SourceReport]) -> Vec<CopyReport> {
     let judge_one = |state: &CopyState| match state {

@@ -89,6 +89,12 @@ impl<'a> Records<'a> {
             let index = needs.index_files().iter().copied().collect();
             files.extend(named(FileType::Index, &index));
         }
+        // What was seen whole decrypted, whichever copy showed it.
+        for copy in self.copies {
+            let evidence = self.memory.evidence(copy);
+            let whole = evidence.last_whole.values().map(|seen| seen.id).collect();
+            files.extend(named(FileType::Snapshots, &whole));
+        }
         let mut witnesses: BTreeMap<FileName, usize> = BTreeMap::new();
         for copy in self.copies {
             let seen = self.memory.seen(copy);

@@ -2,7 +2,7 @@
 //!
 //! An index is a claim. Each pack that it names is looked up in the lead's listing, and what is
 //! missing there, has another size or is in doubt is taken for not stored: its blobs will be stored
-//! again. The other way round, a pack that no index names (a run was killed before it could write
+//! again. The other way round, a pack that no index of the lead names (a run was killed before it could write
 //! one) says itself what is in it, and is used.
 //!
 //! A listing is a claim too, and a copy may belong to an attacker. What he can do without the key:
@@ -10,7 +10,7 @@
 //! | he | then |
 //! |---|---|
 //! | lists packs that nobody made | they do not help him to lead: only packs that an index names count |
-//! | hides index files | they are read from the other copies |
+//! | hides index files, or shows some that nobody else has | they are read from all copies; packs that the lead's own do not name get a new index file |
 //! | hides snapshots | another copy that has as many packs leads |
 //! | lists packs and gives none | the sync that ends the backup cannot fetch them; from then on they are in doubt, and the next backup stores again what is in them |
 //! | gives a pack of ours under another name | a pack without an index is hashed, unless another copy has it under that name |
@@ -103,10 +103,22 @@ impl Lead {
             patience: Patience::default(),
             buffers: Buffers::default(),
         };
-        let files = choice::index_files(session);
-        for_each(&files, READERS, |id| {
+        let own: Vec<_> = ready.listing.index.iter().map(|entry| entry.id).collect();
+        let unsound = Mutex::new(Vec::new());
+        for_each(&own, READERS, |id| {
             cancel.check()?;
-            loader.read_index_file(*id)
+            if !loader.read_own_index_file(*id)? {
+                unsound.lock().push(*id);
+            }
+            Ok(())
+        })?;
+        let mut foreign = choice::index_files(session);
+        foreign.retain(|id| !ready.listing.index.contains(*id));
+        foreign.append(&mut unsound.into_inner());
+        for_each(&foreign, READERS, |id| {
+            cancel.check()?;
+            loader.read_foreign_index_file(*id);
+            Ok(())
         })?;
         let orphans: Vec<_> = {
             let found = loader.found.lock();
@@ -154,28 +166,12 @@ struct Found {
 }
 
 impl Loader<'_> {
-    /// Reads an index file from the lead, or where it is not sound there from another copy.
-    fn read_index_file(&self, id: Id) -> Result<()> {
+    /// Reads an index file of the lead; false where it is not sound there.
+    fn read_own_index_file(&self, id: Id) -> Result<bool> {
+        if self.patience.is_over(self.store) {
+            return Ok(false);
+        }
         let name = FileName::new(FileType::Index, id);
-        let is_listed = self.ready.listing.index.contains(id);
-        let is_asked = is_listed && !self.patience.is_over(self.store);
-        if is_asked && let Some(file) = self.read_own_index_file(name)? {
-            self.insert(id, &file, true);
-            return Ok(());
-        }
-        let file = choice::read_index_file(
-            self.repository.key(),
-            name,
-            self.others.iter().copied(),
-            &self.patience,
-        );
-        if let Some(file) = file {
-            self.insert(id, &file, is_listed);
-        }
-        Ok(())
-    }
-
-    fn read_own_index_file(&self, name: FileName) -> Result<Option<IndexFile>> {
         let cannot = |reason: String| {
             let location = self.store.location();
             format!("{name} in {location} cannot be used: {reason}")
@@ -185,25 +181,42 @@ impl Loader<'_> {
                 let text = cannot(WRONG_CONTENT.to_owned());
                 self.problems.note_damage(name, text);
                 self.patience.note_failure(self.store);
-                return Ok(None);
+                return Ok(false);
             }
             Ok(bytes) => IndexFile::open(self.repository.key(), bytes),
             Err(error) if is_of_the_place(&error) => return Err(error.into()),
             Err(error) => Err(chain(&error)),
         };
         match file {
-            Ok(file) => Ok(Some(file)),
+            Ok(file) => {
+                self.insert(Some(id), &file);
+                Ok(true)
+            }
             Err(reason) => {
                 self.problems.note(name, cannot(reason));
                 self.patience.note_failure(self.store);
-                Ok(None)
+                Ok(false)
             }
         }
     }
 
-    /// Takes what an index file says of packs that the lead has. What the lead lacks is worth a
-    /// word where it has the index file.
-    fn insert(&self, file: Id, content: &IndexFile, is_own: bool) {
+    /// Reads an index file that is not sound on the lead from another copy.
+    fn read_foreign_index_file(&self, id: Id) {
+        let file = choice::read_index_file(
+            self.repository.key(),
+            FileName::new(FileType::Index, id),
+            self.others.iter().copied(),
+            &self.patience,
+        );
+        if let Some(file) = file {
+            self.insert(None, &file);
+        }
+    }
+
+    /// Takes what an index file says of packs that the lead has; `own` is the file where the lead
+    /// has it. A snapshot must not need an index file that one other copy may never give: a pack
+    /// that only such a one names counts as without an index, and gets a new one.
+    fn insert(&self, own: Option<Id>, content: &IndexFile) {
         for indexed in &content.packs {
             let expected = pack::size_bytes(&indexed.blobs);
             let name = FileName::new(FileType::Data, indexed.id);
@@ -211,7 +224,14 @@ impl Loader<'_> {
             match self.ready.listing.data.size_bytes(indexed.id) {
                 Some(_) if self.ready.holds(name, Some(expected)) => {
                     let number = self.index.insert(indexed);
-                    self.found.lock().index_file_of.insert(number, file);
+                    let mut found = self.found.lock();
+                    match own {
+                        Some(file) => {
+                            found.index_file_of.insert(number, file);
+                        }
+                        None if found.named.contains(&indexed.id) => {}
+                        None => found.unindexed.push(indexed.clone()),
+                    }
                 }
                 Some(size) if size == expected => {
                     let text = format!("{name} in {place} is in doubt: it was not read right");
@@ -221,7 +241,7 @@ impl Loader<'_> {
                     let text = format!("{name} in {place} has {size} bytes instead of {expected}");
                     self.problems.note_damage(name, text);
                 }
-                None if is_own => {
+                None if own.is_some() => {
                     let text = format!("{name} is missing in {place}");
                     self.problems.note(name, text);
                 }

@@ -217,7 +217,11 @@ fn remember(
         for held in whole {
             let (id, time) = (held.id, held.time);
             let seen = SeenSnapshot { id, time };
-            evidence.last_whole.insert(held.source.clone(), seen);
+            // A copy that hides its newest snapshot must not make it forgotten.
+            let known = evidence.last_whole.get(&held.source);
+            if known.is_none_or(|known| known.time <= seen.time) {
+                evidence.last_whole.insert(held.source.clone(), seen);
+            }
         }
     };
     change(&mut evidence);

@@ -78,6 +78,9 @@ pub struct SyncOptions {
     pub known_files: BTreeSet<FileName>,
     /// For snapshots that were just made, all files that they need: spares following their trees.
     pub needs: BTreeMap<Id, Vec<FileName>>,
+    /// Snapshots that were just made, as they are stored: one that no copy could take yet is
+    /// brought like one that another copy has.
+    pub new_snapshots: BTreeMap<Id, Vec<u8>>,
     /// What to do with a copy from which somebody seems to have removed files on purpose.
     pub decision: Decision,
 }
@@ -102,6 +105,7 @@ impl Default for SyncOptions {
             seen: BTreeMap::new(),
             known_files: BTreeSet::new(),
             needs: BTreeMap::new(),
+            new_snapshots: BTreeMap::new(),
             decision: Decision::Ask,
         }
     }

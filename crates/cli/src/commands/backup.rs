@@ -6,7 +6,7 @@ mod report;
 use std::collections::BTreeMap;
 
 use strongroom_engine::backup::report::BackupReport;
-use strongroom_engine::backup::{BackupOptions, backup, judge};
+use strongroom_engine::backup::{BackupOptions, backup, judge, take_back};
 use strongroom_engine::session::chain;
 use strongroom_model::{Config, FileName, FileType, Id, Source};
 
@@ -77,6 +77,7 @@ impl Args {
             if !self.dry_run && !self.no_sync {
                 let wishes = sync::Wishes {
                     needs: needs(&report),
+                    new_snapshots: new_snapshots(&report),
                     ..sync::Wishes::default()
                 };
                 synced = Some(sync::run(&mut opened, wishes, &monitor.progress));
@@ -86,6 +87,9 @@ impl Args {
                 let needs = needs(&report);
                 closing::count_unmended(&mut report, synced, &needs);
                 closing::note_healed(&mut report, synced);
+            }
+            if !self.dry_run {
+                take_back(&opened.session, &mut report.sources);
             }
             (report, synced)
         };
@@ -139,6 +143,13 @@ fn needs(report: &BackupReport) -> BTreeMap<Id, Vec<FileName>> {
         Some((source.snapshot?, packs.chain(index).collect()))
     });
     snapshots.collect()
+}
+
+/// The new snapshots, as they are stored.
+fn new_snapshots(report: &BackupReport) -> BTreeMap<Id, Vec<u8>> {
+    let sources = report.sources.iter();
+    let made = sources.filter_map(|source| Some((source.snapshot?, source.snapshot_file.clone())));
+    made.collect()
 }
 
 /// The sources by their names, each once and in the order of the configuration.

@@ -68,7 +68,7 @@ impl Args {
             },
             admitted: self.admit_key.into_iter().collect(),
             accept_removed: self.accept_removed,
-            needs: BTreeMap::new(),
+            ..Wishes::default()
         };
         let left_out = opened.left_out();
         stores::sweep(&opened);
@@ -102,6 +102,8 @@ pub(crate) struct Wishes {
     pub(crate) accept_removed: bool,
     /// For snapshots that were just made, what they need.
     pub(crate) needs: BTreeMap<Id, Vec<FileName>>,
+    /// These snapshots, as they are stored.
+    pub(crate) new_snapshots: BTreeMap<Id, Vec<u8>>,
 }
 
 /// Syncs all copies under locks, and brings the session and the memory up to date.
@@ -134,6 +136,7 @@ pub(crate) fn run(opened: &mut Opened, wishes: Wishes, progress: &Progress) -> R
         seen: seen.collect(),
         known_files,
         needs: wishes.needs,
+        new_snapshots: wishes.new_snapshots,
         decision: wishes.decision,
     };
     let cancel = opened.environment.cancel.clone();

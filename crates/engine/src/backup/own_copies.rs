@@ -66,7 +66,8 @@ impl OwnCopies {
                     Err(_) if place_of(&metadata) == copy.place => Path::new(""),
                     Err(_) => continue,
                 };
-                if !leaves_out(filter, path, below) {
+                let is_elsewhere = filter.one_file_system && copy.place.0 != metadata.dev();
+                if !is_elsewhere && !leaves_out(filter, path, below) {
                     return Err(Error::CopyInSource {
                         copy: copy.name.clone(),
                         source_name: source.name.to_string(),

@@ -50,6 +50,9 @@ pub struct SourceReport {
     pub errors_not_told: u64,
     /// What the snapshot needs on every copy.
     pub needs: SnapshotNeeds,
+    /// The snapshot as it is stored: where every copy lacked something else when it was made, none
+    /// has it, and the sync that ends the backup brings it.
+    pub snapshot_file: Vec<u8>,
 }
 
 /// The files that a snapshot needs, but for the keys and `config`.

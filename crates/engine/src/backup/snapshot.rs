@@ -59,6 +59,7 @@ impl SnapshotWriter<'_> {
         let (id, bytes) = snapshot.seal(self.repository.key(), version)?;
         report.time = Some(snapshot.time);
         report.snapshot = Some(id);
+        report.snapshot_file.clone_from(&bytes);
         let packs = report.needs.packs.iter();
         let packs = packs.map(|(pack, size)| (FileName::new(FileType::Data, *pack), *size));
         let index_files = report.needs.index_files.iter();

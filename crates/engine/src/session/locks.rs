@@ -41,9 +41,9 @@ const LOCKS_LIMIT: usize = 1000;
 const MISSED_AFTER: SignedDuration = SignedDuration::from_mins(11);
 
 /// What to do about somebody else's lock.
-pub(crate) const LOCKED_HINT: &str = "wait for the other process; if it was killed, its lock dies \
-    in 11 minutes where it ran on this host, in 30 where it did not; `strongroom unlock --all` \
-    removes it at once";
+pub(crate) const LOCKED_HINT: &str = "wait for the other process; if it was killed on this host, \
+    its lock dies in 11 minutes; if elsewhere, `strongroom unlock` removes it after 30, and \
+    `strongroom unlock --all` at once";
 
 /// A lock file on a copy.
 #[derive(Debug, Clone)]

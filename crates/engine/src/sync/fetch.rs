@@ -59,7 +59,7 @@ impl Run<'_> {
                     Reading::Wrong => wrong.push(number),
                     Reading::Gone => lacking.push(number),
                     Reading::Refused | Reading::Nothing => unread.push(number),
-                    Reading::NotAsked if lane.is_known_to_withhold() => unread.push(number),
+                    Reading::NotAsked if self.is_known_to_withhold(lane) => unread.push(number),
                     Reading::NotAsked => {}
                 },
                 Some(_) if !item.doubtful.contains(&number) => {}
@@ -134,6 +134,22 @@ impl Run<'_> {
         if !copies.is_empty() {
             self.problem(name, SyncProblemKind::NowhereWhole { copies });
         }
+    }
+
+    /// Whether a copy failed before to give packs that it alone claims. One outage says nothing of
+    /// what was not asked for; the second in a row does, else a copy that never gives anything could
+    /// be counted on for long.
+    fn is_known_to_withhold(&self, lane: &Lane) -> bool {
+        let is_alone = |name: &FileName| {
+            let others = self.lanes.iter();
+            let mut others = others.filter(|other| other.copy.name != lane.copy.name);
+            !others.any(|other| other.size_of(*name).is_some())
+        };
+        let packs = lane
+            .doubts
+            .iter()
+            .filter(|name| name.kind() == FileType::Data);
+        packs.into_iter().any(is_alone)
     }
 
     fn note_junk(

@@ -91,13 +91,6 @@ impl Lane {
         (!state.unsound.contains(&name) && !state.gone.contains(&name)).then_some(size)
     }
 
-    /// Whether it failed to give packs before. One outage says nothing of what was not asked for;
-    /// the second in a row does, else a copy that never gives anything could be counted on for long.
-    pub(crate) fn is_known_to_withhold(&self) -> bool {
-        let mut doubts = self.doubts.iter();
-        doubts.any(|name| name.kind() == FileType::Data)
-    }
-
     /// Whether files can still be written to it.
     pub(crate) fn takes(&self) -> bool {
         self.state.lock().failure.is_none()

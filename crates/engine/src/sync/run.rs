@@ -1,6 +1,7 @@
 //! One sync, part by part: keys, packs, index files, snapshots.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 use strongroom_model::{FileName, FileType, Id};
@@ -18,7 +19,7 @@ use crate::sync::lane::Lane;
 use crate::sync::plan::{Item, Side, plan};
 use crate::sync::report::{Diverged, Junk, SyncProblem, SyncProblemKind, SyncReport};
 use crate::sync::{SyncCopy, SyncOptions};
-use crate::verify::content::Content;
+use crate::verify::content::{self, Content};
 
 /// A sync at work.
 pub(crate) struct Run<'a> {
@@ -104,7 +105,8 @@ impl<'a> Run<'a> {
             fetched.lock().extend(self.fetch(item));
             Ok(())
         })?;
-        let fetched = fetched.into_inner();
+        let mut fetched = fetched.into_inner();
+        fetched.extend(self.homeless_snapshots());
         let mut refused: HashMap<(usize, FileName), String> = HashMap::new();
         for (number, lane) in self.lanes.iter().enumerate() {
             let wanted = fetched.iter().filter(|fetched| fetched.is_for(number));
@@ -124,6 +126,29 @@ impl<'a> Run<'a> {
         })?;
         self.lanes.iter_mut().for_each(Lane::settle);
         Ok(())
+    }
+
+    /// Snapshots that were just made and that no copy has.
+    fn homeless_snapshots(&self) -> Vec<Fetched> {
+        let of_snapshots = self.options.new_snapshots.iter();
+        let named =
+            of_snapshots.map(|(id, bytes)| (FileName::new(FileType::Snapshots, *id), bytes));
+        let homeless = named.filter(|(name, _)| {
+            let mut lanes = self.lanes.iter();
+            !lanes.any(|lane| lane.size_of(*name).is_some())
+        });
+        homeless
+            .filter_map(|(name, bytes)| {
+                let content = content::decode(name.kind(), bytes, self.repository.key()).ok()?;
+                Some(Fetched {
+                    name,
+                    bytes: Arc::new(bytes.clone()),
+                    content,
+                    lacking: (0..self.lanes.len()).collect(),
+                    wrong: Vec::new(),
+                })
+            })
+            .collect()
     }
 
     /// Brings all files of a type, as far as `admit` lets each copy have them.

@@ -5,6 +5,7 @@ use std::os::unix::fs::symlink;
 
 use strongroom_engine::Error;
 use strongroom_engine::backup::report::CopyOutcome;
+use strongroom_engine::backup::take_back;
 use strongroom_engine::backup::{BackupOptions, backup};
 use strongroom_model::{FileName, FileType};
 use strongroom_store::{LocalStore, Store};
@@ -64,6 +65,25 @@ fn an_unchanged_source_uploads_one_snapshot_and_reads_no_file() {
         assert_eq!(store.tally(&Op::WRITES, FileType::Keys).calls, 0);
     }
     assert!(fixture.ids("one", FileType::Locks).is_empty());
+}
+
+#[test]
+fn a_snapshot_that_no_copy_has_is_taken_back() {
+    let fixture = Fixture::new();
+    fs::write(fixture.source().join("file"), "content").unwrap();
+    let mut report = fixture.backup();
+    let made = report.sources.clone();
+    take_back(&fixture.open(), &mut report.sources);
+    assert_eq!(report.sources[0].snapshot, made[0].snapshot);
+    for copy in ALL {
+        let store = LocalStore::new(fixture.copy_path(copy));
+        let name = FileName::new(FileType::Snapshots, made[0].snapshot.unwrap());
+        store.remove(name).unwrap();
+    }
+    take_back(&fixture.open(), &mut report.sources);
+    assert!(!report.has_snapshot());
+    let failure = report.sources[0].failure.as_deref().unwrap();
+    assert!(failure.contains("no copy has everything"), "{failure}");
 }
 
 #[test]

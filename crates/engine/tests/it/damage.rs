@@ -184,7 +184,7 @@ const BACKUP: [(Victim, [Said; 5], [Said; 5]); 6] = [
     (
         // What the lead's index file does not say, that of another copy does.
         Victim::Index,
-        [Named, Named, Named, Behind, Named],
+        [Named, Named, Named, Nothing, Named],
         [Nothing, Nothing, Nothing, Behind, Nothing],
     ),
     (

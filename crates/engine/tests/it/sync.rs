@@ -241,3 +241,34 @@ fn a_file_beyond_the_budget_is_brought_all_the_same() {
     };
     assert!(hand_made.sync(&places, &options).is_complete());
 }
+
+#[test]
+fn a_new_snapshot_that_no_copy_could_take_is_brought_to_those_that_have_its_files() {
+    let (hand_made, made) = HandMade::with_snapshots(0..2);
+    let places = hand_made.places(3);
+    let new = made[1].snapshot;
+    let bytes = memory(&places[0]).get(new).unwrap().to_vec();
+    for place in &places {
+        lose(place, new);
+    }
+    // One lacks what it needs, and nobody has that.
+    let options = SyncOptions {
+        new_snapshots: [(new.id().unwrap(), bytes)].into(),
+        needs: [(new.id().unwrap(), vec![made[1].data])].into(),
+        ..SyncOptions::default()
+    };
+    for place in &places {
+        lose(place, made[1].data);
+    }
+    let report = hand_made.sync(&places, &options);
+    assert!(!report.is_complete());
+    assert!(places.iter().all(|place| !has(place, new)));
+
+    let whole = hand_made.places(1);
+    let all = [&whole[..], &places[1..]].concat();
+    lose(&all[0], new);
+    assert!(hand_made.sync(&all, &options).is_complete());
+    for place in &all {
+        hand_made.assert_whole(place);
+    }
+}
