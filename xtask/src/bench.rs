@@ -185,7 +185,8 @@ fn head(arguments: &Args, contenders: &[Contender], work: &Path) -> Result<Strin
     let file_system = capture(
         Command::new("stat")
             .args(["--file-system", "--format", "%T"])
-            .arg(work),
+            // The folder itself is gone by now.
+            .arg(work.parent().unwrap_or(work)),
     )?;
     let versions: Result<Vec<_>> = contenders.iter().map(|one| one.version()).collect();
     Ok(report::head(&report::Circumstances {

@@ -73,7 +73,14 @@ pub(crate) fn records_of<T>(opened: &Opened, ask: impl FnOnce(&Records<'_>) -> T
 /// Takes note that what is lost was removed on purpose.
 pub(crate) fn accept_removed(opened: &Opened, lost: &Lost) -> strongroom_engine::Result<()> {
     let memory = opened.memory();
-    memory.update_gone(|gone| gone.accept(&lost.files))
+    memory.update_gone(|gone| gone.accept(&lost.files))?;
+    if let Some(client) = opened.state.find_client_key()? {
+        let listings = opened.session.ready().map(|(_, ready)| &ready.listing);
+        let listed = listings.flat_map(|listing| listing.snapshots.iter());
+        let held = listed.map(|entry| entry.id).collect();
+        Receipts::new(&memory, &client).prune(&held)?;
+    }
+    Ok(())
 }
 
 /// The digest of `config` that the newest receipt names.

@@ -113,7 +113,12 @@ impl<'a> Records<'a> {
     fn unlisted_receipts(&self, is_known: impl Fn(Id) -> bool) -> BTreeSet<Id> {
         let all = self.receipts.map(|receipts| receipts.snapshots());
         let mut ids = all.unwrap_or_default();
-        ids.retain(|id| !is_known(*id));
+        let gone = self.memory.gone();
+        let is_accepted = |id| {
+            gone.accepted
+                .contains(FileName::new(FileType::Snapshots, id))
+        };
+        ids.retain(|id| !is_known(*id) && !is_accepted(*id));
         ids
     }
 

@@ -132,6 +132,7 @@ impl Reading<'_> {
                 self.fail(&error);
                 return Ok(());
             }
+            Err(Error::Cancelled { .. }) => return Err(crate::Error::Interrupted),
             Err(error) => {
                 let reason = chain(&error);
                 self.problem(name, ProblemKind::Unreadable { reason });
