@@ -27,8 +27,9 @@ use crate::restore::{Target, restore_from, restore_only};
 
 const COPIES: [&str; 3] = ["one", "two", "three"];
 
+/// What happens to a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Damage {
+pub(crate) enum Damage {
     Flip,
     Truncate,
     Empty,
@@ -36,7 +37,7 @@ enum Damage {
     Append,
 }
 
-const DAMAGES: [Damage; 5] = [
+pub(crate) const DAMAGES: [Damage; 5] = [
     Damage::Flip,
     Damage::Truncate,
     Damage::Empty,
@@ -65,7 +66,7 @@ const VICTIMS: [Victim; 6] = [
 ];
 
 impl Damage {
-    fn strike(self, path: &Path) {
+    pub(crate) fn strike(self, path: &Path) {
         if self == Self::Delete {
             return fs::remove_file(path).unwrap();
         }

@@ -1,9 +1,7 @@
 //! What is wrong with the copies, and what is restored all the same.
 
 use std::collections::BTreeSet;
-use std::fs::{self, OpenOptions};
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use strongroom_engine::Error;
 use strongroom_engine::restore::RestoreOptions;
@@ -14,50 +12,9 @@ use strongroom_store::LocalStore;
 use strongroom_testkit::tree::{TreeSpec, compare};
 use strongroom_testkit::{Fault, FaultyStore, Op, Rule};
 
+use crate::damage::{DAMAGES, Damage};
 use crate::fixture::Fixture;
 use crate::restore::{Target, assert_no_temporary_files, restore_only};
-
-#[derive(Clone, Copy, Debug)]
-enum Damage {
-    Flip,
-    Truncate,
-    Empty,
-    Delete,
-    Junk,
-}
-
-const ALL: [Damage; 5] = [
-    Damage::Flip,
-    Damage::Truncate,
-    Damage::Empty,
-    Damage::Delete,
-    Damage::Junk,
-];
-
-impl Damage {
-    fn apply(self, path: &Path) {
-        let mut permissions = fs::metadata(path).unwrap().permissions();
-        std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o600);
-        fs::set_permissions(path, permissions).unwrap();
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(path)
-            .unwrap();
-        let length = file.metadata().unwrap().len();
-        match self {
-            Self::Flip => {
-                let mut byte = [0];
-                file.read_exact_at(&mut byte, 20).unwrap();
-                file.write_all_at(&[byte[0] ^ 4], 20).unwrap();
-            }
-            Self::Truncate => file.set_len(length / 2).unwrap(),
-            Self::Empty => file.set_len(0).unwrap(),
-            Self::Delete => fs::remove_file(path).unwrap(),
-            Self::Junk => file.write_all_at(b"junk", length).unwrap(),
-        }
-    }
-}
 
 fn fixture() -> Fixture {
     let fixture = Fixture::new();
@@ -94,11 +51,11 @@ fn path(fixture: &Fixture, copy: &str, kind: FileType, id: Id) -> PathBuf {
 #[test]
 fn a_pack_that_is_damaged_on_one_copy_comes_from_another() {
     for kind in [BlobKind::Data, BlobKind::Tree] {
-        for damage in ALL {
+        for damage in DAMAGES {
             let fixture = fixture();
             let damaged = packs(&fixture, kind);
             for id in &damaged {
-                damage.apply(&path(&fixture, "one", FileType::Data, *id));
+                damage.strike(&path(&fixture, "one", FileType::Data, *id));
             }
             let target = Target::new(&fixture);
             let report = restore_only(&fixture, &target, &RestoreOptions::default()).unwrap();
@@ -108,7 +65,7 @@ fn a_pack_that_is_damaged_on_one_copy_comes_from_another() {
             assert!(named.iter().all(|pack| damaged.contains(pack)));
             assert!(report.damaged.iter().all(|one| one.copy == "one"));
             // What follows the end of a pack is found by a verify and harms no restore.
-            let is_seen = !matches!(damage, Damage::Junk);
+            let is_seen = !matches!(damage, Damage::Append);
             assert_eq!(!named.is_empty(), is_seen, "{kind:?} {damage:?} {report:?}");
         }
     }
@@ -116,11 +73,11 @@ fn a_pack_that_is_damaged_on_one_copy_comes_from_another() {
 
 #[test]
 fn a_blob_that_no_copy_has_whole_costs_only_the_files_that_need_it() {
-    for damage in ALL {
+    for damage in DAMAGES {
         let fixture = fixture();
         let damaged = packs(&fixture, BlobKind::Data)[0];
         for copy in ["one", "two", "three"] {
-            damage.apply(&path(&fixture, copy, FileType::Data, damaged));
+            damage.strike(&path(&fixture, copy, FileType::Data, damaged));
         }
         let target = Target::new(&fixture);
         let options = RestoreOptions {
@@ -129,7 +86,7 @@ fn a_blob_that_no_copy_has_whole_costs_only_the_files_that_need_it() {
         };
         let report = restore_only(&fixture, &target, &options).unwrap();
         assert_no_temporary_files(&target.path());
-        if matches!(damage, Damage::Junk) {
+        if matches!(damage, Damage::Append) {
             assert!(report.is_complete(), "{report:?}");
             continue;
         }
@@ -155,7 +112,7 @@ fn a_tree_that_no_copy_has_whole_costs_only_its_folder() {
     let fixture = fixture();
     let trees = packs(&fixture, BlobKind::Tree);
     for copy in ["one", "two", "three"] {
-        Damage::Flip.apply(&path(&fixture, copy, FileType::Data, trees[0]));
+        Damage::Flip.strike(&path(&fixture, copy, FileType::Data, trees[0]));
     }
     let target = Target::new(&fixture);
     let report = restore_only(&fixture, &target, &RestoreOptions::default()).unwrap();
@@ -174,10 +131,10 @@ fn a_tree_that_no_copy_has_whole_costs_only_its_folder() {
 #[test]
 fn a_damaged_snapshot_or_index_comes_from_another_copy() {
     for kind in [FileType::Snapshots, FileType::Index] {
-        for damage in ALL {
+        for damage in DAMAGES {
             let fixture = fixture();
             for id in fixture.ids("one", kind) {
-                damage.apply(&path(&fixture, "one", kind, id));
+                damage.strike(&path(&fixture, "one", kind, id));
             }
             let target = Target::new(&fixture);
             let report = restore_only(&fixture, &target, &RestoreOptions::default()).unwrap();
@@ -195,11 +152,11 @@ fn a_damaged_snapshot_or_index_comes_from_another_copy() {
 
 #[test]
 fn without_any_index_the_packs_say_themselves_what_is_in_them() {
-    for damage in ALL {
+    for damage in DAMAGES {
         let fixture = fixture();
         for copy in ["one", "two", "three"] {
             for id in fixture.ids(copy, FileType::Index) {
-                damage.apply(&path(&fixture, copy, FileType::Index, id));
+                damage.strike(&path(&fixture, copy, FileType::Index, id));
             }
         }
         let target = Target::new(&fixture);
