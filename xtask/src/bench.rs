@@ -60,6 +60,7 @@ pub(crate) fn run(arguments: &Args) -> Result<()> {
     for set in sets {
         println!("{set}: making the data");
         place.clear()?;
+        place.warm()?;
         let size = set.make(&place.source(), arguments.quick)?;
         println!("{set}: {} files, {} MB", size.files, size.bytes / 1_000_000);
         let mut samples = Samples::default();
@@ -110,7 +111,7 @@ fn measure_round(
             contender.prepare(place, order.contains(&Contender::Ours))?;
         }
     }
-    samples.add_sha256_rate(sha256_rate());
+    samples.add_sha256_rates(sha256_rate(256 << 10), sha256_rate(512 << 20));
     for step in Step::ALL {
         if step == Step::Changed {
             set.change(&place.source())?;

@@ -34,11 +34,11 @@ use crate::progress::Progress;
 use crate::read_set::{CACHE_BYTES, ReadSet};
 use crate::restore::files::WindowLimits;
 use crate::restore::folder::{FolderBatch, OpenFolder};
-use crate::restore::large::{Piece, ZeroChunk};
+use crate::restore::large::ZeroChunk;
 use crate::restore::links::Links;
 use crate::restore::report::{RestoreReport, Tally};
 use crate::restore::selection::Selection;
-use crate::restore::worker::Worker;
+use crate::restore::worker::{TASKS_PER_THREAD, Task, Worker};
 use crate::session::{Cancel, Environment, Session, chain};
 use crate::{Error, Result};
 
@@ -82,7 +82,7 @@ const THREAD_BYTES: u64 = 24 << 20;
 pub(crate) struct Restore<'a> {
     set: &'a ReadSet<'a>,
     selection: Selection,
-    pool: Pool<FolderBatch, std::convert::Infallible, Piece>,
+    pool: Pool<FolderBatch, std::convert::Infallible, Task>,
     window: WindowLimits,
     links: Links,
     zeros: ZeroChunk,
@@ -150,7 +150,7 @@ fn run(
         let shared = Restore {
             set: &set,
             selection: selection.clone(),
-            pool: Pool::new(threads),
+            pool: Pool::new(threads * TASKS_PER_THREAD),
             window: WindowLimits::of(set.is_local()),
             links: Links::default(),
             zeros: ZeroChunk::default(),

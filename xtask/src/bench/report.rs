@@ -75,10 +75,12 @@ impl Report {
             if let Some((rate, sha256)) = verify_rates(samples) {
                 _ = write!(
                     text,
-                    "\nKeyless verify: {:.0} MB/s a core; SHA-256 alone, in memory: {:.0} MB/s; \
+                    "\nKeyless verify: {:.0} MB/s a core; SHA-256 alone of what lies in the cache: {:.0} MB/s, \
+                     in memory: {:.0} MB/s; \
                      reading the same files in a loop that only hashes: {:.0} MB/s.\n",
                     rate / 1e6,
                     sha256 / 1e6,
+                    samples.median_memory_rate().unwrap_or_default() / 1e6,
                     samples.median_reading_rate().unwrap_or_default() / 1e6
                 );
             }
@@ -143,7 +145,8 @@ pub(super) fn head(circumstances: &Circumstances<'_>) -> String {
          Each has its default caches, on the same disk; ours calls fsync as always.\n\
          Peak memory is what the kernel counted for the process; stored is one repository.\n\
          One percent changed means every hundredth file in (a) and (e), every hundredth block of 512 KiB elsewhere.\n\
-         A keyless verify must read what it hashes: the loop named beneath each table does that on one core and nothing else, so no verify that calls read(2) is faster per core.\n"
+         A keyless verify must read what it hashes: the loop named beneath each table does that on one core and nothing else, so no verify that calls read(2) is faster per core; and mapping the files instead costs more, since hashing straight from memory is slower than from a cache that read(2) has just filled.\n\
+         Before each set some memory is written and given back, so that nobody pays for what a host gives its virtual machine at first touch.\n"
     )
 }
 
@@ -202,12 +205,21 @@ fn targets(set: DataSet, samples: &Samples) -> Vec<Target> {
         peaks.max_by(f64::total_cmp),
         peak_limit,
     );
-    targets.extend(verify_rates(samples).map(|(rate, sha256)| Target {
-        what: format!("{set} keyless verify, per core, of one core's SHA-256"),
-        measured: rate / sha256,
-        limit: 0.80,
-        bound: Bound::AtLeast,
-    }));
+    if let Some((rate, sha256)) = verify_rates(samples) {
+        let mut at_least = |of: &str, sha256: f64| {
+            targets.push(Target {
+                what: format!("{set} keyless verify, per core, of one core's SHA-256 {of}"),
+                measured: rate / sha256,
+                limit: 0.80,
+                bound: Bound::AtLeast,
+            });
+        };
+        at_least("of what lies in the cache", sha256);
+        at_least(
+            "of what lies in memory",
+            samples.median_memory_rate().unwrap_or_default(),
+        );
+    }
     targets
 }
 
@@ -228,7 +240,7 @@ mod tests {
 
     fn report(our_wall_s: u64) -> Report {
         let mut samples = Samples::default();
-        samples.add_sha256_rate(1e9);
+        samples.add_sha256_rates(1e9, 1e9);
         for (contender, seconds) in [(Contender::Ours, our_wall_s), (Contender::Restic, 10)] {
             for step in Step::ALL {
                 let sample = Sample {

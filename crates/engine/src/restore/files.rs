@@ -11,7 +11,7 @@ use crate::filesystem::{FsError, TargetFile};
 use crate::read_set::BlobRead;
 use crate::restore::folder::OpenFolder;
 use crate::restore::report::Tally;
-use crate::restore::worker::Worker;
+use crate::restore::worker::{Task, Worker};
 use crate::session::chain;
 
 /// A file that is to be restored.
@@ -103,7 +103,8 @@ impl Worker<'_, '_> {
             1..=BLOBS_OF_SMALL_FILES => {
                 self.window.push(job);
                 if self.window.is_full(&self.shared.window) {
-                    self.write_window()?;
+                    let files = self.window.take();
+                    self.hand_on(Task::Files(files))?;
                 }
             }
             _ => self.begin_large(job)?,
@@ -111,12 +112,8 @@ impl Worker<'_, '_> {
         Ok(())
     }
 
-    /// Writes all files that wait; tells whether there were any.
-    pub(super) fn write_window(&mut self) -> Result<bool> {
-        let files = std::mem::take(&mut self.window).files;
-        if files.is_empty() {
-            return Ok(false);
-        }
+    /// Writes files together.
+    pub(super) fn write_files(&mut self, files: Vec<FileJob>) -> Result<()> {
         let mut blobs = Vec::with_capacity(files.len());
         // For each blob its file and where it belongs in it.
         let mut places = Vec::with_capacity(files.len());
@@ -150,8 +147,7 @@ impl Worker<'_, '_> {
                 }
             }
             Ok(())
-        })?;
-        Ok(true)
+        })
     }
 
     fn finish_part(&mut self, part: Part) {
@@ -184,6 +180,11 @@ impl Window {
         self.folders += usize::from(self.files.last().is_none_or(is_new));
         self.bytes = self.bytes.saturating_add(job.node.size);
         self.files.push(job);
+    }
+
+    /// All files that wait.
+    pub(super) fn take(&mut self) -> Vec<FileJob> {
+        std::mem::take(self).files
     }
 
     fn is_full(&self, limits: &WindowLimits) -> bool {

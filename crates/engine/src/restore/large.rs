@@ -16,7 +16,7 @@ use crate::Result;
 use crate::filesystem::TargetFile;
 use crate::read_set::BlobRead;
 use crate::restore::files::{FileJob, Place};
-use crate::restore::worker::Worker;
+use crate::restore::worker::{Task, Worker};
 use crate::session::chain;
 
 /// How many bytes of a file one piece has, unless a blob alone is larger.
@@ -67,7 +67,7 @@ impl Worker<'_, '_> {
             let length = self.shared.set.length_bytes(blob)?;
             let is_repeated = before.replace(blob) == Some(blob);
             if is_repeated && self.shared.zeros.is(blob.id, length) {
-                self.hand_on(&file, first..number, start)?;
+                self.hand_on_piece(&file, first..number, start)?;
                 file.written_bytes.fetch_add(length, Ordering::Relaxed);
                 self.shared.progress.add_bytes(length);
                 end = end.saturating_add(length);
@@ -75,13 +75,13 @@ impl Worker<'_, '_> {
                 continue;
             }
             if number > first && end.saturating_add(length) - start > PIECE_BYTES {
-                self.hand_on(&file, first..number, start)?;
+                self.hand_on_piece(&file, first..number, start)?;
                 (first, start) = (number, end);
             }
             end = end.saturating_add(length);
         }
         let count = file.job.blobs().len();
-        self.hand_on(&file, first..count, start)?;
+        self.hand_on_piece(&file, first..count, start)?;
         self.let_go(file);
         Ok(())
     }
@@ -125,13 +125,12 @@ impl Worker<'_, '_> {
         Ok(())
     }
 
-    fn hand_on(
+    fn hand_on_piece(
         &mut self,
         file: &Arc<LargeFile>,
         blobs: Range<usize>,
         offset_bytes: u64,
     ) -> Result<()> {
-        self.shared.cancel.check()?;
         if blobs.is_empty() {
             return Ok(());
         }
@@ -140,10 +139,7 @@ impl Worker<'_, '_> {
             blobs,
             offset_bytes,
         };
-        match self.shared.pool.add_piece(piece) {
-            Some(piece) => self.write_piece(piece),
-            None => Ok(()),
-        }
+        self.hand_on(Task::Piece(piece))
     }
 
     fn let_go(&mut self, file: Arc<LargeFile>) {

@@ -15,6 +15,7 @@ use crate::read_set::{BlobRead, decode_tree};
 use crate::restore::Restore;
 use crate::restore::files::{FileJob, Window};
 use crate::restore::folder::{FolderBatch, OpenFolder};
+use crate::restore::large::Piece;
 use crate::restore::links::{Claim, LinkName, Original, inode_of};
 use crate::restore::report::Tally;
 use crate::restore::selection::Choice;
@@ -22,6 +23,18 @@ use crate::session::chain;
 
 /// How many folders of one folder are looked through together.
 const FOLDERS_PER_BATCH: usize = 16;
+
+/// How many tasks wait for each thread at most.
+pub(super) const TASKS_PER_THREAD: usize = 2;
+
+/// Something to write, which any thread may do.
+#[derive(Debug)]
+pub(super) enum Task {
+    /// Files of few blobs.
+    Files(Vec<FileJob>),
+    /// A part of a large file.
+    Piece(Piece),
+}
 
 /// A thread.
 #[derive(Debug)]
@@ -48,10 +61,30 @@ impl<'r, 'a> Worker<'r, 'a> {
         let shared = self.shared;
         shared.pool.run_eager(shared.cancel, |job| match job {
             Some(Job::Folder(batch)) => self.look_through(batch).map(|()| true),
-            Some(Job::Piece(piece)) => self.write_piece(piece).map(|()| true),
+            Some(Job::Piece(task)) => self.perform(task).map(|()| true),
             Some(Job::Files(never)) => match never {},
-            None => self.write_window(),
+            None => {
+                let files = self.window.take();
+                let is_any = !files.is_empty();
+                self.write_files(files).map(|()| is_any)
+            }
         })
+    }
+
+    /// Leaves a task to whichever thread is free, or does one that has waited longest.
+    pub(super) fn hand_on(&mut self, task: Task) -> Result<()> {
+        self.shared.cancel.check()?;
+        match self.shared.pool.add_piece(task) {
+            Some(task) => self.perform(task),
+            None => Ok(()),
+        }
+    }
+
+    fn perform(&mut self, task: Task) -> Result<()> {
+        match task {
+            Task::Files(files) => self.write_files(files),
+            Task::Piece(piece) => self.write_piece(piece),
+        }
     }
 
     fn look_through(&mut self, batch: FolderBatch) -> Result<()> {
