@@ -94,7 +94,7 @@ impl Samples {
         self.runs.entry((contender, step)).or_default().push(sample);
     }
 
-    /// Keeps what [`sha256_rate`] gave for a block in the cache, and for one that only memory holds.
+    /// Keeps what [`sha256_rate`] gave for a block in the nearest caches, and for one that they cannot hold.
     pub(super) fn add_sha256_rates(&mut self, cached: f64, in_memory: f64) {
         self.sha256_rates.push(cached);
         self.memory_rates.push(in_memory);
@@ -124,7 +124,7 @@ impl Samples {
         median_rate(&self.sha256_rates)
     }
 
-    /// Bytes a second that one core hashed between the runs, of what no cache holds.
+    /// Bytes a second that one core hashed between the runs, of a block that no near cache holds.
     pub(super) fn median_memory_rate(&self) -> Option<f64> {
         median_rate(&self.memory_rates)
     }

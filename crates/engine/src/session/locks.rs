@@ -86,6 +86,18 @@ pub(super) struct Held {
     is_released: AtomicBool,
 }
 
+/// A lock that is yet to be written.
+#[derive(Debug)]
+struct SealedLock {
+    id: Id,
+    bytes: Vec<u8>,
+    /// What it says, by our own clock.
+    sealed: Timestamp,
+}
+
+/// How old a lock may be when it is written; the next one is due five minutes later.
+const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(1);
+
 /// A lock file of ours.
 #[derive(Debug, Clone)]
 struct HeldLock {
@@ -119,10 +131,19 @@ impl Locks {
         });
         let looking = &session.looking;
         let copies: Vec<CopyStore> = session.ready().map(|(copy, _)| copy.clone()).collect();
+        let sealed: Result<Vec<_>> = copies.iter().map(|_| Ok(held.seal()?)).collect();
+        let sealed = sealed?;
+        // All in one write, since each waits for the disk.
+        held.own_locks
+            .note(&sealed.iter().map(|lock| lock.id).collect::<Vec<_>>());
         let outcomes: Vec<_> = std::thread::scope(|scope| {
             let held = &held;
-            let lock = |copy| scope.spawn(move || held.acquire_on(copy, looking));
-            let threads: Vec<_> = copies.iter().map(|copy| (copy, lock(copy))).collect();
+            let lock = |copy, sealed| scope.spawn(move || held.acquire_on(copy, sealed, looking));
+            let threads: Vec<_> = copies
+                .iter()
+                .zip(sealed)
+                .map(|(copy, sealed)| (copy, lock(copy, sealed)))
+                .collect();
             let join = |(copy, thread): (_, ScopedJoinHandle<'_, _>)| {
                 let outcome = thread.join().unwrap_or_else(|_| Err(died()));
                 (copy, outcome)
@@ -166,20 +187,35 @@ impl Locks {
         self.held.is_released.store(true, Ordering::Release);
         let held = std::mem::take(&mut *self.held.copies.lock());
         // All at once, so that one that hangs does not keep the others under lock.
-        std::thread::scope(|scope| {
-            let own_locks = &self.held.own_locks;
-            for (name, HeldLock { store, id, .. }) in held {
+        let removed: Vec<Id> = std::thread::scope(|scope| {
+            let remove = |(name, HeldLock { store, id, .. })| {
                 scope.spawn(
                     move || match store.remove(FileName::new(FileType::Locks, id)) {
-                        Ok(()) => own_locks.strike_out(id),
+                        Ok(()) => Some(id),
                         Err(error) => {
                             let error = chain(&error);
                             tracing::warn!(copy = name, error, "A lock stays behind");
+                            None
                         }
                     },
-                );
-            }
+                )
+            };
+            let threads: Vec<_> = held.into_iter().map(remove).collect();
+            let ended = threads.into_iter().map(ScopedJoinHandle::join);
+            ended.filter_map(|ended| ended.ok().flatten()).collect()
         });
+        self.held.own_locks.strike_out(&removed);
+    }
+}
+
+impl SealedLock {
+    fn write(self, store: &Arc<dyn Store>) -> strongroom_store::Result<HeldLock> {
+        store.save(FileName::new(FileType::Locks, self.id), &self.bytes)?;
+        Ok(HeldLock {
+            store: Arc::clone(store),
+            id: self.id,
+            written: self.sealed,
+        })
     }
 }
 
@@ -269,14 +305,23 @@ impl Held {
     fn acquire_on(
         self: &Arc<Self>,
         copy: &CopyStore,
+        mut lock: SealedLock,
         looking: &Looking,
     ) -> std::result::Result<(Listing, LockedPlace), CopyFailure> {
         let store = copy.store.as_ref();
         let held = Arc::clone(self);
-        looking.at(copy, move |copy| held.look_for_conflicts(copy, None))?;
-        let lock = self
+        let first_look = looking.at(copy, move |copy| held.look_for_conflicts(copy, None));
+        let waited = (self.environment.clock)().duration_since(lock.sealed);
+        if first_look.is_err() || waited > LONGEST_WAIT {
+            self.own_locks.strike_out(&[lock.id]);
+            first_look?;
+            lock = self
+                .seal_one()
+                .map_err(|error| CopyFailure::of_repo(&error))?;
+        }
+        let lock = lock
             .write(&copy.store)
-            .map_err(|error| CopyFailure::of_repo(&error))?;
+            .map_err(|error| CopyFailure::of_store(&error))?;
         let id = lock.id;
         self.copies.lock().insert(copy.name.clone(), lock);
         let held = Arc::clone(self);
@@ -294,7 +339,7 @@ impl Held {
         if second_look.is_err() {
             self.copies.lock().remove(&copy.name);
             match store.remove(FileName::new(FileType::Locks, id)) {
-                Ok(()) => self.own_locks.strike_out(id),
+                Ok(()) => self.own_locks.strike_out(&[id]),
                 Err(error) => {
                     let error = chain(&error);
                     tracing::warn!(copy = copy.name, error, "A lock stays behind");
@@ -319,7 +364,7 @@ impl Held {
                 LockState::Dead(lock) => {
                     tracing::info!(copy = copy.name, %lock, "Removing a dead lock of this host");
                     match store.remove(FileName::new(FileType::Locks, report.id)) {
-                        Ok(()) => self.own_locks.strike_out(report.id),
+                        Ok(()) => self.own_locks.strike_out(&[report.id]),
                         Err(error) => {
                             let error = chain(&error);
                             tracing::warn!(copy = copy.name, error, "A dead lock stays");
@@ -344,10 +389,11 @@ impl Held {
         Ok(listed)
     }
 
-    fn write(&self, store: &Arc<dyn Store>) -> strongroom_repo::Result<HeldLock> {
-        let written = (self.environment.clock)();
+    /// Makes a lock, yet to be noted.
+    fn seal(&self) -> strongroom_repo::Result<SealedLock> {
+        let sealed = (self.environment.clock)();
         let lock = Lock {
-            time: written,
+            time: sealed,
             exclusive: self.exclusive,
             hostname: self.environment.hostname.clone(),
             username: self.environment.username.clone(),
@@ -356,10 +402,14 @@ impl Held {
             gid: getgid().as_raw(),
         };
         let (id, bytes) = lock.seal(self.repository.key(), self.repository.config().version)?;
-        self.own_locks.note(id);
-        store.save(FileName::new(FileType::Locks, id), &bytes)?;
-        let store = Arc::clone(store);
-        Ok(HeldLock { store, id, written })
+        Ok(SealedLock { id, bytes, sealed })
+    }
+
+    /// Makes a lock and notes it.
+    fn seal_one(&self) -> strongroom_repo::Result<SealedLock> {
+        let lock = self.seal()?;
+        self.own_locks.note(&[lock.id]);
+        Ok(lock)
     }
 
     /// Renews the locks of all copies at once, so that one that hangs costs no other its lock.
@@ -382,18 +432,19 @@ impl Held {
         let Some(old) = self.copies.lock().get(copy).cloned() else {
             return;
         };
-        match self.write(&old.store) {
+        let new = self.seal_one().map_err(|error| chain(&error));
+        match new.and_then(|new| new.write(&old.store).map_err(|error| chain(&error))) {
             Ok(new) => {
                 self.copies.lock().insert(copy.to_owned(), new);
                 match old.store.remove(FileName::new(FileType::Locks, old.id)) {
-                    Ok(()) => self.own_locks.strike_out(old.id),
+                    Ok(()) => self.own_locks.strike_out(&[old.id]),
                     Err(error) => {
                         tracing::warn!(copy, error = chain(&error), "An old lock stays");
                     }
                 }
             }
             Err(error) => {
-                tracing::warn!(copy, error = chain(&error), "A lock was not renewed");
+                tracing::warn!(copy, error, "A lock was not renewed");
             }
         }
     }

@@ -40,17 +40,19 @@ impl OwnLocks {
         Self { kept }
     }
 
-    /// Notes a lock that is about to be written.
-    pub(super) fn note(&self, lock: Id) {
+    /// Notes locks that are about to be written.
+    pub(super) fn note(&self, ids: &[Id]) {
         self.change(|kept, locks| {
-            let numbering = kept.numbering.clone();
-            locks.push(OwnLock { lock, numbering });
+            locks.extend(ids.iter().map(|id| OwnLock {
+                lock: *id,
+                numbering: kept.numbering.clone(),
+            }));
         });
     }
 
-    /// Strikes out a lock that is no more.
-    pub(super) fn strike_out(&self, lock: Id) {
-        self.change(|_, locks| locks.retain(|own| own.lock != lock));
+    /// Strikes out locks that are no more.
+    pub(super) fn strike_out(&self, ids: &[Id]) {
+        self.change(|_, locks| locks.retain(|own| !ids.contains(&own.lock)));
     }
 
     /// The locks that were written where the process numbers were the same as they are here.
