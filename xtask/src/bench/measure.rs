@@ -84,7 +84,6 @@ pub(super) fn measure(command: &mut Command, log: &Path) -> Result<Sample> {
 pub(super) struct Samples {
     runs: BTreeMap<(Contender, Step), Vec<Sample>>,
     sha256_rates: Vec<f64>,
-    memory_rates: Vec<f64>,
     reading_rates: Vec<f64>,
 }
 
@@ -94,10 +93,9 @@ impl Samples {
         self.runs.entry((contender, step)).or_default().push(sample);
     }
 
-    /// Keeps what [`sha256_rate`] gave for a block in the nearest caches, and for one that they cannot hold.
-    pub(super) fn add_sha256_rates(&mut self, cached: f64, in_memory: f64) {
-        self.sha256_rates.push(cached);
-        self.memory_rates.push(in_memory);
+    /// Keeps what [`sha256_rate`] gave.
+    pub(super) fn add_sha256_rate(&mut self, rate: f64) {
+        self.sha256_rates.push(rate);
     }
 
     /// Keeps what [`reading_rate`] gave.
@@ -124,24 +122,19 @@ impl Samples {
         median_rate(&self.sha256_rates)
     }
 
-    /// Bytes a second that one core hashed between the runs, of a block that no near cache holds.
-    pub(super) fn median_memory_rate(&self) -> Option<f64> {
-        median_rate(&self.memory_rates)
-    }
-
     /// Bytes a second that one core read and hashed between the runs.
     pub(super) fn median_reading_rate(&self) -> Option<f64> {
         median_rate(&self.reading_rates)
     }
 }
 
-/// Bytes a second that one core hashes of a block in memory, over and over.
-pub(super) fn sha256_rate(block_bytes: usize) -> f64 {
+/// Bytes a second that one core hashes of a block that its cache holds.
+pub(super) fn sha256_rate() -> f64 {
     const BYTES: usize = 512 << 20;
-    let block = vec![0x5a_u8; block_bytes];
+    let block = vec![0x5a_u8; 256 << 10];
     let mut hash = Sha256::new();
     let started = Instant::now();
-    for _ in 0..BYTES / block_bytes {
+    for _ in 0..BYTES / block.len() {
         hash.update(&block);
     }
     std::hint::black_box(hash.finalize());
