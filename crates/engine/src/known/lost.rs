@@ -67,7 +67,7 @@ impl std::fmt::Display for Lost {
             write!(f, " and {more} more")?;
         }
         match self.away.as_slice() {
-            [] => f.write_str(": lost everywhere; it was there once, and no copy lists it"),
+            [] => f.write_str(": lost everywhere; once there, and now on no copy"),
             [one] => write!(f, ": on no copy that was listed; {one} may have it"),
             away => write!(
                 f,
