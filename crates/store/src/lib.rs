@@ -2,8 +2,9 @@
 //!
 //! **Architecture invariant:** everything goes to storage through [`Store`], so that a test can
 //! put faults and counters between the engine and any copy. A store knows nothing of passwords,
-//! blobs or snapshots.
+//! blobs or snapshots. What a vault keeps its bytes in is [`Bodies`].
 
+pub mod bodies;
 pub mod error;
 mod exact;
 pub mod local;
@@ -13,6 +14,7 @@ pub mod pulse;
 pub mod rest;
 mod store;
 
+pub use bodies::{Bodies, BodyKey, Staged};
 pub use error::{Error, Result};
 pub use local::LocalStore;
 pub use patient::PatientStore;

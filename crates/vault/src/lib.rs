@@ -1,0 +1,9 @@
+//! The vault: a server that holds copies for others, and on which deletion is a request.
+//!
+//! **Architecture invariant:** neither `repo` nor `engine` is linked here, so that the server
+//! cannot contain code that decrypts.
+
+pub mod database;
+pub mod error;
+
+pub use error::{Error, Result};
