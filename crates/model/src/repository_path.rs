@@ -56,13 +56,13 @@ impl FromStr for RepositoryPath {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let malformed = |reason: String| Error::Malformed {
-            what: "repository path",
-            reason: format!("{text:?} {reason}; write for example acme/repos"),
+        let malformed = |reason: String| Error::RepositoryPath {
+            text: text.to_owned(),
+            reason: format!("{reason}; write for example acme/repos"),
         };
         let folders: Vec<&str> = text.split('/').collect();
         if folders.len() > 2 {
-            return Err(malformed("has more than two folders".to_owned()));
+            return Err(malformed("it has more than two folders".to_owned()));
         }
         for folder in folders {
             let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
@@ -72,14 +72,12 @@ impl FromStr for RepositoryPath {
                 .is_some_and(|byte| byte.is_ascii_alphanumeric());
             if !begins_well || folder.len() > LONGEST_FOLDER || !folder.bytes().all(is_plain) {
                 return Err(malformed(format!(
-                    "needs folders of 1 to {LONGEST_FOLDER} letters, digits, '-', '_' and '.', \
+                    "it needs folders of 1 to {LONGEST_FOLDER} letters, digits, '-', '_' and '.', \
                      beginning with a letter or digit"
                 )));
             }
             if TAKEN.contains(&folder.to_ascii_lowercase().as_str()) {
-                return Err(malformed(format!(
-                    "has a folder {folder:?}, which means something else"
-                )));
+                return Err(malformed(format!("{folder:?} means something else")));
             }
         }
         Ok(Self(text.to_owned()))
