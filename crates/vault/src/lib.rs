@@ -5,5 +5,9 @@
 
 pub mod database;
 pub mod error;
+pub mod records;
+pub mod rules;
+pub mod vault;
 
 pub use error::{Error, Result};
+pub use vault::Vault;
