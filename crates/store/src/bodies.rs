@@ -33,16 +33,20 @@ pub trait Bodies: Send + Sync + fmt::Debug {
     /// The place as people write it, without any secret in it.
     fn location(&self) -> &str;
 
-    /// Begins a body that has no name yet; dropping it removes what was written.
+    /// Begins a body that is not seen under its name yet; dropping it removes what was written.
+    ///
+    /// The name is needed now because a bucket takes large bodies in parts that belong to a name
+    /// from the first one on.
     ///
     /// # Errors
     /// [`Error::Full`](crate::Error::Full) where there is no room.
-    fn stage(&self, repository: &RepositoryPath) -> Result<Box<dyn Staged>>;
+    fn stage(&self, body: &BodyKey) -> Result<Box<dyn Staged>>;
 
     /// Opens a body, or a range of its bytes, for reading from front to back; returns its whole
     /// size in bytes too.
     ///
-    /// A range that reaches past the end is cut there.
+    /// A range that reaches past the end is cut there; one that begins there is empty. A stream
+    /// that ends before the range does is an [`std::io::ErrorKind::UnexpectedEof`].
     ///
     /// # Errors
     /// [`Error::NotFound`](crate::Error::NotFound) where there is none.
@@ -52,7 +56,7 @@ pub trait Bodies: Send + Sync + fmt::Debug {
         range: Option<Range<u64>>,
     ) -> Result<(u64, Box<dyn Read + Send>)>;
 
-    /// Removes a body for ever; removing what is not there succeeds.
+    /// Removes a body for ever, a power cut later included; removing what is not there succeeds.
     ///
     /// # Errors
     /// Where the place does not let it, or cannot be reached.
@@ -79,10 +83,10 @@ pub trait Staged: Send + fmt::Debug {
     /// [`Error::Full`](crate::Error::Full) where there is no room.
     fn write(&mut self, bytes: &[u8]) -> Result<()>;
 
-    /// Makes what was written durable under its name, in place of whatever had it: when this
-    /// returns, all of it is there after a power cut; before, none of it is.
+    /// Makes what was written durable under its name, in place of whatever had it: it is seen
+    /// whole or not at all, and when this returns it outlasts a power cut.
     ///
     /// # Errors
-    /// As [`Staged::write`]; nothing is left then.
-    fn publish(self: Box<Self>, body: &BodyKey) -> Result<()>;
+    /// As [`Staged::write`]; where an answer was lost, it may be there all the same.
+    fn publish(self: Box<Self>) -> Result<()>;
 }

@@ -16,7 +16,7 @@ mod store;
 
 pub use bodies::{Bodies, BodyKey, Staged};
 pub use error::{Error, Result};
-pub use local::LocalStore;
+pub use local::{LocalBodies, LocalStore};
 pub use patient::PatientStore;
 pub use pulse::Pulse;
 pub use rest::{RestOptions, RestStore};

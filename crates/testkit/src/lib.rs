@@ -10,6 +10,7 @@
     reason = "everything here runs inside tests, where a panic is the right answer"
 )]
 
+pub mod bodies;
 pub mod clock;
 pub mod contract;
 pub mod faulty;
@@ -20,8 +21,9 @@ pub mod rclone;
 pub mod recording;
 pub mod tree;
 
+pub use bodies::bodies_contract;
 pub use clock::TestClock;
-pub use faulty::{Fault, FaultyStore, Op, Rule};
+pub use faulty::{Fault, FaultyBodies, FaultyStore, Op, Rule, Rules};
 pub use gate::Gate;
 pub use memory::MemoryStore;
 pub use rclone::RcloneServer;

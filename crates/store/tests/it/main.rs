@@ -2,6 +2,7 @@
 // Always so here; said for clippy, which then lets helpers unwrap as it lets tests.
 #![cfg(test)]
 
+mod bodies;
 mod contract;
 mod endless;
 mod local;
