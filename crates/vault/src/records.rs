@@ -13,20 +13,8 @@ pub mod tokens;
 use crate::database::{Row, Transaction, Value};
 use crate::{Error, Result};
 
-/// The first row of an answer.
-fn first<T>(
-    transaction: &mut dyn Transaction,
-    statement: &str,
-    values: &[Value<'_>],
-    read: impl Fn(&dyn Row) -> Result<T>,
-) -> Result<Option<T>> {
-    let mut found = None;
-    transaction.query(statement, values, &mut |row| {
-        found = Some(read(row)?);
-        Ok(())
-    })?;
-    Ok(found)
-}
+/// The schema, a text for each step forward.
+pub const SCHEMA: &[&str] = &[include_str!("database/schema/0001.sql")];
 
 /// All rows of a short answer.
 fn all<T>(

@@ -27,11 +27,11 @@ pub use authentication::Principal;
 pub use clock::ReadClocks;
 pub use purge::Purged;
 pub use put::Upload;
-pub use read::{Body, Lists};
+pub use read::{File, Lists};
 
 use crate::database::commits::Commits;
 use crate::database::{Database, Transaction};
-use crate::records::leaves::{self, Act, File, Moment};
+use crate::records::leaves::{self, Act, Moment};
 use crate::records::repositories::{self, Repository};
 use crate::rules::clock::VaultClock;
 use crate::rules::purge::Keeping;
@@ -130,8 +130,13 @@ impl Vault {
 }
 
 /// What a leaf says of a file.
-fn told(repository: &RepositoryPath, name: FileName, bytes: u64, token: Option<&str>) -> File {
-    File {
+fn told(
+    repository: &RepositoryPath,
+    name: FileName,
+    bytes: u64,
+    token: Option<&str>,
+) -> leaves::File {
+    leaves::File {
         repository: repository.clone(),
         file: name.to_string(),
         bytes,

@@ -2,7 +2,6 @@
 
 use crate::Result;
 use crate::database::{Transaction, Value};
-use crate::records::first;
 use crate::rules::clock::{Reading, VaultClock};
 
 /// Reads the clock; `None` in a new database.
@@ -12,7 +11,7 @@ use crate::rules::clock::{Reading, VaultClock};
 pub fn read(transaction: &mut dyn Transaction) -> Result<Option<VaultClock>> {
     let statement = "SELECT vault_ms, recorded_ms, wall_ms, boot, boottime_ms, doubted \
                      FROM clock WHERE one = 1";
-    first(transaction, statement, &[], |row| {
+    transaction.first(statement, &[], |row| {
         Ok(VaultClock {
             vault_ms: row.int(0)?,
             recorded_ms: row.int(1)?,

@@ -9,7 +9,7 @@ use strongroom_model::RepositoryPath;
 
 use crate::Result;
 use crate::database::{Transaction, Value};
-use crate::records::{damaged, first, signed, unsigned};
+use crate::records::{damaged, signed, unsigned};
 
 /// When something happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -202,7 +202,7 @@ pub struct Head {
 /// Those of the database.
 pub fn append(transaction: &mut dyn Transaction, moment: Moment, act: &Act) -> Result<u64> {
     let statement = "UPDATE log_head SET leaves = leaves + 1 WHERE one = 1 RETURNING leaves";
-    let leaves = first(transaction, statement, &[], |row| row.int(0))?;
+    let leaves = transaction.first(statement, &[], |row| row.int(0))?;
     let number = unsigned(leaves.ok_or_else(|| damaged("the log has no head"))? - 1)?;
     let leaf = Leaf {
         n: number,
@@ -233,7 +233,7 @@ fn note_moment(transaction: &mut dyn Transaction, number: u64, recorded_ms: i64)
 /// Those of the database.
 pub fn count_until(transaction: &mut dyn Transaction, recorded_ms: i64) -> Result<u64> {
     let statement = "SELECT min(first_leaf) FROM moment WHERE recorded_ms > $1";
-    let next = first(transaction, statement, &[Value::Int(recorded_ms)], |row| {
+    let next = transaction.first(statement, &[Value::Int(recorded_ms)], |row| {
         row.maybe_int(0)
     })?;
     match next.flatten() {
@@ -248,7 +248,7 @@ pub fn count_until(transaction: &mut dyn Transaction, recorded_ms: i64) -> Resul
 /// Those of the database.
 pub fn head(transaction: &mut dyn Transaction) -> Result<Head> {
     let statement = "SELECT leaves, published FROM log_head WHERE one = 1";
-    let head = first(transaction, statement, &[], |row| {
+    let head = transaction.first(statement, &[], |row| {
         Ok(Head {
             leaves: unsigned(row.int(0)?)?,
             published: unsigned(row.int(1)?)?,

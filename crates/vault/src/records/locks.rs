@@ -4,7 +4,7 @@ use strongroom_model::{FileEntry, Id};
 
 use crate::Result;
 use crate::database::{Row, Transaction, Value};
-use crate::records::{damaged, first, unsigned};
+use crate::records::{damaged, unsigned};
 
 /// A lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub fn get(
         Value::Bytes(name.as_bytes()),
         Value::Int(since_ms),
     ];
-    first(transaction, statement, &values, |row| {
+    transaction.first(statement, &values, |row| {
         Ok(Lock {
             token: row.int(0)?,
             content: row.bytes(1)?,
@@ -68,7 +68,7 @@ pub fn list(
 pub fn count_of(transaction: &mut dyn Transaction, token: i64, since_ms: i64) -> Result<u64> {
     let statement = "SELECT count(*) FROM lock WHERE token = $1 AND renewed_ms > $2";
     let values = [Value::Int(token), Value::Int(since_ms)];
-    let count = first(transaction, statement, &values, |row| row.int(0))?;
+    let count = transaction.first(statement, &values, |row| row.int(0))?;
     unsigned(count.unwrap_or_default())
 }
 

@@ -4,7 +4,7 @@ use strongroom_model::{FileEntry, FileName, FileType, Id};
 
 use crate::Result;
 use crate::database::{Row, Transaction, Value};
-use crate::records::{all, damaged, first, maybe, signed, unsigned};
+use crate::records::{all, damaged, maybe, signed, unsigned};
 use crate::rules::life::{Object, State};
 
 /// The row of an object.
@@ -100,7 +100,7 @@ fn read(row: &dyn Row) -> Result<Object> {
 pub fn get(transaction: &mut dyn Transaction, key: &Key) -> Result<Option<Object>> {
     let statement =
         format!("SELECT {COLUMNS} FROM object WHERE repository = $1 AND kind = $2 AND name = $3");
-    first(transaction, &statement, &key.values(), read)
+    transaction.first(&statement, &key.values(), read)
 }
 
 /// The object, where it is seen.
@@ -123,7 +123,7 @@ fn had_life(transaction: &mut dyn Transaction, key: &Key, leaves: u64) -> Result
                      AND began < $4 AND ended >= $4";
     let [repository, kind, name] = key.values();
     let values = [repository, kind, name, Value::Int(signed(leaves)?)];
-    Ok(first(transaction, statement, &values, |_| Ok(()))?.is_some())
+    Ok(transaction.first(statement, &values, |_| Ok(()))?.is_some())
 }
 
 /// Hands over all objects of a type that are seen, by name.
@@ -183,7 +183,7 @@ pub fn pending(transaction: &mut dyn Transaction, repository: i64) -> Result<Vec
 pub fn next_generation(transaction: &mut dyn Transaction, key: &Key) -> Result<u32> {
     let statement =
         "SELECT generation FROM purged WHERE repository = $1 AND kind = $2 AND name = $3";
-    let last = first(transaction, statement, &key.values(), |row| row.int(0))?;
+    let last = transaction.first(statement, &key.values(), |row| row.int(0))?;
     u32::try_from(last.unwrap_or_default() + 1).map_err(|_| damaged("a generation is too large"))
 }
 
@@ -346,7 +346,7 @@ pub fn count_chosen(
 ) -> Result<u64> {
     let statement = format!("SELECT count(*) FROM object WHERE {}", Chosen::CONDITION);
     let values = chosen.values(repository)?;
-    let count = first(transaction, &statement, &values, |row| row.int(0))?;
+    let count = transaction.first(&statement, &values, |row| row.int(0))?;
     unsigned(count.unwrap_or_default())
 }
 

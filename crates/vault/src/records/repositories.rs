@@ -4,7 +4,7 @@ use strongroom_model::{Id, RepositoryPath};
 
 use crate::Result;
 use crate::database::{Row, Transaction, Value};
-use crate::records::{all, damaged, first, maybe, signed, unsigned};
+use crate::records::{all, damaged, maybe, signed, unsigned};
 use crate::rules::purge::Keeping;
 
 /// A repository.
@@ -60,7 +60,7 @@ fn read(row: &dyn Row) -> Result<Repository> {
 /// Those of the database.
 pub fn get(transaction: &mut dyn Transaction, path: &RepositoryPath) -> Result<Option<Repository>> {
     let statement = format!("SELECT {COLUMNS} FROM repository WHERE path = $1");
-    first(transaction, &statement, &[Value::Text(path.as_str())], read)
+    transaction.first(&statement, &[Value::Text(path.as_str())], read)
 }
 
 /// All repositories, by path.
@@ -117,7 +117,7 @@ pub fn set_config(transaction: &mut dyn Transaction, repository: i64, bytes: &[u
 /// Those of the database.
 pub fn config_bytes(transaction: &mut dyn Transaction, repository: i64) -> Result<Option<Vec<u8>>> {
     let statement = "SELECT config_bytes FROM repository WHERE id = $1";
-    let found = first(transaction, statement, &[Value::Int(repository)], |row| {
+    let found = transaction.first(statement, &[Value::Int(repository)], |row| {
         row.maybe_bytes(0)
     })?;
     Ok(found.flatten())

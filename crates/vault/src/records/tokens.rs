@@ -4,7 +4,7 @@ use strongroom_model::RepositoryPath;
 
 use crate::Result;
 use crate::database::{Row, Transaction, Value};
-use crate::records::{all, damaged, first, maybe, signed, unsigned};
+use crate::records::{all, damaged, maybe, signed, unsigned};
 use crate::rules::right::Right;
 
 /// A token.
@@ -101,7 +101,7 @@ fn read(row: &dyn Row) -> Result<Token> {
 /// Those of the database.
 pub fn get(transaction: &mut dyn Transaction, name: &str) -> Result<Option<Token>> {
     let statement = format!("SELECT {COLUMNS} FROM token WHERE name = $1");
-    first(transaction, &statement, &[Value::Text(name)], read)
+    transaction.first(&statement, &[Value::Text(name)], read)
 }
 
 /// All tokens, the oldest first.
@@ -161,7 +161,7 @@ pub fn revoke(transaction: &mut dyn Transaction, token: i64, revoked_ms: i64) ->
 /// Those of the database.
 pub fn daily(transaction: &mut dyn Transaction, token: i64) -> Result<(Option<u64>, Option<u64>)> {
     let statement = "SELECT daily_bytes, daily_objects FROM token WHERE id = $1";
-    let daily = first(transaction, statement, &[Value::Int(token)], |row| {
+    let daily = transaction.first(statement, &[Value::Int(token)], |row| {
         let bytes = row.maybe_int(0)?.map(unsigned).transpose()?;
         let objects = row.maybe_int(1)?.map(unsigned).transpose()?;
         Ok((bytes, objects))
@@ -175,7 +175,7 @@ pub fn daily(transaction: &mut dyn Transaction, token: i64) -> Result<(Option<u6
 /// Those of the database.
 pub fn spent(transaction: &mut dyn Transaction, token: i64) -> Result<Spent> {
     let statement = "SELECT day, day_bytes, day_objects FROM token WHERE id = $1";
-    let spent = first(transaction, statement, &[Value::Int(token)], |row| {
+    let spent = transaction.first(statement, &[Value::Int(token)], |row| {
         Ok(Spent {
             day: row.int(0)?,
             bytes: unsigned(row.int(1)?)?,

@@ -4,7 +4,7 @@ use crate::rules::clock::DAY_MS;
 use crate::rules::life::{Object, State};
 
 /// Of how many hundredths of a repository tombstones within a day are more than an everyday prune.
-const EVERYDAY_PERCENT: u64 = 5;
+const EVERYDAY_PERCENT: u128 = 5;
 
 /// For how long a repository keeps what is asked to be deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +46,7 @@ pub const fn day_of(vault_ms: i64) -> i64 {
 /// Whether so many tombstones within a day are more than a prune of every day makes, where the
 /// repository had `objects` before.
 pub fn is_mass_deletion(tombstones: u64, objects: u64) -> bool {
-    tombstones.saturating_mul(100) > objects.saturating_mul(EVERYDAY_PERCENT)
+    u128::from(tombstones) * 100 > u128::from(objects) * EVERYDAY_PERCENT
 }
 
 #[cfg(test)]

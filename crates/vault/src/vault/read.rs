@@ -1,11 +1,13 @@
 //! Reading: what is seen, now or as of a moment.
 
-use std::fmt;
 use std::io::{Cursor, Read};
 use std::ops::Range;
+use std::sync::Arc;
 
-use strongroom_model::{FileEntry, FileName, FileType, RepositoryPath};
+use strongroom_model::{FileEntry, FileName, FileType, Id, RepositoryPath};
+use strongroom_store::{Bodies, BodyKey};
 
+use crate::database::Transaction;
 use crate::records::objects::{self, Key, View};
 use crate::records::repositories::{self, Repository};
 use crate::records::{leaves, locks};
@@ -14,22 +16,46 @@ use crate::vault::Vault;
 use crate::vault::authentication::Principal;
 use crate::{Error, Result};
 
-/// An opened file.
-pub struct Body {
-    /// The size of the whole file.
-    pub size_bytes: u64,
-    /// The bytes that were asked for.
-    pub stream: Box<dyn Read + Send>,
+/// A file that was found.
+#[derive(Debug)]
+pub struct File {
+    size_bytes: u64,
+    place: Place,
+}
+
+/// Where its bytes are.
+#[derive(Debug)]
+enum Place {
+    Memory(Vec<u8>),
+    Storage(Arc<dyn Bodies>, BodyKey),
+}
+
+impl File {
+    /// Its whole size.
+    pub const fn size_bytes(&self) -> u64 {
+        self.size_bytes
+    }
+
+    /// Opens it, or a range of its bytes, which is cut at its end.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where it is gone by now; those of the storage.
+    pub fn open(self, range: Option<Range<u64>>) -> Result<Box<dyn Read + Send>> {
+        match self.place {
+            Place::Memory(content) => Ok(part_of(content, range)),
+            Place::Storage(bodies, body) => match bodies.open(&body, range) {
+                Ok((_, stream)) => Ok(stream),
+                Err(strongroom_store::Error::NotFound { .. }) => {
+                    Err(not_found(&body.repository, body.name))
+                }
+                Err(error) => Err(error.into()),
+            },
+        }
+    }
 }
 
 /// Takes the lines of a listing.
 pub type Lists<'l> = dyn FnMut(FileEntry) -> Result<()> + 'l;
-
-impl fmt::Debug for Body {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Body of {} bytes", self.size_bytes)
-    }
-}
 
 impl Vault {
     /// The view as of a recorded time.
@@ -40,59 +66,41 @@ impl Vault {
         self.read(|transaction| Ok(View::AsOf(leaves::count_until(transaction, recorded_ms)?)))
     }
 
-    /// The size of a file.
+    /// Finds a file.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Forbidden`]; those of the database.
-    pub fn size(
+    pub fn find(
         &self,
         principal: &Principal,
         path: &RepositoryPath,
         view: View,
         name: FileName,
-    ) -> Result<u64> {
-        let repository = self.readable(principal, path, name)?;
-        if name.kind() == FileType::Locks {
-            return Ok(self.lock(&repository, view, name)?.len() as u64);
-        }
-        let key = Key::new(repository.id, name);
-        let object = self.read(|transaction| objects::seen(transaction, &key, view))?;
-        object
-            .map(|object| object.bytes)
-            .ok_or_else(|| not_found(path, name))
-    }
-
-    /// Opens a file, or a range of its bytes, which is cut at its end.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`], [`Error::Forbidden`]; those of database and storage.
-    pub fn open_file(
-        &self,
-        principal: &Principal,
-        path: &RepositoryPath,
-        view: View,
-        name: FileName,
-        range: Option<Range<u64>>,
-    ) -> Result<Body> {
-        let repository = self.readable(principal, path, name)?;
-        if name.kind() == FileType::Locks {
-            return Ok(in_memory(self.lock(&repository, view, name)?, range));
-        }
-        let key = Key::new(repository.id, name);
-        let object = self.read(|transaction| objects::seen(transaction, &key, view))?;
-        let object = object.ok_or_else(|| not_found(path, name))?;
-        if name.kind() == FileType::Config {
-            let content =
-                self.read(|transaction| repositories::config_bytes(transaction, repository.id))?;
-            let content = content.ok_or_else(|| not_found(path, name))?;
-            return Ok(in_memory(content, range));
-        }
-        let body = self.body_key(path, name, object.generation);
-        match self.shared.bodies.open(&body, range) {
-            Ok((size_bytes, stream)) => Ok(Body { size_bytes, stream }),
-            Err(strongroom_store::Error::NotFound { .. }) => Err(not_found(path, name)),
-            Err(error) => Err(error.into()),
-        }
+    ) -> Result<File> {
+        principal.authorise(right::Act::Read, path)?;
+        let found = self.read(|transaction| {
+            let Some(repository) = repositories::get(transaction, path)? else {
+                return Ok(None);
+            };
+            if let (FileType::Locks, Some(id)) = (name.kind(), name.id()) {
+                return self.lock(transaction, &repository, view, id);
+            }
+            let key = Key::new(repository.id, name);
+            let Some(object) = objects::seen(transaction, &key, view)? else {
+                return Ok(None);
+            };
+            if name.kind() == FileType::Config {
+                let content = repositories::config_bytes(transaction, repository.id)?;
+                return Ok(content.map(in_memory));
+            }
+            let bodies = Arc::clone(&self.shared.bodies);
+            let body = self.body_key(path, name, object.generation);
+            Ok(Some(File {
+                size_bytes: object.bytes,
+                place: Place::Storage(bodies, body),
+            }))
+        })?;
+        found.ok_or_else(|| not_found(path, name))
     }
 
     /// Hands over all files of a type.
@@ -122,46 +130,36 @@ impl Vault {
         }
     }
 
-    fn readable(
-        &self,
-        principal: &Principal,
-        path: &RepositoryPath,
-        name: FileName,
-    ) -> Result<Repository> {
-        principal.authorise(right::Act::Read, path)?;
-        let found = self.read(|transaction| repositories::get(transaction, path))?;
-        found.ok_or_else(|| not_found(path, name))
-    }
-
     /// Locks are never shown as of a moment.
-    fn lock(&self, repository: &Repository, view: View, name: FileName) -> Result<Vec<u8>> {
-        let id = name.id().unwrap_or_default();
-        let since_ms = self.locks_since_ms();
-        let lock = match view {
-            View::AsOf(_) => None,
-            View::Now => {
-                self.read(|transaction| locks::get(transaction, repository.id, id, since_ms))?
-            }
-        };
-        lock.map(|lock| lock.content)
-            .ok_or_else(|| not_found(&repository.path, name))
+    fn lock(
+        &self,
+        transaction: &mut dyn Transaction,
+        repository: &Repository,
+        view: View,
+        id: Id,
+    ) -> Result<Option<File>> {
+        if view != View::Now {
+            return Ok(None);
+        }
+        let lock = locks::get(transaction, repository.id, id, self.locks_since_ms())?;
+        Ok(lock.map(|lock| in_memory(lock.content)))
     }
 }
 
-fn in_memory(content: Vec<u8>, range: Option<Range<u64>>) -> Body {
-    let size_bytes = content.len() as u64;
-    let wanted = match range {
-        None => content,
-        Some(range) => {
-            let place = |at: u64| usize::try_from(at.min(size_bytes)).unwrap_or_default();
-            let part = content.get(place(range.start)..place(range.end.max(range.start)));
-            part.unwrap_or_default().to_vec()
-        }
-    };
-    Body {
-        size_bytes,
-        stream: Box::new(Cursor::new(wanted)),
+fn in_memory(content: Vec<u8>) -> File {
+    File {
+        size_bytes: content.len() as u64,
+        place: Place::Memory(content),
     }
+}
+
+fn part_of(content: Vec<u8>, range: Option<Range<u64>>) -> Box<dyn Read + Send> {
+    let Some(range) = range else {
+        return Box::new(Cursor::new(content));
+    };
+    let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(content.len());
+    let part = content.get(place(range.start)..place(range.end.max(range.start)));
+    Box::new(Cursor::new(part.unwrap_or_default().to_vec()))
 }
 
 fn not_found(path: &RepositoryPath, name: FileName) -> Error {

@@ -9,26 +9,26 @@ CREATE TABLE clock (
     boot TEXT NOT NULL,
     boottime_ms BIGINT NOT NULL,
     doubted BIGINT NOT NULL
-);
+) /* sqlite: STRICT */;
 
 -- One row: how many leaves there are, and how many of them are in the log's files.
 CREATE TABLE log_head (
     one BIGINT PRIMARY KEY,
     leaves BIGINT NOT NULL,
     published BIGINT NOT NULL
-);
+) /* sqlite: STRICT */;
 
 -- Leaves that are not yet in a full bundle of the log's files.
 CREATE TABLE leaf (
     number BIGINT PRIMARY KEY,
     entry BYTEA NOT NULL
-);
+) /* sqlite: STRICT */;
 
 -- From which leaf on a recorded time holds; one row a commit.
 CREATE TABLE moment (
     first_leaf BIGINT PRIMARY KEY,
     recorded_ms BIGINT NOT NULL
-);
+) /* sqlite: STRICT */;
 CREATE INDEX moment_by_time ON moment (recorded_ms, first_leaf);
 
 CREATE TABLE repository (
@@ -47,7 +47,7 @@ CREATE TABLE repository (
     tombstones BIGINT NOT NULL,
     -- Since when purging is held, by vault time.
     purge_held_ms BIGINT
-);
+) /* sqlite: STRICT */;
 
 CREATE TABLE token (
     id BIGINT PRIMARY KEY,
@@ -68,7 +68,7 @@ CREATE TABLE token (
     day BIGINT NOT NULL,
     day_bytes BIGINT NOT NULL,
     day_objects BIGINT NOT NULL
-);
+) /* sqlite: STRICT */;
 
 -- What holds of an object now.
 CREATE TABLE object (
@@ -88,7 +88,7 @@ CREATE TABLE object (
     -- The token that asked for the deletion.
     ended_by BIGINT,
     PRIMARY KEY (repository, kind, name)
-) /* WITHOUT ROWID */;
+) /* sqlite: STRICT, WITHOUT ROWID */;
 CREATE INDEX object_tombstoned ON object (repository, tombstoned_ms) WHERE state = 1;
 
 -- Earlier lives of an object whose bytes are still there.
@@ -99,7 +99,7 @@ CREATE TABLE past (
     began BIGINT NOT NULL,
     ended BIGINT NOT NULL,
     PRIMARY KEY (repository, kind, name, began)
-) /* WITHOUT ROWID */;
+) /* sqlite: STRICT, WITHOUT ROWID */;
 
 -- Who put an object that somebody else had put before.
 CREATE TABLE putter (
@@ -108,7 +108,7 @@ CREATE TABLE putter (
     name BYTEA NOT NULL,
     token BIGINT NOT NULL,
     PRIMARY KEY (repository, kind, name, token)
-) /* WITHOUT ROWID */;
+) /* sqlite: STRICT, WITHOUT ROWID */;
 
 -- The last generation of what was purged, so that the next body gets another name.
 CREATE TABLE purged (
@@ -117,7 +117,7 @@ CREATE TABLE purged (
     name BYTEA NOT NULL,
     generation BIGINT NOT NULL,
     PRIMARY KEY (repository, kind, name)
-) /* WITHOUT ROWID */;
+) /* sqlite: STRICT, WITHOUT ROWID */;
 
 -- restic's locks: small, never in the log, dropped when not renewed.
 CREATE TABLE lock (
@@ -127,12 +127,12 @@ CREATE TABLE lock (
     renewed_ms BIGINT NOT NULL,
     content BYTEA NOT NULL,
     PRIMARY KEY (repository, name)
-) /* WITHOUT ROWID */;
+) /* sqlite: STRICT, WITHOUT ROWID */;
 
 CREATE TABLE lease (
     name TEXT PRIMARY KEY,
     holder BYTEA NOT NULL,
     until_ms BIGINT NOT NULL
-);
+) /* sqlite: STRICT */;
 
 INSERT INTO log_head (one, leaves, published) VALUES (1, 0, 0);
