@@ -77,7 +77,10 @@ impl PostgresServer {
     /// The URL of its database, through its socket.
     pub fn url(&self) -> String {
         let folder = self.folder.path().display().to_string();
-        format!("postgres://postgres@{}/postgres", folder.replace('/', "%2F"))
+        format!(
+            "postgres://postgres@{}/postgres",
+            folder.replace('/', "%2F")
+        )
     }
 
     /// The socket that it listens on.
@@ -117,7 +120,12 @@ fn serve(folder: &Path, settings: &[(String, String)]) -> Child {
         .arg("-k")
         .arg(folder)
         .args(["-c", "listen_addresses=", "-c", "fsync=off"])
-        .args(["-c", "shared_buffers=16MB", "-c", "dynamic_shared_memory_type=mmap"]);
+        .args([
+            "-c",
+            "shared_buffers=16MB",
+            "-c",
+            "dynamic_shared_memory_type=mmap",
+        ]);
     for (name, value) in settings {
         command.arg("-c").arg(format!("{name}={value}"));
     }
@@ -194,7 +202,9 @@ fn user() -> Option<(u32, u32)> {
     }
     let users = fs::read_to_string("/etc/passwd").expect("every system has it");
     let named = |name: &str| {
-        let line = users.lines().find(|line| line.split(':').next() == Some(name))?;
+        let line = users
+            .lines()
+            .find(|line| line.split(':').next() == Some(name))?;
         let mut fields = line.split(':').skip(2);
         Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
     };

@@ -86,7 +86,10 @@ impl Postgres {
             return Err(failed("use this database", reason));
         }
         if version < 13_00_00 {
-            return Err(failed("use this server", "PostgreSQL 13 or newer is needed"));
+            return Err(failed(
+                "use this server",
+                "PostgreSQL 13 or newer is needed",
+            ));
         }
         if syncs != "on" {
             tracing::warn!(
@@ -143,9 +146,8 @@ impl Database for Postgres {
     }
 
     fn read(&self, work: &mut Work<'_>) -> Result<()> {
-        self.readers.with(|place| {
-            self.persist(place, Role::Reader, &mut |session| session.read(work))
-        })
+        self.readers
+            .with(|place| self.persist(place, Role::Reader, &mut |session| session.read(work)))
     }
 }
 

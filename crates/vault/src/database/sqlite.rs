@@ -142,8 +142,7 @@ fn connect_to_read(path: &Path) -> Result<Connection> {
 /// Makes sure that the file is ours before anything in it is changed.
 fn claim(connection: &mut Connection) -> Result<(), String> {
     let claim = |connection: &mut Connection| {
-        let transaction =
-            connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let (owner, tables): (i64, i64) = transaction.query_row(
             "SELECT application_id, (SELECT COUNT(*) FROM sqlite_schema)
              FROM pragma_application_id",
@@ -190,9 +189,7 @@ impl Bare<'_> {
             used = used.max(number.unwrap_or(0));
             match value {
                 None => return Err(wrong_count()),
-                Some(Value::Null) => {
-                    statement.raw_bind_parameter(place, rusqlite::types::Null)
-                }
+                Some(Value::Null) => statement.raw_bind_parameter(place, rusqlite::types::Null),
                 Some(Value::Int(number)) => statement.raw_bind_parameter(place, number),
                 Some(Value::Text(text)) => statement.raw_bind_parameter(place, text),
                 Some(Value::Bytes(bytes)) => statement.raw_bind_parameter(place, bytes),

@@ -115,24 +115,22 @@ impl Server {
         }
         let outcome = self.try_connect(role);
         let mut trouble = self.trouble.lock();
-        outcome
-            .inspect(|_| *trouble = None)
-            .map_err(|error| {
-                let reason = told(&error);
-                let now = Instant::now();
-                let pause = match &*trouble {
-                    None => PAUSES.0,
-                    // Another thread has just found the same.
-                    Some(known) if now < known.until => known.pause,
-                    Some(known) => (known.pause * 2).min(PAUSES.1),
-                };
-                *trouble = Some(Trouble {
-                    reason: reason.clone(),
-                    pause,
-                    until: now + pause,
-                });
-                failed(ACTION, reason)
-            })
+        outcome.inspect(|_| *trouble = None).map_err(|error| {
+            let reason = told(&error);
+            let now = Instant::now();
+            let pause = match &*trouble {
+                None => PAUSES.0,
+                // Another thread has just found the same.
+                Some(known) if now < known.until => known.pause,
+                Some(known) => (known.pause * 2).min(PAUSES.1),
+            };
+            *trouble = Some(Trouble {
+                reason: reason.clone(),
+                pause,
+                until: now + pause,
+            });
+            failed(ACTION, reason)
+        })
     }
 
     fn try_connect(&self, role: Role) -> Result<Session, ::postgres::Error> {
