@@ -154,14 +154,17 @@ fn crowd(counted: &Arc<Counted>) -> Vec<Result<()>> {
     let commits = Commits::new(Arc::clone(counted) as Arc<dyn Database>).unwrap();
     let (open_gate, gate) = channel::<()>();
     let (say, arrived) = channel();
+    let say_first = say.clone();
     thread::scope(|scope| {
         let commits = &commits;
         scope.spawn(move || {
             commits.commit(move |_| {
+                let _ = say_first.send(());
                 let _ = gate.recv();
                 Ok(())
             })
         });
+        arrived.recv().unwrap();
         let threads: Vec<_> = (0..60)
             .map(|id| {
                 let say = say.clone();

@@ -3,14 +3,14 @@
 use std::io::{BufRead, BufReader, Write, stdout};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use strongroom_model::Secret;
-use strongroom_vault::database::{Commits, Database, Postgres, Sqlite};
+use strongroom_vault::database::{Commits, Database, Postgres, Sqlite, migrate};
 
 use crate::database::{SCHEMA, Scene, ids, own, put};
-use strongroom_vault::database::migrate;
 
 /// Says to a child where its database is.
 const PLACE: &str = "STRONGROOM_TEST_DATABASE";
@@ -107,4 +107,50 @@ fn what_was_answered_is_there_though_nothing_was_closed() {
         .unwrap();
     std::mem::forget(database);
     assert_eq!(ids(&*scene.open()), [1]);
+}
+
+#[test]
+fn what_was_answered_is_there_after_a_crash_of_the_server() {
+    let mut scene = Scene::postgres();
+    for round in 0..3 {
+        let database = scene.open();
+        let commits = Commits::new(Arc::clone(&database)).unwrap();
+        let answers = Mutex::new(Vec::new());
+        let (say, answered) = channel();
+        thread::scope(|scope| {
+            for thread in 0..8 {
+                let (commits, answers, say) = (&commits, &answers, say.clone());
+                scope.spawn(move || {
+                    for n in 0.. {
+                        let id = round * 1_000_000 + n * 8 + thread;
+                        let outcome = commits.commit(move |transaction| put(transaction, id, id));
+                        let is_over = outcome.is_err();
+                        answers.lock().unwrap().push((id, outcome));
+                        let _ = say.send(());
+                        if is_over {
+                            break;
+                        }
+                    }
+                });
+            }
+            (0..100).for_each(|_| answered.recv().unwrap());
+            let Scene::Postgres(server) = &mut scene else {
+                unreachable!()
+            };
+            server.crash();
+        });
+        let Scene::Postgres(server) = &mut scene else {
+            unreachable!()
+        };
+        server.start_again();
+        let found = ids(&*scene.open());
+        for (id, outcome) in answers.into_inner().unwrap() {
+            let is_there = found.binary_search(&id).is_ok();
+            match outcome {
+                Ok(()) => assert!(is_there, "{id}"),
+                Err(error) if error.to_string().contains("not known") => {}
+                Err(error) => assert!(!is_there, "{id}: {error}"),
+            }
+        }
+    }
 }

@@ -202,7 +202,8 @@ fn a_writer_that_stands_still_does_not_stop_another_process() {
 
 #[test]
 fn a_null_and_a_number_may_stand_at_the_same_place() {
-    let database = Scene::postgres().open();
+    let scene = Scene::postgres();
+    let database = scene.open();
     let insert = "INSERT INTO note (id, number, word, bytes) VALUES ($1, $2, $3, $4)";
     let null = Value::Null;
     let rows = [
@@ -227,7 +228,8 @@ fn a_null_and_a_number_may_stand_at_the_same_place() {
 
 #[test]
 fn more_statements_than_are_kept_prepared_still_run() {
-    let database = Scene::postgres().open();
+    let scene = Scene::postgres();
+    let database = scene.open();
     database
         .write(&mut |transaction| {
             for n in 0..600 {
@@ -273,7 +275,10 @@ fn a_database_that_cannot_hold_every_text_is_refused() {
         .output()
         .unwrap();
     assert!(made.status.success(), "{made:?}");
-    let url = server.url().replace("/postgres", "/latin");
+    let url = server
+        .url()
+        .replace("/postgres", "/latin")
+        .replace("//latin", "//postgres");
     let error = Postgres::open(&Secret::new(url), None).unwrap_err();
     assert!(error.to_string().contains("LATIN1"), "{error}");
 }

@@ -180,7 +180,7 @@ fn tell(story: &Story, database: &dyn Database) -> Vec<String> {
         seen.push(format!("committed {}", outcome.is_ok()));
         let show = |row: &dyn Row| {
             let text = row.text(2).ok();
-            Ok(format!(
+            Ok::<_, strongroom_vault::Error>(format!(
                 "{} {:?} {text:?} {:?}",
                 row.int(0)?,
                 row.maybe_int(1)?,

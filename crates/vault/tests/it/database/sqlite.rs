@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use strongroom_vault::Error;
-use strongroom_vault::database::{Database, Sqlite};
+use strongroom_vault::database::Sqlite;
 
 use crate::database::{Scene, put};
 
@@ -69,12 +69,14 @@ fn a_folder_that_is_missing_is_named() {
 
 #[test]
 fn a_value_that_does_not_fit_its_column_is_refused() {
-    let database = Scene::sqlite().open();
+    let scene = Scene::sqlite();
+    let database = scene.open();
     let overflow = database.write(&mut |transaction| {
         put(transaction, 1, i64::MAX)?;
         transaction
             .execute("UPDATE note SET number = number + 1", &[])
             .map(drop)
     });
-    assert!(overflow.is_err());
+    let error = overflow.unwrap_err().to_string();
+    assert!(error.contains("note.number"), "{error}");
 }
