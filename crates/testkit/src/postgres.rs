@@ -147,6 +147,7 @@ fn serve(folder: &Path, settings: &[(String, String)]) -> Child {
     loop {
         let Ok(line) = lines.recv_timeout(START_LIMIT) else {
             let _ = child.kill();
+            let _ = child.wait();
             panic!("PostgreSQL did not start to serve; it said: {said}");
         };
         if line.contains("database system is ready to accept connections") {

@@ -99,10 +99,6 @@ impl<S: Statements> Guarded<S> {
             }
         })
     }
-
-    fn savepoint(&mut self, statements: &str) -> Result<()> {
-        self.statement(&[], |bare| bare.define(statements).map_err(Stop::Fault))
-    }
 }
 
 impl<S: Statements> Transaction for Guarded<S> {
@@ -122,21 +118,21 @@ impl<S: Statements> Transaction for Guarded<S> {
     }
 
     fn define(&mut self, statements: &str) -> Result<()> {
-        self.savepoint(statements)
+        self.statement(&[], |bare| bare.define(statements).map_err(Stop::Fault))
     }
 
     fn nested(&mut self, work: &mut Work<'_>) -> Result<()> {
-        self.savepoint("SAVEPOINT nested")?;
+        self.define("SAVEPOINT nested")?;
         let outcome = work(self);
         if self.spoiled.as_ref().is_some_and(|fault| fault.is_passing) {
             // The whole transaction is lost: there is nothing left to go back to.
             return outcome;
         }
         if outcome.is_ok() && self.spoiled.is_none() {
-            return self.savepoint("RELEASE SAVEPOINT nested");
+            return self.define("RELEASE SAVEPOINT nested");
         }
         let spoiled = self.spoiled.take();
-        self.savepoint("ROLLBACK TO SAVEPOINT nested; RELEASE SAVEPOINT nested")?;
+        self.define("ROLLBACK TO SAVEPOINT nested; RELEASE SAVEPOINT nested")?;
         match (outcome, spoiled) {
             (Ok(()), Some(fault)) => Err(fault.into_error(ACTION)),
             (outcome, _) => outcome,

@@ -6,7 +6,8 @@
 //!
 //! What can go wrong: a holder that was asleep and does not know that it lost its lease. It is
 //! told when it renews; what must not happen twice is to be done in the transaction that renews.
-//! All processes must measure time by one clock, that of the database.
+//! All processes must measure time by one clock, and one that goes on when a holder dies: vault
+//! time, which a holder moves, would never end its own lease.
 
 use std::fmt;
 

@@ -181,11 +181,11 @@ impl Session {
         let name = bare.enter()?;
         if let Some(earlier) = doubtful.as_deref() {
             // It held the lock, so it has ended in one way or the other.
-            if bare.was_committed(earlier)? {
-                *doubtful = None;
+            let was_committed = bare.was_committed(earlier)?;
+            *doubtful = None;
+            if was_committed {
                 return Ok(());
             }
-            *doubtful = None;
         }
         Guarded::run(bare, work)?;
         transaction.commit().map_err(|error| {

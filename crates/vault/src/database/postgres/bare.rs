@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::error::Error as _;
+use std::fmt;
 
 use ::postgres::error::{DbError, Severity};
 use ::postgres::fallible_iterator::FallibleIterator;
@@ -47,7 +48,7 @@ impl<'t, 'c> Bare<'t, 'c> {
             .transaction
             .prepare_typed(text, &types)
             .map_err(|error| fault(&error))?;
-        if statement.params().len() != values.len() {
+        if statement.params().len() != values.len() || highest_value(text) != values.len() {
             return Err(Fault {
                 reason: "The statement takes another number of values".to_owned(),
                 is_passing: false,
@@ -101,8 +102,14 @@ impl Statements for Bare<'_, '_> {
 }
 
 /// A value on its way.
-#[derive(Debug)]
 struct Parameter<'v>(Value<'v>);
+
+impl fmt::Debug for Parameter<'_> {
+    // The driver writes what it sends to its debugging log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
 
 impl ToSql for Parameter<'_> {
     fn to_sql(
@@ -143,6 +150,15 @@ fn fits(statement: &Statement, values: &[Value<'_>]) -> bool {
             .iter()
             .zip(values)
             .all(|(known, value)| *value == Value::Null || *known == type_of(value))
+}
+
+/// The highest number of a value in a statement: the server does not mind values too many.
+fn highest_value(statement: &str) -> usize {
+    let numbers = statement.split('$').skip(1).filter_map(|rest| {
+        let end = rest.find(|c: char| !c.is_ascii_digit());
+        rest.get(..end.unwrap_or(rest.len()))?.parse().ok()
+    });
+    numbers.max().unwrap_or(0)
 }
 
 impl Row for ::postgres::Row {

