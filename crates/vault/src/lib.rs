@@ -3,8 +3,11 @@
 //! **Architecture invariant:** neither `repo` nor `engine` is linked here, so that the server
 //! cannot contain code that decrypts.
 
+pub mod config;
 pub mod database;
 pub mod error;
+pub mod http;
+pub mod logging;
 pub mod records;
 pub mod rules;
 pub mod vault;
