@@ -8,6 +8,7 @@ pub mod database;
 pub mod error;
 pub mod http;
 pub mod logging;
+pub mod opening;
 pub mod records;
 pub mod rules;
 pub mod vault;

@@ -14,10 +14,10 @@ use strongroom_vault::config::{PublicUrl, VaultConfig};
 use strongroom_vault::http::metrics::Metrics;
 use strongroom_vault::http::tls::{Names, make_own};
 use strongroom_vault::http::{
-    Answering, Certificates, Handler, HttpMetrics, Peer, Request, Serving, Stop, Stopper, bind,
+    Answering, Blocking, Certificates, Handler, HttpMetrics, Peer, Request, Rest, Serving, Stop, Stopper, bind,
     health, serve, simple,
 };
-use strongroom_vault::{Error, Result, logging};
+use strongroom_vault::{Error, Result, Vault, logging, opening};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
@@ -25,6 +25,12 @@ use tokio::time::interval;
 
 /// How often it is looked whether the certificate was renewed.
 const CERTIFICATE_EVERY: Duration = Duration::from_secs(5);
+
+/// How often the vault's clock is moved on.
+const TICK_EVERY: Duration = Duration::from_secs(5);
+
+/// After how many ticks old locks are dropped and a share of what is due is purged.
+const TICKS_BETWEEN_JOBS: u64 = 12;
 
 /// The longest line that is a token.
 const LONGEST_TOKEN_BYTES: usize = 4096;
@@ -45,11 +51,12 @@ pub(crate) struct Args {
     no_tls: bool,
 }
 
-/// Answers what needs no vault.
+/// Answers everything.
 #[derive(Debug)]
 struct Pages {
     metrics: Metrics,
     token: Option<Secret>,
+    rest: Rest,
 }
 
 impl Args {
@@ -87,6 +94,11 @@ impl Args {
             certificates: certificates.clone(),
             metrics: Arc::new(HttpMetrics::new(&metrics)),
         };
+        let _lock = opening::lock(config)?;
+        let vault = opening::open(config)?;
+        vault.begin_serving()?;
+        let blocking = Blocking::new(config.limits.requests);
+        let rest = Rest::new(vault.clone(), blocking.clone(), config.limits.clone());
         let token = config.metrics_token_file.as_deref();
         let token = token.map(read_token).transpose()?;
         let listeners = listen
@@ -98,8 +110,15 @@ impl Args {
             tokio::spawn(certificates.keep_fresh(CERTIFICATE_EVERY, stop.clone()));
         }
         tokio::spawn(notify_systemd(stop.clone()));
-        let pages = Arc::new(Pages { metrics, token });
+        let jobs = tokio::spawn(run_jobs(vault, blocking, stop.clone()));
+        let pages = Arc::new(Pages {
+            metrics,
+            token,
+            rest,
+        });
         serve(serving, listeners, pages, stop).await?;
+        // A job that is under way is finished.
+        let _ = jobs.await;
         tracing::info!("Stopped");
         Ok(())
     }
@@ -117,9 +136,38 @@ impl Handler for Pages {
                     self.token.as_ref(),
                     &self.metrics,
                 ),
-                _ => simple(StatusCode::NOT_FOUND, "There is nothing here"),
+                _ => {
+                    let answer = self.rest.answer(request, &peer).await;
+                    answer.unwrap_or_else(|| simple(StatusCode::NOT_FOUND, "There is nothing here"))
+                }
             }
         })
+    }
+}
+
+/// Does what has to be done from time to time, until `stop`.
+async fn run_jobs(vault: Vault, blocking: Blocking, mut stop: Stop) {
+    let mut tick = interval(TICK_EVERY);
+    let mut ticks = 0_u64;
+    loop {
+        tokio::select! {
+            () = stop.wait() => return,
+            _ = tick.tick() => {}
+        }
+        let vault = vault.clone();
+        let is_due = ticks.is_multiple_of(TICKS_BETWEEN_JOBS);
+        ticks += 1;
+        let done = blocking.run(move || {
+            vault.tick()?;
+            if is_due {
+                vault.drop_old_locks()?;
+                vault.purge()?;
+            }
+            Ok(())
+        });
+        if let Err(error) = done.await {
+            tracing::error!(error = &error as &dyn std::error::Error, "A job failed");
+        }
     }
 }
 

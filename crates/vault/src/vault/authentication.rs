@@ -44,6 +44,15 @@ pub struct Principal {
 pub(super) struct Known(Mutex<HashMap<String, (i64, Token)>>);
 
 impl Principal {
+    fn of(token: Token) -> Self {
+        Self {
+            token: token.id,
+            name: token.name,
+            right: token.right,
+            prefix: token.prefix,
+        }
+    }
+
     /// Fails where this may not do something with a repository.
     ///
     /// # Errors
@@ -71,39 +80,42 @@ impl Vault {
     /// # Errors
     /// [`Error::Unauthorized`] whatever is wrong with it; those of the database.
     pub fn authenticate(&self, text: &str) -> Result<Principal> {
-        let (name, secret) = text
-            .strip_prefix(PREFIX)
-            .and_then(|rest| rest.split_once('-'))
-            .ok_or(Error::Unauthorized)?;
-        let token = self.token(name)?;
-        let digest = Sha256::digest(secret.as_bytes());
+        let (name, secret) = parts_of(text).ok_or(Error::Unauthorized)?;
         let now = self.now();
-        let is_right = match &token {
-            Some(token) => bool::from(token.secret.ct_eq(digest.as_slice())),
-            None => false,
-        };
-        let token = token
-            .filter(|token| is_right && token.counts_at(now.vault_ms))
+        let token = self
+            .token(name)?
+            .filter(|token| is_secret_of(token, secret) && token.counts_at(now.vault_ms))
             .ok_or(Error::Unauthorized)?;
         let is_noted = |used_ms: i64| now.vault_ms.saturating_sub(used_ms) < MINUTE_MS;
         if !token.used_ms.is_some_and(is_noted) {
             self.note_use(&token)?;
         }
-        Ok(Principal {
-            token: token.id,
-            name: token.name,
-            right: token.right,
-            prefix: token.prefix,
-        })
+        Ok(Principal::of(token))
+    }
+
+    /// Who a token belongs to that was used a moment ago, without asking the database: `None`
+    /// where that has to be asked.
+    pub fn authenticate_known(&self, text: &str) -> Option<Principal> {
+        let (name, secret) = parts_of(text)?;
+        let token = self.remembered(name)?;
+        let now = self.now();
+        let is_right = is_secret_of(&token, secret) && token.counts_at(now.vault_ms);
+        is_right.then(|| Principal::of(token))
+    }
+
+    fn remembered(&self, name: &str) -> Option<Token> {
+        let at_ms = self.shared.read_clocks.read().boottime_ms;
+        let known = self.shared.known.0.lock();
+        let (seen_ms, token) = known.get(name)?;
+        let age_ms = at_ms.saturating_sub(*seen_ms);
+        (0..BELIEVED_MS).contains(&age_ms).then(|| token.clone())
     }
 
     fn token(&self, name: &str) -> Result<Option<Token>> {
-        let at_ms = self.shared.read_clocks.read().boottime_ms;
-        if let Some((seen_ms, token)) = self.shared.known.0.lock().get(name)
-            && (0..BELIEVED_MS).contains(&at_ms.saturating_sub(*seen_ms))
-        {
-            return Ok(Some(token.clone()));
+        if let Some(token) = self.remembered(name) {
+            return Ok(Some(token));
         }
+        let at_ms = self.shared.read_clocks.read().boottime_ms;
         let found = self.read(|transaction| tokens::get(transaction, name))?;
         let mut known = self.shared.known.0.lock();
         match &found {
@@ -140,4 +152,14 @@ impl Vault {
     pub(super) fn forget_token(&self, name: &str) {
         self.shared.known.0.lock().remove(name);
     }
+}
+
+/// The name and the secret of a token.
+fn parts_of(text: &str) -> Option<(&str, &str)> {
+    text.strip_prefix(PREFIX)?.split_once('-')
+}
+
+fn is_secret_of(token: &Token, secret: &str) -> bool {
+    let digest = Sha256::digest(secret.as_bytes());
+    token.secret.ct_eq(digest.as_slice()).into()
 }

@@ -36,19 +36,13 @@ pub(super) fn open(commits: &Commits, clocks: &ReadClocks, origin: &str) -> Resu
     let reading = clocks.read();
     let origin = origin.to_owned();
     commits.commit(move |transaction| {
-        let (clock, act) = match row::read(transaction)? {
-            None => {
-                let origin = origin.clone();
-                (VaultClock::begin(reading.clone()), Act::Made { origin })
-            }
-            Some(before) => {
-                let version = env!("CARGO_PKG_VERSION");
-                let clock = advance(transaction, &before, &reading)?;
-                (clock, Act::Start { version })
-            }
-        };
+        if let Some(before) = row::read(transaction)? {
+            return Ok(before);
+        }
+        let clock = VaultClock::begin(reading.clone());
         row::write(transaction, &clock)?;
-        leaves::append(transaction, moment_of(&clock), &act)?;
+        let origin = origin.clone();
+        leaves::append(transaction, moment_of(&clock), &Act::Made { origin })?;
         Ok(clock)
     })
 }
@@ -86,6 +80,20 @@ impl Vault {
     pub fn is_clock_doubted(&self) -> bool {
         let reading = self.shared.read_clocks.read();
         self.shared.clock.lock().step(reading).0.is_doubted
+    }
+
+    /// Tells the log that a process begins to serve, after a first look at the clocks.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn begin_serving(&self) -> Result<()> {
+        self.tick()?;
+        let now = self.now();
+        self.shared.commits.commit(move |transaction| {
+            let version = env!("CARGO_PKG_VERSION");
+            leaves::append(transaction, now, &Act::Start { version })?;
+            Ok(())
+        })
     }
 
     /// Moves the clock on; to be called every few seconds by one process of those that share a
