@@ -85,7 +85,7 @@ pub trait Transaction {
     /// As [`Transaction::execute`].
     fn define(&mut self, statements: &str) -> Result<()>;
 
-    /// Does work of which nothing stays where it fails or panics, while the transaction goes on.
+    /// Does work of which nothing stays where it fails, while the transaction goes on.
     ///
     /// # Errors
     /// Those of the work.

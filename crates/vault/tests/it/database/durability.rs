@@ -23,11 +23,24 @@ fn place(scene: &Scene) -> String {
     }
 }
 
-/// Commits until it is killed, and says what was answered.
+/// The test that commits until it is killed where it is told so.
+const CHILD: &str = "database::durability::what_was_answered_on_sqlite_is_there_after_a_kill";
+
 #[test]
-#[ignore = "a child of the tests below"]
-fn child() {
-    let place = std::env::var(PLACE).unwrap();
+fn what_was_answered_on_sqlite_is_there_after_a_kill() {
+    match std::env::var(PLACE) {
+        Ok(place) => commit_until_killed(place),
+        Err(_) => what_was_answered_is_there_after_a_kill(&Scene::sqlite()),
+    }
+}
+
+#[test]
+fn what_was_answered_on_postgres_is_there_after_a_kill() {
+    what_was_answered_is_there_after_a_kill(&Scene::postgres());
+}
+
+/// Says what was answered.
+fn commit_until_killed(place: String) {
     let database: Arc<dyn Database> = if place.starts_with("postgres:") {
         Arc::new(Postgres::open(&Secret::new(place), None).unwrap())
     } else {
@@ -61,8 +74,7 @@ fn child() {
 /// Starts a child, lets it answer so many times, and kills it in the midst of its work.
 fn run_and_kill(scene: &Scene, answers: usize) -> Vec<(bool, i64)> {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["database::durability::child", "--exact", "--ignored"])
-        .args(["--nocapture", "--test-threads=1"])
+        .args([CHILD, "--exact", "--nocapture", "--test-threads=1"])
         .env(PLACE, place(scene))
         .stdout(Stdio::piped())
         .spawn()
@@ -95,8 +107,6 @@ fn what_was_answered_is_there_after_a_kill(scene: &Scene) {
         }
     }
 }
-
-crate::database::both! { what_was_answered_is_there_after_a_kill }
 
 #[test]
 fn what_was_answered_is_there_though_nothing_was_closed() {

@@ -88,6 +88,27 @@ fn nested_work_does_not_hide_that_the_connection_was_lost() {
 }
 
 #[test]
+fn work_is_done_again_after_a_conflict_even_in_nested_work() {
+    let server = PostgresServer::start();
+    let database = open(server.url());
+    let mut times = 0;
+    database
+        .write(&mut |transaction| {
+            times += 1;
+            put(transaction, times, 0)?;
+            let conflict = "DO $$ BEGIN RAISE 'conflict' USING ERRCODE = '40001'; END $$";
+            let outcome = transaction.nested(&mut |transaction| match times {
+                1 => transaction.define(conflict),
+                _ => Ok(()),
+            });
+            assert_eq!(outcome.is_ok(), times == 2);
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(ids(&database), [2]);
+}
+
+#[test]
 fn a_connection_that_is_always_lost_is_given_up() {
     let server = PostgresServer::start();
     let database = open(server.url());
@@ -198,6 +219,20 @@ fn a_writer_that_stands_still_does_not_stop_another_process() {
         .unwrap();
     assert_eq!(times, 2);
     assert_eq!(ids(&other), [1, 2]);
+}
+
+#[test]
+fn commits_are_durable_where_the_server_was_told_otherwise() {
+    let settings = [("synchronous_commit", "off")];
+    let server = PostgresServer::start_with(&settings, |_| {});
+    open(server.url())
+        .write(&mut |transaction| {
+            let setting = "SELECT current_setting('synchronous_commit')";
+            let setting = transaction.first(setting, &[], |row| row.text(0))?;
+            assert_eq!(setting.as_deref(), Some("on"));
+            Ok(())
+        })
+        .unwrap();
 }
 
 #[test]

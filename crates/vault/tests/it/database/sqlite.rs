@@ -80,3 +80,21 @@ fn a_value_that_does_not_fit_its_column_is_refused() {
     let error = overflow.unwrap_err().to_string();
     assert!(error.contains("note.number"), "{error}");
 }
+
+#[test]
+fn every_commit_is_synchronised_with_the_disk() {
+    let scene = Scene::sqlite();
+    scene
+        .open()
+        .write(&mut |transaction| {
+            let settings = "SELECT synchronous, foreign_keys, journal_mode
+                            FROM pragma_synchronous, pragma_foreign_keys, pragma_journal_mode";
+            transaction.query(settings, &[], &mut |row| {
+                let full = 2;
+                assert_eq!((row.int(0)?, row.int(1)?), (full, 1));
+                assert_eq!(row.text(2)?, "wal");
+                Ok(())
+            })
+        })
+        .unwrap();
+}
