@@ -4,6 +4,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use strongroom_model::{ConfigError, FileName, RepositoryPath};
 
@@ -36,6 +37,12 @@ pub enum Error {
     /// No token, one that is not known, or one that does not count any more.
     #[error("The token is not known here, or it has expired or was revoked")]
     Unauthorized,
+    /// Too many wrong logins from one address.
+    #[error("Too many wrong logins")]
+    TooManyLogins {
+        /// For how long nothing is looked at.
+        pause: Duration,
+    },
     /// A token that may not do this.
     #[error("The token {token} may not {action}")]
     Forbidden {
@@ -103,6 +110,12 @@ pub enum Error {
         repository: RepositoryPath,
         /// The file.
         name: FileName,
+    },
+    /// The log cannot be published: its files are not what was signed.
+    #[error("The log cannot be published: {reason}")]
+    Log {
+        /// What is wrong.
+        reason: String,
     },
     /// The vault is sealed, or several people would have to agree.
     #[error("This is refused: {reason}")]
@@ -185,6 +198,11 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Storage(error) => error.hint(),
+            Self::Log { .. } => Some(
+                "strongroom log verify on the vault's folder log says which file is wrong; put it \
+                 back from a backup of this very folder"
+                    .to_owned(),
+            ),
             Self::Hidden { .. } => Some("strongroom-vault unhide --help".to_owned()),
             Self::NewerSchema { .. } => {
                 Some("install the newest strongroom-vault, or restore its database".to_owned())

@@ -9,6 +9,7 @@ pub mod error;
 pub mod http;
 pub mod logging;
 pub mod opening;
+pub mod publication;
 pub mod records;
 pub mod rules;
 pub mod vault;

@@ -105,6 +105,21 @@ impl Vault {
         &self.shared.database
     }
 
+    /// What its log is called.
+    pub fn origin(&self) -> &str {
+        &self.shared.settings.origin
+    }
+
+    /// Notes that leaves are in the log's files; those before `bundled` are let go of here.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub(crate) fn mark_published(&self, published: u64, bundled: u64) -> Result<()> {
+        self.shared
+            .commits
+            .commit(move |transaction| leaves::mark_published(transaction, published, bundled))
+    }
+
     fn repository(&self, path: &RepositoryPath) -> Result<Repository> {
         let found = self.read(|transaction| repositories::get(transaction, path))?;
         found.ok_or_else(|| unknown_repository(path))

@@ -17,6 +17,7 @@ use strongroom_vault::http::{
     Answering, Blocking, Certificates, Handler, HttpMetrics, Peer, Request, Rest, Serving, Stop, Stopper, bind,
     health, serve, simple,
 };
+use strongroom_vault::publication::Publisher;
 use strongroom_vault::{Error, Result, Vault, logging, opening};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
@@ -25,6 +26,9 @@ use tokio::time::interval;
 
 /// How often it is looked whether the certificate was renewed.
 const CERTIFICATE_EVERY: Duration = Duration::from_secs(5);
+
+/// How often what was committed is published.
+const PUBLISH_EVERY: Duration = Duration::from_secs(1);
 
 /// How often the vault's clock is moved on.
 const TICK_EVERY: Duration = Duration::from_secs(5);
@@ -98,7 +102,11 @@ impl Args {
         let vault = opening::open(config)?;
         vault.begin_serving()?;
         let blocking = Blocking::new(config.limits.requests);
-        let rest = Rest::new(vault.clone(), blocking.clone(), config.limits.clone());
+        let publisher = Publisher::open(vault.clone(), &config.data, vault.origin())?;
+        publisher.publish()?;
+        let log = publisher.published();
+        let limits = config.limits.clone();
+        let rest = Rest::new(vault.clone(), log, blocking.clone(), limits);
         let token = config.metrics_token_file.as_deref();
         let token = token.map(read_token).transpose()?;
         let listeners = listen
@@ -110,6 +118,8 @@ impl Args {
             tokio::spawn(certificates.keep_fresh(CERTIFICATE_EVERY, stop.clone()));
         }
         tokio::spawn(notify_systemd(stop.clone()));
+        let publisher = Arc::new(publisher);
+        let publishing = tokio::spawn(keep_publishing(publisher, blocking.clone(), stop.clone()));
         let jobs = tokio::spawn(run_jobs(vault, blocking, stop.clone()));
         let pages = Arc::new(Pages {
             metrics,
@@ -117,8 +127,9 @@ impl Args {
             rest,
         });
         serve(serving, listeners, pages, stop).await?;
-        // A job that is under way is finished.
+        // A job that is under way is finished, and the last leaves are published.
         let _ = jobs.await;
+        let _ = publishing.await;
         tracing::info!("Stopped");
         Ok(())
     }
@@ -167,6 +178,22 @@ async fn run_jobs(vault: Vault, blocking: Blocking, mut stop: Stop) {
         });
         if let Err(error) = done.await {
             tracing::error!(error = &error as &dyn std::error::Error, "A job failed");
+        }
+    }
+}
+
+/// Publishes the log, a second behind at most, and once more after `stop`.
+async fn keep_publishing(publisher: Arc<Publisher>, blocking: Blocking, mut stop: Stop) {
+    let mut tick = interval(PUBLISH_EVERY);
+    let mut goes_on = true;
+    while goes_on {
+        tokio::select! {
+            () = stop.wait() => goes_on = false,
+            _ = tick.tick() => {}
+        }
+        let publisher = Arc::clone(&publisher);
+        if let Err(error) = blocking.run(move || publisher.publish()).await {
+            tracing::error!(error = &error as &dyn std::error::Error, "The log is not published");
         }
     }
 }

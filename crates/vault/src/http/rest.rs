@@ -21,6 +21,7 @@ use strongroom_model::{FileName, FileType};
 use crate::http::body::{Body, Intake, Listing};
 use crate::http::service::{Note, Peer, Request, Response, later, simple};
 use crate::http::{Blocking, Limits};
+use crate::publication::Published;
 use crate::records::objects::View;
 use crate::vault::{Principal, Upload, Vault};
 use crate::{Error, Result};
@@ -38,6 +39,7 @@ const LONGEST_AUTHORIZATION_BYTES: usize = 1024;
 #[derive(Clone, Debug)]
 pub struct Rest {
     vault: Vault,
+    log: Published,
     blocking: Blocking,
     limits: Arc<Limits>,
 }
@@ -55,9 +57,10 @@ struct Question {
 
 impl Rest {
     /// For a vault.
-    pub fn new(vault: Vault, blocking: Blocking, limits: Limits) -> Self {
+    pub fn new(vault: Vault, log: Published, blocking: Blocking, limits: Limits) -> Self {
         Self {
             vault,
+            log,
             blocking,
             limits: Arc::new(limits),
         }
@@ -65,6 +68,11 @@ impl Rest {
 
     /// Answers a request; `None` where its path is none of this protocol.
     pub async fn answer(&self, request: Request, peer: &Peer) -> Option<Response> {
+        if let Some(name) = request.uri().path().strip_prefix("/log/") {
+            let name = name.to_owned();
+            let answered = self.log_file(&request, name, peer).await;
+            return Some(answered.unwrap_or_else(|error| refusal(&error, peer)));
+        }
         let route = Route::parse(request.uri().path())?;
         let mut note = Note {
             route: class(&route, request.method()),
@@ -77,6 +85,43 @@ impl Rest {
         Some(response)
     }
 
+    /// A file of the log: the checkpoint and the key are for everybody, what was done for those
+    /// who have a token.
+    async fn log_file(&self, request: &Request, name: String, peer: &Peer) -> Result<Response> {
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return Ok(not_allowed("GET, HEAD"));
+        }
+        if !matches!(name.as_str(), "checkpoint" | "key") {
+            let token = token_of(request.headers()).ok_or(Error::Unauthorized)?;
+            self.authenticate(token, peer).await?;
+        }
+        let log = self.log.clone();
+        let file = self.blocking.run(move || log.file(&name)).await?;
+        let Some(bytes) = file else {
+            return Ok(simple(StatusCode::NOT_FOUND, "The log has no such file"));
+        };
+        let mut response = Response::new(Body::from(bytes));
+        let binary = HeaderValue::from_static("application/octet-stream");
+        response.headers_mut().insert(CONTENT_TYPE, binary);
+        let route = "log";
+        response.extensions_mut().insert(Note {
+            route,
+            ..Note::default()
+        });
+        Ok(response)
+    }
+
+    async fn authenticate(&self, token: String, peer: &Peer) -> Result<Principal> {
+        if let Some(known) = self.vault.authenticate_known(&token) {
+            return Ok(known);
+        }
+        if let Some(pause) = peer.login_pause() {
+            return Err(Error::TooManyLogins { pause });
+        }
+        let vault = self.vault.clone();
+        self.blocking.run(move || vault.authenticate(&token)).await
+    }
+
     async fn serve(
         &self,
         request: Request,
@@ -85,17 +130,7 @@ impl Rest {
         note: &mut Note,
     ) -> Result<Response> {
         let token = token_of(request.headers()).ok_or(Error::Unauthorized)?;
-        let vault = self.vault.clone();
-        let principal = match vault.authenticate_known(&token) {
-            Some(known) => known,
-            None => {
-                if let Some(pause) = peer.login_pause() {
-                    let text = "Too many wrong logins";
-                    return Ok(later(StatusCode::TOO_MANY_REQUESTS, text, pause));
-                }
-                self.blocking.run(move || vault.authenticate(&token)).await?
-            }
-        };
+        let principal = self.authenticate(token, peer).await?;
         note.token = Some(principal.name.clone());
         let (parts, upload) = request.into_parts();
         let is_creation = parts.uri.query().is_some_and(|query| {
@@ -334,6 +369,9 @@ fn outside(size_bytes: u64) -> Response {
 fn refusal(error: &Error, peer: &Peer) -> Response {
     let status = match error {
         Error::Unauthorized => return unauthorized(peer),
+        Error::TooManyLogins { pause } => {
+            return later(StatusCode::TOO_MANY_REQUESTS, &error.to_string(), *pause);
+        }
         Error::Forbidden { .. } | Error::ConfigIsThere { .. } | Error::Hidden { .. }
         | Error::Refused { .. } => StatusCode::FORBIDDEN,
         Error::NotFound { .. } | Error::Unknown { .. } => StatusCode::NOT_FOUND,
@@ -355,7 +393,8 @@ fn refusal(error: &Error, peer: &Peer) -> Response {
 
 fn unauthorized(peer: &Peer) -> Response {
     if let Some(pause) = peer.login_failed() {
-        return later(StatusCode::TOO_MANY_REQUESTS, "Too many wrong logins", pause);
+        let text = Error::TooManyLogins { pause }.to_string();
+        return later(StatusCode::TOO_MANY_REQUESTS, &text, pause);
     }
     let mut response = simple(StatusCode::UNAUTHORIZED, &Error::Unauthorized.to_string());
     let challenge = HeaderValue::from_static("Basic realm=\"Strongroom\"");
