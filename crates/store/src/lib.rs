@@ -12,6 +12,7 @@ pub mod patient;
 pub mod place;
 pub mod pulse;
 pub mod rest;
+pub mod s3;
 mod store;
 
 pub use bodies::{Bodies, BodyKey, Staged};
@@ -20,4 +21,5 @@ pub use local::{LocalBodies, LocalStore};
 pub use patient::PatientStore;
 pub use pulse::Pulse;
 pub use rest::{RestOptions, RestStore};
+pub use s3::{S3Bodies, S3Credentials, S3Options};
 pub use store::{SharedBytes, Sink, Store, read_limit_bytes};

@@ -11,6 +11,7 @@
 )]
 
 pub mod bodies;
+pub mod ceph;
 pub mod clock;
 pub mod contract;
 pub mod faulty;
@@ -23,6 +24,7 @@ pub mod recording;
 pub mod tree;
 
 pub use bodies::bodies_contract;
+pub use ceph::{Ceph, CephAccount};
 pub use clock::TestClock;
 pub use faulty::{Fault, FaultyBodies, FaultyStore, Op, Rule, Rules};
 pub use gate::Gate;

@@ -9,5 +9,6 @@ mod local;
 mod misbehaving;
 mod patient;
 mod restic;
+mod s3;
 mod server;
 mod tls;
