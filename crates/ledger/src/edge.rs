@@ -140,7 +140,7 @@ impl Edge {
     /// that is not full just now.
     ///
     /// # Errors
-    /// Fails never, for an edge that leaves were added to one by one.
+    /// Fails where the edge is that of no tree, which it cannot become here.
     pub fn partial_files(&self) -> Result<Vec<LogFile>> {
         let mut files = Vec::new();
         for (level, hashes) in (0u8..).zip(&self.levels) {

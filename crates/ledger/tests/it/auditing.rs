@@ -329,6 +329,10 @@ fn nothing_is_read_through_a_link_or_out_of_a_pipe() {
         let report = check(&log);
         let is_named = |fault: &Error| matches!(fault, Error::NotAFile { file } if file == shown);
         assert!(report.faults.iter().any(is_named), "{:?}", report.faults);
+        assert!(
+            report.files < elsewhere.files().len() as u64,
+            "{file} was followed"
+        );
     }
     let log = LogFolder::new(SIZE);
     fs::remove_file(log.at("tile/0/001")).unwrap();

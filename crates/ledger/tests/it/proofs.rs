@@ -82,6 +82,17 @@ fn trees_that_are_empty_or_the_same_take_an_empty_proof_only() {
     assert!(check(1, 2, &[], &one, &one).is_err());
 }
 
+#[test]
+fn a_leaf_is_not_in_a_tree_of_another_height() {
+    let (files, edge) = Files::of(4);
+    let (leaf, root) = (leaves(4)[3], edge.root());
+    let proof = inclusion_proof(&files, 3, 4).unwrap();
+    for size in [5, 8, 16, 1 << 40, u64::MAX] {
+        assert!(verify_inclusion(&leaf, 3, size, &proof, &root).is_err());
+        assert!(verify_inclusion(&leaf, 0, size, &[], &leaf).is_err());
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
