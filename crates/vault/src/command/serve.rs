@@ -111,12 +111,9 @@ impl Handler for Pages {
             match request.uri().path() {
                 "/healthz" => health::healthz(),
                 "/readyz" => health::readyz(&[]),
-                "/metrics" => health::metrics(
-                    request.headers(),
-                    &peer,
-                    self.token.as_ref(),
-                    &self.metrics,
-                ),
+                "/metrics" => {
+                    health::metrics(request.headers(), &peer, self.token.as_ref(), &self.metrics)
+                }
                 _ => simple(StatusCode::NOT_FOUND, "There is nothing here"),
             }
         })
@@ -157,14 +154,22 @@ fn tell_of_passkeys(config: &VaultConfig) {
 fn tell_where(listeners: &[TcpListener], certificates: Option<&Certificates>) -> Result<()> {
     let mut out = io::stdout().lock();
     let mut tell = || -> io::Result<()> {
-        let scheme = if certificates.is_some() { "https" } else { "http" };
+        let scheme = if certificates.is_some() {
+            "https"
+        } else {
+            "http"
+        };
         for listener in listeners {
             let address = listener.local_addr()?;
             tracing::info!(%address, scheme, "Listening");
             writeln!(out, "Listening on {scheme}://{address}")?;
         }
         if let Some(certificates) = certificates {
-            writeln!(out, "SHA-256 of the certificate: {}", certificates.fingerprint())?;
+            writeln!(
+                out,
+                "SHA-256 of the certificate: {}",
+                certificates.fingerprint()
+            )?;
         }
         out.flush()
     };

@@ -170,8 +170,9 @@ impl Exchange {
             // It means something to HTTP/1 only, and is an error in HTTP/2.
             response.headers_mut().remove(CONNECTION);
         }
+        declare_length(&mut response);
         if method == Method::HEAD {
-            head_alone(&mut response);
+            *response.body_mut() = Body::empty();
         }
         let note = response.extensions_mut().remove().unwrap_or_default();
         let seen = Seen::new(method, &note, response.status());
@@ -209,15 +210,17 @@ fn close(response: &mut Response) {
     response.headers_mut().insert(CONNECTION, close);
 }
 
-/// Makes the answer to HEAD out of the one to GET.
-fn head_alone(response: &mut Response) {
-    if !response.headers().contains_key(CONTENT_LENGTH)
+/// Says how long the body is where that is known, also where it is empty or will be left out.
+fn declare_length(response: &mut Response) {
+    let status = response.status();
+    let is_bodiless = status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
+    if !is_bodiless
+        && !response.headers().contains_key(CONTENT_LENGTH)
         && let Some(length_bytes) = response.body().size_hint().exact()
         && let Ok(length_bytes) = HeaderValue::try_from(length_bytes.to_string())
     {
         response.headers_mut().insert(CONTENT_LENGTH, length_bytes);
     }
-    *response.body_mut() = Body::empty();
 }
 
 impl Drop for Open {
@@ -246,7 +249,9 @@ impl hyper::body::Body for Answer {
             Some(Ok(frame)) => {
                 let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
                 self.sent_bytes += bytes;
-                self.exchange.watch.moved(self.number, bytes, Instant::now());
+                self.exchange
+                    .watch
+                    .moved(self.number, bytes, Instant::now());
             }
             Some(Err(error)) => {
                 tracing::error!(%error, route = self.note.route, "An answer broke off");

@@ -1,0 +1,5 @@
+//! Tests of the vault from outside.
+
+mod http;
+mod packaging;
+mod program;
