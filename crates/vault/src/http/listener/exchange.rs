@@ -78,10 +78,9 @@ impl Exchange {
             let method = request.method().clone();
             let version = request.version();
             let (response, wire, open) = match admitted {
-                Err((refusal, mut response)) => {
+                Err((refusal, pause)) => {
                     exchange.metrics.refused(refusal.word());
-                    close(&mut response);
-                    (response, None, None)
+                    (refused(refusal, pause), None, None)
                 }
                 Ok(open) => {
                     let (response, wire) = exchange.handle(request, version, &open).await;
@@ -92,31 +91,24 @@ impl Exchange {
         }
     }
 
+    /// Lets a request begin, or says why not and for how long.
     fn admit(
         self: &Arc<Self>,
         headers: &HeaderMap,
         now: Instant,
-    ) -> Result<Arc<Open>, (Refusal, Response)> {
+    ) -> Result<Arc<Open>, (Refusal, Duration)> {
         let size = |(name, value): (&hyper::header::HeaderName, &HeaderValue)| {
             name.as_str().len() + value.len() + 4
         };
         let head_bytes: usize = headers.iter().map(size).sum();
         if head_bytes > self.limits.header_bytes || headers.len() > self.limits.headers {
-            let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-            let response = simple(status, "The head of the request is too large");
-            return Err((Refusal::Head, response));
+            return Err((Refusal::Head, Duration::ZERO));
         }
-        if let Err(pause) = self.rates.take(AddressKey::from(self.peer.address), now) {
-            let status = StatusCode::TOO_MANY_REQUESTS;
-            let response = later(status, "Too many requests a second", pause);
-            return Err((Refusal::Rate, response));
-        }
-        self.ticket.begin().map_err(|refusal| {
-            let status = StatusCode::SERVICE_UNAVAILABLE;
-            let pause = Duration::from_secs(1);
-            let response = later(status, "Too many requests are under way", pause);
-            (refusal, response)
-        })?;
+        let address = AddressKey::from(self.peer.address);
+        let rate = self.rates.take(address, now);
+        rate.map_err(|pause| (Refusal::Rate, pause))?;
+        let begun = self.ticket.begin();
+        begun.map_err(|refusal| (refusal, Duration::from_secs(1)))?;
         self.watch.begin();
         self.metrics.requests_under_way.inc();
         Ok(Arc::new(Open {
@@ -189,6 +181,28 @@ impl Exchange {
             is_whole: false,
         })
     }
+}
+
+/// What a client is told whose request may not begin; the connection is closed behind it.
+fn refused(refusal: Refusal, pause: Duration) -> Response {
+    let mut response = match refusal {
+        Refusal::Head => simple(
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "The head of the request is too large",
+        ),
+        Refusal::Rate => later(
+            StatusCode::TOO_MANY_REQUESTS,
+            "Too many requests a second",
+            pause,
+        ),
+        _ => later(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Too many requests are under way",
+            pause,
+        ),
+    };
+    close(&mut response);
+    response
 }
 
 /// Whether a refusal shows that the client was known: it may hear why before the connection is

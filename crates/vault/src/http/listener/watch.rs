@@ -63,6 +63,8 @@ struct State {
     head_bytes: usize,
     next_answer: u64,
     answers: HashMap<u64, Answer>,
+    /// Since when the client has not taken what was handed to the connection.
+    unsent_since: Option<Instant>,
     abandoned: u64,
     finished: u64,
 }
@@ -89,6 +91,7 @@ impl Watch {
             head_bytes: 0,
             next_answer: 0,
             answers: HashMap::new(),
+            unsent_since: None,
             abandoned: 0,
             finished: 0,
         };
@@ -181,9 +184,24 @@ impl Watch {
         self.state.lock().answers.remove(&number);
     }
 
-    /// Whether requests are under way.
+    /// Bytes are to be sent; `is_taken` where the client takes some.
+    pub(super) fn sending(&self, is_taken: bool, now: Instant) {
+        let mut state = self.state.lock();
+        let since = state.unsent_since.get_or_insert(now);
+        if is_taken {
+            *since = now;
+        }
+    }
+
+    /// All bytes were sent.
+    pub(super) fn sent(&self) {
+        self.state.lock().unsent_since = None;
+    }
+
+    /// Whether requests are under way, or the end of an answer is.
     pub(super) fn is_busy(&self) -> bool {
-        self.state.lock().requests > 0
+        let state = self.state.lock();
+        state.requests > 0 || state.unsent_since.is_some()
     }
 
     /// Why the connection has to be closed now, if it has to.
@@ -197,7 +215,8 @@ impl Watch {
         if state.floods() {
             return Some(Overdue::Resets);
         }
-        if state.answers.values().any(is_slow) {
+        let unsent = state.unsent_since.map_or(Duration::ZERO, since);
+        if unsent >= limits.stall_time || state.answers.values().any(is_slow) {
             return Some(Overdue::Stalled);
         }
         if state.requests > 0 {
@@ -288,6 +307,22 @@ mod tests {
         assert_eq!(overdue(&watch, start + SECOND * 50), Some(Overdue::Stalled));
         watch.answered(number);
         assert_eq!(overdue(&watch, start + SECOND * 50), None);
+    }
+
+    #[test]
+    fn the_end_of_an_answer_is_work_and_is_overdue_where_it_is_not_taken() {
+        let start = Instant::now();
+        let watch = Watch::new(false, start);
+        assert!(!watch.is_busy());
+        watch.sending(false, start);
+        watch.sending(true, start + SECOND * 20);
+        watch.sending(false, start + SECOND * 40);
+        assert!(watch.is_busy());
+        assert_eq!(overdue(&watch, start + SECOND * 49), None);
+        assert_eq!(overdue(&watch, start + SECOND * 50), Some(Overdue::Stalled));
+        watch.sent();
+        assert_eq!(overdue(&watch, start + SECOND * 50), None);
+        assert!(!watch.is_busy());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 use strongroom_vault::http::Limits;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::server::{Server, event, pattern, request, rest, text};
@@ -33,6 +33,22 @@ async fn an_upload_that_is_under_way_is_finished_and_idle_connections_are_closed
     let address = server.address;
     server.ended().await;
     assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_is_under_way_comes_whole() {
+    let (mut server, mut events) = Server::start(Limits::default()).await;
+    let mut stream = server.raw().await;
+    let get = b"GET /download/20000000 HTTP/1.1\r\nhost: x\r\n\r\n";
+    stream.write_all(get).await.unwrap();
+    stream.readable().await.unwrap();
+    server.begin_stop();
+    let mut all = Vec::new();
+    stream.read_to_end(&mut all).await.unwrap();
+    let body = all.windows(4).position(|end| end == b"\r\n\r\n").unwrap() + 4;
+    assert!(all[body..] == pattern(20_000_000));
+    event(&mut events, "reader dropped").await;
+    server.ended().await;
 }
 
 #[tokio::test]
