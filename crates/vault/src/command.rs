@@ -76,5 +76,5 @@ fn print(line: impl std::fmt::Display) -> Result<()> {
 /// A time of a vault, as people read it.
 fn time(ms: i64) -> String {
     let time = jiff::Timestamp::from_millisecond(ms);
-    time.map_or_else(|_| "?".to_owned(), |time| time.strftime("%FT%TZ").to_string())
+    time.map_or_else(|_| "?".to_owned(), |time| time.to_string())
 }

@@ -131,7 +131,9 @@ impl VaultConfig {
     }
 
     fn read(reader: &mut Reader<'_>, top: &Section<'_>, folder: &Path) -> Option<Self> {
-        let data = top.path(reader, "data").unwrap_or_else(|| folder.to_owned());
+        let data = top
+            .path(reader, "data")
+            .unwrap_or_else(|| folder.to_owned());
         let listen = listen(reader, top);
         let public_url = public_url::read(reader, top);
         let tls = tls(reader, top);
@@ -172,8 +174,13 @@ fn listen(reader: &mut Reader<'_>, top: &Section<'_>) -> Option<Vec<SocketAddr>>
     let Some(line) = top.line_of(reader, "listen") else {
         return Some(vec![SocketAddr::from(([0, 0, 0, 0], 8000))]);
     };
+    let texts = top.texts(reader, "listen")?;
+    if texts.is_empty() {
+        let message = "There is nothing to listen on";
+        reader.problem(line, message, format!("write {EXAMPLE}"));
+    }
     let mut addresses = Vec::new();
-    for text in top.texts(reader, "listen")? {
+    for text in texts {
         match text.value.parse() {
             Ok(address) => addresses.push(address),
             Err(_) => {
@@ -181,9 +188,6 @@ fn listen(reader: &mut Reader<'_>, top: &Section<'_>) -> Option<Vec<SocketAddr>>
                 reader.problem(text.line, message, format!("write {EXAMPLE}"));
             }
         }
-    }
-    if addresses.is_empty() {
-        reader.problem(line, "There is nothing to listen on", format!("write {EXAMPLE}"));
     }
     Some(addresses)
 }

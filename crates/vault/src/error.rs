@@ -229,7 +229,7 @@ impl Error {
             )),
             Self::VaultExists { folder } => Some(format!(
                 "strongroom-vault serve --config {}",
-                strongroom_model::shell::quoted(&folder.join("vault.toml"))
+                strongroom_model::shell::quoted(folder.join("vault.toml"))
             )),
             _ => None,
         }

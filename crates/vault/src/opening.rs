@@ -75,7 +75,9 @@ pub fn lock(config: &VaultConfig) -> Result<ServingLock> {
         Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::Refused {
             reason: format!("another process serves {}", config.data.display()),
         }),
-        Err(errno) => Err(Error::local(format!("lock {}", path.display()))(errno.into())),
+        Err(errno) => Err(Error::local(format!("lock {}", path.display()))(
+            errno.into(),
+        )),
     }
 }
 

@@ -109,7 +109,8 @@ impl Publisher {
             let signed = SignedCheckpoint::sign(checkpoint.map_err(of_log)?, &self.signer);
             let note = signed.map_err(of_log)?.note().to_string();
             self.folder.write(CHECKPOINT, note.as_bytes())?;
-            self.vault.mark_published(edge.size(), edge.size() / BUNDLE * BUNDLE)?;
+            self.vault
+                .mark_published(edge.size(), edge.size() / BUNDLE * BUNDLE)?;
         }
         let size = edge.size();
         *kept = Some(edge);
@@ -181,7 +182,10 @@ impl Publisher {
         }
         for (number, entry) in entries {
             if number != edge.size() {
-                return Err(changed(&format!("the database has no leaf {}", edge.size())));
+                return Err(changed(&format!(
+                    "the database has no leaf {}",
+                    edge.size()
+                )));
             }
             for file in edge.append(&entry).map_err(of_log)? {
                 self.write(&file)?;

@@ -43,12 +43,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reports a mistake and what to write instead.
-    pub fn problem(
-        &mut self,
-        line: usize,
-        message: impl Into<String>,
-        hint: impl Into<String>,
-    ) {
+    pub fn problem(&mut self, line: usize, message: impl Into<String>, hint: impl Into<String>) {
         self.problems.push(Problem {
             line,
             message: message.into(),
@@ -57,12 +52,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reports what can be used but should not stay as it is.
-    pub fn warning(
-        &mut self,
-        line: usize,
-        message: impl Into<String>,
-        hint: impl Into<String>,
-    ) {
+    pub fn warning(&mut self, line: usize, message: impl Into<String>, hint: impl Into<String>) {
         self.warnings.push(Problem {
             line,
             message: message.into(),

@@ -37,12 +37,7 @@ impl<'a> Section<'a> {
     }
 
     /// The table under a key, `[key]`.
-    pub fn section(
-        &self,
-        reader: &mut Reader<'_>,
-        key: &str,
-        known: &[&str],
-    ) -> Option<Self> {
+    pub fn section(&self, reader: &mut Reader<'_>, key: &str, known: &[&str]) -> Option<Self> {
         let (_, value) = self.get(key)?;
         let DeValue::Table(table) = value.get_ref() else {
             reader.problem(

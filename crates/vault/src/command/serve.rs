@@ -14,8 +14,8 @@ use strongroom_vault::config::{PublicUrl, VaultConfig};
 use strongroom_vault::http::metrics::Metrics;
 use strongroom_vault::http::tls::{Names, make_own};
 use strongroom_vault::http::{
-    Answering, Blocking, Certificates, Handler, HttpMetrics, Peer, Request, Rest, Serving, Stop, Stopper, bind,
-    health, serve, simple,
+    Answering, Blocking, Certificates, Handler, HttpMetrics, Peer, Request, Rest, Serving, Stop,
+    Stopper, bind, health, serve, simple,
 };
 use strongroom_vault::publication::Publisher;
 use strongroom_vault::{Error, Result, Vault, logging, opening};
@@ -141,12 +141,9 @@ impl Handler for Pages {
             match request.uri().path() {
                 "/healthz" => health::healthz(),
                 "/readyz" => health::readyz(&[]),
-                "/metrics" => health::metrics(
-                    request.headers(),
-                    &peer,
-                    self.token.as_ref(),
-                    &self.metrics,
-                ),
+                "/metrics" => {
+                    health::metrics(request.headers(), &peer, self.token.as_ref(), &self.metrics)
+                }
                 _ => {
                     let answer = self.rest.answer(request, &peer).await;
                     answer.unwrap_or_else(|| simple(StatusCode::NOT_FOUND, "There is nothing here"))
@@ -193,7 +190,10 @@ async fn keep_publishing(publisher: Arc<Publisher>, blocking: Blocking, mut stop
         }
         let publisher = Arc::clone(&publisher);
         if let Err(error) = blocking.run(move || publisher.publish()).await {
-            tracing::error!(error = &error as &dyn std::error::Error, "The log is not published");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "The log is not published"
+            );
         }
     }
 }
@@ -232,14 +232,22 @@ fn tell_of_passkeys(config: &VaultConfig) {
 fn tell_where(listeners: &[TcpListener], certificates: Option<&Certificates>) -> Result<()> {
     let mut out = io::stdout().lock();
     let mut tell = || -> io::Result<()> {
-        let scheme = if certificates.is_some() { "https" } else { "http" };
+        let scheme = if certificates.is_some() {
+            "https"
+        } else {
+            "http"
+        };
         for listener in listeners {
             let address = listener.local_addr()?;
             tracing::info!(%address, scheme, "Listening");
             writeln!(out, "Listening on {scheme}://{address}")?;
         }
         if let Some(certificates) = certificates {
-            writeln!(out, "SHA-256 of the certificate: {}", certificates.fingerprint())?;
+            writeln!(
+                out,
+                "SHA-256 of the certificate: {}",
+                certificates.fingerprint()
+            )?;
         }
         out.flush()
     };

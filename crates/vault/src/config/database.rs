@@ -36,7 +36,11 @@ pub(super) fn read(
     if section.has("url")
         && let Some(line) = section.line_of(reader, "url_file")
     {
-        reader.problem(line, "Both url and url_file are given", "remove one of them");
+        reader.problem(
+            line,
+            "Both url and url_file are given",
+            "remove one of them",
+        );
     }
     if section.has("url_file") {
         let file = section.path(reader, "url_file");

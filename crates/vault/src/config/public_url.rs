@@ -110,7 +110,11 @@ mod tests {
 
     #[test]
     fn where_they_cannot_it_is_said_what_to_do() {
-        for bare in ["https://192.0.2.1", "https://[2001:db8::1]:8000", "http://127.0.0.1"] {
+        for bare in [
+            "https://192.0.2.1",
+            "https://[2001:db8::1]:8000",
+            "http://127.0.0.1",
+        ] {
             assert!(problem(bare, false).contains("a name in DNS"), "{bare}");
         }
         let plain = problem("http://vault.example.net:8000", false);

@@ -71,7 +71,10 @@ fn bucket(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<BucketConfig
     let name = section.text(reader, "bucket")?;
     let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let is_good = (3..=63).contains(&name.value.len())
-        && name.value.bytes().all(|byte| letter(byte) || b".-".contains(&byte))
+        && name
+            .value
+            .bytes()
+            .all(|byte| letter(byte) || b".-".contains(&byte))
         && name.value.bytes().next().is_some_and(letter);
     if !is_good {
         reader.problem(

@@ -39,7 +39,10 @@ fn an_empty_file_is_a_whole_configuration() {
 fn the_template_is_a_configuration_and_so_is_all_that_stands_behind_its_comments() {
     let empty = format!("{:?}", parse("").unwrap());
     assert_eq!(format!("{:?}", parse(TEMPLATE).unwrap()), empty);
-    let told = |line: &str| line.strip_prefix('#').is_some_and(|rest| !rest.starts_with(' '));
+    let told = |line: &str| {
+        line.strip_prefix('#')
+            .is_some_and(|rest| !rest.starts_with(' '))
+    };
     let whole: String = TEMPLATE
         .lines()
         .map(|line| if told(line) { &line[1..] } else { "" })
@@ -151,8 +154,8 @@ fn mistakes_are_told_with_their_line_and_what_to_write() {
         ),
         (
             "data = \"vault\"",
-            "line 1: \"vault\" for data: it is not absolute; write the whole path, as in \
-             \"/srv/vault\"",
+            "line 1: \"vault\" for data: the path is not absolute; write the whole path, from / on: \
+             \"/srv/…\"",
         ),
     ];
     for (text, told) in table {

@@ -5,7 +5,6 @@ use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use strongroom_model::Secret;
 use subtle::ConstantTimeEq;
 
-use crate::Result;
 use crate::http::body::Body;
 use crate::http::metrics::Metrics;
 use crate::http::service::{Note, Peer, Response, later, simple};
@@ -46,17 +45,11 @@ pub fn metrics(
     token: Option<&Secret>,
     metrics: &Metrics,
 ) -> Response {
-    let response = match allow(headers, peer, token) {
-        Err(refusal) => refusal,
-        Ok(()) => page(metrics).unwrap_or_else(|error| {
-            tracing::error!(%error, "The metrics cannot be told");
-            simple(StatusCode::INTERNAL_SERVER_ERROR, "Something is wrong here")
-        }),
-    };
+    let response = refuse(headers, peer, token).unwrap_or_else(|| page(metrics));
     noted(response, "metrics")
 }
 
-fn allow(headers: &HeaderMap, peer: &Peer, token: Option<&Secret>) -> Result<(), Response> {
+fn refuse(headers: &HeaderMap, peer: &Peer, token: Option<&Secret>) -> Option<Response> {
     let given = headers
         .get(AUTHORIZATION)
         .and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
@@ -64,9 +57,9 @@ fn allow(headers: &HeaderMap, peer: &Peer, token: Option<&Secret>) -> Result<(),
         given.is_some_and(|given| token.expose().as_bytes().ct_eq(given).into())
     });
     if is_right || (given.is_none() && peer.is_loopback()) {
-        return Ok(());
+        return None;
     }
-    Err(match peer.login_failed() {
+    Some(match peer.login_failed() {
         Some(pause) => later(
             StatusCode::TOO_MANY_REQUESTS,
             "Too many wrong logins",
@@ -79,10 +72,18 @@ fn allow(headers: &HeaderMap, peer: &Peer, token: Option<&Secret>) -> Result<(),
     })
 }
 
-fn page(metrics: &Metrics) -> Result<Response> {
-    let mut response = Response::new(Body::from(metrics.text()?.into_bytes()));
-    response.headers_mut().insert(CONTENT_TYPE, OPENMETRICS);
-    Ok(response)
+fn page(metrics: &Metrics) -> Response {
+    match metrics.text() {
+        Ok(text) => {
+            let mut response = Response::new(Body::from(text.into_bytes()));
+            response.headers_mut().insert(CONTENT_TYPE, OPENMETRICS);
+            response
+        }
+        Err(error) => {
+            tracing::error!(%error, "The metrics cannot be told");
+            simple(StatusCode::INTERNAL_SERVER_ERROR, "Something is wrong here")
+        }
+    }
 }
 
 fn noted(mut response: Response, route: &'static str) -> Response {

@@ -52,7 +52,7 @@ struct Shared {
     handler: Arc<dyn Handler>,
 }
 
-/// Listens on an address; port 0 is any free one.
+/// Listens on an address; port 0 is any free one. Must be called within the runtime.
 ///
 /// # Errors
 /// [`Error::Listen`].

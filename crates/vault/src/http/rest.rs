@@ -133,9 +133,10 @@ impl Rest {
         let principal = self.authenticate(token, peer).await?;
         note.token = Some(principal.name.clone());
         let (parts, upload) = request.into_parts();
-        let is_creation = parts.uri.query().is_some_and(|query| {
-            query.split('&').any(|pair| pair == "create=true")
-        });
+        let is_creation = parts
+            .uri
+            .query()
+            .is_some_and(|query| query.split('&').any(|pair| pair == "create=true"));
         let question = Question {
             rest: self.clone(),
             route,
@@ -372,7 +373,9 @@ fn refusal(error: &Error, peer: &Peer) -> Response {
         Error::TooManyLogins { pause } => {
             return later(StatusCode::TOO_MANY_REQUESTS, &error.to_string(), *pause);
         }
-        Error::Forbidden { .. } | Error::ConfigIsThere { .. } | Error::Hidden { .. }
+        Error::Forbidden { .. }
+        | Error::ConfigIsThere { .. }
+        | Error::Hidden { .. }
         | Error::Refused { .. } => StatusCode::FORBIDDEN,
         Error::NotFound { .. } | Error::Unknown { .. } => StatusCode::NOT_FOUND,
         Error::BadBytes { .. } | Error::UploadBroken { .. } => StatusCode::BAD_REQUEST,

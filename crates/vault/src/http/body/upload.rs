@@ -106,8 +106,11 @@ impl Upload {
                 Ok(batch) => (batch.chunks, batch.is_last),
                 Err(error) => {
                     // It may have files to remove.
-                    blocking.run(move || Ok(drop(intake))).await?;
-                    return Err(error);
+                    let drop_it = move || {
+                        drop(intake);
+                        Err(error)
+                    };
+                    return blocking.run(drop_it).await;
                 }
             };
             let turn = blocking.run(move || {

@@ -107,10 +107,7 @@ mod tests {
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
         assert_eq!(logins.pause(address(2), now), None);
         now += Duration::from_secs(59);
-        assert_eq!(
-            logins.pause(address(1), now),
-            Some(Duration::from_secs(1))
-        );
+        assert_eq!(logins.pause(address(1), now), Some(Duration::from_secs(1)));
         now += Duration::from_secs(1);
         assert_eq!(logins.pause(address(1), now), None);
         assert!(logins.failed(address(1), now).is_some());

@@ -12,10 +12,10 @@ use tokio::time::{interval, timeout};
 
 use crate::http::body::BATCH_BYTES;
 use crate::http::limits::{Limits, Ticket};
+use crate::http::listener::Shared;
 use crate::http::listener::exchange::Exchange;
 use crate::http::listener::socket::Socket;
 use crate::http::listener::watch::Watch;
-use crate::http::listener::Shared;
 use crate::http::service::Peer;
 use crate::http::stop::Stop;
 
@@ -102,6 +102,13 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let mut tick = interval(tick(&shared.limits));
     let mut is_ending = false;
     loop {
+        let overdue = async {
+            tokio::select! {
+                () = watch.alarmed() => {}
+                _ = tick.tick() => {}
+            }
+            watch.overdue(&shared.limits, Instant::now())
+        };
         let reason = tokio::select! {
             biased;
             ended = connection.as_mut() => {
@@ -112,7 +119,7 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
             }
             () = ticket.evicted(), if !is_ending => Some("evicted"),
             () = stop.wait(), if !is_ending => None,
-            _ = tick.tick() => match watch.overdue(&shared.limits, Instant::now()) {
+            overdue = overdue => match overdue {
                 Some(overdue) => {
                     shared.metrics.refused(overdue.word());
                     tracing::debug!(reason = overdue.word(), "A connection is closed");
@@ -160,6 +167,9 @@ fn builder(limits: &Limits) -> Builder<TokioExecutor> {
 /// How often it is looked whether something is overdue: often enough that no limit is exceeded by
 /// more than a quarter.
 fn tick(limits: &Limits) -> Duration {
-    let least = limits.header_time.min(limits.stall_time).min(limits.idle_time);
+    let least = limits
+        .header_time
+        .min(limits.stall_time)
+        .min(limits.idle_time);
     (least / 4).max(Duration::from_millis(5))
 }

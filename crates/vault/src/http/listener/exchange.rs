@@ -78,10 +78,9 @@ impl Exchange {
             let method = request.method().clone();
             let version = request.version();
             let (response, wire, open) = match admitted {
-                Err((refusal, mut response)) => {
+                Err((refusal, pause)) => {
                     exchange.metrics.refused(refusal.word());
-                    close(&mut response);
-                    (response, None, None)
+                    (refused(refusal, pause), None, None)
                 }
                 Ok(open) => {
                     let (response, wire) = exchange.handle(request, version, &open).await;
@@ -92,31 +91,24 @@ impl Exchange {
         }
     }
 
+    /// Lets a request begin, or says why not and for how long.
     fn admit(
         self: &Arc<Self>,
         headers: &HeaderMap,
         now: Instant,
-    ) -> Result<Arc<Open>, (Refusal, Response)> {
+    ) -> Result<Arc<Open>, (Refusal, Duration)> {
         let size = |(name, value): (&hyper::header::HeaderName, &HeaderValue)| {
             name.as_str().len() + value.len() + 4
         };
         let head_bytes: usize = headers.iter().map(size).sum();
         if head_bytes > self.limits.header_bytes || headers.len() > self.limits.headers {
-            let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-            let response = simple(status, "The head of the request is too large");
-            return Err((Refusal::Head, response));
+            return Err((Refusal::Head, Duration::ZERO));
         }
-        if let Err(pause) = self.rates.take(AddressKey::from(self.peer.address), now) {
-            let status = StatusCode::TOO_MANY_REQUESTS;
-            let response = later(status, "Too many requests a second", pause);
-            return Err((Refusal::Rate, response));
-        }
-        self.ticket.begin().map_err(|refusal| {
-            let status = StatusCode::SERVICE_UNAVAILABLE;
-            let pause = Duration::from_secs(1);
-            let response = later(status, "Too many requests are under way", pause);
-            (refusal, response)
-        })?;
+        let address = AddressKey::from(self.peer.address);
+        let rate = self.rates.take(address, now);
+        rate.map_err(|pause| (Refusal::Rate, pause))?;
+        let begun = self.ticket.begin();
+        begun.map_err(|refusal| (refusal, Duration::from_secs(1)))?;
         self.watch.begin();
         self.metrics.requests_under_way.inc();
         Ok(Arc::new(Open {
@@ -170,8 +162,9 @@ impl Exchange {
             // It means something to HTTP/1 only, and is an error in HTTP/2.
             response.headers_mut().remove(CONNECTION);
         }
+        declare_length(&mut response);
         if method == Method::HEAD {
-            head_alone(&mut response);
+            *response.body_mut() = Body::empty();
         }
         let note = response.extensions_mut().remove().unwrap_or_default();
         let seen = Seen::new(method, &note, response.status());
@@ -188,6 +181,28 @@ impl Exchange {
             is_whole: false,
         })
     }
+}
+
+/// What a client is told whose request may not begin; the connection is closed behind it.
+fn refused(refusal: Refusal, pause: Duration) -> Response {
+    let mut response = match refusal {
+        Refusal::Head => simple(
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "The head of the request is too large",
+        ),
+        Refusal::Rate => later(
+            StatusCode::TOO_MANY_REQUESTS,
+            "Too many requests a second",
+            pause,
+        ),
+        _ => later(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Too many requests are under way",
+            pause,
+        ),
+    };
+    close(&mut response);
+    response
 }
 
 /// Whether a refusal shows that the client was known: it may hear why before the connection is
@@ -209,15 +224,17 @@ fn close(response: &mut Response) {
     response.headers_mut().insert(CONNECTION, close);
 }
 
-/// Makes the answer to HEAD out of the one to GET.
-fn head_alone(response: &mut Response) {
-    if !response.headers().contains_key(CONTENT_LENGTH)
+/// Says how long the body is where that is known, also where it is empty or will be left out.
+fn declare_length(response: &mut Response) {
+    let status = response.status();
+    let is_bodiless = status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
+    if !is_bodiless
+        && !response.headers().contains_key(CONTENT_LENGTH)
         && let Some(length_bytes) = response.body().size_hint().exact()
         && let Ok(length_bytes) = HeaderValue::try_from(length_bytes.to_string())
     {
         response.headers_mut().insert(CONTENT_LENGTH, length_bytes);
     }
-    *response.body_mut() = Body::empty();
 }
 
 impl Drop for Open {
@@ -246,7 +263,9 @@ impl hyper::body::Body for Answer {
             Some(Ok(frame)) => {
                 let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
                 self.sent_bytes += bytes;
-                self.exchange.watch.moved(self.number, bytes, Instant::now());
+                self.exchange
+                    .watch
+                    .moved(self.number, bytes, Instant::now());
             }
             Some(Err(error)) => {
                 tracing::error!(%error, route = self.note.route, "An answer broke off");

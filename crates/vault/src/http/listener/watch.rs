@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use crate::http::limits::Limits;
 
@@ -43,7 +44,11 @@ impl Overdue {
 
 /// What one connection is doing.
 #[derive(Debug)]
-pub(super) struct Watch(Mutex<State>);
+pub(super) struct Watch {
+    state: Mutex<State>,
+    /// Told when something is overdue that cannot wait for the next look.
+    alarm: Notify,
+}
 
 #[derive(Debug)]
 struct State {
@@ -58,6 +63,8 @@ struct State {
     head_bytes: usize,
     next_answer: u64,
     answers: HashMap<u64, Answer>,
+    /// Since when the client has not taken what was handed to the connection.
+    unsent_since: Option<Instant>,
     abandoned: u64,
     finished: u64,
 }
@@ -75,7 +82,7 @@ struct Answer {
 impl Watch {
     /// A connection has begun; `is_http2` where the handshake has told so already.
     pub(super) fn new(is_http2: bool, now: Instant) -> Self {
-        Self(Mutex::new(State {
+        let state = State {
             is_http2,
             beginning: Vec::new(),
             requests: 0,
@@ -84,14 +91,25 @@ impl Watch {
             head_bytes: 0,
             next_answer: 0,
             answers: HashMap::new(),
+            unsent_since: None,
             abandoned: 0,
             finished: 0,
-        }))
+        };
+        Self {
+            state: Mutex::new(state),
+            alarm: Notify::new(),
+        }
     }
 
-    /// Bytes came; fails where they are more than any head of a request.
+    /// Waits for what cannot wait for the next look.
+    pub(super) async fn alarmed(&self) {
+        self.alarm.notified().await;
+    }
+
+    /// Bytes came; false where those before them were more than any head of a request. A single
+    /// read may bring a head and much of the body behind it.
     pub(super) fn received(&self, bytes: &[u8], most_bytes: usize, now: Instant) -> bool {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         let missing = HTTP2_BEGINS.len().saturating_sub(state.beginning.len());
         state.beginning.extend(bytes.iter().take(missing));
         state.is_http2 |= state.beginning == HTTP2_BEGINS;
@@ -99,14 +117,15 @@ impl Watch {
             return true;
         }
         state.head_began.get_or_insert(now);
-        state.head_bytes += bytes.len();
+        let before = state.head_bytes;
+        state.head_bytes = before.saturating_add(bytes.len());
         // HTTP/2 has its own limits, and its bodies come before anybody was told of the request.
-        state.is_http2 || state.head_bytes <= most_bytes
+        state.is_http2 || before <= most_bytes
     }
 
     /// A request has begun.
     pub(super) fn begin(&self) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         state.requests += 1;
         state.head_began = None;
         state.head_bytes = 0;
@@ -114,7 +133,7 @@ impl Watch {
 
     /// A request has ended; `is_finished` unless the client went away before its answer.
     pub(super) fn end(&self, is_finished: bool, now: Instant) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         state.requests = state.requests.saturating_sub(1);
         state.idle_since = now;
         if is_finished {
@@ -122,11 +141,14 @@ impl Watch {
         } else {
             state.abandoned += 1;
         }
+        if state.floods() {
+            self.alarm.notify_one();
+        }
     }
 
     /// An answer begins; returns its number.
     pub(super) fn answer(&self, now: Instant) -> u64 {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         state.next_answer += 1;
         let number = state.next_answer;
         let answer = Answer {
@@ -141,14 +163,14 @@ impl Watch {
 
     /// The client has room for more of an answer, and there is none yet.
     pub(super) fn waits(&self, number: u64, now: Instant) {
-        if let Some(answer) = self.0.lock().answers.get_mut(&number) {
+        if let Some(answer) = self.state.lock().answers.get_mut(&number) {
             answer.ours.get_or_insert(now);
         }
     }
 
     /// The client has room for more of an answer, and was given so many bytes.
     pub(super) fn moved(&self, number: u64, bytes: u64, now: Instant) {
-        if let Some(answer) = self.0.lock().answers.get_mut(&number) {
+        if let Some(answer) = self.state.lock().answers.get_mut(&number) {
             if let Some(since) = answer.ours.take() {
                 answer.began += now.saturating_duration_since(since);
             }
@@ -159,26 +181,42 @@ impl Watch {
 
     /// An answer was handed over as a whole, or given up.
     pub(super) fn answered(&self, number: u64) {
-        self.0.lock().answers.remove(&number);
+        self.state.lock().answers.remove(&number);
     }
 
-    /// Whether requests are under way.
+    /// Bytes are to be sent; `is_taken` where the client takes some.
+    pub(super) fn sending(&self, is_taken: bool, now: Instant) {
+        let mut state = self.state.lock();
+        let since = state.unsent_since.get_or_insert(now);
+        if is_taken {
+            *since = now;
+        }
+    }
+
+    /// All bytes were sent.
+    pub(super) fn sent(&self) {
+        self.state.lock().unsent_since = None;
+    }
+
+    /// Whether requests are under way, or the end of an answer is.
     pub(super) fn is_busy(&self) -> bool {
-        self.0.lock().requests > 0
+        let state = self.state.lock();
+        state.requests > 0 || state.unsent_since.is_some()
     }
 
     /// Why the connection has to be closed now, if it has to.
     pub(super) fn overdue(&self, limits: &Limits, now: Instant) -> Option<Overdue> {
-        let state = self.0.lock();
+        let state = self.state.lock();
         let since = |then: Instant| now.saturating_duration_since(then);
         let is_slow = |answer: &Answer| {
             answer.ours.is_none()
                 && limits.is_too_slow(since(answer.began), since(answer.moved), answer.bytes)
         };
-        if state.abandoned > state.finished + MOST_ABANDONED {
+        if state.floods() {
             return Some(Overdue::Resets);
         }
-        if state.answers.values().any(is_slow) {
+        let unsent = state.unsent_since.map_or(Duration::ZERO, since);
+        if unsent >= limits.stall_time || state.answers.values().any(is_slow) {
             return Some(Overdue::Stalled);
         }
         if state.requests > 0 {
@@ -190,6 +228,12 @@ impl Watch {
             return Some(Overdue::Head);
         }
         (since(state.idle_since) >= limits.idle_time).then_some(Overdue::Idle)
+    }
+}
+
+impl State {
+    fn floods(&self) -> bool {
+        self.abandoned > self.finished + MOST_ABANDONED
     }
 }
 
@@ -222,6 +266,7 @@ mod tests {
         let start = Instant::now();
         let watch = Watch::new(false, start);
         assert!(watch.received(&[b'x'; HEAD_BYTES], HEAD_BYTES, start));
+        assert!(watch.received(&[b'x'; HEAD_BYTES], HEAD_BYTES, start));
         assert!(!watch.received(b"x", HEAD_BYTES, start));
         let watch = Watch::new(false, start);
         watch.begin();
@@ -236,7 +281,7 @@ mod tests {
             for byte in text.bytes() {
                 watch.received(&[byte], HEAD_BYTES, start);
             }
-            assert_eq!(watch.0.lock().is_http2, is_http2);
+            assert_eq!(watch.state.lock().is_http2, is_http2);
         }
     }
 
@@ -259,12 +304,25 @@ mod tests {
         let number = watch.answer(start);
         watch.moved(number, 1 << 20, start + SECOND * 20);
         assert_eq!(overdue(&watch, start + SECOND * 49), None);
-        assert_eq!(
-            overdue(&watch, start + SECOND * 50),
-            Some(Overdue::Stalled)
-        );
+        assert_eq!(overdue(&watch, start + SECOND * 50), Some(Overdue::Stalled));
         watch.answered(number);
         assert_eq!(overdue(&watch, start + SECOND * 50), None);
+    }
+
+    #[test]
+    fn the_end_of_an_answer_is_work_and_is_overdue_where_it_is_not_taken() {
+        let start = Instant::now();
+        let watch = Watch::new(false, start);
+        assert!(!watch.is_busy());
+        watch.sending(false, start);
+        watch.sending(true, start + SECOND * 20);
+        watch.sending(false, start + SECOND * 40);
+        assert!(watch.is_busy());
+        assert_eq!(overdue(&watch, start + SECOND * 49), None);
+        assert_eq!(overdue(&watch, start + SECOND * 50), Some(Overdue::Stalled));
+        watch.sent();
+        assert_eq!(overdue(&watch, start + SECOND * 50), None);
+        assert!(!watch.is_busy());
     }
 
     #[test]

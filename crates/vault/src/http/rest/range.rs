@@ -57,7 +57,15 @@ mod tests {
         assert_eq!(parse("bytes=-0"), Range::Outside);
         assert_eq!(parse("bytes=99999999999999999999999-"), Range::Outside);
         assert_eq!(parse("bytes=0-18446744073709551615"), Range::Part(0..100));
-        for other in ["", "bytes=", "bytes=-", "bytes=5-4", "bytes=0-1,5-6", "lines=1-2", "bytes=+1-2"] {
+        for other in [
+            "",
+            "bytes=",
+            "bytes=-",
+            "bytes=5-4",
+            "bytes=0-1,5-6",
+            "lines=1-2",
+            "bytes=+1-2",
+        ] {
             assert_eq!(parse(other), Range::Whole, "{other}");
         }
     }

@@ -132,11 +132,26 @@ mod tests {
     #[test]
     fn tricks_mean_nothing() {
         for path in [
-            "", "/", "//", "/../etc/passwd", "/acme/../x/config", "/acme//data/", "/a/b/c/config",
-            "/acme/data/..", "/acme/data/xyz", "/acme%2fb/config", "/acme/%2e%2e/config",
-            "/data/", "/config", "/acme/keys/config", "/acme/data/data/", "/acme/./config",
+            "",
+            "/",
+            "//",
+            "/../etc/passwd",
+            "/acme/../x/config",
+            "/acme//data/",
+            "/a/b/c/config",
+            "/acme/data/..",
+            "/acme/data/xyz",
+            "/acme%2fb/config",
+            "/acme/%2e%2e/config",
+            "/data/",
+            "/config",
+            "/acme/keys/config",
+            "/acme/data/data/",
+            "/acme/./config",
             "/acme/data/C2A6BD9A1D3F3D6A1F7F0D7B0B2A4C9D8E6F5A4B3C2D1E0F9A8B7C6D5E4F3A2B",
-            "/acme\\repos/config", "/acme/repos\0/config", "acme/config",
+            "/acme\\repos/config",
+            "/acme/repos\0/config",
+            "acme/config",
         ] {
             assert_eq!(Route::parse(path), None, "{path:?}");
         }

@@ -17,7 +17,9 @@ fn junk_of_every_type_is_out_of_sight_by_one_act_and_was_never_in_the_view_befor
     let key = scene.init(&honest);
     let pack = scene.put(&honest, FileType::Data, b"a pack").unwrap();
     let index = scene.put(&honest, FileType::Index, b"an index").unwrap();
-    let snapshot = scene.put(&honest, FileType::Snapshots, b"a snapshot").unwrap();
+    let snapshot = scene
+        .put(&honest, FileType::Snapshots, b"a snapshot")
+        .unwrap();
     scene.pass(MINUTE_MS);
     let before_ms = scene.vault.now().recorded_ms;
     scene.pass(MINUTE_MS);
@@ -37,7 +39,10 @@ fn junk_of_every_type_is_out_of_sight_by_one_act_and_was_never_in_the_view_befor
 
     assert_eq!(scene.vault.hide(&stolen.name, before_ms).unwrap(), 4);
     assert_eq!(scene.list(&honest, View::Now, FileType::Index), [index]);
-    assert_eq!(scene.list(&honest, View::Now, FileType::Snapshots), [snapshot]);
+    assert_eq!(
+        scene.list(&honest, View::Now, FileType::Snapshots),
+        [snapshot]
+    );
     assert_eq!(scene.list(&honest, View::Now, FileType::Data), [pack]);
     assert_eq!(scene.list(&honest, View::Now, FileType::Locks), []);
     // Who put the junk cannot bring it back; an operator can.
@@ -61,7 +66,11 @@ fn what_somebody_else_has_put_as_well_is_not_hidden_with_the_thief() {
     assert_eq!(scene.list(&honest, View::Now, FileType::Data), [pack]);
     // And what is needed after all comes back by being put.
     scene.put(&honest, FileType::Data, b"his own").unwrap();
-    assert!(scene.list(&honest, View::Now, FileType::Data).contains(&other));
+    assert!(
+        scene
+            .list(&honest, View::Now, FileType::Data)
+            .contains(&other)
+    );
 }
 
 #[test]
@@ -72,7 +81,10 @@ fn no_right_but_maintain_asks_for_deletion() {
     let pack = scene.put(&append, FileType::Data, b"a pack").unwrap();
     for right in [Right::Append, Right::Read, Right::Report] {
         let refused = scene.vault.remove(&scene.token(right), &repository(), pack);
-        assert!(matches!(refused, Err(Error::Forbidden { .. })), "{right}: {refused:?}");
+        assert!(
+            matches!(refused, Err(Error::Forbidden { .. })),
+            "{right}: {refused:?}"
+        );
     }
     let reader = scene.token(Right::Read);
     assert!(scene.put(&reader, FileType::Data, b"more").is_err());
@@ -93,7 +105,10 @@ fn a_clock_set_forward_ten_years_purges_nothing_and_freezes_purging() {
     let packs: Vec<_> = (0..40_u8)
         .map(|number| scene.put(&append, FileType::Data, &[number; 50]).unwrap())
         .collect();
-    scene.vault.remove(&maintain, &repository(), packs[0]).unwrap();
+    scene
+        .vault
+        .remove(&maintain, &repository(), packs[0])
+        .unwrap();
     scene.clocks.lock().wall_ms += 3_652 * DAY_MS;
     scene.vault.tick().unwrap();
     assert_eq!(held(&scene), (0, Some(Hold::Clock)));
@@ -115,7 +130,10 @@ fn being_off_for_a_week_with_the_clock_moved_brings_no_purge_nearer() {
     let packs: Vec<_> = (0..40_u8)
         .map(|number| scene.put(&append, FileType::Data, &[number; 50]).unwrap())
         .collect();
-    scene.vault.remove(&maintain, &repository(), packs[0]).unwrap();
+    scene
+        .vault
+        .remove(&maintain, &repository(), packs[0])
+        .unwrap();
     {
         let mut clocks = scene.clocks.lock();
         clocks.boot = "two".to_owned();
@@ -167,7 +185,9 @@ fn a_hundred_thousand_snapshots_stop_at_the_bound_of_a_day() {
         }
     }
     assert_eq!(taken, 200);
-    scene.put(&honest, FileType::Snapshots, b"a snapshot").unwrap();
+    scene
+        .put(&honest, FileType::Snapshots, b"a snapshot")
+        .unwrap();
     assert_eq!(scene.vault.hide(&stolen.name, 0).unwrap(), 200);
     assert_eq!(scene.list(&honest, View::Now, FileType::Snapshots).len(), 1);
 }
@@ -178,10 +198,16 @@ fn a_name_that_was_never_put_is_no_oracle() {
     let append = scene.token(Right::Append);
     let name = FileName::new(FileType::Data, Id::of(b"x"));
     let missing = scene.read(&append, View::Now, name);
-    assert!(matches!(missing, Err(Error::NotFound { .. })), "{missing:?}");
+    assert!(
+        matches!(missing, Err(Error::NotFound { .. })),
+        "{missing:?}"
+    );
     scene.init(&append);
     let missing = scene.read(&append, View::Now, name);
-    assert!(matches!(missing, Err(Error::NotFound { .. })), "{missing:?}");
+    assert!(
+        matches!(missing, Err(Error::NotFound { .. })),
+        "{missing:?}"
+    );
 }
 
 fn held(scene: &Scene) -> (u64, Option<Hold>) {

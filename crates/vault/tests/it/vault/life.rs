@@ -10,7 +10,7 @@ use strongroom_vault::rules::purge::Hold;
 use strongroom_vault::rules::right::Right;
 use strongroom_vault::vault::NewToken;
 
-use super::scene::{Scene, START_MS, key_file, repository};
+use super::scene::{START_MS, Scene, key_file, repository};
 
 #[test]
 fn what_is_put_is_there_and_putting_it_again_is_the_same() {
@@ -33,7 +33,10 @@ fn bytes_that_are_not_what_their_name_says_leave_nothing() {
     scene.init(&append);
     let name = FileName::new(FileType::Data, Id::of(b"other"));
     let refused = scene.put_as(&append, name, b"these");
-    assert!(matches!(refused, Err(Error::BadBytes { .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(Error::BadBytes { .. })),
+        "{refused:?}"
+    );
     assert_eq!(scene.list(&append, View::Now, FileType::Data), []);
     let found = scene.read(&append, View::Now, name);
     assert!(matches!(found, Err(Error::NotFound { .. })));
@@ -45,7 +48,10 @@ fn an_upload_that_stops_leaves_nothing() {
     let append = scene.token(Right::Append);
     scene.init(&append);
     let name = FileName::new(FileType::Data, Id::of(b"whole"));
-    let mut upload = scene.vault.begin_put(&append, &repository(), name, None).unwrap();
+    let mut upload = scene
+        .vault
+        .begin_put(&append, &repository(), name, None)
+        .unwrap();
     upload.write(b"who").unwrap();
     drop(upload);
     assert_eq!(scene.list(&append, View::Now, FileType::Data), []);
@@ -57,12 +63,22 @@ fn config_is_written_once() {
     let scene = Scene::new();
     let append = scene.token(Right::Append);
     scene.init(&append);
-    scene.put_as(&append, FileName::CONFIG, b"the config").unwrap();
+    scene
+        .put_as(&append, FileName::CONFIG, b"the config")
+        .unwrap();
     let refused = scene.put_as(&append, FileName::CONFIG, b"another");
-    assert!(matches!(refused, Err(Error::ConfigIsThere { .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(Error::ConfigIsThere { .. })),
+        "{refused:?}"
+    );
     let maintain = scene.token(Right::Maintain);
-    let refused = scene.vault.remove(&maintain, &repository(), FileName::CONFIG);
-    assert!(matches!(refused, Err(Error::Forbidden { .. })), "{refused:?}");
+    let refused = scene
+        .vault
+        .remove(&maintain, &repository(), FileName::CONFIG);
+    assert!(
+        matches!(refused, Err(Error::Forbidden { .. })),
+        "{refused:?}"
+    );
     let config = scene.read(&append, View::Now, FileName::CONFIG).unwrap();
     assert_eq!(config, b"the config");
     // And so it lies in the folder, for who reads it without us.
@@ -76,7 +92,10 @@ fn a_key_that_comes_later_waits_for_an_operator() {
     let append = scene.token(Right::Append);
     let first = scene.init(&append);
     let second = scene.put(&append, FileType::Keys, &key_file(2)).unwrap();
-    assert_eq!(scene.put(&append, FileType::Keys, &key_file(2)).unwrap(), second);
+    assert_eq!(
+        scene.put(&append, FileType::Keys, &key_file(2)).unwrap(),
+        second
+    );
     assert_eq!(scene.list(&append, View::Now, FileType::Keys), [first]);
     assert!(scene.read(&append, View::Now, second).is_err());
     assert_eq!(scene.vault.pending_keys(&repository()).unwrap(), [second]);
@@ -105,9 +124,21 @@ fn a_deletion_is_seen_by_none_and_undone_by_one_act() {
     assert_eq!(scene.list(&append, before, FileType::Data), [pack]);
     assert_eq!(scene.read(&append, before, pack).unwrap(), b"a pack");
 
-    assert_eq!(scene.vault.undelete(&repository(), Some(&append.name), None, None).unwrap(), 0);
+    assert_eq!(
+        scene
+            .vault
+            .undelete(&repository(), Some(&append.name), None, None)
+            .unwrap(),
+        0
+    );
     let by = Some(maintain.name.as_str());
-    assert_eq!(scene.vault.undelete(&repository(), by, Some(before_ms), None).unwrap(), 1);
+    assert_eq!(
+        scene
+            .vault
+            .undelete(&repository(), by, Some(before_ms), None)
+            .unwrap(),
+        1
+    );
     assert_eq!(scene.read(&append, View::Now, pack).unwrap(), b"a pack");
     scene.vault.remove(&maintain, &repository(), pack).unwrap();
     assert!(scene.vault.undelete_one(&repository(), pack).unwrap());
@@ -134,7 +165,11 @@ fn every_interval_of_a_life_is_seen_as_of_its_time() {
         let view = scene.vault.as_of(moment_ms).unwrap();
         let seen = scene.list(&append, view, FileType::Data);
         assert_eq!(seen.contains(&pack), is_there, "{moment_ms}");
-        assert_eq!(scene.read(&append, view, pack).is_ok(), is_there, "{moment_ms}");
+        assert_eq!(
+            scene.read(&append, view, pack).is_ok(),
+            is_there,
+            "{moment_ms}"
+        );
     }
     let before_all = scene.vault.as_of(START_MS - 1).unwrap();
     assert_eq!(scene.list(&append, before_all, FileType::Keys), []);
@@ -192,7 +227,10 @@ fn locks_stand_for_half_an_hour_and_only_their_own_token_removes_them() {
     let lock = scene.put(&one, FileType::Locks, &[1; 100]).unwrap();
     assert_eq!(scene.list(&other, View::Now, FileType::Locks), [lock]);
     let refused = scene.vault.remove(&other, &repository(), lock);
-    assert!(matches!(refused, Err(Error::Forbidden { .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(Error::Forbidden { .. })),
+        "{refused:?}"
+    );
     scene.vault.remove(&one, &repository(), lock).unwrap();
     assert_eq!(scene.list(&one, View::Now, FileType::Locks), []);
 
@@ -207,7 +245,10 @@ fn locks_stand_for_half_an_hour_and_only_their_own_token_removes_them() {
     assert_eq!(scene.vault.drop_old_locks().unwrap(), 1);
 
     for size in [5, 32, 20_000] {
-        assert!(scene.put(&one, FileType::Locks, &vec![3; size]).is_err(), "{size}");
+        assert!(
+            scene.put(&one, FileType::Locks, &vec![3; size]).is_err(),
+            "{size}"
+        );
     }
     let locks = (0..20_u8).map(|number| scene.put(&one, FileType::Locks, &[number; 40]));
     assert_eq!(locks.filter(Result::is_ok).count(), 16);
@@ -242,11 +283,26 @@ fn a_token_counts_until_it_expires_or_is_revoked() {
         daily_objects: None,
     };
     let short = scene.vault.create_token(&new).unwrap();
-    let long = scene.vault.create_token(&NewToken { expires_in_ms: None, ..new }).unwrap();
+    let long = scene
+        .vault
+        .create_token(&NewToken {
+            expires_in_ms: None,
+            ..new
+        })
+        .unwrap();
     assert!(scene.vault.authenticate(short.reveal()).is_ok());
     assert!(scene.vault.authenticate(long.reveal()).is_ok());
-    for wrong in ["", "srt-", "srt-a-b", &short.reveal()[..30], &format!("{}x", short.reveal())] {
-        assert!(matches!(scene.vault.authenticate(wrong), Err(Error::Unauthorized)), "{wrong}");
+    for wrong in [
+        "",
+        "srt-",
+        "srt-a-b",
+        &short.reveal()[..30],
+        &format!("{}x", short.reveal()),
+    ] {
+        assert!(
+            matches!(scene.vault.authenticate(wrong), Err(Error::Unauthorized)),
+            "{wrong}"
+        );
     }
     assert!(!format!("{short:?} {:?}", scene.vault.tokens().unwrap()).contains(short.reveal()));
     scene.pass(HOUR_MS);
@@ -261,7 +317,10 @@ fn quotas_and_limits_hold() {
     let append = scene.token(Right::Append);
     scene.init(&append);
     let refused = scene.put(&append, FileType::Data, &[1; 10_001]);
-    assert!(matches!(refused, Err(Error::TooLarge { .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(Error::TooLarge { .. })),
+        "{refused:?}"
+    );
     scene.vault.set_quota(&repository(), Some(15_000)).unwrap();
     scene.put(&append, FileType::Data, &[1; 9_000]).unwrap();
     let refused = scene.put(&append, FileType::Data, &[2; 9_000]);

@@ -61,8 +61,7 @@ impl Scene {
         let shared = Arc::clone(&clocks);
         let read_clocks = ReadClocks::new(move || shared.lock().clone());
         let database = Arc::new(database);
-        let vault =
-            Vault::open(database, Arc::new(bodies), settings.clone(), read_clocks).unwrap();
+        let vault = Vault::open(database, Arc::new(bodies), settings.clone(), read_clocks).unwrap();
         Self {
             vault,
             folder,
@@ -123,7 +122,9 @@ impl Scene {
 
     pub(crate) fn put_as(&self, who: &Principal, name: FileName, content: &[u8]) -> Result<()> {
         let length_bytes = Some(content.len() as u64);
-        let mut upload = self.vault.begin_put(who, &repository(), name, length_bytes)?;
+        let mut upload = self
+            .vault
+            .begin_put(who, &repository(), name, length_bytes)?;
         for step in content.chunks(100) {
             upload.write(step)?;
         }
