@@ -67,7 +67,7 @@ pub struct VaultConfig {
     pub limits: Limits,
     /// Whose account the vault runs in, as declared.
     pub runs_in: Option<String>,
-    /// What opens `/metrics` to other machines.
+    /// What opens `/metrics`, instead of being on this machine.
     pub metrics_token_file: Option<PathBuf>,
     /// How much is told in the log.
     pub log_level: Level,

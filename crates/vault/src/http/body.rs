@@ -40,7 +40,8 @@ trait Chunks: Send {
 
 impl Body {
     /// Begins to send `length_bytes` from a reader. Blocks, to read the first piece: a short body
-    /// needs no more than this. Every other piece is read when the client has room for it.
+    /// needs no more than this. Of a longer one a piece is read ahead. Must be called within the
+    /// runtime, as in [`Blocking::run`].
     ///
     /// # Errors
     /// [`Error::Local`] where the reader fails, or holds less.

@@ -38,7 +38,8 @@ pub fn readyz(checks: &[(&str, Option<String>)]) -> Response {
     noted(simple(status, &page), "readyz")
 }
 
-/// `/metrics`: for whoever asks from this machine, or has the token for it as bearer.
+/// `/metrics`: for whoever has the token for it as bearer; where there is none, for this machine
+/// alone.
 pub fn metrics(
     headers: &HeaderMap,
     peer: &Peer,
@@ -53,10 +54,12 @@ fn refuse(headers: &HeaderMap, peer: &Peer, token: Option<&Secret>) -> Option<Re
     let given = headers
         .get(AUTHORIZATION)
         .and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
-    let is_right = token.is_some_and(|token| {
-        given.is_some_and(|given| token.expose().as_bytes().ct_eq(given).into())
-    });
-    if is_right || (given.is_none() && peer.is_loopback()) {
+    // With a token loopback is nothing special: a proxy on this machine speaks for everybody.
+    let is_right = match token {
+        Some(token) => given.is_some_and(|given| token.expose().as_bytes().ct_eq(given).into()),
+        None => peer.is_loopback(),
+    };
+    if is_right {
         return None;
     }
     Some(match peer.login_failed() {

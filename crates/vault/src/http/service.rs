@@ -35,7 +35,7 @@ pub trait Handler: Send + Sync {
 /// Who asks.
 #[derive(Clone, Debug)]
 pub struct Peer {
-    /// The address that the connection comes from.
+    /// The address that the connection comes from; one of IPv4 is never in the clothes of IPv6.
     pub address: IpAddr,
     /// The number of the connection.
     pub connection: u64,
@@ -47,7 +47,7 @@ pub struct Peer {
 impl Peer {
     /// Whether the connection comes from this very machine.
     pub fn is_loopback(&self) -> bool {
-        self.address.to_canonical().is_loopback()
+        self.address.is_loopback()
     }
 
     /// Notes that a login failed; where the address has failed too often returns for how long it

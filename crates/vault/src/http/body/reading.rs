@@ -6,13 +6,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use hyper::body::Bytes;
+use tokio::task::JoinHandle;
 
 use crate::http::blocking::Blocking;
 use crate::http::body::{BATCH_BYTES, Body, Chunks};
 use crate::{Error, Result};
 
-/// A piece that is being read, and the reader after it.
-type Piece<R> = Pin<Box<dyn Future<Output = Result<(R, Bytes)>> + Send>>;
+/// A piece that is being read whether or not anybody waits for it yet, and the reader after it.
+type Piece<R> = JoinHandle<Result<(R, Bytes)>>;
 
 struct Reading<R> {
     blocking: Blocking,
@@ -51,10 +52,8 @@ impl<R: Read + Send + 'static> Reading<R> {
         }
         self.left -= left.min(BATCH_BYTES as u64);
         let blocking = self.blocking.clone();
-        self.next = Some(Box::pin(async move {
-            let work = move || piece(&mut reader, left).map(|bytes| (reader, bytes));
-            blocking.run(work).await
-        }));
+        let work = move || piece(&mut reader, left).map(|bytes| (reader, bytes));
+        self.next = Some(tokio::spawn(async move { blocking.run(work).await }));
     }
 }
 
@@ -67,8 +66,9 @@ impl<R: Read + Send + 'static> Chunks for Reading<R> {
         let Some(next) = &mut this.next else {
             return Poll::Ready(None);
         };
-        let piece = ready!(next.as_mut().poll(context));
+        let piece = ready!(Pin::new(next).poll(context));
         this.next = None;
+        let piece = piece.map_err(|_| Error::Unfinished).flatten();
         Poll::Ready(Some(piece.map(|(reader, bytes)| {
             this.read_on(reader);
             bytes

@@ -35,7 +35,7 @@ const RESET_STREAMS: usize = 20;
 const PING_EVERY: Duration = Duration::from_secs(30);
 
 /// Serves one connection.
-pub(super) async fn serve(stream: TcpStream, ticket: Ticket, shared: Arc<Shared>, stop: Stop) {
+pub(super) async fn serve(stream: TcpStream, ticket: Ticket, shared: Arc<Shared>, mut stop: Stop) {
     let limits = &shared.limits;
     // Small answers must not wait for more; without it they are slower and nothing else.
     let _ = stream.set_nodelay(true);
@@ -43,7 +43,7 @@ pub(super) async fn serve(stream: TcpStream, ticket: Ticket, shared: Arc<Shared>
         return;
     };
     let peer = Peer {
-        address: address.ip(),
+        address: address.ip().to_canonical(),
         connection: ticket.id(),
         is_encrypted: shared.tls.is_some(),
         logins: Arc::clone(&shared.logins),
@@ -55,6 +55,7 @@ pub(super) async fn serve(stream: TcpStream, ticket: Ticket, shared: Arc<Shared>
     let handshake = tokio::select! {
         biased;
         () = ticket.evicted() => return shared.metrics.refused("evicted"),
+        () = stop.wait() => return,
         handshake = handshake => handshake,
     };
     match handshake {

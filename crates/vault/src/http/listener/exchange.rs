@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use hyper::body::{Body as _, Bytes, Frame, Incoming, SizeHint};
-use hyper::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue};
+use hyper::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderMap, HeaderValue};
 use hyper::{Method, StatusCode, Version};
 use tokio::time::timeout;
 
@@ -124,6 +124,7 @@ impl Exchange {
         open: &Arc<Open>,
     ) -> (Response, Arc<crate::http::body::Wire>) {
         let (head, incoming) = request.into_parts();
+        let asks_first = head.headers.contains_key(EXPECT);
         let wire = crate::http::body::Wire::new(incoming);
         let upload = Upload::new(Arc::clone(&wire), Arc::clone(&self.limits));
         let request = hyper::Request::from_parts(head, upload);
@@ -135,7 +136,9 @@ impl Exchange {
             is_proven: status.is_success() || status.is_redirection() || is_of_worth(status),
         };
         if !wire.is_at_end() && version < Version::HTTP_2 {
-            if is_of_worth(status) || status.is_success() {
+            // Who asks before he sends will not send now.
+            let is_coming = !asks_first || wire.received_bytes() > 0;
+            if is_coming && (is_of_worth(status) || status.is_success()) {
                 let (wire, open) = (Arc::clone(&wire), Arc::clone(open));
                 tokio::spawn(async move {
                     // Too late is as good as done: the connection is closed then.
@@ -214,6 +217,7 @@ fn is_of_worth(status: StatusCode) -> bool {
             | StatusCode::FORBIDDEN
             | StatusCode::NOT_FOUND
             | StatusCode::CONFLICT
+            | StatusCode::PAYLOAD_TOO_LARGE
             | StatusCode::RANGE_NOT_SATISFIABLE
             | StatusCode::INSUFFICIENT_STORAGE
     )

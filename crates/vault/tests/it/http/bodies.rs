@@ -5,7 +5,7 @@ use hyper::StatusCode;
 use sha2::{Digest, Sha256};
 use strongroom_vault::http::Limits;
 use strongroom_vault::http::body::BATCH_BYTES;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::server::{MOST_BYTES, PATIENCE, Server, event, pattern, request, rest, text};
 
@@ -88,17 +88,15 @@ async fn an_upload_that_breaks_off_leaves_nothing_and_is_no_success() {
 #[tokio::test]
 async fn an_upload_that_is_too_large_is_refused_before_it_is_read_where_it_says_so() {
     let (server, mut events) = Server::start(Limits::default()).await;
-    let told = server
-        .talk(
-            format!(
-                "POST /upload HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n",
-                MOST_BYTES + 1
-            )
-            .as_bytes(),
-        )
-        .await;
-    assert!(told.starts_with("HTTP/1.1 413"), "{told}");
-    assert!(told.contains("connection: close"), "{told}");
+    let mut stream = server.raw().await;
+    let head = format!(
+        "POST /upload HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n",
+        MOST_BYTES + 1
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut told = [0; 12];
+    stream.read_exact(&mut told).await.unwrap();
+    assert_eq!(&told, b"HTTP/1.1 413");
     assert_eq!(event(&mut events, "").await, "intake dropped");
 }
 
@@ -129,14 +127,31 @@ async fn an_upload_of_unknown_length_is_refused_when_it_becomes_too_large() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_known_client_hears_why_its_upload_is_refused_and_goes_on() {
     let (server, _events) = Server::start(Limits::default()).await;
-    let mut client = server.http1().await;
-    for _ in 0..3 {
-        client.ready().await.unwrap();
-        let post = request("POST", "/refuse", pattern(8 << 20));
-        let response = client.send_request(post).await.unwrap();
-        assert_eq!(response.status(), StatusCode::FORBIDDEN);
-        assert_eq!(text(response).await, "no\n");
+    let bytes = pattern(8 << 20);
+    let sized = format!("content-length: {}\r\n\r\n", bytes.len());
+    let chunked = "transfer-encoding: chunked\r\n\r\n800000\r\n".to_owned();
+    // A client that listens only when it has sent everything, as most do.
+    let mut stream = server.raw().await;
+    for _ in 0..20 {
+        for (head, end) in [(&sized, ""), (&chunked, "\r\n0\r\n\r\n")] {
+            let head = format!("POST /refuse HTTP/1.1\r\nhost: x\r\n{head}");
+            stream.write_all(head.as_bytes()).await.unwrap();
+            stream.write_all(&bytes).await.unwrap();
+            stream.write_all(end.as_bytes()).await.unwrap();
+            let mut told = String::new();
+            while !told.ends_with("no\n") {
+                let mut piece = [0; 1000];
+                let read = stream.read(&mut piece).await.unwrap();
+                assert!(read > 0, "{told}");
+                told.push_str(std::str::from_utf8(&piece[..read]).unwrap());
+            }
+            assert!(told.starts_with("HTTP/1.1 403"), "{told}");
+        }
     }
+    assert_eq!(
+        server.metric("strongroom_vault_connections_accepted_total"),
+        1
+    );
 }
 
 #[tokio::test]
@@ -216,4 +231,24 @@ async fn a_listing_comes_whole_and_a_short_one_with_its_length() {
             .all(|(n, line)| line == format!("{n:063}"))
     );
     assert_eq!(listed.lines().count(), 100_000);
+}
+
+#[tokio::test]
+async fn who_asks_before_he_sends_is_answered_before_he_sends() {
+    let (server, _events) = Server::start(Limits::default()).await;
+    let head = |path| {
+        format!(
+            "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\
+             expect: 100-continue\r\nconnection: close\r\n\r\n"
+        )
+    };
+    let told = server.talk(head("/refuse").as_bytes()).await;
+    assert!(told.starts_with("HTTP/1.1 403"), "{told}");
+    let mut stream = server.raw().await;
+    stream.write_all(head("/upload").as_bytes()).await.unwrap();
+    let mut told = [0; 25];
+    stream.read_exact(&mut told).await.unwrap();
+    assert_eq!(&told, b"HTTP/1.1 100 Continue\r\n\r\n");
+    stream.write_all(b"hello").await.unwrap();
+    assert!(rest(&mut stream).await.starts_with("HTTP/1.1 200"));
 }

@@ -202,6 +202,58 @@ async fn memory_stays_bounded_when_many_send_and_the_server_does_not_read() {
     assert!(grown < 100 << 20, "{} MiB for 100 uploads", grown >> 20);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nonsense_stops_nothing() {
+    let limits = Limits {
+        header_time: Duration::from_millis(100),
+        stall_time: Duration::from_millis(100),
+        idle_time: Duration::from_millis(100),
+        ..Limits::default()
+    };
+    let (server, _events) = Server::start(limits).await;
+    let sound: [&[u8]; 3] = [
+        b"POST /upload HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        b"GET /download/300000 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00\x00\x00\x05\x01\x05\x00\x00\x00\x01\x82\x87\x84\x41\x00",
+    ];
+    // A generator of the simplest kind: the same nonsense in every run.
+    let mut state = 1_u64;
+    let mut random = move |below: usize| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (state >> 33) as usize % below
+    };
+    for round in 0..30 {
+        let mut talks = Vec::new();
+        for sound in sound {
+            let mut bytes = sound.to_vec();
+            for _ in 0..=random(4) {
+                let place = random(bytes.len());
+                match random(3) {
+                    0 => bytes[place] = random(256) as u8,
+                    1 => bytes.truncate(place + 1),
+                    _ => bytes.insert(place, random(256) as u8),
+                }
+            }
+            talks.push(bytes);
+        }
+        let (one, two, three) = tokio::join!(
+            server.talk(&talks[0]),
+            server.talk(&talks[1]),
+            server.talk(&talks[2])
+        );
+        drop((one, two, three));
+        let hello = b"GET /hello HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        let told = server.talk(hello).await;
+        assert!(
+            told.ends_with("hello\n"),
+            "after {talks:?} in round {round}"
+        );
+    }
+    assert_eq!(server.metric("strongroom_vault_requests_under_way"), 0);
+}
+
 /// The memory that this process has, of which other tests in it have a share.
 fn memory_bytes() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();

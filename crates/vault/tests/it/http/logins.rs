@@ -54,10 +54,19 @@ async fn metrics_are_told_on_this_machine_and_count_requests() {
     assert!(page.contains(line), "{page}");
     assert!(page.contains("strongroom_vault_connections 1\n"), "{page}");
     assert!(page.ends_with("# EOF\n"), "{page}");
-    let mut guess = request("GET", "/metrics", Vec::new());
-    let bearer = "Bearer guess".parse().unwrap();
-    guess.headers_mut().insert("authorization", bearer);
-    client.ready().await.unwrap();
-    let refused = client.send_request(guess).await.unwrap();
-    assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
+    for (token, status) in [
+        (None, StatusCode::UNAUTHORIZED),
+        (Some("Bearer guess"), StatusCode::UNAUTHORIZED),
+        (Some("Bearer right"), StatusCode::OK),
+    ] {
+        let mut get = request("GET", "/metrics/closed", Vec::new());
+        if let Some(token) = token {
+            let token = token.parse().unwrap();
+            get.headers_mut().insert("authorization", token);
+        }
+        client.ready().await.unwrap();
+        let response = client.send_request(get).await.unwrap();
+        assert_eq!(response.status(), status, "{token:?}");
+        text(response).await;
+    }
 }

@@ -12,6 +12,7 @@ use hyper::client::conn::{http1, http2};
 use hyper::{Method, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use sha2::{Digest, Sha256};
+use strongroom_model::Secret;
 use strongroom_vault::http::metrics::Metrics;
 use strongroom_vault::http::service::later;
 use strongroom_vault::http::{
@@ -236,12 +237,16 @@ impl Hands {
                 Ok(Response::new(body.await?))
             }
             (false, "/list", _) => self.list(number).await,
-            (false, _, "/metrics") => Ok(health::metrics(
-                request.headers(),
-                &peer,
-                None,
-                &self.metrics,
-            )),
+            (false, _, "/metrics" | "/metrics/closed") => {
+                let token = Secret::new("right");
+                let token = (name == "/metrics").then_some(&token);
+                Ok(health::metrics(
+                    request.headers(),
+                    &peer,
+                    token,
+                    &self.metrics,
+                ))
+            }
             _ => Ok(simple(StatusCode::OK, "hello")),
         }
     }
