@@ -39,7 +39,8 @@ impl Edge {
     /// Takes up a tree of `size` leaves where it was left: from the partial tiles, and the partial
     /// bundle, which is empty where `size` is a multiple of 256.
     ///
-    /// The caller compares [`Edge::root`] with the checkpoint that he signed.
+    /// The caller compares [`Edge::root`] with the checkpoint that he signed, as
+    /// [`crate::Folder::edge`] does.
     ///
     /// # Errors
     /// Fails where a tile cannot be had, or the bundle is not that of the tile.

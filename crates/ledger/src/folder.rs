@@ -10,6 +10,8 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use crate::bundle::{self, BUNDLE_LIMIT_BYTES};
+use crate::checkpoint::Checkpoint;
+use crate::edge::Edge;
 use crate::note::NOTE_LIMIT_BYTES;
 use crate::tile::{self, CHECKPOINT, Level, TILE_WIDTH, Tile};
 use crate::tree::TileSource;
@@ -56,6 +58,29 @@ impl Folder {
         let length = wanted.map(|entry| 2 + entry.len()).sum();
         bytes.truncate(length);
         Ok(bytes)
+    }
+
+    /// Takes up the log where a checkpoint left it, to add leaves.
+    ///
+    /// # Errors
+    /// Fails where a file of the right edge is missing, or they are not those of this checkpoint.
+    pub fn edge(&self, checkpoint: &Checkpoint) -> Result<Edge> {
+        let size = checkpoint.size();
+        let (index, width) = (size / u64::from(TILE_WIDTH), size % u64::from(TILE_WIDTH));
+        let bundle = match width as u16 {
+            0 => Vec::new(),
+            width => self.bundle(index, width)?,
+        };
+        let edge = Edge::load(size, self, bundle)?;
+        if edge.root() == checkpoint.root() {
+            return Ok(edge);
+        }
+        Err(Error::WrongRoot {
+            file: CHECKPOINT.to_owned(),
+            size,
+            signed: checkpoint.root(),
+            found: edge.root(),
+        })
     }
 
     /// The bytes of a file, which are at most so many.

@@ -7,7 +7,7 @@ use std::path::Path;
 use proptest::prelude::*;
 use strongroom_ledger::audit::{FAULTS_LIMIT, Report};
 use strongroom_ledger::{
-    Checkpoint, Edge, Error, Folder, Hash, KeyKind, SignedCheckpoint, Signer, audit,
+    Checkpoint, Error, Folder, Hash, KeyKind, SignedCheckpoint, Signer, audit,
 };
 
 use crate::scene::{LogFolder, ORIGIN, entry, log_key};
@@ -368,12 +368,24 @@ fn a_folder_without_a_log_is_told_so() {
 }
 
 #[test]
-fn a_publisher_takes_up_its_own_folder() {
-    let log = LogFolder::new(SIZE);
-    let folder = Folder::new(log.path());
-    let bundle = folder.bundle(3, 44).unwrap();
-    let edge = Edge::load(SIZE, &folder, bundle).unwrap();
-    assert_eq!(edge, log.edge);
+fn a_publisher_takes_up_its_own_folder_and_no_other() {
+    for size in [0, 1, 256, SIZE] {
+        let log = LogFolder::new(size);
+        let signed = log.signed();
+        let edge = Folder::new(log.path()).edge(signed.checkpoint());
+        assert_eq!(edge.unwrap(), log.edge);
+    }
+    let mut forged = LogFolder::new(3);
+    forged.grow(SIZE, |number| entry(number + 1));
+    let signed = LogFolder::new(SIZE).signed();
+    let edge = Folder::new(forged.path()).edge(signed.checkpoint());
+    assert!(matches!(edge, Err(Error::WrongRoot { .. })));
+    let longer = LogFolder::new(SIZE + 1).signed();
+    assert!(
+        Folder::new(forged.path())
+            .edge(longer.checkpoint())
+            .is_err()
+    );
 }
 
 proptest! {
