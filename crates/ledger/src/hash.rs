@@ -6,10 +6,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use data_encoding::BASE64;
 use sha2::{Digest, Sha256};
 
-use crate::{Error, Result};
+use crate::{Error, Result, base64};
 
 /// The size of a hash.
 pub const HASH_BYTES: usize = 32;
@@ -61,7 +60,7 @@ impl Hash {
 
 impl fmt::Display for Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&BASE64.encode(&self.0))
+        f.write_str(&base64::encode(&self.0))
     }
 }
 
@@ -75,7 +74,7 @@ impl FromStr for Hash {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let bytes = BASE64.decode(text.as_bytes()).ok();
+        let bytes = base64::decode(text);
         let bytes = bytes.and_then(|bytes| <[u8; HASH_BYTES]>::try_from(bytes).ok());
         bytes
             .map(Self)

@@ -6,12 +6,12 @@
 use std::fmt;
 use std::str::FromStr;
 
-use data_encoding::{BASE64, HEXLOWER};
+use data_encoding::HEXLOWER;
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use sha2::{Digest, Sha256};
 
 use crate::note::NoteSignature;
-use crate::{Error, Result};
+use crate::{Error, Result, base64};
 
 /// The longest name of a key, and the longest origin of a log.
 pub const NAME_LIMIT_BYTES: usize = 255;
@@ -150,7 +150,7 @@ impl fmt::Display for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut bytes = vec![self.kind.code()];
         bytes.extend(self.public());
-        write!(f, "{}+{}", self.label(), BASE64.encode(&bytes))
+        write!(f, "{}+{}", self.label(), base64::encode(&bytes))
     }
 }
 
@@ -172,7 +172,7 @@ impl FromStr for Verifier {
         if key.len() > 2 * SIGNATURE_BYTES {
             return Err(malformed("it is too long"));
         }
-        let bytes = BASE64.decode(key.as_bytes()).map_err(|_| not_a_key())?;
+        let bytes = base64::decode(key).ok_or_else(not_a_key)?;
         let (kind, public) = bytes.split_first().ok_or_else(not_a_key)?;
         let kind = [KeyKind::Log, KeyKind::Witness]
             .into_iter()

@@ -17,6 +17,7 @@
 //! writes none.
 
 pub mod audit;
+mod base64;
 pub mod bundle;
 pub mod checkpoint;
 pub mod edge;

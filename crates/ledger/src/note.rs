@@ -6,10 +6,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use data_encoding::BASE64;
-
 use crate::key::{Verifier, check_name};
-use crate::{Error, Result};
+use crate::{Error, Result, base64};
 
 /// The longest note. Sixteen signatures must fit, also of the long kinds that come.
 pub const NOTE_LIMIT_BYTES: usize = 128 << 10;
@@ -160,7 +158,7 @@ impl NoteSignature {
 impl fmt::Display for NoteSignature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bytes = [self.key_id.as_slice(), &self.bytes].concat();
-        write!(f, "{MARK}{} {}", self.name, BASE64.encode(&bytes))
+        write!(f, "{MARK}{} {}", self.name, base64::encode(&bytes))
     }
 }
 
@@ -175,12 +173,11 @@ impl FromStr for NoteSignature {
 
     fn from_str(line: &str) -> Result<Self> {
         let malformed = |reason| Error::malformed("signature", reason);
-        let (name, base64) = line
+        let (name, text) = line
             .strip_prefix(MARK)
             .and_then(|rest| rest.split_once(' '))
             .ok_or(malformed("its line is not a dash, a name and base64"))?;
-        let bytes = BASE64.decode(base64.as_bytes());
-        let bytes = bytes.map_err(|_| malformed("it is not base64"))?;
+        let bytes = base64::decode(text).ok_or(malformed("it is not base64"))?;
         let (key_id, bytes) = bytes
             .split_first_chunk()
             .ok_or(malformed("it has no key id"))?;
