@@ -32,6 +32,9 @@ const CHUNK: u64 = 4_096;
 /// How many leaves a bundle has.
 const BUNDLE: u64 = 256;
 
+/// The file of the key that checkpoints are verified with, in the folder of keys.
+const PUBLIC_KEY: &str = "log.pub";
+
 /// The name of the checkpoint's file.
 const CHECKPOINT: &str = "checkpoint";
 
@@ -51,6 +54,7 @@ pub struct Publisher {
 #[derive(Clone, Debug)]
 pub struct Published {
     path: PathBuf,
+    key: String,
 }
 
 impl Publisher {
@@ -59,10 +63,12 @@ impl Publisher {
     /// # Errors
     /// [`Error::Local`] where folder or key cannot be had.
     pub fn open(vault: Vault, data: &Path, origin: &str) -> Result<Self> {
-        let seed = keys::open(&data.join("keys"))?;
+        let keys = LogFolder::open(data.join("keys"))?;
+        let seed = keys::open(keys.path())?;
         let signer = Signer::from_seed(KeyKind::Log, origin, &seed).map_err(of_log)?;
         let folder = LogFolder::open(data.join("log"))?;
-        folder.write("key", format!("{}\n", signer.verifier()).as_bytes())?;
+        let key = signer.verifier().to_string();
+        keys.write(PUBLIC_KEY, format!("{key}\n").as_bytes())?;
         Ok(Self {
             database: Arc::clone(vault.database()),
             vault,
@@ -82,6 +88,7 @@ impl Publisher {
     pub fn published(&self) -> Published {
         Published {
             path: self.folder.path().to_owned(),
+            key: self.key(),
         }
     }
 
@@ -207,7 +214,8 @@ impl Published {
     /// [`Error::Local`] where it cannot be read.
     pub fn file(&self, name: &str) -> Result<Option<Vec<u8>>> {
         let path = match name {
-            CHECKPOINT | "key" => self.path.join(name),
+            "key" => return Ok(Some(format!("{}\n", self.key).into_bytes())),
+            CHECKPOINT => self.path.join(name),
             _ => match name.parse::<Tile>() {
                 Ok(tile) => self.path.join(tile.to_string()),
                 Err(_) => return Ok(None),

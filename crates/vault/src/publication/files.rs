@@ -34,7 +34,9 @@ impl LogFolder {
         if !folder.is_dir() {
             make(folder)?;
         }
-        let passing = path.with_extension("writing");
+        // An audit passes over names that begin with a dot.
+        let base = path.file_name().unwrap_or_default().to_string_lossy();
+        let passing = path.with_file_name(format!(".writing-{base}"));
         let mut file = OpenOptions::new()
             .write(true)
             .create(true)

@@ -164,7 +164,7 @@ fn killed_at_any_moment_what_was_answered_is_there_and_the_log_is_whole() {
     assert!(is_good, "{said}");
     server.kill_and_restart();
     let log = server.data().join("log");
-    let key = fs::read_to_string(log.join("key")).unwrap();
+    let key = fs::read_to_string(server.data().join("keys/log.pub")).unwrap();
     let key: Verifier = key.trim().parse().unwrap();
     let report = audit(&log, Some(&key), None);
     assert!(report.is_sound() && report.leaves > 10, "{report:?}");
