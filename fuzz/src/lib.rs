@@ -8,6 +8,7 @@
 //! **Architecture invariant:** no program depends on this crate.
 
 mod chunker;
+mod ledger;
 mod model;
 mod pack;
 mod repo;
@@ -42,6 +43,12 @@ pub const TARGETS: &[Target] = &[
     target("head", state::head),
     target("index", repo::index),
     target("key", repo::key_file),
+    target("ledger_bundle", ledger::bundle),
+    target("ledger_memory", ledger::memory),
+    target("ledger_note", ledger::note),
+    target("ledger_path", ledger::path),
+    target("ledger_proof", ledger::proof),
+    target("ledger_witness", ledger::witness),
     target("lock", repo::lock),
     target("needs", state::needs),
     target("own_locks", state::own_locks),

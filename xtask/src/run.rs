@@ -36,11 +36,17 @@ pub(crate) fn capture(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Finds a program on PATH, or in the folders where Debian keeps what only root has on PATH.
+/// Finds a program on PATH, or in the folders where Debian keeps what only root has on PATH and
+/// what belongs to one version of PostgreSQL.
 pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
+    let versions = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten();
+    let postgresql = versions.filter_map(|entry| Some(entry.ok()?.path().join("bin")));
     std::env::split_paths(&path)
         .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))
+        .chain(postgresql)
         .map(|folder| folder.join(name))
         .find(|candidate| candidate.is_file())
 }

@@ -31,9 +31,21 @@ const PROGRAMS: &[Program] = &[
     program("openssl", "openssl", "certificates for the tests of TLS"),
     program("setfattr", "attr", "extended attributes, seen from outside"),
     program("setfacl", "acl", "access control lists, seen from outside"),
+    program("ceph-mon", "ceph-mon", CEPH),
+    program("ceph-osd", "ceph-osd", CEPH),
+    program("radosgw", "radosgw", CEPH),
+    program("ceph", "ceph-common", CEPH),
+    program(
+        "initdb",
+        "postgresql",
+        "a real database that several vaults share",
+    ),
     program("borg", "borgbackup", "a peer in `cargo xtask bench`"),
     program("tar", "tar", "the one big file of `cargo xtask bench`"),
 ];
+
+/// What all of Ceph's programs are for.
+const CEPH: &str = "a real S3 server";
 
 /// A cargo subcommand, in the version that is known to work here.
 struct CargoTool {

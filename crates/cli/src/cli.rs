@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    backup, completions, dump, init, key, ls, man, restore, snapshots, status, sync, trial, unlock,
-    verify,
+    backup, completions, dump, init, key, log, ls, man, restore, snapshots, status, sync, trial,
+    unlock, verify,
 };
 use crate::context::Context;
 use crate::error::Result;
@@ -65,6 +65,7 @@ pub(crate) enum Command {
     Dump(dump::Args),
     Key(key::Args),
     Unlock(unlock::Args),
+    Log(log::Args),
     Try(trial::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -85,6 +86,7 @@ impl Command {
             Self::Dump(args) => args.run(context),
             Self::Key(args) => args.run(context),
             Self::Unlock(args) => args.run(context),
+            Self::Log(args) => args.run(context),
             Self::Try(args) => args.run(context),
             Self::Completions(args) => args.run(context),
             Self::Man(args) => args.run(context),

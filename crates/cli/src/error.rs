@@ -68,6 +68,14 @@ pub(crate) enum Error {
         /// The newest that is there, and when it was made.
         here: Option<(Id, Timestamp)>,
     },
+    /// A file that should be an earlier checkpoint of a log.
+    #[error("{} is not a checkpoint of this log", .path.display())]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: strongroom_ledger::Error,
+    },
     /// No password was given, and nobody can be asked.
     #[error("There is no password")]
     NoPassword,
@@ -147,6 +155,7 @@ impl Error {
         match self {
             Self::Engine(error) => error.hint(),
             Self::Copy { source, .. } => source.hint(),
+            Self::Checkpoint { source, .. } => source.hint(),
             Self::NoConfig { searched } => {
                 let paths: Vec<_> = searched.iter().map(|path| path.display().to_string()).collect();
                 Some(format!(

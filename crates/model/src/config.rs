@@ -13,8 +13,8 @@ mod expand;
 mod limits;
 mod plan;
 mod problem;
-mod reader;
-mod section;
+pub mod reader;
+pub mod section;
 mod source;
 
 pub use backup_copy::{BackupCopy, Medium};
@@ -84,23 +84,9 @@ impl Config {
         text: &str,
         environment: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigError> {
-        let (table, faults) = DeTable::parse_recoverable(text);
-        let mut reader = Reader::new(text, environment);
-        for fault in &faults {
-            reader.syntax(fault);
-        }
-        if !faults.is_empty() {
-            return Err(reader.into_error());
-        }
-        let top = Section::top(&mut reader, table.get_ref(), &KEYS);
-        let config = Self::read(&mut reader, &top);
-        match config {
-            Some(mut config) if reader.is_clean() => {
-                config.warnings = reader.into_warnings();
-                Ok(config)
-            }
-            _ => Err(reader.into_error()),
-        }
+        let (mut config, warnings) = parse(text, environment, &KEYS, Self::read)?;
+        config.warnings = warnings;
+        Ok(config)
     }
 
     fn read(reader: &mut Reader<'_>, top: &Section<'_>) -> Option<Self> {
@@ -127,6 +113,32 @@ impl Config {
             limits: limits?,
             warnings: Vec::new(),
         })
+    }
+}
+
+/// Reads the text of any configuration: `read` gets the file as a whole, in which `keys` are known.
+/// Returns what should not stay as it is, too.
+///
+/// # Errors
+/// Returns every problem that was found, each with its line.
+pub fn parse<T>(
+    text: &str,
+    environment: &dyn Fn(&str) -> Option<String>,
+    keys: &[&str],
+    read: impl FnOnce(&mut Reader<'_>, &Section<'_>) -> Option<T>,
+) -> Result<(T, Vec<Problem>), ConfigError> {
+    let (table, faults) = DeTable::parse_recoverable(text);
+    let mut reader = Reader::new(text, environment);
+    for fault in &faults {
+        reader.syntax(fault);
+    }
+    if !faults.is_empty() {
+        return Err(reader.into_error());
+    }
+    let top = Section::top(&mut reader, table.get_ref(), keys);
+    match read(&mut reader, &top) {
+        Some(config) if reader.is_clean() => Ok((config, reader.into_warnings())),
+        _ => Err(reader.into_error()),
     }
 }
 

@@ -30,6 +30,14 @@ pub enum Error {
         /// What was given.
         text: String,
     },
+    /// A text that is not a [`RepositoryPath`](crate::RepositoryPath).
+    #[error("{text:?} is not the path of a repository: {reason}")]
+    RepositoryPath {
+        /// What was given.
+        text: String,
+        /// Why, and what to write instead.
+        reason: String,
+    },
     /// An address of a store that cannot be used; the text holds no secret.
     #[error("The store address {text:?} cannot be used: {reason}")]
     Address {
@@ -85,7 +93,10 @@ impl Error {
             Self::UnknownVersion { .. } => {
                 Some("A newer strongroom wrote it: install that version here too".to_owned())
             }
-            Self::Malformed { .. } | Self::Signature { .. } | Self::BrokenChain { .. } => None,
+            Self::RepositoryPath { .. }
+            | Self::Malformed { .. }
+            | Self::Signature { .. }
+            | Self::BrokenChain { .. } => None,
         }
     }
 }

@@ -116,6 +116,11 @@ impl Error {
                 "Raise the quota of {location}, or free space on its disk"
             )),
             Self::Full { location } => Some(format!("See what is left: df -h '{location}'")),
+            Self::Denied { location, .. } if is_bucket(location) => Some(
+                "Check the credentials, and what the policies of the account and the bucket let \
+                 them do"
+                    .to_owned(),
+            ),
             Self::Denied { location, .. } if is_remote(location) => Some(
                 "Check the user and password in the store address, and what the server lets them do"
                     .to_owned(),
@@ -127,6 +132,10 @@ impl Error {
                 "See what is mounted there and what the kernel says of it: findmnt; dmesg | tail"
                     .to_owned(),
             ),
+            Self::Unreachable { location, .. } if is_bucket(location) => {
+                let url = location.strip_prefix("s3:").unwrap_or(location);
+                Some(format!("See whether it answers at all: curl -I '{url}'"))
+            }
             Self::Unreachable { location, .. } => {
                 let url = location.strip_prefix("rest:").unwrap_or(location);
                 Some(format!("See whether it answers at all: curl -I '{url}config'"))
@@ -134,6 +143,10 @@ impl Error {
             Self::BadAnswer { location, .. } if !is_remote(location) => Some(format!(
                 "See what fills it, and move away what is no part of the repository: ls -lt '{location}'"
             )),
+            Self::BadAnswer { location, .. } if is_bucket(location) => Some(
+                "Check the endpoint, the region and the name of the bucket, and whether it is there"
+                    .to_owned(),
+            ),
             Self::BadAnswer { .. } => Some(
                 "Check that the address leads to a restic REST server and to the right repository"
                     .to_owned(),
@@ -157,5 +170,10 @@ impl Error {
 
 /// Whether a location is behind a network protocol rather than a path.
 fn is_remote(location: &str) -> bool {
-    location.starts_with("rest:")
+    location.starts_with("rest:") || is_bucket(location)
+}
+
+/// Whether a location is a bucket.
+fn is_bucket(location: &str) -> bool {
+    location.starts_with("s3:")
 }

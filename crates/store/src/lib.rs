@@ -2,8 +2,9 @@
 //!
 //! **Architecture invariant:** everything goes to storage through [`Store`], so that a test can
 //! put faults and counters between the engine and any copy. A store knows nothing of passwords,
-//! blobs or snapshots.
+//! blobs or snapshots. What a vault keeps its bytes in is [`Bodies`].
 
+pub mod bodies;
 pub mod error;
 mod exact;
 pub mod local;
@@ -11,11 +12,14 @@ pub mod patient;
 pub mod place;
 pub mod pulse;
 pub mod rest;
+pub mod s3;
 mod store;
 
+pub use bodies::{Bodies, BodyKey, Staged};
 pub use error::{Error, Result};
-pub use local::LocalStore;
+pub use local::{LocalBodies, LocalStore};
 pub use patient::PatientStore;
 pub use pulse::Pulse;
 pub use rest::{RestOptions, RestStore};
+pub use s3::{S3Bodies, S3Credentials, S3Options};
 pub use store::{SharedBytes, Sink, Store, read_limit_bytes};

@@ -13,7 +13,10 @@
 //!
 //! Nothing is locked: a rename is the only moment at which a name changes what it stands for.
 
+mod bodies;
+mod fault;
 mod folder;
+mod folders;
 mod listing;
 mod temporary;
 
@@ -21,13 +24,15 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use rustix::fs::AtFlags;
 use rustix::io::Errno;
 use strongroom_model::{FileEntry, FileName, FileType, Id};
+
+pub use crate::local::bodies::LocalBodies;
 
 use crate::exact::{Exact, read_exactly};
 use crate::local::folder::{Modes, Place};
@@ -44,6 +49,9 @@ const FOLDERS: [FileType; 5] = [
     FileType::Locks,
     FileType::Snapshots,
 ];
+
+/// How much is written at a time, so that a slow disk is seen to move.
+const STEP_BYTES: usize = 1 << 20;
 
 /// A repository in a local folder.
 #[derive(Debug)]
@@ -87,8 +95,7 @@ impl LocalStore {
     /// # Errors
     /// As [`LocalStore::device`].
     pub fn free_bytes(&self) -> io::Result<u64> {
-        let stat = rustix::fs::statvfs(&self.path)?;
-        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+        Ok(folder::free_bytes(&self.path)?)
     }
 
     /// Removes temporary files that were last written before `older_than`, and counts them.
@@ -117,9 +124,11 @@ impl LocalStore {
         if kind != FileType::Data {
             return vec![Ok(kind.folder().to_owned())];
         }
-        let subfolders = self
-            .open_folder(kind.folder())
-            .and_then(|data| data.map_or(Ok(Vec::new()), |fd| listing::subfolders(&fd)));
+        let subfolders = self.open_folder(kind.folder()).and_then(|data| {
+            data.map_or(Ok(Vec::new()), |fd| {
+                listing::subfolders(&fd, listing::is_prefix)
+            })
+        });
         match subfolders {
             Ok(names) => names
                 .into_iter()
@@ -183,10 +192,14 @@ impl LocalStore {
         &self,
         folder: &OwnedFd,
         bytes: &[u8],
-        publish: impl FnOnce(Temporary<'_>) -> rustix::io::Result<()>,
+        publish: impl FnOnce(Temporary<&OwnedFd>) -> rustix::io::Result<()>,
     ) -> rustix::io::Result<()> {
-        let modes = Modes::of(&self.path);
-        publish(Temporary::write(folder, bytes, modes.file, &self.pulse)?)?;
+        let mut file = Temporary::create(folder, Modes::of(&self.path).file)?;
+        for step in bytes.chunks(STEP_BYTES) {
+            file.write(step)?;
+            self.pulse.beat();
+        }
+        publish(file)?;
         folder::sync(folder)
     }
 
@@ -196,37 +209,16 @@ impl LocalStore {
             .map_err(|errno| self.fault(format_args!("write {name}"), errno))
     }
 
-    /// What it means that a file could not be looked at.
     fn absent_or(&self, name: FileName, verb: &str, errno: Errno) -> Error {
-        let location = self.location.clone();
-        match errno {
-            Errno::NOENT => Error::NotFound { name, location },
-            // A link, a folder, a socket, a fifo or a device.
-            Errno::LOOP | Errno::INVAL | Errno::NXIO => Error::Io {
-                location,
-                action: format!("{verb} {name}"),
-                source: io::Error::new(io::ErrorKind::InvalidData, "It is not a regular file"),
-            },
-            _ => self.fault(format_args!("{verb} {name}"), errno),
-        }
+        fault::absent_or(self.location.clone(), name, verb, errno)
     }
 
-    /// Makes of a system's error what the engine can decide on.
     fn fault(&self, action: impl ToString, errno: Errno) -> Error {
-        let location = self.location.clone();
-        match errno {
-            Errno::NOSPC | Errno::DQUOT => Error::Full { location },
-            Errno::ACCESS | Errno::PERM | Errno::ROFS => Error::Denied {
-                location,
-                action: action.to_string(),
-                reason: io::Error::from(errno).to_string(),
-            },
-            _ => Error::Io {
-                location,
-                action: action.to_string(),
-                source: errno.into(),
-            },
-        }
+        fault::fault(self.location.clone(), action, errno)
+    }
+
+    fn io_fault(&self, action: impl ToString, error: io::Error) -> Error {
+        fault::io_fault(self.location.clone(), action, error)
     }
 
     fn too_many(&self, kind: FileType, limit: usize) -> Error {
@@ -234,18 +226,6 @@ impl LocalStore {
             location: self.location.clone(),
             action: format!("list {kind}"),
             reason: format!("there are more than {limit} files"),
-        }
-    }
-
-    /// As [`LocalStore::fault`], for an error that may not come from the system.
-    fn io_fault(&self, action: impl ToString, error: io::Error) -> Error {
-        match Errno::from_io_error(&error) {
-            Some(errno) => self.fault(action, errno),
-            None => Error::Io {
-                location: self.location.clone(),
-                action: action.to_string(),
-                source: error,
-            },
         }
     }
 }
@@ -257,11 +237,7 @@ impl Store for LocalStore {
 
     fn create(&self) -> Result<()> {
         let action = "make the folders of a repository";
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(folder::PRIVATE_FOLDER)
-            .create(&self.path)
-            .map_err(|error| self.io_fault(action, error))?;
+        folder::make_root(&self.path).map_err(|error| self.io_fault(action, error))?;
         let mode = Modes::of(&self.path).folder;
         FOLDERS
             .into_iter()
@@ -273,12 +249,7 @@ impl Store for LocalStore {
                 })
             })
             .and_then(|()| folder::sync(&folder::open(&self.path, FileType::Data.folder())?))
-            .and_then(|()| folder::sync(&folder::open(&self.path, "")?))
-            .and_then(|()| match folder::open(&self.path.join(".."), "") {
-                // Who may not read the parent did not make anything in it either.
-                Err(Errno::ACCESS) => Ok(()),
-                parent => folder::sync(&parent?),
-            })
+            .and_then(|()| folder::sync_root(&self.path))
             .map_err(|errno| self.fault(action, errno))
     }
 
@@ -359,8 +330,10 @@ impl Store for LocalStore {
     fn replace(&self, name: FileName, bytes: &[u8]) -> Result<()> {
         let place = Place::of(name);
         let folder = self.folder_for(name, &place)?;
-        self.write(&folder, bytes, |file| file.publish_over(&place.base))
-            .map_err(|errno| self.fault(format_args!("replace {name}"), errno))
+        self.write(&folder, bytes, |file| {
+            file.publish_over(&folder, &place.base)
+        })
+        .map_err(|errno| self.fault(format_args!("replace {name}"), errno))
     }
 
     fn remove(&self, name: FileName) -> Result<()> {

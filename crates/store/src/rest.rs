@@ -27,6 +27,7 @@ use crate::rest::stream::Stream;
 use crate::store::{Store, read_limit_bytes};
 use crate::{Error, Result, place};
 
+pub(crate) use crate::rest::options::without_userinfo;
 pub use crate::rest::options::{RestOptions, Retries, Timeouts};
 
 /// The protocol's second version, whose listings tell sizes.

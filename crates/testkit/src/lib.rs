@@ -10,19 +10,25 @@
     reason = "everything here runs inside tests, where a panic is the right answer"
 )]
 
+pub mod bodies;
+pub mod ceph;
 pub mod clock;
 pub mod contract;
 pub mod faulty;
 pub mod gate;
 pub mod memory;
+pub mod postgres;
 pub mod programs;
 pub mod rclone;
 pub mod recording;
 pub mod tree;
 
+pub use bodies::bodies_contract;
+pub use ceph::{Ceph, CephAccount};
 pub use clock::TestClock;
-pub use faulty::{Fault, FaultyStore, Op, Rule};
+pub use faulty::{Fault, FaultyBodies, FaultyStore, Op, Rule, Rules};
 pub use gate::Gate;
 pub use memory::MemoryStore;
+pub use postgres::PostgresServer;
 pub use rclone::RcloneServer;
 pub use recording::{Record, RecordingStore, Tally};

@@ -3,6 +3,7 @@
 //! Takes the workspace's folder. What the fuzzer found beside them is left alone.
 
 mod golden;
+mod ledger;
 mod nasty;
 mod state;
 
@@ -33,6 +34,7 @@ fn main() -> Result<()> {
     let root = std::env::args_os().nth(1).context("Which folder?")?;
     let testdata = Path::new(&root).join("testdata");
     let mut seeds = nasty::seeds()?;
+    seeds.extend(ledger::seeds()?);
     seeds.extend(golden::seeds(&testdata.join("golden"))?);
     for seed in seeds {
         let known = TARGETS.iter().any(|target| target.name == seed.target);

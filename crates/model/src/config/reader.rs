@@ -1,4 +1,5 @@
-//! Collects what is wrong with a file, with lines, and expands its variables.
+//! Collects what is wrong with a file, with lines, and expands its variables; for every
+//! configuration there is, whatever its keys.
 //!
 //! Whoever finds a mistake reports it here and goes on, so that one run of the program tells all.
 
@@ -13,7 +14,7 @@ use crate::config::problem::{ConfigError, Problem};
 const LONGEST_QUOTE: usize = 60;
 
 /// What reading a file has brought to light.
-pub(super) struct Reader<'a> {
+pub struct Reader<'a> {
     text: &'a str,
     environment: &'a dyn Fn(&str) -> Option<String>,
     problems: Vec<Problem>,
@@ -21,16 +22,18 @@ pub(super) struct Reader<'a> {
 }
 
 /// A string of the file.
-pub(super) struct Text<'a> {
-    pub(super) line: usize,
+pub struct Text<'a> {
+    /// Its line, counted from 1.
+    pub line: usize,
     /// As it stands in the file: what messages may show.
-    pub(super) written: &'a str,
+    pub written: &'a str,
     /// With the variables replaced: may hold secrets.
-    pub(super) value: Zeroizing<String>,
+    pub value: Zeroizing<String>,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(text: &'a str, environment: &'a dyn Fn(&str) -> Option<String>) -> Self {
+    /// Nothing is wrong yet; `environment` answers for `${NAME}`.
+    pub fn new(text: &'a str, environment: &'a dyn Fn(&str) -> Option<String>) -> Self {
         Self {
             text,
             environment,
@@ -39,12 +42,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn problem(
-        &mut self,
-        line: usize,
-        message: impl Into<String>,
-        hint: impl Into<String>,
-    ) {
+    /// Reports a mistake and what to write instead.
+    pub fn problem(&mut self, line: usize, message: impl Into<String>, hint: impl Into<String>) {
         self.problems.push(Problem {
             line,
             message: message.into(),
@@ -52,12 +51,8 @@ impl<'a> Reader<'a> {
         });
     }
 
-    pub(super) fn warning(
-        &mut self,
-        line: usize,
-        message: impl Into<String>,
-        hint: impl Into<String>,
-    ) {
+    /// Reports what can be used but should not stay as it is.
+    pub fn warning(&mut self, line: usize, message: impl Into<String>, hint: impl Into<String>) {
         self.warnings.push(Problem {
             line,
             message: message.into(),
@@ -66,7 +61,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reports what is not TOML at all.
-    pub(super) fn syntax(&mut self, fault: &toml::de::Error) {
+    pub fn syntax(&mut self, fault: &toml::de::Error) {
         let line = fault.span().map_or(1, |span| self.line(&span));
         let hint = match fault.message() {
             "duplicate key" => "give each key once; several paths go into paths = [\"/a\", \"/b\"]",
@@ -76,25 +71,28 @@ impl<'a> Reader<'a> {
     }
 
     /// The line on which a span begins, counted from 1.
-    pub(super) fn line(&self, span: &Range<usize>) -> usize {
+    pub fn line(&self, span: &Range<usize>) -> usize {
         let before = self.text.as_bytes().iter().take(span.start);
         1 + before.filter(|byte| **byte == b'\n').count()
     }
 
     /// The last line of the file, for what is missing altogether.
-    pub(super) fn last_line(&self) -> usize {
+    pub fn last_line(&self) -> usize {
         self.text.lines().count().max(1)
     }
 
-    pub(super) fn is_clean(&self) -> bool {
+    /// Whether there are no mistakes.
+    pub fn is_clean(&self) -> bool {
         self.problems.is_empty()
     }
 
-    pub(super) fn into_warnings(self) -> Vec<Problem> {
+    /// What should not stay as it is.
+    pub fn into_warnings(self) -> Vec<Problem> {
         self.warnings
     }
 
-    pub(super) fn into_error(mut self) -> ConfigError {
+    /// All mistakes, in the order of the lines.
+    pub fn into_error(mut self) -> ConfigError {
         self.problems.sort();
         self.problems.dedup();
         ConfigError {
@@ -103,7 +101,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Expands the variables of a string, or says why not.
-    pub(super) fn expand<'t>(
+    pub fn expand<'t>(
         &mut self,
         line: usize,
         written: &'t str,
@@ -144,12 +142,12 @@ impl<'a> Reader<'a> {
 }
 
 /// A piece of the file in quotes, fit for a message.
-pub(super) fn quoted(written: &str) -> String {
+pub fn quoted(written: &str) -> String {
     format!("{:?}", quote(written))
 }
 
 /// A piece of the file, cut where it is long.
-pub(super) fn quote(written: &str) -> String {
+pub fn quote(written: &str) -> String {
     match written.char_indices().nth(LONGEST_QUOTE) {
         Some((end, _)) => format!("{}…", written.get(..end).unwrap_or_default()),
         None => written.to_owned(),

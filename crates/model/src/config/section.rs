@@ -18,7 +18,7 @@ use crate::period::{self, Period};
 use crate::secret::Secret;
 
 /// A table of the file and how messages call it.
-pub(super) struct Section<'a> {
+pub struct Section<'a> {
     title: String,
     table: &'a DeTable<'a>,
     line: usize,
@@ -26,7 +26,7 @@ pub(super) struct Section<'a> {
 
 impl<'a> Section<'a> {
     /// The file as a whole.
-    pub(super) fn top(reader: &mut Reader<'_>, table: &'a DeTable<'a>, known: &[&str]) -> Self {
+    pub fn top(reader: &mut Reader<'_>, table: &'a DeTable<'a>, known: &[&str]) -> Self {
         let section = Self {
             title: "the file".to_owned(),
             table,
@@ -37,12 +37,7 @@ impl<'a> Section<'a> {
     }
 
     /// The table under a key, `[key]`.
-    pub(super) fn section(
-        &self,
-        reader: &mut Reader<'_>,
-        key: &str,
-        known: &[&str],
-    ) -> Option<Self> {
+    pub fn section(&self, reader: &mut Reader<'_>, key: &str, known: &[&str]) -> Option<Self> {
         let (_, value) = self.get(key)?;
         let DeValue::Table(table) = value.get_ref() else {
             reader.problem(
@@ -62,7 +57,7 @@ impl<'a> Section<'a> {
     }
 
     /// All tables under a key, `[[key]]`.
-    pub(super) fn sections(&self, reader: &mut Reader<'_>, key: &str, known: &[&str]) -> Vec<Self> {
+    pub fn sections(&self, reader: &mut Reader<'_>, key: &str, known: &[&str]) -> Vec<Self> {
         let Some((_, value)) = self.get(key) else {
             return Vec::new();
         };
@@ -93,22 +88,24 @@ impl<'a> Section<'a> {
         sections
     }
 
-    pub(super) fn line(&self) -> usize {
+    /// The line on which the table begins.
+    pub fn line(&self) -> usize {
         self.line
     }
 
-    pub(super) fn has(&self, key: &str) -> bool {
+    /// Whether a key is there.
+    pub fn has(&self, key: &str) -> bool {
         self.get(key).is_some()
     }
 
     /// The line of a key, where the key is there.
-    pub(super) fn line_of(&self, reader: &Reader<'_>, key: &str) -> Option<usize> {
+    pub fn line_of(&self, reader: &Reader<'_>, key: &str) -> Option<usize> {
         let (key, _) = self.get(key)?;
         Some(reader.line(&key.span()))
     }
 
     /// Reports a key that must be there and is not.
-    pub(super) fn require(&self, reader: &mut Reader<'_>, key: &str, instead: &str) {
+    pub fn require(&self, reader: &mut Reader<'_>, key: &str, instead: &str) {
         if !self.has(key) {
             reader.problem(
                 self.line,
@@ -119,7 +116,7 @@ impl<'a> Section<'a> {
     }
 
     /// A string as written, before its variables are replaced.
-    pub(super) fn written(&self, reader: &mut Reader<'_>, key: &str) -> Option<(usize, &'a str)> {
+    pub fn written(&self, reader: &mut Reader<'_>, key: &str) -> Option<(usize, &'a str)> {
         let (_, value) = self.get(key)?;
         let line = reader.line(&value.span());
         match value.get_ref().as_str() {
@@ -132,13 +129,13 @@ impl<'a> Section<'a> {
     }
 
     /// A string with its variables replaced.
-    pub(super) fn text(&self, reader: &mut Reader<'_>, key: &str) -> Option<Text<'a>> {
+    pub fn text(&self, reader: &mut Reader<'_>, key: &str) -> Option<Text<'a>> {
         let (line, written) = self.written(reader, key)?;
         reader.expand(line, written, |_, value| value)
     }
 
     /// A list of strings with their variables replaced.
-    pub(super) fn texts(&self, reader: &mut Reader<'_>, key: &str) -> Option<Vec<Text<'a>>> {
+    pub fn texts(&self, reader: &mut Reader<'_>, key: &str) -> Option<Vec<Text<'a>>> {
         let (_, value) = self.get(key)?;
         let line = reader.line(&value.span());
         let Some(items) = value.get_ref().as_array() else {
@@ -169,7 +166,8 @@ impl<'a> Section<'a> {
         all.then_some(texts)
     }
 
-    pub(super) fn flag(&self, reader: &mut Reader<'_>, key: &str) -> Option<bool> {
+    /// True or false.
+    pub fn flag(&self, reader: &mut Reader<'_>, key: &str) -> Option<bool> {
         let (_, value) = self.get(key)?;
         if value.get_ref().as_bool().is_none() {
             let line = reader.line(&value.span());
@@ -179,7 +177,7 @@ impl<'a> Section<'a> {
     }
 
     /// A whole number within bounds.
-    pub(super) fn number(
+    pub fn number(
         &self,
         reader: &mut Reader<'_>,
         key: &str,
@@ -209,18 +207,21 @@ impl<'a> Section<'a> {
         number
     }
 
-    pub(super) fn period(&self, reader: &mut Reader<'_>, key: &str) -> Option<Period> {
+    /// A period of time.
+    pub fn period(&self, reader: &mut Reader<'_>, key: &str) -> Option<Period> {
         let suggest = |text: &str| Period::suggest(text).map(|period| period.to_string());
         self.unit(reader, key, "a period of time", 'h', suggest, period::RULE)
     }
 
-    pub(super) fn size(&self, reader: &mut Reader<'_>, key: &str) -> Option<(usize, ByteSize)> {
+    /// A size, with its line.
+    pub fn size(&self, reader: &mut Reader<'_>, key: &str) -> Option<(usize, ByteSize)> {
         let rule = byte_size::RULE;
         let size = self.unit(reader, key, "a size", 'M', ByteSize::suggest, rule)?;
         Some((self.line_of(reader, key)?, size))
     }
 
-    pub(super) fn name(&self, reader: &mut Reader<'_>, key: &str) -> Option<Name> {
+    /// A name.
+    pub fn name(&self, reader: &mut Reader<'_>, key: &str) -> Option<Name> {
         let text = self.text(reader, key)?;
         let name = text.value.parse().ok();
         if name.is_none() {
@@ -238,13 +239,13 @@ impl<'a> Section<'a> {
     }
 
     /// An absolute path.
-    pub(super) fn path(&self, reader: &mut Reader<'_>, key: &str) -> Option<PathBuf> {
+    pub fn path(&self, reader: &mut Reader<'_>, key: &str) -> Option<PathBuf> {
         let text = self.text(reader, key)?;
         path(reader, key, &text)
     }
 
     /// A program and its arguments.
-    pub(super) fn command(&self, reader: &mut Reader<'_>, key: &str) -> Option<CommandLine> {
+    pub fn command(&self, reader: &mut Reader<'_>, key: &str) -> Option<CommandLine> {
         if let Some((_, value)) = self.get(key)
             && value.get_ref().is_str()
         {
@@ -343,7 +344,7 @@ impl<'a> Section<'a> {
 }
 
 /// Reads an absolute path.
-pub(super) fn path(reader: &mut Reader<'_>, key: &str, text: &Text<'_>) -> Option<PathBuf> {
+pub fn path(reader: &mut Reader<'_>, key: &str, text: &Text<'_>) -> Option<PathBuf> {
     match absolute_path(&text.value) {
         Ok(path) => Some(path),
         Err(refusal) => {

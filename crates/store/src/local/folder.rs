@@ -3,9 +3,10 @@
 //! Only the root itself may be reached through links: it is the path that the owner wrote. Below
 //! it every name is opened with `O_NOFOLLOW`, relative to the folder that was opened before.
 
-use std::fs::File;
+use std::fs::{DirBuilder, File};
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, FileType as NodeType, Mode, OFlags};
@@ -15,7 +16,7 @@ use strongroom_model::FileName;
 use crate::pulse::Pulse;
 
 /// The mode of a folder that only its owner may enter.
-pub(super) const PRIVATE_FOLDER: u32 = 0o700;
+const PRIVATE_FOLDER: u32 = 0o700;
 
 /// How many bytes are compared at a time.
 const COMPARE_BYTES: usize = 128 << 10;
@@ -58,6 +59,12 @@ pub(super) struct Modes {
 }
 
 impl Modes {
+    /// For what its owner alone may read.
+    pub(super) const PRIVATE: Self = Self {
+        file: Mode::RUSR,
+        folder: Mode::from_raw_mode(PRIVATE_FOLDER),
+    };
+
     /// The modes for the repository at `root`.
     pub(super) fn of(root: &Path) -> Self {
         let group = rustix::fs::lstat(root.join("config"))
@@ -68,10 +75,7 @@ impl Modes {
                 folder: Mode::RWXU | Mode::RWXG,
             }
         } else {
-            Self {
-                file: Mode::RUSR,
-                folder: Mode::from_raw_mode(PRIVATE_FOLDER),
-            }
+            Self::PRIVATE
         }
     }
 }
@@ -107,10 +111,34 @@ pub(super) fn make(root: &Path, relative: &str, mode: Mode) -> rustix::io::Resul
     make_child(&open(root, parent)?, part, mode)
 }
 
+/// Makes the root itself, and what leads to it.
+pub(super) fn make_root(root: &Path) -> std::io::Result<()> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(PRIVATE_FOLDER)
+        .create(root)
+}
+
+/// Makes durable that the root is there, and what folders are in it.
+pub(super) fn sync_root(root: &Path) -> rustix::io::Result<()> {
+    sync(open_root(root)?)?;
+    match open_root(&root.join("..")) {
+        // Who may not read the parent did not make anything in it either.
+        Err(Errno::ACCESS) => Ok(()),
+        parent => sync(parent?),
+    }
+}
+
+/// The bytes that this user may still write at `path`.
+pub(super) fn free_bytes(path: &Path) -> rustix::io::Result<u64> {
+    let stat = rustix::fs::statvfs(path)?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
 /// Makes the names in a folder durable.
 ///
 /// Some network filesystems cannot do that and say so; there is nothing more to be had there.
-pub(super) fn sync(folder: &OwnedFd) -> rustix::io::Result<()> {
+pub(super) fn sync(folder: impl AsFd) -> rustix::io::Result<()> {
     match rustix::fs::fsync(folder) {
         Err(Errno::INVAL | Errno::OPNOTSUPP) => Ok(()),
         synced => synced,
@@ -118,7 +146,7 @@ pub(super) fn sync(folder: &OwnedFd) -> rustix::io::Result<()> {
 }
 
 /// Opens a regular file for reading and tells its size.
-pub(super) fn open_regular(folder: &OwnedFd, base: &str) -> rustix::io::Result<(File, u64)> {
+pub(super) fn open_regular(folder: impl AsFd, base: &str) -> rustix::io::Result<(File, u64)> {
     // Without O_NONBLOCK, a fifo under the name would make this wait for ever.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = rustix::fs::openat(folder, base, flags, Mode::empty())?;

@@ -5,7 +5,7 @@
 //! and is not there; any other failure fails the listing, for a short list would look like loss.
 
 use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{AtFlags, FileType as NodeType, RawDir};
 use rustix::io::Errno;
@@ -67,24 +67,27 @@ pub(super) fn collect(
     Ok(())
 }
 
-/// The names of the subfolders of `data` that packs may lie in.
-pub(super) fn subfolders(data: &OwnedFd) -> rustix::io::Result<Vec<String>> {
+/// The names of the folders in a folder that `wanted` picks.
+pub(super) fn subfolders(
+    folder: impl AsFd,
+    wanted: impl Fn(&str) -> bool,
+) -> rustix::io::Result<Vec<String>> {
     let mut buffer = Buffer::new();
-    let mut names = RawDir::new(data, &mut buffer.0);
-    let mut found = Vec::with_capacity(256);
+    let mut names = RawDir::new(folder, &mut buffer.0);
+    let mut found = Vec::new();
     while let Some(entry) = names.next() {
         let entry = entry?;
-        let folder = matches!(entry.file_type(), NodeType::Directory | NodeType::Unknown);
+        let is_folder = matches!(entry.file_type(), NodeType::Directory | NodeType::Unknown);
         match entry.file_name().to_str() {
-            Ok(name) if folder && is_prefix(name) => found.push(name.to_owned()),
+            Ok(name) if is_folder && wanted(name) => found.push(name.to_owned()),
             _ => {}
         }
     }
     Ok(found)
 }
 
-/// Whether a name is two lowercase hexadecimal digits.
-fn is_prefix(name: &str) -> bool {
+/// Whether a name is two lowercase hexadecimal digits, as the subfolders of `data` have.
+pub(super) fn is_prefix(name: &str) -> bool {
     name.len() == 2
         && name
             .bytes()

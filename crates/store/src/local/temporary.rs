@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::io::Write;
 use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, SystemTime};
 
 use data_encoding::HEXLOWER;
@@ -14,57 +14,54 @@ use rustix::fs::{AtFlags, Mode, OFlags, RawDir, RenameFlags};
 use rustix::io::Errno;
 
 use crate::local::folder;
-use crate::pulse::Pulse;
 
 /// How temporary names begin.
 const PREFIX: &str = ".tmp-";
 
-/// How much is written at a time, so that a slow disk is seen to move.
-const STEP_BYTES: usize = 1 << 20;
-
-/// A written and synced file that has not got its name yet; dropping it removes it.
+/// A file that is being written and has not got its name yet; dropping it removes it.
 #[derive(Debug)]
-pub(super) struct Temporary<'a> {
-    folder: &'a OwnedFd,
+pub(super) struct Temporary<F: AsFd> {
+    folder: F,
     name: String,
+    file: File,
+    written_bytes: u64,
     /// Whether the temporary name still stands for the file.
     named: bool,
 }
 
-impl<'a> Temporary<'a> {
-    /// Writes all of `bytes` and makes them durable.
-    pub(super) fn write(
-        folder: &'a OwnedFd,
-        bytes: &[u8],
-        mode: Mode,
-        pulse: &Pulse,
-    ) -> rustix::io::Result<Self> {
+impl<F: AsFd> Temporary<F> {
+    /// Begins an empty file.
+    pub(super) fn create(folder: F, mode: Mode) -> rustix::io::Result<Self> {
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(|_| Errno::IO)?;
         let name = format!("{PREFIX}{}", HEXLOWER.encode(&random));
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut file = File::from(rustix::fs::openat(folder, name.as_str(), flags, mode)?);
-        let temporary = Self {
+        let file = File::from(rustix::fs::openat(&folder, name.as_str(), flags, mode)?);
+        Ok(Self {
             folder,
             name,
+            file,
+            written_bytes: 0,
             named: true,
-        };
-        for step in bytes.chunks(STEP_BYTES) {
-            file.write_all(step)
-                .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
-            pulse.beat();
-        }
-        rustix::fs::fsync(&file)?;
-        if rustix::fs::fstat(&file)?.st_size as u64 != bytes.len() as u64 {
-            return Err(Errno::IO);
-        }
-        Ok(temporary)
+        })
     }
 
-    /// Gives the file its name; `EEXIST` where the name is taken.
+    /// Appends bytes.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> rustix::io::Result<()> {
+        self.file
+            .write_all(bytes)
+            .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+        self.written_bytes += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Makes the file durable and gives it its name; `EEXIST` where the name is taken.
+    ///
+    /// The name itself is durable when its folder has been synced.
     pub(super) fn publish(mut self, base: &str) -> rustix::io::Result<()> {
-        let (folder, name) = (self.folder, self.name.as_str());
+        self.sync()?;
+        let (folder, name) = (&self.folder, self.name.as_str());
         match rustix::fs::renameat_with(folder, name, folder, base, RenameFlags::NOREPLACE) {
             Ok(()) => self.named = false,
             // NFS and some FUSE filesystems cannot rename without clobbering; they can link.
@@ -76,19 +73,30 @@ impl<'a> Temporary<'a> {
         Ok(())
     }
 
-    /// Gives the file its name in place of whatever had it.
-    pub(super) fn publish_over(mut self, base: &str) -> rustix::io::Result<()> {
-        rustix::fs::renameat(self.folder, self.name.as_str(), self.folder, base)?;
+    /// As [`Temporary::publish`], in place of whatever had the name, and in any folder of the same
+    /// file system.
+    pub(super) fn publish_over(mut self, folder: impl AsFd, base: &str) -> rustix::io::Result<()> {
+        self.sync()?;
+        rustix::fs::renameat(&self.folder, self.name.as_str(), folder, base)?;
         self.named = false;
         Ok(())
     }
+
+    /// Makes all of it durable, and makes sure that it is all of it.
+    fn sync(&self) -> rustix::io::Result<()> {
+        rustix::fs::fsync(&self.file)?;
+        match rustix::fs::fstat(&self.file)?.st_size as u64 == self.written_bytes {
+            true => Ok(()),
+            false => Err(Errno::IO),
+        }
+    }
 }
 
-impl Drop for Temporary<'_> {
+impl<F: AsFd> Drop for Temporary<F> {
     fn drop(&mut self) {
         if self.named {
             // Where even this fails, the next sweep finds it.
-            let _ = rustix::fs::unlinkat(self.folder, self.name.as_str(), AtFlags::empty());
+            let _ = rustix::fs::unlinkat(&self.folder, self.name.as_str(), AtFlags::empty());
         }
     }
 }

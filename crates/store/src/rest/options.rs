@@ -72,7 +72,7 @@ pub struct Timeouts {
 
 impl Timeouts {
     /// The longest that a body of this size may take.
-    pub(super) fn for_body(&self, size_bytes: u64) -> Duration {
+    pub(crate) fn for_body(&self, size_bytes: u64) -> Duration {
         let moving = size_bytes / self.least_bytes_per_second.max(1);
         self.answer.saturating_add(Duration::from_secs(moving))
     }
@@ -161,7 +161,7 @@ impl Address {
 }
 
 /// The URL as it may be shown: query and fragment could hold secrets too.
-fn without_userinfo(url: &Url) -> Url {
+pub(crate) fn without_userinfo(url: &Url) -> Url {
     let mut clean = url.clone();
     // Both fail only for URLs that cannot have a user.
     let _ = clean.set_username("");

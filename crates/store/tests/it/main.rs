@@ -2,11 +2,13 @@
 // Always so here; said for clippy, which then lets helpers unwrap as it lets tests.
 #![cfg(test)]
 
+mod bodies;
 mod contract;
 mod endless;
 mod local;
 mod misbehaving;
 mod patient;
 mod restic;
+mod s3;
 mod server;
 mod tls;

@@ -93,6 +93,11 @@ impl Server {
             .collect()
     }
 
+    /// The address of its root.
+    pub(crate) fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
     /// Options with patience for milliseconds instead of minutes.
     pub(crate) fn options(&self) -> RestOptions {
         let url = format!("http://user:geheim@127.0.0.1:{}/acme/repo", self.port);

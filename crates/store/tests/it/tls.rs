@@ -2,12 +2,14 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use strongroom_model::FileType;
-use strongroom_store::{Error, RestOptions, RestStore, Store};
-use strongroom_testkit::RcloneServer;
+use strongroom_store::{Bodies, Error, RestOptions, RestStore, S3Bodies, Store};
+use strongroom_testkit::{CephAccount, RcloneServer};
 use tempfile::TempDir;
+
+use crate::s3;
 
 fn openssl(folder: &Path, arguments: &[&str]) {
     let output = Command::new("openssl")
@@ -114,6 +116,17 @@ fn a_server_is_trusted_through_the_own_authority_and_only_through_it() {
             "{error}"
         );
     }
+
+    let nobody = CephAccount {
+        access_key: "name".to_owned(),
+        secret_key: "secret".to_owned(),
+    };
+    let bucket = S3Bodies::new(s3::options(server.url(), "bucket", &nobody)).unwrap();
+    let error = bucket.sweep(SystemTime::UNIX_EPOCH).unwrap_err();
+    assert!(
+        matches!(&error, Error::Unreachable { reason, .. } if reason.contains("certificate")),
+        "{error}"
+    );
 }
 
 #[test]

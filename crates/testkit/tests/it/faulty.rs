@@ -4,8 +4,9 @@ use std::io::{ErrorKind, Read};
 use std::thread;
 
 use strongroom_model::{FileName, FileType, Id};
-use strongroom_store::{Error, Store};
-use strongroom_testkit::{Fault, FaultyStore, Gate, MemoryStore, Op, Rule};
+use strongroom_store::{Bodies, BodyKey, Error, LocalBodies, Store};
+use strongroom_testkit::bodies::{get, key};
+use strongroom_testkit::{Fault, FaultyBodies, FaultyStore, Gate, MemoryStore, Op, Rule};
 
 fn store() -> FaultyStore<MemoryStore> {
     FaultyStore::new(MemoryStore::new("m"))
@@ -121,4 +122,92 @@ fn a_gate_holds_a_save_until_it_opens() {
 #[should_panic(expected = "is not the hash of what is saved")]
 fn memory_does_not_let_bytes_be_saved_under_a_wrong_name() {
     let _ = MemoryStore::new("m").save(named(FileType::Data, b"a"), b"b");
+}
+
+fn bodies() -> (tempfile::TempDir, FaultyBodies<LocalBodies>) {
+    let folder = tempfile::tempdir().unwrap();
+    let bodies = FaultyBodies::new(LocalBodies::new(folder.path()));
+    (folder, bodies)
+}
+
+fn put(bodies: &dyn Bodies, body: &BodyKey) -> strongroom_store::Result<()> {
+    let mut staged = bodies.stage(body)?;
+    staged.write(b"bytes")?;
+    staged.publish()
+}
+
+#[test]
+fn each_step_of_a_body_can_fail_and_the_next_try_succeeds() {
+    let (_folder, bodies) = bodies();
+    let body = key("acme", FileType::Data, b"bytes");
+    for op in [Op::Stage, Op::Write, Op::Publish] {
+        bodies.rules().add(Rule::on(&[op], Fault::Full).nth(1));
+        assert!(matches!(put(&bodies, &body), Err(Error::Full { .. })));
+        assert!(get(bodies.inner(), &body, None).is_err(), "{op:?}");
+        put(&bodies, &body).unwrap();
+        bodies
+            .rules()
+            .add(Rule::on(&[Op::Remove], Fault::Unreachable).nth(1));
+        assert!(bodies.remove(&body).is_err());
+        bodies.remove(&body).unwrap();
+        bodies.rules().heal();
+    }
+}
+
+#[test]
+fn bodies_have_no_more_room_than_they_are_given() {
+    let (_folder, bodies) = bodies();
+    bodies.rules().set_room(Some(8));
+    put(&bodies, &key("acme", FileType::Data, b"1")).unwrap();
+    let full = put(&bodies, &key("acme", FileType::Data, b"2"));
+    assert!(matches!(full, Err(Error::Full { .. })));
+}
+
+#[test]
+fn a_crash_before_publishing_leaves_only_what_a_sweep_removes() {
+    let (folder, bodies) = bodies();
+    let body = key("acme", FileType::Data, b"bytes");
+    bodies
+        .rules()
+        .add(Rule::on(&[Op::Publish], Fault::Crash).nth(1));
+    assert!(put(&bodies, &body).is_err());
+    assert!(get(&bodies, &body, None).is_err(), "dead is dead");
+    let revived = LocalBodies::new(folder.path());
+    assert!(matches!(
+        get(&revived, &body, None),
+        Err(Error::NotFound { .. })
+    ));
+    let later = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(5_000_000_000);
+    assert_eq!(revived.sweep(later).unwrap(), 1);
+}
+
+#[test]
+fn a_crash_after_publishing_leaves_the_body() {
+    let (_folder, bodies) = bodies();
+    let body = key("acme", FileType::Data, b"bytes");
+    bodies
+        .rules()
+        .add(Rule::on(&[Op::Publish], Fault::CrashAfter).nth(1));
+    assert!(put(&bodies, &body).is_err());
+    assert!(bodies.free_bytes().is_err(), "dead is dead");
+    bodies.rules().heal();
+    assert_eq!(get(&bodies, &body, None).unwrap().1, b"bytes");
+}
+
+#[test]
+fn what_is_read_of_a_body_can_be_spoiled() {
+    let (_folder, bodies) = bodies();
+    let body = key("acme", FileType::Data, b"bytes");
+    put(&bodies, &body).unwrap();
+    bodies
+        .rules()
+        .add(Rule::on(&[Op::Open], Fault::FlipBit(0)).nth(1));
+    assert_eq!(get(&bodies, &body, None).unwrap(), (5, b"cytes".to_vec()));
+    bodies
+        .rules()
+        .add(Rule::on(&[Op::Open], Fault::ShortRead(2)));
+    let mut read = Vec::new();
+    let (_, mut stream) = bodies.open(&body, None).unwrap();
+    stream.read_to_end(&mut read).unwrap_err();
+    assert_eq!(read, b"by");
 }

@@ -1,0 +1,21 @@
+//! Bodies in a bucket: Amazon's S3, Ceph, and what speaks as they do.
+//!
+//! The SDK is asynchronous and stays inside: a small runtime of its own does its work, and whoever
+//! calls waits, as with a disk.
+//!
+//! What can go wrong: networks (so: all waiting is bounded, what may pass is tried again, a stream
+//! that breaks goes on where it broke), answers that are lost (so: an upload that is gone after it
+//! was completed is looked for under its name), parts of uploads that nobody ends (so: they are
+//! swept), buckets that keep what is removed as old versions (so: these are removed too), and
+//! servers that answer nonsense (so: what they say of sizes and ranges is held against what was
+//! asked).
+
+mod bodies;
+mod client;
+mod fault;
+mod options;
+mod staged;
+mod stream;
+
+pub use crate::s3::bodies::S3Bodies;
+pub use crate::s3::options::{S3Credentials, S3Options};

@@ -1,0 +1,80 @@
+//! The commands of the vault's program.
+
+mod clock;
+mod hide;
+mod init;
+mod key;
+mod repository;
+mod serve;
+mod token;
+mod undelete;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use strongroom_vault::config::VaultConfig;
+use strongroom_vault::{Error, Result, Vault, opening};
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+#[command(disable_help_subcommand = true)]
+pub(crate) enum Command {
+    Init(init::Args),
+    Serve(serve::Args),
+    #[command(subcommand)]
+    Token(token::Command),
+    #[command(subcommand)]
+    Repository(repository::Command),
+    #[command(subcommand)]
+    Key(key::Command),
+    Undelete(undelete::Args),
+    Hide(hide::Hide),
+    Unhide(hide::Unhide),
+    #[command(subcommand)]
+    Clock(clock::Command),
+}
+
+impl Command {
+    /// Does it.
+    pub(crate) fn run(self) -> Result<()> {
+        match self {
+            Self::Init(args) => args.run(),
+            Self::Serve(args) => args.run(),
+            Self::Token(command) => command.run(),
+            Self::Repository(command) => command.run(),
+            Self::Key(command) => command.run(),
+            Self::Undelete(args) => args.run(),
+            Self::Hide(args) => args.run(),
+            Self::Unhide(args) => args.run(),
+            Self::Clock(command) => command.run(),
+        }
+    }
+}
+
+/// Which vault a command is about.
+#[derive(Debug, clap::Args)]
+struct Which {
+    /// The configuration, as init has made it
+    #[arg(long, value_name = "PATH")]
+    config: PathBuf,
+}
+
+impl Which {
+    fn open(&self) -> Result<Vault> {
+        let config = VaultConfig::open(&self.config, &|name| std::env::var(name).ok())?;
+        opening::open(&config)
+    }
+}
+
+/// Prints a line of data.
+fn print(line: impl std::fmt::Display) -> Result<()> {
+    let told = writeln!(io::stdout().lock(), "{line}");
+    told.map_err(Error::local("write to standard output"))
+}
+
+/// A time of a vault, as people read it.
+fn time(ms: i64) -> String {
+    let time = jiff::Timestamp::from_millisecond(ms);
+    time.map_or_else(|_| "?".to_owned(), |time| time.to_string())
+}

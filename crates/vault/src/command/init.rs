@@ -1,0 +1,59 @@
+//! `strongroom-vault init`: a folder with everything that is needed to start.
+
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use strongroom_model::shell::quoted;
+use strongroom_vault::config::{FILE_NAME, TEMPLATE};
+use strongroom_vault::{Error, Result};
+
+/// Make a folder for a vault, with a commented configuration
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The folder; it may be there already, without a configuration
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+}
+
+impl Args {
+    pub(crate) fn run(&self) -> Result<()> {
+        let folder = std::path::absolute(&self.folder)
+            .map_err(Error::local(format!("find {}", self.folder.display())))?;
+        make_folder(&folder)?;
+        make_folder(&folder.join("keys"))?;
+        let config = folder.join(FILE_NAME);
+        let written = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&config)
+            .and_then(|mut file| {
+                file.write_all(TEMPLATE.as_bytes())?;
+                file.sync_all()
+            });
+        match written {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(Error::VaultExists { folder });
+            }
+            other => other.map_err(Error::local(format!("write {}", config.display())))?,
+        }
+        let config = quoted(&config);
+        let mut out = io::stdout().lock();
+        let told = writeln!(
+            out,
+            "The vault is in {}. Next:\n\
+             1. Read {config} and change what does not fit.\n\
+             2. strongroom-vault serve --config {config}",
+            quoted(&folder)
+        );
+        told.map_err(Error::local("write to standard output"))
+    }
+}
+
+/// Makes a folder that only its owner can enter; one that is there stays as it is.
+fn make_folder(path: &Path) -> Result<()> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(Error::local(format!("make the folder {}", path.display())))
+}

@@ -1,0 +1,58 @@
+//! The table `[limits]`: what clients may take of the server.
+
+use std::time::Duration;
+
+use strongroom_model::config::reader::Reader;
+use strongroom_model::config::section::Section;
+
+use crate::http::Limits;
+
+const KEYS: [&str; 7] = [
+    "connections",
+    "connections_per_address",
+    "requests",
+    "requests_per_address",
+    "requests_per_second",
+    "failed_logins",
+    "stop_time",
+];
+
+/// Reads the limits, or takes the default ones where there are none.
+pub(super) fn read(reader: &mut Reader<'_>, top: &Section<'_>) -> Option<Limits> {
+    let mut limits = Limits::default();
+    if !top.has("limits") {
+        return Some(limits);
+    }
+    let section = top.section(reader, "limits", &KEYS)?;
+    let mut count = |key: &str, most: u32, into: &mut usize| {
+        let number = section.number(reader, key, 1..=most);
+        if let Some(number) = number.and_then(|number| usize::try_from(number).ok()) {
+            *into = number;
+        }
+    };
+    count("connections", 1_000_000, &mut limits.connections);
+    let most = u32::try_from(limits.connections).unwrap_or(u32::MAX);
+    // What is not said must not contradict what is.
+    limits.connections_per_address = limits.connections_per_address.min(limits.connections);
+    count(
+        "connections_per_address",
+        most,
+        &mut limits.connections_per_address,
+    );
+    count("requests", 100_000, &mut limits.requests);
+    let most = u32::try_from(limits.requests).unwrap_or(u32::MAX);
+    limits.requests_per_address = limits.requests_per_address.min(limits.requests);
+    count(
+        "requests_per_address",
+        most,
+        &mut limits.requests_per_address,
+    );
+    let rate = section.number(reader, "requests_per_second", 1..=10_000_000);
+    limits.requests_per_second = rate.unwrap_or(limits.requests_per_second);
+    let failed = section.number(reader, "failed_logins", 1..=100_000);
+    limits.failed_logins = failed.unwrap_or(limits.failed_logins);
+    if let Some(period) = section.period(reader, "stop_time") {
+        limits.stop_time = Duration::from_secs(period.seconds());
+    }
+    Some(limits)
+}

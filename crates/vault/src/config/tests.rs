@@ -1,0 +1,175 @@
+//! What a vault's configuration means, and what an operator is told when it means nothing.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const FOLDER: &str = "/var/lib/vault";
+
+fn environment(name: &str) -> Option<String> {
+    (name == "DATABASE_URL").then(|| "postgres://vault:s3cr3t@db.example.net/vault".to_owned())
+}
+
+fn parse(text: &str) -> Result<VaultConfig, ConfigError> {
+    VaultConfig::parse(text, Path::new(FOLDER), &environment)
+}
+
+fn mistakes(text: &str) -> String {
+    let told = parse(text).unwrap_err().to_string();
+    let (_, problems) = told.split_once('\n').unwrap();
+    problems.trim().replace("\n  ", "\n")
+}
+
+#[test]
+fn an_empty_file_is_a_whole_configuration() {
+    let config = parse("").unwrap();
+    assert_eq!(config.data, Path::new(FOLDER));
+    assert_eq!(config.listen, ["0.0.0.0:8000".parse().unwrap()]);
+    assert_eq!(config.storage, StorageConfig::Folder(FOLDER.into()));
+    let DatabaseConfig::File(file) = config.database else {
+        panic!("{:?}", config.database);
+    };
+    assert_eq!(file, Path::new("/var/lib/vault/vault.sqlite"));
+    assert_eq!(config.retention, Period::days(30));
+    assert_eq!(config.limits, Limits::default());
+    assert!(config.tls.is_none() && config.public_url.is_none());
+}
+
+#[test]
+fn the_template_is_a_configuration_and_so_is_all_that_stands_behind_its_comments() {
+    let empty = format!("{:?}", parse("").unwrap());
+    assert_eq!(format!("{:?}", parse(TEMPLATE).unwrap()), empty);
+    let told = |line: &str| {
+        line.strip_prefix('#')
+            .is_some_and(|rest| !rest.starts_with(' '))
+    };
+    let whole: String = TEMPLATE
+        .lines()
+        .map(|line| if told(line) { &line[1..] } else { "" })
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let config = parse(&whole).unwrap();
+    for key in KEYS {
+        assert!(whole.contains(key), "{key} is not told of");
+    }
+    assert_eq!(config.limits, Limits::default());
+    assert_eq!(config.retention, Period::days(30));
+    assert_eq!(config.grace, config.retention);
+    assert!(matches!(config.storage, StorageConfig::Bucket(_)));
+}
+
+#[test]
+fn grace_is_as_long_as_the_retention_unless_it_is_said() {
+    let config = parse("retention = \"60d\"").unwrap();
+    assert_eq!(config.grace, Period::days(60));
+    let config = parse("retention = \"60d\"\ngrace = \"7d\"").unwrap();
+    assert_eq!(config.grace, Period::days(7));
+}
+
+#[test]
+fn the_database_comes_from_the_environment_and_is_never_shown() {
+    let config = parse("[database]\nurl = \"${DATABASE_URL}\"").unwrap();
+    assert!(!format!("{config:?}").contains("s3cr3t"));
+    let DatabaseConfig::Postgres(url) = config.database else {
+        panic!("{:?}", config.database);
+    };
+    assert!(url.expose().contains("s3cr3t"));
+}
+
+#[test]
+fn mistakes_are_told_with_their_line_and_what_to_write() {
+    let table = [
+        (
+            "listen = [\"localhost:8000\"]",
+            "line 1: \"localhost:8000\" is not an IP address and a port; write listen = \
+             [\"0.0.0.0:8000\"], or [\"[::]:8000\"] for IPv6 as well",
+        ),
+        (
+            "listen = []",
+            "line 1: There is nothing to listen on; write listen = [\"0.0.0.0:8000\"], or \
+             [\"[::]:8000\"] for IPv6 as well",
+        ),
+        (
+            "\nretention = \"30 days\"",
+            "line 2: \"30 days\" for retention is not a period of time; write \"30d\"",
+        ),
+        (
+            "retension = \"30d\"",
+            "line 1: Unknown key \"retension\" in the file; write retention",
+        ),
+        (
+            "object_size = \"5GiB\"",
+            "line 1: object_size = \"5GiB\" is out of bounds; write a size from \"1MiB\" to \
+             \"4095MiB\"",
+        ),
+        (
+            "log_level = \"verbose\"",
+            "line 1: \"verbose\" is no level of the log; write \"error\", \"warn\", \"info\" or \
+             \"debug\"",
+        ),
+        (
+            "public_url = \"https://u:hunter2@vault.example.net/x\"",
+            "line 1: \"https://u:hunter2@vault.example.net/x\" is no address for browsers; write a \
+             scheme and a host, and nothing behind: public_url = \"https://vault.example.net\"",
+        ),
+        (
+            "[tls]\ncertificate = \"/c.pem\"",
+            "line 1: [tls] has no key; write key = \
+             \"/etc/letsencrypt/live/vault.example.net/privkey.pem\"",
+        ),
+        (
+            "[storage]\nfolder = \"/srv\"\nbucket = \"my-vault\"",
+            "line 2: [storage] has both a folder and a bucket; remove one of them: a vault keeps \
+             its objects in one place",
+        ),
+        (
+            "[storage]\nfolder = \"/srv\"\nregion = \"x\"",
+            "line 3: region belongs to a bucket, and there is none; write bucket = \"my-vault\" as \
+             well",
+        ),
+        (
+            "[database]\nurl = \"postgres://vault:hunter2@db/vault\"",
+            "line 2: A password does not belong in this file; write url = \"${DATABASE_URL}\", or \
+             url_file = \"/etc/strongroom/database\"",
+        ),
+        (
+            "[database]\nurl = \"mysql://db/vault\"",
+            "line 2: \"mysql://db/vault\" is no address of a PostgreSQL; it has the form \
+             postgres://user:password@host/database",
+        ),
+        (
+            "[limits]\nconnections = 0",
+            "line 2: connections = 0 is out of bounds; write a whole number from 1 to 1000000: \
+             connections = 1",
+        ),
+        (
+            "[limits]\nconnections = 100\nconnections_per_address = 200",
+            "line 3: connections_per_address = 200 is out of bounds; write a whole number from 1 \
+             to 100: connections_per_address = 1",
+        ),
+        (
+            "reserve = 5",
+            "line 1: reserve = 5 has no unit; write \"5MiB\" if that is meant; a size is a number \
+             and one of the units B, kB, KiB, MB, MiB, GB, GiB, TB, TiB: \"16MiB\"",
+        ),
+        (
+            "data = \"vault\"",
+            "line 1: \"vault\" for data: the path is not absolute; write the whole path, from / on: \
+             \"/srv/…\"",
+        ),
+    ];
+    for (text, told) in table {
+        assert_eq!(mistakes(text), told, "{text}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics(key in "[a-z_]{0,12}", value in "\\PC{0,40}") {
+        let _ = parse(&format!("{key} = {value}"));
+        for known in KEYS {
+            let _ = parse(&format!("{known} = {value}"));
+            let _ = parse(&format!("[{known}]\n{key} = {value}"));
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Commits in groups: what arrives while a transaction is written to disk goes into the next one.
+//!
+//! A disk takes a few hundred commits a second, however small; a vault is asked for thousands. So
+//! one thread takes all that waits, does it in one transaction, and answers each only when that
+//! is durable. A lone commit waits for nobody.
+//!
+//! What can go wrong: one work that fails among many. The group is then done again with a
+//! savepoint around each work, so that a failure costs its own caller alone, and however many
+//! fail, the group is done twice at most. **Works are therefore done more than once, and must have
+//! no effect outside the database**, nor wait for another commit.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+
+use crate::database::{Database, Transaction, failed};
+use crate::{Error, Result};
+
+/// The most works of one transaction, and the most that wait for the next; whoever comes then
+/// waits at the door.
+const GROUP: usize = 256;
+
+/// Commits to a database. Dropping it waits until all that was accepted is done.
+#[derive(Debug)]
+pub struct Commits {
+    queue: Option<SyncSender<Box<dyn Job>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Commits {
+    /// Starts the thread that commits.
+    ///
+    /// # Errors
+    /// [`Error::Database`]: there is no room for another thread.
+    pub fn new(database: Arc<dyn Database>) -> Result<Self> {
+        let (queue, waiting) = sync_channel(GROUP);
+        let thread = thread::Builder::new()
+            .name("commits".to_owned())
+            .spawn(move || serve(&*database, &waiting))
+            .map_err(|error| failed("start its thread", error))?;
+        Ok(Self {
+            queue: Some(queue),
+            thread: Some(thread),
+        })
+    }
+
+    /// Does work in a transaction, perhaps together with that of others; durable when this
+    /// returns. The work may be done several times, and must have no effect outside the database.
+    ///
+    /// # Errors
+    /// Those of the work, and [`Error::Database`], as of [`Database::write`].
+    ///
+    /// # Panics
+    /// Where the work does, on the thread of whoever asked for it.
+    pub fn commit<T: Send + 'static>(
+        &self,
+        work: impl FnMut(&mut dyn Transaction) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let gone = || failed("commit", "The thread that commits has ended");
+        let queue = self.queue.as_ref().ok_or_else(gone)?;
+        let (answer, answered) = sync_channel(1);
+        let job = Waiting {
+            work,
+            done: None,
+            answer,
+        };
+        queue.send(Box::new(job)).map_err(|_| gone())?;
+        match answered.recv() {
+            Ok(Ok(result)) => result,
+            Ok(Err(panic)) => resume_unwind(panic),
+            Err(_) => Err(gone()),
+        }
+    }
+}
+
+impl Drop for Commits {
+    fn drop(&mut self) {
+        drop(self.queue.take());
+        if let Some(thread) = self.thread.take() {
+            // It catches every panic, so there is nothing to be told.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn serve(database: &dyn Database, waiting: &Receiver<Box<dyn Job>>) {
+    let mut group = Vec::with_capacity(GROUP);
+    while let Ok(first) = waiting.recv() {
+        group.push(first);
+        group.extend(waiting.try_iter().take(GROUP - 1));
+        settle(database, &mut group);
+    }
+}
+
+/// Does all works of a group, and answers each.
+fn settle(database: &dyn Database, group: &mut Vec<Box<dyn Job>>) {
+    let mut is_works_fault = false;
+    let together = write(database, |transaction| {
+        is_works_fault = false;
+        for job in group.iter_mut() {
+            job.run(transaction)
+                .inspect_err(|_| is_works_fault = true)?;
+        }
+        Ok(())
+    });
+    match together {
+        Ok(()) => group.drain(..).for_each(|job| job.answer(Ok(()))),
+        Err(_) if is_works_fault && group.len() > 1 => settle_apart(database, group),
+        Err(error) => answer_all(group, error),
+    }
+}
+
+/// Does all works of a group, each of which may fail without harm to the others.
+fn settle_apart(database: &dyn Database, group: &mut Vec<Box<dyn Job>>) {
+    let mut outcomes = Vec::with_capacity(group.len());
+    let together = write(database, |transaction| {
+        outcomes.clear();
+        for job in group.iter_mut() {
+            outcomes.push(transaction.nested(&mut |transaction| job.run(transaction)));
+        }
+        Ok(())
+    });
+    match together {
+        Ok(()) => {
+            for (job, outcome) in group.drain(..).zip(outcomes) {
+                job.answer(outcome);
+            }
+        }
+        Err(error) => answer_all(group, error),
+    }
+}
+
+/// Tells everybody of one error; the first gets it as it is.
+fn answer_all(group: &mut Vec<Box<dyn Job>>, error: Error) {
+    let reason = match &error {
+        Error::Database { reason, .. } => reason.clone(),
+        error => error.to_string(),
+    };
+    let mut error = Some(error);
+    for job in group.drain(..) {
+        job.answer(Err(error
+            .take()
+            .unwrap_or_else(|| failed("commit", &reason))));
+    }
+}
+
+/// A panic of the driver must not end the thread that everybody waits for.
+fn write(
+    database: &dyn Database,
+    mut work: impl FnMut(&mut dyn Transaction) -> Result<()>,
+) -> Result<()> {
+    catch_unwind(AssertUnwindSafe(|| database.write(&mut work)))
+        .unwrap_or_else(|_| Err(failed("commit", "The driver panicked")))
+}
+
+/// A work that waits for its commit.
+trait Job: Send {
+    /// Does it, perhaps again.
+    fn run(&mut self, transaction: &mut dyn Transaction) -> Result<()>;
+
+    /// Answers whoever waits.
+    fn answer(self: Box<Self>, outcome: Result<()>);
+}
+
+struct Waiting<T, W> {
+    work: W,
+    /// What the work did the last time, where it did not fail.
+    done: Option<thread::Result<T>>,
+    answer: SyncSender<thread::Result<Result<T>>>,
+}
+
+impl<T, W> Job for Waiting<T, W>
+where
+    T: Send,
+    W: FnMut(&mut dyn Transaction) -> Result<T> + Send,
+{
+    fn run(&mut self, transaction: &mut dyn Transaction) -> Result<()> {
+        self.done = None;
+        match catch_unwind(AssertUnwindSafe(|| (self.work)(transaction))) {
+            Ok(Ok(value)) => {
+                self.done = Some(Ok(value));
+                Ok(())
+            }
+            Ok(Err(error)) => Err(error),
+            Err(panic) => {
+                self.done = Some(Err(panic));
+                Err(failed("commit", "The work panicked"))
+            }
+        }
+    }
+
+    fn answer(self: Box<Self>, outcome: Result<()>) {
+        let answer = match (self.done, outcome) {
+            (Some(Err(panic)), _) => Err(panic),
+            (Some(Ok(value)), Ok(())) => Ok(Ok(value)),
+            (_, Err(error)) => Ok(Err(error)),
+            (None, Ok(())) => return,
+        };
+        // Whoever asked is always there: it does nothing else until it is answered.
+        let _ = self.answer.send(answer);
+    }
+}

@@ -1,0 +1,43 @@
+//! The server's outer wall: listening, TLS, limits, bodies, metrics. It knows nothing of objects
+//! and tokens; what a request means is decided behind [`Handler`].
+//!
+//! # The life of a connection
+//! Accepted and counted ([`Limits`]; where all places are taken the oldest idle connection goes) →
+//! TLS handshake, within a time → requests, each: head within a time and a size, rate of its
+//! address, a place among those under way; then the [`Handler`], which reads the [`Upload`] or
+//! does not, and answers a [`Body`] → idle, until the next request, a time, or the end of the
+//! server.
+//!
+//! # Memory
+//! Bounded by the limits, whatever clients do:
+//!
+//! | for each | at most |
+//! |---|---|
+//! | connection | 128 KiB: TLS records, and a head of a request that has not yet ended |
+//! | connection by HTTP/2 with requests under way | 2 MiB: the window of the connection |
+//! | request under way | 1 MiB: two batches of an upload and one being read, or two chunks of an answer |
+//!
+//! With the defaults (4096 connections, 256 requests) that is 1.3 GiB when everything is attacked
+//! at once by clients that may log in, and some 30 KiB a connection in quiet times.
+//! No thread ever waits for a client but those of listings, which have their own few.
+
+pub mod blocking;
+pub mod body;
+pub mod health;
+pub mod limits;
+pub mod listener;
+pub mod metrics;
+pub mod rest;
+pub mod service;
+pub mod stop;
+pub mod tls;
+
+pub use blocking::Blocking;
+pub use body::{Body, Intake, Upload};
+pub use limits::Limits;
+pub use listener::{Serving, bind, serve};
+pub use metrics::HttpMetrics;
+pub use rest::Rest;
+pub use service::{Answering, Handler, Note, Peer, Request, Response, simple};
+pub use stop::{Stop, Stopper};
+pub use tls::{CertificateFiles, Certificates, Fingerprint};

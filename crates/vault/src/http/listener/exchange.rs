@@ -1,0 +1,315 @@
+//! One request and its answer: limits before, the log and the metrics after.
+//!
+//! **Architecture invariant:** nothing that the client wrote gets into the log but the method, where
+//! it is a known one: no path, no query, no header.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use hyper::body::{Body as _, Bytes, Frame, Incoming, SizeHint};
+use hyper::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderMap, HeaderValue};
+use hyper::{Method, StatusCode, Version};
+use tokio::time::timeout;
+
+use crate::Error;
+use crate::http::body::{Body, Upload};
+use crate::http::limits::{AddressKey, Limits, Rates, Refusal, Ticket};
+use crate::http::listener::watch::Watch;
+use crate::http::metrics::{HttpMetrics, Seen};
+use crate::http::service::{Handler, Note, Peer, Response, later, simple};
+
+/// What is taken off the wire of an upload that was refused, so that the refusal is heard: packs of
+/// restic are smaller.
+const DISCARD_BYTES: u64 = 160 << 20;
+
+/// For how long.
+const DISCARD_TIME: Duration = Duration::from_secs(5);
+
+/// What all requests of a connection share.
+pub(super) struct Exchange {
+    pub(super) limits: Arc<Limits>,
+    pub(super) rates: Arc<Rates>,
+    pub(super) metrics: Arc<HttpMetrics>,
+    pub(super) handler: Arc<dyn Handler>,
+    pub(super) peer: Peer,
+    pub(super) ticket: Arc<Ticket>,
+    pub(super) watch: Arc<Watch>,
+}
+
+/// A request that is under way; ends with the last one who holds it.
+struct Open {
+    exchange: Arc<Exchange>,
+    outcome: parking_lot::Mutex<Outcome>,
+}
+
+#[derive(Default)]
+struct Outcome {
+    is_answered: bool,
+    is_proven: bool,
+}
+
+/// The body of an answer, which tells the log how it went.
+pub(super) struct Answer {
+    body: Body,
+    seen: Seen,
+    number: u64,
+    note: Note,
+    wire: Option<Arc<crate::http::body::Wire>>,
+    open: Option<Arc<Open>>,
+    exchange: Arc<Exchange>,
+    sent_bytes: u64,
+    began: Instant,
+    is_whole: bool,
+}
+
+impl Exchange {
+    /// Answers a request. What counts it runs before this returns, so that it is counted before the
+    /// connection reads on.
+    pub(super) fn answer(
+        self: &Arc<Self>,
+        request: hyper::Request<Incoming>,
+    ) -> impl Future<Output = hyper::Response<Answer>> + Send + use<> {
+        let began = Instant::now();
+        let admitted = self.admit(request.headers(), began);
+        let exchange = Arc::clone(self);
+        async move {
+            let method = request.method().clone();
+            let version = request.version();
+            let (response, wire, open) = match admitted {
+                Err((refusal, pause)) => {
+                    exchange.metrics.refused(refusal.word());
+                    (refused(refusal, pause), None, None)
+                }
+                Ok(open) => {
+                    let (response, wire) = exchange.handle(request, version, &open).await;
+                    (response, Some(wire), Some(open))
+                }
+            };
+            exchange.send(response, &method, version, wire, open, began)
+        }
+    }
+
+    /// Lets a request begin, or says why not and for how long.
+    fn admit(
+        self: &Arc<Self>,
+        headers: &HeaderMap,
+        now: Instant,
+    ) -> Result<Arc<Open>, (Refusal, Duration)> {
+        let size = |(name, value): (&hyper::header::HeaderName, &HeaderValue)| {
+            name.as_str().len() + value.len() + 4
+        };
+        let head_bytes: usize = headers.iter().map(size).sum();
+        if head_bytes > self.limits.header_bytes || headers.len() > self.limits.headers {
+            return Err((Refusal::Head, Duration::ZERO));
+        }
+        let address = AddressKey::from(self.peer.address);
+        let rate = self.rates.take(address, now);
+        rate.map_err(|pause| (Refusal::Rate, pause))?;
+        let begun = self.ticket.begin();
+        begun.map_err(|refusal| (refusal, Duration::from_secs(1)))?;
+        self.watch.begin();
+        self.metrics.requests_under_way.inc();
+        Ok(Arc::new(Open {
+            exchange: Arc::clone(self),
+            outcome: parking_lot::Mutex::default(),
+        }))
+    }
+
+    async fn handle(
+        &self,
+        request: hyper::Request<Incoming>,
+        version: Version,
+        open: &Arc<Open>,
+    ) -> (Response, Arc<crate::http::body::Wire>) {
+        let (head, incoming) = request.into_parts();
+        let asks_first = head.headers.contains_key(EXPECT);
+        let wire = crate::http::body::Wire::new(incoming);
+        let upload = Upload::new(Arc::clone(&wire), Arc::clone(&self.limits));
+        let request = hyper::Request::from_parts(head, upload);
+        let handler = Arc::clone(&self.handler);
+        let mut response = handler.handle(request, self.peer.clone()).await;
+        let status = response.status();
+        *open.outcome.lock() = Outcome {
+            is_answered: true,
+            is_proven: status.is_success() || status.is_redirection() || is_of_worth(status),
+        };
+        if !wire.is_at_end() && version < Version::HTTP_2 {
+            // Who asks before he sends will not send now.
+            let is_coming = !asks_first || wire.received_bytes() > 0;
+            if is_coming && (is_of_worth(status) || status.is_success()) {
+                let (wire, open) = (Arc::clone(&wire), Arc::clone(open));
+                tokio::spawn(async move {
+                    // Too late is as good as done: the connection is closed then.
+                    let _ = timeout(DISCARD_TIME, wire.discard(DISCARD_BYTES)).await;
+                    drop(open);
+                });
+            } else {
+                close(&mut response);
+            }
+        }
+        (response, wire)
+    }
+
+    fn send(
+        self: Arc<Self>,
+        mut response: Response,
+        method: &Method,
+        version: Version,
+        wire: Option<Arc<crate::http::body::Wire>>,
+        open: Option<Arc<Open>>,
+        began: Instant,
+    ) -> hyper::Response<Answer> {
+        if version >= Version::HTTP_2 {
+            // It means something to HTTP/1 only, and is an error in HTTP/2.
+            response.headers_mut().remove(CONNECTION);
+        }
+        declare_length(&mut response);
+        if method == Method::HEAD {
+            *response.body_mut() = Body::empty();
+        }
+        let note = response.extensions_mut().remove().unwrap_or_default();
+        let seen = Seen::new(method, &note, response.status());
+        response.map(|body| Answer {
+            body,
+            seen,
+            number: self.watch.answer(Instant::now()),
+            note,
+            wire,
+            open,
+            exchange: self,
+            sent_bytes: 0,
+            began,
+            is_whole: false,
+        })
+    }
+}
+
+/// What a client is told whose request may not begin; the connection is closed behind it.
+fn refused(refusal: Refusal, pause: Duration) -> Response {
+    let mut response = match refusal {
+        Refusal::Head => simple(
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "The head of the request is too large",
+        ),
+        Refusal::Rate => later(
+            StatusCode::TOO_MANY_REQUESTS,
+            "Too many requests a second",
+            pause,
+        ),
+        _ => later(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Too many requests are under way",
+            pause,
+        ),
+    };
+    close(&mut response);
+    response
+}
+
+/// Whether a refusal shows that the client was known: it may hear why before the connection is
+/// closed, and keeps the connection.
+fn is_of_worth(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::BAD_REQUEST
+            | StatusCode::FORBIDDEN
+            | StatusCode::NOT_FOUND
+            | StatusCode::CONFLICT
+            | StatusCode::PAYLOAD_TOO_LARGE
+            | StatusCode::RANGE_NOT_SATISFIABLE
+            | StatusCode::INSUFFICIENT_STORAGE
+    )
+}
+
+fn close(response: &mut Response) {
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(CONNECTION, close);
+}
+
+/// Says how long the body is where that is known, also where it is empty or will be left out.
+fn declare_length(response: &mut Response) {
+    let status = response.status();
+    let is_bodiless = status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
+    if !is_bodiless
+        && !response.headers().contains_key(CONTENT_LENGTH)
+        && let Some(length_bytes) = response.body().size_hint().exact()
+        && let Ok(length_bytes) = HeaderValue::try_from(length_bytes.to_string())
+    {
+        response.headers_mut().insert(CONTENT_LENGTH, length_bytes);
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let outcome = self.outcome.get_mut();
+        self.exchange.ticket.end(outcome.is_proven);
+        self.exchange.watch.end(outcome.is_answered, Instant::now());
+        self.exchange.metrics.requests_under_way.dec();
+    }
+}
+
+impl hyper::body::Body for Answer {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) else {
+            self.exchange.watch.waits(self.number, Instant::now());
+            return Poll::Pending;
+        };
+        match &frame {
+            None => self.is_whole = true,
+            Some(Ok(frame)) => {
+                let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
+                self.sent_bytes += bytes;
+                self.exchange
+                    .watch
+                    .moved(self.number, bytes, Instant::now());
+            }
+            Some(Err(error)) => {
+                tracing::error!(%error, route = self.note.route, "An answer broke off");
+            }
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        self.exchange.watch.answered(self.number);
+        let is_whole = self.is_whole || self.body.is_end_stream();
+        let received_bytes = self.wire.as_ref().map_or(0, |wire| wire.received_bytes());
+        let took = self.began.elapsed();
+        self.exchange
+            .metrics
+            .answered(&self.seen, received_bytes, self.sent_bytes, took);
+        tracing::info!(
+            method = self.seen.method,
+            route = self.seen.route,
+            repository = self.note.repository,
+            status = self.seen.status,
+            received_bytes,
+            sent_bytes = self.sent_bytes,
+            ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            peer = %self.exchange.peer.address,
+            connection = self.exchange.peer.connection,
+            token = self.note.token,
+            whole = is_whole,
+            "request"
+        );
+        self.open = None;
+    }
+}

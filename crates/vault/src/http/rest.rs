@@ -1,0 +1,406 @@
+//! restic's REST protocol, versions 1 and 2, and the as-of view, which is the same, read-only.
+//!
+//! What clients insist on, and stock servers get wrong, is in docs/vault.md. A refusal is answered
+//! before a body is read. The user in basic authentication is free; the password is the token.
+
+mod range;
+mod route;
+
+use std::io::Write;
+use std::sync::Arc;
+
+use data_encoding::BASE64;
+use hyper::body::Bytes;
+use hyper::header::{
+    ACCEPT, ACCEPT_RANGES, ALLOW, AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
+    HeaderMap, HeaderValue, RANGE, WWW_AUTHENTICATE,
+};
+use hyper::{Method, StatusCode};
+use strongroom_model::{FileName, FileType};
+
+use crate::http::body::{Body, Intake, Listing};
+use crate::http::service::{Note, Peer, Request, Response, later, simple};
+use crate::http::{Blocking, Limits};
+use crate::publication::Published;
+use crate::records::objects::View;
+use crate::vault::{Principal, Upload, Vault};
+use crate::{Error, Result};
+
+use range::Range;
+use route::{Moment, Route, Target};
+
+const V1: HeaderValue = HeaderValue::from_static("application/vnd.x.restic.rest.v1");
+const V2: HeaderValue = HeaderValue::from_static("application/vnd.x.restic.rest.v2");
+
+/// The longest `Authorization` that is looked at.
+const LONGEST_AUTHORIZATION_BYTES: usize = 1024;
+
+/// Answers restic's protocol for a vault.
+#[derive(Clone, Debug)]
+pub struct Rest {
+    vault: Vault,
+    log: Published,
+    blocking: Blocking,
+    limits: Arc<Limits>,
+}
+
+/// Takes an upload into the vault.
+struct Taking(Upload);
+
+/// One question about a repository.
+struct Question {
+    rest: Rest,
+    route: Route,
+    headers: HeaderMap,
+    method: Method,
+}
+
+impl Rest {
+    /// For a vault.
+    pub fn new(vault: Vault, log: Published, blocking: Blocking, limits: Limits) -> Self {
+        Self {
+            vault,
+            log,
+            blocking,
+            limits: Arc::new(limits),
+        }
+    }
+
+    /// Answers a request; `None` where its path is none of this protocol.
+    pub async fn answer(&self, request: Request, peer: &Peer) -> Option<Response> {
+        if let Some(name) = request.uri().path().strip_prefix("/log/") {
+            let name = name.to_owned();
+            let answered = self.log_file(&request, name, peer).await;
+            return Some(answered.unwrap_or_else(|error| refusal(&error, peer)));
+        }
+        let route = Route::parse(request.uri().path())?;
+        let mut note = Note {
+            route: class(&route, request.method()),
+            repository: Some(route.repository.to_string()),
+            token: None,
+        };
+        let answered = self.serve(request, route, peer, &mut note).await;
+        let mut response = answered.unwrap_or_else(|error| refusal(&error, peer));
+        response.extensions_mut().insert(note);
+        Some(response)
+    }
+
+    /// A file of the log: the checkpoint and the key are for everybody, what was done for those
+    /// who have a token.
+    async fn log_file(&self, request: &Request, name: String, peer: &Peer) -> Result<Response> {
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return Ok(not_allowed("GET, HEAD"));
+        }
+        if !matches!(name.as_str(), "checkpoint" | "key") {
+            let token = token_of(request.headers()).ok_or(Error::Unauthorized)?;
+            self.authenticate(token, peer).await?;
+        }
+        let log = self.log.clone();
+        let file = self.blocking.run(move || log.file(&name)).await?;
+        let Some(bytes) = file else {
+            return Ok(simple(StatusCode::NOT_FOUND, "The log has no such file"));
+        };
+        let mut response = Response::new(Body::from(bytes));
+        let binary = HeaderValue::from_static("application/octet-stream");
+        response.headers_mut().insert(CONTENT_TYPE, binary);
+        let route = "log";
+        response.extensions_mut().insert(Note {
+            route,
+            ..Note::default()
+        });
+        Ok(response)
+    }
+
+    async fn authenticate(&self, token: String, peer: &Peer) -> Result<Principal> {
+        if let Some(known) = self.vault.authenticate_known(&token) {
+            return Ok(known);
+        }
+        if let Some(pause) = peer.login_pause() {
+            return Err(Error::TooManyLogins { pause });
+        }
+        let vault = self.vault.clone();
+        self.blocking.run(move || vault.authenticate(&token)).await
+    }
+
+    async fn serve(
+        &self,
+        request: Request,
+        route: Route,
+        peer: &Peer,
+        note: &mut Note,
+    ) -> Result<Response> {
+        let token = token_of(request.headers()).ok_or(Error::Unauthorized)?;
+        let principal = self.authenticate(token, peer).await?;
+        note.token = Some(principal.name.clone());
+        let (parts, upload) = request.into_parts();
+        let is_creation = parts
+            .uri
+            .query()
+            .is_some_and(|query| query.split('&').any(|pair| pair == "create=true"));
+        let question = Question {
+            rest: self.clone(),
+            route,
+            headers: parts.headers,
+            method: parts.method,
+        };
+        let is_read = matches!(question.method, Method::GET | Method::HEAD);
+        match question.route.target {
+            Target::Root if question.method == Method::POST && question.is_now() => {
+                if !is_creation {
+                    let text = "Say ?create=true to make a repository";
+                    return Ok(simple(StatusCode::BAD_REQUEST, text));
+                }
+                question.create(principal).await
+            }
+            Target::Root => Ok(not_allowed("POST")),
+            Target::List(kind) if is_read => question.list(principal, kind).await,
+            Target::List(_) => Ok(not_allowed("GET, HEAD")),
+            Target::File(name) if is_read => question.get(principal, name).await,
+            Target::File(_) if !question.is_now() => Ok(not_allowed("GET, HEAD")),
+            Target::File(name) if question.method == Method::POST => {
+                let length_bytes = upload.length_bytes();
+                let taking = question.begin(principal, name, length_bytes).await?;
+                // The vault knows the limit of each type, and says so in its own words.
+                let most_bytes = u64::MAX;
+                upload.pass_to(taking, most_bytes, &self.blocking).await?;
+                Ok(done())
+            }
+            Target::File(name) if question.method == Method::DELETE => {
+                question.remove(principal, name).await
+            }
+            Target::File(_) => Ok(not_allowed("GET, HEAD, POST, DELETE")),
+        }
+    }
+}
+
+impl Question {
+    fn is_now(&self) -> bool {
+        self.route.moment == Moment::Now
+    }
+
+    /// The view that is asked for. Blocks.
+    fn view(&self) -> Result<View> {
+        match self.route.moment {
+            Moment::Now => Ok(View::Now),
+            Moment::Time(recorded_ms) => self.rest.vault.as_of(recorded_ms),
+            Moment::Leaves(leaves) => Ok(View::AsOf(leaves)),
+        }
+    }
+
+    async fn create(self, principal: Principal) -> Result<Response> {
+        let blocking = self.rest.blocking.clone();
+        blocking
+            .run(move || self.rest.vault.create(&principal, &self.route.repository))
+            .await?;
+        Ok(done())
+    }
+
+    async fn begin(
+        self,
+        principal: Principal,
+        name: FileName,
+        length_bytes: Option<u64>,
+    ) -> Result<Taking> {
+        let blocking = self.rest.blocking.clone();
+        blocking
+            .run(move || {
+                let path = &self.route.repository;
+                let upload = self
+                    .rest
+                    .vault
+                    .begin_put(&principal, path, name, length_bytes)?;
+                Ok(Taking(upload))
+            })
+            .await
+    }
+
+    async fn remove(self, principal: Principal, name: FileName) -> Result<Response> {
+        let blocking = self.rest.blocking.clone();
+        blocking
+            .run(move || {
+                let path = &self.route.repository;
+                self.rest.vault.remove(&principal, path, name)
+            })
+            .await?;
+        Ok(done())
+    }
+
+    async fn get(self, principal: Principal, name: FileName) -> Result<Response> {
+        let blocking = self.rest.blocking.clone();
+        blocking
+            .run(move || {
+                let view = self.view()?;
+                let vault = &self.rest.vault;
+                let file = vault.find(&principal, &self.route.repository, view, name)?;
+                let size_bytes = file.size_bytes();
+                let wanted = match self.headers.get(RANGE) {
+                    Some(header) => Range::parse(header.as_bytes(), size_bytes),
+                    None => Range::Whole,
+                };
+                let (status, range) = match wanted {
+                    Range::Whole => (StatusCode::OK, 0..size_bytes),
+                    Range::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
+                    Range::Outside => return Ok(outside(size_bytes)),
+                };
+                let length_bytes = range.end - range.start;
+                let mut response = Response::new(Body::empty());
+                *response.status_mut() = status;
+                let headers = response.headers_mut();
+                let binary = HeaderValue::from_static("application/octet-stream");
+                headers.insert(CONTENT_TYPE, binary);
+                headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+                headers.insert(CONTENT_LENGTH, HeaderValue::from(length_bytes));
+                if status == StatusCode::PARTIAL_CONTENT {
+                    let last = range.end.saturating_sub(1);
+                    let text = format!("bytes {}-{last}/{size_bytes}", range.start);
+                    headers.extend(HeaderValue::try_from(text).map(|is| (CONTENT_RANGE, is)));
+                }
+                if self.method == Method::GET {
+                    let stream = file.open(Some(range))?;
+                    *response.body_mut() = Body::begin(stream, length_bytes, &self.rest.blocking)?;
+                }
+                Ok(response)
+            })
+            .await
+    }
+
+    async fn list(self, principal: Principal, kind: FileType) -> Result<Response> {
+        let blocking = self.rest.blocking.clone();
+        let limits = Arc::clone(&self.rest.limits);
+        let is_v2 = self.headers.get(ACCEPT) == Some(&V2);
+        let body = Body::listing(&blocking, &limits, move |listing| {
+            let view = self.view()?;
+            self.write_list(&principal, view, kind, is_v2, listing)
+        });
+        let mut response = Response::new(body.await?);
+        let version = if is_v2 { V2 } else { V1 };
+        response.headers_mut().insert(CONTENT_TYPE, version);
+        Ok(response)
+    }
+
+    fn write_list(
+        &self,
+        principal: &Principal,
+        view: View,
+        kind: FileType,
+        is_v2: bool,
+        listing: &mut Listing,
+    ) -> Result<()> {
+        let failed = || Error::local("send a list");
+        let mut before: &[u8] = b"[";
+        let path = &self.route.repository;
+        self.rest
+            .vault
+            .list(principal, path, view, kind, &mut |entry| {
+                let id = entry.id;
+                listing
+                    .write_all(before)
+                    .and_then(|()| match is_v2 {
+                        true => write!(listing, r#"{{"name":"{id}","size":{}}}"#, entry.size_bytes),
+                        false => write!(listing, r#""{id}""#),
+                    })
+                    .map_err(failed())?;
+                before = b",";
+                Ok(())
+            })?;
+        let end: &[u8] = if before == b"[" { b"[]" } else { b"]" };
+        listing.write_all(end).map_err(failed())
+    }
+}
+
+impl Intake for Taking {
+    type Output = ();
+
+    fn take(&mut self, chunks: &[Bytes]) -> Result<()> {
+        chunks.iter().try_for_each(|chunk| self.0.write(chunk))
+    }
+
+    fn finish(self) -> Result<()> {
+        self.0.finish()
+    }
+}
+
+/// The token in basic authentication.
+fn token_of(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(AUTHORIZATION)?.as_bytes();
+    let encoded = value
+        .strip_prefix(b"Basic ")
+        .filter(|encoded| encoded.len() <= LONGEST_AUTHORIZATION_BYTES)?;
+    let decoded = String::from_utf8(BASE64.decode(encoded).ok()?).ok()?;
+    let (_, password) = decoded.split_once(':')?;
+    Some(password.to_owned())
+}
+
+/// The class of a request, for log and metrics.
+fn class(route: &Route, method: &Method) -> &'static str {
+    match (route.moment, route.target, method) {
+        (Moment::Now, Target::Root, _) => "create",
+        (Moment::Now, Target::List(_), _) => "list",
+        (Moment::Now, Target::File(_), &Method::POST) => "object_put",
+        (Moment::Now, Target::File(_), &Method::DELETE) => "object_delete",
+        (Moment::Now, Target::File(_), &Method::HEAD) => "object_head",
+        (Moment::Now, Target::File(_), _) => "object_get",
+        _ => "asof",
+    }
+}
+
+fn done() -> Response {
+    Response::new(Body::empty())
+}
+
+fn not_allowed(methods: &'static str) -> Response {
+    let mut response = simple(StatusCode::METHOD_NOT_ALLOWED, "Not allowed here");
+    response
+        .headers_mut()
+        .insert(ALLOW, HeaderValue::from_static(methods));
+    response
+}
+
+fn outside(size_bytes: u64) -> Response {
+    let mut response = simple(StatusCode::RANGE_NOT_SATISFIABLE, "There is no such range");
+    let text = HeaderValue::try_from(format!("bytes */{size_bytes}"));
+    response
+        .headers_mut()
+        .extend(text.map(|is| (CONTENT_RANGE, is)));
+    response
+}
+
+/// What a client is told of an error: the reason where it is his, and no more than that something
+/// is wrong where it is ours.
+fn refusal(error: &Error, peer: &Peer) -> Response {
+    let status = match error {
+        Error::Unauthorized => return unauthorized(peer),
+        Error::TooManyLogins { pause } => {
+            return later(StatusCode::TOO_MANY_REQUESTS, &error.to_string(), *pause);
+        }
+        Error::Forbidden { .. }
+        | Error::ConfigIsThere { .. }
+        | Error::Hidden { .. }
+        | Error::Refused { .. } => StatusCode::FORBIDDEN,
+        Error::NotFound { .. } | Error::Unknown { .. } => StatusCode::NOT_FOUND,
+        Error::BadBytes { .. } | Error::UploadBroken { .. } => StatusCode::BAD_REQUEST,
+        Error::TooLarge { .. } | Error::UploadTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        Error::Full { .. } | Error::Storage(strongroom_store::Error::Full { .. }) => {
+            StatusCode::INSUFFICIENT_STORAGE
+        }
+        Error::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        Error::UploadStalled => StatusCode::REQUEST_TIMEOUT,
+        _ => {
+            tracing::error!(error = error as &dyn std::error::Error, "A request failed");
+            let text = "Something is wrong here; the log of the vault says what";
+            return simple(StatusCode::SERVICE_UNAVAILABLE, text);
+        }
+    };
+    simple(status, &error.to_string())
+}
+
+fn unauthorized(peer: &Peer) -> Response {
+    if let Some(pause) = peer.login_failed() {
+        let text = Error::TooManyLogins { pause }.to_string();
+        return later(StatusCode::TOO_MANY_REQUESTS, &text, pause);
+    }
+    let mut response = simple(StatusCode::UNAUTHORIZED, &Error::Unauthorized.to_string());
+    let challenge = HeaderValue::from_static("Basic realm=\"Strongroom\"");
+    response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+    response
+}

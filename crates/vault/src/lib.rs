@@ -1,0 +1,18 @@
+//! The vault: a server that holds copies for others, and on which deletion is a request.
+//!
+//! **Architecture invariant:** neither `repo` nor `engine` is linked here, so that the server
+//! cannot contain code that decrypts.
+
+pub mod config;
+pub mod database;
+pub mod error;
+pub mod http;
+pub mod logging;
+pub mod opening;
+pub mod publication;
+pub mod records;
+pub mod rules;
+pub mod vault;
+
+pub use error::{Error, Result};
+pub use vault::Vault;

@@ -1,0 +1,54 @@
+//! What the tables hold, read and written in words of ours; one file a table.
+//!
+//! Every function works within somebody's transaction and decides nothing: what may happen is
+//! decided in [`rules`](crate::rules), who may ask for it in [`vault`](crate::vault).
+
+pub mod clock;
+pub mod leaves;
+pub mod locks;
+pub mod objects;
+pub mod repositories;
+pub mod tokens;
+
+use crate::database::{Row, Transaction, Value};
+use crate::{Error, Result};
+
+/// The schema, a text for each step forward.
+pub const SCHEMA: &[&str] = &[include_str!("database/schema/0001.sql")];
+
+/// All rows of a short answer.
+fn all<T>(
+    transaction: &mut dyn Transaction,
+    statement: &str,
+    values: &[Value<'_>],
+    read: impl Fn(&dyn Row) -> Result<T>,
+) -> Result<Vec<T>> {
+    let mut found = Vec::new();
+    transaction.query(statement, values, &mut |row| {
+        found.push(read(row)?);
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// A number that the database keeps with a sign.
+fn signed(number: u64) -> Result<i64> {
+    i64::try_from(number).map_err(|_| damaged("a number is too large"))
+}
+
+/// A number that is never negative.
+fn unsigned(number: i64) -> Result<u64> {
+    u64::try_from(number).map_err(|_| damaged("a number is negative"))
+}
+
+fn damaged(reason: &str) -> Error {
+    Error::Database {
+        action: "make sense".to_owned(),
+        reason: reason.to_owned(),
+    }
+}
+
+/// A number or none, for a statement.
+fn maybe(number: Option<i64>) -> Value<'static> {
+    number.map_or(Value::Null, Value::Int)
+}

@@ -1,0 +1,299 @@
+//! Leaves: what is told of every act, numbered in the transaction of the act itself.
+//!
+//! A leaf is one JSON object; its bytes are what the log hashes. So nothing may be encoded anew,
+//! and a field that is added must not be missed in older leaves.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use strongroom_model::RepositoryPath;
+
+use crate::Result;
+use crate::database::{Transaction, Value};
+use crate::records::{damaged, signed, unsigned};
+
+/// When something happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// The wall time that is recorded.
+    pub recorded_ms: i64,
+    /// Vault time.
+    pub vault_ms: i64,
+}
+
+/// What happened.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "act", rename_all = "kebab-case")]
+pub enum Act {
+    /// The vault was made.
+    Made {
+        /// What its log is called.
+        origin: String,
+    },
+    /// A vault process began to serve.
+    Start {
+        /// Its version.
+        version: &'static str,
+    },
+    /// The wall clock or the time off was not believed.
+    ClockJump {
+        /// By how many milliseconds.
+        by_ms: i64,
+    },
+    /// An operator has looked at the clock.
+    ClockConfirmed,
+    /// A repository was made.
+    Repository {
+        /// Its path.
+        repository: RepositoryPath,
+        /// By which token.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        token: Option<String>,
+        /// How long it keeps what arrives, in seconds.
+        retention_s: i64,
+        /// How long it keeps what is asked to be deleted, in seconds.
+        grace_s: i64,
+    },
+    /// An object came, or came again after its deletion was asked for.
+    Arrival(File),
+    /// A key came that waits for an operator.
+    Pending(File),
+    /// An operator let a key in.
+    Admitted(File),
+    /// Rotten bytes were replaced by sound ones.
+    Healed(File),
+    /// The deletion of an object was asked for.
+    Tombstone(File),
+    /// Deletions were taken back.
+    Undelete {
+        /// Of which repository.
+        repository: RepositoryPath,
+        /// Which ones, in words.
+        what: String,
+        /// How many there were.
+        objects: u64,
+    },
+    /// What a token put was taken out of sight.
+    Hide {
+        /// Of which token.
+        of_token: String,
+        /// From which leaf on.
+        since: u64,
+        /// How many objects it was.
+        objects: u64,
+    },
+    /// What was hidden is seen again.
+    Unhide {
+        /// Of which token.
+        of_token: String,
+        /// How many objects it was.
+        objects: u64,
+    },
+    /// The bytes of an object are about to be removed.
+    Purge(File),
+    /// So much was tombstoned in a day that purging waits for an operator.
+    PurgeHeld {
+        /// Of which repository.
+        repository: RepositoryPath,
+        /// How many tombstones there were.
+        tombstones: u64,
+    },
+    /// An operator has agreed to the tombstones.
+    PurgeAgreed {
+        /// Of which repository.
+        repository: RepositoryPath,
+    },
+    /// Something was refused; more of the same within a minute is only counted.
+    Refusal {
+        /// The token that asked.
+        token: String,
+        /// Why, in one word.
+        reason: &'static str,
+        /// Of which repository.
+        repository: RepositoryPath,
+        /// How many refusals went before, of the same token and reason, that no leaf tells.
+        before: u64,
+    },
+    /// A token was made.
+    TokenMade {
+        /// Its name.
+        token: String,
+        /// Its right.
+        right: &'static str,
+        /// For what.
+        prefix: RepositoryPath,
+        /// Until when, by vault time.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        expires: Option<Timestamp>,
+    },
+    /// A token was used for the first time.
+    TokenUsed {
+        /// Its name.
+        token: String,
+    },
+    /// A token does not count any more.
+    TokenRevoked {
+        /// Its name.
+        token: String,
+    },
+    /// How long a repository keeps things was raised.
+    Retention {
+        /// Of which repository.
+        repository: RepositoryPath,
+        /// In seconds.
+        retention_s: i64,
+        /// In seconds.
+        grace_s: i64,
+    },
+    /// The bytes that a repository may hold were bounded.
+    Quota {
+        /// Of which repository.
+        repository: RepositoryPath,
+        /// The bound; none where there is none.
+        bytes: Option<u64>,
+    },
+    /// The bytes of an object were read and are not what they were.
+    Rotten(File),
+    /// All objects of a repository were read.
+    Scrubbed {
+        /// Which repository.
+        repository: RepositoryPath,
+        /// How many objects.
+        objects: u64,
+        /// How many of them are rotten or missing.
+        rotten: u64,
+    },
+}
+
+/// An object in a leaf.
+#[derive(Clone, Debug, Serialize)]
+pub struct File {
+    /// The repository.
+    pub repository: RepositoryPath,
+    /// The file, as `data/3f…`.
+    pub file: String,
+    /// Its size.
+    pub bytes: u64,
+    /// The token that asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Leaf<'a> {
+    n: u64,
+    at: Timestamp,
+    vault: Timestamp,
+    #[serde(flatten)]
+    act: &'a Act,
+}
+
+/// Where the log's head stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// How many leaves there are.
+    pub leaves: u64,
+    /// How many of them are in the log's files.
+    pub published: u64,
+}
+
+/// Appends a leaf; returns its number.
+///
+/// # Errors
+/// Those of the database.
+pub fn append(transaction: &mut dyn Transaction, moment: Moment, act: &Act) -> Result<u64> {
+    let statement = "UPDATE log_head SET leaves = leaves + 1 WHERE one = 1 RETURNING leaves";
+    let leaves = transaction.first(statement, &[], |row| row.int(0))?;
+    let number = unsigned(leaves.ok_or_else(|| damaged("the log has no head"))? - 1)?;
+    let leaf = Leaf {
+        n: number,
+        at: timestamp(moment.recorded_ms)?,
+        vault: timestamp(moment.vault_ms)?,
+        act,
+    };
+    let entry = serde_json::to_vec(&leaf).map_err(|_| damaged("a leaf cannot be encoded"))?;
+    let statement = "INSERT INTO leaf (number, entry) VALUES ($1, $2)";
+    let key = Value::Int(signed(number)?);
+    transaction.execute(statement, &[key, Value::Bytes(&entry)])?;
+    note_moment(transaction, number, moment.recorded_ms)?;
+    Ok(number)
+}
+
+/// Notes from which leaf on a time holds, where it is another than before.
+fn note_moment(transaction: &mut dyn Transaction, number: u64, recorded_ms: i64) -> Result<()> {
+    let statement = "INSERT INTO moment (first_leaf, recorded_ms) SELECT $1, $2 \
+         WHERE NOT EXISTS (SELECT 1 FROM moment WHERE recorded_ms >= $2)";
+    let values = [Value::Int(signed(number)?), Value::Int(recorded_ms)];
+    transaction.execute(statement, &values)?;
+    Ok(())
+}
+
+/// How many leaves had been recorded until a time, that time included.
+///
+/// # Errors
+/// Those of the database.
+pub fn count_until(transaction: &mut dyn Transaction, recorded_ms: i64) -> Result<u64> {
+    let statement = "SELECT min(first_leaf) FROM moment WHERE recorded_ms > $1";
+    let next = transaction.first(statement, &[Value::Int(recorded_ms)], |row| {
+        row.maybe_int(0)
+    })?;
+    match next.flatten() {
+        Some(first_leaf) => unsigned(first_leaf),
+        None => Ok(head(transaction)?.leaves),
+    }
+}
+
+/// Where the head stands.
+///
+/// # Errors
+/// Those of the database.
+pub fn head(transaction: &mut dyn Transaction) -> Result<Head> {
+    let statement = "SELECT leaves, published FROM log_head WHERE one = 1";
+    let head = transaction.first(statement, &[], |row| {
+        Ok(Head {
+            leaves: unsigned(row.int(0)?)?,
+            published: unsigned(row.int(1)?)?,
+        })
+    })?;
+    head.ok_or_else(|| damaged("the log has no head"))
+}
+
+/// Hands over the entries from `first` on, at most `count`, in order.
+///
+/// # Errors
+/// Those of the database and of `each`.
+pub fn entries(
+    transaction: &mut dyn Transaction,
+    first: u64,
+    count: u64,
+    each: &mut dyn FnMut(u64, Vec<u8>) -> Result<()>,
+) -> Result<()> {
+    let end = signed(first.saturating_add(count))?;
+    let statement = "SELECT number, entry FROM leaf WHERE number >= $1 AND number < $2 \
+                     ORDER BY number";
+    let values = [Value::Int(signed(first)?), Value::Int(end)];
+    transaction.query(statement, &values, &mut |row| {
+        each(unsigned(row.int(0)?)?, row.bytes(1)?)
+    })
+}
+
+/// Notes that the first `published` leaves are in the log's files, and lets go of those before
+/// `bundled`, which are in full bundles.
+///
+/// # Errors
+/// Those of the database.
+pub fn mark_published(
+    transaction: &mut dyn Transaction,
+    published: u64,
+    bundled: u64,
+) -> Result<()> {
+    let statement = "UPDATE log_head SET published = $1 WHERE one = 1 AND published < $1";
+    transaction.execute(statement, &[Value::Int(signed(published)?)])?;
+    let statement = "DELETE FROM leaf WHERE number < $1";
+    transaction.execute(statement, &[Value::Int(signed(bundled)?)])?;
+    Ok(())
+}
+
+/// A time of ours as the world writes it.
+pub fn timestamp(ms: i64) -> Result<Timestamp> {
+    Timestamp::from_millisecond(ms).map_err(|_| damaged("a time is out of range"))
+}

@@ -1,0 +1,467 @@
+//! Objects and their earlier lives.
+
+use strongroom_model::{FileEntry, FileName, FileType, Id};
+
+use crate::Result;
+use crate::database::{Row, Transaction, Value};
+use crate::records::{all, damaged, maybe, signed, unsigned};
+use crate::rules::life::{Object, State};
+
+/// The row of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Key {
+    repository: i64,
+    kind: FileType,
+    /// Of `config`, which has none, the default.
+    id: Id,
+}
+
+/// What is seen of a repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum View {
+    /// What is live.
+    Now,
+    /// What was seen when there were so many leaves.
+    AsOf(u64),
+}
+
+const COLUMNS: &str =
+    "generation, bytes, state, token, began, ended, arrived_ms, tombstoned_ms, kind, name";
+
+impl Key {
+    /// The row of a file of a repository.
+    pub fn new(repository: i64, name: FileName) -> Self {
+        Self {
+            repository,
+            kind: name.kind(),
+            id: name.id().unwrap_or_default(),
+        }
+    }
+
+    fn values(&self) -> [Value<'_>; 3] {
+        [
+            Value::Int(self.repository),
+            Value::Int(number_of(self.kind)),
+            Value::Bytes(self.id.as_bytes()),
+        ]
+    }
+}
+
+/// The number by which the database knows a type.
+pub(crate) const fn number_of(kind: FileType) -> i64 {
+    match kind {
+        FileType::Config => 0,
+        FileType::Keys => 1,
+        FileType::Data => 2,
+        FileType::Index => 3,
+        FileType::Snapshots => 4,
+        FileType::Locks => 5,
+    }
+}
+
+fn type_of(number: i64) -> Result<FileType> {
+    [
+        FileType::Config,
+        FileType::Keys,
+        FileType::Data,
+        FileType::Index,
+        FileType::Snapshots,
+    ]
+    .into_iter()
+    .find(|kind| number_of(*kind) == number)
+    .ok_or_else(|| damaged("an object has an unknown type"))
+}
+
+fn name_of(kind: FileType, row: &dyn Row, column: usize) -> Result<FileName> {
+    let bytes = row.bytes(column)?.try_into();
+    bytes
+        .map(|id| FileName::new(kind, Id::from_bytes(id)))
+        .map_err(|_| damaged("an object has no name"))
+}
+
+fn read(row: &dyn Row) -> Result<Object> {
+    let state = State::of_number(row.int(2)?);
+    Ok(Object {
+        generation: u32::try_from(row.int(0)?).map_err(|_| damaged("a generation is too large"))?,
+        bytes: unsigned(row.int(1)?)?,
+        state: state.ok_or_else(|| damaged("an object has an unknown state"))?,
+        token: row.int(3)?,
+        began: unsigned(row.int(4)?)?,
+        ended: row.maybe_int(5)?.map(unsigned).transpose()?,
+        arrived_ms: row.int(6)?,
+        tombstoned_ms: row.maybe_int(7)?,
+    })
+}
+
+/// What the database holds of an object.
+///
+/// # Errors
+/// Those of the database.
+pub fn get(transaction: &mut dyn Transaction, key: &Key) -> Result<Option<Object>> {
+    let statement =
+        format!("SELECT {COLUMNS} FROM object WHERE repository = $1 AND kind = $2 AND name = $3");
+    transaction.first(&statement, &key.values(), read)
+}
+
+/// The object, where it is seen.
+///
+/// # Errors
+/// Those of the database.
+pub fn seen(transaction: &mut dyn Transaction, key: &Key, view: View) -> Result<Option<Object>> {
+    let Some(object) = get(transaction, key)? else {
+        return Ok(None);
+    };
+    let is_seen = match view {
+        View::Now => object.state == State::Live,
+        View::AsOf(leaves) => object.is_seen_as_of(leaves) || had_life(transaction, key, leaves)?,
+    };
+    Ok(is_seen.then_some(object))
+}
+
+fn had_life(transaction: &mut dyn Transaction, key: &Key, leaves: u64) -> Result<bool> {
+    let statement = "SELECT 1 FROM past WHERE repository = $1 AND kind = $2 AND name = $3 \
+                     AND began < $4 AND ended >= $4";
+    let [repository, kind, name] = key.values();
+    let values = [repository, kind, name, Value::Int(signed(leaves)?)];
+    Ok(transaction.first(statement, &values, |_| Ok(()))?.is_some())
+}
+
+/// Hands over all objects of a type that are seen, by name.
+///
+/// # Errors
+/// Those of the database and of `each`.
+pub fn list(
+    transaction: &mut dyn Transaction,
+    repository: i64,
+    kind: FileType,
+    view: View,
+    each: &mut dyn FnMut(FileEntry) -> Result<()>,
+) -> Result<()> {
+    let mut hand_over = |row: &dyn Row| {
+        let name = name_of(kind, row, 0)?;
+        each(FileEntry {
+            id: name.id().unwrap_or_default(),
+            size_bytes: unsigned(row.int(1)?)?,
+        })
+    };
+    let place = [Value::Int(repository), Value::Int(number_of(kind))];
+    match view {
+        View::Now => {
+            let statement = "SELECT name, bytes FROM object \
+                             WHERE repository = $1 AND kind = $2 AND state = 0 ORDER BY name";
+            transaction.query(statement, &place, &mut hand_over)
+        }
+        View::AsOf(leaves) => {
+            let statement = "SELECT name, bytes FROM object o \
+                 WHERE repository = $1 AND kind = $2 AND state < 3 \
+                 AND ((began < $3 AND (ended IS NULL OR ended >= $3)) OR EXISTS ( \
+                     SELECT 1 FROM past p WHERE p.repository = o.repository \
+                     AND p.kind = o.kind AND p.name = o.name \
+                     AND p.began < $3 AND p.ended >= $3)) ORDER BY name";
+            let [repository, kind] = place;
+            let values = [repository, kind, Value::Int(signed(leaves)?)];
+            transaction.query(statement, &values, &mut hand_over)
+        }
+    }
+}
+
+/// The keys that wait for an operator.
+///
+/// # Errors
+/// Those of the database.
+pub fn pending(transaction: &mut dyn Transaction, repository: i64) -> Result<Vec<FileName>> {
+    let statement = "SELECT name FROM object WHERE repository = $1 AND kind = 1 AND state = 3";
+    all(transaction, statement, &[Value::Int(repository)], |row| {
+        name_of(FileType::Keys, row, 0)
+    })
+}
+
+/// The generation that the next body of a name has.
+///
+/// # Errors
+/// Those of the database.
+pub fn next_generation(transaction: &mut dyn Transaction, key: &Key) -> Result<u32> {
+    let statement =
+        "SELECT generation FROM purged WHERE repository = $1 AND kind = $2 AND name = $3";
+    let last = transaction.first(statement, &key.values(), |row| row.int(0))?;
+    u32::try_from(last.unwrap_or_default() + 1).map_err(|_| damaged("a generation is too large"))
+}
+
+/// Adds an object.
+///
+/// # Errors
+/// Those of the database; also where it is there already.
+pub fn insert(transaction: &mut dyn Transaction, key: &Key, object: &Object) -> Result<()> {
+    let statement = "INSERT INTO object (repository, kind, name, generation, bytes, state, \
+         token, began, ended, arrived_ms, tombstoned_ms) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+    let [repository, kind, name] = key.values();
+    let values = [
+        repository,
+        kind,
+        name,
+        Value::Int(i64::from(object.generation)),
+        Value::Int(signed(object.bytes)?),
+        Value::Int(object.state.number()),
+        Value::Int(object.token),
+        Value::Int(signed(object.began)?),
+        maybe(object.ended.map(signed).transpose()?),
+        Value::Int(object.arrived_ms),
+        maybe(object.tombstoned_ms),
+    ];
+    transaction.execute(statement, &values)?;
+    Ok(())
+}
+
+/// Notes that a token has put what another had put before.
+///
+/// # Errors
+/// Those of the database.
+pub fn add_putter(transaction: &mut dyn Transaction, key: &Key, token: i64) -> Result<()> {
+    let statement = "INSERT INTO putter (repository, kind, name, token) \
+                     VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
+    let [repository, kind, name] = key.values();
+    transaction.execute(statement, &[repository, kind, name, Value::Int(token)])?;
+    Ok(())
+}
+
+/// Ends the life of an object: its deletion was asked for.
+///
+/// # Errors
+/// Those of the database.
+pub fn tombstone(
+    transaction: &mut dyn Transaction,
+    key: &Key,
+    leaf: u64,
+    vault_ms: i64,
+    token: i64,
+) -> Result<()> {
+    let statement = "UPDATE object SET state = 1, ended = $4, tombstoned_ms = $5, ended_by = $6 \
+                     WHERE repository = $1 AND kind = $2 AND name = $3 AND state = 0";
+    let [repository, kind, name] = key.values();
+    let values = [
+        repository,
+        kind,
+        name,
+        Value::Int(signed(leaf)?),
+        Value::Int(vault_ms),
+        Value::Int(token),
+    ];
+    transaction.execute(statement, &values)?;
+    Ok(())
+}
+
+/// Begins a new life of an object whose bytes are there.
+///
+/// # Errors
+/// Those of the database.
+pub fn revive(
+    transaction: &mut dyn Transaction,
+    key: &Key,
+    leaf: u64,
+    arrived_ms: i64,
+    token: i64,
+) -> Result<()> {
+    let statement = "INSERT INTO past (repository, kind, name, began, ended) \
+         SELECT repository, kind, name, began, ended FROM object \
+         WHERE repository = $1 AND kind = $2 AND name = $3 AND ended IS NOT NULL";
+    transaction.execute(statement, &key.values())?;
+    let statement = "UPDATE object SET state = 0, began = $4, ended = NULL, arrived_ms = $5, \
+         tombstoned_ms = NULL, ended_by = NULL, token = $6 \
+         WHERE repository = $1 AND kind = $2 AND name = $3";
+    let [repository, kind, name] = key.values();
+    let values = [
+        repository,
+        kind,
+        name,
+        Value::Int(signed(leaf)?),
+        Value::Int(arrived_ms),
+        Value::Int(token),
+    ];
+    transaction.execute(statement, &values)?;
+    Ok(())
+}
+
+/// Some tombstones of a repository that are due, the oldest first: deleted until one time and
+/// arrived until another.
+///
+/// # Errors
+/// Those of the database.
+pub fn tombstones(
+    transaction: &mut dyn Transaction,
+    repository: i64,
+    tombstoned_until_ms: i64,
+    arrived_until_ms: i64,
+    limit: u64,
+) -> Result<Vec<(FileName, Object)>> {
+    let statement = format!(
+        "SELECT {COLUMNS} FROM object WHERE repository = $1 AND state = 1 \
+         AND tombstoned_ms <= $2 AND arrived_ms <= $3 ORDER BY tombstoned_ms LIMIT $4"
+    );
+    let values = [
+        Value::Int(repository),
+        Value::Int(tombstoned_until_ms),
+        Value::Int(arrived_until_ms),
+        Value::Int(signed(limit)?),
+    ];
+    all(transaction, &statement, &values, |row| {
+        let name = name_of(type_of(row.int(8)?)?, row, 9)?;
+        Ok((name, read(row)?))
+    })
+}
+
+/// Which tombstones are taken back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Chosen {
+    /// Only what this token asked to be deleted.
+    pub ended_by: Option<i64>,
+    /// Only what was deleted from this leaf on.
+    pub since: u64,
+    /// Only what was deleted before this leaf.
+    pub before: Option<u64>,
+}
+
+impl Chosen {
+    const CONDITION: &str = "repository = $1 AND state = 1 AND ended >= $2 AND ended < $3 \
+                             AND ($4 = 0 OR ended_by = $4)";
+
+    fn values(&self, repository: i64) -> Result<[Value<'static>; 4]> {
+        Ok([
+            Value::Int(repository),
+            Value::Int(signed(self.since)?),
+            Value::Int(self.before.map_or(Ok(i64::MAX), signed)?),
+            Value::Int(self.ended_by.unwrap_or_default()),
+        ])
+    }
+}
+
+/// How many tombstones are chosen.
+///
+/// # Errors
+/// Those of the database.
+pub fn count_chosen(
+    transaction: &mut dyn Transaction,
+    repository: i64,
+    chosen: &Chosen,
+) -> Result<u64> {
+    let statement = format!("SELECT count(*) FROM object WHERE {}", Chosen::CONDITION);
+    let values = chosen.values(repository)?;
+    let count = transaction.first(&statement, &values, |row| row.int(0))?;
+    unsigned(count.unwrap_or_default())
+}
+
+/// Begins new lives of all tombstones that are chosen; they keep their arrival.
+///
+/// # Errors
+/// Those of the database.
+pub fn undelete(
+    transaction: &mut dyn Transaction,
+    repository: i64,
+    chosen: &Chosen,
+    leaf: u64,
+) -> Result<()> {
+    let [repository, since, before, by] = chosen.values(repository)?;
+    let condition = Chosen::CONDITION;
+    let statement = format!(
+        "INSERT INTO past (repository, kind, name, began, ended) \
+         SELECT repository, kind, name, began, ended FROM object WHERE {condition}"
+    );
+    transaction.execute(&statement, &[repository, since, before, by])?;
+    let statement = format!(
+        "UPDATE object SET state = 0, began = $5, ended = NULL, tombstoned_ms = NULL, \
+         ended_by = NULL WHERE {condition}"
+    );
+    let leaf = Value::Int(signed(leaf)?);
+    transaction.execute(&statement, &[repository, since, before, by, leaf])?;
+    Ok(())
+}
+
+/// Takes out of sight what a token alone has put since a leaf; returns how many objects.
+///
+/// # Errors
+/// Those of the database.
+pub fn hide(transaction: &mut dyn Transaction, token: i64, since: u64, leaf: u64) -> Result<u64> {
+    let statement = "UPDATE object SET state = 2, ended = $3 \
+         WHERE token = $1 AND began >= $2 AND state IN (0, 3) AND NOT EXISTS ( \
+             SELECT 1 FROM putter p WHERE p.repository = object.repository \
+             AND p.kind = object.kind AND p.name = object.name AND p.token <> $1)";
+    let values = [
+        Value::Int(token),
+        Value::Int(signed(since)?),
+        Value::Int(signed(leaf)?),
+    ];
+    transaction.execute(statement, &values)
+}
+
+/// Shows again what of a token was hidden; returns how many objects. Keys wait for an operator
+/// then.
+///
+/// # Errors
+/// Those of the database.
+pub fn unhide(transaction: &mut dyn Transaction, token: i64, leaf: u64) -> Result<u64> {
+    let statement = "INSERT INTO past (repository, kind, name, began, ended) \
+         SELECT repository, kind, name, began, ended FROM object \
+         WHERE token = $1 AND state = 2 AND kind <> 1";
+    transaction.execute(statement, &[Value::Int(token)])?;
+    let statement = "UPDATE object SET state = CASE kind WHEN 1 THEN 3 ELSE 0 END, began = $2, \
+         ended = NULL WHERE token = $1 AND state = 2";
+    transaction.execute(statement, &[Value::Int(token), Value::Int(signed(leaf)?)])
+}
+
+/// Lets a key in that waits; tells whether it did.
+///
+/// # Errors
+/// Those of the database.
+pub fn admit(transaction: &mut dyn Transaction, key: &Key, leaf: u64) -> Result<bool> {
+    let statement = "UPDATE object SET state = 0, began = $4 \
+                     WHERE repository = $1 AND kind = $2 AND name = $3 AND state = 3";
+    let [repository, kind, name] = key.values();
+    let values = [repository, kind, name, Value::Int(signed(leaf)?)];
+    Ok(transaction.execute(statement, &values)? == 1)
+}
+
+/// Begins the purge of a tombstone: nobody sees it any more, in no view.
+///
+/// # Errors
+/// Those of the database.
+pub fn begin_purge(transaction: &mut dyn Transaction, key: &Key) -> Result<bool> {
+    let statement = "UPDATE object SET state = 4 \
+                     WHERE repository = $1 AND kind = $2 AND name = $3 AND state = 1";
+    Ok(transaction.execute(statement, &key.values())? == 1)
+}
+
+/// The objects of a repository whose purge has begun.
+///
+/// # Errors
+/// Those of the database.
+pub fn purging(
+    transaction: &mut dyn Transaction,
+    repository: i64,
+) -> Result<Vec<(FileName, Object)>> {
+    let statement = format!("SELECT {COLUMNS} FROM object WHERE repository = $1 AND state = 4");
+    all(transaction, &statement, &[Value::Int(repository)], |row| {
+        let name = name_of(type_of(row.int(8)?)?, row, 9)?;
+        Ok((name, read(row)?))
+    })
+}
+
+/// Ends a purge: the bytes are gone, and so is every trace but the generation.
+///
+/// # Errors
+/// Those of the database.
+pub fn end_purge(transaction: &mut dyn Transaction, key: &Key, object: &Object) -> Result<bool> {
+    let place = "repository = $1 AND kind = $2 AND name = $3";
+    let statement = format!("DELETE FROM object WHERE {place} AND state = 4 AND generation = $4");
+    let [repository, kind, name] = key.values();
+    let generation = Value::Int(i64::from(object.generation));
+    if transaction.execute(&statement, &[repository, kind, name, generation])? == 0 {
+        return Ok(false);
+    }
+    transaction.execute(&format!("DELETE FROM past WHERE {place}"), &key.values())?;
+    transaction.execute(&format!("DELETE FROM putter WHERE {place}"), &key.values())?;
+    let statement = "INSERT INTO purged (repository, kind, name, generation) \
+         VALUES ($1, $2, $3, $4) ON CONFLICT (repository, kind, name) \
+         DO UPDATE SET generation = excluded.generation";
+    transaction.execute(statement, &[repository, kind, name, generation])?;
+    Ok(true)
+}

@@ -1,0 +1,202 @@
+//! Tokens. Of a token's secret only the SHA-256 is kept.
+
+use strongroom_model::RepositoryPath;
+
+use crate::Result;
+use crate::database::{Row, Transaction, Value};
+use crate::records::{all, damaged, maybe, signed, unsigned};
+use crate::rules::right::Right;
+
+/// A token.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token {
+    /// The key of its row.
+    pub id: i64,
+    /// What people call it by.
+    pub name: String,
+    /// The SHA-256 of its secret part.
+    pub secret: [u8; 32],
+    /// What it may do.
+    pub right: Right,
+    /// With which repositories.
+    pub prefix: RepositoryPath,
+    /// When it was made, by vault time.
+    pub made_ms: i64,
+    /// Until when it counts, by vault time.
+    pub expires_ms: Option<i64>,
+    /// When it was last used, by vault time; to the minute.
+    pub used_ms: Option<i64>,
+    /// Since when it does not count any more.
+    pub revoked_ms: Option<i64>,
+    /// The most bytes that it may put in a day.
+    pub daily_bytes: Option<u64>,
+    /// The most objects that it may put in a day.
+    pub daily_objects: Option<u64>,
+    /// What it has put on its last day.
+    pub spent: Spent,
+}
+
+/// What a token has put on one day of vault time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spent {
+    /// The day.
+    pub day: i64,
+    /// How many bytes.
+    pub bytes: u64,
+    /// How many objects.
+    pub objects: u64,
+}
+
+impl Token {
+    /// Whether it counts at a moment of vault time.
+    pub fn counts_at(&self, vault_ms: i64) -> bool {
+        self.revoked_ms.is_none()
+            && self
+                .expires_ms
+                .is_none_or(|expires_ms| vault_ms < expires_ms)
+    }
+}
+
+/// Never shows the digest of the secret.
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Token({} {} {})", self.name, self.right, self.prefix)
+    }
+}
+
+const COLUMNS: &str = "id, name, secret, access, prefix, made_ms, expires_ms, used_ms, \
+                       revoked_ms, daily_bytes, daily_objects, day, day_bytes, day_objects";
+
+fn read(row: &dyn Row) -> Result<Token> {
+    let secret = row.bytes(2)?.try_into();
+    Ok(Token {
+        id: row.int(0)?,
+        name: row.text(1)?,
+        secret: secret.map_err(|_| damaged("a token has no digest"))?,
+        right: row
+            .text(3)?
+            .parse()
+            .map_err(|_| damaged("a token has an unknown right"))?,
+        prefix: row
+            .text(4)?
+            .parse()
+            .map_err(|_| damaged("a token has an impossible prefix"))?,
+        made_ms: row.int(5)?,
+        expires_ms: row.maybe_int(6)?,
+        used_ms: row.maybe_int(7)?,
+        revoked_ms: row.maybe_int(8)?,
+        daily_bytes: row.maybe_int(9)?.map(unsigned).transpose()?,
+        daily_objects: row.maybe_int(10)?.map(unsigned).transpose()?,
+        spent: Spent {
+            day: row.int(11)?,
+            bytes: unsigned(row.int(12)?)?,
+            objects: unsigned(row.int(13)?)?,
+        },
+    })
+}
+
+/// The token of a name.
+///
+/// # Errors
+/// Those of the database.
+pub fn get(transaction: &mut dyn Transaction, name: &str) -> Result<Option<Token>> {
+    let statement = format!("SELECT {COLUMNS} FROM token WHERE name = $1");
+    transaction.first(&statement, &[Value::Text(name)], read)
+}
+
+/// All tokens, the oldest first.
+///
+/// # Errors
+/// Those of the database.
+pub fn list(transaction: &mut dyn Transaction) -> Result<Vec<Token>> {
+    let statement = format!("SELECT {COLUMNS} FROM token ORDER BY id");
+    all(transaction, &statement, &[], read)
+}
+
+/// Adds a token; its id is given here.
+///
+/// # Errors
+/// Those of the database.
+pub fn insert(transaction: &mut dyn Transaction, token: &Token) -> Result<()> {
+    let statement = "INSERT INTO token (id, name, secret, access, prefix, made_ms, expires_ms, \
+         daily_bytes, daily_objects, day, day_bytes, day_objects) \
+         SELECT COALESCE(MAX(id), 0) + 1, $1, $2, $3, $4, $5, $6, $7, $8, 0, 0, 0 FROM token";
+    let values = [
+        Value::Text(&token.name),
+        Value::Bytes(&token.secret),
+        Value::Text(token.right.word()),
+        Value::Text(token.prefix.as_str()),
+        Value::Int(token.made_ms),
+        maybe(token.expires_ms),
+        maybe(token.daily_bytes.map(signed).transpose()?),
+        maybe(token.daily_objects.map(signed).transpose()?),
+    ];
+    transaction.execute(statement, &values)?;
+    Ok(())
+}
+
+/// Notes that a token was used.
+///
+/// # Errors
+/// Those of the database.
+pub fn note_use(transaction: &mut dyn Transaction, token: i64, used_ms: i64) -> Result<()> {
+    let statement = "UPDATE token SET used_ms = $1 WHERE id = $2";
+    transaction.execute(statement, &[Value::Int(used_ms), Value::Int(token)])?;
+    Ok(())
+}
+
+/// Ends a token; one that was ended before stays so.
+///
+/// # Errors
+/// Those of the database.
+pub fn revoke(transaction: &mut dyn Transaction, token: i64, revoked_ms: i64) -> Result<()> {
+    let statement = "UPDATE token SET revoked_ms = $1 WHERE id = $2 AND revoked_ms IS NULL";
+    transaction.execute(statement, &[Value::Int(revoked_ms), Value::Int(token)])?;
+    Ok(())
+}
+
+/// The most bytes and objects that a token may put in a day.
+///
+/// # Errors
+/// Those of the database.
+pub fn daily(transaction: &mut dyn Transaction, token: i64) -> Result<(Option<u64>, Option<u64>)> {
+    let statement = "SELECT daily_bytes, daily_objects FROM token WHERE id = $1";
+    let daily = transaction.first(statement, &[Value::Int(token)], |row| {
+        let bytes = row.maybe_int(0)?.map(unsigned).transpose()?;
+        let objects = row.maybe_int(1)?.map(unsigned).transpose()?;
+        Ok((bytes, objects))
+    })?;
+    Ok(daily.unwrap_or_default())
+}
+
+/// What a token has put on its last day.
+///
+/// # Errors
+/// Those of the database.
+pub fn spent(transaction: &mut dyn Transaction, token: i64) -> Result<Spent> {
+    let statement = "SELECT day, day_bytes, day_objects FROM token WHERE id = $1";
+    let spent = transaction.first(statement, &[Value::Int(token)], |row| {
+        Ok(Spent {
+            day: row.int(0)?,
+            bytes: unsigned(row.int(1)?)?,
+            objects: unsigned(row.int(2)?)?,
+        })
+    })?;
+    Ok(spent.unwrap_or_default())
+}
+
+/// Notes what a token has put.
+///
+/// # Errors
+/// Those of the database.
+pub fn set_spent(transaction: &mut dyn Transaction, token: i64, spent: Spent) -> Result<()> {
+    let statement = "UPDATE token SET day = $1, day_bytes = $2, day_objects = $3 WHERE id = $4";
+    let values = [
+        Value::Int(spent.day),
+        Value::Int(signed(spent.bytes)?),
+        Value::Int(signed(spent.objects)?),
+        Value::Int(token),
+    ];
+    transaction.execute(statement, &values)?;
+    Ok(())
+}

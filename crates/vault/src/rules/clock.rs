@@ -1,0 +1,237 @@
+//! Vault time: the vault's own slow clock, which alone decides when something may go.
+//!
+//! It follows the boot clock while a vault runs and stands still while none does. What it so lags
+//! behind the wall clock it catches up slowly: an hour a day. Whoever sets the wall clock gains
+//! nothing: forward it makes this clock faster by a twenty-fourth, backward it is a jump, and
+//! either way a jump that is seen makes the clock doubted until an operator has looked at it.
+//!
+//! What can go wrong: who is root on the vault's machine can lie about the boot clock as well. He
+//! can also remove files; see docs/vault.md for what then helps.
+
+/// Milliseconds in a second.
+pub const SECOND_MS: i64 = 1_000;
+/// Milliseconds in a minute.
+pub const MINUTE_MS: i64 = 60 * SECOND_MS;
+/// Milliseconds in an hour.
+pub const HOUR_MS: i64 = 60 * MINUTE_MS;
+/// Milliseconds in a day.
+pub const DAY_MS: i64 = 24 * HOUR_MS;
+
+/// The longest time between two looks at the clocks that still counts as running.
+pub const LONGEST_STEP_MS: i64 = MINUTE_MS;
+
+/// By how much the wall clock may move apart from the boot clock between two looks.
+pub const JUMP_MS: i64 = MINUTE_MS;
+
+/// How long a vault may have been off before the wall clock is doubted.
+pub const LONGEST_OFF_MS: i64 = 30 * DAY_MS;
+
+/// An hour a day: of each step, this part is added while the clock lags.
+const CATCH_UP_PART: i64 = 24;
+
+/// What the system's clocks say at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// Which start of the machine the boot clock counts from.
+    pub boot: String,
+    /// CLOCK_BOOTTIME, in milliseconds.
+    pub boottime_ms: i64,
+    /// The wall clock, in milliseconds since 1970.
+    pub wall_ms: i64,
+}
+
+/// The clock of a vault, as it was at one reading.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VaultClock {
+    /// Vault time, in milliseconds since 1970.
+    pub vault_ms: i64,
+    /// The wall time that is recorded with what happens; never runs backwards.
+    pub recorded_ms: i64,
+    /// The last reading.
+    pub last: Reading,
+    /// Whether a jump was seen that nobody has confirmed.
+    pub is_doubted: bool,
+}
+
+/// What a step of the clock found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Jump {
+    /// The wall clock moved by so many milliseconds more than the boot clock did.
+    Wall(i64),
+    /// The vault seems to have been off for so many milliseconds.
+    Off(i64),
+}
+
+impl VaultClock {
+    /// The clock of a new vault, which begins as the wall clock stands.
+    pub fn begin(reading: Reading) -> Self {
+        Self {
+            vault_ms: reading.wall_ms,
+            recorded_ms: reading.wall_ms,
+            last: reading,
+            is_doubted: false,
+        }
+    }
+
+    /// The clock at a later reading, and what jump there was between.
+    pub fn step(&self, reading: Reading) -> (Self, Option<Jump>) {
+        let elapsed_ms = self.elapsed_ms(&reading);
+        let moved_ms = reading.wall_ms.saturating_sub(self.last.wall_ms);
+        let jump = match elapsed_ms {
+            Some(elapsed_ms) => {
+                let apart_ms = moved_ms.saturating_sub(elapsed_ms);
+                (apart_ms.abs() > JUMP_MS).then_some(Jump::Wall(apart_ms))
+            }
+            None if moved_ms < -JUMP_MS => Some(Jump::Wall(moved_ms)),
+            None if moved_ms > LONGEST_OFF_MS => Some(Jump::Off(moved_ms)),
+            None => None,
+        };
+        let is_doubted = self.is_doubted || jump.is_some();
+        let step_ms = elapsed_ms.unwrap_or(0);
+        let followed_ms = self.vault_ms.saturating_add(step_ms);
+        let lag_ms = reading.wall_ms.saturating_sub(followed_ms).max(0);
+        let caught_up_ms = match is_doubted {
+            true => 0,
+            false => lag_ms.min(step_ms / CATCH_UP_PART),
+        };
+        let recorded_ms = match is_doubted {
+            true => self.recorded_ms.saturating_add(step_ms),
+            false => self.recorded_ms.max(reading.wall_ms),
+        };
+        let next = Self {
+            vault_ms: followed_ms.saturating_add(caught_up_ms),
+            recorded_ms,
+            last: reading,
+            is_doubted,
+        };
+        (next, jump)
+    }
+
+    /// The clock after an operator has looked at it: the wall clock counts again.
+    pub fn confirm(&self) -> Self {
+        Self {
+            is_doubted: false,
+            recorded_ms: self.recorded_ms.max(self.last.wall_ms),
+            ..self.clone()
+        }
+    }
+
+    /// What the boot clock has moved, where the vault ran all the while.
+    fn elapsed_ms(&self, reading: &Reading) -> Option<i64> {
+        let elapsed_ms = reading.boottime_ms.checked_sub(self.last.boottime_ms)?;
+        let ran = reading.boot == self.last.boot && (0..=LONGEST_STEP_MS).contains(&elapsed_ms);
+        ran.then_some(elapsed_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const START_MS: i64 = 1_800_000_000_000;
+
+    fn reading(boottime_ms: i64, wall_ms: i64) -> Reading {
+        Reading {
+            boot: "a".to_owned(),
+            boottime_ms,
+            wall_ms,
+        }
+    }
+
+    /// Lets a vault run, looking at the clocks every ten seconds.
+    fn run(mut clock: VaultClock, for_ms: i64) -> VaultClock {
+        for _ in 0..for_ms / (10 * SECOND_MS) {
+            let last = &clock.last;
+            let next = Reading {
+                boot: last.boot.clone(),
+                boottime_ms: last.boottime_ms + 10 * SECOND_MS,
+                wall_ms: last.wall_ms + 10 * SECOND_MS,
+            };
+            clock = clock.step(next).0;
+        }
+        clock
+    }
+
+    #[test]
+    fn while_it_runs_it_goes_as_the_wall_does() {
+        let clock = run(VaultClock::begin(reading(0, START_MS)), DAY_MS);
+        assert_eq!(clock.vault_ms, START_MS + DAY_MS);
+        assert_eq!(clock.recorded_ms, START_MS + DAY_MS);
+        assert!(!clock.is_doubted);
+    }
+
+    #[test]
+    fn off_for_a_week_it_stands_still_and_then_gains_an_hour_a_day() {
+        let clock = VaultClock::begin(reading(0, START_MS));
+        let (clock, jump) = clock.step(reading(7 * DAY_MS, START_MS + 7 * DAY_MS));
+        assert_eq!((clock.vault_ms, jump), (START_MS, None));
+        let clock = run(clock, DAY_MS);
+        let gained_ms = clock.vault_ms - START_MS - DAY_MS;
+        assert!(
+            (HOUR_MS - MINUTE_MS..=HOUR_MS).contains(&gained_ms),
+            "{gained_ms}"
+        );
+    }
+
+    #[test]
+    fn ten_years_forward_are_a_jump_that_moves_nothing() {
+        let clock = VaultClock::begin(reading(0, START_MS));
+        let years_ms = 3_652 * DAY_MS;
+        let (clock, jump) = clock.step(reading(SECOND_MS, START_MS + years_ms));
+        assert_eq!(jump, Some(Jump::Wall(years_ms - SECOND_MS)));
+        assert_eq!(clock.vault_ms, START_MS + SECOND_MS);
+        assert_eq!(clock.recorded_ms, START_MS + SECOND_MS);
+        assert!(clock.is_doubted);
+        // And nothing of it is caught up while nobody has confirmed it.
+        let clock = run(clock, DAY_MS);
+        assert_eq!(clock.vault_ms, START_MS + SECOND_MS + DAY_MS);
+    }
+
+    #[test]
+    fn set_forward_while_it_was_off_gains_an_hour_a_day_at_most() {
+        let clock = VaultClock::begin(reading(5 * DAY_MS, START_MS));
+        let other_boot = Reading {
+            boot: "b".to_owned(),
+            boottime_ms: SECOND_MS,
+            wall_ms: START_MS + 20 * DAY_MS,
+        };
+        let (clock, jump) = clock.step(other_boot.clone());
+        assert_eq!((clock.vault_ms, jump), (START_MS, None));
+        let far = Reading {
+            wall_ms: START_MS + 40 * DAY_MS,
+            ..other_boot
+        };
+        let (clock, jump) = VaultClock::begin(reading(5 * DAY_MS, START_MS)).step(far);
+        assert_eq!(jump, Some(Jump::Off(40 * DAY_MS)));
+        assert_eq!((clock.vault_ms, clock.recorded_ms), (START_MS, START_MS));
+    }
+
+    #[test]
+    fn set_back_it_is_a_jump_and_recorded_time_never_runs_backwards() {
+        let clock = VaultClock::begin(reading(0, START_MS));
+        let (clock, jump) = clock.step(reading(SECOND_MS, START_MS - DAY_MS));
+        assert!(matches!(jump, Some(Jump::Wall(by_ms)) if by_ms < 0));
+        assert_eq!(clock.recorded_ms, START_MS + SECOND_MS);
+        let confirmed = clock.confirm();
+        assert!(!confirmed.is_doubted);
+        assert_eq!(confirmed.recorded_ms, START_MS + SECOND_MS);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_clocks_say_vault_time_moves_forward_and_never_leaps(
+            readings in prop::collection::vec((0..3_u8, any::<i64>(), any::<i64>()), 1..40),
+        ) {
+            let mut clock = VaultClock::begin(reading(0, START_MS));
+            for (boot, boottime_ms, wall_ms) in readings {
+                let next = Reading { boot: boot.to_string(), boottime_ms, wall_ms };
+                let (after, _) = clock.step(next);
+                let moved_ms = after.vault_ms - clock.vault_ms;
+                prop_assert!((0..=LONGEST_STEP_MS * 25 / 24).contains(&moved_ms));
+                prop_assert!(after.recorded_ms >= clock.recorded_ms);
+                clock = after;
+            }
+        }
+    }
+}

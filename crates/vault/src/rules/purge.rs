@@ -1,0 +1,109 @@
+//! When the bytes of a tombstone may go, and what holds them.
+
+use crate::rules::clock::DAY_MS;
+use crate::rules::life::{Object, State};
+
+/// Of how many hundredths of a repository tombstones within a day are more than an everyday prune.
+const EVERYDAY_PERCENT: u128 = 5;
+
+/// For how long a repository keeps what is asked to be deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keeping {
+    /// The least time from arrival to purge, in milliseconds.
+    pub retention_ms: i64,
+    /// The least time from tombstone to purge, in milliseconds.
+    pub grace_ms: i64,
+}
+
+/// Why nothing of a repository is purged now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// The vault is sealed.
+    Sealed,
+    /// The clock is doubted.
+    Clock,
+    /// So much was tombstoned within a day that an operator has to agree.
+    ManyTombstones,
+}
+
+impl Keeping {
+    /// When, by vault time, the bytes of an object may go; `None` where nobody asked for it.
+    pub fn due_ms(&self, object: &Object) -> Option<i64> {
+        let tombstoned_ms = object
+            .tombstoned_ms
+            .filter(|_| object.state == State::Tombstoned)?;
+        let by_arrival = object.arrived_ms.saturating_add(self.retention_ms);
+        let by_tombstone = tombstoned_ms.saturating_add(self.grace_ms);
+        Some(by_arrival.max(by_tombstone))
+    }
+}
+
+/// The day of vault time that a moment belongs to.
+pub const fn day_of(vault_ms: i64) -> i64 {
+    vault_ms.div_euclid(DAY_MS)
+}
+
+/// Whether so many tombstones within a day are more than a prune of every day makes, where the
+/// repository had `objects` before.
+pub fn is_mass_deletion(tombstones: u64, objects: u64) -> bool {
+    u128::from(tombstones) * 100 > u128::from(objects) * EVERYDAY_PERCENT
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn tombstone(arrived_ms: i64, tombstoned_ms: i64) -> Object {
+        Object {
+            generation: 1,
+            bytes: 1,
+            state: State::Tombstoned,
+            token: 1,
+            began: 0,
+            ended: Some(1),
+            arrived_ms,
+            tombstoned_ms: Some(tombstoned_ms),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_stay_for_retention_and_for_grace(
+            arrived_ms in any::<i64>(), tombstoned_ms in any::<i64>(),
+            retention_ms in 0..i64::MAX, grace_ms in 0..i64::MAX,
+        ) {
+            let keeping = Keeping { retention_ms, grace_ms };
+            let due_ms = keeping.due_ms(&tombstone(arrived_ms, tombstoned_ms)).unwrap();
+            prop_assert!(due_ms >= arrived_ms.saturating_add(retention_ms));
+            prop_assert!(due_ms >= tombstoned_ms.saturating_add(grace_ms));
+        }
+    }
+
+    #[test]
+    fn what_nobody_asked_to_delete_is_never_due() {
+        let keeping = Keeping {
+            retention_ms: 0,
+            grace_ms: 0,
+        };
+        for state in State::ALL {
+            let object = Object {
+                state,
+                ..tombstone(0, 0)
+            };
+            assert_eq!(
+                keeping.due_ms(&object).is_some(),
+                state == State::Tombstoned
+            );
+        }
+    }
+
+    #[test]
+    fn more_than_a_twentieth_in_a_day_is_no_prune_of_every_day() {
+        assert!(!is_mass_deletion(5, 100));
+        assert!(is_mass_deletion(6, 100));
+        assert!(is_mass_deletion(1, 0));
+        assert!(!is_mass_deletion(0, 0));
+        assert!(is_mass_deletion(u64::MAX, u64::MAX));
+    }
+}

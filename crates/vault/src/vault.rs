@@ -1,0 +1,196 @@
+//! The acts of a vault. Each checks who asks, stores what has to be stored, and commits: what is
+//! told to the client is what the database holds.
+//!
+//! For an arrival: bytes durable but unknown, then object and leaf in one transaction, then the
+//! answer. For what takes away: the leaf first, in the transaction of the act.
+//!
+//! Everything here blocks; the server calls it from threads made for that.
+
+mod administration;
+mod authentication;
+mod clock;
+mod deletion;
+mod lock;
+mod purge;
+mod put;
+mod read;
+mod usage;
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use strongroom_model::{FileName, RepositoryPath};
+use strongroom_store::{Bodies, BodyKey};
+
+pub use administration::{NewToken, TokenText};
+pub use authentication::Principal;
+pub use clock::ReadClocks;
+pub use purge::Purged;
+pub use put::Upload;
+pub use read::{File, Lists};
+
+use crate::database::commits::Commits;
+use crate::database::{Database, Transaction};
+use crate::records::leaves::{self, Act, Moment};
+use crate::records::repositories::{self, Repository};
+use crate::rules::clock::VaultClock;
+use crate::rules::purge::Keeping;
+use crate::{Error, Result};
+
+use authentication::Known;
+use usage::Usage;
+
+/// What a vault is told about how to work.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What its log is called: a name without spaces or `+`, as `vault.example.net/log`.
+    pub origin: String,
+    /// How long a new repository keeps things.
+    pub keeping: Keeping,
+    /// The room that uploads leave free.
+    pub reserve_bytes: u64,
+    /// The most bytes that an object may have.
+    pub object_limit_bytes: u64,
+}
+
+/// A vault that is open. Clones are the same vault.
+#[derive(Clone, Debug)]
+pub struct Vault {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    database: Arc<dyn Database>,
+    commits: Commits,
+    bodies: Arc<dyn Bodies>,
+    settings: Settings,
+    read_clocks: ReadClocks,
+    /// The clock as this process last knew it.
+    clock: Mutex<VaultClock>,
+    known: Known,
+    usage: Usage,
+}
+
+impl Vault {
+    /// Opens the vault of a database, whose tables must be there, and of a storage. A new one
+    /// begins here.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn open(
+        database: Arc<dyn Database>,
+        bodies: Arc<dyn Bodies>,
+        settings: Settings,
+        read_clocks: ReadClocks,
+    ) -> Result<Self> {
+        let commits = Commits::new(Arc::clone(&database))?;
+        let clock = clock::open(&commits, &read_clocks, &settings.origin)?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                database,
+                commits,
+                bodies,
+                settings,
+                read_clocks,
+                clock: Mutex::new(clock),
+                known: Known::default(),
+                usage: Usage::default(),
+            }),
+        })
+    }
+
+    /// The database, for the jobs beside the acts.
+    pub fn database(&self) -> &Arc<dyn Database> {
+        &self.shared.database
+    }
+
+    /// What its log is called.
+    pub fn origin(&self) -> &str {
+        &self.shared.settings.origin
+    }
+
+    /// Notes that leaves are in the log's files; those before `bundled` are let go of here.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub(crate) fn mark_published(&self, published: u64, bundled: u64) -> Result<()> {
+        self.shared
+            .commits
+            .commit(move |transaction| leaves::mark_published(transaction, published, bundled))
+    }
+
+    fn repository(&self, path: &RepositoryPath) -> Result<Repository> {
+        let found = self.read(|transaction| repositories::get(transaction, path))?;
+        found.ok_or_else(|| unknown_repository(path))
+    }
+
+    /// Reads one state of the database.
+    fn read<T>(&self, mut work: impl FnMut(&mut dyn Transaction) -> Result<T>) -> Result<T> {
+        let mut found = None;
+        self.shared.database.read(&mut |transaction| {
+            found = Some(work(transaction)?);
+            Ok(())
+        })?;
+        found.ok_or_else(no_answer)
+    }
+
+    fn body_key(&self, path: &RepositoryPath, name: FileName, generation: u32) -> BodyKey {
+        BodyKey {
+            repository: path.clone(),
+            name,
+            generation,
+        }
+    }
+}
+
+/// What a leaf says of a file.
+fn told(
+    repository: &RepositoryPath,
+    name: FileName,
+    bytes: u64,
+    token: Option<&str>,
+) -> leaves::File {
+    leaves::File {
+        repository: repository.clone(),
+        file: name.to_string(),
+        bytes,
+        token: token.map(str::to_owned),
+    }
+}
+
+fn unknown_repository(path: &RepositoryPath) -> Error {
+    Error::Unknown {
+        what: "repository",
+        name: path.to_string(),
+    }
+}
+
+fn no_answer() -> Error {
+    Error::Database {
+        action: "answer".to_owned(),
+        reason: "the work was not done".to_owned(),
+    }
+}
+
+/// Makes a repository where there is none; tells whether it did.
+fn ensure_repository(
+    transaction: &mut dyn Transaction,
+    moment: Moment,
+    path: &RepositoryPath,
+    keeping: Keeping,
+    token: Option<&str>,
+) -> Result<bool> {
+    if repositories::get(transaction, path)?.is_some() {
+        return Ok(false);
+    }
+    repositories::insert(transaction, path, keeping)?;
+    let act = Act::Repository {
+        repository: path.clone(),
+        token: token.map(str::to_owned),
+        retention_s: keeping.retention_ms / 1000,
+        grace_s: keeping.grace_ms / 1000,
+    };
+    leaves::append(transaction, moment, &act)?;
+    Ok(true)
+}

@@ -1,0 +1,258 @@
+//! What those who run a vault do: tokens, repositories, keys that wait.
+//!
+//! What raises protection is done at once; what lowers it would need several people, and is
+//! refused while there is no way to ask them.
+
+use std::fmt;
+
+use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
+use sha2::{Digest, Sha256};
+use strongroom_model::{FileName, RepositoryPath};
+
+use crate::records::leaves::{self, Act};
+use crate::records::objects::{self, Key};
+use crate::records::repositories::{self, Repository};
+use crate::records::tokens::{self, Spent, Token};
+use crate::rules::purge::Keeping;
+use crate::rules::right::Right;
+use crate::vault::authentication::PREFIX;
+use crate::vault::{Vault, ensure_repository, told, unknown_repository};
+use crate::{Error, Result};
+
+/// What a new token shall be.
+#[derive(Clone, Debug)]
+pub struct NewToken {
+    /// What it may do.
+    pub right: Right,
+    /// With which repository, or those in which folder.
+    pub prefix: RepositoryPath,
+    /// For how long, in milliseconds of vault time.
+    pub expires_in_ms: Option<i64>,
+    /// The most bytes that it may put in a day.
+    pub daily_bytes: Option<u64>,
+    /// The most objects that it may put in a day.
+    pub daily_objects: Option<u64>,
+}
+
+/// A token as it is shown once.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TokenText {
+    /// Its name.
+    pub name: String,
+    /// All of it.
+    text: String,
+}
+
+impl TokenText {
+    /// The token itself, a secret.
+    pub fn reveal(&self) -> &str {
+        &self.text
+    }
+}
+
+/// Never shows the secret.
+impl fmt::Debug for TokenText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TokenText({})", self.name)
+    }
+}
+
+impl Vault {
+    /// Makes a token. Its secret is not kept here.
+    ///
+    /// # Errors
+    /// Those of the database and of the system's randomness.
+    pub fn create_token(&self, new: &NewToken) -> Result<TokenText> {
+        let (mut name, mut secret) = ([0; 6], [0; 32]);
+        getrandom::fill(&mut name)
+            .and_then(|()| getrandom::fill(&mut secret))
+            .map_err(|error| Error::Refused {
+                reason: format!("the system gives no randomness: {error}"),
+            })?;
+        let name = HEXLOWER.encode(&name);
+        let secret = BASE64URL_NOPAD.encode(&secret);
+        let now = self.now();
+        let token = Token {
+            id: 0,
+            name: name.clone(),
+            secret: Sha256::digest(secret.as_bytes()).into(),
+            right: new.right,
+            prefix: new.prefix.clone(),
+            made_ms: now.vault_ms,
+            expires_ms: new
+                .expires_in_ms
+                .map(|in_ms| now.vault_ms.saturating_add(in_ms)),
+            used_ms: None,
+            revoked_ms: None,
+            daily_bytes: new.daily_bytes,
+            daily_objects: new.daily_objects,
+            spent: Spent::default(),
+        };
+        let text = format!("{PREFIX}{name}-{secret}");
+        self.shared.commits.commit(move |transaction| {
+            tokens::insert(transaction, &token)?;
+            let act = Act::TokenMade {
+                token: token.name.clone(),
+                right: token.right.word(),
+                prefix: token.prefix.clone(),
+                expires: token.expires_ms.map(leaves::timestamp).transpose()?,
+            };
+            leaves::append(transaction, now, &act)?;
+            Ok(())
+        })?;
+        Ok(TokenText { name, text })
+    }
+
+    /// All tokens, the oldest first.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn tokens(&self) -> Result<Vec<Token>> {
+        self.read(|transaction| tokens::list(transaction))
+    }
+
+    /// Ends a token.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`]; those of the database.
+    pub fn revoke_token(&self, name: &str) -> Result<()> {
+        let now = self.now();
+        let wanted = name.to_owned();
+        self.shared.commits.commit(move |transaction| {
+            let token = tokens::get(transaction, &wanted)?.ok_or_else(|| Error::Unknown {
+                what: "token",
+                name: wanted.clone(),
+            })?;
+            if token.revoked_ms.is_none() {
+                tokens::revoke(transaction, token.id, now.vault_ms)?;
+                let token = wanted.clone();
+                leaves::append(transaction, now, &Act::TokenRevoked { token })?;
+            }
+            Ok(())
+        })?;
+        self.forget_token(name);
+        Ok(())
+    }
+
+    /// All repositories, by path.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn repositories(&self) -> Result<Vec<Repository>> {
+        self.read(|transaction| repositories::list(transaction))
+    }
+
+    /// Makes a repository.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn add_repository(&self, path: &RepositoryPath) -> Result<bool> {
+        let (now, keeping, path) = (self.now(), self.shared.settings.keeping, path.clone());
+        self.shared
+            .commits
+            .commit(move |transaction| ensure_repository(transaction, now, &path, keeping, None))
+    }
+
+    /// Raises how long a repository keeps things.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] where anything would be lowered; [`Error::Unknown`]; those of the
+    /// database.
+    pub fn raise_keeping(&self, path: &RepositoryPath, keeping: Keeping) -> Result<()> {
+        let (now, path) = (self.now(), path.clone());
+        self.shared.commits.commit(move |transaction| {
+            let before =
+                repositories::get(transaction, &path)?.ok_or_else(|| unknown_repository(&path))?;
+            let is_lower = keeping.retention_ms < before.keeping.retention_ms
+                || keeping.grace_ms < before.keeping.grace_ms;
+            if is_lower {
+                return Err(Error::Refused {
+                    reason: "retention and grace are only ever raised here; lowering them needs \
+                             the approval of several people, which this version cannot ask for"
+                        .to_owned(),
+                });
+            }
+            if keeping == before.keeping {
+                return Ok(());
+            }
+            repositories::set_keeping(transaction, before.id, keeping, before.quota_bytes)?;
+            let act = Act::Retention {
+                repository: path.clone(),
+                retention_s: keeping.retention_ms / 1000,
+                grace_s: keeping.grace_ms / 1000,
+            };
+            leaves::append(transaction, now, &act)?;
+            Ok(())
+        })
+    }
+
+    /// Bounds the bytes that a repository may hold, or lets go of the bound.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`]; those of the database.
+    pub fn set_quota(&self, path: &RepositoryPath, quota_bytes: Option<u64>) -> Result<()> {
+        let (now, path) = (self.now(), path.clone());
+        self.shared.commits.commit(move |transaction| {
+            let before =
+                repositories::get(transaction, &path)?.ok_or_else(|| unknown_repository(&path))?;
+            repositories::set_keeping(transaction, before.id, before.keeping, quota_bytes)?;
+            let act = Act::Quota {
+                repository: path.clone(),
+                bytes: quota_bytes,
+            };
+            leaves::append(transaction, now, &act)?;
+            Ok(())
+        })
+    }
+
+    /// The keys of a repository that wait to be let in.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`]; those of the database.
+    pub fn pending_keys(&self, path: &RepositoryPath) -> Result<Vec<FileName>> {
+        let repository = self.repository(path)?;
+        self.read(|transaction| objects::pending(transaction, repository.id))
+    }
+
+    /// Lets a key in; tells whether one waited.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`]; those of the database.
+    pub fn admit_key(&self, path: &RepositoryPath, name: FileName) -> Result<bool> {
+        let (now, path) = (self.now(), path.clone());
+        self.shared.commits.commit(move |transaction| {
+            let repository =
+                repositories::get(transaction, &path)?.ok_or_else(|| unknown_repository(&path))?;
+            let key = Key::new(repository.id, name);
+            let leaf = leaves::head(transaction)?.leaves;
+            let Some(object) = objects::get(transaction, &key)? else {
+                return Ok(false);
+            };
+            let is_admitted = objects::admit(transaction, &key, leaf)?;
+            if is_admitted {
+                let file = told(&path, name, object.bytes, None);
+                leaves::append(transaction, now, &Act::Admitted(file))?;
+            }
+            Ok(is_admitted)
+        })
+    }
+
+    /// Agrees to the tombstones of a repository, so that purging goes on.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`]; those of the database.
+    pub fn agree_to_purge(&self, path: &RepositoryPath) -> Result<()> {
+        let (now, path) = (self.now(), path.clone());
+        self.shared.commits.commit(move |transaction| {
+            let repository =
+                repositories::get(transaction, &path)?.ok_or_else(|| unknown_repository(&path))?;
+            if repository.purge_held_ms.is_some() {
+                let none = (repository.tombstones.0, 0);
+                repositories::set_tombstones(transaction, repository.id, none, None)?;
+                let repository = path.clone();
+                leaves::append(transaction, now, &Act::PurgeAgreed { repository })?;
+            }
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,201 @@
+//! Deletion: asked for by a tombstone, taken back by an undelete; hidden and shown again.
+
+use strongroom_model::{FileName, FileType, RepositoryPath};
+
+use crate::records::leaves::{self, Act};
+use crate::records::objects::{self, Chosen, Key};
+use crate::records::repositories;
+use crate::records::{locks, tokens};
+use crate::rules::life::State;
+use crate::rules::purge::{day_of, is_mass_deletion};
+use crate::rules::right;
+use crate::vault::authentication::Principal;
+use crate::vault::{Vault, told, unknown_repository};
+use crate::{Error, Result};
+
+impl Vault {
+    /// Asks for a file to be deleted: it is seen no more, and kept until its time. What is not
+    /// there is none the less deleted.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`]; those of the database.
+    pub fn remove(
+        &self,
+        principal: &Principal,
+        path: &RepositoryPath,
+        name: FileName,
+    ) -> Result<()> {
+        principal.authorise(right::Act::Remove(name.kind()), path)?;
+        let repository = self.repository(path)?;
+        match (name.kind(), name.id()) {
+            (FileType::Locks, Some(id)) => return self.remove_lock(principal, &repository, id),
+            (FileType::Config, _) => {
+                return Err(Error::Forbidden {
+                    token: principal.name.clone(),
+                    action: "remove config, without which nothing opens".to_owned(),
+                });
+            }
+            _ => {}
+        }
+        let now = self.now();
+        let key = Key::new(repository.id, name);
+        let (path, token, token_name) = (path.clone(), principal.token, principal.name.clone());
+        self.shared.commits.commit(move |transaction| {
+            let Some(object) = objects::get(transaction, &key)? else {
+                return Ok(());
+            };
+            if object.state != State::Live {
+                return Ok(());
+            }
+            let file = told(&path, name, object.bytes, Some(&token_name));
+            let leaf = leaves::append(transaction, now, &Act::Tombstone(file))?;
+            objects::tombstone(transaction, &key, leaf, now.vault_ms, token)?;
+            let repository =
+                repositories::get(transaction, &path)?.ok_or_else(|| unknown_repository(&path))?;
+            let today = day_of(now.vault_ms);
+            let tombstones = match repository.tombstones {
+                (day, count) if day == today => count + 1,
+                _ => 1,
+            };
+            let mut held_ms = repository.purge_held_ms;
+            if held_ms.is_none() && is_mass_deletion(tombstones, repository.objects) {
+                held_ms = Some(now.vault_ms);
+                let act = Act::PurgeHeld {
+                    repository: path.clone(),
+                    tombstones,
+                };
+                leaves::append(transaction, now, &act)?;
+            }
+            repositories::set_tombstones(transaction, repository.id, (today, tombstones), held_ms)
+        })
+    }
+
+    /// Takes back deletions; returns how many. `by` is the token that asked for them, `since_ms`
+    /// and `until_ms` are recorded times.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`]; those of the database.
+    pub fn undelete(
+        &self,
+        path: &RepositoryPath,
+        by: Option<&str>,
+        since_ms: Option<i64>,
+        until_ms: Option<i64>,
+    ) -> Result<u64> {
+        let now = self.now();
+        let (path, by) = (path.clone(), by.map(str::to_owned));
+        self.shared.commits.commit(move |transaction| {
+            let repository =
+                repositories::get(transaction, &path)?.ok_or_else(|| unknown_repository(&path))?;
+            let mut chosen = Chosen::default();
+            if let Some(name) = &by {
+                chosen.ended_by = Some(known_token(transaction, name)?.id);
+            }
+            if let Some(since_ms) = since_ms {
+                chosen.since = leaves::count_until(transaction, since_ms.saturating_sub(1))?;
+            }
+            if let Some(until_ms) = until_ms {
+                chosen.before = Some(leaves::count_until(transaction, until_ms)?);
+            }
+            let objects = objects::count_chosen(transaction, repository.id, &chosen)?;
+            if objects == 0 {
+                return Ok(0);
+            }
+            let what = match &by {
+                Some(token) => format!("what {token} asked to be deleted"),
+                None => "deletions".to_owned(),
+            };
+            let act = Act::Undelete {
+                repository: path.clone(),
+                what,
+                objects,
+            };
+            let leaf = leaves::append(transaction, now, &act)?;
+            objects::undelete(transaction, repository.id, &chosen, leaf)?;
+            Ok(objects)
+        })
+    }
+
+    /// Takes back the deletion of one file; tells whether there was one.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`]; those of the database.
+    pub fn undelete_one(&self, path: &RepositoryPath, name: FileName) -> Result<bool> {
+        let now = self.now();
+        let path = path.clone();
+        self.shared.commits.commit(move |transaction| {
+            let repository =
+                repositories::get(transaction, &path)?.ok_or_else(|| unknown_repository(&path))?;
+            let key = Key::new(repository.id, name);
+            let Some(object) = objects::get(transaction, &key)? else {
+                return Ok(false);
+            };
+            if object.state != State::Tombstoned {
+                return Ok(false);
+            }
+            let act = Act::Undelete {
+                repository: path.clone(),
+                what: name.to_string(),
+                objects: 1,
+            };
+            let leaf = leaves::append(transaction, now, &act)?;
+            objects::revive(transaction, &key, leaf, object.arrived_ms, object.token)?;
+            Ok(true)
+        })
+    }
+
+    /// Takes out of sight all that a token alone has put since a recorded time, and drops its
+    /// locks; returns how many objects it was.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`]; those of the database.
+    pub fn hide(&self, token: &str, since_ms: i64) -> Result<u64> {
+        let now = self.now();
+        let name = token.to_owned();
+        self.shared.commits.commit(move |transaction| {
+            let token = known_token(transaction, &name)?;
+            let since = leaves::count_until(transaction, since_ms.saturating_sub(1))?;
+            locks::remove_of(transaction, token.id)?;
+            // The leaf tells how many it was; its number ends their lives, and is known before.
+            let leaf = leaves::head(transaction)?.leaves;
+            let objects = objects::hide(transaction, token.id, since, leaf)?;
+            let act = Act::Hide {
+                of_token: name.clone(),
+                since,
+                objects,
+            };
+            leaves::append(transaction, now, &act)?;
+            Ok(objects)
+        })
+    }
+
+    /// Shows again all of a token that was hidden; returns how many objects it was.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`]; those of the database.
+    pub fn unhide(&self, token: &str) -> Result<u64> {
+        let now = self.now();
+        let name = token.to_owned();
+        self.shared.commits.commit(move |transaction| {
+            let token = known_token(transaction, &name)?;
+            let leaf = leaves::head(transaction)?.leaves;
+            let objects = objects::unhide(transaction, token.id, leaf)?;
+            let act = Act::Unhide {
+                of_token: name.clone(),
+                objects,
+            };
+            leaves::append(transaction, now, &act)?;
+            Ok(objects)
+        })
+    }
+}
+
+fn known_token(
+    transaction: &mut dyn crate::database::Transaction,
+    name: &str,
+) -> Result<tokens::Token> {
+    tokens::get(transaction, name)?.ok_or_else(|| Error::Unknown {
+        what: "token",
+        name: name.to_owned(),
+    })
+}

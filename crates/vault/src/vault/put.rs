@@ -1,0 +1,466 @@
+//! Putting files: streamed, hashed, made durable, and only then known.
+//!
+//! The answer depends on the bytes and on what is stored, never on whether an answer was lost:
+//! who posts the same bytes again is told the same.
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use strongroom_model::{FileName, FileType, Id, RepositoryPath};
+use strongroom_store::Staged;
+
+use crate::database::Transaction;
+use crate::records::leaves::{self, Act};
+use crate::records::objects::{self, Key};
+use crate::records::repositories::{self, Repository};
+use crate::rules::life::{self, Object, Post, State};
+use crate::rules::{key_file, right};
+use crate::vault::authentication::Principal;
+use crate::vault::usage::{self, Room};
+use crate::vault::{Vault, ensure_repository, told};
+use crate::{Error, Result};
+
+/// The most bytes of `config` and of a key file; restic's have some hundred.
+const SMALL_LIMIT_BYTES: u64 = 64 << 10;
+
+/// The most bytes of an index file or snapshot.
+const INDEX_LIMIT_BYTES: u64 = 256 << 20;
+
+/// After how many bytes of an upload of unknown length the room is looked at again.
+const ROOM_STEP_BYTES: u64 = 8 << 20;
+
+/// A file that is being sent. Dropping it leaves nothing behind.
+#[derive(Debug)]
+pub struct Upload {
+    vault: Vault,
+    principal: Principal,
+    repository: Repository,
+    name: FileName,
+    limit_bytes: u64,
+    hasher: Sha256,
+    bytes: u64,
+    into: Into,
+}
+
+/// Where the bytes go meanwhile.
+#[derive(Debug)]
+enum Into {
+    /// Small files, whose content is looked at, stay in memory.
+    Memory(Vec<u8>),
+    /// All others go to storage at once.
+    Storage {
+        staged: Box<dyn Staged>,
+        generation: u32,
+        room: Room,
+        checked_bytes: u64,
+    },
+}
+
+impl Vault {
+    /// Makes a repository; one that is there stays as it is.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`]; those of the database.
+    pub fn create(&self, principal: &Principal, path: &RepositoryPath) -> Result<()> {
+        principal.authorise(right::Act::Put(FileType::Config), path)?;
+        if self
+            .read(|transaction| repositories::get(transaction, path))?
+            .is_some()
+        {
+            return Ok(());
+        }
+        let (now, keeping) = (self.now(), self.shared.settings.keeping);
+        let (path, token) = (path.clone(), principal.name.clone());
+        self.shared.commits.commit(move |transaction| {
+            ensure_repository(transaction, now, &path, keeping, Some(&token))?;
+            Ok(())
+        })
+    }
+
+    /// Begins to take a file; `length_bytes` is what the sender declares.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`], [`Error::Unknown`], [`Error::TooLarge`], [`Error::Full`],
+    /// [`Error::Busy`]; those of database and storage.
+    pub fn begin_put(
+        &self,
+        principal: &Principal,
+        path: &RepositoryPath,
+        name: FileName,
+        length_bytes: Option<u64>,
+    ) -> Result<Upload> {
+        principal.authorise(right::Act::Put(name.kind()), path)?;
+        let limit_bytes = self.limit_bytes(name.kind());
+        if length_bytes.is_some_and(|length| length > limit_bytes) {
+            return Err(Error::TooLarge { name, limit_bytes });
+        }
+        let repository = self.repository(path)?;
+        let into = match name.kind() {
+            FileType::Config | FileType::Keys | FileType::Locks => Into::Memory(Vec::new()),
+            FileType::Data | FileType::Index | FileType::Snapshots => {
+                let room = self.take_room(length_bytes.unwrap_or_default(), &repository)?;
+                let generation = self.generation(&repository, name)?;
+                let body = self.body_key(path, name, generation);
+                Into::Storage {
+                    staged: self.shared.bodies.stage(&body)?,
+                    generation,
+                    room,
+                    checked_bytes: 0,
+                }
+            }
+        };
+        Ok(Upload {
+            vault: self.clone(),
+            principal: principal.clone(),
+            repository,
+            name,
+            limit_bytes,
+            hasher: Sha256::new(),
+            bytes: 0,
+            into,
+        })
+    }
+
+    fn limit_bytes(&self, kind: FileType) -> u64 {
+        let most = self.shared.settings.object_limit_bytes;
+        match kind {
+            FileType::Config | FileType::Keys => SMALL_LIMIT_BYTES,
+            FileType::Locks => super::lock::LARGEST_BYTES,
+            FileType::Index | FileType::Snapshots => most.min(INDEX_LIMIT_BYTES),
+            FileType::Data => most,
+        }
+    }
+
+    /// The generation of the body that a name has, or would have.
+    fn generation(&self, repository: &Repository, name: FileName) -> Result<u32> {
+        let key = Key::new(repository.id, name);
+        self.read(|transaction| match objects::get(transaction, &key)? {
+            Some(object) if object.state == State::Purging => Err(busy(repository, name)),
+            Some(object) => Ok(object.generation),
+            None => objects::next_generation(transaction, &key),
+        })
+    }
+
+    /// Whether the stored bytes of an object are what its name says.
+    pub(super) fn is_sound(
+        &self,
+        path: &RepositoryPath,
+        name: FileName,
+        object: &Object,
+    ) -> Result<bool> {
+        let body = self.body_key(path, name, object.generation);
+        let (_, mut stream) = match self.shared.bodies.open(&body, None) {
+            Ok(opened) => opened,
+            Err(strongroom_store::Error::NotFound { .. }) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        };
+        let mut hasher = Sha256::new();
+        let mut step = vec![0; 128 << 10];
+        loop {
+            match stream.read(&mut step) {
+                Ok(0) => break,
+                Ok(count) => hasher.update(step.get(..count).unwrap_or_default()),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                // What cannot be read is replaced as what is rotten is.
+                Err(_) => return Ok(false),
+            }
+        }
+        Ok(name.id() == Some(Id::from_bytes(hasher.finalize().into())))
+    }
+}
+
+impl Upload {
+    /// Takes the next bytes.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`], [`Error::Full`]; those of the storage.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.bytes = self.bytes.saturating_add(bytes.len() as u64);
+        if self.bytes > self.limit_bytes {
+            return Err(Error::TooLarge {
+                name: self.name,
+                limit_bytes: self.limit_bytes,
+            });
+        }
+        match &mut self.into {
+            Into::Memory(kept) => kept.extend_from_slice(bytes),
+            Into::Storage {
+                staged,
+                room,
+                checked_bytes,
+                ..
+            } => {
+                self.hasher.update(bytes);
+                room.grow_to(self.bytes);
+                if self.bytes - *checked_bytes > ROOM_STEP_BYTES {
+                    *checked_bytes = self.bytes;
+                    self.vault.check_room(&self.repository, room)?;
+                }
+                staged.write(bytes)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the file: when this returns, it is durable, known, and in the log.
+    ///
+    /// # Errors
+    /// [`Error::BadBytes`] where the bytes are not what their name says,
+    /// [`Error::ConfigIsThere`], [`Error::Hidden`], [`Error::Busy`], [`Error::Full`]; those of
+    /// database and storage. Nothing is left of it then.
+    pub fn finish(self) -> Result<()> {
+        let Self {
+            vault,
+            principal,
+            repository,
+            name,
+            hasher,
+            bytes,
+            into,
+            ..
+        } = self;
+        let put = Put {
+            vault,
+            principal,
+            repository,
+            name,
+            bytes,
+        };
+        match (into, name.kind()) {
+            (Into::Memory(content), FileType::Config) => put.config(content),
+            (Into::Memory(content), FileType::Locks) => {
+                put.check_name(Id::of(&content))?;
+                put.vault
+                    .put_lock(&put.principal, &put.repository, name, content)
+            }
+            (Into::Memory(content), _) => {
+                put.check_name(Id::of(&content))?;
+                key_file::check(&content).map_err(|reason| put.bad_bytes(reason))?;
+                let room = put.vault.take_room(bytes, &put.repository)?;
+                let generation = put.vault.generation(&put.repository, name)?;
+                let body = put.vault.body_key(&put.repository.path, name, generation);
+                let mut staged = put.vault.shared.bodies.stage(&body)?;
+                staged.write(&content)?;
+                put.object(staged, generation, room)
+            }
+            (
+                Into::Storage {
+                    staged,
+                    generation,
+                    room,
+                    ..
+                },
+                _,
+            ) => {
+                put.check_name(Id::from_bytes(hasher.finalize().into()))?;
+                put.object(staged, generation, room)
+            }
+        }
+    }
+}
+
+/// A file that came whole.
+struct Put {
+    vault: Vault,
+    principal: Principal,
+    repository: Repository,
+    name: FileName,
+    bytes: u64,
+}
+
+impl Put {
+    fn check_name(&self, found: Id) -> Result<()> {
+        match self.name.id() == Some(found) {
+            true => Ok(()),
+            false => Err(self.bad_bytes(format!("their SHA-256 is {found}"))),
+        }
+    }
+
+    fn bad_bytes(&self, reason: String) -> Error {
+        Error::BadBytes {
+            name: self.name,
+            reason,
+        }
+    }
+
+    /// `config` is kept in the database, so that it is written once for all who ask at a time; on
+    /// the disk it lies as well, for who reads the folder without us.
+    fn config(self, content: Vec<u8>) -> Result<()> {
+        if content.is_empty() {
+            return Err(self.bad_bytes("there are none".to_owned()));
+        }
+        let now = self.vault.now();
+        let key = Key::new(self.repository.id, self.name);
+        let file = self.told();
+        let path = self.repository.path.clone();
+        let (token, bytes) = (self.principal.token, self.bytes);
+        let digest = Id::of(&content);
+        let shared_content = Arc::new(content);
+        let content = Arc::clone(&shared_content);
+        let is_new = self.vault.shared.commits.commit(move |transaction| {
+            let repository = current(transaction, &path)?;
+            match repository.config {
+                Some(there) if there == digest => return Ok(false),
+                Some(_) => {
+                    return Err(Error::ConfigIsThere {
+                        repository: path.clone(),
+                    });
+                }
+                None => {}
+            }
+            usage::spend(transaction, token, now.vault_ms, bytes)?;
+            repositories::set_config(transaction, repository.id, &content)?;
+            let began = leaves::append(transaction, now, &Act::Arrival(file.clone()))?;
+            let object = arriving(State::Live, 1, bytes, token, began, now.vault_ms);
+            objects::insert(transaction, &key, &object)?;
+            repositories::add(
+                transaction,
+                repository.id,
+                1,
+                i64::try_from(bytes).unwrap_or(0),
+            )?;
+            Ok(true)
+        })?;
+        if is_new {
+            let body = self.vault.body_key(&self.repository.path, self.name, 1);
+            let mut staged = self.vault.shared.bodies.stage(&body)?;
+            staged.write(&shared_content)?;
+            staged.publish()?;
+        }
+        Ok(())
+    }
+
+    fn object(self, staged: Box<dyn Staged>, generation: u32, room: Room) -> Result<()> {
+        let key = Key::new(self.repository.id, self.name);
+        let found = self
+            .vault
+            .read(|transaction| objects::get(transaction, &key))?;
+        let has_config = self.repository.config.is_some();
+        let token = self.principal.token;
+        let path = &self.repository.path;
+        let is_sound = match (
+            &found,
+            life::post(found.as_ref(), self.name.kind(), has_config, token),
+        ) {
+            (_, Post::Waits) => return Err(busy(&self.repository, self.name)),
+            (_, Post::IsHidden) => return Err(hidden(&self.repository, self.name)),
+            (Some(object), Post::IsThere | Post::Revives) => {
+                self.vault.is_sound(path, self.name, object)?
+            }
+            (_, Post::Arrives(_)) | (None, _) => false,
+        };
+        match is_sound {
+            true => drop(staged),
+            false => staged.publish()?,
+        }
+        let is_healed = found.is_some() && !is_sound;
+        self.commit(key, generation, is_healed)?;
+        drop(room);
+        Ok(())
+    }
+
+    /// Makes known what is stored. Decided anew on what the database holds by now.
+    fn commit(self, key: Key, generation: u32, is_healed: bool) -> Result<()> {
+        let now = self.vault.now();
+        let file = self.told();
+        let Self {
+            vault,
+            principal,
+            repository: before,
+            name,
+            bytes,
+        } = self;
+        let token = principal.token;
+        vault.shared.commits.commit(move |transaction| {
+            let repository = current(transaction, &before.path)?;
+            let found = objects::get(transaction, &key)?;
+            if let Some(object) = &found
+                && object.generation != generation
+            {
+                return Err(busy(&before, name));
+            }
+            let has_config = repository.config.is_some();
+            match (
+                life::post(found.as_ref(), name.kind(), has_config, token),
+                found,
+            ) {
+                (Post::Waits, _) => return Err(busy(&before, name)),
+                (Post::IsHidden, _) => return Err(hidden(&before, name)),
+                (Post::Arrives(state), _) => {
+                    if objects::next_generation(transaction, &key)? != generation {
+                        return Err(busy(&before, name));
+                    }
+                    usage::check_quota(&repository, bytes)?;
+                    usage::spend(transaction, token, now.vault_ms, bytes)?;
+                    let act = match state {
+                        State::Pending => Act::Pending(file.clone()),
+                        _ => Act::Arrival(file.clone()),
+                    };
+                    let began = leaves::append(transaction, now, &act)?;
+                    let object = arriving(state, generation, bytes, token, began, now.vault_ms);
+                    objects::insert(transaction, &key, &object)?;
+                    let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+                    repositories::add(transaction, repository.id, 1, bytes)?;
+                }
+                (Post::Revives, _) => {
+                    usage::spend(transaction, token, now.vault_ms, bytes)?;
+                    let began = leaves::append(transaction, now, &Act::Arrival(file.clone()))?;
+                    objects::revive(transaction, &key, began, now.vault_ms, token)?;
+                }
+                (Post::IsThere, object) => {
+                    if object.is_some_and(|object| object.token != token) {
+                        objects::add_putter(transaction, &key, token)?;
+                    }
+                    if is_healed {
+                        leaves::append(transaction, now, &Act::Healed(file.clone()))?;
+                    }
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn told(&self) -> leaves::File {
+        let token = Some(self.principal.name.as_str());
+        told(&self.repository.path, self.name, self.bytes, token)
+    }
+}
+
+/// The repository as the transaction sees it.
+fn current(transaction: &mut dyn Transaction, path: &RepositoryPath) -> Result<Repository> {
+    repositories::get(transaction, path)?.ok_or_else(|| super::unknown_repository(path))
+}
+
+const fn arriving(
+    state: State,
+    generation: u32,
+    bytes: u64,
+    token: i64,
+    began: u64,
+    arrived_ms: i64,
+) -> Object {
+    Object {
+        generation,
+        bytes,
+        state,
+        token,
+        began,
+        ended: None,
+        arrived_ms,
+        tombstoned_ms: None,
+    }
+}
+
+fn busy(repository: &Repository, name: FileName) -> Error {
+    Error::Busy {
+        repository: repository.path.clone(),
+        name,
+    }
+}
+
+fn hidden(repository: &Repository, name: FileName) -> Error {
+    Error::Hidden {
+        repository: repository.path.clone(),
+        name,
+    }
+}

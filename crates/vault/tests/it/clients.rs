@@ -1,0 +1,4 @@
+//! The program as real clients meet it: stock restic, and kill -9.
+
+mod restic;
+mod server;

@@ -1,0 +1,181 @@
+//! Stock restic, with each right.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use strongroom_ledger::{Verifier, audit};
+
+use super::server::Server;
+
+struct Restic<'s> {
+    server: &'s Server,
+    token: String,
+}
+
+impl Restic<'_> {
+    fn command(&self, view: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new("restic");
+        command
+            .env("RESTIC_PASSWORD", "a password")
+            .env("RESTIC_CACHE_DIR", self.server.folder.path().join("cache"))
+            .args(["--repo", &self.server.repository(&self.token, view)])
+            .args(arguments);
+        command
+    }
+
+    fn run(&self, view: &str, arguments: &[&str]) -> (bool, String) {
+        let output = self.command(view, arguments).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (
+            output.status.success(),
+            String::from_utf8_lossy(&said).into_owned(),
+        )
+    }
+
+    fn expect(&self, view: &str, arguments: &[&str]) -> String {
+        let (is_good, said) = self.run(view, arguments);
+        assert!(is_good, "{arguments:?}: {said}");
+        said
+    }
+}
+
+#[test]
+fn restic_does_all_its_work_and_a_prune_is_taken_back() {
+    let server = Server::start();
+    let restic = |right| Restic {
+        server: &server,
+        token: server.token(right),
+    };
+    let (append, maintain, read) = (restic("append"), restic("maintain"), restic("read"));
+    let source = server.folder.path().join("source");
+    fs::create_dir(&source).unwrap();
+    fs::write(source.join("first"), vec![1; 300_000]).unwrap();
+    append.expect("", &["init"]);
+    append.expect("", &["backup", path(&source)]);
+    fs::write(source.join("first"), b"changed").unwrap();
+    fs::write(source.join("second"), vec![2; 300_000]).unwrap();
+    append.expect("", &["backup", path(&source)]);
+    append.expect("", &["check", "--read-data"]);
+    let before = server.run(&["clock", "show"]);
+    let before = moment(&before);
+    let snapshots = append.expect("", &["snapshots"]);
+    assert!(snapshots.contains("2 snapshots"), "{snapshots}");
+
+    let forget = ["forget", "--keep-last", "1", "--group-by", "", "--prune"];
+    read.expect("", &["--no-lock", "snapshots"]);
+    maintain.expect("", &forget);
+    let snapshots = append.expect("", &["snapshots"]);
+    assert!(snapshots.contains("1 snapshots"), "{snapshots}");
+    append.expect("", &["check", "--read-data"]);
+
+    // As it stood before, with nothing but restic, and for who may only read.
+    let view = format!("asof/{before}/");
+    let snapshots = read.expect(&view, &["--no-lock", "snapshots"]);
+    assert!(snapshots.contains("2 snapshots"), "{snapshots}");
+    let target = server.folder.path().join("restored");
+    read.expect(
+        &view,
+        &["--no-lock", "restore", "latest", "--target", path(&target)],
+    );
+    let restored = target.join(source.strip_prefix("/").unwrap());
+    assert_eq!(fs::read(restored.join("first")).unwrap(), b"changed");
+    assert_eq!(fs::read(restored.join("second")).unwrap(), vec![2; 300_000]);
+
+    let said = server.run(&["undelete", "acme/repos"]);
+    assert!(!said.starts_with("0 "), "{said}");
+    let snapshots = append.expect("", &["snapshots"]);
+    assert!(snapshots.contains("2 snapshots"), "{snapshots}");
+    append.expect("", &["check", "--read-data"]);
+
+    for token in [&append.token, &maintain.token, &read.token] {
+        assert!(!server.log().contains(token.as_str()));
+    }
+}
+
+#[test]
+fn with_append_alone_restic_deletes_nothing() {
+    let server = Server::start();
+    let append = Restic {
+        server: &server,
+        token: server.token("append"),
+    };
+    let source = server.folder.path().join("source");
+    fs::create_dir(&source).unwrap();
+    fs::write(source.join("file"), b"content").unwrap();
+    append.expect("", &["init"]);
+    append.expect("", &["backup", path(&source)]);
+    // restic asks eleven times for what it is refused, so it is not waited for.
+    let mut forget = append
+        .command("", &["forget", "--keep-last", "0", "--keep-tag", "none"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    forget.kill().unwrap();
+    forget.wait().unwrap();
+    let config = server.data().join("vault.toml");
+    assert!(config.exists());
+    let snapshots = append.expect("", &["snapshots"]);
+    assert!(snapshots.contains("1 snapshots"), "{snapshots}");
+}
+
+#[test]
+fn killed_at_any_moment_what_was_answered_is_there_and_the_log_is_whole() {
+    let mut server = Server::start();
+    let token = server.token("append");
+    let source = server.folder.path().join("source");
+    fs::create_dir(&source).unwrap();
+    let restic = |server: &Server, arguments: &[&str]| {
+        let restic = Restic {
+            server,
+            token: token.clone(),
+        };
+        restic.run("", arguments)
+    };
+    assert!(restic(&server, &["init"]).0);
+    for round in 0..5_u8 {
+        let content: Vec<u8> = (0..4_000_000_u32)
+            .map(|n| (n.wrapping_mul(2_654_435_761 + u32::from(round)) >> 13) as u8)
+            .collect();
+        fs::write(source.join(format!("file-{round}")), content).unwrap();
+        let running = Restic {
+            server: &server,
+            token: token.clone(),
+        };
+        let mut backup = running
+            .command("", &["backup", path(&source)])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::park_timeout(std::time::Duration::from_millis(
+            300 + 150 * u64::from(round),
+        ));
+        server.kill_and_restart();
+        let _ = backup.kill();
+        backup.wait().unwrap();
+        let (is_good, said) = restic(&server, &["check", "--no-lock", "--read-data"]);
+        assert!(is_good, "round {round}: {said}");
+    }
+    let (is_good, said) = restic(&server, &["backup", path(&source)]);
+    assert!(is_good, "{said}");
+    let (is_good, said) = restic(&server, &["check", "--no-lock", "--read-data"]);
+    assert!(is_good, "{said}");
+    server.kill_and_restart();
+    let log = server.data().join("log");
+    let key = fs::read_to_string(server.data().join("keys/log.pub")).unwrap();
+    let key: Verifier = key.trim().parse().unwrap();
+    let report = audit(&log, Some(&key), None);
+    assert!(report.is_sound() && report.leaves > 10, "{report:?}");
+}
+
+/// The recorded time that `clock show` tells.
+fn moment(said: &str) -> String {
+    let (_, time) = said.split_once("recorded time ").unwrap();
+    time.split([';', ',']).next().unwrap().to_owned()
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().unwrap()
+}

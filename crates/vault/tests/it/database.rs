@@ -1,0 +1,122 @@
+//! What both databases must do, and do alike.
+
+mod commits;
+mod contract;
+mod durability;
+mod lease;
+mod migrations;
+mod postgres;
+mod proxy;
+mod same;
+mod sqlite;
+
+use std::sync::Arc;
+
+use strongroom_model::Secret;
+use strongroom_testkit::PostgresServer;
+use strongroom_vault::database::{Database, Postgres, Sqlite, Transaction, Value, migrate};
+use strongroom_vault::{Error, Result};
+use tempfile::TempDir;
+
+/// Makes two tests of each function, one for each database.
+macro_rules! both {
+    ($($name:ident)*) => {
+        mod on_sqlite {
+            $(#[test] fn $name() { super::$name(&crate::database::Scene::sqlite()); })*
+        }
+        mod on_postgres {
+            $(#[test] fn $name() { super::$name(&crate::database::Scene::postgres()); })*
+        }
+    };
+}
+pub(crate) use both;
+
+/// The schema of these tests.
+pub(crate) const SCHEMA: &[&str] = &["
+    CREATE TABLE note (
+        id BIGINT PRIMARY KEY NOT NULL,
+        number BIGINT,
+        word TEXT,
+        bytes BYTEA
+    ) /* sqlite: STRICT */;
+    CREATE TABLE leases (
+        name TEXT PRIMARY KEY NOT NULL,
+        holder BYTEA NOT NULL,
+        until_ms BIGINT NOT NULL
+    ) /* sqlite: STRICT, WITHOUT ROWID */;
+"];
+
+/// A database that several may open.
+pub(crate) enum Scene {
+    Sqlite(TempDir),
+    Postgres(PostgresServer),
+}
+
+impl Scene {
+    pub(crate) fn sqlite() -> Self {
+        Self::Sqlite(tempfile::tempdir().unwrap())
+    }
+
+    pub(crate) fn postgres() -> Self {
+        Self::Postgres(PostgresServer::start())
+    }
+
+    /// Opens it as another process would, without a schema.
+    pub(crate) fn open_bare(&self) -> Arc<dyn Database> {
+        match self {
+            Self::Sqlite(folder) => {
+                Arc::new(Sqlite::open(&folder.path().join("vault.db")).unwrap())
+            }
+            Self::Postgres(server) => {
+                Arc::new(Postgres::open(&Secret::new(server.url()), None).unwrap())
+            }
+        }
+    }
+
+    /// Opens it as another process would.
+    pub(crate) fn open(&self) -> Arc<dyn Database> {
+        let database = self.open_bare();
+        migrate(&*database, SCHEMA).unwrap();
+        database
+    }
+}
+
+/// Puts a note with a number.
+pub(crate) fn put(transaction: &mut dyn Transaction, id: i64, number: i64) -> Result<()> {
+    let values = [Value::Int(id), Value::Int(number)];
+    transaction
+        .execute("INSERT INTO note (id, number) VALUES ($1, $2)", &values)
+        .map(|changed| assert_eq!(changed, 1))
+}
+
+/// The number of a note.
+pub(crate) fn number(transaction: &mut dyn Transaction, id: i64) -> Result<Option<i64>> {
+    let values = [Value::Int(id)];
+    transaction.first("SELECT number FROM note WHERE id = $1", &values, |row| {
+        row.int(0)
+    })
+}
+
+/// The ids of all notes.
+pub(crate) fn ids(database: &dyn Database) -> Vec<i64> {
+    let mut ids = Vec::new();
+    database
+        .read(&mut |transaction| {
+            ids.clear();
+            transaction.query("SELECT id FROM note ORDER BY id", &[], &mut |row| {
+                ids.push(row.int(0)?);
+                Ok(())
+            })
+        })
+        .unwrap();
+    ids
+}
+
+/// An error as a work's own.
+pub(crate) fn own() -> Error {
+    Error::NewerSchema { found: 7, known: 6 }
+}
+
+pub(crate) fn is_own(error: &Error) -> bool {
+    matches!(error, Error::NewerSchema { found: 7, known: 6 })
+}

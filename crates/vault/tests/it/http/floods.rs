@@ -1,0 +1,262 @@
+//! Floods: too many connections, requests, headers, resets. Whoever works goes on.
+
+use std::time::Duration;
+
+use hyper::StatusCode;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use strongroom_vault::http::Limits;
+use tokio::io::AsyncWriteExt;
+use tokio::time::timeout;
+
+use super::server::{PATIENCE, Server, event, request, rest, text};
+
+/// Lets this process have as many files as it may.
+fn raise_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    setrlimit(Resource::Nofile, raised).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_thousand_idle_connections_lock_nobody_out() {
+    raise_files();
+    let (server, _events) = Server::start(Limits::default()).await;
+    let mut working = server.http1().await;
+    let mut idle = Vec::new();
+    for round in 0..20 {
+        for _ in 0..100 {
+            idle.push(server.raw().await);
+        }
+        working.ready().await.unwrap();
+        let get = request("GET", "/hello", Vec::new());
+        let response = working.send_request(get).await.unwrap();
+        assert_eq!(text(response).await, "hello\n", "in round {round}");
+        let mut fresh = server.http1().await;
+        let get = request("GET", "/hello", Vec::new());
+        assert_eq!(
+            text(fresh.send_request(get).await.unwrap()).await,
+            "hello\n"
+        );
+    }
+    // The oldest had to go.
+    assert_eq!(rest(&mut idle[0]).await, "");
+    let open = server.metric("strongroom_vault_connections");
+    assert!(open <= 256 + 20, "{open} are open");
+    assert!(server.refusals("evicted") >= 1700);
+}
+
+#[tokio::test]
+async fn a_connection_that_works_is_not_sacrificed_and_the_new_one_is_refused() {
+    let limits = Limits {
+        connections_per_address: 2,
+        ..Limits::default()
+    };
+    let (server, mut events) = Server::start(limits).await;
+    let mut first = server.http1().await;
+    let mut second = server.http1().await;
+    let one = tokio::spawn(first.send_request(request("GET", "/wait", Vec::new())));
+    let two = tokio::spawn(second.send_request(request("GET", "/wait", Vec::new())));
+    event(&mut events, "waiting").await;
+    event(&mut events, "waiting").await;
+    assert_eq!(
+        server.talk(b"GET /hello HTTP/1.1\r\nhost: x\r\n\r\n").await,
+        ""
+    );
+    assert_eq!(server.refusals("connections_per_address"), 1);
+    server.hands.gate.notify_waiters();
+    for waiting in [one, two] {
+        let response = timeout(PATIENCE, waiting).await.unwrap().unwrap().unwrap();
+        assert_eq!(text(response).await, "done\n");
+    }
+}
+
+#[tokio::test]
+async fn too_many_requests_under_way_are_refused_with_the_time_to_come_back() {
+    let limits = Limits {
+        requests: 2,
+        ..Limits::default()
+    };
+    let (server, mut events) = Server::start(limits).await;
+    let mut client = server.http2().await;
+    let waiting: Vec<_> = (0..2)
+        .map(|_| tokio::spawn(client.send_request(request("GET", "/wait", Vec::new()))))
+        .collect();
+    event(&mut events, "waiting").await;
+    event(&mut events, "waiting").await;
+    let refused = client
+        .send_request(request("GET", "/hello", Vec::new()))
+        .await
+        .unwrap();
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(refused.headers()["retry-after"], "1");
+    server.hands.gate.notify_waiters();
+    for answer in waiting {
+        assert_eq!(answer.await.unwrap().unwrap().status(), StatusCode::OK);
+    }
+    let response = client
+        .send_request(request("GET", "/hello", Vec::new()))
+        .await
+        .unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn too_many_requests_a_second_are_refused_and_hung_up_on() {
+    let limits = Limits {
+        requests_per_second: 1,
+        ..Limits::default()
+    };
+    let (server, _events) = Server::start(limits).await;
+    let hello = b"GET /hello HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    assert!(server.talk(hello).await.starts_with("HTTP/1.1 200"));
+    assert!(server.talk(hello).await.starts_with("HTTP/1.1 200"));
+    let mut refused = String::new();
+    for _ in 0..10 {
+        refused = server.talk(hello).await;
+        if refused.starts_with("HTTP/1.1 429") {
+            break;
+        }
+    }
+    assert!(refused.starts_with("HTTP/1.1 429"), "{refused}");
+    assert!(refused.contains("retry-after: 1\r\n"), "{refused}");
+    assert!(refused.contains("connection: close"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_large_is_refused_and_an_endless_one_cut_off() {
+    let (server, _events) = Server::start(Limits::default()).await;
+    let large = format!(
+        "GET / HTTP/1.1\r\nhost: x\r\na: {}\r\n\r\n",
+        "x".repeat(20_000)
+    );
+    let told = server.talk(large.as_bytes()).await;
+    assert!(told.starts_with("HTTP/1.1 431"), "{told}");
+    let many = format!(
+        "GET / HTTP/1.1\r\nhost: x\r\n{}\r\n",
+        "a: b\r\n".repeat(200)
+    );
+    let told = server.talk(many.as_bytes()).await;
+    assert!(told.starts_with("HTTP/1.1 431"), "{told}");
+    let endless = format!("GET / HTTP/1.1\r\nhost: x\r\na: {}", "x".repeat(1 << 20));
+    let told = server.talk(endless.as_bytes()).await;
+    assert!(!told.contains("200"), "{told}");
+    let path = format!("GET /{} HTTP/1.1\r\nhost: x\r\n\r\n", "x".repeat(1 << 20));
+    let told = server.talk(path.as_bytes()).await;
+    assert!(!told.contains("200"), "{told}");
+    let mut http2 = server.http2().await;
+    let mut get = request("GET", "/", Vec::new());
+    let value = "x".repeat(20_000).parse().unwrap();
+    get.headers_mut().insert("a", value);
+    let refused = http2.send_request(get).await;
+    assert!(!refused.is_ok_and(|response| response.status() == StatusCode::OK));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_resets_ends_its_connection_and_no_other() {
+    let (server, mut events) = Server::start(Limits::default()).await;
+    let mut kind = server.http2().await;
+    let mut unkind = server.http2().await;
+    let mut sent = 0;
+    while !unkind.is_closed() {
+        let waiting = tokio::spawn(unkind.send_request(request("GET", "/wait", Vec::new())));
+        let begun = tokio::time::timeout(Duration::from_secs(3), event(&mut events, "waiting"));
+        let is_over = begun.await.is_err();
+        waiting.abort();
+        sent += 1;
+        assert!(sent < 1000, "the connection must end");
+        if is_over {
+            break;
+        }
+        let get = request("GET", "/hello", Vec::new());
+        let response = kind.send_request(get).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+    }
+    assert!(sent > 90, "{sent} were too few");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn memory_stays_bounded_when_many_send_and_the_server_does_not_read() {
+    raise_files();
+    let limits = Limits {
+        requests: 100,
+        requests_per_address: 100,
+        ..Limits::default()
+    };
+    let (server, mut events) = Server::start(limits).await;
+    let piece = vec![0_u8; 1 << 20];
+    let before = memory_bytes();
+    let mut streams = Vec::new();
+    for _ in 0..100 {
+        let mut stream = server.raw().await;
+        let head = b"POST /wait HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000000\r\n\r\n";
+        stream.write_all(head).await.unwrap();
+        event(&mut events, "waiting").await;
+        // As much as the sockets take.
+        while stream.try_write(&piece).is_ok() {}
+        streams.push(stream);
+    }
+    let grown = memory_bytes().saturating_sub(before);
+    assert!(grown < 100 << 20, "{} MiB for 100 uploads", grown >> 20);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nonsense_stops_nothing() {
+    let limits = Limits {
+        header_time: Duration::from_millis(100),
+        stall_time: Duration::from_millis(100),
+        idle_time: Duration::from_millis(100),
+        ..Limits::default()
+    };
+    let (server, _events) = Server::start(limits).await;
+    let sound: [&[u8]; 3] = [
+        b"POST /upload HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        b"GET /download/300000 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00\x00\x00\x05\x01\x05\x00\x00\x00\x01\x82\x87\x84\x41\x00",
+    ];
+    // A generator of the simplest kind: the same nonsense in every run.
+    let mut state = 1_u64;
+    let mut random = move |below: usize| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (state >> 33) as usize % below
+    };
+    for round in 0..30 {
+        let mut talks = Vec::new();
+        for sound in sound {
+            let mut bytes = sound.to_vec();
+            for _ in 0..=random(4) {
+                let place = random(bytes.len());
+                match random(3) {
+                    0 => bytes[place] = random(256) as u8,
+                    1 => bytes.truncate(place + 1),
+                    _ => bytes.insert(place, random(256) as u8),
+                }
+            }
+            talks.push(bytes);
+        }
+        let (one, two, three) = tokio::join!(
+            server.talk(&talks[0]),
+            server.talk(&talks[1]),
+            server.talk(&talks[2])
+        );
+        drop((one, two, three));
+        let hello = b"GET /hello HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        let told = server.talk(hello).await;
+        assert!(
+            told.ends_with("hello\n"),
+            "after {talks:?} in round {round}"
+        );
+    }
+    assert_eq!(server.metric("strongroom_vault_requests_under_way"), 0);
+}
+
+/// The memory that this process has, of which other tests in it have a share.
+fn memory_bytes() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: u64 = statm.split(' ').nth(1).unwrap().parse().unwrap();
+    pages * 4096
+}

@@ -1,0 +1,10 @@
+//! The vault's tests: its acts, its databases, its server, and real clients.
+// Always so here; said for clippy, which then lets helpers unwrap as it lets tests.
+#![cfg(test)]
+
+mod clients;
+mod database;
+mod http;
+mod packaging;
+mod program;
+mod vault;

@@ -1,0 +1,101 @@
+//! The unit for systemd: what it must say, whoever edits it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Command;
+
+fn unit() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../packaging/strongroom-vault.service")
+}
+
+/// The directives of `[Service]`; those that are there several times are joined.
+fn directives() -> BTreeMap<String, String> {
+    let text = std::fs::read_to_string(unit()).unwrap();
+    let (_, service) = text.split_once("[Service]\n").unwrap();
+    let service = service.split("\n[").next().unwrap();
+    let mut all: BTreeMap<String, String> = BTreeMap::new();
+    for line in service.lines().filter(|line| !line.starts_with('#')) {
+        if let Some((key, value)) = line.split_once('=') {
+            let known = all.entry(key.to_owned()).or_default();
+            known.push_str(&format!("{value}\n"));
+        }
+    }
+    all
+}
+
+#[test]
+fn the_unit_shuts_the_vault_in() {
+    let directives = directives();
+    for (key, value) in [
+        ("Type", "notify"),
+        ("DynamicUser", "yes"),
+        ("StateDirectory", "strongroom-vault"),
+        ("StateDirectoryMode", "0700"),
+        ("UMask", "0077"),
+        ("NoNewPrivileges", "yes"),
+        ("CapabilityBoundingSet", ""),
+        ("AmbientCapabilities", ""),
+        ("ProtectSystem", "strict"),
+        ("ProtectHome", "yes"),
+        ("PrivateTmp", "yes"),
+        ("PrivateDevices", "yes"),
+        ("PrivateUsers", "yes"),
+        ("ProtectClock", "yes"),
+        ("ProtectKernelTunables", "yes"),
+        ("ProtectKernelModules", "yes"),
+        ("ProtectKernelLogs", "yes"),
+        ("ProtectControlGroups", "yes"),
+        ("ProtectHostname", "yes"),
+        ("ProtectProc", "invisible"),
+        ("RestrictNamespaces", "yes"),
+        ("RestrictRealtime", "yes"),
+        ("RestrictSUIDSGID", "yes"),
+        ("RestrictAddressFamilies", "AF_INET AF_INET6 AF_UNIX"),
+        ("LockPersonality", "yes"),
+        ("MemoryDenyWriteExecute", "yes"),
+        ("SystemCallArchitectures", "native"),
+        ("LimitNOFILE", "65536"),
+        ("LimitCORE", "0"),
+    ] {
+        let said = directives.get(key).map(|said| said.trim());
+        assert_eq!(said, Some(value), "{key}");
+    }
+    assert!(directives["SystemCallFilter"].contains("@system-service"));
+    for key in ["MemoryMax", "TasksMax", "WatchdogSec", "TimeoutStopSec"] {
+        assert!(directives.contains_key(key), "{key} is missing");
+    }
+}
+
+#[test]
+fn systemd_understands_the_unit_and_finds_it_safe() {
+    let Ok(known) = Command::new("systemd-analyze").arg("--version").output() else {
+        // No systemd, nothing to ask; what the unit says is checked above.
+        return;
+    };
+    assert!(known.status.success());
+    // The program is where cargo has put it, and nowhere else on this machine.
+    let area = tempfile::TempDir::new().unwrap();
+    let copy = area.path().join("strongroom-vault.service");
+    let program = env!("CARGO_BIN_EXE_strongroom-vault");
+    let text = std::fs::read_to_string(unit()).unwrap();
+    assert!(text.contains("/usr/bin/strongroom-vault"));
+    std::fs::write(&copy, text.replace("/usr/bin/strongroom-vault", program)).unwrap();
+    let output = Command::new("systemd-analyze")
+        .args(["verify", "--man=no"])
+        .arg(&copy)
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    let ours: Vec<&str> = told
+        .lines()
+        .filter(|line| line.contains("strongroom-vault"))
+        .collect();
+    assert!(ours.is_empty(), "{told}");
+    let output = Command::new("systemd-analyze")
+        .args(["security", "--offline=yes", "--no-pager", "--threshold=15"])
+        .arg(&copy)
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{told}");
+}

@@ -1,0 +1,139 @@
+//! The program from its first start to its end, as an operator does it.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+fn vault(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_strongroom-vault"));
+    command.args(arguments);
+    command
+}
+
+fn init(folder: &Path) -> Output {
+    vault(&["init", folder.to_str().unwrap()]).output().unwrap()
+}
+
+/// Starts a server; returns what it says about itself.
+fn start(config: &Path, arguments: &[&str], lines: usize) -> (Child, Vec<String>) {
+    let mut child = vault(&["serve", "--config", config.to_str().unwrap()])
+        .args(["--listen", "127.0.0.1:0"])
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let out = BufReader::new(child.stdout.take().unwrap()).lines();
+    let told = out.take(lines).map(|line| line.unwrap()).collect();
+    (child, told)
+}
+
+fn stop(mut child: Child) {
+    let pid = Pid::from_child(&child);
+    kill_process(pid, Signal::TERM).unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
+fn curl(arguments: &[&str]) -> String {
+    let output = Command::new("curl")
+        .args(["--silent", "--show-error", "--max-time", "60"])
+        .args(arguments)
+        .output()
+        .expect("curl is needed for this test: apt-get install curl");
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{complaint}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn a_vault_starts_with_its_own_certificate_and_stops_when_it_is_told_to() {
+    let area = TempDir::new().unwrap();
+    let folder = area.path().join("vault");
+    let made = init(&folder);
+    let told = String::from_utf8(made.stdout).unwrap();
+    assert!(made.status.success());
+    assert!(told.contains("strongroom-vault serve --config"), "{told}");
+    let mode = fs::metadata(&folder).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+
+    let config = folder.join("vault.toml");
+    let (child, told) = start(&config, &[], 2);
+    let url = told[0].strip_prefix("Listening on ").unwrap();
+    assert!(url.starts_with("https://127.0.0.1:"), "{url}");
+    assert!(
+        told[1].starts_with("SHA-256 of the certificate: "),
+        "{told:?}"
+    );
+    let authority = folder.join("keys/tls.crt");
+    let authority = ["--cacert", authority.to_str().unwrap()];
+    for version in ["--http1.1", "--http2"] {
+        let page = curl(&[&authority[..], &[version, &format!("{url}/healthz")]].concat());
+        assert_eq!(page, "ok\n");
+    }
+    let ready = curl(&[&authority[..], &[&format!("{url}/readyz")]].concat());
+    assert_eq!(ready, "ready\n");
+    let metrics = curl(&[&authority[..], &[&format!("{url}/metrics")]].concat());
+    let line = "strongroom_vault_requests_total{route=\"healthz\",method=\"GET\",status=\"200\"} 2";
+    assert!(metrics.contains(line), "{metrics}");
+    stop(child);
+
+    let (child, again) = start(&config, &[], 2);
+    assert_eq!(
+        again[1], told[1],
+        "the certificate is the same at the next start"
+    );
+    stop(child);
+}
+
+#[test]
+fn plain_http_is_for_loopback_alone() {
+    let area = TempDir::new().unwrap();
+    assert!(init(area.path()).status.success());
+    let config = area.path().join("vault.toml");
+    let (child, told) = start(&config, &["--no-tls"], 1);
+    let url = told[0].strip_prefix("Listening on ").unwrap();
+    assert_eq!(curl(&[&format!("{url}/healthz")]), "ok\n");
+    stop(child);
+    let output = vault(&["serve", "--config", config.to_str().unwrap()])
+        .args(["--no-tls", "--listen", "0.0.0.0:0"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("hint: leave --no-tls out"), "{told}");
+}
+
+#[test]
+fn a_vault_is_never_made_over_another() {
+    let area = TempDir::new().unwrap();
+    assert!(init(area.path()).status.success());
+    let config = area.path().join("vault.toml");
+    fs::write(&config, "retention = \"90d\"\n").unwrap();
+    let again = init(area.path());
+    assert_eq!(again.status.code(), Some(1));
+    let told = String::from_utf8(again.stderr).unwrap();
+    assert!(told.contains("hint: strongroom-vault serve"), "{told}");
+    assert_eq!(
+        fs::read_to_string(&config).unwrap(),
+        "retention = \"90d\"\n"
+    );
+}
+
+#[test]
+fn mistakes_in_the_configuration_are_told_with_their_lines() {
+    let area = TempDir::new().unwrap();
+    let config = area.path().join("vault.toml");
+    fs::write(&config, "\nretention = \"30 days\"\nlisten = [\"here\"]\n").unwrap();
+    let output = vault(&["serve", "--config", config.to_str().unwrap()])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("The configuration has 2 mistakes"), "{told}");
+    assert!(told.contains("line 2: \"30 days\""), "{told}");
+}

@@ -1,0 +1,217 @@
+//! The attacks of docs/vault.md, each with the credential that it is made with.
+
+use strongroom_model::{FileName, FileType, Id};
+use strongroom_vault::Error;
+use strongroom_vault::records::objects::View;
+use strongroom_vault::rules::clock::{DAY_MS, HOUR_MS, MINUTE_MS};
+use strongroom_vault::rules::purge::Hold;
+use strongroom_vault::rules::right::Right;
+use strongroom_vault::vault::NewToken;
+
+use super::scene::{Scene, key_file, repository};
+
+#[test]
+fn junk_of_every_type_is_out_of_sight_by_one_act_and_was_never_in_the_view_before() {
+    let scene = Scene::new();
+    let (honest, stolen) = (scene.token(Right::Append), scene.token(Right::Append));
+    let key = scene.init(&honest);
+    let pack = scene.put(&honest, FileType::Data, b"a pack").unwrap();
+    let index = scene.put(&honest, FileType::Index, b"an index").unwrap();
+    let snapshot = scene
+        .put(&honest, FileType::Snapshots, b"a snapshot")
+        .unwrap();
+    scene.pass(MINUTE_MS);
+    let before_ms = scene.vault.now().recorded_ms;
+    scene.pass(MINUTE_MS);
+
+    assert!(scene.put(&stolen, FileType::Keys, b"junk!").is_err());
+    scene.put(&stolen, FileType::Keys, &key_file(66)).unwrap();
+    for kind in [FileType::Index, FileType::Snapshots, FileType::Data] {
+        scene.put(&stolen, kind, b"junk!").unwrap();
+    }
+    scene.put(&stolen, FileType::Locks, &[9; 60]).unwrap();
+    assert!(scene.put(&stolen, FileType::Locks, b"junk!").is_err());
+    // The honest key is the only one that any client sees.
+    assert_eq!(scene.list(&honest, View::Now, FileType::Keys), [key]);
+    let before = scene.vault.as_of(before_ms).unwrap();
+    assert_eq!(scene.list(&honest, before, FileType::Index), [index]);
+    assert_eq!(scene.list(&honest, before, FileType::Snapshots), [snapshot]);
+
+    assert_eq!(scene.vault.hide(&stolen.name, before_ms).unwrap(), 4);
+    assert_eq!(scene.list(&honest, View::Now, FileType::Index), [index]);
+    assert_eq!(
+        scene.list(&honest, View::Now, FileType::Snapshots),
+        [snapshot]
+    );
+    assert_eq!(scene.list(&honest, View::Now, FileType::Data), [pack]);
+    assert_eq!(scene.list(&honest, View::Now, FileType::Locks), []);
+    // Who put the junk cannot bring it back; an operator can.
+    let again = scene.put(&stolen, FileType::Index, b"junk!");
+    assert!(matches!(again, Err(Error::Hidden { .. })), "{again:?}");
+    assert_eq!(scene.vault.unhide(&stolen.name).unwrap(), 4);
+    assert_eq!(scene.list(&honest, View::Now, FileType::Index).len(), 2);
+    assert_eq!(scene.list(&honest, View::Now, FileType::Keys), [key]);
+}
+
+#[test]
+fn what_somebody_else_has_put_as_well_is_not_hidden_with_the_thief() {
+    let scene = Scene::new();
+    let (honest, stolen) = (scene.token(Right::Append), scene.token(Right::Append));
+    scene.init(&honest);
+    // The thief knows a pack that is coming, and is first.
+    let pack = scene.put(&stolen, FileType::Data, b"a pack").unwrap();
+    scene.put(&honest, FileType::Data, b"a pack").unwrap();
+    let other = scene.put(&stolen, FileType::Data, b"his own").unwrap();
+    assert_eq!(scene.vault.hide(&stolen.name, 0).unwrap(), 1);
+    assert_eq!(scene.list(&honest, View::Now, FileType::Data), [pack]);
+    // And what is needed after all comes back by being put.
+    scene.put(&honest, FileType::Data, b"his own").unwrap();
+    assert!(
+        scene
+            .list(&honest, View::Now, FileType::Data)
+            .contains(&other)
+    );
+}
+
+#[test]
+fn no_right_but_maintain_asks_for_deletion() {
+    let scene = Scene::new();
+    let append = scene.token(Right::Append);
+    scene.init(&append);
+    let pack = scene.put(&append, FileType::Data, b"a pack").unwrap();
+    for right in [Right::Append, Right::Read, Right::Report] {
+        let refused = scene.vault.remove(&scene.token(right), &repository(), pack);
+        assert!(
+            matches!(refused, Err(Error::Forbidden { .. })),
+            "{right}: {refused:?}"
+        );
+    }
+    let reader = scene.token(Right::Read);
+    assert!(scene.put(&reader, FileType::Data, b"more").is_err());
+    assert!(scene.put(&reader, FileType::Locks, &[1; 50]).is_err());
+    let report = scene.token(Right::Report);
+    assert!(scene.read(&report, View::Now, pack).is_err());
+    let elsewhere = scene.token_for(Right::Maintain, "acme2");
+    assert!(scene.read(&elsewhere, View::Now, pack).is_err());
+    assert!(scene.vault.remove(&elsewhere, &repository(), pack).is_err());
+    assert_eq!(scene.read(&append, View::Now, pack).unwrap(), b"a pack");
+}
+
+#[test]
+fn a_clock_set_forward_ten_years_purges_nothing_and_freezes_purging() {
+    let scene = Scene::new();
+    let (append, maintain) = (scene.token(Right::Append), scene.token(Right::Maintain));
+    scene.init(&append);
+    let packs: Vec<_> = (0..40_u8)
+        .map(|number| scene.put(&append, FileType::Data, &[number; 50]).unwrap())
+        .collect();
+    scene
+        .vault
+        .remove(&maintain, &repository(), packs[0])
+        .unwrap();
+    scene.clocks.lock().wall_ms += 3_652 * DAY_MS;
+    scene.vault.tick().unwrap();
+    assert_eq!(held(&scene), (0, Some(Hold::Clock)));
+    scene.pass(4 * HOUR_MS);
+    assert_eq!(held(&scene), (0, Some(Hold::Clock)));
+    // The time that is recorded has not jumped either.
+    let soon_ms = super::scene::START_MS + DAY_MS;
+    let today = scene.vault.as_of(soon_ms).unwrap();
+    assert_eq!(scene.list(&append, today, FileType::Data).len(), 39);
+    scene.vault.confirm_clock().unwrap();
+    assert_eq!(held(&scene), (1, None));
+}
+
+#[test]
+fn being_off_for_a_week_with_the_clock_moved_brings_no_purge_nearer() {
+    let scene = Scene::new();
+    let (append, maintain) = (scene.token(Right::Append), scene.token(Right::Maintain));
+    scene.init(&append);
+    let packs: Vec<_> = (0..40_u8)
+        .map(|number| scene.put(&append, FileType::Data, &[number; 50]).unwrap())
+        .collect();
+    scene
+        .vault
+        .remove(&maintain, &repository(), packs[0])
+        .unwrap();
+    {
+        let mut clocks = scene.clocks.lock();
+        clocks.boot = "two".to_owned();
+        clocks.boottime_ms = 1;
+        clocks.wall_ms += 20 * DAY_MS;
+    }
+    let scene = scene.reopened();
+    scene.vault.tick().unwrap();
+    assert_eq!(held(&scene), (0, None));
+    scene.pass(2 * HOUR_MS);
+    assert_eq!(held(&scene), (0, None));
+    scene.pass(HOUR_MS);
+    assert_eq!(held(&scene), (1, None));
+}
+
+#[test]
+fn a_lost_answer_and_the_delete_after_it_lose_nothing() {
+    let scene = Scene::new();
+    let maintain = scene.token(Right::Maintain);
+    scene.init(&maintain);
+    let pack = scene.put(&maintain, FileType::Data, b"a pack").unwrap();
+    // The answer was lost: restic deletes, then posts again.
+    scene.vault.remove(&maintain, &repository(), pack).unwrap();
+    scene.put_as(&maintain, pack, b"a pack").unwrap();
+    let scene = scene.reopened();
+    assert_eq!(scene.read(&maintain, View::Now, pack).unwrap(), b"a pack");
+}
+
+#[test]
+fn a_hundred_thousand_snapshots_stop_at_the_bound_of_a_day() {
+    let scene = Scene::new();
+    let honest = scene.token(Right::Append);
+    scene.init(&honest);
+    let new = NewToken {
+        right: Right::Append,
+        prefix: repository(),
+        expires_in_ms: None,
+        daily_bytes: Some(1 << 20),
+        daily_objects: Some(200),
+    };
+    let text = scene.vault.create_token(&new).unwrap();
+    let stolen = scene.vault.authenticate(text.reveal()).unwrap();
+    let mut taken = 0;
+    for number in 0..250_u32 {
+        let put = scene.put(&stolen, FileType::Snapshots, &number.to_le_bytes());
+        match put {
+            Ok(_) => taken += 1,
+            Err(error) => assert!(matches!(error, Error::Full { .. }), "{error}"),
+        }
+    }
+    assert_eq!(taken, 200);
+    scene
+        .put(&honest, FileType::Snapshots, b"a snapshot")
+        .unwrap();
+    assert_eq!(scene.vault.hide(&stolen.name, 0).unwrap(), 200);
+    assert_eq!(scene.list(&honest, View::Now, FileType::Snapshots).len(), 1);
+}
+
+#[test]
+fn a_name_that_was_never_put_is_no_oracle() {
+    let scene = Scene::new();
+    let append = scene.token(Right::Append);
+    let name = FileName::new(FileType::Data, Id::of(b"x"));
+    let missing = scene.read(&append, View::Now, name);
+    assert!(
+        matches!(missing, Err(Error::NotFound { .. })),
+        "{missing:?}"
+    );
+    scene.init(&append);
+    let missing = scene.read(&append, View::Now, name);
+    assert!(
+        matches!(missing, Err(Error::NotFound { .. })),
+        "{missing:?}"
+    );
+}
+
+fn held(scene: &Scene) -> (u64, Option<Hold>) {
+    let outcomes = scene.vault.purge().unwrap();
+    let (_, purged) = &outcomes[0];
+    (purged.objects, purged.held)
+}

@@ -1,0 +1,355 @@
+//! The life of objects: arrival, tombstone, undelete, purge.
+
+use std::fs;
+
+use strongroom_model::{FileName, FileType, Id};
+use strongroom_vault::Error;
+use strongroom_vault::records::objects::View;
+use strongroom_vault::rules::clock::{HOUR_MS, MINUTE_MS};
+use strongroom_vault::rules::purge::Hold;
+use strongroom_vault::rules::right::Right;
+use strongroom_vault::vault::NewToken;
+
+use super::scene::{START_MS, Scene, key_file, repository};
+
+#[test]
+fn what_is_put_is_there_and_putting_it_again_is_the_same() {
+    let scene = Scene::new();
+    let append = scene.token(Right::Append);
+    scene.init(&append);
+    let content = vec![7; 1_000_000];
+    let pack = scene.put(&append, FileType::Data, &content).unwrap();
+    assert_eq!(scene.put(&append, FileType::Data, &content).unwrap(), pack);
+    assert_eq!(scene.read(&append, View::Now, pack).unwrap(), content);
+    assert_eq!(scene.list(&append, View::Now, FileType::Data), [pack]);
+    let scene = scene.reopened();
+    assert_eq!(scene.read(&append, View::Now, pack).unwrap(), content);
+}
+
+#[test]
+fn bytes_that_are_not_what_their_name_says_leave_nothing() {
+    let scene = Scene::new();
+    let append = scene.token(Right::Append);
+    scene.init(&append);
+    let name = FileName::new(FileType::Data, Id::of(b"other"));
+    let refused = scene.put_as(&append, name, b"these");
+    assert!(
+        matches!(refused, Err(Error::BadBytes { .. })),
+        "{refused:?}"
+    );
+    assert_eq!(scene.list(&append, View::Now, FileType::Data), []);
+    let found = scene.read(&append, View::Now, name);
+    assert!(matches!(found, Err(Error::NotFound { .. })));
+}
+
+#[test]
+fn an_upload_that_stops_leaves_nothing() {
+    let scene = Scene::new();
+    let append = scene.token(Right::Append);
+    scene.init(&append);
+    let name = FileName::new(FileType::Data, Id::of(b"whole"));
+    let mut upload = scene
+        .vault
+        .begin_put(&append, &repository(), name, None)
+        .unwrap();
+    upload.write(b"who").unwrap();
+    drop(upload);
+    assert_eq!(scene.list(&append, View::Now, FileType::Data), []);
+    scene.put_as(&append, name, b"whole").unwrap();
+}
+
+#[test]
+fn config_is_written_once() {
+    let scene = Scene::new();
+    let append = scene.token(Right::Append);
+    scene.init(&append);
+    scene
+        .put_as(&append, FileName::CONFIG, b"the config")
+        .unwrap();
+    let refused = scene.put_as(&append, FileName::CONFIG, b"another");
+    assert!(
+        matches!(refused, Err(Error::ConfigIsThere { .. })),
+        "{refused:?}"
+    );
+    let maintain = scene.token(Right::Maintain);
+    let refused = scene
+        .vault
+        .remove(&maintain, &repository(), FileName::CONFIG);
+    assert!(
+        matches!(refused, Err(Error::Forbidden { .. })),
+        "{refused:?}"
+    );
+    let config = scene.read(&append, View::Now, FileName::CONFIG).unwrap();
+    assert_eq!(config, b"the config");
+    // And so it lies in the folder, for who reads it without us.
+    let folder = scene.folder.path().join("repositories/acme/repos");
+    assert_eq!(fs::read(folder.join("config")).unwrap(), b"the config");
+}
+
+#[test]
+fn a_key_that_comes_later_waits_for_an_operator() {
+    let scene = Scene::new();
+    let append = scene.token(Right::Append);
+    let first = scene.init(&append);
+    let second = scene.put(&append, FileType::Keys, &key_file(2)).unwrap();
+    assert_eq!(
+        scene.put(&append, FileType::Keys, &key_file(2)).unwrap(),
+        second
+    );
+    assert_eq!(scene.list(&append, View::Now, FileType::Keys), [first]);
+    assert!(scene.read(&append, View::Now, second).is_err());
+    assert_eq!(scene.vault.pending_keys(&repository()).unwrap(), [second]);
+    assert!(scene.vault.admit_key(&repository(), second).unwrap());
+    assert!(!scene.vault.admit_key(&repository(), second).unwrap());
+    assert_eq!(scene.list(&append, View::Now, FileType::Keys).len(), 2);
+    assert_eq!(scene.read(&append, View::Now, second).unwrap(), key_file(2));
+}
+
+#[test]
+fn a_deletion_is_seen_by_none_and_undone_by_one_act() {
+    let scene = Scene::new();
+    let (append, maintain) = (scene.token(Right::Append), scene.token(Right::Maintain));
+    scene.init(&append);
+    let pack = scene.put(&append, FileType::Data, b"a pack").unwrap();
+    scene.pass(MINUTE_MS);
+    let before_ms = scene.vault.now().recorded_ms;
+    scene.pass(MINUTE_MS);
+    scene.vault.remove(&maintain, &repository(), pack).unwrap();
+    // What is not there any more may be asked for again.
+    scene.vault.remove(&maintain, &repository(), pack).unwrap();
+    assert_eq!(scene.list(&append, View::Now, FileType::Data), []);
+    assert!(scene.read(&append, View::Now, pack).is_err());
+
+    let before = scene.vault.as_of(before_ms).unwrap();
+    assert_eq!(scene.list(&append, before, FileType::Data), [pack]);
+    assert_eq!(scene.read(&append, before, pack).unwrap(), b"a pack");
+
+    assert_eq!(
+        scene
+            .vault
+            .undelete(&repository(), Some(&append.name), None, None)
+            .unwrap(),
+        0
+    );
+    let by = Some(maintain.name.as_str());
+    assert_eq!(
+        scene
+            .vault
+            .undelete(&repository(), by, Some(before_ms), None)
+            .unwrap(),
+        1
+    );
+    assert_eq!(scene.read(&append, View::Now, pack).unwrap(), b"a pack");
+    scene.vault.remove(&maintain, &repository(), pack).unwrap();
+    assert!(scene.vault.undelete_one(&repository(), pack).unwrap());
+    assert!(!scene.vault.undelete_one(&repository(), pack).unwrap());
+    assert_eq!(scene.list(&append, View::Now, FileType::Data), [pack]);
+}
+
+#[test]
+fn every_interval_of_a_life_is_seen_as_of_its_time() {
+    let scene = Scene::new();
+    let (append, maintain) = (scene.token(Right::Append), scene.token(Right::Maintain));
+    scene.init(&append);
+    let mut moments = vec![(scene.vault.now().recorded_ms, false)];
+    let pack = FileName::new(FileType::Data, Id::of(b"a pack"));
+    for is_there in [true, false, true, false, true] {
+        scene.pass(MINUTE_MS);
+        match is_there {
+            true => scene.put_as(&append, pack, b"a pack").unwrap(),
+            false => scene.vault.remove(&maintain, &repository(), pack).unwrap(),
+        }
+        moments.push((scene.vault.now().recorded_ms, is_there));
+    }
+    for (moment_ms, is_there) in moments {
+        let view = scene.vault.as_of(moment_ms).unwrap();
+        let seen = scene.list(&append, view, FileType::Data);
+        assert_eq!(seen.contains(&pack), is_there, "{moment_ms}");
+        assert_eq!(
+            scene.read(&append, view, pack).is_ok(),
+            is_there,
+            "{moment_ms}"
+        );
+    }
+    let before_all = scene.vault.as_of(START_MS - 1).unwrap();
+    assert_eq!(scene.list(&append, before_all, FileType::Keys), []);
+}
+
+#[test]
+fn bytes_go_when_retention_and_grace_are_over_and_not_before() {
+    let scene = Scene::new();
+    let (append, maintain) = (scene.token(Right::Append), scene.token(Right::Maintain));
+    scene.init(&append);
+    for number in 0..60_u8 {
+        scene.put(&append, FileType::Data, &[number; 50]).unwrap();
+    }
+    let pack = scene.put(&append, FileType::Data, b"a pack").unwrap();
+    scene.pass(HOUR_MS);
+    scene.vault.remove(&maintain, &repository(), pack).unwrap();
+    scene.pass(3 * HOUR_MS - MINUTE_MS);
+    assert_eq!(purged(&scene), (0, None));
+    assert!(scene.vault.undelete_one(&repository(), pack).unwrap());
+    scene.vault.remove(&maintain, &repository(), pack).unwrap();
+    scene.pass(3 * HOUR_MS);
+    assert_eq!(purged(&scene), (1, None));
+    let before = scene.vault.as_of(START_MS + HOUR_MS / 2).unwrap();
+    assert!(!scene.list(&append, before, FileType::Data).contains(&pack));
+    assert!(scene.read(&append, before, pack).is_err());
+    // It may come again, and the body of its new life has a name of its own.
+    scene.put(&append, FileType::Data, b"a pack").unwrap();
+    assert_eq!(scene.read(&append, View::Now, pack).unwrap(), b"a pack");
+    let repositories = scene.vault.repositories().unwrap();
+    assert_eq!(repositories[0].objects, 63);
+}
+
+#[test]
+fn many_deletions_in_a_day_hold_the_purge_until_an_operator_agrees() {
+    let scene = Scene::new();
+    let (append, maintain) = (scene.token(Right::Append), scene.token(Right::Maintain));
+    scene.init(&append);
+    let packs: Vec<_> = (0..40_u8)
+        .map(|number| scene.put(&append, FileType::Data, &[number; 50]).unwrap())
+        .collect();
+    for pack in &packs[..3] {
+        scene.vault.remove(&maintain, &repository(), *pack).unwrap();
+    }
+    scene.pass(4 * HOUR_MS);
+    assert_eq!(purged(&scene), (0, Some(Hold::ManyTombstones)));
+    scene.vault.agree_to_purge(&repository()).unwrap();
+    assert_eq!(purged(&scene), (3, None));
+}
+
+#[test]
+fn locks_stand_for_half_an_hour_and_only_their_own_token_removes_them() {
+    let scene = Scene::new();
+    let (one, other) = (scene.token(Right::Append), scene.token(Right::Append));
+    scene.init(&one);
+    let lock = scene.put(&one, FileType::Locks, &[1; 100]).unwrap();
+    assert_eq!(scene.list(&other, View::Now, FileType::Locks), [lock]);
+    let refused = scene.vault.remove(&other, &repository(), lock);
+    assert!(
+        matches!(refused, Err(Error::Forbidden { .. })),
+        "{refused:?}"
+    );
+    scene.vault.remove(&one, &repository(), lock).unwrap();
+    assert_eq!(scene.list(&one, View::Now, FileType::Locks), []);
+
+    scene.put(&one, FileType::Locks, &[2; 100]).unwrap();
+    scene.pass(29 * MINUTE_MS);
+    assert_eq!(scene.list(&one, View::Now, FileType::Locks).len(), 1);
+    scene.put(&one, FileType::Locks, &[2; 100]).unwrap();
+    scene.pass(29 * MINUTE_MS);
+    assert_eq!(scene.list(&one, View::Now, FileType::Locks).len(), 1);
+    scene.pass(2 * MINUTE_MS);
+    assert_eq!(scene.list(&one, View::Now, FileType::Locks), []);
+    assert_eq!(scene.vault.drop_old_locks().unwrap(), 1);
+
+    for size in [5, 32, 20_000] {
+        assert!(
+            scene.put(&one, FileType::Locks, &vec![3; size]).is_err(),
+            "{size}"
+        );
+    }
+    let locks = (0..20_u8).map(|number| scene.put(&one, FileType::Locks, &[number; 40]));
+    assert_eq!(locks.filter(Result::is_ok).count(), 16);
+    let scene_of_now = scene.vault.as_of(i64::MAX).unwrap();
+    assert_eq!(scene.list(&one, scene_of_now, FileType::Locks), []);
+}
+
+#[test]
+fn rotten_bytes_are_replaced_when_they_come_again() {
+    let scene = Scene::new();
+    let append = scene.token(Right::Append);
+    scene.init(&append);
+    let pack = scene.put(&append, FileType::Data, b"a pack").unwrap();
+    let id = pack.id().unwrap().to_string();
+    let path = scene.folder.path().join("repositories/acme/repos/data");
+    let path = path.join(&id[..2]).join(&id);
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, b"rotten").unwrap();
+    scene.put_as(&append, pack, b"a pack").unwrap();
+    assert_eq!(scene.read(&append, View::Now, pack).unwrap(), b"a pack");
+    assert_eq!(fs::read(&path).unwrap(), b"a pack");
+}
+
+#[test]
+fn a_token_counts_until_it_expires_or_is_revoked() {
+    let scene = Scene::new();
+    let new = NewToken {
+        right: Right::Read,
+        prefix: repository(),
+        expires_in_ms: Some(HOUR_MS),
+        daily_bytes: None,
+        daily_objects: None,
+    };
+    let short = scene.vault.create_token(&new).unwrap();
+    let long = scene
+        .vault
+        .create_token(&NewToken {
+            expires_in_ms: None,
+            ..new
+        })
+        .unwrap();
+    assert!(scene.vault.authenticate(short.reveal()).is_ok());
+    assert!(scene.vault.authenticate(long.reveal()).is_ok());
+    for wrong in [
+        "",
+        "srt-",
+        "srt-a-b",
+        &short.reveal()[..30],
+        &format!("{}x", short.reveal()),
+    ] {
+        assert!(
+            matches!(scene.vault.authenticate(wrong), Err(Error::Unauthorized)),
+            "{wrong}"
+        );
+    }
+    assert!(!format!("{short:?} {:?}", scene.vault.tokens().unwrap()).contains(short.reveal()));
+    scene.pass(HOUR_MS);
+    assert!(scene.vault.authenticate(short.reveal()).is_err());
+    scene.vault.revoke_token(&long.name).unwrap();
+    assert!(scene.vault.authenticate(long.reveal()).is_err());
+}
+
+#[test]
+fn quotas_and_limits_hold() {
+    let scene = Scene::with(|settings| settings.object_limit_bytes = 10_000);
+    let append = scene.token(Right::Append);
+    scene.init(&append);
+    let refused = scene.put(&append, FileType::Data, &[1; 10_001]);
+    assert!(
+        matches!(refused, Err(Error::TooLarge { .. })),
+        "{refused:?}"
+    );
+    scene.vault.set_quota(&repository(), Some(15_000)).unwrap();
+    scene.put(&append, FileType::Data, &[1; 9_000]).unwrap();
+    let refused = scene.put(&append, FileType::Data, &[2; 9_000]);
+    assert!(matches!(refused, Err(Error::Full { .. })), "{refused:?}");
+
+    let scene = Scene::with(|settings| settings.reserve_bytes = u64::MAX / 2);
+    let append = scene.token(Right::Append);
+    scene.vault.create(&append, &repository()).unwrap();
+    let refused = scene.put(&append, FileType::Data, b"a pack");
+    assert!(matches!(refused, Err(Error::Full { .. })), "{refused:?}");
+    // Locks and reading go on.
+    scene.put(&append, FileType::Locks, &[1; 100]).unwrap();
+}
+
+#[test]
+fn keeping_is_only_ever_raised() {
+    let scene = Scene::new();
+    let append = scene.token(Right::Append);
+    scene.init(&append);
+    let mut keeping = scene.vault.repositories().unwrap()[0].keeping;
+    keeping.retention_ms *= 2;
+    scene.vault.raise_keeping(&repository(), keeping).unwrap();
+    keeping.grace_ms -= 1;
+    let refused = scene.vault.raise_keeping(&repository(), keeping);
+    assert!(matches!(refused, Err(Error::Refused { .. })), "{refused:?}");
+}
+
+fn purged(scene: &Scene) -> (u64, Option<Hold>) {
+    let outcomes = scene.vault.purge().unwrap();
+    let (_, purged) = &outcomes[0];
+    (purged.objects, purged.held)
+}

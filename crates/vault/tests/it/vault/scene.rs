@@ -1,0 +1,174 @@
+//! A vault in a folder of its own, whose clocks a test moves.
+
+use std::io::Read;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use strongroom_model::{FileName, FileType, Id, RepositoryPath};
+use strongroom_store::local::LocalBodies;
+use strongroom_vault::database::migrations::migrate;
+use strongroom_vault::database::sqlite::Sqlite;
+use strongroom_vault::records::SCHEMA;
+use strongroom_vault::records::objects::View;
+use strongroom_vault::rules::clock::{HOUR_MS, Reading, SECOND_MS};
+use strongroom_vault::rules::purge::Keeping;
+use strongroom_vault::rules::right::Right;
+use strongroom_vault::vault::{NewToken, Principal, ReadClocks, Settings};
+use strongroom_vault::{Result, Vault};
+use tempfile::TempDir;
+
+/// Where the clocks of every scene begin.
+pub(crate) const START_MS: i64 = 1_800_000_000_000;
+
+/// A vault and its clocks.
+pub(crate) struct Scene {
+    pub(crate) vault: Vault,
+    pub(crate) folder: Arc<TempDir>,
+    pub(crate) clocks: Arc<Mutex<Reading>>,
+    pub(crate) settings: Settings,
+}
+
+impl Scene {
+    pub(crate) fn new() -> Self {
+        Self::with(|_| ())
+    }
+
+    pub(crate) fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = Settings {
+            origin: "vault.test/log".to_owned(),
+            keeping: Keeping {
+                retention_ms: 3 * HOUR_MS,
+                grace_ms: 3 * HOUR_MS,
+            },
+            reserve_bytes: 0,
+            object_limit_bytes: 64 << 20,
+        };
+        change(&mut settings);
+        let clocks = Arc::new(Mutex::new(Reading {
+            boot: "one".to_owned(),
+            boottime_ms: 0,
+            wall_ms: START_MS,
+        }));
+        let folder = Arc::new(TempDir::new().unwrap());
+        Self::open(folder, clocks, settings)
+    }
+
+    fn open(folder: Arc<TempDir>, clocks: Arc<Mutex<Reading>>, settings: Settings) -> Self {
+        let database = Sqlite::open(&folder.path().join("vault.db")).unwrap();
+        migrate(&database, SCHEMA).unwrap();
+        let bodies = LocalBodies::new(folder.path().join("repositories"));
+        bodies.create().unwrap();
+        let shared = Arc::clone(&clocks);
+        let read_clocks = ReadClocks::new(move || shared.lock().clone());
+        let database = Arc::new(database);
+        let vault = Vault::open(database, Arc::new(bodies), settings.clone(), read_clocks).unwrap();
+        Self {
+            vault,
+            folder,
+            clocks,
+            settings,
+        }
+    }
+
+    /// The same vault, opened anew as by another process.
+    pub(crate) fn reopened(self) -> Self {
+        let Self {
+            vault,
+            folder,
+            clocks,
+            settings,
+        } = self;
+        drop(vault);
+        Self::open(folder, clocks, settings)
+    }
+
+    /// Lets time pass while the vault runs.
+    pub(crate) fn pass(&self, ms: i64) {
+        let step_ms = 50 * SECOND_MS;
+        let mut left_ms = ms;
+        while left_ms > 0 {
+            let now_ms = left_ms.min(step_ms);
+            {
+                let mut clocks = self.clocks.lock();
+                clocks.boottime_ms += now_ms;
+                clocks.wall_ms += now_ms;
+            }
+            self.vault.tick().unwrap();
+            left_ms -= now_ms;
+        }
+    }
+
+    pub(crate) fn token(&self, right: Right) -> Principal {
+        self.token_for(right, "acme")
+    }
+
+    pub(crate) fn token_for(&self, right: Right, prefix: &str) -> Principal {
+        let new = NewToken {
+            right,
+            prefix: prefix.parse().unwrap(),
+            expires_in_ms: None,
+            daily_bytes: None,
+            daily_objects: None,
+        };
+        let text = self.vault.create_token(&new).unwrap();
+        self.vault.authenticate(text.reveal()).unwrap()
+    }
+
+    pub(crate) fn put(&self, who: &Principal, kind: FileType, content: &[u8]) -> Result<FileName> {
+        let name = FileName::new(kind, Id::of(content));
+        self.put_as(who, name, content)?;
+        Ok(name)
+    }
+
+    pub(crate) fn put_as(&self, who: &Principal, name: FileName, content: &[u8]) -> Result<()> {
+        let length_bytes = Some(content.len() as u64);
+        let mut upload = self
+            .vault
+            .begin_put(who, &repository(), name, length_bytes)?;
+        for step in content.chunks(100) {
+            upload.write(step)?;
+        }
+        upload.finish()
+    }
+
+    pub(crate) fn read(&self, who: &Principal, view: View, name: FileName) -> Result<Vec<u8>> {
+        let file = self.vault.find(who, &repository(), view, name)?;
+        let (size_bytes, mut content) = (file.size_bytes(), Vec::new());
+        file.open(None)?.read_to_end(&mut content).unwrap();
+        assert_eq!(content.len() as u64, size_bytes);
+        Ok(content)
+    }
+
+    pub(crate) fn list(&self, who: &Principal, view: View, kind: FileType) -> Vec<FileName> {
+        let mut names = Vec::new();
+        self.vault
+            .list(who, &repository(), view, kind, &mut |entry| {
+                names.push(FileName::new(kind, entry.id));
+                Ok(())
+            })
+            .unwrap();
+        names
+    }
+
+    /// A repository as restic makes one: created, a key, a config.
+    pub(crate) fn init(&self, who: &Principal) -> FileName {
+        self.vault.create(who, &repository()).unwrap();
+        let key = self.put(who, FileType::Keys, &key_file(1)).unwrap();
+        self.put_as(who, FileName::CONFIG, b"the config").unwrap();
+        key
+    }
+}
+
+pub(crate) fn repository() -> RepositoryPath {
+    "acme/repos".parse().unwrap()
+}
+
+/// The content of a key file, different for each number.
+pub(crate) fn key_file(number: u8) -> Vec<u8> {
+    let data = data_encoding::BASE64.encode(&[number; 150]);
+    let salt = data_encoding::BASE64.encode(&[number; 64]);
+    format!(
+        r#"{{"hostname":"h","username":"u","kdf":"scrypt","N":32768,"r":8,"p":4,"created":"2026-11-20T10:00:00Z","data":"{data}","salt":"{salt}"}}"#
+    )
+    .into_bytes()
+}
