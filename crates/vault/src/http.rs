@@ -36,6 +36,6 @@ pub use body::{Body, Intake, Upload};
 pub use limits::Limits;
 pub use listener::{Serving, bind, serve};
 pub use metrics::HttpMetrics;
-pub use service::{Answering, Handler, Note, Peer, Request, Response, simple};
+pub use service::{Answering, Handler, Note, Peer, Request, Response, later, simple};
 pub use stop::{Stop, Stopper};
 pub use tls::{CertificateFiles, Certificates, Fingerprint};
