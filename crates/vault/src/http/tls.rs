@@ -78,7 +78,8 @@ impl Certificates {
     /// Looks whether the files have changed; returns whether another pair is shown from now on.
     ///
     /// # Errors
-    /// [`Error::Certificate`] once for each broken state of the files; the old pair goes on.
+    /// [`Error::Certificate`] where the files have changed and are broken, or cannot be read; the
+    /// old pair goes on.
     pub fn refresh(&self) -> Result<bool> {
         let (certificate, key) = read(&self.files)?;
         let digest = digest(&certificate, &key);

@@ -14,10 +14,9 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use sha2::{Digest, Sha256};
 use strongroom_model::Secret;
 use strongroom_vault::http::metrics::Metrics;
-use strongroom_vault::http::service::later;
 use strongroom_vault::http::{
     Answering, Blocking, Body, Certificates, Handler, HttpMetrics, Intake, Limits, Note, Peer,
-    Request, Response, Serving, Stop, Stopper, Upload, bind, health, serve, simple,
+    Request, Response, Serving, Stop, Stopper, Upload, bind, health, later, serve, simple,
 };
 use strongroom_vault::{Error, Result};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -7,7 +7,7 @@ use strongroom_vault::http::Limits;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-use super::server::{PATIENCE, Server, event, pattern, request, rest, text};
+use super::server::{PATIENCE, Server, event, pattern, request, rest};
 
 fn hasty() -> Limits {
     Limits {
@@ -142,16 +142,4 @@ async fn a_listing_that_is_not_taken_ends_and_frees_its_thread() {
     let told = event(&mut events, "listed").await;
     let is_given_up = told.contains("TimedOut") || told.contains("BrokenPipe");
     assert!(is_given_up, "{told}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_that_takes_its_answer_slowly_but_steadily_gets_it() {
-    let (server, _events) = Server::start(hasty()).await;
-    let mut client = server.http2().await;
-    let get = request("GET", "/download/3000000", Vec::new());
-    let response = client.send_request(get).await.unwrap();
-    assert_eq!(
-        text(response).await.len(),
-        String::from_utf8_lossy(&pattern(3_000_000)).len()
-    );
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -29,7 +30,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 
-use super::server::{Server, request, rest, text};
+use super::server::{PATIENCE, Server, request, rest, text};
 
 fn own(folder: &Path) -> CertificateFiles {
     let now: Timestamp = "2026-11-24T00:00:00Z".parse().unwrap();
@@ -197,7 +198,7 @@ async fn a_handshake_that_is_not_finished_ends_the_connection() {
     let folder = TempDir::new().unwrap();
     let certificates = Certificates::open(own(folder.path())).unwrap();
     let limits = Limits {
-        handshake_time: std::time::Duration::from_millis(100),
+        handshake_time: Duration::from_millis(100),
         ..Limits::default()
     };
     let (server, _events) = Server::start_with(limits, Some(certificates), 8).await;
@@ -253,4 +254,27 @@ async fn plain_http_is_refused_where_others_could_listen() {
         .unwrap_err();
     assert!(matches!(refused, Error::PlainHttp { .. }), "{refused}");
     assert!(refused.hint().unwrap().contains("--no-tls"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_runs_finds_its_new_certificate_by_itself() {
+    let (folder, other) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let files = own(folder.path());
+    let certificates = Certificates::open(files.clone()).unwrap();
+    let before = certificates.fingerprint();
+    let (stopper, stop) = Stopper::new();
+    let every = Duration::from_millis(5);
+    let looking = tokio::spawn(Arc::clone(&certificates).keep_fresh(every, stop));
+    let new = own(other.path());
+    fs::copy(&new.key, &files.key).unwrap();
+    fs::copy(&new.certificate, &files.certificate).unwrap();
+    let changed = async {
+        let mut tick = tokio::time::interval(every);
+        while certificates.fingerprint() == before {
+            tick.tick().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, changed).await.unwrap();
+    stopper.stop();
+    looking.await.unwrap();
 }
