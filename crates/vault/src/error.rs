@@ -4,7 +4,6 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use strongroom_model::{ConfigError, FileName, RepositoryPath};
 
@@ -37,12 +36,6 @@ pub enum Error {
     /// No token, one that is not known, or one that does not count any more.
     #[error("The token is not known here, or it has expired or was revoked")]
     Unauthorized,
-    /// Too many wrong logins from one address.
-    #[error("Too many wrong logins")]
-    TooManyLogins {
-        /// For how long nothing is looked at.
-        pause: Duration,
-    },
     /// A token that may not do this.
     #[error("The token {token} may not {action}")]
     Forbidden {

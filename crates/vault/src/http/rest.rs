@@ -70,7 +70,7 @@ impl Rest {
     pub async fn answer(&self, request: Request, peer: &Peer) -> Option<Response> {
         if let Some(name) = request.uri().path().strip_prefix("/log/") {
             let name = name.to_owned();
-            let answered = self.log_file(&request, name, peer).await;
+            let answered = self.log_file(&request, name).await;
             return Some(answered.unwrap_or_else(|error| refusal(&error, peer)));
         }
         let route = Route::parse(request.uri().path())?;
@@ -79,7 +79,7 @@ impl Rest {
             repository: Some(route.repository.to_string()),
             token: None,
         };
-        let answered = self.serve(request, route, peer, &mut note).await;
+        let answered = self.serve(request, route, &mut note).await;
         let mut response = answered.unwrap_or_else(|error| refusal(&error, peer));
         response.extensions_mut().insert(note);
         Some(response)
@@ -87,13 +87,13 @@ impl Rest {
 
     /// A file of the log: the checkpoint and the key are for everybody, what was done for those
     /// who have a token.
-    async fn log_file(&self, request: &Request, name: String, peer: &Peer) -> Result<Response> {
+    async fn log_file(&self, request: &Request, name: String) -> Result<Response> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return Ok(not_allowed("GET, HEAD"));
         }
         if !matches!(name.as_str(), "checkpoint" | "key") {
             let token = token_of(request.headers()).ok_or(Error::Unauthorized)?;
-            self.authenticate(token, peer).await?;
+            self.authenticate(token).await?;
         }
         let log = self.log.clone();
         let file = self.blocking.run(move || log.file(&name)).await?;
@@ -111,12 +111,10 @@ impl Rest {
         Ok(response)
     }
 
-    async fn authenticate(&self, token: String, peer: &Peer) -> Result<Principal> {
+    /// A right token never waits for the wrong ones of its address.
+    async fn authenticate(&self, token: String) -> Result<Principal> {
         if let Some(known) = self.vault.authenticate_known(&token) {
             return Ok(known);
-        }
-        if let Some(pause) = peer.login_pause() {
-            return Err(Error::TooManyLogins { pause });
         }
         let vault = self.vault.clone();
         self.blocking.run(move || vault.authenticate(&token)).await
@@ -126,11 +124,10 @@ impl Rest {
         &self,
         request: Request,
         route: Route,
-        peer: &Peer,
         note: &mut Note,
     ) -> Result<Response> {
         let token = token_of(request.headers()).ok_or(Error::Unauthorized)?;
-        let principal = self.authenticate(token, peer).await?;
+        let principal = self.authenticate(token).await?;
         note.token = Some(principal.name.clone());
         let (parts, upload) = request.into_parts();
         let is_creation = parts
@@ -370,9 +367,6 @@ fn outside(size_bytes: u64) -> Response {
 fn refusal(error: &Error, peer: &Peer) -> Response {
     let status = match error {
         Error::Unauthorized => return unauthorized(peer),
-        Error::TooManyLogins { pause } => {
-            return later(StatusCode::TOO_MANY_REQUESTS, &error.to_string(), *pause);
-        }
         Error::Forbidden { .. }
         | Error::ConfigIsThere { .. }
         | Error::Hidden { .. }
@@ -396,8 +390,7 @@ fn refusal(error: &Error, peer: &Peer) -> Response {
 
 fn unauthorized(peer: &Peer) -> Response {
     if let Some(pause) = peer.login_failed() {
-        let text = Error::TooManyLogins { pause }.to_string();
-        return later(StatusCode::TOO_MANY_REQUESTS, &text, pause);
+        return later(StatusCode::TOO_MANY_REQUESTS, "Too many wrong logins", pause);
     }
     let mut response = simple(StatusCode::UNAUTHORIZED, &Error::Unauthorized.to_string());
     let challenge = HeaderValue::from_static("Basic realm=\"Strongroom\"");
