@@ -120,12 +120,7 @@ impl Rest {
         self.blocking.run(move || vault.authenticate(&token)).await
     }
 
-    async fn serve(
-        &self,
-        request: Request,
-        route: Route,
-        note: &mut Note,
-    ) -> Result<Response> {
+    async fn serve(&self, request: Request, route: Route, note: &mut Note) -> Result<Response> {
         let token = token_of(request.headers()).ok_or(Error::Unauthorized)?;
         let principal = self.authenticate(token).await?;
         note.token = Some(principal.name.clone());
@@ -390,7 +385,11 @@ fn refusal(error: &Error, peer: &Peer) -> Response {
 
 fn unauthorized(peer: &Peer) -> Response {
     if let Some(pause) = peer.login_failed() {
-        return later(StatusCode::TOO_MANY_REQUESTS, "Too many wrong logins", pause);
+        return later(
+            StatusCode::TOO_MANY_REQUESTS,
+            "Too many wrong logins",
+            pause,
+        );
     }
     let mut response = simple(StatusCode::UNAUTHORIZED, &Error::Unauthorized.to_string());
     let challenge = HeaderValue::from_static("Basic realm=\"Strongroom\"");
