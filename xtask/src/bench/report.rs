@@ -144,7 +144,7 @@ pub(super) fn head(circumstances: &Circumstances<'_>) -> String {
          Peak memory is what the kernel counted for the process; stored is one repository.\n\
          One percent changed means every hundredth file in (a) and (e), every hundredth block of 512 KiB elsewhere.\n\
          A keyless verify must read what it hashes: the loop named beneath each table does that on one core and nothing else, so no verify that calls read(2) is faster per core; mapping the files instead was measured at 0.83 of that loop, since hashing what read(2) has just brought into the nearest cache is faster than hashing from memory.\n\
-         Before each set some memory is written and given back, so that nobody pays for what a host gives its virtual machine at first touch.\n"
+         Before each set some memory is written and given back, so that less is paid for what a host gives its virtual machine at first touch; the first restore of a set may still pay.\n"
     )
 }
 

@@ -94,33 +94,6 @@ fn restic_does_all_its_work_and_a_prune_is_taken_back() {
 }
 
 #[test]
-fn with_append_alone_restic_deletes_nothing() {
-    let server = Server::start();
-    let append = Restic {
-        server: &server,
-        token: server.token("append"),
-    };
-    let source = server.folder.path().join("source");
-    fs::create_dir(&source).unwrap();
-    fs::write(source.join("file"), b"content").unwrap();
-    append.expect("", &["init"]);
-    append.expect("", &["backup", path(&source)]);
-    // restic asks eleven times for what it is refused, so it is not waited for.
-    let mut forget = append
-        .command("", &["forget", "--keep-last", "0", "--keep-tag", "none"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    forget.kill().unwrap();
-    forget.wait().unwrap();
-    let config = server.data().join("vault.toml");
-    assert!(config.exists());
-    let snapshots = append.expect("", &["snapshots"]);
-    assert!(snapshots.contains("1 snapshots"), "{snapshots}");
-}
-
-#[test]
 fn killed_at_any_moment_what_was_answered_is_there_and_the_log_is_whole() {
     let mut server = Server::start();
     let token = server.token("append");
