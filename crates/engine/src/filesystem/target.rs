@@ -2,7 +2,9 @@
 //!
 //! **Security:** names come from a repository. Each is one path component, checked again here,
 //! and nothing is opened or changed through a symbolic link, so that neither a hostile tree nor a
-//! user who can write in the target leads a restore out of it.
+//! user who can write in the target leads a restore out of it. What is being made has a passing
+//! name that nobody can guess: a snapshot may hold any name, and a file of an intruder that was
+//! restored over somebody else's unfinished one would get the name of that one.
 //!
 //! Metadata has an order. The owner first, since changing it clears setuid and capabilities; then
 //! attributes and ACLs; then the mode, which an ACL would change; times last. A folder gets its
@@ -15,8 +17,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
+use data_encoding::HEXLOWER;
 use rustix::fs::{
     AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, linkat, mkdirat, mknodat, openat, openat2,
     renameat, symlinkat, syncfs, unlinkat,
@@ -35,8 +37,8 @@ pub struct TargetFolder {
     path: PathBuf,
 }
 
-/// Makes the names of files that are being written differ within the process.
-static TEMPORARY_NAMES: AtomicU64 = AtomicU64::new(0);
+/// How the names of what is being made begin.
+const TEMPORARY_PREFIX: &str = ".strongroom-";
 
 /// The longest path that a system call takes, without the NUL at its end.
 const MAX_STEP_BYTES: usize = 4095;
@@ -258,24 +260,17 @@ impl TargetFolder {
         }
     }
 
-    /// Makes something under a name that nobody has; what a killed process left is passed over.
+    /// Makes something under a name that nobody has, and nobody can have foreseen.
     fn temporary<T>(
         &self,
         path: &Path,
         action: &'static str,
-        make: impl Fn(&CStr) -> IoResult<T>,
+        make: impl FnOnce(&CStr) -> IoResult<T>,
     ) -> Result<(CString, T), FsError> {
-        let process = std::process::id();
-        loop {
-            let number = TEMPORARY_NAMES.fetch_add(1, Ordering::Relaxed);
-            let name = format!(".strongroom-{process}-{number}");
-            let name = CString::new(name).unwrap_or_default();
-            match make(&name) {
-                Ok(made) => return Ok((name, made)),
-                Err(Errno::EXIST) => {}
-                Err(error) => return Err(FsError::io(action, path, error)),
-            }
-        }
+        let failed = |error| FsError::io(action, path, error);
+        let name = temporary_name().map_err(failed)?;
+        let made = make(&name).map_err(failed)?;
+        Ok((name, made))
     }
 
     /// The path of what lies below, for messages.
@@ -294,6 +289,17 @@ impl TargetFolder {
             }),
         }
     }
+}
+
+/// A new name for what is being made.
+///
+/// **Security:** names of a snapshot are whatever somebody chose who could write in a source. A
+/// name that could be foreseen would let him put his file in the place of an unfinished one.
+fn temporary_name() -> IoResult<CString> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(|_| Errno::IO)?;
+    let name = format!("{TEMPORARY_PREFIX}{}", HEXLOWER.encode(&random));
+    CString::new(name).map_err(|_| Errno::INVAL)
 }
 
 /// Opens a folder by a path that one system call takes.

@@ -1,6 +1,6 @@
 //! Making files again: everything as it was, nothing outside the target, nothing half.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::os::unix::fs::{FileExt, MetadataExt, symlink};
 use std::path::Path;
@@ -152,6 +152,26 @@ fn a_file_that_is_not_finished_leaves_nothing() {
     assert!(!target.is_empty().unwrap());
     drop(file);
     assert!(target.is_empty().unwrap());
+}
+
+#[test]
+fn nobody_can_foresee_the_name_of_an_unfinished_file() {
+    let work = tempfile::tempdir().unwrap();
+    let target = TargetFolder::create(work.path()).unwrap();
+    let files: Vec<_> = (0..20_u8)
+        .map(|number| target.create_file(&[b'a' + number]).unwrap())
+        .collect();
+    let listed = fs::read_dir(work.path()).unwrap();
+    let names: HashSet<_> = listed
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .map(|name| name.strip_prefix(".strongroom-").unwrap().to_owned())
+        .collect();
+    assert_eq!(names.len(), files.len());
+    let is_random = |name: &String| name.len() == 32 && u128::from_str_radix(name, 16).is_ok();
+    assert!(names.iter().all(is_random), "{names:?}");
+    // Numbers that are counted would agree in what comes first.
+    let beginnings: HashSet<_> = names.iter().map(|name| &name[..16]).collect();
+    assert_eq!(beginnings.len(), files.len());
 }
 
 #[test]

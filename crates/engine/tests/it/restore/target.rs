@@ -12,6 +12,7 @@ use strongroom_engine::{Error, Listing};
 use strongroom_model::{FileType, Id};
 use strongroom_repo::blob::BlobId;
 use strongroom_repo::index::IndexFile;
+use strongroom_testkit::contract::noise;
 use strongroom_testkit::tree::TreeSpec;
 use strongroom_testkit::{Fault, FaultyStore, Gate, Op, RecordingStore, Rule};
 
@@ -209,6 +210,28 @@ fn an_interrupted_restore_leaves_no_temporary_files() {
         assert_eq!(fixture.ids("one", FileType::Locks), []);
         fixture.environment.cancel = strongroom_engine::Cancel::default();
     }
+}
+
+#[test]
+fn what_lies_beside_a_file_is_not_taken_for_it_whatever_its_name() {
+    // One thread makes the large file, and these while that one is unfinished.
+    let fixture = Fixture::new();
+    let victim = fixture.source().join("!large");
+    fs::write(&victim, noise(1, 30 << 20)).unwrap();
+    let process = std::process::id();
+    for number in 0..1000 {
+        let name = format!(".strongroom-{process}-{number}");
+        fs::write(fixture.source().join(name), "").unwrap();
+    }
+    fixture.backup();
+    let target = Target::new(&fixture);
+    let options = RestoreOptions {
+        threads: 1,
+        ..RestoreOptions::default()
+    };
+    let report = restore_only(&fixture, &target, &options).unwrap();
+    assert!(report.is_complete(), "{report:?}");
+    target.assert_same();
 }
 
 #[test]
