@@ -14,7 +14,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use strongroom_model::Id;
 use strongroom_repo::Node;
-use strongroom_repo::node::NodeKind;
+use strongroom_repo::node::{ExtendedAttribute, NodeKind};
 
 use crate::filesystem::FolderPath;
 use crate::restore::folder::OpenFolder;
@@ -79,11 +79,11 @@ pub(super) fn inode_of(node: &Node) -> Option<Inode> {
     })
 }
 
-/// A digest of kind, owner, mode, time, size and content, each of a fixed length or the last.
+/// A digest of kind, owner, mode, time, size, attributes with ACLs, and content; each of a fixed
+/// length, or with its length before it, or the last.
 fn shared_digest(node: &Node) -> Id {
     let mut text = Vec::new();
-    text.extend_from_slice(&(node.kind_text().len() as u64).to_le_bytes());
-    text.extend_from_slice(node.kind_text().as_bytes());
+    push_counted(&mut text, node.kind_text().as_bytes());
     text.extend_from_slice(&node.uid.to_le_bytes());
     text.extend_from_slice(&node.gid.to_le_bytes());
     text.extend_from_slice(&node.mode.0.to_le_bytes());
@@ -91,6 +91,7 @@ fn shared_digest(node: &Node) -> Id {
     text.extend_from_slice(&node.mtime.nanos.to_le_bytes());
     text.extend_from_slice(&node.size.to_le_bytes());
     text.extend_from_slice(&node.device().to_le_bytes());
+    push_attributes(&mut text, node.extended_attributes());
     match node.kind {
         NodeKind::Symlink => text.extend_from_slice(node.link_target()),
         _ => {
@@ -100,6 +101,23 @@ fn shared_digest(node: &Node) -> Id {
         }
     }
     Id::of(&text)
+}
+
+/// Adds attributes, whatever the order in which the system listed them.
+fn push_attributes(text: &mut Vec<u8>, attributes: &[ExtendedAttribute]) {
+    let mut sorted: Vec<_> = attributes.iter().collect();
+    sorted.sort_unstable_by(|left, right| left.name.cmp(&right.name));
+    text.extend_from_slice(&(sorted.len() as u64).to_le_bytes());
+    for attribute in sorted {
+        push_counted(text, &attribute.name);
+        text.push(u8::from(attribute.value.is_some()));
+        push_counted(text, attribute.value.as_deref().unwrap_or_default());
+    }
+}
+
+fn push_counted(text: &mut Vec<u8>, bytes: &[u8]) {
+    text.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+    text.extend_from_slice(bytes);
 }
 
 impl Links {
@@ -161,6 +179,38 @@ mod tests {
         differ(|node| node.kind = NodeKind::Fifo);
         differ(|node| node.inode = 3);
         differ(|node| node.device_id = 3);
+    }
+
+    #[test]
+    fn names_are_of_one_file_only_where_their_attributes_and_acls_agree() {
+        type Named<'a> = (&'a [u8], Option<&'a [u8]>);
+        let with = |attributes: &[Named<'_>]| {
+            let mut node = node("a");
+            let attributes = attributes.iter().map(|(name, value)| ExtendedAttribute {
+                name: (*name).into(),
+                value: value.map(Into::into),
+            });
+            node.edit_rare(|rare| rare.extended_attributes = attributes.collect());
+            inode_of(&node)
+        };
+        let acl: Named<'_> = (b"system.posix_acl_access", Some(b"\x02\0"));
+        let comment: Named<'_> = (b"user.comment", Some(b"text"));
+        let first = with(&[acl, comment]);
+        assert_eq!(with(&[comment, acl]), first);
+        let others: [&[Named<'_>]; 8] = [
+            &[],
+            &[acl],
+            &[comment],
+            &[acl, (comment.0, Some(b"other"))],
+            &[acl, (comment.0, Some(b""))],
+            &[acl, (comment.0, None)],
+            &[(acl.0, Some(b"\x02\x01")), comment],
+            &[acl, (b"user.commentt", Some(b"ext"))],
+        ];
+        for other in others {
+            assert_ne!(with(other), first, "{other:?}");
+        }
+        assert_ne!(with(&[(b"user.a", None)]), with(&[(b"user.a", Some(b""))]));
     }
 
     #[test]
