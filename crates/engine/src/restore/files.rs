@@ -10,6 +10,7 @@ use crate::Result;
 use crate::filesystem::{FsError, TargetFile};
 use crate::read_set::BlobRead;
 use crate::restore::folder::OpenFolder;
+use crate::restore::links::Ending;
 use crate::restore::report::Tally;
 use crate::restore::worker::{Task, Worker};
 use crate::session::chain;
@@ -54,7 +55,15 @@ struct Part {
     target: Option<TargetFile>,
     blobs_left: usize,
     size_bytes: u64,
-    failure: Option<String>,
+    failure: Option<Failure>,
+}
+
+/// Why a file was not restored.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) reason: String,
+    /// How that leaves the other names of the file.
+    pub(super) ending: Ending,
 }
 
 impl WindowLimits {
@@ -98,7 +107,7 @@ impl Worker<'_, '_> {
         match blobs {
             0 => match job.create() {
                 Ok(target) => self.finish_file(job, target, 0),
-                Err(error) => self.failed(job, chain(&error)),
+                Err(error) => self.failed(job, Failure::of_place(&error)),
             },
             1..=BLOBS_OF_SMALL_FILES => {
                 self.window.push(job);
@@ -155,7 +164,8 @@ impl Worker<'_, '_> {
             (None, Some(target)) => self.finish_file(part.job, target, part.size_bytes),
             (failure, target) => {
                 drop(target);
-                self.failed(part.job, failure.unwrap_or_default());
+                let failure = failure.unwrap_or_else(|| Failure::lost(String::new()));
+                self.failed(part.job, failure);
             }
         }
     }
@@ -167,10 +177,28 @@ impl Worker<'_, '_> {
                 Tally::add(&self.shared.tally.files, 1);
                 Tally::add(&self.shared.tally.bytes, size_bytes);
                 self.shared.progress.add_files(1);
-                self.done(job, true);
+                self.done(job, Ending::Made);
             }
-            Err(error) => self.failed(job, chain(&error)),
+            Err(error) => self.failed(job, Failure::of_place(&error)),
         }
+    }
+}
+
+impl Failure {
+    /// Nothing can be made under the file's name; but a disk that is full is so for all names.
+    pub(super) fn of_place(error: &FsError) -> Self {
+        let ending = match error.is_full() {
+            true => Ending::Lost,
+            false => Ending::NoPlace,
+        };
+        let reason = chain(error);
+        Self { reason, ending }
+    }
+
+    /// What the file holds cannot be read, or not be written.
+    pub(super) const fn lost(reason: String) -> Self {
+        let ending = Ending::Lost;
+        Self { reason, ending }
     }
 }
 
@@ -210,23 +238,26 @@ impl Part {
     fn add(&mut self, place: Place, blob: BlobRead<'_>) {
         self.blobs_left -= 1;
         if self.failure.is_none()
-            && let Err(reason) = self.write(place, blob)
+            && let Err(failure) = self.write(place, blob)
         {
-            self.failure = Some(reason);
+            self.failure = Some(failure);
             // Its unfinished file goes at once.
             self.target = None;
         }
     }
 
-    fn write(&mut self, place: Place, blob: BlobRead<'_>) -> std::result::Result<(), String> {
-        let bytes = place.check(blob)?;
+    fn write(&mut self, place: Place, blob: BlobRead<'_>) -> std::result::Result<(), Failure> {
+        let bytes = place.check(blob).map_err(Failure::lost)?;
         let target = match &mut self.target {
             Some(target) => target,
-            none => none.insert(self.job.create().map_err(|error| chain(&error))?),
+            none => {
+                let created = self.job.create();
+                none.insert(created.map_err(|error| Failure::of_place(&error))?)
+            }
         };
         self.size_bytes += place.length;
         let written = target.write_at(place.offset, bytes);
-        written.map_err(|error| chain(&error))
+        written.map_err(|error| Failure::lost(chain(&error)))
     }
 }
 

@@ -15,7 +15,7 @@ use strongroom_repo::chunker::MAX_CHUNK_BYTES;
 use crate::Result;
 use crate::filesystem::TargetFile;
 use crate::read_set::BlobRead;
-use crate::restore::files::{FileJob, Place};
+use crate::restore::files::{Failure, FileJob, Place};
 use crate::restore::worker::{Task, Worker};
 use crate::session::chain;
 
@@ -51,7 +51,7 @@ impl Worker<'_, '_> {
         let target = match job.create() {
             Ok(target) => target,
             Err(error) => {
-                self.failed(job, chain(&error));
+                self.failed(job, Failure::of_place(&error));
                 return Ok(());
             }
         };
@@ -150,7 +150,7 @@ impl Worker<'_, '_> {
             None => self.finish_file(file.job, file.target, file.written_bytes.into_inner()),
             Some(reason) => {
                 drop(file.target);
-                self.failed(file.job, reason);
+                self.failed(file.job, Failure::lost(reason));
             }
         }
     }

@@ -5,10 +5,10 @@
 //! all that a link makes them share; where they do not, each is a file of its own.
 //!
 //! Another thread may meet a later name before the first is done; the name then waits with the
-//! inode, and whoever finishes the first one makes the links. Where nothing was made of the first
-//! name, those that wait fail with it.
+//! inode, and whoever finishes the first one makes the links. Where nothing can be made in the
+//! place of the first name, the next one is restored instead; where the content is lost, all fail.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -50,11 +50,33 @@ pub(super) struct Links(Mutex<HashMap<Inode, State>>);
 #[derive(Debug)]
 enum State {
     /// Somebody makes it; these names wait.
-    Begun(Vec<LinkName>),
+    Begun(VecDeque<LinkName>),
     /// It was made.
     Done(Original),
-    /// It could not be made.
-    Failed,
+    /// What it holds is lost.
+    Lost,
+}
+
+/// How the restore of a file's first name ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// It is there.
+    Made,
+    /// Nothing can be made in its place; in that of another name perhaps.
+    NoPlace,
+    /// What it holds cannot be read, or not be written.
+    Lost,
+}
+
+/// What is to be done then with its other names.
+#[derive(Debug)]
+pub(super) enum Settled {
+    /// They are linked to it.
+    Made(Original, VecDeque<LinkName>),
+    /// This one is restored as the first, and the others wait for it.
+    Next(LinkName),
+    /// They are lost with it.
+    Lost(VecDeque<LinkName>),
 }
 
 /// What to do with a name.
@@ -66,8 +88,8 @@ pub(super) enum Claim {
     Waits,
     /// Link it to the first name.
     Link(LinkName, Original),
-    /// The first name could not be restored.
-    Failed(LinkName),
+    /// It is lost with the first name.
+    Lost(LinkName),
 }
 
 /// The inode of a file with several names.
@@ -126,24 +148,43 @@ impl Links {
         let mut states = self.0.lock();
         match states.get_mut(&inode) {
             None => {
-                states.insert(inode, State::Begun(Vec::new()));
+                states.insert(inode, State::Begun(VecDeque::new()));
                 Claim::First
             }
             Some(State::Begun(waiting)) => {
-                waiting.push(name);
+                waiting.push_back(name);
                 Claim::Waits
             }
             Some(State::Done(original)) => Claim::Link(name, original.clone()),
-            Some(State::Failed) => Claim::Failed(name),
+            Some(State::Lost) => Claim::Lost(name),
         }
     }
 
-    /// Says what became of the first name, and returns those that wait.
-    pub(super) fn settle(&self, inode: Inode, made: Option<Original>) -> Vec<LinkName> {
-        let state = made.map_or(State::Failed, State::Done);
-        match self.0.lock().insert(inode, state) {
+    /// Says what became of the first name, which is `original` where it was made, and returns what
+    /// is to be done with those that wait.
+    pub(super) fn settle(&self, inode: Inode, original: Original, ending: Ending) -> Settled {
+        let mut states = self.0.lock();
+        let mut waiting = match states.remove(&inode) {
             Some(State::Begun(waiting)) => waiting,
-            _ => Vec::new(),
+            _ => VecDeque::new(),
+        };
+        match ending {
+            Ending::Made => {
+                states.insert(inode, State::Done(original.clone()));
+                Settled::Made(original, waiting)
+            }
+            Ending::NoPlace => match waiting.pop_front() {
+                Some(next) => {
+                    states.insert(inode, State::Begun(waiting));
+                    Settled::Next(next)
+                }
+                // Whoever comes later is the first.
+                None => Settled::Lost(waiting),
+            },
+            Ending::Lost => {
+                states.insert(inode, State::Lost);
+                Settled::Lost(waiting)
+            }
         }
     }
 }

@@ -13,10 +13,10 @@ use crate::backup::pool::Job;
 use crate::filesystem::{MAX_DEPTH, RestoreProblem};
 use crate::read_set::{BlobRead, decode_tree};
 use crate::restore::Restore;
-use crate::restore::files::{FileJob, Window};
+use crate::restore::files::{Failure, FileJob, Window};
 use crate::restore::folder::{FolderBatch, OpenFolder};
 use crate::restore::large::Piece;
-use crate::restore::links::{Claim, LinkName, Original, inode_of};
+use crate::restore::links::{Claim, Ending, LinkName, Original, Settled, inode_of};
 use crate::restore::report::Tally;
 use crate::restore::selection::Choice;
 use crate::session::chain;
@@ -42,6 +42,8 @@ pub(super) struct Worker<'r, 'a> {
     pub(super) shared: &'r Restore<'a>,
     pub(super) window: Window,
     pub(super) problems: Vec<RestoreProblem>,
+    /// Names to restore in the place of others that could not be made.
+    next_names: Vec<FileJob>,
     /// For what is read back.
     pub(super) buffer: Vec<u8>,
 }
@@ -52,6 +54,7 @@ impl<'r, 'a> Worker<'r, 'a> {
             shared,
             window: Window::default(),
             problems: Vec::new(),
+            next_names: Vec::new(),
             buffer: Vec::new(),
         }
     }
@@ -59,16 +62,31 @@ impl<'r, 'a> Worker<'r, 'a> {
     /// Works until nothing is left for any thread.
     pub(super) fn run(mut self) -> Result<()> {
         let shared = self.shared;
-        shared.pool.run_eager(shared.cancel, |job| match job {
-            Some(Job::Folder(batch)) => self.look_through(batch).map(|()| true),
-            Some(Job::Piece(task)) => self.perform(task).map(|()| true),
-            Some(Job::Files(never)) => match never {},
-            None => {
-                let files = self.window.take();
-                let is_any = !files.is_empty();
-                self.write_files(files).map(|()| is_any)
+        shared.pool.run_eager(shared.cancel, |job| {
+            let mut is_any = true;
+            match job {
+                Some(Job::Folder(batch)) => self.look_through(batch)?,
+                Some(Job::Piece(task)) => self.perform(task)?,
+                Some(Job::Files(never)) => match never {},
+                None => {
+                    let files = self.window.take();
+                    is_any = !files.is_empty();
+                    self.write_files(files)?;
+                }
             }
+            self.begin_next_names()?;
+            Ok(is_any)
         })
+    }
+
+    /// Begins what could not be made under another name; not where that is found out, since each
+    /// of many names may fail as the one before.
+    fn begin_next_names(&mut self) -> Result<()> {
+        while let Some(job) = self.next_names.pop() {
+            self.shared.cancel.check()?;
+            self.begin(job)?;
+        }
+        Ok(())
     }
 
     /// Leaves a task to whichever thread is free, or does one that has waited longest.
@@ -208,16 +226,19 @@ impl<'r, 'a> Worker<'r, 'a> {
                     self.make_link(name, &original);
                     return Ok(());
                 }
-                Claim::Failed(name) => {
-                    self.link_failed(name);
+                Claim::Lost(name) => {
+                    self.link_lost(name);
                     return Ok(());
                 }
             }
         }
-        let job = FileJob {
+        self.begin(FileJob {
             folder: Arc::clone(folder),
             node,
-        };
+        })
+    }
+
+    fn begin(&mut self, job: FileJob) -> Result<()> {
         match job.node.kind {
             NodeKind::File => self.begin_file(job),
             _ => {
@@ -231,17 +252,20 @@ impl<'r, 'a> Worker<'r, 'a> {
         match job.folder.target() {
             Ok(target) => {
                 let is_made = target.create_special(&job.node, &mut self.problems);
-                if is_made {
-                    Tally::add(&self.shared.tally.others, 1);
+                match is_made {
+                    true => {
+                        Tally::add(&self.shared.tally.others, 1);
+                        self.done(job, Ending::Made);
+                    }
+                    false => self.done(job, Ending::NoPlace),
                 }
-                self.done(job, is_made);
             }
-            Err(error) => self.failed(job, chain(&error)),
+            Err(error) => self.failed(job, Failure::of_place(&error)),
         }
     }
 
     /// Ends a file, link or device: its problems are noted, its other names linked.
-    pub(super) fn done(&mut self, job: FileJob, is_made: bool) {
+    pub(super) fn done(&mut self, job: FileJob, ending: Ending) {
         let shared = self.shared;
         if !self.problems.is_empty() {
             let path = job.path();
@@ -249,25 +273,37 @@ impl<'r, 'a> Worker<'r, 'a> {
                 shared.tally.problem(&path, &problem);
             }
         }
-        if let Some(inode) = inode_of(&job.node) {
-            let original = is_made.then(|| Original {
-                folder: job.folder.path.clone(),
-                name: job.node.name.clone(),
-            });
-            for name in shared.links.settle(inode, original.clone()) {
-                match &original {
-                    Some(original) => self.make_link(name, original),
-                    None => self.link_failed(name),
+        let FileJob { folder, mut node } = job;
+        if let Some(inode) = inode_of(&node) {
+            let original = Original {
+                folder: folder.path.clone(),
+                name: node.name.clone(),
+            };
+            match shared.links.settle(inode, original, ending) {
+                Settled::Made(original, names) => {
+                    for name in names {
+                        self.make_link(name, &original);
+                    }
+                }
+                Settled::Next(LinkName { folder, name }) => {
+                    // In all but the name their nodes agree.
+                    node.name = name;
+                    self.next_names.push(FileJob { folder, node });
+                }
+                Settled::Lost(names) => {
+                    for name in names {
+                        self.link_lost(name);
+                    }
                 }
             }
         }
-        OpenFolder::release(job.folder, shared);
+        OpenFolder::release(folder, shared);
     }
 
     /// Ends a file of which nothing could be made.
-    pub(super) fn failed(&mut self, job: FileJob, reason: String) {
-        self.note(&job.path(), reason);
-        self.done(job, false);
+    pub(super) fn failed(&mut self, job: FileJob, failure: Failure) {
+        self.note(&job.path(), failure.reason);
+        self.done(job, failure.ending);
     }
 
     fn make_link(&self, name: LinkName, original: &Original) {
@@ -290,7 +326,7 @@ impl<'r, 'a> Worker<'r, 'a> {
         OpenFolder::release(name.folder, shared);
     }
 
-    fn link_failed(&self, name: LinkName) {
+    fn link_lost(&self, name: LinkName) {
         let reason = "The file of which this is another name was not restored";
         self.note(&name.folder.path_of(&name.name), reason.to_owned());
         OpenFolder::release(name.folder, self.shared);

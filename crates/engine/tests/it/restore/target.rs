@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 
 use strongroom_engine::restore::report::RestoreReport;
@@ -13,7 +13,7 @@ use strongroom_model::{FileType, Id};
 use strongroom_repo::blob::BlobId;
 use strongroom_repo::index::IndexFile;
 use strongroom_testkit::contract::noise;
-use strongroom_testkit::tree::TreeSpec;
+use strongroom_testkit::tree::{TreeSpec, compare};
 use strongroom_testkit::{Fault, FaultyStore, Gate, Op, RecordingStore, Rule};
 
 use crate::fixture::{Fixture, environment};
@@ -73,6 +73,60 @@ fn what_stands_in_the_way_is_replaced_where_that_is_safe() {
     assert_eq!(read(&target.source().join("folder/file")), "new");
     assert_eq!(read(&target.source().join("plain")), "new");
     assert_no_temporary_files(&target.path());
+}
+
+#[test]
+fn where_a_name_cannot_be_made_the_next_name_of_the_file_is_restored() {
+    let fixture = Fixture::new();
+    let source = fixture.source();
+    for folder in ["a", "b", "c", "d"] {
+        fs::create_dir(source.join(folder)).unwrap();
+    }
+    fs::write(source.join("a/empty"), "").unwrap();
+    fs::write(source.join("a/small"), "small").unwrap();
+    fs::write(source.join("a/large"), noise(2, 24 << 20)).unwrap();
+    symlink("somewhere", source.join("a/link")).unwrap();
+    let files = ["empty", "small", "large", "link"];
+    for file in files {
+        for folder in ["b", "c", "d"] {
+            fs::hard_link(source.join("a").join(file), source.join(folder).join(file)).unwrap();
+        }
+    }
+    fixture.backup();
+    for threads in [1, 4] {
+        let target = Target::new(&fixture);
+        for folder in ["a", "b"] {
+            for file in files {
+                let in_the_way = target.source().join(folder).join(file);
+                fs::create_dir_all(in_the_way.join("full")).unwrap();
+            }
+        }
+        let options = RestoreOptions {
+            threads,
+            ..OVERWRITE
+        };
+        let report = restore_only(&fixture, &target, &options).unwrap();
+        assert_eq!(report.error_count, 8, "{:?}", report.errors);
+        let mut named: Vec<_> = report.errors.iter().map(|error| &error.path).collect();
+        named.dedup();
+        let blocked = |path: &&String| path.contains("/a/") || path.contains("/b/");
+        assert!(named.iter().all(blocked), "{named:?}");
+        assert_eq!(named.len(), 8);
+        for folder in ["c", "d"] {
+            assert_eq!(
+                compare(&source.join(folder), &target.source().join(folder)),
+                []
+            );
+        }
+        for file in files {
+            let inode = |folder: &str| {
+                let path = target.source().join(folder).join(file);
+                fs::symlink_metadata(path).unwrap().ino()
+            };
+            assert_eq!(inode("c"), inode("d"), "{file}");
+        }
+        assert_no_temporary_files(&target.path());
+    }
 }
 
 /// A tree as somebody may write it who wants to leave the target.
