@@ -2,9 +2,14 @@
 //!
 //! Whatever is still to be done in a folder holds it, and so does each folder in it. Who lets go
 //! last gives the folder its metadata, since making a file in it would change its times.
+//!
+//! What can go wrong: names that wait for the first name of their file hold folders without end, of
+//! which the system lets a process open so many. Such a folder is closed, and opened anew for each
+//! who does something in it.
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use strongroom_model::Id;
@@ -15,6 +20,7 @@ use crate::filesystem::{FolderPath, FsError, TargetFolder};
 use crate::restore::Restore;
 use crate::restore::report::Tally;
 use crate::restore::selection::Choice;
+use crate::session::chain;
 
 /// A folder of the target.
 #[derive(Debug)]
@@ -24,8 +30,20 @@ pub(super) struct OpenFolder {
     /// Below the target, without a slash before or after it.
     pub(super) path: FolderPath,
     pub(super) choice: Choice,
-    /// Made when it is first needed, so that a selection makes no empty folders.
-    target: Mutex<Option<TargetFolder>>,
+    target: Mutex<Made>,
+    /// Whether it does not stay open, since somewhere in it a name waits.
+    is_closed: AtomicBool,
+}
+
+/// Whether a folder is there.
+#[derive(Debug)]
+enum Made {
+    /// It is made when it is first needed, so that a selection makes no empty folders.
+    NotYet,
+    /// It is there and open.
+    Open(TargetFolder),
+    /// It is there.
+    Closed,
 }
 
 /// Some folders of one folder, which are looked through together: their trees often lie side by
@@ -46,7 +64,8 @@ impl OpenFolder {
             node: Node::new([], NodeKind::Dir),
             path: FolderPath::new(Path::new("")),
             choice: Choice::Within,
-            target: Mutex::new(Some(target)),
+            target: Mutex::new(Made::Open(target)),
+            is_closed: AtomicBool::new(false),
         })
     }
 
@@ -57,7 +76,8 @@ impl OpenFolder {
             above: Some(Arc::clone(above)),
             node,
             choice,
-            target: Mutex::default(),
+            target: Mutex::new(Made::NotYet),
+            is_closed: AtomicBool::new(false),
         })
     }
 
@@ -76,23 +96,54 @@ impl OpenFolder {
         self.target_with(TargetFolder::descend)
     }
 
+    /// Closes the folder and those above it for good: a name in it waits, however long.
+    pub(super) fn close(&self) {
+        let mut next = Some(self);
+        while let Some(folder) = next {
+            // The target itself is where the others are found again.
+            if folder.above.is_none() || folder.is_closed.swap(true, Ordering::AcqRel) {
+                return;
+            }
+            let mut made = folder.target.lock();
+            if matches!(*made, Made::Open(_)) {
+                *made = Made::Closed;
+            }
+            drop(made);
+            next = folder.above.as_deref();
+        }
+    }
+
     /// Lets go of a folder; who is last gives it its metadata, and lets go of the one above.
     ///
     /// To drop one instead leaves a folder without its metadata, as an interrupted restore does.
     pub(super) fn release(folder: Arc<Self>, shared: &Restore<'_>) {
-        let mut problems = Vec::new();
         let mut next = Some(folder);
-        while let Some(folder) = next.and_then(Arc::into_inner) {
-            if let (Some(target), Some(_)) = (folder.target.into_inner(), &folder.above)
-                && !shared.is_verify
-            {
-                target.finish(&folder.node, &mut problems);
-                Tally::add(&shared.tally.folders, 1);
-                for problem in problems.drain(..) {
-                    shared.tally.problem(&folder.path.whole(), &problem);
-                }
+        while let Some(mut folder) = next.and_then(Arc::into_inner) {
+            if folder.above.is_some() && !shared.is_verify {
+                folder.finish(shared);
             }
             next = folder.above;
+        }
+    }
+
+    fn finish(&mut self, shared: &Restore<'_>) {
+        let target = match std::mem::replace(self.target.get_mut(), Made::NotYet) {
+            Made::NotYet => return,
+            Made::Open(target) => target,
+            Made::Closed => match shared.root.descend(&self.path.whole()) {
+                Ok(target) => target,
+                Err(error) => {
+                    shared.tally.error(&self.path.whole(), chain(&error));
+                    shared.progress.add_error();
+                    return;
+                }
+            },
+        };
+        let mut problems = Vec::new();
+        target.finish(&self.node, &mut problems);
+        Tally::add(&shared.tally.folders, 1);
+        for problem in problems {
+            shared.tally.problem(&self.path.whole(), &problem);
         }
     }
 
@@ -104,23 +155,57 @@ impl OpenFolder {
         let mut at = self;
         // Not by recursion: the depth of a snapshot must not become that of the stack.
         let mut target = loop {
-            if let Some(target) = &*at.target.lock() {
-                break target.clone();
+            if let Some(target) = at.found()? {
+                break target;
             }
             missing.push(at);
-            // The root has its target from the start.
-            let nowhere = || FsError::io("open", Path::new(""), rustix::io::Errno::NOENT);
             at = at.above.as_deref().ok_or_else(nowhere)?;
         };
         for folder in missing.into_iter().rev() {
-            let mut slot = folder.target.lock();
-            target = match &mut *slot {
-                Some(made) => made.clone(),
-                none => none.insert(open(&target, &folder.node.name)?).clone(),
-            };
+            target = folder.open_in(&target, open)?;
         }
         Ok(target)
     }
+
+    /// The folder, if it is there.
+    fn found(&self) -> Result<Option<TargetFolder>, FsError> {
+        match &*self.target.lock() {
+            Made::NotYet => return Ok(None),
+            Made::Open(target) => return Ok(Some(target.clone())),
+            Made::Closed => {}
+        }
+        let mut top = self;
+        while let Some(above) = &top.above {
+            top = above;
+        }
+        match &*top.target.lock() {
+            Made::Open(root) => root.descend(&self.path.whole()).map(Some),
+            // The root has its target from the start.
+            _ => Err(nowhere()),
+        }
+    }
+
+    /// The folder in the one above it, unless somebody else was faster.
+    fn open_in(
+        &self,
+        above: &TargetFolder,
+        open: fn(&TargetFolder, &[u8]) -> Result<TargetFolder, FsError>,
+    ) -> Result<TargetFolder, FsError> {
+        let mut made = self.target.lock();
+        if let Made::Open(target) = &*made {
+            return Ok(target.clone());
+        }
+        let target = open(above, &self.node.name)?;
+        *made = match self.is_closed.load(Ordering::Acquire) {
+            true => Made::Closed,
+            false => Made::Open(target.clone()),
+        };
+        Ok(target)
+    }
+}
+
+fn nowhere() -> FsError {
+    FsError::io("open", Path::new(""), rustix::io::Errno::NOENT)
 }
 
 impl FolderBatch {

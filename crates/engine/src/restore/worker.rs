@@ -221,7 +221,10 @@ impl<'r, 'a> Worker<'r, 'a> {
             };
             match shared.links.claim(inode, name) {
                 Claim::First => {}
-                Claim::Waits => return Ok(()),
+                Claim::Waits => {
+                    folder.close();
+                    return Ok(());
+                }
                 Claim::Link(name, original) => {
                     self.make_link(name, &original);
                     return Ok(());

@@ -9,8 +9,8 @@ use strongroom_engine::restore::report::RestoreReport;
 use strongroom_engine::restore::{RestoreOptions, restore};
 use strongroom_engine::session::{CopyState, Looking, ReadyCopy, Session, SessionCopy};
 use strongroom_engine::{Error, Listing};
-use strongroom_model::{FileType, Id};
-use strongroom_repo::blob::BlobId;
+use strongroom_model::{FileName, FileType, Id};
+use strongroom_repo::blob::{BlobId, BlobKind};
 use strongroom_repo::index::IndexFile;
 use strongroom_testkit::contract::noise;
 use strongroom_testkit::tree::{TreeSpec, compare};
@@ -18,6 +18,7 @@ use strongroom_testkit::{Fault, FaultyStore, Gate, Op, RecordingStore, Rule};
 
 use crate::fixture::{Fixture, environment};
 use crate::hand_made::{HandMade, copies, indexed};
+use crate::restore::damage::packs;
 use crate::restore::{Target, assert_no_temporary_files, names, restore_only};
 
 const OVERWRITE: RestoreOptions = RestoreOptions {
@@ -127,6 +128,47 @@ fn where_a_name_cannot_be_made_the_next_name_of_the_file_is_restored() {
         }
         assert_no_temporary_files(&target.path());
     }
+}
+
+#[test]
+fn names_that_wait_for_their_file_hold_no_folder_open() {
+    const FOLDERS: usize = 400;
+    let mut fixture = Fixture::new();
+    let first = fixture.source().join("!first");
+    fs::write(&first, "what all are").unwrap();
+    for number in 0..FOLDERS {
+        let folder = fixture.source().join(format!("{number}/in/each"));
+        fs::create_dir_all(&folder).unwrap();
+        fs::hard_link(&first, folder.join("name")).unwrap();
+    }
+    fixture.backup();
+    // What the only file holds is read last, when nothing else is left to do.
+    let pack = packs(&fixture, BlobKind::Data)[0];
+    let gate = Gate::closed();
+    let faulty = fixture.wrap("one", FaultyStore::new);
+    let rule = Rule::on(&[Op::ReadRange], Fault::Wait(gate.clone()));
+    faulty.add(rule.named(FileName::new(FileType::Data, pack)));
+    let target = Target::new(&fixture);
+    let options = RestoreOptions {
+        threads: 1,
+        ..RestoreOptions::default()
+    };
+    let report = std::thread::scope(|scope| {
+        let running = scope.spawn(|| restore_only(&fixture, &target, &options).unwrap());
+        gate.wait_for_waiting(1);
+        let open = fs::read_dir("/proc/self/fd").unwrap();
+        let open = open.filter_map(|fd| fs::read_link(fd.unwrap().path()).ok());
+        let folders = open.filter(|path| path.starts_with(target.path())).count();
+        let made = target.source().join((FOLDERS - 1).to_string());
+        let is_made = made.join("in/each").is_dir();
+        gate.open();
+        assert!(folders < 20, "{folders} folders are open");
+        assert!(is_made);
+        running.join().unwrap()
+    });
+    assert!(report.is_complete(), "{report:?}");
+    assert_eq!(report.restored.hard_links, FOLDERS as u64);
+    target.assert_same();
 }
 
 /// A tree as somebody may write it who wants to leave the target.
