@@ -3,7 +3,7 @@
 //! All copies hold the same packs, byte for byte. So one index serves them all, read from the best
 //! copy, and what fails there is asked for at the same place of another one. Only when no copy has
 //! it there are index files looked at that the best copy lacks, packs that no index names, and
-//! second places of the same blob.
+//! other places of the same blob.
 //!
 //! What can go wrong on the way is remembered and not tried first again: a damaged pack of one
 //! copy, a copy that went away. Neither is an error as long as another copy has the bytes.
@@ -11,6 +11,8 @@
 mod cache;
 mod loading;
 mod members;
+mod problems;
+mod rest;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -27,6 +29,8 @@ use cache::BlobCache;
 pub(crate) use cache::CACHE_BYTES;
 pub use members::Damage;
 use members::Members;
+use problems::Problems;
+use rest::Rest;
 
 /// Several copies of one repository, read as one by several threads.
 #[derive(Debug)]
@@ -36,9 +40,9 @@ pub struct ReadSet<'a> {
     members: Members<'a>,
     /// What the index files of the best copy name.
     index: Index,
-    /// What only other copies name, and second places; read when it is missed.
-    rest: Mutex<Option<Arc<Index>>>,
-    problems: Mutex<Vec<String>>,
+    /// What only other copies name, and other places; read when it is missed.
+    rest: Mutex<Option<Arc<Rest>>>,
+    problems: Problems,
     cache: BlobCache,
 }
 
@@ -77,7 +81,7 @@ impl<'a> ReadSet<'a> {
             members: Members::of(session, snapshot)?,
             index: Index::new(),
             rest: Mutex::default(),
-            problems: Mutex::default(),
+            problems: Problems::default(),
             cache: BlobCache::default(),
         };
         set.load_best_index()?;
@@ -109,7 +113,7 @@ impl<'a> ReadSet<'a> {
         let bytes = self.read_file(name)?.ok_or_else(|| Error::NoSnapshot {
             wanted: id.to_string(),
         })?;
-        let bytes = bytes.map_err(damaged)?;
+        let (_, bytes) = bytes.map_err(damaged)?;
         Snapshot::open(self.repository.key(), bytes).map_err(damaged)
     }
 
@@ -119,7 +123,7 @@ impl<'a> ReadSet<'a> {
     /// [`Error::Interrupted`].
     pub fn locate(&self, blob: BlobId) -> Result<Option<BlobLocation>> {
         match self.index.get(blob) {
-            None => Ok(self.rest()?.get(blob)),
+            None => Ok(self.rest()?.places(blob).next()),
             known => Ok(known),
         }
     }
@@ -139,22 +143,27 @@ impl<'a> ReadSet<'a> {
     /// [`Error::Interrupted`].
     pub fn read(&self, blob: BlobId) -> Result<Vec<u8>> {
         let known = self.index.get(blob);
-        let mut error = None;
+        let mut first_error = None;
         if let Some(at) = known {
             match self.read_at(blob, &at) {
-                Err(failed) if !is_final(&failed) => error = Some(failed),
+                Err(failed) if !is_final(&failed) => first_error = Some(failed),
                 read => return read,
             }
         }
-        match self.rest()?.get(blob) {
-            Some(at) if Some(at) != known => self.read_at(blob, &at),
-            _ => Err(error.unwrap_or_else(|| {
-                Error::Repo(RepoError::UnknownBlob {
-                    kind: blob.kind.name(),
-                    id: blob.id,
-                })
-            })),
+        for at in self.rest()?.places(blob).filter(|at| Some(*at) != known) {
+            match self.read_at(blob, &at) {
+                Err(failed) if !is_final(&failed) => {
+                    first_error.get_or_insert(failed);
+                }
+                read => return read,
+            }
         }
+        Err(first_error.unwrap_or_else(|| {
+            Error::Repo(RepoError::UnknownBlob {
+                kind: blob.kind.name(),
+                id: blob.id,
+            })
+        }))
     }
 
     /// Reads and decodes a tree.
@@ -210,7 +219,7 @@ impl<'a> ReadSet<'a> {
     /// What else went wrong without hurting the result: index files that could not be read,
     /// copies that went away.
     pub fn problems(&self) -> Vec<String> {
-        let mut problems = self.problems.lock().clone();
+        let mut problems = self.problems.told();
         problems.extend(self.members.failures());
         problems
     }

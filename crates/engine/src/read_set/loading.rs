@@ -1,9 +1,13 @@
 //! Reading the index of the best copy, and what only others know when something is missed.
 //!
 //! An index file has the name of its bytes, so one that is damaged on the best copy is taken from
-//! another. Of a blob in two packs the place in a pack that some copy has whole is kept; the other
-//! place is looked up where that one fails everywhere, since a backup stores again what it could
+//! another. Of a blob in two packs the place in a pack that some copy has whole is kept; other
+//! places are looked up where that one fails everywhere, since a backup stores again what it could
 //! not count on.
+//!
+//! What can go wrong: a copy lists index files and packs without end, gives none, and takes its
+//! time; all who miss a blob wait meanwhile. So [`Members`](super::members::Members) keeps count of
+//! what each gives wrong, and one that does not answer is not asked again.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,31 +16,39 @@ use parking_lot::Mutex;
 use strongroom_model::{FileName, FileType, Id};
 use strongroom_repo::blob::PackedBlob;
 use strongroom_repo::index::{IndexFile, IndexedPack};
-use strongroom_repo::{Index, pack};
+use strongroom_repo::{Error as RepoError, pack};
+use strongroom_store::Error as StoreError;
 
-use crate::Result;
 use crate::parallel::for_each;
 use crate::read_set::ReadSet;
+use crate::read_set::members::is_of_the_file;
+use crate::read_set::rest::Rest;
 use crate::session::chain;
+use crate::{Error, Result};
 
 /// How many requests a copy answers at a time.
 const READERS: usize = 8;
+
+/// The bytes of a file with the number of the copy that gave them, or what each copy said.
+type FileRead = std::result::Result<(usize, Vec<u8>), String>;
 
 impl ReadSet<'_> {
     pub(super) fn load_best_index(&self) -> Result<()> {
         let listing = &self.members.lead().ready.listing;
         let files: Vec<_> = listing.index.iter().map(|entry| entry.id).collect();
-        self.load_index_files(&files, &self.index, None)
+        self.load_index_files(&files, &|_, pack| {
+            self.index.insert(&pack);
+        })
     }
 
-    /// What only other copies name, packs that no index file names, and second places of blobs.
+    /// What only other copies name, packs that no index file names, and other places of blobs.
     /// Read once; whoever asks meanwhile waits.
-    pub(super) fn rest(&self) -> Result<Arc<Index>> {
+    pub(super) fn rest(&self) -> Result<Arc<Rest>> {
         let mut rest = self.rest.lock();
         if let Some(rest) = &*rest {
             return Ok(Arc::clone(rest));
         }
-        let index = Arc::new(Index::new());
+        let found = Arc::new(Rest::new(self.members.iter().count()));
         let mut files = BTreeSet::new();
         let mut packs = BTreeSet::new();
         for member in self.members.iter() {
@@ -45,82 +57,98 @@ impl ReadSet<'_> {
             packs.extend(listing.data.iter().map(|entry| entry.id));
         }
         let files: Vec<_> = files.into_iter().collect();
-        self.load_index_files(&files, &index, Some(&self.index))?;
-        let known =
-            |id: &Id| self.index.pack_number(*id).is_some() || index.pack_number(*id).is_some();
-        let packs: Vec<_> = packs.into_iter().filter(|id| !known(id)).collect();
-        for_each(&packs, READERS, |id| {
-            self.cancel.check()?;
-            self.load_header(*id, &index);
-            Ok(())
+        self.load_index_files(&files, &|file, mut pack| {
+            let id = pack.id;
+            let is_known =
+                |blob: &PackedBlob| self.index.get(blob.blob).is_some_and(|at| at.pack == id);
+            let copies = self.who_stands_for(file, &pack);
+            pack.blobs.retain(|blob| !is_known(blob));
+            found.insert(pack, &copies);
         })?;
-        *rest = Some(Arc::clone(&index));
-        Ok(index)
+        let known = |id: &Id| self.index.pack_number(*id).is_some() || found.names(*id);
+        let packs: Vec<_> = packs.into_iter().filter(|id| !known(id)).collect();
+        for_each(&packs, READERS, |id| self.load_header(*id, &found))?;
+        *rest = Some(Arc::clone(&found));
+        Ok(found)
     }
 
     /// Reads a file whose name is the hash of its bytes from the first copy that has it whole.
     ///
-    /// `None` where no copy lists it; else the bytes, or what each copy said.
-    pub(super) fn read_file(
-        &self,
-        name: FileName,
-    ) -> Result<Option<std::result::Result<Vec<u8>, String>>> {
+    /// `None` where no copy lists it, or none that does is asked any more.
+    pub(super) fn read_file(&self, name: FileName) -> Result<Option<FileRead>> {
         let mut reasons = Vec::new();
-        for member in self.members.iter() {
+        for (number, member) in self.members.iter().enumerate() {
             let files = member.ready.listing.of(name.kind());
             let listed = name.id().zip(files).filter(|(id, of)| of.contains(*id));
             let Some((id, _)) = listed else { continue };
+            if !self.members.is_asked(number, name.kind()) {
+                continue;
+            }
             self.cancel.check()?;
             match member.copy.store.read(name) {
                 Ok(bytes) if Id::of(&bytes) == id => {
-                    self.problems.lock().append(&mut reasons);
-                    return Ok(Some(Ok(bytes)));
+                    self.members.note_answer(number);
+                    for reason in reasons {
+                        self.problems.note(reason);
+                    }
+                    return Ok(Some(Ok((number, bytes))));
                 }
-                Ok(_) => reasons.push(format!(
-                    "{name} in {} does not have the content of its name",
-                    member.copy.store.location()
-                )),
-                Err(error) => reasons.push(chain(&error)),
+                Ok(_) => {
+                    self.note_wrong(number, name.kind());
+                    reasons.push(format!(
+                        "{name} in {} does not have the content of its name",
+                        member.copy.store.location()
+                    ));
+                }
+                Err(error) => {
+                    self.note_error(number, name.kind(), &error)?;
+                    reasons.push(chain(&error));
+                }
             }
         }
         Ok((!reasons.is_empty()).then(|| Err(reasons.join("; "))))
     }
 
-    /// Adds what index files say, but for the places that are `known`.
-    fn load_index_files(&self, files: &[Id], index: &Index, known: Option<&Index>) -> Result<()> {
+    /// Hands on what index files say, each pack with the file that names it.
+    fn load_index_files(
+        &self,
+        files: &[Id],
+        take: &(dyn Fn(Id, IndexedPack) + Sync),
+    ) -> Result<()> {
         let doubtful = Mutex::new(Vec::new());
         for_each(files, READERS, |id| {
             let name = FileName::new(FileType::Index, *id);
-            let file = match self.read_file(name)? {
-                Some(Ok(bytes)) => IndexFile::open(self.repository.key(), bytes),
+            let read = match self.read_file(name)? {
+                Some(Ok((number, bytes))) => {
+                    let file = IndexFile::open(self.repository.key(), bytes);
+                    match &file {
+                        Ok(_) => self.members.note_right(number, FileType::Index),
+                        Err(_) => self.note_wrong(number, FileType::Index),
+                    }
+                    file
+                }
                 Some(Err(reason)) => Err(reason),
                 None => return Ok(()),
             };
-            match file {
+            match read {
                 Ok(file) => {
-                    for mut pack in file.packs {
-                        let is_whole = self.is_somewhere_whole(&pack);
-                        if let Some(known) = known {
-                            let id = pack.id;
-                            let is_known = |blob: &PackedBlob| {
-                                known.get(blob.blob).is_some_and(|at| at.pack == id)
-                            };
-                            pack.blobs.retain(|blob| !is_known(blob));
-                        }
-                        if is_whole {
-                            index.insert(&pack);
-                        } else {
-                            doubtful.lock().push(pack);
+                    for pack in file.packs {
+                        match self.is_somewhere_whole(&pack) {
+                            true => take(*id, pack),
+                            false => doubtful.lock().push((*id, pack)),
                         }
                     }
                 }
-                Err(reason) => self.problem(format!("{name} cannot be used: {reason}")),
+                Err(reason) => {
+                    self.problems
+                        .note(format!("{name} cannot be used: {reason}"));
+                }
             }
             Ok(())
         })?;
         // Last, since what is known already keeps its place.
-        for pack in doubtful.into_inner() {
-            index.insert(&pack);
+        for (file, pack) in doubtful.into_inner() {
+            take(file, pack);
         }
         Ok(())
     }
@@ -133,25 +161,74 @@ impl ReadSet<'_> {
         members.any(|member| member.ready.holds(name, expected))
     }
 
+    /// The copies that list the index file and, whole, the pack that it names.
+    fn who_stands_for(&self, file: Id, pack: &IndexedPack) -> Vec<usize> {
+        let expected = Some(pack::size_bytes(&pack.blobs));
+        let name = FileName::new(FileType::Data, pack.id);
+        let members = self.members.iter().enumerate();
+        let stand = members.filter(|(_, member)| {
+            member.ready.listing.index.contains(file) && member.ready.holds(name, expected)
+        });
+        stand.map(|(number, _)| number).collect()
+    }
+
     /// Asks a pack that no index file names what is in it.
-    fn load_header(&self, id: Id, index: &Index) {
-        for member in self.members.iter() {
+    ///
+    /// Its header does not speak for its name, under which a copy may show any pack of ours again
+    /// and again: one that brings no blob which is not known counts as wrong.
+    fn load_header(&self, id: Id, rest: &Rest) -> Result<()> {
+        for (number, member) in self.members.iter().enumerate() {
             let Some(size_bytes) = member.ready.listing.data.size_bytes(id) else {
                 continue;
             };
+            if !self.members.is_asked(number, FileType::Data) {
+                continue;
+            }
+            self.cancel.check()?;
             let store = member.copy.store.as_ref();
             match pack::read_header(store, self.repository.key(), id, size_bytes) {
                 Ok(blobs) => {
-                    index.insert(&IndexedPack { id, blobs });
-                    return;
+                    self.members.note_answer(number);
+                    let is_new = |packed: &PackedBlob| {
+                        self.index.get(packed.blob).is_none()
+                            && rest.places(packed.blob).next().is_none()
+                    };
+                    match blobs.iter().any(is_new) {
+                        true => self.members.note_right(number, FileType::Data),
+                        false => self.note_wrong(number, FileType::Data),
+                    }
+                    rest.insert(IndexedPack { id, blobs }, &[number]);
+                    return Ok(());
                 }
-                Err(error) => self.problem(chain(&error)),
+                Err(error) => {
+                    match &error {
+                        RepoError::Store(error) => self.note_error(number, FileType::Data, error)?,
+                        _ => self.note_wrong(number, FileType::Data),
+                    }
+                    self.problems.note(chain(&error));
+                }
             }
         }
+        Ok(())
     }
 
-    fn problem(&self, text: String) {
-        tracing::warn!(problem = text, "Something is wrong with a copy");
-        self.problems.lock().push(text);
+    /// Notes an error of a copy that was asked for a file.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] where that is what it says.
+    fn note_error(&self, number: usize, kind: FileType, error: &StoreError) -> Result<()> {
+        match error {
+            StoreError::Cancelled { .. } => return Err(Error::Interrupted),
+            error if is_of_the_file(error) => self.note_wrong(number, kind),
+            error => self.members.note_no_answer(number, error),
+        }
+        Ok(())
+    }
+
+    /// Notes that a copy does not give what it lists.
+    fn note_wrong(&self, number: usize, kind: FileType) {
+        if let Some(problem) = self.members.note_wrong(number, kind) {
+            self.problems.note(problem);
+        }
     }
 }

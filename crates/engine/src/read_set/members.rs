@@ -3,8 +3,12 @@
 //! A pack that failed on a copy is asked for there last, and so is everything of a copy that did
 //! not answer. A copy that fails [`GIVE_UP_AFTER`] times in a row is not asked again, else each of
 //! a million blobs would wait for its time limits.
+//!
+//! A copy that answers with junk is another matter: it may belong to an attacker, or be the last
+//! that is left, with some good files among many bad ones. So it is given up only as long as there
+//! is another with the snapshot.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -17,6 +21,10 @@ use crate::{Error, Result};
 
 /// After how many failures in a row a copy is not asked again.
 const GIVE_UP_AFTER: u32 = 3;
+
+/// How many more index files, or packs that none names, a copy may give wrong than right before it
+/// is not asked for more of them.
+const WRONG_LIMIT: u32 = 16;
 
 /// A pack that one copy could not give whole.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -36,6 +44,16 @@ pub(super) struct Members<'a> {
     /// Whether anything failed or was in doubt yet; until then nothing below has to be asked.
     trouble: AtomicBool,
     damage: Mutex<BTreeMap<(usize, Id), String>>,
+    /// What each copy gave of the files of a type that it lists.
+    given: Mutex<HashMap<(usize, FileType), Given>>,
+}
+
+/// How a copy keeps what it promises by listing it.
+#[derive(Debug, Default)]
+struct Given {
+    /// How many more files it gave wrong than right.
+    wrong: u32,
+    is_given_up: bool,
 }
 
 /// A copy.
@@ -72,6 +90,7 @@ impl<'a> Members<'a> {
             all: all.into_iter().map(member).collect(),
             trouble: AtomicBool::new(session.ready().any(|(_, ready)| !ready.doubts.is_empty())),
             damage: Mutex::default(),
+            given: Mutex::default(),
         })
     }
 
@@ -103,8 +122,8 @@ impl<'a> Members<'a> {
         let damage = self.damage.lock();
         let mut order = Vec::with_capacity(self.all.len());
         for (number, member) in self.all.iter().enumerate() {
-            let failures = member.failures.load(Ordering::Relaxed);
-            if failures < GIVE_UP_AFTER {
+            if !member.is_away() {
+                let failures = member.failures.load(Ordering::Relaxed);
                 let damaged = damage.contains_key(&(number, pack)) || member.doubts(pack);
                 order.push((damaged, !member.lists(pack), failures > 0, number));
             }
@@ -127,25 +146,79 @@ impl<'a> Members<'a> {
         };
         let read = member.copy.store.read_range(name, range);
         match &read {
-            Ok(_) => {
-                if self.trouble.load(Ordering::Relaxed) {
-                    member.failures.store(0, Ordering::Relaxed);
-                }
-            }
+            Ok(_) => self.note_answer(number),
             Err(StoreError::Cancelled { .. }) => {}
-            Err(error) if is_of_the_pack(error) => self.note_damage(number, pack, chain(error)),
-            Err(error) => {
-                tracing::warn!(
-                    copy = member.copy.name,
-                    error = chain(error),
-                    "A copy does not answer"
-                );
-                member.failures.fetch_add(1, Ordering::Relaxed);
-                member.failure.lock().get_or_insert_with(|| chain(error));
-                self.trouble.store(true, Ordering::Relaxed);
-            }
+            Err(error) if is_of_the_file(error) => self.note_damage(number, pack, chain(error)),
+            Err(error) => self.note_no_answer(number, error),
         }
         read
+    }
+
+    /// Whether a copy is asked for files of a type that only matter where others are missed.
+    pub(super) fn is_asked(&self, number: usize, kind: FileType) -> bool {
+        let is_away = self.all.get(number).is_none_or(Member::is_away);
+        let given = self.given.lock();
+        !is_away
+            && given
+                .get(&(number, kind))
+                .is_none_or(|given| !given.is_given_up)
+    }
+
+    /// Notes that a copy gave a file of a type as it should be.
+    pub(super) fn note_right(&self, number: usize, kind: FileType) {
+        let mut given = self.given.lock();
+        if let Some(given) = given.get_mut(&(number, kind)) {
+            given.wrong = given.wrong.saturating_sub(1);
+        }
+    }
+
+    /// Notes that a copy did not give a file of a type as it should be. Returns what there is to
+    /// tell where it is not asked for more of them from now on.
+    pub(super) fn note_wrong(&self, number: usize, kind: FileType) -> Option<String> {
+        let mut given = self.given.lock();
+        let is_left = |other: usize, member: &Member<'_>| {
+            let is_given_up = given
+                .get(&(other, kind))
+                .is_some_and(|given| given.is_given_up);
+            other != number && member.has_snapshot && !member.is_away() && !is_given_up
+        };
+        let mut members = self.all.iter().enumerate();
+        let is_other_left = members.any(|(other, member)| is_left(other, member));
+        let of_copy = given.entry((number, kind)).or_default();
+        of_copy.wrong = of_copy.wrong.saturating_add(1);
+        if of_copy.wrong < WRONG_LIMIT || of_copy.is_given_up || !is_other_left {
+            return None;
+        }
+        of_copy.is_given_up = true;
+        let copy = &self.all.get(number)?.copy.name;
+        Some(format!(
+            "{copy} lists too much in {} that is not what it should be: it is asked for no more",
+            kind.folder()
+        ))
+    }
+
+    /// Notes that a copy answers.
+    pub(super) fn note_answer(&self, number: usize) {
+        if let Some(member) = self.all.get(number)
+            && self.trouble.load(Ordering::Relaxed)
+        {
+            member.failures.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Notes that a copy does not answer.
+    pub(super) fn note_no_answer(&self, number: usize, error: &StoreError) {
+        let Some(member) = self.all.get(number) else {
+            return;
+        };
+        tracing::warn!(
+            copy = member.copy.name,
+            error = chain(error),
+            "A copy does not answer"
+        );
+        member.failures.fetch_add(1, Ordering::Relaxed);
+        member.failure.lock().get_or_insert_with(|| chain(error));
+        self.trouble.store(true, Ordering::Relaxed);
     }
 
     /// Remembers that a pack is not whole on a copy.
@@ -188,6 +261,11 @@ impl<'a> Members<'a> {
 }
 
 impl Member<'_> {
+    /// Whether it did not answer so often that it is not asked again.
+    fn is_away(&self) -> bool {
+        self.failures.load(Ordering::Relaxed) >= GIVE_UP_AFTER
+    }
+
     pub(super) fn lists(&self, pack: Id) -> bool {
         self.ready.listing.data.contains(pack)
     }
@@ -200,7 +278,7 @@ impl Member<'_> {
 }
 
 /// Whether an error says something of one file, and not of the whole place.
-fn is_of_the_pack(error: &StoreError) -> bool {
+pub(super) fn is_of_the_file(error: &StoreError) -> bool {
     matches!(
         error,
         StoreError::NotFound { .. }

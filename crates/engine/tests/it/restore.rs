@@ -2,6 +2,7 @@
 
 mod damage;
 mod golden;
+mod lying;
 mod requests;
 mod target;
 
