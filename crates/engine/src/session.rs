@@ -27,7 +27,7 @@ use crate::state::RepositoryState;
 use crate::{Error, Result};
 
 pub(crate) use locks::LOCKED_HINT;
-pub use locks::{LockReport, LockState, Locks, read_locks};
+pub use locks::{LockReport, LockState, LockTimes, Locks, read_locks};
 pub use looking::Looking;
 pub use open::open;
 pub(crate) use open::{Look, look_at};
@@ -74,6 +74,8 @@ pub struct Session {
     pub copies: Vec<SessionCopy>,
     /// How long a look at a copy may take.
     pub looking: Looking,
+    /// When its locks are renewed.
+    pub lock_times: LockTimes,
     /// What was found out about their places when they were locked last.
     pub places: Places,
     /// Which locks are ours.
@@ -144,6 +146,7 @@ impl Session {
             repository,
             copies,
             looking,
+            lock_times: LockTimes::default(),
             places: Places::default(),
             own_locks: OwnLocks::default(),
         }

@@ -201,9 +201,10 @@ impl ReadSet<'_> {
                     return Ok(());
                 }
                 Err(error) => {
-                    match &error {
-                        RepoError::Store(error) => self.note_error(number, FileType::Data, error)?,
-                        _ => self.note_wrong(number, FileType::Data),
+                    if let RepoError::Store(error) = &error {
+                        self.note_error(number, FileType::Data, error)?;
+                    } else {
+                        self.note_wrong(number, FileType::Data);
                     }
                     self.problems.note(chain(&error));
                 }

@@ -5,6 +5,7 @@
 //! names them, he could fill all of them. So each copy has a table of its own, for places that it
 //! names itself and lists whole: nobody takes room in the table of another.
 
+use strongroom_model::Id;
 use strongroom_repo::Index;
 use strongroom_repo::blob::{BlobId, BlobLocation};
 use strongroom_repo::index::IndexedPack;
@@ -31,6 +32,9 @@ impl Rest {
     pub(super) fn insert(&self, mut pack: IndexedPack, copies: &[usize]) {
         let id = pack.id;
         for table in copies.iter().filter_map(|copy| self.by_copy.get(*copy)) {
+            if pack.blobs.is_empty() {
+                break;
+            }
             table.insert(&pack);
             // Another thread may have been faster.
             let is_there = |blob: BlobId| table.get(blob).is_some_and(|at| at.pack == id);
@@ -46,7 +50,7 @@ impl Rest {
     }
 
     /// Whether a pack was added.
-    pub(super) fn names(&self, pack: strongroom_model::Id) -> bool {
+    pub(super) fn names(&self, pack: Id) -> bool {
         self.others.pack_number(pack).is_some()
     }
 }
@@ -54,7 +58,6 @@ impl Rest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use strongroom_model::Id;
     use strongroom_repo::blob::PackedBlob;
 
     fn pack(name: u8) -> IndexedPack {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use strongroom_model::{FileEntry, FileName, FileType};
 use strongroom_store::{Error, Result, SharedBytes, Sink, Store};
 
-use crate::session::locks::Held;
+use crate::session::locks::{Held, Standing};
 
 /// A store of a copy that is locked.
 #[derive(Debug)]
@@ -35,11 +35,15 @@ impl GuardedStore {
         if !matches!(name.kind(), FileType::Index | FileType::Snapshots) {
             return Ok(());
         }
-        self.held.check(&self.copy).map_err(|reason| Error::Denied {
-            location: self.inner.location().to_owned(),
-            action: format!("let us write {name}"),
-            reason,
-        })
+        match self.held.standing(&self.copy) {
+            Standing::Sound => Ok(()),
+            Standing::Unclear(error) => Err(error),
+            Standing::Lost(reason) => Err(Error::Denied {
+                location: self.inner.location().to_owned(),
+                action: format!("let us write {name}"),
+                reason,
+            }),
+        }
     }
 }
 

@@ -51,6 +51,18 @@ impl Looking {
         copy: &CopyStore,
         look: impl FnOnce(&CopyStore) -> Result<T, CopyFailure> + Send + 'static,
     ) -> Result<T, CopyFailure> {
+        let mut left = self.longest;
+        self.within(&mut left, copy, look)
+    }
+
+    /// As [`Looking::at`], for one of several looks that share the limit: what it takes is taken
+    /// from what is left.
+    pub(crate) fn within<T: Send + 'static>(
+        &self,
+        left: &mut Duration,
+        copy: &CopyStore,
+        look: impl FnOnce(&CopyStore) -> Result<T, CopyFailure> + Send + 'static,
+    ) -> Result<T, CopyFailure> {
         let (reply, answer) = sync_channel(1);
         let looked_at = copy.clone();
         let thread = std::thread::Builder::new().spawn(move || {
@@ -60,15 +72,14 @@ impl Looking {
         if let Err(error) = thread {
             return Err(failure(format!("cannot start a thread: {error}")));
         }
-        let mut left = self.longest;
         loop {
-            let slice = left.min(SLICE);
+            let slice = SLICE.min(*left);
             match answer.recv_timeout(slice) {
                 Ok(found) => return found,
                 Err(RecvTimeoutError::Disconnected) => {
                     return Err(failure("the thread that looked at it died".to_owned()));
                 }
-                Err(RecvTimeoutError::Timeout) => left = left.saturating_sub(slice),
+                Err(RecvTimeoutError::Timeout) => *left = left.saturating_sub(slice),
             }
             if self.cancel.is_cancelled() {
                 let location = copy.store.location().to_owned();
@@ -108,5 +119,42 @@ fn failure(reason: String) -> CopyFailure {
         reason,
         hint: None,
         kind: CopyFailureKind::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::mpsc::channel;
+
+    use strongroom_testkit::MemoryStore;
+
+    use super::*;
+
+    #[test]
+    fn looks_that_share_a_limit_have_it_together() {
+        let copy = CopyStore {
+            name: "one".to_owned(),
+            store: Arc::new(MemoryStore::new("memory")),
+            is_local: true,
+        };
+        let looking = Looking {
+            longest: Duration::from_millis(400),
+            cancel: Cancel::default(),
+        };
+        let mut left = looking.longest;
+        // It takes its time, and ends.
+        let (_open, never) = channel::<()>();
+        let slow = move |_: &CopyStore| {
+            let _ = never.recv_timeout(Duration::from_millis(220));
+            Ok(7)
+        };
+        assert_eq!(looking.within(&mut left, &copy, slow).unwrap(), 7);
+        assert!(left <= Duration::from_millis(200), "{left:?}");
+        let (_open, never) = channel::<()>();
+        let endless = move |_: &CopyStore| Ok(never.recv().is_ok());
+        let failure = looking.within(&mut left, &copy, endless).unwrap_err();
+        assert!(failure.reason.contains("longer than 400 ms"), "{failure:?}");
+        assert!(left.is_zero());
     }
 }

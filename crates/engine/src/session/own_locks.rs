@@ -52,6 +52,9 @@ impl OwnLocks {
 
     /// Strikes out locks that are no more.
     pub(super) fn strike_out(&self, ids: &[Id]) {
+        if ids.is_empty() {
+            return;
+        }
         self.change(|_, locks| locks.retain(|own| !ids.contains(&own.lock)));
     }
 

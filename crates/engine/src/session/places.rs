@@ -3,7 +3,7 @@
 //! No two lock files of ours are the same, so that a lock that was written to one copy and is
 //! listed by another tells that whatever destroys one destroys both. Each copy is listed after our
 //! lock was written to it: of two locks in one place, whichever was written last, the listing that
-//! followed it holds both.
+//! followed it holds both. A lock that is renewed meanwhile is as good as the one before.
 //!
 //! What can go wrong: a place that hides the locks of others is not found out, and one that is
 //! mirrored, locks and all, is taken for its mirror; neither makes a copy count that would not
@@ -28,8 +28,8 @@ pub struct Places {
 #[derive(Debug, Clone)]
 pub(super) struct LockedPlace {
     pub(super) copy: String,
-    /// The lock that was written there.
-    pub(super) lock: Id,
+    /// The locks that were made for it, one after the other.
+    pub(super) locks: BTreeSet<Id>,
     /// All locks that it listed then.
     pub(super) listed: BTreeSet<Id>,
 }
@@ -43,7 +43,8 @@ impl Places {
     fn are_one(&self, first: &str, second: &str) -> Option<bool> {
         let find = |name: &str| self.locked.iter().find(|place| place.copy == name);
         let (first, second) = (find(first)?, find(second)?);
-        Some(first.listed.contains(&second.lock) || second.listed.contains(&first.lock))
+        let shows = |one: &LockedPlace, other: &LockedPlace| !one.listed.is_disjoint(&other.locks);
+        Some(shows(first, second) || shows(second, first))
     }
 
     /// Notes for each of the copies which others are in its place, and which are not any more.
