@@ -72,7 +72,11 @@ pub(crate) fn run(arguments: &Args) -> Result<()> {
         println!("\n{}\n{}", report.figures(), report.targets());
         let versions: Result<Vec<_>> = contenders.iter().map(|one| one.version()).collect();
         let head = report::head(&circumstances(arguments, &versions?, &place)?);
-        engine = Some(format!("{head}\n{}\n{}", report.targets(), report.figures()));
+        engine = Some(format!(
+            "{head}\n{}\n{}",
+            report.targets(),
+            report.figures()
+        ));
     }
     let mut server = None;
     if wants(Part::Vault) && arguments.only.is_empty() && !arguments.peers_only {

@@ -36,7 +36,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn place() -> &'static Path {
     let ram_disk = Path::new("/dev/shm");
-    if ram_disk.is_dir() { ram_disk } else { Path::new("/tmp") }
+    if ram_disk.is_dir() {
+        ram_disk
+    } else {
+        Path::new("/tmp")
+    }
 }
 
 /// Seconds that all objects take.

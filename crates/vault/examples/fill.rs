@@ -17,14 +17,20 @@ const BATCH: u64 = 100_000;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
-    let mut next = || arguments.next().ok_or("usage: fill CONFIG REPOSITORY COUNT");
+    let mut next = || {
+        arguments
+            .next()
+            .ok_or("usage: fill CONFIG REPOSITORY COUNT")
+    };
     let config = VaultConfig::open(Path::new(&next()?), &|_| None)?;
     let path: RepositoryPath = next()?.parse()?;
     let count: u64 = next()?.parse()?;
     let vault = opening::open(&config)?;
     vault.add_repository(&path)?;
     let repositories = vault.repositories()?;
-    let wanted = repositories.iter().find(|repository| repository.path == path);
+    let wanted = repositories
+        .iter()
+        .find(|repository| repository.path == path);
     let repository = wanted.ok_or("The repository was not made")?.id;
     let mut from = 0;
     while from < count {

@@ -65,7 +65,14 @@ pub(super) fn measure(place: &Place, rounds: u32, quick: bool) -> Result<Figures
         listed_objects: 1_000_000 / share,
         rounds,
     };
-    let build = ["build", "--release", "--package", "strongroom-vault", "--bins", "--examples"];
+    let build = [
+        "build",
+        "--release",
+        "--package",
+        "strongroom-vault",
+        "--bins",
+        "--examples",
+    ];
     run_command(&mut cargo(build))?;
     let mut figures = Figures::default();
     place.clear()?;
@@ -73,7 +80,7 @@ pub(super) fn measure(place: &Place, rounds: u32, quick: bool) -> Result<Figures
     figures.ledger_share = ledger_costs(rounds)?;
     for round in 0..work.rounds {
         let mut order = Which::ALL;
-        order.rotate_left(round as usize % order.len());
+        order.rotate_left(round as usize % Which::ALL.len());
         for which in order {
             small(which, place, &work, &mut figures)?;
         }
@@ -111,7 +118,7 @@ fn large(place: &Place, work: &Work, figures: &mut Figures) -> Result<()> {
     data::random(&source.join("random"), work.large_bytes)?;
     for round in 0..work.rounds {
         let mut order = Which::ALL;
-        order.rotate_left(round as usize % order.len());
+        order.rotate_left(round as usize % Which::ALL.len());
         for which in order {
             let folder = place.root().join("large");
             reset(&folder)?;
@@ -194,7 +201,11 @@ fn under_flood(place: &Place, work: &Work, figures: &mut Figures) -> Result<()> 
             }
             println!(
                 "{}  {took:6.2} s  {} MB peak",
-                if is_flooded { "under flood" } else { "in quiet   " },
+                if is_flooded {
+                    "under flood"
+                } else {
+                    "in quiet   "
+                },
                 peak_bytes / 1_000_000
             );
             server.stop()?;

@@ -114,7 +114,7 @@ impl fmt::Display for Told {
 }
 
 /// Lets this process, and those it starts, open as many files as the system allows.
-pub(super) fn raise_file_limit() -> Result<()> {
+pub(in crate::bench) fn raise_file_limit() -> Result<()> {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: limit.maximum,

@@ -93,7 +93,11 @@ impl Load {
         let accept = "Accept: application/vnd.x.restic.rest.v2\r\n";
         connection.send("GET", &path, accept, &[])?;
         let answer = connection.answer()?;
-        ensure!(answer.status == 200, "A list was answered {}", answer.status);
+        ensure!(
+            answer.status == 200,
+            "A list was answered {}",
+            answer.status
+        );
         let mut body = connection.body(&answer);
         let mut step = vec![0; 256 << 10];
         let mut names = 0;
@@ -117,13 +121,18 @@ impl Load {
     ) -> Result<Duration> {
         let next = AtomicU64::new(0);
         let opened: Result<Vec<_>> = (0..connections).map(|_| self.connect()).collect();
-        let work = |mut connection: Connection| loop {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            let Some(name) = usize::try_from(number).ok().and_then(|at| objects.0.get(at)) else {
-                return Ok(());
-            };
-            let path = format!("/{}/data/{name}", self.repository);
-            request(&mut connection, number, &path)?;
+        let work = |mut connection: Connection| -> Result<()> {
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                let Some(name) = usize::try_from(number)
+                    .ok()
+                    .and_then(|at| objects.0.get(at))
+                else {
+                    return Ok(());
+                };
+                let path = format!("/{}/data/{name}", self.repository);
+                request(&mut connection, number, &path)?;
+            }
         };
         let opened = opened?;
         let started = Instant::now();
@@ -132,9 +141,9 @@ impl Load {
                 .into_iter()
                 .map(|connection| scope.spawn(|| work(connection)))
                 .collect();
-            threads.into_iter().try_for_each(|thread| {
-                thread.join().map_err(|_| anyhow!("A client panicked"))?
-            })
+            threads
+                .into_iter()
+                .try_for_each(|thread| thread.join().map_err(|_| anyhow!("A client panicked"))?)
         })?;
         Ok(started.elapsed())
     }
@@ -164,7 +173,10 @@ impl Connection {
     fn answer(&mut self) -> Result<Answer> {
         let mut line = String::new();
         self.stream.read_line(&mut line)?;
-        let status = line.split(' ').nth(1).and_then(|status| status.parse().ok());
+        let status = line
+            .split(' ')
+            .nth(1)
+            .and_then(|status| status.parse().ok());
         let mut answer = Answer {
             status: status.with_context(|| format!("An answer began with {line:?}"))?,
             length_bytes: None,

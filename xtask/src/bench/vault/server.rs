@@ -58,12 +58,12 @@ impl Server {
     /// Serves the vault in a folder.
     pub(super) fn serve(folder: &Path) -> Result<Self> {
         let config = folder.join("vault.toml");
-        let said = capture(vault()?.args(["token", "create", "--json", "--config"]).arg(&config).args([
-            "--repository",
-            super::REPOSITORY,
-            "--right",
-            "append",
-        ]))?;
+        let said = capture(
+            vault()?
+                .args(["token", "create", "--json", "--config"])
+                .arg(&config)
+                .args(["--repository", super::REPOSITORY, "--right", "append"]),
+        )?;
         let said: serde_json::Value = serde_json::from_str(&said)?;
         let token = said["token"].as_str().context("No token was made")?;
         let mut child = vault()?
@@ -80,7 +80,10 @@ impl Server {
         let Some(address) = address.and_then(|address| address.parse().ok()) else {
             _ = child.kill();
             _ = child.wait();
-            bail!("The vault said {line:?}: {}", fs::read_to_string(folder.join("stderr"))?);
+            bail!(
+                "The vault said {line:?}: {}",
+                fs::read_to_string(folder.join("stderr"))?
+            );
         };
         Ok(Self {
             child,
@@ -124,7 +127,10 @@ impl Server {
     pub(super) fn authorization(&self) -> Option<String> {
         let token = self.token.as_ref()?;
         let text = format!("bench:{token}");
-        Some(format!("Basic {}", data_encoding::BASE64.encode(text.as_bytes())))
+        Some(format!(
+            "Basic {}",
+            data_encoding::BASE64.encode(text.as_bytes())
+        ))
     }
 
     /// A repository's address, as restic takes it.

@@ -60,16 +60,43 @@ pub(in crate::bench) fn text(figures: &Figures) -> String {
     };
     let flooded = median(&figures.flood_seconds) / median(&figures.quiet_seconds);
     let targets = [
-        at_most("restic backup of 2 GB, time of rclone's", figures.backups.ratio(), 1.15),
-        at_most("restic restore of 2 GB, time of rclone's", figures.restores.ratio(), 1.15),
-        at_least("4 KiB objects put, 64 connections, rate of rclone's", figures.put_rates.ratio(), 1.0),
-        at_least("4 KiB objects got, 64 connections, rate of rclone's", figures.get_rates.ratio(), 1.0),
-        at_most("list of 1,000,000 objects, seconds", median(&figures.list_seconds), 2.0),
+        at_most(
+            "restic backup of 2 GB, time of rclone's",
+            figures.backups.ratio(),
+            1.15,
+        ),
+        at_most(
+            "restic restore of 2 GB, time of rclone's",
+            figures.restores.ratio(),
+            1.15,
+        ),
+        at_least(
+            "4 KiB objects put, 64 connections, rate of rclone's",
+            figures.put_rates.ratio(),
+            1.0,
+        ),
+        at_least(
+            "4 KiB objects got, 64 connections, rate of rclone's",
+            figures.get_rates.ratio(),
+            1.0,
+        ),
+        at_most(
+            "list of 1,000,000 objects, seconds",
+            median(&figures.list_seconds),
+            2.0,
+        ),
         at_most("… peak memory, MB", median(&figures.list_peaks), 300.0),
-        at_most("a leaf, share of a small put", median(&figures.ledger_share), 0.10),
+        at_most(
+            "a leaf, share of a small put",
+            median(&figures.ledger_share),
+            0.10,
+        ),
         at_most("restic backup under flood, of its usual time", flooded, 2.0),
     ];
-    let mut text = target_table("The vault's figures, divided by rclone's where both can do it.", &targets);
+    let mut text = target_table(
+        "The vault's figures, divided by rclone's where both can do it.",
+        &targets,
+    );
     text += "\n## Figures\n\n| | vault | rclone | ratio |\n|---|---|---|---|\n";
     let rows = [
         ("restic backup, s", &figures.backups),
@@ -79,7 +106,11 @@ pub(in crate::bench) fn text(figures: &Figures) -> String {
     ];
     for (what, both) in rows {
         let (vault, rclone) = both.medians();
-        _ = writeln!(text, "| {what} | {vault:.2} | {rclone:.2} | {:.2} |", both.ratio());
+        _ = writeln!(
+            text,
+            "| {what} | {vault:.2} | {rclone:.2} | {:.2} |",
+            both.ratio()
+        );
     }
     _ = write!(
         text,
