@@ -84,8 +84,17 @@ struct HeldLock {
     id: Id,
     /// When it was written, by our own clock.
     written: Timestamp,
-    /// Newer ones whose writing failed; they may be there all the same, and go with this one.
+    /// Others of ours that may be there and go with this one: older ones that could not be removed,
+    /// newer ones whose writing failed.
     in_doubt: Vec<Id>,
+}
+
+/// What came of removing locks of ours.
+#[derive(Debug, Default)]
+struct Removed {
+    gone: Vec<Id>,
+    /// To be tried again; not what the place never lets us remove.
+    left: Vec<Id>,
 }
 
 impl Held {
@@ -202,7 +211,7 @@ impl Held {
                 .collect();
             let ended = threads.into_iter().map(ScopedJoinHandle::join);
             ended
-                .flat_map(std::result::Result::unwrap_or_default)
+                .flat_map(|removed| removed.unwrap_or_default().gone)
                 .collect()
         });
         self.own_locks.strike_out(&removed);
@@ -285,7 +294,7 @@ impl Held {
             }
         };
         if let Some(gone) = gone {
-            self.own_locks.strike_out(&remove(copy, &gone));
+            self.discard(copy, &gone);
         }
         match is_written {
             true => Some(self.times.renew_every),
@@ -297,7 +306,16 @@ impl Held {
     fn give_back(&self, copy: &str) {
         let held = self.copies.lock().remove(copy);
         if let Some(held) = held {
-            self.own_locks.strike_out(&remove(copy, &held.lock));
+            self.discard(copy, &held.lock);
+        }
+    }
+
+    /// Removes a lock that is none any more; what is left of it goes with the one that is.
+    fn discard(&self, copy: &str, lock: &HeldLock) {
+        let Removed { gone, left } = remove(copy, lock);
+        self.own_locks.strike_out(&gone);
+        if let Some(held) = self.copies.lock().get_mut(copy) {
+            held.lock.in_doubt.extend(left);
         }
     }
 
@@ -385,15 +403,18 @@ impl SealedLock {
     }
 }
 
-/// Removes a lock of ours with those that may be beside it, and returns which are gone; what
-/// cannot be removed is left to our next run.
-fn remove(copy: &str, lock: &HeldLock) -> Vec<Id> {
-    let mut removed = Vec::with_capacity(1);
+/// Removes a lock of ours with those that may be beside it; what cannot be removed in this run is
+/// left to our next.
+fn remove(copy: &str, lock: &HeldLock) -> Removed {
+    let mut removed = Removed::default();
     for id in lock.in_doubt.iter().chain([&lock.id]) {
         match lock.store.remove(FileName::new(FileType::Locks, *id)) {
-            Ok(()) => removed.push(*id),
+            Ok(()) => removed.gone.push(*id),
             Err(error) => {
                 tracing::warn!(copy, error = chain(&error), "A lock stays behind");
+                if !matches!(error, StoreError::Denied { .. }) {
+                    removed.left.push(*id);
+                }
             }
         }
     }
