@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
     backup, completions, dump, init, key, log, ls, man, restore, snapshots, status, sync, trial,
-    unlock, verify,
+    unlock, vault, verify,
 };
 use crate::context::Context;
 use crate::error::Result;
@@ -66,6 +66,7 @@ pub(crate) enum Command {
     Key(key::Args),
     Unlock(unlock::Args),
     Log(log::Args),
+    Vault(vault::Args),
     Try(trial::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -87,6 +88,7 @@ impl Command {
             Self::Key(args) => args.run(context),
             Self::Unlock(args) => args.run(context),
             Self::Log(args) => args.run(context),
+            Self::Vault(args) => args.run(context),
             Self::Try(args) => args.run(context),
             Self::Completions(args) => args.run(context),
             Self::Man(args) => args.run(context),

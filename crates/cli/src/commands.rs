@@ -14,6 +14,7 @@ pub(crate) mod status;
 pub(crate) mod sync;
 pub(crate) mod trial;
 pub(crate) mod unlock;
+pub(crate) mod vault;
 pub(crate) mod verify;
 
 use strongroom_engine::read_set::ReadSet;

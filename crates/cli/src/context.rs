@@ -1,17 +1,20 @@
 //! What every command needs: where to speak, how to stop, and the session with the repository.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use strongroom_engine::filesystem::Names;
 use strongroom_engine::session::{Looking, Password};
 use strongroom_engine::state::{RepositoryState, StateFolder};
-use strongroom_engine::{Cancel, CopyState, CopyStore, Environment, Session};
+use strongroom_engine::{Cancel, CopyState, Environment, Session};
 use strongroom_model::Config;
 
 use crate::cli::GlobalArgs;
 use crate::error::{Error, Result};
+use crate::exit::Exit;
 use crate::output::Output;
+use crate::vaults::{self, Copies, Vaults};
 use crate::{config_file, copies, memory, password, state_folder};
 
 /// One run of the program.
@@ -22,6 +25,8 @@ pub(crate) struct Context {
     /// Set when the user interrupts.
     pub(crate) cancel: Cancel,
     global: GlobalArgs,
+    /// Whether a vault's log raised an alarm that nobody has answered.
+    is_alarmed: AtomicBool,
 }
 
 /// A repository that was opened by its configuration.
@@ -35,6 +40,8 @@ pub(crate) struct Opened {
     pub(crate) environment: Environment,
     /// What this machine remembers between runs.
     pub(crate) state: StateFolder,
+    /// The vaults among the copies.
+    pub(crate) vaults: Vaults,
 }
 
 /// A configuration whose repository may be open or not.
@@ -43,9 +50,11 @@ pub(crate) struct Looked {
     /// The configuration.
     pub(crate) config: Config,
     /// Its copies.
-    pub(crate) copies: Vec<CopyStore>,
+    pub(crate) copies: Copies,
     /// The session with all copies, or why there is none.
     pub(crate) session: std::result::Result<Session, Error>,
+    /// The vaults among the copies.
+    pub(crate) vaults: Vaults,
 }
 
 impl Context {
@@ -67,6 +76,7 @@ impl Context {
             },
             cancel: Cancel::default(),
             global,
+            is_alarmed: AtomicBool::new(false),
         }
     }
 
@@ -111,12 +121,49 @@ impl Context {
     }
 
     /// The copies of a configuration.
-    pub(crate) fn copies(&self, config: &Config) -> Result<Vec<CopyStore>> {
-        config
-            .copies
-            .iter()
-            .map(|copy| copies::prepare(copy, &self.cancel))
-            .collect()
+    pub(crate) fn copies(&self, config: &Config) -> Result<Copies> {
+        let mut copies = Copies::default();
+        for copy in &config.copies {
+            let (store, vault) = copies::prepare(copy, &self.cancel)?;
+            copies.stores.push(store);
+            copies.vaults.extend(vault);
+        }
+        Ok(copies)
+    }
+
+    /// Meets the vaults among the copies while `work` goes on beside it, and tells how their logs
+    /// stand.
+    pub(crate) fn meet<T>(
+        &self,
+        copies: &Copies,
+        state: &StateFolder,
+        work: impl FnOnce() -> T,
+    ) -> Result<(Vaults, T)> {
+        let now = (self.environment().clock)();
+        let (vaults, done) = std::thread::scope(|scope| {
+            let meeting = scope.spawn(|| vaults::meet(&copies.vaults, state, now));
+            let done = work();
+            (meeting.join().unwrap_or_default(), done)
+        });
+        if vaults.are_alarmed() {
+            self.is_alarmed.store(true, Ordering::Relaxed);
+        }
+        vaults.tell(&self.output)?;
+        Ok((vaults, done))
+    }
+
+    /// The exit status where a log raised an alarm or none did: whatever else came of the work,
+    /// somebody has to see to that.
+    pub(crate) fn after_alarms(&self, exit: Exit) -> Exit {
+        if !self.is_alarmed.load(Ordering::Relaxed) {
+            return exit;
+        }
+        let text = "The log of a vault raised an alarm, as told above";
+        self.output.warn(text, None);
+        match exit {
+            Exit::Done | Exit::Incomplete => Exit::Failed,
+            other => other,
+        }
     }
 
     /// The password, from wherever the configuration says.
@@ -129,20 +176,25 @@ impl Context {
         let config = self.config()?;
         let copies = self.copies(&config)?;
         let password = self.password(&config, password::Ask::Once)?;
-        let mut session =
-            strongroom_engine::session::open(&copies, &password, &Looking::until(&self.cancel))?;
+        let state = state_folder::choose()?;
+        let looking = Looking::until(&self.cancel);
+        let open = || strongroom_engine::session::open(&copies.stores, &password, &looking);
+        let (vaults, session) = self.meet(&copies, &state, open)?;
+        let mut session = session?;
         self.tell_left_out(&session);
         self.cancel.check()?;
-        let state = state_folder::choose()?;
         let remembered = state.repository(session.id());
         memory::doubt(&mut session, &remembered);
         session.note_locks_in(remembered);
-        Ok(Opened {
+        let opened = Opened {
             config,
             session,
             environment: self.environment(),
             state,
-        })
+            vaults,
+        };
+        vaults::deliver_left(&opened);
+        Ok(opened)
     }
 
     /// Opens the repository where that takes no question, for commands that do without.
@@ -151,16 +203,21 @@ impl Context {
         let copies = self.copies(&config)?;
         let password = self.password(&config, password::Ask::Never);
         let looking = Looking::until(&self.cancel);
-        let session = password.and_then(|password| {
-            Ok(strongroom_engine::session::open(
-                &copies, &password, &looking,
-            )?)
-        });
+        let open = || {
+            password.and_then(|password| {
+                let stores = &copies.stores;
+                Ok(strongroom_engine::session::open(
+                    stores, &password, &looking,
+                )?)
+            })
+        };
+        let (vaults, session) = self.meet(&copies, &state_folder::choose()?, open)?;
         self.cancel.check()?;
         Ok(Looked {
             config,
             copies,
             session,
+            vaults,
         })
     }
 

@@ -11,12 +11,18 @@ use strongroom_store::{LocalStore, PatientStore, RestOptions, RestStore, Store};
 
 use crate::context::Opened;
 use crate::error::{Error, Result};
+use crate::vaults::VaultCopy;
 
 /// No write takes that long.
 const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Prepares the store of a copy; nothing is touched or sent yet.
-pub(crate) fn prepare(copy: &BackupCopy, cancel: &Cancel) -> Result<CopyStore> {
+/// Prepares the store of a copy, and what asks the vault that may be behind it; nothing is touched
+/// or sent yet.
+pub(crate) fn prepare(
+    copy: &BackupCopy,
+    cancel: &Cancel,
+) -> Result<(CopyStore, Option<VaultCopy>)> {
+    let mut vault = None;
     let (store, is_local): (Arc<dyn Store>, bool) = match &copy.store {
         StoreAddress::Local(path) => {
             // A server has time limits of its own; a disk or a network mount has none.
@@ -28,6 +34,7 @@ pub(crate) fn prepare(copy: &BackupCopy, cancel: &Cancel) -> Result<CopyStore> {
         StoreAddress::Rest(address) => {
             let options = RestOptions {
                 ca_file: copy.ca_file.clone(),
+                fingerprint: copy.fingerprint,
                 cancelled: cancel.flag(),
                 ..RestOptions::new(url_with_credentials(address))
             };
@@ -35,14 +42,19 @@ pub(crate) fn prepare(copy: &BackupCopy, cancel: &Cancel) -> Result<CopyStore> {
                 copy: copy.name.to_string(),
                 source,
             })?;
+            vault = store.vault().map(|client| VaultCopy {
+                copy: copy.name.to_string(),
+                client,
+            });
             (Arc::new(store), address.is_loopback())
         }
     };
-    Ok(CopyStore {
+    let store = CopyStore {
         name: copy.name.to_string(),
         store,
         is_local,
-    })
+    };
+    Ok((store, vault))
 }
 
 /// Removes from the copies in local folders what killed runs left behind a day ago or longer.

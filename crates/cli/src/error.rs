@@ -58,6 +58,37 @@ pub(crate) enum Error {
         /// Those that there are.
         known: Vec<String>,
     },
+    /// No copy of that name is configured.
+    #[error("There is no copy {name}")]
+    NoSuchCopy {
+        /// What was asked for.
+        name: String,
+        /// Those that there are.
+        known: Vec<String>,
+    },
+    /// A copy that no vault holds, as far as can be told.
+    #[error("{copy} is held by no vault: {reason}")]
+    NotAVault {
+        /// The copy.
+        copy: String,
+        /// Why.
+        reason: String,
+    },
+    /// A vault that does not have a repository.
+    #[error("The vault has no repository {path}")]
+    NoSuchRepository {
+        /// What was asked for.
+        path: String,
+    },
+    /// Asking a vault to be administered failed.
+    #[error(transparent)]
+    Admin(#[from] strongroom_store::Error),
+    /// Nobody can be asked whether the log of a vault is to be accepted.
+    #[error("Nobody can be asked here whether the log is to be accepted")]
+    NobodyToAsk,
+    /// Something else was typed.
+    #[error("Nothing was accepted")]
+    NotAccepted,
     /// `latest` would be an older snapshot than the newest that is known to exist.
     #[error("{newer}")]
     Withheld {
@@ -141,11 +172,12 @@ impl Error {
             | Self::Copy {
                 source: Store::Cancelled { .. },
                 ..
-            } => Exit::Interrupted,
+            }
+            | Self::Admin(Store::Cancelled { .. }) => Exit::Interrupted,
             Self::Engine(Engine::Repo(Repo::NoRepository { .. })) => Exit::NoRepository,
             Self::Engine(Engine::Repo(Repo::WrongPassword { .. })) => Exit::WrongPassword,
             Self::Engine(Engine::Locked { .. }) => Exit::Locked,
-            Self::NoSource { .. } => Exit::Usage,
+            Self::NoSource { .. } | Self::NoSuchCopy { .. } => Exit::Usage,
             _ => Exit::Failed,
         }
     }
@@ -154,7 +186,19 @@ impl Error {
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::Engine(error) => error.hint(),
-            Self::Copy { source, .. } => source.hint(),
+            Self::Copy { source, .. } | Self::Admin(source) => source.hint(),
+            Self::NoSuchCopy { known, .. } => {
+                Some(format!("strongroom.toml has: {}", known.join(", ")))
+            }
+            Self::NotAVault { copy, .. } => Some(format!(
+                "see what its address is in strongroom.toml, and whether it can be reached; if {copy} \
+                 is on a plain REST server, there is nothing to ask"
+            )),
+            Self::NobodyToAsk => Some(
+                "look at it on a terminal, or, when those who run the vault have said that they \
+                 restored it, say --yes-the-vault-was-restored"
+                    .to_owned(),
+            ),
             Self::Checkpoint { source, .. } => source.hint(),
             Self::NoConfig { searched } => {
                 let paths: Vec<_> = searched.iter().map(|path| path.display().to_string()).collect();

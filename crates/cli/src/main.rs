@@ -20,6 +20,7 @@ mod program;
 mod scorecard;
 mod state_folder;
 mod table;
+mod vaults;
 mod words;
 
 use clap::Parser;
@@ -38,5 +39,5 @@ fn main() -> std::process::ExitCode {
         Ok(exit) => exit.after(interrupted),
         Err(error) => context.output.failure(&error.after(interrupted)),
     };
-    exit.into()
+    context.after_alarms(exit).into()
 }

@@ -118,6 +118,22 @@ pub(crate) fn doubt(session: &mut Session, memory: &RepositoryState) {
     }
 }
 
+/// Remembers as damaged what vaults say is rotten, so that a sync reads it again and heals it.
+pub(crate) fn rotten(opened: &Opened) {
+    let now = (opened.environment.clock)();
+    for (copy, files) in opened.vaults.rotten(&opened.session) {
+        for file in files {
+            damaged(
+                opened,
+                &copy,
+                &file,
+                "its vault says that it is rotten",
+                now,
+            );
+        }
+    }
+}
+
 /// Signs what came of a backup.
 pub(crate) fn backed_up(opened: &Opened, report: &BackupReport) {
     let memory = opened.memory();
@@ -280,7 +296,7 @@ const fn is_lasting(problem: &Problem) -> bool {
 }
 
 /// Reads what the display of a file name writes.
-fn file_name(text: &str) -> Option<FileName> {
+pub(crate) fn file_name(text: &str) -> Option<FileName> {
     if text == FileType::Config.folder() {
         return Some(FileName::CONFIG);
     }

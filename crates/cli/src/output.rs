@@ -75,6 +75,16 @@ impl Output {
         self.talk(&format!("{DOUBTFUL}warning{DOUBTFUL:#}: {text}\n{hint}"));
     }
 
+    /// Raises an alarm: somebody has to see to it, whatever else came of the work.
+    pub(crate) fn alarm(&self, text: &str, next: &[&str]) {
+        let next: String = next
+            .iter()
+            .filter(|step| !step.is_empty())
+            .map(|step| format!("  next: {step}\n"))
+            .collect();
+        self.talk(&format!("{BAD}ALARM{BAD:#}: {text}\n{next}"));
+    }
+
     /// Tells why the program ends early, and with which status.
     pub(crate) fn failure(&self, error: &Error) -> Exit {
         let exit = error.exit();

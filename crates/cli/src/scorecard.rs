@@ -10,7 +10,7 @@ use strongroom_model::evidence::Verifier;
 use strongroom_model::scorecard::{CopyRow, LockState, Scorecard, SourceRow, Standing};
 use strongroom_model::{Config, Name, StoreAddress};
 
-use crate::output::{BAD, DOUBTFUL, GOOD};
+use crate::output::{BAD, DOUBTFUL, GOOD, visible};
 use crate::table::{Cell, Table};
 use crate::words::size;
 
@@ -36,7 +36,18 @@ pub(crate) fn render(card: &Scorecard, config: &Config) -> String {
             line.finding.reason.clone().into(),
         ]);
     }
-    let mut text = format!("{sources}\n{copies}\n{lines}{}\n", destroyers(card, config));
+    let mut text = format!("{sources}\n{copies}");
+    for row in &card.copies {
+        if let Some(reason) = &row.domain_reason {
+            let (name, domain) = (&row.name, &row.domain);
+            text.push_str(&format!("{name} counts as {domain}: {reason}\n"));
+        }
+        if let Some(alarm) = &row.alarm {
+            let alarm = visible(alarm);
+            text.push_str(&format!("{BAD}ALARM{BAD:#} {}: {alarm}\n", row.name));
+        }
+    }
+    text.push_str(&format!("\n{lines}{}\n", destroyers(card, config)));
     let mends = mends(card);
     if !mends.is_empty() {
         text.push_str("\nWhat would mend it\n");

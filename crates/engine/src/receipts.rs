@@ -11,6 +11,7 @@
 //! were removed on purpose, and it is not the last one, it is pruned.
 
 mod client_key;
+mod delivery;
 mod folder;
 mod statement;
 
@@ -28,6 +29,7 @@ use crate::state::record::Head;
 use crate::state::{RecordedNeeds, RepositoryState};
 
 pub use client_key::{ClientKey, holds};
+pub use delivery::{DeliveredReceipts, Delivery};
 pub use statement::trusted_keys;
 
 /// The receipts of one repository that this client has signed.

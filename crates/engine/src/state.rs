@@ -22,6 +22,7 @@ mod needs;
 pub mod record;
 mod repository;
 mod seen;
+mod vaults;
 
 use std::path::{Path, PathBuf};
 
@@ -38,6 +39,7 @@ pub use needs::RecordedNeeds;
 pub use record::OwnLock;
 pub use repository::RepositoryState;
 pub use seen::{ReadFiles, SeenFiles};
+pub use vaults::{VaultAlarm, VaultMemory};
 
 /// The folder, by its path.
 #[derive(Debug, Clone)]
@@ -62,6 +64,11 @@ impl StateFolder {
     /// What is remembered of one repository.
     pub fn repository(&self, id: Id) -> RepositoryState {
         RepositoryState::new(&self.path, &id.to_string())
+    }
+
+    /// What is remembered of the vault with this root of its address.
+    pub fn vault(&self, root: &str) -> VaultMemory {
+        VaultMemory::new(&self.path, root)
     }
 
     /// The repository to which these copies belonged when they were last seen, for a run that

@@ -19,13 +19,13 @@ mod place;
 mod readers;
 mod snapshots;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use strongroom_model::evidence::{Listing, SeenSnapshot};
 use strongroom_model::scorecard::{
     CopyFacts, HeldSnapshot, Location, LostFiles, Unread, Wholeness,
 };
-use strongroom_model::{BackupCopy, Config, CopyEvidence, Facts, Id, Name, Scorecard};
+use strongroom_model::{Account, BackupCopy, Config, CopyEvidence, Facts, Id, Name, Scorecard};
 
 use crate::Result;
 use crate::known::{Lost, Records};
@@ -47,13 +47,25 @@ pub struct Status {
     pub problems: Vec<String>,
 }
 
+/// What was found out about the vault that holds a copy.
+#[derive(Debug, Clone, Default)]
+pub struct VaultFacts {
+    /// The keys that it holds and does not list until an operator admits them.
+    pub pending_keys: BTreeSet<Id>,
+    /// What raised an alarm about its log, and was not accepted by anybody yet.
+    pub alarm: Option<String>,
+    /// The account of production, where it runs in that very account.
+    pub in_production: Option<Account>,
+}
+
 /// How many of the newest snapshots of a source are looked into, until one is whole.
 const LOOK_BACK: usize = 4;
 
 /// Looks at the copies and judges.
 ///
 /// `session` is the open repository, or `None` where it could not be opened; `copies` are those of
-/// the configuration, by name. What cannot be found out does not stop it.
+/// the configuration, by name; `vaults` tells of each copy that a vault holds. What cannot be found
+/// out does not stop it.
 ///
 /// # Errors
 /// [`Error::Interrupted`](crate::Error::Interrupted) only.
@@ -63,6 +75,7 @@ pub fn gather(
     session: Option<&Session>,
     state: &StateFolder,
     environment: &Environment,
+    vaults: &BTreeMap<String, VaultFacts>,
 ) -> Result<Status> {
     let cancel = &environment.cancel;
     let now = (environment.clock)();
@@ -84,8 +97,15 @@ pub fn gather(
         .iter()
         .map(|copy| (copy, copies.iter().find(|c| c.name == copy.name.as_str())))
         .collect();
-    let looks = look::look_at_all(&configured, session, memory.as_ref(), cancel);
+    let mut looks = look::look_at_all(&configured, session, memory.as_ref(), cancel);
     cancel.check()?;
+    for look in &mut looks {
+        if let Seen::Ready(ready) = &mut look.seen
+            && let Some(vault) = vaults.get(&look.name)
+        {
+            ready.pending_keys.clone_from(&vault.pending_keys);
+        }
+    }
 
     let known = KnownSnapshots::find(config, &looks, session, receipts, environment)?;
     problems.extend(known.problems.iter().cloned());
@@ -116,6 +136,7 @@ pub fn gather(
             let at = evidence.one_place(other.store.location())?;
             Some((other.name.parse().ok()?, at))
         });
+        let vault = vaults.get(&look.name);
         let found = CopyFacts {
             unreachable,
             unread: unread(look, memory.as_ref()),
@@ -124,6 +145,8 @@ pub fn gather(
             snapshots: held,
             evidence,
             lock_proven: None,
+            in_production: vault.and_then(|vault| vault.in_production.clone()),
+            alarm: vault.and_then(|vault| vault.alarm.clone()),
         };
         facts.copies.insert(copy.name.clone(), found);
     }

@@ -9,7 +9,7 @@
 //!
 //! | is to be written | only where |
 //! |---|---|
-//! | a key | it was opened in this run, or a receipt names it; and nobody removed it here |
+//! | a key | it was opened in this run, or a receipt names it; nobody removed it here; and the copy's vault does not hold it already, for an operator to admit |
 //! | `config` | this copy has none, or bytes that are no config of this repository; and it has a key |
 //! | a pack | its header decrypts |
 //! | an index file | the copy has all packs that it names, in their right sizes |
@@ -72,6 +72,9 @@ pub struct SyncOptions {
     pub known_keys: BTreeSet<Id>,
     /// Key files that were removed on purpose: none of them travels, whatever names it.
     pub removed_keys: BTreeSet<Id>,
+    /// For each copy by name, the keys that its vault holds and does not list until an operator
+    /// admits them: they are there, and are not sent again.
+    pub pending_keys: BTreeMap<String, BTreeSet<Id>>,
     /// For each copy by name, what it is known to have held.
     pub seen: BTreeMap<String, SeenFiles>,
     /// Files that records say were there; what no copy lists of them is lost.
@@ -102,6 +105,7 @@ impl Default for SyncOptions {
             transfers: 8,
             known_keys: BTreeSet::new(),
             removed_keys: BTreeSet::new(),
+            pending_keys: BTreeMap::new(),
             seen: BTreeMap::new(),
             known_files: BTreeSet::new(),
             needs: BTreeMap::new(),

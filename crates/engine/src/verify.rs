@@ -22,10 +22,10 @@ mod scan;
 mod share;
 pub(crate) mod stream;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::resume_unwind;
 
-use strongroom_model::{FileName, Id};
+use strongroom_model::{FileName, FileType, Id};
 use strongroom_repo::Repository;
 
 pub use report::{Problem, ProblemKind, VerifiedCopy, VerifyReport};
@@ -60,8 +60,20 @@ pub struct VerifyOptions {
     pub config: Option<Id>,
     /// Key files that receipts name.
     pub known_keys: BTreeSet<Id>,
+    /// For each copy by name, the keys that its vault holds and does not list until an operator
+    /// admits them: they are not missing.
+    pub pending_keys: BTreeMap<String, BTreeSet<Id>>,
     /// Files that records say were there; what no copy lists of them is lost.
     pub known_files: BTreeSet<FileName>,
+}
+
+impl VerifyOptions {
+    /// Whether a copy's vault holds a key that it does not list yet.
+    pub(crate) fn is_pending(&self, copy: &str, name: FileName) -> bool {
+        let pending = self.pending_keys.get(copy);
+        name.kind() == FileType::Keys
+            && pending.is_some_and(|keys| name.id().is_some_and(|id| keys.contains(&id)))
+    }
 }
 
 /// Verifies all copies.

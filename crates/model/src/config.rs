@@ -26,11 +26,12 @@ use std::path::PathBuf;
 
 use toml::de::DeTable;
 
+use crate::account::{self, Account};
 use crate::address::StoreAddress;
 use crate::command_line::CommandLine;
 use crate::name::Name;
 use crate::plan::Plan;
-use reader::Reader;
+use reader::{Reader, quoted};
 use section::Section;
 
 /// A whole configuration that contradicts itself nowhere.
@@ -43,6 +44,8 @@ pub struct Config {
     /// Whose credentials rule the sources: as configured, or else the domain of the first local
     /// copy.
     pub domain: Option<Name>,
+    /// Whose account at a provider the sources run in, where the provider itself does not tell.
+    pub runs_in: Option<Account>,
     /// What the owner demands.
     pub plan: Plan,
     /// What is protected; at least one.
@@ -64,11 +67,12 @@ pub enum PasswordSource {
     Command(CommandLine),
 }
 
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 9] = [
     "password_file",
     "password_command",
     "site",
     "domain",
+    "runs_in",
     "plan",
     "source",
     "copy",
@@ -93,6 +97,7 @@ impl Config {
         let password = password(reader, top);
         let site = top.name(reader, "site");
         let domain = top.name(reader, "domain");
+        let runs_in = runs_in(reader, top);
         let plan = plan::read(reader, top);
         let limits = limits::read(reader, top);
         let sources = source::read_all(reader, top);
@@ -107,6 +112,7 @@ impl Config {
             password,
             site: site.or_else(|| local.map(|copy| copy.site.clone())),
             domain: domain.or_else(|| local.map(|copy| copy.domain.clone())),
+            runs_in,
             plan: plan?,
             sources,
             copies,
@@ -156,6 +162,19 @@ fn password(reader: &mut Reader<'_>, top: &Section<'_>) -> Option<PasswordSource
     }
     file.map(PasswordSource::File)
         .or(command.map(PasswordSource::Command))
+}
+
+fn runs_in(reader: &mut Reader<'_>, top: &Section<'_>) -> Option<Account> {
+    let text = top.text(reader, "runs_in")?;
+    let parsed = text.value.parse().ok();
+    if parsed.is_none() {
+        reader.problem(
+            text.line,
+            format!("{} is not an account", quoted(text.written)),
+            account::RULE,
+        );
+    }
+    parsed
 }
 
 /// Refuses what would back itself up, or be one place under two names.

@@ -30,6 +30,18 @@ pub enum Error {
         /// What was given.
         text: String,
     },
+    /// A text that is not a [`Fingerprint`](crate::Fingerprint).
+    #[error("{text:?} is not a fingerprint")]
+    Fingerprint {
+        /// What was given.
+        text: String,
+    },
+    /// A text that is not an [`Account`](crate::Account).
+    #[error("{text:?} is not an account")]
+    Account {
+        /// What was given.
+        text: String,
+    },
     /// A text that is not a [`RepositoryPath`](crate::RepositoryPath).
     #[error("{text:?} is not the path of a repository: {reason}")]
     RepositoryPath {
@@ -89,6 +101,8 @@ impl Error {
             Self::Name { .. } => Some(crate::name::RULE.to_owned()),
             Self::Period { .. } => Some(crate::period::RULE.to_owned()),
             Self::ByteSize { .. } => Some(crate::byte_size::RULE.to_owned()),
+            Self::Fingerprint { .. } => Some(crate::fingerprint::RULE.to_owned()),
+            Self::Account { .. } => Some(crate::account::RULE.to_owned()),
             Self::Address { instead, .. } => Some(instead.clone()),
             Self::UnknownVersion { .. } => {
                 Some("A newer strongroom wrote it: install that version here too".to_owned())

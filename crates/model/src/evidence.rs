@@ -4,6 +4,10 @@
 //! much nor get lost: a partial verify vouches for its share alone, damage stays until the file was
 //! healed or every byte was read again, and fields that a newer version wrote are kept as they are.
 
+mod by_vault;
+
+pub use by_vault::{SaidWhole, VaultWord};
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -42,6 +46,9 @@ pub struct CopyEvidence {
     /// By address the copies that were shown to be this very place, and when.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     one_place: BTreeMap<String, Timestamp>,
+    /// What the vault that holds it said of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_vault: Option<VaultWord>,
     /// What a newer version wrote.
     #[serde(flatten)]
     unknown: Map<String, Value>,
@@ -150,6 +157,7 @@ impl Default for CopyEvidence {
             listing: None,
             last_whole: BTreeMap::new(),
             one_place: BTreeMap::new(),
+            by_vault: None,
             unknown: Map::new(),
         }
     }
@@ -231,10 +239,34 @@ impl CopyEvidence {
         &self.damage
     }
 
-    /// The time such that every byte the copy held then was read at that time or later.
-    pub fn every_byte_read_since(&self) -> Option<Timestamp> {
+    /// The time such that every byte the copy held then was read at that time or later, and by
+    /// whom.
+    pub fn every_byte_read(&self) -> Option<(Timestamp, Verifier)> {
         let rotation = self.rotation.as_ref().and_then(Rotation::complete_since);
-        self.all_read.max(rotation)
+        let own = self.all_read.max(rotation);
+        let by_vault = self.by_vault.as_ref();
+        let by_vault = by_vault.and_then(VaultWord::every_byte_read_since);
+        match (own, by_vault) {
+            (own, Some(read)) if own < Some(read) => Some((read, Verifier::Vault)),
+            (own, _) => own.map(|read| (read, Verifier::Us)),
+        }
+    }
+
+    /// As [`CopyEvidence::every_byte_read`], whoever it was.
+    pub fn every_byte_read_since(&self) -> Option<Timestamp> {
+        self.every_byte_read().map(|(read, _)| read)
+    }
+
+    /// When the copy was last verified, be it in part, and by whom.
+    pub fn last_read(&self) -> Option<(Timestamp, Verifier)> {
+        let own = self.last_verify.as_ref().map(|last| (last.at, last.by));
+        let by_vault = self.by_vault.as_ref();
+        let by_vault = by_vault.and_then(VaultWord::every_byte_read_since);
+        match (own, by_vault) {
+            (Some((own, _)), Some(read)) if own < read => Some((read, Verifier::Vault)),
+            (None, read) => read.map(|read| (read, Verifier::Vault)),
+            (own, _) => own,
+        }
     }
 
     /// Remembers that the copy at another address is in this very place.
@@ -358,6 +390,29 @@ mod tests {
         let left: Vec<_> = evidence.damage().iter().collect();
         assert_eq!(left.len(), 1);
         assert_eq!((left[0].0.as_str(), left[0].1.found), ("data/b", day(1)));
+    }
+
+    #[test]
+    fn a_vault_vouches_for_what_it_has_read_and_clears_no_damage() {
+        let mut evidence = CopyEvidence::default();
+        evidence.record_verify(verify(day(1), Share::All), [broken("data/a")]);
+        let mut word = VaultWord::asked(day(3));
+        word.scrub = Some(crate::vault::Scrub {
+            all_read: Some(day(2)),
+            objects_read: 9,
+            rotten: 0,
+        });
+        evidence.by_vault = Some(word);
+        let read = Some((day(2), Verifier::Vault));
+        assert_eq!(evidence.every_byte_read(), read);
+        assert_eq!(evidence.last_read(), read);
+        assert_eq!(evidence.damage().len(), 1);
+        let json = evidence.to_json().unwrap();
+        assert_eq!(CopyEvidence::from_json(&json).unwrap(), evidence);
+        // What is newer counts, whoever read it.
+        evidence.record_verify(verify(day(4), Share::Percent(5)), []);
+        assert_eq!(evidence.every_byte_read(), read);
+        assert_eq!(evidence.last_read(), Some((day(4), Verifier::Us)));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! **Architecture invariant:** this crate does no I/O and knows no clock; time, environment and
 //! randomness come in as parameters, so that every rule can be tested in microseconds.
 
+pub mod account;
 pub mod address;
 pub mod ago;
 pub mod byte_size;
@@ -11,6 +12,7 @@ pub mod config;
 pub mod error;
 pub mod evidence;
 pub mod file;
+pub mod fingerprint;
 pub mod id;
 pub mod name;
 pub mod period;
@@ -20,7 +22,9 @@ pub mod repository_path;
 pub mod scorecard;
 pub mod secret;
 pub mod shell;
+pub mod vault;
 
+pub use account::Account;
 pub use address::{RestAddress, StoreAddress};
 pub use byte_size::ByteSize;
 pub use command_line::CommandLine;
@@ -28,6 +32,7 @@ pub use config::{BackupCopy, Config, ConfigError, Limits, Medium, PasswordSource
 pub use error::{Error, Result};
 pub use evidence::CopyEvidence;
 pub use file::{FileEntry, FileName, FileType};
+pub use fingerprint::Fingerprint;
 pub use id::Id;
 pub use name::Name;
 pub use period::Period;

@@ -93,7 +93,7 @@ impl Scorecard {
             sources,
             copies: subjects
                 .iter()
-                .map(|subject| rows::copy_row(subject, &config.plan, now))
+                .map(|subject| rows::copy_row(subject, config, now))
                 .collect(),
             lines,
         }

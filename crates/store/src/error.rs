@@ -5,7 +5,7 @@
 
 use std::io;
 
-use strongroom_model::FileName;
+use strongroom_model::{FileName, Fingerprint};
 
 /// The result of a store's operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -82,6 +82,32 @@ pub enum Error {
         /// What is wrong with the answer.
         reason: String,
     },
+    /// The server shows another certificate than the one that it is known by.
+    #[error(
+        "{location} does not show the certificate that it is known by: {shown} in place of {pinned}"
+    )]
+    OtherCertificate {
+        /// The store.
+        location: String,
+        /// The fingerprint of the certificate that is expected.
+        pinned: Fingerprint,
+        /// The fingerprint of the one that was shown.
+        shown: Fingerprint,
+    },
+    /// A vault says no, and why.
+    #[error("{location} refuses to {action}: {reason}")]
+    Vault {
+        /// The vault.
+        location: String,
+        /// What was tried, as a verb phrase.
+        action: String,
+        /// The status of its answer.
+        status: u16,
+        /// What it says, without control characters.
+        reason: String,
+        /// The next step that it names.
+        hint: Option<String>,
+    },
     /// The run was interrupted while the store waited.
     #[error("Interrupted while waiting for {location}")]
     Cancelled {
@@ -151,6 +177,11 @@ impl Error {
                 "Check that the address leads to a restic REST server and to the right repository"
                     .to_owned(),
             ),
+            Self::OtherCertificate { shown, .. } => Some(format!(
+                "Somebody may stand in between. Only if those who run the server say that they \
+                 changed its certificate, and that this is the new one: fingerprint = \"{shown}\""
+            )),
+            Self::Vault { hint, .. } => hint.clone(),
             Self::Io { source, .. }
                 if matches!(
                     source.raw_os_error().map(rustix::io::Errno::from_raw_os_error),

@@ -20,6 +20,6 @@ pub use error::{Error, Result};
 pub use local::{LocalBodies, LocalStore};
 pub use patient::PatientStore;
 pub use pulse::Pulse;
-pub use rest::{RestOptions, RestStore};
+pub use rest::{Hello, RestOptions, RestStore, Sent, VaultAdmin, VaultClient};
 pub use s3::{S3Bodies, S3Credentials, S3Options};
 pub use store::{SharedBytes, Sink, Store, read_limit_bytes};

@@ -2,6 +2,7 @@
 //!
 //! An endpoint that leads back to this machine is not offsite, whatever its name says.
 
+pub mod account;
 mod link;
 
 use std::io;

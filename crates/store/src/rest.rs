@@ -5,17 +5,22 @@
 //! on where it was), a server is slow, lies about lengths or never ends (so: limits on time, rate
 //! and size). A redirect is never followed: it would carry the password to another host.
 
+mod admin;
 mod client;
+mod json;
 pub mod listing;
 mod options;
+mod pin;
 mod retry;
 mod stream;
 mod tls;
+mod vault;
 
 use std::fmt;
 use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::sync::Arc;
 
 use strongroom_model::{FileEntry, FileName, FileType, Id};
 
@@ -27,16 +32,20 @@ use crate::rest::stream::Stream;
 use crate::store::{Store, read_limit_bytes};
 use crate::{Error, Result, place};
 
+pub use crate::rest::admin::VaultAdmin;
 pub(crate) use crate::rest::options::without_userinfo;
 pub use crate::rest::options::{RestOptions, Retries, Timeouts};
+pub use crate::rest::vault::{Hello, Sent, VaultClient};
 
 /// The protocol's second version, whose listings tell sizes.
 const LISTING_TYPE: &str = "application/vnd.x.restic.rest.v2";
 
 /// A repository on a REST server.
 pub struct RestStore {
-    client: Client,
+    client: Arc<Client>,
     attempts: Attempts,
+    root: String,
+    path: String,
     host: String,
     port: u16,
     list_limit: fn(FileType) -> usize,
@@ -63,11 +72,26 @@ impl RestStore {
                 retries: options.retries,
                 cancelled: options.cancelled.clone(),
             },
+            root: address.root(),
+            path: address.path().to_owned(),
             host: address.host.clone(),
             port: address.port,
             list_limit: options.list_limit,
-            client: Client::new(address, &options)?,
+            client: Arc::new(Client::new(address, &options)?),
         })
+    }
+
+    /// What asks the vault behind the address, where there may be one: a vault has its
+    /// repositories in one or two folders with plain names.
+    pub fn vault(&self) -> Option<VaultClient> {
+        let repository = self.path.parse().ok()?;
+        let (client, attempts) = (Arc::clone(&self.client), self.attempts.clone());
+        Some(VaultClient::new(
+            client,
+            attempts,
+            self.root.clone(),
+            repository,
+        ))
     }
 
     /// The addresses that the server's name stands for at this moment.

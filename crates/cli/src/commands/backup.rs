@@ -15,8 +15,8 @@ use crate::context::Context;
 use crate::copies;
 use crate::error::{Error, Result};
 use crate::exit::{Exit, MANUAL};
-use crate::memory;
 use crate::monitor::Monitor;
+use crate::{memory, vaults};
 
 /// Read the sources once and write them to every copy
 ///
@@ -24,6 +24,10 @@ use crate::monitor::Monitor;
 /// The data is read, compressed and encrypted once; every copy gets the same bytes at once. A copy
 /// that is slow, full or away is left behind, named, and waited for by nobody; what it lacks comes
 /// from the others later.
+///
+/// Copies that a vault holds get the receipts of the backup, so that the vault can say by itself
+/// whether it has everything; its answer is shown. A vault whose log does not go on from what this
+/// machine remembers is an alarm: the backup is made all the same, and the exit status is 1.
 ///
 /// Files that could not be read are listed at the end and in the snapshot, which is made from what
 /// could be read. The exit status is 0 only where everything was read and every copy is whole for
@@ -93,8 +97,10 @@ impl Args {
             }
             (report, synced)
         };
+        let mut said = Vec::new();
         if report.has_snapshot() {
             memory::backed_up(&opened, &report);
+            said = vaults::deliver(&opened);
         }
         match &synced {
             Some(Ok(synced)) => {
@@ -113,11 +119,23 @@ impl Args {
             }
             None => {}
         }
+        let is_refuted = said.iter().any(vaults::Said::is_refutation);
         let complete = match self.dry_run {
             true => report::is_read(&report),
-            false => report.is_complete() && closing::is_good(synced.as_ref()),
+            false => report.is_complete() && closing::is_good(synced.as_ref()) && !is_refuted,
         };
-        report::tell(&context.output, &report, &left_out, self.dry_run, complete)?;
+        let telling = report::Telling {
+            left_out: &left_out,
+            said: &said,
+            alarms: opened.vaults.alarms(),
+            pending_keys: opened.vaults.pending_keys(),
+            dry_run: self.dry_run,
+            complete,
+        };
+        report::tell(&context.output, &report, &telling)?;
+        if !self.dry_run {
+            opened.vaults.tell_pending(&context.output);
+        }
         let has_failed = report.sources.iter().all(|source| source.failure.is_some());
         Ok(match &synced {
             Some(Err(error)) if error.exit() == Exit::Interrupted => Exit::Interrupted,

@@ -42,7 +42,16 @@ impl Args {
         let copies = context.copies(&config)?;
         let password = context.password(&config, Ask::Twice)?;
         let environment = context.environment();
-        let report = init(&copies, &password, ScryptCost::default(), &environment)?;
+        let make = || {
+            init(
+                &copies.stores,
+                &password,
+                ScryptCost::default(),
+                &environment,
+            )
+        };
+        let (_, report) = context.meet(&copies, &state_folder::choose()?, make)?;
+        let report = report?;
         let output = &context.output;
         let signer = state_folder::choose().and_then(|state| Ok(state.client_key()?));
         if let Err(error) = signer {

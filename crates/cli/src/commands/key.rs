@@ -97,7 +97,10 @@ impl Add {
         };
         let cost = ScryptCost::default();
         let report = keys::add(&opened.session, &password, cost, &opened.environment)?;
-        tell(context, &report, "Added", "added")
+        let exit = tell(context, &report, "Added", "added")?;
+        // Nothing was asked of the vaults before, so they are asked now.
+        opened.vaults.tell_pending(&context.output);
+        Ok(exit)
     }
 }
 

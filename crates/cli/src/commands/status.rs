@@ -1,9 +1,11 @@
 //! `strongroom status`.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::Serialize;
 use strongroom_engine::status::gather;
-use strongroom_model::Scorecard;
 use strongroom_model::scorecard::Standing;
+use strongroom_model::{Id, Scorecard};
 
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -16,6 +18,11 @@ use crate::{scorecard, state_folder};
 /// For each source the last good backup; a row for each copy; then the five lines: copies, media,
 /// offsite, immutable, errors. Each is met, missed or unproven, with the reason and with the step
 /// that would mend it. What counts is what was shown, never what is configured.
+///
+/// Vaults among the copies are asked what they say of themselves. One that runs in production's own
+/// account counts as production's, whatever the configuration calls it; one whose log does not go
+/// on from what this machine remembers is an alarm, here and in every command, until somebody has
+/// accepted it.
 ///
 /// Nobody is asked for a password: without one, what receipts do not tell is called unproven.
 ///
@@ -52,21 +59,34 @@ impl Args {
         };
         let environment = context.environment();
         let state = state_folder::choose()?;
+        let stores = &looked.copies.stores;
+        let memory = match &session {
+            Some(session) => Some(state.repository(session.id())),
+            None => state.remembered(stores),
+        };
+        if let Some(memory) = &memory {
+            let now = (environment.clock)();
+            looked.vaults.remember(memory, stores, now);
+        }
         let status = gather(
             &looked.config,
-            &looked.copies,
+            stores,
             session.as_ref(),
             &state,
             &environment,
+            &looked.vaults.facts(&looked.config),
         )?;
         for problem in &status.problems {
             output.warn(&visible(problem), None);
         }
+        looked.vaults.tell_pending(output);
         output.data(&scorecard::render(&status.scorecard, &looked.config))?;
         output.object(&Summary {
             message_type: "summary",
             scorecard: &status.scorecard,
             problems: &status.problems,
+            alarms: looked.vaults.alarms(),
+            pending_keys: looked.vaults.pending_keys(),
         })?;
         Ok(match status.scorecard.met {
             Standing::Met => Exit::Done,
@@ -82,4 +102,6 @@ struct Summary<'a> {
     #[serde(flatten)]
     scorecard: &'a Scorecard,
     problems: &'a [String],
+    alarms: Vec<String>,
+    pending_keys: BTreeMap<String, BTreeSet<Id>>,
 }

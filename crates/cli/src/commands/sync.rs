@@ -20,6 +20,7 @@ use crate::memory;
 use crate::monitor::Monitor;
 use crate::output::{BAD, DOUBTFUL, GOOD, Output, visible};
 use crate::table::{Cell, Table};
+use crate::vaults::Vaults;
 use crate::words::{count, size};
 
 /// How many files with one kind of problem are named.
@@ -38,6 +39,8 @@ const NAMED: usize = 3;
 /// What this machine knows to have been there, by receipts and earlier syncs, and no copy lists any
 /// more is named, and the exit status is 3, until it is back. After a forget on all copies that was
 /// meant, say --accept-removed once: then what is gone by now is no longer missed.
+///
+/// A key that a vault holds for an operator to admit is not sent again, and its copy is not behind.
 ///
 /// Examples:
 ///   strongroom sync
@@ -83,7 +86,8 @@ impl Args {
             let files = count(report.accepted.len() as u64, "file", "files");
             output.say(&format!("Noted as removed on purpose: {files}"));
         }
-        output.object(&Summary::of(&report))?;
+        opened.vaults.tell_pending(output);
+        output.object(&Summary::of(&report, &opened.vaults))?;
         if report.was_interrupted {
             let text = "The sync was interrupted; what it brought stays";
             output.warn(text, Some("the rest: strongroom sync"));
@@ -113,6 +117,7 @@ pub(crate) fn run(opened: &mut Opened, wishes: Wishes, progress: &Progress) -> R
     let removed_keys = memory::removed_keys(opened, &wishes.admitted);
     known_keys.extend(wishes.admitted);
     let memory = opened.memory();
+    memory::rotten(opened);
     memory::doubt(&mut opened.session, &memory);
     let seen = opened
         .session
@@ -133,6 +138,7 @@ pub(crate) fn run(opened: &mut Opened, wishes: Wishes, progress: &Progress) -> R
         transfers: (limits.uploads_per_copy as usize).saturating_mul(opened.session.copies.len()),
         known_keys,
         removed_keys,
+        pending_keys: opened.vaults.pending_keys(),
         seen: seen.collect(),
         known_files,
         needs: wishes.needs,
@@ -274,6 +280,8 @@ struct Summary {
     diverged: Vec<String>,
     lost: Vec<String>,
     accepted: Vec<String>,
+    alarms: Vec<String>,
+    pending_keys: BTreeMap<String, BTreeSet<Id>>,
 }
 
 #[derive(Serialize)]
@@ -290,7 +298,7 @@ struct CopySummary {
 }
 
 impl Summary {
-    fn of(report: &SyncReport) -> Self {
+    fn of(report: &SyncReport, vaults: &Vaults) -> Self {
         Self {
             message_type: "summary",
             complete: report.is_complete(),
@@ -300,6 +308,8 @@ impl Summary {
             diverged: report.diverged.iter().map(ToString::to_string).collect(),
             lost: report.lost.files.iter().map(ToString::to_string).collect(),
             accepted: report.accepted.iter().map(ToString::to_string).collect(),
+            alarms: vaults.alarms(),
+            pending_keys: vaults.pending_keys(),
         }
     }
 }

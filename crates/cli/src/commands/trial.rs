@@ -107,16 +107,21 @@ impl<'a> Trial<'a> {
         let config = area.config()?;
         let copies = context.copies(&config)?;
         let environment = context.environment();
-        let report = init(&copies, &area.password, ScryptCost::default(), &environment)?;
-        let session = session::open(&copies, &area.password, &Looking::until(&context.cancel))?;
+        let stores = &copies.stores;
+        let report = init(stores, &area.password, ScryptCost::default(), &environment)?;
+        let looking = Looking::until(&context.cancel);
+        let open = || session::open(stores, &area.password, &looking);
+        let (vaults, session) = context.meet(&copies, &area.state(), open)?;
+        let session = session?;
         let trial = Self {
             context,
-            copies,
+            copies: copies.stores,
             opened: Opened {
                 config,
                 session,
                 environment,
                 state: area.state(),
+                vaults,
             },
             area,
             is_good: report.is_complete(),
@@ -279,8 +284,19 @@ impl<'a> Trial<'a> {
             session,
             environment,
             state,
+            vaults,
         } = &self.opened;
-        let status = gather(config, &self.copies, Some(session), state, environment)?;
+        let now = (environment.clock)();
+        vaults.remember(&self.opened.memory(), &self.copies, now);
+        let facts = vaults.facts(config);
+        let status = gather(
+            config,
+            &self.copies,
+            Some(session),
+            state,
+            environment,
+            &facts,
+        )?;
         let card = program::as_typed(&scorecard::render(&status.scorecard, config));
         self.context.output.result(&format!("\n{card}"))?;
         Ok(status.scorecard)

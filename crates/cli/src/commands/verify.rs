@@ -1,10 +1,16 @@
 //! `strongroom verify`.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::Serialize;
+use strongroom_engine::CopyStore;
+use strongroom_engine::state::StateFolder;
 use strongroom_engine::verify::{
     Depth, Problem, Share, VerifiedCopy, VerifyOptions, VerifyReport, verify,
 };
+use strongroom_model::Id;
 use strongroom_model::evidence::{self, Verifier, Verify};
+use strongroom_model::vault::Scrub;
 
 use crate::context::{Context, Opened};
 use crate::error::{Error, Result};
@@ -12,7 +18,8 @@ use crate::exit::{Exit, MANUAL};
 use crate::monitor::Monitor;
 use crate::output::{BAD, GOOD, Output, visible};
 use crate::table::{Cell, Table};
-use crate::words::{grouped, size};
+use crate::vaults::Vaults;
+use crate::words::{count, grouped, local_time, size};
 use crate::{memory, state_folder};
 
 /// Read every stored byte and check it
@@ -27,6 +34,8 @@ use crate::{memory, state_folder};
 ///
 /// What this machine knows to have been there and no copy lists any more is named too, also where
 /// all copies agree.
+///
+/// A vault reads its own disk; what it found is told beside, as its word.
 ///
 /// The exit status is 1 where something is wrong or lost, and 3 where nothing is, but a copy could not be
 /// read to its end. Damage is healed by: strongroom sync
@@ -49,6 +58,18 @@ pub(crate) struct Args {
     no_password: bool,
 }
 
+/// What there is to verify.
+#[derive(Debug, Default)]
+struct Found {
+    copies: Vec<CopyStore>,
+    /// The repository, where it could be opened.
+    opened: Option<Opened>,
+    /// The vaults, where it could not.
+    vaults: Vaults,
+    /// What kept it from being opened.
+    trouble: Option<Error>,
+}
+
 /// A share as it was asked for.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Wanted {
@@ -62,13 +83,20 @@ impl Args {
         let environment = context.environment();
         let began = (environment.clock)();
         let state = state_folder::choose()?;
-        let (copies, opened, trouble) = self.open(context)?;
+        let Found {
+            copies,
+            opened,
+            vaults,
+            trouble,
+        } = self.open(context, &state)?;
+        let vaults = opened.as_ref().map_or(&vaults, |opened| &opened.vaults);
         let memory = match &opened {
             Some(opened) => Some(opened.memory()),
             None => state.remembered(&copies),
         };
         let mut options = VerifyOptions {
             share: self.share(began.as_nanosecond() as u64),
+            pending_keys: vaults.pending_keys(),
             ..VerifyOptions::default()
         };
         let mut depth = Depth::Stored;
@@ -98,8 +126,9 @@ impl Args {
                 decoded: self.decode,
             };
             memory::verified(memory, &copies, &report, &done);
+            vaults.remember(memory, &copies, began);
         }
-        tell(&context.output, &report, self.decode)?;
+        tell(&context.output, &report, self.decode, vaults)?;
         if let Some(error) = trouble {
             return Err(error);
         }
@@ -114,37 +143,45 @@ impl Args {
 
     /// Opens the repository where that is wanted and takes no question; what keeps it from being
     /// opened is told in the end, since the bytes can be checked all the same.
-    fn open(
-        &self,
-        context: &Context,
-    ) -> Result<(
-        Vec<strongroom_engine::CopyStore>,
-        Option<Opened>,
-        Option<Error>,
-    )> {
+    fn open(&self, context: &Context, state: &StateFolder) -> Result<Found> {
         if self.decode {
             let opened = context.open()?;
-            return Ok((context.copies(&opened.config)?, Some(opened), None));
+            return Ok(Found {
+                copies: context.copies(&opened.config)?.stores,
+                opened: Some(opened),
+                ..Found::default()
+            });
         }
         if self.no_password {
-            let config = context.config()?;
-            return Ok((context.copies(&config)?, None, None));
+            let copies = context.copies(&context.config()?)?;
+            let (vaults, ()) = context.meet(&copies, state, || ())?;
+            return Ok(Found {
+                copies: copies.stores,
+                vaults,
+                ..Found::default()
+            });
         }
         let looked = context.look()?;
-        let (opened, trouble) = match looked.session {
+        let mut found = Found {
+            copies: looked.copies.stores,
+            ..Found::default()
+        };
+        match looked.session {
             Ok(session) => {
-                let opened = Opened {
+                found.opened = Some(Opened {
                     config: looked.config,
                     session,
                     environment: context.environment(),
-                    state: state_folder::choose()?,
-                };
-                (Some(opened), None)
+                    state: state.clone(),
+                    vaults: looked.vaults,
+                });
             }
-            Err(Error::NoPassword) => (None, None),
-            Err(error) => (None, Some(error)),
-        };
-        Ok((looked.copies, opened, trouble))
+            Err(error) => {
+                found.vaults = looked.vaults;
+                found.trouble = Some(error).filter(|error| !matches!(error, Error::NoPassword));
+            }
+        }
+        Ok(found)
     }
 
     fn share(&self, seed: u64) -> Share {
@@ -185,7 +222,7 @@ fn parse_share(text: &str) -> std::result::Result<Wanted, String> {
     }
 }
 
-fn tell(output: &Output, report: &VerifyReport, decoded: bool) -> Result<()> {
+fn tell(output: &Output, report: &VerifyReport, decoded: bool, vaults: &Vaults) -> Result<()> {
     let mut table =
         Table::headed(&["copy", "", "files read", "of", "size", "wrong"]).right(&[2, 3, 4, 5]);
     for copy in &report.copies {
@@ -231,14 +268,40 @@ fn tell(output: &Output, report: &VerifyReport, decoded: bool) -> Result<()> {
             );
         }
     }
+    tell_scrubs(output, vaults);
+    vaults.tell_pending(output);
     output.object(&Summary {
         message_type: "summary",
         clean: report.is_clean(),
         decoded,
         problem_count: report.problems.len(),
         lost: report.lost.files.iter().map(ToString::to_string).collect(),
-        copies: report.copies.iter().map(CopySummary::of).collect(),
+        copies: report
+            .copies
+            .iter()
+            .map(|copy| CopySummary::of(copy, vaults))
+            .collect(),
+        alarms: vaults.alarms(),
+        pending_keys: vaults.pending_keys(),
     })
+}
+
+/// Tells what vaults found when they read their own objects: their word, beside what was read here.
+fn tell_scrubs(output: &Output, vaults: &Vaults) {
+    for met in vaults.present().filter(|met| met.alarm.is_none()) {
+        let Some(scrub) = met.repository().and_then(|info| info.scrub) else {
+            continue;
+        };
+        if scrub.rotten > 0 {
+            let files = count(scrub.rotten, "rotten file", "rotten files");
+            let text = format!("{}: its vault has found {files}", met.copy);
+            output.warn(&text, Some("strongroom sync"));
+        } else if let Some(read) = scrub.all_read {
+            let read = local_time(read);
+            let text = format!("{}: read in full by its vault since {read}", met.copy);
+            output.say(&visible(&text));
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -270,6 +333,8 @@ struct Summary<'a> {
     problem_count: usize,
     lost: Vec<String>,
     copies: Vec<CopySummary<'a>>,
+    alarms: Vec<String>,
+    pending_keys: BTreeMap<String, BTreeSet<Id>>,
 }
 
 #[derive(Serialize)]
@@ -281,11 +346,14 @@ struct CopySummary<'a> {
     bytes_listed: u64,
     covered: bool,
     reason: Option<&'a str>,
+    by_vault: Option<Scrub>,
 }
 
 impl<'a> CopySummary<'a> {
-    fn of(copy: &'a VerifiedCopy) -> Self {
+    fn of(copy: &'a VerifiedCopy, vaults: &Vaults) -> Self {
+        let repository = vaults.of(&copy.name).and_then(|met| met.repository());
         Self {
+            by_vault: repository.and_then(|info| info.scrub),
             name: &copy.name,
             files_read: copy.files_read,
             bytes_read: copy.bytes_read,

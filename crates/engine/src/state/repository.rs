@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use strongroom_model::evidence::RestoreDrill;
 use strongroom_model::{CopyEvidence, Id};
 
+use crate::receipts::DeliveredReceipts;
 use crate::session::{CopyStore, chain};
 use crate::state::disk::{self, Lock};
 use crate::state::record::{self, OwnLock, OwnLocks, RemovedKeys};
@@ -104,6 +105,20 @@ impl RepositoryState {
         change: impl FnOnce(&mut ReadFiles),
     ) -> Result<()> {
         self.update(&self.of_copy(copy, "read"), change)
+    }
+
+    /// Which receipts the vault of a copy is known to have.
+    pub(crate) fn delivered(&self, copy: &CopyStore) -> DeliveredReceipts {
+        believe(self.load(&self.of_copy(copy, "delivered"), record::decode))
+    }
+
+    /// Changes which receipts the vault of a copy is known to have.
+    pub(crate) fn update_delivered(
+        &self,
+        copy: &CopyStore,
+        change: impl FnOnce(&mut DeliveredReceipts),
+    ) -> Result<()> {
+        self.update(&self.of_copy(copy, "delivered"), change)
     }
 
     /// The keys that were removed on purpose on this machine.

@@ -276,7 +276,8 @@ impl Required {
         let lacks_index = |id: &&Id| !listing.index.contains(**id);
         let packs = self.files.packs.iter().filter(lacks_pack).count();
         let index = self.files.index_files.iter().filter(lacks_index).count();
-        let key = !self.keys.iter().any(|id| listing.keys.contains(*id));
+        let is_there = |id: &Id| listing.keys.contains(*id) || ready.pending_keys.contains(id);
+        let key = !self.keys.iter().any(is_there);
         let config = ready.config != Some(self.config);
         packs as u64 + index as u64 + u64::from(key) + u64::from(config)
     }

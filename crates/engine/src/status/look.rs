@@ -1,5 +1,7 @@
 //! The first look at every copy, all at once.
 
+use std::collections::BTreeSet;
+
 use strongroom_model::scorecard::Location;
 use strongroom_model::{BackupCopy, CopyEvidence, FileName, Id, StoreAddress};
 use strongroom_store::Store;
@@ -40,6 +42,8 @@ pub(super) struct ReadyLook {
     pub(super) listing: Listing,
     /// The SHA-256 of its `config`, as far as known; `None` where it is missing or wrong.
     pub(super) config: Option<Id>,
+    /// The keys that its vault holds and does not list until an operator admits them.
+    pub(super) pending_keys: BTreeSet<Id>,
 }
 
 /// Looks at all copies; each has a thread, for each may hang.
@@ -130,6 +134,7 @@ fn seen_by(session: &Session, store: &CopyStore) -> Seen {
         Some(CopyState::Ready(ready)) => Seen::Ready(ReadyLook {
             listing: ready.listing.clone(),
             config: ready.config_is_right.then(|| config_digest(session)),
+            pending_keys: BTreeSet::new(),
         }),
         Some(CopyState::Failed(failure)) if failure.kind == CopyFailureKind::NoRepository => {
             Seen::Empty
@@ -149,5 +154,9 @@ fn seen_without_key(store: &dyn Store) -> strongroom_store::Result<Seen> {
     if config.is_none() && listing.is_empty() {
         return Ok(Seen::Empty);
     }
-    Ok(Seen::Ready(ReadyLook { listing, config }))
+    Ok(Seen::Ready(ReadyLook {
+        listing,
+        config,
+        pending_keys: BTreeSet::new(),
+    }))
 }

@@ -469,3 +469,38 @@ fn a_lock_that_two_addresses_list_tells_that_they_are_one_place_until_they_are_n
         assert_eq!(facts(&status, name).one_place, BTreeMap::new());
     }
 }
+
+#[test]
+fn a_key_that_a_vault_holds_and_does_not_list_yet_is_there() {
+    let mut world = World::new();
+    let made = world.backup("content", 1);
+    let key = world.repository.key_id();
+    world.stores[1]
+        .remove(FileName::new(FileType::Keys, key))
+        .unwrap();
+    assert_eq!(held(&world.status(), NAMES[1]), [(made.id, behind(1))]);
+    let vault = VaultFacts {
+        pending_keys: [key].into(),
+        ..VaultFacts::default()
+    };
+    world.vaults.insert(NAMES[1].to_owned(), vault);
+    assert_eq!(held(&world.status(), NAMES[1]), [(made.id, WHOLE)]);
+}
+
+#[test]
+fn what_was_found_out_about_a_vault_reaches_the_scorecard() {
+    let mut world = World::new();
+    world.backup("content", 1);
+    let account = "aws:123456789012".parse().unwrap();
+    let vault = VaultFacts {
+        alarm: Some("it was rewritten".to_owned()),
+        in_production: Some(account),
+        ..VaultFacts::default()
+    };
+    world.vaults.insert(NAMES[1].to_owned(), vault);
+    let status = world.status();
+    let row = &status.scorecard.copies[1];
+    assert_eq!(row.alarm.as_deref(), Some("it was rewritten"));
+    assert!(row.domain_reason.is_some());
+    assert_eq!(status.scorecard.copies[0].alarm, None);
+}

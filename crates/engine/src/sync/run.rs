@@ -261,6 +261,23 @@ impl<'a> Run<'a> {
                 takes_part: !lane.is_diverged || kind == FileType::Keys,
             })
             .collect();
-        plan(kind, &sides)
+        let mut items = plan(kind, &sides);
+        if kind == FileType::Keys {
+            for item in &mut items {
+                let name = item.name;
+                item.lacking
+                    .retain(|number| !self.waits_for_an_operator(*number, name));
+            }
+            items.retain(|item| !item.lacking.is_empty() || !item.doubtful.is_empty());
+        }
+        items
+    }
+
+    /// Whether a copy's vault holds a key that it does not list yet.
+    fn waits_for_an_operator(&self, number: usize, key: FileName) -> bool {
+        let lane = self.lanes.get(number);
+        let pending = lane.and_then(|lane| self.options.pending_keys.get(&lane.copy.name));
+        let id = key.id();
+        pending.is_some_and(|pending| id.is_some_and(|id| pending.contains(&id)))
     }
 }

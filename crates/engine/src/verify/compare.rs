@@ -35,7 +35,7 @@ pub(crate) fn report(
 ) -> VerifyReport {
     name_damage(&mut scanned);
     find_unproven_keys(&mut scanned, depth, options);
-    find_missing(&mut scanned);
+    find_missing(&mut scanned, options);
     compare_configs(&mut scanned, depth, options);
     let mut report = VerifyReport {
         lost: find_lost(&scanned, &options.known_files),
@@ -106,9 +106,12 @@ fn find_unproven_keys(scanned: &mut [Scanned], depth: Depth<'_>, options: &Verif
         .map(|copy| copy.listing.keys.clone())
         .collect();
     let failed: Vec<_> = scanned.iter().map(|copy| copy.failure.is_some()).collect();
+    let names: Vec<_> = scanned.iter().map(|copy| copy.copy.name.clone()).collect();
     let is_everywhere = |id: Id| {
-        let mut reachable = listings.iter().zip(&failed).filter(|(_, failed)| !**failed);
-        reachable.all(|(keys, _)| keys.contains(id))
+        let copies = listings.iter().zip(&names).zip(&failed);
+        let mut reachable = copies.filter(|(_, failed)| !**failed);
+        let name = FileName::new(FileType::Keys, id);
+        reachable.all(|((keys, copy), _)| keys.contains(id) || options.is_pending(copy, name))
     };
     for copy in scanned {
         let wrong: HashSet<_> = copy.problems.iter().map(|(name, _)| *name).collect();
@@ -127,7 +130,7 @@ fn find_unproven_keys(scanned: &mut [Scanned], depth: Depth<'_>, options: &Verif
 /// Finds what a copy lacks: what a sound sibling holds, or an index of its own names.
 ///
 /// What differs is looked for again, since others may write and prune at the same time.
-fn find_missing(scanned: &mut [Scanned]) {
+fn find_missing(scanned: &mut [Scanned], options: &VerifyOptions) {
     let lacking = differences(scanned);
     let any_absent = scanned.iter().any(|copy| !copy.absent_packs.is_empty());
     if lacking.is_empty() && !any_absent {
@@ -158,7 +161,9 @@ fn find_missing(scanned: &mut [Scanned]) {
             continue;
         };
         let mut missing: HashMap<FileName, Vec<String>> = HashMap::new();
-        for name in lacking.iter().filter(|name| !holds(now, name)) {
+        let is_absent =
+            |name: &&FileName| !holds(now, name) && !options.is_pending(&copy.copy.name, **name);
+        for name in lacking.iter().filter(is_absent) {
             let elsewhere = holders(name);
             if !elsewhere.is_empty() {
                 missing.insert(*name, elsewhere);

@@ -1,6 +1,6 @@
 //! Receipts and status of real backups.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use strongroom_engine::backup::report::BackupReport;
@@ -51,6 +51,7 @@ fn status(fixture: &Fixture) -> Status {
         Some(&session),
         &state,
         &fixture.environment,
+        &BTreeMap::new(),
     )
     .unwrap()
 }

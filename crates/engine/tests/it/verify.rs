@@ -4,7 +4,7 @@ mod damage;
 mod decode;
 mod rows;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use strongroom_engine::verify::{Depth, ProblemKind, Share, VerifyOptions};
 use strongroom_model::{FileName, FileType, Id};
@@ -96,6 +96,33 @@ fn what_differs_in_size_is_read_whatever_the_share() {
         report.problems[0].kind,
         ProblemKind::Truncated { .. }
     ));
+}
+
+#[test]
+fn a_key_that_waits_for_an_operator_is_neither_missing_nor_unproven() {
+    let (mut hand_made, _) = HandMade::with_snapshots(0..1);
+    let key = hand_made.add_key(b"another password");
+    let places = hand_made.places(3);
+    lose(&places[1], key);
+    let pending_keys = BTreeMap::from([("two".to_owned(), [key.id().unwrap()].into())]);
+    for depth in [Depth::Stored, Depth::Opened(&hand_made.repository)] {
+        let problems = verify_with(&places, depth, &VerifyOptions::default()).problems;
+        assert!(problems.iter().any(|problem| problem.name == key));
+        let options = VerifyOptions {
+            pending_keys: pending_keys.clone(),
+            ..VerifyOptions::default()
+        };
+        assert_eq!(verify_with(&places, depth, &options).problems, []);
+    }
+    // Of a copy that does not say so, it is missing all the same.
+    lose(&places[2], key);
+    let options = VerifyOptions {
+        pending_keys,
+        ..VerifyOptions::default()
+    };
+    let problems = verify_with(&places, Depth::Stored, &options).problems;
+    assert_eq!(problems.len(), 1);
+    assert_eq!(problems[0].copy, "three");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::address::{StoreAddress, percent_encoded, redacted};
 use crate::config::reader::{Reader, quoted};
 use crate::config::section::Section;
+use crate::fingerprint::{self, Fingerprint};
 use crate::name::Name;
 use crate::period::Period;
 
@@ -29,6 +30,9 @@ pub struct BackupCopy {
     pub lock: Option<Period>,
     /// The certificate authority of a REST server, in PEM; `None` means the system's.
     pub ca_file: Option<PathBuf>,
+    /// The one certificate that a REST server may show, whoever vouches for it; `None` means that
+    /// authorities decide.
+    pub fingerprint: Option<Fingerprint>,
 }
 
 /// A kind of storage.
@@ -65,8 +69,15 @@ impl fmt::Display for Medium {
     }
 }
 
-pub(super) const KEYS: [&str; 7] = [
-    "name", "store", "medium", "site", "domain", "lock", "ca_file",
+pub(super) const KEYS: [&str; 8] = [
+    "name",
+    "store",
+    "medium",
+    "site",
+    "domain",
+    "lock",
+    "ca_file",
+    "fingerprint",
 ];
 
 /// Reads all copies, each with the line where it begins.
@@ -120,8 +131,13 @@ pub(super) fn read_all(reader: &mut Reader<'_>, top: &Section<'_>) -> Vec<(usize
         let domain = section.name(reader, "domain");
         let lock = section.period(reader, "lock");
         let ca_file = section.path(reader, "ca_file");
-        if let Some(StoreAddress::Local(_)) = store {
-            refuse_for_folder(reader, &section);
+        let fingerprint = fingerprint(reader, &section);
+        match &store {
+            Some(StoreAddress::Local(_)) => refuse_for_folder(reader, &section),
+            Some(StoreAddress::Rest(address)) => {
+                refuse_useless_pin(reader, &section, address.url().scheme());
+            }
+            None => {}
         }
         if let (Some(name), Some(store), Some(medium), Some(site), Some(domain)) =
             (name, store, medium, site, domain)
@@ -134,6 +150,7 @@ pub(super) fn read_all(reader: &mut Reader<'_>, top: &Section<'_>) -> Vec<(usize
                 domain,
                 lock,
                 ca_file,
+                fingerprint,
             };
             copies.push((section.line(), copy));
         }
@@ -204,6 +221,34 @@ fn medium(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Medium> {
     medium
 }
 
+fn fingerprint(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Fingerprint> {
+    let text = section.text(reader, "fingerprint")?;
+    let parsed = text.value.parse().ok();
+    if parsed.is_none() {
+        reader.problem(
+            text.line,
+            format!("{} is not a fingerprint", quoted(text.written)),
+            fingerprint::RULE,
+        );
+    }
+    parsed
+}
+
+/// Refuses a fingerprint beside what would make it mean nothing, or something else than it says.
+fn refuse_useless_pin(reader: &mut Reader<'_>, section: &Section<'_>, scheme: &str) {
+    let Some(line) = section.line_of(reader, "fingerprint") else {
+        return;
+    };
+    if scheme != "https" {
+        let message = "Plain http shows no certificate, so it has no fingerprint";
+        reader.problem(line, message, "write rest:https://…, or remove fingerprint");
+    }
+    if section.has("ca_file") {
+        let message = "With a fingerprint no authority is asked, so ca_file means nothing";
+        reader.problem(line, message, "remove one of them");
+    }
+}
+
 fn refuse_for_folder(reader: &mut Reader<'_>, section: &Section<'_>) {
     let reasons = [
         (
@@ -213,6 +258,10 @@ fn refuse_for_folder(reader: &mut Reader<'_>, section: &Section<'_>) {
         (
             "ca_file",
             "A folder is reached without certificates, so it has no ca_file",
+        ),
+        (
+            "fingerprint",
+            "A folder is reached without certificates, so it has no fingerprint",
         ),
     ];
     for (key, reason) in reasons {

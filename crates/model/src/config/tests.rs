@@ -178,6 +178,13 @@ fn every_other_key_is_read_too() {
         medium = "tape"
         site = "cellar"
         domain = "nas"
+        [[copy]]
+        name = "vault"
+        store = "rest:https://u:p@vault.lan:8000/x"
+        fingerprint = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+        medium = "disk"
+        site = "cellar"
+        domain = "nas"
         "#,
     )
     .unwrap();
@@ -196,6 +203,8 @@ fn every_other_key_is_read_too() {
             if size.bytes() == 1_500_000_000 && exclude[1] == "a$b" && paths.len() == 2
     ));
     assert_eq!(config.copies[1].ca_file, Some("/etc/ca.pem".into()));
+    let of_nothing = crate::Fingerprint::of(b"");
+    assert_eq!(config.copies[2].fingerprint, Some(of_nothing));
     let warnings: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
     assert_eq!(
         warnings,

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::ago::{ago, lasting};
 use crate::byte_size::ByteSize;
 use crate::config::Config;
+use crate::evidence::{VaultWord, Verifier};
 use crate::scorecard::facts::Facts;
 use crate::scorecard::rows::within;
 use crate::scorecard::standing::{Finding, Standing};
@@ -45,10 +46,32 @@ pub(super) fn line(
             let text = format!("damaged on {name}: {}{more}", files.join(", "));
             wrong.push((text, "strongroom sync".to_owned()));
         }
-        let read = subject.facts.evidence.every_byte_read_since();
+        if let Some(alarm) = &subject.facts.alarm {
+            wrong.push((
+                format!("alarm about the vault of {name}: {alarm}"),
+                format!(
+                    "find out what happened to the vault; only then: strongroom vault accept-log \
+                     {name}"
+                ),
+            ));
+        }
+        let word = subject.facts.evidence.by_vault.as_ref();
+        let rotten = word.map_or(0, VaultWord::rotten);
+        if rotten > 0 {
+            let files = match rotten {
+                1 => "a rotten file".to_owned(),
+                _ => format!("{rotten} rotten files"),
+            };
+            let mend = "strongroom verify, then: strongroom sync".to_owned();
+            wrong.push((format!("the vault of {name} has found {files}"), mend));
+        }
+        let full = subject.facts.evidence.every_byte_read();
+        let read = full.map(|(read, _)| read);
         let young = read.is_some_and(|read| within(now, read, plan.verify_every));
         // What came since is younger than that, whatever it is.
-        let is_told = subject.facts.unread.is_some() || subject.facts.unreachable.is_some();
+        let is_told = subject.facts.unread.is_some()
+            || subject.facts.unreachable.is_some()
+            || is_read_by_vault(subject);
         if young && is_told {
             continue;
         }
@@ -108,9 +131,10 @@ pub(super) fn line(
     let reasons: Vec<&str> = found.iter().map(|(reason, _)| reason.as_str()).collect();
     let reason = match (&facts.restore_drill, met) {
         (Some(drill), Standing::Met) => format!(
-            "every byte read within {}{}; restore drill {}: {} in {}",
+            "every byte read within {}{}{}; restore drill {}: {} in {}",
             plan.verify_every.spoken(),
             but_for(subjects),
+            by_vaults(subjects),
             ago(now, drill.at),
             ByteSize::from_bytes(drill.bytes).spoken(),
             lasting(SignedDuration::from_secs(
@@ -127,10 +151,30 @@ pub(super) fn line(
     }
 }
 
+/// Whether the vault that holds it was the last to read every byte of a copy.
+fn is_read_by_vault(subject: &Subject<'_>) -> bool {
+    let full = subject.facts.evidence.every_byte_read();
+    full.is_some_and(|(_, by)| by == Verifier::Vault)
+}
+
+/// Which copies were read by their vaults, which do not tell what came since.
+fn by_vaults(subjects: &[Subject<'_>]) -> String {
+    let read = subjects.iter().filter(|subject| is_read_by_vault(subject));
+    let names: Vec<&str> = read.map(|subject| subject.name().as_str()).collect();
+    match names.is_empty() {
+        true => String::new(),
+        false => format!(
+            " (on {} by the vault itself, and but for what came there since)",
+            names.join(", ")
+        ),
+    }
+}
+
 /// What came to the copies after they were read.
 fn but_for(subjects: &[Subject<'_>]) -> String {
     let unread: BTreeSet<(u64, u64)> = subjects
         .iter()
+        .filter(|subject| !is_read_by_vault(subject))
         .filter_map(|subject| subject.facts.unread)
         .map(|unread| (unread.files, unread.bytes))
         .collect();

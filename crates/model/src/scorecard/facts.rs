@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::account::Account;
 use crate::address::StoreAddress;
 use crate::config::BackupCopy;
 use crate::evidence::{CopyEvidence, RestoreDrill};
@@ -60,6 +61,11 @@ pub struct CopyFacts {
     pub one_place: BTreeMap<Name, Timestamp>,
     /// When it was last shown to withstand production's credentials.
     pub lock_proven: Option<Timestamp>,
+    /// The account of production, where the vault that holds the copy runs in that very account.
+    pub in_production: Option<Account>,
+    /// What raised an alarm about the log of the vault that holds it, in one line; stays until
+    /// somebody has accepted the log as it is.
+    pub alarm: Option<String>,
 }
 
 /// Files that came to a copy after it was read.
@@ -141,6 +147,8 @@ impl CopyFacts {
             unread: None,
             one_place: BTreeMap::new(),
             lock_proven: None,
+            in_production: None,
+            alarm: None,
         }
     }
 }

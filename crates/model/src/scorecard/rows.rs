@@ -43,8 +43,10 @@ pub struct CopyRow {
     pub medium: Medium,
     /// Its place, as configured.
     pub site: Name,
-    /// Whose credentials rule it, as configured.
+    /// Whose credentials rule it: as configured, or production's where it runs in its account.
     pub domain: Name,
+    /// Why the domain is another than the configured one.
+    pub domain_reason: Option<String>,
     /// Its address, without secrets.
     pub store: String,
     /// Why it cannot be reached; `None` where it can.
@@ -67,6 +69,8 @@ pub struct CopyRow {
     pub listing: Option<Listing>,
     /// Whether it withstands production's credentials.
     pub lock: LockState,
+    /// What raised an alarm about the log of its vault, and was not accepted by anybody yet.
+    pub alarm: Option<String>,
 }
 
 /// Whether a copy withstands the credentials of production.
@@ -119,16 +123,18 @@ pub(super) fn lock_state(subject: &Subject<'_>, plan: &Plan, now: Timestamp) -> 
     }
 }
 
-pub(super) fn copy_row(subject: &Subject<'_>, plan: &Plan, now: Timestamp) -> CopyRow {
+pub(super) fn copy_row(subject: &Subject<'_>, config: &Config, now: Timestamp) -> CopyRow {
     let copy = subject.copy;
     let evidence = &subject.facts.evidence;
     let newest = subject.facts.snapshots.iter().max_by_key(|held| held.time);
-    let verify = evidence.last_verify.as_ref();
+    let last_read = evidence.last_read();
+    let (domain, domain_reason) = subject.domain(config);
     CopyRow {
         name: copy.name.clone(),
         medium: copy.medium,
         site: copy.site.clone(),
-        domain: copy.domain.clone(),
+        domain,
+        domain_reason,
         store: copy.store.to_string(),
         unreachable: subject.facts.unreachable.clone(),
         whole: subject.whole.clone(),
@@ -137,12 +143,13 @@ pub(super) fn copy_row(subject: &Subject<'_>, plan: &Plan, now: Timestamp) -> Co
             id: held.id,
             time: held.time,
         }),
-        last_verify: verify.map(|verify| verify.at),
-        verified_by: verify.map(|verify| verify.by),
+        last_verify: last_read.map(|(at, _)| at),
+        verified_by: last_read.map(|(_, by)| by),
         every_byte_read_since: evidence.every_byte_read_since(),
         unread: subject.facts.unread,
         listing: evidence.listing,
-        lock: lock_state(subject, plan, now),
+        lock: lock_state(subject, &config.plan, now),
+        alarm: subject.facts.alarm.clone(),
     }
 }
 

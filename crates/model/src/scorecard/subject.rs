@@ -5,10 +5,14 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use crate::config::{BackupCopy, Config, Medium};
+use crate::evidence::VaultWord;
 use crate::name::Name;
 use crate::plan::Plan;
 use crate::scorecard::facts::{CopyFacts, Facts, HeldSnapshot, Location, Wholeness};
 use crate::scorecard::standing::{Finding, Standing};
+
+/// What the domain of the sources is called where the configuration does not say.
+const PRODUCTION: &str = "production";
 
 /// A copy with its facts and with what follows from them alone.
 #[derive(Clone, Debug)]
@@ -38,7 +42,11 @@ impl<'a> Subject<'a> {
             .map(|copy| {
                 let found = facts.copies.get(&copy.name).cloned();
                 let seen = found.is_some();
-                let found = found.unwrap_or_else(|| CopyFacts::of(copy));
+                let mut found = found.unwrap_or_else(|| CopyFacts::of(copy));
+                if found.alarm.is_some() {
+                    // Who rewrote his log, or may have, vouches for nothing.
+                    found.evidence.by_vault = None;
+                }
                 let whole = whole(&found, seen, config, facts);
                 let offsite = offsite(copy, &found, config, facts);
                 Self {
@@ -56,6 +64,21 @@ impl<'a> Subject<'a> {
         &self.copy.name
     }
 
+    /// Whose credentials rule it, and why where that is not as configured: a vault in production's
+    /// account is production's, whatever it is called.
+    pub(super) fn domain(&self, config: &Config) -> (Name, Option<String>) {
+        let Some(account) = &self.facts.in_production else {
+            return (self.copy.domain.clone(), None);
+        };
+        let production = config.domain.clone().or_else(|| PRODUCTION.parse().ok());
+        let domain = production.unwrap_or_else(|| self.copy.domain.clone());
+        let reason = format!(
+            "configured as {}; its vault runs in production's own account, {account}",
+            self.copy.domain
+        );
+        (domain, Some(reason))
+    }
+
     /// The newest snapshot of a source that it holds.
     pub(super) fn newest(&self, source: &Name) -> Option<&HeldSnapshot> {
         newest(&self.facts, source)
@@ -63,9 +86,14 @@ impl<'a> Subject<'a> {
 
     /// Whether a state of the source at least as new as `time` can be had from this copy.
     pub(super) fn holds_since(&self, source: &Name, time: Timestamp) -> Standing {
-        if !self.facts.evidence.damage().is_empty() {
+        let word = self.facts.evidence.by_vault.as_ref();
+        if !self.facts.evidence.damage().is_empty() || word.is_some_and(|word| word.rotten() > 0) {
             return Standing::Missed;
         }
+        let is_refuted = |held: &HeldSnapshot| {
+            let said = word.and_then(|word| word.of(source, held.id));
+            said.is_some_and(|said| said.whole == Some(false))
+        };
         if !self.seen || self.facts.unreachable.is_some() {
             let last = self.facts.evidence.last_whole.get(source);
             return if last.is_some_and(|last| last.time >= time) {
@@ -77,6 +105,7 @@ impl<'a> Subject<'a> {
         let held = self.facts.snapshots.iter();
         held.filter(|held| held.source == *source && held.time >= time)
             .map(|held| match held.wholeness {
+                Wholeness::Whole if is_refuted(held) => Standing::Missed,
                 Wholeness::Whole => Standing::Met,
                 Wholeness::Behind { .. } => Standing::Missed,
                 Wholeness::Unknown { .. } => Standing::Unproven,
@@ -221,6 +250,14 @@ fn whole(found: &CopyFacts, seen: bool, config: &Config, facts: &Facts) -> Findi
         1 => return Finding::missed("holds a damaged file"),
         count => return Finding::missed(format!("holds {count} damaged files")),
     }
+    let word = found.evidence.by_vault.as_ref();
+    match word.map_or(0, VaultWord::rotten) {
+        0 => {}
+        1 => return Finding::missed("holds a rotten file, as its vault says"),
+        count => {
+            return Finding::missed(format!("holds {count} rotten files, as its vault says"));
+        }
+    }
     let mut any = false;
     let mut worst = Finding::met("is whole");
     for source in &config.sources {
@@ -233,8 +270,16 @@ fn whole(found: &CopyFacts, seen: bool, config: &Config, facts: &Facts) -> Findi
         };
         any = true;
         let held = found.snapshots.iter().find(|held| held.id == last.id);
+        let said = word.and_then(|word| word.of(&source.name, last.id));
         let finding = match held.map(|held| &held.wholeness) {
-            Some(Wholeness::Whole) => continue,
+            Some(Wholeness::Whole) => match said {
+                Some(said) if said.whole == Some(false) => Finding::missed(format!(
+                    "lacks {} of {}, as its vault says",
+                    files(said.missing),
+                    source.name
+                )),
+                _ => continue,
+            },
             None => Finding::missed(format!("lacks the newest snapshot of {}", source.name)),
             Some(Wholeness::Behind { files: 1 }) => {
                 Finding::missed(format!("lacks a file of {}", source.name))
@@ -252,6 +297,13 @@ fn whole(found: &CopyFacts, seen: bool, config: &Config, facts: &Facts) -> Findi
         worst
     } else {
         Finding::missed("holds no backup yet")
+    }
+}
+
+fn files(count: u64) -> String {
+    match count {
+        1 => "a file".to_owned(),
+        count => format!("{count} files"),
     }
 }
 
@@ -294,6 +346,11 @@ fn offsite(copy: &BackupCopy, found: &CopyFacts, config: &Config, facts: &Facts)
             here: Some(true), ..
         } => return Finding::missed("is this very machine"),
         Location::Server { .. } => {}
+    }
+    if let Some(account) = &found.in_production {
+        return Finding::missed(format!(
+            "is in production's own account, {account}, whatever it is called"
+        ));
     }
     if config.site.as_ref() == Some(&copy.site) {
         return Finding::missed(format!("is at the sources' own site, {}", copy.site));

@@ -2,6 +2,7 @@
 //! depend on it change.
 
 mod place;
+mod vault;
 
 use std::collections::BTreeMap;
 

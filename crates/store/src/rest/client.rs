@@ -19,9 +19,10 @@ use ureq::{Agent, Body, RequestBuilder};
 use crate::rest::LISTING_TYPE;
 use crate::rest::listing::{self, Listed, is_broken_off};
 use crate::rest::options::{Address, RestOptions, Timeouts};
+use crate::rest::pin::OtherCertificate;
 use crate::rest::retry::{Fault, SLICE};
 use crate::rest::stream::{INTERRUPTED_WAIT, Paced};
-use crate::rest::tls::tls_config;
+use crate::rest::tls;
 use crate::{Error, Result};
 
 /// Connections kept open; the engine has a few threads for each copy.
@@ -60,13 +61,14 @@ impl Client {
             .timeout_recv_response(Some(timeouts.answer))
             .timeout_per_read(Some(timeouts.answer))
             .timeout_per_write(Some(timeouts.answer))
-            .tls_config(tls_config(&address, options.ca_file.as_deref())?);
-        if is_loopback_name(&address.host) {
+            .tls_config(tls::tls_config(&address, options.ca_file.as_deref())?);
+        if address.is_loopback() {
             // A proxy's loopback is another machine.
             config = config.proxy(None);
         }
+        let agent = tls::agent(config.build(), &address, options.fingerprint)?;
         Ok(Self {
-            agent: config.build().new_agent(),
+            agent,
             address,
             timeouts,
             cancelled: Arc::clone(&options.cancelled),
@@ -220,12 +222,22 @@ impl Client {
         }
     }
 
+    /// The agent, to begin a request with.
+    pub(super) const fn agent(&self) -> &Agent {
+        &self.agent
+    }
+
+    /// How long to wait for what.
+    pub(super) const fn timeouts(&self) -> Timeouts {
+        self.timeouts
+    }
+
     fn url(&self, name: FileName) -> String {
         format!("{}{name}", self.address.base)
     }
 
     /// Adds the credentials.
-    fn prepare<B>(&self, request: RequestBuilder<B>) -> RequestBuilder<B> {
+    pub(super) fn prepare<B>(&self, request: RequestBuilder<B>) -> RequestBuilder<B> {
         let value = self.address.authorization.as_deref();
         match value.and_then(|value| HeaderValue::from_str(value).ok()) {
             Some(mut value) => {
@@ -238,7 +250,7 @@ impl Client {
 
     /// Sends a request that changes nothing, and takes the answer. A thread waits for it, and is
     /// left behind a moment after an interruption: it ends with the request's own time limit.
-    fn ask(
+    pub(super) fn ask(
         &self,
         request: RequestBuilder<WithoutBody>,
         action: &str,
@@ -269,7 +281,7 @@ impl Client {
     }
 
     /// Takes the answer, or tells why none came.
-    fn sent(
+    pub(super) fn sent(
         &self,
         sent: Result<Response<Body>, ureq::Error>,
         action: &str,
@@ -285,6 +297,9 @@ impl Client {
             })
         };
         Err(match error {
+            ureq::Error::Io(error) if OtherCertificate::of(&error).is_some() => {
+                self.other_certificate(&error)
+            }
             // A certificate that is not trusted comes as invalid data.
             ureq::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
                 unreachable(error.to_string())
@@ -298,6 +313,22 @@ impl Client {
                 self.wrong(action, &error.to_string())
             }
             error => unreachable(error.to_string()),
+        })
+    }
+
+    /// Somebody else answers, or the certificate was changed: only a person can tell.
+    fn other_certificate(&self, error: &io::Error) -> Fault {
+        let location = self.location().to_owned();
+        Fault::Final(match OtherCertificate::of(error) {
+            Some(OtherCertificate { pinned, shown }) => Error::OtherCertificate {
+                location,
+                pinned,
+                shown,
+            },
+            None => Error::Unreachable {
+                location,
+                reason: error.to_string(),
+            },
         })
     }
 
@@ -346,7 +377,7 @@ impl Client {
         Err(fault)
     }
 
-    fn wrong(&self, action: &str, reason: &str) -> Fault {
+    pub(super) fn wrong(&self, action: &str, reason: &str) -> Fault {
         Fault::Final(Error::BadAnswer {
             location: self.location().to_owned(),
             action: action.to_owned(),
@@ -354,13 +385,13 @@ impl Client {
         })
     }
 
-    fn incoming(&self, response: Response<Body>) -> Incoming {
+    pub(super) fn incoming(&self, response: Response<Body>) -> Incoming {
         let body = response.into_body().into_reader();
         Paced::new(body, self.timeouts, Arc::clone(&self.cancelled))
     }
 
     /// Reads what is left of an answer, so that the connection can be used again.
-    fn drain(&self, response: Response<Body>) {
+    pub(super) fn drain(&self, response: Response<Body>) {
         // Where that fails, the connection is closed, and the next request opens another.
         let _ = io::copy(
             &mut self.incoming(response).take(DRAIN_BYTES),
@@ -370,7 +401,7 @@ impl Client {
 }
 
 /// Whether a status tells of something that may pass.
-fn is_passing(status: StatusCode) -> bool {
+pub(super) fn is_passing(status: StatusCode) -> bool {
     matches!(
         status,
         StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS
@@ -378,7 +409,7 @@ fn is_passing(status: StatusCode) -> bool {
 }
 
 /// The pause that a server asks for, in seconds; a date is not understood and passed over.
-fn retry_after(response: &Response<Body>) -> Option<Duration> {
+pub(super) fn retry_after(response: &Response<Body>) -> Option<Duration> {
     let text = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?;
     text.trim().parse().ok().map(Duration::from_secs)
 }
@@ -405,13 +436,4 @@ fn content_range(response: &Response<Body>) -> Option<(u64, u64)> {
     let (first, last) = range.split_once('-')?;
     let (first, last): (u64, u64) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
     Some((first, last.checked_add(1)?.saturating_sub(first)))
-}
-
-/// Whether a host is written as a loopback address or `localhost`.
-fn is_loopback_name(host: &str) -> bool {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    bare == "localhost"
-        || bare
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|ip| ip.to_canonical().is_loopback())
 }

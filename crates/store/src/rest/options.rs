@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use data_encoding::BASE64;
 use percent_encoding::percent_decode_str;
-use strongroom_model::FileType;
+use strongroom_model::{FileType, Fingerprint};
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -24,6 +24,8 @@ pub struct RestOptions {
     pub url: Url,
     /// PEM certificates that the server's must descend from; given these, no other is trusted.
     pub ca_file: Option<PathBuf>,
+    /// The one certificate that the server may show; given this, no authority is asked.
+    pub fingerprint: Option<Fingerprint>,
     /// How long to wait for what.
     pub timeouts: Timeouts,
     /// How often to try.
@@ -40,6 +42,7 @@ impl RestOptions {
         Self {
             url,
             ca_file: None,
+            fingerprint: None,
             timeouts: Timeouts::default(),
             retries: Retries::default(),
             list_limit: list_limit_files,
@@ -53,6 +56,7 @@ impl fmt::Debug for RestOptions {
         f.debug_struct("RestOptions")
             .field("url", &without_userinfo(&self.url).as_str())
             .field("ca_file", &self.ca_file)
+            .field("fingerprint", &self.fingerprint)
             .field("timeouts", &self.timeouts)
             .field("retries", &self.retries)
             .finish_non_exhaustive()
@@ -158,6 +162,28 @@ impl Address {
             authorization: authorization(url),
         })
     }
+
+    /// The URL of the server's root, with a slash at its end.
+    pub(super) fn root(&self) -> String {
+        let end = self.base.match_indices('/').nth(2).map(|(end, _)| end);
+        let root = end.and_then(|end| self.base.get(..=end));
+        root.unwrap_or(&self.base).to_owned()
+    }
+
+    /// The path of the URL, without slashes around it.
+    pub(super) fn path(&self) -> &str {
+        let path = self.base.splitn(4, '/').nth(3).unwrap_or_default();
+        path.trim_end_matches('/')
+    }
+
+    /// Whether the host is written as a loopback address or `localhost`.
+    pub(super) fn is_loopback(&self) -> bool {
+        let bare = self.host.trim_start_matches('[').trim_end_matches(']');
+        bare == "localhost"
+            || bare
+                .parse::<std::net::IpAddr>()
+                .is_ok_and(|ip| ip.to_canonical().is_loopback())
+    }
 }
 
 /// The URL as it may be shown: query and fragment could hold secrets too.
@@ -203,6 +229,19 @@ mod tests {
         );
         let expected = format!("Basic {}", BASE64.encode(b"ali ce:p@ss/word"));
         assert_eq!(*address.authorization.unwrap(), expected);
+    }
+
+    #[test]
+    fn root_and_path_of_a_server_are_told_apart() {
+        for (text, root, path) in [
+            ("https://u:p@h/acme/repos", "https://h/", "acme/repos"),
+            ("http://h:8000", "http://h:8000/", ""),
+            ("http://[::1]:8000/a/", "http://[::1]:8000/", "a"),
+            ("https://h/a/b/c/", "https://h/", "a/b/c"),
+        ] {
+            let address = parse(text).unwrap();
+            assert_eq!((address.root().as_str(), address.path()), (root, path));
+        }
     }
 
     #[test]

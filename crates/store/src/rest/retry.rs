@@ -40,7 +40,7 @@ impl Fault {
 }
 
 /// How the requests to one server are repeated.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Attempts {
     pub(super) location: String,
     pub(super) retries: Retries,

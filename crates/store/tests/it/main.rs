@@ -2,13 +2,16 @@
 // Always so here; said for clippy, which then lets helpers unwrap as it lets tests.
 #![cfg(test)]
 
+mod account;
 mod bodies;
 mod contract;
 mod endless;
 mod local;
 mod misbehaving;
 mod patient;
+mod pin;
 mod restic;
 mod s3;
 mod server;
 mod tls;
+mod vault;

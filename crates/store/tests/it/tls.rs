@@ -25,7 +25,7 @@ fn openssl(folder: &Path, arguments: &[&str]) {
 }
 
 /// Makes `<name>-ca.pem`, and `<name>.pem` with `<name>.key` for the host 127.0.0.1.
-fn make_certificates(folder: &Path, name: &str) {
+pub(crate) fn make_certificates(folder: &Path, name: &str) {
     let (ca, ca_key) = (format!("{name}-ca.pem"), format!("{name}-ca.key"));
     let (key, request, certificate) = (
         format!("{name}.key"),
@@ -77,7 +77,7 @@ fn make_certificates(folder: &Path, name: &str) {
     openssl(folder, &[&sign[..], &files].concat());
 }
 
-fn options(server: &RcloneServer) -> RestOptions {
+pub(crate) fn options(server: &RcloneServer) -> RestOptions {
     let mut options = RestOptions::new(server.url().parse().unwrap());
     options.retries.first_pause = Duration::from_millis(1);
     options

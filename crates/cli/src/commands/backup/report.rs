@@ -1,5 +1,7 @@
 //! What a backup tells: for people, and as the summary of `--json`.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::Serialize;
 use strongroom_engine::backup::report::{
     BackupReport, CopyOutcome, CopyReport, SourceError, SourceReport, Stats,
@@ -11,6 +13,7 @@ use crate::commands::backup::closing::HEALED;
 use crate::error::Result;
 use crate::output::{BAD, DOUBTFUL, GOOD, Output, visible};
 use crate::table::{Cell, Table};
+use crate::vaults::Said;
 use crate::words::{count, size};
 
 /// How many unreadable files of a source are named; all of them are with `--json`.
@@ -21,14 +24,25 @@ pub(crate) fn is_read(report: &BackupReport) -> bool {
     report.error_count() == 0 && report.sources.iter().all(|source| source.failure.is_none())
 }
 
-/// Tells all of it, but for why copies were `left_out` from the beginning, which was told.
-pub(crate) fn tell(
-    output: &Output,
-    report: &BackupReport,
-    left_out: &[String],
-    dry_run: bool,
-    complete: bool,
-) -> Result<()> {
+/// What there is to tell beside the report.
+#[derive(Debug)]
+pub(crate) struct Telling<'a> {
+    /// Copies that could not be used from the beginning, which was told.
+    pub(crate) left_out: &'a [String],
+    /// What vaults say of the new snapshots.
+    pub(crate) said: &'a [Said],
+    /// What is wrong with the logs of vaults.
+    pub(crate) alarms: Vec<String>,
+    /// By copy, keys that wait for an operator.
+    pub(crate) pending_keys: BTreeMap<String, BTreeSet<Id>>,
+    /// Whether nothing was written.
+    pub(crate) dry_run: bool,
+    /// Whether everything was done.
+    pub(crate) complete: bool,
+}
+
+/// Tells all of it.
+pub(crate) fn tell(output: &Output, report: &BackupReport, telling: &Telling<'_>) -> Result<()> {
     for problem in &report.lead_problems {
         let hint = match problem.state {
             ProblemState::Told => "its blobs are stored anew; heal it: strongroom sync",
@@ -40,19 +54,22 @@ pub(crate) fn tell(
     for source in &report.sources {
         warn_of_source(output, source);
     }
-    output.result(&sources(report, dry_run).to_string())?;
-    if !dry_run {
-        output.result(&format!("\n{}", copies(report)))?;
+    output.result(&sources(report, telling.dry_run).to_string())?;
+    if !telling.dry_run {
+        output.result(&format!("\n{}", copies(report, telling.said)))?;
         for copy in &report.copies {
             if let CopyOutcome::Failed(failure) = &copy.outcome
-                && !left_out.contains(&copy.name)
+                && !telling.left_out.contains(&copy.name)
             {
                 let text = format!("{}: {}", copy.name, failure.reason);
                 output.warn(&text, failure.hint.as_deref());
             }
         }
     }
-    output.object(&Summary::of(report, dry_run, complete))
+    for said in telling.said {
+        said.tell(output);
+    }
+    output.object(&Summary::of(report, telling))
 }
 
 fn warn_of_source(output: &Output, source: &SourceReport) {
@@ -110,8 +127,13 @@ fn sources(report: &BackupReport, dry_run: bool) -> Table {
     table
 }
 
-fn copies(report: &BackupReport) -> Table {
-    let mut table = Table::headed(&["copy", "for these snapshots", "place"]);
+/// A column tells what vaults say themselves, where there are any.
+fn copies(report: &BackupReport, said: &[Said]) -> Table {
+    let mut titles = vec!["copy", "for these snapshots", "place"];
+    if !said.is_empty() {
+        titles.insert(2, "as its vault says");
+    }
+    let mut table = Table::headed(&titles);
     for copy in &report.copies {
         let outcome = match &copy.outcome {
             CopyOutcome::Whole => Cell::styled("whole", GOOD),
@@ -121,13 +143,26 @@ fn copies(report: &BackupReport) -> Table {
             ),
             CopyOutcome::Failed(_) => Cell::styled("failed", BAD),
         };
-        table.row([
+        let mut row = vec![
             copy.name.clone().into(),
             outcome,
             copy.location.clone().into(),
-        ]);
+        ];
+        if !said.is_empty() {
+            let word = match said_of(said, &copy.name) {
+                None => "".into(),
+                Some(said) if said.is_refutation() => Cell::styled(said.word(), BAD),
+                Some(said) => said.word().into(),
+            };
+            row.insert(2, word);
+        }
+        table.row(row);
     }
     table
+}
+
+fn said_of<'a>(said: &'a [Said], copy: &str) -> Option<&'a Said> {
+    said.iter().find(|said| said.copy == copy)
 }
 
 #[derive(Serialize)]
@@ -141,6 +176,8 @@ struct Summary<'a> {
     packs_written: u64,
     bytes_written: u64,
     error_count: u64,
+    alarms: &'a [String],
+    pending_keys: &'a BTreeMap<String, BTreeSet<Id>>,
 }
 
 #[derive(Serialize)]
@@ -162,23 +199,38 @@ struct CopySummary<'a> {
     files_behind: u64,
     reason: Option<&'a str>,
     hint: Option<&'a str>,
+    by_vault: Option<SaidSummary<'a>>,
+}
+
+/// What the vault of a copy says of the new snapshots.
+#[derive(Serialize)]
+struct SaidSummary<'a> {
+    whole: Option<bool>,
+    missing: u64,
+    receipts_left: usize,
+    reason: Option<&'a str>,
 }
 
 impl<'a> Summary<'a> {
-    fn of(report: &'a BackupReport, dry_run: bool, complete: bool) -> Self {
+    fn of(report: &'a BackupReport, telling: &'a Telling<'_>) -> Self {
+        let copies = report.copies.iter();
         Self {
             message_type: "summary",
-            dry_run,
-            complete,
+            dry_run: telling.dry_run,
+            complete: telling.complete,
             sources: report.sources.iter().map(SourceSummary::of).collect(),
-            copies: match dry_run {
+            copies: match telling.dry_run {
                 true => Vec::new(),
-                false => report.copies.iter().map(CopySummary::of).collect(),
+                false => copies
+                    .map(|copy| CopySummary::of(copy, telling.said))
+                    .collect(),
             },
             lead: &report.lead,
             packs_written: report.packs_written,
             bytes_written: report.bytes_written,
             error_count: report.error_count(),
+            alarms: &telling.alarms,
+            pending_keys: &telling.pending_keys,
         }
     }
 }
@@ -197,7 +249,7 @@ impl<'a> SourceSummary<'a> {
 }
 
 impl<'a> CopySummary<'a> {
-    fn of(copy: &'a CopyReport) -> Self {
+    fn of(copy: &'a CopyReport, said: &'a [Said]) -> Self {
         let (outcome, files_behind, failure) = match &copy.outcome {
             CopyOutcome::Whole => ("whole", 0, None),
             CopyOutcome::Behind { files } => ("behind", *files, None),
@@ -209,6 +261,12 @@ impl<'a> CopySummary<'a> {
             files_behind,
             reason: failure.map(|failure| failure.reason.as_str()),
             hint: failure.and_then(|failure| failure.hint.as_deref()),
+            by_vault: said_of(said, &copy.name).map(|said| SaidSummary {
+                whole: said.whole,
+                missing: said.missing,
+                receipts_left: said.left,
+                reason: said.reason.as_deref(),
+            }),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A repository with three copies, made by hand.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use strongroom_testkit::recording::RecordingStore;
 
 use crate::session::{self, CopyStore, Environment, Looking, Session};
 use crate::state::StateFolder;
-use crate::status::{Status, gather};
+use crate::status::{Status, VaultFacts, gather};
 
 pub(super) const NAMES: [&str; 3] = ["here", "disk2", "disk3"];
 pub(super) const PASSWORD: &[u8] = b"correct horse";
@@ -34,6 +35,7 @@ pub(super) struct World {
     pub(super) stores: Vec<Arc<TestStore>>,
     pub(super) state: StateFolder,
     pub(super) environment: Environment,
+    pub(super) vaults: BTreeMap<String, VaultFacts>,
 }
 
 /// What a snapshot by hand consists of.
@@ -90,6 +92,7 @@ impl World {
                 username: "u".to_owned(),
                 cancel: Default::default(),
             },
+            vaults: BTreeMap::new(),
             folder,
         };
         for store in &world.stores {
@@ -217,6 +220,7 @@ impl World {
             session,
             &self.state,
             &self.environment,
+            &self.vaults,
         );
         for store in &self.stores {
             assert_eq!(store.written(), [], "a status writes nothing to a copy");

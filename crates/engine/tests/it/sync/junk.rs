@@ -56,6 +56,38 @@ fn a_key_travels_once_a_receipt_names_it() {
 }
 
 #[test]
+fn a_key_that_waits_for_an_operator_is_not_sent_again_and_its_copy_is_not_behind() {
+    let (mut hand_made, _) = HandMade::with_snapshots(0..1);
+    let places = hand_made.places(3);
+    let key = hand_made.add_key(b"another password");
+    for place in &places[..2] {
+        memory(place).put(key, &hand_made.files[&key]);
+    }
+    let id = key.id().unwrap();
+    for known_keys in [[].into(), [id].into()] {
+        let options = SyncOptions {
+            known_keys,
+            pending_keys: [("three".to_owned(), [id].into())].into(),
+            ..SyncOptions::default()
+        };
+        let report = hand_made.sync(&places, &options);
+        assert!(report.is_complete(), "{report:?}");
+        assert_eq!(report.junk, []);
+        assert!(!has(&places[2], key));
+        assert_eq!(places[2].written(), []);
+    }
+    // It still travels to a copy that simply lacks it.
+    lose(&places[1], key);
+    let options = SyncOptions {
+        known_keys: [id].into(),
+        pending_keys: [("three".to_owned(), [id].into())].into(),
+        ..SyncOptions::default()
+    };
+    assert!(hand_made.sync(&places, &options).is_complete());
+    assert!(has(&places[1], key) && !has(&places[2], key));
+}
+
+#[test]
 fn junk_that_is_everywhere_costs_nothing() {
     let (hand_made, _) = HandMade::with_snapshots(0..1);
     let places = hand_made.places(2);

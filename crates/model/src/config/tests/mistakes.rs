@@ -271,6 +271,32 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "medium = \"disk\"\nca_file = \"/ca\"",
         "line 9: A folder is reached without certificates, so it has no ca_file; remove it",
     ),
+    (
+        "medium = \"disk\"",
+        "medium = \"disk\"\nfingerprint = \"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"",
+        "line 9: A folder is reached without certificates, so it has no fingerprint; remove it",
+    ),
+    (
+        "store = \"/backup\"",
+        "store = \"rest:https://host/\"\nfingerprint = \"5A:0C\"",
+        "line 8: \"5A:0C\" is not a fingerprint; a fingerprint is the SHA-256 of the certificate, 64 hexadecimal digits as `strongroom-vault serve` prints them: \"5A:0C:…:91\"",
+    ),
+    (
+        "store = \"/backup\"",
+        "store = \"rest:http://host/\"\nfingerprint = \"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"",
+        "line 8: Plain http shows no certificate, so it has no fingerprint; write rest:https://…, or remove fingerprint",
+    ),
+    (
+        "store = \"/backup\"",
+        "store = \"rest:https://host/\"\nca_file = \"/ca\"\nfingerprint = \"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"",
+        "line 9: With a fingerprint no authority is asked, so ca_file means nothing; remove one of them",
+    ),
+    // Where it runs
+    (
+        "[[source]]",
+        "runs_in = \"\"\n[[source]]",
+        "line 1: \"\" is not an account; an account is what the provider calls it, 1 to 128 letters of ASCII: \"aws:123456789012\"",
+    ),
 ];
 
 #[test]

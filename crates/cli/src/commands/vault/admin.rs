@@ -1,0 +1,257 @@
+//! The administration of a vault: who asks, and how lists and yeses are shown.
+//!
+//! The token comes from a file, never from an argument, which every process of the machine could
+//! read. What the vault answers is shown as it is, field by field, so that a newer vault's answers
+//! are shown too; `--json` passes its objects on.
+
+use std::path::PathBuf;
+
+use serde_json::{Map, Value, json};
+use strongroom_model::{Fingerprint, Secret};
+use strongroom_store::{RestOptions, VaultAdmin};
+use url::Url;
+
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::exit::{Exit, MANUAL};
+use crate::password;
+use crate::table::{Cell, Table};
+
+/// Which vault is administered, and by what right.
+#[derive(Debug, clap::Args)]
+pub(super) struct At {
+    /// The vault, as https://127.0.0.1:8000: it is administered from its own machine
+    #[arg(long, value_name = "URL")]
+    at: Url,
+    /// The file with the token of its administration: keys/admin.token in the vault's folder
+    #[arg(long, value_name = "PATH")]
+    admin_token_file: PathBuf,
+    /// The one certificate that it may show, as `strongroom-vault serve` prints it
+    #[arg(long, value_name = "SHA256", value_parser = parse_fingerprint)]
+    fingerprint: Option<Fingerprint>,
+    /// The authority of its certificate, in PEM: keys/tls.crt in the vault's folder is its own
+    #[arg(long, value_name = "PATH", conflicts_with = "fingerprint")]
+    ca_file: Option<PathBuf>,
+}
+
+/// Tell what is wrong with a vault, as it sees itself
+///
+/// Examples:
+///   strongroom vault doctor --at https://127.0.0.1:8000 --admin-token-file admin.token
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment, after_long_help = MANUAL)]
+pub(super) struct Doctor {
+    #[command(flatten)]
+    at: At,
+}
+
+/// A column of a list: its title, and the fields that may hold it.
+pub(super) type Column = (&'static str, &'static [&'static str]);
+
+impl At {
+    /// Prepares to ask; nothing is sent yet.
+    pub(super) fn admin(&self, context: &Context) -> Result<VaultAdmin> {
+        let token = password::from_file(&self.admin_token_file, &context.output)?;
+        let token = std::str::from_utf8(&token).map_err(|_| Error::Password {
+            what: self.admin_token_file.display().to_string(),
+            reason: "it is not text".to_owned(),
+        })?;
+        let options = RestOptions {
+            ca_file: self.ca_file.clone(),
+            fingerprint: self.fingerprint,
+            cancelled: context.cancel.flag(),
+            ..RestOptions::new(self.at.clone())
+        };
+        Ok(VaultAdmin::new(&options, &Secret::new(token.trim()))?)
+    }
+
+    /// Lists something: a line for each, and with `--json` the vault's own objects.
+    pub(super) fn list(
+        &self,
+        context: &Context,
+        path: &str,
+        action: &str,
+        name: (&'static str, &'static str),
+        columns: &[Column],
+    ) -> Result<Exit> {
+        let (one, several) = name;
+        let answer = self.admin(context)?.get(path, action)?;
+        let items = items(&answer, several);
+        let titles: Vec<&str> = columns.iter().map(|(title, _)| *title).collect();
+        let mut table = Table::headed(&titles);
+        for item in &items {
+            context.output.object(&message(one, item))?;
+            let cell = |(_, fields): &Column| Cell::from(field(item, fields));
+            table.row(columns.iter().map(cell));
+        }
+        context.output.data(&table.to_string())?;
+        context.output.object(&json!({
+            "message_type": "summary", several: items.len(),
+        }))?;
+        Ok(Exit::Done)
+    }
+
+    /// Has something done, and says so in our own words.
+    pub(super) fn act(
+        &self,
+        context: &Context,
+        path: &str,
+        body: &Value,
+        action: &str,
+        done: &str,
+    ) -> Result<Exit> {
+        let answer = self.admin(context)?.post(path, body, action)?;
+        context.output.result(&format!("{done}\n"))?;
+        context.output.object(&message("summary", &answer))?;
+        Ok(Exit::Done)
+    }
+}
+
+impl Doctor {
+    pub(super) fn run(self, context: &Context) -> Result<Exit> {
+        let action = "say what is wrong with it";
+        let answer = self.at.admin(context)?.get("v1/doctor", action)?;
+        let mut table = Table::new();
+        rows(&mut table, "", &answer);
+        context.output.data(&table.to_string())?;
+        context.output.object(&message("summary", &answer))?;
+        Ok(match is_well(&answer) {
+            true => Exit::Done,
+            false => Exit::Failed,
+        })
+    }
+}
+
+/// Whether a vault finds nothing wrong with itself: it says so in one word, or names no problems.
+fn is_well(answer: &Value) -> bool {
+    let is_said = ["good", "well", "ok", "sound"]
+        .iter()
+        .find_map(|word| answer.get(word)?.as_bool());
+    let problems = answer.get("problems").and_then(Value::as_array);
+    is_said.unwrap_or(true) && problems.is_none_or(Vec::is_empty)
+}
+
+/// The items of a list, which stands alone or under its name.
+pub(super) fn items(answer: &Value, name: &str) -> Vec<Value> {
+    let list = match answer {
+        Value::Array(list) => Some(list),
+        other => other.get(name).and_then(Value::as_array),
+    };
+    list.cloned().unwrap_or_default()
+}
+
+/// The first of these fields that is there, as text.
+pub(super) fn field(item: &Value, names: &[&str]) -> String {
+    let found = names.iter().find_map(|name| item.get(name));
+    found.map_or_else(|| "-".to_owned(), text)
+}
+
+/// A value as people read it.
+fn text(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::Bool(true) => "yes".to_owned(),
+        Value::Bool(false) => "no".to_owned(),
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(text).collect::<Vec<_>>().join(", "),
+        Value::Object(fields) => {
+            let fields = fields
+                .iter()
+                .map(|(name, value)| format!("{name} {}", text(value)));
+            fields.collect::<Vec<_>>().join(", ")
+        }
+    }
+}
+
+/// A row for each field; objects within are told field by field, lists item by item.
+fn rows(table: &mut Table, name: &str, value: &Value) {
+    match value {
+        Value::Object(fields) => {
+            for (field, value) in fields {
+                let name = match name {
+                    "" => field.clone(),
+                    name => format!("{name} {field}"),
+                };
+                rows(table, &name, value);
+            }
+        }
+        Value::Array(items) if items.iter().any(Value::is_object) => {
+            for item in items {
+                table.row([name.into(), text(item).into()]);
+            }
+        }
+        other => table.row([name.into(), text(other).into()]),
+    }
+}
+
+/// An object of the vault's, as one of ours.
+fn message(kind: &str, item: &Value) -> Value {
+    let mut fields = Map::new();
+    fields.insert("message_type".to_owned(), kind.into());
+    if let Value::Object(item) = item {
+        fields.extend(item.clone());
+    }
+    Value::Object(fields)
+}
+
+fn parse_fingerprint(text: &str) -> std::result::Result<Fingerprint, String> {
+    text.parse()
+        .map_err(|error: strongroom_model::Error| error.hint().unwrap_or_else(|| error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_found_alone_and_under_their_name() {
+        let (one, other) = (json!({"name": "a"}), json!({"name": "b"}));
+        let both = vec![one.clone(), other.clone()];
+        assert_eq!(items(&json!([one, other]), "tokens"), both);
+        assert_eq!(items(&json!({"tokens": both}), "tokens"), both);
+        assert!(items(&json!({"other": []}), "tokens").is_empty());
+        assert!(items(&Value::Null, "tokens").is_empty());
+    }
+
+    #[test]
+    fn values_of_every_kind_are_readable() {
+        let item = json!({
+            "name": "a", "used": null, "bytes": 7, "held": true, "keys": ["x", "y"],
+            "by": {"who": "z"},
+        });
+        for (names, expected) in [
+            (&["name"][..], "a"),
+            (&["used"], "-"),
+            (&["missing"], "-"),
+            (&["missing", "bytes"], "7"),
+            (&["held"], "yes"),
+            (&["keys"], "x, y"),
+            (&["by"], "who z"),
+        ] {
+            assert_eq!(field(&item, names), expected, "{names:?}");
+        }
+    }
+
+    #[test]
+    fn a_vault_is_well_that_says_so_and_names_no_problems() {
+        for (answer, expected) in [
+            (json!({"good": true, "problems": []}), true),
+            (json!({"good": false}), false),
+            (json!({"problems": ["a"]}), false),
+            (json!({"orphans": 3}), true),
+        ] {
+            assert_eq!(is_well(&answer), expected, "{answer}");
+        }
+    }
+
+    #[test]
+    fn an_object_of_the_vault_keeps_its_fields_and_gets_a_type() {
+        let told = message("token", &json!({"name": "a"}));
+        assert_eq!(told, json!({"message_type": "token", "name": "a"}));
+        assert_eq!(
+            message("summary", &Value::Null),
+            json!({"message_type": "summary"})
+        );
+    }
+}

@@ -1,0 +1,173 @@
+//! `strongroom vault repository`.
+
+use clap::Subcommand;
+use jiff::Timestamp;
+use serde_json::json;
+use strongroom_model::{ByteSize, Period, RepositoryPath};
+
+use crate::commands::vault::admin::{At, Column};
+use crate::commands::vault::token::without_nulls;
+use crate::context::Context;
+use crate::error::Result;
+use crate::exit::{Exit, MANUAL};
+
+/// The repositories of a vault
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = MANUAL)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    List(List),
+    Set(Set),
+    Undelete(Undelete),
+    AgreeToPurge(AgreeToPurge),
+}
+
+/// List the repositories
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = MANUAL)]
+struct List {
+    #[command(flatten)]
+    at: At,
+}
+
+/// Keep things longer, or bound what a repository may hold
+///
+/// Retention and grace are only ever raised here.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = MANUAL)]
+#[group(id = "what", required = true, multiple = true, args = ["retention", "grace", "quota", "no_quota"])]
+struct Set {
+    #[command(flatten)]
+    at: At,
+    /// The repository
+    #[arg(value_name = "PATH")]
+    repository: RepositoryPath,
+    /// How long everything that arrives is kept, as 60d
+    #[arg(long, value_name = "PERIOD")]
+    retention: Option<Period>,
+    /// How long what was asked to be deleted is kept
+    #[arg(long, value_name = "PERIOD")]
+    grace: Option<Period>,
+    /// The most that it may hold, as 2TiB
+    #[arg(long, value_name = "SIZE")]
+    quota: Option<ByteSize>,
+    /// It may hold as much as there is room for
+    #[arg(long, conflicts_with = "quota")]
+    no_quota: bool,
+}
+
+/// Bring back what was asked to be deleted
+///
+/// Without any of the options, all of it that is still kept.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = MANUAL)]
+struct Undelete {
+    #[command(flatten)]
+    at: At,
+    /// The repository
+    #[arg(value_name = "PATH")]
+    repository: RepositoryPath,
+    /// Only what this token asked for
+    #[arg(long, value_name = "NAME")]
+    token: Option<String>,
+    /// Only what was asked for since then, as 2026-11-20T10:00:00Z
+    #[arg(long, value_name = "TIME")]
+    since: Option<Timestamp>,
+    /// Only what was asked for until then
+    #[arg(long, value_name = "TIME")]
+    until: Option<Timestamp>,
+    /// Only this file, as snapshots/3f1c…
+    #[arg(long, value_name = "FILE")]
+    file: Option<String>,
+}
+
+/// Agree to many deletions of one day, so that purging goes on
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = MANUAL)]
+struct AgreeToPurge {
+    #[command(flatten)]
+    at: At,
+    /// The repository
+    #[arg(value_name = "PATH")]
+    repository: RepositoryPath,
+}
+
+const COLUMNS: [Column; 8] = [
+    ("repository", &["repository"]),
+    ("objects", &["objects"]),
+    ("bytes", &["bytes"]),
+    ("kept s", &["retention_s"]),
+    ("deleted kept s", &["grace_s"]),
+    ("quota", &["quota_bytes"]),
+    ("pending keys", &["pending_keys"]),
+    ("purging held", &["purge_held"]),
+];
+
+impl Args {
+    pub(super) fn run(self, context: &Context) -> Result<Exit> {
+        match self.command {
+            Command::List(List { at }) => at.list(
+                context,
+                "v1/repositories",
+                "list its repositories",
+                ("repository", "repositories"),
+                &COLUMNS,
+            ),
+            Command::Set(args) => args.run(context),
+            Command::Undelete(args) => args.run(context),
+            Command::AgreeToPurge(AgreeToPurge { at, repository }) => {
+                let path = path(&repository, "agree-to-purge");
+                let done = format!("Purging of {repository} goes on");
+                at.act(context, &path, &json!({}), "go on purging", &done)
+            }
+        }
+    }
+}
+
+impl Set {
+    fn run(self, context: &Context) -> Result<Exit> {
+        let Self { at, repository, .. } = &self;
+        let admin = at.admin(context)?;
+        if self.retention.is_some() || self.grace.is_some() {
+            let body = without_nulls(json!({
+                "retention": self.retention.map(|period| period.to_string()),
+                "grace": self.grace.map(|period| period.to_string()),
+            }));
+            admin.post(&path(repository, "keeping"), &body, "keep things longer")?;
+        }
+        if self.quota.is_some() || self.no_quota {
+            let body = json!({ "bytes": self.quota.map(ByteSize::bytes) });
+            admin.post(&path(repository, "quota"), &body, "set a quota")?;
+        }
+        context.output.result(&format!("{repository} is set\n"))?;
+        context.output.object(&json!({
+            "message_type": "summary", "repository": repository,
+        }))?;
+        Ok(Exit::Done)
+    }
+}
+
+impl Undelete {
+    fn run(self, context: &Context) -> Result<Exit> {
+        let body = without_nulls(json!({
+            "token": self.token,
+            "since": self.since,
+            "until": self.until,
+            "file": self.file,
+        }));
+        let done = format!("What is still kept of {} is there again", self.repository);
+        let path = path(&self.repository, "undelete");
+        self.at
+            .act(context, &path, &body, "bring back what was deleted", &done)
+    }
+}
+
+/// Where something is done with a repository.
+pub(super) fn path(repository: &RepositoryPath, what: &str) -> String {
+    format!("v1/repositories/{repository}/{what}")
+}

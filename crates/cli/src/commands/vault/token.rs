@@ -1,0 +1,278 @@
+//! `strongroom vault token`.
+
+use clap::{Subcommand, ValueEnum};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use strongroom_model::{ByteSize, Period, RepositoryPath};
+
+use crate::commands::vault::admin::{At, Column, field};
+use crate::context::Context;
+use crate::error::Result;
+use crate::exit::{Exit, MANUAL};
+
+/// The tokens that machines ask a vault with
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = MANUAL)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Create(Create),
+    List(List),
+    Revoke(Revoke),
+    Hide(Hide),
+    Unhide(Unhide),
+    ForgetClientKey(ForgetClientKey),
+}
+
+/// What a token may do.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Right {
+    /// Put files, read, remove its own locks, send receipts; nothing else
+    Append,
+    /// Read
+    Read,
+    /// Also ask for deletion, which waits and can be taken back
+    Maintain,
+    /// Send receipts and events
+    Report,
+}
+
+/// Make a token, which is shown once
+///
+/// Examples:
+///   strongroom vault token create --at https://127.0.0.1:8000 --admin-token-file admin.token \
+///       --repository acme/repos --right append --expires 90d
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment, after_long_help = MANUAL)]
+struct Create {
+    #[command(flatten)]
+    at: At,
+    /// For this repository, or those in this folder
+    #[arg(long, value_name = "PATH")]
+    repository: RepositoryPath,
+    /// What it may do
+    #[arg(long)]
+    right: Right,
+    /// Until then, as 90d
+    #[arg(long, value_name = "PERIOD")]
+    expires: Option<Period>,
+    /// The most that it may put in a day, as 500GiB
+    #[arg(long, value_name = "SIZE")]
+    daily_size: Option<ByteSize>,
+    /// The most objects that it may put in a day
+    #[arg(long, value_name = "NUMBER")]
+    daily_objects: Option<u64>,
+}
+
+/// List the tokens, without their secrets
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = MANUAL)]
+struct List {
+    #[command(flatten)]
+    at: At,
+}
+
+/// End a token; what it has put stays
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = MANUAL)]
+struct Revoke {
+    #[command(flatten)]
+    at: At,
+    /// The name, as token list shows it
+    name: String,
+}
+
+/// Hide all that a token put since a time, so that nobody sees it; unhide takes it back
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = MANUAL)]
+struct Hide {
+    #[command(flatten)]
+    at: At,
+    /// The name, as token list shows it
+    name: String,
+    /// Since then, as 2026-11-20T10:00:00Z
+    #[arg(long, value_name = "TIME")]
+    since: Timestamp,
+}
+
+/// Show again what was hidden of a token
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = MANUAL)]
+struct Unhide {
+    #[command(flatten)]
+    at: At,
+    /// The name, as token list shows it
+    name: String,
+}
+
+/// Let a token send receipts of another client
+///
+/// The first receipt that a token sends binds it to the key of the client that signed it. After a
+/// machine was set up anew it has another key, and its receipts are refused until this is done.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = MANUAL)]
+struct ForgetClientKey {
+    #[command(flatten)]
+    at: At,
+    /// The name, as token list shows it
+    name: String,
+}
+
+const COLUMNS: [Column; 6] = [
+    ("name", &["name"]),
+    ("right", &["right"]),
+    ("repository", &["repository", "prefix"]),
+    ("last used", &["used"]),
+    ("expires", &["expires"]),
+    ("revoked", &["revoked"]),
+];
+
+impl Args {
+    pub(super) fn run(self, context: &Context) -> Result<Exit> {
+        match self.command {
+            Command::Create(args) => args.run(context),
+            Command::List(List { at }) => at.list(
+                context,
+                "v1/tokens",
+                "list its tokens",
+                ("token", "tokens"),
+                &COLUMNS,
+            ),
+            Command::Revoke(Revoke { at, name }) => {
+                let done = format!("{name} does not count any more");
+                act(
+                    context,
+                    &at,
+                    &name,
+                    "revoke",
+                    json!({}),
+                    "end a token",
+                    &done,
+                )
+            }
+            Command::Hide(Hide { at, name, since }) => {
+                let done = format!("What {name} put since {since} is hidden");
+                let body = json!({ "since": since });
+                act(
+                    context,
+                    &at,
+                    &name,
+                    "hide",
+                    body,
+                    "hide what a token put",
+                    &done,
+                )
+            }
+            Command::Unhide(Unhide { at, name }) => {
+                let done = format!("What was hidden of {name} is shown again");
+                let action = "show again what a token put";
+                act(context, &at, &name, "unhide", json!({}), action, &done)
+            }
+            Command::ForgetClientKey(ForgetClientKey { at, name }) => {
+                let done = format!("The next receipt that {name} sends binds it anew");
+                let action = "forget the client of a token";
+                act(
+                    context,
+                    &at,
+                    &name,
+                    "forget-client-key",
+                    json!({}),
+                    action,
+                    &done,
+                )
+            }
+        }
+    }
+}
+
+impl Create {
+    fn run(self, context: &Context) -> Result<Exit> {
+        let right = self.right.to_possible_value();
+        let body = json!({
+            "repository": self.repository,
+            "right": right.as_ref().map(|right| right.get_name()),
+            "expires": self.expires.map(|period| period.to_string()),
+            "daily_bytes": self.daily_size.map(ByteSize::bytes),
+            "daily_objects": self.daily_objects,
+        });
+        let admin = self.at.admin(context)?;
+        let answer = admin.post("v1/tokens", &without_nulls(body), "make a token")?;
+        // The token alone, so that a script can take it.
+        context
+            .output
+            .data(&format!("{}\n", field(&answer, &["token"])))?;
+        context.output.say(&format!(
+            "This is the only time that it is shown. Its name is {}",
+            field(&answer, &["name"])
+        ));
+        context.output.object(&json!({
+            "message_type": "summary",
+            "name": answer.get("name"),
+            "token": answer.get("token"),
+        }))?;
+        Ok(Exit::Done)
+    }
+}
+
+fn act(
+    context: &Context,
+    at: &At,
+    name: &str,
+    what: &str,
+    body: Value,
+    action: &str,
+    done: &str,
+) -> Result<Exit> {
+    let name = percent_encoded(name);
+    at.act(
+        context,
+        &format!("v1/tokens/{name}/{what}"),
+        &body,
+        action,
+        done,
+    )
+}
+
+/// A name as a part of a path.
+pub(super) fn percent_encoded(name: &str) -> String {
+    let mut url = url::Url::parse("http://h/").ok();
+    if let Some(url) = &mut url
+        && let Ok(mut segments) = url.path_segments_mut()
+    {
+        segments.clear().push(name);
+    }
+    let path = url.map(|url| url.path().trim_start_matches('/').to_owned());
+    path.unwrap_or_default()
+}
+
+/// What was not given is not sent.
+pub(super) fn without_nulls(body: Value) -> Value {
+    match body {
+        Value::Object(mut fields) => {
+            fields.retain(|_, value| !value.is_null());
+            Value::Object(fields)
+        }
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_stays_one_part_of_a_path() {
+        assert_eq!(percent_encoded("3f1c2a9e"), "3f1c2a9e");
+        assert_eq!(percent_encoded("a/../b?c#d"), "a%2F..%2Fb%3Fc%23d");
+    }
+
+    #[test]
+    fn what_was_not_given_is_not_sent() {
+        let body = without_nulls(json!({"a": null, "b": 1, "c": ""}));
+        assert_eq!(body, json!({"b": 1, "c": ""}));
+    }
+}

@@ -1,0 +1,256 @@
+//! The vaults among the copies: met at the beginning of each command, whatever else it does.
+//!
+//! A REST server that is no vault is used as before, and nobody hears of the question. Of a vault
+//! its log is checked against what this machine remembers of it. What does not fit is an **alarm**:
+//! told loudly, kept until a person has accepted the log as it is, and the exit status is 1. An
+//! alarm never costs a backup: the work is done all the same.
+//!
+//! **Architecture invariant:** a vault's word is kept as such. It can refute that its copy is whole,
+//! and never clears what this machine has found wrong.
+
+mod account;
+mod contact;
+mod log;
+mod receipts;
+mod word;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use strongroom_engine::CopyStore;
+use strongroom_engine::session::chain;
+use strongroom_engine::state::{StateFolder, VaultAlarm};
+use strongroom_model::Id;
+use strongroom_model::vault::{RepositoryInfo, VaultInfo};
+use strongroom_store::VaultClient;
+
+use crate::error::Result;
+use crate::output::{Output, visible};
+use crate::words::count;
+
+pub(crate) use contact::look;
+pub(crate) use log::{LogState, Scene, first};
+pub(crate) use receipts::{Said, deliver, deliver_left};
+
+/// The copies of a configuration, with what asks the vaults that may be behind them.
+#[derive(Debug, Default)]
+pub(crate) struct Copies {
+    /// All copies.
+    pub(crate) stores: Vec<CopyStore>,
+    /// Those at addresses that a vault can have.
+    pub(crate) vaults: Vec<VaultCopy>,
+}
+
+/// A copy at an address that a vault can have.
+#[derive(Debug, Clone)]
+pub(crate) struct VaultCopy {
+    /// The name of the copy.
+    pub(crate) copy: String,
+    /// What asks the vault.
+    pub(crate) client: VaultClient,
+}
+
+/// The vaults that there are, or were.
+#[derive(Debug, Default)]
+pub(crate) struct Vaults {
+    /// One for each copy, in the order of the configuration.
+    pub(crate) met: Vec<Met>,
+}
+
+/// A vault that was met, or that is remembered and was not there.
+#[derive(Debug)]
+pub(crate) struct Met {
+    /// The copy that it holds.
+    pub(crate) copy: String,
+    /// What asks it.
+    pub(crate) client: VaultClient,
+    /// What it says of itself; `None` where it did not answer as a vault.
+    pub(crate) info: Option<Box<VaultInfo>>,
+    /// How its log stands.
+    pub(crate) log: LogState,
+    /// What is wrong with its log, until a person has accepted it.
+    pub(crate) alarm: Option<VaultAlarm>,
+    repository: OnceLock<Option<RepositoryInfo>>,
+}
+
+/// Looks at all vaults at once.
+pub(crate) fn meet(vaults: &[VaultCopy], state: &StateFolder, now: Timestamp) -> Vaults {
+    let met = std::thread::scope(|scope| {
+        let threads: Vec<_> = vaults
+            .iter()
+            .map(|vault| scope.spawn(move || contact::meet(vault, state, now)))
+            .collect();
+        let met = threads.into_iter().filter_map(|thread| thread.join().ok());
+        met.flatten().collect()
+    });
+    Vaults { met }
+}
+
+impl Vaults {
+    /// Whether somebody has to see to a log.
+    pub(crate) fn are_alarmed(&self) -> bool {
+        self.met.iter().any(|met| met.alarm.is_some())
+    }
+
+    /// The alarms, each on one line.
+    pub(crate) fn alarms(&self) -> Vec<String> {
+        let alarmed = self.met.iter().filter_map(|met| {
+            let alarm = met.alarm.as_ref()?;
+            Some(format!("{}: {}", met.copy, alarm.text))
+        });
+        alarmed.collect()
+    }
+
+    /// Those that answered as vaults.
+    pub(crate) fn present(&self) -> impl Iterator<Item = &Met> {
+        self.met.iter().filter(|met| met.info.is_some())
+    }
+
+    /// The vault of a copy, where it answered.
+    pub(crate) fn of(&self, copy: &str) -> Option<&Met> {
+        self.present().find(|met| met.copy == copy)
+    }
+
+    /// For each copy by name, the keys that its vault holds and does not list yet.
+    pub(crate) fn pending_keys(&self) -> BTreeMap<String, BTreeSet<Id>> {
+        let pending = self.present().filter_map(|met| {
+            let keys: BTreeSet<Id> = met.repository()?.pending_keys.iter().copied().collect();
+            (!keys.is_empty()).then(|| (met.copy.clone(), keys))
+        });
+        pending.collect()
+    }
+
+    /// Tells how each log stands: what is as it was is told to programs alone.
+    pub(crate) fn tell(&self, output: &Output) -> Result<()> {
+        for met in &self.met {
+            met.tell(output);
+            output.object(&Message::of(met))?;
+        }
+        Ok(())
+    }
+
+    /// Tells which keys wait for an operator, and what he would type.
+    pub(crate) fn tell_pending(&self, output: &Output) {
+        for met in self.present() {
+            let Some(info) = met
+                .repository()
+                .filter(|info| !info.pending_keys.is_empty())
+            else {
+                continue;
+            };
+            let keys = count(info.pending_keys.len() as u64, "key waits", "keys wait");
+            let ids: Vec<_> = info.pending_keys.iter().map(Id::short).collect();
+            let text = format!(
+                "{}: {keys} for an operator, and {} nothing until then: {}",
+                met.copy,
+                if info.pending_keys.len() == 1 {
+                    "opens"
+                } else {
+                    "open"
+                },
+                ids.join(", ")
+            );
+            let hint = format!(
+                "if it is yours, on the vault: strongroom vault key admit {} ID --at URL \
+                 --admin-token-file PATH",
+                met.client.repository()
+            );
+            output.warn(&visible(&text), Some(&hint));
+        }
+    }
+}
+
+impl Met {
+    /// What it says of the repository, asked once; `None` where it does not say.
+    pub(crate) fn repository(&self) -> Option<&RepositoryInfo> {
+        let ask = || match self.client.repository_info() {
+            Ok(info) => Some(info),
+            Err(error) => {
+                let error = chain(&error);
+                tracing::debug!(copy = self.copy, error, "A vault does not tell of its copy");
+                None
+            }
+        };
+        self.repository.get_or_init(ask).as_ref()
+    }
+
+    fn tell(&self, output: &Output) {
+        if let Some(alarm) = &self.alarm {
+            output.alarm(
+                &visible(&format!("{}: {}", self.copy, alarm.text)),
+                &[
+                    &visible(&alarm.hint),
+                    &format!(
+                        "only when that is explained: strongroom vault accept-log {}",
+                        self.copy
+                    ),
+                ],
+            );
+            return;
+        }
+        match &self.log {
+            LogState::First(new) => output.say(&visible(&format!(
+                "{} is a vault. Its log is remembered from now on, with {} by the key {}: compare \
+                 that once with keys/log.pub in the vault's folder",
+                self.copy,
+                count(new.last().checkpoint().size(), "leaf", "leaves"),
+                new.key().label(),
+            ))),
+            LogState::Unseen(reason) => output.warn(
+                &visible(&format!(
+                    "{}: the log of its vault cannot be checked this time: {reason}",
+                    self.copy
+                )),
+                Some("it is asked again at the next contact; if it stays so, ask who runs it"),
+            ),
+            LogState::None | LogState::Same(_) | LogState::Grown(_) | LogState::Alarm(_) => {}
+        }
+    }
+}
+
+/// How the log of a vault stands, as `--json` tells it.
+#[derive(Serialize)]
+struct Message<'a> {
+    message_type: &'static str,
+    copy: &'a str,
+    vault: &'a str,
+    log: &'static str,
+    origin: Option<&'a str>,
+    size: Option<u64>,
+    alarm: Option<AlarmMessage<'a>>,
+}
+
+/// An alarm, as `--json` tells it.
+#[derive(Serialize)]
+pub(crate) struct AlarmMessage<'a> {
+    found: Timestamp,
+    text: &'a str,
+    hint: &'a str,
+}
+
+impl<'a> Message<'a> {
+    fn of(met: &'a Met) -> Self {
+        let state = met.log.remembered().map(|log| log.last().checkpoint());
+        Self {
+            message_type: "vault",
+            copy: &met.copy,
+            vault: met.client.root(),
+            log: met.log.word(),
+            origin: state.map(|state| state.origin()),
+            size: state.map(|state| state.size()),
+            alarm: met.alarm.as_ref().map(AlarmMessage::of),
+        }
+    }
+}
+
+impl<'a> AlarmMessage<'a> {
+    pub(crate) fn of(alarm: &'a VaultAlarm) -> Self {
+        Self {
+            found: alarm.found,
+            text: &alarm.text,
+            hint: &alarm.hint,
+        }
+    }
+}

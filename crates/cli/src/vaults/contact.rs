@@ -1,0 +1,133 @@
+//! One contact with the server behind a copy: is it a vault, and does its log go on?
+
+use std::sync::OnceLock;
+
+use jiff::Timestamp;
+use strongroom_engine::session::chain;
+use strongroom_engine::state::{StateFolder, VaultAlarm, VaultMemory};
+use strongroom_ledger::Remembered;
+use strongroom_model::vault::VaultInfo;
+use strongroom_store::{Error as StoreError, Hello, VaultClient};
+
+use crate::vaults::log::{LogState, Scene};
+use crate::vaults::{Met, VaultCopy};
+
+/// Meets a vault, and remembers what its log says; `None` where there is no vault and never was one.
+pub(super) fn meet(vault: &VaultCopy, state: &StateFolder, now: Timestamp) -> Option<Met> {
+    let memory = state.vault(vault.client.root());
+    let scene = Scene {
+        vault: vault.client.root(),
+        now,
+    };
+    let (info, log) = look(&vault.client, &memory, scene);
+    remember(&memory, &log);
+    let alarm = standing(&memory, &log, scene);
+    if info.is_none() && alarm.is_none() && matches!(log, LogState::None) {
+        return None;
+    }
+    Some(Met {
+        copy: vault.copy.clone(),
+        client: vault.client.clone(),
+        info,
+        log,
+        alarm,
+        repository: OnceLock::new(),
+    })
+}
+
+/// Asks a vault for itself and for its log; remembers nothing.
+pub(crate) fn look(
+    client: &VaultClient,
+    memory: &VaultMemory,
+    scene: Scene<'_>,
+) -> (Option<Box<VaultInfo>>, LogState) {
+    let said = client.hello();
+    let remembered = match memory.log() {
+        Ok(None) => None,
+        Ok(Some(bytes)) => match Remembered::parse(&bytes) {
+            Ok(remembered) => Some(remembered),
+            Err(error) => return (of(said), scene.damaged(&bytes, &error)),
+        },
+        Err(error) => return (of(said), LogState::Unseen(chain(&error))),
+    };
+    match (said, remembered) {
+        // Most REST servers are no vaults, and of one that is away its copy tells.
+        (Hello::NoVault | Hello::Unclear(_), None) => (None, LogState::None),
+        (Hello::NoVault, Some(remembered)) => (None, scene.gone(&remembered)),
+        (Hello::Unclear(error), Some(_)) => (None, LogState::Unseen(chain(&error))),
+        (Hello::Vault(info), remembered) => {
+            let log = log(client, remembered, &info, scene);
+            (Some(info), log)
+        }
+    }
+}
+
+fn log(
+    client: &VaultClient,
+    remembered: Option<Remembered>,
+    info: &VaultInfo,
+    scene: Scene<'_>,
+) -> LogState {
+    let old = remembered.as_ref();
+    let old = old.map_or(0, |log| log.last().checkpoint().size());
+    match client.consistency(old) {
+        Ok(answer) => scene.judge(remembered, info, &answer),
+        // A vault that shows no log to begin with has none to remember.
+        Err(StoreError::Vault { status: 404, .. }) if remembered.is_none() => LogState::None,
+        Err(error) => LogState::Unseen(chain(&error)),
+    }
+}
+
+/// Keeps what was accepted; where that cannot be written, the next contact is none the worse.
+fn remember(memory: &VaultMemory, log: &LogState) {
+    let written = match log {
+        LogState::First(new) | LogState::Grown(new) => memory.go_on(|before| {
+            // Another process may have been here meanwhile, and have seen more.
+            let before = before.and_then(|bytes| Remembered::parse(bytes).ok());
+            let is_newer = before.is_none_or(|before| {
+                let size = |log: &Remembered| log.last().checkpoint().size();
+                before.key() == new.key() && size(&before) < size(new)
+            });
+            is_newer.then(|| new.to_string().into_bytes())
+        }),
+        LogState::Alarm(alarm) => memory.raise(alarm),
+        LogState::None | LogState::Same(_) | LogState::Unseen(_) => Ok(()),
+    };
+    if let Err(error) = written {
+        tracing::warn!(
+            error = chain(&error),
+            "What the log of a vault says is not remembered"
+        );
+    }
+}
+
+/// The alarm that nobody has answered: an earlier one, which is the evidence, or that of now.
+fn standing(memory: &VaultMemory, log: &LogState, scene: Scene<'_>) -> Option<VaultAlarm> {
+    let new = match log {
+        LogState::Alarm(alarm) => Some(alarm.as_ref().clone()),
+        _ => None,
+    };
+    match memory.alarm() {
+        Ok(standing) => standing.or(new),
+        Err(error) => Some(new.unwrap_or_else(|| VaultAlarm {
+            found: scene.now,
+            vault: scene.vault.to_owned(),
+            text: format!(
+                "An alarm about {} stands that cannot be read: {}",
+                scene.vault,
+                chain(&error)
+            ),
+            hint: "see what is in the state folder, below vaults/".to_owned(),
+            remembered: String::new(),
+            came: None,
+        })),
+    }
+}
+
+/// What a vault says of itself, if it is one.
+fn of(said: Hello) -> Option<Box<VaultInfo>> {
+    match said {
+        Hello::Vault(info) => Some(info),
+        Hello::NoVault | Hello::Unclear(_) => None,
+    }
+}

@@ -1,0 +1,84 @@
+//! What vaults say of their copies: into the evidence, and before the scorecard.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use strongroom_engine::session::chain;
+use strongroom_engine::state::RepositoryState;
+use strongroom_engine::status::VaultFacts;
+use strongroom_engine::{CopyStore, Session};
+use strongroom_model::evidence::VaultWord;
+use strongroom_model::{Config, FileName};
+
+use crate::memory::file_name;
+use crate::vaults::{Vaults, account, receipts};
+
+impl Vaults {
+    /// Remembers what each vault says of its copy. One about whose log there is an alarm is not
+    /// listened to.
+    pub(crate) fn remember(&self, memory: &RepositoryState, copies: &[CopyStore], now: Timestamp) {
+        for met in self.present().filter(|met| met.alarm.is_none()) {
+            let copy = copies.iter().find(|copy| copy.name == met.copy);
+            let (Some(copy), Some(info)) = (copy, met.repository()) else {
+                continue;
+            };
+            let before = memory.evidence(copy).by_vault;
+            let mut word = before.unwrap_or_else(|| VaultWord::asked(now));
+            word.at = now;
+            word.scrub = info.scrub;
+            receipts::refreshed(&met.client, &mut word, now);
+            let noted = memory.update_evidence(copy, |evidence| evidence.by_vault = Some(word));
+            if let Err(error) = noted {
+                let error = chain(&error);
+                tracing::warn!(error, "What a vault said is not remembered");
+            }
+        }
+    }
+
+    /// What the scorecard has to know of each vault.
+    pub(crate) fn facts(&self, config: &Config) -> BTreeMap<String, VaultFacts> {
+        let runs_in = |met: &super::Met| {
+            let info = met.info.as_ref()?;
+            info.runs_in.as_ref().map(|runs_in| runs_in.account.clone())
+        };
+        // Providers are asked where it matters, which costs a moment elsewhere.
+        let production = match self.met.iter().any(|met| runs_in(met).is_some()) {
+            true => account::of_production(config),
+            false => Vec::new(),
+        };
+        let mut pending = self.pending_keys();
+        let facts = self.met.iter().map(|met| {
+            let in_production =
+                runs_in(met).filter(|account| production.iter().any(|own| own.may_be(account)));
+            let facts = VaultFacts {
+                pending_keys: pending.remove(&met.copy).unwrap_or_default(),
+                alarm: met.alarm.as_ref().map(|alarm| alarm.text.clone()),
+                in_production,
+            };
+            (met.copy.clone(), facts)
+        });
+        facts.collect()
+    }
+
+    /// For each copy by name, the files that its vault says are rotten there and that the copy
+    /// lists: they are read again, and healed where it is so.
+    pub(crate) fn rotten(&self, session: &Session) -> BTreeMap<String, BTreeSet<FileName>> {
+        let mut rotten = BTreeMap::new();
+        for met in self.present().filter(|met| met.alarm.is_none()) {
+            let scrub = met.repository().and_then(|info| info.scrub);
+            if scrub.is_none_or(|scrub| scrub.rotten == 0) {
+                continue;
+            }
+            let ready = session.ready().find(|(copy, _)| copy.name == met.copy);
+            let (Some((_, ready)), Ok(list)) = (ready, met.client.snapshots()) else {
+                continue;
+            };
+            let named = list.snapshots.iter().flat_map(|info| &info.missing);
+            let named = named.filter_map(|name| file_name(name));
+            let listed: BTreeSet<FileName> =
+                named.filter(|name| ready.listing.holds(*name)).collect();
+            rotten.insert(met.copy.clone(), listed);
+        }
+        rotten
+    }
+}

@@ -1,0 +1,337 @@
+//! A vault as its contract says, small enough to be made to lie: restic's protocol in memory, and
+//! what a vault tells beside it.
+//!
+//! It exists for what a real vault never does: rewriting its log, forgetting, refusing, claiming.
+
+mod http;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use serde_json::{Value, json};
+use strongroom_ledger::{
+    Checkpoint, Hash, KeyKind, SignedCheckpoint, Signer, TileSource, consistency_proof,
+};
+
+use http::Asked;
+
+pub(crate) use http::{Answer, Server};
+
+const ORIGIN: &str = "vault.example/strongroom";
+
+/// The name of whoever cosigns its log, and when he does.
+pub(crate) const WITNESS: &str = "witness.example/w";
+const WITNESSED_S: u64 = 1_700_000_000;
+
+/// A running vault.
+pub(crate) struct FakeVault {
+    server: Server,
+    state: Arc<Mutex<State>>,
+}
+
+/// All that it is, for a test to change.
+pub(crate) struct State {
+    /// The files of its repositories, by path.
+    pub(crate) files: BTreeMap<String, Vec<u8>>,
+    /// Keys that came after the repository was made, and are not listed.
+    pub(crate) pending: BTreeMap<String, Vec<u8>>,
+    /// What its log says.
+    pub(crate) leaves: Vec<String>,
+    /// Of its log's key.
+    pub(crate) seed: u8,
+    /// The key of the witness that cosigns its log, if any.
+    pub(crate) witness: Option<u8>,
+    /// Whether it answers as a server that is no vault.
+    pub(crate) is_plain: bool,
+    /// Whether it has no time but for restic's protocol.
+    pub(crate) is_busy: bool,
+    /// What it answers to receipts, where that is no yes.
+    pub(crate) refuses_receipts: Option<u16>,
+    /// What it says of every snapshot.
+    pub(crate) whole: Value,
+    /// How many files it says it lacks.
+    pub(crate) missing: Vec<String>,
+    pub(crate) scrub: Value,
+    pub(crate) runs_in: Value,
+    pub(crate) new_log: Value,
+    /// The receipts that it took, in order: the body of each.
+    pub(crate) receipts: Vec<Value>,
+    /// All requests, as "POST /path".
+    pub(crate) asked: Vec<String>,
+}
+
+impl FakeVault {
+    pub(crate) fn start() -> Self {
+        let state = Arc::new(Mutex::new(State {
+            files: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            leaves: vec!["start".to_owned()],
+            seed: 1,
+            witness: None,
+            is_plain: false,
+            is_busy: false,
+            refuses_receipts: None,
+            whole: json!(true),
+            missing: Vec::new(),
+            scrub: Value::Null,
+            runs_in: Value::Null,
+            new_log: Value::Null,
+            receipts: Vec::new(),
+            asked: Vec::new(),
+        }));
+        let answering = Arc::clone(&state);
+        Self {
+            server: Server::start(move |asked| answering.lock().unwrap().answer(asked)),
+            state,
+        }
+    }
+
+    /// The address of its one repository, for a configuration.
+    pub(crate) fn store(&self) -> String {
+        format!(
+            "rest:http://backup:token@{}/acme/repos/",
+            self.server.address()
+        )
+    }
+
+    pub(crate) fn address(&self) -> std::net::SocketAddr {
+        self.server.address()
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    /// How many requests so far began with these words.
+    pub(crate) fn count(&self, request: &str) -> usize {
+        let state = self.state();
+        let asked = state.asked.iter();
+        asked.filter(|asked| asked.starts_with(request)).count()
+    }
+}
+
+impl State {
+    fn answer(&mut self, asked: &Asked) -> Answer {
+        let line = format!("{} {}", asked.method, asked.path);
+        self.asked.push(line.clone());
+        if let Some(path) = asked.path.strip_prefix("/v1/") {
+            return match (self.is_plain, self.is_busy) {
+                (true, _) => Answer::text(404, "404 page not found"),
+                (false, true) => Answer::text(503, "busy"),
+                (false, false) => self.tell(&asked.method, path, &asked.body),
+            };
+        }
+        self.leaves.push(line);
+        self.rest(asked)
+    }
+
+    /// What a vault tells beside restic's protocol.
+    fn tell(&mut self, method: &str, path: &str, body: &[u8]) -> Answer {
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        match (method, path) {
+            ("GET", "vault") => Answer::json(
+                200,
+                &json!({
+                    "version": "0.1.0",
+                    "origin": ORIGIN,
+                    "log_key": self.signer().verifier().to_string(),
+                    "runs_in": self.runs_in,
+                    "time": {
+                        "wall": "2026-11-20T10:00:00Z", "vault": "2026-11-20T10:00:00Z",
+                        "doubted": false,
+                    },
+                    "sealed": false,
+                    "new_log": self.new_log,
+                }),
+            ),
+            ("GET", "log/consistency") => {
+                let old = query.strip_prefix("old=").unwrap().parse().unwrap();
+                Answer::json(200, &self.consistency(old))
+            }
+            ("GET", "repositories/acme/repos") => Answer::json(
+                200,
+                &json!({
+                    "repository": "acme/repos",
+                    "objects": self.files.len(),
+                    "bytes": self.files.values().map(Vec::len).sum::<usize>(),
+                    "quota_bytes": null,
+                    "retention_s": 2_592_000,
+                    "grace_s": 2_592_000,
+                    "tombstones": 0,
+                    "hidden": 0,
+                    "pending_keys": self.pending.keys().collect::<Vec<_>>(),
+                    "purge_held": null,
+                    "scrub": self.scrub,
+                }),
+            ),
+            ("GET", "repositories/acme/repos/snapshots") => {
+                Answer::json(200, &json!({ "snapshots": self.snapshots() }))
+            }
+            ("POST", "receipts/acme/repos") => self.receipt(body),
+            _ => Answer::json(
+                404,
+                &json!({"error": "There is nothing here", "hint": null}),
+            ),
+        }
+    }
+
+    fn receipt(&mut self, body: &[u8]) -> Answer {
+        if let Some(status) = self.refuses_receipts {
+            let error = json!({"error": "this token is bound to another client", "hint": "ask"});
+            return Answer::json(status, &error);
+        }
+        let envelope: Value = serde_json::from_slice(body).unwrap();
+        let text = envelope["receipt"]["body"].as_str().unwrap();
+        let id = strongroom_model::Id::of(text.as_bytes()).to_string();
+        let mut receipt: Value = serde_json::from_str(text).unwrap();
+        let has = |id: &Value| self.receipts.iter().any(|known| known["id"] == *id);
+        if !receipt["parent"].is_null() && !has(&receipt["parent"]) {
+            let error = json!({"error": "its parent is not known", "needs": receipt["parent"]});
+            return Answer::json(409, &error);
+        }
+        receipt["id"] = json!(id);
+        let answer = json!({
+            "receipt": id,
+            "snapshot": receipt["snapshot"],
+            "whole": self.whole,
+            "missing": self.missing.len(),
+        });
+        if !has(&receipt["id"]) {
+            self.receipts.push(receipt);
+        }
+        Answer::json(200, &answer)
+    }
+
+    fn snapshots(&self) -> Vec<Value> {
+        let told = self.receipts.iter().map(|receipt| {
+            json!({
+                "snapshot": receipt["snapshot"],
+                "receipt": receipt["id"],
+                "source": receipt["source"],
+                "host": receipt["host"],
+                "time": receipt["time"],
+                "client": receipt["client"],
+                "token": "3f1c2a9e",
+                "claimed": true,
+                "whole": self.whole,
+                "missing": self.missing.iter().take(10).collect::<Vec<_>>(),
+                "missing_files": self.missing.len(),
+            })
+        });
+        told.collect()
+    }
+
+    fn signer(&self) -> Signer {
+        Signer::from_seed(KeyKind::Log, ORIGIN, &[self.seed; 32]).unwrap()
+    }
+
+    /// The signed checkpoint of the log as it is.
+    pub(crate) fn checkpoint(&self) -> String {
+        let leaves = self.hashes();
+        let checkpoint = Checkpoint::new(ORIGIN, leaves.len() as u64, root(&leaves)).unwrap();
+        let mut signed = SignedCheckpoint::sign(checkpoint, &self.signer()).unwrap();
+        if let Some(seed) = self.witness {
+            let witness = Signer::from_seed(KeyKind::Witness, WITNESS, &[seed; 32]).unwrap();
+            let signature = witness.cosign(signed.note().text(), WITNESSED_S).unwrap();
+            signed.add_cosignature(signature, witness.verifier()).unwrap();
+        }
+        signed.note().to_string()
+    }
+
+    fn consistency(&self, old: u64) -> Value {
+        let leaves = self.hashes();
+        let size = leaves.len() as u64;
+        let proof = match old <= size {
+            true => consistency_proof(Leaves(&leaves), old, size).unwrap(),
+            false => Vec::new(),
+        };
+        let proof: Vec<String> = proof.iter().map(ToString::to_string).collect();
+        json!({"checkpoint": self.checkpoint(), "proof": proof})
+    }
+
+    fn hashes(&self) -> Vec<Hash> {
+        self.leaves
+            .iter()
+            .map(|leaf| Hash::leaf(leaf.as_bytes()))
+            .collect()
+    }
+
+    /// restic's protocol, version 2, for the one repository.
+    fn rest(&mut self, asked: &Asked) -> Answer {
+        let path = asked.path.split('?').next().unwrap_or_default();
+        let Some(path) = path.strip_prefix("/acme/repos/") else {
+            return Answer::text(404, "not here");
+        };
+        match (asked.method.as_str(), path) {
+            ("POST", "") => Answer::text(200, ""),
+            ("GET", folder) if folder.ends_with('/') => self.list(folder),
+            ("GET" | "HEAD", path) => match self.files.get(path) {
+                Some(bytes) => asked.part_of(bytes),
+                None => Answer::text(404, "not here"),
+            },
+            ("POST", path) => {
+                let key = path.strip_prefix("keys/");
+                if let Some(key) = key.filter(|_| self.files.contains_key("config")) {
+                    if !self.files.contains_key(path) {
+                        self.pending.insert(key.to_owned(), asked.body.clone());
+                    }
+                } else {
+                    self.files.insert(path.to_owned(), asked.body.clone());
+                }
+                Answer::text(200, "")
+            }
+            ("DELETE", path) if path.starts_with("locks/") => {
+                self.files.remove(path);
+                Answer::text(200, "")
+            }
+            _ => Answer::text(403, "a token that appends"),
+        }
+    }
+
+    fn list(&self, folder: &str) -> Answer {
+        let files = self.files.iter().filter_map(|(path, bytes)| {
+            let name = path.strip_prefix(folder)?;
+            Some(json!({"name": name, "size": bytes.len()}))
+        });
+        let list: Vec<Value> = files.collect();
+        let mut answer = Answer::json(200, &json!(list));
+        answer.content_type = "application/vnd.x.restic.rest.v2";
+        answer
+    }
+
+    /// The names of its files in a folder.
+    pub(crate) fn names(&self, folder: &str) -> BTreeSet<String> {
+        let of_folder = format!("{folder}/");
+        let names = self
+            .files
+            .keys()
+            .filter_map(|path| path.strip_prefix(&of_folder));
+        names.map(str::to_owned).collect()
+    }
+}
+
+/// The root over leaves, as RFC 6962 defines it.
+fn root(leaves: &[Hash]) -> Hash {
+    match leaves {
+        [] => Hash::empty(),
+        [leaf] => *leaf,
+        many => {
+            let (left, right) = many.split_at(many.len().next_power_of_two() / 2);
+            Hash::node(&root(left), &root(right))
+        }
+    }
+}
+
+/// Tiles made from leaves, for proofs.
+struct Leaves<'a>(&'a [Hash]);
+
+impl TileSource for Leaves<'_> {
+    fn tile(&self, level: u8, index: u64, width: u16) -> strongroom_ledger::Result<Vec<Hash>> {
+        let span = 256_usize.pow(u32::from(level));
+        let hashes = (0..usize::from(width)).map(|number| {
+            let from = (usize::try_from(index).unwrap() * 256 + number) * span;
+            root(&self.0[from..from + span])
+        });
+        Ok(hashes.collect())
+    }
+}

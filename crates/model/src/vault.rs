@@ -1,0 +1,189 @@
+//! What a vault tells its clients, as JSON.
+//!
+//! It comes from outside: who asks bounds its size, and shows none of its texts to a terminal as
+//! they are. Fields that a newer vault adds are passed over.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::account::Account;
+use crate::id::Id;
+
+/// The answer to `GET /v1/vault`: that it is a vault, and which.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VaultInfo {
+    /// The version of its program.
+    pub version: String,
+    /// The name of its log.
+    pub origin: String,
+    /// The key that signs its log, as C2SP writes it.
+    pub log_key: String,
+    /// Whose account it runs in; `None` where nobody knows.
+    #[serde(default)]
+    pub runs_in: Option<RunsIn>,
+    /// What its clocks show.
+    pub time: VaultTime,
+    /// Whether it is sealed.
+    #[serde(default)]
+    pub sealed: bool,
+    /// Where it began a new log because it was restored from an older state of itself.
+    #[serde(default)]
+    pub new_log: Option<NewLog>,
+}
+
+/// Whose account a vault runs in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunsIn {
+    /// The account.
+    pub account: Account,
+    /// How the vault knows.
+    pub by: KnownBy,
+}
+
+/// How it is known where a machine runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KnownBy {
+    /// The provider says so, by its instance metadata.
+    Metadata,
+    /// Somebody has written so.
+    Declared,
+}
+
+/// What the clocks of a vault show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VaultTime {
+    /// The wall clock.
+    pub wall: Timestamp,
+    /// The slow clock that alone decides when anything may go.
+    pub vault: Timestamp,
+    /// Whether the wall clock has jumped, and nobody has confirmed it.
+    pub doubted: bool,
+}
+
+/// A log that was begun anew.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewLog {
+    /// The last checkpoint of the log before, as a signed note.
+    pub before: String,
+}
+
+/// The answer to `GET /v1/log/consistency?old=N`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Consistency {
+    /// The newest checkpoint, as a signed note.
+    pub checkpoint: String,
+    /// The hashes that lead from the old size to that of the checkpoint, in base64.
+    pub proof: Vec<String>,
+}
+
+/// The answer to `GET /v1/repositories/PATH`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepositoryInfo {
+    /// Its path.
+    pub repository: String,
+    /// How many objects it holds that can be seen.
+    pub objects: u64,
+    /// How many bytes these have.
+    pub bytes: u64,
+    /// The most that it may hold.
+    #[serde(default)]
+    pub quota_bytes: Option<u64>,
+    /// For how long what arrives is kept, in seconds.
+    pub retention_s: u64,
+    /// For how long what was asked to be deleted is kept, in seconds.
+    pub grace_s: u64,
+    /// Objects that were asked to be deleted and are still kept.
+    #[serde(default)]
+    pub tombstones: u64,
+    /// Objects that an operator has hidden.
+    #[serde(default)]
+    pub hidden: u64,
+    /// Keys that are stored, and not listed until an operator admits them.
+    #[serde(default)]
+    pub pending_keys: Vec<Id>,
+    /// Why nothing is purged, where purging is held.
+    #[serde(default)]
+    pub purge_held: Option<String>,
+    /// What the vault found when it read its own objects.
+    #[serde(default)]
+    pub scrub: Option<Scrub>,
+}
+
+/// What a vault found when it read its own objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scrub {
+    /// When the last full round began: every object that it held then was read since.
+    #[serde(default)]
+    pub all_read: Option<Timestamp>,
+    /// How many objects were read.
+    #[serde(default)]
+    pub objects_read: u64,
+    /// How many objects are rotten, and not healed yet.
+    #[serde(default)]
+    pub rotten: u64,
+}
+
+/// The answer to a receipt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceiptAnswer {
+    /// The receipt.
+    pub receipt: Id,
+    /// The snapshot that it is of.
+    pub snapshot: Id,
+    /// Whether the vault holds the snapshot and all that it needs; `None` where it cannot tell.
+    pub whole: Option<bool>,
+    /// How many files it lacks.
+    #[serde(default)]
+    pub missing: u64,
+}
+
+/// The answer to `GET /v1/repositories/PATH/snapshots`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotList {
+    /// Each snapshot of which there is a receipt.
+    pub snapshots: Vec<SnapshotInfo>,
+}
+
+/// A snapshot, as its receipt claims and as the vault found it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotInfo {
+    /// Its file.
+    pub snapshot: Id,
+    /// The receipt.
+    pub receipt: Id,
+    /// The source, as claimed.
+    pub source: String,
+    /// The host, as claimed.
+    pub host: String,
+    /// Its time, as claimed.
+    pub time: Timestamp,
+    /// The client that signed the receipt.
+    pub client: Id,
+    /// The token that brought it.
+    pub token: String,
+    /// Always true: source, host and time are what a client says.
+    #[serde(default)]
+    pub claimed: bool,
+    /// Whether the snapshot and all that it needs are there; `None` where the vault cannot tell.
+    pub whole: Option<bool>,
+    /// The first of the files that are missing or rotten.
+    #[serde(default)]
+    pub missing: Vec<String>,
+    /// How many there are.
+    #[serde(default)]
+    pub missing_files: u64,
+}
+
+/// An error, as a vault tells it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VaultError {
+    /// What is wrong, as a person reads it.
+    pub error: String,
+    /// The next step.
+    #[serde(default)]
+    pub hint: Option<String>,
+    /// The receipt that has to come first.
+    #[serde(default)]
+    pub needs: Option<Id>,
+}

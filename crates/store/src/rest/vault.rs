@@ -1,0 +1,204 @@
+//! A vault behind a REST address, asked for what restic's protocol does not tell.
+//!
+//! Most REST servers are no vaults. Whatever they answer to the first question, they are used as
+//! before, and nobody hears of it; so a definite "no vault" is told apart from "no telling now",
+//! because whoever knows a vault here must notice when there is none any more.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use strongroom_model::vault::{
+    Consistency, ReceiptAnswer, RepositoryInfo, SnapshotList, VaultInfo,
+};
+use strongroom_model::{Id, RepositoryPath, SignedReceipt};
+use ureq::http::StatusCode;
+
+use crate::rest::client::Client;
+use crate::rest::json::{Reply, refusal};
+use crate::rest::retry::{Attempts, Fault};
+use crate::{Error, Result};
+
+/// A few keys, a signed note, a proof of 63 hashes.
+const SMALL_BYTES: u64 = 1 << 20;
+
+/// The snapshots of a repository, some 500 bytes each.
+const LIST_BYTES: u64 = 64 << 20;
+
+/// The largest receipt that a vault takes.
+const RECEIPT_BYTES: usize = 64 << 20;
+
+/// Asks the vault behind a REST address, with the credentials of the address.
+#[derive(Clone)]
+pub struct VaultClient {
+    client: Arc<Client>,
+    attempts: Attempts,
+    /// The root of the server, with a slash at its end.
+    root: String,
+    repository: RepositoryPath,
+}
+
+/// Whether there is a vault behind an address.
+#[derive(Debug)]
+pub enum Hello {
+    /// There is.
+    Vault(Box<VaultInfo>),
+    /// There is another server, which answers and is no vault.
+    NoVault,
+    /// It cannot be told now, and why.
+    Unclear(Error),
+}
+
+/// What came of sending a receipt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// The vault has it.
+    Taken(ReceiptAnswer),
+    /// This one has to come first.
+    Needs(Id),
+}
+
+/// A receipt on its way, with the key that it is signed by.
+#[derive(Serialize)]
+struct Envelope<'a> {
+    key: String,
+    receipt: &'a SignedReceipt,
+}
+
+impl VaultClient {
+    pub(super) fn new(
+        client: Arc<Client>,
+        attempts: Attempts,
+        root: String,
+        repository: RepositoryPath,
+    ) -> Self {
+        Self {
+            client,
+            attempts,
+            root,
+            repository,
+        }
+    }
+
+    /// The root of the server, without credentials: what a vault is known by here.
+    pub fn root(&self) -> &str {
+        &self.root
+    }
+
+    /// The repository at the address.
+    pub const fn repository(&self) -> &RepositoryPath {
+        &self.repository
+    }
+
+    /// Asks whether there is a vault. One more try is made, and not the many that a file is worth.
+    pub fn hello(&self) -> Hello {
+        let action = "tell whether it is a vault";
+        let mut attempts = self.attempts.clone();
+        attempts.retries.tries = attempts.retries.tries.min(2);
+        let url = format!("{}v1/vault", self.root);
+        let asked = attempts.run(|_| self.client.get_json(&url, action, SMALL_BYTES));
+        match asked {
+            Ok(reply) if reply.status == StatusCode::OK => match reply.decode() {
+                Some(info) => Hello::Vault(Box::new(info)),
+                None => Hello::NoVault,
+            },
+            // Who may not ask is told nothing.
+            Ok(reply)
+                if matches!(
+                    reply.status,
+                    StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
+                ) =>
+            {
+                Hello::Unclear(refusal(&reply, &self.root, action))
+            }
+            Ok(_) => Hello::NoVault,
+            Err(error) => Hello::Unclear(error),
+        }
+    }
+
+    /// The newest checkpoint, and the proof that leads there from `old` leaves.
+    ///
+    /// # Errors
+    /// [`Error::Vault`], [`Error::BadAnswer`], and where it cannot be reached.
+    pub fn consistency(&self, old: u64) -> Result<Consistency> {
+        let path = format!("v1/log/consistency?old={old}");
+        self.get(&path, "prove its log", SMALL_BYTES)
+    }
+
+    /// What the vault says of the repository.
+    ///
+    /// # Errors
+    /// As [`VaultClient::consistency`].
+    pub fn repository_info(&self) -> Result<RepositoryInfo> {
+        let path = format!("v1/repositories/{}", self.repository);
+        self.get(&path, "tell of the repository", SMALL_BYTES)
+    }
+
+    /// What the vault says of the snapshots of which it has receipts.
+    ///
+    /// # Errors
+    /// As [`VaultClient::consistency`].
+    pub fn snapshots(&self) -> Result<SnapshotList> {
+        let path = format!("v1/repositories/{}/snapshots", self.repository);
+        self.get(&path, "list the snapshots that it knows", LIST_BYTES)
+    }
+
+    /// Sends a receipt, with the public key of the client that signed it. Sending it again does no
+    /// harm.
+    ///
+    /// # Errors
+    /// As [`VaultClient::consistency`].
+    pub fn send_receipt(&self, key: &[u8; 32], receipt: &SignedReceipt) -> Result<Sent> {
+        let action = "take a receipt";
+        let url = format!("{}v1/receipts/{}", self.root, self.repository);
+        let key = data_encoding::BASE64.encode(key);
+        let body = serde_json::to_vec(&Envelope { key, receipt });
+        let body = body
+            .ok()
+            .filter(|body| body.len() <= RECEIPT_BYTES)
+            .ok_or_else(|| self.wrong(action, "it is too large to be sent"))?;
+        let post = |_| self.client.post_json(&url, &body, action, SMALL_BYTES);
+        let reply = self.attempts.run(post)?;
+        if reply.status == StatusCode::CONFLICT
+            && let Some(needs) = reply.error().needs
+        {
+            return Ok(Sent::Needs(needs));
+        }
+        self.decode(&reply, action).map(Sent::Taken)
+    }
+
+    fn get<T: DeserializeOwned>(&self, path: &str, action: &str, limit_bytes: u64) -> Result<T> {
+        let url = format!("{}{path}", self.root);
+        let ask = |_| self.client.get_json(&url, action, limit_bytes);
+        let reply = self.attempts.run(ask)?;
+        self.decode(&reply, action)
+    }
+
+    fn decode<T: DeserializeOwned>(&self, reply: &Reply, action: &str) -> Result<T> {
+        if !reply.status.is_success() {
+            return Err(refusal(reply, &self.root, action));
+        }
+        let decoded = reply.decode();
+        decoded.ok_or_else(|| self.wrong(action, "it is not the JSON that was expected"))
+    }
+
+    fn wrong(&self, action: &str, reason: &str) -> Error {
+        match self.client.wrong(action, reason) {
+            Fault::Final(error) => error,
+            Fault::Again { reason, .. } => Error::Unreachable {
+                location: self.root.clone(),
+                reason,
+            },
+        }
+    }
+}
+
+impl fmt::Debug for VaultClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VaultClient")
+            .field("root", &self.root)
+            .field("repository", &self.repository)
+            .finish_non_exhaustive()
+    }
+}
