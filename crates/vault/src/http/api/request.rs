@@ -82,6 +82,10 @@ pub(super) async fn read<T: DeserializeOwned>(request: Request) -> Result<T> {
     check_type(&request)?;
     let body = request.into_body().bytes(LARGEST_BYTES).await?;
     let body = if body.is_empty() { b"{}" } else { &body[..] };
+    // A list of the values without their names would be taken as well.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(malformed("it is no object of JSON".to_owned()));
+    }
     serde_json::from_slice(body).map_err(|error| malformed(error.to_string()))
 }
 

@@ -28,7 +28,7 @@ async fn only_the_administrator_on_this_machine_gets_in() {
     let half = &server.admin_token[..20];
     let machine = server.token(Right::Maintain, "acme");
     let basic = data_encoding::BASE64.encode(format!("a:{}", server.admin_token).as_bytes());
-    for wrong in ["", half, &machine, &format!("{} ", server.admin_token)] {
+    for wrong in ["", half, &machine, &format!("{}x", server.admin_token)] {
         let caller = server.as_bearer(wrong);
         assert_eq!(caller.get("/v1/doctor").await.status, 401, "{wrong:?}");
     }

@@ -65,6 +65,9 @@ impl Description {
             while let Some(part) = parts.next() {
                 if part == "{repository}" {
                     let left = parts.clone().count();
+                    if rest.clone().count() <= left {
+                        return false;
+                    }
                     while rest.clone().count() > left {
                         rest.next();
                     }

@@ -526,6 +526,32 @@ fn two_receipts_of_one_parent_at_once_are_both_taken() {
     assert_eq!(lacking, 1);
 }
 
+#[test]
+fn more_snapshots_than_a_page_has_are_all_told_of_and_each_with_what_it_lacks() {
+    let world = World::new();
+    let (scene, append) = (&world.scene, &world.append);
+    let mut parent = world.send_first();
+    let same = NeedsChange::between(&world.needs(), &world.needs());
+    for number in 1..1_001 {
+        let mut next = world
+            .client
+            .receipt(world.snapshot, Some(parent), same.clone());
+        if number == 1_000 {
+            next.needs.packs_added = needs(&[pack_of(200)], CONFIG).packs;
+        }
+        parent = world.client.send(scene, append, &next).unwrap().0;
+    }
+    let vault = &scene.vault;
+    let page = vault.standings(append, &repository(), None).unwrap();
+    assert_eq!(page.standings.len(), 1_000);
+    let all = page.standings.iter();
+    assert!(all.clone().all(|standing| standing.missing_files == 0));
+    let rest = vault.standings(append, &repository(), page.next).unwrap();
+    assert_eq!(rest.standings.len(), 1);
+    assert_eq!(rest.standings[0].missing, [pack_of(200)]);
+    assert_eq!(rest.next, None);
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     /// A receipt of these packs, on the receipt before the last so many, or on none.
