@@ -10,6 +10,8 @@ mod administration;
 mod authentication;
 mod clock;
 mod deletion;
+mod foresight;
+mod leftover;
 mod lock;
 mod purge;
 mod put;

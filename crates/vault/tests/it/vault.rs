@@ -1,6 +1,7 @@
 //! The acts of a vault, on a real database and a real folder, under clocks of our own.
 
 mod attacks;
+mod bounds;
 mod life;
 mod model;
 pub(crate) mod scene;
