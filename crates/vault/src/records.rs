@@ -4,6 +4,7 @@
 //! decided in [`rules`](crate::rules), who may ask for it in [`vault`](crate::vault).
 
 pub mod clock;
+pub mod hiding;
 pub mod leaves;
 pub mod locks;
 pub mod objects;
@@ -14,7 +15,10 @@ use crate::database::{Row, Transaction, Value};
 use crate::{Error, Result};
 
 /// The schema, a text for each step forward.
-pub const SCHEMA: &[&str] = &[include_str!("database/schema/0001.sql")];
+pub const SCHEMA: &[&str] = &[
+    include_str!("database/schema/0001.sql"),
+    include_str!("database/schema/0009.sql"),
+];
 
 /// All rows of a short answer.
 fn all<T>(

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod bounds;
+mod hiding;
 mod life;
 mod model;
 pub(crate) mod scene;
