@@ -16,6 +16,7 @@ mod sealed;
 mod state;
 mod store;
 mod tree;
+mod vault;
 
 use std::io;
 use std::sync::LazyLock;
@@ -62,6 +63,11 @@ pub const TARGETS: &[Target] = &[
     target("strongroom_toml", model::strongroom_toml),
     target("tree", tree::tree),
     target("unpacked", sealed::unpacked),
+    target("vault_key", vault::key),
+    target("vault_login", vault::login),
+    target("vault_range", vault::range),
+    target("vault_route", vault::route),
+    target("vault_toml", vault::toml),
 ];
 
 const fn target(name: &'static str, run: fn(&[u8]) -> bool) -> Target {

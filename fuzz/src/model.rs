@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use strongroom_model::evidence::{Share, Verifier, Verify};
 use strongroom_model::receipt::{Chain, Signature};
-use strongroom_model::{Config, CopyEvidence, SignedReceipt};
+use strongroom_model::{Config, ConfigError, CopyEvidence, SignedReceipt};
 
 /// The longest line of a message: a piece of what was written, and words around it.
 const LONGEST_MESSAGE: usize = 2_000;
@@ -22,19 +22,24 @@ pub(crate) fn strongroom_toml(data: &[u8]) -> bool {
             true
         }
         Err(error) => {
-            assert!(!error.problems().is_empty(), "refused without a reason");
-            let last_line = text.split('\n').count();
-            for problem in error.problems() {
-                assert!((1..=last_line).contains(&problem.line), "{problem}");
-                assert!(problem.message.len() < LONGEST_MESSAGE, "{problem}");
-                assert!(!problem.hint.is_empty(), "{problem}");
-            }
+            refused_with_reasons(text, &error);
             false
         }
     }
 }
 
-fn environment(name: &str) -> Option<String> {
+/// Whatever is refused is refused with a line of the file and what to write instead.
+pub(crate) fn refused_with_reasons(text: &str, error: &ConfigError) {
+    assert!(!error.problems().is_empty(), "refused without a reason");
+    let last_line = text.split('\n').count();
+    for problem in error.problems() {
+        assert!((1..=last_line).contains(&problem.line), "{problem}");
+        assert!(problem.message.len() < LONGEST_MESSAGE, "{problem}");
+        assert!(!problem.hint.is_empty(), "{problem}");
+    }
+}
+
+pub(crate) fn environment(name: &str) -> Option<String> {
     match name {
         "HOME" => Some("/home/user".to_owned()),
         "TOKEN" => Some("a:b@c/d?e#f%\"\\\n\u{e4}".to_owned()),

@@ -5,6 +5,7 @@
 
 pub mod client_keys;
 pub mod clock;
+pub mod hiding;
 pub mod leaves;
 pub mod locks;
 pub mod needs;
@@ -21,6 +22,7 @@ use crate::{Error, Result};
 pub const SCHEMA: &[&str] = &[
     include_str!("database/schema/0001.sql"),
     include_str!("database/schema/0004.sql"),
+    include_str!("database/schema/0005.sql"),
 ];
 
 /// All rows of a short answer.

@@ -12,6 +12,8 @@ mod clock;
 mod deletion;
 mod due;
 mod findings;
+mod foresight;
+mod leftover;
 mod lock;
 mod overview;
 mod purge;

@@ -6,6 +6,7 @@ mod golden;
 mod ledger;
 mod nasty;
 mod state;
+mod vault;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -35,6 +36,7 @@ fn main() -> Result<()> {
     let testdata = Path::new(&root).join("testdata");
     let mut seeds = nasty::seeds()?;
     seeds.extend(ledger::seeds()?);
+    seeds.extend(vault::seeds());
     seeds.extend(golden::seeds(&testdata.join("golden"))?);
     for seed in seeds {
         let known = TARGETS.iter().any(|target| target.name == seed.target);

@@ -34,7 +34,7 @@ const TOOLS: &[(&str, &[&str])] = &[
     (
         "fuzz",
         &[
-            "model", "ledger", "store", "repo", "engine", "guard", "access", "testkit",
+            "model", "ledger", "store", "repo", "engine", "guard", "access", "vault", "testkit",
         ],
     ),
 ];

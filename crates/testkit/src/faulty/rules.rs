@@ -194,7 +194,7 @@ impl Rules {
     }
 
     /// Whether the place is away.
-    pub(super) fn is_away(&self) -> bool {
+    pub fn is_away(&self) -> bool {
         self.unreachable.load(Ordering::SeqCst)
     }
 

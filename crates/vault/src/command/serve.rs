@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use hyper::StatusCode;
 use jiff::Timestamp;
@@ -107,6 +107,12 @@ impl Args {
         };
         let _lock = opening::lock(config)?;
         let vault = opening::open(config)?;
+        // Whoever holds the lock is alone, so that all of these are dead.
+        #[expect(clippy::disallowed_methods, reason = "the edge at which time comes in")]
+        let swept = vault.sweep(SystemTime::now())?;
+        if swept > 0 {
+            tracing::info!(swept, "Uploads that were cut off have been removed");
+        }
         vault.begin_serving()?;
         let blocking = Blocking::new(config.limits.requests);
         let admin_token = admin_token::open(&config.data.join("keys"))?;

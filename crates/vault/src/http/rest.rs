@@ -26,8 +26,8 @@ use crate::records::objects::View;
 use crate::vault::{Principal, Upload, Vault};
 use crate::{Error, Result};
 
-use range::Range;
-use route::{Moment, Route, Target};
+pub use range::Range;
+pub use route::{Moment, Route, Target};
 
 const V1: HeaderValue = HeaderValue::from_static("application/vnd.x.restic.rest.v1");
 const V2: HeaderValue = HeaderValue::from_static("application/vnd.x.restic.rest.v2");
@@ -319,8 +319,12 @@ pub(crate) fn serves(path: &str) -> bool {
 
 /// The token in basic authentication.
 pub(crate) fn token_of(headers: &HeaderMap) -> Option<String> {
-    let value = headers.get(AUTHORIZATION)?.as_bytes();
-    let encoded = value
+    token_in(headers.get(AUTHORIZATION)?.as_bytes())
+}
+
+/// The token in the value of `Authorization`; the user before it is free.
+pub fn token_in(authorization: &[u8]) -> Option<String> {
+    let encoded = authorization
         .strip_prefix(b"Basic ")
         .filter(|encoded| encoded.len() <= LONGEST_AUTHORIZATION_BYTES)?;
     let decoded = String::from_utf8(BASE64.decode(encoded).ok()?).ok()?;

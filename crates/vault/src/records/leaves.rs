@@ -231,9 +231,10 @@ pub fn append(transaction: &mut dyn Transaction, moment: Moment, act: &Act) -> R
     let statement = "UPDATE log_head SET leaves = leaves + 1 WHERE one = 1 RETURNING leaves";
     let leaves = transaction.first(statement, &[], |row| row.int(0))?;
     let number = unsigned(leaves.ok_or_else(|| damaged("the log has no head"))? - 1)?;
+    let recorded_ms = note_moment(transaction, number, moment.recorded_ms)?;
     let leaf = Leaf {
         n: number,
-        at: timestamp(moment.recorded_ms)?,
+        at: timestamp(recorded_ms)?,
         vault: timestamp(moment.vault_ms)?,
         act,
     };
@@ -241,17 +242,21 @@ pub fn append(transaction: &mut dyn Transaction, moment: Moment, act: &Act) -> R
     let statement = "INSERT INTO leaf (number, entry) VALUES ($1, $2)";
     let key = Value::Int(signed(number)?);
     transaction.execute(statement, &[key, Value::Bytes(&entry)])?;
-    note_moment(transaction, number, moment.recorded_ms)?;
     Ok(number)
 }
 
-/// Notes from which leaf on a time holds, where it is another than before.
-fn note_moment(transaction: &mut dyn Transaction, number: u64, recorded_ms: i64) -> Result<()> {
+/// Notes from which leaf on a time holds, where it is later than all before; returns the time that
+/// is recorded, which never runs backwards: what was looked at earlier may be committed later.
+fn note_moment(transaction: &mut dyn Transaction, number: u64, recorded_ms: i64) -> Result<i64> {
     let statement = "INSERT INTO moment (first_leaf, recorded_ms) SELECT $1, $2 \
          WHERE NOT EXISTS (SELECT 1 FROM moment WHERE recorded_ms >= $2)";
     let values = [Value::Int(signed(number)?), Value::Int(recorded_ms)];
-    transaction.execute(statement, &values)?;
-    Ok(())
+    if transaction.execute(statement, &values)? == 1 {
+        return Ok(recorded_ms);
+    }
+    let statement = "SELECT max(recorded_ms) FROM moment";
+    let latest_ms = transaction.first(statement, &[], |row| row.maybe_int(0))?;
+    Ok(latest_ms.flatten().unwrap_or(recorded_ms))
 }
 
 /// How many leaves had been recorded until a time, that time included.

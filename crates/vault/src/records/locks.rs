@@ -72,7 +72,7 @@ pub fn count_of(transaction: &mut dyn Transaction, token: i64, since_ms: i64) ->
     unsigned(count.unwrap_or_default())
 }
 
-/// Puts a lock, or renews it.
+/// Puts a lock, or renews it; from then on it is that token's.
 ///
 /// # Errors
 /// Those of the database.
@@ -85,7 +85,8 @@ pub fn put(
 ) -> Result<()> {
     let statement = "INSERT INTO lock (repository, name, token, renewed_ms, content) \
          VALUES ($1, $2, $3, $4, $5) \
-         ON CONFLICT (repository, name) DO UPDATE SET renewed_ms = excluded.renewed_ms";
+         ON CONFLICT (repository, name) DO UPDATE SET renewed_ms = excluded.renewed_ms, \
+         token = excluded.token";
     let values = [
         Value::Int(repository),
         Value::Bytes(name.as_bytes()),

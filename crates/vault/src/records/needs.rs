@@ -169,20 +169,15 @@ pub fn look_again_at_lacking(transaction: &mut dyn Transaction) -> Result<()> {
     Ok(())
 }
 
-/// Notes that what a token put was hidden by a leaf.
+/// Notes that what a token put was hidden.
 ///
 /// # Errors
 /// Those of the database.
-pub fn look_again_at_hidden(
-    transaction: &mut dyn Transaction,
-    token: i64,
-    leaf: u64,
-) -> Result<()> {
+pub fn look_again_at_hidden(transaction: &mut dyn Transaction, token: i64) -> Result<()> {
     let statement = "UPDATE need SET lacking = 1 WHERE lacking = 0 AND \
          (repository, kind, name) IN (SELECT repository, kind, name FROM object \
-         WHERE token = $1 AND state = 2 AND ended = $2)";
-    let values = [Value::Int(token), Value::Int(signed(leaf)?)];
-    transaction.execute(statement, &values)?;
+         WHERE token = $1 AND state = 2)";
+    transaction.execute(statement, &[Value::Int(token)])?;
     Ok(())
 }
 

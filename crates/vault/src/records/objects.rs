@@ -123,6 +123,7 @@ pub fn seen(transaction: &mut dyn Transaction, key: &Key, view: View) -> Result<
     };
     let is_seen = match view {
         View::Now => object.state == State::Live,
+        View::AsOf(_) if object.state == State::Purging => false,
         View::AsOf(leaves) => object.is_seen_as_of(leaves) || had_life(transaction, key, leaves)?,
     };
     Ok(is_seen.then_some(object))
@@ -163,8 +164,8 @@ pub fn list(
         }
         View::AsOf(leaves) => {
             let statement = "SELECT name, bytes FROM object o \
-                 WHERE repository = $1 AND kind = $2 AND state < 3 \
-                 AND ((began < $3 AND (ended IS NULL OR ended >= $3)) OR EXISTS ( \
+                 WHERE repository = $1 AND kind = $2 AND state <> 4 \
+                 AND ((state <> 3 AND began < $3 AND (ended IS NULL OR ended >= $3)) OR EXISTS ( \
                      SELECT 1 FROM past p WHERE p.repository = o.repository \
                      AND p.kind = o.kind AND p.name = o.name \
                      AND p.began < $3 AND p.ended >= $3)) ORDER BY name";
@@ -203,8 +204,8 @@ pub fn next_generation(transaction: &mut dyn Transaction, key: &Key) -> Result<u
 /// Those of the database; also where it is there already.
 pub fn insert(transaction: &mut dyn Transaction, key: &Key, object: &Object) -> Result<()> {
     let statement = "INSERT INTO object (repository, kind, name, generation, bytes, state, \
-         token, began, ended, arrived_ms, tombstoned_ms) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+         token, put, began, ended, arrived_ms, tombstoned_ms) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9, $10, $11)";
     let [repository, kind, name] = key.values();
     let values = [
         repository,
@@ -229,8 +230,9 @@ pub fn insert(transaction: &mut dyn Transaction, key: &Key, object: &Object) -> 
 /// # Errors
 /// Those of the database.
 pub fn add_putter(transaction: &mut dyn Transaction, key: &Key, token: i64) -> Result<()> {
-    let statement = "INSERT INTO putter (repository, kind, name, token) \
-                     VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
+    let statement = "INSERT INTO putter (repository, kind, name, token, put) \
+                     SELECT $1, $2, $3, $4, leaves FROM log_head WHERE one = 1 \
+                     ON CONFLICT DO NOTHING";
     let [repository, kind, name] = key.values();
     transaction.execute(statement, &[repository, kind, name, Value::Int(token)])?;
     Ok(())
@@ -262,7 +264,8 @@ pub fn tombstone(
     needs::look_again(transaction, key)
 }
 
-/// Begins a new life of an object whose bytes are there.
+/// Begins a new life of an object whose bytes are there, put by somebody. Who put it before has no
+/// part in that life.
 ///
 /// # Errors
 /// Those of the database.
@@ -273,12 +276,11 @@ pub fn revive(
     arrived_ms: i64,
     token: i64,
 ) -> Result<()> {
-    let statement = "INSERT INTO past (repository, kind, name, began, ended) \
-         SELECT repository, kind, name, began, ended FROM object \
-         WHERE repository = $1 AND kind = $2 AND name = $3 AND ended IS NOT NULL";
+    end_life(transaction, key)?;
+    let statement = "DELETE FROM putter WHERE repository = $1 AND kind = $2 AND name = $3";
     transaction.execute(statement, &key.values())?;
-    let statement = "UPDATE object SET state = 0, began = $4, ended = NULL, arrived_ms = $5, \
-         tombstoned_ms = NULL, ended_by = NULL, token = $6 \
+    let statement = "UPDATE object SET state = 0, began = $4, put = $4, ended = NULL, \
+         arrived_ms = $5, tombstoned_ms = NULL, ended_by = NULL, token = $6 \
          WHERE repository = $1 AND kind = $2 AND name = $3";
     let [repository, kind, name] = key.values();
     let values = [
@@ -291,6 +293,30 @@ pub fn revive(
     ];
     transaction.execute(statement, &values)?;
     needs::look_again(transaction, key)
+}
+
+/// Takes back the deletion of an object: it has its arrival, and whoever put it, as before.
+///
+/// # Errors
+/// Those of the database.
+pub fn restore(transaction: &mut dyn Transaction, key: &Key, leaf: u64) -> Result<()> {
+    end_life(transaction, key)?;
+    let statement = "UPDATE object SET state = 0, began = $4, ended = NULL, \
+         tombstoned_ms = NULL, ended_by = NULL \
+         WHERE repository = $1 AND kind = $2 AND name = $3";
+    let [repository, kind, name] = key.values();
+    let values = [repository, kind, name, Value::Int(signed(leaf)?)];
+    transaction.execute(statement, &values)?;
+    needs::look_again(transaction, key)
+}
+
+/// Keeps the life that has ended among those before.
+fn end_life(transaction: &mut dyn Transaction, key: &Key) -> Result<()> {
+    let statement = "INSERT INTO past (repository, kind, name, began, ended) \
+         SELECT repository, kind, name, began, ended FROM object \
+         WHERE repository = $1 AND kind = $2 AND name = $3 AND ended IS NOT NULL";
+    transaction.execute(statement, &key.values())?;
+    Ok(())
 }
 
 /// Which tombstones are taken back.
@@ -357,43 +383,6 @@ pub fn undelete(
     let leaf = Value::Int(signed(leaf)?);
     transaction.execute(&statement, &[repository, since, before, by, leaf])?;
     needs::look_again_at_lacking(transaction)
-}
-
-/// Takes out of sight what a token alone has put since a leaf; returns how many objects.
-///
-/// # Errors
-/// Those of the database.
-pub fn hide(transaction: &mut dyn Transaction, token: i64, since: u64, leaf: u64) -> Result<u64> {
-    let statement = "UPDATE object SET state = 2, ended = $3 \
-         WHERE token = $1 AND began >= $2 AND state IN (0, 3) AND NOT EXISTS ( \
-             SELECT 1 FROM putter p WHERE p.repository = object.repository \
-             AND p.kind = object.kind AND p.name = object.name AND p.token <> $1)";
-    let values = [
-        Value::Int(token),
-        Value::Int(signed(since)?),
-        Value::Int(signed(leaf)?),
-    ];
-    let objects = transaction.execute(statement, &values)?;
-    needs::look_again_at_hidden(transaction, token, leaf)?;
-    Ok(objects)
-}
-
-/// Shows again what of a token was hidden; returns how many objects. Keys wait for an operator
-/// then.
-///
-/// # Errors
-/// Those of the database.
-pub fn unhide(transaction: &mut dyn Transaction, token: i64, leaf: u64) -> Result<u64> {
-    let statement = "INSERT INTO past (repository, kind, name, began, ended) \
-         SELECT repository, kind, name, began, ended FROM object \
-         WHERE token = $1 AND state = 2 AND kind <> 1";
-    transaction.execute(statement, &[Value::Int(token)])?;
-    let statement = "UPDATE object SET state = CASE kind WHEN 1 THEN 3 ELSE 0 END, began = $2, \
-         ended = NULL WHERE token = $1 AND state = 2";
-    let objects =
-        transaction.execute(statement, &[Value::Int(token), Value::Int(signed(leaf)?)])?;
-    needs::look_again_at_lacking(transaction)?;
-    Ok(objects)
 }
 
 /// Lets a key in that waits; tells whether it did.

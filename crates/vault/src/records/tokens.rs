@@ -47,14 +47,54 @@ pub struct Spent {
     pub objects: u64,
 }
 
+/// What of a token decides whether something more may be put with it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Allowance {
+    /// Until when it counts, by vault time.
+    pub expires_ms: Option<i64>,
+    /// Since when it does not count any more.
+    pub revoked_ms: Option<i64>,
+    /// The most bytes that it may put in a day.
+    pub daily_bytes: Option<u64>,
+    /// The most objects that it may put in a day.
+    pub daily_objects: Option<u64>,
+    /// What it has put on its last day.
+    pub spent: Spent,
+}
+
 impl Token {
     /// Whether it counts at a moment of vault time.
     pub fn counts_at(&self, vault_ms: i64) -> bool {
-        self.revoked_ms.is_none()
-            && self
-                .expires_ms
-                .is_none_or(|expires_ms| vault_ms < expires_ms)
+        counts_at(self.revoked_ms, self.expires_ms, vault_ms)
     }
+}
+
+impl Allowance {
+    /// Whether the token counts at a moment of vault time.
+    pub fn counts_at(&self, vault_ms: i64) -> bool {
+        counts_at(self.revoked_ms, self.expires_ms, vault_ms)
+    }
+
+    /// What is spent on a day when so many bytes and objects more are put; `None` where that is
+    /// more than may be.
+    pub fn after(&self, day: i64, bytes: u64, objects: u64) -> Option<Spent> {
+        let before = match self.spent.day == day {
+            true => self.spent,
+            false => Spent::default(),
+        };
+        let after = Spent {
+            day,
+            bytes: before.bytes.saturating_add(bytes),
+            objects: before.objects.saturating_add(objects),
+        };
+        let is_within = self.daily_bytes.is_none_or(|most| after.bytes <= most)
+            && self.daily_objects.is_none_or(|most| after.objects <= most);
+        is_within.then_some(after)
+    }
+}
+
+fn counts_at(revoked_ms: Option<i64>, expires_ms: Option<i64>, vault_ms: i64) -> bool {
+    revoked_ms.is_none() && expires_ms.is_none_or(|expires_ms| vault_ms < expires_ms)
 }
 
 /// Never shows the digest of the secret.
@@ -153,34 +193,26 @@ pub fn revoke(transaction: &mut dyn Transaction, token: i64, revoked_ms: i64) ->
     Ok(())
 }
 
-/// The most bytes and objects that a token may put in a day.
+/// Whether a token counts, and what it may put in a day and has.
 ///
 /// # Errors
 /// Those of the database.
-pub fn daily(transaction: &mut dyn Transaction, token: i64) -> Result<(Option<u64>, Option<u64>)> {
-    let statement = "SELECT daily_bytes, daily_objects FROM token WHERE id = $1";
-    let daily = transaction.first(statement, &[Value::Int(token)], |row| {
-        let bytes = row.maybe_int(0)?.map(unsigned).transpose()?;
-        let objects = row.maybe_int(1)?.map(unsigned).transpose()?;
-        Ok((bytes, objects))
-    })?;
-    Ok(daily.unwrap_or_default())
-}
-
-/// What a token has put on its last day.
-///
-/// # Errors
-/// Those of the database.
-pub fn spent(transaction: &mut dyn Transaction, token: i64) -> Result<Spent> {
-    let statement = "SELECT day, day_bytes, day_objects FROM token WHERE id = $1";
-    let spent = transaction.first(statement, &[Value::Int(token)], |row| {
-        Ok(Spent {
-            day: row.int(0)?,
-            bytes: unsigned(row.int(1)?)?,
-            objects: unsigned(row.int(2)?)?,
+pub fn allowance(transaction: &mut dyn Transaction, token: i64) -> Result<Option<Allowance>> {
+    let statement = "SELECT expires_ms, revoked_ms, daily_bytes, daily_objects, \
+                     day, day_bytes, day_objects FROM token WHERE id = $1";
+    transaction.first(statement, &[Value::Int(token)], |row| {
+        Ok(Allowance {
+            expires_ms: row.maybe_int(0)?,
+            revoked_ms: row.maybe_int(1)?,
+            daily_bytes: row.maybe_int(2)?.map(unsigned).transpose()?,
+            daily_objects: row.maybe_int(3)?.map(unsigned).transpose()?,
+            spent: Spent {
+                day: row.int(4)?,
+                bytes: unsigned(row.int(5)?)?,
+                objects: unsigned(row.int(6)?)?,
+            },
         })
-    })?;
-    Ok(spent.unwrap_or_default())
+    })
 }
 
 /// Notes what a token has put.

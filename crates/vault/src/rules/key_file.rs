@@ -3,7 +3,11 @@
 //! A key that makes every client derive from absurd parameters, or that is no JSON at all, would
 //! stop them all; so neither is taken.
 
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 /// The most memory that a key may make a client take: 128 · N · r bytes.
 const MEMORY_LIMIT_BYTES: u64 = 1 << 30;
@@ -11,9 +15,17 @@ const MEMORY_LIMIT_BYTES: u64 = 1 << 30;
 /// The most that a key may ask for of p.
 const P_LIMIT: u64 = 64;
 
-/// The fields of a key file that matter here; see restic's design document, "Keys".
+/// The bytes of a salt: restic takes no other number.
+const SALT_BYTES: usize = 64;
+
+/// The fields of a key file, with the types that restic insists on; see its design document,
+/// "Keys".
 #[derive(Deserialize)]
+#[expect(dead_code, reason = "some only have to be of their type")]
 struct KeyFile {
+    created: Option<Timestamp>,
+    username: Option<String>,
+    hostname: Option<String>,
     kdf: String,
     #[serde(rename = "N")]
     n: u64,
@@ -21,7 +33,13 @@ struct KeyFile {
     p: u64,
     salt: String,
     data: String,
+    #[serde(flatten)]
+    others: BTreeMap<String, IgnoredAny>,
 }
+
+const FIELDS: [&str; 9] = [
+    "created", "username", "hostname", "kdf", "N", "r", "p", "salt", "data",
+];
 
 /// Checks the content of a key file.
 ///
@@ -30,6 +48,14 @@ struct KeyFile {
 pub fn check(content: &[u8]) -> Result<(), String> {
     let key: KeyFile = serde_json::from_slice(content)
         .map_err(|error| format!("they are no key file: {error}"))?;
+    // restic takes a field for one that it knows whatever the case of its letters, and some letters
+    // beyond ASCII for others: what is read here must be what is read there.
+    let is_disguised = |name: &String| {
+        !name.is_ascii() || FIELDS.iter().any(|known| known.eq_ignore_ascii_case(name))
+    };
+    if key.others.keys().any(is_disguised) {
+        return Err("they have a field under two names".to_owned());
+    }
     if key.kdf != "scrypt" {
         return Err("their key derivation is not scrypt".to_owned());
     }
@@ -46,8 +72,8 @@ pub fn check(content: &[u8]) -> Result<(), String> {
     }
     let decode = |text: &str| data_encoding::BASE64.decode(text.as_bytes());
     match (decode(&key.salt), decode(&key.data)) {
-        (Ok(salt), Ok(data)) if !salt.is_empty() && data.len() > 32 => Ok(()),
-        _ => Err("their salt or data is not base64, or too short".to_owned()),
+        (Ok(salt), Ok(data)) if salt.len() == SALT_BYTES && data.len() > 32 => Ok(()),
+        _ => Err("their salt or data is not base64, or of a wrong length".to_owned()),
     }
 }
 
@@ -70,6 +96,38 @@ mod tests {
     fn what_restic_writes_is_a_key() {
         assert_eq!(check(&key("scrypt", 32_768, 8, 4)), Ok(()));
         assert_eq!(check(&key("scrypt", 262_144, 8, 1)), Ok(()));
+    }
+
+    /// A good key with one thing changed.
+    fn changed(from: &str, to: &str) -> Vec<u8> {
+        let good = String::from_utf8(key("scrypt", 32_768, 8, 4)).unwrap();
+        assert!(good.contains(from), "{good}");
+        good.replacen(from, to, 1).into_bytes()
+    }
+
+    #[test]
+    fn what_stops_restic_is_none_though_the_rest_is_good() {
+        let salt = data_encoding::BASE64.encode(&[7; 64]);
+        let short = data_encoding::BASE64.encode(&[7; 63]);
+        for bad in [
+            changed(
+                "\"created\":\"2026-11-20T10:00:00Z\"",
+                "\"created\":\"yesterday\"",
+            ),
+            changed("\"created\":\"2026-11-20T10:00:00Z\"", "\"created\":7"),
+            changed("\"hostname\":\"h\"", "\"hostname\":[]"),
+            changed("\"username\":\"u\"", "\"username\":{}"),
+            changed("{", "{\"n\":\"junk\","),
+            changed("{", "{\"KDF\":\"none\","),
+            changed("{", "{\"\u{17f}alt\":\"AAAA\","),
+            changed("{", "{\"N\":1,"),
+            changed(&salt, &short),
+            changed(&salt, ""),
+        ] {
+            assert!(check(&bad).is_err(), "{}", String::from_utf8_lossy(&bad));
+        }
+        assert_eq!(check(&changed("{", "{\"more\":[1],")), Ok(()));
+        assert_eq!(check(&changed("\"hostname\":\"h\",", "")), Ok(()));
     }
 
     #[test]

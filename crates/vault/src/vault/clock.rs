@@ -82,12 +82,14 @@ impl Vault {
         self.shared.clock.lock().step(reading).0.is_doubted
     }
 
-    /// Tells the log that a process begins to serve, after a first look at the clocks.
+    /// Tells the log that a process begins to serve, after a first look at the clocks, and puts
+    /// right what one that died may have left undone.
     ///
     /// # Errors
-    /// Those of the database.
+    /// Those of database and storage.
     pub fn begin_serving(&self) -> Result<()> {
         self.tick()?;
+        self.mend_configs()?;
         let now = self.now();
         self.shared.commits.commit(move |transaction| {
             let version = env!("CARGO_PKG_VERSION");

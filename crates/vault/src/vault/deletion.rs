@@ -5,12 +5,12 @@ use strongroom_model::{FileName, FileType, RepositoryPath};
 use crate::records::leaves::{self, Act};
 use crate::records::objects::{self, Chosen, Key};
 use crate::records::repositories;
-use crate::records::{locks, tokens};
+use crate::records::{hiding, locks, tokens};
 use crate::rules::life::State;
 use crate::rules::purge::{day_of, is_mass_deletion};
 use crate::rules::right;
 use crate::vault::authentication::Principal;
-use crate::vault::{Vault, told, unknown_repository};
+use crate::vault::{Vault, told, unknown_repository, usage};
 use crate::{Error, Result};
 
 impl Vault {
@@ -41,6 +41,7 @@ impl Vault {
         let key = Key::new(repository.id, name);
         let (path, token, token_name) = (path.clone(), principal.token, principal.name.clone());
         self.shared.commits.commit(move |transaction| {
+            usage::allowance(transaction, token, now.vault_ms)?;
             let Some(object) = objects::get(transaction, &key)? else {
                 return Ok(());
             };
@@ -139,7 +140,7 @@ impl Vault {
                 objects: 1,
             };
             let leaf = leaves::append(transaction, now, &act)?;
-            objects::revive(transaction, &key, leaf, object.arrived_ms, object.token)?;
+            objects::restore(transaction, &key, leaf)?;
             Ok(true)
         })
     }
@@ -158,7 +159,7 @@ impl Vault {
             locks::remove_of(transaction, token.id)?;
             // The leaf tells how many it was; its number ends their lives, and is known before.
             let leaf = leaves::head(transaction)?.leaves;
-            let objects = objects::hide(transaction, token.id, since, leaf)?;
+            let objects = hiding::hide(transaction, token.id, since, leaf)?;
             let act = Act::Hide {
                 of_token: name.clone(),
                 since,
@@ -179,7 +180,7 @@ impl Vault {
         self.shared.commits.commit(move |transaction| {
             let token = known_token(transaction, &name)?;
             let leaf = leaves::head(transaction)?.leaves;
-            let objects = objects::unhide(transaction, token.id, leaf)?;
+            let objects = hiding::unhide(transaction, token.id, leaf)?;
             let act = Act::Unhide {
                 of_token: name.clone(),
                 objects,

@@ -8,6 +8,7 @@ use crate::rules::clock::MINUTE_MS;
 use crate::rules::right::Right;
 use crate::vault::Vault;
 use crate::vault::authentication::Principal;
+use crate::vault::usage;
 use crate::{Error, Result};
 
 /// How long a lock that is not renewed stands, as restic has it.
@@ -42,11 +43,18 @@ impl Vault {
         let since_ms = vault_ms.saturating_sub(STANDS_MS);
         let lock = Lock { token, content };
         self.shared.commits.commit(move |transaction| {
-            let there = locks::get(transaction, repository, id, since_ms)?;
-            if there.is_none() && locks::count_of(transaction, token, since_ms)? >= MOST_OF_TOKEN {
-                return Err(Error::Full {
-                    reason: format!("a token may hold {MOST_OF_TOKEN} locks"),
-                });
+            usage::allowance(transaction, token, vault_ms)?;
+            match locks::get(transaction, repository, id, since_ms)? {
+                // It can be read, and so be posted again by anybody; but only its own token keeps
+                // it alive.
+                Some(there) if there.token != token => return Ok(()),
+                Some(_) => {}
+                None if locks::count_of(transaction, token, since_ms)? >= MOST_OF_TOKEN => {
+                    return Err(Error::Full {
+                        reason: format!("a token may hold {MOST_OF_TOKEN} locks"),
+                    });
+                }
+                None => {}
             }
             locks::put(transaction, repository, id, &lock, vault_ms)
         })
@@ -62,7 +70,9 @@ impl Vault {
         let (repository, token) = (repository.id, principal.token);
         let may_all = principal.right == Right::Maintain;
         let name = principal.name.clone();
+        let vault_ms = self.now().vault_ms;
         self.shared.commits.commit(move |transaction| {
+            usage::allowance(transaction, token, vault_ms)?;
             let there = locks::get(transaction, repository, id, i64::MIN)?;
             match there {
                 Some(lock) if lock.token != token && !may_all => Err(Error::Forbidden {

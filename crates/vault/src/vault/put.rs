@@ -10,12 +10,13 @@ use strongroom_model::{FileName, FileType, Id, RepositoryPath};
 use strongroom_store::Staged;
 
 use crate::database::Transaction;
-use crate::records::leaves::{self, Act};
+use crate::records::leaves::{self, Act, Moment};
 use crate::records::objects::{self, Key};
 use crate::records::repositories::{self, Repository};
 use crate::rules::life::{self, Object, Post, State};
 use crate::rules::{key_file, right};
 use crate::vault::authentication::Principal;
+use crate::vault::foresight::{Foreseen, busy, hidden};
 use crate::vault::usage::{self, Room};
 use crate::vault::{Vault, ensure_repository, told};
 use crate::{Error, Result};
@@ -52,6 +53,8 @@ enum Into {
         staged: Box<dyn Staged>,
         generation: u32,
         room: Room,
+        /// Whether there was nothing of the name, so that its bytes count for the quota.
+        is_new: bool,
         checked_bytes: u64,
     },
 }
@@ -60,7 +63,7 @@ impl Vault {
     /// Makes a repository; one that is there stays as it is.
     ///
     /// # Errors
-    /// [`Error::Forbidden`]; those of the database.
+    /// [`Error::Forbidden`], [`Error::Full`]; those of the database.
     pub fn create(&self, principal: &Principal, path: &RepositoryPath) -> Result<()> {
         principal.authorise(right::Act::Put(FileType::Config), path)?;
         if self
@@ -70,9 +73,12 @@ impl Vault {
             return Ok(());
         }
         let (now, keeping) = (self.now(), self.shared.settings.keeping);
-        let (path, token) = (path.clone(), principal.name.clone());
+        let (path, token, name) = (path.clone(), principal.token, principal.name.clone());
         self.shared.commits.commit(move |transaction| {
-            ensure_repository(transaction, now, &path, keeping, Some(&token))?;
+            // It counts as an object of no bytes, so that there is a bound to these as well.
+            if ensure_repository(transaction, now, &path, keeping, Some(&name))? {
+                usage::spend(transaction, token, now.vault_ms, 0)?;
+            }
             Ok(())
         })
     }
@@ -94,19 +100,23 @@ impl Vault {
         if length_bytes.is_some_and(|length| length > limit_bytes) {
             return Err(Error::TooLarge { name, limit_bytes });
         }
-        let repository = self.repository(path)?;
-        let into = match name.kind() {
-            FileType::Config | FileType::Keys | FileType::Locks => Into::Memory(Vec::new()),
+        let (repository, into) = match name.kind() {
+            FileType::Config | FileType::Keys | FileType::Locks => {
+                (self.repository(path)?, Into::Memory(Vec::new()))
+            }
             FileType::Data | FileType::Index | FileType::Snapshots => {
-                let room = self.take_room(length_bytes.unwrap_or_default(), &repository)?;
-                let generation = self.generation(&repository, name)?;
-                let body = self.body_key(path, name, generation);
-                Into::Storage {
+                let bytes = length_bytes.unwrap_or_default();
+                let room = self.take_room(path, principal.token, bytes)?;
+                let foreseen = self.foresee(principal, path, name, &room)?;
+                let body = self.body_key(path, name, foreseen.generation);
+                let into = Into::Storage {
                     staged: self.shared.bodies.stage(&body)?,
-                    generation,
+                    generation: foreseen.generation,
                     room,
+                    is_new: foreseen.found.is_none(),
                     checked_bytes: 0,
-                }
+                };
+                (foreseen.repository, into)
             }
         };
         Ok(Upload {
@@ -129,16 +139,6 @@ impl Vault {
             FileType::Index | FileType::Snapshots => most.min(INDEX_LIMIT_BYTES),
             FileType::Data => most,
         }
-    }
-
-    /// The generation of the body that a name has, or would have.
-    fn generation(&self, repository: &Repository, name: FileName) -> Result<u32> {
-        let key = Key::new(repository.id, name);
-        self.read(|transaction| match objects::get(transaction, &key)? {
-            Some(object) if object.state == State::Purging => Err(busy(repository, name)),
-            Some(object) => Ok(object.generation),
-            None => objects::next_generation(transaction, &key),
-        })
     }
 
     /// Whether the stored bytes of an object are what its name says.
@@ -187,6 +187,7 @@ impl Upload {
             Into::Storage {
                 staged,
                 room,
+                is_new,
                 checked_bytes,
                 ..
             } => {
@@ -194,7 +195,10 @@ impl Upload {
                 room.grow_to(self.bytes);
                 if self.bytes - *checked_bytes > ROOM_STEP_BYTES {
                     *checked_bytes = self.bytes;
-                    self.vault.check_room(&self.repository, room)?;
+                    self.vault.check_disk()?;
+                    if *is_new {
+                        room.under_way().check_quota(&self.repository)?;
+                    }
                 }
                 staged.write(bytes)?;
             }
@@ -236,9 +240,11 @@ impl Upload {
             (Into::Memory(content), _) => {
                 put.check_name(Id::of(&content))?;
                 key_file::check(&content).map_err(|reason| put.bad_bytes(reason))?;
-                let room = put.vault.take_room(bytes, &put.repository)?;
-                let generation = put.vault.generation(&put.repository, name)?;
-                let body = put.vault.body_key(&put.repository.path, name, generation);
+                let path = &put.repository.path;
+                let room = put.vault.take_room(path, put.principal.token, bytes)?;
+                let foreseen = put.vault.foresee(&put.principal, path, name, &room)?;
+                let generation = foreseen.generation;
+                let body = put.vault.body_key(path, name, generation);
                 let mut staged = put.vault.shared.bodies.stage(&body)?;
                 staged.write(&content)?;
                 put.object(staged, generation, room)
@@ -300,7 +306,21 @@ impl Put {
         let is_new = self.vault.shared.commits.commit(move |transaction| {
             let repository = current(transaction, &path)?;
             match repository.config {
-                Some(there) if there == digest => return Ok(false),
+                Some(there) if there == digest => {
+                    let found = objects::get(transaction, &key)?;
+                    match (
+                        life::post(found.as_ref(), FileType::Config, true, token),
+                        found,
+                    ) {
+                        (Post::IsHidden, _) => return Err(hidden(&path, FileName::CONFIG)),
+                        (Post::Revives, _) => {
+                            usage::spend(transaction, token, now.vault_ms, bytes)?;
+                            revive(transaction, now, &key, &file, token)?;
+                        }
+                        (_, found) => is_there(transaction, now, &key, found, token)?,
+                    }
+                    return Ok(false);
+                }
                 Some(_) => {
                     return Err(Error::ConfigIsThere {
                         repository: path.clone(),
@@ -322,38 +342,29 @@ impl Put {
             Ok(true)
         })?;
         if is_new {
-            let body = self.vault.body_key(&self.repository.path, self.name, 1);
-            let mut staged = self.vault.shared.bodies.stage(&body)?;
-            staged.write(&shared_content)?;
-            staged.publish()?;
+            let path = &self.repository.path;
+            self.vault.write_config(path, &shared_content)?;
         }
         Ok(())
     }
 
     fn object(self, staged: Box<dyn Staged>, generation: u32, room: Room) -> Result<()> {
-        let key = Key::new(self.repository.id, self.name);
-        let found = self
-            .vault
-            .read(|transaction| objects::get(transaction, &key))?;
-        let has_config = self.repository.config.is_some();
-        let token = self.principal.token;
         let path = &self.repository.path;
-        let is_sound = match (
-            &found,
-            life::post(found.as_ref(), self.name.kind(), has_config, token),
-        ) {
-            (_, Post::Waits) => return Err(busy(&self.repository, self.name)),
-            (_, Post::IsHidden) => return Err(hidden(&self.repository, self.name)),
-            (Some(object), Post::IsThere | Post::Revives) => {
-                self.vault.is_sound(path, self.name, object)?
-            }
-            (_, Post::Arrives(_)) | (None, _) => false,
+        let Foreseen {
+            repository, found, ..
+        } = self
+            .vault
+            .foresee(&self.principal, path, self.name, &room)?;
+        let is_sound = match &found {
+            Some(object) => self.vault.is_sound(path, self.name, object)?,
+            None => false,
         };
         match is_sound {
             true => drop(staged),
             false => staged.publish()?,
         }
         let is_healed = found.is_some() && !is_sound;
+        let key = Key::new(repository.id, self.name);
         self.commit(key, generation, is_healed)?;
         drop(room);
         Ok(())
@@ -377,18 +388,18 @@ impl Put {
             if let Some(object) = &found
                 && object.generation != generation
             {
-                return Err(busy(&before, name));
+                return Err(busy(&before.path, name));
             }
             let has_config = repository.config.is_some();
             match (
                 life::post(found.as_ref(), name.kind(), has_config, token),
                 found,
             ) {
-                (Post::Waits, _) => return Err(busy(&before, name)),
-                (Post::IsHidden, _) => return Err(hidden(&before, name)),
+                (Post::Waits, _) => return Err(busy(&before.path, name)),
+                (Post::IsHidden, _) => return Err(hidden(&before.path, name)),
                 (Post::Arrives(state), _) => {
                     if objects::next_generation(transaction, &key)? != generation {
-                        return Err(busy(&before, name));
+                        return Err(busy(&before.path, name));
                     }
                     usage::check_quota(&repository, bytes)?;
                     usage::spend(transaction, token, now.vault_ms, bytes)?;
@@ -404,13 +415,10 @@ impl Put {
                 }
                 (Post::Revives, _) => {
                     usage::spend(transaction, token, now.vault_ms, bytes)?;
-                    let began = leaves::append(transaction, now, &Act::Arrival(file.clone()))?;
-                    objects::revive(transaction, &key, began, now.vault_ms, token)?;
+                    revive(transaction, now, &key, &file, token)?;
                 }
-                (Post::IsThere, object) => {
-                    if object.is_some_and(|object| object.token != token) {
-                        objects::add_putter(transaction, &key, token)?;
-                    }
+                (Post::IsThere, found) => {
+                    is_there(transaction, now, &key, found, token)?;
                     if is_healed {
                         leaves::append(transaction, now, &Act::Healed(file.clone()))?;
                     }
@@ -431,6 +439,33 @@ fn current(transaction: &mut dyn Transaction, path: &RepositoryPath) -> Result<R
     repositories::get(transaction, path)?.ok_or_else(|| super::unknown_repository(path))
 }
 
+/// An object lives again.
+fn revive(
+    transaction: &mut dyn Transaction,
+    now: Moment,
+    key: &Key,
+    file: &leaves::File,
+    token: i64,
+) -> Result<()> {
+    let began = leaves::append(transaction, now, &Act::Arrival(file.clone()))?;
+    objects::revive(transaction, key, began, now.vault_ms, token)
+}
+
+/// An object is there already; whoever else puts it stands for it too.
+fn is_there(
+    transaction: &mut dyn Transaction,
+    now: Moment,
+    key: &Key,
+    found: Option<Object>,
+    token: i64,
+) -> Result<()> {
+    usage::allowance(transaction, token, now.vault_ms)?;
+    match found {
+        Some(object) if object.token != token => objects::add_putter(transaction, key, token),
+        _ => Ok(()),
+    }
+}
+
 const fn arriving(
     state: State,
     generation: u32,
@@ -448,19 +483,5 @@ const fn arriving(
         ended: None,
         arrived_ms,
         tombstoned_ms: None,
-    }
-}
-
-fn busy(repository: &Repository, name: FileName) -> Error {
-    Error::Busy {
-        repository: repository.path.clone(),
-        name,
-    }
-}
-
-fn hidden(repository: &Repository, name: FileName) -> Error {
-    Error::Hidden {
-        repository: repository.path.clone(),
-        name,
     }
 }

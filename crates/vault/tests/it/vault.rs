@@ -1,6 +1,8 @@
 //! The acts of a vault, on a real database and a real folder, under clocks of our own.
 
 mod attacks;
+mod bounds;
+mod hiding;
 mod life;
 mod model;
 mod receipts;

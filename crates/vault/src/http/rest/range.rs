@@ -2,7 +2,7 @@
 
 /// What is to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Range {
+pub enum Range {
     /// All of it: several ranges at once, or what is none, may be passed over.
     Whole,
     /// Some of it, within the file.
@@ -13,7 +13,7 @@ pub(super) enum Range {
 
 impl Range {
     /// Reads the header for a file of `size_bytes`.
-    pub(super) fn parse(header: &[u8], size_bytes: u64) -> Self {
+    pub fn parse(header: &[u8], size_bytes: u64) -> Self {
         Self::of(header, size_bytes).unwrap_or(Self::Whole)
     }
 

@@ -19,15 +19,19 @@ const AS_OF: &str = "asof";
 
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Route {
-    pub(super) moment: Moment,
-    pub(super) repository: RepositoryPath,
-    pub(super) target: Target,
+pub struct Route {
+    /// As of when.
+    pub moment: Moment,
+    /// Of which repository.
+    pub repository: RepositoryPath,
+    /// What of it.
+    pub target: Target,
 }
 
 /// As of when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Moment {
+pub enum Moment {
+    /// Whenever it is asked.
     Now,
     /// A recorded time, in milliseconds since 1970.
     Time(i64),
@@ -37,15 +41,18 @@ pub(super) enum Moment {
 
 /// What of a repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Target {
+pub enum Target {
+    /// The repository itself.
     Root,
+    /// All files of a type.
     List(FileType),
+    /// A file.
     File(FileName),
 }
 
 impl Route {
     /// Reads a path; `None` where it means nothing.
-    pub(super) fn parse(path: &str) -> Option<Self> {
+    pub fn parse(path: &str) -> Option<Self> {
         let path = path.strip_prefix('/')?;
         let path = path.strip_suffix('/').unwrap_or(path);
         let mut folders: Vec<&str> = path.split('/').collect();
@@ -83,7 +90,10 @@ impl Moment {
     fn parse(text: &str) -> Option<Self> {
         let text = percent_decode_str(text).decode_utf8().ok()?;
         if let Some(leaves) = text.strip_prefix('@') {
-            return leaves.parse().ok().map(Self::Leaves);
+            let is_number = leaves.bytes().all(|byte| byte.is_ascii_digit());
+            // No log has more leaves than that.
+            let leaves: i64 = leaves.parse().ok().filter(|_| is_number)?;
+            return u64::try_from(leaves).ok().map(Self::Leaves);
         }
         let time: Timestamp = text.parse().ok()?;
         Some(Self::Time(time.as_millisecond()))
@@ -132,6 +142,15 @@ mod tests {
         assert_eq!(Route::parse("/asof/yesterday/acme/keys/"), None);
         assert_eq!(Route::parse("/asof"), None);
         assert_eq!(Route::parse("/asof/@1"), None);
+        for none in [
+            "@",
+            "@-1",
+            "@+1",
+            "@9223372036854775808",
+            "@18446744073709551615",
+        ] {
+            assert_eq!(Route::parse(&format!("/asof/{none}/acme/keys/")), None);
+        }
     }
 
     #[test]

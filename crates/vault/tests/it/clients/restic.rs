@@ -1,20 +1,24 @@
 //! Stock restic, with each right.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use strongroom_ledger::{Verifier, audit};
+use strongroom_model::FileType;
 
 use super::server::Server;
+use crate::clients::REPOSITORY;
 
-struct Restic<'s> {
-    server: &'s Server,
-    token: String,
+/// Stock restic with a token.
+pub(super) struct Restic<'s> {
+    pub(super) server: &'s Server,
+    pub(super) token: String,
 }
 
 impl Restic<'_> {
-    fn command(&self, view: &str, arguments: &[&str]) -> Command {
+    pub(super) fn command(&self, view: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new("restic");
         command
             .env("RESTIC_PASSWORD", "a password")
@@ -24,7 +28,7 @@ impl Restic<'_> {
         command
     }
 
-    fn run(&self, view: &str, arguments: &[&str]) -> (bool, String) {
+    pub(super) fn run(&self, view: &str, arguments: &[&str]) -> (bool, String) {
         let output = self.command(view, arguments).output().unwrap();
         let said = [output.stdout, output.stderr].concat();
         (
@@ -33,7 +37,7 @@ impl Restic<'_> {
         )
     }
 
-    fn expect(&self, view: &str, arguments: &[&str]) -> String {
+    pub(super) fn expect(&self, view: &str, arguments: &[&str]) -> String {
         let (is_good, said) = self.run(view, arguments);
         assert!(is_good, "{arguments:?}: {said}");
         said
@@ -57,8 +61,7 @@ fn restic_does_all_its_work_and_a_prune_is_taken_back() {
     fs::write(source.join("second"), vec![2; 300_000]).unwrap();
     append.expect("", &["backup", path(&source)]);
     append.expect("", &["check", "--read-data"]);
-    let before = server.run(&["clock", "show"]);
-    let before = moment(&before);
+    let before = server.moment();
     let snapshots = append.expect("", &["snapshots"]);
     assert!(snapshots.contains("2 snapshots"), "{snapshots}");
 
@@ -91,6 +94,59 @@ fn restic_does_all_its_work_and_a_prune_is_taken_back() {
     for token in [&append.token, &maintain.token, &read.token] {
         assert!(!server.log().contains(token.as_str()));
     }
+}
+
+#[test]
+fn with_append_alone_restic_forgets_nothing() {
+    let server = Server::start();
+    let restic = Restic {
+        server: &server,
+        token: server.token("append"),
+    };
+    let source = server.folder.path().join("source");
+    fs::create_dir(&source).unwrap();
+    restic.expect("", &["init"]);
+    for content in ["first", "second"] {
+        fs::write(source.join("file"), content).unwrap();
+        restic.expect("", &["backup", path(&source)]);
+    }
+    let target = server.folder.path().join("restored");
+    restic.expect("", &["restore", "latest", "--target", path(&target)]);
+    let restored = target.join(source.strip_prefix("/").unwrap());
+    assert_eq!(fs::read(restored.join("file")).unwrap(), b"second");
+    let mut wire = server.wire();
+    let kinds = [
+        FileType::Keys,
+        FileType::Data,
+        FileType::Index,
+        FileType::Snapshots,
+    ];
+    let mut list = || kinds.map(|kind| wire.list(REPOSITORY, &restic.token, kind));
+    let before = list();
+    let mut forget = restic
+        .command("", &["forget", "latest", "--prune"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It asks again for a minute; the first refusal is enough.
+    let said = BufReader::new(forget.stderr.take().unwrap()).lines();
+    let refusal = said.map_while(Result::ok).find(|line| line.contains("403"));
+    let _ = forget.kill();
+    assert!(!forget.wait().unwrap().success());
+    assert!(refusal.is_some());
+    assert_eq!(list(), before);
+    // Of each type, by itself.
+    for (name, _) in before.iter().flatten() {
+        let place = format!("{REPOSITORY}{name}");
+        assert_eq!(
+            server.wire().delete(&place, &restic.token).status,
+            403,
+            "{name}"
+        );
+    }
+    assert_eq!(list(), before);
+    restic.expect("", &["unlock", "--remove-all"]);
+    restic.expect("", &["check", "--read-data"]);
 }
 
 #[test]
@@ -143,12 +199,6 @@ fn killed_at_any_moment_what_was_answered_is_there_and_the_log_is_whole() {
     assert!(report.is_sound() && report.leaves > 10, "{report:?}");
 }
 
-/// The recorded time that `clock show` tells.
-fn moment(said: &str) -> String {
-    let (_, time) = said.split_once("recorded time ").unwrap();
-    time.split([';', ',']).next().unwrap().to_owned()
-}
-
-fn path(path: &Path) -> &str {
+pub(super) fn path(path: &Path) -> &str {
     path.to_str().unwrap()
 }

@@ -6,6 +6,8 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
+use crate::clients::wire::Wire;
+
 /// A running vault; killed when dropped.
 pub(super) struct Server {
     pub(super) folder: TempDir,
@@ -15,12 +17,20 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// With lines in its configuration.
+    pub(super) fn start_with(configuration: &str) -> Self {
         let folder = TempDir::new().unwrap();
         let made = program()
             .arg("init")
             .arg(folder.path().join("data"))
             .output();
         assert!(made.unwrap().status.success());
+        if !configuration.is_empty() {
+            std::fs::write(config(folder.path()), configuration).unwrap();
+        }
         let (child, address) = serve(folder.path(), "127.0.0.1:0");
         Self {
             folder,
@@ -31,9 +41,41 @@ impl Server {
 
     /// Ends the process as a power cut would, and starts it again at the same address.
     pub(super) fn kill_and_restart(&mut self) {
+        self.kill();
+        self.restart();
+    }
+
+    /// Ends the process as a power cut would.
+    pub(super) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Starts one that was killed again, at the same address.
+    pub(super) fn restart(&mut self) {
         (self.child, self.address) = serve(self.folder.path(), &self.address);
+    }
+
+    /// What it says where it does not start.
+    pub(super) fn fails_to_start(&self) -> String {
+        let mut child = program()
+            .args(["serve", "--no-tls", "--listen", "127.0.0.1:0", "--config"])
+            .arg(config(self.folder.path()))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut first = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut first)
+            .unwrap();
+        if !first.is_empty() {
+            child.kill().unwrap();
+        }
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(first, "", "it has started");
+        assert!(!output.status.success());
+        String::from_utf8(output.stderr).unwrap()
     }
 
     /// What a command of the vault's own program prints.
@@ -50,14 +92,50 @@ impl Server {
     }
 
     pub(super) fn token(&self, right: &str) -> String {
-        self.run(&[
+        self.token_for("acme/repos", right, &[])
+    }
+
+    /// A token for a repository, or those in a folder, with more arguments.
+    pub(super) fn token_for(&self, repository: &str, right: &str, arguments: &[&str]) -> String {
+        let create = [
             "token",
             "create",
             "--repository",
-            "acme/repos",
+            repository,
             "--right",
             right,
-        ])
+        ];
+        self.run(&[&create[..], arguments].concat())
+    }
+
+    /// A connection of our own.
+    pub(super) fn wire(&self) -> Wire {
+        Wire::open(&self.address).unwrap()
+    }
+
+    pub(super) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The time that the vault records now.
+    pub(super) fn moment(&self) -> String {
+        let said = self.run(&["clock", "show"]);
+        let (_, time) = said.split_once("recorded time ").unwrap();
+        time.split([';', ',']).next().unwrap().to_owned()
+    }
+
+    /// The most memory that the process has had, in bytes.
+    pub(super) fn peak_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib: u64 = line
+            .unwrap()
+            .trim()
+            .strip_suffix(" kB")
+            .unwrap()
+            .parse()
+            .unwrap();
+        kib << 10
     }
 
     /// The address of the repository, in a view.

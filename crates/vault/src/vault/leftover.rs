@@ -1,0 +1,52 @@
+//! What a process that died may have left in the storage, put right when the next one begins.
+//!
+//! Uploads that were under way left temporary files. And `config` is committed before it is
+//! written where others than us read it; whoever died between has left a folder that stock restic
+//! cannot open.
+
+use std::time::SystemTime;
+
+use strongroom_model::{FileName, RepositoryPath};
+
+use crate::Result;
+use crate::records::repositories;
+use crate::vault::Vault;
+
+impl Vault {
+    /// Removes what was begun before `older_than` and never got a name; returns how many there
+    /// were. Uploads of any process that began earlier and still lives would be lost.
+    ///
+    /// # Errors
+    /// Those of the storage.
+    pub fn sweep(&self, older_than: SystemTime) -> Result<u64> {
+        Ok(self.shared.bodies.sweep(older_than)?)
+    }
+
+    /// Writes `config` where it is missing in the storage.
+    pub(super) fn mend_configs(&self) -> Result<()> {
+        for repository in self.repositories()? {
+            let content =
+                self.read(|transaction| repositories::config_bytes(transaction, repository.id))?;
+            let Some(content) = content else {
+                continue;
+            };
+            let body = self.body_key(&repository.path, FileName::CONFIG, 1);
+            match self.shared.bodies.open(&body, Some(0..0)) {
+                Ok(_) => {}
+                Err(strongroom_store::Error::NotFound { .. }) => {
+                    self.write_config(&repository.path, &content)?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes `config` for whoever reads the storage without us.
+    pub(super) fn write_config(&self, path: &RepositoryPath, content: &[u8]) -> Result<()> {
+        let body = self.body_key(path, FileName::CONFIG, 1);
+        let mut staged = self.shared.bodies.stage(&body)?;
+        staged.write(content)?;
+        Ok(staged.publish()?)
+    }
+}

@@ -1,0 +1,224 @@
+//! Bounds: of a token's life and day, of a quota, of the disk; and what goes on beyond them.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use strongroom_model::{FileName, FileType, Id};
+use strongroom_vault::database::{Database, Work};
+use strongroom_vault::records::leaves;
+use strongroom_vault::records::objects::View;
+use strongroom_vault::rules::clock::{DAY_MS, MINUTE_MS, SECOND_MS};
+use strongroom_vault::rules::right::Right;
+use strongroom_vault::vault::{NewToken, ReadClocks};
+use strongroom_vault::{Error, Result, Vault};
+
+use super::scene::{Scene, repository};
+
+#[test]
+fn an_upload_that_was_held_open_until_its_token_was_revoked_comes_to_nothing() {
+    let scene = Scene::new();
+    let (honest, stolen) = (scene.token(Right::Append), scene.token(Right::Append));
+    scene.init(&honest);
+    let name = FileName::new(FileType::Index, Id::of(b"junk!"));
+    let begin = || {
+        scene
+            .vault
+            .begin_put(&stolen, &repository(), name, None)
+            .unwrap()
+    };
+    let mut upload = begin();
+    upload.write(b"junk!").unwrap();
+    scene.vault.revoke_token(&stolen.name).unwrap();
+    scene.vault.hide(&stolen.name, 0).unwrap();
+    let refused = upload.finish();
+    assert!(matches!(refused, Err(Error::Unauthorized)), "{refused:?}");
+    assert_eq!(scene.list(&honest, View::Now, FileType::Index), []);
+    for kind in [FileType::Locks, FileType::Data] {
+        assert!(scene.put(&stolen, kind, &[1; 60]).is_err(), "{kind}");
+    }
+    assert_eq!(scene.list(&honest, View::Now, FileType::Locks), []);
+}
+
+#[test]
+fn what_is_over_a_bound_leaves_nothing_on_the_disk() {
+    let scene = Scene::new();
+    let new = NewToken {
+        right: Right::Append,
+        prefix: repository(),
+        expires_in_ms: None,
+        daily_bytes: Some(1_000),
+        daily_objects: Some(6),
+    };
+    let text = scene.vault.create_token(&new).unwrap();
+    let append = scene.vault.authenticate(text.reveal()).unwrap();
+    scene.init(&append);
+    let pack = scene.put(&append, FileType::Data, &[1; 100]).unwrap();
+    let folder = scene.folder.path().join("repositories");
+    let before = files_in(&folder);
+    // By bytes, by a length that is not told, by objects.
+    for content in [vec![2; 2_000], vec![3; 900]] {
+        let refused = scene.put(&append, FileType::Data, &content);
+        assert!(matches!(refused, Err(Error::Full { .. })), "{refused:?}");
+        let name = FileName::new(FileType::Data, Id::of(&content));
+        let upload = scene.vault.begin_put(&append, &repository(), name, None);
+        let refused = upload.and_then(|mut upload| {
+            upload.write(&content)?;
+            upload.finish()
+        });
+        assert!(matches!(refused, Err(Error::Full { .. })), "{refused:?}");
+        assert_eq!(files_in(&folder), before);
+    }
+    for number in 4..=9 {
+        let _ = scene.put(&append, FileType::Data, &[number; 10]);
+    }
+    assert_eq!(scene.list(&append, View::Now, FileType::Data).len() + 3, 6);
+    assert_eq!(files_in(&folder), before + 2);
+    // A repository counts as well, or there is no end to them.
+    let wide = scene.token_for(Right::Append, "acme");
+    let refused = scene.vault.create(&append, &"acme/repos".parse().unwrap());
+    assert!(refused.is_ok(), "it is there");
+    scene
+        .vault
+        .create(&wide, &"acme/more".parse().unwrap())
+        .unwrap();
+    // What is there already is there, whatever is used up.
+    scene.vault.set_quota(&repository(), Some(1)).unwrap();
+    assert_eq!(scene.put(&append, FileType::Data, &[1; 100]).unwrap(), pack);
+    let refused = scene.put(&wide, FileType::Data, &[7; 100]);
+    assert!(matches!(refused, Err(Error::Full { .. })), "{refused:?}");
+    assert_eq!(files_in(&folder), before + 2);
+}
+
+#[test]
+fn repositories_are_bounded_by_the_day_as_objects_are() {
+    let scene = Scene::new();
+    let new = NewToken {
+        right: Right::Append,
+        prefix: "acme".parse().unwrap(),
+        expires_in_ms: None,
+        daily_bytes: None,
+        daily_objects: Some(3),
+    };
+    let text = scene.vault.create_token(&new).unwrap();
+    let append = scene.vault.authenticate(text.reveal()).unwrap();
+    let make = |number| {
+        let path = format!("acme/r{number}").parse().unwrap();
+        scene.vault.create(&append, &path)
+    };
+    assert_eq!((0..10).filter(|number| make(*number).is_ok()).count(), 3);
+    assert_eq!(scene.vault.repositories().unwrap().len(), 3);
+}
+
+#[test]
+fn recorded_times_never_run_backwards() {
+    let scene = Scene::new();
+    let append = scene.token(Right::Append);
+    scene.init(&append);
+    scene.clocks.lock().wall_ms += 30 * SECOND_MS;
+    scene.put(&append, FileType::Data, b"later").unwrap();
+    scene.clocks.lock().wall_ms -= DAY_MS;
+    scene
+        .put(&append, FileType::Data, b"and not earlier")
+        .unwrap();
+    let mut times = Vec::new();
+    let read = scene.vault.database().read(&mut |transaction| {
+        times.clear();
+        leaves::entries(transaction, 0, 100, &mut |_, entry| {
+            let leaf: serde_json::Value = serde_json::from_slice(&entry).unwrap();
+            let at: jiff::Timestamp = leaf["at"].as_str().unwrap().parse().unwrap();
+            times.push(at);
+            Ok(())
+        })
+    });
+    read.unwrap();
+    assert!(times.len() > 5 && times.is_sorted(), "{times:?}");
+}
+
+#[test]
+fn where_nothing_can_be_written_reading_goes_on() {
+    let scene = Scene::new();
+    let text = scene
+        .vault
+        .create_token(&NewToken {
+            right: Right::Append,
+            prefix: repository(),
+            expires_in_ms: None,
+            daily_bytes: None,
+            daily_objects: None,
+        })
+        .unwrap();
+    let append = scene.vault.authenticate(text.reveal()).unwrap();
+    scene.init(&append);
+    let pack = scene.put(&append, FileType::Data, b"a pack").unwrap();
+    let full = Arc::new(FullDatabase {
+        inner: Arc::clone(scene.vault.database()),
+        is_full: AtomicBool::new(false),
+    });
+    let bodies = strongroom_store::LocalBodies::new(scene.folder.path().join("repositories"));
+    let clocks = Arc::clone(&scene.clocks);
+    let vault = Vault::open(
+        Arc::clone(&full) as _,
+        Arc::new(bodies),
+        scene.settings.clone(),
+        ReadClocks::new(move || clocks.lock().clone()),
+    )
+    .unwrap();
+    full.is_full.store(true, Ordering::Relaxed);
+    for _ in 0..3 {
+        // Long enough for its use to be noted again.
+        let mut clocks = scene.clocks.lock();
+        clocks.boottime_ms += 2 * MINUTE_MS;
+        clocks.wall_ms += 2 * MINUTE_MS;
+        drop(clocks);
+        let append = vault.authenticate(text.reveal()).unwrap();
+        let found = vault.find(&append, &repository(), View::Now, pack);
+        assert!(found.is_ok(), "{found:?}");
+    }
+    // The first use of a token is in the log, or is none.
+    full.is_full.store(false, Ordering::Relaxed);
+    let new = NewToken {
+        right: Right::Read,
+        prefix: repository(),
+        expires_in_ms: None,
+        daily_bytes: None,
+        daily_objects: None,
+    };
+    let fresh = vault.create_token(&new).unwrap();
+    full.is_full.store(true, Ordering::Relaxed);
+    assert!(vault.authenticate(fresh.reveal()).is_err());
+}
+
+/// A database on a disk that may be full.
+#[derive(Debug)]
+struct FullDatabase {
+    inner: Arc<dyn Database>,
+    is_full: AtomicBool,
+}
+
+impl Database for FullDatabase {
+    fn write(&self, work: &mut Work<'_>) -> Result<()> {
+        match self.is_full.load(Ordering::Relaxed) {
+            true => Err(Error::Database {
+                action: "commit".to_owned(),
+                reason: "database or disk is full".to_owned(),
+            }),
+            false => self.inner.write(work),
+        }
+    }
+
+    fn read(&self, work: &mut Work<'_>) -> Result<()> {
+        self.inner.read(work)
+    }
+}
+
+fn files_in(folder: &Path) -> usize {
+    let entries = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let count = |path: std::path::PathBuf| match path.is_dir() {
+        true => files_in(&path),
+        false => 1,
+    };
+    entries.map(count).sum()
+}

@@ -1,0 +1,349 @@
+//! What must come of it all, said as plainly as it can be: the model.
+//!
+//! It keeps what each repository showed after every leaf, so that the as-of view is compared with
+//! what was seen then, and not with intervals that the vault and the model could both get wrong.
+
+mod puts;
+mod removals;
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use strongroom_model::{FileName, FileType, Id};
+use strongroom_vault::rules::clock::{MINUTE_MS, Reading, VaultClock};
+use strongroom_vault::rules::life::State;
+use strongroom_vault::rules::purge::Keeping;
+use strongroom_vault::rules::right;
+
+use crate::vault::model::acts::{REPOSITORIES, Who};
+
+/// What is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Reply {
+    Done,
+    Count(u64),
+    Is(bool),
+    Content(Vec<u8>),
+    Names(Vec<FileName>),
+}
+
+/// What is answered, or in a word why not.
+pub(super) type Outcome = Result<Reply, &'static str>;
+
+/// What a repository shows: names and bytes.
+pub(super) type Seen = BTreeMap<FileName, Vec<u8>>;
+
+#[derive(Clone, Debug)]
+pub(super) struct Object {
+    pub(super) state: State,
+    pub(super) content: Vec<u8>,
+    pub(super) generation: u32,
+    token: usize,
+    /// The leaf of the POST that brought it.
+    put: u64,
+    /// Who has put it as well, and how many leaves there were then.
+    claims: BTreeMap<usize, u64>,
+    arrived_ms: i64,
+    tombstoned_ms: i64,
+    ended: u64,
+    ended_by: usize,
+}
+
+#[derive(Clone, Debug)]
+struct Lock {
+    token: usize,
+    content: Vec<u8>,
+    renewed_ms: i64,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Repository {
+    pub(super) is_there: bool,
+    pub(super) objects: BTreeMap<FileName, Object>,
+    pub(super) tombstones: (i64, u64),
+    pub(super) is_held: bool,
+    config: Option<Vec<u8>>,
+    /// How often each name was purged.
+    purged: BTreeMap<FileName, u32>,
+    locks: BTreeMap<Id, Lock>,
+    quota: Option<u64>,
+    keeping: Keeping,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Token {
+    pub(super) name: String,
+    who: Who,
+    expires_ms: Option<i64>,
+    is_revoked: bool,
+    is_used: bool,
+    /// The day, bytes and objects.
+    pub(super) spent: (i64, u64, u64),
+}
+
+/// What all repositories showed when there were so many leaves.
+#[derive(Clone, Debug)]
+pub(super) struct Moment {
+    pub(super) leaves: u64,
+    pub(super) seen: Vec<Seen>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Model {
+    pub(super) repositories: Vec<Repository>,
+    pub(super) tokens: Vec<Token>,
+    /// The token that each has now.
+    pub(super) of: BTreeMap<usize, usize>,
+    pub(super) leaves: Vec<Value>,
+    pub(super) moments: Vec<Moment>,
+    /// Recorded times behind which nothing was recorded any more, and how many leaves there were.
+    pub(super) marks: Vec<(i64, u64)>,
+    pub(super) clock: VaultClock,
+    pub(super) reading: Reading,
+    /// The latest time that any leaf has.
+    pub(super) recorded_ms: i64,
+}
+
+impl Object {
+    fn bytes(&self) -> u64 {
+        self.content.len() as u64
+    }
+}
+
+impl Repository {
+    pub(super) fn bytes(&self) -> u64 {
+        self.objects.values().map(Object::bytes).sum()
+    }
+
+    fn seen(&self) -> Seen {
+        let live = self
+            .objects
+            .iter()
+            .filter(|(_, is)| is.state == State::Live);
+        live.map(|(name, is)| (*name, is.content.clone())).collect()
+    }
+}
+
+impl Model {
+    pub(super) fn new(keeping: Keeping, reading: Reading, origin: &str) -> Self {
+        let repository = Repository {
+            is_there: false,
+            objects: BTreeMap::new(),
+            tombstones: (0, 0),
+            is_held: false,
+            config: None,
+            purged: BTreeMap::new(),
+            locks: BTreeMap::new(),
+            quota: None,
+            keeping,
+        };
+        let mut model = Self {
+            repositories: vec![repository; REPOSITORIES.len()],
+            tokens: Vec::new(),
+            of: BTreeMap::new(),
+            leaves: Vec::new(),
+            moments: Vec::new(),
+            marks: Vec::new(),
+            clock: VaultClock::begin(reading.clone()),
+            recorded_ms: reading.wall_ms,
+            reading,
+        };
+        model.tell(json!({"act": "made", "origin": origin}));
+        model
+    }
+
+    pub(super) fn now(&self) -> (i64, i64) {
+        let (clock, _) = self.clock.step(self.reading.clone());
+        (clock.recorded_ms, clock.vault_ms)
+    }
+
+    fn vault_ms(&self) -> i64 {
+        self.now().1
+    }
+
+    fn day(&self) -> i64 {
+        self.vault_ms().div_euclid(86_400_000)
+    }
+
+    fn locks_since_ms(&self) -> i64 {
+        self.vault_ms() - 30 * MINUTE_MS
+    }
+
+    fn tell(&mut self, leaf: Value) -> u64 {
+        self.recorded_ms = self.recorded_ms.max(self.now().0);
+        self.leaves.push(leaf);
+        self.leaves.len() as u64 - 1
+    }
+
+    fn tell_of(
+        &mut self,
+        act: &str,
+        repository: usize,
+        name: FileName,
+        token: Option<usize>,
+    ) -> u64 {
+        let mut leaf = json!({
+            "act": act, "repository": REPOSITORIES[repository], "file": name.to_string(),
+        });
+        if let Some(token) = token {
+            leaf["token"] = self.tokens[token].name.clone().into();
+        }
+        self.tell(leaf)
+    }
+
+    /// Keeps what is seen now.
+    pub(super) fn remember(&mut self) {
+        let leaves = self.leaves.len() as u64;
+        if self.moments.last().is_none_or(|last| last.leaves < leaves) {
+            let seen = self.repositories.iter().map(Repository::seen).collect();
+            self.moments.push(Moment { leaves, seen });
+        }
+    }
+
+    /// The vault looks at the clocks.
+    pub(super) fn tick(&mut self) {
+        let (clock, jump) = self.clock.step(self.reading.clone());
+        let is_news = jump.is_some() && !self.clock.is_doubted;
+        self.clock = clock;
+        if is_news {
+            self.tell(json!({"act": "clock-jump"}));
+        }
+    }
+
+    pub(super) fn confirm(&mut self) {
+        self.tick();
+        if self.clock.is_doubted {
+            self.clock = self.clock.confirm();
+            self.tell(json!({"act": "clock-confirmed"}));
+        }
+    }
+
+    pub(super) fn start(&mut self) {
+        self.tick();
+        self.tell(json!({"act": "start"}));
+    }
+
+    pub(super) fn add_token(&mut self, who: Who, name: String) {
+        let expires_ms = who.expires_in_ms().map(|in_ms| self.vault_ms() + in_ms);
+        self.tell(json!({"act": "token-made", "token": name, "right": who.right().word()}));
+        self.of.insert(who as usize, self.tokens.len());
+        self.tokens.push(Token {
+            name,
+            who,
+            expires_ms,
+            is_revoked: false,
+            is_used: false,
+            spent: (0, 0, 0),
+        });
+    }
+
+    pub(super) fn revoke(&mut self, who: Who) -> Outcome {
+        let token = self.token(who)?;
+        if !self.tokens[token].is_revoked {
+            self.tokens[token].is_revoked = true;
+            let name = self.tokens[token].name.clone();
+            self.tell(json!({"act": "token-revoked", "token": name}));
+        }
+        Ok(Reply::Done)
+    }
+
+    pub(super) fn token(&self, who: Who) -> Result<usize, &'static str> {
+        self.of.get(&(who as usize)).copied().ok_or("unknown")
+    }
+
+    /// Somebody comes with his token.
+    pub(super) fn authenticate(&mut self, who: Who) -> Result<(), &'static str> {
+        let token = self.token(who).map_err(|_| "unauthorized")?;
+        let vault_ms = self.vault_ms();
+        let is = &mut self.tokens[token];
+        if is.is_revoked
+            || is
+                .expires_ms
+                .is_some_and(|expires_ms| vault_ms >= expires_ms)
+        {
+            return Err("unauthorized");
+        }
+        if !is.is_used {
+            is.is_used = true;
+            let name = is.name.clone();
+            self.tell(json!({"act": "token-used", "token": name}));
+        }
+        Ok(())
+    }
+
+    /// The token of somebody who may do something in a repository.
+    fn authorise(
+        &self,
+        who: Who,
+        repository: usize,
+        act: right::Act,
+    ) -> Result<usize, &'static str> {
+        let token = self.token(who)?;
+        let path = REPOSITORIES[repository].parse().unwrap();
+        let is_allowed = |by: Who| by.right().allows(act) && self.is_within(&path, by);
+        match is_allowed(self.tokens[token].who) {
+            true => Ok(token),
+            false => Err("forbidden"),
+        }
+    }
+
+    fn is_within(&self, path: &strongroom_model::RepositoryPath, who: Who) -> bool {
+        path.is_within(&who.prefix())
+    }
+
+    fn there(&mut self, repository: usize) -> Result<&mut Repository, &'static str> {
+        let found = &mut self.repositories[repository];
+        found.is_there.then_some(found).ok_or("unknown")
+    }
+
+    pub(super) fn create(&mut self, who: Who, repository: usize) -> Outcome {
+        let act = right::Act::Put(FileType::Config);
+        let token = self.authorise(who, repository, act)?;
+        if !self.repositories[repository].is_there {
+            self.spend(token, 0)?;
+            self.repositories[repository].is_there = true;
+            let path = REPOSITORIES[repository];
+            self.tell(json!({"act": "repository", "repository": path}));
+        }
+        Ok(Reply::Done)
+    }
+
+    pub(super) fn get(
+        &mut self,
+        who: Who,
+        repository: usize,
+        name: FileName,
+        range: Option<(u64, u64)>,
+    ) -> Outcome {
+        self.authorise(who, repository, right::Act::Read)?;
+        let found = match name.kind() {
+            FileType::Locks => self.locks(repository).remove(&name),
+            _ => self.repositories[repository].seen().remove(&name),
+        };
+        let content = found.ok_or("not found")?;
+        let (first, length) = range.unwrap_or((0, u64::MAX));
+        let part = content.iter().skip(first as usize).take(length as usize);
+        Ok(Reply::Content(part.copied().collect()))
+    }
+
+    pub(super) fn list(&mut self, who: Who, repository: usize, kind: FileType) -> Outcome {
+        self.authorise(who, repository, right::Act::Read)?;
+        self.there(repository)?;
+        let seen = match kind {
+            FileType::Locks => self.locks(repository),
+            _ => self.repositories[repository].seen(),
+        };
+        let names = seen.into_keys().filter(|name| name.kind() == kind);
+        Ok(Reply::Names(names.collect()))
+    }
+
+    /// The locks that stand.
+    pub(super) fn locks(&self, repository: usize) -> Seen {
+        let since_ms = self.locks_since_ms();
+        let locks = self.repositories[repository].locks.iter();
+        let standing = locks.filter(|(_, lock)| lock.renewed_ms > since_ms);
+        standing
+            .map(|(id, lock)| (FileName::new(FileType::Locks, *id), lock.content.clone()))
+            .collect()
+    }
+}

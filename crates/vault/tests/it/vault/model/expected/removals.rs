@@ -1,0 +1,261 @@
+//! What must come of deletions, of what takes them back, and of hiding.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+use strongroom_model::{FileName, FileType};
+use strongroom_vault::rules::clock::MINUTE_MS;
+use strongroom_vault::rules::life::State;
+use strongroom_vault::rules::purge::Keeping;
+use strongroom_vault::rules::right;
+
+use crate::vault::model::acts::{REPOSITORIES, Who};
+use crate::vault::model::expected::{Model, Object, Outcome, Reply};
+
+impl Model {
+    pub(in crate::vault::model) fn drop_locks(&mut self) -> Outcome {
+        let since_ms = self.locks_since_ms();
+        let mut count = 0;
+        for repository in &mut self.repositories {
+            let before = repository.locks.len();
+            repository
+                .locks
+                .retain(|_, lock| lock.renewed_ms > since_ms);
+            count += before - repository.locks.len();
+        }
+        Ok(Reply::Count(count as u64))
+    }
+
+    pub(in crate::vault::model) fn remove(
+        &mut self,
+        who: Who,
+        repository: usize,
+        name: FileName,
+    ) -> Outcome {
+        let token = self.authorise(who, repository, right::Act::Remove(name.kind()))?;
+        let is_maintainer = who.right() == right::Right::Maintain;
+        let found = self.there(repository)?;
+        if let (FileType::Locks, Some(id)) = (name.kind(), name.id()) {
+            let is_others = found.locks.get(&id).is_some_and(|lock| lock.token != token);
+            if is_others && !is_maintainer {
+                return Err("forbidden");
+            }
+            found.locks.remove(&id);
+            return Ok(Reply::Done);
+        }
+        if name.kind() == FileType::Config {
+            return Err("forbidden");
+        }
+        let (day, vault_ms) = (self.day(), self.vault_ms());
+        let is_live = |object: &Object| object.state == State::Live;
+        if !self.repositories[repository]
+            .objects
+            .get(&name)
+            .is_some_and(is_live)
+        {
+            return Ok(Reply::Done);
+        }
+        let leaf = self.tell_of("tombstone", repository, name, Some(token));
+        let found = &mut self.repositories[repository];
+        let object = found.objects.get_mut(&name).unwrap();
+        object.state = State::Tombstoned;
+        object.tombstoned_ms = vault_ms;
+        object.ended = leaf;
+        object.ended_by = token;
+        found.tombstones = match found.tombstones {
+            (of, count) if of == day => (day, count + 1),
+            _ => (day, 1),
+        };
+        let is_mass = found.tombstones.1 * 20 > found.objects.len() as u64;
+        if is_mass && !found.is_held {
+            found.is_held = true;
+            let path = REPOSITORIES[repository];
+            self.tell(json!({"act": "purge-held", "repository": path}));
+        }
+        Ok(Reply::Done)
+    }
+
+    pub(in crate::vault::model) fn undelete(
+        &mut self,
+        repository: usize,
+        by: Option<Who>,
+        since: u64,
+        until: Option<u64>,
+    ) -> Outcome {
+        self.there(repository)?;
+        let by = by.map(|who| self.token(who)).transpose()?;
+        let found = self.there(repository)?;
+        let mut count = 0;
+        for object in found.objects.values_mut() {
+            let is_chosen = object.state == State::Tombstoned
+                && object.ended >= since
+                && until.is_none_or(|until| object.ended < until)
+                && by.is_none_or(|by| object.ended_by == by);
+            if is_chosen {
+                object.state = State::Live;
+                count += 1;
+            }
+        }
+        if count > 0 {
+            let path = REPOSITORIES[repository];
+            self.tell(json!({"act": "undelete", "repository": path, "objects": count}));
+        }
+        Ok(Reply::Count(count))
+    }
+
+    pub(in crate::vault::model) fn undelete_one(
+        &mut self,
+        repository: usize,
+        name: FileName,
+    ) -> Outcome {
+        let found = self.there(repository)?;
+        let object = found.objects.get_mut(&name);
+        let Some(object) = object.filter(|is| is.state == State::Tombstoned) else {
+            return Ok(Reply::Is(false));
+        };
+        object.state = State::Live;
+        let path = REPOSITORIES[repository];
+        self.tell(json!({"act": "undelete", "repository": path, "objects": 1}));
+        Ok(Reply::Is(true))
+    }
+
+    pub(in crate::vault::model) fn hide(&mut self, who: Who, since: u64) -> Outcome {
+        let token = self.token(who)?;
+        let mut count = 0;
+        for repository in &mut self.repositories {
+            repository.locks.retain(|_, lock| lock.token != token);
+            for object in repository.objects.values_mut() {
+                object.claims.retain(|of, put| *of != token || *put < since);
+                let is_shown = matches!(object.state, State::Live | State::Pending);
+                if !is_shown || object.token != token || object.put < since {
+                    continue;
+                }
+                // Whoever has put it as well stands for it from now on.
+                let other = object.claims.iter().min_by_key(|(of, put)| (**put, **of));
+                match other.map(|(of, put)| (*of, *put)) {
+                    Some((of, put)) => {
+                        object.claims.remove(&of);
+                        (object.token, object.put) = (of, put);
+                    }
+                    None => {
+                        object.state = State::Hidden;
+                        count += 1;
+                    }
+                }
+            }
+        }
+        let name = self.tokens[token].name.clone();
+        self.tell(json!({"act": "hide", "of_token": name, "objects": count}));
+        Ok(Reply::Count(count))
+    }
+
+    pub(in crate::vault::model) fn unhide(&mut self, who: Who) -> Outcome {
+        let token = self.token(who)?;
+        let mut count = 0;
+        for repository in &mut self.repositories {
+            for (name, object) in &mut repository.objects {
+                if object.state == State::Hidden && object.token == token {
+                    object.state = match name.kind() {
+                        FileType::Keys => State::Pending,
+                        _ => State::Live,
+                    };
+                    count += 1;
+                }
+            }
+        }
+        let name = self.tokens[token].name.clone();
+        self.tell(json!({"act": "unhide", "of_token": name, "objects": count}));
+        Ok(Reply::Count(count))
+    }
+
+    pub(in crate::vault::model) fn admit(&mut self, repository: usize, name: FileName) -> Outcome {
+        let found = self.there(repository)?;
+        let object = found.objects.get_mut(&name);
+        let Some(object) = object.filter(|is| is.state == State::Pending) else {
+            return Ok(Reply::Is(false));
+        };
+        object.state = State::Live;
+        self.tell_of("admitted", repository, name, None);
+        Ok(Reply::Is(true))
+    }
+
+    pub(in crate::vault::model) fn agree(&mut self, repository: usize) -> Outcome {
+        let found = self.there(repository)?;
+        if found.is_held {
+            found.is_held = false;
+            found.tombstones.1 = 0;
+            let path = REPOSITORIES[repository];
+            self.tell(json!({"act": "purge-agreed", "repository": path}));
+        }
+        Ok(Reply::Done)
+    }
+
+    pub(in crate::vault::model) fn quota(
+        &mut self,
+        repository: usize,
+        bytes: Option<u64>,
+    ) -> Outcome {
+        self.there(repository)?.quota = bytes;
+        let path = REPOSITORIES[repository];
+        self.tell(json!({"act": "quota", "repository": path, "bytes": bytes}));
+        Ok(Reply::Done)
+    }
+
+    pub(in crate::vault::model) fn raise(&mut self, repository: usize) -> Outcome {
+        let found = self.there(repository)?;
+        found.keeping.grace_ms += MINUTE_MS;
+        let path = REPOSITORIES[repository];
+        self.tell(json!({"act": "retention", "repository": path}));
+        Ok(Reply::Done)
+    }
+
+    pub(in crate::vault::model) fn keeping(&self, repository: usize) -> Keeping {
+        self.repositories[repository].keeping
+    }
+
+    /// What may be purged of a repository now, and what was begun before.
+    pub(in crate::vault::model) fn due(
+        &self,
+        repository: usize,
+    ) -> (BTreeSet<FileName>, BTreeSet<FileName>) {
+        let found = &self.repositories[repository];
+        let of = |wanted: &dyn Fn(&Object) -> bool| {
+            let chosen = found.objects.iter().filter(|(_, object)| wanted(object));
+            chosen.map(|(name, _)| *name).collect()
+        };
+        let begun = of(&|object| object.state == State::Purging);
+        let (clock, _) = self.clock.step(self.reading.clone());
+        if clock.is_doubted || found.is_held {
+            return (BTreeSet::new(), begun);
+        }
+        let due = of(&|object| {
+            object.state == State::Tombstoned
+                && object.arrived_ms + found.keeping.retention_ms <= clock.vault_ms
+                && object.tombstoned_ms + found.keeping.grace_ms <= clock.vault_ms
+        });
+        (due, begun)
+    }
+
+    /// The purge of objects has begun: no view shows them any more.
+    pub(in crate::vault::model) fn begin_purge(
+        &mut self,
+        repository: usize,
+        names: &BTreeSet<FileName>,
+    ) {
+        for name in names {
+            self.tell_of("purge", repository, *name, None);
+            let object = self.repositories[repository].objects.get_mut(name);
+            object.unwrap().state = State::Purging;
+            for moment in &mut self.moments {
+                moment.seen[repository].remove(name);
+            }
+        }
+    }
+
+    /// An object is gone.
+    pub(in crate::vault::model) fn end_purge(&mut self, repository: usize, name: FileName) {
+        let found = &mut self.repositories[repository];
+        let object = found.objects.remove(&name).unwrap();
+        found.purged.insert(name, object.generation);
+    }
+}
