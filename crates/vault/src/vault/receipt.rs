@@ -94,7 +94,8 @@ impl Vault {
             };
             day::with(transaction, token, now, one).map(drop)
         })?;
-        let room = self.take_room(length_bytes.unwrap_or_default(), &repository)?;
+        let room = self.take_room(path, token, length_bytes.unwrap_or_default())?;
+        room.under_way().check_quota(&repository)?;
         Ok(ReceiptUpload {
             vault: self.clone(),
             principal: principal.clone(),
@@ -137,7 +138,8 @@ impl ReceiptUpload {
         self.bytes = self.bytes.saturating_add(bytes.len() as u64);
         check_size(self.bytes)?;
         self.room.grow_to(self.bytes);
-        self.vault.check_room(&self.repository, &self.room)?;
+        self.vault.check_disk()?;
+        self.room.under_way().check_quota(&self.repository)?;
         let written = self.file.write_all(bytes);
         written.map_err(Error::local("keep a receipt that is being sent"))
     }
