@@ -25,7 +25,7 @@ use self::play::Play;
 fn extent() -> (u32, usize) {
     match std::env::var_os("STRONGROOM_THOROUGH") {
         Some(_) => (4_000, 120),
-        None => (100, 60),
+        None => (14, 40),
     }
 }
 
