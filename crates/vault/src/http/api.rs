@@ -91,10 +91,10 @@ impl Api {
     ///
     /// # Errors
     /// The request, untouched.
-    pub async fn answer(&self, request: Request, peer: &Peer) -> Result<Response, Request> {
+    pub async fn answer(&self, request: Request, peer: &Peer) -> Result<Response, Box<Request>> {
         let path = request.uri().path();
         if path != "/v1" && !path.starts_with("/v1/") {
-            return Err(request);
+            return Err(Box::new(request));
         }
         let method = match *request.method() {
             Method::HEAD => &Method::GET,
@@ -105,7 +105,7 @@ impl Api {
                 Ok(self.serve(request, peer, endpoint, captured).await)
             }
             // A repository that was called like this page before it was one.
-            Found::Nothing if rest::serves(path) => Err(request),
+            Found::Nothing if rest::serves(path) => Err(Box::new(request)),
             Found::Nothing => Ok(noted(answer::nothing(), "api")),
             Found::Others(methods) => {
                 let mut response = answer::not_allowed();

@@ -7,6 +7,7 @@ mod lease;
 mod migrations;
 mod postgres;
 mod proxy;
+mod receipts;
 mod same;
 mod sqlite;
 

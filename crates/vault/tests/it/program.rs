@@ -109,6 +109,71 @@ fn plain_http_is_for_loopback_alone() {
 }
 
 #[test]
+fn the_folder_holds_the_token_that_administers_over_http() {
+    let area = TempDir::new().unwrap();
+    assert!(init(area.path()).status.success());
+    let path = area.path().join("keys/admin.token");
+    let mode = fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    // An older folder has none; the first start makes it.
+    fs::remove_file(&path).unwrap();
+    let config = area.path().join("vault.toml");
+    let (child, told) = start(&config, &["--no-tls"], 1);
+    let url = told[0].strip_prefix("Listening on ").unwrap();
+    let token = fs::read_to_string(&path).unwrap();
+    let bearer = format!("Authorization: Bearer {}", token.trim());
+    let body = r#"{"repository": "acme/repos", "right": "read"}"#;
+    let tokens = format!("{url}/v1/tokens");
+    let made = curl(&["-H", &bearer, "--data", body, "-H", JSON, &tokens]);
+    let made: serde_json::Value = serde_json::from_str(&made).unwrap();
+    let machine = format!("any:{}", made["token"].as_str().unwrap());
+    let page = curl(&["--user", &machine, &format!("{url}/v1/vault")]);
+    assert!(
+        page.contains("\"origin\":\"vault.invalid/strongroom\""),
+        "{page}"
+    );
+    let proof = curl(&[
+        "--user",
+        &machine,
+        &format!("{url}/v1/log/consistency?old=0"),
+    ]);
+    assert!(proof.contains("vault.invalid/strongroom"), "{proof}");
+    let refused = curl(&[&format!("{url}/v1/tokens")]);
+    assert!(refused.contains("keys/admin.token"), "{refused}");
+    stop(child);
+    // The program tells the same of tokens as the API.
+    let list = vault_output(&[
+        "token",
+        "list",
+        "--json",
+        "--config",
+        config.to_str().unwrap(),
+    ]);
+    let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+    assert_eq!(list["name"], made["name"]);
+    assert_eq!(list["client"], serde_json::Value::Null);
+    // Others must not be able to read it.
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    let output = vault(&["serve", "--config", config.to_str().unwrap()])
+        .args(["--no-tls", "--listen", "127.0.0.1:0"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("chmod 600"), "{told}");
+}
+
+/// What a header says of a body.
+const JSON: &str = "Content-Type: application/json";
+
+fn vault_output(arguments: &[&str]) -> String {
+    let output = vault(arguments).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {said}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
 fn a_vault_is_never_made_over_another() {
     let area = TempDir::new().unwrap();
     assert!(init(area.path()).status.success());

@@ -64,7 +64,7 @@ impl Handler for Pages {
         Box::pin(async move {
             let request = match self.api.answer(request, &peer).await {
                 Ok(response) => return response,
-                Err(request) => request,
+                Err(request) => *request,
             };
             let answer = self.rest.answer(request, &peer).await;
             answer.unwrap_or_else(|| simple(StatusCode::NOT_FOUND, "nothing"))

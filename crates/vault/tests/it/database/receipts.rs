@@ -1,0 +1,216 @@
+//! What is kept of receipts, on both databases.
+
+use strongroom_model::{FileName, FileType, Id, Name};
+use strongroom_vault::Result;
+use strongroom_vault::database::{Database, Transaction, migrate};
+use strongroom_vault::records::client_keys::{self, Sent};
+use strongroom_vault::records::needs::{self, Place};
+use strongroom_vault::records::objects::{self, Key};
+use strongroom_vault::records::receipts::{self, Cursor, NewReceipt, Receipt};
+use strongroom_vault::records::tombstones::{self, Tombstone};
+use strongroom_vault::records::{SCHEMA, repositories};
+use strongroom_vault::rules::life::{Object, State};
+use strongroom_vault::rules::needs::Difference;
+use strongroom_vault::rules::purge::Keeping;
+
+use crate::database::{Scene, both};
+
+both! {
+    a_receipt_and_what_it_needs_are_kept_and_looked_up
+    an_object_is_sound_in_two_states_alone
+}
+
+fn name(kind: FileType, content: &[u8]) -> FileName {
+    FileName::new(kind, Id::of(content))
+}
+
+fn object(state: State) -> Object {
+    Object {
+        generation: 1,
+        bytes: 10,
+        state,
+        token: 1,
+        began: 0,
+        ended: (state != State::Live).then_some(1),
+        arrived_ms: 5,
+        tombstoned_ms: (state == State::Tombstoned).then_some(7),
+    }
+}
+
+/// A database with a repository; its key.
+fn open(scene: &Scene) -> (std::sync::Arc<dyn Database>, i64) {
+    let database = scene.open_bare();
+    migrate(&*database, SCHEMA).unwrap();
+    let keeping = Keeping {
+        retention_ms: 1,
+        grace_ms: 1,
+    };
+    let mut id = 0;
+    database
+        .write(&mut |transaction| {
+            let path = "acme/repos".parse().unwrap();
+            repositories::insert(transaction, &path, keeping)?;
+            id = repositories::get(transaction, &path)?.unwrap().id;
+            Ok(())
+        })
+        .unwrap();
+    (database, id)
+}
+
+fn a_receipt_and_what_it_needs_are_kept_and_looked_up(scene: &Scene) {
+    let (database, repository) = open(scene);
+    let source: Name = "repos".parse().unwrap();
+    let client = Id::of(b"client");
+    let (pack, late) = (name(FileType::Data, b"pack"), name(FileType::Data, b"late"));
+    let snapshot = name(FileType::Snapshots, b"snapshot");
+    let key = |name| Key::new(repository, name);
+    let work = |transaction: &mut dyn Transaction| -> Result<()> {
+        objects::insert(transaction, &key(pack), &object(State::Live))?;
+        receipts::insert_lineage(transaction, repository, client, &source)?;
+        let lineage = receipts::lineage_of(transaction, repository, client, &source)?.unwrap();
+        assert_eq!(receipts::count_sources(transaction, repository, client)?, 1);
+        let place = Place {
+            repository,
+            lineage: lineage.id,
+        };
+        let difference = Difference {
+            added: vec![pack, late],
+            dropped: Vec::new(),
+        };
+        needs::apply(transaction, place, 0, &difference)?;
+        let receipt = Receipt {
+            id: Id::of(b"receipt"),
+            lineage: lineage.id,
+            position: 0,
+            snapshot: snapshot.id().unwrap(),
+            host: "web1".to_owned(),
+            time: "2026-11-23T04:00:00.5Z".parse().unwrap(),
+            config: Id::of(b"config"),
+            token: 1,
+            arrived_ms: 9,
+        };
+        let new = NewReceipt {
+            receipt: &receipt,
+            parent: None,
+            envelope: b"{}",
+        };
+        receipts::insert(transaction, repository, &new)?;
+        assert_eq!(
+            receipts::get(transaction, repository, receipt.id)?.as_ref(),
+            Some(&receipt)
+        );
+        assert_eq!(receipts::room(transaction, repository)?, 2);
+        // The snapshot is not here yet: nothing is held.
+        assert!(!needs::is_held(transaction, &key(pack))?);
+        assert_eq!(needs::count_lacking(transaction, lineage.id, 0)?, 1);
+        objects::insert(transaction, &key(snapshot), &object(State::Live))?;
+        assert!(needs::is_held(transaction, &key(pack))?);
+        let begin = Cursor {
+            lineage: lineage.id,
+            position: 0,
+        };
+        let live = receipts::live(transaction, repository, begin, 10)?;
+        assert_eq!(live, [(receipt.clone(), true)]);
+        objects::insert(transaction, &key(late), &object(State::Live))?;
+        assert_eq!(needs::count_lacking(transaction, lineage.id, 0)?, 0);
+        let dropped = Difference {
+            added: Vec::new(),
+            dropped: vec![late],
+        };
+        assert!(needs::is_open(transaction, place, late)?);
+        needs::apply(transaction, place, 1, &dropped)?;
+        assert!(!needs::is_open(transaction, place, late)?);
+        let mut rows = Vec::new();
+        needs::rows(
+            transaction,
+            lineage.id,
+            Some(0),
+            &mut |name, parent, tip| {
+                rows.push((name, parent, tip));
+                Ok(())
+            },
+        )?;
+        let mut expected = vec![(pack, true, true), (late, true, false)];
+        expected.sort();
+        assert_eq!(rows, expected);
+        // Deleted, hidden, shown again, purged.
+        objects::tombstone(transaction, &key(late), 3, 7, 1)?;
+        let mut lacking = Vec::new();
+        needs::lacking(
+            transaction,
+            lineage.id,
+            (0, 5),
+            &mut |name, began, ended| {
+                lacking.push((name, began, ended));
+            },
+        )?;
+        assert_eq!(lacking, [(late, 0, 1)]);
+        let due = tombstones::due(transaction, repository, &Tombstone::default(), 7, 7, 10)?;
+        assert_eq!(due.len(), 1);
+        let behind = Tombstone {
+            tombstoned_ms: 7,
+            name: Some(late),
+        };
+        let due = tombstones::due(transaction, repository, &behind, 7, 7, 10)?;
+        assert!(due.is_empty());
+        let count = tombstones::count(transaction, repository, State::Tombstoned)?;
+        assert_eq!(count, 1);
+        assert_eq!(objects::hide(transaction, 1, 0, 8)?, 2);
+        assert_eq!(needs::count_lacking(transaction, lineage.id, 0)?, 2);
+        assert_eq!(objects::unhide(transaction, 1, 9)?, 2);
+        assert_eq!(needs::count_lacking(transaction, lineage.id, 0)?, 1);
+        objects::tombstone(transaction, &key(snapshot), 10, 7, 1)?;
+        assert!(needs::is_held(transaction, &key(pack))?);
+        assert!(objects::begin_purge(transaction, &key(snapshot))?);
+        assert!(!needs::is_held(transaction, &key(pack))?);
+        let gone = object(State::Purging);
+        assert!(objects::end_purge(transaction, &key(snapshot), &gone)?);
+        assert_eq!(receipts::room(transaction, repository)?, 0);
+        assert_eq!(
+            receipts::envelope(transaction, repository, receipt.id)?,
+            None
+        );
+        let snapshot = snapshot.id().unwrap();
+        assert!(receipts::was_purged(transaction, repository, snapshot)?);
+        assert_eq!(receipts::count_wrongly_held(transaction)?, 0);
+        // The key of the client, and what it has sent.
+        assert_eq!(client_keys::get(transaction, 1)?, None);
+        client_keys::bind(transaction, 1, &[7; 32], 5)?;
+        assert_eq!(client_keys::list(transaction)?, [(1, [7; 32])]);
+        client_keys::forget(transaction, 1)?;
+        assert_eq!(client_keys::get(transaction, 1)?, None);
+        let sent = Sent {
+            day: 3,
+            receipts: 1,
+            files: 2,
+            bytes: 3,
+        };
+        for _ in 0..2 {
+            client_keys::set_sent(transaction, 1, sent)?;
+            assert_eq!(client_keys::sent(transaction, 1)?, sent);
+        }
+        Ok(())
+    };
+    database.write(&mut { work }).unwrap();
+}
+
+fn an_object_is_sound_in_two_states_alone(scene: &Scene) {
+    let (database, repository) = open(scene);
+    database
+        .write(&mut |transaction| {
+            for kind in [FileType::Keys, FileType::Data, FileType::Snapshots] {
+                for state in State::ALL {
+                    let content = format!("{kind} {state:?}");
+                    let key = Key::new(repository, name(kind, content.as_bytes()));
+                    assert!(!needs::is_sound_here(transaction, &key)?);
+                    objects::insert(transaction, &key, &object(state))?;
+                    let expected =
+                        state == State::Live || (state == State::Pending && kind == FileType::Keys);
+                    let is_sound = needs::is_sound_here(transaction, &key)?;
+                    assert_eq!(is_sound, expected, "{content}");
+                }
+            }
+            Ok(())
+        })
+        .unwrap();
+}
