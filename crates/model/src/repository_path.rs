@@ -33,6 +33,10 @@ const TAKEN: [&str; 16] = [
     "well-known",
 ];
 
+/// First folders that are a vault's own pages. They were free before, so that a record may have
+/// them; nothing new gets them.
+const PAGES: [&str; 2] = ["add-checkpoint", "v1"];
+
 /// The path of a repository, as `acme/repos`: one or two folders of 1 to 64 letters of ASCII,
 /// digits, `-`, `_` and `.`, each beginning with a letter or digit.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -50,19 +54,16 @@ impl RepositoryPath {
         let rest = self.0.strip_prefix(prefix.as_str());
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
-}
 
-impl FromStr for RepositoryPath {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let malformed = |reason: String| Error::RepositoryPath {
-            text: text.to_owned(),
-            reason: format!("{reason}; write for example acme/repos"),
-        };
+    /// Reads the path of a repository that is there already: such a one may have a first folder
+    /// that is a page by now.
+    ///
+    /// # Errors
+    /// [`Error::RepositoryPath`].
+    pub fn of_record(text: &str) -> Result<Self> {
         let folders: Vec<&str> = text.split('/').collect();
         if folders.len() > 2 {
-            return Err(malformed("it has more than two folders".to_owned()));
+            return Err(malformed(text, "it has more than two folders"));
         }
         for folder in folders {
             let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
@@ -71,16 +72,42 @@ impl FromStr for RepositoryPath {
                 .next()
                 .is_some_and(|byte| byte.is_ascii_alphanumeric());
             if !begins_well || folder.len() > LONGEST_FOLDER || !folder.bytes().all(is_plain) {
-                return Err(malformed(format!(
-                    "it needs folders of 1 to {LONGEST_FOLDER} letters, digits, '-', '_' and '.', \
-                     beginning with a letter or digit"
-                )));
+                return Err(malformed(
+                    text,
+                    &format!(
+                        "it needs folders of 1 to {LONGEST_FOLDER} letters, digits, '-', '_' and \
+                         '.', beginning with a letter or digit"
+                    ),
+                ));
             }
             if TAKEN.contains(&folder.to_ascii_lowercase().as_str()) {
-                return Err(malformed(format!("{folder:?} means something else")));
+                return Err(malformed(text, &format!("{folder:?} means something else")));
             }
         }
         Ok(Self(text.to_owned()))
+    }
+}
+
+impl FromStr for RepositoryPath {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let path = Self::of_record(text)?;
+        let first = text.split('/').next().unwrap_or_default();
+        match PAGES.contains(&first.to_ascii_lowercase().as_str()) {
+            true => Err(malformed(
+                text,
+                &format!("{first:?} as the first folder is a page of the vault itself"),
+            )),
+            false => Ok(path),
+        }
+    }
+}
+
+fn malformed(text: &str, reason: &str) -> Error {
+    Error::RepositoryPath {
+        text: text.to_owned(),
+        reason: format!("{reason}; write for example acme/repos"),
     }
 }
 
@@ -142,6 +169,13 @@ mod tests {
             "acme/config",
             "api",
             "asof/x",
+            "v1",
+            "V1/x",
+            "log/x",
+            "healthz",
+            "readyz/x",
+            "metrics",
+            "add-checkpoint/x",
             "a%2fb",
             "a\0b",
             &long,
@@ -150,6 +184,17 @@ mod tests {
             assert!(refused.is_err(), "{bad:?}");
             assert!(refused.unwrap_err().to_string().contains("acme/repos"));
         }
+    }
+
+    #[test]
+    fn a_repository_that_was_called_like_a_page_before_is_still_read() {
+        for kept in ["v1", "v1/repos", "add-checkpoint"] {
+            assert!(kept.parse::<RepositoryPath>().is_err(), "{kept}");
+            assert_eq!(RepositoryPath::of_record(kept).unwrap().as_str(), kept);
+        }
+        assert!("acme/v1".parse::<RepositoryPath>().is_ok());
+        assert!(RepositoryPath::of_record("asof/x").is_err());
+        assert!(RepositoryPath::of_record("v1/../x").is_err());
     }
 
     #[test]

@@ -73,6 +73,15 @@ fn print(line: impl std::fmt::Display) -> Result<()> {
     told.map_err(Error::local("write to standard output"))
 }
 
+/// Prints a line of JSON, as the API tells it.
+fn print_json(line: &impl serde::Serialize) -> Result<()> {
+    let text = serde_json::to_string(line).map_err(|error| Error::Local {
+        action: "write JSON".to_owned(),
+        source: error.into(),
+    })?;
+    print(text)
+}
+
 /// A time of a vault, as people read it.
 fn time(ms: i64) -> String {
     let time = jiff::Timestamp::from_millisecond(ms);

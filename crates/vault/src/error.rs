@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use strongroom_model::{ConfigError, FileName, RepositoryPath};
+use strongroom_model::{ConfigError, FileName, Id, RepositoryPath};
 
 /// The result of a vault's operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -104,6 +104,42 @@ pub enum Error {
         /// The file.
         name: FileName,
     },
+    /// A receipt or a request that makes no sense, or whose signature does not hold.
+    #[error("The {what} is refused: {reason}")]
+    Malformed {
+        /// What it is, as `receipt`.
+        what: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A receipt whose parent was never sent here.
+    #[error("Receipt {receipt} builds on {parent}, which is not known here")]
+    UnknownParent {
+        /// The receipt.
+        receipt: Id,
+        /// The one before it.
+        parent: Id,
+    },
+    /// A receipt by another client than the one that the token is bound to.
+    #[error("The token {token} is bound to the key of another client")]
+    OtherClient {
+        /// The name of the token.
+        token: String,
+    },
+    /// A token has sent as much as it may in a day.
+    #[error("The token has sent as many {what} as it may in a day")]
+    DayIsOver {
+        /// What it has sent too much of, as `receipts`.
+        what: &'static str,
+        /// When to ask again.
+        pause_s: u64,
+    },
+    /// Others change the same all the time; the client shall ask again.
+    #[error("Others change {what} at the same time; ask again")]
+    Contended {
+        /// What is changed.
+        what: &'static str,
+    },
     /// The log cannot be published: its files are not what was signed.
     #[error("The log cannot be published: {reason}")]
     Log {
@@ -197,6 +233,13 @@ impl Error {
                     .to_owned(),
             ),
             Self::Hidden { .. } => Some("strongroom-vault unhide --help".to_owned()),
+            Self::UnknownParent { parent, .. } => Some(format!(
+                "send the receipts of the chain again, from {parent} on"
+            )),
+            Self::OtherClient { token } => Some(format!(
+                "send receipts with a token of the client's own; or, where its key was replaced on \
+                 purpose, on the vault: strongroom-vault token forget-client-key {token}"
+            )),
             Self::NewerSchema { .. } => {
                 Some("install the newest strongroom-vault, or restore its database".to_owned())
             }

@@ -16,11 +16,13 @@
 //! | connection | 128 KiB: TLS records, and a head of a request that has not yet ended |
 //! | connection by HTTP/2 with requests under way | 2 MiB: the window of the connection |
 //! | request under way | 1 MiB: two batches of an upload and one being read, or two chunks of an answer |
+//! | all receipts of more than 256 KiB | 256 MiB: one is read at a time, the others wait on the disk |
 //!
-//! With the defaults (4096 connections, 256 requests) that is 1.3 GiB when everything is attacked
+//! With the defaults (4096 connections, 256 requests) that is 1.5 GiB when everything is attacked
 //! at once by clients that may log in, and some 30 KiB a connection in quiet times.
 //! No thread ever waits for a client but those of listings, which have their own few.
 
+pub mod api;
 pub mod blocking;
 pub mod body;
 pub mod health;
@@ -29,9 +31,11 @@ pub mod listener;
 pub mod metrics;
 pub mod rest;
 pub mod service;
+pub mod standings;
 pub mod stop;
 pub mod tls;
 
+pub use api::Api;
 pub use blocking::Blocking;
 pub use body::{Body, Intake, Upload};
 pub use limits::Limits;

@@ -3,6 +3,7 @@
 //! **Architecture invariant:** neither `repo` nor `engine` is linked here, so that the server
 //! cannot contain code that decrypts.
 
+pub mod admin_token;
 pub mod config;
 pub mod database;
 pub mod error;
@@ -12,7 +13,9 @@ pub mod opening;
 pub mod publication;
 pub mod records;
 pub mod rules;
+pub mod runs_in;
 pub mod vault;
+pub mod wire;
 
 pub use error::{Error, Result};
 pub use vault::Vault;

@@ -10,6 +10,7 @@
 
 mod files;
 mod keys;
+mod proofs;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,6 +24,8 @@ use crate::database::Database;
 use crate::records::leaves::{self, Head};
 use crate::vault::Vault;
 use crate::{Error, Result};
+
+pub use proofs::{Consistency, Inclusion};
 
 use files::LogFolder;
 
@@ -82,6 +85,21 @@ impl Publisher {
     /// The key that checkpoints are verified with, as text.
     pub fn key(&self) -> String {
         self.signer.verifier().to_string()
+    }
+
+    /// Publishes where that is needed for what was committed before this call to be published.
+    /// However many ask at a time, they do not write one after another what one has written for
+    /// all.
+    ///
+    /// # Errors
+    /// As [`Publisher::publish`].
+    pub fn catch_up(&self) -> Result<u64> {
+        let wanted = self.head()?.leaves;
+        let size = self.edge.lock().as_ref().map_or(0, Edge::size);
+        match size >= wanted {
+            true => Ok(size),
+            false => self.publish(),
+        }
     }
 
     /// What reads the files.

@@ -3,18 +3,25 @@
 //! Every function works within somebody's transaction and decides nothing: what may happen is
 //! decided in [`rules`](crate::rules), who may ask for it in [`vault`](crate::vault).
 
+pub mod client_keys;
 pub mod clock;
 pub mod leaves;
 pub mod locks;
+pub mod needs;
 pub mod objects;
+pub mod receipts;
 pub mod repositories;
 pub mod tokens;
+pub mod tombstones;
 
 use crate::database::{Row, Transaction, Value};
 use crate::{Error, Result};
 
 /// The schema, a text for each step forward.
-pub const SCHEMA: &[&str] = &[include_str!("database/schema/0001.sql")];
+pub const SCHEMA: &[&str] = &[
+    include_str!("database/schema/0001.sql"),
+    include_str!("database/schema/0004.sql"),
+];
 
 /// All rows of a short answer.
 fn all<T>(

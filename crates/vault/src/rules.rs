@@ -6,5 +6,7 @@
 pub mod clock;
 pub mod key_file;
 pub mod life;
+pub mod needs;
 pub mod purge;
 pub mod right;
+pub mod wholeness;

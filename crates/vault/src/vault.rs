@@ -10,11 +10,16 @@ mod administration;
 mod authentication;
 mod clock;
 mod deletion;
+mod due;
+mod findings;
 mod lock;
+mod overview;
 mod purge;
 mod put;
 mod read;
+mod receipt;
 mod usage;
+mod wholeness;
 
 use std::sync::Arc;
 
@@ -22,12 +27,16 @@ use parking_lot::Mutex;
 use strongroom_model::{FileName, RepositoryPath};
 use strongroom_store::{Bodies, BodyKey};
 
-pub use administration::{NewToken, TokenText};
+pub use administration::{Longer, NewToken, TokenText};
 pub use authentication::Principal;
 pub use clock::ReadClocks;
+pub use findings::Finding;
+pub use overview::Overview;
 pub use purge::Purged;
 pub use put::Upload;
 pub use read::{File, Lists};
+pub use receipt::{Accepted, LARGEST_BYTES as LARGEST_RECEIPT_BYTES, ReceiptUpload};
+pub use wholeness::{Newest, Standing, StandingPage};
 
 use crate::database::commits::Commits;
 use crate::database::{Database, Transaction};
@@ -38,6 +47,7 @@ use crate::rules::purge::Keeping;
 use crate::{Error, Result};
 
 use authentication::Known;
+use due::Looked;
 use usage::Usage;
 
 /// What a vault is told about how to work.
@@ -70,6 +80,7 @@ struct Shared {
     clock: Mutex<VaultClock>,
     known: Known,
     usage: Usage,
+    looked: Looked,
 }
 
 impl Vault {
@@ -96,6 +107,7 @@ impl Vault {
                 clock: Mutex::new(clock),
                 known: Known::default(),
                 usage: Usage::default(),
+                looked: Looked::default(),
             }),
         })
     }

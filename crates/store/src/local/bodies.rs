@@ -87,8 +87,8 @@ impl LocalBodies {
         let count = temporary::sweep(&opened, older_than)?;
         let opened = folder::open(self.folders.root(), relative)?;
         let path = |name: &str| match relative {
-            "" => name.parse().ok(),
-            _ => format!("{relative}/{name}").parse().ok(),
+            "" => RepositoryPath::of_record(name).ok(),
+            _ => RepositoryPath::of_record(&format!("{relative}/{name}")).ok(),
         };
         let names = listing::subfolders(&opened, |name| path(name).is_some())?;
         Ok((count, names.iter().filter_map(|name| path(name)).collect()))

@@ -311,7 +311,7 @@ fn is_key(key: &str) -> bool {
             .then_some(repository)
     });
     generation.parse::<u32>().is_ok()
-        && repository.is_some_and(|path| path.parse::<RepositoryPath>().is_ok())
+        && repository.is_some_and(|path| RepositoryPath::of_record(path).is_ok())
 }
 
 #[cfg(test)]

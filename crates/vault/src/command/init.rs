@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use strongroom_model::shell::quoted;
 use strongroom_vault::config::{FILE_NAME, TEMPLATE};
-use strongroom_vault::{Error, Result};
+use strongroom_vault::{Error, Result, admin_token};
 
 /// Make a folder for a vault, with a commented configuration
 #[derive(Debug, clap::Args)]
@@ -39,6 +39,7 @@ impl Args {
             }
             other => other.map_err(Error::local(format!("write {}", config.display())))?,
         }
+        admin_token::open(&folder.join("keys"))?;
         let config = quoted(&config);
         let mut out = io::stdout().lock();
         let told = writeln!(

@@ -1,10 +1,11 @@
 //! `strongroom-vault repository`: what is kept here, and for how long.
 
 use strongroom_model::{ByteSize, Period, RepositoryPath};
-use strongroom_vault::rules::purge::Keeping;
-use strongroom_vault::{Error, Result};
+use strongroom_vault::Result;
+use strongroom_vault::vault::Longer;
+use strongroom_vault::wire::RepositoryInfo;
 
-use crate::command::{Which, print};
+use crate::command::{Which, print, print_json};
 
 /// The repositories of the vault
 #[derive(Debug, clap::Subcommand)]
@@ -68,21 +69,14 @@ impl Command {
 
 impl List {
     fn run(&self) -> Result<()> {
-        for repository in self.which.open()?.repositories()? {
-            let days = |ms: i64| ms as f64 / 86_400_000.0;
-            let keeping = repository.keeping;
+        for overview in self.which.open()?.overviews()? {
             if self.json {
-                print(serde_json::json!({
-                    "repository": repository.path,
-                    "objects": repository.objects,
-                    "bytes": repository.bytes,
-                    "retention_s": keeping.retention_ms / 1000,
-                    "grace_s": keeping.grace_ms / 1000,
-                    "quota_bytes": repository.quota_bytes,
-                    "purge_held": repository.purge_held_ms.is_some(),
-                }))?;
+                print_json(&RepositoryInfo::of(&overview))?;
                 continue;
             }
+            let days = |ms: i64| ms as f64 / 86_400_000.0;
+            let repository = &overview.repository;
+            let keeping = repository.keeping;
             let held = match repository.purge_held_ms {
                 Some(_) => "; purging is held: many deletions in a day",
                 None => "",
@@ -104,21 +98,13 @@ impl Set {
     fn run(&self) -> Result<()> {
         let vault = self.which.open()?;
         vault.add_repository(&self.repository)?;
-        let found = vault.repositories()?;
-        let before = found.iter().find(|found| found.path == self.repository);
-        let before = before.ok_or_else(|| Error::Unknown {
-            what: "repository",
-            name: self.repository.to_string(),
-        })?;
-        let in_ms = |period: Period| i64::try_from(period.duration().as_millis());
-        let or = |period: Option<Period>, before_ms: i64| {
-            period.map_or(before_ms, |period| in_ms(period).unwrap_or(i64::MAX))
+        let in_ms =
+            |period: Period| i64::try_from(period.duration().as_millis()).unwrap_or(i64::MAX);
+        let longer = Longer {
+            retention_ms: self.retention.map(in_ms),
+            grace_ms: self.grace.map(in_ms),
         };
-        let keeping = Keeping {
-            retention_ms: or(self.retention, before.keeping.retention_ms),
-            grace_ms: or(self.grace, before.keeping.grace_ms),
-        };
-        vault.raise_keeping(&self.repository, keeping)?;
+        vault.keep_longer(&self.repository, longer)?;
         if let Some(quota) = self.quota {
             vault.set_quota(&self.repository, Some(quota.bytes()))?;
         }

@@ -11,14 +11,17 @@ use jiff::Timestamp;
 use sd_notify::NotifyState;
 use strongroom_model::Secret;
 use strongroom_vault::config::{PublicUrl, VaultConfig};
+use strongroom_vault::http::api::Parts;
 use strongroom_vault::http::metrics::Metrics;
+use strongroom_vault::http::standings::Standings;
 use strongroom_vault::http::tls::{Names, make_own};
 use strongroom_vault::http::{
-    Answering, Blocking, Certificates, Handler, HttpMetrics, Peer, Request, Rest, Serving, Stop,
-    Stopper, bind, health, serve, simple,
+    Answering, Api, Blocking, Certificates, Handler, HttpMetrics, Peer, Request, Rest, Serving,
+    Stop, Stopper, bind, health, serve, simple,
 };
 use strongroom_vault::publication::Publisher;
-use strongroom_vault::{Error, Result, Vault, logging, opening};
+use strongroom_vault::runs_in::{self, RunsIn};
+use strongroom_vault::{Error, Result, Vault, admin_token, logging, opening};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
@@ -35,6 +38,9 @@ const TICK_EVERY: Duration = Duration::from_secs(5);
 
 /// After how many ticks old locks are dropped and a share of what is due is purged.
 const TICKS_BETWEEN_JOBS: u64 = 12;
+
+/// How often the provider is asked in whose account the vault runs.
+const ASK_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The longest line that is a token.
 const LONGEST_TOKEN_BYTES: usize = 4096;
@@ -61,6 +67,7 @@ struct Pages {
     metrics: Metrics,
     token: Option<Secret>,
     rest: Rest,
+    api: Api,
 }
 
 impl Args {
@@ -102,6 +109,7 @@ impl Args {
         let vault = opening::open(config)?;
         vault.begin_serving()?;
         let blocking = Blocking::new(config.limits.requests);
+        let admin_token = admin_token::open(&config.data.join("keys"))?;
         let publisher = Publisher::open(vault.clone(), &config.data, vault.origin())?;
         publisher.publish()?;
         let log = publisher.published();
@@ -119,12 +127,32 @@ impl Args {
         }
         tokio::spawn(notify_systemd(stop.clone()));
         let publisher = Arc::new(publisher);
+        let standings = Standings::new(&metrics);
+        let runs_in = RunsIn::declared(config.runs_in.clone());
+        standings.set_place(runs_in.account());
+        tokio::spawn(keep_asking(
+            runs_in.clone(),
+            standings.clone(),
+            blocking.clone(),
+            stop.clone(),
+        ));
+        let api = Api::new(Parts {
+            vault: vault.clone(),
+            rest: rest.clone(),
+            publisher: Arc::clone(&publisher),
+            blocking: blocking.clone(),
+            limits: config.limits.clone(),
+            spool: config.data.clone(),
+            runs_in,
+            admin_token,
+        });
         let publishing = tokio::spawn(keep_publishing(publisher, blocking.clone(), stop.clone()));
-        let jobs = tokio::spawn(run_jobs(vault, blocking, stop.clone()));
+        let jobs = tokio::spawn(run_jobs(vault, standings, blocking, stop.clone()));
         let pages = Arc::new(Pages {
             metrics,
             token,
             rest,
+            api,
         });
         serve(serving, listeners, pages, stop).await?;
         // A job that is under way is finished, and the last leaves are published.
@@ -145,6 +173,10 @@ impl Handler for Pages {
                     health::metrics(request.headers(), &peer, self.token.as_ref(), &self.metrics)
                 }
                 _ => {
+                    let request = match self.api.answer(request, &peer).await {
+                        Ok(response) => return response,
+                        Err(request) => request,
+                    };
                     let answer = self.rest.answer(request, &peer).await;
                     answer.unwrap_or_else(|| simple(StatusCode::NOT_FOUND, "There is nothing here"))
                 }
@@ -154,7 +186,7 @@ impl Handler for Pages {
 }
 
 /// Does what has to be done from time to time, until `stop`.
-async fn run_jobs(vault: Vault, blocking: Blocking, mut stop: Stop) {
+async fn run_jobs(vault: Vault, standings: Standings, blocking: Blocking, mut stop: Stop) {
     let mut tick = interval(TICK_EVERY);
     let mut ticks = 0_u64;
     loop {
@@ -162,7 +194,7 @@ async fn run_jobs(vault: Vault, blocking: Blocking, mut stop: Stop) {
             () = stop.wait() => return,
             _ = tick.tick() => {}
         }
-        let vault = vault.clone();
+        let (vault, standings) = (vault.clone(), standings.clone());
         let is_due = ticks.is_multiple_of(TICKS_BETWEEN_JOBS);
         ticks += 1;
         let done = blocking.run(move || {
@@ -170,11 +202,32 @@ async fn run_jobs(vault: Vault, blocking: Blocking, mut stop: Stop) {
             if is_due {
                 vault.drop_old_locks()?;
                 vault.purge()?;
+                standings.set(&vault.newest_snapshots()?);
             }
             Ok(())
         });
         if let Err(error) = done.await {
             tracing::error!(error = &error as &dyn std::error::Error, "A job failed");
+        }
+    }
+}
+
+/// Asks the provider in whose account the vault runs, at once and each day, until `stop`.
+async fn keep_asking(runs_in: RunsIn, standings: Standings, blocking: Blocking, mut stop: Stop) {
+    let mut tick = interval(ASK_EVERY);
+    loop {
+        tokio::select! {
+            () = stop.wait() => return,
+            _ = tick.tick() => {}
+        }
+        let (runs_in, standings) = (runs_in.clone(), standings.clone());
+        let asked = blocking.run(move || {
+            runs_in.ask(runs_in::METADATA, runs_in::LIMIT);
+            standings.set_place(runs_in.account());
+            Ok(())
+        });
+        if let Err(error) = asked.await {
+            tracing::warn!(%error, "It is not known where the vault runs");
         }
     }
 }

@@ -4,8 +4,9 @@ use strongroom_model::{ByteSize, Period, RepositoryPath};
 use strongroom_vault::Result;
 use strongroom_vault::rules::right::Right;
 use strongroom_vault::vault::NewToken;
+use strongroom_vault::wire::{NewTokenInfo, TokenInfo};
 
-use crate::command::{Which, print, time};
+use crate::command::{Which, print, print_json, time};
 
 /// The tokens that machines ask with
 #[derive(Debug, clap::Subcommand)]
@@ -13,6 +14,7 @@ pub(crate) enum Command {
     Create(Create),
     List(List),
     Revoke(Revoke),
+    ForgetClientKey(Forget),
 }
 
 /// Make a token, which is shown once
@@ -59,6 +61,17 @@ pub(crate) struct Revoke {
     name: String,
 }
 
+/// Let the key go that a token's client signs its receipts with, so that another may be bound
+///
+/// For a client that was set up anew. The next receipt binds its key.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Forget {
+    #[command(flatten)]
+    which: Which,
+    /// The name, as token list shows it
+    name: String,
+}
+
 impl Command {
     pub(crate) fn run(self) -> Result<()> {
         match self {
@@ -67,6 +80,12 @@ impl Command {
             Self::Revoke(args) => {
                 args.which.open()?.revoke_token(&args.name)?;
                 print(format_args!("{} does not count any more", args.name))
+            }
+            Self::ForgetClientKey(args) => {
+                match args.which.open()?.forget_client_key(&args.name)? {
+                    true => print(format_args!("{} is bound to no key any more", args.name)),
+                    false => print(format_args!("{} was bound to none", args.name)),
+                }
             }
         }
     }
@@ -83,12 +102,12 @@ impl Create {
             daily_objects: self.daily_objects,
         })?;
         if self.json {
-            return print(serde_json::json!({
-                "name": text.name,
-                "token": text.reveal(),
-                "right": self.right.word(),
-                "repository": self.repository,
-            }));
+            return print_json(&NewTokenInfo {
+                name: text.name.clone(),
+                token: text.reveal().to_owned(),
+                right: self.right.word(),
+                repository: self.repository,
+            });
         }
         print(text.reveal())
     }
@@ -96,29 +115,21 @@ impl Create {
 
 impl List {
     fn run(&self) -> Result<()> {
-        let tokens = self.which.open()?.tokens()?;
+        let tokens = self.which.open()?.tokens_with_clients()?;
         if !self.json {
             print(format_args!(
                 "{:12}  {:8}  {:24}  {:20}  state",
                 "name", "right", "repository", "last used"
             ))?;
         }
-        for token in tokens {
+        for (token, client) in tokens {
+            if self.json {
+                print_json(&TokenInfo::of(&token, client)?)?;
+                continue;
+            }
             let used = token.used_ms.map(time);
             let revoked = token.revoked_ms.map(time);
             let expires = token.expires_ms.map(time);
-            if self.json {
-                print(serde_json::json!({
-                    "name": token.name,
-                    "right": token.right.word(),
-                    "repository": token.prefix,
-                    "made": time(token.made_ms),
-                    "used": used,
-                    "expires": expires,
-                    "revoked": revoked,
-                }))?;
-                continue;
-            }
             let state = match (revoked, expires) {
                 (Some(revoked), _) => format!("revoked {revoked}"),
                 (None, Some(expires)) => format!("until {expires}"),

@@ -112,7 +112,7 @@ impl Rest {
     }
 
     /// A right token never waits for the wrong ones of its address.
-    async fn authenticate(&self, token: String) -> Result<Principal> {
+    pub(crate) async fn authenticate(&self, token: String) -> Result<Principal> {
         if let Some(known) = self.vault.authenticate_known(&token) {
             return Ok(known);
         }
@@ -312,8 +312,13 @@ impl Intake for Taking {
     }
 }
 
+/// Whether a path is one of this protocol.
+pub(crate) fn serves(path: &str) -> bool {
+    Route::parse(path).is_some()
+}
+
 /// The token in basic authentication.
-fn token_of(headers: &HeaderMap) -> Option<String> {
+pub(crate) fn token_of(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(AUTHORIZATION)?.as_bytes();
     let encoded = value
         .strip_prefix(b"Basic ")

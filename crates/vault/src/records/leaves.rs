@@ -5,7 +5,7 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
-use strongroom_model::RepositoryPath;
+use strongroom_model::{Id, RepositoryPath};
 
 use crate::Result;
 use crate::database::{Transaction, Value};
@@ -134,6 +134,33 @@ pub enum Act {
     TokenRevoked {
         /// Its name.
         token: String,
+    },
+    /// A client's receipt was accepted: a claim, and no more.
+    Receipt {
+        /// Of which repository.
+        repository: RepositoryPath,
+        /// Of which snapshot.
+        snapshot: Id,
+        /// The SHA-256 of what was signed.
+        receipt: Id,
+        /// The SHA-256 of the key that signed it.
+        client: Id,
+        /// Which token brought it.
+        token: String,
+    },
+    /// A token is bound to the key that a client signs with, from its first receipt on.
+    ClientKey {
+        /// The token.
+        token: String,
+        /// The SHA-256 of the key.
+        client: Id,
+    },
+    /// A token is bound to no key any more.
+    ClientKeyForgotten {
+        /// The token.
+        token: String,
+        /// The SHA-256 of the key.
+        client: Id,
     },
     /// How long a repository keeps things was raised.
     Retention {

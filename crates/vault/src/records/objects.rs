@@ -4,7 +4,7 @@ use strongroom_model::{FileEntry, FileName, FileType, Id};
 
 use crate::Result;
 use crate::database::{Row, Transaction, Value};
-use crate::records::{all, damaged, maybe, signed, unsigned};
+use crate::records::{all, damaged, maybe, needs, receipts, signed, unsigned};
 use crate::rules::life::{Object, State};
 
 /// The row of an object.
@@ -25,7 +25,7 @@ pub enum View {
     AsOf(u64),
 }
 
-const COLUMNS: &str =
+pub(super) const COLUMNS: &str =
     "generation, bytes, state, token, began, ended, arrived_ms, tombstoned_ms, kind, name";
 
 impl Key {
@@ -38,7 +38,12 @@ impl Key {
         }
     }
 
-    fn values(&self) -> [Value<'_>; 3] {
+    /// Its type.
+    pub fn kind(&self) -> FileType {
+        self.kind
+    }
+
+    pub(super) fn values(&self) -> [Value<'_>; 3] {
         [
             Value::Int(self.repository),
             Value::Int(number_of(self.kind)),
@@ -72,6 +77,11 @@ fn type_of(number: i64) -> Result<FileType> {
     .ok_or_else(|| damaged("an object has an unknown type"))
 }
 
+/// The file whose type and id stand in two columns.
+pub(super) fn name_in(row: &dyn Row, kind: usize, name: usize) -> Result<FileName> {
+    name_of(type_of(row.int(kind)?)?, row, name)
+}
+
 fn name_of(kind: FileType, row: &dyn Row, column: usize) -> Result<FileName> {
     let bytes = row.bytes(column)?.try_into();
     bytes
@@ -79,7 +89,7 @@ fn name_of(kind: FileType, row: &dyn Row, column: usize) -> Result<FileName> {
         .map_err(|_| damaged("an object has no name"))
 }
 
-fn read(row: &dyn Row) -> Result<Object> {
+pub(super) fn read(row: &dyn Row) -> Result<Object> {
     let state = State::of_number(row.int(2)?);
     Ok(Object {
         generation: u32::try_from(row.int(0)?).map_err(|_| damaged("a generation is too large"))?,
@@ -210,7 +220,8 @@ pub fn insert(transaction: &mut dyn Transaction, key: &Key, object: &Object) -> 
         maybe(object.tombstoned_ms),
     ];
     transaction.execute(statement, &values)?;
-    Ok(())
+    receipts::set_held(transaction, key, true)?;
+    needs::look_again(transaction, key)
 }
 
 /// Notes that a token has put what another had put before.
@@ -248,7 +259,7 @@ pub fn tombstone(
         Value::Int(token),
     ];
     transaction.execute(statement, &values)?;
-    Ok(())
+    needs::look_again(transaction, key)
 }
 
 /// Begins a new life of an object whose bytes are there.
@@ -279,35 +290,7 @@ pub fn revive(
         Value::Int(token),
     ];
     transaction.execute(statement, &values)?;
-    Ok(())
-}
-
-/// Some tombstones of a repository that are due, the oldest first: deleted until one time and
-/// arrived until another.
-///
-/// # Errors
-/// Those of the database.
-pub fn tombstones(
-    transaction: &mut dyn Transaction,
-    repository: i64,
-    tombstoned_until_ms: i64,
-    arrived_until_ms: i64,
-    limit: u64,
-) -> Result<Vec<(FileName, Object)>> {
-    let statement = format!(
-        "SELECT {COLUMNS} FROM object WHERE repository = $1 AND state = 1 \
-         AND tombstoned_ms <= $2 AND arrived_ms <= $3 ORDER BY tombstoned_ms LIMIT $4"
-    );
-    let values = [
-        Value::Int(repository),
-        Value::Int(tombstoned_until_ms),
-        Value::Int(arrived_until_ms),
-        Value::Int(signed(limit)?),
-    ];
-    all(transaction, &statement, &values, |row| {
-        let name = name_of(type_of(row.int(8)?)?, row, 9)?;
-        Ok((name, read(row)?))
-    })
+    needs::look_again(transaction, key)
 }
 
 /// Which tombstones are taken back.
@@ -373,7 +356,7 @@ pub fn undelete(
     );
     let leaf = Value::Int(signed(leaf)?);
     transaction.execute(&statement, &[repository, since, before, by, leaf])?;
-    Ok(())
+    needs::look_again_at_lacking(transaction)
 }
 
 /// Takes out of sight what a token alone has put since a leaf; returns how many objects.
@@ -390,7 +373,9 @@ pub fn hide(transaction: &mut dyn Transaction, token: i64, since: u64, leaf: u64
         Value::Int(signed(since)?),
         Value::Int(signed(leaf)?),
     ];
-    transaction.execute(statement, &values)
+    let objects = transaction.execute(statement, &values)?;
+    needs::look_again_at_hidden(transaction, token, leaf)?;
+    Ok(objects)
 }
 
 /// Shows again what of a token was hidden; returns how many objects. Keys wait for an operator
@@ -405,7 +390,10 @@ pub fn unhide(transaction: &mut dyn Transaction, token: i64, leaf: u64) -> Resul
     transaction.execute(statement, &[Value::Int(token)])?;
     let statement = "UPDATE object SET state = CASE kind WHEN 1 THEN 3 ELSE 0 END, began = $2, \
          ended = NULL WHERE token = $1 AND state = 2";
-    transaction.execute(statement, &[Value::Int(token), Value::Int(signed(leaf)?)])
+    let objects =
+        transaction.execute(statement, &[Value::Int(token), Value::Int(signed(leaf)?)])?;
+    needs::look_again_at_lacking(transaction)?;
+    Ok(objects)
 }
 
 /// Lets a key in that waits; tells whether it did.
@@ -417,7 +405,9 @@ pub fn admit(transaction: &mut dyn Transaction, key: &Key, leaf: u64) -> Result<
                      WHERE repository = $1 AND kind = $2 AND name = $3 AND state = 3";
     let [repository, kind, name] = key.values();
     let values = [repository, kind, name, Value::Int(signed(leaf)?)];
-    Ok(transaction.execute(statement, &values)? == 1)
+    let is_admitted = transaction.execute(statement, &values)? == 1;
+    needs::look_again(transaction, key)?;
+    Ok(is_admitted)
 }
 
 /// Begins the purge of a tombstone: nobody sees it any more, in no view.
@@ -427,7 +417,11 @@ pub fn admit(transaction: &mut dyn Transaction, key: &Key, leaf: u64) -> Result<
 pub fn begin_purge(transaction: &mut dyn Transaction, key: &Key) -> Result<bool> {
     let statement = "UPDATE object SET state = 4 \
                      WHERE repository = $1 AND kind = $2 AND name = $3 AND state = 1";
-    Ok(transaction.execute(statement, &key.values())? == 1)
+    if transaction.execute(statement, &key.values())? == 0 {
+        return Ok(false);
+    }
+    receipts::set_held(transaction, key, false)?;
+    Ok(true)
 }
 
 /// The objects of a repository whose purge has begun.
@@ -463,5 +457,6 @@ pub fn end_purge(transaction: &mut dyn Transaction, key: &Key, object: &Object) 
          VALUES ($1, $2, $3, $4) ON CONFLICT (repository, kind, name) \
          DO UPDATE SET generation = excluded.generation";
     transaction.execute(statement, &[repository, kind, name, generation])?;
+    receipts::drop_envelopes(transaction, key)?;
     Ok(true)
 }

@@ -34,7 +34,7 @@ const COLUMNS: &str = "id, path, config, retention_ms, grace_ms, quota_bytes, ob
                        tombstone_day, tombstones, purge_held_ms";
 
 fn read(row: &dyn Row) -> Result<Repository> {
-    let path = row.text(1)?.parse();
+    let path = RepositoryPath::of_record(&row.text(1)?);
     let config = row.maybe_bytes(2)?.map(<[u8; 32]>::try_from).transpose();
     Ok(Repository {
         id: row.int(0)?,

@@ -77,9 +77,7 @@ fn read(row: &dyn Row) -> Result<Token> {
             .text(3)?
             .parse()
             .map_err(|_| damaged("a token has an unknown right"))?,
-        prefix: row
-            .text(4)?
-            .parse()
+        prefix: RepositoryPath::of_record(&row.text(4)?)
             .map_err(|_| damaged("a token has an impossible prefix"))?,
         made_ms: row.int(5)?,
         expires_ms: row.maybe_int(6)?,

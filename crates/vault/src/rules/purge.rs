@@ -26,6 +26,21 @@ pub enum Hold {
     ManyTombstones,
 }
 
+impl Hold {
+    /// Why, in words.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Sealed => "the vault is sealed",
+            Self::Clock => {
+                "the wall clock has jumped: an operator has to look at it and confirm it"
+            }
+            Self::ManyTombstones => {
+                "very many deletions were asked for in a day: an operator has to agree to them"
+            }
+        }
+    }
+}
+
 impl Keeping {
     /// When, by vault time, the bytes of an object may go; `None` where nobody asked for it.
     pub fn due_ms(&self, object: &Object) -> Option<i64> {
@@ -36,6 +51,15 @@ impl Keeping {
         let by_tombstone = tombstoned_ms.saturating_add(self.grace_ms);
         Some(by_arrival.max(by_tombstone))
     }
+}
+
+/// Whether the bytes of an object may go now: its time has come, and no receipt names it whose
+/// snapshot is stored.
+pub fn may_go(keeping: Keeping, object: &Object, is_named: bool, now_ms: i64) -> bool {
+    !is_named
+        && keeping
+            .due_ms(object)
+            .is_some_and(|due_ms| due_ms <= now_ms)
 }
 
 /// The day of vault time that a moment belongs to.
@@ -77,6 +101,18 @@ mod tests {
             let due_ms = keeping.due_ms(&tombstone(arrived_ms, tombstoned_ms)).unwrap();
             prop_assert!(due_ms >= arrived_ms.saturating_add(retention_ms));
             prop_assert!(due_ms >= tombstoned_ms.saturating_add(grace_ms));
+        }
+
+        #[test]
+        fn what_a_receipt_names_never_goes_and_the_rest_not_before_its_time(
+            arrived_ms in 0..1_000_i64, tombstoned_ms in 0..1_000_i64, now_ms in any::<i64>(),
+            is_named in any::<bool>(),
+        ) {
+            let keeping = Keeping { retention_ms: 500, grace_ms: 300 };
+            let object = tombstone(arrived_ms, tombstoned_ms);
+            let goes = may_go(keeping, &object, is_named, now_ms);
+            let is_due = now_ms >= arrived_ms + 500 && now_ms >= tombstoned_ms + 300;
+            prop_assert_eq!(goes, is_due && !is_named);
         }
     }
 

@@ -3,12 +3,14 @@
 //! What raises protection is done at once; what lowers it would need several people, and is
 //! refused while there is no way to ask them.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use sha2::{Digest, Sha256};
-use strongroom_model::{FileName, RepositoryPath};
+use strongroom_model::{FileName, Id, RepositoryPath};
 
+use crate::records::client_keys::{self, PublicKey};
 use crate::records::leaves::{self, Act};
 use crate::records::objects::{self, Key};
 use crate::records::repositories::{self, Repository};
@@ -32,6 +34,15 @@ pub struct NewToken {
     pub daily_bytes: Option<u64>,
     /// The most objects that it may put in a day.
     pub daily_objects: Option<u64>,
+}
+
+/// What shall be kept longer; what is left out stays as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Longer {
+    /// The least time from arrival to purge, in milliseconds.
+    pub retention_ms: Option<i64>,
+    /// The least time from tombstone to purge, in milliseconds.
+    pub grace_ms: Option<i64>,
 }
 
 /// A token as it is shown once.
@@ -111,6 +122,20 @@ impl Vault {
         self.read(|transaction| tokens::list(transaction))
     }
 
+    /// All tokens, the oldest first, each with the client whose key is bound to it.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn tokens_with_clients(&self) -> Result<Vec<(Token, Option<Id>)>> {
+        self.read(|transaction| {
+            let keys: HashMap<i64, PublicKey> =
+                client_keys::list(transaction)?.into_iter().collect();
+            let all = tokens::list(transaction)?.into_iter();
+            let client = |token: &Token| keys.get(&token.id).map(|key| Id::of(key));
+            Ok(all.map(|token| (token.clone(), client(&token))).collect())
+        })
+    }
+
     /// Ends a token.
     ///
     /// # Errors
@@ -159,12 +184,29 @@ impl Vault {
     /// [`Error::Refused`] where anything would be lowered; [`Error::Unknown`]; those of the
     /// database.
     pub fn raise_keeping(&self, path: &RepositoryPath, keeping: Keeping) -> Result<()> {
+        let longer = Longer {
+            retention_ms: Some(keeping.retention_ms),
+            grace_ms: Some(keeping.grace_ms),
+        };
+        self.keep_longer(path, longer).map(drop)
+    }
+
+    /// Raises how long a repository keeps things; returns for how long it does then.
+    ///
+    /// # Errors
+    /// As [`Vault::raise_keeping`].
+    pub fn keep_longer(&self, path: &RepositoryPath, longer: Longer) -> Result<Keeping> {
         let (now, path) = (self.now(), path.clone());
         self.shared.commits.commit(move |transaction| {
-            let before =
+            let found =
                 repositories::get(transaction, &path)?.ok_or_else(|| unknown_repository(&path))?;
-            let is_lower = keeping.retention_ms < before.keeping.retention_ms
-                || keeping.grace_ms < before.keeping.grace_ms;
+            let before = found.keeping;
+            let keeping = Keeping {
+                retention_ms: longer.retention_ms.unwrap_or(before.retention_ms),
+                grace_ms: longer.grace_ms.unwrap_or(before.grace_ms),
+            };
+            let is_lower =
+                keeping.retention_ms < before.retention_ms || keeping.grace_ms < before.grace_ms;
             if is_lower {
                 return Err(Error::Refused {
                     reason: "retention and grace are only ever raised here; lowering them needs \
@@ -172,17 +214,30 @@ impl Vault {
                         .to_owned(),
                 });
             }
-            if keeping == before.keeping {
-                return Ok(());
+            if keeping == before {
+                return Ok(keeping);
             }
-            repositories::set_keeping(transaction, before.id, keeping, before.quota_bytes)?;
+            repositories::set_keeping(transaction, found.id, keeping, found.quota_bytes)?;
             let act = Act::Retention {
                 repository: path.clone(),
                 retention_s: keeping.retention_ms / 1000,
                 grace_s: keeping.grace_ms / 1000,
             };
             leaves::append(transaction, now, &act)?;
-            Ok(())
+            Ok(keeping)
+        })
+    }
+
+    /// Refuses to remove a repository, and says why.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`]; else always [`Error::Refused`].
+    pub fn remove_repository(&self, path: &RepositoryPath) -> Result<()> {
+        self.repository(path)?;
+        Err(Error::Refused {
+            reason: "removing a repository needs the approval of several people, which this \
+                     version cannot ask for"
+                .to_owned(),
         })
     }
 

@@ -190,7 +190,11 @@ impl Vault {
     }
 }
 
-fn known_token(
+/// The token of a name.
+///
+/// # Errors
+/// [`Error::Unknown`]; those of the database.
+pub(super) fn known_token(
     transaction: &mut dyn crate::database::Transaction,
     name: &str,
 ) -> Result<tokens::Token> {

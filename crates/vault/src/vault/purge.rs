@@ -8,14 +8,12 @@ use strongroom_model::FileName;
 
 use crate::Result;
 use crate::records::leaves::{self, Act};
+use crate::records::needs;
 use crate::records::objects::{self, Key};
 use crate::records::repositories::{self, Repository};
 use crate::rules::life::Object;
-use crate::rules::purge::Hold;
+use crate::rules::purge::{Hold, may_go};
 use crate::vault::{Vault, told};
-
-/// How many objects of a repository one run removes.
-const SHARE: u64 = 1_000;
 
 /// What a run of the purge did with one repository.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,6 +22,8 @@ pub struct Purged {
     pub objects: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// How many that are due were looked at and stay, because a receipt names them.
+    pub held_back: u64,
     /// Why nothing was begun.
     pub held: Option<Hold>,
 }
@@ -56,7 +56,9 @@ impl Vault {
             ..Purged::default()
         };
         if purged.held.is_none() {
-            self.begin_purges(repository)?;
+            let due = self.due(repository)?;
+            purged.held_back = due.held_back;
+            self.begin_purges(repository, due.names)?;
         }
         // What was begun is ended whatever holds by now: nobody sees it any more.
         let begun = self.read(|transaction| objects::purging(transaction, repository.id))?;
@@ -70,7 +72,11 @@ impl Vault {
         Ok(purged)
     }
 
-    fn begin_purges(&self, repository: &Repository) -> Result<()> {
+    /// Begins the purge of what may go; decided anew on what the database holds by now.
+    fn begin_purges(&self, repository: &Repository, due: Vec<FileName>) -> Result<()> {
+        if due.is_empty() {
+            return Ok(());
+        }
         let now = self.now();
         let path = repository.path.clone();
         self.shared.commits.commit(move |transaction| {
@@ -80,19 +86,18 @@ impl Vault {
             if repository.purge_held_ms.is_some() {
                 return Ok(());
             }
-            let keeping = repository.keeping;
-            let tombstoned_ms = now.vault_ms.saturating_sub(keeping.grace_ms);
-            let arrived_ms = now.vault_ms.saturating_sub(keeping.retention_ms);
-            let id = repository.id;
-            let found = objects::tombstones(transaction, id, tombstoned_ms, arrived_ms, SHARE)?;
-            for (name, object) in found {
-                let due_ms = repository.keeping.due_ms(&object);
-                if due_ms.is_none_or(|due_ms| due_ms > now.vault_ms) {
+            for name in &due {
+                let key = Key::new(repository.id, *name);
+                let Some(object) = objects::get(transaction, &key)? else {
+                    continue;
+                };
+                let is_named = needs::is_held(transaction, &key)?;
+                if !may_go(repository.keeping, &object, is_named, now.vault_ms) {
                     continue;
                 }
-                let file = told(&path, name, object.bytes, None);
+                let file = told(&path, *name, object.bytes, None);
                 leaves::append(transaction, now, &Act::Purge(file))?;
-                objects::begin_purge(transaction, &Key::new(repository.id, name))?;
+                objects::begin_purge(transaction, &key)?;
             }
             Ok(())
         })

@@ -2,9 +2,11 @@
 // Always so here; said for clippy, which then lets helpers unwrap as it lets tests.
 #![cfg(test)]
 
+mod api;
 mod clients;
 mod database;
 mod http;
 mod packaging;
 mod program;
+mod signing;
 mod vault;

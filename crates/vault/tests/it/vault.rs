@@ -3,4 +3,5 @@
 mod attacks;
 mod life;
 mod model;
+mod receipts;
 pub(crate) mod scene;

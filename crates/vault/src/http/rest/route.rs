@@ -65,9 +65,14 @@ impl Route {
             }
             all => (all, Target::Root),
         };
+        let repository = repository.join("/");
         Some(Self {
             moment,
-            repository: repository.join("/").parse().ok()?,
+            // What is there stays reachable; only new ones must not be called like a page.
+            repository: match target {
+                Target::Root => repository.parse().ok()?,
+                Target::List(_) | Target::File(_) => RepositoryPath::of_record(&repository).ok()?,
+            },
             target,
         })
     }
@@ -130,6 +135,19 @@ mod tests {
     }
 
     #[test]
+    fn a_repository_that_is_called_like_a_page_is_reached_and_never_made() {
+        assert_eq!(Route::parse("/v1/"), None);
+        assert_eq!(Route::parse("/v1/repos/"), None);
+        let index = Target::List(FileType::Index);
+        assert_eq!(route("/v1/index/"), Some(("v1".to_owned(), index)));
+        let config = Target::File(FileName::CONFIG);
+        assert_eq!(
+            route("/v1/repos/config"),
+            Some(("v1/repos".to_owned(), config))
+        );
+    }
+
+    #[test]
     fn tricks_mean_nothing() {
         for path in [
             "",
@@ -162,7 +180,7 @@ mod tests {
         fn whatever_is_asked_for_only_plain_names_come_out(path in "[ -~]{0,80}") {
             if let Some(route) = Route::parse(&path) {
                 let repository = route.repository.to_string();
-                prop_assert!(repository.parse::<RepositoryPath>().is_ok());
+                prop_assert!(RepositoryPath::of_record(&repository).is_ok());
                 prop_assert!(!repository.contains(".."));
             }
         }

@@ -1,0 +1,165 @@
+//! The token of whoever administers the vault over HTTP, until there are operators: in a file that
+//! only the vault's own user can read. Who can read it has the data folder, and so could do
+//! everything without it.
+//!
+//! What can go wrong: a file that others can read; then the vault does not start.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use data_encoding::BASE64URL_NOPAD;
+use strongroom_model::Secret;
+use strongroom_model::shell::quoted;
+
+use crate::{Error, Result};
+
+/// The name of the file, in the folder of keys.
+pub const FILE_NAME: &str = "admin.token";
+
+/// How many random bytes it has.
+const RANDOM_BYTES: usize = 32;
+
+/// As text.
+const LENGTH: usize = 43;
+
+/// Reads the token in a folder of keys, or makes one.
+///
+/// # Errors
+/// [`Error::Refused`] where others can read the file, or what is in it is no token;
+/// [`Error::Local`].
+pub fn open(folder: &Path) -> Result<Secret> {
+    let path = folder.join(FILE_NAME);
+    match read(&path)? {
+        Some(token) => Ok(token),
+        None => {
+            make(folder)?;
+            read(&path)?.ok_or_else(|| refused(&path, "it vanishes"))
+        }
+    }
+}
+
+fn read(path: &PathBuf) -> Result<Option<Secret>> {
+    let failed = || Error::local(format!("read {}", path.display()));
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed()(error)),
+    };
+    let mode = file.metadata().map_err(failed())?.mode();
+    if mode & 0o077 != 0 {
+        let mend = format!("others can read it: chmod 600 {}", quoted(path));
+        return Err(refused(path, &mend));
+    }
+    let mut text = String::new();
+    let most = LENGTH as u64 + 2;
+    file.take(most)
+        .read_to_string(&mut text)
+        .map_err(failed())?;
+    let token = text.trim_end();
+    match BASE64URL_NOPAD.decode(token.as_bytes()) {
+        Ok(bytes) if bytes.len() == RANDOM_BYTES => Ok(Some(Secret::new(token))),
+        _ => Err(refused(
+            path,
+            "it holds no token; remove it, and the next start makes a new one",
+        )),
+    }
+}
+
+/// Makes a token where there is none; linked into place whole, so that two who do this at once
+/// have the same one.
+fn make(folder: &Path) -> Result<()> {
+    let path = folder.join(FILE_NAME);
+    let failed = || Error::local(format!("make {}", path.display()));
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(failed())?;
+    let (mut secret, mut mark) = ([0; RANDOM_BYTES], [0; 8]);
+    getrandom::fill(&mut secret)
+        .and_then(|()| getrandom::fill(&mut mark))
+        .map_err(|error| failed()(io::Error::other(error)))?;
+    let mark = BASE64URL_NOPAD.encode(&mark);
+    let passing = folder.join(format!("{FILE_NAME}.{mark}.writing"));
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&passing)
+        .map_err(failed())?;
+    let text = format!("{}\n", BASE64URL_NOPAD.encode(&secret));
+    let written = file.write_all(text.as_bytes());
+    written.and_then(|()| file.sync_all()).map_err(failed())?;
+    let linked = fs::hard_link(&passing, &path);
+    fs::remove_file(&passing).map_err(failed())?;
+    match linked {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(failed()(error)),
+        _ => {
+            let synced = File::open(folder).and_then(|folder| folder.sync_all());
+            synced.map_err(failed())
+        }
+    }
+}
+
+fn refused(path: &Path, why: &str) -> Error {
+    Error::Refused {
+        reason: format!("{} cannot be used: {why}", path.display()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    #[test]
+    fn it_is_made_once_and_nobody_else_can_read_it() {
+        let folder = TempDir::new().unwrap();
+        let keys = folder.path().join("keys");
+        let token = open(&keys).unwrap();
+        assert_eq!(token.expose().len(), LENGTH);
+        assert_eq!(open(&keys).unwrap().expose(), token.expose());
+        let path = keys.join(FILE_NAME);
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(&keys).unwrap().count(), 1);
+        let other = open(&folder.path().join("other")).unwrap();
+        assert_ne!(other.expose(), token.expose());
+    }
+
+    #[test]
+    fn a_file_that_others_can_read_or_that_holds_none_is_not_used() {
+        let folder = TempDir::new().unwrap();
+        open(folder.path()).unwrap();
+        let path = folder.path().join(FILE_NAME);
+        fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).unwrap();
+        let refused = open(folder.path()).unwrap_err().to_string();
+        assert!(refused.contains("chmod 600"), "{refused}");
+        fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+        for bad in [
+            "",
+            "short\n",
+            &"a".repeat(44),
+            &format!("{} ", "=".repeat(43)),
+        ] {
+            fs::write(&path, bad).unwrap();
+            assert!(open(folder.path()).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn all_who_make_it_at_once_have_the_same_one() {
+        let folder = TempDir::new().unwrap();
+        let tokens: Vec<String> = std::thread::scope(|scope| {
+            let makers: Vec<_> = (0..8)
+                .map(|_| scope.spawn(|| open(folder.path()).unwrap().expose().to_owned()))
+                .collect();
+            makers
+                .into_iter()
+                .map(|maker| maker.join().unwrap())
+                .collect()
+        });
+        assert!(tokens.iter().all(|token| token == &tokens[0]));
+    }
+}

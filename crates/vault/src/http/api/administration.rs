@@ -1,0 +1,207 @@
+//! What whoever runs the vault asks: the same acts as those of the program's commands.
+//!
+//! Everything that changes something is a leaf, written by the act itself.
+
+use serde_json::json;
+use strongroom_model::{FileName, FileType, Period};
+
+use crate::http::api::request::{self, malformed, read, refuse_parameters};
+use crate::http::api::{Api, Call, Captured, answer};
+use crate::http::service::{Request, Response};
+use crate::records::tokens::Token;
+use crate::vault::{Longer, NewToken, Vault};
+use crate::wire::{FindingInfo, NewTokenInfo, RepositoryInfo, TokenInfo, VaultTime};
+use crate::{Error, Result};
+
+impl Api {
+    /// Does what the administrator asks for.
+    pub(super) async fn administer(
+        &self,
+        request: Request,
+        call: Call,
+        captured: Captured,
+    ) -> Result<Response> {
+        let Captured {
+            repository,
+            token,
+            key,
+        } = captured;
+        let path = repository.ok_or(Error::Unfinished);
+        let name = token.ok_or(Error::Unfinished);
+        match call {
+            Call::Tokens => {
+                refuse_parameters(&request)?;
+                let all = self.act(|vault| token_infos(&vault)).await?;
+                answer::json(&json!({ "tokens": all }))
+            }
+            Call::MakeToken => self.make_token(read(request).await?).await,
+            Call::RevokeToken => {
+                let (name, _) = (name?, read::<request::Nothing>(request).await?);
+                let token = self.act(move |vault| {
+                    vault.revoke_token(&name)?;
+                    token_info(&vault, &name)
+                });
+                answer::json(&token.await?)
+            }
+            Call::Hide => {
+                let (name, hide) = (name?, read::<request::Hide>(request).await?);
+                let since_ms = hide.since.as_millisecond();
+                let objects = self.act(move |vault| vault.hide(&name, since_ms)).await?;
+                answer::json(&json!({ "objects": objects }))
+            }
+            Call::Unhide => {
+                let (name, _) = (name?, read::<request::Nothing>(request).await?);
+                let objects = self.act(move |vault| vault.unhide(&name)).await?;
+                answer::json(&json!({ "objects": objects }))
+            }
+            Call::ForgetClientKey => {
+                let (name, _) = (name?, read::<request::Nothing>(request).await?);
+                let token = self.act(move |vault| {
+                    vault.forget_client_key(&name)?;
+                    token_info(&vault, &name)
+                });
+                answer::json(&token.await?)
+            }
+            Call::Repositories => {
+                refuse_parameters(&request)?;
+                let all = self.act(|vault| vault.overviews()).await?;
+                let all: Vec<_> = all.iter().map(RepositoryInfo::of).collect();
+                answer::json(&json!({ "repositories": all }))
+            }
+            Call::Keeping => {
+                let (path, keeping) = (path?, read::<request::Keeping>(request).await?);
+                let longer = Longer {
+                    retention_ms: keeping.retention.map(in_ms),
+                    grace_ms: keeping.grace.map(in_ms),
+                };
+                let act = move |vault: Vault| vault.keep_longer(&path, longer);
+                let keeping = self.act(act).await?;
+                answer::json(&json!({
+                    "retention_s": keeping.retention_ms / 1000,
+                    "grace_s": keeping.grace_ms / 1000,
+                }))
+            }
+            Call::Quota => {
+                let (path, quota) = (path?, read::<request::Quota>(request).await?);
+                let bytes = quota.bytes;
+                self.act(move |vault| vault.set_quota(&path, bytes)).await?;
+                answer::json(&json!({ "quota_bytes": bytes }))
+            }
+            Call::Undelete => {
+                let (path, undelete) = (path?, read::<request::Undelete>(request).await?);
+                let objects = match undelete.file.as_deref().map(request::file).transpose()? {
+                    Some(file) => {
+                        let is_alone = undelete.token.is_none()
+                            && undelete.since.is_none()
+                            && undelete.until.is_none();
+                        if !is_alone {
+                            return Err(malformed(
+                                "one file is named, so nothing else chooses".to_owned(),
+                            ));
+                        }
+                        let act = move |vault: Vault| vault.undelete_one(&path, file);
+                        u64::from(self.act(act).await?)
+                    }
+                    None => {
+                        let since_ms = undelete.since.map(|time| time.as_millisecond());
+                        let until_ms = undelete.until.map(|time| time.as_millisecond());
+                        self.act(move |vault| {
+                            vault.undelete(&path, undelete.token.as_deref(), since_ms, until_ms)
+                        })
+                        .await?
+                    }
+                };
+                answer::json(&json!({ "objects": objects }))
+            }
+            Call::AdmitKey => {
+                let (path, _) = (path?, read::<request::Nothing>(request).await?);
+                let key = key.ok_or(Error::Unfinished)?;
+                self.act(move |vault| {
+                    let name = FileName::new(FileType::Keys, key);
+                    match vault.admit_key(&path, name)? {
+                        true => Ok(()),
+                        false => Err(Error::Unknown {
+                            what: "waiting key",
+                            name: key.to_string(),
+                        }),
+                    }
+                })
+                .await?;
+                answer::json(&json!({ "admitted": key }))
+            }
+            Call::AgreeToPurge => {
+                let (path, _) = (path?, read::<request::Nothing>(request).await?);
+                self.act(move |vault| vault.agree_to_purge(&path)).await?;
+                answer::json(&json!({ "agreed": true }))
+            }
+            Call::RemoveRepository => {
+                let (path, _) = (path?, read::<request::Nothing>(request).await?);
+                self.act(move |vault| vault.remove_repository(&path))
+                    .await?;
+                Err(Error::Unfinished)
+            }
+            Call::ConfirmClock => {
+                read::<request::Nothing>(request).await?;
+                let time = self.act(|vault| {
+                    vault.confirm_clock()?;
+                    VaultTime::of(&vault.clock())
+                });
+                answer::json(&time.await?)
+            }
+            Call::Doctor => {
+                refuse_parameters(&request)?;
+                let findings = self.act(|vault| vault.findings()).await?;
+                let findings: Vec<_> = findings.into_iter().map(FindingInfo::of).collect();
+                answer::json(&json!({ "findings": findings }))
+            }
+            _ => Err(Error::Unfinished),
+        }
+    }
+
+    async fn make_token(&self, wanted: request::NewToken) -> Result<Response> {
+        let new = NewToken {
+            right: wanted.right,
+            prefix: wanted.repository,
+            expires_in_ms: wanted.expires.map(in_ms),
+            daily_bytes: wanted.daily_bytes,
+            daily_objects: wanted.daily_objects,
+        };
+        let (right, repository) = (new.right.word(), new.prefix.clone());
+        let text = self.act(move |vault| vault.create_token(&new)).await?;
+        answer::json(&NewTokenInfo {
+            name: text.name.clone(),
+            token: text.reveal().to_owned(),
+            right,
+            repository,
+        })
+    }
+
+    async fn act<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(Vault) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let vault = self.parts().vault.clone();
+        self.parts().blocking.run(move || act(vault)).await
+    }
+}
+
+fn in_ms(period: Period) -> i64 {
+    i64::try_from(period.duration().as_millis()).unwrap_or(i64::MAX)
+}
+
+fn token_infos(vault: &Vault) -> Result<Vec<TokenInfo>> {
+    let all = vault.tokens_with_clients()?;
+    all.iter()
+        .map(|(token, client)| TokenInfo::of(token, *client))
+        .collect()
+}
+
+fn token_info(vault: &Vault, name: &str) -> Result<TokenInfo> {
+    let all = vault.tokens_with_clients()?;
+    let is_it = |(token, _): &&(Token, _)| token.name == name;
+    let (token, client) = all.iter().find(is_it).ok_or_else(|| Error::Unknown {
+        what: "token",
+        name: name.to_owned(),
+    })?;
+    TokenInfo::of(token, *client)
+}

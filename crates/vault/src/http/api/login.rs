@@ -1,0 +1,55 @@
+//! Who asks: a machine with its token, or whoever administers the vault.
+
+use hyper::header::{AUTHORIZATION, HeaderMap};
+use subtle::ConstantTimeEq;
+
+use crate::http::api::Api;
+use crate::http::rest;
+use crate::http::service::{Peer, Request};
+use crate::vault::Principal;
+use crate::{Error, Result};
+
+/// The longest token that is looked at.
+const LONGEST_TOKEN: usize = 1024;
+
+/// Headers of a proxy, which speaks for others.
+const OF_PROXIES: [&str; 4] = ["forwarded", "via", "x-forwarded-for", "x-real-ip"];
+
+impl Api {
+    /// Who a token belongs to: as password of any user, as restic has it, or as bearer.
+    pub(super) async fn log_in(&self, request: &Request) -> Result<Principal> {
+        let headers = request.headers();
+        let token = rest::token_of(headers).or_else(|| bearer(headers).map(str::to_owned));
+        let token = token.ok_or(Error::Unauthorized)?;
+        self.parts().rest.authenticate(token).await
+    }
+
+    /// Lets the administrator in, and nobody else.
+    ///
+    /// **Security:** the token alone is not enough. Whoever comes over the network, or through a
+    /// proxy on this machine, is refused before it is looked at.
+    pub(super) fn admit(&self, request: &Request, peer: &Peer) -> Result<()> {
+        let headers = request.headers();
+        let is_proxied = OF_PROXIES.iter().any(|name| headers.contains_key(*name));
+        if !peer.is_loopback() || is_proxied {
+            return Err(Error::Refused {
+                reason: "the vault is administered from its own machine only, and not through a \
+                         proxy"
+                    .to_owned(),
+            });
+        }
+        let token = self.parts().admin_token.expose().as_bytes();
+        let is_right = bearer(headers).is_some_and(|given| token.ct_eq(given.as_bytes()).into());
+        match is_right {
+            true => Ok(()),
+            false => Err(Error::Unauthorized),
+        }
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    let is_bearer = scheme.eq_ignore_ascii_case("bearer") && token.len() <= LONGEST_TOKEN;
+    is_bearer.then_some(token)
+}

@@ -1,0 +1,145 @@
+//! What machines ask with their tokens.
+
+use std::io::Write;
+
+use data_encoding::BASE64;
+use hyper::header::CONTENT_TYPE;
+use strongroom_ledger::Hash;
+use strongroom_model::RepositoryPath;
+
+use crate::http::api::answer::{self, JSON};
+use crate::http::api::request::{self, refuse_parameters};
+use crate::http::api::{Api, Call, Captured};
+use crate::http::body::{Body, Listing};
+use crate::http::service::{Request, Response};
+use crate::vault::{Principal, Vault};
+use crate::wire::{
+    ConsistencyInfo, InclusionInfo, RepositoryInfo, SnapshotInfo, VaultInfo, VaultTime,
+};
+use crate::{Error, Result};
+
+impl Api {
+    /// Answers a machine.
+    pub(super) async fn ask(
+        &self,
+        request: Request,
+        principal: Principal,
+        call: Call,
+        captured: Captured,
+    ) -> Result<Response> {
+        let repository = || captured.repository.clone().ok_or(Error::Unfinished);
+        match call {
+            Call::Vault => {
+                refuse_parameters(&request)?;
+                answer::json(&self.vault_info()?)
+            }
+            Call::Consistency => self.consistency(request::number(&request, "old")?).await,
+            Call::Inclusion => self.inclusion(request::number(&request, "leaf")?).await,
+            Call::Receipt => self.receipt(request, principal, repository()?).await,
+            Call::Repository => {
+                refuse_parameters(&request)?;
+                self.repository(principal, repository()?).await
+            }
+            Call::Snapshots => {
+                refuse_parameters(&request)?;
+                self.snapshots(principal, repository()?).await
+            }
+            _ => Err(Error::Unfinished),
+        }
+    }
+
+    fn vault_info(&self) -> Result<VaultInfo> {
+        let vault = &self.parts().vault;
+        Ok(VaultInfo {
+            version: env!("CARGO_PKG_VERSION"),
+            origin: vault.origin().to_owned(),
+            log_key: self.parts().publisher.key(),
+            runs_in: self.parts().runs_in.account(),
+            time: VaultTime::of(&vault.clock())?,
+            sealed: false,
+            new_log: None,
+        })
+    }
+
+    /// What this client has written is published first.
+    async fn consistency(&self, old: u64) -> Result<Response> {
+        let shared = std::sync::Arc::clone(&self.shared);
+        let proved = self.parts().blocking.run(move || {
+            shared.parts.publisher.catch_up()?;
+            shared.published.consistency(old)
+        });
+        let proved = proved.await?;
+        answer::json(&ConsistencyInfo {
+            checkpoint: proved.checkpoint,
+            proof: told(&proved.proof),
+        })
+    }
+
+    async fn inclusion(&self, leaf: u64) -> Result<Response> {
+        let shared = std::sync::Arc::clone(&self.shared);
+        let proved = self.parts().blocking.run(move || {
+            shared.parts.publisher.catch_up()?;
+            shared.published.inclusion(leaf)
+        });
+        let proved = proved.await?;
+        answer::json(&InclusionInfo {
+            checkpoint: proved.checkpoint,
+            entry: BASE64.encode(&proved.entry),
+            proof: told(&proved.proof),
+        })
+    }
+
+    async fn repository(&self, principal: Principal, path: RepositoryPath) -> Result<Response> {
+        let vault = self.parts().vault.clone();
+        let look = move || vault.overview(&principal, &path);
+        let overview = self.parts().blocking.run(look).await?;
+        answer::json(&RepositoryInfo::of(&overview))
+    }
+
+    /// All snapshots, one after the other: there may be very many.
+    async fn snapshots(&self, principal: Principal, path: RepositoryPath) -> Result<Response> {
+        let parts = self.parts();
+        let vault = parts.vault.clone();
+        let write = move |listing: &mut Listing| write(&vault, &principal, &path, listing);
+        let body = Body::listing(&parts.blocking, &parts.limits, write).await?;
+        let mut response = Response::new(body);
+        response.headers_mut().insert(CONTENT_TYPE, JSON);
+        Ok(response)
+    }
+}
+
+/// Writes the list of snapshots. Between its pages nothing of the database is held, however slowly
+/// a client takes them.
+fn write(
+    vault: &Vault,
+    principal: &Principal,
+    path: &RepositoryPath,
+    listing: &mut Listing,
+) -> Result<()> {
+    let failed = || Error::local("send a list of snapshots");
+    let mut page = vault.standings(principal, path, None)?;
+    let mut before: &[u8] = br#"{"snapshots":["#;
+    let mut is_empty = true;
+    loop {
+        for standing in &page.standings {
+            listing.write_all(before).map_err(failed())?;
+            let snapshot = SnapshotInfo::of(standing);
+            let written = serde_json::to_writer(&mut *listing, &snapshot);
+            written.map_err(|error| failed()(error.into()))?;
+            (before, is_empty) = (b",", false);
+        }
+        let Some(next) = page.next else {
+            break;
+        };
+        page = vault.standings(principal, path, Some(next))?;
+    }
+    let end: &[u8] = match is_empty {
+        true => br#"{"snapshots":[]}"#,
+        false => b"]}",
+    };
+    listing.write_all(end).map_err(failed())
+}
+
+fn told(proof: &[Hash]) -> Vec<String> {
+    proof.iter().map(ToString::to_string).collect()
+}

@@ -1,0 +1,180 @@
+//! What is told to Prometheus of snapshots, and of where the vault runs.
+//!
+//! A series goes when what it tells of is gone. Their number is bounded: sources are named by
+//! clients, and whoever names very many must not fill anybody's memory.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use parking_lot::Mutex;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use strongroom_model::{Name, RepositoryPath};
+
+use crate::http::metrics::Metrics;
+use crate::runs_in::{Account, KnownBy};
+use crate::vault::Newest;
+
+/// The most sources that are told of.
+const MOST_SOURCES: usize = 2_000;
+
+/// The gauges. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct Standings {
+    whole: Family<Source, Gauge>,
+    age: Family<Source, Gauge<f64, AtomicU64>>,
+    runs_in: Family<Place, Gauge>,
+    told: Arc<Mutex<Told>>,
+}
+
+/// What there is a series of.
+#[derive(Debug, Default)]
+struct Told {
+    sources: Vec<Source>,
+    place: Option<Place>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+struct Source {
+    repository: String,
+    source: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Place {
+    account: String,
+    by: &'static str,
+}
+
+impl Standings {
+    /// Registers the gauges.
+    pub fn new(metrics: &Metrics) -> Self {
+        let ours = Self::default();
+        metrics.register(|registry| {
+            registry.register(
+                "snapshot_whole",
+                "Whether everything is here that the newest receipt of a source names",
+                ours.whole.clone(),
+            );
+            registry.register(
+                "snapshot_age_seconds",
+                "How long ago the newest receipt of a source came, by vault time",
+                ours.age.clone(),
+            );
+            registry.register(
+                "runs_in",
+                "Whose account the vault runs in, and how that is known",
+                ours.runs_in.clone(),
+            );
+        });
+        ours
+    }
+
+    /// Tells of the newest snapshots, and of no others any more.
+    pub fn set(&self, newest: &BTreeMap<(RepositoryPath, Name), Newest>) {
+        let mut told = self.told.lock();
+        let mut sources = Vec::new();
+        for ((repository, source), newest) in newest.iter().take(MOST_SOURCES) {
+            let labels = Source {
+                repository: repository.to_string(),
+                source: source.to_string(),
+            };
+            let whole = self.whole.get_or_create(&labels);
+            whole.set(i64::from(newest.is_whole));
+            drop(whole);
+            let age = self.age.get_or_create(&labels);
+            age.set(newest.age_ms as f64 / 1000.0);
+            drop(age);
+            sources.push(labels);
+        }
+        if newest.len() > MOST_SOURCES {
+            let left_out = newest.len() - MOST_SOURCES;
+            tracing::warn!(left_out, "Not all sources are told of in the metrics");
+        }
+        for gone in &told.sources {
+            if sources.binary_search(gone).is_err() {
+                self.whole.remove(gone);
+                self.age.remove(gone);
+            }
+        }
+        told.sources = sources;
+    }
+
+    /// Tells where the vault runs.
+    pub fn set_place(&self, account: Option<Account>) {
+        let mut told = self.told.lock();
+        let place = account.map(|known| Place {
+            account: known.account,
+            by: match known.by {
+                KnownBy::Metadata => "metadata",
+                KnownBy::Declared => "declared",
+            },
+        });
+        if told.place == place {
+            return;
+        }
+        if let Some(before) = &told.place {
+            self.runs_in.remove(before);
+        }
+        if let Some(place) = &place {
+            self.runs_in.get_or_create(place).set(1);
+        }
+        told.place = place;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn newest(is_whole: bool) -> Newest {
+        Newest {
+            is_whole,
+            age_ms: 1_500,
+        }
+    }
+
+    #[test]
+    fn a_series_goes_with_its_source() {
+        let metrics = Metrics::new();
+        let standings = Standings::new(&metrics);
+        let key = |source: &str| ("acme/repos".parse().unwrap(), source.parse().unwrap());
+        let mut all = BTreeMap::from([(key("a"), newest(true)), (key("b"), newest(false))]);
+        standings.set(&all);
+        let text = metrics.text().unwrap();
+        let line = |name: &str, source: &str, value: &str| {
+            format!(
+                "strongroom_vault_snapshot_{name}{{repository=\"acme/repos\",source=\"{source}\"}} \
+                 {value}\n"
+            )
+        };
+        assert!(text.contains(&line("whole", "a", "1")), "{text}");
+        assert!(text.contains(&line("whole", "b", "0")), "{text}");
+        assert!(text.contains(&line("age_seconds", "b", "1.5")), "{text}");
+        all.remove(&key("a"));
+        standings.set(&all);
+        let text = metrics.text().unwrap();
+        assert!(!text.contains("source=\"a\""), "{text}");
+        assert!(text.contains(&line("whole", "b", "0")), "{text}");
+    }
+
+    #[test]
+    fn the_account_is_a_label_and_there_is_one() {
+        let metrics = Metrics::new();
+        let standings = Standings::new(&metrics);
+        let account = |account: &str, by| {
+            Some(Account {
+                account: account.to_owned(),
+                by,
+            })
+        };
+        standings.set_place(account("somewhere", KnownBy::Declared));
+        standings.set_place(account("aws:123456789012", KnownBy::Metadata));
+        let text = metrics.text().unwrap();
+        let line = "strongroom_vault_runs_in{account=\"aws:123456789012\",by=\"metadata\"} 1\n";
+        assert!(text.contains(line), "{text}");
+        assert!(!text.contains("somewhere"), "{text}");
+    }
+}

@@ -1,0 +1,244 @@
+//! Which files the receipts of a lineage need, and which of those are not here.
+//!
+//! A row is an interval of positions, so that a thousand receipts that need the same pack have one
+//! row of it. Whether the file is here is noted in the row and looked at anew by everything in
+//! [`objects`](crate::records::objects) that changes an object: **whoever changes what makes an
+//! object sound calls [`look_again`] in the same transaction.**
+//!
+//! What can go wrong: a note that is out of date shows a snapshot as whole that is not. What is
+//! held back from a purge does not depend on these notes.
+
+use strongroom_model::{FileName, FileType};
+
+use crate::Result;
+use crate::database::{Transaction, Value};
+use crate::records::objects::{self, Key};
+use crate::records::signed;
+use crate::rules::needs::Difference;
+
+/// Where the interval of a file ends that the last receipt needs.
+pub const OPEN: i64 = i64::MAX;
+
+/// Whether the object `o` of a statement counts as here: live; or a key that waits for an operator,
+/// which is stored, and so not missing.
+///
+/// What makes an object sound is said here and nowhere else; see [`is_sound_here`].
+pub(super) const SOUND: &str = "(o.state = 0 OR (o.state = 3 AND o.kind = 1))";
+
+/// A row of which it is asked whether its file is here.
+const OF_NEED: &str =
+    "o.repository = need.repository AND o.kind = need.kind AND o.name = need.name";
+
+/// Which lineage, of which repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The key of the repository's row.
+    pub repository: i64,
+    /// The key of the lineage's row.
+    pub lineage: i64,
+}
+
+/// Whether an object is here and nothing is known against it.
+///
+/// # Errors
+/// Those of the database.
+pub fn is_sound_here(transaction: &mut dyn Transaction, key: &Key) -> Result<bool> {
+    let statement = format!(
+        "SELECT 1 FROM object o WHERE o.repository = $1 AND o.kind = $2 AND o.name = $3 AND {SOUND}"
+    );
+    let found = transaction.first(&statement, &key.values(), |_| Ok(()))?;
+    Ok(found.is_some())
+}
+
+/// Hands over every file that a lineage ever needed, by name: whether it is needed at the position
+/// `parent`, and whether the last receipt needs it.
+///
+/// # Errors
+/// Those of the database and of `each`.
+pub fn rows(
+    transaction: &mut dyn Transaction,
+    lineage: i64,
+    parent: Option<u64>,
+    each: &mut dyn FnMut(FileName, bool, bool) -> Result<()>,
+) -> Result<()> {
+    let statement = "SELECT kind, name, \
+         CAST(MAX(CASE WHEN began <= $2 AND ended > $2 THEN 1 ELSE 0 END) AS BIGINT), \
+         CAST(MAX(CASE WHEN ended = $3 THEN 1 ELSE 0 END) AS BIGINT) \
+         FROM need WHERE lineage = $1 GROUP BY kind, name ORDER BY kind, name";
+    let parent = parent.map_or(Ok(-1), signed)?;
+    let values = [Value::Int(lineage), Value::Int(parent), Value::Int(OPEN)];
+    transaction.query(statement, &values, &mut |row| {
+        let name = objects::name_in(row, 0, 1)?;
+        each(name, row.int(2)? == 1, row.int(3)? == 1)
+    })
+}
+
+/// Whether the last receipt of a lineage needs a file.
+///
+/// # Errors
+/// Those of the database.
+pub fn is_open(transaction: &mut dyn Transaction, place: Place, name: FileName) -> Result<bool> {
+    let statement = "SELECT 1 FROM need WHERE repository = $1 AND kind = $2 AND name = $3 \
+                     AND lineage = $4 AND ended = $5";
+    let key = Key::new(place.repository, name);
+    let [repository, kind, id] = key.values();
+    let lineage = Value::Int(place.lineage);
+    let values = [repository, kind, id, lineage, Value::Int(OPEN)];
+    Ok(transaction.first(statement, &values, |_| Ok(()))?.is_some())
+}
+
+/// The keys that the last receipt of a lineage needs.
+///
+/// # Errors
+/// Those of the database.
+pub fn open_keys(transaction: &mut dyn Transaction, lineage: i64) -> Result<Vec<FileName>> {
+    let statement = "SELECT kind, name FROM need WHERE lineage = $1 AND kind = 1 AND ended = $2 \
+                     ORDER BY name";
+    let values = [Value::Int(lineage), Value::Int(OPEN)];
+    super::all(transaction, statement, &values, |row| {
+        objects::name_in(row, 0, 1)
+    })
+}
+
+/// Goes on to what the receipt at `position` needs; nothing may be in `difference` that does not
+/// belong to the last one.
+///
+/// # Errors
+/// Those of the database.
+pub fn apply(
+    transaction: &mut dyn Transaction,
+    place: Place,
+    position: u64,
+    difference: &Difference,
+) -> Result<()> {
+    let at = Value::Int(signed(position)?);
+    let lineage = Value::Int(place.lineage);
+    let statement = "UPDATE need SET ended = $5 WHERE repository = $1 AND kind = $2 \
+                     AND name = $3 AND lineage = $4 AND ended = $6";
+    for name in &difference.dropped {
+        let key = Key::new(place.repository, *name);
+        let [repository, kind, id] = key.values();
+        let values = [repository, kind, id, lineage, at, Value::Int(OPEN)];
+        transaction.execute(statement, &values)?;
+    }
+    let statement = format!(
+        "INSERT INTO need (repository, kind, name, lineage, began, ended, lacking) \
+         VALUES ($1, $2, $3, $4, $5, $6, CASE WHEN EXISTS (SELECT 1 FROM object o \
+             WHERE o.repository = $1 AND o.kind = $2 AND o.name = $3 AND {SOUND}) \
+         THEN 0 ELSE 1 END)"
+    );
+    for name in &difference.added {
+        let key = Key::new(place.repository, *name);
+        let [repository, kind, id] = key.values();
+        let values = [repository, kind, id, lineage, at, Value::Int(OPEN)];
+        transaction.execute(&statement, &values)?;
+    }
+    Ok(())
+}
+
+/// Notes anew whether a file is here.
+///
+/// # Errors
+/// Those of the database.
+pub fn look_again(transaction: &mut dyn Transaction, key: &Key) -> Result<()> {
+    if !matches!(
+        key.kind(),
+        FileType::Keys | FileType::Data | FileType::Index
+    ) {
+        return Ok(());
+    }
+    let statement = format!(
+        "UPDATE need SET lacking = CASE WHEN EXISTS \
+             (SELECT 1 FROM object o WHERE {OF_NEED} AND {SOUND}) THEN 0 ELSE 1 END \
+         WHERE repository = $1 AND kind = $2 AND name = $3"
+    );
+    transaction.execute(&statement, &key.values())?;
+    Ok(())
+}
+
+/// Notes anew which files that were missing are here by now, wherever they are needed.
+///
+/// # Errors
+/// Those of the database.
+pub fn look_again_at_lacking(transaction: &mut dyn Transaction) -> Result<()> {
+    let statement = format!(
+        "UPDATE need SET lacking = 0 WHERE lacking = 1 AND EXISTS \
+         (SELECT 1 FROM object o WHERE {OF_NEED} AND {SOUND})"
+    );
+    transaction.execute(&statement, &[])?;
+    Ok(())
+}
+
+/// Notes that what a token put was hidden by a leaf.
+///
+/// # Errors
+/// Those of the database.
+pub fn look_again_at_hidden(
+    transaction: &mut dyn Transaction,
+    token: i64,
+    leaf: u64,
+) -> Result<()> {
+    let statement = "UPDATE need SET lacking = 1 WHERE lacking = 0 AND \
+         (repository, kind, name) IN (SELECT repository, kind, name FROM object \
+         WHERE token = $1 AND state = 2 AND ended = $2)";
+    let values = [Value::Int(token), Value::Int(signed(leaf)?)];
+    transaction.execute(statement, &values)?;
+    Ok(())
+}
+
+/// How many files are missing of what the receipt at a position needs.
+///
+/// # Errors
+/// Those of the database.
+pub fn count_lacking(
+    transaction: &mut dyn Transaction,
+    lineage: i64,
+    position: u64,
+) -> Result<u64> {
+    let statement = "SELECT COUNT(*) FROM need \
+                     WHERE lineage = $1 AND lacking = 1 AND began <= $2 AND ended > $2";
+    let values = [Value::Int(lineage), Value::Int(signed(position)?)];
+    let count = transaction.first(statement, &values, |row| row.int(0))?;
+    super::unsigned(count.unwrap_or_default())
+}
+
+/// Hands over the files of a lineage that are missing and that a receipt from position `first` to
+/// `last` needs, by name: from which position on each is needed, and until before which.
+///
+/// # Errors
+/// Those of the database.
+pub fn lacking(
+    transaction: &mut dyn Transaction,
+    lineage: i64,
+    (first, last): (u64, u64),
+    each: &mut dyn FnMut(FileName, u64, u64),
+) -> Result<()> {
+    let statement = "SELECT kind, name, began, ended FROM need WHERE lineage = $1 \
+                     AND lacking = 1 AND began <= $3 AND ended > $2 ORDER BY kind, name";
+    let values = [
+        Value::Int(lineage),
+        Value::Int(signed(first)?),
+        Value::Int(signed(last)?),
+    ];
+    transaction.query(statement, &values, &mut |row| {
+        let name = objects::name_in(row, 0, 1)?;
+        let (began, ended) = (super::unsigned(row.int(2)?)?, super::unsigned(row.int(3)?)?);
+        each(name, began, ended);
+        Ok(())
+    })
+}
+
+/// Whether a receipt needs a file whose snapshot is stored.
+///
+/// **Security:** what this is true of is not purged. It asks which positions need the file, and
+/// whether the snapshot of one of those is there, and nothing that a client could take back.
+///
+/// # Errors
+/// Those of the database.
+pub fn is_held(transaction: &mut dyn Transaction, key: &Key) -> Result<bool> {
+    let statement = "SELECT 1 FROM need n WHERE n.repository = $1 AND n.kind = $2 \
+         AND n.name = $3 AND EXISTS (SELECT 1 FROM receipt r WHERE r.lineage = n.lineage \
+             AND r.held = 1 AND r.position >= n.began AND r.position < n.ended)";
+    let held = transaction.first(statement, &key.values(), |_| Ok(()))?;
+    Ok(held.is_some())
+}

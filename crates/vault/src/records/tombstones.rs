@@ -1,0 +1,79 @@
+//! Tombstones in the order in which their time comes, and how many objects are in which state.
+
+use strongroom_model::FileName;
+
+use crate::Result;
+use crate::database::{Transaction, Value};
+use crate::records::objects::{self, Key};
+use crate::records::{all, signed, unsigned};
+use crate::rules::life::{Object, State};
+
+/// A tombstone in the order in which they are looked at; the default is before all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tombstone {
+    /// When it was made, by vault time.
+    pub tombstoned_ms: i64,
+    /// Of which file.
+    pub name: Option<FileName>,
+}
+
+impl Default for Tombstone {
+    fn default() -> Self {
+        Self {
+            tombstoned_ms: i64::MIN,
+            name: None,
+        }
+    }
+}
+
+/// Some tombstones of a repository that are due, the oldest first: deleted from `from` on until one
+/// time, and arrived until another.
+///
+/// # Errors
+/// Those of the database.
+pub fn due(
+    transaction: &mut dyn Transaction,
+    repository: i64,
+    from: &Tombstone,
+    tombstoned_until_ms: i64,
+    arrived_until_ms: i64,
+    limit: u64,
+) -> Result<Vec<(FileName, Object)>> {
+    let columns = objects::COLUMNS;
+    let statement = format!(
+        "SELECT {columns} FROM object WHERE repository = $1 AND state = 1 \
+         AND tombstoned_ms <= $2 AND arrived_ms <= $3 \
+         AND (tombstoned_ms, kind, name) > ($4, $5, $6) \
+         ORDER BY tombstoned_ms, kind, name LIMIT $7"
+    );
+    let key = from.name.map(|name| Key::new(repository, name));
+    let (kind, name) = match key.as_ref().map(Key::values) {
+        Some([_, kind, name]) => (kind, name),
+        None => (Value::Int(-1), Value::Bytes(&[])),
+    };
+    let values = [
+        Value::Int(repository),
+        Value::Int(tombstoned_until_ms),
+        Value::Int(arrived_until_ms),
+        Value::Int(from.tombstoned_ms),
+        kind,
+        name,
+        Value::Int(signed(limit)?),
+    ];
+    all(transaction, &statement, &values, |row| {
+        Ok((objects::name_in(row, 8, 9)?, objects::read(row)?))
+    })
+}
+
+/// How many objects of a repository are in a state.
+///
+/// # Errors
+/// Those of the database.
+pub fn count(transaction: &mut dyn Transaction, repository: i64, state: State) -> Result<u64> {
+    // The number stands in the text, so that the index of that state is used.
+    let number = state.number();
+    let statement =
+        format!("SELECT COUNT(*) FROM object WHERE repository = $1 AND state = {number}");
+    let count = transaction.first(&statement, &[Value::Int(repository)], |row| row.int(0))?;
+    unsigned(count.unwrap_or_default())
+}

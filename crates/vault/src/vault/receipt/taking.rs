@@ -1,0 +1,329 @@
+//! A receipt whose signature holds is put behind those that came before.
+//!
+//! What can go wrong: two that come at once for one source. Each is compared with the one that was
+//! last when it was looked; who finds another one there when he writes looks again.
+
+use std::sync::Arc;
+
+use strongroom_model::receipt::VerifiedReceipt;
+use strongroom_model::{Id, RepositoryPath};
+
+use crate::database::Transaction;
+use crate::records::client_keys::{self, PublicKey, Sent};
+use crate::records::leaves::{self, Act, Moment};
+use crate::records::needs::{self, Place};
+use crate::records::receipts::{self, Lineage, NewReceipt, Receipt};
+use crate::records::repositories::{self, Repository};
+use crate::rules::needs::{Difference, Merge, names};
+use crate::vault::authentication::Principal;
+use crate::vault::receipt::{Accepted, day};
+use crate::vault::{Vault, no_answer, unknown_repository, usage, wholeness};
+use crate::{Error, Result};
+
+/// The most sources of one client in a repository.
+const MOST_SOURCES: u64 = 256;
+
+/// How many files can be looked through for the cost of changing one.
+const LOOKED_THROUGH: u64 = 8;
+
+/// How often it is tried to stand behind the last receipt, while others do the same.
+const ATTEMPTS: usize = 16;
+
+/// A receipt whose signature holds.
+pub(super) struct Taking {
+    pub(super) vault: Vault,
+    pub(super) principal: Principal,
+    pub(super) repository: RepositoryPath,
+    pub(super) key: PublicKey,
+    pub(super) verified: Arc<VerifiedReceipt>,
+    pub(super) envelope: Arc<Vec<u8>>,
+}
+
+/// What is to be done with a receipt.
+enum Plan {
+    /// Nothing: it was sent before.
+    Known(Receipt),
+    /// It stands behind so many others, and changes this.
+    Stands {
+        behind: u64,
+        difference: Arc<Difference>,
+        cost: Sent,
+    },
+}
+
+impl Taking {
+    /// What the lineage needs is looked at outside of the transaction that changes it, which must
+    /// not wait for it: so it may be out of date by then, and is looked at again.
+    pub(super) fn take(self) -> Result<Accepted> {
+        for _ in 0..ATTEMPTS {
+            let done = match self.plan()? {
+                Plan::Known(receipt) => {
+                    self.bind()?;
+                    Some(receipt)
+                }
+                Plan::Stands {
+                    behind,
+                    difference,
+                    cost,
+                } => self.commit(behind, difference, cost)?,
+            };
+            if let Some(receipt) = done {
+                return self.answer(&receipt);
+            }
+        }
+        Err(Error::Contended {
+            what: "the receipts of this source",
+        })
+    }
+
+    fn plan(&self) -> Result<Plan> {
+        let (id, claim) = (self.verified.id(), self.verified.receipt());
+        let token = self.principal.token;
+        self.vault.read(|transaction| {
+            let repository = current(transaction, &self.repository)?;
+            let bound = client_keys::get(transaction, token)?;
+            self.check_key(bound)?;
+            if let Some(known) = receipts::get(transaction, repository.id, id)? {
+                return Ok(Plan::Known(known));
+            }
+            let lineage =
+                receipts::lineage_of(transaction, repository.id, claim.client, &claim.source)?;
+            let parent = match claim.parent {
+                None => None,
+                Some(parent) => {
+                    let found = receipts::get(transaction, repository.id, parent)?;
+                    Some(found.ok_or(Error::UnknownParent {
+                        receipt: id,
+                        parent,
+                    })?)
+                }
+            };
+            let is_other = |parent: &Receipt| {
+                lineage
+                    .as_ref()
+                    .is_none_or(|lineage| lineage.id != parent.lineage)
+            };
+            if parent.as_ref().is_some_and(is_other) {
+                return Err(broken("its parent is of another client or source"));
+            }
+            let parent = parent.map(|parent| parent.position);
+            let place = |lineage: &Lineage| Place {
+                repository: repository.id,
+                lineage: lineage.id,
+            };
+            let place = lineage.as_ref().map(place);
+            let behind = lineage.map_or(0, |lineage| lineage.receipts);
+            let (difference, looked_through) = self.compare(transaction, place, parent, behind)?;
+            let cost = Sent {
+                day: 0,
+                receipts: 1,
+                files: difference.files() + looked_through / LOOKED_THROUGH,
+                bytes: self.envelope.len() as u64,
+            };
+            Ok(Plan::Stands {
+                behind,
+                difference: Arc::new(difference),
+                cost,
+            })
+        })
+    }
+
+    /// What changes behind the last receipt, and how many files had to be looked through.
+    fn compare(
+        &self,
+        transaction: &mut dyn Transaction,
+        place: Option<Place>,
+        parent: Option<u64>,
+        behind: u64,
+    ) -> Result<(Difference, u64)> {
+        let change = &self.verified.receipt().needs;
+        let mut merge = Merge::new(change);
+        let mut looked_through = 0;
+        if let Some(place) = place {
+            if parent.is_some() && parent == behind.checked_sub(1) {
+                // It builds on the last one: only what it speaks of can change.
+                for key in needs::open_keys(transaction, place.lineage)? {
+                    merge.row(key, true, true).map_err(|why| broken(&why))?;
+                }
+                for name in names(change) {
+                    if needs::is_open(transaction, place, name)? {
+                        merge.row(name, true, true).map_err(|why| broken(&why))?;
+                    }
+                }
+            } else {
+                let lineage = place.lineage;
+                let each = &mut |name, at_parent, at_tip| {
+                    looked_through += 1;
+                    let merged = merge.row(name, at_parent, at_tip);
+                    merged.map_err(|why| broken(&why))
+                };
+                needs::rows(transaction, lineage, parent, each)?;
+            }
+        }
+        let difference = merge.finish().map_err(|why| broken(&why))?;
+        Ok((difference, looked_through))
+    }
+
+    /// Writes the receipt down behind so many others; `None` where it are more by now.
+    fn commit(
+        &self,
+        behind: u64,
+        difference: Arc<Difference>,
+        cost: Sent,
+    ) -> Result<Option<Receipt>> {
+        let now = self.vault.now();
+        let work = self.work();
+        self.vault.shared.commits.commit(move |transaction| {
+            let repository = current(transaction, &work.repository)?;
+            let claim = work.verified.receipt();
+            if let Some(known) = receipts::get(transaction, repository.id, work.verified.id())? {
+                work.bind_in(transaction, now)?;
+                return Ok(Some(known));
+            }
+            let lineage = work.lineage(transaction, &repository)?;
+            if lineage.receipts != behind {
+                return Ok(None);
+            }
+            work.bind_in(transaction, now)?;
+            work.spend(transaction, &repository, now, cost)?;
+            let place = Place {
+                repository: repository.id,
+                lineage: lineage.id,
+            };
+            needs::apply(transaction, place, behind, &difference)?;
+            let receipt = Receipt {
+                id: work.verified.id(),
+                lineage: lineage.id,
+                position: behind,
+                snapshot: claim.snapshot,
+                host: claim.host.clone(),
+                time: claim.time,
+                config: claim.needs.config,
+                token: work.principal.token,
+                arrived_ms: now.vault_ms,
+            };
+            let new = NewReceipt {
+                receipt: &receipt,
+                parent: claim.parent,
+                envelope: &work.envelope,
+            };
+            receipts::insert(transaction, repository.id, &new)?;
+            let act = Act::Receipt {
+                repository: repository.path,
+                snapshot: claim.snapshot,
+                receipt: receipt.id,
+                client: claim.client,
+                token: work.principal.name.clone(),
+            };
+            leaves::append(transaction, now, &act)?;
+            Ok(Some(receipt))
+        })
+    }
+
+    /// The same, for a transaction that is done elsewhere.
+    fn work(&self) -> Self {
+        Self {
+            vault: self.vault.clone(),
+            principal: self.principal.clone(),
+            repository: self.repository.clone(),
+            key: self.key,
+            verified: Arc::clone(&self.verified),
+            envelope: Arc::clone(&self.envelope),
+        }
+    }
+
+    /// The lineage that the receipt belongs to, made where it is the first.
+    fn lineage(
+        &self,
+        transaction: &mut dyn Transaction,
+        repository: &Repository,
+    ) -> Result<Lineage> {
+        let claim = self.verified.receipt();
+        let (id, client) = (repository.id, claim.client);
+        if let Some(known) = receipts::lineage_of(transaction, id, client, &claim.source)? {
+            return Ok(known);
+        }
+        if receipts::count_sources(transaction, id, client)? >= MOST_SOURCES {
+            return Err(Error::Full {
+                reason: format!("a client may have {MOST_SOURCES} sources in a repository"),
+            });
+        }
+        receipts::insert_lineage(transaction, id, client, &claim.source)?;
+        let made = receipts::lineage_of(transaction, id, client, &claim.source)?;
+        made.ok_or_else(no_answer)
+    }
+
+    fn spend(
+        &self,
+        transaction: &mut dyn Transaction,
+        repository: &Repository,
+        now: Moment,
+        cost: Sent,
+    ) -> Result<()> {
+        let token = self.principal.token;
+        let sent = day::with(transaction, token, now, cost)?;
+        client_keys::set_sent(transaction, token, sent)?;
+        let kept = receipts::room(transaction, repository.id)?;
+        usage::check_quota(repository, kept.saturating_add(cost.bytes))?;
+        usage::spend(transaction, token, now.vault_ms, cost.bytes)
+    }
+
+    fn check_key(&self, bound: Option<PublicKey>) -> Result<()> {
+        match bound {
+            Some(bound) if bound != self.key => Err(Error::OtherClient {
+                token: self.principal.name.clone(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Binds the client's key to the token, where none is yet.
+    fn bind(&self) -> Result<()> {
+        let token = self.principal.token;
+        let read = |transaction: &mut dyn Transaction| client_keys::get(transaction, token);
+        if self.vault.read(read)?.is_some() {
+            return Ok(());
+        }
+        let (now, work) = (self.vault.now(), self.work());
+        let bind = move |transaction: &mut dyn Transaction| work.bind_in(transaction, now);
+        self.vault.shared.commits.commit(bind)
+    }
+
+    fn bind_in(&self, transaction: &mut dyn Transaction, now: Moment) -> Result<()> {
+        let token = self.principal.token;
+        let bound = client_keys::get(transaction, token)?;
+        self.check_key(bound)?;
+        if bound.is_none() {
+            client_keys::bind(transaction, token, &self.key, now.vault_ms)?;
+            let act = Act::ClientKey {
+                token: self.principal.name.clone(),
+                client: Id::of(&self.key),
+            };
+            leaves::append(transaction, now, &act)?;
+        }
+        Ok(())
+    }
+
+    fn answer(&self, receipt: &Receipt) -> Result<Accepted> {
+        let missing = self.vault.read(|transaction| {
+            let repository = current(transaction, &self.repository)?;
+            wholeness::count_missing(transaction, &repository, receipt)
+        })?;
+        Ok(Accepted {
+            receipt: receipt.id,
+            snapshot: receipt.snapshot,
+            missing,
+        })
+    }
+}
+
+fn current(transaction: &mut dyn Transaction, path: &RepositoryPath) -> Result<Repository> {
+    repositories::get(transaction, path)?.ok_or_else(|| unknown_repository(path))
+}
+
+fn broken(reason: &str) -> Error {
+    Error::Malformed {
+        what: "receipt",
+        reason: format!("it does not continue its chain: {reason}"),
+    }
+}

@@ -1,0 +1,282 @@
+//! Whether snapshots are whole here, as far as receipts tell what they need: without any password.
+//!
+//! A receipt is a claim by production. That a snapshot is called whole means that everything the
+//! claim names is here; it does not mean that the claim is true.
+
+use std::collections::{BTreeMap, HashMap};
+
+use strongroom_model::{FileName, FileType, Id, Name, RepositoryPath};
+
+use crate::Result;
+use crate::database::Transaction;
+use crate::records::objects::Key;
+use crate::records::receipts::{self, Cursor, Lineage, Receipt};
+use crate::records::repositories::Repository;
+use crate::records::{needs, tokens};
+use crate::rules::right;
+use crate::rules::wholeness::{Missing, NAMES_TOLD};
+use crate::vault::Vault;
+use crate::vault::authentication::Principal;
+
+/// How many snapshots are looked at in one read.
+const PAGE: u64 = 1_000;
+
+/// How many lineages.
+const LINEAGES: u64 = 1_000;
+
+/// A snapshot, as its receipt claims and as the vault finds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The receipt.
+    pub receipt: Receipt,
+    /// The client that signed it.
+    pub client: Id,
+    /// The source, as the client calls it.
+    pub source: Name,
+    /// The name of the token that brought it.
+    pub token: String,
+    /// How many files are missing, the snapshot itself among them.
+    pub missing_files: u64,
+    /// The first of them.
+    pub missing: Vec<FileName>,
+}
+
+/// Some snapshots of a repository.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StandingPage {
+    /// The snapshots.
+    pub standings: Vec<Standing>,
+    /// Where the next page begins, where there is one.
+    pub next: Option<Cursor>,
+}
+
+/// The newest snapshot of a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Newest {
+    /// Whether it is whole here: of several clients that call a source the same, the newest of
+    /// each.
+    pub is_whole: bool,
+    /// How long ago its receipt came, by vault time.
+    pub age_ms: i64,
+}
+
+impl Vault {
+    /// Some snapshots of which there are receipts, from a place on: those that are live, and the
+    /// newest of each client and source, whatever became of it, until it is purged.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`](crate::Error::Forbidden), [`Error::Unknown`](crate::Error::Unknown);
+    /// those of the database.
+    pub fn standings(
+        &self,
+        principal: &Principal,
+        path: &RepositoryPath,
+        from: Option<Cursor>,
+    ) -> Result<StandingPage> {
+        principal.authorise(right::Act::Read, path)?;
+        let repository = self.repository(path)?;
+        self.read(|transaction| {
+            let names = tokens::list(transaction)?;
+            let names = names.into_iter().map(|token| (token.id, token.name));
+            let mut reading = Reading {
+                repository: &repository,
+                tokens: names.collect(),
+                page: StandingPage::default(),
+            };
+            reading.read(transaction, from)?;
+            Ok(reading.page)
+        })
+    }
+
+    /// The newest snapshot of each source of each repository.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn newest_snapshots(&self) -> Result<BTreeMap<(RepositoryPath, Name), Newest>> {
+        let mut all = BTreeMap::new();
+        let now_ms = self.now().vault_ms;
+        for repository in self.repositories()? {
+            self.read(|transaction| {
+                let mut from = 0;
+                loop {
+                    let found = receipts::lineages(transaction, repository.id, from, LINEAGES)?;
+                    for lineage in &found {
+                        if let Some(newest) = newest(transaction, &repository, lineage, now_ms)? {
+                            let key = (repository.path.clone(), lineage.source.clone());
+                            let before = all.get(&key).copied();
+                            all.insert(key, before.map_or(newest, |before| newest.and(before)));
+                        }
+                    }
+                    match found.last() {
+                        Some(last) if found.len() as u64 == LINEAGES => from = last.id + 1,
+                        _ => return Ok(()),
+                    }
+                }
+            })?;
+        }
+        Ok(all)
+    }
+}
+
+impl Newest {
+    /// Of two clients.
+    fn and(self, other: Self) -> Self {
+        Self {
+            is_whole: self.is_whole && other.is_whole,
+            age_ms: self.age_ms.min(other.age_ms),
+        }
+    }
+}
+
+/// How many files are missing of what a receipt names, the snapshot itself among them.
+pub(super) fn count_missing(
+    transaction: &mut dyn Transaction,
+    repository: &Repository,
+    receipt: &Receipt,
+) -> Result<u64> {
+    let snapshot = Key::new(repository.id, snapshot_of(receipt));
+    let is_here = needs::is_sound_here(transaction, &snapshot)?;
+    let files = needs::count_lacking(transaction, receipt.lineage, receipt.position)?;
+    let beside = beside(repository, receipt, is_here).len() as u64;
+    Ok(files.saturating_add(beside))
+}
+
+/// What is missing of a receipt beside packs, index files and keys.
+fn beside(repository: &Repository, receipt: &Receipt, is_snapshot_here: bool) -> Vec<FileName> {
+    let mut missing = Vec::new();
+    if !is_snapshot_here {
+        missing.push(snapshot_of(receipt));
+    }
+    if repository.config != Some(receipt.config) {
+        missing.push(FileName::CONFIG);
+    }
+    missing
+}
+
+fn snapshot_of(receipt: &Receipt) -> FileName {
+    FileName::new(FileType::Snapshots, receipt.snapshot)
+}
+
+/// The newest snapshot of a lineage; none where it was purged.
+fn newest(
+    transaction: &mut dyn Transaction,
+    repository: &Repository,
+    lineage: &Lineage,
+    now_ms: i64,
+) -> Result<Option<Newest>> {
+    let Some(last) = receipts::last(transaction, lineage)? else {
+        return Ok(None);
+    };
+    if receipts::was_purged(transaction, repository.id, last.snapshot)? {
+        return Ok(None);
+    }
+    Ok(Some(Newest {
+        is_whole: count_missing(transaction, repository, &last)? == 0,
+        age_ms: now_ms.saturating_sub(last.arrived_ms).max(0),
+    }))
+}
+
+/// A page that is being read.
+struct Reading<'r> {
+    repository: &'r Repository,
+    tokens: HashMap<i64, String>,
+    page: StandingPage,
+}
+
+impl Reading<'_> {
+    fn read(&mut self, transaction: &mut dyn Transaction, from: Option<Cursor>) -> Result<()> {
+        let from = from.unwrap_or(Cursor {
+            lineage: 0,
+            position: 0,
+        });
+        let id = self.repository.id;
+        let lineages = receipts::lineages(transaction, id, from.lineage, LINEAGES)?;
+        for lineage in &lineages {
+            let begin = Cursor {
+                lineage: lineage.id,
+                position: match lineage.id == from.lineage {
+                    true => from.position,
+                    false => 0,
+                },
+            };
+            self.page.next = self.lineage(transaction, lineage, begin)?;
+            if self.page.next.is_some() {
+                return Ok(());
+            }
+        }
+        if let Some(last) = lineages
+            .last()
+            .filter(|_| lineages.len() as u64 == LINEAGES)
+        {
+            self.page.next = Some(Cursor {
+                lineage: last.id + 1,
+                position: 0,
+            });
+        }
+        Ok(())
+    }
+
+    /// Reads a lineage; returns where to go on where the page is full before its end.
+    fn lineage(
+        &mut self,
+        transaction: &mut dyn Transaction,
+        lineage: &Lineage,
+        begin: Cursor,
+    ) -> Result<Option<Cursor>> {
+        let room = PAGE.saturating_sub(self.page.standings.len() as u64);
+        if room == 0 {
+            return Ok(Some(begin));
+        }
+        let id = self.repository.id;
+        let mut found = receipts::live(transaction, id, begin, room)?;
+        let mut next = None;
+        let last = found.last().map(|(receipt, _)| receipt.position);
+        if found.len() as u64 == room {
+            next = last.map(|last| Cursor {
+                lineage: lineage.id,
+                position: last + 1,
+            });
+        } else if let Some(newest) = receipts::last(transaction, lineage)?
+            && last != Some(newest.position)
+            && newest.position >= begin.position
+            && !receipts::was_purged(transaction, id, newest.snapshot)?
+        {
+            found.push((newest, false));
+        }
+        self.add(transaction, lineage, found)?;
+        Ok(next)
+    }
+
+    fn add(
+        &mut self,
+        transaction: &mut dyn Transaction,
+        lineage: &Lineage,
+        found: Vec<(Receipt, bool)>,
+    ) -> Result<()> {
+        let positions: Vec<u64> = found.iter().map(|(receipt, _)| receipt.position).collect();
+        let (Some(first), Some(last)) = (positions.first(), positions.last()) else {
+            return Ok(());
+        };
+        let range = (*first, *last);
+        let mut missing = Missing::new(positions);
+        needs::lacking(transaction, lineage.id, range, &mut |name, began, ended| {
+            missing.lack(began, ended, name);
+        })?;
+        for ((receipt, is_here), (files, names)) in found.into_iter().zip(missing.finish()) {
+            let mut told = beside(self.repository, &receipt, is_here);
+            let missing_files = files.saturating_add(told.len() as u64);
+            told.extend(names);
+            told.truncate(NAMES_TOLD);
+            let token = self.tokens.get(&receipt.token).cloned();
+            self.page.standings.push(Standing {
+                client: lineage.client,
+                source: lineage.source.clone(),
+                token: token.unwrap_or_default(),
+                missing_files,
+                missing: told,
+                receipt,
+            });
+        }
+        Ok(())
+    }
+}

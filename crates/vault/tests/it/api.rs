@@ -1,0 +1,6 @@
+//! The API over real sockets, by each principal, and against its own description.
+
+mod administrators;
+mod description;
+mod machines;
+mod server;

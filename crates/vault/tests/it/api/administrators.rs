@@ -1,0 +1,251 @@
+//! What administers a vault over HTTP.
+
+use serde_json::{Value, json};
+use strongroom_model::FileType;
+use strongroom_vault::rules::clock::MINUTE_MS;
+use strongroom_vault::rules::right::Right;
+
+use super::server::Server;
+use crate::signing::{Client, first, needs};
+use crate::vault::scene::{START_MS, key_file, repository};
+
+const REPOSITORY: &str = "/v1/repositories/acme/repos";
+
+fn time(ms: i64) -> String {
+    let time = strongroom_vault::records::leaves::timestamp(ms).unwrap();
+    time.to_string()
+}
+
+#[tokio::test]
+async fn only_the_administrator_on_this_machine_gets_in() {
+    let server = Server::start().await;
+    let right = server.as_administrator();
+    assert_eq!(right.get("/v1/tokens").await.status, 200);
+    for header in ["x-forwarded-for", "forwarded", "via", "x-real-ip"] {
+        let proxied = server.as_administrator().with(header, "192.0.2.1");
+        assert_eq!(proxied.get("/v1/tokens").await.status, 403, "{header}");
+    }
+    let half = &server.admin_token[..20];
+    let machine = server.token(Right::Maintain, "acme");
+    let basic = data_encoding::BASE64.encode(format!("a:{}", server.admin_token).as_bytes());
+    for wrong in ["", half, &machine, &format!("{}x", server.admin_token)] {
+        let caller = server.as_bearer(wrong);
+        assert_eq!(caller.get("/v1/doctor").await.status, 401, "{wrong:?}");
+    }
+    let caller = server
+        .as_nobody()
+        .with("authorization", &format!("Basic {basic}"));
+    let refused = caller.get("/v1/doctor").await;
+    assert_eq!(refused.status, 401);
+    assert_eq!(
+        refused.headers["www-authenticate"],
+        "Bearer realm=\"Strongroom\""
+    );
+    // Wrong ones count as failed logins, and the right one is not kept out.
+    let guess = server.as_bearer("guess");
+    let mut statuses = Vec::new();
+    for _ in 0..8 {
+        statuses.push(guess.get("/v1/tokens").await.status);
+    }
+    assert_eq!(statuses.last(), Some(&429));
+    assert_eq!(right.get("/v1/tokens").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_token_lives_from_its_making_to_its_end() {
+    let server = Server::start().await;
+    let admin = server.as_administrator();
+    let wanted = json!({
+        "repository": "acme/repos", "right": "append", "expires": "90d", "daily_objects": 9,
+    });
+    let made = admin.post("/v1/tokens", wanted).await;
+    assert_eq!(made.status, 200, "{made:?}");
+    assert_eq!(made.headers["cache-control"], "no-store");
+    let (name, text) = (&made.body["name"], made.body["token"].as_str().unwrap());
+    let name = name.as_str().unwrap();
+    let principal = server.vault().authenticate(text).unwrap();
+    assert_eq!(principal.right, Right::Append);
+    let list = admin.get("/v1/tokens").await;
+    let told = &list.body["tokens"][0];
+    assert_eq!(told["name"], name);
+    assert_eq!(told["daily_objects"], 9);
+    assert_eq!(told["revoked"], Value::Null);
+    assert!(!list.body.to_string().contains(text));
+
+    // A client's key is bound, and let go of.
+    let scene = &server.scene;
+    let key = scene.init(&principal);
+    let snapshot = scene
+        .put(&principal, FileType::Snapshots, b"a snapshot")
+        .unwrap();
+    let client = Client::new(1);
+    let receipt = client.receipt(snapshot, None, first(&needs(&[key], b"the config")));
+    client.send(scene, &principal, &receipt).unwrap();
+    let bound = admin.get("/v1/tokens").await.body["tokens"][0]["client"].clone();
+    assert_eq!(bound, client.id().to_string());
+    let path = format!("/v1/tokens/{name}/forget-client-key");
+    let forgotten = admin.post(&path, json!({})).await;
+    assert_eq!(forgotten.body["client"], Value::Null);
+
+    // What it has put is hidden and shown again.
+    let path = format!("/v1/tokens/{name}/hide");
+    let hidden = admin.post(&path, json!({ "since": time(START_MS) })).await;
+    assert_eq!((hidden.status, &hidden.body["objects"]), (200, &json!(3)));
+    let path = format!("/v1/tokens/{name}/unhide");
+    let shown = admin.ask("POST", &path, None).await;
+    assert_eq!((shown.status, &shown.body["objects"]), (200, &json!(3)));
+    let path = format!("/v1/tokens/{name}/revoke");
+    let revoked = admin.post(&path, json!({})).await;
+    assert_eq!(revoked.body["revoked"], time(server.vault().now().vault_ms));
+    assert!(server.vault().authenticate(text).is_err());
+    for action in ["revoke", "unhide", "forget-client-key"] {
+        let path = format!("/v1/tokens/none/{action}");
+        assert_eq!(admin.post(&path, json!({})).await.status, 404, "{action}");
+    }
+}
+
+#[tokio::test]
+async fn protection_is_raised_and_never_lowered() {
+    let server = Server::start().await;
+    let append = server.scene.token(Right::Append);
+    server.scene.init(&append);
+    let admin = server.as_administrator();
+    let keeping = format!("{REPOSITORY}/keeping");
+    let raised = admin.post(&keeping, json!({ "retention": "60d" })).await;
+    let expected = json!({ "retention_s": 60 * 86_400, "grace_s": 3 * 3_600 });
+    assert_eq!((raised.status, &raised.body), (200, &expected));
+    for lower in [json!({ "retention": "59d" }), json!({ "grace": "1h" })] {
+        let refused = admin.post(&keeping, lower).await;
+        assert_eq!(refused.status, 403);
+        let why = refused.body["error"].as_str().unwrap();
+        assert!(why.contains("approval of several people"), "{why}");
+    }
+    let refused = admin.ask("DELETE", REPOSITORY, None).await;
+    assert_eq!(refused.status, 403);
+    let why = refused.body["error"].as_str().unwrap();
+    assert!(why.contains("approval of several people"), "{why}");
+    let quota = format!("{REPOSITORY}/quota");
+    for bytes in [json!(123), json!(null)] {
+        let set = admin.post(&quota, json!({ "bytes": bytes })).await;
+        assert_eq!((set.status, &set.body["quota_bytes"]), (200, &bytes));
+        let list = admin.get("/v1/repositories").await;
+        assert_eq!(list.body["repositories"][0]["quota_bytes"], bytes);
+    }
+    assert_eq!(admin.post(&quota, json!({})).await.status, 400);
+    let nowhere = "/v1/repositories/acme/none/keeping";
+    assert_eq!(admin.post(nowhere, json!({})).await.status, 404);
+}
+
+#[tokio::test]
+async fn deletions_are_taken_back_one_by_one_by_token_and_by_time() {
+    let server = Server::start().await;
+    let scene = &server.scene;
+    let (append, maintain) = (scene.token(Right::Append), scene.token(Right::Maintain));
+    let other = scene.token(Right::Maintain);
+    scene.init(&append);
+    let packs: Vec<_> = (0..4_u8)
+        .map(|number| scene.put(&append, FileType::Data, &[number; 50]).unwrap())
+        .collect();
+    let remove = |who, pack| server.vault().remove(who, &repository(), pack).unwrap();
+    remove(&maintain, packs[0]);
+    remove(&maintain, packs[1]);
+    remove(&other, packs[2]);
+    scene.pass(2 * MINUTE_MS);
+    let late_ms = server.vault().now().recorded_ms;
+    remove(&maintain, packs[3]);
+    let admin = server.as_administrator();
+    let undelete = format!("{REPOSITORY}/undelete");
+    for (chosen, expected) in [
+        (json!({ "file": packs[0].to_string() }), 1),
+        (json!({ "file": packs[0].to_string() }), 0),
+        (json!({ "token": other.name }), 1),
+        (json!({ "since": time(late_ms) }), 1),
+        (json!({}), 1),
+        (json!({}), 0),
+    ] {
+        let told = chosen.to_string();
+        let answer = admin.post(&undelete, chosen).await;
+        let objects = &answer.body["objects"];
+        assert_eq!((answer.status, objects), (200, &json!(expected)), "{told}");
+    }
+    for (bad, status) in [
+        (json!({ "file": "data/../x" }), 400),
+        (json!({ "file": packs[0].to_string(), "token": "x" }), 400),
+        (json!({ "files": [] }), 400),
+        (json!({ "since": "yesterday" }), 400),
+        (json!([]), 400),
+        (json!({ "token": "nobody" }), 404),
+    ] {
+        let told = bad.to_string();
+        assert_eq!(admin.post(&undelete, bad).await.status, status, "{told}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_doctor_finds_is_mended_over_http() {
+    let server = Server::start().await;
+    let scene = &server.scene;
+    let (append, maintain) = (scene.token(Right::Append), scene.token(Right::Maintain));
+    scene.init(&append);
+    let key = scene.put(&append, FileType::Keys, &key_file(2)).unwrap();
+    let pack = scene.put(&append, FileType::Data, b"a pack").unwrap();
+    let snapshot = scene
+        .put(&append, FileType::Snapshots, b"a snapshot")
+        .unwrap();
+    let client = Client::new(1);
+    let receipt = client.receipt(snapshot, None, first(&needs(&[pack], b"the config")));
+    client.send(scene, &append, &receipt).unwrap();
+    server
+        .vault()
+        .remove(&maintain, &repository(), pack)
+        .unwrap();
+    scene.clocks.lock().wall_ms += 1_000_000_000;
+    server.vault().tick().unwrap();
+    let admin = server.as_administrator();
+    let found = admin.get("/v1/doctor").await;
+    assert_eq!(found.body["findings"].as_array().map(Vec::len), Some(4));
+    let clock = admin.post("/v1/clock/confirm", json!({})).await;
+    assert_eq!(clock.body["doubted"], false);
+    let id = key.id().unwrap();
+    let admit = format!("{REPOSITORY}/keys/{id}/admit");
+    let admitted = admin.post(&admit, json!({})).await;
+    assert_eq!(admitted.body, json!({ "admitted": id }));
+    assert_eq!(admin.post(&admit, json!({})).await.status, 404);
+    let agree = format!("{REPOSITORY}/agree-to-purge");
+    let agreed = admin.post(&agree, json!({})).await;
+    assert_eq!(agreed.body, json!({ "agreed": true }));
+    let undelete = format!("{REPOSITORY}/undelete");
+    assert_eq!(admin.post(&undelete, json!({})).await.status, 200);
+    let found = admin.get("/v1/doctor").await;
+    assert_eq!(found.body, json!({ "findings": [] }));
+}
+
+#[tokio::test]
+async fn odd_requests_are_refused() {
+    let server = Server::start().await;
+    let admin = server.as_administrator();
+    for bad in [
+        json!({}),
+        json!({ "repository": "acme", "right": "rule" }),
+        json!({ "repository": "v1/x", "right": "read" }),
+        json!({ "repository": "../x", "right": "read" }),
+        json!({ "repository": "acme", "right": "read", "expires": "soon" }),
+        json!({ "repository": "acme", "right": "read", "more": 1 }),
+        json!({ "repository": "acme", "right": "read", "daily_bytes": -1 }),
+        json!("x"),
+    ] {
+        let told = bad.to_string();
+        assert_eq!(admin.post("/v1/tokens", bad).await.status, 400, "{told}");
+    }
+    let deep = vec![b'['; 60_000];
+    assert_eq!(
+        admin.ask("POST", "/v1/tokens", Some(deep)).await.status,
+        400
+    );
+    let long = vec![b' '; (64 << 10) + 1];
+    assert_eq!(
+        admin.ask("POST", "/v1/tokens", Some(long)).await.status,
+        413
+    );
+    assert!(server.vault().tokens().unwrap().is_empty());
+}

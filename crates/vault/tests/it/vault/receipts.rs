@@ -1,0 +1,673 @@
+//! Receipts: what they show, what they hold back, and what they never do.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use strongroom_model::receipt::NeedsChange;
+use strongroom_model::{FileName, FileType, Id, Needs};
+use strongroom_vault::Error;
+use strongroom_vault::records::client_keys::{self, Sent};
+use strongroom_vault::records::leaves;
+use strongroom_vault::records::objects::{Key, View};
+use strongroom_vault::records::{needs as rows, receipts};
+use strongroom_vault::rules::clock::{DAY_MS, HOUR_MS};
+use strongroom_vault::rules::purge::{Hold, day_of};
+use strongroom_vault::rules::right::Right;
+use strongroom_vault::vault::Principal;
+
+use super::scene::{Scene, key_file, repository};
+use crate::signing::{Client, first, needs, send_bytes};
+
+const CONFIG: &[u8] = b"the config";
+
+/// A repository with many packs, so that a few deletions are an everyday prune.
+struct World {
+    scene: Scene,
+    append: Principal,
+    maintain: Principal,
+    client: Client,
+    files: Vec<FileName>,
+    snapshot: FileName,
+}
+
+impl World {
+    fn new() -> Self {
+        let scene = Scene::new();
+        let (append, maintain) = (scene.token(Right::Append), scene.token(Right::Maintain));
+        let key = scene.init(&append);
+        for number in 0..100_u8 {
+            scene.put(&append, FileType::Data, &[number; 40]).unwrap();
+        }
+        let pack = scene.put(&append, FileType::Data, b"a pack").unwrap();
+        let index = scene.put(&append, FileType::Index, b"an index").unwrap();
+        let snapshot = scene
+            .put(&append, FileType::Snapshots, b"a snapshot")
+            .unwrap();
+        Self {
+            scene,
+            append,
+            maintain,
+            client: Client::new(1),
+            files: vec![key, pack, index],
+            snapshot,
+        }
+    }
+
+    fn needs(&self) -> Needs {
+        needs(&self.files, CONFIG)
+    }
+
+    fn send_first(&self) -> Id {
+        let receipt = self
+            .client
+            .receipt(self.snapshot, None, first(&self.needs()));
+        let (id, accepted) = self
+            .client
+            .send(&self.scene, &self.append, &receipt)
+            .unwrap();
+        assert_eq!(accepted.missing, 0);
+        id
+    }
+
+    fn remove(&self, name: FileName) {
+        let vault = &self.scene.vault;
+        vault.remove(&self.maintain, &repository(), name).unwrap();
+    }
+
+    fn missing(&self) -> Vec<(u64, Vec<FileName>)> {
+        let page = self
+            .scene
+            .vault
+            .standings(&self.append, &repository(), None)
+            .unwrap();
+        let all = page.standings.into_iter();
+        all.map(|standing| (standing.missing_files, standing.missing))
+            .collect()
+    }
+
+    /// How many objects a run of the purge removed, and how many receipts held back.
+    fn purge(&self) -> (u64, u64) {
+        let outcomes = self.scene.vault.purge().unwrap();
+        let (_, purged) = &outcomes[0];
+        assert_eq!(purged.held, None);
+        (purged.objects, purged.held_back)
+    }
+}
+
+fn leaves_of(scene: &Scene, act: &str) -> Vec<serde_json::Value> {
+    let mut found = Vec::new();
+    scene
+        .vault
+        .database()
+        .read(&mut |transaction| {
+            leaves::entries(transaction, 0, 10_000, &mut |_, entry| {
+                let leaf: serde_json::Value = serde_json::from_slice(&entry).unwrap();
+                if leaf["act"] == act {
+                    found.push(leaf);
+                }
+                Ok(())
+            })
+        })
+        .unwrap();
+    found
+}
+
+#[test]
+fn a_snapshot_is_whole_while_everything_is_here_that_its_receipt_names() {
+    let world = World::new();
+    let id = world.send_first();
+    assert_eq!(world.missing(), [(0, Vec::new())]);
+    let leaf = leaves_of(&world.scene, "receipt").pop().unwrap();
+    assert_eq!(leaf["receipt"], id.to_string());
+    assert_eq!(leaf["client"], world.client.id().to_string());
+    assert_eq!(leaf["token"], world.append.name);
+    for name in world.files.clone() {
+        world.remove(name);
+        assert_eq!(world.missing(), [(1, vec![name])]);
+        assert!(world.scene.vault.undelete_one(&repository(), name).unwrap());
+        assert_eq!(world.missing(), [(0, Vec::new())]);
+    }
+    // All at once, and back by one act.
+    for name in world.files.clone() {
+        world.remove(name);
+    }
+    assert_eq!(world.missing()[0].0, 3);
+    let by = Some(world.maintain.name.as_str());
+    world
+        .scene
+        .vault
+        .undelete(&repository(), by, None, None)
+        .unwrap();
+    assert_eq!(world.missing(), [(0, Vec::new())]);
+    // Hidden is not here; and the newest snapshot is told of, whatever became of it.
+    world.scene.vault.hide(&world.append.name, 0).unwrap();
+    assert_eq!(world.missing()[0].0, 4);
+    world.scene.vault.unhide(&world.append.name).unwrap();
+    assert_eq!(
+        world.missing(),
+        [(0, Vec::new())],
+        "a key that waits is here"
+    );
+    world.remove(world.snapshot);
+    assert_eq!(world.missing(), [(1, vec![world.snapshot])]);
+}
+
+#[test]
+fn what_comes_after_its_receipt_is_missing_until_it_comes() {
+    let world = World::new();
+    let named = |content: &[u8], kind| FileName::new(kind, Id::of(content));
+    let (pack, key) = (
+        named(b"late", FileType::Data),
+        named(&key_file(9), FileType::Keys),
+    );
+    let snapshot = named(b"late snapshot", FileType::Snapshots);
+    let all = [world.files.clone(), vec![pack, key]].concat();
+    let receipt = world
+        .client
+        .receipt(snapshot, None, first(&needs(&all, CONFIG)));
+    let (_, accepted) = world
+        .client
+        .send(&world.scene, &world.append, &receipt)
+        .unwrap();
+    assert_eq!(accepted.missing, 3);
+    world
+        .scene
+        .put(&world.append, FileType::Data, b"late")
+        .unwrap();
+    world
+        .scene
+        .put(&world.append, FileType::Keys, &key_file(9))
+        .unwrap();
+    assert_eq!(world.missing(), [(1, vec![snapshot])]);
+    world
+        .scene
+        .put(&world.append, FileType::Snapshots, b"late snapshot")
+        .unwrap();
+    assert_eq!(world.missing(), [(0, Vec::new())]);
+    // Sent again it is the same, and no leaf.
+    let (_, again) = world
+        .client
+        .send(&world.scene, &world.append, &receipt)
+        .unwrap();
+    assert_eq!(again.missing, 0);
+    assert_eq!(leaves_of(&world.scene, "receipt").len(), 1);
+    let newest = world.scene.vault.newest_snapshots().unwrap();
+    assert!(newest.values().all(|newest| newest.is_whole));
+    assert_eq!(newest.len(), 1);
+}
+
+#[test]
+fn another_config_is_missing() {
+    let world = World::new();
+    let other = needs(&world.files, b"another config");
+    let receipt = world.client.receipt(world.snapshot, None, first(&other));
+    world
+        .client
+        .send(&world.scene, &world.append, &receipt)
+        .unwrap();
+    assert_eq!(world.missing(), [(1, vec![FileName::CONFIG])]);
+}
+
+#[test]
+fn what_a_live_snapshots_receipt_names_is_not_purged_until_the_snapshot_is_gone() {
+    let world = World::new();
+    world.send_first();
+    let [key, pack, index] = world.files[..] else {
+        panic!("three files");
+    };
+    for name in [key, pack, index] {
+        world.remove(name);
+    }
+    world.scene.pass(4 * HOUR_MS);
+    assert_eq!(world.purge(), (0, 3));
+    // The snapshot was asked to be deleted: it can be taken back, and so can what it needs.
+    world.remove(world.snapshot);
+    assert_eq!(world.purge(), (0, 3));
+    world.scene.pass(4 * HOUR_MS);
+    assert_eq!(world.purge(), (1, 3));
+    assert_eq!(world.purge(), (3, 0));
+    assert!(
+        world.missing().is_empty(),
+        "a purged snapshot is told of no more"
+    );
+}
+
+#[test]
+fn lying_receipts_only_make_the_vault_keep_more_and_the_quota_bounds_it() {
+    let world = World::new();
+    let honest = world.send_first();
+    let (scene, append) = (&world.scene, &world.append);
+    // Production is taken over: the client's key, its append token and one for reports.
+    let report = scene.token(Right::Report);
+    let needs_nothing = NeedsChange {
+        packs_dropped: world.needs().packs,
+        index_dropped: world.needs().index,
+        config: Id::of(CONFIG),
+        ..NeedsChange::default()
+    };
+    let lie = world
+        .client
+        .receipt(world.snapshot, Some(honest), needs_nothing);
+    world.client.send(scene, &report, &lie).unwrap();
+    let from_nothing = world
+        .client
+        .receipt(world.snapshot, None, first(&needs(&[], CONFIG)));
+    world.client.send(scene, append, &from_nothing).unwrap();
+    // What the honest receipt named stays named.
+    for name in &world.files {
+        world.remove(*name);
+    }
+    // Another client claims junk for a live snapshot; other junk nobody claims.
+    let junk = scene.put(append, FileType::Data, b"junk").unwrap();
+    let other_junk = scene.put(append, FileType::Data, b"other junk").unwrap();
+    let other = Client::new(2);
+    let thief = scene.token(Right::Report);
+    let claim = other.receipt(world.snapshot, None, first(&needs(&[junk], CONFIG)));
+    other.send(scene, &thief, &claim).unwrap();
+    let before = scene.vault.repositories().unwrap()[0].objects;
+    world.remove(junk);
+    world.remove(other_junk);
+    scene.pass(4 * HOUR_MS);
+    assert_eq!(world.purge(), (1, 4));
+    assert!(scene.vault.undelete_one(&repository(), junk).unwrap());
+    for name in &world.files {
+        assert!(scene.vault.undelete_one(&repository(), *name).unwrap());
+    }
+    assert_eq!(scene.read(append, View::Now, junk).unwrap(), b"junk");
+    let after = &scene.vault.repositories().unwrap()[0];
+    assert_eq!(after.objects, before - 1);
+    // What is kept counts, and the quota holds for receipts too.
+    scene
+        .vault
+        .set_quota(&repository(), Some(after.bytes))
+        .unwrap();
+    let more = other.receipt(junk, None, first(&needs(&[pack_of(7)], CONFIG)));
+    let refused = other.send(scene, &thief, &more);
+    assert!(matches!(refused, Err(Error::Full { .. })), "{refused:?}");
+}
+
+fn pack_of(number: u8) -> FileName {
+    FileName::new(FileType::Data, Id::of(&[number; 40]))
+}
+
+#[test]
+fn objects_that_receipts_hold_back_do_not_keep_the_rest_from_going() {
+    let world = World::new();
+    let scene = &world.scene;
+    let claimed: Vec<FileName> = (0..100).map(pack_of).collect();
+    let claim = world
+        .client
+        .receipt(world.snapshot, None, first(&needs(&claimed, CONFIG)));
+    world.client.send(scene, &world.append, &claim).unwrap();
+    for name in &claimed {
+        world.remove(*name);
+    }
+    world.remove(world.files[1]);
+    scene.vault.agree_to_purge(&repository()).unwrap();
+    scene.pass(4 * HOUR_MS);
+    assert_eq!(world.purge(), (1, 100));
+}
+
+#[test]
+fn a_token_is_bound_to_the_first_key_until_an_administrator_lets_it_go() {
+    let world = World::new();
+    let scene = &world.scene;
+    world.send_first();
+    let other = Client::new(2);
+    let receipt = other.receipt(world.snapshot, None, first(&world.needs()));
+    let refused = other.send(scene, &world.append, &receipt);
+    assert!(
+        matches!(refused, Err(Error::OtherClient { .. })),
+        "{refused:?}"
+    );
+    assert!(scene.vault.forget_client_key(&world.append.name).unwrap());
+    assert!(!scene.vault.forget_client_key(&world.append.name).unwrap());
+    other.send(scene, &world.append, &receipt).unwrap();
+    assert_eq!(leaves_of(scene, "client-key").len(), 2);
+    assert_eq!(leaves_of(scene, "client-key-forgotten").len(), 1);
+    // A receipt that is known binds as well.
+    let fresh = scene.token(Right::Maintain);
+    other.send(scene, &fresh, &receipt).unwrap();
+    let refused = world.client.send(
+        scene,
+        &fresh,
+        &world
+            .client
+            .receipt(world.snapshot, None, first(&world.needs())),
+    );
+    assert!(
+        matches!(refused, Err(Error::OtherClient { .. })),
+        "{refused:?}"
+    );
+    assert_eq!(leaves_of(scene, "receipt").len(), 2);
+}
+
+#[test]
+fn a_receipt_without_its_parent_is_sent_back_for_it() {
+    let world = World::new();
+    let (scene, append) = (&world.scene, &world.append);
+    let root = world
+        .client
+        .receipt(world.snapshot, None, first(&world.needs()));
+    let root_id = world.client.sign(&root).id();
+    let change = NeedsChange::between(&world.needs(), &world.needs());
+    let child = world.client.receipt(world.snapshot, Some(root_id), change);
+    let refused = world.client.send(scene, append, &child);
+    assert!(
+        matches!(refused, Err(Error::UnknownParent { parent, .. }) if parent == root_id),
+        "{refused:?}"
+    );
+    world.client.send(scene, append, &root).unwrap();
+    world.client.send(scene, append, &child).unwrap();
+    // What does not belong to its parent is refused.
+    let again = world
+        .client
+        .receipt(world.snapshot, Some(root_id), first(&world.needs()));
+    let refused = world.client.send(scene, append, &again);
+    assert!(
+        matches!(refused, Err(Error::Malformed { .. })),
+        "{refused:?}"
+    );
+    let other = Client::new(2);
+    let stranger = scene.token(Right::Report);
+    let change = NeedsChange::between(&world.needs(), &world.needs());
+    let stolen = other.receipt(world.snapshot, Some(root_id), change);
+    let refused = other.send(scene, &stranger, &stolen);
+    assert!(
+        matches!(refused, Err(Error::Malformed { .. })),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn junk_and_forged_signatures_are_refused_and_change_nothing() {
+    let world = World::new();
+    let (scene, append) = (&world.scene, &world.append);
+    let receipt = world
+        .client
+        .receipt(world.snapshot, None, first(&world.needs()));
+    let signed = world.client.sign(&receipt);
+    let right: serde_json::Value = serde_json::from_slice(&world.client.request(&signed)).unwrap();
+    let change = |path: &str, value: &str| {
+        let mut changed = right.clone();
+        *changed.pointer_mut(path).unwrap() = value.into();
+        serde_json::to_vec(&changed).unwrap()
+    };
+    let body = right["receipt"]["body"].as_str().unwrap();
+    let other_key =
+        serde_json::from_slice::<serde_json::Value>(&Client::new(2).request(&signed)).unwrap();
+    let mut extra = right.clone();
+    extra["more"] = 1.into();
+    let mut long_host = receipt.clone();
+    long_host.host = "h\u{0}".to_owned();
+    let mut many_keys = receipt.clone();
+    many_keys.needs.keys = (0..1_001_u32).map(|n| Id::of(&n.to_le_bytes())).collect();
+    for bad in [
+        b"".to_vec(),
+        b"{}".to_vec(),
+        b"[[[[".to_vec(),
+        vec![b'['; 100_000],
+        serde_json::to_vec(&extra).unwrap(),
+        serde_json::to_vec(&other_key).unwrap(),
+        change("/key", "AAAA"),
+        change("/key", "not base64"),
+        change("/receipt/signature", &"A".repeat(86)),
+        change("/receipt/body", &format!("{body} ")),
+        change("/receipt/body", "{\"version\":2}"),
+        world.client.request(&world.client.sign(&long_host)),
+        world.client.request(&world.client.sign(&many_keys)),
+    ] {
+        let refused = send_bytes(&scene.vault, scene, append, &bad);
+        assert!(
+            matches!(refused, Err(Error::Malformed { .. })),
+            "{refused:?}"
+        );
+    }
+    assert!(world.missing().is_empty());
+    assert!(leaves_of(scene, "client-key").is_empty());
+    let reader = scene.token(Right::Read);
+    let refused = world.client.send(scene, &reader, &receipt);
+    assert!(
+        matches!(refused, Err(Error::Forbidden { .. })),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn a_day_ends_for_receipts_too() {
+    let world = World::new();
+    let (scene, append) = (&world.scene, &world.append);
+    let receipt = world
+        .client
+        .receipt(world.snapshot, None, first(&world.needs()));
+    let today = day_of(scene.vault.now().vault_ms);
+    let sent = |receipts, files, bytes| Sent {
+        day: today,
+        receipts,
+        files,
+        bytes,
+    };
+    for full in [
+        sent(5_000, 0, 0),
+        sent(0, 4_000_000, 0),
+        sent(0, 0, 1 << 30),
+    ] {
+        let token = token_row(scene, &append.name);
+        scene
+            .vault
+            .database()
+            .write(&mut |transaction| client_keys::set_sent(transaction, token, full))
+            .unwrap();
+        let refused = world.client.send(scene, append, &receipt);
+        assert!(
+            matches!(
+                refused,
+                Err(Error::DayIsOver {
+                    pause_s: 1..=3600,
+                    ..
+                })
+            ),
+            "{refused:?}"
+        );
+    }
+    scene.pass(DAY_MS);
+    world.client.send(scene, append, &receipt).unwrap();
+}
+
+fn token_row(scene: &Scene, name: &str) -> i64 {
+    let all = scene.vault.tokens().unwrap();
+    all.iter().find(|token| token.name == name).unwrap().id
+}
+
+#[test]
+fn two_receipts_of_one_parent_at_once_are_both_taken() {
+    let world = World::new();
+    let root = world.send_first();
+    let scene = &world.scene;
+    let outcomes: Vec<_> = std::thread::scope(|scope| {
+        let senders: Vec<_> = (0..8_u8)
+            .map(|number| {
+                let world = &world;
+                scope.spawn(move || {
+                    let mut next = world.needs();
+                    next.packs.insert(pack_of(number).id().unwrap());
+                    let change = NeedsChange::between(&world.needs(), &next);
+                    let receipt = world.client.receipt(world.snapshot, Some(root), change);
+                    world.client.send(scene, &world.append, &receipt)
+                })
+            })
+            .collect();
+        senders
+            .into_iter()
+            .map(|sender| sender.join().unwrap())
+            .collect()
+    });
+    for outcome in outcomes {
+        assert_eq!(outcome.unwrap().1.missing, 0);
+    }
+    let page = scene
+        .vault
+        .standings(&world.append, &repository(), None)
+        .unwrap();
+    let positions: Vec<u64> = page
+        .standings
+        .iter()
+        .map(|standing| standing.receipt.position)
+        .collect();
+    assert_eq!(positions, (0..9).collect::<Vec<_>>());
+    // Each stands for its own pack, whichever came last.
+    world.remove(pack_of(3));
+    let lacking = world
+        .missing()
+        .iter()
+        .filter(|(count, _)| *count == 1)
+        .count();
+    assert_eq!(lacking, 1);
+}
+
+#[test]
+fn more_snapshots_than_a_page_has_are_all_told_of_and_each_with_what_it_lacks() {
+    let world = World::new();
+    let (scene, append) = (&world.scene, &world.append);
+    let mut parent = world.send_first();
+    let same = NeedsChange::between(&world.needs(), &world.needs());
+    for number in 1..1_001 {
+        let mut next = world
+            .client
+            .receipt(world.snapshot, Some(parent), same.clone());
+        if number == 1_000 {
+            next.needs.packs_added = needs(&[pack_of(200)], CONFIG).packs;
+        }
+        parent = world.client.send(scene, append, &next).unwrap().0;
+    }
+    let vault = &scene.vault;
+    let page = vault.standings(append, &repository(), None).unwrap();
+    assert_eq!(page.standings.len(), 1_000);
+    let all = page.standings.iter();
+    assert!(all.clone().all(|standing| standing.missing_files == 0));
+    let rest = vault.standings(append, &repository(), page.next).unwrap();
+    assert_eq!(rest.standings.len(), 1);
+    assert_eq!(rest.standings[0].missing, [pack_of(200)]);
+    assert_eq!(rest.next, None);
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// A receipt of these packs, on the receipt before the last so many, or on none.
+    Send(Vec<u8>, Option<usize>),
+    Put(u8),
+    Remove(u8),
+    Undelete(u8),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let packs = prop::collection::vec(0..12_u8, 0..8);
+    prop_oneof![
+        3 => (packs, prop::option::of(0..4_usize)).prop_map(|(p, b)| Step::Send(p, b)),
+        2 => (0..12_u8).prop_map(Step::Put),
+        2 => (0..12_u8).prop_map(Step::Remove),
+        1 => (0..12_u8).prop_map(Step::Undelete),
+    ]
+}
+
+/// Whatever is sent and done, each receipt lacks exactly those of its files that are not here, and
+/// exactly the files of receipts are held whose snapshot is stored.
+#[test]
+fn what_the_vault_knows_of_receipts_is_what_a_plain_model_knows() {
+    let mut runner = TestRunner::new(Config {
+        cases: 24,
+        failure_persistence: None,
+        ..Config::default()
+    });
+    let story = prop::collection::vec(step(), 1..25);
+    runner.run(&story, |steps| follow(&steps)).unwrap();
+}
+
+fn follow(steps: &[Step]) -> Result<(), TestCaseError> {
+    let scene = Scene::new();
+    let (append, maintain) = (scene.token(Right::Append), scene.token(Right::Maintain));
+    scene.init(&append);
+    let snapshot = scene.put(&append, FileType::Snapshots, b"s").unwrap();
+    let client = Client::new(1);
+    let mut live = BTreeMap::new();
+    let mut sent: Vec<(Id, Needs)> = Vec::new();
+    for (number, step) in steps.iter().enumerate() {
+        match step {
+            Step::Send(packs, behind) => {
+                let files: Vec<FileName> = packs.iter().map(|pack| pack_of(*pack)).collect();
+                let new = needs(&files, CONFIG);
+                let place = behind.and_then(|behind| sent.len().checked_sub(behind + 1));
+                let parent = place.and_then(|place| sent.get(place)).cloned();
+                let base = parent.as_ref().map(|(_, needs)| needs.clone());
+                let change = NeedsChange::between(&base.unwrap_or_default(), &new);
+                let mut receipt = client.receipt(snapshot, parent.map(|(id, _)| id), change);
+                receipt.host = format!("host{number}");
+                let (id, accepted) = client.send(&scene, &append, &receipt).unwrap();
+                let lacks = files_lacking(&new, &live);
+                prop_assert_eq!(accepted.missing, lacks.len() as u64);
+                sent.push((id, new));
+            }
+            Step::Put(pack) => {
+                scene.put(&append, FileType::Data, &[*pack; 40]).unwrap();
+                live.insert(pack_of(*pack), true);
+            }
+            Step::Remove(pack) => {
+                let name = pack_of(*pack);
+                scene.vault.remove(&maintain, &repository(), name).unwrap();
+                live.entry(name).and_modify(|is_live| *is_live = false);
+            }
+            Step::Undelete(pack) => {
+                let name = pack_of(*pack);
+                if scene.vault.undelete_one(&repository(), name).unwrap() {
+                    live.insert(name, true);
+                }
+            }
+        }
+    }
+    let page = scene.vault.standings(&append, &repository(), None).unwrap();
+    prop_assert_eq!(page.standings.len(), sent.len());
+    for (standing, (id, needs)) in page.standings.iter().zip(&sent) {
+        prop_assert_eq!(standing.receipt.id, *id);
+        prop_assert_eq!(&standing.missing, &files_lacking(needs, &live));
+    }
+    let repository = scene.vault.repositories().unwrap()[0].id;
+    scene
+        .vault
+        .database()
+        .read(&mut |transaction| {
+            assert_eq!(receipts::count_wrongly_held(transaction)?, 0);
+            for pack in 0..12 {
+                let name = pack_of(pack);
+                let is_named = sent
+                    .iter()
+                    .any(|(_, needs)| needs.packs.contains(&name.id().unwrap()));
+                let key = Key::new(repository, name);
+                assert_eq!(rows::is_held(transaction, &key)?, is_named);
+                let is_live = live.get(&name) == Some(&true);
+                assert_eq!(rows::is_sound_here(transaction, &key)?, is_live);
+            }
+            Ok(())
+        })
+        .unwrap();
+    Ok(())
+}
+
+fn files_lacking(needs: &Needs, live: &BTreeMap<FileName, bool>) -> Vec<FileName> {
+    let packs = needs
+        .packs
+        .iter()
+        .map(|id| FileName::new(FileType::Data, *id));
+    packs.filter(|name| live.get(name) != Some(&true)).collect()
+}
+
+#[test]
+fn purging_is_held_as_before_where_there_are_no_receipts() {
+    let world = World::new();
+    for number in 0..30 {
+        world.remove(pack_of(number));
+    }
+    world.scene.pass(4 * HOUR_MS);
+    let outcomes = world.scene.vault.purge().unwrap();
+    assert_eq!(outcomes[0].1.held, Some(Hold::ManyTombstones));
+}
