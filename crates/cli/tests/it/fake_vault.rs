@@ -19,6 +19,10 @@ pub(crate) use http::{Answer, Server};
 
 const ORIGIN: &str = "vault.example/strongroom";
 
+/// The name of whoever cosigns its log, and when he does.
+pub(crate) const WITNESS: &str = "witness.example/w";
+const WITNESSED_S: u64 = 1_700_000_000;
+
 /// A running vault.
 pub(crate) struct FakeVault {
     server: Server,
@@ -35,6 +39,8 @@ pub(crate) struct State {
     pub(crate) leaves: Vec<String>,
     /// Of its log's key.
     pub(crate) seed: u8,
+    /// The key of the witness that cosigns its log, if any.
+    pub(crate) witness: Option<u8>,
     /// Whether it answers as a server that is no vault.
     pub(crate) is_plain: bool,
     /// Whether it has no time but for restic's protocol.
@@ -61,6 +67,7 @@ impl FakeVault {
             pending: BTreeMap::new(),
             leaves: vec!["start".to_owned()],
             seed: 1,
+            witness: None,
             is_plain: false,
             is_busy: false,
             refuses_receipts: None,
@@ -222,7 +229,14 @@ impl State {
     pub(crate) fn checkpoint(&self) -> String {
         let leaves = self.hashes();
         let checkpoint = Checkpoint::new(ORIGIN, leaves.len() as u64, root(&leaves)).unwrap();
-        let signed = SignedCheckpoint::sign(checkpoint, &self.signer()).unwrap();
+        let mut signed = SignedCheckpoint::sign(checkpoint, &self.signer()).unwrap();
+        if let Some(seed) = self.witness {
+            let witness = Signer::from_seed(KeyKind::Witness, WITNESS, &[seed; 32]).unwrap();
+            let signature = witness.cosign(signed.note().text(), WITNESSED_S).unwrap();
+            signed
+                .add_cosignature(signature, witness.verifier())
+                .unwrap();
+        }
         signed.note().to_string()
     }
 

@@ -1,7 +1,6 @@
 //! `strongroom vault status`.
 
 use serde::Serialize;
-use strongroom_model::Period;
 use strongroom_model::vault::{KnownBy, RepositoryInfo, VaultInfo};
 
 use crate::commands::vault::Which;
@@ -137,10 +136,16 @@ fn rows(table: &mut Table, info: &RepositoryInfo) {
     table.row(["read".into(), read]);
 }
 
-/// A time in seconds as people say it.
+/// A time in seconds as people say it, in the largest unit that it is a whole number of.
 fn spoken(seconds: u64) -> String {
-    let period: Option<Period> = format!("{seconds}s").parse().ok();
-    period.map_or_else(|| format!("{seconds} s"), |period| period.spoken())
+    let units = [("d", 86_400), ("h", 3_600), ("min", 60)];
+    let whole = units
+        .into_iter()
+        .find(|(_, length)| seconds > 0 && seconds.is_multiple_of(*length));
+    match whole {
+        Some((unit, length)) => format!("{} {unit}", seconds / length),
+        None => format!("{seconds} s"),
+    }
 }
 
 #[derive(Serialize)]

@@ -4,8 +4,9 @@ use std::fs;
 use std::process::Command;
 
 use serde_json::json;
+use strongroom_ledger::{KeyKind, Signer};
 
-use crate::fake_vault::FakeVault;
+use crate::fake_vault::{FakeVault, WITNESS};
 use crate::scene::Ended;
 use crate::vault::{objects, scene};
 
@@ -54,9 +55,32 @@ fn what_is_remembered_of_a_log_is_shown_and_can_be_kept_elsewhere() {
     assert_eq!(summary["witnesses"], json!([]));
     let note = scene.expect(0, &["vault", "log", "three", "--note"]).out;
     assert_eq!(note, vault.state().checkpoint());
-    // A witness that is asked for and has not signed.
-    let witness = "witness.example/w+2c8b5b9a+BAICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgIC";
-    scene.expect(2, &["vault", "log", "three", "--witness", witness]);
+}
+
+#[test]
+fn who_has_cosigned_a_log_is_shown_and_verified_where_his_key_is_given() {
+    let vault = FakeVault::start();
+    let scene = scene(&vault);
+    scene.begin();
+    let key = |seed| {
+        let witness = Signer::from_seed(KeyKind::Witness, WITNESS, &[seed; 32]).unwrap();
+        witness.verifier().to_string()
+    };
+    vault.state().witness = Some(7);
+    let ended = scene.expect(0, &["--json", "vault", "log", "three"]);
+    let [witness] = [ended.summary()["witnesses"][0].clone()];
+    assert_eq!(witness["name"], WITNESS);
+    assert_eq!(witness["verified"], false, "its key was not given");
+    assert_eq!(witness["at"], "2023-11-14T22:13:20Z");
+    let with = |key: &str, code| {
+        let arguments = ["--json", "vault", "log", "three", "--witness", key];
+        scene.expect(code, &arguments).summary()["witnesses"][0]["verified"].clone()
+    };
+    assert_eq!(with(&key(7), 0), true);
+    assert_eq!(with(&key(8), 1), false, "another key of the same name");
+    let log_key = Signer::from_seed(KeyKind::Log, WITNESS, &[7; 32]).unwrap();
+    let log_key = log_key.verifier().to_string();
+    scene.expect(2, &["vault", "log", "three", "--witness", &log_key]);
 }
 
 #[test]
