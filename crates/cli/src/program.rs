@@ -19,7 +19,11 @@ pub(crate) fn typed() -> String {
 
 /// What to type for the vault's program, which lies beside this one.
 pub(crate) fn vault_typed() -> String {
-    format!("{}-vault", typed().trim_end_matches('\''))
+    let typed = typed();
+    match typed.strip_suffix('\'') {
+        Some(open) => format!("{open}-vault'"),
+        None => format!("{typed}-vault"),
+    }
 }
 
 /// Lets the commands in a text of ours, in which no paths are, be typed as they stand there.
