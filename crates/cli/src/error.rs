@@ -83,6 +83,9 @@ pub(crate) enum Error {
     /// Asking a vault to be administered failed.
     #[error(transparent)]
     Admin(#[from] strongroom_store::Error),
+    /// The vault of a trial.
+    #[error(transparent)]
+    Vault(#[from] strongroom_vault::Error),
     /// Nobody can be asked whether the log of a vault is to be accepted.
     #[error("Nobody can be asked here whether the log is to be accepted")]
     NobodyToAsk,
@@ -187,6 +190,7 @@ impl Error {
         match self {
             Self::Engine(error) => error.hint(),
             Self::Copy { source, .. } | Self::Admin(source) => source.hint(),
+            Self::Vault(error) => error.hint(),
             Self::NoSuchCopy { known, .. } => {
                 Some(format!("strongroom.toml has: {}", known.join(", ")))
             }

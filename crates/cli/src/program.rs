@@ -17,6 +17,15 @@ pub(crate) fn typed() -> String {
     std::env::current_exe().map_or_else(|_| NAME.to_owned(), |exe| word(&exe, &path))
 }
 
+/// What to type for the vault's program, which lies beside this one.
+pub(crate) fn vault_typed() -> String {
+    let typed = typed();
+    match typed.strip_suffix('\'') {
+        Some(open) => format!("{open}-vault'"),
+        None => format!("{typed}-vault"),
+    }
+}
+
 /// Lets the commands in a text of ours, in which no paths are, be typed as they stand there.
 pub(crate) fn as_typed(text: &str) -> String {
     with_program(text, &typed())

@@ -6,6 +6,7 @@
 mod area;
 mod compare;
 mod damage;
+mod server;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -21,8 +22,9 @@ use strongroom_engine::status::gather;
 use strongroom_engine::verify::{Depth, VerifyOptions, VerifyReport, verify};
 use strongroom_engine::{CopyStore, session};
 use strongroom_model::evidence::{Share, Verifier, Verify};
-use strongroom_model::{Id, Scorecard};
+use strongroom_model::{FileName, FileType, Id, Scorecard};
 use strongroom_repo::key::ScryptCost;
+use strongroom_store::Error as StoreError;
 
 use crate::commands::restore::remember_damage;
 use crate::commands::sync;
@@ -32,14 +34,16 @@ use crate::exit::{Exit, MANUAL};
 use crate::monitor::Monitor;
 use crate::output::visible;
 use crate::words::{count, size};
-use crate::{memory, program, scorecard};
-use area::Area;
+use crate::{memory, program, scorecard, vaults};
+use area::{Area, VAULT_COPY};
 
 /// See it work on a folder, with nothing set up
 ///
-/// Makes a working area of its own, three copies in it, and a password; backs DIR up; verifies;
-/// damages one copy and heals it from the others; restores and compares with DIR; and prints the
-/// scorecard, which says honestly what three copies on one disk are worth.
+/// Makes a working area of its own, a password, and three copies: two in folders, and one on a real
+/// vault, which runs on loopback as long as the trial does. Backs DIR up; verifies; damages one copy
+/// and heals it from the others; tries to delete from the vault with the very token that wrote
+/// there; restores and compares with DIR; and prints the scorecard, which says honestly what three
+/// copies on one disk are worth.
 ///
 /// DIR is only read, and nothing outside the working area is written. Nothing is asked. The area
 /// stays, to look around in; its last words tell how.
@@ -79,6 +83,7 @@ impl Args {
         let report = trial.back_up()?;
         trial.check("verify", "Hashed every stored byte of all three copies")?;
         trial.damage_and_heal()?;
+        trial.attack()?;
         if let Some(snapshot) = report.sources.first().and_then(|source| source.snapshot) {
             trial.restore_and_compare(snapshot, &dir)?;
         } else {
@@ -110,9 +115,9 @@ impl<'a> Trial<'a> {
         let stores = &copies.stores;
         let report = init(stores, &area.password, ScryptCost::default(), &environment)?;
         let looking = Looking::until(&context.cancel);
-        let open = || session::open(stores, &area.password, &looking);
-        let (vaults, session) = context.meet(&copies, &area.state(), open)?;
-        let session = session?;
+        let session = session::open(stores, &area.password, &looking)?;
+        // Its log is as new as the trial: there is nothing to tell of it.
+        let vaults = vaults::meet(&copies.vaults, &area.state(), (environment.clock)());
         let trial = Self {
             context,
             copies: copies.stores,
@@ -131,7 +136,7 @@ impl<'a> Trial<'a> {
             "init",
             began,
             true,
-            &format!("Made one repository on three copies in {place}"),
+            &format!("Made one repository on three copies in {place}, one of them on a vault"),
         )?;
         Ok(trial)
     }
@@ -155,6 +160,7 @@ impl<'a> Trial<'a> {
         drop(monitor);
         report.copies = judge(&self.opened.session, &report.sources);
         memory::backed_up(&self.opened, &report);
+        let said = vaults::deliver(&self.opened);
         let mut text = String::from("Nothing was backed up");
         for source in &report.sources {
             if let Some(reason) = &source.failure {
@@ -173,7 +179,42 @@ impl<'a> Trial<'a> {
         }
         self.is_good &= report.is_complete();
         self.step("backup", began, report.is_complete(), &text)?;
+        for said in said {
+            let is_whole = said.whole == Some(true);
+            self.is_good &= is_whole || !report.has_snapshot();
+            let text = format!("The vault says of copy {}: {}", said.copy, said.word());
+            self.step("vault", began, is_whole, &text)?;
+        }
         Ok(report)
+    }
+
+    /// Tries to delete everything on the vault, with the token that put it there.
+    fn attack(&mut self) -> Result<()> {
+        let began = Instant::now();
+        let Some(copy) = self.copies.iter().find(|copy| copy.name == VAULT_COPY) else {
+            return Ok(());
+        };
+        let kinds = [FileType::Snapshots, FileType::Index, FileType::Data];
+        let (mut tried, mut refused) = (0_u64, 0_u64);
+        for kind in kinds {
+            let before = copy.store.list(kind)?;
+            for entry in &before {
+                tried += 1;
+                let removed = copy.store.remove(FileName::new(kind, entry.id));
+                refused += u64::from(matches!(removed, Err(StoreError::Denied { .. })));
+            }
+            if copy.store.list(kind)? != before {
+                refused = 0;
+            }
+        }
+        let held = tried == refused;
+        self.is_good &= held;
+        let files = count(tried, "file", "files");
+        let text = match held {
+            true => format!("With the token that wrote {files} to the vault, none can be deleted"),
+            false => format!("Of {files} on the vault, some could be deleted"),
+        };
+        self.step("attack", began, held, &text)
     }
 
     /// Verifies all copies, and expects them to be clean.

@@ -233,7 +233,9 @@ impl State {
         if let Some(seed) = self.witness {
             let witness = Signer::from_seed(KeyKind::Witness, WITNESS, &[seed; 32]).unwrap();
             let signature = witness.cosign(signed.note().text(), WITNESSED_S).unwrap();
-            signed.add_cosignature(signature, witness.verifier()).unwrap();
+            signed
+                .add_cosignature(signature, witness.verifier())
+                .unwrap();
         }
         signed.note().to_string()
     }

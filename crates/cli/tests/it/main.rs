@@ -16,6 +16,7 @@ mod endings;
 mod fake_vault;
 mod gone;
 mod kill;
+mod real_vault;
 mod rest;
 mod scene;
 mod transcript;

@@ -1,5 +1,5 @@
-//! The working area of a trial: a folder with a configuration, a password, three copies, a state
-//! folder, and what was restored.
+//! The working area of a trial: a folder with a configuration, a password, two copies in folders
+//! and one on a vault, a state folder, and what was restored.
 
 use std::fs;
 use std::io::Write;
@@ -13,6 +13,7 @@ use strongroom_model::{Config, Id};
 use strongroom_repo::Key;
 use zeroize::Zeroizing;
 
+use crate::commands::trial::server::TrialVault;
 use crate::error::{Error, Result};
 use crate::program;
 
@@ -22,10 +23,16 @@ pub(super) struct Area {
     pub(super) path: PathBuf,
     /// The password of the repository in it.
     pub(super) password: Password,
+    /// The vault that holds the third copy, for as long as the trial runs.
+    pub(super) vault: TrialVault,
     text: String,
 }
 
-const COPIES: [&str; 3] = ["one", "two", "three"];
+/// The copies in folders.
+const COPIES: [&str; 2] = ["one", "two"];
+
+/// The copy on the vault.
+pub(super) const VAULT_COPY: &str = "three";
 
 impl Area {
     /// Makes a new area for trying `dir`, at a given place or in the folder for temporary files.
@@ -39,12 +46,14 @@ impl Area {
             None => temporary_folder(dir)?,
         };
         let password = random_password()?;
-        let text = configuration(dir, &path)?;
+        let vault = TrialVault::start(&path.join("vault"))?;
+        let text = configuration(dir, &path, &vault)?;
         write(&path.join("strongroom.toml"), text.as_bytes())?;
         write(&path.join("password"), &password)?;
         Ok(Self {
             path,
             password,
+            vault,
             text,
         })
     }
@@ -77,8 +86,12 @@ impl Area {
         let in_area = |name: &str| quoted(self.path.join(name));
         format!(
             "
-All three copies lie on one disk of one machine: whatever takes it takes all of them. This was a
-rehearsal, not 3-2-1; the lines above say what is missing.
+All three copies lie on one disk of one machine: whatever takes it takes all of them, and the vault
+was on the machine that it is to protect. This was a rehearsal, not 3-2-1; the lines above say what
+is missing.
+
+The vault of copy three ended with the trial. To have it back, in another terminal:
+  {vault_program} serve --config {vault_config} --listen {address} --no-tls
 
 Look around:
   export STRONGROOM_CONFIG={config} STRONGROOM_STATE={state}
@@ -86,6 +99,9 @@ Look around:
   {program} ls -l latest {dir}
   {program} status
   restic -r {one} --password-file {password} check --read-data
+
+With the vault, stock restic too; its address has the token that may append and never delete:
+  restic -r \"$(grep -o 'rest:[^\"]*' {config})\" --password-file {password} snapshots
 
 For real: copy strongroom.toml to /etc/strongroom, put the copies where fire, thieves and the
 credentials of this machine do not reach all of them, choose a password, and:
@@ -95,6 +111,9 @@ Forget it all:
   rm -r {area}
 ",
             program = program::typed(),
+            vault_program = program::vault_typed(),
+            vault_config = quoted(&self.vault.config),
+            address = self.vault.address,
             config = in_area("strongroom.toml"),
             state = in_area("state"),
             dir = quoted(dir),
@@ -178,7 +197,7 @@ fn random_text() -> strongroom_repo::Result<Zeroizing<String>> {
     Ok(Zeroizing::new(Id::of(&sealed).to_string()))
 }
 
-fn configuration(dir: &Path, area: &Path) -> Result<String> {
+fn configuration(dir: &Path, area: &Path, vault: &TrialVault) -> Result<String> {
     let string = |path: &Path| {
         let text = path.to_str().ok_or_else(|| {
             let error = std::io::Error::other("its name is not UTF-8, which TOML cannot write");
@@ -202,10 +221,16 @@ fn configuration(dir: &Path, area: &Path) -> Result<String> {
              site = \"here\"\ndomain = \"this-machine\"\n"
         ));
     }
+    let store = vault.store();
+    text.push_str(&format!(
+        "\n[[copy]]\nname = \"{VAULT_COPY}\"\nstore = \"{store}\"\nmedium = \"disk\"\n\
+         site = \"here\"\ndomain = \"this-machine\"\n"
+    ));
     Ok(text)
 }
 
-fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+/// Writes a new file that only its owner reads.
+pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut options = fs::File::options();
     options.write(true).create_new(true).mode(0o600);
     options

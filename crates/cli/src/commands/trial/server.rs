@@ -10,16 +10,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::StatusCode;
 use strongroom_model::Secret;
+use strongroom_vault::admin_token;
 use strongroom_vault::config::{FILE_NAME, VaultConfig};
+use strongroom_vault::http::api::Parts;
 use strongroom_vault::http::metrics::Metrics;
 use strongroom_vault::http::{
-    Answering, Blocking, Handler, HttpMetrics, Peer, Request, Rest, Serving, Stopper, bind, serve,
-    simple,
+    Answering, Api, Blocking, Handler, HttpMetrics, Peer, Request, Rest, Serving, Stopper, bind,
+    serve, simple,
 };
 use strongroom_vault::opening::{self, ServingLock};
 use strongroom_vault::publication::Publisher;
 use strongroom_vault::rules::right::Right;
+use strongroom_vault::runs_in::RunsIn;
 use strongroom_vault::vault::NewToken;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
@@ -50,9 +54,12 @@ pub(super) struct TrialVault {
     _lock: ServingLock,
 }
 
-/// Answers restic's protocol.
+/// Answers restic's protocol, and what a vault tells beside it.
 #[derive(Debug)]
-struct Pages(Rest);
+struct Pages {
+    rest: Rest,
+    api: Api,
+}
 
 impl TrialVault {
     /// Makes a vault in a folder, with a token that may append, and serves it on a free port.
@@ -81,12 +88,23 @@ impl TrialVault {
         let runtime = runtime.map_err(making())?;
         let (stopper, stop) = Stopper::new();
         let blocking = Blocking::new(found.limits.requests);
-        let pages = Pages(Rest::new(
+        let rest = Rest::new(
             vault.clone(),
             publisher.published(),
             blocking.clone(),
             found.limits.clone(),
-        ));
+        );
+        let api = Api::new(Parts {
+            vault: vault.clone(),
+            rest: rest.clone(),
+            publisher: Arc::clone(&publisher),
+            blocking: blocking.clone(),
+            limits: found.limits.clone(),
+            spool: found.data.clone(),
+            runs_in: RunsIn::declared(None),
+            admin_token: admin_token::open(&found.data.join("keys"))?,
+        });
+        let pages = Pages { rest, api };
         let serving = Serving {
             limits: found.limits,
             certificates: None,
@@ -157,11 +175,12 @@ impl Drop for TrialVault {
 impl Handler for Pages {
     fn handle(self: Arc<Self>, request: Request, peer: Peer) -> Answering<'static> {
         Box::pin(async move {
-            let answer = self.0.answer(request, &peer).await;
-            answer.unwrap_or_else(|| {
-                let not_found = hyper::StatusCode::NOT_FOUND;
-                simple(not_found, "There is nothing here")
-            })
+            let request = match self.api.answer(request, &peer).await {
+                Ok(response) => return response,
+                Err(request) => request,
+            };
+            let answer = self.rest.answer(request, &peer).await;
+            answer.unwrap_or_else(|| simple(StatusCode::NOT_FOUND, "There is nothing here"))
         })
     }
 }

@@ -1,0 +1,236 @@
+//! The real vault's program, with a certificate that it has made itself, and all that is done with
+//! it: administered, written to, asked, undone.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::scene::{Ended, Scene, write_noise};
+
+/// A vault that serves until this is dropped.
+struct RealVault {
+    child: Child,
+    folder: PathBuf,
+    url: String,
+    fingerprint: String,
+}
+
+impl RealVault {
+    fn start(folder: &Path) -> Self {
+        // Both programs are built into one folder.
+        let program =
+            Path::new(env!("CARGO_BIN_EXE_strongroom")).with_file_name("strongroom-vault");
+        assert!(
+            program.exists(),
+            "build the vault too: cargo build --workspace"
+        );
+        let made = Command::new(&program)
+            .arg("init")
+            .arg(folder)
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{made:?}");
+        let config = folder.join("vault.toml");
+        fs::write(&config, "reserve = \"1MiB\"\n").unwrap();
+        let mut child = Command::new(&program)
+            .args(["serve", "--listen", "127.0.0.1:0", "--config"])
+            .arg(&config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut next = |words: &str| {
+            let line = said.next().unwrap().unwrap();
+            line.strip_prefix(words)
+                .unwrap_or_else(|| panic!("{line}"))
+                .to_owned()
+        };
+        Self {
+            url: next("Listening on "),
+            fingerprint: next("SHA-256 of the certificate: "),
+            folder: folder.to_owned(),
+            child,
+        }
+    }
+
+    /// Runs a command of its administration, which must end so.
+    #[track_caller]
+    fn administer(&self, scene: &Scene, code: i32, arguments: &[&str]) -> Ended {
+        let token = self.folder.join("keys/admin.token");
+        let mut all = vec!["vault"];
+        all.extend(arguments);
+        all.extend(["--at", &self.url, "--fingerprint", &self.fingerprint]);
+        all.extend(["--admin-token-file", token.to_str().unwrap(), "--json"]);
+        scene.expect(code, &all)
+    }
+
+    fn configure(&self, scene: &Scene, token: &str, fingerprint: &str) {
+        let address = self.url.strip_prefix("https://").unwrap();
+        scene.configure(
+            "",
+            &[
+                ("one", scene.path("one").display().to_string()),
+                ("two", scene.path("two").display().to_string()),
+                (
+                    "three",
+                    format!("rest:https://any:{token}@{address}/acme/repos/"),
+                ),
+            ],
+        );
+        let path = scene.path("strongroom.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, format!("{text}fingerprint = \"{fingerprint}\"\n")).unwrap();
+    }
+}
+
+impl Drop for RealVault {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn objects(ended: &Ended, kind: &str) -> Vec<Value> {
+    let objects = ended.out.lines().map(|line| line.parse::<Value>().unwrap());
+    objects
+        .filter(|object| object["message_type"] == kind)
+        .collect()
+}
+
+#[test]
+fn a_copy_on_a_real_vault_is_known_by_its_certificate_and_lives_as_the_others() {
+    let scene = Scene::new();
+    write_noise(&scene.source().join("noise"), 1, 1 << 20);
+    let vault = RealVault::start(&scene.path("vault"));
+    let create = [
+        "token",
+        "create",
+        "--repository",
+        "acme/repos",
+        "--right",
+        "append",
+    ];
+    let made = vault.administer(&scene, 0, &create).summary();
+    let (name, token) = (
+        made["name"].as_str().unwrap(),
+        made["token"].as_str().unwrap(),
+    );
+    vault.configure(&scene, token, &vault.fingerprint);
+    scene
+        .expect(0, &["init"])
+        .assert_says(&["three is a vault"]);
+    let summary = scene.expect(0, &["--json", "backup"]).summary();
+    assert_eq!(summary["copies"][2]["by_vault"]["whole"], true, "{summary}");
+    scene.expect(0, &["verify"]);
+    let ended = scene.expect(0, &["--json", "sync"]);
+    assert_eq!(objects(&ended, "vault")[0]["alarm"], Value::Null);
+    let ended = scene.expect(0, &["--json", "vault", "snapshots", "three"]);
+    assert_eq!(objects(&ended, "snapshot")[0]["token"], name);
+    let status = scene
+        .expect(0, &["--json", "vault", "status", "three"])
+        .summary();
+    assert_eq!(status["repository"]["repository"], "acme/repos", "{status}");
+
+    // Another certificate is one clear error, with both fingerprints and the next step.
+    let other = vault.fingerprint.replace(|c| c != ':', "0");
+    vault.configure(&scene, token, &other);
+    let ended = scene.expect(3, &["backup"]);
+    ended.assert_says(&["three", &other, &vault.fingerprint]);
+    ended.assert_says(&["fingerprint = ", &vault.fingerprint]);
+}
+
+#[test]
+fn whoever_administers_a_vault_makes_ends_hides_and_brings_back() {
+    let scene = Scene::new();
+    write_noise(&scene.source().join("noise"), 1, 1 << 20);
+    let vault = RealVault::start(&scene.path("vault"));
+    let create = |right| {
+        let create = [
+            "token",
+            "create",
+            "--repository",
+            "acme/repos",
+            "--right",
+            right,
+        ];
+        let made = vault.administer(&scene, 0, &create).summary();
+        let text = |field: &str| made[field].as_str().unwrap().to_owned();
+        (text("name"), text("token"))
+    };
+    let (name, token) = create("append");
+    vault.configure(&scene, &token, &vault.fingerprint);
+    scene.begin();
+
+    // A second key waits for an operator, and travels no second time.
+    fs::write(scene.path("second"), "another password").unwrap();
+    let second = scene.path("second");
+    let add = [
+        "key",
+        "add",
+        "--new-password-file",
+        second.to_str().unwrap(),
+    ];
+    scene
+        .expect(0, &add)
+        .assert_says(&["three: 1 key waits for an operator"]);
+    scene
+        .expect(0, &["sync"])
+        .assert_says(&["strongroom vault key admit acme/repos"]);
+    let ended = vault.administer(&scene, 0, &["key", "list", "acme/repos"]);
+    let [key] = objects(&ended, "pending_key").try_into().unwrap();
+    let admit = ["key", "admit", "acme/repos", key["key"].as_str().unwrap()];
+    vault.administer(&scene, 0, &admit);
+    let summary = scene.expect(0, &["--json", "sync"]).summary();
+    assert_eq!(summary["pending_keys"], json!({}), "{summary}");
+
+    let set = [
+        "repository",
+        "set",
+        "acme/repos",
+        "--retention",
+        "60d",
+        "--quota",
+        "1GiB",
+    ];
+    vault.administer(&scene, 0, &set);
+    let ended = vault.administer(&scene, 0, &["repository", "list"]);
+    let [repository] = objects(&ended, "repository").try_into().unwrap();
+    assert_eq!(repository["retention_s"], 60 * 86_400, "{repository}");
+    assert_eq!(repository["quota_bytes"], 1 << 30);
+    let lower = ["repository", "set", "acme/repos", "--retention", "1d"];
+    vault
+        .administer(&scene, 1, &lower)
+        .assert_says(&["refuses to keep things longer"]);
+
+    let doctor = vault.administer(&scene, 0, &["doctor"]).summary();
+    assert_eq!(doctor["findings"], 0, "{doctor}");
+
+    // What a token put is out of sight, and back.
+    vault.administer(
+        &scene,
+        0,
+        &["token", "hide", &name, "--since", "2020-01-01T00:00:00Z"],
+    );
+    let ended = scene.run(&["vault", "status", "three"]);
+    assert!(!ended.out.contains(" 0 hidden"), "{}", ended.out);
+    vault.administer(&scene, 0, &["token", "unhide", &name]);
+    scene.expect(0, &["sync"]);
+    vault.administer(&scene, 0, &["token", "forget-client-key", &name]);
+    vault.administer(&scene, 0, &["repository", "undelete", "acme/repos"]);
+    vault.administer(&scene, 0, &["repository", "agree-to-purge", "acme/repos"]);
+    vault.administer(&scene, 0, &["clock", "confirm"]);
+    let ended = vault.administer(&scene, 0, &["token", "list"]);
+    assert_eq!(objects(&ended, "token").len(), 1);
+    assert!(!ended.out.contains(&token), "a secret is listed");
+    vault.administer(&scene, 0, &["token", "revoke", &name]);
+    scene.expect(3, &["sync"]).assert_says(&["three", "401"]);
+    let nobody = ["token", "revoke", "nobody"];
+    vault
+        .administer(&scene, 1, &nobody)
+        .assert_says(&["refuses to end a token"]);
+}
