@@ -7,6 +7,7 @@ pub mod clock;
 pub mod leaves;
 pub mod locks;
 pub mod objects;
+pub mod publication;
 pub mod repositories;
 pub mod tokens;
 
@@ -14,7 +15,10 @@ use crate::database::{Row, Transaction, Value};
 use crate::{Error, Result};
 
 /// The schema, a text for each step forward.
-pub const SCHEMA: &[&str] = &[include_str!("database/schema/0001.sql")];
+pub const SCHEMA: &[&str] = &[
+    include_str!("database/schema/0001.sql"),
+    include_str!("database/schema/0002.sql"),
+];
 
 /// All rows of a short answer.
 fn all<T>(

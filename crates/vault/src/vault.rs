@@ -10,6 +10,7 @@ mod administration;
 mod authentication;
 mod clock;
 mod deletion;
+mod jobs;
 mod lock;
 mod purge;
 mod put;
@@ -25,19 +26,23 @@ use strongroom_store::{Bodies, BodyKey};
 pub use administration::{NewToken, TokenText};
 pub use authentication::Principal;
 pub use clock::ReadClocks;
+pub use jobs::{Held, Job};
 pub use purge::Purged;
 pub use put::Upload;
 pub use read::{File, Lists};
 
 use crate::database::commits::Commits;
+use crate::database::lease::Holder;
 use crate::database::{Database, Transaction};
 use crate::records::leaves::{self, Act, Moment};
 use crate::records::repositories::{self, Repository};
-use crate::rules::clock::VaultClock;
+use crate::rules::clock::ProcessClock;
 use crate::rules::purge::Keeping;
 use crate::{Error, Result};
 
 use authentication::Known;
+use jobs::Leases;
+use purge::Purges;
 use usage::Usage;
 
 /// What a vault is told about how to work.
@@ -66,10 +71,12 @@ struct Shared {
     bodies: Arc<dyn Bodies>,
     settings: Settings,
     read_clocks: ReadClocks,
-    /// The clock as this process last knew it.
-    clock: Mutex<VaultClock>,
+    /// The clock as this process knows it.
+    clock: Mutex<ProcessClock>,
+    leases: Leases,
     known: Known,
     usage: Usage,
+    purges: Purges,
 }
 
 impl Vault {
@@ -84,8 +91,10 @@ impl Vault {
         settings: Settings,
         read_clocks: ReadClocks,
     ) -> Result<Self> {
+        let holder = Holder::random()?;
+        let read_clocks = read_clocks.of_run(holder);
         let commits = Commits::new(Arc::clone(&database))?;
-        let clock = clock::open(&commits, &read_clocks, &settings.origin)?;
+        let clock = clock::open(&*database, &commits, &read_clocks, &settings.origin)?;
         Ok(Self {
             shared: Arc::new(Shared {
                 database,
@@ -94,8 +103,10 @@ impl Vault {
                 settings,
                 read_clocks,
                 clock: Mutex::new(clock),
+                leases: Leases::new(holder),
                 known: Known::default(),
                 usage: Usage::default(),
+                purges: Purges::default(),
             }),
         })
     }
@@ -110,14 +121,15 @@ impl Vault {
         &self.shared.settings.origin
     }
 
-    /// Notes that leaves are in the log's files; those before `bundled` are let go of here.
+    /// Does work in a transaction, together with what else is committed.
     ///
     /// # Errors
-    /// Those of the database.
-    pub(crate) fn mark_published(&self, published: u64, bundled: u64) -> Result<()> {
-        self.shared
-            .commits
-            .commit(move |transaction| leaves::mark_published(transaction, published, bundled))
+    /// Those of the work and of the database.
+    pub(crate) fn commit<T: Send + 'static>(
+        &self,
+        work: impl FnMut(&mut dyn Transaction) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.shared.commits.commit(work)
     }
 
     fn repository(&self, path: &RepositoryPath) -> Result<Repository> {

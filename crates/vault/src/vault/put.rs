@@ -10,7 +10,7 @@ use strongroom_model::{FileName, FileType, Id, RepositoryPath};
 use strongroom_store::Staged;
 
 use crate::database::Transaction;
-use crate::records::leaves::{self, Act};
+use crate::records::leaves::{self, Act, Dated};
 use crate::records::objects::{self, Key};
 use crate::records::repositories::{self, Repository};
 use crate::rules::life::{self, Object, Post, State};
@@ -99,6 +99,7 @@ impl Vault {
             FileType::Config | FileType::Keys | FileType::Locks => Into::Memory(Vec::new()),
             FileType::Data | FileType::Index | FileType::Snapshots => {
                 let room = self.take_room(length_bytes.unwrap_or_default(), &repository)?;
+                self.await_purge(&repository, name)?;
                 let generation = self.generation(&repository, name)?;
                 let body = self.body_key(path, name, generation);
                 Into::Storage {
@@ -237,6 +238,7 @@ impl Upload {
                 put.check_name(Id::of(&content))?;
                 key_file::check(&content).map_err(|reason| put.bad_bytes(reason))?;
                 let room = put.vault.take_room(bytes, &put.repository)?;
+                put.vault.await_purge(&put.repository, name)?;
                 let generation = put.vault.generation(&put.repository, name)?;
                 let body = put.vault.body_key(&put.repository.path, name, generation);
                 let mut staged = put.vault.shared.bodies.stage(&body)?;
@@ -310,8 +312,8 @@ impl Put {
             }
             usage::spend(transaction, token, now.vault_ms, bytes)?;
             repositories::set_config(transaction, repository.id, &content)?;
-            let began = leaves::append(transaction, now, &Act::Arrival(file.clone()))?;
-            let object = arriving(State::Live, 1, bytes, token, began, now.vault_ms);
+            let leaf = leaves::append_dated(transaction, now, &Act::Arrival(file.clone()))?;
+            let object = arriving(State::Live, 1, bytes, token, leaf);
             objects::insert(transaction, &key, &object)?;
             repositories::add(
                 transaction,
@@ -396,16 +398,17 @@ impl Put {
                         State::Pending => Act::Pending(file.clone()),
                         _ => Act::Arrival(file.clone()),
                     };
-                    let began = leaves::append(transaction, now, &act)?;
-                    let object = arriving(state, generation, bytes, token, began, now.vault_ms);
+                    let leaf = leaves::append_dated(transaction, now, &act)?;
+                    let object = arriving(state, generation, bytes, token, leaf);
                     objects::insert(transaction, &key, &object)?;
                     let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
                     repositories::add(transaction, repository.id, 1, bytes)?;
                 }
                 (Post::Revives, _) => {
                     usage::spend(transaction, token, now.vault_ms, bytes)?;
-                    let began = leaves::append(transaction, now, &Act::Arrival(file.clone()))?;
-                    objects::revive(transaction, &key, began, now.vault_ms, token)?;
+                    let act = Act::Arrival(file.clone());
+                    let Dated { number, moment } = leaves::append_dated(transaction, now, &act)?;
+                    objects::revive(transaction, &key, number, moment.vault_ms, token)?;
                 }
                 (Post::IsThere, object) => {
                     if object.is_some_and(|object| object.token != token) {
@@ -431,27 +434,20 @@ fn current(transaction: &mut dyn Transaction, path: &RepositoryPath) -> Result<R
     repositories::get(transaction, path)?.ok_or_else(|| super::unknown_repository(path))
 }
 
-const fn arriving(
-    state: State,
-    generation: u32,
-    bytes: u64,
-    token: i64,
-    began: u64,
-    arrived_ms: i64,
-) -> Object {
+const fn arriving(state: State, generation: u32, bytes: u64, token: i64, leaf: Dated) -> Object {
     Object {
         generation,
         bytes,
         state,
         token,
-        began,
+        began: leaf.number,
         ended: None,
-        arrived_ms,
+        arrived_ms: leaf.moment.vault_ms,
         tombstoned_ms: None,
     }
 }
 
-fn busy(repository: &Repository, name: FileName) -> Error {
+pub(super) fn busy(repository: &Repository, name: FileName) -> Error {
     Error::Busy {
         repository: repository.path.clone(),
         name,

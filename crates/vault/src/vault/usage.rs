@@ -1,7 +1,8 @@
 //! Room: what uploads may still take of the disk, of a repository's quota, of a token's day.
 //!
 //! Bytes that are on their way count as taken, so that many uploads at once cannot pass a bound
-//! that each of them alone would keep.
+//! that each of them alone would keep. Quotas and days are counted in the database, for all
+//! processes; the room on a disk is looked at by each for itself, and again every few MiB.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -95,8 +96,9 @@ pub(super) fn spend(
     bytes: u64,
 ) -> Result<()> {
     let (daily_bytes, daily_objects) = tokens::daily(transaction, token)?;
-    let day = day_of(vault_ms);
     let before = tokens::spent(transaction, token)?;
+    // Of two processes one may be a moment behind: no day begins twice.
+    let day = day_of(vault_ms).max(before.day);
     let before = match before.day == day {
         true => before,
         false => Spent {

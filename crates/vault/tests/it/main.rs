@@ -4,6 +4,7 @@
 
 mod clients;
 mod database;
+mod fleet;
 mod http;
 mod packaging;
 mod program;

@@ -1,6 +1,6 @@
 //! The acts of a vault, on a real database and a real folder, under clocks of our own.
 
-mod attacks;
-mod life;
+pub(crate) mod attacks;
+pub(crate) mod life;
 mod model;
 pub(crate) mod scene;
