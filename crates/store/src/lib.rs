@@ -21,5 +21,5 @@ pub use local::{LocalBodies, LocalStore};
 pub use patient::PatientStore;
 pub use pulse::Pulse;
 pub use rest::{Hello, RestOptions, RestStore, Sent, VaultAdmin, VaultClient};
-pub use s3::{S3Bodies, S3Credentials, S3Options};
+pub use s3::{S3Bodies, S3Credentials, S3Files, S3Options};
 pub use store::{SharedBytes, Sink, Store, read_limit_bytes};

@@ -13,9 +13,11 @@
 mod bodies;
 mod client;
 mod fault;
+mod files;
 mod options;
 mod staged;
 mod stream;
 
 pub use crate::s3::bodies::S3Bodies;
+pub use crate::s3::files::S3Files;
 pub use crate::s3::options::{S3Credentials, S3Options};

@@ -25,8 +25,8 @@ const THREADS: u64 = 64;
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir_in(place())?;
     let config = VaultConfig::parse("", folder.path(), &|_| None)?;
-    let vault = opening::open(&config)?;
-    let publisher = Publisher::open(vault.clone(), folder.path(), vault.origin())?;
+    let (vault, storage) = opening::open_with_storage(&config)?;
+    let publisher = Publisher::open(vault.clone(), storage.log, &folder.path().join("keys"))?;
     let put_s = puts(&vault)?;
     publisher.publish()?;
     let leaf_s = appended_leaves(&vault, &publisher)?;

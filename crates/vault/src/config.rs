@@ -53,6 +53,9 @@ pub struct VaultConfig {
     pub storage: StorageConfig,
     /// Where everything else lies.
     pub database: DatabaseConfig,
+    /// The authorities that vouch for the certificate of a PostgreSQL; `None` for those that
+    /// browsers trust.
+    pub database_ca_file: Option<PathBuf>,
     /// For how long what has arrived is kept, unless its repository says otherwise.
     pub retention: Period,
     /// For how long what was asked to be deleted is kept.
@@ -148,13 +151,15 @@ impl VaultConfig {
         let runs_in = runs_in(reader, top);
         let metrics_token_file = top.path(reader, "metrics_token_file");
         let log_level = log_level(reader, top);
+        let (database, database_ca_file) = database?;
         Some(Self {
             data,
             listen: listen?,
             public_url,
             tls,
             storage: storage?,
-            database: database?,
+            database,
+            database_ca_file,
             retention,
             grace,
             verify_every: verify_every.unwrap_or(Period::days(30)),

@@ -85,6 +85,13 @@ pub trait Transaction {
     /// As [`Transaction::execute`].
     fn define(&mut self, statements: &str) -> Result<()>;
 
+    /// What time it is for leases, in milliseconds: by one clock for all processes that share the
+    /// database, which goes on whoever of them dies. It tells nothing but how much time passed.
+    ///
+    /// # Errors
+    /// As [`Transaction::execute`].
+    fn lease_ms(&mut self) -> Result<i64>;
+
     /// Does work of which nothing stays where it fails, while the transaction goes on.
     ///
     /// # Errors

@@ -140,6 +140,20 @@ pub enum Error {
         /// What is changed.
         what: &'static str,
     },
+    /// A job whose lease another process has taken meanwhile; nothing of it happens here.
+    #[error("Another process does the job {job} by now")]
+    LeaseLost {
+        /// The name of its lease.
+        job: &'static str,
+    },
+    /// The key that signs the log is not the one that all processes of the vault sign with.
+    #[error("The key {} is not that of the log: {reason}", .path.display())]
+    OtherKey {
+        /// The file of the key.
+        path: PathBuf,
+        /// What was found.
+        reason: String,
+    },
     /// The log cannot be published: its files are not what was signed.
     #[error("The log cannot be published: {reason}")]
     Log {
@@ -230,6 +244,11 @@ impl Error {
             Self::Log { .. } => Some(
                 "strongroom log verify on the vault's folder log says which file is wrong; put it \
                  back from a backup of this very folder"
+                    .to_owned(),
+            ),
+            Self::OtherKey { .. } => Some(
+                "all processes of a vault sign with one key, and have one public_url: copy the \
+                 folder keys of the process that was first, before this one is started"
                     .to_owned(),
             ),
             Self::Hidden { .. } => Some("strongroom-vault unhide --help".to_owned()),

@@ -1,8 +1,14 @@
 //! The log as files: what was committed becomes tiles, and a signed checkpoint over them.
 //!
 //! The transaction of each act has numbered its leaf. Here leaves become files, in order: bundles
-//! and tiles first, durably, then the checkpoint, so that a crash between leaves nothing that is
-//! signed and not there. One process of those that share a database publishes.
+//! and tiles first, durably; then the checkpoint, in the database, from where clients get it; last
+//! a copy of it as a file, for who reads the files without us. So a crash between leaves nothing
+//! that is signed and not there.
+//!
+//! Several processes may publish at once, though one of them does it as a rule (lease `log`): a
+//! file but the checkpoint has the same bytes whoever writes it, and the checkpoint in the database
+//! only ever moves forward. One that was asleep and overwrites the copy with an older one is mended
+//! by [`Publisher::mend`].
 //!
 //! What can go wrong: files that were changed, cut off or taken from an older copy of the disk
 //! disagree with what was signed, or with what the database says was published. Then nothing is
@@ -11,29 +17,32 @@
 mod files;
 mod keys;
 mod proofs;
+mod tiles;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use strongroom_ledger::{
-    Checkpoint, Edge, Folder, KeyKind, LogFile, SignedCheckpoint, Signer, Tile,
-};
+use strongroom_ledger::{Checkpoint, Edge, Hash, LogFile, SignedCheckpoint, Signer, Tile};
 
 use crate::database::Database;
-use crate::records::leaves::{self, Head};
+use crate::records::leaves;
+use crate::records::publication::{self as records, State};
 use crate::vault::Vault;
 use crate::{Error, Result};
 
+pub use files::{LogFiles, LogFolder};
 pub use proofs::{Consistency, Inclusion};
-
-use files::LogFolder;
+pub use tiles::Tiles;
 
 /// How many leaves are taken from the database at a time.
 const CHUNK: u64 = 4_096;
 
 /// How many leaves a bundle has.
 const BUNDLE: u64 = 256;
+
+/// How often publishing begins anew because another process was faster.
+const ATTEMPTS: usize = 5;
 
 /// The file of the key that checkpoints are verified with, in the folder of keys.
 const PUBLIC_KEY: &str = "log.pub";
@@ -44,40 +53,44 @@ const CHECKPOINT: &str = "checkpoint";
 /// Publishes the log of a vault.
 #[derive(Debug)]
 pub struct Publisher {
-    database: Arc<dyn Database>,
     vault: Vault,
-    folder: LogFolder,
+    files: Arc<dyn LogFiles>,
     signer: Signer,
-    origin: String,
-    /// What was published last; `None` before the files were looked at.
+    /// What this process published last; `None` before the files were looked at.
     edge: Mutex<Option<Edge>>,
 }
 
 /// Reads the published log.
 #[derive(Clone, Debug)]
 pub struct Published {
-    path: PathBuf,
+    database: Arc<dyn Database>,
+    files: Arc<dyn LogFiles>,
     key: String,
 }
 
+/// How an attempt to publish ended.
+enum Attempt {
+    /// With so many leaves published.
+    Done(Edge),
+    /// Another process has published what was wanted from the database.
+    Overtaken,
+}
+
 impl Publisher {
-    /// Publishes into `data/log`, with the key in `data/keys`, which is made where there is none.
+    /// Publishes into `files`, with the key in the folder `keys`, which is made where the log has
+    /// none yet.
     ///
     /// # Errors
-    /// [`Error::Local`] where folder or key cannot be had.
-    pub fn open(vault: Vault, data: &Path, origin: &str) -> Result<Self> {
-        let keys = LogFolder::open(data.join("keys"))?;
-        let seed = keys::open(keys.path())?;
-        let signer = Signer::from_seed(KeyKind::Log, origin, &seed).map_err(of_log)?;
-        let folder = LogFolder::open(data.join("log"))?;
-        let key = signer.verifier().to_string();
-        keys.write(PUBLIC_KEY, format!("{key}\n").as_bytes())?;
+    /// [`Error::OtherKey`] where the log is signed with another; [`Error::Local`] and those of the
+    /// database.
+    pub fn open(vault: Vault, files: Arc<dyn LogFiles>, keys: &Path) -> Result<Self> {
+        let signer = keys::signer(&vault, keys)?;
+        let key = format!("{}\n", signer.verifier());
+        LogFolder::open(keys.to_owned())?.write(PUBLIC_KEY, key.as_bytes())?;
         Ok(Self {
-            database: Arc::clone(vault.database()),
             vault,
-            folder,
+            files,
             signer,
-            origin: origin.to_owned(),
             edge: Mutex::default(),
         })
     }
@@ -94,7 +107,11 @@ impl Publisher {
     /// # Errors
     /// As [`Publisher::publish`].
     pub fn catch_up(&self) -> Result<u64> {
-        let wanted = self.head()?.leaves;
+        let mut wanted = 0;
+        self.vault.database().read(&mut |transaction| {
+            wanted = leaves::head(transaction)?.leaves;
+            Ok(())
+        })?;
         let size = self.edge.lock().as_ref().map_or(0, Edge::size);
         match size >= wanted {
             true => Ok(size),
@@ -105,105 +122,208 @@ impl Publisher {
     /// What reads the files.
     pub fn published(&self) -> Published {
         Published {
-            path: self.folder.path().to_owned(),
+            database: Arc::clone(self.vault.database()),
+            files: Arc::clone(&self.files),
             key: self.key(),
         }
     }
 
-    /// Publishes what was committed since; returns how many leaves are published then.
+    /// Publishes what was committed since; returns how many leaves are published then. Any process
+    /// may do so at any time.
     ///
     /// # Errors
     /// [`Error::Log`] where the files are not what was published; [`Error::Local`] and those of
-    /// the database.
+    /// the database and the storage.
     pub fn publish(&self) -> Result<u64> {
         let mut kept = self.edge.lock();
-        let head = self.head()?;
-        let mut edge = match kept.take() {
-            Some(edge) => edge,
-            None => self.load(head)?,
-        };
-        let from = edge.size();
-        while edge.size() < head.leaves {
-            self.extend(&mut edge, head.leaves)?;
-        }
-        if edge.size() > from || head.published < head.leaves {
-            for file in edge.partial_files().map_err(of_log)? {
-                self.write(&file)?;
+        let wanted = self.state()?.leaves;
+        for attempt in 0..ATTEMPTS {
+            let mut state = self.state()?;
+            if attempt > 0 && state.published >= wanted {
+                return Ok(state.published);
             }
-            let checkpoint = Checkpoint::new(&self.origin, edge.size(), edge.root());
-            let signed = SignedCheckpoint::sign(checkpoint.map_err(of_log)?, &self.signer);
-            let note = signed.map_err(of_log)?.note().to_string();
-            self.folder.write(CHECKPOINT, note.as_bytes())?;
-            self.vault
-                .mark_published(edge.size(), edge.size() / BUNDLE * BUNDLE)?;
-        }
-        let size = edge.size();
-        *kept = Some(edge);
-        Ok(size)
-    }
-
-    fn head(&self) -> Result<Head> {
-        let mut head = None;
-        self.database.read(&mut |transaction| {
-            head = Some(leaves::head(transaction)?);
-            Ok(())
-        })?;
-        head.ok_or_else(|| changed("the database has no head of the log"))
-    }
-
-    /// Takes up the log where its files end.
-    fn load(&self, head: Head) -> Result<Edge> {
-        let files = Folder::new(self.folder.path());
-        if !self.folder.has(CHECKPOINT) {
-            return match head.published {
-                0 => Ok(Edge::default()),
-                published => Err(changed(&format!(
-                    "{published} leaves were published, and there is no checkpoint"
-                ))),
+            let edge = match kept.take() {
+                Some(edge) if edge.size() > state.published => {
+                    let size = edge.size();
+                    *kept = Some(edge);
+                    return Err(changed(&format!(
+                        "{size} leaves were published, and the database knows only of {}: it was \
+                         set back",
+                        state.published
+                    )));
+                }
+                Some(edge) if edge.size() == state.published => edge,
+                _ => {
+                    let edge = self.load()?;
+                    state = self.state()?;
+                    edge
+                }
             };
+            if let Attempt::Done(edge) = self.publish_from(edge, &state)? {
+                let size = edge.size();
+                *kept = Some(edge);
+                return Ok(size);
+            }
         }
-        let bytes = files.checkpoint().map_err(of_log)?;
-        let signed = SignedCheckpoint::open(&bytes, self.signer.verifier()).map_err(of_log)?;
-        let (size, root) = (signed.checkpoint().size(), signed.checkpoint().root());
-        if size < head.published {
-            return Err(changed(&format!(
-                "{} leaves were published, and the checkpoint is over {size}",
-                head.published
-            )));
-        }
-        if size > head.leaves {
-            return Err(changed(&format!(
-                "the checkpoint is over {size} leaves, and the database knows only {}: it is \
-                 older than the log",
-                head.leaves
-            )));
-        }
-        let width = u16::try_from(size % BUNDLE).unwrap_or_default();
-        let bundle = match width {
-            0 => Vec::new(),
-            width => files.bundle(size / BUNDLE, width).map_err(of_log)?,
+        Err(changed("other processes publish all the time"))
+    }
+
+    /// Writes the newest checkpoint once more where its file is an older one.
+    ///
+    /// # Errors
+    /// As [`Publisher::publish`].
+    pub fn mend(&self) -> Result<()> {
+        let Some(newest) = self.state()?.checkpoint else {
+            return Ok(());
         };
-        let edge = Edge::load(size, &files, bundle).map_err(of_log)?;
-        match edge.root() == root {
-            true => Ok(edge),
-            false => Err(changed("its last tiles are not those that were signed")),
+        match self.files.read(CHECKPOINT)? {
+            Some(bytes) if self.verify(&bytes)?.0 >= self.verify(&newest)?.0 => Ok(()),
+            _ => self.files.write(CHECKPOINT, &newest),
         }
     }
 
-    /// Adds some leaves, and writes the files that became full by them.
-    fn extend(&self, edge: &mut Edge, until: u64) -> Result<()> {
-        let first = edge.size();
-        let mut entries = Vec::new();
-        self.database.read(&mut |transaction| {
-            entries.clear();
-            let count = CHUNK.min(until - first);
-            leaves::entries(transaction, first, count, &mut |number, entry| {
-                entries.push((number, entry));
-                Ok(())
-            })
+    /// Adds the leaves that are new to an edge, and publishes it.
+    fn publish_from(&self, mut edge: Edge, state: &State) -> Result<Attempt> {
+        let from = edge.size();
+        while edge.size() < state.leaves {
+            if !self.extend(&mut edge, state.leaves)? {
+                return Ok(Attempt::Overtaken);
+            }
+        }
+        if edge.size() == from && state.checkpoint.is_some() {
+            return Ok(Attempt::Done(edge));
+        }
+        for file in edge.partial_files().map_err(of_log)? {
+            self.write(&file)?;
+        }
+        let origin = self.vault.origin();
+        let checkpoint = Checkpoint::new(origin, edge.size(), edge.root()).map_err(of_log)?;
+        let signed = SignedCheckpoint::sign(checkpoint, &self.signer).map_err(of_log)?;
+        let note = signed.note().to_string().into_bytes();
+        let (size, copy) = (edge.size(), note.clone());
+        let is_news = self.vault.commit(move |transaction| {
+            records::mark(transaction, size, size / BUNDLE * BUNDLE, &copy)
         })?;
-        if entries.is_empty() {
-            return Err(changed(&format!("the database has no leaf {first}")));
+        if !is_news {
+            return Ok(Attempt::Overtaken);
+        }
+        self.files.write(CHECKPOINT, &note)?;
+        Ok(Attempt::Done(edge))
+    }
+
+    /// Takes up the log where it was published last, by whichever process.
+    fn load(&self) -> Result<Edge> {
+        // The file first: its leaves are in the database by then, however fast others publish.
+        let file = self.files.read(CHECKPOINT)?;
+        let file = file.map(|bytes| self.verify(&bytes)).transpose()?;
+        let state = self.state()?;
+        let known = state.checkpoint.as_deref();
+        let known = known.map(|bytes| self.verify(bytes)).transpose()?;
+        let location = self.files.location();
+        let (size, root) = match (known, file) {
+            (Some(known), _) => known,
+            // Published by a version that kept it as a file alone.
+            (None, Some(file)) if file.0 >= state.published => file,
+            (None, None) if state.published == 0 => (0, Hash::empty()),
+            (None, None) => {
+                return Err(changed(&format!(
+                    "{} leaves were published, and there is no checkpoint in {location}",
+                    state.published
+                )));
+            }
+            (None, Some(file)) => {
+                return Err(changed(&format!(
+                    "{} leaves were published, and the checkpoint in {location} is over {}",
+                    state.published, file.0
+                )));
+            }
+        };
+        let told = file.map_or(size, |file| file.0.max(size));
+        if told > state.leaves {
+            return Err(changed(&format!(
+                "the checkpoint in {location} is over {told} leaves, and the database knows only \
+                 {}: it is older than the log",
+                state.leaves
+            )));
+        }
+        let tiles = Tiles(&*self.files);
+        let edge = tiles.edge(size).map_err(|error| self.elsewhere(error))?;
+        if edge.root() != root {
+            return Err(changed("its last tiles are not those that were signed"));
+        }
+        self.check_file(&edge, file)?;
+        Ok(edge)
+    }
+
+    /// Fails where the checkpoint's file is of another history than what is published: of one that
+    /// the database has forgotten, or never had.
+    fn check_file(&self, edge: &Edge, file: Option<(u64, Hash)>) -> Result<()> {
+        let Some((told, signed)) = file else {
+            return Ok(());
+        };
+        let found = match told > edge.size() {
+            false => Tiles(&*self.files)
+                .root(edge.size(), told)
+                .map_err(of_log)?,
+            true => {
+                let mut ahead = edge.clone();
+                let known = |first| entries(&**self.vault.database(), first, told);
+                while ahead.size() < told {
+                    let entries = known(ahead.size())?;
+                    if entries.is_empty() {
+                        return Err(changed(&format!(
+                            "the database has no leaf {}",
+                            ahead.size()
+                        )));
+                    }
+                    for (_, entry) in entries {
+                        ahead.append(&entry).map_err(of_log)?;
+                    }
+                }
+                ahead.root()
+            }
+        };
+        match found == signed {
+            true => Ok(()),
+            false => Err(changed(&format!(
+                "the checkpoint in {} is of another history than the database: one of them was \
+                 set back",
+                self.files.location()
+            ))),
+        }
+    }
+
+    /// Size and root of a checkpoint of this log.
+    fn verify(&self, bytes: &[u8]) -> Result<(u64, Hash)> {
+        let signed = SignedCheckpoint::open(bytes, self.signer.verifier()).map_err(of_log)?;
+        Ok((signed.checkpoint().size(), signed.checkpoint().root()))
+    }
+
+    /// What it means that files are missing which were published.
+    fn elsewhere(&self, error: strongroom_ledger::Error) -> Error {
+        match error {
+            strongroom_ledger::Error::Missing { file } => changed(&format!(
+                "{file} is missing in {}, where all processes of the vault must have their storage",
+                self.files.location()
+            )),
+            error => of_log(error),
+        }
+    }
+
+    fn state(&self) -> Result<State> {
+        state(&**self.vault.database())
+    }
+
+    /// Adds some leaves, and writes the files that became full by them; false where another
+    /// process has published them, and they are in the database no more.
+    fn extend(&self, edge: &mut Edge, until: u64) -> Result<bool> {
+        let first = edge.size();
+        let entries = entries(&**self.vault.database(), first, until)?;
+        if entries.first().is_none_or(|(number, _)| *number != first) {
+            return match self.state()?.published > first {
+                true => Ok(false),
+                false => Err(changed(&format!("the database has no leaf {first}"))),
+            };
         }
         for (number, entry) in entries {
             if number != edge.size() {
@@ -214,14 +334,14 @@ impl Publisher {
             }
             for file in edge.append(&entry).map_err(of_log)? {
                 self.write(&file)?;
-                self.folder.remove_partial(&file.tile.to_string());
+                self.files.remove_partial(&file.tile.to_string());
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     fn write(&self, file: &LogFile) -> Result<()> {
-        self.folder.write(&file.tile.to_string(), &file.bytes)
+        self.files.write(&file.tile.to_string(), &file.bytes)
     }
 }
 
@@ -229,22 +349,45 @@ impl Published {
     /// The bytes of a file of the log: `checkpoint`, `key` or a tile; `None` where there is none.
     ///
     /// # Errors
-    /// [`Error::Local`] where it cannot be read.
+    /// [`Error::Local`] where it cannot be read; those of the database and the storage.
     pub fn file(&self, name: &str) -> Result<Option<Vec<u8>>> {
-        let path = match name {
-            "key" => return Ok(Some(format!("{}\n", self.key).into_bytes())),
-            CHECKPOINT => self.path.join(name),
+        match name {
+            "key" => Ok(Some(format!("{}\n", self.key).into_bytes())),
+            CHECKPOINT => Ok(state(&*self.database)?.checkpoint),
             _ => match name.parse::<Tile>() {
-                Ok(tile) => self.path.join(tile.to_string()),
-                Err(_) => return Ok(None),
+                Ok(tile) => self.files.read(&tile.to_string()),
+                Err(_) => Ok(None),
             },
-        };
-        match std::fs::read(&path) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Error::local(format!("read {}", path.display()))(error)),
         }
     }
+
+    /// The tiles, to prove something of the log.
+    pub fn tiles(&self) -> Tiles<'_> {
+        Tiles(&*self.files)
+    }
+}
+
+fn state(database: &dyn Database) -> Result<State> {
+    let mut state = State::default();
+    database.read(&mut |transaction| {
+        state = records::state(transaction)?;
+        Ok(())
+    })?;
+    Ok(state)
+}
+
+/// Some leaves of the database, from `first` on and before `until`.
+fn entries(database: &dyn Database, first: u64, until: u64) -> Result<Vec<(u64, Vec<u8>)>> {
+    let mut entries = Vec::new();
+    database.read(&mut |transaction| {
+        entries.clear();
+        let count = CHUNK.min(until.saturating_sub(first));
+        leaves::entries(transaction, first, count, &mut |number, entry| {
+            entries.push((number, entry));
+            Ok(())
+        })
+    })?;
+    Ok(entries)
 }
 
 fn of_log(error: strongroom_ledger::Error) -> Error {

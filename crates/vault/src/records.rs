@@ -10,6 +10,7 @@ pub mod leaves;
 pub mod locks;
 pub mod needs;
 pub mod objects;
+pub mod publication;
 pub mod receipts;
 pub mod repositories;
 pub mod tokens;
@@ -21,6 +22,7 @@ use crate::{Error, Result};
 /// The schema, a text for each step forward.
 pub const SCHEMA: &[&str] = &[
     include_str!("database/schema/0001.sql"),
+    include_str!("database/schema/0002.sql"),
     include_str!("database/schema/0004.sql"),
     include_str!("database/schema/0005.sql"),
 ];

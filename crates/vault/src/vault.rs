@@ -14,6 +14,7 @@ mod due;
 mod findings;
 mod foresight;
 mod leftover;
+mod jobs;
 mod lock;
 mod overview;
 mod purge;
@@ -34,6 +35,7 @@ pub use authentication::Principal;
 pub use clock::ReadClocks;
 pub use findings::Finding;
 pub use overview::Overview;
+pub use jobs::{Held, Job};
 pub use purge::Purged;
 pub use put::Upload;
 pub use read::{File, Lists};
@@ -41,15 +43,18 @@ pub use receipt::{Accepted, LARGEST_BYTES as LARGEST_RECEIPT_BYTES, ReceiptUploa
 pub use wholeness::{Newest, Standing, StandingPage};
 
 use crate::database::commits::Commits;
+use crate::database::lease::Holder;
 use crate::database::{Database, Transaction};
 use crate::records::leaves::{self, Act, Moment};
 use crate::records::repositories::{self, Repository};
-use crate::rules::clock::VaultClock;
+use crate::rules::clock::ProcessClock;
 use crate::rules::purge::Keeping;
 use crate::{Error, Result};
 
 use authentication::Known;
 use due::Looked;
+use jobs::Leases;
+use purge::Purges;
 use usage::Usage;
 
 /// What a vault is told about how to work.
@@ -78,11 +83,13 @@ struct Shared {
     bodies: Arc<dyn Bodies>,
     settings: Settings,
     read_clocks: ReadClocks,
-    /// The clock as this process last knew it.
-    clock: Mutex<VaultClock>,
+    /// The clock as this process knows it.
+    clock: Mutex<ProcessClock>,
+    leases: Leases,
     known: Known,
     usage: Usage,
     looked: Looked,
+    purges: Purges,
 }
 
 impl Vault {
@@ -97,8 +104,10 @@ impl Vault {
         settings: Settings,
         read_clocks: ReadClocks,
     ) -> Result<Self> {
+        let holder = Holder::random()?;
+        let read_clocks = read_clocks.of_run(holder);
         let commits = Commits::new(Arc::clone(&database))?;
-        let clock = clock::open(&commits, &read_clocks, &settings.origin)?;
+        let clock = clock::open(&*database, &commits, &read_clocks, &settings.origin)?;
         Ok(Self {
             shared: Arc::new(Shared {
                 database,
@@ -107,9 +116,11 @@ impl Vault {
                 settings,
                 read_clocks,
                 clock: Mutex::new(clock),
+                leases: Leases::new(holder),
                 known: Known::default(),
                 usage: Usage::default(),
                 looked: Looked::default(),
+                purges: Purges::default(),
             }),
         })
     }
@@ -124,14 +135,15 @@ impl Vault {
         &self.shared.settings.origin
     }
 
-    /// Notes that leaves are in the log's files; those before `bundled` are let go of here.
+    /// Does work in a transaction, together with what else is committed.
     ///
     /// # Errors
-    /// Those of the database.
-    pub(crate) fn mark_published(&self, published: u64, bundled: u64) -> Result<()> {
-        self.shared
-            .commits
-            .commit(move |transaction| leaves::mark_published(transaction, published, bundled))
+    /// Those of the work and of the database.
+    pub(crate) fn commit<T: Send + 'static>(
+        &self,
+        work: impl FnMut(&mut dyn Transaction) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.shared.commits.commit(work)
     }
 
     fn repository(&self, path: &RepositoryPath) -> Result<Repository> {

@@ -10,7 +10,7 @@ use strongroom_model::{Id, Name, RepositoryPath};
 use crate::Result;
 use crate::records::leaves::timestamp;
 use crate::records::tokens::Token;
-use crate::rules::clock::VaultClock;
+use crate::rules::clock::Shown;
 use crate::rules::purge::Hold;
 use crate::runs_in::Account;
 use crate::vault::{Accepted, Finding, Overview, Standing};
@@ -216,9 +216,9 @@ impl VaultTime {
     ///
     /// # Errors
     /// Where it shows no time.
-    pub fn of(clock: &VaultClock) -> Result<Self> {
+    pub fn of(clock: &Shown) -> Result<Self> {
         Ok(Self {
-            wall: timestamp(clock.last.wall_ms)?,
+            wall: timestamp(clock.recorded_ms)?,
             vault: timestamp(clock.vault_ms)?,
             doubted: clock.is_doubted,
         })

@@ -192,8 +192,12 @@ impl S3Bodies {
         (ours && begun < older_than).then_some((key, upload.upload_id()?))
     }
 
+    pub(super) const fn bucket(&self) -> &Arc<Bucket> {
+        &self.bucket
+    }
+
     /// What all keys begin with, with the slash behind it.
-    fn prefix(&self) -> String {
+    pub(super) fn prefix(&self) -> String {
         match self.bucket.prefix.as_str() {
             "" => String::new(),
             prefix => format!("{prefix}/"),

@@ -1,9 +1,15 @@
 //! `strongroom-vault serve`: the server, from its configuration to its end.
+//!
+//! What blocks (the database, the storage) is opened before there is a runtime, and closed after
+//! it: both wait by themselves, which nothing may do that runs on one.
+
+mod jobs;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use hyper::StatusCode;
@@ -27,17 +33,10 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::interval;
 
+use self::jobs::Jobs;
+
 /// How often it is looked whether the certificate was renewed.
 const CERTIFICATE_EVERY: Duration = Duration::from_secs(5);
-
-/// How often what was committed is published.
-const PUBLISH_EVERY: Duration = Duration::from_secs(1);
-
-/// How often the vault's clock is moved on.
-const TICK_EVERY: Duration = Duration::from_secs(5);
-
-/// After how many ticks old locks are dropped and a share of what is due is purged.
-const TICKS_BETWEEN_JOBS: u64 = 12;
 
 /// How often the provider is asked in whose account the vault runs.
 const ASK_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -68,6 +67,41 @@ struct Pages {
     token: Option<Secret>,
     rest: Rest,
     api: Api,
+    is_database_there: Arc<AtomicBool>,
+}
+
+/// What is served, and published.
+struct Opened {
+    vault: Vault,
+    publisher: Arc<Publisher>,
+}
+
+impl Opened {
+    /// Opens it. `is_alone` where no other process may serve, so that whoever held leases is dead.
+    fn open(config: &VaultConfig, is_alone: bool) -> Result<Self> {
+        let (vault, storage) = opening::open_with_storage(config)?;
+        if is_alone {
+            vault.end_leases_of_the_dead()?;
+        }
+        let keys = config.data.join("keys");
+        let publisher = Publisher::open(vault.clone(), storage.log, &keys)?;
+        // Before anything is told of a start: a log that is not ours is not written to.
+        publisher.publish()?;
+        if is_alone {
+            // All uploads that were under way are dead with whoever took them.
+            #[expect(clippy::disallowed_methods, reason = "the edge at which time comes in")]
+            let swept = vault.sweep(SystemTime::now())?;
+            if swept > 0 {
+                tracing::info!(swept, "Uploads that were cut off have been removed");
+            }
+        }
+        vault.begin_serving()?;
+        publisher.publish()?;
+        Ok(Self {
+            vault,
+            publisher: Arc::new(publisher),
+        })
+    }
 }
 
 impl Args {
@@ -77,15 +111,23 @@ impl Args {
         for warning in &config.warnings {
             tracing::warn!(line = warning.line, "{}; {}", warning.message, warning.hint);
         }
+        let lock = opening::lock(&config)?;
+        let opened = Opened::open(&config, lock.is_some())?;
         let runtime = Builder::new_multi_thread().enable_all().build();
         let runtime: Runtime = runtime.map_err(Error::local("start threads"))?;
-        let served = runtime.block_on(self.serve(&config));
+        let served = runtime.block_on(self.serve(&config, &opened));
         // What still blocks is not waited for: it was given its time.
         runtime.shutdown_background();
-        served
+        served?;
+        if let Err(error) = opened.vault.release_leases() {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "Leases end by themselves, in half a minute");
+        }
+        tracing::info!("Stopped");
+        Ok(())
     }
 
-    async fn serve(&self, config: &VaultConfig) -> Result<()> {
+    async fn serve(&self, config: &VaultConfig, opened: &Opened) -> Result<()> {
         let (stopper, stop) = Stopper::new();
         stop_on_signals(stopper)?;
         let listen = if self.listen.is_empty() {
@@ -105,19 +147,9 @@ impl Args {
             certificates: certificates.clone(),
             metrics: Arc::new(HttpMetrics::new(&metrics)),
         };
-        let _lock = opening::lock(config)?;
-        let vault = opening::open(config)?;
-        // Whoever holds the lock is alone, so that all of these are dead.
-        #[expect(clippy::disallowed_methods, reason = "the edge at which time comes in")]
-        let swept = vault.sweep(SystemTime::now())?;
-        if swept > 0 {
-            tracing::info!(swept, "Uploads that were cut off have been removed");
-        }
-        vault.begin_serving()?;
+        let Opened { vault, publisher } = opened;
         let blocking = Blocking::new(config.limits.requests);
         let admin_token = admin_token::open(&config.data.join("keys"))?;
-        let publisher = Publisher::open(vault.clone(), &config.data, vault.origin())?;
-        publisher.publish()?;
         let log = publisher.published();
         let limits = config.limits.clone();
         let rest = Rest::new(vault.clone(), log, blocking.clone(), limits);
@@ -132,7 +164,6 @@ impl Args {
             tokio::spawn(certificates.keep_fresh(CERTIFICATE_EVERY, stop.clone()));
         }
         tokio::spawn(notify_systemd(stop.clone()));
-        let publisher = Arc::new(publisher);
         let standings = Standings::new(&metrics);
         let runs_in = RunsIn::declared(config.runs_in.clone());
         standings.set_place(runs_in.account());
@@ -145,26 +176,34 @@ impl Args {
         let api = Api::new(Parts {
             vault: vault.clone(),
             rest: rest.clone(),
-            publisher: Arc::clone(&publisher),
+            publisher: Arc::clone(publisher),
             blocking: blocking.clone(),
             limits: config.limits.clone(),
             spool: config.data.clone(),
             runs_in,
             admin_token,
         });
-        let publishing = tokio::spawn(keep_publishing(publisher, blocking.clone(), stop.clone()));
-        let jobs = tokio::spawn(run_jobs(vault, standings, blocking, stop.clone()));
+        let is_database_there = Arc::new(AtomicBool::new(true));
+        let jobs = Jobs {
+            vault: vault.clone(),
+            publisher: Arc::clone(publisher),
+            standings,
+            blocking,
+            is_database_there: Arc::clone(&is_database_there),
+        };
+        let jobs = jobs.start(&stop);
         let pages = Arc::new(Pages {
             metrics,
             token,
             rest,
             api,
+            is_database_there,
         });
         serve(serving, listeners, pages, stop).await?;
         // A job that is under way is finished, and the last leaves are published.
-        let _ = jobs.await;
-        let _ = publishing.await;
-        tracing::info!("Stopped");
+        for job in jobs {
+            let _ = job.await;
+        }
         Ok(())
     }
 }
@@ -174,7 +213,11 @@ impl Handler for Pages {
         Box::pin(async move {
             match request.uri().path() {
                 "/healthz" => health::healthz(),
-                "/readyz" => health::readyz(&[]),
+                "/readyz" => {
+                    let is_there = self.is_database_there.load(Ordering::Relaxed);
+                    let away = "It could not be asked a few seconds ago";
+                    health::readyz(&[("database", (!is_there).then(|| away.to_owned()))])
+                }
                 "/metrics" => {
                     health::metrics(request.headers(), &peer, self.token.as_ref(), &self.metrics)
                 }
@@ -188,33 +231,6 @@ impl Handler for Pages {
                 }
             }
         })
-    }
-}
-
-/// Does what has to be done from time to time, until `stop`.
-async fn run_jobs(vault: Vault, standings: Standings, blocking: Blocking, mut stop: Stop) {
-    let mut tick = interval(TICK_EVERY);
-    let mut ticks = 0_u64;
-    loop {
-        tokio::select! {
-            () = stop.wait() => return,
-            _ = tick.tick() => {}
-        }
-        let (vault, standings) = (vault.clone(), standings.clone());
-        let is_due = ticks.is_multiple_of(TICKS_BETWEEN_JOBS);
-        ticks += 1;
-        let done = blocking.run(move || {
-            vault.tick()?;
-            if is_due {
-                vault.drop_old_locks()?;
-                vault.purge()?;
-                standings.set(&vault.newest_snapshots()?);
-            }
-            Ok(())
-        });
-        if let Err(error) = done.await {
-            tracing::error!(error = &error as &dyn std::error::Error, "A job failed");
-        }
     }
 }
 
@@ -234,25 +250,6 @@ async fn keep_asking(runs_in: RunsIn, standings: Standings, blocking: Blocking, 
         });
         if let Err(error) = asked.await {
             tracing::warn!(%error, "It is not known where the vault runs");
-        }
-    }
-}
-
-/// Publishes the log, a second behind at most, and once more after `stop`.
-async fn keep_publishing(publisher: Arc<Publisher>, blocking: Blocking, mut stop: Stop) {
-    let mut tick = interval(PUBLISH_EVERY);
-    let mut goes_on = true;
-    while goes_on {
-        tokio::select! {
-            () = stop.wait() => goes_on = false,
-            _ = tick.tick() => {}
-        }
-        let publisher = Arc::clone(&publisher);
-        if let Err(error) = blocking.run(move || publisher.publish()).await {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "The log is not published"
-            );
         }
     }
 }

@@ -21,18 +21,26 @@ pub enum DatabaseConfig {
     PostgresFile(PathBuf),
 }
 
-const KEYS: [&str; 2] = ["url", "url_file"];
+const KEYS: [&str; 3] = ["url", "url_file", "ca_file"];
 
-/// Reads the database, or takes a file in the vault's folder where there is none.
+/// Reads the database, or takes a file in the vault's folder where there is none; and the file of
+/// the authorities that vouch for the certificate of a PostgreSQL.
 pub(super) fn read(
     reader: &mut Reader<'_>,
     top: &Section<'_>,
     data: &Path,
-) -> Option<DatabaseConfig> {
+) -> Option<(DatabaseConfig, Option<PathBuf>)> {
     if !top.has("database") {
-        return Some(DatabaseConfig::File(data.join("vault.sqlite")));
+        let file = DatabaseConfig::File(data.join("vault.sqlite"));
+        return Some((file, None));
     }
     let section = top.section(reader, "database", &KEYS)?;
+    let ca_file = section.path(reader, "ca_file");
+    let database = postgres(reader, &section)?;
+    Some((database, ca_file))
+}
+
+fn postgres(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<DatabaseConfig> {
     if section.has("url")
         && let Some(line) = section.line_of(reader, "url_file")
     {

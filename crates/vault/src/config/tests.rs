@@ -68,8 +68,13 @@ fn grace_is_as_long_as_the_retention_unless_it_is_said() {
 
 #[test]
 fn the_database_comes_from_the_environment_and_is_never_shown() {
-    let config = parse("[database]\nurl = \"${DATABASE_URL}\"").unwrap();
+    let text = "[database]\nurl = \"${DATABASE_URL}\"\nca_file = \"/etc/ca.pem\"";
+    let config = parse(text).unwrap();
     assert!(!format!("{config:?}").contains("s3cr3t"));
+    assert_eq!(
+        config.database_ca_file.as_deref(),
+        Some(Path::new("/etc/ca.pem"))
+    );
     let DatabaseConfig::Postgres(url) = config.database else {
         panic!("{:?}", config.database);
     };

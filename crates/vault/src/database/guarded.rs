@@ -48,6 +48,9 @@ pub(super) trait Statements {
 
     /// Runs all statements of a text of the schema.
     fn define(&mut self, statements: &str) -> Result<(), Fault>;
+
+    /// Reads the clock of leases.
+    fn lease_ms(&mut self) -> Result<i64, Stop>;
 }
 
 /// A transaction as its work sees it.
@@ -119,6 +122,10 @@ impl<S: Statements> Transaction for Guarded<S> {
 
     fn define(&mut self, statements: &str) -> Result<()> {
         self.statement(&[], |bare| bare.define(statements).map_err(Stop::Fault))
+    }
+
+    fn lease_ms(&mut self) -> Result<i64> {
+        self.statement(&[], Statements::lease_ms)
     }
 
     fn nested(&mut self, work: &mut Work<'_>) -> Result<()> {

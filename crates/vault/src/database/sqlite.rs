@@ -16,6 +16,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use rusqlite::types::ValueRef;
 use rusqlite::{CachedStatement, Connection, OpenFlags, TransactionBehavior};
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::database::guarded::{Fault, Guarded, Statements, Stop};
 use crate::database::pool::Pool;
@@ -230,6 +231,13 @@ impl Statements for Bare<'_> {
         self.0
             .execute_batch(&dialect::for_sqlite(statements))
             .map_err(fault)
+    }
+
+    /// All processes that share a file are on one machine.
+    fn lease_ms(&mut self) -> Result<i64, Stop> {
+        let time = clock_gettime(ClockId::Boottime);
+        let seconds_ms = time.tv_sec.saturating_mul(1_000);
+        Ok(seconds_ms.saturating_add(time.tv_nsec / 1_000_000))
     }
 }
 

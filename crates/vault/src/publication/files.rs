@@ -1,62 +1,133 @@
-//! The folder of the log: files that appear whole or not at all.
+//! Where the files of a log lie: a folder, or a bucket.
+//!
+//! Whatever is written appears whole or not at all, durably, in place of what had its name. Several
+//! processes may write at once: of two files with one name but the checkpoint, each is the same.
 
+use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::Write;
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use data_encoding::HEXLOWER;
+use rustix::fs::OFlags;
+use strongroom_ledger::bundle::BUNDLE_LIMIT_BYTES;
+use strongroom_store::S3Files;
+
 use crate::{Error, Result};
 
-/// The folder.
+/// The files of a log. All methods block.
+pub trait LogFiles: Send + Sync + fmt::Debug {
+    /// The place as people write it, without any secret in it.
+    fn location(&self) -> &str;
+
+    /// All bytes of a file; `None` where there is none.
+    ///
+    /// # Errors
+    /// Where it cannot be read, or is larger than any of a log.
+    fn read(&self, name: &str) -> Result<Option<Vec<u8>>>;
+
+    /// Writes a file; when this returns it is durable, in place of one of the same name.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<()>;
+
+    /// Removes the partial files of a tile that is full now. They may be asked for still; then the
+    /// full one is there. Where this fails they stay, which harms nobody.
+    fn remove_partial(&self, name: &str);
+}
+
+/// A folder of this machine, or one that several machines share.
 #[derive(Debug)]
-pub(super) struct LogFolder(PathBuf);
+pub struct LogFolder {
+    path: PathBuf,
+    location: String,
+}
 
 impl LogFolder {
     /// Opens the folder, made where it is missing.
-    pub(super) fn open(path: PathBuf) -> Result<Self> {
-        make(&path)?;
-        Ok(Self(path))
+    ///
+    /// # Errors
+    /// [`Error::Local`].
+    pub fn open(path: PathBuf) -> Result<Self> {
+        make(&path).map_err(Error::local(format!("make the folder {}", path.display())))?;
+        Ok(Self {
+            location: path.display().to_string(),
+            path,
+        })
     }
 
-    pub(super) fn path(&self) -> &Path {
-        &self.0
-    }
-
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.0.join(name).exists()
-    }
-
-    /// Writes a file; when this returns it is durable, in place of one of the same name.
-    pub(super) fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
-        let path = self.0.join(name);
-        let failed = || Error::local(format!("write {}", path.display()));
-        let folder = path.parent().unwrap_or(&self.0);
+    fn try_write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let folder = path.parent().unwrap_or(&self.path);
         if !folder.is_dir() {
             make(folder)?;
         }
-        // An audit passes over names that begin with a dot.
+        // Two processes may write one file at the same time, and neither may tear the other's. An
+        // audit passes over names that begin with a dot.
+        let mut number = [0; 8];
+        getrandom::fill(&mut number).map_err(io::Error::other)?;
         let base = path.file_name().unwrap_or_default().to_string_lossy();
-        let passing = path.with_file_name(format!(".writing-{base}"));
+        let passing = format!(".writing-{base}-{}", HEXLOWER.encode(&number));
+        let passing = path.with_file_name(passing);
         let mut file = OpenOptions::new()
             .write(true)
-            .create(true)
-            .truncate(true)
+            .create_new(true)
             .mode(0o600)
-            .open(&passing)
-            .map_err(failed())?;
-        file.write_all(bytes).map_err(failed())?;
-        file.sync_all().map_err(failed())?;
-        fs::rename(&passing, &path).map_err(failed())?;
+            .open(&passing)?;
+        let written = file
+            .write_all(bytes)
+            .and_then(|()| file.sync_all())
+            .and_then(|()| fs::rename(&passing, path));
+        if written.is_err() {
+            let _ = fs::remove_file(&passing);
+        }
+        written?;
         sync(folder)
     }
+}
 
-    /// Removes the partial files of a tile that is full now. They may be asked for still; then the
-    /// full one is given.
-    pub(super) fn remove_partial(&self, name: &str) {
-        let path = self.0.join(format!("{name}.p"));
+impl LogFiles for LogFolder {
+    fn location(&self) -> &str {
+        &self.location
+    }
+
+    fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        let path = self.path.join(name);
+        let mut bytes = Vec::new();
+        let read = OpenOptions::new()
+            .read(true)
+            .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+            .open(&path)
+            .and_then(|file| {
+                file.take(BUNDLE_LIMIT_BYTES as u64 + 1)
+                    .read_to_end(&mut bytes)
+            });
+        match read {
+            Ok(_) if bytes.len() <= BUNDLE_LIMIT_BYTES => Ok(Some(bytes)),
+            Ok(_) => Err(Error::Log {
+                reason: format!("{} is larger than any file of a log", path.display()),
+            }),
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(Error::local(format!("read {}", path.display()))(error)),
+        }
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let path = self.path.join(name);
+        let mut written = self.try_write(&path, bytes);
+        if written.as_ref().is_err_and(is_absent) {
+            // Another process has just removed the folder of partial files.
+            written = self.try_write(&path, bytes);
+        }
+        written.map_err(Error::local(format!("write {}", path.display())))
+    }
+
+    fn remove_partial(&self, name: &str) {
+        let path = self.path.join(format!("{name}.p"));
         match fs::remove_dir_all(&path) {
             Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) if is_absent(&error) => {}
             Err(error) => {
                 tracing::warn!(path = %path.display(), %error, "Partial tiles stay behind");
             }
@@ -64,14 +135,50 @@ impl LogFolder {
     }
 }
 
-/// Makes a folder and those above it, durably.
-fn make(path: &Path) -> Result<()> {
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.map_err(Error::local(format!("make the folder {}", path.display())))?;
-    path.parent().map_or(Ok(()), sync)
+/// A log in a bucket.
+impl LogFiles for S3Files {
+    fn location(&self) -> &str {
+        Self::location(self)
+    }
+
+    fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        Ok(Self::read(self, name, BUNDLE_LIMIT_BYTES)?)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        Ok(Self::write(self, name, bytes)?)
+    }
+
+    fn remove_partial(&self, name: &str) {
+        if let Err(error) = self.remove_all(&format!("{name}.p/")) {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(name, error, "Partial tiles stay behind");
+        }
+    }
 }
 
-fn sync(folder: &Path) -> Result<()> {
-    let synced = File::open(folder).and_then(|folder| folder.sync_all());
-    synced.map_err(Error::local(format!("sync {}", folder.display())))
+fn is_absent(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
+/// Makes a folder and those above it, durably.
+fn make(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let above = path.parent().filter(|above| !above.as_os_str().is_empty());
+    if let Some(above) = above {
+        make(above)?;
+    }
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => sync(above.unwrap_or(Path::new("."))),
+    }
+}
+
+fn sync(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
 }

@@ -4,9 +4,7 @@
 //! Nothing here is believed by whoever asks: he checks it against what he remembers.
 
 use strongroom_ledger::bundle::entries;
-use strongroom_ledger::{
-    Folder, Hash, SignedCheckpoint, Verifier, consistency_proof, inclusion_proof,
-};
+use strongroom_ledger::{Hash, SignedCheckpoint, Verifier, consistency_proof, inclusion_proof};
 
 use crate::publication::{BUNDLE, CHECKPOINT, Published, changed, of_log};
 use crate::{Error, Result};
@@ -79,9 +77,5 @@ impl Published {
         let key: Verifier = self.key.parse().map_err(of_log)?;
         let signed = SignedCheckpoint::open(&bytes, &key).map_err(of_log)?;
         Ok((signed.note().to_string(), signed.checkpoint().size()))
-    }
-
-    fn tiles(&self) -> Folder {
-        Folder::new(&self.path)
     }
 }

@@ -223,18 +223,46 @@ pub struct Head {
     pub published: u64,
 }
 
+/// A leaf that was appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dated {
+    /// Its number.
+    pub number: u64,
+    /// When it was.
+    pub moment: Moment,
+}
+
 /// Appends a leaf; returns its number.
 ///
 /// # Errors
 /// Those of the database.
 pub fn append(transaction: &mut dyn Transaction, moment: Moment, act: &Act) -> Result<u64> {
-    let statement = "UPDATE log_head SET leaves = leaves + 1 WHERE one = 1 RETURNING leaves";
-    let leaves = transaction.first(statement, &[], |row| row.int(0))?;
-    let number = unsigned(leaves.ok_or_else(|| damaged("the log has no head"))? - 1)?;
-    let recorded_ms = note_moment(transaction, number, moment.recorded_ms)?;
+    Ok(append_dated(transaction, moment, act)?.number)
+}
+
+/// Appends a leaf at a moment, or at the latest one that is known here, where that is later: what
+/// a process did that was asleep is dated when it is committed, not when it began.
+///
+/// # Errors
+/// Those of the database.
+pub fn append_dated(transaction: &mut dyn Transaction, moment: Moment, act: &Act) -> Result<Dated> {
+    let statement = "UPDATE log_head SET leaves = leaves + 1, \
+         recorded_ms = CASE WHEN recorded_ms > $1 THEN recorded_ms ELSE $1 END, \
+         vault_ms = CASE WHEN vault_ms > $2 THEN vault_ms ELSE $2 END \
+         WHERE one = 1 RETURNING leaves, recorded_ms, vault_ms";
+    let values = [Value::Int(moment.recorded_ms), Value::Int(moment.vault_ms)];
+    let head = transaction.first(statement, &values, |row| {
+        let moment = Moment {
+            recorded_ms: row.int(1)?,
+            vault_ms: row.int(2)?,
+        };
+        Ok((row.int(0)?, moment))
+    })?;
+    let (leaves, moment) = head.ok_or_else(|| damaged("the log has no head"))?;
+    let number = unsigned(leaves - 1)?;
     let leaf = Leaf {
         n: number,
-        at: timestamp(recorded_ms)?,
+        at: timestamp(moment.recorded_ms)?,
         vault: timestamp(moment.vault_ms)?,
         act,
     };
@@ -242,21 +270,30 @@ pub fn append(transaction: &mut dyn Transaction, moment: Moment, act: &Act) -> R
     let statement = "INSERT INTO leaf (number, entry) VALUES ($1, $2)";
     let key = Value::Int(signed(number)?);
     transaction.execute(statement, &[key, Value::Bytes(&entry)])?;
-    Ok(number)
+    note_moment(transaction, number, moment.recorded_ms)?;
+    Ok(Dated { number, moment })
 }
 
-/// Notes from which leaf on a time holds, where it is later than all before; returns the time that
-/// is recorded, which never runs backwards: what was looked at earlier may be committed later.
-fn note_moment(transaction: &mut dyn Transaction, number: u64, recorded_ms: i64) -> Result<i64> {
+/// Notes what time it is, so that no leaf from now on is dated before it.
+///
+/// # Errors
+/// Those of the database.
+pub fn note_time(transaction: &mut dyn Transaction, moment: Moment) -> Result<()> {
+    let statement = "UPDATE log_head SET \
+         recorded_ms = CASE WHEN recorded_ms > $1 THEN recorded_ms ELSE $1 END, \
+         vault_ms = CASE WHEN vault_ms > $2 THEN vault_ms ELSE $2 END WHERE one = 1";
+    let values = [Value::Int(moment.recorded_ms), Value::Int(moment.vault_ms)];
+    transaction.execute(statement, &values)?;
+    Ok(())
+}
+
+/// Notes from which leaf on a time holds, where it is later than all before.
+fn note_moment(transaction: &mut dyn Transaction, number: u64, recorded_ms: i64) -> Result<()> {
     let statement = "INSERT INTO moment (first_leaf, recorded_ms) SELECT $1, $2 \
          WHERE NOT EXISTS (SELECT 1 FROM moment WHERE recorded_ms >= $2)";
     let values = [Value::Int(signed(number)?), Value::Int(recorded_ms)];
-    if transaction.execute(statement, &values)? == 1 {
-        return Ok(recorded_ms);
-    }
-    let statement = "SELECT max(recorded_ms) FROM moment";
-    let latest_ms = transaction.first(statement, &[], |row| row.maybe_int(0))?;
-    Ok(latest_ms.flatten().unwrap_or(recorded_ms))
+    transaction.execute(statement, &values)?;
+    Ok(())
 }
 
 /// How many leaves had been recorded until a time, that time included.
@@ -306,23 +343,6 @@ pub fn entries(
     transaction.query(statement, &values, &mut |row| {
         each(unsigned(row.int(0)?)?, row.bytes(1)?)
     })
-}
-
-/// Notes that the first `published` leaves are in the log's files, and lets go of those before
-/// `bundled`, which are in full bundles.
-///
-/// # Errors
-/// Those of the database.
-pub fn mark_published(
-    transaction: &mut dyn Transaction,
-    published: u64,
-    bundled: u64,
-) -> Result<()> {
-    let statement = "UPDATE log_head SET published = $1 WHERE one = 1 AND published < $1";
-    transaction.execute(statement, &[Value::Int(signed(published)?)])?;
-    let statement = "DELETE FROM leaf WHERE number < $1";
-    transaction.execute(statement, &[Value::Int(signed(bundled)?)])?;
-    Ok(())
 }
 
 /// A time of ours as the world writes it.

@@ -78,6 +78,8 @@ impl Allowance {
     /// What is spent on a day when so many bytes and objects more are put; `None` where that is
     /// more than may be.
     pub fn after(&self, day: i64, bytes: u64, objects: u64) -> Option<Spent> {
+        // Of two processes one may be a moment behind: no day begins twice.
+        let day = day.max(self.spent.day);
         let before = match self.spent.day == day {
             true => self.spent,
             false => Spent::default(),

@@ -5,8 +5,17 @@
 //! nothing: forward it makes this clock faster by a twenty-fourth, backward it is a jump, and
 //! either way a jump that is seen makes the clock doubted until an operator has looked at it.
 //!
+//! With several processes one of them moves the clock at a time. Each run of a process counts as a
+//! start of a machine of its own: whoever takes over begins anew and adds nothing for the time
+//! before, so that no second is counted twice; what that loses is caught up as any lag is. What the
+//! others make of it is in [`process`].
+//!
 //! What can go wrong: who is root on the vault's machine can lie about the boot clock as well. He
 //! can also remove files; see docs/vault.md for what then helps.
+
+pub mod process;
+
+pub use process::{ProcessClock, Shown};
 
 /// Milliseconds in a second.
 pub const SECOND_MS: i64 = 1_000;
@@ -32,7 +41,8 @@ const CATCH_UP_PART: i64 = 24;
 /// What the system's clocks say at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading {
-    /// Which start of the machine the boot clock counts from.
+    /// Of which run of a process, on which start of which machine, this is: boot clocks are
+    /// compared within one alone.
     pub boot: String,
     /// CLOCK_BOOTTIME, in milliseconds.
     pub boottime_ms: i64,

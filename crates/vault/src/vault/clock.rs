@@ -1,14 +1,19 @@
 //! The vault's clock in this process: read from the system, kept in the database.
+//!
+//! The process that holds the lease moves the row; the others read it.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::Result;
 use crate::database::commits::Commits;
+use crate::database::lease::Holder;
+use crate::database::{Database, Transaction};
 use crate::records::clock as row;
 use crate::records::leaves::{self, Act, Moment};
-use crate::rules::clock::{Jump, Reading, VaultClock};
-use crate::vault::Vault;
+use crate::rules::clock::{Jump, ProcessClock, Reading, Shown, VaultClock};
+use crate::vault::jobs::{self, Job};
+use crate::vault::{Vault, no_answer};
 
 /// Reads the system's clocks.
 #[derive(Clone)]
@@ -18,6 +23,17 @@ impl ReadClocks {
     /// Reads clocks by `read`.
     pub fn new(read: impl Fn() -> Reading + Send + Sync + 'static) -> Self {
         Self(Arc::new(read))
+    }
+
+    /// The same clocks, as one run of a process reads them.
+    pub(super) fn of_run(self, holder: Holder) -> Self {
+        Self::new(move || {
+            let reading = self.read();
+            Reading {
+                boot: format!("{} {holder}", reading.boot),
+                ..reading
+            }
+        })
     }
 
     pub(super) fn read(&self) -> Reading {
@@ -32,10 +48,18 @@ impl fmt::Debug for ReadClocks {
 }
 
 /// Reads the clock at the start of a process; begins that of a new vault.
-pub(super) fn open(commits: &Commits, clocks: &ReadClocks, origin: &str) -> Result<VaultClock> {
+pub(super) fn open(
+    database: &dyn Database,
+    commits: &Commits,
+    clocks: &ReadClocks,
+    origin: &str,
+) -> Result<ProcessClock> {
+    if let Some((row, is_moved)) = look(database)? {
+        return Ok(ProcessClock::new(row, clocks.read(), is_moved));
+    }
     let reading = clocks.read();
     let origin = origin.to_owned();
-    commits.commit(move |transaction| {
+    let row = commits.commit(move |transaction| {
         if let Some(before) = row::read(transaction)? {
             return Ok(before);
         }
@@ -44,12 +68,24 @@ pub(super) fn open(commits: &Commits, clocks: &ReadClocks, origin: &str) -> Resu
         let origin = origin.clone();
         leaves::append(transaction, moment_of(&clock), &Act::Made { origin })?;
         Ok(clock)
-    })
+    })?;
+    Ok(ProcessClock::new(row, clocks.read(), false))
+}
+
+/// The row, and whether a process lives that moves it; `None` in a new database.
+fn look(database: &dyn Database) -> Result<Option<(VaultClock, bool)>> {
+    let mut found = None;
+    database.read(&mut |transaction| {
+        let is_moved = jobs::holder(transaction, Job::Clock)?.is_some();
+        found = row::read(transaction)?.map(|row| (row, is_moved));
+        Ok(())
+    })?;
+    Ok(found)
 }
 
 /// The clock one step on; a jump is told in the log.
 fn advance(
-    transaction: &mut dyn crate::database::Transaction,
+    transaction: &mut dyn Transaction,
     before: &VaultClock,
     reading: &Reading,
 ) -> Result<VaultClock> {
@@ -58,6 +94,7 @@ fn advance(
     if let Some(Jump::Wall(by_ms) | Jump::Off(by_ms)) = jump.filter(|_| !before.is_doubted) {
         leaves::append(transaction, moment_of(&clock), &Act::ClockJump { by_ms })?;
     }
+    leaves::note_time(transaction, moment_of(&clock))?;
     Ok(clock)
 }
 
@@ -69,17 +106,24 @@ const fn moment_of(clock: &VaultClock) -> Moment {
 }
 
 impl Vault {
-    /// What time it is here.
+    /// What time it is here; of two processes one may be some seconds behind the other.
     pub fn now(&self) -> Moment {
-        let reading = self.shared.read_clocks.read();
-        let (clock, _) = self.shared.clock.lock().step(reading);
-        moment_of(&clock)
+        let shown = self.shown();
+        Moment {
+            recorded_ms: shown.recorded_ms,
+            vault_ms: shown.vault_ms,
+        }
     }
 
     /// Whether a jump of the clocks was seen that nobody has confirmed.
     pub fn is_clock_doubted(&self) -> bool {
+        self.shown().is_doubted
+    }
+
+    /// The clock as it stands now.
+    pub fn shown(&self) -> Shown {
         let reading = self.shared.read_clocks.read();
-        self.shared.clock.lock().step(reading).0.is_doubted
+        self.shared.clock.lock().now(&reading)
     }
 
     /// Tells the log that a process begins to serve, after a first look at the clocks, and puts
@@ -98,33 +142,40 @@ impl Vault {
         })
     }
 
-    /// Moves the clock on; to be called every few seconds by one process of those that share a
-    /// database. The others take over what it wrote.
+    /// Moves the clock on, or looks how far another process has moved it; to be called every few
+    /// seconds.
     ///
     /// # Errors
     /// Those of the database.
     pub fn tick(&self) -> Result<()> {
-        let reading = self.shared.read_clocks.read();
-        let clock = self.shared.commits.commit(move |transaction| {
-            let Some(before) = row::read(transaction)? else {
-                return Ok(VaultClock::begin(reading.clone()));
-            };
-            let clock = advance(transaction, &before, &reading)?;
-            row::write(transaction, &clock)?;
-            Ok(clock)
+        let moved = self.run_job(Job::Clock, |held| {
+            let lease = held.lease();
+            let reading = self.shared.read_clocks.read();
+            self.shared.commits.commit(move |transaction| {
+                lease.require(transaction)?;
+                let before = row::read(transaction)?.ok_or_else(no_answer)?;
+                let clock = advance(transaction, &before, &reading)?;
+                row::write(transaction, &clock)?;
+                Ok(clock)
+            })
         })?;
-        *self.shared.clock.lock() = clock;
+        let (row, is_moved) = match moved {
+            Some(row) => (row, true),
+            None => look(&*self.shared.database)?.ok_or_else(no_answer)?,
+        };
+        self.look_at(row, is_moved);
         Ok(())
     }
 
-    /// Believes the wall clock again, after an operator has looked at it.
+    /// Believes the wall clock again, after an operator has looked at it: that of the process that
+    /// moves the clock, or else of this one.
     ///
     /// # Errors
     /// Those of the database.
     pub fn confirm_clock(&self) -> Result<()> {
         self.tick()?;
-        let clock = self.shared.commits.commit(|transaction| {
-            let clock = row::read(transaction)?.ok_or_else(super::no_answer)?;
+        let row = self.shared.commits.commit(|transaction| {
+            let clock = row::read(transaction)?.ok_or_else(no_answer)?;
             if !clock.is_doubted {
                 return Ok(clock);
             }
@@ -133,7 +184,13 @@ impl Vault {
             leaves::append(transaction, moment_of(&clock), &Act::ClockConfirmed)?;
             Ok(clock)
         })?;
-        *self.shared.clock.lock() = clock;
+        self.look_at(row, true);
         Ok(())
+    }
+
+    /// What this process knows of the row from now on. The clocks are read after the row was.
+    fn look_at(&self, row: VaultClock, is_moved: bool) {
+        let at = self.shared.read_clocks.read();
+        self.shared.clock.lock().look(row, at, is_moved);
     }
 }

@@ -49,18 +49,19 @@ impl Vault {
                 return Ok(());
             }
             let file = told(&path, name, object.bytes, Some(&token_name));
-            let leaf = leaves::append(transaction, now, &Act::Tombstone(file))?;
-            objects::tombstone(transaction, &key, leaf, now.vault_ms, token)?;
+            let leaf = leaves::append_dated(transaction, now, &Act::Tombstone(file))?;
+            let vault_ms = leaf.moment.vault_ms;
+            objects::tombstone(transaction, &key, leaf.number, vault_ms, token)?;
             let repository =
                 repositories::get(transaction, &path)?.ok_or_else(|| unknown_repository(&path))?;
-            let today = day_of(now.vault_ms);
+            let today = day_of(vault_ms);
             let tombstones = match repository.tombstones {
                 (day, count) if day == today => count + 1,
                 _ => 1,
             };
             let mut held_ms = repository.purge_held_ms;
             if held_ms.is_none() && is_mass_deletion(tombstones, repository.objects) {
-                held_ms = Some(now.vault_ms);
+                held_ms = Some(vault_ms);
                 let act = Act::PurgeHeld {
                     repository: path.clone(),
                     tombstones,

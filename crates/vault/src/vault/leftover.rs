@@ -4,8 +4,6 @@
 //! written where others than us read it; whoever died between has left a folder that stock restic
 //! cannot open.
 
-use std::time::SystemTime;
-
 use strongroom_model::{FileName, RepositoryPath};
 
 use crate::Result;
@@ -13,15 +11,6 @@ use crate::records::repositories;
 use crate::vault::Vault;
 
 impl Vault {
-    /// Removes what was begun before `older_than` and never got a name; returns how many there
-    /// were. Uploads of any process that began earlier and still lives would be lost.
-    ///
-    /// # Errors
-    /// Those of the storage.
-    pub fn sweep(&self, older_than: SystemTime) -> Result<u64> {
-        Ok(self.shared.bodies.sweep(older_than)?)
-    }
-
     /// Writes `config` where it is missing in the storage.
     pub(super) fn mend_configs(&self) -> Result<()> {
         for repository in self.repositories()? {

@@ -6,7 +6,6 @@ use crate::Result;
 use crate::database::Transaction;
 use crate::records::repositories::Repository;
 use crate::records::{objects, tombstones};
-use crate::rules::clock::VaultClock;
 use crate::rules::life::State;
 use crate::rules::purge::Hold;
 use crate::rules::right;
@@ -46,12 +45,6 @@ impl Vault {
     pub fn overviews(&self) -> Result<Vec<Overview>> {
         let all = self.repositories()?.into_iter();
         all.map(|repository| self.overview_of(repository)).collect()
-    }
-
-    /// The clock as it stands now.
-    pub fn clock(&self) -> VaultClock {
-        let reading = self.shared.read_clocks.read();
-        self.shared.clock.lock().step(reading).0
     }
 
     fn overview_of(&self, repository: Repository) -> Result<Overview> {

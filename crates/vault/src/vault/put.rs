@@ -10,7 +10,7 @@ use strongroom_model::{FileName, FileType, Id, RepositoryPath};
 use strongroom_store::Staged;
 
 use crate::database::Transaction;
-use crate::records::leaves::{self, Act, Moment};
+use crate::records::leaves::{self, Act, Dated, Moment};
 use crate::records::objects::{self, Key};
 use crate::records::repositories::{self, Repository};
 use crate::rules::life::{self, Object, Post, State};
@@ -107,6 +107,7 @@ impl Vault {
             FileType::Data | FileType::Index | FileType::Snapshots => {
                 let bytes = length_bytes.unwrap_or_default();
                 let room = self.take_room(path, principal.token, bytes)?;
+                self.await_purge(path, name)?;
                 let foreseen = self.foresee(principal, path, name, &room)?;
                 let body = self.body_key(path, name, foreseen.generation);
                 let into = Into::Storage {
@@ -242,6 +243,7 @@ impl Upload {
                 key_file::check(&content).map_err(|reason| put.bad_bytes(reason))?;
                 let path = &put.repository.path;
                 let room = put.vault.take_room(path, put.principal.token, bytes)?;
+                put.vault.await_purge(path, name)?;
                 let foreseen = put.vault.foresee(&put.principal, path, name, &room)?;
                 let generation = foreseen.generation;
                 let body = put.vault.body_key(path, name, generation);
@@ -330,8 +332,8 @@ impl Put {
             }
             usage::spend(transaction, token, now.vault_ms, bytes)?;
             repositories::set_config(transaction, repository.id, &content)?;
-            let began = leaves::append(transaction, now, &Act::Arrival(file.clone()))?;
-            let object = arriving(State::Live, 1, bytes, token, began, now.vault_ms);
+            let leaf = leaves::append_dated(transaction, now, &Act::Arrival(file.clone()))?;
+            let object = arriving(State::Live, 1, bytes, token, leaf);
             objects::insert(transaction, &key, &object)?;
             repositories::add(
                 transaction,
@@ -350,6 +352,7 @@ impl Put {
 
     fn object(self, staged: Box<dyn Staged>, generation: u32, room: Room) -> Result<()> {
         let path = &self.repository.path;
+        self.vault.await_purge(path, self.name)?;
         let Foreseen {
             repository, found, ..
         } = self
@@ -407,8 +410,8 @@ impl Put {
                         State::Pending => Act::Pending(file.clone()),
                         _ => Act::Arrival(file.clone()),
                     };
-                    let began = leaves::append(transaction, now, &act)?;
-                    let object = arriving(state, generation, bytes, token, began, now.vault_ms);
+                    let leaf = leaves::append_dated(transaction, now, &act)?;
+                    let object = arriving(state, generation, bytes, token, leaf);
                     objects::insert(transaction, &key, &object)?;
                     let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
                     repositories::add(transaction, repository.id, 1, bytes)?;
@@ -447,8 +450,9 @@ fn revive(
     file: &leaves::File,
     token: i64,
 ) -> Result<()> {
-    let began = leaves::append(transaction, now, &Act::Arrival(file.clone()))?;
-    objects::revive(transaction, key, began, now.vault_ms, token)
+    let act = Act::Arrival(file.clone());
+    let Dated { number, moment } = leaves::append_dated(transaction, now, &act)?;
+    objects::revive(transaction, key, number, moment.vault_ms, token)
 }
 
 /// An object is there already; whoever else puts it stands for it too.
@@ -466,22 +470,15 @@ fn is_there(
     }
 }
 
-const fn arriving(
-    state: State,
-    generation: u32,
-    bytes: u64,
-    token: i64,
-    began: u64,
-    arrived_ms: i64,
-) -> Object {
+const fn arriving(state: State, generation: u32, bytes: u64, token: i64, leaf: Dated) -> Object {
     Object {
         generation,
         bytes,
         state,
         token,
-        began,
+        began: leaf.number,
         ended: None,
-        arrived_ms,
+        arrived_ms: leaf.moment.vault_ms,
         tombstoned_ms: None,
     }
 }

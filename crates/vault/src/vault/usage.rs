@@ -1,7 +1,8 @@
 //! Room: what uploads may still take of the disk, of a repository's quota, of a token's day.
 //!
 //! What is on its way counts as taken, so that many uploads at once cannot pass a bound that each
-//! of them alone would keep.
+//! of them alone would keep. Quotas and days are counted in the database, for all processes; the
+//! room on a disk is looked at by each for itself, and again every few MiB.
 
 use std::collections::HashMap;
 use std::sync::Arc;

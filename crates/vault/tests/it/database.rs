@@ -11,12 +11,12 @@ mod receipts;
 mod same;
 mod sqlite;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use strongroom_model::Secret;
 use strongroom_testkit::PostgresServer;
 use strongroom_vault::database::{Database, Postgres, Sqlite, Transaction, Value, migrate};
-use strongroom_vault::{Error, Result};
+use strongroom_vault::{Error, Result, records};
 use tempfile::TempDir;
 
 /// Makes two tests of each function, one for each database.
@@ -32,20 +32,16 @@ macro_rules! both {
 }
 pub(crate) use both;
 
-/// The schema of these tests.
-pub(crate) const SCHEMA: &[&str] = &["
-    CREATE TABLE note (
+/// The schema of these tests: the one of a vault, so that what is tested is what runs, and notes.
+pub(crate) static SCHEMA: LazyLock<Vec<&str>> = LazyLock::new(|| {
+    let notes = "CREATE TABLE note (
         id BIGINT PRIMARY KEY NOT NULL,
         number BIGINT,
         word TEXT,
         bytes BYTEA
-    ) /* sqlite: STRICT */;
-    CREATE TABLE leases (
-        name TEXT PRIMARY KEY NOT NULL,
-        holder BYTEA NOT NULL,
-        until_ms BIGINT NOT NULL
-    ) /* sqlite: STRICT, WITHOUT ROWID */;
-"];
+    ) /* sqlite: STRICT */";
+    [records::SCHEMA, &[notes]].concat()
+});
 
 /// A database that several may open.
 pub(crate) enum Scene {
@@ -77,7 +73,7 @@ impl Scene {
     /// Opens it as another process would.
     pub(crate) fn open(&self) -> Arc<dyn Database> {
         let database = self.open_bare();
-        migrate(&*database, SCHEMA).unwrap();
+        migrate(&*database, &SCHEMA).unwrap();
         database
     }
 }

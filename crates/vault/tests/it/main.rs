@@ -5,6 +5,7 @@
 mod api;
 mod clients;
 mod database;
+mod fleet;
 mod http;
 mod packaging;
 mod program;

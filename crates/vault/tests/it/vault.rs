@@ -1,9 +1,9 @@
 //! The acts of a vault, on a real database and a real folder, under clocks of our own.
 
-mod attacks;
+pub(crate) mod attacks;
 mod bounds;
 mod hiding;
-mod life;
+pub(crate) mod life;
 mod model;
 mod receipts;
 pub(crate) mod scene;

@@ -51,7 +51,7 @@ pub(super) struct TrialVault {
     stopper: Stopper,
     serving: Option<JoinHandle<strongroom_vault::Result<()>>>,
     runtime: Option<Runtime>,
-    _lock: ServingLock,
+    _lock: Option<ServingLock>,
 }
 
 /// Answers restic's protocol, and what a vault tells beside it.
@@ -73,7 +73,7 @@ impl TrialVault {
         super::area::write(&config, CONFIGURATION.as_bytes())?;
         let found = VaultConfig::open(&config, &|_| None)?;
         let lock = opening::lock(&found)?;
-        let vault = opening::open(&found)?;
+        let (vault, storage) = opening::open_with_storage(&found)?;
         let token = vault.create_token(&NewToken {
             right: Right::Append,
             prefix: REPOSITORY.parse().map_err(strongroom_engine::Error::from)?,
@@ -82,7 +82,8 @@ impl TrialVault {
             daily_objects: None,
         })?;
         vault.begin_serving()?;
-        let publisher = Arc::new(Publisher::open(vault.clone(), &found.data, vault.origin())?);
+        let publisher = Publisher::open(vault.clone(), storage.log, &found.data.join("keys"))?;
+        let publisher = Arc::new(publisher);
         publisher.publish()?;
         let runtime = Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(making())?;
@@ -177,7 +178,7 @@ impl Handler for Pages {
         Box::pin(async move {
             let request = match self.api.answer(request, &peer).await {
                 Ok(response) => return response,
-                Err(request) => request,
+                Err(request) => *request,
             };
             let answer = self.rest.answer(request, &peer).await;
             answer.unwrap_or_else(|| simple(StatusCode::NOT_FOUND, "There is nothing here"))

@@ -99,6 +99,19 @@ impl Statements for Bare<'_, '_> {
             .batch_execute(&dialect::for_postgres(statements))
             .map_err(|error| fault(&error))
     }
+
+    /// The server's own clock, at this very moment: `now()` would be when the transaction began,
+    /// which may have waited for others since.
+    fn lease_ms(&mut self) -> Result<i64, Stop> {
+        let statement =
+            "SELECT CAST(FLOOR(EXTRACT(EPOCH FROM clock_timestamp()) * 1000) AS BIGINT)";
+        let mut now_ms = 0;
+        self.query(statement, &[], &mut |row| {
+            now_ms = row.int(0)?;
+            Ok(())
+        })?;
+        Ok(now_ms)
+    }
 }
 
 /// A value on its way.

@@ -144,7 +144,7 @@ impl Api {
                 read::<request::Nothing>(request).await?;
                 let time = self.act(|vault| {
                     vault.confirm_clock()?;
-                    VaultTime::of(&vault.clock())
+                    VaultTime::of(&vault.shown())
                 });
                 answer::json(&time.await?)
             }

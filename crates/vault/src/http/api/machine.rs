@@ -55,7 +55,7 @@ impl Api {
             origin: vault.origin().to_owned(),
             log_key: self.parts().publisher.key(),
             runs_in: self.parts().runs_in.account(),
-            time: VaultTime::of(&vault.clock())?,
+            time: VaultTime::of(&vault.shown())?,
             sealed: false,
             new_log: None,
         })

@@ -17,7 +17,7 @@ use strongroom_vault::http::{
     Answering, Blocking, Handler, HttpMetrics, Limits, Peer, Request, Rest, Serving, Stopper, bind,
     serve, simple,
 };
-use strongroom_vault::publication::Publisher;
+use strongroom_vault::publication::{LogFolder, Publisher};
 use strongroom_vault::rules::right::Right;
 use strongroom_vault::runs_in::RunsIn;
 use strongroom_vault::vault::NewToken;
@@ -79,7 +79,9 @@ impl Server {
         let admin_token = admin_token::open(&folder.join("keys")).unwrap();
         let token = admin_token.expose().to_owned();
         let vault = scene.vault.clone();
-        let publisher = Publisher::open(vault.clone(), &folder, vault.origin()).unwrap();
+        let log = LogFolder::open(folder.join("log")).unwrap();
+        let publisher = Publisher::open(vault.clone(), Arc::new(log), &folder.join("keys"));
+        let publisher = publisher.unwrap();
         publisher.publish().unwrap();
         let (blocking, limits) = (Blocking::new(16), Limits::default());
         let rest = Rest::new(

@@ -46,7 +46,7 @@ fn commit_until_killed(place: String) {
     } else {
         Arc::new(Sqlite::open(Path::new(&place)).unwrap())
     };
-    migrate(&*database, SCHEMA).unwrap();
+    migrate(&*database, &SCHEMA).unwrap();
     let first = ids(&*database).last().map_or(0, |last| last + 1);
     let commits = Commits::new(database).unwrap();
     thread::scope(|scope| {

@@ -16,7 +16,7 @@ const ADD: &str = "UPDATE note SET number = number + 1 WHERE id = 1";
 
 fn open(url: impl Into<String>) -> Postgres {
     let database = Postgres::open(&Secret::new(url), None).unwrap();
-    migrate(&database, SCHEMA).unwrap();
+    migrate(&database, &SCHEMA).unwrap();
     database
 }
 

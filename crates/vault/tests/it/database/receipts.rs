@@ -155,9 +155,9 @@ fn a_receipt_and_what_it_needs_are_kept_and_looked_up(scene: &Scene) {
         assert!(due.is_empty());
         let count = tombstones::count(transaction, repository, State::Tombstoned)?;
         assert_eq!(count, 1);
-        assert_eq!(objects::hide(transaction, 1, 0, 8)?, 2);
+        assert_eq!(hiding::hide(transaction, 1, 0, 8)?, 2);
         assert_eq!(needs::count_lacking(transaction, lineage.id, 0)?, 2);
-        assert_eq!(objects::unhide(transaction, 1, 9)?, 2);
+        assert_eq!(hiding::unhide(transaction, 1, 9)?, 2);
         assert_eq!(needs::count_lacking(transaction, lineage.id, 0)?, 1);
         objects::tombstone(transaction, &key(snapshot), 10, 7, 1)?;
         assert!(needs::is_held(transaction, &key(pack))?);

@@ -11,7 +11,7 @@ use strongroom_vault::vault::NewToken;
 use super::scene::{Scene, key_file, repository};
 
 #[test]
-fn junk_of_every_type_is_out_of_sight_by_one_act_and_was_never_in_the_view_before() {
+pub(crate) fn junk_of_every_type_is_out_of_sight_by_one_act_and_was_never_in_the_view_before() {
     let scene = Scene::new();
     let (honest, stolen) = (scene.token(Right::Append), scene.token(Right::Append));
     let key = scene.init(&honest);
@@ -54,7 +54,7 @@ fn junk_of_every_type_is_out_of_sight_by_one_act_and_was_never_in_the_view_befor
 }
 
 #[test]
-fn what_somebody_else_has_put_as_well_is_not_hidden_with_the_thief() {
+pub(crate) fn what_somebody_else_has_put_as_well_is_not_hidden_with_the_thief() {
     let scene = Scene::new();
     let (honest, stolen) = (scene.token(Right::Append), scene.token(Right::Append));
     scene.init(&honest);
@@ -74,7 +74,7 @@ fn what_somebody_else_has_put_as_well_is_not_hidden_with_the_thief() {
 }
 
 #[test]
-fn no_right_but_maintain_asks_for_deletion() {
+pub(crate) fn no_right_but_maintain_asks_for_deletion() {
     let scene = Scene::new();
     let append = scene.token(Right::Append);
     scene.init(&append);
@@ -98,7 +98,7 @@ fn no_right_but_maintain_asks_for_deletion() {
 }
 
 #[test]
-fn a_clock_set_forward_ten_years_purges_nothing_and_freezes_purging() {
+pub(crate) fn a_clock_set_forward_ten_years_purges_nothing_and_freezes_purging() {
     let scene = Scene::new();
     let (append, maintain) = (scene.token(Right::Append), scene.token(Right::Maintain));
     scene.init(&append);
@@ -123,7 +123,7 @@ fn a_clock_set_forward_ten_years_purges_nothing_and_freezes_purging() {
 }
 
 #[test]
-fn being_off_for_a_week_with_the_clock_moved_brings_no_purge_nearer() {
+pub(crate) fn being_off_for_a_week_with_the_clock_moved_brings_no_purge_nearer() {
     let scene = Scene::new();
     let (append, maintain) = (scene.token(Right::Append), scene.token(Right::Maintain));
     scene.init(&append);
@@ -150,7 +150,7 @@ fn being_off_for_a_week_with_the_clock_moved_brings_no_purge_nearer() {
 }
 
 #[test]
-fn a_lost_answer_and_the_delete_after_it_lose_nothing() {
+pub(crate) fn a_lost_answer_and_the_delete_after_it_lose_nothing() {
     let scene = Scene::new();
     let maintain = scene.token(Right::Maintain);
     scene.init(&maintain);
@@ -163,7 +163,7 @@ fn a_lost_answer_and_the_delete_after_it_lose_nothing() {
 }
 
 #[test]
-fn a_hundred_thousand_snapshots_stop_at_the_bound_of_a_day() {
+pub(crate) fn a_hundred_thousand_snapshots_stop_at_the_bound_of_a_day() {
     let scene = Scene::new();
     let honest = scene.token(Right::Append);
     scene.init(&honest);
@@ -193,7 +193,7 @@ fn a_hundred_thousand_snapshots_stop_at_the_bound_of_a_day() {
 }
 
 #[test]
-fn a_name_that_was_never_put_is_no_oracle() {
+pub(crate) fn a_name_that_was_never_put_is_no_oracle() {
     let scene = Scene::new();
     let append = scene.token(Right::Append);
     let name = FileName::new(FileType::Data, Id::of(b"x"));

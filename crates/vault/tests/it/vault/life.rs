@@ -13,7 +13,7 @@ use strongroom_vault::vault::NewToken;
 use super::scene::{START_MS, Scene, key_file, repository};
 
 #[test]
-fn what_is_put_is_there_and_putting_it_again_is_the_same() {
+pub(crate) fn what_is_put_is_there_and_putting_it_again_is_the_same() {
     let scene = Scene::new();
     let append = scene.token(Right::Append);
     scene.init(&append);
@@ -27,7 +27,7 @@ fn what_is_put_is_there_and_putting_it_again_is_the_same() {
 }
 
 #[test]
-fn bytes_that_are_not_what_their_name_says_leave_nothing() {
+pub(crate) fn bytes_that_are_not_what_their_name_says_leave_nothing() {
     let scene = Scene::new();
     let append = scene.token(Right::Append);
     scene.init(&append);
@@ -43,7 +43,7 @@ fn bytes_that_are_not_what_their_name_says_leave_nothing() {
 }
 
 #[test]
-fn an_upload_that_stops_leaves_nothing() {
+pub(crate) fn an_upload_that_stops_leaves_nothing() {
     let scene = Scene::new();
     let append = scene.token(Right::Append);
     scene.init(&append);
@@ -59,7 +59,7 @@ fn an_upload_that_stops_leaves_nothing() {
 }
 
 #[test]
-fn config_is_written_once() {
+pub(crate) fn config_is_written_once() {
     let scene = Scene::new();
     let append = scene.token(Right::Append);
     scene.init(&append);
@@ -87,7 +87,7 @@ fn config_is_written_once() {
 }
 
 #[test]
-fn a_key_that_comes_later_waits_for_an_operator() {
+pub(crate) fn a_key_that_comes_later_waits_for_an_operator() {
     let scene = Scene::new();
     let append = scene.token(Right::Append);
     let first = scene.init(&append);
@@ -106,7 +106,7 @@ fn a_key_that_comes_later_waits_for_an_operator() {
 }
 
 #[test]
-fn a_deletion_is_seen_by_none_and_undone_by_one_act() {
+pub(crate) fn a_deletion_is_seen_by_none_and_undone_by_one_act() {
     let scene = Scene::new();
     let (append, maintain) = (scene.token(Right::Append), scene.token(Right::Maintain));
     scene.init(&append);
@@ -147,7 +147,7 @@ fn a_deletion_is_seen_by_none_and_undone_by_one_act() {
 }
 
 #[test]
-fn every_interval_of_a_life_is_seen_as_of_its_time() {
+pub(crate) fn every_interval_of_a_life_is_seen_as_of_its_time() {
     let scene = Scene::new();
     let (append, maintain) = (scene.token(Right::Append), scene.token(Right::Maintain));
     scene.init(&append);
@@ -176,7 +176,7 @@ fn every_interval_of_a_life_is_seen_as_of_its_time() {
 }
 
 #[test]
-fn bytes_go_when_retention_and_grace_are_over_and_not_before() {
+pub(crate) fn bytes_go_when_retention_and_grace_are_over_and_not_before() {
     let scene = Scene::new();
     let (append, maintain) = (scene.token(Right::Append), scene.token(Right::Maintain));
     scene.init(&append);
@@ -203,7 +203,7 @@ fn bytes_go_when_retention_and_grace_are_over_and_not_before() {
 }
 
 #[test]
-fn many_deletions_in_a_day_hold_the_purge_until_an_operator_agrees() {
+pub(crate) fn many_deletions_in_a_day_hold_the_purge_until_an_operator_agrees() {
     let scene = Scene::new();
     let (append, maintain) = (scene.token(Right::Append), scene.token(Right::Maintain));
     scene.init(&append);
@@ -220,7 +220,7 @@ fn many_deletions_in_a_day_hold_the_purge_until_an_operator_agrees() {
 }
 
 #[test]
-fn locks_stand_for_half_an_hour_and_only_their_own_token_removes_them() {
+pub(crate) fn locks_stand_for_half_an_hour_and_only_their_own_token_removes_them() {
     let scene = Scene::new();
     let (one, other) = (scene.token(Right::Append), scene.token(Right::Append));
     scene.init(&one);
@@ -257,7 +257,7 @@ fn locks_stand_for_half_an_hour_and_only_their_own_token_removes_them() {
 }
 
 #[test]
-fn rotten_bytes_are_replaced_when_they_come_again() {
+pub(crate) fn rotten_bytes_are_replaced_when_they_come_again() {
     let scene = Scene::new();
     let append = scene.token(Right::Append);
     scene.init(&append);
@@ -273,7 +273,7 @@ fn rotten_bytes_are_replaced_when_they_come_again() {
 }
 
 #[test]
-fn a_token_counts_until_it_expires_or_is_revoked() {
+pub(crate) fn a_token_counts_until_it_expires_or_is_revoked() {
     let scene = Scene::new();
     let new = NewToken {
         right: Right::Read,
@@ -312,7 +312,7 @@ fn a_token_counts_until_it_expires_or_is_revoked() {
 }
 
 #[test]
-fn quotas_and_limits_hold() {
+pub(crate) fn quotas_and_limits_hold() {
     let scene = Scene::with(|settings| settings.object_limit_bytes = 10_000);
     let append = scene.token(Right::Append);
     scene.init(&append);
@@ -336,7 +336,7 @@ fn quotas_and_limits_hold() {
 }
 
 #[test]
-fn keeping_is_only_ever_raised() {
+pub(crate) fn keeping_is_only_ever_raised() {
     let scene = Scene::new();
     let append = scene.token(Right::Append);
     scene.init(&append);

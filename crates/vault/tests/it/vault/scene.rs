@@ -1,11 +1,19 @@
 //! A vault in a folder of its own, whose clocks a test moves.
+//!
+//! It lies in a file of SQLite and a folder, unless the test runs within [`within`] another pair of
+//! database and storage.
 
+use std::cell::RefCell;
 use std::io::Read;
+use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use strongroom_model::{FileName, FileType, Id, RepositoryPath};
+use strongroom_store::Bodies;
 use strongroom_store::local::LocalBodies;
+use strongroom_vault::database::Database;
 use strongroom_vault::database::migrations::migrate;
 use strongroom_vault::database::sqlite::Sqlite;
 use strongroom_vault::records::SCHEMA;
@@ -19,6 +27,27 @@ use tempfile::TempDir;
 
 /// Where the clocks of every scene begin.
 pub(crate) const START_MS: i64 = 1_800_000_000_000;
+
+/// Opens the database and the storage that belong to a scene's folder.
+pub(crate) type Pair = Rc<dyn Fn(&Path) -> (Arc<dyn Database>, Arc<dyn Bodies>)>;
+
+thread_local! {
+    static PAIR: RefCell<Option<Pair>> = const { RefCell::new(None) };
+}
+
+/// Does a test whose scenes lie elsewhere.
+pub(crate) fn within(pair: &Pair, test: impl FnOnce()) {
+    PAIR.set(Some(Rc::clone(pair)));
+    test();
+    PAIR.set(None);
+}
+
+/// A folder's own bodies.
+pub(crate) fn local_bodies(folder: &Path) -> Arc<dyn Bodies> {
+    let bodies = LocalBodies::new(folder.join("repositories"));
+    bodies.create().unwrap();
+    Arc::new(bodies)
+}
 
 /// A vault and its clocks.
 pub(crate) struct Scene {
@@ -54,14 +83,18 @@ impl Scene {
     }
 
     fn open(folder: Arc<TempDir>, clocks: Arc<Mutex<Reading>>, settings: Settings) -> Self {
-        let database = Sqlite::open(&folder.path().join("vault.db")).unwrap();
-        migrate(&database, SCHEMA).unwrap();
-        let bodies = LocalBodies::new(folder.path().join("repositories"));
-        bodies.create().unwrap();
+        let (database, bodies): (Arc<dyn Database>, Arc<dyn Bodies>) =
+            match PAIR.with_borrow(Clone::clone) {
+                Some(pair) => pair(folder.path()),
+                None => {
+                    let database = Sqlite::open(&folder.path().join("vault.db")).unwrap();
+                    (Arc::new(database), local_bodies(folder.path()))
+                }
+            };
+        migrate(&*database, SCHEMA).unwrap();
         let shared = Arc::clone(&clocks);
         let read_clocks = ReadClocks::new(move || shared.lock().clone());
-        let database = Arc::new(database);
-        let vault = Vault::open(database, Arc::new(bodies), settings.clone(), read_clocks).unwrap();
+        let vault = Vault::open(database, bodies, settings.clone(), read_clocks).unwrap();
         Self {
             vault,
             folder,
@@ -70,7 +103,18 @@ impl Scene {
         }
     }
 
-    /// The same vault, opened anew as by another process.
+    /// Another process of the same vault, on another machine.
+    pub(crate) fn beside(&self) -> Self {
+        let clocks = Reading {
+            boot: "another".to_owned(),
+            boottime_ms: 7 * HOUR_MS,
+            wall_ms: self.clocks.lock().wall_ms,
+        };
+        let clocks = Arc::new(Mutex::new(clocks));
+        Self::open(Arc::clone(&self.folder), clocks, self.settings.clone())
+    }
+
+    /// The same vault, opened anew as by another process after this one has stopped.
     pub(crate) fn reopened(self) -> Self {
         let Self {
             vault,
@@ -78,6 +122,7 @@ impl Scene {
             clocks,
             settings,
         } = self;
+        vault.release_leases().unwrap();
         drop(vault);
         Self::open(folder, clocks, settings)
     }

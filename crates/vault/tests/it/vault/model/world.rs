@@ -11,7 +11,7 @@ use strongroom_store::local::LocalBodies;
 use strongroom_testkit::{Fault, FaultyBodies, Op, Rule};
 use strongroom_vault::database::migrations::migrate;
 use strongroom_vault::database::sqlite::Sqlite;
-use strongroom_vault::publication::Publisher;
+use strongroom_vault::publication::{LogFolder, Publisher};
 use strongroom_vault::records::SCHEMA;
 use strongroom_vault::records::objects::View;
 use strongroom_vault::rules::clock::{HOUR_MS, Reading};
@@ -90,7 +90,9 @@ impl World {
         let in_a_century = SystemTime::UNIX_EPOCH + Duration::from_secs(5_000_000_000);
         vault.sweep(in_a_century).unwrap();
         vault.begin_serving().unwrap();
-        let publisher = Publisher::open(vault.clone(), folder, ORIGIN).unwrap();
+        let log = LogFolder::open(folder.join("log")).unwrap();
+        let publisher = Publisher::open(vault.clone(), Arc::new(log), &folder.join("keys"));
+        let publisher = publisher.unwrap();
         self.running = Some(Running {
             vault,
             publisher,

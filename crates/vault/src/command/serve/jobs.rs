@@ -1,0 +1,146 @@
+//! What a serving process does from time to time: moving the clock, publishing, purging.
+//!
+//! Each has a task of its own, so that a long purge never keeps the clock from being moved.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use strongroom_vault::http::standings::Standings;
+use strongroom_vault::http::{Blocking, Stop};
+use strongroom_vault::publication::Publisher;
+use strongroom_vault::vault::Job;
+use strongroom_vault::{Result, Vault};
+use tokio::task::JoinHandle;
+use tokio::time::interval;
+
+/// How often what was committed is published.
+const PUBLISH_EVERY: Duration = Duration::from_secs(1);
+
+/// After how many times of that the checkpoint's file is looked at.
+const PUBLISHED_BETWEEN_MENDING: u64 = 30;
+
+/// How often the vault's clock is moved on, or looked at.
+const TICK_EVERY: Duration = Duration::from_secs(5);
+
+/// How often old locks are dropped and a share of what is due is purged.
+const PURGE_EVERY: Duration = Duration::from_secs(60);
+
+/// After how many times of that what uploads left behind is looked for.
+const PURGES_BETWEEN_SWEEPS: u64 = 24 * 60;
+
+/// How old it must be: no upload of any process takes so long.
+const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What has to be done from time to time. Each job is done by one process of those that share a
+/// database.
+#[derive(Clone)]
+pub(super) struct Jobs {
+    pub(super) vault: Vault,
+    pub(super) publisher: Arc<Publisher>,
+    /// Where the newest snapshots are shown.
+    pub(super) standings: Standings,
+    pub(super) blocking: Blocking,
+    /// Whether it could be asked a moment ago.
+    pub(super) is_database_there: Arc<AtomicBool>,
+}
+
+impl Jobs {
+    /// Begins all of them.
+    pub(super) fn start(self, stop: &Stop) -> [JoinHandle<()>; 3] {
+        [
+            tokio::spawn(self.clone().keep_ticking(stop.clone())),
+            tokio::spawn(self.clone().keep_purging(stop.clone())),
+            tokio::spawn(self.keep_publishing(stop.clone())),
+        ]
+    }
+
+    /// Moves the clock, or looks at it, until `stop`.
+    async fn keep_ticking(self, mut stop: Stop) {
+        let mut tick = interval(TICK_EVERY);
+        loop {
+            tokio::select! {
+                () = stop.wait() => return,
+                _ = tick.tick() => {}
+            }
+            let vault = self.vault.clone();
+            let is_done = self.run("clock", move || vault.tick()).await;
+            self.is_database_there.store(is_done, Ordering::Relaxed);
+        }
+    }
+
+    /// Drops old locks, purges, and removes what uploads left behind, until `stop`.
+    async fn keep_purging(self, mut stop: Stop) {
+        let mut tick = interval(PURGE_EVERY);
+        let mut ticks = 0_u64;
+        loop {
+            tokio::select! {
+                () = stop.wait() => return,
+                _ = tick.tick() => {}
+            }
+            let (vault, standings) = (self.vault.clone(), self.standings.clone());
+            let is_sweeping = ticks.is_multiple_of(PURGES_BETWEEN_SWEEPS);
+            ticks += 1;
+            let work = move || {
+                vault.drop_old_locks()?;
+                vault.purge()?;
+                standings.set(&vault.newest_snapshots()?);
+                if is_sweeping {
+                    #[expect(
+                        clippy::disallowed_methods,
+                        reason = "the edge at which time comes in"
+                    )]
+                    let now = SystemTime::now();
+                    vault.sweep(now.checked_sub(ABANDONED).unwrap_or(SystemTime::UNIX_EPOCH))?;
+                }
+                Ok(())
+            };
+            self.run("purge", work).await;
+        }
+    }
+
+    /// Publishes the log, a second behind at most, and once more after `stop`.
+    async fn keep_publishing(self, mut stop: Stop) {
+        let mut tick = interval(PUBLISH_EVERY);
+        let mut ticks = 0_u64;
+        let mut goes_on = true;
+        while goes_on {
+            tokio::select! {
+                () = stop.wait() => goes_on = false,
+                _ = tick.tick() => {}
+            }
+            let is_mending = ticks.is_multiple_of(PUBLISHED_BETWEEN_MENDING);
+            ticks += 1;
+            let (vault, publisher) = (self.vault.clone(), Arc::clone(&self.publisher));
+            let work = move || {
+                if !goes_on {
+                    // Whoever publishes as a rule may stop as well.
+                    return publisher.publish().map(drop);
+                }
+                let done = vault.run_job(Job::Log, |_| {
+                    publisher.publish()?;
+                    match is_mending {
+                        true => publisher.mend(),
+                        false => Ok(()),
+                    }
+                });
+                done.map(drop)
+            };
+            self.run("log", work).await;
+        }
+    }
+
+    /// Does a job; whether it succeeded.
+    async fn run(
+        &self,
+        job: &'static str,
+        work: impl FnOnce() -> Result<()> + Send + 'static,
+    ) -> bool {
+        let done = self.blocking.run(work).await;
+        if let Err(error) = &done {
+            let error = error as &dyn std::error::Error;
+            tracing::error!(job, error, "A job failed");
+        }
+        done.is_ok()
+    }
+}

@@ -1,0 +1,88 @@
+//! The acts of a vault on each pair of database and storage: the same tests as on SQLite and a
+//! folder, which have theirs in `vault`.
+
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use data_encoding::HEXLOWER;
+use postgres::NoTls;
+use sha2::{Digest, Sha256};
+use strongroom_model::Secret;
+use strongroom_store::Bodies;
+use strongroom_testkit::PostgresServer;
+use strongroom_vault::database::{Database, Postgres};
+
+use crate::vault::scene::{Pair, local_bodies, within};
+use crate::vault::{attacks, life};
+
+/// A database of its own on a server for each folder.
+pub(super) fn database_of(server: &PostgresServer, folder: &Path) -> String {
+    let digest = Sha256::digest(folder.as_os_str().as_encoded_bytes());
+    let name = format!("vault_{}", &HEXLOWER.encode(&digest)[..16]);
+    let mut client = postgres::Client::connect(&server.url(), NoTls).unwrap();
+    let is_there = "SELECT 1 FROM pg_database WHERE datname = $1";
+    if client.query(is_there, &[&name]).unwrap().is_empty() {
+        client
+            .batch_execute(&format!("CREATE DATABASE {name}"))
+            .unwrap();
+    }
+    let url = server.url();
+    let (address, _) = url.rsplit_once('/').unwrap();
+    format!("{address}/{name}")
+}
+
+/// A PostgreSQL, and whatever storage.
+pub(super) fn on_postgres(
+    server: &Arc<PostgresServer>,
+    bodies: impl Fn(&Path) -> Arc<dyn Bodies> + 'static,
+) -> Pair {
+    let server = Arc::clone(server);
+    Rc::new(
+        move |folder: &Path| -> (Arc<dyn Database>, Arc<dyn Bodies>) {
+            let url = database_of(&server, folder);
+            let database: Arc<dyn Database> =
+                Arc::new(Postgres::open(&Secret::new(url), None).unwrap());
+            (database, bodies(folder))
+        },
+    )
+}
+
+/// All that a vault does wherever it keeps what it has.
+pub(super) const EVERYWHERE: &[fn()] = &[
+    life::what_is_put_is_there_and_putting_it_again_is_the_same,
+    life::bytes_that_are_not_what_their_name_says_leave_nothing,
+    life::an_upload_that_stops_leaves_nothing,
+    life::a_key_that_comes_later_waits_for_an_operator,
+    life::a_deletion_is_seen_by_none_and_undone_by_one_act,
+    life::every_interval_of_a_life_is_seen_as_of_its_time,
+    life::locks_stand_for_half_an_hour_and_only_their_own_token_removes_them,
+    life::a_token_counts_until_it_expires_or_is_revoked,
+    life::bytes_go_when_retention_and_grace_are_over_and_not_before,
+    life::many_deletions_in_a_day_hold_the_purge_until_an_operator_agrees,
+    life::keeping_is_only_ever_raised,
+    attacks::junk_of_every_type_is_out_of_sight_by_one_act_and_was_never_in_the_view_before,
+    attacks::what_somebody_else_has_put_as_well_is_not_hidden_with_the_thief,
+    attacks::no_right_but_maintain_asks_for_deletion,
+    attacks::a_clock_set_forward_ten_years_purges_nothing_and_freezes_purging,
+    attacks::being_off_for_a_week_with_the_clock_moved_brings_no_purge_nearer,
+    attacks::a_lost_answer_and_the_delete_after_it_lose_nothing,
+    attacks::a_name_that_was_never_put_is_no_oracle,
+];
+
+/// What looks into a folder, or at the room on its disk, besides.
+const ON_A_FOLDER: &[fn()] = &[
+    life::config_is_written_once,
+    life::rotten_bytes_are_replaced_when_they_come_again,
+    life::quotas_and_limits_hold,
+    attacks::a_hundred_thousand_snapshots_stop_at_the_bound_of_a_day,
+];
+
+#[test]
+fn a_vault_on_postgres_does_all_that_one_on_sqlite_does() {
+    let server = Arc::new(PostgresServer::start());
+    let pair = on_postgres(&server, local_bodies);
+    for test in [EVERYWHERE, ON_A_FOLDER].concat() {
+        within(&pair, test);
+    }
+}
