@@ -8,7 +8,7 @@ use strongroom_vault::records::needs::{self, Place};
 use strongroom_vault::records::objects::{self, Key};
 use strongroom_vault::records::receipts::{self, Cursor, NewReceipt, Receipt};
 use strongroom_vault::records::tombstones::{self, Tombstone};
-use strongroom_vault::records::{SCHEMA, repositories};
+use strongroom_vault::records::{SCHEMA, hiding, repositories};
 use strongroom_vault::rules::life::{Object, State};
 use strongroom_vault::rules::needs::Difference;
 use strongroom_vault::rules::purge::Keeping;
