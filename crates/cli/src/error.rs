@@ -85,7 +85,7 @@ pub(crate) enum Error {
     Admin(#[from] strongroom_store::Error),
     /// The vault of a trial.
     #[error(transparent)]
-    Vault(#[from] strongroom_vault::Error),
+    Vault(Box<strongroom_vault::Error>),
     /// Nobody can be asked whether the log of a vault is to be accepted.
     #[error("Nobody can be asked here whether the log is to be accepted")]
     NobodyToAsk,
@@ -140,6 +140,12 @@ pub(crate) enum Error {
     /// Standard output is closed or full.
     #[error("Cannot write to standard output")]
     Output(#[source] io::Error),
+}
+
+impl From<strongroom_vault::Error> for Error {
+    fn from(error: strongroom_vault::Error) -> Self {
+        Self::Vault(Box::new(error))
+    }
 }
 
 impl Error {

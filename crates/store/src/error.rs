@@ -105,8 +105,8 @@ pub enum Error {
         status: u16,
         /// What it says, without control characters.
         reason: String,
-        /// The next step that it names.
-        hint: Option<String>,
+        /// The next step that it names; small, since every result has room for an error.
+        hint: Option<Box<str>>,
     },
     /// The run was interrupted while the store waited.
     #[error("Interrupted while waiting for {location}")]
@@ -181,7 +181,7 @@ impl Error {
                 "Somebody may stand in between. Only if those who run the server say that they \
                  changed its certificate, and that this is the new one: fingerprint = \"{shown}\""
             )),
-            Self::Vault { hint, .. } => hint.clone(),
+            Self::Vault { hint, .. } => hint.as_deref().map(str::to_owned),
             Self::Io { source, .. }
                 if matches!(
                     source.raw_os_error().map(rustix::io::Errno::from_raw_os_error),

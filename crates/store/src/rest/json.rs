@@ -130,7 +130,7 @@ pub(super) fn refusal(reply: &Reply, location: &str, action: &str) -> Error {
         action: action.to_owned(),
         status: reply.status.as_u16(),
         reason: error,
-        hint,
+        hint: hint.map(String::into_boxed_str),
     }
 }
 

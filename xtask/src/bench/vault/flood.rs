@@ -6,7 +6,8 @@ use std::fmt;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -26,7 +27,8 @@ const HEAD: &[u8] = b"GET /bench/config HTTP/1.1\r\nHost: vault\r\nUser-Agent: s
 
 /// A flood under way.
 pub(super) struct Flood {
-    stop: Arc<AtomicBool>,
+    /// Dropped to end it.
+    stops: [Sender<()>; 2],
     holding: JoinHandle<Result<()>>,
     asking: JoinHandle<Result<()>>,
     counts: Arc<Counts>,
@@ -59,7 +61,8 @@ impl Flood {
         let SocketAddr::V4(address) = address else {
             return Err(anyhow!("A flood goes to an IPv4 address"));
         };
-        let stop = Arc::new(AtomicBool::new(false));
+        let (stop_holding, until_held) = channel();
+        let (stop_asking, until_asked) = channel();
         let counts = Arc::new(Counts::default());
         let mut held = Vec::with_capacity(CONNECTIONS);
         for number in 0..CONNECTIONS {
@@ -71,12 +74,12 @@ impl Flood {
         }
         let started = Instant::now();
         let spawn = |work: Box<dyn FnOnce() -> Result<()> + Send>| std::thread::spawn(work);
-        let (until, tally) = (Arc::clone(&stop), Arc::clone(&counts));
-        let holding = spawn(Box::new(move || hold(address, held, &until, &tally)));
-        let (until, tally) = (Arc::clone(&stop), Arc::clone(&counts));
-        let asking = spawn(Box::new(move || ask(address, &until, &tally)));
+        let tally = Arc::clone(&counts);
+        let holding = spawn(Box::new(move || hold(address, held, &until_held, &tally)));
+        let tally = Arc::clone(&counts);
+        let asking = spawn(Box::new(move || ask(address, &until_asked, &tally)));
         Ok(Self {
-            stop,
+            stops: [stop_holding, stop_asking],
             holding,
             asking,
             counts,
@@ -86,7 +89,7 @@ impl Flood {
 
     /// Ends it, and tells what it was.
     pub(super) fn stop(self) -> Result<Told> {
-        self.stop.store(true, Ordering::Relaxed);
+        drop(self.stops);
         for thread in [self.holding, self.asking] {
             thread.join().map_err(|_| anyhow!("The flood panicked"))??;
         }
@@ -127,13 +130,13 @@ pub(in crate::bench) fn raise_file_limit() -> Result<()> {
 fn hold(
     address: SocketAddrV4,
     mut held: Vec<Held>,
-    stop: &AtomicBool,
+    stop: &Receiver<()>,
     counts: &Counts,
 ) -> Result<()> {
     let started = Instant::now();
     let ticks_per_second = 1_000 / u32::try_from(TICK.as_millis()).unwrap_or(20).max(1);
     let mut turn = 0_usize;
-    while !stop.load(Ordering::Relaxed) && started.elapsed() < LONGEST {
+    while goes_on(stop, TICK) && started.elapsed() < LONGEST {
         let share = CONNECTIONS / usize::try_from(ticks_per_second)?;
         for _ in 0..share {
             let number = turn % CONNECTIONS;
@@ -147,7 +150,7 @@ fn hold(
                 one.sent = 0;
                 counts.opened.fetch_add(1, Ordering::Relaxed);
             }
-            if number % 2 == 0
+            if number.is_multiple_of(2)
                 && let (Some(stream), Some(byte)) = (&mut one.stream, HEAD.get(one.sent))
             {
                 one.sent += 1;
@@ -155,9 +158,13 @@ fn hold(
                 _ = stream.write(&[*byte]);
             }
         }
-        std::thread::sleep(TICK);
     }
     Ok(())
+}
+
+/// Whether nobody has ended it meanwhile.
+fn goes_on(stop: &Receiver<()>, meanwhile: Duration) -> bool {
+    stop.recv_timeout(meanwhile) == Err(RecvTimeoutError::Timeout)
 }
 
 fn is_closed(held: &mut Held) -> bool {
@@ -171,15 +178,17 @@ fn is_closed(held: &mut Held) -> bool {
 }
 
 /// Asks without a right token, so often a second, each time on a connection of its own.
-fn ask(address: SocketAddrV4, stop: &AtomicBool, counts: &Counts) -> Result<()> {
+fn ask(address: SocketAddrV4, stop: &Receiver<()>, counts: &Counts) -> Result<()> {
     let started = Instant::now();
     let mut asked = 0_u32;
-    while !stop.load(Ordering::Relaxed) && started.elapsed() < LONGEST {
+    let mut pause = Duration::ZERO;
+    while goes_on(stop, pause) && started.elapsed() < LONGEST {
         let due = started.elapsed().as_secs_f64() * f64::from(REQUESTS_PER_SECOND);
         if f64::from(asked) > due {
-            std::thread::sleep(Duration::from_millis(1));
+            pause = Duration::from_millis(1);
             continue;
         }
+        pause = Duration::ZERO;
         asked += 1;
         counts.requests.fetch_add(1, Ordering::Relaxed);
         let number = CONNECTIONS + usize::try_from(asked)? % CONNECTIONS;

@@ -109,7 +109,7 @@ fn refusal(status: u16) -> StoreError {
         action: "take a receipt".to_owned(),
         status,
         reason: "no".to_owned(),
-        hint: Some("ask".to_owned()),
+        hint: Some("ask".into()),
     }
 }
 

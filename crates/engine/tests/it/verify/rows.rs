@@ -13,6 +13,9 @@ use strongroom_testkit::{Fault, Op, Rule};
 
 use crate::hand_made::{HandMade, NAMES, Place, copies, faults, memory, verify_with};
 
+/// What is done to the bytes of a pack on the copy of a number.
+type Damage = fn(&mut Vec<u8>, usize);
+
 /// Packs of several sizes, in three copies.
 fn scene() -> (HandMade, Vec<FileName>) {
     let (hand_made, _) = HandMade::with_snapshots(0..4);
@@ -48,7 +51,7 @@ fn assert_named(report: &VerifyReport, wrong: &[usize], name: FileName, is_right
 #[test]
 fn damage_is_named_on_whichever_copies_have_it_and_on_no_other() {
     let (hand_made, packs) = scene();
-    let damages: [(&str, fn(&mut Vec<u8>, usize)); 4] = [
+    let damages: [(&str, Damage); 4] = [
         ("the same bit on each", |bytes, _| bytes[9] ^= 1),
         ("another bit on each", |bytes, copy| bytes[9] ^= 2 << copy),
         ("only the last byte", |bytes, _| {

@@ -250,8 +250,7 @@ async fn every_endpoint_asks_who_it_is_and_anybody_gets_the_description() {
     let closed = ENDPOINTS
         .iter()
         .filter(|endpoint| endpoint.principal != Principal::Anybody);
-    let mut refused = 0;
-    for endpoint in closed {
+    for (refused, endpoint) in closed.enumerate() {
         let path = endpoint
             .path
             .replace("{repository}", "acme/repos")
@@ -261,7 +260,6 @@ async fn every_endpoint_asks_who_it_is_and_anybody_gets_the_description() {
         // After some of them the address is asked to wait.
         let expected = if refused < 10 { 401 } else { 429 };
         assert_eq!(answer.status, expected, "{path}");
-        refused += 1;
         assert!(answer.body["error"].is_string());
     }
     let answer = server

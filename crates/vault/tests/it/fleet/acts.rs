@@ -125,7 +125,11 @@ fn what_a_token_may_put_in_a_day_is_counted_for_all_processes() {
         let token = one.vault.create_token(&new).unwrap();
         let token = one.vault.authenticate(token.reveal()).unwrap();
         let put = |number: u8| {
-            let scene = if number % 2 == 0 { &one } else { &other };
+            let scene = if number.is_multiple_of(2) {
+                &one
+            } else {
+                &other
+            };
             scene.put(&token, FileType::Data, &[number; 20]).is_ok()
         };
         assert_eq!((0..20).filter(|number| put(*number)).count(), 10);
