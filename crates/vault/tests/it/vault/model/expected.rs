@@ -100,6 +100,8 @@ pub(super) struct Model {
     pub(super) marks: Vec<(i64, u64)>,
     pub(super) clock: VaultClock,
     pub(super) reading: Reading,
+    /// How many processes there were before this one; to the vault's clock each is a boot.
+    runs: u64,
     /// The latest time that any leaf has.
     pub(super) recorded_ms: i64,
 }
@@ -144,16 +146,17 @@ impl Model {
             leaves: Vec::new(),
             moments: Vec::new(),
             marks: Vec::new(),
-            clock: VaultClock::begin(reading.clone()),
+            clock: VaultClock::begin(of_run(&reading, 0)),
             recorded_ms: reading.wall_ms,
             reading,
+            runs: 0,
         };
         model.tell(json!({"act": "made", "origin": origin}));
         model
     }
 
     pub(super) fn now(&self) -> (i64, i64) {
-        let (clock, _) = self.clock.step(self.reading.clone());
+        let (clock, _) = self.clock.step(of_run(&self.reading, self.runs));
         (clock.recorded_ms, clock.vault_ms)
     }
 
@@ -202,7 +205,7 @@ impl Model {
 
     /// The vault looks at the clocks.
     pub(super) fn tick(&mut self) {
-        let (clock, jump) = self.clock.step(self.reading.clone());
+        let (clock, jump) = self.clock.step(of_run(&self.reading, self.runs));
         let is_news = jump.is_some() && !self.clock.is_doubted;
         self.clock = clock;
         if is_news {
@@ -216,6 +219,12 @@ impl Model {
             self.clock = self.clock.confirm();
             self.tell(json!({"act": "clock-confirmed"}));
         }
+    }
+
+    /// Another process begins.
+    pub(super) fn restart(&mut self) {
+        self.runs += 1;
+        self.start();
     }
 
     pub(super) fn start(&mut self) {
@@ -345,5 +354,12 @@ impl Model {
         standing
             .map(|(id, lock)| (FileName::new(FileType::Locks, *id), lock.content.clone()))
             .collect()
+    }
+}
+
+fn of_run(reading: &Reading, run: u64) -> Reading {
+    Reading {
+        boot: format!("{} {run}", reading.boot),
+        ..reading.clone()
     }
 }

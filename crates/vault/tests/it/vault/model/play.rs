@@ -278,7 +278,7 @@ impl Play {
             }
         }
         if has_died {
-            self.model.start();
+            self.model.restart();
             self.model.remember();
             self.check.now(&self.world, &self.model, true);
         }
@@ -301,7 +301,7 @@ impl Play {
 
     fn reopen(&mut self) {
         self.world.open();
-        self.model.start();
+        self.model.restart();
     }
 
     fn pass(&mut self, ms: i64) {

@@ -87,6 +87,8 @@ impl World {
             read_clocks,
         );
         let vault = vault.unwrap();
+        // As a server does that is alone.
+        vault.end_leases_of_the_dead().unwrap();
         let in_a_century = SystemTime::UNIX_EPOCH + Duration::from_secs(5_000_000_000);
         vault.sweep(in_a_century).unwrap();
         vault.begin_serving().unwrap();
