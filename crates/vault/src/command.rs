@@ -1,13 +1,17 @@
 //! The commands of the vault's program.
 
 mod clock;
+mod doctor;
 mod hide;
 mod init;
 mod key;
+mod log;
 mod repository;
 mod serve;
 mod token;
 mod undelete;
+mod upkeep;
+mod witness;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -33,6 +37,11 @@ pub(crate) enum Command {
     Unhide(hide::Unhide),
     #[command(subcommand)]
     Clock(clock::Command),
+    #[command(subcommand)]
+    Log(log::Command),
+    #[command(subcommand)]
+    Witness(witness::Command),
+    Doctor(doctor::Args),
 }
 
 impl Command {
@@ -48,6 +57,9 @@ impl Command {
             Self::Hide(args) => args.run(),
             Self::Unhide(args) => args.run(),
             Self::Clock(command) => command.run(),
+            Self::Log(command) => command.run(),
+            Self::Witness(command) => command.run(),
+            Self::Doctor(args) => args.run(),
         }
     }
 }
@@ -61,9 +73,12 @@ struct Which {
 }
 
 impl Which {
+    fn config(&self) -> Result<VaultConfig> {
+        VaultConfig::open(&self.config, &|name| std::env::var(name).ok())
+    }
+
     fn open(&self) -> Result<Vault> {
-        let config = VaultConfig::open(&self.config, &|name| std::env::var(name).ok())?;
-        opening::open(&config)
+        opening::open(&self.config()?)
     }
 }
 

@@ -175,6 +175,12 @@ pub enum Error {
         /// What the protocol says.
         reason: String,
     },
+    /// A vault in which something is broken; what it is was told one by one.
+    #[error("The vault is not sound: {failed} checks failed")]
+    Unsound {
+        /// How many checks failed.
+        failed: usize,
+    },
     /// Work that did not come to its end; the log has more.
     #[error("The work was not finished")]
     Unfinished,
@@ -192,8 +198,9 @@ impl Error {
         match self {
             Self::Storage(error) => error.hint(),
             Self::Log { .. } => Some(
-                "strongroom log verify on the vault's folder log says which file is wrong; put it \
-                 back from a backup of this very folder"
+                "strongroom-vault log verify says which file is wrong; put it back from a backup \
+                 of this very folder. Where there is none, or the database was restored from an \
+                 earlier state: strongroom-vault log begin-new --help"
                     .to_owned(),
             ),
             Self::Hidden { .. } => Some("strongroom-vault unhide --help".to_owned()),

@@ -29,8 +29,10 @@ pub mod listener;
 pub mod metrics;
 pub mod rest;
 pub mod service;
+pub mod state;
 pub mod stop;
 pub mod tls;
+pub mod witness;
 
 pub use blocking::Blocking;
 pub use body::{Body, Intake, Upload};
@@ -39,5 +41,7 @@ pub use listener::{Serving, bind, serve};
 pub use metrics::HttpMetrics;
 pub use rest::Rest;
 pub use service::{Answering, Handler, Note, Peer, Request, Response, later, simple};
+pub use state::VaultState;
 pub use stop::{Stop, Stopper};
 pub use tls::{CertificateFiles, Certificates, Fingerprint};
+pub use witness::WitnessPage;

@@ -6,15 +6,23 @@
 pub mod clock;
 pub mod leaves;
 pub mod locks;
+pub mod log;
 pub mod objects;
 pub mod repositories;
+pub mod rotten;
+pub mod scrub;
+pub mod tally;
 pub mod tokens;
+pub mod witnessed;
 
 use crate::database::{Row, Transaction, Value};
 use crate::{Error, Result};
 
 /// The schema, a text for each step forward.
-pub const SCHEMA: &[&str] = &[include_str!("database/schema/0001.sql")];
+pub const SCHEMA: &[&str] = &[
+    include_str!("database/schema/0001.sql"),
+    include_str!("database/schema/0003.sql"),
+];
 
 /// All rows of a short answer.
 fn all<T>(

@@ -7,4 +7,7 @@ pub mod clock;
 pub mod key_file;
 pub mod life;
 pub mod purge;
+pub mod refusals;
 pub mod right;
+pub mod scrub;
+pub mod witness;

@@ -10,11 +10,18 @@ mod administration;
 mod authentication;
 mod clock;
 mod deletion;
+mod examination;
 mod lock;
+mod log;
+mod observation;
 mod purge;
 mod put;
 mod read;
+mod refusals;
+mod scrub;
+mod soundness;
 mod usage;
+mod witness;
 
 use std::sync::Arc;
 
@@ -25,19 +32,26 @@ use strongroom_store::{Bodies, BodyKey};
 pub use administration::{NewToken, TokenText};
 pub use authentication::Principal;
 pub use clock::ReadClocks;
+pub use examination::BodiesChecked;
+pub use log::OldLog;
+pub use observation::{Observation, Observed, TokensObserved};
 pub use purge::Purged;
 pub use put::Upload;
 pub use read::{File, Lists};
+pub use scrub::Scrubbed;
+pub use soundness::GoesOn;
 
 use crate::database::commits::Commits;
 use crate::database::{Database, Transaction};
 use crate::records::leaves::{self, Act, Moment};
+use crate::records::log::{self as identities, LogIdentity};
 use crate::records::repositories::{self, Repository};
 use crate::rules::clock::VaultClock;
 use crate::rules::purge::Keeping;
 use crate::{Error, Result};
 
 use authentication::Known;
+use refusals::Refused;
 use usage::Usage;
 
 /// What a vault is told about how to work.
@@ -70,6 +84,10 @@ struct Shared {
     clock: Mutex<VaultClock>,
     known: Known,
     usage: Usage,
+    refused: Refused,
+    purged: purge::Total,
+    /// Which log the vault writes.
+    log: LogIdentity,
 }
 
 impl Vault {
@@ -86,6 +104,9 @@ impl Vault {
     ) -> Result<Self> {
         let commits = Commits::new(Arc::clone(&database))?;
         let clock = clock::open(&commits, &read_clocks, &settings.origin)?;
+        let origin = settings.origin.clone();
+        let log =
+            commits.commit(move |transaction| identities::get_or_name(transaction, &origin))?;
         Ok(Self {
             shared: Arc::new(Shared {
                 database,
@@ -96,6 +117,9 @@ impl Vault {
                 clock: Mutex::new(clock),
                 known: Known::default(),
                 usage: Usage::default(),
+                refused: Refused::default(),
+                purged: purge::Total::default(),
+                log,
             }),
         })
     }
@@ -103,21 +127,6 @@ impl Vault {
     /// The database, for the jobs beside the acts.
     pub fn database(&self) -> &Arc<dyn Database> {
         &self.shared.database
-    }
-
-    /// What its log is called.
-    pub fn origin(&self) -> &str {
-        &self.shared.settings.origin
-    }
-
-    /// Notes that leaves are in the log's files; those before `bundled` are let go of here.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub(crate) fn mark_published(&self, published: u64, bundled: u64) -> Result<()> {
-        self.shared
-            .commits
-            .commit(move |transaction| leaves::mark_published(transaction, published, bundled))
     }
 
     fn repository(&self, path: &RepositoryPath) -> Result<Repository> {

@@ -12,17 +12,20 @@ use sd_notify::NotifyState;
 use strongroom_model::Secret;
 use strongroom_vault::config::{PublicUrl, VaultConfig};
 use strongroom_vault::http::metrics::Metrics;
+use strongroom_vault::http::state::Beside;
 use strongroom_vault::http::tls::{Names, make_own};
 use strongroom_vault::http::{
     Answering, Blocking, Certificates, Handler, HttpMetrics, Peer, Request, Rest, Serving, Stop,
-    Stopper, bind, health, serve, simple,
+    Stopper, VaultState, WitnessPage, bind, health, serve, simple, witness,
 };
-use strongroom_vault::publication::Publisher;
+use strongroom_vault::publication::{Publisher, witness_signer};
 use strongroom_vault::{Error, Result, Vault, logging, opening};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::interval;
+
+use crate::command::upkeep::{Scrubber, Watch};
 
 /// How often it is looked whether the certificate was renewed.
 const CERTIFICATE_EVERY: Duration = Duration::from_secs(5);
@@ -35,6 +38,9 @@ const TICK_EVERY: Duration = Duration::from_secs(5);
 
 /// After how many ticks old locks are dropped and a share of what is due is purged.
 const TICKS_BETWEEN_JOBS: u64 = 12;
+
+/// After how many publications it is looked whether the log's files are what was written.
+const PUBLICATIONS_BETWEEN_LOOKS: u64 = 5;
 
 /// The longest line that is a token.
 const LONGEST_TOKEN_BYTES: usize = 4096;
@@ -58,9 +64,24 @@ pub(crate) struct Args {
 /// Answers everything.
 #[derive(Debug)]
 struct Pages {
-    metrics: Metrics,
+    metrics: Arc<Metrics>,
     token: Option<Secret>,
     rest: Rest,
+    vault: Vault,
+    state: Arc<VaultState>,
+    witness: Option<WitnessPage>,
+}
+
+/// What has to be done from time to time, and what it needs.
+#[derive(Debug)]
+struct Jobs {
+    vault: Vault,
+    blocking: Blocking,
+    metrics: Arc<Metrics>,
+    state: Arc<VaultState>,
+    publisher: Arc<Publisher>,
+    watch: Watch,
+    verify_every_ms: i64,
 }
 
 impl Args {
@@ -92,7 +113,7 @@ impl Args {
             Some(certificates(config, listen)?)
         };
         tell_of_passkeys(config);
-        let metrics = Metrics::new();
+        let metrics = Arc::new(Metrics::new());
         let serving = Serving {
             limits: config.limits.clone(),
             certificates: certificates.clone(),
@@ -105,6 +126,9 @@ impl Args {
         let publisher = Publisher::open(vault.clone(), &config.data, vault.origin())?;
         publisher.publish()?;
         let log = publisher.published();
+        let state = Arc::new(VaultState::new(&metrics));
+        // The first answer of /readyz is true.
+        state.look(&vault, &metrics, &Beside::new(0, Vec::new()));
         let limits = config.limits.clone();
         let rest = Rest::new(vault.clone(), log, blocking.clone(), limits);
         let token = config.metrics_token_file.as_deref();
@@ -119,17 +143,40 @@ impl Args {
         }
         tokio::spawn(notify_systemd(stop.clone()));
         let publisher = Arc::new(publisher);
-        let publishing = tokio::spawn(keep_publishing(publisher, blocking.clone(), stop.clone()));
-        let jobs = tokio::spawn(run_jobs(vault, blocking, stop.clone()));
+        let publishing = keep_publishing(Arc::clone(&publisher), blocking.clone(), stop.clone());
+        let publishing = tokio::spawn(publishing);
+        let watch = Watch::begin(&config.witnesses, &publisher, &stop)?;
+        let jobs = Jobs {
+            vault: vault.clone(),
+            blocking: blocking.clone(),
+            metrics: Arc::clone(&metrics),
+            state: Arc::clone(&state),
+            publisher: Arc::clone(&publisher),
+            watch,
+            verify_every_ms: i64::try_from(config.verify_every.duration().as_millis())
+                .unwrap_or(i64::MAX),
+        };
+        let jobs = tokio::spawn(run_jobs(jobs, stop.clone()));
+        let witness = witness_page(config, &vault, &blocking)?;
         let pages = Arc::new(Pages {
             metrics,
             token,
             rest,
+            vault: vault.clone(),
+            state,
+            witness,
         });
         serve(serving, listeners, pages, stop).await?;
         // A job that is under way is finished, and the last leaves are published.
         let _ = jobs.await;
         let _ = publishing.await;
+        let told = blocking.run(move || {
+            vault.tell_refusals(true)?;
+            publisher.publish()
+        });
+        if let Err(error) = told.await {
+            tracing::error!(%error, "The last leaves are not published");
+        }
         tracing::info!("Stopped");
         Ok(())
     }
@@ -140,10 +187,14 @@ impl Handler for Pages {
         Box::pin(async move {
             match request.uri().path() {
                 "/healthz" => health::healthz(),
-                "/readyz" => health::readyz(&[]),
+                "/readyz" => self.state.readyz(&self.vault),
                 "/metrics" => {
                     health::metrics(request.headers(), &peer, self.token.as_ref(), &self.metrics)
                 }
+                witness::PATH => match &self.witness {
+                    Some(page) => page.answer(request).await,
+                    None => simple(StatusCode::NOT_FOUND, "No log is cosigned here"),
+                },
                 _ => {
                     let answer = self.rest.answer(request, &peer).await;
                     answer.unwrap_or_else(|| simple(StatusCode::NOT_FOUND, "There is nothing here"))
@@ -154,19 +205,21 @@ impl Handler for Pages {
 }
 
 /// Does what has to be done from time to time, until `stop`.
-async fn run_jobs(vault: Vault, blocking: Blocking, mut stop: Stop) {
+async fn run_jobs(jobs: Jobs, mut stop: Stop) {
     let mut tick = interval(TICK_EVERY);
     let mut ticks = 0_u64;
+    let scrubber = Scrubber::default();
     loop {
         tokio::select! {
-            () = stop.wait() => return,
+            () = stop.wait() => break,
             _ = tick.tick() => {}
         }
-        let vault = vault.clone();
+        let vault = jobs.vault.clone();
         let is_due = ticks.is_multiple_of(TICKS_BETWEEN_JOBS);
         ticks += 1;
-        let done = blocking.run(move || {
+        let done = jobs.blocking.run(move || {
             vault.tick()?;
+            vault.tell_refusals(false)?;
             if is_due {
                 vault.drop_old_locks()?;
                 vault.purge()?;
@@ -176,26 +229,67 @@ async fn run_jobs(vault: Vault, blocking: Blocking, mut stop: Stop) {
         if let Err(error) = done.await {
             tracing::error!(error = &error as &dyn std::error::Error, "A job failed");
         }
+        scrubber.begin(&jobs.vault, jobs.verify_every_ms, &jobs.state);
+        let (vault, metrics) = (jobs.vault.clone(), Arc::clone(&jobs.metrics));
+        let state = Arc::clone(&jobs.state);
+        let beside = Beside::new(jobs.publisher.behind_ms(), jobs.watch.status());
+        let looked = jobs.blocking.run(move || {
+            state.look(&vault, &metrics, &beside);
+            Ok(())
+        });
+        if let Err(error) = looked.await {
+            tracing::error!(%error, "The vault cannot be watched");
+        }
     }
+    scrubber.end().await;
 }
 
 /// Publishes the log, a second behind at most, and once more after `stop`.
 async fn keep_publishing(publisher: Arc<Publisher>, blocking: Blocking, mut stop: Stop) {
     let mut tick = interval(PUBLISH_EVERY);
     let mut goes_on = true;
+    let mut ticks = 0_u64;
     while goes_on {
         tokio::select! {
             () = stop.wait() => goes_on = false,
             _ = tick.tick() => {}
         }
+        let looks_back = ticks.is_multiple_of(PUBLICATIONS_BETWEEN_LOOKS);
+        ticks += 1;
         let publisher = Arc::clone(&publisher);
-        if let Err(error) = blocking.run(move || publisher.publish()).await {
+        let published = blocking.run(move || {
+            publisher.publish()?;
+            if looks_back {
+                publisher.look_back()?;
+            }
+            Ok(())
+        });
+        if let Err(error) = published.await {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
                 "The log is not published"
             );
         }
     }
+}
+
+/// The page on which the logs of others are cosigned, where any are.
+fn witness_page(
+    config: &VaultConfig,
+    vault: &Vault,
+    blocking: &Blocking,
+) -> Result<Option<WitnessPage>> {
+    if config.witness_for.is_empty() {
+        return Ok(None);
+    }
+    let signer = witness_signer(&config.data, &opening::host(config))?;
+    let logs = config.witness_for.clone();
+    Ok(Some(WitnessPage::new(
+        vault.clone(),
+        blocking.clone(),
+        signer,
+        logs,
+    )))
 }
 
 /// The configured certificate, or the vault's own.

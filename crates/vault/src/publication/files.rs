@@ -1,9 +1,11 @@
 //! The folder of the log: files that appear whole or not at all.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+use strongroom_ledger::note::NOTE_LIMIT_BYTES;
 
 use crate::{Error, Result};
 
@@ -24,6 +26,21 @@ impl LogFolder {
 
     pub(super) fn has(&self, name: &str) -> bool {
         self.0.join(name).exists()
+    }
+
+    /// The bytes of a file, which are those of a note at most; `None` where there is none.
+    pub(super) fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        let path = self.0.join(name);
+        let mut bytes = Vec::new();
+        let read = File::open(&path).and_then(|file| {
+            file.take(NOTE_LIMIT_BYTES as u64 + 1)
+                .read_to_end(&mut bytes)
+        });
+        match read {
+            Ok(_) => Ok(Some(bytes)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::local(format!("read {}", path.display()))(error)),
+        }
     }
 
     /// Writes a file; when this returns it is durable, in place of one of the same name.

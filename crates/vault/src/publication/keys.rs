@@ -1,4 +1,4 @@
-//! The key that signs checkpoints.
+//! The keys that sign checkpoints, this vault's own and those of others.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -9,9 +9,17 @@ use data_encoding::HEXLOWER;
 
 use crate::{Error, Result};
 
-/// Reads the seed of the key, or makes one: 64 hexadecimal digits in `log.key`.
-pub(super) fn open(folder: &Path) -> Result<[u8; 32]> {
-    let path = folder.join("log.key");
+/// The file of the key of the vault's log; each log has its own.
+pub(super) fn log_key(number: u64) -> String {
+    match number {
+        1 => "log.key".to_owned(),
+        number => format!("log-{number}.key"),
+    }
+}
+
+/// Reads the seed of a key, or makes one: 64 hexadecimal digits.
+pub(super) fn open(folder: &Path, name: &str) -> Result<[u8; 32]> {
+    let path = folder.join(name);
     let failed = || Error::local(format!("make the key {}", path.display()));
     match fs::read_to_string(&path) {
         Ok(text) => {
@@ -28,7 +36,7 @@ pub(super) fn open(folder: &Path) -> Result<[u8; 32]> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| failed()(io::Error::other(error)))?;
     // Linked into place whole, so that nobody ever reads half a key, or makes a second one.
-    let passing = folder.join("log.key.writing");
+    let passing = folder.join(format!("{name}.writing"));
     let mut file = OpenOptions::new()
         .write(true)
         .create(true)

@@ -5,6 +5,7 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
+use strongroom_ledger::bundle::ENTRY_LIMIT_BYTES;
 use strongroom_model::RepositoryPath;
 
 use crate::Result;
@@ -104,12 +105,14 @@ pub enum Act {
     },
     /// Something was refused; more of the same within a minute is only counted.
     Refusal {
-        /// The token that asked.
-        token: String,
+        /// The token that asked; none where it is not known.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        token: Option<String>,
         /// Why, in one word.
         reason: &'static str,
         /// Of which repository.
-        repository: RepositoryPath,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        repository: Option<RepositoryPath>,
         /// How many refusals went before, of the same token and reason, that no leaf tells.
         before: u64,
     },
@@ -152,15 +155,61 @@ pub enum Act {
         bytes: Option<u64>,
     },
     /// The bytes of an object were read and are not what they were.
-    Rotten(File),
+    Rotten {
+        /// The object.
+        #[serde(flatten)]
+        file: File,
+        /// Why, in one word.
+        why: &'static str,
+    },
     /// All objects of a repository were read.
     Scrubbed {
         /// Which repository.
         repository: RepositoryPath,
         /// How many objects.
         objects: u64,
-        /// How many of them are rotten or missing.
+        /// How many bytes these have.
+        bytes: u64,
+        /// How many objects are rotten or missing now.
         rotten: u64,
+    },
+    /// The files of the log are not what was written.
+    LogWrong {
+        /// What is wrong.
+        what: String,
+    },
+    /// A new log begins, because the one before cannot be gone on with. It is the first leaf.
+    NewLog {
+        /// Which log of the vault it is.
+        log: u64,
+        /// What it is called.
+        origin: String,
+        /// What the one before was called.
+        origin_before: String,
+        /// The last checkpoint of the one before, as it was signed, where there is one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        before: Option<String>,
+        /// Whether its signature was verified.
+        #[serde(rename = "verified")]
+        is_verified: bool,
+        /// What the operator said.
+        because: String,
+    },
+    /// A leaf from before the new log that is not known to be in the old one's files.
+    Carried {
+        /// The leaf as it was.
+        entry: String,
+    },
+    /// A log of others, which is cosigned here, does not go on from what was cosigned.
+    WitnessAlarm {
+        /// Which log.
+        log: String,
+        /// How many leaves it had.
+        old_size: u64,
+        /// How many leaves it says that it has.
+        size: u64,
+        /// What is wrong.
+        what: &'static str,
     },
 }
 
@@ -211,6 +260,10 @@ pub fn append(transaction: &mut dyn Transaction, moment: Moment, act: &Act) -> R
         act,
     };
     let entry = serde_json::to_vec(&leaf).map_err(|_| damaged("a leaf cannot be encoded"))?;
+    // Nothing may be done that the log could not tell of.
+    if entry.len() > ENTRY_LIMIT_BYTES {
+        return Err(damaged("a leaf is too long for the log"));
+    }
     let statement = "INSERT INTO leaf (number, entry) VALUES ($1, $2)";
     let key = Value::Int(signed(number)?);
     transaction.execute(statement, &[key, Value::Bytes(&entry)])?;
@@ -255,6 +308,19 @@ pub fn head(transaction: &mut dyn Transaction) -> Result<Head> {
         })
     })?;
     head.ok_or_else(|| damaged("the log has no head"))
+}
+
+/// Goes on with a new log, whose first leaf has the number `base`: what is before is in no file of
+/// it. Leaves that are not known to be in the old log have to be taken out before.
+///
+/// # Errors
+/// Those of the database.
+pub fn rebase(transaction: &mut dyn Transaction, base: u64) -> Result<()> {
+    let base = Value::Int(signed(base)?);
+    let statement = "UPDATE log_head SET leaves = $1, published = $1 WHERE one = 1";
+    transaction.execute(statement, &[base])?;
+    transaction.execute("DELETE FROM leaf WHERE number < $1", &[base])?;
+    Ok(())
 }
 
 /// Hands over the entries from `first` on, at most `count`, in order.

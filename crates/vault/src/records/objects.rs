@@ -4,7 +4,8 @@ use strongroom_model::{FileEntry, FileName, FileType, Id};
 
 use crate::Result;
 use crate::database::{Row, Transaction, Value};
-use crate::records::{all, damaged, maybe, signed, unsigned};
+use crate::records::tally::{self, Tally};
+use crate::records::{all, damaged, maybe, rotten, signed, unsigned};
 use crate::rules::life::{Object, State};
 
 /// The row of an object.
@@ -38,7 +39,12 @@ impl Key {
         }
     }
 
-    fn values(&self) -> [Value<'_>; 3] {
+    /// The key of its repository.
+    pub(super) const fn repository(&self) -> i64 {
+        self.repository
+    }
+
+    pub(super) fn values(&self) -> [Value<'_>; 3] {
         [
             Value::Int(self.repository),
             Value::Int(number_of(self.kind)),
@@ -59,7 +65,13 @@ pub(crate) const fn number_of(kind: FileType) -> i64 {
     }
 }
 
-fn type_of(number: i64) -> Result<FileType> {
+/// The place of a file among the rows of its repository, for [`behind`].
+pub(crate) fn place_of(name: FileName) -> (i64, Vec<u8>) {
+    let id = name.id().unwrap_or_default();
+    (number_of(name.kind()), id.as_bytes().to_vec())
+}
+
+pub(super) fn type_of(number: i64) -> Result<FileType> {
     [
         FileType::Config,
         FileType::Keys,
@@ -72,7 +84,7 @@ fn type_of(number: i64) -> Result<FileType> {
     .ok_or_else(|| damaged("an object has an unknown type"))
 }
 
-fn name_of(kind: FileType, row: &dyn Row, column: usize) -> Result<FileName> {
+pub(super) fn name_of(kind: FileType, row: &dyn Row, column: usize) -> Result<FileName> {
     let bytes = row.bytes(column)?.try_into();
     bytes
         .map(|id| FileName::new(kind, Id::from_bytes(id)))
@@ -210,7 +222,13 @@ pub fn insert(transaction: &mut dyn Transaction, key: &Key, object: &Object) -> 
         maybe(object.tombstoned_ms),
     ];
     transaction.execute(statement, &values)?;
-    Ok(())
+    let arrives = (None, Some(object.state));
+    tally::shift(
+        transaction,
+        key.repository,
+        arrives,
+        Tally::one(object.bytes),
+    )
 }
 
 /// Notes that a token has put what another had put before.
@@ -237,7 +255,8 @@ pub fn tombstone(
     token: i64,
 ) -> Result<()> {
     let statement = "UPDATE object SET state = 1, ended = $4, tombstoned_ms = $5, ended_by = $6 \
-                     WHERE repository = $1 AND kind = $2 AND name = $3 AND state = 0";
+                     WHERE repository = $1 AND kind = $2 AND name = $3 AND state = 0 \
+                     RETURNING bytes";
     let [repository, kind, name] = key.values();
     let values = [
         repository,
@@ -247,8 +266,26 @@ pub fn tombstone(
         Value::Int(vault_ms),
         Value::Int(token),
     ];
-    transaction.execute(statement, &values)?;
+    let moves = (Some(State::Live), Some(State::Tombstoned));
+    move_one(transaction, key, statement, &values, moves)?;
     Ok(())
+}
+
+/// Runs a statement that moves one object from state to state, and returns its bytes; tells
+/// whether it did.
+fn move_one(
+    transaction: &mut dyn Transaction,
+    key: &Key,
+    statement: &str,
+    values: &[Value<'_>],
+    moves: (Option<State>, Option<State>),
+) -> Result<bool> {
+    let bytes = transaction.first(statement, values, |row| unsigned(row.int(0)?))?;
+    let Some(bytes) = bytes else {
+        return Ok(false);
+    };
+    tally::shift(transaction, key.repository, moves, Tally::one(bytes))?;
+    Ok(true)
 }
 
 /// Begins a new life of an object whose bytes are there.
@@ -262,6 +299,10 @@ pub fn revive(
     arrived_ms: i64,
     token: i64,
 ) -> Result<()> {
+    if let Some(object) = get(transaction, key)? {
+        let moves = (Some(object.state), Some(State::Live));
+        tally::shift(transaction, key.repository, moves, Tally::one(object.bytes))?;
+    }
     let statement = "INSERT INTO past (repository, kind, name, began, ended) \
          SELECT repository, kind, name, began, ended FROM object \
          WHERE repository = $1 AND kind = $2 AND name = $3 AND ended IS NOT NULL";
@@ -308,6 +349,29 @@ pub fn tombstones(
         let name = name_of(type_of(row.int(8)?)?, row, 9)?;
         Ok((name, read(row)?))
     })
+}
+
+/// How many tombstones of a repository are due, counted up to a limit.
+///
+/// # Errors
+/// Those of the database.
+pub fn count_due(
+    transaction: &mut dyn Transaction,
+    repository: i64,
+    tombstoned_until_ms: i64,
+    arrived_until_ms: i64,
+    limit: u64,
+) -> Result<u64> {
+    let statement = "SELECT COUNT(*) FROM (SELECT 1 FROM object WHERE repository = $1 \
+         AND state = 1 AND tombstoned_ms <= $2 AND arrived_ms <= $3 LIMIT $4) AS due";
+    let values = [
+        Value::Int(repository),
+        Value::Int(tombstoned_until_ms),
+        Value::Int(arrived_until_ms),
+        Value::Int(signed(limit)?),
+    ];
+    let count = transaction.first(statement, &values, |row| row.int(0))?;
+    unsigned(count.unwrap_or_default())
 }
 
 /// Which tombstones are taken back.
@@ -362,6 +426,11 @@ pub fn undelete(
 ) -> Result<()> {
     let [repository, since, before, by] = chosen.values(repository)?;
     let condition = Chosen::CONDITION;
+    let counted = tally::count(transaction, condition, &[repository, since, before, by])?;
+    for found in counted {
+        let moves = (Some(found.state), Some(State::Live));
+        tally::shift(transaction, found.repository, moves, found.tally)?;
+    }
     let statement = format!(
         "INSERT INTO past (repository, kind, name, began, ended) \
          SELECT repository, kind, name, began, ended FROM object WHERE {condition}"
@@ -381,16 +450,17 @@ pub fn undelete(
 /// # Errors
 /// Those of the database.
 pub fn hide(transaction: &mut dyn Transaction, token: i64, since: u64, leaf: u64) -> Result<u64> {
-    let statement = "UPDATE object SET state = 2, ended = $3 \
-         WHERE token = $1 AND began >= $2 AND state IN (0, 3) AND NOT EXISTS ( \
+    let condition = "token = $1 AND began >= $2 AND state IN (0, 3) AND NOT EXISTS ( \
              SELECT 1 FROM putter p WHERE p.repository = object.repository \
              AND p.kind = object.kind AND p.name = object.name AND p.token <> $1)";
-    let values = [
-        Value::Int(token),
-        Value::Int(signed(since)?),
-        Value::Int(signed(leaf)?),
-    ];
-    transaction.execute(statement, &values)
+    let (token, since) = (Value::Int(token), Value::Int(signed(since)?));
+    for found in tally::count(transaction, condition, &[token, since])? {
+        let moves = (Some(found.state), Some(State::Hidden));
+        tally::shift(transaction, found.repository, moves, found.tally)?;
+    }
+    let statement = format!("UPDATE object SET state = 2, ended = $3 WHERE {condition}");
+    let values = [token, since, Value::Int(signed(leaf)?)];
+    transaction.execute(&statement, &values)
 }
 
 /// Shows again what of a token was hidden; returns how many objects. Keys wait for an operator
@@ -403,6 +473,13 @@ pub fn unhide(transaction: &mut dyn Transaction, token: i64, leaf: u64) -> Resul
          SELECT repository, kind, name, began, ended FROM object \
          WHERE token = $1 AND state = 2 AND kind <> 1";
     transaction.execute(statement, &[Value::Int(token)])?;
+    for (kinds, to) in [("kind = 1", State::Pending), ("kind <> 1", State::Live)] {
+        let condition = format!("token = $1 AND state = 2 AND {kinds}");
+        for found in tally::count(transaction, &condition, &[Value::Int(token)])? {
+            let moves = (Some(found.state), Some(to));
+            tally::shift(transaction, found.repository, moves, found.tally)?;
+        }
+    }
     let statement = "UPDATE object SET state = CASE kind WHEN 1 THEN 3 ELSE 0 END, began = $2, \
          ended = NULL WHERE token = $1 AND state = 2";
     transaction.execute(statement, &[Value::Int(token), Value::Int(signed(leaf)?)])
@@ -414,10 +491,12 @@ pub fn unhide(transaction: &mut dyn Transaction, token: i64, leaf: u64) -> Resul
 /// Those of the database.
 pub fn admit(transaction: &mut dyn Transaction, key: &Key, leaf: u64) -> Result<bool> {
     let statement = "UPDATE object SET state = 0, began = $4 \
-                     WHERE repository = $1 AND kind = $2 AND name = $3 AND state = 3";
+                     WHERE repository = $1 AND kind = $2 AND name = $3 AND state = 3 \
+                     RETURNING bytes";
     let [repository, kind, name] = key.values();
     let values = [repository, kind, name, Value::Int(signed(leaf)?)];
-    Ok(transaction.execute(statement, &values)? == 1)
+    let moves = (Some(State::Pending), Some(State::Live));
+    move_one(transaction, key, statement, &values, moves)
 }
 
 /// Begins the purge of a tombstone: nobody sees it any more, in no view.
@@ -426,8 +505,37 @@ pub fn admit(transaction: &mut dyn Transaction, key: &Key, leaf: u64) -> Result<
 /// Those of the database.
 pub fn begin_purge(transaction: &mut dyn Transaction, key: &Key) -> Result<bool> {
     let statement = "UPDATE object SET state = 4 \
-                     WHERE repository = $1 AND kind = $2 AND name = $3 AND state = 1";
-    Ok(transaction.execute(statement, &key.values())? == 1)
+                     WHERE repository = $1 AND kind = $2 AND name = $3 AND state = 1 \
+                     RETURNING bytes";
+    let moves = (Some(State::Tombstoned), Some(State::Purging));
+    move_one(transaction, key, statement, &key.values(), moves)
+}
+
+/// Some objects of a repository whose bytes must be there, by type and name, from behind a place
+/// on.
+///
+/// # Errors
+/// Those of the database.
+pub fn behind(
+    transaction: &mut dyn Transaction,
+    repository: i64,
+    (kind, name): (i64, &[u8]),
+    limit: u64,
+) -> Result<Vec<(FileName, Object)>> {
+    let statement = format!(
+        "SELECT {COLUMNS} FROM object WHERE repository = $1 AND (kind, name) > ($2, $3) \
+         AND state < 4 ORDER BY kind, name LIMIT $4"
+    );
+    let values = [
+        Value::Int(repository),
+        Value::Int(kind),
+        Value::Bytes(name),
+        Value::Int(signed(limit)?),
+    ];
+    all(transaction, &statement, &values, |row| {
+        let kind = type_of(row.int(8)?)?;
+        Ok((name_of(kind, row, 9)?, read(row)?))
+    })
 }
 
 /// The objects of a repository whose purge has begun.
@@ -457,6 +565,9 @@ pub fn end_purge(transaction: &mut dyn Transaction, key: &Key, object: &Object) 
     if transaction.execute(&statement, &[repository, kind, name, generation])? == 0 {
         return Ok(false);
     }
+    let gone = (Some(State::Purging), None);
+    tally::shift(transaction, key.repository, gone, Tally::one(object.bytes))?;
+    rotten::clear(transaction, key)?;
     transaction.execute(&format!("DELETE FROM past WHERE {place}"), &key.values())?;
     transaction.execute(&format!("DELETE FROM putter WHERE {place}"), &key.values())?;
     let statement = "INSERT INTO purged (repository, kind, name, generation) \

@@ -4,6 +4,8 @@
 //! it is gone. Who dies in between leaves a purge that the next run ends. To be called by one
 //! process of those that share a database, the one that holds the lease.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use strongroom_model::FileName;
 
 use crate::Result;
@@ -26,6 +28,21 @@ pub struct Purged {
     pub bytes: u64,
     /// Why nothing was begun.
     pub held: Option<Hold>,
+}
+
+/// What this process has purged.
+#[derive(Debug, Default)]
+pub(super) struct Total {
+    objects: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Total {
+    /// Objects, and their bytes.
+    pub(super) fn get(&self) -> (u64, u64) {
+        let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        (of(&self.objects), of(&self.bytes))
+    }
 }
 
 impl Vault {
@@ -66,6 +83,9 @@ impl Vault {
             self.end_purge(repository, name, &object)?;
             purged.objects += 1;
             purged.bytes = purged.bytes.saturating_add(object.bytes);
+            let total = &self.shared.purged;
+            total.objects.fetch_add(1, Ordering::Relaxed);
+            total.bytes.fetch_add(object.bytes, Ordering::Relaxed);
         }
         Ok(purged)
     }

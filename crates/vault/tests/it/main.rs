@@ -7,4 +7,5 @@ mod database;
 mod http;
 mod packaging;
 mod program;
+mod upkeep;
 mod vault;

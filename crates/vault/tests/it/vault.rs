@@ -2,5 +2,10 @@
 
 mod attacks;
 mod life;
+mod log;
 mod model;
+mod observing;
+mod refusing;
 pub(crate) mod scene;
+mod scrubbing;
+mod witnessing;

@@ -1,0 +1,339 @@
+//! The program looks after itself: doctor, the log's commands, metrics, and two vaults that are
+//! witnesses of each other.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use strongroom_ledger::{SignedCheckpoint, Verifier};
+use tempfile::TempDir;
+
+/// A vault in a folder of its own; a process that serves it is killed when this is dropped.
+struct Vault {
+    folder: TempDir,
+    child: Option<Child>,
+}
+
+impl Vault {
+    fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let made = program(&["init"]).arg(folder.path()).output().unwrap();
+        assert!(made.status.success());
+        let vault = Self {
+            folder,
+            child: None,
+        };
+        vault.configure("");
+        vault
+    }
+
+    fn config(&self) -> PathBuf {
+        self.folder.path().join("vault.toml")
+    }
+
+    fn configure(&self, more: &str) {
+        // So that the test does not depend on the room of the machine.
+        fs::write(self.config(), format!("reserve = \"1MiB\"\n{more}")).unwrap();
+    }
+
+    /// Serves it; returns its address.
+    fn serve(&mut self) -> String {
+        let mut child = program(&["serve", "--no-tls", "--listen", "127.0.0.1:0", "--config"])
+            .arg(self.config())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut first = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut first)
+            .unwrap();
+        self.child = Some(child);
+        let url = first.trim().strip_prefix("Listening on ");
+        url.expect("it listens").to_owned()
+    }
+
+    fn stop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let pid = rustix::process::Pid::from_child(&child);
+            rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+            assert!(child.wait().unwrap().success());
+        }
+    }
+
+    fn output(&self, arguments: &[&str]) -> Output {
+        let mut command = program(arguments);
+        command.arg("--config").arg(self.config());
+        command.output().unwrap()
+    }
+
+    fn run(&self, arguments: &[&str]) -> String {
+        let output = self.output(arguments);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{arguments:?}: {said}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+}
+
+impl Drop for Vault {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn program(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_strongroom-vault"));
+    command.args(arguments);
+    command
+}
+
+fn curl(arguments: &[&str]) -> String {
+    let output = Command::new("curl")
+        .args(["--silent", "--show-error", "--max-time", "60"])
+        .args(arguments)
+        .output()
+        .expect("curl is needed for this test: apt-get install curl");
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {complaint}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Asks until there is an answer that is no error.
+fn curl_until(url: &str) -> String {
+    let patient = ["--retry", "40", "--retry-delay", "1", "--retry-all-errors"];
+    curl(&[&patient[..], &["--fail", url]].concat())
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn key(of: &str) -> Verifier {
+    of.parse().unwrap()
+}
+
+#[test]
+fn doctor_finds_a_sound_vault_sound_and_says_what_to_do_about_another() {
+    let mut vault = Vault::new();
+    let before = vault.output(&["doctor"]);
+    assert_eq!(before.status.code(), Some(1));
+    assert!(text(&before).contains("is not there"), "{}", text(&before));
+    let url = vault.serve();
+    let token = vault.run(&[
+        "token",
+        "create",
+        "--repository",
+        "acme",
+        "--right",
+        "append",
+    ]);
+    let login = format!("any:{token}");
+    let create = format!("{url}/acme/?create=true");
+    curl(&["--user", &login, "--request", "POST", &create]);
+    let config = format!("{url}/acme/config");
+    curl(&["--user", &login, "--data-binary", "the config", &config]);
+    vault.run(&["doctor"]);
+    vault.stop();
+    let all = vault.output(&["doctor", "--all", "--json"]);
+    let told: serde_json::Value = serde_json::from_slice(&all.stdout).unwrap();
+    assert_eq!(told["sound"], true, "{told}");
+    let lines = told["lines"].as_array().unwrap();
+    for check in [
+        "folder",
+        "keys",
+        "config",
+        "public_url",
+        "certificate",
+        "serving",
+        "database",
+        "clock",
+        "room",
+        "repositories",
+        "tokens",
+        "tallies",
+        "log",
+        "audit",
+        "objects",
+        "bodies",
+    ] {
+        let line = lines.iter().find(|line| line["check"] == check);
+        assert!(line.is_some(), "{check}: {told}");
+    }
+
+    let data = vault.folder.path().to_owned();
+    let damage = |path: &str, check: &str| {
+        let path = data.join(path);
+        let kept = fs::read(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        let looked = vault.output(&["doctor"]);
+        let told = text(&looked);
+        assert_eq!(looked.status.code(), Some(1), "{told}");
+        let line = told.lines().find(|line| line.starts_with("fail")).unwrap();
+        assert!(line.contains(check), "{told}");
+        assert!(told.contains("next: "), "{told}");
+        fs::write(&path, kept).unwrap();
+    };
+    damage("log/checkpoint", "log");
+    damage("repositories/acme/config", "objects");
+    fs::write(data.join("repositories/acme/data-junk"), b"").unwrap();
+    vault.run(&["doctor"]);
+}
+
+#[test]
+fn the_log_is_verified_and_begun_anew_by_commands() {
+    let mut vault = Vault::new();
+    let url = vault.serve();
+    let log_key = vault.run(&["log", "key"]);
+    assert_eq!(curl(&[&format!("{url}/log/key")]).trim(), log_key);
+    let served = vault.output(&["log", "begin-new", "--because", "no reason"]);
+    assert_eq!(served.status.code(), Some(1), "while it is served");
+    vault.stop();
+    let told = vault.run(&["log", "verify"]);
+    assert!(
+        told.contains("signed by vault.invalid/strongroom+"),
+        "{told}"
+    );
+    let checkpoint = vault.folder.path().join("log/checkpoint");
+    let old = fs::read_to_string(&checkpoint).unwrap();
+    fs::write(&checkpoint, &old[..old.len() / 2]).unwrap();
+    assert_eq!(vault.output(&["log", "verify"]).status.code(), Some(1));
+    let refused = program(&["serve", "--no-tls", "--listen", "127.0.0.1:0", "--config"])
+        .arg(vault.config())
+        .output()
+        .unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(told.contains("log begin-new"), "{told}");
+    let because = [
+        "log",
+        "begin-new",
+        "--json",
+        "--because",
+        "the disk tore it",
+    ];
+    let begun: serde_json::Value = serde_json::from_str(&vault.run(&because)).unwrap();
+    assert_eq!(begun["origin"], "vault.invalid/strongroom/2");
+    vault.run(&["log", "verify"]);
+    let url = vault.serve();
+    assert_eq!(curl(&[&format!("{url}/log/key")]).trim(), begun["key"]);
+    assert_eq!(
+        curl(&[&format!("{url}/readyz")]).lines().last(),
+        Some("ready")
+    );
+}
+
+#[test]
+fn metrics_tell_of_objects_scrubbing_refusals_and_the_log() {
+    let mut vault = Vault::new();
+    let url = vault.serve();
+    let token = vault.run(&[
+        "token",
+        "create",
+        "--repository",
+        "acme",
+        "--right",
+        "append",
+    ]);
+    let login = format!("any:{token}");
+    let create = format!("{url}/acme/?create=true");
+    curl(&["--user", &login, "--request", "POST", &create]);
+    let config = format!("{url}/acme/config");
+    curl(&["--user", &login, "--data-binary", "the config", &config]);
+    curl(&["--user", &login, "--request", "DELETE", &config]);
+    vault.stop();
+    // What was refused is in the log when the process has ended.
+    let entries = entries(vault.folder.path());
+    assert!(
+        entries.contains(r#""reason":"deletion","repository":"acme""#),
+        "{entries}"
+    );
+    let url = vault.serve();
+    let metrics = curl(&[&format!("{url}/metrics")]);
+    for line in [
+        r#"strongroom_vault_objects{repository="acme",state="live"} 1"#,
+        r#"strongroom_vault_objects{repository="acme",state="tombstoned"} 0"#,
+        r#"strongroom_vault_object_bytes{repository="acme",state="live"} 10"#,
+        r#"strongroom_vault_tokens{right="append",standing="counts"} 1"#,
+        r#"strongroom_vault_refused_total{reason="deletion"} 0"#,
+        r#"strongroom_vault_rotten_objects{repository="acme"} 0"#,
+        r#"strongroom_vault_purge_held{repository="acme"} 0"#,
+        "strongroom_vault_clock_doubted 0",
+        "strongroom_vault_storage_reserve_bytes 1048576",
+        "strongroom_vault_ready 1",
+        "strongroom_vault_last_arrival_seconds{repository=\"acme\"} ",
+        "strongroom_vault_log_leaves ",
+        "strongroom_vault_vault_time_lag_seconds ",
+    ] {
+        assert!(metrics.contains(line), "{line}: {metrics}");
+    }
+}
+
+#[test]
+fn two_vaults_are_witnesses_of_each_other() {
+    let (mut one, mut two) = (Vault::new(), Vault::new());
+    let log_one = one.run(&["log", "key"]);
+    let witness_two = two.run(&["witness", "show"]);
+    two.configure(&format!("[[witness_for]]\nkey = \"{log_one}\"\n"));
+    let url_two = two.serve();
+    one.configure(&format!(
+        "[[witness]]\nurl = \"{url_two}\"\nkey = \"{witness_two}\"\n\
+         [[witness]]\nurl = \"http://127.0.0.1:1\"\nkey = \"{WITNESS_AWAY}\"\n"
+    ));
+    // That one witness is away holds up neither the log nor the other witness.
+    let url_one = one.serve();
+    let note = curl_until(&format!("{url_one}/log/witnessed"));
+    let signed = SignedCheckpoint::open(note.as_bytes(), &key(&log_one)).unwrap();
+    assert!(signed.witnessed_at(&key(&witness_two)).unwrap() > 1_600_000_000);
+    // The checkpoint itself has the cosignature too, while nothing newer is there.
+    let shown: serde_json::Value =
+        serde_json::from_str(&one.run(&["witness", "show", "--json"])).unwrap();
+    let cosigned = |at: usize| shown["witnesses"][at]["cosigned"].clone();
+    assert!(cosigned(0).is_string() && cosigned(1).is_null(), "{shown}");
+
+    let add = |body: &str| {
+        let path = two.folder.path().join("request");
+        fs::write(&path, body).unwrap();
+        let data = format!("@{}", path.display());
+        let page = format!("{url_two}/add-checkpoint");
+        let told = ["--write-out", "%{http_code}", "--data-binary", &data, &page];
+        curl(&told)
+    };
+    // As if it began anew; and shorter, with nothing to prove it.
+    let size = signed.checkpoint().size();
+    let answer = add(&format!("old 0\n\n{note}"));
+    assert!(answer.ends_with("409"), "{answer}");
+    let known: u64 = answer.lines().next().unwrap().parse().unwrap();
+    assert!(known >= size);
+    let foreign = note.replacen("vault.invalid", "vault.example", 1);
+    assert_eq!(add(&format!("old 0\n\n{foreign}")), "404");
+    let forged = note.replacen(&format!("\n{size}\n"), &format!("\n{}\n", size + 1), 1);
+    assert_eq!(add(&format!("old {known}\n\n{forged}")), "403");
+    assert_eq!(add("nonsense"), "400");
+    let not_asked = curl(&[
+        "--write-out",
+        "%{http_code}",
+        &format!("{url_one}/add-checkpoint"),
+    ]);
+    assert!(not_asked.ends_with("404"), "{not_asked}");
+}
+
+/// A witness that nobody is.
+const WITNESS_AWAY: &str = "vault-b.example.net/strongroom-witness+b3a54140+\
+                            BKzD6wNjmw0PgawbJs8UIPKH4W+E6DkkiGpUnTKp7ivk";
+
+/// All entries of a short log.
+fn entries(data: &Path) -> String {
+    let folder = data.join("log/tile/entries/000.p");
+    let mut widest = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let bytes = fs::read(entry.unwrap().path()).unwrap();
+        if bytes.len() > widest.len() {
+            widest = bytes;
+        }
+    }
+    String::from_utf8_lossy(&widest).into_owned()
+}
