@@ -11,25 +11,26 @@ use tempfile::TempDir;
 
 /// A vault in a folder of its own; a process that serves it is killed when this is dropped.
 struct Vault {
-    folder: TempDir,
+    area: TempDir,
     child: Option<Child>,
 }
 
 impl Vault {
     fn new() -> Self {
-        let folder = TempDir::new().unwrap();
-        let made = program(&["init"]).arg(folder.path()).output().unwrap();
+        let area = TempDir::new().unwrap();
+        let vault = Self { area, child: None };
+        let made = program(&["init"]).arg(vault.folder()).output().unwrap();
         assert!(made.status.success());
-        let vault = Self {
-            folder,
-            child: None,
-        };
         vault.configure("");
         vault
     }
 
+    fn folder(&self) -> PathBuf {
+        self.area.path().join("vault")
+    }
+
     fn config(&self) -> PathBuf {
-        self.folder.path().join("vault.toml")
+        self.folder().join("vault.toml")
     }
 
     fn configure(&self, more: &str) {
@@ -164,7 +165,7 @@ fn doctor_finds_a_sound_vault_sound_and_says_what_to_do_about_another() {
         assert!(line.is_some(), "{check}: {told}");
     }
 
-    let data = vault.folder.path().to_owned();
+    let data = vault.folder();
     let damage = |path: &str, check: &str| {
         let path = data.join(path);
         let kept = fs::read(&path).unwrap();
@@ -197,7 +198,7 @@ fn the_log_is_verified_and_begun_anew_by_commands() {
         told.contains("signed by vault.invalid/strongroom+"),
         "{told}"
     );
-    let checkpoint = vault.folder.path().join("log/checkpoint");
+    let checkpoint = vault.folder().join("log/checkpoint");
     let old = fs::read_to_string(&checkpoint).unwrap();
     fs::write(&checkpoint, &old[..old.len() / 2]).unwrap();
     assert_eq!(vault.output(&["log", "verify"]).status.code(), Some(1));
@@ -246,7 +247,7 @@ fn metrics_tell_of_objects_scrubbing_refusals_and_the_log() {
     curl(&["--user", &login, "--request", "DELETE", &config]);
     vault.stop();
     // What was refused is in the log when the process has ended.
-    let entries = entries(vault.folder.path());
+    let entries = entries(&vault.folder());
     assert!(
         entries.contains(r#""reason":"deletion","repository":"acme""#),
         "{entries}"
@@ -295,7 +296,7 @@ fn two_vaults_are_witnesses_of_each_other() {
     assert!(cosigned(0).is_string() && cosigned(1).is_null(), "{shown}");
 
     let add = |body: &str| {
-        let path = two.folder.path().join("request");
+        let path = two.folder().join("request");
         fs::write(&path, body).unwrap();
         let data = format!("@{}", path.display());
         let page = format!("{url_two}/add-checkpoint");
