@@ -9,6 +9,7 @@ mod contender;
 mod data;
 mod measure;
 mod report;
+mod vault;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,7 +27,11 @@ use crate::run::{capture, cargo, run as run_command, target_folder, workspace_ro
 /// What `bench` takes.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
-    /// Only these data sets; docs/benchmarks.md is then left alone
+    /// Only the engine, against restic and borg, or only the vault, against rclone; the other part
+    /// of docs/benchmarks.md is then left alone
+    #[arg(long, value_enum)]
+    part: Option<Part>,
+    /// Only these data sets of the engine's; docs/benchmarks.md is then left alone
     #[arg(long, value_delimiter = ',', value_enum)]
     only: Vec<DataSet>,
     /// How often everything is measured, but (e) a third as often; medians count
@@ -46,15 +51,59 @@ pub(crate) struct Args {
     date: Option<String>,
 }
 
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// Backup, restore and verify, against restic and borg
+    Engine,
+    /// The server, against `rclone serve restic`
+    Vault,
+}
+
 /// Measures everything asked for and reports.
 pub(crate) fn run(arguments: &Args) -> Result<()> {
+    vault::raise_file_limit()?;
+    let place = Place::new(&arguments.at.clone().unwrap_or_else(ram_disk));
+    let wants = |part| arguments.part.is_none_or(|only| only == part);
+    let is_whole = arguments.only.is_empty() && !arguments.quick && !arguments.peers_only;
+    let mut engine = None;
+    if wants(Part::Engine) {
+        let (contenders, report) = measure_engine(arguments, &place)?;
+        println!("\n{}\n{}", report.figures(), report.targets());
+        let versions: Result<Vec<_>> = contenders.iter().map(|one| one.version()).collect();
+        let head = report::head(&circumstances(arguments, &versions?, &place)?);
+        engine = Some(format!(
+            "{head}\n{}\n{}",
+            report.targets(),
+            report.figures()
+        ));
+    }
+    let mut server = None;
+    if wants(Part::Vault) && arguments.only.is_empty() && !arguments.peers_only {
+        let figures = vault::measure(&place, arguments.rounds, arguments.quick)?;
+        println!("\n{}", vault::text(&figures));
+        let head = report::vault_head(&circumstances(arguments, &vault::versions()?, &place)?);
+        server = Some(format!("{head}\n{}", vault::text(&figures)));
+    }
+    if !is_whole {
+        println!("not a whole run: docs/benchmarks.md is left as it was");
+        return Ok(());
+    }
+    let path = workspace_root().join("docs/benchmarks.md");
+    let before = fs::read_to_string(&path).unwrap_or_default();
+    fs::write(&path, report::with_parts(&before, engine, server))?;
+    println!("wrote {}", path.display());
+    Ok(())
+}
+
+/// Measures ours, restic and borg.
+fn measure_engine(arguments: &Args, place: &Place) -> Result<(Vec<Contender>, Report)> {
     let contenders = contenders(arguments)?;
     let sets = if arguments.only.is_empty() {
         DataSet::ALL.to_vec()
     } else {
         arguments.only.clone()
     };
-    let place = Place::new(&arguments.at.clone().unwrap_or_else(ram_disk));
     place.clear()?;
     let mut report = Report::default();
     for set in sets {
@@ -68,7 +117,7 @@ pub(crate) fn run(arguments: &Args) -> Result<()> {
             let mut order = contenders.clone();
             let turn = round as usize % order.len();
             order.rotate_left(turn);
-            measure_round(set, &order, &place, &mut samples)
+            measure_round(set, &order, place, &mut samples)
                 .with_context(|| format!("{set}, round {}", round + 1))?;
         }
         report.add(set, size, samples);
@@ -77,21 +126,7 @@ pub(crate) fn run(arguments: &Args) -> Result<()> {
     if !arguments.peers_only {
         report.add_chunker(chunker_rates(arguments.rounds)?);
     }
-
-    println!("\n{}", report.figures());
-    println!("{}", report.targets());
-    if !arguments.only.is_empty() || arguments.quick || arguments.peers_only {
-        println!("not the whole run: docs/benchmarks.md is left as it was");
-        return Ok(());
-    }
-    let path = workspace_root().join("docs/benchmarks.md");
-    let head = head(arguments, &contenders, place.root())?;
-    fs::write(
-        &path,
-        format!("{head}\n{}\n{}", report.targets(), report.figures()),
-    )?;
-    println!("wrote {}", path.display());
-    Ok(())
+    Ok((contenders, report))
 }
 
 /// Every step once, each for all contenders before the next.
@@ -173,7 +208,11 @@ fn contenders(arguments: &Args) -> Result<Vec<Contender>> {
 }
 
 /// What stands above the tables: when, where, with what.
-fn head(arguments: &Args, contenders: &[Contender], work: &Path) -> Result<String> {
+fn circumstances(
+    arguments: &Args,
+    versions: &[String],
+    place: &Place,
+) -> Result<report::Circumstances> {
     let date = match &arguments.date {
         Some(date) => date.clone(),
         None => capture(Command::new("date").args(["--utc", "+%F"]))?,
@@ -187,17 +226,16 @@ fn head(arguments: &Args, contenders: &[Contender], work: &Path) -> Result<Strin
         Command::new("stat")
             .args(["--file-system", "--format", "%T"])
             // The folder itself is gone by now.
-            .arg(work.parent().unwrap_or(work)),
+            .arg(place.root().parent().unwrap_or(place.root())),
     )?;
-    let versions: Result<Vec<_>> = contenders.iter().map(|one| one.version()).collect();
-    Ok(report::head(&report::Circumstances {
-        date: date.trim(),
-        commit: commit.trim(),
-        machine: &machine()?,
-        file_system: file_system.trim(),
-        versions: &versions?.join(", "),
+    Ok(report::Circumstances {
+        date: date.trim().to_owned(),
+        commit: commit.trim().to_owned(),
+        machine: machine()?,
+        file_system: file_system.trim().to_owned(),
+        versions: versions.join(", "),
         rounds: arguments.rounds,
-    }))
+    })
 }
 
 fn machine() -> Result<String> {

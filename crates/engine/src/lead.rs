@@ -290,7 +290,7 @@ impl Loader<'_> {
             let name = FileName::new(FileType::Data, entry.id);
             let hashed = self
                 .buffers
-                .with(|buffer| buffer.read(self.store, name, false, |_| ()))?;
+                .with(|buffer| buffer.read(self.store, name, 0, |_| ()))?;
             if hashed.id != entry.id {
                 let place = self.store.location();
                 return Ok(Err(format!("{name} in {place}: {WRONG_CONTENT}")));

@@ -8,8 +8,8 @@
 //! and prune meanwhile: what is not there any more when its turn comes, or not there yet on a
 //! sibling, is looked for again in a second listing before it is called missing.
 //!
-//! Copies are read at once, each by as many threads as there are cores; one that cannot be reached
-//! any more is left out from there on, with its reason.
+//! Copies are read at once; one that cannot be reached any more is left out from there on, with
+//! its reason.
 
 pub(crate) mod closure;
 mod compare;
@@ -17,6 +17,7 @@ pub(crate) mod content;
 mod decode;
 mod reading;
 mod report;
+mod rows;
 mod scan;
 mod share;
 pub(crate) mod stream;
@@ -34,6 +35,7 @@ use crate::Result;
 use crate::progress::Progress;
 use crate::session::{Cancel, CopyStore, Looking, look_at};
 use compare::odd_sizes;
+use reading::Reading;
 use scan::{Scan, Scanned};
 
 /// How closely files are looked at.
@@ -89,11 +91,22 @@ pub fn verify(
         .map(Scan::expected)
         .fold((0, 0), |sum, more| (sum.0 + more.0, sum.1 + more.1));
     progress.begin("verify", Some(files), Some(bytes));
-    let scanned = each(&scans, |(copy, scan)| match scan {
-        Ok(scan) => reading::read(scan, progress, cancel),
-        Err(failure) => Ok(Scanned::failed(copy, failure)),
-    });
-    let scanned: Vec<_> = scanned.into_iter().collect::<Result<_>>()?;
+    let begin = |scan| Reading::new(scan, progress, cancel);
+    let readings: Vec<_> = scans
+        .iter()
+        .map(|(copy, scan)| (copy, scan.as_ref().map(begin)))
+        .collect();
+    let reachable = readings
+        .iter()
+        .filter_map(|(_, reading)| reading.as_ref().ok());
+    let mut packs_read = rows::read(&reachable.collect::<Vec<_>>())?.into_iter();
+    let mut scanned = Vec::new();
+    for (copy, reading) in readings {
+        scanned.push(match reading {
+            Ok(reading) => reading.finish(packs_read.next().unwrap_or_default())?,
+            Err(failure) => Scanned::failed(copy, failure),
+        });
+    }
     Ok(compare::report(scanned, depth, options))
 }
 

@@ -217,7 +217,7 @@ fn tar(files: &[PathBuf], folder: &Path) -> Result<()> {
     )
 }
 
-fn random(path: &Path, bytes: u64) -> Result<()> {
+pub(super) fn random(path: &Path, bytes: u64) -> Result<()> {
     let mut generator = StdRng::seed_from_u64(3_2_1);
     let mut file = File::create(path)?;
     let mut block = vec![0; 1 << 20];

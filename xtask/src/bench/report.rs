@@ -14,25 +14,26 @@ pub(super) struct Report {
 }
 
 /// Under what the run took place.
-pub(super) struct Circumstances<'a> {
-    pub(super) date: &'a str,
-    pub(super) commit: &'a str,
-    pub(super) machine: &'a str,
-    pub(super) file_system: &'a str,
-    pub(super) versions: &'a str,
+pub(super) struct Circumstances {
+    pub(super) date: String,
+    pub(super) commit: String,
+    pub(super) machine: String,
+    pub(super) file_system: String,
+    pub(super) versions: String,
     pub(super) rounds: u32,
 }
 
 /// What must be reached.
-struct Target {
-    what: String,
-    measured: f64,
-    limit: f64,
-    bound: Bound,
+pub(super) struct Target {
+    pub(super) what: String,
+    pub(super) measured: f64,
+    pub(super) limit: f64,
+    pub(super) bound: Bound,
 }
 
+/// On which side of its limit a figure must be.
 #[derive(Clone, Copy)]
-enum Bound {
+pub(super) enum Bound {
     AtMost,
     AtLeast,
 }
@@ -99,53 +100,97 @@ impl Report {
                 bound: Bound::AtLeast,
             }))
             .collect();
-        let mut text = "## Targets\nOurs with three copies, divided by restic's with one.\n\n\
-                        | target | limit | measured | |\n|---|---|---|---|\n"
-            .to_owned();
-        for target in targets {
-            let (sign, met) = match target.bound {
-                Bound::AtMost => ("≤", target.measured <= target.limit),
-                Bound::AtLeast => ("≥", target.measured >= target.limit),
-            };
-            let verdict = if met { "met" } else { "**missed**" };
-            _ = writeln!(
-                text,
-                "| {} | {sign} {:.2} | {:.2} | {verdict} |",
-                target.what, target.limit, target.measured
-            );
-        }
-        text
+        target_table(
+            "Ours with three copies, divided by restic's with one.",
+            &targets,
+        )
     }
 }
 
-/// The opening of the report.
-pub(super) fn head(circumstances: &Circumstances<'_>) -> String {
-    let Circumstances {
-        date,
-        commit,
-        machine,
-        file_system,
-        versions,
-        rounds,
-    } = circumstances;
+/// Targets with a plain met or missed.
+pub(super) fn target_table(caption: &str, targets: &[Target]) -> String {
+    let mut text =
+        format!("## Targets\n{caption}\n\n| target | limit | measured | |\n|---|---|---|---|\n");
+    for target in targets {
+        let (sign, met) = match target.bound {
+            Bound::AtMost => ("≤", target.measured <= target.limit),
+            Bound::AtLeast => ("≥", target.measured >= target.limit),
+        };
+        let verdict = if met { "met" } else { "**missed**" };
+        _ = writeln!(
+            text,
+            "| {} | {sign} {:.2} | {:.2} | {verdict} |",
+            target.what, target.limit, target.measured
+        );
+    }
+    text
+}
+
+/// The opening of the engine's part.
+pub(super) fn head(circumstances: &Circumstances) -> String {
+    let rounds = circumstances.rounds;
     format!(
         "# Benchmarks\n\
          Written by `cargo xtask bench`; medians of {rounds} rounds, of (e) a third as many, the programs taking turns within each.\n\n\
-         | | |\n|---|---|\n\
-         | date | {date} |\n\
-         | commit | {commit} |\n\
-         | machine | {machine} |\n\
-         | file system | {file_system} |\n\
-         | programs | {versions} |\n\n\
+         {}\n\
          Strongroom writes **three** copies, restic and borg **one** each.\n\
          Strongroom and restic use their default compression, borg `zstd,3`.\n\
          restic opens its repository with a copy of our key, so both pay the same for scrypt; borg keeps its own.\n\
          Each has its default caches, on the same disk; ours calls fsync as always.\n\
          Peak memory is what the kernel counted for the process; stored is one repository.\n\
          One percent changed means every hundredth file in (a) and (e), every hundredth block of 512 KiB elsewhere.\n\
-         A keyless verify must read what it hashes: the loop named beneath each table does that on one core and nothing else, so no verify that calls read(2) is faster per core; mapping the files instead was measured at 0.83 of that loop, since hashing what read(2) has just brought into the nearest cache is faster than hashing from memory.\n\
-         Before each set some memory is written and given back, so that less is paid for what a host gives its virtual machine at first touch; the first restore of a set may still pay.\n"
+         A keyless verify reads every byte of all three copies; of copies in folders it hashes the first and compares the others with it, which proves as much.\n\
+         Before each set some memory is written and given back, so that less is paid for what a host gives its virtual machine at first touch; the first restore of a set may still pay.\n",
+        circumstances.table()
     )
+}
+
+/// The opening of the vault's part.
+pub(super) fn vault_head(circumstances: &Circumstances) -> String {
+    format!(
+        "{VAULT_HEADING}\n\
+         Written by `cargo xtask bench`; medians of {} rounds, the servers taking turns within each.\n\n\
+         {}\n\
+         Both servers speak plain HTTP on loopback and keep their objects on the same disk.\n\
+         The vault hashes and flushes each object, commits it, and tells it in its log before it answers; `rclone serve restic` does none of this.\n\
+         The list is of a database that was filled directly.\n",
+        circumstances.rounds,
+        circumstances.table()
+    )
+}
+
+/// The whole report: a part that was not measured stays as it was.
+pub(super) fn with_parts(before: &str, engine: Option<String>, vault: Option<String>) -> String {
+    let at = before.find(VAULT_HEADING).unwrap_or(before.len());
+    let (old_engine, old_vault) = before.split_at(at);
+    let engine = engine.unwrap_or_else(|| old_engine.to_owned());
+    let vault = vault.unwrap_or_else(|| old_vault.to_owned());
+    let text = format!("{}\n\n{}", engine.trim_end(), vault.trim_end());
+    format!("{}\n", text.trim())
+}
+
+/// What the vault's part begins with.
+pub(super) const VAULT_HEADING: &str = "# Benchmarks of the vault";
+
+impl Circumstances {
+    fn table(&self) -> String {
+        let Self {
+            date,
+            commit,
+            machine,
+            file_system,
+            versions,
+            ..
+        } = self;
+        format!(
+            "| | |\n|---|---|\n\
+             | date | {date} |\n\
+             | commit | {commit} |\n\
+             | machine | {machine} |\n\
+             | file system | {file_system} |\n\
+             | programs | {versions} |\n"
+        )
+    }
 }
 
 fn row(step: Step, contender: Contender, sample: &Sample, restic: Option<&Sample>) -> String {
@@ -264,6 +309,17 @@ mod tests {
             line(&report(6)),
             "| (a) first backup | ≤ 0.50 | 0.60 | **missed** |"
         );
+    }
+
+    #[test]
+    fn a_part_that_was_not_measured_stays() {
+        let both = with_parts("", Some("# Engine 1\n".to_owned()), None);
+        assert_eq!(both, "# Engine 1\n");
+        let vault = || Some(format!("{VAULT_HEADING}\n1\n"));
+        let both = with_parts(&both, None, vault());
+        assert_eq!(both, format!("# Engine 1\n\n{VAULT_HEADING}\n1\n"));
+        let both = with_parts(&both, Some("# Engine 2\n".to_owned()), None);
+        assert_eq!(both, format!("# Engine 2\n\n{VAULT_HEADING}\n1\n"));
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! Reading the files of one copy, several at a time.
+//! Reading the files of one copy.
 //!
 //! First what is small: with the key, index files tell which packs there must be, and how large.
-//! Then the packs. What damages one file is a problem of that file; only a copy that cannot be
-//! reached any more ends its reading.
+//! Then the packs, in [rows](crate::verify::rows). What damages one file is a problem of that
+//! file; only a copy that cannot be reached any more ends its reading.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,59 +10,23 @@ use parking_lot::Mutex;
 use strongroom_model::{FileEntry, FileName, FileType, Id};
 use strongroom_repo::index::IndexFile;
 use strongroom_repo::{Repository, pack};
-use strongroom_store::Error;
+use strongroom_store::{Error, read_limit_bytes};
 
-use crate::parallel::{cores, for_each};
 use crate::progress::Progress;
 use crate::session::{Cancel, CopyFailure, chain};
 use crate::verify::content::{self, Content};
 use crate::verify::decode::{Decoder, fingerprint};
 use crate::verify::scan::{Scan, Scanned, damage};
-use crate::verify::stream::{Buffer, Buffers, Hashed};
+use crate::verify::stream::{Buffer, Compared, Hashed};
 use crate::verify::{Depth, ProblemKind};
 use crate::{Listing, Result};
 
-/// How many requests a copy elsewhere answers at a time.
-const REMOTE_READERS: usize = 8;
-
-/// Reads a copy.
-///
-/// # Errors
-/// Where the user interrupts.
-pub(crate) fn read(scan: &Scan<'_>, progress: &Progress, cancel: &Cancel) -> Result<Scanned> {
-    let decoder = match scan.depth {
-        Depth::Decoded(repository) => Some(Decoder::new(repository, &scan.look, cancel)),
-        Depth::Stored | Depth::Opened(_) => None,
-    };
-    let reading = Reading {
-        scan,
-        decoder,
-        progress,
-        cancel,
-        buffers: Buffers::default(),
-        found: Mutex::default(),
-    };
-    let threads = match scan.look.copy.is_local {
-        true => cores(),
-        false => cores().max(REMOTE_READERS),
-    };
-    for_each(&reading.small_files(), threads, |name| {
-        reading.read_small(*name)
-    })?;
-    let packs = reading.packs();
-    for_each(&packs, threads, |entry| reading.read_pack(*entry))?;
-    reading.compare_sizes();
-    reading.follow_snapshots(packs.len())?;
-    Ok(reading.finish(packs.len()))
-}
-
 /// One reading, shared by its threads.
-struct Reading<'a> {
+pub(crate) struct Reading<'a> {
     scan: &'a Scan<'a>,
     decoder: Option<Decoder<'a>>,
     progress: &'a Progress,
     cancel: &'a Cancel,
-    buffers: Buffers,
     found: Mutex<Found>,
 }
 
@@ -78,7 +42,27 @@ struct Found {
     failure: Option<CopyFailure>,
 }
 
-impl Reading<'_> {
+impl<'a> Reading<'a> {
+    /// Begins the reading of a copy.
+    pub(crate) fn new(scan: &'a Scan<'a>, progress: &'a Progress, cancel: &'a Cancel) -> Self {
+        let decoder = match scan.depth {
+            Depth::Decoded(repository) => Some(Decoder::new(repository, &scan.look, cancel)),
+            Depth::Stored | Depth::Opened(_) => None,
+        };
+        Self {
+            scan,
+            decoder,
+            progress,
+            cancel,
+            found: Mutex::default(),
+        }
+    }
+
+    /// Whether reading it costs no way over a network.
+    pub(crate) fn is_local(&self) -> bool {
+        self.scan.look.copy.is_local
+    }
+
     fn listing(&self) -> &Listing {
         &self.scan.look.listing
     }
@@ -90,7 +74,8 @@ impl Reading<'_> {
         }
     }
 
-    fn small_files(&self) -> Vec<FileName> {
+    /// The files besides packs.
+    pub(crate) fn small_files(&self) -> Vec<FileName> {
         let mut names = Vec::new();
         for kind in [FileType::Keys, FileType::Index, FileType::Snapshots] {
             let files = self.listing().of(kind).into_iter();
@@ -107,75 +92,95 @@ impl Reading<'_> {
         names
     }
 
-    /// Reads a file and hands it on where its content has its name.
-    fn read(
-        &self,
-        name: FileName,
-        keep: bool,
-        buffer: &mut Buffer,
-        then: impl FnOnce(&Buffer, Hashed),
-    ) -> Result<()> {
-        self.cancel.check()?;
-        if self.found.lock().failure.is_some() {
+    /// Reads one of the small files.
+    ///
+    /// # Errors
+    /// Where the user interrupts.
+    pub(crate) fn read_small(&self, name: FileName, buffer: &mut Buffer) -> Result<()> {
+        let keep_bytes = read_limit_bytes(name.kind());
+        let Some(hashed) = self.hash(name, keep_bytes, 0, buffer)? else {
+            return Ok(());
+        };
+        if !hashed.is_kept {
+            self.junk(name, "it is larger than any sound file".to_owned());
             return Ok(());
         }
-        let store = self.scan.look.copy.store.as_ref();
-        let progress = self.progress.clone();
-        let count = move |bytes| progress.add_bytes(bytes);
-        let hashed = match buffer.read(store, name, keep, count) {
-            Ok(hashed) => hashed,
-            Err(Error::NotFound { .. }) => {
-                self.found.lock().vanished.insert(name);
-                return Ok(());
-            }
-            Err(error @ Error::Unreachable { .. }) => {
-                self.fail(&error);
-                return Ok(());
-            }
-            Err(Error::Cancelled { .. }) => return Err(crate::Error::Interrupted),
-            Err(error) => {
-                let reason = chain(&error);
-                self.problem(name, ProblemKind::Unreadable { reason });
-                return Ok(());
-            }
+        let checked = match self.repository() {
+            None => content::check(name.kind(), buffer.kept()).map(|()| Content::Opaque),
+            Some(repository) => content::decode(name.kind(), buffer.kept(), repository.key()),
         };
-        self.progress.add_files(1);
-        {
-            let mut found = self.found.lock();
-            found.files_read += 1;
-            found.bytes_read += hashed.size_bytes;
-        }
-        if name.id() == Some(hashed.id) {
-            self.found.lock().sound.push(hashed.id);
-            then(buffer, hashed);
-        } else {
-            self.damaged(name, hashed.size_bytes);
+        match (checked, name.id()) {
+            (Ok(Content::Index(file)), Some(id)) => self.note_index(id, &file),
+            (Ok(Content::Snapshot(snapshot)), Some(id)) => {
+                self.found.lock().snapshots.push((id, snapshot.tree));
+            }
+            (Ok(_), _) => {}
+            (Err(reason), _) => self.junk(name, reason),
         }
         Ok(())
     }
 
-    fn read_small(&self, name: FileName) -> Result<()> {
-        self.buffers.with(|buffer| {
-            self.read(name, true, buffer, |buffer, hashed| {
-                if !hashed.is_kept {
-                    return self.junk(name, "it is larger than any sound file".to_owned());
-                }
-                let checked = match self.repository() {
-                    None => content::check(name.kind(), buffer.kept()).map(|()| Content::Opaque),
-                    Some(repository) => {
-                        content::decode(name.kind(), buffer.kept(), repository.key())
-                    }
-                };
-                match (checked, name.id()) {
-                    (Ok(Content::Index(file)), Some(id)) => self.note_index(id, &file),
-                    (Ok(Content::Snapshot(snapshot)), Some(id)) => {
-                        self.found.lock().snapshots.push((id, snapshot.tree));
-                    }
-                    (Ok(_), _) => {}
-                    (Err(reason), _) => self.junk(name, reason),
-                }
-            })
-        })
+    /// Reads a file and hashes it; `None` where it could not be read or is not what its name says.
+    ///
+    /// `counted_bytes` of it were told to the progress before.
+    fn hash(
+        &self,
+        name: FileName,
+        keep_bytes: u64,
+        counted_bytes: u64,
+        buffer: &mut Buffer,
+    ) -> Result<Option<Hashed>> {
+        if !self.goes_on()? {
+            return Ok(None);
+        }
+        let progress = self.progress.clone();
+        let mut counted = counted_bytes;
+        let count = move |bytes: u64| {
+            let again = counted.min(bytes);
+            counted -= again;
+            progress.add_bytes(bytes - again);
+        };
+        let store = self.scan.look.copy.store.as_ref();
+        let Some(hashed) = self.outcome(name, buffer.read(store, name, keep_bytes, count))? else {
+            return Ok(None);
+        };
+        self.note_read(hashed.size_bytes);
+        if name.id() != Some(hashed.id) {
+            self.damaged(name, hashed.size_bytes);
+            return Ok(None);
+        }
+        self.found.lock().sound.push(hashed.id);
+        Ok(Some(hashed))
+    }
+
+    /// Whether there is anything more to read here.
+    fn goes_on(&self) -> Result<bool> {
+        self.cancel.check()?;
+        Ok(self.found.lock().failure.is_none())
+    }
+
+    /// What came of a read; where it failed, why is kept.
+    fn outcome<T>(&self, name: FileName, read: strongroom_store::Result<T>) -> Result<Option<T>> {
+        match read {
+            Ok(read) => return Ok(Some(read)),
+            Err(Error::NotFound { .. }) => {
+                self.found.lock().vanished.insert(name);
+            }
+            Err(error @ Error::Unreachable { .. }) => self.fail(&error),
+            Err(Error::Cancelled { .. }) => return Err(crate::Error::Interrupted),
+            Err(error) => {
+                let reason = chain(&error);
+                self.problem(name, ProblemKind::Unreadable { reason });
+            }
+        }
+        Ok(None)
+    }
+
+    fn note_read(&self, size_bytes: u64) {
+        self.progress.add_files(1);
+        let mut found = self.found.lock();
+        found.files_read += 1;
+        found.bytes_read += size_bytes;
     }
 
     fn note_index(&self, index: Id, file: &IndexFile) {
@@ -193,7 +198,7 @@ impl Reading<'_> {
     }
 
     /// The packs to read: the share, and those that have another size than an index says.
-    fn packs(&self) -> Vec<FileEntry> {
+    pub(crate) fn packs(&self) -> Vec<FileEntry> {
         let mut packs = self.scan.packs.clone();
         let found = self.found.lock();
         let is_odd = |entry: &FileEntry| {
@@ -209,32 +214,79 @@ impl Reading<'_> {
         packs
     }
 
-    fn read_pack(&self, entry: FileEntry) -> Result<()> {
-        let decoder = self.decoder.as_ref();
+    /// Reads a pack: it is hashed, or compared with what `buffer` holds of the same pack on a
+    /// sibling, which is told by `known`.
+    ///
+    /// Returns what the buffer holds of it now; `None` where that is nothing to compare with.
+    ///
+    /// # Errors
+    /// Where the user interrupts.
+    pub(crate) fn read_pack(
+        &self,
+        entry: FileEntry,
+        keep_bytes: u64,
+        known: Option<Hashed>,
+        buffer: &mut Buffer,
+    ) -> Result<Option<Hashed>> {
         let name = FileName::new(FileType::Data, entry.id);
-        self.buffers.with(|buffer| {
-            self.read(name, decoder.is_some(), buffer, |buffer, hashed| {
-                if let Err(reason) = pack::header_length(buffer.kept(), hashed.size_bytes) {
-                    let reason = reason.to_owned();
-                    return self.problem(name, ProblemKind::BadTrailer { reason });
+        if !self.goes_on()? {
+            return Ok(known);
+        }
+        let mut differs_after = None;
+        // What has another size is read once, and hashed.
+        if let Some(known) = known.filter(|known| known.size_bytes == entry.size_bytes) {
+            let progress = self.progress.clone();
+            let store = self.scan.look.copy.store.as_ref();
+            let compared = buffer.compare(store, name, move |bytes| progress.add_bytes(bytes));
+            match self.outcome(name, compared)? {
+                // Absent or unreadable: whether the buffer outlived it is not asked.
+                None => return Ok(None),
+                Some(Compared::Differs { counted_bytes }) => differs_after = Some(counted_bytes),
+                Some(Compared::Same) => {
+                    self.note_read(known.size_bytes);
+                    self.found.lock().sound.push(known.id);
+                    self.look_into(name, known, buffer);
+                    return Ok(Some(known));
                 }
-                let Some(decoder) = decoder else {
-                    return;
-                };
-                if !hashed.is_kept {
-                    return self.junk(name, "it is larger than any sound pack".to_owned());
+            }
+        }
+        let keep_bytes = match self.decoder {
+            Some(_) => read_limit_bytes(FileType::Data),
+            None => keep_bytes,
+        };
+        let counted_bytes = differs_after.unwrap_or_default();
+        let hashed = self.hash(name, keep_bytes, counted_bytes, buffer)?;
+        if let Some(hashed) = hashed {
+            if differs_after.is_some() {
+                let reason = "two reads of it did not give the same bytes".to_owned();
+                self.problem(name, ProblemKind::Unreadable { reason });
+            }
+            self.look_into(name, hashed, buffer);
+        }
+        Ok(hashed.filter(|hashed| hashed.is_kept))
+    }
+
+    /// Looks into a pack that has its name.
+    fn look_into(&self, name: FileName, hashed: Hashed, buffer: &Buffer) {
+        if let Err(reason) = pack::header_length(buffer.kept(), hashed.size_bytes) {
+            let reason = reason.to_owned();
+            return self.problem(name, ProblemKind::BadTrailer { reason });
+        }
+        let Some(decoder) = &self.decoder else {
+            return;
+        };
+        if !hashed.is_kept {
+            return self.junk(name, "it is larger than any sound pack".to_owned());
+        }
+        match decoder.check_pack(buffer.kept()) {
+            Err(reason) => self.junk(name, reason),
+            Ok(checked) => {
+                for (blob, reason) in checked.bad_blobs {
+                    self.problem(name, ProblemKind::BadBlob { blob, reason });
                 }
-                match decoder.check_pack(buffer.kept()) {
-                    Err(reason) => self.junk(name, reason),
-                    Ok(checked) => {
-                        for (blob, reason) in checked.bad_blobs {
-                            self.problem(name, ProblemKind::BadBlob { blob, reason });
-                        }
-                        self.compare_headers(name, entry.id, checked.fingerprint);
-                    }
-                }
-            })
-        })
+                self.compare_headers(name, hashed.id, checked.fingerprint);
+            }
+        }
     }
 
     fn compare_headers(&self, pack: FileName, id: Id, fingerprint: Id) {
@@ -321,7 +373,13 @@ impl Reading<'_> {
         self.found.lock().failure.get_or_insert(failure);
     }
 
-    fn finish(self, packs_read: usize) -> Scanned {
+    /// Ends the reading, of which so many packs were read.
+    ///
+    /// # Errors
+    /// Where the user interrupts.
+    pub(crate) fn finish(self, packs_read: usize) -> Result<Scanned> {
+        self.compare_sizes();
+        self.follow_snapshots(packs_read)?;
         let look = &self.scan.look;
         let found = self.found.into_inner();
         let unread = found
@@ -332,7 +390,7 @@ impl Reading<'_> {
             let index = named.first()?.index;
             (!look.listing.data.contains(*id)).then_some((*id, index))
         };
-        Scanned {
+        Ok(Scanned {
             copy: look.copy.clone(),
             listing: look.listing.clone(),
             config: look.config.clone(),
@@ -344,7 +402,7 @@ impl Reading<'_> {
             absent_packs: found.named.iter().filter_map(absent).collect(),
             problems: found.problems,
             vanished: found.vanished,
-        }
+        })
     }
 }
 

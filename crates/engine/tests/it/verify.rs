@@ -2,6 +2,7 @@
 
 mod damage;
 mod decode;
+mod rows;
 
 use std::collections::BTreeSet;
 

@@ -1,0 +1,281 @@
+//! The vault beside `rclone serve restic`, on the same folder of the same disk, in one run.
+//!
+//! rclone is the fast server that keeps no promises: it neither flushes nor logs. Ours flushes
+//! every object and tells each in its log, and is held against it all the same.
+//!
+//! What can go wrong: the machine is noisy, so the servers take turns within each round and only
+//! medians count. The clients run on the same cores as the servers, and cost both the same.
+
+mod flood;
+mod load;
+mod server;
+mod tables;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::bench::contender::Place;
+use crate::bench::data;
+use crate::run::{capture, cargo, run as run_command};
+
+use flood::Flood;
+use load::{Load, Objects};
+use server::{Server, Which};
+
+pub(super) use flood::raise_file_limit;
+pub(super) use tables::{Figures, text};
+
+/// What is measured.
+#[derive(Debug, Clone, Copy)]
+struct Work {
+    large_bytes: u64,
+    small_objects: u64,
+    listed_objects: u64,
+    rounds: u32,
+}
+
+const CONNECTIONS: usize = 64;
+
+/// The user of basic authentication and the repository, on both servers.
+const REPOSITORY: &str = "bench";
+
+const PASSWORD: &str = "benchmark";
+
+/// The programs that take part, as they call themselves.
+pub(super) fn versions() -> Result<Vec<String>> {
+    let vault = crate::run::target_folder().join("release/strongroom-vault");
+    let first_line = |said: String| said.lines().next().unwrap_or_default().to_owned();
+    Ok(vec![
+        first_line(capture(Command::new(vault).arg("--version"))?),
+        first_line(capture(Command::new("rclone").arg("version"))?),
+        first_line(capture(Command::new("restic").arg("version"))?),
+    ])
+}
+
+/// Builds the vault, measures both servers, and tells what came of it.
+pub(super) fn measure(place: &Place, rounds: u32, quick: bool) -> Result<Figures> {
+    let share = if quick { 10 } else { 1 };
+    let work = Work {
+        large_bytes: (2 << 30) / share,
+        small_objects: 20_000 / share,
+        listed_objects: 1_000_000 / share,
+        rounds,
+    };
+    let build = [
+        "build",
+        "--release",
+        "--package",
+        "strongroom-vault",
+        "--bins",
+        "--examples",
+    ];
+    run_command(&mut cargo(build))?;
+    let mut figures = Figures::default();
+    place.clear()?;
+    place.warm()?;
+    figures.ledger_share = ledger_costs(rounds)?;
+    for round in 0..work.rounds {
+        let mut order = Which::ALL;
+        order.rotate_left(round as usize % Which::ALL.len());
+        for which in order {
+            small(which, place, &work, &mut figures)?;
+        }
+    }
+    large(place, &work, &mut figures)?;
+    for _ in 0..work.rounds {
+        listing(place, &work, &mut figures)?;
+    }
+    under_flood(place, &work, &mut figures)?;
+    place.clear()?;
+    Ok(figures)
+}
+
+/// Objects of 4 KiB: put, then got.
+fn small(which: Which, place: &Place, work: &Work, figures: &mut Figures) -> Result<()> {
+    let folder = place.root().join("small");
+    reset(&folder)?;
+    let server = Server::start(which, &folder)?;
+    let load = Load::new(&server, REPOSITORY);
+    load.create()?;
+    let objects = Objects::new(work.small_objects);
+    let seconds = |took: Duration| work.small_objects as f64 / took.as_secs_f64();
+    let put = seconds(load.put(&objects, CONNECTIONS)?);
+    let got = seconds(load.get(&objects, CONNECTIONS)?);
+    println!("small objects  {which:<7} {put:8.0} put/s  {got:8.0} got/s");
+    figures.put_rates.add(which, put);
+    figures.get_rates.add(which, got);
+    server.stop()
+}
+
+/// restic, both ways, of data that does not compress.
+fn large(place: &Place, work: &Work, figures: &mut Figures) -> Result<()> {
+    let source = place.root().join("source");
+    reset(&source)?;
+    data::random(&source.join("random"), work.large_bytes)?;
+    for round in 0..work.rounds {
+        let mut order = Which::ALL;
+        order.rotate_left(round as usize % Which::ALL.len());
+        for which in order {
+            let folder = place.root().join("large");
+            reset(&folder)?;
+            let server = Server::start(which, &folder)?;
+            let restic = Restic::new(&server, place);
+            restic.init()?;
+            let backup = restic.backup(&source)?;
+            let target = place.root().join("target");
+            reset(&target)?;
+            let restore = restic.restore(&target)?;
+            let (came, was) = (data::size_of(&target)?, data::size_of(&source)?);
+            ensure!(came == was, "{which} did not give back what it was given");
+            reset(&target)?;
+            println!(
+                "large objects  {which:<7} backup {:6.2} s  restore {:6.2} s",
+                backup.as_secs_f64(),
+                restore.as_secs_f64()
+            );
+            figures.backups.add(which, backup.as_secs_f64());
+            figures.restores.add(which, restore.as_secs_f64());
+            server.stop()?;
+        }
+    }
+    reset(&place.root().join("large"))
+}
+
+/// A list of many objects, which are put into the vault's database directly: only the list counts.
+fn listing(place: &Place, work: &Work, figures: &mut Figures) -> Result<()> {
+    let folder = place.root().join("list");
+    reset(&folder)?;
+    server::init(&folder)?;
+    let fill = crate::run::target_folder().join("release/examples/fill");
+    let mut fill = Command::new(fill);
+    fill.arg(folder.join("vault.toml")).arg(REPOSITORY);
+    capture(fill.arg(work.listed_objects.to_string()))?;
+    let server = Server::serve(&folder)?;
+    let load = Load::new(&server, REPOSITORY);
+    let (took, listed) = load.list("data")?;
+    ensure!(
+        listed == work.listed_objects,
+        "{listed} objects were listed, and {} are there",
+        work.listed_objects
+    );
+    let peak_bytes = server.peak_bytes()?;
+    println!(
+        "list of {listed}  {:6.2} s  {} MB peak",
+        took.as_secs_f64(),
+        peak_bytes / 1_000_000
+    );
+    figures.list_seconds.push(took.as_secs_f64());
+    figures.list_peaks.push(peak_bytes as f64 / 1e6);
+    server.stop()?;
+    reset(&folder)
+}
+
+/// A backup beside a flood, and one without.
+fn under_flood(place: &Place, work: &Work, figures: &mut Figures) -> Result<()> {
+    let source = place.root().join("source");
+    reset(&source)?;
+    data::random(&source.join("random"), work.large_bytes / 4)?;
+    for _ in 0..work.rounds {
+        for is_flooded in [false, true] {
+            let folder = place.root().join("flood");
+            reset(&folder)?;
+            let server = Server::start(Which::Vault, &folder)?;
+            let restic = Restic::new(&server, place);
+            restic.init()?;
+            let flood = is_flooded
+                .then(|| Flood::start(server.address()))
+                .transpose()?;
+            let took = restic.backup(&source)?.as_secs_f64();
+            let peak_bytes = server.peak_bytes()?;
+            if let Some(flood) = flood {
+                let told = flood.stop()?;
+                println!("{told}");
+                figures.flood_seconds.push(took);
+                figures.flood_peaks.push(peak_bytes as f64 / 1e6);
+            } else {
+                figures.quiet_seconds.push(took);
+            }
+            println!(
+                "{}  {took:6.2} s  {} MB peak",
+                if is_flooded {
+                    "under flood"
+                } else {
+                    "in quiet   "
+                },
+                peak_bytes / 1_000_000
+            );
+            server.stop()?;
+        }
+    }
+    reset(&place.root().join("flood"))
+}
+
+/// What a leaf adds to a commit, of what a small put takes in all: as the benchmark says.
+fn ledger_costs(rounds: u32) -> Result<Vec<f64>> {
+    let measure = || {
+        let mut bench = cargo(["bench", "--quiet", "--package", "strongroom-vault"]);
+        let said = capture(bench.args(["--bench", "leaves"]))?;
+        let cost = said.trim().parse();
+        cost.with_context(|| format!("The benchmark of leaves said {said:?}"))
+    };
+    (0..rounds).map(|_| measure()).collect()
+}
+
+/// Stock restic with one server.
+struct Restic<'a> {
+    server: &'a Server,
+    place: &'a Place,
+}
+
+impl<'a> Restic<'a> {
+    fn new(server: &'a Server, place: &'a Place) -> Self {
+        Self { server, place }
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new("restic");
+        command
+            .env("RESTIC_REPOSITORY", self.server.repository(REPOSITORY))
+            .env("RESTIC_PASSWORD", PASSWORD)
+            .env("RESTIC_CACHE_DIR", self.place.root().join("restic-cache"))
+            .args(["--quiet", "-o", "rest.connections=5"]);
+        command
+    }
+
+    fn init(&self) -> Result<()> {
+        capture(self.command().arg("init")).map(drop)
+    }
+
+    fn backup(&self, source: &Path) -> Result<Duration> {
+        timed(self.command().arg("backup").arg(source))
+    }
+
+    fn restore(&self, target: &Path) -> Result<Duration> {
+        timed(
+            self.command()
+                .args(["restore", "latest", "--target"])
+                .arg(target),
+        )
+    }
+}
+
+fn timed(command: &mut Command) -> Result<Duration> {
+    let started = Instant::now();
+    capture(command)?;
+    Ok(started.elapsed())
+}
+
+/// Empties a folder, made where it is missing.
+fn reset(folder: &Path) -> Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("Cannot remove {}", folder.display()));
+        }
+        _ => {}
+    }
+    Ok(fs::create_dir_all(folder)?)
+}

@@ -1,0 +1,129 @@
+//! What was measured of the vault, as tables beside its targets.
+
+use std::fmt::Write;
+
+use crate::bench::measure::median_rate;
+use crate::bench::report::{Bound, Target, target_table};
+use crate::bench::vault::server::Which;
+
+/// One figure of both servers, of each round.
+#[derive(Debug, Default)]
+pub(super) struct Both {
+    vault: Vec<f64>,
+    rclone: Vec<f64>,
+}
+
+/// Everything measured of the vault.
+#[derive(Debug, Default)]
+pub(in crate::bench) struct Figures {
+    pub(super) put_rates: Both,
+    pub(super) get_rates: Both,
+    pub(super) backups: Both,
+    pub(super) restores: Both,
+    pub(super) list_seconds: Vec<f64>,
+    pub(super) list_peaks: Vec<f64>,
+    pub(super) quiet_seconds: Vec<f64>,
+    pub(super) flood_seconds: Vec<f64>,
+    pub(super) flood_peaks: Vec<f64>,
+    pub(super) ledger_share: Vec<f64>,
+}
+
+impl Both {
+    pub(super) fn add(&mut self, which: Which, figure: f64) {
+        match which {
+            Which::Vault => self.vault.push(figure),
+            Which::Rclone => self.rclone.push(figure),
+        }
+    }
+
+    fn medians(&self) -> (f64, f64) {
+        (median(&self.vault), median(&self.rclone))
+    }
+
+    fn ratio(&self) -> f64 {
+        let (vault, rclone) = self.medians();
+        vault / rclone
+    }
+}
+
+/// The part of the report that is about the vault.
+pub(in crate::bench) fn text(figures: &Figures) -> String {
+    let at_most = |what: &str, measured: f64, limit: f64| Target {
+        what: what.to_owned(),
+        measured,
+        limit,
+        bound: Bound::AtMost,
+    };
+    let at_least = |what: &str, measured: f64, limit: f64| Target {
+        bound: Bound::AtLeast,
+        ..at_most(what, measured, limit)
+    };
+    let flooded = median(&figures.flood_seconds) / median(&figures.quiet_seconds);
+    let targets = [
+        at_most(
+            "restic backup of 2 GB, time of rclone's",
+            figures.backups.ratio(),
+            1.15,
+        ),
+        at_most(
+            "restic restore of 2 GB, time of rclone's",
+            figures.restores.ratio(),
+            1.15,
+        ),
+        at_least(
+            "4 KiB objects put, 64 connections, rate of rclone's",
+            figures.put_rates.ratio(),
+            1.0,
+        ),
+        at_least(
+            "4 KiB objects got, 64 connections, rate of rclone's",
+            figures.get_rates.ratio(),
+            1.0,
+        ),
+        at_most(
+            "list of 1,000,000 objects, seconds",
+            median(&figures.list_seconds),
+            2.0,
+        ),
+        at_most("… peak memory, MB", median(&figures.list_peaks), 300.0),
+        at_most(
+            "a leaf, share of a small put",
+            median(&figures.ledger_share),
+            0.10,
+        ),
+        at_most("restic backup under flood, of its usual time", flooded, 2.0),
+    ];
+    let mut text = target_table(
+        "The vault's figures, divided by rclone's where both can do it.",
+        &targets,
+    );
+    text += "\n## Figures\n\n| | vault | rclone | ratio |\n|---|---|---|---|\n";
+    let rows = [
+        ("restic backup, s", &figures.backups),
+        ("restic restore, s", &figures.restores),
+        ("4 KiB objects put, a second", &figures.put_rates),
+        ("4 KiB objects got, a second", &figures.get_rates),
+    ];
+    for (what, both) in rows {
+        let (vault, rclone) = both.medians();
+        _ = writeln!(
+            text,
+            "| {what} | {vault:.2} | {rclone:.2} | {:.2} |",
+            both.ratio()
+        );
+    }
+    _ = write!(
+        text,
+        "\nA backup of a quarter of the data takes {:.2} s in quiet, and {:.2} s with 2,000 idle or \
+         slow connections and 500 unauthenticated requests a second beside it, in which the vault \
+         holds at most {:.0} MB.\n",
+        median(&figures.quiet_seconds),
+        median(&figures.flood_seconds),
+        median(&figures.flood_peaks)
+    );
+    text
+}
+
+fn median(figures: &[f64]) -> f64 {
+    median_rate(figures).unwrap_or(f64::NAN)
+}
