@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use hyper::StatusCode;
 use jiff::Timestamp;
@@ -38,6 +38,10 @@ const TICK_EVERY: Duration = Duration::from_secs(5);
 
 /// After how many ticks old locks are dropped and a share of what is due is purged.
 const TICKS_BETWEEN_JOBS: u64 = 12;
+
+/// After how many ticks what is left of broken uploads is removed: a day; and how old that is.
+const TICKS_BETWEEN_SWEEPS: u64 = 24 * 3_600 / 5;
+const BROKEN_AFTER: Duration = Duration::from_secs(24 * 3_600);
 
 /// After how many publications it is looked whether the log's files are what was written.
 const PUBLICATIONS_BETWEEN_LOOKS: u64 = 5;
@@ -216,13 +220,19 @@ async fn run_jobs(jobs: Jobs, mut stop: Stop) {
         }
         let vault = jobs.vault.clone();
         let is_due = ticks.is_multiple_of(TICKS_BETWEEN_JOBS);
+        let sweeps = ticks.is_multiple_of(TICKS_BETWEEN_SWEEPS);
         ticks += 1;
+        #[expect(clippy::disallowed_methods, reason = "the edge at which time comes in")]
+        let broken = SystemTime::now().checked_sub(BROKEN_AFTER);
         let done = jobs.blocking.run(move || {
             vault.tick()?;
             vault.tell_refusals(false)?;
             if is_due {
                 vault.drop_old_locks()?;
                 vault.purge()?;
+            }
+            if let Some(broken) = broken.filter(|_| sweeps) {
+                vault.sweep(broken)?;
             }
             Ok(())
         });

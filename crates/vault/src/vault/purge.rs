@@ -5,6 +5,7 @@
 //! process of those that share a database, the one that holds the lease.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use strongroom_model::FileName;
 
@@ -65,6 +66,15 @@ impl Vault {
             outcomes.push((repository, purged));
         }
         Ok(outcomes)
+    }
+
+    /// Removes what is left of uploads that were begun before `older_than` and never ended; returns
+    /// how many files.
+    ///
+    /// # Errors
+    /// Those of the storage.
+    pub fn sweep(&self, older_than: SystemTime) -> Result<u64> {
+        Ok(self.shared.bodies.sweep(older_than)?)
     }
 
     fn purge_in(&self, repository: &Repository) -> Result<Purged> {
