@@ -7,6 +7,10 @@
 //! brings it what it lacks from a sibling. Where some copies are in doubt and others are not, the
 //! pace is that of those that are not. A copy on which a write fails gets nothing more.
 //!
+//! When the user interrupts, what no copy has begun to take is dropped by all of them; what one has
+//! begun goes on to the others too, for a moment: a pack that lies on one copy alone would be
+//! written a second time by the next run, which reads the index of another.
+//!
 //! Barriers: an upload may name files that must be on the copy before it. It waits until what was
 //! queued before it is settled, and if one of these files is not there, it is left out on that
 //! copy. That is how no copy ever gets an index of a pack that it lacks, or such a snapshot.
@@ -17,11 +21,11 @@
 //! | pack with index or snapshot, one copy | no | a barrier waits for all before it |
 //! | anything with anything, two copies | yes | copies know nothing of each other |
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use strongroom_model::{FileEntry, FileName, FileType};
@@ -91,13 +95,15 @@ struct Shared {
 struct State {
     lanes: Vec<Lane>,
     closed: bool,
+    /// When a thread first saw that the user had interrupted.
+    interrupted: Option<Instant>,
 }
 
 #[derive(Debug)]
 struct Lane {
     destination: Destination,
     queue: VecDeque<Arc<Upload>>,
-    in_flight: usize,
+    in_flight: Vec<FileName>,
     landed: HashMap<FileName, u64>,
     failure: Option<CopyFailure>,
     /// Whether it missed a pack and has not caught up with its queue since.
@@ -110,6 +116,9 @@ const SPARE_BUFFERS: usize = 1;
 
 /// How often in a row nothing may move before a copy whose queue is full is left behind.
 const PATIENCE_POLLS: u32 = 3;
+
+/// For how long after an interruption copies get what another of them has or is taking.
+const TIME_TO_EVEN_OUT: Duration = Duration::from_secs(5);
 
 /// How long a thread waits before it looks whether the user has interrupted.
 const CANCEL_POLL: Duration = Duration::from_millis(100);
@@ -132,6 +141,7 @@ impl Fanout {
             state: Mutex::new(State {
                 lanes,
                 closed: false,
+                interrupted: None,
             }),
             changed: Condvar::new(),
             cancel,
@@ -268,8 +278,8 @@ impl Shared {
             let saved = store.save_shared(upload.name, Arc::clone(&upload) as SharedBytes);
             let mut state = self.state.lock();
             if let Some(lane) = state.lanes.get_mut(number) {
-                lane.in_flight -= 1;
-                lane.is_lagging &= lane.in_flight > 0 || !lane.queue.is_empty();
+                lane.in_flight.retain(|name| *name != upload.name);
+                lane.is_lagging &= !lane.in_flight.is_empty() || !lane.queue.is_empty();
                 match saved {
                     Ok(()) => {
                         lane.landed.insert(upload.name, upload.bytes.len() as u64);
@@ -286,15 +296,15 @@ impl Shared {
     fn next(&self, number: usize) -> Option<(Arc<dyn Store>, Arc<Upload>)> {
         let mut state = self.state.lock();
         loop {
+            if self.cancel.is_cancelled() {
+                state.drop_what_is_not_begun();
+            }
             let closed = state.closed;
             let lane = state.lanes.get_mut(number)?;
-            if self.cancel.is_cancelled() {
-                lane.queue.clear();
-            }
             match lane.queue.front() {
                 None if closed => return None,
                 None => {}
-                Some(front) if !front.after.is_empty() && lane.in_flight > 0 => {}
+                Some(front) if !front.after.is_empty() && !lane.in_flight.is_empty() => {}
                 Some(front) => {
                     let ready = front
                         .after
@@ -302,7 +312,7 @@ impl Shared {
                         .all(|(name, size)| lane.has(*name, *size));
                     let upload = lane.queue.pop_front()?;
                     if ready {
-                        lane.in_flight += 1;
+                        lane.in_flight.push(upload.name);
                         return Some((Arc::clone(&lane.destination.copy.store), upload));
                     }
                     self.changed.notify_all();
@@ -336,6 +346,27 @@ impl State {
         }
     }
 
+    /// What is left to do for an interrupted run.
+    fn drop_what_is_not_begun(&mut self) {
+        let since = *self.interrupted.get_or_insert_with(Instant::now);
+        let begun: HashSet<_> = match since.elapsed() < TIME_TO_EVEN_OUT {
+            false => HashSet::new(),
+            true => {
+                let waiting = self.lanes.iter().flat_map(|lane| &lane.queue);
+                let names = waiting.map(|upload| upload.name);
+                names.filter(|name| self.is_begun(name)).collect()
+            }
+        };
+        for lane in &mut self.lanes {
+            lane.queue.retain(|upload| begun.contains(&upload.name));
+        }
+    }
+
+    fn is_begun(&self, name: &FileName) -> bool {
+        let mut lanes = self.lanes.iter();
+        lanes.any(|lane| lane.landed.contains_key(name) || lane.in_flight.contains(name))
+    }
+
     fn check_alive(&self) -> Result<()> {
         let reasons: Vec<_> = self
             .lanes
@@ -360,7 +391,7 @@ impl Lane {
         Self {
             destination,
             queue: VecDeque::new(),
-            in_flight: 0,
+            in_flight: Vec::new(),
             landed: HashMap::new(),
             failure: None,
             is_lagging: false,
@@ -368,7 +399,7 @@ impl Lane {
     }
 
     fn has_room(&self, limit: usize) -> bool {
-        self.queue.len() + self.in_flight < limit
+        self.queue.len() + self.in_flight.len() < limit
     }
 
     fn has(&self, name: FileName, size_bytes: u64) -> bool {
