@@ -68,6 +68,14 @@ pub trait Bodies: Send + Sync + fmt::Debug {
     /// Where the place cannot be asked.
     fn free_bytes(&self) -> Result<Option<u64>>;
 
+    /// Tries whether the place takes bytes, where that can be tried without leaving any.
+    ///
+    /// # Errors
+    /// As [`Bodies::stage`].
+    fn probe(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Removes what was begun before `older_than` and never got a name; returns how many.
     ///
     /// # Errors

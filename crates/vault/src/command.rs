@@ -1,6 +1,7 @@
 //! The commands of the vault's program.
 
 mod clock;
+mod doctor;
 mod hide;
 mod init;
 mod key;
@@ -8,6 +9,7 @@ mod repository;
 mod serve;
 mod token;
 mod undelete;
+mod upkeep;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -33,6 +35,7 @@ pub(crate) enum Command {
     Unhide(hide::Unhide),
     #[command(subcommand)]
     Clock(clock::Command),
+    Doctor(doctor::Args),
 }
 
 impl Command {
@@ -48,6 +51,7 @@ impl Command {
             Self::Hide(args) => args.run(),
             Self::Unhide(args) => args.run(),
             Self::Clock(command) => command.run(),
+            Self::Doctor(args) => args.run(),
         }
     }
 }
@@ -61,9 +65,12 @@ struct Which {
 }
 
 impl Which {
+    fn config(&self) -> Result<VaultConfig> {
+        VaultConfig::open(&self.config, &|name| std::env::var(name).ok())
+    }
+
     fn open(&self) -> Result<Vault> {
-        let config = VaultConfig::open(&self.config, &|name| std::env::var(name).ok())?;
-        opening::open(&config)
+        opening::open(&self.config()?)
     }
 }
 

@@ -225,6 +225,12 @@ pub enum Error {
         /// What the protocol says.
         reason: String,
     },
+    /// A vault in which something is broken; what it is was told one by one.
+    #[error("The vault is not sound: {failed} checks failed")]
+    Unsound {
+        /// How many checks failed.
+        failed: usize,
+    },
     /// Work that did not come to its end; the log has more.
     #[error("The work was not finished")]
     Unfinished,

@@ -32,6 +32,7 @@ pub mod metrics;
 pub mod rest;
 pub mod service;
 pub mod standings;
+pub mod state;
 pub mod stop;
 pub mod tls;
 
@@ -43,5 +44,6 @@ pub use listener::{Serving, bind, serve};
 pub use metrics::HttpMetrics;
 pub use rest::Rest;
 pub use service::{Answering, Handler, Note, Peer, Request, Response, later, simple};
+pub use state::VaultState;
 pub use stop::{Stop, Stopper};
 pub use tls::{CertificateFiles, Certificates, Fingerprint};

@@ -6,6 +6,7 @@
 pub mod admin_token;
 pub mod config;
 pub mod database;
+pub mod doctor;
 pub mod error;
 pub mod http;
 pub mod logging;

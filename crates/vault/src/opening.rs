@@ -181,10 +181,15 @@ fn is_new(database: &dyn Database) -> Result<bool> {
     Ok(is_new)
 }
 
-/// What the log is called: the host that browsers use, or that there is none.
+/// What the log of a new vault is called.
 fn origin(config: &VaultConfig) -> String {
+    format!("{}/strongroom", host(config))
+}
+
+/// The host that browsers use, or a name that says that there is none.
+fn host(config: &VaultConfig) -> String {
     let host = config.public_url.as_ref().map(|url| url.host());
-    format!("{}/strongroom", host.as_deref().unwrap_or("vault.invalid"))
+    host.unwrap_or_else(|| "vault.invalid".to_owned())
 }
 
 /// The system's clocks.

@@ -16,6 +16,7 @@
 
 mod files;
 mod keys;
+mod lag;
 mod proofs;
 mod tiles;
 
@@ -30,6 +31,8 @@ use crate::records::leaves;
 use crate::records::publication::{self as records, State};
 use crate::vault::Vault;
 use crate::{Error, Result};
+
+use lag::Lag;
 
 pub use files::{LogFiles, LogFolder};
 pub use proofs::{Consistency, Inclusion};
@@ -58,6 +61,7 @@ pub struct Publisher {
     signer: Signer,
     /// What this process published last; `None` before the files were looked at.
     edge: Mutex<Option<Edge>>,
+    lag: Mutex<Lag>,
 }
 
 /// Reads the published log.
@@ -87,17 +91,31 @@ impl Publisher {
         let signer = keys::signer(&vault, keys)?;
         let key = format!("{}\n", signer.verifier());
         LogFolder::open(keys.to_owned())?.write(PUBLIC_KEY, key.as_bytes())?;
+        let lag = Mutex::new(Lag::new(vault.boot_ms()));
         Ok(Self {
             vault,
             files,
             signer,
             edge: Mutex::default(),
+            lag,
         })
     }
 
     /// The key that checkpoints are verified with, as text.
     pub fn key(&self) -> String {
         self.signer.verifier().to_string()
+    }
+
+    /// For how long, in milliseconds, some process has not published all there is; to be asked every
+    /// few seconds. Where the database cannot be asked, the time goes on.
+    pub fn behind_ms(&self) -> i64 {
+        let state = self.state();
+        let now_ms = self.vault.boot_ms();
+        let mut lag = self.lag.lock();
+        if let Ok(state) = state {
+            lag.note(state.leaves, state.published, now_ms);
+        }
+        lag.behind_ms(now_ms)
     }
 
     /// Publishes where that is needed for what was committed before this call to be published.

@@ -13,6 +13,9 @@ pub mod objects;
 pub mod publication;
 pub mod receipts;
 pub mod repositories;
+pub mod rotten;
+pub mod scrub;
+pub mod tally;
 pub mod tokens;
 pub mod tombstones;
 
@@ -23,6 +26,7 @@ use crate::{Error, Result};
 pub const SCHEMA: &[&str] = &[
     include_str!("database/schema/0001.sql"),
     include_str!("database/schema/0002.sql"),
+    include_str!("database/schema/0003.sql"),
     include_str!("database/schema/0004.sql"),
     include_str!("database/schema/0005.sql"),
 ];

@@ -8,5 +8,7 @@ pub mod key_file;
 pub mod life;
 pub mod needs;
 pub mod purge;
+pub mod refusals;
 pub mod right;
+pub mod scrub;
 pub mod wholeness;

@@ -11,16 +11,21 @@ mod authentication;
 mod clock;
 mod deletion;
 mod due;
+mod examination;
 mod findings;
 mod foresight;
 mod jobs;
 mod leftover;
 mod lock;
+mod observation;
 mod overview;
 mod purge;
 mod put;
 mod read;
 mod receipt;
+mod refusals;
+mod scrub;
+mod soundness;
 mod usage;
 mod wholeness;
 
@@ -33,13 +38,17 @@ use strongroom_store::{Bodies, BodyKey};
 pub use administration::{Longer, NewToken, TokenText};
 pub use authentication::Principal;
 pub use clock::ReadClocks;
+pub use examination::BodiesChecked;
 pub use findings::Finding;
 pub use jobs::{Held, Job};
+pub use observation::{Observation, Observed, TokensObserved};
 pub use overview::Overview;
 pub use purge::Purged;
 pub use put::Upload;
 pub use read::{File, Lists};
 pub use receipt::{Accepted, LARGEST_BYTES as LARGEST_RECEIPT_BYTES, ReceiptUpload};
+pub use scrub::Scrubbed;
+pub use soundness::GoesOn;
 pub use wholeness::{Newest, Standing, StandingPage};
 
 use crate::database::commits::Commits;
@@ -55,6 +64,7 @@ use authentication::Known;
 use due::Looked;
 use jobs::Leases;
 use purge::Purges;
+use refusals::Refused;
 use usage::Usage;
 
 /// What a vault is told about how to work.
@@ -88,6 +98,8 @@ struct Shared {
     leases: Leases,
     known: Known,
     usage: Usage,
+    refused: Refused,
+    purged: purge::Total,
     looked: Looked,
     purges: Purges,
 }
@@ -119,6 +131,8 @@ impl Vault {
                 leases: Leases::new(holder),
                 known: Known::default(),
                 usage: Usage::default(),
+                refused: Refused::default(),
+                purged: purge::Total::default(),
                 looked: Looked::default(),
                 purges: Purges::default(),
             }),

@@ -9,9 +9,11 @@ use strongroom_model::{Id, Name, RepositoryPath};
 
 use crate::Result;
 use crate::records::leaves::timestamp;
+use crate::records::scrub::Scrub;
 use crate::records::tokens::Token;
 use crate::rules::clock::Shown;
 use crate::rules::purge::Hold;
+use crate::rules::scrub::Work;
 use crate::runs_in::Account;
 use crate::vault::{Accepted, Finding, Overview, Standing};
 
@@ -225,6 +227,24 @@ impl VaultTime {
     }
 }
 
+impl ScrubInfo {
+    /// What is told of the reading of a repository: the last full round, or else the first one,
+    /// which is under way.
+    fn of(scrub: &Scrub) -> Self {
+        let read = match (&scrub.last, &scrub.round) {
+            (Some(last), _) => last.read,
+            (None, Some(round)) => round.progress.done,
+            (None, None) => Work::default(),
+        };
+        let last = scrub.last.as_ref();
+        Self {
+            all_read: last.and_then(|last| timestamp(last.began_at_ms).ok()),
+            objects_read: read.objects,
+            rotten: scrub.rotten,
+        }
+    }
+}
+
 impl RepositoryInfo {
     /// What is told of a repository.
     pub fn of(overview: &Overview) -> Self {
@@ -241,7 +261,7 @@ impl RepositoryInfo {
             hidden: overview.hidden,
             pending_keys: keys.filter_map(|name| name.id()).collect(),
             purge_held: overview.hold.map(Hold::words),
-            scrub: None,
+            scrub: Some(ScrubInfo::of(&overview.scrub)),
         }
     }
 }

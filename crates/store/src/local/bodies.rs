@@ -158,6 +158,14 @@ impl Bodies for LocalBodies {
             .map_err(|errno| fault(self.location.clone(), "tell how much room there is", errno))
     }
 
+    fn probe(&self) -> Result<()> {
+        let failed = |errno| fault(self.location.clone(), "write", errno);
+        let root = folder::open(self.folders.root(), "").map_err(failed)?;
+        let mut temporary = Temporary::create(root, Modes::PRIVATE.file).map_err(failed)?;
+        // Dropping it removes it.
+        temporary.write(b"strongroom").map_err(failed)
+    }
+
     fn sweep(&self, older_than: SystemTime) -> Result<u64> {
         let sweep = |relative: &str| {
             self.sweep_folder(relative, older_than).map_err(|errno| {

@@ -9,7 +9,6 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use hyper::StatusCode;
@@ -23,7 +22,7 @@ use strongroom_vault::http::standings::Standings;
 use strongroom_vault::http::tls::{Names, make_own};
 use strongroom_vault::http::{
     Answering, Api, Blocking, Certificates, Handler, HttpMetrics, Peer, Request, Rest, Serving,
-    Stop, Stopper, bind, health, serve, simple,
+    Stop, Stopper, VaultState, bind, health, serve, simple,
 };
 use strongroom_vault::publication::Publisher;
 use strongroom_vault::runs_in::{self, RunsIn};
@@ -63,17 +62,20 @@ pub(crate) struct Args {
 /// Answers everything.
 #[derive(Debug)]
 struct Pages {
-    metrics: Metrics,
+    metrics: Arc<Metrics>,
     token: Option<Secret>,
     rest: Rest,
     api: Api,
-    is_database_there: Arc<AtomicBool>,
+    vault: Vault,
+    state: Arc<VaultState>,
 }
 
 /// What is served, and published.
 struct Opened {
     vault: Vault,
     publisher: Arc<Publisher>,
+    metrics: Arc<Metrics>,
+    state: Arc<VaultState>,
 }
 
 impl Opened {
@@ -97,9 +99,15 @@ impl Opened {
         }
         vault.begin_serving()?;
         publisher.publish()?;
+        let metrics = Arc::new(Metrics::new());
+        let state = Arc::new(VaultState::new(&metrics));
+        // The first answer of /readyz is true.
+        state.look(&vault, &metrics, publisher.behind_ms());
         Ok(Self {
             vault,
             publisher: Arc::new(publisher),
+            metrics,
+            state,
         })
     }
 }
@@ -141,13 +149,17 @@ impl Args {
             Some(certificates(config, listen)?)
         };
         tell_of_passkeys(config);
-        let metrics = Metrics::new();
+        let Opened {
+            vault,
+            publisher,
+            metrics,
+            state,
+        } = opened;
         let serving = Serving {
             limits: config.limits.clone(),
             certificates: certificates.clone(),
-            metrics: Arc::new(HttpMetrics::new(&metrics)),
+            metrics: Arc::new(HttpMetrics::new(metrics)),
         };
-        let Opened { vault, publisher } = opened;
         let blocking = Blocking::new(config.limits.requests);
         let admin_token = admin_token::open(&config.data.join("keys"))?;
         let log = publisher.published();
@@ -164,7 +176,7 @@ impl Args {
             tokio::spawn(certificates.keep_fresh(CERTIFICATE_EVERY, stop.clone()));
         }
         tokio::spawn(notify_systemd(stop.clone()));
-        let standings = Standings::new(&metrics);
+        let standings = Standings::new(metrics);
         let runs_in = RunsIn::declared(config.runs_in.clone());
         standings.set_place(runs_in.account());
         tokio::spawn(keep_asking(
@@ -183,26 +195,39 @@ impl Args {
             runs_in,
             admin_token,
         });
-        let is_database_there = Arc::new(AtomicBool::new(true));
         let jobs = Jobs {
             vault: vault.clone(),
             publisher: Arc::clone(publisher),
             standings,
-            blocking,
-            is_database_there: Arc::clone(&is_database_there),
+            blocking: blocking.clone(),
+            metrics: Arc::clone(metrics),
+            state: Arc::clone(state),
+            verify_every_ms: i64::try_from(config.verify_every.duration().as_millis())
+                .unwrap_or(i64::MAX),
         };
         let jobs = jobs.start(&stop);
         let pages = Arc::new(Pages {
-            metrics,
+            metrics: Arc::clone(metrics),
             token,
             rest,
             api,
-            is_database_there,
+            vault: vault.clone(),
+            state: Arc::clone(state),
         });
         serve(serving, listeners, pages, stop).await?;
         // A job that is under way is finished, and the last leaves are published.
         for job in jobs {
             let _ = job.await;
+        }
+        // What was refused until the end is told, and published.
+        let (vault, publisher) = (vault.clone(), Arc::clone(publisher));
+        let told = blocking.run(move || match vault.tell_refusals(true)? {
+            0 => Ok(()),
+            _ => publisher.publish().map(drop),
+        });
+        if let Err(error) = told.await {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, "The last refusals are not in the log");
         }
         Ok(())
     }
@@ -213,11 +238,7 @@ impl Handler for Pages {
         Box::pin(async move {
             match request.uri().path() {
                 "/healthz" => health::healthz(),
-                "/readyz" => {
-                    let is_there = self.is_database_there.load(Ordering::Relaxed);
-                    let away = "It could not be asked a few seconds ago";
-                    health::readyz(&[("database", (!is_there).then(|| away.to_owned()))])
-                }
+                "/readyz" => self.state.readyz(&self.vault),
                 "/metrics" => {
                     health::metrics(request.headers(), &peer, self.token.as_ref(), &self.metrics)
                 }

@@ -82,6 +82,13 @@ impl Metrics {
         add(&mut self.registry.lock());
     }
 
+    /// Changes several at once: nobody sees some of them changed and others not.
+    pub fn change(&self, change: impl FnOnce()) {
+        let registry = self.registry.lock();
+        change();
+        drop(registry);
+    }
+
     /// Everything as OpenMetrics text.
     ///
     /// # Errors

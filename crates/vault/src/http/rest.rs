@@ -79,8 +79,15 @@ impl Rest {
             repository: Some(route.repository.to_string()),
             token: None,
         };
+        let is_deletion = *request.method() == Method::DELETE;
+        let repository = route.repository.clone();
         let answered = self.serve(request, route, &mut note).await;
-        let mut response = answered.unwrap_or_else(|error| refusal(&error, peer));
+        let mut response = answered.unwrap_or_else(|error| {
+            let token = note.token.as_deref();
+            self.vault
+                .note_refusal(&error, is_deletion, token, Some(&repository));
+            refusal(&error, peer)
+        });
         response.extensions_mut().insert(note);
         Some(response)
     }

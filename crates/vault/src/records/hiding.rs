@@ -6,7 +6,9 @@
 
 use crate::Result;
 use crate::database::{Transaction, Value};
+use crate::records::tally;
 use crate::records::{needs, signed};
+use crate::rules::life::State;
 
 /// What both the object and its putters are found by.
 const SAME: &str =
@@ -22,11 +24,18 @@ pub fn hide(transaction: &mut dyn Transaction, token: i64, since: u64, leaf: u64
     let [by, from] = of_token;
     let statement = "DELETE FROM putter WHERE token = $1 AND put >= $2";
     transaction.execute(statement, &of_token)?;
+    let condition = format!(
+        "token = $1 AND put >= $2 AND state IN (0, 3) \
+         AND NOT EXISTS (SELECT 1 FROM putter p WHERE {SAME})"
+    );
+    for found in tally::count(transaction, &condition, &of_token)? {
+        let moves = (Some(found.state), Some(State::Hidden));
+        tally::shift(transaction, found.repository, moves, found.tally)?;
+    }
     // What waits was never seen, so that its life is none: it ends where it began.
     let statement = format!(
         "UPDATE object SET state = 2, ended = CASE state WHEN 3 THEN began ELSE $3 END \
-         WHERE token = $1 AND put >= $2 AND state IN (0, 3) \
-         AND NOT EXISTS (SELECT 1 FROM putter p WHERE {SAME})"
+         WHERE {condition}"
     );
     let hidden = transaction.execute(&statement, &[by, from, Value::Int(signed(leaf)?)])?;
     let first = |column: &str| {
@@ -58,6 +67,13 @@ pub fn unhide(transaction: &mut dyn Transaction, token: i64, leaf: u64) -> Resul
          SELECT repository, kind, name, began, ended FROM object \
          WHERE token = $1 AND state = 2 AND ended > began";
     transaction.execute(statement, &[Value::Int(token)])?;
+    for (kinds, to) in [("kind = 1", State::Pending), ("kind <> 1", State::Live)] {
+        let condition = format!("token = $1 AND state = 2 AND {kinds}");
+        for found in tally::count(transaction, &condition, &[Value::Int(token)])? {
+            let moves = (Some(found.state), Some(to));
+            tally::shift(transaction, found.repository, moves, found.tally)?;
+        }
+    }
     let statement = "UPDATE object SET state = CASE kind WHEN 1 THEN 3 ELSE 0 END, began = $2, \
          ended = NULL WHERE token = $1 AND state = 2";
     let shown = transaction.execute(statement, &[Value::Int(token), Value::Int(signed(leaf)?)])?;

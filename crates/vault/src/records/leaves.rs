@@ -5,6 +5,7 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
+use strongroom_ledger::bundle::ENTRY_LIMIT_BYTES;
 use strongroom_model::{Id, RepositoryPath};
 
 use crate::Result;
@@ -104,12 +105,14 @@ pub enum Act {
     },
     /// Something was refused; more of the same within a minute is only counted.
     Refusal {
-        /// The token that asked.
-        token: String,
+        /// The token that asked; none where it is not known.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        token: Option<String>,
         /// Why, in one word.
         reason: &'static str,
         /// Of which repository.
-        repository: RepositoryPath,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        repository: Option<RepositoryPath>,
         /// How many refusals went before, of the same token and reason, that no leaf tells.
         before: u64,
     },
@@ -179,14 +182,22 @@ pub enum Act {
         bytes: Option<u64>,
     },
     /// The bytes of an object were read and are not what they were.
-    Rotten(File),
+    Rotten {
+        /// The object.
+        #[serde(flatten)]
+        file: File,
+        /// Why, in one word.
+        why: &'static str,
+    },
     /// All objects of a repository were read.
     Scrubbed {
         /// Which repository.
         repository: RepositoryPath,
         /// How many objects.
         objects: u64,
-        /// How many of them are rotten or missing.
+        /// How many bytes these have.
+        bytes: u64,
+        /// How many objects are rotten or missing now.
         rotten: u64,
     },
 }
@@ -267,6 +278,10 @@ pub fn append_dated(transaction: &mut dyn Transaction, moment: Moment, act: &Act
         act,
     };
     let entry = serde_json::to_vec(&leaf).map_err(|_| damaged("a leaf cannot be encoded"))?;
+    // Nothing may be done that the log could not tell of.
+    if entry.len() > ENTRY_LIMIT_BYTES {
+        return Err(damaged("a leaf is too long for the log"));
+    }
     let statement = "INSERT INTO leaf (number, entry) VALUES ($1, $2)";
     let key = Value::Int(signed(number)?);
     transaction.execute(statement, &[key, Value::Bytes(&entry)])?;

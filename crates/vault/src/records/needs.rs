@@ -19,11 +19,13 @@ use crate::rules::needs::Difference;
 /// Where the interval of a file ends that the last receipt needs.
 pub const OPEN: i64 = i64::MAX;
 
-/// Whether the object `o` of a statement counts as here: live; or a key that waits for an operator,
-/// which is stored, and so not missing.
+/// Whether the object `o` of a statement counts as here: live, or a key that waits for an operator,
+/// which is stored, and so not missing; and not known to be rotten.
 ///
 /// What makes an object sound is said here and nowhere else; see [`is_sound_here`].
-pub(super) const SOUND: &str = "(o.state = 0 OR (o.state = 3 AND o.kind = 1))";
+pub(super) const SOUND: &str = "((o.state = 0 OR (o.state = 3 AND o.kind = 1)) \
+     AND NOT EXISTS (SELECT 1 FROM rotten x WHERE x.repository = o.repository \
+         AND x.kind = o.kind AND x.name = o.name))";
 
 /// A row of which it is asked whether its file is here.
 const OF_NEED: &str =

@@ -4,7 +4,8 @@ use strongroom_model::{FileEntry, FileName, FileType, Id};
 
 use crate::Result;
 use crate::database::{Row, Transaction, Value};
-use crate::records::{all, damaged, maybe, needs, receipts, signed, unsigned};
+use crate::records::tally::{self, Tally};
+use crate::records::{all, damaged, maybe, needs, receipts, rotten, signed, unsigned};
 use crate::rules::life::{Object, State};
 
 /// The row of an object.
@@ -38,6 +39,11 @@ impl Key {
         }
     }
 
+    /// The key of its repository.
+    pub(super) const fn repository(&self) -> i64 {
+        self.repository
+    }
+
     /// Its type.
     pub fn kind(&self) -> FileType {
         self.kind
@@ -64,7 +70,13 @@ pub(crate) const fn number_of(kind: FileType) -> i64 {
     }
 }
 
-fn type_of(number: i64) -> Result<FileType> {
+/// The place of a file among the rows of its repository, for [`behind`].
+pub(crate) fn place_of(name: FileName) -> (i64, Vec<u8>) {
+    let id = name.id().unwrap_or_default();
+    (number_of(name.kind()), id.as_bytes().to_vec())
+}
+
+pub(super) fn type_of(number: i64) -> Result<FileType> {
     [
         FileType::Config,
         FileType::Keys,
@@ -82,7 +94,7 @@ pub(super) fn name_in(row: &dyn Row, kind: usize, name: usize) -> Result<FileNam
     name_of(type_of(row.int(kind)?)?, row, name)
 }
 
-fn name_of(kind: FileType, row: &dyn Row, column: usize) -> Result<FileName> {
+pub(super) fn name_of(kind: FileType, row: &dyn Row, column: usize) -> Result<FileName> {
     let bytes = row.bytes(column)?.try_into();
     bytes
         .map(|id| FileName::new(kind, Id::from_bytes(id)))
@@ -221,6 +233,9 @@ pub fn insert(transaction: &mut dyn Transaction, key: &Key, object: &Object) -> 
         maybe(object.tombstoned_ms),
     ];
     transaction.execute(statement, &values)?;
+    let arrives = (None, Some(object.state));
+    let one = Tally::one(object.bytes);
+    tally::shift(transaction, key.repository, arrives, one)?;
     receipts::set_held(transaction, key, true)?;
     needs::look_again(transaction, key)
 }
@@ -250,7 +265,8 @@ pub fn tombstone(
     token: i64,
 ) -> Result<()> {
     let statement = "UPDATE object SET state = 1, ended = $4, tombstoned_ms = $5, ended_by = $6 \
-                     WHERE repository = $1 AND kind = $2 AND name = $3 AND state = 0";
+                     WHERE repository = $1 AND kind = $2 AND name = $3 AND state = 0 \
+                     RETURNING bytes";
     let [repository, kind, name] = key.values();
     let values = [
         repository,
@@ -260,8 +276,35 @@ pub fn tombstone(
         Value::Int(vault_ms),
         Value::Int(token),
     ];
-    transaction.execute(statement, &values)?;
+    let moves = (Some(State::Live), Some(State::Tombstoned));
+    move_one(transaction, key, statement, &values, moves)?;
     needs::look_again(transaction, key)
+}
+
+/// Runs a statement that moves one object from state to state, and returns its bytes; tells
+/// whether it did.
+fn move_one(
+    transaction: &mut dyn Transaction,
+    key: &Key,
+    statement: &str,
+    values: &[Value<'_>],
+    moves: (Option<State>, Option<State>),
+) -> Result<bool> {
+    let bytes = transaction.first(statement, values, |row| unsigned(row.int(0)?))?;
+    let Some(bytes) = bytes else {
+        return Ok(false);
+    };
+    tally::shift(transaction, key.repository, moves, Tally::one(bytes))?;
+    Ok(true)
+}
+
+/// Notes that an object lives from now on, whatever its state is.
+fn tally_living(transaction: &mut dyn Transaction, key: &Key) -> Result<()> {
+    let Some(object) = get(transaction, key)? else {
+        return Ok(());
+    };
+    let moves = (Some(object.state), Some(State::Live));
+    tally::shift(transaction, key.repository, moves, Tally::one(object.bytes))
 }
 
 /// Begins a new life of an object whose bytes are there, put by somebody. Who put it before has no
@@ -276,6 +319,7 @@ pub fn revive(
     arrived_ms: i64,
     token: i64,
 ) -> Result<()> {
+    tally_living(transaction, key)?;
     end_life(transaction, key)?;
     let statement = "DELETE FROM putter WHERE repository = $1 AND kind = $2 AND name = $3";
     transaction.execute(statement, &key.values())?;
@@ -300,6 +344,7 @@ pub fn revive(
 /// # Errors
 /// Those of the database.
 pub fn restore(transaction: &mut dyn Transaction, key: &Key, leaf: u64) -> Result<()> {
+    tally_living(transaction, key)?;
     end_life(transaction, key)?;
     let statement = "UPDATE object SET state = 0, began = $4, ended = NULL, \
          tombstoned_ms = NULL, ended_by = NULL \
@@ -371,6 +416,11 @@ pub fn undelete(
 ) -> Result<()> {
     let [repository, since, before, by] = chosen.values(repository)?;
     let condition = Chosen::CONDITION;
+    let counted = tally::count(transaction, condition, &[repository, since, before, by])?;
+    for found in counted {
+        let moves = (Some(found.state), Some(State::Live));
+        tally::shift(transaction, found.repository, moves, found.tally)?;
+    }
     let statement = format!(
         "INSERT INTO past (repository, kind, name, began, ended) \
          SELECT repository, kind, name, began, ended FROM object WHERE {condition}"
@@ -391,10 +441,12 @@ pub fn undelete(
 /// Those of the database.
 pub fn admit(transaction: &mut dyn Transaction, key: &Key, leaf: u64) -> Result<bool> {
     let statement = "UPDATE object SET state = 0, began = $4 \
-                     WHERE repository = $1 AND kind = $2 AND name = $3 AND state = 3";
+                     WHERE repository = $1 AND kind = $2 AND name = $3 AND state = 3 \
+                     RETURNING bytes";
     let [repository, kind, name] = key.values();
     let values = [repository, kind, name, Value::Int(signed(leaf)?)];
-    let is_admitted = transaction.execute(statement, &values)? == 1;
+    let moves = (Some(State::Pending), Some(State::Live));
+    let is_admitted = move_one(transaction, key, statement, &values, moves)?;
     needs::look_again(transaction, key)?;
     Ok(is_admitted)
 }
@@ -405,12 +457,41 @@ pub fn admit(transaction: &mut dyn Transaction, key: &Key, leaf: u64) -> Result<
 /// Those of the database.
 pub fn begin_purge(transaction: &mut dyn Transaction, key: &Key) -> Result<bool> {
     let statement = "UPDATE object SET state = 4 \
-                     WHERE repository = $1 AND kind = $2 AND name = $3 AND state = 1";
-    if transaction.execute(statement, &key.values())? == 0 {
+                     WHERE repository = $1 AND kind = $2 AND name = $3 AND state = 1 \
+                     RETURNING bytes";
+    let moves = (Some(State::Tombstoned), Some(State::Purging));
+    if !move_one(transaction, key, statement, &key.values(), moves)? {
         return Ok(false);
     }
     receipts::set_held(transaction, key, false)?;
     Ok(true)
+}
+
+/// Some objects of a repository whose bytes must be there, by type and name, from behind a place
+/// on.
+///
+/// # Errors
+/// Those of the database.
+pub fn behind(
+    transaction: &mut dyn Transaction,
+    repository: i64,
+    (kind, name): (i64, &[u8]),
+    limit: u64,
+) -> Result<Vec<(FileName, Object)>> {
+    let statement = format!(
+        "SELECT {COLUMNS} FROM object WHERE repository = $1 AND (kind, name) > ($2, $3) \
+         AND state < 4 ORDER BY kind, name LIMIT $4"
+    );
+    let values = [
+        Value::Int(repository),
+        Value::Int(kind),
+        Value::Bytes(name),
+        Value::Int(signed(limit)?),
+    ];
+    all(transaction, &statement, &values, |row| {
+        let kind = type_of(row.int(8)?)?;
+        Ok((name_of(kind, row, 9)?, read(row)?))
+    })
 }
 
 /// The objects of a repository whose purge has begun.
@@ -440,6 +521,9 @@ pub fn end_purge(transaction: &mut dyn Transaction, key: &Key, object: &Object) 
     if transaction.execute(&statement, &[repository, kind, name, generation])? == 0 {
         return Ok(false);
     }
+    let gone = (Some(State::Purging), None);
+    tally::shift(transaction, key.repository, gone, Tally::one(object.bytes))?;
+    rotten::clear(transaction, key)?;
     transaction.execute(&format!("DELETE FROM past WHERE {place}"), &key.values())?;
     transaction.execute(&format!("DELETE FROM putter WHERE {place}"), &key.values())?;
     let statement = "INSERT INTO purged (repository, kind, name, generation) \

@@ -28,10 +28,12 @@ pub struct Repository {
     pub tombstones: (i64, u64),
     /// Since when purging is held, by vault time.
     pub purge_held_ms: Option<i64>,
+    /// When the last object arrived, as recorded.
+    pub arrived_at_ms: Option<i64>,
 }
 
 const COLUMNS: &str = "id, path, config, retention_ms, grace_ms, quota_bytes, objects, bytes, \
-                       tombstone_day, tombstones, purge_held_ms";
+                       tombstone_day, tombstones, purge_held_ms, arrived_at_ms";
 
 fn read(row: &dyn Row) -> Result<Repository> {
     let path = RepositoryPath::of_record(&row.text(1)?);
@@ -51,6 +53,7 @@ fn read(row: &dyn Row) -> Result<Repository> {
         bytes: unsigned(row.int(7)?)?,
         tombstones: (row.int(8)?, unsigned(row.int(9)?)?),
         purge_held_ms: row.maybe_int(10)?,
+        arrived_at_ms: row.maybe_int(11)?,
     })
 }
 
@@ -138,6 +141,33 @@ pub fn add(
     let values = [
         Value::Int(objects),
         Value::Int(bytes),
+        Value::Int(repository),
+    ];
+    transaction.execute(statement, &values)?;
+    Ok(())
+}
+
+/// Notes that something arrived, and when, as recorded. `is_new`: it adds to what there is.
+///
+/// # Errors
+/// Those of the database.
+pub fn arrive(
+    transaction: &mut dyn Transaction,
+    repository: i64,
+    bytes: u64,
+    recorded_ms: i64,
+    is_new: bool,
+) -> Result<()> {
+    let statement = "UPDATE repository SET objects = objects + $1, bytes = bytes + $2, \
+                     arrived_at_ms = $3 WHERE id = $4";
+    let (objects, bytes) = match is_new {
+        true => (1, signed(bytes)?),
+        false => (0, 0),
+    };
+    let values = [
+        Value::Int(objects),
+        Value::Int(bytes),
+        Value::Int(recorded_ms),
         Value::Int(repository),
     ];
     transaction.execute(statement, &values)?;

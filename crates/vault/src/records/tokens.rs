@@ -153,6 +153,42 @@ pub fn list(transaction: &mut dyn Transaction) -> Result<Vec<Token>> {
     all(transaction, &statement, &[], read)
 }
 
+/// Whether tokens count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// They do.
+    Counts,
+    /// Their time is over.
+    Expired,
+    /// They were revoked.
+    Revoked,
+}
+
+/// How many tokens there are, by right and standing at a moment of vault time.
+///
+/// # Errors
+/// Those of the database.
+pub fn count(
+    transaction: &mut dyn Transaction,
+    vault_ms: i64,
+) -> Result<Vec<(Right, Standing, u64)>> {
+    let statement = "SELECT access, CAST(CASE WHEN revoked_ms IS NOT NULL THEN 2 \
+         WHEN expires_ms <= $1 THEN 1 ELSE 0 END AS BIGINT), COUNT(*) FROM token GROUP BY 1, 2";
+    all(transaction, statement, &[Value::Int(vault_ms)], |row| {
+        let right = row.text(0)?.parse();
+        let standing = match row.int(1)? {
+            0 => Standing::Counts,
+            1 => Standing::Expired,
+            _ => Standing::Revoked,
+        };
+        Ok((
+            right.map_err(|_| damaged("a token has an unknown right"))?,
+            standing,
+            unsigned(row.int(2)?)?,
+        ))
+    })
+}
+
 /// Adds a token; its id is given here.
 ///
 /// # Errors

@@ -65,6 +65,29 @@ pub fn due(
     })
 }
 
+/// How many tombstones of a repository are due, counted up to a limit.
+///
+/// # Errors
+/// Those of the database.
+pub fn count_due(
+    transaction: &mut dyn Transaction,
+    repository: i64,
+    tombstoned_until_ms: i64,
+    arrived_until_ms: i64,
+    limit: u64,
+) -> Result<u64> {
+    let statement = "SELECT COUNT(*) FROM (SELECT 1 FROM object WHERE repository = $1 \
+         AND state = 1 AND tombstoned_ms <= $2 AND arrived_ms <= $3 LIMIT $4) AS due";
+    let values = [
+        Value::Int(repository),
+        Value::Int(tombstoned_until_ms),
+        Value::Int(arrived_until_ms),
+        Value::Int(signed(limit)?),
+    ];
+    let count = transaction.first(statement, &values, |row| row.int(0))?;
+    unsigned(count.unwrap_or_default())
+}
+
 /// How many objects of a repository are in a state.
 ///
 /// # Errors

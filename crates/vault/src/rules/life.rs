@@ -77,6 +77,17 @@ impl State {
         }
     }
 
+    /// The word for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Tombstoned => "tombstoned",
+            Self::Hidden => "hidden",
+            Self::Pending => "pending",
+            Self::Purging => "purging",
+        }
+    }
+
     /// The state of a number.
     pub fn of_number(number: i64) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.number() == number)

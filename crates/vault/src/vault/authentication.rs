@@ -13,6 +13,7 @@ use subtle::ConstantTimeEq;
 use crate::records::leaves::{self, Act};
 use crate::records::tokens::{self, Token};
 use crate::rules::clock::MINUTE_MS;
+use crate::rules::refusals::Reason;
 use crate::rules::right::{self, Right};
 use crate::vault::Vault;
 use crate::{Error, Result};
@@ -78,14 +79,29 @@ impl Vault {
     /// Who a token belongs to.
     ///
     /// # Errors
-    /// [`Error::Unauthorized`] whatever is wrong with it; those of the database.
+    /// [`Error::Unauthorized`] whatever is wrong with it; what it was is for the log alone. Those of
+    /// the database.
     pub fn authenticate(&self, text: &str) -> Result<Principal> {
-        let (name, secret) = parts_of(text).ok_or(Error::Unauthorized)?;
+        let refuse = |reason, token: Option<&str>| -> Result<Principal> {
+            self.refuse(reason, token, None);
+            Err(Error::Unauthorized)
+        };
+        let Some((name, secret)) = parts_of(text) else {
+            return refuse(Reason::UnknownToken, None);
+        };
         let now = self.now();
-        let token = self
-            .token(name)?
-            .filter(|token| is_secret_of(token, secret) && token.counts_at(now.vault_ms))
-            .ok_or(Error::Unauthorized)?;
+        let Some(token) = self.token(name)? else {
+            return refuse(Reason::UnknownToken, None);
+        };
+        if !is_secret_of(&token, secret) {
+            return refuse(Reason::WrongSecret, Some(name));
+        }
+        if token.revoked_ms.is_some() {
+            return refuse(Reason::Revoked, Some(name));
+        }
+        if !token.counts_at(now.vault_ms) {
+            return refuse(Reason::Expired, Some(name));
+        }
         let is_noted = |used_ms: i64| now.vault_ms.saturating_sub(used_ms) < MINUTE_MS;
         if token.used_ms.is_some_and(is_noted) {
             return Ok(Principal::of(token));

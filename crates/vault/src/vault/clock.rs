@@ -115,6 +115,11 @@ impl Vault {
         }
     }
 
+    /// The boot clock, in milliseconds: for pauses and ages within one process.
+    pub(crate) fn boot_ms(&self) -> i64 {
+        self.shared.read_clocks.read().boottime_ms
+    }
+
     /// Whether a jump of the clocks was seen that nobody has confirmed.
     pub fn is_clock_doubted(&self) -> bool {
         self.shown().is_doubted

@@ -5,6 +5,7 @@ use strongroom_model::{FileName, RepositoryPath};
 use crate::Result;
 use crate::database::Transaction;
 use crate::records::repositories::Repository;
+use crate::records::scrub::{self, Scrub};
 use crate::records::{objects, tombstones};
 use crate::rules::life::State;
 use crate::rules::purge::Hold;
@@ -25,6 +26,8 @@ pub struct Overview {
     pub pending_keys: Vec<FileName>,
     /// Why nothing of it is purged now.
     pub hold: Option<Hold>,
+    /// How far the reading of it is.
+    pub scrub: Scrub,
 }
 
 impl Vault {
@@ -54,14 +57,16 @@ impl Vault {
                 tombstones::count(transaction, id, State::Tombstoned)?,
                 tombstones::count(transaction, id, State::Hidden)?,
                 objects::pending(transaction, id)?,
+                scrub::get(transaction, id)?,
             ))
         };
-        let (tombstones, hidden, pending_keys) = self.read(count)?;
+        let (tombstones, hidden, pending_keys, scrub) = self.read(count)?;
         Ok(Overview {
             hold: self.purge_hold(&repository),
             tombstones,
             hidden,
             pending_keys,
+            scrub,
             repository,
         })
     }

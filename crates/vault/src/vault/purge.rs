@@ -8,6 +8,7 @@
 //! its purge and the file has come anew. What it removes then has the generation of the old body,
 //! which no body ever has again, and its second transaction finds another generation, or none.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::{Condvar, Mutex};
@@ -43,6 +44,21 @@ pub struct Purged {
     pub held_back: u64,
     /// Why nothing was begun.
     pub held: Option<Hold>,
+}
+
+/// What this process has purged.
+#[derive(Debug, Default)]
+pub(super) struct Total {
+    objects: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Total {
+    /// Objects, and their bytes.
+    pub(super) fn get(&self) -> (u64, u64) {
+        let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        (of(&self.objects), of(&self.bytes))
+    }
 }
 
 /// Tells those who wait that this process has ended a purge.
@@ -96,6 +112,9 @@ impl Vault {
             self.finish_purge(repository, name, &object)?;
             purged.objects += 1;
             purged.bytes = purged.bytes.saturating_add(object.bytes);
+            let total = &self.shared.purged;
+            total.objects.fetch_add(1, Ordering::Relaxed);
+            total.bytes.fetch_add(object.bytes, Ordering::Relaxed);
         }
         Ok(purged)
     }

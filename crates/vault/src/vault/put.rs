@@ -18,7 +18,7 @@ use crate::rules::{key_file, right};
 use crate::vault::authentication::Principal;
 use crate::vault::foresight::{Foreseen, busy, hidden};
 use crate::vault::usage::{self, Room};
-use crate::vault::{Vault, ensure_repository, told};
+use crate::vault::{Vault, ensure_repository, scrub, told};
 use crate::{Error, Result};
 
 /// The most bytes of `config` and of a key file; restic's have some hundred.
@@ -140,33 +140,6 @@ impl Vault {
             FileType::Index | FileType::Snapshots => most.min(INDEX_LIMIT_BYTES),
             FileType::Data => most,
         }
-    }
-
-    /// Whether the stored bytes of an object are what its name says.
-    pub(super) fn is_sound(
-        &self,
-        path: &RepositoryPath,
-        name: FileName,
-        object: &Object,
-    ) -> Result<bool> {
-        let body = self.body_key(path, name, object.generation);
-        let (_, mut stream) = match self.shared.bodies.open(&body, None) {
-            Ok(opened) => opened,
-            Err(strongroom_store::Error::NotFound { .. }) => return Ok(false),
-            Err(error) => return Err(error.into()),
-        };
-        let mut hasher = Sha256::new();
-        let mut step = vec![0; 128 << 10];
-        loop {
-            match stream.read(&mut step) {
-                Ok(0) => break,
-                Ok(count) => hasher.update(step.get(..count).unwrap_or_default()),
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                // What cannot be read is replaced as what is rotten is.
-                Err(_) => return Ok(false),
-            }
-        }
-        Ok(name.id() == Some(Id::from_bytes(hasher.finalize().into())))
     }
 }
 
@@ -318,6 +291,8 @@ impl Put {
                         (Post::Revives, _) => {
                             usage::spend(transaction, token, now.vault_ms, bytes)?;
                             revive(transaction, now, &key, &file, token)?;
+                            let (id, at_ms) = (repository.id, now.recorded_ms);
+                            repositories::arrive(transaction, id, bytes, at_ms, false)?;
                         }
                         (_, found) => is_there(transaction, now, &key, found, token)?,
                     }
@@ -335,19 +310,14 @@ impl Put {
             let leaf = leaves::append_dated(transaction, now, &Act::Arrival(file.clone()))?;
             let object = arriving(State::Live, 1, bytes, token, leaf);
             objects::insert(transaction, &key, &object)?;
-            repositories::add(
-                transaction,
-                repository.id,
-                1,
-                i64::try_from(bytes).unwrap_or(0),
-            )?;
+            repositories::arrive(transaction, repository.id, bytes, now.recorded_ms, true)?;
             Ok(true)
         })?;
         if is_new {
             let path = &self.repository.path;
             self.vault.write_config(path, &shared_content)?;
         }
-        Ok(())
+        self.vault.heal_config(&self.repository)
     }
 
     fn object(self, staged: Box<dyn Staged>, generation: u32, room: Room) -> Result<()> {
@@ -413,18 +383,19 @@ impl Put {
                     let leaf = leaves::append_dated(transaction, now, &act)?;
                     let object = arriving(state, generation, bytes, token, leaf);
                     objects::insert(transaction, &key, &object)?;
-                    let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
-                    repositories::add(transaction, repository.id, 1, bytes)?;
+                    let (id, at_ms) = (repository.id, now.recorded_ms);
+                    repositories::arrive(transaction, id, bytes, at_ms, true)?;
                 }
                 (Post::Revives, _) => {
                     usage::spend(transaction, token, now.vault_ms, bytes)?;
                     revive(transaction, now, &key, &file, token)?;
+                    let (id, at_ms) = (repository.id, now.recorded_ms);
+                    repositories::arrive(transaction, id, bytes, at_ms, false)?;
+                    scrub::note_healed(transaction, now, &key, &file, is_healed)?;
                 }
                 (Post::IsThere, found) => {
                     is_there(transaction, now, &key, found, token)?;
-                    if is_healed {
-                        leaves::append(transaction, now, &Act::Healed(file.clone()))?;
-                    }
+                    scrub::note_healed(transaction, now, &key, &file, is_healed)?;
                 }
             }
             Ok(())

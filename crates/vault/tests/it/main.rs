@@ -10,4 +10,5 @@ mod http;
 mod packaging;
 mod program;
 mod signing;
+mod upkeep;
 mod vault;

@@ -5,5 +5,8 @@ mod bounds;
 mod hiding;
 pub(crate) mod life;
 mod model;
+mod observing;
 mod receipts;
+mod refusing;
 pub(crate) mod scene;
+mod scrubbing;

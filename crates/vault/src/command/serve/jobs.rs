@@ -1,18 +1,21 @@
-//! What a serving process does from time to time: moving the clock, publishing, purging.
+//! What a serving process does from time to time: moving the clock, publishing, purging, scrubbing,
+//! and looking at itself.
 //!
 //! Each has a task of its own, so that a long purge never keeps the clock from being moved.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
+use strongroom_vault::http::metrics::Metrics;
 use strongroom_vault::http::standings::Standings;
-use strongroom_vault::http::{Blocking, Stop};
+use strongroom_vault::http::{Blocking, Stop, VaultState};
 use strongroom_vault::publication::Publisher;
 use strongroom_vault::vault::Job;
 use strongroom_vault::{Result, Vault};
 use tokio::task::JoinHandle;
 use tokio::time::interval;
+
+use crate::command::upkeep::Scrubber;
 
 /// How often what was committed is published.
 const PUBLISH_EVERY: Duration = Duration::from_secs(1);
@@ -41,8 +44,11 @@ pub(super) struct Jobs {
     /// Where the newest snapshots are shown.
     pub(super) standings: Standings,
     pub(super) blocking: Blocking,
-    /// Whether it could be asked a moment ago.
-    pub(super) is_database_there: Arc<AtomicBool>,
+    pub(super) metrics: Arc<Metrics>,
+    /// What this process says of itself.
+    pub(super) state: Arc<VaultState>,
+    /// Within which time everything is scrubbed.
+    pub(super) verify_every_ms: i64,
 }
 
 impl Jobs {
@@ -55,18 +61,31 @@ impl Jobs {
         ]
     }
 
-    /// Moves the clock, or looks at it, until `stop`.
+    /// Moves the clock, or looks at it; tells what this process has refused; has the next share
+    /// scrubbed; and looks how the vault is; until `stop`.
     async fn keep_ticking(self, mut stop: Stop) {
         let mut tick = interval(TICK_EVERY);
+        let scrubber = Scrubber::default();
         loop {
             tokio::select! {
-                () = stop.wait() => return,
+                () = stop.wait() => break,
                 _ = tick.tick() => {}
             }
             let vault = self.vault.clone();
-            let is_done = self.run("clock", move || vault.tick()).await;
-            self.is_database_there.store(is_done, Ordering::Relaxed);
+            self.run("clock", move || vault.tick()).await;
+            let vault = self.vault.clone();
+            let telling = move || vault.tell_refusals(false).map(drop);
+            self.run("refusals", telling).await;
+            scrubber.begin(&self.vault, self.verify_every_ms, &self.state);
+            let (vault, publisher) = (self.vault.clone(), Arc::clone(&self.publisher));
+            let (state, metrics) = (Arc::clone(&self.state), Arc::clone(&self.metrics));
+            let look = move || {
+                state.look(&vault, &metrics, publisher.behind_ms());
+                Ok(())
+            };
+            self.run("state", look).await;
         }
+        scrubber.end().await;
     }
 
     /// Drops old locks, purges, and removes what uploads left behind, until `stop`.
@@ -130,17 +149,12 @@ impl Jobs {
         }
     }
 
-    /// Does a job; whether it succeeded.
-    async fn run(
-        &self,
-        job: &'static str,
-        work: impl FnOnce() -> Result<()> + Send + 'static,
-    ) -> bool {
+    /// Does a job.
+    async fn run(&self, job: &'static str, work: impl FnOnce() -> Result<()> + Send + 'static) {
         let done = self.blocking.run(work).await;
         if let Err(error) = &done {
             let error = error as &dyn std::error::Error;
             tracing::error!(job, error, "A job failed");
         }
-        done.is_ok()
     }
 }

@@ -5,7 +5,7 @@
 
 use std::cell::RefCell;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -17,6 +17,7 @@ use strongroom_vault::database::Database;
 use strongroom_vault::database::migrations::migrate;
 use strongroom_vault::database::sqlite::Sqlite;
 use strongroom_vault::records::SCHEMA;
+use strongroom_vault::records::leaves;
 use strongroom_vault::records::objects::View;
 use strongroom_vault::rules::clock::{HOUR_MS, Reading, SECOND_MS};
 use strongroom_vault::rules::purge::Keeping;
@@ -82,7 +83,11 @@ impl Scene {
         Self::open(folder, clocks, settings)
     }
 
-    fn open(folder: Arc<TempDir>, clocks: Arc<Mutex<Reading>>, settings: Settings) -> Self {
+    pub(crate) fn open(
+        folder: Arc<TempDir>,
+        clocks: Arc<Mutex<Reading>>,
+        settings: Settings,
+    ) -> Self {
         let (database, bodies): (Arc<dyn Database>, Arc<dyn Bodies>) =
             match PAIR.with_borrow(Clone::clone) {
                 Some(pair) => pair(folder.path()),
@@ -193,6 +198,45 @@ impl Scene {
             })
             .unwrap();
         names
+    }
+
+    /// The leaves of an act that are not yet in a full bundle of files.
+    pub(crate) fn acts(&self, act: &str) -> Vec<serde_json::Value> {
+        let mut found = Vec::new();
+        self.vault
+            .database()
+            .read(&mut |transaction| {
+                found.clear();
+                leaves::entries(transaction, 0, 1 << 40, &mut |_, entry| {
+                    found.push(serde_json::from_slice(&entry).unwrap());
+                    Ok(())
+                })
+            })
+            .unwrap();
+        found.retain(|leaf: &serde_json::Value| leaf["act"] == act);
+        found
+    }
+
+    /// Where the bytes of a file lie.
+    pub(crate) fn body(&self, name: FileName) -> PathBuf {
+        let folder = self.folder.path().join("repositories/acme/repos");
+        match name.id() {
+            None => folder.join("config"),
+            Some(id) if name.kind() == FileType::Data => {
+                let id = id.to_string();
+                folder.join("data").join(&id[..2]).join(&id)
+            }
+            Some(id) => folder.join(name.kind().folder()).join(id.to_string()),
+        }
+    }
+
+    /// Damages a body as a disk does, whatever its permissions are.
+    pub(crate) fn damage(&self, name: FileName, change: impl FnOnce(&mut Vec<u8>)) {
+        let path = self.body(name);
+        let mut bytes = std::fs::read(&path).unwrap();
+        change(&mut bytes);
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, bytes).unwrap();
     }
 
     /// A repository as restic makes one: created, a key, a config.

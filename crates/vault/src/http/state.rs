@@ -1,0 +1,128 @@
+//! What the vault says of itself to Prometheus, and whether it is ready.
+//!
+//! It is looked at by the vault's own jobs, every few seconds; a scrape or a question for `/readyz`
+//! only reads what was seen last, so that anybody may ask as often as he likes. Where the last look
+//! is old, the vault is not ready: whatever the jobs wait for, requests wait for too.
+
+mod series;
+
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use crate::Error;
+use crate::http::health::readyz;
+use crate::http::metrics::Metrics;
+use crate::http::service::Response;
+use crate::vault::{Scrubbed, Vault};
+
+use series::Series;
+
+/// How old the last look may be.
+const OLD_AFTER_MS: i64 = 30_000;
+
+/// For how long the log may be behind.
+const LOG_BEHIND_MS: i64 = 15_000;
+
+/// How often it is tried whether storage takes bytes.
+const STORAGE_EVERY_MS: i64 = 30_000;
+
+/// What the vault says of itself.
+#[derive(Debug)]
+pub struct VaultState {
+    series: Series,
+    checks: Mutex<Checks>,
+}
+
+/// What was wrong at the last look.
+#[derive(Debug)]
+struct Checks {
+    /// When that was, by the boot clock.
+    looked_ms: i64,
+    database: Option<String>,
+    log: Option<String>,
+    storage: Option<String>,
+    tried_storage_ms: Option<i64>,
+}
+
+impl VaultState {
+    /// Registers all series; nothing is seen yet.
+    pub fn new(metrics: &Metrics) -> Self {
+        Self {
+            series: Series::new(metrics),
+            checks: Mutex::new(Checks {
+                looked_ms: i64::MIN,
+                database: None,
+                log: None,
+                storage: None,
+                tried_storage_ms: None,
+            }),
+        }
+    }
+
+    /// Looks at the vault, whose log has been behind for `behind_ms`; to be called every few
+    /// seconds. Blocks.
+    pub fn look(&self, vault: &Vault, metrics: &Metrics, behind_ms: i64) {
+        let boot_ms = vault.boot_ms();
+        let observed = vault.observe();
+        let is_storage_due = self
+            .checks
+            .lock()
+            .tried_storage_ms
+            .is_none_or(|tried_ms| boot_ms.saturating_sub(tried_ms) >= STORAGE_EVERY_MS);
+        let storage = is_storage_due.then(|| vault.check_storage());
+        let mut checks = self.checks.lock();
+        checks.looked_ms = vault.boot_ms();
+        checks.log = (behind_ms > LOG_BEHIND_MS).then(|| {
+            let behind = Duration::from_millis(behind_ms.unsigned_abs());
+            format!("The log has not been published for {} s", behind.as_secs())
+        });
+        if let Some(storage) = storage {
+            checks.tried_storage_ms = Some(boot_ms);
+            checks.storage = storage.err().map(|error| told(&error));
+        }
+        checks.database = match &observed {
+            Ok(_) => None,
+            Err(error) => Some(told(error)),
+        };
+        let is_ready =
+            checks.database.is_none() && checks.log.is_none() && checks.storage.is_none();
+        drop(checks);
+        metrics.change(|| {
+            if let Ok(observed) = &observed {
+                self.series.set(observed, vault.refusals());
+            }
+            self.series.set_beside(behind_ms, is_ready);
+        });
+    }
+
+    /// Counts what was scrubbed.
+    pub fn scrubbed(&self, scrubbed: &Scrubbed) {
+        self.series.add_scrubbed(scrubbed);
+    }
+
+    /// Answers `/readyz`.
+    pub fn readyz(&self, vault: &Vault) -> Response {
+        let checks = self.checks.lock();
+        let age_ms = vault.boot_ms().saturating_sub(checks.looked_ms);
+        let jobs = (age_ms > OLD_AFTER_MS)
+            .then(|| "The vault's jobs have not been done for half a minute".to_owned());
+        readyz(&[
+            ("database", checks.database.clone()),
+            ("storage", checks.storage.clone()),
+            ("log", checks.log.clone()),
+            ("jobs", jobs),
+        ])
+    }
+}
+
+/// An error with its causes, on one line.
+fn told(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

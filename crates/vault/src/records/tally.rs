@@ -1,0 +1,119 @@
+//! How many objects are in which state, kept beside them so that nobody counts a million of them.
+//!
+//! Live ones are not counted here: they are what is left of all objects of a repository, so that
+//! an arrival costs nothing more. Every function of [`objects`](crate::records::objects) that
+//! moves objects from state to state tells it here, in the same transaction.
+
+use crate::Result;
+use crate::database::{Transaction, Value};
+use crate::records::{all, damaged, signed, unsigned};
+use crate::rules::life::State;
+
+/// A number of objects and their bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// How many there are.
+    pub objects: u64,
+    /// How many bytes they have.
+    pub bytes: u64,
+}
+
+impl Tally {
+    /// One object.
+    pub const fn one(bytes: u64) -> Self {
+        Self { objects: 1, bytes }
+    }
+}
+
+/// Objects of one repository that are in one state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InState {
+    /// The key of the repository.
+    pub repository: i64,
+    /// The state.
+    pub state: State,
+    /// How many.
+    pub tally: Tally,
+}
+
+/// All objects that are not live, by repository and state.
+///
+/// # Errors
+/// Those of the database.
+pub fn list(transaction: &mut dyn Transaction) -> Result<Vec<InState>> {
+    let statement = "SELECT repository, state, objects, bytes FROM tally WHERE objects <> 0";
+    all(transaction, statement, &[], read)
+}
+
+/// Counts objects anew that meet a condition, by repository and state.
+pub(super) fn count(
+    transaction: &mut dyn Transaction,
+    condition: &str,
+    values: &[Value<'_>],
+) -> Result<Vec<InState>> {
+    let statement = format!(
+        "SELECT repository, state, COUNT(*), CAST(SUM(bytes) AS BIGINT) FROM object \
+         WHERE {condition} GROUP BY repository, state"
+    );
+    all(transaction, &statement, values, read)
+}
+
+/// What the tallies should say, by counting everything: minutes for a large vault.
+///
+/// # Errors
+/// Those of the database.
+pub fn recount(transaction: &mut dyn Transaction) -> Result<Vec<InState>> {
+    count(transaction, "state > 0", &[])
+}
+
+/// Notes that objects went from one state to another; `None` is where there are none.
+pub(super) fn shift(
+    transaction: &mut dyn Transaction,
+    repository: i64,
+    (from, to): (Option<State>, Option<State>),
+    tally: Tally,
+) -> Result<()> {
+    let (objects, bytes) = (signed(tally.objects)?, signed(tally.bytes)?);
+    if let Some(from) = from {
+        add(transaction, repository, from, -objects, -bytes)?;
+    }
+    match to {
+        Some(to) => add(transaction, repository, to, objects, bytes),
+        None => Ok(()),
+    }
+}
+
+fn add(
+    transaction: &mut dyn Transaction,
+    repository: i64,
+    state: State,
+    objects: i64,
+    bytes: i64,
+) -> Result<()> {
+    if state == State::Live {
+        return Ok(());
+    }
+    let statement = "INSERT INTO tally (repository, state, objects, bytes) \
+         VALUES ($1, $2, $3, $4) ON CONFLICT (repository, state) DO UPDATE \
+         SET objects = tally.objects + excluded.objects, bytes = tally.bytes + excluded.bytes";
+    let values = [
+        Value::Int(repository),
+        Value::Int(state.number()),
+        Value::Int(objects),
+        Value::Int(bytes),
+    ];
+    transaction.execute(statement, &values)?;
+    Ok(())
+}
+
+fn read(row: &dyn crate::database::Row) -> Result<InState> {
+    let state = State::of_number(row.int(1)?);
+    Ok(InState {
+        repository: row.int(0)?,
+        state: state.ok_or_else(|| damaged("an object has an unknown state"))?,
+        tally: Tally {
+            objects: unsigned(row.int(2)?)?,
+            bytes: unsigned(row.int(3)?)?,
+        },
+    })
+}

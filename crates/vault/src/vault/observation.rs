@@ -1,0 +1,183 @@
+//! What the vault says of itself to those who watch it: read at a pace of its own, from what is
+//! counted anyway, so that nobody who asks often makes it work.
+
+use std::collections::HashMap;
+
+use crate::Result;
+use crate::database::Transaction;
+use crate::records::leaves::{self, Head};
+use crate::records::repositories::{self, Repository};
+use crate::records::scrub::{self, Scrub};
+use crate::records::tally::{self, InState, Tally};
+use crate::records::tokens::{self, Standing};
+use crate::records::tombstones;
+use crate::rules::life::State;
+use crate::rules::purge::Hold;
+use crate::rules::right::Right;
+use crate::vault::Vault;
+
+/// Up to here it is counted how many tombstones are due.
+const DUE_LIMIT: u64 = 10_000;
+
+/// A vault at one moment.
+#[derive(Clone, Debug)]
+pub struct Observation {
+    /// What holds of each repository, the oldest first.
+    pub repositories: Vec<Observed>,
+    /// How many tokens there are.
+    pub tokens: Vec<TokensObserved>,
+    /// Where the log stands.
+    pub head: Head,
+    /// Vault time.
+    pub vault_ms: i64,
+    /// The wall clock.
+    pub wall_ms: i64,
+    /// Whether a jump of the clocks was seen that nobody has confirmed.
+    pub is_clock_doubted: bool,
+    /// What is free in storage, where that can be told.
+    pub free_bytes: Option<u64>,
+    /// The room that uploads leave free.
+    pub reserve_bytes: u64,
+    /// How many objects this process has purged, and their bytes.
+    pub purged: (u64, u64),
+}
+
+/// A repository at one moment.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    /// Itself.
+    pub repository: Repository,
+    /// What is in each state, by its number.
+    pub tallies: [Tally; State::ALL.len()],
+    /// How many tombstones are due, counted up to 10,000.
+    pub due: u64,
+    /// Why nothing is purged.
+    pub held: Option<Hold>,
+    /// How far scrubbing is.
+    pub scrub: Scrub,
+}
+
+/// How many tokens have a right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokensObserved {
+    /// The right.
+    pub right: Right,
+    /// Whether they count.
+    pub standing: Standing,
+    /// How many.
+    pub count: u64,
+}
+
+impl Observed {
+    /// What is in a state.
+    pub fn tally(&self, state: State) -> Tally {
+        let mut states = State::ALL.into_iter().zip(self.tallies);
+        let found = states.find(|(known, _)| *known == state);
+        found.map_or_else(Tally::default, |(_, tally)| tally)
+    }
+}
+
+impl Vault {
+    /// Looks at everything that is watched.
+    ///
+    /// # Errors
+    /// Those of database and storage.
+    pub fn observe(&self) -> Result<Observation> {
+        let (now, reading) = (self.now(), self.shared.read_clocks.read());
+        let is_clock_doubted = self.is_clock_doubted();
+        let (mut repositories, tokens, head) = self.read(|transaction| {
+            let found = repositories::list(transaction)?;
+            let mut counted: HashMap<i64, Vec<InState>> = HashMap::new();
+            for in_state in tally::list(transaction)? {
+                counted
+                    .entry(in_state.repository)
+                    .or_default()
+                    .push(in_state);
+            }
+            let mut scrubs: HashMap<i64, Scrub> = scrub::list(transaction)?.into_iter().collect();
+            let mut observed = Vec::with_capacity(found.len());
+            for repository in found {
+                let counted = counted.remove(&repository.id).unwrap_or_default();
+                observed.push(Observed {
+                    tallies: tallies(&repository, &counted),
+                    due: match counted.is_empty() {
+                        true => 0,
+                        false => count_due(transaction, &repository, now.vault_ms)?,
+                    },
+                    held: None,
+                    scrub: scrubs.remove(&repository.id).unwrap_or_default(),
+                    repository,
+                });
+            }
+            let tokens = tokens::count(transaction, now.vault_ms)?;
+            Ok((observed, tokens, leaves::head(transaction)?))
+        })?;
+        for observed in &mut repositories {
+            observed.held = self.purge_hold(&observed.repository);
+        }
+        repositories.sort_by_key(|observed| observed.repository.id);
+        let of_right = |(right, standing, count)| TokensObserved {
+            right,
+            standing,
+            count,
+        };
+        Ok(Observation {
+            repositories,
+            tokens: tokens.into_iter().map(of_right).collect(),
+            head,
+            vault_ms: now.vault_ms,
+            wall_ms: reading.wall_ms,
+            is_clock_doubted,
+            free_bytes: self.shared.bodies.free_bytes()?,
+            reserve_bytes: self.shared.settings.reserve_bytes,
+            purged: self.shared.purged.get(),
+        })
+    }
+
+    /// Makes sure that storage takes what is put, and has room for it above the reserve.
+    ///
+    /// # Errors
+    /// Those of the storage; [`Error::Full`](crate::Error::Full).
+    pub fn check_storage(&self) -> Result<()> {
+        self.shared.bodies.probe()?;
+        match self.shared.bodies.free_bytes()? {
+            Some(free) if free < self.shared.settings.reserve_bytes => Err(crate::Error::Full {
+                reason: "the storage of the vault is full but for its reserve".to_owned(),
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What is in each state; live is what is in no other.
+fn tallies(repository: &Repository, counted: &[InState]) -> [Tally; State::ALL.len()] {
+    let others = |of: fn(&Tally) -> u64| counted.iter().map(|found| of(&found.tally)).sum();
+    let (objects, bytes): (u64, u64) = (others(|t| t.objects), others(|t| t.bytes));
+    State::ALL.map(|state| {
+        let found = counted.iter().find(|found| found.state == state);
+        match state {
+            State::Live => Tally {
+                objects: repository.objects.saturating_sub(objects),
+                bytes: repository.bytes.saturating_sub(bytes),
+            },
+            _ => found.map_or_else(Tally::default, |found| found.tally),
+        }
+    })
+}
+
+fn count_due(
+    transaction: &mut dyn Transaction,
+    repository: &Repository,
+    vault_ms: i64,
+) -> Result<u64> {
+    let keeping = repository.keeping;
+    let tombstoned_ms = vault_ms.saturating_sub(keeping.grace_ms);
+    let arrived_ms = vault_ms.saturating_sub(keeping.retention_ms);
+    tombstones::count_due(
+        transaction,
+        repository.id,
+        tombstoned_ms,
+        arrived_ms,
+        DUE_LIMIT,
+    )
+}

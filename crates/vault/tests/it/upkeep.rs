@@ -1,0 +1,232 @@
+//! The program looks after itself: doctor and metrics.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// A vault in a folder of its own; a process that serves it is killed when this is dropped.
+struct Vault {
+    area: TempDir,
+    child: Option<Child>,
+}
+
+impl Vault {
+    fn new() -> Self {
+        let area = TempDir::new().unwrap();
+        let vault = Self { area, child: None };
+        let made = program(&["init"]).arg(vault.folder()).output().unwrap();
+        assert!(made.status.success());
+        vault.configure("");
+        vault
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.area.path().join("vault")
+    }
+
+    fn config(&self) -> PathBuf {
+        self.folder().join("vault.toml")
+    }
+
+    fn configure(&self, more: &str) {
+        // So that the test does not depend on the room of the machine.
+        fs::write(self.config(), format!("reserve = \"1MiB\"\n{more}")).unwrap();
+    }
+
+    /// Serves it; returns its address.
+    fn serve(&mut self) -> String {
+        let mut child = program(&["serve", "--no-tls", "--listen", "127.0.0.1:0", "--config"])
+            .arg(self.config())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut first = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut first)
+            .unwrap();
+        self.child = Some(child);
+        let url = first.trim().strip_prefix("Listening on ");
+        url.expect("it listens").to_owned()
+    }
+
+    fn stop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let pid = rustix::process::Pid::from_child(&child);
+            rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+            assert!(child.wait().unwrap().success());
+        }
+    }
+
+    fn output(&self, arguments: &[&str]) -> Output {
+        let mut command = program(arguments);
+        command.arg("--config").arg(self.config());
+        command.output().unwrap()
+    }
+
+    fn run(&self, arguments: &[&str]) -> String {
+        let output = self.output(arguments);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{arguments:?}: {said}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+}
+
+impl Drop for Vault {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn program(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_strongroom-vault"));
+    command.args(arguments);
+    command
+}
+
+fn curl(arguments: &[&str]) -> String {
+    let output = Command::new("curl")
+        .args(["--silent", "--show-error", "--max-time", "60"])
+        .args(arguments)
+        .output()
+        .expect("curl is needed for this test: apt-get install curl");
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {complaint}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn doctor_finds_a_sound_vault_sound_and_says_what_to_do_about_another() {
+    let mut vault = Vault::new();
+    let before = vault.output(&["doctor"]);
+    assert_eq!(before.status.code(), Some(1));
+    assert!(text(&before).contains("is not there"), "{}", text(&before));
+    let url = vault.serve();
+    let token = vault.run(&[
+        "token",
+        "create",
+        "--repository",
+        "acme",
+        "--right",
+        "append",
+    ]);
+    let login = format!("any:{token}");
+    let create = format!("{url}/acme/?create=true");
+    curl(&["--user", &login, "--request", "POST", &create]);
+    let config = format!("{url}/acme/config");
+    curl(&["--user", &login, "--data-binary", "the config", &config]);
+    vault.run(&["doctor"]);
+    vault.stop();
+    let all = vault.output(&["doctor", "--all", "--json"]);
+    let told: serde_json::Value = serde_json::from_slice(&all.stdout).unwrap();
+    assert_eq!(told["sound"], true, "{told}");
+    let lines = told["lines"].as_array().unwrap();
+    for check in [
+        "folder",
+        "keys",
+        "config",
+        "public_url",
+        "certificate",
+        "serving",
+        "database",
+        "clock",
+        "room",
+        "repositories",
+        "tokens",
+        "tallies",
+        "log",
+        "audit",
+        "objects",
+        "bodies",
+    ] {
+        let line = lines.iter().find(|line| line["check"] == check);
+        assert!(line.is_some(), "{check}: {told}");
+    }
+
+    let data = vault.folder();
+    let damage = |path: &str, check: &str| {
+        let path = data.join(path);
+        let kept = fs::read(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        let looked = vault.output(&["doctor"]);
+        let told = text(&looked);
+        assert_eq!(looked.status.code(), Some(1), "{told}");
+        let line = told.lines().find(|line| line.starts_with("fail")).unwrap();
+        assert!(line.contains(check), "{told}");
+        assert!(told.contains("next: "), "{told}");
+        fs::write(&path, kept).unwrap();
+    };
+    damage("log/checkpoint", "log");
+    damage("repositories/acme/config", "objects");
+    fs::write(data.join("repositories/acme/data-junk"), b"").unwrap();
+    vault.run(&["doctor"]);
+}
+
+#[test]
+fn metrics_tell_of_objects_scrubbing_refusals_and_the_log() {
+    let mut vault = Vault::new();
+    let url = vault.serve();
+    let token = vault.run(&[
+        "token",
+        "create",
+        "--repository",
+        "acme",
+        "--right",
+        "append",
+    ]);
+    let login = format!("any:{token}");
+    let create = format!("{url}/acme/?create=true");
+    curl(&["--user", &login, "--request", "POST", &create]);
+    let config = format!("{url}/acme/config");
+    curl(&["--user", &login, "--data-binary", "the config", &config]);
+    curl(&["--user", &login, "--request", "DELETE", &config]);
+    vault.stop();
+    // What was refused is in the log when the process has ended.
+    let entries = entries(&vault.folder());
+    assert!(
+        entries.contains(r#""reason":"deletion","repository":"acme""#),
+        "{entries}"
+    );
+    let url = vault.serve();
+    let metrics = curl(&[&format!("{url}/metrics")]);
+    for line in [
+        r#"strongroom_vault_objects{repository="acme",state="live"} 1"#,
+        r#"strongroom_vault_objects{repository="acme",state="tombstoned"} 0"#,
+        r#"strongroom_vault_object_bytes{repository="acme",state="live"} 10"#,
+        r#"strongroom_vault_tokens{right="append",standing="counts"} 1"#,
+        r#"strongroom_vault_refused_total{reason="deletion"} 0"#,
+        r#"strongroom_vault_rotten_objects{repository="acme"} 0"#,
+        r#"strongroom_vault_purge_held{repository="acme"} 0"#,
+        "strongroom_vault_clock_doubted 0",
+        "strongroom_vault_storage_reserve_bytes 1048576",
+        "strongroom_vault_ready 1",
+        "strongroom_vault_last_arrival_seconds{repository=\"acme\"} ",
+        "strongroom_vault_log_leaves ",
+        "strongroom_vault_vault_time_lag_seconds ",
+    ] {
+        assert!(metrics.contains(line), "{line}: {metrics}");
+    }
+}
+
+/// All entries of a short log.
+fn entries(data: &Path) -> String {
+    let folder = data.join("log/tile/entries/000.p");
+    let mut widest = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let bytes = fs::read(entry.unwrap().path()).unwrap();
+        if bytes.len() > widest.len() {
+            widest = bytes;
+        }
+    }
+    String::from_utf8_lossy(&widest).into_owned()
+}

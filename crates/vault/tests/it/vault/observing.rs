@@ -1,0 +1,206 @@
+//! What is counted is what is there, whatever becomes of objects.
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use strongroom_model::{FileName, FileType};
+use strongroom_vault::records::tally::Tally;
+use strongroom_vault::records::tokens::Standing;
+use strongroom_vault::rules::clock::{HOUR_MS, MINUTE_MS};
+use strongroom_vault::rules::life::State;
+use strongroom_vault::rules::purge::Hold;
+use strongroom_vault::rules::right::Right;
+use strongroom_vault::vault::{Observed, TokensObserved};
+
+use super::scene::{START_MS, Scene, key_file, repository};
+
+fn observed(scene: &Scene) -> Observed {
+    scene.vault.observe().unwrap().repositories.remove(0)
+}
+
+fn counts(scene: &Scene) -> [u64; 5] {
+    State::ALL.map(|state| observed(scene).tally(state).objects)
+}
+
+#[test]
+fn objects_are_counted_by_state() {
+    let scene = Scene::new();
+    let (append, thief) = (scene.token(Right::Append), scene.token(Right::Append));
+    let maintain = scene.token(Right::Maintain);
+    scene.init(&append);
+    let packs: Vec<FileName> = (0..4_u8)
+        .map(|number| scene.put(&append, FileType::Data, &[number; 100]).unwrap())
+        .collect();
+    scene.put(&thief, FileType::Data, b"junk").unwrap();
+    scene.put(&append, FileType::Keys, &key_file(9)).unwrap();
+    assert_eq!(counts(&scene), [7, 0, 0, 1, 0]);
+    scene
+        .vault
+        .remove(&maintain, &repository(), packs[0])
+        .unwrap();
+    scene
+        .vault
+        .remove(&maintain, &repository(), packs[1])
+        .unwrap();
+    scene.vault.hide(&thief.name, 0).unwrap();
+    assert_eq!(counts(&scene), [4, 2, 1, 1, 0]);
+    let tombstones = Tally {
+        objects: 2,
+        bytes: 200,
+    };
+    assert_eq!(observed(&scene).tally(State::Tombstoned), tombstones);
+    scene.vault.undelete_one(&repository(), packs[0]).unwrap();
+    scene.vault.unhide(&thief.name).unwrap();
+    let waiting = scene.vault.pending_keys(&repository()).unwrap()[0];
+    scene.vault.admit_key(&repository(), waiting).unwrap();
+    assert_eq!(counts(&scene), [7, 1, 0, 0, 0]);
+    assert_eq!(observed(&scene).held, Some(Hold::ManyTombstones));
+    assert_eq!(observed(&scene).due, 0);
+    scene.pass(4 * HOUR_MS);
+    assert_eq!(observed(&scene).due, 1);
+    scene.vault.agree_to_purge(&repository()).unwrap();
+    scene.vault.purge().unwrap();
+    assert_eq!(counts(&scene), [7, 0, 0, 0, 0]);
+    assert_eq!(scene.vault.observe().unwrap().purged, (1, 100));
+    assert!(scene.vault.tallies_agree().unwrap());
+}
+
+#[test]
+fn silence_free_room_clock_and_tokens_are_seen() {
+    let scene = Scene::with(|settings| settings.reserve_bytes = 1);
+    let append = scene.token(Right::Append);
+    scene.init(&append);
+    scene.pass(MINUTE_MS);
+    scene.put(&append, FileType::Data, b"a pack").unwrap();
+    let at_ms = scene.vault.now().recorded_ms;
+    assert_eq!(at_ms, START_MS + MINUTE_MS);
+    scene.pass(10 * MINUTE_MS);
+    // That it is there already is no arrival.
+    scene.put(&append, FileType::Data, b"a pack").unwrap();
+    assert_eq!(observed(&scene).repository.arrived_at_ms, Some(at_ms));
+    scene.vault.revoke_token(&append.name).unwrap();
+    let all = scene.vault.observe().unwrap();
+    let revoked = TokensObserved {
+        right: Right::Append,
+        standing: Standing::Revoked,
+        count: 1,
+    };
+    assert_eq!(all.tokens, [revoked]);
+    assert_eq!(all.wall_ms - all.vault_ms, 0);
+    assert!(!all.is_clock_doubted);
+    assert!(all.free_bytes.unwrap() > 0);
+    assert_eq!(all.reserve_bytes, 1);
+    assert!(all.head.leaves > 5);
+    scene.vault.check_storage().unwrap();
+    scene.clocks.lock().wall_ms += HOUR_MS;
+    scene.vault.tick().unwrap();
+    assert!(scene.vault.observe().unwrap().is_clock_doubted);
+}
+
+#[test]
+fn a_storage_that_is_full_or_away_is_not_ready() {
+    let scene = Scene::with(|settings| settings.reserve_bytes = u64::MAX);
+    assert!(scene.vault.check_storage().is_err());
+    let scene = Scene::new();
+    let storage = scene.folder.path().join("repositories");
+    std::fs::rename(&storage, scene.folder.path().join("away")).unwrap();
+    assert!(scene.vault.check_storage().is_err());
+}
+
+/// What somebody does, with which of a few objects.
+#[derive(Clone, Debug)]
+enum Deed {
+    Put(u8, u8),
+    Remove(u8),
+    UndeleteOne(u8),
+    Undelete,
+    Hide(u8),
+    Unhide(u8),
+    Admit(u8),
+    Pass,
+    Purge,
+}
+
+fn deed() -> impl Strategy<Value = Deed> {
+    prop_oneof![
+        4 => (0..2_u8, 0..8_u8).prop_map(|(who, what)| Deed::Put(who, what)),
+        2 => (0..8_u8).prop_map(Deed::Remove),
+        1 => (0..8_u8).prop_map(Deed::UndeleteOne),
+        1 => Just(Deed::Undelete),
+        1 => (0..2_u8).prop_map(Deed::Hide),
+        1 => (0..2_u8).prop_map(Deed::Unhide),
+        1 => (0..8_u8).prop_map(Deed::Admit),
+        1 => Just(Deed::Pass),
+        1 => Just(Deed::Purge),
+    ]
+}
+
+#[test]
+fn counts_are_right_whatever_is_done() {
+    let mut runner = TestRunner::new(Config {
+        cases: 12,
+        ..Config::default()
+    });
+    let deeds = prop::collection::vec(deed(), 1..40);
+    let run = runner.run(&deeds, |deeds| {
+        // What is asked to be deleted is due at once.
+        let scene = Scene::with(|settings| {
+            settings.keeping.retention_ms = 0;
+            settings.keeping.grace_ms = 0;
+        });
+        let putters = [scene.token(Right::Append), scene.token(Right::Append)];
+        let maintain = scene.token(Right::Maintain);
+        scene.init(&putters[0]);
+        // Half of them are keys, which wait for an operator.
+        let content = |what: u8| match what < 4 {
+            true => (FileType::Keys, key_file(100 + what)),
+            false => (FileType::Data, vec![what; 10]),
+        };
+        let name = |what: u8| {
+            let (kind, content) = content(what);
+            FileName::new(kind, strongroom_model::Id::of(&content))
+        };
+        for deed in deeds {
+            // Much of it is refused, and changes nothing then.
+            match deed {
+                Deed::Put(who, what) => {
+                    let (kind, content) = content(what);
+                    let _ = scene.put(&putters[usize::from(who)], kind, &content);
+                }
+                Deed::Remove(what) => {
+                    let _ = scene.vault.remove(&maintain, &repository(), name(what));
+                }
+                Deed::UndeleteOne(what) => {
+                    let _ = scene.vault.undelete_one(&repository(), name(what));
+                }
+                Deed::Undelete => {
+                    scene
+                        .vault
+                        .undelete(&repository(), None, None, None)
+                        .unwrap();
+                }
+                Deed::Hide(who) => {
+                    scene
+                        .vault
+                        .hide(&putters[usize::from(who)].name, 0)
+                        .unwrap();
+                }
+                Deed::Unhide(who) => {
+                    scene.vault.unhide(&putters[usize::from(who)].name).unwrap();
+                }
+                Deed::Admit(what) => {
+                    let _ = scene.vault.admit_key(&repository(), name(what));
+                }
+                Deed::Pass => scene.pass(MINUTE_MS),
+                Deed::Purge => {
+                    scene.vault.agree_to_purge(&repository()).unwrap();
+                    scene.vault.purge().unwrap();
+                }
+            }
+        }
+        prop_assert!(scene.vault.tallies_agree().unwrap());
+        let all: u64 = counts(&scene).iter().sum();
+        prop_assert_eq!(all, observed(&scene).repository.objects);
+        Ok(())
+    });
+    run.unwrap();
+}

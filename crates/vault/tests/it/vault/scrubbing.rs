@@ -1,0 +1,289 @@
+//! Rot is found in time, told, and healed by whoever has sound bytes.
+
+use std::fs;
+
+use strongroom_model::{FileName, FileType};
+use strongroom_vault::Error;
+use strongroom_vault::records::objects::View;
+use strongroom_vault::rules::clock::{HOUR_MS, MINUTE_MS, SECOND_MS};
+use strongroom_vault::rules::right::Right;
+use strongroom_vault::rules::scrub::Why;
+use strongroom_vault::vault::Scrubbed;
+
+use super::scene::{Scene, repository};
+
+/// All is read within this time, which makes rounds of four hours.
+const EVERY_MS: i64 = 5 * HOUR_MS;
+
+/// Lets time pass, and scrubs every ten minutes; 24 times are a round.
+fn scrub_for(scene: &Scene, times: i64) -> Scrubbed {
+    let mut total = Scrubbed::default();
+    for _ in 0..times {
+        scene.pass(10 * MINUTE_MS);
+        let scrubbed = scene.vault.scrub(EVERY_MS, &mut |_| true).unwrap();
+        total.read.objects += scrubbed.read.objects;
+        total.read.bytes += scrubbed.read.bytes;
+        total.rotten += scrubbed.rotten;
+        total.rounds += scrubbed.rounds;
+    }
+    total
+}
+
+fn rotten(scene: &Scene) -> Vec<(FileName, Why)> {
+    scene.vault.rotten(&repository(), 100).unwrap()
+}
+
+#[test]
+fn whatever_happens_to_bytes_is_found_told_and_healed_by_putting_them_again() {
+    let scene = Scene::new();
+    let append = scene.token(Right::Append);
+    scene.init(&append);
+    let contents: Vec<Vec<u8>> = (0..6_u8).map(|number| vec![number; 1_000]).collect();
+    let packs: Vec<FileName> = contents
+        .iter()
+        .map(|content| scene.put(&append, FileType::Data, content).unwrap())
+        .collect();
+    scene.damage(packs[0], |bytes| bytes[500] ^= 1);
+    scene.damage(packs[1], |bytes| bytes.truncate(999));
+    scene.damage(packs[2], |bytes| bytes.push(0));
+    scene.damage(packs[3], Vec::clear);
+    fs::remove_file(scene.body(packs[4])).unwrap();
+    let total = scrub_for(&scene, 26);
+    assert_eq!((total.rotten, total.rounds), (5, 1));
+    assert_eq!(total.read.objects, 8);
+    let mut expected: Vec<_> = (0..4).map(|pack| (packs[pack], Why::Changed)).collect();
+    expected.push((packs[4], Why::Missing));
+    expected.sort_by_key(|(name, _)| *name);
+    assert_eq!(rotten(&scene), expected);
+    let leaves = scene.acts("rotten");
+    assert_eq!(leaves.len(), 5);
+    let missing = leaves.iter().find(|leaf| leaf["why"] == "missing").unwrap();
+    assert_eq!(missing["file"], packs[4].to_string());
+    assert_eq!(missing["repository"], "acme/repos");
+    let round = &scene.acts("scrubbed")[0];
+    assert_eq!(round["objects"], 8);
+    assert_eq!(round["rotten"], 5);
+    assert_eq!(
+        scene.vault.observe().unwrap().repositories[0].scrub.rotten,
+        5
+    );
+
+    // Another round finds nothing new, and tells nothing twice.
+    assert_eq!(scrub_for(&scene, 26).rotten, 0);
+    assert_eq!(scene.acts("rotten").len(), 5);
+
+    for (pack, content) in packs.iter().zip(&contents) {
+        scene.put_as(&append, *pack, content).unwrap();
+        assert_eq!(scene.read(&append, View::Now, *pack).unwrap(), *content);
+    }
+    assert_eq!(rotten(&scene), []);
+    assert_eq!(scene.acts("healed").len(), 5);
+    assert_eq!(scene.vault.scrub_state(&repository()).unwrap().rotten, 0);
+    let total = scrub_for(&scene, 26);
+    assert_eq!((total.rotten, total.rounds), (0, 1));
+    let last = scene.acts("scrubbed").pop().unwrap();
+    assert_eq!(last["rotten"], 0);
+}
+
+#[test]
+fn bytes_that_were_put_back_by_hand_lose_their_mark_in_the_next_round() {
+    let scene = Scene::new();
+    let append = scene.token(Right::Append);
+    scene.init(&append);
+    let pack = scene.put(&append, FileType::Data, b"a pack").unwrap();
+    let kept = scene.folder.path().join("kept");
+    fs::rename(scene.body(pack), &kept).unwrap();
+    scrub_for(&scene, 26);
+    assert_eq!(rotten(&scene), [(pack, Why::Missing)]);
+    fs::rename(&kept, scene.body(pack)).unwrap();
+    scrub_for(&scene, 26);
+    assert_eq!(rotten(&scene), []);
+    assert_eq!(scene.acts("healed").len(), 1);
+}
+
+#[test]
+fn what_is_deleted_hidden_or_pending_must_be_restorable_and_is_read_too() {
+    let scene = Scene::new();
+    let (append, thief) = (scene.token(Right::Append), scene.token(Right::Append));
+    let maintain = scene.token(Right::Maintain);
+    scene.init(&append);
+    let deleted = scene.put(&append, FileType::Data, b"deleted").unwrap();
+    let hidden = scene.put(&thief, FileType::Index, b"hidden").unwrap();
+    let key = super::scene::key_file(7);
+    let pending = scene.put(&append, FileType::Keys, &key).unwrap();
+    scene
+        .vault
+        .remove(&maintain, &repository(), deleted)
+        .unwrap();
+    scene.vault.hide(&thief.name, 0).unwrap();
+    for name in [deleted, hidden, pending] {
+        scene.damage(name, |bytes| bytes[0] ^= 1);
+    }
+    assert_eq!(scrub_for(&scene, 26).rotten, 3);
+    // Whoever deletes and puts again gets sound bytes.
+    scene.put_as(&append, deleted, b"deleted").unwrap();
+    let read = scene.read(&append, View::Now, deleted).unwrap();
+    assert_eq!(read, b"deleted");
+    assert_eq!(rotten(&scene).len(), 2);
+}
+
+#[test]
+fn a_mark_goes_with_the_object_and_a_later_one_of_the_name_is_sound() {
+    let scene = Scene::new();
+    let (append, maintain) = (scene.token(Right::Append), scene.token(Right::Maintain));
+    scene.init(&append);
+    let packs: Vec<_> = (0..40_u8)
+        .map(|number| scene.put(&append, FileType::Data, &[number; 50]).unwrap())
+        .collect();
+    scene.damage(packs[0], |bytes| bytes[0] ^= 1);
+    scrub_for(&scene, 26);
+    assert_eq!(rotten(&scene), [(packs[0], Why::Changed)]);
+    scene
+        .vault
+        .remove(&maintain, &repository(), packs[0])
+        .unwrap();
+    scene.pass(4 * HOUR_MS);
+    scene.vault.purge().unwrap();
+    assert_eq!(rotten(&scene), []);
+    scene.put_as(&append, packs[0], &[0; 50]).unwrap();
+    assert_eq!(scrub_for(&scene, 50).rotten, 0);
+}
+
+#[test]
+fn a_config_that_rots_on_the_disk_is_healed_from_the_database() {
+    let scene = Scene::new();
+    let append = scene.token(Right::Append);
+    scene.init(&append);
+    let path = scene.body(FileName::CONFIG);
+    scene.damage(FileName::CONFIG, |bytes| bytes[0] ^= 1);
+    assert_eq!(scrub_for(&scene, 26).rotten, 1);
+    assert_eq!(fs::read(&path).unwrap(), b"the config");
+    assert_eq!(scene.acts("rotten")[0]["file"], "config");
+    assert_eq!(scene.acts("healed")[0]["file"], "config");
+    assert_eq!(rotten(&scene), []);
+    // And by whoever puts the same again, as after an answer that was lost.
+    fs::remove_file(&path).unwrap();
+    scene
+        .put_as(&append, FileName::CONFIG, b"the config")
+        .unwrap();
+    assert_eq!(fs::read(&path).unwrap(), b"the config");
+}
+
+#[test]
+fn a_round_goes_on_behind_a_restart_and_what_comes_later_is_for_the_next_one() {
+    let scene = Scene::new();
+    let append = scene.token(Right::Append);
+    scene.init(&append);
+    let count = 40_u8;
+    for number in 0..count {
+        scene.put(&append, FileType::Data, &[number; 50]).unwrap();
+    }
+    let first = scrub_for(&scene, 12);
+    assert!((10..35).contains(&first.read.objects), "{first:?}");
+    let scene = scene.reopened();
+    for number in 0..count {
+        scene.put(&append, FileType::Data, &[number; 60]).unwrap();
+    }
+    let second = scrub_for(&scene, 14);
+    assert_eq!(second.rounds, 1);
+    let all = u64::from(count) + 2;
+    let last_read = || {
+        let state = scene.vault.scrub_state(&repository()).unwrap();
+        state.last.unwrap().read.objects
+    };
+    // What came later is in it where it lies before its place, and not all of it does.
+    let read = last_read();
+    assert!((all..all + u64::from(count)).contains(&read), "{read}");
+    assert!(read <= first.read.objects + second.read.objects);
+    scrub_for(&scene, 26);
+    assert_eq!(last_read(), all + u64::from(count));
+}
+
+#[test]
+fn whoever_stops_it_loses_nothing_that_was_read() {
+    let scene = Scene::new();
+    let append = scene.token(Right::Append);
+    scene.init(&append);
+    for number in 0..10_u8 {
+        scene.put(&append, FileType::Data, &[number; 50]).unwrap();
+    }
+    scene.vault.scrub(EVERY_MS, &mut |_| true).unwrap();
+    scene.pass(5 * HOUR_MS);
+    let mut left = 5;
+    let stopped = scene.vault.scrub(EVERY_MS, &mut |_| {
+        left -= 1;
+        left >= 0
+    });
+    let stopped = stopped.unwrap();
+    assert!(stopped.is_ended);
+    assert_eq!(stopped.read.objects, 5);
+    let scene = scene.reopened();
+    let rest = scene.vault.scrub(EVERY_MS, &mut |_| true).unwrap();
+    assert_eq!((rest.read.objects, rest.rounds), (7, 1));
+}
+
+#[test]
+fn a_storage_that_is_away_is_no_rot() {
+    let scene = Scene::new();
+    let append = scene.token(Right::Append);
+    scene.init(&append);
+    let pack = scene.put(&append, FileType::Data, b"a pack").unwrap();
+    scene.vault.scrub(EVERY_MS, &mut |_| true).unwrap();
+    scene.pass(5 * HOUR_MS);
+    // A vault that was just opened holds no folder open.
+    let scene = scene.reopened();
+    let (storage, away) = (
+        scene.folder.path().join("repositories"),
+        scene.folder.path().join("away"),
+    );
+    fs::rename(&storage, &away).unwrap();
+    let failed = scene.vault.scrub(EVERY_MS, &mut |_| true);
+    assert!(matches!(failed, Err(Error::Storage(_))), "{failed:?}");
+    fs::rename(&away, &storage).unwrap();
+    assert_eq!(rotten(&scene), []);
+    let scrubbed = scene.vault.scrub(EVERY_MS, &mut |_| true).unwrap();
+    assert_eq!((scrubbed.read.objects, scrubbed.rotten), (3, 0));
+    assert_eq!(scene.read(&append, View::Now, pack).unwrap(), b"a pack");
+}
+
+#[test]
+fn an_object_that_is_healed_while_it_is_read_keeps_no_mark() {
+    let scene = Scene::new();
+    let append = scene.token(Right::Append);
+    scene.init(&append);
+    let pack = scene.put(&append, FileType::Data, b"a pack").unwrap();
+    scene.damage(pack, |bytes| bytes[0] ^= 1);
+    scene.vault.scrub(EVERY_MS, &mut |_| true).unwrap();
+    scene.pass(5 * HOUR_MS);
+    let mut is_healed = false;
+    let scrubbed = scene.vault.scrub(EVERY_MS, &mut |bytes| {
+        // It has read the rotten bytes; now sound ones come, before it has told anybody.
+        if bytes == 6 && !is_healed {
+            is_healed = true;
+            scene.put_as(&append, pack, b"a pack").unwrap();
+        }
+        true
+    });
+    assert_eq!(scrubbed.unwrap().rotten, 1);
+    assert!(is_healed);
+    assert_eq!(rotten(&scene), []);
+}
+
+#[test]
+fn reading_is_spread_over_the_round() {
+    let scene = Scene::new();
+    let append = scene.token(Right::Append);
+    scene.init(&append);
+    for number in 0..100_u8 {
+        scene.put(&append, FileType::Data, &[number; 50]).unwrap();
+    }
+    scene.vault.scrub(EVERY_MS, &mut |_| true).unwrap();
+    let mut most = 0;
+    for _ in 0..145 {
+        scene.pass(100 * SECOND_MS);
+        let scrubbed = scene.vault.scrub(EVERY_MS, &mut |_| true).unwrap();
+        most = most.max(scrubbed.read.objects);
+    }
+    assert!(most <= 2, "{most}");
+    assert_eq!(scene.acts("scrubbed").len(), 1);
+}
