@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use strongroom_model::config::reader::{Reader, quoted};
 use strongroom_model::config::section::Section;
 use strongroom_model::config::{Problem, parse};
-use strongroom_model::{ByteSize, ConfigError, Period};
+use strongroom_model::{Account, ByteSize, ConfigError, Period};
 use tracing::Level;
 
 use crate::http::{CertificateFiles, Limits};
@@ -69,7 +69,7 @@ pub struct VaultConfig {
     /// What clients may take of the server.
     pub limits: Limits,
     /// Whose account the vault runs in, as declared.
-    pub runs_in: Option<String>,
+    pub runs_in: Option<Account>,
     /// What opens `/metrics`, instead of being on this machine.
     pub metrics_token_file: Option<PathBuf>,
     /// How much is told in the log.
@@ -232,18 +232,17 @@ fn object_size(reader: &mut Reader<'_>, top: &Section<'_>) -> Option<ByteSize> {
     Some(size)
 }
 
-fn runs_in(reader: &mut Reader<'_>, top: &Section<'_>) -> Option<String> {
+fn runs_in(reader: &mut Reader<'_>, top: &Section<'_>) -> Option<Account> {
     let text = top.text(reader, "runs_in")?;
-    let is_plain = |c: char| c.is_ascii_graphic() || c == ' ';
-    if text.value.is_empty() || text.value.len() > 128 || !text.value.chars().all(is_plain) {
+    let account = text.value.parse().ok();
+    if account.is_none() {
         reader.problem(
             text.line,
             format!("{} is no name of an account", quoted(text.written)),
             "write what the provider calls it, in letters of ASCII: runs_in = \"123456789012\"",
         );
-        return None;
     }
-    Some(text.value.to_string())
+    account
 }
 
 fn log_level(reader: &mut Reader<'_>, top: &Section<'_>) -> Option<Level> {

@@ -46,4 +46,4 @@ pub use rest::Rest;
 pub use service::{Answering, Handler, Note, Peer, Request, Response, later, simple};
 pub use state::VaultState;
 pub use stop::{Stop, Stopper};
-pub use tls::{CertificateFiles, Certificates, Fingerprint};
+pub use tls::{CertificateFiles, Certificates};

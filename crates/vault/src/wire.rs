@@ -5,7 +5,7 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
-use strongroom_model::{Id, Name, RepositoryPath};
+use strongroom_model::{Id, Name, RepositoryPath, RunsIn};
 
 use crate::Result;
 use crate::records::leaves::timestamp;
@@ -14,7 +14,6 @@ use crate::records::tokens::Token;
 use crate::rules::clock::Shown;
 use crate::rules::purge::Hold;
 use crate::rules::scrub::Work;
-use crate::runs_in::Account;
 use crate::vault::{Accepted, Finding, Overview, Standing};
 
 /// Which vault it is.
@@ -27,7 +26,7 @@ pub struct VaultInfo {
     /// The key that signs its log.
     pub log_key: String,
     /// Whose account it runs in.
-    pub runs_in: Option<Account>,
+    pub runs_in: Option<RunsIn>,
     /// What its clocks show.
     pub time: VaultTime,
     /// Whether it is sealed.

@@ -18,6 +18,9 @@ use ureq::{Agent, Body};
 /// How long all of it may take; machines of a provider answer within milliseconds.
 const LIMIT: Duration = Duration::from_secs(2);
 
+/// The longest token of Amazon's that is sent back.
+const LONGEST_TOKEN: usize = 1024;
+
 /// No answer is longer.
 const ANSWER_BYTES: u64 = 64 << 10;
 
@@ -54,6 +57,7 @@ impl Metadata {
         let agent: Agent = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
+            // A proxy's link-local address is another machine's.
             .proxy(None)
             .timeout_global(Some(LIMIT))
             .build()
@@ -90,12 +94,19 @@ fn aws(agent: &Agent, base: &str) -> Option<Account> {
         .header("X-aws-ec2-metadata-token-ttl-seconds", "60")
         .send_empty();
     let token = text(token.ok()?)?;
+    let is_plain =
+        token.len() <= LONGEST_TOKEN && token.bytes().all(|byte| byte.is_ascii_graphic());
+    if !is_plain {
+        return None;
+    }
     let document = agent
         .get(format!("{base}/latest/dynamic/instance-identity/document"))
         .header("X-aws-ec2-metadata-token", token)
         .call();
     let document: Document = serde_json::from_str(&text(document.ok()?)?).ok()?;
-    named("aws", &document.account_id)
+    let account = document.account_id;
+    let is_account = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
+    is_account.then(|| named("aws", &account))?
 }
 
 /// The project of Google Compute Engine.
@@ -123,15 +134,19 @@ fn azure(agent: &Agent, base: &str) -> Option<Account> {
     let subscription = text(response.ok()?)?;
     // A UUID; other servers answer this path with a page.
     let is_uuid = subscription.len() == 36
-        && subscription
-            .chars()
-            .all(|c| c.is_ascii_hexdigit() || c == '-');
-    is_uuid.then(|| named("azure", &subscription))?
+        && subscription.bytes().enumerate().all(|(place, byte)| {
+            match matches!(place, 8 | 13 | 18 | 23) {
+                true => byte == b'-',
+                false => byte.is_ascii_hexdigit(),
+            }
+        });
+    is_uuid.then(|| named("azure", &subscription.to_ascii_lowercase()))?
 }
 
 fn named(provider: &str, name: &str) -> Option<Account> {
+    // An old project of Google's has the domain of its company in front, as example.com:my-project.
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
-    let is_name = !name.is_empty() && name.chars().all(is_plain);
+    let is_name = (1..=100).contains(&name.len()) && name.chars().all(is_plain);
     is_name.then(|| format!("{provider}:{name}").parse().ok())?
 }
 

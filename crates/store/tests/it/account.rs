@@ -58,6 +58,42 @@ fn each_provider_names_its_account() {
 }
 
 #[test]
+fn no_answer_is_followed_elsewhere_and_nothing_odd_is_believed() {
+    let elsewhere = Server::start(|_, request, stream| reply(stream, request, "200 OK", b"token"));
+    let location = format!("Location: {}/latest/api/token\r\n", elsewhere.endpoint());
+    let moved = Server::start(move |_, request, stream| {
+        reply_with(stream, request, "307 Moved", &location, b"")
+    });
+    assert_eq!(only(Some(&moved), Some(&moved), Some(&moved)), None);
+    assert_eq!(elsewhere.requests().len(), 0);
+    for document in [
+        json!({"accountId": "\u{1b}[2J"}),
+        json!({"accountId": "12345678901"}),
+        json!({"accountId": "12345678901x"}),
+        json!([]),
+    ] {
+        let document = document.to_string();
+        let odd = Server::start(move |_, request, stream| match request.method.as_str() {
+            "PUT" => reply(stream, request, "200 OK", b"token"),
+            _ => reply_with(
+                stream,
+                request,
+                "200 OK",
+                "Metadata-Flavor: Google\r\n",
+                document.as_bytes(),
+            ),
+        });
+        assert_eq!(only(Some(&odd), Some(&odd), Some(&odd)), None);
+    }
+    let long = "t".repeat(2000);
+    let long = Server::start(move |_, request, stream| {
+        assert_eq!(request.method, "PUT");
+        reply(stream, request, "200 OK", long.as_bytes())
+    });
+    assert_eq!(only(Some(&long), None, None), None);
+}
+
+#[test]
 fn who_is_no_provider_names_none() {
     let page = || Server::start(|_, request, stream| reply(stream, request, "200 OK", b"<html>"));
     let refusing =

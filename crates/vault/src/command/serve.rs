@@ -15,6 +15,7 @@ use hyper::StatusCode;
 use jiff::Timestamp;
 use sd_notify::NotifyState;
 use strongroom_model::Secret;
+use strongroom_store::place::account::Metadata;
 use strongroom_vault::config::{PublicUrl, VaultConfig};
 use strongroom_vault::http::api::Parts;
 use strongroom_vault::http::metrics::Metrics;
@@ -25,7 +26,7 @@ use strongroom_vault::http::{
     Stop, Stopper, VaultState, bind, health, serve, simple,
 };
 use strongroom_vault::publication::Publisher;
-use strongroom_vault::runs_in::{self, RunsIn};
+use strongroom_vault::runs_in::Whereabouts;
 use strongroom_vault::{Error, Result, Vault, admin_token, logging, opening};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
@@ -177,8 +178,8 @@ impl Args {
         }
         tokio::spawn(notify_systemd(stop.clone()));
         let standings = Standings::new(metrics);
-        let runs_in = RunsIn::declared(config.runs_in.clone());
-        standings.set_place(runs_in.account());
+        let runs_in = Whereabouts::declared(config.runs_in.clone());
+        standings.set_place(runs_in.known());
         tokio::spawn(keep_asking(
             runs_in.clone(),
             standings.clone(),
@@ -256,7 +257,12 @@ impl Handler for Pages {
 }
 
 /// Asks the provider in whose account the vault runs, at once and each day, until `stop`.
-async fn keep_asking(runs_in: RunsIn, standings: Standings, blocking: Blocking, mut stop: Stop) {
+async fn keep_asking(
+    runs_in: Whereabouts,
+    standings: Standings,
+    blocking: Blocking,
+    mut stop: Stop,
+) {
     let mut tick = interval(ASK_EVERY);
     loop {
         tokio::select! {
@@ -265,8 +271,8 @@ async fn keep_asking(runs_in: RunsIn, standings: Standings, blocking: Blocking, 
         }
         let (runs_in, standings) = (runs_in.clone(), standings.clone());
         let asked = blocking.run(move || {
-            runs_in.ask(runs_in::METADATA, runs_in::LIMIT);
-            standings.set_place(runs_in.account());
+            runs_in.ask(&Metadata::of(&|name| std::env::var(name).ok()));
+            standings.set_place(runs_in.known());
             Ok(())
         });
         if let Err(error) = asked.await {

@@ -27,7 +27,7 @@ use crate::http::rest::{self, Rest};
 use crate::http::service::{Note, Peer, Request, Response};
 use crate::http::{Blocking, Limits};
 use crate::publication::{Published, Publisher};
-use crate::runs_in::RunsIn;
+use crate::runs_in::Whereabouts;
 use crate::vault::Vault;
 
 pub use route::{Call, ENDPOINTS, Endpoint, Principal};
@@ -56,7 +56,7 @@ pub struct Parts {
     /// Where large receipts wait: a folder on the disk.
     pub spool: PathBuf,
     /// Whose account the vault runs in.
-    pub runs_in: RunsIn,
+    pub runs_in: Whereabouts,
     /// What opens the endpoints that administer.
     pub admin_token: Secret,
 }

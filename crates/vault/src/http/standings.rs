@@ -11,10 +11,9 @@ use parking_lot::Mutex;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use strongroom_model::{Name, RepositoryPath};
+use strongroom_model::{KnownBy, Name, RepositoryPath, RunsIn};
 
 use crate::http::metrics::Metrics;
-use crate::runs_in::{Account, KnownBy};
 use crate::vault::Newest;
 
 /// The most sources that are told of.
@@ -103,10 +102,10 @@ impl Standings {
     }
 
     /// Tells where the vault runs.
-    pub fn set_place(&self, account: Option<Account>) {
+    pub fn set_place(&self, runs_in: Option<RunsIn>) {
         let mut told = self.told.lock();
-        let place = account.map(|known| Place {
-            account: known.account,
+        let place = runs_in.map(|known| Place {
+            account: known.account.to_string(),
             by: match known.by {
                 KnownBy::Metadata => "metadata",
                 KnownBy::Declared => "declared",
@@ -165,8 +164,8 @@ mod tests {
         let metrics = Metrics::new();
         let standings = Standings::new(&metrics);
         let account = |account: &str, by| {
-            Some(Account {
-                account: account.to_owned(),
+            Some(RunsIn {
+                account: account.parse().unwrap(),
                 by,
             })
         };

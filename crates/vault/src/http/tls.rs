@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 use sha2::{Digest, Sha256};
+use strongroom_model::Fingerprint;
 use tokio::time::interval;
 use tokio_rustls::rustls::crypto::CryptoProvider;
 use tokio_rustls::rustls::crypto::ring::default_provider;
@@ -47,10 +48,6 @@ pub struct Certificates {
     seen: Mutex<[u8; 32]>,
 }
 
-/// SHA-256 of a certificate in DER, by which a client can recognise it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fingerprint([u8; 32]);
-
 impl Certificates {
     /// Reads a certificate and its key.
     ///
@@ -72,7 +69,7 @@ impl Certificates {
     pub fn fingerprint(&self) -> Fingerprint {
         let current = self.current.read();
         let certificate = current.cert.first().map_or(&[][..], AsRef::as_ref);
-        Fingerprint(Sha256::digest(certificate).into())
+        Fingerprint::of(certificate)
     }
 
     /// Looks whether the files have changed; returns whether another pair is shown from now on.
@@ -142,17 +139,6 @@ impl fmt::Debug for Certificates {
         f.debug_struct("Certificates")
             .field("files", &self.files)
             .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Display for Fingerprint {
-    /// As `openssl x509 -fingerprint -sha256` writes it.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, byte) in self.0.iter().enumerate() {
-            let colon = if index == 0 { "" } else { ":" };
-            write!(f, "{colon}{byte:02X}")?;
-        }
-        Ok(())
     }
 }
 

@@ -54,7 +54,7 @@ impl Api {
             version: env!("CARGO_PKG_VERSION"),
             origin: vault.origin().to_owned(),
             log_key: self.parts().publisher.key(),
-            runs_in: self.parts().runs_in.account(),
+            runs_in: self.parts().runs_in.known(),
             time: VaultTime::of(&vault.shown())?,
             sealed: false,
             new_log: None,

@@ -19,7 +19,7 @@ use strongroom_vault::http::{
 };
 use strongroom_vault::publication::{LogFolder, Publisher};
 use strongroom_vault::rules::right::Right;
-use strongroom_vault::runs_in::RunsIn;
+use strongroom_vault::runs_in::Whereabouts;
 use strongroom_vault::vault::NewToken;
 use strongroom_vault::{Vault, admin_token};
 use tokio::net::TcpStream;
@@ -97,7 +97,7 @@ impl Server {
             blocking,
             limits: limits.clone(),
             spool: folder,
-            runs_in: RunsIn::declared(Some("123456789012".to_owned())),
+            runs_in: Whereabouts::declared(Some("123456789012".parse().unwrap())),
             admin_token,
         });
         let metrics = Metrics::new();
