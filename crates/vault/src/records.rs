@@ -10,6 +10,7 @@ pub mod leaves;
 pub mod locks;
 pub mod needs;
 pub mod objects;
+pub mod outlook;
 pub mod publication;
 pub mod receipts;
 pub mod repositories;
@@ -29,6 +30,7 @@ pub const SCHEMA: &[&str] = &[
     include_str!("database/schema/0003.sql"),
     include_str!("database/schema/0004.sql"),
     include_str!("database/schema/0005.sql"),
+    include_str!("database/schema/0010.sql"),
 ];
 
 /// All rows of a short answer.

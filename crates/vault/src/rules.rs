@@ -8,6 +8,7 @@ pub mod key_file;
 pub mod life;
 pub mod needs;
 pub mod purge;
+pub mod quota;
 pub mod refusals;
 pub mod right;
 pub mod scrub;

@@ -8,7 +8,8 @@
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use strongroom_model::{Account, KnownBy, RunsIn};
+use strongroom_model::Account;
+use strongroom_model::vault::{KnownBy, RunsIn};
 use strongroom_store::place::account::Metadata;
 
 /// Where the vault runs, as it was last found out. Clones are the same.

@@ -5,7 +5,8 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
-use strongroom_model::{Id, Name, RepositoryPath, RunsIn};
+use strongroom_model::vault::RunsIn;
+use strongroom_model::{Id, Name, RepositoryPath};
 
 use crate::Result;
 use crate::records::leaves::timestamp;

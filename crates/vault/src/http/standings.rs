@@ -11,7 +11,8 @@ use parking_lot::Mutex;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use strongroom_model::{KnownBy, Name, RepositoryPath, RunsIn};
+use strongroom_model::vault::{KnownBy, RunsIn};
+use strongroom_model::{Name, RepositoryPath};
 
 use crate::http::metrics::Metrics;
 use crate::vault::Newest;

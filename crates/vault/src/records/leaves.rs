@@ -259,17 +259,19 @@ pub fn append(transaction: &mut dyn Transaction, moment: Moment, act: &Act) -> R
 pub fn append_dated(transaction: &mut dyn Transaction, moment: Moment, act: &Act) -> Result<Dated> {
     let statement = "UPDATE log_head SET leaves = leaves + 1, \
          recorded_ms = CASE WHEN recorded_ms > $1 THEN recorded_ms ELSE $1 END, \
-         vault_ms = CASE WHEN vault_ms > $2 THEN vault_ms ELSE $2 END \
-         WHERE one = 1 RETURNING leaves, recorded_ms, vault_ms";
+         vault_ms = CASE WHEN vault_ms > $2 THEN vault_ms ELSE $2 END, \
+         moment_before_ms = moment_ms, \
+         moment_ms = CASE WHEN recorded_ms > $1 THEN recorded_ms ELSE $1 END \
+         WHERE one = 1 RETURNING leaves, recorded_ms, vault_ms, moment_before_ms";
     let values = [Value::Int(moment.recorded_ms), Value::Int(moment.vault_ms)];
     let head = transaction.first(statement, &values, |row| {
         let moment = Moment {
             recorded_ms: row.int(1)?,
             vault_ms: row.int(2)?,
         };
-        Ok((row.int(0)?, moment))
+        Ok((row.int(0)?, moment, row.int(3)?))
     })?;
-    let (leaves, moment) = head.ok_or_else(|| damaged("the log has no head"))?;
+    let (leaves, moment, moment_before_ms) = head.ok_or_else(|| damaged("the log has no head"))?;
     let number = unsigned(leaves - 1)?;
     let leaf = Leaf {
         n: number,
@@ -285,7 +287,9 @@ pub fn append_dated(transaction: &mut dyn Transaction, moment: Moment, act: &Act
     let statement = "INSERT INTO leaf (number, entry) VALUES ($1, $2)";
     let key = Value::Int(signed(number)?);
     transaction.execute(statement, &[key, Value::Bytes(&entry)])?;
-    note_moment(transaction, number, moment.recorded_ms)?;
+    if moment.recorded_ms > moment_before_ms {
+        note_moment(transaction, number, moment.recorded_ms)?;
+    }
     Ok(Dated { number, moment })
 }
 
@@ -302,10 +306,9 @@ pub fn note_time(transaction: &mut dyn Transaction, moment: Moment) -> Result<()
     Ok(())
 }
 
-/// Notes from which leaf on a time holds, where it is later than all before.
+/// Notes from which leaf on a time holds, which is later than all before.
 fn note_moment(transaction: &mut dyn Transaction, number: u64, recorded_ms: i64) -> Result<()> {
-    let statement = "INSERT INTO moment (first_leaf, recorded_ms) SELECT $1, $2 \
-         WHERE NOT EXISTS (SELECT 1 FROM moment WHERE recorded_ms >= $2)";
+    let statement = "INSERT INTO moment (first_leaf, recorded_ms) VALUES ($1, $2)";
     let values = [Value::Int(signed(number)?), Value::Int(recorded_ms)];
     transaction.execute(statement, &values)?;
     Ok(())

@@ -29,6 +29,13 @@ pub enum View {
 pub(super) const COLUMNS: &str =
     "generation, bytes, state, token, began, ended, arrived_ms, tombstoned_ms, kind, name";
 
+/// Those of them that make an [`Object`].
+pub(super) const LIFE: &str =
+    "generation, bytes, state, token, began, ended, arrived_ms, tombstoned_ms";
+
+/// How many these are.
+pub(super) const WIDTH: usize = 8;
+
 impl Key {
     /// The row of a file of a repository.
     pub fn new(repository: i64, name: FileName) -> Self {
@@ -102,16 +109,22 @@ pub(super) fn name_of(kind: FileType, row: &dyn Row, column: usize) -> Result<Fi
 }
 
 pub(super) fn read(row: &dyn Row) -> Result<Object> {
-    let state = State::of_number(row.int(2)?);
+    read_from(row, 0)
+}
+
+/// Reads an object whose columns begin at `first`.
+pub(super) fn read_from(row: &dyn Row, first: usize) -> Result<Object> {
+    let state = State::of_number(row.int(first + 2)?);
+    let generation = u32::try_from(row.int(first)?);
     Ok(Object {
-        generation: u32::try_from(row.int(0)?).map_err(|_| damaged("a generation is too large"))?,
-        bytes: unsigned(row.int(1)?)?,
+        generation: generation.map_err(|_| damaged("a generation is too large"))?,
+        bytes: unsigned(row.int(first + 1)?)?,
         state: state.ok_or_else(|| damaged("an object has an unknown state"))?,
-        token: row.int(3)?,
-        began: unsigned(row.int(4)?)?,
-        ended: row.maybe_int(5)?.map(unsigned).transpose()?,
-        arrived_ms: row.int(6)?,
-        tombstoned_ms: row.maybe_int(7)?,
+        token: row.int(first + 3)?,
+        began: unsigned(row.int(first + 4)?)?,
+        ended: row.maybe_int(first + 5)?.map(unsigned).transpose()?,
+        arrived_ms: row.int(first + 6)?,
+        tombstoned_ms: row.maybe_int(first + 7)?,
     })
 }
 
@@ -199,15 +212,9 @@ pub fn pending(transaction: &mut dyn Transaction, repository: i64) -> Result<Vec
     })
 }
 
-/// The generation that the next body of a name has.
-///
-/// # Errors
-/// Those of the database.
-pub fn next_generation(transaction: &mut dyn Transaction, key: &Key) -> Result<u32> {
-    let statement =
-        "SELECT generation FROM purged WHERE repository = $1 AND kind = $2 AND name = $3";
-    let last = transaction.first(statement, &key.values(), |row| row.int(0))?;
-    u32::try_from(last.unwrap_or_default() + 1).map_err(|_| damaged("a generation is too large"))
+/// The generation of a body that comes after what was purged.
+pub(super) fn generation_after(purged: Option<i64>) -> Result<u32> {
+    u32::try_from(purged.unwrap_or_default() + 1).map_err(|_| damaged("a generation is too large"))
 }
 
 /// Adds an object.
@@ -215,6 +222,19 @@ pub fn next_generation(transaction: &mut dyn Transaction, key: &Key) -> Result<u
 /// # Errors
 /// Those of the database; also where it is there already.
 pub fn insert(transaction: &mut dyn Transaction, key: &Key, object: &Object) -> Result<()> {
+    insert_unneeded(transaction, key, object)?;
+    needs::look_again(transaction, key)
+}
+
+/// Adds an object that no receipt names.
+///
+/// # Errors
+/// As [`insert`].
+pub fn insert_unneeded(
+    transaction: &mut dyn Transaction,
+    key: &Key,
+    object: &Object,
+) -> Result<()> {
     let statement = "INSERT INTO object (repository, kind, name, generation, bytes, state, \
          token, put, began, ended, arrived_ms, tombstoned_ms) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9, $10, $11)";
@@ -236,7 +256,19 @@ pub fn insert(transaction: &mut dyn Transaction, key: &Key, object: &Object) -> 
     let arrives = (None, Some(object.state));
     let one = Tally::one(object.bytes);
     tally::shift(transaction, key.repository, arrives, one)?;
-    receipts::set_held(transaction, key, true)?;
+    receipts::set_held(transaction, key, true)
+}
+
+/// Makes a key that lives again wait for an operator, as a new one does.
+///
+/// # Errors
+/// Those of the database.
+pub fn make_pending(transaction: &mut dyn Transaction, key: &Key) -> Result<()> {
+    let statement = "UPDATE object SET state = 3 \
+                     WHERE repository = $1 AND kind = $2 AND name = $3 AND state = 0 \
+                     RETURNING bytes";
+    let moves = (Some(State::Live), Some(State::Pending));
+    move_one(transaction, key, statement, &key.values(), moves)?;
     needs::look_again(transaction, key)
 }
 

@@ -32,10 +32,13 @@ pub struct Repository {
     pub arrived_at_ms: Option<i64>,
 }
 
-const COLUMNS: &str = "id, path, config, retention_ms, grace_ms, quota_bytes, objects, bytes, \
+pub(super) const COLUMNS: &str = "id, path, config, retention_ms, grace_ms, quota_bytes, objects, bytes, \
                        tombstone_day, tombstones, purge_held_ms, arrived_at_ms";
 
-fn read(row: &dyn Row) -> Result<Repository> {
+/// How many columns that is.
+pub(super) const WIDTH: usize = 12;
+
+pub(super) fn read(row: &dyn Row) -> Result<Repository> {
     let path = RepositoryPath::of_record(&row.text(1)?);
     let config = row.maybe_bytes(2)?.map(<[u8; 32]>::try_from).transpose();
     Ok(Repository {
@@ -172,6 +175,23 @@ pub fn arrive(
     ];
     transaction.execute(statement, &values)?;
     Ok(())
+}
+
+/// How many repositories are within a prefix.
+///
+/// # Errors
+/// Those of the database.
+pub fn count_within(transaction: &mut dyn Transaction, prefix: &RepositoryPath) -> Result<u64> {
+    // `0` is the sign behind `/`.
+    let statement = "SELECT COUNT(*) FROM repository WHERE path = $1 OR (path > $2 AND path < $3)";
+    let (first, behind) = (format!("{prefix}/"), format!("{prefix}0"));
+    let values = [
+        Value::Text(prefix.as_str()),
+        Value::Text(&first),
+        Value::Text(&behind),
+    ];
+    let count = transaction.first(statement, &values, |row| row.int(0))?;
+    unsigned(count.unwrap_or_default())
 }
 
 /// Notes how many tombstones a day has seen, and since when purging is held.

@@ -236,20 +236,34 @@ pub fn revoke(transaction: &mut dyn Transaction, token: i64, revoked_ms: i64) ->
 /// # Errors
 /// Those of the database.
 pub fn allowance(transaction: &mut dyn Transaction, token: i64) -> Result<Option<Allowance>> {
-    let statement = "SELECT expires_ms, revoked_ms, daily_bytes, daily_objects, \
-                     day, day_bytes, day_objects FROM token WHERE id = $1";
-    transaction.first(statement, &[Value::Int(token)], |row| {
-        Ok(Allowance {
-            expires_ms: row.maybe_int(0)?,
-            revoked_ms: row.maybe_int(1)?,
-            daily_bytes: row.maybe_int(2)?.map(unsigned).transpose()?,
-            daily_objects: row.maybe_int(3)?.map(unsigned).transpose()?,
-            spent: Spent {
-                day: row.int(4)?,
-                bytes: unsigned(row.int(5)?)?,
-                objects: unsigned(row.int(6)?)?,
-            },
-        })
+    let statement = format!("SELECT {ALLOWANCE} FROM token WHERE id = $1");
+    transaction.first(&statement, &[Value::Int(token)], |row| {
+        read_allowance(row, 0)
+    })
+}
+
+/// The columns of an [`Allowance`].
+pub(super) const ALLOWANCE: &str =
+    "expires_ms, revoked_ms, daily_bytes, daily_objects, day, day_bytes, day_objects";
+
+/// How many these are.
+pub(super) const ALLOWANCE_WIDTH: usize = 7;
+
+/// Which of them is the day.
+pub(super) const ALLOWANCE_DAY: usize = 4;
+
+/// Reads an allowance whose columns begin at `first`.
+pub(super) fn read_allowance(row: &dyn Row, first: usize) -> Result<Allowance> {
+    Ok(Allowance {
+        expires_ms: row.maybe_int(first)?,
+        revoked_ms: row.maybe_int(first + 1)?,
+        daily_bytes: row.maybe_int(first + 2)?.map(unsigned).transpose()?,
+        daily_objects: row.maybe_int(first + 3)?.map(unsigned).transpose()?,
+        spent: Spent {
+            day: row.int(first + ALLOWANCE_DAY)?,
+            bytes: unsigned(row.int(first + 5)?)?,
+            objects: unsigned(row.int(first + 6)?)?,
+        },
     })
 }
 

@@ -48,8 +48,9 @@ pub enum Post {
     Arrives(State),
     /// It is there: the stored bytes are looked at, and replaced where they are rotten.
     IsThere,
-    /// It was asked to be deleted, or hidden by what another token did: it lives again.
-    Revives,
+    /// It was asked to be deleted, or hidden by what another token did: it lives again, and is
+    /// then in this state.
+    Revives(State),
     /// It is being purged: wait, then look again.
     Waits,
     /// An operator has hidden what this token put; only an operator brings it back.
@@ -104,17 +105,20 @@ impl Object {
 
 /// What a POST by `token` means, where `found` is what is stored.
 pub fn post(found: Option<&Object>, kind: FileType, has_config: bool, token: i64) -> Post {
+    // A key is admitted by an operator, or not at all, however often it was removed.
+    let state = match kind == FileType::Keys && has_config {
+        true => State::Pending,
+        false => State::Live,
+    };
     let Some(object) = found else {
-        let waits = kind == FileType::Keys && has_config;
-        return Post::Arrives(if waits { State::Pending } else { State::Live });
+        return Post::Arrives(state);
     };
     match object.state {
         State::Live | State::Pending => Post::IsThere,
-        State::Tombstoned => Post::Revives,
+        State::Tombstoned => Post::Revives(state),
         State::Hidden if object.token == token => Post::IsHidden,
-        // A key is admitted by an operator, or not at all.
         State::Hidden if kind == FileType::Keys => Post::IsHidden,
-        State::Hidden => Post::Revives,
+        State::Hidden => Post::Revives(state),
         State::Purging => Post::Waits,
     }
 }
@@ -145,10 +149,20 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_was_removed_waits_as_a_new_one_does() {
+        let removed = object(State::Tombstoned);
+        let revives = |kind, has_config| post(Some(&removed), kind, has_config, 8);
+        assert_eq!(revives(FileType::Keys, true), Post::Revives(State::Pending));
+        assert_eq!(revives(FileType::Keys, false), Post::Revives(State::Live));
+        assert_eq!(revives(FileType::Data, true), Post::Revives(State::Live));
+    }
+
+    #[test]
     fn what_was_hidden_is_not_brought_back_by_who_put_it() {
         let hidden = object(State::Hidden);
         assert_eq!(post(Some(&hidden), FileType::Data, true, 7), Post::IsHidden);
-        assert_eq!(post(Some(&hidden), FileType::Data, true, 8), Post::Revives);
+        let revived = Post::Revives(State::Live);
+        assert_eq!(post(Some(&hidden), FileType::Data, true, 8), revived);
         assert_eq!(post(Some(&hidden), FileType::Keys, true, 8), Post::IsHidden);
     }
 

@@ -12,13 +12,15 @@ use strongroom_store::Staged;
 use crate::database::Transaction;
 use crate::records::leaves::{self, Act, Dated, Moment};
 use crate::records::objects::{self, Key};
+use crate::records::outlook::{self, Outlook};
 use crate::records::repositories::{self, Repository};
+use crate::records::tokens;
 use crate::rules::life::{self, Object, Post, State};
 use crate::rules::{key_file, right};
 use crate::vault::authentication::Principal;
 use crate::vault::foresight::{Foreseen, busy, hidden};
-use crate::vault::usage::{self, Room};
-use crate::vault::{Vault, ensure_repository, scrub, told};
+use crate::vault::usage::{self, Room, STEP_BYTES};
+use crate::vault::{Vault, ensure_repository, scrub, told, unknown_repository};
 use crate::{Error, Result};
 
 /// The most bytes of `config` and of a key file; restic's have some hundred.
@@ -27,8 +29,8 @@ const SMALL_LIMIT_BYTES: u64 = 64 << 10;
 /// The most bytes of an index file or snapshot.
 const INDEX_LIMIT_BYTES: u64 = 256 << 20;
 
-/// After how many bytes of an upload of unknown length the room is looked at again.
-const ROOM_STEP_BYTES: u64 = 8 << 20;
+/// The most repositories that tokens make within one prefix; an operator makes more.
+const MOST_REPOSITORIES: u64 = 1_000;
 
 /// A file that is being sent. Dropping it leaves nothing behind.
 #[derive(Debug)]
@@ -51,10 +53,8 @@ enum Into {
     /// All others go to storage at once.
     Storage {
         staged: Box<dyn Staged>,
-        generation: u32,
+        foreseen: Foreseen,
         room: Room,
-        /// Whether there was nothing of the name, so that its bytes count for the quota.
-        is_new: bool,
         checked_bytes: u64,
     },
 }
@@ -72,9 +72,19 @@ impl Vault {
         {
             return Ok(());
         }
+        let _room = self.take_room(path, principal.token, SMALL_LIMIT_BYTES)?;
         let (now, keeping) = (self.now(), self.shared.settings.keeping);
         let (path, token, name) = (path.clone(), principal.token, principal.name.clone());
+        let prefix = principal.prefix.clone();
         self.shared.commits.commit(move |transaction| {
+            if repositories::count_within(transaction, &prefix)? >= MOST_REPOSITORIES {
+                return Err(Error::Full {
+                    reason: format!(
+                        "{prefix} has {MOST_REPOSITORIES} repositories, which is as many as tokens \
+                         make; an operator makes more with `strongroom-vault repository set`"
+                    ),
+                });
+            }
             // It counts as an object of no bytes, so that there is a bound to these as well.
             if ensure_repository(transaction, now, &path, keeping, Some(&name))? {
                 usage::spend(transaction, token, now.vault_ms, 0)?;
@@ -107,17 +117,16 @@ impl Vault {
             FileType::Data | FileType::Index | FileType::Snapshots => {
                 let bytes = length_bytes.unwrap_or_default();
                 let room = self.take_room(path, principal.token, bytes)?;
-                self.await_purge(path, name)?;
                 let foreseen = self.foresee(principal, path, name, &room)?;
                 let body = self.body_key(path, name, foreseen.generation);
+                let repository = foreseen.repository.clone();
                 let into = Into::Storage {
                     staged: self.shared.bodies.stage(&body)?,
-                    generation: foreseen.generation,
+                    foreseen,
                     room,
-                    is_new: foreseen.found.is_none(),
                     checked_bytes: 0,
                 };
-                (foreseen.repository, into)
+                (repository, into)
             }
         };
         Ok(Upload {
@@ -160,18 +169,19 @@ impl Upload {
             Into::Memory(kept) => kept.extend_from_slice(bytes),
             Into::Storage {
                 staged,
+                foreseen,
                 room,
-                is_new,
                 checked_bytes,
-                ..
             } => {
                 self.hasher.update(bytes);
                 room.grow_to(self.bytes);
-                if self.bytes - *checked_bytes > ROOM_STEP_BYTES {
+                if self.bytes - *checked_bytes > STEP_BYTES {
                     *checked_bytes = self.bytes;
                     self.vault.check_disk()?;
-                    if *is_new {
-                        room.under_way().check_quota(&self.repository)?;
+                    // Only what is new counts for the quota.
+                    if foreseen.found.is_none() {
+                        let under_way = room.under_way();
+                        under_way.check_quota(&foreseen.repository, foreseen.receipt_bytes)?;
                     }
                 }
                 staged.write(bytes)?;
@@ -216,25 +226,23 @@ impl Upload {
                 key_file::check(&content).map_err(|reason| put.bad_bytes(reason))?;
                 let path = &put.repository.path;
                 let room = put.vault.take_room(path, put.principal.token, bytes)?;
-                put.vault.await_purge(path, name)?;
                 let foreseen = put.vault.foresee(&put.principal, path, name, &room)?;
-                let generation = foreseen.generation;
-                let body = put.vault.body_key(path, name, generation);
+                let body = put.vault.body_key(path, name, foreseen.generation);
                 let mut staged = put.vault.shared.bodies.stage(&body)?;
                 staged.write(&content)?;
-                put.object(staged, generation, room)
+                put.object(staged, foreseen, room)
             }
             (
                 Into::Storage {
                     staged,
-                    generation,
+                    foreseen,
                     room,
                     ..
                 },
                 _,
             ) => {
                 put.check_name(Id::from_bytes(hasher.finalize().into()))?;
-                put.object(staged, generation, room)
+                put.object(staged, foreseen, room)
             }
         }
     }
@@ -276,25 +284,35 @@ impl Put {
         let path = self.repository.path.clone();
         let (token, bytes) = (self.principal.token, self.bytes);
         let digest = Id::of(&content);
+        if self.repository.config.is_some_and(|there| there != digest) {
+            return Err(Error::ConfigIsThere { repository: path });
+        }
+        // It is stored twice.
+        let _room = match self.repository.config {
+            Some(_) => None,
+            None => Some(
+                self.vault
+                    .take_room(&path, token, bytes.saturating_mul(2))?,
+            ),
+        };
         let shared_content = Arc::new(content);
         let content = Arc::clone(&shared_content);
         let is_new = self.vault.shared.commits.commit(move |transaction| {
-            let repository = current(transaction, &path)?;
+            let outlook = outlook(transaction, &path, FileName::CONFIG, token)?;
+            let repository = &outlook.repository;
             match repository.config {
                 Some(there) if there == digest => {
-                    let found = objects::get(transaction, &key)?;
-                    match (
-                        life::post(found.as_ref(), FileType::Config, true, token),
-                        found,
-                    ) {
-                        (Post::IsHidden, _) => return Err(hidden(&path, FileName::CONFIG)),
-                        (Post::Revives, _) => {
-                            usage::spend(transaction, token, now.vault_ms, bytes)?;
-                            revive(transaction, now, &key, &file, token)?;
+                    let found = outlook.found.as_ref();
+                    match life::post(found, FileType::Config, true, token) {
+                        Post::IsHidden => return Err(hidden(&path, FileName::CONFIG)),
+                        Post::Revives(state) => {
+                            let spent = outlook.spent_with(now.vault_ms, bytes)?;
+                            tokens::set_spent(transaction, token, spent)?;
+                            revive(transaction, now, &key, &file, (token, state))?;
                             let (id, at_ms) = (repository.id, now.recorded_ms);
                             repositories::arrive(transaction, id, bytes, at_ms, false)?;
                         }
-                        (_, found) => is_there(transaction, now, &key, found, token)?,
+                        _ => is_there(transaction, now, &key, &outlook, token)?,
                     }
                     return Ok(false);
                 }
@@ -305,7 +323,9 @@ impl Put {
                 }
                 None => {}
             }
-            usage::spend(transaction, token, now.vault_ms, bytes)?;
+            usage::check_quota(repository, outlook.receipt_bytes, 1, bytes)?;
+            let spent = outlook.spent_with(now.vault_ms, bytes)?;
+            tokens::set_spent(transaction, token, spent)?;
             repositories::set_config(transaction, repository.id, &content)?;
             let leaf = leaves::append_dated(transaction, now, &Act::Arrival(file.clone()))?;
             let object = arriving(State::Live, 1, bytes, token, leaf);
@@ -320,14 +340,16 @@ impl Put {
         self.vault.heal_config(&self.repository)
     }
 
-    fn object(self, staged: Box<dyn Staged>, generation: u32, room: Room) -> Result<()> {
+    fn object(self, staged: Box<dyn Staged>, foreseen: Foreseen, room: Room) -> Result<()> {
         let path = &self.repository.path;
-        self.vault.await_purge(path, self.name)?;
-        let Foreseen {
-            repository, found, ..
-        } = self
-            .vault
-            .foresee(&self.principal, path, self.name, &room)?;
+        let generation = foreseen.generation;
+        let Foreseen { found, .. } = match foreseen.is_fresh() && room.is_as_declared() {
+            true => foreseen,
+            false => {
+                let principal = &self.principal;
+                self.vault.foresee(principal, path, self.name, &room)?
+            }
+        };
         let is_sound = match &found {
             Some(object) => self.vault.is_sound(path, self.name, object)?,
             None => false,
@@ -337,14 +359,13 @@ impl Put {
             false => staged.publish()?,
         }
         let is_healed = found.is_some() && !is_sound;
-        let key = Key::new(repository.id, self.name);
-        self.commit(key, generation, is_healed)?;
+        self.commit(generation, is_healed)?;
         drop(room);
         Ok(())
     }
 
     /// Makes known what is stored. Decided anew on what the database holds by now.
-    fn commit(self, key: Key, generation: u32, is_healed: bool) -> Result<()> {
+    fn commit(self, generation: u32, is_healed: bool) -> Result<()> {
         let now = self.vault.now();
         let file = self.told();
         let Self {
@@ -356,45 +377,43 @@ impl Put {
         } = self;
         let token = principal.token;
         vault.shared.commits.commit(move |transaction| {
-            let repository = current(transaction, &before.path)?;
-            let found = objects::get(transaction, &key)?;
-            if let Some(object) = &found
-                && object.generation != generation
-            {
+            let outlook = outlook(transaction, &before.path, name, token)?;
+            let repository = &outlook.repository;
+            let key = Key::new(repository.id, name);
+            let found = outlook.found.as_ref();
+            if found.is_some_and(|object| object.generation != generation) {
                 return Err(busy(&before.path, name));
             }
             let has_config = repository.config.is_some();
-            match (
-                life::post(found.as_ref(), name.kind(), has_config, token),
-                found,
-            ) {
-                (Post::Waits, _) => return Err(busy(&before.path, name)),
-                (Post::IsHidden, _) => return Err(hidden(&before.path, name)),
-                (Post::Arrives(state), _) => {
-                    if objects::next_generation(transaction, &key)? != generation {
+            match life::post(found, name.kind(), has_config, token) {
+                Post::Waits => return Err(busy(&before.path, name)),
+                Post::IsHidden => return Err(hidden(&before.path, name)),
+                Post::Arrives(state) => {
+                    if outlook.next_generation != generation {
                         return Err(busy(&before.path, name));
                     }
-                    usage::check_quota(&repository, bytes)?;
-                    usage::spend(transaction, token, now.vault_ms, bytes)?;
-                    let act = match state {
-                        State::Pending => Act::Pending(file.clone()),
-                        _ => Act::Arrival(file.clone()),
-                    };
-                    let leaf = leaves::append_dated(transaction, now, &act)?;
+                    usage::check_quota(repository, outlook.receipt_bytes, 1, bytes)?;
+                    let spent = outlook.spent_with(now.vault_ms, bytes)?;
+                    tokens::set_spent(transaction, token, spent)?;
+                    let leaf = leaves::append_dated(transaction, now, &act_of(state, &file))?;
                     let object = arriving(state, generation, bytes, token, leaf);
-                    objects::insert(transaction, &key, &object)?;
+                    match outlook.is_needed {
+                        true => objects::insert(transaction, &key, &object)?,
+                        false => objects::insert_unneeded(transaction, &key, &object)?,
+                    }
                     let (id, at_ms) = (repository.id, now.recorded_ms);
                     repositories::arrive(transaction, id, bytes, at_ms, true)?;
                 }
-                (Post::Revives, _) => {
-                    usage::spend(transaction, token, now.vault_ms, bytes)?;
-                    revive(transaction, now, &key, &file, token)?;
+                Post::Revives(state) => {
+                    let spent = outlook.spent_with(now.vault_ms, bytes)?;
+                    tokens::set_spent(transaction, token, spent)?;
+                    revive(transaction, now, &key, &file, (token, state))?;
                     let (id, at_ms) = (repository.id, now.recorded_ms);
                     repositories::arrive(transaction, id, bytes, at_ms, false)?;
                     scrub::note_healed(transaction, now, &key, &file, is_healed)?;
                 }
-                (Post::IsThere, found) => {
-                    is_there(transaction, now, &key, found, token)?;
+                Post::IsThere => {
+                    is_there(transaction, now, &key, &outlook, token)?;
                     scrub::note_healed(transaction, now, &key, &file, is_healed)?;
                 }
             }
@@ -408,22 +427,39 @@ impl Put {
     }
 }
 
-/// The repository as the transaction sees it.
-fn current(transaction: &mut dyn Transaction, path: &RepositoryPath) -> Result<Repository> {
-    repositories::get(transaction, path)?.ok_or_else(|| super::unknown_repository(path))
+/// What a POST meets, as the transaction sees it.
+fn outlook(
+    transaction: &mut dyn Transaction,
+    path: &RepositoryPath,
+    name: FileName,
+    token: i64,
+) -> Result<Outlook> {
+    outlook::look(transaction, path, name, token)?.ok_or_else(|| unknown_repository(path))
 }
 
-/// An object lives again.
+/// An object lives again, put by a token, and is then in a state.
 fn revive(
     transaction: &mut dyn Transaction,
     now: Moment,
     key: &Key,
     file: &leaves::File,
-    token: i64,
+    (token, state): (i64, State),
 ) -> Result<()> {
-    let act = Act::Arrival(file.clone());
+    let act = act_of(state, file);
     let Dated { number, moment } = leaves::append_dated(transaction, now, &act)?;
-    objects::revive(transaction, key, number, moment.vault_ms, token)
+    objects::revive(transaction, key, number, moment.vault_ms, token)?;
+    match state {
+        State::Pending => objects::make_pending(transaction, key),
+        _ => Ok(()),
+    }
+}
+
+/// What is told of an object that comes, and is then in a state.
+fn act_of(state: State, file: &leaves::File) -> Act {
+    match state {
+        State::Pending => Act::Pending(file.clone()),
+        _ => Act::Arrival(file.clone()),
+    }
 }
 
 /// An object is there already; whoever else puts it stands for it too.
@@ -431,11 +467,11 @@ fn is_there(
     transaction: &mut dyn Transaction,
     now: Moment,
     key: &Key,
-    found: Option<Object>,
+    outlook: &Outlook,
     token: i64,
 ) -> Result<()> {
-    usage::allowance(transaction, token, now.vault_ms)?;
-    match found {
+    outlook.allowance_at(now.vault_ms)?;
+    match &outlook.found {
         Some(object) if object.token != token => objects::add_putter(transaction, key, token),
         _ => Ok(()),
     }

@@ -25,6 +25,7 @@ use tempfile::{SpooledTempFile, spooled_tempfile_in};
 
 use crate::records::client_keys::{self, PublicKey, Sent};
 use crate::records::leaves::{self, Act};
+use crate::records::receipts;
 use crate::records::repositories::Repository;
 use crate::rules::right;
 use crate::vault::Vault;
@@ -53,6 +54,8 @@ pub struct ReceiptUpload {
     vault: Vault,
     principal: Principal,
     repository: Repository,
+    /// What the receipts of the repository took before.
+    receipt_bytes: u64,
     file: SpooledTempFile,
     bytes: u64,
     room: Room,
@@ -87,20 +90,22 @@ impl Vault {
         check_size(length_bytes.unwrap_or_default())?;
         let repository = self.repository(path)?;
         let (token, now) = (principal.token, self.now());
-        self.read(|transaction| {
+        let receipt_bytes = self.read(|transaction| {
             let one = Sent {
                 receipts: 1,
                 ..Sent::default()
             };
-            day::with(transaction, token, now, one).map(drop)
+            day::with(transaction, token, now, one)?;
+            receipts::room(transaction, repository.id)
         })?;
         let room = self.take_room(path, token, length_bytes.unwrap_or_default())?;
-        room.under_way().check_quota(&repository)?;
+        room.under_way().check_quota(&repository, receipt_bytes)?;
         Ok(ReceiptUpload {
             vault: self.clone(),
             principal: principal.clone(),
             repository,
             file: spooled_tempfile_in(IN_MEMORY_BYTES, spool),
+            receipt_bytes,
             bytes: 0,
             room,
         })
@@ -139,7 +144,8 @@ impl ReceiptUpload {
         check_size(self.bytes)?;
         self.room.grow_to(self.bytes);
         self.vault.check_disk()?;
-        self.room.under_way().check_quota(&self.repository)?;
+        let under_way = self.room.under_way();
+        under_way.check_quota(&self.repository, self.receipt_bytes)?;
         let written = self.file.write_all(bytes);
         written.map_err(Error::local("keep a receipt that is being sent"))
     }

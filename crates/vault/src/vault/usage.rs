@@ -3,6 +3,10 @@
 //! What is on its way counts as taken, so that many uploads at once cannot pass a bound that each
 //! of them alone would keep. Quotas and days are counted in the database, for all processes; the
 //! room on a disk is looked at by each for itself, and again every few MiB.
+//!
+//! What can go wrong: a sender who declares a gigabyte and sends nothing takes the room of all
+//! others. So of what was declared only what has come counts, and a step more; whoever declares
+//! more than fits is told so at the door, and keeps nothing of it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,11 +15,16 @@ use parking_lot::Mutex;
 use strongroom_model::RepositoryPath;
 
 use crate::database::Transaction;
+use crate::records::outlook::Outlook;
 use crate::records::repositories::Repository;
-use crate::records::tokens::{self, Allowance};
+use crate::records::tokens::{self, Allowance, Spent};
 use crate::rules::purge::day_of;
+use crate::rules::quota;
 use crate::vault::Vault;
 use crate::{Error, Result};
+
+/// After how many bytes of an upload the room is looked at again, and how many are taken ahead.
+pub(super) const STEP_BYTES: u64 = 8 << 20;
 
 /// What is on its way in this process.
 #[derive(Debug, Default)]
@@ -23,12 +32,13 @@ pub(super) struct Usage(Arc<Mutex<Taken>>);
 
 #[derive(Debug, Default)]
 struct Taken {
-    bytes: u64,
-    repositories: HashMap<RepositoryPath, u64>,
+    /// What was taken and is not on the disk yet.
+    ahead_bytes: u64,
+    repositories: HashMap<RepositoryPath, Share>,
     tokens: HashMap<i64, Share>,
 }
 
-/// What a token has on its way.
+/// What a repository or a token has on its way.
 #[derive(Clone, Copy, Debug, Default)]
 struct Share {
     bytes: u64,
@@ -41,84 +51,118 @@ pub(super) struct Room {
     taken: Arc<Mutex<Taken>>,
     repository: RepositoryPath,
     token: i64,
+    /// What the sender declares; 0 where he does not.
+    declared_bytes: u64,
+    received_bytes: u64,
+    /// What counts as taken: what has come, and a step of what is declared.
     bytes: u64,
 }
 
-/// What is on its way to one repository and from one token, at one moment. To be looked at before
-/// the database is: what arrives between the two is then counted twice, and never missed.
+/// What is on its way to one repository and from one token, at one moment, and what this upload
+/// has declared. To be looked at before the database is: what arrives between the two is then
+/// counted twice, and never missed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct UnderWay {
-    repository_bytes: u64,
+    of_repository: Share,
     of_token: Share,
 }
 
+impl Share {
+    fn more(&mut self, bytes: u64, objects: u64) {
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.objects = self.objects.saturating_add(objects);
+    }
+
+    /// Whether nothing is left.
+    fn less(&mut self, bytes: u64, objects: u64) -> bool {
+        self.bytes = self.bytes.saturating_sub(bytes);
+        self.objects = self.objects.saturating_sub(objects);
+        self.objects == 0
+    }
+}
+
 impl Room {
-    fn take(usage: &Usage, repository: &RepositoryPath, token: i64, bytes: u64) -> Self {
+    fn take(usage: &Usage, repository: &RepositoryPath, token: i64, declared_bytes: u64) -> Self {
+        let bytes = declared_bytes.min(STEP_BYTES);
         let mut taken = usage.0.lock();
-        taken.bytes = taken.bytes.saturating_add(bytes);
-        *taken.repositories.entry(repository.clone()).or_default() += bytes;
-        let share = taken.tokens.entry(token).or_default();
-        share.bytes = share.bytes.saturating_add(bytes);
-        share.objects += 1;
+        taken.ahead_bytes = taken.ahead_bytes.saturating_add(bytes);
+        let of_repository = taken.repositories.entry(repository.clone()).or_default();
+        of_repository.more(bytes, 1);
+        taken.tokens.entry(token).or_default().more(bytes, 1);
         Self {
             taken: Arc::clone(&usage.0),
             repository: repository.clone(),
             token,
+            declared_bytes,
+            received_bytes: 0,
             bytes,
         }
     }
 
-    /// Takes more room, as bytes come.
-    pub(super) fn grow_to(&mut self, bytes: u64) {
-        let Some(more) = bytes.checked_sub(self.bytes) else {
-            return;
-        };
-        self.bytes = bytes;
+    /// Notes how many bytes have come, and takes a step more of what is declared.
+    pub(super) fn grow_to(&mut self, received_bytes: u64) {
+        let ahead_before = self.bytes.saturating_sub(self.received_bytes);
+        let wanted = received_bytes
+            .saturating_add(STEP_BYTES)
+            .min(self.declared_bytes.max(received_bytes));
+        let more = wanted.saturating_sub(self.bytes);
+        self.bytes = self.bytes.max(wanted);
+        self.received_bytes = received_bytes;
+        let ahead = self.bytes.saturating_sub(received_bytes);
         let mut taken = self.taken.lock();
-        taken.bytes = taken.bytes.saturating_add(more);
+        taken.ahead_bytes = taken.ahead_bytes.saturating_sub(ahead_before);
+        taken.ahead_bytes = taken.ahead_bytes.saturating_add(ahead);
         if let Some(of_repository) = taken.repositories.get_mut(&self.repository) {
-            *of_repository = of_repository.saturating_add(more);
+            of_repository.more(more, 0);
         }
-        if let Some(share) = taken.tokens.get_mut(&self.token) {
-            share.bytes = share.bytes.saturating_add(more);
+        if let Some(of_token) = taken.tokens.get_mut(&self.token) {
+            of_token.more(more, 0);
         }
     }
 
-    /// What is on its way now, this included.
+    /// Whether no more has come than was declared, and so was looked at.
+    pub(super) const fn is_as_declared(&self) -> bool {
+        self.received_bytes <= self.declared_bytes
+    }
+
+    /// What is on its way now, this included with all that it declares.
     pub(super) fn under_way(&self) -> UnderWay {
+        let rest = self.declared_bytes.saturating_sub(self.bytes);
         let taken = self.taken.lock();
         let of_repository = taken.repositories.get(&self.repository);
-        UnderWay {
-            repository_bytes: of_repository.copied().unwrap_or_default(),
+        let mut under_way = UnderWay {
+            of_repository: of_repository.copied().unwrap_or_default(),
             of_token: taken.tokens.get(&self.token).copied().unwrap_or_default(),
-        }
+        };
+        under_way.of_repository.more(rest, 0);
+        under_way.of_token.more(rest, 0);
+        under_way
     }
 }
 
 impl Drop for Room {
     fn drop(&mut self) {
+        let ahead = self.bytes.saturating_sub(self.received_bytes);
         let mut taken = self.taken.lock();
-        taken.bytes = taken.bytes.saturating_sub(self.bytes);
-        if let Some(of_repository) = taken.repositories.get_mut(&self.repository) {
-            *of_repository = of_repository.saturating_sub(self.bytes);
-            if *of_repository == 0 {
-                taken.repositories.remove(&self.repository);
-            }
+        taken.ahead_bytes = taken.ahead_bytes.saturating_sub(ahead);
+        if let Some(of_repository) = taken.repositories.get_mut(&self.repository)
+            && of_repository.less(self.bytes, 1)
+        {
+            taken.repositories.remove(&self.repository);
         }
-        if let Some(share) = taken.tokens.get_mut(&self.token) {
-            share.bytes = share.bytes.saturating_sub(self.bytes);
-            share.objects = share.objects.saturating_sub(1);
-            if share.objects == 0 {
-                taken.tokens.remove(&self.token);
-            }
+        if let Some(of_token) = taken.tokens.get_mut(&self.token)
+            && of_token.less(self.bytes, 1)
+        {
+            taken.tokens.remove(&self.token);
         }
     }
 }
 
 impl UnderWay {
     /// Fails where a repository's quota has no room for all of it.
-    pub(super) fn check_quota(&self, repository: &Repository) -> Result<()> {
-        check_quota(repository, self.repository_bytes)
+    pub(super) fn check_quota(&self, repository: &Repository, receipt_bytes: u64) -> Result<()> {
+        let Share { bytes, objects } = self.of_repository;
+        check_quota(repository, receipt_bytes, objects, bytes)
     }
 
     /// Fails where a token's day has no room for all of it.
@@ -130,18 +174,18 @@ impl UnderWay {
 }
 
 impl Vault {
-    /// Takes room on the disk for so many bytes.
+    /// Takes room for an upload that declares so many bytes, of which none are here yet.
     ///
     /// # Errors
-    /// [`Error::Full`].
+    /// [`Error::Full`] where they do not fit on the disk.
     pub(super) fn take_room(
         &self,
         repository: &RepositoryPath,
         token: i64,
-        bytes: u64,
+        declared_bytes: u64,
     ) -> Result<Room> {
-        let room = Room::take(&self.shared.usage, repository, token, bytes);
-        self.check_disk()?;
+        let room = Room::take(&self.shared.usage, repository, token, declared_bytes);
+        self.check_disk_for(declared_bytes.saturating_sub(room.bytes))?;
         Ok(room)
     }
 
@@ -150,8 +194,15 @@ impl Vault {
     /// # Errors
     /// [`Error::Full`].
     pub(super) fn check_disk(&self) -> Result<()> {
-        let taken = self.shared.usage.0.lock().bytes;
-        let needed = taken.saturating_add(self.shared.settings.reserve_bytes);
+        self.check_disk_for(0)
+    }
+
+    /// Fails where so many bytes more than what was taken do not fit on the disk.
+    fn check_disk_for(&self, bytes: u64) -> Result<()> {
+        let ahead_bytes = self.shared.usage.0.lock().ahead_bytes;
+        let needed = ahead_bytes
+            .saturating_add(bytes)
+            .saturating_add(self.shared.settings.reserve_bytes);
         match self.shared.bodies.free_bytes()? {
             Some(free) if free < needed => Err(Error::Full {
                 reason: "the storage of the vault is full but for its reserve".to_owned(),
@@ -161,11 +212,36 @@ impl Vault {
     }
 }
 
-/// Fails where a repository's quota has no room for so many bytes more.
-pub(super) fn check_quota(repository: &Repository, bytes: u64) -> Result<()> {
-    let after = repository.bytes.saturating_add(bytes);
+impl Outlook {
+    /// What the token may put, where it still counts, as in [`allowance`].
+    ///
+    /// # Errors
+    /// [`Error::Unauthorized`].
+    pub(super) fn allowance_at(&self, vault_ms: i64) -> Result<Allowance> {
+        counting(self.allowance, vault_ms)
+    }
+
+    /// What the token has put with so many bytes more.
+    ///
+    /// # Errors
+    /// [`Error::Unauthorized`], [`Error::Full`] where its day is used up.
+    pub(super) fn spent_with(&self, vault_ms: i64, bytes: u64) -> Result<Spent> {
+        after(&self.allowance_at(vault_ms)?, vault_ms, bytes)
+    }
+}
+
+/// Fails where a repository's quota has no room for so many objects and bytes more.
+pub(super) fn check_quota(
+    repository: &Repository,
+    receipt_bytes: u64,
+    objects: u64,
+    bytes: u64,
+) -> Result<()> {
+    let objects = repository.objects.saturating_add(objects);
+    let bytes = repository.bytes.saturating_add(bytes);
+    let counted = quota::counted_bytes(objects, bytes.saturating_add(receipt_bytes));
     match repository.quota_bytes {
-        Some(quota) if after > quota => Err(Error::Full {
+        Some(quota) if counted > quota => Err(Error::Full {
             reason: format!("the quota of {} is used up", repository.path),
         }),
         _ => Ok(()),
@@ -182,7 +258,11 @@ pub(super) fn allowance(
     token: i64,
     vault_ms: i64,
 ) -> Result<Allowance> {
-    tokens::allowance(transaction, token)?
+    counting(tokens::allowance(transaction, token)?, vault_ms)
+}
+
+fn counting(allowance: Option<Allowance>, vault_ms: i64) -> Result<Allowance> {
+    allowance
         .filter(|allowance| allowance.counts_at(vault_ms))
         .ok_or(Error::Unauthorized)
 }
@@ -195,8 +275,12 @@ pub(super) fn spend(
     bytes: u64,
 ) -> Result<()> {
     let allowance = allowance(transaction, token, vault_ms)?;
+    tokens::set_spent(transaction, token, after(&allowance, vault_ms, bytes)?)
+}
+
+fn after(allowance: &Allowance, vault_ms: i64, bytes: u64) -> Result<Spent> {
     let after = allowance.after(day_of(vault_ms), bytes, 1);
-    tokens::set_spent(transaction, token, after.ok_or_else(day_is_used_up)?)
+    after.ok_or_else(day_is_used_up)
 }
 
 fn day_is_used_up() -> Error {

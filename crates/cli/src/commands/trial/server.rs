@@ -23,7 +23,7 @@ use strongroom_vault::http::{
 use strongroom_vault::opening::{self, ServingLock};
 use strongroom_vault::publication::Publisher;
 use strongroom_vault::rules::right::Right;
-use strongroom_vault::runs_in::RunsIn;
+use strongroom_vault::runs_in::Whereabouts;
 use strongroom_vault::vault::NewToken;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
@@ -102,7 +102,7 @@ impl TrialVault {
             blocking: blocking.clone(),
             limits: found.limits.clone(),
             spool: found.data.clone(),
-            runs_in: RunsIn::declared(None),
+            runs_in: Whereabouts::declared(None),
             admin_token: admin_token::open(&found.data.join("keys"))?,
         });
         let pages = Pages { rest, api };

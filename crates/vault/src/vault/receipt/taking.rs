@@ -264,7 +264,7 @@ impl Taking {
         let sent = day::with(transaction, token, now, cost)?;
         client_keys::set_sent(transaction, token, sent)?;
         let kept = receipts::room(transaction, repository.id)?;
-        usage::check_quota(repository, kept.saturating_add(cost.bytes))?;
+        usage::check_quota(repository, kept, 0, cost.bytes)?;
         usage::spend(transaction, token, now.vault_ms, cost.bytes)
     }
 

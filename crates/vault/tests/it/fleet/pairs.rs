@@ -54,6 +54,7 @@ pub(super) const EVERYWHERE: &[fn()] = &[
     life::bytes_that_are_not_what_their_name_says_leave_nothing,
     life::an_upload_that_stops_leaves_nothing,
     life::a_key_that_comes_later_waits_for_an_operator,
+    life::a_key_that_was_removed_waits_like_a_new_one,
     life::a_deletion_is_seen_by_none_and_undone_by_one_act,
     life::every_interval_of_a_life_is_seen_as_of_its_time,
     life::locks_stand_for_half_an_hour_and_only_their_own_token_removes_them,

@@ -91,6 +91,73 @@ fn what_is_over_a_bound_leaves_nothing_on_the_disk() {
 }
 
 #[test]
+fn who_declares_much_and_sends_nothing_takes_no_room_of_others() {
+    let scene = Scene::new();
+    let (honest, thief) = (scene.token(Right::Append), scene.token(Right::Append));
+    scene.init(&honest);
+    let quota = Some(50 << 20);
+    scene.vault.set_quota(&repository(), quota).unwrap();
+    let begin = |number: u8, bytes: u64| {
+        let name = FileName::new(FileType::Data, Id::of(&[number]));
+        scene
+            .vault
+            .begin_put(&thief, &repository(), name, Some(bytes))
+    };
+    let held: Vec<_> = (0..2)
+        .map(|number| begin(number, 40 << 20).unwrap())
+        .collect();
+    scene
+        .put(&honest, FileType::Data, &vec![1; 1 << 20])
+        .unwrap();
+    // What does not fit is refused before its first byte.
+    let refused = begin(9, 60 << 20);
+    assert!(matches!(refused, Err(Error::Full { .. })), "{refused:?}");
+    drop(held);
+}
+
+#[test]
+fn config_and_new_repositories_leave_the_reserve_alone() {
+    let scene = Scene::with(|settings| settings.reserve_bytes = u64::MAX / 2);
+    let append = scene.token_for(Right::Append, "acme");
+    let refused = scene.vault.create(&append, &"acme/new".parse().unwrap());
+    assert!(matches!(refused, Err(Error::Full { .. })), "{refused:?}");
+    assert!(scene.vault.repositories().unwrap().is_empty());
+    scene.vault.add_repository(&repository()).unwrap();
+    let refused = scene.put(&append, FileType::Config, b"config");
+    assert!(matches!(refused, Err(Error::Full { .. })), "{refused:?}");
+    let found = &scene.vault.repositories().unwrap()[0];
+    assert_eq!((found.config, found.objects), (None, 0));
+}
+
+#[test]
+fn tokens_make_no_more_repositories_than_the_bound_and_operators_do() {
+    let scene = Scene::new();
+    let append = scene.token_for(Right::Append, "acme");
+    let path = |number: u32| format!("acme/r{number}").parse().unwrap();
+    for number in 0..1_000 {
+        scene.vault.create(&append, &path(number)).unwrap();
+    }
+    let refused = scene.vault.create(&append, &path(1_000));
+    assert!(matches!(refused, Err(Error::Full { .. })), "{refused:?}");
+    scene.vault.create(&append, &path(7)).unwrap();
+    scene.vault.add_repository(&path(1_000)).unwrap();
+    let elsewhere = scene.token_for(Right::Append, "acm");
+    let path = "acm/r".parse().unwrap();
+    scene.vault.create(&elsewhere, &path).unwrap();
+}
+
+#[test]
+fn a_quota_counts_what_small_objects_take() {
+    let scene = Scene::new();
+    let append = scene.token(Right::Append);
+    scene.init(&append);
+    let quota = Some(100 << 10);
+    scene.vault.set_quota(&repository(), quota).unwrap();
+    let taken = (0..100_u8).filter(|number| scene.put(&append, FileType::Data, &[*number]).is_ok());
+    assert!(taken.count() < 25);
+}
+
+#[test]
 fn repositories_are_bounded_by_the_day_as_objects_are() {
     let scene = Scene::new();
     let new = NewToken {

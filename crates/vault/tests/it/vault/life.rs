@@ -7,6 +7,7 @@ use strongroom_vault::Error;
 use strongroom_vault::records::objects::View;
 use strongroom_vault::rules::clock::{HOUR_MS, MINUTE_MS};
 use strongroom_vault::rules::purge::Hold;
+use strongroom_vault::rules::quota::counted_bytes;
 use strongroom_vault::rules::right::Right;
 use strongroom_vault::vault::NewToken;
 
@@ -102,6 +103,27 @@ pub(crate) fn a_key_that_comes_later_waits_for_an_operator() {
     assert!(scene.vault.admit_key(&repository(), second).unwrap());
     assert!(!scene.vault.admit_key(&repository(), second).unwrap());
     assert_eq!(scene.list(&append, View::Now, FileType::Keys).len(), 2);
+    assert_eq!(scene.read(&append, View::Now, second).unwrap(), key_file(2));
+}
+
+#[test]
+pub(crate) fn a_key_that_was_removed_waits_like_a_new_one() {
+    let scene = Scene::new();
+    let (append, maintain) = (scene.token(Right::Append), scene.token(Right::Maintain));
+    let first = scene.init(&append);
+    let second = scene.put(&append, FileType::Keys, &key_file(2)).unwrap();
+    scene.vault.admit_key(&repository(), second).unwrap();
+    scene
+        .vault
+        .remove(&maintain, &repository(), second)
+        .unwrap();
+    let put = scene.put(&append, FileType::Keys, &key_file(2)).unwrap();
+    assert_eq!(put, second);
+    assert_eq!(scene.list(&append, View::Now, FileType::Keys), [first]);
+    assert!(scene.read(&append, View::Now, second).is_err());
+    assert_eq!(scene.vault.pending_keys(&repository()).unwrap(), [second]);
+    assert_eq!(scene.acts("pending").len(), 2);
+    assert!(scene.vault.admit_key(&repository(), second).unwrap());
     assert_eq!(scene.read(&append, View::Now, second).unwrap(), key_file(2));
 }
 
@@ -321,14 +343,17 @@ pub(crate) fn quotas_and_limits_hold() {
         matches!(refused, Err(Error::TooLarge { .. })),
         "{refused:?}"
     );
-    scene.vault.set_quota(&repository(), Some(15_000)).unwrap();
+    let before = &scene.vault.repositories().unwrap()[0];
+    let counted = counted_bytes(before.objects, before.bytes);
+    let quota = Some(counted + 15_000);
+    scene.vault.set_quota(&repository(), quota).unwrap();
     scene.put(&append, FileType::Data, &[1; 9_000]).unwrap();
     let refused = scene.put(&append, FileType::Data, &[2; 9_000]);
     assert!(matches!(refused, Err(Error::Full { .. })), "{refused:?}");
 
     let scene = Scene::with(|settings| settings.reserve_bytes = u64::MAX / 2);
     let append = scene.token(Right::Append);
-    scene.vault.create(&append, &repository()).unwrap();
+    scene.vault.add_repository(&repository()).unwrap();
     let refused = scene.put(&append, FileType::Data, b"a pack");
     assert!(matches!(refused, Err(Error::Full { .. })), "{refused:?}");
     // Locks and reading go on.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use strongroom_model::{FileName, FileType};
 use strongroom_vault::rules::life::State;
+use strongroom_vault::rules::quota::counted_bytes;
 use strongroom_vault::rules::right;
 
 use crate::vault::model::acts::{Sent, Who, file};
@@ -46,7 +47,7 @@ impl Model {
             Some(there) if *there != content => Err("config is there"),
             Some(_) => self.object(token, repository, FileName::CONFIG, content),
             None => {
-                self.arrive(token, repository, FileName::CONFIG, content.clone(), false)?;
+                self.arrive(token, repository, FileName::CONFIG, content.clone())?;
                 self.repositories[repository].config = Some(content);
                 Ok(Reply::Done)
             }
@@ -88,7 +89,7 @@ impl Model {
     ) -> Outcome {
         let found = self.repositories[repository].objects.get(&name);
         match found.map(|object| (object.state, object.token)) {
-            None => self.arrive(token, repository, name, content, true),
+            None => self.arrive(token, repository, name, content),
             Some((State::Purging, _)) => Err("busy"),
             Some((State::Live | State::Pending, of)) => {
                 let leaves = self.leaves.len() as u64;
@@ -105,10 +106,16 @@ impl Model {
             Some((State::Hidden | State::Tombstoned, _)) => {
                 self.spend(token, content.len() as u64)?;
                 let arrived_ms = self.vault_ms();
-                let put = self.tell_of("arrival", repository, name, Some(token));
+                let waits =
+                    name.kind() == FileType::Keys && self.repositories[repository].config.is_some();
+                let (act, state) = match waits {
+                    true => ("pending", State::Pending),
+                    false => ("arrival", State::Live),
+                };
+                let put = self.tell_of(act, repository, name, Some(token));
                 let found = &mut self.repositories[repository];
                 let object = found.objects.get_mut(&name).unwrap();
-                object.state = State::Live;
+                object.state = state;
                 (object.token, object.put, object.arrived_ms) = (token, put, arrived_ms);
                 object.claims.clear();
                 Ok(Reply::Done)
@@ -122,11 +129,11 @@ impl Model {
         repository: usize,
         name: FileName,
         content: Vec<u8>,
-        is_bounded: bool,
     ) -> Outcome {
         let found = &self.repositories[repository];
-        let after = found.bytes() + content.len() as u64;
-        if is_bounded && found.quota.is_some_and(|quota| after > quota) {
+        let objects = found.objects.len() as u64 + 1;
+        let after = counted_bytes(objects, found.bytes() + content.len() as u64);
+        if found.quota.is_some_and(|quota| after > quota) {
             return Err("full");
         }
         let waits = name.kind() == FileType::Keys && found.config.is_some();
