@@ -141,7 +141,7 @@ pub(crate) fn cargo_tools() -> Result<()> {
             tool.version,
         ]);
         // These tools wait for other programs: building them fast matters more than their speed.
-        install.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
+        install.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0");
         install.env("CARGO_PROFILE_RELEASE_LTO", "off");
         install.env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
         run_command(&mut install)?;

@@ -37,7 +37,7 @@ impl BlobReader<'_> {
             id: blob.id,
         })?;
         let name = FileName::new(FileType::Data, location.pack);
-        let sealed = match self.blocks {
+        let mut sealed = match self.blocks {
             None => self.store.read_range(name, location.range())?,
             Some((blocks, packs)) => {
                 let pack = location.pack;
@@ -46,7 +46,12 @@ impl BlobReader<'_> {
             }
         };
         let length = location.uncompressed_length;
-        Ok(blob::decode(self.repository.key(), blob, length, sealed)?)
+        Ok(blob::decode(
+            self.repository.key(),
+            blob,
+            length,
+            &mut sealed,
+        )?)
     }
 
     /// Reads and decodes a tree.

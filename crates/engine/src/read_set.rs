@@ -233,15 +233,17 @@ impl<'a> ReadSet<'a> {
         let end = run.iter().map(|wish| wish.at.range().end).max();
         let range = first.at.range().start..end.unwrap_or_default();
         let mut fetched = self.fetch_run(first.at.pack, range.clone());
+        // Blobs are decrypted where they lie, so that none can be read there that begins before this.
+        let mut sealed_from = range.start;
         for same in run.chunk_by(|left, right| left.blob == right.blob) {
             let Some(wish) = same.first() else { continue };
             let positions = same.iter().map(|wish| wish.position);
             let mut read = None;
-            if let Some((member, bytes)) = &mut fetched {
-                let sealed = match same.len() == run.len() {
-                    true => std::mem::take(bytes),
-                    false => slice(bytes, &wish.at.range(), range.start).to_vec(),
-                };
+            if let Some((member, bytes)) = &mut fetched
+                && wish.at.range().start >= sealed_from
+            {
+                sealed_from = wish.at.range().end;
+                let sealed = slice(bytes, &wish.at.range(), range.start);
                 let length = wish.at.uncompressed_length;
                 match blob::decode(self.repository.key(), wish.blob, length, sealed) {
                     Ok(plain) => read = Some(plain),
@@ -298,9 +300,9 @@ impl<'a> ReadSet<'a> {
             let error = match read {
                 Err(strongroom_store::Error::Cancelled { .. }) => return Err(Error::Interrupted),
                 Err(error) => Error::Store(error),
-                Ok(sealed) => {
+                Ok(mut sealed) => {
                     let key = self.repository.key();
-                    match blob::decode(key, blob, at.uncompressed_length, sealed) {
+                    match blob::decode(key, blob, at.uncompressed_length, &mut sealed) {
                         Ok(plain) => return Ok(plain),
                         Err(error) => {
                             self.members.note_damage(member, at.pack, chain(&error));
@@ -358,10 +360,10 @@ fn run_length(wishes: &[Wish], gap_bytes: u64) -> usize {
 }
 
 /// The bytes of a range of the file from which `bytes` were read, beginning at `start`.
-fn slice<'b>(bytes: &'b [u8], range: &Range<u64>, start: u64) -> &'b [u8] {
+fn slice<'b>(bytes: &'b mut [u8], range: &Range<u64>, start: u64) -> &'b mut [u8] {
     let from = usize::try_from(range.start.saturating_sub(start)).unwrap_or(usize::MAX);
     let to = usize::try_from(range.end.saturating_sub(start)).unwrap_or(usize::MAX);
-    bytes.get(from..to).unwrap_or_default()
+    bytes.get_mut(from..to).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -406,8 +408,9 @@ mod tests {
 
     #[test]
     fn a_slice_of_what_was_fetched_is_found_and_never_panics() {
-        assert_eq!(slice(b"abcdef", &(12..14), 10), b"cd");
-        assert_eq!(slice(b"abcdef", &(12..18), 10), b"");
-        assert_eq!(slice(b"abcdef", &(0..4), 10), b"");
+        let mut bytes = *b"abcdef";
+        assert_eq!(slice(&mut bytes, &(12..14), 10), b"cd");
+        assert_eq!(slice(&mut bytes, &(12..18), 10), b"");
+        assert_eq!(slice(&mut bytes, &(0..4), 10), b"");
     }
 }

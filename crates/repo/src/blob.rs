@@ -143,7 +143,7 @@ impl BlobEncoder {
     }
 }
 
-/// Decrypts and decompresses a blob, and checks that it is the one that it should be.
+/// Decrypts a blob where it lies, decompresses it, and checks that it is the one that it should be.
 ///
 /// # Errors
 /// [`Error::Damaged`], naming the blob.
@@ -151,28 +151,20 @@ pub fn decode(
     key: &Key,
     blob: BlobId,
     uncompressed_length: Option<u32>,
-    mut sealed: Vec<u8>,
+    sealed: &mut [u8],
 ) -> Result<Vec<u8>> {
     let damaged = |reason: String| Error::Damaged {
         what: format!("The {blob}"),
         reason,
     };
-    let length = key
-        .open_in_place(&mut sealed)
-        .ok_or_else(|| damaged("it does not decrypt with this repository's key".to_owned()))?
-        .len();
+    let opened = key
+        .open_in_place(sealed)
+        .ok_or_else(|| damaged("it does not decrypt with this repository's key".to_owned()))?;
     let plain = match uncompressed_length {
-        None => {
-            sealed.copy_within(NONCE_BYTES..NONCE_BYTES + length, 0);
-            sealed.truncate(length);
-            sealed
-        }
+        None => opened.to_vec(),
         Some(expected) => {
             let limit = (expected as usize).min(MAX_BLOB_BYTES);
-            let frame = sealed
-                .get(NONCE_BYTES..NONCE_BYTES + length)
-                .unwrap_or_default();
-            decompress(frame, limit).map_err(damaged)?
+            decompress(opened, limit).map_err(damaged)?
         }
     };
     if Id::of(&plain) != blob.id {
@@ -210,12 +202,12 @@ mod tests {
             assert_eq!(uncompressed.is_some(), version == 2 && !plain.is_empty());
             let blob = BlobId::data(Id::of(&plain));
             assert_eq!(
-                decode(&key, blob, uncompressed, bytes.clone()).unwrap(),
+                decode(&key, blob, uncompressed, &mut bytes.clone()).unwrap(),
                 plain
             );
             let wrong = BlobId::data(Id::of(b"else"));
-            assert!(decode(&key, wrong, uncompressed, bytes.clone()).is_err());
-            assert!(decode(&key, blob, uncompressed, bytes[1..].to_vec()).is_err());
+            assert!(decode(&key, wrong, uncompressed, &mut bytes.clone()).is_err());
+            assert!(decode(&key, blob, uncompressed, &mut bytes[1..].to_vec()).is_err());
         }
     }
 }

@@ -94,11 +94,11 @@ pub(crate) fn read_blob(
     location: BlobLocation,
 ) -> std::result::Result<Vec<u8>, String> {
     let pack = FileName::new(FileType::Data, location.pack);
-    let sealed = store
+    let mut sealed = store
         .read_range(pack, location.range())
         .map_err(|error| format!("the {wanted}: {}", chain(&error)))?;
     let length = location.uncompressed_length;
-    blob::decode(repository.key(), wanted, length, sealed).map_err(|error| chain(&error))
+    blob::decode(repository.key(), wanted, length, &mut sealed).map_err(|error| chain(&error))
 }
 
 /// The first blob that a tree names and the index does not.

@@ -62,8 +62,8 @@ impl<'a> Decoder<'a> {
         for packed in &blobs {
             let start = packed.offset as usize;
             let end = start.saturating_add(packed.length as usize);
-            let sealed = bytes.get(start..end).unwrap_or_default().to_vec();
-            let checked = blob::decode(key, packed.blob, packed.uncompressed_length, sealed)
+            let mut sealed = bytes.get(start..end).unwrap_or_default().to_vec();
+            let checked = blob::decode(key, packed.blob, packed.uncompressed_length, &mut sealed)
                 .map_err(|error| chain(&error))
                 .and_then(|plain| self.check_blob(packed.blob, &plain));
             if let Err(reason) = checked {
