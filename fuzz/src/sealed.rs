@@ -59,15 +59,18 @@ pub(crate) fn blob(data: &[u8]) -> bool {
         return false;
     };
     let claim = u32::from_le_bytes(*claim) % CLAIM_LIMIT_BYTES as u32;
-    let sealed = key().seal(frame).unwrap_or_default();
+    let mut sealed = key().seal(frame).unwrap_or_default();
     let Ok(plain) = decompress(frame, claim as usize) else {
         let any = BlobId::data(Id::of(frame));
-        assert!(decode(key(), any, Some(claim), sealed).is_err());
+        assert!(decode(key(), any, Some(claim), &mut sealed).is_err());
         return false;
     };
     assert!(plain.len() <= claim as usize, "more than was allowed");
     let blob = BlobId::tree(Id::of(&plain));
-    assert_eq!(decode(key(), blob, Some(claim), sealed).ok(), Some(plain));
+    assert_eq!(
+        decode(key(), blob, Some(claim), &mut sealed).ok(),
+        Some(plain)
+    );
     true
 }
 
@@ -86,9 +89,9 @@ fn plain_blob(plain: &[u8]) {
         for encoder in encoders {
             let encoded = encoder.encode(key(), plain);
             let encoded = encoded.map(|(bytes, length)| (bytes.to_vec(), length));
-            let (bytes, length) = encoded.unwrap_or_default();
+            let (mut bytes, length) = encoded.unwrap_or_default();
             assert!(length.is_none_or(|length| length as usize == plain.len()));
-            let decoded = decode(key(), blob, length, bytes);
+            let decoded = decode(key(), blob, length, &mut bytes);
             assert_eq!(decoded.ok().as_deref(), Some(plain));
         }
     });
