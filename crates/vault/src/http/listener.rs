@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -49,6 +50,7 @@ struct Shared {
     metrics: Arc<HttpMetrics>,
     rates: Arc<Rates>,
     logins: Arc<Logins>,
+    discards: Arc<Semaphore>,
     handler: Arc<dyn Handler>,
 }
 
@@ -92,6 +94,7 @@ pub async fn serve(
         tls,
         rates: Arc::new(Rates::new(serving.limits.requests_per_second)),
         logins: Arc::new(Logins::new(&serving.limits)),
+        discards: Arc::new(Semaphore::new(exchange::DISCARDS)),
         limits: Arc::new(serving.limits),
         metrics: serving.metrics,
         handler,

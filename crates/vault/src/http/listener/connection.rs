@@ -89,6 +89,7 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         peer,
         ticket: Arc::clone(&ticket),
         watch: Arc::clone(&watch),
+        discards: Arc::clone(&shared.discards),
     });
     let service = service_fn(move |request| {
         let answer = exchange.answer(request);

@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 use hyper::body::{Body as _, Bytes, Frame, Incoming, SizeHint};
 use hyper::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderMap, HeaderValue};
 use hyper::{Method, StatusCode, Version};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use crate::Error;
-use crate::http::body::{Body, Upload};
+use crate::http::body::{Body, Upload, Wire};
 use crate::http::limits::{AddressKey, Limits, Rates, Refusal, Ticket};
 use crate::http::listener::watch::Watch;
 use crate::http::metrics::{HttpMetrics, Seen};
@@ -27,6 +28,9 @@ const DISCARD_BYTES: u64 = 160 << 20;
 /// For how long.
 const DISCARD_TIME: Duration = Duration::from_secs(5);
 
+/// From how many clients at a time, in all; whoever comes then is hung up on.
+pub(super) const DISCARDS: usize = 64;
+
 /// What all requests of a connection share.
 pub(super) struct Exchange {
     pub(super) limits: Arc<Limits>,
@@ -36,6 +40,8 @@ pub(super) struct Exchange {
     pub(super) peer: Peer,
     pub(super) ticket: Arc<Ticket>,
     pub(super) watch: Arc<Watch>,
+    /// Places for what is taken off the wire in vain, of all connections.
+    pub(super) discards: Arc<Semaphore>,
 }
 
 /// A request that is under way; ends with the last one who holds it.
@@ -44,10 +50,11 @@ struct Open {
     outcome: parking_lot::Mutex<Outcome>,
 }
 
-#[derive(Default)]
 struct Outcome {
     is_answered: bool,
     is_proven: bool,
+    /// Whether it still has its place among the requests under way.
+    has_place: bool,
 }
 
 /// The body of an answer, which tells the log how it went.
@@ -56,7 +63,7 @@ pub(super) struct Answer {
     seen: Seen,
     number: u64,
     note: Note,
-    wire: Option<Arc<crate::http::body::Wire>>,
+    wire: Option<Arc<Wire>>,
     open: Option<Arc<Open>>,
     exchange: Arc<Exchange>,
     sent_bytes: u64,
@@ -113,7 +120,11 @@ impl Exchange {
         self.metrics.requests_under_way.inc();
         Ok(Arc::new(Open {
             exchange: Arc::clone(self),
-            outcome: parking_lot::Mutex::default(),
+            outcome: parking_lot::Mutex::new(Outcome {
+                is_answered: false,
+                is_proven: false,
+                has_place: true,
+            }),
         }))
     }
 
@@ -122,31 +133,29 @@ impl Exchange {
         request: hyper::Request<Incoming>,
         version: Version,
         open: &Arc<Open>,
-    ) -> (Response, Arc<crate::http::body::Wire>) {
+    ) -> (Response, Arc<Wire>) {
         let (head, incoming) = request.into_parts();
         let asks_first = head.headers.contains_key(EXPECT);
-        let wire = crate::http::body::Wire::new(incoming);
+        let wire = Wire::new(incoming);
         let upload = Upload::new(Arc::clone(&wire), Arc::clone(&self.limits));
         let request = hyper::Request::from_parts(head, upload);
         let handler = Arc::clone(&self.handler);
         let mut response = handler.handle(request, self.peer.clone()).await;
         let status = response.status();
-        *open.outcome.lock() = Outcome {
-            is_answered: true,
-            is_proven: status.is_success() || status.is_redirection() || is_of_worth(status),
-        };
+        let is_known = is_known(&response);
+        {
+            let mut outcome = open.outcome.lock();
+            outcome.is_answered = true;
+            outcome.is_proven = is_known && !status.is_server_error();
+        }
         if !wire.is_at_end() && version < Version::HTTP_2 {
             // Who asks before he sends will not send now.
             let is_coming = !asks_first || wire.received_bytes() > 0;
-            if is_coming && (is_of_worth(status) || status.is_success()) {
-                let (wire, open) = (Arc::clone(&wire), Arc::clone(open));
-                tokio::spawn(async move {
-                    // Too late is as good as done: the connection is closed then.
-                    let _ = timeout(DISCARD_TIME, wire.discard(DISCARD_BYTES)).await;
-                    drop(open);
-                });
-            } else {
-                close(&mut response);
+            let is_heard = is_known && is_coming && (is_of_worth(status) || status.is_success());
+            let place = is_heard.then(|| Arc::clone(&self.discards).try_acquire_owned().ok());
+            match place.flatten() {
+                Some(place) => discard(Arc::clone(&wire), Arc::clone(open), place),
+                None => close(&mut response),
             }
         }
         (response, wire)
@@ -157,7 +166,7 @@ impl Exchange {
         mut response: Response,
         method: &Method,
         version: Version,
-        wire: Option<Arc<crate::http::body::Wire>>,
+        wire: Option<Arc<Wire>>,
         open: Option<Arc<Open>>,
         began: Instant,
     ) -> hyper::Response<Answer> {
@@ -186,6 +195,26 @@ impl Exchange {
     }
 }
 
+/// Takes off the wire what a client goes on sending, so that it hears the answer. Its request has
+/// no place among those under way meanwhile: that it is known is no reason to let it hold one for
+/// bytes that never come.
+fn discard(wire: Arc<Wire>, open: Arc<Open>, place: OwnedSemaphorePermit) {
+    open.leave();
+    tokio::spawn(async move {
+        // Too late is as good as done: the connection is closed then.
+        let _ = timeout(DISCARD_TIME, wire.discard(DISCARD_BYTES)).await;
+        drop(open);
+        drop(place);
+    });
+}
+
+/// Whether the client has logged in with this request. What a stranger is answered, be it success,
+/// proves nothing of him.
+fn is_known(response: &Response) -> bool {
+    let note = response.extensions().get::<Note>();
+    note.is_some_and(|note| note.token.is_some())
+}
+
 /// What a client is told whose request may not begin; the connection is closed behind it.
 fn refused(refusal: Refusal, pause: Duration) -> Response {
     let mut response = match refusal {
@@ -208,8 +237,8 @@ fn refused(refusal: Refusal, pause: Duration) -> Response {
     response
 }
 
-/// Whether a refusal shows that the client was known: it may hear why before the connection is
-/// closed, and keeps the connection.
+/// Whether a client that is known shall hear a refusal before the connection is closed, and keep
+/// the connection.
 fn is_of_worth(status: StatusCode) -> bool {
     matches!(
         status,
@@ -241,10 +270,20 @@ fn declare_length(response: &mut Response) {
     }
 }
 
+impl Open {
+    /// Gives the place among the requests under way back before the request has ended.
+    fn leave(&self) {
+        let mut outcome = self.outcome.lock();
+        if std::mem::take(&mut outcome.has_place) {
+            self.exchange.ticket.end(outcome.is_proven);
+        }
+    }
+}
+
 impl Drop for Open {
     fn drop(&mut self) {
+        self.leave();
         let outcome = self.outcome.get_mut();
-        self.exchange.ticket.end(outcome.is_proven);
         self.exchange.watch.end(outcome.is_answered, Instant::now());
         self.exchange.metrics.requests_under_way.dec();
     }

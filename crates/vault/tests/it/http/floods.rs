@@ -8,7 +8,7 @@ use strongroom_vault::http::Limits;
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
-use super::server::{PATIENCE, Server, event, request, rest, text};
+use super::server::{PATIENCE, Server, event, request, rest, text, until};
 
 /// Lets this process have as many files as it may.
 fn raise_files() {
@@ -101,6 +101,61 @@ async fn too_many_requests_under_way_are_refused_with_the_time_to_come_back() {
         .await
         .unwrap();
     assert_eq!(response.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn who_sends_no_body_holds_no_place_whether_he_is_known_or_not() {
+    let limits = Limits {
+        requests: 4,
+        ..Limits::default()
+    };
+    let (server, _events) = Server::start(limits).await;
+    for (line, end) in [
+        ("GET /open", "for everybody\n"),
+        ("GET /nothing", "for everybody\n"),
+        ("POST /refuse", "no\n"),
+        ("GET /hello", "hello\n"),
+    ] {
+        let head = format!("{line} HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n");
+        let mut unfinished = Vec::new();
+        for _ in 0..4 {
+            let mut stream = server.raw().await;
+            stream.write_all(head.as_bytes()).await.unwrap();
+            until(&mut stream, end).await;
+            unfinished.push(stream);
+        }
+        let hello = b"GET /hello HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        let told = server.talk(hello).await;
+        assert!(told.starts_with("HTTP/1.1 200"), "after {line}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn idle_strangers_that_asked_for_a_page_go_before_a_handshake() {
+    let limits = Limits {
+        connections_per_address: 4,
+        ..Limits::default()
+    };
+    let (server, _events) = Server::start(limits).await;
+    let mut strangers = Vec::new();
+    for path in ["/open", "/nothing", "/open"] {
+        let mut stream = server.raw().await;
+        let ask = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
+        stream.write_all(ask.as_bytes()).await.unwrap();
+        until(&mut stream, "for everybody\n").await;
+        strangers.push(stream);
+    }
+    // A newcomer that has said nothing yet, and two strangers more.
+    let mut newcomer = server.raw().await;
+    let others = [server.raw().await, server.raw().await];
+    for stranger in &mut strangers[..2] {
+        assert_eq!(rest(stranger).await, "");
+    }
+    let hello = b"GET /hello HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    newcomer.write_all(hello).await.unwrap();
+    let told = rest(&mut newcomer).await;
+    assert!(told.starts_with("HTTP/1.1 200"), "{told}");
+    drop(others);
 }
 
 #[tokio::test]

@@ -165,6 +165,21 @@ pub(super) async fn text(response: hyper::Response<Incoming>) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
+/// What comes until it ends so.
+pub(super) async fn until(stream: &mut TcpStream, end: &str) -> String {
+    let mut told = String::new();
+    let read = async {
+        while !told.ends_with(end) {
+            let mut piece = [0; 1000];
+            let read = stream.read(&mut piece).await.unwrap();
+            assert!(read > 0, "{told}");
+            told.push_str(std::str::from_utf8(&piece[..read]).unwrap());
+        }
+    };
+    timeout(PATIENCE, read).await.unwrap();
+    told
+}
+
 /// Waits for an event that begins so, and forgets those before.
 pub(super) async fn event(events: &mut mpsc::UnboundedReceiver<String>, begins: &str) -> String {
     let find = async {
@@ -219,6 +234,18 @@ impl Hands {
                 let _ = self.events.send("waiting".to_owned());
                 self.gate.notified().await;
                 Ok(simple(StatusCode::OK, "done"))
+            }
+            (_, _, "/open" | "/nothing") => {
+                let status = match path == "/open" {
+                    true => StatusCode::OK,
+                    false => StatusCode::NOT_FOUND,
+                };
+                let mut response = simple(status, "for everybody");
+                response.extensions_mut().insert(Note {
+                    route: "open",
+                    ..Note::default()
+                });
+                Ok(response)
             }
             (_, _, "/login") => Ok(match peer.login_failed() {
                 None => simple(StatusCode::UNAUTHORIZED, "wrong"),
