@@ -5,28 +5,30 @@
 //!
 //! What can go wrong:
 //! - the server restarts, or another takes its place: work is done again on a new connection;
-//! - the connection is lost while it commits. The next connection asks the server what became of
-//!   that transaction, so that nothing is done twice, and nothing is lost that was answered;
+//! - the connection is lost while it commits. The next connection looks whether the mark of that
+//!   transaction is there, so that nothing is done twice, and nothing is lost that was answered;
 //! - a process stands still while it holds the lock: the server ends its transaction after
 //!   seconds, and the others go on;
 //! - a pooler between us that shares connections among transactions: connect past it.
 
 mod bare;
+mod mark;
 mod server;
 
 use std::fmt;
 use std::path::Path;
 
-use ::postgres::{Client, IsolationLevel};
+use ::postgres::{Client, IsolationLevel, Transaction};
 use parking_lot::Mutex;
 use strongroom_model::Secret;
 
-use crate::database::guarded::{Fault, Guarded, Statements, Stop};
+use crate::database::guarded::{Guarded, Stop};
 use crate::database::pool::Pool;
-use crate::database::{Database, Value, Work, failed};
+use crate::database::{Database, Work, failed};
 use crate::{Error, Result};
 
 use bare::{Bare, Prepared, fault};
+use mark::Mark;
 use server::{Role, Server};
 
 /// How many may read at once.
@@ -35,12 +37,11 @@ const READERS: usize = 4;
 /// How often work is done before a passing fault is taken for a lasting one.
 const ATTEMPTS: usize = 5;
 
-/// The advisory lock of those who write: "vault" and a number.
-const WRITERS: i64 = 0x7661_756c_7400_0001;
-
 /// A database on a server.
 pub struct Postgres {
     server: Server,
+    /// Which row of marks is this one's.
+    process: Mark,
     writer: Mutex<Option<Session>>,
     readers: Pool<Session>,
 }
@@ -59,10 +60,14 @@ impl Postgres {
         let writer = server.connect(Role::Writer)?;
         let database = Self {
             server,
+            process: Mark::random()?,
             writer: Mutex::new(Some(writer)),
             readers: Pool::new(READERS),
         };
         database.examine()?;
+        let mut writer = database.writer.lock();
+        database.persist(&mut writer, Role::Writer, &mut Session::make_marks)?;
+        drop(writer);
         Ok(database)
     }
 
@@ -134,7 +139,7 @@ impl Database for Postgres {
     fn write(&self, work: &mut Work<'_>) -> Result<()> {
         let mut doubtful = None;
         let outcome = self.persist(&mut self.writer.lock(), Role::Writer, &mut |session| {
-            session.write(work, &mut doubtful)
+            session.write(work, self.process, &mut doubtful)
         });
         outcome.map_err(|error| match (doubtful, error) {
             (Some(_), Error::Database { action, reason }) => Error::Database {
@@ -166,83 +171,63 @@ struct Session {
 }
 
 impl Session {
-    /// Does work that writes. `doubtful` is the transaction of which it is not known whether it
-    /// was committed.
-    fn write(&mut self, work: &mut Work<'_>, doubtful: &mut Option<String>) -> Result<(), Stop> {
-        // Each statement sees what was committed before it began, and so, behind the lock, all.
-        let mut transaction = self
+    fn begin(&mut self, is_writing: bool) -> Result<(Transaction<'_>, &mut Prepared), Stop> {
+        // Who writes: each statement sees what was committed before it began, and so, behind the
+        // lock, all. Who reads: all statements see the same.
+        let level = match is_writing {
+            true => IsolationLevel::ReadCommitted,
+            false => IsolationLevel::RepeatableRead,
+        };
+        let begun = self
             .client
             .build_transaction()
-            .isolation_level(IsolationLevel::ReadCommitted)
-            .read_only(false)
-            .start()
-            .map_err(|error| Stop::Fault(fault(&error)))?;
-        let mut bare = Bare::new(&mut transaction, &mut self.prepared);
-        let name = bare.enter()?;
-        if let Some(earlier) = doubtful.as_deref() {
-            // It held the lock, so it has ended in one way or the other.
-            let was_committed = bare.was_committed(earlier)?;
+            .isolation_level(level)
+            .read_only(!is_writing)
+            .start();
+        let transaction = begun.map_err(|error| Stop::Fault(fault(&error)))?;
+        Ok((transaction, &mut self.prepared))
+    }
+
+    /// Does work that writes, for a process. `doubtful` is the transaction of which it is not
+    /// known whether it was committed.
+    fn write(
+        &mut self,
+        work: &mut Work<'_>,
+        process: Mark,
+        doubtful: &mut Option<Mark>,
+    ) -> Result<(), Stop> {
+        let (mut transaction, prepared) = self.begin(true)?;
+        let mut bare = Bare::new(&mut transaction, prepared);
+        if let Some(earlier) = *doubtful {
+            bare.wait_for_writers()?;
+            let was_committed = bare.was_committed(process, earlier)?;
             *doubtful = None;
             if was_committed {
                 return Ok(());
             }
         }
+        let mark = Mark::random().map_err(Stop::Own)?;
+        bare.enter(process, mark)?;
         Guarded::run(bare, work)?;
         transaction.commit().map_err(|error| {
             let fault = fault(&error);
             if fault.is_passing {
-                *doubtful = Some(name);
+                *doubtful = Some(mark);
             }
             Stop::Fault(fault)
         })
     }
 
+    fn make_marks(&mut self) -> Result<(), Stop> {
+        let (mut transaction, prepared) = self.begin(true)?;
+        Bare::new(&mut transaction, prepared).make_marks()?;
+        let committed = transaction.commit();
+        committed.map_err(|error| Stop::Fault(fault(&error)))
+    }
+
     /// Does work that reads; there is nothing to commit.
     fn read(&mut self, work: &mut Work<'_>) -> Result<(), Stop> {
-        let mut transaction = self
-            .client
-            .build_transaction()
-            .isolation_level(IsolationLevel::RepeatableRead)
-            .read_only(true)
-            .start()
-            .map_err(|error| Stop::Fault(fault(&error)))?;
-        Guarded::run(Bare::new(&mut transaction, &mut self.prepared), work)
-    }
-}
-
-impl Bare<'_, '_> {
-    /// Waits until nobody else writes; returns the name of this transaction.
-    fn enter(&mut self) -> Result<String, Stop> {
-        let mut name = String::new();
-        self.query(
-            "SELECT pg_advisory_xact_lock($1), CAST(pg_current_xact_id() AS TEXT)",
-            &[Value::Int(WRITERS)],
-            &mut |row| {
-                name = row.text(1)?;
-                Ok(())
-            },
-        )?;
-        Ok(name)
-    }
-
-    /// Whether a transaction that has ended was committed.
-    fn was_committed(&mut self, name: &str) -> Result<bool, Stop> {
-        let mut status = String::new();
-        self.query(
-            "SELECT COALESCE(pg_xact_status(CAST($1 AS xid8)), 'forgotten')",
-            &[Value::Text(name)],
-            &mut |row| {
-                status = row.text(0)?;
-                Ok(())
-            },
-        )?;
-        match status.as_str() {
-            "committed" => Ok(true),
-            "aborted" => Ok(false),
-            other => Err(Stop::Fault(Fault {
-                reason: format!("The connection was lost, and the transaction is {other}"),
-                is_passing: false,
-            })),
-        }
+        let (mut transaction, prepared) = self.begin(false)?;
+        Guarded::run(Bare::new(&mut transaction, prepared), work)
     }
 }

@@ -146,6 +146,53 @@ fn a_commit_whose_answer_was_lost_is_not_done_twice() {
 }
 
 #[test]
+fn a_commit_that_was_lost_is_not_taken_for_another_of_the_same_number() {
+    // Nothing reaches the disk by itself, so that the numbers of transactions are given again.
+    let settings = [
+        ("wal_writer_delay", "10s"),
+        ("autovacuum", "off"),
+        ("bgwriter_lru_maxpages", "0"),
+    ];
+    let mut server = PostgresServer::start_with(&settings, |_| {});
+    let proxy = Proxy::start(&server);
+    let database = open(proxy.url());
+    let number = |transaction: &mut dyn Transaction| {
+        let statement = "SELECT CAST(pg_current_xact_id() AS TEXT)";
+        let number = transaction.first(statement, &[], |row| row.text(0))?;
+        Ok::<_, Error>(number.unwrap())
+    };
+    proxy.keep_next_commit();
+    let (mut lost, mut others) = (None, None);
+    std::thread::scope(|scope| {
+        let writing = scope.spawn(|| {
+            let mut numbers = Vec::new();
+            let outcome = database.write(&mut |transaction| {
+                numbers.push(number(transaction)?);
+                put(transaction, 1, 0)
+            });
+            (outcome, numbers)
+        });
+        proxy.wait_for_kept_commit();
+        server.crash();
+        server.start_again();
+        let other = Postgres::open(&Secret::new(server.url()), None).unwrap();
+        other
+            .write(&mut |transaction| {
+                others = Some(number(transaction)?);
+                put(transaction, 2, 0)
+            })
+            .unwrap();
+        proxy.break_kept();
+        let (outcome, numbers) = writing.join().unwrap();
+        outcome.unwrap();
+        assert_eq!(numbers.len(), 2, "it was done again");
+        lost = numbers.into_iter().next();
+    });
+    assert_eq!(ids(&database), [1, 2]);
+    assert_eq!(lost, others, "the number was given again");
+}
+
+#[test]
 fn a_commit_that_the_server_undid_is_done_again() {
     let server = PostgresServer::start();
     let database = open(server.url());
