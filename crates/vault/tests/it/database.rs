@@ -5,6 +5,7 @@ mod contract;
 mod durability;
 mod lease;
 mod migrations;
+mod moments;
 mod postgres;
 mod proxy;
 mod receipts;
