@@ -83,6 +83,10 @@ pub(super) fn refusal(error: &Error, peer: &Peer, principal: Principal) -> Respo
             pause = Some(Duration::from_secs(*pause_s));
             StatusCode::TOO_MANY_REQUESTS
         }
+        Error::Throttled { pause: wait, .. } => {
+            pause = Some(*wait);
+            StatusCode::TOO_MANY_REQUESTS
+        }
         Error::Busy { .. } | Error::Contended { .. } => {
             pause = Some(SOON);
             StatusCode::SERVICE_UNAVAILABLE

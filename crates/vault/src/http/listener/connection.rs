@@ -47,6 +47,8 @@ pub(super) async fn serve(stream: TcpStream, ticket: Ticket, shared: Arc<Shared>
         connection: ticket.id(),
         is_encrypted: shared.tls.is_some(),
         logins: Arc::clone(&shared.logins),
+        tokens: Arc::clone(&shared.tokens),
+        metrics: Arc::clone(&shared.metrics),
     };
     let Some(acceptor) = &shared.tls else {
         return talk(stream, false, peer, ticket, &shared, stop).await;

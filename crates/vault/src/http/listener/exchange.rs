@@ -19,7 +19,7 @@ use crate::http::body::{Body, Upload, Wire};
 use crate::http::limits::{AddressKey, Limits, Rates, Refusal, Ticket};
 use crate::http::listener::watch::Watch;
 use crate::http::metrics::{HttpMetrics, Seen};
-use crate::http::service::{Handler, Note, Peer, Response, later, simple};
+use crate::http::service::{Handler, Kept, Note, Peer, Response, later, simple};
 
 /// What is taken off the wire of an upload that was refused, so that the refusal is heard: packs of
 /// restic are smaller.
@@ -64,6 +64,8 @@ pub(super) struct Answer {
     number: u64,
     note: Note,
     wire: Option<Arc<Wire>>,
+    /// Its place among the requests of its token.
+    place: Option<Kept>,
     open: Option<Arc<Open>>,
     exchange: Arc<Exchange>,
     sent_bytes: u64,
@@ -142,7 +144,8 @@ impl Exchange {
         let handler = Arc::clone(&self.handler);
         let mut response = handler.handle(request, self.peer.clone()).await;
         let status = response.status();
-        let is_known = is_known(&response);
+        let token = token_of(&response);
+        let is_known = token.is_some();
         {
             let mut outcome = open.outcome.lock();
             outcome.is_answered = true;
@@ -153,8 +156,8 @@ impl Exchange {
             let is_coming = !asks_first || wire.received_bytes() > 0;
             let is_heard = is_known && is_coming && (is_of_worth(status) || status.is_success());
             let place = is_heard.then(|| Arc::clone(&self.discards).try_acquire_owned().ok());
-            match place.flatten() {
-                Some(place) => discard(Arc::clone(&wire), Arc::clone(open), place),
+            match place.flatten().zip(token) {
+                Some((place, token)) => discard(Arc::clone(&wire), Arc::clone(open), place, token),
                 None => close(&mut response),
             }
         }
@@ -179,6 +182,7 @@ impl Exchange {
             *response.body_mut() = Body::empty();
         }
         let note = response.extensions_mut().remove().unwrap_or_default();
+        let place = response.extensions_mut().remove();
         let seen = Seen::new(method, &note, response.status());
         response.map(|body| Answer {
             body,
@@ -186,6 +190,7 @@ impl Exchange {
             number: self.watch.answer(Instant::now()),
             note,
             wire,
+            place,
             open,
             exchange: self,
             sent_bytes: 0,
@@ -198,21 +203,24 @@ impl Exchange {
 /// Takes off the wire what a client goes on sending, so that it hears the answer. Its request has
 /// no place among those under way meanwhile: that it is known is no reason to let it hold one for
 /// bytes that never come.
-fn discard(wire: Arc<Wire>, open: Arc<Open>, place: OwnedSemaphorePermit) {
+fn discard(wire: Arc<Wire>, open: Arc<Open>, place: OwnedSemaphorePermit, token: String) {
     open.leave();
     tokio::spawn(async move {
+        let before = wire.received_bytes();
         // Too late is as good as done: the connection is closed then.
         let _ = timeout(DISCARD_TIME, wire.discard(DISCARD_BYTES)).await;
+        let bytes = wire.received_bytes().saturating_sub(before);
+        let tokens = &open.exchange.peer.tokens;
+        tokens.count(&token, bytes, Instant::now());
         drop(open);
         drop(place);
     });
 }
 
-/// Whether the client has logged in with this request. What a stranger is answered, be it success,
-/// proves nothing of him.
-fn is_known(response: &Response) -> bool {
-    let note = response.extensions().get::<Note>();
-    note.is_some_and(|note| note.token.is_some())
+/// The name of the token that the client has logged in with. What a stranger is answered, be it
+/// success, proves nothing of him.
+fn token_of(response: &Response) -> Option<String> {
+    response.extensions().get::<Note>()?.token.clone()
 }
 
 /// What a client is told whose request may not begin; the connection is closed behind it.
@@ -349,6 +357,11 @@ impl Drop for Answer {
             whole = is_whole,
             "request"
         );
+        if let Some(token) = &self.note.token {
+            let tokens = &self.exchange.peer.tokens;
+            tokens.count(token, self.sent_bytes, Instant::now());
+        }
+        self.place = None;
         self.open = None;
     }
 }

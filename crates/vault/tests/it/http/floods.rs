@@ -159,6 +159,82 @@ async fn idle_strangers_that_asked_for_a_page_go_before_a_handshake() {
 }
 
 #[tokio::test]
+async fn one_token_from_many_addresses_leaves_room_for_others() {
+    let limits = Limits {
+        requests: 16,
+        requests_per_token: 6,
+        requests_reserved: 4,
+        ..Limits::default()
+    };
+    let (server, mut events) = Server::start(limits).await;
+    let begin = |token: &str| {
+        format!("POST /token/{token} HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n")
+    };
+    let whole = |token: &str| {
+        format!(
+            "POST /token/{token} HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\
+             connection: close\r\n\r\nhello"
+        )
+    };
+    let mut held = Vec::new();
+    for token in ["a", "b"] {
+        for last in 1..=6 {
+            let mut stream = server.raw_from(last).await;
+            stream.write_all(begin(token).as_bytes()).await.unwrap();
+            event(&mut events, &format!("begun {token}")).await;
+            held.push(stream);
+        }
+        let mut stream = server.raw_from(7).await;
+        stream.write_all(begin(token).as_bytes()).await.unwrap();
+        let told = rest(&mut stream).await;
+        assert!(told.starts_with("HTTP/1.1 429"), "{told}");
+        assert!(told.contains("retry-after: 1\r\n"), "{told}");
+        assert!(told.contains("connection: close"), "{told}");
+    }
+    // Only those places are left that are kept for tokens with few requests under way.
+    for token in ["c", "d", "c"] {
+        let told = server.talk(whole(token).as_bytes()).await;
+        assert!(told.starts_with("HTTP/1.1 200"), "{told}");
+    }
+    assert_eq!(server.refusals("requests_per_token"), 2);
+    // A place is free again when its client has gone.
+    held.truncate(5);
+    let again = async {
+        while !server.talk(whole("a").as_bytes()).await.starts_with("HTTP/1.1 200") {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, again).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_token_that_moves_too_many_bytes_is_asked_to_wait() {
+    let limits = Limits {
+        bytes_per_second_per_token: 1 << 20,
+        ..Limits::default()
+    };
+    let (server, _events) = Server::start(limits).await;
+    let body = vec![7; 8 << 20];
+    let mut client = server.http1().await;
+    let response = client
+        .send_request(request("POST", "/token/a", body))
+        .await
+        .unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    text(response).await;
+    for (token, status) in [("a", "429"), ("b", "200")] {
+        let told = server
+            .talk(
+                format!("POST /token/{token} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+                    .as_bytes(),
+            )
+            .await;
+        assert!(told.starts_with(&format!("HTTP/1.1 {status}")), "{told}");
+    }
+    assert_eq!(server.refusals("bytes_per_second_per_token"), 1);
+}
+
+#[tokio::test]
 async fn too_many_requests_a_second_are_refused_and_hung_up_on() {
     let limits = Limits {
         requests_per_second: 1,

@@ -20,7 +20,7 @@ use strongroom_vault::http::{
 };
 use strongroom_vault::{Error, Result};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -102,6 +102,13 @@ impl Server {
 
     pub(super) async fn raw(&self) -> TcpStream {
         TcpStream::connect(self.address).await.unwrap()
+    }
+
+    /// A connection from another address of this machine.
+    pub(super) async fn raw_from(&self, last: u8) -> TcpStream {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 0, 0, last], 0).into()).unwrap();
+        socket.connect(self.address).await.unwrap()
     }
 
     pub(super) async fn http1(&self) -> http1::SendRequest<Full<Bytes>> {
@@ -225,6 +232,9 @@ impl Hands {
         let (name, number) = path.rsplit_once('/').unwrap();
         let number: u64 = number.parse().unwrap_or_default();
         let is_upload = request.method() == Method::POST;
+        if let Some(token) = path.strip_prefix("/token/") {
+            return self.serve_token(token, request, &peer).await;
+        }
         match (is_upload, name, path.as_str()) {
             (true, _, "/upload") => self.upload(request.into_body()).await,
             (true, _, "/refuse") => Ok(simple(StatusCode::FORBIDDEN, "no")),
@@ -275,6 +285,28 @@ impl Hands {
             }
             _ => Ok(simple(StatusCode::OK, "hello")),
         }
+    }
+
+    /// Takes an upload of a token; tells "begun" when it has its place.
+    async fn serve_token(&self, token: &str, request: Request, peer: &Peer) -> Result<Response> {
+        let mut response = match peer.begin(token, &request) {
+            Err(Error::Throttled { pause, .. }) => {
+                later(StatusCode::TOO_MANY_REQUESTS, "too much", pause)
+            }
+            Err(error) => return Err(error),
+            Ok(place) => {
+                let _ = self.events.send(format!("begun {token}"));
+                let mut response = self.upload(request.into_body()).await?;
+                place.keep(&mut response);
+                response
+            }
+        };
+        response.extensions_mut().insert(Note {
+            route: "token",
+            repository: None,
+            token: Some(token.to_owned()),
+        });
+        Ok(response)
     }
 
     async fn upload(&self, upload: Upload) -> Result<Response> {
