@@ -145,6 +145,12 @@ pub enum Error {
         /// When to ask again.
         pause: Duration,
     },
+    /// Too much of a kind is on its way; the client shall ask again.
+    #[error("Too many {what} are on their way; ask again")]
+    Crowded {
+        /// Of what, as `receipts`.
+        what: &'static str,
+    },
     /// Others change the same all the time; the client shall ask again.
     #[error("Others change {what} at the same time; ask again")]
     Contended {
