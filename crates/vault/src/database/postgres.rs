@@ -5,6 +5,7 @@
 //!
 //! What can go wrong:
 //! - the server restarts, or another takes its place: work is done again on a new connection;
+//! - the server is away, or stands still: after a time whoever needs it is told so at once;
 //! - the connection is lost while it commits. The next connection looks whether the mark of that
 //!   transaction is there, so that nothing is done twice, and nothing is lost that was answered;
 //! - a process stands still while it holds the lock: the server ends its transaction after
@@ -12,34 +13,46 @@
 //! - a pooler between us that shares connections among transactions: connect past it.
 
 mod bare;
+mod connection;
 mod mark;
 mod server;
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
-use ::postgres::{Client, IsolationLevel, Transaction};
 use parking_lot::Mutex;
 use strongroom_model::Secret;
 
-use crate::database::guarded::{Guarded, Stop};
+use crate::database::guarded::{Fault, Guarded, Stop};
 use crate::database::pool::Pool;
 use crate::database::{Database, Work, failed};
 use crate::{Error, Result};
 
-use bare::{Bare, Prepared, fault};
+use bare::Bare;
+use connection::{Connection, Session};
 use mark::Mark;
 use server::{Role, Server};
 
 /// How many may read at once.
 const READERS: usize = 4;
 
+/// After how long without a word a server counts as away.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// How often work is done before a passing fault is taken for a lasting one.
 const ATTEMPTS: usize = 5;
 
+/// Each statement sees what was committed before it began, and so, behind the lock, all.
+const TO_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+
+/// All statements see the same.
+const TO_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
 /// A database on a server.
 pub struct Postgres {
-    server: Server,
+    server: Arc<Server>,
     /// Which row of marks is this one's.
     process: Mark,
     writer: Mutex<Option<Session>>,
@@ -56,7 +69,19 @@ impl Postgres {
     /// # Errors
     /// [`Error::Database`]; the password is never in it.
     pub fn open(url: &Secret, authorities: Option<&Path>) -> Result<Self> {
-        let server = Server::parse(url, authorities)?;
+        Self::open_with(url, authorities, PATIENCE)
+    }
+
+    /// The same, for a server that counts as away after `patience` without a word.
+    ///
+    /// # Errors
+    /// As [`Postgres::open`].
+    pub fn open_with(
+        url: &Secret,
+        authorities: Option<&Path>,
+        patience: Duration,
+    ) -> Result<Self> {
+        let server = Server::parse(url, authorities, patience)?;
         let writer = server.connect(Role::Writer)?;
         let database = Self {
             server,
@@ -114,6 +139,8 @@ impl Postgres {
         let mut attempts = 0;
         loop {
             attempts += 1;
+            // A connection that is open tells nothing: it may stand still.
+            self.server.check()?;
             let session = match place {
                 Some(session) => session,
                 None => place.insert(self.server.connect(role)?),
@@ -164,28 +191,38 @@ impl fmt::Debug for Postgres {
     }
 }
 
-/// A connection.
-struct Session {
-    client: Client,
-    prepared: Prepared,
+/// A transaction that has begun; undone where it is dropped before it was committed.
+struct Begun<'c> {
+    connection: &'c Connection,
+    is_ended: bool,
+}
+
+impl Begun<'_> {
+    fn commit(mut self) -> Result<(), Fault> {
+        self.is_ended = true;
+        self.connection.run("COMMIT")
+    }
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        if !self.is_ended {
+            // A connection that cannot even do this is of no more use, and says so when asked.
+            let _ = self.connection.run("ROLLBACK");
+        }
+    }
 }
 
 impl Session {
-    fn begin(&mut self, is_writing: bool) -> Result<(Transaction<'_>, &mut Prepared), Stop> {
-        // Who writes: each statement sees what was committed before it began, and so, behind the
-        // lock, all. Who reads: all statements see the same.
-        let level = match is_writing {
-            true => IsolationLevel::ReadCommitted,
-            false => IsolationLevel::RepeatableRead,
+    /// Begins a transaction.
+    fn begin(&mut self, how: &str) -> Result<(Bare<'_>, Begun<'_>), Stop> {
+        self.connection.run(how).map_err(Stop::Fault)?;
+        let begun = Begun {
+            connection: &self.connection,
+            is_ended: false,
         };
-        let begun = self
-            .client
-            .build_transaction()
-            .isolation_level(level)
-            .read_only(!is_writing)
-            .start();
-        let transaction = begun.map_err(|error| Stop::Fault(fault(&error)))?;
-        Ok((transaction, &mut self.prepared))
+        let bare = Bare::new(&self.connection, &mut self.prepared);
+        Ok((bare, begun))
     }
 
     /// Does work that writes, for a process. `doubtful` is the transaction of which it is not
@@ -196,8 +233,7 @@ impl Session {
         process: Mark,
         doubtful: &mut Option<Mark>,
     ) -> Result<(), Stop> {
-        let (mut transaction, prepared) = self.begin(true)?;
-        let mut bare = Bare::new(&mut transaction, prepared);
+        let (mut bare, begun) = self.begin(TO_WRITE)?;
         if let Some(earlier) = *doubtful {
             bare.wait_for_writers()?;
             let was_committed = bare.was_committed(process, earlier)?;
@@ -209,8 +245,7 @@ impl Session {
         let mark = Mark::random().map_err(Stop::Own)?;
         bare.enter(process, mark)?;
         Guarded::run(bare, work)?;
-        transaction.commit().map_err(|error| {
-            let fault = fault(&error);
+        begun.commit().map_err(|fault| {
             if fault.is_passing {
                 *doubtful = Some(mark);
             }
@@ -219,15 +254,14 @@ impl Session {
     }
 
     fn make_marks(&mut self) -> Result<(), Stop> {
-        let (mut transaction, prepared) = self.begin(true)?;
-        Bare::new(&mut transaction, prepared).make_marks()?;
-        let committed = transaction.commit();
-        committed.map_err(|error| Stop::Fault(fault(&error)))
+        let (mut bare, begun) = self.begin(TO_WRITE)?;
+        bare.make_marks()?;
+        begun.commit().map_err(Stop::Fault)
     }
 
     /// Does work that reads; there is nothing to commit.
     fn read(&mut self, work: &mut Work<'_>) -> Result<(), Stop> {
-        let (mut transaction, prepared) = self.begin(false)?;
-        Guarded::run(Bare::new(&mut transaction, prepared), work)
+        let (bare, _begun) = self.begin(TO_READ)?;
+        Guarded::run(bare, work)
     }
 }

@@ -7,7 +7,7 @@ mod lease;
 mod migrations;
 mod moments;
 mod postgres;
-mod proxy;
+pub(crate) mod proxy;
 mod receipts;
 mod same;
 mod sqlite;

@@ -50,7 +50,7 @@ impl fmt::Debug for Mark {
     }
 }
 
-impl Bare<'_, '_> {
+impl Bare<'_> {
     /// Makes the table of marks where there is none.
     pub(super) fn make_marks(&mut self) -> Result<(), Stop> {
         self.wait_for_writers()?;
