@@ -1,6 +1,7 @@
 //! One connection from its handshake to its end.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 use hyper::service::service_fn;
@@ -91,6 +92,7 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         peer,
         ticket: Arc::clone(&ticket),
         watch: Arc::clone(&watch),
+        untaken: AtomicUsize::new(0),
         discards: Arc::clone(&shared.discards),
     });
     let service = service_fn(move |request| {

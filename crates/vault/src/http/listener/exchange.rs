@@ -5,6 +5,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -31,6 +32,9 @@ const DISCARD_TIME: Duration = Duration::from_secs(5);
 /// From how many clients at a time, in all; whoever comes then is hung up on.
 pub(super) const DISCARDS: usize = 64;
 
+/// Answers to strangers on one connection that its client has not taken; more is an attack.
+const MOST_UNTAKEN: usize = 16;
+
 /// What all requests of a connection share.
 pub(super) struct Exchange {
     pub(super) limits: Arc<Limits>,
@@ -40,6 +44,8 @@ pub(super) struct Exchange {
     pub(super) peer: Peer,
     pub(super) ticket: Arc<Ticket>,
     pub(super) watch: Arc<Watch>,
+    /// Answers to strangers that are not yet taken.
+    pub(super) untaken: AtomicUsize,
     /// Places for what is taken off the wire in vain, of all connections.
     pub(super) discards: Arc<Semaphore>,
 }
@@ -67,6 +73,8 @@ pub(super) struct Answer {
     /// Its place among the requests of its token.
     place: Option<Kept>,
     open: Option<Arc<Open>>,
+    /// Whether it is counted among those that strangers have not taken.
+    is_untaken: bool,
     exchange: Arc<Exchange>,
     sent_bytes: u64,
     began: Instant,
@@ -114,6 +122,9 @@ impl Exchange {
             return Err((Refusal::Head, Duration::ZERO));
         }
         let address = AddressKey::from(self.peer.address);
+        if self.untaken.load(Ordering::Relaxed) >= MOST_UNTAKEN {
+            return Err((Refusal::Requests, Duration::from_secs(1)));
+        }
         let rate = self.rates.take(address, now);
         rate.map_err(|pause| (Refusal::Rate, pause))?;
         let begun = self.ticket.begin();
@@ -184,6 +195,13 @@ impl Exchange {
         let note = response.extensions_mut().remove().unwrap_or_default();
         let place = response.extensions_mut().remove();
         let seen = Seen::new(method, &note, response.status());
+        // By HTTP/2 an answer can be left untaken as long as its client likes. What a stranger is
+        // told is short and ready: it needs no place among the requests under way.
+        let is_untaken = note.token.is_none() && open.is_some();
+        if let Some(open) = open.as_ref().filter(|_| is_untaken) {
+            self.untaken.fetch_add(1, Ordering::Relaxed);
+            open.leave();
+        }
         response.map(|body| Answer {
             body,
             seen,
@@ -192,6 +210,7 @@ impl Exchange {
             wire,
             place,
             open,
+            is_untaken,
             exchange: self,
             sent_bytes: 0,
             began,
@@ -360,6 +379,9 @@ impl Drop for Answer {
         if let Some(token) = &self.note.token {
             let tokens = &self.exchange.peer.tokens;
             tokens.count(token, self.sent_bytes, Instant::now());
+        }
+        if self.is_untaken {
+            self.exchange.untaken.fetch_sub(1, Ordering::Relaxed);
         }
         self.place = None;
         self.open = None;

@@ -130,6 +130,34 @@ async fn who_sends_no_body_holds_no_place_whether_he_is_known_or_not() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn strangers_that_do_not_take_their_answers_hold_no_place() {
+    let limits = Limits {
+        requests: 4,
+        ..Limits::default()
+    };
+    let (server, _events) = Server::start(limits).await;
+    let mut clients = Vec::new();
+    let mut untaken = Vec::new();
+    for _ in 0..3 {
+        let mut client = server.http2_that_takes_nothing().await;
+        for number in 0..20 {
+            let get = request("GET", "/open", Vec::new());
+            let response = client.send_request(get).await.unwrap();
+            let status = match number < 16 {
+                true => StatusCode::OK,
+                false => StatusCode::SERVICE_UNAVAILABLE,
+            };
+            assert_eq!(response.status(), status, "{number}");
+            untaken.push(response);
+        }
+        clients.push(client);
+    }
+    let hello = b"GET /hello HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let told = server.talk(hello).await;
+    assert!(told.starts_with("HTTP/1.1 200"), "{told}");
+}
+
 #[tokio::test]
 async fn idle_strangers_that_asked_for_a_page_go_before_a_handshake() {
     let limits = Limits {

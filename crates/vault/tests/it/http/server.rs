@@ -126,6 +126,16 @@ impl Server {
         sender
     }
 
+    /// The same, by a client that takes the heads of answers and no body.
+    pub(super) async fn http2_that_takes_nothing(&self) -> http2::SendRequest<Full<Bytes>> {
+        let io = TokioIo::new(self.raw().await);
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder.initial_stream_window_size(0);
+        let (sender, connection) = builder.handshake(io).await.unwrap();
+        tokio::spawn(connection);
+        sender
+    }
+
     /// Sends raw bytes on a new connection and returns all that comes until its end.
     pub(super) async fn talk(&self, bytes: &[u8]) -> String {
         let mut stream = self.raw().await;
