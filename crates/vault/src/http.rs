@@ -4,8 +4,9 @@
 //! # The life of a connection
 //! Accepted and counted ([`Limits`]; where all places are taken the oldest idle connection goes) →
 //! TLS handshake, within a time → requests, each: head within a time and a size, rate of its
-//! address, a place among those under way; then the [`Handler`], which reads the [`Upload`] or
-//! does not, and answers a [`Body`] → idle, until the next request, a time, or the end of the
+//! address, a place among those under way; then the [`Handler`], which logs in and takes a place
+//! among those of the token ([`Peer::begin`]), reads the [`Upload`] or does not, and answers a
+//! [`Body`] → idle, until the next request, a time, or the end of the
 //! server.
 //!
 //! # Memory
