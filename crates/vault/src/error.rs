@@ -4,6 +4,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use strongroom_model::{ConfigError, FileName, Id, RepositoryPath};
 
@@ -133,6 +134,22 @@ pub enum Error {
         what: &'static str,
         /// When to ask again.
         pause_s: u64,
+    },
+    /// A token takes more of the server than one may.
+    #[error("The token {token} takes too much: {what}")]
+    Throttled {
+        /// The name of the token.
+        token: String,
+        /// Of what, as `requests under way`.
+        what: &'static str,
+        /// When to ask again.
+        pause: Duration,
+    },
+    /// Too much of a kind is on its way; the client shall ask again.
+    #[error("Too many {what} are on their way; ask again")]
+    Crowded {
+        /// Of what, as `receipts`.
+        what: &'static str,
     },
     /// Others change the same all the time; the client shall ask again.
     #[error("Others change {what} at the same time; ask again")]
@@ -265,6 +282,11 @@ impl Error {
                 "send receipts with a token of the client's own; or, where its key was replaced on \
                  purpose, on the vault: strongroom-vault token forget-client-key {token}"
             )),
+            Self::Throttled { .. } => Some(
+                "ask again when Retry-After says so; [limits] of vault.toml says what a token may \
+                 take"
+                    .to_owned(),
+            ),
             Self::NewerSchema { .. } => {
                 Some("install the newest strongroom-vault, or restore its database".to_owned())
             }

@@ -4,8 +4,9 @@
 //! # The life of a connection
 //! Accepted and counted ([`Limits`]; where all places are taken the oldest idle connection goes) →
 //! TLS handshake, within a time → requests, each: head within a time and a size, rate of its
-//! address, a place among those under way; then the [`Handler`], which reads the [`Upload`] or
-//! does not, and answers a [`Body`] → idle, until the next request, a time, or the end of the
+//! address, a place among those under way; then the [`Handler`], which logs in and takes a place
+//! among those of the token ([`Peer::begin`]), reads the [`Upload`] or does not, and answers a
+//! [`Body`] → idle, until the next request, a time, or the end of the
 //! server.
 //!
 //! # Memory
@@ -43,7 +44,9 @@ pub use limits::Limits;
 pub use listener::{Serving, bind, serve};
 pub use metrics::HttpMetrics;
 pub use rest::Rest;
-pub use service::{Answering, Handler, Note, Peer, Request, Response, later, simple};
+pub use service::{
+    Answering, Handler, Note, Peer, Request, Response, TokenPlace, later, simple,
+};
 pub use state::VaultState;
 pub use stop::{Stop, Stopper};
 pub use tls::{CertificateFiles, Certificates};

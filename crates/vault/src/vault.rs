@@ -56,7 +56,7 @@ use crate::database::lease::Holder;
 use crate::database::{Database, Transaction};
 use crate::records::leaves::{self, Act, Moment};
 use crate::records::repositories::{self, Repository};
-use crate::rules::clock::ProcessClock;
+use crate::rules::clock::{Drift, ProcessClock};
 use crate::rules::purge::Keeping;
 use crate::{Error, Result};
 
@@ -64,7 +64,9 @@ use authentication::Known;
 use due::Looked;
 use jobs::Leases;
 use purge::Purges;
+use receipt::Spool;
 use refusals::Refused;
+use scrub::Readable;
 use usage::Usage;
 
 /// What a vault is told about how to work.
@@ -95,12 +97,16 @@ struct Shared {
     read_clocks: ReadClocks,
     /// The clock as this process knows it.
     clock: Mutex<ProcessClock>,
+    /// What it has seen of the clocks beside it.
+    drift: Mutex<Drift>,
     leases: Leases,
     known: Known,
     usage: Usage,
     refused: Refused,
+    spool: Spool,
     purged: purge::Total,
     looked: Looked,
+    readable: Readable,
     purges: Purges,
 }
 
@@ -119,7 +125,7 @@ impl Vault {
         let holder = Holder::random()?;
         let read_clocks = read_clocks.of_run(holder);
         let commits = Commits::new(Arc::clone(&database))?;
-        let clock = clock::open(&*database, &commits, &read_clocks, &settings.origin)?;
+        let (clock, drift) = clock::open(&*database, &commits, &read_clocks, &settings.origin)?;
         Ok(Self {
             shared: Arc::new(Shared {
                 database,
@@ -128,12 +134,15 @@ impl Vault {
                 settings,
                 read_clocks,
                 clock: Mutex::new(clock),
+                drift: Mutex::new(drift),
                 leases: Leases::new(holder),
                 known: Known::default(),
                 usage: Usage::default(),
                 refused: Refused::default(),
+                spool: Spool::default(),
                 purged: purge::Total::default(),
                 looked: Looked::default(),
+                readable: Readable::default(),
                 purges: Purges::default(),
             }),
         })

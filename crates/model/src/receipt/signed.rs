@@ -84,6 +84,29 @@ impl SignedReceipt {
             Err(Error::Signature { receipt: id })
         }
     }
+
+    /// Opens the envelope of a client whose key is known beforehand, where
+    /// `signs(message, signature)` says that this key made this signature of this message. Nothing
+    /// is made of a body before that, which may be large.
+    ///
+    /// # Errors
+    /// [`Error::Signature`] where it does not hold or the receipt is another client's, and what a
+    /// body that does not decode gives.
+    pub fn verify_by(
+        &self,
+        client: Id,
+        signs: impl FnOnce(&[u8], &Signature) -> bool,
+    ) -> Result<VerifiedReceipt> {
+        let id = self.id();
+        if !signs(&message(&self.body), &self.signature) {
+            return Err(Error::Signature { receipt: id });
+        }
+        let receipt = Receipt::from_body(&self.body)?;
+        match receipt.client == client {
+            true => Ok(VerifiedReceipt { id, receipt }),
+            false => Err(Error::Signature { receipt: id }),
+        }
+    }
 }
 
 impl VerifiedReceipt {

@@ -137,6 +137,24 @@ fn an_envelope_opens_only_with_its_signature() {
 }
 
 #[test]
+fn an_envelope_of_a_known_client_is_not_read_before_its_signature_holds() {
+    let (receipts, _) = three();
+    let signed = SignedReceipt::new(&receipts[0], sign).unwrap();
+    let client = receipts[0].client;
+    let signs = |message: &[u8], signature: &Signature| holds(&client, message, signature);
+    let verified = signed.verify_by(client, signs).unwrap();
+    assert_eq!(verified.receipt(), &receipts[0]);
+    let other = Id::of(b"another client");
+    let refused = signed.verify_by(other, signs);
+    assert!(matches!(refused, Err(Error::Signature { .. })));
+    // Neither is a body that makes no sense looked at, where the signature does not hold.
+    let nonsense = br#"{"body":"[[[[","signature":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=="}"#;
+    let nonsense = SignedReceipt::from_json(nonsense).unwrap();
+    let refused = nonsense.verify_by(client, |_, _| false);
+    assert!(matches!(refused, Err(Error::Signature { .. })));
+}
+
+#[test]
 fn what_is_signed_is_the_body_behind_a_line_of_its_own() {
     let (receipts, _) = three();
     let body = receipts[0].to_body().unwrap();

@@ -176,7 +176,9 @@ impl Args {
         if let Some(certificates) = certificates {
             tokio::spawn(certificates.keep_fresh(CERTIFICATE_EVERY, stop.clone()));
         }
-        tokio::spawn(notify_systemd(stop.clone()));
+        let (watched, seen) = (vault.clone(), Arc::clone(state));
+        let is_alive = move || seen.is_alive(&watched);
+        tokio::spawn(notify_systemd(stop.clone(), is_alive));
         let standings = Standings::new(metrics);
         let runs_in = Whereabouts::declared(config.runs_in.clone());
         standings.set_place(runs_in.known());
@@ -369,8 +371,9 @@ fn stop_on_signals(stopper: Stopper) -> Result<()> {
 }
 
 /// Tells systemd that the vault is there, that it still lives, and that it stops; where no systemd
-/// asks for it nothing is told.
-async fn notify_systemd(mut stop: Stop) {
+/// asks for it nothing is told. That this runs proves nothing: the vault lives while its jobs look
+/// at it.
+async fn notify_systemd(mut stop: Stop, is_alive: impl Fn() -> bool + Send + 'static) {
     let notify = |state| {
         if let Err(error) = sd_notify::notify(&[state]) {
             tracing::debug!(%error, "systemd cannot be told");
@@ -385,7 +388,10 @@ async fn notify_systemd(mut stop: Stop) {
             loop {
                 tokio::select! {
                     () = stop.wait() => break,
-                    _ = tick.tick() => notify(NotifyState::Watchdog),
+                    _ = tick.tick() => match is_alive() {
+                        true => notify(NotifyState::Watchdog),
+                        false => tracing::error!("The vault's jobs stand still"),
+                    },
                 }
             }
         }

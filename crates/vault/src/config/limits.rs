@@ -2,17 +2,25 @@
 
 use std::time::Duration;
 
+use strongroom_model::ByteSize;
 use strongroom_model::config::reader::Reader;
 use strongroom_model::config::section::Section;
 
 use crate::http::Limits;
 
-const KEYS: [&str; 7] = [
+/// With less a client could not send one pack in a minute.
+const LEAST_BYTES_PER_SECOND: ByteSize = ByteSize::mib(1);
+
+const KEYS: [&str; 11] = [
     "connections",
     "connections_per_address",
     "requests",
     "requests_per_address",
     "requests_per_second",
+    "requests_per_token",
+    "requests_reserved",
+    "requests_per_second_per_token",
+    "bytes_per_second_per_token",
     "failed_logins",
     "stop_time",
 ];
@@ -47,12 +55,38 @@ pub(super) fn read(reader: &mut Reader<'_>, top: &Section<'_>) -> Option<Limits>
         most,
         &mut limits.requests_per_address,
     );
+    // As large a share as that of the default ones, where the whole is smaller.
+    limits.requests_per_token = limits.requests_per_token.min(limits.requests);
+    limits.requests_reserved = limits.requests_reserved.min(limits.requests / 4);
+    count("requests_per_token", most, &mut limits.requests_per_token);
+    let reserved = section.number(reader, "requests_reserved", 0..=most);
+    if let Some(reserved) = reserved.and_then(|number| usize::try_from(number).ok()) {
+        limits.requests_reserved = reserved;
+    }
     let rate = section.number(reader, "requests_per_second", 1..=10_000_000);
     limits.requests_per_second = rate.unwrap_or(limits.requests_per_second);
+    let rate = section.number(reader, "requests_per_second_per_token", 1..=10_000_000);
+    limits.requests_per_second_per_token = rate.unwrap_or(limits.requests_per_second_per_token);
+    limits.bytes_per_second_per_token = bytes_per_second(reader, &section)
+        .unwrap_or(limits.bytes_per_second_per_token);
     let failed = section.number(reader, "failed_logins", 1..=100_000);
     limits.failed_logins = failed.unwrap_or(limits.failed_logins);
     if let Some(period) = section.period(reader, "stop_time") {
         limits.stop_time = Duration::from_secs(period.seconds());
     }
     Some(limits)
+}
+
+fn bytes_per_second(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<u64> {
+    const KEY: &str = "bytes_per_second_per_token";
+    let (line, size) = section.size(reader, KEY)?;
+    if size < LEAST_BYTES_PER_SECOND {
+        reader.problem(
+            line,
+            format!("{KEY} = \"{size}\" is out of bounds"),
+            format!("write a size from \"{LEAST_BYTES_PER_SECOND}\" on"),
+        );
+        return None;
+    }
+    Some(size.bytes())
 }

@@ -82,6 +82,24 @@ fn the_database_comes_from_the_environment_and_is_never_shown() {
 }
 
 #[test]
+fn the_shares_of_tokens_follow_the_number_of_requests() {
+    let limits = parse("[limits]\nrequests = 40").unwrap().limits;
+    assert_eq!(
+        (limits.requests_per_token, limits.requests_reserved),
+        (40, 10)
+    );
+    let text = "[limits]\nrequests = 1000\nrequests_per_token = 300\nrequests_reserved = 0\n\
+                requests_per_second_per_token = 7\nbytes_per_second_per_token = \"10MiB\"";
+    let limits = parse(text).unwrap().limits;
+    assert_eq!(
+        (limits.requests_per_token, limits.requests_reserved),
+        (300, 0)
+    );
+    assert_eq!(limits.requests_per_second_per_token, 7);
+    assert_eq!(limits.bytes_per_second_per_token, 10 << 20);
+}
+
+#[test]
 fn mistakes_are_told_with_their_line_and_what_to_write() {
     let table = [
         (
@@ -151,6 +169,16 @@ fn mistakes_are_told_with_their_line_and_what_to_write() {
             "[limits]\nconnections = 100\nconnections_per_address = 200",
             "line 3: connections_per_address = 200 is out of bounds; write a whole number from 1 \
              to 100: connections_per_address = 1",
+        ),
+        (
+            "[limits]\nrequests = 100\nrequests_per_token = 200",
+            "line 3: requests_per_token = 200 is out of bounds; write a whole number from 1 to \
+             100: requests_per_token = 1",
+        ),
+        (
+            "[limits]\nbytes_per_second_per_token = \"1kB\"",
+            "line 2: bytes_per_second_per_token = \"1kB\" is out of bounds; write a size from \
+             \"1MiB\" on",
         ),
         (
             "reserve = 5",

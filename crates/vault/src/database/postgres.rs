@@ -5,42 +5,56 @@
 //!
 //! What can go wrong:
 //! - the server restarts, or another takes its place: work is done again on a new connection;
-//! - the connection is lost while it commits. The next connection asks the server what became of
-//!   that transaction, so that nothing is done twice, and nothing is lost that was answered;
+//! - the server is away, or stands still: after a time whoever needs it is told so at once;
+//! - the connection is lost while it commits. The next connection looks whether the mark of that
+//!   transaction is there, so that nothing is done twice, and nothing is lost that was answered;
 //! - a process stands still while it holds the lock: the server ends its transaction after
 //!   seconds, and the others go on;
 //! - a pooler between us that shares connections among transactions: connect past it.
 
 mod bare;
+mod connection;
+mod mark;
 mod server;
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
-use ::postgres::{Client, IsolationLevel};
 use parking_lot::Mutex;
 use strongroom_model::Secret;
 
-use crate::database::guarded::{Fault, Guarded, Statements, Stop};
+use crate::database::guarded::{Fault, Guarded, Stop};
 use crate::database::pool::Pool;
-use crate::database::{Database, Value, Work, failed};
+use crate::database::{Database, Work, failed};
 use crate::{Error, Result};
 
-use bare::{Bare, Prepared, fault};
+use bare::Bare;
+use connection::{Connection, Session};
+use mark::Mark;
 use server::{Role, Server};
 
 /// How many may read at once.
 const READERS: usize = 4;
 
+/// After how long without a word a server counts as away.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// How often work is done before a passing fault is taken for a lasting one.
 const ATTEMPTS: usize = 5;
 
-/// The advisory lock of those who write: "vault" and a number.
-const WRITERS: i64 = 0x7661_756c_7400_0001;
+/// Each statement sees what was committed before it began, and so, behind the lock, all.
+const TO_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+
+/// All statements see the same.
+const TO_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 /// A database on a server.
 pub struct Postgres {
-    server: Server,
+    server: Arc<Server>,
+    /// Which row of marks is this one's.
+    process: Mark,
     writer: Mutex<Option<Session>>,
     readers: Pool<Session>,
 }
@@ -55,14 +69,30 @@ impl Postgres {
     /// # Errors
     /// [`Error::Database`]; the password is never in it.
     pub fn open(url: &Secret, authorities: Option<&Path>) -> Result<Self> {
-        let server = Server::parse(url, authorities)?;
+        Self::open_with(url, authorities, PATIENCE)
+    }
+
+    /// The same, for a server that counts as away after `patience` without a word.
+    ///
+    /// # Errors
+    /// As [`Postgres::open`].
+    pub fn open_with(
+        url: &Secret,
+        authorities: Option<&Path>,
+        patience: Duration,
+    ) -> Result<Self> {
+        let server = Server::parse(url, authorities, patience)?;
         let writer = server.connect(Role::Writer)?;
         let database = Self {
             server,
+            process: Mark::random()?,
             writer: Mutex::new(Some(writer)),
             readers: Pool::new(READERS),
         };
         database.examine()?;
+        let mut writer = database.writer.lock();
+        database.persist(&mut writer, Role::Writer, &mut Session::make_marks)?;
+        drop(writer);
         Ok(database)
     }
 
@@ -109,6 +139,8 @@ impl Postgres {
         let mut attempts = 0;
         loop {
             attempts += 1;
+            // A connection that is open tells nothing: it may stand still.
+            self.server.check()?;
             let session = match place {
                 Some(session) => session,
                 None => place.insert(self.server.connect(role)?),
@@ -134,7 +166,7 @@ impl Database for Postgres {
     fn write(&self, work: &mut Work<'_>) -> Result<()> {
         let mut doubtful = None;
         let outcome = self.persist(&mut self.writer.lock(), Role::Writer, &mut |session| {
-            session.write(work, &mut doubtful)
+            session.write(work, self.process, &mut doubtful)
         });
         outcome.map_err(|error| match (doubtful, error) {
             (Some(_), Error::Database { action, reason }) => Error::Database {
@@ -159,90 +191,77 @@ impl fmt::Debug for Postgres {
     }
 }
 
-/// A connection.
-struct Session {
-    client: Client,
-    prepared: Prepared,
+/// A transaction that has begun; undone where it is dropped before it was committed.
+struct Begun<'c> {
+    connection: &'c Connection,
+    is_ended: bool,
+}
+
+impl Begun<'_> {
+    fn commit(mut self) -> Result<(), Fault> {
+        self.is_ended = true;
+        self.connection.run("COMMIT")
+    }
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        if !self.is_ended {
+            // A connection that cannot even do this is of no more use, and says so when asked.
+            let _ = self.connection.run("ROLLBACK");
+        }
+    }
 }
 
 impl Session {
-    /// Does work that writes. `doubtful` is the transaction of which it is not known whether it
-    /// was committed.
-    fn write(&mut self, work: &mut Work<'_>, doubtful: &mut Option<String>) -> Result<(), Stop> {
-        // Each statement sees what was committed before it began, and so, behind the lock, all.
-        let mut transaction = self
-            .client
-            .build_transaction()
-            .isolation_level(IsolationLevel::ReadCommitted)
-            .read_only(false)
-            .start()
-            .map_err(|error| Stop::Fault(fault(&error)))?;
-        let mut bare = Bare::new(&mut transaction, &mut self.prepared);
-        let name = bare.enter()?;
-        if let Some(earlier) = doubtful.as_deref() {
-            // It held the lock, so it has ended in one way or the other.
-            let was_committed = bare.was_committed(earlier)?;
+    /// Begins a transaction.
+    fn begin(&mut self, how: &str) -> Result<(Bare<'_>, Begun<'_>), Stop> {
+        self.connection.run(how).map_err(Stop::Fault)?;
+        let begun = Begun {
+            connection: &self.connection,
+            is_ended: false,
+        };
+        let bare = Bare::new(&self.connection, &mut self.prepared);
+        Ok((bare, begun))
+    }
+
+    /// Does work that writes, for a process. `doubtful` is the transaction of which it is not
+    /// known whether it was committed.
+    fn write(
+        &mut self,
+        work: &mut Work<'_>,
+        process: Mark,
+        doubtful: &mut Option<Mark>,
+    ) -> Result<(), Stop> {
+        let (mut bare, begun) = self.begin(TO_WRITE)?;
+        if let Some(earlier) = *doubtful {
+            bare.wait_for_writers()?;
+            let was_committed = bare.was_committed(process, earlier)?;
             *doubtful = None;
             if was_committed {
                 return Ok(());
             }
         }
+        let mark = Mark::random().map_err(Stop::Own)?;
+        bare.enter(process, mark)?;
         Guarded::run(bare, work)?;
-        transaction.commit().map_err(|error| {
-            let fault = fault(&error);
+        begun.commit().map_err(|fault| {
             if fault.is_passing {
-                *doubtful = Some(name);
+                *doubtful = Some(mark);
             }
             Stop::Fault(fault)
         })
     }
 
+    fn make_marks(&mut self) -> Result<(), Stop> {
+        let (mut bare, begun) = self.begin(TO_WRITE)?;
+        bare.make_marks()?;
+        begun.commit().map_err(Stop::Fault)
+    }
+
     /// Does work that reads; there is nothing to commit.
     fn read(&mut self, work: &mut Work<'_>) -> Result<(), Stop> {
-        let mut transaction = self
-            .client
-            .build_transaction()
-            .isolation_level(IsolationLevel::RepeatableRead)
-            .read_only(true)
-            .start()
-            .map_err(|error| Stop::Fault(fault(&error)))?;
-        Guarded::run(Bare::new(&mut transaction, &mut self.prepared), work)
-    }
-}
-
-impl Bare<'_, '_> {
-    /// Waits until nobody else writes; returns the name of this transaction.
-    fn enter(&mut self) -> Result<String, Stop> {
-        let mut name = String::new();
-        self.query(
-            "SELECT pg_advisory_xact_lock($1), CAST(pg_current_xact_id() AS TEXT)",
-            &[Value::Int(WRITERS)],
-            &mut |row| {
-                name = row.text(1)?;
-                Ok(())
-            },
-        )?;
-        Ok(name)
-    }
-
-    /// Whether a transaction that has ended was committed.
-    fn was_committed(&mut self, name: &str) -> Result<bool, Stop> {
-        let mut status = String::new();
-        self.query(
-            "SELECT COALESCE(pg_xact_status(CAST($1 AS xid8)), 'forgotten')",
-            &[Value::Text(name)],
-            &mut |row| {
-                status = row.text(0)?;
-                Ok(())
-            },
-        )?;
-        match status.as_str() {
-            "committed" => Ok(true),
-            "aborted" => Ok(false),
-            other => Err(Stop::Fault(Fault {
-                reason: format!("The connection was lost, and the transaction is {other}"),
-                is_passing: false,
-            })),
-        }
+        let (bare, _begun) = self.begin(TO_READ)?;
+        Guarded::run(bare, work)
     }
 }

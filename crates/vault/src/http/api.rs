@@ -154,7 +154,11 @@ impl Api {
             Principal::Token => {
                 let principal = self.log_in(&request).await?;
                 note.token = Some(principal.name.clone());
-                self.ask(request, principal, endpoint.call, captured).await
+                let place = peer.begin(&principal.name, &request)?;
+                let asked = self.ask(request, principal, endpoint.call, captured);
+                let mut response = asked.await?;
+                place.keep(&mut response);
+                Ok(response)
             }
             Principal::Administrator => {
                 self.admit(&request, peer)?;

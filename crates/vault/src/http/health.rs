@@ -7,7 +7,7 @@ use subtle::ConstantTimeEq;
 
 use crate::http::body::Body;
 use crate::http::metrics::Metrics;
-use crate::http::service::{Note, Peer, Response, later, simple};
+use crate::http::service::{Note, Peer, Response, is_proxied, later, simple};
 
 const OPENMETRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
@@ -54,10 +54,11 @@ fn refuse(headers: &HeaderMap, peer: &Peer, token: Option<&Secret>) -> Option<Re
     let given = headers
         .get(AUTHORIZATION)
         .and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
-    // With a token loopback is nothing special: a proxy on this machine speaks for everybody.
+    // With a token loopback is nothing special, and without one a proxy on this machine speaks for
+    // everybody.
     let is_right = match token {
         Some(token) => given.is_some_and(|given| token.expose().as_bytes().ct_eq(given).into()),
-        None => peer.is_loopback(),
+        None => peer.is_loopback() && !is_proxied(headers),
     };
     if is_right {
         return None;

@@ -7,11 +7,13 @@ mod address;
 mod connections;
 mod logins;
 mod rates;
+mod tokens;
 
 pub use address::AddressKey;
 pub(crate) use connections::{Connections, Refusal, Ticket};
 pub use logins::Logins;
 pub(crate) use rates::Rates;
+pub(crate) use tokens::{Place, Tokens};
 
 use std::time::Duration;
 
@@ -31,6 +33,14 @@ pub struct Limits {
     pub requests_per_address: usize,
     /// Requests a second of one address, on average; twice as many at once.
     pub requests_per_second: u32,
+    /// Requests under way of one token, from all its addresses.
+    pub requests_per_token: usize,
+    /// Of the requests under way in all, so many are kept for tokens that have few.
+    pub requests_reserved: usize,
+    /// Requests a second of one token, on average; twice as many at once.
+    pub requests_per_second_per_token: u32,
+    /// Bytes a second of one token in both directions, on average; twice as many at once.
+    pub bytes_per_second_per_token: u64,
     /// Wrong logins of one address before it is asked to wait.
     pub failed_logins: u32,
     /// The longest that it is asked to wait.
@@ -61,6 +71,12 @@ impl Default for Limits {
             requests: 256,
             requests_per_address: 128,
             requests_per_second: 20_000,
+            // A client with 64 connections passes, and one whose answers are still on their way.
+            requests_per_token: 96,
+            requests_reserved: 64,
+            requests_per_second_per_token: 20_000,
+            // More than a line of ten gigabits carries: it bounds nobody who has one machine.
+            bytes_per_second_per_token: 2 << 30,
             failed_logins: 10,
             longest_login_pause: Duration::from_secs(60),
             header_bytes: 16 << 10,

@@ -14,11 +14,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use crate::http::limits::{Connections, Limits, Logins, Rates};
+use crate::http::limits::{Connections, Limits, Logins, Rates, Tokens};
 use crate::http::metrics::HttpMetrics;
 use crate::http::service::Handler;
 use crate::http::stop::{Stop, Stopper};
@@ -49,6 +50,8 @@ struct Shared {
     metrics: Arc<HttpMetrics>,
     rates: Arc<Rates>,
     logins: Arc<Logins>,
+    tokens: Arc<Tokens>,
+    discards: Arc<Semaphore>,
     handler: Arc<dyn Handler>,
 }
 
@@ -92,6 +95,8 @@ pub async fn serve(
         tls,
         rates: Arc::new(Rates::new(serving.limits.requests_per_second)),
         logins: Arc::new(Logins::new(&serving.limits)),
+        tokens: Arc::new(Tokens::new(&serving.limits)),
+        discards: Arc::new(Semaphore::new(exchange::DISCARDS)),
         limits: Arc::new(serving.limits),
         metrics: serving.metrics,
         handler,

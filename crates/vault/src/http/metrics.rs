@@ -125,7 +125,7 @@ impl HttpMetrics {
     }
 
     /// Counts a refusal by the listener itself, or a connection that it closed.
-    pub(super) fn refused(&self, reason: &'static str) {
+    pub(crate) fn refused(&self, reason: &'static str) {
         self.refusals.get_or_create(&Refused { reason }).inc();
     }
 

@@ -74,8 +74,14 @@ impl Rest {
     pub async fn answer(&self, request: Request, peer: &Peer) -> Option<Response> {
         if let Some(name) = request.uri().path().strip_prefix("/log/") {
             let name = name.to_owned();
-            let answered = self.log_file(&request, name).await;
-            return Some(answered.unwrap_or_else(|error| refusal(&error, peer)));
+            let mut note = Note {
+                route: "log",
+                ..Note::default()
+            };
+            let answered = self.log_file(&request, name, peer, &mut note).await;
+            let mut response = answered.unwrap_or_else(|error| refusal(&error, peer));
+            response.extensions_mut().insert(note);
+            return Some(response);
         }
         let route = Route::parse(request.uri().path())?;
         let mut note = Note {
@@ -85,7 +91,7 @@ impl Rest {
         };
         let is_deletion = *request.method() == Method::DELETE;
         let repository = route.repository.clone();
-        let answered = self.serve(request, route, &mut note).await;
+        let answered = self.serve(request, route, peer, &mut note).await;
         let mut response = answered.unwrap_or_else(|error| {
             let token = note.token.as_deref();
             self.vault
@@ -98,13 +104,22 @@ impl Rest {
 
     /// A file of the log: the checkpoint and the key are for everybody, what was done for those
     /// who have a token.
-    async fn log_file(&self, request: &Request, name: String) -> Result<Response> {
+    async fn log_file(
+        &self,
+        request: &Request,
+        name: String,
+        peer: &Peer,
+        note: &mut Note,
+    ) -> Result<Response> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return Ok(not_allowed("GET, HEAD"));
         }
+        let mut place = None;
         if !matches!(name.as_str(), "checkpoint" | "key") {
             let token = token_of(request.headers()).ok_or(Error::Unauthorized)?;
-            self.authenticate(token).await?;
+            let principal = self.authenticate(token).await?;
+            note.token = Some(principal.name.clone());
+            place = Some(peer.begin(&principal.name, request)?);
         }
         let log = self.log.clone();
         let file = self.blocking.run(move || log.file(&name)).await?;
@@ -114,11 +129,9 @@ impl Rest {
         let mut response = Response::new(Body::from(bytes));
         let binary = HeaderValue::from_static("application/octet-stream");
         response.headers_mut().insert(CONTENT_TYPE, binary);
-        let route = "log";
-        response.extensions_mut().insert(Note {
-            route,
-            ..Note::default()
-        });
+        if let Some(place) = place {
+            place.keep(&mut response);
+        }
         Ok(response)
     }
 
@@ -131,10 +144,28 @@ impl Rest {
         self.blocking.run(move || vault.authenticate(&token)).await
     }
 
-    async fn serve(&self, request: Request, route: Route, note: &mut Note) -> Result<Response> {
+    async fn serve(
+        &self,
+        request: Request,
+        route: Route,
+        peer: &Peer,
+        note: &mut Note,
+    ) -> Result<Response> {
         let token = token_of(request.headers()).ok_or(Error::Unauthorized)?;
         let principal = self.authenticate(token).await?;
         note.token = Some(principal.name.clone());
+        let place = peer.begin(&principal.name, &request)?;
+        let mut response = self.serve_known(request, route, principal).await?;
+        place.keep(&mut response);
+        Ok(response)
+    }
+
+    async fn serve_known(
+        &self,
+        request: Request,
+        route: Route,
+        principal: Principal,
+    ) -> Result<Response> {
         let (parts, upload) = request.into_parts();
         let is_creation = parts
             .uri
@@ -421,6 +452,9 @@ fn refusal(error: &Error, peer: &Peer) -> Response {
         }
         Error::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
         Error::UploadStalled => StatusCode::REQUEST_TIMEOUT,
+        Error::Throttled { pause, .. } => {
+            return later(StatusCode::TOO_MANY_REQUESTS, &error.to_string(), *pause);
+        }
         _ => {
             tracing::error!(error = error as &dyn std::error::Error, "A request failed");
             let text = "Something is wrong here; the log of the vault says what";

@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hyper::StatusCode;
-use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 
-use crate::http::body::{Body, Upload};
-use crate::http::limits::{AddressKey, Logins};
+use crate::http::body::{Body, Upload, Wire};
+use crate::http::limits::{AddressKey, Logins, Place, Refusal, Tokens};
+use crate::http::metrics::HttpMetrics;
+use crate::{Error, Result};
 
 /// A request whose head has come and whose body has not.
 pub type Request = hyper::Request<Upload>;
@@ -32,6 +34,9 @@ pub trait Handler: Send + Sync {
     fn handle(self: Arc<Self>, request: Request, peer: Peer) -> Answering<'static>;
 }
 
+/// Headers of a proxy, which speaks for others.
+const OF_PROXIES: [&str; 4] = ["forwarded", "via", "x-forwarded-for", "x-real-ip"];
+
 /// Who asks.
 #[derive(Clone, Debug)]
 pub struct Peer {
@@ -42,7 +47,23 @@ pub struct Peer {
     /// Whether the connection is encrypted.
     pub is_encrypted: bool,
     pub(crate) logins: Arc<Logins>,
+    pub(crate) tokens: Arc<Tokens>,
+    pub(crate) metrics: Arc<HttpMetrics>,
 }
+
+/// The place that a request of a token has among those under way, until this is dropped; what was
+/// received by then is counted.
+#[derive(Debug)]
+pub struct TokenPlace {
+    place: Arc<Place>,
+    token: String,
+    tokens: Arc<Tokens>,
+    wire: Arc<Wire>,
+}
+
+/// A place that an answer keeps while it is sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Kept(#[expect(dead_code, reason = "held, never read")] Arc<Place>);
 
 impl Peer {
     /// Whether the connection comes from this very machine.
@@ -62,8 +83,49 @@ impl Peer {
         self.logins.pause(self.key(), Instant::now())
     }
 
+    /// Begins a request of a token that has logged in, before anything is done for it.
+    ///
+    /// # Errors
+    /// [`Error::Throttled`], to be answered with 429, where the token takes too much already.
+    pub fn begin(&self, token: &str, request: &Request) -> Result<TokenPlace> {
+        let begun = self.tokens.begin(token, Instant::now());
+        let place = begun.map_err(|(refusal, pause)| {
+            self.metrics.refused(refusal.word());
+            Error::Throttled {
+                token: token.to_owned(),
+                what: match refusal {
+                    Refusal::TokenRate => "requests a second",
+                    Refusal::TokenBytes => "bytes a second",
+                    _ => "requests under way",
+                },
+                pause,
+            }
+        })?;
+        Ok(TokenPlace {
+            place: Arc::new(place),
+            token: token.to_owned(),
+            tokens: Arc::clone(&self.tokens),
+            wire: request.body().wire(),
+        })
+    }
+
     fn key(&self) -> AddressKey {
         self.address.into()
+    }
+}
+
+impl TokenPlace {
+    /// Lets an answer keep the place until it is sent.
+    pub fn keep(self, response: &mut Response) {
+        let kept = Kept(Arc::clone(&self.place));
+        response.extensions_mut().insert(kept);
+    }
+}
+
+impl Drop for TokenPlace {
+    fn drop(&mut self) {
+        let bytes = self.wire.received_bytes();
+        self.tokens.count(&self.token, bytes, Instant::now());
     }
 }
 
@@ -76,6 +138,11 @@ pub struct Note {
     pub repository: Option<String>,
     /// The id of the token, never the token.
     pub token: Option<String>,
+}
+
+/// Whether a request came through a proxy that says so: then its address is the proxy's.
+pub(crate) fn is_proxied(headers: &HeaderMap) -> bool {
+    OF_PROXIES.iter().any(|name| headers.contains_key(*name))
 }
 
 /// An answer of one line of text.

@@ -21,6 +21,10 @@ use series::Series;
 /// How old the last look may be.
 const OLD_AFTER_MS: i64 = 30_000;
 
+/// How old the last look may be before the process counts as dead. A look that waits for a database
+/// that says nothing, or for a slow storage, is over before that.
+const DEAD_AFTER_MS: i64 = 60_000;
+
 /// For how long the log may be behind.
 const LOG_BEHIND_MS: i64 = 15_000;
 
@@ -99,6 +103,13 @@ impl VaultState {
     /// Counts what was scrubbed.
     pub fn scrubbed(&self, scrubbed: &Scrubbed) {
         self.series.add_scrubbed(scrubbed);
+    }
+
+    /// Whether the vault was looked at a moment ago, whatever was seen. Where it was not, its jobs
+    /// stand still, and nothing but a new start helps.
+    pub fn is_alive(&self, vault: &Vault) -> bool {
+        let looked_ms = self.checks.lock().looked_ms;
+        vault.boot_ms().saturating_sub(looked_ms) <= DEAD_AFTER_MS
     }
 
     /// Answers `/readyz`.

@@ -319,11 +319,12 @@ fn note_moment(transaction: &mut dyn Transaction, number: u64, recorded_ms: i64)
 /// # Errors
 /// Those of the database.
 pub fn count_until(transaction: &mut dyn Transaction, recorded_ms: i64) -> Result<u64> {
-    let statement = "SELECT min(first_leaf) FROM moment WHERE recorded_ms > $1";
-    let next = transaction.first(statement, &[Value::Int(recorded_ms)], |row| {
-        row.maybe_int(0)
-    })?;
-    match next.flatten() {
+    // Both ascend together, so the first row behind the time in its index is the one: the least
+    // leaf of all these rows would be looked for in all of them.
+    let statement = "SELECT first_leaf FROM moment WHERE recorded_ms > $1 \
+                     ORDER BY recorded_ms LIMIT 1";
+    let values = [Value::Int(recorded_ms)];
+    match transaction.first(statement, &values, |row| row.int(0))? {
         Some(first_leaf) => unsigned(first_leaf),
         None => Ok(head(transaction)?.leaves),
     }

@@ -8,13 +8,15 @@
 //! With several processes one of them moves the clock at a time. Each run of a process counts as a
 //! start of a machine of its own: whoever takes over begins anew and adds nothing for the time
 //! before, so that no second is counted twice; what that loses is caught up as any lag is. What the
-//! others make of it is in [`process`].
+//! others make of it is in [`process`]; jumps that no single step shows are found in [`drift`].
 //!
 //! What can go wrong: who is root on the vault's machine can lie about the boot clock as well. He
 //! can also remove files; see docs/vault.md for what then helps.
 
+pub mod drift;
 pub mod process;
 
+pub use drift::Drift;
 pub use process::{ProcessClock, Shown};
 
 /// Milliseconds in a second.

@@ -128,7 +128,10 @@ impl Vault {
         let (name, secret) = parts_of(text)?;
         let token = self.remembered(name)?;
         let now = self.now();
-        let is_right = is_secret_of(&token, secret) && token.counts_at(now.vault_ms);
+        // The first use is in the log, or does not happen: it is no use that was known.
+        let is_right = token.used_ms.is_some()
+            && is_secret_of(&token, secret)
+            && token.counts_at(now.vault_ms);
         is_right.then(|| Principal::of(token))
     }
 

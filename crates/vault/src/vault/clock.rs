@@ -11,7 +11,7 @@ use crate::database::lease::Holder;
 use crate::database::{Database, Transaction};
 use crate::records::clock as row;
 use crate::records::leaves::{self, Act, Moment};
-use crate::rules::clock::{Jump, ProcessClock, Reading, Shown, VaultClock};
+use crate::rules::clock::{Drift, Jump, ProcessClock, Reading, Shown, VaultClock};
 use crate::vault::jobs::{self, Job};
 use crate::vault::{Vault, no_answer};
 
@@ -53,9 +53,15 @@ pub(super) fn open(
     commits: &Commits,
     clocks: &ReadClocks,
     origin: &str,
-) -> Result<ProcessClock> {
+) -> Result<(ProcessClock, Drift)> {
+    let begin = |row: VaultClock, is_moved: bool| {
+        let at = clocks.read();
+        let mut drift = Drift::new(at.clone());
+        drift.look(&row, &at, is_moved);
+        (ProcessClock::new(row, at, is_moved), drift)
+    };
     if let Some((row, is_moved)) = look(database)? {
-        return Ok(ProcessClock::new(row, clocks.read(), is_moved));
+        return Ok(begin(row, is_moved));
     }
     let reading = clocks.read();
     let origin = origin.to_owned();
@@ -69,7 +75,7 @@ pub(super) fn open(
         leaves::append(transaction, moment_of(&clock), &Act::Made { origin })?;
         Ok(clock)
     })?;
-    Ok(ProcessClock::new(row, clocks.read(), false))
+    Ok(begin(row, false))
 }
 
 /// The row, and whether a process lives that moves it; `None` in a new database.
@@ -87,9 +93,10 @@ fn look(database: &dyn Database) -> Result<Option<(VaultClock, bool)>> {
 fn advance(
     transaction: &mut dyn Transaction,
     before: &VaultClock,
+    drift: &Drift,
     reading: &Reading,
 ) -> Result<VaultClock> {
-    let (clock, jump) = before.step(reading.clone());
+    let (clock, jump) = drift.step(before, reading.clone());
     // A clock that is doubted already jumps no further.
     if let Some(Jump::Wall(by_ms) | Jump::Off(by_ms)) = jump.filter(|_| !before.is_doubted) {
         leaves::append(transaction, moment_of(&clock), &Act::ClockJump { by_ms })?;
@@ -155,11 +162,12 @@ impl Vault {
     pub fn tick(&self) -> Result<()> {
         let moved = self.run_job(Job::Clock, |held| {
             let lease = held.lease();
+            let drift = self.shared.drift.lock().clone();
             let reading = self.shared.read_clocks.read();
             self.shared.commits.commit(move |transaction| {
                 lease.require(transaction)?;
                 let before = row::read(transaction)?.ok_or_else(no_answer)?;
-                let clock = advance(transaction, &before, &reading)?;
+                let clock = advance(transaction, &before, &drift, &reading)?;
                 row::write(transaction, &clock)?;
                 Ok(clock)
             })
@@ -196,6 +204,7 @@ impl Vault {
     /// What this process knows of the row from now on. The clocks are read after the row was.
     fn look_at(&self, row: VaultClock, is_moved: bool) {
         let at = self.shared.read_clocks.read();
+        self.shared.drift.lock().look(&row, &at, is_moved);
         self.shared.clock.lock().look(row, at, is_moved);
     }
 }

@@ -210,6 +210,7 @@ impl Vault {
     /// # Errors
     /// Those of the database.
     pub fn end_leases_of_the_dead(&self) -> Result<()> {
+        self.shared.drift.lock().forget_others();
         self.shared
             .commits
             .commit(|transaction| lease::end_all(transaction))

@@ -6,14 +6,16 @@
 //! stored, and shows what is missing. None takes back what an older one named.
 //!
 //! What can go wrong: a claim that is made to cost. Its size, the files that it changes and the
-//! number of them in a day are bounded for each token; a large one waits on the disk, and not in
-//! memory, for its turn.
+//! number of them in a day are bounded for each token, and counted before anything is made of what
+//! was sent, so that one that is refused has cost its sender as much as one that is taken. A large
+//! one waits on the disk, and not in memory, for its turn.
 
 mod day;
+mod spool;
 mod taking;
 
 use std::io::{BufReader, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use data_encoding::BASE64;
@@ -34,6 +36,9 @@ use crate::vault::deletion::known_token;
 use crate::vault::usage::Room;
 use crate::{Error, Result};
 
+pub(super) use spool::Spool;
+
+use spool::Part;
 use taking::Taking;
 
 /// The most bytes of a receipt as it is sent: one of a million new packs.
@@ -59,6 +64,9 @@ pub struct ReceiptUpload {
     file: SpooledTempFile,
     bytes: u64,
     room: Room,
+    /// The folder that it waits in where it is large, and what it takes of it.
+    spool: PathBuf,
+    part: Part,
 }
 
 /// What the vault makes of a receipt.
@@ -108,6 +116,8 @@ impl Vault {
             receipt_bytes,
             bytes: 0,
             room,
+            spool: spool.to_owned(),
+            part: self.shared.spool.part(token),
         })
     }
 
@@ -138,7 +148,8 @@ impl ReceiptUpload {
     /// Takes the next bytes.
     ///
     /// # Errors
-    /// [`Error::UploadTooLarge`], [`Error::Full`]; [`Error::Local`] where they cannot be kept.
+    /// [`Error::UploadTooLarge`], [`Error::Full`], [`Error::Crowded`]; [`Error::Local`] where they
+    /// cannot be kept.
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.bytes = self.bytes.saturating_add(bytes.len() as u64);
         check_size(self.bytes)?;
@@ -146,6 +157,10 @@ impl ReceiptUpload {
         self.vault.check_disk()?;
         let under_way = self.room.under_way();
         under_way.check_quota(&self.repository, self.receipt_bytes)?;
+        if self.is_large() {
+            let reserve_bytes = self.vault.shared.settings.reserve_bytes;
+            self.part.grow_to(self.bytes, &self.spool, reserve_bytes)?;
+        }
         let written = self.file.write_all(bytes);
         written.map_err(Error::local("keep a receipt that is being sent"))
     }
@@ -162,6 +177,7 @@ impl ReceiptUpload {
     /// [`Error::UnknownParent`], [`Error::OtherClient`], [`Error::DayIsOver`], [`Error::Full`],
     /// [`Error::Contended`]; those of the database.
     pub fn accept(mut self) -> Result<Accepted> {
+        self.spend()?;
         let rewound = self.file.seek(SeekFrom::Start(0));
         rewound.map_err(Error::local("read a receipt that was sent"))?;
         let sent: Request =
@@ -169,7 +185,9 @@ impl ReceiptUpload {
         let Key(key) = sent.key;
         let verified = sent
             .receipt
-            .verify(|client, message, signature| holds(&key, client, message, signature))
+            .verify_by(Id::of(&key), |message, signature| {
+                holds(&key, message, signature)
+            })
             .map_err(malformed)?;
         check_bounds(&verified)?;
         let envelope = sent.receipt.to_json().map_err(malformed)?;
@@ -182,6 +200,20 @@ impl ReceiptUpload {
             envelope: Arc::new(envelope),
         };
         taking.take()
+    }
+
+    /// Counts that it was sent, whatever comes of it.
+    fn spend(&self) -> Result<()> {
+        let (token, now) = (self.principal.token, self.vault.now());
+        let sent = Sent {
+            receipts: 1,
+            bytes: self.bytes,
+            ..Sent::default()
+        };
+        self.vault.shared.commits.commit(move |transaction| {
+            let sent = day::with(transaction, token, now, sent)?;
+            client_keys::set_sent(transaction, token, sent)
+        })
     }
 }
 
@@ -235,13 +267,12 @@ fn check_bounds(verified: &VerifiedReceipt) -> Result<()> {
     Ok(())
 }
 
-/// Whether the owner of a public key is this client and signed this message.
-fn holds(public: &PublicKey, client: &Id, message: &[u8], signature: &Signature) -> bool {
+/// Whether the owner of a public key signed this message.
+fn holds(public: &PublicKey, message: &[u8], signature: &Signature) -> bool {
     let signature = ed25519_dalek::Signature::from_bytes(signature.as_bytes());
     // Strict: no weak keys, and one signature only for each message and key.
-    Id::of(public) == *client
-        && VerifyingKey::from_bytes(public)
-            .is_ok_and(|key| key.verify_strict(message, &signature).is_ok())
+    VerifyingKey::from_bytes(public)
+        .is_ok_and(|key| key.verify_strict(message, &signature).is_ok())
 }
 
 fn malformed(error: impl std::error::Error) -> Error {

@@ -6,8 +6,11 @@
 //!
 //! What can go wrong, and what is done:
 //! - an object is healed while it is read: it is looked at once more when it has been marked;
-//! - the storage as a whole is away: that is an error and no rot, and nothing is marked;
+//! - the storage as a whole is away: that is an error and no rot, and what cannot be read is not
+//!   marked; how that is told from rot is in [`looking`];
 //! - the process dies: what was not yet written down is read again.
+
+mod looking;
 
 use std::mem;
 
@@ -25,6 +28,10 @@ use crate::vault::soundness::Found;
 use crate::vault::{GoesOn, Held, Job, Vault, told};
 use crate::{Error, Result};
 
+pub(super) use looking::Readable;
+
+use looking::{Batch, Looked, UNREADABLE_IN_A_ROW};
+
 /// How many objects are read before it is written down.
 const BATCH: u64 = 256;
 
@@ -33,9 +40,6 @@ const BATCH_BYTES: u64 = 64 << 20;
 
 /// The most that one repository gets at a time, as a cost in bytes, so that no other waits long.
 const SHARE_BYTES: u64 = 1 << 30;
-
-/// So many objects in a row that cannot be read are no rot: the storage is away.
-const UNREADABLE_IN_A_ROW: u64 = 8;
 
 /// What a share of scrubbing has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,18 +52,6 @@ pub struct Scrubbed {
     pub rounds: u64,
     /// Whether the caller ended it.
     pub is_ended: bool,
-}
-
-/// Objects that were read, and not yet written down.
-#[derive(Debug, Default)]
-struct Batch {
-    /// Whether anything of the repository is marked.
-    has_marks: bool,
-    read: Work,
-    rotten: Vec<(FileName, u32, Why)>,
-    /// Marked before, and sound now.
-    sound: Vec<(FileName, u32)>,
-    unreadable_in_a_row: u64,
 }
 
 impl Vault {
@@ -169,21 +161,26 @@ impl Vault {
                 total.rounds += 1;
                 return Ok(());
             }
-            let mut batch = Batch {
-                has_marks: scrub.rotten > 0,
-                ..Batch::default()
-            };
+            let mut batch = Batch::new(scrub.rotten > 0);
+            let mut looked = Looked::Done;
             for (name, object) in found {
                 let is_enough = batch.read.bytes >= BATCH_BYTES;
                 if left == 0 || is_enough {
                     break;
                 }
-                if !self.look_at_object(repository, name, &object, &mut batch, goes_on)? {
-                    total.is_ended = true;
+                let next = (name, &object);
+                looked =
+                    self.look_at_object(repository, next, &round.place, &mut batch, goes_on)?;
+                if looked != Looked::Done {
                     break;
                 }
                 left = left.saturating_sub(object.bytes.saturating_add(OBJECT_COST_BYTES));
                 round.place = objects::place_of(name);
+            }
+            total.is_ended |= looked == Looked::Ended;
+            match looked {
+                Looked::Away => (batch, round.place) = batch.into_known(),
+                Looked::Done | Looked::Ended => batch.settle(),
             }
             round.progress.done.objects += batch.read.objects;
             let done_bytes = &mut round.progress.done.bytes;
@@ -191,48 +188,11 @@ impl Vault {
             total.read.objects += batch.read.objects;
             total.read.bytes = total.read.bytes.saturating_add(batch.read.bytes);
             total.rotten += self.write_down(repository, held, &round, batch)?;
+            if looked == Looked::Away {
+                return Err(is_away(repository));
+            }
         }
         Ok(())
-    }
-
-    /// Looks at one object; false where the caller ends it.
-    fn look_at_object(
-        &self,
-        repository: &Repository,
-        name: FileName,
-        object: &Object,
-        batch: &mut Batch,
-        goes_on: &mut GoesOn<'_>,
-    ) -> Result<bool> {
-        let Some(digest) = digest_of(repository, name) else {
-            return Ok(true);
-        };
-        let body = self.body_key(&repository.path, name, object.generation);
-        let found = self.look_at_body(&body, digest, goes_on)?;
-        batch.unreadable_in_a_row = match found {
-            Found::Rotten(Why::Unreadable) => batch.unreadable_in_a_row + 1,
-            _ => 0,
-        };
-        if batch.unreadable_in_a_row >= UNREADABLE_IN_A_ROW {
-            return Err(Error::Refused {
-                reason: format!(
-                    "{UNREADABLE_IN_A_ROW} objects of {} in a row cannot be read: the storage is \
-                     away, or its permissions are wrong",
-                    repository.path
-                ),
-            });
-        }
-        match found {
-            Found::Unfinished => return Ok(false),
-            Found::Sound if batch.has_marks && self.is_marked(repository.id, name)? => {
-                batch.sound.push((name, object.generation));
-            }
-            Found::Sound => {}
-            Found::Rotten(why) => batch.rotten.push((name, object.generation, why)),
-        }
-        batch.read.objects += 1;
-        batch.read.bytes = batch.read.bytes.saturating_add(object.bytes);
-        Ok(true)
     }
 
     fn is_marked(&self, repository: i64, name: FileName) -> Result<bool> {
@@ -403,6 +363,16 @@ pub(super) fn note_healed(
 fn still(transaction: &mut dyn Transaction, key: &Key, generation: u32) -> Result<Option<Object>> {
     let object = objects::get(transaction, key)?;
     Ok(object.filter(|object| object.generation == generation && object.state != State::Purging))
+}
+
+fn is_away(repository: &Repository) -> Error {
+    Error::Refused {
+        reason: format!(
+            "{UNREADABLE_IN_A_ROW} objects of {} in a row cannot be read, and nothing else can: the \
+             storage is away, or its permissions are wrong",
+            repository.path
+        ),
+    }
 }
 
 /// What the SHA-256 of an object's bytes must be.

@@ -2,5 +2,6 @@
 
 mod administrators;
 mod description;
+mod load;
 mod machines;
 mod server;

@@ -6,15 +6,17 @@
 use std::collections::HashMap;
 use std::error::Error as _;
 use std::fmt;
+use std::pin::pin;
 
-use ::postgres::error::{DbError, Severity};
-use ::postgres::fallible_iterator::FallibleIterator;
-use ::postgres::types::{FromSql, IsNull, ToSql, Type};
-use ::postgres::{Statement, Transaction};
 use bytes::BytesMut;
+use futures_util::TryStreamExt;
+use tokio_postgres::Statement;
+use tokio_postgres::error::{DbError, Severity};
+use tokio_postgres::types::{FromSql, IsNull, ToSql, Type};
 
 use crate::Result;
 use crate::database::guarded::{Fault, Statements, Stop};
+use crate::database::postgres::connection::Connection;
 use crate::database::{Row, Value, dialect, failed};
 
 /// How many texts of statements a connection keeps prepared.
@@ -25,15 +27,15 @@ const STATEMENTS: usize = 256;
 pub(super) struct Prepared(HashMap<Box<str>, Vec<Statement>>);
 
 /// The statements of a transaction.
-pub(super) struct Bare<'t, 'c> {
-    transaction: &'t mut Transaction<'c>,
-    prepared: &'t mut Prepared,
+pub(super) struct Bare<'s> {
+    connection: &'s Connection,
+    prepared: &'s mut Prepared,
 }
 
-impl<'t, 'c> Bare<'t, 'c> {
-    pub(super) fn new(transaction: &'t mut Transaction<'c>, prepared: &'t mut Prepared) -> Self {
+impl<'s> Bare<'s> {
+    pub(super) fn new(connection: &'s Connection, prepared: &'s mut Prepared) -> Self {
         Self {
-            transaction,
+            connection,
             prepared,
         }
     }
@@ -45,9 +47,8 @@ impl<'t, 'c> Bare<'t, 'c> {
         }
         let types: Vec<_> = values.iter().map(type_of).collect();
         let statement = self
-            .transaction
-            .prepare_typed(text, &types)
-            .map_err(|error| fault(&error))?;
+            .connection
+            .ask(|client| client.prepare_typed(text, &types))?;
         if statement.params().len() != values.len() || highest_value(text) != values.len() {
             return Err(Fault {
                 reason: "The statement takes another number of values".to_owned(),
@@ -63,7 +64,7 @@ impl<'t, 'c> Bare<'t, 'c> {
     }
 }
 
-impl Statements for Bare<'_, '_> {
+impl Statements for Bare<'_> {
     fn execute(&mut self, statement: &str, values: &[Value<'_>]) -> Result<u64, Fault> {
         let statement = self.prepare(statement, values)?;
         let parameters: Vec<_> = values.iter().map(|value| Parameter(*value)).collect();
@@ -71,9 +72,8 @@ impl Statements for Bare<'_, '_> {
             .iter()
             .map(|parameter| parameter as &(dyn ToSql + Sync))
             .collect();
-        self.transaction
-            .execute(&statement, &parameters)
-            .map_err(|error| fault(&error))
+        self.connection
+            .ask(|client| client.execute(&statement, &parameters))
     }
 
     fn query(
@@ -83,21 +83,25 @@ impl Statements for Bare<'_, '_> {
         each: &mut dyn FnMut(&dyn Row) -> Result<()>,
     ) -> Result<(), Stop> {
         let statement = self.prepare(statement, values).map_err(Stop::Fault)?;
-        let failed = |error| Stop::Fault(fault(&error));
-        let mut rows = self
-            .transaction
-            .query_raw(&statement, values.iter().map(|value| Parameter(*value)))
-            .map_err(failed)?;
-        while let Some(row) = rows.next().map_err(failed)? {
-            each(&row).map_err(Stop::Own)?;
+        let parameters = values.iter().map(|value| Parameter(*value));
+        let rows = self
+            .connection
+            .ask(|client| client.query_raw(&statement, parameters));
+        let mut rows = pin!(rows.map_err(Stop::Fault)?);
+        loop {
+            let mut rows = rows.as_mut();
+            let row = self
+                .connection
+                .ask(|_| async move { rows.try_next().await });
+            match row.map_err(Stop::Fault)? {
+                Some(row) => each(&row).map_err(Stop::Own)?,
+                None => return Ok(()),
+            }
         }
-        Ok(())
     }
 
     fn define(&mut self, statements: &str) -> Result<(), Fault> {
-        self.transaction
-            .batch_execute(&dialect::for_postgres(statements))
-            .map_err(|error| fault(&error))
+        self.connection.run(&dialect::for_postgres(statements))
     }
 
     /// The server's own clock, at this very moment: `now()` would be when the transaction began,
@@ -143,7 +147,7 @@ impl ToSql for Parameter<'_> {
         true
     }
 
-    ::postgres::types::to_sql_checked!();
+    tokio_postgres::types::to_sql_checked!();
 }
 
 /// The type for which a statement is prepared; what has none is what the statement makes of it.
@@ -174,7 +178,7 @@ fn highest_value(statement: &str) -> usize {
     numbers.max().unwrap_or(0)
 }
 
-impl Row for ::postgres::Row {
+impl Row for tokio_postgres::Row {
     fn int(&self, column: usize) -> Result<i64> {
         self.maybe_int(column)?.ok_or_else(|| wrong_type(column))
     }
@@ -201,7 +205,7 @@ impl Row for ::postgres::Row {
     }
 }
 
-fn get<'r, T: FromSql<'r>>(row: &'r ::postgres::Row, column: usize) -> Result<Option<T>> {
+fn get<'r, T: FromSql<'r>>(row: &'r tokio_postgres::Row, column: usize) -> Result<Option<T>> {
     row.try_get(column).map_err(|_| wrong_type(column))
 }
 
@@ -210,7 +214,7 @@ fn wrong_type(column: usize) -> crate::Error {
 }
 
 /// What went wrong with a statement.
-pub(super) fn fault(error: &::postgres::Error) -> Fault {
+pub(super) fn fault(error: &tokio_postgres::Error) -> Fault {
     Fault {
         reason: told(error),
         is_passing: error.as_db_error().is_none_or(is_passing),
@@ -218,7 +222,7 @@ pub(super) fn fault(error: &::postgres::Error) -> Fault {
 }
 
 /// What the driver says; never the details, which have values in them.
-pub(super) fn told(error: &::postgres::Error) -> String {
+pub(super) fn told(error: &tokio_postgres::Error) -> String {
     if let Some(known) = error.as_db_error() {
         return format!("{} ({})", known.message(), known.code().code());
     }

@@ -1,27 +1,43 @@
-//! Connecting to a PostgreSQL server, and not hammering at one that is away.
+//! Connecting to a PostgreSQL server, waiting for its answers, and not hammering at one that is
+//! away.
 //!
-//! What can go wrong: a URL has a password in it, so nothing here prints it or repeats what a
-//! parser says of it. A server that is away is asked again after a while that grows; until then
-//! whoever needs it is told at once, and does not wait.
+//! What can go wrong:
+//! - A URL has a password in it, so nothing here prints it or repeats what a parser says of it.
+//! - A server that is away is asked again by a thread of ours, after a while that grows; until it
+//!   answers, whoever needs it is told at once, and does not wait.
+//! - A server, or the way to it, stands still with all connections open. Nothing breaks then, and
+//!   an answer that takes long looks the same. So where nothing was heard of it for a while, it is
+//!   greeted on a new connection, as a guest who knows nothing of what it is busy with: where that
+//!   is not answered either, it counts as away, and all that wait for it give up.
 
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use ::postgres::config::{Host, SslMode, TargetSessionAttrs};
-use ::postgres::{Config, NoTls};
 use parking_lot::Mutex;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use strongroom_model::Secret;
+use tokio::runtime::Builder;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
+use tokio_postgres::{Client, Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::Result;
 use crate::database::failed;
-use crate::database::postgres::Session;
-use crate::database::postgres::bare::{Prepared, told};
+use crate::database::guarded::Fault;
+use crate::database::postgres::bare::{Prepared, fault};
+use crate::database::postgres::connection::{Connection, Session};
+
+/// What fails where the server is away.
+const REACH: &str = "reach PostgreSQL";
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
@@ -30,6 +46,9 @@ const SILENCE_LIMIT: Duration = Duration::from_secs(15);
 
 /// The first and the longest pause after a server could not be reached.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// How long an answer may take beyond the time that the server itself gives a statement.
+const LATE: Duration = Duration::from_secs(15);
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +62,7 @@ pub(super) enum Role {
 impl Role {
     /// What its connection begins with. A database may have been told to answer before a commit is
     /// durable; ours are not.
-    fn settings(self) -> &'static str {
+    pub(super) fn settings(self) -> &'static str {
         match self {
             Self::Writer => {
                 "SET statement_timeout = '60s';
@@ -57,25 +76,46 @@ impl Role {
             }
         }
     }
+
+    /// How long an answer may take, whatever else is heard of the server.
+    pub(super) fn limit(self) -> Duration {
+        let statement = match self {
+            Self::Writer => Duration::from_secs(60),
+            Self::Reader => Duration::from_secs(5 * 60),
+        };
+        statement + LATE
+    }
 }
 
 /// Where the server is, and whether it could be reached.
 pub(super) struct Server {
     config: Config,
     tls: Option<MakeRustlsConnect>,
+    /// After so long without a word it counts as away.
+    patience: Duration,
+    /// Why it counts as away; a thread asks it again until it answers.
     trouble: Mutex<Option<Trouble>>,
+    /// When it was last heard of.
+    heard: Mutex<Instant>,
+    /// Whether somebody greets it, because nothing is heard of it.
+    is_greeted: AtomicBool,
 }
 
-/// The server could not be reached.
+/// Why a server counts as away.
 struct Trouble {
     reason: String,
-    pause: Duration,
-    until: Instant,
+    /// It says nothing on any connection. Else it takes no new ones, and those that are open may
+    /// go on: it may be full.
+    is_silent: bool,
 }
 
 impl Server {
     /// Reads a URL; see [`Postgres::open`](super::Postgres::open).
-    pub(super) fn parse(url: &Secret, authorities: Option<&Path>) -> Result<Self> {
+    pub(super) fn parse(
+        url: &Secret,
+        authorities: Option<&Path>,
+        patience: Duration,
+    ) -> Result<Arc<Self>> {
         let mut config: Config = url.expose().parse().map_err(|_| {
             let form = "It is no URL of the form postgres://user:password@host:port/database";
             failed("read the URL of PostgreSQL", form)
@@ -98,52 +138,199 @@ impl Server {
             }
             _ => None,
         };
-        Ok(Self {
+        Ok(Arc::new(Self {
             config,
             tls,
+            patience,
             trouble: Mutex::new(None),
-        })
+            heard: Mutex::new(Instant::now()),
+            is_greeted: AtomicBool::new(false),
+        }))
     }
 
-    /// Makes a connection, unless that failed a moment ago.
-    pub(super) fn connect(&self, role: Role) -> Result<Session> {
-        const ACTION: &str = "reach PostgreSQL";
-        if let Some(trouble) = &*self.trouble.lock()
-            && Instant::now() < trouble.until
-        {
-            return Err(failed(ACTION, &trouble.reason));
+    /// Makes a connection, unless the server counts as away.
+    pub(super) fn connect(self: &Arc<Self>, role: Role) -> Result<Session> {
+        if let Some(trouble) = &*self.trouble.lock() {
+            return Err(failed(REACH, &trouble.reason));
         }
-        let outcome = self.try_connect(role);
-        let mut trouble = self.trouble.lock();
-        outcome.inspect(|_| *trouble = None).map_err(|error| {
-            let reason = told(&error);
-            let now = Instant::now();
-            let pause = match &*trouble {
-                None => PAUSES.0,
-                // Another thread has just found the same.
-                Some(known) if now < known.until => known.pause,
-                Some(known) => (known.pause * 2).min(PAUSES.1),
-            };
-            *trouble = Some(Trouble {
-                reason: reason.clone(),
-                pause,
-                until: now + pause,
+        match Connection::open(self, role) {
+            Ok(connection) => Ok(Session {
+                connection,
+                prepared: Prepared::default(),
+            }),
+            Err(fault) => {
+                self.is_away(&fault.reason, false);
+                Err(fault.into_error(REACH))
+            }
+        }
+    }
+
+    /// Fails where the server says nothing, on connections that are open as little as on new ones.
+    pub(super) fn check(&self) -> Result<()> {
+        match &*self.trouble.lock() {
+            Some(trouble) if trouble.is_silent => Err(failed(REACH, &trouble.reason)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits for an answer; `None` where the server counts as away meanwhile, or the answer took
+    /// longer than `limit`.
+    pub(super) async fn wait<T>(
+        self: &Arc<Self>,
+        limit: Duration,
+        answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Option<Result<T, tokio_postgres::Error>> {
+        let mut answer = pin!(answer);
+        let began = Instant::now();
+        loop {
+            if let Ok(answer) = timeout(self.patience / 10, answer.as_mut()).await {
+                if answer.as_ref().err().is_none_or(is_answer) {
+                    *self.heard.lock() = Instant::now();
+                }
+                return Some(answer);
+            }
+            if began.elapsed() >= limit || self.is_silent(began).await {
+                return None;
+            }
+        }
+    }
+
+    /// Whether nothing is heard of the server, though somebody has waited for it since a while and
+    /// it was greeted.
+    async fn is_silent(self: &Arc<Self>, since: Instant) -> bool {
+        if self.check().is_err() {
+            return true;
+        }
+        let last = since.max(*self.heard.lock());
+        // The other half of the patience is for the greeting.
+        if last.elapsed() < self.patience / 2 || self.is_greeted.swap(true, Ordering::AcqRel) {
+            return false;
+        }
+        let greeted = self.greet("SELECT 1").await;
+        self.is_greeted.store(false, Ordering::Release);
+        match greeted {
+            Ok(_) => false,
+            Err(fault) => {
+                let reason = self.silence();
+                tracing::error!(reason, greeting = fault.reason, "PostgreSQL does not answer");
+                self.is_away(&reason, true);
+                true
+            }
+        }
+    }
+
+    /// What is told of a server that is silent.
+    pub(super) fn silence(&self) -> String {
+        let seconds = self.patience.as_secs_f64().ceil();
+        format!("The server has said nothing for {seconds} s")
+    }
+
+    /// Connects and says something, within a time. An error of the server is an answer too.
+    pub(super) async fn greet(&self, words: &str) -> Result<(Client, JoinHandle<()>), Fault> {
+        let greeted = timeout(self.patience / 2, self.try_greet(words)).await;
+        let Ok(greeted) = greeted else {
+            return Err(Fault {
+                reason: self.silence(),
+                is_passing: true,
             });
-            failed(ACTION, reason)
+        };
+        if greeted.as_ref().err().is_none_or(is_answer) {
+            *self.heard.lock() = Instant::now();
+        }
+        greeted.map_err(|error| Fault {
+            is_passing: true,
+            ..fault(&error)
         })
     }
 
-    fn try_connect(&self, role: Role) -> Result<Session, ::postgres::Error> {
-        let mut client = match &self.tls {
-            Some(tls) => self.config.connect(tls.clone())?,
-            None => self.config.connect(NoTls)?,
+    async fn try_greet(
+        &self,
+        words: &str,
+    ) -> Result<(Client, JoinHandle<()>), tokio_postgres::Error> {
+        // An error of the connection is told to whoever waits for an answer.
+        let (client, driver) = match &self.tls {
+            Some(tls) => {
+                let (client, connection) = self.config.connect(tls.clone()).await?;
+                (client, tokio::spawn(async move { drop(connection.await) }))
+            }
+            None => {
+                let (client, connection) = self.config.connect(NoTls).await?;
+                (client, tokio::spawn(async move { drop(connection.await) }))
+            }
         };
-        client.batch_execute(role.settings())?;
-        Ok(Session {
-            client,
-            prepared: Prepared::default(),
-        })
+        client.batch_execute(words).await?;
+        Ok((client, driver))
     }
+
+    /// Notes that the server is away, and has it asked again until it answers.
+    fn is_away(self: &Arc<Self>, reason: &str, is_silent: bool) {
+        let mut trouble = self.trouble.lock();
+        if let Some(known) = &mut *trouble {
+            // It is asked already.
+            if is_silent {
+                known.is_silent = true;
+                known.reason = reason.to_owned();
+            }
+            return;
+        }
+        let server = Arc::downgrade(self);
+        let asking = thread::Builder::new()
+            .name("postgres".to_owned())
+            .spawn(move || ask_again(&server));
+        match asking {
+            Ok(_) => {
+                *trouble = Some(Trouble {
+                    reason: reason.to_owned(),
+                    is_silent,
+                });
+            }
+            // Then whoever comes next asks for himself.
+            Err(error) => tracing::error!(%error, "There is no thread to look for PostgreSQL"),
+        }
+    }
+
+    /// Whether the server answers again.
+    fn is_back(&self) -> bool {
+        let greeted = Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| error.to_string())
+            .and_then(|runtime| {
+                let greeted = runtime.block_on(self.greet("SELECT 1"));
+                greeted.map(drop).map_err(|fault| fault.reason)
+            });
+        let mut trouble = self.trouble.lock();
+        match greeted {
+            Ok(()) => *trouble = None,
+            Err(reason) => {
+                if let Some(known) = &mut *trouble {
+                    known.reason = reason;
+                }
+            }
+        }
+        trouble.is_none()
+    }
+}
+
+/// Asks a server that is away until it answers, or nobody needs it any more.
+fn ask_again(server: &Weak<Server>) {
+    let mut pause = PAUSES.0;
+    loop {
+        thread::park_timeout(pause);
+        let Some(server) = server.upgrade() else {
+            return;
+        };
+        if server.is_back() {
+            tracing::info!("PostgreSQL answers again");
+            return;
+        }
+        pause = (pause * 2).min(PAUSES.1);
+    }
+}
+
+/// Whether an error is a word of the server, and not that nothing came of it.
+fn is_answer(error: &tokio_postgres::Error) -> bool {
+    error.as_db_error().is_some()
 }
 
 impl fmt::Debug for Server {

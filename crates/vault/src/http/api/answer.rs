@@ -28,7 +28,7 @@ pub(super) fn json(answer: &impl Serialize) -> Result<Response> {
 
 /// The description of the API.
 pub(super) fn description() -> Result<Response> {
-    Ok(of_bytes(DESCRIPTION.as_bytes().to_vec()))
+    Ok(of_bytes(DESCRIPTION))
 }
 
 /// There is no such page.
@@ -83,7 +83,11 @@ pub(super) fn refusal(error: &Error, peer: &Peer, principal: Principal) -> Respo
             pause = Some(Duration::from_secs(*pause_s));
             StatusCode::TOO_MANY_REQUESTS
         }
-        Error::Busy { .. } | Error::Contended { .. } => {
+        Error::Throttled { pause: wait, .. } => {
+            pause = Some(*wait);
+            StatusCode::TOO_MANY_REQUESTS
+        }
+        Error::Busy { .. } | Error::Contended { .. } | Error::Crowded { .. } => {
             pause = Some(SOON);
             StatusCode::SERVICE_UNAVAILABLE
         }
@@ -122,8 +126,8 @@ fn unauthorized(mut info: ErrorInfo, peer: &Peer, principal: Principal) -> Respo
     response
 }
 
-fn of_bytes(text: Vec<u8>) -> Response {
-    let mut response = Response::new(Body::from(text));
+fn of_bytes(text: impl Into<Body>) -> Response {
+    let mut response = Response::new(text.into());
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, JSON);
     // A token that is shown once must not lie in anybody's cache.

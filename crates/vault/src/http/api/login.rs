@@ -5,15 +5,12 @@ use subtle::ConstantTimeEq;
 
 use crate::http::api::Api;
 use crate::http::rest;
-use crate::http::service::{Peer, Request};
+use crate::http::service::{Peer, Request, is_proxied};
 use crate::vault::Principal;
 use crate::{Error, Result};
 
 /// The longest token that is looked at.
 const LONGEST_TOKEN: usize = 1024;
-
-/// Headers of a proxy, which speaks for others.
-const OF_PROXIES: [&str; 4] = ["forwarded", "via", "x-forwarded-for", "x-real-ip"];
 
 impl Api {
     /// Who a token belongs to: as password of any user, as restic has it, or as bearer.
@@ -30,8 +27,7 @@ impl Api {
     /// proxy on this machine, is refused before it is looked at.
     pub(super) fn admit(&self, request: &Request, peer: &Peer) -> Result<()> {
         let headers = request.headers();
-        let is_proxied = OF_PROXIES.iter().any(|name| headers.contains_key(*name));
-        if !peer.is_loopback() || is_proxied {
+        if !peer.is_loopback() || is_proxied(headers) {
             return Err(Error::Refused {
                 reason: "the vault is administered from its own machine only, and not through a \
                          proxy"

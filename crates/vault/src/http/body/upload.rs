@@ -83,6 +83,11 @@ impl Upload {
         }
     }
 
+    /// Where it comes from.
+    pub(crate) fn wire(&self) -> Arc<Wire> {
+        Arc::clone(&self.wire)
+    }
+
     /// The length that the client has declared; a client may leave it open.
     pub fn length_bytes(&self) -> Option<u64> {
         self.wire.incoming.lock().size_hint().exact()
@@ -274,6 +279,14 @@ impl Wire {
                 }
             }
         }
+    }
+}
+
+impl fmt::Debug for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wire")
+            .field("received_bytes", &self.received_bytes())
+            .finish_non_exhaustive()
     }
 }
 

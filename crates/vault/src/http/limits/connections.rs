@@ -26,6 +26,12 @@ pub(crate) enum Refusal {
     AddressRequests,
     /// Too many requests a second.
     Rate,
+    /// Too many requests of one token under way.
+    TokenRequests,
+    /// Too many requests of one token a second.
+    TokenRate,
+    /// Too many bytes of one token a second.
+    TokenBytes,
     /// A head too large.
     Head,
 }
@@ -39,6 +45,9 @@ impl Refusal {
             Self::Requests => "requests",
             Self::AddressRequests => "requests_per_address",
             Self::Rate => "requests_per_second",
+            Self::TokenRequests => "requests_per_token",
+            Self::TokenRate => "requests_per_second_per_token",
+            Self::TokenBytes => "bytes_per_second_per_token",
             Self::Head => "head",
         }
     }

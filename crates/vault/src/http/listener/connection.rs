@@ -1,6 +1,7 @@
 //! One connection from its handshake to its end.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 use hyper::service::service_fn;
@@ -47,6 +48,8 @@ pub(super) async fn serve(stream: TcpStream, ticket: Ticket, shared: Arc<Shared>
         connection: ticket.id(),
         is_encrypted: shared.tls.is_some(),
         logins: Arc::clone(&shared.logins),
+        tokens: Arc::clone(&shared.tokens),
+        metrics: Arc::clone(&shared.metrics),
     };
     let Some(acceptor) = &shared.tls else {
         return talk(stream, false, peer, ticket, &shared, stop).await;
@@ -89,6 +92,8 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         peer,
         ticket: Arc::clone(&ticket),
         watch: Arc::clone(&watch),
+        untaken: AtomicUsize::new(0),
+        discards: Arc::clone(&shared.discards),
     });
     let service = service_fn(move |request| {
         let answer = exchange.answer(request);

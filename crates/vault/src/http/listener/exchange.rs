@@ -5,20 +5,22 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use hyper::body::{Body as _, Bytes, Frame, Incoming, SizeHint};
 use hyper::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderMap, HeaderValue};
 use hyper::{Method, StatusCode, Version};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use crate::Error;
-use crate::http::body::{Body, Upload};
+use crate::http::body::{Body, Upload, Wire};
 use crate::http::limits::{AddressKey, Limits, Rates, Refusal, Ticket};
 use crate::http::listener::watch::Watch;
 use crate::http::metrics::{HttpMetrics, Seen};
-use crate::http::service::{Handler, Note, Peer, Response, later, simple};
+use crate::http::service::{Handler, Kept, Note, Peer, Response, later, simple};
 
 /// What is taken off the wire of an upload that was refused, so that the refusal is heard: packs of
 /// restic are smaller.
@@ -26,6 +28,12 @@ const DISCARD_BYTES: u64 = 160 << 20;
 
 /// For how long.
 const DISCARD_TIME: Duration = Duration::from_secs(5);
+
+/// From how many clients at a time, in all; whoever comes then is hung up on.
+pub(super) const DISCARDS: usize = 64;
+
+/// Answers to strangers on one connection that its client has not taken; more is an attack.
+const MOST_UNTAKEN: usize = 16;
 
 /// What all requests of a connection share.
 pub(super) struct Exchange {
@@ -36,6 +44,10 @@ pub(super) struct Exchange {
     pub(super) peer: Peer,
     pub(super) ticket: Arc<Ticket>,
     pub(super) watch: Arc<Watch>,
+    /// Answers to strangers that are not yet taken.
+    pub(super) untaken: AtomicUsize,
+    /// Places for what is taken off the wire in vain, of all connections.
+    pub(super) discards: Arc<Semaphore>,
 }
 
 /// A request that is under way; ends with the last one who holds it.
@@ -44,10 +56,11 @@ struct Open {
     outcome: parking_lot::Mutex<Outcome>,
 }
 
-#[derive(Default)]
 struct Outcome {
     is_answered: bool,
     is_proven: bool,
+    /// Whether it still has its place among the requests under way.
+    has_place: bool,
 }
 
 /// The body of an answer, which tells the log how it went.
@@ -56,8 +69,12 @@ pub(super) struct Answer {
     seen: Seen,
     number: u64,
     note: Note,
-    wire: Option<Arc<crate::http::body::Wire>>,
+    wire: Option<Arc<Wire>>,
+    /// Its place among the requests of its token.
+    place: Option<Kept>,
     open: Option<Arc<Open>>,
+    /// Whether it is counted among those that strangers have not taken.
+    is_untaken: bool,
     exchange: Arc<Exchange>,
     sent_bytes: u64,
     began: Instant,
@@ -105,6 +122,9 @@ impl Exchange {
             return Err((Refusal::Head, Duration::ZERO));
         }
         let address = AddressKey::from(self.peer.address);
+        if self.untaken.load(Ordering::Relaxed) >= MOST_UNTAKEN {
+            return Err((Refusal::Requests, Duration::from_secs(1)));
+        }
         let rate = self.rates.take(address, now);
         rate.map_err(|pause| (Refusal::Rate, pause))?;
         let begun = self.ticket.begin();
@@ -113,7 +133,11 @@ impl Exchange {
         self.metrics.requests_under_way.inc();
         Ok(Arc::new(Open {
             exchange: Arc::clone(self),
-            outcome: parking_lot::Mutex::default(),
+            outcome: parking_lot::Mutex::new(Outcome {
+                is_answered: false,
+                is_proven: false,
+                has_place: true,
+            }),
         }))
     }
 
@@ -122,31 +146,30 @@ impl Exchange {
         request: hyper::Request<Incoming>,
         version: Version,
         open: &Arc<Open>,
-    ) -> (Response, Arc<crate::http::body::Wire>) {
+    ) -> (Response, Arc<Wire>) {
         let (head, incoming) = request.into_parts();
         let asks_first = head.headers.contains_key(EXPECT);
-        let wire = crate::http::body::Wire::new(incoming);
+        let wire = Wire::new(incoming);
         let upload = Upload::new(Arc::clone(&wire), Arc::clone(&self.limits));
         let request = hyper::Request::from_parts(head, upload);
         let handler = Arc::clone(&self.handler);
         let mut response = handler.handle(request, self.peer.clone()).await;
         let status = response.status();
-        *open.outcome.lock() = Outcome {
-            is_answered: true,
-            is_proven: status.is_success() || status.is_redirection() || is_of_worth(status),
-        };
+        let token = token_of(&response);
+        let is_known = token.is_some();
+        {
+            let mut outcome = open.outcome.lock();
+            outcome.is_answered = true;
+            outcome.is_proven = is_known && !status.is_server_error();
+        }
         if !wire.is_at_end() && version < Version::HTTP_2 {
             // Who asks before he sends will not send now.
             let is_coming = !asks_first || wire.received_bytes() > 0;
-            if is_coming && (is_of_worth(status) || status.is_success()) {
-                let (wire, open) = (Arc::clone(&wire), Arc::clone(open));
-                tokio::spawn(async move {
-                    // Too late is as good as done: the connection is closed then.
-                    let _ = timeout(DISCARD_TIME, wire.discard(DISCARD_BYTES)).await;
-                    drop(open);
-                });
-            } else {
-                close(&mut response);
+            let is_heard = is_known && is_coming && (is_of_worth(status) || status.is_success());
+            let place = is_heard.then(|| Arc::clone(&self.discards).try_acquire_owned().ok());
+            match place.flatten().zip(token) {
+                Some((place, token)) => discard(Arc::clone(&wire), Arc::clone(open), place, token),
+                None => close(&mut response),
             }
         }
         (response, wire)
@@ -157,7 +180,7 @@ impl Exchange {
         mut response: Response,
         method: &Method,
         version: Version,
-        wire: Option<Arc<crate::http::body::Wire>>,
+        wire: Option<Arc<Wire>>,
         open: Option<Arc<Open>>,
         began: Instant,
     ) -> hyper::Response<Answer> {
@@ -170,20 +193,53 @@ impl Exchange {
             *response.body_mut() = Body::empty();
         }
         let note = response.extensions_mut().remove().unwrap_or_default();
+        let place = response.extensions_mut().remove();
         let seen = Seen::new(method, &note, response.status());
+        // By HTTP/2 an answer can be left untaken as long as its client likes. What a stranger is
+        // told is short and ready: it needs no place among the requests under way.
+        let is_untaken = note.token.is_none() && open.is_some();
+        if let Some(open) = open.as_ref().filter(|_| is_untaken) {
+            self.untaken.fetch_add(1, Ordering::Relaxed);
+            open.leave();
+        }
         response.map(|body| Answer {
             body,
             seen,
             number: self.watch.answer(Instant::now()),
             note,
             wire,
+            place,
             open,
+            is_untaken,
             exchange: self,
             sent_bytes: 0,
             began,
             is_whole: false,
         })
     }
+}
+
+/// Takes off the wire what a client goes on sending, so that it hears the answer. Its request has
+/// no place among those under way meanwhile: that it is known is no reason to let it hold one for
+/// bytes that never come.
+fn discard(wire: Arc<Wire>, open: Arc<Open>, place: OwnedSemaphorePermit, token: String) {
+    open.leave();
+    tokio::spawn(async move {
+        let before = wire.received_bytes();
+        // Too late is as good as done: the connection is closed then.
+        let _ = timeout(DISCARD_TIME, wire.discard(DISCARD_BYTES)).await;
+        let bytes = wire.received_bytes().saturating_sub(before);
+        let tokens = &open.exchange.peer.tokens;
+        tokens.count(&token, bytes, Instant::now());
+        drop(open);
+        drop(place);
+    });
+}
+
+/// The name of the token that the client has logged in with. What a stranger is answered, be it
+/// success, proves nothing of him.
+fn token_of(response: &Response) -> Option<String> {
+    response.extensions().get::<Note>()?.token.clone()
 }
 
 /// What a client is told whose request may not begin; the connection is closed behind it.
@@ -208,8 +264,8 @@ fn refused(refusal: Refusal, pause: Duration) -> Response {
     response
 }
 
-/// Whether a refusal shows that the client was known: it may hear why before the connection is
-/// closed, and keeps the connection.
+/// Whether a client that is known shall hear a refusal before the connection is closed, and keep
+/// the connection.
 fn is_of_worth(status: StatusCode) -> bool {
     matches!(
         status,
@@ -241,10 +297,20 @@ fn declare_length(response: &mut Response) {
     }
 }
 
+impl Open {
+    /// Gives the place among the requests under way back before the request has ended.
+    fn leave(&self) {
+        let mut outcome = self.outcome.lock();
+        if std::mem::take(&mut outcome.has_place) {
+            self.exchange.ticket.end(outcome.is_proven);
+        }
+    }
+}
+
 impl Drop for Open {
     fn drop(&mut self) {
+        self.leave();
         let outcome = self.outcome.get_mut();
-        self.exchange.ticket.end(outcome.is_proven);
         self.exchange.watch.end(outcome.is_answered, Instant::now());
         self.exchange.metrics.requests_under_way.dec();
     }
@@ -310,6 +376,14 @@ impl Drop for Answer {
             whole = is_whole,
             "request"
         );
+        if let Some(token) = &self.note.token {
+            let tokens = &self.exchange.peer.tokens;
+            tokens.count(token, self.sent_bytes, Instant::now());
+        }
+        if self.is_untaken {
+            self.exchange.untaken.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.place = None;
         self.open = None;
     }
 }

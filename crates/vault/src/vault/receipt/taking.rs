@@ -114,11 +114,10 @@ impl Taking {
             let place = lineage.as_ref().map(place);
             let behind = lineage.map_or(0, |lineage| lineage.receipts);
             let (difference, looked_through) = self.compare(transaction, place, parent, behind)?;
+            // That it was sent, and how large it is, was counted before it was read.
             let cost = Sent {
-                day: 0,
-                receipts: 1,
                 files: difference.files() + looked_through / LOOKED_THROUGH,
-                bytes: self.envelope.len() as u64,
+                ..Sent::default()
             };
             Ok(Plan::Stands {
                 behind,
@@ -264,8 +263,9 @@ impl Taking {
         let sent = day::with(transaction, token, now, cost)?;
         client_keys::set_sent(transaction, token, sent)?;
         let kept = receipts::room(transaction, repository.id)?;
-        usage::check_quota(repository, kept, 0, cost.bytes)?;
-        usage::spend(transaction, token, now.vault_ms, cost.bytes)
+        let bytes = self.envelope.len() as u64;
+        usage::check_quota(repository, kept, 0, bytes)?;
+        usage::spend(transaction, token, now.vault_ms, bytes)
     }
 
     fn check_key(&self, bound: Option<PublicKey>) -> Result<()> {

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use strongroom_model::Secret;
 use strongroom_testkit::PostgresServer;
@@ -146,6 +148,53 @@ fn a_commit_whose_answer_was_lost_is_not_done_twice() {
 }
 
 #[test]
+fn a_commit_that_was_lost_is_not_taken_for_another_of_the_same_number() {
+    // Nothing reaches the disk by itself, so that the numbers of transactions are given again.
+    let settings = [
+        ("wal_writer_delay", "10s"),
+        ("autovacuum", "off"),
+        ("bgwriter_lru_maxpages", "0"),
+    ];
+    let mut server = PostgresServer::start_with(&settings, |_| {});
+    let proxy = Proxy::start(&server);
+    let database = open(proxy.url());
+    let number = |transaction: &mut dyn Transaction| {
+        let statement = "SELECT CAST(pg_current_xact_id() AS TEXT)";
+        let number = transaction.first(statement, &[], |row| row.text(0))?;
+        Ok::<_, Error>(number.unwrap())
+    };
+    proxy.keep_next_commit();
+    let (mut lost, mut others) = (None, None);
+    thread::scope(|scope| {
+        let writing = scope.spawn(|| {
+            let mut numbers = Vec::new();
+            let outcome = database.write(&mut |transaction| {
+                numbers.push(number(transaction)?);
+                put(transaction, 1, 0)
+            });
+            (outcome, numbers)
+        });
+        proxy.wait_for_kept_commit();
+        server.crash();
+        server.start_again();
+        let other = Postgres::open(&Secret::new(server.url()), None).unwrap();
+        other
+            .write(&mut |transaction| {
+                others = Some(number(transaction)?);
+                put(transaction, 2, 0)
+            })
+            .unwrap();
+        proxy.break_kept();
+        let (outcome, numbers) = writing.join().unwrap();
+        outcome.unwrap();
+        assert_eq!(numbers.len(), 2, "it was done again");
+        lost = numbers.into_iter().next();
+    });
+    assert_eq!(ids(&database), [1, 2]);
+    assert_eq!(lost, others, "the number was given again");
+}
+
+#[test]
 fn a_commit_that_the_server_undid_is_done_again() {
     let server = PostgresServer::start();
     let database = open(server.url());
@@ -194,9 +243,101 @@ fn a_server_that_is_away_is_told_at_once_and_found_again() {
     server.start_again();
     // It is asked again after a pause, so that this ends; the test runner's limit is the judge.
     while put_one(2).is_err() {
-        std::thread::yield_now();
+        thread::yield_now();
     }
     assert_eq!(ids(&database), [1, 2]);
+}
+
+#[test]
+fn a_server_that_stands_still_is_told_in_time_then_at_once_and_found_again() {
+    let server = PostgresServer::start();
+    let proxy = Proxy::start(&server);
+    let patience = Duration::from_secs(2);
+    let database = Postgres::open_with(&Secret::new(proxy.url()), None, patience).unwrap();
+    migrate(&database, &SCHEMA).unwrap();
+    let put_one = |id| database.write(&mut |transaction| put(transaction, id, 0));
+    let read_one = || database.read(&mut |transaction| number(transaction, 1).map(drop));
+    put_one(1).unwrap();
+    read_one().unwrap();
+    proxy.stand_still(true);
+    // Many wait at first, for answers and for a connection that is free; none of them for long.
+    let began = Instant::now();
+    thread::scope(|scope| {
+        for waiting in 0..12 {
+            scope.spawn(move || {
+                let outcome = match waiting % 3 {
+                    0 => put_one(10 + waiting),
+                    _ => read_one(),
+                };
+                let error = outcome.unwrap_err().to_string();
+                assert!(error.contains("has said nothing for 2 s"), "{error}");
+            });
+        }
+    });
+    assert!(began.elapsed() < 3 * patience, "{:?}", began.elapsed());
+    // From now on nobody waits.
+    let began = Instant::now();
+    for _ in 0..500 {
+        let error = put_one(2).unwrap_err().to_string();
+        assert!(error.contains("reach PostgreSQL"), "{error}");
+        read_one().unwrap_err();
+    }
+    assert!(began.elapsed() < patience / 2, "{:?}", began.elapsed());
+    proxy.stand_still(false);
+    // It is asked again after a pause, so that this ends; the test runner's limit is the judge.
+    while read_one().is_err() {
+        thread::yield_now();
+    }
+    put_one(2).unwrap();
+    assert!(ids(&database).starts_with(&[1, 2]));
+}
+
+#[test]
+fn an_answer_that_takes_long_is_waited_for_while_the_server_lives() {
+    let server = PostgresServer::start();
+    let patience = Duration::from_millis(500);
+    let database = Postgres::open_with(&Secret::new(server.url()), None, patience).unwrap();
+    migrate(&database, &SCHEMA).unwrap();
+    // The longest of several patiences, and nothing else is asked meanwhile.
+    let sleep = "SELECT CAST(COUNT(*) AS BIGINT) FROM pg_sleep(2)";
+    let mut slept = None;
+    database
+        .write(&mut |transaction| {
+            slept = transaction.first(sleep, &[], |row| row.int(0))?;
+            put(transaction, 1, 0)
+        })
+        .unwrap();
+    assert_eq!(slept, Some(1));
+    assert_eq!(ids(&database), [1]);
+}
+
+#[test]
+fn a_commit_that_stood_still_on_its_way_is_done_once() {
+    let server = PostgresServer::start();
+    let proxy = Proxy::start(&server);
+    let patience = Duration::from_secs(1);
+    let database = Postgres::open_with(&Secret::new(proxy.url()), None, patience).unwrap();
+    migrate(&database, &SCHEMA).unwrap();
+    database
+        .write(&mut |transaction| put(transaction, 1, 0))
+        .unwrap();
+    let mut is_first = true;
+    let outcome = database.write(&mut |transaction| {
+        transaction.execute(ADD, &[])?;
+        if is_first {
+            proxy.stand_still(true);
+            is_first = false;
+        }
+        Ok(())
+    });
+    let error = outcome.unwrap_err().to_string();
+    assert!(error.contains("is not known"), "{error}");
+    // Now it comes through; whoever writes next waits for it.
+    proxy.stand_still(false);
+    while database.write(&mut |_| Ok(())).is_err() {
+        thread::yield_now();
+    }
+    assert_eq!(counter(&database), 1);
 }
 
 #[test]

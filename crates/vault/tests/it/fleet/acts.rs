@@ -276,6 +276,24 @@ fn a_purge_under_way_is_taken_over_by_another_process() {
 }
 
 #[test]
+fn a_host_that_is_twenty_days_ahead_and_takes_over_is_doubted() {
+    on_both(|| {
+        let one = Scene::new();
+        let other = one.beside();
+        other.clocks.lock().wall_ms += 20 * DAY_MS;
+        pass(&[&one, &other], 10 * MINUTE_MS);
+        assert!(!other.vault.is_clock_doubted());
+        // However it ends: here its lease is given back, as by one that is stopped.
+        one.vault.release_leases().unwrap();
+        pass(&[&other], MINUTE_MS);
+        assert!(other.vault.is_clock_doubted());
+        let gone_ms = other.vault.now().recorded_ms - START_MS;
+        assert!(gone_ms < 15 * MINUTE_MS, "{gone_ms}");
+        assert_eq!(one.acts("clock-jump").len(), 1);
+    });
+}
+
+#[test]
 fn the_clock_is_moved_by_one_and_taken_over_without_a_leap() {
     on_both(|| {
         let one = Scene::new();

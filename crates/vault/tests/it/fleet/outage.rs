@@ -1,10 +1,26 @@
-//! A database that goes away and comes back.
+//! A database that goes away and comes back, or stands still.
 
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use hyper::StatusCode;
+use strongroom_model::{FileType, Secret};
+use strongroom_store::Bodies;
+use strongroom_testkit::PostgresServer;
+use strongroom_vault::database::{Database, Postgres};
+use strongroom_vault::http::VaultState;
+use strongroom_vault::http::metrics::Metrics;
+use strongroom_vault::records::objects::View;
+use strongroom_vault::rules::right::Right;
 
 use super::client::{REPOSITORY, ask, content, get, list, put};
 use super::process::{Fleet, is_thorough, meanwhile, moment, pause, wait_until};
+use crate::database::proxy::Proxy;
+use crate::vault::scene::{Pair, Scene, local_bodies, within};
 
 /// How large the packs of this test are.
 const BYTES: usize = 3_000;
@@ -78,4 +94,53 @@ fn while_the_database_is_away_nothing_is_acknowledged_and_nothing_was_lost() {
     for (number, process) in processes.iter().enumerate() {
         process.audit_log(&append, &fleet.path(&format!("audit-{number}")));
     }
+}
+
+#[test]
+fn a_database_that_stands_still_is_told_by_readyz_and_no_request_waits_for_it() {
+    let server = PostgresServer::start();
+    let proxy = Proxy::start(&server);
+    let (url, patience) = (proxy.url(), Duration::from_secs(2));
+    let pair: Pair = Rc::new(
+        move |folder: &Path| -> (Arc<dyn Database>, Arc<dyn Bodies>) {
+            let url = Secret::new(url.as_str());
+            let database = Postgres::open_with(&url, None, patience).unwrap();
+            (Arc::new(database), local_bodies(folder))
+        },
+    );
+    within(&pair, || {
+        let scene = Scene::new();
+        let append = scene.token(Right::Append);
+        scene.init(&append);
+        let pack = scene.put(&append, FileType::Data, b"a pack").unwrap();
+        let metrics = Metrics::new();
+        let state = VaultState::new(&metrics);
+        let is_ready = || {
+            state.look(&scene.vault, &metrics, 0);
+            state.readyz(&scene.vault).status() == StatusCode::OK
+        };
+        assert!(is_ready());
+        proxy.stand_still(true);
+        let began = Instant::now();
+        assert!(!is_ready());
+        assert!(began.elapsed() < 3 * patience, "{:?}", began.elapsed());
+        // A new start would not help.
+        assert!(state.is_alive(&scene.vault));
+        let began = Instant::now();
+        for number in 0..100_u8 {
+            scene
+                .put(&append, FileType::Data, &[number; 40])
+                .unwrap_err();
+            scene.read(&append, View::Now, pack).unwrap_err();
+            assert!(!is_ready());
+        }
+        assert!(began.elapsed() < patience, "{:?}", began.elapsed());
+        proxy.stand_still(false);
+        // The test runner's limit is the judge.
+        while !is_ready() {
+            thread::yield_now();
+        }
+        assert_eq!(scene.read(&append, View::Now, pack).unwrap(), b"a pack");
+        scene.put(&append, FileType::Data, b"more").unwrap();
+    });
 }

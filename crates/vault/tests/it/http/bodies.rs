@@ -164,6 +164,20 @@ async fn an_unknown_client_is_refused_before_its_upload_is_read_and_hung_up_on()
     assert!(told.contains("connection: close"), "{told}");
 }
 
+#[tokio::test]
+async fn a_stranger_with_a_body_is_hung_up_on_whatever_the_answer_is() {
+    let (server, _events) = Server::start(Limits::default()).await;
+    for (path, status) in [("/open", 200), ("/nothing", 404)] {
+        for method in ["GET", "POST"] {
+            let head =
+                format!("{method} {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n");
+            let told = server.talk(head.as_bytes()).await;
+            assert!(told.starts_with(&format!("HTTP/1.1 {status}")), "{told}");
+            assert!(told.contains("connection: close"), "{told}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_download_comes_whole_with_its_length() {
     let (server, _events) = Server::start(Limits::default()).await;

@@ -8,7 +8,7 @@ use strongroom_vault::http::Limits;
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
-use super::server::{PATIENCE, Server, event, request, rest, text};
+use super::server::{PATIENCE, Server, event, request, rest, text, until};
 
 /// Lets this process have as many files as it may.
 fn raise_files() {
@@ -101,6 +101,165 @@ async fn too_many_requests_under_way_are_refused_with_the_time_to_come_back() {
         .await
         .unwrap();
     assert_eq!(response.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn who_sends_no_body_holds_no_place_whether_he_is_known_or_not() {
+    let limits = Limits {
+        requests: 4,
+        ..Limits::default()
+    };
+    let (server, _events) = Server::start(limits).await;
+    for (line, end) in [
+        ("GET /open", "for everybody\n"),
+        ("GET /nothing", "for everybody\n"),
+        ("POST /refuse", "no\n"),
+        ("GET /hello", "hello\n"),
+    ] {
+        let head = format!("{line} HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n");
+        let mut unfinished = Vec::new();
+        for _ in 0..4 {
+            let mut stream = server.raw().await;
+            stream.write_all(head.as_bytes()).await.unwrap();
+            until(&mut stream, end).await;
+            unfinished.push(stream);
+        }
+        let hello = b"GET /hello HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        let told = server.talk(hello).await;
+        assert!(told.starts_with("HTTP/1.1 200"), "after {line}: {told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn strangers_that_do_not_take_their_answers_hold_no_place() {
+    let limits = Limits {
+        requests: 4,
+        ..Limits::default()
+    };
+    let (server, _events) = Server::start(limits).await;
+    let mut clients = Vec::new();
+    let mut untaken = Vec::new();
+    for _ in 0..3 {
+        let mut client = server.http2_that_takes_nothing().await;
+        for number in 0..20 {
+            let get = request("GET", "/open", Vec::new());
+            let response = client.send_request(get).await.unwrap();
+            let status = match number < 16 {
+                true => StatusCode::OK,
+                false => StatusCode::SERVICE_UNAVAILABLE,
+            };
+            assert_eq!(response.status(), status, "{number}");
+            untaken.push(response);
+        }
+        clients.push(client);
+    }
+    let hello = b"GET /hello HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let told = server.talk(hello).await;
+    assert!(told.starts_with("HTTP/1.1 200"), "{told}");
+}
+
+#[tokio::test]
+async fn idle_strangers_that_asked_for_a_page_go_before_a_handshake() {
+    let limits = Limits {
+        connections_per_address: 4,
+        ..Limits::default()
+    };
+    let (server, _events) = Server::start(limits).await;
+    let mut strangers = Vec::new();
+    for path in ["/open", "/nothing", "/open"] {
+        let mut stream = server.raw().await;
+        let ask = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
+        stream.write_all(ask.as_bytes()).await.unwrap();
+        until(&mut stream, "for everybody\n").await;
+        strangers.push(stream);
+    }
+    // A newcomer that has said nothing yet, and two strangers more.
+    let mut newcomer = server.raw().await;
+    let others = [server.raw().await, server.raw().await];
+    for stranger in &mut strangers[..2] {
+        assert_eq!(rest(stranger).await, "");
+    }
+    let hello = b"GET /hello HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    newcomer.write_all(hello).await.unwrap();
+    let told = rest(&mut newcomer).await;
+    assert!(told.starts_with("HTTP/1.1 200"), "{told}");
+    drop(others);
+}
+
+#[tokio::test]
+async fn one_token_from_many_addresses_leaves_room_for_others() {
+    let limits = Limits {
+        requests: 16,
+        requests_per_token: 6,
+        requests_reserved: 4,
+        ..Limits::default()
+    };
+    let (server, mut events) = Server::start(limits).await;
+    let begin = |token: &str| {
+        format!("POST /token/{token} HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n")
+    };
+    let whole = |token: &str| {
+        format!(
+            "POST /token/{token} HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\
+             connection: close\r\n\r\nhello"
+        )
+    };
+    let mut held = Vec::new();
+    for token in ["a", "b"] {
+        for last in 1..=6 {
+            let mut stream = server.raw_from(last).await;
+            stream.write_all(begin(token).as_bytes()).await.unwrap();
+            event(&mut events, &format!("begun {token}")).await;
+            held.push(stream);
+        }
+        let mut stream = server.raw_from(7).await;
+        stream.write_all(begin(token).as_bytes()).await.unwrap();
+        let told = rest(&mut stream).await;
+        assert!(told.starts_with("HTTP/1.1 429"), "{told}");
+        assert!(told.contains("retry-after: 1\r\n"), "{told}");
+        assert!(told.contains("connection: close"), "{told}");
+    }
+    // Only those places are left that are kept for tokens with few requests under way.
+    for token in ["c", "d", "c"] {
+        let told = server.talk(whole(token).as_bytes()).await;
+        assert!(told.starts_with("HTTP/1.1 200"), "{told}");
+    }
+    assert_eq!(server.refusals("requests_per_token"), 2);
+    // A place is free again when its client has gone.
+    held.truncate(5);
+    let again = async {
+        while !server.talk(whole("a").as_bytes()).await.starts_with("HTTP/1.1 200") {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, again).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_token_that_moves_too_many_bytes_is_asked_to_wait() {
+    let limits = Limits {
+        bytes_per_second_per_token: 1 << 20,
+        ..Limits::default()
+    };
+    let (server, _events) = Server::start(limits).await;
+    let body = vec![7; 8 << 20];
+    let mut client = server.http1().await;
+    let response = client
+        .send_request(request("POST", "/token/a", body))
+        .await
+        .unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    text(response).await;
+    for (token, status) in [("a", "429"), ("b", "200")] {
+        let told = server
+            .talk(
+                format!("POST /token/{token} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+                    .as_bytes(),
+            )
+            .await;
+        assert!(told.starts_with(&format!("HTTP/1.1 {status}")), "{told}");
+    }
+    assert_eq!(server.refusals("bytes_per_second_per_token"), 1);
 }
 
 #[tokio::test]

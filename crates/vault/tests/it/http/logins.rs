@@ -70,3 +70,29 @@ async fn metrics_are_told_on_this_machine_and_count_requests() {
         text(response).await;
     }
 }
+
+#[tokio::test]
+async fn metrics_are_not_told_through_a_proxy_of_this_machine() {
+    let (server, _events) = Server::start(Limits::default()).await;
+    for header in ["forwarded", "via", "x-forwarded-for", "x-real-ip"] {
+        // With a token it does not matter which way the question came.
+        for (path, token, status) in [
+            ("/metrics", None, "401"),
+            ("/metrics/closed", Some("right"), "200"),
+        ] {
+            let token = token.map_or(String::new(), |token| {
+                format!("authorization: Bearer {token}\r\n")
+            });
+            let told = server
+                .talk(
+                    format!(
+                        "GET {path} HTTP/1.1\r\nhost: x\r\n{header}: 192.0.2.1\r\n{token}\
+                         connection: close\r\n\r\n"
+                    )
+                    .as_bytes(),
+                )
+                .await;
+            assert!(told.starts_with(&format!("HTTP/1.1 {status}")), "{told}");
+        }
+    }
+}

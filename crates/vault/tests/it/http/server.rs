@@ -20,7 +20,7 @@ use strongroom_vault::http::{
 };
 use strongroom_vault::{Error, Result};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -104,6 +104,13 @@ impl Server {
         TcpStream::connect(self.address).await.unwrap()
     }
 
+    /// A connection from another address of this machine.
+    pub(super) async fn raw_from(&self, last: u8) -> TcpStream {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 0, 0, last], 0).into()).unwrap();
+        socket.connect(self.address).await.unwrap()
+    }
+
     pub(super) async fn http1(&self) -> http1::SendRequest<Full<Bytes>> {
         let io = TokioIo::new(self.raw().await);
         let (sender, connection) = http1::handshake(io).await.unwrap();
@@ -115,6 +122,16 @@ impl Server {
     pub(super) async fn http2(&self) -> http2::SendRequest<Full<Bytes>> {
         let io = TokioIo::new(self.raw().await);
         let (sender, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
+        tokio::spawn(connection);
+        sender
+    }
+
+    /// The same, by a client that takes the heads of answers and no body.
+    pub(super) async fn http2_that_takes_nothing(&self) -> http2::SendRequest<Full<Bytes>> {
+        let io = TokioIo::new(self.raw().await);
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder.initial_stream_window_size(0);
+        let (sender, connection) = builder.handshake(io).await.unwrap();
         tokio::spawn(connection);
         sender
     }
@@ -165,6 +182,21 @@ pub(super) async fn text(response: hyper::Response<Incoming>) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
+/// What comes until it ends so.
+pub(super) async fn until(stream: &mut TcpStream, end: &str) -> String {
+    let mut told = String::new();
+    let read = async {
+        while !told.ends_with(end) {
+            let mut piece = [0; 1000];
+            let read = stream.read(&mut piece).await.unwrap();
+            assert!(read > 0, "{told}");
+            told.push_str(std::str::from_utf8(&piece[..read]).unwrap());
+        }
+    };
+    timeout(PATIENCE, read).await.unwrap();
+    told
+}
+
 /// Waits for an event that begins so, and forgets those before.
 pub(super) async fn event(events: &mut mpsc::UnboundedReceiver<String>, begins: &str) -> String {
     let find = async {
@@ -210,6 +242,9 @@ impl Hands {
         let (name, number) = path.rsplit_once('/').unwrap();
         let number: u64 = number.parse().unwrap_or_default();
         let is_upload = request.method() == Method::POST;
+        if let Some(token) = path.strip_prefix("/token/") {
+            return self.serve_token(token, request, &peer).await;
+        }
         match (is_upload, name, path.as_str()) {
             (true, _, "/upload") => self.upload(request.into_body()).await,
             (true, _, "/refuse") => Ok(simple(StatusCode::FORBIDDEN, "no")),
@@ -219,6 +254,18 @@ impl Hands {
                 let _ = self.events.send("waiting".to_owned());
                 self.gate.notified().await;
                 Ok(simple(StatusCode::OK, "done"))
+            }
+            (_, _, "/open" | "/nothing") => {
+                let status = match path == "/open" {
+                    true => StatusCode::OK,
+                    false => StatusCode::NOT_FOUND,
+                };
+                let mut response = simple(status, "for everybody");
+                response.extensions_mut().insert(Note {
+                    route: "open",
+                    ..Note::default()
+                });
+                Ok(response)
             }
             (_, _, "/login") => Ok(match peer.login_failed() {
                 None => simple(StatusCode::UNAUTHORIZED, "wrong"),
@@ -248,6 +295,28 @@ impl Hands {
             }
             _ => Ok(simple(StatusCode::OK, "hello")),
         }
+    }
+
+    /// Takes an upload of a token; tells "begun" when it has its place.
+    async fn serve_token(&self, token: &str, request: Request, peer: &Peer) -> Result<Response> {
+        let mut response = match peer.begin(token, &request) {
+            Err(Error::Throttled { pause, .. }) => {
+                later(StatusCode::TOO_MANY_REQUESTS, "too much", pause)
+            }
+            Err(error) => return Err(error),
+            Ok(place) => {
+                let _ = self.events.send(format!("begun {token}"));
+                let mut response = self.upload(request.into_body()).await?;
+                place.keep(&mut response);
+                response
+            }
+        };
+        response.extensions_mut().insert(Note {
+            route: "token",
+            repository: None,
+            token: Some(token.to_owned()),
+        });
+        Ok(response)
     }
 
     async fn upload(&self, upload: Upload) -> Result<Response> {

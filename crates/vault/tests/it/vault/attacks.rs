@@ -3,7 +3,7 @@
 use strongroom_model::{FileName, FileType, Id};
 use strongroom_vault::Error;
 use strongroom_vault::records::objects::View;
-use strongroom_vault::rules::clock::{DAY_MS, HOUR_MS, MINUTE_MS};
+use strongroom_vault::rules::clock::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS};
 use strongroom_vault::rules::purge::Hold;
 use strongroom_vault::rules::right::Right;
 use strongroom_vault::vault::NewToken;
@@ -120,6 +120,31 @@ pub(crate) fn a_clock_set_forward_ten_years_purges_nothing_and_freezes_purging()
     assert_eq!(scene.list(&append, today, FileType::Data).len(), 39);
     scene.vault.confirm_clock().unwrap();
     assert_eq!(held(&scene), (1, None));
+}
+
+#[test]
+pub(crate) fn a_clock_that_walks_by_less_than_a_jump_freezes_purging_as_well() {
+    let scene = Scene::new();
+    let append = scene.token(Right::Append);
+    scene.init(&append);
+    let start_ms = scene.vault.now().recorded_ms;
+    for _ in 0..100 {
+        {
+            let mut clocks = scene.clocks.lock();
+            clocks.boottime_ms += 5 * SECOND_MS;
+            clocks.wall_ms += 64 * SECOND_MS;
+        }
+        scene.vault.tick().unwrap();
+    }
+    assert_eq!(held(&scene), (0, Some(Hold::Clock)));
+    assert_eq!(scene.acts("clock-jump").len(), 1);
+    let gone_ms = scene.vault.now().recorded_ms - start_ms;
+    assert!(gone_ms < 11 * MINUTE_MS, "{gone_ms}");
+    // An operator has put it right, and it goes on as any clock does.
+    scene.vault.confirm_clock().unwrap();
+    scene.pass(HOUR_MS);
+    assert_eq!(held(&scene), (0, None));
+    assert_eq!(scene.acts("clock-jump").len(), 1);
 }
 
 #[test]

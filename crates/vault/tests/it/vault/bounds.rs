@@ -254,6 +254,13 @@ fn where_nothing_can_be_written_reading_goes_on() {
     let fresh = vault.create_token(&new).unwrap();
     full.is_full.store(true, Ordering::Relaxed);
     assert!(vault.authenticate(fresh.reveal()).is_err());
+    // It is remembered by now, and gets in by that as little.
+    assert_eq!(vault.authenticate_known(fresh.reveal()), None);
+    full.is_full.store(false, Ordering::Relaxed);
+    vault.authenticate(fresh.reveal()).unwrap();
+    assert_eq!(vault.authenticate_known(fresh.reveal()), None);
+    vault.authenticate(fresh.reveal()).unwrap();
+    assert!(vault.authenticate_known(fresh.reveal()).is_some());
 }
 
 /// A database on a disk that may be full.

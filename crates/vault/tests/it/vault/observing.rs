@@ -3,6 +3,8 @@
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use strongroom_model::{FileName, FileType};
+use strongroom_vault::http::VaultState;
+use strongroom_vault::http::metrics::Metrics;
 use strongroom_vault::records::tally::Tally;
 use strongroom_vault::records::tokens::Standing;
 use strongroom_vault::rules::clock::{HOUR_MS, MINUTE_MS};
@@ -203,4 +205,23 @@ fn counts_are_right_whatever_is_done() {
         Ok(())
     });
     run.unwrap();
+}
+
+#[test]
+fn a_vault_that_nobody_looks_at_is_dead_after_a_minute() {
+    let scene = Scene::new();
+    let metrics = Metrics::new();
+    let state = VaultState::new(&metrics);
+    assert!(!state.is_alive(&scene.vault), "nobody has looked yet");
+    let later = |ms: i64| scene.clocks.lock().boottime_ms += ms;
+    for _ in 0..3 {
+        state.look(&scene.vault, &metrics, 0);
+        later(MINUTE_MS);
+        assert!(state.is_alive(&scene.vault));
+    }
+    later(1);
+    assert!(!state.is_alive(&scene.vault));
+    // What is seen does not matter: that somebody looks does.
+    state.look(&scene.vault, &metrics, i64::MAX);
+    assert!(state.is_alive(&scene.vault));
 }

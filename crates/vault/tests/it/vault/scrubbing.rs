@@ -1,16 +1,24 @@
 //! Rot is found in time, told, and healed by whoever has sound bytes.
 
+use std::cell::RefCell;
 use std::fs;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
 
 use strongroom_model::{FileName, FileType};
+use strongroom_store::{Bodies, LocalBodies};
+use strongroom_testkit::{Fault, FaultyBodies, Op, Rule};
 use strongroom_vault::Error;
+use strongroom_vault::database::Database;
+use strongroom_vault::database::sqlite::Sqlite;
 use strongroom_vault::records::objects::View;
 use strongroom_vault::rules::clock::{HOUR_MS, MINUTE_MS, SECOND_MS};
 use strongroom_vault::rules::right::Right;
 use strongroom_vault::rules::scrub::Why;
-use strongroom_vault::vault::Scrubbed;
+use strongroom_vault::vault::{Principal, Scrubbed};
 
-use super::scene::{Scene, repository};
+use super::scene::{Pair, Scene, repository, within};
 
 /// All is read within this time, which makes rounds of four hours.
 const EVERY_MS: i64 = 5 * HOUR_MS;
@@ -244,6 +252,117 @@ fn a_storage_that_is_away_is_no_rot() {
     let scrubbed = scene.vault.scrub(EVERY_MS, &mut |_| true).unwrap();
     assert_eq!((scrubbed.read.objects, scrubbed.rotten), (3, 0));
     assert_eq!(scene.read(&append, View::Now, pack).unwrap(), b"a pack");
+}
+
+/// A scene whose storage fails as it is told, and what tells it.
+fn faulty() -> (Scene, Arc<FaultyBodies<LocalBodies>>) {
+    let made: Rc<RefCell<Option<Arc<FaultyBodies<LocalBodies>>>>> = Rc::default();
+    let of_scene = Rc::clone(&made);
+    let pair: Pair = Rc::new(
+        move |folder: &Path| -> (Arc<dyn Database>, Arc<dyn Bodies>) {
+            let database = Sqlite::open(&folder.join("vault.db")).unwrap();
+            let local = LocalBodies::new(folder.join("repositories"));
+            local.create().unwrap();
+            let bodies = Arc::new(FaultyBodies::new(local));
+            *of_scene.borrow_mut() = Some(Arc::clone(&bodies));
+            (Arc::new(database), bodies)
+        },
+    );
+    let mut scene = None;
+    within(&pair, || scene = Some(Scene::new()));
+    let bodies = made.borrow().clone();
+    (scene.unwrap(), bodies.unwrap())
+}
+
+/// Begins a round, and reads all of it at once when its time is over.
+fn scrub_at_once(scene: &Scene) -> strongroom_vault::Result<Scrubbed> {
+    scene.vault.scrub(EVERY_MS, &mut |_| true).unwrap();
+    scene.pass(5 * HOUR_MS);
+    scene.vault.scrub(EVERY_MS, &mut |_| true)
+}
+
+/// Twenty packs of a repository, in the order in which they are read.
+fn twenty(scene: &Scene) -> (Principal, Vec<FileName>) {
+    let append = scene.token(Right::Append);
+    scene.init(&append);
+    let mut packs: Vec<_> = (0..20_u8)
+        .map(|number| scene.put(&append, FileType::Data, &[number; 50]).unwrap())
+        .collect();
+    packs.sort();
+    (append, packs)
+}
+
+#[test]
+fn many_unreadable_objects_are_rot_where_the_storage_is_not_away() {
+    let (scene, bodies) = faulty();
+    let (_, packs) = twenty(&scene);
+    for pack in &packs[..9] {
+        let rule = Rule::on(&[Op::Open], Fault::Denied).named(*pack);
+        bodies.rules().add(rule);
+    }
+    scene.damage(packs[19], |bytes| bytes[0] ^= 1);
+    let scrubbed = scrub_at_once(&scene).unwrap();
+    assert_eq!((scrubbed.rotten, scrubbed.rounds), (10, 1));
+    let expected: Vec<_> = packs[..9]
+        .iter()
+        .map(|pack| (*pack, Why::Unreadable))
+        .chain([(packs[19], Why::Changed)])
+        .collect();
+    assert_eq!(rotten(&scene), expected);
+    bodies.rules().heal();
+    scrub_at_once(&scene).unwrap();
+    assert_eq!(rotten(&scene), [(packs[19], Why::Changed)]);
+}
+
+#[test]
+fn a_repository_none_of_which_can_be_read_is_rot_where_another_can_be() {
+    let (scene, bodies) = faulty();
+    let (_, packs) = twenty(&scene);
+    let other = scene.token_for(Right::Append, "elsewhere");
+    let path = "elsewhere".parse().unwrap();
+    scene.vault.create(&other, &path).unwrap();
+    let mut upload = scene
+        .vault
+        .begin_put(&other, &path, FileName::CONFIG, None)
+        .unwrap();
+    upload.write(b"another config").unwrap();
+    upload.finish().unwrap();
+    let denied = |rule: Rule| bodies.rules().add(rule);
+    for name in &packs {
+        denied(Rule::on(&[Op::Open], Fault::Denied).named(*name));
+    }
+    denied(Rule::on(&[Op::Open], Fault::Denied).of(FileType::Keys));
+    // Of the two with this name that of the first repository: when it is read, and when it is asked
+    // whether anything can be.
+    let config = Rule::on(&[Op::Open], Fault::Denied).named(FileName::CONFIG);
+    denied(config.times(2));
+    assert_eq!(scrub_at_once(&scene).unwrap().rotten, 22);
+    assert_eq!(rotten(&scene).len(), 21, "the config is healed");
+}
+
+#[test]
+fn where_nothing_at_all_can_be_read_that_is_no_rot_until_it_has_lasted() {
+    let (scene, bodies) = faulty();
+    let (append, packs) = twenty(&scene);
+    scene.vault.scrub(EVERY_MS, &mut |_| true).unwrap();
+    bodies.rules().add(Rule::on(&[Op::Open], Fault::Denied));
+    scene.pass(5 * HOUR_MS);
+    for _ in 0..6 {
+        let scrubbed = scene.vault.scrub(EVERY_MS, &mut |_| true);
+        assert!(
+            matches!(scrubbed, Err(Error::Refused { .. })),
+            "{scrubbed:?}"
+        );
+        assert_eq!(rotten(&scene), []);
+        scene.pass(10 * MINUTE_MS);
+    }
+    // It takes bytes and has given none for an hour: somebody must see that.
+    let scrubbed = scene.vault.scrub(EVERY_MS, &mut |_| true).unwrap();
+    assert_eq!((scrubbed.rotten, scrubbed.rounds), (22, 1));
+    bodies.rules().heal();
+    scrub_at_once(&scene).unwrap();
+    assert_eq!(rotten(&scene), []);
+    assert_eq!(scene.list(&append, View::Now, FileType::Data), packs);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use strongroom_model::{FileName, FileType, Id};
-use strongroom_vault::rules::clock::{MINUTE_MS, Reading, VaultClock};
+use strongroom_vault::rules::clock::{Drift, MINUTE_MS, Reading, VaultClock};
 use strongroom_vault::rules::life::State;
 use strongroom_vault::rules::purge::Keeping;
 use strongroom_vault::rules::right;
@@ -99,6 +99,8 @@ pub(super) struct Model {
     /// Recorded times behind which nothing was recorded any more, and how many leaves there were.
     pub(super) marks: Vec<(i64, u64)>,
     pub(super) clock: VaultClock,
+    /// What this process has seen of the clocks.
+    drift: Drift,
     pub(super) reading: Reading,
     /// How many processes there were before this one; to the vault's clock each is a boot.
     runs: u64,
@@ -147,6 +149,7 @@ impl Model {
             moments: Vec::new(),
             marks: Vec::new(),
             clock: VaultClock::begin(of_run(&reading, 0)),
+            drift: Drift::new(of_run(&reading, 0)),
             recorded_ms: reading.wall_ms,
             reading,
             runs: 0,
@@ -205,9 +208,11 @@ impl Model {
 
     /// The vault looks at the clocks.
     pub(super) fn tick(&mut self) {
-        let (clock, jump) = self.clock.step(of_run(&self.reading, self.runs));
+        let reading = of_run(&self.reading, self.runs);
+        let (clock, jump) = self.drift.step(&self.clock, reading.clone());
         let is_news = jump.is_some() && !self.clock.is_doubted;
         self.clock = clock;
+        self.drift.look(&self.clock, &reading, true);
         if is_news {
             self.tell(json!({"act": "clock-jump"}));
         }
@@ -217,6 +222,8 @@ impl Model {
         self.tick();
         if self.clock.is_doubted {
             self.clock = self.clock.confirm();
+            self.drift
+                .look(&self.clock, &of_run(&self.reading, self.runs), true);
             self.tell(json!({"act": "clock-confirmed"}));
         }
     }
@@ -224,6 +231,7 @@ impl Model {
     /// Another process begins.
     pub(super) fn restart(&mut self) {
         self.runs += 1;
+        self.drift = Drift::new(of_run(&self.reading, self.runs));
         self.start();
     }
 

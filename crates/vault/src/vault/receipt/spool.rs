@@ -1,0 +1,127 @@
+//! What all receipts together take of the disk on which they wait.
+//!
+//! They lie in the vault's own folder, beside its keys and its database, and not where objects lie.
+//! So they have a bound of their own, and the room on that disk is looked at, whatever the storage
+//! says of its own.
+//!
+//! What can go wrong: somebody who sends large ones slowly, so that nobody else's find room. One
+//! token therefore has a part of it and no more.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use rustix::fs::statvfs;
+
+use crate::{Error, Result};
+
+/// What all of them may take at a time.
+const MOST_BYTES: u64 = 1 << 30;
+
+/// What those of one token may take.
+const MOST_BYTES_OF_TOKEN: u64 = MOST_BYTES / 4;
+
+/// What lies there now, by token.
+#[derive(Debug, Default)]
+pub(in crate::vault) struct Spool(Arc<Mutex<HashMap<i64, u64>>>);
+
+/// The part of one receipt; free again when dropped.
+#[derive(Debug)]
+pub(super) struct Part {
+    spool: Arc<Mutex<HashMap<i64, u64>>>,
+    token: i64,
+    bytes: u64,
+}
+
+impl Spool {
+    /// The part of a receipt that takes nothing yet.
+    pub(super) fn part(&self, token: i64) -> Part {
+        Part {
+            spool: Arc::clone(&self.0),
+            token,
+            bytes: 0,
+        }
+    }
+}
+
+impl Part {
+    /// Takes so many bytes in all, on the disk of a folder of which `reserve_bytes` stay free.
+    ///
+    /// # Errors
+    /// [`Error::Crowded`] where too many receipts are on their way, [`Error::Full`] where the disk
+    /// is full; [`Error::Local`] where that cannot be asked.
+    pub(super) fn grow_to(&mut self, bytes: u64, folder: &Path, reserve_bytes: u64) -> Result<()> {
+        let more = bytes.saturating_sub(self.bytes);
+        let mut spool = self.spool.lock();
+        let all: u64 = spool.values().sum();
+        let own = spool.get(&self.token).copied().unwrap_or_default();
+        let is_over = all.saturating_add(more) > MOST_BYTES
+            || own.saturating_add(more) > MOST_BYTES_OF_TOKEN;
+        if is_over {
+            return Err(Error::Crowded { what: "receipts" });
+        }
+        spool.insert(self.token, own.saturating_add(more));
+        self.bytes = self.bytes.saturating_add(more);
+        drop(spool);
+        let asked = statvfs(folder).map_err(|errno| {
+            let action = format!("ask for the room in {}", folder.display());
+            Error::local(action)(errno.into())
+        })?;
+        match asked.f_bavail.saturating_mul(asked.f_frsize) < reserve_bytes {
+            true => Err(Error::Full {
+                reason: "the disk of the vault's own folder is full but for its reserve".to_owned(),
+            }),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        let mut spool = self.spool.lock();
+        if let Some(own) = spool.get_mut(&self.token) {
+            *own = own.saturating_sub(self.bytes);
+            if *own == 0 {
+                spool.remove(&self.token);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: &str = "/";
+
+    #[test]
+    fn one_token_has_a_part_and_all_together_have_the_whole() {
+        let spool = Spool::default();
+        let mut parts: Vec<Part> = Vec::new();
+        for token in 0..5 {
+            for _ in 0..4 {
+                let mut part = spool.part(token);
+                let taken = part.grow_to(64 << 20, Path::new(HERE), 0);
+                let is_within = token < 4;
+                assert_eq!(taken.is_ok(), is_within, "{token}: {taken:?}");
+                parts.push(part);
+            }
+            let refused = spool.part(token).grow_to(1, Path::new(HERE), 0);
+            let is_refused = matches!(refused, Err(Error::Crowded { .. }));
+            assert!(is_refused, "{token}: {refused:?}");
+        }
+        parts.truncate(3);
+        spool.part(4).grow_to(64 << 20, Path::new(HERE), 0).unwrap();
+        drop(parts);
+        assert!(spool.0.lock().is_empty());
+    }
+
+    #[test]
+    fn a_disk_that_is_full_but_for_the_reserve_takes_none() {
+        let spool = Spool::default();
+        let refused = spool.part(1).grow_to(1, Path::new(HERE), u64::MAX);
+        assert!(matches!(refused, Err(Error::Full { .. })), "{refused:?}");
+        assert!(spool.0.lock().is_empty());
+    }
+}
