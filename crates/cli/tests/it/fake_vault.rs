@@ -45,6 +45,8 @@ pub(crate) struct State {
     pub(crate) is_plain: bool,
     /// Whether it has no time but for restic's protocol.
     pub(crate) is_busy: bool,
+    /// What it answers instead of its checkpoint and proof: a status, and a body.
+    pub(crate) withholds_proof: Option<(u16, Value)>,
     /// What it answers to receipts, where that is no yes.
     pub(crate) refuses_receipts: Option<u16>,
     /// What it says of every snapshot.
@@ -70,6 +72,7 @@ impl FakeVault {
             witness: None,
             is_plain: false,
             is_busy: false,
+            withholds_proof: None,
             refuses_receipts: None,
             whole: json!(true),
             missing: Vec::new(),
@@ -145,6 +148,9 @@ impl State {
                 }),
             ),
             ("GET", "log/consistency") => {
+                if let Some((status, body)) = &self.withholds_proof {
+                    return Answer::json(*status, body);
+                }
                 let old = query.strip_prefix("old=").unwrap().parse().unwrap();
                 Answer::json(200, &self.consistency(old))
             }
