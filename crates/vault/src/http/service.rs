@@ -10,7 +10,7 @@ use hyper::StatusCode;
 use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 
 use crate::http::body::{Body, Upload};
-use crate::http::limits::{AddressKey, Logins};
+use crate::http::limits::Logins;
 
 /// A request whose head has come and whose body has not.
 pub type Request = hyper::Request<Upload>;
@@ -53,17 +53,7 @@ impl Peer {
     /// Notes that a login failed; where the address has failed too often returns for how long it
     /// is asked to wait, to be answered with [`Response`] 429 and not 401.
     pub fn login_failed(&self) -> Option<Duration> {
-        self.logins.failed(self.key(), Instant::now())
-    }
-
-    /// For how long the address is still asked to wait, before a check that costs something. A
-    /// right login that can be told without such a check must not ask.
-    pub fn login_pause(&self) -> Option<Duration> {
-        self.logins.pause(self.key(), Instant::now())
-    }
-
-    fn key(&self) -> AddressKey {
-        self.address.into()
+        self.logins.failed(self.address.into(), Instant::now())
     }
 }
 

@@ -31,7 +31,7 @@ use crate::vault::Vault;
 use crate::vault::authentication::Principal;
 use crate::vault::deletion::known_token;
 use crate::vault::usage::Room;
-use crate::{Error, Result};
+use crate::{Error, Result, chain};
 
 use taking::Taking;
 
@@ -239,14 +239,8 @@ fn holds(public: &PublicKey, client: &Id, message: &[u8], signature: &Signature)
 }
 
 fn malformed(error: impl std::error::Error) -> Error {
-    let mut reason = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        reason = format!("{reason}: {cause}");
-        source = cause.source();
-    }
     Error::Malformed {
         what: "receipt",
-        reason,
+        reason: chain(&error),
     }
 }
