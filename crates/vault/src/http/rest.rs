@@ -16,7 +16,7 @@ use hyper::header::{
     HeaderMap, HeaderValue, RANGE, WWW_AUTHENTICATE,
 };
 use hyper::{Method, StatusCode};
-use strongroom_model::{FileName, FileType};
+use strongroom_model::{FileName, FileType, RepositoryPath};
 
 use crate::http::body::{Body, Intake, Listing};
 use crate::http::service::{Note, Peer, Request, Response, later, simple};
@@ -71,7 +71,11 @@ impl Rest {
         if let Some(name) = request.uri().path().strip_prefix("/log/") {
             let name = name.to_owned();
             let answered = self.log_file(&request, name).await;
-            return Some(answered.unwrap_or_else(|error| refusal(&error, peer)));
+            let note = Note {
+                route: "log",
+                ..Note::default()
+            };
+            return Some(answered.unwrap_or_else(|error| refusal(&error, peer, &note)));
         }
         let route = Route::parse(request.uri().path())?;
         let mut note = Note {
@@ -86,7 +90,7 @@ impl Rest {
             let token = note.token.as_deref();
             self.vault
                 .note_refusal(&error, is_deletion, token, Some(&repository));
-            refusal(&error, peer)
+            refusal(&error, peer, &note)
         });
         response.extensions_mut().insert(note);
         Some(response)
@@ -99,7 +103,7 @@ impl Rest {
             return Ok(not_allowed("GET, HEAD"));
         }
         if !matches!(name.as_str(), "checkpoint" | "key") {
-            let token = token_of(request.headers()).ok_or(Error::Unauthorized)?;
+            let token = self.token_of(request.headers(), None)?;
             self.authenticate(token).await?;
         }
         let log = self.log.clone();
@@ -127,8 +131,16 @@ impl Rest {
         self.blocking.run(move || vault.authenticate(&token)).await
     }
 
+    /// The token of a request; that there is none is counted.
+    fn token_of(&self, headers: &HeaderMap, repository: Option<&RepositoryPath>) -> Result<String> {
+        token_of(headers).ok_or_else(|| {
+            self.vault.note_no_token(repository);
+            Error::Unauthorized
+        })
+    }
+
     async fn serve(&self, request: Request, route: Route, note: &mut Note) -> Result<Response> {
-        let token = token_of(request.headers()).ok_or(Error::Unauthorized)?;
+        let token = self.token_of(request.headers(), Some(&route.repository))?;
         let principal = self.authenticate(token).await?;
         note.token = Some(principal.name.clone());
         let (parts, upload) = request.into_parts();
@@ -375,12 +387,13 @@ fn outside(size_bytes: u64) -> Response {
 
 /// What a client is told of an error: the reason where it is his, and no more than that something
 /// is wrong where it is ours.
-fn refusal(error: &Error, peer: &Peer) -> Response {
+fn refusal(error: &Error, peer: &Peer, note: &Note) -> Response {
     let status = match error {
         Error::Unauthorized => return unauthorized(peer),
         Error::Forbidden { .. }
         | Error::ConfigIsThere { .. }
         | Error::Hidden { .. }
+        | Error::TooManyLocks { .. }
         | Error::Refused { .. } => StatusCode::FORBIDDEN,
         Error::NotFound { .. } | Error::Unknown { .. } => StatusCode::NOT_FOUND,
         Error::BadBytes { .. } | Error::UploadBroken { .. } => StatusCode::BAD_REQUEST,
@@ -391,12 +404,24 @@ fn refusal(error: &Error, peer: &Peer) -> Response {
         Error::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
         Error::UploadStalled => StatusCode::REQUEST_TIMEOUT,
         _ => {
-            tracing::error!(error = error as &dyn std::error::Error, "A request failed");
+            failed(error, peer, note);
             let text = "Something is wrong here; the log of the vault says what";
             return simple(StatusCode::SERVICE_UNAVAILABLE, text);
         }
     };
     simple(status, &error.to_string())
+}
+
+/// Tells the log what is wrong here, so that it can be joined with the line of the request.
+pub(crate) fn failed(error: &Error, peer: &Peer, note: &Note) {
+    tracing::error!(
+        error = error as &dyn std::error::Error,
+        route = note.route,
+        repository = note.repository,
+        token = note.token,
+        connection = peer.connection,
+        "A request failed"
+    );
 }
 
 fn unauthorized(peer: &Peer) -> Response {
