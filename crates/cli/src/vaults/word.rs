@@ -69,11 +69,22 @@ impl Vaults {
                 continue;
             }
             let ready = session.ready().find(|(copy, _)| copy.name == met.copy);
-            let (Some((_, ready)), Ok(list)) = (ready, met.client.snapshots()) else {
+            let Some((_, ready)) = ready else {
                 continue;
             };
-            let named = list.snapshots.iter().flat_map(|info| &info.missing);
-            let named = named.filter_map(|name| file_name(name));
+            let told = match met.client.rotten() {
+                Ok(told) => told,
+                Err(error) => {
+                    let error = chain(&error);
+                    tracing::warn!(
+                        copy = met.copy,
+                        error,
+                        "A vault does not name what is rotten"
+                    );
+                    continue;
+                }
+            };
+            let named = told.iter().filter_map(|rotten| file_name(&rotten.file));
             let listed: BTreeSet<FileName> =
                 named.filter(|name| ready.listing.holds(*name)).collect();
             rotten.insert(met.copy.clone(), listed);

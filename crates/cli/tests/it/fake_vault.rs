@@ -54,6 +54,8 @@ pub(crate) struct State {
     /// How many files it says it lacks.
     pub(crate) missing: Vec<String>,
     pub(crate) scrub: Value,
+    /// The files that it says are rotten.
+    pub(crate) rotten: BTreeSet<String>,
     pub(crate) runs_in: Value,
     pub(crate) new_log: Value,
     /// The receipts that it took, in order: the body of each.
@@ -77,6 +79,7 @@ impl FakeVault {
             whole: json!(true),
             missing: Vec::new(),
             scrub: Value::Null,
+            rotten: BTreeSet::new(),
             runs_in: Value::Null,
             new_log: Value::Null,
             receipts: Vec::new(),
@@ -172,6 +175,18 @@ impl State {
             ),
             ("GET", "repositories/acme/repos/snapshots") => {
                 Answer::json(200, &json!({ "snapshots": self.snapshots() }))
+            }
+            ("GET", "repositories/acme/repos/rotten") => {
+                // A page has two.
+                let after = query.strip_prefix("after=").unwrap_or("");
+                let mut left = self.rotten.iter().filter(|file| file.as_str() > after);
+                let page: Vec<&String> = left.by_ref().take(2).collect();
+                let next = left.next().and(page.last());
+                let rotten: Vec<Value> = page
+                    .iter()
+                    .map(|file| json!({"file": file, "why": "changed"}))
+                    .collect();
+                Answer::json(200, &json!({"rotten": rotten, "next": next}))
             }
             ("POST", "receipts/acme/repos") => self.receipt(body),
             _ => Answer::json(

@@ -208,10 +208,18 @@ fn a_vault_that_withholds_its_proof_is_not_believed_and_an_alarm_after_a_day() {
     let told = ["the log of its vault cannot be checked this time"];
     scene.expect(0, &["sync"]).assert_says(&told);
     let status_of_copy = status()["copies"][2].clone();
-    assert_eq!(status_of_copy["verified_by"], Value::Null, "{status_of_copy}");
+    assert_eq!(
+        status_of_copy["verified_by"],
+        Value::Null,
+        "{status_of_copy}"
+    );
     change(&scene, 1);
     let summary = scene.expect(0, &["--json", "backup"]).summary();
-    assert_eq!(summary["copies"][2]["by_vault"]["whole"], Value::Null, "{summary}");
+    assert_eq!(
+        summary["copies"][2]["by_vault"]["whole"],
+        Value::Null,
+        "{summary}"
+    );
     let verified = scene.expect(0, &["--json", "verify"]).summary();
     assert_eq!(verified["copies"][2]["by_vault"], Value::Null, "{verified}");
     // Three contacts and more, and no day yet. A proof in between begins the count anew.
@@ -227,7 +235,11 @@ fn a_vault_that_withholds_its_proof_is_not_believed_and_an_alarm_after_a_day() {
     assert_eq!(record["contacts"], 2, "{record}");
     record["since"] = json!("2026-01-01T00:00:00Z");
     fs::write(&kept, record.to_string()).unwrap();
-    assert_alarm(&scene, &vault, &["has not shown since", "at 3 contacts", "broken"]);
+    assert_alarm(
+        &scene,
+        &vault,
+        &["has not shown since", "at 3 contacts", "500"],
+    );
     // The alarm stands when the proof comes.
     vault.state().withholds_proof = None;
     scene.expect(1, &["sync"]).assert_says(&["ALARM: three: "]);

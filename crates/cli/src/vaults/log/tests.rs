@@ -167,7 +167,11 @@ fn what_is_no_checkpoint_is_not_believed_at_first_and_an_alarm_later() {
     let state = scene().judge(None, &log.info(), &answer);
     assert!(matches!(state, LogState::Unseen(_)), "{state:?}");
     let found = alarm(scene().judge(Some(log.remembered()), &log.info(), &answer));
-    assert!(found.text.contains("as a checkpoint is none"), "{}", found.text);
+    assert!(
+        found.text.contains("as a checkpoint is none"),
+        "{}",
+        found.text
+    );
     assert_eq!(found.came.as_deref(), Some("<html>"));
     assert!(!found.hint.is_empty());
     // A key of another name, and a key that did not sign.
@@ -225,7 +229,11 @@ fn a_proof_that_is_withheld_is_an_alarm_after_three_contacts_over_a_day() {
     }
     assert_eq!(found.remembered, log.to_string());
     let found = alarm(scene().denied(&log));
-    assert!(found.text.contains("now says that it has none"), "{}", found.text);
+    assert!(
+        found.text.contains("now says that it has none"),
+        "{}",
+        found.text
+    );
 }
 
 /// Tiles made from leaves, for proofs; so small a log has one.
