@@ -122,15 +122,18 @@ pub(crate) fn doubt(session: &mut Session, memory: &RepositoryState) {
 pub(crate) fn rotten(opened: &Opened) {
     let now = (opened.environment.clock)();
     for (copy, files) in opened.vaults.rotten(&opened.session) {
-        for file in files {
-            damaged(
-                opened,
-                &copy,
-                &file,
-                "its vault says that it is rotten",
-                now,
-            );
-        }
+        let mut copies = opened.session.copies.iter().map(|copy| &copy.copy);
+        let Some(copy) = copies.find(|known| known.name == copy) else {
+            continue;
+        };
+        // All at once: there may be very many.
+        let change = |evidence: &mut strongroom_model::CopyEvidence| {
+            for file in files {
+                let reason = "its vault says that it is rotten".to_owned();
+                evidence.record_damage(now, file.to_string(), reason);
+            }
+        };
+        told(opened.memory().update_evidence(copy, change).map(drop));
     }
 }
 

@@ -6,7 +6,8 @@
 //! alarm never costs a backup: the work is done all the same.
 //!
 //! **Architecture invariant:** a vault's word is kept as such. It can refute that its copy is whole,
-//! and never clears what this machine has found wrong.
+//! and never clears what this machine has found wrong. It counts only where the vault has shown in
+//! this contact that its log goes on: who rewrote it could withhold the proof for ever otherwise.
 
 mod account;
 mod contact;
@@ -108,6 +109,11 @@ impl Vaults {
         self.met.iter().filter(|met| met.info.is_some())
     }
 
+    /// Those whose word counts.
+    pub(crate) fn believed(&self) -> impl Iterator<Item = &Met> {
+        self.present().filter(|met| met.is_believed())
+    }
+
     /// The vault of a copy, where it answered.
     pub(crate) fn of(&self, copy: &str) -> Option<&Met> {
         self.present().find(|met| met.copy == copy)
@@ -163,6 +169,11 @@ impl Vaults {
 }
 
 impl Met {
+    /// Whether its word counts: its log was checked in this contact, and no alarm stands.
+    pub(crate) fn is_believed(&self) -> bool {
+        self.alarm.is_none() && self.log.remembered().is_some()
+    }
+
     /// What it says of the repository, asked once; `None` where it does not say.
     pub(crate) fn repository(&self) -> Option<&RepositoryInfo> {
         let ask = || match self.client.repository_info() {
@@ -198,12 +209,15 @@ impl Met {
                 count(new.last().checkpoint().size(), "leaf", "leaves"),
                 new.key().label(),
             ))),
-            LogState::Unseen(reason) => output.warn(
+            LogState::Unseen(reason) | LogState::Withheld { reason, .. } => output.warn(
                 &visible(&format!(
                     "{}: the log of its vault cannot be checked this time: {reason}",
                     self.copy
                 )),
-                Some("it is asked again at the next contact; if it stays so, ask who runs it"),
+                Some(
+                    "what it says does not count until then; it is asked again at the next \
+                     contact. If it stays so, ask who runs it",
+                ),
             ),
             LogState::None | LogState::Same(_) | LogState::Grown(_) | LogState::Alarm(_) => {}
         }

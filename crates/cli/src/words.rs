@@ -23,6 +23,18 @@ pub(crate) fn size(bytes: u64) -> String {
     ByteSize::from_bytes(bytes).spoken()
 }
 
+/// A time in seconds as people say it, in the largest unit that it is a whole number of: "30 d".
+pub(crate) fn period(seconds: u64) -> String {
+    let units = [("d", 86_400), ("h", 3_600), ("min", 60)];
+    let whole = units
+        .into_iter()
+        .find(|(_, length)| seconds > 0 && seconds.is_multiple_of(*length));
+    match whole {
+        Some((unit, length)) => format!("{} {unit}", seconds / length),
+        None => format!("{seconds} s"),
+    }
+}
+
 /// A number with a comma before every three digits.
 pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();

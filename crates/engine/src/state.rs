@@ -39,7 +39,7 @@ pub use needs::RecordedNeeds;
 pub use record::OwnLock;
 pub use repository::RepositoryState;
 pub use seen::{ReadFiles, SeenFiles};
-pub use vaults::{VaultAlarm, VaultMemory};
+pub use vaults::{VaultAlarm, VaultMemory, Withheld};
 
 /// The folder, by its path.
 #[derive(Debug, Clone)]

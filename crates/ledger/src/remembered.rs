@@ -72,7 +72,7 @@ pub enum Verdict {
         /// The one that came.
         found: String,
     },
-    /// What came is not a checkpoint.
+    /// An alarm: what came is not a checkpoint, from a log that had one.
     Unreadable(Error),
 }
 
@@ -173,16 +173,13 @@ impl fmt::Display for Remembered {
 }
 
 impl Verdict {
-    /// Whether somebody must be told, loudly.
-    pub const fn is_alarm(&self) -> bool {
-        !matches!(self, Self::Same | Self::Grown(_) | Self::Unreadable(_))
-    }
-
-    /// The next step for a person, where there is one.
+    /// The next step for a person: there is one for each alarm, and for nothing else.
     pub const fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Same | Self::Grown(_) => None,
-            Self::Unreadable(_) => Some("ask again; if it stays so, ask who runs the vault"),
+            Self::Unreadable(_) => {
+                Some("ask who runs the vault why it shows no checkpoint of its log any more")
+            }
             Self::Behind { .. } | Self::OtherLog { .. } | Self::OtherKey { .. } => Some(
                 "ask who runs the vault whether it was set up anew or restored from a backup of \
                  itself; unless that is so, somebody else answers in its place",

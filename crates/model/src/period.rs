@@ -58,6 +58,11 @@ impl Period {
         self.count as u64 * self.unit.seconds()
     }
 
+    /// How long it lasts in milliseconds, which a hundred years are far from filling.
+    pub const fn milliseconds(self) -> i64 {
+        self.seconds().cast_signed().saturating_mul(1_000)
+    }
+
     /// How long it lasts.
     pub fn duration(self) -> SignedDuration {
         SignedDuration::from_secs(i64::try_from(self.seconds()).unwrap_or(i64::MAX))

@@ -145,6 +145,26 @@ pub struct SnapshotList {
     pub snapshots: Vec<SnapshotInfo>,
 }
 
+/// The answer to `GET /v1/repositories/PATH/rotten`: a page of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RottenList {
+    /// Files whose bytes are not what they were.
+    pub rotten: Vec<RottenFile>,
+    /// Behind which file the next page begins; `None` where this is the last.
+    #[serde(default)]
+    pub next: Option<String>,
+}
+
+/// A file whose bytes are not what they were.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RottenFile {
+    /// The file, as `data/3f…`.
+    pub file: String,
+    /// What is wrong with it, in one word.
+    #[serde(default)]
+    pub why: String,
+}
+
 /// A snapshot, as its receipt claims and as the vault found it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SnapshotInfo {

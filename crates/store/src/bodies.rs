@@ -56,6 +56,14 @@ pub trait Bodies: Send + Sync + fmt::Debug {
         range: Option<Range<u64>>,
     ) -> Result<(u64, Box<dyn Read + Send>)>;
 
+    /// How many bytes a body has, without reading any of them where the place can tell.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`](crate::Error::NotFound) where there is none.
+    fn size_bytes(&self, body: &BodyKey) -> Result<u64> {
+        Ok(self.open(body, None)?.0)
+    }
+
     /// Removes a body for ever, a power cut later included; removing what is not there succeeds.
     ///
     /// # Errors

@@ -80,6 +80,7 @@ fn assert_holds(bodies: &dyn Bodies, body: &BodyKey, bytes: &[u8]) {
     let (size_bytes, stored) = get(bodies, body, None).unwrap();
     assert_eq!(size_bytes, bytes.len() as u64);
     assert!(stored == bytes, "{body:?} holds other bytes");
+    assert_eq!(bodies.size_bytes(body).unwrap(), size_bytes);
 }
 
 #[track_caller]
@@ -90,6 +91,8 @@ fn assert_absent(bodies: &dyn Bodies, body: &BodyKey) {
             other => panic!("{body:?} should not be there: {other:?}"),
         }
     }
+    let size = bodies.size_bytes(body);
+    assert!(matches!(size, Err(Error::NotFound { .. })), "{size:?}");
 }
 
 fn what_is_published_can_be_read_whole(bodies: &dyn Bodies) {

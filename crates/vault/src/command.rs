@@ -15,7 +15,9 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Subcommand;
+use strongroom_model::RepositoryPath;
 use strongroom_vault::config::VaultConfig;
+use strongroom_vault::rules::clock::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS};
 use strongroom_vault::{Error, Result, Vault, opening};
 
 /// The commands.
@@ -56,22 +58,44 @@ impl Command {
     }
 }
 
+/// Where a vault lies that was set up as the unit of systemd has it.
+const CONFIG: &str = "/var/lib/strongroom-vault/vault.toml";
+
 /// Which vault a command is about.
 #[derive(Debug, clap::Args)]
 struct Which {
     /// The configuration, as init has made it
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", env = "STRONGROOM_VAULT_CONFIG", default_value = CONFIG)]
     config: PathBuf,
 }
 
 impl Which {
     fn config(&self) -> Result<VaultConfig> {
+        if !self.config.exists() {
+            let path = self.config.clone();
+            return Err(Error::NoConfig { path });
+        }
         VaultConfig::open(&self.config, &|name| std::env::var(name).ok())
+    }
+
+    /// Whether what is told to be typed means another vault, unless --config is typed as well.
+    fn is_another(&self) -> bool {
+        let meant = std::env::var_os("STRONGROOM_VAULT_CONFIG");
+        self.config != meant.map_or_else(|| PathBuf::from(CONFIG), PathBuf::from)
     }
 
     fn open(&self) -> Result<Vault> {
         opening::open(&self.config()?)
     }
+}
+
+/// Has a refusal told in the log, as every act is; a process that ends tells it at once.
+fn refused<T>(vault: &Vault, done: Result<T>, repository: Option<&RepositoryPath>) -> Result<T> {
+    done.inspect_err(|error| {
+        vault.note_refusal(error, false, None, repository);
+        // That it is refused is told to whoever asked, also where the log cannot be written.
+        let _ = vault.tell_refusals(true);
+    })
 }
 
 /// Prints a line of data.
@@ -87,6 +111,18 @@ fn print_json(line: &impl serde::Serialize) -> Result<()> {
         source: error.into(),
     })?;
     print(text)
+}
+
+/// A length of time as people say it, in the largest unit that it is a whole number of.
+fn spoken(ms: i64) -> String {
+    let units = [("d", DAY_MS), ("h", HOUR_MS), ("min", MINUTE_MS)];
+    let whole = units
+        .into_iter()
+        .find(|(_, length_ms)| ms > 0 && ms % length_ms == 0);
+    match whole {
+        Some((unit, length_ms)) => format!("{} {unit}", ms / length_ms),
+        None => format!("{} s", ms / SECOND_MS),
+    }
 }
 
 /// A time of a vault, as people read it.

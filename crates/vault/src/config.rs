@@ -20,10 +20,11 @@ use std::path::{Path, PathBuf};
 use strongroom_model::config::reader::{Reader, quoted};
 use strongroom_model::config::section::Section;
 use strongroom_model::config::{Problem, parse};
-use strongroom_model::{Account, ByteSize, ConfigError, Period};
+use strongroom_model::{Account, ByteSize, ConfigError, Id, Period};
 use tracing::Level;
 
 use crate::http::{CertificateFiles, Limits};
+use crate::records::leaves::Configured;
 use crate::{Error, Result};
 
 /// What `strongroom-vault init` writes: everything there is, with its default, as comments.
@@ -76,6 +77,8 @@ pub struct VaultConfig {
     pub log_level: Level,
     /// What can be used but should not stay as it is.
     pub warnings: Vec<Problem>,
+    /// The SHA-256 of what stands in it, without comments and the database's address.
+    pub digest: Id,
 }
 
 const KEYS: [&str; 15] = [
@@ -130,6 +133,7 @@ impl VaultConfig {
             Self::read(reader, top, folder)
         })?;
         config.warnings = warnings;
+        config.digest = digest(text);
         Ok(config)
     }
 
@@ -170,8 +174,41 @@ impl VaultConfig {
             metrics_token_file,
             log_level: log_level?,
             warnings: Vec::new(),
+            digest: Id::default(),
         })
     }
+
+    /// What the log tells of it when a process begins to serve.
+    pub fn told(&self) -> Configured {
+        Configured {
+            retention_s: self.retention.milliseconds() / 1000,
+            grace_s: self.grace.milliseconds() / 1000,
+            verify_every_s: self.verify_every.milliseconds() / 1000,
+            reserve_bytes: self.reserve.bytes(),
+            public_url: self.public_url.as_ref().map(ToString::to_string),
+            runs_in: self.runs_in.clone(),
+            storage: match self.storage {
+                StorageConfig::Folder(_) => "folder",
+                StorageConfig::Bucket(_) => "bucket",
+            },
+            database: match self.database {
+                DatabaseConfig::File(_) => "sqlite",
+                DatabaseConfig::Postgres(_) | DatabaseConfig::PostgresFile(_) => "postgresql",
+            },
+            config: self.digest,
+        }
+    }
+}
+
+/// The digest of a text, without what is a secret or may have been one: a short password could be
+/// guessed from it.
+fn digest(text: &str) -> Id {
+    let lines = text.lines().map(str::trim).filter(|line| {
+        let key = line.split('=').next().unwrap_or_default().trim_end();
+        !line.is_empty() && !line.starts_with('#') && key != "url"
+    });
+    let told: Vec<&str> = lines.collect();
+    Id::of(told.join("\n").as_bytes())
 }
 
 fn listen(reader: &mut Reader<'_>, top: &Section<'_>) -> Option<Vec<SocketAddr>> {

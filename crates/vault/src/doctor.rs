@@ -9,14 +9,12 @@ mod files;
 mod log;
 mod state;
 
-use std::sync::Arc;
-
 use serde::Serialize;
+use strongroom_model::Id;
 
 use crate::config::{DatabaseConfig, VaultConfig};
 use crate::database::{Database, Sqlite};
-use crate::records::SCHEMA;
-use crate::{Error, Result, opening};
+use crate::{Error, Result, chain, opening};
 
 /// How a check ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -51,6 +49,8 @@ pub struct Examination<'e> {
     pub config: &'e VaultConfig,
     /// The wall clock, in seconds since 1970.
     pub now_s: i64,
+    /// Where a sample begins, chosen at random.
+    pub start: Id,
     /// Whether everything is looked at: every body, every count, every entry of the log.
     pub is_thorough: bool,
 }
@@ -94,15 +94,9 @@ impl Line {
 
     /// An error that ended a check.
     fn broken(check: &'static str, error: &Error) -> Self {
-        let mut found = error.to_string();
-        let mut cause = std::error::Error::source(error);
-        while let Some(error) = cause {
-            found = format!("{found}: {error}");
-            cause = error.source();
-        }
         let next = error.hint();
         let next = next.unwrap_or_else(|| "mend it, and look again".to_owned());
-        Self::fail(check, found, next)
+        Self::fail(check, chain(error), next)
     }
 }
 
@@ -121,7 +115,7 @@ impl Examination<'_> {
         if !is_sound {
             return lines;
         }
-        let (vault, storage) = match opening::open_with_storage(self.config) {
+        let (vault, storage) = match opening::open_as_it_is(self.config) {
             Ok(opened) => opened,
             Err(error) => {
                 lines.push(Line::broken("vault", &error));
@@ -155,41 +149,37 @@ impl Examination<'_> {
 
     /// Whether the database can be opened and worked with.
     fn database(&self, lines: &mut Vec<Line>) -> Result<bool> {
-        let DatabaseConfig::File(path) = &self.config.database else {
-            lines.push(Line::ok(
-                "database",
-                "it is not a file, and looks after itself",
-            ));
-            return Ok(true);
-        };
-        if !path.exists() {
-            lines.push(Line::fail(
-                "database",
-                format!("{} is not there", path.display()),
-                "a new vault gets it at its first strongroom-vault serve; an old one needs it back \
-                 from its backup",
-            ));
+        let next = "a new vault gets it when it is served for the first time; an old one needs it \
+                    back from its backup";
+        if let DatabaseConfig::File(path) = &self.config.database {
+            if !path.exists() {
+                let found = format!("{} is not there", path.display());
+                lines.push(Line::fail("database", found, next));
+                return Ok(false);
+            }
+            let found = text(&Sqlite::open(path)?, "PRAGMA quick_check(1)")?;
+            if found != "ok" {
+                lines.push(Line::fail(
+                    "database",
+                    format!("{} is damaged: {found}", path.display()),
+                    "stop the vault, and put the database back from its backup",
+                ));
+                return Ok(false);
+            }
+        }
+        let database = opening::connect(self.config)?;
+        let version = opening::schema_version(self.config, &*database)?;
+        if version == 0 {
+            lines.push(Line::fail("database", "it is empty", next));
             return Ok(false);
         }
-        let database: Arc<dyn Database> = Arc::new(Sqlite::open(path)?);
-        let found = text(&*database, "PRAGMA quick_check(1)")?;
-        if found != "ok" {
-            lines.push(Line::fail(
-                "database",
-                format!("{} is damaged: {found}", path.display()),
-                "stop the vault, and put the database back from its backup",
-            ));
-            return Ok(false);
-        }
-        let version = "SELECT CAST(COALESCE(MAX(version), 0) AS TEXT) FROM schema_version";
-        let version: usize = text(&*database, version)?.parse().unwrap_or_default();
-        let known = SCHEMA.len();
+        let known = opening::known_schema();
         lines.push(match version.cmp(&known) {
             std::cmp::Ordering::Equal => Line::ok("database", "sound, and its schema is current"),
-            std::cmp::Ordering::Less => Line::warn(
+            std::cmp::Ordering::Less => Line::fail(
                 "database",
                 format!("sound, with schema {version}; this program has {known}"),
-                "restart the vault: strongroom-vault serve brings it up to date",
+                "restart the vault, which brings it up to date: systemctl restart strongroom-vault",
             ),
             std::cmp::Ordering::Greater => Line::fail(
                 "database",

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use strongroom_model::{ConfigError, FileName, Id, RepositoryPath};
 
 /// The result of a vault's operation.
@@ -29,6 +30,14 @@ pub enum Error {
         /// The schema that was found.
         found: i64,
         /// The newest schema that this program knows.
+        known: i64,
+    },
+    /// The database is one of an older version of this program, under which others may be at work.
+    #[error("The database has schema {found}, and this program has {known}")]
+    OlderSchema {
+        /// The schema that was found.
+        found: i64,
+        /// The one of this program.
         known: i64,
     },
     /// The storage of bodies failed.
@@ -96,6 +105,15 @@ pub enum Error {
     Full {
         /// Which bound was met.
         reason: String,
+    },
+    /// A token that has as many locks as it may.
+    #[error(
+        "The token holds {most} locks already, as many as one may: give each machine a token of its \
+         own, or remove old locks (restic unlock)"
+    )]
+    TooManyLocks {
+        /// How many.
+        most: u64,
     },
     /// Somebody else is at work on the same file; the client shall ask again.
     #[error("{name} of {repository} is being purged; ask again")]
@@ -183,6 +201,52 @@ pub enum Error {
         /// Why, and what would be needed.
         reason: String,
     },
+    /// A wall clock that is far from what is recorded, and that nobody says he has looked at.
+    #[error(
+        "The wall clock shows {wall}, and the time that is recorded is {recorded}; who believes \
+         the wall clock must have seen what it shows"
+    )]
+    WallClock {
+        /// What the wall clock shows.
+        wall: Timestamp,
+        /// What is recorded.
+        recorded: Timestamp,
+    },
+    /// More to catch up than the vault was off.
+    #[error(
+        "Vault time cannot catch up {wanted_s} s: of the time that the vault was seen to be off, \
+         {may_s} s are left"
+    )]
+    CatchUp {
+        /// What was asked for.
+        wanted_s: i64,
+        /// What there is.
+        may_s: i64,
+    },
+    /// More was deleted by now than somebody agreed to.
+    #[error("{repository} has {found} tombstones by now, and {agreed} were agreed to")]
+    MoreTombstones {
+        /// The repository.
+        repository: RepositoryPath,
+        /// How many there are.
+        found: u64,
+        /// How many were looked at.
+        agreed: u64,
+    },
+    /// A repository that is not there, and may be another's name mistyped.
+    #[error("There is no repository {name}")]
+    NoRepository {
+        /// Its path.
+        name: RepositoryPath,
+        /// The path that was probably meant.
+        nearest: Option<RepositoryPath>,
+    },
+    /// There is no configuration.
+    #[error("There is no {}", .path.display())]
+    NoConfig {
+        /// The file.
+        path: PathBuf,
+    },
     /// A configuration with mistakes.
     #[error("{}: {problems}", .path.display())]
     Config {
@@ -253,6 +317,17 @@ pub enum Error {
     Unfinished,
 }
 
+/// An error with its causes, on one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
 impl Error {
     /// Wraps what the operating system says, for `map_err`.
     pub fn local(action: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
@@ -274,6 +349,44 @@ impl Error {
                  folder keys of the process that was first, before this one is started"
                     .to_owned(),
             ),
+            Self::WallClock { wall, .. } => Some(format!(
+                "put the machine's clock right, or, if it is: strongroom-vault clock confirm \
+                 --wall {wall}"
+            )),
+            Self::CatchUp { may_s, .. } if *may_s > 0 => Some(format!(
+                "strongroom-vault clock confirm --catch-up {may_s}s"
+            )),
+            Self::OlderSchema { .. } => Some(
+                "restart the vault first, which brings it up to date: systemctl restart \
+                 strongroom-vault"
+                    .to_owned(),
+            ),
+            Self::NoRepository { name, nearest } => Some(match nearest {
+                Some(nearest) => format!(
+                    "was {nearest} meant? To make a new one: strongroom-vault repository set \
+                     {name} --new"
+                ),
+                None => format!("to make it: strongroom-vault repository set {name} --new"),
+            }),
+            Self::Unknown {
+                what: "repository", ..
+            } => Some("strongroom-vault repository list".to_owned()),
+            Self::Unknown { what: "token", .. } => Some("strongroom-vault token list".to_owned()),
+            Self::Database { .. } => Some(
+                "is it there, and has its disk room? To look at all of it: strongroom-vault doctor"
+                    .to_owned(),
+            ),
+            Self::NoConfig { .. } => Some(
+                "say --config PATH or set STRONGROOM_VAULT_CONFIG; a new vault is made by: \
+                 strongroom-vault init DIR"
+                    .to_owned(),
+            ),
+            Self::MoreTombstones {
+                repository, found, ..
+            } => Some(format!(
+                "look at what came since; then strongroom-vault repository agree-to-purge \
+                 {repository} --tombstones {found}"
+            )),
             Self::Hidden { .. } => Some("strongroom-vault unhide --help".to_owned()),
             Self::UnknownParent { parent, .. } => Some(format!(
                 "send the receipts of the chain again, from {parent} on"

@@ -44,9 +44,7 @@ pub use limits::Limits;
 pub use listener::{Serving, bind, serve};
 pub use metrics::HttpMetrics;
 pub use rest::Rest;
-pub use service::{
-    Answering, Handler, Note, Peer, Request, Response, TokenPlace, later, simple,
-};
+pub use service::{Answering, Handler, Note, Peer, Request, Response, TokenPlace, later, simple};
 pub use state::VaultState;
 pub use stop::{Stop, Stopper};
 pub use tls::{CertificateFiles, Certificates};

@@ -18,5 +18,5 @@ pub mod runs_in;
 pub mod vault;
 pub mod wire;
 
-pub use error::{Error, Result};
+pub use error::{Error, Result, chain};
 pub use vault::Vault;

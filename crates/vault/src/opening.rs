@@ -8,6 +8,7 @@
 //! came through the other. The log lies with the storage, so a process that has another one finds
 //! no log there, and does not start.
 
+use std::cmp::Ordering;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -19,7 +20,7 @@ use strongroom_model::Secret;
 use strongroom_store::{Bodies, LocalBodies, S3Bodies, S3Options};
 
 use crate::config::{BucketConfig, DatabaseConfig, StorageConfig, VaultConfig};
-use crate::database::migrations::migrate;
+use crate::database::migrations::{migrate, version};
 use crate::database::postgres::Postgres;
 use crate::database::sqlite::Sqlite;
 use crate::database::{Database, Transaction};
@@ -49,29 +50,75 @@ pub struct Storage {
     pub log: Arc<dyn LogFiles>,
 }
 
-/// Opens the vault of a configuration; a new one begins here.
+/// Opens the vault of a configuration for a command beside those who serve; a new one begins here.
+///
+/// The schema stays as it is: whoever serves works on the one that he knows, and brings it forward
+/// himself when he starts.
 ///
 /// # Errors
-/// Those of database and storage.
+/// [`Error::OlderSchema`], [`Error::NewerSchema`]; those of database and storage.
 pub fn open(config: &VaultConfig) -> Result<Vault> {
-    Ok(open_with_storage(config)?.0)
+    Ok(open_as_it_is(config)?.0)
 }
 
-/// Opens the vault of a configuration, and hands over its storage.
+/// As [`open`], and hands over its storage.
 ///
 /// # Errors
 /// As [`open`].
+pub fn open_as_it_is(config: &VaultConfig) -> Result<(Vault, Storage)> {
+    let database = connect(config)?;
+    let found = schema_version(config, &*database)?;
+    let known = known_schema();
+    match found.cmp(&known) {
+        // Nobody works on an empty one.
+        Ordering::Less if found == 0 => migrate(&*database, SCHEMA)?,
+        Ordering::Less => return Err(Error::OlderSchema { found, known }),
+        Ordering::Greater => return Err(Error::NewerSchema { found, known }),
+        Ordering::Equal => {}
+    }
+    with_database(config, database)
+}
+
+/// Opens the vault of a configuration for whoever serves it, and hands over its storage; brings the
+/// schema up to date.
+///
+/// # Errors
+/// [`Error::NewerSchema`]; those of database and storage.
 pub fn open_with_storage(config: &VaultConfig) -> Result<(Vault, Storage)> {
-    let database = open_database(config)?;
-    let storage = open_storage(config, &*database)?;
-    let milliseconds = |period: strongroom_model::Period| {
-        i64::try_from(period.duration().as_millis()).unwrap_or(i64::MAX)
+    let database = connect(config)?;
+    migrate(&*database, SCHEMA)?;
+    with_database(config, database)
+}
+
+/// How many steps the schema of this program has.
+pub(crate) fn known_schema() -> i64 {
+    i64::try_from(SCHEMA.len()).unwrap_or(i64::MAX)
+}
+
+/// How many steps the schema of a database has taken; 0 for an empty one.
+///
+/// # Errors
+/// Those of the database.
+pub(crate) fn schema_version(config: &VaultConfig, database: &dyn Database) -> Result<i64> {
+    let tables = match config.database {
+        DatabaseConfig::File(_) => {
+            "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = 'schema_version'"
+        }
+        DatabaseConfig::Postgres(_) | DatabaseConfig::PostgresFile(_) => {
+            "SELECT COUNT(*) FROM information_schema.tables \
+             WHERE table_schema = current_schema() AND table_name = 'schema_version'"
+        }
     };
+    version(database, tables)
+}
+
+fn with_database(config: &VaultConfig, database: Arc<dyn Database>) -> Result<(Vault, Storage)> {
+    let storage = open_storage(config, &*database)?;
     let settings = Settings {
         origin: origin(config),
         keeping: Keeping {
-            retention_ms: milliseconds(config.retention),
-            grace_ms: milliseconds(config.grace),
+            retention_ms: config.retention.milliseconds(),
+            grace_ms: config.grace.milliseconds(),
         },
         reserve_bytes: config.reserve.bytes(),
         object_limit_bytes: config.object_size.bytes(),
@@ -111,17 +158,19 @@ pub fn lock(config: &VaultConfig) -> Result<Option<ServingLock>> {
     }
 }
 
-fn open_database(config: &VaultConfig) -> Result<Arc<dyn Database>> {
+/// Opens the database of a configuration, whatever its schema is.
+///
+/// # Errors
+/// Those of the database.
+pub(crate) fn connect(config: &VaultConfig) -> Result<Arc<dyn Database>> {
     let authorities = config.database_ca_file.as_deref();
-    let database: Arc<dyn Database> = match &config.database {
+    Ok(match &config.database {
         DatabaseConfig::File(path) => Arc::new(Sqlite::open(path)?),
         DatabaseConfig::Postgres(url) => Arc::new(Postgres::open(url, authorities)?),
         DatabaseConfig::PostgresFile(path) => {
             Arc::new(Postgres::open(&read_url(path)?, authorities)?)
         }
-    };
-    migrate(&*database, SCHEMA)?;
-    Ok(database)
+    })
 }
 
 /// The first line of a file.

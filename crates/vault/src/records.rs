@@ -30,6 +30,7 @@ pub const SCHEMA: &[&str] = &[
     include_str!("database/schema/0003.sql"),
     include_str!("database/schema/0004.sql"),
     include_str!("database/schema/0005.sql"),
+    include_str!("database/schema/0008.sql"),
     include_str!("database/schema/0010.sql"),
 ];
 

@@ -37,9 +37,10 @@ use strongroom_store::{Bodies, BodyKey};
 
 pub use administration::{Longer, NewToken, TokenText};
 pub use authentication::Principal;
-pub use clock::ReadClocks;
+pub use clock::{ReadClocks, Seen};
 pub use examination::BodiesChecked;
-pub use findings::Finding;
+pub(crate) use findings::LOG_BEHIND_MS;
+pub use findings::{Demands, Finding};
 pub use jobs::{Held, Job};
 pub use observation::{Observation, Observed, TokensObserved};
 pub use overview::Overview;
@@ -55,7 +56,7 @@ use crate::database::commits::Commits;
 use crate::database::lease::Holder;
 use crate::database::{Database, Transaction};
 use crate::records::leaves::{self, Act, Moment};
-use crate::records::repositories::{self, Repository};
+use crate::records::repositories::{self, Repository, unknown as unknown_repository};
 use crate::rules::clock::{Drift, ProcessClock};
 use crate::rules::purge::Keeping;
 use crate::{Error, Result};
@@ -170,8 +171,7 @@ impl Vault {
     }
 
     fn repository(&self, path: &RepositoryPath) -> Result<Repository> {
-        let found = self.read(|transaction| repositories::get(transaction, path))?;
-        found.ok_or_else(|| unknown_repository(path))
+        self.read(|transaction| repositories::must(transaction, path))
     }
 
     /// Reads one state of the database.
@@ -205,13 +205,6 @@ fn told(
         file: name.to_string(),
         bytes,
         token: token.map(str::to_owned),
-    }
-}
-
-fn unknown_repository(path: &RepositoryPath) -> Error {
-    Error::Unknown {
-        what: "repository",
-        name: path.to_string(),
     }
 }
 

@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 use strongroom_model::vault::RunsIn;
-use strongroom_model::{Id, Name, RepositoryPath};
+use strongroom_model::{FileName, Id, Name, RepositoryPath};
 
 use crate::Result;
 use crate::records::leaves::timestamp;
@@ -14,7 +14,7 @@ use crate::records::scrub::Scrub;
 use crate::records::tokens::Token;
 use crate::rules::clock::Shown;
 use crate::rules::purge::Hold;
-use crate::rules::scrub::Work;
+use crate::rules::scrub::{Why, Work};
 use crate::vault::{Accepted, Finding, Overview, Standing};
 
 /// Which vault it is.
@@ -125,6 +125,24 @@ pub struct ScrubInfo {
     pub rotten: u64,
 }
 
+/// Some objects of a repository whose bytes are not what they were.
+#[derive(Clone, Debug, Serialize)]
+pub struct RottenList {
+    /// The objects, by type and name.
+    pub rotten: Vec<RottenInfo>,
+    /// Behind which file the next page begins; `None` where this is the last.
+    pub next: Option<String>,
+}
+
+/// An object whose bytes are not what they were.
+#[derive(Clone, Debug, Serialize)]
+pub struct RottenInfo {
+    /// The file.
+    pub file: String,
+    /// What is wrong with its bytes, in one word.
+    pub why: &'static str,
+}
+
 /// A snapshot, as its receipt claims and as the vault finds it.
 #[derive(Clone, Debug, Serialize)]
 pub struct SnapshotInfo {
@@ -169,6 +187,8 @@ pub struct TokenInfo {
     pub expires: Option<Timestamp>,
     /// Since when it does not count any more.
     pub revoked: Option<Timestamp>,
+    /// Whether it counts, by vault time: `counts`, `expired` or `revoked`.
+    pub state: &'static str,
     /// The most bytes that it may put in a day.
     pub daily_bytes: Option<u64>,
     /// The most objects that it may put in a day.
@@ -193,6 +213,10 @@ pub struct NewTokenInfo {
 /// Something to look at.
 #[derive(Clone, Debug, Serialize)]
 pub struct FindingInfo {
+    /// What was looked at, in one word.
+    pub check: &'static str,
+    /// Whether it is broken, and not only to be seen to.
+    pub broken: bool,
     /// What it is about.
     pub about: String,
     /// What is to be seen.
@@ -241,6 +265,21 @@ impl ScrubInfo {
             all_read: last.and_then(|last| timestamp(last.began_at_ms).ok()),
             objects_read: read.objects,
             rotten: scrub.rotten,
+        }
+    }
+}
+
+impl RottenList {
+    /// What is told of rotten objects.
+    pub fn of(found: &[(FileName, Why)], is_all: bool) -> Self {
+        let info = |(name, why): &(FileName, Why)| RottenInfo {
+            file: name.to_string(),
+            why: why.word(),
+        };
+        let last = found.last().filter(|_| !is_all);
+        Self {
+            rotten: found.iter().map(info).collect(),
+            next: last.map(|(name, _)| name.to_string()),
         }
     }
 }
@@ -299,11 +338,11 @@ impl SnapshotInfo {
 }
 
 impl TokenInfo {
-    /// What is told of a token.
+    /// What is told of a token at a moment of vault time.
     ///
     /// # Errors
     /// Where one of its times is none.
-    pub fn of(token: &Token, client: Option<Id>) -> Result<Self> {
+    pub fn of(token: &Token, client: Option<Id>, now_ms: i64) -> Result<Self> {
         let time = |ms: Option<i64>| ms.map(timestamp).transpose();
         Ok(Self {
             name: token.name.clone(),
@@ -313,6 +352,11 @@ impl TokenInfo {
             used: time(token.used_ms)?,
             expires: time(token.expires_ms)?,
             revoked: time(token.revoked_ms)?,
+            state: match (token.revoked_ms, token.counts_at(now_ms)) {
+                (Some(_), _) => "revoked",
+                (None, false) => "expired",
+                (None, true) => "counts",
+            },
             daily_bytes: token.daily_bytes,
             daily_objects: token.daily_objects,
             client,
@@ -324,6 +368,8 @@ impl FindingInfo {
     /// What is told of a finding.
     pub fn of(finding: Finding) -> Self {
         Self {
+            check: finding.check,
+            broken: finding.is_broken,
             about: finding.about,
             problem: finding.problem,
             hint: finding.hint,

@@ -288,7 +288,7 @@ fn tell(output: &Output, report: &VerifyReport, decoded: bool, vaults: &Vaults) 
 
 /// Tells what vaults found when they read their own objects: their word, beside what was read here.
 fn tell_scrubs(output: &Output, vaults: &Vaults) {
-    for met in vaults.present().filter(|met| met.alarm.is_none()) {
+    for met in vaults.believed() {
         let Some(scrub) = met.repository().and_then(|info| info.scrub) else {
             continue;
         };
@@ -351,7 +351,8 @@ struct CopySummary<'a> {
 
 impl<'a> CopySummary<'a> {
     fn of(copy: &'a VerifiedCopy, vaults: &Vaults) -> Self {
-        let repository = vaults.of(&copy.name).and_then(|met| met.repository());
+        let vault = vaults.believed().find(|met| met.copy == copy.name);
+        let repository = vault.and_then(|met| met.repository());
         Self {
             by_vault: repository.and_then(|info| info.scrub),
             name: &copy.name,

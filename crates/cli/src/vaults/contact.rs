@@ -20,6 +20,7 @@ pub(super) fn meet(vault: &VaultCopy, state: &StateFolder, now: Timestamp) -> Op
         now,
     };
     let (info, log) = look(&vault.client, &memory, scene);
+    let log = counted(&memory, log, scene);
     remember(&memory, &log);
     let alarm = standing(&memory, &log, scene);
     if info.is_none() && alarm.is_none() && matches!(log, LogState::None) {
@@ -72,9 +73,42 @@ fn log(
     let old = old.map_or(0, |log| log.last().checkpoint().size());
     match client.consistency(old) {
         Ok(answer) => scene.judge(remembered, info, &answer),
-        // A vault that shows no log to begin with has none to remember.
-        Err(StoreError::Vault { status: 404, .. }) if remembered.is_none() => LogState::None,
-        Err(error) => LogState::Unseen(chain(&error)),
+        Err(error) => match (remembered, error) {
+            (None, error) => LogState::Unseen(chain(&error)),
+            (Some(remembered), StoreError::Vault { status: 404, .. }) => scene.denied(&remembered),
+            (Some(remembered), error) => LogState::Withheld {
+                remembered: Box::new(remembered),
+                reason: chain(&error),
+            },
+        },
+    }
+}
+
+/// Counts contacts without a proof, which become an alarm where they go on.
+fn counted(memory: &VaultMemory, log: LogState, scene: Scene<'_>) -> LogState {
+    let (remembered, reason) = match &log {
+        LogState::Withheld { remembered, reason } => (remembered, reason),
+        LogState::First(_) | LogState::Same(_) | LogState::Grown(_) => {
+            told(memory.shown());
+            return log;
+        }
+        LogState::None | LogState::Unseen(_) | LogState::Alarm(_) => return log,
+    };
+    match memory.withhold(scene.now) {
+        Ok(withheld) => scene.withheld(remembered, withheld, reason).unwrap_or(log),
+        Err(error) => {
+            told(Err(error));
+            log
+        }
+    }
+}
+
+fn told(written: strongroom_engine::Result<()>) {
+    if let Err(error) = written {
+        tracing::warn!(
+            error = chain(&error),
+            "What the log of a vault says is not remembered"
+        );
     }
 }
 
@@ -91,14 +125,11 @@ fn remember(memory: &VaultMemory, log: &LogState) {
             is_newer.then(|| new.to_string().into_bytes())
         }),
         LogState::Alarm(alarm) => memory.raise(alarm),
-        LogState::None | LogState::Same(_) | LogState::Unseen(_) => Ok(()),
+        LogState::None | LogState::Same(_) | LogState::Unseen(_) | LogState::Withheld { .. } => {
+            Ok(())
+        }
     };
-    if let Err(error) = written {
-        tracing::warn!(
-            error = chain(&error),
-            "What the log of a vault says is not remembered"
-        );
-    }
+    told(written);
 }
 
 /// The alarm that nobody has answered: an earlier one, which is the evidence, or that of now.

@@ -1,18 +1,26 @@
 //! What a vault's log means beside what is remembered of it.
 //!
 //! Nothing is fetched or stored here. What is unclear is never taken for good: a proof that cannot
-//! be read proves nothing, and a vault that is none any more has no log that goes on.
+//! be read proves nothing, and a vault that is none any more has no log that goes on. A vault that
+//! is there and shows no proof may have rewritten its log: that is told at once, and becomes an
+//! alarm where it stays so.
 
 use std::str::FromStr;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use strongroom_engine::session::chain;
-use strongroom_engine::state::VaultAlarm;
+use strongroom_engine::state::{VaultAlarm, Withheld};
 use strongroom_ledger::{Hash, Remembered, SignedCheckpoint, Verdict, Verifier};
 use strongroom_model::vault::{Consistency, VaultInfo};
 
 /// No proof between two logs is longer.
 const LONGEST_PROOF: usize = 64;
+
+/// How many contacts without a proof make an alarm, which a fault of an hour must not do.
+const WITHHELD_CONTACTS: u32 = 3;
+
+/// For how long they must have gone on: a day, as an honest vault is mended within one.
+const WITHHELD_TIME: SignedDuration = SignedDuration::from_hours(24);
 
 /// How the log of a vault stands.
 #[derive(Debug)]
@@ -27,9 +35,19 @@ pub(crate) enum LogState {
     Grown(Box<Remembered>),
     /// It could not be looked at this time, and why.
     Unseen(String),
+    /// The vault is there, and did not show that its log goes on from what is remembered.
+    Withheld {
+        /// What is remembered.
+        remembered: Box<Remembered>,
+        /// What came instead of a proof.
+        reason: String,
+    },
     /// It does not go on from what is remembered.
     Alarm(Box<VaultAlarm>),
 }
+
+const WITHHELD_HINT: &str = "ask who runs the vault why it does not prove its log; a vault that \
+                             rewrote it cannot";
 
 /// What is known when an alarm is raised.
 #[derive(Debug, Clone, Copy)]
@@ -48,7 +66,7 @@ impl LogState {
             Self::First(_) => "first",
             Self::Same(_) => "same",
             Self::Grown(_) => "grown",
-            Self::Unseen(_) => "unseen",
+            Self::Unseen(_) | Self::Withheld { .. } => "unseen",
             Self::Alarm(_) => "alarm",
         }
     }
@@ -57,7 +75,7 @@ impl LogState {
     pub(crate) fn remembered(&self) -> Option<&Remembered> {
         match self {
             Self::First(log) | Self::Same(log) | Self::Grown(log) => Some(log),
-            Self::None | Self::Unseen(_) | Self::Alarm(_) => None,
+            Self::None | Self::Unseen(_) | Self::Withheld { .. } | Self::Alarm(_) => None,
         }
     }
 }
@@ -81,7 +99,6 @@ impl Scene<'_> {
         match verdict {
             Verdict::Same => LogState::Same(Box::new(remembered)),
             Verdict::Grown(new) => LogState::Grown(new),
-            Verdict::Unreadable(error) => LogState::Unseen(chain(&error)),
             alarm => {
                 let mut text = alarm.to_string();
                 if let Some(said) = new_log(info, &remembered) {
@@ -110,6 +127,41 @@ impl Scene<'_> {
         let hint = "ask who runs the vault whether another server took its place; unless that is \
                     so, somebody hides its log";
         self.alarm(text, hint, &remembered.to_string(), None)
+    }
+
+    /// A vault that has answered for long without showing that its log goes on; `None` while that
+    /// may yet be a fault that somebody mends.
+    pub(crate) fn withheld(
+        self,
+        remembered: &Remembered,
+        withheld: Withheld,
+        reason: &str,
+    ) -> Option<LogState> {
+        let Withheld { since, contacts } = withheld;
+        let is_long = self.now.duration_since(since) >= WITHHELD_TIME;
+        (contacts >= WITHHELD_CONTACTS && is_long).then(|| {
+            let state = remembered.last().checkpoint();
+            let text = format!(
+                "{} has not shown since {since}, at {contacts} contacts, that its log {} goes on \
+                 from the {} leaves that are remembered: {reason}",
+                self.vault,
+                state.origin(),
+                state.size()
+            );
+            self.alarm(text, WITHHELD_HINT, &remembered.to_string(), None)
+        })
+    }
+
+    /// A vault that is there and says that it has no log, though one is remembered.
+    pub(crate) fn denied(self, remembered: &Remembered) -> LogState {
+        let state = remembered.last().checkpoint();
+        let text = format!(
+            "{} had the log {} of {} leaves, and now says that it has none",
+            self.vault,
+            state.origin(),
+            state.size()
+        );
+        self.alarm(text, WITHHELD_HINT, &remembered.to_string(), None)
     }
 
     /// A memory that makes no sense any more.

@@ -14,10 +14,9 @@ use crate::memory::file_name;
 use crate::vaults::{Vaults, account, receipts};
 
 impl Vaults {
-    /// Remembers what each vault says of its copy. One about whose log there is an alarm is not
-    /// listened to.
+    /// Remembers what each vault says of its copy, where its word counts.
     pub(crate) fn remember(&self, memory: &RepositoryState, copies: &[CopyStore], now: Timestamp) {
-        for met in self.present().filter(|met| met.alarm.is_none()) {
+        for met in self.believed() {
             let copy = copies.iter().find(|copy| copy.name == met.copy);
             let (Some(copy), Some(info)) = (copy, met.repository()) else {
                 continue;
@@ -64,17 +63,28 @@ impl Vaults {
     /// lists: they are read again, and healed where it is so.
     pub(crate) fn rotten(&self, session: &Session) -> BTreeMap<String, BTreeSet<FileName>> {
         let mut rotten = BTreeMap::new();
-        for met in self.present().filter(|met| met.alarm.is_none()) {
+        for met in self.believed() {
             let scrub = met.repository().and_then(|info| info.scrub);
             if scrub.is_none_or(|scrub| scrub.rotten == 0) {
                 continue;
             }
             let ready = session.ready().find(|(copy, _)| copy.name == met.copy);
-            let (Some((_, ready)), Ok(list)) = (ready, met.client.snapshots()) else {
+            let Some((_, ready)) = ready else {
                 continue;
             };
-            let named = list.snapshots.iter().flat_map(|info| &info.missing);
-            let named = named.filter_map(|name| file_name(name));
+            let told = match met.client.rotten() {
+                Ok(told) => told,
+                Err(error) => {
+                    let error = chain(&error);
+                    tracing::warn!(
+                        copy = met.copy,
+                        error,
+                        "A vault does not name what is rotten"
+                    );
+                    continue;
+                }
+            };
+            let named = told.iter().filter_map(|rotten| file_name(&rotten.file));
             let listed: BTreeSet<FileName> =
                 named.filter(|name| ready.listing.holds(*name)).collect();
             rotten.insert(met.copy.clone(), listed);

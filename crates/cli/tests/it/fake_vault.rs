@@ -45,6 +45,8 @@ pub(crate) struct State {
     pub(crate) is_plain: bool,
     /// Whether it has no time but for restic's protocol.
     pub(crate) is_busy: bool,
+    /// What it answers instead of its checkpoint and proof: a status, and a body.
+    pub(crate) withholds_proof: Option<(u16, Value)>,
     /// What it answers to receipts, where that is no yes.
     pub(crate) refuses_receipts: Option<u16>,
     /// What it says of every snapshot.
@@ -52,6 +54,8 @@ pub(crate) struct State {
     /// How many files it says it lacks.
     pub(crate) missing: Vec<String>,
     pub(crate) scrub: Value,
+    /// The files that it says are rotten.
+    pub(crate) rotten: BTreeSet<String>,
     pub(crate) runs_in: Value,
     pub(crate) new_log: Value,
     /// The receipts that it took, in order: the body of each.
@@ -70,10 +74,12 @@ impl FakeVault {
             witness: None,
             is_plain: false,
             is_busy: false,
+            withholds_proof: None,
             refuses_receipts: None,
             whole: json!(true),
             missing: Vec::new(),
             scrub: Value::Null,
+            rotten: BTreeSet::new(),
             runs_in: Value::Null,
             new_log: Value::Null,
             receipts: Vec::new(),
@@ -145,6 +151,9 @@ impl State {
                 }),
             ),
             ("GET", "log/consistency") => {
+                if let Some((status, body)) = &self.withholds_proof {
+                    return Answer::json(*status, body);
+                }
                 let old = query.strip_prefix("old=").unwrap().parse().unwrap();
                 Answer::json(200, &self.consistency(old))
             }
@@ -166,6 +175,18 @@ impl State {
             ),
             ("GET", "repositories/acme/repos/snapshots") => {
                 Answer::json(200, &json!({ "snapshots": self.snapshots() }))
+            }
+            ("GET", "repositories/acme/repos/rotten") => {
+                // A page has two.
+                let after = query.strip_prefix("after=").unwrap_or("");
+                let mut left = self.rotten.iter().filter(|file| file.as_str() > after);
+                let page: Vec<&String> = left.by_ref().take(2).collect();
+                let next = left.next().and(page.last());
+                let rotten: Vec<Value> = page
+                    .iter()
+                    .map(|file| json!({"file": file, "why": "changed"}))
+                    .collect();
+                Answer::json(200, &json!({"rotten": rotten, "next": next}))
             }
             ("POST", "receipts/acme/repos") => self.receipt(body),
             _ => Answer::json(

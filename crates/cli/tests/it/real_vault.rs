@@ -221,9 +221,31 @@ fn whoever_administers_a_vault_makes_ends_hides_and_brings_back() {
     vault.administer(&scene, 0, &["token", "unhide", &name]);
     scene.expect(0, &["sync"]);
     vault.administer(&scene, 0, &["token", "forget-client-key", &name]);
-    vault.administer(&scene, 0, &["repository", "undelete", "acme/repos"]);
-    vault.administer(&scene, 0, &["repository", "agree-to-purge", "acme/repos"]);
+    // What did nothing is not told as done.
+    let late = ["token", "hide", &name, "--since", "2999-01-01T00:00:00Z"];
+    vault
+        .administer(&scene, 1, &late)
+        .assert_says(&["nothing is hidden"]);
+    vault
+        .administer(&scene, 1, &["token", "unhide", &name])
+        .assert_says(&["was hidden"]);
+    vault
+        .administer(&scene, 1, &["repository", "undelete", "acme/repos"])
+        .assert_says(&["nothing to bring back"]);
+    let agree = [
+        "repository",
+        "agree-to-purge",
+        "acme/repos",
+        "--tombstones",
+        "0",
+    ];
+    let agreed = vault.administer(&scene, 0, &agree).summary();
+    assert_eq!(agreed["agreed"], false, "{agreed}");
     vault.administer(&scene, 0, &["clock", "confirm"]);
+    let off = ["clock", "confirm", "--catch-up", "300d"];
+    vault
+        .administer(&scene, 1, &off)
+        .assert_says(&["refuses to believe its clock"]);
     let ended = vault.administer(&scene, 0, &["token", "list"]);
     assert_eq!(objects(&ended, "token").len(), 1);
     assert!(!ended.out.contains(&token), "a secret is listed");

@@ -184,6 +184,88 @@ fn a_log_that_shrank_changed_its_key_or_vanished_is_an_alarm() {
     assert!(!ended.err.contains("vault"), "{}", ended.err);
 }
 
+/// The file in which contacts without a proof are counted.
+fn withheld(scene: &Scene) -> Option<std::path::PathBuf> {
+    let kept = fs::read_dir(scene.path("state/vaults")).unwrap();
+    let mut kept = kept.map(|entry| entry.unwrap().path());
+    kept.find(|path| path.to_string_lossy().ends_with(".withheld.json"))
+}
+
+#[test]
+fn a_vault_that_withholds_its_proof_is_not_believed_and_an_alarm_after_a_day() {
+    let vault = FakeVault::start();
+    let scene = scene(&vault);
+    scene.begin();
+    let status = || scene.run(&["--json", "status"]).summary();
+    let now = status()["at"].as_str().unwrap().to_owned();
+    let error = json!({"error": "broken", "hint": null});
+    {
+        let mut state = vault.state();
+        state.withholds_proof = Some((500, error));
+        // What it would like to be believed.
+        state.scrub = json!({"all_read": now, "objects_read": 9, "rotten": 0});
+    }
+    let told = ["the log of its vault cannot be checked this time"];
+    scene.expect(0, &["sync"]).assert_says(&told);
+    let status_of_copy = status()["copies"][2].clone();
+    assert_eq!(
+        status_of_copy["verified_by"],
+        Value::Null,
+        "{status_of_copy}"
+    );
+    change(&scene, 1);
+    let summary = scene.expect(0, &["--json", "backup"]).summary();
+    assert_eq!(
+        summary["copies"][2]["by_vault"]["whole"],
+        Value::Null,
+        "{summary}"
+    );
+    let verified = scene.expect(0, &["--json", "verify"]).summary();
+    assert_eq!(verified["copies"][2]["by_vault"], Value::Null, "{verified}");
+    // Three contacts and more, and no day yet. A proof in between begins the count anew.
+    let kept = withheld(&scene).expect("contacts are counted");
+    let withholds = vault.state().withholds_proof.take();
+    scene.expect(0, &["sync"]);
+    assert_eq!(withheld(&scene), None);
+    vault.state().withholds_proof = withholds;
+    for _ in 0..2 {
+        scene.expect(0, &["sync"]).assert_says(&told);
+    }
+    let mut record: Value = serde_json::from_slice(&fs::read(&kept).unwrap()).unwrap();
+    assert_eq!(record["contacts"], 2, "{record}");
+    record["since"] = json!("2026-01-01T00:00:00Z");
+    fs::write(&kept, record.to_string()).unwrap();
+    assert_alarm(
+        &scene,
+        &vault,
+        &["has not shown since", "at 3 contacts", "500"],
+    );
+    // The alarm stands when the proof comes.
+    vault.state().withholds_proof = None;
+    scene.expect(1, &["sync"]).assert_says(&["ALARM: three: "]);
+}
+
+#[test]
+fn a_checkpoint_that_is_none_and_a_log_that_is_denied_are_alarms_at_once() {
+    let vault = FakeVault::start();
+    let scene = scene(&vault);
+    scene.begin();
+    let torn = json!({"checkpoint": "vault.example/strongroom\n12", "proof": []});
+    vault.state().withholds_proof = Some((200, torn));
+    assert_alarm(&scene, &vault, &["What came as a checkpoint is none"]);
+    vault.state().withholds_proof = None;
+    let accept = [
+        "vault",
+        "accept-log",
+        "three",
+        "--yes-the-vault-was-restored",
+    ];
+    scene.expect(0, &accept);
+    let nothing = json!({"error": "There is nothing here", "hint": null});
+    vault.state().withholds_proof = Some((404, nothing));
+    assert_alarm(&scene, &vault, &["now says that it has none"]);
+}
+
 #[test]
 fn a_memory_that_was_tampered_with_is_an_alarm() {
     let vault = FakeVault::start();

@@ -23,6 +23,7 @@ pub struct VaultMemory {
     log: PathBuf,
     alarm: PathBuf,
     accepted: PathBuf,
+    withheld: PathBuf,
 }
 
 /// That the log of a vault does not go on from what was remembered of it.
@@ -42,6 +43,15 @@ pub struct VaultAlarm {
     pub came: Option<String>,
 }
 
+/// That a vault was met and did not show that its log goes on, and how often in a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Withheld {
+    /// When it did not for the first time.
+    pub since: Timestamp,
+    /// At how many contacts since then, none of which saw a proof.
+    pub contacts: u32,
+}
+
 impl VaultMemory {
     pub(super) fn new(root: &Path, vault: &str) -> Self {
         let folder = root.join("vaults");
@@ -52,6 +62,7 @@ impl VaultMemory {
             log: file("log"),
             alarm: file("alarm.json"),
             accepted: file("accepted.json"),
+            withheld: file("withheld.json"),
         }
     }
 
@@ -103,6 +114,43 @@ impl VaultMemory {
         disk::write(&lock, &self.alarm, &record::encode(alarm)?)
     }
 
+    /// Counts a contact at which the vault was there and showed no proof.
+    ///
+    /// # Errors
+    /// Where it cannot be read or written.
+    pub fn withhold(&self, now: Timestamp) -> Result<Withheld> {
+        let lock = self.lock()?;
+        let before = disk::read(&self.withheld)?;
+        // What cannot be read is begun anew: it can only make an alarm come later.
+        let before = before.and_then(|bytes| record::decode::<Withheld>(&bytes).ok());
+        let withheld = match before {
+            Some(before) => Withheld {
+                // A clock that ran ahead and was put right must not hold the alarm back.
+                since: before.since.min(now),
+                contacts: before.contacts.saturating_add(1),
+            },
+            None => Withheld {
+                since: now,
+                contacts: 1,
+            },
+        };
+        disk::write(&lock, &self.withheld, &record::encode(&withheld)?)?;
+        Ok(withheld)
+    }
+
+    /// Takes note that the vault has shown its proof.
+    ///
+    /// # Errors
+    /// Where that cannot be written.
+    pub fn shown(&self) -> Result<()> {
+        // Nearly always there is nothing to forget, and nothing to be locked for it.
+        if disk::read(&self.withheld)?.is_none() {
+            return Ok(());
+        }
+        let lock = self.lock()?;
+        disk::remove(&lock, &self.withheld)
+    }
+
     /// Begins to remember anew, because a person has said so; `None` forgets the log, as of a
     /// server that is no vault any more. The alarm is put beside, for whoever asks later.
     ///
@@ -114,6 +162,7 @@ impl VaultMemory {
             Some(log) => disk::write(&lock, &self.log, log)?,
             None => disk::remove(&lock, &self.log)?,
         }
+        disk::remove(&lock, &self.withheld)?;
         match std::fs::rename(&self.alarm, &self.accepted) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 let action = format!("put aside {}", self.alarm.display());
@@ -199,6 +248,26 @@ mod tests {
         assert!(memory.go_on(|_| Some(b"2".to_vec())).is_err());
         memory.accept(Some(b"3")).unwrap();
         assert_eq!(memory.alarm().unwrap(), None);
+    }
+
+    #[test]
+    fn contacts_without_a_proof_are_counted_until_one_is_shown() {
+        let (_folder, memory) = memory();
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let counted = |second| {
+            let withheld = memory.withhold(at(second)).unwrap();
+            (withheld.since.as_second(), withheld.contacts)
+        };
+        memory.shown().unwrap();
+        assert_eq!(counted(100), (100, 1));
+        assert_eq!(counted(200), (100, 2));
+        assert_eq!(counted(50), (50, 3), "the clock ran ahead");
+        std::fs::write(&memory.withheld, "{").unwrap();
+        assert_eq!(counted(300), (300, 1));
+        memory.shown().unwrap();
+        assert_eq!(counted(400), (400, 1));
+        memory.accept(None).unwrap();
+        assert_eq!(counted(500), (500, 1));
     }
 
     #[test]

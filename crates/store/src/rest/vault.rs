@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use strongroom_model::vault::{
-    Consistency, ReceiptAnswer, RepositoryInfo, SnapshotList, VaultInfo,
+    Consistency, ReceiptAnswer, RepositoryInfo, RottenFile, RottenList, SnapshotList, VaultInfo,
 };
 use strongroom_model::{Id, RepositoryPath, SignedReceipt};
 use ureq::http::StatusCode;
@@ -25,6 +25,12 @@ const SMALL_BYTES: u64 = 1 << 20;
 
 /// The snapshots of a repository, some 500 bytes each.
 const LIST_BYTES: u64 = 64 << 20;
+
+/// The most pages of a list: with a thousand files each, as many as a repository has at most.
+const MOST_PAGES: usize = 10_000;
+
+/// A type, a slash, and 64 digits.
+const LONGEST_NAME: usize = 96;
 
 /// The largest receipt that a vault takes.
 const RECEIPT_BYTES: usize = 64 << 20;
@@ -94,10 +100,10 @@ impl VaultClient {
     /// Asks whether there is a vault. One more try is made, and not the many that a file is worth.
     pub fn hello(&self) -> Hello {
         let action = "tell whether it is a vault";
-        let mut attempts = self.attempts.clone();
-        attempts.retries.tries = attempts.retries.tries.min(2);
         let url = format!("{}v1/vault", self.root);
-        let asked = attempts.run(|_| self.client.get_json(&url, action, SMALL_BYTES));
+        let asked = self
+            .few_attempts()
+            .run(|_| self.client.get_json(&url, action, SMALL_BYTES));
         match asked {
             Ok(reply) if reply.status == StatusCode::OK => match reply.decode() {
                 Some(info) => Hello::Vault(Box::new(info)),
@@ -117,13 +123,14 @@ impl VaultClient {
         }
     }
 
-    /// The newest checkpoint, and the proof that leads there from `old` leaves.
+    /// The newest checkpoint, and the proof that leads there from `old` leaves. One more try is
+    /// made and no more: a vault that withholds it must not hold up whatever else is done.
     ///
     /// # Errors
     /// [`Error::Vault`], [`Error::BadAnswer`], and where it cannot be reached.
     pub fn consistency(&self, old: u64) -> Result<Consistency> {
         let path = format!("v1/log/consistency?old={old}");
-        self.get(&path, "prove its log", SMALL_BYTES)
+        self.get_by(&self.few_attempts(), &path, "prove its log", SMALL_BYTES)
     }
 
     /// What the vault says of the repository.
@@ -142,6 +149,31 @@ impl VaultClient {
     pub fn snapshots(&self) -> Result<SnapshotList> {
         let path = format!("v1/repositories/{}/snapshots", self.repository);
         self.get(&path, "list the snapshots that it knows", LIST_BYTES)
+    }
+
+    /// The files whose bytes the vault has found to be rotten, all of them.
+    ///
+    /// # Errors
+    /// As [`VaultClient::consistency`]; also where it goes on for ever.
+    pub fn rotten(&self) -> Result<Vec<RottenFile>> {
+        let action = "tell what is rotten";
+        let mut all: Vec<RottenFile> = Vec::new();
+        let mut after = String::new();
+        for _ in 0..MOST_PAGES {
+            let path = format!("v1/repositories/{}/rotten{after}", self.repository);
+            let page: RottenList = self.get(&path, action, SMALL_BYTES)?;
+            all.extend(page.rotten);
+            let Some(next) = page.next else {
+                return Ok(all);
+            };
+            // It comes from outside, and goes into an address.
+            let is_name = |c: char| c.is_ascii_alphanumeric() || c == '/';
+            if next.is_empty() || next.len() > LONGEST_NAME || !next.chars().all(is_name) {
+                return Err(self.wrong(action, "it names no file at which to go on"));
+            }
+            after = format!("?after={next}");
+        }
+        Err(self.wrong(action, "it does not come to an end"))
     }
 
     /// Sends a receipt, with the public key of the client that signed it. Sending it again does no
@@ -168,10 +200,27 @@ impl VaultClient {
         self.decode(&reply, action).map(Sent::Taken)
     }
 
+    /// One more try, and not the many that a file is worth.
+    fn few_attempts(&self) -> Attempts {
+        let mut attempts = self.attempts.clone();
+        attempts.retries.tries = attempts.retries.tries.min(2);
+        attempts
+    }
+
     fn get<T: DeserializeOwned>(&self, path: &str, action: &str, limit_bytes: u64) -> Result<T> {
+        self.get_by(&self.attempts, path, action, limit_bytes)
+    }
+
+    fn get_by<T: DeserializeOwned>(
+        &self,
+        attempts: &Attempts,
+        path: &str,
+        action: &str,
+        limit_bytes: u64,
+    ) -> Result<T> {
         let url = format!("{}{path}", self.root);
         let ask = |_| self.client.get_json(&url, action, limit_bytes);
-        let reply = self.attempts.run(ask)?;
+        let reply = attempts.run(ask)?;
         self.decode(&reply, action)
     }
 

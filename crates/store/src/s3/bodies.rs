@@ -253,6 +253,24 @@ impl Bodies for S3Bodies {
         }
     }
 
+    fn size_bytes(&self, body: &BodyKey) -> Result<u64> {
+        let request = self.bucket.client.head_object();
+        let request = request.bucket(&self.bucket.name).key(self.key(body));
+        let told = match self.bucket.wait(request.send()) {
+            Ok(told) => told,
+            // The answer to HEAD has no body that tells a missing key from a missing bucket.
+            Err(error) if status(&error) == Some(404) => return Ok(self.open_whole(body)?.0),
+            Err(error) => {
+                let action = format!("look at {}", body.name);
+                return Err(fault(self.place_of(body), &action, &error));
+            }
+        };
+        let size_bytes = told
+            .content_length
+            .and_then(|length| length.try_into().ok());
+        size_bytes.ok_or_else(|| self.wrong(body, "it told no size"))
+    }
+
     fn remove(&self, body: &BodyKey) -> Result<()> {
         let request = self.bucket.client.delete_object();
         let request = request.bucket(&self.bucket.name).key(self.key(body));

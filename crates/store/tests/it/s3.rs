@@ -84,6 +84,7 @@ mod ceph {
             bodies.open(&pack(), None).err().unwrap(),
             bodies.open(&pack(), Some(0..1)).err().unwrap(),
             bodies.open(&pack(), Some(0..0)).err().unwrap(),
+            bodies.size_bytes(&pack()).unwrap_err(),
             bodies.remove(&pack()).unwrap_err(),
             bodies.sweep(SystemTime::UNIX_EPOCH).unwrap_err(),
         ] {

@@ -1,8 +1,12 @@
 //! `strongroom-vault clock`: what time it is for the vault.
 
-use strongroom_vault::Result;
+use jiff::Timestamp;
+use strongroom_model::Period;
+use strongroom_vault::rules::clock::{MINUTE_MS, VaultClock};
+use strongroom_vault::vault::Seen;
+use strongroom_vault::{Result, Vault};
 
-use crate::command::{Which, print, time};
+use crate::command::{Which, print, refused, time};
 
 /// The vault's clock
 #[derive(Debug, clap::Subcommand)]
@@ -19,10 +23,22 @@ pub(crate) struct Show {
 }
 
 /// Say that the wall clock is right again, so that purging goes on
+///
+/// What is recorded from then on has the time of the wall clock, and that never runs back. So where
+/// it is more than a day from what was recorded last, it has to be said what it shows.
+///
+/// While the vault is off its own time stands still, and catches that up by an hour a day; where
+/// that takes too long, --catch-up has it catch up at once, no more than it was off.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Confirm {
     #[command(flatten)]
     which: Which,
+    /// What the wall clock shows, to the minute, as 2026-11-28T10:00:00Z
+    #[arg(long, value_name = "TIME")]
+    wall: Option<Timestamp>,
+    /// How much of the time off vault time catches up at once, as 12h
+    #[arg(long, value_name = "PERIOD")]
+    catch_up: Option<Period>,
 }
 
 impl Command {
@@ -30,24 +46,61 @@ impl Command {
         match self {
             Self::Show(args) => {
                 let vault = args.which.open()?;
-                let now = vault.now();
-                print(format_args!(
-                    "vault time {}, recorded time {}{}",
-                    time(now.vault_ms),
-                    time(now.recorded_ms),
-                    match vault.is_clock_doubted() {
-                        true => "; doubted: look at the clock, then strongroom-vault clock confirm",
-                        false => "",
-                    }
-                ))
+                let clock = vault.clock();
+                // Where no server runs, it was this process that moved the clock.
+                vault.release_leases()?;
+                show(&clock?)
             }
             Self::Confirm(args) => {
                 let vault = args.which.open()?;
-                vault.confirm_clock()?;
-                // Where no server runs, it was this process that moved the clock.
+                let done = args.confirm(&vault);
                 vault.release_leases()?;
-                print("The clock is believed")
+                done
             }
         }
+    }
+}
+
+impl Confirm {
+    fn confirm(&self, vault: &Vault) -> Result<()> {
+        let before = vault.clock()?;
+        show(&before)?;
+        let seen = Seen {
+            wall_ms: self.wall.map(Timestamp::as_millisecond),
+            catch_up_ms: self.catch_up.map(Period::milliseconds),
+        };
+        refused(vault, vault.confirm_clock(seen), None)?;
+        let after = vault.clock()?;
+        print(match before.is_doubted {
+            true => format!(
+                "The wall clock is believed; recorded time is {}",
+                time(after.recorded_ms)
+            ),
+            false => "The clock was not doubted".to_owned(),
+        })?;
+        match self.catch_up {
+            Some(_) => print(format_args!("Vault time is {}", time(after.vault_ms))),
+            None => Ok(()),
+        }
+    }
+}
+
+fn show(clock: &VaultClock) -> Result<()> {
+    print(format_args!("wall clock     {}", time(clock.last.wall_ms)))?;
+    print(format_args!("recorded time  {}", time(clock.recorded_ms)))?;
+    print(format_args!("vault time     {}", time(clock.vault_ms)))?;
+    let may_min = clock.may_catch_up_ms() / MINUTE_MS;
+    if may_min > 0 {
+        print(format_args!(
+            "It was off, and can catch up {may_min} minutes of that: \
+             strongroom-vault clock confirm --catch-up {may_min}m"
+        ))?;
+    }
+    match clock.is_doubted {
+        true => print(
+            "It is doubted, and nothing is purged: look at the machine's clock; then: \
+             strongroom-vault clock confirm",
+        ),
+        false => Ok(()),
     }
 }

@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 use serde_json::json;
-use strongroom_vault::doctor::{Examination, State};
+use strongroom_model::Id;
+use strongroom_model::shell::quoted;
+use strongroom_vault::doctor::{Examination, Line, State};
 use strongroom_vault::{Error, Result};
 
 use crate::command::{Which, print};
@@ -27,9 +29,14 @@ impl Args {
         let config = self.which.config()?;
         #[expect(clippy::disallowed_methods, reason = "the edge at which time comes in")]
         let now = Timestamp::now();
+        let mut start = [0; 32];
+        getrandom::fill(&mut start).map_err(|error| Error::Refused {
+            reason: format!("the system gives no randomness: {error}"),
+        })?;
         let examination = Examination {
             config: &config,
             now_s: now.as_second(),
+            start: Id::from_bytes(start),
             is_thorough: self.all,
         };
         let lines = examination.lines();
@@ -44,6 +51,16 @@ impl Args {
                 if let Some(next) = &line.next {
                     print(format_args!("{:20}next: {next}", ""))?;
                 }
+            }
+            let has_commands = |line: &Line| {
+                let next = line.next.as_deref();
+                next.is_some_and(|next| next.contains("strongroom-vault "))
+            };
+            if self.which.is_another() && lines.iter().any(has_commands) {
+                let path = quoted(&self.which.config);
+                print(format_args!(
+                    "Type --config {path} with each command of strongroom-vault"
+                ))?;
             }
         }
         match failed {

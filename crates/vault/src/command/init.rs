@@ -41,12 +41,19 @@ impl Args {
         }
         admin_token::open(&folder.join("keys"))?;
         let config = quoted(&config);
+        let certificate = quoted(folder.join("keys/tls.crt"));
         let mut out = io::stdout().lock();
         let told = writeln!(
             out,
             "The vault is in {}. Next:\n\
              1. Read {config} and change what does not fit.\n\
-             2. strongroom-vault serve --config {config}",
+             2. strongroom-vault serve --config {config}\n   \
+                It prints its address, and by which fingerprint its certificate is known.\n\
+             3. For each machine a token of its own, which is shown once:\n   \
+                strongroom-vault token create --config {config} --repository acme/repos \
+                --right append\n\
+             4. On that machine, with the certificate:\n   \
+                restic --cacert {certificate} -r rest:https://any:TOKEN@HOST:8000/acme/repos/ init",
             quoted(&folder)
         );
         told.map_err(Error::local("write to standard output"))

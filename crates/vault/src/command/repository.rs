@@ -1,11 +1,11 @@
 //! `strongroom-vault repository`: what is kept here, and for how long.
 
 use strongroom_model::{ByteSize, Period, RepositoryPath};
-use strongroom_vault::Result;
 use strongroom_vault::vault::Longer;
 use strongroom_vault::wire::RepositoryInfo;
+use strongroom_vault::{Error, Result};
 
-use crate::command::{Which, print, print_json};
+use crate::command::{Which, print, print_json, refused, spoken};
 
 /// The repositories of the vault
 #[derive(Debug, clap::Subcommand)]
@@ -29,6 +29,7 @@ pub(crate) struct List {
 ///
 /// Retention and grace are only ever raised here.
 #[derive(Debug, clap::Args)]
+#[group(id = "what", required = true, multiple = true, args = ["retention", "grace", "quota", "new"])]
 pub(crate) struct Set {
     #[command(flatten)]
     which: Which,
@@ -43,15 +44,24 @@ pub(crate) struct Set {
     /// The most that it may hold, as 2TiB
     #[arg(long, value_name = "SIZE")]
     quota: Option<ByteSize>,
+    /// Make it, where there is none yet
+    #[arg(long)]
+    new: bool,
 }
 
 /// Agree to many deletions of one day, so that purging goes on
+///
+/// To how many is said, as repository list and doctor show it: where more were asked for meanwhile,
+/// nothing is agreed to.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Agree {
     #[command(flatten)]
     which: Which,
     /// The repository
     repository: RepositoryPath,
+    /// How many tombstones were looked at
+    #[arg(long, value_name = "NUMBER")]
+    tombstones: u64,
 }
 
 impl Command {
@@ -60,8 +70,12 @@ impl Command {
             Self::List(args) => args.run(),
             Self::Set(args) => args.run(),
             Self::AgreeToPurge(args) => {
-                args.which.open()?.agree_to_purge(&args.repository)?;
-                print(format_args!("Purging of {} goes on", args.repository))
+                let (vault, path) = (args.which.open()?, args.repository);
+                let agreed = vault.agree_to_purge(&path, args.tombstones);
+                match refused(&vault, agreed, Some(&path))? {
+                    true => print(format_args!("Purging of {path} goes on")),
+                    false => print(format_args!("Purging of {path} was not held")),
+                }
             }
         }
     }
@@ -74,7 +88,6 @@ impl List {
                 print_json(&RepositoryInfo::of(&overview))?;
                 continue;
             }
-            let days = |ms: i64| ms as f64 / 86_400_000.0;
             let repository = &overview.repository;
             let keeping = repository.keeping;
             let held = match repository.purge_held_ms {
@@ -82,12 +95,13 @@ impl List {
                 None => "",
             };
             print(format_args!(
-                "{}  {} objects, {} bytes; kept {:.1} d after arrival and {:.1} d after deletion{held}",
+                "{}  {} objects, {}; {} tombstones; kept {} after arrival and {} after deletion{held}",
                 repository.path,
                 repository.objects,
-                repository.bytes,
-                days(keeping.retention_ms),
-                days(keeping.grace_ms),
+                ByteSize::from_bytes(repository.bytes).spoken(),
+                overview.tombstones,
+                spoken(keeping.retention_ms),
+                spoken(keeping.grace_ms),
             ))?;
         }
         Ok(())
@@ -97,17 +111,95 @@ impl List {
 impl Set {
     fn run(&self) -> Result<()> {
         let vault = self.which.open()?;
-        vault.add_repository(&self.repository)?;
-        let in_ms =
-            |period: Period| i64::try_from(period.duration().as_millis()).unwrap_or(i64::MAX);
-        let longer = Longer {
-            retention_ms: self.retention.map(in_ms),
-            grace_ms: self.grace.map(in_ms),
-        };
-        vault.keep_longer(&self.repository, longer)?;
-        if let Some(quota) = self.quota {
-            vault.set_quota(&self.repository, Some(quota.bytes()))?;
+        let path = &self.repository;
+        let known = vault.repositories()?;
+        let is_new = !known.iter().any(|known| known.path == *path);
+        if is_new && !self.new {
+            return Err(Error::NoRepository {
+                name: path.clone(),
+                nearest: nearest(path, known.into_iter().map(|known| known.path)),
+            });
         }
-        print(format_args!("{} is set", self.repository))
+        if is_new {
+            vault.add_repository(path)?;
+        }
+        let longer = Longer {
+            retention_ms: self.retention.map(Period::milliseconds),
+            grace_ms: self.grace.map(Period::milliseconds),
+        };
+        let kept = refused(&vault, vault.keep_longer(path, longer), Some(path))?;
+        if let Some(quota) = self.quota {
+            vault.set_quota(path, Some(quota.bytes()))?;
+        }
+        let now = vault.repositories()?;
+        let quota = now.iter().find(|known| known.path == *path);
+        let quota = quota.and_then(|known| known.quota_bytes);
+        let made = match is_new {
+            true => "is made",
+            false => "is set",
+        };
+        print(format_args!(
+            "{path} {made}: kept {} after arrival and {} after deletion; {}",
+            spoken(kept.retention_ms),
+            spoken(kept.grace_ms),
+            match quota {
+                Some(bytes) => format!("at most {}", ByteSize::from_bytes(bytes)),
+                None => "no quota".to_owned(),
+            }
+        ))
+    }
+}
+
+/// The path that was probably meant: the one that takes the fewest changes, and not many.
+fn nearest(
+    path: &RepositoryPath,
+    known: impl Iterator<Item = RepositoryPath>,
+) -> Option<RepositoryPath> {
+    let with_distance = known.map(|known| (distance(path.as_str(), known.as_str()), known));
+    let close = with_distance.filter(|(distance, _)| *distance <= MOST_CHANGES);
+    close
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, known)| known)
+}
+
+/// So many changes are still a typing error.
+const MOST_CHANGES: usize = 3;
+
+/// How many characters have to be changed, left out or put in, after Levenshtein.
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (place, character) in one.chars().enumerate() {
+        let mut next = vec![place + 1];
+        for (before, known) in row.windows(2).zip(&other) {
+            let [across, above] = before else { continue };
+            let left = next.last().copied().unwrap_or_default();
+            let changed = across + usize::from(*known != character);
+            next.push(changed.min(above + 1).min(left + 1));
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_that_was_meant_is_found_and_a_stranger_is_not() {
+        let known = || {
+            let paths = ["acme/repos", "acme/reports", "beta"];
+            paths.into_iter().map(|path| path.parse().unwrap())
+        };
+        let found = |path: &str| {
+            let found = nearest(&path.parse().unwrap(), known());
+            found.map(|path: RepositoryPath| path.to_string())
+        };
+        assert_eq!(found("acme/repoz").as_deref(), Some("acme/repos"));
+        assert_eq!(found("acme/report").as_deref(), Some("acme/reports"));
+        assert_eq!(found("something/else"), None);
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("", "abc"), 3);
     }
 }

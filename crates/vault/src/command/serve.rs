@@ -7,7 +7,6 @@ mod jobs;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -34,6 +33,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::interval;
 
 use self::jobs::Jobs;
+use crate::command::Which;
 
 /// How often it is looked whether the certificate was renewed.
 const CERTIFICATE_EVERY: Duration = Duration::from_secs(5);
@@ -49,9 +49,8 @@ const LONGEST_TOKEN_BYTES: usize = 4096;
 /// Requests that are under way then get the time that is configured to finish.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The configuration, as init has made it
-    #[arg(long, value_name = "PATH")]
-    config: PathBuf,
+    #[command(flatten)]
+    which: Which,
     /// Listen here and not where the configuration says; port 0 is any free one
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Vec<SocketAddr>,
@@ -98,7 +97,7 @@ impl Opened {
                 tracing::info!(swept, "Uploads that were cut off have been removed");
             }
         }
-        vault.begin_serving()?;
+        vault.begin_serving(Some(&config.told()))?;
         publisher.publish()?;
         let metrics = Arc::new(Metrics::new());
         let state = Arc::new(VaultState::new(&metrics));
@@ -115,7 +114,7 @@ impl Opened {
 
 impl Args {
     pub(crate) fn run(&self) -> Result<()> {
-        let config = VaultConfig::open(&self.config, &|name| std::env::var(name).ok())?;
+        let config = self.which.config()?;
         logging::start(config.log_level);
         for warning in &config.warnings {
             tracing::warn!(line = warning.line, "{}; {}", warning.message, warning.hint);
@@ -196,6 +195,7 @@ impl Args {
             limits: config.limits.clone(),
             spool: config.data.clone(),
             runs_in,
+            verify_every_ms: config.verify_every.milliseconds(),
             admin_token,
         });
         let jobs = Jobs {
@@ -205,8 +205,7 @@ impl Args {
             blocking: blocking.clone(),
             metrics: Arc::clone(metrics),
             state: Arc::clone(state),
-            verify_every_ms: i64::try_from(config.verify_every.duration().as_millis())
-                .unwrap_or(i64::MAX),
+            verify_every_ms: config.verify_every.milliseconds(),
         };
         let jobs = jobs.start(&stop);
         let pages = Arc::new(Pages {

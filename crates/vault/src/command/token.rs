@@ -93,11 +93,10 @@ impl Command {
 
 impl Create {
     fn run(self) -> Result<()> {
-        let in_ms = |period: Period| i64::try_from(period.duration().as_millis()).ok();
         let text = self.which.open()?.create_token(&NewToken {
             right: self.right,
             prefix: self.repository.clone(),
-            expires_in_ms: self.expires.and_then(in_ms),
+            expires_in_ms: self.expires.map(Period::milliseconds),
             daily_bytes: self.daily_size.map(ByteSize::bytes),
             daily_objects: self.daily_objects,
         })?;
@@ -115,7 +114,10 @@ impl Create {
 
 impl List {
     fn run(&self) -> Result<()> {
-        let tokens = self.which.open()?.tokens_with_clients()?;
+        let vault = self.which.open()?;
+        // The clock by which tokens end, which may lag behind the wall.
+        let now_ms = vault.now().vault_ms;
+        let tokens = vault.tokens_with_clients()?;
         if !self.json {
             print(format_args!(
                 "{:12}  {:8}  {:24}  {:20}  state",
@@ -124,7 +126,7 @@ impl List {
         }
         for (token, client) in tokens {
             if self.json {
-                print_json(&TokenInfo::of(&token, client)?)?;
+                print_json(&TokenInfo::of(&token, client, now_ms)?)?;
                 continue;
             }
             let used = token.used_ms.map(time);
@@ -132,6 +134,7 @@ impl List {
             let expires = token.expires_ms.map(time);
             let state = match (revoked, expires) {
                 (Some(revoked), _) => format!("revoked {revoked}"),
+                (None, Some(expires)) if !token.counts_at(now_ms) => format!("expired {expires}"),
                 (None, Some(expires)) => format!("until {expires}"),
                 (None, None) => "counts".to_owned(),
             };

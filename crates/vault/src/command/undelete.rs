@@ -1,18 +1,21 @@
 //! `strongroom-vault undelete`: deletions taken back.
 
 use jiff::Timestamp;
-use strongroom_model::RepositoryPath;
-use strongroom_vault::Result;
+use strongroom_model::{FileName, FileType, RepositoryPath};
+use strongroom_vault::{Error, Result};
 
 use crate::command::{Which, print};
 
-/// Take back deletions of a repository
+/// Take back deletions of a repository: all that are kept, some, or that of one file
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
     which: Which,
     /// The repository
     repository: RepositoryPath,
+    /// This file alone, as data/3f1c…
+    #[arg(value_name = "FILE", value_parser = parse_file, conflicts_with_all = ["token", "since", "until"])]
+    file: Option<FileName>,
     /// Only what this token asked to be deleted
     #[arg(long, value_name = "NAME")]
     token: Option<String>,
@@ -26,6 +29,16 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) fn run(&self) -> Result<()> {
+        if let Some(file) = self.file {
+            let vault = self.which.open()?;
+            return match vault.undelete_one(&self.repository, file)? {
+                true => print(format_args!("The deletion of {file} is taken back")),
+                false => Err(Error::Unknown {
+                    what: "deleted file",
+                    name: file.to_string(),
+                }),
+            };
+        }
         let in_ms = |time: Timestamp| time.as_millisecond();
         let objects = self.which.open()?.undelete(
             &self.repository,
@@ -35,4 +48,14 @@ impl Args {
         )?;
         print(format_args!("{objects} deletions taken back"))
     }
+}
+
+/// The name of a file with a hash name.
+fn parse_file(text: &str) -> std::result::Result<FileName, String> {
+    let name = text.split_once('/').and_then(|(folder, id)| {
+        let mut kinds = FileType::SYNCED.into_iter();
+        let kind = kinds.find(|kind| kind.folder() == folder)?;
+        Some(FileName::new(kind, id.parse().ok()?))
+    });
+    name.ok_or_else(|| "write its type and its whole id, as data/3f1c…".to_owned())
 }

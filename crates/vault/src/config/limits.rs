@@ -67,8 +67,8 @@ pub(super) fn read(reader: &mut Reader<'_>, top: &Section<'_>) -> Option<Limits>
     limits.requests_per_second = rate.unwrap_or(limits.requests_per_second);
     let rate = section.number(reader, "requests_per_second_per_token", 1..=10_000_000);
     limits.requests_per_second_per_token = rate.unwrap_or(limits.requests_per_second_per_token);
-    limits.bytes_per_second_per_token = bytes_per_second(reader, &section)
-        .unwrap_or(limits.bytes_per_second_per_token);
+    limits.bytes_per_second_per_token =
+        bytes_per_second(reader, &section).unwrap_or(limits.bytes_per_second_per_token);
     let failed = section.number(reader, "failed_logins", 1..=100_000);
     limits.failed_logins = failed.unwrap_or(limits.failed_logins);
     if let Some(period) = section.period(reader, "stop_time") {

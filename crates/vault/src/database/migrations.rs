@@ -11,6 +11,27 @@
 use crate::database::{Database, Value};
 use crate::{Error, Result};
 
+/// Finds out how many steps a database has taken; 0 for an empty one. `tables` counts the tables
+/// called `schema_version`, in the words of its kind. Nothing is changed.
+///
+/// # Errors
+/// Those of the database.
+pub fn version(database: &dyn Database, tables: &str) -> Result<i64> {
+    let mut version = 0;
+    database.read(&mut |transaction| {
+        version = 0;
+        if transaction.first(tables, &[], |row| row.int(0))? == Some(0) {
+            return Ok(());
+        }
+        let newest = "SELECT COALESCE(MAX(version), 0) FROM schema_version";
+        version = transaction
+            .first(newest, &[], |row| row.int(0))?
+            .unwrap_or_default();
+        Ok(())
+    })?;
+    Ok(version)
+}
+
 /// Brings the schema up to date, or finds that it is: all steps or none.
 ///
 /// # Errors

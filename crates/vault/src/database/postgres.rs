@@ -76,11 +76,7 @@ impl Postgres {
     ///
     /// # Errors
     /// As [`Postgres::open`].
-    pub fn open_with(
-        url: &Secret,
-        authorities: Option<&Path>,
-        patience: Duration,
-    ) -> Result<Self> {
+    pub fn open_with(url: &Secret, authorities: Option<&Path>, patience: Duration) -> Result<Self> {
         let server = Server::parse(url, authorities, patience)?;
         let writer = server.connect(Role::Writer)?;
         let database = Self {

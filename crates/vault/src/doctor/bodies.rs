@@ -46,7 +46,7 @@ struct Walk {
 impl Examination<'_> {
     pub(super) fn bodies(&self, vault: &Vault) -> Result<Vec<Line>> {
         let most = if self.is_thorough { u64::MAX } else { SAMPLE };
-        let checked = vault.check_bodies(most)?;
+        let checked = vault.check_bodies(most, self.start)?;
         let mut lines = vec![match checked.example {
             None => Line::ok(
                 "objects",

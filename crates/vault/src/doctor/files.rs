@@ -118,7 +118,7 @@ impl Examination<'_> {
             0 => Line::warn(
                 "keys",
                 "the log has no key yet",
-                "strongroom-vault serve makes it",
+                "it is made by: strongroom-vault serve",
             ),
             _ => Line::ok("keys", "they can be read"),
         }

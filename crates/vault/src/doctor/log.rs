@@ -26,7 +26,7 @@ impl Examination<'_> {
             return Ok(vec![Line::warn(
                 "log",
                 "nothing is published yet",
-                "strongroom-vault serve publishes it",
+                "it is published by: strongroom-vault serve",
             )]);
         };
         let key: Verifier = key.parse().map_err(of_log)?;

@@ -57,6 +57,8 @@ pub struct Parts {
     pub spool: PathBuf,
     /// Whose account the vault runs in.
     pub runs_in: Whereabouts,
+    /// Within which time the vault reads all it has.
+    pub verify_every_ms: i64,
     /// What opens the endpoints that administer.
     pub admin_token: Secret,
 }
@@ -135,7 +137,7 @@ impl Api {
             .await;
         let mut response = match answered {
             Ok(response) => response,
-            Err(error) => answer::refusal(&error, peer, endpoint.principal),
+            Err(error) => answer::refusal(&error, peer, endpoint.principal, &note),
         };
         response.extensions_mut().insert(note);
         response
@@ -149,10 +151,12 @@ impl Api {
         captured: Captured,
         note: &mut Note,
     ) -> Result<Response> {
-        match endpoint.principal {
-            Principal::Anybody => answer::description(),
+        let vault = &self.parts().vault;
+        let path = captured.repository.clone();
+        let answered = match endpoint.principal {
+            Principal::Anybody => return answer::description(),
             Principal::Token => {
-                let principal = self.log_in(&request).await?;
+                let principal = self.log_in(&request, path.as_ref()).await?;
                 note.token = Some(principal.name.clone());
                 let place = peer.begin(&principal.name, &request)?;
                 let asked = self.ask(request, principal, endpoint.call, captured);
@@ -161,10 +165,16 @@ impl Api {
                 Ok(response)
             }
             Principal::Administrator => {
-                self.admit(&request, peer)?;
+                self.admit(&request, peer)
+                    .inspect_err(|_| vault.note_no_administrator(path.as_ref()))?;
                 self.administer(request, endpoint.call, captured).await
             }
-        }
+        };
+        // A refusal is an act, whatever asked for it.
+        answered.inspect_err(|error| {
+            let token = note.token.as_deref();
+            vault.note_refusal(error, false, token, path.as_ref());
+        })
     }
 
     fn parts(&self) -> &Parts {

@@ -16,7 +16,7 @@ use hyper::header::{
     EXPECT, HeaderMap, HeaderValue, RANGE, WWW_AUTHENTICATE,
 };
 use hyper::{Method, StatusCode};
-use strongroom_model::{FileName, FileType};
+use strongroom_model::{FileName, FileType, RepositoryPath};
 
 use crate::http::body::{Body, Intake, Listing};
 use crate::http::service::{Note, Peer, Request, Response, later, simple};
@@ -79,7 +79,7 @@ impl Rest {
                 ..Note::default()
             };
             let answered = self.log_file(&request, name, peer, &mut note).await;
-            let mut response = answered.unwrap_or_else(|error| refusal(&error, peer));
+            let mut response = answered.unwrap_or_else(|error| refusal(&error, peer, &note));
             response.extensions_mut().insert(note);
             return Some(response);
         }
@@ -96,7 +96,7 @@ impl Rest {
             let token = note.token.as_deref();
             self.vault
                 .note_refusal(&error, is_deletion, token, Some(&repository));
-            refusal(&error, peer)
+            refusal(&error, peer, &note)
         });
         response.extensions_mut().insert(note);
         Some(response)
@@ -116,7 +116,7 @@ impl Rest {
         }
         let mut place = None;
         if !matches!(name.as_str(), "checkpoint" | "key") {
-            let token = token_of(request.headers()).ok_or(Error::Unauthorized)?;
+            let token = self.token_of(request.headers(), None)?;
             let principal = self.authenticate(token).await?;
             note.token = Some(principal.name.clone());
             place = Some(peer.begin(&principal.name, request)?);
@@ -144,6 +144,14 @@ impl Rest {
         self.blocking.run(move || vault.authenticate(&token)).await
     }
 
+    /// The token of a request; that there is none is counted.
+    fn token_of(&self, headers: &HeaderMap, repository: Option<&RepositoryPath>) -> Result<String> {
+        token_of(headers).ok_or_else(|| {
+            self.vault.note_no_token(repository);
+            Error::Unauthorized
+        })
+    }
+
     async fn serve(
         &self,
         request: Request,
@@ -151,7 +159,7 @@ impl Rest {
         peer: &Peer,
         note: &mut Note,
     ) -> Result<Response> {
-        let token = token_of(request.headers()).ok_or(Error::Unauthorized)?;
+        let token = self.token_of(request.headers(), Some(&route.repository))?;
         let principal = self.authenticate(token).await?;
         note.token = Some(principal.name.clone());
         let place = peer.begin(&principal.name, &request)?;
@@ -437,12 +445,13 @@ fn outside(size_bytes: u64) -> Response {
 
 /// What a client is told of an error: the reason where it is his, and no more than that something
 /// is wrong where it is ours.
-fn refusal(error: &Error, peer: &Peer) -> Response {
+fn refusal(error: &Error, peer: &Peer, note: &Note) -> Response {
     let status = match error {
         Error::Unauthorized => return unauthorized(peer),
         Error::Forbidden { .. }
         | Error::ConfigIsThere { .. }
         | Error::Hidden { .. }
+        | Error::TooManyLocks { .. }
         | Error::Refused { .. } => StatusCode::FORBIDDEN,
         Error::NotFound { .. } | Error::Unknown { .. } => StatusCode::NOT_FOUND,
         Error::BadBytes { .. } | Error::UploadBroken { .. } => StatusCode::BAD_REQUEST,
@@ -456,12 +465,24 @@ fn refusal(error: &Error, peer: &Peer) -> Response {
             return later(StatusCode::TOO_MANY_REQUESTS, &error.to_string(), *pause);
         }
         _ => {
-            tracing::error!(error = error as &dyn std::error::Error, "A request failed");
+            failed(error, peer, note);
             let text = "Something is wrong here; the log of the vault says what";
             return simple(StatusCode::SERVICE_UNAVAILABLE, text);
         }
     };
     simple(status, &error.to_string())
+}
+
+/// Tells the log what is wrong here, so that it can be joined with the line of the request.
+pub(crate) fn failed(error: &Error, peer: &Peer, note: &Note) {
+    tracing::error!(
+        error = error as &dyn std::error::Error,
+        route = note.route,
+        repository = note.repository,
+        token = note.token,
+        connection = peer.connection,
+        "A request failed"
+    );
 }
 
 fn unauthorized(peer: &Peer) -> Response {

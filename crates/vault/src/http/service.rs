@@ -10,7 +10,7 @@ use hyper::StatusCode;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 
 use crate::http::body::{Body, Upload, Wire};
-use crate::http::limits::{AddressKey, Logins, Place, Refusal, Tokens};
+use crate::http::limits::{Logins, Place, Refusal, Tokens};
 use crate::http::metrics::HttpMetrics;
 use crate::{Error, Result};
 
@@ -74,13 +74,7 @@ impl Peer {
     /// Notes that a login failed; where the address has failed too often returns for how long it
     /// is asked to wait, to be answered with [`Response`] 429 and not 401.
     pub fn login_failed(&self) -> Option<Duration> {
-        self.logins.failed(self.key(), Instant::now())
-    }
-
-    /// For how long the address is still asked to wait, before a check that costs something. A
-    /// right login that can be told without such a check must not ask.
-    pub fn login_pause(&self) -> Option<Duration> {
-        self.logins.pause(self.key(), Instant::now())
+        self.logins.failed(self.address.into(), Instant::now())
     }
 
     /// Begins a request of a token that has logged in, before anything is done for it.
@@ -107,10 +101,6 @@ impl Peer {
             tokens: Arc::clone(&self.tokens),
             wire: request.body().wire(),
         })
-    }
-
-    fn key(&self) -> AddressKey {
-        self.address.into()
     }
 }
 

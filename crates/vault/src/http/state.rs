@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::Error;
+use crate::chain;
 use crate::http::health::readyz;
 use crate::http::metrics::Metrics;
 use crate::http::service::Response;
-use crate::vault::{Scrubbed, Vault};
+use crate::vault::{LOG_BEHIND_MS, Scrubbed, Vault};
 
 use series::Series;
 
@@ -24,9 +24,6 @@ const OLD_AFTER_MS: i64 = 30_000;
 /// How old the last look may be before the process counts as dead. A look that waits for a database
 /// that says nothing, or for a slow storage, is over before that.
 const DEAD_AFTER_MS: i64 = 60_000;
-
-/// For how long the log may be behind.
-const LOG_BEHIND_MS: i64 = 15_000;
 
 /// How often it is tried whether storage takes bytes.
 const STORAGE_EVERY_MS: i64 = 30_000;
@@ -83,11 +80,11 @@ impl VaultState {
         });
         if let Some(storage) = storage {
             checks.tried_storage_ms = Some(boot_ms);
-            checks.storage = storage.err().map(|error| told(&error));
+            checks.storage = storage.err().map(|error| chain(&error));
         }
         checks.database = match &observed {
             Ok(_) => None,
-            Err(error) => Some(told(error)),
+            Err(error) => Some(chain(error)),
         };
         let is_ready =
             checks.database.is_none() && checks.log.is_none() && checks.storage.is_none();
@@ -125,15 +122,4 @@ impl VaultState {
             ("jobs", jobs),
         ])
     }
-}
-
-/// An error with its causes, on one line.
-fn told(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -9,8 +9,8 @@ use crate::rules::clock::{Reading, VaultClock};
 /// # Errors
 /// Those of the database.
 pub fn read(transaction: &mut dyn Transaction) -> Result<Option<VaultClock>> {
-    let statement = "SELECT vault_ms, recorded_ms, wall_ms, boot, boottime_ms, doubted \
-                     FROM clock WHERE one = 1";
+    let statement = "SELECT vault_ms, recorded_ms, wall_ms, boot, boottime_ms, doubted, \
+                     off_ms FROM clock WHERE one = 1";
     transaction.first(statement, &[], |row| {
         Ok(VaultClock {
             vault_ms: row.int(0)?,
@@ -21,6 +21,7 @@ pub fn read(transaction: &mut dyn Transaction) -> Result<Option<VaultClock>> {
                 boottime_ms: row.int(4)?,
             },
             is_doubted: row.int(5)? != 0,
+            off_ms: row.int(6)?,
         })
     })
 }
@@ -31,11 +32,12 @@ pub fn read(transaction: &mut dyn Transaction) -> Result<Option<VaultClock>> {
 /// Those of the database.
 pub fn write(transaction: &mut dyn Transaction, clock: &VaultClock) -> Result<()> {
     let statement = "INSERT INTO clock \
-         (one, vault_ms, recorded_ms, wall_ms, boot, boottime_ms, doubted) \
-         VALUES (1, $1, $2, $3, $4, $5, $6) \
+         (one, vault_ms, recorded_ms, wall_ms, boot, boottime_ms, doubted, off_ms) \
+         VALUES (1, $1, $2, $3, $4, $5, $6, $7) \
          ON CONFLICT (one) DO UPDATE SET vault_ms = excluded.vault_ms, \
          recorded_ms = excluded.recorded_ms, wall_ms = excluded.wall_ms, boot = excluded.boot, \
-         boottime_ms = excluded.boottime_ms, doubted = excluded.doubted";
+         boottime_ms = excluded.boottime_ms, doubted = excluded.doubted, \
+         off_ms = excluded.off_ms";
     transaction.execute(
         statement,
         &[
@@ -45,6 +47,7 @@ pub fn write(transaction: &mut dyn Transaction, clock: &VaultClock) -> Result<()
             Value::Text(&clock.last.boot),
             Value::Int(clock.last.boottime_ms),
             Value::Int(i64::from(clock.is_doubted)),
+            Value::Int(clock.off_ms),
         ],
     )?;
     Ok(())

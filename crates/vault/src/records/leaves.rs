@@ -34,6 +34,9 @@ pub enum Act {
     Start {
         /// Its version.
         version: &'static str,
+        /// What it was told, as far as promises rest on it.
+        #[serde(flatten)]
+        configured: Option<Configured>,
     },
     /// The wall clock or the time off was not believed.
     ClockJump {
@@ -42,6 +45,11 @@ pub enum Act {
     },
     /// An operator has looked at the clock.
     ClockConfirmed,
+    /// An operator has had vault time catch up what the vault was off.
+    ClockCaughtUp {
+        /// By how many milliseconds.
+        by_ms: i64,
+    },
     /// A repository was made.
     Repository {
         /// Its path.
@@ -102,6 +110,8 @@ pub enum Act {
     PurgeAgreed {
         /// Of which repository.
         repository: RepositoryPath,
+        /// How many tombstones there were.
+        tombstones: u64,
     },
     /// Something was refused; more of the same within a minute is only counted.
     Refusal {
@@ -200,6 +210,32 @@ pub enum Act {
         /// How many objects are rotten or missing now.
         rotten: u64,
     },
+}
+
+/// What a process that serves was told: what weakens a promise is seen by whoever compares two of
+/// them. No secret is in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Configured {
+    /// How long a new repository keeps what arrives, in seconds.
+    pub retention_s: i64,
+    /// How long it keeps what is asked to be deleted, in seconds.
+    pub grace_s: i64,
+    /// Within which time all is read, in seconds.
+    pub verify_every_s: i64,
+    /// The room that uploads leave free.
+    pub reserve_bytes: u64,
+    /// The address that browsers use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub public_url: Option<String>,
+    /// Whose account it is declared to run in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runs_in: Option<String>,
+    /// The kind of its storage.
+    pub storage: &'static str,
+    /// The kind of its database.
+    pub database: &'static str,
+    /// The SHA-256 of the configuration, without comments and without the database's address.
+    pub config: Id,
 }
 
 /// An object in a leaf.

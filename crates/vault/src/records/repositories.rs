@@ -2,10 +2,10 @@
 
 use strongroom_model::{Id, RepositoryPath};
 
-use crate::Result;
 use crate::database::{Row, Transaction, Value};
 use crate::records::{all, damaged, maybe, signed, unsigned};
 use crate::rules::purge::Keeping;
+use crate::{Error, Result};
 
 /// A repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +67,22 @@ pub(super) fn read(row: &dyn Row) -> Result<Repository> {
 pub fn get(transaction: &mut dyn Transaction, path: &RepositoryPath) -> Result<Option<Repository>> {
     let statement = format!("SELECT {COLUMNS} FROM repository WHERE path = $1");
     transaction.first(&statement, &[Value::Text(path.as_str())], read)
+}
+
+/// The repository of a path, which must be there.
+///
+/// # Errors
+/// [`Error::Unknown`]; those of the database.
+pub fn must(transaction: &mut dyn Transaction, path: &RepositoryPath) -> Result<Repository> {
+    get(transaction, path)?.ok_or_else(|| unknown(path))
+}
+
+/// That there is no such repository.
+pub fn unknown(path: &RepositoryPath) -> Error {
+    Error::Unknown {
+        what: "repository",
+        name: path.to_string(),
+    }
 }
 
 /// All repositories, by path.

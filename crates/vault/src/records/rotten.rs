@@ -57,18 +57,29 @@ pub fn clear(transaction: &mut dyn Transaction, key: &Key) -> Result<bool> {
     Ok(true)
 }
 
-/// Some marked objects of a repository, by type and name.
+/// Some marked objects of a repository, by type and name, those behind `after` alone.
 ///
 /// # Errors
 /// Those of the database.
 pub fn list(
     transaction: &mut dyn Transaction,
     repository: i64,
+    after: Option<FileName>,
     limit: u64,
 ) -> Result<Vec<(FileName, Why)>> {
     let statement = "SELECT kind, name, why FROM rotten WHERE repository = $1 \
-                     ORDER BY kind, name LIMIT $2";
-    let values = [Value::Int(repository), Value::Int(signed(limit)?)];
+                     AND (kind, name) > ($2, $3) ORDER BY kind, name LIMIT $4";
+    let after = after.map(|name| Key::new(repository, name));
+    let (kind, name) = match after.as_ref().map(Key::values) {
+        Some([_, kind, name]) => (kind, name),
+        None => (Value::Int(-1), Value::Bytes(&[])),
+    };
+    let values = [
+        Value::Int(repository),
+        kind,
+        name,
+        Value::Int(signed(limit)?),
+    ];
     all(transaction, statement, &values, |row| {
         let kind = type_of(row.int(0)?)?;
         Ok((name_of(kind, row, 1)?, why(row.int(2)?)?))

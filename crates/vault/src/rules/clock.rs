@@ -1,7 +1,8 @@
 //! Vault time: the vault's own slow clock, which alone decides when something may go.
 //!
 //! It follows the boot clock while a vault runs and stands still while none does. What it so lags
-//! behind the wall clock it catches up slowly: an hour a day. Whoever sets the wall clock gains
+//! behind the wall clock it catches up slowly: an hour a day, or at once where an operator says so,
+//! and then no more than the time for which the vault was seen to be off. Whoever sets the wall clock gains
 //! nothing: forward it makes this clock faster by a twenty-fourth, backward it is a jump, and
 //! either way a jump that is seen makes the clock doubted until an operator has looked at it.
 //!
@@ -37,6 +38,9 @@ pub const JUMP_MS: i64 = MINUTE_MS;
 /// How long a vault may have been off before the wall clock is doubted.
 pub const LONGEST_OFF_MS: i64 = 30 * DAY_MS;
 
+/// How far the wall clock may be from recorded time to be believed again without a question.
+pub const LONGEST_LEAP_MS: i64 = DAY_MS;
+
 /// An hour a day: of each step, this part is added while the clock lags.
 const CATCH_UP_PART: i64 = 24;
 
@@ -63,6 +67,9 @@ pub struct VaultClock {
     pub last: Reading,
     /// Whether a jump was seen that nobody has confirmed.
     pub is_doubted: bool,
+    /// For how long it was off and has not caught up yet: by the boot clock where the machine ran
+    /// on, else as the wall clocks before and after tell.
+    pub off_ms: i64,
 }
 
 /// What a step of the clock found.
@@ -82,6 +89,7 @@ impl VaultClock {
             recorded_ms: reading.wall_ms,
             last: reading,
             is_doubted: false,
+            off_ms: 0,
         }
     }
 
@@ -99,6 +107,10 @@ impl VaultClock {
             None => None,
         };
         let is_doubted = self.is_doubted || jump.is_some();
+        let off_ms = match elapsed_ms {
+            Some(_) => 0,
+            None => self.off_until_ms(&reading),
+        };
         let step_ms = elapsed_ms.unwrap_or(0);
         let followed_ms = self.vault_ms.saturating_add(step_ms);
         let lag_ms = reading.wall_ms.saturating_sub(followed_ms).max(0);
@@ -113,6 +125,11 @@ impl VaultClock {
         let next = Self {
             vault_ms: followed_ms.saturating_add(caught_up_ms),
             recorded_ms,
+            off_ms: self
+                .off_ms
+                .saturating_add(off_ms)
+                .saturating_sub(caught_up_ms)
+                .max(0),
             last: reading,
             is_doubted,
         };
@@ -126,6 +143,48 @@ impl VaultClock {
             recorded_ms: self.recorded_ms.max(self.last.wall_ms),
             ..self.clone()
         }
+    }
+
+    /// Whether the wall clock has gone so far from what is recorded that it is not to be believed
+    /// without a question: recorded time never runs back again.
+    pub const fn is_leap(&self) -> bool {
+        self.last
+            .wall_ms
+            .saturating_sub(self.recorded_ms)
+            .saturating_abs()
+            > LONGEST_LEAP_MS
+    }
+
+    /// How much an operator may have caught up at once: what vault time lags behind the wall, and
+    /// no more than the time off.
+    pub fn may_catch_up_ms(&self) -> i64 {
+        let lag_ms = self.last.wall_ms.saturating_sub(self.vault_ms).max(0);
+        match self.is_doubted {
+            true => 0,
+            false => self.off_ms.min(lag_ms),
+        }
+    }
+
+    /// The clock after an operator has had it catch up; not further than it may.
+    pub fn catch_up(&self, by_ms: i64) -> Self {
+        let by_ms = by_ms.clamp(0, self.may_catch_up_ms());
+        Self {
+            vault_ms: self.vault_ms.saturating_add(by_ms),
+            off_ms: self.off_ms.saturating_sub(by_ms),
+            ..self.clone()
+        }
+    }
+
+    /// For how long nobody has moved it until a reading. On one start of a machine the boot clock
+    /// tells, whatever the wall clocks say.
+    fn off_until_ms(&self, reading: &Reading) -> i64 {
+        let machine = |reading: &Reading| reading.boot.split(' ').next().map(str::to_owned);
+        let booted_ms = reading.boottime_ms.saturating_sub(self.last.boottime_ms);
+        let off_ms = match machine(reading) == machine(&self.last) && booted_ms >= 0 {
+            true => booted_ms,
+            false => reading.wall_ms.saturating_sub(self.last.wall_ms),
+        };
+        off_ms.max(0)
     }
 
     /// What the boot clock has moved, where the vault ran all the while.
@@ -228,6 +287,51 @@ mod tests {
         let confirmed = clock.confirm();
         assert!(!confirmed.is_doubted);
         assert_eq!(confirmed.recorded_ms, START_MS + SECOND_MS);
+    }
+
+    #[test]
+    fn an_operator_has_it_catch_up_what_it_was_off_and_no_more() {
+        let clock = VaultClock::begin(reading(0, START_MS));
+        assert_eq!(clock.catch_up(DAY_MS), clock, "it was never off");
+        // Off for two days, while somebody moved the wall clock on by two more.
+        let back = reading(2 * DAY_MS, START_MS + 4 * DAY_MS);
+        let (clock, jump) = clock.step(back);
+        assert_eq!((jump, clock.may_catch_up_ms()), (None, 2 * DAY_MS));
+        let caught_up = clock.catch_up(DAY_MS);
+        assert_eq!(caught_up.vault_ms, START_MS + DAY_MS);
+        assert_eq!(caught_up.recorded_ms, clock.recorded_ms);
+        let caught_up = caught_up.catch_up(100 * DAY_MS);
+        assert_eq!(caught_up.vault_ms, START_MS + 2 * DAY_MS);
+        assert_eq!(caught_up.catch_up(DAY_MS), caught_up);
+        // What was caught up by itself is not caught up again.
+        let later = run(clock, DAY_MS);
+        let left_ms = later.may_catch_up_ms();
+        assert!(
+            (2 * DAY_MS - HOUR_MS..2 * DAY_MS).contains(&left_ms),
+            "{left_ms}"
+        );
+        // Nor is it while the clock is doubted, or beyond the wall.
+        let (doubted, _) = later.step(reading(2 * DAY_MS, START_MS + 400 * DAY_MS));
+        assert_eq!(doubted.may_catch_up_ms(), 0);
+        let (ahead, _) = VaultClock::begin(reading(0, START_MS)).step(Reading {
+            boot: "b".to_owned(),
+            ..reading(0, START_MS + DAY_MS)
+        });
+        assert_eq!(ahead.catch_up(5 * DAY_MS).vault_ms, START_MS + DAY_MS);
+    }
+
+    #[test]
+    fn a_leap_of_more_than_a_day_is_one_either_way() {
+        let clock = VaultClock::begin(reading(0, START_MS));
+        for (by_ms, is_leap) in [
+            (DAY_MS, false),
+            (-DAY_MS, false),
+            (3_652 * DAY_MS, true),
+            (-2 * DAY_MS, true),
+        ] {
+            let (clock, _) = clock.step(reading(SECOND_MS, START_MS + SECOND_MS + by_ms));
+            assert_eq!(clock.is_leap(), is_leap, "{by_ms}");
+        }
     }
 
     proptest! {

@@ -18,8 +18,6 @@ pub struct Keeping {
 /// Why nothing of a repository is purged now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hold {
-    /// The vault is sealed.
-    Sealed,
     /// The clock is doubted.
     Clock,
     /// So much was tombstoned within a day that an operator has to agree.
@@ -30,7 +28,6 @@ impl Hold {
     /// Why, in words.
     pub const fn words(self) -> &'static str {
         match self {
-            Self::Sealed => "the vault is sealed",
             Self::Clock => {
                 "the wall clock has jumped: an operator has to look at it and confirm it"
             }

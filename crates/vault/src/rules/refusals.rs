@@ -30,9 +30,15 @@ pub enum Reason {
     Hidden,
     /// There is another `config`.
     OtherConfig,
-    /// Several people would have to agree.
+    /// Several people would have to agree, or more than what was agreed to.
     NeedsApproval,
-    /// The token is not known.
+    /// What administers the vault, asked for from elsewhere or with another token.
+    Administrator,
+    /// A receipt by another client than the one that the token is bound to.
+    OtherClient,
+    /// A receipt or a request that makes no sense, or is forged.
+    Malformed,
+    /// There is no token, or none that is known.
     UnknownToken,
     /// The token has the name of one that is known, and another secret.
     WrongSecret,
@@ -80,7 +86,7 @@ struct Kind {
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 16] = [
         Self::Forbidden,
         Self::Deletion,
         Self::BadBytes,
@@ -89,6 +95,9 @@ impl Reason {
         Self::Hidden,
         Self::OtherConfig,
         Self::NeedsApproval,
+        Self::Administrator,
+        Self::OtherClient,
+        Self::Malformed,
         Self::UnknownToken,
         Self::WrongSecret,
         Self::Expired,
@@ -107,6 +116,9 @@ impl Reason {
             Self::Hidden => "hidden",
             Self::OtherConfig => "other-config",
             Self::NeedsApproval => "needs-approval",
+            Self::Administrator => "administrator",
+            Self::OtherClient => "other-client",
+            Self::Malformed => "malformed",
             Self::UnknownToken => "unknown-token",
             Self::WrongSecret => "wrong-secret",
             Self::Expired => "expired",

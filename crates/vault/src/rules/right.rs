@@ -14,7 +14,7 @@ pub enum Right {
     Read,
     /// What `append` may, and ask for deletion.
     Maintain,
-    /// Send receipts and events.
+    /// Send receipts, and from the guard on events.
     Report,
 }
 
@@ -27,7 +27,7 @@ pub enum Act {
     Read,
     /// Remove a file.
     Remove(FileType),
-    /// Send receipts and events.
+    /// Send receipts, and from the guard on events.
     Report,
 }
 

@@ -15,10 +15,12 @@ use crate::records::leaves::{self, Act};
 use crate::records::objects::{self, Key};
 use crate::records::repositories::{self, Repository};
 use crate::records::tokens::{self, Spent, Token};
+use crate::records::tombstones;
+use crate::rules::life::State;
 use crate::rules::purge::Keeping;
 use crate::rules::right::Right;
 use crate::vault::authentication::PREFIX;
-use crate::vault::{Vault, ensure_repository, told, unknown_repository};
+use crate::vault::{Vault, ensure_repository, told};
 use crate::{Error, Result};
 
 /// What a new token shall be.
@@ -178,28 +180,15 @@ impl Vault {
             .commit(move |transaction| ensure_repository(transaction, now, &path, keeping, None))
     }
 
-    /// Raises how long a repository keeps things.
+    /// Raises how long a repository keeps things; returns for how long it does then.
     ///
     /// # Errors
     /// [`Error::Refused`] where anything would be lowered; [`Error::Unknown`]; those of the
     /// database.
-    pub fn raise_keeping(&self, path: &RepositoryPath, keeping: Keeping) -> Result<()> {
-        let longer = Longer {
-            retention_ms: Some(keeping.retention_ms),
-            grace_ms: Some(keeping.grace_ms),
-        };
-        self.keep_longer(path, longer).map(drop)
-    }
-
-    /// Raises how long a repository keeps things; returns for how long it does then.
-    ///
-    /// # Errors
-    /// As [`Vault::raise_keeping`].
     pub fn keep_longer(&self, path: &RepositoryPath, longer: Longer) -> Result<Keeping> {
         let (now, path) = (self.now(), path.clone());
         self.shared.commits.commit(move |transaction| {
-            let found =
-                repositories::get(transaction, &path)?.ok_or_else(|| unknown_repository(&path))?;
+            let found = repositories::must(transaction, &path)?;
             let before = found.keeping;
             let keeping = Keeping {
                 retention_ms: longer.retention_ms.unwrap_or(before.retention_ms),
@@ -248,8 +237,7 @@ impl Vault {
     pub fn set_quota(&self, path: &RepositoryPath, quota_bytes: Option<u64>) -> Result<()> {
         let (now, path) = (self.now(), path.clone());
         self.shared.commits.commit(move |transaction| {
-            let before =
-                repositories::get(transaction, &path)?.ok_or_else(|| unknown_repository(&path))?;
+            let before = repositories::must(transaction, &path)?;
             repositories::set_keeping(transaction, before.id, before.keeping, quota_bytes)?;
             let act = Act::Quota {
                 repository: path.clone(),
@@ -276,8 +264,7 @@ impl Vault {
     pub fn admit_key(&self, path: &RepositoryPath, name: FileName) -> Result<bool> {
         let (now, path) = (self.now(), path.clone());
         self.shared.commits.commit(move |transaction| {
-            let repository =
-                repositories::get(transaction, &path)?.ok_or_else(|| unknown_repository(&path))?;
+            let repository = repositories::must(transaction, &path)?;
             let key = Key::new(repository.id, name);
             let leaf = leaves::head(transaction)?.leaves;
             let Some(object) = objects::get(transaction, &key)? else {
@@ -292,22 +279,38 @@ impl Vault {
         })
     }
 
-    /// Agrees to the tombstones of a repository, so that purging goes on.
+    /// Agrees to the tombstones of a repository, so that purging goes on; tells whether it was
+    /// held. `tombstones` is how many somebody has looked at.
+    ///
+    /// **Security:** whoever made the hold can delete the rest while an operator looks; so a yes
+    /// is to a number, and to no more.
     ///
     /// # Errors
-    /// [`Error::Unknown`]; those of the database.
-    pub fn agree_to_purge(&self, path: &RepositoryPath) -> Result<()> {
+    /// [`Error::MoreTombstones`] where there are more by now; [`Error::Unknown`]; those of the
+    /// database.
+    pub fn agree_to_purge(&self, path: &RepositoryPath, tombstones: u64) -> Result<bool> {
         let (now, path) = (self.now(), path.clone());
         self.shared.commits.commit(move |transaction| {
-            let repository =
-                repositories::get(transaction, &path)?.ok_or_else(|| unknown_repository(&path))?;
-            if repository.purge_held_ms.is_some() {
-                let none = (repository.tombstones.0, 0);
-                repositories::set_tombstones(transaction, repository.id, none, None)?;
-                let repository = path.clone();
-                leaves::append(transaction, now, &Act::PurgeAgreed { repository })?;
+            let repository = repositories::must(transaction, &path)?;
+            let found = tombstones::count(transaction, repository.id, State::Tombstoned)?;
+            if found > tombstones {
+                return Err(Error::MoreTombstones {
+                    repository: path.clone(),
+                    found,
+                    agreed: tombstones,
+                });
             }
-            Ok(())
+            if repository.purge_held_ms.is_none() {
+                return Ok(false);
+            }
+            let none = (repository.tombstones.0, 0);
+            repositories::set_tombstones(transaction, repository.id, none, None)?;
+            let act = Act::PurgeAgreed {
+                repository: path.clone(),
+                tombstones: found,
+            };
+            leaves::append(transaction, now, &act)?;
+            Ok(true)
         })
     }
 }

@@ -5,15 +5,17 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::Result;
 use crate::database::commits::Commits;
 use crate::database::lease::Holder;
 use crate::database::{Database, Transaction};
 use crate::records::clock as row;
-use crate::records::leaves::{self, Act, Moment};
-use crate::rules::clock::{Drift, Jump, ProcessClock, Reading, Shown, VaultClock};
+use crate::records::leaves::{self, Act, Configured, Moment};
+use crate::rules::clock::{
+    Drift, JUMP_MS, Jump, ProcessClock, Reading, SECOND_MS, Shown, VaultClock,
+};
 use crate::vault::jobs::{self, Job};
 use crate::vault::{Vault, no_answer};
+use crate::{Error, Result};
 
 /// Reads the system's clocks.
 #[derive(Clone)]
@@ -45,6 +47,15 @@ impl fmt::Debug for ReadClocks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ReadClocks")
     }
+}
+
+/// What an operator has seen, and wants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// What the wall clock shows, to the minute.
+    pub wall_ms: Option<i64>,
+    /// By how much vault time shall catch up at once.
+    pub catch_up_ms: Option<i64>,
 }
 
 /// Reads the clock at the start of a process; begins that of a new vault.
@@ -105,6 +116,27 @@ fn advance(
     Ok(clock)
 }
 
+/// Fails where an operator has not seen what the wall clock shows, and should have.
+///
+/// **Security:** recorded time never runs back. Whoever believes a wrong clock once dates all that
+/// comes by it, and the as-of view with it.
+fn check_wall(clock: &VaultClock, seen: Seen) -> Result<()> {
+    let is_right = match seen.wall_ms {
+        Some(wall_ms) => {
+            let apart_ms = wall_ms.saturating_sub(clock.last.wall_ms);
+            apart_ms.saturating_abs() <= JUMP_MS
+        }
+        None => !(clock.is_doubted && clock.is_leap()),
+    };
+    match is_right {
+        true => Ok(()),
+        false => Err(Error::WallClock {
+            wall: leaves::timestamp(clock.last.wall_ms)?,
+            recorded: leaves::timestamp(clock.recorded_ms)?,
+        }),
+    }
+}
+
 const fn moment_of(clock: &VaultClock) -> Moment {
     Moment {
         recorded_ms: clock.recorded_ms,
@@ -143,13 +175,16 @@ impl Vault {
     ///
     /// # Errors
     /// Those of database and storage.
-    pub fn begin_serving(&self) -> Result<()> {
+    pub fn begin_serving(&self, configured: Option<&Configured>) -> Result<()> {
         self.tick()?;
         self.mend_configs()?;
-        let now = self.now();
+        let (now, configured) = (self.now(), configured.cloned());
         self.shared.commits.commit(move |transaction| {
-            let version = env!("CARGO_PKG_VERSION");
-            leaves::append(transaction, now, &Act::Start { version })?;
+            let act = Act::Start {
+                version: env!("CARGO_PKG_VERSION"),
+                configured: configured.clone(),
+            };
+            leaves::append(transaction, now, &act)?;
             Ok(())
         })
     }
@@ -180,21 +215,49 @@ impl Vault {
         Ok(())
     }
 
-    /// Believes the wall clock again, after an operator has looked at it: that of the process that
-    /// moves the clock, or else of this one.
+    /// The clock as the database has it, after a look at the clocks of this machine where no other
+    /// process moves it.
     ///
     /// # Errors
     /// Those of the database.
-    pub fn confirm_clock(&self) -> Result<()> {
+    pub fn clock(&self) -> Result<VaultClock> {
         self.tick()?;
-        let row = self.shared.commits.commit(|transaction| {
-            let clock = row::read(transaction)?.ok_or_else(no_answer)?;
-            if !clock.is_doubted {
-                return Ok(clock);
+        let (row, _) = look(&*self.shared.database)?.ok_or_else(no_answer)?;
+        Ok(row)
+    }
+
+    /// Believes the wall clock again, after an operator has looked at it: that of the process that
+    /// moves the clock, or else of this one. Has vault time catch up, where he says by how much.
+    ///
+    /// # Errors
+    /// [`Error::WallClock`] where the wall clock is far from what is recorded, and he does not say
+    /// that he has seen what it shows; [`Error::CatchUp`] where the vault was not off for so long;
+    /// those of the database.
+    pub fn confirm_clock(&self, seen: Seen) -> Result<()> {
+        self.tick()?;
+        let row = self.shared.commits.commit(move |transaction| {
+            let mut clock = row::read(transaction)?.ok_or_else(no_answer)?;
+            check_wall(&clock, seen)?;
+            if clock.is_doubted {
+                clock = clock.confirm();
+                leaves::append(transaction, moment_of(&clock), &Act::ClockConfirmed)?;
             }
-            let clock = clock.confirm();
+            if let Some(by_ms) = seen.catch_up_ms {
+                let may_ms = clock.may_catch_up_ms();
+                if by_ms > may_ms {
+                    return Err(Error::CatchUp {
+                        wanted_s: by_ms / SECOND_MS,
+                        may_s: may_ms / SECOND_MS,
+                    });
+                }
+                clock = clock.catch_up(by_ms);
+                leaves::append(
+                    transaction,
+                    moment_of(&clock),
+                    &Act::ClockCaughtUp { by_ms },
+                )?;
+            }
             row::write(transaction, &clock)?;
-            leaves::append(transaction, moment_of(&clock), &Act::ClockConfirmed)?;
             Ok(clock)
         })?;
         self.look_at(row, true);

@@ -1,15 +1,19 @@
 //! What `doctor` asks of the vault itself: is what the database says in storage too?
 
+use strongroom_model::{FileName, FileType, Id};
 use strongroom_store::BodyKey;
 
 use crate::Result;
 use crate::records::objects::{self, Key};
-use crate::records::repositories;
+use crate::records::repositories::{self, Repository};
 use crate::records::tally::{self, InState};
 use crate::vault::Vault;
 
 /// How many objects are looked up at a time.
 const BATCH: u64 = 500;
+
+/// A place in the order of types and names.
+type Place = (i64, Vec<u8>);
 
 /// What a look at the bodies of objects found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,43 +28,64 @@ pub struct BodiesChecked {
 
 impl Vault {
     /// Looks whether objects have bodies of their size, at most so many objects, spread evenly over
-    /// all repositories.
+    /// all repositories. It begins behind the pack `start`, which is chosen at random so that each
+    /// look sees others, and wraps round.
     ///
     /// # Errors
     /// Those of database and storage.
-    pub fn check_bodies(&self, most: u64) -> Result<BodiesChecked> {
+    pub fn check_bodies(&self, most: u64, start: Id) -> Result<BodiesChecked> {
         let mut checked = BodiesChecked::default();
         let all = self.repositories()?;
         let share = most.div_ceil((all.len() as u64).max(1));
+        let start = objects::place_of(FileName::new(FileType::Data, start));
         for repository in all {
-            let (mut place, mut left) = ((-1, Vec::new()), share);
-            while left > 0 {
-                let limit = left.min(BATCH);
-                let from = (place.0, place.1.as_slice());
-                let found = self
-                    .read(|transaction| objects::behind(transaction, repository.id, from, limit))?;
-                let Some((last, _)) = found.last() else {
-                    break;
-                };
-                place = objects::place_of(*last);
-                left -= found.len() as u64;
-                for (name, object) in found {
-                    checked.objects += 1;
-                    let body = self.body_key(&repository.path, name, object.generation);
-                    let is_there = match self.shared.bodies.open(&body, None) {
-                        Ok((size_bytes, _)) => size_bytes == object.bytes,
-                        Err(strongroom_store::Error::NotFound { .. }) => false,
-                        Err(error) => return Err(error.into()),
-                    };
-                    if !is_there {
-                        checked.wrong += 1;
-                        let example = || format!("{name} of {}", repository.path);
-                        checked.example.get_or_insert_with(example);
-                    }
-                }
+            let mut left = share;
+            let rounds = [(start.clone(), None), ((-1, Vec::new()), Some(&start))];
+            for (from, until) in rounds {
+                self.check_bodies_from(&repository, from, until, &mut left, &mut checked)?;
             }
         }
         Ok(checked)
+    }
+
+    /// Looks at the objects behind a place, until another.
+    fn check_bodies_from(
+        &self,
+        repository: &Repository,
+        mut place: Place,
+        until: Option<&Place>,
+        left: &mut u64,
+        checked: &mut BodiesChecked,
+    ) -> Result<()> {
+        while *left > 0 {
+            let limit = (*left).min(BATCH);
+            let from = (place.0, place.1.as_slice());
+            let found =
+                self.read(|transaction| objects::behind(transaction, repository.id, from, limit))?;
+            let Some((last, _)) = found.last() else {
+                return Ok(());
+            };
+            place = objects::place_of(*last);
+            for (name, object) in found {
+                if until.is_some_and(|until| objects::place_of(name) > *until) {
+                    return Ok(());
+                }
+                *left -= 1;
+                checked.objects += 1;
+                let body = self.body_key(&repository.path, name, object.generation);
+                let is_there = match self.shared.bodies.size_bytes(&body) {
+                    Ok(size_bytes) => size_bytes == object.bytes,
+                    Err(strongroom_store::Error::NotFound { .. }) => false,
+                    Err(error) => return Err(error.into()),
+                };
+                if !is_there {
+                    checked.wrong += 1;
+                    let example = || format!("{name} of {}", repository.path);
+                    checked.example.get_or_insert_with(example);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Whether the database has an object whose body this is.

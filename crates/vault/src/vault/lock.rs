@@ -50,8 +50,8 @@ impl Vault {
                 Some(there) if there.token != token => return Ok(()),
                 Some(_) => {}
                 None if locks::count_of(transaction, token, since_ms)? >= MOST_OF_TOKEN => {
-                    return Err(Error::Full {
-                        reason: format!("a token may hold {MOST_OF_TOKEN} locks"),
+                    return Err(Error::TooManyLocks {
+                        most: MOST_OF_TOKEN,
                     });
                 }
                 None => {}

@@ -34,7 +34,7 @@ use crate::vault::Vault;
 use crate::vault::authentication::Principal;
 use crate::vault::deletion::known_token;
 use crate::vault::usage::Room;
-use crate::{Error, Result};
+use crate::{Error, Result, chain};
 
 pub(super) use spool::Spool;
 
@@ -271,19 +271,12 @@ fn check_bounds(verified: &VerifiedReceipt) -> Result<()> {
 fn holds(public: &PublicKey, message: &[u8], signature: &Signature) -> bool {
     let signature = ed25519_dalek::Signature::from_bytes(signature.as_bytes());
     // Strict: no weak keys, and one signature only for each message and key.
-    VerifyingKey::from_bytes(public)
-        .is_ok_and(|key| key.verify_strict(message, &signature).is_ok())
+    VerifyingKey::from_bytes(public).is_ok_and(|key| key.verify_strict(message, &signature).is_ok())
 }
 
 fn malformed(error: impl std::error::Error) -> Error {
-    let mut reason = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        reason = format!("{reason}: {cause}");
-        source = cause.source();
-    }
     Error::Malformed {
         what: "receipt",
-        reason,
+        reason: chain(&error),
     }
 }

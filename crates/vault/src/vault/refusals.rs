@@ -36,15 +36,31 @@ impl Vault {
             Error::Forbidden { .. } => Reason::Forbidden,
             Error::BadBytes { .. } => Reason::BadBytes,
             Error::TooLarge { .. } | Error::UploadTooLarge { .. } => Reason::TooLarge,
-            Error::Full { .. } | Error::Storage(strongroom_store::Error::Full { .. }) => {
-                Reason::NoRoom
-            }
+            Error::Full { .. }
+            | Error::DayIsOver { .. }
+            | Error::Storage(strongroom_store::Error::Full { .. }) => Reason::NoRoom,
+            Error::TooManyLocks { .. } => Reason::NoRoom,
             Error::Hidden { .. } => Reason::Hidden,
             Error::ConfigIsThere { .. } => Reason::OtherConfig,
-            Error::Refused { .. } => Reason::NeedsApproval,
+            Error::Refused { .. }
+            | Error::MoreTombstones { .. }
+            | Error::WallClock { .. }
+            | Error::CatchUp { .. } => Reason::NeedsApproval,
+            Error::OtherClient { .. } => Reason::OtherClient,
+            Error::Malformed { .. } => Reason::Malformed,
             _ => return,
         };
         self.refuse(reason, token, repository);
+    }
+
+    /// Notes that somebody asked without any token.
+    pub fn note_no_token(&self, repository: Option<&RepositoryPath>) {
+        self.refuse(Reason::UnknownToken, None, repository);
+    }
+
+    /// Notes that somebody wanted to administer the vault who may not.
+    pub fn note_no_administrator(&self, repository: Option<&RepositoryPath>) {
+        self.refuse(Reason::Administrator, None, repository);
     }
 
     pub(super) fn refuse(

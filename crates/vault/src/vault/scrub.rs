@@ -21,9 +21,11 @@ use crate::records::leaves::{self, Act, Moment};
 use crate::records::objects::{self, Key};
 use crate::records::repositories::{self, Repository};
 use crate::records::rotten;
-use crate::records::scrub::{self as row, Ended, Round, Scrub};
+use crate::records::scrub::{self as row, Ended, Round};
 use crate::rules::life::{Object, State};
+use crate::rules::right;
 use crate::rules::scrub::{self as rules, OBJECT_COST_BYTES, Why, Work};
+use crate::vault::authentication::Principal;
 use crate::vault::soundness::Found;
 use crate::vault::{GoesOn, Held, Job, Vault, told};
 use crate::{Error, Result};
@@ -105,22 +107,34 @@ impl Vault {
         failed.map_or(Ok(total), Err)
     }
 
-    /// How far the reading of a repository is.
+    /// Some of the objects of a repository that are known to be rotten, by type and name: those
+    /// behind `after`.
     ///
     /// # Errors
     /// [`Error::Unknown`]; those of the database.
-    pub fn scrub_state(&self, path: &RepositoryPath) -> Result<Scrub> {
+    pub fn rotten(
+        &self,
+        path: &RepositoryPath,
+        after: Option<FileName>,
+        limit: u64,
+    ) -> Result<Vec<(FileName, Why)>> {
         let repository = self.repository(path)?;
-        self.read(|transaction| row::get(transaction, repository.id))
+        self.read(|transaction| rotten::list(transaction, repository.id, after, limit))
     }
 
-    /// Some of the objects of a repository that are known to be rotten.
+    /// What a token may know of the same.
     ///
     /// # Errors
-    /// [`Error::Unknown`]; those of the database.
-    pub fn rotten(&self, path: &RepositoryPath, limit: u64) -> Result<Vec<(FileName, Why)>> {
-        let repository = self.repository(path)?;
-        self.read(|transaction| rotten::list(transaction, repository.id, limit))
+    /// [`Error::Forbidden`], and as [`Vault::rotten`].
+    pub fn rotten_for(
+        &self,
+        principal: &Principal,
+        path: &RepositoryPath,
+        after: Option<FileName>,
+        limit: u64,
+    ) -> Result<Vec<(FileName, Why)>> {
+        principal.authorise(right::Act::Read, path)?;
+        self.rotten(path, after, limit)
     }
 
     fn scrub_in(

@@ -5,6 +5,9 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+use strongroom_model::Id;
+use strongroom_vault::database::{Database, Sqlite, migrate};
+use strongroom_vault::records::SCHEMA;
 use tempfile::TempDir;
 
 /// A vault in a folder of its own; a process that serves it is killed when this is dropped.
@@ -86,7 +89,9 @@ impl Drop for Vault {
 
 fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_strongroom-vault"));
-    command.args(arguments);
+    command
+        .args(arguments)
+        .env_remove("STRONGROOM_VAULT_CONFIG");
     command
 }
 
@@ -229,4 +234,191 @@ fn entries(data: &Path) -> String {
         }
     }
     String::from_utf8_lossy(&widest).into_owned()
+}
+
+#[test]
+fn commands_beside_the_server_leave_an_older_schema_as_it_is() {
+    let mut vault = Vault::new();
+    let path = vault.folder().join("vault.sqlite");
+    let version = || {
+        let database = Sqlite::open(&path).unwrap();
+        let mut version = 0;
+        let newest = "SELECT MAX(version) FROM schema_version";
+        database
+            .read(&mut |transaction| {
+                version = transaction.first(newest, &[], |row| row.int(0))?.unwrap();
+                Ok(())
+            })
+            .unwrap();
+        version
+    };
+    let older = &SCHEMA[..SCHEMA.len() - 1];
+    migrate(&Sqlite::open(&path).unwrap(), older).unwrap();
+    for arguments in [&["token", "list"][..], &["clock", "show"], &["doctor"]] {
+        let output = vault.output(arguments);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        let said = format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stderr),
+            text(&output)
+        );
+        assert!(said.contains("restart the vault"), "{arguments:?}: {said}");
+        assert_eq!(version(), older.len() as i64, "{arguments:?}");
+    }
+    vault.serve();
+    vault.stop();
+    vault.run(&["token", "list"]);
+    assert_eq!(version(), SCHEMA.len() as i64);
+}
+
+#[test]
+fn a_repository_is_made_where_that_is_said_and_not_by_a_typing_error() {
+    let vault = Vault::new();
+    let set = |path: &str, more: &[&str]| {
+        let mut arguments = vec!["repository", "set", path];
+        arguments.extend(more);
+        vault.output(&arguments)
+    };
+    let made = set("acme/repos", &["--new", "--quota", "2TiB"]);
+    let told = text(&made);
+    assert!(made.status.success(), "{made:?}");
+    for part in ["acme/repos is made", "30 d after arrival", "at most 2TiB"] {
+        assert!(told.contains(part), "{told}");
+    }
+    let missed = set("acme/repoz", &["--retention", "60d"]);
+    assert_eq!(missed.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&missed.stderr);
+    for part in [
+        "There is no repository acme/repoz",
+        "was acme/repos meant?",
+        "--new",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
+    assert_eq!(set("acme/repos", &[]).status.code(), Some(2));
+    let told = text(&set("acme/repos", &["--retention", "60d"]));
+    assert!(
+        told.contains("acme/repos is set: kept 60 d after"),
+        "{told}"
+    );
+    let list = vault.run(&["repository", "list"]);
+    assert_eq!(list.lines().count(), 1, "{list}");
+    assert!(
+        list.contains("0 tombstones; kept 60 d after arrival"),
+        "{list}"
+    );
+    // What is refused here is in the log as well.
+    let lower = set("acme/repos", &["--retention", "1d"]);
+    assert_eq!(lower.status.code(), Some(1));
+    let mut vault = vault;
+    vault.serve();
+    vault.stop();
+    let entries = entries(&vault.folder());
+    let refusal = r#""reason":"needs-approval","repository":"acme/repos""#;
+    assert!(entries.contains(refusal), "{entries}");
+}
+
+#[test]
+fn one_deletion_is_taken_back_and_a_second_time_there_is_none() {
+    let mut vault = Vault::new();
+    let url = vault.serve();
+    let create = [
+        "token",
+        "create",
+        "--repository",
+        "acme",
+        "--right",
+        "maintain",
+    ];
+    let login = format!("any:{}", vault.run(&create));
+    let ask = |method: &str, path: &str, body: &str| {
+        let url = format!("{url}/acme/{path}");
+        let arguments = [
+            "--user",
+            &login,
+            "--request",
+            method,
+            "--data-binary",
+            body,
+            &url,
+        ];
+        curl(&[&["--fail"][..], &arguments].concat())
+    };
+    ask("POST", "?create=true", "");
+    ask("POST", "config", "the config");
+    let file = format!("data/{}", Id::of(b"a pack"));
+    ask("POST", &file, "a pack");
+    ask("DELETE", &file, "");
+    vault.run(&["undelete", "acme", &file]);
+    assert_eq!(
+        curl(&["--user", &login, &format!("{url}/acme/{file}")]),
+        "a pack"
+    );
+    let again = vault.output(&["undelete", "acme", &file]);
+    assert_eq!(again.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&again.stderr);
+    assert!(said.contains("There is no deleted file"), "{said}");
+    for wrong in [
+        &["undelete", "acme", "data/x"][..],
+        &["undelete", "acme", &file, "--token", "x"],
+    ] {
+        assert_eq!(vault.output(wrong).status.code(), Some(2), "{wrong:?}");
+    }
+}
+
+#[test]
+fn the_leaf_of_a_start_tells_what_promises_rest_on() {
+    let mut vault = Vault::new();
+    let started = |vault: &mut Vault| {
+        vault.serve();
+        vault.stop();
+        let entries = entries(&vault.folder());
+        let (_, last) = entries.rsplit_once(r#""act":"start""#).unwrap();
+        last.split('}').next().unwrap().to_owned()
+    };
+    let url = "public_url = \"http://localhost:8000\"\n";
+    vault.configure(url);
+    let first = started(&mut vault);
+    for part in [
+        r#""retention_s":2592000,"grace_s":2592000"#,
+        r#""reserve_bytes":1048576"#,
+        r#""storage":"folder","database":"sqlite","config":""#,
+    ] {
+        assert!(first.contains(part), "{first}");
+    }
+    vault.configure(&format!("# a remark\nretention = \"2d\"\n{url}"));
+    let second = started(&mut vault);
+    assert!(second.contains(r#""retention_s":172800"#), "{second}");
+    assert!(
+        first.contains(r#""public_url":"http://localhost:8000"#),
+        "{first}"
+    );
+    let digest = |leaf: &str| leaf.split(r#""config":""#).nth(1).unwrap().to_owned();
+    assert_ne!(digest(&first), digest(&second));
+    vault.configure(&format!("retention = \"2d\"\n\n{url}"));
+    assert_eq!(
+        digest(&started(&mut vault)),
+        digest(&second),
+        "remarks do not count"
+    );
+}
+
+#[test]
+fn a_vault_is_found_where_the_environment_says() {
+    let vault = Vault::new();
+    let output = program(&["token", "list"])
+        .env("STRONGROOM_VAULT_CONFIG", vault.config())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let output = program(&["token", "list"])
+        .env("STRONGROOM_VAULT_CONFIG", vault.folder().join("none.toml"))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.contains("none.toml") && said.contains("--config"),
+        "{said}"
+    );
 }

@@ -81,7 +81,7 @@ impl TrialVault {
             daily_bytes: None,
             daily_objects: None,
         })?;
-        vault.begin_serving()?;
+        vault.begin_serving(Some(&found.told()))?;
         let publisher = Publisher::open(vault.clone(), storage.log, &found.data.join("keys"))?;
         let publisher = Arc::new(publisher);
         publisher.publish()?;
@@ -103,6 +103,7 @@ impl TrialVault {
             limits: found.limits.clone(),
             spool: found.data.clone(),
             runs_in: Whereabouts::declared(None),
+            verify_every_ms: found.verify_every.milliseconds(),
             admin_token: admin_token::open(&found.data.join("keys"))?,
         });
         let pages = Pages { rest, api };

@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::exit::{Exit, MANUAL};
 use crate::password;
 use crate::table::{Cell, Table};
+use crate::words::{count, period, size};
 
 /// Which vault is administered, and by what right.
 #[derive(Debug, clap::Args)]
@@ -47,8 +48,19 @@ pub(super) struct Doctor {
     at: At,
 }
 
-/// A column of a list: its title, and the fields that may hold it.
-pub(super) type Column = (&'static str, &'static [&'static str]);
+/// A column of a list: its title, the fields that may hold it, and how it is shown.
+pub(super) type Column = (&'static str, &'static [&'static str], Shown);
+
+/// How a field is shown to people; `--json` passes it on as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// As it is.
+    AsItIs,
+    /// Bytes, in the unit that people use.
+    Size,
+    /// Seconds, in the unit that people use.
+    Period,
+}
 
 impl At {
     /// Prepares to ask; nothing is sent yet.
@@ -79,11 +91,11 @@ impl At {
         let (one, several) = name;
         let answer = self.admin(context)?.get(path, action)?;
         let items = items(&answer, several);
-        let titles: Vec<&str> = columns.iter().map(|(title, _)| *title).collect();
+        let titles: Vec<&str> = columns.iter().map(|(title, _, _)| *title).collect();
         let mut table = Table::headed(&titles);
         for item in &items {
             context.output.object(&message(one, item))?;
-            let cell = |(_, fields): &Column| Cell::from(field(item, fields));
+            let cell = |(_, fields, shown): &Column| Cell::from(spoken(item, fields, *shown));
             table.row(columns.iter().map(cell));
         }
         context.output.data(&table.to_string())?;
@@ -102,10 +114,33 @@ impl At {
         action: &str,
         done: &str,
     ) -> Result<Exit> {
+        let said = |_: &Value| Ok(done.to_owned());
+        self.act_and_say(context, path, body, action, said)
+    }
+
+    /// Has something done, and says what came of it: `said` reads the answer, and has an error
+    /// where nothing was done, which nobody may take for the deed.
+    pub(super) fn act_and_say(
+        &self,
+        context: &Context,
+        path: &str,
+        body: &Value,
+        action: &str,
+        said: impl FnOnce(&Value) -> std::result::Result<String, String>,
+    ) -> Result<Exit> {
         let answer = self.admin(context)?.post(path, body, action)?;
-        context.output.result(&format!("{done}\n"))?;
+        let exit = match said(&answer) {
+            Ok(done) => {
+                context.output.result(&format!("{done}\n"))?;
+                Exit::Done
+            }
+            Err(nothing) => {
+                context.output.warn(&nothing, None);
+                Exit::Failed
+            }
+        };
         context.output.object(&message("summary", &answer))?;
-        Ok(Exit::Done)
+        Ok(exit)
     }
 }
 
@@ -141,6 +176,23 @@ pub(super) fn items(answer: &Value, name: &str) -> Vec<Value> {
         other => other.get(name).and_then(Value::as_array),
     };
     list.cloned().unwrap_or_default()
+}
+
+/// How many objects an act was about, as the vault answers; `None` where it does not say, or none.
+pub(super) fn objects(answer: &Value) -> Option<String> {
+    let objects = answer.get("objects").and_then(Value::as_u64);
+    let objects = objects.filter(|objects| *objects > 0)?;
+    Some(count(objects, "object", "objects"))
+}
+
+/// A field as people read it.
+fn spoken(item: &Value, names: &[&str], shown: Shown) -> String {
+    let number = names.iter().find_map(|name| item.get(name)?.as_u64());
+    match (shown, number) {
+        (Shown::Size, Some(bytes)) => size(bytes),
+        (Shown::Period, Some(seconds)) => period(seconds),
+        _ => field(item, names),
+    }
 }
 
 /// The first of these fields that is there, as text.
@@ -212,6 +264,26 @@ mod tests {
             (&["by"], "who z"),
         ] {
             assert_eq!(field(&item, names), expected, "{names:?}");
+        }
+    }
+
+    #[test]
+    fn sizes_and_periods_are_shown_in_units() {
+        let item = json!({"bytes": 41_000_000_000_u64, "kept": 2_592_000, "quota": null});
+        assert_eq!(spoken(&item, &["bytes"], Shown::Size), "41 GB");
+        assert_eq!(spoken(&item, &["kept"], Shown::Period), "30 d");
+        assert_eq!(spoken(&item, &["quota"], Shown::Size), "-");
+        assert_eq!(spoken(&item, &["bytes"], Shown::AsItIs), "41000000000");
+    }
+
+    #[test]
+    fn nothing_is_never_told_as_something() {
+        assert_eq!(
+            objects(&json!({"objects": 2})).as_deref(),
+            Some("2 objects")
+        );
+        for nothing in [json!({"objects": 0}), json!({}), Value::Null] {
+            assert_eq!(objects(&nothing), None);
         }
     }
 

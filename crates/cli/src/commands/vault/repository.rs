@@ -2,10 +2,10 @@
 
 use clap::Subcommand;
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 use strongroom_model::{ByteSize, Period, RepositoryPath};
 
-use crate::commands::vault::admin::{At, Column};
+use crate::commands::vault::admin::{At, Column, Shown, objects};
 use crate::commands::vault::token::without_nulls;
 use crate::context::Context;
 use crate::error::Result;
@@ -87,6 +87,9 @@ struct Undelete {
 }
 
 /// Agree to many deletions of one day, so that purging goes on
+///
+/// To how many is said, as repository list shows it: where more were asked for meanwhile, nothing is
+/// agreed to.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = MANUAL)]
 struct AgreeToPurge {
@@ -95,17 +98,21 @@ struct AgreeToPurge {
     /// The repository
     #[arg(value_name = "PATH")]
     repository: RepositoryPath,
+    /// How many tombstones were looked at
+    #[arg(long, value_name = "NUMBER")]
+    tombstones: u64,
 }
 
-const COLUMNS: [Column; 8] = [
-    ("repository", &["repository"]),
-    ("objects", &["objects"]),
-    ("bytes", &["bytes"]),
-    ("kept s", &["retention_s"]),
-    ("deleted kept s", &["grace_s"]),
-    ("quota", &["quota_bytes"]),
-    ("pending keys", &["pending_keys"]),
-    ("purging held", &["purge_held"]),
+const COLUMNS: [Column; 9] = [
+    ("repository", &["repository"], Shown::AsItIs),
+    ("objects", &["objects"], Shown::AsItIs),
+    ("size", &["bytes"], Shown::Size),
+    ("kept", &["retention_s"], Shown::Period),
+    ("deleted kept", &["grace_s"], Shown::Period),
+    ("tombstones", &["tombstones"], Shown::AsItIs),
+    ("quota", &["quota_bytes"], Shown::Size),
+    ("pending keys", &["pending_keys"], Shown::AsItIs),
+    ("purging held", &["purge_held"], Shown::AsItIs),
 ];
 
 impl Args {
@@ -120,10 +127,21 @@ impl Args {
             ),
             Command::Set(args) => args.run(context),
             Command::Undelete(args) => args.run(context),
-            Command::AgreeToPurge(AgreeToPurge { at, repository }) => {
+            Command::AgreeToPurge(args) => {
+                let AgreeToPurge {
+                    at,
+                    repository,
+                    tombstones,
+                } = args;
                 let path = path(&repository, "agree-to-purge");
-                let done = format!("Purging of {repository} goes on");
-                at.act(context, &path, &json!({}), "go on purging", &done)
+                let body = json!({ "tombstones": tombstones });
+                let said = |answer: &Value| {
+                    Ok(match answer.get("agreed") == Some(&Value::Bool(false)) {
+                        true => format!("Purging of {repository} was not held"),
+                        false => format!("Purging of {repository} goes on"),
+                    })
+                };
+                at.act_and_say(context, &path, &body, "go on purging", said)
             }
         }
     }
@@ -160,10 +178,17 @@ impl Undelete {
             "until": self.until,
             "file": self.file,
         }));
-        let done = format!("What is still kept of {} is there again", self.repository);
-        let path = path(&self.repository, "undelete");
-        self.at
-            .act(context, &path, &body, "bring back what was deleted", &done)
+        let repository = &self.repository;
+        let said = |answer: &Value| match objects(answer) {
+            Some(objects) => Ok(format!("{objects} of {repository} are there again")),
+            None => Err(format!(
+                "There was nothing to bring back of {repository}: see repository list, and that the \
+                 times are in UTC"
+            )),
+        };
+        let path = path(repository, "undelete");
+        let action = "bring back what was deleted";
+        self.at.act_and_say(context, &path, &body, action, said)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::exit::{Exit, MANUAL};
 use crate::output::{BAD, DOUBTFUL};
 use crate::table::{Cell, Table};
 use crate::vaults::Met;
-use crate::words::{count, grouped, local_time, size};
+use crate::words::{count, grouped, local_time, period, size};
 
 /// Tell what the vault behind a copy says of itself and of the copy
 ///
@@ -104,8 +104,8 @@ fn rows(table: &mut Table, info: &RepositoryInfo) {
     table.row([info.repository.clone().into(), held.into()]);
     let kept = format!(
         "{} after arrival, {} after deletion",
-        spoken(info.retention_s),
-        spoken(info.grace_s)
+        period(info.retention_s),
+        period(info.grace_s)
     );
     table.row(["kept".into(), kept.into()]);
     let deleted = format!(
@@ -134,18 +134,6 @@ fn rows(table: &mut Table, info: &RepositoryInfo) {
         },
     };
     table.row(["read".into(), read]);
-}
-
-/// A time in seconds as people say it, in the largest unit that it is a whole number of.
-fn spoken(seconds: u64) -> String {
-    let units = [("d", 86_400), ("h", 3_600), ("min", 60)];
-    let whole = units
-        .into_iter()
-        .find(|(_, length)| seconds > 0 && seconds.is_multiple_of(*length));
-    match whole {
-        Some((unit, length)) => format!("{} {unit}", seconds / length),
-        None => format!("{seconds} s"),
-    }
 }
 
 #[derive(Serialize)]

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use strongroom_model::{ByteSize, Period, RepositoryPath};
 
-use crate::commands::vault::admin::{At, Column, field};
+use crate::commands::vault::admin::{At, Column, Shown, field, objects};
 use crate::context::Context;
 use crate::error::Result;
 use crate::exit::{Exit, MANUAL};
@@ -37,7 +37,7 @@ enum Right {
     Read,
     /// Also ask for deletion, which waits and can be taken back
     Maintain,
-    /// Send receipts and events
+    /// Send receipts, and from the guard on events
     Report,
 }
 
@@ -123,12 +123,12 @@ struct ForgetClientKey {
 }
 
 const COLUMNS: [Column; 6] = [
-    ("name", &["name"]),
-    ("right", &["right"]),
-    ("repository", &["repository", "prefix"]),
-    ("last used", &["used"]),
-    ("expires", &["expires"]),
-    ("revoked", &["revoked"]),
+    ("name", &["name"], Shown::AsItIs),
+    ("right", &["right"], Shown::AsItIs),
+    ("repository", &["repository", "prefix"], Shown::AsItIs),
+    ("last used", &["used"], Shown::AsItIs),
+    ("expires", &["expires"], Shown::AsItIs),
+    ("state", &["state"], Shown::AsItIs),
 ];
 
 impl Args {
@@ -155,22 +155,26 @@ impl Args {
                 )
             }
             Command::Hide(Hide { at, name, since }) => {
-                let done = format!("What {name} put since {since} is hidden");
+                let path = path(&name, "hide");
                 let body = json!({ "since": since });
-                act(
-                    context,
-                    &at,
-                    &name,
-                    "hide",
-                    body,
-                    "hide what a token put",
-                    &done,
-                )
+                let said = |answer: &Value| match objects(answer) {
+                    Some(objects) => Ok(format!(
+                        "{objects} that {name} put since {since} are hidden"
+                    )),
+                    None => Err(format!(
+                        "{name} has put nothing since {since} that could be seen: nothing is hidden"
+                    )),
+                };
+                at.act_and_say(context, &path, &body, "hide what a token put", said)
             }
             Command::Unhide(Unhide { at, name }) => {
-                let done = format!("What was hidden of {name} is shown again");
+                let path = path(&name, "unhide");
+                let said = |answer: &Value| match objects(answer) {
+                    Some(objects) => Ok(format!("{objects} of {name} are shown again")),
+                    None => Err(format!("Nothing of {name} was hidden")),
+                };
                 let action = "show again what a token put";
-                act(context, &at, &name, "unhide", json!({}), action, &done)
+                at.act_and_say(context, &path, &json!({}), action, said)
             }
             Command::ForgetClientKey(ForgetClientKey { at, name }) => {
                 let done = format!("The next receipt that {name} sends binds it anew");
@@ -227,14 +231,13 @@ fn act(
     action: &str,
     done: &str,
 ) -> Result<Exit> {
+    at.act(context, &path(name, what), &body, action, done)
+}
+
+/// Where something is done with a token.
+fn path(name: &str, what: &str) -> String {
     let name = percent_encoded(name);
-    at.act(
-        context,
-        &format!("v1/tokens/{name}/{what}"),
-        &body,
-        action,
-        done,
-    )
+    format!("v1/tokens/{name}/{what}")
 }
 
 /// A name as a part of a path.

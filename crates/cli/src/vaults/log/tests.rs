@@ -158,16 +158,22 @@ fn a_proof_that_cannot_be_read_proves_nothing() {
 }
 
 #[test]
-fn what_is_no_checkpoint_is_asked_for_again_and_not_believed_at_first() {
+fn what_is_no_checkpoint_is_not_believed_at_first_and_an_alarm_later() {
     let log = Log::new(1, &FIVE[..3]);
     let answer = Consistency {
         checkpoint: "<html>".to_owned(),
         proof: Vec::new(),
     };
-    for remembered in [None, Some(log.remembered())] {
-        let state = scene().judge(remembered, &log.info(), &answer);
-        assert!(matches!(state, LogState::Unseen(_)), "{state:?}");
-    }
+    let state = scene().judge(None, &log.info(), &answer);
+    assert!(matches!(state, LogState::Unseen(_)), "{state:?}");
+    let found = alarm(scene().judge(Some(log.remembered()), &log.info(), &answer));
+    assert!(
+        found.text.contains("as a checkpoint is none"),
+        "{}",
+        found.text
+    );
+    assert_eq!(found.came.as_deref(), Some("<html>"));
+    assert!(!found.hint.is_empty());
     // A key of another name, and a key that did not sign.
     let mut info = log.info();
     info.origin = "other.example/log".to_owned();
@@ -202,6 +208,32 @@ fn a_server_that_is_no_vault_any_more_is_an_alarm() {
     let found = alarm(scene().gone(&log.remembered()));
     assert!(found.text.contains("of 3 leaves"), "{}", found.text);
     assert_eq!(found.came, None);
+}
+
+#[test]
+fn a_proof_that_is_withheld_is_an_alarm_after_three_contacts_over_a_day() {
+    let log = Log::new(1, &FIVE[..3]).remembered();
+    let after = |hours: i64, contacts| {
+        let scene = Scene {
+            now: Timestamp::from_second(hours * 3600).unwrap(),
+            ..scene()
+        };
+        let since = Timestamp::UNIX_EPOCH;
+        scene.withheld(&log, Withheld { since, contacts }, "it answers 500")
+    };
+    assert!(after(23, 100).is_none());
+    assert!(after(100, 2).is_none());
+    let found = alarm(after(24, 3).unwrap());
+    for part in ["has not shown since", "at 3 contacts", "it answers 500"] {
+        assert!(found.text.contains(part), "{}", found.text);
+    }
+    assert_eq!(found.remembered, log.to_string());
+    let found = alarm(scene().denied(&log));
+    assert!(
+        found.text.contains("now says that it has none"),
+        "{}",
+        found.text
+    );
 }
 
 /// Tiles made from leaves, for proofs; so small a log has one.

@@ -151,7 +151,8 @@ fn what_a_vault_has_read_itself_is_named_as_its_word() {
         state.files.get_mut(&name).unwrap()[7] ^= 1;
         state.scrub = json!({"all_read": null, "objects_read": 9, "rotten": 1});
         state.whole = json!(false);
-        state.missing = vec![name];
+        state.missing = vec![name.clone()];
+        state.rotten = [name].into();
     }
     let status = scene.expect(1, &["--json", "status"]).summary();
     let errors = status["lines"][4]["reason"].as_str().unwrap();
@@ -170,9 +171,48 @@ fn what_a_vault_has_read_itself_is_named_as_its_word() {
         state.scrub = json!({"all_read": now, "objects_read": 9, "rotten": 0});
         state.whole = json!(true);
         state.missing.clear();
+        state.rotten.clear();
     }
     let status = scene.expect(1, &["--json", "status"]).summary();
     assert_eq!(status["copies"][2]["whole"]["met"], true, "{status}");
+}
+
+#[test]
+fn all_that_a_vault_finds_rotten_is_healed_by_one_sync() {
+    let vault = FakeVault::start();
+    let scene = scene(&vault);
+    for number in 0..5 {
+        write_noise(
+            &scene.source().join(format!("noise-{number}")),
+            number + 10,
+            3 << 20,
+        );
+    }
+    scene.begin();
+    for number in 0..4 {
+        change(&scene, number);
+        scene.expect(0, &["--quiet", "backup"]);
+    }
+    // Whether receipts name them or not: no snapshot is told to lack anything.
+    let rotten: Vec<String> = {
+        let mut state = vault.state();
+        let folders = ["data", "index", "snapshots"];
+        let names = folders.iter().flat_map(|folder| {
+            let names = state.names(folder).into_iter();
+            names.map(move |name| format!("{folder}/{name}"))
+        });
+        let rotten: Vec<String> = names.collect();
+        for name in &rotten {
+            state.files.get_mut(name).unwrap()[7] ^= 1;
+        }
+        state.scrub = json!({"all_read": null, "objects_read": 99, "rotten": rotten.len()});
+        state.rotten = rotten.iter().cloned().collect();
+        rotten
+    };
+    assert!(rotten.len() > 12, "{rotten:?}");
+    let summary = scene.expect(0, &["--json", "sync"]).summary();
+    let healed = summary["copies"][2]["healed"].as_array().unwrap();
+    assert_eq!(healed.len(), rotten.len(), "{summary}");
 }
 
 /// Instance metadata of Amazon, on loopback.

@@ -67,7 +67,10 @@ impl Connection {
     ///
     /// # Errors
     /// What the server says; a passing fault where it has been silent for too long.
-    pub(super) fn ask<'c, T, F>(&'c self, question: impl FnOnce(&'c Client) -> F) -> Result<T, Fault>
+    pub(super) fn ask<'c, T, F>(
+        &'c self,
+        question: impl FnOnce(&'c Client) -> F,
+    ) -> Result<T, Fault>
     where
         F: Future<Output = Result<T, Error>> + 'c,
     {

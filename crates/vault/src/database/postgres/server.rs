@@ -212,7 +212,11 @@ impl Server {
             Ok(_) => false,
             Err(fault) => {
                 let reason = self.silence();
-                tracing::error!(reason, greeting = fault.reason, "PostgreSQL does not answer");
+                tracing::error!(
+                    reason,
+                    greeting = fault.reason,
+                    "PostgreSQL does not answer"
+                );
                 self.is_away(&reason, true);
                 true
             }

@@ -2,6 +2,9 @@
 //!
 //! Everything that changes something is a leaf, written by the act itself.
 
+use std::sync::Arc;
+
+use jiff::Timestamp;
 use serde_json::json;
 use strongroom_model::{FileName, FileType, Period};
 
@@ -9,7 +12,7 @@ use crate::http::api::request::{self, malformed, read, refuse_parameters};
 use crate::http::api::{Api, Call, Captured, answer};
 use crate::http::service::{Request, Response};
 use crate::records::tokens::Token;
-use crate::vault::{Longer, NewToken, Vault};
+use crate::vault::{Demands, Longer, NewToken, Seen, Vault};
 use crate::wire::{FindingInfo, NewTokenInfo, RepositoryInfo, TokenInfo, VaultTime};
 use crate::{Error, Result};
 
@@ -71,8 +74,8 @@ impl Api {
             Call::Keeping => {
                 let (path, keeping) = (path?, read::<request::Keeping>(request).await?);
                 let longer = Longer {
-                    retention_ms: keeping.retention.map(in_ms),
-                    grace_ms: keeping.grace.map(in_ms),
+                    retention_ms: keeping.retention.map(Period::milliseconds),
+                    grace_ms: keeping.grace.map(Period::milliseconds),
                 };
                 let act = move |vault: Vault| vault.keep_longer(&path, longer);
                 let keeping = self.act(act).await?;
@@ -130,9 +133,10 @@ impl Api {
                 answer::json(&json!({ "admitted": key }))
             }
             Call::AgreeToPurge => {
-                let (path, _) = (path?, read::<request::Nothing>(request).await?);
-                self.act(move |vault| vault.agree_to_purge(&path)).await?;
-                answer::json(&json!({ "agreed": true }))
+                let (path, agreed) = (path?, read::<request::Agreed>(request).await?);
+                let act = move |vault: Vault| vault.agree_to_purge(&path, agreed.tombstones);
+                let was_held = self.act(act).await?;
+                answer::json(&json!({ "agreed": was_held }))
             }
             Call::RemoveRepository => {
                 let (path, _) = (path?, read::<request::Nothing>(request).await?);
@@ -141,16 +145,30 @@ impl Api {
                 Err(Error::Unfinished)
             }
             Call::ConfirmClock => {
-                read::<request::Nothing>(request).await?;
-                let time = self.act(|vault| {
-                    vault.confirm_clock()?;
+                let confirm = read::<request::Confirm>(request).await?;
+                let seen = Seen {
+                    wall_ms: confirm.wall.map(Timestamp::as_millisecond),
+                    catch_up_ms: confirm.catch_up.map(Period::milliseconds),
+                };
+                let time = self.act(move |vault| {
+                    vault.confirm_clock(seen)?;
                     VaultTime::of(&vault.shown())
                 });
                 answer::json(&time.await?)
             }
             Call::Doctor => {
                 refuse_parameters(&request)?;
-                let findings = self.act(|vault| vault.findings()).await?;
+                let (publisher, verify_every_ms) = {
+                    let parts = self.parts();
+                    (Arc::clone(&parts.publisher), parts.verify_every_ms)
+                };
+                let findings = self.act(move |vault| {
+                    vault.findings(Demands {
+                        verify_every_ms,
+                        behind_ms: Some(publisher.behind_ms()),
+                    })
+                });
+                let findings = findings.await?;
                 let findings: Vec<_> = findings.into_iter().map(FindingInfo::of).collect();
                 answer::json(&json!({ "findings": findings }))
             }
@@ -162,7 +180,7 @@ impl Api {
         let new = NewToken {
             right: wanted.right,
             prefix: wanted.repository,
-            expires_in_ms: wanted.expires.map(in_ms),
+            expires_in_ms: wanted.expires.map(Period::milliseconds),
             daily_bytes: wanted.daily_bytes,
             daily_objects: wanted.daily_objects,
         };
@@ -185,14 +203,11 @@ impl Api {
     }
 }
 
-fn in_ms(period: Period) -> i64 {
-    i64::try_from(period.duration().as_millis()).unwrap_or(i64::MAX)
-}
-
 fn token_infos(vault: &Vault) -> Result<Vec<TokenInfo>> {
     let all = vault.tokens_with_clients()?;
+    let now_ms = vault.now().vault_ms;
     all.iter()
-        .map(|(token, client)| TokenInfo::of(token, *client))
+        .map(|(token, client)| TokenInfo::of(token, *client, now_ms))
         .collect()
 }
 
@@ -203,5 +218,5 @@ fn token_info(vault: &Vault, name: &str) -> Result<TokenInfo> {
         what: "token",
         name: name.to_owned(),
     })?;
-    TokenInfo::of(token, *client)
+    TokenInfo::of(token, *client, vault.now().vault_ms)
 }

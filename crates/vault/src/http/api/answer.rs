@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use crate::http::api::{DESCRIPTION, Principal};
 use crate::http::body::Body;
-use crate::http::service::{Peer, Response, later};
+use crate::http::rest::failed;
+use crate::http::service::{Note, Peer, Response, later};
 use crate::wire::ErrorInfo;
 use crate::{Error, Result};
 
@@ -53,7 +54,7 @@ pub(super) fn not_allowed() -> Response {
 
 /// What a client is told of an error: the reason where it is his, and no more than that something
 /// is wrong where it is ours.
-pub(super) fn refusal(error: &Error, peer: &Peer, principal: Principal) -> Response {
+pub(super) fn refusal(error: &Error, peer: &Peer, principal: Principal, note: &Note) -> Response {
     let mut info = ErrorInfo {
         error: error.to_string(),
         hint: error.hint(),
@@ -69,6 +70,9 @@ pub(super) fn refusal(error: &Error, peer: &Peer, principal: Principal) -> Respo
         Error::Forbidden { .. }
         | Error::Hidden { .. }
         | Error::OtherClient { .. }
+        | Error::MoreTombstones { .. }
+        | Error::WallClock { .. }
+        | Error::CatchUp { .. }
         | Error::Refused { .. } => StatusCode::FORBIDDEN,
         Error::NotFound { .. } | Error::Unknown { .. } => StatusCode::NOT_FOUND,
         Error::UnknownParent { parent, .. } => {
@@ -92,7 +96,7 @@ pub(super) fn refusal(error: &Error, peer: &Peer, principal: Principal) -> Respo
             StatusCode::SERVICE_UNAVAILABLE
         }
         _ => {
-            tracing::error!(error = error as &dyn std::error::Error, "A request failed");
+            failed(error, peer, note);
             info.error = "Something is wrong here; the log of the vault says what".to_owned();
             info.hint = None;
             pause = Some(SOON);

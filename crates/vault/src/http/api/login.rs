@@ -1,6 +1,7 @@
 //! Who asks: a machine with its token, or whoever administers the vault.
 
 use hyper::header::{AUTHORIZATION, HeaderMap};
+use strongroom_model::RepositoryPath;
 use subtle::ConstantTimeEq;
 
 use crate::http::api::Api;
@@ -14,10 +15,17 @@ const LONGEST_TOKEN: usize = 1024;
 
 impl Api {
     /// Who a token belongs to: as password of any user, as restic has it, or as bearer.
-    pub(super) async fn log_in(&self, request: &Request) -> Result<Principal> {
+    pub(super) async fn log_in(
+        &self,
+        request: &Request,
+        repository: Option<&RepositoryPath>,
+    ) -> Result<Principal> {
         let headers = request.headers();
         let token = rest::token_of(headers).or_else(|| bearer(headers).map(str::to_owned));
-        let token = token.ok_or(Error::Unauthorized)?;
+        let Some(token) = token else {
+            self.parts().vault.note_no_token(repository);
+            return Err(Error::Unauthorized);
+        };
         self.parts().rest.authenticate(token).await
     }
 

@@ -5,7 +5,7 @@ use std::io::Write;
 use data_encoding::BASE64;
 use hyper::header::CONTENT_TYPE;
 use strongroom_ledger::Hash;
-use strongroom_model::RepositoryPath;
+use strongroom_model::{FileName, RepositoryPath};
 
 use crate::http::api::answer::{self, JSON};
 use crate::http::api::request::{self, refuse_parameters};
@@ -14,9 +14,12 @@ use crate::http::body::{Body, Listing};
 use crate::http::service::{Request, Response};
 use crate::vault::{Principal, Vault};
 use crate::wire::{
-    ConsistencyInfo, InclusionInfo, RepositoryInfo, SnapshotInfo, VaultInfo, VaultTime,
+    ConsistencyInfo, InclusionInfo, RepositoryInfo, RottenList, SnapshotInfo, VaultInfo, VaultTime,
 };
 use crate::{Error, Result};
+
+/// How many rotten objects are told at a time.
+const ROTTEN_PAGE: u64 = 1_000;
 
 impl Api {
     /// Answers a machine.
@@ -44,8 +47,27 @@ impl Api {
                 refuse_parameters(&request)?;
                 self.snapshots(principal, repository()?).await
             }
+            Call::Rotten => {
+                let after = request::maybe_file(&request, "after")?;
+                self.rotten(principal, repository()?, after).await
+            }
             _ => Err(Error::Unfinished),
         }
+    }
+
+    /// A page of what is rotten: a client asks for the next one by the last name of this.
+    async fn rotten(
+        &self,
+        principal: Principal,
+        path: RepositoryPath,
+        after: Option<FileName>,
+    ) -> Result<Response> {
+        let vault = self.parts().vault.clone();
+        let look = move || vault.rotten_for(&principal, &path, after, ROTTEN_PAGE + 1);
+        let mut found = self.parts().blocking.run(look).await?;
+        let is_all = found.len() as u64 <= ROTTEN_PAGE;
+        found.truncate(usize::try_from(ROTTEN_PAGE).unwrap_or(usize::MAX));
+        answer::json(&RottenList::of(&found, is_all))
     }
 
     fn vault_info(&self) -> Result<VaultInfo> {

@@ -54,6 +54,23 @@ pub(super) struct Quota {
     pub(super) bytes: Option<u64>,
 }
 
+/// What an operator has seen of the clock, and what shall be caught up.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Confirm {
+    #[serde(default)]
+    pub(super) wall: Option<Timestamp>,
+    #[serde(default)]
+    pub(super) catch_up: Option<Period>,
+}
+
+/// How many tombstones somebody has looked at, and agrees to.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Agreed {
+    pub(super) tombstones: u64,
+}
+
 /// Which deletions are taken back: one, or those of a token and a time.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -130,6 +147,22 @@ pub(super) fn number(request: &Request, name: &str) -> Result<u64> {
         .filter(|(_, number)| number.bytes().all(|byte| byte.is_ascii_digit()))
         .and_then(|(_, number)| number.parse().ok());
     number.ok_or_else(|| malformed(format!("it needs one parameter, ?{name}= and a number")))
+}
+
+/// The one parameter, the name of a file, or none at all.
+///
+/// # Errors
+/// [`Error::Malformed`].
+pub(super) fn maybe_file(request: &Request, name: &str) -> Result<Option<FileName>> {
+    match request.uri().query() {
+        None | Some("") => Ok(None),
+        Some(query) => match query.split_once('=') {
+            Some((found, text)) if found == name => file(text).map(Some),
+            _ => Err(malformed(format!(
+                "it has one parameter at most, ?{name}= and a file"
+            ))),
+        },
+    }
 }
 
 /// The name of a file, as `data/3f…`.

@@ -33,6 +33,8 @@ pub enum Call {
     Repository,
     /// The snapshots of a repository.
     Snapshots,
+    /// Its objects that are rotten.
+    Rotten,
     /// All tokens.
     Tokens,
     /// To make a token.
@@ -139,6 +141,12 @@ pub const ENDPOINTS: &[Endpoint] = &[
         "/v1/repositories/{repository}/snapshots",
         Call::Snapshots,
         "api_snapshots",
+    ),
+    machine(
+        "GET",
+        "/v1/repositories/{repository}/rotten",
+        Call::Rotten,
+        "api_rotten",
     ),
     admin("GET", "/v1/tokens", Call::Tokens),
     admin("POST", "/v1/tokens", Call::MakeToken),
@@ -279,6 +287,7 @@ mod tests {
             ("GET", "acme/repos", Call::Repository, "acme/repos"),
             ("GET", "acme/snapshots", Call::Snapshots, "acme"),
             ("GET", "acme/repos/snapshots", Call::Snapshots, "acme/repos"),
+            ("GET", "acme/repos/rotten", Call::Rotten, "acme/repos"),
             ("POST", "acme/quota", Call::Quota, "acme"),
             ("POST", "acme/quota/quota", Call::Quota, "acme/quota"),
             ("GET", "acme/quota", Call::Repository, "acme/quota"),

@@ -60,16 +60,6 @@ impl Logins {
         self.pause_after(failures.count)
     }
 
-    /// For how long an address is still asked to wait; for checks that cost something.
-    pub fn pause(&self, address: AddressKey, now: Instant) -> Option<Duration> {
-        let all = self.failures.lock();
-        let failures = all.get(&address)?;
-        let passed = now.saturating_duration_since(failures.last);
-        self.pause_after(failures.count)?
-            .checked_sub(passed)
-            .filter(|left| !left.is_zero())
-    }
-
     /// 1 s after the first failure too many, then twice as long each time.
     fn pause_after(&self, count: u32) -> Option<Duration> {
         let over = count.checked_sub(self.free)?.checked_sub(1)?;
@@ -105,11 +95,8 @@ mod tests {
             .map(|_| logins.failed(address(1), now).unwrap().as_secs())
             .collect();
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
-        assert_eq!(logins.pause(address(2), now), None);
-        now += Duration::from_secs(59);
-        assert_eq!(logins.pause(address(1), now), Some(Duration::from_secs(1)));
-        now += Duration::from_secs(1);
-        assert_eq!(logins.pause(address(1), now), None);
+        assert_eq!(logins.failed(address(2), now), None);
+        now += Duration::from_secs(60);
         assert!(logins.failed(address(1), now).is_some());
         now += FORGOTTEN_AFTER;
         assert_eq!(logins.failed(address(1), now), None);

@@ -220,7 +220,9 @@ mod tests {
         assert_eq!(refusal, Refusal::TokenBytes);
         assert_eq!(pause, Duration::from_secs(10));
         tokens.begin("b", start).unwrap();
-        tokens.begin("a", start + Duration::from_secs(9)).unwrap_err();
+        tokens
+            .begin("a", start + Duration::from_secs(9))
+            .unwrap_err();
         tokens.begin("a", start + Duration::from_secs(10)).unwrap();
     }
 

@@ -117,7 +117,10 @@ mod tests {
             row = next;
             drift.look(&row, &now, true);
             if let Some(jump) = jump {
-                assert!(matches!(jump, Jump::Wall(ms) if ms.abs() > JUMP_MS), "{jump:?}");
+                assert!(
+                    matches!(jump, Jump::Wall(ms) if ms.abs() > JUMP_MS),
+                    "{jump:?}"
+                );
                 return (row, Some(look));
             }
         }

@@ -56,8 +56,8 @@ impl Part {
         let mut spool = self.spool.lock();
         let all: u64 = spool.values().sum();
         let own = spool.get(&self.token).copied().unwrap_or_default();
-        let is_over = all.saturating_add(more) > MOST_BYTES
-            || own.saturating_add(more) > MOST_BYTES_OF_TOKEN;
+        let is_over =
+            all.saturating_add(more) > MOST_BYTES || own.saturating_add(more) > MOST_BYTES_OF_TOKEN;
         if is_over {
             return Err(Error::Crowded { what: "receipts" });
         }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use strongroom_model::FileType;
-use strongroom_vault::rules::clock::MINUTE_MS;
+use strongroom_vault::rules::clock::{HOUR_MS, MINUTE_MS};
 use strongroom_vault::rules::right::Right;
 
 use super::server::Server;
@@ -204,20 +204,96 @@ async fn what_the_doctor_finds_is_mended_over_http() {
     let admin = server.as_administrator();
     let found = admin.get("/v1/doctor").await;
     assert_eq!(found.body["findings"].as_array().map(Vec::len), Some(4));
+    // A leap of days is not believed without a word; it is put right, and then it is none.
+    let refused = admin.post("/v1/clock/confirm", json!({})).await;
+    assert_eq!(refused.status, 403, "{refused:?}");
+    let why = refused.body["error"].as_str().unwrap();
+    let wall = time(scene.clocks.lock().wall_ms);
+    assert!(why.contains(&wall), "{why}");
+    let wrong = json!({ "wall": time(START_MS) });
+    assert_eq!(admin.post("/v1/clock/confirm", wrong).await.status, 403);
+    scene.clocks.lock().wall_ms -= 1_000_000_000;
     let clock = admin.post("/v1/clock/confirm", json!({})).await;
-    assert_eq!(clock.body["doubted"], false);
+    assert_eq!(clock.body["doubted"], false, "{clock:?}");
+    let more = admin
+        .post("/v1/clock/confirm", json!({ "catch_up": "1h" }))
+        .await;
+    assert_eq!(more.status, 403, "it was never off: {more:?}");
     let id = key.id().unwrap();
     let admit = format!("{REPOSITORY}/keys/{id}/admit");
     let admitted = admin.post(&admit, json!({})).await;
     assert_eq!(admitted.body, json!({ "admitted": id }));
     assert_eq!(admin.post(&admit, json!({})).await.status, 404);
     let agree = format!("{REPOSITORY}/agree-to-purge");
-    let agreed = admin.post(&agree, json!({})).await;
-    assert_eq!(agreed.body, json!({ "agreed": true }));
+    assert_eq!(admin.post(&agree, json!({})).await.status, 400);
+    let few = admin.post(&agree, json!({ "tombstones": 0 })).await;
+    assert_eq!(few.status, 403, "{few:?}");
+    for agreed in [true, false] {
+        let answer = admin.post(&agree, json!({ "tombstones": 1 })).await;
+        assert_eq!(answer.body, json!({ "agreed": agreed }));
+    }
     let undelete = format!("{REPOSITORY}/undelete");
     assert_eq!(admin.post(&undelete, json!({})).await.status, 200);
     let found = admin.get("/v1/doctor").await;
     assert_eq!(found.body, json!({ "findings": [] }));
+}
+
+#[tokio::test]
+async fn a_token_that_has_ended_by_vault_time_is_told_as_such() {
+    let server = Server::start().await;
+    let admin = server.as_administrator();
+    let wanted = json!({ "repository": "acme", "right": "read", "expires": "1h" });
+    admin.post("/v1/tokens", wanted).await;
+    let state = || async { admin.get("/v1/tokens").await.body["tokens"][0]["state"].clone() };
+    assert_eq!(state().await, "counts");
+    // The wall clock alone ends nothing.
+    server.scene.clocks.lock().wall_ms += 2 * HOUR_MS;
+    server.vault().tick().unwrap();
+    assert_eq!(state().await, "counts");
+    server.scene.pass(2 * HOUR_MS);
+    assert_eq!(state().await, "expired");
+}
+
+#[tokio::test]
+async fn what_the_api_refuses_is_in_the_log() {
+    let server = Server::start().await;
+    let scene = &server.scene;
+    let append = scene.token(Right::Append);
+    scene.init(&append);
+    let admin = server.as_administrator();
+    let lower = json!({ "retention": "1s" });
+    let keeping = format!("{REPOSITORY}/keeping");
+    assert_eq!(admin.post(&keeping, lower).await.status, 403);
+    assert_eq!(
+        server.as_bearer("guess").get("/v1/tokens").await.status,
+        401
+    );
+    let proxied = server.as_administrator().with("via", "proxy");
+    assert_eq!(proxied.get("/v1/tokens").await.status, 403);
+    let elsewhere = server.token(Right::Read, "other");
+    let refused = server.as_bearer(&elsewhere).get(REPOSITORY).await;
+    assert_eq!(refused.status, 403);
+    assert_eq!(server.as_nobody().get("/v1/vault").await.status, 401);
+    server.vault().tell_refusals(true).unwrap();
+    let told = |reason: &str| {
+        let leaves = scene.acts("refusal").into_iter();
+        let told = leaves.filter(|leaf| leaf["reason"] == reason);
+        told.map(|leaf| leaf["before"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(told("needs-approval"), [0]);
+    assert_eq!(told("administrator"), [1]);
+    assert_eq!(told("forbidden"), [0]);
+    assert_eq!(told("unknown-token"), [0]);
+    for leaf in scene.acts("refusal") {
+        let is_of_repository = matches!(
+            leaf["reason"].as_str(),
+            Some("needs-approval" | "forbidden")
+        );
+        let expected = is_of_repository.then_some("acme/repos");
+        assert_eq!(leaf["repository"].as_str(), expected, "{leaf}");
+    }
+    let counted: u64 = server.vault().refusals().map(|(_, count)| count).sum();
+    assert_eq!(counted, 5);
 }
 
 #[tokio::test]

@@ -34,7 +34,11 @@ async fn one_token_with_sixty_four_connections_is_never_asked_to_wait() {
             tokio::spawn(connection);
             for file in 0..FILES {
                 let content = (client * 1_000 + file).to_be_bytes().repeat(512);
-                let name = format!("/acme/repos/{}/{}", FileType::Data.folder(), Id::of(&content));
+                let name = format!(
+                    "/acme/repos/{}/{}",
+                    FileType::Data.folder(),
+                    Id::of(&content)
+                );
                 for (method, body) in [("POST", content.clone()), ("GET", Vec::new())] {
                     sender.ready().await.unwrap();
                     let request = hyper::Request::builder()

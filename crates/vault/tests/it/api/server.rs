@@ -18,6 +18,7 @@ use strongroom_vault::http::{
     serve, simple,
 };
 use strongroom_vault::publication::{LogFolder, Publisher};
+use strongroom_vault::rules::clock::DAY_MS;
 use strongroom_vault::rules::right::Right;
 use strongroom_vault::runs_in::Whereabouts;
 use strongroom_vault::vault::NewToken;
@@ -98,6 +99,7 @@ impl Server {
             limits: limits.clone(),
             spool: folder,
             runs_in: Whereabouts::declared(Some("123456789012".parse().unwrap())),
+            verify_every_ms: 30 * DAY_MS,
             admin_token,
         });
         let metrics = Metrics::new();

@@ -121,7 +121,7 @@ impl Server {
     pub(super) fn moment(&self) -> String {
         let said = self.run(&["clock", "show"]);
         let (_, time) = said.split_once("recorded time ").unwrap();
-        time.split([';', ',']).next().unwrap().to_owned()
+        time.split_whitespace().next().unwrap().to_owned()
     }
 
     /// The most memory that the process has had, in bytes.

@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
+use strongroom_vault::Result;
 use strongroom_vault::database::{Database, Transaction, Value};
 use strongroom_vault::records::leaves;
-use strongroom_vault::Result;
 
 use crate::database::{Scene, both};
 
@@ -44,7 +44,9 @@ fn fill(transaction: &mut dyn Transaction) -> Result<()> {
 
 fn a_time_is_found_by_one_look_into_the_index(scene: &Scene) {
     let database = scene.open();
-    database.write(&mut |transaction| fill(transaction)).unwrap();
+    database
+        .write(&mut |transaction| fill(transaction))
+        .unwrap();
     let last_ms = (MOMENTS - 1) * 10;
     for (recorded_ms, expected) in [
         (-1, 0),
@@ -89,7 +91,9 @@ fn a_time_is_the_leaves_until_it(scene: &Scene) {
         });
         written.unwrap();
         for at_ms in 998..=now_ms + 1 {
-            let later = moments.iter().filter(|(_, recorded_ms)| *recorded_ms > at_ms);
+            let later = moments
+                .iter()
+                .filter(|(_, recorded_ms)| *recorded_ms > at_ms);
             let expected = later.map(|(first, _)| *first).min().unwrap_or(leaf);
             prop_assert_eq!(count(&*database, at_ms), expected as u64);
         }

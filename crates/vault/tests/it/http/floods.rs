@@ -228,7 +228,11 @@ async fn one_token_from_many_addresses_leaves_room_for_others() {
     // A place is free again when its client has gone.
     held.truncate(5);
     let again = async {
-        while !server.talk(whole("a").as_bytes()).await.starts_with("HTTP/1.1 200") {
+        while !server
+            .talk(whole("a").as_bytes())
+            .await
+            .starts_with("HTTP/1.1 200")
+        {
             tokio::task::yield_now().await;
         }
     };

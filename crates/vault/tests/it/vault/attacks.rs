@@ -6,7 +6,7 @@ use strongroom_vault::records::objects::View;
 use strongroom_vault::rules::clock::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS};
 use strongroom_vault::rules::purge::Hold;
 use strongroom_vault::rules::right::Right;
-use strongroom_vault::vault::NewToken;
+use strongroom_vault::vault::{NewToken, Seen};
 
 use super::scene::{Scene, key_file, repository};
 
@@ -118,7 +118,27 @@ pub(crate) fn a_clock_set_forward_ten_years_purges_nothing_and_freezes_purging()
     let soon_ms = super::scene::START_MS + DAY_MS;
     let today = scene.vault.as_of(soon_ms).unwrap();
     assert_eq!(scene.list(&append, today, FileType::Data).len(), 39);
-    scene.vault.confirm_clock().unwrap();
+    // To believe ten years takes more than a yes.
+    let refused = scene.vault.confirm_clock(Seen::default());
+    assert!(
+        matches!(refused, Err(Error::WallClock { .. })),
+        "{refused:?}"
+    );
+    let wall_ms = scene.clocks.lock().wall_ms;
+    for wrong_ms in [wall_ms - 3_652 * DAY_MS, wall_ms + 2 * MINUTE_MS] {
+        let seen = Seen {
+            wall_ms: Some(wrong_ms),
+            ..Seen::default()
+        };
+        assert!(scene.vault.confirm_clock(seen).is_err());
+    }
+    assert_eq!(held(&scene), (0, Some(Hold::Clock)));
+    assert!(scene.acts("clock-confirmed").is_empty());
+    let seen = Seen {
+        wall_ms: Some(wall_ms),
+        ..Seen::default()
+    };
+    scene.vault.confirm_clock(seen).unwrap();
     assert_eq!(held(&scene), (1, None));
 }
 

@@ -99,7 +99,7 @@ fn a_config_that_has_no_body_gets_one_at_the_next_start() {
     scene.init(&append);
     let body = scene.folder.path().join("repositories/acme/repos/config");
     fs::remove_file(&body).unwrap();
-    scene.vault.begin_serving().unwrap();
+    scene.vault.begin_serving(None).unwrap();
     assert_eq!(fs::read(&body).unwrap(), b"the config");
 }
 

@@ -9,7 +9,7 @@ use strongroom_vault::rules::clock::{HOUR_MS, MINUTE_MS};
 use strongroom_vault::rules::purge::Hold;
 use strongroom_vault::rules::quota::counted_bytes;
 use strongroom_vault::rules::right::Right;
-use strongroom_vault::vault::NewToken;
+use strongroom_vault::vault::{Longer, NewToken};
 
 use super::scene::{START_MS, Scene, key_file, repository};
 
@@ -237,7 +237,27 @@ pub(crate) fn many_deletions_in_a_day_hold_the_purge_until_an_operator_agrees() 
     }
     scene.pass(4 * HOUR_MS);
     assert_eq!(purged(&scene), (0, Some(Hold::ManyTombstones)));
-    scene.vault.agree_to_purge(&repository()).unwrap();
+    // What came since somebody looked is not agreed to.
+    scene
+        .vault
+        .remove(&maintain, &repository(), packs[3])
+        .unwrap();
+    let refused = scene.vault.agree_to_purge(&repository(), 3);
+    assert!(
+        matches!(
+            refused,
+            Err(Error::MoreTombstones {
+                found: 4,
+                agreed: 3,
+                ..
+            })
+        ),
+        "{refused:?}"
+    );
+    assert_eq!(purged(&scene), (0, Some(Hold::ManyTombstones)));
+    assert!(scene.vault.agree_to_purge(&repository(), 4).unwrap());
+    assert_eq!(scene.acts("purge-agreed")[0]["tombstones"], 4);
+    assert!(!scene.vault.agree_to_purge(&repository(), 4).unwrap());
     assert_eq!(purged(&scene), (3, None));
 }
 
@@ -273,7 +293,15 @@ pub(crate) fn locks_stand_for_half_an_hour_and_only_their_own_token_removes_them
         );
     }
     let locks = (0..20_u8).map(|number| scene.put(&one, FileType::Locks, &[number; 40]));
-    assert_eq!(locks.filter(Result::is_ok).count(), 16);
+    let (kept, refused): (Vec<_>, Vec<_>) = locks.partition(Result::is_ok);
+    assert_eq!(kept.len(), 16);
+    // The disk is not full: restic must not be told so.
+    for error in refused {
+        assert!(
+            matches!(error, Err(Error::TooManyLocks { most: 16 })),
+            "{error:?}"
+        );
+    }
     let scene_of_now = scene.vault.as_of(i64::MAX).unwrap();
     assert_eq!(scene.list(&one, scene_of_now, FileType::Locks), []);
 }
@@ -365,11 +393,14 @@ pub(crate) fn keeping_is_only_ever_raised() {
     let scene = Scene::new();
     let append = scene.token(Right::Append);
     scene.init(&append);
-    let mut keeping = scene.vault.repositories().unwrap()[0].keeping;
-    keeping.retention_ms *= 2;
-    scene.vault.raise_keeping(&repository(), keeping).unwrap();
-    keeping.grace_ms -= 1;
-    let refused = scene.vault.raise_keeping(&repository(), keeping);
+    let keeping = scene.vault.repositories().unwrap()[0].keeping;
+    let mut longer = Longer {
+        retention_ms: Some(keeping.retention_ms * 2),
+        grace_ms: Some(keeping.grace_ms),
+    };
+    scene.vault.keep_longer(&repository(), longer).unwrap();
+    longer.grace_ms = Some(keeping.grace_ms - 1);
+    let refused = scene.vault.keep_longer(&repository(), longer);
     assert!(matches!(refused, Err(Error::Refused { .. })), "{refused:?}");
 }
 

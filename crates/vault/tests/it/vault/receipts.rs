@@ -301,7 +301,7 @@ fn objects_that_receipts_hold_back_do_not_keep_the_rest_from_going() {
         world.remove(*name);
     }
     world.remove(world.files[1]);
-    scene.vault.agree_to_purge(&repository()).unwrap();
+    scene.vault.agree_to_purge(&repository(), u64::MAX).unwrap();
     scene.pass(4 * HOUR_MS);
     assert_eq!(world.purge(), (1, 100));
 }

@@ -1,6 +1,7 @@
 //! Refusals are in the log: the first at once, all of them counted, and none can flood it.
 
 use strongroom_model::FileType;
+use strongroom_vault::Error;
 use strongroom_vault::rules::clock::{HOUR_MS, MINUTE_MS};
 use strongroom_vault::rules::refusals::Reason;
 use strongroom_vault::rules::right::Right;
@@ -120,4 +121,50 @@ fn thousands_of_refusals_are_a_handful_of_leaves() {
     assert_eq!(leaves.len(), 2);
     let counted: u64 = leaves.iter().map(|(_, _, before)| before + 1).sum();
     assert_eq!(counted, 20_000);
+}
+
+#[test]
+fn whatever_is_refused_has_its_reason() {
+    let scene = Scene::new();
+    let what = "receipt";
+    for (error, reason) in [
+        (
+            Error::OtherClient {
+                token: "a".to_owned(),
+            },
+            Reason::OtherClient,
+        ),
+        (
+            Error::Malformed {
+                what,
+                reason: "its signature does not hold".to_owned(),
+            },
+            Reason::Malformed,
+        ),
+        (Error::DayIsOver { what, pause_s: 1 }, Reason::NoRoom),
+        (Error::TooManyLocks { most: 16 }, Reason::NoRoom),
+        (
+            Error::MoreTombstones {
+                repository: repository(),
+                found: 2,
+                agreed: 1,
+            },
+            Reason::NeedsApproval,
+        ),
+    ] {
+        let count = || {
+            let mut counts = scene.vault.refusals();
+            counts.find(|(known, _)| *known == reason).unwrap().1
+        };
+        let before = count();
+        scene.vault.note_refusal(&error, false, None, None);
+        assert_eq!(count(), before + 1, "{error}");
+    }
+    // What is nobody's fault is no refusal.
+    let before: u64 = scene.vault.refusals().map(|(_, count)| count).sum();
+    scene
+        .vault
+        .note_refusal(&Error::Unfinished, false, None, None);
+    let after: u64 = scene.vault.refusals().map(|(_, count)| count).sum();
+    assert_eq!(before, after);
 }

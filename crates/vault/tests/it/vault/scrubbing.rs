@@ -16,7 +16,7 @@ use strongroom_vault::records::objects::View;
 use strongroom_vault::rules::clock::{HOUR_MS, MINUTE_MS, SECOND_MS};
 use strongroom_vault::rules::right::Right;
 use strongroom_vault::rules::scrub::Why;
-use strongroom_vault::vault::{Principal, Scrubbed};
+use strongroom_vault::vault::{Demands, Principal, Scrubbed};
 
 use super::scene::{Pair, Scene, repository, within};
 
@@ -37,8 +37,84 @@ fn scrub_for(scene: &Scene, times: i64) -> Scrubbed {
     total
 }
 
+#[test]
+fn what_is_rotten_is_told_in_pages_and_named_by_the_doctor() {
+    let scene = Scene::new();
+    let append = scene.token(Right::Append);
+    scene.init(&append);
+    // No receipt names any of them.
+    let packs: Vec<FileName> = (0..13_u8)
+        .map(|number| scene.put(&append, FileType::Data, &[number; 60]).unwrap())
+        .collect();
+    for pack in &packs {
+        scene.damage(*pack, |bytes| bytes[7] ^= 1);
+    }
+    scrub_for(&scene, 26);
+    let all = rotten(&scene);
+    assert_eq!(all.len(), 13);
+    let (mut paged, mut after) = (Vec::new(), None);
+    loop {
+        let page = scene.vault.rotten(&repository(), after, 5).unwrap();
+        let Some((last, _)) = page.last() else {
+            break;
+        };
+        after = Some(*last);
+        paged.extend(page);
+    }
+    assert_eq!(paged, all);
+    let findings = scene.vault.findings(Demands {
+        verify_every_ms: 24 * HOUR_MS,
+        behind_ms: None,
+    });
+    let findings = findings.unwrap();
+    let [rot] = findings
+        .iter()
+        .filter(|finding| finding.check == "rot")
+        .collect::<Vec<_>>()[..]
+    else {
+        panic!("{findings:?}");
+    };
+    assert!(rot.is_broken);
+    assert!(rot.problem.starts_with("13 objects"), "{}", rot.problem);
+    for (name, _) in &all[..10] {
+        assert!(rot.problem.contains(&name.to_string()), "{}", rot.problem);
+    }
+    assert!(
+        !rot.problem.contains(&all[10].0.to_string()),
+        "{}",
+        rot.problem
+    );
+    let elsewhere = scene.token_for(Right::Append, "other");
+    let refused = scene.vault.rotten_for(&elsewhere, &repository(), None, 5);
+    assert!(
+        matches!(refused, Err(Error::Forbidden { .. })),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn a_sample_of_bodies_begins_where_it_is_told_and_wraps_round() {
+    let scene = Scene::new();
+    let append = scene.token(Right::Append);
+    scene.init(&append);
+    let mut packs: Vec<FileName> = (0..9_u8)
+        .map(|number| scene.put(&append, FileType::Data, &[number; 60]).unwrap())
+        .collect();
+    packs.sort_by_key(|pack| pack.id());
+    fs::remove_file(scene.body(packs[8])).unwrap();
+    let wrong = |most, start: FileName| {
+        let checked = scene.vault.check_bodies(most, start.id().unwrap()).unwrap();
+        (checked.objects, checked.wrong)
+    };
+    assert_eq!(wrong(3, packs[0]), (3, 0));
+    assert_eq!(wrong(3, packs[5]), (3, 1));
+    // Behind the last pack comes the first object again; nothing is looked at twice.
+    assert_eq!(wrong(9, packs[8]), (9, 0));
+    assert_eq!(wrong(100, packs[4]), (11, 1));
+}
+
 fn rotten(scene: &Scene) -> Vec<(FileName, Why)> {
-    scene.vault.rotten(&repository(), 100).unwrap()
+    scene.vault.rotten(&repository(), None, 100).unwrap()
 }
 
 #[test]
@@ -86,7 +162,7 @@ fn whatever_happens_to_bytes_is_found_told_and_healed_by_putting_them_again() {
     }
     assert_eq!(rotten(&scene), []);
     assert_eq!(scene.acts("healed").len(), 5);
-    assert_eq!(scene.vault.scrub_state(&repository()).unwrap().rotten, 0);
+    assert_eq!(scene.vault.overviews().unwrap()[0].scrub.rotten, 0);
     let total = scrub_for(&scene, 26);
     assert_eq!((total.rotten, total.rounds), (0, 1));
     let last = scene.acts("scrubbed").pop().unwrap();
@@ -196,8 +272,8 @@ fn a_round_goes_on_behind_a_restart_and_what_comes_later_is_for_the_next_one() {
     assert_eq!(second.rounds, 1);
     let all = u64::from(count) + 2;
     let last_read = || {
-        let state = scene.vault.scrub_state(&repository()).unwrap();
-        state.last.unwrap().read.objects
+        let overviews = scene.vault.overviews().unwrap();
+        overviews[0].scrub.last.unwrap().read.objects
     };
     // What came later is in it where it lies before its place, and not all of it does.
     let read = last_read();

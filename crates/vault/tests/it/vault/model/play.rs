@@ -8,7 +8,7 @@ use strongroom_vault::Result;
 use strongroom_vault::records::objects::{self, Key, View};
 use strongroom_vault::rules::clock::{Reading, SECOND_MS};
 use strongroom_vault::rules::life::State;
-use strongroom_vault::vault::Principal;
+use strongroom_vault::vault::{Longer, Principal, Seen};
 
 use crate::vault::model::acts::{Act, REPOSITORIES, Since, Step, Who, file};
 use crate::vault::model::check::Check;
@@ -140,7 +140,11 @@ impl Play {
             }
             Act::Confirm => {
                 self.model.confirm();
-                self.world.vault().confirm_clock().unwrap();
+                let seen = Seen {
+                    wall_ms: Some(self.world.clocks.lock().wall_ms),
+                    ..Seen::default()
+                };
+                self.world.vault().confirm_clock(seen).unwrap();
             }
             Act::Reopen => self.reopen(),
             Act::Renew(Who::Stranger) => {}
@@ -232,11 +236,18 @@ impl Play {
                 .admit_key(&path(repository), file(number).0)
                 .map(Reply::Is),
             Act::Revoke(who) => done(vault.revoke_token(token(who))),
-            Act::Agree(repository) => done(vault.agree_to_purge(&path(repository))),
+            Act::Agree(repository) => {
+                // Whatever there is by now was looked at.
+                done(vault.agree_to_purge(&path(repository), u64::MAX).map(drop))
+            }
             Act::Quota(repository, bytes) => done(vault.set_quota(&path(repository), bytes)),
             Act::Raise(repository) => {
                 let keeping = self.model.keeping(repository);
-                done(vault.raise_keeping(&path(repository), keeping))
+                let longer = Longer {
+                    retention_ms: Some(keeping.retention_ms),
+                    grace_ms: Some(keeping.grace_ms),
+                };
+                done(vault.keep_longer(&path(repository), longer).map(drop))
             }
             Act::DropLocks => vault.drop_old_locks().map(Reply::Count),
             _ => unreachable!("{act:?} is no request"),

@@ -91,7 +91,7 @@ impl World {
         vault.end_leases_of_the_dead().unwrap();
         let in_a_century = SystemTime::UNIX_EPOCH + Duration::from_secs(5_000_000_000);
         vault.sweep(in_a_century).unwrap();
-        vault.begin_serving().unwrap();
+        vault.begin_serving(None).unwrap();
         let log = LogFolder::open(folder.join("log")).unwrap();
         let publisher = Publisher::open(vault.clone(), Arc::new(log), &folder.join("keys"));
         let publisher = publisher.unwrap();
