@@ -35,6 +35,7 @@ pub mod standings;
 pub mod state;
 pub mod stop;
 pub mod tls;
+pub mod witness;
 
 pub use api::Api;
 pub use blocking::Blocking;
@@ -47,3 +48,4 @@ pub use service::{Answering, Handler, Note, Peer, Request, Response, later, simp
 pub use state::VaultState;
 pub use stop::{Stop, Stopper};
 pub use tls::{CertificateFiles, Certificates, Fingerprint};
+pub use witness::WitnessPage;

@@ -92,13 +92,13 @@ impl Rest {
         Some(response)
     }
 
-    /// A file of the log: the checkpoint and the key are for everybody, what was done for those
-    /// who have a token.
+    /// A file of the log: checkpoints and the key are for everybody, what was done for those who
+    /// have a token.
     async fn log_file(&self, request: &Request, name: String) -> Result<Response> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return Ok(not_allowed("GET, HEAD"));
         }
-        if !matches!(name.as_str(), "checkpoint" | "key") {
+        if !matches!(name.as_str(), "checkpoint" | "key" | "witnessed") {
             let token = token_of(request.headers()).ok_or(Error::Unauthorized)?;
             self.authenticate(token).await?;
         }

@@ -6,7 +6,7 @@
 use strongroom_ledger::bundle::entries;
 use strongroom_ledger::{Hash, SignedCheckpoint, Verifier, consistency_proof, inclusion_proof};
 
-use crate::publication::{BUNDLE, CHECKPOINT, Published, changed, of_log};
+use crate::publication::{BUNDLE, CHECKPOINT, Published, WITNESSED, changed, of_log};
 use crate::{Error, Result};
 
 /// That the log goes on from an earlier state.
@@ -16,6 +16,17 @@ pub struct Consistency {
     pub checkpoint: String,
     /// From the earlier size to that of the checkpoint; empty where the earlier one is 0, the
     /// same, or larger than the log.
+    pub proof: Vec<Hash>,
+    /// The checkpoint that most witnesses have cosigned, and how it leads to the newest one.
+    pub witnessed: Option<Witnessed>,
+}
+
+/// A checkpoint that witnesses have cosigned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Witnessed {
+    /// The signed note, with the cosignatures.
+    pub checkpoint: String,
+    /// From its size to that of the newest checkpoint.
     pub proof: Vec<Hash>,
 }
 
@@ -36,15 +47,37 @@ impl Published {
     /// # Errors
     /// [`Error::Log`] where the files are not what was published; [`Error::Local`].
     pub fn consistency(&self, old: u64) -> Result<Consistency> {
+        // First the one that is older, or the same.
+        let witnessed = self.file(WITNESSED)?;
         let (checkpoint, size) = self.checkpoint()?;
         let proof = match old > size {
             true => Vec::new(),
             false => consistency_proof(self.tiles(), old, size).map_err(of_log)?,
         };
-        Ok(Consistency { checkpoint, proof })
+        let witnessed = witnessed.map(|note| self.witnessed_within(&note, size));
+        Ok(Consistency {
+            checkpoint,
+            proof,
+            witnessed: witnessed.transpose()?.flatten(),
+        })
     }
 
-    /// The proof of a leaf within the newest checkpoint.
+    /// A checkpoint with cosignatures, and the proof from it to the newest one over `size` leaves.
+    fn witnessed_within(&self, note: &[u8], size: u64) -> Result<Option<Witnessed>> {
+        let key: Verifier = self.key.parse().map_err(of_log)?;
+        let signed = SignedCheckpoint::open(note, &key).map_err(of_log)?;
+        let witnessed = signed.checkpoint().size();
+        if witnessed > size {
+            return Ok(None);
+        }
+        let proof = consistency_proof(self.tiles(), witnessed, size).map_err(of_log)?;
+        Ok(Some(Witnessed {
+            checkpoint: signed.note().to_string(),
+            proof,
+        }))
+    }
+
+    /// The proof of a leaf, by its place in the log, within the newest checkpoint.
     ///
     /// # Errors
     /// [`Error::Unknown`] where there is no such leaf; as [`Published::consistency`].

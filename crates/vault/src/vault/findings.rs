@@ -3,7 +3,7 @@
 //! It reads and changes nothing. What it finds is no secret to whoever runs the vault.
 
 use crate::Result;
-use crate::records::receipts;
+use crate::records::{cosigned, look_back, receipts};
 use crate::vault::Vault;
 
 /// Something to look at.
@@ -31,6 +31,7 @@ impl Vault {
                 hint: Some("put it right; then strongroom-vault clock confirm".to_owned()),
             });
         }
+        self.look_at_log(&mut findings)?;
         for overview in self.overviews()? {
             let path = &overview.repository.path;
             if overview.repository.purge_held_ms.is_some() {
@@ -71,5 +72,31 @@ impl Vault {
             });
         }
         Ok(findings)
+    }
+
+    fn look_at_log(&self, findings: &mut Vec<Finding>) -> Result<()> {
+        let (look_back, witnesses) = self.read(|transaction| {
+            let look_back = look_back::get(transaction)?;
+            Ok((look_back, cosigned::witnesses(transaction)?))
+        })?;
+        if let Some(wrong) = look_back.wrong {
+            findings.push(Finding {
+                about: "log".to_owned(),
+                problem: format!("Its files are not what was written: {}", wrong.what),
+                hint: Some("strongroom-vault log verify; then put the file back".to_owned()),
+            });
+        }
+        for witness in witnesses {
+            let Some(trouble) = witness.trouble else {
+                continue;
+            };
+            let name = witness.vkey.split('+').next().unwrap_or_default();
+            findings.push(Finding {
+                about: "log".to_owned(),
+                problem: format!("The witness {name} does not cosign: {trouble}"),
+                hint: Some("strongroom-vault witness show".to_owned()),
+            });
+        }
+        Ok(())
     }
 }
