@@ -60,6 +60,18 @@ impl LogState {
             Self::None | Self::Unseen(_) | Self::Alarm(_) => None,
         }
     }
+
+    /// The checkpoint with cosignatures that the vault shows, where what it showed of its log goes
+    /// on from it: the log's key has signed it, and it is part of what was just accepted.
+    pub(crate) fn witnessed(&self, answer: &Consistency) -> Option<SignedCheckpoint> {
+        let key = self.remembered()?.key().clone();
+        let shown = answer.witnessed.as_ref()?;
+        let witnessed = Remembered::first(key, shown.checkpoint.as_bytes()).ok()?;
+        match witnessed.check(answer.checkpoint.as_bytes(), &hashes(&shown.proof)) {
+            Verdict::Same | Verdict::Grown(_) => Some(witnessed.last().clone()),
+            _ => None,
+        }
+    }
 }
 
 impl Scene<'_> {
