@@ -63,11 +63,13 @@ pub(crate) fn prepare(
 /// The keys of those that must have cosigned the log of a copy's vault.
 fn witnesses(copy: &BackupCopy) -> Result<Vec<Verifier>> {
     let keys = copy.log_witnesses.iter().map(|key| {
-        key.as_str().parse::<Verifier>().map_err(|error| Error::Witness {
-            copy: copy.name.to_string(),
-            name: key.name().to_owned(),
-            reason: chain(&error),
-        })
+        key.as_str()
+            .parse::<Verifier>()
+            .map_err(|error| Error::Witness {
+                copy: copy.name.to_string(),
+                name: key.name().to_owned(),
+                reason: chain(&error),
+            })
     });
     keys.collect()
 }

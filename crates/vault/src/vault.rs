@@ -135,9 +135,9 @@ impl Vault {
         })?;
         let log = match log {
             Some(log) => log,
-            None => commits.commit(move |transaction| {
-                identities::get_or_name(transaction, &origin)
-            })?,
+            None => {
+                commits.commit(move |transaction| identities::get_or_name(transaction, &origin))?
+            }
         };
         Ok(Self {
             shared: Arc::new(Shared {

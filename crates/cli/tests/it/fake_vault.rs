@@ -254,9 +254,8 @@ impl State {
             true => consistency_proof(Leaves(&leaves), old, size).unwrap(),
             false => Vec::new(),
         };
-        let told = |proof: Vec<Hash>| -> Vec<String> {
-            proof.iter().map(ToString::to_string).collect()
-        };
+        let told =
+            |proof: Vec<Hash>| -> Vec<String> { proof.iter().map(ToString::to_string).collect() };
         let mut answer = json!({"checkpoint": self.checkpoint(), "proof": told(proof)});
         if self.is_witness_behind {
             let proof = consistency_proof(Leaves(&leaves), size - 1, size).unwrap();

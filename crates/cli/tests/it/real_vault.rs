@@ -37,11 +37,12 @@ impl RealVault {
         Self::serve(folder, "127.0.0.1:0")
     }
 
-    /// Runs a command of its own program.
+    /// Runs a command of its own program, which must come to its end.
     fn own(folder: &Path, arguments: &[&str]) -> Output {
         let program =
             Path::new(env!("CARGO_BIN_EXE_strongroom")).with_file_name("strongroom-vault");
-        let mut command = Command::new(program);
+        let mut command = Command::new("timeout");
+        command.arg("60").arg(program);
         command.args(arguments).arg("--config");
         command.arg(folder.join("vault.toml")).output().unwrap()
     }
@@ -272,13 +273,14 @@ fn a_vault_that_was_restored_begins_a_new_log_which_is_an_alarm_until_it_is_acce
         let listen = vault.url.strip_prefix("https://").unwrap().to_owned();
         *vault = RealVault::serve(&folder, &listen);
     };
-    let names = ["vault.db", "vault.db-wal", "vault.db-shm"];
+    let names = ["vault.sqlite", "vault.sqlite-wal", "vault.sqlite-shm"];
     scene.begin();
     // The database as it is before another backup, and put back after it.
     restart(&mut vault, &|| {
         for name in names {
             let _ = fs::copy(folder.join(name), scene.path(name));
         }
+        assert!(scene.path(names[0]).exists());
     });
     write_noise(&scene.source().join("more"), 2, 1 << 20);
     scene.expect(0, &["backup"]);

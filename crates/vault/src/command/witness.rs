@@ -45,7 +45,8 @@ impl Show {
             let known = known.iter().find(|known| known.vkey == vkey);
             (witness, known.cloned().unwrap_or_default())
         });
-        let at = |known: &WitnessState| known.time_s.map(|time_s| time(time_s.saturating_mul(1000)));
+        let at =
+            |known: &WitnessState| known.time_s.map(|time_s| time(time_s.saturating_mul(1000)));
         if self.json {
             let logs: Vec<_> = logs
                 .iter()

@@ -34,12 +34,7 @@ struct Keys {
 
 impl WitnessPage {
     /// Cosigns with `signer` for the logs that have these keys.
-    pub fn new(
-        vault: Vault,
-        blocking: Blocking,
-        signer: Arc<Signer>,
-        logs: Vec<Verifier>,
-    ) -> Self {
+    pub fn new(vault: Vault, blocking: Blocking, signer: Arc<Signer>, logs: Vec<Verifier>) -> Self {
         Self {
             vault,
             blocking,

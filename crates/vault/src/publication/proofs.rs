@@ -54,27 +54,27 @@ impl Published {
             true => Vec::new(),
             false => consistency_proof(self.tiles(), old, size).map_err(of_log)?,
         };
-        let witnessed = witnessed.map(|note| self.witnessed_within(&note, size));
         Ok(Consistency {
             checkpoint,
             proof,
-            witnessed: witnessed.transpose()?.flatten(),
+            witnessed: witnessed.and_then(|note| self.witnessed_within(&note, size)),
         })
     }
 
-    /// A checkpoint with cosignatures, and the proof from it to the newest one over `size` leaves.
-    fn witnessed_within(&self, note: &[u8], size: u64) -> Result<Option<Witnessed>> {
-        let key: Verifier = self.key.parse().map_err(of_log)?;
-        let signed = SignedCheckpoint::open(note, &key).map_err(of_log)?;
+    /// A checkpoint with cosignatures, and the proof from it to the newest one over `size` leaves;
+    /// `None` where there is none that can be shown: the proof that was asked for must not fail by
+    /// it.
+    fn witnessed_within(&self, note: &[u8], size: u64) -> Option<Witnessed> {
+        let key: Verifier = self.key.parse().ok()?;
+        let signed = SignedCheckpoint::open(note, &key).ok()?;
         let witnessed = signed.checkpoint().size();
         if witnessed > size {
-            return Ok(None);
+            return None;
         }
-        let proof = consistency_proof(self.tiles(), witnessed, size).map_err(of_log)?;
-        Ok(Some(Witnessed {
+        Some(Witnessed {
             checkpoint: signed.note().to_string(),
-            proof,
-        }))
+            proof: consistency_proof(self.tiles(), witnessed, size).ok()?,
+        })
     }
 
     /// The proof of a leaf, by its place in the log, within the newest checkpoint.

@@ -66,7 +66,10 @@ pub fn set(transaction: &mut dyn Transaction, look_back: &LookBack) -> Result<()
          wrong = excluded.wrong, wrong_bundle = excluded.wrong_bundle, \
          wrong_at_ms = excluded.wrong_at_ms";
     let wrong = look_back.wrong.as_ref();
-    let bundle = wrong.and_then(|wrong| wrong.bundle).map(signed).transpose()?;
+    let bundle = wrong
+        .and_then(|wrong| wrong.bundle)
+        .map(signed)
+        .transpose()?;
     let values = [
         Value::Int(signed(look_back.next_bundle)?),
         maybe(look_back.began_at_ms),

@@ -122,7 +122,8 @@ pub fn witness_key(transaction: &mut dyn Transaction) -> Result<Option<String>> 
 /// # Errors
 /// Those of the database.
 pub fn settle_witness_key(transaction: &mut dyn Transaction, key: &str) -> Result<Option<String>> {
-    let statement = "INSERT INTO witness_key (one, vkey) VALUES (1, $1) ON CONFLICT (one) DO NOTHING";
+    let statement =
+        "INSERT INTO witness_key (one, vkey) VALUES (1, $1) ON CONFLICT (one) DO NOTHING";
     transaction.execute(statement, &[Value::Text(key)])?;
     witness_key(transaction)
 }

@@ -45,12 +45,22 @@ impl Vault {
             return Ok(Answer::BadRequest);
         }
         let now = self.now();
-        let refused = self
-            .shared
-            .commits
-            .commit(move |transaction| remember(transaction, now, old_size, &proof, &new))?;
-        if let Some(answer) = refused {
-            return Ok(answer);
+        // Checkpoints are public: whoever sends one again must not make the vault write.
+        let known = self.read(|transaction| witnessed::get(transaction, new.origin()))?;
+        let known_size = known.as_ref().map_or(0, |known| known.size);
+        if old_size != known_size {
+            return Ok(Answer::Conflict { size: known_size });
+        }
+        let is_remembered = known
+            .is_some_and(|known| known.size == new.size() && known.root == *new.root().as_bytes());
+        if !is_remembered {
+            let refused = self
+                .shared
+                .commits
+                .commit(move |transaction| remember(transaction, now, old_size, &proof, &new))?;
+            if let Some(answer) = refused {
+                return Ok(answer);
+            }
         }
         let time_s = u64::try_from(now.recorded_ms / 1000).unwrap_or_default();
         let signature = signer.cosign(signed.note().text(), time_s);

@@ -54,7 +54,10 @@ impl Args {
             return Ok(Exit::of(last.is_some()));
         }
         let mut asked = met.log_witnesses.clone();
-        let more = self.witness.iter().filter(|key| !met.log_witnesses.contains(key));
+        let more = self
+            .witness
+            .iter()
+            .filter(|key| !met.log_witnesses.contains(key));
         asked.extend(more.cloned());
         let witnesses = cosigned(&met.checkpoints(last), &asked);
         output.data(&table(met, remembered.as_ref(), &witnesses).to_string())?;

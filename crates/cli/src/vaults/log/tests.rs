@@ -229,7 +229,11 @@ fn a_cosigned_checkpoint_counts_where_the_log_goes_on_from_it_and_its_key_has_si
         checkpoint: new.note(),
         proof: Vec::new(),
     });
-    let state = scene().judge(Some(Log::new(1, &other[..2]).remembered()), &new.info(), &answer);
+    let state = scene().judge(
+        Some(Log::new(1, &other[..2]).remembered()),
+        &new.info(),
+        &answer,
+    );
     assert!(matches!(state, LogState::Alarm(_)), "{state:?}");
     assert!(state.witnessed(&answer).is_none());
 }

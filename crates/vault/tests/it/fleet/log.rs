@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use super::client::{self, content, put};
 use super::pairs::on_postgres;
-use super::process::{Fleet, wait_until};
+use super::process::{Fleet, Process, wait_until};
 use crate::vault::scene::{Scene, local_bodies, within};
 
 fn publisher(scene: &Scene) -> Publisher {
@@ -230,11 +230,18 @@ fn a_log_that_a_version_before_published_as_files_alone_goes_on() {
     );
 }
 
+fn create(process: &Process, append: &str) {
+    let path = format!("/{}/?create=true", client::REPOSITORY);
+    let made = client::ask(&process.address, "POST", &path, Some(append), b"");
+    assert_eq!(made.unwrap().0, 200);
+}
+
 #[test]
 fn an_edited_file_of_the_log_is_an_alarm_at_every_process() {
     let fleet = Fleet::on_a_folder();
     let processes = [fleet.start(), fleet.start()];
     let append = fleet.token("append");
+    create(&processes[0], &append);
     for number in 0..300 {
         let pack = content(number, 100);
         assert!(put(&processes[0].address, &append, &pack).is_some());
@@ -257,7 +264,10 @@ fn an_edited_file_of_the_log_is_an_alarm_at_every_process() {
         let told = page(&process.address, "/readyz");
         assert!(told.contains("log failed"), "{told}");
         let metrics = page(&process.address, "/metrics");
-        assert!(metrics.contains("strongroom_vault_log_wrong 1"), "{metrics}");
+        assert!(
+            metrics.contains("strongroom_vault_log_wrong 1"),
+            "{metrics}"
+        );
     }
     let looked = fleet.output(&["doctor"]);
     let told = String::from_utf8_lossy(&looked.stdout).into_owned();
@@ -284,6 +294,7 @@ fn a_database_that_was_restored_begins_a_new_log_at_every_process() {
     let fleet = Fleet::on_a_folder();
     let first = fleet.start();
     let append = fleet.token("append");
+    create(&first, &append);
     fleet.wait_for_log();
     // The database as it was once.
     let keep = "CREATE TABLE kept_head AS SELECT * FROM log_head; \

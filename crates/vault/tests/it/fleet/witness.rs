@@ -109,7 +109,10 @@ fn answer(
             continue;
         };
         let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
-        assert!(head.starts_with("post /below/add-checkpoint http/1.1"), "{head}");
+        assert!(
+            head.starts_with("post /below/add-checkpoint http/1.1"),
+            "{head}"
+        );
         let length = head.split("content-length: ").nth(1).unwrap();
         let length: usize = length.lines().next().unwrap().trim().parse().unwrap();
         if bytes.len() >= end + 4 + length {
@@ -249,16 +252,20 @@ fn a_witness_that_is_away_or_lies_costs_nothing() {
             cosign(&other, request)
         }),
         Arc::new(|signer, request| {
-            let text = request.checkpoint.text().replacen("vault.test", "vault.mine", 1);
+            let text = request
+                .checkpoint
+                .text()
+                .replacen("vault.test", "vault.mine", 1);
             Answer::Cosigned(vec![signer.cosign(&text, TIME_S).unwrap()])
         }),
         Arc::new(|signer, request| match cosign(signer, request) {
-            // A flipped bit in what it signed: the time.
+            // A bit of the signature is flipped.
             Answer::Cosigned(mut signatures) => {
                 let text = signatures.remove(0).to_string();
                 let (head, end) = text.split_at(text.len() - 10);
-                let swapped = end.replace('A', "B").replace('C', "A");
-                Answer::Cosigned(vec![format!("{head}{swapped}").parse().unwrap()])
+                let other = if end.starts_with('A') { 'B' } else { 'A' };
+                let text = format!("{head}{other}{}", &end[1..]);
+                Answer::Cosigned(vec![text.parse().unwrap()])
             }
             answer => answer,
         }),
@@ -284,8 +291,13 @@ fn a_witness_that_is_away_or_lies_costs_nothing() {
         let asked = liar.count();
         assert!((1..=10).contains(&asked), "{number}: asked {asked} times");
         let known = scene.vault.witnesses().unwrap();
-        let known = known.iter().find(|known| known.vkey == liar.key.to_string());
-        assert!(known.is_some_and(|known| known.trouble.is_some()), "{number}");
+        let known = known
+            .iter()
+            .find(|known| known.vkey == liar.key.to_string());
+        assert!(
+            known.is_some_and(|known| known.trouble.is_some()),
+            "{number}"
+        );
         assert!(newest(&log).witnessed_at(&liar.key).is_err(), "{number}");
         // What it signed spoils no note, and the honest one's stands.
         assert_eq!(newest(&log).witnessed_at(&honest.key).unwrap(), TIME_S);
@@ -302,7 +314,9 @@ fn a_witness_that_is_away_or_lies_costs_nothing() {
     // Nobody there, and one that never answers: the honest one does not wait for them.
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut silent = honest.config();
-    silent.url = format!("http://{}/", nobody.local_addr().unwrap()).parse().unwrap();
+    silent.url = format!("http://{}/", nobody.local_addr().unwrap())
+        .parse()
+        .unwrap();
     silent.key = Signer::from_seed(KeyKind::Witness, "silent.test", &[8; 32])
         .unwrap()
         .verifier()
@@ -321,7 +335,10 @@ fn a_witness_that_is_away_or_lies_costs_nothing() {
         super::process::wait_until("the honest one has cosigned", || {
             witnessed(&log).is_some_and(|signed| signed.checkpoint().size() == size)
         });
-        assert!(start.elapsed().as_secs() < 8, "it waited for the silent one");
+        assert!(
+            start.elapsed().as_secs() < 8,
+            "it waited for the silent one"
+        );
         // The log is published meanwhile.
         grow(&scene, &log, "acme/meanwhile");
         asked.join().unwrap().unwrap();

@@ -223,7 +223,10 @@ fn a_database_from_an_earlier_time_begins_a_new_log_that_names_the_old_one() {
 
     let scene = Scene::open(folder, clocks, settings);
     let refused = open(&scene).publish().unwrap_err();
-    assert!(refused.to_string().contains("older than the log"), "{refused}");
+    assert!(
+        refused.to_string().contains("older than the log"),
+        "{refused}"
+    );
     assert!(refused.hint().unwrap().contains("log begin-new"));
     let append = scene.token(Right::Append);
     let begin = |because| begin_new(&scene.vault, &files(&scene), &keys(&scene), because);
@@ -241,7 +244,10 @@ fn a_database_from_an_earlier_time_begins_a_new_log_that_names_the_old_one() {
     assert_eq!(begun.origin, "vault.test/log/2");
     // Who knows the old log only writes to none of them any more, and serves none of them.
     let published = stale.publish();
-    assert!(matches!(published, Err(Error::OtherLog { log: 2 })), "{published:?}");
+    assert!(
+        matches!(published, Err(Error::OtherLog { log: 2 })),
+        "{published:?}"
+    );
     assert!(stale.published().file("checkpoint").is_err());
     let scene = scene.reopened();
     assert_eq!(scene.vault.log(), &begun);
