@@ -1,5 +1,6 @@
 //! `strongroom vault log`.
 
+use jiff::Timestamp;
 use serde::Serialize;
 use strongroom_ledger::{KeyKind, Remembered, SignedCheckpoint, Verifier};
 
@@ -11,6 +12,9 @@ use crate::output::{BAD, DOUBTFUL, GOOD};
 use crate::table::{Cell, Table};
 use crate::vaults::{AlarmMessage, Met, Witness, cosigned};
 use crate::words::{cosigned_by, grouped, local_time};
+
+/// A cosignature that is older is told as such; witnesses sign again after minutes.
+const A_DAY_S: i64 = 24 * 60 * 60;
 
 /// Show what this machine remembers of a vault's log, and whether the log goes on from it
 ///
@@ -64,6 +68,13 @@ impl Args {
         let missing = || witnesses.iter().filter(|witness| is_missing(witness));
         for witness in missing() {
             output.warn(&format!("{} has not signed it", witness.name), None);
+        }
+        let now = (context.environment().clock)();
+        for witness in witnesses.iter().filter(|witness| is_stale(witness, now)) {
+            let since = witness.at.map_or_else(String::new, local_time);
+            let text = format!("{} has signed nothing since {since}", witness.name);
+            let hint = "it may be away, or refuse what the log became: ask who runs it";
+            output.warn(&text, Some(hint));
         }
         let state = last.map(SignedCheckpoint::checkpoint);
         output.object(&Summary {
@@ -138,6 +149,15 @@ fn table(met: &Met, remembered: Option<&Remembered>, witnesses: &[Witness]) -> T
 
 fn is_missing(witness: &Witness) -> bool {
     witness.is_asked && !witness.verified
+}
+
+/// Whether it has signed and does not any more: a vault that shows another log than before cannot
+/// but show old cosignatures.
+fn is_stale(witness: &Witness, now: Timestamp) -> bool {
+    let age_s = witness
+        .at
+        .map(|at| now.as_second().saturating_sub(at.as_second()));
+    witness.is_asked && age_s.is_some_and(|age_s| age_s > A_DAY_S)
 }
 
 fn parse_witness(text: &str) -> std::result::Result<Verifier, String> {

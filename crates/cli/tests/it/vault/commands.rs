@@ -77,6 +77,9 @@ fn who_has_cosigned_a_log_is_shown_and_verified_where_his_key_is_given() {
         scene.expect(code, &arguments).summary()["witnesses"][0]["verified"].clone()
     };
     assert_eq!(with(&key(7), 0), true);
+    scene
+        .expect(0, &["vault", "log", "three", "--witness", &key(7)])
+        .assert_says(&["has signed nothing since 2023-11-1"]);
     assert_eq!(with(&key(8), 1), false, "another key of the same name");
     let log_key = Signer::from_seed(KeyKind::Log, WITNESS, &[7; 32]).unwrap();
     let log_key = log_key.verifier().to_string();
