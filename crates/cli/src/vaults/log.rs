@@ -174,7 +174,10 @@ fn new_log(info: &VaultInfo, remembered: &Remembered) -> Option<String> {
         match SignedCheckpoint::open(before.as_bytes(), remembered.key()) {
             Ok(before) => {
                 let size = before.checkpoint().size();
-                format!("{said}, at leaf {size} of the {known} that are remembered")
+                match size < known {
+                    true => format!("{said}, at leaf {size} of the {known} that are remembered"),
+                    false => format!("{said}, after leaf {size}; {known} are remembered"),
+                }
             }
             Err(_) => format!("{said}, and what it shows as the old one its old key did not sign"),
         },

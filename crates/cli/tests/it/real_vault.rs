@@ -299,7 +299,7 @@ fn a_vault_that_was_restored_begins_a_new_log_which_is_an_alarm_until_it_is_acce
     for _ in 0..2 {
         scene
             .expect(1, &["sync"])
-            .assert_says(&["began a new log", "accept-log three"]);
+            .assert_says(&["ALARM: three", "began a new log, after leaf"]);
     }
     let accept = [
         "vault",
