@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use strongroom_engine::session::chain;
 use strongroom_engine::{Cancel, CopyStore};
+use strongroom_ledger::Verifier;
 use strongroom_model::{BackupCopy, RestAddress, StoreAddress};
 use strongroom_store::patient::{HANG_LIMIT, within};
 use strongroom_store::{LocalStore, PatientStore, RestOptions, RestStore, Store};
@@ -42,9 +43,11 @@ pub(crate) fn prepare(
                 copy: copy.name.to_string(),
                 source,
             })?;
+            let log_witnesses = witnesses(copy)?;
             vault = store.vault().map(|client| VaultCopy {
                 copy: copy.name.to_string(),
                 client,
+                log_witnesses,
             });
             (Arc::new(store), address.is_loopback())
         }
@@ -55,6 +58,20 @@ pub(crate) fn prepare(
         is_local,
     };
     Ok((store, vault))
+}
+
+/// The keys of those that must have cosigned the log of a copy's vault.
+fn witnesses(copy: &BackupCopy) -> Result<Vec<Verifier>> {
+    let keys = copy.log_witnesses.iter().map(|key| {
+        key.as_str()
+            .parse::<Verifier>()
+            .map_err(|error| Error::Witness {
+                copy: copy.name.to_string(),
+                name: key.name().to_owned(),
+                reason: chain(&error),
+            })
+    });
+    keys.collect()
 }
 
 /// Removes from the copies in local folders what killed runs left behind a day ago or longer.

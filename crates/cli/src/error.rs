@@ -74,6 +74,16 @@ pub(crate) enum Error {
         /// Why.
         reason: String,
     },
+    /// A key in log_witnesses that nothing can be verified with.
+    #[error("The witness {name} of the copy {copy} cannot be used: {reason}")]
+    Witness {
+        /// The copy.
+        copy: String,
+        /// The name of its key.
+        name: String,
+        /// Why.
+        reason: String,
+    },
     /// A vault that does not have a repository.
     #[error("The vault has no repository {path}")]
     NoSuchRepository {
@@ -204,6 +214,11 @@ impl Error {
                 "see what its address is in strongroom.toml, and whether it can be reached; if {copy} \
                  is on a plain REST server, there is nothing to ask"
             )),
+            Self::Witness { .. } => Some(
+                "ask who runs the witness for its key, and write that in log_witnesses: \
+                 strongroom-vault witness show prints it there"
+                    .to_owned(),
+            ),
             Self::NobodyToAsk => Some(
                 "look at it on a terminal, or, when those who run the vault have said that they \
                  restored it, say --yes-the-vault-was-restored"

@@ -11,6 +11,7 @@
 
 mod account;
 mod contact;
+mod cosigning;
 mod log;
 mod receipts;
 mod word;
@@ -23,6 +24,7 @@ use serde::Serialize;
 use strongroom_engine::CopyStore;
 use strongroom_engine::session::chain;
 use strongroom_engine::state::{StateFolder, VaultAlarm};
+use strongroom_ledger::{SignedCheckpoint, Verifier};
 use strongroom_model::Id;
 use strongroom_model::vault::{RepositoryInfo, VaultInfo};
 use strongroom_store::VaultClient;
@@ -32,6 +34,7 @@ use crate::output::{Output, visible};
 use crate::words::count;
 
 pub(crate) use contact::look;
+pub(crate) use cosigning::{Witness, cosigned};
 pub(crate) use log::{LogState, Scene, first};
 pub(crate) use receipts::{Said, deliver, deliver_left};
 
@@ -51,6 +54,8 @@ pub(crate) struct VaultCopy {
     pub(crate) copy: String,
     /// What asks the vault.
     pub(crate) client: VaultClient,
+    /// Who must have cosigned its log.
+    pub(crate) log_witnesses: Vec<Verifier>,
 }
 
 /// The vaults that there are, or were.
@@ -71,6 +76,10 @@ pub(crate) struct Met {
     pub(crate) info: Option<Box<VaultInfo>>,
     /// How its log stands.
     pub(crate) log: LogState,
+    /// The checkpoint that most witnesses have cosigned, which the log goes on from, as it shows.
+    pub(crate) witnessed: Option<SignedCheckpoint>,
+    /// Who must have cosigned its log.
+    pub(crate) log_witnesses: Vec<Verifier>,
     /// What is wrong with its log, until a person has accepted it.
     pub(crate) alarm: Option<VaultAlarm>,
     repository: OnceLock<Option<RepositoryInfo>>,

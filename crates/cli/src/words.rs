@@ -35,6 +35,15 @@ pub(crate) fn period(seconds: u64) -> String {
     }
 }
 
+/// "by 2 of the 3 witnesses that must have": who has cosigned a log.
+pub(crate) fn cosigned_by(verified: usize, asked: usize) -> String {
+    match asked {
+        1 if verified == 1 => "by the one witness that must have".to_owned(),
+        1 => "not by the one witness that must have".to_owned(),
+        _ => format!("by {verified} of the {asked} witnesses that must have"),
+    }
+}
+
 /// A number with a comma before every three digits.
 pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();

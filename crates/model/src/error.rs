@@ -42,6 +42,14 @@ pub enum Error {
         /// What was given.
         text: String,
     },
+    /// A text that is not a [`WitnessKey`](crate::WitnessKey).
+    #[error("{text:?} is not the key of a witness: {reason}")]
+    WitnessKey {
+        /// What was given.
+        text: String,
+        /// Why.
+        reason: String,
+    },
     /// A text that is not a [`RepositoryPath`](crate::RepositoryPath).
     #[error("{text:?} is not the path of a repository: {reason}")]
     RepositoryPath {
@@ -103,6 +111,7 @@ impl Error {
             Self::ByteSize { .. } => Some(crate::byte_size::RULE.to_owned()),
             Self::Fingerprint { .. } => Some(crate::fingerprint::RULE.to_owned()),
             Self::Account { .. } => Some(crate::account::RULE.to_owned()),
+            Self::WitnessKey { .. } => Some(crate::witness_key::RULE.to_owned()),
             Self::Address { instead, .. } => Some(instead.clone()),
             Self::UnknownVersion { .. } => {
                 Some("A newer strongroom wrote it: install that version here too".to_owned())

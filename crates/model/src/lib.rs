@@ -23,6 +23,7 @@ pub mod scorecard;
 pub mod secret;
 pub mod shell;
 pub mod vault;
+pub mod witness_key;
 
 pub use account::Account;
 pub use address::{RestAddress, StoreAddress};
@@ -41,3 +42,4 @@ pub use receipt::{Needs, Receipt, SignedReceipt};
 pub use repository_path::RepositoryPath;
 pub use scorecard::{Facts, Scorecard};
 pub use secret::Secret;
+pub use witness_key::WitnessKey;

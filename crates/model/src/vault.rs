@@ -75,6 +75,18 @@ pub struct Consistency {
     pub checkpoint: String,
     /// The hashes that lead from the old size to that of the checkpoint, in base64.
     pub proof: Vec<String>,
+    /// The checkpoint that most witnesses have cosigned.
+    #[serde(default)]
+    pub witnessed: Option<Witnessed>,
+}
+
+/// A checkpoint that witnesses have cosigned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Witnessed {
+    /// The checkpoint, as a signed note with the cosignatures.
+    pub checkpoint: String,
+    /// The hashes that lead from it to the newest one, in base64.
+    pub proof: Vec<String>,
 }
 
 /// The answer to `GET /v1/repositories/PATH`.

@@ -5,11 +5,13 @@ mod doctor;
 mod hide;
 mod init;
 mod key;
+mod log;
 mod repository;
 mod serve;
 mod token;
 mod undelete;
 mod upkeep;
+mod witness;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -37,6 +39,10 @@ pub(crate) enum Command {
     Unhide(hide::Unhide),
     #[command(subcommand)]
     Clock(clock::Command),
+    #[command(subcommand)]
+    Log(log::Command),
+    #[command(subcommand)]
+    Witness(witness::Command),
     Doctor(doctor::Args),
 }
 
@@ -53,6 +59,8 @@ impl Command {
             Self::Hide(args) => args.run(),
             Self::Unhide(args) => args.run(),
             Self::Clock(command) => command.run(),
+            Self::Log(command) => command.run(),
+            Self::Witness(command) => command.run(),
             Self::Doctor(args) => args.run(),
         }
     }

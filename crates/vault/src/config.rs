@@ -7,16 +7,19 @@ mod database;
 mod limits;
 mod public_url;
 mod storage;
+mod witness;
 
 pub use database::DatabaseConfig;
 pub use public_url::PublicUrl;
 pub use storage::{BucketConfig, StorageConfig};
+pub use witness::WitnessConfig;
 
 use std::fs::File;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use strongroom_ledger::Verifier;
 use strongroom_model::config::reader::{Reader, quoted};
 use strongroom_model::config::section::Section;
 use strongroom_model::config::{Problem, parse};
@@ -73,6 +76,10 @@ pub struct VaultConfig {
     pub runs_in: Option<Account>,
     /// What opens `/metrics`, instead of being on this machine.
     pub metrics_token_file: Option<PathBuf>,
+    /// Who cosigns the vault's log.
+    pub witnesses: Vec<WitnessConfig>,
+    /// The keys of the logs that the vault cosigns.
+    pub witness_for: Vec<Verifier>,
     /// How much is told in the log.
     pub log_level: Level,
     /// What can be used but should not stay as it is.
@@ -81,7 +88,7 @@ pub struct VaultConfig {
     pub digest: Id,
 }
 
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 17] = [
     "data",
     "listen",
     "public_url",
@@ -97,6 +104,8 @@ const KEYS: [&str; 15] = [
     "storage",
     "database",
     "limits",
+    "witness",
+    "witness_for",
 ];
 
 impl VaultConfig {
@@ -155,6 +164,8 @@ impl VaultConfig {
         let runs_in = runs_in(reader, top);
         let metrics_token_file = top.path(reader, "metrics_token_file");
         let log_level = log_level(reader, top);
+        let witnesses = witness::read_witnesses(reader, top);
+        let witness_for = witness::read_logs(reader, top);
         let (database, database_ca_file) = database?;
         Some(Self {
             data,
@@ -172,6 +183,8 @@ impl VaultConfig {
             limits: limits?,
             runs_in,
             metrics_token_file,
+            witnesses: witnesses?,
+            witness_for: witness_for?,
             log_level: log_level?,
             warnings: Vec::new(),
             digest: Id::default(),

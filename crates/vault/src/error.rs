@@ -195,6 +195,12 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// Another log has taken the place of the one that this process knows.
+    #[error("The vault has begun its log {log}, and this process knows only an earlier one")]
+    OtherLog {
+        /// Which it is now; counts from 1.
+        log: u64,
+    },
     /// The vault is sealed, or several people would have to agree.
     #[error("This is refused: {reason}")]
     Refused {
@@ -340,13 +346,19 @@ impl Error {
         match self {
             Self::Storage(error) => error.hint(),
             Self::Log { .. } => Some(
-                "strongroom log verify on the vault's folder log says which file is wrong; put it \
-                 back from a backup of this very folder"
+                "strongroom-vault log verify says which file is wrong; put it back from a backup \
+                 of this very folder. Where there is none, or the database was restored from an \
+                 earlier state: strongroom-vault log begin-new --help"
+                    .to_owned(),
+            ),
+            Self::OtherLog { .. } => Some(
+                "restart it, after the folder keys of the machine on which the new log was begun \
+                 was copied here"
                     .to_owned(),
             ),
             Self::OtherKey { .. } => Some(
-                "all processes of a vault sign with one key, and have one public_url: copy the \
-                 folder keys of the process that was first, before this one is started"
+                "all processes of a vault sign with one key: copy the folder keys of the process \
+                 that was first, before this one is started"
                     .to_owned(),
             ),
             Self::WallClock { wall, .. } => Some(format!(

@@ -36,6 +36,7 @@ pub mod standings;
 pub mod state;
 pub mod stop;
 pub mod tls;
+pub mod witness;
 
 pub use api::Api;
 pub use blocking::Blocking;
@@ -48,3 +49,4 @@ pub use service::{Answering, Handler, Note, Peer, Request, Response, TokenPlace,
 pub use state::VaultState;
 pub use stop::{Stop, Stopper};
 pub use tls::{CertificateFiles, Certificates};
+pub use witness::WitnessPage;

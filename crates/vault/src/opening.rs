@@ -11,7 +11,7 @@
 use std::cmp::Ordering;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{FlockOperation, flock};
@@ -25,13 +25,15 @@ use crate::database::postgres::Postgres;
 use crate::database::sqlite::Sqlite;
 use crate::database::{Database, Transaction};
 use crate::publication::{LogFiles, LogFolder};
+use crate::records::log as identities;
 use crate::records::{SCHEMA, leaves};
 use crate::rules::clock::{Reading, SECOND_MS};
 use crate::rules::purge::Keeping;
 use crate::vault::{ReadClocks, Settings};
 use crate::{Error, Result, Vault};
 
-/// The folder of the log, beside the bodies.
+/// The folder of the first log, beside the bodies. Later ones have their number behind a sign that
+/// no repository has in its name.
 const LOG: &str = "log";
 
 /// The longest address of a database.
@@ -48,6 +50,37 @@ pub struct Storage {
     pub bodies: Arc<dyn Bodies>,
     /// The files of its log.
     pub log: Arc<dyn LogFiles>,
+    logs: Logs,
+}
+
+/// Where logs lie.
+#[derive(Clone, Debug)]
+enum Logs {
+    Folder(PathBuf),
+    Bucket(Arc<S3Bodies>),
+}
+
+impl Storage {
+    /// The files of a log, by its number.
+    ///
+    /// # Errors
+    /// [`Error::Local`].
+    pub fn log_of(&self, number: u64) -> Result<Arc<dyn LogFiles>> {
+        self.logs.open(number)
+    }
+}
+
+impl Logs {
+    fn open(&self, number: u64) -> Result<Arc<dyn LogFiles>> {
+        let name = match number {
+            1 => LOG.to_owned(),
+            number => format!("{LOG}~{number}"),
+        };
+        Ok(match self {
+            Self::Folder(folder) => Arc::new(LogFolder::open(folder.join(name))?),
+            Self::Bucket(bodies) => Arc::new(bodies.files(&name)),
+        })
+    }
 }
 
 /// Opens the vault of a configuration for a command beside those who serve; a new one begins here.
@@ -185,27 +218,32 @@ fn read_url(path: &Path) -> Result<Secret> {
 }
 
 fn open_storage(config: &VaultConfig, database: &dyn Database) -> Result<Storage> {
-    match &config.storage {
+    let (bodies, logs): (Arc<dyn Bodies>, Logs) = match &config.storage {
         StorageConfig::Folder(folder) => {
             let bodies = LocalBodies::new(folder.join("repositories"));
             bodies.create()?;
-            Ok(Storage {
-                bodies: Arc::new(bodies),
-                log: Arc::new(LogFolder::open(folder.join(LOG))?),
-            })
+            (Arc::new(bodies), Logs::Folder(folder.clone()))
         }
         StorageConfig::Bucket(bucket) => {
-            let bodies = S3Bodies::new(s3_options(bucket))?;
+            let bodies = Arc::new(S3Bodies::new(s3_options(bucket))?);
             if is_new(database)? {
                 // Later a bucket that is not there is a wrong name, or a loss.
                 bodies.create()?;
             }
-            Ok(Storage {
-                log: Arc::new(bodies.files(LOG)),
-                bodies: Arc::new(bodies),
-            })
+            let logs = Logs::Bucket(Arc::clone(&bodies));
+            (bodies, logs)
         }
-    }
+    };
+    let mut log = None;
+    database.read(&mut |transaction: &mut dyn Transaction| {
+        log = identities::get(transaction)?;
+        Ok(())
+    })?;
+    Ok(Storage {
+        bodies,
+        log: logs.open(log.map_or(1, |log| log.number))?,
+        logs,
+    })
 }
 
 /// How to reach a bucket; account and, at Amazon's, region come from the environment, the files of
@@ -236,7 +274,7 @@ fn origin(config: &VaultConfig) -> String {
 }
 
 /// The host that browsers use, or a name that says that there is none.
-fn host(config: &VaultConfig) -> String {
+pub fn host(config: &VaultConfig) -> String {
     let host = config.public_url.as_ref().map(|url| url.host());
     host.unwrap_or_else(|| "vault.invalid".to_owned())
 }

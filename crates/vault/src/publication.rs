@@ -11,14 +11,23 @@
 //! by [`Publisher::mend`].
 //!
 //! What can go wrong: files that were changed, cut off or taken from an older copy of the disk
-//! disagree with what was signed, or with what the database says was published. Then nothing is
-//! published any more: a person has to look.
+//! disagree with what was signed, or with what the database says was published. A process that
+//! starts on such files publishes nothing, and one that runs signs what it has in mind and never
+//! what it finds: nothing is signed over. A person has to look; [`look_back`] finds what was changed
+//! deeper in the log, and [`renewal`] begins another log where this one cannot be gone on with.
+//!
+//! Leaves are numbered on from log to log; entry 0 of this one's files is the leaf `base`.
 
+mod cosigning;
 mod files;
 mod keys;
 mod lag;
+mod look_back;
 mod proofs;
+mod renewal;
+mod taking_up;
 mod tiles;
+mod witnesses;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -27,16 +36,20 @@ use parking_lot::Mutex;
 use strongroom_ledger::{Checkpoint, Edge, Hash, LogFile, SignedCheckpoint, Signer, Tile};
 
 use crate::database::Database;
-use crate::records::leaves;
-use crate::records::publication::{self as records, State};
+use crate::records::log::LogIdentity;
+use crate::records::publication::{self as records, Mark, State};
+use crate::records::{cosigned, leaves};
 use crate::vault::Vault;
 use crate::{Error, Result};
 
 use lag::Lag;
 
 pub use files::{LogFiles, LogFolder};
-pub use proofs::{Consistency, Inclusion};
+pub use keys::witness_signer;
+pub use proofs::{Consistency, Inclusion, Witnessed};
+pub use renewal::begin_new;
 pub use tiles::Tiles;
+pub use witnesses::Witnesses;
 
 /// How many leaves are taken from the database at a time.
 const CHUNK: u64 = 4_096;
@@ -53,12 +66,16 @@ const PUBLIC_KEY: &str = "log.pub";
 /// The name of the checkpoint's file.
 const CHECKPOINT: &str = "checkpoint";
 
+/// What those call it who ask for the checkpoint that most witnesses have cosigned. It is no file.
+const WITNESSED: &str = "witnessed";
+
 /// Publishes the log of a vault.
 #[derive(Debug)]
 pub struct Publisher {
     vault: Vault,
     files: Arc<dyn LogFiles>,
     signer: Signer,
+    log: LogIdentity,
     /// What this process published last; `None` before the files were looked at.
     edge: Mutex<Option<Edge>>,
     lag: Mutex<Lag>,
@@ -69,6 +86,8 @@ pub struct Publisher {
 pub struct Published {
     database: Arc<dyn Database>,
     files: Arc<dyn LogFiles>,
+    /// Which log it is.
+    log: u64,
     key: String,
 }
 
@@ -81,18 +100,19 @@ enum Attempt {
 }
 
 impl Publisher {
-    /// Publishes into `files`, with the key in the folder `keys`, which is made where the log has
-    /// none yet.
+    /// Publishes into `files`, which are those of the vault's log, with its key in the folder `keys`,
+    /// which is made where the log has none yet.
     ///
     /// # Errors
-    /// [`Error::OtherKey`] where the log is signed with another; [`Error::Local`] and those of the
-    /// database.
+    /// [`Error::OtherKey`] where the log is signed with another; [`Error::Log`] where there is the key
+    /// of a later log; [`Error::Local`] and those of the database.
     pub fn open(vault: Vault, files: Arc<dyn LogFiles>, keys: &Path) -> Result<Self> {
         let signer = keys::signer(&vault, keys)?;
         let key = format!("{}\n", signer.verifier());
         LogFolder::open(keys.to_owned())?.write(PUBLIC_KEY, key.as_bytes())?;
         let lag = Mutex::new(Lag::new(vault.boot_ms()));
         Ok(Self {
+            log: vault.log().clone(),
             vault,
             files,
             signer,
@@ -125,11 +145,7 @@ impl Publisher {
     /// # Errors
     /// As [`Publisher::publish`].
     pub fn catch_up(&self) -> Result<u64> {
-        let mut wanted = 0;
-        self.vault.database().read(&mut |transaction| {
-            wanted = leaves::head(transaction)?.leaves;
-            Ok(())
-        })?;
+        let wanted = self.state()?.leaves;
         let size = self.edge.lock().as_ref().map_or(0, Edge::size);
         match size >= wanted {
             true => Ok(size),
@@ -142,6 +158,7 @@ impl Publisher {
         Published {
             database: Arc::clone(self.vault.database()),
             files: Arc::clone(&self.files),
+            log: self.log.number,
             key: self.key(),
         }
     }
@@ -186,17 +203,27 @@ impl Publisher {
         Err(changed("other processes publish all the time"))
     }
 
-    /// Writes the newest checkpoint once more where its file is an older one.
+    /// Writes the newest checkpoint once more where its file is an older one, has fewer cosignatures,
+    /// or cannot be read as one.
     ///
     /// # Errors
     /// As [`Publisher::publish`].
     pub fn mend(&self) -> Result<()> {
+        let file = self.files.read(CHECKPOINT)?;
         let Some(newest) = self.state()?.checkpoint else {
             return Ok(());
         };
-        match self.files.read(CHECKPOINT)? {
-            Some(bytes) if self.verify(&bytes)?.0 >= self.verify(&newest)?.0 => Ok(()),
-            _ => self.files.write(CHECKPOINT, &newest),
+        let is_sound = match &file {
+            None => false,
+            Some(bytes) if *bytes == newest => true,
+            Some(bytes) => match self.readable(bytes) {
+                Some((size, _)) => size > self.verify(&newest)?.0,
+                None => false,
+            },
+        };
+        match is_sound {
+            true => Ok(()),
+            false => self.files.write(CHECKPOINT, &newest),
         }
     }
 
@@ -214,13 +241,20 @@ impl Publisher {
         for file in edge.partial_files().map_err(of_log)? {
             self.write(&file)?;
         }
-        let origin = self.vault.origin();
+        let origin = &self.log.origin;
         let checkpoint = Checkpoint::new(origin, edge.size(), edge.root()).map_err(of_log)?;
         let signed = SignedCheckpoint::sign(checkpoint, &self.signer).map_err(of_log)?;
         let note = signed.note().to_string().into_bytes();
         let (size, copy) = (edge.size(), note.clone());
+        let (log, base) = (self.log.number, self.log.base);
         let is_news = self.vault.commit(move |transaction| {
-            records::mark(transaction, size, size / BUNDLE * BUNDLE, &copy)
+            let mark = Mark {
+                log,
+                published: base.saturating_add(size),
+                bundled: base.saturating_add(size / BUNDLE * BUNDLE),
+                checkpoint: &copy,
+            };
+            records::mark(transaction, mark)
         })?;
         if !is_news {
             return Ok(Attempt::Overtaken);
@@ -229,114 +263,42 @@ impl Publisher {
         Ok(Attempt::Done(edge))
     }
 
-    /// Takes up the log where it was published last, by whichever process.
-    fn load(&self) -> Result<Edge> {
-        // The file first: its leaves are in the database by then, however fast others publish.
-        let file = self.files.read(CHECKPOINT)?;
-        let file = file.map(|bytes| self.verify(&bytes)).transpose()?;
-        let state = self.state()?;
-        let known = state.checkpoint.as_deref();
-        let known = known.map(|bytes| self.verify(bytes)).transpose()?;
-        let location = self.files.location();
-        let (size, root) = match (known, file) {
-            (Some(known), _) => known,
-            // Published by a version that kept it as a file alone.
-            (None, Some(file)) if file.0 >= state.published => file,
-            (None, None) if state.published == 0 => (0, Hash::empty()),
-            (None, None) => {
-                return Err(changed(&format!(
-                    "{} leaves were published, and there is no checkpoint in {location}",
-                    state.published
-                )));
-            }
-            (None, Some(file)) => {
-                return Err(changed(&format!(
-                    "{} leaves were published, and the checkpoint in {location} is over {}",
-                    state.published, file.0
-                )));
-            }
-        };
-        let told = file.map_or(size, |file| file.0.max(size));
-        if told > state.leaves {
-            return Err(changed(&format!(
-                "the checkpoint in {location} is over {told} leaves, and the database knows only \
-                 {}: it is older than the log",
-                state.leaves
-            )));
-        }
-        let tiles = Tiles(&*self.files);
-        let edge = tiles.edge(size).map_err(|error| self.elsewhere(error))?;
-        if edge.root() != root {
-            return Err(changed("its last tiles are not those that were signed"));
-        }
-        self.check_file(&edge, file)?;
-        Ok(edge)
-    }
-
-    /// Fails where the checkpoint's file is of another history than what is published: of one that
-    /// the database has forgotten, or never had.
-    fn check_file(&self, edge: &Edge, file: Option<(u64, Hash)>) -> Result<()> {
-        let Some((told, signed)) = file else {
-            return Ok(());
-        };
-        let found = match told > edge.size() {
-            false => Tiles(&*self.files)
-                .root(edge.size(), told)
-                .map_err(of_log)?,
-            true => {
-                let mut ahead = edge.clone();
-                let known = |first| entries(&**self.vault.database(), first, told);
-                while ahead.size() < told {
-                    let entries = known(ahead.size())?;
-                    if entries.is_empty() {
-                        return Err(changed(&format!(
-                            "the database has no leaf {}",
-                            ahead.size()
-                        )));
-                    }
-                    for (_, entry) in entries {
-                        ahead.append(&entry).map_err(of_log)?;
-                    }
-                }
-                ahead.root()
-            }
-        };
-        match found == signed {
-            true => Ok(()),
-            false => Err(changed(&format!(
-                "the checkpoint in {} is of another history than the database: one of them was \
-                 set back",
-                self.files.location()
-            ))),
-        }
-    }
-
     /// Size and root of a checkpoint of this log.
     fn verify(&self, bytes: &[u8]) -> Result<(u64, Hash)> {
-        let signed = SignedCheckpoint::open(bytes, self.signer.verifier()).map_err(of_log)?;
+        let signed = self.signed(bytes)?;
         Ok((signed.checkpoint().size(), signed.checkpoint().root()))
     }
 
-    /// What it means that files are missing which were published.
-    fn elsewhere(&self, error: strongroom_ledger::Error) -> Error {
-        match error {
-            strongroom_ledger::Error::Missing { file } => changed(&format!(
-                "{file} is missing in {}, where all processes of the vault must have their storage",
-                self.files.location()
-            )),
-            error => of_log(error),
-        }
+    fn signed(&self, bytes: &[u8]) -> Result<SignedCheckpoint> {
+        SignedCheckpoint::open(bytes, self.signer.verifier()).map_err(of_log)
     }
 
     fn state(&self) -> Result<State> {
-        state(&**self.vault.database())
+        state(&**self.vault.database(), self.log.number)
+    }
+
+    /// Some leaves of this log in the database, from `first` on and before `until`, by their place
+    /// in it.
+    fn entries(&self, first: u64, until: u64) -> Result<Vec<(u64, Vec<u8>)>> {
+        let base = self.log.base;
+        let mut entries = Vec::new();
+        self.vault.database().read(&mut |transaction| {
+            entries.clear();
+            let count = CHUNK.min(until.saturating_sub(first));
+            let first = base.saturating_add(first);
+            leaves::entries(transaction, first, count, &mut |number, entry| {
+                entries.push((number.saturating_sub(base), entry));
+                Ok(())
+            })
+        })?;
+        Ok(entries)
     }
 
     /// Adds some leaves, and writes the files that became full by them; false where another
     /// process has published them, and they are in the database no more.
     fn extend(&self, edge: &mut Edge, until: u64) -> Result<bool> {
         let first = edge.size();
-        let entries = entries(&**self.vault.database(), first, until)?;
+        let entries = self.entries(first, until)?;
         if entries.first().is_none_or(|(number, _)| *number != first) {
             return match self.state()?.published > first {
                 true => Ok(false),
@@ -364,19 +326,31 @@ impl Publisher {
 }
 
 impl Published {
-    /// The bytes of a file of the log: `checkpoint`, `key` or a tile; `None` where there is none.
+    /// The bytes of a file of the log: `checkpoint`, `witnessed` (the checkpoint that most witnesses
+    /// have cosigned), `key` or a tile; `None` where there is none.
     ///
     /// # Errors
     /// [`Error::Local`] where it cannot be read; those of the database and the storage.
     pub fn file(&self, name: &str) -> Result<Option<Vec<u8>>> {
         match name {
             "key" => Ok(Some(format!("{}\n", self.key).into_bytes())),
-            CHECKPOINT => Ok(state(&*self.database)?.checkpoint),
+            CHECKPOINT => Ok(state(&*self.database, self.log)?.checkpoint),
+            WITNESSED => self.best(),
             _ => match name.parse::<Tile>() {
                 Ok(tile) => self.files.read(&tile.to_string()),
                 Err(_) => Ok(None),
             },
         }
+    }
+
+    /// The checkpoint that most witnesses have cosigned.
+    fn best(&self) -> Result<Option<Vec<u8>>> {
+        let mut best = None;
+        self.database.read(&mut |transaction| {
+            best = cosigned::best(transaction)?;
+            Ok(())
+        })?;
+        Ok(best.map(|best| best.note))
     }
 
     /// The tiles, to prove something of the log.
@@ -385,27 +359,17 @@ impl Published {
     }
 }
 
-fn state(database: &dyn Database) -> Result<State> {
+/// What is published of a log, which must be the vault's.
+fn state(database: &dyn Database, log: u64) -> Result<State> {
     let mut state = State::default();
     database.read(&mut |transaction| {
         state = records::state(transaction)?;
         Ok(())
     })?;
-    Ok(state)
-}
-
-/// Some leaves of the database, from `first` on and before `until`.
-fn entries(database: &dyn Database, first: u64, until: u64) -> Result<Vec<(u64, Vec<u8>)>> {
-    let mut entries = Vec::new();
-    database.read(&mut |transaction| {
-        entries.clear();
-        let count = CHUNK.min(until.saturating_sub(first));
-        leaves::entries(transaction, first, count, &mut |number, entry| {
-            entries.push((number, entry));
-            Ok(())
-        })
-    })?;
-    Ok(entries)
+    match state.log == log {
+        true => Ok(state),
+        false => Err(Error::OtherLog { log: state.log }),
+    }
 }
 
 fn of_log(error: strongroom_ledger::Error) -> Error {

@@ -5,9 +5,12 @@
 
 pub mod client_keys;
 pub mod clock;
+pub mod cosigned;
 pub mod hiding;
 pub mod leaves;
 pub mod locks;
+pub mod log;
+pub mod look_back;
 pub mod needs;
 pub mod objects;
 pub mod outlook;
@@ -19,6 +22,7 @@ pub mod scrub;
 pub mod tally;
 pub mod tokens;
 pub mod tombstones;
+pub mod witnessed;
 
 use crate::database::{Row, Transaction, Value};
 use crate::{Error, Result};
@@ -30,6 +34,7 @@ pub const SCHEMA: &[&str] = &[
     include_str!("database/schema/0003.sql"),
     include_str!("database/schema/0004.sql"),
     include_str!("database/schema/0005.sql"),
+    include_str!("database/schema/0006.sql"),
     include_str!("database/schema/0008.sql"),
     include_str!("database/schema/0010.sql"),
 ];

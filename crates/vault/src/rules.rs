@@ -13,3 +13,4 @@ pub mod refusals;
 pub mod right;
 pub mod scrub;
 pub mod wholeness;
+pub mod witness;

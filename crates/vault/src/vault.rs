@@ -17,6 +17,7 @@ mod foresight;
 mod jobs;
 mod leftover;
 mod lock;
+mod log;
 mod observation;
 mod overview;
 mod purge;
@@ -28,6 +29,7 @@ mod scrub;
 mod soundness;
 mod usage;
 mod wholeness;
+mod witness;
 
 use std::sync::Arc;
 
@@ -42,6 +44,7 @@ pub use examination::BodiesChecked;
 pub(crate) use findings::LOG_BEHIND_MS;
 pub use findings::{Demands, Finding};
 pub use jobs::{Held, Job};
+pub use log::{NextLog, OldLog};
 pub use observation::{Observation, Observed, TokensObserved};
 pub use overview::Overview;
 pub use purge::Purged;
@@ -56,6 +59,7 @@ use crate::database::commits::Commits;
 use crate::database::lease::Holder;
 use crate::database::{Database, Transaction};
 use crate::records::leaves::{self, Act, Moment};
+use crate::records::log::{self as identities, LogIdentity};
 use crate::records::repositories::{self, Repository, unknown as unknown_repository};
 use crate::rules::clock::{Drift, ProcessClock};
 use crate::rules::purge::Keeping;
@@ -73,7 +77,8 @@ use usage::Usage;
 /// What a vault is told about how to work.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// What its log is called: a name without spaces or `+`, as `vault.example.net/log`.
+    /// What the log of a new vault is called: a name without spaces or `+`, as
+    /// `vault.example.net/log`.
     pub origin: String,
     /// How long a new repository keeps things.
     pub keeping: Keeping,
@@ -95,6 +100,8 @@ struct Shared {
     commits: Commits,
     bodies: Arc<dyn Bodies>,
     settings: Settings,
+    /// Which log this process knows.
+    log: LogIdentity,
     read_clocks: ReadClocks,
     /// The clock as this process knows it.
     clock: Mutex<ProcessClock>,
@@ -127,12 +134,25 @@ impl Vault {
         let read_clocks = read_clocks.of_run(holder);
         let commits = Commits::new(Arc::clone(&database))?;
         let (clock, drift) = clock::open(&*database, &commits, &read_clocks, &settings.origin)?;
+        let origin = settings.origin.clone();
+        let mut log = None;
+        database.read(&mut |transaction| {
+            log = identities::get(transaction)?;
+            Ok(())
+        })?;
+        let log = match log {
+            Some(log) => log,
+            None => {
+                commits.commit(move |transaction| identities::get_or_name(transaction, &origin))?
+            }
+        };
         Ok(Self {
             shared: Arc::new(Shared {
                 database,
                 commits,
                 bodies,
                 settings,
+                log,
                 read_clocks,
                 clock: Mutex::new(clock),
                 drift: Mutex::new(drift),
@@ -152,11 +172,6 @@ impl Vault {
     /// The database, for the jobs beside the acts.
     pub fn database(&self) -> &Arc<dyn Database> {
         &self.shared.database
-    }
-
-    /// What its log is called.
-    pub fn origin(&self) -> &str {
-        &self.shared.settings.origin
     }
 
     /// Does work in a transaction, together with what else is committed.

@@ -61,6 +61,17 @@ pub struct ConsistencyInfo {
     pub checkpoint: String,
     /// The hashes of the proof, in base64.
     pub proof: Vec<String>,
+    /// The checkpoint that most witnesses have cosigned.
+    pub witnessed: Option<WitnessedInfo>,
+}
+
+/// A checkpoint that witnesses have cosigned, and that it is a beginning of the newest one.
+#[derive(Clone, Debug, Serialize)]
+pub struct WitnessedInfo {
+    /// The checkpoint, as a signed note with the cosignatures.
+    pub checkpoint: String,
+    /// The hashes of the proof from there to the newest one, in base64.
+    pub proof: Vec<String>,
 }
 
 /// That a leaf is in the log.

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use jiff::Timestamp;
 use strongroom_engine::session::chain;
 use strongroom_engine::state::{StateFolder, VaultAlarm, VaultMemory};
-use strongroom_ledger::Remembered;
+use strongroom_ledger::{Remembered, SignedCheckpoint};
 use strongroom_model::vault::VaultInfo;
 use strongroom_store::{Error as StoreError, Hello, VaultClient};
 
@@ -19,7 +19,11 @@ pub(super) fn meet(vault: &VaultCopy, state: &StateFolder, now: Timestamp) -> Op
         vault: vault.client.root(),
         now,
     };
-    let (info, log) = look(&vault.client, &memory, scene);
+    let Looked {
+        info,
+        log,
+        witnessed,
+    } = look(&vault.client, &memory, scene);
     let log = counted(&memory, log, scene);
     remember(&memory, &log);
     let alarm = standing(&memory, &log, scene);
@@ -31,36 +35,59 @@ pub(super) fn meet(vault: &VaultCopy, state: &StateFolder, now: Timestamp) -> Op
         client: vault.client.clone(),
         info,
         log,
+        witnessed,
+        log_witnesses: vault.log_witnesses.clone(),
         alarm,
         repository: OnceLock::new(),
     })
 }
 
+/// What a look at a vault has brought.
+pub(crate) struct Looked {
+    /// What it says of itself, if it is a vault.
+    pub(crate) info: Option<Box<VaultInfo>>,
+    /// How its log stands.
+    pub(crate) log: LogState,
+    /// The checkpoint that most witnesses have cosigned, where the log goes on from it.
+    pub(crate) witnessed: Option<SignedCheckpoint>,
+}
+
+impl Looked {
+    const fn unwitnessed(info: Option<Box<VaultInfo>>, log: LogState) -> Self {
+        Self {
+            info,
+            log,
+            witnessed: None,
+        }
+    }
+}
+
 /// Asks a vault for itself and for its log; remembers nothing.
-pub(crate) fn look(
-    client: &VaultClient,
-    memory: &VaultMemory,
-    scene: Scene<'_>,
-) -> (Option<Box<VaultInfo>>, LogState) {
+pub(crate) fn look(client: &VaultClient, memory: &VaultMemory, scene: Scene<'_>) -> Looked {
     let said = client.hello();
     let remembered = match memory.log() {
         Ok(None) => None,
         Ok(Some(bytes)) => match Remembered::parse(&bytes) {
             Ok(remembered) => Some(remembered),
-            Err(error) => return (of(said), scene.damaged(&bytes, &error)),
+            Err(error) => return Looked::unwitnessed(of(said), scene.damaged(&bytes, &error)),
         },
-        Err(error) => return (of(said), LogState::Unseen(chain(&error))),
+        Err(error) => return Looked::unwitnessed(of(said), LogState::Unseen(chain(&error))),
     };
-    match (said, remembered) {
+    let log = match (said, remembered) {
         // Most REST servers are no vaults, and of one that is away its copy tells.
-        (Hello::NoVault | Hello::Unclear(_), None) => (None, LogState::None),
-        (Hello::NoVault, Some(remembered)) => (None, scene.gone(&remembered)),
-        (Hello::Unclear(error), Some(_)) => (None, LogState::Unseen(chain(&error))),
+        (Hello::NoVault | Hello::Unclear(_), None) => LogState::None,
+        (Hello::NoVault, Some(remembered)) => scene.gone(&remembered),
+        (Hello::Unclear(error), Some(_)) => LogState::Unseen(chain(&error)),
         (Hello::Vault(info), remembered) => {
-            let log = log(client, remembered, &info, scene);
-            (Some(info), log)
+            let (log, witnessed) = log(client, remembered, &info, scene);
+            return Looked {
+                info: Some(info),
+                log,
+                witnessed,
+            };
         }
-    }
+    };
+    Looked::unwitnessed(None, log)
 }
 
 fn log(
@@ -68,11 +95,15 @@ fn log(
     remembered: Option<Remembered>,
     info: &VaultInfo,
     scene: Scene<'_>,
-) -> LogState {
+) -> (LogState, Option<SignedCheckpoint>) {
     let old = remembered.as_ref();
     let old = old.map_or(0, |log| log.last().checkpoint().size());
-    match client.consistency(old) {
-        Ok(answer) => scene.judge(remembered, info, &answer),
+    let log = match client.consistency(old) {
+        Ok(answer) => {
+            let log = scene.judge(remembered, info, &answer);
+            let witnessed = log.witnessed(&answer);
+            return (log, witnessed);
+        }
         Err(error) => match (remembered, error) {
             (None, error) => LogState::Unseen(chain(&error)),
             (Some(remembered), StoreError::Vault { status: 404, .. }) => scene.denied(&remembered),
@@ -81,7 +112,8 @@ fn log(
                 reason: chain(&error),
             },
         },
-    }
+    };
+    (log, None)
 }
 
 /// Counts contacts without a proof, which become an alarm where they go on.

@@ -78,6 +78,18 @@ impl LogState {
             Self::None | Self::Unseen(_) | Self::Withheld { .. } | Self::Alarm(_) => None,
         }
     }
+
+    /// The checkpoint with cosignatures that the vault shows, where what it showed of its log goes
+    /// on from it: the log's key has signed it, and it is part of what was just accepted.
+    pub(crate) fn witnessed(&self, answer: &Consistency) -> Option<SignedCheckpoint> {
+        let key = self.remembered()?.key().clone();
+        let shown = answer.witnessed.as_ref()?;
+        let witnessed = Remembered::first(key, shown.checkpoint.as_bytes()).ok()?;
+        match witnessed.check(answer.checkpoint.as_bytes(), &hashes(&shown.proof)) {
+            Verdict::Same | Verdict::Grown(_) => Some(witnessed.last().clone()),
+            _ => None,
+        }
+    }
 }
 
 impl Scene<'_> {
@@ -214,7 +226,10 @@ fn new_log(info: &VaultInfo, remembered: &Remembered) -> Option<String> {
         match SignedCheckpoint::open(before.as_bytes(), remembered.key()) {
             Ok(before) => {
                 let size = before.checkpoint().size();
-                format!("{said}, at leaf {size} of the {known} that are remembered")
+                match size < known {
+                    true => format!("{said}, at leaf {size} of the {known} that are remembered"),
+                    false => format!("{said}, after leaf {size}; {known} are remembered"),
+                }
             }
             Err(_) => format!("{said}, and what it shows as the old one its old key did not sign"),
         },

@@ -41,6 +41,8 @@ pub(crate) struct State {
     pub(crate) seed: u8,
     /// The key of the witness that cosigns its log, if any.
     pub(crate) witness: Option<u8>,
+    /// Whether a witness cosigns only what is shown as cosigned, which is a leaf behind.
+    pub(crate) is_witness_behind: bool,
     /// Whether it answers as a server that is no vault.
     pub(crate) is_plain: bool,
     /// Whether it has no time but for restic's protocol.
@@ -72,6 +74,7 @@ impl FakeVault {
             leaves: vec!["start".to_owned()],
             seed: 1,
             witness: None,
+            is_witness_behind: false,
             is_plain: false,
             is_busy: false,
             withholds_proof: None,
@@ -248,10 +251,14 @@ impl State {
 
     /// The signed checkpoint of the log as it is.
     pub(crate) fn checkpoint(&self) -> String {
-        let leaves = self.hashes();
-        let checkpoint = Checkpoint::new(ORIGIN, leaves.len() as u64, root(&leaves)).unwrap();
+        let witness = self.witness.filter(|_| !self.is_witness_behind);
+        self.signed(&self.hashes(), witness)
+    }
+
+    fn signed(&self, leaves: &[Hash], witness: Option<u8>) -> String {
+        let checkpoint = Checkpoint::new(ORIGIN, leaves.len() as u64, root(leaves)).unwrap();
         let mut signed = SignedCheckpoint::sign(checkpoint, &self.signer()).unwrap();
-        if let Some(seed) = self.witness {
+        if let Some(seed) = witness {
             let witness = Signer::from_seed(KeyKind::Witness, WITNESS, &[seed; 32]).unwrap();
             let signature = witness.cosign(signed.note().text(), WITNESSED_S).unwrap();
             signed
@@ -268,8 +275,17 @@ impl State {
             true => consistency_proof(Leaves(&leaves), old, size).unwrap(),
             false => Vec::new(),
         };
-        let proof: Vec<String> = proof.iter().map(ToString::to_string).collect();
-        json!({"checkpoint": self.checkpoint(), "proof": proof})
+        let told =
+            |proof: Vec<Hash>| -> Vec<String> { proof.iter().map(ToString::to_string).collect() };
+        let mut answer = json!({"checkpoint": self.checkpoint(), "proof": told(proof)});
+        if self.is_witness_behind {
+            let proof = consistency_proof(Leaves(&leaves), size - 1, size).unwrap();
+            answer["witnessed"] = json!({
+                "checkpoint": self.signed(&leaves[..leaves.len() - 1], self.witness),
+                "proof": told(proof),
+            });
+        }
+        answer
     }
 
     fn hashes(&self) -> Vec<Hash> {

@@ -4,7 +4,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
@@ -33,11 +33,26 @@ impl RealVault {
             .output()
             .unwrap();
         assert!(made.status.success(), "{made:?}");
-        let config = folder.join("vault.toml");
-        fs::write(&config, "reserve = \"1MiB\"\n").unwrap();
+        fs::write(folder.join("vault.toml"), "reserve = \"1MiB\"\n").unwrap();
+        Self::serve(folder, "127.0.0.1:0")
+    }
+
+    /// Runs a command of its own program, which must come to its end.
+    fn own(folder: &Path, arguments: &[&str]) -> Output {
+        let program =
+            Path::new(env!("CARGO_BIN_EXE_strongroom")).with_file_name("strongroom-vault");
+        let mut command = Command::new("timeout");
+        command.arg("60").arg(program);
+        command.args(arguments).arg("--config");
+        command.arg(folder.join("vault.toml")).output().unwrap()
+    }
+
+    fn serve(folder: &Path, listen: &str) -> Self {
+        let program =
+            Path::new(env!("CARGO_BIN_EXE_strongroom")).with_file_name("strongroom-vault");
         let mut child = Command::new(&program)
-            .args(["serve", "--listen", "127.0.0.1:0", "--config"])
-            .arg(&config)
+            .args(["serve", "--listen", listen, "--config"])
+            .arg(folder.join("vault.toml"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -255,4 +270,69 @@ fn whoever_administers_a_vault_makes_ends_hides_and_brings_back() {
     vault
         .administer(&scene, 1, &nobody)
         .assert_says(&["refuses to end a token"]);
+}
+
+#[test]
+fn a_vault_that_was_restored_begins_a_new_log_which_is_an_alarm_until_it_is_accepted() {
+    let scene = Scene::new();
+    write_noise(&scene.source().join("noise"), 1, 1 << 20);
+    let folder = scene.path("vault");
+    let mut vault = RealVault::start(&folder);
+    let create = [
+        "token",
+        "create",
+        "--repository",
+        "acme/repos",
+        "--right",
+        "append",
+    ];
+    let made = vault.administer(&scene, 0, &create).summary();
+    vault.configure(&scene, made["token"].as_str().unwrap(), &vault.fingerprint);
+    let restart = |vault: &mut RealVault, between: &dyn Fn()| {
+        vault.child.kill().unwrap();
+        vault.child.wait().unwrap();
+        between();
+        let listen = vault.url.strip_prefix("https://").unwrap().to_owned();
+        *vault = RealVault::serve(&folder, &listen);
+    };
+    let names = ["vault.sqlite", "vault.sqlite-wal", "vault.sqlite-shm"];
+    scene.begin();
+    // The database as it is before another backup, and put back after it.
+    restart(&mut vault, &|| {
+        for name in names {
+            let _ = fs::copy(folder.join(name), scene.path(name));
+        }
+        assert!(scene.path(names[0]).exists());
+    });
+    write_noise(&scene.source().join("more"), 2, 1 << 20);
+    scene.expect(0, &["backup"]);
+    restart(&mut vault, &|| {
+        for name in names {
+            let _ = fs::remove_file(folder.join(name));
+            let _ = fs::copy(scene.path(name), folder.join(name));
+        }
+        let refused = RealVault::own(&folder, &["serve", "--listen", "127.0.0.1:0"]);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(1), "{said}");
+        assert!(said.contains("log begin-new"), "{said}");
+        let begun = RealVault::own(&folder, &["log", "begin-new", "--because", "a disk died"]);
+        assert!(begun.status.success(), "{begun:?}");
+    });
+    for _ in 0..2 {
+        scene
+            .expect(1, &["sync"])
+            .assert_says(&["ALARM: three", "began a new log, after leaf"]);
+    }
+    let accept = [
+        "vault",
+        "accept-log",
+        "three",
+        "--yes-the-vault-was-restored",
+    ];
+    scene.expect(0, &accept);
+    scene.expect(0, &["sync"]);
+    let log = scene
+        .expect(0, &["--json", "vault", "log", "three"])
+        .summary();
+    assert_eq!(log["origin"], "vault.invalid/strongroom/2", "{log}");
 }

@@ -9,9 +9,11 @@ use serde::{Deserialize, Serialize};
 use crate::address::{StoreAddress, percent_encoded, redacted};
 use crate::config::reader::{Reader, quoted};
 use crate::config::section::Section;
+use crate::error::Error;
 use crate::fingerprint::{self, Fingerprint};
 use crate::name::Name;
 use crate::period::Period;
+use crate::witness_key::{self, WitnessKey};
 
 /// One complete repository at one place; the type of a "copy".
 #[derive(Clone, Debug)]
@@ -33,6 +35,8 @@ pub struct BackupCopy {
     /// The one certificate that a REST server may show, whoever vouches for it; `None` means that
     /// authorities decide.
     pub fingerprint: Option<Fingerprint>,
+    /// The witnesses that must have cosigned the log of the vault behind a REST address.
+    pub log_witnesses: Vec<WitnessKey>,
 }
 
 /// A kind of storage.
@@ -69,7 +73,7 @@ impl fmt::Display for Medium {
     }
 }
 
-pub(super) const KEYS: [&str; 8] = [
+pub(super) const KEYS: [&str; 9] = [
     "name",
     "store",
     "medium",
@@ -78,7 +82,11 @@ pub(super) const KEYS: [&str; 8] = [
     "lock",
     "ca_file",
     "fingerprint",
+    "log_witnesses",
 ];
+
+/// The most witnesses of one log.
+const MOST_WITNESSES: usize = 16;
 
 /// Reads all copies, each with the line where it begins.
 pub(super) fn read_all(reader: &mut Reader<'_>, top: &Section<'_>) -> Vec<(usize, BackupCopy)> {
@@ -132,6 +140,7 @@ pub(super) fn read_all(reader: &mut Reader<'_>, top: &Section<'_>) -> Vec<(usize
         let lock = section.period(reader, "lock");
         let ca_file = section.path(reader, "ca_file");
         let fingerprint = fingerprint(reader, &section);
+        let log_witnesses = log_witnesses(reader, &section);
         match &store {
             Some(StoreAddress::Local(_)) => refuse_for_folder(reader, &section),
             Some(StoreAddress::Rest(address)) => {
@@ -151,6 +160,7 @@ pub(super) fn read_all(reader: &mut Reader<'_>, top: &Section<'_>) -> Vec<(usize
                 lock,
                 ca_file,
                 fingerprint,
+                log_witnesses,
             };
             copies.push((section.line(), copy));
         }
@@ -234,6 +244,37 @@ fn fingerprint(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Fingerp
     parsed
 }
 
+/// Reads whose cosignatures are asked for; what is none is told, and left out.
+fn log_witnesses(reader: &mut Reader<'_>, section: &Section<'_>) -> Vec<WitnessKey> {
+    let texts = section.texts(reader, "log_witnesses").unwrap_or_default();
+    if texts.len() > MOST_WITNESSES
+        && let Some(line) = section.line_of(reader, "log_witnesses")
+    {
+        let message = format!("There are {} log_witnesses", texts.len());
+        reader.problem(line, message, format!("leave {MOST_WITNESSES} of them"));
+    }
+    let mut keys: Vec<WitnessKey> = Vec::new();
+    for text in texts {
+        match text.value.parse::<WitnessKey>() {
+            Ok(key) if keys.contains(&key) => {
+                let message = format!("The witness {} is there twice", quoted(key.name()));
+                reader.problem(text.line, message, "remove one of them");
+            }
+            Ok(key) => keys.push(key),
+            Err(error) => {
+                let reason = match error {
+                    Error::WitnessKey { reason, .. } => reason,
+                    error => error.to_string(),
+                };
+                let written = quoted(text.written);
+                let message = format!("{written} is not the key of a witness: {reason}");
+                reader.problem(text.line, message, witness_key::RULE);
+            }
+        }
+    }
+    keys
+}
+
 /// Refuses a fingerprint beside what would make it mean nothing, or something else than it says.
 fn refuse_useless_pin(reader: &mut Reader<'_>, section: &Section<'_>, scheme: &str) {
     let Some(line) = section.line_of(reader, "fingerprint") else {
@@ -262,6 +303,10 @@ fn refuse_for_folder(reader: &mut Reader<'_>, section: &Section<'_>) {
         (
             "fingerprint",
             "A folder is reached without certificates, so it has no fingerprint",
+        ),
+        (
+            "log_witnesses",
+            "A folder is no vault, so it has no log_witnesses",
         ),
     ];
     for (key, reason) in reasons {

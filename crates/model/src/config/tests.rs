@@ -182,6 +182,7 @@ fn every_other_key_is_read_too() {
         name = "vault"
         store = "rest:https://u:p@vault.lan:8000/x"
         fingerprint = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+        log_witnesses = ["vault-b.example.net/strongroom-witness+b3a54140+BKzD6wNjmw0PgawbJs8UIPKH4W+E6DkkiGpUnTKp7ivk"]
         medium = "disk"
         site = "cellar"
         domain = "nas"
@@ -205,6 +206,10 @@ fn every_other_key_is_read_too() {
     assert_eq!(config.copies[1].ca_file, Some("/etc/ca.pem".into()));
     let of_nothing = crate::Fingerprint::of(b"");
     assert_eq!(config.copies[2].fingerprint, Some(of_nothing));
+    let [witness] = config.copies[2].log_witnesses.as_slice() else {
+        panic!("{:?}", config.copies[2].log_witnesses);
+    };
+    assert_eq!(witness.name(), "vault-b.example.net/strongroom-witness");
     let warnings: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
     assert_eq!(
         warnings,

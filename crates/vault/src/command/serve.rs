@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime};
 use hyper::StatusCode;
 use jiff::Timestamp;
 use sd_notify::NotifyState;
+use strongroom_ledger::Signer;
 use strongroom_model::Secret;
 use strongroom_store::place::account::Metadata;
 use strongroom_vault::config::{PublicUrl, VaultConfig};
@@ -22,9 +23,9 @@ use strongroom_vault::http::standings::Standings;
 use strongroom_vault::http::tls::{Names, make_own};
 use strongroom_vault::http::{
     Answering, Api, Blocking, Certificates, Handler, HttpMetrics, Peer, Request, Rest, Serving,
-    Stop, Stopper, VaultState, bind, health, serve, simple,
+    Stop, Stopper, VaultState, WitnessPage, bind, health, serve, simple, witness,
 };
-use strongroom_vault::publication::Publisher;
+use strongroom_vault::publication::{Publisher, Witnesses, witness_signer};
 use strongroom_vault::runs_in::Whereabouts;
 use strongroom_vault::{Error, Result, Vault, admin_token, logging, opening};
 use tokio::net::TcpListener;
@@ -68,12 +69,16 @@ struct Pages {
     api: Api,
     vault: Vault,
     state: Arc<VaultState>,
+    witness: Option<WitnessPage>,
 }
 
 /// What is served, and published.
 struct Opened {
     vault: Vault,
     publisher: Arc<Publisher>,
+    witnesses: Arc<Witnesses>,
+    /// What this vault cosigns the logs of others with, where it does.
+    cosigner: Option<Arc<Signer>>,
     metrics: Arc<Metrics>,
     state: Arc<VaultState>,
 }
@@ -99,6 +104,14 @@ impl Opened {
         }
         vault.begin_serving(Some(&config.told()))?;
         publisher.publish()?;
+        let witnesses = Arc::new(Witnesses::new(&config.witnesses)?);
+        let cosigner = match config.witness_for.is_empty() {
+            true => None,
+            false => {
+                let signer = witness_signer(&vault, &keys, &opening::host(config))?;
+                Some(Arc::new(signer))
+            }
+        };
         let metrics = Arc::new(Metrics::new());
         let state = Arc::new(VaultState::new(&metrics));
         // The first answer of /readyz is true.
@@ -106,6 +119,8 @@ impl Opened {
         Ok(Self {
             vault,
             publisher: Arc::new(publisher),
+            witnesses,
+            cosigner,
             metrics,
             state,
         })
@@ -152,6 +167,8 @@ impl Args {
         let Opened {
             vault,
             publisher,
+            witnesses,
+            cosigner,
             metrics,
             state,
         } = opened;
@@ -201,6 +218,7 @@ impl Args {
         let jobs = Jobs {
             vault: vault.clone(),
             publisher: Arc::clone(publisher),
+            witnesses: Arc::clone(witnesses),
             standings,
             blocking: blocking.clone(),
             metrics: Arc::clone(metrics),
@@ -208,6 +226,10 @@ impl Args {
             verify_every_ms: config.verify_every.milliseconds(),
         };
         let jobs = jobs.start(&stop);
+        let witness = cosigner.as_ref().map(|signer| {
+            let logs = config.witness_for.clone();
+            WitnessPage::new(vault.clone(), blocking.clone(), Arc::clone(signer), logs)
+        });
         let pages = Arc::new(Pages {
             metrics: Arc::clone(metrics),
             token,
@@ -215,6 +237,7 @@ impl Args {
             api,
             vault: vault.clone(),
             state: Arc::clone(state),
+            witness,
         });
         serve(serving, listeners, pages, stop).await?;
         // A job that is under way is finished, and the last leaves are published.
@@ -244,6 +267,10 @@ impl Handler for Pages {
                 "/metrics" => {
                     health::metrics(request.headers(), &peer, self.token.as_ref(), &self.metrics)
                 }
+                witness::PATH => match &self.witness {
+                    Some(page) => page.answer(request).await,
+                    None => simple(StatusCode::NOT_FOUND, "No log is cosigned here"),
+                },
                 _ => {
                     let request = match self.api.answer(request, &peer).await {
                         Ok(response) => return response,

@@ -99,13 +99,16 @@ impl Examination<'_> {
         let mut seeds = 0;
         for entry in names {
             let name = entry.file_name().to_string_lossy().into_owned();
-            if name != "log.key" {
+            let is_ours = name == "witness.key"
+                || name == "log.key"
+                || name.starts_with("log-") && name.ends_with(".key");
+            if !is_ours {
                 continue;
             }
             let text = fs::read_to_string(entry.path()).unwrap_or_default();
             let seed = HEXLOWER.decode(text.trim().as_bytes());
             if seed.is_ok_and(|seed| seed.len() == 32) {
-                seeds += 1;
+                seeds += usize::from(name != "witness.key");
                 continue;
             }
             return Line::fail(

@@ -1,4 +1,5 @@
-//! The log: its newest checkpoint against its files, and all of them where all is asked for.
+//! The log: its newest checkpoint against its files, and all of them where all is asked for; what
+//! the look back has found; and who cosigns it.
 //!
 //! Nothing is published here, and no key is made: what the database says of the log is enough.
 
@@ -7,19 +8,28 @@ use strongroom_ledger::{SignedCheckpoint, Verifier, audit};
 use crate::config::StorageConfig;
 use crate::doctor::{Examination, Line};
 use crate::publication::{LogFiles, Tiles};
+use crate::records::cosigned::{self, WitnessState};
+use crate::records::look_back::{self, LookBack};
 use crate::records::publication::{self as records, State};
 use crate::vault::Vault;
 use crate::{Error, Result};
 
 /// What to do where the log is not what it was.
-const NEXT: &str = "stop the vault, and put the log's files and the database back from one backup";
+const NEXT: &str = "stop the vault, and put the log's files and the database back from one backup; \
+                    where there is none: strongroom-vault log begin-new --help";
+
+/// So old a cosignature may be.
+const COSIGNED_WITHIN_S: i64 = 3_600;
 
 impl Examination<'_> {
     pub(super) fn log(&self, vault: &Vault, files: &dyn LogFiles) -> Result<Vec<Line>> {
         let (mut state, mut key) = (State::default(), None);
+        let (mut looked, mut witnesses) = (LookBack::default(), Vec::new());
         vault.database().read(&mut |transaction| {
             state = records::state(transaction)?;
             key = records::public_key(transaction)?;
+            looked = look_back::get(transaction)?;
+            witnesses = cosigned::witnesses(transaction)?;
             Ok(())
         })?;
         let (Some(key), Some(newest)) = (key, state.checkpoint) else {
@@ -36,6 +46,20 @@ impl Examination<'_> {
             Ok(size) => Line::ok("log", format!("{size} leaves are signed and in its files")),
             Err(found) => Line::fail("log", found, NEXT),
         }];
+        lines.extend(looked.wrong.map(|wrong| {
+            let found = format!("a look back found, and it still is so: {}", wrong.what);
+            Line::fail("look back", found, NEXT)
+        }));
+        let log = vault.log();
+        if let Some(before) = &log.before {
+            let first = before.lines().next().unwrap_or_default();
+            let number = log.number;
+            lines.push(Line::ok(
+                "log",
+                format!("it is log {number} of this vault, and took the place of {first}"),
+            ));
+        }
+        lines.extend(self.witnesses(&witnesses));
         if self.is_thorough
             && let StorageConfig::Folder(_) = &self.config.storage
         {
@@ -48,11 +72,45 @@ impl Examination<'_> {
                 Some(fault) => Line::fail(
                     "audit",
                     format!("{fault}, and {} more", report.faults.len() - 1),
-                    "strongroom log verify names all of them",
+                    "strongroom-vault log verify names all of them",
                 ),
             });
         }
         Ok(lines)
+    }
+
+    fn witnesses(&self, known: &[WitnessState]) -> Vec<Line> {
+        let of = |witness: &crate::config::WitnessConfig| {
+            let (name, vkey) = (witness.key.name(), witness.key.to_string());
+            let known = known.iter().find(|known| known.vkey == vkey);
+            let trouble = known.and_then(|known| known.trouble.as_deref());
+            if let Some(trouble) = trouble.filter(|_| known.is_some_and(|known| known.is_alarm)) {
+                let next = "ask who runs it; if the vault was restored from an earlier state: \
+                            strongroom-vault log begin-new --help";
+                return Line::fail("witness", format!("{name} gives alarm: {trouble}"), next);
+            }
+            let time_s = known.and_then(|known| known.time_s);
+            let age_s = time_s.map(|time_s| self.now_s.saturating_sub(time_s));
+            match (age_s, trouble) {
+                (Some(age_s), None) if age_s <= COSIGNED_WITHIN_S => {
+                    Line::ok("witness", format!("{name} cosigned {age_s} s ago"))
+                }
+                (age_s, trouble) => {
+                    let since = match age_s {
+                        Some(age_s) => format!("cosigned {} min ago", age_s / 60),
+                        None => "has never cosigned this log".to_owned(),
+                    };
+                    let why = trouble.map_or_else(String::new, |trouble| format!(": {trouble}"));
+                    let next = format!(
+                        "is the vault being served, is {} reachable, and does it know this log's \
+                         key? strongroom-vault log key",
+                        witness.url
+                    );
+                    Line::warn("witness", format!("{name} {since}{why}"), next)
+                }
+            }
+        };
+        self.config.witnesses.iter().map(of).collect()
     }
 
     /// The size of the newest checkpoint, or what is wrong with it.
@@ -69,7 +127,11 @@ impl Examination<'_> {
         let location = files.location();
         match file.map(verified) {
             None => return Err(format!("there is no checkpoint in {location}")),
-            Some(Err(error)) => return Err(format!("the checkpoint in {location}: {error}")),
+            Some(Err(error)) => {
+                return Err(format!(
+                    "the copy of the checkpoint in {location}, which serve writes anew: {error}"
+                ));
+            }
             Some(Ok(_)) => {}
         }
         let edge = Tiles(files).edge(size).map_err(|error| error.to_string())?;

@@ -102,8 +102,8 @@ impl Rest {
         Some(response)
     }
 
-    /// A file of the log: the checkpoint and the key are for everybody, what was done for those
-    /// who have a token.
+    /// A file of the log: checkpoints and the key are for everybody, what was done for those who
+    /// have a token.
     async fn log_file(
         &self,
         request: &Request,
@@ -115,7 +115,7 @@ impl Rest {
             return Ok(not_allowed("GET, HEAD"));
         }
         let mut place = None;
-        if !matches!(name.as_str(), "checkpoint" | "key") {
+        if !matches!(name.as_str(), "checkpoint" | "key" | "witnessed") {
             let token = self.token_of(request.headers(), None)?;
             let principal = self.authenticate(token).await?;
             note.token = Some(principal.name.clone());

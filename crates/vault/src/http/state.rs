@@ -74,10 +74,18 @@ impl VaultState {
         let storage = is_storage_due.then(|| vault.check_storage());
         let mut checks = self.checks.lock();
         checks.looked_ms = vault.boot_ms();
-        checks.log = (behind_ms > LOG_BEHIND_MS).then(|| {
-            let behind = Duration::from_millis(behind_ms.unsigned_abs());
-            format!("The log has not been published for {} s", behind.as_secs())
-        });
+        checks.log = match &observed {
+            _ if behind_ms > LOG_BEHIND_MS => {
+                let behind = Duration::from_millis(behind_ms.unsigned_abs());
+                let behind = behind.as_secs();
+                Some(format!("The log has not been published for {behind} s"))
+            }
+            Ok(observed) => observed.look_back.wrong.as_ref().map(|wrong| {
+                let what = &wrong.what;
+                format!("The files of the log are not what was written: {what}")
+            }),
+            Err(_) => None,
+        };
         if let Some(storage) = storage {
             checks.tried_storage_ms = Some(boot_ms);
             checks.storage = storage.err().map(|error| chain(&error));

@@ -1,4 +1,4 @@
-//! The key that signs checkpoints.
+//! The keys that sign: checkpoints of each log, and what this vault cosigns for others.
 //!
 //! What can go wrong: a second process of a vault, or one whose folder was lost, makes a key of its
 //! own, and every client takes it for another log. So a key is made only where the vault has none.
@@ -6,57 +6,149 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use data_encoding::HEXLOWER;
-use strongroom_ledger::{KeyKind, Signer};
+use strongroom_ledger::{KeyKind, Signer, Verifier};
 
-use crate::publication::{of_log, records};
+use crate::database::Transaction;
+use crate::publication::files::{LogFiles, LogFolder};
+use crate::publication::{changed, of_log, records};
 use crate::vault::Vault;
 use crate::{Error, Result};
 
+/// The file of the key that this vault cosigns others' logs with, and of its public half.
+const WITNESS_KEY: &str = "witness.key";
+const WITNESS_PUBLIC: &str = "witness.pub";
+
+/// The bytes from which a key is made.
+pub(super) type Seed = [u8; 32];
+
 /// The signer of a vault's log: the one whose key is known already, or else a new one.
 pub(super) fn signer(vault: &Vault, keys: &Path) -> Result<Signer> {
+    let log = vault.log();
+    if let Some(later) = later(keys, log.number)? {
+        return Err(changed(&format!(
+            "{} has the key of log {later}, a later log, and the database knows only log {}: it is \
+             older than the log",
+            keys.display(),
+            log.number
+        )));
+    }
+    settled(
+        vault,
+        keys,
+        (&log_key(log.number), "the log"),
+        |seed| Signer::from_seed(KeyKind::Log, &log.origin, seed),
+        records::public_key,
+        records::settle_public_key,
+    )
+}
+
+/// The key that this vault cosigns others' logs with, made where it has none. `host` names a new
+/// one; one that is there keeps its name.
+///
+/// # Errors
+/// [`Error::OtherKey`] where other processes cosign with another; [`Error::Local`] and those of the
+/// database.
+pub fn witness_signer(vault: &Vault, keys: &Path, host: &str) -> Result<Signer> {
     let mut known = None;
     vault.database().read(&mut |transaction| {
-        known = records::public_key(transaction)?;
+        known = records::witness_key(transaction)?;
         Ok(())
     })?;
+    let known = known.and_then(|key| key.parse::<Verifier>().ok());
+    let name = known.map_or_else(
+        || format!("{host}/strongroom-witness"),
+        |known| known.name().to_owned(),
+    );
+    let signer = settled(
+        vault,
+        keys,
+        (WITNESS_KEY, "what is cosigned"),
+        |seed| Signer::from_seed(KeyKind::Witness, &name, seed),
+        records::witness_key,
+        records::settle_witness_key,
+    )?;
+    let text = format!("{}\n", signer.verifier());
+    let folder = LogFolder::open(keys.to_owned())?;
+    if folder.read(WITNESS_PUBLIC)?.as_deref() != Some(text.as_bytes()) {
+        folder.write(WITNESS_PUBLIC, text.as_bytes())?;
+    }
+    Ok(signer)
+}
+
+/// A key with which all processes of a vault sign: `name` is its file and `what` it is for, `known`
+/// reads its public half from the database, and `settle` writes it there where there is none.
+fn settled(
+    vault: &Vault,
+    keys: &Path,
+    (name, what): (&str, &str),
+    signer: impl FnOnce(&Seed) -> strongroom_ledger::Result<Signer>,
+    known: fn(&mut dyn Transaction) -> Result<Option<String>>,
+    settle: fn(&mut dyn Transaction, &str) -> Result<Option<String>>,
+) -> Result<Signer> {
+    let mut found = None;
+    vault.database().read(&mut |transaction| {
+        found = known(transaction)?;
+        Ok(())
+    })?;
+    let path = keys.join(name);
     let other = |reason: &str| Error::OtherKey {
-        path: path(keys),
+        path: path.clone(),
         reason: reason.to_owned(),
     };
-    let seed = match (read(keys)?, &known) {
+    let seed = match (read(&path)?, &found) {
         (Some(seed), _) => seed,
-        (None, None) => make(keys)?,
+        (None, None) => make(&path)?,
         (None, Some(_)) => return Err(other("there is none")),
     };
-    let signer = Signer::from_seed(KeyKind::Log, vault.origin(), &seed).map_err(of_log)?;
+    let signer = signer(&seed).map_err(of_log)?;
     let key = signer.verifier().to_string();
-    if known.is_none() {
+    if found.is_none() {
         let ours = key.clone();
-        known = vault.commit(move |transaction| records::settle_public_key(transaction, &ours))?;
+        found = vault.commit(move |transaction| settle(transaction, &ours))?;
     }
-    match known {
-        Some(known) if known != key => Err(other(&format!(
-            "the log is verified with {known}, and this one makes {key}"
+    match found {
+        Some(found) if found != key => Err(other(&format!(
+            "{what} is verified with {found}, and this one makes {key}"
         ))),
         _ => Ok(signer),
     }
 }
 
-/// The bytes from which a key is made.
-type Seed = [u8; 32];
-
-/// Where the key lies in the folder of keys: 64 hexadecimal digits.
-fn path(folder: &Path) -> PathBuf {
-    folder.join("log.key")
+/// The file of a log's key: 64 hexadecimal digits.
+pub(super) fn log_key(number: u64) -> String {
+    match number {
+        1 => "log.key".to_owned(),
+        number => format!("log-{number}.key"),
+    }
 }
 
-/// Reads the seed of the key; `None` where there is none.
-fn read(folder: &Path) -> Result<Option<Seed>> {
-    let path = path(folder);
-    match fs::read_to_string(&path) {
+/// The number of a log after this one that has a key.
+fn later(keys: &Path, number: u64) -> Result<Option<u64>> {
+    let failed = || Error::local(format!("list {}", keys.display()));
+    let names = match fs::read_dir(keys) {
+        Ok(names) => names,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed()(error)),
+    };
+    for entry in names {
+        let name = entry.map_err(failed())?.file_name();
+        let name = name.to_string_lossy();
+        let other = name.strip_prefix("log-");
+        let other = other.and_then(|rest| rest.strip_suffix(".key"));
+        let other = other.and_then(|other| other.parse().ok());
+        if let Some(other) = other.filter(|other| *other > number) {
+            return Ok(Some(other));
+        }
+    }
+    Ok(None)
+}
+
+/// Reads the seed of a key; `None` where there is none.
+fn read(path: &Path) -> Result<Option<Seed>> {
+    match fs::read_to_string(path) {
         Ok(text) => {
             let seed = HEXLOWER.decode(text.trim().as_bytes()).ok();
             let seed = seed.and_then(|seed| Seed::try_from(seed).ok());
@@ -70,16 +162,18 @@ fn read(folder: &Path) -> Result<Option<Seed>> {
 }
 
 /// Makes a key where there is none.
-fn make(folder: &Path) -> Result<Seed> {
-    let path = path(folder);
+pub(super) fn make(path: &Path) -> Result<Seed> {
     let failed = || Error::local(format!("make the key {}", path.display()));
+    let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(failed())?;
     let (mut seed, mut number) = (Seed::default(), [0; 8]);
     getrandom::fill(&mut seed)
         .and_then(|()| getrandom::fill(&mut number))
         .map_err(|error| failed()(io::Error::other(error)))?;
     // Linked into place whole, so that nobody ever reads half a key, or makes a second one.
-    let passing = folder.join(format!("log.key.writing-{}", HEXLOWER.encode(&number)));
+    let base = path.file_name().unwrap_or_default().to_string_lossy();
+    let passing = format!("{base}.writing-{}", HEXLOWER.encode(&number));
+    let passing = path.with_file_name(passing);
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -90,12 +184,12 @@ fn make(folder: &Path) -> Result<Seed> {
     let linked = file
         .write_all(text.as_bytes())
         .and_then(|()| file.sync_all())
-        .and_then(|()| fs::hard_link(&passing, &path));
+        .and_then(|()| fs::hard_link(&passing, path));
     fs::remove_file(&passing).map_err(failed())?;
     match linked {
         // Another process that shares the folder was faster.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            let made = read(folder)?;
+            let made = read(path)?;
             made.ok_or_else(|| failed()(io::ErrorKind::NotFound.into()))
         }
         Err(error) => Err(failed()(error)),

@@ -6,7 +6,7 @@
 use strongroom_ledger::bundle::entries;
 use strongroom_ledger::{Hash, SignedCheckpoint, Verifier, consistency_proof, inclusion_proof};
 
-use crate::publication::{BUNDLE, CHECKPOINT, Published, changed, of_log};
+use crate::publication::{BUNDLE, CHECKPOINT, Published, WITNESSED, changed, of_log};
 use crate::{Error, Result};
 
 /// That the log goes on from an earlier state.
@@ -16,6 +16,17 @@ pub struct Consistency {
     pub checkpoint: String,
     /// From the earlier size to that of the checkpoint; empty where the earlier one is 0, the
     /// same, or larger than the log.
+    pub proof: Vec<Hash>,
+    /// The checkpoint that most witnesses have cosigned, and how it leads to the newest one.
+    pub witnessed: Option<Witnessed>,
+}
+
+/// A checkpoint that witnesses have cosigned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Witnessed {
+    /// The signed note, with the cosignatures.
+    pub checkpoint: String,
+    /// From its size to that of the newest checkpoint.
     pub proof: Vec<Hash>,
 }
 
@@ -36,15 +47,37 @@ impl Published {
     /// # Errors
     /// [`Error::Log`] where the files are not what was published; [`Error::Local`].
     pub fn consistency(&self, old: u64) -> Result<Consistency> {
+        // First the one that is older, or the same.
+        let witnessed = self.file(WITNESSED)?;
         let (checkpoint, size) = self.checkpoint()?;
         let proof = match old > size {
             true => Vec::new(),
             false => consistency_proof(self.tiles(), old, size).map_err(of_log)?,
         };
-        Ok(Consistency { checkpoint, proof })
+        Ok(Consistency {
+            checkpoint,
+            proof,
+            witnessed: witnessed.and_then(|note| self.witnessed_within(&note, size)),
+        })
     }
 
-    /// The proof of a leaf within the newest checkpoint.
+    /// A checkpoint with cosignatures, and the proof from it to the newest one over `size` leaves;
+    /// `None` where there is none that can be shown: the proof that was asked for must not fail by
+    /// it.
+    fn witnessed_within(&self, note: &[u8], size: u64) -> Option<Witnessed> {
+        let key: Verifier = self.key.parse().ok()?;
+        let signed = SignedCheckpoint::open(note, &key).ok()?;
+        let witnessed = signed.checkpoint().size();
+        if witnessed > size {
+            return None;
+        }
+        Some(Witnessed {
+            checkpoint: signed.note().to_string(),
+            proof: consistency_proof(self.tiles(), witnessed, size).ok()?,
+        })
+    }
+
+    /// The proof of a leaf, by its place in the log, within the newest checkpoint.
     ///
     /// # Errors
     /// [`Error::Unknown`] where there is no such leaf; as [`Published::consistency`].

@@ -210,6 +210,45 @@ pub enum Act {
         /// How many objects are rotten or missing now.
         rotten: u64,
     },
+    /// The files of the log are not what was written, or a witness says that the log is not what it
+    /// was.
+    LogWrong {
+        /// What is wrong.
+        what: String,
+    },
+    /// A new log begins, because the one before cannot be gone on with. It is the first leaf.
+    NewLog {
+        /// Which log of the vault it is.
+        log: u64,
+        /// What it is called.
+        origin: String,
+        /// What the one before was called.
+        origin_before: String,
+        /// The last checkpoint of the one before, as it was signed, where there is one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        before: Option<String>,
+        /// Whether its signature was verified.
+        #[serde(rename = "verified")]
+        is_verified: bool,
+        /// What the operator said.
+        because: String,
+    },
+    /// A leaf from before the new log that is not known to be in the old one's files.
+    Carried {
+        /// The leaf as it was.
+        entry: String,
+    },
+    /// A log of others, which is cosigned here, does not go on from what was cosigned.
+    WitnessAlarm {
+        /// Which log.
+        log: String,
+        /// How many leaves it had.
+        old_size: u64,
+        /// How many leaves it says that it has.
+        size: u64,
+        /// What is wrong.
+        what: &'static str,
+    },
 }
 
 /// What a process that serves was told: what weakens a promise is seen by whoever compares two of

@@ -7,7 +7,7 @@
 use strongroom_model::ByteSize;
 
 use crate::Result;
-use crate::records::receipts;
+use crate::records::{cosigned, look_back, receipts};
 use crate::rules::clock::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS};
 use crate::rules::life::State;
 use crate::rules::purge::Keeping;
@@ -90,6 +90,7 @@ impl Vault {
         if let Some(behind_ms) = demands.behind_ms {
             findings.extend(self.serving(behind_ms)?);
         }
+        findings.extend(self.look_at_log()?);
         for repository in &observed.repositories {
             findings.extend(self.of_repository(repository, observed.vault_ms, demands)?);
         }
@@ -125,6 +126,29 @@ impl Vault {
             let problem = "No process moves the clock: vault time stands still";
             let finding = Finding::warn("clock", "clock", problem);
             findings.push(finding.next("ask again in half a minute, when a lease has run out"));
+        }
+        Ok(findings)
+    }
+
+    fn look_at_log(&self) -> Result<Vec<Finding>> {
+        let (look_back, witnesses) = self.read(|transaction| {
+            let look_back = look_back::get(transaction)?;
+            Ok((look_back, cosigned::witnesses(transaction)?))
+        })?;
+        let mut findings = Vec::new();
+        if let Some(wrong) = look_back.wrong {
+            let problem = format!("Its files are not what was written: {}", wrong.what);
+            let finding = Finding::fail("log", "log", problem);
+            findings.push(finding.next("strongroom-vault log verify; then put the file back"));
+        }
+        for witness in witnesses {
+            let Some(trouble) = witness.trouble else {
+                continue;
+            };
+            let name = witness.vkey.split('+').next().unwrap_or_default();
+            let problem = format!("The witness {name} does not cosign: {trouble}");
+            let finding = Finding::warn("witnesses", "log", problem);
+            findings.push(finding.next("strongroom-vault witness show"));
         }
         Ok(findings)
     }

@@ -43,11 +43,22 @@ pub enum Job {
     Purge,
     /// Reads what is stored, to find what is rotten.
     Scrub,
+    /// Asks witnesses to cosign the log.
+    Witness,
+    /// Reads the log's files, to find what was changed.
+    LookBack,
 }
 
 impl Job {
     /// All jobs, in order.
-    const ALL: [Self; 4] = [Self::Clock, Self::Log, Self::Purge, Self::Scrub];
+    const ALL: [Self; 6] = [
+        Self::Clock,
+        Self::Log,
+        Self::Purge,
+        Self::Scrub,
+        Self::Witness,
+        Self::LookBack,
+    ];
 
     /// The name of its lease.
     pub const fn name(self) -> &'static str {
@@ -56,12 +67,17 @@ impl Job {
             Self::Log => "log",
             Self::Purge => "purge",
             Self::Scrub => "scrub",
+            Self::Witness => "witness",
+            Self::LookBack => "look-back",
         }
     }
 
     /// Whether it is done again so soon that its lease is kept meanwhile.
     const fn is_constant(self) -> bool {
-        matches!(self, Self::Clock | Self::Log)
+        matches!(
+            self,
+            Self::Clock | Self::Log | Self::Witness | Self::LookBack
+        )
     }
 }
 
@@ -92,16 +108,18 @@ impl Leases {
     }
 
     fn renewed_ms(&self, job: Job) -> &Mutex<Option<i64>> {
-        let [clock, log, purge, scrub] = &self.renewed_ms;
+        let [clock, log, purge, scrub, witness, look_back] = &self.renewed_ms;
         match job {
             Job::Clock => clock,
             Job::Log => log,
             Job::Purge => purge,
             Job::Scrub => scrub,
+            Job::Witness => witness,
+            Job::LookBack => look_back,
         }
     }
 
-    const fn lease(&self, job: Job) -> Lease {
+    pub(super) const fn lease(&self, job: Job) -> Lease {
         Lease {
             name: job.name(),
             holder: self.holder,
@@ -199,7 +217,10 @@ impl Vault {
     /// Those of the database; the leases then end by themselves.
     pub fn release_leases(&self) -> Result<()> {
         for job in Job::ALL {
-            *self.shared.leases.renewed_ms(job).lock() = None;
+            // One that is still under way finds out when it renews its lease.
+            if let Some(mut renewed_ms) = self.shared.leases.renewed_ms(job).try_lock() {
+                *renewed_ms = None;
+            }
         }
         self.release(&Job::ALL)
     }

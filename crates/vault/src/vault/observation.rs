@@ -5,7 +5,9 @@ use std::collections::HashMap;
 
 use crate::Result;
 use crate::database::Transaction;
+use crate::records::cosigned::{self, WitnessState};
 use crate::records::leaves::{self, Head};
+use crate::records::look_back::{self, LookBack};
 use crate::records::repositories::{self, Repository};
 use crate::records::scrub::{self, Scrub};
 use crate::records::tally::{self, InState, Tally};
@@ -28,6 +30,10 @@ pub struct Observation {
     pub tokens: Vec<TokensObserved>,
     /// Where the log stands.
     pub head: Head,
+    /// How far the look back at its files is, and what it has found.
+    pub look_back: LookBack,
+    /// What is known of each witness of the log.
+    pub witnesses: Vec<WitnessState>,
     /// Vault time.
     pub vault_ms: i64,
     /// The wall clock.
@@ -85,7 +91,7 @@ impl Vault {
     pub fn observe(&self) -> Result<Observation> {
         let (now, reading) = (self.now(), self.shared.read_clocks.read());
         let is_clock_doubted = self.is_clock_doubted();
-        let (mut repositories, tokens, head) = self.read(|transaction| {
+        let (mut repositories, tokens, log) = self.read(|transaction| {
             let found = repositories::list(transaction)?;
             let mut counted: HashMap<i64, Vec<InState>> = HashMap::new();
             for in_state in tally::list(transaction)? {
@@ -110,7 +116,12 @@ impl Vault {
                 });
             }
             let tokens = tokens::count(transaction, now.vault_ms)?;
-            Ok((observed, tokens, leaves::head(transaction)?))
+            let log = (
+                leaves::head(transaction)?,
+                look_back::get(transaction)?,
+                cosigned::witnesses(transaction)?,
+            );
+            Ok((observed, tokens, log))
         })?;
         for observed in &mut repositories {
             observed.held = self.purge_hold(&observed.repository);
@@ -121,10 +132,13 @@ impl Vault {
             standing,
             count,
         };
+        let (head, look_back, witnesses) = log;
         Ok(Observation {
             repositories,
             tokens: tokens.into_iter().map(of_right).collect(),
             head,
+            look_back,
+            witnesses,
             vault_ms: now.vault_ms,
             wall_ms: reading.wall_ms,
             is_clock_doubted,

@@ -9,3 +9,4 @@ mod pairs;
 mod pause;
 mod process;
 mod refusals;
+mod witness;

@@ -1,10 +1,12 @@
-//! The program looks after itself: doctor and metrics.
+//! The program looks after itself: doctor, the log's commands, metrics, and two vaults that are
+//! witnesses of each other.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+use strongroom_ledger::{SignedCheckpoint, Verifier};
 use strongroom_model::Id;
 use strongroom_vault::database::{Database, Sqlite, migrate};
 use strongroom_vault::records::SCHEMA;
@@ -106,6 +108,16 @@ fn curl(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// Asks until there is an answer that is no error.
+fn curl_until(url: &str) -> String {
+    let patient = ["--retry", "40", "--retry-delay", "1", "--retry-all-errors"];
+    curl(&[&patient[..], &["--fail", url]].concat())
+}
+
+fn key(of: &str) -> Verifier {
+    of.parse().unwrap()
+}
+
 fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
@@ -178,6 +190,57 @@ fn doctor_finds_a_sound_vault_sound_and_says_what_to_do_about_another() {
 }
 
 #[test]
+fn the_log_is_verified_and_begun_anew_by_commands() {
+    let mut vault = Vault::new();
+    let url = vault.serve();
+    let log_key = vault.run(&["log", "key"]);
+    assert_eq!(curl(&[&format!("{url}/log/key")]).trim(), log_key);
+    let served = vault.output(&["log", "begin-new", "--because", "no reason"]);
+    assert_eq!(served.status.code(), Some(1), "while it is served");
+    vault.stop();
+    let told = vault.run(&["log", "verify"]);
+    assert!(
+        told.contains("signed by vault.invalid/strongroom+"),
+        "{told}"
+    );
+    // A torn copy of the checkpoint is found by a look, and mended by serving.
+    let checkpoint = vault.folder().join("log/checkpoint");
+    let old = fs::read_to_string(&checkpoint).unwrap();
+    fs::write(&checkpoint, &old[..old.len() / 2]).unwrap();
+    assert_eq!(vault.output(&["log", "verify"]).status.code(), Some(1));
+    vault.serve();
+    vault.stop();
+    vault.run(&["log", "verify"]);
+    // The log is lost.
+    fs::remove_dir_all(vault.folder().join("log")).unwrap();
+    let refused = program(&["serve", "--no-tls", "--listen", "127.0.0.1:0", "--config"])
+        .arg(vault.config())
+        .output()
+        .unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(told.contains("log begin-new"), "{told}");
+    let because = [
+        "log",
+        "begin-new",
+        "--json",
+        "--because",
+        "the disk tore it",
+    ];
+    let begun: serde_json::Value = serde_json::from_str(&vault.run(&because)).unwrap();
+    assert_eq!(begun["origin"], "vault.invalid/strongroom/2");
+    vault.run(&["log", "verify"]);
+    let url = vault.serve();
+    assert_eq!(curl(&[&format!("{url}/log/key")]).trim(), begun["key"]);
+    assert_eq!(
+        curl(&[&format!("{url}/readyz")]).lines().last(),
+        Some("ready")
+    );
+    let doctor = vault.run(&["doctor"]);
+    assert!(doctor.contains("it is log 2 of this vault"), "{doctor}");
+}
+
+#[test]
 fn metrics_tell_of_objects_scrubbing_refusals_and_the_log() {
     let mut vault = Vault::new();
     let url = vault.serve();
@@ -217,11 +280,65 @@ fn metrics_tell_of_objects_scrubbing_refusals_and_the_log() {
         "strongroom_vault_ready 1",
         "strongroom_vault_last_arrival_seconds{repository=\"acme\"} ",
         "strongroom_vault_log_leaves ",
+        "strongroom_vault_log_wrong 0",
         "strongroom_vault_vault_time_lag_seconds ",
     ] {
         assert!(metrics.contains(line), "{line}: {metrics}");
     }
 }
+
+#[test]
+fn two_vaults_are_witnesses_of_each_other() {
+    let (mut one, mut two) = (Vault::new(), Vault::new());
+    let log_one = one.run(&["log", "key"]);
+    let witness_two = two.run(&["witness", "show"]);
+    two.configure(&format!("[[witness_for]]\nkey = \"{log_one}\"\n"));
+    let url_two = two.serve();
+    one.configure(&format!(
+        "[[witness]]\nurl = \"{url_two}\"\nkey = \"{witness_two}\"\n\
+         [[witness]]\nurl = \"http://127.0.0.1:1\"\nkey = \"{WITNESS_AWAY}\"\n"
+    ));
+    // That one witness is away holds up neither the log nor the other witness.
+    let url_one = one.serve();
+    let note = curl_until(&format!("{url_one}/log/witnessed"));
+    let signed = SignedCheckpoint::open(note.as_bytes(), &key(&log_one)).unwrap();
+    assert!(signed.witnessed_at(&key(&witness_two)).unwrap() > 1_600_000_000);
+    // The checkpoint itself has the cosignature too, while nothing newer is there.
+    let shown: serde_json::Value =
+        serde_json::from_str(&one.run(&["witness", "show", "--json"])).unwrap();
+    let cosigned = |at: usize| shown["witnesses"][at]["cosigned"].clone();
+    assert!(cosigned(0).is_string() && cosigned(1).is_null(), "{shown}");
+
+    let add = |body: &str| {
+        let path = two.folder().join("request");
+        fs::write(&path, body).unwrap();
+        let data = format!("@{}", path.display());
+        let page = format!("{url_two}/add-checkpoint");
+        let told = ["--write-out", "%{http_code}", "--data-binary", &data, &page];
+        curl(&told)
+    };
+    // As if it began anew; and shorter, with nothing to prove it.
+    let size = signed.checkpoint().size();
+    let answer = add(&format!("old 0\n\n{note}"));
+    assert!(answer.ends_with("409"), "{answer}");
+    let known: u64 = answer.lines().next().unwrap().parse().unwrap();
+    assert!(known >= size);
+    let foreign = note.replacen("vault.invalid", "vault.example", 1);
+    assert_eq!(add(&format!("old 0\n\n{foreign}")), "404");
+    let forged = note.replacen(&format!("\n{size}\n"), &format!("\n{}\n", size + 1), 1);
+    assert_eq!(add(&format!("old {known}\n\n{forged}")), "403");
+    assert_eq!(add("nonsense"), "400");
+    let not_asked = curl(&[
+        "--write-out",
+        "%{http_code}",
+        &format!("{url_one}/add-checkpoint"),
+    ]);
+    assert!(not_asked.ends_with("404"), "{not_asked}");
+}
+
+/// A witness that nobody is.
+const WITNESS_AWAY: &str = "vault-b.example.net/strongroom-witness+b3a54140+\
+                            BKzD6wNjmw0PgawbJs8UIPKH4W+E6DkkiGpUnTKp7ivk";
 
 /// All entries of a short log.
 fn entries(data: &Path) -> String {

@@ -68,7 +68,7 @@ impl Args {
         };
         let standing = memory.alarm();
         let is_standing = !matches!(standing, Ok(None));
-        let (_, state) = look(&vault.client, &memory, scene);
+        let state = look(&vault.client, &memory, scene).log;
         context.cancel.check()?;
         if !is_standing && state.word() != "alarm" {
             output.say("There is no alarm, and nothing to accept");

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
-use strongroom_ledger::{KeyKind, NoteSignature, Remembered, SignedCheckpoint, Verifier};
+use strongroom_ledger::{KeyKind, Remembered, SignedCheckpoint, Verifier};
 
 use crate::commands::vault::Which;
 use crate::context::Context;
@@ -10,8 +10,11 @@ use crate::error::Result;
 use crate::exit::{Exit, MANUAL};
 use crate::output::{BAD, DOUBTFUL, GOOD};
 use crate::table::{Cell, Table};
-use crate::vaults::{AlarmMessage, Met};
-use crate::words::{grouped, local_time};
+use crate::vaults::{AlarmMessage, Met, Witness, cosigned};
+use crate::words::{cosigned_by, grouped, local_time};
+
+/// A cosignature that is older is told as such; witnesses sign again after minutes.
+const A_DAY_S: i64 = 24 * 60 * 60;
 
 /// Show what this machine remembers of a vault's log, and whether the log goes on from it
 ///
@@ -19,7 +22,9 @@ use crate::words::{grouped, local_time};
 /// audit can begin there: strongroom log verify --since
 ///
 /// Witnesses are others who have seen the same checkpoint and signed it. They are named as the
-/// checkpoint names them; whoever's key is given with --witness is verified, and must have signed.
+/// checkpoint names them; whoever's key is given with --witness, or in log_witnesses of the copy, is
+/// verified, and must have signed: the checkpoint that is remembered, or an earlier one that the
+/// vault shows and that it goes on from.
 ///
 /// Examples:
 ///   strongroom vault log offsite
@@ -38,16 +43,6 @@ pub(super) struct Args {
     witness: Vec<Verifier>,
 }
 
-/// Who has signed a checkpoint beside its log.
-#[derive(Serialize)]
-struct Witness {
-    name: String,
-    key: String,
-    /// When, as the signature says.
-    at: Option<Timestamp>,
-    verified: bool,
-}
-
 impl Args {
     pub(super) fn run(self, context: &Context) -> Result<Exit> {
         let vaults = self.which.meet(context)?;
@@ -62,10 +57,24 @@ impl Args {
             output.data(&note.unwrap_or_default())?;
             return Ok(Exit::of(last.is_some()));
         }
-        let witnesses = last.map_or_else(Vec::new, |last| self.witnesses(last));
+        let mut asked = met.log_witnesses.clone();
+        let more = self
+            .witness
+            .iter()
+            .filter(|key| !met.log_witnesses.contains(key));
+        asked.extend(more.cloned());
+        let witnesses = cosigned(&met.checkpoints(last), &asked);
         output.data(&table(met, remembered.as_ref(), &witnesses).to_string())?;
-        for witness in witnesses.iter().filter(|witness| self.is_missing(witness)) {
+        let missing = || witnesses.iter().filter(|witness| is_missing(witness));
+        for witness in missing() {
             output.warn(&format!("{} has not signed it", witness.name), None);
+        }
+        let now = (context.environment().clock)();
+        for witness in witnesses.iter().filter(|witness| is_stale(witness, now)) {
+            let since = witness.at.map_or_else(String::new, local_time);
+            let text = format!("{} has signed nothing since {since}", witness.name);
+            let hint = "it may be away, or refuse what the log became: ask who runs it";
+            output.warn(&text, Some(hint));
         }
         let state = last.map(SignedCheckpoint::checkpoint);
         output.object(&Summary {
@@ -78,47 +87,14 @@ impl Args {
             size: state.map(|state| state.size()),
             root: state.map(|state| state.root().to_string()),
             witnesses: &witnesses,
+            witnesses_asked: witnesses.iter().filter(|witness| witness.is_asked).count(),
+            witnesses_verified: witnesses.iter().filter(|witness| witness.verified).count(),
             alarm: met.alarm.as_ref().map(AlarmMessage::of),
         })?;
-        let is_missing = witnesses.iter().any(|witness| self.is_missing(witness));
-        Ok(match is_missing {
-            true => Exit::Failed,
-            false => Exit::of(last.is_some()),
+        Ok(match missing().next() {
+            Some(_) => Exit::Failed,
+            None => Exit::of(last.is_some()),
         })
-    }
-
-    /// All that signed, and those that should have.
-    fn witnesses(&self, last: &SignedCheckpoint) -> Vec<Witness> {
-        let mut witnesses: Vec<Witness> = self
-            .witness
-            .iter()
-            .map(|key| {
-                let at = last.witnessed_at(key).ok();
-                Witness {
-                    name: key.name().to_owned(),
-                    key: key.label(),
-                    at: at.and_then(time),
-                    verified: at.is_some(),
-                }
-            })
-            .collect();
-        let origin = last.checkpoint().origin();
-        let others = last.note().signatures().iter().filter(|signature| {
-            let is_known = self.witness.iter().any(|key| key.is_named_by(signature));
-            signature.name() != origin && !is_known
-        });
-        witnesses.extend(others.map(|signature| Witness {
-            name: signature.name().to_owned(),
-            key: label(signature),
-            at: claimed(signature),
-            verified: false,
-        }));
-        witnesses
-    }
-
-    fn is_missing(&self, witness: &Witness) -> bool {
-        let is_asked = self.witness.iter().any(|key| key.label() == witness.key);
-        is_asked && !witness.verified
     }
 }
 
@@ -147,6 +123,15 @@ fn table(met: &Met, remembered: Option<&Remembered>, witnesses: &[Witness]) -> T
     table.row(["key".into(), log.key().to_string().into()]);
     table.row(["leaves".into(), grouped(state.size()).into()]);
     table.row(["root".into(), state.root().to_string().into()]);
+    let asked = witnesses.iter().filter(|witness| witness.is_asked).count();
+    if asked > 0 {
+        let verified = witnesses.iter().filter(|witness| witness.verified).count();
+        let cell = match verified == asked {
+            true => Cell::styled(cosigned_by(verified, asked), GOOD),
+            false => Cell::styled(cosigned_by(verified, asked), DOUBTFUL),
+        };
+        table.row(["cosigned".into(), cell]);
+    }
     for witness in witnesses {
         let said = match (witness.verified, witness.at) {
             (true, Some(at)) => format!("{}, signed {}", witness.key, local_time(at)),
@@ -154,11 +139,25 @@ fn table(met: &Met, remembered: Option<&Remembered>, witnesses: &[Witness]) -> T
                 format!("{}, signed {}, not verified", witness.key, local_time(at))
             }
             (true, None) => format!("{}, signed", witness.key),
+            (false, None) if witness.is_asked => format!("{}, has not signed", witness.key),
             (false, None) => format!("{}, not verified", witness.key),
         };
         table.row(["witness".into(), said.into()]);
     }
     table
+}
+
+fn is_missing(witness: &Witness) -> bool {
+    witness.is_asked && !witness.verified
+}
+
+/// Whether it has signed and does not any more: a vault that shows another log than before cannot
+/// but show old cosignatures.
+fn is_stale(witness: &Witness, now: Timestamp) -> bool {
+    let age_s = witness
+        .at
+        .map(|at| now.as_second().saturating_sub(at.as_second()));
+    witness.is_asked && age_s.is_some_and(|age_s| age_s > A_DAY_S)
 }
 
 fn parse_witness(text: &str) -> std::result::Result<Verifier, String> {
@@ -169,21 +168,6 @@ fn parse_witness(text: &str) -> std::result::Result<Verifier, String> {
         KeyKind::Witness => Ok(key),
         KeyKind::Log => Err("this is the key of a log, and not of a witness".to_owned()),
     }
-}
-
-fn label(signature: &NoteSignature) -> String {
-    let [a, b, c, d] = signature.key_id();
-    format!("{}+{a:02x}{b:02x}{c:02x}{d:02x}", signature.name())
-}
-
-/// The time that a cosignature carries; whether it is one is not known.
-fn claimed(signature: &NoteSignature) -> Option<Timestamp> {
-    let (seconds, rest) = signature.bytes().split_first_chunk()?;
-    (rest.len() == 64).then(|| time(u64::from_be_bytes(*seconds)))?
-}
-
-fn time(seconds: u64) -> Option<Timestamp> {
-    Timestamp::from_second(i64::try_from(seconds).ok()?).ok()
 }
 
 #[derive(Serialize)]
@@ -197,5 +181,7 @@ struct Summary<'a> {
     size: Option<u64>,
     root: Option<String>,
     witnesses: &'a [Witness],
+    witnesses_asked: usize,
+    witnesses_verified: usize,
     alarm: Option<AlarmMessage<'a>>,
 }

@@ -10,7 +10,7 @@ use crate::exit::{Exit, MANUAL};
 use crate::output::{BAD, DOUBTFUL};
 use crate::table::{Cell, Table};
 use crate::vaults::Met;
-use crate::words::{count, grouped, local_time, period, size};
+use crate::words::{cosigned_by, count, grouped, local_time, period, size};
 
 /// Tell what the vault behind a copy says of itself and of the copy
 ///
@@ -46,6 +46,8 @@ impl Args {
             at: met.client.root(),
             vault: info,
             repository,
+            witnesses_asked: met.cosigned().map(|(_, asked)| asked),
+            witnesses_verified: met.cosigned().map(|(verified, _)| verified),
         })?;
         Ok(Exit::of(repository.is_some()))
     }
@@ -63,6 +65,16 @@ fn vault(met: &Met, info: &VaultInfo) -> Table {
         None => info.origin.clone(),
     };
     table.row(["log".into(), log.into()]);
+    if let Some((verified, asked)) = met.cosigned() {
+        let said = format!("cosigned {}", cosigned_by(verified, asked));
+        table.row([
+            "".into(),
+            match verified == asked {
+                true => said.into(),
+                false => Cell::styled(said, DOUBTFUL),
+            },
+        ]);
+    }
     let runs_in = match &info.runs_in {
         None => "not known".to_owned(),
         Some(runs_in) => {
@@ -143,4 +155,6 @@ struct Summary<'a> {
     at: &'a str,
     vault: &'a VaultInfo,
     repository: Option<&'a RepositoryInfo>,
+    witnesses_asked: Option<usize>,
+    witnesses_verified: Option<usize>,
 }

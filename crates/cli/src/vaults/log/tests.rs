@@ -1,7 +1,7 @@
 //! Logs that go on, and logs that do not.
 
 use strongroom_ledger::{Checkpoint, KeyKind, Signer, TileSource, consistency_proof};
-use strongroom_model::vault::{NewLog, VaultTime};
+use strongroom_model::vault::{NewLog, VaultTime, Witnessed};
 
 use super::*;
 
@@ -74,6 +74,7 @@ impl Log {
         Consistency {
             checkpoint: self.note(),
             proof: proof.iter().map(ToString::to_string).collect(),
+            witnessed: None,
         }
     }
 }
@@ -151,6 +152,7 @@ fn a_proof_that_cannot_be_read_proves_nothing() {
         let answer = Consistency {
             checkpoint: new.note(),
             proof,
+            witnessed: None,
         };
         let state = scene().judge(Some(old.remembered()), &new.info(), &answer);
         assert!(alarm(state).text.contains("does not prove"));
@@ -163,6 +165,7 @@ fn what_is_no_checkpoint_is_not_believed_at_first_and_an_alarm_later() {
     let answer = Consistency {
         checkpoint: "<html>".to_owned(),
         proof: Vec::new(),
+        witnessed: None,
     };
     let state = scene().judge(None, &log.info(), &answer);
     assert!(matches!(state, LogState::Unseen(_)), "{state:?}");
@@ -200,6 +203,45 @@ fn a_vault_that_was_restored_says_so_and_is_an_alarm_all_the_same() {
     );
     let text = told(new.note());
     assert!(text.contains("its old key did not sign"), "{text}");
+}
+
+#[test]
+fn a_cosigned_checkpoint_counts_where_the_log_goes_on_from_it_and_its_key_has_signed_it() {
+    let (known, new) = (Log::new(1, &FIVE[..2]), Log::new(1, &FIVE));
+    let judged = |shown: &Log, proof: Vec<Hash>| {
+        let mut answer = new.answer(2);
+        answer.witnessed = Some(Witnessed {
+            checkpoint: shown.note(),
+            proof: proof.iter().map(ToString::to_string).collect(),
+        });
+        let state = scene().judge(Some(known.remembered()), &new.info(), &answer);
+        assert!(matches!(state, LogState::Grown(_)), "{state:?}");
+        state.witnessed(&answer)
+    };
+    let proof = |old| consistency_proof(Leaves(&new.leaves), old, 5).unwrap();
+    let found = judged(&Log::new(1, &FIVE[..3]), proof(3)).unwrap();
+    assert_eq!(found.checkpoint().size(), 3);
+    let found = judged(&new, Vec::new()).unwrap();
+    assert_eq!(found.checkpoint().size(), 5);
+    // Of another past, by another key, or with another proof.
+    let mut other = FIVE;
+    other[0] = "another";
+    assert!(judged(&Log::new(1, &other[..3]), proof(3)).is_none());
+    assert!(judged(&Log::new(2, &FIVE[..3]), proof(3)).is_none());
+    assert!(judged(&Log::new(1, &FIVE[..3]), proof(2)).is_none());
+    // Where the log itself is an alarm, nothing is said of it.
+    let mut answer = new.answer(2);
+    answer.witnessed = Some(Witnessed {
+        checkpoint: new.note(),
+        proof: Vec::new(),
+    });
+    let state = scene().judge(
+        Some(Log::new(1, &other[..2]).remembered()),
+        &new.info(),
+        &answer,
+    );
+    assert!(matches!(state, LogState::Alarm(_)), "{state:?}");
+    assert!(state.witnessed(&answer).is_none());
 }
 
 #[test]

@@ -77,10 +77,66 @@ fn who_has_cosigned_a_log_is_shown_and_verified_where_his_key_is_given() {
         scene.expect(code, &arguments).summary()["witnesses"][0]["verified"].clone()
     };
     assert_eq!(with(&key(7), 0), true);
+    scene
+        .expect(0, &["vault", "log", "three", "--witness", &key(7)])
+        .assert_says(&["has signed nothing since 2023-11-1"]);
     assert_eq!(with(&key(8), 1), false, "another key of the same name");
     let log_key = Signer::from_seed(KeyKind::Log, WITNESS, &[7; 32]).unwrap();
     let log_key = log_key.verifier().to_string();
     scene.expect(2, &["vault", "log", "three", "--witness", &log_key]);
+}
+
+#[test]
+fn a_copy_names_the_witnesses_that_must_have_cosigned_its_log() {
+    let vault = FakeVault::start();
+    let scene = scene(&vault);
+    scene.begin();
+    let key = |name: &str| {
+        let witness = Signer::from_seed(KeyKind::Witness, name, &[7; 32]).unwrap();
+        witness.verifier().to_string()
+    };
+    let path = scene.path("strongroom.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    let configure = |keys: &[String]| {
+        let keys = keys.join("\", \"");
+        fs::write(&path, format!("{text}log_witnesses = [\"{keys}\"]\n")).unwrap();
+    };
+    configure(&[key(WITNESS)]);
+    scene
+        .expect(1, &["vault", "log", "three"])
+        .assert_says(&["has not signed it"]);
+    // It is a leaf behind, and no fault by it.
+    vault.state().witness = Some(7);
+    vault.state().is_witness_behind = true;
+    let summary = scene
+        .expect(0, &["--json", "vault", "log", "three"])
+        .summary();
+    assert_eq!(summary["witnesses_asked"], 1, "{summary}");
+    assert_eq!(summary["witnesses_verified"], 1, "{summary}");
+    assert_eq!(summary["witnesses"][0]["verified"], true);
+    let size = summary["size"].as_u64().unwrap();
+    assert_eq!(summary["witnesses"][0]["size"], size - 1);
+    configure(&[key(WITNESS), key("witness.example/other")]);
+    let ended = scene.expect(1, &["vault", "log", "three"]);
+    assert!(
+        ended.out.contains("by 1 of the 2 witnesses that must have"),
+        "{}",
+        ended.out
+    );
+    let ended = scene.expect(0, &["vault", "status", "three"]);
+    assert!(
+        ended.out.contains("cosigned by 1 of the 2"),
+        "{}",
+        ended.out
+    );
+    let summary = scene
+        .expect(0, &["--json", "vault", "status", "three"])
+        .summary();
+    assert_eq!(summary["witnesses_verified"], 1, "{summary}");
+    configure(&["witness.example".to_owned()]);
+    scene
+        .expect(1, &["vault", "log", "three"])
+        .assert_says(&["is not the key of a witness", "witness show"]);
 }
 
 #[test]

@@ -291,6 +291,26 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "store = \"rest:https://host/\"\nca_file = \"/ca\"\nfingerprint = \"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"",
         "line 9: With a fingerprint no authority is asked, so ca_file means nothing; remove one of them",
     ),
+    (
+        "medium = \"disk\"",
+        "medium = \"disk\"\nlog_witnesses = [\"vault-b.example.net/strongroom-witness+b3a54140+BKzD6wNjmw0PgawbJs8UIPKH4W+E6DkkiGpUnTKp7ivk\"]",
+        "line 9: A folder is no vault, so it has no log_witnesses; remove it",
+    ),
+    (
+        "store = \"/backup\"",
+        "store = \"rest:https://host/\"\nlog_witnesses = \"vault-b.example.net/strongroom-witness+b3a54140+BKzD6wNjmw0PgawbJs8UIPKH4W+E6DkkiGpUnTKp7ivk\"",
+        "line 8: log_witnesses is a string and not a list; write log_witnesses = [\"text\"]",
+    ),
+    (
+        "store = \"/backup\"",
+        "store = \"rest:https://host/\"\nlog_witnesses = [\n\"vault-b.example.net/strongroom-witness+b3a54140+BKzD6wNjmw0PgawbJs8UIPKH4W+E6DkkiGpUnTKp7ivk\",\n\"vault-c\"]",
+        "line 10: \"vault-c\" is not the key of a witness: it has no three parts with + between them; the key of a witness is one line, as `strongroom-vault witness show` prints it there: \"vault-b.example.net/strongroom-witness+b3a54140+BKzD…\"",
+    ),
+    (
+        "store = \"/backup\"",
+        "store = \"rest:https://host/\"\nlog_witnesses = [\"vault-b.example.net/strongroom-witness+b3a54140+BKzD6wNjmw0PgawbJs8UIPKH4W+E6DkkiGpUnTKp7ivk\", \"vault-b.example.net/strongroom-witness+b3a54140+BKzD6wNjmw0PgawbJs8UIPKH4W+E6DkkiGpUnTKp7ivk\"]",
+        "line 8: The witness \"vault-b.example.net/strongroom-witness\" is there twice; remove one of them",
+    ),
     // Where it runs
     (
         "[[source]]",

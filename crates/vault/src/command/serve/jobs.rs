@@ -1,5 +1,5 @@
-//! What a serving process does from time to time: moving the clock, publishing, purging, scrubbing,
-//! and looking at itself.
+//! What a serving process does from time to time: moving the clock, publishing, asking witnesses,
+//! looking back at the log, purging, scrubbing, and looking at itself.
 //!
 //! Each has a task of its own, so that a long purge never keeps the clock from being moved.
 
@@ -9,10 +9,10 @@ use std::time::{Duration, SystemTime};
 use strongroom_vault::http::metrics::Metrics;
 use strongroom_vault::http::standings::Standings;
 use strongroom_vault::http::{Blocking, Stop, VaultState};
-use strongroom_vault::publication::Publisher;
+use strongroom_vault::publication::{Publisher, Witnesses};
 use strongroom_vault::vault::Job;
 use strongroom_vault::{Result, Vault};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::interval;
 
 use crate::command::upkeep::Scrubber;
@@ -22,6 +22,12 @@ const PUBLISH_EVERY: Duration = Duration::from_secs(1);
 
 /// After how many times of that the checkpoint's file is looked at.
 const PUBLISHED_BETWEEN_MENDING: u64 = 30;
+
+/// How often it is looked whether a witness is to be asked.
+const ASK_EVERY: Duration = Duration::from_secs(1);
+
+/// How often a share of the log's files is looked at.
+const LOOK_BACK_EVERY: Duration = Duration::from_secs(10);
 
 /// How often the vault's clock is moved on, or looked at.
 const TICK_EVERY: Duration = Duration::from_secs(5);
@@ -41,6 +47,8 @@ const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
 pub(super) struct Jobs {
     pub(super) vault: Vault,
     pub(super) publisher: Arc<Publisher>,
+    /// Who is asked to cosign the log.
+    pub(super) witnesses: Arc<Witnesses>,
     /// Where the newest snapshots are shown.
     pub(super) standings: Standings,
     pub(super) blocking: Blocking,
@@ -53,10 +61,12 @@ pub(super) struct Jobs {
 
 impl Jobs {
     /// Begins all of them.
-    pub(super) fn start(self, stop: &Stop) -> [JoinHandle<()>; 3] {
-        [
+    pub(super) fn start(self, stop: &Stop) -> Vec<JoinHandle<()>> {
+        vec![
             tokio::spawn(self.clone().keep_ticking(stop.clone())),
             tokio::spawn(self.clone().keep_purging(stop.clone())),
+            tokio::spawn(self.clone().keep_asking(stop.clone())),
+            tokio::spawn(self.clone().keep_looking_back(stop.clone())),
             tokio::spawn(self.keep_publishing(stop.clone())),
         ]
     }
@@ -115,6 +125,46 @@ impl Jobs {
                 Ok(())
             };
             self.run("purge", work).await;
+        }
+    }
+
+    /// Asks witnesses to cosign the log, where there are any, until `stop`.
+    async fn keep_asking(self, mut stop: Stop) {
+        if !self.witnesses.are_there() {
+            return;
+        }
+        let mut tick = interval(ASK_EVERY);
+        loop {
+            tokio::select! {
+                () = stop.wait() => return,
+                _ = tick.tick() => {}
+            }
+            let (witnesses, publisher) = (Arc::clone(&self.witnesses), Arc::clone(&self.publisher));
+            // Not among the threads for requests, and not waited for at the end: a witness that is
+            // away would take the place of one, and hold up a stop.
+            let mut asking = spawn_blocking(move || witnesses.ask(&publisher));
+            let asked = tokio::select! {
+                () = stop.wait() => return,
+                asked = &mut asking => asked,
+            };
+            if let Ok(Err(error)) = &asked {
+                let error = error as &dyn std::error::Error;
+                tracing::error!(job = "witness", error, "A job failed");
+            }
+        }
+    }
+
+    /// Looks at the files of the log, a share at a time, until `stop`.
+    async fn keep_looking_back(self, mut stop: Stop) {
+        let mut tick = interval(LOOK_BACK_EVERY);
+        loop {
+            tokio::select! {
+                () = stop.wait() => return,
+                _ = tick.tick() => {}
+            }
+            let publisher = Arc::clone(&self.publisher);
+            let look = move || publisher.look_back().map(drop);
+            self.run("look-back", look).await;
         }
     }
 

@@ -14,7 +14,8 @@ use crate::http::body::{Body, Listing};
 use crate::http::service::{Request, Response};
 use crate::vault::{Principal, Vault};
 use crate::wire::{
-    ConsistencyInfo, InclusionInfo, RepositoryInfo, RottenList, SnapshotInfo, VaultInfo, VaultTime,
+    ConsistencyInfo, InclusionInfo, NewLog, RepositoryInfo, RottenList, SnapshotInfo, VaultInfo,
+    VaultTime, WitnessedInfo,
 };
 use crate::{Error, Result};
 
@@ -79,7 +80,7 @@ impl Api {
             runs_in: self.parts().runs_in.known(),
             time: VaultTime::of(&vault.shown())?,
             sealed: false,
-            new_log: None,
+            new_log: vault.log().before.clone().map(|before| NewLog { before }),
         })
     }
 
@@ -94,6 +95,10 @@ impl Api {
         answer::json(&ConsistencyInfo {
             checkpoint: proved.checkpoint,
             proof: told(&proved.proof),
+            witnessed: proved.witnessed.map(|witnessed| WitnessedInfo {
+                checkpoint: witnessed.checkpoint,
+                proof: told(&witnessed.proof),
+            }),
         })
     }
 

@@ -44,6 +44,11 @@ struct OfTokens {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfWitness {
+    witness: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfReason {
     reason: &'static str,
 }
@@ -71,6 +76,12 @@ pub(super) struct Series {
     leaves: Gauge,
     leaves_published: Gauge,
     log_behind: Seconds,
+    log_wrong: Gauge,
+    log_look_age: Seconds,
+    witness_time: Family<OfWitness, Seconds>,
+    witness_size: Family<OfWitness, Gauge>,
+    witness_failing: Family<OfWitness, Gauge>,
+    witness_alarm: Family<OfWitness, Gauge>,
     tokens: Family<OfTokens, Gauge>,
     refused: Family<OfReason, Counter>,
     free: Gauge,
@@ -83,6 +94,7 @@ impl Series {
         let series = Self::default();
         metrics.register(|registry| {
             series.register_objects(registry);
+            series.register_log(registry);
             series.register_rest(registry);
         });
         series
@@ -148,6 +160,50 @@ impl Series {
         registry.register("scrubbed_bytes", "Their bytes", self.scrubbed_bytes.clone());
     }
 
+    fn register_log(&self, registry: &mut Registry) {
+        registry.register("log_leaves", "Leaves of the log", self.leaves.clone());
+        registry.register(
+            "log_published_leaves",
+            "Leaves that are in its files",
+            self.leaves_published.clone(),
+        );
+        registry.register(
+            "log_behind_seconds",
+            "For how long it was not possible to publish all leaves",
+            self.log_behind.clone(),
+        );
+        registry.register(
+            "log_wrong",
+            "1 where a file of the log is not what was written",
+            self.log_wrong.clone(),
+        );
+        registry.register(
+            "log_look_age_seconds",
+            "Since the beginning of the last full look at all files of the log",
+            self.log_look_age.clone(),
+        );
+        registry.register(
+            "witness_cosigned_seconds",
+            "When a witness has cosigned the log the last time, in seconds since 1970",
+            self.witness_time.clone(),
+        );
+        registry.register(
+            "witness_cosigned_leaves",
+            "How many leaves it has cosigned",
+            self.witness_size.clone(),
+        );
+        registry.register(
+            "witness_failing",
+            "1 where the last attempt to have the log cosigned failed",
+            self.witness_failing.clone(),
+        );
+        registry.register(
+            "witness_alarm",
+            "1 where a witness says that the log was set back or rewritten",
+            self.witness_alarm.clone(),
+        );
+    }
+
     fn register_rest(&self, registry: &mut Registry) {
         registry.register(
             "vault_time_seconds",
@@ -163,17 +219,6 @@ impl Series {
             "clock_doubted",
             "1 after a jump of the clocks that nobody has confirmed: purging stands still",
             self.clock_doubted.clone(),
-        );
-        registry.register("log_leaves", "Leaves of the log", self.leaves.clone());
-        registry.register(
-            "log_published_leaves",
-            "Leaves that are in its files",
-            self.leaves_published.clone(),
-        );
-        registry.register(
-            "log_behind_seconds",
-            "For how long it was not possible to publish all leaves",
-            self.log_behind.clone(),
         );
         registry.register("tokens", "Tokens", self.tokens.clone());
         registry.register(
@@ -227,6 +272,7 @@ impl Series {
         self.clock_doubted.set(i64::from(observed.is_clock_doubted));
         self.leaves.set(number(observed.head.leaves));
         self.leaves_published.set(number(observed.head.published));
+        self.set_log(observed);
         self.tokens.clear();
         for tokens in &observed.tokens {
             let of = OfTokens {
@@ -249,6 +295,39 @@ impl Series {
             self.free.set(number(free));
         }
         self.reserve.set(number(observed.reserve_bytes));
+    }
+
+    fn set_log(&self, observed: &Observation) {
+        let look_back = &observed.look_back;
+        self.log_wrong.set(i64::from(look_back.wrong.is_some()));
+        // Before the first round has ended: since it began.
+        if let Some(began_at_ms) = look_back.last_began_at_ms.or(look_back.began_at_ms) {
+            let age_ms = observed.wall_ms.saturating_sub(began_at_ms);
+            self.log_look_age.set(seconds(age_ms));
+        }
+        self.witness_time.clear();
+        for family in [
+            &self.witness_size,
+            &self.witness_failing,
+            &self.witness_alarm,
+        ] {
+            family.clear();
+        }
+        for witness in &observed.witnesses {
+            let name = witness.vkey.split('+').next().unwrap_or_default();
+            let of = OfWitness {
+                witness: name.to_owned(),
+            };
+            if let (Some(time_s), Some(size)) = (witness.time_s, witness.size) {
+                self.witness_time.get_or_create(&of).set(time_s as f64);
+                self.witness_size.get_or_create(&of).set(number(size));
+            }
+            let is_failing = witness.trouble.is_some();
+            let failing = self.witness_failing.get_or_create(&of);
+            failing.set(i64::from(is_failing));
+            let alarm = self.witness_alarm.get_or_create(&of);
+            alarm.set(i64::from(witness.is_alarm));
+        }
     }
 
     fn set_repository(&self, observed: &Observed, vault_ms: i64) {

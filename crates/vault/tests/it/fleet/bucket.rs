@@ -16,6 +16,7 @@ use strongroom_store::{Bodies, S3Bodies, S3Credentials, S3Options};
 use strongroom_testkit::{Ceph, CephAccount, PostgresServer};
 use strongroom_vault::database::Database;
 use strongroom_vault::database::sqlite::Sqlite;
+use strongroom_vault::publication::{LogFiles, Publisher};
 
 use super::client::{self, REPOSITORY, content, delete, get, put};
 use super::log::log_files_contract;
@@ -23,13 +24,14 @@ use super::pairs::{EVERYWHERE, on_postgres};
 use super::process::{
     Fleet, Process, boottime_ms, entries, is_thorough, meanwhile, moment, pause, wait_until,
 };
-use crate::vault::scene::{Pair, within};
+use crate::vault::scene::{Pair, Scene, within};
 
 #[test]
 fn a_vault_in_a_bucket_with_any_process_dying_at_any_moment() {
     let ceph = Ceph::start();
     let account = ceph.new_account("owner");
     a_log_lies_in_a_bucket_as_in_a_folder(&ceph, &account);
+    what_was_changed_of_a_log_in_a_bucket_is_found(&ceph, &account);
     all_acts_are_the_same_in_a_bucket(&ceph, &account);
     what_was_acknowledged_is_there_whoever_dies(&ceph, &account);
 }
@@ -53,6 +55,43 @@ fn bodies(ceph: &Ceph, account: &CephAccount, prefix: &str) -> S3Bodies {
 fn a_log_lies_in_a_bucket_as_in_a_folder(ceph: &Ceph, account: &CephAccount) {
     log_files_contract(&bodies(ceph, account, "contract").files("log"));
     log_files_contract(&bodies(ceph, account, "").files("log"));
+}
+
+fn what_was_changed_of_a_log_in_a_bucket_is_found(ceph: &Ceph, account: &CephAccount) {
+    let scene = Scene::new();
+    let keys = scene.folder.path().join("keys");
+    let open = |files| Publisher::open(scene.vault.clone(), Arc::new(files), &keys).unwrap();
+    let files = bodies(ceph, account, "look").files("log");
+    let publisher = open(bodies(ceph, account, "look").files("log"));
+    for number in 0..300 {
+        let path = format!("acme/r{number}").parse().unwrap();
+        scene.vault.add_repository(&path).unwrap();
+    }
+    publisher.publish().unwrap();
+    assert_eq!(publisher.look_back().unwrap(), None);
+    for name in ["tile/entries/000", "tile/0/000"] {
+        let sound = LogFiles::read(&files, name).unwrap().unwrap();
+        let mut changed = sound.clone();
+        changed[100] ^= 1;
+        LogFiles::write(&files, name, &changed).unwrap();
+        let wrong = publisher.look_back().unwrap().expect("it is found");
+        assert_eq!(wrong.bundle, Some(0));
+        LogFiles::write(&files, name, &sound).unwrap();
+        assert_eq!(publisher.look_back().unwrap(), None);
+    }
+    assert_eq!(scene.acts("log-wrong").len(), 2);
+    // A bucket that is away is no sign that anybody changed it.
+    let away = S3Bodies::new(S3Options {
+        endpoint: Some("http://127.0.0.1:1".parse().unwrap()),
+        path_style: true,
+        credentials: Some(S3Credentials {
+            access_key: account.access_key.clone(),
+            secret_key: Secret::new(account.secret_key.as_str()),
+        }),
+        ..S3Options::new("vaults")
+    });
+    assert!(open(away.unwrap().files("log")).look_back().is_err());
+    assert_eq!(scene.vault.observe().unwrap().look_back.wrong, None);
 }
 
 fn all_acts_are_the_same_in_a_bucket(ceph: &Ceph, account: &CephAccount) {

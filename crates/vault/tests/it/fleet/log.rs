@@ -13,7 +13,9 @@ use strongroom_vault::publication::{LogFiles, LogFolder, Publisher};
 use strongroom_vault::rules::right::Right;
 use tempfile::TempDir;
 
+use super::client::{self, content, put};
 use super::pairs::on_postgres;
+use super::process::{Fleet, Process, wait_until};
 use crate::vault::scene::{Scene, local_bodies, within};
 
 fn publisher(scene: &Scene) -> Publisher {
@@ -226,6 +228,115 @@ fn a_log_that_a_version_before_published_as_files_alone_goes_on() {
         report.is_sound() && report.leaves == published,
         "{report:?}"
     );
+}
+
+fn create(process: &Process, append: &str) {
+    let path = format!("/{}/?create=true", client::REPOSITORY);
+    let made = client::ask(&process.address, "POST", &path, Some(append), b"");
+    assert_eq!(made.unwrap().0, 200);
+}
+
+#[test]
+fn an_edited_file_of_the_log_is_an_alarm_at_every_process() {
+    let fleet = Fleet::on_a_folder();
+    let processes = [fleet.start(), fleet.start()];
+    let append = fleet.token("append");
+    create(&processes[0], &append);
+    for number in 0..300 {
+        let pack = content(number, 100);
+        assert!(put(&processes[0].address, &append, &pack).is_some());
+    }
+    fleet.wait_for_log();
+    for process in &processes {
+        wait_until("it is ready", || process.is_ready());
+    }
+    let path = fleet.path("storage/log/tile/entries/000");
+    let sound = fs::read(&path).unwrap();
+    let mut edited = sound.clone();
+    edited[1_000] ^= 1;
+    fs::write(&path, edited).unwrap();
+    let page = |address: &str, page: &str| {
+        let (_, body) = client::ask(address, "GET", page, None, b"").unwrap();
+        String::from_utf8(body).unwrap()
+    };
+    for process in &processes {
+        wait_until("it is an alarm", || !process.is_ready());
+        let told = page(&process.address, "/readyz");
+        assert!(told.contains("log failed"), "{told}");
+        let metrics = page(&process.address, "/metrics");
+        assert!(
+            metrics.contains("strongroom_vault_log_wrong 1"),
+            "{metrics}"
+        );
+    }
+    let looked = fleet.output(&["doctor"]);
+    let told = String::from_utf8_lossy(&looked.stdout).into_owned();
+    assert_eq!(looked.status.code(), Some(1), "{told}");
+    assert!(told.contains("fail  look back"), "{told}");
+    let said = processes.iter().map(|process| process.said());
+    let said = said.filter(|said| said.contains("files of the log are not what was written"));
+    assert!(said.count() >= 1);
+    // It serves meanwhile, and its log goes on.
+    assert!(put(&processes[1].address, &append, &content(1_000, 100)).is_some());
+    fleet.wait_for_log();
+    fs::write(&path, sound).unwrap();
+    for process in &processes {
+        wait_until("it is ready again", || process.is_ready());
+    }
+    assert_eq!(fleet.count_acts(&fleet.path("storage/log"), "log-wrong"), 1);
+    for process in processes {
+        process.stop();
+    }
+}
+
+#[test]
+fn a_database_that_was_restored_begins_a_new_log_at_every_process() {
+    let fleet = Fleet::on_a_folder();
+    let first = fleet.start();
+    let append = fleet.token("append");
+    create(&first, &append);
+    fleet.wait_for_log();
+    // The database as it was once.
+    let keep = "CREATE TABLE kept_head AS SELECT * FROM log_head; \
+                CREATE TABLE kept_leaf AS SELECT * FROM leaf";
+    let mut work = |transaction: &mut dyn Transaction| transaction.define(keep);
+    fleet.database().write(&mut work).unwrap();
+    assert!(put(&first.address, &append, &content(1, 100)).is_some());
+    fleet.wait_for_log();
+    let refused = fleet.output(&["log", "begin-new", "--because", "a try"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("a process serves this vault"), "{said}");
+    let (_, old_note) = client::ask(&first.address, "GET", "/log/checkpoint", None, b"").unwrap();
+    first.stop();
+    let restore = "DELETE FROM log_head; INSERT INTO log_head SELECT * FROM kept_head; \
+                   DELETE FROM leaf; INSERT INTO leaf SELECT * FROM kept_leaf";
+    let mut work = |transaction: &mut dyn Transaction| transaction.define(restore);
+    fleet.database().write(&mut work).unwrap();
+
+    let said = fleet.try_start("data", "127.0.0.1:0").err().unwrap();
+    assert!(said.contains("older than the log"), "{said}");
+    assert!(said.contains("log begin-new"), "{said}");
+    let begun = ["log", "begin-new", "--json", "--because", "restored"];
+    let begun: serde_json::Value = serde_json::from_str(&fleet.run(&begun)).unwrap();
+    assert_eq!(begun["log"], 2);
+    let old_note = String::from_utf8(old_note).unwrap();
+    assert_eq!(begun["before"], old_note);
+    let processes = [fleet.start(), fleet.start()];
+    for process in &processes {
+        let vault = client::ask(&process.address, "GET", "/v1/vault", Some(&append), b"");
+        let told: serde_json::Value = serde_json::from_slice(&vault.unwrap().1).unwrap();
+        assert_eq!(told["log_key"], begun["key"]);
+        assert_eq!(told["new_log"]["before"], old_note);
+        assert!(put(&process.address, &append, &content(2, 100)).is_some());
+    }
+    fleet.wait_for_log();
+    let leaves = processes[1].audit_log(&append, &fleet.path("audit"));
+    assert!(leaves >= 4, "{leaves}");
+    assert_eq!(fleet.count_acts(&fleet.path("audit"), "new-log"), 1);
+    // A machine that has not got the new key does not start.
+    fs::remove_file(fleet.path("data/keys/log-2.key")).unwrap();
+    let said = fleet.try_start("data", "127.0.0.1:0").err().unwrap();
+    assert!(said.contains("copy the folder keys"), "{said}");
 }
 
 #[test]
