@@ -199,7 +199,7 @@ impl VaultConfig {
             verify_every_s: self.verify_every.milliseconds() / 1000,
             reserve_bytes: self.reserve.bytes(),
             public_url: self.public_url.as_ref().map(ToString::to_string),
-            runs_in: self.runs_in.clone(),
+            runs_in: self.runs_in.as_ref().map(ToString::to_string),
             storage: match self.storage {
                 StorageConfig::Folder(_) => "folder",
                 StorageConfig::Bucket(_) => "bucket",

@@ -89,7 +89,7 @@ fn of_repository(store: &LocalStore, name: &str) -> Result<Vec<Seed>> {
                     key,
                     packed.blob,
                     packed.uncompressed_length,
-                    sealed.to_vec(),
+                    &mut sealed.to_vec(),
                 )?;
                 add("tree", &id, plain);
             }

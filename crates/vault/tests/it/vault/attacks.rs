@@ -161,7 +161,7 @@ pub(crate) fn a_clock_that_walks_by_less_than_a_jump_freezes_purging_as_well() {
     let gone_ms = scene.vault.now().recorded_ms - start_ms;
     assert!(gone_ms < 11 * MINUTE_MS, "{gone_ms}");
     // An operator has put it right, and it goes on as any clock does.
-    scene.vault.confirm_clock().unwrap();
+    scene.vault.confirm_clock(Seen::default()).unwrap();
     scene.pass(HOUR_MS);
     assert_eq!(held(&scene), (0, None));
     assert_eq!(scene.acts("clock-jump").len(), 1);

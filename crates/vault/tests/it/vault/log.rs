@@ -10,7 +10,9 @@ use strongroom_model::FileType;
 use strongroom_vault::Error;
 use strongroom_vault::publication::{LogFiles, LogFolder, Publisher, begin_new};
 use strongroom_vault::records::look_back::Wrong;
+use strongroom_vault::rules::clock::HOUR_MS;
 use strongroom_vault::rules::right::Right;
+use strongroom_vault::vault::Demands;
 
 use super::scene::Scene;
 
@@ -160,7 +162,11 @@ fn full_files_deep_in_the_log_are_looked_at_in_turn_and_told_of_once() {
             assert_eq!(logged.scene.acts("log-wrong").len(), before + 1);
             let beside = logged.scene.beside();
             assert_eq!(beside.vault.observe().unwrap().look_back.wrong, Some(wrong));
-            let findings = beside.vault.findings().unwrap();
+            let demands = Demands {
+                verify_every_ms: 24 * HOUR_MS,
+                behind_ms: None,
+            };
+            let findings = beside.vault.findings(demands).unwrap();
             assert!(findings.iter().any(|finding| finding.about == "log"));
             fs::write(&path, sound).unwrap();
             assert_eq!(logged.look(), None);
