@@ -319,7 +319,7 @@ mod tests {
                 let range = packed.offset as usize..(packed.offset + packed.length) as usize;
                 let sealed = pack.bytes[range].to_vec();
                 prop_assert_eq!(
-                    &decode(&key, packed.blob, packed.uncompressed_length, sealed).unwrap(),
+                    &decode(&key, packed.blob, packed.uncompressed_length, &mut sealed).unwrap(),
                     plain
                 );
             }
