@@ -317,7 +317,7 @@ mod tests {
             prop_assert_eq!(&header, &pack.blobs);
             for (packed, plain) in header.iter().zip(&plains) {
                 let range = packed.offset as usize..(packed.offset + packed.length) as usize;
-                let sealed = pack.bytes[range].to_vec();
+                let mut sealed = pack.bytes[range].to_vec();
                 prop_assert_eq!(
                     &decode(&key, packed.blob, packed.uncompressed_length, &mut sealed).unwrap(),
                     plain
