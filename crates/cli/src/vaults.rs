@@ -218,18 +218,29 @@ impl Met {
                 count(new.last().checkpoint().size(), "leaf", "leaves"),
                 new.key().label(),
             ))),
-            LogState::Unseen(reason) | LogState::Withheld { reason, .. } => output.warn(
-                &visible(&format!(
-                    "{}: the log of its vault cannot be checked this time: {reason}",
-                    self.copy
-                )),
-                Some(
-                    "what it says does not count until then; it is asked again at the next \
-                     contact. If it stays so, ask who runs it",
-                ),
+            LogState::Unseen(reason) => self.tell_unchecked(
+                reason,
+                "it is asked again at the next contact; if it stays so, ask who runs it",
+                output,
+            ),
+            LogState::Withheld { reason, .. } => self.tell_unchecked(
+                reason,
+                "what it says does not count meanwhile, and if it stays so for a day, it is an \
+                 alarm: ask who runs it",
+                output,
             ),
             LogState::None | LogState::Same(_) | LogState::Grown(_) | LogState::Alarm(_) => {}
         }
+    }
+}
+
+impl Met {
+    fn tell_unchecked(&self, reason: &str, hint: &str, output: &Output) {
+        let text = format!(
+            "{}: the log of its vault cannot be checked this time: {reason}",
+            self.copy
+        );
+        output.warn(&visible(&text), Some(hint));
     }
 }
 

@@ -75,7 +75,7 @@ mod tests {
         let begins = text.match_indices("strongroom-vault ").map(|(at, _)| at);
         begins.map(|at| {
             let command = text.get(at..).unwrap_or_default();
-            let ends = |c: char| matches!(c, ',' | ';' | '"' | '`' | '\n' | ')');
+            let ends = |c: char| matches!(c, ',' | ';' | '"' | '`' | '\n' | '\\' | ')');
             command.split(ends).next().unwrap_or_default()
         })
     }

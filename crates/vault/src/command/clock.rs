@@ -46,10 +46,10 @@ impl Command {
         match self {
             Self::Show(args) => {
                 let vault = args.which.open()?;
-                let clock = vault.clock();
+                let shown = show(&vault).map(drop);
                 // Where no server runs, it was this process that moved the clock.
                 vault.release_leases()?;
-                show(&clock?)
+                shown
             }
             Self::Confirm(args) => {
                 let vault = args.which.open()?;
@@ -63,14 +63,13 @@ impl Command {
 
 impl Confirm {
     fn confirm(&self, vault: &Vault) -> Result<()> {
-        let before = vault.clock()?;
-        show(&before)?;
+        let before = show(vault)?;
         let seen = Seen {
             wall_ms: self.wall.map(Timestamp::as_millisecond),
             catch_up_ms: self.catch_up.map(Period::milliseconds),
         };
         refused(vault, vault.confirm_clock(seen), None)?;
-        let after = vault.clock()?;
+        let after = vault.now();
         print(match before.is_doubted {
             true => format!(
                 "The wall clock is believed; recorded time is {}",
@@ -85,10 +84,14 @@ impl Confirm {
     }
 }
 
-fn show(clock: &VaultClock) -> Result<()> {
+/// Shows the clocks as they stand now; returns the clock as the database has it, which another
+/// process may have looked at some seconds ago.
+fn show(vault: &Vault) -> Result<VaultClock> {
+    let clock = vault.clock()?;
+    let now = vault.now();
     print(format_args!("wall clock     {}", time(clock.last.wall_ms)))?;
-    print(format_args!("recorded time  {}", time(clock.recorded_ms)))?;
-    print(format_args!("vault time     {}", time(clock.vault_ms)))?;
+    print(format_args!("recorded time  {}", time(now.recorded_ms)))?;
+    print(format_args!("vault time     {}", time(now.vault_ms)))?;
     let may_min = clock.may_catch_up_ms() / MINUTE_MS;
     if may_min > 0 {
         print(format_args!(
@@ -96,11 +99,11 @@ fn show(clock: &VaultClock) -> Result<()> {
              strongroom-vault clock confirm --catch-up {may_min}m"
         ))?;
     }
-    match clock.is_doubted {
-        true => print(
+    if clock.is_doubted {
+        print(
             "It is doubted, and nothing is purged: look at the machine's clock; then: \
              strongroom-vault clock confirm",
-        ),
-        false => Ok(()),
+        )?;
     }
+    Ok(clock)
 }

@@ -178,9 +178,10 @@ impl VaultClock {
     /// For how long nobody has moved it until a reading. On one start of a machine the boot clock
     /// tells, whatever the wall clocks say.
     fn off_until_ms(&self, reading: &Reading) -> i64 {
-        let machine = |reading: &Reading| reading.boot.split(' ').next().map(str::to_owned);
+        // Behind the start of the machine stands the run of the process.
+        let is_same_start = reading.boot.split(' ').next() == self.last.boot.split(' ').next();
         let booted_ms = reading.boottime_ms.saturating_sub(self.last.boottime_ms);
-        let off_ms = match machine(reading) == machine(&self.last) && booted_ms >= 0 {
+        let off_ms = match is_same_start && booted_ms >= 0 {
             true => booted_ms,
             false => reading.wall_ms.saturating_sub(self.last.wall_ms),
         };
