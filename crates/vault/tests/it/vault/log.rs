@@ -351,7 +351,17 @@ fn a_database_from_before_a_new_log_is_noticed() {
 fn a_name_that_changes_in_the_configuration_changes_no_log() {
     let mut logged = Logged::new(3);
     logged.scene.settings.origin = "another.test/log".to_owned();
-    let Logged { scene, .. } = logged;
+    let Logged { scene, publisher } = logged;
+    drop(publisher);
+    let scene = scene.reopened();
+    assert_eq!(scene.vault.origin(), "vault.test/log");
+    open(&scene).publish().unwrap();
+    // Nor that of a vault whose version before did not write it down: its key has it.
+    let mut forget = |transaction: &mut dyn strongroom_vault::database::Transaction| {
+        let statement = "DELETE FROM log_identity";
+        transaction.execute(statement, &[]).map(drop)
+    };
+    scene.vault.database().write(&mut forget).unwrap();
     let scene = scene.reopened();
     assert_eq!(scene.vault.origin(), "vault.test/log");
     open(&scene).publish().unwrap();
