@@ -181,24 +181,39 @@ fn measure_round(
 /// Bytes a second that one core scans for cuts, in each round.
 fn chunker_rates(rounds: u32) -> Result<Vec<f64>> {
     let measure = || {
-        let mut bench = cargo(["bench", "--quiet", "--package", "strongroom-repo"]);
-        let said = capture(bench.args(["--bench", "chunker"]))?;
+        let said = capture(&mut micro("chunker"))?;
         let rate = said.trim().parse();
         rate.with_context(|| format!("The benchmark of the chunker said {said:?}"))
     };
     (0..rounds).map(|_| measure()).collect()
 }
 
+/// All that is measured. It is built together: built apart, each package would have its own features
+/// of what all depend on, and nearly everything would be built several times.
+const PACKAGES: [&str; 3] = [
+    "--package=strongroom-cli",
+    "--package=strongroom-repo",
+    "--package=strongroom-vault",
+];
+
+/// Builds all that is measured.
+fn build() -> Result<()> {
+    let mut build = cargo(["build", "--release", "--bins", "--examples"]);
+    run_command(build.args(PACKAGES))
+}
+
+/// Runs a benchmark of one function, which prints one number.
+fn micro(name: &str) -> Command {
+    let mut bench = cargo(["bench", "--quiet", "--bench", name]);
+    bench.args(PACKAGES);
+    bench
+}
+
 /// Who takes part; builds ours.
 fn contenders(arguments: &Args) -> Result<Vec<Contender>> {
     let mut contenders = vec![Contender::Restic, Contender::Borg];
     if !arguments.peers_only {
-        run_command(&mut cargo([
-            "build",
-            "--release",
-            "--package",
-            "strongroom-cli",
-        ]))?;
+        build()?;
         contenders.insert(0, Contender::Ours);
     }
     for contender in &contenders {

@@ -20,7 +20,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::bench::contender::Place;
 use crate::bench::data;
-use crate::run::{capture, cargo, run as run_command};
+use crate::run::capture;
 
 use flood::Flood;
 use load::{Load, Objects};
@@ -65,15 +65,7 @@ pub(super) fn measure(place: &Place, rounds: u32, quick: bool) -> Result<Figures
         listed_objects: 1_000_000 / share,
         rounds,
     };
-    let build = [
-        "build",
-        "--release",
-        "--package",
-        "strongroom-vault",
-        "--bins",
-        "--examples",
-    ];
-    run_command(&mut cargo(build))?;
+    super::build()?;
     let mut figures = Figures::default();
     place.clear()?;
     place.warm()?;
@@ -217,8 +209,7 @@ fn under_flood(place: &Place, work: &Work, figures: &mut Figures) -> Result<()> 
 /// What a leaf adds to a commit, of what a small put takes in all: as the benchmark says.
 fn ledger_costs(rounds: u32) -> Result<Vec<f64>> {
     let measure = || {
-        let mut bench = cargo(["bench", "--quiet", "--package", "strongroom-vault"]);
-        let said = capture(bench.args(["--bench", "leaves"]))?;
+        let said = capture(&mut super::micro("leaves"))?;
         let cost = said.trim().parse();
         cost.with_context(|| format!("The benchmark of leaves said {said:?}"))
     };
