@@ -6,6 +6,7 @@ mod hide;
 mod init;
 mod key;
 mod log;
+mod man;
 mod repository;
 mod serve;
 mod token;
@@ -44,6 +45,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Witness(witness::Command),
     Doctor(doctor::Args),
+    Man(man::Args),
 }
 
 impl Command {
@@ -62,6 +64,7 @@ impl Command {
             Self::Log(command) => command.run(),
             Self::Witness(command) => command.run(),
             Self::Doctor(args) => args.run(),
+            Self::Man(args) => args.run(),
         }
     }
 }

@@ -209,3 +209,22 @@ fn mistakes_in_the_configuration_are_told_with_their_lines() {
     assert!(told.contains("The configuration has 2 mistakes"), "{told}");
     assert!(told.contains("line 2: \"30 days\""), "{told}");
 }
+
+#[test]
+fn the_man_pages_are_made_from_the_same_definitions_as_the_help() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().to_str().unwrap();
+    let output = vault(&["man", path]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    for page in ["strongroom-vault.1", "strongroom-vault-token-create.1"] {
+        let text = fs::read_to_string(folder.path().join(page)).unwrap();
+        assert!(text.contains(".SH DESCRIPTION"), "{text}");
+    }
+    let output = vault(&["man", "/nowhere/at/all"]).output().unwrap();
+    assert!(!output.status.success());
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        said.contains("write man pages to /nowhere/at/all"),
+        "{said}"
+    );
+}
