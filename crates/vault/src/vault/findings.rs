@@ -53,7 +53,7 @@ impl Vault {
                 });
             }
         }
-        for ((path, source), newest) in self.newest_snapshots()? {
+        for ((path, source), newest) in self.all_newest_snapshots()? {
             if !newest.is_whole {
                 findings.push(Finding {
                     about: path.to_string(),
