@@ -1,6 +1,6 @@
 //! Objects and their earlier lives.
 
-use strongroom_model::{FileEntry, FileName, FileType, Id};
+use strongroom_model::{FileName, FileType, Id};
 
 use crate::Result;
 use crate::database::{Row, Transaction, Value};
@@ -147,45 +147,6 @@ fn had_life(transaction: &mut dyn Transaction, key: &Key, leaves: u64) -> Result
     let [repository, kind, name] = key.values();
     let values = [repository, kind, name, Value::Int(signed(leaves)?)];
     Ok(transaction.first(statement, &values, |_| Ok(()))?.is_some())
-}
-
-/// Hands over all objects of a type that are seen, by name.
-///
-/// # Errors
-/// Those of the database and of `each`.
-pub fn list(
-    transaction: &mut dyn Transaction,
-    repository: i64,
-    kind: FileType,
-    view: View,
-    each: &mut dyn FnMut(FileEntry) -> Result<()>,
-) -> Result<()> {
-    let mut hand_over = |row: &dyn Row| {
-        let name = name_of(kind, row, 0)?;
-        each(FileEntry {
-            id: name.id().unwrap_or_default(),
-            size_bytes: unsigned(row.int(1)?)?,
-        })
-    };
-    let place = [Value::Int(repository), Value::Int(number_of(kind))];
-    match view {
-        View::Now => {
-            let statement = "SELECT name, bytes FROM object \
-                             WHERE repository = $1 AND kind = $2 AND state = 0 ORDER BY name";
-            transaction.query(statement, &place, &mut hand_over)
-        }
-        View::AsOf(leaves) => {
-            let statement = "SELECT name, bytes FROM object o \
-                 WHERE repository = $1 AND kind = $2 AND state <> 4 \
-                 AND ((state <> 3 AND began < $3 AND (ended IS NULL OR ended >= $3)) OR EXISTS ( \
-                     SELECT 1 FROM past p WHERE p.repository = o.repository \
-                     AND p.kind = o.kind AND p.name = o.name \
-                     AND p.began < $3 AND p.ended >= $3)) ORDER BY name";
-            let [repository, kind] = place;
-            let values = [repository, kind, Value::Int(signed(leaves)?)];
-            transaction.query(statement, &values, &mut hand_over)
-        }
-    }
 }
 
 /// The keys that wait for an operator.

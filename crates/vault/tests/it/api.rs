@@ -4,3 +4,4 @@ mod administrators;
 mod description;
 mod machines;
 mod server;
+mod slow_lists;

@@ -4,6 +4,7 @@ mod commits;
 mod contract;
 mod durability;
 mod lease;
+mod lists;
 mod migrations;
 mod postgres;
 mod proxy;

@@ -14,7 +14,11 @@ use strongroom_testkit::PostgresServer;
 pub(crate) struct Proxy {
     port: u16,
     swallow: Arc<AtomicUsize>,
+    cut: Arc<AtomicUsize>,
 }
+
+/// Nothing is cut.
+const NEVER: usize = usize::MAX;
 
 impl Proxy {
     pub(crate) fn start(server: &PostgresServer) -> Self {
@@ -23,12 +27,14 @@ impl Proxy {
         let swallow = Arc::new(AtomicUsize::new(0));
         let socket = server.socket();
         let counter = Arc::clone(&swallow);
+        let cut = Arc::new(AtomicUsize::new(NEVER));
+        let left = Arc::clone(&cut);
         thread::spawn(move || {
             for client in listener.incoming() {
-                forward(client.unwrap(), &socket, &counter);
+                forward(client.unwrap(), &socket, &counter, &left);
             }
         });
-        Self { port, swallow }
+        Self { port, swallow, cut }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -42,9 +48,24 @@ impl Proxy {
     pub(crate) fn swallow_answers_to_commits(&self, count: usize) {
         self.swallow.store(count, Ordering::SeqCst);
     }
+
+    /// The connection that brings so many bytes more is lost, once.
+    pub(crate) fn cut_after(&self, bytes: usize) {
+        self.cut.store(bytes, Ordering::SeqCst);
+    }
+
+    /// Whether one was lost.
+    pub(crate) fn has_cut(&self) -> bool {
+        self.cut.load(Ordering::SeqCst) == NEVER
+    }
 }
 
-fn forward(mut client: TcpStream, socket: &PathBuf, swallow: &Arc<AtomicUsize>) {
+fn forward(
+    mut client: TcpStream,
+    socket: &PathBuf,
+    swallow: &Arc<AtomicUsize>,
+    cut: &Arc<AtomicUsize>,
+) {
     let Ok(mut server) = UnixStream::connect(socket) else {
         return;
     };
@@ -52,11 +73,19 @@ fn forward(mut client: TcpStream, socket: &PathBuf, swallow: &Arc<AtomicUsize>) 
         (server.try_clone().unwrap(), client.try_clone().unwrap());
     let doomed = Arc::new(AtomicUsize::new(0));
     let is_doomed = Arc::clone(&doomed);
+    let cut = Arc::clone(cut);
     thread::spawn(move || {
         let mut buffer = [0; 65536];
         while let Ok(count @ 1..) = from_server.read(&mut buffer) {
             if is_doomed.load(Ordering::SeqCst) == 1 {
                 break;
+            }
+            let left = cut.load(Ordering::SeqCst);
+            if left != NEVER {
+                cut.store(left.checked_sub(count).unwrap_or(NEVER), Ordering::SeqCst);
+                if left < count {
+                    break;
+                }
             }
             if to_client.write_all(&buffer[..count]).is_err() {
                 break;
