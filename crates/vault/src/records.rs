@@ -6,6 +6,7 @@
 pub mod client_keys;
 pub mod clock;
 pub mod hiding;
+pub mod hours;
 pub mod leaves;
 pub mod listing;
 pub mod locks;
@@ -13,6 +14,7 @@ mod many;
 pub mod needs;
 pub mod objects;
 pub mod publication;
+pub mod purging;
 pub mod receipts;
 pub mod repositories;
 pub mod rotten;
@@ -20,6 +22,7 @@ pub mod scrub;
 pub mod tally;
 pub mod tokens;
 pub mod tombstones;
+pub mod undeleting;
 
 use crate::database::{Row, Transaction, Value};
 use crate::{Error, Result};
@@ -31,6 +34,7 @@ pub const SCHEMA: &[&str] = &[
     include_str!("database/schema/0003.sql"),
     include_str!("database/schema/0004.sql"),
     include_str!("database/schema/0005.sql"),
+    include_str!("database/schema/0007.sql"),
 ];
 
 /// All rows of a short answer.

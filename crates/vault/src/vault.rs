@@ -63,6 +63,7 @@ use crate::{Error, Result};
 use authentication::Known;
 use due::Looked;
 use jobs::Leases;
+use observation::DueCounts;
 use purge::Purges;
 use refusals::Refused;
 use usage::Usage;
@@ -102,6 +103,7 @@ struct Shared {
     purged: purge::Total,
     looked: Looked,
     purges: Purges,
+    due_counts: DueCounts,
 }
 
 impl Vault {
@@ -135,6 +137,7 @@ impl Vault {
                 purged: purge::Total::default(),
                 looked: Looked::default(),
                 purges: Purges::default(),
+                due_counts: DueCounts::default(),
             }),
         })
     }

@@ -6,6 +6,7 @@ mod durability;
 mod lease;
 mod lists;
 mod migrations;
+mod plans;
 mod postgres;
 mod proxy;
 mod receipts;

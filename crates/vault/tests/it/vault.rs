@@ -6,6 +6,7 @@ mod hiding;
 pub(crate) mod life;
 mod model;
 mod observing;
+mod purging;
 mod receipts;
 mod refusing;
 pub(crate) mod scene;

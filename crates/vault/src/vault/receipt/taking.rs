@@ -271,8 +271,7 @@ impl Taking {
         let token = self.principal.token;
         let sent = day::with(transaction, token, now, cost)?;
         client_keys::set_sent(transaction, token, sent)?;
-        let kept = receipts::room(transaction, repository.id)?;
-        usage::check_quota(repository, kept.saturating_add(cost.bytes))?;
+        usage::check_quota(repository, cost.bytes)?;
         usage::spend(transaction, token, now.vault_ms, cost.bytes)
     }
 

@@ -8,7 +8,7 @@ use strongroom_vault::records::needs::{self, Place};
 use strongroom_vault::records::objects::{self, Key};
 use strongroom_vault::records::receipts::{self, Cursor, NewReceipt, Receipt};
 use strongroom_vault::records::tombstones::{self, Tombstone};
-use strongroom_vault::records::{SCHEMA, hiding, repositories};
+use strongroom_vault::records::{SCHEMA, hiding, purging, repositories};
 use strongroom_vault::rules::life::{Object, State};
 use strongroom_vault::rules::needs::Difference;
 use strongroom_vault::rules::purge::Keeping;
@@ -162,10 +162,10 @@ fn a_receipt_and_what_it_needs_are_kept_and_looked_up(scene: &Scene) {
         assert_eq!(needs::count_lacking(transaction, lineage.id, 0)?, 1);
         objects::tombstone(transaction, &key(snapshot), 10, 7, 1)?;
         assert!(needs::is_held(transaction, &key(pack))?);
-        assert!(objects::begin_purge(transaction, &key(snapshot))?);
+        assert!(purging::begin(transaction, &key(snapshot))?);
         assert!(!needs::is_held(transaction, &key(pack))?);
         let gone = object(State::Purging);
-        assert!(objects::end_purge(transaction, &key(snapshot), &gone)?);
+        assert!(purging::end(transaction, &key(snapshot), &gone)?);
         assert_eq!(receipts::room(transaction, repository)?, 0);
         assert_eq!(
             receipts::envelope(transaction, repository, receipt.id)?,

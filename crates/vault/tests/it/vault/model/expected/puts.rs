@@ -107,10 +107,25 @@ impl Model {
                 let arrived_ms = self.vault_ms();
                 let put = self.tell_of("arrival", repository, name, Some(token));
                 let found = &mut self.repositories[repository];
+                let waits = name.kind() == FileType::Keys && found.config.is_some();
                 let object = found.objects.get_mut(&name).unwrap();
-                object.state = State::Live;
+                match object.state {
+                    // Whoever stood for it does so still, unless he was hidden.
+                    State::Tombstoned => {
+                        if !object.is_out_of_sight {
+                            object.claims.insert(object.token, object.put);
+                        }
+                        object.claims.remove(&token);
+                    }
+                    _ => object.claims.clear(),
+                }
+                object.state = match waits {
+                    true => State::Pending,
+                    false => State::Live,
+                };
                 (object.token, object.put, object.arrived_ms) = (token, put, arrived_ms);
-                object.claims.clear();
+                object.waits_since = put;
+                (object.has_waited, object.is_out_of_sight) = (false, false);
                 Ok(Reply::Done)
             }
         }
@@ -149,6 +164,9 @@ impl Model {
             tombstoned_ms: 0,
             ended: 0,
             ended_by: 0,
+            waits_since: put,
+            has_waited: false,
+            is_out_of_sight: false,
         };
         self.repositories[repository].objects.insert(name, object);
         Ok(Reply::Done)
