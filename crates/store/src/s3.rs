@@ -15,6 +15,7 @@ mod client;
 mod fault;
 mod files;
 mod options;
+mod part;
 mod staged;
 mod stream;
 

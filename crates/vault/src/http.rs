@@ -19,9 +19,11 @@
 //! | request under way | 1 MiB: two batches of an upload and one being read, or two chunks of an answer |
 //! | all receipts of more than 256 KiB | 256 MiB: one is read at a time, the others wait on the disk |
 //!
+//! (In a bucket 1 MiB more for each upload, and 256 MiB for the parts of all of them.)
 //! With the defaults (4096 connections, 256 requests) that is 1.5 GiB when everything is attacked
 //! at once by clients that may log in, and some 30 KiB a connection in quiet times.
-//! No thread ever waits for a client but those of listings, which have their own few.
+//! No thread ever waits for a client but those of listings, which have their own few, and hold
+//! nothing of the database meanwhile.
 
 pub mod api;
 pub mod blocking;

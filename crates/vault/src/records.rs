@@ -7,14 +7,18 @@ pub mod client_keys;
 pub mod clock;
 pub mod cosigned;
 pub mod hiding;
+pub mod hours;
 pub mod leaves;
+pub mod listing;
 pub mod locks;
 pub mod log;
 pub mod look_back;
+mod many;
 pub mod needs;
 pub mod objects;
 pub mod outlook;
 pub mod publication;
+pub mod purging;
 pub mod receipts;
 pub mod repositories;
 pub mod rotten;
@@ -22,6 +26,7 @@ pub mod scrub;
 pub mod tally;
 pub mod tokens;
 pub mod tombstones;
+pub mod undeleting;
 pub mod witnessed;
 
 use crate::database::{Row, Transaction, Value};
@@ -35,6 +40,7 @@ pub const SCHEMA: &[&str] = &[
     include_str!("database/schema/0004.sql"),
     include_str!("database/schema/0005.sql"),
     include_str!("database/schema/0006.sql"),
+    include_str!("database/schema/0007.sql"),
     include_str!("database/schema/0008.sql"),
     include_str!("database/schema/0010.sql"),
 ];

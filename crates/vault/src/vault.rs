@@ -68,6 +68,7 @@ use crate::{Error, Result};
 use authentication::Known;
 use due::Looked;
 use jobs::Leases;
+use observation::DueCounts;
 use purge::Purges;
 use receipt::Spool;
 use refusals::Refused;
@@ -116,6 +117,7 @@ struct Shared {
     looked: Looked,
     readable: Readable,
     purges: Purges,
+    due_counts: DueCounts,
 }
 
 impl Vault {
@@ -165,6 +167,7 @@ impl Vault {
                 looked: Looked::default(),
                 readable: Readable::default(),
                 purges: Purges::default(),
+                due_counts: DueCounts::default(),
             }),
         })
     }

@@ -105,6 +105,24 @@ pub(super) fn open_or_make(root: &Path, relative: &str, mode: Mode) -> rustix::i
     Ok(folder)
 }
 
+/// Opens a folder in another, made where it is missing, that outlasts a power cut when this returns:
+/// also one that somebody else has made a moment ago and not synchronised yet.
+pub(super) fn open_or_make_in(
+    parent: impl AsFd,
+    part: &str,
+    mode: Mode,
+) -> rustix::io::Result<OwnedFd> {
+    let folder = match open_child(&parent, part) {
+        Err(Errno::NOENT) => {
+            make_child(&parent, part, mode)?;
+            open_child(&parent, part)?
+        }
+        opened => opened?,
+    };
+    sync(parent)?;
+    Ok(folder)
+}
+
 /// Makes a folder whose parent exists; one that is there already is left as it is.
 pub(super) fn make(root: &Path, relative: &str, mode: Mode) -> rustix::io::Result<()> {
     let (parent, part) = relative.rsplit_once('/').unwrap_or(("", relative));

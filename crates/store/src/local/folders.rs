@@ -21,7 +21,15 @@ const KEPT: usize = 512;
 #[derive(Debug)]
 pub(super) struct Folders {
     root: PathBuf,
-    open: Mutex<HashMap<String, Arc<OwnedFd>>>,
+    open: Mutex<HashMap<String, Kept>>,
+}
+
+/// A folder that is kept open.
+#[derive(Clone, Debug)]
+struct Kept {
+    folder: Arc<OwnedFd>,
+    /// Whether it outlasts a power cut: one that was only found may have been made a moment ago.
+    is_durable: bool,
 }
 
 impl Folders {
@@ -40,35 +48,52 @@ impl Folders {
 
     /// A folder that is there.
     pub(super) fn open(&self, relative: &str) -> rustix::io::Result<Arc<OwnedFd>> {
-        self.kept(relative, || folder::open(&self.root, relative))
+        self.kept(relative, false, || folder::open(&self.root, relative))
     }
 
-    /// A folder, made where it is missing.
+    /// A folder, made where it is missing, that outlasts a power cut.
     pub(super) fn open_or_make(&self, relative: &str) -> rustix::io::Result<Arc<OwnedFd>> {
-        self.kept(relative, || {
-            folder::open_or_make(&self.root, relative, Modes::PRIVATE.folder)
+        let mode = Modes::PRIVATE.folder;
+        self.kept(relative, true, || match relative.rsplit_once('/') {
+            // What leads to it is synchronised once for all that lies in it.
+            Some((parent, part)) => {
+                folder::open_or_make_in(&*self.open_or_make(parent)?, part, mode)
+            }
+            None => folder::open_or_make_in(&folder::open(&self.root, "")?, relative, mode),
         })
     }
 
-    /// Closes a folder, which may not be what its name stands for any more.
+    /// Closes a folder, which may not be what its name stands for any more, and what leads to it.
     pub(super) fn forget(&self, relative: &str) {
-        self.open.lock().remove(relative);
+        let mut kept = self.open.lock();
+        let mut path = relative;
+        kept.remove(path);
+        while let Some((parent, _)) = path.rsplit_once('/') {
+            kept.remove(parent);
+            path = parent;
+        }
     }
 
     fn kept(
         &self,
         relative: &str,
+        is_durable: bool,
         open: impl FnOnce() -> rustix::io::Result<OwnedFd>,
     ) -> rustix::io::Result<Arc<OwnedFd>> {
-        if let Some(folder) = self.open.lock().get(relative) {
-            return Ok(Arc::clone(folder));
+        let known = self.open.lock().get(relative).cloned();
+        if let Some(known) = known.filter(|known| known.is_durable || !is_durable) {
+            return Ok(known.folder);
         }
         let folder = Arc::new(open()?);
         let mut kept = self.open.lock();
         if kept.len() >= KEPT {
             kept.clear();
         }
-        kept.insert(relative.to_owned(), Arc::clone(&folder));
+        let new = Kept {
+            folder: Arc::clone(&folder),
+            is_durable,
+        };
+        kept.insert(relative.to_owned(), new);
         Ok(folder)
     }
 }
@@ -86,5 +111,31 @@ mod tests {
         }
         assert_eq!(folders.open.lock().len(), 3);
         folders.open("0").unwrap();
+    }
+
+    #[test]
+    fn what_was_removed_behind_our_back_is_made_anew_with_all_that_leads_to_it() {
+        let root = tempfile::tempdir().unwrap();
+        let folders = Folders::new(root.path().to_owned());
+        folders.open_or_make("acme/repos/data").unwrap();
+        std::fs::remove_dir_all(root.path().join("acme")).unwrap();
+        folders.forget("acme/repos/data");
+        folders.open_or_make("acme/repos/data").unwrap();
+        assert!(root.path().join("acme/repos/data").is_dir());
+    }
+
+    #[test]
+    fn a_folder_that_was_only_found_is_made_durable_before_anything_is_put_into_it() {
+        let root = tempfile::tempdir().unwrap();
+        let folders = Folders::new(root.path().to_owned());
+        std::fs::create_dir(root.path().join("keys")).unwrap();
+        let is_durable = || folders.open.lock()["keys"].is_durable;
+        folders.open("keys").unwrap();
+        assert!(!is_durable());
+        folders.open_or_make("keys").unwrap();
+        assert!(is_durable());
+        // And it is not forgotten that it is.
+        folders.open("keys").unwrap();
+        assert!(is_durable());
     }
 }

@@ -18,7 +18,7 @@ use tokio::runtime::{Handle, Runtime};
 
 use crate::rest::{Retries, Timeouts};
 use crate::s3::options::S3Options;
-use crate::s3::staged::PART_BYTES;
+use crate::s3::part::{PART_BYTES, Waiting};
 use crate::{Error, Result};
 
 /// Enough to move bytes; whoever calls does the rest in his own thread.
@@ -34,6 +34,8 @@ pub(super) struct Bucket {
     pub(super) retries: Retries,
     /// Where a new bucket has to be, if that has to be said.
     pub(super) constraint: Option<String>,
+    /// What waits to be sent.
+    pub(super) waiting: Waiting,
     /// `None` only while it is dropped.
     runtime: Option<Runtime>,
     handle: Handle,
@@ -59,6 +61,7 @@ impl Bucket {
             client,
             constraint: Some(region)
                 .filter(|region| options.endpoint.is_none() && region != FIRST_REGION),
+            waiting: Waiting::new(options.spool),
             name: options.bucket,
             prefix: options.prefix,
             location,

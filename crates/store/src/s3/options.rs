@@ -1,6 +1,7 @@
 //! How to reach a bucket, and how patient to be with it.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use strongroom_model::Secret;
@@ -26,6 +27,9 @@ pub struct S3Options {
     /// The account; else the one that the environment, the files of Amazon's programs or the
     /// machine itself has.
     pub credentials: Option<S3Credentials>,
+    /// The folder for what waits to be sent and has no room in memory, in files without a name; the
+    /// system's own for such files where none is named.
+    pub spool: Option<PathBuf>,
     /// How long to wait for what.
     pub timeouts: Timeouts,
     /// How often to try.
@@ -51,6 +55,7 @@ impl S3Options {
             endpoint: None,
             path_style: false,
             credentials: None,
+            spool: None,
             timeouts: Timeouts {
                 connect: Duration::from_secs(10),
                 answer: Duration::from_secs(30),

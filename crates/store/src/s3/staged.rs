@@ -2,6 +2,7 @@
 //!
 //! An upload belongs to the key from its first part on and is not seen there until it is completed.
 
+use std::io;
 use std::sync::Arc;
 
 use aws_sdk_s3::error::ProvideErrorMetadata;
@@ -12,10 +13,8 @@ use strongroom_model::FileName;
 use crate::bodies::Staged;
 use crate::s3::client::Bucket;
 use crate::s3::fault::fault;
+use crate::s3::part::{Full, PART_BYTES, Part};
 use crate::{Error, Result};
-
-/// What is kept in memory of a body; a part must have 5 MiB at least.
-pub(super) const PART_BYTES: usize = 8 << 20;
 
 /// The most parts that S3 takes: 78 GiB.
 const MOST_PARTS: i32 = 10_000;
@@ -27,7 +26,7 @@ pub(super) struct S3Staged {
     location: String,
     key: String,
     name: FileName,
-    buffer: Vec<u8>,
+    part: Part,
     upload: Option<Upload>,
 }
 
@@ -41,23 +40,41 @@ struct Upload {
 
 impl S3Staged {
     /// Begins an empty body; nothing is sent yet.
-    pub(super) const fn new(
-        bucket: Arc<Bucket>,
-        location: String,
-        key: String,
-        name: FileName,
-    ) -> Self {
+    pub(super) fn new(bucket: Arc<Bucket>, location: String, key: String, name: FileName) -> Self {
         Self {
             bucket,
             location,
             key,
             name,
-            buffer: Vec::new(),
+            part: Part::default(),
             upload: None,
         }
     }
 
-    /// Sends what is in memory as the next part.
+    /// Takes what has come since the last part.
+    fn take(&mut self) -> Result<Full> {
+        let read_back = match self.part.is_in_file() {
+            true => self.bucket.wait(self.bucket.waiting.read_back()),
+            false => None,
+        };
+        let taken = self.part.take(read_back);
+        taken.map_err(|error| self.not_kept(error))
+    }
+
+    /// What it means that bytes which wait could not be kept.
+    fn not_kept(&self, source: io::Error) -> Error {
+        let location = self.location.clone();
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::Full { location },
+            _ => Error::Io {
+                location,
+                action: format!("keep what waits to be sent of {}", self.name),
+                source,
+            },
+        }
+    }
+
+    /// Sends what has come as the next part.
     fn send_part(&mut self) -> Result<()> {
         let mut upload = match self.upload.take() {
             Some(upload) => upload,
@@ -89,16 +106,17 @@ impl S3Staged {
                 limit_bytes: upload.sent_bytes,
             });
         }
-        let part = std::mem::take(&mut self.buffer);
-        upload.sent_bytes += part.len() as u64;
+        let part = self.take()?;
+        upload.sent_bytes += part.bytes.len() as u64;
         let request = self.bucket.client.upload_part();
         let request = request
             .bucket(&self.bucket.name)
             .key(&self.key)
             .upload_id(&upload.id)
             .part_number(number)
-            .body(ByteStream::from(part));
+            .body(ByteStream::from(part.bytes));
         let sent = self.bucket.wait(request.send());
+        drop(part.place);
         let sent = sent.map_err(|error| fault(self.location.clone(), self.action(), &error))?;
         let tag = self.told(sent.e_tag, "it gave a part no tag")?;
         upload.parts.push(
@@ -111,12 +129,14 @@ impl S3Staged {
     }
 
     fn put(&mut self) -> Result<()> {
+        let all = self.take()?;
         let request = self.bucket.client.put_object();
         let request = request
             .bucket(&self.bucket.name)
             .key(&self.key)
-            .body(ByteStream::from(std::mem::take(&mut self.buffer)));
+            .body(ByteStream::from(all.bytes));
         let put = self.bucket.wait(request.send());
+        drop(all.place);
         put.map_err(|error| fault(self.location.clone(), self.action(), &error))?;
         Ok(())
     }
@@ -169,13 +189,14 @@ impl S3Staged {
 impl Staged for S3Staged {
     fn write(&mut self, mut bytes: &[u8]) -> Result<()> {
         while !bytes.is_empty() {
-            // Sent only when more comes: what fits into memory needs one request.
-            if self.buffer.len() >= PART_BYTES {
+            // Sent only when more comes: what fits into one part needs one request.
+            if self.part.bytes() >= PART_BYTES {
                 self.send_part()?;
             }
-            let room = PART_BYTES.saturating_sub(self.buffer.len());
+            let room = PART_BYTES.saturating_sub(self.part.bytes());
             let (taken, left) = bytes.split_at(room.min(bytes.len()));
-            self.buffer.extend_from_slice(taken);
+            let kept = self.part.push(taken, &self.bucket.waiting);
+            kept.map_err(|error| self.not_kept(error))?;
             bytes = left;
         }
         Ok(())

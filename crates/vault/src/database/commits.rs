@@ -4,16 +4,21 @@
 //! one thread takes all that waits, does it in one transaction, and answers each only when that
 //! is durable. A lone commit waits for nobody.
 //!
-//! What can go wrong: one work that fails among many. The group is then done again with a
-//! savepoint around each work, so that a failure costs its own caller alone, and however many
-//! fail, the group is done twice at most. **Works are therefore done more than once, and must have
-//! no effect outside the database**, nor wait for another commit.
+//! What can go wrong: one work that fails among many. Where it has only looked, it is answered and
+//! the others go on: whoever asks for what he must not costs nobody else anything. Where it has
+//! changed something, or a statement has failed, the group is done again with a savepoint around
+//! each work, so that a failure costs its own caller alone, and however many fail, the group is
+//! done twice at most. **Works are therefore done more than once, and must have no effect outside
+//! the database**, nor wait for another commit.
+
+mod watched;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
+use crate::database::commits::watched::Watched;
 use crate::database::{Database, Transaction, failed};
 use crate::{Error, Result};
 
@@ -96,16 +101,23 @@ fn serve(database: &dyn Database, waiting: &Receiver<Box<dyn Job>>) {
 /// Does all works of a group, and answers each.
 fn settle(database: &dyn Database, group: &mut Vec<Box<dyn Job>>) {
     let mut is_works_fault = false;
+    let mut outcomes = Vec::with_capacity(group.len());
     let together = write(database, |transaction| {
         is_works_fault = false;
+        outcomes.clear();
         for job in group.iter_mut() {
-            job.run(transaction)
-                .inspect_err(|_| is_works_fault = true)?;
+            let mut watched = Watched::new(transaction);
+            let outcome = job.run(&mut watched);
+            if outcome.is_err() && !watched.is_untouched() {
+                is_works_fault = true;
+                return outcome;
+            }
+            outcomes.push(outcome);
         }
         Ok(())
     });
     match together {
-        Ok(()) => group.drain(..).for_each(|job| job.answer(Ok(()))),
+        Ok(()) => answer_each(group, outcomes),
         Err(_) if is_works_fault && group.len() > 1 => settle_apart(database, group),
         Err(error) => answer_all(group, error),
     }
@@ -122,12 +134,14 @@ fn settle_apart(database: &dyn Database, group: &mut Vec<Box<dyn Job>>) {
         Ok(())
     });
     match together {
-        Ok(()) => {
-            for (job, outcome) in group.drain(..).zip(outcomes) {
-                job.answer(outcome);
-            }
-        }
+        Ok(()) => answer_each(group, outcomes),
         Err(error) => answer_all(group, error),
+    }
+}
+
+fn answer_each(group: &mut Vec<Box<dyn Job>>, outcomes: Vec<Result<()>>) {
+    for (job, outcome) in group.drain(..).zip(outcomes) {
+        job.answer(outcome);
     }
 }
 

@@ -1,24 +1,31 @@
 //! Where work that blocks is done: the database, disks, hashing.
 //!
 //! No work here may wait for a client: what a client sends or takes is handed over in batches, so
-//! that slow clients hold no thread. The one exception, listings, which are pushed out of one read
-//! of the database, has its own few threads.
+//! that slow clients hold no thread. The one exception, listings, which are written out page by
+//! page, has its own threads; of the database they hold nothing while they wait.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 
 use crate::{Error, Result};
 
 /// Listings at a time.
-const LISTINGS: usize = 16;
+const LISTINGS: usize = 64;
+
+/// Listings at a time of one client, so that none keeps the others from theirs.
+const LISTINGS_OF_ONE: usize = 8;
 
 /// A bounded number of threads for work that blocks.
 #[derive(Clone, Debug)]
 pub struct Blocking {
     works: Arc<Semaphore>,
     listings: Arc<Semaphore>,
+    /// By the client's name; those who have none are forgotten.
+    listings_of: Arc<Mutex<HashMap<String, Arc<Semaphore>>>>,
 }
 
 impl Blocking {
@@ -27,6 +34,7 @@ impl Blocking {
         Self {
             works: Arc::new(Semaphore::new(works.max(1))),
             listings: Arc::new(Semaphore::new(LISTINGS)),
+            listings_of: Arc::default(),
         }
     }
 
@@ -48,6 +56,18 @@ impl Blocking {
         done.await.map_err(|_| Error::Unfinished)?
     }
 
+    /// A place of those that one client has for listings; to be taken before [`Self::listing`], so
+    /// that whoever waits for his own holds none that others wait for.
+    pub(crate) async fn listing_of(&self, client: &str) -> Result<OwnedSemaphorePermit> {
+        let places = {
+            let mut all = self.listings_of.lock();
+            all.retain(|_, places| Arc::strong_count(places) > 1);
+            let new = || Arc::new(Semaphore::new(LISTINGS_OF_ONE));
+            Arc::clone(all.entry(client.to_owned()).or_insert_with(new))
+        };
+        place(&places).await
+    }
+
     /// A place for a listing.
     pub(crate) async fn listing(&self) -> Result<OwnedSemaphorePermit> {
         place(&self.listings).await
@@ -57,4 +77,23 @@ impl Blocking {
 async fn place(of: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit> {
     let permit = Arc::clone(of).acquire_owned().await;
     permit.map_err(|_| Error::Unfinished)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn nobody_is_remembered_who_lists_nothing() {
+        let blocking = Blocking::new(1);
+        let mut held = Vec::new();
+        for _ in 0..LISTINGS_OF_ONE {
+            held.push(blocking.listing_of("one").await.unwrap());
+        }
+        let other = blocking.listing_of("other").await.unwrap();
+        assert_eq!(blocking.listings_of.lock().len(), 2);
+        drop((held, other));
+        let _next = blocking.listing_of("next").await.unwrap();
+        assert_eq!(blocking.listings_of.lock().len(), 1);
+    }
 }

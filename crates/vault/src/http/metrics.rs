@@ -2,6 +2,7 @@
 //!
 //! Labels come from few words of ours: whatever a client sends must not make a new series.
 
+use std::fmt;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
@@ -23,9 +24,10 @@ const TIMES: [f64; 12] = [
 ];
 
 /// Where everything is registered that Prometheus asks for.
-#[derive(Debug)]
 pub struct Metrics {
     registry: Mutex<Registry>,
+    /// What is done before all is told.
+    before_each: Mutex<Vec<Box<dyn Fn() + Send>>>,
 }
 
 /// What the listener counts.
@@ -74,7 +76,14 @@ impl Metrics {
     pub fn new() -> Self {
         Self {
             registry: Mutex::new(Registry::with_prefix("strongroom_vault")),
+            before_each: Mutex::default(),
         }
+    }
+
+    /// Does something before each time that all is told, such as bringing an age up to date; it
+    /// must be quick, as anybody who may ask can ask often.
+    pub fn before_each(&self, refresh: impl Fn() + Send + 'static) {
+        self.before_each.lock().push(Box::new(refresh));
     }
 
     /// Registers more.
@@ -95,8 +104,17 @@ impl Metrics {
     /// [`Error::Unfinished`] where a metric cannot be written.
     pub fn text(&self) -> Result<String> {
         let mut page = String::new();
+        for refresh in &*self.before_each.lock() {
+            refresh();
+        }
         text::encode(&mut page, &self.registry.lock()).map_err(|_| Error::Unfinished)?;
         Ok(page)
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
     }
 }
 

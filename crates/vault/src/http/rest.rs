@@ -337,11 +337,27 @@ impl Question {
         let blocking = self.rest.blocking.clone();
         let limits = Arc::clone(&self.rest.limits);
         let is_v2 = self.headers.get(ACCEPT) == Some(&V2);
-        let body = Body::listing(&blocking, &limits, move |listing| {
-            let view = self.view()?;
-            self.write_list(&principal, view, kind, is_v2, listing)
-        });
-        let mut response = Response::new(body.await?);
+        let body = match self.method == Method::HEAD {
+            // Nobody sees a list that is asked for by HEAD, so none is read.
+            true => {
+                let check = move || {
+                    let path = &self.route.repository;
+                    self.rest.vault.check_list(&principal, path)
+                };
+                blocking.run(check).await?;
+                Body::empty()
+            }
+            false => {
+                let place = blocking.listing_of(&principal.name).await?;
+                let write = move |listing: &mut Listing| {
+                    let _place = place;
+                    let view = self.view()?;
+                    self.write_list(&principal, view, kind, is_v2, listing)
+                };
+                Body::listing(&blocking, &limits, write).await?
+            }
+        };
+        let mut response = Response::new(body);
         let version = if is_v2 { V2 } else { V1 };
         response.headers_mut().insert(CONTENT_TYPE, version);
         Ok(response)

@@ -2,10 +2,15 @@
 //!
 //! A series goes when what it tells of is gone. Their number is bounded: sources are named by
 //! clients, and whoever names very many must not fill anybody's memory.
+//!
+//! What can go wrong: nobody looks any more, and what was seen last is told for ever, by alarms
+//! that then stay silent. So ages grow by themselves, and what was not looked at for long is not
+//! called whole.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -20,6 +25,9 @@ use crate::vault::Newest;
 /// The most sources that are told of.
 const MOST_SOURCES: usize = 2_000;
 
+/// For how long a snapshot is called whole that nobody has looked at again.
+const BELIEVED: Duration = Duration::from_secs(600);
+
 /// The gauges. Clones are the same.
 #[derive(Clone, Debug, Default)]
 pub struct Standings {
@@ -32,7 +40,9 @@ pub struct Standings {
 /// What there is a series of.
 #[derive(Debug, Default)]
 struct Told {
-    sources: Vec<Source>,
+    /// In order, each with how old its newest receipt was when that was looked at.
+    sources: BTreeMap<Source, i64>,
+    looked: Option<Instant>,
     place: Option<Place>,
 }
 
@@ -69,13 +79,31 @@ impl Standings {
                 ours.runs_in.clone(),
             );
         });
+        let refreshed = ours.clone();
+        metrics.before_each(move || refreshed.refresh());
         ours
+    }
+
+    /// Lets ages grow by the time since they were looked at, in whole seconds.
+    fn refresh(&self) {
+        let told = self.told.lock();
+        let Some(looked) = told.looked else {
+            return;
+        };
+        let since = looked.elapsed();
+        for (source, age_ms) in &told.sources {
+            let age_s = *age_ms as f64 / 1000.0 + since.as_secs() as f64;
+            self.age.get_or_create(source).set(age_s);
+            if since > BELIEVED {
+                self.whole.get_or_create(source).set(0);
+            }
+        }
     }
 
     /// Tells of the newest snapshots, and of no others any more.
     pub fn set(&self, newest: &BTreeMap<(RepositoryPath, Name), Newest>) {
         let mut told = self.told.lock();
-        let mut sources = Vec::new();
+        let mut sources = BTreeMap::new();
         for ((repository, source), newest) in newest.iter().take(MOST_SOURCES) {
             let labels = Source {
                 repository: repository.to_string(),
@@ -87,19 +115,20 @@ impl Standings {
             let age = self.age.get_or_create(&labels);
             age.set(newest.age_ms as f64 / 1000.0);
             drop(age);
-            sources.push(labels);
+            sources.insert(labels, newest.age_ms);
         }
         if newest.len() > MOST_SOURCES {
             let left_out = newest.len() - MOST_SOURCES;
             tracing::warn!(left_out, "Not all sources are told of in the metrics");
         }
-        for gone in &told.sources {
-            if sources.binary_search(gone).is_err() {
+        for gone in told.sources.keys() {
+            if !sources.contains_key(gone) {
                 self.whole.remove(gone);
                 self.age.remove(gone);
             }
         }
         told.sources = sources;
+        told.looked = Some(Instant::now());
     }
 
     /// Tells where the vault runs.
@@ -158,6 +187,32 @@ mod tests {
         let text = metrics.text().unwrap();
         assert!(!text.contains("source=\"a\""), "{text}");
         assert!(text.contains(&line("whole", "b", "0")), "{text}");
+    }
+
+    #[test]
+    fn ages_grow_though_nobody_looks_and_what_is_not_looked_at_is_not_whole() {
+        let metrics = Metrics::new();
+        let standings = Standings::new(&metrics);
+        let key = ("acme/repos".parse().unwrap(), "a".parse().unwrap());
+        standings.set(&BTreeMap::from([(key, newest(true))]));
+        let ago = |time: Duration| {
+            let mut told = standings.told.lock();
+            told.looked = told.looked.and_then(|looked| looked.checked_sub(time));
+        };
+        let value = |name: &str| -> f64 {
+            let text = metrics.text().unwrap();
+            let line = text
+                .lines()
+                .find(|line| line.starts_with(&format!("strongroom_vault_snapshot_{name}{{")));
+            line.and_then(|line| line.rsplit(' ').next()?.parse().ok())
+                .unwrap()
+        };
+        ago(Duration::from_secs(60));
+        assert!((61.5..100.0).contains(&value("age_seconds")));
+        assert!((value("whole") - 1.0).abs() < f64::EPSILON);
+        ago(BELIEVED);
+        assert!((661.5..700.0).contains(&value("age_seconds")));
+        assert!(value("whole").abs() < f64::EPSILON);
     }
 
     #[test]

@@ -25,6 +25,9 @@ const OLD_AFTER_MS: i64 = 30_000;
 /// that says nothing, or for a slow storage, is over before that.
 const DEAD_AFTER_MS: i64 = 60_000;
 
+/// How many checks there are.
+const CHECKS: usize = 4;
+
 /// How often it is tried whether storage takes bytes.
 const STORAGE_EVERY_MS: i64 = 30_000;
 
@@ -44,6 +47,41 @@ struct Checks {
     log: Option<String>,
     storage: Option<String>,
     tried_storage_ms: Option<i64>,
+    /// Which checks the log has been told to have failed, by their place.
+    told: [bool; CHECKS],
+}
+
+impl Checks {
+    /// Each check, and what is wrong.
+    fn all(&self, boot_ms: i64) -> [(&'static str, Option<String>); CHECKS] {
+        let age_ms = boot_ms.saturating_sub(self.looked_ms);
+        let jobs = (age_ms > OLD_AFTER_MS)
+            .then(|| "The vault's jobs have not been done for half a minute".to_owned());
+        [
+            ("database", self.database.clone()),
+            ("storage", self.storage.clone()),
+            ("log", self.log.clone()),
+            ("jobs", jobs),
+        ]
+    }
+
+    /// Tells the log what has failed since it was told last, and what has not any more; returns how
+    /// many lines that is.
+    fn tell(&mut self, boot_ms: i64) -> usize {
+        let mut lines = 0;
+        for ((check, problem), told) in self.all(boot_ms).into_iter().zip(&mut self.told) {
+            if problem.is_some() == *told {
+                continue;
+            }
+            *told = problem.is_some();
+            lines += 1;
+            match problem {
+                Some(problem) => tracing::warn!(check, problem, "Not ready"),
+                None => tracing::info!(check, "It is well again"),
+            }
+        }
+        lines
+    }
 }
 
 impl VaultState {
@@ -57,6 +95,7 @@ impl VaultState {
                 log: None,
                 storage: None,
                 tried_storage_ms: None,
+                told: [false; CHECKS],
             }),
         }
     }
@@ -96,6 +135,8 @@ impl VaultState {
         };
         let is_ready =
             checks.database.is_none() && checks.log.is_none() && checks.storage.is_none();
+        let looked_ms = checks.looked_ms;
+        checks.tell(looked_ms);
         drop(checks);
         metrics.change(|| {
             if let Ok(observed) = &observed {
@@ -119,15 +160,32 @@ impl VaultState {
 
     /// Answers `/readyz`.
     pub fn readyz(&self, vault: &Vault) -> Response {
-        let checks = self.checks.lock();
-        let age_ms = vault.boot_ms().saturating_sub(checks.looked_ms);
-        let jobs = (age_ms > OLD_AFTER_MS)
-            .then(|| "The vault's jobs have not been done for half a minute".to_owned());
-        readyz(&[
-            ("database", checks.database.clone()),
-            ("storage", checks.storage.clone()),
-            ("log", checks.log.clone()),
-            ("jobs", jobs),
-        ])
+        let boot_ms = vault.boot_ms();
+        let mut checks = self.checks.lock();
+        checks.tell(boot_ms);
+        readyz(&checks.all(boot_ms))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_is_told_once_however_often_it_is_asked() {
+        let mut checks = Checks {
+            looked_ms: 0,
+            database: Some("away".to_owned()),
+            log: None,
+            storage: None,
+            tried_storage_ms: None,
+            told: [false; CHECKS],
+        };
+        assert_eq!(checks.tell(0), 1);
+        assert_eq!((0..100).map(|_| checks.tell(0)).sum::<usize>(), 0);
+        assert_eq!(checks.tell(OLD_AFTER_MS + 1), 1);
+        checks.database = None;
+        assert_eq!(checks.tell(0), 2);
+        assert_eq!(checks.told, [false; CHECKS]);
     }
 }

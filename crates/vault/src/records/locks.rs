@@ -4,7 +4,7 @@ use strongroom_model::{FileEntry, Id};
 
 use crate::Result;
 use crate::database::{Row, Transaction, Value};
-use crate::records::{damaged, unsigned};
+use crate::records::{all, damaged, unsigned};
 
 /// A lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,21 +40,20 @@ pub fn get(
     })
 }
 
-/// Hands over the locks that were renewed after `since_ms`.
+/// The locks that were renewed after `since_ms`, by name.
 ///
 /// # Errors
-/// Those of the database and of `each`.
+/// Those of the database.
 pub fn list(
     transaction: &mut dyn Transaction,
     repository: i64,
     since_ms: i64,
-    each: &mut dyn FnMut(FileEntry) -> Result<()>,
-) -> Result<()> {
+) -> Result<Vec<FileEntry>> {
     let statement = "SELECT name, length(content) FROM lock \
                      WHERE repository = $1 AND renewed_ms > $2 ORDER BY name";
     let values = [Value::Int(repository), Value::Int(since_ms)];
-    transaction.query(statement, &values, &mut |row| {
-        each(FileEntry {
+    all(transaction, statement, &values, |row| {
+        Ok(FileEntry {
             id: name_of(row, 0)?,
             size_bytes: unsigned(row.int(1)?)?,
         })

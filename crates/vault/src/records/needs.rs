@@ -13,7 +13,7 @@ use strongroom_model::{FileName, FileType};
 use crate::Result;
 use crate::database::{Transaction, Value};
 use crate::records::objects::{self, Key};
-use crate::records::signed;
+use crate::records::{many, signed};
 use crate::rules::needs::Difference;
 
 /// Where the interval of a file ends that the last receipt needs.
@@ -38,6 +38,18 @@ pub struct Place {
     pub repository: i64,
     /// The key of the lineage's row.
     pub lineage: i64,
+}
+
+impl Place {
+    /// The first values of a statement about files of a type: repository, type, lineage; and more.
+    fn values<const MORE: usize>(
+        self,
+        kind: i64,
+        more: [Value<'static>; MORE],
+    ) -> Vec<Value<'static>> {
+        let first = [self.repository, kind, self.lineage].map(Value::Int);
+        first.into_iter().chain(more).collect()
+    }
 }
 
 /// Whether an object is here and nothing is known against it.
@@ -75,18 +87,30 @@ pub fn rows(
     })
 }
 
-/// Whether the last receipt of a lineage needs a file.
+/// Those of some files that the last receipt of a lineage needs, in their order, which must be that
+/// of their names.
 ///
 /// # Errors
 /// Those of the database.
-pub fn is_open(transaction: &mut dyn Transaction, place: Place, name: FileName) -> Result<bool> {
-    let statement = "SELECT 1 FROM need WHERE repository = $1 AND kind = $2 AND name = $3 \
-                     AND lineage = $4 AND ended = $5";
-    let key = Key::new(place.repository, name);
-    let [repository, kind, id] = key.values();
-    let lineage = Value::Int(place.lineage);
-    let values = [repository, kind, id, lineage, Value::Int(OPEN)];
-    Ok(transaction.first(statement, &values, |_| Ok(()))?.is_some())
+pub fn open_among(
+    transaction: &mut dyn Transaction,
+    place: Place,
+    names: &[FileName],
+) -> Result<Vec<FileName>> {
+    let mut open = Vec::new();
+    many::by_type(names, &mut |kind, ids| {
+        let statement = format!(
+            "SELECT kind, name FROM need WHERE repository = $1 AND kind = $2 AND lineage = $3 \
+             AND ended = $4 AND name IN ({}) ORDER BY name",
+            many::places(5, ids.len(), ("", ""))
+        );
+        let first = place.values(kind, [Value::Int(OPEN)]);
+        transaction.query(&statement, &many::values(&first, ids), &mut |row| {
+            open.push(objects::name_in(row, 0, 1)?);
+            Ok(())
+        })
+    })?;
+    Ok(open)
 }
 
 /// The keys that the last receipt of a lineage needs.
@@ -113,29 +137,30 @@ pub fn apply(
     position: u64,
     difference: &Difference,
 ) -> Result<()> {
-    let at = Value::Int(signed(position)?);
-    let lineage = Value::Int(place.lineage);
-    let statement = "UPDATE need SET ended = $5 WHERE repository = $1 AND kind = $2 \
-                     AND name = $3 AND lineage = $4 AND ended = $6";
-    for name in &difference.dropped {
-        let key = Key::new(place.repository, *name);
-        let [repository, kind, id] = key.values();
-        let values = [repository, kind, id, lineage, at, Value::Int(OPEN)];
-        transaction.execute(statement, &values)?;
-    }
-    let statement = format!(
-        "INSERT INTO need (repository, kind, name, lineage, began, ended, lacking) \
-         VALUES ($1, $2, $3, $4, $5, $6, CASE WHEN EXISTS (SELECT 1 FROM object o \
-             WHERE o.repository = $1 AND o.kind = $2 AND o.name = $3 AND {SOUND}) \
-         THEN 0 ELSE 1 END)"
-    );
-    for name in &difference.added {
-        let key = Key::new(place.repository, *name);
-        let [repository, kind, id] = key.values();
-        let values = [repository, kind, id, lineage, at, Value::Int(OPEN)];
-        transaction.execute(&statement, &values)?;
-    }
-    Ok(())
+    let (at, open) = (Value::Int(signed(position)?), Value::Int(OPEN));
+    many::by_type(&difference.dropped, &mut |kind, ids| {
+        let statement = format!(
+            "UPDATE need SET ended = $4 WHERE repository = $1 AND kind = $2 AND lineage = $3 \
+             AND ended = $5 AND name IN ({})",
+            many::places(6, ids.len(), ("", ""))
+        );
+        let first = place.values(kind, [at, open]);
+        transaction.execute(&statement, &many::values(&first, ids))?;
+        Ok(())
+    })?;
+    // Both databases call the column of a list of values so.
+    many::by_type(&difference.added, &mut |kind, ids| {
+        let statement = format!(
+            "INSERT INTO need (repository, kind, name, lineage, began, ended, lacking) \
+             SELECT $1, $2, v.column1, $3, $4, $5, CASE WHEN EXISTS (SELECT 1 FROM object o \
+                 WHERE o.repository = $1 AND o.kind = $2 AND o.name = v.column1 AND {SOUND}) \
+             THEN 0 ELSE 1 END FROM (VALUES {}) AS v",
+            many::places(6, ids.len(), ("(", ")"))
+        );
+        let first = place.values(kind, [at, open]);
+        transaction.execute(&statement, &many::values(&first, ids))?;
+        Ok(())
+    })
 }
 
 /// Notes anew whether a file is here.

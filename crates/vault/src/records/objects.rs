@@ -1,12 +1,12 @@
 //! Objects and their earlier lives.
 
-use strongroom_model::{FileEntry, FileName, FileType, Id};
+use strongroom_model::{FileName, FileType, Id};
 
 use crate::Result;
 use crate::database::{Row, Transaction, Value};
 use crate::records::tally::{self, Tally};
-use crate::records::{all, damaged, maybe, needs, receipts, rotten, signed, unsigned};
-use crate::rules::life::{Object, State};
+use crate::records::{all, damaged, hiding, maybe, needs, receipts, signed, unsigned};
+use crate::rules::life::{self, Object, State};
 
 /// The row of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,45 +162,6 @@ fn had_life(transaction: &mut dyn Transaction, key: &Key, leaves: u64) -> Result
     Ok(transaction.first(statement, &values, |_| Ok(()))?.is_some())
 }
 
-/// Hands over all objects of a type that are seen, by name.
-///
-/// # Errors
-/// Those of the database and of `each`.
-pub fn list(
-    transaction: &mut dyn Transaction,
-    repository: i64,
-    kind: FileType,
-    view: View,
-    each: &mut dyn FnMut(FileEntry) -> Result<()>,
-) -> Result<()> {
-    let mut hand_over = |row: &dyn Row| {
-        let name = name_of(kind, row, 0)?;
-        each(FileEntry {
-            id: name.id().unwrap_or_default(),
-            size_bytes: unsigned(row.int(1)?)?,
-        })
-    };
-    let place = [Value::Int(repository), Value::Int(number_of(kind))];
-    match view {
-        View::Now => {
-            let statement = "SELECT name, bytes FROM object \
-                             WHERE repository = $1 AND kind = $2 AND state = 0 ORDER BY name";
-            transaction.query(statement, &place, &mut hand_over)
-        }
-        View::AsOf(leaves) => {
-            let statement = "SELECT name, bytes FROM object o \
-                 WHERE repository = $1 AND kind = $2 AND state <> 4 \
-                 AND ((state <> 3 AND began < $3 AND (ended IS NULL OR ended >= $3)) OR EXISTS ( \
-                     SELECT 1 FROM past p WHERE p.repository = o.repository \
-                     AND p.kind = o.kind AND p.name = o.name \
-                     AND p.began < $3 AND p.ended >= $3)) ORDER BY name";
-            let [repository, kind] = place;
-            let values = [repository, kind, Value::Int(signed(leaves)?)];
-            transaction.query(statement, &values, &mut hand_over)
-        }
-    }
-}
-
 /// The keys that wait for an operator.
 ///
 /// # Errors
@@ -259,19 +220,6 @@ pub fn insert_unneeded(
     receipts::set_held(transaction, key, true)
 }
 
-/// Makes a key that lives again wait for an operator, as a new one does.
-///
-/// # Errors
-/// Those of the database.
-pub fn make_pending(transaction: &mut dyn Transaction, key: &Key) -> Result<()> {
-    let statement = "UPDATE object SET state = 3 \
-                     WHERE repository = $1 AND kind = $2 AND name = $3 AND state = 0 \
-                     RETURNING bytes";
-    let moves = (Some(State::Live), Some(State::Pending));
-    move_one(transaction, key, statement, &key.values(), moves)?;
-    needs::look_again(transaction, key)
-}
-
 /// Notes that a token has put what another had put before.
 ///
 /// # Errors
@@ -313,9 +261,36 @@ pub fn tombstone(
     needs::look_again(transaction, key)
 }
 
+/// Ends the waiting of a key for an operator: its deletion was asked for. It was never seen, so
+/// that its life is none: it ends where it began.
+///
+/// # Errors
+/// Those of the database.
+pub fn reject(
+    transaction: &mut dyn Transaction,
+    key: &Key,
+    vault_ms: i64,
+    token: i64,
+) -> Result<()> {
+    let statement = "UPDATE object SET state = 1, ended = began, tombstoned_ms = $4, \
+                     ended_by = $5 WHERE repository = $1 AND kind = $2 AND name = $3 \
+                     AND state = 3 RETURNING bytes";
+    let [repository, kind, name] = key.values();
+    let (at, by) = (Value::Int(vault_ms), Value::Int(token));
+    let moves = (Some(State::Pending), Some(State::Tombstoned));
+    move_one(
+        transaction,
+        key,
+        statement,
+        &[repository, kind, name, at, by],
+        moves,
+    )?;
+    needs::look_again(transaction, key)
+}
+
 /// Runs a statement that moves one object from state to state, and returns its bytes; tells
 /// whether it did.
-fn move_one(
+pub(super) fn move_one(
     transaction: &mut dyn Transaction,
     key: &Key,
     statement: &str,
@@ -330,17 +305,21 @@ fn move_one(
     Ok(true)
 }
 
-/// Notes that an object lives from now on, whatever its state is.
-fn tally_living(transaction: &mut dyn Transaction, key: &Key) -> Result<()> {
-    let Some(object) = get(transaction, key)? else {
-        return Ok(());
-    };
-    let moves = (Some(object.state), Some(State::Live));
-    tally::shift(transaction, key.repository, moves, Tally::one(object.bytes))
+/// Notes that an object goes from its state, whatever that is, to another.
+fn tally_to(transaction: &mut dyn Transaction, key: &Key, to: State) -> Result<Option<Object>> {
+    let found = get(transaction, key)?;
+    if let Some(object) = &found {
+        let moves = (Some(object.state), Some(to));
+        tally::shift(transaction, key.repository, moves, Tally::one(object.bytes))?;
+    }
+    Ok(found)
 }
 
-/// Begins a new life of an object whose bytes are there, put by somebody. Who put it before has no
-/// part in that life.
+/// Begins a new life of an object whose bytes are there, put by somebody; it is then in the state
+/// that [`life::revived`] says.
+///
+/// Whoever stood for a tombstone stands for it still: to have something deleted and to put it again
+/// makes it nobody's own. Who put what was hidden has no part in its new life.
 ///
 /// # Errors
 /// Those of the database.
@@ -351,12 +330,12 @@ pub fn revive(
     arrived_ms: i64,
     token: i64,
 ) -> Result<()> {
-    tally_living(transaction, key)?;
+    let state = life::revived(key.kind, has_config(transaction, key)?);
+    let before = tally_to(transaction, key, state)?;
     end_life(transaction, key)?;
-    let statement = "DELETE FROM putter WHERE repository = $1 AND kind = $2 AND name = $3";
-    transaction.execute(statement, &key.values())?;
-    let statement = "UPDATE object SET state = 0, began = $4, put = $4, ended = NULL, \
-         arrived_ms = $5, tombstoned_ms = NULL, ended_by = NULL, token = $6 \
+    hiding::pass_on(transaction, key, before.map(|object| object.state), token)?;
+    let statement = "UPDATE object SET state = $7, began = $4, put = $4, ended = NULL, \
+         arrived_ms = $5, tombstoned_ms = NULL, ended_by = NULL, token = $6, out_of_sight = 0 \
          WHERE repository = $1 AND kind = $2 AND name = $3";
     let [repository, kind, name] = key.values();
     let values = [
@@ -366,105 +345,64 @@ pub fn revive(
         Value::Int(signed(leaf)?),
         Value::Int(arrived_ms),
         Value::Int(token),
+        Value::Int(state.number()),
     ];
     transaction.execute(statement, &values)?;
     needs::look_again(transaction, key)
 }
 
-/// Takes back the deletion of an object: it has its arrival, and whoever put it, as before.
+/// Whether a key's repository has its `config`; of what is no key it is not asked.
+fn has_config(transaction: &mut dyn Transaction, key: &Key) -> Result<bool> {
+    if key.kind != FileType::Keys {
+        return Ok(false);
+    }
+    let statement = "SELECT 1 FROM repository WHERE id = $1 AND config IS NOT NULL";
+    let found = transaction.first(statement, &[Value::Int(key.repository)], |_| Ok(()))?;
+    Ok(found.is_some())
+}
+
+/// Takes back the deletion of an object: it has its arrival, and whoever put it, as before. A key
+/// that waited for an operator waits again.
 ///
 /// # Errors
 /// Those of the database.
 pub fn restore(transaction: &mut dyn Transaction, key: &Key, leaf: u64) -> Result<()> {
-    tally_living(transaction, key)?;
+    let was_seen = "SELECT 1 FROM object WHERE repository = $1 AND kind = $2 AND name = $3 \
+                    AND ended > began";
+    let was_seen = transaction.first(was_seen, &key.values(), |_| Ok(()))?;
+    let state = match was_seen {
+        Some(()) => State::Live,
+        None => State::Pending,
+    };
+    tally_to(transaction, key, state)?;
     end_life(transaction, key)?;
-    let statement = "UPDATE object SET state = 0, began = $4, ended = NULL, \
+    let statement = "UPDATE object SET state = $5, began = $4, ended = NULL, \
          tombstoned_ms = NULL, ended_by = NULL \
          WHERE repository = $1 AND kind = $2 AND name = $3";
     let [repository, kind, name] = key.values();
-    let values = [repository, kind, name, Value::Int(signed(leaf)?)];
-    transaction.execute(statement, &values)?;
+    let (leaf, state) = (Value::Int(signed(leaf)?), Value::Int(state.number()));
+    transaction.execute(statement, &[repository, kind, name, leaf, state])?;
     needs::look_again(transaction, key)
+}
+
+/// Whether an object is a tombstone whose token was hidden.
+///
+/// # Errors
+/// Those of the database.
+pub fn is_out_of_sight(transaction: &mut dyn Transaction, key: &Key) -> Result<bool> {
+    let statement = "SELECT 1 FROM object WHERE repository = $1 AND kind = $2 AND name = $3 \
+                     AND out_of_sight = 1";
+    let found = transaction.first(statement, &key.values(), |_| Ok(()))?;
+    Ok(found.is_some())
 }
 
 /// Keeps the life that has ended among those before.
 fn end_life(transaction: &mut dyn Transaction, key: &Key) -> Result<()> {
     let statement = "INSERT INTO past (repository, kind, name, began, ended) \
          SELECT repository, kind, name, began, ended FROM object \
-         WHERE repository = $1 AND kind = $2 AND name = $3 AND ended IS NOT NULL";
+         WHERE repository = $1 AND kind = $2 AND name = $3 AND ended > began";
     transaction.execute(statement, &key.values())?;
     Ok(())
-}
-
-/// Which tombstones are taken back.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Chosen {
-    /// Only what this token asked to be deleted.
-    pub ended_by: Option<i64>,
-    /// Only what was deleted from this leaf on.
-    pub since: u64,
-    /// Only what was deleted before this leaf.
-    pub before: Option<u64>,
-}
-
-impl Chosen {
-    const CONDITION: &str = "repository = $1 AND state = 1 AND ended >= $2 AND ended < $3 \
-                             AND ($4 = 0 OR ended_by = $4)";
-
-    fn values(&self, repository: i64) -> Result<[Value<'static>; 4]> {
-        Ok([
-            Value::Int(repository),
-            Value::Int(signed(self.since)?),
-            Value::Int(self.before.map_or(Ok(i64::MAX), signed)?),
-            Value::Int(self.ended_by.unwrap_or_default()),
-        ])
-    }
-}
-
-/// How many tombstones are chosen.
-///
-/// # Errors
-/// Those of the database.
-pub fn count_chosen(
-    transaction: &mut dyn Transaction,
-    repository: i64,
-    chosen: &Chosen,
-) -> Result<u64> {
-    let statement = format!("SELECT count(*) FROM object WHERE {}", Chosen::CONDITION);
-    let values = chosen.values(repository)?;
-    let count = transaction.first(&statement, &values, |row| row.int(0))?;
-    unsigned(count.unwrap_or_default())
-}
-
-/// Begins new lives of all tombstones that are chosen; they keep their arrival.
-///
-/// # Errors
-/// Those of the database.
-pub fn undelete(
-    transaction: &mut dyn Transaction,
-    repository: i64,
-    chosen: &Chosen,
-    leaf: u64,
-) -> Result<()> {
-    let [repository, since, before, by] = chosen.values(repository)?;
-    let condition = Chosen::CONDITION;
-    let counted = tally::count(transaction, condition, &[repository, since, before, by])?;
-    for found in counted {
-        let moves = (Some(found.state), Some(State::Live));
-        tally::shift(transaction, found.repository, moves, found.tally)?;
-    }
-    let statement = format!(
-        "INSERT INTO past (repository, kind, name, began, ended) \
-         SELECT repository, kind, name, began, ended FROM object WHERE {condition}"
-    );
-    transaction.execute(&statement, &[repository, since, before, by])?;
-    let statement = format!(
-        "UPDATE object SET state = 0, began = $5, ended = NULL, tombstoned_ms = NULL, \
-         ended_by = NULL WHERE {condition}"
-    );
-    let leaf = Value::Int(signed(leaf)?);
-    transaction.execute(&statement, &[repository, since, before, by, leaf])?;
-    needs::look_again_at_lacking(transaction)
 }
 
 /// Lets a key in that waits; tells whether it did.
@@ -481,22 +419,6 @@ pub fn admit(transaction: &mut dyn Transaction, key: &Key, leaf: u64) -> Result<
     let is_admitted = move_one(transaction, key, statement, &values, moves)?;
     needs::look_again(transaction, key)?;
     Ok(is_admitted)
-}
-
-/// Begins the purge of a tombstone: nobody sees it any more, in no view.
-///
-/// # Errors
-/// Those of the database.
-pub fn begin_purge(transaction: &mut dyn Transaction, key: &Key) -> Result<bool> {
-    let statement = "UPDATE object SET state = 4 \
-                     WHERE repository = $1 AND kind = $2 AND name = $3 AND state = 1 \
-                     RETURNING bytes";
-    let moves = (Some(State::Tombstoned), Some(State::Purging));
-    if !move_one(transaction, key, statement, &key.values(), moves)? {
-        return Ok(false);
-    }
-    receipts::set_held(transaction, key, false)?;
-    Ok(true)
 }
 
 /// Some objects of a repository whose bytes must be there, by type and name, from behind a place
@@ -524,44 +446,4 @@ pub fn behind(
         let kind = type_of(row.int(8)?)?;
         Ok((name_of(kind, row, 9)?, read(row)?))
     })
-}
-
-/// The objects of a repository whose purge has begun.
-///
-/// # Errors
-/// Those of the database.
-pub fn purging(
-    transaction: &mut dyn Transaction,
-    repository: i64,
-) -> Result<Vec<(FileName, Object)>> {
-    let statement = format!("SELECT {COLUMNS} FROM object WHERE repository = $1 AND state = 4");
-    all(transaction, &statement, &[Value::Int(repository)], |row| {
-        let name = name_of(type_of(row.int(8)?)?, row, 9)?;
-        Ok((name, read(row)?))
-    })
-}
-
-/// Ends a purge: the bytes are gone, and so is every trace but the generation.
-///
-/// # Errors
-/// Those of the database.
-pub fn end_purge(transaction: &mut dyn Transaction, key: &Key, object: &Object) -> Result<bool> {
-    let place = "repository = $1 AND kind = $2 AND name = $3";
-    let statement = format!("DELETE FROM object WHERE {place} AND state = 4 AND generation = $4");
-    let [repository, kind, name] = key.values();
-    let generation = Value::Int(i64::from(object.generation));
-    if transaction.execute(&statement, &[repository, kind, name, generation])? == 0 {
-        return Ok(false);
-    }
-    let gone = (Some(State::Purging), None);
-    tally::shift(transaction, key.repository, gone, Tally::one(object.bytes))?;
-    rotten::clear(transaction, key)?;
-    transaction.execute(&format!("DELETE FROM past WHERE {place}"), &key.values())?;
-    transaction.execute(&format!("DELETE FROM putter WHERE {place}"), &key.values())?;
-    let statement = "INSERT INTO purged (repository, kind, name, generation) \
-         VALUES ($1, $2, $3, $4) ON CONFLICT (repository, kind, name) \
-         DO UPDATE SET generation = excluded.generation";
-    transaction.execute(statement, &[repository, kind, name, generation])?;
-    receipts::drop_envelopes(transaction, key)?;
-    Ok(true)
 }

@@ -11,7 +11,6 @@ use crate::database::{Transaction, Value};
 use crate::records::objects::{self, Key};
 use crate::records::repositories::{self, Repository};
 use crate::records::tokens::{self, Allowance};
-use crate::records::unsigned;
 use crate::rules::life::Object;
 
 /// What a POST meets.
@@ -19,8 +18,6 @@ use crate::rules::life::Object;
 pub struct Outlook {
     /// The repository.
     pub repository: Repository,
-    /// How many bytes the receipts of the repository take.
-    pub receipt_bytes: u64,
     /// What is stored under the name.
     pub found: Option<Object>,
     /// The generation that the next body of the name has.
@@ -31,7 +28,7 @@ pub struct Outlook {
     pub is_needed: bool,
 }
 
-/// Columns of the repository, the object, the token, and then three of their own.
+/// Columns of the repository, the object, the token, and then two of their own.
 static STATEMENT: LazyLock<String> = LazyLock::new(|| {
     let of = |table: &str, columns: &str| {
         let columns = columns
@@ -44,8 +41,7 @@ static STATEMENT: LazyLock<String> = LazyLock::new(|| {
          (SELECT p.generation FROM purged p \
              WHERE p.repository = r.id AND p.kind = $2 AND p.name = $3), \
          CAST(CASE WHEN EXISTS (SELECT 1 FROM need n \
-             WHERE n.repository = r.id AND n.kind = $2 AND n.name = $3) THEN 1 ELSE 0 END AS BIGINT), \
-         (SELECT m.bytes FROM receipt_room m WHERE m.repository = r.id) \
+             WHERE n.repository = r.id AND n.kind = $2 AND n.name = $3) THEN 1 ELSE 0 END AS BIGINT) \
          FROM repository r \
          LEFT JOIN object o ON o.repository = r.id AND o.kind = $2 AND o.name = $3 \
          LEFT JOIN token t ON t.id = $4 \
@@ -84,7 +80,6 @@ pub fn look(
         };
         Ok(Outlook {
             repository: repositories::read(row)?,
-            receipt_bytes: unsigned(row.maybe_int(OWN + 2)?.unwrap_or_default())?,
             found,
             next_generation: objects::generation_after(row.maybe_int(OWN)?)?,
             allowance,

@@ -6,7 +6,7 @@ use strongroom_model::{FileName, FileType, Id, Name};
 use crate::Result;
 use crate::database::{Row, Transaction, Value};
 use crate::records::objects::{self, Key};
-use crate::records::{all, damaged, needs, signed, unsigned};
+use crate::records::{all, damaged, needs, repositories, signed, unsigned};
 use crate::rules::life::State;
 
 /// The receipts of one client and source.
@@ -229,7 +229,8 @@ pub fn insert(
     let statement = "INSERT INTO receipt_room (repository, bytes) VALUES ($1, $2) \
          ON CONFLICT (repository) DO UPDATE SET bytes = receipt_room.bytes + excluded.bytes";
     transaction.execute(statement, &[Value::Int(repository), Value::Int(bytes)])?;
-    Ok(())
+    // It counts as what the repository holds, beside its objects.
+    repositories::add(transaction, repository, 0, bytes)
 }
 
 /// The envelope of a receipt, as long as its snapshot is stored.
@@ -245,6 +246,17 @@ pub fn envelope(
     let values = [Value::Int(repository), Value::Bytes(id.as_bytes())];
     let found = transaction.first(statement, &values, |row| row.maybe_bytes(0))?;
     Ok(found.flatten())
+}
+
+/// How many bytes the envelopes of each repository have; those that have none are left out.
+///
+/// # Errors
+/// Those of the database.
+pub fn rooms(transaction: &mut dyn Transaction) -> Result<Vec<(i64, u64)>> {
+    let statement = "SELECT repository, bytes FROM receipt_room";
+    all(transaction, statement, &[], |row| {
+        Ok((row.int(0)?, unsigned(row.int(1)?)?))
+    })
 }
 
 /// How many bytes the envelopes of a repository have.
@@ -347,9 +359,9 @@ pub fn drop_envelopes(transaction: &mut dyn Transaction, key: &Key) -> Result<()
     let statement = format!("UPDATE receipt SET envelope = NULL WHERE {condition}");
     transaction.execute(&statement, &[repository, name])?;
     let statement = "UPDATE receipt_room SET bytes = bytes - $2 WHERE repository = $1";
-    let bytes = Value::Int(bytes.unwrap_or_default());
-    transaction.execute(statement, &[repository, bytes])?;
-    Ok(())
+    let bytes = bytes.unwrap_or_default();
+    transaction.execute(statement, &[repository, Value::Int(bytes)])?;
+    repositories::add(transaction, key.repository(), 0, -bytes)
 }
 
 /// How many receipts hold things back whose snapshot is not stored, or hold nothing back whose

@@ -22,7 +22,7 @@ pub struct Repository {
     pub quota_bytes: Option<u64>,
     /// How many objects it holds, seen or not.
     pub objects: u64,
-    /// How many bytes these have.
+    /// How many bytes these have, and the receipts that it keeps.
     pub bytes: u64,
     /// The last day of vault time that has seen a tombstone, and how many.
     pub tombstones: (i64, u64),
@@ -94,10 +94,10 @@ pub fn list(transaction: &mut dyn Transaction) -> Result<Vec<Repository>> {
     all(transaction, &statement, &[], read)
 }
 
-/// Makes a repository; what is there already stays as it is.
+/// Makes a repository.
 ///
 /// # Errors
-/// Those of the database.
+/// Those of the database; also where it is there already.
 pub fn insert(
     transaction: &mut dyn Transaction,
     path: &RepositoryPath,
@@ -105,8 +105,7 @@ pub fn insert(
 ) -> Result<()> {
     let statement = "INSERT INTO repository \
          (id, path, retention_ms, grace_ms, objects, bytes, tombstone_day, tombstones) \
-         SELECT COALESCE(MAX(id), 0) + 1, $1, $2, $3, 0, 0, 0, 0 FROM repository \
-         WHERE NOT EXISTS (SELECT 1 FROM repository WHERE path = $1)";
+         SELECT COALESCE(MAX(id), 0) + 1, $1, $2, $3, 0, 0, 0, 0 FROM repository";
     let values = [
         Value::Text(path.as_str()),
         Value::Int(keeping.retention_ms),

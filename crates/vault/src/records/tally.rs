@@ -6,7 +6,8 @@
 
 use crate::Result;
 use crate::database::{Transaction, Value};
-use crate::records::{all, damaged, signed, unsigned};
+use crate::records::repositories::Repository;
+use crate::records::{all, damaged, receipts, signed, unsigned};
 use crate::rules::life::State;
 
 /// A number of objects and their bytes.
@@ -22,6 +23,14 @@ impl Tally {
     /// One object.
     pub const fn one(bytes: u64) -> Self {
         Self { objects: 1, bytes }
+    }
+
+    /// Both together.
+    pub const fn and(self, other: Self) -> Self {
+        Self {
+            objects: self.objects.saturating_add(other.objects),
+            bytes: self.bytes.saturating_add(other.bytes),
+        }
     }
 }
 
@@ -43,6 +52,24 @@ pub struct InState {
 pub fn list(transaction: &mut dyn Transaction) -> Result<Vec<InState>> {
     let statement = "SELECT repository, state, objects, bytes FROM tally WHERE objects <> 0";
     all(transaction, statement, &[], read)
+}
+
+/// What is live in a repository: what is in no other state, and no receipt.
+///
+/// # Errors
+/// Those of the database.
+pub fn live(transaction: &mut dyn Transaction, repository: &Repository) -> Result<Tally> {
+    let statement = "SELECT CAST(COALESCE(SUM(objects), 0) AS BIGINT), \
+         CAST(COALESCE(SUM(bytes), 0) AS BIGINT) FROM tally WHERE repository = $1";
+    let others = transaction.first(statement, &[Value::Int(repository.id)], |row| {
+        Ok((unsigned(row.int(0)?)?, unsigned(row.int(1)?)?))
+    })?;
+    let (objects, bytes) = others.unwrap_or_default();
+    let bytes = bytes.saturating_add(receipts::room(transaction, repository.id)?);
+    Ok(Tally {
+        objects: repository.objects.saturating_sub(objects),
+        bytes: repository.bytes.saturating_sub(bytes),
+    })
 }
 
 /// Counts objects anew that meet a condition, by repository and state.

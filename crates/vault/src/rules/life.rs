@@ -48,8 +48,8 @@ pub enum Post {
     Arrives(State),
     /// It is there: the stored bytes are looked at, and replaced where they are rotten.
     IsThere,
-    /// It was asked to be deleted, or hidden by what another token did: it lives again, and is
-    /// then in this state.
+    /// It was asked to be deleted, or hidden by what another token did: it is there again, and is
+    /// then in the state that [`revived`] says.
     Revives(State),
     /// It is being purged: wait, then look again.
     Waits,
@@ -105,21 +105,45 @@ impl Object {
 
 /// What a POST by `token` means, where `found` is what is stored.
 pub fn post(found: Option<&Object>, kind: FileType, has_config: bool, token: i64) -> Post {
-    // A key is admitted by an operator, or not at all, however often it was removed.
-    let state = match kind == FileType::Keys && has_config {
-        true => State::Pending,
-        false => State::Live,
-    };
     let Some(object) = found else {
-        return Post::Arrives(state);
+        return Post::Arrives(revived(kind, has_config));
     };
     match object.state {
         State::Live | State::Pending => Post::IsThere,
-        State::Tombstoned => Post::Revives(state),
+        State::Tombstoned => Post::Revives(revived(kind, has_config)),
         State::Hidden if object.token == token => Post::IsHidden,
         State::Hidden if kind == FileType::Keys => Post::IsHidden,
-        State::Hidden => Post::Revives(state),
+        State::Hidden => Post::Revives(revived(kind, has_config)),
         State::Purging => Post::Waits,
+    }
+}
+
+/// The state of what arrives, or is there again by a POST: a key waits for an operator once there
+/// is a `config`, also one that was there before. Whoever removed it meant it.
+pub fn revived(kind: FileType, has_config: bool) -> State {
+    match kind == FileType::Keys && has_config {
+        true => State::Pending,
+        false => State::Live,
+    }
+}
+
+/// What a DELETE makes of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delete {
+    /// It is seen no more, and kept until its time.
+    Ends,
+    /// It waited for an operator, and was never seen: it waits no more, and is kept as well.
+    Rejects,
+    /// Nothing: it is not seen as it is.
+    IsGone,
+}
+
+/// What a DELETE means for an object in a state.
+pub const fn delete(state: State) -> Delete {
+    match state {
+        State::Live => Delete::Ends,
+        State::Pending => Delete::Rejects,
+        State::Tombstoned | State::Hidden | State::Purging => Delete::IsGone,
     }
 }
 
@@ -164,6 +188,20 @@ mod tests {
         let revived = Post::Revives(State::Live);
         assert_eq!(post(Some(&hidden), FileType::Data, true, 8), revived);
         assert_eq!(post(Some(&hidden), FileType::Keys, true, 8), Post::IsHidden);
+    }
+
+    #[test]
+    fn a_key_comes_back_by_a_post_only_as_one_that_waits() {
+        assert_eq!(revived(FileType::Keys, true), State::Pending);
+        assert_eq!(revived(FileType::Keys, false), State::Live);
+        assert_eq!(revived(FileType::Snapshots, true), State::Live);
+    }
+
+    #[test]
+    fn a_deletion_ends_what_is_seen_and_rejects_what_waits() {
+        let all = State::ALL.map(delete);
+        let (ends, gone) = (Delete::Ends, Delete::IsGone);
+        assert_eq!(all, [ends, gone, gone, Delete::Rejects, gone]);
     }
 
     #[test]

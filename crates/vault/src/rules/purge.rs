@@ -1,6 +1,6 @@
 //! When the bytes of a tombstone may go, and what holds them.
 
-use crate::rules::clock::DAY_MS;
+use crate::rules::clock::{DAY_MS, HOUR_MS};
 use crate::rules::life::{Object, State};
 
 /// Of how many hundredths of a repository tombstones within a day are more than an everyday prune.
@@ -64,10 +64,19 @@ pub const fn day_of(vault_ms: i64) -> i64 {
     vault_ms.div_euclid(DAY_MS)
 }
 
-/// Whether so many tombstones within a day are more than a prune of every day makes, where the
-/// repository had `objects` before.
-pub fn is_mass_deletion(tombstones: u64, objects: u64) -> bool {
-    u128::from(tombstones) * 100 > u128::from(objects) * EVERYDAY_PERCENT
+/// The hour of vault time that a moment belongs to.
+pub const fn hour_of(vault_ms: i64) -> i64 {
+    vault_ms.div_euclid(HOUR_MS)
+}
+
+/// Whether so many tombstones within a day, or so many bytes of them, are more than a prune of
+/// every day makes, where there was so much before: many small files do not make few large ones
+/// few. Both are objects and their bytes.
+pub fn is_mass_deletion(deleted: (u64, u64), before: (u64, u64)) -> bool {
+    let is_much = |deleted: u64, before: u64| {
+        u128::from(deleted) * 100 > u128::from(before) * EVERYDAY_PERCENT
+    };
+    is_much(deleted.0, before.0) || is_much(deleted.1, before.1)
 }
 
 #[cfg(test)]
@@ -133,10 +142,11 @@ mod tests {
 
     #[test]
     fn more_than_a_twentieth_in_a_day_is_no_prune_of_every_day() {
-        assert!(!is_mass_deletion(5, 100));
-        assert!(is_mass_deletion(6, 100));
-        assert!(is_mass_deletion(1, 0));
-        assert!(!is_mass_deletion(0, 0));
-        assert!(is_mass_deletion(u64::MAX, u64::MAX));
+        assert!(!is_mass_deletion((5, 50), (100, 1_000)));
+        assert!(is_mass_deletion((6, 50), (100, 1_000)));
+        assert!(is_mass_deletion((5, 51), (100, 1_000)));
+        assert!(is_mass_deletion((1, 0), (0, 0)));
+        assert!(!is_mass_deletion((0, 0), (0, 0)));
+        assert!(is_mass_deletion((u64::MAX, 0), (u64::MAX, 0)));
     }
 }

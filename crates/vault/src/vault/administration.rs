@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use strongroom_model::{FileName, Id, RepositoryPath};
 
 use crate::records::client_keys::{self, PublicKey};
+use crate::records::hours;
 use crate::records::leaves::{self, Act};
 use crate::records::objects::{self, Key};
 use crate::records::repositories::{self, Repository};
@@ -305,6 +306,7 @@ impl Vault {
             }
             let none = (repository.tombstones.0, 0);
             repositories::set_tombstones(transaction, repository.id, none, None)?;
+            hours::forget_tombstones(transaction, repository.id)?;
             let act = Act::PurgeAgreed {
                 repository: path.clone(),
                 tombstones: found,

@@ -2,20 +2,24 @@
 
 use strongroom_model::{FileName, FileType, RepositoryPath};
 
-use crate::records::leaves::{self, Act};
-use crate::records::objects::{self, Chosen, Key};
-use crate::records::repositories;
-use crate::records::{hiding, locks, tokens};
-use crate::rules::life::State;
-use crate::rules::purge::{day_of, is_mass_deletion};
+use crate::database::Transaction;
+use crate::records::leaves::{self, Act, Moment};
+use crate::records::objects::{self, Key};
+use crate::records::repositories::{self, Repository};
+use crate::records::tally::{self, Tally};
+use crate::records::undeleting::{self, Chosen};
+use crate::records::{hiding, hours, locks, tokens};
+use crate::rules::life::{self, Delete, State};
+use crate::rules::purge::{day_of, hour_of, is_mass_deletion};
 use crate::rules::right;
 use crate::vault::authentication::Principal;
+use crate::vault::foresight::hidden;
 use crate::vault::{Vault, told, unknown_repository, usage};
 use crate::{Error, Result};
 
 impl Vault {
-    /// Asks for a file to be deleted: it is seen no more, and kept until its time. What is not
-    /// there is none the less deleted.
+    /// Asks for a file to be deleted: it is seen no more, and kept until its time; a key that waits
+    /// for an operator waits no more. What is not there is none the less deleted.
     ///
     /// # Errors
     /// [`Error::Forbidden`]; those of the database.
@@ -45,35 +49,25 @@ impl Vault {
             let Some(object) = objects::get(transaction, &key)? else {
                 return Ok(());
             };
-            if object.state != State::Live {
+            let delete = life::delete(object.state);
+            if delete == Delete::IsGone {
                 return Ok(());
             }
             let file = told(&path, name, object.bytes, Some(&token_name));
             let leaf = leaves::append_dated(transaction, now, &Act::Tombstone(file))?;
             let vault_ms = leaf.moment.vault_ms;
+            if delete == Delete::Rejects {
+                return objects::reject(transaction, &key, vault_ms, token);
+            }
             objects::tombstone(transaction, &key, leaf.number, vault_ms, token)?;
             let repository =
                 repositories::get(transaction, &path)?.ok_or_else(|| unknown_repository(&path))?;
-            let today = day_of(vault_ms);
-            let tombstones = match repository.tombstones {
-                (day, count) if day == today => count + 1,
-                _ => 1,
-            };
-            let mut held_ms = repository.purge_held_ms;
-            if held_ms.is_none() && is_mass_deletion(tombstones, repository.objects) {
-                held_ms = Some(vault_ms);
-                let act = Act::PurgeHeld {
-                    repository: path.clone(),
-                    tombstones,
-                };
-                leaves::append(transaction, now, &act)?;
-            }
-            repositories::set_tombstones(transaction, repository.id, (today, tombstones), held_ms)
+            count_tombstone(transaction, &repository, leaf.moment, object.bytes)
         })
     }
 
-    /// Takes back deletions; returns how many. `by` is the token that asked for them, `since_ms`
-    /// and `until_ms` are recorded times.
+    /// Takes back deletions; returns how many. What a token put that was hidden stays deleted. `by`
+    /// is the token that asked for them, `since_ms` and `until_ms` are recorded times.
     ///
     /// # Errors
     /// [`Error::Unknown`]; those of the database.
@@ -99,7 +93,7 @@ impl Vault {
             if let Some(until_ms) = until_ms {
                 chosen.before = Some(leaves::count_until(transaction, until_ms)?);
             }
-            let objects = objects::count_chosen(transaction, repository.id, &chosen)?;
+            let objects = undeleting::count_chosen(transaction, repository.id, &chosen)?;
             if objects == 0 {
                 return Ok(0);
             }
@@ -113,7 +107,7 @@ impl Vault {
                 objects,
             };
             let leaf = leaves::append(transaction, now, &act)?;
-            objects::undelete(transaction, repository.id, &chosen, leaf)?;
+            undeleting::undelete(transaction, repository.id, &chosen, leaf)?;
             Ok(objects)
         })
     }
@@ -121,7 +115,8 @@ impl Vault {
     /// Takes back the deletion of one file; tells whether there was one.
     ///
     /// # Errors
-    /// [`Error::Unknown`]; those of the database.
+    /// [`Error::Unknown`]; [`Error::Hidden`] where the token that put it was hidden, which has to be
+    /// shown again first; those of the database.
     pub fn undelete_one(&self, path: &RepositoryPath, name: FileName) -> Result<bool> {
         let now = self.now();
         let path = path.clone();
@@ -134,6 +129,9 @@ impl Vault {
             };
             if object.state != State::Tombstoned {
                 return Ok(false);
+            }
+            if objects::is_out_of_sight(transaction, &key)? {
+                return Err(hidden(&path, name));
             }
             let act = Act::Undelete {
                 repository: path.clone(),
@@ -192,14 +190,55 @@ impl Vault {
     }
 }
 
+/// Counts a tombstone, and holds the purge of its repository where there were very many in a day.
+fn count_tombstone(
+    transaction: &mut dyn Transaction,
+    repository: &Repository,
+    moment: Moment,
+    bytes: u64,
+) -> Result<()> {
+    let (id, vault_ms) = (repository.id, moment.vault_ms);
+    let today = day_of(vault_ms);
+    let of_today = match repository.tombstones {
+        (day, count) if day == today => count + 1,
+        _ => 1,
+    };
+    let hour = hour_of(vault_ms);
+    hours::add_tombstone(transaction, id, hour, bytes)?;
+    let mut held_ms = repository.purge_held_ms;
+    if held_ms.is_none() {
+        let deleted = hours::tombstones(transaction, id, hour)?;
+        let live = tally::live(transaction, repository)?;
+        let before = hours::live_before(transaction, id, hour)?;
+        let before = at_most(live.and(deleted), before);
+        if is_mass_deletion(
+            (deleted.objects, deleted.bytes),
+            (before.objects, before.bytes),
+        ) {
+            held_ms = Some(vault_ms);
+            let act = Act::PurgeHeld {
+                repository: repository.path.clone(),
+                tombstones: deleted.objects,
+            };
+            leaves::append(transaction, moment, &act)?;
+        }
+    }
+    repositories::set_tombstones(transaction, id, (today, of_today), held_ms)
+}
+
+/// What there is to be deleted from: what came within the day does not make it more.
+fn at_most(now: Tally, before: Option<Tally>) -> Tally {
+    before.map_or(now, |before| Tally {
+        objects: now.objects.min(before.objects),
+        bytes: now.bytes.min(before.bytes),
+    })
+}
+
 /// The token of a name.
 ///
 /// # Errors
 /// [`Error::Unknown`]; those of the database.
-pub(super) fn known_token(
-    transaction: &mut dyn crate::database::Transaction,
-    name: &str,
-) -> Result<tokens::Token> {
+pub(super) fn known_token(transaction: &mut dyn Transaction, name: &str) -> Result<tokens::Token> {
     tokens::get(transaction, name)?.ok_or_else(|| Error::Unknown {
         what: "token",
         name: name.to_owned(),

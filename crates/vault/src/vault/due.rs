@@ -18,7 +18,7 @@ use crate::records::tombstones::{self, Tombstone};
 use crate::vault::Vault;
 
 /// How many objects of a repository one run removes.
-const SHARE: u64 = 1_000;
+pub(super) const SHARE: u64 = 1_000;
 
 /// How many times as many one run looks at, where receipts hold them back; the next run goes on
 /// behind them. So whoever has receipts hold back much cannot keep the rest from going.
@@ -38,17 +38,17 @@ pub(super) struct Due {
 pub(super) struct Looked(Mutex<HashMap<i64, Tombstone>>);
 
 impl Vault {
-    /// Finds a share of what may go. Only reads: what is found has to be asked of again in the
-    /// transaction that begins the purge.
+    /// Finds what may go, `share` of it at most. Only reads: what is found has to be asked of again
+    /// in the transaction that begins the purge.
     ///
     /// # Errors
     /// Those of the database.
-    pub(super) fn due(&self, repository: &Repository) -> Result<Due> {
+    pub(super) fn due(&self, repository: &Repository, share: u64) -> Result<Due> {
         let mut due = Due::default();
         let looked = &self.shared.looked.0;
         let mut from = looked.lock().remove(&repository.id).unwrap_or_default();
         for _ in 0..LOOKS {
-            let most = SHARE.saturating_sub(due.names.len() as u64);
+            let most = share.saturating_sub(due.names.len() as u64);
             let found = self.look(repository, &from, most)?;
             let is_end = (found.len() as u64) < most;
             for (tombstone, name, is_held) in found {
@@ -61,7 +61,7 @@ impl Vault {
             if is_end {
                 return Ok(due);
             }
-            if due.names.len() as u64 >= SHARE {
+            if due.names.len() as u64 >= share {
                 break;
             }
         }

@@ -94,7 +94,7 @@ impl Vault {
         for repository in &observed.repositories {
             findings.extend(self.of_repository(repository, observed.vault_ms, demands)?);
         }
-        for ((path, source), newest) in self.newest_snapshots()? {
+        for ((path, source), newest) in self.all_newest_snapshots()? {
             if !newest.is_whole {
                 let problem = format!("The newest snapshot of source {source} is not whole here");
                 let finding = Finding::warn("snapshots", path.to_string(), problem);

@@ -27,8 +27,6 @@ pub(super) struct Foreseen {
     pub(super) repository: Repository,
     /// What is stored, where it is looked at before anything is replaced.
     pub(super) found: Option<Object>,
-    /// How many bytes the receipts of the repository take.
-    pub(super) receipt_bytes: u64,
     /// The generation of the body that the name has, or will have.
     pub(super) generation: u32,
     at: Instant,
@@ -85,21 +83,19 @@ impl Vault {
             Post::Arrives(_) | Post::Revives(_) => {
                 let allowance = outlook.allowance_at(vault_ms)?;
                 if matches!(post, Post::Arrives(_)) {
-                    under_way.check_quota(&outlook.repository, outlook.receipt_bytes)?;
+                    under_way.check_quota(&outlook.repository)?;
                 }
                 under_way.check_day(&allowance, vault_ms)?;
             }
         }
         let Outlook {
             repository,
-            receipt_bytes,
             found,
             next_generation,
             ..
         } = outlook;
         Ok(Foreseen {
             repository,
-            receipt_bytes,
             generation: found
                 .as_ref()
                 .map_or(next_generation, |object| object.generation),

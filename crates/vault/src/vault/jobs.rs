@@ -23,7 +23,7 @@
 //! of it bytes are written under names that say what they are, and removed under names that are
 //! never used again.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -97,6 +97,8 @@ pub(super) struct Leases {
     /// When it last took or renewed each, by its boot clock; `None` where it does not hold it.
     /// Locked while the job is done here.
     renewed_ms: [Mutex<Option<i64>>; Job::ALL.len()],
+    /// The process stops.
+    is_ending: AtomicBool,
 }
 
 impl Leases {
@@ -104,6 +106,7 @@ impl Leases {
         Self {
             holder,
             renewed_ms: Default::default(),
+            is_ending: AtomicBool::new(false),
         }
     }
 
@@ -159,6 +162,12 @@ impl Held<'_> {
         Ok(())
     }
 
+    /// Whether the job goes on with its next step; a process that stops must not wait for all of a
+    /// long one. To be asked where it can end without harm.
+    pub fn goes_on(&self) -> bool {
+        !self.vault.shared.leases.is_ending.load(Ordering::Relaxed)
+    }
+
     /// The lease, for the transactions of the job: each begins with [`Lease::require`].
     pub fn lease(&self) -> Lease {
         self.vault.shared.leases.lease(self.job)
@@ -209,6 +218,12 @@ impl Vault {
                 Err(error)
             }
         }
+    }
+
+    /// Has long jobs end at their next step, and none of them begin any more; for a process that
+    /// stops. Short ones, as publishing, go on.
+    pub fn end_jobs(&self) {
+        self.shared.leases.is_ending.store(true, Ordering::Relaxed);
     }
 
     /// Gives back all leases, so that no other process has to wait for their end.

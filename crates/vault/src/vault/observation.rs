@@ -3,16 +3,20 @@
 
 use std::collections::HashMap;
 
+use parking_lot::Mutex;
+
 use crate::Result;
 use crate::database::Transaction;
 use crate::records::cosigned::{self, WitnessState};
 use crate::records::leaves::{self, Head};
 use crate::records::look_back::{self, LookBack};
+use crate::records::receipts;
 use crate::records::repositories::{self, Repository};
 use crate::records::scrub::{self, Scrub};
 use crate::records::tally::{self, InState, Tally};
 use crate::records::tokens::{self, Standing};
 use crate::records::tombstones;
+use crate::rules::clock::MINUTE_MS;
 use crate::rules::life::State;
 use crate::rules::purge::Hold;
 use crate::rules::right::Right;
@@ -20,6 +24,10 @@ use crate::vault::Vault;
 
 /// Up to here it is counted how many tombstones are due.
 const DUE_LIMIT: u64 = 10_000;
+
+/// How many tombstones of each repository were due, and when by the boot clock.
+#[derive(Debug, Default)]
+pub(super) struct DueCounts(Mutex<HashMap<i64, (i64, u64)>>);
 
 /// A vault at one moment.
 #[derive(Clone, Debug)]
@@ -100,16 +108,16 @@ impl Vault {
                     .or_default()
                     .push(in_state);
             }
+            let rooms: HashMap<i64, u64> = receipts::rooms(transaction)?.into_iter().collect();
             let mut scrubs: HashMap<i64, Scrub> = scrub::list(transaction)?.into_iter().collect();
             let mut observed = Vec::with_capacity(found.len());
             for repository in found {
                 let counted = counted.remove(&repository.id).unwrap_or_default();
+                let room = rooms.get(&repository.id).copied().unwrap_or_default();
+                let tallies = tallies(&repository, &counted, room);
                 observed.push(Observed {
-                    tallies: tallies(&repository, &counted),
-                    due: match counted.is_empty() {
-                        true => 0,
-                        false => count_due(transaction, &repository, now.vault_ms)?,
-                    },
+                    due: self.count_due(transaction, &repository, &counted, now.vault_ms)?,
+                    tallies,
                     held: None,
                     scrub: scrubs.remove(&repository.id).unwrap_or_default(),
                     repository,
@@ -148,6 +156,33 @@ impl Vault {
         })
     }
 
+    /// How many tombstones are due: counted anew once a minute, because it is read.
+    fn count_due(
+        &self,
+        transaction: &mut dyn Transaction,
+        repository: &Repository,
+        counted: &[InState],
+        vault_ms: i64,
+    ) -> Result<u64> {
+        let is_tombstone = |found: &InState| found.state == State::Tombstoned;
+        if !counted.iter().any(is_tombstone) {
+            return Ok(0);
+        }
+        let (id, boot_ms) = (repository.id, self.boot_ms());
+        let known = self.shared.due_counts.0.lock().get(&id).copied();
+        if let Some((at_ms, count)) = known
+            && (0..MINUTE_MS).contains(&boot_ms.saturating_sub(at_ms))
+        {
+            return Ok(count);
+        }
+        let keeping = repository.keeping;
+        let tombstoned_ms = vault_ms.saturating_sub(keeping.grace_ms);
+        let arrived_ms = vault_ms.saturating_sub(keeping.retention_ms);
+        let count = tombstones::count_due(transaction, id, tombstoned_ms, arrived_ms, DUE_LIMIT)?;
+        self.shared.due_counts.0.lock().insert(id, (boot_ms, count));
+        Ok(count)
+    }
+
     /// Makes sure that storage takes what is put, and has room for it above the reserve.
     ///
     /// # Errors
@@ -163,8 +198,12 @@ impl Vault {
     }
 }
 
-/// What is in each state; live is what is in no other.
-fn tallies(repository: &Repository, counted: &[InState]) -> [Tally; State::ALL.len()] {
+/// What is in each state; live is what is in no other, and no receipt.
+fn tallies(
+    repository: &Repository,
+    counted: &[InState],
+    receipt_bytes: u64,
+) -> [Tally; State::ALL.len()] {
     let others = |of: fn(&Tally) -> u64| counted.iter().map(|found| of(&found.tally)).sum();
     let (objects, bytes): (u64, u64) = (others(|t| t.objects), others(|t| t.bytes));
     State::ALL.map(|state| {
@@ -172,26 +211,11 @@ fn tallies(repository: &Repository, counted: &[InState]) -> [Tally; State::ALL.l
         match state {
             State::Live => Tally {
                 objects: repository.objects.saturating_sub(objects),
-                bytes: repository.bytes.saturating_sub(bytes),
+                bytes: repository
+                    .bytes
+                    .saturating_sub(bytes.saturating_add(receipt_bytes)),
             },
             _ => found.map_or_else(Tally::default, |found| found.tally),
         }
     })
-}
-
-fn count_due(
-    transaction: &mut dyn Transaction,
-    repository: &Repository,
-    vault_ms: i64,
-) -> Result<u64> {
-    let keeping = repository.keeping;
-    let tombstoned_ms = vault_ms.saturating_sub(keeping.grace_ms);
-    let arrived_ms = vault_ms.saturating_sub(keeping.retention_ms);
-    tombstones::count_due(
-        transaction,
-        repository.id,
-        tombstoned_ms,
-        arrived_ms,
-        DUE_LIMIT,
-    )
 }

@@ -8,30 +8,43 @@
 //! its purge and the file has come anew. What it removes then has the generation of the old body,
 //! which no body ever has again, and its second transaction finds another generation, or none.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::{Condvar, Mutex};
 use strongroom_model::{FileName, RepositoryPath};
 
-use crate::Result;
+use crate::database::Transaction;
 use crate::database::lease::Lease;
 use crate::records::clock;
+use crate::records::hours;
 use crate::records::leaves::{self, Act};
 use crate::records::needs;
 use crate::records::objects::{self, Key};
+use crate::records::purging;
 use crate::records::repositories::{self, Repository};
+use crate::records::tally;
 use crate::rules::life::{Object, State};
-use crate::rules::purge::{Hold, may_go};
+use crate::rules::purge::{Hold, hour_of, may_go};
+use crate::vault::due::SHARE;
 use crate::vault::foresight::busy;
 use crate::vault::jobs::{self, Held, Job};
 use crate::vault::{Vault, no_answer, told};
+use crate::{Error, Result};
 
 /// How long a POST waits for a purge.
 const WAIT: Duration = Duration::from_secs(5);
 
 /// How often it looks whether another process has ended it.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// How many purges are begun in one transaction, in which nobody else writes.
+const BEGUN_AT_ONCE: usize = 100;
+
+/// After so many failures one after the other a repository is left to the next run: a storage that
+/// is away as a whole may take long to say so.
+const MOST_FAILURES_IN_A_ROW: u64 = 17;
 
 /// What a run of the purge did with one repository.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,6 +55,8 @@ pub struct Purged {
     pub bytes: u64,
     /// How many that are due were looked at and stay, because a receipt names them.
     pub held_back: u64,
+    /// How many could not be removed: nobody sees them any more, and the next run tries again.
+    pub failed: u64,
     /// Why nothing was begun.
     pub held: Option<Hold>,
 }
@@ -66,6 +81,21 @@ impl Total {
 pub(super) struct Purges {
     lock: Mutex<()>,
     ended: Condvar,
+    /// How many runs there were.
+    runs: AtomicU64,
+}
+
+impl Purges {
+    /// In an order that is another one at each run, so that whatever cannot be ended does not
+    /// stand before the rest for ever.
+    fn in_turn<T>(&self, mut begun: Vec<T>) -> Vec<T> {
+        let runs = self.runs.fetch_add(1, Ordering::Relaxed);
+        let step = runs.wrapping_mul(MOST_FAILURES_IN_A_ROW);
+        if let Some(place) = step.checked_rem(begun.len() as u64) {
+            begun.rotate_left(usize::try_from(place).unwrap_or_default());
+        }
+        begun
+    }
 }
 
 impl Vault {
@@ -78,20 +108,55 @@ impl Vault {
     }
 
     /// Removes a bounded share of what is due in each repository; nothing where another process
-    /// does so.
+    /// does so. What cannot be removed keeps nothing else from being removed, in no repository.
     ///
     /// # Errors
-    /// Those of database and storage; what was begun is ended by the next run.
+    /// The first one of the database, after all other repositories had their share; what was begun
+    /// is ended by the next run.
     pub fn purge(&self) -> Result<Vec<(Repository, Purged)>> {
         let outcomes = self.run_job(Job::Purge, |held| {
-            let mut outcomes = Vec::new();
+            self.note_hour(held.lease())?;
+            let (mut outcomes, mut first_error) = (Vec::new(), None);
             for repository in self.repositories()? {
-                let purged = self.purge_in(&repository, held)?;
-                outcomes.push((repository, purged));
+                if !held.goes_on() {
+                    break;
+                }
+                match self.purge_in(&repository, held) {
+                    Ok(purged) => outcomes.push((repository, purged)),
+                    Err(error @ Error::LeaseLost { .. }) => return Err(error),
+                    Err(error) => first_error = first_error.or(Some(error)),
+                }
             }
-            Ok(outcomes)
+            first_error.map_or(Ok(outcomes), Err)
         })?;
         Ok(outcomes.unwrap_or_default())
+    }
+
+    /// Notes once an hour what is live in each repository, so that the deletions of a day can be
+    /// compared with what was there before it.
+    fn note_hour(&self, lease: Lease) -> Result<()> {
+        let hour = hour_of(self.now().vault_ms);
+        let missing = |transaction: &mut dyn Transaction| {
+            let noted: HashSet<i64> = hours::noted(transaction, hour)?.into_iter().collect();
+            let mut all = repositories::list(transaction)?;
+            all.retain(|repository| !noted.contains(&repository.id));
+            Ok(all)
+        };
+        for some in self.read(missing)?.chunks(BEGUN_AT_ONCE) {
+            let some = some.to_vec();
+            self.shared.commits.commit(move |transaction| {
+                lease.require(transaction)?;
+                for repository in &some {
+                    let Some(repository) = repositories::get(transaction, &repository.path)? else {
+                        continue;
+                    };
+                    let live = tally::live(transaction, &repository)?;
+                    hours::note(transaction, repository.id, hour, live)?;
+                }
+                Ok(())
+            })?;
+        }
+        Ok(())
     }
 
     fn purge_in(&self, repository: &Repository, held: &Held<'_>) -> Result<Purged> {
@@ -100,23 +165,73 @@ impl Vault {
             held: self.purge_hold(repository),
             ..Purged::default()
         };
-        if purged.held.is_none() {
-            let due = self.due(repository)?;
-            purged.held_back = due.held_back;
-            self.begin_purges(repository, due.names, held.lease())?;
-        }
         // What was begun is ended whatever holds by now: nobody sees it any more.
-        let begun = self.read(|transaction| objects::purging(transaction, repository.id))?;
-        for (name, object) in begun {
-            held.keep()?;
-            self.finish_purge(repository, name, &object)?;
-            purged.objects += 1;
-            purged.bytes = purged.bytes.saturating_add(object.bytes);
-            let total = &self.shared.purged;
-            total.objects.fetch_add(1, Ordering::Relaxed);
-            total.bytes.fetch_add(object.bytes, Ordering::Relaxed);
+        let waiting = self.finish_purges(repository, held, &mut purged)?;
+        // No more than a share ever waits for a storage that does not let go of it.
+        let room = SHARE.saturating_sub(purged.objects.saturating_add(waiting));
+        if purged.held.is_none() && room > 0 && held.goes_on() {
+            let due = self.due(repository, room)?;
+            purged.held_back = due.held_back;
+            for names in due.names.chunks(BEGUN_AT_ONCE) {
+                if !held.goes_on() {
+                    break;
+                }
+                held.keep()?;
+                self.begin_purges(repository, names.to_vec(), held.lease())?;
+            }
+            if !due.names.is_empty() {
+                purged.failed = 0;
+                self.finish_purges(repository, held, &mut purged)?;
+            }
         }
         Ok(purged)
+    }
+
+    /// Ends purges that have begun, a share at most; goes on behind those that cannot be ended.
+    /// Returns how many wait still.
+    fn finish_purges(
+        &self,
+        repository: &Repository,
+        held: &Held<'_>,
+        purged: &mut Purged,
+    ) -> Result<u64> {
+        let id = repository.id;
+        let begun = self.read(|transaction| purging::begun(transaction, id, SHARE))?;
+        let (mut waiting, mut in_a_row) = (begun.len() as u64, 0);
+        for (name, object) in self.shared.purges.in_turn(begun) {
+            if !held.goes_on() || in_a_row >= MOST_FAILURES_IN_A_ROW {
+                break;
+            }
+            held.keep()?;
+            match self.finish_purge(repository, name, &object) {
+                Ok(()) => {
+                    in_a_row = 0;
+                    waiting -= 1;
+                    purged.objects += 1;
+                    purged.bytes = purged.bytes.saturating_add(object.bytes);
+                    let total = &self.shared.purged;
+                    total.objects.fetch_add(1, Ordering::Relaxed);
+                    total.bytes.fetch_add(object.bytes, Ordering::Relaxed);
+                }
+                Err(Error::Storage(error)) => {
+                    in_a_row += 1;
+                    purged.failed += 1;
+                    if purged.failed == 1 {
+                        let error = &error as &dyn std::error::Error;
+                        let path = repository.path.to_string();
+                        let file = name.to_string();
+                        tracing::error!(
+                            error,
+                            repository = path,
+                            file,
+                            "What is due cannot be removed from storage"
+                        );
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(waiting)
     }
 
     /// Begins the purge of what may go; decided anew on what the database holds by now.
@@ -126,9 +241,6 @@ impl Vault {
         due: Vec<FileName>,
         lease: Lease,
     ) -> Result<()> {
-        if due.is_empty() {
-            return Ok(());
-        }
         let now = self.now();
         let path = repository.path.clone();
         self.shared.commits.commit(move |transaction| {
@@ -152,7 +264,7 @@ impl Vault {
                 }
                 let file = told(&path, *name, object.bytes, None);
                 leaves::append(transaction, now, &Act::Purge(file))?;
-                objects::begin_purge(transaction, &key)?;
+                purging::begin(transaction, &key)?;
             }
             Ok(())
         })
@@ -166,7 +278,7 @@ impl Vault {
         let (id, object) = (repository.id, object.clone());
         let bytes = i64::try_from(object.bytes).unwrap_or(i64::MAX);
         self.shared.commits.commit(move |transaction| {
-            if objects::end_purge(transaction, &Key::new(id, name), &object)? {
+            if purging::end(transaction, &Key::new(id, name), &object)? {
                 repositories::add(transaction, id, -1, -bytes)?;
             }
             Ok(())
@@ -190,7 +302,7 @@ impl Vault {
     /// more.
     ///
     /// # Errors
-    /// [`Error::Busy`](crate::Error::Busy) where it takes long; those of database and storage.
+    /// [`Error::Busy`] where it takes long; those of database and storage.
     pub(super) fn await_purge(&self, path: &RepositoryPath, name: FileName) -> Result<()> {
         let repository = &self.repository(path)?;
         let key = Key::new(repository.id, name);

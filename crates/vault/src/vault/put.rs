@@ -181,7 +181,7 @@ impl Upload {
                     // Only what is new counts for the quota.
                     if foreseen.found.is_none() {
                         let under_way = room.under_way();
-                        under_way.check_quota(&foreseen.repository, foreseen.receipt_bytes)?;
+                        under_way.check_quota(&foreseen.repository)?;
                     }
                 }
                 staged.write(bytes)?;
@@ -323,7 +323,7 @@ impl Put {
                 }
                 None => {}
             }
-            usage::check_quota(repository, outlook.receipt_bytes, 1, bytes)?;
+            usage::check_quota(repository, 1, bytes)?;
             let spent = outlook.spent_with(now.vault_ms, bytes)?;
             tokens::set_spent(transaction, token, spent)?;
             repositories::set_config(transaction, repository.id, &content)?;
@@ -392,7 +392,7 @@ impl Put {
                     if outlook.next_generation != generation {
                         return Err(busy(&before.path, name));
                     }
-                    usage::check_quota(repository, outlook.receipt_bytes, 1, bytes)?;
+                    usage::check_quota(repository, 1, bytes)?;
                     let spent = outlook.spent_with(now.vault_ms, bytes)?;
                     tokens::set_spent(transaction, token, spent)?;
                     let leaf = leaves::append_dated(transaction, now, &act_of(state, &file))?;
@@ -437,7 +437,7 @@ fn outlook(
     outlook::look(transaction, path, name, token)?.ok_or_else(|| unknown_repository(path))
 }
 
-/// An object lives again, put by a token, and is then in a state.
+/// An object is there again, put by a token, and is then in a state, which [`life::revived`] says.
 fn revive(
     transaction: &mut dyn Transaction,
     now: Moment,
@@ -447,11 +447,7 @@ fn revive(
 ) -> Result<()> {
     let act = act_of(state, file);
     let Dated { number, moment } = leaves::append_dated(transaction, now, &act)?;
-    objects::revive(transaction, key, number, moment.vault_ms, token)?;
-    match state {
-        State::Pending => objects::make_pending(transaction, key),
-        _ => Ok(()),
-    }
+    objects::revive(transaction, key, number, moment.vault_ms, token)
 }
 
 /// What is told of an object that comes, and is then in a state.

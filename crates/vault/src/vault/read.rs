@@ -8,6 +8,7 @@ use strongroom_model::{FileEntry, FileName, FileType, Id, RepositoryPath};
 use strongroom_store::{Bodies, BodyKey};
 
 use crate::database::Transaction;
+use crate::records::listing::{self, List};
 use crate::records::objects::{self, Key, View};
 use crate::records::repositories::{self, Repository};
 use crate::records::{leaves, locks};
@@ -15,6 +16,9 @@ use crate::rules::right;
 use crate::vault::Vault;
 use crate::vault::authentication::Principal;
 use crate::{Error, Result};
+
+/// How many objects of a list are read at a time: 320 KiB of memory, and some milliseconds.
+const PAGE: u64 = 8_192;
 
 /// A file that was found.
 #[derive(Debug)]
@@ -103,7 +107,17 @@ impl Vault {
         found.ok_or_else(|| not_found(path, name))
     }
 
-    /// Hands over all files of a type.
+    /// Fails where a list cannot be asked for; reads none of it.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`], [`Error::Unknown`]; those of the database.
+    pub fn check_list(&self, principal: &Principal, path: &RepositoryPath) -> Result<()> {
+        principal.authorise(right::Act::Read, path)?;
+        self.repository(path).map(drop)
+    }
+
+    /// Hands over all files of a type, as they are seen when the list begins, by name. While
+    /// `each` takes them nothing of the database is held, so it may take as long as a client does.
     ///
     /// # Errors
     /// [`Error::Forbidden`], [`Error::Unknown`]; those of the database and of `each`.
@@ -116,18 +130,44 @@ impl Vault {
         each: &mut Lists<'_>,
     ) -> Result<()> {
         principal.authorise(right::Act::Read, path)?;
-        let repository = self.repository(path)?;
-        if kind != FileType::Locks {
-            return self
-                .read(|transaction| objects::list(transaction, repository.id, kind, view, each));
+        let repository = self.repository(path)?.id;
+        if kind == FileType::Locks {
+            return match view {
+                View::Now => self.list_locks(repository, each),
+                View::AsOf(_) => Ok(()),
+            };
         }
-        let since_ms = self.locks_since_ms();
-        match view {
-            View::Now => {
-                self.read(|transaction| locks::list(transaction, repository.id, since_ms, each))
+        let mut behind = None;
+        let mut fixed = view;
+        loop {
+            let (leaves, page) = self.read(|transaction| {
+                let leaves = match fixed {
+                    View::Now => leaves::head(transaction)?.leaves,
+                    View::AsOf(leaves) => leaves,
+                };
+                let list = List {
+                    repository,
+                    kind,
+                    leaves,
+                };
+                let page = listing::page(transaction, list, behind, PAGE)?;
+                Ok((leaves, page))
+            })?;
+            fixed = View::AsOf(leaves);
+            behind = page.last().map(|entry| entry.id);
+            let is_last = (page.len() as u64) < PAGE;
+            page.into_iter().try_for_each(&mut *each)?;
+            if is_last {
+                return Ok(());
             }
-            View::AsOf(_) => Ok(()),
         }
+    }
+
+    /// They are few, as each token may hold few.
+    fn list_locks(&self, repository: i64, each: &mut Lists<'_>) -> Result<()> {
+        let since_ms = self.locks_since_ms();
+        let locks = self.read(|transaction| locks::list(transaction, repository, since_ms))?;
+        locks.into_iter().try_for_each(each)
     }
 
     /// Locks are never shown as of a moment.

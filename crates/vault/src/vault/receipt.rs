@@ -27,7 +27,6 @@ use tempfile::{SpooledTempFile, spooled_tempfile_in};
 
 use crate::records::client_keys::{self, PublicKey, Sent};
 use crate::records::leaves::{self, Act};
-use crate::records::receipts;
 use crate::records::repositories::Repository;
 use crate::rules::right;
 use crate::vault::Vault;
@@ -59,8 +58,6 @@ pub struct ReceiptUpload {
     vault: Vault,
     principal: Principal,
     repository: Repository,
-    /// What the receipts of the repository took before.
-    receipt_bytes: u64,
     file: SpooledTempFile,
     bytes: u64,
     room: Room,
@@ -98,22 +95,20 @@ impl Vault {
         check_size(length_bytes.unwrap_or_default())?;
         let repository = self.repository(path)?;
         let (token, now) = (principal.token, self.now());
-        let receipt_bytes = self.read(|transaction| {
+        self.read(|transaction| {
             let one = Sent {
                 receipts: 1,
                 ..Sent::default()
             };
-            day::with(transaction, token, now, one)?;
-            receipts::room(transaction, repository.id)
+            day::with(transaction, token, now, one).map(drop)
         })?;
         let room = self.take_room(path, token, length_bytes.unwrap_or_default())?;
-        room.under_way().check_quota(&repository, receipt_bytes)?;
+        room.under_way().check_quota(&repository)?;
         Ok(ReceiptUpload {
             vault: self.clone(),
             principal: principal.clone(),
             repository,
             file: spooled_tempfile_in(IN_MEMORY_BYTES, spool),
-            receipt_bytes,
             bytes: 0,
             room,
             spool: spool.to_owned(),
@@ -156,7 +151,7 @@ impl ReceiptUpload {
         self.room.grow_to(self.bytes);
         self.vault.check_disk()?;
         let under_way = self.room.under_way();
-        under_way.check_quota(&self.repository, self.receipt_bytes)?;
+        under_way.check_quota(&self.repository)?;
         if self.is_large() {
             let reserve_bytes = self.vault.shared.settings.reserve_bytes;
             self.part.grow_to(self.bytes, &self.spool, reserve_bytes)?;

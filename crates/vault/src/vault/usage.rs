@@ -160,9 +160,9 @@ impl Drop for Room {
 
 impl UnderWay {
     /// Fails where a repository's quota has no room for all of it.
-    pub(super) fn check_quota(&self, repository: &Repository, receipt_bytes: u64) -> Result<()> {
+    pub(super) fn check_quota(&self, repository: &Repository) -> Result<()> {
         let Share { bytes, objects } = self.of_repository;
-        check_quota(repository, receipt_bytes, objects, bytes)
+        check_quota(repository, objects, bytes)
     }
 
     /// Fails where a token's day has no room for all of it.
@@ -231,15 +231,10 @@ impl Outlook {
 }
 
 /// Fails where a repository's quota has no room for so many objects and bytes more.
-pub(super) fn check_quota(
-    repository: &Repository,
-    receipt_bytes: u64,
-    objects: u64,
-    bytes: u64,
-) -> Result<()> {
+pub(super) fn check_quota(repository: &Repository, objects: u64, bytes: u64) -> Result<()> {
     let objects = repository.objects.saturating_add(objects);
     let bytes = repository.bytes.saturating_add(bytes);
-    let counted = quota::counted_bytes(objects, bytes.saturating_add(receipt_bytes));
+    let counted = quota::counted_bytes(objects, bytes);
     match repository.quota_bytes {
         Some(quota) if counted > quota => Err(Error::Full {
             reason: format!("the quota of {} is used up", repository.path),

@@ -22,7 +22,10 @@ use crate::vault::authentication::Principal;
 const PAGE: u64 = 1_000;
 
 /// How many lineages.
-const LINEAGES: u64 = 1_000;
+const LINEAGES: usize = 1_000;
+
+/// Of how many lineages the newest snapshots are looked at again and again.
+const MOST_LINEAGES: usize = 2_000;
 
 /// A snapshot, as its receipt claims and as the vault finds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,33 +91,77 @@ impl Vault {
         })
     }
 
-    /// The newest snapshot of each source of each repository.
+    /// The newest snapshot of each source of each repository; of 2,000 clients and sources at most,
+    /// those of each repository that came first.
     ///
     /// # Errors
     /// Those of the database.
     pub fn newest_snapshots(&self) -> Result<BTreeMap<(RepositoryPath, Name), Newest>> {
+        self.newest_of(MOST_LINEAGES)
+    }
+
+    /// The newest snapshot of each source of each repository, of all of them.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub(super) fn all_newest_snapshots(&self) -> Result<BTreeMap<(RepositoryPath, Name), Newest>> {
+        self.newest_of(usize::MAX)
+    }
+
+    fn newest_of(&self, most: usize) -> Result<BTreeMap<(RepositoryPath, Name), Newest>> {
         let mut all = BTreeMap::new();
         let now_ms = self.now().vault_ms;
+        let mut left = most;
         for repository in self.repositories()? {
-            self.read(|transaction| {
-                let mut from = 0;
-                loop {
-                    let found = receipts::lineages(transaction, repository.id, from, LINEAGES)?;
-                    for lineage in &found {
-                        if let Some(newest) = newest(transaction, &repository, lineage, now_ms)? {
-                            let key = (repository.path.clone(), lineage.source.clone());
-                            let before = all.get(&key).copied();
-                            all.insert(key, before.map_or(newest, |before| newest.and(before)));
-                        }
-                    }
-                    match found.last() {
-                        Some(last) if found.len() as u64 == LINEAGES => from = last.id + 1,
-                        _ => return Ok(()),
-                    }
+            let mut from = 0;
+            loop {
+                let wanted = left.min(LINEAGES);
+                let (found, last) = self.newest_in(&repository, from, wanted, now_ms)?;
+                for (source, newest) in found {
+                    let key = (repository.path.clone(), source);
+                    let before = all.get(&key).copied();
+                    all.insert(key, before.map_or(newest, |before| newest.and(before)));
                 }
-            })?;
+                let Some((count, id)) = last else {
+                    break;
+                };
+                left = left.saturating_sub(count);
+                if left == 0 {
+                    tracing::warn!(
+                        most,
+                        "There are more sources than are looked at for metrics"
+                    );
+                    return Ok(all);
+                }
+                if count < wanted {
+                    break;
+                }
+                from = id + 1;
+            }
         }
         Ok(all)
+    }
+
+    /// The newest snapshots of some lineages of a repository, from a key on; how many lineages it
+    /// were, and the last one's key.
+    fn newest_in(
+        &self,
+        repository: &Repository,
+        from: i64,
+        most: usize,
+        now_ms: i64,
+    ) -> Result<(Vec<(Name, Newest)>, Option<(usize, i64)>)> {
+        self.read(|transaction| {
+            let lineages = receipts::lineages(transaction, repository.id, from, most as u64)?;
+            let mut found = Vec::new();
+            for lineage in &lineages {
+                if let Some(newest) = newest(transaction, repository, lineage, now_ms)? {
+                    found.push((lineage.source.clone(), newest));
+                }
+            }
+            let last = lineages.last().map(|last| (lineages.len(), last.id));
+            Ok((found, last))
+        })
     }
 }
 
@@ -190,7 +237,7 @@ impl Reading<'_> {
             position: 0,
         });
         let id = self.repository.id;
-        let lineages = receipts::lineages(transaction, id, from.lineage, LINEAGES)?;
+        let lineages = receipts::lineages(transaction, id, from.lineage, LINEAGES as u64)?;
         for lineage in &lineages {
             let begin = Cursor {
                 lineage: lineage.id,
@@ -204,10 +251,7 @@ impl Reading<'_> {
                 return Ok(());
             }
         }
-        if let Some(last) = lineages
-            .last()
-            .filter(|_| lineages.len() as u64 == LINEAGES)
-        {
+        if let Some(last) = lineages.last().filter(|_| lineages.len() == LINEAGES) {
             self.page.next = Some(Cursor {
                 lineage: last.id + 1,
                 position: 0,

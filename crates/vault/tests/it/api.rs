@@ -5,3 +5,4 @@ mod description;
 mod load;
 mod machines;
 mod server;
+mod slow_lists;

@@ -7,6 +7,7 @@ pub(crate) mod life;
 mod log;
 mod model;
 mod observing;
+mod purging;
 mod receipts;
 mod refusing;
 pub(crate) mod scene;

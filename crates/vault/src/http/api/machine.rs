@@ -127,7 +127,11 @@ impl Api {
     async fn snapshots(&self, principal: Principal, path: RepositoryPath) -> Result<Response> {
         let parts = self.parts();
         let vault = parts.vault.clone();
-        let write = move |listing: &mut Listing| write(&vault, &principal, &path, listing);
+        let place = parts.blocking.listing_of(&principal.name).await?;
+        let write = move |listing: &mut Listing| {
+            let _place = place;
+            write(&vault, &principal, &path, listing)
+        };
         let body = Body::listing(&parts.blocking, &parts.limits, write).await?;
         let mut response = Response::new(body);
         response.headers_mut().insert(CONTENT_TYPE, JSON);

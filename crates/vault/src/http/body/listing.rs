@@ -1,7 +1,8 @@
-//! A body that is written by work that cannot stop half way, such as one read of the database.
+//! A body that is written by work that cannot stop half way, such as a list.
 //!
-//! The work waits where the client is slow, but not for ever: it holds a thread, and the database
-//! the state that it reads.
+//! The work waits where the client is slow, but not for ever: it holds a thread. **It must hold
+//! nothing else that others need**, and no connection of the database: so it reads a page, lets go,
+//! and writes that.
 
 use std::fmt;
 use std::io::{self, Write};

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use strongroom_model::receipt::VerifiedReceipt;
-use strongroom_model::{Id, RepositoryPath};
+use strongroom_model::{FileName, Id, RepositoryPath};
 
 use crate::database::Transaction;
 use crate::records::client_keys::{self, PublicKey, Sent};
@@ -25,6 +25,9 @@ const MOST_SOURCES: u64 = 256;
 
 /// How many files can be looked through for the cost of changing one.
 const LOOKED_THROUGH: u64 = 8;
+
+/// Of how many files it is asked at once whether the last receipt needs them.
+const ASKED_AT_ONCE: usize = 1_000;
 
 /// How often it is tried to stand behind the last receipt, while others do the same.
 const ATTEMPTS: usize = 16;
@@ -144,8 +147,13 @@ impl Taking {
                 for key in needs::open_keys(transaction, place.lineage)? {
                     merge.row(key, true, true).map_err(|why| broken(&why))?;
                 }
-                for name in names(change) {
-                    if needs::is_open(transaction, place, name)? {
+                let mut said = names(change);
+                loop {
+                    let some: Vec<FileName> = said.by_ref().take(ASKED_AT_ONCE).collect();
+                    if some.is_empty() {
+                        break;
+                    }
+                    for name in needs::open_among(transaction, place, &some)? {
                         merge.row(name, true, true).map_err(|why| broken(&why))?;
                     }
                 }
@@ -262,9 +270,8 @@ impl Taking {
         let token = self.principal.token;
         let sent = day::with(transaction, token, now, cost)?;
         client_keys::set_sent(transaction, token, sent)?;
-        let kept = receipts::room(transaction, repository.id)?;
         let bytes = self.envelope.len() as u64;
-        usage::check_quota(repository, kept, 0, bytes)?;
+        usage::check_quota(repository, 0, bytes)?;
         usage::spend(transaction, token, now.vault_ms, bytes)
     }
 

@@ -1,9 +1,9 @@
 //! Grouped commits: all of them, each with its own answer.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
+use std::sync::{Arc, Barrier};
 use std::thread;
 
 use strongroom_vault::database::{Commits, Database, Work};
@@ -16,6 +16,7 @@ both! {
     a_failure_in_a_group_is_its_own_callers_alone
     what_is_answered_is_there
     works_of_a_group_see_each_other
+    what_is_refused_without_a_change_has_nobody_elses_work_done_again
 }
 
 fn each_gets_its_own_answer(scene: &Scene) {
@@ -231,4 +232,39 @@ fn a_lone_failure_is_done_once() {
         })
         .unwrap_err();
     assert!(is_own(&error));
+}
+
+fn what_is_refused_without_a_change_has_nobody_elses_work_done_again(scene: &Scene) {
+    let database = scene.open();
+    let commits = Commits::new(Arc::clone(&database)).unwrap();
+    let runs = Arc::new(AtomicUsize::new(0));
+    let start = Barrier::new(16);
+    thread::scope(|scope| {
+        for thread in 0..16 {
+            let (commits, runs, start) = (&commits, &runs, &start);
+            scope.spawn(move || {
+                start.wait();
+                for round in 0..20 {
+                    let id = thread * 100 + round;
+                    if thread % 2 == 0 {
+                        let refused = commits.commit(move |transaction| {
+                            assert_eq!(number(transaction, 9_999)?, None);
+                            Err::<(), _>(own())
+                        });
+                        assert!(is_own(&refused.unwrap_err()));
+                        continue;
+                    }
+                    let runs = Arc::clone(runs);
+                    let put = commits.commit(move |transaction| {
+                        runs.fetch_add(1, Ordering::SeqCst);
+                        put(transaction, id, id)
+                    });
+                    put.unwrap();
+                }
+            });
+        }
+    });
+    drop(commits);
+    assert_eq!(ids(&*database).len(), 160);
+    assert_eq!(runs.load(Ordering::SeqCst), 160);
 }

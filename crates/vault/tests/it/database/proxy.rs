@@ -32,6 +32,8 @@ struct State {
     /// Clients whose commit was not passed on, and who wait for its answer.
     waiting: Vec<TcpStream>,
     is_standing_still: bool,
+    /// After how many bytes of answers a connection is lost, once.
+    cut_after: Option<usize>,
 }
 
 /// What becomes of a connection.
@@ -98,9 +100,29 @@ impl Proxy {
         self.shared.state.lock().is_standing_still = is_standing_still;
         self.shared.changed.notify_all();
     }
+
+    /// The connection that brings so many bytes more is lost, once.
+    pub(crate) fn cut_after(&self, bytes: usize) {
+        self.shared.state.lock().cut_after = Some(bytes);
+    }
+
+    /// Whether one was lost.
+    pub(crate) fn has_cut(&self) -> bool {
+        self.shared.state.lock().cut_after.is_none()
+    }
 }
 
 impl Shared {
+    /// Whether the connection that brings so many bytes of answers is lost.
+    fn is_cut_by(&self, bytes: usize) -> bool {
+        let mut state = self.state.lock();
+        let Some(left) = state.cut_after else {
+            return false;
+        };
+        state.cut_after = left.checked_sub(bytes);
+        state.cut_after.is_none()
+    }
+
     fn wait_while_it_stands_still(&self) {
         let mut state = self.state.lock();
         self.changed
@@ -139,6 +161,9 @@ fn forward(mut client: TcpStream, socket: &Path, shared: &Arc<Shared>) {
         while let Ok(count @ 1..) = from_server.read(&mut buffer) {
             of_all.wait_while_it_stands_still();
             if *of_answers.lock() != Fate::Open {
+                break;
+            }
+            if of_all.is_cut_by(count) {
                 break;
             }
             if to_client.write_all(&buffer[..count]).is_err() {

@@ -2,13 +2,13 @@
 
 use strongroom_model::{FileName, FileType, Id, Name};
 use strongroom_vault::Result;
-use strongroom_vault::database::{Database, Transaction, migrate};
+use strongroom_vault::database::{Database, Row, Transaction, Value, Work, migrate};
 use strongroom_vault::records::client_keys::{self, Sent};
 use strongroom_vault::records::needs::{self, Place};
 use strongroom_vault::records::objects::{self, Key};
 use strongroom_vault::records::receipts::{self, Cursor, NewReceipt, Receipt};
 use strongroom_vault::records::tombstones::{self, Tombstone};
-use strongroom_vault::records::{SCHEMA, hiding, repositories};
+use strongroom_vault::records::{SCHEMA, hiding, purging, repositories};
 use strongroom_vault::rules::life::{Object, State};
 use strongroom_vault::rules::needs::Difference;
 use strongroom_vault::rules::purge::Keeping;
@@ -18,6 +18,7 @@ use crate::database::{Scene, both};
 both! {
     a_receipt_and_what_it_needs_are_kept_and_looked_up
     an_object_is_sound_in_two_states_alone
+    a_receipt_of_many_files_takes_few_statements
 }
 
 fn name(kind: FileType, content: &[u8]) -> FileName {
@@ -117,9 +118,9 @@ fn a_receipt_and_what_it_needs_are_kept_and_looked_up(scene: &Scene) {
             added: Vec::new(),
             dropped: vec![late],
         };
-        assert!(needs::is_open(transaction, place, late)?);
+        assert_eq!(needs::open_among(transaction, place, &[late])?, [late]);
         needs::apply(transaction, place, 1, &dropped)?;
-        assert!(!needs::is_open(transaction, place, late)?);
+        assert_eq!(needs::open_among(transaction, place, &[late])?, []);
         let mut rows = Vec::new();
         needs::rows(
             transaction,
@@ -161,10 +162,10 @@ fn a_receipt_and_what_it_needs_are_kept_and_looked_up(scene: &Scene) {
         assert_eq!(needs::count_lacking(transaction, lineage.id, 0)?, 1);
         objects::tombstone(transaction, &key(snapshot), 10, 7, 1)?;
         assert!(needs::is_held(transaction, &key(pack))?);
-        assert!(objects::begin_purge(transaction, &key(snapshot))?);
+        assert!(purging::begin(transaction, &key(snapshot))?);
         assert!(!needs::is_held(transaction, &key(pack))?);
         let gone = object(State::Purging);
-        assert!(objects::end_purge(transaction, &key(snapshot), &gone)?);
+        assert!(purging::end(transaction, &key(snapshot), &gone)?);
         assert_eq!(receipts::room(transaction, repository)?, 0);
         assert_eq!(
             receipts::envelope(transaction, repository, receipt.id)?,
@@ -210,6 +211,87 @@ fn an_object_is_sound_in_two_states_alone(scene: &Scene) {
                     assert_eq!(is_sound, expected, "{content}");
                 }
             }
+            Ok(())
+        })
+        .unwrap();
+}
+
+/// Counts the statements of a transaction.
+struct Counting<'t> {
+    inner: &'t mut dyn Transaction,
+    statements: usize,
+}
+
+impl Transaction for Counting<'_> {
+    fn execute(&mut self, statement: &str, values: &[Value<'_>]) -> Result<u64> {
+        self.statements += 1;
+        self.inner.execute(statement, values)
+    }
+
+    fn query(
+        &mut self,
+        statement: &str,
+        values: &[Value<'_>],
+        each: &mut dyn FnMut(&dyn Row) -> Result<()>,
+    ) -> Result<()> {
+        self.statements += 1;
+        self.inner.query(statement, values, each)
+    }
+
+    fn define(&mut self, statements: &str) -> Result<()> {
+        self.inner.define(statements)
+    }
+
+    fn lease_ms(&mut self) -> Result<i64> {
+        self.inner.lease_ms()
+    }
+
+    fn nested(&mut self, work: &mut Work<'_>) -> Result<()> {
+        self.inner.nested(work)
+    }
+}
+
+fn a_receipt_of_many_files_takes_few_statements(scene: &Scene) {
+    let (database, repository) = open(scene);
+    let place = Place {
+        repository,
+        lineage: 1,
+    };
+    let mut packs: Vec<_> = (0..9_999_u32)
+        .map(|number| name(FileType::Data, &number.to_le_bytes()))
+        .collect();
+    packs.sort();
+    let index = name(FileType::Index, b"an index");
+    let all: Vec<_> = packs.iter().copied().chain([index]).collect();
+    let (here, gone) = (packs[5], packs[9_000]);
+    database
+        .write(&mut |transaction| {
+            objects::insert(
+                transaction,
+                &Key::new(repository, here),
+                &object(State::Live),
+            )?;
+            let mut counting = Counting {
+                inner: transaction,
+                statements: 0,
+            };
+            let added = Difference {
+                added: all.clone(),
+                dropped: Vec::new(),
+            };
+            needs::apply(&mut counting, place, 0, &added)?;
+            assert_eq!(needs::count_lacking(&mut counting, 1, 0)?, 9_999);
+            let dropped = Difference {
+                added: Vec::new(),
+                dropped: vec![gone, index],
+            };
+            needs::apply(&mut counting, place, 1, &dropped)?;
+            let open = needs::open_among(&mut counting, place, &all)?;
+            let expected = packs.iter().copied().filter(|name| *name != gone);
+            assert!(open.into_iter().eq(expected));
+            assert_eq!(needs::count_lacking(&mut counting, 1, 0)?, 9_999);
+            assert_eq!(needs::count_lacking(&mut counting, 1, 1)?, 9_997);
+            assert!(counting.statements < 100, "{}", counting.statements);
             Ok(())
         })
         .unwrap();

@@ -52,6 +52,83 @@ fn what_was_put_before_the_time_stays_though_it_was_deleted_and_taken_back_since
 }
 
 #[test]
+fn what_was_deleted_and_put_again_by_a_thief_is_still_its_owners() {
+    let scene = Scene::new();
+    let (honest, stolen) = (scene.token(Right::Append), scene.token(Right::Maintain));
+    scene.init(&honest);
+    let pack = scene.put(&honest, FileType::Data, b"a pack").unwrap();
+    scene.pass(MINUTE_MS);
+    let since_ms = scene.vault.now().recorded_ms;
+    for _ in 0..2 {
+        scene.vault.remove(&stolen, &repository(), pack).unwrap();
+        scene.put_as(&stolen, pack, b"a pack").unwrap();
+    }
+    let junk = scene.put(&stolen, FileType::Data, b"junk").unwrap();
+    // A token that was revoked because it was old stands for what it put.
+    scene.vault.revoke_token(&honest.name).unwrap();
+    assert_eq!(scene.vault.hide(&stolen.name, since_ms).unwrap(), 1);
+    let reader = scene.token(Right::Read);
+    assert_eq!(scene.list(&reader, View::Now, FileType::Data), [pack]);
+    // And it goes with its owner, where that was the thief after all.
+    assert_eq!(scene.vault.unhide(&stolen.name).unwrap(), 1);
+    assert_eq!(scene.vault.hide(&honest.name, since_ms).unwrap(), 0);
+    assert!(
+        scene
+            .list(&reader, View::Now, FileType::Data)
+            .contains(&junk)
+    );
+    assert!(scene.vault.tallies_agree().unwrap());
+}
+
+#[test]
+fn what_a_hidden_token_put_stays_deleted_though_deletions_are_taken_back() {
+    let scene = Scene::new();
+    let (honest, stolen) = (scene.token(Right::Append), scene.token(Right::Append));
+    let maintain = scene.token(Right::Maintain);
+    scene.init(&honest);
+    let pack = scene.put(&honest, FileType::Data, b"a pack").unwrap();
+    let junk = scene.put(&stolen, FileType::Data, b"junk").unwrap();
+    let both = scene.put(&stolen, FileType::Data, b"both").unwrap();
+    scene.put_as(&honest, both, b"both").unwrap();
+    for name in [pack, junk, both] {
+        scene.vault.remove(&maintain, &repository(), name).unwrap();
+    }
+    assert_eq!(scene.vault.hide(&stolen.name, 0).unwrap(), 0);
+    let data = || scene.list(&honest, View::Now, FileType::Data);
+    let undelete = || scene.vault.undelete(&repository(), None, None, None);
+    assert_eq!(undelete().unwrap(), 2);
+    let mut expected = vec![pack, both];
+    expected.sort();
+    assert_eq!(data(), expected);
+    let one = scene.vault.undelete_one(&repository(), junk);
+    assert!(matches!(one, Err(Error::Hidden { .. })), "{one:?}");
+    // Nor does a thief who puts it make it the hidden one's again.
+    let other = scene.token(Right::Append);
+    scene.put_as(&other, junk, b"junk").unwrap();
+    assert_eq!(scene.vault.hide(&other.name, 0).unwrap(), 1);
+    assert_eq!(data(), expected);
+    scene.vault.unhide(&other.name).unwrap();
+    scene.vault.remove(&maintain, &repository(), junk).unwrap();
+    assert_eq!(undelete().unwrap(), 1);
+    assert!(scene.vault.tallies_agree().unwrap());
+}
+
+#[test]
+fn what_is_shown_again_can_be_taken_back_again() {
+    let scene = Scene::new();
+    let (append, maintain) = (scene.token(Right::Append), scene.token(Right::Maintain));
+    scene.init(&append);
+    let pack = scene.put(&append, FileType::Data, b"a pack").unwrap();
+    scene.vault.remove(&maintain, &repository(), pack).unwrap();
+    scene.vault.hide(&append.name, 0).unwrap();
+    let undelete = || scene.vault.undelete(&repository(), None, None, None);
+    assert_eq!(undelete().unwrap(), 0);
+    scene.vault.unhide(&append.name).unwrap();
+    assert_eq!(undelete().unwrap(), 1);
+    assert_eq!(scene.list(&append, View::Now, FileType::Data), [pack]);
+}
+
+#[test]
 fn a_key_that_waited_is_in_no_view_and_one_that_counted_stays_in_those_of_its_time() {
     let scene = Scene::new();
     let (honest, stolen) = (scene.token(Right::Append), scene.token(Right::Append));

@@ -18,6 +18,9 @@ use crate::signing::{Client, first, needs, send_bytes};
 
 const CONFIG: &[u8] = b"the config";
 
+/// The size of each pack; a key is small beside all of them, as it is in life.
+const PACK_BYTES: usize = 400;
+
 /// A repository with many packs, so that a few deletions are an everyday prune.
 struct World {
     scene: Scene,
@@ -34,7 +37,9 @@ impl World {
         let (append, maintain) = (scene.token(Right::Append), scene.token(Right::Maintain));
         let key = scene.init(&append);
         for number in 0..100_u8 {
-            scene.put(&append, FileType::Data, &[number; 40]).unwrap();
+            scene
+                .put(&append, FileType::Data, &[number; PACK_BYTES])
+                .unwrap();
         }
         let pack = scene.put(&append, FileType::Data, b"a pack").unwrap();
         let index = scene.put(&append, FileType::Index, b"an index").unwrap();
@@ -285,7 +290,7 @@ fn lying_receipts_only_make_the_vault_keep_more_and_the_quota_bounds_it() {
 }
 
 fn pack_of(number: u8) -> FileName {
-    FileName::new(FileType::Data, Id::of(&[number; 40]))
+    FileName::new(FileType::Data, Id::of(&[number; PACK_BYTES]))
 }
 
 #[test]
@@ -668,4 +673,42 @@ fn purging_is_held_as_before_where_there_are_no_receipts() {
     world.scene.pass(4 * HOUR_MS);
     let outcomes = world.scene.vault.purge().unwrap();
     assert_eq!(outcomes[0].1.held, Some(Hold::ManyTombstones));
+}
+
+#[test]
+fn receipts_and_objects_share_one_quota() {
+    let world = World::new();
+    let vault = &world.scene.vault;
+    let held = || vault.repositories().unwrap()[0].bytes;
+    let live = || {
+        let observed = vault.observe().unwrap().repositories.remove(0);
+        observed
+            .tally(strongroom_vault::rules::life::State::Live)
+            .bytes
+    };
+    let (before, objects) = (held(), live());
+    assert_eq!(before, objects);
+    vault
+        .set_quota(&repository(), Some(before + 8_000))
+        .unwrap();
+    world.send_first();
+    let receipts = held() - before;
+    assert!((100..8_000).contains(&receipts), "{receipts}");
+    assert_eq!(live(), objects);
+    let left = usize::try_from(8_000 - receipts).unwrap();
+    let put = |bytes: usize| {
+        let content = vec![9; bytes];
+        world.scene.put(&world.append, FileType::Data, &content)
+    };
+    let refused = put(left + 1);
+    assert!(matches!(refused, Err(Error::Full { .. })), "{refused:?}");
+    put(left).unwrap();
+    // What is purged gives its part back.
+    world.remove(world.snapshot);
+    vault.agree_to_purge(&repository()).unwrap();
+    world.scene.pass(4 * HOUR_MS);
+    world.purge();
+    let snapshot = b"a snapshot".len() as u64;
+    assert_eq!(held(), before + left as u64 - snapshot);
+    assert_eq!(held(), live());
 }

@@ -47,6 +47,19 @@ pub(super) struct Object {
     tombstoned_ms: i64,
     ended: u64,
     ended_by: usize,
+    /// Since which leaf it waits for an operator.
+    waits_since: u64,
+    /// Whether it waited for an operator when its deletion was asked for.
+    has_waited: bool,
+    /// Whether it is a tombstone whose token was hidden.
+    is_out_of_sight: bool,
+}
+
+/// What an hour has seen: what was live when it was noted, and what was asked to be deleted.
+#[derive(Clone, Copy, Debug, Default)]
+struct Hour {
+    live: Option<(u64, u64)>,
+    deleted: (u64, u64),
 }
 
 #[derive(Clone, Debug)]
@@ -62,6 +75,7 @@ pub(super) struct Repository {
     pub(super) objects: BTreeMap<FileName, Object>,
     pub(super) tombstones: (i64, u64),
     pub(super) is_held: bool,
+    hours: BTreeMap<i64, Hour>,
     config: Option<Vec<u8>>,
     /// How often each name was purged.
     purged: BTreeMap<FileName, u32>,
@@ -119,6 +133,14 @@ impl Repository {
         self.objects.values().map(Object::bytes).sum()
     }
 
+    fn live(&self) -> (u64, u64) {
+        let live = self.objects.values();
+        let live = live.filter(|object| object.state == State::Live);
+        live.fold((0, 0), |(objects, bytes), object| {
+            (objects + 1, bytes + object.bytes())
+        })
+    }
+
     fn seen(&self) -> Seen {
         let live = self
             .objects
@@ -135,6 +157,7 @@ impl Model {
             objects: BTreeMap::new(),
             tombstones: (0, 0),
             is_held: false,
+            hours: BTreeMap::new(),
             config: None,
             purged: BTreeMap::new(),
             locks: BTreeMap::new(),
@@ -169,6 +192,10 @@ impl Model {
 
     fn day(&self) -> i64 {
         self.vault_ms().div_euclid(86_400_000)
+    }
+
+    fn hour(&self) -> i64 {
+        self.vault_ms().div_euclid(3_600_000)
     }
 
     fn locks_since_ms(&self) -> i64 {

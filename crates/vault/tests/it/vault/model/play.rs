@@ -261,8 +261,12 @@ impl Play {
             .map(|place| self.model.due(place))
             .collect();
         let outcome = self.world.vault().purge().map_err(word);
-        let (has_died, _) = self.world.settle();
+        let (has_died, commits) = self.world.settle();
         assert_eq!(outcome.is_err(), has_died, "{outcome:?}");
+        // The first commit takes the lease.
+        if !has_died || commits > 1 {
+            self.model.note_hour();
+        }
         if has_died {
             // The same commands again, without the leaf that tells of the start.
             self.world.open();

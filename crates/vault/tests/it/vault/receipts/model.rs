@@ -10,7 +10,7 @@ use strongroom_vault::records::objects::Key;
 use strongroom_vault::records::{needs as rows, receipts};
 use strongroom_vault::rules::right::Right;
 
-use super::{CONFIG, pack_of};
+use super::{CONFIG, PACK_BYTES, pack_of};
 use crate::signing::{Client, needs};
 use crate::vault::scene::{Scene, repository};
 
@@ -71,7 +71,9 @@ fn follow(steps: &[Step]) -> Result<(), TestCaseError> {
                 sent.push((id, new));
             }
             Step::Put(pack) => {
-                scene.put(&append, FileType::Data, &[*pack; 40]).unwrap();
+                scene
+                    .put(&append, FileType::Data, &[*pack; PACK_BYTES])
+                    .unwrap();
                 live.insert(pack_of(*pack), true);
             }
             Step::Remove(pack) => {

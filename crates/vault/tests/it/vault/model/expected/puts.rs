@@ -115,9 +115,20 @@ impl Model {
                 let put = self.tell_of(act, repository, name, Some(token));
                 let found = &mut self.repositories[repository];
                 let object = found.objects.get_mut(&name).unwrap();
+                match object.state {
+                    // Whoever stood for it does so still, unless he was hidden.
+                    State::Tombstoned => {
+                        if !object.is_out_of_sight {
+                            object.claims.insert(object.token, object.put);
+                        }
+                        object.claims.remove(&token);
+                    }
+                    _ => object.claims.clear(),
+                }
                 object.state = state;
                 (object.token, object.put, object.arrived_ms) = (token, put, arrived_ms);
-                object.claims.clear();
+                object.waits_since = put;
+                (object.has_waited, object.is_out_of_sight) = (false, false);
                 Ok(Reply::Done)
             }
         }
@@ -156,6 +167,9 @@ impl Model {
             tombstoned_ms: 0,
             ended: 0,
             ended_by: 0,
+            waits_since: put,
+            has_waited: false,
+            is_out_of_sight: false,
         };
         self.repositories[repository].objects.insert(name, object);
         Ok(Reply::Done)

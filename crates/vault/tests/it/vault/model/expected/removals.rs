@@ -10,7 +10,32 @@ use strongroom_vault::rules::purge::Keeping;
 use strongroom_vault::rules::right;
 
 use crate::vault::model::acts::{REPOSITORIES, Who};
-use crate::vault::model::expected::{Model, Object, Outcome, Reply};
+use crate::vault::model::expected::{Model, Object, Outcome, Reply, Repository};
+
+impl Object {
+    /// Its deletion is taken back.
+    fn restore(&mut self, leaf: u64) {
+        self.waits_since = leaf;
+        self.state = match std::mem::take(&mut self.has_waited) {
+            true => State::Pending,
+            false => State::Live,
+        };
+    }
+}
+
+impl Repository {
+    /// Whether more than a twentieth, of objects or of bytes, was asked to be deleted within 24
+    /// hours, of what is there now or was before.
+    fn is_mass_deletion(&self, hour: i64) -> bool {
+        let of_day = self.hours.range(hour - 23..).map(|(_, is)| is.deleted);
+        let deleted = of_day.fold((0, 0), |sum, of| (sum.0 + of.0, sum.1 + of.1));
+        let live = self.live();
+        let now = (live.0 + deleted.0, live.1 + deleted.1);
+        let mut earlier = self.hours.range(..hour - 23).rev();
+        let before = earlier.find_map(|(_, is)| is.live).unwrap_or(now);
+        deleted.0 * 20 > now.0.min(before.0) || deleted.1 * 20 > now.1.min(before.1)
+    }
+}
 
 impl Model {
     pub(in crate::vault::model) fn drop_locks(&mut self) -> Outcome {
@@ -47,32 +72,55 @@ impl Model {
             return Err("forbidden");
         }
         let (day, vault_ms) = (self.day(), self.vault_ms());
-        let is_live = |object: &Object| object.state == State::Live;
-        if !self.repositories[repository]
-            .objects
-            .get(&name)
-            .is_some_and(is_live)
-        {
-            return Ok(Reply::Done);
-        }
+        let found = self.repositories[repository].objects.get(&name);
+        let waits = match found.map(|object| object.state) {
+            Some(State::Live) => false,
+            Some(State::Pending) => true,
+            _ => return Ok(Reply::Done),
+        };
         let leaf = self.tell_of("tombstone", repository, name, Some(token));
+        let hour = self.hour();
         let found = &mut self.repositories[repository];
         let object = found.objects.get_mut(&name).unwrap();
         object.state = State::Tombstoned;
         object.tombstoned_ms = vault_ms;
-        object.ended = leaf;
         object.ended_by = token;
+        object.has_waited = waits;
+        // What was never seen ends where it began, and is no deletion of what was there.
+        object.ended = match waits {
+            true => object.waits_since,
+            false => leaf,
+        };
+        if waits {
+            return Ok(Reply::Done);
+        }
+        let bytes = object.bytes();
         found.tombstones = match found.tombstones {
             (of, count) if of == day => (day, count + 1),
             _ => (day, 1),
         };
-        let is_mass = found.tombstones.1 * 20 > found.objects.len() as u64;
-        if is_mass && !found.is_held {
+        let deleted = &mut found.hours.entry(hour).or_default().deleted;
+        *deleted = (deleted.0 + 1, deleted.1 + bytes);
+        if found.is_mass_deletion(hour) && !found.is_held {
             found.is_held = true;
             let path = REPOSITORIES[repository];
             self.tell(json!({"act": "purge-held", "repository": path}));
         }
         Ok(Reply::Done)
+    }
+
+    /// The vault notes what is live, once an hour.
+    pub(in crate::vault::model) fn note_hour(&mut self) {
+        let hour = self.hour();
+        for found in self.repositories.iter_mut().filter(|found| found.is_there) {
+            let live = found.live();
+            found
+                .hours
+                .entry(hour)
+                .or_default()
+                .live
+                .get_or_insert(live);
+        }
     }
 
     pub(in crate::vault::model) fn undelete(
@@ -84,15 +132,17 @@ impl Model {
     ) -> Outcome {
         self.there(repository)?;
         let by = by.map(|who| self.token(who)).transpose()?;
+        let leaf = self.leaves.len() as u64;
         let found = self.there(repository)?;
         let mut count = 0;
         for object in found.objects.values_mut() {
             let is_chosen = object.state == State::Tombstoned
                 && object.ended >= since
                 && until.is_none_or(|until| object.ended < until)
-                && by.is_none_or(|by| object.ended_by == by);
+                && by.is_none_or(|by| object.ended_by == by)
+                && !object.is_out_of_sight;
             if is_chosen {
-                object.state = State::Live;
+                object.restore(leaf);
                 count += 1;
             }
         }
@@ -108,12 +158,16 @@ impl Model {
         repository: usize,
         name: FileName,
     ) -> Outcome {
+        let leaf = self.leaves.len() as u64;
         let found = self.there(repository)?;
         let object = found.objects.get_mut(&name);
         let Some(object) = object.filter(|is| is.state == State::Tombstoned) else {
             return Ok(Reply::Is(false));
         };
-        object.state = State::Live;
+        if object.is_out_of_sight {
+            return Err("hidden");
+        }
+        object.restore(leaf);
         let path = REPOSITORIES[repository];
         self.tell(json!({"act": "undelete", "repository": path, "objects": 1}));
         Ok(Reply::Is(true))
@@ -126,8 +180,11 @@ impl Model {
             repository.locks.retain(|_, lock| lock.token != token);
             for object in repository.objects.values_mut() {
                 object.claims.retain(|of, put| *of != token || *put < since);
-                let is_shown = matches!(object.state, State::Live | State::Pending);
-                if !is_shown || object.token != token || object.put < since {
+                let is_there = matches!(
+                    object.state,
+                    State::Live | State::Pending | State::Tombstoned
+                );
+                if !is_there || object.token != token || object.put < since {
                     continue;
                 }
                 // Whoever has put it as well stands for it from now on.
@@ -137,6 +194,7 @@ impl Model {
                         object.claims.remove(&of);
                         (object.token, object.put) = (of, put);
                     }
+                    None if object.state == State::Tombstoned => object.is_out_of_sight = true,
                     None => {
                         object.state = State::Hidden;
                         count += 1;
@@ -151,10 +209,15 @@ impl Model {
 
     pub(in crate::vault::model) fn unhide(&mut self, who: Who) -> Outcome {
         let token = self.token(who)?;
+        let leaf = self.leaves.len() as u64;
         let mut count = 0;
         for repository in &mut self.repositories {
             for (name, object) in &mut repository.objects {
+                if object.state == State::Tombstoned && object.token == token {
+                    object.is_out_of_sight = false;
+                }
                 if object.state == State::Hidden && object.token == token {
+                    object.waits_since = leaf;
                     object.state = match name.kind() {
                         FileType::Keys => State::Pending,
                         _ => State::Live,
@@ -184,6 +247,9 @@ impl Model {
         if found.is_held {
             found.is_held = false;
             found.tombstones.1 = 0;
+            for hour in found.hours.values_mut() {
+                hour.deleted = (0, 0);
+            }
             let path = REPOSITORIES[repository];
             self.tell(json!({"act": "purge-agreed", "repository": path}));
         }

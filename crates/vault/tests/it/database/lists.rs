@@ -1,0 +1,132 @@
+//! Lists are read page by page, and are lists of one moment all the same.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use strongroom_model::{FileName, FileType, Id};
+use strongroom_testkit::PostgresServer;
+use strongroom_vault::database::{Database, migrate};
+use strongroom_vault::records::SCHEMA;
+use strongroom_vault::records::listing::{self, List};
+use strongroom_vault::records::objects::{self, Key, View};
+use strongroom_vault::rules::life::{Object, State};
+use strongroom_vault::rules::right::Right;
+
+use crate::database::proxy::Proxy;
+use crate::database::{Scene, both};
+use crate::vault::scene::{self, Pair, local_bodies, repository};
+
+both! {
+    pages_make_one_list_whatever_is_done_between_them
+}
+
+const REPOSITORY: i64 = 7;
+
+fn object(began: u64) -> Object {
+    Object {
+        generation: 1,
+        bytes: 10,
+        state: State::Live,
+        token: 1,
+        began,
+        ended: None,
+        arrived_ms: 0,
+        tombstoned_ms: None,
+    }
+}
+
+fn key(number: u8) -> Key {
+    let id = Id::from_bytes([number; 32]);
+    Key::new(REPOSITORY, FileName::new(FileType::Data, id))
+}
+
+/// The first bytes of the names of the next page.
+fn page(database: &dyn Database, behind: Option<u8>, limit: u64) -> Vec<u8> {
+    let list = List {
+        repository: REPOSITORY,
+        kind: FileType::Data,
+        leaves: 10,
+    };
+    let behind = behind.map(|number| Id::from_bytes([number; 32]));
+    let mut found = Vec::new();
+    database
+        .read(&mut |transaction| {
+            let page = listing::page(transaction, list, behind, limit)?;
+            found = page.iter().map(|entry| entry.id.as_bytes()[0]).collect();
+            Ok(())
+        })
+        .unwrap();
+    found
+}
+
+fn pages_make_one_list_whatever_is_done_between_them(scene: &Scene) {
+    let database = scene.open_bare();
+    migrate(&*database, SCHEMA).unwrap();
+    database
+        .write(&mut |transaction| {
+            for number in [0, 1, 2, 3, 5, 6, 255] {
+                objects::insert(transaction, &key(number), &object(u64::from(number % 10)))?;
+            }
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(page(&*database, None, 3), [0, 1, 2]);
+    // Behind the place of the list one comes, one goes, and one goes and comes back.
+    database
+        .write(&mut |transaction| {
+            objects::insert(transaction, &key(4), &object(10))?;
+            objects::tombstone(transaction, &key(5), 11, 0, 1)?;
+            objects::tombstone(transaction, &key(6), 12, 0, 1)?;
+            objects::restore(transaction, &key(6), 13)
+        })
+        .unwrap();
+    assert_eq!(page(&*database, Some(2), 3), [3, 5, 6]);
+    assert_eq!(page(&*database, Some(6), 3), [255]);
+    assert!(page(&*database, Some(255), 3).is_empty());
+}
+
+#[test]
+fn a_list_names_nothing_twice_though_its_connection_breaks() {
+    let server = PostgresServer::start();
+    let proxy = Rc::new(Proxy::start(&server));
+    let through = Rc::clone(&proxy);
+    let pair: Pair = Rc::new(move |folder| {
+        let url = strongroom_model::Secret::new(through.url());
+        let database = strongroom_vault::database::Postgres::open(&url, None).unwrap();
+        let database: Arc<dyn Database> = Arc::new(database);
+        (database, local_bodies(folder))
+    });
+    scene::within(&pair, || {
+        let scene = scene::Scene::new();
+        let reader = scene.token(Right::Append);
+        scene.init(&reader);
+        let database = scene.vault.database();
+        database
+            .write(&mut |transaction| {
+                let fill = "INSERT INTO object (repository, kind, name, generation, bytes, state, \
+                     token, put, began, arrived_ms) \
+                     SELECT r.id, 2, decode(md5(CAST(i AS TEXT)) || md5(CAST(-i AS TEXT)), 'hex'), \
+                     1, 1, 0, 1, 0, 0, 0 FROM repository r, generate_series(1, 50000) AS i";
+                transaction.execute(fill, &[]).map(drop)
+            })
+            .unwrap();
+        proxy.cut_after(1_000_000);
+        let mut names = Vec::new();
+        let listed = scene.vault.list(
+            &reader,
+            &repository(),
+            View::Now,
+            FileType::Data,
+            &mut |entry| {
+                names.push(entry.id);
+                Ok(())
+            },
+        );
+        listed.unwrap();
+        assert!(proxy.has_cut());
+        let count = names.len();
+        names.dedup();
+        assert!(names.is_sorted());
+        assert_eq!((names.len(), count), (50_000, 50_000));
+    });
+}

@@ -1,0 +1,147 @@
+//! What is done in an emergency, or every minute, reads no more than what it is about.
+
+use strongroom_model::{FileName, FileType, Id};
+use strongroom_vault::Result;
+use strongroom_vault::database::{Row, Transaction, Value, Work, migrate};
+use strongroom_vault::records::objects::{self, Key};
+use strongroom_vault::records::{SCHEMA, hiding, purging};
+use strongroom_vault::rules::life::{Object, State};
+
+use crate::database::{Scene, both};
+
+both! {
+    hiding_reads_what_the_token_has_put_and_nothing_else
+    purges_that_have_begun_are_found_without_reading_the_rest
+}
+
+/// A transaction that is asked how it would run each of its statements.
+struct Explaining<'t> {
+    inner: &'t mut dyn Transaction,
+    is_sqlite: bool,
+    /// Each statement, and how it is run.
+    plans: Vec<(String, String)>,
+}
+
+impl Explaining<'_> {
+    fn explain(&mut self, statement: &str, values: &[Value<'_>]) -> Result<()> {
+        let (explain, column) = match self.is_sqlite {
+            true => ("EXPLAIN QUERY PLAN", 3),
+            false => ("EXPLAIN", 0),
+        };
+        let mut plan = String::new();
+        let explained = format!("{explain} {statement}");
+        self.inner.query(&explained, values, &mut |row| {
+            plan.push_str(&row.text(column)?);
+            plan.push('\n');
+            Ok(())
+        })?;
+        self.plans.push((statement.to_owned(), plan));
+        Ok(())
+    }
+}
+
+impl Transaction for Explaining<'_> {
+    fn execute(&mut self, statement: &str, values: &[Value<'_>]) -> Result<u64> {
+        self.explain(statement, values)?;
+        self.inner.execute(statement, values)
+    }
+
+    fn query(
+        &mut self,
+        statement: &str,
+        values: &[Value<'_>],
+        each: &mut dyn FnMut(&dyn Row) -> Result<()>,
+    ) -> Result<()> {
+        self.explain(statement, values)?;
+        self.inner.query(statement, values, each)
+    }
+
+    fn define(&mut self, statements: &str) -> Result<()> {
+        self.inner.define(statements)
+    }
+
+    fn lease_ms(&mut self) -> Result<i64> {
+        self.inner.lease_ms()
+    }
+
+    fn nested(&mut self, work: &mut Work<'_>) -> Result<()> {
+        self.inner.nested(work)
+    }
+}
+
+/// How the statements of some work are run, where nothing is known of how much there is.
+fn plans(
+    scene: &Scene,
+    work: impl Fn(&mut dyn Transaction) -> Result<()>,
+) -> Vec<(String, String)> {
+    let database = scene.open_bare();
+    migrate(&*database, SCHEMA).unwrap();
+    let is_sqlite = matches!(scene, Scene::Sqlite(_));
+    let mut plans = Vec::new();
+    let key = |content: &[u8]| Key::new(1, FileName::new(FileType::Data, Id::of(content)));
+    let object = Object {
+        generation: 1,
+        bytes: 10,
+        state: State::Live,
+        token: 1,
+        began: 0,
+        ended: None,
+        arrived_ms: 0,
+        tombstoned_ms: None,
+    };
+    database
+        .write(&mut |transaction| {
+            objects::insert(transaction, &key(b"his own"), &object)?;
+            objects::insert(transaction, &key(b"of both"), &object)?;
+            objects::add_putter(transaction, &key(b"of both"), 2)?;
+            if !is_sqlite {
+                // Of a table of two rows it would read both.
+                transaction.define("SET LOCAL enable_seqscan = off")?;
+            }
+            let mut explaining = Explaining {
+                inner: transaction,
+                is_sqlite,
+                plans: Vec::new(),
+            };
+            work(&mut explaining)?;
+            plans = explaining.plans;
+            Ok(())
+        })
+        .unwrap();
+    plans
+}
+
+fn hiding_reads_what_the_token_has_put_and_nothing_else(scene: &Scene) {
+    let plans = plans(scene, |transaction| {
+        assert_eq!(hiding::hide(transaction, 1, 0, 9)?, 1);
+        assert_eq!(hiding::unhide(transaction, 1, 10)?, 1);
+        Ok(())
+    });
+    let of_token: Vec<_> = plans
+        .iter()
+        .filter(|(statement, _)| statement.contains("token = $1"))
+        .collect();
+    assert!(of_token.len() > 8, "{plans:?}");
+    for (statement, plan) in of_token {
+        let is_narrow = plan.contains("_of_token") || plan.contains("object_hidden");
+        assert!(is_narrow, "{statement}\n{plan}");
+    }
+    let deletes = plans
+        .iter()
+        .filter(|(statement, _)| statement.starts_with("DELETE FROM putter"));
+    for (statement, plan) in deletes {
+        let is_wide = plan.contains("SCAN putter") || plan.contains("Seq Scan on putter");
+        assert!(!is_wide, "{statement}\n{plan}");
+    }
+}
+
+fn purges_that_have_begun_are_found_without_reading_the_rest(scene: &Scene) {
+    let plans = plans(scene, |transaction| {
+        assert_eq!(purging::begun(transaction, 1, 10)?, []);
+        Ok(())
+    });
+    let [(_, plan)] = plans.as_slice() else {
+        panic!("{plans:?}");
+    };
+    assert!(plan.contains("object_purging"), "{plan}");
+}

@@ -1,0 +1,324 @@
+//! Purging goes on whatever single objects do, ends when the process does, and waits for somebody
+//! where very much was deleted in a day.
+
+use std::cell::RefCell;
+use std::io::Read;
+use std::ops::Range;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use parking_lot::Mutex;
+use strongroom_model::{FileName, FileType};
+use strongroom_store::{Bodies, BodyKey, Staged};
+use strongroom_vault::Vault;
+use strongroom_vault::database::Database;
+use strongroom_vault::database::sqlite::Sqlite;
+use strongroom_vault::records::objects::View;
+use strongroom_vault::rules::clock::{DAY_MS, HOUR_MS, MINUTE_MS};
+use strongroom_vault::rules::life::State;
+use strongroom_vault::rules::purge::Hold;
+use strongroom_vault::rules::right::Right;
+use strongroom_vault::vault::Principal;
+
+use super::scene::{Pair, Scene, local_bodies, repository, within};
+
+type Removes = Box<dyn Fn(&BodyKey) -> strongroom_store::Result<()> + Send>;
+
+/// Bodies of which a test is asked before one is removed.
+struct AskedBodies {
+    inner: Arc<dyn Bodies>,
+    before_removal: Arc<Mutex<Removes>>,
+}
+
+impl std::fmt::Debug for AskedBodies {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AskedBodies")
+    }
+}
+
+impl Bodies for AskedBodies {
+    fn location(&self) -> &str {
+        self.inner.location()
+    }
+
+    fn stage(&self, body: &BodyKey) -> strongroom_store::Result<Box<dyn Staged>> {
+        self.inner.stage(body)
+    }
+
+    fn open(
+        &self,
+        body: &BodyKey,
+        range: Option<Range<u64>>,
+    ) -> strongroom_store::Result<(u64, Box<dyn Read + Send>)> {
+        self.inner.open(body, range)
+    }
+
+    fn remove(&self, body: &BodyKey) -> strongroom_store::Result<()> {
+        (self.before_removal.lock())(body)?;
+        self.inner.remove(body)
+    }
+
+    fn free_bytes(&self) -> strongroom_store::Result<Option<u64>> {
+        self.inner.free_bytes()
+    }
+
+    fn sweep(&self, older_than: SystemTime) -> strongroom_store::Result<u64> {
+        self.inner.sweep(older_than)
+    }
+}
+
+/// A scene whose bodies ask before one is removed.
+fn asked_scene() -> (Scene, Arc<Mutex<Removes>>) {
+    let anything: Removes = Box::new(|_| Ok(()));
+    let asked = Arc::new(Mutex::new(anything));
+    let before_removal = Arc::clone(&asked);
+    let pair: Pair = Rc::new(move |folder| {
+        let database: Arc<dyn Database> = Arc::new(Sqlite::open(&folder.join("vault.db")).unwrap());
+        let bodies: Arc<dyn Bodies> = Arc::new(AskedBodies {
+            inner: local_bodies(folder),
+            before_removal: Arc::clone(&before_removal),
+        });
+        (database, bodies)
+    });
+    let made = RefCell::new(None);
+    within(&pair, || {
+        made.replace(Some(Scene::new()));
+    });
+    (made.into_inner().unwrap(), asked)
+}
+
+/// Puts as many packs, and asks for some of them to be deleted.
+fn put_and_remove(scene: &Scene, path: &str, count: u8, removed: usize) -> Vec<FileName> {
+    let path = path.parse().unwrap();
+    let maintain = scene.token(Right::Maintain);
+    scene.vault.create(&maintain, &path).unwrap();
+    let mut packs = Vec::new();
+    for number in 0..count {
+        let content = [number; 50];
+        let name = FileName::new(FileType::Data, strongroom_model::Id::of(&content));
+        let length = Some(content.len() as u64);
+        let put = scene.vault.begin_put(&maintain, &path, name, length);
+        let mut put = put.unwrap();
+        put.write(&content).unwrap();
+        put.finish().unwrap();
+        packs.push(name);
+    }
+    packs.sort();
+    for pack in packs.iter().take(removed) {
+        scene.vault.remove(&maintain, &path, *pack).unwrap();
+    }
+    packs
+}
+
+fn in_state(vault: &Vault, state: State) -> Vec<u64> {
+    let observed = vault.observe().unwrap().repositories;
+    observed
+        .iter()
+        .map(|repository| repository.tally(state).objects)
+        .collect()
+}
+
+#[test]
+fn what_cannot_be_removed_keeps_nothing_else_from_being_removed() {
+    let (scene, asked) = asked_scene();
+    let first = put_and_remove(&scene, "acme/a", 100, 4);
+    put_and_remove(&scene, "acme/b", 100, 4);
+    let stuck = first[0];
+    *asked.lock() = Box::new(move |body: &BodyKey| {
+        let is_stuck = body.name == stuck && body.repository.as_str() == "acme/a";
+        match is_stuck {
+            true => Err(strongroom_store::Error::Denied {
+                location: "the disk".to_owned(),
+                action: "remove it".to_owned(),
+                reason: "it is immutable".to_owned(),
+            }),
+            false => Ok(()),
+        }
+    });
+    scene.pass(4 * HOUR_MS);
+    let outcomes = scene.vault.purge().unwrap();
+    let done: Vec<_> = outcomes
+        .iter()
+        .map(|(_, purged)| (purged.objects, purged.failed))
+        .collect();
+    assert_eq!(done, [(3, 1), (4, 0)]);
+    for _ in 0..2 {
+        scene.pass(MINUTE_MS);
+        scene.vault.purge().unwrap();
+    }
+    assert_eq!(in_state(&scene.vault, State::Purging), [1, 0]);
+    // And it goes on with what is deleted later, and with this one as soon as it can.
+    let maintain = scene.token(Right::Maintain);
+    let path = "acme/a".parse().unwrap();
+    scene.vault.remove(&maintain, &path, first[50]).unwrap();
+    scene.pass(4 * HOUR_MS);
+    assert_eq!(scene.vault.purge().unwrap()[0].1.objects, 1);
+    *asked.lock() = Box::new(|_| Ok(()));
+    scene.vault.purge().unwrap();
+    assert_eq!(in_state(&scene.vault, State::Purging), [0, 0]);
+}
+
+#[test]
+fn a_purge_under_way_ends_when_the_process_does_and_the_next_one_ends_it() {
+    let (scene, asked) = asked_scene();
+    put_and_remove(&scene, "acme/a", 100, 4);
+    put_and_remove(&scene, "acme/b", 100, 4);
+    scene.pass(4 * HOUR_MS);
+    let vault = scene.vault.clone();
+    *asked.lock() = Box::new(move |_| {
+        vault.end_jobs();
+        Ok(())
+    });
+    let outcomes = scene.vault.purge().unwrap();
+    let objects: Vec<_> = outcomes.iter().map(|(_, purged)| purged.objects).collect();
+    assert_eq!(objects, [1]);
+    assert_eq!(in_state(&scene.vault, State::Purging), [3, 0]);
+    // None begins any more, and others need not wait for the lease.
+    assert!(scene.vault.purge().unwrap().is_empty());
+    *asked.lock() = Box::new(|_| Ok(()));
+    let next = scene.beside();
+    let outcomes = next.vault.purge().unwrap();
+    let objects: Vec<_> = outcomes.iter().map(|(_, purged)| purged.objects).collect();
+    assert_eq!(objects, [3, 4]);
+}
+
+/// A repository with many packs of 1,000 bytes each.
+fn many_packs(scene: &Scene, who: &Principal, count: u8) -> Vec<FileName> {
+    scene.init(who);
+    (0..count)
+        .map(|number| scene.put(who, FileType::Data, &[number; 1_000]).unwrap())
+        .collect()
+}
+
+fn hold(scene: &Scene) -> Option<Hold> {
+    scene.vault.observe().unwrap().repositories[0].held
+}
+
+fn remove(scene: &Scene, who: &Principal, packs: &[FileName]) {
+    for pack in packs {
+        scene.vault.remove(who, &repository(), *pack).unwrap();
+    }
+}
+
+#[test]
+fn many_small_objects_do_not_make_a_few_large_ones_few() {
+    let scene = Scene::new();
+    let maintain = scene.token(Right::Maintain);
+    let packs = many_packs(&scene, &maintain, 40);
+    for number in 0..1_000_u32 {
+        let junk = number.to_le_bytes();
+        scene.put(&maintain, FileType::Data, &junk).unwrap();
+    }
+    remove(&scene, &maintain, &packs[..2]);
+    assert_eq!(hold(&scene), None);
+    remove(&scene, &maintain, &packs[2..4]);
+    assert_eq!(hold(&scene), Some(Hold::ManyTombstones));
+}
+
+#[test]
+fn what_came_on_the_day_of_a_deletion_does_not_make_it_look_small() {
+    let scene = Scene::new();
+    let maintain = scene.token(Right::Maintain);
+    let packs = many_packs(&scene, &maintain, 40);
+    // The vault serves for two days, in which it notes what is there.
+    for _ in 0..48 {
+        scene.vault.purge().unwrap();
+        scene.pass(HOUR_MS);
+    }
+    for number in 0..200_u8 {
+        let junk = vec![number; 1_001];
+        scene.put(&maintain, FileType::Data, &junk).unwrap();
+    }
+    remove(&scene, &maintain, &packs[..2]);
+    assert_eq!(hold(&scene), None);
+    remove(&scene, &maintain, &packs[2..3]);
+    assert_eq!(hold(&scene), Some(Hold::ManyTombstones));
+}
+
+#[test]
+fn a_day_has_no_midnight_at_which_the_count_begins_anew() {
+    let scene = Scene::new();
+    let maintain = scene.token(Right::Maintain);
+    let packs = many_packs(&scene, &maintain, 60);
+    let left_ms = DAY_MS - scene.vault.now().vault_ms.rem_euclid(DAY_MS);
+    scene.pass(left_ms - MINUTE_MS);
+    remove(&scene, &maintain, &packs[..3]);
+    scene.pass(2 * MINUTE_MS);
+    assert_eq!(hold(&scene), None);
+    remove(&scene, &maintain, &packs[3..6]);
+    assert_eq!(hold(&scene), Some(Hold::ManyTombstones));
+    // Once somebody has agreed, the count begins anew; and a day later it does by itself.
+    scene.vault.agree_to_purge(&repository()).unwrap();
+    remove(&scene, &maintain, &packs[6..8]);
+    scene.pass(DAY_MS);
+    remove(&scene, &maintain, &packs[8..10]);
+    assert_eq!(hold(&scene), None);
+}
+
+#[test]
+fn a_key_that_waits_is_rejected_by_a_deletion_and_waits_again_when_that_is_taken_back() {
+    let scene = Scene::new();
+    let (append, maintain) = (scene.token(Right::Append), scene.token(Right::Maintain));
+    let first = scene.init(&append);
+    let junk = super::scene::key_file(66);
+    let waiting = scene.put(&append, FileType::Keys, &junk).unwrap();
+    scene
+        .vault
+        .remove(&maintain, &repository(), waiting)
+        .unwrap();
+    assert_eq!(scene.vault.pending_keys(&repository()).unwrap(), []);
+    assert_eq!(scene.acts("tombstone").len(), 1);
+    assert!(scene.vault.tallies_agree().unwrap());
+    let leaves = scene.acts("tombstone")[0]["n"].as_u64().unwrap();
+    for leaves in 0..leaves + 2 {
+        let keys = scene.list(&append, View::AsOf(leaves), FileType::Keys);
+        assert!(!keys.contains(&waiting));
+    }
+    // Neither an undelete nor another POST lets it in.
+    let undone = scene.vault.undelete(&repository(), None, None, None);
+    assert_eq!(undone.unwrap(), 1);
+    assert_eq!(scene.vault.pending_keys(&repository()).unwrap(), [waiting]);
+    scene
+        .vault
+        .remove(&maintain, &repository(), waiting)
+        .unwrap();
+    assert!(scene.vault.undelete_one(&repository(), waiting).unwrap());
+    assert_eq!(scene.vault.pending_keys(&repository()).unwrap(), [waiting]);
+    scene
+        .vault
+        .remove(&maintain, &repository(), waiting)
+        .unwrap();
+    scene.put_as(&append, waiting, &junk).unwrap();
+    assert_eq!(scene.vault.pending_keys(&repository()).unwrap(), [waiting]);
+    assert_eq!(scene.list(&append, View::Now, FileType::Keys), [first]);
+    assert!(scene.vault.tallies_agree().unwrap());
+    // What was rejected goes in time, and with it its part of the quota.
+    scene
+        .vault
+        .remove(&maintain, &repository(), waiting)
+        .unwrap();
+    scene.pass(4 * HOUR_MS);
+    scene.vault.agree_to_purge(&repository()).unwrap();
+    assert_eq!(scene.vault.purge().unwrap()[0].1.objects, 1);
+}
+
+#[test]
+fn a_key_that_was_removed_comes_back_by_a_post_only_as_one_that_waits() {
+    let scene = Scene::new();
+    let (append, maintain) = (scene.token(Right::Append), scene.token(Right::Maintain));
+    let first = scene.init(&append);
+    scene.pass(MINUTE_MS);
+    let before_ms = scene.vault.now().recorded_ms;
+    scene.pass(MINUTE_MS);
+    scene.vault.remove(&maintain, &repository(), first).unwrap();
+    let key = super::scene::key_file(1);
+    scene.put_as(&append, first, &key).unwrap();
+    assert_eq!(scene.list(&append, View::Now, FileType::Keys), []);
+    assert_eq!(scene.vault.pending_keys(&repository()).unwrap(), [first]);
+    let before = scene.vault.as_of(before_ms).unwrap();
+    assert_eq!(scene.list(&append, before, FileType::Keys), [first]);
+    assert!(scene.vault.tallies_agree().unwrap());
+    assert!(scene.vault.admit_key(&repository(), first).unwrap());
+    assert_eq!(scene.list(&append, View::Now, FileType::Keys), [first]);
+}
