@@ -249,7 +249,7 @@ fn a_day_has_no_midnight_at_which_the_count_begins_anew() {
     remove(&scene, &maintain, &packs[3..6]);
     assert_eq!(hold(&scene), Some(Hold::ManyTombstones));
     // Once somebody has agreed, the count begins anew; and a day later it does by itself.
-    scene.vault.agree_to_purge(&repository()).unwrap();
+    scene.vault.agree_to_purge(&repository(), u64::MAX).unwrap();
     remove(&scene, &maintain, &packs[6..8]);
     scene.pass(DAY_MS);
     remove(&scene, &maintain, &packs[8..10]);
@@ -299,7 +299,7 @@ fn a_key_that_waits_is_rejected_by_a_deletion_and_waits_again_when_that_is_taken
         .remove(&maintain, &repository(), waiting)
         .unwrap();
     scene.pass(4 * HOUR_MS);
-    scene.vault.agree_to_purge(&repository()).unwrap();
+    scene.vault.agree_to_purge(&repository(), u64::MAX).unwrap();
     assert_eq!(scene.vault.purge().unwrap()[0].1.objects, 1);
 }
 

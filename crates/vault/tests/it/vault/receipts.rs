@@ -705,7 +705,7 @@ fn receipts_and_objects_share_one_quota() {
     put(left).unwrap();
     // What is purged gives its part back.
     world.remove(world.snapshot);
-    vault.agree_to_purge(&repository()).unwrap();
+    vault.agree_to_purge(&repository(), u64::MAX).unwrap();
     world.scene.pass(4 * HOUR_MS);
     world.purge();
     let snapshot = b"a snapshot".len() as u64;
