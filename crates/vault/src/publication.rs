@@ -204,10 +204,10 @@ impl Publisher {
     }
 
     /// Writes the newest checkpoint once more where its file is an older one, has fewer cosignatures,
-    /// or cannot be read as one.
+    /// or is damaged.
     ///
     /// # Errors
-    /// As [`Publisher::publish`].
+    /// As [`Publisher::publish`]; [`Error::Log`] where it is of another log.
     pub fn mend(&self) -> Result<()> {
         let file = self.files.read(CHECKPOINT)?;
         let Some(newest) = self.state()?.checkpoint else {
@@ -216,7 +216,7 @@ impl Publisher {
         let is_sound = match &file {
             None => false,
             Some(bytes) if *bytes == newest => true,
-            Some(bytes) => match self.readable(bytes) {
+            Some(bytes) => match self.readable(bytes)? {
                 Some((size, _)) => size > self.verify(&newest)?.0,
                 None => false,
             },

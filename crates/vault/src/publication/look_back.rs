@@ -170,8 +170,11 @@ impl Publisher {
         if edge.root() != root {
             return Err(changed("its last tiles are not those that were signed"));
         }
-        // One that cannot be read, or is missing, is written anew, and is no sign of anything.
-        let file = file.and_then(|bytes| self.verify(&bytes).ok());
+        // One that is damaged or missing is written anew, and is no sign of anything.
+        let file = match file {
+            Some(bytes) => self.readable(&bytes)?,
+            None => None,
+        };
         self.check_file(&edge, file)?;
         self.look_at_leaves(&edge)?;
         Ok(Some(size))

@@ -1,7 +1,7 @@
 //! Taking up a log where it was published last, by whichever process: its files against what the
 //! database says was signed.
 
-use strongroom_ledger::{Edge, Hash};
+use strongroom_ledger::{Edge, Error as LogError, Hash, SignedCheckpoint};
 
 use crate::publication::{CHECKPOINT, Publisher, Tiles, changed, of_log};
 use crate::{Error, Result};
@@ -16,7 +16,10 @@ impl Publisher {
         let known = known.map(|bytes| self.verify(bytes)).transpose()?;
         let file = match known {
             // A torn copy of what the database has is mended soon, as a missing one is.
-            Some(_) => file.and_then(|bytes| self.readable(&bytes)),
+            Some(_) => match file {
+                Some(bytes) => self.readable(&bytes)?,
+                None => None,
+            },
             None => file.map(|bytes| self.verify(&bytes)).transpose()?,
         };
         let location = self.files.location();
@@ -103,18 +106,27 @@ impl Publisher {
         }
     }
 
-    /// Size and root of the checkpoint's file; `None`, which the log tells, where it is none of this
-    /// log.
-    pub(super) fn readable(&self, bytes: &[u8]) -> Option<(u64, Hash)> {
-        let read = self.verify(bytes);
-        if let Err(error) = &read {
-            let error = error as &dyn std::error::Error;
-            tracing::warn!(
-                location = self.files.location(),
-                error,
-                "The copy of the checkpoint cannot be read, and is written anew"
-            );
+    /// Size and root of the checkpoint's file; `None`, which the log tells, where it is damaged and
+    /// has to be written anew.
+    ///
+    /// # Errors
+    /// [`Error::Log`] where it is of another log: what is not ours is not written over.
+    pub(super) fn readable(&self, bytes: &[u8]) -> Result<Option<(u64, Hash)>> {
+        match SignedCheckpoint::open(bytes, self.signer.verifier()) {
+            Ok(signed) => {
+                let checkpoint = signed.checkpoint();
+                Ok(Some((checkpoint.size(), checkpoint.root())))
+            }
+            Err(error @ LogError::OtherLog { .. }) => Err(of_log(error)),
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(
+                    location = self.files.location(),
+                    error,
+                    "The copy of the checkpoint is damaged, and is written anew"
+                );
+                Ok(None)
+            }
         }
-        read.ok()
     }
 }

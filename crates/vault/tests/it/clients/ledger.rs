@@ -177,7 +177,9 @@ fn the_copy_of_the_checkpoint_decides_nothing_and_is_written_anew() {
     let removed = |path: &Path| fs::remove_file(path).unwrap();
     // One that was good once is no way back either.
     let set_back = |path: &Path| fs::write(path, &earlier).unwrap();
-    let changes: [&dyn Fn(&Path); 2] = [&removed, &set_back];
+    let torn = |path: &Path| cut(path);
+    let changed = |path: &Path| flip(path, 60);
+    let changes: [&dyn Fn(&Path); 4] = [&removed, &set_back, &torn, &changed];
     for change in changes {
         scene.server.kill();
         let before = scene.audit();

@@ -116,6 +116,14 @@ fn a_damaged_copy_of_the_checkpoint_is_written_anew_and_is_no_alarm() {
         anew.mend().unwrap();
         assert_eq!(logged.checkpoint(), sound);
     }
+    // One of another log is none of ours: it is not written over.
+    let text = String::from_utf8(sound).unwrap();
+    let foreign = text.replacen("vault.test", "vault.mine", 1);
+    fs::write(&path, &foreign).unwrap();
+    assert!(logged.look().is_some());
+    assert!(logged.publisher.mend().is_err());
+    assert!(open(&logged.scene.beside()).publish().is_err());
+    assert_eq!(logged.checkpoint(), foreign.as_bytes());
 }
 
 #[test]
