@@ -6,7 +6,6 @@ mod model;
 use strongroom_model::receipt::NeedsChange;
 use strongroom_model::{FileName, FileType, Id, Needs};
 use strongroom_vault::Error;
-use strongroom_vault::records::client_keys::Sent;
 use strongroom_vault::records::leaves;
 use strongroom_vault::records::objects::View;
 use strongroom_vault::rules::clock::HOUR_MS;

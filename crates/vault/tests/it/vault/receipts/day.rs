@@ -8,7 +8,7 @@ use strongroom_vault::rules::right::Right;
 use strongroom_vault::vault::Principal;
 
 use super::World;
-use crate::signing::{Client, first, needs, send_bytes};
+use crate::signing::{Client, first, send_bytes};
 use crate::vault::scene::{Scene, repository};
 
 #[test]
