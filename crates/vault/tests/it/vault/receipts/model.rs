@@ -71,7 +71,9 @@ fn follow(steps: &[Step]) -> Result<(), TestCaseError> {
                 sent.push((id, new));
             }
             Step::Put(pack) => {
-                scene.put(&append, FileType::Data, &[*pack; PACK_BYTES]).unwrap();
+                scene
+                    .put(&append, FileType::Data, &[*pack; PACK_BYTES])
+                    .unwrap();
                 live.insert(pack_of(*pack), true);
             }
             Step::Remove(pack) => {
