@@ -53,7 +53,7 @@ enum Into {
     /// All others go to storage at once.
     Storage {
         staged: Box<dyn Staged>,
-        foreseen: Foreseen,
+        foreseen: Box<Foreseen>,
         room: Room,
         checked_bytes: u64,
     },
@@ -122,7 +122,7 @@ impl Vault {
                 let repository = foreseen.repository.clone();
                 let into = Into::Storage {
                     staged: self.shared.bodies.stage(&body)?,
-                    foreseen,
+                    foreseen: Box::new(foreseen),
                     room,
                     checked_bytes: 0,
                 };
@@ -242,7 +242,7 @@ impl Upload {
                 _,
             ) => {
                 put.check_name(Id::from_bytes(hasher.finalize().into()))?;
-                put.object(staged, foreseen, room)
+                put.object(staged, *foreseen, room)
             }
         }
     }

@@ -63,6 +63,9 @@ pub struct Newest {
     pub age_ms: i64,
 }
 
+/// The newest snapshots of some lineages; how many lineages it were, and the last one's key.
+type SomeNewest = (Vec<(Name, Newest)>, Option<(usize, i64)>);
+
 impl Vault {
     /// Some snapshots of which there are receipts, from a place on: those that are live, and the
     /// newest of each client and source, whatever became of it, until it is purged.
@@ -142,15 +145,14 @@ impl Vault {
         Ok(all)
     }
 
-    /// The newest snapshots of some lineages of a repository, from a key on; how many lineages it
-    /// were, and the last one's key.
+    /// The newest snapshots of some lineages of a repository, from a key on.
     fn newest_in(
         &self,
         repository: &Repository,
         from: i64,
         most: usize,
         now_ms: i64,
-    ) -> Result<(Vec<(Name, Newest)>, Option<(usize, i64)>)> {
+    ) -> Result<SomeNewest> {
         self.read(|transaction| {
             let lineages = receipts::lineages(transaction, repository.id, from, most as u64)?;
             let mut found = Vec::new();
