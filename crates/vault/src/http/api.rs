@@ -158,11 +158,16 @@ impl Api {
             Principal::Token => {
                 let principal = self.log_in(&request, path.as_ref()).await?;
                 note.token = Some(principal.name.clone());
-                let place = peer.begin(&principal.name, &request)?;
-                let asked = self.ask(request, principal, endpoint.call, captured);
-                let mut response = asked.await?;
-                place.keep(&mut response);
-                Ok(response)
+                match peer.begin(&principal.name, &request) {
+                    Ok(place) => {
+                        let asked = self.ask(request, principal, endpoint.call, captured);
+                        asked.await.map(|mut response| {
+                            place.keep(&mut response);
+                            response
+                        })
+                    }
+                    Err(error) => Err(error),
+                }
             }
             Principal::Administrator => {
                 self.admit(&request, peer)
