@@ -70,12 +70,13 @@ mod tests {
         }
     }
 
-    /// The commands in a text: each ends at a comma, a semicolon, a quote or the end of a line.
+    /// The commands in a text: each ends at a comma, a semicolon, a quote, a comment or the end of
+    /// a line.
     fn commands(text: &str) -> impl Iterator<Item = &str> {
         let begins = text.match_indices("strongroom-vault ").map(|(at, _)| at);
         begins.map(|at| {
             let command = text.get(at..).unwrap_or_default();
-            let ends = |c: char| matches!(c, ',' | ';' | '"' | '`' | '\n' | '\\' | ')');
+            let ends = |c: char| matches!(c, ',' | ';' | '"' | '`' | '\n' | '\\' | ')' | '#');
             command.split(ends).next().unwrap_or_default()
         })
     }

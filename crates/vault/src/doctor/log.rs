@@ -72,7 +72,7 @@ impl Examination<'_> {
                 Some(fault) => Line::fail(
                     "audit",
                     format!("{fault}, and {} more", report.faults.len() - 1),
-                    "strongroom-vault log verify names all of them",
+                    "all of them are named by: strongroom-vault log verify",
                 ),
             });
         }

@@ -62,6 +62,11 @@ pub(super) struct Jobs {
 impl Jobs {
     /// Begins all of them.
     pub(super) fn start(self, stop: &Stop) -> Vec<JoinHandle<()>> {
+        let (vault, mut ending) = (self.vault.clone(), stop.clone());
+        tokio::spawn(async move {
+            ending.wait().await;
+            vault.end_jobs();
+        });
         vec![
             tokio::spawn(self.clone().keep_ticking(stop.clone())),
             tokio::spawn(self.clone().keep_purging(stop.clone())),
@@ -98,7 +103,8 @@ impl Jobs {
         scrubber.end().await;
     }
 
-    /// Drops old locks, purges, and removes what uploads left behind, until `stop`.
+    /// Drops old locks, purges, shows the newest snapshots, and removes what uploads left behind,
+    /// until `stop`; what fails keeps none of the others from being done.
     async fn keep_purging(self, mut stop: Stop) {
         let mut tick = interval(PURGE_EVERY);
         let mut ticks = 0_u64;
@@ -107,24 +113,26 @@ impl Jobs {
                 () = stop.wait() => return,
                 _ = tick.tick() => {}
             }
+            let vault = self.vault.clone();
+            self.run("locks", move || vault.drop_old_locks().map(drop))
+                .await;
+            let vault = self.vault.clone();
+            self.run("purge", move || vault.purge().map(drop)).await;
             let (vault, standings) = (self.vault.clone(), self.standings.clone());
-            let is_sweeping = ticks.is_multiple_of(PURGES_BETWEEN_SWEEPS);
-            ticks += 1;
-            let work = move || {
-                vault.drop_old_locks()?;
-                vault.purge()?;
+            let look = move || {
                 standings.set(&vault.newest_snapshots()?);
-                if is_sweeping {
-                    #[expect(
-                        clippy::disallowed_methods,
-                        reason = "the edge at which time comes in"
-                    )]
-                    let now = SystemTime::now();
-                    vault.sweep(now.checked_sub(ABANDONED).unwrap_or(SystemTime::UNIX_EPOCH))?;
-                }
                 Ok(())
             };
-            self.run("purge", work).await;
+            self.run("snapshots", look).await;
+            if ticks.is_multiple_of(PURGES_BETWEEN_SWEEPS) {
+                #[expect(clippy::disallowed_methods, reason = "the edge at which time comes in")]
+                let now = SystemTime::now();
+                let older_than = now.checked_sub(ABANDONED).unwrap_or(SystemTime::UNIX_EPOCH);
+                let vault = self.vault.clone();
+                self.run("sweep", move || vault.sweep(older_than).map(drop))
+                    .await;
+            }
+            ticks += 1;
         }
     }
 

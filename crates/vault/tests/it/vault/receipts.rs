@@ -10,6 +10,7 @@ use strongroom_vault::records::leaves;
 use strongroom_vault::records::objects::View;
 use strongroom_vault::rules::clock::HOUR_MS;
 use strongroom_vault::rules::purge::Hold;
+use strongroom_vault::rules::quota::counted_bytes;
 use strongroom_vault::rules::right::Right;
 use strongroom_vault::vault::Principal;
 
@@ -532,9 +533,10 @@ fn receipts_and_objects_share_one_quota() {
     };
     let (before, objects) = (held(), live());
     assert_eq!(before, objects);
-    vault
-        .set_quota(&repository(), Some(before + 8_000))
-        .unwrap();
+    // With room for one object more.
+    let there = vault.repositories().unwrap()[0].objects;
+    let quota = counted_bytes(there + 1, before) + 8_000;
+    vault.set_quota(&repository(), Some(quota)).unwrap();
     world.send_first();
     let receipts = held() - before;
     assert!((100..8_000).contains(&receipts), "{receipts}");
