@@ -346,7 +346,7 @@ impl Error {
         match self {
             Self::Storage(error) => error.hint(),
             Self::Log { .. } => Some(
-                "strongroom-vault log verify says which file is wrong; put it back from a backup \
+                "`strongroom-vault log verify` says which file is wrong; put it back from a backup \
                  of this very folder. Where there is none, or the database was restored from an \
                  earlier state: strongroom-vault log begin-new --help"
                     .to_owned(),

@@ -63,11 +63,15 @@ impl Folders {
         })
     }
 
-    /// Closes a folder, which may not be what its name stands for any more, and what leads to it.
+    /// Closes a folder, which may not be what its name stands for any more, with what leads to it
+    /// and what lies in it.
     pub(super) fn forget(&self, relative: &str) {
         let mut kept = self.open.lock();
         let mut path = relative;
-        kept.remove(path);
+        kept.retain(|other, _| {
+            let below = other.strip_prefix(relative);
+            !below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
+        });
         while let Some((parent, _)) = path.rsplit_once('/') {
             kept.remove(parent);
             path = parent;

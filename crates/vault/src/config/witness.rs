@@ -35,7 +35,7 @@ pub(super) fn read_witnesses(
     let mut is_sound = is_few(reader, top, "witness", sections.len());
     for section in sections {
         section.require(reader, "url", "url = \"https://witness.example.net\"");
-        let example = "key = \"…\", as strongroom-vault witness show prints it there";
+        let example = "key = \"…\", as `strongroom-vault witness show` prints it there";
         section.require(reader, "key", example);
         let url = url(reader, &section);
         let key = key(reader, &section, KeyKind::Witness);
@@ -63,7 +63,7 @@ pub(super) fn read_logs(reader: &mut Reader<'_>, top: &Section<'_>) -> Option<Ve
     let mut logs: Vec<Verifier> = Vec::new();
     let mut is_sound = is_few(reader, top, "witness_for", sections.len());
     for section in sections {
-        let example = "key = \"…\", as strongroom-vault log key prints it there";
+        let example = "key = \"…\", as `strongroom-vault log key` prints it there";
         section.require(reader, "key", example);
         let Some(key) = key(reader, &section, KeyKind::Log) else {
             is_sound = false;
@@ -113,8 +113,10 @@ fn url(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Url> {
 fn key(reader: &mut Reader<'_>, section: &Section<'_>, kind: KeyKind) -> Option<Verifier> {
     let text = section.text(reader, "key")?;
     let instead = match kind {
-        KeyKind::Witness => "write it as strongroom-vault witness show prints it at the witness",
-        KeyKind::Log => "write it as strongroom-vault log key prints it at the vault to cosign for",
+        KeyKind::Witness => "write it as `strongroom-vault witness show` prints it at the witness",
+        KeyKind::Log => {
+            "write it as `strongroom-vault log key` prints it at the vault to cosign for"
+        }
     };
     match text.value.parse::<Verifier>() {
         Ok(key) if key.kind() == kind => Some(key),

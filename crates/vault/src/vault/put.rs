@@ -81,7 +81,8 @@ impl Vault {
                 return Err(Error::Full {
                     reason: format!(
                         "{prefix} has {MOST_REPOSITORIES} repositories, which is as many as tokens \
-                         make; an operator makes more with `strongroom-vault repository set`"
+                         make; an operator makes more with `strongroom-vault repository set \
+                         PATH --new`"
                     ),
                 });
             }
