@@ -441,3 +441,6 @@ impl Lane {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
