@@ -135,9 +135,19 @@ impl Ceph {
     /// Waits until the gateway answers without a fault.
     fn wait_for_gateway(&mut self, port: u16) {
         let start = Instant::now();
+        let mut starts_left = STORE_STARTS;
         while !answers(port) {
-            for daemon in &mut self.daemons {
-                let ended = daemon.try_wait().expect("it is our own child");
+            for number in 0..self.daemons.len() {
+                let ended = self.daemons.get_mut(number).and_then(|daemon| {
+                    let ended = daemon.try_wait();
+                    ended.expect("it is our own child")
+                });
+                if ended.is_some() && number == STORE && starts_left > 0 {
+                    starts_left -= 1;
+                    let again = self.begin("ceph-osd", &["-i", "0"]);
+                    self.daemons.splice(number..=number, [again]);
+                    continue;
+                }
                 assert!(ended.is_none(), "{ended:?}: {}", said(self.folder.path()));
             }
             assert!(
@@ -156,6 +166,11 @@ impl Ceph {
 
     /// Starts a daemon that stays a child of this process.
     fn spawn(&mut self, name: &str, arguments: &[&str]) {
+        let daemon = self.begin(name, arguments);
+        self.daemons.push(daemon);
+    }
+
+    fn begin(&self, name: &str, arguments: &[&str]) -> Child {
         let log = File::create(self.path(&format!("run/{name}.out"))).expect("a file for its log");
         let daemon = self
             .command(name)
@@ -165,7 +180,7 @@ impl Ceph {
             .stdout(log.try_clone().expect("a second handle"))
             .stderr(log)
             .spawn();
-        self.daemons.push(daemon.expect("it can be started"));
+        daemon.expect("it can be started")
     }
 
     fn command(&self, name: &str) -> Command {
@@ -189,6 +204,13 @@ impl Drop for Ceph {
         }
     }
 }
+
+/// Which of the daemons the store is, in the order in which they start.
+const STORE: usize = 1;
+
+/// How often the store is started again: on a busy machine it may speak to the monitor before it has
+/// heard of which cluster that is, is refused for it ("wrong fsid"), and gives up.
+const STORE_STARTS: usize = 5;
 
 /// The whole configuration: nothing of the machine's own is read, and nothing is replicated.
 fn settings(folder: &Path, cluster: &str, monitor_port: u16, gateway_port: u16) -> String {
