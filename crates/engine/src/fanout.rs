@@ -256,10 +256,14 @@ impl AsRef<[u8]> for Upload {
 
 impl Drop for Fanout {
     fn drop(&mut self) {
-        // Whoever drops it without `finish` gives up: what waits is not sent any more.
-        for lane in &mut self.shared.state.lock().lanes {
-            lane.queue.clear();
+        // Whoever drops it without `finish` gives up: what waits is not sent any more. An interrupted
+        // run does so as well, and leaves the copies even.
+        let mut state = self.shared.state.lock();
+        match self.shared.cancel.is_cancelled() {
+            true => state.drop_what_is_not_begun(),
+            false => state.lanes.iter_mut().for_each(|lane| lane.queue.clear()),
         }
+        drop(state);
         self.close();
     }
 }

@@ -30,7 +30,7 @@ use strongroom_store::Store;
 
 use crate::parallel::for_each;
 use crate::session::{Cancel, CopyFailure, CopyStore, ReadyCopy, Session, chain};
-use crate::verify::stream::Buffers;
+use crate::verify::stream;
 use crate::{Error, Listing, Result};
 
 pub(crate) use choice::Patience;
@@ -101,7 +101,6 @@ impl Lead {
             found: Mutex::default(),
             problems: LeadProblems::default(),
             patience: Patience::default(),
-            buffers: Buffers::default(),
         };
         let own: Vec<_> = ready.listing.index.iter().map(|entry| entry.id).collect();
         let unsound = Mutex::new(Vec::new());
@@ -154,7 +153,6 @@ struct Loader<'a> {
     found: Mutex<Found>,
     problems: LeadProblems,
     patience: Patience,
-    buffers: Buffers,
 }
 
 #[derive(Default)]
@@ -288,10 +286,7 @@ impl Loader<'_> {
     ) -> strongroom_repo::Result<std::result::Result<Vec<PackedBlob>, String>> {
         if !is_known {
             let name = FileName::new(FileType::Data, entry.id);
-            let hashed = self
-                .buffers
-                .with(|buffer| buffer.read(self.store, name, 0, |_| ()))?;
-            if hashed.id != entry.id {
+            if stream::hash(self.store, name)? != entry.id {
                 let place = self.store.location();
                 return Ok(Err(format!("{name} in {place}: {WRONG_CONTENT}")));
             }

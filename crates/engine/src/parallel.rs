@@ -1,5 +1,6 @@
 //! The same work for many things, on a few threads.
 
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::{Error, Result};
@@ -40,7 +41,10 @@ pub(crate) fn for_each<T: Sync>(
 
 /// How many threads this machine runs at once.
 pub(crate) fn cores() -> usize {
-    std::thread::available_parallelism().map_or(2, usize::from)
+    // Asking reads several files.
+    static CORES: LazyLock<usize> =
+        LazyLock::new(|| std::thread::available_parallelism().map_or(2, usize::from));
+    *CORES
 }
 
 #[cfg(test)]

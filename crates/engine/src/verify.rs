@@ -15,6 +15,7 @@ pub(crate) mod closure;
 mod compare;
 pub(crate) mod content;
 mod decode;
+mod lockstep;
 mod reading;
 mod report;
 mod rows;

@@ -135,6 +135,15 @@ pub enum Error {
 }
 
 impl Error {
+    /// What a stream of `name` from `location` has failed with.
+    pub fn of_stream(location: &str, name: FileName, error: io::Error) -> Self {
+        error.downcast().unwrap_or_else(|source| Self::Io {
+            location: location.to_owned(),
+            action: format!("read {name}"),
+            source,
+        })
+    }
+
     /// What to type or change next, where a person can mend this.
     pub fn hint(&self) -> Option<String> {
         match self {

@@ -22,4 +22,4 @@ pub use patient::PatientStore;
 pub use pulse::Pulse;
 pub use rest::{Hello, RestOptions, RestStore, Sent, VaultAdmin, VaultClient};
 pub use s3::{S3Bodies, S3Credentials, S3Files, S3Options};
-pub use store::{SharedBytes, Sink, Store, read_limit_bytes};
+pub use store::{SharedBytes, Store, read_limit_bytes};

@@ -21,7 +21,7 @@ mod listing;
 mod temporary;
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
 use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
@@ -38,7 +38,7 @@ use crate::exact::{Exact, read_exactly};
 use crate::local::folder::{Modes, Place};
 use crate::local::temporary::Temporary;
 use crate::pulse::{Beating, Pulse};
-use crate::store::{Store, list_limit_files, read_limit_bytes};
+use crate::store::{STEP_BYTES, Store, list_limit_files, read_limit_bytes};
 use crate::{Error, Result};
 
 /// The types that have folders of their own.
@@ -51,7 +51,7 @@ const FOLDERS: [FileType; 5] = [
 ];
 
 /// How much is written at a time, so that a slow disk is seen to move.
-const STEP_BYTES: usize = 1 << 20;
+const WRITE_BYTES: usize = 1 << 20;
 
 /// A repository in a local folder.
 #[derive(Debug)]
@@ -106,45 +106,47 @@ impl LocalStore {
     /// # Errors
     /// As [`Store::list`] and [`Store::remove`].
     pub fn sweep(&self, older_than: SystemTime) -> Result<u64> {
+        let action = "remove old temporary files of";
         let mut count = 0;
-        let root = std::iter::once(Ok(String::new()));
-        for relative in root.chain(FOLDERS.into_iter().flat_map(|kind| self.folders_of(kind))) {
-            let relative = relative?;
+        let mut sweep = |folder: &OwnedFd, _: &str| {
             self.pulse.beat();
-            count += self
-                .open_folder(&relative)
-                .and_then(|folder| folder.map_or(Ok(0), |fd| temporary::sweep(&fd, older_than)))
-                .map_err(|errno| self.fault("remove old temporary files", errno))?;
+            count += temporary::sweep(folder, older_than)?;
+            Ok(())
+        };
+        let root = self.open_folder("");
+        root.and_then(|root| root.map_or(Ok(()), |root| sweep(&root, "")))
+            .map_err(|errno| self.fault(format_args!("{action} the repository"), errno))?;
+        for kind in FOLDERS {
+            self.each_folder(action, kind, &mut sweep)?;
         }
         Ok(count)
     }
 
-    /// The folders that hold files of a type, relative to the root.
-    fn folders_of(&self, kind: FileType) -> Vec<Result<String>> {
+    /// Shows the folders that hold files of a type, with what their files' names begin with.
+    fn each_folder(
+        &self,
+        action: &str,
+        kind: FileType,
+        mut show: impl FnMut(&OwnedFd, &str) -> rustix::io::Result<()>,
+    ) -> Result<()> {
+        let failed = |errno| self.fault(format_args!("{action} {kind}"), errno);
+        let Some(folder) = self.open_folder(kind.folder()).map_err(failed)? else {
+            return Ok(());
+        };
         if kind != FileType::Data {
-            return vec![Ok(kind.folder().to_owned())];
+            return show(&folder, "").map_err(failed);
         }
-        let subfolders = self.open_folder(kind.folder()).and_then(|data| {
-            data.map_or(Ok(Vec::new()), |fd| {
-                listing::subfolders(&fd, listing::is_prefix)
-            })
-        });
-        match subfolders {
-            Ok(names) => names
-                .into_iter()
-                .map(|name| Ok(format!("data/{name}")))
-                .collect(),
-            Err(errno) => vec![Err(self.fault("list data", errno))],
+        for prefix in listing::subfolders(&folder, listing::is_prefix).map_err(failed)? {
+            folder::exists(folder::open_child(&folder, &prefix))
+                .and_then(|inner| inner.map_or(Ok(()), |inner| show(&inner, &prefix)))
+                .map_err(|errno| self.fault(format_args!("{action} {kind}/{prefix}"), errno))?;
         }
+        Ok(())
     }
 
     /// Opens a folder below the root; `None` where it does not exist.
     fn open_folder(&self, relative: &str) -> rustix::io::Result<Option<OwnedFd>> {
-        match folder::open(&self.path, relative) {
-            Ok(fd) => Ok(Some(fd)),
-            Err(Errno::NOENT) => Ok(None),
-            Err(errno) => Err(errno),
-        }
+        folder::exists(folder::open(&self.path, relative))
     }
 
     /// Opens a stored file, which must be a regular one, and tells its size.
@@ -195,7 +197,7 @@ impl LocalStore {
         publish: impl FnOnce(Temporary<&OwnedFd>) -> rustix::io::Result<()>,
     ) -> rustix::io::Result<()> {
         let mut file = Temporary::create(folder, Modes::of(&self.path).file)?;
-        for step in bytes.chunks(STEP_BYTES) {
+        for step in bytes.chunks(WRITE_BYTES) {
             file.write(step)?;
             self.pulse.beat();
         }
@@ -267,19 +269,11 @@ impl Store for LocalStore {
         let limit = list_limit_files(kind);
         let mut entries = Vec::new();
         let mut buffer = listing::Buffer::new();
-        for relative in self.folders_of(kind) {
-            let relative = relative?;
-            let prefix = relative.strip_prefix("data/").unwrap_or_default();
-            self.open_folder(&relative)
-                .and_then(|folder| {
-                    folder.map_or(Ok(()), |fd| {
-                        listing::collect(&fd, prefix, &mut buffer, &mut entries, limit, &self.pulse)
-                    })
-                })
-                .map_err(|errno| self.fault(format_args!("list {relative}"), errno))?;
-            if entries.len() > limit {
-                return Err(self.too_many(kind, limit));
-            }
+        self.each_folder("list", kind, |folder, prefix| {
+            listing::collect(folder, prefix, &mut buffer, &mut entries, limit, &self.pulse)
+        })?;
+        if entries.len() > limit {
+            return Err(self.too_many(kind, limit));
         }
         Ok(entries)
     }
@@ -291,10 +285,11 @@ impl Store for LocalStore {
         size.map_err(|errno| self.absent_or(name, "look at", errno))
     }
 
-    fn open(&self, name: FileName, range: Option<Range<u64>>) -> Result<Box<dyn Read + Send + '_>> {
+    fn open(&self, name: FileName, range: Option<Range<u64>>) -> Result<Box<dyn BufRead + Send + '_>> {
         let (file, length_bytes) = self.open_range(name, range)?;
         let stream = Beating::new(file, self.pulse());
-        Ok(Box::new(Exact::new(stream, length_bytes)))
+        let stream = Exact::new(stream, length_bytes);
+        Ok(Box::new(BufReader::with_capacity(STEP_BYTES, stream)))
     }
 
     fn read(&self, name: FileName) -> Result<Vec<u8>> {

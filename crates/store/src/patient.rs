@@ -12,9 +12,11 @@
 //! at any time: a file appears whole under its name, or a lock stays, which our next run removes.
 //!
 //! Threads are kept for the next call: handing one over costs some microseconds, against a file or
-//! a run of blobs at a time.
+//! a run of blobs at a time. A stream has one of them to itself, which reads ahead.
 
-use std::io::{Cursor, Read};
+mod stream;
+
+use std::io::BufRead;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,7 +27,8 @@ use parking_lot::Mutex;
 use strongroom_model::{FileEntry, FileName, FileType};
 
 use crate::pulse::Pulse;
-use crate::store::{SharedBytes, Sink, Store};
+use crate::patient::stream::{Ahead, Spare};
+use crate::store::{SharedBytes, Store};
 use crate::{Error, Result};
 
 /// How long nothing may move before a place counts as hung.
@@ -48,6 +51,8 @@ pub struct PatientStore {
     /// Set when the place has hung; nothing is asked of it from then on.
     has_hung: AtomicBool,
     idle: Mutex<Vec<Worker>>,
+    /// Memory that streams have read into and do not need any more.
+    spare: Spare,
 }
 
 /// A thread that does one call after the other, and ends when this is dropped.
@@ -65,6 +70,7 @@ impl PatientStore {
             limit,
             has_hung: AtomicBool::new(false),
             idle: Mutex::default(),
+            spare: Spare::default(),
         }
     }
 
@@ -73,18 +79,7 @@ impl PatientStore {
         &self,
         work: impl FnOnce(&dyn Store) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        if self.has_hung.load(Ordering::Acquire) {
-            return Err(self.hung());
-        }
-        let idle = self.idle.lock().pop();
-        let worker = match idle {
-            Some(worker) => worker,
-            None => Worker::start().map_err(|source| Error::Io {
-                location: self.location().to_owned(),
-                action: "start a thread that works".to_owned(),
-                source,
-            })?,
-        };
+        let worker = self.worker()?;
         let (reply, answer) = sync_channel(1);
         let store = Arc::clone(&self.inner);
         worker.run(Box::new(move || {
@@ -97,6 +92,22 @@ impl PatientStore {
         self.pulse.beat();
         self.idle.lock().push(worker);
         result
+    }
+
+    /// A thread that has nothing to do, unless the place has hung.
+    fn worker(&self) -> Result<Worker> {
+        if self.has_hung.load(Ordering::Acquire) {
+            return Err(self.hung());
+        }
+        let idle = self.idle.lock().pop();
+        match idle {
+            Some(worker) => Ok(worker),
+            None => Worker::start().map_err(|source| Error::Io {
+                location: self.location().to_owned(),
+                action: "start a thread that works".to_owned(),
+                source,
+            }),
+        }
     }
 
     /// Waits until the answer is there or nothing has moved for the limit.
@@ -162,14 +173,12 @@ impl Store for PatientStore {
         self.call(move |store| store.size(name))
     }
 
-    /// Takes all of it into memory, within the limits of [`Store::read`]: a stream could hang at
-    /// each of its bytes. Whoever wants a stream uses [`Store::read_through`].
-    fn open(&self, name: FileName, range: Option<Range<u64>>) -> Result<Box<dyn Read + Send + '_>> {
-        let bytes = match range {
-            Some(range) => self.read_range(name, range)?,
-            None => self.read(name)?,
-        };
-        Ok(Box::new(Cursor::new(bytes)))
+    fn open(
+        &self,
+        name: FileName,
+        range: Option<Range<u64>>,
+    ) -> Result<Box<dyn BufRead + Send + '_>> {
+        Ok(Box::new(Ahead::open(self, name, range)?))
     }
 
     fn read(&self, name: FileName) -> Result<Vec<u8>> {
@@ -178,10 +187,6 @@ impl Store for PatientStore {
 
     fn read_range(&self, name: FileName, range: Range<u64>) -> Result<Vec<u8>> {
         self.call(move |store| store.read_range(name, range))
-    }
-
-    fn read_through(&self, name: FileName, sink: Sink) -> Result<()> {
-        self.call(move |store| store.read_through(name, sink))
     }
 
     fn save(&self, name: FileName, bytes: &[u8]) -> Result<()> {

@@ -17,7 +17,7 @@ mod tls;
 mod vault;
 
 use std::fmt;
-use std::io::{self, Read};
+use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ use crate::rest::client::Client;
 use crate::rest::listing::Listed;
 use crate::rest::retry::{Attempts, Fault};
 use crate::rest::stream::Stream;
-use crate::store::{Store, read_limit_bytes};
+use crate::store::{STEP_BYTES, Store, read_limit_bytes};
 use crate::{Error, Result, place};
 
 pub use crate::rest::admin::VaultAdmin;
@@ -261,9 +261,9 @@ impl Store for RestStore {
         self.attempts.run(|_| self.client.size(name))
     }
 
-    fn open(&self, name: FileName, range: Option<Range<u64>>) -> Result<Box<dyn Read + Send + '_>> {
+    fn open(&self, name: FileName, range: Option<Range<u64>>) -> Result<Box<dyn BufRead + Send + '_>> {
         let (stream, _) = self.stream(name, range)?;
-        Ok(Box::new(stream))
+        Ok(Box::new(BufReader::with_capacity(STEP_BYTES, stream)))
     }
 
     fn read(&self, name: FileName) -> Result<Vec<u8>> {

@@ -4,24 +4,21 @@
 //! copy stops only itself. A store that is asynchronous inside (S3) waits inside.
 
 use std::fmt;
-use std::io::Read;
+use std::io::BufRead;
 use std::ops::Range;
 use std::sync::Arc;
 
 use strongroom_model::{FileEntry, FileName, FileType};
 
-use crate::{Error, Result};
+use crate::Result;
 
 /// Bytes that outlive whoever asks for them to be stored, so that nobody has to wait for a place
 /// that hangs while it has them.
 pub type SharedBytes = Arc<dyn AsRef<[u8]> + Send + Sync>;
 
-/// Takes the bytes of a file as they come.
-pub type Sink = Box<dyn FnMut(&[u8]) + Send>;
-
 /// The step in which a stored file is handed on; it fits the second-level cache, so that whoever
 /// hashes it reads what was just copied there.
-const STEP_BYTES: usize = 128 << 10;
+pub(crate) const STEP_BYTES: usize = 128 << 10;
 
 /// One place that holds the files of one repository.
 ///
@@ -58,12 +55,13 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Opens a file, or a range of its bytes, for reading from front to back.
     ///
     /// A range whose end does not lie behind its start is empty, but must lie inside the file.
-    /// A stream that ends before the range does is an [`std::io::ErrorKind::UnexpectedEof`].
+    /// A stream that ends before the range does is an [`std::io::ErrorKind::UnexpectedEof`]; what
+    /// else a stream fails with, [`Error::of_stream`] makes an error of this crate.
     ///
     /// # Errors
     /// [`Error::NotFound`] where there is none, and
     /// [`Error::ShortFile`] where the range reaches past its end.
-    fn open(&self, name: FileName, range: Option<Range<u64>>) -> Result<Box<dyn Read + Send + '_>>;
+    fn open(&self, name: FileName, range: Option<Range<u64>>) -> Result<Box<dyn BufRead + Send + '_>>;
 
     /// Reads a whole file.
     ///
@@ -77,29 +75,6 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// # Errors
     /// As [`Store::read`].
     fn read_range(&self, name: FileName, range: Range<u64>) -> Result<Vec<u8>>;
-
-    /// Reads a whole file of any size from front to back.
-    ///
-    /// # Errors
-    /// As [`Store::open`]; what came until then was handed on.
-    fn read_through(&self, name: FileName, mut sink: Sink) -> Result<()> {
-        let mut stream = self.open(name, None)?;
-        let mut step = vec![0; STEP_BYTES];
-        loop {
-            match stream.read(&mut step) {
-                Ok(0) => return Ok(()),
-                Ok(count) => sink(step.get(..count).unwrap_or_default()),
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(source) => {
-                    return Err(Error::Io {
-                        location: self.location().to_owned(),
-                        action: format!("read {name}"),
-                        source,
-                    });
-                }
-            }
-        }
-    }
 
     /// Stores a file; when this returns, the bytes are durable under their name or there is
     /// nothing under it: never a torn file.
@@ -188,7 +163,7 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         (**self).size(name)
     }
 
-    fn open(&self, name: FileName, range: Option<Range<u64>>) -> Result<Box<dyn Read + Send + '_>> {
+    fn open(&self, name: FileName, range: Option<Range<u64>>) -> Result<Box<dyn BufRead + Send + '_>> {
         (**self).open(name, range)
     }
 
@@ -198,10 +173,6 @@ impl<S: Store + ?Sized> Store for Arc<S> {
 
     fn read_range(&self, name: FileName, range: Range<u64>) -> Result<Vec<u8>> {
         (**self).read_range(name, range)
-    }
-
-    fn read_through(&self, name: FileName, sink: Sink) -> Result<()> {
-        (**self).read_through(name, sink)
     }
 
     fn save(&self, name: FileName, bytes: &[u8]) -> Result<()> {

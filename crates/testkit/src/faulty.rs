@@ -7,7 +7,7 @@
 mod bodies;
 mod rules;
 
-use std::io::{self, Read};
+use std::io::{self, BufRead};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -135,7 +135,7 @@ impl<S: Store> Store for FaultyStore<S> {
         }
     }
 
-    fn open(&self, name: FileName, range: Option<Range<u64>>) -> Result<Box<dyn Read + Send + '_>> {
+    fn open(&self, name: FileName, range: Option<Range<u64>>) -> Result<Box<dyn BufRead + Send + '_>> {
         self.rules.open(name, || self.inner.open(name, range))
     }
 

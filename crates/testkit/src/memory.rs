@@ -1,7 +1,7 @@
 //! A store in memory: the contract of `Store` with nothing else in the way.
 
 use std::collections::BTreeMap;
-use std::io::{Cursor, Read};
+use std::io::{BufRead, Cursor};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -122,7 +122,7 @@ impl Store for MemoryStore {
         Ok(self.slice(name, None)?.get_ref().as_ref().len() as u64)
     }
 
-    fn open(&self, name: FileName, range: Option<Range<u64>>) -> Result<Box<dyn Read + Send + '_>> {
+    fn open(&self, name: FileName, range: Option<Range<u64>>) -> Result<Box<dyn BufRead + Send + '_>> {
         Ok(Box::new(self.slice(name, range)?))
     }
 

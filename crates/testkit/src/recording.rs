@@ -1,6 +1,6 @@
 //! A store that writes down what is asked of it, so that tests can assert I/O.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -133,6 +133,17 @@ impl<R: Read> Read for Counted<R> {
     }
 }
 
+impl<R: BufRead> BufRead for Counted<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.inner.fill_buf()
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.inner.consume(count);
+        self.bytes.fetch_add(count as u64, Ordering::Relaxed);
+    }
+}
+
 fn length(read: &Result<Vec<u8>>) -> u64 {
     read.as_ref().map_or(0, |bytes| bytes.len() as u64)
 }
@@ -159,7 +170,7 @@ impl<S: Store> Store for RecordingStore<S> {
         self.note_file(Op::Size, name, self.inner.size(name), 0)
     }
 
-    fn open(&self, name: FileName, range: Option<Range<u64>>) -> Result<Box<dyn Read + Send + '_>> {
+    fn open(&self, name: FileName, range: Option<Range<u64>>) -> Result<Box<dyn BufRead + Send + '_>> {
         let result = self.inner.open(name, range);
         let bytes = self.note(Op::Open, Some(name.kind()), Some(name), &result, 0);
         Ok(Box::new(Counted {

@@ -5,12 +5,12 @@
 //! that an index file or snapshot written now would refer to nothing. So the lock is looked at
 //! right before each of them; packs refer to nothing and are written freely.
 
-use std::io::Read;
+use std::io::BufRead;
 use std::ops::Range;
 use std::sync::Arc;
 
 use strongroom_model::{FileEntry, FileName, FileType};
-use strongroom_store::{Error, Result, SharedBytes, Sink, Store};
+use strongroom_store::{Error, Result, SharedBytes, Store};
 
 use crate::session::locks::{Held, Standing};
 
@@ -64,7 +64,7 @@ impl Store for GuardedStore {
         self.inner.size(name)
     }
 
-    fn open(&self, name: FileName, range: Option<Range<u64>>) -> Result<Box<dyn Read + Send + '_>> {
+    fn open(&self, name: FileName, range: Option<Range<u64>>) -> Result<Box<dyn BufRead + Send + '_>> {
         self.inner.open(name, range)
     }
 
@@ -74,10 +74,6 @@ impl Store for GuardedStore {
 
     fn read_range(&self, name: FileName, range: Range<u64>) -> Result<Vec<u8>> {
         self.inner.read_range(name, range)
-    }
-
-    fn read_through(&self, name: FileName, sink: Sink) -> Result<()> {
-        self.inner.read_through(name, sink)
     }
 
     fn save(&self, name: FileName, bytes: &[u8]) -> Result<()> {

@@ -26,7 +26,7 @@ pub(crate) enum Content {
 /// # Errors
 /// A text that says why it is junk.
 pub(crate) fn decode(kind: FileType, bytes: &[u8], key: &Key) -> Result<Content, String> {
-    check(kind, bytes)?;
+    check(kind, bytes.len() as u64, bytes)?;
     Ok(match kind {
         FileType::Data => pack::header_of(key, bytes).map(|_| Content::Opaque)?,
         FileType::Index => Content::Index(IndexFile::open(key, bytes.to_vec())?),
@@ -37,18 +37,19 @@ pub(crate) fn decode(kind: FileType, bytes: &[u8], key: &Key) -> Result<Content,
     })
 }
 
-/// Checks what can be checked of a whole file without the key.
+/// Checks what can be checked of a file without the key: of a key file all of it, of others their
+/// size, and of a pack its end.
 ///
 /// # Errors
 /// A text that says why it is junk.
-pub(crate) fn check(kind: FileType, bytes: &[u8]) -> Result<(), String> {
+pub(crate) fn check(kind: FileType, size_bytes: u64, bytes: &[u8]) -> Result<(), String> {
     match kind {
-        FileType::Keys if bytes.len() as u64 > MAX_KEY_FILE_BYTES => {
+        FileType::Keys if size_bytes > MAX_KEY_FILE_BYTES => {
             Err("it is too long for a key".to_owned())
         }
         FileType::Keys => KeyFile::parse(bytes).map(|_| ()),
-        FileType::Data => Ok(pack::header_length(bytes, bytes.len() as u64).map(|_| ())?),
-        _ if bytes.len() <= OVERHEAD_BYTES => {
+        FileType::Data => Ok(pack::header_length(bytes, size_bytes).map(|_| ())?),
+        _ if size_bytes <= OVERHEAD_BYTES as u64 => {
             Err("it is too short for an encrypted file".to_owned())
         }
         _ => Ok(()),

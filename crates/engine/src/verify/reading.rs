@@ -17,7 +17,8 @@ use crate::session::{Cancel, CopyFailure, chain};
 use crate::verify::content::{self, Content};
 use crate::verify::decode::{Decoder, fingerprint};
 use crate::verify::scan::{Scan, Scanned, damage};
-use crate::verify::stream::{Buffer, Compared, Hashed};
+use crate::verify::lockstep::{self, Turn};
+use crate::verify::stream::{Hashed, Stream};
 use crate::verify::{Depth, ProblemKind};
 use crate::{Listing, Result};
 
@@ -96,18 +97,21 @@ impl<'a> Reading<'a> {
     ///
     /// # Errors
     /// Where the user interrupts.
-    pub(crate) fn read_small(&self, name: FileName, buffer: &mut Buffer) -> Result<()> {
-        let keep_bytes = read_limit_bytes(name.kind());
-        let Some(hashed) = self.hash(name, keep_bytes, 0, buffer)? else {
+    pub(crate) fn read_small(&self, name: FileName, kept: &mut Vec<u8>) -> Result<()> {
+        let mut turn = Turn::new(self, name, 0);
+        let keep_bytes = self.keep_bytes(name.kind());
+        let Some(hashed) = lockstep::read_alone(&mut turn, keep_bytes, kept)? else {
             return Ok(());
         };
-        if !hashed.is_kept {
+        if hashed.size_bytes > read_limit_bytes(name.kind()) {
             self.junk(name, "it is larger than any sound file".to_owned());
             return Ok(());
         }
         let checked = match self.repository() {
-            None => content::check(name.kind(), buffer.kept()).map(|()| Content::Opaque),
-            Some(repository) => content::decode(name.kind(), buffer.kept(), repository.key()),
+            None => {
+                content::check(name.kind(), hashed.size_bytes, kept).map(|()| Content::Opaque)
+            }
+            Some(repository) => content::decode(name.kind(), kept, repository.key()),
         };
         match (checked, name.id()) {
             (Ok(Content::Index(file)), Some(id)) => self.note_index(id, &file),
@@ -120,47 +124,72 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    /// Reads a file and hashes it; `None` where it could not be read or is not what its name says.
-    ///
-    /// `counted_bytes` of it were told to the progress before.
-    fn hash(
-        &self,
-        name: FileName,
-        keep_bytes: u64,
-        counted_bytes: u64,
-        buffer: &mut Buffer,
-    ) -> Result<Option<Hashed>> {
-        if !self.goes_on()? {
-            return Ok(None);
-        }
-        let progress = self.progress.clone();
-        let mut counted = counted_bytes;
-        let count = move |bytes: u64| {
-            let again = counted.min(bytes);
-            counted -= again;
-            progress.add_bytes(bytes - again);
+    /// Up to which size a file is kept as a whole, since somebody looks at what is in it.
+    pub(crate) const fn keep_bytes(&self, kind: FileType) -> u64 {
+        let is_looked_into = match kind {
+            FileType::Keys => true,
+            FileType::Data => self.decoder.is_some(),
+            _ => matches!(self.scan.depth, Depth::Opened(_) | Depth::Decoded(_)),
         };
-        let store = self.scan.look.copy.store.as_ref();
-        let Some(hashed) = self.outcome(name, buffer.read(store, name, keep_bytes, count))? else {
-            return Ok(None);
-        };
-        self.note_read(hashed.size_bytes);
-        if name.id() != Some(hashed.id) {
-            self.damaged(name, hashed.size_bytes);
-            return Ok(None);
+        match is_looked_into {
+            true => read_limit_bytes(kind),
+            false => 0,
         }
-        self.found.lock().sound.push(hashed.id);
-        Ok(Some(hashed))
     }
 
-    /// Whether there is anything more to read here.
-    fn goes_on(&self) -> Result<bool> {
-        self.cancel.check()?;
-        Ok(self.found.lock().failure.is_none())
+    /// Opens a file; `None` where that fails, which is noted, or there is nothing more to be read
+    /// here.
+    ///
+    /// # Errors
+    /// Where the user interrupts.
+    pub(crate) fn open(&self, name: FileName) -> Result<Option<Stream<'_>>> {
+        self.go_on()?;
+        if self.found.lock().failure.is_some() {
+            return Ok(None);
+        }
+        let store = self.scan.look.copy.store.as_ref();
+        self.outcome(name, Stream::open(store, name))
+    }
+
+    /// Whether to go on.
+    ///
+    /// # Errors
+    /// Where the user interrupts.
+    pub(crate) fn go_on(&self) -> Result<()> {
+        self.cancel.check()
+    }
+
+    /// Notes whether a file that was read to its end is what its name says, and tells so.
+    pub(crate) fn is_right(&self, name: FileName, hashed: Hashed) -> bool {
+        self.note_read(hashed.size_bytes);
+        let is_right = name.id() == Some(hashed.id);
+        match is_right {
+            true => self.found.lock().sound.push(hashed.id),
+            false => self.damaged(name, hashed.size_bytes),
+        }
+        is_right
+    }
+
+    /// Notes that a file was right only when it was read again.
+    pub(crate) fn note_unsteady(&self, name: FileName) {
+        let reason = "two reads of it did not give the same bytes".to_owned();
+        self.problem(name, ProblemKind::Unreadable { reason });
+    }
+
+    /// Tells the progress of bytes that were read.
+    pub(crate) fn tell_bytes(&self, count: u64) {
+        self.progress.add_bytes(count);
     }
 
     /// What came of a read; where it failed, why is kept.
-    fn outcome<T>(&self, name: FileName, read: strongroom_store::Result<T>) -> Result<Option<T>> {
+    ///
+    /// # Errors
+    /// Where the user interrupts.
+    pub(crate) fn outcome<T>(
+        &self,
+        name: FileName,
+        read: strongroom_store::Result<T>,
+    ) -> Result<Option<T>> {
         match read {
             Ok(read) => return Ok(Some(read)),
             Err(Error::NotFound { .. }) => {
@@ -214,61 +243,9 @@ impl<'a> Reading<'a> {
         packs
     }
 
-    /// Reads a pack: it is hashed, or compared with what `buffer` holds of the same pack on a
-    /// sibling, which is told by `known`.
-    ///
-    /// Returns what the buffer holds of it now; `None` where that is nothing to compare with.
-    ///
-    /// # Errors
-    /// Where the user interrupts.
-    pub(crate) fn read_pack(
-        &self,
-        entry: FileEntry,
-        keep_bytes: u64,
-        known: Option<Hashed>,
-        buffer: &mut Buffer,
-    ) -> Result<Option<Hashed>> {
-        let name = FileName::new(FileType::Data, entry.id);
-        if !self.goes_on()? {
-            return Ok(known);
-        }
-        let mut differs_after = None;
-        // What has another size is read once, and hashed.
-        if let Some(known) = known.filter(|known| known.size_bytes == entry.size_bytes) {
-            let progress = self.progress.clone();
-            let store = self.scan.look.copy.store.as_ref();
-            let compared = buffer.compare(store, name, move |bytes| progress.add_bytes(bytes));
-            match self.outcome(name, compared)? {
-                // Absent or unreadable: whether the buffer outlived it is not asked.
-                None => return Ok(None),
-                Some(Compared::Differs { counted_bytes }) => differs_after = Some(counted_bytes),
-                Some(Compared::Same) => {
-                    self.note_read(known.size_bytes);
-                    self.found.lock().sound.push(known.id);
-                    self.look_into(name, known, buffer);
-                    return Ok(Some(known));
-                }
-            }
-        }
-        let keep_bytes = match self.decoder {
-            Some(_) => read_limit_bytes(FileType::Data),
-            None => keep_bytes,
-        };
-        let counted_bytes = differs_after.unwrap_or_default();
-        let hashed = self.hash(name, keep_bytes, counted_bytes, buffer)?;
-        if let Some(hashed) = hashed {
-            if differs_after.is_some() {
-                let reason = "two reads of it did not give the same bytes".to_owned();
-                self.problem(name, ProblemKind::Unreadable { reason });
-            }
-            self.look_into(name, hashed, buffer);
-        }
-        Ok(hashed.filter(|hashed| hashed.is_kept))
-    }
-
     /// Looks into a pack that has its name.
-    fn look_into(&self, name: FileName, hashed: Hashed, buffer: &Buffer) {
-        if let Err(reason) = pack::header_length(buffer.kept(), hashed.size_bytes) {
+    pub(crate) fn look_into(&self, name: FileName, hashed: Hashed, kept: &[u8]) {
+        if let Err(reason) = pack::header_length(kept, hashed.size_bytes) {
             let reason = reason.to_owned();
             return self.problem(name, ProblemKind::BadTrailer { reason });
         }
@@ -278,7 +255,7 @@ impl<'a> Reading<'a> {
         if !hashed.is_kept {
             return self.junk(name, "it is larger than any sound pack".to_owned());
         }
-        match decoder.check_pack(buffer.kept()) {
+        match decoder.check_pack(kept) {
             Err(reason) => self.junk(name, reason),
             Ok(checked) => {
                 for (blob, reason) in checked.bad_blobs {

@@ -1,27 +1,34 @@
-//! Hashing a stored file as it streams by: no copy of it in memory unless it is asked for.
+//! A stored file as it streams by: hashed, or compared with what another copy gives.
 //!
-//! Where the bytes of a sound file are at hand, a sibling's are compared with them instead of
-//! hashed: equal bytes have equal hashes, and comparing costs a tenth of hashing.
-//!
-//! The store may read on a thread of its own and leave it behind where a disk hangs, so that what
-//! is hashed belongs to both, and a buffer whose copy hung is lost to us.
+//! Nothing of it stays in memory unless that is asked for.
 
-use std::sync::Arc;
+use std::io::{BufRead, ErrorKind};
 
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use strongroom_model::{FileName, Id};
-use strongroom_store::{Result, Store};
+use strongroom_store::{Error, Result, Store};
 
-/// Buffers that threads hand on to each other, so that memory is faulted in once.
-#[derive(Debug, Default)]
-pub(crate) struct Buffers(Mutex<Vec<Buffer>>);
+/// How many bytes of a file stay where not all do: enough for the trailer of a pack.
+const TAIL_BYTES: usize = 4;
 
-/// What one thread reads into.
+/// Memory for whole files that threads hand on to each other, so that it is faulted in once.
 #[derive(Debug, Default)]
-pub(crate) struct Buffer {
-    /// The file that was read last: all of it, or its last bytes.
-    kept: Vec<u8>,
+pub(crate) struct Buffers(Mutex<Vec<Vec<u8>>>);
+
+/// A file that is being read.
+pub(crate) struct Stream<'s> {
+    location: &'s str,
+    name: FileName,
+    inner: Box<dyn BufRead + Send + 's>,
+}
+
+/// The hash of what has come of a file, and what is kept of it.
+pub(crate) struct Hashing<'b> {
+    hasher: Sha256,
+    size_bytes: u64,
+    keep_bytes: u64,
+    kept: &'b mut Vec<u8>,
 }
 
 /// What came of reading a file.
@@ -31,43 +38,13 @@ pub(crate) struct Hashed {
     pub(crate) id: Id,
     /// How many there were.
     pub(crate) size_bytes: u64,
-    /// Whether the buffer now holds all of them.
+    /// Whether all of them were kept.
     pub(crate) is_kept: bool,
 }
 
-/// What came of comparing a file with what a buffer holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Compared {
-    /// Every byte is the same, and there are no more.
-    Same,
-    /// It differs, behind so many bytes that were counted.
-    Differs {
-        /// What `count` has heard of.
-        counted_bytes: u64,
-    },
-}
-
-/// A file of which a part was read.
-#[derive(Debug)]
-struct Partial {
-    hasher: Sha256,
-    size_bytes: u64,
-    keep_bytes: u64,
-    is_kept: bool,
-    kept: Vec<u8>,
-}
-
-/// A file of which a part was compared.
-#[derive(Debug)]
-struct Comparison {
-    expected: Vec<u8>,
-    same_bytes: usize,
-    differs: bool,
-}
-
 impl Buffers {
-    /// Lends a buffer to `work`.
-    pub(crate) fn with<T>(&self, work: impl FnOnce(&mut Buffer) -> T) -> T {
+    /// Lends memory to `work`.
+    pub(crate) fn with<T>(&self, work: impl FnOnce(&mut Vec<u8>) -> T) -> T {
         let mut buffer = self.0.lock().pop().unwrap_or_default();
         let result = work(&mut buffer);
         self.0.lock().push(buffer);
@@ -75,111 +52,125 @@ impl Buffers {
     }
 }
 
-impl Buffer {
-    /// Reads a file to its end; calls `count` with the bytes of each step.
+impl<'s> Stream<'s> {
+    /// Opens a whole file.
     ///
-    /// A file of at most `keep_bytes` stays in the buffer as a whole, of any other its last bytes
-    /// do.
-    pub(crate) fn read(
-        &mut self,
-        store: &dyn Store,
-        name: FileName,
-        keep_bytes: u64,
-        mut count: impl FnMut(u64) + Send + 'static,
-    ) -> Result<Hashed> {
-        self.kept.clear();
-        let partial = Arc::new(Mutex::new(Partial {
-            hasher: Sha256::new(),
-            size_bytes: 0,
-            keep_bytes,
-            is_kept: keep_bytes > 0,
-            kept: std::mem::take(&mut self.kept),
-        }));
-        let filled = Arc::clone(&partial);
-        let sink = move |bytes: &[u8]| {
-            filled.lock().add(bytes);
-            count(bytes.len() as u64);
-        };
-        store.read_through(name, Box::new(sink))?;
-        let mut partial = partial.lock();
-        self.kept = std::mem::take(&mut partial.kept);
-        Ok(Hashed {
-            id: Id::from_bytes(partial.hasher.finalize_reset().into()),
-            size_bytes: partial.size_bytes,
-            is_kept: partial.is_kept,
+    /// # Errors
+    /// As [`Store::open`].
+    pub(crate) fn open(store: &'s dyn Store, name: FileName) -> Result<Self> {
+        Ok(Self {
+            location: store.location(),
+            name,
+            inner: store.open(name, None)?,
         })
     }
 
-    /// Reads a file to its end and compares it with what was kept, which stays as it is; calls
-    /// `count` with the bytes of each step that is the same.
+    /// The next bytes, until they are [consumed](Stream::consume); none at the end.
     ///
     /// # Errors
-    /// As [`Store::read_through`]; what was kept is then lost.
-    pub(crate) fn compare(
-        &mut self,
-        store: &dyn Store,
-        name: FileName,
-        mut count: impl FnMut(u64) + Send + 'static,
-    ) -> Result<Compared> {
-        let comparison = Arc::new(Mutex::new(Comparison {
-            expected: std::mem::take(&mut self.kept),
-            same_bytes: 0,
-            differs: false,
-        }));
-        let compared = Arc::clone(&comparison);
-        let sink = move |bytes: &[u8]| {
-            if compared.lock().goes_on_with(bytes) {
-                count(bytes.len() as u64);
+    /// Where the file cannot be read on.
+    pub(crate) fn step(&mut self) -> Result<&[u8]> {
+        loop {
+            match self.inner.fill_buf() {
+                Ok(_) => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(Error::of_stream(self.location, self.name, error)),
             }
-        };
-        store.read_through(name, Box::new(sink))?;
-        let mut comparison = comparison.lock();
-        self.kept = std::mem::take(&mut comparison.expected);
-        if comparison.differs || comparison.same_bytes < self.kept.len() {
-            return Ok(Compared::Differs {
-                counted_bytes: comparison.same_bytes as u64,
-            });
         }
-        Ok(Compared::Same)
+        // They lie ready: this reads nothing.
+        let failed = |error| Error::of_stream(self.location, self.name, error);
+        self.inner.fill_buf().map_err(failed)
     }
 
-    /// The bytes that were kept.
-    pub(crate) fn kept(&self) -> &[u8] {
-        &self.kept
+    /// Goes on behind so many of the next bytes.
+    pub(crate) fn consume(&mut self, count: usize) {
+        self.inner.consume(count);
+    }
+
+    /// Whether the next bytes are these, which are then consumed.
+    ///
+    /// # Errors
+    /// As [`Stream::step`].
+    pub(crate) fn goes_on_with(&mut self, mut expected: &[u8]) -> Result<bool> {
+        while !expected.is_empty() {
+            let step = self.step()?;
+            let count = step.len().min(expected.len());
+            let (now, later) = expected.split_at(count);
+            if count == 0 || step.get(..count) != Some(now) {
+                return Ok(false);
+            }
+            self.consume(count);
+            expected = later;
+        }
+        Ok(true)
+    }
+
+    /// Whether there are no more bytes.
+    ///
+    /// # Errors
+    /// As [`Stream::step`].
+    pub(crate) fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.step()?.is_empty())
     }
 }
 
-impl Partial {
-    fn add(&mut self, bytes: &[u8]) {
+impl<'b> Hashing<'b> {
+    /// Keeps a file of at most `keep_bytes` as a whole in `kept`, and of any other its last bytes.
+    pub(crate) fn new(keep_bytes: u64, kept: &'b mut Vec<u8>) -> Self {
+        kept.clear();
+        Self {
+            hasher: Sha256::new(),
+            size_bytes: 0,
+            keep_bytes,
+            kept,
+        }
+    }
+
+    /// Adds the next bytes of the file; tells how many there were by now.
+    pub(crate) fn add(&mut self, bytes: &[u8]) -> u64 {
         self.hasher.update(bytes);
         self.size_bytes += bytes.len() as u64;
-        self.is_kept &= self.size_bytes <= self.keep_bytes;
-        if self.is_kept {
+        if self.is_kept() {
             self.kept.extend_from_slice(bytes);
         } else {
-            self.keep_tail(bytes);
+            let from = bytes.len().saturating_sub(TAIL_BYTES);
+            self.kept
+                .extend_from_slice(bytes.get(from..).unwrap_or_default());
+            let surplus = self.kept.len().saturating_sub(TAIL_BYTES);
+            self.kept.drain(..surplus);
+        }
+        self.size_bytes
+    }
+
+    /// What it was.
+    pub(crate) fn finish(self) -> Hashed {
+        Hashed {
+            is_kept: self.is_kept(),
+            size_bytes: self.size_bytes,
+            id: Id::from_bytes(self.hasher.finalize().into()),
         }
     }
 
-    /// Keeps only the last bytes that were read: enough for the trailer of a pack.
-    fn keep_tail(&mut self, bytes: &[u8]) {
-        const TAIL_BYTES: usize = 4;
-        let from = bytes.len().saturating_sub(TAIL_BYTES);
-        self.kept
-            .extend_from_slice(bytes.get(from..).unwrap_or_default());
-        let surplus = self.kept.len().saturating_sub(TAIL_BYTES);
-        self.kept.drain(..surplus);
+    const fn is_kept(&self) -> bool {
+        self.size_bytes <= self.keep_bytes
     }
 }
 
-impl Comparison {
-    /// Whether these bytes are the next ones, and nothing has differed before.
-    fn goes_on_with(&mut self, bytes: &[u8]) -> bool {
-        let end = self.same_bytes + bytes.len();
-        self.differs |= self.expected.get(self.same_bytes..end) != Some(bytes);
-        if !self.differs {
-            self.same_bytes = end;
+/// Hashes a file.
+///
+/// # Errors
+/// As [`Stream::open`] and [`Stream::step`].
+pub(crate) fn hash(store: &dyn Store, name: FileName) -> Result<Id> {
+    let mut stream = Stream::open(store, name)?;
+    let mut kept = Vec::new();
+    let mut hashing = Hashing::new(0, &mut kept);
+    loop {
+        let step = stream.step()?;
+        if step.is_empty() {
+            return Ok(hashing.finish().id);
         }
-        !self.differs
+        let count = step.len();
+        hashing.add(step);
+        stream.consume(count);
     }
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::ops::Range;
 use std::sync::Arc;
 
-use std::io::Read;
+use std::io::BufRead;
 
 use parking_lot::Mutex;
 use strongroom_engine::backup::report::{BackupReport, CopyOutcome};
@@ -93,7 +93,7 @@ impl Store for LyingStore {
         self.inner.size(self.real(name))
     }
 
-    fn open(&self, name: FileName, range: Option<Range<u64>>) -> Result<Box<dyn Read + Send + '_>> {
+    fn open(&self, name: FileName, range: Option<Range<u64>>) -> Result<Box<dyn BufRead + Send + '_>> {
         self.inner.open(self.real(name), range)
     }
 

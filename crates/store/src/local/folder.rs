@@ -89,6 +89,15 @@ pub(super) fn open(root: &Path, relative: &str) -> rustix::io::Result<OwnedFd> {
     Ok(folder)
 }
 
+/// What was opened; `None` where it does not exist.
+pub(super) fn exists<T>(opened: rustix::io::Result<T>) -> rustix::io::Result<Option<T>> {
+    match opened {
+        Ok(opened) => Ok(Some(opened)),
+        Err(Errno::NOENT) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}
+
 /// Opens a folder below `root`, which itself must exist, and makes what is missing, durably.
 pub(super) fn open_or_make(root: &Path, relative: &str, mode: Mode) -> rustix::io::Result<OwnedFd> {
     let mut folder = open_root(root)?;
@@ -233,7 +242,8 @@ fn open_root(root: &Path) -> rustix::io::Result<OwnedFd> {
     rustix::fs::openat(CWD, root, flags, Mode::empty())
 }
 
-fn open_child(folder: impl AsFd, part: &str) -> rustix::io::Result<OwnedFd> {
+/// Opens a folder in another.
+pub(super) fn open_child(folder: impl AsFd, part: &str) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::openat(folder, part, flags, Mode::empty())
 }

@@ -1,5 +1,6 @@
 //! Places that hang, and places that are only slow.
 
+use std::io::{self, BufRead, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,7 +46,6 @@ fn call_all(store: &dyn Store) -> Vec<Option<Error>> {
         store.open(name(), Some(0..1)).err(),
         store.read(name()).err(),
         store.read_range(name(), 0..1).err(),
-        store.read_through(name(), Box::new(|_| ())).err(),
         store.remove(name()).err(),
     ]
 }
@@ -113,7 +113,8 @@ fn the_steps_of_a_local_folder_are_counted() {
     assert!(steps(&|| store.save(name, &bytes).unwrap()) >= 5);
     assert!(steps(&|| drop(store.list(FileType::Data).unwrap())) >= 1);
     assert!(steps(&|| drop(store.read(name).unwrap())) >= 1);
-    assert!(steps(&|| store.read_through(name, Box::new(|_| ())).unwrap()) >= 5);
+    let read_through = || io::copy(&mut store.open(name, None).unwrap(), &mut io::sink());
+    assert!(steps(&|| assert_eq!(read_through().unwrap(), 5 << 20)) >= 5);
 }
 
 #[test]
@@ -129,4 +130,65 @@ fn a_look_that_never_ends_is_given_up() {
     let gate = Gate::closed();
     assert_eq!(within(LIMIT, move || gate.pass()), None);
     assert_eq!(within(Duration::from_secs(60), || 1), Some(1));
+}
+
+/// A store with a file of some blocks, whose streams stop behind their first bytes.
+fn stalling(gate: &Gate) -> (PatientStore, FileName, Vec<u8>) {
+    let memory = MemoryStore::new("m");
+    let bytes = strongroom_testkit::contract::noise(2, 3 << 20);
+    let name = FileName::new(FileType::Data, Id::of(&bytes));
+    memory.save(name, &bytes).unwrap();
+    let stall = Rule::on(&[Op::Open], Fault::Stall(2 << 20, gate.clone())).times(1);
+    let faulty = FaultyStore::new(memory).with(stall);
+    let store = PatientStore::new(Arc::new(faulty), Pulse::default(), LIMIT);
+    (store, name, bytes)
+}
+
+#[test]
+fn a_stream_that_hangs_in_the_middle_is_given_up() {
+    let (store, name, bytes) = stalling(&Gate::closed());
+    let mut came = Vec::new();
+    let error = store.open(name, None).unwrap().read_to_end(&mut came);
+    assert!(bytes.starts_with(&came) && came.len() >= 1 << 20);
+    let error = Error::of_stream("memory:m", name, error.unwrap_err());
+    assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
+    assert!(call_all(&store).iter().all(Option::is_some));
+}
+
+#[test]
+fn a_stream_brings_every_byte_also_where_it_broke_off_before() {
+    let gate = Gate::closed();
+    let (store, name, bytes) = stalling(&gate);
+    // Somebody looks at the first bytes and goes; the thread is still reading.
+    let mut first = store.open(name, None).unwrap();
+    assert!(bytes.starts_with(first.fill_buf().unwrap()));
+    drop(first);
+    for range in [None, Some(0..bytes.len() as u64), Some(5..(1 << 20) + 7), Some(9..9)] {
+        let expected = match &range {
+            Some(range) => &bytes[range.start as usize..range.end as usize],
+            None => &bytes,
+        };
+        let mut came = Vec::new();
+        let mut stream = store.open(name, range.clone()).unwrap();
+        stream.read_to_end(&mut came).unwrap();
+        assert!(came == expected, "{range:?}: {} bytes", came.len());
+        assert!(stream.fill_buf().unwrap().is_empty(), "the end stays the end");
+    }
+    gate.open();
+}
+
+#[test]
+fn a_stream_that_breaks_says_so() {
+    let memory = MemoryStore::new("m");
+    memory.save(name(), b"bytes").unwrap();
+    let faulty = FaultyStore::new(memory).with(Rule::on(&[Op::Open], Fault::ShortRead(2)));
+    let store = PatientStore::new(Arc::new(faulty), Pulse::default(), LIMIT);
+    let failed = match store.open(name(), None) {
+        Ok(mut stream) => {
+            let error = stream.read_to_end(&mut Vec::new()).unwrap_err();
+            Error::of_stream("memory:m", name(), error)
+        }
+        Err(error) => error,
+    };
+    assert!(matches!(failed, Error::Io { .. }), "{failed:?}");
 }

@@ -3,7 +3,7 @@
 //! After [`Fault::Crash`](crate::Fault::Crash) nothing that was begun is cleaned up, as after a
 //! `kill -9`: whoever comes back finds what such a process leaves behind.
 
-use std::io::Read;
+use std::io::{BufReader, Read};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -65,9 +65,9 @@ impl<B: Bodies> Bodies for FaultyBodies<B> {
         let stream = self.rules.open(body.name, || {
             let (size, stream) = self.inner.open(body, range)?;
             size_bytes = size;
-            Ok(stream)
+            Ok(Box::new(BufReader::new(stream)))
         })?;
-        Ok((size_bytes, stream))
+        Ok((size_bytes, Box::new(stream)))
     }
 
     fn remove(&self, body: &BodyKey) -> Result<()> {

@@ -1,6 +1,6 @@
 //! Which faults happen when: the rules that faulty places share.
 
-use std::io::{self, Cursor, Read};
+use std::io::{self, BufRead, Cursor, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
@@ -73,6 +73,8 @@ pub enum Fault {
     CrashAfter,
     /// Of what is read, only that many bytes come; then the stream breaks.
     ShortRead(u64),
+    /// Of what is read, only that many bytes come; then the stream waits at a gate, and goes on.
+    Stall(u64, Gate),
     /// One bit of what is read is wrong: of this byte, modulo the length.
     FlipBit(u64),
     /// It waits at a gate, then goes on as if nothing were.
@@ -284,12 +286,17 @@ impl Rules {
     pub(super) fn open<'s>(
         &self,
         name: FileName,
-        open: impl FnOnce() -> Result<Box<dyn Read + Send + 's>>,
-    ) -> Result<Box<dyn Read + Send + 's>> {
+        open: impl FnOnce() -> Result<Box<dyn BufRead + Send + 's>>,
+    ) -> Result<Box<dyn BufRead + Send + 's>> {
         match self.strike(Op::Open, Some(name.kind()), Some(name))? {
             Some(Fault::AnswerLost) => Err(self.unreachable()),
             Some(Fault::CrashAfter) => Err(self.crash()),
             Some(Fault::ShortRead(count)) => Ok(Box::new(open()?.take(count).chain(Broken))),
+            Some(Fault::Stall(left_bytes, gate)) => Ok(Box::new(Stalling {
+                inner: open()?,
+                left_bytes,
+                gate: Some(gate),
+            })),
             Some(Fault::FlipBit(at)) => {
                 let mut bytes = Vec::new();
                 let read = open()?.read_to_end(&mut bytes);
@@ -325,5 +332,49 @@ struct Broken;
 impl Read for Broken {
     fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
         Err(io::ErrorKind::UnexpectedEof.into())
+    }
+}
+
+impl BufRead for Broken {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        Err(io::ErrorKind::UnexpectedEof.into())
+    }
+
+    fn consume(&mut self, _: usize) {}
+}
+
+/// A stream that waits in the middle.
+struct Stalling<R> {
+    inner: R,
+    left_bytes: u64,
+    gate: Option<Gate>,
+}
+
+impl<R: BufRead> Read for Stalling<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.fill_buf()?.read(buffer)?;
+        self.consume(count);
+        Ok(count)
+    }
+}
+
+impl<R: BufRead> BufRead for Stalling<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.left_bytes == 0
+            && let Some(gate) = self.gate.take()
+        {
+            gate.pass();
+        }
+        let step = self.inner.fill_buf()?;
+        let room = match self.gate {
+            Some(_) => usize::try_from(self.left_bytes).unwrap_or(usize::MAX),
+            None => usize::MAX,
+        };
+        Ok(&step[..room.min(step.len())])
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.inner.consume(count);
+        self.left_bytes = self.left_bytes.saturating_sub(count as u64);
     }
 }
