@@ -8,7 +8,7 @@
 //! wrong with it, and where the first copy was damaged or broke off, all others, the next one in
 //! front.
 
-use strongroom_model::{FileName, FileType};
+use strongroom_model::FileName;
 
 use crate::Result;
 use crate::verify::reading::Reading;
@@ -46,33 +46,18 @@ impl<'r, 'a> Turn<'r, 'a> {
     }
 }
 
-/// Reads a pack on all copies of a row.
+/// Reads a file on all copies of a row.
 ///
 /// # Errors
 /// Where the user interrupts.
-pub(crate) fn read_packs(mut row: Vec<Turn<'_, '_>>, kept: &mut Vec<u8>) -> Result<()> {
+pub(crate) fn read_row(mut row: Vec<Turn<'_, '_>>, kept: &mut Vec<u8>) -> Result<()> {
     while !row.is_empty() {
         row = read_first(row, kept)?;
     }
     Ok(())
 }
 
-/// Reads a file of one copy; `None` where it could not be read or is not what its name says.
-///
-/// Where it has at most `keep_bytes`, it is in `kept` then.
-///
-/// # Errors
-/// Where the user interrupts.
-pub(crate) fn read_alone(
-    turn: &mut Turn<'_, '_>,
-    keep_bytes: u64,
-    kept: &mut Vec<u8>,
-) -> Result<Option<Hashed>> {
-    let hashed = hash(turn, &mut Vec::new(), &mut Vec::new(), keep_bytes, kept)?;
-    Ok(hashed.filter(|hashed| turn.reading.is_right(turn.name, *hashed)))
-}
-
-/// Reads a pack of the first copy and, as far as they are the same, of the others; returns what has
+/// Reads a file of the first copy and, as far as they are the same, of the others; returns what has
 /// to be read again.
 fn read_first<'r, 'a>(
     row: Vec<Turn<'r, 'a>>,
@@ -92,7 +77,7 @@ fn read_first<'r, 'a>(
         }
     }
     let mut differing = Vec::new();
-    let keep_bytes = first.reading.keep_bytes(FileType::Data);
+    let keep_bytes = first.reading.keep_bytes(first.name.kind());
     let hashed = hash(&mut first, &mut siblings, &mut differing, keep_bytes, kept)?;
     let hashed = hashed.filter(|hashed| first.reading.is_right(first.name, *hashed));
     let same = siblings.into_iter().map(|(turn, _)| turn);
@@ -107,7 +92,8 @@ fn read_first<'r, 'a>(
         }
     }
     for mut turn in differing {
-        if let Some(hashed) = read_alone(&mut turn, keep_bytes, kept)? {
+        let hashed = hash(&mut turn, &mut Vec::new(), &mut Vec::new(), keep_bytes, kept)?;
+        if let Some(hashed) = hashed.filter(|hashed| turn.reading.is_right(turn.name, *hashed)) {
             turn.reading.note_unsteady(turn.name);
             turn.reading.look_into(turn.name, hashed, kept);
         }

@@ -17,7 +17,6 @@ use crate::session::{Cancel, CopyFailure, chain};
 use crate::verify::content::{self, Content};
 use crate::verify::decode::{Decoder, fingerprint};
 use crate::verify::scan::{Scan, Scanned, damage};
-use crate::verify::lockstep::{self, Turn};
 use crate::verify::stream::{Hashed, Stream};
 use crate::verify::{Depth, ProblemKind};
 use crate::{Listing, Result};
@@ -68,6 +67,11 @@ impl<'a> Reading<'a> {
         &self.scan.look.listing
     }
 
+    /// Whether what is in its files can be read.
+    pub(crate) fn has_key(&self) -> bool {
+        self.repository().is_some()
+    }
+
     fn repository(&self) -> Option<&Repository> {
         match self.scan.depth {
             Depth::Stored => None,
@@ -75,53 +79,21 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// The files besides packs.
-    pub(crate) fn small_files(&self) -> Vec<FileName> {
-        let mut names = Vec::new();
+    /// The files besides packs, with their sizes.
+    pub(crate) fn small_files(&self) -> Vec<(FileName, u64)> {
+        let mut small = Vec::new();
+        let named = |kind| {
+            move |entry: FileEntry| (FileName::new(kind, entry.id), entry.size_bytes)
+        };
         for kind in [FileType::Keys, FileType::Index, FileType::Snapshots] {
             let files = self.listing().of(kind).into_iter();
-            let entries = files.flat_map(|files| files.iter());
-            names.extend(entries.map(|entry| FileName::new(kind, entry.id)));
+            small.extend(files.flat_map(|files| files.iter()).map(named(kind)));
         }
         match self.scan.look.copy.store.list(FileType::Locks) {
-            Ok(locks) => {
-                let name = |lock: FileEntry| FileName::new(FileType::Locks, lock.id);
-                names.extend(locks.into_iter().map(name));
-            }
+            Ok(locks) => small.extend(locks.into_iter().map(named(FileType::Locks))),
             Err(error) => self.fail(&error),
         }
-        names
-    }
-
-    /// Reads one of the small files.
-    ///
-    /// # Errors
-    /// Where the user interrupts.
-    pub(crate) fn read_small(&self, name: FileName, kept: &mut Vec<u8>) -> Result<()> {
-        let mut turn = Turn::new(self, name, 0);
-        let keep_bytes = self.keep_bytes(name.kind());
-        let Some(hashed) = lockstep::read_alone(&mut turn, keep_bytes, kept)? else {
-            return Ok(());
-        };
-        if hashed.size_bytes > read_limit_bytes(name.kind()) {
-            self.junk(name, "it is larger than any sound file".to_owned());
-            return Ok(());
-        }
-        let checked = match self.repository() {
-            None => {
-                content::check(name.kind(), hashed.size_bytes, kept).map(|()| Content::Opaque)
-            }
-            Some(repository) => content::decode(name.kind(), kept, repository.key()),
-        };
-        match (checked, name.id()) {
-            (Ok(Content::Index(file)), Some(id)) => self.note_index(id, &file),
-            (Ok(Content::Snapshot(snapshot)), Some(id)) => {
-                self.found.lock().snapshots.push((id, snapshot.tree));
-            }
-            (Ok(_), _) => {}
-            (Err(reason), _) => self.junk(name, reason),
-        }
-        Ok(())
+        small
     }
 
     /// Up to which size a file is kept as a whole, since somebody looks at what is in it.
@@ -243,8 +215,31 @@ impl<'a> Reading<'a> {
         packs
     }
 
-    /// Looks into a pack that has its name.
+    /// Looks into a file that has its name.
     pub(crate) fn look_into(&self, name: FileName, hashed: Hashed, kept: &[u8]) {
+        if name.kind() == FileType::Data {
+            return self.look_into_pack(name, hashed, kept);
+        }
+        if hashed.size_bytes > read_limit_bytes(name.kind()) {
+            return self.junk(name, "it is larger than any sound file".to_owned());
+        }
+        let checked = match self.repository() {
+            None => {
+                content::check(name.kind(), hashed.size_bytes, kept).map(|()| Content::Opaque)
+            }
+            Some(repository) => content::decode(name.kind(), kept, repository.key()),
+        };
+        match (checked, name.id()) {
+            (Ok(Content::Index(file)), Some(id)) => self.note_index(id, &file),
+            (Ok(Content::Snapshot(snapshot)), Some(id)) => {
+                self.found.lock().snapshots.push((id, snapshot.tree));
+            }
+            (Ok(_), _) => {}
+            (Err(reason), _) => self.junk(name, reason),
+        }
+    }
+
+    fn look_into_pack(&self, name: FileName, hashed: Hashed, kept: &[u8]) {
         if let Err(reason) = pack::header_length(kept, hashed.size_bytes) {
             let reason = reason.to_owned();
             return self.problem(name, ProblemKind::BadTrailer { reason });

@@ -1,13 +1,13 @@
-//! Who reads what when: rows of the same pack on several copies.
+//! Who reads what when: rows of the same file on several copies.
 //!
-//! Copies on this machine are read in rows, the same pack on each of them in
+//! Copies on this machine are read in rows, the same file on each of them in
 //! [lockstep](crate::verify::lockstep). A copy elsewhere is read by itself, so that nobody waits for
 //! its network. A folder that hangs is left out when its store gives up.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use strongroom_model::{FileEntry, FileName, FileType, Id};
+use strongroom_model::{FileEntry, FileName, FileType};
 
 use crate::Result;
 use crate::parallel::{cores, for_each};
@@ -18,6 +18,9 @@ use crate::verify::stream::Buffers;
 
 /// How many requests a copy elsewhere answers at a time.
 const REMOTE_READERS: usize = 8;
+
+/// A file as several copies list it, each with its size.
+type Row<'r, 'a> = Vec<(&'r Reading<'a>, FileName, u64)>;
 
 /// Reads everything of all copies; tells for each how many packs that were.
 ///
@@ -51,40 +54,49 @@ fn read_group(group: &[&Reading<'_>]) -> Result<Vec<usize>> {
     let buffers = Buffers::default();
     let readers = group.iter().map(|reading| threads(reading)).max();
     let readers = readers.unwrap_or_default().max(group.len());
-    let small_of = |reading| Reading::small_files(reading).into_iter().map(move |name| (reading, name));
-    let small: Vec<_> = group.iter().copied().flat_map(small_of).collect();
-    for_each(&small, readers, |(reading, name)| {
-        buffers.with(|kept| reading.read_small(*name, kept))
-    })?;
+    let read = |rows: &[Row<'_, '_>]| {
+        for_each(rows, readers, |row| {
+            let turns = row
+                .iter()
+                .map(|(reading, name, size_bytes)| Turn::new(reading, *name, *size_bytes));
+            let turns = turns.collect();
+            buffers.with(|kept| lockstep::read_row(turns, kept))
+        })
+    };
+    let mut rows = in_rows(group, |reading| reading.small_files());
+    // With the key, index files tell which packs are to be read besides.
+    if group.iter().any(|reading| reading.has_key()) {
+        read(&rows)?;
+        rows.clear();
+    }
     let packs: Vec<_> = group.iter().map(|reading| reading.packs()).collect();
-    for_each(&rows(group, &packs), readers, |row| {
-        let row = row.iter().map(|(reading, entry)| {
-            let name = FileName::new(FileType::Data, entry.id);
-            Turn::new(reading, name, entry.size_bytes)
-        });
-        let row = row.collect();
-        buffers.with(|kept| lockstep::read_packs(row, kept))
-    })?;
+    let mut each = packs.iter();
+    rows.extend(in_rows(group, |_| {
+        let packs = each.next().into_iter().flatten();
+        let name = |entry: &FileEntry| FileName::new(FileType::Data, entry.id);
+        packs.map(|entry| (name(entry), entry.size_bytes)).collect()
+    }));
+    // The largest first, so that no core ends long before another.
+    rows.sort_by_cached_key(|row| {
+        let sizes = row.iter().map(|(_, _, size_bytes)| *size_bytes);
+        Reverse(sizes.fold(0, u64::saturating_add))
+    });
+    read(&rows)?;
     Ok(packs.iter().map(Vec::len).collect())
 }
 
-/// The packs of all copies, those of one name together; the largest first, so that no core ends
-/// long before another.
-fn rows<'r, 'a>(
+/// The files of all copies, those of one name together.
+fn in_rows<'r, 'a>(
     group: &[&'r Reading<'a>],
-    packs: &[Vec<FileEntry>],
-) -> Vec<Vec<(&'r Reading<'a>, FileEntry)>> {
-    let mut rows: BTreeMap<Id, Vec<_>> = BTreeMap::new();
-    for (reading, packs) in group.iter().zip(packs) {
-        for entry in packs {
-            rows.entry(entry.id).or_default().push((*reading, *entry));
+    mut files: impl FnMut(&'r Reading<'a>) -> Vec<(FileName, u64)>,
+) -> Vec<Row<'r, 'a>> {
+    let mut rows: BTreeMap<FileName, Row<'_, '_>> = BTreeMap::new();
+    for reading in group.iter().copied() {
+        for (name, size_bytes) in files(reading) {
+            rows.entry(name).or_default().push((reading, name, size_bytes));
         }
     }
     let mut rows: Vec<_> = rows.into_values().collect();
-    rows.sort_by_cached_key(|row| {
-        let sizes = row.iter().map(|(_, entry)| entry.size_bytes);
-        Reverse(sizes.fold(0, u64::saturating_add))
-    });
     for (turn, row) in rows.iter_mut().enumerate() {
         // Each begins with another copy, so that all of them are hashed in turn.
         let first = turn % row.len().max(1);
