@@ -8,12 +8,14 @@ mod connections;
 mod logins;
 mod rates;
 mod tokens;
+mod turns;
 
 pub use address::AddressKey;
 pub(crate) use connections::{Connections, Refusal, Ticket};
 pub use logins::Logins;
 pub(crate) use rates::Rates;
 pub(crate) use tokens::{Place, Tokens};
+pub(crate) use turns::{Turn, Turns};
 
 use std::time::Duration;
 

@@ -93,7 +93,7 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         ticket: Arc::clone(&ticket),
         watch: Arc::clone(&watch),
         untaken: AtomicUsize::new(0),
-        discards: Arc::clone(&shared.discards),
+        discards: shared.discards.clone(),
     });
     let service = service_fn(move |request| {
         let answer = exchange.answer(request);

@@ -12,12 +12,11 @@ use std::time::{Duration, Instant};
 use hyper::body::{Body as _, Bytes, Frame, Incoming, SizeHint};
 use hyper::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderMap, HeaderValue};
 use hyper::{Method, StatusCode, Version};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use crate::Error;
 use crate::http::body::{Body, Upload, Wire};
-use crate::http::limits::{AddressKey, Limits, Rates, Refusal, Ticket};
+use crate::http::limits::{AddressKey, Limits, Rates, Refusal, Ticket, Turn, Turns};
 use crate::http::listener::watch::Watch;
 use crate::http::metrics::{HttpMetrics, Seen};
 use crate::http::service::{Handler, Kept, Note, Peer, Response, later, simple};
@@ -33,6 +32,9 @@ const DISCARD_TIME: Duration = Duration::from_secs(5);
 pub(super) const DISCARDS: usize = 64;
 
 /// Answers to strangers on one connection that its client has not taken; more is an attack.
+/// From how many of one address, so that others hear why they were refused as well.
+pub(super) const DISCARDS_OF_ADDRESS: usize = 16;
+
 const MOST_UNTAKEN: usize = 16;
 
 /// What all requests of a connection share.
@@ -47,7 +49,7 @@ pub(super) struct Exchange {
     /// Answers to strangers that are not yet taken.
     pub(super) untaken: AtomicUsize,
     /// Places for what is taken off the wire in vain, of all connections.
-    pub(super) discards: Arc<Semaphore>,
+    pub(super) discards: Turns,
 }
 
 /// A request that is under way; ends with the last one who holds it.
@@ -166,7 +168,7 @@ impl Exchange {
             // Who asks before he sends will not send now.
             let is_coming = !asks_first || wire.received_bytes() > 0;
             let is_heard = is_known && is_coming && (is_of_worth(status) || status.is_success());
-            let place = is_heard.then(|| Arc::clone(&self.discards).try_acquire_owned().ok());
+            let place = is_heard.then(|| self.discards.take(self.peer.address));
             match place.flatten().zip(token) {
                 Some((place, token)) => discard(Arc::clone(&wire), Arc::clone(open), place, token),
                 None => close(&mut response),
@@ -222,7 +224,7 @@ impl Exchange {
 /// Takes off the wire what a client goes on sending, so that it hears the answer. Its request has
 /// no place among those under way meanwhile: that it is known is no reason to let it hold one for
 /// bytes that never come.
-fn discard(wire: Arc<Wire>, open: Arc<Open>, place: OwnedSemaphorePermit, token: String) {
+fn discard(wire: Arc<Wire>, open: Arc<Open>, place: Turn, token: String) {
     open.leave();
     tokio::spawn(async move {
         let before = wire.received_bytes();
