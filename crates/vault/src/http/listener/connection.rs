@@ -50,6 +50,7 @@ pub(super) async fn serve(stream: TcpStream, ticket: Ticket, shared: Arc<Shared>
         logins: Arc::clone(&shared.logins),
         tokens: Arc::clone(&shared.tokens),
         metrics: Arc::clone(&shared.metrics),
+        seat: None,
     };
     let Some(acceptor) = &shared.tls else {
         return talk(stream, false, peer, ticket, &shared, stop).await;

@@ -3,6 +3,7 @@
 //! **Architecture invariant:** nothing that the client wrote gets into the log but the method, where
 //! it is a known one: no path, no query, no header.
 
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,7 +20,7 @@ use crate::http::body::{Body, Upload, Wire};
 use crate::http::limits::{AddressKey, Limits, Rates, Refusal, Ticket, Turn, Turns};
 use crate::http::listener::watch::Watch;
 use crate::http::metrics::{HttpMetrics, Seen};
-use crate::http::service::{Handler, Kept, Note, Peer, Response, later, simple};
+use crate::http::service::{Handler, Kept, Note, Peer, Response, Seat, later, simple};
 
 /// What is taken off the wire of an upload that was refused, so that the refusal is heard: packs of
 /// restic are smaller.
@@ -31,10 +32,10 @@ const DISCARD_TIME: Duration = Duration::from_secs(5);
 /// From how many clients at a time, in all; whoever comes then is hung up on.
 pub(super) const DISCARDS: usize = 64;
 
-/// Answers to strangers on one connection that its client has not taken; more is an attack.
 /// From how many of one address, so that others hear why they were refused as well.
 pub(super) const DISCARDS_OF_ADDRESS: usize = 16;
 
+/// Answers to strangers on one connection that its client has not taken; more is an attack.
 const MOST_UNTAKEN: usize = 16;
 
 /// What all requests of a connection share.
@@ -155,7 +156,11 @@ impl Exchange {
         let upload = Upload::new(Arc::clone(&wire), Arc::clone(&self.limits));
         let request = hyper::Request::from_parts(head, upload);
         let handler = Arc::clone(&self.handler);
-        let mut response = handler.handle(request, self.peer.clone()).await;
+        let peer = Peer {
+            seat: Some(Arc::clone(open) as Arc<dyn Seat>),
+            ..self.peer.clone()
+        };
+        let mut response = handler.handle(request, peer).await;
         let status = response.status();
         let token = token_of(&response);
         let is_known = token.is_some();
@@ -299,13 +304,27 @@ fn declare_length(response: &mut Response) {
     }
 }
 
-impl Open {
-    /// Gives the place among the requests under way back before the request has ended.
+impl Seat for Open {
     fn leave(&self) {
         let mut outcome = self.outcome.lock();
         if std::mem::take(&mut outcome.has_place) {
             self.exchange.ticket.end(outcome.is_proven);
         }
+    }
+
+    fn enter(&self) -> Result<(), Refusal> {
+        let mut outcome = self.outcome.lock();
+        if !outcome.has_place {
+            self.exchange.ticket.begin()?;
+            outcome.has_place = true;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Open {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Open").finish_non_exhaustive()
     }
 }
 
