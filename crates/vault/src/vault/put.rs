@@ -29,7 +29,7 @@ const SMALL_LIMIT_BYTES: u64 = 64 << 10;
 /// The most bytes of an index file or snapshot.
 const INDEX_LIMIT_BYTES: u64 = 256 << 20;
 
-/// The most repositories that tokens make within one prefix; an operator makes more.
+/// The most repositories that one token makes; an operator makes more.
 const MOST_REPOSITORIES: u64 = 1_000;
 
 /// A file that is being sent. Dropping it leaves nothing behind.
@@ -74,20 +74,19 @@ impl Vault {
         let _room = self.take_room(path, principal.token, Some(SMALL_LIMIT_BYTES))?;
         let (now, keeping) = (self.now(), self.shared.settings.keeping);
         let (path, token, name) = (path.clone(), principal.token, principal.name.clone());
-        let prefix = principal.prefix.clone();
         self.shared.commits.commit(move |transaction| {
-            if repositories::count_within(transaction, &prefix)? >= MOST_REPOSITORIES {
-                return Err(Error::Full {
-                    reason: format!(
-                        "{prefix} has {MOST_REPOSITORIES} repositories, which is as many as tokens \
-                         make; an operator makes more with `strongroom-vault repository set \
-                         PATH --new`"
-                    ),
-                });
-            }
             // It counts as an object of no bytes, so that there is a bound to these as well.
             if ensure_repository(transaction, now, &path, keeping, Some(&name))? {
                 usage::spend(transaction, token, now.vault_ms, 0)?;
+                if !tokens::count_repository(transaction, token, MOST_REPOSITORIES)? {
+                    return Err(Error::Full {
+                        reason: format!(
+                            "the token {name} has made {MOST_REPOSITORIES} repositories, which is \
+                             as many as one makes; make more with another token, or with \
+                             `strongroom-vault repository set PATH --new`"
+                        ),
+                    });
+                }
             }
             Ok(())
         })
@@ -234,7 +233,6 @@ impl Upload {
                     staged,
                     foreseen,
                     room,
-                    ..
                 },
                 _,
             ) => {

@@ -283,6 +283,9 @@ fn tokens_make_no_more_repositories_than_the_bound_and_operators_do() {
     assert!(matches!(refused, Err(Error::Full { .. })), "{refused:?}");
     scene.vault.create(&append, &path(7)).unwrap();
     scene.vault.add_repository(&path(1_000)).unwrap();
+    // Another token of the same prefix has not used up anything.
+    let other = scene.token_for(Right::Append, "acme");
+    scene.vault.create(&other, &path(1_001)).unwrap();
     let elsewhere = scene.token_for(Right::Append, "acm");
     let path = "acm/r".parse().unwrap();
     scene.vault.create(&elsewhere, &path).unwrap();
