@@ -141,6 +141,15 @@ pub trait Database: Send + Sync + fmt::Debug {
     /// # Errors
     /// As [`Database::write`].
     fn read(&self, work: &mut Work<'_>) -> Result<()>;
+
+    /// The same for lists, of which each page may take long. They have connections of their own, so
+    /// that nothing else ever waits for a list.
+    ///
+    /// # Errors
+    /// As [`Database::write`].
+    fn read_list(&self, work: &mut Work<'_>) -> Result<()> {
+        self.read(work)
+    }
 }
 
 /// The error of a database that failed to do something, as "commit".

@@ -7,7 +7,8 @@
 //! address, a place among those under way; then the [`Handler`], which logs in and takes a place
 //! among those of the token ([`Peer::begin`]), reads the [`Upload`] or does not, and answers a
 //! [`Body`] → idle, until the next request, a time, or the end of the
-//! server.
+//! server. A stranger, whose token has to be looked up first, waits in a line of their own, and
+//! holds no place among those under way meanwhile.
 //!
 //! # Memory
 //! Bounded by the limits, whatever clients do:
@@ -37,6 +38,7 @@ pub mod service;
 pub mod standings;
 pub mod state;
 pub mod stop;
+pub(crate) mod strangers;
 pub mod tls;
 pub mod witness;
 

@@ -225,7 +225,7 @@ fn open_storage(config: &VaultConfig, database: &dyn Database) -> Result<Storage
             (Arc::new(bodies), Logs::Folder(folder.clone()))
         }
         StorageConfig::Bucket(bucket) => {
-            let bodies = Arc::new(S3Bodies::new(s3_options(bucket, &config.data))?);
+            let bodies = Arc::new(S3Bodies::new(s3_options(bucket, config))?);
             if is_new(database)? {
                 // Later a bucket that is not there is a wrong name, or a loss.
                 bodies.create()?;
@@ -248,9 +248,11 @@ fn open_storage(config: &VaultConfig, database: &dyn Database) -> Result<Storage
 
 /// How to reach a bucket; account and, at Amazon's, region come from the environment, the files of
 /// Amazon's programs, or the machine's role.
-fn s3_options(bucket: &BucketConfig, data: &Path) -> S3Options {
+fn s3_options(bucket: &BucketConfig, config: &VaultConfig) -> S3Options {
     S3Options {
-        spool: Some(data.to_owned()),
+        spool: Some(config.data.clone()),
+        // The database may lie there.
+        spool_reserve_bytes: config.reserve.bytes(),
         prefix: bucket.prefix.clone().unwrap_or_default(),
         region: bucket.region.clone(),
         path_style: bucket.endpoint.is_some(),

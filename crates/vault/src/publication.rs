@@ -18,6 +18,7 @@
 //!
 //! Leaves are numbered on from log to log; entry 0 of this one's files is the leaf `base`.
 
+mod catching_up;
 mod cosigning;
 mod files;
 mod keys;
@@ -31,6 +32,7 @@ mod witnesses;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use parking_lot::Mutex;
 use strongroom_ledger::{Checkpoint, Edge, Hash, LogFile, SignedCheckpoint, Signer, Tile};
@@ -44,6 +46,7 @@ use crate::{Error, Result};
 
 use lag::Lag;
 
+pub use catching_up::CaughtUp;
 pub use files::{LogFiles, LogFolder};
 pub use keys::witness_signer;
 pub use proofs::{Consistency, Inclusion, Witnessed};
@@ -78,6 +81,8 @@ pub struct Publisher {
     log: LogIdentity,
     /// What this process published last; `None` before the files were looked at.
     edge: Mutex<Option<Edge>>,
+    /// When this process last published something.
+    published_at: Mutex<Option<Instant>>,
     lag: Mutex<Lag>,
 }
 
@@ -117,6 +122,7 @@ impl Publisher {
             files,
             signer,
             edge: Mutex::default(),
+            published_at: Mutex::default(),
             lag,
         })
     }
@@ -138,21 +144,6 @@ impl Publisher {
         lag.behind_ms(now_ms)
     }
 
-    /// Publishes where that is needed for what was committed before this call to be published.
-    /// However many ask at a time, they do not write one after another what one has written for
-    /// all.
-    ///
-    /// # Errors
-    /// As [`Publisher::publish`].
-    pub fn catch_up(&self) -> Result<u64> {
-        let wanted = self.state()?.leaves;
-        let size = self.edge.lock().as_ref().map_or(0, Edge::size);
-        match size >= wanted {
-            true => Ok(size),
-            false => self.publish(),
-        }
-    }
-
     /// What reads the files.
     pub fn published(&self) -> Published {
         Published {
@@ -171,6 +162,16 @@ impl Publisher {
     /// the database and the storage.
     pub fn publish(&self) -> Result<u64> {
         let mut kept = self.edge.lock();
+        let before = kept.as_ref().map_or(0, Edge::size);
+        let size = self.publish_on(&mut kept)?;
+        if size > before {
+            *self.published_at.lock() = Some(Instant::now());
+        }
+        Ok(size)
+    }
+
+    /// The same, by whoever holds what was published last.
+    fn publish_on(&self, kept: &mut Option<Edge>) -> Result<u64> {
         let wanted = self.state()?.leaves;
         for attempt in 0..ATTEMPTS {
             let mut state = self.state()?;

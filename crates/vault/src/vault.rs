@@ -202,6 +202,16 @@ impl Vault {
         found.ok_or_else(no_answer)
     }
 
+    /// The same for a page of a list, which nothing else waits for.
+    fn read_list<T>(&self, mut work: impl FnMut(&mut dyn Transaction) -> Result<T>) -> Result<T> {
+        let mut found = None;
+        self.shared.database.read_list(&mut |transaction| {
+            found = Some(work(transaction)?);
+            Ok(())
+        })?;
+        found.ok_or_else(no_answer)
+    }
+
     fn body_key(&self, path: &RepositoryPath, name: FileName, generation: u32) -> BodyKey {
         BodyKey {
             repository: path.clone(),

@@ -61,7 +61,7 @@ impl Bucket {
             client,
             constraint: Some(region)
                 .filter(|region| options.endpoint.is_none() && region != FIRST_REGION),
-            waiting: Waiting::new(options.spool),
+            waiting: Waiting::new(options.spool, options.spool_reserve_bytes),
             name: options.bucket,
             prefix: options.prefix,
             location,

@@ -30,6 +30,8 @@ pub struct S3Options {
     /// The folder for what waits to be sent and has no room in memory, in files without a name; the
     /// system's own for such files where none is named.
     pub spool: Option<PathBuf>,
+    /// How many bytes of that folder's disk stay free.
+    pub spool_reserve_bytes: u64,
     /// How long to wait for what.
     pub timeouts: Timeouts,
     /// How often to try.
@@ -56,6 +58,7 @@ impl S3Options {
             path_style: false,
             credentials: None,
             spool: None,
+            spool_reserve_bytes: 0,
             timeouts: Timeouts {
                 connect: Duration::from_secs(10),
                 answer: Duration::from_secs(30),

@@ -9,13 +9,16 @@
 //! | body | 1 MiB, where it does not have one of the places below |
 //! | all bodies | 24 parts of 8 MiB that grow in memory, 8 that are read back to be sent: 256 MiB |
 //!
-//! What can go wrong: the disk with those files is full. The upload fails then, as on a full disk.
+//! What can go wrong: the disk with those files is full. It may be the one that a database lies on,
+//! which must go on: so a reserve stays free, whatever the bucket has room for, and the upload fails
+//! as on a full disk.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use rustix::fs::fstatvfs;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The size of a part; it must have 5 MiB at least.
@@ -35,6 +38,8 @@ const READ_BACK: usize = 8;
 pub(super) struct Waiting {
     /// The folder of the files; the system's where none is named.
     folder: Option<PathBuf>,
+    /// What stays free on their disk.
+    reserve_bytes: u64,
     in_memory: Arc<Semaphore>,
     read_back: Arc<Semaphore>,
 }
@@ -58,9 +63,10 @@ pub(super) struct Full {
 }
 
 impl Waiting {
-    pub(super) fn new(folder: Option<PathBuf>) -> Self {
+    pub(super) fn new(folder: Option<PathBuf>, reserve_bytes: u64) -> Self {
         Self {
             folder,
+            reserve_bytes,
             in_memory: Arc::new(Semaphore::new(IN_MEMORY)),
             read_back: Arc::new(Semaphore::new(READ_BACK)),
         }
@@ -75,6 +81,18 @@ impl Waiting {
         match &self.folder {
             Some(folder) => tempfile::tempfile_in(folder),
             None => tempfile::tempfile(),
+        }
+    }
+
+    /// Writes into a file of a part, where the reserve stays free.
+    fn write(&self, file: &mut File, bytes: &[u8]) -> io::Result<()> {
+        // The file has no name any more; its disk is that of the folder.
+        let disk = fstatvfs(&*file)?;
+        let free_bytes = disk.f_bavail.saturating_mul(disk.f_frsize);
+        let needed = self.reserve_bytes.saturating_add(bytes.len() as u64);
+        match free_bytes < needed {
+            true => Err(io::ErrorKind::StorageFull.into()),
+            false => file.write_all(bytes),
         }
     }
 }
@@ -102,13 +120,13 @@ impl Part {
                 }
                 Err(_) => {
                     let mut file = waiting.file()?;
-                    file.write_all(&std::mem::take(&mut self.memory))?;
+                    waiting.write(&mut file, &std::mem::take(&mut self.memory))?;
                     self.file = Some(file);
                 }
             }
         }
         match &mut self.file {
-            Some(file) => file.write_all(bytes)?,
+            Some(file) => waiting.write(file, bytes)?,
             None => self.memory.extend_from_slice(bytes),
         }
         self.bytes = after;
@@ -146,7 +164,7 @@ mod tests {
     #[test]
     fn hundreds_of_bodies_have_little_in_memory_and_all_their_bytes() {
         let folder = tempfile::tempdir().unwrap();
-        let waiting = Waiting::new(Some(folder.path().to_owned()));
+        let waiting = Waiting::new(Some(folder.path().to_owned()), 0);
         let content = |number: usize| -> Vec<u8> {
             (0..7 * MIB)
                 .map(|place| (place * number % 251) as u8)
@@ -175,8 +193,24 @@ mod tests {
     }
 
     #[test]
+    fn a_disk_that_is_full_but_for_its_reserve_takes_no_parts() {
+        let folder = tempfile::tempdir().unwrap();
+        let waiting = Waiting::new(Some(folder.path().to_owned()), u64::MAX);
+        let mut parts: Vec<Part> = (0..=IN_MEMORY).map(|_| Part::default()).collect();
+        let last = parts.pop().unwrap();
+        for part in &mut parts {
+            part.push(&[7; MIB], &waiting).unwrap();
+        }
+        let mut part = last;
+        // A little of each body is in memory in any case.
+        part.push(&[7; SMALL_BYTES], &waiting).unwrap();
+        let refused = part.push(&[7; MIB], &waiting).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::StorageFull);
+    }
+
+    #[test]
     fn what_is_small_stays_in_memory_and_takes_no_place() {
-        let waiting = Waiting::new(Some("/nowhere/at/all".into()));
+        let waiting = Waiting::new(Some("/nowhere/at/all".into()), 0);
         let mut part = Part::default();
         part.push(&[7; SMALL_BYTES], &waiting).unwrap();
         assert_eq!(waiting.in_memory.available_permits(), IN_MEMORY);

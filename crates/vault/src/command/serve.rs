@@ -268,7 +268,7 @@ impl Handler for Pages {
                     health::metrics(request.headers(), &peer, self.token.as_ref(), &self.metrics)
                 }
                 witness::PATH => match &self.witness {
-                    Some(page) => page.answer(request).await,
+                    Some(page) => page.answer(request, &peer).await,
                     None => simple(StatusCode::NOT_FOUND, "No log is cosigned here"),
                 },
                 _ => {

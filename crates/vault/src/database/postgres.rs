@@ -38,6 +38,9 @@ use server::{Role, Server};
 /// How many may read at once.
 const READERS: usize = 4;
 
+/// How many may read lists at once, beside those.
+const LIST_READERS: usize = 2;
+
 /// After how long without a word a server counts as away.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -57,6 +60,7 @@ pub struct Postgres {
     process: Mark,
     writer: Mutex<Option<Session>>,
     readers: Pool<Session>,
+    list_readers: Pool<Session>,
 }
 
 impl Postgres {
@@ -84,6 +88,7 @@ impl Postgres {
             process: Mark::random()?,
             writer: Mutex::new(Some(writer)),
             readers: Pool::new(READERS),
+            list_readers: Pool::new(LIST_READERS),
         };
         database.examine()?;
         let mut writer = database.writer.lock();
@@ -123,6 +128,10 @@ impl Postgres {
             );
         }
         Ok(())
+    }
+
+    fn read_from(&self, readers: &Pool<Session>, work: &mut Work<'_>) -> Result<()> {
+        readers.with(|place| self.persist(place, Role::Reader, &mut |session| session.read(work)))
     }
 
     /// Does work, again where it failed through no fault of its own.
@@ -174,8 +183,11 @@ impl Database for Postgres {
     }
 
     fn read(&self, work: &mut Work<'_>) -> Result<()> {
-        self.readers
-            .with(|place| self.persist(place, Role::Reader, &mut |session| session.read(work)))
+        self.read_from(&self.readers, work)
+    }
+
+    fn read_list(&self, work: &mut Work<'_>) -> Result<()> {
+        self.read_from(&self.list_readers, work)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Its log is written ahead and synchronised at every commit, so that what was answered survives a
 //! loss of power. One connection writes, a few read beside it, each on the state that it found
-//! when it began.
+//! when it began; lists have connections of their own.
 //!
 //! What can go wrong: a file that belongs to another program (refused by its application id), and
 //! one that another process of ours is writing to (waited for).
@@ -32,6 +32,9 @@ const BUSY_LIMIT: Duration = Duration::from_secs(20);
 /// How many may read at once.
 const READERS: usize = 4;
 
+/// How many may read lists at once, beside those.
+const LIST_READERS: usize = 2;
+
 /// How many prepared statements each connection keeps.
 const STATEMENTS: usize = 128;
 
@@ -49,6 +52,7 @@ pub struct Sqlite {
     path: PathBuf,
     writer: Mutex<Connection>,
     readers: Pool<Connection>,
+    list_readers: Pool<Connection>,
 }
 
 impl Sqlite {
@@ -64,6 +68,17 @@ impl Sqlite {
             path: path.to_owned(),
             writer: Mutex::new(writer),
             readers: Pool::new(READERS),
+            list_readers: Pool::new(LIST_READERS),
+        })
+    }
+
+    fn read_from(&self, readers: &Pool<Connection>, work: &mut Work<'_>) -> Result<()> {
+        readers.with(|place| {
+            let connection = match place {
+                Some(connection) => connection,
+                None => place.insert(connect_to_read(&self.path)?),
+            };
+            transact(connection, TransactionBehavior::Deferred, work)
         })
     }
 }
@@ -75,13 +90,11 @@ impl Database for Sqlite {
     }
 
     fn read(&self, work: &mut Work<'_>) -> Result<()> {
-        self.readers.with(|place| {
-            let connection = match place {
-                Some(connection) => connection,
-                None => place.insert(connect_to_read(&self.path)?),
-            };
-            transact(connection, TransactionBehavior::Deferred, work)
-        })
+        self.read_from(&self.readers, work)
+    }
+
+    fn read_list(&self, work: &mut Work<'_>) -> Result<()> {
+        self.read_from(&self.list_readers, work)
     }
 }
 

@@ -156,7 +156,7 @@ impl Api {
         let answered = match endpoint.principal {
             Principal::Anybody => return answer::description(),
             Principal::Token => {
-                let principal = self.log_in(&request, path.as_ref()).await?;
+                let principal = self.log_in(&request, peer, path.as_ref()).await?;
                 note.token = Some(principal.name.clone());
                 match peer.begin(&principal.name, &request) {
                     Ok(place) => {

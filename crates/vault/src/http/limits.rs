@@ -8,12 +8,14 @@ mod connections;
 mod logins;
 mod rates;
 mod tokens;
+mod turns;
 
 pub use address::AddressKey;
 pub(crate) use connections::{Connections, Refusal, Ticket};
 pub use logins::Logins;
 pub(crate) use rates::Rates;
 pub(crate) use tokens::{Place, Tokens};
+pub(crate) use turns::{Turn, Turns};
 
 use std::time::Duration;
 
@@ -92,7 +94,19 @@ impl Default for Limits {
     }
 }
 
+/// How fast a list must be taken on average, the stall time not counted: there are few places for
+/// lists, which all clients share.
+const LEAST_OF_LISTS: u64 = 64 << 10;
+
 impl Limits {
+    /// The same for whoever takes a list.
+    pub(crate) fn of_lists(&self) -> Self {
+        Self {
+            least_bytes_per_second: self.least_bytes_per_second.max(LEAST_OF_LISTS),
+            ..self.clone()
+        }
+    }
+
     /// Whether a body is too slow: nothing moved for too long, or too little on average.
     pub(crate) fn is_too_slow(&self, waited: Duration, still: Duration, bytes: u64) -> bool {
         let counted = waited.saturating_sub(self.stall_time).as_secs();
@@ -112,5 +126,19 @@ mod tests {
         assert!(limits.is_too_slow(seconds(30), seconds(30), 1 << 30));
         assert!(!limits.is_too_slow(seconds(3630), seconds(1), 3600 * 1024));
         assert!(limits.is_too_slow(seconds(3630), seconds(1), 3600 * 1024 - 1));
+    }
+
+    #[test]
+    fn a_list_must_be_taken_faster_than_anything_else() {
+        let seconds = Duration::from_secs;
+        let limits = Limits::default().of_lists();
+        assert!(!limits.is_too_slow(seconds(29), seconds(29), 0));
+        assert!(!limits.is_too_slow(seconds(90), seconds(1), 60 * (64 << 10)));
+        assert!(limits.is_too_slow(seconds(90), seconds(1), 60 * (64 << 10) - 1));
+        let fast = Limits {
+            least_bytes_per_second: 1 << 20,
+            ..Limits::default()
+        };
+        assert_eq!(fast.of_lists(), fast);
     }
 }

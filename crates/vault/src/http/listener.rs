@@ -14,12 +14,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use crate::http::limits::{Connections, Limits, Logins, Rates, Tokens};
+use crate::http::limits::{Connections, Limits, Logins, Rates, Tokens, Turns};
 use crate::http::metrics::HttpMetrics;
 use crate::http::service::Handler;
 use crate::http::stop::{Stop, Stopper};
@@ -51,7 +50,7 @@ struct Shared {
     rates: Arc<Rates>,
     logins: Arc<Logins>,
     tokens: Arc<Tokens>,
-    discards: Arc<Semaphore>,
+    discards: Turns,
     handler: Arc<dyn Handler>,
 }
 
@@ -96,7 +95,7 @@ pub async fn serve(
         rates: Arc::new(Rates::new(serving.limits.requests_per_second)),
         logins: Arc::new(Logins::new(&serving.limits)),
         tokens: Arc::new(Tokens::new(&serving.limits)),
-        discards: Arc::new(Semaphore::new(exchange::DISCARDS)),
+        discards: Turns::new(exchange::DISCARDS, exchange::DISCARDS_OF_ADDRESS),
         limits: Arc::new(serving.limits),
         metrics: serving.metrics,
         handler,

@@ -8,6 +8,7 @@ mod route;
 
 use std::io::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
 use data_encoding::BASE64;
 use hyper::body::Bytes;
@@ -20,6 +21,7 @@ use strongroom_model::{FileName, FileType, RepositoryPath};
 
 use crate::http::body::{Body, Intake, Listing};
 use crate::http::service::{Note, Peer, Request, Response, later, simple};
+use crate::http::strangers::Strangers;
 use crate::http::{Blocking, Limits};
 use crate::publication::Published;
 use crate::records::objects::View;
@@ -36,6 +38,9 @@ const V2: HeaderValue = HeaderValue::from_static("application/vnd.x.restic.rest.
 /// The longest upload that is taken in one turn.
 const SMALL_BYTES: u64 = 64 << 10;
 
+/// When to ask again where too many do.
+const SOON: Duration = Duration::from_secs(1);
+
 /// The longest `Authorization` that is looked at.
 const LONGEST_AUTHORIZATION_BYTES: usize = 1024;
 
@@ -46,6 +51,7 @@ pub struct Rest {
     log: Published,
     blocking: Blocking,
     limits: Arc<Limits>,
+    strangers: Strangers,
 }
 
 /// Takes an upload into the vault.
@@ -67,6 +73,7 @@ impl Rest {
             log,
             blocking,
             limits: Arc::new(limits),
+            strangers: Strangers::new(),
         }
     }
 
@@ -117,12 +124,16 @@ impl Rest {
         let mut place = None;
         if !matches!(name.as_str(), "checkpoint" | "key" | "witnessed") {
             let token = self.token_of(request.headers(), None)?;
-            let principal = self.authenticate(token).await?;
+            let principal = self.authenticate(token, peer).await?;
             note.token = Some(principal.name.clone());
             place = Some(peer.begin(&principal.name, request)?);
         }
         let log = self.log.clone();
-        let file = self.blocking.run(move || log.file(&name)).await?;
+        let look = move || log.file(&name);
+        let file = match note.token.is_some() || self.is_acquainted(request.headers()) {
+            true => self.blocking.run(look).await?,
+            false => self.strangers.ask(peer, &self.blocking, look).await?,
+        };
         let Some(bytes) = file else {
             return Ok(simple(StatusCode::NOT_FOUND, "The log has no such file"));
         };
@@ -135,13 +146,26 @@ impl Rest {
         Ok(response)
     }
 
-    /// A right token never waits for the wrong ones of its address.
-    pub(crate) async fn authenticate(&self, token: String) -> Result<Principal> {
+    /// A right token never waits for the wrong ones of its address, and one that was right before
+    /// for no strangers at all.
+    pub(crate) async fn authenticate(&self, token: String, peer: &Peer) -> Result<Principal> {
         if let Some(known) = self.vault.authenticate_known(&token) {
             return Ok(known);
         }
         let vault = self.vault.clone();
-        self.blocking.run(move || vault.authenticate(&token)).await
+        let is_acquainted = vault.is_acquainted(&token);
+        let look = move || vault.authenticate(&token);
+        if is_acquainted {
+            return self.blocking.run(look).await;
+        }
+        let principal = self.strangers.ask(peer, &self.blocking, look).await?;
+        peer.enter(&principal.name)?;
+        Ok(principal)
+    }
+
+    /// Whether somebody shows a token that was right before, on a page that is for everybody.
+    fn is_acquainted(&self, headers: &HeaderMap) -> bool {
+        token_of(headers).is_some_and(|token| self.vault.is_acquainted(&token))
     }
 
     /// The token of a request; that there is none is counted.
@@ -160,7 +184,7 @@ impl Rest {
         note: &mut Note,
     ) -> Result<Response> {
         let token = self.token_of(request.headers(), Some(&route.repository))?;
-        let principal = self.authenticate(token).await?;
+        let principal = self.authenticate(token, peer).await?;
         note.token = Some(principal.name.clone());
         let place = peer.begin(&principal.name, &request)?;
         let mut response = self.serve_known(request, route, principal).await?;
@@ -479,6 +503,9 @@ fn refusal(error: &Error, peer: &Peer, note: &Note) -> Response {
         Error::UploadStalled => StatusCode::REQUEST_TIMEOUT,
         Error::Throttled { pause, .. } => {
             return later(StatusCode::TOO_MANY_REQUESTS, &error.to_string(), *pause);
+        }
+        Error::Crowded { .. } => {
+            return later(StatusCode::TOO_MANY_REQUESTS, &error.to_string(), SOON);
         }
         _ => {
             failed(error, peer, note);

@@ -1,5 +1,6 @@
 //! What the listener and the rest of the vault say to each other.
 
+use std::fmt;
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -37,6 +38,9 @@ pub trait Handler: Send + Sync {
 /// Headers of a proxy, which speaks for others.
 const OF_PROXIES: [&str; 4] = ["forwarded", "via", "x-forwarded-for", "x-real-ip"];
 
+/// When to ask again where all places are taken.
+const SOON: Duration = Duration::from_secs(1);
+
 /// Who asks.
 #[derive(Clone, Debug)]
 pub struct Peer {
@@ -49,6 +53,17 @@ pub struct Peer {
     pub(crate) logins: Arc<Logins>,
     pub(crate) tokens: Arc<Tokens>,
     pub(crate) metrics: Arc<HttpMetrics>,
+    /// The place of the request that is answered, among all that are under way.
+    pub(crate) seat: Option<Arc<dyn Seat>>,
+}
+
+/// The place of one request among all that are under way.
+pub(crate) trait Seat: Send + Sync + fmt::Debug {
+    /// Gives the place back before the request has ended.
+    fn leave(&self);
+
+    /// Takes a place again, where it was given back.
+    fn enter(&self) -> Result<(), Refusal>;
 }
 
 /// The place that a request of a token has among those under way, until this is dropped; what was
@@ -75,6 +90,32 @@ impl Peer {
     /// is asked to wait, to be answered with [`Response`] 429 and not 401.
     pub fn login_failed(&self) -> Option<Duration> {
         self.logins.failed(self.address.into(), Instant::now())
+    }
+
+    /// Gives the place that the request has among all that are under way to others: nobody shall
+    /// hold one who waits, and of whom nothing is known.
+    pub(crate) fn leave(&self) {
+        if let Some(seat) = &self.seat {
+            seat.leave();
+        }
+    }
+
+    /// Takes a place again for a request whose token is known by now.
+    ///
+    /// # Errors
+    /// [`Error::Throttled`] where all are taken.
+    pub(crate) fn enter(&self, token: &str) -> Result<()> {
+        let Some(seat) = &self.seat else {
+            return Ok(());
+        };
+        seat.enter().map_err(|refusal| {
+            self.metrics.refused(refusal.word());
+            Error::Throttled {
+                token: token.to_owned(),
+                what: "requests under way, of all tokens together",
+                pause: SOON,
+            }
+        })
     }
 
     /// Begins a request of a token that has logged in, before anything is done for it.

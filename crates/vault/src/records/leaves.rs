@@ -123,6 +123,9 @@ pub enum Act {
         /// Of which repository.
         #[serde(skip_serializing_if = "Option::is_none")]
         repository: Option<RepositoryPath>,
+        /// Whether some of those that it tells were of other repositories.
+        #[serde(rename = "elsewhere", skip_serializing_if = "std::ops::Not::not")]
+        are_elsewhere: bool,
         /// How many refusals went before, of the same token and reason, that no leaf tells.
         before: u64,
     },

@@ -192,23 +192,6 @@ pub fn arrive(
     Ok(())
 }
 
-/// How many repositories are within a prefix.
-///
-/// # Errors
-/// Those of the database.
-pub fn count_within(transaction: &mut dyn Transaction, prefix: &RepositoryPath) -> Result<u64> {
-    // `0` is the sign behind `/`.
-    let statement = "SELECT COUNT(*) FROM repository WHERE path = $1 OR (path > $2 AND path < $3)";
-    let (first, behind) = (format!("{prefix}/"), format!("{prefix}0"));
-    let values = [
-        Value::Text(prefix.as_str()),
-        Value::Text(&first),
-        Value::Text(&behind),
-    ];
-    let count = transaction.first(statement, &values, |row| row.int(0))?;
-    unsigned(count.unwrap_or_default())
-}
-
 /// Notes how many tombstones a day has seen, and since when purging is held.
 ///
 /// # Errors

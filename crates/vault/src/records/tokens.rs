@@ -282,3 +282,14 @@ pub fn set_spent(transaction: &mut dyn Transaction, token: i64, spent: Spent) ->
     transaction.execute(statement, &values)?;
     Ok(())
 }
+
+/// Counts a repository that a token has made; tells whether it may have so many.
+///
+/// # Errors
+/// Those of the database.
+pub fn count_repository(transaction: &mut dyn Transaction, token: i64, most: u64) -> Result<bool> {
+    let statement =
+        "UPDATE token SET repositories = repositories + 1 WHERE id = $1 AND repositories < $2";
+    let values = [Value::Int(token), Value::Int(signed(most)?)];
+    Ok(transaction.execute(statement, &values)? > 0)
+}

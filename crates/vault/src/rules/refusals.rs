@@ -1,6 +1,9 @@
 //! Which refusals become leaves: for one token and reason at most one a minute, which says how many
 //! went before it.
 //!
+//! A leaf names the repository of the first of them, and says where others were of another one: who
+//! is refused a thousand times at one door and once at the next cannot choose which is told.
+//!
 //! So every refusal is counted in the log, and nobody can flood it: how many leaves there can be
 //! depends on how many tokens there are, and not on how often they ask.
 
@@ -64,8 +67,10 @@ pub struct Refusal {
 /// What a leaf tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
-    /// The last refusal of its kind.
+    /// The first refusal of its kind, or the first that was of a repository.
     pub refusal: Refusal,
+    /// Whether some of those that it tells were of other repositories.
+    pub are_elsewhere: bool,
     /// How many of the same token and reason went before it that no leaf tells.
     pub before: u64,
 }
@@ -81,7 +86,20 @@ struct Kind {
     /// When the last leaf told of it.
     told_ms: Option<i64>,
     untold: u64,
+    /// Of the first one that was of a repository.
     repository: Option<RepositoryPath>,
+    are_elsewhere: bool,
+}
+
+impl Kind {
+    /// Takes in that one was of a repository.
+    fn note(&mut self, repository: Option<RepositoryPath>) {
+        match (&self.repository, repository) {
+            (None, repository) => self.repository = repository,
+            (Some(first), Some(other)) => self.are_elsewhere |= *first != other,
+            (Some(_), None) => {}
+        }
+    }
 }
 
 impl Reason {
@@ -144,7 +162,7 @@ impl Refusals {
         }
         let kind = self.kinds.entry(key).or_default();
         kind.untold = kind.untold.saturating_add(1);
-        kind.repository = repository;
+        kind.note(repository);
     }
 
     /// What is to be told now, at most so many; it counts as told. Times are of any clock that
@@ -169,6 +187,7 @@ impl Refusals {
                     reason: *reason,
                     repository: kind.repository.take(),
                 },
+                are_elsewhere: std::mem::take(&mut kind.are_elsewhere),
                 before: kind.untold - 1,
             });
             kind.untold = 0;
@@ -179,12 +198,20 @@ impl Refusals {
 
     /// Takes back what could not be told.
     pub fn give_back(&mut self, told: Vec<Told>) {
-        for Told { refusal, before } in told {
+        for told in told {
+            let Told {
+                refusal,
+                are_elsewhere,
+                before,
+            } = told;
             let key = (refusal.token, refusal.reason);
             let kind = self.kinds.entry(key).or_default();
             kind.untold = kind.untold.saturating_add(before).saturating_add(1);
             kind.told_ms = None;
-            kind.repository = kind.repository.take().or(refusal.repository);
+            // They came before those that were noted since.
+            let since = std::mem::replace(&mut kind.repository, refusal.repository);
+            kind.are_elsewhere |= are_elsewhere;
+            kind.note(since);
         }
     }
 }
@@ -232,6 +259,37 @@ mod tests {
         let due = refusals.due(0, 100);
         assert_eq!(due.len(), 3);
         assert!(due.iter().all(|told| told.refusal.repository.is_some()));
+    }
+
+    #[test]
+    fn the_first_repository_is_told_and_that_there_were_others() {
+        let of = |repository: Option<&str>| Refusal {
+            repository: repository.and_then(|path| path.parse().ok()),
+            ..refusal("a", Reason::Deletion)
+        };
+        let told = |refusals: &mut Refusals, now_ms| {
+            let due = refusals.due(now_ms, 100);
+            let told = due.first().unwrap();
+            let path = told.refusal.repository.as_ref().map(ToString::to_string);
+            (path, told.are_elsewhere, told.before)
+        };
+        let mut refusals = Refusals::default();
+        refusals.note(of(None));
+        for _ in 0..1_000 {
+            refusals.note(of(Some("acme/vital")));
+        }
+        let vital = Some("acme/vital".to_owned());
+        assert_eq!(told(&mut refusals, 0), (vital.clone(), false, 1_000));
+        refusals.note(of(Some("acme/vital")));
+        refusals.note(of(Some("acme/other")));
+        refusals.note(of(None));
+        assert_eq!(told(&mut refusals, MINUTE_MS), (vital.clone(), true, 2));
+        // What could not be told stays before what came since.
+        refusals.note(of(Some("acme/vital")));
+        let due = refusals.due(2 * MINUTE_MS, 100);
+        refusals.note(of(Some("acme/other")));
+        refusals.give_back(due);
+        assert_eq!(told(&mut refusals, 2 * MINUTE_MS), (vital, true, 1));
     }
 
     #[test]

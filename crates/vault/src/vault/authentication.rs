@@ -24,6 +24,9 @@ pub(super) const PREFIX: &str = "srt-";
 /// How long a token is believed without asking the database again, by the boot clock.
 const BELIEVED_MS: i64 = 1_000;
 
+/// When a token was seen that has to be looked up at its next use.
+const LONG_AGO: i64 = i64::MIN;
+
 /// How many tokens are remembered.
 const REMEMBERED: usize = 10_000;
 
@@ -135,6 +138,18 @@ impl Vault {
         is_right.then(|| Principal::of(token))
     }
 
+    /// Whether a token was right when it was last looked up, however long ago: whoever shows it is
+    /// no stranger, and is believed as little as one.
+    pub(crate) fn is_acquainted(&self, text: &str) -> bool {
+        let Some((name, secret)) = parts_of(text) else {
+            return false;
+        };
+        let vault_ms = self.now().vault_ms;
+        let known = self.shared.known.0.lock();
+        let token = known.get(name).map(|(_, token)| token);
+        token.is_some_and(|token| token.counts_at(vault_ms) && is_secret_of(token, secret))
+    }
+
     fn remembered(&self, name: &str) -> Option<Token> {
         let at_ms = self.shared.read_clocks.read().boottime_ms;
         let known = self.shared.known.0.lock();
@@ -182,7 +197,9 @@ impl Vault {
 
     /// Looks a token up anew at its next use.
     pub(super) fn forget_token(&self, name: &str) {
-        self.shared.known.0.lock().remove(name);
+        if let Some((seen_ms, _)) = self.shared.known.0.lock().get_mut(name) {
+            *seen_ms = LONG_AGO;
+        }
     }
 }
 

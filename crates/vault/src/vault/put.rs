@@ -19,7 +19,7 @@ use crate::rules::life::{self, Object, Post, State};
 use crate::rules::{key_file, right};
 use crate::vault::authentication::Principal;
 use crate::vault::foresight::{Foreseen, busy, hidden};
-use crate::vault::usage::{self, Room, STEP_BYTES};
+use crate::vault::usage::{self, Room};
 use crate::vault::{Vault, ensure_repository, scrub, told, unknown_repository};
 use crate::{Error, Result};
 
@@ -29,7 +29,7 @@ const SMALL_LIMIT_BYTES: u64 = 64 << 10;
 /// The most bytes of an index file or snapshot.
 const INDEX_LIMIT_BYTES: u64 = 256 << 20;
 
-/// The most repositories that tokens make within one prefix; an operator makes more.
+/// The most repositories that one token makes; an operator makes more.
 const MOST_REPOSITORIES: u64 = 1_000;
 
 /// A file that is being sent. Dropping it leaves nothing behind.
@@ -55,7 +55,6 @@ enum Into {
         staged: Box<dyn Staged>,
         foreseen: Box<Foreseen>,
         room: Room,
-        checked_bytes: u64,
     },
 }
 
@@ -72,23 +71,22 @@ impl Vault {
         {
             return Ok(());
         }
-        let _room = self.take_room(path, principal.token, SMALL_LIMIT_BYTES)?;
+        let _room = self.take_room(path, principal.token, Some(SMALL_LIMIT_BYTES))?;
         let (now, keeping) = (self.now(), self.shared.settings.keeping);
         let (path, token, name) = (path.clone(), principal.token, principal.name.clone());
-        let prefix = principal.prefix.clone();
         self.shared.commits.commit(move |transaction| {
-            if repositories::count_within(transaction, &prefix)? >= MOST_REPOSITORIES {
-                return Err(Error::Full {
-                    reason: format!(
-                        "{prefix} has {MOST_REPOSITORIES} repositories, which is as many as tokens \
-                         make; an operator makes more with `strongroom-vault repository set \
-                         PATH --new`"
-                    ),
-                });
-            }
             // It counts as an object of no bytes, so that there is a bound to these as well.
             if ensure_repository(transaction, now, &path, keeping, Some(&name))? {
                 usage::spend(transaction, token, now.vault_ms, 0)?;
+                if !tokens::count_repository(transaction, token, MOST_REPOSITORIES)? {
+                    return Err(Error::Full {
+                        reason: format!(
+                            "the token {name} has made {MOST_REPOSITORIES} repositories, which is \
+                             as many as one makes; make more with another token, or with \
+                             `strongroom-vault repository set PATH --new`"
+                        ),
+                    });
+                }
             }
             Ok(())
         })
@@ -116,8 +114,7 @@ impl Vault {
                 (self.repository(path)?, Into::Memory(Vec::new()))
             }
             FileType::Data | FileType::Index | FileType::Snapshots => {
-                let bytes = length_bytes.unwrap_or_default();
-                let room = self.take_room(path, principal.token, bytes)?;
+                let room = self.take_room(path, principal.token, length_bytes)?;
                 let foreseen = self.foresee(principal, path, name, &room)?;
                 let body = self.body_key(path, name, foreseen.generation);
                 let repository = foreseen.repository.clone();
@@ -125,7 +122,6 @@ impl Vault {
                     staged: self.shared.bodies.stage(&body)?,
                     foreseen: Box::new(foreseen),
                     room,
-                    checked_bytes: 0,
                 };
                 (repository, into)
             }
@@ -172,12 +168,9 @@ impl Upload {
                 staged,
                 foreseen,
                 room,
-                checked_bytes,
             } => {
                 self.hasher.update(bytes);
-                room.grow_to(self.bytes);
-                if self.bytes - *checked_bytes > STEP_BYTES {
-                    *checked_bytes = self.bytes;
+                if room.grow_to(self.bytes) {
                     self.vault.check_disk()?;
                     // Only what is new counts for the quota.
                     if foreseen.found.is_none() {
@@ -226,7 +219,9 @@ impl Upload {
                 put.check_name(Id::of(&content))?;
                 key_file::check(&content).map_err(|reason| put.bad_bytes(reason))?;
                 let path = &put.repository.path;
-                let room = put.vault.take_room(path, put.principal.token, bytes)?;
+                let room = put
+                    .vault
+                    .take_room(path, put.principal.token, Some(bytes))?;
                 let foreseen = put.vault.foresee(&put.principal, path, name, &room)?;
                 let body = put.vault.body_key(path, name, foreseen.generation);
                 let mut staged = put.vault.shared.bodies.stage(&body)?;
@@ -238,7 +233,6 @@ impl Upload {
                     staged,
                     foreseen,
                     room,
-                    ..
                 },
                 _,
             ) => {
@@ -293,7 +287,7 @@ impl Put {
             Some(_) => None,
             None => Some(
                 self.vault
-                    .take_room(&path, token, bytes.saturating_mul(2))?,
+                    .take_room(&path, token, Some(bytes.saturating_mul(2)))?,
             ),
         };
         let shared_content = Arc::new(content);

@@ -140,7 +140,7 @@ impl Vault {
         let mut behind = None;
         let mut fixed = view;
         loop {
-            let (leaves, page) = self.read(|transaction| {
+            let (leaves, page) = self.read_list(|transaction| {
                 let leaves = match fixed {
                     View::Now => leaves::head(transaction)?.leaves,
                     View::AsOf(leaves) => leaves,
@@ -166,7 +166,7 @@ impl Vault {
     /// They are few, as each token may hold few.
     fn list_locks(&self, repository: i64, each: &mut Lists<'_>) -> Result<()> {
         let since_ms = self.locks_since_ms();
-        let locks = self.read(|transaction| locks::list(transaction, repository, since_ms))?;
+        let locks = self.read_list(|transaction| locks::list(transaction, repository, since_ms))?;
         locks.into_iter().try_for_each(each)
     }
 

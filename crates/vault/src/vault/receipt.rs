@@ -102,7 +102,7 @@ impl Vault {
             };
             day::with(transaction, token, now, one).map(drop)
         })?;
-        let room = self.take_room(path, token, length_bytes.unwrap_or_default())?;
+        let room = self.take_room(path, token, length_bytes)?;
         room.under_way().check_quota(&repository)?;
         Ok(ReceiptUpload {
             vault: self.clone(),
@@ -148,8 +148,9 @@ impl ReceiptUpload {
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.bytes = self.bytes.saturating_add(bytes.len() as u64);
         check_size(self.bytes)?;
-        self.room.grow_to(self.bytes);
-        self.vault.check_disk()?;
+        if self.room.grow_to(self.bytes) {
+            self.vault.check_disk()?;
+        }
         let under_way = self.room.under_way();
         under_way.check_quota(&self.repository)?;
         if self.is_large() {

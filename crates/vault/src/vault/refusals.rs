@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 use strongroom_model::RepositoryPath;
 
+use crate::database::Transaction;
 use crate::records::leaves::{self, Act};
+use crate::records::repositories;
 use crate::rules::refusals::{Reason, Refusal, Refusals, Told};
 use crate::vault::Vault;
 use crate::{Error, Result};
@@ -106,11 +108,18 @@ impl Vault {
         }
         let (now, telling) = (self.now(), due.clone());
         let told = self.shared.commits.commit(move |transaction| {
-            for Told { refusal, before } in &telling {
+            for told in &telling {
+                let Told {
+                    refusal,
+                    are_elsewhere,
+                    before,
+                } = told;
+                let repository = known_of(transaction, refusal)?;
                 let act = Act::Refusal {
                     token: refusal.token.clone(),
                     reason: refusal.reason.word(),
-                    repository: refusal.repository.clone(),
+                    repository,
+                    are_elsewhere: *are_elsewhere,
                     before: *before,
                 };
                 leaves::append(transaction, now, &act)?;
@@ -119,4 +128,17 @@ impl Vault {
         });
         told.inspect_err(|_| self.shared.refused.untold.lock().give_back(due))
     }
+}
+
+/// The repository of a refusal, as the log tells it. A stranger may write any name: only that of a
+/// repository that is there is told of him.
+fn known_of(
+    transaction: &mut dyn Transaction,
+    refusal: &Refusal,
+) -> Result<Option<RepositoryPath>> {
+    let Some(path) = &refusal.repository else {
+        return Ok(None);
+    };
+    let is_told = refusal.token.is_some() || repositories::get(transaction, path)?.is_some();
+    Ok(is_told.then(|| path.clone()))
 }

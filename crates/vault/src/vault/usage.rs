@@ -5,8 +5,10 @@
 //! room on a disk is looked at by each for itself, and again every few MiB.
 //!
 //! What can go wrong: a sender who declares a gigabyte and sends nothing takes the room of all
-//! others. So of what was declared only what has come counts, and a step more; whoever declares
-//! more than fits is told so at the door, and keeps nothing of it.
+//! others; or many who declare nothing fill the disk between two looks at it. So every byte is
+//! counted before it is written, in steps that are as large as what has come, and the disk is
+//! looked at for each step, whatever was declared. In quotas and days of others only what has come
+//! counts. Whoever declares more than fits is told so at the door, and keeps nothing of it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,8 +25,11 @@ use crate::rules::quota;
 use crate::vault::Vault;
 use crate::{Error, Result};
 
-/// After how many bytes of an upload the room is looked at again, and how many are taken ahead.
-pub(super) const STEP_BYTES: u64 = 8 << 20;
+/// How many bytes of an upload are taken of the disk before the first one has come.
+const FIRST_STEP_BYTES: u64 = 1 << 20;
+
+/// How many are taken ahead at most, and so after how many the room is looked at again.
+const STEP_BYTES: u64 = 8 << 20;
 
 /// What is on its way in this process.
 #[derive(Debug, Default)]
@@ -32,13 +37,14 @@ pub(super) struct Usage(Arc<Mutex<Taken>>);
 
 #[derive(Debug, Default)]
 struct Taken {
-    /// What was taken and is not on the disk yet.
+    /// What was taken of the disk and is not on it yet.
     ahead_bytes: u64,
     repositories: HashMap<RepositoryPath, Share>,
     tokens: HashMap<i64, Share>,
 }
 
-/// What a repository or a token has on its way.
+/// What has come of the uploads of a repository or a token that are under way, and how many these
+/// are.
 #[derive(Clone, Copy, Debug, Default)]
 struct Share {
     bytes: u64,
@@ -51,11 +57,13 @@ pub(super) struct Room {
     taken: Arc<Mutex<Taken>>,
     repository: RepositoryPath,
     token: i64,
-    /// What the sender declares; 0 where he does not.
-    declared_bytes: u64,
+    /// What the sender declares, where he does.
+    declared_bytes: Option<u64>,
+    /// What has come, of which the last piece may not be written yet.
     received_bytes: u64,
-    /// What counts as taken: what has come, and a step of what is declared.
-    bytes: u64,
+    written_bytes: u64,
+    /// What is taken of the disk: what has come, and a step more.
+    taken_bytes: u64,
 }
 
 /// What is on its way to one repository and from one token, at one moment, and what this upload
@@ -82,33 +90,44 @@ impl Share {
 }
 
 impl Room {
-    fn take(usage: &Usage, repository: &RepositoryPath, token: i64, declared_bytes: u64) -> Self {
-        let bytes = declared_bytes.min(STEP_BYTES);
+    fn take(
+        usage: &Usage,
+        repository: &RepositoryPath,
+        token: i64,
+        declared_bytes: Option<u64>,
+    ) -> Self {
+        let taken_bytes = declared_bytes.unwrap_or(u64::MAX).min(FIRST_STEP_BYTES);
         let mut taken = usage.0.lock();
-        taken.ahead_bytes = taken.ahead_bytes.saturating_add(bytes);
+        taken.ahead_bytes = taken.ahead_bytes.saturating_add(taken_bytes);
         let of_repository = taken.repositories.entry(repository.clone()).or_default();
-        of_repository.more(bytes, 1);
-        taken.tokens.entry(token).or_default().more(bytes, 1);
+        of_repository.more(0, 1);
+        taken.tokens.entry(token).or_default().more(0, 1);
         Self {
             taken: Arc::clone(&usage.0),
             repository: repository.clone(),
             token,
             declared_bytes,
             received_bytes: 0,
-            bytes,
+            written_bytes: 0,
+            taken_bytes,
         }
     }
 
-    /// Notes how many bytes have come, and takes a step more of what is declared.
-    pub(super) fn grow_to(&mut self, received_bytes: u64) {
-        let ahead_before = self.bytes.saturating_sub(self.received_bytes);
-        let wanted = received_bytes
-            .saturating_add(STEP_BYTES)
-            .min(self.declared_bytes.max(received_bytes));
-        let more = wanted.saturating_sub(self.bytes);
-        self.bytes = self.bytes.max(wanted);
+    /// Notes how many bytes have come, of which the last ones are not written yet; whether it had
+    /// to take a step more for them, so that the room has to be looked at before they are.
+    #[must_use]
+    pub(super) fn grow_to(&mut self, received_bytes: u64) -> bool {
+        let ahead_before = self.ahead();
+        let more = received_bytes.saturating_sub(self.received_bytes);
+        let is_step = received_bytes > self.taken_bytes;
+        if is_step {
+            let step = received_bytes.clamp(FIRST_STEP_BYTES, STEP_BYTES);
+            let most = self.declared_bytes.unwrap_or(u64::MAX).max(received_bytes);
+            self.taken_bytes = received_bytes.saturating_add(step).min(most);
+        }
+        self.written_bytes = self.received_bytes;
         self.received_bytes = received_bytes;
-        let ahead = self.bytes.saturating_sub(received_bytes);
+        let ahead = self.ahead();
         let mut taken = self.taken.lock();
         taken.ahead_bytes = taken.ahead_bytes.saturating_sub(ahead_before);
         taken.ahead_bytes = taken.ahead_bytes.saturating_add(ahead);
@@ -118,16 +137,23 @@ impl Room {
         if let Some(of_token) = taken.tokens.get_mut(&self.token) {
             of_token.more(more, 0);
         }
+        is_step
+    }
+
+    /// What is taken of the disk and is not on it yet.
+    const fn ahead(&self) -> u64 {
+        self.taken_bytes.saturating_sub(self.written_bytes)
     }
 
     /// Whether no more has come than was declared, and so was looked at.
-    pub(super) const fn is_as_declared(&self) -> bool {
-        self.received_bytes <= self.declared_bytes
+    pub(super) fn is_as_declared(&self) -> bool {
+        self.received_bytes <= self.declared_bytes.unwrap_or_default()
     }
 
-    /// What is on its way now, this included with all that it declares.
+    /// What is on its way now: what has come of all others, and of this one all that it declares.
     pub(super) fn under_way(&self) -> UnderWay {
-        let rest = self.declared_bytes.saturating_sub(self.bytes);
+        let declared_bytes = self.declared_bytes.unwrap_or_default();
+        let rest = declared_bytes.saturating_sub(self.received_bytes);
         let taken = self.taken.lock();
         let of_repository = taken.repositories.get(&self.repository);
         let mut under_way = UnderWay {
@@ -142,16 +168,16 @@ impl Room {
 
 impl Drop for Room {
     fn drop(&mut self) {
-        let ahead = self.bytes.saturating_sub(self.received_bytes);
+        let ahead = self.ahead();
         let mut taken = self.taken.lock();
         taken.ahead_bytes = taken.ahead_bytes.saturating_sub(ahead);
         if let Some(of_repository) = taken.repositories.get_mut(&self.repository)
-            && of_repository.less(self.bytes, 1)
+            && of_repository.less(self.received_bytes, 1)
         {
             taken.repositories.remove(&self.repository);
         }
         if let Some(of_token) = taken.tokens.get_mut(&self.token)
-            && of_token.less(self.bytes, 1)
+            && of_token.less(self.received_bytes, 1)
         {
             taken.tokens.remove(&self.token);
         }
@@ -174,7 +200,7 @@ impl UnderWay {
 }
 
 impl Vault {
-    /// Takes room for an upload that declares so many bytes, of which none are here yet.
+    /// Takes room for an upload that declares so many bytes, or none, of which none are here yet.
     ///
     /// # Errors
     /// [`Error::Full`] where they do not fit on the disk.
@@ -182,10 +208,13 @@ impl Vault {
         &self,
         repository: &RepositoryPath,
         token: i64,
-        declared_bytes: u64,
+        declared_bytes: Option<u64>,
     ) -> Result<Room> {
         let room = Room::take(&self.shared.usage, repository, token, declared_bytes);
-        self.check_disk_for(declared_bytes.saturating_sub(room.bytes))?;
+        let rest = declared_bytes
+            .unwrap_or_default()
+            .saturating_sub(room.ahead());
+        self.check_disk_for(rest)?;
         Ok(room)
     }
 

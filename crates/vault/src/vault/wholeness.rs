@@ -81,7 +81,7 @@ impl Vault {
     ) -> Result<StandingPage> {
         principal.authorise(right::Act::Read, path)?;
         let repository = self.repository(path)?;
-        self.read(|transaction| {
+        self.read_list(|transaction| {
             let names = tokens::list(transaction)?;
             let names = names.into_iter().map(|token| (token.id, token.name));
             let mut reading = Reading {

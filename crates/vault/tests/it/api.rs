@@ -6,3 +6,4 @@ mod load;
 mod machines;
 mod server;
 mod slow_lists;
+mod strangers;

@@ -18,6 +18,7 @@ impl Api {
     pub(super) async fn log_in(
         &self,
         request: &Request,
+        peer: &Peer,
         repository: Option<&RepositoryPath>,
     ) -> Result<Principal> {
         let headers = request.headers();
@@ -26,7 +27,7 @@ impl Api {
             self.parts().vault.note_no_token(repository);
             return Err(Error::Unauthorized);
         };
-        self.parts().rest.authenticate(token).await
+        self.parts().rest.authenticate(token, peer).await
     }
 
     /// Lets the administrator in, and nobody else.

@@ -1,17 +1,21 @@
 //! What machines ask with their tokens.
 
 use std::io::Write;
+use std::sync::Arc;
+use std::time::Instant;
 
 use data_encoding::BASE64;
 use hyper::header::CONTENT_TYPE;
 use strongroom_ledger::Hash;
 use strongroom_model::{FileName, RepositoryPath};
+use tokio::time::sleep;
 
 use crate::http::api::answer::{self, JSON};
 use crate::http::api::request::{self, refuse_parameters};
 use crate::http::api::{Api, Call, Captured};
 use crate::http::body::{Body, Listing};
 use crate::http::service::{Request, Response};
+use crate::publication::CaughtUp;
 use crate::vault::{Principal, Vault};
 use crate::wire::{
     ConsistencyInfo, InclusionInfo, NewLog, RepositoryInfo, RottenList, SnapshotInfo, VaultInfo,
@@ -84,14 +88,28 @@ impl Api {
         })
     }
 
+    /// Publishes what is there by now, or waits until that is done for all who ask.
+    async fn catch_up(&self) -> Result<()> {
+        let mut wanted = None;
+        loop {
+            let publisher = Arc::clone(&self.parts().publisher);
+            let catch_up = move || publisher.catch_up(wanted, Instant::now());
+            match self.parts().blocking.run(catch_up).await? {
+                CaughtUp::Done => return Ok(()),
+                CaughtUp::Later { wanted: all, pause } => {
+                    wanted = Some(all);
+                    sleep(pause).await;
+                }
+            }
+        }
+    }
+
     /// What this client has written is published first.
     async fn consistency(&self, old: u64) -> Result<Response> {
-        let shared = std::sync::Arc::clone(&self.shared);
-        let proved = self.parts().blocking.run(move || {
-            shared.parts.publisher.catch_up()?;
-            shared.published.consistency(old)
-        });
-        let proved = proved.await?;
+        self.catch_up().await?;
+        let published = self.shared.published.clone();
+        let prove = move || published.consistency(old);
+        let proved = self.parts().blocking.run(prove).await?;
         answer::json(&ConsistencyInfo {
             checkpoint: proved.checkpoint,
             proof: told(&proved.proof),
@@ -103,12 +121,10 @@ impl Api {
     }
 
     async fn inclusion(&self, leaf: u64) -> Result<Response> {
-        let shared = std::sync::Arc::clone(&self.shared);
-        let proved = self.parts().blocking.run(move || {
-            shared.parts.publisher.catch_up()?;
-            shared.published.inclusion(leaf)
-        });
-        let proved = proved.await?;
+        self.catch_up().await?;
+        let published = self.shared.published.clone();
+        let prove = move || published.inclusion(leaf);
+        let proved = self.parts().blocking.run(prove).await?;
         answer::json(&InclusionInfo {
             checkpoint: proved.checkpoint,
             entry: BASE64.encode(&proved.entry),

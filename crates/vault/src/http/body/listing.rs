@@ -59,7 +59,7 @@ pub(super) async fn begin(
         buffer: Vec::with_capacity(PIECE_BYTES),
         pieces: sender,
         runtime: Handle::current(),
-        limits: limits.clone(),
+        limits: limits.of_lists(),
         sent_bytes: 0,
         waited: Duration::ZERO,
     };

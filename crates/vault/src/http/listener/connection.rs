@@ -50,6 +50,7 @@ pub(super) async fn serve(stream: TcpStream, ticket: Ticket, shared: Arc<Shared>
         logins: Arc::clone(&shared.logins),
         tokens: Arc::clone(&shared.tokens),
         metrics: Arc::clone(&shared.metrics),
+        seat: None,
     };
     let Some(acceptor) = &shared.tls else {
         return talk(stream, false, peer, ticket, &shared, stop).await;
@@ -93,7 +94,7 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         ticket: Arc::clone(&ticket),
         watch: Arc::clone(&watch),
         untaken: AtomicUsize::new(0),
-        discards: Arc::clone(&shared.discards),
+        discards: shared.discards.clone(),
     });
     let service = service_fn(move |request| {
         let answer = exchange.answer(request);

@@ -3,6 +3,7 @@
 //! **Architecture invariant:** nothing that the client wrote gets into the log but the method, where
 //! it is a known one: no path, no query, no header.
 
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,15 +13,14 @@ use std::time::{Duration, Instant};
 use hyper::body::{Body as _, Bytes, Frame, Incoming, SizeHint};
 use hyper::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderMap, HeaderValue};
 use hyper::{Method, StatusCode, Version};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use crate::Error;
 use crate::http::body::{Body, Upload, Wire};
-use crate::http::limits::{AddressKey, Limits, Rates, Refusal, Ticket};
+use crate::http::limits::{AddressKey, Limits, Rates, Refusal, Ticket, Turn, Turns};
 use crate::http::listener::watch::Watch;
 use crate::http::metrics::{HttpMetrics, Seen};
-use crate::http::service::{Handler, Kept, Note, Peer, Response, later, simple};
+use crate::http::service::{Handler, Kept, Note, Peer, Response, Seat, later, simple};
 
 /// What is taken off the wire of an upload that was refused, so that the refusal is heard: packs of
 /// restic are smaller.
@@ -31,6 +31,9 @@ const DISCARD_TIME: Duration = Duration::from_secs(5);
 
 /// From how many clients at a time, in all; whoever comes then is hung up on.
 pub(super) const DISCARDS: usize = 64;
+
+/// From how many of one address, so that others hear why they were refused as well.
+pub(super) const DISCARDS_OF_ADDRESS: usize = 16;
 
 /// Answers to strangers on one connection that its client has not taken; more is an attack.
 const MOST_UNTAKEN: usize = 16;
@@ -47,7 +50,7 @@ pub(super) struct Exchange {
     /// Answers to strangers that are not yet taken.
     pub(super) untaken: AtomicUsize,
     /// Places for what is taken off the wire in vain, of all connections.
-    pub(super) discards: Arc<Semaphore>,
+    pub(super) discards: Turns,
 }
 
 /// A request that is under way; ends with the last one who holds it.
@@ -153,7 +156,11 @@ impl Exchange {
         let upload = Upload::new(Arc::clone(&wire), Arc::clone(&self.limits));
         let request = hyper::Request::from_parts(head, upload);
         let handler = Arc::clone(&self.handler);
-        let mut response = handler.handle(request, self.peer.clone()).await;
+        let peer = Peer {
+            seat: Some(Arc::clone(open) as Arc<dyn Seat>),
+            ..self.peer.clone()
+        };
+        let mut response = handler.handle(request, peer).await;
         let status = response.status();
         let token = token_of(&response);
         let is_known = token.is_some();
@@ -166,7 +173,7 @@ impl Exchange {
             // Who asks before he sends will not send now.
             let is_coming = !asks_first || wire.received_bytes() > 0;
             let is_heard = is_known && is_coming && (is_of_worth(status) || status.is_success());
-            let place = is_heard.then(|| Arc::clone(&self.discards).try_acquire_owned().ok());
+            let place = is_heard.then(|| self.discards.take(self.peer.address));
             match place.flatten().zip(token) {
                 Some((place, token)) => discard(Arc::clone(&wire), Arc::clone(open), place, token),
                 None => close(&mut response),
@@ -222,7 +229,7 @@ impl Exchange {
 /// Takes off the wire what a client goes on sending, so that it hears the answer. Its request has
 /// no place among those under way meanwhile: that it is known is no reason to let it hold one for
 /// bytes that never come.
-fn discard(wire: Arc<Wire>, open: Arc<Open>, place: OwnedSemaphorePermit, token: String) {
+fn discard(wire: Arc<Wire>, open: Arc<Open>, place: Turn, token: String) {
     open.leave();
     tokio::spawn(async move {
         let before = wire.received_bytes();
@@ -297,13 +304,27 @@ fn declare_length(response: &mut Response) {
     }
 }
 
-impl Open {
-    /// Gives the place among the requests under way back before the request has ended.
+impl Seat for Open {
     fn leave(&self) {
         let mut outcome = self.outcome.lock();
         if std::mem::take(&mut outcome.has_place) {
             self.exchange.ticket.end(outcome.is_proven);
         }
+    }
+
+    fn enter(&self) -> Result<(), Refusal> {
+        let mut outcome = self.outcome.lock();
+        if !outcome.has_place {
+            self.exchange.ticket.begin()?;
+            outcome.has_place = true;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Open {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Open").finish_non_exhaustive()
     }
 }
 

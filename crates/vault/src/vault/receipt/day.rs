@@ -30,15 +30,9 @@ pub(super) fn with(
     now: Moment,
     more: Sent,
 ) -> Result<Sent> {
-    let before = client_keys::sent(transaction, token)?;
-    // Of two processes one may be a moment behind: no day begins twice.
-    let day = day_of(now.vault_ms).max(before.day);
-    let before = match before.day == day {
-        true => before,
-        false => Sent::default(),
-    };
+    let before = today(transaction, token, now)?;
     let after = Sent {
-        day,
+        day: before.day,
         receipts: before.receipts.saturating_add(more.receipts),
         files: before.files.saturating_add(more.files),
         bytes: before.bytes.saturating_add(more.bytes),
@@ -49,14 +43,61 @@ pub(super) fn with(
         ("bytes in receipts", after.bytes > BYTES_A_DAY),
     ];
     match over.iter().find(|(_, is_over)| *is_over) {
-        Some((what, _)) => {
-            let left_ms = DAY_MS - now.vault_ms.rem_euclid(DAY_MS);
-            let left_s = u64::try_from(left_ms / SECOND_MS).unwrap_or_default() + 1;
-            Err(Error::DayIsOver {
-                what,
-                pause_s: left_s.min(LONGEST_PAUSE_S),
-            })
-        }
+        Some((what, _)) => Err(is_over(what, now)),
         None => Ok(after),
+    }
+}
+
+/// How many files more a token's receipts may change today.
+///
+/// # Errors
+/// Those of the database.
+pub(super) fn files_left(
+    transaction: &mut dyn Transaction,
+    token: i64,
+    now: Moment,
+) -> Result<u64> {
+    Ok(FILES_A_DAY.saturating_sub(today(transaction, token, now)?.files))
+}
+
+/// Counts files that were looked through already, though that be more than a day has.
+///
+/// # Errors
+/// Those of the database.
+pub(super) fn charge_files(
+    transaction: &mut dyn Transaction,
+    token: i64,
+    now: Moment,
+    files: u64,
+) -> Result<()> {
+    let before = today(transaction, token, now)?;
+    let sent = Sent {
+        files: before.files.saturating_add(files).min(FILES_A_DAY),
+        ..before
+    };
+    client_keys::set_sent(transaction, token, sent)
+}
+
+/// That a token has sent as much of something as it may in a day.
+pub(super) fn is_over(what: &'static str, now: Moment) -> Error {
+    let left_ms = DAY_MS - now.vault_ms.rem_euclid(DAY_MS);
+    let left_s = u64::try_from(left_ms / SECOND_MS).unwrap_or_default() + 1;
+    Error::DayIsOver {
+        what,
+        pause_s: left_s.min(LONGEST_PAUSE_S),
+    }
+}
+
+/// What a token has sent today.
+fn today(transaction: &mut dyn Transaction, token: i64, now: Moment) -> Result<Sent> {
+    let before = client_keys::sent(transaction, token)?;
+    // Of two processes one may be a moment behind: no day begins twice.
+    let day = day_of(now.vault_ms).max(before.day);
+    match before.day == day {
+        true => Ok(before),
+        false => Ok(Sent {
+            day,
+            ..Sent::default()
+        }),
     }
 }

@@ -54,6 +54,24 @@ enum Plan {
     },
 }
 
+/// How many files are looked through.
+struct Through<'t> {
+    rows: &'t mut u64,
+    most: u64,
+    now: Moment,
+}
+
+impl Through<'_> {
+    /// Counts one; fails where the day has no room for it.
+    fn one_more(&mut self) -> Result<()> {
+        *self.rows += 1;
+        match *self.rows > self.most {
+            true => Err(day::is_over("files in receipts", self.now)),
+            false => Ok(()),
+        }
+    }
+}
+
 impl Taking {
     /// What the lineage needs is looked at outside of the transaction that changes it, which must
     /// not wait for it: so it may be out of date by then, and is looked at again.
@@ -79,10 +97,27 @@ impl Taking {
         })
     }
 
+    /// What is looked through for it is counted before anything comes of it, be it a refusal.
     fn plan(&self) -> Result<Plan> {
+        let now = self.vault.now();
+        let mut looked_through = 0;
+        let plan = self.look(now, &mut looked_through);
+        let files = looked_through / LOOKED_THROUGH;
+        if files > 0 {
+            let token = self.principal.token;
+            self.vault
+                .shared
+                .commits
+                .commit(move |transaction| day::charge_files(transaction, token, now, files))?;
+        }
+        plan
+    }
+
+    fn look(&self, now: Moment, looked_through: &mut u64) -> Result<Plan> {
         let (id, claim) = (self.verified.id(), self.verified.receipt());
         let token = self.principal.token;
         self.vault.read(|transaction| {
+            *looked_through = 0;
             let repository = current(transaction, &self.repository)?;
             let bound = client_keys::get(transaction, token)?;
             self.check_key(bound)?;
@@ -116,10 +151,15 @@ impl Taking {
             };
             let place = lineage.as_ref().map(place);
             let behind = lineage.map_or(0, |lineage| lineage.receipts);
-            let (difference, looked_through) = self.compare(transaction, place, parent, behind)?;
-            // That it was sent, and how large it is, was counted before it was read.
+            let mut through = Through {
+                rows: &mut *looked_through,
+                most: day::files_left(transaction, token, now)?.saturating_mul(LOOKED_THROUGH),
+                now,
+            };
+            let difference = self.compare(transaction, place, (parent, behind), &mut through)?;
+            // That it was sent, how large it is and what was looked through for it is counted.
             let cost = Sent {
-                files: difference.files() + looked_through / LOOKED_THROUGH,
+                files: difference.files(),
                 ..Sent::default()
             };
             Ok(Plan::Stands {
@@ -130,17 +170,17 @@ impl Taking {
         })
     }
 
-    /// What changes behind the last receipt, and how many files had to be looked through.
+    /// What changes behind the last receipt of so many, where the receipt has a parent or none; and
+    /// how many files had to be looked through, no more of them than its token may have.
     fn compare(
         &self,
         transaction: &mut dyn Transaction,
         place: Option<Place>,
-        parent: Option<u64>,
-        behind: u64,
-    ) -> Result<(Difference, u64)> {
+        (parent, behind): (Option<u64>, u64),
+        through: &mut Through<'_>,
+    ) -> Result<Difference> {
         let change = &self.verified.receipt().needs;
         let mut merge = Merge::new(change);
-        let mut looked_through = 0;
         if let Some(place) = place {
             if parent.is_some() && parent == behind.checked_sub(1) {
                 // It builds on the last one: only what it speaks of can change.
@@ -160,15 +200,14 @@ impl Taking {
             } else {
                 let lineage = place.lineage;
                 let each = &mut |name, at_parent, at_tip| {
-                    looked_through += 1;
+                    through.one_more()?;
                     let merged = merge.row(name, at_parent, at_tip);
                     merged.map_err(|why| broken(&why))
                 };
                 needs::rows(transaction, lineage, parent, each)?;
             }
         }
-        let difference = merge.finish().map_err(|why| broken(&why))?;
-        Ok((difference, looked_through))
+        merge.finish().map_err(|why| broken(&why))
     }
 
     /// Writes the receipt down behind so many others; `None` where it are more by now.

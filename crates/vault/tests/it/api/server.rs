@@ -11,11 +11,12 @@ use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
+use strongroom_ledger::{KeyKind, Signer};
 use strongroom_vault::http::api::{Api, Parts};
 use strongroom_vault::http::metrics::Metrics;
 use strongroom_vault::http::{
-    Answering, Blocking, Handler, HttpMetrics, Limits, Peer, Request, Rest, Serving, Stopper, bind,
-    serve, simple,
+    Answering, Blocking, Handler, HttpMetrics, Limits, Peer, Request, Rest, Serving, Stopper,
+    WitnessPage, bind, serve, simple, witness,
 };
 use strongroom_vault::publication::{LogFolder, Publisher};
 use strongroom_vault::rules::clock::DAY_MS;
@@ -37,6 +38,7 @@ pub(super) struct Server {
     pub(super) address: SocketAddr,
     pub(super) admin_token: String,
     pub(super) description: Description,
+    pub(super) metrics: Metrics,
     _stopper: Stopper,
 }
 
@@ -58,11 +60,15 @@ pub(super) struct Caller<'s> {
 struct Pages {
     api: Api,
     rest: Rest,
+    witness: WitnessPage,
 }
 
 impl Handler for Pages {
     fn handle(self: Arc<Self>, request: Request, peer: Peer) -> Answering<'static> {
         Box::pin(async move {
+            if request.uri().path() == witness::PATH {
+                return self.witness.answer(request, &peer).await;
+            }
             let request = match self.api.answer(request, &peer).await {
                 Ok(response) => return response,
                 Err(request) => *request,
@@ -75,7 +81,11 @@ impl Handler for Pages {
 
 impl Server {
     pub(super) async fn start() -> Self {
-        let scene = Scene::new();
+        Self::start_with(Scene::new(), Limits::default()).await
+    }
+
+    /// The same, for a vault that is there, and with other limits.
+    pub(super) async fn start_with(scene: Scene, limits: Limits) -> Self {
         let folder = scene.folder.path().to_owned();
         let admin_token = admin_token::open(&folder.join("keys")).unwrap();
         let token = admin_token.expose().to_owned();
@@ -84,7 +94,14 @@ impl Server {
         let publisher = Publisher::open(vault.clone(), Arc::new(log), &folder.join("keys"));
         let publisher = publisher.unwrap();
         publisher.publish().unwrap();
-        let (blocking, limits) = (Blocking::new(16), Limits::default());
+        let blocking = Blocking::new(16);
+        let signer = Signer::from_seed(KeyKind::Witness, "witness.test", &[5; 32]).unwrap();
+        let witness = WitnessPage::new(
+            vault.clone(),
+            blocking.clone(),
+            Arc::new(signer),
+            Vec::new(),
+        );
         let rest = Rest::new(
             vault.clone(),
             publisher.published(),
@@ -111,13 +128,14 @@ impl Server {
         let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
         let (stopper, stop) = Stopper::new();
-        let pages = Arc::new(Pages { api, rest });
+        let pages = Arc::new(Pages { api, rest, witness });
         tokio::spawn(serve(serving, vec![listener], pages, stop));
         Self {
             scene,
             address,
             admin_token: token,
             description: Description::new(),
+            metrics,
             _stopper: stopper,
         }
     }

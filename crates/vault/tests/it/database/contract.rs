@@ -1,9 +1,10 @@
 //! The contract of a database.
 
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use strongroom_vault::database::{Database, Row, Transaction, Value};
+use strongroom_vault::database::{Database, Row, Transaction, Value, Work};
 use strongroom_vault::{Error, Result};
 
 use crate::database::{Scene, both, ids, is_own, number, own, put};
@@ -29,6 +30,7 @@ both! {
     readers_never_see_half_of_a_transaction
     writers_follow_each_other
     more_may_read_at_once_than_there_are_connections
+    nothing_waits_for_lists_and_lists_for_nothing_else
     many_rows_are_never_in_memory
 }
 
@@ -479,6 +481,35 @@ fn more_may_read_at_once_than_there_are_connections(scene: &Scene) {
             scope.spawn(|| (0..5).for_each(|_| assert!(ids(&*database).is_empty())));
         }
     });
+}
+
+fn nothing_waits_for_lists_and_lists_for_nothing_else(scene: &Scene) {
+    let database = scene.open();
+    let read = |is_list: bool, work: &mut Work<'_>| match is_list {
+        true => database.read_list(work),
+        false => database.read(work),
+    };
+    // As many as have a connection at a time.
+    for (are_lists, count) in [(true, 2), (false, 4)] {
+        let gate = Barrier::new(count + 1);
+        let other = thread::scope(|scope| {
+            for _ in 0..count {
+                scope.spawn(|| {
+                    let hold = &mut |_: &mut dyn Transaction| {
+                        gate.wait();
+                        gate.wait();
+                        Ok(())
+                    };
+                    read(are_lists, hold).unwrap();
+                });
+            }
+            gate.wait();
+            let other = read(!are_lists, &mut |_| Ok(()));
+            gate.wait();
+            other
+        });
+        assert!(other.is_ok(), "{other:?}");
+    }
 }
 
 fn many_rows_are_never_in_memory(scene: &Scene) {

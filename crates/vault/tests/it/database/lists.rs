@@ -2,10 +2,12 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use strongroom_model::{FileName, FileType, Id};
 use strongroom_testkit::PostgresServer;
-use strongroom_vault::database::{Database, migrate};
+use strongroom_vault::Result;
+use strongroom_vault::database::{Database, Sqlite, Work, migrate};
 use strongroom_vault::records::SCHEMA;
 use strongroom_vault::records::listing::{self, List};
 use strongroom_vault::records::objects::{self, Key, View};
@@ -21,6 +23,55 @@ both! {
 }
 
 const REPOSITORY: i64 = 7;
+
+/// A database that counts the pages of lists that are read.
+#[derive(Debug)]
+struct Counted {
+    inner: Sqlite,
+    pages: Arc<AtomicUsize>,
+}
+
+impl Database for Counted {
+    fn write(&self, work: &mut Work<'_>) -> Result<()> {
+        self.inner.write(work)
+    }
+
+    fn read(&self, work: &mut Work<'_>) -> Result<()> {
+        self.inner.read(work)
+    }
+
+    fn read_list(&self, work: &mut Work<'_>) -> Result<()> {
+        self.pages.fetch_add(1, Ordering::Relaxed);
+        self.inner.read_list(work)
+    }
+}
+
+#[test]
+fn lists_are_read_where_nothing_else_is() {
+    let pages = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&pages);
+    let pair: Pair = Rc::new(move |folder| {
+        let database: Arc<dyn Database> = Arc::new(Counted {
+            inner: Sqlite::open(&folder.join("vault.db")).unwrap(),
+            pages: Arc::clone(&counted),
+        });
+        (database, local_bodies(folder))
+    });
+    scene::within(&pair, || {
+        let scene = scene::Scene::new();
+        let append = scene.token(Right::Append);
+        scene.init(&append);
+        let pack = scene.put(&append, FileType::Data, b"a pack").unwrap();
+        scene.read(&append, View::Now, pack).unwrap();
+        assert_eq!(pages.load(Ordering::Relaxed), 0);
+        for kind in [FileType::Data, FileType::Locks] {
+            scene.list(&append, View::Now, kind);
+        }
+        let standings = scene.vault.standings(&append, &repository(), None);
+        assert!(standings.unwrap().standings.is_empty());
+        assert_eq!(pages.load(Ordering::Relaxed), 3);
+    });
+}
 
 fn object(began: u64) -> Object {
     Object {

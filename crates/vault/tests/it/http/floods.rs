@@ -130,6 +130,24 @@ async fn who_sends_no_body_holds_no_place_whether_he_is_known_or_not() {
     }
 }
 
+#[tokio::test]
+async fn who_is_refused_many_times_at_once_leaves_others_to_hear_why() {
+    let (server, _events) = Server::start(Limits::default()).await;
+    let head = b"POST /refuse HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n";
+    let mut unfinished = Vec::new();
+    for (last, count, heard) in [(2, 20, 16), (3, 1, 1)] {
+        let mut kept = 0;
+        for _ in 0..count {
+            let mut stream = server.raw_from(last).await;
+            stream.write_all(head).await.unwrap();
+            let told = until(&mut stream, "no\n").await;
+            kept += usize::from(!told.contains("connection: close"));
+            unfinished.push(stream);
+        }
+        assert_eq!(kept, heard, "of {count} from 127.0.0.{last}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn strangers_that_do_not_take_their_answers_hold_no_place() {
     let limits = Limits {

@@ -1,11 +1,16 @@
 //! Bounds: of a token's life and day, of a quota, of the disk; and what goes on beyond them.
 
+use std::io::Read;
+use std::ops::Range;
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use strongroom_model::{FileName, FileType, Id};
-use strongroom_vault::database::{Database, Work};
+use strongroom_store::{Bodies, BodyKey, Staged};
+use strongroom_vault::database::{Database, Sqlite, Work};
 use strongroom_vault::records::leaves;
 use strongroom_vault::records::objects::View;
 use strongroom_vault::rules::clock::{DAY_MS, MINUTE_MS, SECOND_MS};
@@ -13,7 +18,7 @@ use strongroom_vault::rules::right::Right;
 use strongroom_vault::vault::{NewToken, ReadClocks};
 use strongroom_vault::{Error, Result, Vault};
 
-use super::scene::{Scene, repository};
+use super::scene::{Pair, Scene, local_bodies, repository, within};
 
 #[test]
 fn an_upload_that_was_held_open_until_its_token_was_revoked_comes_to_nothing() {
@@ -115,6 +120,143 @@ fn who_declares_much_and_sends_nothing_takes_no_room_of_others() {
     drop(held);
 }
 
+/// A vault whose disk has so many bytes free, 10 MiB of which are its reserve.
+fn on_a_small_disk(free_bytes: u64) -> (Scene, Arc<AtomicU64>) {
+    let free = Arc::new(AtomicU64::new(free_bytes));
+    let shared = Arc::clone(&free);
+    let pair: Pair = Rc::new(move |folder| {
+        let database: Arc<dyn Database> = Arc::new(Sqlite::open(&folder.join("vault.db")).unwrap());
+        let bodies: Arc<dyn Bodies> = Arc::new(SmallDisk {
+            inner: local_bodies(folder),
+            free: Arc::clone(&shared),
+        });
+        (database, bodies)
+    });
+    let mut scene = None;
+    within(&pair, || {
+        scene = Some(Scene::with(|settings| settings.reserve_bytes = RESERVE));
+    });
+    (scene.unwrap(), free)
+}
+
+const MIB: u64 = 1 << 20;
+
+const RESERVE: u64 = 10 * MIB;
+
+#[test]
+fn uploads_of_no_declared_length_leave_the_reserve_alone() {
+    let (scene, free) = on_a_small_disk(RESERVE + 20 * MIB);
+    let append = scene.token(Right::Append);
+    scene.init(&append);
+    let begin = |number: u8| {
+        let name = FileName::new(FileType::Data, Id::of(&[number]));
+        let upload = scene.vault.begin_put(&append, &repository(), name, None);
+        upload.ok()
+    };
+    let mut uploads: Vec<_> = (0..10).map(begin).collect();
+    // As much as is written where nobody looks but every 8 MiB.
+    for _ in 0..8 * MIB / (64 << 10) {
+        for upload in &mut uploads {
+            let Some(taking) = upload else {
+                continue;
+            };
+            match taking.write(&[7; 64 << 10]) {
+                Ok(()) => {}
+                Err(Error::Full { .. }) => *upload = None,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+    let left = free.load(Ordering::Relaxed);
+    assert!(
+        left >= RESERVE,
+        "{} bytes of the reserve are gone",
+        RESERVE - left
+    );
+    // It was used for something.
+    assert!(left < RESERVE + 15 * MIB, "{left}");
+}
+
+#[test]
+fn what_never_comes_takes_little_of_a_quota_or_a_disk() {
+    let (scene, _free) = on_a_small_disk(RESERVE + 200 * MIB);
+    let (honest, thief) = (scene.token(Right::Append), scene.token(Right::Append));
+    scene.init(&honest);
+    scene
+        .vault
+        .set_quota(&repository(), Some(700 * MIB))
+        .unwrap();
+    let begin = |number: u8| {
+        let name = FileName::new(FileType::Data, Id::of(&[number]));
+        let declared = Some(8 * MIB);
+        scene.vault.begin_put(&thief, &repository(), name, declared)
+    };
+    let held: Vec<_> = (0..96).map(|number| begin(number).unwrap()).collect();
+    scene
+        .put(&honest, FileType::Data, &vec![1; 2 << 20])
+        .unwrap();
+    drop(held);
+}
+
+/// Bodies on a disk with so many bytes free, whatever there is of it.
+#[derive(Debug)]
+struct SmallDisk {
+    inner: Arc<dyn Bodies>,
+    free: Arc<AtomicU64>,
+}
+
+#[derive(Debug)]
+struct OnSmallDisk {
+    inner: Box<dyn Staged>,
+    free: Arc<AtomicU64>,
+}
+
+impl Staged for OnSmallDisk {
+    fn write(&mut self, bytes: &[u8]) -> strongroom_store::Result<()> {
+        let (free, length) = (&self.free, bytes.len() as u64);
+        let left = free.load(Ordering::Relaxed).saturating_sub(length);
+        free.store(left, Ordering::Relaxed);
+        self.inner.write(bytes)
+    }
+
+    fn publish(self: Box<Self>) -> strongroom_store::Result<()> {
+        self.inner.publish()
+    }
+}
+
+impl Bodies for SmallDisk {
+    fn location(&self) -> &str {
+        self.inner.location()
+    }
+
+    fn stage(&self, body: &BodyKey) -> strongroom_store::Result<Box<dyn Staged>> {
+        Ok(Box::new(OnSmallDisk {
+            inner: self.inner.stage(body)?,
+            free: Arc::clone(&self.free),
+        }))
+    }
+
+    fn open(
+        &self,
+        body: &BodyKey,
+        range: Option<Range<u64>>,
+    ) -> strongroom_store::Result<(u64, Box<dyn Read + Send>)> {
+        self.inner.open(body, range)
+    }
+
+    fn remove(&self, body: &BodyKey) -> strongroom_store::Result<()> {
+        self.inner.remove(body)
+    }
+
+    fn free_bytes(&self) -> strongroom_store::Result<Option<u64>> {
+        Ok(Some(self.free.load(Ordering::Relaxed)))
+    }
+
+    fn sweep(&self, older_than: SystemTime) -> strongroom_store::Result<u64> {
+        self.inner.sweep(older_than)
+    }
+}
+
 #[test]
 fn config_and_new_repositories_leave_the_reserve_alone() {
     let scene = Scene::with(|settings| settings.reserve_bytes = u64::MAX / 2);
@@ -141,6 +283,9 @@ fn tokens_make_no_more_repositories_than_the_bound_and_operators_do() {
     assert!(matches!(refused, Err(Error::Full { .. })), "{refused:?}");
     scene.vault.create(&append, &path(7)).unwrap();
     scene.vault.add_repository(&path(1_000)).unwrap();
+    // Another token of the same prefix has not used up anything.
+    let other = scene.token_for(Right::Append, "acme");
+    scene.vault.create(&other, &path(1_001)).unwrap();
     let elsewhere = scene.token_for(Right::Append, "acm");
     let path = "acm/r".parse().unwrap();
     scene.vault.create(&elsewhere, &path).unwrap();

@@ -4,11 +4,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use strongroom_ledger::{Remembered, Verdict, Verifier, audit};
 use strongroom_model::FileType;
 use strongroom_vault::Error;
-use strongroom_vault::publication::{LogFiles, LogFolder, Publisher, begin_new};
+use strongroom_vault::publication::{CaughtUp, LogFiles, LogFolder, Publisher, begin_new};
 use strongroom_vault::records::look_back::Wrong;
 use strongroom_vault::rules::clock::HOUR_MS;
 use strongroom_vault::rules::right::Right;
@@ -387,4 +388,39 @@ fn restore_database(data: &Path, from: &Path) {
         let _ = fs::remove_file(data.join(format!("vault.db{end}")));
     }
     fs::copy(from, data.join("vault.db")).unwrap();
+}
+
+#[test]
+fn questions_have_the_log_published_once_a_second_and_are_all_answered() {
+    let logged = Logged::new(2);
+    let publisher = &logged.publisher;
+    // Nothing was published for long.
+    let start = Instant::now() + Duration::from_secs(60);
+    let mut waiting = Vec::new();
+    let mut checkpoints = vec![logged.checkpoint()];
+    for step in 0..30_u64 {
+        logged.grow(1);
+        let now = start + Duration::from_millis(100 * step);
+        match publisher.catch_up(None, now).unwrap() {
+            CaughtUp::Done => {}
+            CaughtUp::Later { wanted, pause } => {
+                assert!(pause <= Duration::from_secs(1), "{pause:?}");
+                waiting.push((now + pause, wanted));
+            }
+        }
+        checkpoints.push(logged.checkpoint());
+    }
+    checkpoints.dedup();
+    assert_eq!(checkpoints.len(), 1 + 3, "once in each of three seconds");
+    // Those that wait for the same second have it written once, when it is over.
+    for (when, wanted) in waiting {
+        let done = publisher.catch_up(Some(wanted), when).unwrap();
+        assert_eq!(done, CaughtUp::Done, "{wanted}");
+    }
+    checkpoints.push(logged.checkpoint());
+    checkpoints.dedup();
+    assert_eq!(checkpoints.len(), 1 + 3 + 1);
+    // Whoever asks when nothing is new has his answer at once.
+    let now = start + Duration::from_secs(10);
+    assert_eq!(publisher.catch_up(None, now).unwrap(), CaughtUp::Done);
 }

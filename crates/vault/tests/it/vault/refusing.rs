@@ -54,6 +54,42 @@ fn a_deletion_that_is_refused_a_hundred_times_is_two_leaves() {
 }
 
 #[test]
+fn a_stranger_cannot_write_names_of_his_own_into_the_log() {
+    let scene = Scene::new();
+    scene.vault.add_repository(&repository()).unwrap();
+    let invented = "some/name".parse().unwrap();
+    for path in [&invented, &repository()] {
+        scene.vault.note_no_token(Some(path));
+        scene.vault.tell_refusals(false).unwrap();
+        scene.pass(MINUTE_MS);
+    }
+    // Who is known answers for what he writes.
+    let append = scene.token(Right::Append);
+    let refused = Error::Forbidden {
+        token: append.name.clone(),
+        action: "read".to_owned(),
+    };
+    let token = Some(append.name.as_str());
+    for path in [&invented, &repository()] {
+        scene.vault.note_refusal(&refused, false, token, Some(path));
+    }
+    scene.vault.tell_refusals(true).unwrap();
+    let leaves = scene.acts("refusal");
+    let told: Vec<_> = leaves
+        .iter()
+        .map(|leaf| (leaf["repository"].as_str(), leaf["elsewhere"].as_bool()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (None, None),
+            (Some("acme/repos"), None),
+            (Some("some/name"), Some(true))
+        ]
+    );
+}
+
+#[test]
 fn the_end_of_a_process_tells_what_is_left() {
     let scene = Scene::new();
     for _ in 0..2 {

@@ -1,5 +1,6 @@
 //! What a token may send of receipts in a day, and what those on their way take of the disk.
 
+use strongroom_model::Id;
 use strongroom_vault::Error;
 use strongroom_vault::records::client_keys::{self, Sent};
 use strongroom_vault::rules::clock::DAY_MS;
@@ -103,6 +104,52 @@ fn receipts_that_are_refused_use_up_the_day_too() {
         matches!(refused, Err(Error::DayIsOver { .. })),
         "{refused:?}"
     );
+}
+
+#[test]
+fn what_is_looked_through_is_counted_though_nothing_comes_of_it() {
+    let world = World::new();
+    let (scene, append) = (&world.scene, &world.append);
+    // A long lineage; what it names need not be there.
+    let mut needs = world.needs();
+    needs
+        .packs
+        .extend((0..1_000_u32).map(|number| Id::of(&number.to_be_bytes())));
+    let receipt = world.client.receipt(world.snapshot, None, first(&needs));
+    world.client.send(scene, append, &receipt).unwrap();
+    // One that begins anew, and drops behind all others what no receipt ever named.
+    let mut broken = world
+        .client
+        .receipt(world.snapshot, None, first(&world.needs()));
+    broken
+        .needs
+        .packs_dropped
+        .insert(Id::from_bytes([0xff; 32]));
+    let before = sent_by(scene, &append.name).files;
+    let refused = world.client.send(scene, append, &broken);
+    assert!(
+        matches!(refused, Err(Error::Malformed { .. })),
+        "{refused:?}"
+    );
+    let after = sent_by(scene, &append.name).files;
+    assert!(after >= before + 1_000 / 8, "{before} and {after}");
+    // Where the day has no room for it, it is not looked through to its end.
+    let full = Sent {
+        files: 4_000_000 - 10,
+        ..sent_by(scene, &append.name)
+    };
+    let token = token_row(scene, &append.name);
+    scene
+        .vault
+        .database()
+        .write(&mut |transaction| client_keys::set_sent(transaction, token, full))
+        .unwrap();
+    let refused = world.client.send(scene, append, &broken);
+    assert!(
+        matches!(refused, Err(Error::DayIsOver { .. })),
+        "{refused:?}"
+    );
+    assert_eq!(sent_by(scene, &append.name).files, 4_000_000);
 }
 
 #[test]
