@@ -27,6 +27,7 @@ pub mod tally;
 pub mod tokens;
 pub mod tombstones;
 pub mod undeleting;
+pub mod vital;
 pub mod witnessed;
 
 use crate::database::{Row, Transaction, Value};
@@ -43,6 +44,7 @@ pub const SCHEMA: &[&str] = &[
     include_str!("database/schema/0007.sql"),
     include_str!("database/schema/0008.sql"),
     include_str!("database/schema/0010.sql"),
+    include_str!("database/schema/0011.sql"),
 ];
 
 /// All rows of a short answer.

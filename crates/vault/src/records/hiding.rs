@@ -33,8 +33,7 @@ pub fn hide(transaction: &mut dyn Transaction, token: i64, since: u64, leaf: u64
     // What is left has nobody else.
     let condition = "token = $1 AND put >= $2 AND state IN (0, 3)";
     for found in tally::count(transaction, condition, &of_token)? {
-        let moves = (Some(found.state), Some(State::Hidden));
-        tally::shift(transaction, found.repository, moves, found.tally)?;
+        tally::shift_all(transaction, &found, State::Hidden)?;
     }
     // What waits was never seen, so that its life is none: it ends where it began.
     let statement = format!(
@@ -139,8 +138,7 @@ pub fn unhide(transaction: &mut dyn Transaction, token: i64, leaf: u64) -> Resul
     for (kinds, to) in [("kind = 1", State::Pending), ("kind <> 1", State::Live)] {
         let condition = format!("token = $1 AND state = 2 AND {kinds}");
         for found in tally::count(transaction, &condition, &[Value::Int(token)])? {
-            let moves = (Some(found.state), Some(to));
-            tally::shift(transaction, found.repository, moves, found.tally)?;
+            tally::shift_all(transaction, &found, to)?;
         }
     }
     let statement = "UPDATE object SET state = CASE kind WHEN 1 THEN 3 ELSE 0 END, began = $2, \

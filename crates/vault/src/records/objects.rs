@@ -4,7 +4,7 @@ use strongroom_model::{FileName, FileType, Id};
 
 use crate::Result;
 use crate::database::{Row, Transaction, Value};
-use crate::records::tally::{self, Tally};
+use crate::records::tally;
 use crate::records::{all, damaged, hiding, maybe, needs, receipts, signed, unsigned};
 use crate::rules::life::{self, Object, State};
 
@@ -215,8 +215,7 @@ pub fn insert_unneeded(
     ];
     transaction.execute(statement, &values)?;
     let arrives = (None, Some(object.state));
-    let one = Tally::one(object.bytes);
-    tally::shift(transaction, key.repository, arrives, one)?;
+    tally::shift_one(transaction, key, arrives, object.bytes)?;
     receipts::set_held(transaction, key, true)
 }
 
@@ -301,7 +300,7 @@ pub(super) fn move_one(
     let Some(bytes) = bytes else {
         return Ok(false);
     };
-    tally::shift(transaction, key.repository, moves, Tally::one(bytes))?;
+    tally::shift_one(transaction, key, moves, bytes)?;
     Ok(true)
 }
 
@@ -310,7 +309,7 @@ fn tally_to(transaction: &mut dyn Transaction, key: &Key, to: State) -> Result<O
     let found = get(transaction, key)?;
     if let Some(object) = &found {
         let moves = (Some(object.state), Some(to));
-        tally::shift(transaction, key.repository, moves, Tally::one(object.bytes))?;
+        tally::shift_one(transaction, key, moves, object.bytes)?;
     }
     Ok(found)
 }

@@ -66,8 +66,7 @@ pub fn undelete(
     ] {
         let condition = format!("{condition} AND {lives}");
         for found in tally::count(transaction, &condition, &values)? {
-            let moves = (Some(found.state), Some(to));
-            tally::shift(transaction, found.repository, moves, found.tally)?;
+            tally::shift_all(transaction, &found, to)?;
         }
     }
     let statement = format!(

@@ -4,13 +4,13 @@ use strongroom_model::{FileName, FileType, RepositoryPath};
 
 use crate::database::Transaction;
 use crate::records::leaves::{self, Act, Moment};
-use crate::records::objects::{self, Key};
+use crate::records::objects::{self, Key, number_of};
 use crate::records::repositories::{self, Repository};
 use crate::records::tally::{self, Tally};
 use crate::records::undeleting::{self, Chosen};
-use crate::records::{hiding, hours, locks, tokens};
+use crate::records::{hiding, hours, locks, tokens, vital};
 use crate::rules::life::{self, Delete, State};
-use crate::rules::purge::{day_of, hour_of, is_mass_deletion};
+use crate::rules::purge::{VitalDay, day_of, hour_of, is_mass_deletion};
 use crate::rules::right;
 use crate::vault::authentication::Principal;
 use crate::vault::foresight::hidden;
@@ -56,13 +56,14 @@ impl Vault {
             let file = told(&path, name, object.bytes, Some(&token_name));
             let leaf = leaves::append_dated(transaction, now, &Act::Tombstone(file))?;
             let vault_ms = leaf.moment.vault_ms;
-            if delete == Delete::Rejects {
-                return objects::reject(transaction, &key, vault_ms, token);
+            match delete {
+                Delete::Rejects => objects::reject(transaction, &key, vault_ms, token)?,
+                _ => objects::tombstone(transaction, &key, leaf.number, vault_ms, token)?,
             }
-            objects::tombstone(transaction, &key, leaf.number, vault_ms, token)?;
             let repository =
                 repositories::get(transaction, &path)?.ok_or_else(|| unknown_repository(&path))?;
-            count_tombstone(transaction, &repository, leaf.moment, object.bytes)
+            let counted = (name.kind(), object.bytes);
+            count_tombstone(transaction, &repository, leaf.moment, counted)
         })
     }
 
@@ -190,12 +191,13 @@ impl Vault {
     }
 }
 
-/// Counts a tombstone, and holds the purge of its repository where there were very many in a day.
+/// Counts a tombstone, and holds the purge of its repository where there were very many in a day,
+/// or where they took what nothing opens without.
 fn count_tombstone(
     transaction: &mut dyn Transaction,
     repository: &Repository,
     moment: Moment,
-    bytes: u64,
+    (kind, bytes): (FileType, u64),
 ) -> Result<()> {
     let (id, vault_ms) = (repository.id, moment.vault_ms);
     let today = day_of(vault_ms);
@@ -205,16 +207,18 @@ fn count_tombstone(
     };
     let hour = hour_of(vault_ms);
     hours::add_tombstone(transaction, id, hour, bytes)?;
+    let is_vital = vital::add_tombstone(transaction, id, hour, number_of(kind))?;
     let mut held_ms = repository.purge_held_ms;
     if held_ms.is_none() {
         let deleted = hours::tombstones(transaction, id, hour)?;
         let live = tally::live(transaction, repository)?;
         let before = hours::live_before(transaction, id, hour)?;
         let before = at_most(live.and(deleted), before);
-        if is_mass_deletion(
+        let is_much = is_mass_deletion(
             (deleted.objects, deleted.bytes),
             (before.objects, before.bytes),
-        ) {
+        );
+        if is_much || (is_vital && takes_what_is_vital(transaction, id, hour, kind)?) {
             held_ms = Some(vault_ms);
             let act = Act::PurgeHeld {
                 repository: repository.path.clone(),
@@ -224,6 +228,23 @@ fn count_tombstone(
         }
     }
     repositories::set_tombstones(transaction, id, (today, of_today), held_ms)
+}
+
+/// Whether the deletions of a day took too much of what is vital.
+fn takes_what_is_vital(
+    transaction: &mut dyn Transaction,
+    repository: i64,
+    hour: i64,
+    kind: FileType,
+) -> Result<bool> {
+    let number = number_of(kind);
+    let (deleted, before) = vital::of_day(transaction, repository, hour, number)?;
+    let day = VitalDay {
+        live: vital::live(transaction, repository, number)?,
+        deleted,
+        before,
+    };
+    Ok(day.is_mass_deletion(kind))
 }
 
 /// What there is to be deleted from: what came within the day does not make it more.

@@ -256,6 +256,82 @@ fn a_day_has_no_midnight_at_which_the_count_begins_anew() {
     assert_eq!(hold(&scene), None);
 }
 
+/// Some packs of a megabyte each, and a few snapshots.
+fn packs_and_snapshots(scene: &Scene, who: &Principal) -> (FileName, Vec<FileName>) {
+    let key = scene.init(who);
+    for number in 0..100_u32 {
+        let mut pack = vec![7; 100_000];
+        pack[..4].copy_from_slice(&number.to_le_bytes());
+        let name = FileName::new(FileType::Data, strongroom_model::Id::of(&pack));
+        let length = Some(pack.len() as u64);
+        let put = scene.vault.begin_put(who, &repository(), name, length);
+        let mut put = put.unwrap();
+        put.write(&pack).unwrap();
+        put.finish().unwrap();
+    }
+    let snapshot = |number: u8| scene.put(who, FileType::Snapshots, &[number; 20]).unwrap();
+    (key, (0..4).map(snapshot).collect())
+}
+
+#[test]
+fn the_vital_few_are_not_few() {
+    // The only key.
+    let scene = Scene::new();
+    let maintain = scene.token(Right::Maintain);
+    let (key, snapshots) = packs_and_snapshots(&scene, &maintain);
+    remove(&scene, &maintain, &snapshots[..1]);
+    assert_eq!(hold(&scene), None);
+    remove(&scene, &maintain, &[key]);
+    assert_eq!(hold(&scene), Some(Hold::ManyTombstones));
+    assert_eq!(scene.acts("purge-held").len(), 1);
+
+    // More than half of the snapshots, with junk put in their place.
+    let scene = Scene::new();
+    let maintain = scene.token(Right::Maintain);
+    let (_, snapshots) = packs_and_snapshots(&scene, &maintain);
+    for _ in 0..25 {
+        scene.vault.purge().unwrap();
+        scene.pass(HOUR_MS);
+    }
+    for number in 100..200_u8 {
+        scene.put(&maintain, FileType::Snapshots, &[number; 20]).unwrap();
+    }
+    remove(&scene, &maintain, &snapshots[..2]);
+    assert_eq!(hold(&scene), None);
+    remove(&scene, &maintain, &snapshots[2..3]);
+    assert_eq!(hold(&scene), Some(Hold::ManyTombstones));
+
+    // Index files that a prune writes anew; and those that nothing comes for.
+    let scene = Scene::new();
+    let maintain = scene.token(Right::Maintain);
+    packs_and_snapshots(&scene, &maintain);
+    let put = |number: u8| {
+        let index = [number; 30];
+        scene.put(&maintain, FileType::Index, &index).unwrap()
+    };
+    let old: Vec<_> = (0..2).map(put).collect();
+    for _ in 0..25 {
+        scene.vault.purge().unwrap();
+        scene.pass(HOUR_MS);
+    }
+    let new: Vec<_> = (10..12).map(put).collect();
+    remove(&scene, &maintain, &old);
+    assert_eq!(hold(&scene), None);
+    remove(&scene, &maintain, &new);
+    assert_eq!(hold(&scene), Some(Hold::ManyTombstones));
+}
+
+#[test]
+fn rejected_keys_count_as_deletions() {
+    let scene = Scene::new();
+    let maintain = scene.token(Right::Maintain);
+    scene.init(&maintain);
+    let waiting = scene.put(&maintain, FileType::Keys, &super::scene::key_file(9));
+    assert_eq!(hold(&scene), None);
+    remove(&scene, &maintain, &[waiting.unwrap()]);
+    assert_eq!(hold(&scene), Some(Hold::ManyTombstones));
+}
+
 #[test]
 fn a_key_that_waits_is_rejected_by_a_deletion_and_waits_again_when_that_is_taken_back() {
     let scene = Scene::new();

@@ -55,11 +55,14 @@ pub(super) struct Object {
     is_out_of_sight: bool,
 }
 
-/// What an hour has seen: what was live when it was noted, and what was asked to be deleted.
-#[derive(Clone, Copy, Debug, Default)]
+/// What an hour has seen: what was live when it was noted, and what was asked to be deleted; and
+/// the same of each type alone.
+#[derive(Clone, Debug, Default)]
 struct Hour {
     live: Option<(u64, u64)>,
     deleted: (u64, u64),
+    live_of: BTreeMap<FileType, u64>,
+    deleted_of: BTreeMap<FileType, u64>,
 }
 
 #[derive(Clone, Debug)]
@@ -139,6 +142,12 @@ impl Repository {
         live.fold((0, 0), |(objects, bytes), object| {
             (objects + 1, bytes + object.bytes())
         })
+    }
+
+    fn live_of(&self, kind: FileType) -> u64 {
+        let of_kind = self.objects.iter().filter(|(name, _)| name.kind() == kind);
+        let live = of_kind.filter(|(_, object)| object.state == State::Live);
+        live.count() as u64
     }
 
     fn seen(&self) -> Seen {

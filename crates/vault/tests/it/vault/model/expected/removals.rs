@@ -37,6 +37,32 @@ impl Repository {
     }
 }
 
+/// What nothing opens without.
+const VITAL: [FileType; 3] = [FileType::Keys, FileType::Index, FileType::Snapshots];
+
+impl Repository {
+    /// Whether the deletions of 24 hours left nothing of a vital type, or less than half of it;
+    /// snapshots that came meanwhile are not left, but new.
+    fn is_robbed_of(&self, kind: FileType, hour: i64) -> bool {
+        if !VITAL.contains(&kind) {
+            return false;
+        }
+        let of_day = self.hours.range(hour - 23..);
+        let deleted: u64 = of_day.filter_map(|(_, is)| is.deleted_of.get(&kind)).sum();
+        let live = self.live_of(kind);
+        let there = live + deleted;
+        let mut earlier = self.hours.range(..hour - 23).rev();
+        let noted = earlier.find(|(_, is)| is.live.is_some());
+        let noted = noted.and_then(|(_, is)| is.live_of.get(&kind).copied());
+        let before = noted.filter(|noted| *noted > 0).unwrap_or(there).min(there);
+        let left = match kind {
+            FileType::Snapshots => before.saturating_sub(deleted),
+            _ => live,
+        };
+        live == 0 || left * 2 < before
+    }
+}
+
 impl Model {
     pub(in crate::vault::model) fn drop_locks(&mut self) -> Outcome {
         let since_ms = self.locks_since_ms();
@@ -86,22 +112,21 @@ impl Model {
         object.tombstoned_ms = vault_ms;
         object.ended_by = token;
         object.has_waited = waits;
-        // What was never seen ends where it began, and is no deletion of what was there.
+        // What was never seen ends where it began.
         object.ended = match waits {
             true => object.waits_since,
             false => leaf,
         };
-        if waits {
-            return Ok(Reply::Done);
-        }
         let bytes = object.bytes();
         found.tombstones = match found.tombstones {
             (of, count) if of == day => (day, count + 1),
             _ => (day, 1),
         };
-        let deleted = &mut found.hours.entry(hour).or_default().deleted;
-        *deleted = (deleted.0 + 1, deleted.1 + bytes);
-        if found.is_mass_deletion(hour) && !found.is_held {
+        let of_hour = found.hours.entry(hour).or_default();
+        of_hour.deleted = (of_hour.deleted.0 + 1, of_hour.deleted.1 + bytes);
+        *of_hour.deleted_of.entry(name.kind()).or_default() += 1;
+        let is_much = found.is_mass_deletion(hour) || found.is_robbed_of(name.kind(), hour);
+        if is_much && !found.is_held {
             found.is_held = true;
             let path = REPOSITORIES[repository];
             self.tell(json!({"act": "purge-held", "repository": path}));
@@ -114,12 +139,12 @@ impl Model {
         let hour = self.hour();
         for found in self.repositories.iter_mut().filter(|found| found.is_there) {
             let live = found.live();
-            found
-                .hours
-                .entry(hour)
-                .or_default()
-                .live
-                .get_or_insert(live);
+            let live_of = VITAL.map(|kind| (kind, found.live_of(kind)));
+            let of_hour = found.hours.entry(hour).or_default();
+            if of_hour.live.is_none() {
+                of_hour.live = Some(live);
+                of_hour.live_of = live_of.into();
+            }
         }
     }
 

@@ -1,0 +1,22 @@
+-- Keys, index files and snapshots are few, and nothing opens without them: so they are counted for
+-- themselves. How many of a type are live; no row where there never was one.
+CREATE TABLE vital (
+    repository BIGINT NOT NULL,
+    kind BIGINT NOT NULL,
+    objects BIGINT NOT NULL,
+    PRIMARY KEY (repository, kind)
+) /* sqlite: STRICT, WITHOUT ROWID */;
+INSERT INTO vital (repository, kind, objects)
+    SELECT repository, kind, COUNT(*) FROM object
+    WHERE state = 0 AND kind IN (1, 3, 4) GROUP BY repository, kind;
+
+-- What an hour of vault time has seen of each of these types: how many were live when the hour was
+-- noted, and how many were asked to be deleted in it.
+CREATE TABLE vital_hour (
+    repository BIGINT NOT NULL,
+    hour BIGINT NOT NULL,
+    kind BIGINT NOT NULL,
+    objects BIGINT,
+    tombstones BIGINT NOT NULL,
+    PRIMARY KEY (repository, hour, kind)
+) /* sqlite: STRICT, WITHOUT ROWID */;
