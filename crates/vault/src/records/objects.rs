@@ -333,8 +333,12 @@ pub fn revive(
     let before = tally_to(transaction, key, state)?;
     end_life(transaction, key)?;
     hiding::pass_on(transaction, key, before.map(|object| object.state), token)?;
+    // What waits remembers who ended its last life that was seen, so that an operator can take that
+    // back; what was put by a hidden token does not.
     let statement = "UPDATE object SET state = $7, began = $4, put = $4, ended = NULL, \
-         arrived_ms = $5, tombstoned_ms = NULL, ended_by = NULL, token = $6, out_of_sight = 0 \
+         arrived_ms = $5, tombstoned_ms = NULL, ended_by = NULL, token = $6, out_of_sight = 0, \
+         life_ended_by = CASE WHEN $7 <> 3 OR out_of_sight = 1 THEN NULL \
+             WHEN state = 1 AND ended > began THEN ended_by ELSE life_ended_by END \
          WHERE repository = $1 AND kind = $2 AND name = $3";
     let [repository, kind, name] = key.values();
     let values = [
@@ -409,7 +413,7 @@ fn end_life(transaction: &mut dyn Transaction, key: &Key) -> Result<()> {
 /// # Errors
 /// Those of the database.
 pub fn admit(transaction: &mut dyn Transaction, key: &Key, leaf: u64) -> Result<bool> {
-    let statement = "UPDATE object SET state = 0, began = $4 \
+    let statement = "UPDATE object SET state = 0, began = $4, life_ended_by = NULL \
                      WHERE repository = $1 AND kind = $2 AND name = $3 AND state = 3 \
                      RETURNING bytes";
     let [repository, kind, name] = key.values();

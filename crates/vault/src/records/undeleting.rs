@@ -1,4 +1,4 @@
-//! Tombstones, taken back many at once.
+//! Tombstones, taken back many at once; and keys that wait because of one.
 
 use crate::Result;
 use crate::database::{Transaction, Value};
@@ -20,6 +20,15 @@ impl Chosen {
     const CONDITION: &str = "repository = $1 AND state = 1 AND ended >= $2 AND ended < $3 \
                              AND ($4 = 0 OR ended_by = $4) AND out_of_sight = 0";
 
+    /// Keys that wait for an operator and were seen before, until the chosen token ended that: who
+    /// asked for their deletion and had them put again has taken them away all the same. Only an
+    /// operator who names the token lets them in by it.
+    const KEYS: &str = "repository = $1 AND kind = 1 AND state = 3 AND life_ended_by = $4 \
+         AND (SELECT MAX(p.ended) FROM past p WHERE p.repository = object.repository \
+             AND p.kind = 1 AND p.name = object.name) >= $2 \
+         AND (SELECT MAX(p.ended) FROM past p WHERE p.repository = object.repository \
+             AND p.kind = 1 AND p.name = object.name) < $3";
+
     fn values(&self, repository: i64) -> Result<[Value<'static>; 4]> {
         Ok([
             Value::Int(repository),
@@ -30,7 +39,7 @@ impl Chosen {
     }
 }
 
-/// How many tombstones are chosen.
+/// How many tombstones, and keys that wait, are chosen.
 ///
 /// # Errors
 /// Those of the database.
@@ -39,14 +48,18 @@ pub fn count_chosen(
     repository: i64,
     chosen: &Chosen,
 ) -> Result<u64> {
-    let statement = format!("SELECT count(*) FROM object WHERE {}", Chosen::CONDITION);
     let values = chosen.values(repository)?;
-    let count = transaction.first(&statement, &values, |row| row.int(0))?;
-    unsigned(count.unwrap_or_default())
+    let mut sum = 0;
+    for condition in [Chosen::CONDITION, Chosen::KEYS] {
+        let statement = format!("SELECT COUNT(*) FROM object WHERE {condition}");
+        let count = transaction.first(&statement, &values, |row| row.int(0))?;
+        sum += unsigned(count.unwrap_or_default())?;
+    }
+    Ok(sum)
 }
 
 /// Begins new lives of all tombstones that are chosen; they keep their arrival. Keys that waited
-/// for an operator wait again.
+/// for an operator wait again, unless what ended when they were seen last is chosen as well.
 ///
 /// # Errors
 /// Those of the database.
@@ -80,6 +93,14 @@ pub fn undelete(
          ended = NULL, tombstoned_ms = NULL, ended_by = NULL WHERE {condition}"
     );
     let leaf = Value::Int(signed(leaf)?);
+    transaction.execute(&statement, &[repository, since, before, by, leaf])?;
+    let condition = Chosen::KEYS;
+    for found in tally::count(transaction, condition, &values)? {
+        tally::shift_all(transaction, &found, State::Live)?;
+    }
+    let statement = format!(
+        "UPDATE object SET state = 0, began = $5, life_ended_by = NULL WHERE {condition}"
+    );
     transaction.execute(&statement, &[repository, since, before, by, leaf])?;
     needs::look_again_at_lacking(transaction)
 }

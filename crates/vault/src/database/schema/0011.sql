@@ -20,3 +20,7 @@ CREATE TABLE vital_hour (
     tombstones BIGINT NOT NULL,
     PRIMARY KEY (repository, hour, kind)
 ) /* sqlite: STRICT, WITHOUT ROWID */;
+
+-- Of a key that waits though it was seen before: the token that ended that. No row that is live has
+-- one.
+ALTER TABLE object ADD COLUMN life_ended_by BIGINT;

@@ -2,6 +2,7 @@
 
 mod day;
 mod model;
+mod open_door;
 
 use strongroom_model::receipt::NeedsChange;
 use strongroom_model::{FileName, FileType, Id, Needs};

@@ -49,6 +49,8 @@ pub(super) struct Object {
     ended_by: usize,
     /// Since which leaf it waits for an operator.
     waits_since: u64,
+    /// Of a key that waits though it was seen before: whose deletion ended that, and its leaf.
+    life_ended: Option<(usize, u64)>,
     /// Whether it waited for an operator when its deletion was asked for.
     has_waited: bool,
     /// Whether it is a tombstone whose token was hidden.

@@ -160,7 +160,7 @@ impl Model {
         let leaf = self.leaves.len() as u64;
         let found = self.there(repository)?;
         let mut count = 0;
-        for object in found.objects.values_mut() {
+        for (name, object) in &mut found.objects {
             let is_chosen = object.state == State::Tombstoned
                 && object.ended >= since
                 && until.is_none_or(|until| object.ended < until)
@@ -168,8 +168,20 @@ impl Model {
                 && !object.is_out_of_sight;
             if is_chosen {
                 object.restore(leaf);
-                count += 1;
             }
+            // A key that waits is let in where the chosen token had it deleted when it was seen.
+            let is_let_in = object.state == State::Pending
+                && name.kind() == FileType::Keys
+                && object.life_ended.is_some_and(|(ended_by, ended)| {
+                    by == Some(ended_by)
+                        && ended >= since
+                        && until.is_none_or(|until| ended < until)
+                });
+            if is_let_in {
+                object.state = State::Live;
+                object.life_ended = None;
+            }
+            count += u64::from(is_chosen || is_let_in);
         }
         if count > 0 {
             let path = REPOSITORIES[repository];
@@ -263,6 +275,7 @@ impl Model {
             return Ok(Reply::Is(false));
         };
         object.state = State::Live;
+        object.life_ended = None;
         self.tell_of("admitted", repository, name, None);
         Ok(Reply::Is(true))
     }
