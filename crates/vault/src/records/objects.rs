@@ -243,7 +243,8 @@ pub fn tombstone(
     vault_ms: i64,
     token: i64,
 ) -> Result<()> {
-    let statement = "UPDATE object SET state = 1, ended = $4, tombstoned_ms = $5, ended_by = $6 \
+    let statement = "UPDATE object SET state = 1, ended = $4, tombstone = $4, \
+                     tombstoned_ms = $5, ended_by = $6 \
                      WHERE repository = $1 AND kind = $2 AND name = $3 AND state = 0 \
                      RETURNING bytes";
     let [repository, kind, name] = key.values();
@@ -268,22 +269,25 @@ pub fn tombstone(
 pub fn reject(
     transaction: &mut dyn Transaction,
     key: &Key,
+    leaf: u64,
     vault_ms: i64,
     token: i64,
 ) -> Result<()> {
-    let statement = "UPDATE object SET state = 1, ended = began, tombstoned_ms = $4, \
-                     ended_by = $5 WHERE repository = $1 AND kind = $2 AND name = $3 \
-                     AND state = 3 RETURNING bytes";
+    let statement = "UPDATE object SET state = 1, ended = began, tombstone = $4, \
+                     tombstoned_ms = $5, ended_by = $6 \
+                     WHERE repository = $1 AND kind = $2 AND name = $3 AND state = 3 \
+                     RETURNING bytes";
     let [repository, kind, name] = key.values();
-    let (at, by) = (Value::Int(vault_ms), Value::Int(token));
+    let values = [
+        repository,
+        kind,
+        name,
+        Value::Int(signed(leaf)?),
+        Value::Int(vault_ms),
+        Value::Int(token),
+    ];
     let moves = (Some(State::Pending), Some(State::Tombstoned));
-    move_one(
-        transaction,
-        key,
-        statement,
-        &[repository, kind, name, at, by],
-        moves,
-    )?;
+    move_one(transaction, key, statement, &values, moves)?;
     needs::look_again(transaction, key)
 }
 
@@ -336,8 +340,8 @@ pub fn revive(
     // What waits remembers who ended its last life that was seen, so that an operator can take that
     // back; what was put by a hidden token does not.
     let statement = "UPDATE object SET state = $7, began = $4, put = $4, ended = NULL, \
-         arrived_ms = $5, tombstoned_ms = NULL, ended_by = NULL, token = $6, out_of_sight = 0, \
-         life_ended_by = CASE WHEN $7 <> 3 OR out_of_sight = 1 THEN NULL \
+         arrived_ms = $5, tombstone = NULL, tombstoned_ms = NULL, ended_by = NULL, token = $6, \
+         out_of_sight = 0, life_ended_by = CASE WHEN $7 <> 3 OR out_of_sight = 1 THEN NULL \
              WHEN state = 1 AND ended > began THEN ended_by ELSE life_ended_by END \
          WHERE repository = $1 AND kind = $2 AND name = $3";
     let [repository, kind, name] = key.values();
@@ -380,7 +384,7 @@ pub fn restore(transaction: &mut dyn Transaction, key: &Key, leaf: u64) -> Resul
     tally_to(transaction, key, state)?;
     end_life(transaction, key)?;
     let statement = "UPDATE object SET state = $5, began = $4, ended = NULL, \
-         tombstoned_ms = NULL, ended_by = NULL \
+         tombstone = NULL, tombstoned_ms = NULL, ended_by = NULL \
          WHERE repository = $1 AND kind = $2 AND name = $3";
     let [repository, kind, name] = key.values();
     let (leaf, state) = (Value::Int(signed(leaf)?), Value::Int(state.number()));

@@ -10,14 +10,15 @@ use crate::rules::life::State;
 pub struct Chosen {
     /// Only what this token asked to be deleted.
     pub ended_by: Option<i64>,
-    /// Only what was deleted from this leaf on.
+    /// Only what was asked to be deleted from this leaf on.
     pub since: u64,
-    /// Only what was deleted before this leaf.
+    /// Only what was asked to be deleted before this leaf.
     pub before: Option<u64>,
 }
 
 impl Chosen {
-    const CONDITION: &str = "repository = $1 AND state = 1 AND ended >= $2 AND ended < $3 \
+    const CONDITION: &str = "repository = $1 AND state = 1 \
+                             AND tombstone >= $2 AND tombstone < $3 \
                              AND ($4 = 0 OR ended_by = $4) AND out_of_sight = 0";
 
     /// Keys that wait for an operator and were seen before, until the chosen token ended that: who
@@ -90,7 +91,7 @@ pub fn undelete(
     transaction.execute(&statement, &values)?;
     let statement = format!(
         "UPDATE object SET state = CASE WHEN ended > began THEN 0 ELSE 3 END, began = $5, \
-         ended = NULL, tombstoned_ms = NULL, ended_by = NULL WHERE {condition}"
+         ended = NULL, tombstone = NULL, tombstoned_ms = NULL, ended_by = NULL WHERE {condition}"
     );
     let leaf = Value::Int(signed(leaf)?);
     transaction.execute(&statement, &[repository, since, before, by, leaf])?;

@@ -57,7 +57,9 @@ impl Vault {
             let leaf = leaves::append_dated(transaction, now, &Act::Tombstone(file))?;
             let vault_ms = leaf.moment.vault_ms;
             match delete {
-                Delete::Rejects => objects::reject(transaction, &key, vault_ms, token)?,
+                Delete::Rejects => {
+                    objects::reject(transaction, &key, leaf.number, vault_ms, token)?;
+                }
                 _ => objects::tombstone(transaction, &key, leaf.number, vault_ms, token)?,
             }
             let repository =

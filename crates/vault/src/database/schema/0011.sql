@@ -24,3 +24,9 @@ CREATE TABLE vital_hour (
 -- Of a key that waits though it was seen before: the token that ended that. No row that is live has
 -- one.
 ALTER TABLE object ADD COLUMN life_ended_by BIGINT;
+
+-- Of a tombstone, the leaf of its deletion. `ended` is where its life ended, which may be earlier:
+-- what waited for an operator was never seen.
+ALTER TABLE object ADD COLUMN tombstone BIGINT;
+UPDATE object SET tombstone = ended WHERE state IN (1, 4);
+CREATE INDEX object_tombstone ON object (repository, tombstone) WHERE state = 1;

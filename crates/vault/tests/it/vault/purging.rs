@@ -380,6 +380,28 @@ fn a_key_that_waits_is_rejected_by_a_deletion_and_waits_again_when_that_is_taken
 }
 
 #[test]
+fn a_rejected_key_is_taken_back_by_when_it_was_rejected_and_not_by_when_it_came() {
+    let scene = Scene::new();
+    let maintain = scene.token(Right::Maintain);
+    scene.init(&maintain);
+    let waiting = scene.put(&maintain, FileType::Keys, &super::scene::key_file(66));
+    let waiting = waiting.unwrap();
+    scene.pass(MINUTE_MS);
+    let between_ms = scene.vault.now().recorded_ms;
+    scene.pass(MINUTE_MS);
+    remove(&scene, &maintain, &[waiting]);
+    let undelete = |since_ms, until_ms| {
+        let undone = scene
+            .vault
+            .undelete(&repository(), None, since_ms, until_ms);
+        undone.unwrap()
+    };
+    assert_eq!(undelete(None, Some(between_ms)), 0);
+    assert_eq!(undelete(Some(between_ms), None), 1);
+    assert_eq!(scene.vault.pending_keys(&repository()).unwrap(), [waiting]);
+}
+
+#[test]
 fn a_key_that_was_removed_comes_back_by_a_post_only_as_one_that_waits() {
     let scene = Scene::new();
     let (append, maintain) = (scene.token(Right::Append), scene.token(Right::Maintain));

@@ -46,6 +46,8 @@ pub(super) struct Object {
     arrived_ms: i64,
     tombstoned_ms: i64,
     ended: u64,
+    /// The leaf of its deletion.
+    tombstone: u64,
     ended_by: usize,
     /// Since which leaf it waits for an operator.
     waits_since: u64,

@@ -174,6 +174,7 @@ impl Model {
             arrived_ms,
             tombstoned_ms: 0,
             ended: 0,
+            tombstone: 0,
             ended_by: 0,
             waits_since: put,
             life_ended: None,

@@ -110,6 +110,7 @@ impl Model {
         let object = found.objects.get_mut(&name).unwrap();
         object.state = State::Tombstoned;
         object.tombstoned_ms = vault_ms;
+        object.tombstone = leaf;
         object.ended_by = token;
         object.has_waited = waits;
         // What was never seen ends where it began.
@@ -162,8 +163,8 @@ impl Model {
         let mut count = 0;
         for (name, object) in &mut found.objects {
             let is_chosen = object.state == State::Tombstoned
-                && object.ended >= since
-                && until.is_none_or(|until| object.ended < until)
+                && object.tombstone >= since
+                && until.is_none_or(|until| object.tombstone < until)
                 && by.is_none_or(|by| object.ended_by == by)
                 && !object.is_out_of_sight;
             if is_chosen {
