@@ -124,14 +124,3 @@ pub fn live_before(
         })
     })
 }
-
-/// Forgets what was asked to be deleted until now: somebody has agreed to it.
-///
-/// # Errors
-/// Those of the database.
-pub fn forget_tombstones(transaction: &mut dyn Transaction, repository: i64) -> Result<()> {
-    let statement = "UPDATE repository_hour SET tombstones = 0, tombstone_bytes = 0 \
-                     WHERE repository = $1 AND tombstones > 0";
-    transaction.execute(statement, &[Value::Int(repository)])?;
-    Ok(())
-}

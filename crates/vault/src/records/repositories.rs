@@ -231,6 +231,16 @@ pub fn set_tombstones(
     Ok(())
 }
 
+/// Lets purging go on.
+///
+/// # Errors
+/// Those of the database.
+pub fn end_hold(transaction: &mut dyn Transaction, repository: i64) -> Result<()> {
+    let statement = "UPDATE repository SET purge_held_ms = NULL WHERE id = $1";
+    transaction.execute(statement, &[Value::Int(repository)])?;
+    Ok(())
+}
+
 /// Sets how long a repository keeps things, and its quota.
 ///
 /// # Errors

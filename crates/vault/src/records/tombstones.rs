@@ -7,6 +7,7 @@ use crate::database::{Transaction, Value};
 use crate::records::objects::{self, Key};
 use crate::records::{all, signed, unsigned};
 use crate::rules::life::{Object, State};
+use crate::rules::purge::Tombstones;
 
 /// A tombstone in the order in which they are looked at; the default is before all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +87,21 @@ pub fn count_due(
     ];
     let count = transaction.first(statement, &values, |row| row.int(0))?;
     unsigned(count.unwrap_or_default())
+}
+
+/// The tombstones of a repository, as they are looked at.
+///
+/// # Errors
+/// Those of the database.
+pub fn look(transaction: &mut dyn Transaction, repository: i64) -> Result<Tombstones> {
+    let statement = "SELECT COUNT(*), MAX(tombstone) FROM object WHERE repository = $1 AND state = 1";
+    let found = transaction.first(statement, &[Value::Int(repository)], |row| {
+        Ok(Tombstones {
+            count: unsigned(row.int(0)?)?,
+            newest: row.maybe_int(1)?.map(unsigned).transpose()?,
+        })
+    })?;
+    Ok(found.unwrap_or_default())
 }
 
 /// How many objects of a repository are in a state.

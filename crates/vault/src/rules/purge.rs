@@ -1,5 +1,7 @@
 //! When the bytes of a tombstone may go, and what holds them.
 
+use std::fmt;
+
 use strongroom_model::FileType;
 
 use crate::rules::clock::{DAY_MS, HOUR_MS};
@@ -27,6 +29,37 @@ pub enum Hold {
     Clock,
     /// So much was tombstoned within a day that an operator has to agree.
     ManyTombstones,
+}
+
+/// The tombstones of a repository at one moment: what somebody looks at who agrees to their purge.
+///
+/// **Security:** a number alone can be kept while what it counts is changed. Every deletion is a
+/// leaf of its own, so where the newest one is the same, nothing has come to what was looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tombstones {
+    /// How many there are.
+    pub count: u64,
+    /// The leaf of the newest one; none where there is none.
+    pub newest: Option<u64>,
+}
+
+impl Tombstones {
+    /// As whoever agrees to them types it.
+    pub fn options(self) -> String {
+        match self.newest {
+            Some(newest) => format!("--tombstones {} --newest-tombstone {newest}", self.count),
+            None => format!("--tombstones {}", self.count),
+        }
+    }
+}
+
+impl fmt::Display for Tombstones {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.newest {
+            Some(newest) => write!(f, "{} tombstones, the newest of leaf {newest}", self.count),
+            None => write!(f, "{} tombstones", self.count),
+        }
+    }
 }
 
 impl Hold {

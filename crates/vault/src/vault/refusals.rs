@@ -43,7 +43,7 @@ impl Vault {
             Error::Hidden { .. } => Reason::Hidden,
             Error::ConfigIsThere { .. } => Reason::OtherConfig,
             Error::Refused { .. }
-            | Error::MoreTombstones { .. }
+            | Error::OtherTombstones { .. }
             | Error::WallClock { .. }
             | Error::CatchUp { .. } => Reason::NeedsApproval,
             Error::OtherClient { .. } => Reason::OtherClient,

@@ -70,7 +70,7 @@ pub(super) fn refusal(error: &Error, peer: &Peer, principal: Principal, note: &N
         Error::Forbidden { .. }
         | Error::Hidden { .. }
         | Error::OtherClient { .. }
-        | Error::MoreTombstones { .. }
+        | Error::OtherTombstones { .. }
         | Error::WallClock { .. }
         | Error::CatchUp { .. }
         | Error::Refused { .. } => StatusCode::FORBIDDEN,

@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use parking_lot::Mutex;
 use strongroom_model::{FileName, FileType};
 use strongroom_store::{Bodies, BodyKey, Staged};
-use strongroom_vault::Vault;
+use strongroom_vault::{Error, Vault};
 use strongroom_vault::database::Database;
 use strongroom_vault::database::sqlite::Sqlite;
 use strongroom_vault::records::objects::View;
@@ -248,12 +248,52 @@ fn a_day_has_no_midnight_at_which_the_count_begins_anew() {
     assert_eq!(hold(&scene), None);
     remove(&scene, &maintain, &packs[3..6]);
     assert_eq!(hold(&scene), Some(Hold::ManyTombstones));
-    // Once somebody has agreed, the count begins anew; and a day later it does by itself.
-    scene.vault.agree_to_purge(&repository(), u64::MAX).unwrap();
-    remove(&scene, &maintain, &packs[6..8]);
+    // A day later the count begins anew by itself.
+    scene.agree().unwrap();
     scene.pass(DAY_MS);
-    remove(&scene, &maintain, &packs[8..10]);
+    remove(&scene, &maintain, &packs[6..8]);
     assert_eq!(hold(&scene), None);
+}
+
+#[test]
+fn what_was_swapped_after_the_look_is_not_agreed_to() {
+    let scene = Scene::new();
+    let maintain = scene.token(Right::Maintain);
+    let packs = many_packs(&scene, &maintain, 40);
+    let junk: Vec<FileName> = (0..5_u8)
+        .map(|number| scene.put(&maintain, FileType::Data, &[number]).unwrap())
+        .collect();
+    remove(&scene, &maintain, &junk);
+    assert_eq!(hold(&scene), Some(Hold::ManyTombstones));
+    let looked_at = scene.tombstones();
+    // As many others, by the time that somebody has typed it.
+    for number in 0..5_u8 {
+        scene.put(&maintain, FileType::Data, &[number]).unwrap();
+    }
+    remove(&scene, &maintain, &packs[..5]);
+    assert_eq!(scene.tombstones().count, looked_at.count);
+    let refused = scene.vault.agree_to_purge(&repository(), looked_at);
+    assert!(
+        matches!(refused, Err(Error::OtherTombstones { .. })),
+        "{refused:?}"
+    );
+    assert_eq!(hold(&scene), Some(Hold::ManyTombstones));
+    assert!(scene.agree().unwrap());
+    assert_eq!(hold(&scene), None);
+}
+
+#[test]
+fn after_a_yes_the_next_five_percent_of_the_day_hold_again() {
+    let scene = Scene::new();
+    let maintain = scene.token(Right::Maintain);
+    let packs = many_packs(&scene, &maintain, 60);
+    remove(&scene, &maintain, &packs[..4]);
+    assert_eq!(hold(&scene), Some(Hold::ManyTombstones));
+    assert!(scene.agree().unwrap());
+    assert_eq!(hold(&scene), None);
+    remove(&scene, &maintain, &packs[4..7]);
+    assert_eq!(hold(&scene), Some(Hold::ManyTombstones));
+    assert_eq!(scene.acts("purge-held").len(), 2);
 }
 
 /// Some packs of a megabyte each, and a few snapshots.
@@ -375,7 +415,7 @@ fn a_key_that_waits_is_rejected_by_a_deletion_and_waits_again_when_that_is_taken
         .remove(&maintain, &repository(), waiting)
         .unwrap();
     scene.pass(4 * HOUR_MS);
-    scene.vault.agree_to_purge(&repository(), u64::MAX).unwrap();
+    scene.agree().unwrap();
     assert_eq!(scene.vault.purge().unwrap()[0].1.objects, 1);
 }
 

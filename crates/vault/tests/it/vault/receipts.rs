@@ -308,7 +308,7 @@ fn objects_that_receipts_hold_back_do_not_keep_the_rest_from_going() {
         world.remove(*name);
     }
     world.remove(world.files[1]);
-    scene.vault.agree_to_purge(&repository(), u64::MAX).unwrap();
+    scene.agree().unwrap();
     scene.pass(4 * HOUR_MS);
     assert_eq!(world.purge(), (1, 100));
 }
@@ -552,7 +552,7 @@ fn receipts_and_objects_share_one_quota() {
     put(left).unwrap();
     // What is purged gives its part back.
     world.remove(world.snapshot);
-    vault.agree_to_purge(&repository(), u64::MAX).unwrap();
+    scene.agree().unwrap();
     world.scene.pass(4 * HOUR_MS);
     world.purge();
     let snapshot = b"a snapshot".len() as u64;

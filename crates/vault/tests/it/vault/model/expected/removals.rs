@@ -285,10 +285,6 @@ impl Model {
         let found = self.there(repository)?;
         if found.is_held {
             found.is_held = false;
-            found.tombstones.1 = 0;
-            for hour in found.hours.values_mut() {
-                hour.deleted = (0, 0);
-            }
             let path = REPOSITORIES[repository];
             self.tell(json!({"act": "purge-agreed", "repository": path}));
         }
