@@ -30,13 +30,15 @@ pub struct Repository {
     pub purge_held_ms: Option<i64>,
     /// When the last object arrived, as recorded.
     pub arrived_at_ms: Option<i64>,
+    /// How many leaves there were when it was made: as of so many, or fewer, nothing of it is seen.
+    pub began: u64,
 }
 
 pub(super) const COLUMNS: &str = "id, path, config, retention_ms, grace_ms, quota_bytes, objects, bytes, \
-                       tombstone_day, tombstones, purge_held_ms, arrived_at_ms";
+                       tombstone_day, tombstones, purge_held_ms, arrived_at_ms, began";
 
 /// How many columns that is.
-pub(super) const WIDTH: usize = 12;
+pub(super) const WIDTH: usize = 13;
 
 pub(super) fn read(row: &dyn Row) -> Result<Repository> {
     let path = RepositoryPath::of_record(&row.text(1)?);
@@ -57,6 +59,7 @@ pub(super) fn read(row: &dyn Row) -> Result<Repository> {
         tombstones: (row.int(8)?, unsigned(row.int(9)?)?),
         purge_held_ms: row.maybe_int(10)?,
         arrived_at_ms: row.maybe_int(11)?,
+        began: unsigned(row.int(12)?)?,
     })
 }
 
@@ -104,8 +107,9 @@ pub fn insert(
     keeping: Keeping,
 ) -> Result<()> {
     let statement = "INSERT INTO repository \
-         (id, path, retention_ms, grace_ms, objects, bytes, tombstone_day, tombstones) \
-         SELECT COALESCE(MAX(id), 0) + 1, $1, $2, $3, 0, 0, 0, 0 FROM repository";
+         (id, path, retention_ms, grace_ms, objects, bytes, tombstone_day, tombstones, began) \
+         SELECT COALESCE(MAX(id), 0) + 1, $1, $2, $3, 0, 0, 0, 0, \
+             COALESCE((SELECT leaves FROM log_head WHERE one = 1), 0) FROM repository";
     let values = [
         Value::Text(path.as_str()),
         Value::Int(keeping.retention_ms),

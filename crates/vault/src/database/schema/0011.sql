@@ -30,3 +30,12 @@ ALTER TABLE object ADD COLUMN life_ended_by BIGINT;
 ALTER TABLE object ADD COLUMN tombstone BIGINT;
 UPDATE object SET tombstone = ended WHERE state IN (1, 4);
 CREATE INDEX object_tombstone ON object (repository, tombstone) WHERE state = 1;
+
+-- The first leaf that can tell of anything in a repository: nothing is seen as of an earlier one.
+ALTER TABLE repository ADD COLUMN began BIGINT NOT NULL DEFAULT 0;
+UPDATE repository SET began = COALESCE(
+    (SELECT MIN(o.began) FROM object o WHERE o.repository = repository.id), 0);
+UPDATE repository SET began =
+    (SELECT MIN(p.began) FROM past p WHERE p.repository = repository.id)
+    WHERE EXISTS (SELECT 1 FROM past p
+        WHERE p.repository = repository.id AND p.began < repository.began);

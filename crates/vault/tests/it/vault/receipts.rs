@@ -90,8 +90,10 @@ impl World {
             .collect()
     }
 
-    /// How many objects a run of the purge removed, and how many receipts held back.
+    /// How many objects a run of the purge removed, and how many receipts held back. Somebody has
+    /// agreed to it.
     fn purge(&self) -> (u64, u64) {
+        self.scene.agree().unwrap();
         let outcomes = self.scene.vault.purge().unwrap();
         let (_, purged) = &outcomes[0];
         assert_eq!(purged.held, None);
@@ -552,7 +554,7 @@ fn receipts_and_objects_share_one_quota() {
     put(left).unwrap();
     // What is purged gives its part back.
     world.remove(world.snapshot);
-    scene.agree().unwrap();
+    world.scene.agree().unwrap();
     world.scene.pass(4 * HOUR_MS);
     world.purge();
     let snapshot = b"a snapshot".len() as u64;
