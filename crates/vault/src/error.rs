@@ -155,6 +155,21 @@ pub enum Error {
         /// When to ask again.
         pause_s: u64,
     },
+    /// An object that was deleted and came again more often in a day than anybody means.
+    #[error(
+        "{name} of {repository} was deleted and came again {most} times today; it can be deleted \
+         again when the day is over"
+    )]
+    TooManyLives {
+        /// The repository.
+        repository: RepositoryPath,
+        /// The file.
+        name: FileName,
+        /// How often that may be.
+        most: u64,
+        /// When to ask again.
+        pause: Duration,
+    },
     /// A token takes more of the server than one may.
     #[error("The token {token} takes too much: {what}")]
     Throttled {

@@ -37,7 +37,7 @@ use parking_lot::Mutex;
 use strongroom_model::{FileName, RepositoryPath};
 use strongroom_store::{Bodies, BodyKey};
 
-pub use administration::{Longer, NewToken, TokenText};
+pub use administration::{DAILY_OBJECTS, Longer, NewToken, TokenText};
 pub use authentication::Principal;
 pub use clock::{ReadClocks, Seen};
 pub use examination::BodiesChecked;

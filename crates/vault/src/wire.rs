@@ -204,7 +204,7 @@ pub struct TokenInfo {
     pub state: &'static str,
     /// The most bytes that it may put in a day.
     pub daily_bytes: Option<u64>,
-    /// The most objects that it may put in a day.
+    /// The most objects that it may put and ask to be deleted in a day.
     pub daily_objects: Option<u64>,
     /// The client whose key is bound to it.
     pub client: Option<Id>,

@@ -15,9 +15,11 @@ use crate::database::{Transaction, Value};
 use crate::records::objects::{name_of, number_of};
 use crate::records::{signed, unsigned};
 
-/// Whether an earlier life of the object `o` was seen when there were `$3` leaves.
-const HAD_LIFE: &str = "EXISTS (SELECT 1 FROM past p WHERE p.repository = o.repository \
-     AND p.kind = o.kind AND p.name = o.name AND p.began < $3 AND p.ended >= $3)";
+/// Whether an earlier life of the object `o` was seen when there were `$3` leaves. Lives do not
+/// overlap: the first one that ended no earlier is the only one that can have been, so that one look
+/// is enough, however many there are.
+const HAD_LIFE: &str = "(SELECT p.began FROM past p WHERE p.repository = o.repository \
+     AND p.kind = o.kind AND p.name = o.name AND p.ended >= $3 ORDER BY p.ended LIMIT 1) < $3";
 
 /// Which list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -155,11 +155,32 @@ pub fn seen(transaction: &mut dyn Transaction, key: &Key, view: View) -> Result<
 }
 
 fn had_life(transaction: &mut dyn Transaction, key: &Key, leaves: u64) -> Result<bool> {
-    let statement = "SELECT 1 FROM past WHERE repository = $1 AND kind = $2 AND name = $3 \
-                     AND began < $4 AND ended >= $4";
+    // Lives do not overlap: no other one than this can have been seen then.
+    let statement = "SELECT began FROM past WHERE repository = $1 AND kind = $2 AND name = $3 \
+                     AND ended >= $4 ORDER BY ended LIMIT 1";
     let [repository, kind, name] = key.values();
     let values = [repository, kind, name, Value::Int(signed(leaves)?)];
-    Ok(transaction.first(statement, &values, |_| Ok(()))?.is_some())
+    let began = transaction.first(statement, &values, |row| unsigned(row.int(0)?))?;
+    Ok(began.is_some_and(|began| began < leaves))
+}
+
+/// How many lives of an object have ended since there were so many leaves, counted up to a limit.
+///
+/// # Errors
+/// Those of the database.
+pub fn count_lives(
+    transaction: &mut dyn Transaction,
+    key: &Key,
+    since: u64,
+    limit: u64,
+) -> Result<u64> {
+    let statement = "SELECT COUNT(*) FROM (SELECT 1 FROM past WHERE repository = $1 \
+         AND kind = $2 AND name = $3 AND ended >= $4 LIMIT $5) AS life";
+    let [repository, kind, name] = key.values();
+    let (since, limit) = (Value::Int(signed(since)?), Value::Int(signed(limit)?));
+    let values = [repository, kind, name, since, limit];
+    let count = transaction.first(statement, &values, |row| unsigned(row.int(0)?))?;
+    Ok(count.unwrap_or_default())
 }
 
 /// The keys that wait for an operator.

@@ -26,6 +26,8 @@ pub struct Repository {
     pub bytes: u64,
     /// The last day of vault time that has seen a tombstone, and how many.
     pub tombstones: (i64, u64),
+    /// How many leaves there were when that day saw its first one.
+    pub tombstone_day_began: u64,
     /// Since when purging is held, by vault time.
     pub purge_held_ms: Option<i64>,
     /// When the last object arrived, as recorded.
@@ -35,10 +37,10 @@ pub struct Repository {
 }
 
 pub(super) const COLUMNS: &str = "id, path, config, retention_ms, grace_ms, quota_bytes, objects, bytes, \
-                       tombstone_day, tombstones, purge_held_ms, arrived_at_ms, began";
+                       tombstone_day, tombstones, purge_held_ms, arrived_at_ms, began, tombstone_day_began";
 
 /// How many columns that is.
-pub(super) const WIDTH: usize = 13;
+pub(super) const WIDTH: usize = 14;
 
 pub(super) fn read(row: &dyn Row) -> Result<Repository> {
     let path = RepositoryPath::of_record(&row.text(1)?);
@@ -60,6 +62,7 @@ pub(super) fn read(row: &dyn Row) -> Result<Repository> {
         purge_held_ms: row.maybe_int(10)?,
         arrived_at_ms: row.maybe_int(11)?,
         began: unsigned(row.int(12)?)?,
+        tombstone_day_began: unsigned(row.int(13)?)?,
     })
 }
 
@@ -213,7 +216,8 @@ pub fn count_within(transaction: &mut dyn Transaction, prefix: &RepositoryPath) 
     unsigned(count.unwrap_or_default())
 }
 
-/// Notes how many tombstones a day has seen, and since when purging is held.
+/// Notes how many tombstones a day has seen, the first of them at the leaf `began`, and since when
+/// purging is held.
 ///
 /// # Errors
 /// Those of the database.
@@ -221,15 +225,17 @@ pub fn set_tombstones(
     transaction: &mut dyn Transaction,
     repository: i64,
     tombstones: (i64, u64),
+    began: u64,
     purge_held_ms: Option<i64>,
 ) -> Result<()> {
     let statement = "UPDATE repository SET tombstone_day = $1, tombstones = $2, \
-                     purge_held_ms = $3 WHERE id = $4";
+                     purge_held_ms = $3, tombstone_day_began = $5 WHERE id = $4";
     let values = [
         Value::Int(tombstones.0),
         Value::Int(signed(tombstones.1)?),
         maybe(purge_held_ms),
         Value::Int(repository),
+        Value::Int(signed(began)?),
     ];
     transaction.execute(statement, &values)?;
     Ok(())

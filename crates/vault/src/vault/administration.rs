@@ -33,9 +33,15 @@ pub struct NewToken {
     pub expires_in_ms: Option<i64>,
     /// The most bytes that it may put in a day.
     pub daily_bytes: Option<u64>,
-    /// The most objects that it may put in a day.
+    /// The most objects that it may put and ask to be deleted in a day; [`DAILY_OBJECTS`] where
+    /// nothing is said.
     pub daily_objects: Option<u64>,
 }
+
+/// How many objects a token may put and ask to be deleted in a day, where nothing is said. Each of
+/// these acts is a leaf, and no leaf is ever removed: a log that grows without a bound fills the
+/// disk of all.
+pub const DAILY_OBJECTS: u64 = 1_000_000;
 
 /// What shall be kept longer; what is left out stays as it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -97,7 +103,7 @@ impl Vault {
             used_ms: None,
             revoked_ms: None,
             daily_bytes: new.daily_bytes,
-            daily_objects: new.daily_objects,
+            daily_objects: Some(new.daily_objects.unwrap_or(DAILY_OBJECTS)),
             spent: Spent::default(),
         };
         let text = format!("{PREFIX}{name}-{secret}");

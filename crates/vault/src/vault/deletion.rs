@@ -1,14 +1,17 @@
 //! Deletion: asked for by a tombstone, taken back by an undelete; hidden and shown again.
 
+use std::time::Duration;
+
 use strongroom_model::{FileName, FileType, RepositoryPath};
 
 use crate::database::Transaction;
-use crate::records::leaves::{self, Act, Moment};
+use crate::records::leaves::{self, Act, Dated};
 use crate::records::objects::{self, Key, number_of};
 use crate::records::repositories::{self, Repository};
 use crate::records::tally::{self, Tally};
 use crate::records::undeleting::{self, Chosen};
 use crate::records::{hiding, hours, locks, tokens, vital};
+use crate::rules::clock::{DAY_MS, SECOND_MS};
 use crate::rules::life::{self, Delete, State};
 use crate::rules::purge::{VitalDay, day_of, hour_of, is_mass_deletion};
 use crate::rules::right;
@@ -17,12 +20,16 @@ use crate::vault::foresight::hidden;
 use crate::vault::{Vault, told, unknown_repository, usage};
 use crate::{Error, Result};
 
+/// How many lives of one object may end in a day.
+const MOST_LIVES: u64 = 1_000;
+
 impl Vault {
     /// Asks for a file to be deleted: it is seen no more, and kept until its time; a key that waits
     /// for an operator waits no more. What is not there is none the less deleted.
     ///
     /// # Errors
-    /// [`Error::Forbidden`]; those of the database.
+    /// [`Error::Forbidden`]; [`Error::Full`] where the token's day is used up;
+    /// [`Error::TooManyLives`]; those of the database.
     pub fn remove(
         &self,
         principal: &Principal,
@@ -53,6 +60,10 @@ impl Vault {
             if delete == Delete::IsGone {
                 return Ok(());
             }
+            let repository =
+                repositories::get(transaction, &path)?.ok_or_else(|| unknown_repository(&path))?;
+            check_lives(transaction, &repository, &key, name, now.vault_ms)?;
+            usage::spend(transaction, token, now.vault_ms, 0)?;
             let file = told(&path, name, object.bytes, Some(&token_name));
             let leaf = leaves::append_dated(transaction, now, &Act::Tombstone(file))?;
             let vault_ms = leaf.moment.vault_ms;
@@ -62,10 +73,8 @@ impl Vault {
                 }
                 _ => objects::tombstone(transaction, &key, leaf.number, vault_ms, token)?,
             }
-            let repository =
-                repositories::get(transaction, &path)?.ok_or_else(|| unknown_repository(&path))?;
             let counted = (name.kind(), object.bytes);
-            count_tombstone(transaction, &repository, leaf.moment, counted)
+            count_tombstone(transaction, &repository, leaf, counted)
         })
     }
 
@@ -193,19 +202,50 @@ impl Vault {
     }
 }
 
+/// Fails where an object was deleted and came again so often in a day that nobody means it: each
+/// life is kept for the views of its time, and is a leaf at either end.
+///
+/// # Errors
+/// [`Error::TooManyLives`]; those of the database.
+fn check_lives(
+    transaction: &mut dyn Transaction,
+    repository: &Repository,
+    key: &Key,
+    name: FileName,
+    vault_ms: i64,
+) -> Result<()> {
+    let (day, _) = repository.tombstones;
+    // The vault's time may be a moment behind: no day begins twice.
+    if day < day_of(vault_ms) {
+        return Ok(());
+    }
+    let since = repository.tombstone_day_began;
+    if objects::count_lives(transaction, key, since, MOST_LIVES)? < MOST_LIVES {
+        return Ok(());
+    }
+    let left_ms = DAY_MS - vault_ms.rem_euclid(DAY_MS);
+    let left_s = u64::try_from(left_ms / SECOND_MS).unwrap_or_default() + 1;
+    Err(Error::TooManyLives {
+        repository: repository.path.clone(),
+        name,
+        most: MOST_LIVES,
+        pause: Duration::from_secs(left_s),
+    })
+}
+
 /// Counts a tombstone, and holds the purge of its repository where there were very many in a day,
 /// or where they took what nothing opens without.
 fn count_tombstone(
     transaction: &mut dyn Transaction,
     repository: &Repository,
-    moment: Moment,
+    Dated { number, moment }: Dated,
     (kind, bytes): (FileType, u64),
 ) -> Result<()> {
     let (id, vault_ms) = (repository.id, moment.vault_ms);
     let today = day_of(vault_ms);
-    let of_today = match repository.tombstones {
-        (day, count) if day == today => count + 1,
-        _ => 1,
+    let (of_today, began) = match repository.tombstones {
+        (day, count) if day == today => (count + 1, repository.tombstone_day_began),
+        _ => (1, number),
     };
     let hour = hour_of(vault_ms);
     hours::add_tombstone(transaction, id, hour, bytes)?;
@@ -229,7 +269,7 @@ fn count_tombstone(
             leaves::append(transaction, moment, &act)?;
         }
     }
-    repositories::set_tombstones(transaction, id, (today, of_today), held_ms)
+    repositories::set_tombstones(transaction, id, (today, of_today), began, held_ms)
 }
 
 /// Whether the deletions of a day took too much of what is vital.

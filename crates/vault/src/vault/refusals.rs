@@ -38,6 +38,7 @@ impl Vault {
             Error::TooLarge { .. } | Error::UploadTooLarge { .. } => Reason::TooLarge,
             Error::Full { .. }
             | Error::DayIsOver { .. }
+            | Error::TooManyLives { .. }
             | Error::Storage(strongroom_store::Error::Full { .. }) => Reason::NoRoom,
             Error::TooManyLocks { .. } => Reason::NoRoom,
             Error::Hidden { .. } => Reason::Hidden,

@@ -39,3 +39,13 @@ UPDATE repository SET began =
     (SELECT MIN(p.began) FROM past p WHERE p.repository = repository.id)
     WHERE EXISTS (SELECT 1 FROM past p
         WHERE p.repository = repository.id AND p.began < repository.began);
+
+-- Lives of one object do not overlap, so the first one that ended at a leaf or later is the only one
+-- that can have been seen then.
+CREATE INDEX past_by_end ON past (repository, kind, name, ended);
+
+-- How many leaves there were when the day began that `tombstone_day` says.
+ALTER TABLE repository ADD COLUMN tombstone_day_began BIGINT NOT NULL DEFAULT 0;
+
+-- Every token has a bound to what it puts and deletes in a day.
+UPDATE token SET daily_objects = 1000000 WHERE daily_objects IS NULL;

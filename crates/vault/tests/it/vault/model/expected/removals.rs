@@ -104,6 +104,7 @@ impl Model {
             Some(State::Pending) => true,
             _ => return Ok(Reply::Done),
         };
+        self.spend(token, 0)?;
         let leaf = self.tell_of("tombstone", repository, name, Some(token));
         let hour = self.hour();
         let found = &mut self.repositories[repository];
