@@ -312,6 +312,36 @@ pub fn reject(
     needs::look_again(transaction, key)
 }
 
+/// Makes a tombstone of what was hidden: its life ended when it was, and no undelete brings it back
+/// before its token is shown again.
+///
+/// # Errors
+/// Those of the database.
+pub fn bury(
+    transaction: &mut dyn Transaction,
+    key: &Key,
+    leaf: u64,
+    vault_ms: i64,
+    token: i64,
+) -> Result<()> {
+    let statement = "UPDATE object SET state = 1, out_of_sight = 1, tombstone = $4, \
+                     tombstoned_ms = $5, ended_by = $6 \
+                     WHERE repository = $1 AND kind = $2 AND name = $3 AND state = 2 \
+                     RETURNING bytes";
+    let [repository, kind, name] = key.values();
+    let values = [
+        repository,
+        kind,
+        name,
+        Value::Int(signed(leaf)?),
+        Value::Int(vault_ms),
+        Value::Int(token),
+    ];
+    let moves = (Some(State::Hidden), Some(State::Tombstoned));
+    move_one(transaction, key, statement, &values, moves)?;
+    needs::look_again(transaction, key)
+}
+
 /// Runs a statement that moves one object from state to state, and returns its bytes; tells
 /// whether it did.
 pub(super) fn move_one(

@@ -25,7 +25,8 @@ const MOST_LIVES: u64 = 1_000;
 
 impl Vault {
     /// Asks for a file to be deleted: it is seen no more, and kept until its time; a key that waits
-    /// for an operator waits no more. What is not there is none the less deleted.
+    /// for an operator waits no more, and what is hidden is not kept for ever. What is not there is
+    /// none the less deleted.
     ///
     /// # Errors
     /// [`Error::Forbidden`]; [`Error::Full`] where the token's day is used up;
@@ -67,12 +68,13 @@ impl Vault {
             let file = told(&path, name, object.bytes, Some(&token_name));
             let leaf = leaves::append_dated(transaction, now, &Act::Tombstone(file))?;
             let vault_ms = leaf.moment.vault_ms;
-            match delete {
-                Delete::Rejects => {
-                    objects::reject(transaction, &key, leaf.number, vault_ms, token)?;
-                }
-                _ => objects::tombstone(transaction, &key, leaf.number, vault_ms, token)?,
-            }
+            let end = match delete {
+                Delete::Ends => objects::tombstone,
+                Delete::Rejects => objects::reject,
+                Delete::Buries => objects::bury,
+                Delete::IsGone => return Ok(()),
+            };
+            end(transaction, &key, leaf.number, vault_ms, token)?;
             let counted = (name.kind(), object.bytes);
             count_tombstone(transaction, &repository, leaf, counted)
         })

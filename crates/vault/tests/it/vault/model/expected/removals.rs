@@ -99,9 +99,8 @@ impl Model {
         }
         let (day, vault_ms) = (self.day(), self.vault_ms());
         let found = self.repositories[repository].objects.get(&name);
-        let waits = match found.map(|object| object.state) {
-            Some(State::Live) => false,
-            Some(State::Pending) => true,
+        let before = match found.map(|object| object.state) {
+            Some(state @ (State::Live | State::Pending | State::Hidden)) => state,
             _ => return Ok(Reply::Done),
         };
         self.spend(token, 0)?;
@@ -113,12 +112,13 @@ impl Model {
         object.tombstoned_ms = vault_ms;
         object.tombstone = leaf;
         object.ended_by = token;
-        object.has_waited = waits;
-        // What was never seen ends where it began.
-        object.ended = match waits {
-            true => object.waits_since,
-            false => leaf,
-        };
+        match before {
+            // What was never seen ends where it began.
+            State::Pending => (object.has_waited, object.ended) = (true, object.waits_since),
+            // What was hidden ended when it was, and stays out of sight.
+            State::Hidden => object.is_out_of_sight = true,
+            _ => (object.has_waited, object.ended) = (false, leaf),
+        }
         let bytes = object.bytes();
         found.tombstones = match found.tombstones {
             (of, count) if of == day => (day, count + 1),
@@ -214,6 +214,7 @@ impl Model {
 
     pub(in crate::vault::model) fn hide(&mut self, who: Who, since: u64) -> Outcome {
         let token = self.token(who)?;
+        let leaf = self.leaves.len() as u64;
         let mut count = 0;
         for repository in &mut self.repositories {
             repository.locks.retain(|_, lock| lock.token != token);
@@ -235,6 +236,11 @@ impl Model {
                     }
                     None if object.state == State::Tombstoned => object.is_out_of_sight = true,
                     None => {
+                        object.has_waited = object.state == State::Pending;
+                        object.ended = match object.has_waited {
+                            true => object.waits_since,
+                            false => leaf,
+                        };
                         object.state = State::Hidden;
                         count += 1;
                     }
@@ -257,6 +263,7 @@ impl Model {
                 }
                 if object.state == State::Hidden && object.token == token {
                     object.waits_since = leaf;
+                    object.has_waited = false;
                     object.state = match name.kind() {
                         FileType::Keys => State::Pending,
                         _ => State::Live,
