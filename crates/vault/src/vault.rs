@@ -18,6 +18,7 @@ mod jobs;
 mod leftover;
 mod lock;
 mod log;
+mod many;
 mod observation;
 mod overview;
 mod purge;

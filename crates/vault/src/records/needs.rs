@@ -186,29 +186,30 @@ pub fn look_again(transaction: &mut dyn Transaction, key: &Key) -> Result<()> {
     Ok(())
 }
 
-/// Notes anew which files that were missing are here by now, wherever they are needed.
+/// Notes anew whether files of a repository are here.
 ///
 /// # Errors
 /// Those of the database.
-pub fn look_again_at_lacking(transaction: &mut dyn Transaction) -> Result<()> {
-    let statement = format!(
-        "UPDATE need SET lacking = 0 WHERE lacking = 1 AND EXISTS \
-         (SELECT 1 FROM object o WHERE {OF_NEED} AND {SOUND})"
-    );
-    transaction.execute(&statement, &[])?;
-    Ok(())
-}
-
-/// Notes that what a token put was hidden.
-///
-/// # Errors
-/// Those of the database.
-pub fn look_again_at_hidden(transaction: &mut dyn Transaction, token: i64) -> Result<()> {
-    let statement = "UPDATE need SET lacking = 1 WHERE lacking = 0 AND \
-         (repository, kind, name) IN (SELECT repository, kind, name FROM object \
-         WHERE token = $1 AND state = 2)";
-    transaction.execute(statement, &[Value::Int(token)])?;
-    Ok(())
+pub(super) fn look_again_at(
+    transaction: &mut dyn Transaction,
+    repository: i64,
+    names: &[FileName],
+) -> Result<()> {
+    many::by_type(names, &mut |kind, ids| {
+        // Of other types no receipt tells, and `config` has no id.
+        if ids.is_empty() || !(1..=3).contains(&kind) {
+            return Ok(());
+        }
+        let statement = format!(
+            "UPDATE need SET lacking = CASE WHEN EXISTS \
+                 (SELECT 1 FROM object o WHERE {OF_NEED} AND {SOUND}) THEN 0 ELSE 1 END \
+             WHERE repository = $1 AND kind = $2 AND name IN ({})",
+            many::places(3, ids.len(), ("", ""))
+        );
+        let first = [Value::Int(repository), Value::Int(kind)];
+        transaction.execute(&statement, &many::values(&first, ids))?;
+        Ok(())
+    })
 }
 
 /// How many files are missing of what the receipt at a position needs.

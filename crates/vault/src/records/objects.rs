@@ -5,7 +5,7 @@ use strongroom_model::{FileName, FileType, Id};
 use crate::Result;
 use crate::database::{Row, Transaction, Value};
 use crate::records::tally;
-use crate::records::{all, damaged, hiding, maybe, needs, receipts, signed, unsigned};
+use crate::records::{all, damaged, hiding, lives, maybe, needs, receipts, signed, unsigned};
 use crate::rules::life::{self, Object, State};
 
 /// The row of an object.
@@ -149,38 +149,9 @@ pub fn seen(transaction: &mut dyn Transaction, key: &Key, view: View) -> Result<
     let is_seen = match view {
         View::Now => object.state == State::Live,
         View::AsOf(_) if object.state == State::Purging => false,
-        View::AsOf(leaves) => object.is_seen_as_of(leaves) || had_life(transaction, key, leaves)?,
+        View::AsOf(leaves) => object.is_seen_as_of(leaves) || lives::was_seen(transaction, key, leaves)?,
     };
     Ok(is_seen.then_some(object))
-}
-
-fn had_life(transaction: &mut dyn Transaction, key: &Key, leaves: u64) -> Result<bool> {
-    // Lives do not overlap: no other one than this can have been seen then.
-    let statement = "SELECT began FROM past WHERE repository = $1 AND kind = $2 AND name = $3 \
-                     AND ended >= $4 ORDER BY ended LIMIT 1";
-    let [repository, kind, name] = key.values();
-    let values = [repository, kind, name, Value::Int(signed(leaves)?)];
-    let began = transaction.first(statement, &values, |row| unsigned(row.int(0)?))?;
-    Ok(began.is_some_and(|began| began < leaves))
-}
-
-/// How many lives of an object have ended since there were so many leaves, counted up to a limit.
-///
-/// # Errors
-/// Those of the database.
-pub fn count_lives(
-    transaction: &mut dyn Transaction,
-    key: &Key,
-    since: u64,
-    limit: u64,
-) -> Result<u64> {
-    let statement = "SELECT COUNT(*) FROM (SELECT 1 FROM past WHERE repository = $1 \
-         AND kind = $2 AND name = $3 AND ended >= $4 LIMIT $5) AS life";
-    let [repository, kind, name] = key.values();
-    let (since, limit) = (Value::Int(signed(since)?), Value::Int(signed(limit)?));
-    let values = [repository, kind, name, since, limit];
-    let count = transaction.first(statement, &values, |row| unsigned(row.int(0)?))?;
-    Ok(count.unwrap_or_default())
 }
 
 /// The keys that wait for an operator.
@@ -282,66 +253,6 @@ pub fn tombstone(
     needs::look_again(transaction, key)
 }
 
-/// Ends the waiting of a key for an operator: its deletion was asked for. It was never seen, so
-/// that its life is none: it ends where it began.
-///
-/// # Errors
-/// Those of the database.
-pub fn reject(
-    transaction: &mut dyn Transaction,
-    key: &Key,
-    leaf: u64,
-    vault_ms: i64,
-    token: i64,
-) -> Result<()> {
-    let statement = "UPDATE object SET state = 1, ended = began, tombstone = $4, \
-                     tombstoned_ms = $5, ended_by = $6 \
-                     WHERE repository = $1 AND kind = $2 AND name = $3 AND state = 3 \
-                     RETURNING bytes";
-    let [repository, kind, name] = key.values();
-    let values = [
-        repository,
-        kind,
-        name,
-        Value::Int(signed(leaf)?),
-        Value::Int(vault_ms),
-        Value::Int(token),
-    ];
-    let moves = (Some(State::Pending), Some(State::Tombstoned));
-    move_one(transaction, key, statement, &values, moves)?;
-    needs::look_again(transaction, key)
-}
-
-/// Makes a tombstone of what was hidden: its life ended when it was, and no undelete brings it back
-/// before its token is shown again.
-///
-/// # Errors
-/// Those of the database.
-pub fn bury(
-    transaction: &mut dyn Transaction,
-    key: &Key,
-    leaf: u64,
-    vault_ms: i64,
-    token: i64,
-) -> Result<()> {
-    let statement = "UPDATE object SET state = 1, out_of_sight = 1, tombstone = $4, \
-                     tombstoned_ms = $5, ended_by = $6 \
-                     WHERE repository = $1 AND kind = $2 AND name = $3 AND state = 2 \
-                     RETURNING bytes";
-    let [repository, kind, name] = key.values();
-    let values = [
-        repository,
-        kind,
-        name,
-        Value::Int(signed(leaf)?),
-        Value::Int(vault_ms),
-        Value::Int(token),
-    ];
-    let moves = (Some(State::Hidden), Some(State::Tombstoned));
-    move_one(transaction, key, statement, &values, moves)?;
-    needs::look_again(transaction, key)
-}
-
 /// Runs a statement that moves one object from state to state, and returns its bytes; tells
 /// whether it did.
 pub(super) fn move_one(
@@ -386,7 +297,7 @@ pub fn revive(
 ) -> Result<()> {
     let state = life::revived(key.kind, has_config(transaction, key)?);
     let before = tally_to(transaction, key, state)?;
-    end_life(transaction, key)?;
+    lives::end(transaction, key)?;
     hiding::pass_on(transaction, key, before.map(|object| object.state), token)?;
     // What waits remembers who ended its last life that was seen, so that an operator can take that
     // back; what was put by a hidden token does not.
@@ -433,7 +344,7 @@ pub fn restore(transaction: &mut dyn Transaction, key: &Key, leaf: u64) -> Resul
         None => State::Pending,
     };
     tally_to(transaction, key, state)?;
-    end_life(transaction, key)?;
+    lives::end(transaction, key)?;
     let statement = "UPDATE object SET state = $5, began = $4, ended = NULL, \
          tombstone = NULL, tombstoned_ms = NULL, ended_by = NULL \
          WHERE repository = $1 AND kind = $2 AND name = $3";
@@ -452,15 +363,6 @@ pub fn is_out_of_sight(transaction: &mut dyn Transaction, key: &Key) -> Result<b
                      AND out_of_sight = 1";
     let found = transaction.first(statement, &key.values(), |_| Ok(()))?;
     Ok(found.is_some())
-}
-
-/// Keeps the life that has ended among those before.
-fn end_life(transaction: &mut dyn Transaction, key: &Key) -> Result<()> {
-    let statement = "INSERT INTO past (repository, kind, name, began, ended) \
-         SELECT repository, kind, name, began, ended FROM object \
-         WHERE repository = $1 AND kind = $2 AND name = $3 AND ended > began";
-    transaction.execute(statement, &key.values())?;
-    Ok(())
 }
 
 /// Lets a key in that waits; tells whether it did.

@@ -54,6 +54,13 @@ pub(super) struct OfType {
     kind: i64,
 }
 
+impl OfType {
+    /// How many.
+    pub(super) const fn objects(&self) -> u64 {
+        self.found.tally.objects
+    }
+}
+
 /// All objects that are not live, by repository and state.
 ///
 /// # Errors

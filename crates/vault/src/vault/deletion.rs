@@ -1,4 +1,4 @@
-//! Deletion: asked for by a tombstone, taken back by an undelete; hidden and shown again.
+//! Deletion: asked for by a tombstone, taken back by an undelete.
 
 use std::time::Duration;
 
@@ -9,8 +9,7 @@ use crate::records::leaves::{self, Act, Dated};
 use crate::records::objects::{self, Key, number_of};
 use crate::records::repositories::{self, Repository};
 use crate::records::tally::{self, Tally};
-use crate::records::undeleting::{self, Chosen};
-use crate::records::{hiding, hours, locks, tokens, vital};
+use crate::records::{hours, lives, tombstones, vital};
 use crate::rules::clock::{DAY_MS, SECOND_MS};
 use crate::rules::life::{self, Delete, State};
 use crate::rules::purge::{VitalDay, day_of, hour_of, is_mass_deletion};
@@ -70,59 +69,13 @@ impl Vault {
             let vault_ms = leaf.moment.vault_ms;
             let end = match delete {
                 Delete::Ends => objects::tombstone,
-                Delete::Rejects => objects::reject,
-                Delete::Buries => objects::bury,
+                Delete::Rejects => tombstones::reject,
+                Delete::Buries => tombstones::bury,
                 Delete::IsGone => return Ok(()),
             };
             end(transaction, &key, leaf.number, vault_ms, token)?;
             let counted = (name.kind(), object.bytes);
             count_tombstone(transaction, &repository, leaf, counted)
-        })
-    }
-
-    /// Takes back deletions; returns how many. What a token put that was hidden stays deleted. `by`
-    /// is the token that asked for them, `since_ms` and `until_ms` are recorded times.
-    ///
-    /// # Errors
-    /// [`Error::Unknown`]; those of the database.
-    pub fn undelete(
-        &self,
-        path: &RepositoryPath,
-        by: Option<&str>,
-        since_ms: Option<i64>,
-        until_ms: Option<i64>,
-    ) -> Result<u64> {
-        let now = self.now();
-        let (path, by) = (path.clone(), by.map(str::to_owned));
-        self.shared.commits.commit(move |transaction| {
-            let repository =
-                repositories::get(transaction, &path)?.ok_or_else(|| unknown_repository(&path))?;
-            let mut chosen = Chosen::default();
-            if let Some(name) = &by {
-                chosen.ended_by = Some(known_token(transaction, name)?.id);
-            }
-            if let Some(since_ms) = since_ms {
-                chosen.since = leaves::count_until(transaction, since_ms.saturating_sub(1))?;
-            }
-            if let Some(until_ms) = until_ms {
-                chosen.before = Some(leaves::count_until(transaction, until_ms)?);
-            }
-            let objects = undeleting::count_chosen(transaction, repository.id, &chosen)?;
-            if objects == 0 {
-                return Ok(0);
-            }
-            let what = match &by {
-                Some(token) => format!("what {token} asked to be deleted"),
-                None => "deletions".to_owned(),
-            };
-            let act = Act::Undelete {
-                repository: path.clone(),
-                what,
-                objects,
-            };
-            let leaf = leaves::append(transaction, now, &act)?;
-            undeleting::undelete(transaction, repository.id, &chosen, leaf)?;
-            Ok(objects)
         })
     }
 
@@ -157,51 +110,6 @@ impl Vault {
             Ok(true)
         })
     }
-
-    /// Takes out of sight all that a token alone has put since a recorded time, and drops its
-    /// locks; returns how many objects it was.
-    ///
-    /// # Errors
-    /// [`Error::Unknown`]; those of the database.
-    pub fn hide(&self, token: &str, since_ms: i64) -> Result<u64> {
-        let now = self.now();
-        let name = token.to_owned();
-        self.shared.commits.commit(move |transaction| {
-            let token = known_token(transaction, &name)?;
-            let since = leaves::count_until(transaction, since_ms.saturating_sub(1))?;
-            locks::remove_of(transaction, token.id)?;
-            // The leaf tells how many it was; its number ends their lives, and is known before.
-            let leaf = leaves::head(transaction)?.leaves;
-            let objects = hiding::hide(transaction, token.id, since, leaf)?;
-            let act = Act::Hide {
-                of_token: name.clone(),
-                since,
-                objects,
-            };
-            leaves::append(transaction, now, &act)?;
-            Ok(objects)
-        })
-    }
-
-    /// Shows again all of a token that was hidden; returns how many objects it was.
-    ///
-    /// # Errors
-    /// [`Error::Unknown`]; those of the database.
-    pub fn unhide(&self, token: &str) -> Result<u64> {
-        let now = self.now();
-        let name = token.to_owned();
-        self.shared.commits.commit(move |transaction| {
-            let token = known_token(transaction, &name)?;
-            let leaf = leaves::head(transaction)?.leaves;
-            let objects = hiding::unhide(transaction, token.id, leaf)?;
-            let act = Act::Unhide {
-                of_token: name.clone(),
-                objects,
-            };
-            leaves::append(transaction, now, &act)?;
-            Ok(objects)
-        })
-    }
 }
 
 /// Fails where an object was deleted and came again so often in a day that nobody means it: each
@@ -222,7 +130,7 @@ fn check_lives(
         return Ok(());
     }
     let since = repository.tombstone_day_began;
-    if objects::count_lives(transaction, key, since, MOST_LIVES)? < MOST_LIVES {
+    if lives::count(transaction, key, since, MOST_LIVES)? < MOST_LIVES {
         return Ok(());
     }
     let left_ms = DAY_MS - vault_ms.rem_euclid(DAY_MS);
@@ -296,16 +204,5 @@ fn at_most(now: Tally, before: Option<Tally>) -> Tally {
     before.map_or(now, |before| Tally {
         objects: now.objects.min(before.objects),
         bytes: now.bytes.min(before.bytes),
-    })
-}
-
-/// The token of a name.
-///
-/// # Errors
-/// [`Error::Unknown`]; those of the database.
-pub(super) fn known_token(transaction: &mut dyn Transaction, name: &str) -> Result<tokens::Token> {
-    tokens::get(transaction, name)?.ok_or_else(|| Error::Unknown {
-        what: "token",
-        name: name.to_owned(),
     })
 }

@@ -49,3 +49,29 @@ ALTER TABLE repository ADD COLUMN tombstone_day_began BIGINT NOT NULL DEFAULT 0;
 
 -- Every token has a bound to what it puts and deletes in a day.
 UPDATE token SET daily_objects = 1000000 WHERE daily_objects IS NULL;
+
+-- What an operator has asked for of very many objects, done a part at a time: so many others come
+-- between, and who dies meanwhile leaves the rest to another.
+CREATE TABLE under_way (
+    id BIGINT PRIMARY KEY,
+    -- 1 hides, 2 shows again, 3 takes deletions back.
+    deed BIGINT NOT NULL,
+    -- Of which token, 0 where of all; and its name.
+    token BIGINT NOT NULL,
+    token_name TEXT NOT NULL,
+    -- Of which repository, 0 where of all; and its path.
+    repository BIGINT NOT NULL,
+    path TEXT NOT NULL,
+    -- The leaves between which: since <= n < before.
+    since BIGINT NOT NULL,
+    before BIGINT NOT NULL,
+    -- Behind which object the next part begins.
+    at_leaf BIGINT NOT NULL,
+    at_repository BIGINT NOT NULL,
+    at_kind BIGINT NOT NULL,
+    at_name BYTEA NOT NULL,
+    -- How many objects it was so far.
+    objects BIGINT NOT NULL,
+    -- When the last part was done, by the clock of leases.
+    at_ms BIGINT NOT NULL
+) /* sqlite: STRICT */;

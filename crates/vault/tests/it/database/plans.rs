@@ -5,6 +5,7 @@ use strongroom_vault::Result;
 use strongroom_vault::database::{Row, Transaction, Value, Work, migrate};
 use strongroom_vault::records::listing::{self, List};
 use strongroom_vault::records::objects::{self, Key, View};
+use strongroom_vault::records::under_way::{Deed, UnderWay};
 use strongroom_vault::records::{SCHEMA, hiding, purging};
 use strongroom_vault::rules::life::{Object, State};
 
@@ -115,8 +116,11 @@ fn plans(
 
 fn hiding_reads_what_the_token_has_put_and_nothing_else(scene: &Scene) {
     let plans = plans(scene, |transaction| {
-        assert_eq!(hiding::hide(transaction, 1, 0, 9)?, 1);
-        assert_eq!(hiding::unhide(transaction, 1, 10)?, 1);
+        let act = |deed| UnderWay::of_token(deed, (1, "thief"), 0, 100);
+        let hidden = hiding::hide(transaction, &act(Deed::Hide), 9)?;
+        assert_eq!((hidden.objects, hidden.next), (1, None));
+        let shown = hiding::unhide(transaction, &act(Deed::Unhide), 10)?;
+        assert_eq!((shown.objects, shown.next), (1, None));
         Ok(())
     });
     let of_token: Vec<_> = plans
