@@ -27,8 +27,8 @@ pub mod scrub;
 pub mod tally;
 pub mod tokens;
 pub mod tombstones;
-pub mod under_way;
 pub mod undeleting;
+pub mod under_way;
 pub mod vital;
 pub mod witnessed;
 

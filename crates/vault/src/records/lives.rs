@@ -26,12 +26,7 @@ pub(super) fn was_seen(transaction: &mut dyn Transaction, key: &Key, leaves: u64
 ///
 /// # Errors
 /// Those of the database.
-pub fn count(
-    transaction: &mut dyn Transaction,
-    key: &Key,
-    since: u64,
-    limit: u64,
-) -> Result<u64> {
+pub fn count(transaction: &mut dyn Transaction, key: &Key, since: u64, limit: u64) -> Result<u64> {
     let statement = "SELECT COUNT(*) FROM (SELECT 1 FROM past WHERE repository = $1 \
          AND kind = $2 AND name = $3 AND ended >= $4 LIMIT $5) AS life";
     let [repository, kind, name] = key.values();

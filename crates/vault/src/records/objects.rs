@@ -149,7 +149,9 @@ pub fn seen(transaction: &mut dyn Transaction, key: &Key, view: View) -> Result<
     let is_seen = match view {
         View::Now => object.state == State::Live,
         View::AsOf(_) if object.state == State::Purging => false,
-        View::AsOf(leaves) => object.is_seen_as_of(leaves) || lives::was_seen(transaction, key, leaves)?,
+        View::AsOf(leaves) => {
+            object.is_seen_as_of(leaves) || lives::was_seen(transaction, key, leaves)?
+        }
     };
     Ok(is_seen.then_some(object))
 }

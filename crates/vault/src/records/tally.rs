@@ -124,7 +124,13 @@ pub(super) fn shift_one(
     bytes: u64,
 ) -> Result<()> {
     shift(transaction, key.repository(), moves, Tally::one(bytes))?;
-    vital::shift(transaction, key.repository(), number_of(key.kind()), moves, 1)
+    vital::shift(
+        transaction,
+        key.repository(),
+        number_of(key.kind()),
+        moves,
+        1,
+    )
 }
 
 /// Notes that objects went from the state in which they were counted to another.

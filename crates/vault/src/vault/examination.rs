@@ -114,7 +114,8 @@ impl Vault {
                 all.sort_by_key(|found| (found.repository, found.state.number()));
                 all
             };
-            let by_state = sorted(tally::list(transaction)?) == sorted(tally::recount(transaction)?);
+            let by_state =
+                sorted(tally::list(transaction)?) == sorted(tally::recount(transaction)?);
             Ok(by_state && vital::list(transaction)? == vital::recount(transaction)?)
         })
     }

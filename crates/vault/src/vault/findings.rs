@@ -163,7 +163,8 @@ impl Vault {
         let path = &repository.path;
         let mut findings = Vec::new();
         if repository.purge_held_ms.is_some() {
-            let tombstones = self.read(|transaction| tombstones::look(transaction, repository.id))?;
+            let tombstones =
+                self.read(|transaction| tombstones::look(transaction, repository.id))?;
             let problem = format!(
                 "Very many deletions were asked for in a day, or what nothing opens without was \
                  deleted, and nothing is purged: there are {tombstones}"

@@ -73,7 +73,12 @@ impl Vault {
             locks::remove_of(transaction, token.id)?;
             under_way::take_back(transaction, Deed::Unhide, token.id)?;
             let before = all_until_now(transaction)?;
-            Ok(UnderWay::of_token(Deed::Hide, (token.id, &name), since, before))
+            Ok(UnderWay::of_token(
+                Deed::Hide,
+                (token.id, &name),
+                since,
+                before,
+            ))
         })
     }
 
@@ -87,7 +92,12 @@ impl Vault {
             let token = known_token(transaction, &name)?;
             under_way::take_back(transaction, Deed::Hide, token.id)?;
             let before = all_until_now(transaction)?;
-            Ok(UnderWay::of_token(Deed::Unhide, (token.id, &name), 0, before))
+            Ok(UnderWay::of_token(
+                Deed::Unhide,
+                (token.id, &name),
+                0,
+                before,
+            ))
         })
     }
 
@@ -162,11 +172,7 @@ fn all_until_now(transaction: &mut dyn Transaction) -> Result<u64> {
 
 /// Does the next part of an act. Its leaf tells how many objects it was; its number ends or begins
 /// their lives, and is known before.
-fn do_part(
-    transaction: &mut dyn Transaction,
-    now: Moment,
-    mut act: UnderWay,
-) -> Result<Progress> {
+fn do_part(transaction: &mut dyn Transaction, now: Moment, mut act: UnderWay) -> Result<Progress> {
     let leaf = leaves::head(transaction)?.leaves;
     let part = match act.deed {
         Deed::Hide => hiding::hide(transaction, &act, leaf)?,

@@ -237,7 +237,10 @@ async fn what_the_doctor_finds_is_mended_over_http() {
     let all = admin.get("/v1/repositories").await;
     let newest = &all.body["repositories"][0]["newest_tombstone"];
     let hint = found.body["findings"].to_string();
-    assert!(hint.contains(&format!("--newest-tombstone {newest}")), "{hint}");
+    assert!(
+        hint.contains(&format!("--newest-tombstone {newest}")),
+        "{hint}"
+    );
     let seen = json!({ "tombstones": 1, "newest_tombstone": newest });
     for agreed in [true, false] {
         let answer = admin.post(&agree, seen.clone()).await;

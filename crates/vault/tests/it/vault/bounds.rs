@@ -234,10 +234,7 @@ fn an_object_has_a_thousand_lives_in_a_day_and_no_more() {
     assert!(pause.as_secs() <= 24 * 60 * 60, "{pause:?}");
     // The rest goes on, and so does this one when the day is over.
     let other = scene.put(&maintain, FileType::Data, b"another").unwrap();
-    scene
-        .vault
-        .remove(&maintain, &repository(), other)
-        .unwrap();
+    scene.vault.remove(&maintain, &repository(), other).unwrap();
     scene.pass(DAY_MS);
     delete().unwrap();
 }

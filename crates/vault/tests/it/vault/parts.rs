@@ -36,7 +36,11 @@ fn key(number: u64) -> Key {
 /// Puts very many packs with a token, without bodies; half of them came with one leaf.
 fn put_many(scene: &Scene, who: &Principal) {
     let tokens = scene.vault.tokens().unwrap();
-    let token = tokens.iter().find(|token| token.name == who.name).unwrap().id;
+    let token = tokens
+        .iter()
+        .find(|token| token.name == who.name)
+        .unwrap()
+        .id;
     write(scene, |transaction| {
         for number in 0..MANY {
             let object = Object {
@@ -51,7 +55,9 @@ fn put_many(scene: &Scene, who: &Principal) {
             };
             objects::insert(transaction, &key(number), &object)?;
         }
-        transaction.execute("UPDATE log_head SET leaves = 40000", &[]).map(drop)
+        transaction
+            .execute("UPDATE log_head SET leaves = 40000", &[])
+            .map(drop)
     });
 }
 
@@ -84,7 +90,11 @@ pub(crate) fn much_is_hidden_shown_and_undeleted_a_part_at_a_time() {
     assert!(scene.vault.tallies_agree().unwrap());
 
     let tokens = scene.vault.tokens().unwrap();
-    let by = tokens.iter().find(|token| token.name == maintain.name).unwrap().id;
+    let by = tokens
+        .iter()
+        .find(|token| token.name == maintain.name)
+        .unwrap()
+        .id;
     write(&scene, |transaction| {
         for number in 0..MANY {
             objects::tombstone(transaction, &key(number), LEAVES.1 + number, 0, by)?;
@@ -176,7 +186,10 @@ fn what_is_shown_again_is_hidden_no_further() {
     scene.init(&honest);
     put_many(&scene, &thief);
     let tokens = scene.vault.tokens().unwrap();
-    let token = tokens.iter().find(|token| token.name == thief.name).unwrap();
+    let token = tokens
+        .iter()
+        .find(|token| token.name == thief.name)
+        .unwrap();
     // As a process leaves it that dies before its first part.
     let act = UnderWay::of_token(Deed::Hide, (token.id, &token.name), 0, 50_000);
     write(&scene, |transaction| {

@@ -11,7 +11,6 @@ use std::time::SystemTime;
 use parking_lot::Mutex;
 use strongroom_model::{FileName, FileType};
 use strongroom_store::{Bodies, BodyKey, Staged};
-use strongroom_vault::{Error, Vault};
 use strongroom_vault::database::Database;
 use strongroom_vault::database::sqlite::Sqlite;
 use strongroom_vault::records::objects::View;
@@ -20,6 +19,7 @@ use strongroom_vault::rules::life::State;
 use strongroom_vault::rules::purge::Hold;
 use strongroom_vault::rules::right::Right;
 use strongroom_vault::vault::Principal;
+use strongroom_vault::{Error, Vault};
 
 use super::scene::{Pair, Scene, local_bodies, repository, within};
 
@@ -334,7 +334,9 @@ fn the_vital_few_are_not_few() {
         scene.pass(HOUR_MS);
     }
     for number in 100..200_u8 {
-        scene.put(&maintain, FileType::Snapshots, &[number; 20]).unwrap();
+        scene
+            .put(&maintain, FileType::Snapshots, &[number; 20])
+            .unwrap();
     }
     remove(&scene, &maintain, &snapshots[..2]);
     assert_eq!(hold(&scene), None);

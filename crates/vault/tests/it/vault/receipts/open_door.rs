@@ -31,9 +31,7 @@ fn a_snapshot_whose_only_key_was_made_to_wait_is_not_whole_until_that_is_taken_b
     assert!(!is_whole());
 
     let undelete = |by: &str| {
-        let undone = scene
-            .vault
-            .undelete(&repository(), Some(by), None, None);
+        let undone = scene.vault.undelete(&repository(), Some(by), None, None);
         undone.unwrap()
     };
     assert_eq!(undelete(&world.append.name), 0);
@@ -74,5 +72,8 @@ fn a_key_that_waits_is_let_in_by_no_undelete_but_that_of_whoever_had_it_deleted(
     // Once it was let in, it is as any other.
     let again = scene.vault.undelete(&repository(), by, None, None);
     assert_eq!(again.unwrap(), 0);
-    assert_eq!(scene.vault.pending_keys(&repository()).unwrap(), [never_seen]);
+    assert_eq!(
+        scene.vault.pending_keys(&repository()).unwrap(),
+        [never_seen]
+    );
 }
