@@ -75,7 +75,7 @@ impl Vault {
             let before = all_until_now(transaction)?;
             Ok(UnderWay::of_token(
                 Deed::Hide,
-                (token.id, &name),
+                (token.id, name.as_str()),
                 since,
                 before,
             ))
@@ -94,7 +94,7 @@ impl Vault {
             let before = all_until_now(transaction)?;
             Ok(UnderWay::of_token(
                 Deed::Unhide,
-                (token.id, &name),
+                (token.id, name.as_str()),
                 0,
                 before,
             ))

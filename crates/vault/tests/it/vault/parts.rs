@@ -191,7 +191,7 @@ fn what_is_shown_again_is_hidden_no_further() {
         .find(|token| token.name == thief.name)
         .unwrap();
     // As a process leaves it that dies before its first part.
-    let act = UnderWay::of_token(Deed::Hide, (token.id, &token.name), 0, 50_000);
+    let act = UnderWay::of_token(Deed::Hide, (token.id, token.name.as_str()), 0, 50_000);
     write(&scene, |transaction| {
         under_way::keep(transaction, &act)?;
         let statement = "UPDATE under_way SET at_ms = at_ms - 120000";
