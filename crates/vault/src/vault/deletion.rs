@@ -56,10 +56,12 @@ impl Vault {
             let Some(object) = objects::get(transaction, &key)? else {
                 return Ok(());
             };
-            let delete = life::delete(object.state);
-            if delete == Delete::IsGone {
-                return Ok(());
-            }
+            let end = match life::delete(object.state) {
+                Delete::Ends => objects::tombstone,
+                Delete::Rejects => tombstones::reject,
+                Delete::Buries => tombstones::bury,
+                Delete::IsGone => return Ok(()),
+            };
             let repository =
                 repositories::get(transaction, &path)?.ok_or_else(|| unknown_repository(&path))?;
             check_lives(transaction, &repository, &key, name, now.vault_ms)?;
@@ -67,12 +69,6 @@ impl Vault {
             let file = told(&path, name, object.bytes, Some(&token_name));
             let leaf = leaves::append_dated(transaction, now, &Act::Tombstone(file))?;
             let vault_ms = leaf.moment.vault_ms;
-            let end = match delete {
-                Delete::Ends => objects::tombstone,
-                Delete::Rejects => tombstones::reject,
-                Delete::Buries => tombstones::bury,
-                Delete::IsGone => return Ok(()),
-            };
             end(transaction, &key, leaf.number, vault_ms, token)?;
             let counted = (name.kind(), object.bytes);
             count_tombstone(transaction, &repository, leaf, counted)
