@@ -27,7 +27,8 @@ pub struct Keeping {
 pub enum Hold {
     /// The clock is doubted.
     Clock,
-    /// So much was tombstoned within a day that an operator has to agree.
+    /// So much was tombstoned within a day, or of what nothing opens without, that an operator has
+    /// to agree.
     ManyTombstones,
 }
 
@@ -70,7 +71,8 @@ impl Hold {
                 "the wall clock has jumped: an operator has to look at it and confirm it"
             }
             Self::ManyTombstones => {
-                "very many deletions were asked for in a day: an operator has to agree to them"
+                "very many deletions were asked for in a day, or those of what nothing opens \
+                 without: an operator has to agree to them"
             }
         }
     }
