@@ -99,7 +99,9 @@ impl List {
             let repository = &overview.repository;
             let keeping = repository.keeping;
             let held = match repository.purge_held_ms {
-                Some(_) => "; purging is held: many deletions in a day, or of what nothing opens without",
+                Some(_) => {
+                    "; purging is held: many deletions in a day, or of what nothing opens without"
+                }
                 None => "",
             };
             print(format_args!(
