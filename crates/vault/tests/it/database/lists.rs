@@ -123,9 +123,17 @@ fn pages_make_one_list_whatever_is_done_between_them(scene: &Scene) {
             objects::restore(transaction, &key(6), 13)
         })
         .unwrap();
-    assert_eq!(page(&*database, Some(2), 3), [3, 5, 6]);
-    assert_eq!(page(&*database, Some(6), 3), [255]);
-    assert!(page(&*database, Some(255), 3).is_empty());
+    // What came is read with a page, and not shown.
+    assert_eq!(
+        page_as_of(&*database, 10, Some(2), 3),
+        (vec![3, 5], Some(5))
+    );
+    assert_eq!(
+        page_as_of(&*database, 10, Some(5), 2),
+        (vec![6, 255], Some(255))
+    );
+    assert_eq!(page_as_of(&*database, 10, Some(255), 2), (vec![], None));
+    assert_eq!(page(&*database, Some(2), 10), [3, 5, 6, 255]);
 }
 
 #[test]

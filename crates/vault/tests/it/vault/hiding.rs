@@ -121,7 +121,8 @@ fn what_is_hidden_goes_when_its_deletion_was_asked_for_and_its_time_has_come() {
     let maintain = scene.token(Right::Maintain);
     let key = scene.init(&honest);
     for number in 0..60_u8 {
-        scene.put(&honest, FileType::Data, &[number; 50]).unwrap();
+        let pack = [number; 1_000];
+        scene.put(&honest, FileType::Data, &pack).unwrap();
     }
     let junk = scene.put(&stolen, FileType::Data, b"junk").unwrap();
     let kept = scene.put(&stolen, FileType::Data, b"kept").unwrap();
