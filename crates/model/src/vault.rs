@@ -108,6 +108,9 @@ pub struct RepositoryInfo {
     /// Objects that were asked to be deleted and are still kept.
     #[serde(default)]
     pub tombstones: u64,
+    /// The leaf of the newest of these deletions.
+    #[serde(default)]
+    pub newest_tombstone: Option<u64>,
     /// Objects that an operator has hidden.
     #[serde(default)]
     pub hidden: u64,

@@ -9,6 +9,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use strongroom_model::{ConfigError, FileName, Id, RepositoryPath};
 
+use crate::rules::purge::Tombstones;
+
 /// The result of a vault's operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -153,6 +155,21 @@ pub enum Error {
         /// When to ask again.
         pause_s: u64,
     },
+    /// An object that was deleted and came again more often in a day than anybody means.
+    #[error(
+        "{name} of {repository} was deleted and came again {most} times today; it can be deleted \
+         again when the day is over"
+    )]
+    TooManyLives {
+        /// The repository.
+        repository: RepositoryPath,
+        /// The file.
+        name: FileName,
+        /// How often that may be.
+        most: u64,
+        /// When to ask again.
+        pause: Duration,
+    },
     /// A token takes more of the server than one may.
     #[error("The token {token} takes too much: {what}")]
     Throttled {
@@ -229,15 +246,15 @@ pub enum Error {
         /// What there is.
         may_s: i64,
     },
-    /// More was deleted by now than somebody agreed to.
-    #[error("{repository} has {found} tombstones by now, and {agreed} were agreed to")]
-    MoreTombstones {
+    /// Something else was deleted by now than somebody agreed to.
+    #[error("{repository} has {found} by now; what was agreed to are {agreed}")]
+    OtherTombstones {
         /// The repository.
         repository: RepositoryPath,
-        /// How many there are.
-        found: u64,
-        /// How many were looked at.
-        agreed: u64,
+        /// What there is.
+        found: Tombstones,
+        /// What was looked at.
+        agreed: Tombstones,
     },
     /// A repository that is not there, and may be another's name mistyped.
     #[error("There is no repository {name}")]
@@ -393,11 +410,11 @@ impl Error {
                  strongroom-vault init DIR"
                     .to_owned(),
             ),
-            Self::MoreTombstones {
+            Self::OtherTombstones {
                 repository, found, ..
             } => Some(format!(
-                "look at what came since; then strongroom-vault repository agree-to-purge \
-                 {repository} --tombstones {found}"
+                "look at them; then strongroom-vault repository agree-to-purge {repository} {}",
+                found.options()
             )),
             Self::Hidden { .. } => Some("strongroom-vault unhide --help".to_owned()),
             Self::UnknownParent { parent, .. } => Some(format!(

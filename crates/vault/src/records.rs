@@ -10,6 +10,7 @@ pub mod hiding;
 pub mod hours;
 pub mod leaves;
 pub mod listing;
+pub mod lives;
 pub mod locks;
 pub mod log;
 pub mod look_back;
@@ -27,6 +28,8 @@ pub mod tally;
 pub mod tokens;
 pub mod tombstones;
 pub mod undeleting;
+pub mod under_way;
+pub mod vital;
 pub mod witnessed;
 
 use crate::database::{Row, Transaction, Value};
@@ -44,6 +47,7 @@ pub const SCHEMA: &[&str] = &[
     include_str!("database/schema/0008.sql"),
     include_str!("database/schema/0010.sql"),
     include_str!("database/schema/0011.sql"),
+    include_str!("database/schema/0012.sql"),
 ];
 
 /// All rows of a short answer.

@@ -18,6 +18,7 @@ mod jobs;
 mod leftover;
 mod lock;
 mod log;
+mod many;
 mod observation;
 mod overview;
 mod purge;
@@ -37,7 +38,7 @@ use parking_lot::Mutex;
 use strongroom_model::{FileName, RepositoryPath};
 use strongroom_store::{Bodies, BodyKey};
 
-pub use administration::{Longer, NewToken, TokenText};
+pub use administration::{DAILY_OBJECTS, Longer, NewToken, TokenText};
 pub use authentication::Principal;
 pub use clock::{ReadClocks, Seen};
 pub use examination::BodiesChecked;

@@ -115,6 +115,8 @@ pub struct RepositoryInfo {
     pub grace_s: i64,
     /// How many objects were asked to be deleted and are kept.
     pub tombstones: u64,
+    /// The leaf of the newest of these deletions.
+    pub newest_tombstone: Option<u64>,
     /// How many an operator has taken out of sight.
     pub hidden: u64,
     /// The keys that wait for an operator.
@@ -202,7 +204,7 @@ pub struct TokenInfo {
     pub state: &'static str,
     /// The most bytes that it may put in a day.
     pub daily_bytes: Option<u64>,
-    /// The most objects that it may put in a day.
+    /// The most objects that it may put and ask to be deleted in a day.
     pub daily_objects: Option<u64>,
     /// The client whose key is bound to it.
     pub client: Option<Id>,
@@ -307,7 +309,8 @@ impl RepositoryInfo {
             quota_bytes: repository.quota_bytes,
             retention_s: repository.keeping.retention_ms / 1000,
             grace_s: repository.keeping.grace_ms / 1000,
-            tombstones: overview.tombstones,
+            tombstones: overview.tombstones.count,
+            newest_tombstone: overview.tombstones.newest,
             hidden: overview.hidden,
             pending_keys: keys.filter_map(|name| name.id()).collect(),
             purge_held: overview.hold.map(Hold::words),

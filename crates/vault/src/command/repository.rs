@@ -1,6 +1,7 @@
 //! `strongroom-vault repository`: what is kept here, and for how long.
 
 use strongroom_model::{ByteSize, Period, RepositoryPath};
+use strongroom_vault::rules::purge::Tombstones;
 use strongroom_vault::vault::Longer;
 use strongroom_vault::wire::RepositoryInfo;
 use strongroom_vault::{Error, Result};
@@ -51,8 +52,8 @@ pub(crate) struct Set {
 
 /// Agree to many deletions of one day, so that purging goes on
 ///
-/// To how many is said, as repository list and doctor show it: where more were asked for meanwhile,
-/// nothing is agreed to.
+/// To how many is said, and which leaf the newest one is of, as repository list and doctor show both:
+/// where others were asked for meanwhile, nothing is agreed to.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Agree {
     #[command(flatten)]
@@ -62,6 +63,9 @@ pub(crate) struct Agree {
     /// How many tombstones were looked at
     #[arg(long, value_name = "NUMBER")]
     tombstones: u64,
+    /// The leaf of the newest of them; nothing where there are none
+    #[arg(long, value_name = "LEAF")]
+    newest_tombstone: Option<u64>,
 }
 
 impl Command {
@@ -71,7 +75,11 @@ impl Command {
             Self::Set(args) => args.run(),
             Self::AgreeToPurge(args) => {
                 let (vault, path) = (args.which.open()?, args.repository);
-                let agreed = vault.agree_to_purge(&path, args.tombstones);
+                let looked_at = Tombstones {
+                    count: args.tombstones,
+                    newest: args.newest_tombstone,
+                };
+                let agreed = vault.agree_to_purge(&path, looked_at);
                 match refused(&vault, agreed, Some(&path))? {
                     true => print(format_args!("Purging of {path} goes on")),
                     false => print(format_args!("Purging of {path} was not held")),
@@ -91,11 +99,13 @@ impl List {
             let repository = &overview.repository;
             let keeping = repository.keeping;
             let held = match repository.purge_held_ms {
-                Some(_) => "; purging is held: many deletions in a day",
+                Some(_) => {
+                    "; purging is held: many deletions in a day, or of what nothing opens without"
+                }
                 None => "",
             };
             print(format_args!(
-                "{}  {} objects, {}; {} tombstones; kept {} after arrival and {} after deletion{held}",
+                "{}  {} objects, {}; {}; kept {} after arrival and {} after deletion{held}",
                 repository.path,
                 repository.objects,
                 ByteSize::from_bytes(repository.bytes).spoken(),

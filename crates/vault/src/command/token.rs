@@ -34,7 +34,7 @@ pub(crate) struct Create {
     /// The most that it may put in a day, as 500GiB
     #[arg(long, value_name = "SIZE")]
     daily_size: Option<ByteSize>,
-    /// The most objects that it may put in a day
+    /// The most objects that it may put and delete in a day; 1000000 where nothing is said
     #[arg(long, value_name = "NUMBER")]
     daily_objects: Option<u64>,
     /// As JSON

@@ -501,7 +501,7 @@ fn refusal(error: &Error, peer: &Peer, note: &Note) -> Response {
         }
         Error::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
         Error::UploadStalled => StatusCode::REQUEST_TIMEOUT,
-        Error::Throttled { pause, .. } => {
+        Error::Throttled { pause, .. } | Error::TooManyLives { pause, .. } => {
             return later(StatusCode::TOO_MANY_REQUESTS, &error.to_string(), *pause);
         }
         Error::Crowded { .. } => {

@@ -2,7 +2,8 @@
 //!
 //! An object stands as long as somebody stands for it whose part in it was not hidden: the token
 //! that brought it, or one that has put it as well. So hiding one thief's part must not leave it
-//! to another thief for ever, and must never take it from whoever is honest.
+//! to another thief for ever, and must never take it from whoever is honest. Both are done a part at
+//! a time.
 
 use std::collections::BTreeMap;
 
@@ -11,82 +12,143 @@ use strongroom_model::FileName;
 use crate::Result;
 use crate::database::{Transaction, Value};
 use crate::records::objects::{self, Key};
-use crate::records::{many, needs, signed, tally};
+use crate::records::under_way::{PART, Part, Place, UnderWay};
+use crate::records::{many, needs, signed, tally, unsigned};
 use crate::rules::life::State;
 
 /// What both the object and its putters are found by.
 const SAME: &str =
     "p.repository = object.repository AND p.kind = object.kind AND p.name = object.name";
 
-/// Takes out of sight what a token alone has put since a leaf; returns how many objects. What
-/// others have put as well is theirs from now on. Of a tombstone it is noted, so that no undelete
-/// brings it back.
+/// What a part of an act on a token is about: `$1` is the token, `$2` to `$5` the place behind which
+/// the part begins, `$6` to `$9` the last one of it. That the leaf stands there twice is for the
+/// index, which knows no more than token and leaf.
+const PART_OF_TOKEN: &str = "token = $1 AND put >= $2 AND put <= $6 \
+     AND (put, repository, kind, name) > ($2, $3, $4, $5) \
+     AND (put, repository, kind, name) <= ($6, $7, $8, $9)";
+
+/// Takes out of sight what a token alone has put, a part of it. What others have put as well is
+/// theirs from now on. Of a tombstone it is noted, so that no undelete brings it back.
 ///
 /// # Errors
 /// Those of the database.
-pub fn hide(transaction: &mut dyn Transaction, token: i64, since: u64, leaf: u64) -> Result<u64> {
-    let of_token = [Value::Int(token), Value::Int(signed(since)?)];
-    let [by, from] = of_token;
-    let statement = "DELETE FROM putter WHERE token = $1 AND put >= $2";
-    transaction.execute(statement, &of_token)?;
-    hand_over(transaction, &of_token)?;
+pub fn hide(transaction: &mut dyn Transaction, act: &UnderWay, leaf: u64) -> Result<Part> {
+    if end_standing(transaction, act)? == PART {
+        let next = Some(act.at.clone());
+        return Ok(Part { objects: 0, next });
+    }
+    let next = last_of_part(transaction, act)?;
+    let until = next.clone().unwrap_or(Place::before(act.before));
+    let part = values_of_part(act, &until)?;
+    hand_over(transaction, &part)?;
     // What is left has nobody else.
-    let condition = "token = $1 AND put >= $2 AND state IN (0, 3)";
-    for found in tally::count(transaction, condition, &of_token)? {
-        let moves = (Some(found.state), Some(State::Hidden));
-        tally::shift(transaction, found.repository, moves, found.tally)?;
+    let condition = format!("{PART_OF_TOKEN} AND state IN (0, 3)");
+    for found in tally::count(transaction, &condition, &part)? {
+        tally::shift_all(transaction, &found, State::Hidden)?;
     }
     // What waits was never seen, so that its life is none: it ends where it began.
     let statement = format!(
-        "UPDATE object SET state = 2, ended = CASE state WHEN 3 THEN began ELSE $3 END \
-         WHERE {condition}"
+        "UPDATE object SET state = 2, ended = CASE state WHEN 3 THEN began ELSE $10 END \
+         WHERE {condition} RETURNING repository, kind, name"
     );
-    let hidden = transaction.execute(&statement, &[by, from, Value::Int(signed(leaf)?)])?;
-    let statement = "UPDATE object SET out_of_sight = 1 \
-                     WHERE token = $1 AND put >= $2 AND state = 1";
-    transaction.execute(statement, &of_token)?;
-    needs::look_again_at_hidden(transaction, token)?;
-    Ok(hidden)
+    let with_leaf = [&part[..], &[Value::Int(signed(leaf)?)]].concat();
+    let hidden = Changed::by(transaction, &statement, &with_leaf)?;
+    let statement =
+        format!("UPDATE object SET out_of_sight = 1 WHERE {PART_OF_TOKEN} AND state = 1");
+    transaction.execute(&statement, &part)?;
+    hidden.look_again(transaction)?;
+    Ok(Part {
+        objects: hidden.objects,
+        next,
+    })
 }
 
-/// Hands what a token has put since a leaf over to whoever was the first to put it as well.
-fn hand_over(transaction: &mut dyn Transaction, of_token: &[Value<'_>; 2]) -> Result<()> {
+/// Lets a token stand no more for what others have put, a part of it; returns how many objects.
+fn end_standing(transaction: &mut dyn Transaction, act: &UnderWay) -> Result<u64> {
+    let statement = "DELETE FROM putter WHERE (repository, kind, name, token) IN ( \
+         SELECT p.repository, p.kind, p.name, p.token FROM putter p \
+         WHERE p.token = $1 AND p.put >= $2 AND p.put < $3 LIMIT $4)";
+    let values = [
+        Value::Int(act.token),
+        Value::Int(signed(act.since)?),
+        Value::Int(signed(act.before)?),
+        Value::Int(signed(PART)?),
+    ];
+    transaction.execute(statement, &values)
+}
+
+/// The last object of a part; none where the part is all that is left.
+fn last_of_part(transaction: &mut dyn Transaction, act: &UnderWay) -> Result<Option<Place>> {
+    let statement = "SELECT put, repository, kind, name FROM object \
+         WHERE token = $1 AND put >= $2 AND put < $6 \
+         AND (put, repository, kind, name) > ($2, $3, $4, $5) \
+         ORDER BY put, repository, kind, name LIMIT 1 OFFSET $7";
+    let values = [
+        Value::Int(act.token),
+        Value::Int(signed(act.at.leaf)?),
+        Value::Int(act.at.repository),
+        Value::Int(act.at.kind),
+        Value::Bytes(&act.at.name),
+        Value::Int(signed(act.before)?),
+        Value::Int(signed(PART - 1)?),
+    ];
+    transaction.first(statement, &values, |row| {
+        Ok(Place {
+            leaf: unsigned(row.int(0)?)?,
+            repository: row.int(1)?,
+            kind: row.int(2)?,
+            name: row.bytes(3)?,
+        })
+    })
+}
+
+fn values_of_part<'v>(act: &'v UnderWay, until: &'v Place) -> Result<[Value<'v>; 9]> {
+    Ok([
+        Value::Int(act.token),
+        Value::Int(signed(act.at.leaf)?),
+        Value::Int(act.at.repository),
+        Value::Int(act.at.kind),
+        Value::Bytes(&act.at.name),
+        Value::Int(signed(until.leaf)?),
+        Value::Int(until.repository),
+        Value::Int(until.kind),
+        Value::Bytes(&until.name),
+    ])
+}
+
+/// Hands a part of what a token has put over to whoever was the first to put it as well.
+fn hand_over(transaction: &mut dyn Transaction, part: &[Value<'_>; 9]) -> Result<()> {
     let condition = format!(
-        "token = $1 AND put >= $2 AND state IN (0, 1, 3) \
-         AND EXISTS (SELECT 1 FROM putter p WHERE {SAME})"
+        "{PART_OF_TOKEN} AND state IN (0, 1, 3) AND EXISTS (SELECT 1 FROM putter p WHERE {SAME})"
     );
-    let mut handed: BTreeMap<i64, Vec<FileName>> = BTreeMap::new();
-    let statement = format!(
-        "SELECT repository, kind, name FROM object WHERE {condition} \
-         ORDER BY repository, kind, name"
-    );
-    transaction.query(&statement, of_token, &mut |row| {
-        let names = handed.entry(row.int(0)?).or_default();
-        names.push(objects::name_in(row, 1, 2)?);
-        Ok(())
-    })?;
-    if handed.is_empty() {
-        return Ok(());
-    }
     let first = |column: &str| {
         format!("(SELECT p.{column} FROM putter p WHERE {SAME} ORDER BY p.put, p.token LIMIT 1)")
     };
     let statement = format!(
-        "UPDATE object SET token = {}, put = {} WHERE {condition}",
+        "UPDATE object SET token = {}, put = {} WHERE {condition} RETURNING repository, kind, name",
         first("token"),
         first("put"),
     );
-    transaction.execute(&statement, of_token)?;
+    let handed = Changed::by(transaction, &statement, part)?;
     // Whose an object is, is not among those who have put it as well.
-    for (repository, names) in handed {
-        many::by_type(&names, &mut |kind, ids| {
+    for (repository, names) in &handed.names {
+        for name in names.iter().filter(|name| name.id().is_none()) {
+            let statement = "DELETE FROM putter WHERE repository = $1 AND kind = $2 AND name = $3 \
+                 AND token = (SELECT o.token FROM object o WHERE o.repository = $1 \
+                     AND o.kind = $2 AND o.name = $3)";
+            transaction.execute(statement, &Key::new(*repository, *name).values())?;
+        }
+        many::by_type(names, &mut |kind, ids| {
+            if ids.is_empty() {
+                return Ok(());
+            }
             let statement = format!(
                 "DELETE FROM putter WHERE repository = $1 AND kind = $2 AND name IN ({}) \
                  AND token = (SELECT o.token FROM object o WHERE o.repository = $1 \
                      AND o.kind = $2 AND o.name = putter.name)",
                 many::places(3, ids.len(), ("", ""))
             );
-            let first = [Value::Int(repository), Value::Int(kind)];
+            let first = [Value::Int(*repository), Value::Int(kind)];
             transaction.execute(&statement, &many::values(&first, ids))?;
             Ok(())
         })?;
@@ -124,28 +186,77 @@ pub(super) fn pass_on(
     Ok(())
 }
 
-/// Shows again what of a token was hidden; returns how many objects. Keys wait for an operator
-/// then, also those that did not before; what was seen of them stays in the views of its time.
+/// Shows again what of a token was hidden, a part of it. Keys wait for an operator then, also those
+/// that did not before; what was seen of them stays in the views of its time.
 ///
 /// # Errors
 /// Those of the database.
-pub fn unhide(transaction: &mut dyn Transaction, token: i64, leaf: u64) -> Result<u64> {
-    let statement = "INSERT INTO past (repository, kind, name, began, ended) \
+pub fn unhide(transaction: &mut dyn Transaction, act: &UnderWay, leaf: u64) -> Result<Part> {
+    let next = last_of_part(transaction, act)?;
+    let until = next.clone().unwrap_or(Place::before(act.before));
+    let part = values_of_part(act, &until)?;
+    let statement = format!(
+        "INSERT INTO past (repository, kind, name, began, ended) \
          SELECT repository, kind, name, began, ended FROM object \
-         WHERE token = $1 AND state = 2 AND ended > began";
-    transaction.execute(statement, &[Value::Int(token)])?;
-    let statement = "UPDATE object SET out_of_sight = 0 WHERE token = $1 AND out_of_sight = 1";
-    transaction.execute(statement, &[Value::Int(token)])?;
+         WHERE {PART_OF_TOKEN} AND state = 2 AND ended > began"
+    );
+    transaction.execute(&statement, &part)?;
+    let statement =
+        format!("UPDATE object SET out_of_sight = 0 WHERE {PART_OF_TOKEN} AND out_of_sight = 1");
+    transaction.execute(&statement, &part)?;
     for (kinds, to) in [("kind = 1", State::Pending), ("kind <> 1", State::Live)] {
-        let condition = format!("token = $1 AND state = 2 AND {kinds}");
-        for found in tally::count(transaction, &condition, &[Value::Int(token)])? {
-            let moves = (Some(found.state), Some(to));
-            tally::shift(transaction, found.repository, moves, found.tally)?;
+        let condition = format!("{PART_OF_TOKEN} AND state = 2 AND {kinds}");
+        for found in tally::count(transaction, &condition, &part)? {
+            tally::shift_all(transaction, &found, to)?;
         }
     }
-    let statement = "UPDATE object SET state = CASE kind WHEN 1 THEN 3 ELSE 0 END, began = $2, \
-         ended = NULL WHERE token = $1 AND state = 2";
-    let shown = transaction.execute(statement, &[Value::Int(token), Value::Int(signed(leaf)?)])?;
-    needs::look_again_at_lacking(transaction)?;
-    Ok(shown)
+    let statement = format!(
+        "UPDATE object SET state = CASE kind WHEN 1 THEN 3 ELSE 0 END, began = $10, ended = NULL \
+         WHERE {PART_OF_TOKEN} AND state = 2 RETURNING repository, kind, name"
+    );
+    let with_leaf = [&part[..], &[Value::Int(signed(leaf)?)]].concat();
+    let shown = Changed::by(transaction, &statement, &with_leaf)?;
+    shown.look_again(transaction)?;
+    Ok(Part {
+        objects: shown.objects,
+        next,
+    })
+}
+
+/// Objects that a statement has changed.
+#[derive(Debug, Default)]
+pub(super) struct Changed {
+    /// How many.
+    pub(super) objects: u64,
+    /// Which, by repository; as many as a part has.
+    names: BTreeMap<i64, Vec<FileName>>,
+}
+
+impl Changed {
+    /// Runs a statement that returns repository, type and name of what it changes.
+    pub(super) fn by(
+        transaction: &mut dyn Transaction,
+        statement: &str,
+        values: &[Value<'_>],
+    ) -> Result<Self> {
+        let mut changed = Self::default();
+        transaction.query(statement, values, &mut |row| {
+            let names = changed.names.entry(row.int(0)?).or_default();
+            names.push(objects::name_in(row, 1, 2)?);
+            changed.objects += 1;
+            Ok(())
+        })?;
+        for names in changed.names.values_mut() {
+            names.sort();
+        }
+        Ok(changed)
+    }
+
+    /// Notes anew which of them are here, wherever they are needed.
+    pub(super) fn look_again(&self, transaction: &mut dyn Transaction) -> Result<()> {
+        let mut all = self.names.iter();
+        all.try_for_each(|(repository, names)| {
+            needs::look_again_at(transaction, *repository, names)
+        })
+    }
 }

@@ -7,10 +7,10 @@
 use crate::Result;
 use crate::database::{Transaction, Value};
 use crate::records::tally::Tally;
-use crate::records::{all, signed, unsigned};
+use crate::records::{all, signed, unsigned, vital};
 
 /// How many hours are a day: the one under way and those before it.
-const DAY: i64 = 24;
+pub(super) const DAY: i64 = 24;
 
 /// The repositories of which an hour was noted.
 ///
@@ -46,13 +46,18 @@ pub fn note(
         Value::Int(signed(live.bytes)?),
     ];
     transaction.execute(statement, &values)?;
+    vital::note(transaction, repository, hour)?;
     // What comes before the last note that a deletion could be compared with is never asked for.
-    let statement = "DELETE FROM repository_hour WHERE repository = $1 AND hour < ( \
-         SELECT MAX(h.hour) FROM repository_hour h WHERE h.repository = $1 AND h.hour <= $2 \
-         AND h.objects IS NOT NULL)";
+    let statement = "SELECT MAX(hour) FROM repository_hour \
+         WHERE repository = $1 AND hour <= $2 AND objects IS NOT NULL";
     let values = [Value::Int(repository), Value::Int(hour - DAY)];
-    transaction.execute(statement, &values)?;
-    Ok(())
+    let last = transaction.first(statement, &values, |row| row.maybe_int(0))?;
+    let Some(last) = last.flatten() else {
+        return Ok(());
+    };
+    let statement = "DELETE FROM repository_hour WHERE repository = $1 AND hour < $2";
+    transaction.execute(statement, &[Value::Int(repository), Value::Int(last)])?;
+    vital::forget_before(transaction, repository, last)
 }
 
 /// Counts a tombstone.
@@ -118,15 +123,4 @@ pub fn live_before(
             bytes: unsigned(row.int(1)?)?,
         })
     })
-}
-
-/// Forgets what was asked to be deleted until now: somebody has agreed to it.
-///
-/// # Errors
-/// Those of the database.
-pub fn forget_tombstones(transaction: &mut dyn Transaction, repository: i64) -> Result<()> {
-    let statement = "UPDATE repository_hour SET tombstones = 0, tombstone_bytes = 0 \
-                     WHERE repository = $1 AND tombstones > 0";
-    transaction.execute(statement, &[Value::Int(repository)])?;
-    Ok(())
 }

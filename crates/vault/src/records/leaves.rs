@@ -112,6 +112,9 @@ pub enum Act {
         repository: RepositoryPath,
         /// How many tombstones there were.
         tombstones: u64,
+        /// The leaf of the newest one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        newest_tombstone: Option<u64>,
     },
     /// Something was refused; more of the same within a minute is only counted.
     Refusal {

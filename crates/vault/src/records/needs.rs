@@ -14,13 +14,16 @@ use crate::Result;
 use crate::database::{Transaction, Value};
 use crate::records::objects::{self, Key};
 use crate::records::{many, signed};
+use crate::rules::life::State;
 use crate::rules::needs::Difference;
+use crate::rules::wholeness::StoredKey;
 
 /// Where the interval of a file ends that the last receipt needs.
 pub const OPEN: i64 = i64::MAX;
 
 /// Whether the object `o` of a statement counts as here: live, or a key that waits for an operator,
-/// which is stored, and so not missing; and not known to be rotten.
+/// which is stored, and so not missing; and not known to be rotten. That a snapshot needs one key
+/// that is live is looked at besides: see [`stored_keys`].
 ///
 /// What makes an object sound is said here and nowhere else; see [`is_sound_here`].
 pub(super) const SOUND: &str = "((o.state = 0 OR (o.state = 3 AND o.kind = 1)) \
@@ -183,29 +186,30 @@ pub fn look_again(transaction: &mut dyn Transaction, key: &Key) -> Result<()> {
     Ok(())
 }
 
-/// Notes anew which files that were missing are here by now, wherever they are needed.
+/// Notes anew whether files of a repository are here.
 ///
 /// # Errors
 /// Those of the database.
-pub fn look_again_at_lacking(transaction: &mut dyn Transaction) -> Result<()> {
-    let statement = format!(
-        "UPDATE need SET lacking = 0 WHERE lacking = 1 AND EXISTS \
-         (SELECT 1 FROM object o WHERE {OF_NEED} AND {SOUND})"
-    );
-    transaction.execute(&statement, &[])?;
-    Ok(())
-}
-
-/// Notes that what a token put was hidden.
-///
-/// # Errors
-/// Those of the database.
-pub fn look_again_at_hidden(transaction: &mut dyn Transaction, token: i64) -> Result<()> {
-    let statement = "UPDATE need SET lacking = 1 WHERE lacking = 0 AND \
-         (repository, kind, name) IN (SELECT repository, kind, name FROM object \
-         WHERE token = $1 AND state = 2)";
-    transaction.execute(statement, &[Value::Int(token)])?;
-    Ok(())
+pub(super) fn look_again_at(
+    transaction: &mut dyn Transaction,
+    repository: i64,
+    names: &[FileName],
+) -> Result<()> {
+    many::by_type(names, &mut |kind, ids| {
+        // Of other types no receipt tells, and `config` has no id.
+        if ids.is_empty() || !(1..=3).contains(&kind) {
+            return Ok(());
+        }
+        let statement = format!(
+            "UPDATE need SET lacking = CASE WHEN EXISTS \
+                 (SELECT 1 FROM object o WHERE {OF_NEED} AND {SOUND}) THEN 0 ELSE 1 END \
+             WHERE repository = $1 AND kind = $2 AND name IN ({})",
+            many::places(3, ids.len(), ("", ""))
+        );
+        let first = [Value::Int(repository), Value::Int(kind)];
+        transaction.execute(&statement, &many::values(&first, ids))?;
+        Ok(())
+    })
 }
 
 /// How many files are missing of what the receipt at a position needs.
@@ -222,6 +226,35 @@ pub fn count_lacking(
     let values = [Value::Int(lineage), Value::Int(signed(position)?)];
     let count = transaction.first(statement, &values, |row| row.int(0))?;
     super::unsigned(count.unwrap_or_default())
+}
+
+/// The keys that receipts of a lineage from position `first` to `last` name and that are stored: live,
+/// or waiting for an operator.
+///
+/// # Errors
+/// Those of the database.
+pub fn stored_keys(
+    transaction: &mut dyn Transaction,
+    lineage: i64,
+    (first, last): (u64, u64),
+) -> Result<Vec<StoredKey>> {
+    let statement = "SELECT n.kind, n.name, n.began, n.ended, o.state FROM need n \
+         JOIN object o ON o.repository = n.repository AND o.kind = n.kind AND o.name = n.name \
+         WHERE n.lineage = $1 AND n.kind = 1 AND n.lacking = 0 AND n.began <= $3 AND n.ended > $2 \
+         ORDER BY n.name, n.began";
+    let values = [
+        Value::Int(lineage),
+        Value::Int(signed(first)?),
+        Value::Int(signed(last)?),
+    ];
+    super::all(transaction, statement, &values, |row| {
+        Ok(StoredKey {
+            name: objects::name_in(row, 0, 1)?,
+            began: super::unsigned(row.int(2)?)?,
+            ended: super::unsigned(row.int(3)?)?,
+            is_live: row.int(4)? == State::Live.number(),
+        })
+    })
 }
 
 /// Hands over the files of a lineage that are missing and that a receipt from position `first` to

@@ -4,8 +4,8 @@ use strongroom_model::{FileName, FileType, Id};
 
 use crate::Result;
 use crate::database::{Row, Transaction, Value};
-use crate::records::tally::{self, Tally};
-use crate::records::{all, damaged, hiding, maybe, needs, receipts, signed, unsigned};
+use crate::records::tally;
+use crate::records::{all, damaged, hiding, lives, maybe, needs, receipts, signed, unsigned};
 use crate::rules::life::{self, Object, State};
 
 /// The row of an object.
@@ -149,17 +149,11 @@ pub fn seen(transaction: &mut dyn Transaction, key: &Key, view: View) -> Result<
     let is_seen = match view {
         View::Now => object.state == State::Live,
         View::AsOf(_) if object.state == State::Purging => false,
-        View::AsOf(leaves) => object.is_seen_as_of(leaves) || had_life(transaction, key, leaves)?,
+        View::AsOf(leaves) => {
+            object.is_seen_as_of(leaves) || lives::was_seen(transaction, key, leaves)?
+        }
     };
     Ok(is_seen.then_some(object))
-}
-
-fn had_life(transaction: &mut dyn Transaction, key: &Key, leaves: u64) -> Result<bool> {
-    let statement = "SELECT 1 FROM past WHERE repository = $1 AND kind = $2 AND name = $3 \
-                     AND began < $4 AND ended >= $4";
-    let [repository, kind, name] = key.values();
-    let values = [repository, kind, name, Value::Int(signed(leaves)?)];
-    Ok(transaction.first(statement, &values, |_| Ok(()))?.is_some())
 }
 
 /// The keys that wait for an operator.
@@ -215,8 +209,7 @@ pub fn insert_unneeded(
     ];
     transaction.execute(statement, &values)?;
     let arrives = (None, Some(object.state));
-    let one = Tally::one(object.bytes);
-    tally::shift(transaction, key.repository, arrives, one)?;
+    tally::shift_one(transaction, key, arrives, object.bytes)?;
     receipts::set_held(transaction, key, true)
 }
 
@@ -244,7 +237,8 @@ pub fn tombstone(
     vault_ms: i64,
     token: i64,
 ) -> Result<()> {
-    let statement = "UPDATE object SET state = 1, ended = $4, tombstoned_ms = $5, ended_by = $6 \
+    let statement = "UPDATE object SET state = 1, ended = $4, tombstone = $4, \
+                     tombstoned_ms = $5, ended_by = $6 \
                      WHERE repository = $1 AND kind = $2 AND name = $3 AND state = 0 \
                      RETURNING bytes";
     let [repository, kind, name] = key.values();
@@ -261,33 +255,6 @@ pub fn tombstone(
     needs::look_again(transaction, key)
 }
 
-/// Ends the waiting of a key for an operator: its deletion was asked for. It was never seen, so
-/// that its life is none: it ends where it began.
-///
-/// # Errors
-/// Those of the database.
-pub fn reject(
-    transaction: &mut dyn Transaction,
-    key: &Key,
-    vault_ms: i64,
-    token: i64,
-) -> Result<()> {
-    let statement = "UPDATE object SET state = 1, ended = began, tombstoned_ms = $4, \
-                     ended_by = $5 WHERE repository = $1 AND kind = $2 AND name = $3 \
-                     AND state = 3 RETURNING bytes";
-    let [repository, kind, name] = key.values();
-    let (at, by) = (Value::Int(vault_ms), Value::Int(token));
-    let moves = (Some(State::Pending), Some(State::Tombstoned));
-    move_one(
-        transaction,
-        key,
-        statement,
-        &[repository, kind, name, at, by],
-        moves,
-    )?;
-    needs::look_again(transaction, key)
-}
-
 /// Runs a statement that moves one object from state to state, and returns its bytes; tells
 /// whether it did.
 pub(super) fn move_one(
@@ -301,7 +268,7 @@ pub(super) fn move_one(
     let Some(bytes) = bytes else {
         return Ok(false);
     };
-    tally::shift(transaction, key.repository, moves, Tally::one(bytes))?;
+    tally::shift_one(transaction, key, moves, bytes)?;
     Ok(true)
 }
 
@@ -310,7 +277,7 @@ fn tally_to(transaction: &mut dyn Transaction, key: &Key, to: State) -> Result<O
     let found = get(transaction, key)?;
     if let Some(object) = &found {
         let moves = (Some(object.state), Some(to));
-        tally::shift(transaction, key.repository, moves, Tally::one(object.bytes))?;
+        tally::shift_one(transaction, key, moves, object.bytes)?;
     }
     Ok(found)
 }
@@ -332,10 +299,14 @@ pub fn revive(
 ) -> Result<()> {
     let state = life::revived(key.kind, has_config(transaction, key)?);
     let before = tally_to(transaction, key, state)?;
-    end_life(transaction, key)?;
+    lives::end(transaction, key)?;
     hiding::pass_on(transaction, key, before.map(|object| object.state), token)?;
+    // What waits remembers who ended its last life that was seen, so that an operator can take that
+    // back; what was put by a hidden token does not.
     let statement = "UPDATE object SET state = $7, began = $4, put = $4, ended = NULL, \
-         arrived_ms = $5, tombstoned_ms = NULL, ended_by = NULL, token = $6, out_of_sight = 0 \
+         arrived_ms = $5, tombstone = NULL, tombstoned_ms = NULL, ended_by = NULL, token = $6, \
+         out_of_sight = 0, life_ended_by = CASE WHEN $7 <> 3 OR out_of_sight = 1 THEN NULL \
+             WHEN state = 1 AND ended > began THEN ended_by ELSE life_ended_by END \
          WHERE repository = $1 AND kind = $2 AND name = $3";
     let [repository, kind, name] = key.values();
     let values = [
@@ -375,9 +346,9 @@ pub fn restore(transaction: &mut dyn Transaction, key: &Key, leaf: u64) -> Resul
         None => State::Pending,
     };
     tally_to(transaction, key, state)?;
-    end_life(transaction, key)?;
+    lives::end(transaction, key)?;
     let statement = "UPDATE object SET state = $5, began = $4, ended = NULL, \
-         tombstoned_ms = NULL, ended_by = NULL \
+         tombstone = NULL, tombstoned_ms = NULL, ended_by = NULL \
          WHERE repository = $1 AND kind = $2 AND name = $3";
     let [repository, kind, name] = key.values();
     let (leaf, state) = (Value::Int(signed(leaf)?), Value::Int(state.number()));
@@ -396,21 +367,12 @@ pub fn is_out_of_sight(transaction: &mut dyn Transaction, key: &Key) -> Result<b
     Ok(found.is_some())
 }
 
-/// Keeps the life that has ended among those before.
-fn end_life(transaction: &mut dyn Transaction, key: &Key) -> Result<()> {
-    let statement = "INSERT INTO past (repository, kind, name, began, ended) \
-         SELECT repository, kind, name, began, ended FROM object \
-         WHERE repository = $1 AND kind = $2 AND name = $3 AND ended > began";
-    transaction.execute(statement, &key.values())?;
-    Ok(())
-}
-
 /// Lets a key in that waits; tells whether it did.
 ///
 /// # Errors
 /// Those of the database.
 pub fn admit(transaction: &mut dyn Transaction, key: &Key, leaf: u64) -> Result<bool> {
-    let statement = "UPDATE object SET state = 0, began = $4 \
+    let statement = "UPDATE object SET state = 0, began = $4, life_ended_by = NULL \
                      WHERE repository = $1 AND kind = $2 AND name = $3 AND state = 3 \
                      RETURNING bytes";
     let [repository, kind, name] = key.values();

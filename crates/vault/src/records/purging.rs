@@ -5,8 +5,7 @@ use strongroom_model::FileName;
 use crate::Result;
 use crate::database::{Transaction, Value};
 use crate::records::objects::{COLUMNS, Key, move_one, name_in, read};
-use crate::records::tally::{self, Tally};
-use crate::records::{all, receipts, rotten, signed};
+use crate::records::{all, receipts, rotten, signed, tally};
 use crate::rules::life::{Object, State};
 
 /// Begins the purge of a tombstone: nobody sees it any more, in no view.
@@ -63,12 +62,7 @@ pub fn end(transaction: &mut dyn Transaction, key: &Key, object: &Object) -> Res
         return Ok(false);
     }
     let gone = (Some(State::Purging), None);
-    tally::shift(
-        transaction,
-        key.repository(),
-        gone,
-        Tally::one(object.bytes),
-    )?;
+    tally::shift_one(transaction, key, gone, object.bytes)?;
     rotten::clear(transaction, key)?;
     transaction.execute(&format!("DELETE FROM past WHERE {place}"), &key.values())?;
     transaction.execute(&format!("DELETE FROM putter WHERE {place}"), &key.values())?;

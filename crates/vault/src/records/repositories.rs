@@ -26,17 +26,21 @@ pub struct Repository {
     pub bytes: u64,
     /// The last day of vault time that has seen a tombstone, and how many.
     pub tombstones: (i64, u64),
+    /// How many leaves there were when that day saw its first one.
+    pub tombstone_day_began: u64,
     /// Since when purging is held, by vault time.
     pub purge_held_ms: Option<i64>,
     /// When the last object arrived, as recorded.
     pub arrived_at_ms: Option<i64>,
+    /// How many leaves there were when it was made: as of so many, or fewer, nothing of it is seen.
+    pub began: u64,
 }
 
 pub(super) const COLUMNS: &str = "id, path, config, retention_ms, grace_ms, quota_bytes, objects, bytes, \
-                       tombstone_day, tombstones, purge_held_ms, arrived_at_ms";
+                       tombstone_day, tombstones, purge_held_ms, arrived_at_ms, began, tombstone_day_began";
 
 /// How many columns that is.
-pub(super) const WIDTH: usize = 12;
+pub(super) const WIDTH: usize = 14;
 
 pub(super) fn read(row: &dyn Row) -> Result<Repository> {
     let path = RepositoryPath::of_record(&row.text(1)?);
@@ -57,6 +61,8 @@ pub(super) fn read(row: &dyn Row) -> Result<Repository> {
         tombstones: (row.int(8)?, unsigned(row.int(9)?)?),
         purge_held_ms: row.maybe_int(10)?,
         arrived_at_ms: row.maybe_int(11)?,
+        began: unsigned(row.int(12)?)?,
+        tombstone_day_began: unsigned(row.int(13)?)?,
     })
 }
 
@@ -104,8 +110,9 @@ pub fn insert(
     keeping: Keeping,
 ) -> Result<()> {
     let statement = "INSERT INTO repository \
-         (id, path, retention_ms, grace_ms, objects, bytes, tombstone_day, tombstones) \
-         SELECT COALESCE(MAX(id), 0) + 1, $1, $2, $3, 0, 0, 0, 0 FROM repository";
+         (id, path, retention_ms, grace_ms, objects, bytes, tombstone_day, tombstones, began) \
+         SELECT COALESCE(MAX(id), 0) + 1, $1, $2, $3, 0, 0, 0, 0, \
+             COALESCE((SELECT leaves FROM log_head WHERE one = 1), 0) FROM repository";
     let values = [
         Value::Text(path.as_str()),
         Value::Int(keeping.retention_ms),
@@ -192,7 +199,8 @@ pub fn arrive(
     Ok(())
 }
 
-/// Notes how many tombstones a day has seen, and since when purging is held.
+/// Notes how many tombstones a day has seen, the first of them at the leaf `began`, and since when
+/// purging is held.
 ///
 /// # Errors
 /// Those of the database.
@@ -200,17 +208,29 @@ pub fn set_tombstones(
     transaction: &mut dyn Transaction,
     repository: i64,
     tombstones: (i64, u64),
+    began: u64,
     purge_held_ms: Option<i64>,
 ) -> Result<()> {
     let statement = "UPDATE repository SET tombstone_day = $1, tombstones = $2, \
-                     purge_held_ms = $3 WHERE id = $4";
+                     purge_held_ms = $3, tombstone_day_began = $5 WHERE id = $4";
     let values = [
         Value::Int(tombstones.0),
         Value::Int(signed(tombstones.1)?),
         maybe(purge_held_ms),
         Value::Int(repository),
+        Value::Int(signed(began)?),
     ];
     transaction.execute(statement, &values)?;
+    Ok(())
+}
+
+/// Lets purging go on.
+///
+/// # Errors
+/// Those of the database.
+pub fn end_hold(transaction: &mut dyn Transaction, repository: i64) -> Result<()> {
+    let statement = "UPDATE repository SET purge_held_ms = NULL WHERE id = $1";
+    transaction.execute(statement, &[Value::Int(repository)])?;
     Ok(())
 }
 

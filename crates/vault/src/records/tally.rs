@@ -6,8 +6,9 @@
 
 use crate::Result;
 use crate::database::{Transaction, Value};
+use crate::records::objects::{Key, number_of};
 use crate::records::repositories::Repository;
-use crate::records::{all, damaged, receipts, signed, unsigned};
+use crate::records::{all, damaged, receipts, signed, unsigned, vital};
 use crate::rules::life::State;
 
 /// A number of objects and their bytes.
@@ -45,6 +46,21 @@ pub struct InState {
     pub tally: Tally,
 }
 
+/// Objects of one repository and type that are in one state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct OfType {
+    found: InState,
+    /// The number of the type.
+    kind: i64,
+}
+
+impl OfType {
+    /// How many.
+    pub(super) const fn objects(&self) -> u64 {
+        self.found.tally.objects
+    }
+}
+
 /// All objects that are not live, by repository and state.
 ///
 /// # Errors
@@ -72,17 +88,22 @@ pub fn live(transaction: &mut dyn Transaction, repository: &Repository) -> Resul
     })
 }
 
-/// Counts objects anew that meet a condition, by repository and state.
+/// Counts objects anew that meet a condition, by repository, state and type.
 pub(super) fn count(
     transaction: &mut dyn Transaction,
     condition: &str,
     values: &[Value<'_>],
-) -> Result<Vec<InState>> {
+) -> Result<Vec<OfType>> {
     let statement = format!(
-        "SELECT repository, state, COUNT(*), CAST(SUM(bytes) AS BIGINT) FROM object \
-         WHERE {condition} GROUP BY repository, state"
+        "SELECT repository, state, COUNT(*), CAST(SUM(bytes) AS BIGINT), kind FROM object \
+         WHERE {condition} GROUP BY repository, state, kind"
     );
-    all(transaction, &statement, values, read)
+    all(transaction, &statement, values, |row| {
+        Ok(OfType {
+            found: read(row)?,
+            kind: row.int(4)?,
+        })
+    })
 }
 
 /// What the tallies should say, by counting everything: minutes for a large vault.
@@ -90,11 +111,45 @@ pub(super) fn count(
 /// # Errors
 /// Those of the database.
 pub fn recount(transaction: &mut dyn Transaction) -> Result<Vec<InState>> {
-    count(transaction, "state > 0", &[])
+    let statement = "SELECT repository, state, COUNT(*), CAST(SUM(bytes) AS BIGINT) FROM object \
+                     WHERE state > 0 GROUP BY repository, state";
+    all(transaction, statement, &[], read)
 }
 
-/// Notes that objects went from one state to another; `None` is where there are none.
-pub(super) fn shift(
+/// Notes that one object went from one state to another; `None` is where there is none.
+pub(super) fn shift_one(
+    transaction: &mut dyn Transaction,
+    key: &Key,
+    moves: (Option<State>, Option<State>),
+    bytes: u64,
+) -> Result<()> {
+    shift(transaction, key.repository(), moves, Tally::one(bytes))?;
+    vital::shift(
+        transaction,
+        key.repository(),
+        number_of(key.kind()),
+        moves,
+        1,
+    )
+}
+
+/// Notes that objects went from the state in which they were counted to another.
+pub(super) fn shift_all(
+    transaction: &mut dyn Transaction,
+    counted: &OfType,
+    to: State,
+) -> Result<()> {
+    let InState {
+        repository,
+        state,
+        tally,
+    } = counted.found;
+    let moves = (Some(state), Some(to));
+    shift(transaction, repository, moves, tally)?;
+    vital::shift(transaction, repository, counted.kind, moves, tally.objects)
+}
+
+fn shift(
     transaction: &mut dyn Transaction,
     repository: i64,
     (from, to): (Option<State>, Option<State>),

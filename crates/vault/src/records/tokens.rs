@@ -30,7 +30,7 @@ pub struct Token {
     pub revoked_ms: Option<i64>,
     /// The most bytes that it may put in a day.
     pub daily_bytes: Option<u64>,
-    /// The most objects that it may put in a day.
+    /// The most objects that it may put and ask to be deleted in a day.
     pub daily_objects: Option<u64>,
     /// What it has put on its last day.
     pub spent: Spent,
@@ -43,7 +43,7 @@ pub struct Spent {
     pub day: i64,
     /// How many bytes.
     pub bytes: u64,
-    /// How many objects.
+    /// How many objects it has put or asked to be deleted.
     pub objects: u64,
 }
 

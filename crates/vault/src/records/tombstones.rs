@@ -1,12 +1,14 @@
-//! Tombstones in the order in which their time comes, and how many objects are in which state.
+//! Tombstones: of what was never seen or is hidden, in the order in which their time comes, and how
+//! many objects are in which state.
 
 use strongroom_model::FileName;
 
 use crate::Result;
 use crate::database::{Transaction, Value};
 use crate::records::objects::{self, Key};
-use crate::records::{all, signed, unsigned};
+use crate::records::{all, needs, signed, unsigned};
 use crate::rules::life::{Object, State};
+use crate::rules::purge::Tombstones;
 
 /// A tombstone in the order in which they are looked at; the default is before all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +88,82 @@ pub fn count_due(
     ];
     let count = transaction.first(statement, &values, |row| row.int(0))?;
     unsigned(count.unwrap_or_default())
+}
+
+/// Ends the waiting of a key for an operator: its deletion was asked for. It was never seen, so
+/// that its life is none: it ends where it began.
+///
+/// # Errors
+/// Those of the database.
+pub fn reject(
+    transaction: &mut dyn Transaction,
+    key: &Key,
+    leaf: u64,
+    vault_ms: i64,
+    token: i64,
+) -> Result<()> {
+    let statement = "UPDATE object SET state = 1, ended = began, tombstone = $4, \
+                     tombstoned_ms = $5, ended_by = $6 \
+                     WHERE repository = $1 AND kind = $2 AND name = $3 AND state = 3 \
+                     RETURNING bytes";
+    let [repository, kind, name] = key.values();
+    let values = [
+        repository,
+        kind,
+        name,
+        Value::Int(signed(leaf)?),
+        Value::Int(vault_ms),
+        Value::Int(token),
+    ];
+    let moves = (Some(State::Pending), Some(State::Tombstoned));
+    objects::move_one(transaction, key, statement, &values, moves)?;
+    needs::look_again(transaction, key)
+}
+
+/// Makes a tombstone of what was hidden: its life ended when it was, and no undelete brings it back
+/// before its token is shown again.
+///
+/// # Errors
+/// Those of the database.
+pub fn bury(
+    transaction: &mut dyn Transaction,
+    key: &Key,
+    leaf: u64,
+    vault_ms: i64,
+    token: i64,
+) -> Result<()> {
+    let statement = "UPDATE object SET state = 1, out_of_sight = 1, tombstone = $4, \
+                     tombstoned_ms = $5, ended_by = $6 \
+                     WHERE repository = $1 AND kind = $2 AND name = $3 AND state = 2 \
+                     RETURNING bytes";
+    let [repository, kind, name] = key.values();
+    let values = [
+        repository,
+        kind,
+        name,
+        Value::Int(signed(leaf)?),
+        Value::Int(vault_ms),
+        Value::Int(token),
+    ];
+    let moves = (Some(State::Hidden), Some(State::Tombstoned));
+    objects::move_one(transaction, key, statement, &values, moves)?;
+    needs::look_again(transaction, key)
+}
+
+/// The tombstones of a repository, as they are looked at.
+///
+/// # Errors
+/// Those of the database.
+pub fn look(transaction: &mut dyn Transaction, repository: i64) -> Result<Tombstones> {
+    let statement =
+        "SELECT COUNT(*), MAX(tombstone) FROM object WHERE repository = $1 AND state = 1";
+    let found = transaction.first(statement, &[Value::Int(repository)], |row| {
+        Ok(Tombstones {
+            count: unsigned(row.int(0)?)?,
+            newest: row.maybe_int(1)?.map(unsigned).transpose()?,
+        })
+    })?;
+    Ok(found.unwrap_or_default())
 }
 
 /// How many objects of a repository are in a state.

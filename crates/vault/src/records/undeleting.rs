@@ -1,86 +1,95 @@
-//! Tombstones, taken back many at once.
+//! Tombstones, taken back many at once; and keys that wait because of one.
 
 use crate::Result;
 use crate::database::{Transaction, Value};
-use crate::records::{needs, signed, tally, unsigned};
+use crate::records::hiding::Changed;
+use crate::records::under_way::{PART, Part, Place, UnderWay};
+use crate::records::{signed, tally, unsigned};
 use crate::rules::life::State;
 
-/// Which tombstones are taken back; never those whose token was hidden.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Chosen {
-    /// Only what this token asked to be deleted.
-    pub ended_by: Option<i64>,
-    /// Only what was deleted from this leaf on.
-    pub since: u64,
-    /// Only what was deleted before this leaf.
-    pub before: Option<u64>,
-}
+/// The tombstones that are chosen; never those whose token was hidden.
+const CHOSEN: &str = "repository = $1 AND state = 1 AND tombstone >= $2 AND tombstone < $3 \
+     AND ($4 = 0 OR ended_by = $4) AND out_of_sight = 0";
 
-impl Chosen {
-    const CONDITION: &str = "repository = $1 AND state = 1 AND ended >= $2 AND ended < $3 \
-                             AND ($4 = 0 OR ended_by = $4) AND out_of_sight = 0";
+/// Keys that wait for an operator and were seen before, until the chosen token ended that: who asked
+/// for their deletion and had them put again has taken them away all the same. Only an operator who
+/// names the token lets them in by it.
+const KEYS: &str = "repository = $1 AND kind = 1 AND state = 3 AND life_ended_by = $4 \
+     AND (SELECT MAX(p.ended) FROM past p WHERE p.repository = object.repository \
+         AND p.kind = 1 AND p.name = object.name) >= $2 \
+     AND (SELECT MAX(p.ended) FROM past p WHERE p.repository = object.repository \
+         AND p.kind = 1 AND p.name = object.name) < $3";
 
-    fn values(&self, repository: i64) -> Result<[Value<'static>; 4]> {
+/// Begins new lives of tombstones that are chosen, a part of them in the order of their deletions;
+/// they keep their arrival. Keys that waited for an operator wait again, unless what ended when they
+/// were seen last is chosen as well.
+///
+/// # Errors
+/// Those of the database.
+pub fn undelete(transaction: &mut dyn Transaction, act: &UnderWay, leaf: u64) -> Result<Part> {
+    let next = end_of_part(transaction, act)?;
+    let values = |since: u64, before: u64| -> Result<[Value<'static>; 4]> {
         Ok([
-            Value::Int(repository),
-            Value::Int(signed(self.since)?),
-            Value::Int(self.before.map_or(Ok(i64::MAX), signed)?),
-            Value::Int(self.ended_by.unwrap_or_default()),
+            Value::Int(act.repository),
+            Value::Int(signed(since)?),
+            Value::Int(signed(before)?),
+            Value::Int(act.token),
         ])
+    };
+    let part = values(act.at.leaf, next.unwrap_or(act.before))?;
+    let all = values(act.since, act.before)?;
+    let leaf = [Value::Int(signed(leaf)?)];
+    // Those that wait already; others will, when their tombstones have gone.
+    let mut keys = 0;
+    for found in tally::count(transaction, KEYS, &all)? {
+        keys += found.objects();
     }
-}
-
-/// How many tombstones are chosen.
-///
-/// # Errors
-/// Those of the database.
-pub fn count_chosen(
-    transaction: &mut dyn Transaction,
-    repository: i64,
-    chosen: &Chosen,
-) -> Result<u64> {
-    let statement = format!("SELECT count(*) FROM object WHERE {}", Chosen::CONDITION);
-    let values = chosen.values(repository)?;
-    let count = transaction.first(&statement, &values, |row| row.int(0))?;
-    unsigned(count.unwrap_or_default())
-}
-
-/// Begins new lives of all tombstones that are chosen; they keep their arrival. Keys that waited
-/// for an operator wait again.
-///
-/// # Errors
-/// Those of the database.
-pub fn undelete(
-    transaction: &mut dyn Transaction,
-    repository: i64,
-    chosen: &Chosen,
-    leaf: u64,
-) -> Result<()> {
-    let [repository, since, before, by] = chosen.values(repository)?;
-    let values = [repository, since, before, by];
-    let condition = Chosen::CONDITION;
     // What was never seen has a life that ends where it began.
     for (lives, to) in [
         ("ended > began", State::Live),
         ("ended = began", State::Pending),
     ] {
-        let condition = format!("{condition} AND {lives}");
-        for found in tally::count(transaction, &condition, &values)? {
-            let moves = (Some(found.state), Some(to));
-            tally::shift(transaction, found.repository, moves, found.tally)?;
+        let condition = format!("{CHOSEN} AND {lives}");
+        for found in tally::count(transaction, &condition, &part)? {
+            tally::shift_all(transaction, &found, to)?;
         }
     }
     let statement = format!(
         "INSERT INTO past (repository, kind, name, began, ended) \
          SELECT repository, kind, name, began, ended FROM object \
-         WHERE {condition} AND ended > began"
+         WHERE {CHOSEN} AND ended > began"
     );
-    transaction.execute(&statement, &values)?;
+    transaction.execute(&statement, &part)?;
     let statement = format!(
         "UPDATE object SET state = CASE WHEN ended > began THEN 0 ELSE 3 END, began = $5, \
-         ended = NULL, tombstoned_ms = NULL, ended_by = NULL WHERE {condition}"
+         ended = NULL, tombstone = NULL, tombstoned_ms = NULL, ended_by = NULL WHERE {CHOSEN} \
+         RETURNING repository, kind, name"
     );
-    let leaf = Value::Int(signed(leaf)?);
-    transaction.execute(&statement, &[repository, since, before, by, leaf])?;
-    needs::look_again_at_lacking(transaction)
+    let undeleted = Changed::by(transaction, &statement, &[&part[..], &leaf].concat())?;
+    for found in tally::count(transaction, KEYS, &all)? {
+        tally::shift_all(transaction, &found, State::Live)?;
+    }
+    let statement =
+        format!("UPDATE object SET state = 0, began = $5, life_ended_by = NULL WHERE {KEYS}");
+    transaction.execute(&statement, &[&all[..], &leaf].concat())?;
+    undeleted.look_again(transaction)?;
+    Ok(Part {
+        objects: undeleted.objects + keys,
+        next: next.map(Place::before),
+    })
+}
+
+/// The leaf before which a part ends; none where the part is all that is left.
+fn end_of_part(transaction: &mut dyn Transaction, act: &UnderWay) -> Result<Option<u64>> {
+    let statement = "SELECT tombstone FROM object WHERE repository = $1 AND state = 1 \
+         AND tombstone >= $2 AND tombstone < $3 ORDER BY tombstone LIMIT 1 OFFSET $4";
+    let values = [
+        Value::Int(act.repository),
+        Value::Int(signed(act.at.leaf)?),
+        Value::Int(signed(act.before)?),
+        Value::Int(signed(PART)?),
+    ];
+    let end = transaction.first(statement, &values, |row| unsigned(row.int(0)?))?;
+    // Every deletion has a leaf of its own, unless it is from a time when that was not noted.
+    Ok(end.map(|end| end.max(act.at.leaf.saturating_add(1))))
 }

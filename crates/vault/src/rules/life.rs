@@ -134,6 +134,8 @@ pub enum Delete {
     Ends,
     /// It waited for an operator, and was never seen: it waits no more, and is kept as well.
     Rejects,
+    /// It was hidden, and stays out of sight: it is kept until its time, and not for ever.
+    Buries,
     /// Nothing: it is not seen as it is.
     IsGone,
 }
@@ -143,7 +145,8 @@ pub const fn delete(state: State) -> Delete {
     match state {
         State::Live => Delete::Ends,
         State::Pending => Delete::Rejects,
-        State::Tombstoned | State::Hidden | State::Purging => Delete::IsGone,
+        State::Hidden => Delete::Buries,
+        State::Tombstoned | State::Purging => Delete::IsGone,
     }
 }
 
@@ -198,10 +201,11 @@ mod tests {
     }
 
     #[test]
-    fn a_deletion_ends_what_is_seen_and_rejects_what_waits() {
+    fn a_deletion_ends_what_is_seen_rejects_what_waits_and_buries_what_is_hidden() {
         let all = State::ALL.map(delete);
         let (ends, gone) = (Delete::Ends, Delete::IsGone);
-        assert_eq!(all, [ends, gone, gone, Delete::Rejects, gone]);
+        let (buries, rejects) = (Delete::Buries, Delete::Rejects);
+        assert_eq!(all, [ends, gone, buries, rejects, gone]);
     }
 
     #[test]

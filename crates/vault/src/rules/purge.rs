@@ -1,7 +1,14 @@
 //! When the bytes of a tombstone may go, and what holds them.
 
+use std::fmt;
+
+use strongroom_model::FileType;
+
 use crate::rules::clock::{DAY_MS, HOUR_MS};
 use crate::rules::life::{Object, State};
+
+/// Where fewer than one of so many are left of what is vital, that was no prune of every day.
+const VITAL_SHARE: u64 = 2;
 
 /// Of how many hundredths of a repository tombstones within a day are more than an everyday prune.
 const EVERYDAY_PERCENT: u128 = 5;
@@ -20,8 +27,40 @@ pub struct Keeping {
 pub enum Hold {
     /// The clock is doubted.
     Clock,
-    /// So much was tombstoned within a day that an operator has to agree.
+    /// So much was tombstoned within a day, or of what nothing opens without, that an operator has
+    /// to agree.
     ManyTombstones,
+}
+
+/// The tombstones of a repository at one moment: what somebody looks at who agrees to their purge.
+///
+/// **Security:** a number alone can be kept while what it counts is changed. Every deletion is a
+/// leaf of its own, so where the newest one is the same, nothing has come to what was looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tombstones {
+    /// How many there are.
+    pub count: u64,
+    /// The leaf of the newest one; none where there is none.
+    pub newest: Option<u64>,
+}
+
+impl Tombstones {
+    /// As whoever agrees to them types it.
+    pub fn options(self) -> String {
+        match self.newest {
+            Some(newest) => format!("--tombstones {} --newest-tombstone {newest}", self.count),
+            None => format!("--tombstones {}", self.count),
+        }
+    }
+}
+
+impl fmt::Display for Tombstones {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.newest {
+            Some(newest) => write!(f, "{} tombstones, the newest of leaf {newest}", self.count),
+            None => write!(f, "{} tombstones", self.count),
+        }
+    }
 }
 
 impl Hold {
@@ -32,7 +71,8 @@ impl Hold {
                 "the wall clock has jumped: an operator has to look at it and confirm it"
             }
             Self::ManyTombstones => {
-                "very many deletions were asked for in a day: an operator has to agree to them"
+                "very many deletions were asked for in a day, or those of what nothing opens \
+                 without: an operator has to agree to them"
             }
         }
     }
@@ -77,6 +117,37 @@ pub fn is_mass_deletion(deleted: (u64, u64), before: (u64, u64)) -> bool {
         u128::from(deleted) * 100 > u128::from(before) * EVERYDAY_PERCENT
     };
     is_much(deleted.0, before.0) || is_much(deleted.1, before.1)
+}
+
+/// What a day did to keys, index files or snapshots: to those of one type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VitalDay {
+    /// How many are live.
+    pub live: u64,
+    /// How many were asked to be deleted within the day.
+    pub deleted: u64,
+    /// How many were live before that day, where that is known.
+    pub before: Option<u64>,
+}
+
+impl VitalDay {
+    /// Whether deletions took so much of a type that an operator has to agree: all that was live,
+    /// or more than half of what there was.
+    ///
+    /// What came within the day does not count as there. It does count as left, but for snapshots:
+    /// a prune writes index files anew, and a key is replaced by another one, which an operator has
+    /// let in; snapshots are junk as easily as not.
+    pub fn is_mass_deletion(self, kind: FileType) -> bool {
+        let there = self.live.saturating_add(self.deleted);
+        // Where there was nothing before, all came within the day.
+        let before = self.before.filter(|before| *before > 0);
+        let before = before.map_or(there, |before| before.min(there));
+        let left = match kind {
+            FileType::Snapshots => before.saturating_sub(self.deleted),
+            _ => self.live,
+        };
+        self.deleted > 0 && (self.live == 0 || left.saturating_mul(VITAL_SHARE) < before)
+    }
 }
 
 #[cfg(test)]
@@ -148,5 +219,27 @@ mod tests {
         assert!(is_mass_deletion((1, 0), (0, 0)));
         assert!(!is_mass_deletion((0, 0), (0, 0)));
         assert!(is_mass_deletion((u64::MAX, 0), (u64::MAX, 0)));
+    }
+
+    #[test]
+    fn of_what_is_vital_half_has_to_be_left_and_one_at_least() {
+        let day = |live, deleted, before| VitalDay {
+            live,
+            deleted,
+            before,
+        };
+        for kind in [FileType::Keys, FileType::Index, FileType::Snapshots] {
+            assert!(day(0, 1, Some(1)).is_mass_deletion(kind));
+            assert!(day(4, 6, None).is_mass_deletion(kind));
+            assert!(!day(5, 5, None).is_mass_deletion(kind));
+            assert!(!day(5, 0, Some(100)).is_mass_deletion(kind));
+            assert!(!day(100, 3, Some(7)).is_mass_deletion(kind));
+        }
+        // Junk that came on the same day makes up for no snapshot; new index files and an admitted
+        // key take the place of old ones.
+        assert!(day(1_000, 10, Some(10)).is_mass_deletion(FileType::Snapshots));
+        assert!(!day(9, 10, Some(10)).is_mass_deletion(FileType::Index));
+        assert!(day(1, 199, Some(0)).is_mass_deletion(FileType::Snapshots));
+        assert!(!day(1, 1, Some(1)).is_mass_deletion(FileType::Keys));
     }
 }

@@ -67,12 +67,54 @@ impl Missing {
     }
 }
 
+/// A key that is stored and that receipts name, from one position on until before another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredKey {
+    /// The key.
+    pub name: FileName,
+    /// The first position.
+    pub began: u64,
+    /// The position behind the last one.
+    pub ended: u64,
+    /// Whether it opens anything: else it waits for an operator.
+    pub is_live: bool,
+}
+
+/// The keys that are missing to a receipt though they are stored: all that wait for an operator,
+/// where none of those that it names is live. A second key that waits is missing to nobody; but
+/// where all wait, nothing opens.
+pub fn waiting_keys(keys: &[StoredKey], position: u64) -> Vec<FileName> {
+    let named = || {
+        let is_named = |key: &&StoredKey| key.began <= position && position < key.ended;
+        keys.iter().filter(is_named)
+    };
+    match named().any(|key| key.is_live) {
+        true => Vec::new(),
+        false => named().map(|key| key.name).collect(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
     use strongroom_model::{FileType, Id};
 
     use super::*;
+
+    #[test]
+    fn a_key_that_waits_is_missing_only_where_no_other_one_opens() {
+        let key = |number, began, ended, is_live| StoredKey {
+            name: name(number),
+            began,
+            ended,
+            is_live,
+        };
+        let keys = [key(1, 0, 5, true), key(2, 3, 9, false), key(3, 7, 9, false)];
+        assert_eq!(waiting_keys(&keys, 4), []);
+        assert_eq!(waiting_keys(&keys, 5), [name(2)]);
+        assert_eq!(waiting_keys(&keys, 8), [name(2), name(3)]);
+        assert_eq!(waiting_keys(&keys, 9), []);
+    }
 
     fn name(number: usize) -> FileName {
         FileName::new(FileType::Data, Id::of(&number.to_le_bytes()))

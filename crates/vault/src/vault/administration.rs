@@ -11,14 +11,12 @@ use sha2::{Digest, Sha256};
 use strongroom_model::{FileName, Id, RepositoryPath};
 
 use crate::records::client_keys::{self, PublicKey};
-use crate::records::hours;
 use crate::records::leaves::{self, Act};
 use crate::records::objects::{self, Key};
 use crate::records::repositories::{self, Repository};
 use crate::records::tokens::{self, Spent, Token};
 use crate::records::tombstones;
-use crate::rules::life::State;
-use crate::rules::purge::Keeping;
+use crate::rules::purge::{Keeping, Tombstones};
 use crate::rules::right::Right;
 use crate::vault::authentication::PREFIX;
 use crate::vault::{Vault, ensure_repository, told};
@@ -35,9 +33,15 @@ pub struct NewToken {
     pub expires_in_ms: Option<i64>,
     /// The most bytes that it may put in a day.
     pub daily_bytes: Option<u64>,
-    /// The most objects that it may put in a day.
+    /// The most objects that it may put and ask to be deleted in a day; [`DAILY_OBJECTS`] where
+    /// nothing is said.
     pub daily_objects: Option<u64>,
 }
+
+/// How many objects a token may put and ask to be deleted in a day, where nothing is said. Each of
+/// these acts is a leaf, and no leaf is ever removed: a log that grows without a bound fills the
+/// disk of all.
+pub const DAILY_OBJECTS: u64 = 1_000_000;
 
 /// What shall be kept longer; what is left out stays as it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -99,7 +103,7 @@ impl Vault {
             used_ms: None,
             revoked_ms: None,
             daily_bytes: new.daily_bytes,
-            daily_objects: new.daily_objects,
+            daily_objects: Some(new.daily_objects.unwrap_or(DAILY_OBJECTS)),
             spent: Spent::default(),
         };
         let text = format!("{PREFIX}{name}-{secret}");
@@ -281,35 +285,36 @@ impl Vault {
     }
 
     /// Agrees to the tombstones of a repository, so that purging goes on; tells whether it was
-    /// held. `tombstones` is how many somebody has looked at.
+    /// held. `agreed` is what somebody has looked at, as [`Vault::overviews`] tells it.
     ///
-    /// **Security:** whoever made the hold can delete the rest while an operator looks; so a yes
-    /// is to a number, and to no more.
+    /// **Security:** whoever made the hold can delete the rest while an operator looks, or take
+    /// back some deletions and ask for others; so a yes is to a number and to the newest leaf of
+    /// it, and to nothing else. What the day has seen stays counted: what is asked to be deleted
+    /// behind the yes, on a day that was above the bound, holds purging anew.
     ///
     /// # Errors
-    /// [`Error::MoreTombstones`] where there are more by now; [`Error::Unknown`]; those of the
+    /// [`Error::OtherTombstones`] where there are others by now; [`Error::Unknown`]; those of the
     /// database.
-    pub fn agree_to_purge(&self, path: &RepositoryPath, tombstones: u64) -> Result<bool> {
+    pub fn agree_to_purge(&self, path: &RepositoryPath, agreed: Tombstones) -> Result<bool> {
         let (now, path) = (self.now(), path.clone());
         self.shared.commits.commit(move |transaction| {
             let repository = repositories::must(transaction, &path)?;
-            let found = tombstones::count(transaction, repository.id, State::Tombstoned)?;
-            if found > tombstones {
-                return Err(Error::MoreTombstones {
-                    repository: path.clone(),
-                    found,
-                    agreed: tombstones,
-                });
-            }
             if repository.purge_held_ms.is_none() {
                 return Ok(false);
             }
-            let none = (repository.tombstones.0, 0);
-            repositories::set_tombstones(transaction, repository.id, none, None)?;
-            hours::forget_tombstones(transaction, repository.id)?;
+            let found = tombstones::look(transaction, repository.id)?;
+            if found != agreed {
+                return Err(Error::OtherTombstones {
+                    repository: path.clone(),
+                    found,
+                    agreed,
+                });
+            }
+            repositories::end_hold(transaction, repository.id)?;
             let act = Act::PurgeAgreed {
                 repository: path.clone(),
-                tombstones: found,
+                tombstones: found.count,
+                newest_tombstone: found.newest,
             };
             leaves::append(transaction, now, &act)?;
             Ok(true)

@@ -1,28 +1,35 @@
-//! Deletion: asked for by a tombstone, taken back by an undelete; hidden and shown again.
+//! Deletion: asked for by a tombstone, taken back by an undelete.
+
+use std::time::Duration;
 
 use strongroom_model::{FileName, FileType, RepositoryPath};
 
 use crate::database::Transaction;
-use crate::records::leaves::{self, Act, Moment};
-use crate::records::objects::{self, Key};
+use crate::records::leaves::{self, Act, Dated};
+use crate::records::objects::{self, Key, number_of};
 use crate::records::repositories::{self, Repository};
 use crate::records::tally::{self, Tally};
-use crate::records::undeleting::{self, Chosen};
-use crate::records::{hiding, hours, locks, tokens};
+use crate::records::{hours, lives, tombstones, vital};
+use crate::rules::clock::{DAY_MS, SECOND_MS};
 use crate::rules::life::{self, Delete, State};
-use crate::rules::purge::{day_of, hour_of, is_mass_deletion};
+use crate::rules::purge::{VitalDay, day_of, hour_of, is_mass_deletion};
 use crate::rules::right;
 use crate::vault::authentication::Principal;
 use crate::vault::foresight::hidden;
 use crate::vault::{Vault, told, unknown_repository, usage};
 use crate::{Error, Result};
 
+/// How many lives of one object may end in a day.
+const MOST_LIVES: u64 = 1_000;
+
 impl Vault {
     /// Asks for a file to be deleted: it is seen no more, and kept until its time; a key that waits
-    /// for an operator waits no more. What is not there is none the less deleted.
+    /// for an operator waits no more, and what is hidden is not kept for ever. What is not there is
+    /// none the less deleted.
     ///
     /// # Errors
-    /// [`Error::Forbidden`]; those of the database.
+    /// [`Error::Forbidden`]; [`Error::Full`] where the token's day is used up;
+    /// [`Error::TooManyLives`]; those of the database.
     pub fn remove(
         &self,
         principal: &Principal,
@@ -49,66 +56,22 @@ impl Vault {
             let Some(object) = objects::get(transaction, &key)? else {
                 return Ok(());
             };
-            let delete = life::delete(object.state);
-            if delete == Delete::IsGone {
-                return Ok(());
-            }
+            let end = match life::delete(object.state) {
+                Delete::Ends => objects::tombstone,
+                Delete::Rejects => tombstones::reject,
+                Delete::Buries => tombstones::bury,
+                Delete::IsGone => return Ok(()),
+            };
+            let repository =
+                repositories::get(transaction, &path)?.ok_or_else(|| unknown_repository(&path))?;
+            check_lives(transaction, &repository, &key, name, now.vault_ms)?;
+            usage::spend(transaction, token, now.vault_ms, 0)?;
             let file = told(&path, name, object.bytes, Some(&token_name));
             let leaf = leaves::append_dated(transaction, now, &Act::Tombstone(file))?;
             let vault_ms = leaf.moment.vault_ms;
-            if delete == Delete::Rejects {
-                return objects::reject(transaction, &key, vault_ms, token);
-            }
-            objects::tombstone(transaction, &key, leaf.number, vault_ms, token)?;
-            let repository =
-                repositories::get(transaction, &path)?.ok_or_else(|| unknown_repository(&path))?;
-            count_tombstone(transaction, &repository, leaf.moment, object.bytes)
-        })
-    }
-
-    /// Takes back deletions; returns how many. What a token put that was hidden stays deleted. `by`
-    /// is the token that asked for them, `since_ms` and `until_ms` are recorded times.
-    ///
-    /// # Errors
-    /// [`Error::Unknown`]; those of the database.
-    pub fn undelete(
-        &self,
-        path: &RepositoryPath,
-        by: Option<&str>,
-        since_ms: Option<i64>,
-        until_ms: Option<i64>,
-    ) -> Result<u64> {
-        let now = self.now();
-        let (path, by) = (path.clone(), by.map(str::to_owned));
-        self.shared.commits.commit(move |transaction| {
-            let repository =
-                repositories::get(transaction, &path)?.ok_or_else(|| unknown_repository(&path))?;
-            let mut chosen = Chosen::default();
-            if let Some(name) = &by {
-                chosen.ended_by = Some(known_token(transaction, name)?.id);
-            }
-            if let Some(since_ms) = since_ms {
-                chosen.since = leaves::count_until(transaction, since_ms.saturating_sub(1))?;
-            }
-            if let Some(until_ms) = until_ms {
-                chosen.before = Some(leaves::count_until(transaction, until_ms)?);
-            }
-            let objects = undeleting::count_chosen(transaction, repository.id, &chosen)?;
-            if objects == 0 {
-                return Ok(0);
-            }
-            let what = match &by {
-                Some(token) => format!("what {token} asked to be deleted"),
-                None => "deletions".to_owned(),
-            };
-            let act = Act::Undelete {
-                repository: path.clone(),
-                what,
-                objects,
-            };
-            let leaf = leaves::append(transaction, now, &act)?;
-            undeleting::undelete(transaction, repository.id, &chosen, leaf)?;
-            Ok(objects)
+            end(transaction, &key, leaf.number, vault_ms, token)?;
+            let counted = (name.kind(), object.bytes);
+            count_tombstone(transaction, &repository, leaf, counted)
         })
     }
 
@@ -143,78 +106,67 @@ impl Vault {
             Ok(true)
         })
     }
-
-    /// Takes out of sight all that a token alone has put since a recorded time, and drops its
-    /// locks; returns how many objects it was.
-    ///
-    /// # Errors
-    /// [`Error::Unknown`]; those of the database.
-    pub fn hide(&self, token: &str, since_ms: i64) -> Result<u64> {
-        let now = self.now();
-        let name = token.to_owned();
-        self.shared.commits.commit(move |transaction| {
-            let token = known_token(transaction, &name)?;
-            let since = leaves::count_until(transaction, since_ms.saturating_sub(1))?;
-            locks::remove_of(transaction, token.id)?;
-            // The leaf tells how many it was; its number ends their lives, and is known before.
-            let leaf = leaves::head(transaction)?.leaves;
-            let objects = hiding::hide(transaction, token.id, since, leaf)?;
-            let act = Act::Hide {
-                of_token: name.clone(),
-                since,
-                objects,
-            };
-            leaves::append(transaction, now, &act)?;
-            Ok(objects)
-        })
-    }
-
-    /// Shows again all of a token that was hidden; returns how many objects it was.
-    ///
-    /// # Errors
-    /// [`Error::Unknown`]; those of the database.
-    pub fn unhide(&self, token: &str) -> Result<u64> {
-        let now = self.now();
-        let name = token.to_owned();
-        self.shared.commits.commit(move |transaction| {
-            let token = known_token(transaction, &name)?;
-            let leaf = leaves::head(transaction)?.leaves;
-            let objects = hiding::unhide(transaction, token.id, leaf)?;
-            let act = Act::Unhide {
-                of_token: name.clone(),
-                objects,
-            };
-            leaves::append(transaction, now, &act)?;
-            Ok(objects)
-        })
-    }
 }
 
-/// Counts a tombstone, and holds the purge of its repository where there were very many in a day.
+/// Fails where an object was deleted and came again so often in a day that nobody means it: each
+/// life is kept for the views of its time, and is a leaf at either end.
+///
+/// # Errors
+/// [`Error::TooManyLives`]; those of the database.
+fn check_lives(
+    transaction: &mut dyn Transaction,
+    repository: &Repository,
+    key: &Key,
+    name: FileName,
+    vault_ms: i64,
+) -> Result<()> {
+    let (day, _) = repository.tombstones;
+    // The vault's time may be a moment behind: no day begins twice.
+    if day < day_of(vault_ms) {
+        return Ok(());
+    }
+    let since = repository.tombstone_day_began;
+    if lives::count(transaction, key, since, MOST_LIVES)? < MOST_LIVES {
+        return Ok(());
+    }
+    let left_ms = DAY_MS - vault_ms.rem_euclid(DAY_MS);
+    let left_s = u64::try_from(left_ms / SECOND_MS).unwrap_or_default() + 1;
+    Err(Error::TooManyLives {
+        repository: repository.path.clone(),
+        name,
+        most: MOST_LIVES,
+        pause: Duration::from_secs(left_s),
+    })
+}
+
+/// Counts a tombstone, and holds the purge of its repository where there were very many in a day,
+/// or where they took what nothing opens without.
 fn count_tombstone(
     transaction: &mut dyn Transaction,
     repository: &Repository,
-    moment: Moment,
-    bytes: u64,
+    Dated { number, moment }: Dated,
+    (kind, bytes): (FileType, u64),
 ) -> Result<()> {
     let (id, vault_ms) = (repository.id, moment.vault_ms);
     let today = day_of(vault_ms);
-    let of_today = match repository.tombstones {
-        (day, count) if day == today => count + 1,
-        _ => 1,
+    let (of_today, began) = match repository.tombstones {
+        (day, count) if day == today => (count + 1, repository.tombstone_day_began),
+        _ => (1, number),
     };
     let hour = hour_of(vault_ms);
     hours::add_tombstone(transaction, id, hour, bytes)?;
+    let is_vital = vital::add_tombstone(transaction, id, hour, number_of(kind))?;
     let mut held_ms = repository.purge_held_ms;
     if held_ms.is_none() {
         let deleted = hours::tombstones(transaction, id, hour)?;
         let live = tally::live(transaction, repository)?;
         let before = hours::live_before(transaction, id, hour)?;
         let before = at_most(live.and(deleted), before);
-        if is_mass_deletion(
+        let is_much = is_mass_deletion(
             (deleted.objects, deleted.bytes),
             (before.objects, before.bytes),
-        ) {
+        );
+        if is_much || (is_vital && takes_what_is_vital(transaction, id, hour, kind)?) {
             held_ms = Some(vault_ms);
             let act = Act::PurgeHeld {
                 repository: repository.path.clone(),
@@ -223,7 +175,24 @@ fn count_tombstone(
             leaves::append(transaction, moment, &act)?;
         }
     }
-    repositories::set_tombstones(transaction, id, (today, of_today), held_ms)
+    repositories::set_tombstones(transaction, id, (today, of_today), began, held_ms)
+}
+
+/// Whether the deletions of a day took too much of what is vital.
+fn takes_what_is_vital(
+    transaction: &mut dyn Transaction,
+    repository: i64,
+    hour: i64,
+    kind: FileType,
+) -> Result<bool> {
+    let number = number_of(kind);
+    let (deleted, before) = vital::of_day(transaction, repository, hour, number)?;
+    let day = VitalDay {
+        live: vital::live(transaction, repository, number)?,
+        deleted,
+        before,
+    };
+    Ok(day.is_mass_deletion(kind))
 }
 
 /// What there is to be deleted from: what came within the day does not make it more.
@@ -231,16 +200,5 @@ fn at_most(now: Tally, before: Option<Tally>) -> Tally {
     before.map_or(now, |before| Tally {
         objects: now.objects.min(before.objects),
         bytes: now.bytes.min(before.bytes),
-    })
-}
-
-/// The token of a name.
-///
-/// # Errors
-/// [`Error::Unknown`]; those of the database.
-pub(super) fn known_token(transaction: &mut dyn Transaction, name: &str) -> Result<tokens::Token> {
-    tokens::get(transaction, name)?.ok_or_else(|| Error::Unknown {
-        what: "token",
-        name: name.to_owned(),
     })
 }

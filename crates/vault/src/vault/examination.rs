@@ -7,6 +7,7 @@ use crate::Result;
 use crate::records::objects::{self, Key};
 use crate::records::repositories::{self, Repository};
 use crate::records::tally::{self, InState};
+use crate::records::vital;
 use crate::vault::Vault;
 
 /// How many objects are looked up at a time.
@@ -102,7 +103,8 @@ impl Vault {
         })
     }
 
-    /// Whether the objects that are counted by state are those that are there, by counting all.
+    /// Whether the objects that are counted by state, and what is vital, are those that are there,
+    /// by counting all.
     ///
     /// # Errors
     /// Those of the database.
@@ -112,7 +114,9 @@ impl Vault {
                 all.sort_by_key(|found| (found.repository, found.state.number()));
                 all
             };
-            Ok(sorted(tally::list(transaction)?) == sorted(tally::recount(transaction)?))
+            let by_state =
+                sorted(tally::list(transaction)?) == sorted(tally::recount(transaction)?);
+            Ok(by_state && vital::list(transaction)? == vital::recount(transaction)?)
         })
     }
 }

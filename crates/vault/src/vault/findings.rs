@@ -7,7 +7,7 @@
 use strongroom_model::ByteSize;
 
 use crate::Result;
-use crate::records::{cosigned, look_back, receipts};
+use crate::records::{cosigned, look_back, receipts, tombstones};
 use crate::rules::clock::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS};
 use crate::rules::life::State;
 use crate::rules::purge::Keeping;
@@ -163,15 +163,17 @@ impl Vault {
         let path = &repository.path;
         let mut findings = Vec::new();
         if repository.purge_held_ms.is_some() {
-            let tombstones = observed.tally(State::Tombstoned).objects;
+            let tombstones =
+                self.read(|transaction| tombstones::look(transaction, repository.id))?;
             let problem = format!(
-                "Very many deletions were asked for in a day, and nothing is purged: there are \
-                 {tombstones} tombstones"
+                "Very many deletions were asked for in a day, or what nothing opens without was \
+                 deleted, and nothing is purged: there are {tombstones}"
             );
             let finding = Finding::warn("purge", path.to_string(), problem);
             findings.push(finding.next(format!(
                 "look at them; were they meant: strongroom-vault repository agree-to-purge {path} \
-                 --tombstones {tombstones}; if not: strongroom-vault undelete {path}"
+                 {}; if not: strongroom-vault undelete {path}",
+                tombstones.options()
             )));
         }
         if scrub.rotten > 0 {

@@ -165,7 +165,7 @@ impl Held<'_> {
     /// Whether the job goes on with its next step; a process that stops must not wait for all of a
     /// long one. To be asked where it can end without harm.
     pub fn goes_on(&self) -> bool {
-        !self.vault.shared.leases.is_ending.load(Ordering::Relaxed)
+        !self.vault.is_ending()
     }
 
     /// The lease, for the transactions of the job: each begins with [`Lease::require`].
@@ -224,6 +224,11 @@ impl Vault {
     /// stops. Short ones, as publishing, go on.
     pub fn end_jobs(&self) {
         self.shared.leases.is_ending.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the process stops, and long work is to end at its next step.
+    pub(super) fn is_ending(&self) -> bool {
+        self.shared.leases.is_ending.load(Ordering::Relaxed)
     }
 
     /// Gives back all leases, so that no other process has to wait for their end.

@@ -8,7 +8,7 @@ use crate::records::repositories::Repository;
 use crate::records::scrub::{self, Scrub};
 use crate::records::{objects, tombstones};
 use crate::rules::life::State;
-use crate::rules::purge::Hold;
+use crate::rules::purge::{Hold, Tombstones};
 use crate::rules::right;
 use crate::vault::Vault;
 use crate::vault::authentication::Principal;
@@ -18,8 +18,8 @@ use crate::vault::authentication::Principal;
 pub struct Overview {
     /// The repository.
     pub repository: Repository,
-    /// How many objects were asked to be deleted and are kept.
-    pub tombstones: u64,
+    /// The objects that were asked to be deleted and are kept.
+    pub tombstones: Tombstones,
     /// How many an operator has taken out of sight.
     pub hidden: u64,
     /// The keys that wait for an operator.
@@ -54,7 +54,7 @@ impl Vault {
         let id = repository.id;
         let count = |transaction: &mut dyn Transaction| {
             Ok((
-                tombstones::count(transaction, id, State::Tombstoned)?,
+                tombstones::look(transaction, id)?,
                 tombstones::count(transaction, id, State::Hidden)?,
                 objects::pending(transaction, id)?,
                 scrub::get(transaction, id)?,

@@ -17,7 +17,8 @@ use crate::vault::Vault;
 use crate::vault::authentication::Principal;
 use crate::{Error, Result};
 
-/// How many objects of a list are read at a time: 320 KiB of memory, and some milliseconds.
+/// How many objects of a list are read at a time, seen or not: 320 KiB of memory, and some
+/// milliseconds.
 const PAGE: u64 = 8_192;
 
 /// A file that was found.
@@ -130,12 +131,19 @@ impl Vault {
         each: &mut Lists<'_>,
     ) -> Result<()> {
         principal.authorise(right::Act::Read, path)?;
-        let repository = self.repository(path)?.id;
+        let Repository {
+            id: repository,
+            began,
+            ..
+        } = self.repository(path)?;
         if kind == FileType::Locks {
             return match view {
                 View::Now => self.list_locks(repository, each),
                 View::AsOf(_) => Ok(()),
             };
+        }
+        if matches!(view, View::AsOf(leaves) if leaves <= began) {
+            return Ok(());
         }
         let mut behind = None;
         let mut fixed = view;
@@ -154,10 +162,9 @@ impl Vault {
                 Ok((leaves, page))
             })?;
             fixed = View::AsOf(leaves);
-            behind = page.last().map(|entry| entry.id);
-            let is_last = (page.len() as u64) < PAGE;
-            page.into_iter().try_for_each(&mut *each)?;
-            if is_last {
+            page.entries.into_iter().try_for_each(&mut *each)?;
+            behind = page.next;
+            if behind.is_none() {
                 return Ok(());
             }
         }

@@ -31,7 +31,7 @@ use crate::records::repositories::Repository;
 use crate::rules::right;
 use crate::vault::Vault;
 use crate::vault::authentication::Principal;
-use crate::vault::deletion::known_token;
+use crate::vault::many::known_token;
 use crate::vault::usage::Room;
 use crate::{Error, Result, chain};
 

@@ -40,12 +40,13 @@ impl Vault {
             Error::TooLarge { .. } | Error::UploadTooLarge { .. } => Reason::TooLarge,
             Error::Full { .. }
             | Error::DayIsOver { .. }
+            | Error::TooManyLives { .. }
             | Error::Storage(strongroom_store::Error::Full { .. }) => Reason::NoRoom,
             Error::TooManyLocks { .. } => Reason::NoRoom,
             Error::Hidden { .. } => Reason::Hidden,
             Error::ConfigIsThere { .. } => Reason::OtherConfig,
             Error::Refused { .. }
-            | Error::MoreTombstones { .. }
+            | Error::OtherTombstones { .. }
             | Error::WallClock { .. }
             | Error::CatchUp { .. } => Reason::NeedsApproval,
             Error::OtherClient { .. } => Reason::OtherClient,

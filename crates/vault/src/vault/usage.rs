@@ -291,7 +291,8 @@ fn counting(allowance: Option<Allowance>, vault_ms: i64) -> Result<Allowance> {
         .ok_or(Error::Unauthorized)
 }
 
-/// Counts what a token puts; fails where its day is used up, or where it does not count any more.
+/// Counts an object that a token puts or asks to be deleted; fails where its day is used up, or where
+/// it does not count any more.
 pub(super) fn spend(
     transaction: &mut dyn Transaction,
     token: i64,
@@ -309,6 +310,6 @@ fn after(allowance: &Allowance, vault_ms: i64, bytes: u64) -> Result<Spent> {
 
 fn day_is_used_up() -> Error {
     Error::Full {
-        reason: "the token has put as much as it may in a day".to_owned(),
+        reason: "the token has put and deleted as much as it may in a day".to_owned(),
     }
 }

@@ -1,7 +1,7 @@
 //! Whether snapshots are whole here, as far as receipts tell what they need: without any password.
 //!
 //! A receipt is a claim by production. That a snapshot is called whole means that everything the
-//! claim names is here; it does not mean that the claim is true.
+//! claim names is here, and a live key among it; it does not mean that the claim is true.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -14,7 +14,7 @@ use crate::records::receipts::{self, Cursor, Lineage, Receipt};
 use crate::records::repositories::Repository;
 use crate::records::{needs, tokens};
 use crate::rules::right;
-use crate::rules::wholeness::{Missing, NAMES_TOLD};
+use crate::rules::wholeness::{Missing, NAMES_TOLD, waiting_keys};
 use crate::vault::Vault;
 use crate::vault::authentication::Principal;
 
@@ -187,7 +187,10 @@ pub(super) fn count_missing(
     let is_here = needs::is_sound_here(transaction, &snapshot)?;
     let files = needs::count_lacking(transaction, receipt.lineage, receipt.position)?;
     let beside = beside(repository, receipt, is_here).len() as u64;
-    Ok(files.saturating_add(beside))
+    let at = (receipt.position, receipt.position);
+    let keys = needs::stored_keys(transaction, receipt.lineage, at)?;
+    let waiting = waiting_keys(&keys, receipt.position).len() as u64;
+    Ok(files.saturating_add(beside).saturating_add(waiting))
 }
 
 /// What is missing of a receipt beside packs, index files and keys.
@@ -308,8 +311,10 @@ impl Reading<'_> {
         needs::lacking(transaction, lineage.id, range, &mut |name, began, ended| {
             missing.lack(began, ended, name);
         })?;
+        let keys = needs::stored_keys(transaction, lineage.id, range)?;
         for ((receipt, is_here), (files, names)) in found.into_iter().zip(missing.finish()) {
             let mut told = beside(self.repository, &receipt, is_here);
+            told.extend(waiting_keys(&keys, receipt.position));
             let missing_files = files.saturating_add(told.len() as u64);
             told.extend(names);
             told.truncate(NAMES_TOLD);

@@ -7,6 +7,7 @@ pub(crate) mod life;
 mod log;
 mod model;
 mod observing;
+pub(crate) mod parts;
 mod purging;
 mod receipts;
 mod refusing;

@@ -88,8 +88,8 @@ struct Undelete {
 
 /// Agree to many deletions of one day, so that purging goes on
 ///
-/// To how many is said, as repository list shows it: where more were asked for meanwhile, nothing is
-/// agreed to.
+/// To how many is said, and which leaf the newest one is of, as repository list shows both: where
+/// others were asked for meanwhile, nothing is agreed to.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = MANUAL)]
 struct AgreeToPurge {
@@ -101,15 +101,19 @@ struct AgreeToPurge {
     /// How many tombstones were looked at
     #[arg(long, value_name = "NUMBER")]
     tombstones: u64,
+    /// The leaf of the newest of them; nothing where there are none
+    #[arg(long, value_name = "LEAF")]
+    newest_tombstone: Option<u64>,
 }
 
-const COLUMNS: [Column; 9] = [
+const COLUMNS: [Column; 10] = [
     ("repository", &["repository"], Shown::AsItIs),
     ("objects", &["objects"], Shown::AsItIs),
     ("size", &["bytes"], Shown::Size),
     ("kept", &["retention_s"], Shown::Period),
     ("deleted kept", &["grace_s"], Shown::Period),
     ("tombstones", &["tombstones"], Shown::AsItIs),
+    ("newest tombstone", &["newest_tombstone"], Shown::AsItIs),
     ("quota", &["quota_bytes"], Shown::Size),
     ("pending keys", &["pending_keys"], Shown::AsItIs),
     ("purging held", &["purge_held"], Shown::AsItIs),
@@ -132,9 +136,13 @@ impl Args {
                     at,
                     repository,
                     tombstones,
+                    newest_tombstone,
                 } = args;
                 let path = path(&repository, "agree-to-purge");
-                let body = json!({ "tombstones": tombstones });
+                let body = without_nulls(json!({
+                    "tombstones": tombstones,
+                    "newest_tombstone": newest_tombstone,
+                }));
                 let said = |answer: &Value| {
                     Ok(match answer.get("agreed") == Some(&Value::Bool(false)) {
                         true => format!("Purging of {repository} was not held"),

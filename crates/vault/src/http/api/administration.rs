@@ -12,6 +12,7 @@ use crate::http::api::request::{self, malformed, read, refuse_parameters};
 use crate::http::api::{Api, Call, Captured, answer};
 use crate::http::service::{Request, Response};
 use crate::records::tokens::Token;
+use crate::rules::purge::Tombstones;
 use crate::vault::{Demands, Longer, NewToken, Seen, Vault};
 use crate::wire::{FindingInfo, NewTokenInfo, RepositoryInfo, TokenInfo, VaultTime};
 use crate::{Error, Result};
@@ -134,7 +135,11 @@ impl Api {
             }
             Call::AgreeToPurge => {
                 let (path, agreed) = (path?, read::<request::Agreed>(request).await?);
-                let act = move |vault: Vault| vault.agree_to_purge(&path, agreed.tombstones);
+                let looked_at = Tombstones {
+                    count: agreed.tombstones,
+                    newest: agreed.newest_tombstone,
+                };
+                let act = move |vault: Vault| vault.agree_to_purge(&path, looked_at);
                 let was_held = self.act(act).await?;
                 answer::json(&json!({ "agreed": was_held }))
             }

@@ -70,7 +70,7 @@ pub(super) fn refusal(error: &Error, peer: &Peer, principal: Principal, note: &N
         Error::Forbidden { .. }
         | Error::Hidden { .. }
         | Error::OtherClient { .. }
-        | Error::MoreTombstones { .. }
+        | Error::OtherTombstones { .. }
         | Error::WallClock { .. }
         | Error::CatchUp { .. }
         | Error::Refused { .. } => StatusCode::FORBIDDEN,
@@ -87,7 +87,7 @@ pub(super) fn refusal(error: &Error, peer: &Peer, principal: Principal, note: &N
             pause = Some(Duration::from_secs(*pause_s));
             StatusCode::TOO_MANY_REQUESTS
         }
-        Error::Throttled { pause: wait, .. } => {
+        Error::Throttled { pause: wait, .. } | Error::TooManyLives { pause: wait, .. } => {
             pause = Some(*wait);
             StatusCode::TOO_MANY_REQUESTS
         }

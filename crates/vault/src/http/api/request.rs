@@ -64,11 +64,13 @@ pub(super) struct Confirm {
     pub(super) catch_up: Option<Period>,
 }
 
-/// How many tombstones somebody has looked at, and agrees to.
+/// How many tombstones somebody has looked at, the leaf of the newest one, and agrees to.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Agreed {
     pub(super) tombstones: u64,
+    #[serde(default)]
+    pub(super) newest_tombstone: Option<u64>,
 }
 
 /// Which deletions are taken back: one, or those of a token and a time.

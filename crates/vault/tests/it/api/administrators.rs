@@ -226,10 +226,24 @@ async fn what_the_doctor_finds_is_mended_over_http() {
     assert_eq!(admin.post(&admit, json!({})).await.status, 404);
     let agree = format!("{REPOSITORY}/agree-to-purge");
     assert_eq!(admin.post(&agree, json!({})).await.status, 400);
-    let few = admin.post(&agree, json!({ "tombstones": 0 })).await;
-    assert_eq!(few.status, 403, "{few:?}");
+    for unseen in [
+        json!({ "tombstones": 0 }),
+        json!({ "tombstones": 1 }),
+        json!({ "tombstones": u64::MAX, "newest_tombstone": u64::MAX }),
+    ] {
+        let refused = admin.post(&agree, unseen).await;
+        assert_eq!(refused.status, 403, "{refused:?}");
+    }
+    let all = admin.get("/v1/repositories").await;
+    let newest = &all.body["repositories"][0]["newest_tombstone"];
+    let hint = found.body["findings"].to_string();
+    assert!(
+        hint.contains(&format!("--newest-tombstone {newest}")),
+        "{hint}"
+    );
+    let seen = json!({ "tombstones": 1, "newest_tombstone": newest });
     for agreed in [true, false] {
-        let answer = admin.post(&agree, json!({ "tombstones": 1 })).await;
+        let answer = admin.post(&agree, seen.clone()).await;
         assert_eq!(answer.body, json!({ "agreed": agreed }));
     }
     let undelete = format!("{REPOSITORY}/undelete");

@@ -9,7 +9,7 @@ use strongroom_testkit::PostgresServer;
 use strongroom_vault::Result;
 use strongroom_vault::database::{Database, Sqlite, Work, migrate};
 use strongroom_vault::records::SCHEMA;
-use strongroom_vault::records::listing::{self, List};
+use strongroom_vault::records::listing::{self, List, Page};
 use strongroom_vault::records::objects::{self, Key, View};
 use strongroom_vault::rules::life::{Object, State};
 use strongroom_vault::rules::right::Right;
@@ -19,6 +19,7 @@ use crate::database::{Scene, both};
 use crate::vault::scene::{self, Pair, local_bodies, repository};
 
 both! {
+    a_page_reads_no_more_than_a_page_however_little_is_seen
     pages_make_one_list_whatever_is_done_between_them
 }
 
@@ -91,23 +92,64 @@ fn key(number: u8) -> Key {
     Key::new(REPOSITORY, FileName::new(FileType::Data, id))
 }
 
-/// The first bytes of the names of the next page.
+/// The first bytes of the names of the next page, as of 10 leaves.
 fn page(database: &dyn Database, behind: Option<u8>, limit: u64) -> Vec<u8> {
+    page_as_of(database, 10, behind, limit).0
+}
+
+/// The first bytes of the names of a page, and of the one behind which the next page begins.
+fn page_as_of(
+    database: &dyn Database,
+    leaves: u64,
+    behind: Option<u8>,
+    limit: u64,
+) -> (Vec<u8>, Option<u8>) {
     let list = List {
         repository: REPOSITORY,
         kind: FileType::Data,
-        leaves: 10,
+        leaves,
     };
     let behind = behind.map(|number| Id::from_bytes([number; 32]));
-    let mut found = Vec::new();
+    let mut found = Page::default();
     database
         .read(&mut |transaction| {
-            let page = listing::page(transaction, list, behind, limit)?;
-            found = page.iter().map(|entry| entry.id.as_bytes()[0]).collect();
+            found = listing::page(transaction, list, behind, limit)?;
             Ok(())
         })
         .unwrap();
-    found
+    let first = |id: &Id| id.as_bytes()[0];
+    let names = found.entries.iter().map(|entry| first(&entry.id));
+    (names.collect(), found.next.as_ref().map(first))
+}
+
+fn a_page_reads_no_more_than_a_page_however_little_is_seen(scene: &Scene) {
+    let database = scene.open_bare();
+    migrate(&*database, SCHEMA).unwrap();
+    database
+        .write(&mut |transaction| {
+            // Nothing is seen of most: it came later, was hidden, waits, or is being purged.
+            for number in 0..100 {
+                let mut later = object(50);
+                later.state = State::ALL[usize::from(number) % 5];
+                later.ended = (later.state == State::Tombstoned).then_some(60);
+                objects::insert(transaction, &key(number), &later)?;
+            }
+            objects::insert(transaction, &key(100), &object(5))
+        })
+        .unwrap();
+    let (mut behind, mut seen, mut pages) = (None, Vec::new(), 0);
+    loop {
+        let (names, next) = page_as_of(&*database, 10, behind, 10);
+        seen.extend(names);
+        pages += 1;
+        let read = next.map_or(0, |next| next - behind.map_or(0, |behind| behind + 1) + 1);
+        assert!(read == 10 || next.is_none(), "{read} objects of a page");
+        behind = next;
+        if next.is_none() {
+            break;
+        }
+    }
+    assert_eq!((seen, pages), (vec![100], 11));
 }
 
 fn pages_make_one_list_whatever_is_done_between_them(scene: &Scene) {
@@ -131,9 +173,76 @@ fn pages_make_one_list_whatever_is_done_between_them(scene: &Scene) {
             objects::restore(transaction, &key(6), 13)
         })
         .unwrap();
-    assert_eq!(page(&*database, Some(2), 3), [3, 5, 6]);
-    assert_eq!(page(&*database, Some(6), 3), [255]);
-    assert!(page(&*database, Some(255), 3).is_empty());
+    // What came is read with a page, and not shown.
+    assert_eq!(
+        page_as_of(&*database, 10, Some(2), 3),
+        (vec![3, 5], Some(5))
+    );
+    assert_eq!(
+        page_as_of(&*database, 10, Some(5), 2),
+        (vec![6, 255], Some(255))
+    );
+    assert_eq!(page_as_of(&*database, 10, Some(255), 2), (vec![], None));
+    assert_eq!(page(&*database, Some(2), 10), [3, 5, 6, 255]);
+}
+
+#[test]
+fn as_of_a_time_before_a_repository_nothing_of_it_is_read() {
+    let counting = Arc::new(parking_lot::Mutex::new(0));
+    let count = Arc::clone(&counting);
+    let pair: Pair = Rc::new(move |folder| {
+        let inner = strongroom_vault::database::Sqlite::open(&folder.join("vault.db")).unwrap();
+        let database: Arc<dyn Database> = Arc::new(CountingDatabase {
+            inner,
+            reads: Arc::clone(&count),
+        });
+        (database, local_bodies(folder))
+    });
+    scene::within(&pair, || {
+        let scene = scene::Scene::new();
+        let reader = scene.token(Right::Append);
+        scene.pass(60_000);
+        let before = scene.vault.as_of(scene.vault.now().recorded_ms).unwrap();
+        scene.init(&reader);
+        let database = scene.vault.database();
+        database
+            .write(&mut |transaction| {
+                for number in 0..20_000_u32 {
+                    let id = Id::of(&number.to_le_bytes());
+                    let key = Key::new(1, FileName::new(FileType::Data, id));
+                    objects::insert(transaction, &key, &object(50))?;
+                }
+                Ok(())
+            })
+            .unwrap();
+        let reads_of = |view| {
+            let before = *counting.lock();
+            let seen = scene.list(&reader, view, FileType::Data);
+            (seen.len(), *counting.lock() - before)
+        };
+        assert_eq!(reads_of(View::Now), (0, 4));
+        assert_eq!(reads_of(View::AsOf(100)), (20_000, 4));
+        assert_eq!(reads_of(View::AsOf(0)), (0, 1));
+        assert_eq!(reads_of(before), (0, 1));
+    });
+}
+
+/// A database that counts how often it is read.
+#[derive(Debug)]
+struct CountingDatabase {
+    inner: strongroom_vault::database::Sqlite,
+    reads: Arc<parking_lot::Mutex<u64>>,
+}
+
+impl Database for CountingDatabase {
+    fn write(&self, work: &mut Work<'_>) -> Result<()> {
+        self.inner.write(work)
+    }
+
+    fn read(&self, work: &mut Work<'_>) -> Result<()> {
+        *self.reads.lock() += 1;
+        self.inner.read(work)
+    }
 }
 
 #[test]

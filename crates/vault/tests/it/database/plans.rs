@@ -3,7 +3,9 @@
 use strongroom_model::{FileName, FileType, Id};
 use strongroom_vault::Result;
 use strongroom_vault::database::{Row, Transaction, Value, Work, migrate};
-use strongroom_vault::records::objects::{self, Key};
+use strongroom_vault::records::listing::{self, List};
+use strongroom_vault::records::objects::{self, Key, View};
+use strongroom_vault::records::under_way::{Deed, UnderWay};
 use strongroom_vault::records::{SCHEMA, hiding, purging};
 use strongroom_vault::rules::life::{Object, State};
 
@@ -11,6 +13,7 @@ use crate::database::{Scene, both};
 
 both! {
     hiding_reads_what_the_token_has_put_and_nothing_else
+    one_life_of_many_is_found_by_one_look
     purges_that_have_begun_are_found_without_reading_the_rest
 }
 
@@ -113,8 +116,11 @@ fn plans(
 
 fn hiding_reads_what_the_token_has_put_and_nothing_else(scene: &Scene) {
     let plans = plans(scene, |transaction| {
-        assert_eq!(hiding::hide(transaction, 1, 0, 9)?, 1);
-        assert_eq!(hiding::unhide(transaction, 1, 10)?, 1);
+        let act = |deed| UnderWay::of_token(deed, (1, "thief"), 0, 100);
+        let hidden = hiding::hide(transaction, &act(Deed::Hide), 9)?;
+        assert_eq!((hidden.objects, hidden.next), (1, None));
+        let shown = hiding::unhide(transaction, &act(Deed::Unhide), 10)?;
+        assert_eq!((shown.objects, shown.next), (1, None));
         Ok(())
     });
     let of_token: Vec<_> = plans
@@ -132,6 +138,30 @@ fn hiding_reads_what_the_token_has_put_and_nothing_else(scene: &Scene) {
     for (statement, plan) in deletes {
         let is_wide = plan.contains("SCAN putter") || plan.contains("Seq Scan on putter");
         assert!(!is_wide, "{statement}\n{plan}");
+    }
+}
+
+fn one_life_of_many_is_found_by_one_look(scene: &Scene) {
+    let plans = plans(scene, |transaction| {
+        let list = List {
+            repository: 1,
+            kind: FileType::Data,
+            leaves: 5,
+        };
+        listing::page(transaction, list, None, 10)?;
+        let key = Key::new(1, FileName::new(FileType::Data, Id::of(b"his own")));
+        objects::tombstone(transaction, &key, 7, 0, 1)?;
+        let before_all = View::AsOf(0);
+        assert_eq!(objects::seen(transaction, &key, before_all)?, None);
+        Ok(())
+    });
+    let of_past: Vec<_> = plans
+        .iter()
+        .filter(|(statement, _)| statement.contains("FROM past"))
+        .collect();
+    assert_eq!(of_past.len(), 2, "{plans:?}");
+    for (statement, plan) in of_past {
+        assert!(plan.contains("past_by_end"), "{statement}\n{plan}");
     }
 }
 

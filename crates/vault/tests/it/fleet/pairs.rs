@@ -14,7 +14,7 @@ use strongroom_testkit::PostgresServer;
 use strongroom_vault::database::{Database, Postgres};
 
 use crate::vault::scene::{Pair, local_bodies, within};
-use crate::vault::{attacks, life};
+use crate::vault::{attacks, life, parts};
 
 /// A database of its own on a server for each folder.
 pub(super) fn database_of(server: &PostgresServer, folder: &Path) -> String {
@@ -77,6 +77,7 @@ const ON_A_FOLDER: &[fn()] = &[
     life::rotten_bytes_are_replaced_when_they_come_again,
     life::quotas_and_limits_hold,
     attacks::a_hundred_thousand_snapshots_stop_at_the_bound_of_a_day,
+    parts::much_is_hidden_shown_and_undeleted_a_part_at_a_time,
 ];
 
 #[test]

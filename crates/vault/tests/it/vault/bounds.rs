@@ -15,7 +15,7 @@ use strongroom_vault::records::leaves;
 use strongroom_vault::records::objects::View;
 use strongroom_vault::rules::clock::{DAY_MS, MINUTE_MS, SECOND_MS};
 use strongroom_vault::rules::right::Right;
-use strongroom_vault::vault::{NewToken, ReadClocks};
+use strongroom_vault::vault::{NewToken, Principal, ReadClocks};
 use strongroom_vault::{Error, Result, Vault};
 
 use super::scene::{Pair, Scene, local_bodies, repository, within};
@@ -320,6 +320,68 @@ fn repositories_are_bounded_by_the_day_as_objects_are() {
     };
     assert_eq!((0..10).filter(|number| make(*number).is_ok()).count(), 3);
     assert_eq!(scene.vault.repositories().unwrap().len(), 3);
+}
+
+/// A token that may put and delete so many objects in a day.
+fn bounded(scene: &Scene, right: Right, daily_objects: Option<u64>) -> Principal {
+    let new = NewToken {
+        right,
+        prefix: repository(),
+        expires_in_ms: None,
+        daily_bytes: None,
+        daily_objects,
+    };
+    let text = scene.vault.create_token(&new).unwrap();
+    scene.vault.authenticate(text.reveal()).unwrap()
+}
+
+#[test]
+fn deletions_use_up_the_day() {
+    let scene = Scene::new();
+    let append = scene.token(Right::Append);
+    scene.init(&append);
+    let packs: Vec<_> = (0..6_u8)
+        .map(|number| scene.put(&append, FileType::Data, &[number]).unwrap())
+        .collect();
+    let maintain = bounded(&scene, Right::Maintain, Some(4));
+    let delete = |pack| scene.vault.remove(&maintain, &repository(), pack);
+    for pack in &packs[..4] {
+        delete(*pack).unwrap();
+    }
+    // What is gone already costs nothing, and is not refused.
+    delete(packs[0]).unwrap();
+    let refused = delete(packs[4]);
+    assert!(matches!(refused, Err(Error::Full { .. })), "{refused:?}");
+    assert!(scene.put(&maintain, FileType::Data, b"more").is_err());
+    scene.pass(DAY_MS);
+    delete(packs[4]).unwrap();
+    // Who says nothing has a bound all the same.
+    bounded(&scene, Right::Maintain, None);
+    let tokens = scene.vault.tokens().unwrap();
+    assert_eq!(tokens.last().unwrap().daily_objects, Some(1_000_000));
+}
+
+#[test]
+fn an_object_has_a_thousand_lives_in_a_day_and_no_more() {
+    let scene = Scene::new();
+    let maintain = scene.token(Right::Maintain);
+    scene.init(&maintain);
+    let pack = scene.put(&maintain, FileType::Data, b"a pack").unwrap();
+    let delete = || scene.vault.remove(&maintain, &repository(), pack);
+    for _ in 0..1_000 {
+        delete().unwrap();
+        scene.put_as(&maintain, pack, b"a pack").unwrap();
+    }
+    let refused = delete();
+    let Err(Error::TooManyLives { pause, .. }) = refused else {
+        panic!("{refused:?}");
+    };
+    assert!(pause.as_secs() <= 24 * 60 * 60, "{pause:?}");
+    // The rest goes on, and so does this one when the day is over.
+    let other = scene.put(&maintain, FileType::Data, b"another").unwrap();
+    scene.vault.remove(&maintain, &repository(), other).unwrap();
+    scene.pass(DAY_MS);
+    delete().unwrap();
 }
 
 #[test]

@@ -5,7 +5,8 @@ use std::fs;
 use strongroom_model::{FileName, FileType};
 use strongroom_vault::Error;
 use strongroom_vault::records::objects::View;
-use strongroom_vault::rules::clock::MINUTE_MS;
+use strongroom_vault::rules::clock::{HOUR_MS, MINUTE_MS};
+use strongroom_vault::rules::purge::Hold;
 use strongroom_vault::rules::right::Right;
 
 use super::scene::{Scene, key_file, repository};
@@ -110,6 +111,69 @@ fn what_a_hidden_token_put_stays_deleted_though_deletions_are_taken_back() {
     scene.vault.unhide(&other.name).unwrap();
     scene.vault.remove(&maintain, &repository(), junk).unwrap();
     assert_eq!(undelete().unwrap(), 1);
+    assert!(scene.vault.tallies_agree().unwrap());
+}
+
+#[test]
+fn what_is_hidden_goes_when_its_deletion_was_asked_for_and_its_time_has_come() {
+    let scene = Scene::new();
+    let (honest, stolen) = (scene.token(Right::Append), scene.token(Right::Append));
+    let maintain = scene.token(Right::Maintain);
+    let key = scene.init(&honest);
+    for number in 0..60_u8 {
+        let pack = [number; 1_000];
+        scene.put(&honest, FileType::Data, &pack).unwrap();
+    }
+    let junk = scene.put(&stolen, FileType::Data, b"junk").unwrap();
+    let kept = scene.put(&stolen, FileType::Data, b"kept").unwrap();
+    let waiting = scene.put(&stolen, FileType::Keys, &key_file(66)).unwrap();
+    let leaves = scene.acts("pending")[0]["n"].as_u64().unwrap() + 1;
+    scene.vault.hide(&stolen.name, 0).unwrap();
+    scene.vault.remove(&maintain, &repository(), junk).unwrap();
+    scene
+        .vault
+        .remove(&maintain, &repository(), waiting)
+        .unwrap();
+    assert!(scene.vault.tallies_agree().unwrap());
+    // As of its time it is seen still, and no undelete brings it back.
+    let then = View::AsOf(leaves);
+    assert_eq!(scene.read(&honest, then, junk).unwrap(), b"junk");
+    assert_eq!(scene.list(&honest, then, FileType::Keys), [key]);
+    let undelete = || scene.vault.undelete(&repository(), None, None, None);
+    assert_eq!(undelete().unwrap(), 0);
+    let one = scene.vault.undelete_one(&repository(), junk);
+    assert!(matches!(one, Err(Error::Hidden { .. })), "{one:?}");
+    scene.pass(3 * HOUR_MS - MINUTE_MS);
+    let purged = || scene.vault.purge().unwrap()[0].1.objects;
+    assert_eq!(purged(), 0);
+    scene.pass(2 * MINUTE_MS);
+    assert_eq!(purged(), 2);
+    assert!(!scene.body(junk).exists() && scene.body(kept).exists());
+    assert!(scene.vault.tallies_agree().unwrap());
+    // What was not asked to be deleted is shown again.
+    assert_eq!(scene.vault.unhide(&stolen.name).unwrap(), 1);
+    assert_eq!(scene.read(&honest, View::Now, kept).unwrap(), b"kept");
+}
+
+#[test]
+fn deletions_of_what_is_hidden_are_taken_back_once_it_is_shown_again_and_hold_the_purge() {
+    let scene = Scene::new();
+    let (honest, stolen) = (scene.token(Right::Append), scene.token(Right::Append));
+    let maintain = scene.token(Right::Maintain);
+    scene.init(&honest);
+    let junk: Vec<_> = (0..10_u8)
+        .map(|number| scene.put(&stolen, FileType::Data, &[number; 50]).unwrap())
+        .collect();
+    scene.vault.hide(&stolen.name, 0).unwrap();
+    for name in &junk {
+        scene.vault.remove(&maintain, &repository(), *name).unwrap();
+    }
+    let held = || scene.vault.observe().unwrap().repositories[0].held;
+    assert_eq!(held(), Some(Hold::ManyTombstones));
+    assert_eq!(scene.vault.unhide(&stolen.name).unwrap(), 0);
+    let undone = scene.vault.undelete(&repository(), None, None, None);
+    assert_eq!(undone.unwrap(), 10);
+    assert_eq!(scene.list(&honest, View::Now, FileType::Data).len(), 10);
     assert!(scene.vault.tallies_agree().unwrap());
 }
 

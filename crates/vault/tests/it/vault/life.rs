@@ -6,7 +6,7 @@ use strongroom_model::{FileName, FileType, Id};
 use strongroom_vault::Error;
 use strongroom_vault::records::objects::View;
 use strongroom_vault::rules::clock::{HOUR_MS, MINUTE_MS};
-use strongroom_vault::rules::purge::Hold;
+use strongroom_vault::rules::purge::{Hold, Tombstones};
 use strongroom_vault::rules::quota::counted_bytes;
 use strongroom_vault::rules::right::Right;
 use strongroom_vault::vault::{Longer, NewToken};
@@ -242,22 +242,34 @@ pub(crate) fn many_deletions_in_a_day_hold_the_purge_until_an_operator_agrees() 
         .vault
         .remove(&maintain, &repository(), packs[3])
         .unwrap();
-    let refused = scene.vault.agree_to_purge(&repository(), 3);
-    assert!(
-        matches!(
-            refused,
-            Err(Error::MoreTombstones {
-                found: 4,
-                agreed: 3,
-                ..
-            })
-        ),
-        "{refused:?}"
-    );
+    let looked_at = scene.tombstones();
+    assert_eq!(looked_at.count, 4);
+    for wrong in [
+        Tombstones {
+            count: 3,
+            ..looked_at
+        },
+        Tombstones {
+            count: u64::MAX,
+            newest: Some(u64::MAX),
+        },
+        Tombstones {
+            newest: None,
+            ..looked_at
+        },
+    ] {
+        let refused = scene.vault.agree_to_purge(&repository(), wrong);
+        let Err(Error::OtherTombstones { found, agreed, .. }) = refused else {
+            panic!("{refused:?}");
+        };
+        assert_eq!((found, agreed), (looked_at, wrong));
+    }
     assert_eq!(purged(&scene), (0, Some(Hold::ManyTombstones)));
-    assert!(scene.vault.agree_to_purge(&repository(), 4).unwrap());
-    assert_eq!(scene.acts("purge-agreed")[0]["tombstones"], 4);
-    assert!(!scene.vault.agree_to_purge(&repository(), 4).unwrap());
+    assert!(scene.agree().unwrap());
+    let leaf = &scene.acts("purge-agreed")[0];
+    assert_eq!(leaf["tombstones"], 4);
+    assert_eq!(leaf["newest_tombstone"], scene.acts("tombstone")[3]["n"]);
+    assert!(!scene.agree().unwrap());
     assert_eq!(purged(&scene), (3, None));
 }
 

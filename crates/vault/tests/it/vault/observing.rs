@@ -59,7 +59,7 @@ fn objects_are_counted_by_state() {
     assert_eq!(observed(&scene).due, 0);
     scene.pass(4 * HOUR_MS);
     assert_eq!(observed(&scene).due, 1);
-    scene.vault.agree_to_purge(&repository(), u64::MAX).unwrap();
+    scene.agree().unwrap();
     scene.vault.purge().unwrap();
     assert_eq!(counts(&scene), [7, 0, 0, 0, 0]);
     assert_eq!(scene.vault.observe().unwrap().purged, (1, 100));
@@ -194,7 +194,7 @@ fn counts_are_right_whatever_is_done() {
                 }
                 Deed::Pass => scene.pass(MINUTE_MS),
                 Deed::Purge => {
-                    scene.vault.agree_to_purge(&repository(), u64::MAX).unwrap();
+                    scene.agree().unwrap();
                     scene.vault.purge().unwrap();
                 }
             }

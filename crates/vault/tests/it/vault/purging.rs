@@ -11,7 +11,6 @@ use std::time::SystemTime;
 use parking_lot::Mutex;
 use strongroom_model::{FileName, FileType};
 use strongroom_store::{Bodies, BodyKey, Staged};
-use strongroom_vault::Vault;
 use strongroom_vault::database::Database;
 use strongroom_vault::database::sqlite::Sqlite;
 use strongroom_vault::records::objects::View;
@@ -20,6 +19,7 @@ use strongroom_vault::rules::life::State;
 use strongroom_vault::rules::purge::Hold;
 use strongroom_vault::rules::right::Right;
 use strongroom_vault::vault::Principal;
+use strongroom_vault::{Error, Vault};
 
 use super::scene::{Pair, Scene, local_bodies, repository, within};
 
@@ -248,12 +248,130 @@ fn a_day_has_no_midnight_at_which_the_count_begins_anew() {
     assert_eq!(hold(&scene), None);
     remove(&scene, &maintain, &packs[3..6]);
     assert_eq!(hold(&scene), Some(Hold::ManyTombstones));
-    // Once somebody has agreed, the count begins anew; and a day later it does by itself.
-    scene.vault.agree_to_purge(&repository(), u64::MAX).unwrap();
-    remove(&scene, &maintain, &packs[6..8]);
+    // A day later the count begins anew by itself.
+    scene.agree().unwrap();
     scene.pass(DAY_MS);
-    remove(&scene, &maintain, &packs[8..10]);
+    remove(&scene, &maintain, &packs[6..8]);
     assert_eq!(hold(&scene), None);
+}
+
+#[test]
+fn what_was_swapped_after_the_look_is_not_agreed_to() {
+    let scene = Scene::new();
+    let maintain = scene.token(Right::Maintain);
+    let packs = many_packs(&scene, &maintain, 40);
+    let junk: Vec<FileName> = (0..5_u8)
+        .map(|number| scene.put(&maintain, FileType::Data, &[number]).unwrap())
+        .collect();
+    remove(&scene, &maintain, &junk);
+    assert_eq!(hold(&scene), Some(Hold::ManyTombstones));
+    let looked_at = scene.tombstones();
+    // As many others, by the time that somebody has typed it.
+    for number in 0..5_u8 {
+        scene.put(&maintain, FileType::Data, &[number]).unwrap();
+    }
+    remove(&scene, &maintain, &packs[..5]);
+    assert_eq!(scene.tombstones().count, looked_at.count);
+    let refused = scene.vault.agree_to_purge(&repository(), looked_at);
+    assert!(
+        matches!(refused, Err(Error::OtherTombstones { .. })),
+        "{refused:?}"
+    );
+    assert_eq!(hold(&scene), Some(Hold::ManyTombstones));
+    assert!(scene.agree().unwrap());
+    assert_eq!(hold(&scene), None);
+}
+
+#[test]
+fn after_a_yes_the_next_five_percent_of_the_day_hold_again() {
+    let scene = Scene::new();
+    let maintain = scene.token(Right::Maintain);
+    let packs = many_packs(&scene, &maintain, 60);
+    remove(&scene, &maintain, &packs[..4]);
+    assert_eq!(hold(&scene), Some(Hold::ManyTombstones));
+    assert!(scene.agree().unwrap());
+    assert_eq!(hold(&scene), None);
+    remove(&scene, &maintain, &packs[4..7]);
+    assert_eq!(hold(&scene), Some(Hold::ManyTombstones));
+    assert_eq!(scene.acts("purge-held").len(), 2);
+}
+
+/// Some packs of a megabyte each, and a few snapshots.
+fn packs_and_snapshots(scene: &Scene, who: &Principal) -> (FileName, Vec<FileName>) {
+    let key = scene.init(who);
+    for number in 0..100_u32 {
+        let mut pack = vec![7; 100_000];
+        pack[..4].copy_from_slice(&number.to_le_bytes());
+        let name = FileName::new(FileType::Data, strongroom_model::Id::of(&pack));
+        let length = Some(pack.len() as u64);
+        let put = scene.vault.begin_put(who, &repository(), name, length);
+        let mut put = put.unwrap();
+        put.write(&pack).unwrap();
+        put.finish().unwrap();
+    }
+    let snapshot = |number: u8| scene.put(who, FileType::Snapshots, &[number; 20]).unwrap();
+    (key, (0..4).map(snapshot).collect())
+}
+
+#[test]
+fn the_vital_few_are_not_few() {
+    // The only key.
+    let scene = Scene::new();
+    let maintain = scene.token(Right::Maintain);
+    let (key, snapshots) = packs_and_snapshots(&scene, &maintain);
+    remove(&scene, &maintain, &snapshots[..1]);
+    assert_eq!(hold(&scene), None);
+    remove(&scene, &maintain, &[key]);
+    assert_eq!(hold(&scene), Some(Hold::ManyTombstones));
+    assert_eq!(scene.acts("purge-held").len(), 1);
+
+    // More than half of the snapshots, with junk put in their place.
+    let scene = Scene::new();
+    let maintain = scene.token(Right::Maintain);
+    let (_, snapshots) = packs_and_snapshots(&scene, &maintain);
+    for _ in 0..25 {
+        scene.vault.purge().unwrap();
+        scene.pass(HOUR_MS);
+    }
+    for number in 100..200_u8 {
+        scene
+            .put(&maintain, FileType::Snapshots, &[number; 20])
+            .unwrap();
+    }
+    remove(&scene, &maintain, &snapshots[..2]);
+    assert_eq!(hold(&scene), None);
+    remove(&scene, &maintain, &snapshots[2..3]);
+    assert_eq!(hold(&scene), Some(Hold::ManyTombstones));
+
+    // Index files that a prune writes anew; and those that nothing comes for.
+    let scene = Scene::new();
+    let maintain = scene.token(Right::Maintain);
+    packs_and_snapshots(&scene, &maintain);
+    let put = |number: u8| {
+        let index = [number; 30];
+        scene.put(&maintain, FileType::Index, &index).unwrap()
+    };
+    let old: Vec<_> = (0..2).map(put).collect();
+    for _ in 0..25 {
+        scene.vault.purge().unwrap();
+        scene.pass(HOUR_MS);
+    }
+    let new: Vec<_> = (10..12).map(put).collect();
+    remove(&scene, &maintain, &old);
+    assert_eq!(hold(&scene), None);
+    remove(&scene, &maintain, &new);
+    assert_eq!(hold(&scene), Some(Hold::ManyTombstones));
+}
+
+#[test]
+fn rejected_keys_count_as_deletions() {
+    let scene = Scene::new();
+    let maintain = scene.token(Right::Maintain);
+    scene.init(&maintain);
+    let waiting = scene.put(&maintain, FileType::Keys, &super::scene::key_file(9));
+    assert_eq!(hold(&scene), None);
+    remove(&scene, &maintain, &[waiting.unwrap()]);
+    assert_eq!(hold(&scene), Some(Hold::ManyTombstones));
 }
 
 #[test]
@@ -299,8 +417,30 @@ fn a_key_that_waits_is_rejected_by_a_deletion_and_waits_again_when_that_is_taken
         .remove(&maintain, &repository(), waiting)
         .unwrap();
     scene.pass(4 * HOUR_MS);
-    scene.vault.agree_to_purge(&repository(), u64::MAX).unwrap();
+    scene.agree().unwrap();
     assert_eq!(scene.vault.purge().unwrap()[0].1.objects, 1);
+}
+
+#[test]
+fn a_rejected_key_is_taken_back_by_when_it_was_rejected_and_not_by_when_it_came() {
+    let scene = Scene::new();
+    let maintain = scene.token(Right::Maintain);
+    scene.init(&maintain);
+    let waiting = scene.put(&maintain, FileType::Keys, &super::scene::key_file(66));
+    let waiting = waiting.unwrap();
+    scene.pass(MINUTE_MS);
+    let between_ms = scene.vault.now().recorded_ms;
+    scene.pass(MINUTE_MS);
+    remove(&scene, &maintain, &[waiting]);
+    let undelete = |since_ms, until_ms| {
+        let undone = scene
+            .vault
+            .undelete(&repository(), None, since_ms, until_ms);
+        undone.unwrap()
+    };
+    assert_eq!(undelete(None, Some(between_ms)), 0);
+    assert_eq!(undelete(Some(between_ms), None), 1);
+    assert_eq!(scene.vault.pending_keys(&repository()).unwrap(), [waiting]);
 }
 
 #[test]

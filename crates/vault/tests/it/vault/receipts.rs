@@ -2,6 +2,7 @@
 
 mod day;
 mod model;
+mod open_door;
 
 use strongroom_model::receipt::NeedsChange;
 use strongroom_model::{FileName, FileType, Id, Needs};
@@ -89,8 +90,10 @@ impl World {
             .collect()
     }
 
-    /// How many objects a run of the purge removed, and how many receipts held back.
+    /// How many objects a run of the purge removed, and how many receipts held back. Somebody has
+    /// agreed to it.
     fn purge(&self) -> (u64, u64) {
+        self.scene.agree().unwrap();
         let outcomes = self.scene.vault.purge().unwrap();
         let (_, purged) = &outcomes[0];
         assert_eq!(purged.held, None);
@@ -147,11 +150,11 @@ fn a_snapshot_is_whole_while_everything_is_here_that_its_receipt_names() {
     world.scene.vault.hide(&world.append.name, 0).unwrap();
     assert_eq!(world.missing()[0].0, 4);
     world.scene.vault.unhide(&world.append.name).unwrap();
-    assert_eq!(
-        world.missing(),
-        [(0, Vec::new())],
-        "a key that waits is here"
-    );
+    // A key that waits is here; but where no other one is live, nothing opens.
+    let key = world.files[0];
+    assert_eq!(world.missing(), [(1, vec![key])]);
+    assert!(world.scene.vault.admit_key(&repository(), key).unwrap());
+    assert_eq!(world.missing(), [(0, Vec::new())]);
     world.remove(world.snapshot);
     assert_eq!(world.missing(), [(1, vec![world.snapshot])]);
 }
@@ -307,7 +310,7 @@ fn objects_that_receipts_hold_back_do_not_keep_the_rest_from_going() {
         world.remove(*name);
     }
     world.remove(world.files[1]);
-    scene.vault.agree_to_purge(&repository(), u64::MAX).unwrap();
+    scene.agree().unwrap();
     scene.pass(4 * HOUR_MS);
     assert_eq!(world.purge(), (1, 100));
 }
@@ -551,7 +554,7 @@ fn receipts_and_objects_share_one_quota() {
     put(left).unwrap();
     // What is purged gives its part back.
     world.remove(world.snapshot);
-    vault.agree_to_purge(&repository(), u64::MAX).unwrap();
+    world.scene.agree().unwrap();
     world.scene.pass(4 * HOUR_MS);
     world.purge();
     let snapshot = b"a snapshot".len() as u64;

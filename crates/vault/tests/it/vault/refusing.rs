@@ -3,6 +3,7 @@
 use strongroom_model::FileType;
 use strongroom_vault::Error;
 use strongroom_vault::rules::clock::{HOUR_MS, MINUTE_MS};
+use strongroom_vault::rules::purge::Tombstones;
 use strongroom_vault::rules::refusals::Reason;
 use strongroom_vault::rules::right::Right;
 use strongroom_vault::vault::NewToken;
@@ -180,10 +181,10 @@ fn whatever_is_refused_has_its_reason() {
         (Error::DayIsOver { what, pause_s: 1 }, Reason::NoRoom),
         (Error::TooManyLocks { most: 16 }, Reason::NoRoom),
         (
-            Error::MoreTombstones {
+            Error::OtherTombstones {
                 repository: repository(),
-                found: 2,
-                agreed: 1,
+                found: Tombstones::default(),
+                agreed: Tombstones::default(),
             },
             Reason::NeedsApproval,
         ),

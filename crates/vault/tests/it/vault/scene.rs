@@ -20,9 +20,9 @@ use strongroom_vault::records::SCHEMA;
 use strongroom_vault::records::leaves;
 use strongroom_vault::records::objects::View;
 use strongroom_vault::rules::clock::{HOUR_MS, Reading, SECOND_MS};
-use strongroom_vault::rules::purge::Keeping;
+use strongroom_vault::rules::purge::{Keeping, Tombstones};
 use strongroom_vault::rules::right::Right;
-use strongroom_vault::vault::{NewToken, Principal, ReadClocks, Settings};
+use strongroom_vault::vault::{NewToken, Overview, Principal, ReadClocks, Settings};
 use strongroom_vault::{Result, Vault};
 use tempfile::TempDir;
 
@@ -237,6 +237,18 @@ impl Scene {
         change(&mut bytes);
         std::fs::remove_file(&path).unwrap();
         std::fs::write(&path, bytes).unwrap();
+    }
+
+    /// Agrees to the purge of whatever there is by now, as somebody does who has looked at it.
+    pub(crate) fn agree(&self) -> Result<bool> {
+        self.vault.agree_to_purge(&repository(), self.tombstones())
+    }
+
+    /// What somebody sees who looks at the tombstones.
+    pub(crate) fn tombstones(&self) -> Tombstones {
+        let overviews = self.vault.overviews().unwrap();
+        let is_it = |overview: &&Overview| overview.repository.path == repository();
+        overviews.iter().find(is_it).unwrap().tombstones
     }
 
     /// A repository as restic makes one: created, a key, a config.

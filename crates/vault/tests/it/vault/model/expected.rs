@@ -46,20 +46,27 @@ pub(super) struct Object {
     arrived_ms: i64,
     tombstoned_ms: i64,
     ended: u64,
+    /// The leaf of its deletion.
+    tombstone: u64,
     ended_by: usize,
     /// Since which leaf it waits for an operator.
     waits_since: u64,
+    /// Of a key that waits though it was seen before: whose deletion ended that, and its leaf.
+    life_ended: Option<(usize, u64)>,
     /// Whether it waited for an operator when its deletion was asked for.
     has_waited: bool,
     /// Whether it is a tombstone whose token was hidden.
     is_out_of_sight: bool,
 }
 
-/// What an hour has seen: what was live when it was noted, and what was asked to be deleted.
-#[derive(Clone, Copy, Debug, Default)]
+/// What an hour has seen: what was live when it was noted, and what was asked to be deleted; and
+/// the same of each type alone.
+#[derive(Clone, Debug, Default)]
 struct Hour {
     live: Option<(u64, u64)>,
     deleted: (u64, u64),
+    live_of: BTreeMap<FileType, u64>,
+    deleted_of: BTreeMap<FileType, u64>,
 }
 
 #[derive(Clone, Debug)]
@@ -139,6 +146,12 @@ impl Repository {
         live.fold((0, 0), |(objects, bytes), object| {
             (objects + 1, bytes + object.bytes())
         })
+    }
+
+    fn live_of(&self, kind: FileType) -> u64 {
+        let of_kind = self.objects.iter().filter(|(name, _)| name.kind() == kind);
+        let live = of_kind.filter(|(_, object)| object.state == State::Live);
+        live.count() as u64
     }
 
     fn seen(&self) -> Seen {

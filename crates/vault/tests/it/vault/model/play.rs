@@ -238,7 +238,11 @@ impl Play {
             Act::Revoke(who) => done(vault.revoke_token(token(who))),
             Act::Agree(repository) => {
                 // Whatever there is by now was looked at.
-                done(vault.agree_to_purge(&path(repository), u64::MAX).map(drop))
+                let path = path(repository);
+                let overviews = vault.overviews().unwrap();
+                let mut found = overviews.iter().filter(|is| is.repository.path == path);
+                let looked_at = found.next().map(|is| is.tombstones).unwrap_or_default();
+                done(vault.agree_to_purge(&path, looked_at).map(drop))
             }
             Act::Quota(repository, bytes) => done(vault.set_quota(&path(repository), bytes)),
             Act::Raise(repository) => {

@@ -115,6 +115,14 @@ impl Model {
                 let put = self.tell_of(act, repository, name, Some(token));
                 let found = &mut self.repositories[repository];
                 let object = found.objects.get_mut(&name).unwrap();
+                object.life_ended = match (state, object.state) {
+                    (State::Live, _) => None,
+                    _ if object.is_out_of_sight => None,
+                    (_, State::Tombstoned) if !object.has_waited => {
+                        Some((object.ended_by, object.ended))
+                    }
+                    _ => object.life_ended,
+                };
                 match object.state {
                     // Whoever stood for it does so still, unless he was hidden.
                     State::Tombstoned => {
@@ -166,8 +174,10 @@ impl Model {
             arrived_ms,
             tombstoned_ms: 0,
             ended: 0,
+            tombstone: 0,
             ended_by: 0,
             waits_since: put,
+            life_ended: None,
             has_waited: false,
             is_out_of_sight: false,
         };

@@ -37,6 +37,32 @@ impl Repository {
     }
 }
 
+/// What nothing opens without.
+const VITAL: [FileType; 3] = [FileType::Keys, FileType::Index, FileType::Snapshots];
+
+impl Repository {
+    /// Whether the deletions of 24 hours left nothing of a vital type, or less than half of it;
+    /// snapshots that came meanwhile are not left, but new.
+    fn is_robbed_of(&self, kind: FileType, hour: i64) -> bool {
+        if !VITAL.contains(&kind) {
+            return false;
+        }
+        let of_day = self.hours.range(hour - 23..);
+        let deleted: u64 = of_day.filter_map(|(_, is)| is.deleted_of.get(&kind)).sum();
+        let live = self.live_of(kind);
+        let there = live + deleted;
+        let mut earlier = self.hours.range(..hour - 23).rev();
+        let noted = earlier.find(|(_, is)| is.live.is_some());
+        let noted = noted.and_then(|(_, is)| is.live_of.get(&kind).copied());
+        let before = noted.filter(|noted| *noted > 0).unwrap_or(there).min(there);
+        let left = match kind {
+            FileType::Snapshots => before.saturating_sub(deleted),
+            _ => live,
+        };
+        live == 0 || left * 2 < before
+    }
+}
+
 impl Model {
     pub(in crate::vault::model) fn drop_locks(&mut self) -> Outcome {
         let since_ms = self.locks_since_ms();
@@ -73,35 +99,36 @@ impl Model {
         }
         let (day, vault_ms) = (self.day(), self.vault_ms());
         let found = self.repositories[repository].objects.get(&name);
-        let waits = match found.map(|object| object.state) {
-            Some(State::Live) => false,
-            Some(State::Pending) => true,
+        let before = match found.map(|object| object.state) {
+            Some(state @ (State::Live | State::Pending | State::Hidden)) => state,
             _ => return Ok(Reply::Done),
         };
+        self.spend(token, 0)?;
         let leaf = self.tell_of("tombstone", repository, name, Some(token));
         let hour = self.hour();
         let found = &mut self.repositories[repository];
         let object = found.objects.get_mut(&name).unwrap();
         object.state = State::Tombstoned;
         object.tombstoned_ms = vault_ms;
+        object.tombstone = leaf;
         object.ended_by = token;
-        object.has_waited = waits;
-        // What was never seen ends where it began, and is no deletion of what was there.
-        object.ended = match waits {
-            true => object.waits_since,
-            false => leaf,
-        };
-        if waits {
-            return Ok(Reply::Done);
+        match before {
+            // What was never seen ends where it began.
+            State::Pending => (object.has_waited, object.ended) = (true, object.waits_since),
+            // What was hidden ended when it was, and stays out of sight.
+            State::Hidden => object.is_out_of_sight = true,
+            _ => (object.has_waited, object.ended) = (false, leaf),
         }
         let bytes = object.bytes();
         found.tombstones = match found.tombstones {
             (of, count) if of == day => (day, count + 1),
             _ => (day, 1),
         };
-        let deleted = &mut found.hours.entry(hour).or_default().deleted;
-        *deleted = (deleted.0 + 1, deleted.1 + bytes);
-        if found.is_mass_deletion(hour) && !found.is_held {
+        let of_hour = found.hours.entry(hour).or_default();
+        of_hour.deleted = (of_hour.deleted.0 + 1, of_hour.deleted.1 + bytes);
+        *of_hour.deleted_of.entry(name.kind()).or_default() += 1;
+        let is_much = found.is_mass_deletion(hour) || found.is_robbed_of(name.kind(), hour);
+        if is_much && !found.is_held {
             found.is_held = true;
             let path = REPOSITORIES[repository];
             self.tell(json!({"act": "purge-held", "repository": path}));
@@ -114,12 +141,12 @@ impl Model {
         let hour = self.hour();
         for found in self.repositories.iter_mut().filter(|found| found.is_there) {
             let live = found.live();
-            found
-                .hours
-                .entry(hour)
-                .or_default()
-                .live
-                .get_or_insert(live);
+            let live_of = VITAL.map(|kind| (kind, found.live_of(kind)));
+            let of_hour = found.hours.entry(hour).or_default();
+            if of_hour.live.is_none() {
+                of_hour.live = Some(live);
+                of_hour.live_of = live_of.into();
+            }
         }
     }
 
@@ -135,16 +162,28 @@ impl Model {
         let leaf = self.leaves.len() as u64;
         let found = self.there(repository)?;
         let mut count = 0;
-        for object in found.objects.values_mut() {
+        for (name, object) in &mut found.objects {
             let is_chosen = object.state == State::Tombstoned
-                && object.ended >= since
-                && until.is_none_or(|until| object.ended < until)
+                && object.tombstone >= since
+                && until.is_none_or(|until| object.tombstone < until)
                 && by.is_none_or(|by| object.ended_by == by)
                 && !object.is_out_of_sight;
             if is_chosen {
                 object.restore(leaf);
-                count += 1;
             }
+            // A key that waits is let in where the chosen token had it deleted when it was seen.
+            let is_let_in = object.state == State::Pending
+                && name.kind() == FileType::Keys
+                && object.life_ended.is_some_and(|(ended_by, ended)| {
+                    by == Some(ended_by)
+                        && ended >= since
+                        && until.is_none_or(|until| ended < until)
+                });
+            if is_let_in {
+                object.state = State::Live;
+                object.life_ended = None;
+            }
+            count += u64::from(is_chosen || is_let_in);
         }
         if count > 0 {
             let path = REPOSITORIES[repository];
@@ -175,6 +214,7 @@ impl Model {
 
     pub(in crate::vault::model) fn hide(&mut self, who: Who, since: u64) -> Outcome {
         let token = self.token(who)?;
+        let leaf = self.leaves.len() as u64;
         let mut count = 0;
         for repository in &mut self.repositories {
             repository.locks.retain(|_, lock| lock.token != token);
@@ -196,6 +236,11 @@ impl Model {
                     }
                     None if object.state == State::Tombstoned => object.is_out_of_sight = true,
                     None => {
+                        object.has_waited = object.state == State::Pending;
+                        object.ended = match object.has_waited {
+                            true => object.waits_since,
+                            false => leaf,
+                        };
                         object.state = State::Hidden;
                         count += 1;
                     }
@@ -218,6 +263,7 @@ impl Model {
                 }
                 if object.state == State::Hidden && object.token == token {
                     object.waits_since = leaf;
+                    object.has_waited = false;
                     object.state = match name.kind() {
                         FileType::Keys => State::Pending,
                         _ => State::Live,
@@ -238,6 +284,7 @@ impl Model {
             return Ok(Reply::Is(false));
         };
         object.state = State::Live;
+        object.life_ended = None;
         self.tell_of("admitted", repository, name, None);
         Ok(Reply::Is(true))
     }
@@ -246,10 +293,6 @@ impl Model {
         let found = self.there(repository)?;
         if found.is_held {
             found.is_held = false;
-            found.tombstones.1 = 0;
-            for hour in found.hours.values_mut() {
-                hour.deleted = (0, 0);
-            }
             let path = REPOSITORIES[repository];
             self.tell(json!({"act": "purge-agreed", "repository": path}));
         }

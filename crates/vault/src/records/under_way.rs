@@ -1,0 +1,247 @@
+//! Acts on very many objects, done a part at a time, each part in a transaction of its own.
+//!
+//! A flood that is hidden, or a mass deletion that is taken back, is millions of rows. In one
+//! statement nobody else writes for minutes, and a server that ends long statements ends this one
+//! every time. So what is left to do stands in a row that is written with the first part and goes
+//! with the last one: whoever dies between two leaves it to another process.
+//!
+//! What can go wrong: a part is done twice, where two processes go on with the same act. Each reads
+//! the row in the transaction of its part, so that it does the next one.
+
+use strongroom_model::RepositoryPath;
+
+use crate::Result;
+use crate::database::{Row, Transaction, Value};
+use crate::records::{damaged, signed, unsigned};
+
+/// How many objects a part looks at.
+pub const PART: u64 = 5_000;
+
+/// An act whose last part was done so long ago has lost its process, in milliseconds.
+const ABANDONED_MS: i64 = 60_000;
+
+/// What is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deed {
+    /// What a token has put is taken out of sight.
+    Hide,
+    /// It is shown again.
+    Unhide,
+    /// Deletions are taken back.
+    Undelete,
+}
+
+/// Behind which object a part begins: by the leaf of its POST or of its deletion, then by its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub(super) leaf: u64,
+    pub(super) repository: i64,
+    pub(super) kind: i64,
+    pub(super) name: Vec<u8>,
+}
+
+/// An act under way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnderWay {
+    /// The key of its row; 0 while it has none.
+    pub id: i64,
+    /// What is done.
+    pub deed: Deed,
+    /// Of which token; 0 where of all.
+    pub token: i64,
+    /// The name of that token; empty where of all.
+    pub token_name: String,
+    /// In which repository; 0 where in all.
+    pub repository: i64,
+    /// Its path.
+    pub path: Option<RepositoryPath>,
+    /// From which leaf on.
+    pub since: u64,
+    /// Before which leaf.
+    pub before: u64,
+    /// Behind which object the next part begins.
+    pub at: Place,
+    /// How many objects it was so far.
+    pub objects: u64,
+}
+
+/// What came of a part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// How many objects it was.
+    pub objects: u64,
+    /// Where the next part begins; none where this was the last.
+    pub next: Option<Place>,
+}
+
+impl Deed {
+    const ALL: [Self; 3] = [Self::Hide, Self::Unhide, Self::Undelete];
+
+    const fn number(self) -> i64 {
+        match self {
+            Self::Hide => 1,
+            Self::Unhide => 2,
+            Self::Undelete => 3,
+        }
+    }
+}
+
+impl Place {
+    /// Before all objects of a leaf.
+    pub const fn before(leaf: u64) -> Self {
+        Self {
+            leaf,
+            repository: -1,
+            kind: -1,
+            name: Vec::new(),
+        }
+    }
+}
+
+impl UnderWay {
+    /// An act on what a token has put between two leaves.
+    pub fn of_token(deed: Deed, (token, name): (i64, &str), since: u64, before: u64) -> Self {
+        Self {
+            id: 0,
+            deed,
+            token,
+            token_name: name.to_owned(),
+            repository: 0,
+            path: None,
+            since,
+            before,
+            at: Place::before(since),
+            objects: 0,
+        }
+    }
+
+    /// The same, in one repository.
+    pub fn within(self, repository: i64, path: &RepositoryPath) -> Self {
+        Self {
+            repository,
+            path: Some(path.clone()),
+            ..self
+        }
+    }
+}
+
+const COLUMNS: &str = "id, deed, token, token_name, repository, path, since, before, at_leaf, \
+                       at_repository, at_kind, at_name, objects";
+
+fn read(row: &dyn Row) -> Result<UnderWay> {
+    let number = row.int(1)?;
+    let deed = Deed::ALL.into_iter().find(|deed| deed.number() == number);
+    let path = row.text(5)?;
+    let path = match path.is_empty() {
+        true => None,
+        false => Some(
+            RepositoryPath::of_record(&path)
+                .map_err(|_| damaged("an act under way has an impossible path"))?,
+        ),
+    };
+    Ok(UnderWay {
+        id: row.int(0)?,
+        deed: deed.ok_or_else(|| damaged("an act under way is of an unknown kind"))?,
+        token: row.int(2)?,
+        token_name: row.text(3)?,
+        repository: row.int(4)?,
+        path,
+        since: unsigned(row.int(6)?)?,
+        before: unsigned(row.int(7)?)?,
+        at: Place {
+            leaf: unsigned(row.int(8)?)?,
+            repository: row.int(9)?,
+            kind: row.int(10)?,
+            name: row.bytes(11)?,
+        },
+        objects: unsigned(row.int(12)?)?,
+    })
+}
+
+/// An act under way; none where it has come to its end, or was taken back.
+///
+/// # Errors
+/// Those of the database.
+pub fn get(transaction: &mut dyn Transaction, id: i64) -> Result<Option<UnderWay>> {
+    let statement = format!("SELECT {COLUMNS} FROM under_way WHERE id = $1");
+    transaction.first(&statement, &[Value::Int(id)], read)
+}
+
+/// An act whose process does not go on with it.
+///
+/// # Errors
+/// Those of the database.
+pub fn abandoned(transaction: &mut dyn Transaction) -> Result<Option<UnderWay>> {
+    let now_ms = transaction.lease_ms()?;
+    let statement = format!(
+        "SELECT {COLUMNS} FROM under_way WHERE at_ms < $1 OR at_ms > $2 ORDER BY id LIMIT 1"
+    );
+    // The clock of leases may have been set back since.
+    let values = [
+        Value::Int(now_ms.saturating_sub(ABANDONED_MS)),
+        Value::Int(now_ms.saturating_add(ABANDONED_MS)),
+    ];
+    transaction.first(&statement, &values, read)
+}
+
+/// Keeps what is left of an act; returns the key of its row.
+///
+/// # Errors
+/// Those of the database.
+pub fn keep(transaction: &mut dyn Transaction, act: &UnderWay) -> Result<i64> {
+    let at_ms = Value::Int(transaction.lease_ms()?);
+    let at = &act.at;
+    let progress = [
+        Value::Int(signed(at.leaf)?),
+        Value::Int(at.repository),
+        Value::Int(at.kind),
+        Value::Bytes(&at.name),
+        Value::Int(signed(act.objects)?),
+        at_ms,
+    ];
+    if act.id != 0 {
+        let statement = "UPDATE under_way SET at_leaf = $1, at_repository = $2, at_kind = $3, \
+                         at_name = $4, objects = $5, at_ms = $6 WHERE id = $7";
+        let values: Vec<_> = progress.into_iter().chain([Value::Int(act.id)]).collect();
+        transaction.execute(statement, &values)?;
+        return Ok(act.id);
+    }
+    let statement = "INSERT INTO under_way (id, deed, token, token_name, repository, path, since, \
+             before, at_leaf, at_repository, at_kind, at_name, objects, at_ms) \
+         SELECT COALESCE(MAX(id), 0) + 1, $7, $8, $9, $10, $11, $12, $13, $1, $2, $3, $4, $5, $6 \
+         FROM under_way RETURNING id";
+    let path = act.path.as_ref().map(ToString::to_string);
+    let what = [
+        Value::Int(act.deed.number()),
+        Value::Int(act.token),
+        Value::Text(&act.token_name),
+        Value::Int(act.repository),
+        Value::Text(path.as_deref().unwrap_or_default()),
+        Value::Int(signed(act.since)?),
+        Value::Int(signed(act.before)?),
+    ];
+    let values: Vec<_> = progress.into_iter().chain(what).collect();
+    let id = transaction.first(statement, &values, |row| row.int(0))?;
+    id.ok_or_else(|| damaged("an act under way has no number"))
+}
+
+/// Lets go of an act that has come to its end.
+///
+/// # Errors
+/// Those of the database.
+pub fn end(transaction: &mut dyn Transaction, id: i64) -> Result<()> {
+    let statement = "DELETE FROM under_way WHERE id = $1";
+    transaction.execute(statement, &[Value::Int(id)])?;
+    Ok(())
+}
+
+/// Takes back what is left of an act on a token, because the contrary was asked for.
+///
+/// # Errors
+/// Those of the database.
+pub fn take_back(transaction: &mut dyn Transaction, deed: Deed, token: i64) -> Result<()> {
+    let statement = "DELETE FROM under_way WHERE deed = $1 AND token = $2";
+    let values = [Value::Int(deed.number()), Value::Int(token)];
+    transaction.execute(statement, &values)?;
+    Ok(())
+}
