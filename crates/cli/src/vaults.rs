@@ -130,7 +130,7 @@ impl Vaults {
 
     /// For each copy by name, the keys that its vault holds and does not list yet.
     pub(crate) fn pending_keys(&self) -> BTreeMap<String, BTreeSet<Id>> {
-        let pending = self.present().filter_map(|met| {
+        let pending = self.believed().filter_map(|met| {
             let keys: BTreeSet<Id> = met.repository()?.pending_keys.iter().copied().collect();
             (!keys.is_empty()).then(|| (met.copy.clone(), keys))
         });
