@@ -1,5 +1,6 @@
 //! What every command needs: where to speak, how to stop, and the session with the repository.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -14,7 +15,7 @@ use crate::cli::GlobalArgs;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::output::Output;
-use crate::vaults::{self, Copies, Vaults};
+use crate::vaults::{self, Copies, NewFiles, Vaults};
 use crate::{config_file, copies, memory, password, state_folder};
 
 /// One run of the program.
@@ -132,24 +133,42 @@ impl Context {
     }
 
     /// Meets the vaults among the copies while `work` goes on beside it, and tells how their logs
-    /// stand.
+    /// stand. `opened` names the copies that the work has opened.
     pub(crate) fn meet<T>(
         &self,
         copies: &Copies,
         state: &StateFolder,
         work: impl FnOnce() -> T,
+        opened: impl FnOnce(&T) -> BTreeSet<String>,
     ) -> Result<(Vaults, T)> {
         let now = (self.environment().clock)();
-        let (vaults, done) = std::thread::scope(|scope| {
+        let (mut vaults, done) = std::thread::scope(|scope| {
             let meeting = scope.spawn(|| vaults::meet(&copies.vaults, state, now));
             let done = work();
             (meeting.join().unwrap_or_default(), done)
         });
+        vaults.were_opened(&opened(&done), state, now);
+        self.note_alarms(&vaults);
+        vaults.tell(&self.output)?;
+        Ok((vaults, done))
+    }
+
+    /// Asks the vaults that took new files in this run whether their logs went on, and tells where
+    /// they did not show it.
+    pub(crate) fn ask_again(&self, opened: &mut Opened, new: &NewFiles) -> Result<()> {
+        if self.cancel.is_cancelled() {
+            return Ok(());
+        }
+        let now = (self.environment().clock)();
+        let asked = opened.vaults.ask_again(new, &opened.state, now);
+        self.note_alarms(&opened.vaults);
+        opened.vaults.tell_again(&asked, &self.output)
+    }
+
+    fn note_alarms(&self, vaults: &Vaults) {
         if vaults.are_alarmed() {
             self.is_alarmed.store(true, Ordering::Relaxed);
         }
-        vaults.tell(&self.output)?;
-        Ok((vaults, done))
     }
 
     /// The exit status where a log raised an alarm or none did: whatever else came of the work,
@@ -179,7 +198,7 @@ impl Context {
         let state = state_folder::choose()?;
         let looking = Looking::until(&self.cancel);
         let open = || strongroom_engine::session::open(&copies.stores, &password, &looking);
-        let (vaults, session) = self.meet(&copies, &state, open)?;
+        let (vaults, session) = self.meet(&copies, &state, open, opened_in)?;
         let mut session = session?;
         self.tell_left_out(&session);
         self.cancel.check()?;
@@ -211,7 +230,8 @@ impl Context {
                 )?)
             })
         };
-        let (vaults, session) = self.meet(&copies, &state_folder::choose()?, open)?;
+        let state = state_folder::choose()?;
+        let (vaults, session) = self.meet(&copies, &state, open, opened_in)?;
         self.cancel.check()?;
         Ok(Looked {
             config,
@@ -229,6 +249,13 @@ impl Context {
             }
         }
     }
+}
+
+/// The copies that a session has opened, by name.
+fn opened_in<E>(session: &std::result::Result<Session, E>) -> BTreeSet<String> {
+    let session = session.as_ref().ok();
+    let ready = session.into_iter().flat_map(Session::ready);
+    ready.map(|(copy, _)| copy.name.clone()).collect()
 }
 
 impl Opened {

@@ -85,6 +85,15 @@ pub(crate) struct Met {
     repository: OnceLock<Option<RepositoryInfo>>,
 }
 
+/// The copies that took files in a run which they did not list before.
+#[derive(Debug, Default)]
+pub(crate) struct NewFiles {
+    /// Those that have a file which this run has made.
+    pub(crate) made: BTreeSet<String>,
+    /// Those to which files were brought from others.
+    pub(crate) brought: BTreeSet<String>,
+}
+
 /// Looks at all vaults at once.
 pub(crate) fn meet(vaults: &[VaultCopy], state: &StateFolder, now: Timestamp) -> Vaults {
     let met = std::thread::scope(|scope| {
@@ -99,6 +108,44 @@ pub(crate) fn meet(vaults: &[VaultCopy], state: &StateFolder, now: Timestamp) ->
 }
 
 impl Vaults {
+    /// Takes note that these copies were opened in this run: a vault behind one of them that does not
+    /// answer is there all the same.
+    pub(crate) fn were_opened(
+        &mut self,
+        copies: &BTreeSet<String>,
+        state: &StateFolder,
+        now: Timestamp,
+    ) {
+        for met in &mut self.met {
+            if copies.contains(&met.copy) {
+                contact::was_opened(met, state, now);
+            }
+        }
+    }
+
+    /// Asks those that took new files in this run whether their logs went on, each once; returns the
+    /// copies of those that were asked.
+    pub(crate) fn ask_again(
+        &mut self,
+        new: &NewFiles,
+        state: &StateFolder,
+        now: Timestamp,
+    ) -> BTreeSet<String> {
+        let mut asked = BTreeSet::new();
+        for met in &mut self.met {
+            // Somebody else may have brought a file that was not made here, between our listing and
+            // the contact, and then nothing is logged of ours; where the log was as it was before
+            // both, nobody has.
+            let is_brought =
+                new.brought.contains(&met.copy) && matches!(met.log, LogState::Same(_));
+            if met.is_believed() && (is_brought || new.made.contains(&met.copy)) {
+                contact::ask_again(met, state, now);
+                asked.insert(met.copy.clone());
+            }
+        }
+        asked
+    }
+
     /// Whether somebody has to see to a log.
     pub(crate) fn are_alarmed(&self) -> bool {
         self.met.iter().any(|met| met.alarm.is_some())
@@ -128,9 +175,10 @@ impl Vaults {
         self.present().find(|met| met.copy == copy)
     }
 
-    /// For each copy by name, the keys that its vault holds and does not list yet.
+    /// For each copy by name, the keys that its vault holds and does not list yet; of a vault whose
+    /// word counts, since what it names is not missed.
     pub(crate) fn pending_keys(&self) -> BTreeMap<String, BTreeSet<Id>> {
-        let pending = self.present().filter_map(|met| {
+        let pending = self.believed().filter_map(|met| {
             let keys: BTreeSet<Id> = met.repository()?.pending_keys.iter().copied().collect();
             (!keys.is_empty()).then(|| (met.copy.clone(), keys))
         });
@@ -140,6 +188,16 @@ impl Vaults {
     /// Tells how each log stands: what is as it was is told to programs alone.
     pub(crate) fn tell(&self, output: &Output) -> Result<()> {
         for met in &self.met {
+            met.tell(output);
+            output.object(&Message::of(met))?;
+        }
+        Ok(())
+    }
+
+    /// Tells of those that were asked again and did not show that their logs went on.
+    pub(crate) fn tell_again(&self, asked: &BTreeSet<String>, output: &Output) -> Result<()> {
+        let asked = self.met.iter().filter(|met| asked.contains(&met.copy));
+        for met in asked.filter(|met| !met.is_believed()) {
             met.tell(output);
             output.object(&Message::of(met))?;
         }
@@ -218,7 +276,7 @@ impl Met {
                 count(new.last().checkpoint().size(), "leaf", "leaves"),
                 new.key().label(),
             ))),
-            LogState::Unseen(reason) => self.tell_unchecked(
+            LogState::Unseen(reason) | LogState::Away { reason, .. } => self.tell_unchecked(
                 reason,
                 "it is asked again at the next contact; if it stays so, ask who runs it",
                 output,

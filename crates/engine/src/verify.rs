@@ -62,7 +62,7 @@ pub struct VerifyOptions {
     /// Key files that receipts name.
     pub known_keys: BTreeSet<Id>,
     /// For each copy by name, the keys that its vault holds and does not list until an operator
-    /// admits them: they are not missing.
+    /// admits them: they are not missing where the copy lists another.
     pub pending_keys: BTreeMap<String, BTreeSet<Id>>,
     /// Files that records say were there; what no copy lists of them is lost.
     pub known_files: BTreeSet<FileName>,

@@ -76,13 +76,12 @@ pub trait Bodies: Send + Sync + fmt::Debug {
     /// Where the place cannot be asked.
     fn free_bytes(&self) -> Result<Option<u64>>;
 
-    /// Tries whether the place takes bytes, where that can be tried without leaving any.
+    /// Tries whether the place takes bytes, without leaving any: asked every half minute, and before
+    /// what cannot be read is taken for rot.
     ///
     /// # Errors
     /// As [`Bodies::stage`].
-    fn probe(&self) -> Result<()> {
-        Ok(())
-    }
+    fn probe(&self) -> Result<()>;
 
     /// Removes what was begun before `older_than` and never got a name; returns how many.
     ///

@@ -235,6 +235,29 @@ pub enum Error {
         /// What is recorded.
         recorded: Timestamp,
     },
+    /// The key of a log that the database does not know.
+    #[error(
+        "{} is the key of log {later}, a later log, and the database knows only log {known}",
+        .key.display()
+    )]
+    LaterKey {
+        /// The file.
+        key: PathBuf,
+        /// Which log it is for.
+        later: u64,
+        /// Which log the database has.
+        known: u64,
+    },
+    /// A new log of which it is not known whether it began.
+    #[error("Whether log {number} has begun is not known: {reason}")]
+    LogInDoubt {
+        /// Which log it is.
+        number: u64,
+        /// Its key, which stays.
+        key: PathBuf,
+        /// What went wrong.
+        reason: String,
+    },
     /// More to catch up than the vault was off.
     #[error(
         "Vault time cannot catch up {wanted_s} s: of the time that the vault was seen to be off, \
@@ -245,6 +268,15 @@ pub enum Error {
         wanted_s: i64,
         /// What there is.
         may_s: i64,
+    },
+    /// More than a day to catch up, by somebody who does not say what time it is.
+    #[error(
+        "Vault time shall catch up {wanted_s} s, and with what it caught up within a day that is \
+         more than a day, which brings purging nearer: nobody has said what time it is"
+    )]
+    CatchUpUnseen {
+        /// What was asked for.
+        wanted_s: i64,
     },
     /// Something else was deleted by now than somebody agreed to.
     #[error("{repository} has {found} by now; what was agreed to are {agreed}")]
@@ -368,6 +400,17 @@ impl Error {
                  earlier state: strongroom-vault log begin-new --help"
                     .to_owned(),
             ),
+            Self::LaterKey { key, later, .. } => Some(format!(
+                "where a log begin-new was interrupted, nothing was signed with it and no log~{later} \
+                 lies beside the bodies: remove {} and start again. Else the database was restored \
+                 from an earlier state: strongroom-vault log begin-new --help",
+                key.display()
+            )),
+            Self::LogInDoubt { key, .. } => Some(format!(
+                "its key stays, {}: when the database answers, strongroom-vault log key says which \
+                 log it has. Where it is the new one, start the vault",
+                key.display()
+            )),
             Self::OtherLog { .. } => Some(
                 "restart it, after the folder keys of the machine on which the new log was begun \
                  was copied here"
@@ -378,13 +421,20 @@ impl Error {
                  that was first, before this one is started"
                     .to_owned(),
             ),
-            Self::WallClock { wall, .. } => Some(format!(
-                "put the machine's clock right, or, if it is: strongroom-vault clock confirm \
-                 --wall {wall}"
-            )),
-            Self::CatchUp { may_s, .. } if *may_s > 0 => Some(format!(
-                "strongroom-vault clock confirm --catch-up {may_s}s"
-            )),
+            Self::WallClock { .. } => Some(
+                "put the machine's clock right; then, with the time by another clock than this \
+                 machine's: strongroom-vault clock confirm --wall TIME"
+                    .to_owned(),
+            ),
+            Self::CatchUp { may_s, .. } if *may_s > 0 => Some(
+                "--catch-up no more than that, and no more than you know that the vault was off"
+                    .to_owned(),
+            ),
+            Self::CatchUpUnseen { .. } => Some(
+                "where you know that the vault was off for so long, add the time by another clock \
+                 than this machine's: --wall TIME"
+                    .to_owned(),
+            ),
             Self::OlderSchema { .. } => Some(
                 "restart the vault first, which brings it up to date: systemctl restart \
                  strongroom-vault"

@@ -48,6 +48,8 @@ pub const SCHEMA: &[&str] = &[
     include_str!("database/schema/0010.sql"),
     include_str!("database/schema/0011.sql"),
     include_str!("database/schema/0012.sql"),
+    include_str!("database/schema/0013.sql"),
+    include_str!("database/schema/0014.sql"),
 ];
 
 /// All rows of a short answer.

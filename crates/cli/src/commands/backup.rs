@@ -3,11 +3,13 @@
 mod closing;
 mod report;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use strongroom_engine::backup::report::BackupReport;
 use strongroom_engine::backup::{BackupOptions, backup, judge, take_back};
 use strongroom_engine::session::chain;
+use strongroom_engine::sync::SyncReport;
+use strongroom_engine::{Listing, Session};
 use strongroom_model::{Config, FileName, FileType, Id, Source};
 
 use crate::commands::sync;
@@ -16,6 +18,7 @@ use crate::copies;
 use crate::error::{Error, Result};
 use crate::exit::{Exit, MANUAL};
 use crate::monitor::Monitor;
+use crate::vaults::NewFiles;
 use crate::{memory, vaults};
 
 /// Read the sources once and write them to every copy
@@ -97,6 +100,10 @@ impl Args {
             }
             (report, synced)
         };
+        if !self.dry_run {
+            let new = new_files(&opened.session, &report, synced.as_ref());
+            context.ask_again(&mut opened, &new)?;
+        }
         let mut said = Vec::new();
         if report.has_snapshot() {
             memory::backed_up(&opened, &report);
@@ -161,6 +168,27 @@ fn needs(report: &BackupReport) -> BTreeMap<Id, Vec<FileName>> {
         Some((source.snapshot?, packs.chain(index).collect()))
     });
     snapshots.collect()
+}
+
+/// The copies that have a snapshot of this run, or got files by the sync that ends it.
+fn new_files(
+    session: &Session,
+    report: &BackupReport,
+    synced: Option<&Result<SyncReport>>,
+) -> NewFiles {
+    let snapshots: Vec<Id> = report.sources.iter().filter_map(|s| s.snapshot).collect();
+    let has_one = |listing: &Listing| {
+        let mut snapshots = snapshots.iter();
+        snapshots.any(|id| listing.snapshots.contains(*id))
+    };
+    let ready = session.ready().filter(|(_, ready)| has_one(&ready.listing));
+    NewFiles {
+        made: ready.map(|(copy, _)| copy.name.clone()).collect(),
+        brought: match synced {
+            Some(Ok(synced)) => sync::brought(synced),
+            _ => BTreeSet::new(),
+        },
+    }
 }
 
 /// The new snapshots, as they are stored.

@@ -1,5 +1,7 @@
 //! `strongroom init`.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use strongroom_engine::init::{InitCopy, InitOutcome, init};
 use strongroom_engine::session::chain;
@@ -50,7 +52,8 @@ impl Args {
                 &environment,
             )
         };
-        let (_, report) = context.meet(&copies, &state_folder::choose()?, make)?;
+        let (_, report) =
+            context.meet(&copies, &state_folder::choose()?, make, |_| BTreeSet::new())?;
         let report = report?;
         let output = &context.output;
         let signer = state_folder::choose().and_then(|state| Ok(state.client_key()?));

@@ -20,7 +20,7 @@ use crate::memory;
 use crate::monitor::Monitor;
 use crate::output::{BAD, DOUBTFUL, GOOD, Output, visible};
 use crate::table::{Cell, Table};
-use crate::vaults::Vaults;
+use crate::vaults::{NewFiles, Vaults};
 use crate::words::{count, size};
 
 /// How many files with one kind of problem are named.
@@ -79,6 +79,11 @@ impl Args {
             let monitor = Monitor::start(&context.output);
             run(&mut opened, wishes, &monitor.progress)?
         };
+        let new = NewFiles {
+            brought: brought(&report),
+            ..NewFiles::default()
+        };
+        context.ask_again(&mut opened, &new)?;
         let output = &context.output;
         output.result(&copies(&report).to_string())?;
         warn_of(output, &report, &left_out);
@@ -95,6 +100,12 @@ impl Args {
         }
         Ok(Exit::of(report.is_complete()))
     }
+}
+
+/// The copies that got files which they lacked, by name.
+pub(crate) fn brought(report: &SyncReport) -> BTreeSet<String> {
+    let copies = report.copies.iter().filter(|copy| copy.files_brought > 0);
+    copies.map(|copy| copy.name.clone()).collect()
 }
 
 /// What a sync shall do beyond bringing what is missing.

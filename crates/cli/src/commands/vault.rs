@@ -13,6 +13,8 @@ mod snapshots;
 mod status;
 mod token;
 
+use std::collections::BTreeSet;
+
 use clap::Subcommand;
 use strongroom_engine::state::StateFolder;
 use strongroom_model::vault::VaultInfo;
@@ -109,7 +111,8 @@ impl Which {
     /// Meets the vault of the copy, and tells how its log stands.
     fn meet(&self, context: &Context) -> Result<Vaults> {
         let chosen = self.choose(context)?;
-        let (vaults, ()) = context.meet(&chosen.copies, &chosen.state, || ())?;
+        let (copies, state) = (&chosen.copies, &chosen.state);
+        let (vaults, ()) = context.meet(copies, state, || (), |()| BTreeSet::new())?;
         context.cancel.check()?;
         Ok(vaults)
     }

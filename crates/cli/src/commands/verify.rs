@@ -154,7 +154,7 @@ impl Args {
         }
         if self.no_password {
             let copies = context.copies(&context.config()?)?;
-            let (vaults, ()) = context.meet(&copies, state, || ())?;
+            let (vaults, ()) = context.meet(&copies, state, || (), |()| BTreeSet::new())?;
             return Ok(Found {
                 copies: copies.stores,
                 vaults,

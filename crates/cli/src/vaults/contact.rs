@@ -1,4 +1,8 @@
-//! One contact with the server behind a copy: is it a vault, and does its log go on?
+//! One contact with the server behind a copy: is it a vault, and does its log go on? And a second
+//! question to one that took files meanwhile: does its log tell of them?
+//!
+//! An alarm that is none would teach people to pass over alarms, so the second question is put only
+//! where an honest vault cannot but have logged something since the first.
 
 use std::sync::OnceLock;
 
@@ -24,7 +28,7 @@ pub(super) fn meet(vault: &VaultCopy, state: &StateFolder, now: Timestamp) -> Op
         log,
         witnessed,
     } = look(&vault.client, &memory, scene);
-    let log = counted(&memory, log, scene);
+    let log = counted(&memory, log, scene, false);
     remember(&memory, &log);
     let alarm = standing(&memory, &log, scene);
     if info.is_none() && alarm.is_none() && matches!(log, LogState::None) {
@@ -40,6 +44,53 @@ pub(super) fn meet(vault: &VaultCopy, state: &StateFolder, now: Timestamp) -> Op
         alarm,
         repository: OnceLock::new(),
     })
+}
+
+/// Takes note that the copy of a vault that does not answer was opened in this run: it is there, and
+/// does not show its log.
+pub(super) fn was_opened(met: &mut Met, state: &StateFolder, now: Timestamp) {
+    let LogState::Away { remembered, reason } = &met.log else {
+        return;
+    };
+    let log = LogState::Withheld {
+        remembered: remembered.clone(),
+        reason: format!("its copy can be opened, and {reason}"),
+    };
+    take(met, state, now, log, false);
+}
+
+/// Asks a vault that has taken files whether its log went on: one that is as it was tells of none of
+/// them. Nothing is asked of one whose log was not checked before.
+pub(super) fn ask_again(met: &mut Met, state: &StateFolder, now: Timestamp) {
+    let (Some(info), Some(before)) = (&met.info, met.log.remembered()) else {
+        return;
+    };
+    let scene = Scene {
+        vault: met.client.root(),
+        now,
+    };
+    let (log, witnessed) = log(&met.client, Some(before.clone()), info, scene);
+    let log = match log {
+        LogState::Same(same) => scene.frozen(&same),
+        other => other,
+    };
+    if witnessed.is_some() {
+        met.witnessed = witnessed;
+    }
+    take(met, state, now, log, true);
+}
+
+/// What is found out of a log after the contact takes the place of what was known.
+fn take(met: &mut Met, state: &StateFolder, now: Timestamp, log: LogState, after_writing: bool) {
+    let memory = state.vault(met.client.root());
+    let scene = Scene {
+        vault: met.client.root(),
+        now,
+    };
+    let log = counted(&memory, log, scene, after_writing);
+    remember(&memory, &log);
+    met.alarm = standing(&memory, &log, scene);
+    met.log = log;
 }
 
 /// What a look at a vault has brought.
@@ -64,8 +115,10 @@ impl Looked {
 
 /// Asks a vault for itself and for its log; remembers nothing.
 pub(crate) fn look(client: &VaultClient, memory: &VaultMemory, scene: Scene<'_>) -> Looked {
+    // Before anything is asked or listed: a log that is still the same then had no leaf since.
+    let remembered = memory.log();
     let said = client.hello();
-    let remembered = match memory.log() {
+    let remembered = match remembered {
         Ok(None) => None,
         Ok(Some(bytes)) => match Remembered::parse(&bytes) {
             Ok(remembered) => Some(remembered),
@@ -75,9 +128,16 @@ pub(crate) fn look(client: &VaultClient, memory: &VaultMemory, scene: Scene<'_>)
     };
     let log = match (said, remembered) {
         // Most REST servers are no vaults, and of one that is away its copy tells.
-        (Hello::NoVault | Hello::Unclear(_), None) => LogState::None,
+        (Hello::NoVault | Hello::Withheld(_) | Hello::Away(_), None) => LogState::None,
         (Hello::NoVault, Some(remembered)) => scene.gone(&remembered),
-        (Hello::Unclear(error), Some(_)) => LogState::Unseen(chain(&error)),
+        (Hello::Withheld(error), Some(remembered)) => LogState::Withheld {
+            remembered: Box::new(remembered),
+            reason: chain(&error),
+        },
+        (Hello::Away(error), Some(remembered)) => LogState::Away {
+            remembered: Box::new(remembered),
+            reason: chain(&error),
+        },
         (Hello::Vault(info), remembered) => {
             let (log, witnessed) = log(client, remembered, &info, scene);
             return Looked {
@@ -116,17 +176,24 @@ fn log(
     (log, None)
 }
 
-/// Counts contacts without a proof, which become an alarm where they go on.
-fn counted(memory: &VaultMemory, log: LogState, scene: Scene<'_>) -> LogState {
+/// Counts contacts without a proof, which become an alarm where they go on; `after_writing`, where
+/// files had just been put there.
+fn counted(memory: &VaultMemory, log: LogState, scene: Scene<'_>, after_writing: bool) -> LogState {
     let (remembered, reason) = match &log {
         LogState::Withheld { remembered, reason } => (remembered, reason),
-        LogState::First(_) | LogState::Same(_) | LogState::Grown(_) => {
-            told(memory.shown());
+        LogState::First(_) | LogState::Grown(_) => {
+            told(memory.shown(true));
             return log;
         }
-        LogState::None | LogState::Unseen(_) | LogState::Alarm(_) => return log,
+        LogState::Same(_) => {
+            told(memory.shown(false));
+            return log;
+        }
+        LogState::None | LogState::Unseen(_) | LogState::Away { .. } | LogState::Alarm(_) => {
+            return log;
+        }
     };
-    match memory.withhold(scene.now) {
+    match memory.withhold(scene.now, after_writing) {
         Ok(withheld) => scene.withheld(remembered, withheld, reason).unwrap_or(log),
         Err(error) => {
             told(Err(error));
@@ -157,9 +224,11 @@ fn remember(memory: &VaultMemory, log: &LogState) {
             is_newer.then(|| new.to_string().into_bytes())
         }),
         LogState::Alarm(alarm) => memory.raise(alarm),
-        LogState::None | LogState::Same(_) | LogState::Unseen(_) | LogState::Withheld { .. } => {
-            Ok(())
-        }
+        LogState::None
+        | LogState::Same(_)
+        | LogState::Unseen(_)
+        | LogState::Away { .. }
+        | LogState::Withheld { .. } => Ok(()),
     };
     told(written);
 }
@@ -191,6 +260,6 @@ fn standing(memory: &VaultMemory, log: &LogState, scene: Scene<'_>) -> Option<Va
 fn of(said: Hello) -> Option<Box<VaultInfo>> {
     match said {
         Hello::Vault(info) => Some(info),
-        Hello::NoVault | Hello::Unclear(_) => None,
+        Hello::NoVault | Hello::Withheld(_) | Hello::Away(_) => None,
     }
 }

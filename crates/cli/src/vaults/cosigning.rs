@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
-use strongroom_ledger::{NoteSignature, SignedCheckpoint, Verifier};
+use strongroom_ledger::{NoteSignature, Remembered, SignedCheckpoint, Verifier};
 
 use crate::vaults::Met;
 
@@ -73,7 +73,9 @@ impl Met {
         &'a self,
         remembered: Option<&'a SignedCheckpoint>,
     ) -> Vec<&'a SignedCheckpoint> {
-        self.witnessed.iter().chain(remembered).collect()
+        let seen = self.log.remembered().map(Remembered::last);
+        let seen = self.witnessed.iter().chain(seen);
+        seen.chain(remembered).collect()
     }
 
     /// How many of those that must have cosigned its log have, and how many these are; `None` where

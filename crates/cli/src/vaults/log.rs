@@ -35,6 +35,13 @@ pub(crate) enum LogState {
     Grown(Box<Remembered>),
     /// It could not be looked at this time, and why.
     Unseen(String),
+    /// Nothing answers where the vault is known to be.
+    Away {
+        /// What is remembered.
+        remembered: Box<Remembered>,
+        /// Why.
+        reason: String,
+    },
     /// The vault is there, and did not show that its log goes on from what is remembered.
     Withheld {
         /// What is remembered.
@@ -46,8 +53,12 @@ pub(crate) enum LogState {
     Alarm(Box<VaultAlarm>),
 }
 
-const WITHHELD_HINT: &str = "ask who runs the vault why it does not prove its log; a vault that \
-                             rewrote it cannot";
+const WITHHELD_HINT: &str = "ask who runs the vault why it does not prove its log, and whether the \
+                             token of the copy still counts; a vault that rewrote its log cannot \
+                             prove it";
+
+const FROZEN_HINT: &str = "ask who runs the vault: a vault logs each file before it says that it has \
+                           it; what it shows here may be an old state, and its own goes on unseen";
 
 /// What is known when an alarm is raised.
 #[derive(Debug, Clone, Copy)]
@@ -66,7 +77,7 @@ impl LogState {
             Self::First(_) => "first",
             Self::Same(_) => "same",
             Self::Grown(_) => "grown",
-            Self::Unseen(_) | Self::Withheld { .. } => "unseen",
+            Self::Unseen(_) | Self::Away { .. } | Self::Withheld { .. } => "unseen",
             Self::Alarm(_) => "alarm",
         }
     }
@@ -75,7 +86,11 @@ impl LogState {
     pub(crate) fn remembered(&self) -> Option<&Remembered> {
         match self {
             Self::First(log) | Self::Same(log) | Self::Grown(log) => Some(log),
-            Self::None | Self::Unseen(_) | Self::Withheld { .. } | Self::Alarm(_) => None,
+            Self::None
+            | Self::Unseen(_)
+            | Self::Away { .. }
+            | Self::Withheld { .. }
+            | Self::Alarm(_) => None,
         }
     }
 
@@ -109,7 +124,11 @@ impl Scene<'_> {
         };
         let verdict = remembered.check(note, &hashes(&answer.proof));
         match verdict {
-            Verdict::Same => LogState::Same(Box::new(remembered)),
+            // The same again, perhaps cosigned by more than when it was remembered.
+            Verdict::Same => {
+                let shown = Remembered::first(remembered.key().clone(), note);
+                LogState::Same(Box::new(shown.unwrap_or(remembered)))
+            }
             Verdict::Grown(new) => LogState::Grown(new),
             alarm => {
                 let mut text = alarm.to_string();
@@ -149,7 +168,9 @@ impl Scene<'_> {
         withheld: Withheld,
         reason: &str,
     ) -> Option<LogState> {
-        let Withheld { since, contacts } = withheld;
+        let Withheld {
+            since, contacts, ..
+        } = withheld;
         let is_long = self.now.duration_since(since) >= WITHHELD_TIME;
         (contacts >= WITHHELD_CONTACTS && is_long).then(|| {
             let state = remembered.last().checkpoint();
@@ -162,6 +183,20 @@ impl Scene<'_> {
             );
             self.alarm(text, WITHHELD_HINT, &remembered.to_string(), None)
         })
+    }
+
+    /// A vault that has taken files in this run, and whose log is as it was before them.
+    pub(crate) fn frozen(self, remembered: &Remembered) -> LogState {
+        let state = remembered.last().checkpoint();
+        let text = format!(
+            "{} has taken files in this run and logged none of them: its log {} shows the {} leaves \
+             that it had before",
+            self.vault,
+            state.origin(),
+            state.size()
+        );
+        let came = remembered.last().note().to_string();
+        self.alarm(text, FROZEN_HINT, &remembered.to_string(), Some(&came))
     }
 
     /// A vault that is there and says that it has no log, though one is remembered.

@@ -47,8 +47,14 @@ pub(crate) struct State {
     pub(crate) is_plain: bool,
     /// Whether it has no time but for restic's protocol.
     pub(crate) is_busy: bool,
+    /// What it answers instead of what it is; with 0 it closes the connection.
+    pub(crate) withholds_hello: Option<u16>,
+    /// Whether nothing more comes into its log.
+    pub(crate) is_frozen: bool,
     /// What it answers instead of its checkpoint and proof: a status, and a body.
     pub(crate) withholds_proof: Option<(u16, Value)>,
+    /// The same, at every question but the first one after this was set.
+    pub(crate) withholds_second_proof: Option<(u16, Value)>,
     /// What it answers to receipts, where that is no yes.
     pub(crate) refuses_receipts: Option<u16>,
     /// What it says of every snapshot.
@@ -77,7 +83,10 @@ impl FakeVault {
             is_witness_behind: false,
             is_plain: false,
             is_busy: false,
+            withholds_hello: None,
+            is_frozen: false,
             withholds_proof: None,
+            withholds_second_proof: None,
             refuses_receipts: None,
             whole: json!(true),
             missing: Vec::new(),
@@ -130,13 +139,18 @@ impl State {
                 (false, false) => self.tell(&asked.method, path, &asked.body),
             };
         }
-        self.leaves.push(line);
+        if !self.is_frozen {
+            self.leaves.push(line);
+        }
         self.rest(asked)
     }
 
     /// What a vault tells beside restic's protocol.
     fn tell(&mut self, method: &str, path: &str, body: &[u8]) -> Answer {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        if let ("vault", Some(status)) = (path, self.withholds_hello) {
+            return Answer::text(status, "no");
+        }
         match (method, path) {
             ("GET", "vault") => Answer::json(
                 200,
@@ -156,6 +170,9 @@ impl State {
             ("GET", "log/consistency") => {
                 if let Some((status, body)) = &self.withholds_proof {
                     return Answer::json(*status, body);
+                }
+                if let Some(withheld) = self.withholds_second_proof.take() {
+                    self.withholds_proof = Some(withheld);
                 }
                 let old = query.strip_prefix("old=").unwrap().parse().unwrap();
                 Answer::json(200, &self.consistency(old))

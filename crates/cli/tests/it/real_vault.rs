@@ -234,6 +234,16 @@ fn whoever_administers_a_vault_makes_ends_hides_and_brings_back() {
     let ended = scene.run(&["vault", "status", "three"]);
     assert!(!ended.out.contains(" 0 hidden"), "{}", ended.out);
     vault.administer(&scene, 0, &["token", "unhide", &name]);
+    // Its keys wait for an operator now, as any that come after the repository was made: until one is
+    // admitted the copy lists none, and nobody opens it.
+    scene
+        .expect(3, &["sync"])
+        .assert_says(&["2 keys wait for an operator"]);
+    let ended = vault.administer(&scene, 0, &["key", "list", "acme/repos"]);
+    for key in objects(&ended, "pending_key") {
+        let admit = ["key", "admit", "acme/repos", key["key"].as_str().unwrap()];
+        vault.administer(&scene, 0, &admit);
+    }
     scene.expect(0, &["sync"]);
     vault.administer(&scene, 0, &["token", "forget-client-key", &name]);
     // What did nothing is not told as done.

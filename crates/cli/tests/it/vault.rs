@@ -2,6 +2,7 @@
 
 mod commands;
 mod telling;
+mod withholding;
 
 use std::fs;
 

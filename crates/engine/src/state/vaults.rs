@@ -50,6 +50,10 @@ pub struct Withheld {
     pub since: Timestamp,
     /// At how many contacts since then, none of which saw a proof.
     pub contacts: u32,
+    /// Whether it was asked after files were put there: then only a log that has grown is a proof,
+    /// and one that is as it was is none.
+    #[serde(default)]
+    pub after_writing: bool,
 }
 
 impl VaultMemory {
@@ -114,11 +118,12 @@ impl VaultMemory {
         disk::write(&lock, &self.alarm, &record::encode(alarm)?)
     }
 
-    /// Counts a contact at which the vault was there and showed no proof.
+    /// Counts a contact at which the vault was there and showed no proof; `after_writing`, where
+    /// files had just been put there.
     ///
     /// # Errors
     /// Where it cannot be read or written.
-    pub fn withhold(&self, now: Timestamp) -> Result<Withheld> {
+    pub fn withhold(&self, now: Timestamp, after_writing: bool) -> Result<Withheld> {
         let lock = self.lock()?;
         let before = disk::read(&self.withheld)?;
         // What cannot be read is begun anew: it can only make an alarm come later.
@@ -128,23 +133,30 @@ impl VaultMemory {
                 // A clock that ran ahead and was put right must not hold the alarm back.
                 since: before.since.min(now),
                 contacts: before.contacts.saturating_add(1),
+                after_writing: before.after_writing || after_writing,
             },
             None => Withheld {
                 since: now,
                 contacts: 1,
+                after_writing,
             },
         };
         disk::write(&lock, &self.withheld, &record::encode(&withheld)?)?;
         Ok(withheld)
     }
 
-    /// Takes note that the vault has shown its proof.
+    /// Takes note that the vault has shown its proof, and whether its log had grown: one that stays
+    /// as it is does not make up for what it did not show of files that were put there.
     ///
     /// # Errors
     /// Where that cannot be written.
-    pub fn shown(&self) -> Result<()> {
+    pub fn shown(&self, has_grown: bool) -> Result<()> {
         // Nearly always there is nothing to forget, and nothing to be locked for it.
-        if disk::read(&self.withheld)?.is_none() {
+        let Some(before) = disk::read(&self.withheld)? else {
+            return Ok(());
+        };
+        let before = record::decode::<Withheld>(&before).ok();
+        if !has_grown && before.is_some_and(|before| before.after_writing) {
             return Ok(());
         }
         let lock = self.lock()?;
@@ -255,19 +267,25 @@ mod tests {
         let (_folder, memory) = memory();
         let at = |second| Timestamp::from_second(second).unwrap();
         let counted = |second| {
-            let withheld = memory.withhold(at(second)).unwrap();
+            let withheld = memory.withhold(at(second), false).unwrap();
             (withheld.since.as_second(), withheld.contacts)
         };
-        memory.shown().unwrap();
+        memory.shown(true).unwrap();
         assert_eq!(counted(100), (100, 1));
         assert_eq!(counted(200), (100, 2));
         assert_eq!(counted(50), (50, 3), "the clock ran ahead");
         std::fs::write(&memory.withheld, "{").unwrap();
         assert_eq!(counted(300), (300, 1));
-        memory.shown().unwrap();
+        memory.shown(false).unwrap();
         assert_eq!(counted(400), (400, 1));
         memory.accept(None).unwrap();
         assert_eq!(counted(500), (500, 1));
+        // Files were put there: a log that stays as it is does not begin the count anew.
+        assert_eq!(memory.withhold(at(600), true).unwrap().contacts, 2);
+        memory.shown(false).unwrap();
+        assert_eq!(counted(700), (500, 3));
+        memory.shown(true).unwrap();
+        assert_eq!(counted(800), (800, 1));
     }
 
     #[test]

@@ -276,8 +276,12 @@ impl Required {
         let lacks_index = |id: &&Id| !listing.index.contains(**id);
         let packs = self.files.packs.iter().filter(lacks_pack).count();
         let index = self.files.index_files.iter().filter(lacks_index).count();
-        let is_there = |id: &Id| listing.keys.contains(*id) || ready.pending_keys.contains(id);
-        let key = !self.keys.iter().any(is_there);
+        let is_listed = |id: &Id| listing.keys.contains(*id);
+        let waits = |id: &Id| ready.pending_keys.contains(id);
+        // A key that waits for an operator opens nothing: it is no lack beside one that does, and a
+        // copy that lists no key at all is opened by nobody, whatever its vault says it holds.
+        let waits_beside_another = !listing.keys.is_empty() && self.keys.iter().any(waits);
+        let key = !self.keys.iter().any(is_listed) && !waits_beside_another;
         let config = ready.config != Some(self.config);
         packs as u64 + index as u64 + u64::from(key) + u64::from(config)
     }

@@ -471,10 +471,12 @@ fn a_lock_that_two_addresses_list_tells_that_they_are_one_place_until_they_are_n
 }
 
 #[test]
-fn a_key_that_a_vault_holds_and_does_not_list_yet_is_there() {
+fn a_key_that_a_vault_holds_and_does_not_list_yet_is_there_beside_one_that_it_lists() {
     let mut world = World::new();
     let made = world.backup("content", 1);
     let key = world.repository.key_id();
+    let another = FileName::new(FileType::Keys, Id::of(b"another"));
+    world.stores[1].save(another, b"another").unwrap();
     world.stores[1]
         .remove(FileName::new(FileType::Keys, key))
         .unwrap();
@@ -485,6 +487,9 @@ fn a_key_that_a_vault_holds_and_does_not_list_yet_is_there() {
     };
     world.vaults.insert(NAMES[1].to_owned(), vault);
     assert_eq!(held(&world.status(), NAMES[1]), [(made.id, WHOLE)]);
+    // Where it lists none, nothing opens the copy.
+    world.stores[1].remove(another).unwrap();
+    assert_eq!(held(&world.status(), NAMES[1]), [(made.id, behind(1))]);
 }
 
 #[test]

@@ -224,7 +224,7 @@ impl<'a> Run<'a> {
             nowhere.map(|problem| problem.name).chain(junk).collect()
         };
         for kind in FileType::SYNCED {
-            for item in self.plan(kind) {
+            for item in self.plan_but(kind, |number, key| self.is_no_lack(number, key)) {
                 if without_source.contains(&item.name) {
                     continue;
                 }
@@ -250,8 +250,14 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// What is to be done with the files of a type. A copy that diverged still gets keys.
+    /// What is to be done with the files of a type. A copy that diverged still gets keys; none gets
+    /// a key that its vault holds for an operator.
     fn plan(&self, kind: FileType) -> Vec<Item> {
+        self.plan_but(kind, |number, key| self.waits_for_an_operator(number, key))
+    }
+
+    /// The same, where `is_left_out` says which keys a copy is not to be brought.
+    fn plan_but(&self, kind: FileType, is_left_out: impl Fn(usize, FileName) -> bool) -> Vec<Item> {
         let sides: Vec<_> = self
             .lanes
             .iter()
@@ -265,12 +271,19 @@ impl<'a> Run<'a> {
         if kind == FileType::Keys {
             for item in &mut items {
                 let name = item.name;
-                item.lacking
-                    .retain(|number| !self.waits_for_an_operator(*number, name));
+                item.lacking.retain(|number| !is_left_out(*number, name));
             }
             items.retain(|item| !item.lacking.is_empty() || !item.doubtful.is_empty());
         }
         items
+    }
+
+    /// Whether a copy is none the worse for a key that it does not list: it waits for an operator,
+    /// beside another that opens the copy. Where none is listed, nobody opens it.
+    fn is_no_lack(&self, number: usize, key: FileName) -> bool {
+        let lane = self.lanes.get(number);
+        self.waits_for_an_operator(number, key)
+            && lane.is_some_and(|lane| !lane.listing.keys.is_empty())
     }
 
     /// Whether a copy's vault holds a key that it does not list yet.

@@ -161,8 +161,10 @@ fn find_missing(scanned: &mut [Scanned], options: &VerifyOptions) {
             continue;
         };
         let mut missing: HashMap<FileName, Vec<String>> = HashMap::new();
-        let is_absent =
-            |name: &&FileName| !holds(now, name) && !options.is_pending(&copy.copy.name, **name);
+        // A key that waits for an operator is no lack beside one that opens the copy.
+        let is_opened = !now.keys.is_empty();
+        let waits = |name: FileName| is_opened && options.is_pending(&copy.copy.name, name);
+        let is_absent = |name: &&FileName| !holds(now, name) && !waits(**name);
         for name in lacking.iter().filter(is_absent) {
             let elsewhere = holders(name);
             if !elsewhere.is_empty() {

@@ -126,6 +126,22 @@ fn a_key_that_waits_for_an_operator_is_neither_missing_nor_unproven() {
 }
 
 #[test]
+fn a_copy_whose_keys_all_wait_for_an_operator_lacks_them() {
+    let (hand_made, _) = HandMade::with_snapshots(0..1);
+    let places = hand_made.places(3);
+    let is_key = |name: &&FileName| name.kind() == FileType::Keys;
+    let key = *hand_made.files.keys().find(is_key).unwrap();
+    lose(&places[1], key);
+    let options = VerifyOptions {
+        pending_keys: BTreeMap::from([("two".to_owned(), [key.id().unwrap()].into())]),
+        ..VerifyOptions::default()
+    };
+    let problems = verify_with(&places, Depth::Stored, &options).problems;
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert_eq!((problems[0].copy.as_str(), problems[0].name), ("two", key));
+}
+
+#[test]
 fn junk_under_a_right_name_is_named_with_the_key() {
     let (mut hand_made, _) = HandMade::with_snapshots(0..2);
     let spare_key = hand_made.add_key(b"another password");

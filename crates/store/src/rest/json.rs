@@ -62,10 +62,23 @@ impl Client {
         action: &str,
         limit_bytes: u64,
     ) -> Result<Reply, Fault> {
+        self.get_json_noting(url, action, limit_bytes, || ())
+    }
+
+    /// The same; `note` hears when an answer has begun, whatever comes of it.
+    pub(super) fn get_json_noting(
+        &self,
+        url: &str,
+        action: &str,
+        limit_bytes: u64,
+        note: impl FnOnce(),
+    ) -> Result<Reply, Fault> {
         let request = self
             .prepare(self.agent().get(url))
             .header(header::ACCEPT, "application/json");
-        self.reply(self.ask(request, action)?, action, limit_bytes)
+        let response = self.ask(request, action)?;
+        note();
+        self.reply(response, action, limit_bytes)
     }
 
     /// Sends JSON, or nothing, and reads the answer up to a limit.

@@ -52,8 +52,10 @@ pub enum Hello {
     Vault(Box<VaultInfo>),
     /// There is another server, which answers and is no vault.
     NoVault,
-    /// It cannot be told now, and why.
-    Unclear(Error),
+    /// Something answers and does not tell: a refusal, or a fault of its own.
+    Withheld(Error),
+    /// Nothing answers, and why.
+    Away(Error),
 }
 
 /// What came of sending a receipt.
@@ -98,12 +100,17 @@ impl VaultClient {
     }
 
     /// Asks whether there is a vault. One more try is made, and not the many that a file is worth.
+    ///
+    /// **Security:** whoever answers and does not tell is told apart from what cannot be reached: the
+    /// former may be a vault with something to hide.
     pub fn hello(&self) -> Hello {
         let action = "tell whether it is a vault";
         let url = format!("{}v1/vault", self.root);
-        let asked = self
-            .few_attempts()
-            .run(|_| self.client.get_json(&url, action, SMALL_BYTES));
+        let mut has_answered = false;
+        let asked = self.few_attempts().run(|_| {
+            let note = || has_answered = true;
+            self.client.get_json_noting(&url, action, SMALL_BYTES, note)
+        });
         match asked {
             Ok(reply) if reply.status == StatusCode::OK => match reply.decode() {
                 Some(info) => Hello::Vault(Box::new(info)),
@@ -116,10 +123,11 @@ impl VaultClient {
                     StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
                 ) =>
             {
-                Hello::Unclear(refusal(&reply, &self.root, action))
+                Hello::Withheld(refusal(&reply, &self.root, action))
             }
             Ok(_) => Hello::NoVault,
-            Err(error) => Hello::Unclear(error),
+            Err(error) if has_answered => Hello::Withheld(error),
+            Err(error) => Hello::Away(error),
         }
     }
 

@@ -1,6 +1,11 @@
 //! A body on its way into a bucket: one request where it is small, parts of an upload where not.
 //!
 //! An upload belongs to the key from its first part on and is not seen there until it is completed.
+//!
+//! What can go wrong: the answer to the last request is lost, it is sent again, and the upload is
+//! not there any more. It may have been completed, or have been ended by somebody else, and whatever
+//! lies under the key may be anybody's. So that is a failure, and whoever sends the bytes again finds
+//! out.
 
 use std::io;
 use std::sync::Arc;
@@ -153,23 +158,18 @@ impl S3Staged {
             .multipart_upload(parts);
         match self.bucket.wait(request.send()) {
             Ok(_) => Ok(()),
-            Err(error) => {
-                // A first try may have completed it, and its answer may have been lost.
-                let gone = error.code() == Some("NoSuchUpload");
-                if gone && self.stored_bytes() == Some(upload.sent_bytes) {
-                    return Ok(());
-                }
-                Err(fault(self.location.clone(), self.action(), &error))
-            }
+            // **Security:** the right number of bytes under the key says nothing: whoever ends an
+            // upload may have put junk of that length there before.
+            Err(error) if error.code() == Some("NoSuchUpload") => Err(Error::Unreachable {
+                location: self.location.clone(),
+                reason: format!(
+                    "it does not know the upload of {} any more: somebody ended it, or an answer \
+                     was lost",
+                    self.name
+                ),
+            }),
+            Err(error) => Err(fault(self.location.clone(), self.action(), &error)),
         }
-    }
-
-    /// The size of what is stored under the key.
-    fn stored_bytes(&self) -> Option<u64> {
-        let request = self.bucket.client.head_object();
-        let request = request.bucket(&self.bucket.name).key(&self.key);
-        let stored = self.bucket.wait(request.send()).ok()?;
-        stored.content_length?.try_into().ok()
     }
 
     fn action(&self) -> String {

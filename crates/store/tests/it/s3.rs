@@ -56,6 +56,12 @@ mod ceph {
         before_there_is_a_bucket(&bodies);
         bodies.create().unwrap();
         bodies.create().unwrap();
+        bodies.probe().unwrap();
+        assert_eq!(
+            bodies.sweep(SystemTime::now()).unwrap(),
+            0,
+            "it leaves nothing"
+        );
         bodies_contract(&bodies);
         a_large_body_is_never_in_memory(&bodies);
 
@@ -149,6 +155,7 @@ mod ceph {
             bodies.open(&pack(), None).err().unwrap(),
             bodies.remove(&pack()).unwrap_err(),
             bodies.create().unwrap_err(),
+            bodies.probe().unwrap_err(),
         ] {
             assert!(matches!(error, Error::Denied { .. }), "{error:?}");
             assert!(error.hint().unwrap().contains("credentials"));
@@ -349,8 +356,8 @@ fn dropping_what_was_begun_ends_the_upload() {
 }
 
 #[test]
-fn an_upload_whose_answer_was_lost_is_looked_for_under_its_name() {
-    for (length, found) in [(LARGE_BYTES, true), (LARGE_BYTES - 1, false)] {
+fn an_upload_that_is_not_known_any_more_has_failed_whatever_lies_under_its_name() {
+    for length in [LARGE_BYTES, LARGE_BYTES - 1] {
         let gone = "<Error><Code>NoSuchUpload</Code></Error>";
         let (server, _) = uploads(move |request, stream| match request.method.as_str() {
             "HEAD" => reply(stream, request, "200 OK", &vec![0; length]),
@@ -359,8 +366,38 @@ fn an_upload_whose_answer_was_lost_is_looked_for_under_its_name() {
         let bodies = served(&server);
         let mut staged = bodies.stage(&pack()).unwrap();
         staged.write(&vec![0; LARGE_BYTES]).unwrap();
-        assert_eq!(staged.publish().is_ok(), found, "{length}");
+        let error = staged.publish().unwrap_err();
+        assert!(matches!(error, Error::Unreachable { .. }), "{error}");
     }
+}
+
+#[test]
+fn whether_a_bucket_takes_bytes_is_tried_without_leaving_any() {
+    let (server, _) = uploads(|_, _| Then::Close);
+    served(&server).probe().unwrap();
+    assert_eq!(server.methods(), ["POST", "PUT", "DELETE"]);
+    let denied = answering(
+        "403 Forbidden",
+        "",
+        "<Error><Code>AccessDenied</Code></Error>",
+    );
+    let error = served(&denied).probe().unwrap_err();
+    assert!(matches!(error, Error::Denied { .. }), "{error}");
+    // One that lets an upload begin and takes nothing of it.
+    let full = Server::start(|_, request, stream| match request.method.as_str() {
+        "POST" => {
+            let begun = "<InitiateMultipartUploadResult><UploadId>one</UploadId></InitiateMultipartUploadResult>";
+            reply(stream, request, "200 OK", begun.as_bytes())
+        }
+        "PUT" => {
+            let full = "<Error><Code>QuotaExceeded</Code></Error>";
+            reply(stream, request, "403 Forbidden", full.as_bytes())
+        }
+        _ => reply(stream, request, "204 No Content", b""),
+    });
+    let error = served(&full).probe().unwrap_err();
+    assert!(matches!(error, Error::Full { .. }), "{error}");
+    assert_eq!(full.methods(), ["POST", "PUT", "DELETE"]);
 }
 
 #[test]

@@ -84,7 +84,7 @@ fn whatever_another_server_answers_it_is_no_vault() {
 }
 
 #[test]
-fn who_may_not_ask_or_gets_no_answer_cannot_tell() {
+fn who_may_not_ask_is_told_apart_from_who_gets_no_answer() {
     for status in [
         "401 Unauthorized",
         "403 Forbidden",
@@ -93,13 +93,13 @@ fn who_may_not_ask_or_gets_no_answer_cannot_tell() {
     ] {
         let server = always(status, "", String::new());
         let said = client(&server).hello();
-        assert!(matches!(said, Hello::Unclear(_)), "{status}: {said:?}");
+        assert!(matches!(said, Hello::Withheld(_)), "{status}: {said:?}");
         assert!(server.requests().len() <= 2, "{status}");
     }
     let endless = always("200 OK", JSON, "1,".repeat(1 << 20));
-    assert!(matches!(client(&endless).hello(), Hello::Unclear(_)));
+    assert!(matches!(client(&endless).hello(), Hello::Withheld(_)));
     let hanging_up = Server::start(|_, _, _| Then::Close);
-    assert!(matches!(client(&hanging_up).hello(), Hello::Unclear(_)));
+    assert!(matches!(client(&hanging_up).hello(), Hello::Away(_)));
 }
 
 #[test]

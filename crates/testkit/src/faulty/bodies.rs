@@ -75,6 +75,10 @@ impl<B: Bodies> Bodies for FaultyBodies<B> {
             .change(Op::Remove, Some(body.name), || self.inner.remove(body))
     }
 
+    fn probe(&self) -> Result<()> {
+        self.inner.probe()
+    }
+
     fn free_bytes(&self) -> Result<Option<u64>> {
         self.rules
             .change(Op::FreeBytes, None, || self.inner.free_bytes())

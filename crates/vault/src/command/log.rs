@@ -1,12 +1,9 @@
 //! `strongroom-vault log`: the vault's own log, checked, named, and begun anew.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::json;
-use strongroom_ledger::note::NOTE_LIMIT_BYTES;
 use strongroom_ledger::{SignedCheckpoint, Verifier, audit};
 use strongroom_vault::config::StorageConfig;
 use strongroom_vault::publication::{Publisher, begin_new};
@@ -78,7 +75,7 @@ impl Command {
 impl Key {
     fn run(&self) -> Result<()> {
         let config = self.which.config()?;
-        let (vault, storage) = opening::open_with_storage(&config)?;
+        let (vault, storage) = opening::open_as_it_is(&config)?;
         print(Publisher::open(vault, storage.log, &config.data.join("keys"))?.key())
     }
 }
@@ -86,7 +83,7 @@ impl Key {
 impl Verify {
     fn run(&self) -> Result<()> {
         let config = self.which.config()?;
-        let (vault, storage) = opening::open_with_storage(&config)?;
+        let (vault, storage) = opening::open_as_it_is(&config)?;
         let files = Arc::clone(&storage.log);
         if let StorageConfig::Bucket(_) = &config.storage {
             return Err(Error::Refused {
@@ -99,8 +96,14 @@ impl Verify {
         }
         let key = Publisher::open(vault, storage.log, &config.data.join("keys"))?.key();
         let key: Verifier = key.parse().map_err(unreadable)?;
-        let since = self.since.as_deref().map(|path| read(path, &key));
-        let since = since.transpose()?;
+        let since = self.since.as_deref();
+        let since = since.map(|path| SignedCheckpoint::kept(path, &key));
+        let since = since.transpose().map_err(|error| match error {
+            strongroom_ledger::Error::Read { file, source } => {
+                Error::local(format!("read {file}"))(source)
+            }
+            error => unreadable(error),
+        })?;
         let since = since.as_ref().map(SignedCheckpoint::checkpoint);
         let report = audit(Path::new(files.location()), Some(&key), since);
         let size = report.checkpoint.as_ref().map(|state| state.size());
@@ -145,7 +148,7 @@ impl BeginNew {
     fn run(&self) -> Result<()> {
         let config = self.which.config()?;
         let lock = opening::lock(&config)?;
-        let (vault, storage) = opening::open_with_storage(&config)?;
+        let (vault, storage) = opening::open_as_it_is(&config)?;
         if lock.is_some() {
             vault.end_leases_of_the_dead()?;
         }
@@ -154,7 +157,7 @@ impl BeginNew {
         let log = begin_new(&vault, &files, &keys, &self.because)?;
         drop(vault);
         // Opened anew, it knows its new log, and publishes it.
-        let (vault, storage) = opening::open_with_storage(&config)?;
+        let (vault, storage) = opening::open_as_it_is(&config)?;
         let files = storage.log.location().to_owned();
         let publisher = Publisher::open(vault, storage.log, &keys)?;
         let leaves = publisher.publish()?;
@@ -180,19 +183,6 @@ impl BeginNew {
              strongroom vault accept-log there, or [[witness_for]]",
         )
     }
-}
-
-/// An earlier checkpoint that somebody kept.
-fn read(path: &Path, key: &Verifier) -> Result<SignedCheckpoint> {
-    let mut note = Vec::new();
-    // One byte more than is taken, so that what is too long is refused.
-    File::open(path)
-        .and_then(|file| {
-            file.take(NOTE_LIMIT_BYTES as u64 + 1)
-                .read_to_end(&mut note)
-        })
-        .map_err(Error::local(format!("read {}", path.display())))?;
-    SignedCheckpoint::open(&note, key).map_err(unreadable)
 }
 
 fn unreadable(error: strongroom_ledger::Error) -> Error {

@@ -17,16 +17,42 @@ pub fn healthz() -> Response {
     noted(simple(StatusCode::OK, "ok"), "healthz")
 }
 
-/// `/readyz`: requests can be served. Each check is its name and what is wrong, where something is;
-/// only the name is told, because anybody may ask, and nothing is logged, because anybody may ask
-/// often.
-pub fn readyz(checks: &[(&str, Option<String>)]) -> Response {
-    let mut page = String::new();
-    for (name, problem) in checks {
-        let state = if problem.is_none() { "ok" } else { "failed" };
-        page.push_str(&format!("{name} {state}\n"));
+/// One of the things that `/readyz` looks at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// Its name, which is told to anybody.
+    pub name: &'static str,
+    /// What is wrong, where something is.
+    pub problem: Option<String>,
+    /// Whether requests can be served all the same: then somebody has to see to it, and no balancer
+    /// may send clients elsewhere, where it may be just so.
+    pub is_warning: bool,
+}
+
+impl Check {
+    /// What is found.
+    const fn word(&self) -> &'static str {
+        match (&self.problem, self.is_warning) {
+            (None, _) => "ok",
+            (Some(_), true) => "warning",
+            (Some(_), false) => "failed",
+        }
     }
-    let status = if checks.iter().all(|(_, problem)| problem.is_none()) {
+
+    /// Whether requests can be served as far as it tells.
+    pub const fn is_passed(&self) -> bool {
+        self.problem.is_none() || self.is_warning
+    }
+}
+
+/// `/readyz`: requests can be served. Of each check its name and a word are told and no more,
+/// because anybody may ask, and nothing is logged, because anybody may ask often.
+pub fn readyz(checks: &[Check]) -> Response {
+    let mut page = String::new();
+    for check in checks {
+        page.push_str(&format!("{} {}\n", check.name, check.word()));
+    }
+    let status = if checks.iter().all(Check::is_passed) {
         page.push_str("ready");
         StatusCode::OK
     } else {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use crate::chain;
-use crate::http::health::readyz;
+use crate::http::health::{Check, readyz};
 use crate::http::metrics::Metrics;
 use crate::http::service::Response;
 use crate::vault::{LOG_BEHIND_MS, Scrubbed, Vault};
@@ -26,7 +26,7 @@ const OLD_AFTER_MS: i64 = 30_000;
 const DEAD_AFTER_MS: i64 = 60_000;
 
 /// How many checks there are.
-const CHECKS: usize = 4;
+const CHECKS: usize = 5;
 
 /// How often it is tried whether storage takes bytes.
 const STORAGE_EVERY_MS: i64 = 30_000;
@@ -45,6 +45,9 @@ struct Checks {
     looked_ms: i64,
     database: Option<String>,
     log: Option<String>,
+    /// Which file of the log is not what was written. The vault takes and proves backups all the
+    /// same, and every process of it sees the same file: it is told, and takes none of them out.
+    log_files: Option<String>,
     storage: Option<String>,
     tried_storage_ms: Option<i64>,
     /// Which checks the log has been told to have failed, by their place.
@@ -52,16 +55,26 @@ struct Checks {
 }
 
 impl Checks {
-    /// Each check, and what is wrong.
-    fn all(&self, boot_ms: i64) -> [(&'static str, Option<String>); CHECKS] {
+    /// All checks.
+    fn all(&self, boot_ms: i64) -> [Check; CHECKS] {
         let age_ms = boot_ms.saturating_sub(self.looked_ms);
         let jobs = (age_ms > OLD_AFTER_MS)
             .then(|| "The vault's jobs have not been done for half a minute".to_owned());
+        let check = |name, problem: &Option<String>| Check {
+            name,
+            problem: problem.clone(),
+            is_warning: false,
+        };
+        let log_files = Check {
+            is_warning: true,
+            ..check("log_files", &self.log_files)
+        };
         [
-            ("database", self.database.clone()),
-            ("storage", self.storage.clone()),
-            ("log", self.log.clone()),
-            ("jobs", jobs),
+            check("database", &self.database),
+            check("storage", &self.storage),
+            check("log", &self.log),
+            log_files,
+            check("jobs", &jobs),
         ]
     }
 
@@ -69,15 +82,24 @@ impl Checks {
     /// many lines that is.
     fn tell(&mut self, boot_ms: i64) -> usize {
         let mut lines = 0;
-        for ((check, problem), told) in self.all(boot_ms).into_iter().zip(&mut self.told) {
+        for (check, told) in self.all(boot_ms).into_iter().zip(&mut self.told) {
+            let is_passed = check.is_passed();
+            let Check { name, problem, .. } = check;
             if problem.is_some() == *told {
                 continue;
             }
             *told = problem.is_some();
             lines += 1;
             match problem {
-                Some(problem) => tracing::warn!(check, problem, "Not ready"),
-                None => tracing::info!(check, "It is well again"),
+                Some(problem) if is_passed => {
+                    tracing::warn!(
+                        check = name,
+                        problem,
+                        "Ready, and somebody has to see to it"
+                    );
+                }
+                Some(problem) => tracing::warn!(check = name, problem, "Not ready"),
+                None => tracing::info!(check = name, "It is well again"),
             }
         }
         lines
@@ -93,6 +115,7 @@ impl VaultState {
                 looked_ms: i64::MIN,
                 database: None,
                 log: None,
+                log_files: None,
                 storage: None,
                 tried_storage_ms: None,
                 told: [false; CHECKS],
@@ -113,18 +136,17 @@ impl VaultState {
         let storage = is_storage_due.then(|| vault.check_storage());
         let mut checks = self.checks.lock();
         checks.looked_ms = vault.boot_ms();
-        checks.log = match &observed {
-            _ if behind_ms > LOG_BEHIND_MS => {
-                let behind = Duration::from_millis(behind_ms.unsigned_abs());
-                let behind = behind.as_secs();
-                Some(format!("The log has not been published for {behind} s"))
-            }
-            Ok(observed) => observed.look_back.wrong.as_ref().map(|wrong| {
+        checks.log = (behind_ms > LOG_BEHIND_MS).then(|| {
+            let behind = Duration::from_millis(behind_ms.unsigned_abs()).as_secs();
+            format!("The log has not been published for {behind} s")
+        });
+        if let Ok(observed) = &observed {
+            let wrong = observed.look_back.wrong.first();
+            checks.log_files = wrong.map(|wrong| {
                 let what = &wrong.what;
                 format!("The files of the log are not what was written: {what}")
-            }),
-            Err(_) => None,
-        };
+            });
+        }
         if let Some(storage) = storage {
             checks.tried_storage_ms = Some(boot_ms);
             checks.storage = storage.err().map(|error| chain(&error));
@@ -133,9 +155,8 @@ impl VaultState {
             Ok(_) => None,
             Err(error) => Some(chain(error)),
         };
-        let is_ready =
-            checks.database.is_none() && checks.log.is_none() && checks.storage.is_none();
         let looked_ms = checks.looked_ms;
+        let is_ready = checks.all(looked_ms).iter().all(Check::is_passed);
         checks.tell(looked_ms);
         drop(checks);
         metrics.change(|| {
@@ -177,6 +198,7 @@ mod tests {
             looked_ms: 0,
             database: Some("away".to_owned()),
             log: None,
+            log_files: None,
             storage: None,
             tried_storage_ms: None,
             told: [false; CHECKS],
@@ -187,5 +209,24 @@ mod tests {
         checks.database = None;
         assert_eq!(checks.tell(0), 2);
         assert_eq!(checks.told, [false; CHECKS]);
+    }
+
+    #[test]
+    fn a_wrong_file_of_the_log_is_told_and_takes_no_process_out() {
+        let mut checks = Checks {
+            looked_ms: 0,
+            database: None,
+            log: None,
+            log_files: Some("tile/0/000".to_owned()),
+            storage: None,
+            tried_storage_ms: None,
+            told: [false; CHECKS],
+        };
+        assert!(checks.all(0).iter().all(Check::is_passed));
+        assert_eq!(checks.tell(0), 1);
+        assert_eq!(readyz(&checks.all(0)).status(), hyper::StatusCode::OK);
+        checks.log = Some("behind".to_owned());
+        assert!(!checks.all(0).iter().all(Check::is_passed));
+        assert_ne!(readyz(&checks.all(0)).status(), hyper::StatusCode::OK);
     }
 }

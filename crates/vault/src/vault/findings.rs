@@ -136,7 +136,7 @@ impl Vault {
             Ok((look_back, cosigned::witnesses(transaction)?))
         })?;
         let mut findings = Vec::new();
-        if let Some(wrong) = look_back.wrong {
+        for wrong in look_back.wrong {
             let problem = format!("Its files are not what was written: {}", wrong.what);
             let finding = Finding::fail("log", "log", problem);
             findings.push(finding.next("strongroom-vault log verify; then put the file back"));
@@ -255,7 +255,7 @@ fn clock(observed: &Observation) -> Option<Finding> {
         let finding = Finding::warn("clock", "clock", problem);
         return Some(finding.next(
             "it catches up by an hour a day, and nothing has to be done; where the vault really \
-             was off, sooner by: strongroom-vault clock confirm --catch-up PERIOD",
+             was off, sooner: strongroom-vault clock confirm --help",
         ));
     }
     None

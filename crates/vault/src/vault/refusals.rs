@@ -48,7 +48,8 @@ impl Vault {
             Error::Refused { .. }
             | Error::OtherTombstones { .. }
             | Error::WallClock { .. }
-            | Error::CatchUp { .. } => Reason::NeedsApproval,
+            | Error::CatchUp { .. }
+            | Error::CatchUpUnseen { .. } => Reason::NeedsApproval,
             Error::OtherClient { .. } => Reason::OtherClient,
             Error::Malformed { .. } => Reason::Malformed,
             _ => return,

@@ -32,7 +32,7 @@ use crate::{Error, Result};
 
 pub(super) use looking::Readable;
 
-use looking::{Batch, Looked, UNREADABLE_IN_A_ROW};
+use looking::{Batch, Looked};
 
 /// How many objects are read before it is written down.
 const BATCH: u64 = 256;
@@ -192,18 +192,26 @@ impl Vault {
                 round.place = objects::place_of(name);
             }
             total.is_ended |= looked == Looked::Ended;
-            match looked {
-                Looked::Away => (batch, round.place) = batch.into_known(),
-                Looked::Done | Looked::Ended => batch.settle(),
+            // Of what could not be read it is not known whether it is rot, until something else was
+            // read; whoever ends it is not kept waiting for that.
+            let is_known = match looked {
+                Looked::Done => self.settle(repository, &mut batch)?,
+                Looked::Ended | Looked::Away => false,
+            };
+            if !is_known {
+                let (known, place) = batch.into_known();
+                batch = known;
+                round.place = place.unwrap_or(round.place);
             }
+            let is_away = !is_known && looked != Looked::Ended;
             round.progress.done.objects += batch.read.objects;
             let done_bytes = &mut round.progress.done.bytes;
             *done_bytes = done_bytes.saturating_add(batch.read.bytes);
             total.read.objects += batch.read.objects;
             total.read.bytes = total.read.bytes.saturating_add(batch.read.bytes);
             total.rotten += self.write_down(repository, held, &round, batch)?;
-            if looked == Looked::Away {
-                return Err(is_away(repository));
+            if is_away {
+                return Err(away(repository));
             }
         }
         Ok(())
@@ -379,11 +387,11 @@ fn still(transaction: &mut dyn Transaction, key: &Key, generation: u32) -> Resul
     Ok(object.filter(|object| object.generation == generation && object.state != State::Purging))
 }
 
-fn is_away(repository: &Repository) -> Error {
+fn away(repository: &Repository) -> Error {
     Error::Refused {
         reason: format!(
-            "{UNREADABLE_IN_A_ROW} objects of {} in a row cannot be read, and nothing else can: the \
-             storage is away, or its permissions are wrong",
+            "What is stored of {} cannot be read, and nothing else can: the storage is away, or its \
+             permissions are wrong",
             repository.path
         ),
     }

@@ -371,7 +371,19 @@ fn commands_beside_the_server_leave_an_older_schema_as_it_is() {
     };
     let older = &SCHEMA[..SCHEMA.len() - 1];
     migrate(&Sqlite::open(&path).unwrap(), older).unwrap();
-    for arguments in [&["token", "list"][..], &["clock", "show"], &["doctor"]] {
+    for arguments in [
+        &["token", "list"][..],
+        &["clock", "show"],
+        &["doctor"],
+        &["log", "key"],
+        &["log", "verify"],
+        &["log", "begin-new", "--because", "x"],
+        &["witness", "show"],
+        &["repository", "list"],
+        &["repository", "set", "acme/repos", "--new"],
+        &["undelete", "acme/repos"],
+        &["key", "list", "acme/repos"],
+    ] {
         let output = vault.output(arguments);
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
         let said = format!(
@@ -411,6 +423,14 @@ fn a_repository_is_made_where_that_is_said_and_not_by_a_typing_error() {
         "--new",
     ] {
         assert!(said.contains(part), "{said}");
+    }
+    // Nothing is made of what would be refused.
+    for lower in ["--retention", "--grace"] {
+        let refused = set("acme/short", &["--new", lower, "1d"]);
+        assert_eq!(refused.status.code(), Some(1));
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert!(said.contains("acme/short is not made"), "{said}");
+        assert!(said.contains("30 d"), "{said}");
     }
     assert_eq!(set("acme/repos", &[]).status.code(), Some(2));
     let told = text(&set("acme/repos", &["--retention", "60d"]));

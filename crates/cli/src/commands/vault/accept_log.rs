@@ -101,7 +101,7 @@ impl Args {
                     word: self.which.copy.clone(),
                 });
             }
-            Hello::Unclear(error) => return Err(unusable(chain(&error))),
+            Hello::Withheld(error) | Hello::Away(error) => return Err(unusable(chain(&error))),
         };
         let answer = vault.client.consistency(0);
         let answer = answer.map_err(|error| unusable(chain(&error)))?;

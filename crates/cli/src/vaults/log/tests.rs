@@ -261,7 +261,15 @@ fn a_proof_that_is_withheld_is_an_alarm_after_three_contacts_over_a_day() {
             ..scene()
         };
         let since = Timestamp::UNIX_EPOCH;
-        scene.withheld(&log, Withheld { since, contacts }, "it answers 500")
+        scene.withheld(
+            &log,
+            Withheld {
+                since,
+                contacts,
+                after_writing: false,
+            },
+            "it answers 500",
+        )
     };
     assert!(after(23, 100).is_none());
     assert!(after(100, 2).is_none());

@@ -17,6 +17,7 @@ pub(crate) struct Asked {
 
 /// An answer.
 pub(crate) struct Answer {
+    /// Of 0 nothing is sent, and the connection is closed.
     pub(crate) status: u16,
     pub(crate) content_type: &'static str,
     pub(crate) headers: Vec<(&'static str, String)>,
@@ -107,6 +108,9 @@ fn serve(mut stream: TcpStream, answer: &dyn Fn(&Asked) -> Answer) {
             return;
         }
         let told = answer(&asked);
+        if told.status == 0 {
+            return;
+        }
         let mut head = format!(
             "HTTP/1.1 {} Status\r\nContent-Type: {}\r\nContent-Length: {}\r\n",
             told.status,

@@ -1,7 +1,7 @@
 //! Junk put into one copy stays there, and is named with what to do.
 
 use strongroom_engine::sync::SyncOptions;
-use strongroom_model::FileType;
+use strongroom_model::{FileName, FileType};
 use strongroom_testkit::Op;
 
 use crate::hand_made::{HandMade, has, junk, lose, memory};
@@ -85,6 +85,28 @@ fn a_key_that_waits_for_an_operator_is_not_sent_again_and_its_copy_is_not_behind
     };
     assert!(hand_made.sync(&places, &options).is_complete());
     assert!(has(&places[1], key) && !has(&places[2], key));
+}
+
+#[test]
+fn a_copy_whose_keys_all_wait_for_an_operator_is_behind() {
+    let (hand_made, _) = HandMade::with_snapshots(0..1);
+    let places = hand_made.places(3);
+    let is_key = |name: &&FileName| name.kind() == FileType::Keys;
+    let key = *hand_made.files.keys().find(is_key).unwrap();
+    lose(&places[2], key);
+    let options = SyncOptions {
+        pending_keys: [("three".to_owned(), [key.id().unwrap()].into())].into(),
+        ..SyncOptions::default()
+    };
+    let report = hand_made.sync(&places, &options);
+    assert_eq!(
+        places[2].written(),
+        [],
+        "it is there, and is not sent again"
+    );
+    assert!(!report.is_complete(), "{report:?}");
+    assert_eq!(report.copies[2].lacking, [(FileType::Keys, 1)].into());
+    assert!(report.copies[0].is_whole());
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! Looking at one object after the other, and telling rot from a storage that is away.
 //!
-//! What can go wrong: somebody who may write in the storage makes some objects unreadable and not
-//! absent, so that scrubbing stops before them each time, and removes the rest at leisure. So it
-//! stops only where nothing can be read: many unreadable objects in a row are rot as soon as
-//! anything else is readable, and where nothing is for an hour, though the storage takes bytes, that
-//! is rot too.
+//! What can go wrong:
+//! - the storage is away, or lets nobody read, while a share of one object is read: so no object is
+//!   taken for rot because it cannot be read, be it one or many, until something else could be;
+//! - somebody who may write in the storage makes some objects unreadable and not absent, so that
+//!   scrubbing stops before them each time, and removes the rest at leisure. So it stops only where
+//!   nothing can be read: unreadable objects are rot as soon as anything else is readable, and where
+//!   nothing is for an hour, though the storage takes bytes, that is rot too.
 
 use std::collections::HashMap;
 
@@ -21,8 +23,9 @@ use crate::vault::scrub::digest_of;
 use crate::vault::soundness::Found;
 use crate::vault::{GoesOn, Vault};
 
-/// After so many objects in a row that cannot be read it is asked whether the storage is away.
-pub(super) const UNREADABLE_IN_A_ROW: usize = 8;
+/// After so many objects in a row that cannot be read it is asked at once whether the storage is
+/// away, and not only when the share is over.
+const UNREADABLE_IN_A_ROW: usize = 8;
 
 /// For how long that may be the answer, by the boot clock, while the storage takes bytes.
 const LONGEST_AWAY_MS: i64 = HOUR_MS;
@@ -83,19 +86,21 @@ impl Batch {
         }
     }
 
-    /// Takes those for rot that cannot be read.
-    pub(super) fn settle(&mut self) {
+    /// Takes those for rot that cannot be read: to be called behind a proof that others can be.
+    fn settle(&mut self) {
         for (name, generation, bytes) in std::mem::take(&mut self.unreadable) {
             self.rotten.push((name, generation, Why::Unreadable));
             self.count(bytes);
         }
     }
 
-    /// The place behind which it is not known whether objects are rot or the storage is away.
-    pub(super) fn into_known(mut self) -> (Self, Place) {
+    /// Without those that cannot be read, and the place before them, from which it has to be gone on
+    /// then; `None` where there are none.
+    pub(super) fn into_known(mut self) -> (Self, Option<Place>) {
+        let is_unknown = !self.unreadable.is_empty();
         self.unreadable.clear();
         let place = std::mem::take(&mut self.place);
-        (self, place)
+        (self, is_unknown.then_some(place))
     }
 
     fn count(&mut self, bytes: u64) {
@@ -136,11 +141,22 @@ impl Vault {
             batch.settle();
             return Ok(Looked::Done);
         }
-        batch.settle();
         match found {
             Found::Unfinished => return Ok(Looked::Ended),
-            Found::Rotten(why) => batch.rotten.push((name, object.generation, why)),
+            // That it is not there says nothing of whether others can be read.
+            Found::Rotten(Why::Missing) => {
+                if !self.settle(repository, batch)? {
+                    return Ok(Looked::Away);
+                }
+                batch.rotten.push((name, object.generation, Why::Missing));
+            }
+            Found::Rotten(why) => {
+                batch.settle();
+                batch.rotten.push((name, object.generation, why));
+            }
             Found::Sound => {
+                batch.settle();
+                self.is_well(repository);
                 if object.bytes <= LARGEST_SAMPLE_BYTES {
                     *self.shared.readable.sample.lock() = Some((body, digest));
                 }
@@ -153,11 +169,30 @@ impl Vault {
         Ok(Looked::Done)
     }
 
-    /// Whether the storage is there, though many objects of a repository cannot be read.
+    /// Takes those of a batch for rot that cannot be read, where the storage is there; whether it is,
+    /// which is asked only where there are any.
+    pub(super) fn settle(&self, repository: &Repository, batch: &mut Batch) -> Result<bool> {
+        if batch.unreadable.is_empty() {
+            return Ok(true);
+        }
+        batch.is_there = batch.is_there || self.is_storage_there(repository)?;
+        if batch.is_there {
+            batch.settle();
+        }
+        Ok(batch.is_there)
+    }
+
+    /// Forgets that nothing of a repository could be read once: another time is another outage.
+    fn is_well(&self, repository: &Repository) {
+        let mut away = self.shared.readable.away_since_ms.lock();
+        away.remove(&repository.id);
+    }
+
+    /// Whether the storage is there, though objects of a repository cannot be read.
     fn is_storage_there(&self, repository: &Repository) -> Result<bool> {
         let readable = &self.shared.readable;
         if self.is_anything_readable()? {
-            readable.away_since_ms.lock().remove(&repository.id);
+            self.is_well(repository);
             return Ok(true);
         }
         use strongroom_store::Error;

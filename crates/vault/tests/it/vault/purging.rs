@@ -63,6 +63,10 @@ impl Bodies for AskedBodies {
         self.inner.free_bytes()
     }
 
+    fn probe(&self) -> strongroom_store::Result<()> {
+        self.inner.probe()
+    }
+
     fn sweep(&self, older_than: SystemTime) -> strongroom_store::Result<u64> {
         self.inner.sweep(older_than)
     }

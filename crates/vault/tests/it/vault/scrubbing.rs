@@ -442,6 +442,67 @@ fn where_nothing_at_all_can_be_read_that_is_no_rot_until_it_has_lasted() {
 }
 
 #[test]
+fn what_cannot_be_read_is_no_rot_while_nothing_can_be_however_little_is_looked_at() {
+    let (scene, bodies) = faulty();
+    twenty(&scene);
+    scene.vault.scrub(EVERY_MS, &mut |_| true).unwrap();
+    bodies.rules().add(Rule::on(&[Op::Open], Fault::Denied));
+    // A round of four hours over 22 objects: each time another one is due.
+    for _ in 0..5 {
+        scene.pass(11 * MINUTE_MS);
+        let scrubbed = scene.vault.scrub(EVERY_MS, &mut |_| true);
+        assert!(
+            matches!(scrubbed, Err(Error::Refused { .. })),
+            "{scrubbed:?}"
+        );
+        assert_eq!(rotten(&scene), []);
+    }
+    assert_eq!(scene.acts("rotten").len(), 0);
+    bodies.rules().heal();
+    scene.pass(5 * HOUR_MS);
+    let scrubbed = scene.vault.scrub(EVERY_MS, &mut |_| true).unwrap();
+    assert_eq!((scrubbed.read.objects, scrubbed.rotten), (22, 0));
+}
+
+#[test]
+fn a_storage_that_is_away_a_second_time_is_no_rot_because_of_the_first_time() {
+    let (scene, bodies) = faulty();
+    twenty(&scene);
+    for _ in 0..2 {
+        scene.vault.scrub(EVERY_MS, &mut |_| true).unwrap();
+        scene.pass(5 * HOUR_MS);
+        bodies.rules().add(Rule::on(&[Op::Open], Fault::Denied));
+        let scrubbed = scene.vault.scrub(EVERY_MS, &mut |_| true);
+        assert!(
+            matches!(scrubbed, Err(Error::Refused { .. })),
+            "{scrubbed:?}"
+        );
+        assert_eq!(rotten(&scene), []);
+        bodies.rules().heal();
+        let scrubbed = scene.vault.scrub(EVERY_MS, &mut |_| true).unwrap();
+        assert_eq!((scrubbed.rotten, scrubbed.rounds), (0, 1));
+    }
+}
+
+#[test]
+fn whoever_stops_it_at_what_cannot_be_read_has_it_marked_only_when_others_were_read() {
+    let (scene, bodies) = faulty();
+    let (_, packs) = twenty(&scene);
+    for pack in &packs[..3] {
+        let rule = Rule::on(&[Op::Open], Fault::Denied).named(*pack);
+        bodies.rules().add(rule);
+    }
+    scene.vault.scrub(EVERY_MS, &mut |_| true).unwrap();
+    scene.pass(5 * HOUR_MS);
+    // It ends while the first pack is read that can be.
+    let stopped = scene.vault.scrub(EVERY_MS, &mut |bytes| bytes != 50);
+    assert!(stopped.unwrap().is_ended);
+    assert_eq!(rotten(&scene), []);
+    let scrubbed = scene.vault.scrub(EVERY_MS, &mut |_| true).unwrap();
+    assert_eq!((scrubbed.rotten, scrubbed.rounds), (3, 1));
+}
+
+#[test]
 fn an_object_that_is_healed_while_it_is_read_keeps_no_mark() {
     let scene = Scene::new();
     let append = scene.token(Right::Append);

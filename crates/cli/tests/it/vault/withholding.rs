@@ -1,0 +1,173 @@
+//! A vault that tells as little as it can of its log: by other words, by silence, by an old state.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::fake_vault::FakeVault;
+use crate::vault::{assert_alarm, change, objects, scene, withheld};
+
+const ACCEPT: [&str; 4] = [
+    "vault",
+    "accept-log",
+    "three",
+    "--yes-the-vault-was-restored",
+];
+
+#[test]
+fn a_vault_that_answers_and_does_not_say_that_it_is_one_is_an_alarm_after_a_day() {
+    for status in [401, 403, 503] {
+        let vault = FakeVault::start();
+        let scene = scene(&vault);
+        scene.begin();
+        vault.state().withholds_hello = Some(status);
+        for _ in 0..2 {
+            scene
+                .expect(0, &["sync"])
+                .assert_says(&["the log of its vault cannot be checked this time"]);
+        }
+        let kept = withheld(&scene).expect("contacts are counted");
+        let mut record: Value = serde_json::from_slice(&fs::read(&kept).unwrap()).unwrap();
+        assert_eq!(record["contacts"], 2, "{status}: {record}");
+        record["since"] = json!("2026-01-01T00:00:00Z");
+        fs::write(&kept, record.to_string()).unwrap();
+        assert_alarm(
+            &scene,
+            &vault,
+            &["has not shown since", "at 3 contacts", &status.to_string()],
+        );
+    }
+}
+
+#[test]
+fn a_vault_that_hangs_up_where_it_would_say_that_it_is_one_is_there_if_its_copy_is() {
+    let vault = FakeVault::start();
+    let scene = scene(&vault);
+    scene.begin();
+    vault.state().withholds_hello = Some(0);
+    // Nothing of the copy is opened here, so nobody knows whether anything is there.
+    scene.run(&["vault", "log", "three"]);
+    assert_eq!(withheld(&scene), None);
+    scene
+        .expect(0, &["sync"])
+        .assert_says(&["its copy can be opened, and"]);
+    let kept = withheld(&scene).expect("the contact is counted");
+    let record: Value = serde_json::from_slice(&fs::read(&kept).unwrap()).unwrap();
+    assert_eq!(record["contacts"], 1, "{record}");
+}
+
+#[test]
+fn a_vault_that_takes_files_and_logs_none_is_an_alarm() {
+    let vault = FakeVault::start();
+    let scene = scene(&vault);
+    scene.begin();
+    change(&scene, 1);
+    let asked = vault.count("GET /v1/log/consistency");
+    scene.expect(0, &["backup"]);
+    assert_eq!(vault.count("GET /v1/log/consistency"), asked + 2);
+    // Where nothing new is put, nothing is asked again, and a log may stay as it is.
+    vault.state().is_frozen = true;
+    let asked = vault.count("GET /v1/log/consistency");
+    for _ in 0..2 {
+        scene.expect(0, &["sync"]);
+    }
+    assert_eq!(vault.count("GET /v1/log/consistency"), asked + 2);
+    change(&scene, 2);
+    let ended = scene.expect(1, &["--json", "backup"]);
+    ended.assert_says(&["ALARM: three: ", "logged none of them"]);
+    let summary = ended.summary();
+    assert_eq!(summary["complete"], true, "{summary}");
+    assert_eq!(summary["alarms"].as_array().unwrap().len(), 1, "{summary}");
+    assert_eq!(
+        summary["copies"][2]["by_vault"]["whole"],
+        Value::Null,
+        "its word counts no more: {summary}"
+    );
+    let met = objects(&ended, "vault");
+    assert_eq!(met.len(), 2, "before and after: {met:?}");
+    assert_eq!(met[1]["log"], "alarm");
+    // A sync that brings files finds the same.
+    vault.state().is_frozen = false;
+    scene.expect(0, &ACCEPT);
+    scene.expect(0, &["sync"]);
+    vault.state().is_frozen = true;
+    scene.expect(0, &["sync"]);
+    let pack = vault.state().names("data").pop_first().unwrap();
+    vault.state().files.remove(&format!("data/{pack}"));
+    scene
+        .expect(1, &["sync"])
+        .assert_says(&["ALARM: three: ", "logged none of them"]);
+}
+
+#[test]
+fn a_proof_that_is_withheld_after_files_were_put_is_not_made_up_for_by_an_old_state() {
+    let vault = FakeVault::start();
+    let scene = scene(&vault);
+    scene.begin();
+    vault.state().is_frozen = true;
+    // The old state at the first question of a run, and a fault at the second.
+    let error = json!({"error": "broken", "hint": null});
+    let contacts = |number: u64| {
+        change(&scene, number);
+        vault.state().withholds_proof = None;
+        vault.state().withholds_second_proof = Some((500, error.clone()));
+        scene
+            .expect(0, &["backup"])
+            .assert_says(&["the log of its vault cannot be checked this time"]);
+        let kept = withheld(&scene).expect("it is counted");
+        let record: Value = serde_json::from_slice(&fs::read(kept).unwrap()).unwrap();
+        record["contacts"].as_u64().unwrap()
+    };
+    assert_eq!((contacts(1), contacts(2)), (1, 2));
+    // A log that goes on is a proof.
+    vault.state().withholds_proof = None;
+    vault.state().is_frozen = false;
+    change(&scene, 3);
+    scene.expect(0, &["backup"]);
+    assert_eq!(withheld(&scene), None);
+}
+
+#[test]
+fn a_copy_that_lists_no_key_is_not_whole_because_its_vault_says_that_it_holds_one() {
+    let vault = FakeVault::start();
+    let scene = scene(&vault);
+    scene.begin();
+    let status = || scene.run(&["--json", "status"]).summary();
+    assert_eq!(status()["copies"][2]["whole"]["met"], true);
+    {
+        let mut state = vault.state();
+        let key = state.names("keys").pop_first().unwrap();
+        let bytes = state.files.remove(&format!("keys/{key}")).unwrap();
+        state.pending.insert(key, bytes);
+    }
+    assert_eq!(status()["copies"][2]["whole"]["met"], false, "{}", status());
+    let sent = vault.count("POST /acme/repos/keys/");
+    let ended = scene.expect(3, &["--json", "sync"]);
+    let copy = ended.summary()["copies"][2].clone();
+    assert_eq!(copy["outcome"], "behind", "{copy}");
+    assert_eq!(copy["files_lacking"], 1, "{copy}");
+    assert_eq!(vault.count("POST /acme/repos/keys/"), sent);
+    scene.expect(1, &["verify", "--no-password"]);
+}
+
+#[test]
+fn after_an_alarm_what_a_vault_says_of_keys_that_wait_counts_no_more() {
+    let vault = FakeVault::start();
+    let scene = scene(&vault);
+    scene.begin();
+    fs::write(scene.path("second"), "another password").unwrap();
+    let second = scene.path("second");
+    let add = [
+        "key",
+        "add",
+        "--new-password-file",
+        second.to_str().unwrap(),
+    ];
+    scene.expect(0, &add);
+    assert_eq!(vault.state().pending.len(), 1);
+    let pending = |ended: crate::scene::Ended| ended.summary()["pending_keys"].clone();
+    let kept = pending(scene.expect(0, &["--json", "sync"]));
+    assert_ne!(kept, json!({}));
+    vault.state().leaves[0] = "another start".to_owned();
+    assert_eq!(pending(scene.expect(1, &["--json", "sync"])), json!({}));
+}
