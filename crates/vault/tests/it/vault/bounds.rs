@@ -252,6 +252,10 @@ impl Bodies for SmallDisk {
         Ok(Some(self.free.load(Ordering::Relaxed)))
     }
 
+    fn probe(&self) -> strongroom_store::Result<()> {
+        self.inner.probe()
+    }
+
     fn sweep(&self, older_than: SystemTime) -> strongroom_store::Result<u64> {
         self.inner.sweep(older_than)
     }
