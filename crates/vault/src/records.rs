@@ -43,6 +43,7 @@ pub const SCHEMA: &[&str] = &[
     include_str!("database/schema/0007.sql"),
     include_str!("database/schema/0008.sql"),
     include_str!("database/schema/0010.sql"),
+    include_str!("database/schema/0011.sql"),
 ];
 
 /// All rows of a short answer.

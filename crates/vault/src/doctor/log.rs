@@ -46,7 +46,7 @@ impl Examination<'_> {
             Ok(size) => Line::ok("log", format!("{size} leaves are signed and in its files")),
             Err(found) => Line::fail("log", found, NEXT),
         }];
-        lines.extend(looked.wrong.map(|wrong| {
+        lines.extend(looked.wrong.iter().map(|wrong| {
             let found = format!("a look back found, and it still is so: {}", wrong.what);
             Line::fail("look back", found, NEXT)
         }));

@@ -5,9 +5,12 @@
 //! each tile against the one above, up to the edge. A round takes a day; one process at a time looks
 //! (lease `look-back`), and where it is and what it has found is in the database, for all to tell.
 //!
-//! What can go wrong: files are read while others publish. So the checkpoint's file is read first,
-//! then what the database says of it, then the tiles: those that it is over are there by then.
-//! A bucket that is away is no sign that somebody changed it; of a folder, what cannot be read is.
+//! What can go wrong:
+//! - files are read while others publish. So the checkpoint's file is read first, then what the
+//!   database says of it, then the tiles: those that it is over are there by then;
+//! - somebody changes one file that can never be put right, so that nothing else is looked at and
+//!   he may change the rest. So a look goes on behind what is wrong, and keeps the first files of it;
+//! - a bucket that is away is no sign that somebody changed it; of a folder, what cannot be read is.
 
 use rustix::io::Errno;
 use strongroom_ledger::tile::width_in_tree;
@@ -16,7 +19,7 @@ use strongroom_ledger::{Edge, Error as LogError, Hash, TileSource, bundle};
 use crate::database::Transaction;
 use crate::publication::{BUNDLE, CHECKPOINT, Publisher, Tiles, changed, of_log};
 use crate::records::leaves::{self, Act, Moment};
-use crate::records::look_back::{self as records, LookBack, Wrong};
+use crate::records::look_back::{self as records, LookBack, MOST_WRONG, Wrong};
 use crate::vault::{Held, Job};
 use crate::{Error, Result};
 
@@ -44,10 +47,28 @@ const OF_FILES: [Errno; 8] = [
 /// The most characters of what is told of a wrong file.
 const LONGEST_WORDS: usize = 1_000;
 
+/// What a look has found, the first of it: of which bundle, or the edge, and what.
+#[derive(Debug, Default)]
+struct Faults(Vec<(Option<u64>, String)>);
+
+impl Faults {
+    /// Takes note of a fault that is not known yet, where there is one, and room for it.
+    fn note(&mut self, bundle: Option<u64>, fault: Option<String>) {
+        let is_known = self.0.iter().any(|(known, _)| *known == bundle);
+        if let Some(what) = fault
+            && !is_known
+            && self.0.len() < MOST_WRONG
+        {
+            self.0.push((bundle, what));
+        }
+    }
+}
+
 impl Publisher {
     /// Looks at the edge, and at a share of all that is full, where no other process does; to be
     /// called every ten seconds. What is wrong is told in the log, and kept in the database until a
-    /// look finds it right again. Returns what is wrong, and `None` too where another process looks.
+    /// look finds it right again. Returns what was found wrong first, and `None` too where another
+    /// process looks.
     ///
     /// # Errors
     /// Those of the database and of a storage that is away: nothing is known of the files then.
@@ -59,90 +80,92 @@ impl Publisher {
                 Ok(())
             })?;
             let mut after = before.clone();
-            let looked = self.look_at_share(&mut after, held);
-            after.wrong = self.found(looked, &before)?;
+            let faults = self.look_at_share(&mut after, held)?;
+            after.wrong = self.known(faults, &before);
             if after != before {
                 self.keep(&before, &after, held)?;
             }
             Ok(after.wrong)
         })?;
-        Ok(looked.flatten())
+        Ok(looked.and_then(|wrong| wrong.into_iter().next()))
     }
 
-    /// What a look has found; an error where it could not look.
-    fn found(
-        &self,
-        looked: std::result::Result<(), (Option<u64>, Error)>,
-        before: &LookBack,
-    ) -> Result<Option<Wrong>> {
-        let Err((bundle, error)) = looked else {
-            return Ok(None);
+    /// What is wrong, each since when it was found first.
+    fn known(&self, faults: Faults, before: &LookBack) -> Vec<Wrong> {
+        let now_ms = self.vault.now().recorded_ms;
+        let known = |bundle: Option<u64>| {
+            let mut known = before.wrong.iter();
+            known.find(|known| known.bundle == bundle)
         };
-        if !is_of_files(&error) {
-            return Err(error);
-        }
-        let what = match error {
-            Error::Log { reason } => reason,
-            error => told(&error),
-        };
-        let known = before.wrong.as_ref();
-        let since_ms = known.filter(|known| known.bundle == bundle);
-        let since_ms = since_ms.map(|known| known.found_at_ms);
-        Ok(Some(Wrong {
+        let faults = faults.0.into_iter();
+        let wrong = faults.map(|(bundle, what)| Wrong {
             what: what.chars().take(LONGEST_WORDS).collect(),
             bundle,
-            found_at_ms: since_ms.unwrap_or_else(|| self.vault.now().recorded_ms),
-        }))
+            found_at_ms: known(bundle).map_or(now_ms, |known| known.found_at_ms),
+        });
+        wrong.collect()
     }
 
     /// Writes down how far the look back is, and tells of what is wrong when it is found.
     fn keep(&self, before: &LookBack, after: &LookBack, held: &Held<'_>) -> Result<()> {
-        let place = |look_back: &LookBack| look_back.wrong.as_ref().map(|wrong| wrong.bundle);
-        let is_news = place(before) != place(after);
-        let told = after.wrong.as_ref().filter(|_| is_news);
-        match told {
-            Some(wrong) => tracing::error!(
+        let is_news = |wrong: &&Wrong| {
+            let mut known = before.wrong.iter();
+            !known.any(|known| known.bundle == wrong.bundle)
+        };
+        let told: Vec<String> = after
+            .wrong
+            .iter()
+            .filter(is_news)
+            .map(|wrong| wrong.what.clone())
+            .collect();
+        for what in &told {
+            tracing::error!(
                 location = self.files.location(),
-                reason = wrong.what,
+                reason = what,
                 "The files of the log are not what was written"
-            ),
-            None if is_news => tracing::warn!(
+            );
+        }
+        if after.wrong.is_empty() && !before.wrong.is_empty() {
+            tracing::warn!(
                 location = self.files.location(),
                 "The files of the log are again what was written"
-            ),
-            None => {}
+            );
         }
-        let told = told.map(|wrong| wrong.what.clone());
         let (lease, after, now) = (held.lease(), after.clone(), self.vault.now());
         self.vault.commit(move |transaction| {
             lease.require(transaction)?;
             records::set(transaction, &after)?;
-            match &told {
-                Some(what) => tell(transaction, now, what),
-                None => Ok(()),
+            for what in &told {
+                tell(transaction, now, what)?;
             }
+            Ok(())
         })
     }
 
-    /// Looks, and moves on; where something is wrong, of which bundle it is.
-    fn look_at_share(
-        &self,
-        look_back: &mut LookBack,
-        held: &Held<'_>,
-    ) -> std::result::Result<(), (Option<u64>, Error)> {
-        let of_edge = |error| (None, error);
-        let Some(size) = self.look_at_edge().map_err(of_edge)? else {
-            return Ok(());
+    /// Looks, and moves on, behind what is wrong too. An error where it is not known what is in the
+    /// files.
+    fn look_at_share(&self, look_back: &mut LookBack, held: &Held<'_>) -> Result<Faults> {
+        let mut faults = Faults::default();
+        let looked = self.look_at_edge();
+        let size = match &looked {
+            Ok(size) => *size,
+            // What is full can be compared all the same, up to the edge that was signed.
+            Err(_) => self.signed_size().ok().flatten(),
         };
-        let bundles = size / BUNDLE;
-        // What was wrong is looked at until it is right again.
-        let suspect = look_back.wrong.as_ref().and_then(|wrong| wrong.bundle);
-        if let Some(suspect) = suspect.filter(|suspect| *suspect < bundles) {
-            let looked = self.look_at_bundle(size, suspect);
-            looked.map_err(|error| (Some(suspect), error))?;
+        let edge = fault_in(looked.map(drop))?;
+        let bundles = size.unwrap_or_default() / BUNDLE;
+        let bundle = |index| fault_in(self.look_at_bundle(size.unwrap_or_default(), index));
+        // What was wrong is looked at until it is right again, and stands before what is new.
+        for wrong in &look_back.wrong {
+            match wrong.bundle {
+                None => faults.note(None, edge.clone()),
+                Some(suspect) if suspect < bundles => faults.note(Some(suspect), bundle(suspect)?),
+                Some(_) => {}
+            }
         }
+        faults.note(None, edge);
         for _ in 0..bundles.div_ceil(SHARES).min(MOST_BUNDLES) {
-            held.keep().map_err(of_edge)?;
+            held.keep()?;
             if look_back.next_bundle >= bundles {
                 look_back.next_bundle = 0;
             }
@@ -151,11 +174,18 @@ impl Publisher {
                 look_back.began_at_ms = Some(self.vault.now().recorded_ms);
             }
             let next = look_back.next_bundle;
-            let looked = self.look_at_bundle(size, next);
-            looked.map_err(|error| (Some(next), error))?;
+            faults.note(Some(next), bundle(next)?);
             look_back.next_bundle += 1;
         }
-        Ok(())
+        Ok(faults)
+    }
+
+    /// Over how many leaves the newest checkpoint in the database is; `None` before the first one.
+    fn signed_size(&self) -> Result<Option<u64>> {
+        let Some(newest) = self.state()?.checkpoint else {
+            return Ok(None);
+        };
+        Ok(Some(self.verify(&newest)?.0))
     }
 
     /// Compares the checkpoint's file and the files at the right edge with what was signed, and with
@@ -255,6 +285,16 @@ fn told(error: &Error) -> String {
         cause = error.source();
     }
     what
+}
+
+/// What is wrong by a look at files, if anything; an error where that is not known.
+fn fault_in(looked: Result<()>) -> Result<Option<String>> {
+    match looked {
+        Ok(()) => Ok(None),
+        Err(error) if !is_of_files(&error) => Err(error),
+        Err(Error::Log { reason }) => Ok(Some(reason)),
+        Err(error) => Ok(Some(told(&error))),
+    }
 }
 
 /// Whether an error says that a file is not what was written, and not that it is not known.

@@ -7,7 +7,7 @@ use strongroom_ledger::Verifier;
 
 use crate::Result;
 use crate::database::{Transaction, Value};
-use crate::records::{damaged, publication, signed, unsigned};
+use crate::records::{damaged, look_back, publication, signed, unsigned};
 
 /// A log of the vault.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,13 +73,10 @@ pub fn begin(transaction: &mut dyn Transaction, identity: &LogIdentity, key: &st
         return Err(damaged("the log has no head"));
     }
     transaction.execute("DELETE FROM leaf WHERE number < $1", &[base])?;
-    for statement in [
-        "DELETE FROM cosigned",
-        "DELETE FROM witness",
-        "DELETE FROM look_back",
-    ] {
+    for statement in ["DELETE FROM cosigned", "DELETE FROM witness"] {
         transaction.execute(statement, &[])?;
     }
+    look_back::forget(transaction)?;
     set(transaction, identity)
 }
 

@@ -3,7 +3,7 @@
 
 use crate::Result;
 use crate::database::{Transaction, Value};
-use crate::records::{maybe, signed, unsigned};
+use crate::records::{all, maybe, signed, unsigned};
 
 /// How far it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,9 +14,13 @@ pub struct LookBack {
     pub began_at_ms: Option<i64>,
     /// When the last round began that came to its end, as recorded.
     pub last_began_at_ms: Option<i64>,
-    /// **Alarm:** what is not what was written.
-    pub wrong: Option<Wrong>,
+    /// **Alarm:** what is not what was written, the first [`MOST_WRONG`] files in the order in which
+    /// they were found.
+    pub wrong: Vec<Wrong>,
 }
+
+/// How many wrong files are kept: one may hide others, and a whole log of them need not be told.
+pub const MOST_WRONG: usize = 3;
 
 /// A file of the log that is not what was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,24 +38,28 @@ pub struct Wrong {
 /// # Errors
 /// Those of the database.
 pub fn get(transaction: &mut dyn Transaction) -> Result<LookBack> {
-    let statement = "SELECT next_bundle, began_at_ms, last_began_at_ms, COALESCE(wrong, ''), \
-                     wrong_bundle, wrong_at_ms FROM look_back WHERE one = 1";
+    let statement = "SELECT next_bundle, began_at_ms, last_began_at_ms FROM look_back \
+                     WHERE one = 1";
     let found = transaction.first(statement, &[], |row| {
-        let bundle = row.maybe_int(4)?.map(unsigned).transpose()?;
-        let found_at_ms = row.maybe_int(5)?;
-        let what = row.text(3)?;
         Ok(LookBack {
             next_bundle: unsigned(row.int(0)?)?,
             began_at_ms: row.maybe_int(1)?,
             last_began_at_ms: row.maybe_int(2)?,
-            wrong: found_at_ms.map(|found_at_ms| Wrong {
-                what,
-                bundle,
-                found_at_ms,
-            }),
+            wrong: Vec::new(),
         })
     })?;
-    Ok(found.unwrap_or_default())
+    let statement = "SELECT what, bundle, found_at_ms FROM look_back_wrong ORDER BY place";
+    let wrong = all(transaction, statement, &[], |row| {
+        Ok(Wrong {
+            what: row.text(0)?,
+            bundle: row.maybe_int(1)?.map(unsigned).transpose()?,
+            found_at_ms: row.int(2)?,
+        })
+    })?;
+    Ok(LookBack {
+        wrong,
+        ..found.unwrap_or_default()
+    })
 }
 
 /// Writes it.
@@ -59,25 +67,41 @@ pub fn get(transaction: &mut dyn Transaction) -> Result<LookBack> {
 /// # Errors
 /// Those of the database.
 pub fn set(transaction: &mut dyn Transaction, look_back: &LookBack) -> Result<()> {
-    let statement = "INSERT INTO look_back (one, next_bundle, began_at_ms, last_began_at_ms, \
-         wrong, wrong_bundle, wrong_at_ms) VALUES (1, $1, $2, $3, $4, $5, $6) \
+    let statement = "INSERT INTO look_back (one, next_bundle, began_at_ms, last_began_at_ms) \
+         VALUES (1, $1, $2, $3) \
          ON CONFLICT (one) DO UPDATE SET next_bundle = excluded.next_bundle, \
-         began_at_ms = excluded.began_at_ms, last_began_at_ms = excluded.last_began_at_ms, \
-         wrong = excluded.wrong, wrong_bundle = excluded.wrong_bundle, \
-         wrong_at_ms = excluded.wrong_at_ms";
-    let wrong = look_back.wrong.as_ref();
-    let bundle = wrong
-        .and_then(|wrong| wrong.bundle)
-        .map(signed)
-        .transpose()?;
+         began_at_ms = excluded.began_at_ms, last_began_at_ms = excluded.last_began_at_ms";
     let values = [
         Value::Int(signed(look_back.next_bundle)?),
         maybe(look_back.began_at_ms),
         maybe(look_back.last_began_at_ms),
-        wrong.map_or(Value::Null, |wrong| Value::Text(&wrong.what)),
-        maybe(bundle),
-        maybe(wrong.map(|wrong| wrong.found_at_ms)),
     ];
     transaction.execute(statement, &values)?;
+    forget_wrong(transaction)?;
+    let statement = "INSERT INTO look_back_wrong (place, what, bundle, found_at_ms) \
+         VALUES ($1, $2, $3, $4)";
+    for (place, wrong) in (0..).zip(look_back.wrong.iter().take(MOST_WRONG)) {
+        let values = [
+            Value::Int(place),
+            Value::Text(&wrong.what),
+            maybe(wrong.bundle.map(signed).transpose()?),
+            Value::Int(wrong.found_at_ms),
+        ];
+        transaction.execute(statement, &values)?;
+    }
     Ok(())
+}
+
+/// Forgets all of it, as for a log that begins.
+///
+/// # Errors
+/// Those of the database.
+pub fn forget(transaction: &mut dyn Transaction) -> Result<()> {
+    forget_wrong(transaction)?;
+    transaction.execute("DELETE FROM look_back", &[]).map(drop)
+}
+
+fn forget_wrong(transaction: &mut dyn Transaction) -> Result<()> {
+    let statement = "DELETE FROM look_back_wrong";
+    transaction.execute(statement, &[]).map(drop)
 }

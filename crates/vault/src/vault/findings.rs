@@ -136,7 +136,7 @@ impl Vault {
             Ok((look_back, cosigned::witnesses(transaction)?))
         })?;
         let mut findings = Vec::new();
-        if let Some(wrong) = look_back.wrong {
+        for wrong in look_back.wrong {
             let problem = format!("Its files are not what was written: {}", wrong.what);
             let finding = Finding::fail("log", "log", problem);
             findings.push(finding.next("strongroom-vault log verify; then put the file back"));

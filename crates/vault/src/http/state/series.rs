@@ -174,7 +174,7 @@ impl Series {
         );
         registry.register(
             "log_wrong",
-            "1 where a file of the log is not what was written",
+            "How many files of the log are known not to be what was written, the first three",
             self.log_wrong.clone(),
         );
         registry.register(
@@ -299,7 +299,8 @@ impl Series {
 
     fn set_log(&self, observed: &Observation) {
         let look_back = &observed.look_back;
-        self.log_wrong.set(i64::from(look_back.wrong.is_some()));
+        let wrong = look_back.wrong.len();
+        self.log_wrong.set(i64::try_from(wrong).unwrap_or(i64::MAX));
         // Before the first round has ended: since it began.
         if let Some(began_at_ms) = look_back.last_began_at_ms.or(look_back.began_at_ms) {
             let age_ms = observed.wall_ms.saturating_sub(began_at_ms);

@@ -91,7 +91,7 @@ fn what_was_changed_of_a_log_in_a_bucket_is_found(ceph: &Ceph, account: &CephAcc
         ..S3Options::new("vaults")
     });
     assert!(open(away.unwrap().files("log")).look_back().is_err());
-    assert_eq!(scene.vault.observe().unwrap().look_back.wrong, None);
+    assert_eq!(scene.vault.observe().unwrap().look_back.wrong, []);
 }
 
 fn all_acts_are_the_same_in_a_bucket(ceph: &Ceph, account: &CephAccount) {

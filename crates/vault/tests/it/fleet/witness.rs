@@ -309,7 +309,7 @@ fn a_witness_that_is_away_or_lies_costs_nothing() {
     assert!((1..=2).contains(&told.len()), "{told:?}");
     assert_eq!(log.look_back().unwrap(), None);
     let observed = scene.vault.observe().unwrap();
-    assert_eq!(observed.look_back.wrong, None);
+    assert_eq!(observed.look_back.wrong, []);
 
     // Nobody there, and one that never answers: the honest one does not wait for them.
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -58,7 +58,8 @@ impl Logged {
     }
 
     fn known(&self) -> Option<Wrong> {
-        self.scene.vault.observe().unwrap().look_back.wrong
+        let wrong = self.scene.vault.observe().unwrap().look_back.wrong;
+        wrong.into_iter().next()
     }
 
     fn is_sound(&self) {
@@ -169,7 +170,7 @@ fn full_files_deep_in_the_log_are_looked_at_in_turn_and_told_of_once() {
             logged.publisher.publish().unwrap();
             assert_eq!(logged.scene.acts("log-wrong").len(), before + 1);
             let beside = logged.scene.beside();
-            assert_eq!(beside.vault.observe().unwrap().look_back.wrong, Some(wrong));
+            assert_eq!(beside.vault.observe().unwrap().look_back.wrong, [wrong]);
             let demands = Demands {
                 verify_every_ms: 24 * HOUR_MS,
                 behind_ms: None,
@@ -183,6 +184,58 @@ fn full_files_deep_in_the_log_are_looked_at_in_turn_and_told_of_once() {
             logged.is_sound();
         }
     }
+}
+
+#[test]
+fn a_wrong_file_hides_no_other_and_the_first_three_are_told() {
+    let logged = Logged::new(700);
+    let bundles = || {
+        // There are eight.
+        for _ in 0..9 {
+            logged.publisher.look_back().unwrap();
+        }
+        let wrong = logged.scene.vault.observe().unwrap().look_back.wrong;
+        wrong.iter().map(|wrong| wrong.bundle).collect::<Vec<_>>()
+    };
+    assert_eq!(bundles(), []);
+    let path = |bundle: u64| logged.folder().join(format!("tile/entries/00{bundle}"));
+    let sound: Vec<Vec<u8>> = (0..5)
+        .map(|bundle| fs::read(path(bundle)).unwrap())
+        .collect();
+    let damage = |bundle: u64| {
+        let mut bytes = sound[usize::try_from(bundle).unwrap()].clone();
+        bytes[100] ^= 1;
+        fs::write(path(bundle), bytes).unwrap();
+    };
+    // One stays wrong, and others come.
+    damage(2);
+    assert_eq!(bundles(), [Some(2)]);
+    damage(0);
+    damage(4);
+    let mut found = bundles();
+    assert_eq!(found[0], Some(2), "the first one stays the first");
+    found.sort();
+    assert_eq!(found, [Some(0), Some(2), Some(4)]);
+    assert_eq!(logged.scene.acts("log-wrong").len(), 3);
+    damage(1);
+    assert_eq!(bundles().len(), 3);
+    // Where one is put right, there is room for the next.
+    fs::write(path(2), &sound[2]).unwrap();
+    let mut found = bundles();
+    found.sort();
+    assert_eq!(found, [Some(0), Some(1), Some(4)]);
+    assert_eq!(logged.scene.acts("log-wrong").len(), 4);
+    for bundle in [0, 1, 4] {
+        fs::write(path(bundle), &sound[usize::try_from(bundle).unwrap()]).unwrap();
+    }
+    assert_eq!(bundles(), []);
+    // A checkpoint by another name, which is never written over, hides nothing either.
+    let checkpoint = logged.checkpoint();
+    let text = String::from_utf8(checkpoint.clone()).unwrap();
+    let foreign = text.replacen("vault.test", "vault.mine", 1);
+    fs::write(logged.folder().join("checkpoint"), foreign).unwrap();
+    damage(3);
+    assert_eq!(bundles(), [None, Some(3)]);
 }
 
 #[test]
