@@ -229,6 +229,15 @@ pub enum Error {
         /// What there is.
         may_s: i64,
     },
+    /// More than a day to catch up, by somebody who does not say what time it is.
+    #[error(
+        "Vault time shall catch up {wanted_s} s, and with what it caught up within a day that is \
+         more than a day, which brings purging nearer: nobody has said what time it is"
+    )]
+    CatchUpUnseen {
+        /// What was asked for.
+        wanted_s: i64,
+    },
     /// More was deleted by now than somebody agreed to.
     #[error("{repository} has {found} tombstones by now, and {agreed} were agreed to")]
     MoreTombstones {
@@ -361,13 +370,20 @@ impl Error {
                  that was first, before this one is started"
                     .to_owned(),
             ),
-            Self::WallClock { wall, .. } => Some(format!(
-                "put the machine's clock right, or, if it is: strongroom-vault clock confirm \
-                 --wall {wall}"
-            )),
-            Self::CatchUp { may_s, .. } if *may_s > 0 => Some(format!(
-                "strongroom-vault clock confirm --catch-up {may_s}s"
-            )),
+            Self::WallClock { .. } => Some(
+                "put the machine's clock right; then, with the time by another clock than this \
+                 machine's: strongroom-vault clock confirm --wall TIME"
+                    .to_owned(),
+            ),
+            Self::CatchUp { may_s, .. } if *may_s > 0 => Some(
+                "--catch-up no more than that, and no more than you know that the vault was off"
+                    .to_owned(),
+            ),
+            Self::CatchUpUnseen { .. } => Some(
+                "where you know that the vault was off for so long, add the time by another clock \
+                 than this machine's: --wall TIME"
+                    .to_owned(),
+            ),
             Self::OlderSchema { .. } => Some(
                 "restart the vault first, which brings it up to date: systemctl restart \
                  strongroom-vault"

@@ -44,6 +44,7 @@ pub const SCHEMA: &[&str] = &[
     include_str!("database/schema/0008.sql"),
     include_str!("database/schema/0010.sql"),
     include_str!("database/schema/0011.sql"),
+    include_str!("database/schema/0012.sql"),
 ];
 
 /// All rows of a short answer.

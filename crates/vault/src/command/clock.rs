@@ -28,7 +28,10 @@ pub(crate) struct Show {
 /// it is more than a day from what was recorded last, it has to be said what it shows.
 ///
 /// While the vault is off its own time stands still, and catches that up by an hour a day; where
-/// that takes too long, --catch-up has it catch up at once, no more than it was off.
+/// that takes too long, --catch-up has it catch up at once, no more than it was off. How long that
+/// was the vault knows from the machine's clock alone, where the machine was off too. So more than a
+/// day, all within a day, is caught up only with --wall, the time by another clock; and what becomes
+/// due by it is purged a day later.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Confirm {
     #[command(flatten)]
@@ -94,9 +97,11 @@ fn show(vault: &Vault) -> Result<VaultClock> {
     print(format_args!("vault time     {}", time(now.vault_ms)))?;
     let may_min = clock.may_catch_up_ms() / MINUTE_MS;
     if may_min > 0 {
+        // No command that only has to be typed: whoever set the clock may have set this.
         print(format_args!(
-            "It was off, and can catch up {may_min} minutes of that: \
-             strongroom-vault clock confirm --catch-up {may_min}m"
+            "The clocks say that it was off, and it catches that up by an hour a day: {may_min} \
+             minutes are left. Where you know that it was off, it can be sooner: \
+             strongroom-vault clock confirm --help"
         ))?;
     }
     if clock.is_doubted {

@@ -10,7 +10,7 @@ use crate::rules::clock::{Reading, VaultClock};
 /// Those of the database.
 pub fn read(transaction: &mut dyn Transaction) -> Result<Option<VaultClock>> {
     let statement = "SELECT vault_ms, recorded_ms, wall_ms, boot, boottime_ms, doubted, \
-                     off_ms FROM clock WHERE one = 1";
+                     off_ms, leapt_ms, leapt_until_ms FROM clock WHERE one = 1";
     transaction.first(statement, &[], |row| {
         Ok(VaultClock {
             vault_ms: row.int(0)?,
@@ -22,6 +22,8 @@ pub fn read(transaction: &mut dyn Transaction) -> Result<Option<VaultClock>> {
             },
             is_doubted: row.int(5)? != 0,
             off_ms: row.int(6)?,
+            leapt_ms: row.int(7)?,
+            leapt_until_ms: row.int(8)?,
         })
     })
 }
@@ -32,12 +34,13 @@ pub fn read(transaction: &mut dyn Transaction) -> Result<Option<VaultClock>> {
 /// Those of the database.
 pub fn write(transaction: &mut dyn Transaction, clock: &VaultClock) -> Result<()> {
     let statement = "INSERT INTO clock \
-         (one, vault_ms, recorded_ms, wall_ms, boot, boottime_ms, doubted, off_ms) \
-         VALUES (1, $1, $2, $3, $4, $5, $6, $7) \
+         (one, vault_ms, recorded_ms, wall_ms, boot, boottime_ms, doubted, off_ms, leapt_ms, \
+         leapt_until_ms) VALUES (1, $1, $2, $3, $4, $5, $6, $7, $8, $9) \
          ON CONFLICT (one) DO UPDATE SET vault_ms = excluded.vault_ms, \
          recorded_ms = excluded.recorded_ms, wall_ms = excluded.wall_ms, boot = excluded.boot, \
          boottime_ms = excluded.boottime_ms, doubted = excluded.doubted, \
-         off_ms = excluded.off_ms";
+         off_ms = excluded.off_ms, leapt_ms = excluded.leapt_ms, \
+         leapt_until_ms = excluded.leapt_until_ms";
     transaction.execute(
         statement,
         &[
@@ -48,6 +51,8 @@ pub fn write(transaction: &mut dyn Transaction, clock: &VaultClock) -> Result<()
             Value::Int(clock.last.boottime_ms),
             Value::Int(i64::from(clock.is_doubted)),
             Value::Int(clock.off_ms),
+            Value::Int(clock.leapt_ms),
+            Value::Int(clock.leapt_until_ms),
         ],
     )?;
     Ok(())

@@ -4,7 +4,11 @@
 //! behind the wall clock it catches up slowly: an hour a day, or at once where an operator says so,
 //! and then no more than the time for which the vault was seen to be off. Whoever sets the wall clock gains
 //! nothing: forward it makes this clock faster by a twenty-fourth, backward it is a jump, and
-//! either way a jump that is seen makes the clock doubted until an operator has looked at it.
+//! either way a jump that is seen makes the clock doubted until an operator has looked at it. That
+//! holds for a process that begins anew on a machine that ran on, too: its boot clock tells how long
+//! nobody looked. A reboot leaves nothing but the wall clock to tell how long the vault was off: so
+//! what an operator has it catch up beyond a day, he must know from elsewhere, and what becomes due
+//! by it stays for another day.
 //!
 //! With several processes one of them moves the clock at a time. Each run of a process counts as a
 //! start of a machine of its own: whoever takes over begins anew and adds nothing for the time
@@ -41,6 +45,9 @@ pub const LONGEST_OFF_MS: i64 = 30 * DAY_MS;
 /// How far the wall clock may be from recorded time to be believed again without a question.
 pub const LONGEST_LEAP_MS: i64 = DAY_MS;
 
+/// For how long what an operator had it catch up counts.
+const LEAP_COUNTS_MS: i64 = DAY_MS;
+
 /// An hour a day: of each step, this part is added while the clock lags.
 const CATCH_UP_PART: i64 = 24;
 
@@ -70,6 +77,10 @@ pub struct VaultClock {
     /// For how long it was off and has not caught up yet: by the boot clock where the machine ran
     /// on, else as the wall clocks before and after tell.
     pub off_ms: i64,
+    /// By how much operators had it catch up, each time within a day of the one before.
+    pub leapt_ms: i64,
+    /// Until when that counts, by vault time.
+    pub leapt_until_ms: i64,
 }
 
 /// What a step of the clock found.
@@ -90,6 +101,8 @@ impl VaultClock {
             last: reading,
             is_doubted: false,
             off_ms: 0,
+            leapt_ms: 0,
+            leapt_until_ms: 0,
         }
     }
 
@@ -97,14 +110,16 @@ impl VaultClock {
     pub fn step(&self, reading: Reading) -> (Self, Option<Jump>) {
         let elapsed_ms = self.elapsed_ms(&reading);
         let moved_ms = reading.wall_ms.saturating_sub(self.last.wall_ms);
-        let jump = match elapsed_ms {
-            Some(elapsed_ms) => {
-                let apart_ms = moved_ms.saturating_sub(elapsed_ms);
-                (apart_ms.abs() > JUMP_MS).then_some(Jump::Wall(apart_ms))
-            }
-            None if moved_ms < -JUMP_MS => Some(Jump::Wall(moved_ms)),
-            None if moved_ms > LONGEST_OFF_MS => Some(Jump::Off(moved_ms)),
-            None => None,
+        // A process that was off, on a machine that was not: the boot clock tells for how long.
+        let booted_ms = elapsed_ms.or_else(|| self.booted_ms(&reading));
+        let apart_ms = booted_ms.map(|booted_ms| moved_ms.saturating_sub(booted_ms));
+        let apart_ms = apart_ms.filter(|apart_ms| apart_ms.saturating_abs() > JUMP_MS);
+        let jump = match (apart_ms, elapsed_ms) {
+            (Some(apart_ms), _) => Some(Jump::Wall(apart_ms)),
+            (None, Some(_)) => None,
+            (None, None) if moved_ms < -JUMP_MS => Some(Jump::Wall(moved_ms)),
+            (None, None) if moved_ms > LONGEST_OFF_MS => Some(Jump::Off(moved_ms)),
+            (None, None) => None,
         };
         let is_doubted = self.is_doubted || jump.is_some();
         let off_ms = match elapsed_ms {
@@ -132,6 +147,8 @@ impl VaultClock {
                 .max(0),
             last: reading,
             is_doubted,
+            leapt_ms: self.leapt_ms,
+            leapt_until_ms: self.leapt_until_ms,
         };
         (next, jump)
     }
@@ -168,24 +185,59 @@ impl VaultClock {
     /// The clock after an operator has had it catch up; not further than it may.
     pub fn catch_up(&self, by_ms: i64) -> Self {
         let by_ms = by_ms.clamp(0, self.may_catch_up_ms());
+        if by_ms == 0 {
+            return self.clone();
+        }
+        let vault_ms = self.vault_ms.saturating_add(by_ms);
         Self {
-            vault_ms: self.vault_ms.saturating_add(by_ms),
+            vault_ms,
             off_ms: self.off_ms.saturating_sub(by_ms),
+            leapt_ms: self.leapt_with_ms(by_ms),
+            leapt_until_ms: vault_ms.saturating_add(LEAP_COUNTS_MS),
             ..self.clone()
         }
+    }
+
+    /// Whether so much more to catch up is more than an operator may have without saying what time
+    /// it is; what he has said in small pieces counts together.
+    pub fn is_long_leap(&self, by_ms: i64) -> bool {
+        self.leapt_with_ms(by_ms) > LONGEST_LEAP_MS
+    }
+
+    /// The time by which it is decided what may be purged: vault time, but for a day after a long
+    /// leap without it, so that what becomes due by the leap alone can still be saved.
+    pub fn purge_ms(&self) -> i64 {
+        match self.is_long_leap(0) {
+            true => self.vault_ms.saturating_sub(self.leapt_ms),
+            false => self.vault_ms,
+        }
+    }
+
+    /// By how much operators have had it catch up within a day, and so much more.
+    fn leapt_with_ms(&self, by_ms: i64) -> i64 {
+        let leapt_ms = match self.vault_ms < self.leapt_until_ms {
+            true => self.leapt_ms,
+            false => 0,
+        };
+        leapt_ms.saturating_add(by_ms)
     }
 
     /// For how long nobody has moved it until a reading. On one start of a machine the boot clock
     /// tells, whatever the wall clocks say.
     fn off_until_ms(&self, reading: &Reading) -> i64 {
-        // Behind the start of the machine stands the run of the process.
-        let is_same_start = reading.boot.split(' ').next() == self.last.boot.split(' ').next();
-        let booted_ms = reading.boottime_ms.saturating_sub(self.last.boottime_ms);
-        let off_ms = match is_same_start && booted_ms >= 0 {
-            true => booted_ms,
-            false => reading.wall_ms.saturating_sub(self.last.wall_ms),
+        let off_ms = match self.booted_ms(reading) {
+            Some(booted_ms) => booted_ms,
+            None => reading.wall_ms.saturating_sub(self.last.wall_ms),
         };
         off_ms.max(0)
+    }
+
+    /// What the boot clock has moved, where the machine ran all the while, whoever looked.
+    fn booted_ms(&self, reading: &Reading) -> Option<i64> {
+        // Behind the start of the machine stands the run of the process.
+        let is_same_start = reading.boot.split(' ').next() == self.last.boot.split(' ').next();
+        let booted_ms = reading.boottime_ms.checked_sub(self.last.boottime_ms)?;
+        (is_same_start && booted_ms >= 0).then_some(booted_ms)
     }
 
     /// What the boot clock has moved, where the vault ran all the while.
@@ -297,7 +349,10 @@ mod tests {
         // Off for two days, while somebody moved the wall clock on by two more.
         let back = reading(2 * DAY_MS, START_MS + 4 * DAY_MS);
         let (clock, jump) = clock.step(back);
-        assert_eq!((jump, clock.may_catch_up_ms()), (None, 2 * DAY_MS));
+        assert_eq!(jump, Some(Jump::Wall(2 * DAY_MS)));
+        assert_eq!(clock.may_catch_up_ms(), 0, "it is doubted");
+        let clock = clock.confirm();
+        assert_eq!(clock.may_catch_up_ms(), 2 * DAY_MS);
         let caught_up = clock.catch_up(DAY_MS);
         assert_eq!(caught_up.vault_ms, START_MS + DAY_MS);
         assert_eq!(caught_up.recorded_ms, clock.recorded_ms);
@@ -319,6 +374,62 @@ mod tests {
             ..reading(0, START_MS + DAY_MS)
         });
         assert_eq!(ahead.catch_up(5 * DAY_MS).vault_ms, START_MS + DAY_MS);
+    }
+
+    #[test]
+    fn a_restart_on_a_machine_that_ran_on_is_no_time_off() {
+        let at = |run: &str, boottime_ms, wall_ms| Reading {
+            boot: format!("m {run}"),
+            ..reading(boottime_ms, wall_ms)
+        };
+        let clock = VaultClock::begin(at("run1", 0, START_MS));
+        for by_ms in [29 * DAY_MS, -2 * MINUTE_MS, 2 * MINUTE_MS] {
+            let restarted = at("run2", 5 * SECOND_MS, START_MS + 5 * SECOND_MS + by_ms);
+            let (clock, jump) = clock.step(restarted);
+            assert_eq!(jump, Some(Jump::Wall(by_ms)));
+            assert_eq!((clock.vault_ms, clock.recorded_ms), (START_MS, START_MS));
+            assert_eq!(clock.may_catch_up_ms(), 0);
+            assert!(
+                clock.confirm().may_catch_up_ms() <= 5 * SECOND_MS,
+                "it was not off"
+            );
+        }
+        // Off for ten days while the machine ran, or a minute of slewing: both are as they seem.
+        for (off_ms, by_ms) in [(10 * DAY_MS, 0), (5 * SECOND_MS, 50 * SECOND_MS)] {
+            let (clock, jump) = clock.step(at("run2", off_ms, START_MS + off_ms + by_ms));
+            assert_eq!((jump, clock.off_ms), (None, off_ms));
+        }
+        // After a reboot nobody can know.
+        let (clock, jump) = clock.step(Reading {
+            boot: "n run2".to_owned(),
+            ..reading(SECOND_MS, START_MS + 29 * DAY_MS)
+        });
+        assert_eq!((jump, clock.off_ms), (None, 29 * DAY_MS));
+    }
+
+    #[test]
+    fn what_becomes_due_by_a_long_leap_stays_for_another_day() {
+        let rebooted = |days: i64| {
+            let next = Reading {
+                boot: "b".to_owned(),
+                ..reading(SECOND_MS, START_MS + days * DAY_MS)
+            };
+            VaultClock::begin(reading(0, START_MS)).step(next).0
+        };
+        let clock = rebooted(20);
+        // A day at once, and no more; what is said in pieces counts together.
+        assert!(!clock.is_long_leap(DAY_MS) && clock.is_long_leap(DAY_MS + 1));
+        let a_day = clock.catch_up(DAY_MS);
+        assert_eq!(a_day.purge_ms(), a_day.vault_ms);
+        assert!(a_day.is_long_leap(HOUR_MS));
+        let leapt = a_day.catch_up(10 * DAY_MS);
+        assert_eq!(leapt.vault_ms, START_MS + 11 * DAY_MS);
+        assert_eq!(leapt.purge_ms(), START_MS);
+        let later = run(leapt.clone(), DAY_MS / 2);
+        assert!(later.purge_ms() < START_MS + DAY_MS);
+        let later = run(leapt, DAY_MS);
+        assert_eq!(later.purge_ms(), later.vault_ms);
+        assert!(!later.is_long_leap(DAY_MS));
     }
 
     #[test]

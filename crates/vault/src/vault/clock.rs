@@ -232,6 +232,7 @@ impl Vault {
     /// # Errors
     /// [`Error::WallClock`] where the wall clock is far from what is recorded, and he does not say
     /// that he has seen what it shows; [`Error::CatchUp`] where the vault was not off for so long;
+    /// [`Error::CatchUpUnseen`] where it is more than a day, and he does not say what time it is;
     /// those of the database.
     pub fn confirm_clock(&self, seen: Seen) -> Result<()> {
         self.tick()?;
@@ -248,6 +249,13 @@ impl Vault {
                     return Err(Error::CatchUp {
                         wanted_s: by_ms / SECOND_MS,
                         may_s: may_ms / SECOND_MS,
+                    });
+                }
+                // **Security:** after a reboot only the wall clock tells how long the vault was off,
+                // and whoever rules that clock would so be given all of the grace.
+                if clock.is_long_leap(by_ms) && seen.wall_ms.is_none() {
+                    return Err(Error::CatchUpUnseen {
+                        wanted_s: by_ms / SECOND_MS,
                     });
                 }
                 clock = clock.catch_up(by_ms);

@@ -11,11 +11,12 @@ use parking_lot::Mutex;
 use strongroom_model::FileName;
 
 use crate::Result;
+use crate::records::clock;
 use crate::records::needs;
 use crate::records::objects::Key;
 use crate::records::repositories::Repository;
 use crate::records::tombstones::{self, Tombstone};
-use crate::vault::Vault;
+use crate::vault::{Vault, no_answer};
 
 /// How many objects of a repository one run removes.
 pub(super) const SHARE: u64 = 1_000;
@@ -76,11 +77,11 @@ impl Vault {
         from: &Tombstone,
         most: u64,
     ) -> Result<Vec<(Tombstone, FileName, bool)>> {
-        let (now, keeping) = (self.now(), repository.keeping);
-        let tombstoned_ms = now.vault_ms.saturating_sub(keeping.grace_ms);
-        let arrived_ms = now.vault_ms.saturating_sub(keeping.retention_ms);
-        let id = repository.id;
+        let (id, keeping) = (repository.id, repository.keeping);
         self.read(|transaction| {
+            let clock = clock::read(transaction)?.ok_or_else(no_answer)?;
+            let tombstoned_ms = clock.purge_ms().saturating_sub(keeping.grace_ms);
+            let arrived_ms = clock.purge_ms().saturating_sub(keeping.retention_ms);
             let due = tombstones::due(transaction, id, from, tombstoned_ms, arrived_ms, most)?;
             let mut found = Vec::new();
             for (name, object) in due {

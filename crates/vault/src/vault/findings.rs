@@ -253,7 +253,7 @@ fn clock(observed: &Observation) -> Option<Finding> {
         let finding = Finding::warn("clock", "clock", problem);
         return Some(finding.next(
             "it catches up by an hour a day, and nothing has to be done; where the vault really \
-             was off, sooner by: strongroom-vault clock confirm --catch-up PERIOD",
+             was off, sooner: strongroom-vault clock confirm --help",
         ));
     }
     None

@@ -259,7 +259,7 @@ impl Vault {
                     continue;
                 };
                 let is_named = needs::is_held(transaction, &key)?;
-                if !may_go(repository.keeping, &object, is_named, clock.vault_ms) {
+                if !may_go(repository.keeping, &object, is_named, clock.purge_ms()) {
                     continue;
                 }
                 let file = told(&path, *name, object.bytes, None);

@@ -45,7 +45,8 @@ impl Vault {
             Error::Refused { .. }
             | Error::MoreTombstones { .. }
             | Error::WallClock { .. }
-            | Error::CatchUp { .. } => Reason::NeedsApproval,
+            | Error::CatchUp { .. }
+            | Error::CatchUpUnseen { .. } => Reason::NeedsApproval,
             Error::OtherClient { .. } => Reason::OtherClient,
             Error::Malformed { .. } => Reason::Malformed,
             _ => return,

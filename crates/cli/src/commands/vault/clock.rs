@@ -31,7 +31,8 @@ enum Command {
 /// runs back.
 ///
 /// While the vault is off its own time stands still, and catches that up by an hour a day; --catch-up
-/// has it catch up at once, no more than it was off.
+/// has it catch up at once, no more than it was off. More than a day, all within a day, is caught up
+/// only with --wall, the time by another clock than the vault's.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = MANUAL)]
 struct Confirm {

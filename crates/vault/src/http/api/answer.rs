@@ -73,6 +73,7 @@ pub(super) fn refusal(error: &Error, peer: &Peer, principal: Principal, note: &N
         | Error::MoreTombstones { .. }
         | Error::WallClock { .. }
         | Error::CatchUp { .. }
+        | Error::CatchUpUnseen { .. }
         | Error::Refused { .. } => StatusCode::FORBIDDEN,
         Error::NotFound { .. } | Error::Unknown { .. } => StatusCode::NOT_FOUND,
         Error::UnknownParent { parent, .. } => {

@@ -195,6 +195,48 @@ pub(crate) fn being_off_for_a_week_with_the_clock_moved_brings_no_purge_nearer()
 }
 
 #[test]
+fn an_operator_who_gives_a_time_off_away_that_never_was_has_a_day_to_notice() {
+    let scene = Scene::new();
+    let (append, maintain) = (scene.token(Right::Append), scene.token(Right::Maintain));
+    scene.init(&append);
+    let packs: Vec<_> = (0..40_u8)
+        .map(|number| scene.put(&append, FileType::Data, &[number; 50]).unwrap())
+        .collect();
+    scene
+        .vault
+        .remove(&maintain, &repository(), packs[0])
+        .unwrap();
+    {
+        let mut clocks = scene.clocks.lock();
+        clocks.boot = "two".to_owned();
+        clocks.boottime_ms = 1;
+        clocks.wall_ms += 20 * DAY_MS;
+    }
+    let scene = scene.reopened();
+    let wall_ms = scene.clocks.lock().wall_ms;
+    let catch_up = |by_ms, wall_ms| {
+        scene.vault.confirm_clock(Seen {
+            wall_ms,
+            catch_up_ms: Some(by_ms),
+        })
+    };
+    // Half of a day needs nobody's word, and so little counts together.
+    catch_up(DAY_MS / 2, None).unwrap();
+    let refused = catch_up(DAY_MS, None).unwrap_err();
+    assert!(matches!(refused, Error::CatchUpUnseen { .. }), "{refused}");
+    let wrong = catch_up(DAY_MS, Some(wall_ms - 19 * DAY_MS)).unwrap_err();
+    assert!(matches!(wrong, Error::WallClock { .. }), "{wrong}");
+    let before_ms = scene.vault.now().vault_ms;
+    catch_up(10 * DAY_MS, Some(wall_ms)).unwrap();
+    assert_eq!(scene.vault.now().vault_ms, before_ms + 10 * DAY_MS);
+    assert_eq!(held(&scene), (0, None));
+    scene.pass(2 * HOUR_MS);
+    assert_eq!(held(&scene), (0, None), "its three hours are not over");
+    scene.pass(HOUR_MS);
+    assert_eq!(held(&scene), (1, None));
+}
+
+#[test]
 pub(crate) fn a_lost_answer_and_the_delete_after_it_lose_nothing() {
     let scene = Scene::new();
     let maintain = scene.token(Right::Maintain);
