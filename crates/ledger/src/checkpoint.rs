@@ -4,10 +4,13 @@
 //! So here a log's origin is the name of its key, which goes into the key's id.
 
 use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
 use std::str::FromStr;
 
 use crate::key::{KeyKind, NAME_LIMIT_BYTES, Signer, Verifier};
-use crate::note::{Note, NoteSignature};
+use crate::note::{NOTE_LIMIT_BYTES, Note, NoteSignature};
 use crate::tile::SIZE_LIMIT;
 use crate::{Error, Hash, Result};
 
@@ -138,6 +141,24 @@ impl SignedCheckpoint {
     /// Fails where it is malformed, of another log, or not signed by the key.
     pub fn open(bytes: &[u8], key: &Verifier) -> Result<Self> {
         Self::verify(Note::parse(bytes)?, key)
+    }
+
+    /// Reads a checkpoint that somebody kept in a file of its own, which must be signed by this log's
+    /// key; no more is read than a note has.
+    ///
+    /// # Errors
+    /// [`Error::Read`] where the file cannot be read; else as [`SignedCheckpoint::open`].
+    pub fn kept(path: &Path, key: &Verifier) -> Result<Self> {
+        let mut note = Vec::new();
+        // One byte more than is taken, so that what is too long is refused.
+        let limit_bytes = NOTE_LIMIT_BYTES as u64 + 1;
+        File::open(path)
+            .and_then(|file| file.take(limit_bytes).read_to_end(&mut note))
+            .map_err(|source| Error::Read {
+                file: path.display().to_string(),
+                source,
+            })?;
+        Self::open(&note, key)
     }
 
     /// Verifies a note as a checkpoint of this log's key.

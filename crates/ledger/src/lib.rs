@@ -13,8 +13,8 @@
 //! - To check all of one: [`audit()`].
 //!
 //! **Architecture invariant:** this crate links nothing else of ours, so that an auditor builds
-//! and reads it alone. It knows no clock and no network; it reads files in [`Folder`] only and
-//! writes none.
+//! and reads it alone. It knows no clock and no network; it reads files in [`Folder`] and
+//! [`SignedCheckpoint::kept`] only and writes none.
 
 pub mod audit;
 mod base64;

@@ -2,14 +2,11 @@
 //!
 //! Needs no configuration, password or vault: a log's files and its key are enough.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use serde::Serialize;
 use strongroom_ledger::audit::Report;
-use strongroom_ledger::note::NOTE_LIMIT_BYTES;
 use strongroom_ledger::{SignedCheckpoint, Verifier, audit};
 
 use crate::context::Context;
@@ -77,7 +74,7 @@ impl Args {
 impl Verify {
     fn run(self, output: &Output) -> Result<Exit> {
         let since = match (&self.since, &self.key) {
-            (Some(path), Some(key)) => Some(read(path, key)?),
+            (Some(path), Some(key)) => Some(kept(path, key)?),
             _ => None,
         };
         let since = since.as_ref().map(SignedCheckpoint::checkpoint);
@@ -144,18 +141,15 @@ fn parse_key(text: &str) -> std::result::Result<Verifier, String> {
 }
 
 /// An earlier checkpoint that somebody kept.
-fn read(path: &Path, key: &Verifier) -> Result<SignedCheckpoint> {
-    let mut note = Vec::new();
-    // One byte more than is taken, so that what is too long is refused.
-    File::open(path)
-        .and_then(|file| {
-            file.take(NOTE_LIMIT_BYTES as u64 + 1)
-                .read_to_end(&mut note)
-        })
-        .map_err(Error::local(format!("read {}", path.display())))?;
-    SignedCheckpoint::open(&note, key).map_err(|source| Error::Checkpoint {
-        path: path.to_owned(),
-        source,
+fn kept(path: &Path, key: &Verifier) -> Result<SignedCheckpoint> {
+    SignedCheckpoint::kept(path, key).map_err(|error| match error {
+        strongroom_ledger::Error::Read { file, source } => {
+            Error::local(format!("read {file}"))(source)
+        }
+        source => Error::Checkpoint {
+            path: path.to_owned(),
+            source,
+        },
     })
 }
 

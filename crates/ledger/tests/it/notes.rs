@@ -57,6 +57,24 @@ fn what_is_no_note_is_refused() {
 }
 
 #[test]
+fn a_checkpoint_that_somebody_kept_is_read_up_to_the_length_of_a_note() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("kept");
+    let key = log_key();
+    let key = key.verifier();
+    let missing = SignedCheckpoint::kept(&path, key).unwrap_err();
+    assert!(matches!(&missing, Error::Read { file, .. } if file.ends_with("kept")));
+    std::fs::write(&path, signed()).unwrap();
+    let kept = SignedCheckpoint::kept(&path, key).unwrap();
+    assert_eq!(kept.note().to_string(), signed());
+    std::fs::write(&path, vec![b'a'; NOTE_LIMIT_BYTES + 1]).unwrap();
+    let long = SignedCheckpoint::kept(&path, key).unwrap_err();
+    assert!(matches!(long, Error::TooLong { .. }), "{long:?}");
+    std::fs::write(&path, b"anything").unwrap();
+    assert!(SignedCheckpoint::kept(&path, key).is_err());
+}
+
+#[test]
 fn what_is_no_checkpoint_is_refused() {
     let root = Hash::leaf(b"");
     let good = format!("log\n12\n{root}\n");

@@ -1,12 +1,9 @@
 //! `strongroom-vault log`: the vault's own log, checked, named, and begun anew.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::json;
-use strongroom_ledger::note::NOTE_LIMIT_BYTES;
 use strongroom_ledger::{SignedCheckpoint, Verifier, audit};
 use strongroom_vault::config::StorageConfig;
 use strongroom_vault::publication::{Publisher, begin_new};
@@ -99,8 +96,14 @@ impl Verify {
         }
         let key = Publisher::open(vault, storage.log, &config.data.join("keys"))?.key();
         let key: Verifier = key.parse().map_err(unreadable)?;
-        let since = self.since.as_deref().map(|path| read(path, &key));
-        let since = since.transpose()?;
+        let since = self.since.as_deref();
+        let since = since.map(|path| SignedCheckpoint::kept(path, &key));
+        let since = since.transpose().map_err(|error| match error {
+            strongroom_ledger::Error::Read { file, source } => {
+                Error::local(format!("read {file}"))(source)
+            }
+            error => unreadable(error),
+        })?;
         let since = since.as_ref().map(SignedCheckpoint::checkpoint);
         let report = audit(Path::new(files.location()), Some(&key), since);
         let size = report.checkpoint.as_ref().map(|state| state.size());
@@ -180,19 +183,6 @@ impl BeginNew {
              strongroom vault accept-log there, or [[witness_for]]",
         )
     }
-}
-
-/// An earlier checkpoint that somebody kept.
-fn read(path: &Path, key: &Verifier) -> Result<SignedCheckpoint> {
-    let mut note = Vec::new();
-    // One byte more than is taken, so that what is too long is refused.
-    File::open(path)
-        .and_then(|file| {
-            file.take(NOTE_LIMIT_BYTES as u64 + 1)
-                .read_to_end(&mut note)
-        })
-        .map_err(Error::local(format!("read {}", path.display())))?;
-    SignedCheckpoint::open(&note, key).map_err(unreadable)
 }
 
 fn unreadable(error: strongroom_ledger::Error) -> Error {
