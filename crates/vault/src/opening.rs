@@ -112,8 +112,8 @@ pub fn open_as_it_is(config: &VaultConfig) -> Result<(Vault, Storage)> {
     with_database(config, database)
 }
 
-/// Opens the vault of a configuration for whoever serves it, and hands over its storage; brings the
-/// schema up to date.
+/// Opens the vault of a configuration for whoever serves it and for nobody else, and hands over its
+/// storage; brings the schema up to date.
 ///
 /// # Errors
 /// [`Error::NewerSchema`]; those of database and storage.

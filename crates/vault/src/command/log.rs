@@ -75,7 +75,7 @@ impl Command {
 impl Key {
     fn run(&self) -> Result<()> {
         let config = self.which.config()?;
-        let (vault, storage) = opening::open_with_storage(&config)?;
+        let (vault, storage) = opening::open_as_it_is(&config)?;
         print(Publisher::open(vault, storage.log, &config.data.join("keys"))?.key())
     }
 }
@@ -83,7 +83,7 @@ impl Key {
 impl Verify {
     fn run(&self) -> Result<()> {
         let config = self.which.config()?;
-        let (vault, storage) = opening::open_with_storage(&config)?;
+        let (vault, storage) = opening::open_as_it_is(&config)?;
         let files = Arc::clone(&storage.log);
         if let StorageConfig::Bucket(_) = &config.storage {
             return Err(Error::Refused {
@@ -148,7 +148,7 @@ impl BeginNew {
     fn run(&self) -> Result<()> {
         let config = self.which.config()?;
         let lock = opening::lock(&config)?;
-        let (vault, storage) = opening::open_with_storage(&config)?;
+        let (vault, storage) = opening::open_as_it_is(&config)?;
         if lock.is_some() {
             vault.end_leases_of_the_dead()?;
         }
@@ -157,7 +157,7 @@ impl BeginNew {
         let log = begin_new(&vault, &files, &keys, &self.because)?;
         drop(vault);
         // Opened anew, it knows its new log, and publishes it.
-        let (vault, storage) = opening::open_with_storage(&config)?;
+        let (vault, storage) = opening::open_as_it_is(&config)?;
         let files = storage.log.location().to_owned();
         let publisher = Publisher::open(vault, storage.log, &keys)?;
         let leaves = publisher.publish()?;

@@ -371,7 +371,19 @@ fn commands_beside_the_server_leave_an_older_schema_as_it_is() {
     };
     let older = &SCHEMA[..SCHEMA.len() - 1];
     migrate(&Sqlite::open(&path).unwrap(), older).unwrap();
-    for arguments in [&["token", "list"][..], &["clock", "show"], &["doctor"]] {
+    for arguments in [
+        &["token", "list"][..],
+        &["clock", "show"],
+        &["doctor"],
+        &["log", "key"],
+        &["log", "verify"],
+        &["log", "begin-new", "--because", "x"],
+        &["witness", "show"],
+        &["repository", "list"],
+        &["repository", "set", "acme/repos", "--new"],
+        &["undelete", "acme/repos"],
+        &["key", "list", "acme/repos"],
+    ] {
         let output = vault.output(arguments);
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
         let said = format!(
