@@ -218,6 +218,29 @@ pub enum Error {
         /// What is recorded.
         recorded: Timestamp,
     },
+    /// The key of a log that the database does not know.
+    #[error(
+        "{} is the key of log {later}, a later log, and the database knows only log {known}",
+        .key.display()
+    )]
+    LaterKey {
+        /// The file.
+        key: PathBuf,
+        /// Which log it is for.
+        later: u64,
+        /// Which log the database has.
+        known: u64,
+    },
+    /// A new log of which it is not known whether it began.
+    #[error("Whether log {number} has begun is not known: {reason}")]
+    LogInDoubt {
+        /// Which log it is.
+        number: u64,
+        /// Its key, which stays.
+        key: PathBuf,
+        /// What went wrong.
+        reason: String,
+    },
     /// More to catch up than the vault was off.
     #[error(
         "Vault time cannot catch up {wanted_s} s: of the time that the vault was seen to be off, \
@@ -360,6 +383,17 @@ impl Error {
                  earlier state: strongroom-vault log begin-new --help"
                     .to_owned(),
             ),
+            Self::LaterKey { key, later, .. } => Some(format!(
+                "where a log begin-new was interrupted, nothing was signed with it and no log~{later} \
+                 lies beside the bodies: remove {} and start again. Else the database was restored \
+                 from an earlier state: strongroom-vault log begin-new --help",
+                key.display()
+            )),
+            Self::LogInDoubt { key, .. } => Some(format!(
+                "its key stays, {}: when the database answers, strongroom-vault log key says which \
+                 log it has. Where it is the new one, start the vault",
+                key.display()
+            )),
             Self::OtherLog { .. } => Some(
                 "restart it, after the folder keys of the machine on which the new log was begun \
                  was copied here"

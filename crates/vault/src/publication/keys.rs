@@ -13,7 +13,7 @@ use strongroom_ledger::{KeyKind, Signer, Verifier};
 
 use crate::database::Transaction;
 use crate::publication::files::{LogFiles, LogFolder};
-use crate::publication::{changed, of_log, records};
+use crate::publication::{of_log, records};
 use crate::vault::Vault;
 use crate::{Error, Result};
 
@@ -28,12 +28,11 @@ pub(super) type Seed = [u8; 32];
 pub(super) fn signer(vault: &Vault, keys: &Path) -> Result<Signer> {
     let log = vault.log();
     if let Some(later) = later(keys, log.number)? {
-        return Err(changed(&format!(
-            "{} has the key of log {later}, a later log, and the database knows only log {}: it is \
-             older than the log",
-            keys.display(),
-            log.number
-        )));
+        return Err(Error::LaterKey {
+            key: keys.join(log_key(later)),
+            later,
+            known: log.number,
+        });
     }
     settled(
         vault,

@@ -7,7 +7,8 @@
 //! which is an alarm to them, until a person accepts it.
 //!
 //! The transaction that writes the first leaf decides. Whoever dies before it has left a key that
-//! nobody uses; that number is passed over the next time, so that no two logs ever have one name.
+//! nobody uses; that number is passed over the next time, so that no two logs ever have one name, and
+//! until then every start names the file. Where it is not known whether it was done, the key stays.
 
 use std::fs;
 use std::path::Path;
@@ -18,10 +19,10 @@ use strongroom_ledger::{KeyKind, SignedCheckpoint, Signer, Verifier};
 
 use crate::publication::files::{LogFiles, LogFolder};
 use crate::publication::{CHECKPOINT, PUBLIC_KEY, keys, of_log, records};
-use crate::records::log::LogIdentity;
+use crate::records::log::{self as identities, LogIdentity};
 use crate::records::publication::State;
 use crate::vault::{NextLog, OldLog, Vault};
-use crate::{Error, Result};
+use crate::{Error, Result, chain};
 
 /// A note that is longer is shortened to the log's own signature, so that it fits into a leaf.
 const LONGEST_NOTE_BYTES: usize = 16 << 10;
@@ -74,14 +75,36 @@ pub fn begin_new(
         key: key.clone(),
         because: because.to_owned(),
     };
-    let begun = vault.begin_new_log(old, next);
-    if begun.is_err() {
-        // Nothing points to it.
-        let _ = fs::remove_file(&key_file);
-    }
-    let log = begun?;
+    let log = match vault.begin_new_log(old, next) {
+        Ok(log) => log,
+        Err(error) => in_doubt(vault, (before.number, number), &key_file, error)?,
+    };
     folder.write(PUBLIC_KEY, format!("{key}\n").as_bytes())?;
     Ok(log)
+}
+
+/// What became of a log whose beginning failed: a commit whose answer is lost may have been done all
+/// the same, and then everybody needs its key. Only where the database says that it still has the
+/// old log, nothing points to the key, and it goes.
+fn in_doubt(
+    vault: &Vault,
+    (before, number): (u64, u64),
+    key_file: &Path,
+    error: Error,
+) -> Result<LogIdentity> {
+    // In a transaction that writes: one that is still under way elsewhere is over by then.
+    match vault.commit(|transaction| identities::get(transaction)) {
+        Ok(Some(found)) if found.number == number => Ok(found),
+        Ok(Some(found)) if found.number == before => {
+            let _ = fs::remove_file(key_file);
+            Err(error)
+        }
+        _ => Err(Error::LogInDoubt {
+            number,
+            key: key_file.to_owned(),
+            reason: chain(&error),
+        }),
+    }
 }
 
 /// The last checkpoint of the log, out of its files or the database: the larger one that its key

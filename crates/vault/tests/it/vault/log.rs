@@ -3,18 +3,22 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use strongroom_ledger::{Remembered, Verdict, Verifier, audit};
 use strongroom_model::FileType;
 use strongroom_vault::Error;
+use strongroom_vault::database::sqlite::Sqlite;
+use strongroom_vault::database::{Database, Work};
 use strongroom_vault::publication::{LogFiles, LogFolder, Publisher, begin_new};
 use strongroom_vault::records::look_back::Wrong;
 use strongroom_vault::rules::clock::HOUR_MS;
 use strongroom_vault::rules::right::Right;
 use strongroom_vault::vault::Demands;
 
-use super::scene::Scene;
+use super::scene::{Pair, Scene, local_bodies, within};
 
 /// A vault with a published log.
 struct Logged {
@@ -403,9 +407,108 @@ fn a_database_from_before_a_new_log_is_noticed() {
     restore_database(&data, &kept);
     let scene = Scene::open(folder, clocks, settings);
     let files = files(&scene)(1).unwrap();
-    let refused = Publisher::open(scene.vault.clone(), files, &keys(&scene));
-    let refused = refused.unwrap_err().to_string();
-    assert!(refused.contains("a later log"), "{refused}");
+    let refused = Publisher::open(scene.vault.clone(), files, &keys(&scene)).unwrap_err();
+    assert!(refused.to_string().contains("a later log"), "{refused}");
+    assert!(refused.hint().unwrap().contains("log begin-new"));
+}
+
+#[test]
+fn a_new_log_that_was_not_begun_names_the_file_that_it_left() {
+    let logged = Logged::new(5);
+    let left = keys(&logged.scene).join("log-2.key");
+    fs::write(&left, format!("{}\n", "07".repeat(32))).unwrap();
+    let opened = || {
+        let files = files(&logged.scene)(1).unwrap();
+        Publisher::open(logged.scene.vault.clone(), files, &keys(&logged.scene))
+    };
+    let refused = opened().unwrap_err();
+    let left = left.display().to_string();
+    assert!(refused.to_string().contains(&left), "{refused}");
+    let hint = refused.hint().unwrap();
+    assert!(hint.contains(&format!("remove {left}")), "{hint}");
+    fs::remove_file(&left).unwrap();
+    opened().unwrap().publish().unwrap();
+}
+
+/// A database that tells of a failure once it is told to.
+#[derive(Debug)]
+struct Doubtful {
+    inner: Sqlite,
+    fails: Arc<Mutex<Fails>>,
+}
+
+/// What becomes of the next transactions that write.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fails {
+    No,
+    /// One is done, and nobody hears so.
+    Unheard,
+    /// One is not done.
+    Once,
+    /// None is done.
+    Always,
+}
+
+impl Database for Doubtful {
+    fn write(&self, work: &mut Work<'_>) -> strongroom_vault::Result<()> {
+        let fails = *self.fails.lock();
+        if fails != Fails::Always {
+            *self.fails.lock() = Fails::No;
+        }
+        if matches!(fails, Fails::No | Fails::Unheard) {
+            self.inner.write(work)?;
+        }
+        match fails {
+            Fails::No => Ok(()),
+            _ => Err(Error::Database {
+                action: "commit".to_owned(),
+                reason: "the server is gone".to_owned(),
+            }),
+        }
+    }
+
+    fn read(&self, work: &mut Work<'_>) -> strongroom_vault::Result<()> {
+        self.inner.read(work)
+    }
+}
+
+#[test]
+fn the_key_of_a_new_log_stays_unless_the_log_is_known_not_to_have_begun() {
+    for (how, begins, stays) in [
+        (Fails::Unheard, true, true),
+        (Fails::Once, false, false),
+        (Fails::Always, false, true),
+    ] {
+        let fails = Arc::new(Mutex::new(Fails::No));
+        let of_pair = Arc::clone(&fails);
+        let pair: Pair = Rc::new(move |folder| {
+            let database: Arc<dyn Database> = Arc::new(Doubtful {
+                inner: Sqlite::open(&folder.join("vault.db")).unwrap(),
+                fails: Arc::clone(&of_pair),
+            });
+            (database, local_bodies(folder))
+        });
+        within(&pair, || {
+            let Logged { scene, publisher } = Logged::new(5);
+            drop(publisher);
+            *fails.lock() = how;
+            let begun = begin_new(&scene.vault, &files(&scene), &keys(&scene), "a try");
+            *fails.lock() = Fails::No;
+            assert_eq!(begun.is_ok(), begins, "{how:?}: {begun:?}");
+            let key = keys(&scene).join("log-2.key");
+            assert_eq!(key.exists(), stays, "{how:?}");
+            match begun {
+                Ok(log) => assert_eq!(log.number, 2),
+                Err(Error::LogInDoubt { key: told, .. }) => {
+                    assert_eq!(told, key);
+                    return;
+                }
+                Err(error) => assert!(matches!(error, Error::Database { .. }), "{error:?}"),
+            }
+            let scene = scene.reopened();
+            open(&scene).publish().unwrap();
+        });
+    }
 }
 
 #[test]
