@@ -1,9 +1,10 @@
 //! `strongroom-vault repository`: what is kept here, and for how long.
 
 use strongroom_model::{ByteSize, Period, RepositoryPath};
+use strongroom_vault::config::VaultConfig;
 use strongroom_vault::vault::Longer;
 use strongroom_vault::wire::RepositoryInfo;
-use strongroom_vault::{Error, Result};
+use strongroom_vault::{Error, Result, opening};
 
 use crate::command::{Which, print, print_json, refused, spoken};
 
@@ -110,7 +111,8 @@ impl List {
 
 impl Set {
     fn run(&self) -> Result<()> {
-        let vault = self.which.open()?;
+        let config = self.which.config()?;
+        let vault = opening::open(&config)?;
         let path = &self.repository;
         let known = vault.repositories()?;
         let is_new = !known.iter().any(|known| known.path == *path);
@@ -121,6 +123,7 @@ impl Set {
             });
         }
         if is_new {
+            self.check_new(&config)?;
             vault.add_repository(path)?;
         }
         let longer = Longer {
@@ -147,6 +150,27 @@ impl Set {
                 None => "no quota".to_owned(),
             }
         ))
+    }
+}
+
+impl Set {
+    /// Refuses what would be refused once the repository is made, before it is.
+    fn check_new(&self, config: &VaultConfig) -> Result<()> {
+        let is_lower = |wanted: Option<Period>, default: Period| {
+            wanted.is_some_and(|wanted| wanted.milliseconds() < default.milliseconds())
+        };
+        if !is_lower(self.retention, config.retention) && !is_lower(self.grace, config.grace) {
+            return Ok(());
+        }
+        Err(Error::Refused {
+            reason: format!(
+                "{} is not made: as vault.toml says, a new repository keeps things {} after arrival \
+                 and {} after deletion, and that is only ever raised; say no less, or nothing",
+                self.repository,
+                spoken(config.retention.milliseconds()),
+                spoken(config.grace.milliseconds()),
+            ),
+        })
     }
 }
 

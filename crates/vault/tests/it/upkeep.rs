@@ -424,6 +424,14 @@ fn a_repository_is_made_where_that_is_said_and_not_by_a_typing_error() {
     ] {
         assert!(said.contains(part), "{said}");
     }
+    // Nothing is made of what would be refused.
+    for lower in ["--retention", "--grace"] {
+        let refused = set("acme/short", &["--new", lower, "1d"]);
+        assert_eq!(refused.status.code(), Some(1));
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert!(said.contains("acme/short is not made"), "{said}");
+        assert!(said.contains("30 d"), "{said}");
+    }
     assert_eq!(set("acme/repos", &[]).status.code(), Some(2));
     let told = text(&set("acme/repos", &["--retention", "60d"]));
     assert!(
