@@ -206,3 +206,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_digest_knows_where_witnesses_are_and_no_secret() {
+    let text = |database: &str, witness: &str| {
+        format!(
+            "reserve = \"1GiB\"\n[database]\nurl = \"{database}\"\n\
+             [[witness]]\nname = \"w\"\nurl = \"{witness}\"\n[database]\n\"url\" = \"{database}\"\n"
+        )
+    };
+    let one = digest(&text("postgres://vault:geheim@a/v", "https://one.example"));
+    assert_eq!(
+        one,
+        digest(&text("postgres://vault:other@b/v", "https://one.example"))
+    );
+    assert_ne!(
+        one,
+        digest(&text("postgres://vault:geheim@a/v", "https://none.example"))
+    );
+}
