@@ -40,7 +40,8 @@ const NAMED: usize = 3;
 /// more is named, and the exit status is 3, until it is back. After a forget on all copies that was
 /// meant, say --accept-removed once: then what is gone by now is no longer missed.
 ///
-/// A key that a vault holds for an operator to admit is not sent again, and its copy is not behind.
+/// A key that a vault holds for an operator to admit is not sent again, and its copy is not behind
+/// where it lists another key. A vault that takes files and logs none of them is an alarm.
 ///
 /// Examples:
 ///   strongroom sync

@@ -9,7 +9,7 @@
 //!
 //! All of it is known to one run of a process, and forgotten with it. A process that begins where
 //! nobody moves the row can see nothing of this, and need not: how long the vault was off is told
-//! by the wall clock alone.
+//! by the boot clock where the machine ran on, and else by the wall clock alone.
 
 use crate::rules::clock::process::LONGEST_UNSEEN_MS;
 use crate::rules::clock::{DAY_MS, JUMP_MS, Jump, Reading, VaultClock};

@@ -121,6 +121,8 @@ mod tests {
     #[derive(Debug)]
     struct Host {
         number: usize,
+        /// Which start of the machine it is, and which run of the process.
+        start: u32,
         run: u32,
         /// True time less the boot clock.
         booted_ms: i64,
@@ -155,7 +157,7 @@ mod tests {
     impl Host {
         fn reading(&self, now_ms: i64) -> Reading {
             Reading {
-                boot: format!("{} {}", self.number, self.run),
+                boot: format!("{}.{} {}", self.number, self.start, self.run),
                 boottime_ms: now_ms - self.booted_ms,
                 wall_ms: now_ms + self.off_ms,
             }
@@ -166,6 +168,7 @@ mod tests {
         fn new(offs_ms: &[i64]) -> Self {
             let hosts = offs_ms.iter().enumerate().map(|(number, off_ms)| Host {
                 number,
+                start: 0,
                 run: 0,
                 booted_ms: START_MS - (number as i64) * DAY_MS,
                 off_ms: *off_ms,
@@ -201,6 +204,7 @@ mod tests {
                     let host = &mut self.hosts[number];
                     host.run += 1;
                     if matches!(event, Event::Reboot(_)) {
+                        host.start += 1;
                         host.booted_ms = self.now_ms;
                     }
                     let reading = host.reading(self.now_ms);

@@ -195,7 +195,8 @@ fn full_files_deep_in_the_log_are_looked_at_in_turn_and_told_of_once() {
 fn a_wrong_file_hides_no_other_and_the_first_three_are_told() {
     let logged = Logged::new(700);
     let bundles = || {
-        for _ in 0..6 {
+        // There are eight.
+        for _ in 0..9 {
             logged.publisher.look_back().unwrap();
         }
         let wrong = logged.scene.vault.observe().unwrap().look_back.wrong;
