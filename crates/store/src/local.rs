@@ -270,7 +270,14 @@ impl Store for LocalStore {
         let mut entries = Vec::new();
         let mut buffer = listing::Buffer::new();
         self.each_folder("list", kind, |folder, prefix| {
-            listing::collect(folder, prefix, &mut buffer, &mut entries, limit, &self.pulse)
+            listing::collect(
+                folder,
+                prefix,
+                &mut buffer,
+                &mut entries,
+                limit,
+                &self.pulse,
+            )
         })?;
         if entries.len() > limit {
             return Err(self.too_many(kind, limit));
@@ -285,7 +292,11 @@ impl Store for LocalStore {
         size.map_err(|errno| self.absent_or(name, "look at", errno))
     }
 
-    fn open(&self, name: FileName, range: Option<Range<u64>>) -> Result<Box<dyn BufRead + Send + '_>> {
+    fn open(
+        &self,
+        name: FileName,
+        range: Option<Range<u64>>,
+    ) -> Result<Box<dyn BufRead + Send + '_>> {
         let (file, length_bytes) = self.open_range(name, range)?;
         let stream = Beating::new(file, self.pulse());
         let stream = Exact::new(stream, length_bytes);

@@ -26,8 +26,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use strongroom_model::{FileEntry, FileName, FileType};
 
-use crate::pulse::Pulse;
 use crate::patient::stream::{Ahead, Spare};
+use crate::pulse::Pulse;
 use crate::store::{SharedBytes, Store};
 use crate::{Error, Result};
 

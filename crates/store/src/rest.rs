@@ -261,7 +261,11 @@ impl Store for RestStore {
         self.attempts.run(|_| self.client.size(name))
     }
 
-    fn open(&self, name: FileName, range: Option<Range<u64>>) -> Result<Box<dyn BufRead + Send + '_>> {
+    fn open(
+        &self,
+        name: FileName,
+        range: Option<Range<u64>>,
+    ) -> Result<Box<dyn BufRead + Send + '_>> {
         let (stream, _) = self.stream(name, range)?;
         Ok(Box::new(BufReader::with_capacity(STEP_BYTES, stream)))
     }

@@ -61,7 +61,11 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`Error::NotFound`] where there is none, and
     /// [`Error::ShortFile`] where the range reaches past its end.
-    fn open(&self, name: FileName, range: Option<Range<u64>>) -> Result<Box<dyn BufRead + Send + '_>>;
+    fn open(
+        &self,
+        name: FileName,
+        range: Option<Range<u64>>,
+    ) -> Result<Box<dyn BufRead + Send + '_>>;
 
     /// Reads a whole file.
     ///
@@ -163,7 +167,11 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         (**self).size(name)
     }
 
-    fn open(&self, name: FileName, range: Option<Range<u64>>) -> Result<Box<dyn BufRead + Send + '_>> {
+    fn open(
+        &self,
+        name: FileName,
+        range: Option<Range<u64>>,
+    ) -> Result<Box<dyn BufRead + Send + '_>> {
         (**self).open(name, range)
     }
 

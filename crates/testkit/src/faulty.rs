@@ -135,7 +135,11 @@ impl<S: Store> Store for FaultyStore<S> {
         }
     }
 
-    fn open(&self, name: FileName, range: Option<Range<u64>>) -> Result<Box<dyn BufRead + Send + '_>> {
+    fn open(
+        &self,
+        name: FileName,
+        range: Option<Range<u64>>,
+    ) -> Result<Box<dyn BufRead + Send + '_>> {
         self.rules.open(name, || self.inner.open(name, range))
     }
 

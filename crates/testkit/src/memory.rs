@@ -122,7 +122,11 @@ impl Store for MemoryStore {
         Ok(self.slice(name, None)?.get_ref().as_ref().len() as u64)
     }
 
-    fn open(&self, name: FileName, range: Option<Range<u64>>) -> Result<Box<dyn BufRead + Send + '_>> {
+    fn open(
+        &self,
+        name: FileName,
+        range: Option<Range<u64>>,
+    ) -> Result<Box<dyn BufRead + Send + '_>> {
         Ok(Box::new(self.slice(name, range)?))
     }
 

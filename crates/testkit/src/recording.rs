@@ -170,7 +170,11 @@ impl<S: Store> Store for RecordingStore<S> {
         self.note_file(Op::Size, name, self.inner.size(name), 0)
     }
 
-    fn open(&self, name: FileName, range: Option<Range<u64>>) -> Result<Box<dyn BufRead + Send + '_>> {
+    fn open(
+        &self,
+        name: FileName,
+        range: Option<Range<u64>>,
+    ) -> Result<Box<dyn BufRead + Send + '_>> {
         let result = self.inner.open(name, range);
         let bytes = self.note(Op::Open, Some(name.kind()), Some(name), &result, 0);
         Ok(Box::new(Counted {

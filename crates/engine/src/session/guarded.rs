@@ -64,7 +64,11 @@ impl Store for GuardedStore {
         self.inner.size(name)
     }
 
-    fn open(&self, name: FileName, range: Option<Range<u64>>) -> Result<Box<dyn BufRead + Send + '_>> {
+    fn open(
+        &self,
+        name: FileName,
+        range: Option<Range<u64>>,
+    ) -> Result<Box<dyn BufRead + Send + '_>> {
         self.inner.open(name, range)
     }
 

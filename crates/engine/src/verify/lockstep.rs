@@ -59,10 +59,7 @@ pub(crate) fn read_row(mut row: Vec<Turn<'_, '_>>, kept: &mut Vec<u8>) -> Result
 
 /// Reads a file of the first copy and, as far as they are the same, of the others; returns what has
 /// to be read again.
-fn read_first<'r, 'a>(
-    row: Vec<Turn<'r, 'a>>,
-    kept: &mut Vec<u8>,
-) -> Result<Vec<Turn<'r, 'a>>> {
+fn read_first<'r, 'a>(row: Vec<Turn<'r, 'a>>, kept: &mut Vec<u8>) -> Result<Vec<Turn<'r, 'a>>> {
     let mut row = row.into_iter();
     let Some(mut first) = row.next() else {
         return Ok(Vec::new());
@@ -92,7 +89,13 @@ fn read_first<'r, 'a>(
         }
     }
     for mut turn in differing {
-        let hashed = hash(&mut turn, &mut Vec::new(), &mut Vec::new(), keep_bytes, kept)?;
+        let hashed = hash(
+            &mut turn,
+            &mut Vec::new(),
+            &mut Vec::new(),
+            keep_bytes,
+            kept,
+        )?;
         if let Some(hashed) = hashed.filter(|hashed| turn.reading.is_right(turn.name, *hashed)) {
             turn.reading.note_unsteady(turn.name);
             turn.reading.look_into(turn.name, hashed, kept);

@@ -82,9 +82,8 @@ impl<'a> Reading<'a> {
     /// The files besides packs, with their sizes.
     pub(crate) fn small_files(&self) -> Vec<(FileName, u64)> {
         let mut small = Vec::new();
-        let named = |kind| {
-            move |entry: FileEntry| (FileName::new(kind, entry.id), entry.size_bytes)
-        };
+        let named =
+            |kind| move |entry: FileEntry| (FileName::new(kind, entry.id), entry.size_bytes);
         for kind in [FileType::Keys, FileType::Index, FileType::Snapshots] {
             let files = self.listing().of(kind).into_iter();
             small.extend(files.flat_map(|files| files.iter()).map(named(kind)));
@@ -224,9 +223,7 @@ impl<'a> Reading<'a> {
             return self.junk(name, "it is larger than any sound file".to_owned());
         }
         let checked = match self.repository() {
-            None => {
-                content::check(name.kind(), hashed.size_bytes, kept).map(|()| Content::Opaque)
-            }
+            None => content::check(name.kind(), hashed.size_bytes, kept).map(|()| Content::Opaque),
             Some(repository) => content::decode(name.kind(), kept, repository.key()),
         };
         match (checked, name.id()) {

@@ -93,7 +93,9 @@ fn in_rows<'r, 'a>(
     let mut rows: BTreeMap<FileName, Row<'_, '_>> = BTreeMap::new();
     for reading in group.iter().copied() {
         for (name, size_bytes) in files(reading) {
-            rows.entry(name).or_default().push((reading, name, size_bytes));
+            rows.entry(name)
+                .or_default()
+                .push((reading, name, size_bytes));
         }
     }
     let mut rows: Vec<_> = rows.into_values().collect();

@@ -93,7 +93,11 @@ impl Store for LyingStore {
         self.inner.size(self.real(name))
     }
 
-    fn open(&self, name: FileName, range: Option<Range<u64>>) -> Result<Box<dyn BufRead + Send + '_>> {
+    fn open(
+        &self,
+        name: FileName,
+        range: Option<Range<u64>>,
+    ) -> Result<Box<dyn BufRead + Send + '_>> {
         self.inner.open(self.real(name), range)
     }
 

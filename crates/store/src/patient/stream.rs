@@ -55,7 +55,11 @@ impl Block {
     /// Reads until it is full or the stream ends.
     fn fill(&mut self, stream: &mut dyn BufRead) -> io::Result<()> {
         self.filled = 0;
-        while let Some(room) = self.bytes.get_mut(self.filled..).filter(|room| !room.is_empty()) {
+        while let Some(room) = self
+            .bytes
+            .get_mut(self.filled..)
+            .filter(|room| !room.is_empty())
+        {
             match stream.read(room) {
                 Ok(0) => break,
                 Ok(count) => self.filled += count,

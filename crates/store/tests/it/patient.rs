@@ -163,7 +163,12 @@ fn a_stream_brings_every_byte_also_where_it_broke_off_before() {
     let mut first = store.open(name, None).unwrap();
     assert!(bytes.starts_with(first.fill_buf().unwrap()));
     drop(first);
-    for range in [None, Some(0..bytes.len() as u64), Some(5..(1 << 20) + 7), Some(9..9)] {
+    for range in [
+        None,
+        Some(0..bytes.len() as u64),
+        Some(5..(1 << 20) + 7),
+        Some(9..9),
+    ] {
         let expected = match &range {
             Some(range) => &bytes[range.start as usize..range.end as usize],
             None => &bytes,
@@ -172,7 +177,10 @@ fn a_stream_brings_every_byte_also_where_it_broke_off_before() {
         let mut stream = store.open(name, range.clone()).unwrap();
         stream.read_to_end(&mut came).unwrap();
         assert!(came == expected, "{range:?}: {} bytes", came.len());
-        assert!(stream.fill_buf().unwrap().is_empty(), "the end stays the end");
+        assert!(
+            stream.fill_buf().unwrap().is_empty(),
+            "the end stays the end"
+        );
     }
     gate.open();
 }
