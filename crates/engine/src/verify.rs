@@ -90,7 +90,7 @@ pub fn verify(
 ) -> Result<VerifyReport> {
     progress.begin("list", None, None);
     let looking = Looking::until(cancel);
-    let looks = each(copies, |copy| looking.at(copy, look_at));
+    let looks = looking.at_each(copies, look_at);
     cancel.check()?;
     let listings: Vec<_> = looks.iter().flatten().map(|look| &look.listing).collect();
     let odd = odd_sizes(&listings);
@@ -125,6 +125,9 @@ pub fn verify(
 
 /// Calls `work` for every item at once.
 fn each<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    if let [only] = items {
+        return vec![work(only)];
+    }
     std::thread::scope(|scope| {
         let threads: Vec<_> = items
             .iter()

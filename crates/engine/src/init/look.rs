@@ -38,21 +38,13 @@ impl Found {
 
 /// Looks at all copies at once.
 pub(super) fn look_at_all(copies: &[CopyStore], looking: &Looking) -> Vec<Look> {
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = copies
-            .iter()
-            .map(|copy| (copy, scope.spawn(|| looking.at(copy, look_at))))
-            .collect();
-        threads
-            .into_iter()
-            .map(|(copy, thread)| Look {
-                copy: copy.clone(),
-                found: thread
-                    .join()
-                    .unwrap_or_else(|_| Err(failure("the thread that looked at it died"))),
-            })
-            .collect()
-    })
+    let looks = copies.iter().zip(looking.at_each(copies, look_at));
+    looks
+        .map(|(copy, found)| Look {
+            copy: copy.clone(),
+            found,
+        })
+        .collect()
 }
 
 fn look_at(copy: &CopyStore) -> Result<Found, CopyFailure> {

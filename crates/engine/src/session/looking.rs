@@ -9,7 +9,7 @@
 //! **Architecture invariant:** what runs here only reads, or removes what is dead. Whatever a copy
 //! does with a look that nobody waits for any more, nothing of ours is written late.
 
-use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 use strongroom_store::patient::in_words;
@@ -55,6 +55,22 @@ impl Looking {
         self.within(&mut left, copy, look)
     }
 
+    /// What `look` finds on each of some copies, looked at all at once.
+    pub(crate) fn at_each<T: Send + 'static>(
+        &self,
+        copies: &[CopyStore],
+        look: fn(&CopyStore) -> Result<T, CopyFailure>,
+    ) -> Vec<Result<T, CopyFailure>> {
+        let begun: Vec<_> = copies.iter().map(|copy| begin(copy, look)).collect();
+        // All have begun by now, so that waiting for one is waiting for the others as well.
+        let mut left = self.longest;
+        copies
+            .iter()
+            .zip(begun)
+            .map(|(copy, begun)| self.wait(&mut left, copy, &begun?))
+            .collect()
+    }
+
     /// As [`Looking::at`], for one of several looks that share the limit: what it takes is taken
     /// from what is left.
     pub(crate) fn within<T: Send + 'static>(
@@ -63,15 +79,15 @@ impl Looking {
         copy: &CopyStore,
         look: impl FnOnce(&CopyStore) -> Result<T, CopyFailure> + Send + 'static,
     ) -> Result<T, CopyFailure> {
-        let (reply, answer) = sync_channel(1);
-        let looked_at = copy.clone();
-        let thread = std::thread::Builder::new().spawn(move || {
-            // Where nobody waits any more, nobody wants to know.
-            let _ = reply.send(look(&looked_at));
-        });
-        if let Err(error) = thread {
-            return Err(failure(format!("cannot start a thread: {error}")));
-        }
+        self.wait(left, copy, &begin(copy, look)?)
+    }
+
+    fn wait<T>(
+        &self,
+        left: &mut Duration,
+        copy: &CopyStore,
+        answer: &Receiver<Result<T, CopyFailure>>,
+    ) -> Result<T, CopyFailure> {
         loop {
             let slice = SLICE.min(*left);
             match answer.recv_timeout(slice) {
@@ -111,6 +127,23 @@ impl Looking {
 impl Default for Looking {
     fn default() -> Self {
         Self::until(&Cancel::default())
+    }
+}
+
+/// Looks at a copy on a thread that may be left behind.
+fn begin<T: Send + 'static>(
+    copy: &CopyStore,
+    look: impl FnOnce(&CopyStore) -> Result<T, CopyFailure> + Send + 'static,
+) -> Result<Receiver<Result<T, CopyFailure>>, CopyFailure> {
+    let (reply, answer) = sync_channel(1);
+    let looked_at = copy.clone();
+    let thread = std::thread::Builder::new().spawn(move || {
+        // Where nobody waits any more, nobody wants to know.
+        let _ = reply.send(look(&looked_at));
+    });
+    match thread {
+        Ok(_) => Ok(answer),
+        Err(error) => Err(failure(format!("cannot start a thread: {error}"))),
     }
 }
 

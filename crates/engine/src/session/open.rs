@@ -31,19 +31,10 @@ pub(crate) struct Look {
 pub fn open(copies: &[CopyStore], password: &[u8], looking: &Looking) -> Result<Session> {
     let (looks, opened) = std::thread::scope(|scope| {
         let opener = scope.spawn(|| open_first(copies, password, looking));
-        let threads: Vec<_> = copies
-            .iter()
-            .map(|copy| (copy, scope.spawn(|| looking.at(copy, look_at))))
-            .collect();
-        let looks: Vec<_> = threads
-            .into_iter()
-            .map(|(copy, thread)| {
-                let look = thread.join().unwrap_or_else(|_| Err(panicked()));
-                (copy.clone(), look)
-            })
-            .collect();
+        let looks = looking.at_each(copies, look_at);
         (looks, opener.join())
     });
+    let looks: Vec<_> = copies.iter().cloned().zip(looks).collect();
     looking.cancel.check()?;
     let repository = match opened {
         Ok(Ok(repository)) => repository,
@@ -184,12 +175,4 @@ fn cannot_open(
         })
         .collect();
     no_copy(&copies)
-}
-
-fn panicked() -> CopyFailure {
-    CopyFailure {
-        reason: "the thread that looked at it died".to_owned(),
-        hint: None,
-        kind: CopyFailureKind::Other,
-    }
 }

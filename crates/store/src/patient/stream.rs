@@ -17,11 +17,11 @@ use super::{PatientStore, Worker};
 use crate::{Error, Result};
 
 /// How much is handed over at a time. Handing over costs some ten microseconds, hashing a block
-/// half a thousand.
-const BLOCK_BYTES: usize = 512 << 10;
+/// two hundred; with larger ones small files wait for memory.
+const BLOCK_BYTES: usize = 256 << 10;
 
-/// How many blocks wait for who reads them: one, while the next is being read.
-const WAITING: usize = 1;
+/// How many blocks wait for who reads them: none. One is read while the one before is used.
+const WAITING: usize = 0;
 
 /// Bytes of a file.
 #[derive(Debug)]
