@@ -67,6 +67,8 @@ struct Hour {
     deleted: (u64, u64),
     live_of: BTreeMap<FileType, u64>,
     deleted_of: BTreeMap<FileType, u64>,
+    /// In which hours the snapshots had arrived that were deleted.
+    arrivals: Vec<i64>,
 }
 
 #[derive(Clone, Debug)]

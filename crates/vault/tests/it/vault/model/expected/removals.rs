@@ -41,8 +41,9 @@ impl Repository {
 const VITAL: [FileType; 3] = [FileType::Keys, FileType::Index, FileType::Snapshots];
 
 impl Repository {
-    /// Whether the deletions of 24 hours left nothing of a vital type, or less than half of it;
-    /// snapshots that came meanwhile are not left, but new.
+    /// Whether the deletions of 24 hours left nothing of a vital type; of keys less than half of
+    /// it; of snapshots less than half of those that were there before, or of what the day before
+    /// left of those that were there before that.
     fn is_robbed_of(&self, kind: FileType, hour: i64) -> bool {
         if !VITAL.contains(&kind) {
             return false;
@@ -51,15 +52,36 @@ impl Repository {
         let deleted: u64 = of_day.filter_map(|(_, is)| is.deleted_of.get(&kind)).sum();
         let live = self.live_of(kind);
         let there = live + deleted;
+        let noted = self.noted(kind, hour);
+        let before = noted.unwrap_or(there).min(there);
+        let is_half_gone = match (kind, noted) {
+            (FileType::Index, _) => false,
+            (FileType::Snapshots, Some(_)) => {
+                let left = before.saturating_sub(self.old_snapshots(hour));
+                let day_before = self.noted(kind, hour - 24);
+                let usual = day_before.map_or(before, |before| {
+                    before.saturating_sub(self.old_snapshots(hour - 24))
+                });
+                before > 1 && left * 2 < usual.min(before)
+            }
+            _ => live * 2 < before,
+        };
+        live == 0 || is_half_gone
+    }
+
+    /// How many of a type were live before the day that ends with an hour, where any were.
+    fn noted(&self, kind: FileType, hour: i64) -> Option<u64> {
         let mut earlier = self.hours.range(..hour - 23).rev();
         let noted = earlier.find(|(_, is)| is.live.is_some());
         let noted = noted.and_then(|(_, is)| is.live_of.get(&kind).copied());
-        let before = noted.filter(|noted| *noted > 0).unwrap_or(there).min(there);
-        let left = match kind {
-            FileType::Snapshots => before.saturating_sub(deleted),
-            _ => live,
-        };
-        live == 0 || left * 2 < before
+        noted.filter(|noted| *noted > 0)
+    }
+
+    /// How many snapshots were deleted in the day that ends with an hour, of those from before it.
+    fn old_snapshots(&self, hour: i64) -> u64 {
+        let of_day = self.hours.range(hour - 23..=hour);
+        let arrivals = of_day.flat_map(|(_, is)| &is.arrivals);
+        arrivals.filter(|arrived| **arrived <= hour - 24).count() as u64
     }
 }
 
@@ -120,14 +142,23 @@ impl Model {
             _ => (object.has_waited, object.ended) = (false, leaf),
         }
         let bytes = object.bytes();
+        let arrived = object.arrived_ms.div_euclid(3_600_000);
         found.tombstones = match found.tombstones {
             (of, count) if of == day => (day, count + 1),
             _ => (day, 1),
         };
         let of_hour = found.hours.entry(hour).or_default();
         of_hour.deleted = (of_hour.deleted.0 + 1, of_hour.deleted.1 + bytes);
-        *of_hour.deleted_of.entry(name.kind()).or_default() += 1;
-        let is_much = found.is_mass_deletion(hour) || found.is_robbed_of(name.kind(), hour);
+        // A key that waits is none of those without which nothing opens.
+        let is_counted = before != State::Pending;
+        if is_counted {
+            *of_hour.deleted_of.entry(name.kind()).or_default() += 1;
+            if name.kind() == FileType::Snapshots {
+                of_hour.arrivals.push(arrived);
+            }
+        }
+        let is_robbed = is_counted && found.is_robbed_of(name.kind(), hour);
+        let is_much = found.is_mass_deletion(hour) || is_robbed;
         if is_much && !found.is_held {
             found.is_held = true;
             let path = REPOSITORIES[repository];
