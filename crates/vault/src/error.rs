@@ -42,6 +42,17 @@ pub enum Error {
         /// The one of this program.
         known: i64,
     },
+    /// A process serves by an older schema, which it would be wrong to bring forward beneath it.
+    #[error(
+        "The database has schema {found}, by which another process serves, and this program has \
+         {known}"
+    )]
+    OlderServes {
+        /// The schema that was found.
+        found: i64,
+        /// The one of this program.
+        known: i64,
+    },
     /// The storage of bodies failed.
     #[error(transparent)]
     Storage(#[from] strongroom_store::Error),
@@ -438,6 +449,11 @@ impl Error {
             Self::OlderSchema { .. } => Some(
                 "restart the vault first, which brings it up to date: systemctl restart \
                  strongroom-vault"
+                    .to_owned(),
+            ),
+            Self::OlderServes { .. } => Some(
+                "stop all processes of the older version, on all machines, and start this one then; \
+                 one that was killed counts as there for 30 s"
                     .to_owned(),
             ),
             Self::NoRepository { name, nearest } => Some(match nearest {
