@@ -170,9 +170,9 @@ pub fn add_tombstone(
          SET tombstones = vital_hour.tombstones + 1";
     transaction.execute(statement, &[repository, hour, kind].map(Value::Int))?;
     if kind == SNAPSHOTS {
-        let statement = "INSERT INTO snapshot_hour (repository, hour, arrived, tombstones) \
-             VALUES ($1, $2, $3, 1) ON CONFLICT (repository, hour, arrived) DO UPDATE \
-             SET tombstones = snapshot_hour.tombstones + 1";
+        let statement = "INSERT INTO snapshot_hour (repository, hour, arrived, tombstones, usual) \
+             VALUES ($1, $2, $3, 1, 1) ON CONFLICT (repository, hour, arrived) DO UPDATE \
+             SET tombstones = snapshot_hour.tombstones + 1, usual = snapshot_hour.usual + 1";
         transaction.execute(statement, &[repository, hour, arrived].map(Value::Int))?;
     }
     Ok(true)
@@ -191,8 +191,23 @@ pub fn old_snapshots(transaction: &mut dyn Transaction, repository: i64, hour: i
     Ok(deleted.unwrap_or_default())
 }
 
+/// Notes that deletions of a repository were taken back: those of snapshots so far are no measure of
+/// what comes and goes every day.
+///
+/// # Errors
+/// Those of the database.
+pub fn take_back(transaction: &mut dyn Transaction, repository: i64) -> Result<()> {
+    let statement = "UPDATE snapshot_hour SET usual = 0 WHERE repository = $1 AND usual <> 0";
+    transaction.execute(statement, &[Value::Int(repository)])?;
+    Ok(())
+}
+
 /// How many snapshots the day before the one that ends with an hour has left, of those that were
 /// live before it; `None` where there were none, or it was not noted.
+///
+/// **Security:** the fewer were left, the more may go today without a word. So a deletion counts
+/// here only where its snapshot was among those that were noted: it had arrived in an hour before
+/// the note, and what arrives anew has a new arrival.
 ///
 /// # Errors
 /// Those of the database.
@@ -201,16 +216,20 @@ pub fn left_the_day_before(
     repository: i64,
     hour: i64,
 ) -> Result<Option<u64>> {
-    let (_, before) = of_day(transaction, repository, hour - DAY, SNAPSHOTS)?;
-    let Some(before) = before.filter(|before| *before > 0) else {
+    let (began, ended) = (hour - 2 * DAY, hour - DAY);
+    let Some((noted, before)) = live_at(transaction, repository, began, SNAPSHOTS)? else {
         return Ok(None);
     };
-    let deleted = old_snapshots(transaction, repository, hour - DAY)?;
-    Ok(Some(before.saturating_sub(deleted)))
+    let statement = "SELECT CAST(COALESCE(SUM(usual), 0) AS BIGINT) FROM snapshot_hour \
+                     WHERE repository = $1 AND hour > $2 AND hour <= $3 AND arrived < $4";
+    let values = [repository, began, ended, noted].map(Value::Int);
+    let deleted = transaction.first(statement, &values, |row| unsigned(row.int(0)?))?;
+    let left = before.saturating_sub(deleted.unwrap_or_default());
+    Ok((before > 0).then_some(left))
 }
 
-/// How many of a type were asked to be deleted within a day that ends with an hour or since, and
-/// how many were live before that day began, where that was noted.
+/// How many of a type were asked to be deleted within a day that ends with an hour, and how many
+/// were live before that day began, where that was noted.
 ///
 /// # Errors
 /// Those of the database.
@@ -224,9 +243,25 @@ pub fn of_day(
     let statement = "SELECT CAST(COALESCE(SUM(tombstones), 0) AS BIGINT) FROM vital_hour \
                      WHERE repository = $1 AND hour > $2 AND kind = $3";
     let deleted = transaction.first(statement, &values, |row| unsigned(row.int(0)?))?;
-    let statement = "SELECT objects FROM vital_hour \
+    let before = live_at(transaction, repository, hour - DAY, kind)?;
+    Ok((
+        deleted.unwrap_or_default(),
+        before.map(|(_, objects)| objects),
+    ))
+}
+
+/// The last note of what was live of a type, in an hour or before it: which hour, and how many.
+fn live_at(
+    transaction: &mut dyn Transaction,
+    repository: i64,
+    hour: i64,
+    kind: i64,
+) -> Result<Option<(i64, u64)>> {
+    let statement = "SELECT hour, objects FROM vital_hour \
          WHERE repository = $1 AND hour <= $2 AND kind = $3 AND objects IS NOT NULL \
          ORDER BY hour DESC LIMIT 1";
-    let before = transaction.first(statement, &values, |row| row.int(0))?;
-    Ok((deleted.unwrap_or_default(), before.map(at_least_none)))
+    let values = [repository, hour, kind].map(Value::Int);
+    transaction.first(statement, &values, |row| {
+        Ok((row.int(0)?, at_least_none(row.int(1)?)))
+    })
 }

@@ -102,6 +102,7 @@ impl Vault {
             };
             let leaf = leaves::append(transaction, now, &act)?;
             objects::restore(transaction, &key, leaf)?;
+            vital::take_back(transaction, repository.id)?;
             Ok(true)
         })
     }

@@ -5,10 +5,12 @@ CREATE TABLE snapshot_hour (
     hour BIGINT NOT NULL,
     arrived BIGINT NOT NULL,
     tombstones BIGINT NOT NULL,
+    -- How many of them tell what comes and goes every day: none once a deletion was taken back.
+    usual BIGINT NOT NULL,
     PRIMARY KEY (repository, hour, arrived)
 ) /* sqlite: STRICT, WITHOUT ROWID */;
-INSERT INTO snapshot_hour (repository, hour, arrived, tombstones)
-    SELECT repository, tombstoned_ms / 3600000, arrived_ms / 3600000, COUNT(*) FROM object
+INSERT INTO snapshot_hour (repository, hour, arrived, tombstones, usual)
+    SELECT repository, tombstoned_ms / 3600000, arrived_ms / 3600000, COUNT(*), 0 FROM object
     WHERE state = 1 AND kind = 4 AND tombstoned_ms IS NOT NULL
     GROUP BY repository, tombstoned_ms / 3600000, arrived_ms / 3600000;
 

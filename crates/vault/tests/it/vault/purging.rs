@@ -441,6 +441,50 @@ fn steady_snapshots_are_not_held() {
 }
 
 #[test]
+fn junk_that_comes_and_goes_and_deletions_taken_back_are_no_steady_churn() {
+    let scene = Scene::new();
+    let maintain = scene.token(Right::Maintain);
+    many_objects(&scene, &maintain);
+    let old: Vec<_> = (0..10)
+        .map(|number| put_snapshot(&scene, &maintain, number))
+        .collect();
+    pass_hours(&scene, 3);
+    // In the hour that a later day is compared with, but behind its note.
+    scene.vault.purge().unwrap();
+    let junk: Vec<_> = (100..130)
+        .map(|number| put_snapshot(&scene, &maintain, number))
+        .collect();
+    pass_hours(&scene, 2);
+    remove(&scene, &maintain, &junk[..20]);
+    assert_eq!(hold(&scene), None);
+    pass_hours(&scene, 46);
+    // Ten were noted then, and none of those went: half of ten has to be left.
+    remove(&scene, &maintain, &old);
+    remove(&scene, &maintain, &junk[20..25]);
+    assert_eq!(hold(&scene), None);
+    remove(&scene, &maintain, &junk[25..26]);
+    assert_eq!(hold(&scene), Some(Hold::ManyTombstones));
+
+    let scene = Scene::new();
+    let maintain = scene.token(Right::Maintain);
+    many_objects(&scene, &maintain);
+    let old: Vec<_> = (0..10)
+        .map(|number| put_snapshot(&scene, &maintain, number))
+        .collect();
+    pass_hours(&scene, 25);
+    remove(&scene, &maintain, &old[..9]);
+    assert_eq!(hold(&scene), Some(Hold::ManyTombstones));
+    let undone = scene.vault.undelete(&repository(), None, None, None);
+    assert_eq!(undone.unwrap(), 9);
+    assert!(scene.agree().unwrap());
+    pass_hours(&scene, 25);
+    remove(&scene, &maintain, &old[..5]);
+    assert_eq!(hold(&scene), None);
+    remove(&scene, &maintain, &old[5..6]);
+    assert_eq!(hold(&scene), Some(Hold::ManyTombstones));
+}
+
+#[test]
 fn many_snapshots_of_a_day_go_at_once_every_day() {
     let scene = Scene::new();
     let maintain = scene.token(Right::Maintain);
