@@ -462,10 +462,13 @@ impl Error {
             ),
             Self::OtherTombstones {
                 repository, found, ..
-            } => Some(format!(
-                "look at them; then strongroom-vault repository agree-to-purge {repository} {}",
-                found.options()
-            )),
+            } => {
+                let options = found.options();
+                Some(format!(
+                    "look at them; then strongroom-vault repository agree-to-purge {repository} \
+                     {options}"
+                ))
+            }
             Self::Hidden { .. } => Some("strongroom-vault unhide --help".to_owned()),
             Self::UnknownParent { parent, .. } => Some(format!(
                 "send the receipts of the chain again, from {parent} on"
