@@ -418,8 +418,8 @@ impl Error {
                 key.display()
             )),
             Self::LogInDoubt { key, .. } => Some(format!(
-                "its key stays, {}: when the database answers, strongroom-vault log key says which \
-                 log it has. Where it is the new one, start the vault",
+                "its key stays, {}: when the database answers, see which log it has by \
+                 strongroom-vault log key; where it is the new one, start the vault",
                 key.display()
             )),
             Self::OtherLog { .. } => Some(
