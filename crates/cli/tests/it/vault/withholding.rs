@@ -177,7 +177,8 @@ fn a_key_that_waits_and_is_sent_once_more_is_nothing_that_a_vault_must_have_logg
     let vault = FakeVault::start();
     let scene = scene(&vault);
     scene.begin();
-    fs::write(scene.path("second"), "another password").unwrap();
+    // One that our password does not open would not travel.
+    fs::copy(scene.path("password"), scene.path("second")).unwrap();
     let second = scene.path("second");
     let add = [
         "key",
