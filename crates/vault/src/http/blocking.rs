@@ -4,14 +4,19 @@
 //! that slow clients hold no thread. The one exception, listings, which are written out page by
 //! page, has its own threads; of the database they hold nothing while they wait.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::spawn_blocking;
 
 use crate::{Error, Result};
+
+/// Threads for short works: so many wait for the disk at a time, which then writes for all of them.
+const SHORT_THREADS: usize = 32;
 
 /// Listings at a time.
 const LISTINGS: usize = 64;
@@ -23,6 +28,7 @@ const LISTINGS_OF_ONE: usize = 8;
 #[derive(Clone, Debug)]
 pub struct Blocking {
     works: Arc<Semaphore>,
+    short: Arc<Short>,
     listings: Arc<Semaphore>,
     /// By the client's name; those who have none are forgotten.
     listings_of: Arc<Mutex<HashMap<String, Arc<Semaphore>>>>,
@@ -33,6 +39,7 @@ impl Blocking {
     pub fn new(works: usize) -> Self {
         Self {
             works: Arc::new(Semaphore::new(works.max(1))),
+            short: Arc::default(),
             listings: Arc::new(Semaphore::new(LISTINGS)),
             listings_of: Arc::default(),
         }
@@ -56,6 +63,24 @@ impl Blocking {
         done.await.map_err(|_| Error::Unfinished)?
     }
 
+    /// As [`Self::run`], for work that ends elsewhere: it passes on what it was given to answer
+    /// with, and holds its thread no longer than it has to.
+    ///
+    /// # Errors
+    /// What it is answered with, and [`Error::Unfinished`] where nobody answers.
+    pub(crate) async fn begin<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(Answer<T>) + Send + 'static,
+    ) -> Result<T> {
+        let permit = place(&self.works).await?;
+        let (answer, answered) = oneshot::channel();
+        self.short.begin(Box::new(move || {
+            work(Answer(answer));
+            drop(permit);
+        }));
+        answered.await.map_err(|_| Error::Unfinished)?
+    }
+
     /// A place of those that one client has for listings; to be taken before [`Self::listing`], so
     /// that whoever waits for his own holds none that others wait for.
     pub(crate) async fn listing_of(&self, client: &str) -> Result<OwnedSemaphorePermit> {
@@ -71,6 +96,65 @@ impl Blocking {
     /// A place for a listing.
     pub(crate) async fn listing(&self) -> Result<OwnedSemaphorePermit> {
         place(&self.listings).await
+    }
+}
+
+/// Works of a fraction of a millisecond each: waking a thread for each would cost as much again. So
+/// a thread that has done one goes on with the next that waits.
+#[derive(Default)]
+struct Short(Mutex<Waiting>);
+
+#[derive(Default)]
+struct Waiting {
+    works: VecDeque<Box<dyn FnOnce() + Send>>,
+    threads: usize,
+}
+
+impl Short {
+    /// Has a work done; where all threads are busy, one of them takes it when it is done.
+    fn begin(self: &Arc<Self>, work: Box<dyn FnOnce() + Send>) {
+        let mut waiting = self.0.lock();
+        waiting.works.push_back(work);
+        if waiting.threads < SHORT_THREADS {
+            waiting.threads += 1;
+            let short = Arc::clone(self);
+            drop(spawn_blocking(move || short.run()));
+        }
+    }
+
+    fn run(&self) {
+        loop {
+            let work = {
+                let mut waiting = self.0.lock();
+                let work = waiting.works.pop_front();
+                if work.is_none() {
+                    waiting.threads -= 1;
+                }
+                work
+            };
+            let Some(work) = work else {
+                return;
+            };
+            // Whoever waits for it hears that nobody answers.
+            let _ = catch_unwind(AssertUnwindSafe(work));
+        }
+    }
+}
+
+impl fmt::Debug for Short {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Short").finish_non_exhaustive()
+    }
+}
+
+/// Answers whoever waits for work that was begun.
+#[derive(Debug)]
+pub(crate) struct Answer<T>(oneshot::Sender<Result<T>>);
+
+impl<T> Answer<T> {
+    /// Answers; where nobody waits any more, nobody wants to know.
+    pub(crate) fn with(self, outcome: Result<T>) {
+        let _ = self.0.send(outcome);
     }
 }
 

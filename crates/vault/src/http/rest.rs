@@ -19,6 +19,7 @@ use hyper::header::{
 use hyper::{Method, StatusCode};
 use strongroom_model::{FileName, FileType, RepositoryPath};
 
+use crate::http::blocking::Answer;
 use crate::http::body::{Body, Intake, Listing};
 use crate::http::service::{Note, Peer, Request, Response, later, simple};
 use crate::http::strangers::Strangers;
@@ -275,17 +276,21 @@ impl Question {
         !asks_first && length_bytes.is_some_and(|length| length <= SMALL_BYTES)
     }
 
-    /// Puts a short file, in one turn of a thread.
+    /// Puts a short file, in one turn of a thread, which does not wait for the commit.
     async fn put(self, principal: Principal, name: FileName, content: Vec<u8>) -> Result<()> {
         let blocking = self.rest.blocking.clone();
-        let put = move || {
+        let take = move || {
             let (vault, path) = (&self.rest.vault, &self.route.repository);
             let length_bytes = Some(content.len() as u64);
             let mut upload = vault.begin_put(&principal, path, name, length_bytes)?;
             upload.write(&content)?;
-            upload.finish()
+            Ok(upload)
         };
-        blocking.run(put).await
+        let put = move |answer: Answer<()>| match take() {
+            Ok(upload) => upload.finish_then(|outcome| answer.with(outcome)),
+            Err(error) => answer.with(Err(error)),
+        };
+        blocking.begin(put).await
     }
 
     async fn begin(

@@ -4,6 +4,7 @@
 //! who posts the same bytes again is told the same.
 
 use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
 
 use sha2::{Digest, Sha256};
 use strongroom_model::{FileName, FileType, Id, RepositoryPath};
@@ -191,6 +192,23 @@ impl Upload {
     /// [`Error::ConfigIsThere`], [`Error::Hidden`], [`Error::Busy`], [`Error::Full`]; those of
     /// database and storage. Nothing is left of it then.
     pub fn finish(self) -> Result<()> {
+        let (answer, answered) = sync_channel(1);
+        self.finish_then(move |outcome| drop(answer.send(outcome)));
+        answered.recv().unwrap_or(Err(Error::Unfinished))
+    }
+
+    /// As [`Upload::finish`], for who does not want to hold a thread while the database commits:
+    /// `then` is told what came of it, and must not block.
+    pub fn finish_then(self, then: impl FnOnce(Result<()>) + Send + 'static) {
+        match self.store() {
+            Ok(Some(stored)) => stored.commit_then(then),
+            Ok(None) => then(Ok(())),
+            Err(error) => then(Err(error)),
+        }
+    }
+
+    /// Stores what came; what is still to be made known is returned.
+    fn store(self) -> Result<Option<Stored>> {
         let Self {
             vault,
             principal,
@@ -209,11 +227,12 @@ impl Upload {
             bytes,
         };
         match (into, name.kind()) {
-            (Into::Memory(content), FileType::Config) => put.config(content),
+            (Into::Memory(content), FileType::Config) => put.config(content).map(|()| None),
             (Into::Memory(content), FileType::Locks) => {
                 put.check_name(Id::of(&content))?;
                 put.vault
                     .put_lock(&put.principal, &put.repository, name, content)
+                    .map(|()| None)
             }
             (Into::Memory(content), _) => {
                 put.check_name(Id::of(&content))?;
@@ -226,7 +245,7 @@ impl Upload {
                 let body = put.vault.body_key(path, name, foreseen.generation);
                 let mut staged = put.vault.shared.bodies.stage(&body)?;
                 staged.write(&content)?;
-                put.object(staged, foreseen, room)
+                put.object(staged, foreseen, room).map(Some)
             }
             (
                 Into::Storage {
@@ -237,10 +256,18 @@ impl Upload {
                 _,
             ) => {
                 put.check_name(Id::from_bytes(hasher.finalize().into()))?;
-                put.object(staged, *foreseen, room)
+                put.object(staged, *foreseen, room).map(Some)
             }
         }
     }
+}
+
+/// A file that is stored under its name, and is not known yet.
+struct Stored {
+    put: Put,
+    generation: u32,
+    is_healed: bool,
+    room: Room,
 }
 
 /// A file that came whole.
@@ -335,7 +362,7 @@ impl Put {
         self.vault.heal_config(&self.repository)
     }
 
-    fn object(self, staged: Box<dyn Staged>, foreseen: Foreseen, room: Room) -> Result<()> {
+    fn object(self, staged: Box<dyn Staged>, foreseen: Foreseen, room: Room) -> Result<Stored> {
         let path = &self.repository.path;
         let generation = foreseen.generation;
         let Foreseen { found, .. } = match foreseen.is_fresh() && room.is_as_declared() {
@@ -353,25 +380,41 @@ impl Put {
             true => drop(staged),
             false => staged.publish()?,
         }
-        let is_healed = found.is_some() && !is_sound;
-        self.commit(generation, is_healed)?;
-        drop(room);
-        Ok(())
+        Ok(Stored {
+            put: self,
+            generation,
+            is_healed: found.is_some() && !is_sound,
+            room,
+        })
     }
 
-    /// Makes known what is stored. Decided anew on what the database holds by now.
-    fn commit(self, generation: u32, is_healed: bool) -> Result<()> {
-        let now = self.vault.now();
-        let file = self.told();
+    fn told(&self) -> leaves::File {
+        let token = Some(self.principal.name.as_str());
+        told(&self.repository.path, self.name, self.bytes, token)
+    }
+}
+
+impl Stored {
+    /// Makes known what is stored, and tells `then` what came of it. Decided anew on what the
+    /// database holds by now.
+    fn commit_then(self, then: impl FnOnce(Result<()>) + Send + 'static) {
         let Self {
+            put,
+            generation,
+            is_healed,
+            room,
+        } = self;
+        let now = put.vault.now();
+        let file = put.told();
+        let Put {
             vault,
             principal,
             repository: before,
             name,
             bytes,
-        } = self;
+        } = put;
         let token = principal.token;
-        vault.shared.commits.commit(move |transaction| {
+        let work = move |transaction: &mut dyn Transaction| {
             let outlook = outlook(transaction, &before.path, name, token)?;
             let repository = &outlook.repository;
             let key = Key::new(repository.id, name);
@@ -413,12 +456,12 @@ impl Put {
                 }
             }
             Ok(())
-        })
-    }
-
-    fn told(&self) -> leaves::File {
-        let token = Some(self.principal.name.as_str());
-        told(&self.repository.path, self.name, self.bytes, token)
+        };
+        // Where nothing can be asked of the database any more, nobody answers, which is an answer.
+        let _ = vault.shared.commits.commit_then(work, move |outcome| {
+            drop(room);
+            then(outcome);
+        });
     }
 }
 
