@@ -1,7 +1,7 @@
 //! Running other programs: each is shown before it runs, and a failure names it.
 
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -52,17 +52,33 @@ pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
 }
 
 /// A cargo command in the workspace root.
+///
+/// What `cargo run` tells this program of its own package does not reach it: build scripts that
+/// ask for such a variable would run anew whenever cargo is called by hand and by us in turn.
 pub(crate) fn cargo(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(arguments).current_dir(workspace_root());
+    for (name, _) in std::env::vars_os() {
+        let of_our_package = ["CARGO_PKG_", "CARGO_MANIFEST_"];
+        if of_our_package
+            .iter()
+            .any(|begin| name.to_string_lossy().starts_with(begin))
+        {
+            command.env_remove(name);
+        }
+    }
     command
 }
 
 /// The folder that holds the workspace's `Cargo.toml`.
+///
+/// `cargo run` says where it is now. Where this program was built may be another working tree that
+/// shares the folder of builds.
 pub(crate) fn workspace_root() -> PathBuf {
-    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
-    xtask.parent().unwrap_or(xtask).to_path_buf()
+    let now = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let xtask = now.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")));
+    xtask.parent().unwrap_or(&xtask).to_path_buf()
 }
 
 /// Where cargo puts what it builds.

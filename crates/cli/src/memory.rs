@@ -338,6 +338,7 @@ mod tests {
             name: "one".to_owned(),
             location: String::new(),
             files_brought: 0,
+            news_brought: 0,
             bytes_brought: 0,
             healed: Vec::new(),
             unmended: vec![FileName::new(FileType::Snapshots, id("wrong"))],

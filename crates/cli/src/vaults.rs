@@ -90,7 +90,7 @@ pub(crate) struct Met {
 pub(crate) struct NewFiles {
     /// Those that have a file which this run has made.
     pub(crate) made: BTreeSet<String>,
-    /// Those to which files were brought from others.
+    /// Those to which files were brought from others that they cannot have had.
     pub(crate) brought: BTreeSet<String>,
 }
 

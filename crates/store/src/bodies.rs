@@ -77,7 +77,7 @@ pub trait Bodies: Send + Sync + fmt::Debug {
     fn free_bytes(&self) -> Result<Option<u64>>;
 
     /// Tries whether the place takes bytes, without leaving any: asked every half minute, and before
-    /// what cannot be read is taken for rot.
+    /// what cannot be read is taken for rot. A server that says nothing has failed after seconds.
     ///
     /// # Errors
     /// As [`Bodies::stage`].

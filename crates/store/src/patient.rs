@@ -120,6 +120,10 @@ impl PatientStore {
                 Err(RecvTimeoutError::Disconnected) => {
                     return Err(self.unreachable("the thread that worked there died".to_owned()));
                 }
+                // Another call has waited long enough for all.
+                Err(RecvTimeoutError::Timeout) if self.has_hung.load(Ordering::Acquire) => {
+                    return Err(self.hung());
+                }
                 Err(RecvTimeoutError::Timeout) if self.pulse.count() == count => still += 1,
                 Err(RecvTimeoutError::Timeout) => {
                     count = self.pulse.count();

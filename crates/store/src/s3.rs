@@ -16,6 +16,7 @@ mod fault;
 mod files;
 mod options;
 mod part;
+mod probe;
 mod staged;
 mod stream;
 

@@ -92,6 +92,15 @@ pub trait Transaction {
     /// As [`Transaction::execute`].
     fn lease_ms(&mut self) -> Result<i64>;
 
+    /// Lets the statements that follow take as long as they need: for steps of the schema alone,
+    /// since whoever else writes waits for them.
+    ///
+    /// # Errors
+    /// As [`Transaction::execute`].
+    fn take_time(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     /// Does work of which nothing stays where it fails, while the transaction goes on.
     ///
     /// # Errors

@@ -42,6 +42,17 @@ pub enum Error {
         /// The one of this program.
         known: i64,
     },
+    /// A process serves by an older schema, which it would be wrong to bring forward beneath it.
+    #[error(
+        "The database has schema {found}, by which another process serves, and this program has \
+         {known}"
+    )]
+    OlderServes {
+        /// The schema that was found.
+        found: i64,
+        /// The one of this program.
+        known: i64,
+    },
     /// The storage of bodies failed.
     #[error(transparent)]
     Storage(#[from] strongroom_store::Error),
@@ -407,8 +418,8 @@ impl Error {
                 key.display()
             )),
             Self::LogInDoubt { key, .. } => Some(format!(
-                "its key stays, {}: when the database answers, strongroom-vault log key says which \
-                 log it has. Where it is the new one, start the vault",
+                "its key stays, {}: when the database answers, see which log it has by \
+                 strongroom-vault log key; where it is the new one, start the vault",
                 key.display()
             )),
             Self::OtherLog { .. } => Some(
@@ -440,6 +451,11 @@ impl Error {
                  strongroom-vault"
                     .to_owned(),
             ),
+            Self::OlderServes { .. } => Some(
+                "stop all processes of the older version, on all machines, and start this one then; \
+                 one that was killed counts as there for 30 s"
+                    .to_owned(),
+            ),
             Self::NoRepository { name, nearest } => Some(match nearest {
                 Some(nearest) => format!(
                     "was {nearest} meant? To make a new one: strongroom-vault repository set \
@@ -462,10 +478,13 @@ impl Error {
             ),
             Self::OtherTombstones {
                 repository, found, ..
-            } => Some(format!(
-                "look at them; then strongroom-vault repository agree-to-purge {repository} {}",
-                found.options()
-            )),
+            } => {
+                let options = found.options();
+                Some(format!(
+                    "look at them; then strongroom-vault repository agree-to-purge {repository} \
+                     {options}"
+                ))
+            }
             Self::Hidden { .. } => Some("strongroom-vault unhide --help".to_owned()),
             Self::UnknownParent { parent, .. } => Some(format!(
                 "send the receipts of the chain again, from {parent} on"

@@ -56,7 +56,8 @@ mod tests {
         let words = command.split_whitespace().map(|word| match word {
             "{path}" | "{name}" | "{repository}" | "PATH" | "DIR" => "acme/repos",
             "{token}" | "NAME" => "a1b2c3",
-            "{found}" | "{tombstones}" | "N" => "3",
+            "{found}" | "N" | "LEAF" => "3",
+            "{options}" => "--tombstones=3",
             "{wall}" | "TIME" => "2026-11-20T10:00:00Z",
             "{may_s}s" | "{may_min}m" | "{}" | "{config}" | "PERIOD" => "30d",
             "RIGHT" => "append",

@@ -7,6 +7,8 @@
 //! What can go wrong: processes with one database and two storages, each of which would lack what
 //! came through the other. The log lies with the storage, so a process that has another one finds
 //! no log there, and does not start.
+//! And a program that brings the schema forward beneath one of an older version, which would go on
+//! to write what the new schema no longer means: it does not start while another serves.
 
 use std::cmp::Ordering;
 use std::fs::{File, OpenOptions};
@@ -20,7 +22,8 @@ use strongroom_model::Secret;
 use strongroom_store::{Bodies, LocalBodies, S3Bodies, S3Options};
 
 use crate::config::{BucketConfig, DatabaseConfig, StorageConfig, VaultConfig};
-use crate::database::migrations::{migrate, version};
+use crate::database::lease;
+use crate::database::migrations::{migrate, version, version_in};
 use crate::database::postgres::Postgres;
 use crate::database::sqlite::Sqlite;
 use crate::database::{Database, Transaction};
@@ -29,7 +32,7 @@ use crate::records::log as identities;
 use crate::records::{SCHEMA, leaves};
 use crate::rules::clock::{Reading, SECOND_MS};
 use crate::rules::purge::Keeping;
-use crate::vault::{ReadClocks, Settings};
+use crate::vault::{Job, ReadClocks, Settings};
 use crate::{Error, Result, Vault};
 
 /// The folder of the first log, beside the bodies. Later ones have their number behind a sign that
@@ -116,9 +119,10 @@ pub fn open_as_it_is(config: &VaultConfig) -> Result<(Vault, Storage)> {
 /// storage; brings the schema up to date.
 ///
 /// # Errors
-/// [`Error::NewerSchema`]; those of database and storage.
+/// [`Error::OlderServes`], [`Error::NewerSchema`]; those of database and storage.
 pub fn open_with_storage(config: &VaultConfig) -> Result<(Vault, Storage)> {
     let database = connect(config)?;
+    refuse_beneath_others(config, &*database)?;
     migrate(&*database, SCHEMA)?;
     with_database(config, database)
 }
@@ -133,7 +137,12 @@ pub(crate) fn known_schema() -> i64 {
 /// # Errors
 /// Those of the database.
 pub(crate) fn schema_version(config: &VaultConfig, database: &dyn Database) -> Result<i64> {
-    let tables = match config.database {
+    version(database, tables(config))
+}
+
+/// Counts the tables called `schema_version`, in the words of a database's kind.
+const fn tables(config: &VaultConfig) -> &'static str {
+    match config.database {
         DatabaseConfig::File(_) => {
             "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = 'schema_version'"
         }
@@ -141,8 +150,31 @@ pub(crate) fn schema_version(config: &VaultConfig, database: &dyn Database) -> R
             "SELECT COUNT(*) FROM information_schema.tables \
              WHERE table_schema = current_schema() AND table_name = 'schema_version'"
         }
-    };
-    version(database, tables)
+    }
+}
+
+/// Refuses to bring a schema forward while a process serves that works on the one before. On SQLite
+/// whoever serves holds the folder's lock, so that nobody else does.
+fn refuse_beneath_others(config: &VaultConfig, database: &dyn Database) -> Result<()> {
+    if matches!(config.database, DatabaseConfig::File(_)) {
+        return Ok(());
+    }
+    let known = known_schema();
+    // Both are of one moment: whoever has brought it forward since takes no lease before.
+    database.read(&mut |transaction: &mut dyn Transaction| {
+        let found = version_in(transaction, tables(config))?;
+        if found == 0 || found >= known {
+            return Ok(());
+        }
+        let now_ms = transaction.lease_ms()?;
+        for job in [Job::Clock, Job::Log] {
+            let holder = lease::holder(transaction, job.name(), now_ms, lease::LENGTH_MS)?;
+            if holder.is_some() {
+                return Err(Error::OlderServes { found, known });
+            }
+        }
+        Ok(())
+    })
 }
 
 fn with_database(config: &VaultConfig, database: Arc<dyn Database>) -> Result<(Vault, Storage)> {

@@ -50,6 +50,7 @@ pub const SCHEMA: &[&str] = &[
     include_str!("database/schema/0012.sql"),
     include_str!("database/schema/0013.sql"),
     include_str!("database/schema/0014.sql"),
+    include_str!("database/schema/0015.sql"),
 ];
 
 /// All rows of a short answer.

@@ -103,9 +103,10 @@ impl Args {
     }
 }
 
-/// The copies that got files which they lacked, by name.
+/// The copies that got files which they cannot have had, by name: a vault behind one of them has
+/// logged them.
 pub(crate) fn brought(report: &SyncReport) -> BTreeSet<String> {
-    let copies = report.copies.iter().filter(|copy| copy.files_brought > 0);
+    let copies = report.copies.iter().filter(|copy| copy.news_brought > 0);
     copies.map(|copy| copy.name.clone()).collect()
 }
 

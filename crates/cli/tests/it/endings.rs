@@ -135,10 +135,18 @@ fn an_interruption_of_the_sync_that_ends_a_backup_says_what_is_whole_and_what_to
     ended.assert_says(&["hint", "strongroom sync"]);
     let all_of = |copy| &scene.files(copy, "data") | &scene.files(copy, "index");
     let lacks = (&all_of("one") - &all_of("three")).len();
-    let behind = format!("behind by {lacks} files");
-    for (copy, word) in [("one", "whole"), ("two", "whole"), ("three", &behind)] {
+    // A server that was stopped for long may take the one file on its way when nobody waits for its
+    // answer any more.
+    let behind = [lacks, lacks + 1].map(|files| format!("behind by {files} files"));
+    let whole = || vec!["whole".to_owned()];
+    for (copy, words) in [
+        ("one", whole()),
+        ("two", whole()),
+        ("three", behind.to_vec()),
+    ] {
         let row = ended.out.lines().rfind(|line| line.starts_with(copy));
-        assert!(row.is_some_and(|row| row.contains(word)), "{}", ended.out);
+        let is_told = |row: &str| words.iter().any(|word| row.contains(word));
+        assert!(row.is_some_and(is_told), "{}", ended.out);
         assert_eq!(scene.files(copy, "locks"), [].into(), "{copy}");
     }
     let arrived = scene.files("three", "data");

@@ -49,6 +49,8 @@ pub(crate) struct State {
     pub(crate) is_busy: bool,
     /// What it answers instead of what it is; with 0 it closes the connection.
     pub(crate) withholds_hello: Option<u16>,
+    /// Whether it does not tell of its repository.
+    pub(crate) withholds_repository: bool,
     /// Whether nothing more comes into its log.
     pub(crate) is_frozen: bool,
     /// What it answers instead of its checkpoint and proof: a status, and a body.
@@ -84,6 +86,7 @@ impl FakeVault {
             is_plain: false,
             is_busy: false,
             withholds_hello: None,
+            withholds_repository: false,
             is_frozen: false,
             withholds_proof: None,
             withholds_second_proof: None,
@@ -176,6 +179,9 @@ impl State {
                 }
                 let old = query.strip_prefix("old=").unwrap().parse().unwrap();
                 Answer::json(200, &self.consistency(old))
+            }
+            ("GET", "repositories/acme/repos") if self.withholds_repository => {
+                Answer::text(404, "not through this proxy")
             }
             ("GET", "repositories/acme/repos") => Answer::json(
                 200,

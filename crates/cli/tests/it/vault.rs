@@ -97,7 +97,12 @@ fn a_rewritten_log_is_an_alarm_in_every_command_until_somebody_accepts_it() {
     let scene = scene(&vault);
     scene.begin();
     let good = vault.state().leaves.clone();
-    vault.state().leaves[0] = "another start".to_owned();
+    {
+        // It has grown for certain: one that has not is told in other words.
+        let mut state = vault.state();
+        state.leaves[0] = "another start".to_owned();
+        state.leaves.push("one more".to_owned());
+    }
     assert_alarm(
         &scene,
         &vault,

@@ -45,6 +45,7 @@ pub(crate) struct LaneState {
     landed: Vec<(FileName, u64)>,
     healed: Vec<FileName>,
     files_brought: u64,
+    news_brought: u64,
     bytes_brought: u64,
 }
 
@@ -112,9 +113,12 @@ impl Lane {
     pub(crate) fn note_brought(&self, name: FileName, size_bytes: u64) {
         let mut state = self.state.lock();
         state.landed.push((name, size_bytes));
-        state.gone.remove(&name);
+        let was_listed = state.gone.remove(&name);
         state.withheld.remove(&name);
         state.files_brought += 1;
+        // A key may wait there already, and what was gone for a moment may be back.
+        let is_news = !was_listed && name.kind() != FileType::Keys;
+        state.news_brought += u64::from(is_news);
         state.bytes_brought += size_bytes;
     }
 
@@ -137,6 +141,7 @@ impl Lane {
             location: self.copy.store.location().to_owned(),
             name: self.copy.name,
             files_brought: state.files_brought,
+            news_brought: state.news_brought,
             bytes_brought: state.bytes_brought,
             healed: state.healed,
             unmended: unmended.into_iter().collect(),

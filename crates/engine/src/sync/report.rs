@@ -37,6 +37,9 @@ pub struct SyncedCopy {
     pub location: String,
     /// Files that it lacked and now has.
     pub files_brought: u64,
+    /// Those of them that the copy cannot have had: no keys, which a vault may hold without listing
+    /// them, and nothing that the copy had listed.
+    pub news_brought: u64,
     /// Bytes of these files.
     pub bytes_brought: u64,
     /// Files that were wrong and now are right.
@@ -147,6 +150,7 @@ impl SyncedCopy {
             name: copy.name.clone(),
             location: copy.store.location().to_owned(),
             files_brought: 0,
+            news_brought: 0,
             bytes_brought: 0,
             healed: Vec::new(),
             unmended: Vec::new(),

@@ -119,7 +119,7 @@ fn hash<'r, 'a>(
     };
     let mut hashing = Hashing::new(keep_bytes, kept);
     loop {
-        let Some(step) = reading.outcome(first.name, stream.step())? else {
+        let Some(step) = reading.outcome_of_step(first.name, stream.step())? else {
             return Ok(None);
         };
         let count = step.len();
@@ -129,7 +129,7 @@ fn hash<'r, 'a>(
                 0 => stream.has_ended(),
                 _ => stream.goes_on_with(step),
             };
-            match turn.reading.outcome(turn.name, same)? {
+            match turn.reading.outcome_of_step(turn.name, same)? {
                 None => {}
                 Some(false) => differing.push(turn),
                 Some(true) => {

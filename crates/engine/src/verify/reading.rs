@@ -152,6 +152,28 @@ impl<'a> Reading<'a> {
         self.progress.add_bytes(count);
     }
 
+    /// What came of a step of a file that was opened, as [`Reading::outcome`]; but a file that breaks
+    /// off in a place which answers still is a fault of the file, and not of its copy.
+    ///
+    /// # Errors
+    /// Where the user interrupts.
+    pub(crate) fn outcome_of_step<T>(
+        &self,
+        name: FileName,
+        read: strongroom_store::Result<T>,
+    ) -> Result<Option<T>> {
+        match read {
+            Err(error @ Error::Unreachable { .. })
+                if self.scan.look.copy.store.size(name).is_ok() =>
+            {
+                let reason = chain(&error);
+                self.problem(name, ProblemKind::Unreadable { reason });
+                Ok(None)
+            }
+            read => self.outcome(name, read),
+        }
+    }
+
     /// What came of a read; where it failed, why is kept.
     ///
     /// # Errors

@@ -64,19 +64,19 @@ fn read_group(group: &[&Reading<'_>]) -> Result<Vec<usize>> {
             buffers.with(|kept| lockstep::read_row(turns, kept))
         })
     };
-    let mut rows = in_rows(group, |reading| reading.small_files());
+    let mut rows = in_rows(group, each(group, |reading| reading.small_files()));
     // With the key, index files tell which packs are to be read besides.
     if group.iter().any(|reading| reading.has_key()) {
         read(&rows)?;
         rows.clear();
     }
     let packs: Vec<_> = group.iter().map(|reading| reading.packs()).collect();
-    let mut each = packs.iter();
-    rows.extend(in_rows(group, |_| {
-        let packs = each.next().into_iter().flatten();
+    let named = |packs: &Vec<FileEntry>| {
         let name = |entry: &FileEntry| FileName::new(FileType::Data, entry.id);
-        packs.map(|entry| (name(entry), entry.size_bytes)).collect()
-    }));
+        let files = packs.iter().map(|entry| (name(entry), entry.size_bytes));
+        files.collect()
+    };
+    rows.extend(in_rows(group, packs.iter().map(named).collect()));
     // The largest first, so that no core ends long before another.
     rows.sort_by_cached_key(|row| {
         let sizes = row.iter().map(|(_, _, size_bytes)| *size_bytes);
@@ -89,14 +89,13 @@ fn read_group(group: &[&Reading<'_>]) -> Result<Vec<usize>> {
 /// The files of all copies, those of one name together.
 fn in_rows<'r, 'a>(
     group: &[&'r Reading<'a>],
-    mut files: impl FnMut(&'r Reading<'a>) -> Vec<(FileName, u64)>,
+    files: Vec<Vec<(FileName, u64)>>,
 ) -> Vec<Row<'r, 'a>> {
     let mut rows: BTreeMap<FileName, Row<'_, '_>> = BTreeMap::new();
-    for reading in group.iter().copied() {
-        for (name, size_bytes) in files(reading) {
-            rows.entry(name)
-                .or_default()
-                .push((reading, name, size_bytes));
+    for (reading, files) in group.iter().copied().zip(files) {
+        for (name, size_bytes) in files {
+            let row = rows.entry(name).or_default();
+            row.push((reading, name, size_bytes));
         }
     }
     let mut rows: Vec<_> = rows.into_values().collect();

@@ -174,3 +174,59 @@ pub(crate) fn hash(store: &dyn Store, name: FileName) -> Result<Id> {
         stream.consume(count);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use strongroom_model::FileType;
+    use strongroom_store::LocalStore;
+
+    use super::*;
+
+    /// Larger than a step, so that what differs may lie behind the first one.
+    fn long() -> Vec<u8> {
+        (0..600_000_u32)
+            .map(|number| (number % 251) as u8)
+            .collect()
+    }
+
+    #[test]
+    fn a_file_goes_on_with_its_own_bytes_and_with_no_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = LocalStore::new(folder.path().join("repository"));
+        store.create().unwrap();
+        let bytes = long();
+        let name = FileName::new(FileType::Data, Id::of(&bytes));
+        store.save(name, &bytes).unwrap();
+        let goes_on = |expected: &[u8]| {
+            let mut stream = Stream::open(&store, name).unwrap();
+            let same = stream.goes_on_with(expected).unwrap();
+            (same, stream.has_ended().unwrap())
+        };
+        assert_eq!(goes_on(&bytes), (true, true));
+        assert_eq!(goes_on(&bytes[..599_999]), (true, false), "there is more");
+        let mut more = bytes.clone();
+        more.push(0);
+        assert!(!goes_on(&more).0, "it ends before");
+        let mut other = bytes.clone();
+        other[599_999] ^= 1;
+        assert!(!goes_on(&other).0, "the last byte differs");
+    }
+
+    #[test]
+    fn what_is_kept_is_all_or_the_end() {
+        let bytes = long();
+        let expected = [(0, TAIL_BYTES), (599_999, TAIL_BYTES), (600_000, 600_000)];
+        for (keep_bytes, kept_bytes) in expected {
+            let mut kept = vec![7; 9];
+            let mut hashing = Hashing::new(keep_bytes, &mut kept);
+            for step in bytes.chunks(131_072) {
+                hashing.add(step);
+            }
+            let hashed = hashing.finish();
+            assert_eq!(hashed.id, Id::of(&bytes));
+            assert_eq!(hashed.size_bytes, 600_000);
+            assert_eq!(hashed.is_kept, keep_bytes == 600_000);
+            assert!(kept == bytes[bytes.len() - kept_bytes..], "{keep_bytes}");
+        }
+    }
+}

@@ -8,7 +8,6 @@ use std::time::SystemTime;
 
 use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::operation::get_object::{GetObjectError, GetObjectOutput};
-use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration, MultipartUpload};
 use strongroom_model::{FileType, Id, RepositoryPath};
 
@@ -84,7 +83,7 @@ impl S3Bodies {
         format!("{}{}", self.bucket.location, body.repository)
     }
 
-    fn fault<E>(&self, action: &str, error: &Failure<E>) -> Error
+    pub(super) fn fault<E>(&self, action: &str, error: &Failure<E>) -> Error
     where
         E: ProvideErrorMetadata + StdError + 'static,
     {
@@ -290,33 +289,8 @@ impl Bodies for S3Bodies {
         Ok(None)
     }
 
-    /// Begins an upload, sends a part and ends it: all that a body needs but the end, by which alone
-    /// something would stay, with its versions where the bucket keeps any.
     fn probe(&self) -> Result<()> {
-        let action = "try whether it takes bytes";
-        let bucket = &self.bucket;
-        // As a body's, so that a sweep finds what was not ended; nothing ever has this name.
-        let key = format!("{}probe/config/1", self.prefix());
-        let request = bucket.client.create_multipart_upload();
-        let request = request.bucket(&bucket.name).key(&key);
-        let begun = bucket.wait(request.send());
-        let begun = begun.map_err(|error| self.fault(action, &error))?;
-        let id = begun.upload_id.ok_or_else(|| Error::BadAnswer {
-            location: bucket.location.clone(),
-            action: action.to_owned(),
-            reason: "it gave the upload no id".to_owned(),
-        })?;
-        let request = bucket.client.upload_part();
-        let request = request
-            .bucket(&bucket.name)
-            .key(&key)
-            .upload_id(&id)
-            .part_number(1)
-            .body(ByteStream::from_static(b"strongroom"));
-        let sent = bucket.wait(request.send());
-        let ended = self.abort(&key, &id);
-        sent.map_err(|error| self.fault(action, &error))?;
-        ended.map(|_| ())
+        self.bucket.wait(self.try_upload())
     }
 
     fn sweep(&self, older_than: SystemTime) -> Result<u64> {

@@ -27,6 +27,8 @@ const WORKERS: usize = 2;
 /// What everything that belongs to a bucket shares.
 pub(super) struct Bucket {
     pub(super) client: Client,
+    /// The same, that tries nothing twice.
+    pub(super) once: Client,
     pub(super) name: String,
     pub(super) prefix: String,
     pub(super) location: String,
@@ -57,8 +59,11 @@ impl Bucket {
                 source,
             })?;
         let (client, region) = runtime.block_on(client(&options));
+        let once = client.config().to_builder();
+        let once = Client::from_conf(once.retry_config(RetryConfig::disabled()).build());
         Ok(Self {
             client,
+            once,
             constraint: Some(region)
                 .filter(|region| options.endpoint.is_none() && region != FIRST_REGION),
             waiting: Waiting::new(options.spool, options.spool_reserve_bytes),

@@ -2,10 +2,10 @@
 
 use std::fs;
 use std::io::Read;
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::mpsc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use strongroom_model::{FileType, Secret};
 use strongroom_store::{Bodies, BodyKey, Error, S3Bodies, S3Credentials, S3Options};
@@ -180,11 +180,15 @@ mod ceph {
 }
 
 fn served(server: &Server) -> S3Bodies {
+    at(&server.endpoint())
+}
+
+fn at(endpoint: &str) -> S3Bodies {
     let account = CephAccount {
         access_key: "name".to_owned(),
         secret_key: "geheim".to_owned(),
     };
-    S3Bodies::new(options(&server.endpoint(), "bucket", &account)).unwrap()
+    S3Bodies::new(options(endpoint, "bucket", &account)).unwrap()
 }
 
 fn answering(status: &'static str, headers: &'static str, body: &'static str) -> Server {
@@ -395,6 +399,42 @@ fn whether_a_bucket_takes_bytes_is_tried_without_leaving_any() {
     let error = served(&full).probe().unwrap_err();
     assert!(matches!(error, Error::Full { .. }), "{error}");
     assert_eq!(full.methods(), ["POST", "PUT", "DELETE"]);
+}
+
+#[test]
+fn a_bucket_whose_uploads_cannot_be_ended_takes_bytes_all_the_same() {
+    let server = Server::start(|_, request, stream| match request.method.as_str() {
+        "POST" => {
+            let begun = "<InitiateMultipartUploadResult><UploadId>one</UploadId></InitiateMultipartUploadResult>";
+            reply(stream, request, "200 OK", begun.as_bytes())
+        }
+        "PUT" => reply_with(stream, request, "200 OK", "ETag: \"tag\"\r\n", b""),
+        _ => {
+            let denied = "<Error><Code>AccessDenied</Code></Error>";
+            reply(stream, request, "403 Forbidden", denied.as_bytes())
+        }
+    });
+    served(&server).probe().unwrap();
+    assert_eq!(server.methods(), ["POST", "PUT", "DELETE"]);
+}
+
+#[test]
+fn whether_a_bucket_takes_bytes_is_tried_once_and_not_waited_for() {
+    let busy = answering("503 Slow Down", "", "<Error><Code>SlowDown</Code></Error>");
+    let error = served(&busy).probe().unwrap_err();
+    assert!(matches!(error, Error::Unreachable { .. }), "{error}");
+    assert_eq!(busy.methods(), ["POST"]);
+    // The kernel takes connections, and nobody ever answers.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let bodies = at(&format!("http://{}", silent.local_addr().unwrap()));
+    let began = Instant::now();
+    let error = bodies.probe().unwrap_err();
+    assert!(matches!(error, Error::Unreachable { .. }), "{error}");
+    assert!(
+        began.elapsed() < Duration::from_secs(15),
+        "{:?}",
+        began.elapsed()
+    );
 }
 
 #[test]

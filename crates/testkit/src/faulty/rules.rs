@@ -73,6 +73,8 @@ pub enum Fault {
     CrashAfter,
     /// Of what is read, only that many bytes come; then the stream breaks.
     ShortRead(u64),
+    /// Of what is read, only that many bytes come; then the connection is lost, for good.
+    Lost(u64),
     /// Of what is read, only that many bytes come; then the stream waits at a gate, and goes on.
     Stall(u64, Gate),
     /// One bit of what is read is wrong: of this byte, modulo the length.
@@ -291,7 +293,11 @@ impl Rules {
         match self.strike(Op::Open, Some(name.kind()), Some(name))? {
             Some(Fault::AnswerLost) => Err(self.unreachable()),
             Some(Fault::CrashAfter) => Err(self.crash()),
-            Some(Fault::ShortRead(count)) => Ok(Box::new(open()?.take(count).chain(Broken))),
+            Some(Fault::ShortRead(count)) => Ok(Box::new(open()?.take(count).chain(Broken(None)))),
+            Some(Fault::Lost(count)) => {
+                let location = Some(self.location.clone());
+                Ok(Box::new(open()?.take(count).chain(Broken(location))))
+            }
             Some(Fault::Stall(left_bytes, gate)) => Ok(Box::new(Stalling {
                 inner: open()?,
                 left_bytes,
@@ -326,18 +332,30 @@ pub(super) fn flip_bit(bytes: &mut [u8], at: u64) {
     }
 }
 
-/// A stream that breaks off in the middle.
-struct Broken;
+/// A stream that breaks off in the middle; or whose place cannot be reached any more.
+struct Broken(Option<String>);
+
+impl Broken {
+    fn error(&self) -> io::Error {
+        match &self.0 {
+            None => io::ErrorKind::UnexpectedEof.into(),
+            Some(location) => io::Error::other(Error::Unreachable {
+                location: location.clone(),
+                reason: "a test has cut the connection".to_owned(),
+            }),
+        }
+    }
+}
 
 impl Read for Broken {
     fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-        Err(io::ErrorKind::UnexpectedEof.into())
+        Err(self.error())
     }
 }
 
 impl BufRead for Broken {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        Err(io::ErrorKind::UnexpectedEof.into())
+        Err(self.error())
     }
 
     fn consume(&mut self, _: usize) {}

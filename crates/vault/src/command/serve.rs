@@ -7,7 +7,8 @@ mod jobs;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use hyper::StatusCode;
@@ -41,6 +42,9 @@ const CERTIFICATE_EVERY: Duration = Duration::from_secs(5);
 
 /// How often the provider is asked in whose account the vault runs.
 const ASK_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long a start waits to hear whether storage takes bytes.
+const FIRST_TRY: Duration = Duration::from_secs(15);
 
 /// The longest line that is a token.
 const LONGEST_TOKEN_BYTES: usize = 4096;
@@ -115,6 +119,7 @@ impl Opened {
         let metrics = Arc::new(Metrics::new());
         let state = Arc::new(VaultState::new(&metrics));
         // The first answer of /readyz is true.
+        try_storage(&state, &vault)?;
         state.look(&vault, &metrics, publisher.behind_ms());
         Ok(Self {
             vault,
@@ -282,6 +287,24 @@ impl Handler for Pages {
             }
         })
     }
+}
+
+/// Tries whether storage takes bytes, for a while: one that says nothing counts as failed until it
+/// does, and keeps nobody from serving what needs none.
+fn try_storage(state: &Arc<VaultState>, vault: &Vault) -> Result<()> {
+    let (state, vault) = (Arc::clone(state), vault.clone());
+    let (done, is_done) = mpsc::channel();
+    let trying = move || {
+        state.try_storage(&vault);
+        // Nobody may wait for it any more.
+        let _ = done.send(());
+    };
+    let thread = thread::Builder::new().name("storage".to_owned());
+    thread
+        .spawn(trying)
+        .map_err(Error::local("start a thread"))?;
+    let _ = is_done.recv_timeout(FIRST_TRY);
+    Ok(())
 }
 
 /// Asks the provider in whose account the vault runs, at once and each day, until `stop`.

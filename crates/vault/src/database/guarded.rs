@@ -49,6 +49,11 @@ pub(super) trait Statements {
     /// Runs all statements of a text of the schema.
     fn define(&mut self, statements: &str) -> Result<(), Fault>;
 
+    /// Lets statements take as long as they need, until the transaction ends.
+    fn take_time(&mut self) -> Result<(), Fault> {
+        Ok(())
+    }
+
     /// Reads the clock of leases.
     fn lease_ms(&mut self) -> Result<i64, Stop>;
 }
@@ -122,6 +127,10 @@ impl<S: Statements> Transaction for Guarded<S> {
 
     fn define(&mut self, statements: &str) -> Result<()> {
         self.statement(&[], |bare| bare.define(statements).map_err(Stop::Fault))
+    }
+
+    fn take_time(&mut self) -> Result<()> {
+        self.statement(&[], |bare| bare.take_time().map_err(Stop::Fault))
     }
 
     fn lease_ms(&mut self) -> Result<i64> {

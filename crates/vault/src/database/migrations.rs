@@ -8,7 +8,7 @@
 //! transaction that writes), and a program that is older than its database (refused, since it
 //! would break promises that it does not know).
 
-use crate::database::{Database, Value};
+use crate::database::{Database, Transaction, Value};
 use crate::{Error, Result};
 
 /// Finds out how many steps a database has taken; 0 for an empty one. `tables` counts the tables
@@ -19,17 +19,23 @@ use crate::{Error, Result};
 pub fn version(database: &dyn Database, tables: &str) -> Result<i64> {
     let mut version = 0;
     database.read(&mut |transaction| {
-        version = 0;
-        if transaction.first(tables, &[], |row| row.int(0))? == Some(0) {
-            return Ok(());
-        }
-        let newest = "SELECT COALESCE(MAX(version), 0) FROM schema_version";
-        version = transaction
-            .first(newest, &[], |row| row.int(0))?
-            .unwrap_or_default();
+        version = version_in(transaction, tables)?;
         Ok(())
     })?;
     Ok(version)
+}
+
+/// As [`version`], in a transaction.
+///
+/// # Errors
+/// Those of the database.
+pub fn version_in(transaction: &mut dyn Transaction, tables: &str) -> Result<i64> {
+    if transaction.first(tables, &[], |row| row.int(0))? == Some(0) {
+        return Ok(0);
+    }
+    let newest = "SELECT COALESCE(MAX(version), 0) FROM schema_version";
+    let version = transaction.first(newest, &[], |row| row.int(0))?;
+    Ok(version.unwrap_or_default())
 }
 
 /// Brings the schema up to date, or finds that it is: all steps or none.
@@ -38,6 +44,8 @@ pub fn version(database: &dyn Database, tables: &str) -> Result<i64> {
 /// [`Error::NewerSchema`], and those of the database.
 pub fn migrate(database: &dyn Database, steps: &[&str]) -> Result<()> {
     database.write(&mut |transaction| {
+        // A step may write each row of a large table anew.
+        transaction.take_time()?;
         transaction.define(
             "CREATE TABLE IF NOT EXISTS schema_version (
                  version BIGINT PRIMARY KEY NOT NULL

@@ -224,6 +224,8 @@ impl Drop for Begun<'_> {
 impl Session {
     /// Begins a transaction.
     fn begin(&mut self, how: &str) -> Result<(Bare<'_>, Begun<'_>), Stop> {
+        // The transaction before may have been given more.
+        self.connection.set_hurried(true);
         self.connection.run(how).map_err(Stop::Fault)?;
         let begun = Begun {
             connection: &self.connection,

@@ -3,6 +3,9 @@
 //! It is looked at by the vault's own jobs, every few seconds; a scrape or a question for `/readyz`
 //! only reads what was seen last, so that anybody may ask as often as he likes. Where the last look
 //! is old, the vault is not ready: whatever the jobs wait for, requests wait for too.
+//!
+//! What can go wrong: a storage that hangs. Much of a vault needs none, so whether it takes bytes is
+//! tried beside everything else, and a look only reads what came of the last try.
 
 mod series;
 
@@ -28,8 +31,8 @@ const DEAD_AFTER_MS: i64 = 60_000;
 /// How many checks there are.
 const CHECKS: usize = 5;
 
-/// How often it is tried whether storage takes bytes.
-const STORAGE_EVERY_MS: i64 = 30_000;
+/// How old the last word of the storage may be; it is asked twice as often.
+const STORAGE_OLD_AFTER_MS: i64 = 60_000;
 
 /// What the vault says of itself.
 #[derive(Debug)]
@@ -48,13 +51,33 @@ struct Checks {
     /// Which file of the log is not what was written. The vault takes and proves backups all the
     /// same, and every process of it sees the same file: it is told, and takes none of them out.
     log_files: Option<String>,
-    storage: Option<String>,
-    tried_storage_ms: Option<i64>,
+    /// What came of the last try whether storage takes bytes; `None` where none has ended yet.
+    storage: Option<Tried>,
     /// Which checks the log has been told to have failed, by their place.
     told: [bool; CHECKS],
 }
 
+/// What came of a try whether storage takes bytes.
+#[derive(Debug)]
+struct Tried {
+    /// When it ended, by the boot clock.
+    at_ms: i64,
+    /// Why it does not.
+    problem: Option<String>,
+}
+
 impl Checks {
+    /// Why storage counts as failed: it said so, or says nothing.
+    fn storage_problem(&self, boot_ms: i64) -> Option<String> {
+        let Some(tried) = &self.storage else {
+            return Some("The storage has not said yet whether it takes bytes".to_owned());
+        };
+        match boot_ms.saturating_sub(tried.at_ms) > STORAGE_OLD_AFTER_MS {
+            true => Some("The storage has not said for a minute whether it takes bytes".to_owned()),
+            false => tried.problem.clone(),
+        }
+    }
+
     /// All checks.
     fn all(&self, boot_ms: i64) -> [Check; CHECKS] {
         let age_ms = boot_ms.saturating_sub(self.looked_ms);
@@ -71,7 +94,7 @@ impl Checks {
         };
         [
             check("database", &self.database),
-            check("storage", &self.storage),
+            check("storage", &self.storage_problem(boot_ms)),
             check("log", &self.log),
             log_files,
             check("jobs", &jobs),
@@ -117,23 +140,26 @@ impl VaultState {
                 log: None,
                 log_files: None,
                 storage: None,
-                tried_storage_ms: None,
                 told: [false; CHECKS],
             }),
         }
     }
 
+    /// Tries whether storage takes bytes, and keeps what came of it; to be called every half minute,
+    /// where nothing waits for it. Blocks, for as long as the storage does.
+    pub fn try_storage(&self, vault: &Vault) {
+        let outcome = vault.check_storage();
+        let tried = Tried {
+            at_ms: vault.boot_ms(),
+            problem: outcome.err().map(|error| chain(&error)),
+        };
+        self.checks.lock().storage = Some(tried);
+    }
+
     /// Looks at the vault, whose log has been behind for `behind_ms`; to be called every few
     /// seconds. Blocks.
     pub fn look(&self, vault: &Vault, metrics: &Metrics, behind_ms: i64) {
-        let boot_ms = vault.boot_ms();
         let observed = vault.observe();
-        let is_storage_due = self
-            .checks
-            .lock()
-            .tried_storage_ms
-            .is_none_or(|tried_ms| boot_ms.saturating_sub(tried_ms) >= STORAGE_EVERY_MS);
-        let storage = is_storage_due.then(|| vault.check_storage());
         let mut checks = self.checks.lock();
         checks.looked_ms = vault.boot_ms();
         checks.log = (behind_ms > LOG_BEHIND_MS).then(|| {
@@ -146,10 +172,6 @@ impl VaultState {
                 let what = &wrong.what;
                 format!("The files of the log are not what was written: {what}")
             });
-        }
-        if let Some(storage) = storage {
-            checks.tried_storage_ms = Some(boot_ms);
-            checks.storage = storage.err().map(|error| chain(&error));
         }
         checks.database = match &observed {
             Ok(_) => None,
@@ -192,6 +214,36 @@ impl VaultState {
 mod tests {
     use super::*;
 
+    /// A storage that took bytes at 0.
+    fn well() -> Tried {
+        Tried {
+            at_ms: 0,
+            problem: None,
+        }
+    }
+
+    #[test]
+    fn a_storage_that_says_nothing_for_a_minute_has_failed() {
+        let mut checks = Checks {
+            looked_ms: 0,
+            database: None,
+            log: None,
+            log_files: None,
+            storage: None,
+            told: [false; CHECKS],
+        };
+        assert!(checks.storage_problem(0).is_some(), "nothing is known yet");
+        checks.storage = Some(well());
+        assert_eq!(checks.storage_problem(STORAGE_OLD_AFTER_MS), None);
+        let silent = checks.storage_problem(STORAGE_OLD_AFTER_MS + 1);
+        assert!(silent.is_some_and(|problem| problem.contains("for a minute")));
+        checks.storage = Some(Tried {
+            at_ms: 0,
+            problem: Some("full".to_owned()),
+        });
+        assert_eq!(checks.storage_problem(1).as_deref(), Some("full"));
+    }
+
     #[test]
     fn what_is_wrong_is_told_once_however_often_it_is_asked() {
         let mut checks = Checks {
@@ -199,8 +251,7 @@ mod tests {
             database: Some("away".to_owned()),
             log: None,
             log_files: None,
-            storage: None,
-            tried_storage_ms: None,
+            storage: Some(well()),
             told: [false; CHECKS],
         };
         assert_eq!(checks.tell(0), 1);
@@ -218,8 +269,7 @@ mod tests {
             database: None,
             log: None,
             log_files: Some("tile/0/000".to_owned()),
-            storage: None,
-            tried_storage_ms: None,
+            storage: Some(well()),
             told: [false; CHECKS],
         };
         assert!(checks.all(0).iter().all(Check::is_passed));

@@ -57,7 +57,7 @@ pub fn note(
     };
     let statement = "DELETE FROM repository_hour WHERE repository = $1 AND hour < $2";
     transaction.execute(statement, &[Value::Int(repository), Value::Int(last)])?;
-    vital::forget_before(transaction, repository, last)
+    Ok(())
 }
 
 /// Counts a tombstone.

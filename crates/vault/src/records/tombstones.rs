@@ -155,8 +155,8 @@ pub fn bury(
 /// # Errors
 /// Those of the database.
 pub fn look(transaction: &mut dyn Transaction, repository: i64) -> Result<Tombstones> {
-    let statement =
-        "SELECT COUNT(*), MAX(tombstone) FROM object WHERE repository = $1 AND state = 1";
+    let statement = "SELECT COUNT(*), MAX(COALESCE(tombstone, ended)) FROM object \
+                     WHERE repository = $1 AND state = 1";
     let found = transaction.first(statement, &[Value::Int(repository)], |row| {
         Ok(Tombstones {
             count: unsigned(row.int(0)?)?,

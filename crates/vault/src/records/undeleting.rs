@@ -4,12 +4,13 @@ use crate::Result;
 use crate::database::{Transaction, Value};
 use crate::records::hiding::Changed;
 use crate::records::under_way::{PART, Part, Place, UnderWay};
-use crate::records::{signed, tally, unsigned};
+use crate::records::{signed, tally, unsigned, vital};
 use crate::rules::life::State;
 
-/// The tombstones that are chosen; never those whose token was hidden.
-const CHOSEN: &str = "repository = $1 AND state = 1 AND tombstone >= $2 AND tombstone < $3 \
-     AND ($4 = 0 OR ended_by = $4) AND out_of_sight = 0";
+/// The tombstones that are chosen; never those whose token was hidden. One of a time when its leaf
+/// was not noted has the end of its life.
+const CHOSEN: &str = "repository = $1 AND state = 1 AND COALESCE(tombstone, ended) >= $2 \
+     AND COALESCE(tombstone, ended) < $3 AND ($4 = 0 OR ended_by = $4) AND out_of_sight = 0";
 
 /// Keys that wait for an operator and were seen before, until the chosen token ended that: who asked
 /// for their deletion and had them put again has taken them away all the same. Only an operator who
@@ -73,6 +74,9 @@ pub fn undelete(transaction: &mut dyn Transaction, act: &UnderWay, leaf: u64) ->
         format!("UPDATE object SET state = 0, began = $5, life_ended_by = NULL WHERE {KEYS}");
     transaction.execute(&statement, &[&all[..], &leaf].concat())?;
     undeleted.look_again(transaction)?;
+    if undeleted.objects > 0 {
+        vital::take_back(transaction, act.repository)?;
+    }
     Ok(Part {
         objects: undeleted.objects + keys,
         next: next.map(Place::before),
@@ -81,8 +85,10 @@ pub fn undelete(transaction: &mut dyn Transaction, act: &UnderWay, leaf: u64) ->
 
 /// The leaf before which a part ends; none where the part is all that is left.
 fn end_of_part(transaction: &mut dyn Transaction, act: &UnderWay) -> Result<Option<u64>> {
-    let statement = "SELECT tombstone FROM object WHERE repository = $1 AND state = 1 \
-         AND tombstone >= $2 AND tombstone < $3 ORDER BY tombstone LIMIT 1 OFFSET $4";
+    let statement = "SELECT COALESCE(tombstone, ended) FROM object \
+         WHERE repository = $1 AND state = 1 AND COALESCE(tombstone, ended) >= $2 \
+         AND COALESCE(tombstone, ended) < $3 ORDER BY COALESCE(tombstone, ended) \
+         LIMIT 1 OFFSET $4";
     let values = [
         Value::Int(act.repository),
         Value::Int(signed(act.at.leaf)?),

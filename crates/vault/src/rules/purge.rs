@@ -130,23 +130,54 @@ pub struct VitalDay {
     pub before: Option<u64>,
 }
 
+/// What a day did to those snapshots that had arrived before it began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OldSnapshots {
+    /// How many of them were asked to be deleted within the day.
+    pub deleted: u64,
+    /// How many the day before had left of those that were live before it, where that is known.
+    pub left_the_day_before: Option<u64>,
+}
+
 impl VitalDay {
-    /// Whether deletions took so much of a type that an operator has to agree: all that was live,
-    /// or more than half of what there was.
+    /// Whether deletions of keys or index files took so much that an operator has to agree: all
+    /// that was live; or, of keys, more than half of what there was.
     ///
-    /// What came within the day does not count as there. It does count as left, but for snapshots:
-    /// a prune writes index files anew, and a key is replaced by another one, which an operator has
-    /// let in; snapshots are junk as easily as not.
+    /// A key is replaced by another one, which an operator has let in. Index files are made anew
+    /// from packs, and every prune merges those of many backups into one: so of them one is enough.
     pub fn is_mass_deletion(self, kind: FileType) -> bool {
-        let there = self.live.saturating_add(self.deleted);
+        let is_half_gone =
+            kind != FileType::Index && self.live.saturating_mul(VITAL_SHARE) < self.before();
+        self.deleted > 0 && (self.live == 0 || is_half_gone)
+    }
+
+    /// Whether deletions of snapshots took so much that an operator has to agree: all that was
+    /// live; or, of those that were there before the day, more than half.
+    ///
+    /// Snapshots are junk as easily as not, so what came within the day is not left. Who keeps a
+    /// snapshot for each of the last hours has most of them replaced every day: where the day
+    /// before had left fewer, half of those is enough. A single one may be replaced.
+    pub fn is_mass_deletion_of_snapshots(self, old: OldSnapshots) -> bool {
+        if self.deleted == 0 || self.live == 0 {
+            return self.deleted > 0;
+        }
+        let before = self.before();
         // Where there was nothing before, all came within the day.
+        if self.before.is_none_or(|before| before == 0) {
+            return self.live.saturating_mul(VITAL_SHARE) < before;
+        }
+        let left = before.saturating_sub(old.deleted);
+        let usual = old
+            .left_the_day_before
+            .map_or(before, |left| left.min(before));
+        before > 1 && left.saturating_mul(VITAL_SHARE) < usual
+    }
+
+    /// How many there were before the day; what came within it makes it no more.
+    fn before(self) -> u64 {
+        let there = self.live.saturating_add(self.deleted);
         let before = self.before.filter(|before| *before > 0);
-        let before = before.map_or(there, |before| before.min(there));
-        let left = match kind {
-            FileType::Snapshots => before.saturating_sub(self.deleted),
-            _ => self.live,
-        };
-        self.deleted > 0 && (self.live == 0 || left.saturating_mul(VITAL_SHARE) < before)
+        before.map_or(there, |before| before.min(there))
     }
 }
 
@@ -228,18 +259,40 @@ mod tests {
             deleted,
             before,
         };
-        for kind in [FileType::Keys, FileType::Index, FileType::Snapshots] {
+        let robs = |day: VitalDay, deleted, left_the_day_before| {
+            day.is_mass_deletion_of_snapshots(OldSnapshots {
+                deleted,
+                left_the_day_before,
+            })
+        };
+        for kind in [FileType::Keys, FileType::Index] {
             assert!(day(0, 1, Some(1)).is_mass_deletion(kind));
-            assert!(day(4, 6, None).is_mass_deletion(kind));
             assert!(!day(5, 5, None).is_mass_deletion(kind));
             assert!(!day(5, 0, Some(100)).is_mass_deletion(kind));
+            assert!(!day(0, 0, None).is_mass_deletion(kind));
             assert!(!day(100, 3, Some(7)).is_mass_deletion(kind));
         }
-        // Junk that came on the same day makes up for no snapshot; new index files and an admitted
-        // key take the place of old ones.
-        assert!(day(1_000, 10, Some(10)).is_mass_deletion(FileType::Snapshots));
-        assert!(!day(9, 10, Some(10)).is_mass_deletion(FileType::Index));
-        assert!(day(1, 199, Some(0)).is_mass_deletion(FileType::Snapshots));
+        // An admitted key takes the place of an old one, and one index file that of many.
         assert!(!day(1, 1, Some(1)).is_mass_deletion(FileType::Keys));
+        assert!(day(4, 6, None).is_mass_deletion(FileType::Keys));
+        assert!(!day(1, 8, Some(7)).is_mass_deletion(FileType::Index));
+
+        assert!(robs(day(0, 1, Some(1)), 1, None));
+        assert!(robs(day(4, 6, None), 0, None));
+        assert!(!robs(day(5, 5, None), 0, None));
+        assert!(!robs(day(5, 0, Some(100)), 0, None));
+        assert!(!robs(day(100, 3, Some(7)), 3, None));
+        // Junk that came on the same day makes up for no snapshot.
+        assert!(robs(day(1_000, 10, Some(10)), 10, None));
+        assert!(robs(day(1_000, 10, Some(10)), 10, Some(10)));
+        assert!(robs(day(1, 199, Some(0)), 0, None));
+        // What comes and goes every day is no robbery, one that comes on top of it is.
+        assert!(!robs(day(31, 24, Some(31)), 24, Some(7)));
+        assert!(robs(day(31, 28, Some(31)), 28, Some(7)));
+        assert!(robs(day(31, 24, Some(31)), 24, Some(31)));
+        assert!(!robs(day(7, 24, Some(7)), 1, Some(6)));
+        // The only one is replaced by the next one; of two, both are not.
+        assert!(!robs(day(1, 1, Some(1)), 1, None));
+        assert!(robs(day(2, 2, Some(2)), 2, None));
     }
 }

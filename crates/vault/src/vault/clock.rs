@@ -10,6 +10,7 @@ use crate::database::lease::Holder;
 use crate::database::{Database, Transaction};
 use crate::records::clock as row;
 use crate::records::leaves::{self, Act, Configured, Moment};
+use crate::records::vital;
 use crate::rules::clock::{
     Drift, JUMP_MS, Jump, ProcessClock, Reading, SECOND_MS, Shown, VaultClock,
 };
@@ -171,7 +172,7 @@ impl Vault {
     }
 
     /// Tells the log that a process begins to serve, after a first look at the clocks, and puts
-    /// right what one that died may have left undone.
+    /// right what one that died may have left undone, or one of an older version uncounted.
     ///
     /// # Errors
     /// Those of database and storage.
@@ -185,6 +186,13 @@ impl Vault {
                 configured: configured.clone(),
             };
             leaves::append(transaction, now, &act)?;
+            let wrong = vital::mend(transaction)?;
+            if wrong > 0 {
+                tracing::warn!(
+                    wrong,
+                    "Counts of keys, index files or snapshots were wrong; they were counted anew"
+                );
+            }
             Ok(())
         })
     }

@@ -11,8 +11,8 @@ use crate::records::repositories::{self, Repository};
 use crate::records::tally::{self, Tally};
 use crate::records::{hours, lives, tombstones, vital};
 use crate::rules::clock::{DAY_MS, SECOND_MS};
-use crate::rules::life::{self, Delete, State};
-use crate::rules::purge::{VitalDay, day_of, hour_of, is_mass_deletion};
+use crate::rules::life::{self, Delete, Object, State};
+use crate::rules::purge::{OldSnapshots, VitalDay, day_of, hour_of, is_mass_deletion};
 use crate::rules::right;
 use crate::vault::authentication::Principal;
 use crate::vault::foresight::hidden;
@@ -70,8 +70,7 @@ impl Vault {
             let leaf = leaves::append_dated(transaction, now, &Act::Tombstone(file))?;
             let vault_ms = leaf.moment.vault_ms;
             end(transaction, &key, leaf.number, vault_ms, token)?;
-            let counted = (name.kind(), object.bytes);
-            count_tombstone(transaction, &repository, leaf, counted)
+            count_tombstone(transaction, &repository, leaf, name.kind(), &object)
         })
     }
 
@@ -103,6 +102,7 @@ impl Vault {
             };
             let leaf = leaves::append(transaction, now, &act)?;
             objects::restore(transaction, &key, leaf)?;
+            vital::take_back(transaction, repository.id)?;
             Ok(true)
         })
     }
@@ -145,7 +145,8 @@ fn count_tombstone(
     transaction: &mut dyn Transaction,
     repository: &Repository,
     Dated { number, moment }: Dated,
-    (kind, bytes): (FileType, u64),
+    kind: FileType,
+    object: &Object,
 ) -> Result<()> {
     let (id, vault_ms) = (repository.id, moment.vault_ms);
     let today = day_of(vault_ms);
@@ -154,8 +155,12 @@ fn count_tombstone(
         _ => (1, number),
     };
     let hour = hour_of(vault_ms);
-    hours::add_tombstone(transaction, id, hour, bytes)?;
-    let is_vital = vital::add_tombstone(transaction, id, hour, number_of(kind))?;
+    hours::add_tombstone(transaction, id, hour, object.bytes)?;
+    // Nothing opens with a key that waits: whoever rejects it takes nothing vital away.
+    let is_vital = object.state != State::Pending && {
+        let of = (number_of(kind), hour_of(object.arrived_ms));
+        vital::add_tombstone(transaction, id, hour, of)?
+    };
     let mut held_ms = repository.purge_held_ms;
     if held_ms.is_none() {
         let deleted = hours::tombstones(transaction, id, hour)?;
@@ -192,7 +197,14 @@ fn takes_what_is_vital(
         deleted,
         before,
     };
-    Ok(day.is_mass_deletion(kind))
+    if kind != FileType::Snapshots {
+        return Ok(day.is_mass_deletion(kind));
+    }
+    let old = OldSnapshots {
+        deleted: vital::old_snapshots(transaction, repository, hour)?,
+        left_the_day_before: vital::left_the_day_before(transaction, repository, hour)?,
+    };
+    Ok(day.is_mass_deletion_of_snapshots(old))
 }
 
 /// What there is to be deleted from: what came within the day does not make it more.

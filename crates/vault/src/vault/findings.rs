@@ -170,10 +170,10 @@ impl Vault {
                  deleted, and nothing is purged: there are {tombstones}"
             );
             let finding = Finding::warn("purge", path.to_string(), problem);
+            let options = tombstones.options();
             findings.push(finding.next(format!(
                 "look at them; were they meant: strongroom-vault repository agree-to-purge {path} \
-                 {}; if not: strongroom-vault undelete {path}",
-                tombstones.options()
+                 {options}; if not: strongroom-vault undelete {path}"
             )));
         }
         if scrub.rotten > 0 {

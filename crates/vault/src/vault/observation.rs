@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 
 use crate::Result;
 use crate::database::Transaction;
+use crate::records::clock;
 use crate::records::cosigned::{self, WitnessState};
 use crate::records::leaves::{self, Head};
 use crate::records::look_back::{self, LookBack};
@@ -20,7 +21,7 @@ use crate::rules::clock::MINUTE_MS;
 use crate::rules::life::State;
 use crate::rules::purge::Hold;
 use crate::rules::right::Right;
-use crate::vault::Vault;
+use crate::vault::{Vault, no_answer};
 
 /// Up to here it is counted how many tombstones are due.
 const DUE_LIMIT: u64 = 10_000;
@@ -101,6 +102,7 @@ impl Vault {
         let is_clock_doubted = self.is_clock_doubted();
         let (mut repositories, tokens, log) = self.read(|transaction| {
             let found = repositories::list(transaction)?;
+            let clock = clock::read(transaction)?.ok_or_else(no_answer)?;
             let mut counted: HashMap<i64, Vec<InState>> = HashMap::new();
             for in_state in tally::list(transaction)? {
                 counted
@@ -116,7 +118,7 @@ impl Vault {
                 let room = rooms.get(&repository.id).copied().unwrap_or_default();
                 let tallies = tallies(&repository, &counted, room);
                 observed.push(Observed {
-                    due: self.count_due(transaction, &repository, &counted, now.vault_ms)?,
+                    due: self.count_due(transaction, &repository, &counted, clock.purge_ms())?,
                     tallies,
                     held: None,
                     scrub: scrubs.remove(&repository.id).unwrap_or_default(),
@@ -156,13 +158,14 @@ impl Vault {
         })
     }
 
-    /// How many tombstones are due: counted anew once a minute, because it is read.
+    /// How many tombstones are due at `purge_ms`, by which purging goes: counted anew once a minute,
+    /// because it is read.
     fn count_due(
         &self,
         transaction: &mut dyn Transaction,
         repository: &Repository,
         counted: &[InState],
-        vault_ms: i64,
+        purge_ms: i64,
     ) -> Result<u64> {
         let is_tombstone = |found: &InState| found.state == State::Tombstoned;
         if !counted.iter().any(is_tombstone) {
@@ -176,8 +179,8 @@ impl Vault {
             return Ok(count);
         }
         let keeping = repository.keeping;
-        let tombstoned_ms = vault_ms.saturating_sub(keeping.grace_ms);
-        let arrived_ms = vault_ms.saturating_sub(keeping.retention_ms);
+        let tombstoned_ms = purge_ms.saturating_sub(keeping.grace_ms);
+        let arrived_ms = purge_ms.saturating_sub(keeping.retention_ms);
         let count = tombstones::count_due(transaction, id, tombstoned_ms, arrived_ms, DUE_LIMIT)?;
         self.shared.due_counts.0.lock().insert(id, (boot_ms, count));
         Ok(count)

@@ -9,4 +9,5 @@ mod pairs;
 mod pause;
 mod process;
 mod refusals;
+mod updating;
 mod witness;

@@ -83,7 +83,10 @@ fn a_vault_starts_with_its_own_certificate_and_stops_when_it_is_told_to() {
         assert_eq!(page, "ok\n");
     }
     let ready = curl(&[&authority[..], &[&format!("{url}/readyz")]].concat());
-    assert_eq!(ready, "database ok\nstorage ok\nlog ok\njobs ok\nready\n");
+    assert_eq!(
+        ready,
+        "database ok\nstorage ok\nlog ok\nlog_files ok\njobs ok\nready\n"
+    );
     let metrics = curl(&[&authority[..], &[&format!("{url}/metrics")]].concat());
     let line = "strongroom_vault_requests_total{route=\"healthz\",method=\"GET\",status=\"200\"} 2";
     assert!(metrics.contains(line), "{metrics}");

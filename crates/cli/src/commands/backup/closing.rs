@@ -131,6 +131,7 @@ mod tests {
             name: name.to_owned(),
             location: String::new(),
             files_brought: 0,
+            news_brought: 0,
             bytes_brought: 0,
             healed: Vec::new(),
             unmended: unmended.to_vec(),

@@ -171,3 +171,29 @@ fn after_an_alarm_what_a_vault_says_of_keys_that_wait_counts_no_more() {
     vault.state().leaves[0] = "another start".to_owned();
     assert_eq!(pending(scene.expect(1, &["--json", "sync"])), json!({}));
 }
+
+#[test]
+fn a_key_that_waits_and_is_sent_once_more_is_nothing_that_a_vault_must_have_logged() {
+    let vault = FakeVault::start();
+    let scene = scene(&vault);
+    scene.begin();
+    fs::write(scene.path("second"), "another password").unwrap();
+    let second = scene.path("second");
+    let add = [
+        "key",
+        "add",
+        "--new-password-file",
+        second.to_str().unwrap(),
+    ];
+    scene.expect(0, &add);
+    assert_eq!(vault.state().pending.len(), 1);
+    vault.state().is_frozen = true;
+    scene.run(&["sync"]);
+    // What waits is not known to the client this time.
+    vault.state().withholds_repository = true;
+    let sent = vault.count("POST /acme/repos/keys/");
+    let ended = scene.run(&["sync"]);
+    let said = format!("{}{}", ended.out, ended.err);
+    assert!(vault.count("POST /acme/repos/keys/") > sent, "{said}");
+    assert!(!said.contains("ALARM"), "{said}");
+}

@@ -78,7 +78,14 @@ fn damage_is_named_on_whichever_copies_have_it_and_on_no_other() {
 #[test]
 fn what_cannot_be_read_on_one_copy_leaves_the_others_as_they_are() {
     let (hand_made, packs) = scene();
-    let faults_of = || [Fault::Io(std::io::ErrorKind::Other), Fault::ShortRead(9)];
+    // A server that answers still, and breaks off the one file each time, has that file wrong.
+    let faults_of = || {
+        [
+            Fault::Io(std::io::ErrorKind::Other),
+            Fault::ShortRead(9),
+            Fault::Lost(9),
+        ]
+    };
     for pack in &packs {
         for wrong in choices() {
             for fault in faults_of() {

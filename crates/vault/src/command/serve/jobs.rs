@@ -1,5 +1,5 @@
 //! What a serving process does from time to time: moving the clock, publishing, asking witnesses,
-//! looking back at the log, purging, scrubbing, and looking at itself.
+//! looking back at the log, purging, scrubbing, trying the storage, and looking at itself.
 //!
 //! Each has a task of its own, so that a long purge never keeps the clock from being moved.
 
@@ -13,7 +13,7 @@ use strongroom_vault::publication::{Publisher, Witnesses};
 use strongroom_vault::vault::Job;
 use strongroom_vault::{Result, Vault};
 use tokio::task::{JoinHandle, spawn_blocking};
-use tokio::time::interval;
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::command::upkeep::Scrubber;
 
@@ -25,6 +25,9 @@ const PUBLISHED_BETWEEN_MENDING: u64 = 30;
 
 /// How often it is looked whether a witness is to be asked.
 const ASK_EVERY: Duration = Duration::from_secs(1);
+
+/// How often it is tried whether storage takes bytes.
+const TRY_STORAGE_EVERY: Duration = Duration::from_secs(30);
 
 /// How often a share of the log's files is looked at.
 const LOOK_BACK_EVERY: Duration = Duration::from_secs(10);
@@ -71,6 +74,7 @@ impl Jobs {
             tokio::spawn(self.clone().keep_ticking(stop.clone())),
             tokio::spawn(self.clone().keep_purging(stop.clone())),
             tokio::spawn(self.clone().keep_asking(stop.clone())),
+            tokio::spawn(self.clone().keep_trying_storage(stop.clone())),
             tokio::spawn(self.clone().keep_looking_back(stop.clone())),
             tokio::spawn(self.keep_publishing(stop.clone())),
         ]
@@ -160,6 +164,28 @@ impl Jobs {
             if let Ok(Err(error)) = &asked {
                 let error = error as &dyn std::error::Error;
                 tracing::error!(job = "witness", error, "A job failed");
+            }
+        }
+    }
+
+    /// Tries whether storage takes bytes, until `stop`.
+    async fn keep_trying_storage(self, mut stop: Stop) {
+        let mut tick = interval(TRY_STORAGE_EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // It was tried when the vault was opened.
+        tick.tick().await;
+        loop {
+            tokio::select! {
+                () = stop.wait() => return,
+                _ = tick.tick() => {}
+            }
+            let (state, vault) = (Arc::clone(&self.state), self.vault.clone());
+            // Neither among the threads for requests nor waited for at the end: a storage that hangs
+            // would take the place of one, and hold up a stop.
+            let mut trying = spawn_blocking(move || state.try_storage(&vault));
+            tokio::select! {
+                () = stop.wait() => return,
+                _ = &mut trying => {}
             }
         }
     }

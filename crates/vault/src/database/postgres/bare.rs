@@ -104,6 +104,12 @@ impl Statements for Bare<'_> {
         self.connection.run(&dialect::for_postgres(statements))
     }
 
+    fn take_time(&mut self) -> Result<(), Fault> {
+        self.connection.run("SET LOCAL statement_timeout = 0")?;
+        self.connection.set_hurried(false);
+        Ok(())
+    }
+
     /// The server's own clock, at this very moment: `now()` would be when the transaction began,
     /// which may have waited for others since.
     fn lease_ms(&mut self) -> Result<i64, Stop> {

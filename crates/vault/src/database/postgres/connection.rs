@@ -33,6 +33,8 @@ pub(super) struct Connection {
     server: Arc<Server>,
     role: Role,
     is_given_up: Cell<bool>,
+    /// Whether an answer has a time limit, beyond that the server must be heard of.
+    is_hurried: Cell<bool>,
 }
 
 /// A connection and what it has prepared.
@@ -60,6 +62,7 @@ impl Connection {
             server: Arc::clone(server),
             role,
             is_given_up: Cell::new(false),
+            is_hurried: Cell::new(true),
         })
     }
 
@@ -80,9 +83,11 @@ impl Connection {
         };
         let client = self.client.as_ref().filter(|_| !self.is_given_up.get());
         let question = question(client.ok_or_else(silent)?);
-        let answer = self
-            .runtime
-            .block_on(self.server.wait(self.role.limit(), question));
+        let limit = match self.is_hurried.get() {
+            true => self.role.limit(),
+            false => Duration::MAX,
+        };
+        let answer = self.runtime.block_on(self.server.wait(limit, question));
         match answer {
             Some(answer) => answer.map_err(|error| fault(&error)),
             None => {
@@ -90,6 +95,11 @@ impl Connection {
                 Err(silent())
             }
         }
+    }
+
+    /// Says whether answers have a time limit from now on.
+    pub(super) fn set_hurried(&self, is_hurried: bool) {
+        self.is_hurried.set(is_hurried);
     }
 
     /// Runs statements without values, and without an answer.

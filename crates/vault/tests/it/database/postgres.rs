@@ -565,3 +565,26 @@ fn openssl(folder: &Path, arguments: &[&str]) {
         .expect("openssl is needed for this test: apt-get install openssl");
     assert!(output.status.success(), "{output:?}");
 }
+
+#[test]
+fn steps_of_the_schema_take_the_time_that_they_need_and_nothing_else_does() {
+    let server = PostgresServer::start();
+    let database = Postgres::open(&Secret::new(server.url()), None).unwrap();
+    let note = "INSERT INTO seen (told) SELECT current_setting('statement_timeout')";
+    let step = format!("CREATE TABLE seen (told TEXT NOT NULL); {note}");
+    migrate(&database, &[step.as_str()]).unwrap();
+    let mut work = |transaction: &mut dyn Transaction| transaction.execute(note, &[]).map(drop);
+    database.write(&mut work).unwrap();
+    let mut told = Vec::new();
+    let mut read = |transaction: &mut dyn Transaction| {
+        told.clear();
+        let all = "SELECT told FROM seen";
+        transaction.query(all, &[], &mut |row| {
+            told.push(row.text(0)?);
+            Ok(())
+        })
+    };
+    database.read(&mut read).unwrap();
+    told.sort();
+    assert_eq!(told, ["0", "1min"]);
+}

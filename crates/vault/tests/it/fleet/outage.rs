@@ -115,6 +115,7 @@ fn a_database_that_stands_still_is_told_by_readyz_and_no_request_waits_for_it() 
         let pack = scene.put(&append, FileType::Data, b"a pack").unwrap();
         let metrics = Metrics::new();
         let state = VaultState::new(&metrics);
+        state.try_storage(&scene.vault);
         let is_ready = || {
             state.look(&scene.vault, &metrics, 0);
             state.readyz(&scene.vault).status() == StatusCode::OK

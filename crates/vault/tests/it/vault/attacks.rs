@@ -229,6 +229,8 @@ fn an_operator_who_gives_a_time_off_away_that_never_was_has_a_day_to_notice() {
     let before_ms = scene.vault.now().vault_ms;
     catch_up(10 * DAY_MS, Some(wall_ms)).unwrap();
     assert_eq!(scene.vault.now().vault_ms, before_ms + 10 * DAY_MS);
+    // What is told to be due is what a purge would take.
+    assert_eq!(scene.vault.observe().unwrap().repositories[0].due, 0);
     assert_eq!(held(&scene), (0, None));
     scene.pass(2 * HOUR_MS);
     assert_eq!(held(&scene), (0, None), "its three hours are not over");

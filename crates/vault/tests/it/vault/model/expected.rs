@@ -67,6 +67,9 @@ struct Hour {
     deleted: (u64, u64),
     live_of: BTreeMap<FileType, u64>,
     deleted_of: BTreeMap<FileType, u64>,
+    /// In which hours the snapshots had arrived that were deleted, and whether that is a measure of
+    /// what comes and goes: not once a deletion was taken back.
+    arrivals: Vec<(i64, bool)>,
 }
 
 #[derive(Clone, Debug)]

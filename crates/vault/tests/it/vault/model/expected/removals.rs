@@ -41,8 +41,9 @@ impl Repository {
 const VITAL: [FileType; 3] = [FileType::Keys, FileType::Index, FileType::Snapshots];
 
 impl Repository {
-    /// Whether the deletions of 24 hours left nothing of a vital type, or less than half of it;
-    /// snapshots that came meanwhile are not left, but new.
+    /// Whether the deletions of 24 hours left nothing of a vital type; of keys less than half of
+    /// it; of snapshots less than half of those that were there before, or of what the day before
+    /// left of those that were there before that.
     fn is_robbed_of(&self, kind: FileType, hour: i64) -> bool {
         if !VITAL.contains(&kind) {
             return false;
@@ -51,15 +52,52 @@ impl Repository {
         let deleted: u64 = of_day.filter_map(|(_, is)| is.deleted_of.get(&kind)).sum();
         let live = self.live_of(kind);
         let there = live + deleted;
-        let mut earlier = self.hours.range(..hour - 23).rev();
-        let noted = earlier.find(|(_, is)| is.live.is_some());
-        let noted = noted.and_then(|(_, is)| is.live_of.get(&kind).copied());
-        let before = noted.filter(|noted| *noted > 0).unwrap_or(there).min(there);
-        let left = match kind {
-            FileType::Snapshots => before.saturating_sub(deleted),
-            _ => live,
+        let noted = self.noted(kind, hour).map(|(_, noted)| noted);
+        let before = noted.unwrap_or(there).min(there);
+        let is_half_gone = match (kind, noted) {
+            (FileType::Index, _) => false,
+            (FileType::Snapshots, Some(_)) => {
+                let gone = self.arrivals(hour);
+                let gone = gone.filter(|(arrived, _)| *arrived <= hour - 24).count();
+                let left = before.saturating_sub(gone as u64);
+                before > 1
+                    && left * 2 < self.left_the_day_before(hour).unwrap_or(before).min(before)
+            }
+            _ => live * 2 < before,
         };
-        live == 0 || left * 2 < before
+        live == 0 || is_half_gone
+    }
+
+    /// How many of a type were live before the day that ends with an hour, where any were; and in
+    /// which hour that was noted.
+    fn noted(&self, kind: FileType, hour: i64) -> Option<(i64, u64)> {
+        let mut earlier = self.hours.range(..hour - 23).rev();
+        let (hour, noted) = earlier.find(|(_, is)| is.live.is_some())?;
+        let noted = noted.live_of.get(&kind).copied();
+        noted.filter(|noted| *noted > 0).map(|noted| (*hour, noted))
+    }
+
+    /// When the snapshots had arrived that were deleted in the day that ends with an hour.
+    fn arrivals(&self, hour: i64) -> impl Iterator<Item = &(i64, bool)> {
+        let of_day = self.hours.range(hour - 23..=hour);
+        of_day.flat_map(|(_, is)| &is.arrivals)
+    }
+
+    /// How many snapshots the day before has left of those that were noted before it.
+    fn left_the_day_before(&self, hour: i64) -> Option<u64> {
+        let (noted, before) = self.noted(FileType::Snapshots, hour - 24)?;
+        let gone = self.arrivals(hour - 24);
+        let gone = gone.filter(|(arrived, is_usual)| *is_usual && *arrived < noted);
+        Some(before.saturating_sub(gone.count() as u64))
+    }
+
+    /// Deletions were taken back: what was deleted is no measure any more.
+    fn forget_what_is_usual(&mut self) {
+        for of_hour in self.hours.values_mut() {
+            for (_, is_usual) in &mut of_hour.arrivals {
+                *is_usual = false;
+            }
+        }
     }
 }
 
@@ -120,14 +158,23 @@ impl Model {
             _ => (object.has_waited, object.ended) = (false, leaf),
         }
         let bytes = object.bytes();
+        let arrived = object.arrived_ms.div_euclid(3_600_000);
         found.tombstones = match found.tombstones {
             (of, count) if of == day => (day, count + 1),
             _ => (day, 1),
         };
         let of_hour = found.hours.entry(hour).or_default();
         of_hour.deleted = (of_hour.deleted.0 + 1, of_hour.deleted.1 + bytes);
-        *of_hour.deleted_of.entry(name.kind()).or_default() += 1;
-        let is_much = found.is_mass_deletion(hour) || found.is_robbed_of(name.kind(), hour);
+        // A key that waits is none of those without which nothing opens.
+        let is_counted = before != State::Pending;
+        if is_counted {
+            *of_hour.deleted_of.entry(name.kind()).or_default() += 1;
+            if name.kind() == FileType::Snapshots {
+                of_hour.arrivals.push((arrived, true));
+            }
+        }
+        let is_robbed = is_counted && found.is_robbed_of(name.kind(), hour);
+        let is_much = found.is_mass_deletion(hour) || is_robbed;
         if is_much && !found.is_held {
             found.is_held = true;
             let path = REPOSITORIES[repository];
@@ -161,7 +208,7 @@ impl Model {
         let by = by.map(|who| self.token(who)).transpose()?;
         let leaf = self.leaves.len() as u64;
         let found = self.there(repository)?;
-        let mut count = 0;
+        let (mut count, mut is_taken_back) = (0, false);
         for (name, object) in &mut found.objects {
             let is_chosen = object.state == State::Tombstoned
                 && object.tombstone >= since
@@ -170,6 +217,7 @@ impl Model {
                 && !object.is_out_of_sight;
             if is_chosen {
                 object.restore(leaf);
+                is_taken_back = true;
             }
             // A key that waits is let in where the chosen token had it deleted when it was seen.
             let is_let_in = object.state == State::Pending
@@ -184,6 +232,9 @@ impl Model {
                 object.life_ended = None;
             }
             count += u64::from(is_chosen || is_let_in);
+        }
+        if is_taken_back {
+            found.forget_what_is_usual();
         }
         if count > 0 {
             let path = REPOSITORIES[repository];
@@ -207,6 +258,7 @@ impl Model {
             return Err("hidden");
         }
         object.restore(leaf);
+        found.forget_what_is_usual();
         let path = REPOSITORIES[repository];
         self.tell(json!({"act": "undelete", "repository": path, "objects": 1}));
         Ok(Reply::Is(true))
