@@ -3,6 +3,7 @@
 pub(crate) mod attacks;
 mod bounds;
 mod hiding;
+mod holds;
 pub(crate) mod life;
 mod log;
 mod model;
@@ -11,6 +12,7 @@ pub(crate) mod parts;
 mod purging;
 mod receipts;
 mod refusing;
+mod rejecting;
 pub(crate) mod scene;
 mod scrubbing;
 mod witnessing;
