@@ -15,9 +15,6 @@ use tokio::task::spawn_blocking;
 
 use crate::{Error, Result};
 
-/// Threads for short works: so many wait for the disk at a time, which then writes for all of them.
-const SHORT_THREADS: usize = 32;
-
 /// Listings at a time.
 const LISTINGS: usize = 64;
 
@@ -39,7 +36,7 @@ impl Blocking {
     pub fn new(works: usize) -> Self {
         Self {
             works: Arc::new(Semaphore::new(works.max(1))),
-            short: Arc::default(),
+            short: Arc::new(Short::new(works.max(1))),
             listings: Arc::new(Semaphore::new(LISTINGS)),
             listings_of: Arc::default(),
         }
@@ -99,36 +96,60 @@ impl Blocking {
     }
 }
 
-/// Works of a fraction of a millisecond each: waking a thread for each would cost as much again. So
-/// a thread that has done one goes on with the next that waits.
-#[derive(Default)]
-struct Short(Mutex<Waiting>);
+/// Works of a fraction of a millisecond each, where all goes well: waking a thread for each would
+/// cost as much again. So a thread that has done one goes on with the next that waits, and only one
+/// is woken at a time; whoever takes a work and leaves others behind has the next one woken, so
+/// that works which do have to wait hold up no others.
+struct Short {
+    most_threads: usize,
+    waiting: Mutex<Waiting>,
+}
 
 #[derive(Default)]
 struct Waiting {
     works: VecDeque<Box<dyn FnOnce() + Send>>,
     threads: usize,
+    /// Whether a thread is on its way that has not looked yet.
+    is_waking: bool,
 }
 
 impl Short {
+    fn new(most_threads: usize) -> Self {
+        Self {
+            most_threads,
+            waiting: Mutex::default(),
+        }
+    }
+
     /// Has a work done; where all threads are busy, one of them takes it when it is done.
     fn begin(self: &Arc<Self>, work: Box<dyn FnOnce() + Send>) {
-        let mut waiting = self.0.lock();
+        let mut waiting = self.waiting.lock();
         waiting.works.push_back(work);
-        if waiting.threads < SHORT_THREADS {
+        self.wake(&mut waiting);
+    }
+
+    fn wake(self: &Arc<Self>, waiting: &mut Waiting) {
+        if !waiting.is_waking && waiting.threads < self.most_threads {
+            waiting.is_waking = true;
             waiting.threads += 1;
             let short = Arc::clone(self);
             drop(spawn_blocking(move || short.run()));
         }
     }
 
-    fn run(&self) {
+    fn run(self: &Arc<Self>) {
+        let mut is_new = true;
         loop {
             let work = {
-                let mut waiting = self.0.lock();
+                let mut waiting = self.waiting.lock();
+                if std::mem::take(&mut is_new) {
+                    waiting.is_waking = false;
+                }
                 let work = waiting.works.pop_front();
-                if work.is_none() {
-                    waiting.threads -= 1;
+                match work.is_some() {
+                    false => waiting.threads -= 1,
+                    true if !waiting.works.is_empty() => self.wake(&mut waiting),
+                    true => {}
                 }
                 work
             };
@@ -179,5 +200,38 @@ mod tests {
         drop((held, other));
         let _next = blocking.listing_of("next").await.unwrap();
         assert_eq!(blocking.listings_of.lock().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn short_works_that_wait_hold_up_no_others() {
+        let blocking = Blocking::new(4);
+        let mut gates = Vec::new();
+        let mut held = Vec::new();
+        for number in 0..3 {
+            let (gate, opened) = std::sync::mpsc::channel::<()>();
+            gates.push(gate);
+            let blocking = blocking.clone();
+            held.push(tokio::spawn(async move {
+                let wait = move |answer: Answer<i32>| {
+                    let _ = opened.recv();
+                    answer.with(Ok(number));
+                };
+                blocking.begin(wait).await
+            }));
+            // It has its place before the next one.
+            tokio::task::yield_now().await;
+        }
+        for number in 0..10 {
+            let passed = blocking.begin(move |answer: Answer<i32>| answer.with(Ok(number)));
+            assert_eq!(passed.await.unwrap(), number);
+        }
+        drop(gates);
+        for (number, held) in (0..3).zip(held) {
+            assert_eq!(held.await.unwrap().unwrap(), number);
+        }
+        let panicked = blocking.begin(|_: Answer<()>| panic!("a work"));
+        assert!(matches!(panicked.await, Err(Error::Unfinished)));
+        let none = blocking.begin(|answer: Answer<()>| drop(answer));
+        assert!(matches!(none.await, Err(Error::Unfinished)));
     }
 }

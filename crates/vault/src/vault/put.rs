@@ -8,7 +8,7 @@ use std::sync::mpsc::sync_channel;
 
 use sha2::{Digest, Sha256};
 use strongroom_model::{FileName, FileType, Id, RepositoryPath};
-use strongroom_store::Staged;
+use strongroom_store::{Named, Staged};
 
 use crate::database::Transaction;
 use crate::records::leaves::{self, Act, Dated, Moment};
@@ -23,6 +23,9 @@ use crate::vault::foresight::{Foreseen, busy, hidden};
 use crate::vault::usage::{self, Room};
 use crate::vault::{Vault, ensure_repository, scrub, told, unknown_repository};
 use crate::{Error, Result};
+
+/// A file of no more bytes is taken in one turn, and made durable together with others.
+pub const SHORT_BYTES: u64 = 64 << 10;
 
 /// The most bytes of `config` and of a key file; restic's have some hundred.
 const SMALL_LIMIT_BYTES: u64 = 64 << 10;
@@ -201,14 +204,14 @@ impl Upload {
     /// `then` is told what came of it, and must not block.
     pub fn finish_then(self, then: impl FnOnce(Result<()>) + Send + 'static) {
         match self.store() {
-            Ok(Some(stored)) => stored.commit_then(then),
+            Ok(Some((named, stored))) => stored.settle_then(named, then),
             Ok(None) => then(Ok(())),
             Err(error) => then(Err(error)),
         }
     }
 
     /// Stores what came; what is still to be made known is returned.
-    fn store(self) -> Result<Option<Stored>> {
+    fn store(self) -> Result<Option<(Named, Stored)>> {
         let Self {
             vault,
             principal,
@@ -262,7 +265,7 @@ impl Upload {
     }
 }
 
-/// A file that is stored under its name, and is not known yet.
+/// A file that is stored under its name, is not known yet, and may not be durable.
 struct Stored {
     put: Put,
     generation: u32,
@@ -362,7 +365,12 @@ impl Put {
         self.vault.heal_config(&self.repository)
     }
 
-    fn object(self, staged: Box<dyn Staged>, foreseen: Foreseen, room: Room) -> Result<Stored> {
+    fn object(
+        self,
+        staged: Box<dyn Staged>,
+        foreseen: Foreseen,
+        room: Room,
+    ) -> Result<(Named, Stored)> {
         let path = &self.repository.path;
         let generation = foreseen.generation;
         let Foreseen { found, .. } = match foreseen.is_fresh() && room.is_as_declared() {
@@ -376,16 +384,24 @@ impl Put {
             Some(object) => self.vault.is_sound(path, self.name, object)?,
             None => false,
         };
-        match is_sound {
-            true => drop(staged),
-            false => staged.publish()?,
-        }
-        Ok(Stored {
+        let named = match (is_sound, self.bytes <= SHORT_BYTES) {
+            (true, _) => {
+                drop(staged);
+                Named::durable()
+            }
+            (false, true) => staged.name()?,
+            (false, false) => {
+                staged.publish()?;
+                Named::durable()
+            }
+        };
+        let stored = Stored {
             put: self,
             generation,
             is_healed: found.is_some() && !is_sound,
             room,
-        })
+        };
+        Ok((named, stored))
     }
 
     fn told(&self) -> leaves::File {
@@ -395,6 +411,16 @@ impl Put {
 }
 
 impl Stored {
+    /// Makes durable what is stored, and goes on with [`Stored::commit_then`].
+    fn settle_then(self, named: Named, then: impl FnOnce(Result<()>) + Send + 'static) {
+        let vault = self.put.vault.clone();
+        let settling = &vault.shared.settling;
+        settling.settle_then(named, move |settled| match settled {
+            Ok(()) => self.commit_then(then),
+            Err(error) => then(Err(error)),
+        });
+    }
+
     /// Makes known what is stored, and tells `then` what came of it. Decided anew on what the
     /// database holds by now.
     fn commit_then(self, then: impl FnOnce(Result<()>) + Send + 'static) {
