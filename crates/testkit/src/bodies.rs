@@ -201,7 +201,10 @@ fn a_name_that_is_taken_is_replaced_as_by_publishing(bodies: &dyn Bodies) {
     let mut staged = bodies.stage(&body).unwrap();
     staged.write(b"sound bytes").unwrap();
     let named = staged.name().unwrap();
-    assert!(named.is_durable(), "the old bytes are gone, so the new must last");
+    assert!(
+        named.is_durable(),
+        "the old bytes are gone, so the new must last"
+    );
     assert_holds(bodies, &body, b"sound bytes");
 }
 

@@ -216,8 +216,8 @@ impl Staged for LocalStaged {
             lies,
         } = *self;
         let folder = lies.folders.open_or_make(&lies.folder);
-        let named = folder
-            .and_then(|folder| Ok(temporary.name(&folder, &lies.base)?.then_some(folder)));
+        let named =
+            folder.and_then(|folder| Ok(temporary.name(&folder, &lies.base)?.then_some(folder)));
         match named {
             Ok(Some(folder)) => Ok(Named(Some(Unsettled::new(temporary, folder, lies)))),
             Ok(None) => {

@@ -52,7 +52,8 @@ impl Unsettled {
     }
 
     fn is_on<T>(&self, devices: &HashMap<u64, T>) -> bool {
-        self.device.is_some_and(|device| devices.contains_key(&device))
+        self.device
+            .is_some_and(|device| devices.contains_key(&device))
     }
 
     /// Makes this one durable.

@@ -131,7 +131,12 @@ fn each_of_many_hears_what_became_of_it() {
         // As where a network file system has lost what it had taken.
         let lost = path_of(&bodies, &of(1));
         fs::set_permissions(&lost, PermissionsExt::from_mode(0o600)).unwrap();
-        File::options().write(true).open(&lost).unwrap().set_len(2).unwrap();
+        File::options()
+            .write(true)
+            .open(&lost)
+            .unwrap()
+            .set_len(2)
+            .unwrap();
         let settled = bodies.settle(&named);
         for (number, settled) in settled.iter().enumerate() {
             assert_eq!(settled.is_err(), number == 1, "{number}: {settled:?}");

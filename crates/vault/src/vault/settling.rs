@@ -45,11 +45,7 @@ impl Settling {
 
     /// Has a body made durable; `then` is told, and must not block for long. One that is durable
     /// already does not wait.
-    pub(super) fn settle_then(
-        &self,
-        named: Named,
-        then: impl FnOnce(Result<()>) + Send + 'static,
-    ) {
+    pub(super) fn settle_then(&self, named: Named, then: impl FnOnce(Result<()>) + Send + 'static) {
         if named.is_durable() {
             return then(Ok(()));
         }
