@@ -13,7 +13,7 @@ use std::time::SystemTime;
 
 use strongroom_model::{FileName, RepositoryPath};
 
-use crate::Result;
+use crate::{Result, local};
 
 /// The name of one body.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -70,6 +70,15 @@ pub trait Bodies: Send + Sync + fmt::Debug {
     /// Where the place does not let it, or cannot be reached.
     fn remove(&self, body: &BodyKey) -> Result<()>;
 
+    /// Makes bodies durable that got their names by [`Staged::name`], together where that is faster;
+    /// tells of each what became of it, in the same order.
+    ///
+    /// # Errors
+    /// As of [`Staged::publish`]; the body may be there all the same, and may not outlast a power cut.
+    fn settle(&self, bodies: &[Named]) -> Vec<Result<()>> {
+        local::settle(bodies)
+    }
+
     /// How many bytes there is room for; `None` where the place has no bound that it could tell.
     ///
     /// # Errors
@@ -104,4 +113,30 @@ pub trait Staged: Send + fmt::Debug {
     /// # Errors
     /// As [`Staged::write`]; where an answer was lost, it may be there all the same.
     fn publish(self: Box<Self>) -> Result<()>;
+
+    /// As [`Staged::publish`], but may leave it to [`Bodies::settle`] to make it durable, for small
+    /// bodies of which many come at a time. What had the name before is never lost by it.
+    ///
+    /// # Errors
+    /// As [`Staged::publish`].
+    fn name(self: Box<Self>) -> Result<Named> {
+        self.publish()?;
+        Ok(Named::durable())
+    }
+}
+
+/// A body that has its name, and may still have to be made durable.
+#[derive(Debug)]
+pub struct Named(pub(crate) Option<local::Unsettled>);
+
+impl Named {
+    /// One that outlasts a power cut.
+    pub const fn durable() -> Self {
+        Self(None)
+    }
+
+    /// Whether it outlasts a power cut already.
+    pub const fn is_durable(&self) -> bool {
+        self.0.is_none()
+    }
 }

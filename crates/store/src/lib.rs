@@ -15,7 +15,7 @@ pub mod rest;
 pub mod s3;
 mod store;
 
-pub use bodies::{Bodies, BodyKey, Staged};
+pub use bodies::{Bodies, BodyKey, Named, Staged};
 pub use error::{Error, Result};
 pub use local::{LocalBodies, LocalStore};
 pub use patient::PatientStore;

@@ -18,6 +18,7 @@ mod fault;
 mod folder;
 mod folders;
 mod listing;
+mod settling;
 mod temporary;
 
 use std::fs::File;
@@ -33,6 +34,7 @@ use rustix::io::Errno;
 use strongroom_model::{FileEntry, FileName, FileType, Id};
 
 pub use crate::local::bodies::LocalBodies;
+pub(crate) use crate::local::settling::{Unsettled, settle};
 
 use crate::exact::{Exact, read_exactly};
 use crate::local::folder::{Modes, Place};

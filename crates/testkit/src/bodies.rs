@@ -26,6 +26,8 @@ pub fn bodies_contract(bodies: &dyn Bodies) {
     a_range_is_cut_at_the_end(bodies);
     what_was_never_published_is_not_there(bodies);
     publishing_replaces_whatever_had_the_name(bodies);
+    few_and_many_are_settled_after_they_have_got_their_names(bodies);
+    a_name_that_is_taken_is_replaced_as_by_publishing(bodies);
     generations_are_bodies_of_their_own(bodies);
     a_repository_within_another_is_one_of_its_own(bodies);
     what_was_removed_is_not_found(bodies);
@@ -170,6 +172,40 @@ fn publishing_replaces_whatever_had_the_name(bodies: &dyn Bodies) {
         put(bodies, &body, &bytes);
         assert_holds(bodies, &body, &bytes);
     }
+}
+
+fn few_and_many_are_settled_after_they_have_got_their_names(bodies: &dyn Bodies) {
+    for count in [0, 1, 3, 60] {
+        let contents = (0..count).map(|number| format!("{number} of {count}"));
+        let contents: Vec<_> = contents.collect();
+        let of = |content: &String| key("named", FileType::Data, content.as_bytes());
+        let name = |content: &String| {
+            let mut staged = bodies.stage(&of(content)).unwrap();
+            staged.write(content.as_bytes()).unwrap();
+            staged.name().unwrap()
+        };
+        let named: Vec<_> = contents.iter().map(name).collect();
+        let settled = bodies.settle(&named);
+        assert_eq!(settled.len(), count);
+        assert!(settled.iter().all(Result::is_ok), "{settled:?}");
+        drop(named);
+        for content in &contents {
+            assert_holds(bodies, &of(content), content.as_bytes());
+        }
+    }
+}
+
+fn a_name_that_is_taken_is_replaced_as_by_publishing(bodies: &dyn Bodies) {
+    let body = key("named/again", FileType::Index, b"a name");
+    put(bodies, &body, b"what rots");
+    let mut staged = bodies.stage(&body).unwrap();
+    staged.write(b"sound bytes").unwrap();
+    let named = staged.name().unwrap();
+    assert!(
+        named.is_durable(),
+        "the old bytes are gone, so the new must last"
+    );
+    assert_holds(bodies, &body, b"sound bytes");
 }
 
 fn generations_are_bodies_of_their_own(bodies: &dyn Bodies) {

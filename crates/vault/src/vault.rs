@@ -27,6 +27,7 @@ mod read;
 mod receipt;
 mod refusals;
 mod scrub;
+mod settling;
 mod soundness;
 mod usage;
 mod wholeness;
@@ -49,7 +50,7 @@ pub use log::{NextLog, OldLog};
 pub use observation::{Observation, Observed, TokensObserved};
 pub use overview::Overview;
 pub use purge::Purged;
-pub use put::Upload;
+pub use put::{SHORT_BYTES, Upload};
 pub use read::{File, Lists};
 pub use receipt::{Accepted, LARGEST_BYTES as LARGEST_RECEIPT_BYTES, ReceiptUpload};
 pub use scrub::Scrubbed;
@@ -74,6 +75,7 @@ use purge::Purges;
 use receipt::Spool;
 use refusals::Refused;
 use scrub::Readable;
+use settling::Settling;
 use usage::Usage;
 
 /// What a vault is told about how to work.
@@ -101,6 +103,7 @@ struct Shared {
     database: Arc<dyn Database>,
     commits: Commits,
     bodies: Arc<dyn Bodies>,
+    settling: Settling,
     settings: Settings,
     /// Which log this process knows.
     log: LogIdentity,
@@ -153,6 +156,7 @@ impl Vault {
             shared: Arc::new(Shared {
                 database,
                 commits,
+                settling: Settling::new(Arc::clone(&bodies))?,
                 bodies,
                 settings,
                 log,

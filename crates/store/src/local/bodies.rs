@@ -19,12 +19,13 @@ use rustix::fs::AtFlags;
 use rustix::io::Errno;
 use strongroom_model::{FileName, RepositoryPath};
 
-use crate::bodies::{Bodies, BodyKey, Staged};
+use crate::bodies::{Bodies, BodyKey, Named, Staged};
 use crate::exact::Exact;
 use crate::local::fault::{absent_or, fault, io_fault};
 use crate::local::folder::{self, Modes, Place};
 use crate::local::folders::Folders;
 use crate::local::listing;
+use crate::local::settling::Unsettled;
 use crate::local::temporary::{self, Temporary};
 use crate::{Error, Result};
 
@@ -208,11 +209,32 @@ impl Staged for LocalStaged {
             lies.fault("write", errno)
         })
     }
+
+    fn name(self: Box<Self>) -> Result<Named> {
+        let Self {
+            mut temporary,
+            lies,
+        } = *self;
+        let folder = lies.folders.open_or_make(&lies.folder);
+        let named =
+            folder.and_then(|folder| Ok(temporary.name(&folder, &lies.base)?.then_some(folder)));
+        match named {
+            Ok(Some(folder)) => Ok(Named(Some(Unsettled::new(temporary, folder, lies)))),
+            Ok(None) => {
+                Box::new(Self { temporary, lies }).publish()?;
+                Ok(Named::durable())
+            }
+            Err(errno) => {
+                lies.forget();
+                Err(lies.fault("write", errno))
+            }
+        }
+    }
 }
 
 /// Where a body lies.
 #[derive(Debug)]
-struct Lies {
+pub(super) struct Lies {
     folders: Arc<Folders>,
     repository: RepositoryPath,
     name: FileName,
@@ -251,12 +273,12 @@ impl Lies {
         folder.display().to_string()
     }
 
-    fn fault(&self, verb: &str, errno: Errno) -> Error {
+    pub(super) fn fault(&self, verb: &str, errno: Errno) -> Error {
         fault(self.location(), format_args!("{verb} {}", self.name), errno)
     }
 
     /// Opens the folder anew next time.
-    fn forget(&self) {
+    pub(super) fn forget(&self) {
         self.folders.forget(&self.folder);
     }
 }

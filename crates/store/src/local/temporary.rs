@@ -82,13 +82,37 @@ impl<F: AsFd> Temporary<F> {
         Ok(())
     }
 
+    /// Gives the file its name before anything of it is durable; `false` where the name is taken,
+    /// or the file system cannot tell.
+    pub(super) fn name(&mut self, folder: impl AsFd, base: &str) -> rustix::io::Result<bool> {
+        let (from, flags) = (self.name.as_str(), RenameFlags::NOREPLACE);
+        match rustix::fs::renameat_with(&self.folder, from, folder, base, flags) {
+            Ok(()) => {
+                self.named = false;
+                Ok(true)
+            }
+            Err(Errno::EXIST | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => Ok(false),
+            Err(errno) => Err(errno),
+        }
+    }
+
     /// Makes all of it durable, and makes sure that it is all of it.
-    fn sync(&self) -> rustix::io::Result<()> {
+    pub(super) fn sync(&self) -> rustix::io::Result<()> {
         rustix::fs::fsync(&self.file)?;
+        self.check_size()
+    }
+
+    /// Fails where the file has not got all that was written.
+    pub(super) fn check_size(&self) -> rustix::io::Result<()> {
         match rustix::fs::fstat(&self.file)?.st_size as u64 == self.written_bytes {
             true => Ok(()),
             false => Err(Errno::IO),
         }
+    }
+
+    /// Which file system it is on.
+    pub(super) fn device(&self) -> rustix::io::Result<u64> {
+        Ok(rustix::fs::fstat(&self.file)?.st_dev)
     }
 }
 

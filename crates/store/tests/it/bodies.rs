@@ -117,6 +117,34 @@ fn what_is_dropped_leaves_no_file() {
 }
 
 #[test]
+fn each_of_many_hears_what_became_of_it() {
+    let (_folder, bodies) = created();
+    for count in [3, 20_u8] {
+        let of = |number: u8| key("acme/repos", FileType::Data, &[count, number]);
+        let name = |number| {
+            let mut staged = bodies.stage(&of(number)).unwrap();
+            staged.write(b"bytes").unwrap();
+            staged.name().unwrap()
+        };
+        let named: Vec<_> = (0..count).map(name).collect();
+        assert!(named.iter().all(|named| !named.is_durable()), "{named:?}");
+        // As where a network file system has lost what it had taken.
+        let lost = path_of(&bodies, &of(1));
+        fs::set_permissions(&lost, PermissionsExt::from_mode(0o600)).unwrap();
+        File::options()
+            .write(true)
+            .open(&lost)
+            .unwrap()
+            .set_len(2)
+            .unwrap();
+        let settled = bodies.settle(&named);
+        for (number, settled) in settled.iter().enumerate() {
+            assert_eq!(settled.is_err(), number == 1, "{number}: {settled:?}");
+        }
+    }
+}
+
+#[test]
 fn a_root_that_is_not_there_is_neither_made_nor_taken_for_an_empty_one() {
     let folder = TempDir::new().unwrap();
     let bodies = LocalBodies::new(folder.path().join("unmounted"));

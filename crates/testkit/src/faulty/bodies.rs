@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use strongroom_model::FileName;
-use strongroom_store::{Bodies, BodyKey, Result, Staged};
+use strongroom_store::{Bodies, BodyKey, Named, Result, Staged};
 
 use crate::faulty::rules::{Op, Rules};
 
@@ -75,6 +75,12 @@ impl<B: Bodies> Bodies for FaultyBodies<B> {
             .change(Op::Remove, Some(body.name), || self.inner.remove(body))
     }
 
+    fn settle(&self, bodies: &[Named]) -> Vec<Result<()>> {
+        let settled = self.inner.settle(bodies).into_iter();
+        let told = |settled| self.rules.change(Op::Settle, None, || settled);
+        settled.map(told).collect()
+    }
+
     fn probe(&self) -> Result<()> {
         self.inner.probe()
     }
@@ -113,6 +119,14 @@ impl Staged for FaultyStaged {
         rules.change(Op::Publish, Some(name), || {
             let inner = self.inner.take().expect("it is not published yet");
             inner.publish()
+        })
+    }
+
+    fn name(mut self: Box<Self>) -> Result<Named> {
+        let (rules, name) = (Arc::clone(&self.rules), self.name);
+        rules.change(Op::Publish, Some(name), || {
+            let inner = self.inner.take().expect("it is not published yet");
+            inner.name()
         })
     }
 }

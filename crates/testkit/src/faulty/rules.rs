@@ -36,8 +36,10 @@ pub enum Op {
     Stage,
     /// [`Staged::write`].
     Write,
-    /// [`Staged::publish`].
+    /// [`Staged::publish`] and [`Staged::name`].
     Publish,
+    /// [`Bodies::settle`], of each body; it is done all the same.
+    Settle,
     /// [`Bodies::free_bytes`].
     FreeBytes,
     /// [`Bodies::sweep`].

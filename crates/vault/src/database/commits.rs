@@ -62,20 +62,44 @@ impl Commits {
         &self,
         work: impl FnMut(&mut dyn Transaction) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let gone = || failed("commit", "The thread that commits has ended");
-        let queue = self.queue.as_ref().ok_or_else(gone)?;
         let (answer, answered) = sync_channel(1);
-        let job = Waiting {
-            work,
-            done: None,
-            answer,
-        };
-        queue.send(Box::new(job)).map_err(|_| gone())?;
+        // Whoever asked is always there: it does nothing else until it is answered.
+        self.queue(work, move |outcome| drop(answer.send(outcome)))?;
         match answered.recv() {
             Ok(Ok(result)) => result,
             Ok(Err(panic)) => resume_unwind(panic),
             Err(_) => Err(gone()),
         }
+    }
+
+    /// As [`Commits::commit`], for who does not want to hold a thread meanwhile: `then` gets what
+    /// came of it, on the thread that commits, and must not block.
+    ///
+    /// # Errors
+    /// [`Error::Database`] where it cannot be asked for any more. A work that panics is
+    /// [`Error::Unfinished`].
+    pub fn commit_then<T: Send + 'static>(
+        &self,
+        work: impl FnMut(&mut dyn Transaction) -> Result<T> + Send + 'static,
+        then: impl FnOnce(Result<T>) + Send + 'static,
+    ) -> Result<()> {
+        self.queue(work, |outcome| {
+            then(outcome.unwrap_or(Err(Error::Unfinished)));
+        })
+    }
+
+    fn queue<T: Send + 'static>(
+        &self,
+        work: impl FnMut(&mut dyn Transaction) -> Result<T> + Send + 'static,
+        answer: impl FnOnce(thread::Result<Result<T>>) + Send + 'static,
+    ) -> Result<()> {
+        let queue = self.queue.as_ref().ok_or_else(gone)?;
+        let job = Waiting {
+            work,
+            done: None,
+            answer,
+        };
+        queue.send(Box::new(job)).map_err(|_| gone())
     }
 }
 
@@ -87,6 +111,10 @@ impl Drop for Commits {
             let _ = thread.join();
         }
     }
+}
+
+fn gone() -> Error {
+    failed("commit", "The thread that commits has ended")
 }
 
 fn serve(database: &dyn Database, waiting: &Receiver<Box<dyn Job>>) {
@@ -177,17 +205,18 @@ trait Job: Send {
     fn answer(self: Box<Self>, outcome: Result<()>);
 }
 
-struct Waiting<T, W> {
+struct Waiting<T, W, A> {
     work: W,
     /// What the work did the last time, where it did not fail.
     done: Option<thread::Result<T>>,
-    answer: SyncSender<thread::Result<Result<T>>>,
+    answer: A,
 }
 
-impl<T, W> Job for Waiting<T, W>
+impl<T, W, A> Job for Waiting<T, W, A>
 where
     T: Send,
     W: FnMut(&mut dyn Transaction) -> Result<T> + Send,
+    A: FnOnce(thread::Result<Result<T>>) + Send,
 {
     fn run(&mut self, transaction: &mut dyn Transaction) -> Result<()> {
         self.done = None;
@@ -205,13 +234,14 @@ where
     }
 
     fn answer(self: Box<Self>, outcome: Result<()>) {
-        let answer = match (self.done, outcome) {
+        let Self { done, answer, .. } = *self;
+        let outcome = match (done, outcome) {
             (Some(Err(panic)), _) => Err(panic),
             (Some(Ok(value)), Ok(())) => Ok(Ok(value)),
             (_, Err(error)) => Ok(Err(error)),
             (None, Ok(())) => return,
         };
-        // Whoever asked is always there: it does nothing else until it is answered.
-        let _ = self.answer.send(answer);
+        // What whoever asked does with it must not end the thread that everybody waits for.
+        let _ = catch_unwind(AssertUnwindSafe(|| answer(outcome)));
     }
 }

@@ -4,11 +4,13 @@
 //! that slow clients hold no thread. The one exception, listings, which are written out page by
 //! page, has its own threads; of the database they hold nothing while they wait.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::spawn_blocking;
 
 use crate::{Error, Result};
@@ -23,6 +25,7 @@ const LISTINGS_OF_ONE: usize = 8;
 #[derive(Clone, Debug)]
 pub struct Blocking {
     works: Arc<Semaphore>,
+    short: Arc<Short>,
     listings: Arc<Semaphore>,
     /// By the client's name; those who have none are forgotten.
     listings_of: Arc<Mutex<HashMap<String, Arc<Semaphore>>>>,
@@ -33,6 +36,7 @@ impl Blocking {
     pub fn new(works: usize) -> Self {
         Self {
             works: Arc::new(Semaphore::new(works.max(1))),
+            short: Arc::new(Short::new(works.max(1))),
             listings: Arc::new(Semaphore::new(LISTINGS)),
             listings_of: Arc::default(),
         }
@@ -56,6 +60,24 @@ impl Blocking {
         done.await.map_err(|_| Error::Unfinished)?
     }
 
+    /// As [`Self::run`], for work that ends elsewhere: it passes on what it was given to answer
+    /// with, and holds its thread no longer than it has to.
+    ///
+    /// # Errors
+    /// What it is answered with, and [`Error::Unfinished`] where nobody answers.
+    pub(crate) async fn begin<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(Answer<T>) + Send + 'static,
+    ) -> Result<T> {
+        let permit = place(&self.works).await?;
+        let (answer, answered) = oneshot::channel();
+        self.short.begin(Box::new(move || {
+            work(Answer(answer));
+            drop(permit);
+        }));
+        answered.await.map_err(|_| Error::Unfinished)?
+    }
+
     /// A place of those that one client has for listings; to be taken before [`Self::listing`], so
     /// that whoever waits for his own holds none that others wait for.
     pub(crate) async fn listing_of(&self, client: &str) -> Result<OwnedSemaphorePermit> {
@@ -71,6 +93,89 @@ impl Blocking {
     /// A place for a listing.
     pub(crate) async fn listing(&self) -> Result<OwnedSemaphorePermit> {
         place(&self.listings).await
+    }
+}
+
+/// Works of a fraction of a millisecond each, where all goes well: waking a thread for each would
+/// cost as much again. So a thread that has done one goes on with the next that waits, and only one
+/// is woken at a time; whoever takes a work and leaves others behind has the next one woken, so
+/// that works which do have to wait hold up no others.
+struct Short {
+    most_threads: usize,
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    works: VecDeque<Box<dyn FnOnce() + Send>>,
+    threads: usize,
+    /// Whether a thread is on its way that has not looked yet.
+    is_waking: bool,
+}
+
+impl Short {
+    fn new(most_threads: usize) -> Self {
+        Self {
+            most_threads,
+            waiting: Mutex::default(),
+        }
+    }
+
+    /// Has a work done; where all threads are busy, one of them takes it when it is done.
+    fn begin(self: &Arc<Self>, work: Box<dyn FnOnce() + Send>) {
+        let mut waiting = self.waiting.lock();
+        waiting.works.push_back(work);
+        self.wake(&mut waiting);
+    }
+
+    fn wake(self: &Arc<Self>, waiting: &mut Waiting) {
+        if !waiting.is_waking && waiting.threads < self.most_threads {
+            waiting.is_waking = true;
+            waiting.threads += 1;
+            let short = Arc::clone(self);
+            drop(spawn_blocking(move || short.run()));
+        }
+    }
+
+    fn run(self: &Arc<Self>) {
+        let mut is_new = true;
+        loop {
+            let work = {
+                let mut waiting = self.waiting.lock();
+                if std::mem::take(&mut is_new) {
+                    waiting.is_waking = false;
+                }
+                let work = waiting.works.pop_front();
+                match work.is_some() {
+                    false => waiting.threads -= 1,
+                    true if !waiting.works.is_empty() => self.wake(&mut waiting),
+                    true => {}
+                }
+                work
+            };
+            let Some(work) = work else {
+                return;
+            };
+            // Whoever waits for it hears that nobody answers.
+            let _ = catch_unwind(AssertUnwindSafe(work));
+        }
+    }
+}
+
+impl fmt::Debug for Short {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Short").finish_non_exhaustive()
+    }
+}
+
+/// Answers whoever waits for work that was begun.
+#[derive(Debug)]
+pub(crate) struct Answer<T>(oneshot::Sender<Result<T>>);
+
+impl<T> Answer<T> {
+    /// Answers; where nobody waits any more, nobody wants to know.
+    pub(crate) fn with(self, outcome: Result<T>) {
+        let _ = self.0.send(outcome);
     }
 }
 
@@ -95,5 +200,38 @@ mod tests {
         drop((held, other));
         let _next = blocking.listing_of("next").await.unwrap();
         assert_eq!(blocking.listings_of.lock().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn short_works_that_wait_hold_up_no_others() {
+        let blocking = Blocking::new(4);
+        let mut gates = Vec::new();
+        let mut held = Vec::new();
+        for number in 0..3 {
+            let (gate, opened) = std::sync::mpsc::channel::<()>();
+            gates.push(gate);
+            let blocking = blocking.clone();
+            held.push(tokio::spawn(async move {
+                let wait = move |answer: Answer<i32>| {
+                    let _ = opened.recv();
+                    answer.with(Ok(number));
+                };
+                blocking.begin(wait).await
+            }));
+            // It has its place before the next one.
+            tokio::task::yield_now().await;
+        }
+        for number in 0..10 {
+            let passed = blocking.begin(move |answer: Answer<i32>| answer.with(Ok(number)));
+            assert_eq!(passed.await.unwrap(), number);
+        }
+        drop(gates);
+        for (number, held) in (0..3).zip(held) {
+            assert_eq!(held.await.unwrap().unwrap(), number);
+        }
+        let panicked = blocking.begin(|_: Answer<()>| panic!("a work"));
+        assert!(matches!(panicked.await, Err(Error::Unfinished)));
+        let none = blocking.begin(|answer: Answer<()>| drop(answer));
+        assert!(matches!(none.await, Err(Error::Unfinished)));
     }
 }

@@ -19,6 +19,7 @@ use hyper::header::{
 use hyper::{Method, StatusCode};
 use strongroom_model::{FileName, FileType, RepositoryPath};
 
+use crate::http::blocking::Answer;
 use crate::http::body::{Body, Intake, Listing};
 use crate::http::service::{Note, Peer, Request, Response, later, simple};
 use crate::http::strangers::Strangers;
@@ -26,7 +27,7 @@ use crate::http::{Blocking, Limits};
 use crate::publication::Published;
 use crate::records::objects::View;
 use crate::rules::right::Act;
-use crate::vault::{Principal, Upload, Vault};
+use crate::vault::{Principal, SHORT_BYTES, Upload, Vault};
 use crate::{Error, Result};
 
 pub use range::Range;
@@ -34,9 +35,6 @@ pub use route::{Moment, Route, Target};
 
 const V1: HeaderValue = HeaderValue::from_static("application/vnd.x.restic.rest.v1");
 const V2: HeaderValue = HeaderValue::from_static("application/vnd.x.restic.rest.v2");
-
-/// The longest upload that is taken in one turn.
-const SMALL_BYTES: u64 = 64 << 10;
 
 /// When to ask again where too many do.
 const SOON: Duration = Duration::from_secs(1);
@@ -228,7 +226,7 @@ impl Rest {
                 if question.is_small(length_bytes) {
                     let path = &question.route.repository;
                     principal.authorise(Act::Put(name.kind()), path)?;
-                    let content = upload.bytes(SMALL_BYTES).await?;
+                    let content = upload.bytes(SHORT_BYTES).await?;
                     question.put(principal, name, content).await?;
                     return Ok(done());
                 }
@@ -272,20 +270,24 @@ impl Question {
     /// that waits to be asked for its bytes is told first.
     fn is_small(&self, length_bytes: Option<u64>) -> bool {
         let asks_first = self.headers.contains_key(EXPECT);
-        !asks_first && length_bytes.is_some_and(|length| length <= SMALL_BYTES)
+        !asks_first && length_bytes.is_some_and(|length| length <= SHORT_BYTES)
     }
 
-    /// Puts a short file, in one turn of a thread.
+    /// Puts a short file, in one turn of a thread, which does not wait for the commit.
     async fn put(self, principal: Principal, name: FileName, content: Vec<u8>) -> Result<()> {
         let blocking = self.rest.blocking.clone();
-        let put = move || {
+        let take = move || {
             let (vault, path) = (&self.rest.vault, &self.route.repository);
             let length_bytes = Some(content.len() as u64);
             let mut upload = vault.begin_put(&principal, path, name, length_bytes)?;
             upload.write(&content)?;
-            upload.finish()
+            Ok(upload)
         };
-        blocking.run(put).await
+        let put = move |answer: Answer<()>| match take() {
+            Ok(upload) => upload.finish_then(|outcome| answer.with(outcome)),
+            Err(error) => answer.with(Err(error)),
+        };
+        blocking.begin(put).await
     }
 
     async fn begin(

@@ -4,10 +4,11 @@
 //! who posts the same bytes again is told the same.
 
 use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
 
 use sha2::{Digest, Sha256};
 use strongroom_model::{FileName, FileType, Id, RepositoryPath};
-use strongroom_store::Staged;
+use strongroom_store::{Named, Staged};
 
 use crate::database::Transaction;
 use crate::records::leaves::{self, Act, Dated, Moment};
@@ -22,6 +23,9 @@ use crate::vault::foresight::{Foreseen, busy, hidden};
 use crate::vault::usage::{self, Room};
 use crate::vault::{Vault, ensure_repository, scrub, told, unknown_repository};
 use crate::{Error, Result};
+
+/// A file of no more bytes is taken in one turn, and made durable together with others.
+pub const SHORT_BYTES: u64 = 64 << 10;
 
 /// The most bytes of `config` and of a key file; restic's have some hundred.
 const SMALL_LIMIT_BYTES: u64 = 64 << 10;
@@ -191,6 +195,23 @@ impl Upload {
     /// [`Error::ConfigIsThere`], [`Error::Hidden`], [`Error::Busy`], [`Error::Full`]; those of
     /// database and storage. Nothing is left of it then.
     pub fn finish(self) -> Result<()> {
+        let (answer, answered) = sync_channel(1);
+        self.finish_then(move |outcome| drop(answer.send(outcome)));
+        answered.recv().unwrap_or(Err(Error::Unfinished))
+    }
+
+    /// As [`Upload::finish`], for who does not want to hold a thread while the database commits:
+    /// `then` is told what came of it, and must not block.
+    pub fn finish_then(self, then: impl FnOnce(Result<()>) + Send + 'static) {
+        match self.store() {
+            Ok(Some((named, stored))) => stored.settle_then(named, then),
+            Ok(None) => then(Ok(())),
+            Err(error) => then(Err(error)),
+        }
+    }
+
+    /// Stores what came; what is still to be made known is returned.
+    fn store(self) -> Result<Option<(Named, Stored)>> {
         let Self {
             vault,
             principal,
@@ -209,11 +230,12 @@ impl Upload {
             bytes,
         };
         match (into, name.kind()) {
-            (Into::Memory(content), FileType::Config) => put.config(content),
+            (Into::Memory(content), FileType::Config) => put.config(content).map(|()| None),
             (Into::Memory(content), FileType::Locks) => {
                 put.check_name(Id::of(&content))?;
                 put.vault
                     .put_lock(&put.principal, &put.repository, name, content)
+                    .map(|()| None)
             }
             (Into::Memory(content), _) => {
                 put.check_name(Id::of(&content))?;
@@ -226,7 +248,7 @@ impl Upload {
                 let body = put.vault.body_key(path, name, foreseen.generation);
                 let mut staged = put.vault.shared.bodies.stage(&body)?;
                 staged.write(&content)?;
-                put.object(staged, foreseen, room)
+                put.object(staged, foreseen, room).map(Some)
             }
             (
                 Into::Storage {
@@ -237,10 +259,18 @@ impl Upload {
                 _,
             ) => {
                 put.check_name(Id::from_bytes(hasher.finalize().into()))?;
-                put.object(staged, *foreseen, room)
+                put.object(staged, *foreseen, room).map(Some)
             }
         }
     }
+}
+
+/// A file that is stored under its name, is not known yet, and may not be durable.
+struct Stored {
+    put: Put,
+    generation: u32,
+    is_healed: bool,
+    room: Room,
 }
 
 /// A file that came whole.
@@ -335,7 +365,12 @@ impl Put {
         self.vault.heal_config(&self.repository)
     }
 
-    fn object(self, staged: Box<dyn Staged>, foreseen: Foreseen, room: Room) -> Result<()> {
+    fn object(
+        self,
+        staged: Box<dyn Staged>,
+        foreseen: Foreseen,
+        room: Room,
+    ) -> Result<(Named, Stored)> {
         let path = &self.repository.path;
         let generation = foreseen.generation;
         let Foreseen { found, .. } = match foreseen.is_fresh() && room.is_as_declared() {
@@ -349,29 +384,63 @@ impl Put {
             Some(object) => self.vault.is_sound(path, self.name, object)?,
             None => false,
         };
-        match is_sound {
-            true => drop(staged),
-            false => staged.publish()?,
-        }
-        let is_healed = found.is_some() && !is_sound;
-        self.commit(generation, is_healed)?;
-        drop(room);
-        Ok(())
+        let named = match (is_sound, self.bytes <= SHORT_BYTES) {
+            (true, _) => {
+                drop(staged);
+                Named::durable()
+            }
+            (false, true) => staged.name()?,
+            (false, false) => {
+                staged.publish()?;
+                Named::durable()
+            }
+        };
+        let stored = Stored {
+            put: self,
+            generation,
+            is_healed: found.is_some() && !is_sound,
+            room,
+        };
+        Ok((named, stored))
     }
 
-    /// Makes known what is stored. Decided anew on what the database holds by now.
-    fn commit(self, generation: u32, is_healed: bool) -> Result<()> {
-        let now = self.vault.now();
-        let file = self.told();
+    fn told(&self) -> leaves::File {
+        let token = Some(self.principal.name.as_str());
+        told(&self.repository.path, self.name, self.bytes, token)
+    }
+}
+
+impl Stored {
+    /// Makes durable what is stored, and goes on with [`Stored::commit_then`].
+    fn settle_then(self, named: Named, then: impl FnOnce(Result<()>) + Send + 'static) {
+        let vault = self.put.vault.clone();
+        let settling = &vault.shared.settling;
+        settling.settle_then(named, move |settled| match settled {
+            Ok(()) => self.commit_then(then),
+            Err(error) => then(Err(error)),
+        });
+    }
+
+    /// Makes known what is stored, and tells `then` what came of it. Decided anew on what the
+    /// database holds by now.
+    fn commit_then(self, then: impl FnOnce(Result<()>) + Send + 'static) {
         let Self {
+            put,
+            generation,
+            is_healed,
+            room,
+        } = self;
+        let now = put.vault.now();
+        let file = put.told();
+        let Put {
             vault,
             principal,
             repository: before,
             name,
             bytes,
-        } = self;
+        } = put;
         let token = principal.token;
-        vault.shared.commits.commit(move |transaction| {
+        let work = move |transaction: &mut dyn Transaction| {
             let outlook = outlook(transaction, &before.path, name, token)?;
             let repository = &outlook.repository;
             let key = Key::new(repository.id, name);
@@ -413,12 +482,12 @@ impl Put {
                 }
             }
             Ok(())
-        })
-    }
-
-    fn told(&self) -> leaves::File {
-        let token = Some(self.principal.name.as_str());
-        told(&self.repository.path, self.name, self.bytes, token)
+        };
+        // Where nothing can be asked of the database any more, nobody answers, which is an answer.
+        let _ = vault.shared.commits.commit_then(work, move |outcome| {
+            drop(room);
+            then(outcome);
+        });
     }
 }
 

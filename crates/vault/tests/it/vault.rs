@@ -15,4 +15,5 @@ mod refusing;
 mod rejecting;
 pub(crate) mod scene;
 mod scrubbing;
+mod settling;
 mod witnessing;

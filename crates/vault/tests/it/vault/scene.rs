@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use strongroom_model::{FileName, FileType, Id, RepositoryPath};
 use strongroom_store::Bodies;
 use strongroom_store::local::LocalBodies;
+use strongroom_testkit::FaultyBodies;
 use strongroom_vault::database::Database;
 use strongroom_vault::database::migrations::migrate;
 use strongroom_vault::database::sqlite::Sqlite;
@@ -48,6 +49,26 @@ pub(crate) fn local_bodies(folder: &Path) -> Arc<dyn Bodies> {
     let bodies = LocalBodies::new(folder.join("repositories"));
     bodies.create().unwrap();
     Arc::new(bodies)
+}
+
+/// A scene whose storage fails as it is told, and what tells it.
+pub(crate) fn faulty() -> (Scene, Arc<FaultyBodies<LocalBodies>>) {
+    let made: Rc<RefCell<Option<Arc<FaultyBodies<LocalBodies>>>>> = Rc::default();
+    let of_scene = Rc::clone(&made);
+    let pair: Pair = Rc::new(
+        move |folder: &Path| -> (Arc<dyn Database>, Arc<dyn Bodies>) {
+            let database = Sqlite::open(&folder.join("vault.db")).unwrap();
+            let local = LocalBodies::new(folder.join("repositories"));
+            local.create().unwrap();
+            let bodies = Arc::new(FaultyBodies::new(local));
+            *of_scene.borrow_mut() = Some(Arc::clone(&bodies));
+            (Arc::new(database), bodies)
+        },
+    );
+    let mut scene = None;
+    within(&pair, || scene = Some(Scene::new()));
+    let bodies = made.borrow().clone();
+    (scene.unwrap(), bodies.unwrap())
 }
 
 /// A vault and its clocks.

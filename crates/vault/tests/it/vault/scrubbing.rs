@@ -1,24 +1,17 @@
 //! Rot is found in time, told, and healed by whoever has sound bytes.
 
-use std::cell::RefCell;
 use std::fs;
-use std::path::Path;
-use std::rc::Rc;
-use std::sync::Arc;
 
 use strongroom_model::{FileName, FileType};
-use strongroom_store::{Bodies, LocalBodies};
-use strongroom_testkit::{Fault, FaultyBodies, Op, Rule};
+use strongroom_testkit::{Fault, Op, Rule};
 use strongroom_vault::Error;
-use strongroom_vault::database::Database;
-use strongroom_vault::database::sqlite::Sqlite;
 use strongroom_vault::records::objects::View;
 use strongroom_vault::rules::clock::{HOUR_MS, MINUTE_MS, SECOND_MS};
 use strongroom_vault::rules::right::Right;
 use strongroom_vault::rules::scrub::Why;
 use strongroom_vault::vault::{Demands, Principal, Scrubbed};
 
-use super::scene::{Pair, Scene, repository, within};
+use super::scene::{Scene, faulty, repository};
 
 /// All is read within this time, which makes rounds of four hours.
 const EVERY_MS: i64 = 5 * HOUR_MS;
@@ -328,26 +321,6 @@ fn a_storage_that_is_away_is_no_rot() {
     let scrubbed = scene.vault.scrub(EVERY_MS, &mut |_| true).unwrap();
     assert_eq!((scrubbed.read.objects, scrubbed.rotten), (3, 0));
     assert_eq!(scene.read(&append, View::Now, pack).unwrap(), b"a pack");
-}
-
-/// A scene whose storage fails as it is told, and what tells it.
-fn faulty() -> (Scene, Arc<FaultyBodies<LocalBodies>>) {
-    let made: Rc<RefCell<Option<Arc<FaultyBodies<LocalBodies>>>>> = Rc::default();
-    let of_scene = Rc::clone(&made);
-    let pair: Pair = Rc::new(
-        move |folder: &Path| -> (Arc<dyn Database>, Arc<dyn Bodies>) {
-            let database = Sqlite::open(&folder.join("vault.db")).unwrap();
-            let local = LocalBodies::new(folder.join("repositories"));
-            local.create().unwrap();
-            let bodies = Arc::new(FaultyBodies::new(local));
-            *of_scene.borrow_mut() = Some(Arc::clone(&bodies));
-            (Arc::new(database), bodies)
-        },
-    );
-    let mut scene = None;
-    within(&pair, || scene = Some(Scene::new()));
-    let bodies = made.borrow().clone();
-    (scene.unwrap(), bodies.unwrap())
 }
 
 /// Begins a round, and reads all of it at once when its time is over.

@@ -146,6 +146,8 @@ pub(super) enum Crash {
     Write,
     BeforePublish,
     AfterPublish,
+    /// When what is small has its name, and is about to be known.
+    Settled,
     BeforeRemove,
     AfterRemove,
     /// Before the commit of that number, counted from 0.
@@ -257,6 +259,7 @@ fn crash() -> impl Strategy<Value = Crash> {
         Just(Crash::Write),
         Just(Crash::BeforePublish),
         Just(Crash::AfterPublish),
+        Just(Crash::Settled),
         Just(Crash::BeforeRemove),
         Just(Crash::AfterRemove),
         (0..3_u8).prop_map(Crash::BeforeCommit),

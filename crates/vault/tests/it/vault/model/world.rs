@@ -120,6 +120,7 @@ impl World {
             Crash::Write => rule(Op::Write, Fault::Crash),
             Crash::BeforePublish => rule(Op::Publish, Fault::Crash),
             Crash::AfterPublish => rule(Op::Publish, Fault::CrashAfter),
+            Crash::Settled => rule(Op::Settle, Fault::CrashAfter),
             Crash::BeforeRemove => rule(Op::Remove, Fault::Crash),
             Crash::AfterRemove => rule(Op::Remove, Fault::CrashAfter),
             Crash::BeforeCommit(number) => running.database.cut_at(number, false),
