@@ -197,6 +197,26 @@ pub enum Error {
         /// Of what, as `receipts`.
         what: &'static str,
     },
+    /// An act on very many objects, of which the contrary was asked for before it was done.
+    #[error(
+        "The {deed} was taken back after {objects} objects, because the contrary was asked for \
+         meanwhile"
+    )]
+    TakenBack {
+        /// What was to be done, as `hide`.
+        deed: &'static str,
+        /// How many objects it was until then.
+        objects: u64,
+    },
+    /// An act on very many objects that the process leaves to others, because it stops.
+    #[error(
+        "This process of the vault stops after {objects} objects; the rest is done by another, or \
+         when it serves again"
+    )]
+    Stopping {
+        /// How many objects it was until then.
+        objects: u64,
+    },
     /// Others change the same all the time; the client shall ask again.
     #[error("Others change {what} at the same time; ask again")]
     Contended {
@@ -486,6 +506,14 @@ impl Error {
                 ))
             }
             Self::Hidden { .. } => Some("strongroom-vault unhide --help".to_owned()),
+            Self::TakenBack { deed, .. } => Some(format!(
+                "find out who asked for the contrary; where it shall be done all the same: \
+                 strongroom-vault {deed} --help"
+            )),
+            Self::Stopping { .. } => Some(
+                "nothing has to be asked for again: whoever serves goes on with it a minute later"
+                    .to_owned(),
+            ),
             Self::UnknownParent { parent, .. } => Some(format!(
                 "send the receipts of the chain again, from {parent} on"
             )),

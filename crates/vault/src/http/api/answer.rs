@@ -92,7 +92,11 @@ pub(super) fn refusal(error: &Error, peer: &Peer, principal: Principal, note: &N
             pause = Some(*wait);
             StatusCode::TOO_MANY_REQUESTS
         }
-        Error::Busy { .. } | Error::Contended { .. } | Error::Crowded { .. } => {
+        Error::TakenBack { .. } => StatusCode::CONFLICT,
+        Error::Busy { .. }
+        | Error::Contended { .. }
+        | Error::Crowded { .. }
+        | Error::Stopping { .. } => {
             pause = Some(SOON);
             StatusCode::SERVICE_UNAVAILABLE
         }

@@ -105,6 +105,29 @@ async fn a_token_lives_from_its_making_to_its_end() {
 }
 
 #[tokio::test]
+async fn who_stops_says_that_the_rest_is_done_all_the_same() {
+    let server = Server::start().await;
+    let thief = server.scene.token(Right::Append);
+    server.scene.init(&thief);
+    let filled = server.vault().database().write(&mut |transaction| {
+        let fill = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 6000) \
+             INSERT INTO object (repository, kind, name, generation, bytes, state, token, put, \
+             began, arrived_ms) \
+             SELECT r.id, 2, randomblob(32), 1, 1, 0, 1, 1, 1, 0 FROM repository r, n";
+        transaction.execute(fill, &[]).map(drop)
+    });
+    filled.unwrap();
+    server.vault().end_jobs();
+    let admin = server.as_administrator();
+    let path = format!("/v1/tokens/{}/hide", thief.name);
+    let stopped = admin.post(&path, json!({ "since": time(0) })).await;
+    assert_eq!(stopped.status, 503, "{stopped:?}");
+    assert!(stopped.headers.contains_key("retry-after"));
+    let told = stopped.body["error"].as_str().unwrap();
+    assert!(told.contains("5000 objects"), "{told}");
+}
+
+#[tokio::test]
 async fn protection_is_raised_and_never_lowered() {
     let server = Server::start().await;
     let append = server.scene.token(Right::Append);
