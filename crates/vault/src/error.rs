@@ -181,6 +181,17 @@ pub enum Error {
         /// When to ask again.
         pause: Duration,
     },
+    /// A token asks for a deletion, and has put and deleted as much as it may in a day.
+    #[error(
+        "The token has put and deleted as much as it may in a day; it may again at {until}, by the \
+         vault's clock"
+    )]
+    DayIsUsedUp {
+        /// When the next day begins, by vault time.
+        until: Timestamp,
+        /// When to ask again.
+        pause: Duration,
+    },
     /// A token takes more of the server than one may.
     #[error("The token {token} takes too much: {what}")]
     Throttled {
@@ -521,6 +532,9 @@ impl Error {
                 "send receipts with a token of the client's own; or, where its key was replaced on \
                  purpose, on the vault: strongroom-vault token forget-client-key {token}"
             )),
+            Self::DayIsUsedUp { .. } => Some(
+                "where it shall do more in a day: strongroom-vault token set --help".to_owned(),
+            ),
             Self::Throttled { .. } => Some(
                 "ask again when Retry-After says so; [limits] of vault.toml says what a token may \
                  take"

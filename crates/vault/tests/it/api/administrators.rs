@@ -94,10 +94,21 @@ async fn a_token_lives_from_its_making_to_its_end() {
     let path = format!("/v1/tokens/{name}/unhide");
     let shown = admin.ask("POST", &path, None).await;
     assert_eq!((shown.status, &shown.body["objects"]), (200, &json!(3)));
+    let path = format!("/v1/tokens/{name}/day");
+    let set = admin
+        .post(&path, json!({ "daily_objects": 7_000_000 }))
+        .await;
+    assert_eq!(set.body["daily_objects"], 7_000_000, "{set:?}");
+    let set = admin.post(&path, json!({ "daily_bytes": 1_000 })).await;
+    assert_eq!(set.body["daily_objects"], 7_000_000, "{set:?}");
+    assert_eq!(set.body["daily_bytes"], 1_000);
+    assert_eq!(admin.post(&path, json!({})).await.status, 400);
     let path = format!("/v1/tokens/{name}/revoke");
     let revoked = admin.post(&path, json!({})).await;
     assert_eq!(revoked.body["revoked"], time(server.vault().now().vault_ms));
     assert!(server.vault().authenticate(text).is_err());
+    let none = admin.post("/v1/tokens/none/day", json!({ "daily_bytes": 1 }));
+    assert_eq!(none.await.status, 404);
     for action in ["revoke", "unhide", "forget-client-key"] {
         let path = format!("/v1/tokens/none/{action}");
         assert_eq!(admin.post(&path, json!({})).await.status, 404, "{action}");
