@@ -139,6 +139,45 @@ async fn who_stops_says_that_the_rest_is_done_all_the_same() {
 }
 
 #[tokio::test]
+async fn who_has_used_up_his_day_hears_until_when_and_it_can_be_raised() {
+    let server = Server::start().await;
+    let append = server.scene.token(Right::Append);
+    server.scene.init(&append);
+    let packs = [1_u8, 2].map(|number| {
+        let pack = server.scene.put(&append, FileType::Data, &[number]);
+        format!("/acme/repos/{}", pack.unwrap())
+    });
+    let admin = server.as_administrator();
+    let wanted = json!({ "repository": "acme/repos", "right": "maintain", "daily_objects": 1 });
+    let made = admin.post("/v1/tokens", wanted).await;
+    let text = made.body["token"].as_str().unwrap();
+    let basic = data_encoding::BASE64.encode(format!("any:{text}").as_bytes());
+    let machine = server
+        .as_nobody()
+        .with("authorization", &format!("Basic {basic}"));
+    let deleted = machine.ask_freely("DELETE", &packs[0], None).await;
+    assert_eq!(deleted.status, 200, "{deleted:?}");
+    let refused = machine.ask_freely("DELETE", &packs[1], None).await;
+    assert_eq!(refused.status, 429, "{refused:?}");
+    let pause = refused.headers["retry-after"].to_str().unwrap();
+    assert!((1..=86_401).contains(&pause.parse::<u64>().unwrap()));
+    // What is put is not sent again and again until then.
+    let id = strongroom_model::Id::of(b"a pack");
+    let path = format!("/acme/repos/data/{id}");
+    let put = machine.ask_freely("POST", &path, Some(b"a pack".to_vec()));
+    let refused = put.await;
+    assert_eq!(refused.status, 507, "{refused:?}");
+    assert!(!refused.headers.contains_key("retry-after"));
+    let said = refused.body.as_str().unwrap();
+    assert!(said.contains("it may again at"), "{said}");
+    let path = format!("/v1/tokens/{}/day", made.body["name"].as_str().unwrap());
+    let set = admin.post(&path, json!({ "daily_objects": 2 })).await;
+    assert_eq!(set.status, 200, "{set:?}");
+    let deleted = machine.ask_freely("DELETE", &packs[1], None).await;
+    assert_eq!(deleted.status, 200, "{deleted:?}");
+}
+
+#[tokio::test]
 async fn protection_is_raised_and_never_lowered() {
     let server = Server::start().await;
     let append = server.scene.token(Right::Append);

@@ -158,7 +158,9 @@ fn dying() -> (Pair, Arc<AtomicU64>) {
 }
 
 /// What happens once, after so many more transactions that write and before the next one.
-type Interruption = Arc<Mutex<Option<(u64, Box<dyn FnOnce() + Send>)>>>;
+type Interruption = Arc<Mutex<Option<(u64, Happens)>>>;
+
+type Happens = Box<dyn FnOnce() + Send>;
 
 /// A database between two of whose transactions something else happens.
 struct InterruptedDatabase {
@@ -283,12 +285,12 @@ fn who_is_taken_back_hears_that_and_no_number_of_another_act() {
     let (pair, left) = dying();
     let other = opened(&pair, || scene.beside());
     let (vault, name) = (other.vault.clone(), thief.name.clone());
-    let unhide = move || {
+    let unhide: Happens = Box::new(move || {
         left.store(1, Ordering::Relaxed);
         assert!(vault.unhide(&name).is_err());
         left.store(u64::MAX, Ordering::Relaxed);
-    };
-    *interruption.lock() = Some((2, Box::new(unhide)));
+    });
+    *interruption.lock() = Some((2, unhide));
     let hidden = scene.vault.hide(&thief.name, 0);
     let Err(Error::TakenBack { deed, objects }) = hidden else {
         panic!("{hidden:?}");
@@ -311,7 +313,8 @@ fn who_stops_leaves_the_rest_to_others() {
     scene.init(&honest);
     put_many(&scene, &thief);
     let vault = scene.vault.clone();
-    *interruption.lock() = Some((1, Box::new(move || vault.end_jobs())));
+    let stop: Happens = Box::new(move || vault.end_jobs());
+    *interruption.lock() = Some((1, stop));
     let hidden = scene.vault.hide(&thief.name, 0);
     let Err(Error::Stopping { objects }) = hidden else {
         panic!("{hidden:?}");
