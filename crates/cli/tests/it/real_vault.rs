@@ -274,6 +274,11 @@ fn whoever_administers_a_vault_makes_ends_hides_and_brings_back() {
     let ended = vault.administer(&scene, 0, &["token", "list"]);
     assert_eq!(objects(&ended, "token").len(), 1);
     assert!(!ended.out.contains(&token), "a secret is listed");
+    let set = ["token", "set", &name, "--daily-objects", "7000000"];
+    let summary = vault.administer(&scene, 0, &set).summary();
+    assert_eq!(summary["daily_objects"], 7_000_000);
+    assert_eq!(summary["daily_bytes"], serde_json::Value::Null);
+    vault.administer(&scene, 2, &["token", "set", &name]);
     vault.administer(&scene, 0, &["token", "revoke", &name]);
     scene.expect(3, &["sync"]).assert_says(&["three", "401"]);
     let nobody = ["token", "revoke", "nobody"];

@@ -503,7 +503,9 @@ fn refusal(error: &Error, peer: &Peer, note: &Note) -> Response {
         }
         Error::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
         Error::UploadStalled => StatusCode::REQUEST_TIMEOUT,
-        Error::Throttled { pause, .. } | Error::TooManyLives { pause, .. } => {
+        Error::Throttled { pause, .. }
+        | Error::TooManyLives { pause, .. }
+        | Error::DayIsUsedUp { pause, .. } => {
             return later(StatusCode::TOO_MANY_REQUESTS, &error.to_string(), *pause);
         }
         Error::Crowded { .. } => {

@@ -162,6 +162,18 @@ fn the_folder_holds_the_token_that_administers_over_http() {
     let list: serde_json::Value = serde_json::from_str(&list).unwrap();
     assert_eq!(list["name"], made["name"]);
     assert_eq!(list["client"], serde_json::Value::Null);
+    let name = list["name"].as_str().unwrap();
+    let set = vault_output(&[
+        "token",
+        "set",
+        name,
+        "--daily-objects",
+        "7000000",
+        "--config",
+        config.to_str().unwrap(),
+    ]);
+    let expected = format!("{name} may put and delete 7000000 objects a day");
+    assert_eq!(set.trim(), expected);
     // Others must not be able to read it.
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     let output = vault(&["serve", "--config", config.to_str().unwrap()])

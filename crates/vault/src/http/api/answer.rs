@@ -88,11 +88,17 @@ pub(super) fn refusal(error: &Error, peer: &Peer, principal: Principal, note: &N
             pause = Some(Duration::from_secs(*pause_s));
             StatusCode::TOO_MANY_REQUESTS
         }
-        Error::Throttled { pause: wait, .. } | Error::TooManyLives { pause: wait, .. } => {
+        Error::Throttled { pause: wait, .. }
+        | Error::TooManyLives { pause: wait, .. }
+        | Error::DayIsUsedUp { pause: wait, .. } => {
             pause = Some(*wait);
             StatusCode::TOO_MANY_REQUESTS
         }
-        Error::Busy { .. } | Error::Contended { .. } | Error::Crowded { .. } => {
+        Error::TakenBack { .. } => StatusCode::CONFLICT,
+        Error::Busy { .. }
+        | Error::Contended { .. }
+        | Error::Crowded { .. }
+        | Error::Stopping { .. } => {
             pause = Some(SOON);
             StatusCode::SERVICE_UNAVAILABLE
         }

@@ -15,7 +15,7 @@ use strongroom_vault::records::leaves;
 use strongroom_vault::records::objects::View;
 use strongroom_vault::rules::clock::{DAY_MS, MINUTE_MS, SECOND_MS};
 use strongroom_vault::rules::right::Right;
-use strongroom_vault::vault::{NewToken, Principal, ReadClocks};
+use strongroom_vault::vault::{NewToken, Principal, ReadClocks, TokenDay};
 use strongroom_vault::{Error, Result, Vault};
 
 use super::scene::{Pair, Scene, local_bodies, repository, within};
@@ -354,15 +354,67 @@ fn deletions_use_up_the_day() {
     }
     // What is gone already costs nothing, and is not refused.
     delete(packs[0]).unwrap();
+    // Until when is said: of a deletion so that whoever asks may ask again, and of what is put in
+    // words.
     let refused = delete(packs[4]);
-    assert!(matches!(refused, Err(Error::Full { .. })), "{refused:?}");
-    assert!(scene.put(&maintain, FileType::Data, b"more").is_err());
+    let Err(Error::DayIsUsedUp { until, pause }) = refused else {
+        panic!("{refused:?}");
+    };
+    let left_ms = until.as_millisecond() - scene.vault.now().vault_ms;
+    assert!((1..=DAY_MS).contains(&left_ms), "{until}");
+    assert_eq!(until.as_millisecond() % DAY_MS, 0);
+    let left_s = u64::try_from(left_ms / SECOND_MS).unwrap();
+    assert_eq!(pause.as_secs(), left_s + 1);
+    let refused = scene.put(&maintain, FileType::Data, b"more");
+    let Err(Error::Full { reason }) = refused else {
+        panic!("{refused:?}");
+    };
+    assert!(reason.contains(&until.to_string()), "{reason}");
     scene.pass(DAY_MS);
     delete(packs[4]).unwrap();
     // Who says nothing has a bound all the same.
     bounded(&scene, Right::Maintain, None);
     let tokens = scene.vault.tokens().unwrap();
     assert_eq!(tokens.last().unwrap().daily_objects, Some(1_000_000));
+}
+
+#[test]
+fn the_day_of_a_token_can_be_raised() {
+    let scene = Scene::new();
+    let append = scene.token(Right::Append);
+    scene.init(&append);
+    let packs: Vec<_> = (0..4_u8)
+        .map(|number| scene.put(&append, FileType::Data, &[number]).unwrap())
+        .collect();
+    let maintain = bounded(&scene, Right::Maintain, Some(2));
+    let delete = |pack| scene.vault.remove(&maintain, &repository(), pack);
+    for pack in &packs[..2] {
+        delete(*pack).unwrap();
+    }
+    assert!(delete(packs[2]).is_err());
+    let day = |bytes, objects| TokenDay { bytes, objects };
+    let set = |day| scene.vault.set_token_day(&maintain.name, day);
+    assert_eq!(set(day(None, Some(3))).unwrap(), day(None, Some(3)));
+    delete(packs[2]).unwrap();
+    // What is used up stays counted.
+    assert!(delete(packs[3]).is_err());
+    let both = day(Some(1_000), Some(3));
+    assert_eq!(set(day(Some(1_000), None)).unwrap(), both);
+    // That nothing changes is no act.
+    assert_eq!(set(both).unwrap(), both);
+    let leaves = scene.acts("token-day");
+    assert_eq!(leaves.len(), 2);
+    assert_eq!(leaves[0]["token"], maintain.name);
+    assert_eq!(leaves[0]["objects"], 3);
+    assert!(leaves[0].get("bytes").is_none());
+    assert_eq!(leaves[1]["bytes"], 1_000);
+    let refused = set(day(None, Some(u64::MAX)));
+    assert!(
+        matches!(refused, Err(Error::Malformed { .. })),
+        "{refused:?}"
+    );
+    let unknown = scene.vault.set_token_day("nobody", both);
+    assert!(matches!(unknown, Err(Error::Unknown { .. })), "{unknown:?}");
 }
 
 #[test]

@@ -18,13 +18,14 @@ use strongroom_vault::database::Database;
 use strongroom_vault::database::sqlite::Sqlite;
 use strongroom_vault::http::VaultState;
 use strongroom_vault::http::metrics::Metrics;
+use strongroom_vault::records::leaves;
 use strongroom_vault::records::tally::Tally;
 use strongroom_vault::records::tokens::Standing;
-use strongroom_vault::rules::clock::{HOUR_MS, MINUTE_MS};
+use strongroom_vault::rules::clock::{DAY_MS, HOUR_MS, MINUTE_MS};
 use strongroom_vault::rules::life::State;
 use strongroom_vault::rules::purge::Hold;
 use strongroom_vault::rules::right::Right;
-use strongroom_vault::vault::{Observed, TokensObserved};
+use strongroom_vault::vault::{Demands, Observed, Seen, TokensObserved};
 
 use super::scene::{Pair, START_MS, Scene, key_file, local_bodies, repository, within};
 
@@ -151,6 +152,47 @@ fn silence_free_room_clock_and_tokens_are_seen() {
     scene.clocks.lock().wall_ms += HOUR_MS;
     scene.vault.tick().unwrap();
     assert!(scene.vault.observe().unwrap().is_clock_doubted);
+}
+
+#[test]
+fn until_when_a_leap_of_the_clock_holds_purging_is_told() {
+    let scene = Scene::new();
+    let told = |scene: &Scene| {
+        let demands = Demands {
+            verify_every_ms: 365 * DAY_MS,
+            behind_ms: None,
+        };
+        let found = scene.vault.findings(demands).unwrap();
+        let of_clock = found.into_iter().filter(|finding| finding.check == "clock");
+        of_clock
+            .map(|finding| finding.problem)
+            .filter(|problem| problem.contains("not purged before"))
+            .collect::<Vec<_>>()
+    };
+    {
+        let mut clocks = scene.clocks.lock();
+        clocks.boot = "two".to_owned();
+        clocks.boottime_ms = 1;
+        clocks.wall_ms += 20 * DAY_MS;
+    }
+    let scene = scene.reopened();
+    let catch_up = |by_ms| Seen {
+        wall_ms: Some(scene.clocks.lock().wall_ms),
+        catch_up_ms: Some(by_ms),
+    };
+    scene.vault.confirm_clock(catch_up(DAY_MS / 2)).unwrap();
+    assert_eq!(scene.vault.observe().unwrap().leap_holds_until_ms, None);
+    assert_eq!(told(&scene), [""; 0]);
+    scene.vault.confirm_clock(catch_up(10 * DAY_MS)).unwrap();
+    let until_ms = scene.vault.now().vault_ms + DAY_MS;
+    let until = scene.vault.observe().unwrap().leap_holds_until_ms;
+    assert_eq!(until, Some(until_ms));
+    let told_until = leaves::timestamp(until_ms).unwrap().to_string();
+    let problems = told(&scene);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].contains(&told_until), "{problems:?}");
+    scene.pass(DAY_MS);
+    assert_eq!(told(&scene), [""; 0]);
 }
 
 #[test]
