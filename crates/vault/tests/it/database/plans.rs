@@ -6,8 +6,8 @@ use strongroom_vault::database::{Row, Transaction, Value, Work, migrate};
 use strongroom_vault::records::listing::{self, List};
 use strongroom_vault::records::objects::{self, Key, View};
 use strongroom_vault::records::under_way::{Deed, UnderWay};
-use strongroom_vault::records::{SCHEMA, hiding, purging};
-use strongroom_vault::rules::life::{Object, State};
+use strongroom_vault::records::{SCHEMA, hiding, purging, tombstones};
+use strongroom_vault::rules::life::{Delete, Object, State};
 
 use crate::database::{Scene, both};
 
@@ -150,7 +150,7 @@ fn one_life_of_many_is_found_by_one_look(scene: &Scene) {
         };
         listing::page(transaction, list, None, 10)?;
         let key = Key::new(1, FileName::new(FileType::Data, Id::of(b"his own")));
-        objects::tombstone(transaction, &key, 7, 0, 1)?;
+        tombstones::make(transaction, &key, Delete::Ends, 7, 0, 1)?;
         let before_all = View::AsOf(0);
         assert_eq!(objects::seen(transaction, &key, before_all)?, None);
         Ok(())

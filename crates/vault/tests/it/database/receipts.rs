@@ -10,7 +10,7 @@ use strongroom_vault::records::receipts::{self, Cursor, NewReceipt, Receipt};
 use strongroom_vault::records::tombstones::{self, Tombstone};
 use strongroom_vault::records::under_way::{Deed, UnderWay};
 use strongroom_vault::records::{SCHEMA, hiding, purging, repositories};
-use strongroom_vault::rules::life::{Object, State};
+use strongroom_vault::rules::life::{Delete, Object, State};
 use strongroom_vault::rules::needs::Difference;
 use strongroom_vault::rules::purge::Keeping;
 
@@ -136,7 +136,7 @@ fn a_receipt_and_what_it_needs_are_kept_and_looked_up(scene: &Scene) {
         expected.sort();
         assert_eq!(rows, expected);
         // Deleted, hidden, shown again, purged.
-        objects::tombstone(transaction, &key(late), 3, 7, 1)?;
+        tombstones::make(transaction, &key(late), Delete::Ends, 3, 7, 1)?;
         let mut lacking = Vec::new();
         needs::lacking(
             transaction,
@@ -164,7 +164,7 @@ fn a_receipt_and_what_it_needs_are_kept_and_looked_up(scene: &Scene) {
         let shown = hiding::unhide(transaction, &act(Deed::Unhide), 9)?;
         assert_eq!(shown.objects, 2);
         assert_eq!(needs::count_lacking(transaction, lineage.id, 0)?, 1);
-        objects::tombstone(transaction, &key(snapshot), 10, 7, 1)?;
+        tombstones::make(transaction, &key(snapshot), Delete::Ends, 10, 7, 1)?;
         assert!(needs::is_held(transaction, &key(pack))?);
         assert!(purging::begin(transaction, &key(snapshot))?);
         assert!(!needs::is_held(transaction, &key(pack))?);

@@ -10,8 +10,9 @@ use strongroom_model::{FileName, FileType, Id};
 use strongroom_vault::database::sqlite::Sqlite;
 use strongroom_vault::database::{Database, Transaction, Work};
 use strongroom_vault::records::objects::{self, Key, View};
+use strongroom_vault::records::tombstones;
 use strongroom_vault::records::under_way::{self, Deed, UnderWay};
-use strongroom_vault::rules::life::{Object, State};
+use strongroom_vault::rules::life::{Delete, Object, State};
 use strongroom_vault::rules::right::Right;
 use strongroom_vault::vault::Principal;
 use strongroom_vault::{Error, Result};
@@ -97,7 +98,14 @@ pub(crate) fn much_is_hidden_shown_and_undeleted_a_part_at_a_time() {
         .id;
     write(&scene, |transaction| {
         for number in 0..MANY {
-            objects::tombstone(transaction, &key(number), LEAVES.1 + number, 0, by)?;
+            tombstones::make(
+                transaction,
+                &key(number),
+                Delete::Ends,
+                LEAVES.1 + number,
+                0,
+                by,
+            )?;
         }
         // Their lives began again when they were shown, and not behind their end.
         let statement = "UPDATE object SET began = 19000 WHERE state = 1";
