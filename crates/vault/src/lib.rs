@@ -7,6 +7,7 @@ pub mod admin_token;
 pub mod config;
 pub mod database;
 pub mod doctor;
+pub mod durable;
 pub mod error;
 pub mod http;
 pub mod logging;
