@@ -5,12 +5,12 @@ use std::time::Duration;
 use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use serde::Serialize;
+use strongroom_model::vault::VaultError;
 
 use crate::http::api::{DESCRIPTION, Principal};
 use crate::http::body::Body;
 use crate::http::rest::failed;
 use crate::http::service::{self, BASIC, BEARER, Note, Peer, Response, SOON, with_pause};
-use crate::wire::ErrorInfo;
 use crate::{Error, Result};
 
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -31,7 +31,7 @@ pub(super) fn description() -> Result<Response> {
 
 /// There is no such page.
 pub(super) fn nothing() -> Response {
-    let info = ErrorInfo {
+    let info = VaultError {
         error: "There is no such page".to_owned(),
         hint: Some("GET /v1/openapi.json describes all there are".to_owned()),
         needs: None,
@@ -41,7 +41,7 @@ pub(super) fn nothing() -> Response {
 
 /// There is one, but not by this method.
 pub(super) fn not_allowed() -> Response {
-    let info = ErrorInfo {
+    let info = VaultError {
         error: "This is asked for by another method".to_owned(),
         hint: Some("GET /v1/openapi.json describes which".to_owned()),
         needs: None,
@@ -52,7 +52,7 @@ pub(super) fn not_allowed() -> Response {
 /// What a client is told of an error: the reason where it is his, and no more than that something
 /// is wrong where it is ours.
 pub(super) fn refusal(error: &Error, peer: &Peer, principal: Principal, note: &Note) -> Response {
-    let mut info = ErrorInfo {
+    let mut info = VaultError {
         error: error.to_string(),
         hint: error.hint(),
         needs: None,
@@ -121,7 +121,7 @@ fn unauthorized(error: &Error, peer: &Peer, principal: Principal) -> Response {
         Principal::Token | Principal::Anybody => (error.to_string(), error.hint(), BASIC),
     };
     service::unauthorized(peer, &why, Some(challenge), |status, text| {
-        let info = ErrorInfo {
+        let info = VaultError {
             error: text.to_owned(),
             hint: hint.filter(|_| status == StatusCode::UNAUTHORIZED),
             needs: None,
@@ -139,7 +139,7 @@ fn of_bytes(text: impl Into<Body>) -> Response {
     response
 }
 
-fn refused(status: StatusCode, info: &ErrorInfo) -> Response {
+fn refused(status: StatusCode, info: &VaultError) -> Response {
     let text = serde_json::to_vec(info).unwrap_or_default();
     let mut response = of_bytes(text);
     *response.status_mut() = status;
