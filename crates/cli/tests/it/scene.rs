@@ -134,6 +134,15 @@ impl Scene {
         self.expect(0, &["--quiet", "backup"]);
     }
 
+    /// Adds a key with another password.
+    #[track_caller]
+    pub(crate) fn add_key(&self) -> Ended {
+        let password = self.path("second");
+        fs::write(&password, "another password").unwrap();
+        let add = ["key", "add", "--new-password-file"];
+        self.expect(0, &[&add[..], &[password.to_str().unwrap()]].concat())
+    }
+
     pub(crate) fn start(&self, arguments: &[&str]) -> Running {
         Running::start(&mut self.command(arguments))
     }
