@@ -1,7 +1,6 @@
 //! What is done to very many objects is done a part at a time, and by another process where the
 //! first one dies between two.
 
-use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -161,11 +160,7 @@ fn what_a_process_has_left_is_done_by_another() {
         });
         (database, local_bodies(folder))
     });
-    let made = RefCell::new(None);
-    within(&pair, || {
-        made.replace(Some(Scene::new()));
-    });
-    let scene = made.into_inner().unwrap();
+    let scene = within(&pair, Scene::new);
     let (honest, thief) = (scene.token(Right::Append), scene.token(Right::Append));
     scene.init(&honest);
     put_many(&scene, &thief);
@@ -176,10 +171,7 @@ fn what_a_process_has_left_is_done_by_another() {
     let other = scene.beside();
     // Its process may be at it still.
     assert_eq!(other.vault.go_on().unwrap(), 0);
-    write(&scene, |transaction| {
-        let statement = "UPDATE under_way SET at_ms = at_ms - 120000";
-        transaction.execute(statement, &[]).map(drop)
-    });
+    scene.execute("UPDATE under_way SET at_ms = at_ms - 120000");
     assert_eq!(other.vault.go_on().unwrap(), 1);
     assert_eq!(told(&scene, "hide"), [5_000, 5_000, 2_500]);
     assert_eq!(packs(&scene, &honest), 0);
