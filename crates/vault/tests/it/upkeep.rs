@@ -2,15 +2,16 @@
 //! witnesses of each other.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Output};
 
 use strongroom_ledger::{SignedCheckpoint, Verifier};
 use strongroom_model::Id;
 use strongroom_vault::database::{Database, Sqlite, migrate};
 use strongroom_vault::records::SCHEMA;
 use tempfile::TempDir;
+
+use crate::running::{curl, program, serve, stop, url};
 
 /// A vault in a folder of its own; a process that serves it is killed when this is dropped.
 struct Vault {
@@ -43,26 +44,14 @@ impl Vault {
 
     /// Serves it; returns its address.
     fn serve(&mut self) -> String {
-        let mut child = program(&["serve", "--no-tls", "--listen", "127.0.0.1:0", "--config"])
-            .arg(self.config())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut first = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut first)
-            .unwrap();
+        let (child, told) = serve(&self.config(), &["--no-tls"], 1);
         self.child = Some(child);
-        let url = first.trim().strip_prefix("Listening on ");
-        url.expect("it listens").to_owned()
+        url(&told).to_owned()
     }
 
     fn stop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let pid = rustix::process::Pid::from_child(&child);
-            rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-            assert!(child.wait().unwrap().success());
+        if let Some(child) = self.child.take() {
+            stop(child);
         }
     }
 
@@ -87,25 +76,6 @@ impl Drop for Vault {
             let _ = child.wait();
         }
     }
-}
-
-fn program(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_strongroom-vault"));
-    command
-        .args(arguments)
-        .env_remove("STRONGROOM_VAULT_CONFIG");
-    command
-}
-
-fn curl(arguments: &[&str]) -> String {
-    let output = Command::new("curl")
-        .args(["--silent", "--show-error", "--max-time", "60"])
-        .args(arguments)
-        .output()
-        .expect("curl is needed for this test: apt-get install curl");
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{arguments:?}: {complaint}");
-    String::from_utf8(output.stdout).unwrap()
 }
 
 /// Asks until there is an answer that is no error.
