@@ -19,5 +19,6 @@ pub mod runs_in;
 pub mod vault;
 pub mod wire;
 
-pub use error::{Error, Result, chain};
+pub use error::{Error, Result};
+pub use strongroom_model::chain;
 pub use vault::Vault;
