@@ -245,6 +245,15 @@ impl Cancel {
 }
 
 impl CopyFailure {
+    /// One of which nobody knows a next step.
+    pub(crate) fn other(reason: String) -> Self {
+        Self {
+            reason,
+            hint: None,
+            kind: CopyFailureKind::Other,
+        }
+    }
+
     /// A failure of the store.
     pub fn of_store(error: &strongroom_store::Error) -> Self {
         Self {
