@@ -1,5 +1,5 @@
-//! Small files of the vault's own: keys, tokens, certificates, its configuration. Each appears whole
-//! or not at all, is durable when it was written, and only its owner can read it.
+//! Small files of the vault's own: keys, tokens, certificates, its configuration. Each appears as a
+//! whole or not at all, is durable when it was written, and only its owner can read it.
 //!
 //! What can go wrong: two processes write one file at the same time, and neither may tear the
 //! other's; so each writes beside it, under a name of its own. A process that dies meanwhile leaves

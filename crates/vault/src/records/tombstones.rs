@@ -1,5 +1,5 @@
-//! Tombstones: how they are made, in which order their time comes, and how many objects are in which
-//! state.
+//! Tombstones: how they are made, in which order their time comes, and how many objects are in
+//! which state.
 
 use strongroom_model::FileName;
 
