@@ -49,6 +49,26 @@ impl Vault {
         url(&told).to_owned()
     }
 
+    /// Serves it with a repository that has its config; returns its address, and the login of one
+    /// who may put files there.
+    fn serve_repository(&mut self) -> (String, String) {
+        let url = self.serve();
+        let token = self.run(&[
+            "token",
+            "create",
+            "--repository",
+            "acme",
+            "--right",
+            "append",
+        ]);
+        let login = format!("any:{token}");
+        let create = format!("{url}/acme/?create=true");
+        curl(&["--user", &login, "--request", "POST", &create]);
+        let config = format!("{url}/acme/config");
+        curl(&["--user", &login, "--data-binary", "the config", &config]);
+        (url, login)
+    }
+
     fn stop(&mut self) {
         if let Some(child) = self.child.take() {
             stop(child);
@@ -98,20 +118,7 @@ fn doctor_finds_a_sound_vault_sound_and_says_what_to_do_about_another() {
     let before = vault.output(&["doctor"]);
     assert_eq!(before.status.code(), Some(1));
     assert!(text(&before).contains("is not there"), "{}", text(&before));
-    let url = vault.serve();
-    let token = vault.run(&[
-        "token",
-        "create",
-        "--repository",
-        "acme",
-        "--right",
-        "append",
-    ]);
-    let login = format!("any:{token}");
-    let create = format!("{url}/acme/?create=true");
-    curl(&["--user", &login, "--request", "POST", &create]);
-    let config = format!("{url}/acme/config");
-    curl(&["--user", &login, "--data-binary", "the config", &config]);
+    vault.serve_repository();
     vault.run(&["doctor"]);
     vault.stop();
     let all = vault.output(&["doctor", "--all", "--json"]);
@@ -213,20 +220,8 @@ fn the_log_is_verified_and_begun_anew_by_commands() {
 #[test]
 fn metrics_tell_of_objects_scrubbing_refusals_and_the_log() {
     let mut vault = Vault::new();
-    let url = vault.serve();
-    let token = vault.run(&[
-        "token",
-        "create",
-        "--repository",
-        "acme",
-        "--right",
-        "append",
-    ]);
-    let login = format!("any:{token}");
-    let create = format!("{url}/acme/?create=true");
-    curl(&["--user", &login, "--request", "POST", &create]);
+    let (url, login) = vault.serve_repository();
     let config = format!("{url}/acme/config");
-    curl(&["--user", &login, "--data-binary", "the config", &config]);
     curl(&["--user", &login, "--request", "DELETE", &config]);
     vault.stop();
     // What was refused is in the log when the process has ended.

@@ -263,9 +263,7 @@ fn one_of_forty_deleted() -> (Scene, Principal) {
     let scene = Scene::new();
     let (append, maintain) = (scene.token(Right::Append), scene.token(Right::Maintain));
     scene.init(&append);
-    let packs: Vec<_> = (0..40_u8)
-        .map(|number| scene.put(&append, FileType::Data, &[number; 50]).unwrap())
-        .collect();
+    let packs = scene.put_packs(&append, 40, 50);
     scene
         .vault
         .remove(&maintain, &repository(), packs[0])

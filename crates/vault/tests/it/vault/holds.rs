@@ -22,9 +22,7 @@ fn begun() -> (Scene, Principal) {
 /// A repository with many packs of 1,000 bytes each.
 fn many_packs(scene: &Scene, who: &Principal, count: u8) -> Vec<FileName> {
     scene.init(who);
-    (0..count)
-        .map(|number| scene.put(who, FileType::Data, &[number; 1_000]).unwrap())
-        .collect()
+    scene.put_packs(who, count, 1_000)
 }
 
 fn hold(scene: &Scene) -> Option<Hold> {

@@ -35,9 +35,7 @@ fn objects_are_counted_by_state() {
     let (append, thief) = (scene.token(Right::Append), scene.token(Right::Append));
     let maintain = scene.token(Right::Maintain);
     scene.init(&append);
-    let packs: Vec<FileName> = (0..4_u8)
-        .map(|number| scene.put(&append, FileType::Data, &[number; 100]).unwrap())
-        .collect();
+    let packs = scene.put_packs(&append, 4, 100);
     scene.put(&thief, FileType::Data, b"junk").unwrap();
     scene.put(&append, FileType::Keys, &key_file(9)).unwrap();
     assert_eq!(counts(&scene), [7, 0, 0, 1, 0]);

@@ -209,6 +209,13 @@ impl Scene {
         upload.finish()
     }
 
+    /// Puts so many packs of so many bytes each, no two of which are the same.
+    pub(crate) fn put_packs(&self, who: &Principal, count: u8, bytes: usize) -> Vec<FileName> {
+        (0..count)
+            .map(|number| self.put(who, FileType::Data, &vec![number; bytes]).unwrap())
+            .collect()
+    }
+
     pub(crate) fn read(&self, who: &Principal, view: View, name: FileName) -> Result<Vec<u8>> {
         let file = self.vault.find(who, &repository(), view, name)?;
         let (size_bytes, mut content) = (file.size_bytes(), Vec::new());
