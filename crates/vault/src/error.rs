@@ -414,17 +414,6 @@ pub enum Error {
     Unfinished,
 }
 
-/// An error with its causes, on one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
-}
-
 impl Error {
     /// Wraps what the operating system says, for `map_err`.
     pub fn local(action: impl Into<String>) -> impl FnOnce(io::Error) -> Self {

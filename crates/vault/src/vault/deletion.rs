@@ -55,12 +55,10 @@ impl Vault {
             let Some(object) = objects::get(transaction, &key)? else {
                 return Ok(());
             };
-            let end = match life::delete(object.state) {
-                Delete::Ends => objects::tombstone,
-                Delete::Rejects => tombstones::reject,
-                Delete::Buries => tombstones::bury,
-                Delete::IsGone => return Ok(()),
-            };
+            let delete = life::delete(object.state);
+            if delete == Delete::IsGone {
+                return Ok(());
+            }
             let repository =
                 repositories::get(transaction, &path)?.ok_or_else(|| unknown_repository(&path))?;
             check_lives(transaction, &repository, &key, name, now.vault_ms)?;
@@ -68,7 +66,7 @@ impl Vault {
             let file = told(&path, name, object.bytes, Some(&token_name));
             let leaf = leaves::append_dated(transaction, now, &Act::Tombstone(file))?;
             let vault_ms = leaf.moment.vault_ms;
-            end(transaction, &key, leaf.number, vault_ms, token)?;
+            tombstones::make(transaction, &key, delete, leaf.number, vault_ms, token)?;
             count_tombstone(transaction, &repository, leaf, name.kind(), &object)
         })
     }

@@ -14,8 +14,8 @@ use crate::http::service::{Request, Response};
 use crate::records::tokens::Token;
 use crate::rules::purge::Tombstones;
 use crate::vault::{Demands, Longer, NewToken, Seen, TokenDay, Vault};
-use crate::wire::{FindingInfo, NewTokenInfo, RepositoryInfo, TokenInfo, VaultTime};
-use crate::{Error, Result};
+use crate::wire::{FindingInfo, NewTokenInfo, TokenInfo};
+use crate::{Error, Result, wire};
 
 impl Api {
     /// Does what the administrator asks for.
@@ -70,7 +70,7 @@ impl Api {
             Call::Repositories => {
                 refuse_parameters(&request)?;
                 let all = self.act(|vault| vault.overviews()).await?;
-                let all: Vec<_> = all.iter().map(RepositoryInfo::of).collect();
+                let all: Vec<_> = all.iter().map(wire::repository).collect();
                 answer::json(&json!({ "repositories": all }))
             }
             Call::Keeping => {
@@ -158,7 +158,7 @@ impl Api {
                 };
                 let time = self.act(move |vault| {
                     vault.confirm_clock(seen)?;
-                    VaultTime::of(&vault.shown())
+                    wire::time(&vault.shown())
                 });
                 answer::json(&time.await?)
             }

@@ -216,9 +216,7 @@ async fn deletions_are_taken_back_one_by_one_by_token_and_by_time() {
     let (append, maintain) = (scene.token(Right::Append), scene.token(Right::Maintain));
     let other = scene.token(Right::Maintain);
     scene.init(&append);
-    let packs: Vec<_> = (0..4_u8)
-        .map(|number| scene.put(&append, FileType::Data, &[number; 50]).unwrap())
-        .collect();
+    let packs = scene.put_packs(&append, 4, 50);
     let remove = |who, pack| server.vault().remove(who, &repository(), pack).unwrap();
     remove(&maintain, packs[0]);
     remove(&maintain, packs[1]);

@@ -3,22 +3,21 @@
 use std::io::Read;
 use std::ops::Range;
 use std::path::Path;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use strongroom_model::{FileName, FileType, Id};
 use strongroom_store::{Bodies, BodyKey, Staged};
-use strongroom_vault::database::{Database, Sqlite, Work};
+use strongroom_vault::database::{Database, Work};
 use strongroom_vault::records::leaves;
 use strongroom_vault::records::objects::View;
 use strongroom_vault::rules::clock::{DAY_MS, MINUTE_MS, SECOND_MS};
 use strongroom_vault::rules::right::Right;
-use strongroom_vault::vault::{NewToken, Principal, ReadClocks, TokenDay};
+use strongroom_vault::vault::{NewToken, Principal, ReadClocks, Settings, TokenDay};
 use strongroom_vault::{Error, Result, Vault};
 
-use super::scene::{Pair, Scene, local_bodies, repository, within};
+use super::scene::{Scene, local_bodies, on_sqlite, repository, within};
 
 #[test]
 fn an_upload_that_was_held_open_until_its_token_was_revoked_comes_to_nothing() {
@@ -124,19 +123,14 @@ fn who_declares_much_and_sends_nothing_takes_no_room_of_others() {
 fn on_a_small_disk(free_bytes: u64) -> (Scene, Arc<AtomicU64>) {
     let free = Arc::new(AtomicU64::new(free_bytes));
     let shared = Arc::clone(&free);
-    let pair: Pair = Rc::new(move |folder| {
-        let database: Arc<dyn Database> = Arc::new(Sqlite::open(&folder.join("vault.db")).unwrap());
-        let bodies: Arc<dyn Bodies> = Arc::new(SmallDisk {
+    let pair = on_sqlite(move |folder| {
+        Arc::new(SmallDisk {
             inner: local_bodies(folder),
             free: Arc::clone(&shared),
-        });
-        (database, bodies)
+        })
     });
-    let mut scene = None;
-    within(&pair, || {
-        scene = Some(Scene::with(|settings| settings.reserve_bytes = RESERVE));
-    });
-    (scene.unwrap(), free)
+    let reserve = |settings: &mut Settings| settings.reserve_bytes = RESERVE;
+    (within(&pair, || Scene::with(reserve)), free)
 }
 
 const MIB: u64 = 1 << 20;

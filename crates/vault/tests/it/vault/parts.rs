@@ -11,8 +11,9 @@ use strongroom_model::{FileName, FileType, Id};
 use strongroom_vault::database::sqlite::Sqlite;
 use strongroom_vault::database::{Database, Transaction, Work};
 use strongroom_vault::records::objects::{self, Key, View};
+use strongroom_vault::records::tombstones;
 use strongroom_vault::records::under_way::{self, Deed, UnderWay};
-use strongroom_vault::rules::life::{Object, State};
+use strongroom_vault::rules::life::{Delete, Object, State};
 use strongroom_vault::rules::right::Right;
 use strongroom_vault::vault::Principal;
 use strongroom_vault::{Error, Result};
@@ -98,7 +99,14 @@ pub(crate) fn much_is_hidden_shown_and_undeleted_a_part_at_a_time() {
         .id;
     write(&scene, |transaction| {
         for number in 0..MANY {
-            objects::tombstone(transaction, &key(number), LEAVES.1 + number, 0, by)?;
+            tombstones::make(
+                transaction,
+                &key(number),
+                Delete::Ends,
+                LEAVES.1 + number,
+                0,
+                by,
+            )?;
         }
         // Their lives began again when they were shown, and not behind their end.
         let statement = "UPDATE object SET began = 19000 WHERE state = 1";
@@ -211,25 +219,15 @@ fn interrupted() -> (Pair, Interruption) {
     (pair, interruption)
 }
 
-/// Opens a scene with another pair.
-fn opened(pair: &Pair, open: impl FnOnce() -> Scene) -> Scene {
-    let mut scene = None;
-    within(pair, || scene = Some(open()));
-    scene.unwrap()
-}
-
 /// Lets all that is under way seem to have lost its process.
 fn age(scene: &Scene) {
-    write(scene, |transaction| {
-        let statement = "UPDATE under_way SET at_ms = at_ms - 120000";
-        transaction.execute(statement, &[]).map(drop)
-    });
+    scene.execute("UPDATE under_way SET at_ms = at_ms - 120000");
 }
 
 #[test]
 fn what_a_process_has_left_is_done_by_another() {
     let (pair, left) = dying();
-    let scene = opened(&pair, Scene::new);
+    let scene = within(&pair, Scene::new);
     let (honest, thief) = (scene.token(Right::Append), scene.token(Right::Append));
     scene.init(&honest);
     put_many(&scene, &thief);
@@ -277,13 +275,13 @@ fn what_is_shown_again_is_hidden_no_further() {
 #[test]
 fn who_is_taken_back_hears_that_and_no_number_of_another_act() {
     let (pair, interruption) = interrupted();
-    let scene = opened(&pair, Scene::new);
+    let scene = within(&pair, Scene::new);
     let (honest, thief) = (scene.token(Right::Append), scene.token(Right::Append));
     scene.init(&honest);
     put_many(&scene, &thief);
     // Another process shows again what was hidden so far, and dies when it has done a part of it.
     let (pair, left) = dying();
-    let other = opened(&pair, || scene.beside());
+    let other = within(&pair, || scene.beside());
     let (vault, name) = (other.vault.clone(), thief.name.clone());
     let unhide: Happens = Box::new(move || {
         left.store(1, Ordering::Relaxed);
@@ -308,7 +306,7 @@ fn who_is_taken_back_hears_that_and_no_number_of_another_act() {
 #[test]
 fn who_stops_leaves_the_rest_to_others() {
     let (pair, interruption) = interrupted();
-    let scene = opened(&pair, Scene::new);
+    let scene = within(&pair, Scene::new);
     let (honest, thief) = (scene.token(Right::Append), scene.token(Right::Append));
     scene.init(&honest);
     put_many(&scene, &thief);
