@@ -134,7 +134,7 @@ impl Scene {
         self.expect(0, &["--quiet", "backup"]);
     }
 
-    /// Adds a key with another password.
+    /// Adds a key that this password opens.
     #[track_caller]
     pub(crate) fn add_key(&self, password: &str) -> Ended {
         let file = self.path("second");
