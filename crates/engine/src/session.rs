@@ -33,6 +33,7 @@ pub use open::open;
 pub(crate) use open::{Look, look_at};
 pub use own_locks::OwnLocks;
 pub use places::Places;
+pub use strongroom_model::chain;
 
 /// The time of this host, as a parameter.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -244,6 +245,15 @@ impl Cancel {
 }
 
 impl CopyFailure {
+    /// One of which nobody knows a next step.
+    pub(crate) fn other(reason: String) -> Self {
+        Self {
+            reason,
+            hint: None,
+            kind: CopyFailureKind::Other,
+        }
+    }
+
     /// A failure of the store.
     pub fn of_store(error: &strongroom_store::Error) -> Self {
         Self {
@@ -275,18 +285,6 @@ impl std::fmt::Debug for Environment {
             .field("username", &self.username)
             .finish_non_exhaustive()
     }
-}
-
-/// An error with its causes, in one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 fn no_copy(copies: &[SessionCopy]) -> Error {

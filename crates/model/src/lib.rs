@@ -30,7 +30,7 @@ pub use address::{RestAddress, StoreAddress};
 pub use byte_size::ByteSize;
 pub use command_line::CommandLine;
 pub use config::{BackupCopy, Config, ConfigError, Limits, Medium, PasswordSource, Source};
-pub use error::{Error, Result};
+pub use error::{Error, Result, chain};
 pub use evidence::CopyEvidence;
 pub use file::{FileEntry, FileName, FileType};
 pub use fingerprint::Fingerprint;

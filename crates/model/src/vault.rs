@@ -1,7 +1,8 @@
-//! What a vault tells its clients, as JSON.
+//! What a vault tells its clients, as JSON: written by the one, read by the other.
 //!
-//! It comes from outside: who asks bounds its size, and shows none of its texts to a terminal as
-//! they are. Fields that a newer vault adds are passed over.
+//! To a client it comes from outside: who asks bounds its size, and shows none of its texts to a
+//! terminal as they are. Fields that a newer vault adds are passed over, and what an older one does
+//! not tell has a default; so a field is never taken away.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -94,7 +95,7 @@ pub struct Witnessed {
 pub struct RepositoryInfo {
     /// Its path.
     pub repository: String,
-    /// How many objects it holds that can be seen.
+    /// How many objects it holds, seen or not.
     pub objects: u64,
     /// How many bytes these have.
     pub bytes: u64,
@@ -219,6 +220,25 @@ pub struct VaultError {
     #[serde(default)]
     pub hint: Option<String>,
     /// The receipt that has to come first.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub needs: Option<Id>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_names_a_receipt_only_where_one_has_to_come_first() {
+        let mut error = VaultError {
+            error: "No such page".to_owned(),
+            ..VaultError::default()
+        };
+        let text = serde_json::to_string(&error).unwrap();
+        assert_eq!(text, r#"{"error":"No such page","hint":null}"#);
+        assert_eq!(serde_json::from_str::<VaultError>(&text).unwrap(), error);
+        error.needs = Some(Id::of(b"a receipt"));
+        let text = serde_json::to_string(&error).unwrap();
+        assert_eq!(serde_json::from_str::<VaultError>(&text).unwrap(), error);
+    }
 }

@@ -27,10 +27,7 @@ impl<R: Read> Exact<R> {
 
 impl<R: Read> Read for Exact<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let room = usize::try_from(self.left_bytes)
-            .unwrap_or(usize::MAX)
-            .min(buffer.len());
-        let Some(buffer) = buffer.get_mut(..room).filter(|part| !part.is_empty()) else {
+        let Some(buffer) = room_for(self.left_bytes, buffer) else {
             return Ok(0);
         };
         match self.inner.read(buffer)? {
@@ -41,6 +38,13 @@ impl<R: Read> Read for Exact<R> {
             }
         }
     }
+}
+
+/// As much of a buffer as may be filled where so many bytes are left; `None` where that is nothing.
+pub(crate) fn room_for(left_bytes: u64, buffer: &mut [u8]) -> Option<&mut [u8]> {
+    let room = usize::try_from(left_bytes).unwrap_or(usize::MAX);
+    let room = room.min(buffer.len());
+    buffer.get_mut(..room).filter(|part| !part.is_empty())
 }
 
 /// Reads exactly `length_bytes` into memory.

@@ -4,16 +4,16 @@
 //!
 //! What can go wrong: a file that others can read; then the vault does not start.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::fs::{DirBuilder, File};
+use std::io::{self, Read};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use data_encoding::BASE64URL_NOPAD;
 use strongroom_model::Secret;
 use strongroom_model::shell::quoted;
 
-use crate::{Error, Result};
+use crate::{Error, Result, durable};
 
 /// The name of the file, in the folder of keys.
 pub const FILE_NAME: &str = "admin.token";
@@ -67,37 +67,17 @@ fn read(path: &PathBuf) -> Result<Option<Secret>> {
     }
 }
 
-/// Makes a token where there is none; linked into place whole, so that two who do this at once
-/// have the same one.
+/// Makes a token where there is none, so that two who do this at once have the same one.
 fn make(folder: &Path) -> Result<()> {
     let path = folder.join(FILE_NAME);
     let failed = || Error::local(format!("make {}", path.display()));
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
     made.map_err(failed())?;
-    let (mut secret, mut mark) = ([0; RANDOM_BYTES], [0; 8]);
-    getrandom::fill(&mut secret)
-        .and_then(|()| getrandom::fill(&mut mark))
-        .map_err(|error| failed()(io::Error::other(error)))?;
-    let mark = BASE64URL_NOPAD.encode(&mark);
-    let passing = folder.join(format!("{FILE_NAME}.{mark}.writing"));
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&passing)
-        .map_err(failed())?;
+    let mut secret = [0; RANDOM_BYTES];
+    getrandom::fill(&mut secret).map_err(|error| failed()(io::Error::other(error)))?;
     let text = format!("{}\n", BASE64URL_NOPAD.encode(&secret));
-    let written = file.write_all(text.as_bytes());
-    written.and_then(|()| file.sync_all()).map_err(failed())?;
-    let linked = fs::hard_link(&passing, &path);
-    fs::remove_file(&passing).map_err(failed())?;
-    match linked {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(failed()(error)),
-        _ => {
-            let synced = File::open(folder).and_then(|folder| folder.sync_all());
-            synced.map_err(failed())
-        }
-    }
+    durable::place(&path, text.as_bytes()).map_err(failed())?;
+    Ok(())
 }
 
 fn refused(path: &Path, why: &str) -> Error {
@@ -108,6 +88,7 @@ fn refused(path: &Path, why: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
     use tempfile::TempDir;

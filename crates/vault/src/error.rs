@@ -181,6 +181,17 @@ pub enum Error {
         /// When to ask again.
         pause: Duration,
     },
+    /// A token asks for a deletion, and has put and deleted as much as it may in a day.
+    #[error(
+        "The token has put and deleted as much as it may in a day; it may again at {until}, by the \
+         vault's clock"
+    )]
+    DayIsUsedUp {
+        /// When the next day begins, by vault time.
+        until: Timestamp,
+        /// When to ask again.
+        pause: Duration,
+    },
     /// A token takes more of the server than one may.
     #[error("The token {token} takes too much: {what}")]
     Throttled {
@@ -196,6 +207,26 @@ pub enum Error {
     Crowded {
         /// Of what, as `receipts`.
         what: &'static str,
+    },
+    /// An act on very many objects, of which the contrary was asked for before it was done.
+    #[error(
+        "The {deed} was taken back after {objects} objects, because the contrary was asked for \
+         meanwhile"
+    )]
+    TakenBack {
+        /// What was to be done, as `hide`.
+        deed: &'static str,
+        /// How many objects it was until then.
+        objects: u64,
+    },
+    /// An act on very many objects that the process leaves to others, because it stops.
+    #[error(
+        "This process of the vault stops after {objects} objects; the rest is done by another, or \
+         when it serves again"
+    )]
+    Stopping {
+        /// How many objects it was until then.
+        objects: u64,
     },
     /// Others change the same all the time; the client shall ask again.
     #[error("Others change {what} at the same time; ask again")]
@@ -383,17 +414,6 @@ pub enum Error {
     Unfinished,
 }
 
-/// An error with its causes, on one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
-}
-
 impl Error {
     /// Wraps what the operating system says, for `map_err`.
     pub fn local(action: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
@@ -486,6 +506,14 @@ impl Error {
                 ))
             }
             Self::Hidden { .. } => Some("strongroom-vault unhide --help".to_owned()),
+            Self::TakenBack { deed, .. } => Some(format!(
+                "find out who asked for the contrary; where it shall be done all the same: \
+                 strongroom-vault {deed} --help"
+            )),
+            Self::Stopping { .. } => Some(
+                "nothing has to be asked for again: whoever serves goes on with it a minute later"
+                    .to_owned(),
+            ),
             Self::UnknownParent { parent, .. } => Some(format!(
                 "send the receipts of the chain again, from {parent} on"
             )),
@@ -493,6 +521,9 @@ impl Error {
                 "send receipts with a token of the client's own; or, where its key was replaced on \
                  purpose, on the vault: strongroom-vault token forget-client-key {token}"
             )),
+            Self::DayIsUsedUp { .. } => Some(
+                "where it shall do more in a day: strongroom-vault token set --help".to_owned(),
+            ),
             Self::Throttled { .. } => Some(
                 "ask again when Retry-After says so; [limits] of vault.toml says what a token may \
                  take"

@@ -7,6 +7,7 @@ pub mod admin_token;
 pub mod config;
 pub mod database;
 pub mod doctor;
+pub mod durable;
 pub mod error;
 pub mod http;
 pub mod logging;
@@ -18,5 +19,6 @@ pub mod runs_in;
 pub mod vault;
 pub mod wire;
 
-pub use error::{Error, Result, chain};
+pub use error::{Error, Result};
+pub use strongroom_model::chain;
 pub use vault::Vault;

@@ -39,7 +39,7 @@ use parking_lot::Mutex;
 use strongroom_model::{FileName, RepositoryPath};
 use strongroom_store::{Bodies, BodyKey};
 
-pub use administration::{DAILY_OBJECTS, Longer, NewToken, TokenText};
+pub use administration::{DAILY_OBJECTS, Longer, NewToken, TokenDay, TokenText};
 pub use authentication::Principal;
 pub use clock::{ReadClocks, Seen};
 pub use examination::BodiesChecked;

@@ -8,6 +8,7 @@ use clap::Subcommand;
 use serde::Serialize;
 use strongroom_ledger::audit::Report;
 use strongroom_ledger::{SignedCheckpoint, Verifier, audit};
+use strongroom_model::chain;
 
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -109,7 +110,7 @@ impl Verify {
         table.row(["checked".into(), checked.into()]);
         output.result(&table.to_string())?;
         for fault in &report.faults {
-            let problem = problem(fault);
+            let problem = chain(fault);
             output.warn(&visible(&problem), fault.hint().as_deref());
             output.object(&Fault {
                 message_type: "fault",
@@ -151,17 +152,6 @@ fn kept(path: &Path, key: &Verifier) -> Result<SignedCheckpoint> {
             source,
         },
     })
-}
-
-/// An error with its causes, on one line.
-fn problem(error: &strongroom_ledger::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    text
 }
 
 #[derive(Serialize)]

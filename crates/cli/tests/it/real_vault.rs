@@ -9,6 +9,7 @@ use std::process::{Child, Command, Output, Stdio};
 use serde_json::{Value, json};
 
 use crate::scene::{Ended, Scene, write_noise};
+use crate::vault::{ACCEPT, objects};
 
 /// A vault that serves until this is dropped.
 struct RealVault {
@@ -20,9 +21,7 @@ struct RealVault {
 
 impl RealVault {
     fn start(folder: &Path) -> Self {
-        // Both programs are built into one folder.
-        let program =
-            Path::new(env!("CARGO_BIN_EXE_strongroom")).with_file_name("strongroom-vault");
+        let program = Self::program();
         assert!(
             program.exists(),
             "build the vault too: cargo build --workspace"
@@ -37,20 +36,21 @@ impl RealVault {
         Self::serve(folder, "127.0.0.1:0")
     }
 
+    /// Its program: both are built into one folder.
+    fn program() -> PathBuf {
+        Path::new(env!("CARGO_BIN_EXE_strongroom")).with_file_name("strongroom-vault")
+    }
+
     /// Runs a command of its own program, which must come to its end.
     fn own(folder: &Path, arguments: &[&str]) -> Output {
-        let program =
-            Path::new(env!("CARGO_BIN_EXE_strongroom")).with_file_name("strongroom-vault");
         let mut command = Command::new("timeout");
-        command.arg("60").arg(program);
+        command.arg("60").arg(Self::program());
         command.args(arguments).arg("--config");
         command.arg(folder.join("vault.toml")).output().unwrap()
     }
 
     fn serve(folder: &Path, listen: &str) -> Self {
-        let program =
-            Path::new(env!("CARGO_BIN_EXE_strongroom")).with_file_name("strongroom-vault");
-        let mut child = Command::new(&program)
+        let mut child = Command::new(Self::program())
             .args(["serve", "--listen", listen, "--config"])
             .arg(folder.join("vault.toml"))
             .stdin(Stdio::null())
@@ -84,6 +84,22 @@ impl RealVault {
         scene.expect(code, &all)
     }
 
+    /// Makes a token that may put files; tells its name and its text.
+    #[track_caller]
+    fn create_token(&self, scene: &Scene) -> (String, String) {
+        let create = [
+            "token",
+            "create",
+            "--repository",
+            "acme/repos",
+            "--right",
+            "append",
+        ];
+        let made = self.administer(scene, 0, &create).summary();
+        let text = |field: &str| made[field].as_str().unwrap().to_owned();
+        (text("name"), text("token"))
+    }
+
     fn configure(&self, scene: &Scene, token: &str, fingerprint: &str) {
         let address = self.url.strip_prefix("https://").unwrap();
         scene.configure(
@@ -110,32 +126,13 @@ impl Drop for RealVault {
     }
 }
 
-fn objects(ended: &Ended, kind: &str) -> Vec<Value> {
-    let objects = ended.out.lines().map(|line| line.parse::<Value>().unwrap());
-    objects
-        .filter(|object| object["message_type"] == kind)
-        .collect()
-}
-
 #[test]
 fn a_copy_on_a_real_vault_is_known_by_its_certificate_and_lives_as_the_others() {
     let scene = Scene::new();
     write_noise(&scene.source().join("noise"), 1, 1 << 20);
     let vault = RealVault::start(&scene.path("vault"));
-    let create = [
-        "token",
-        "create",
-        "--repository",
-        "acme/repos",
-        "--right",
-        "append",
-    ];
-    let made = vault.administer(&scene, 0, &create).summary();
-    let (name, token) = (
-        made["name"].as_str().unwrap(),
-        made["token"].as_str().unwrap(),
-    );
-    vault.configure(&scene, token, &vault.fingerprint);
+    let (name, token) = vault.create_token(&scene);
+    vault.configure(&scene, &token, &vault.fingerprint);
     scene
         .expect(0, &["init"])
         .assert_says(&["three is a vault"]);
@@ -153,7 +150,7 @@ fn a_copy_on_a_real_vault_is_known_by_its_certificate_and_lives_as_the_others() 
 
     // Another certificate is one clear error, with both fingerprints and the next step.
     let other = vault.fingerprint.replace(|c| c != ':', "0");
-    vault.configure(&scene, token, &other);
+    vault.configure(&scene, &token, &other);
     let ended = scene.expect(3, &["backup"]);
     ended.assert_says(&["three", &other, &vault.fingerprint]);
     ended.assert_says(&["fingerprint = ", &vault.fingerprint]);
@@ -164,34 +161,13 @@ fn whoever_administers_a_vault_makes_ends_hides_and_brings_back() {
     let scene = Scene::new();
     write_noise(&scene.source().join("noise"), 1, 1 << 20);
     let vault = RealVault::start(&scene.path("vault"));
-    let create = |right| {
-        let create = [
-            "token",
-            "create",
-            "--repository",
-            "acme/repos",
-            "--right",
-            right,
-        ];
-        let made = vault.administer(&scene, 0, &create).summary();
-        let text = |field: &str| made[field].as_str().unwrap().to_owned();
-        (text("name"), text("token"))
-    };
-    let (name, token) = create("append");
+    let (name, token) = vault.create_token(&scene);
     vault.configure(&scene, &token, &vault.fingerprint);
     scene.begin();
 
     // A second key waits for an operator, and travels no second time.
-    fs::write(scene.path("second"), "another password").unwrap();
-    let second = scene.path("second");
-    let add = [
-        "key",
-        "add",
-        "--new-password-file",
-        second.to_str().unwrap(),
-    ];
     scene
-        .expect(0, &add)
+        .add_key("another password")
         .assert_says(&["three: 1 key waits for an operator"]);
     scene
         .expect(0, &["sync"])
@@ -274,6 +250,11 @@ fn whoever_administers_a_vault_makes_ends_hides_and_brings_back() {
     let ended = vault.administer(&scene, 0, &["token", "list"]);
     assert_eq!(objects(&ended, "token").len(), 1);
     assert!(!ended.out.contains(&token), "a secret is listed");
+    let set = ["token", "set", &name, "--daily-objects", "7000000"];
+    let summary = vault.administer(&scene, 0, &set).summary();
+    assert_eq!(summary["daily_objects"], 7_000_000);
+    assert_eq!(summary["daily_bytes"], serde_json::Value::Null);
+    vault.administer(&scene, 2, &["token", "set", &name]);
     vault.administer(&scene, 0, &["token", "revoke", &name]);
     scene.expect(3, &["sync"]).assert_says(&["three", "401"]);
     let nobody = ["token", "revoke", "nobody"];
@@ -288,16 +269,8 @@ fn a_vault_that_was_restored_begins_a_new_log_which_is_an_alarm_until_it_is_acce
     write_noise(&scene.source().join("noise"), 1, 1 << 20);
     let folder = scene.path("vault");
     let mut vault = RealVault::start(&folder);
-    let create = [
-        "token",
-        "create",
-        "--repository",
-        "acme/repos",
-        "--right",
-        "append",
-    ];
-    let made = vault.administer(&scene, 0, &create).summary();
-    vault.configure(&scene, made["token"].as_str().unwrap(), &vault.fingerprint);
+    let (_, token) = vault.create_token(&scene);
+    vault.configure(&scene, &token, &vault.fingerprint);
     let restart = |vault: &mut RealVault, between: &dyn Fn()| {
         vault.child.kill().unwrap();
         vault.child.wait().unwrap();
@@ -333,13 +306,7 @@ fn a_vault_that_was_restored_begins_a_new_log_which_is_an_alarm_until_it_is_acce
             .expect(1, &["sync"])
             .assert_says(&["ALARM: three", "began a new log, after leaf"]);
     }
-    let accept = [
-        "vault",
-        "accept-log",
-        "three",
-        "--yes-the-vault-was-restored",
-    ];
-    scene.expect(0, &accept);
+    scene.expect(0, &ACCEPT);
     scene.expect(0, &["sync"]);
     let log = scene
         .expect(0, &["--json", "vault", "log", "three"])

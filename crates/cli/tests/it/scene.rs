@@ -134,6 +134,15 @@ impl Scene {
         self.expect(0, &["--quiet", "backup"]);
     }
 
+    /// Adds a key that this password opens.
+    #[track_caller]
+    pub(crate) fn add_key(&self, password: &str) -> Ended {
+        let file = self.path("second");
+        fs::write(&file, password).unwrap();
+        let add = ["key", "add", "--new-password-file"];
+        self.expect(0, &[&add[..], &[file.to_str().unwrap()]].concat())
+    }
+
     pub(crate) fn start(&self, arguments: &[&str]) -> Running {
         Running::start(&mut self.command(arguments))
     }

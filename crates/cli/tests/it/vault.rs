@@ -5,6 +5,7 @@ mod telling;
 mod withholding;
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use strongroom_testkit::RcloneServer;
@@ -12,12 +13,28 @@ use strongroom_testkit::RcloneServer;
 use crate::fake_vault::{Answer, FakeVault, Server};
 use crate::scene::{Ended, Scene, write_noise};
 
+/// Ends an alarm.
+pub(crate) const ACCEPT: [&str; 4] = [
+    "vault",
+    "accept-log",
+    "three",
+    "--yes-the-vault-was-restored",
+];
+
 /// A source with something in it, two local copies, and one on a vault.
 pub(crate) fn scene(vault: &FakeVault) -> Scene {
     let scene = Scene::new();
     write_noise(&scene.source().join("noise"), 1, 1 << 20);
     configure(&scene, vault, "");
     scene
+}
+
+/// The same, once the vault was met and there is a first backup.
+pub(crate) fn begun() -> (FakeVault, Scene) {
+    let vault = FakeVault::start();
+    let scene = scene(&vault);
+    scene.begin();
+    (vault, scene)
 }
 
 pub(crate) fn configure(scene: &Scene, vault: &FakeVault, settings: &str) {
@@ -93,9 +110,7 @@ fn assert_alarm(scene: &Scene, vault: &FakeVault, words: &[&str]) {
 
 #[test]
 fn a_rewritten_log_is_an_alarm_in_every_command_until_somebody_accepts_it() {
-    let vault = FakeVault::start();
-    let scene = scene(&vault);
-    scene.begin();
+    let (vault, scene) = begun();
     let good = vault.state().leaves.clone();
     {
         // It has grown for certain: one that has not is told in other words.
@@ -136,35 +151,21 @@ fn a_rewritten_log_is_an_alarm_in_every_command_until_somebody_accepts_it() {
     let ended = scene.expect(1, &["vault", "accept-log", "three"]);
     ended.assert_says(&["--yes-the-vault-was-restored"]);
     scene.expect(1, &["backup"]);
-    let accept = [
-        "vault",
-        "accept-log",
-        "three",
-        "--yes-the-vault-was-restored",
-    ];
-    let ended = scene.expect(0, &accept);
+    let ended = scene.expect(0, &ACCEPT);
     assert!(ended.out.contains("remembered"), "{}", ended.out);
     let ended = scene.expect(0, &["backup"]);
     assert!(!ended.err.contains("ALARM"), "{}", ended.err);
-    let ended = scene.expect(0, &accept);
+    let ended = scene.expect(0, &ACCEPT);
     ended.assert_says(&["There is no alarm"]);
 }
 
 #[test]
 fn a_log_that_shrank_changed_its_key_or_vanished_is_an_alarm() {
-    let accept = [
-        "vault",
-        "accept-log",
-        "three",
-        "--yes-the-vault-was-restored",
-    ];
-    let vault = FakeVault::start();
-    let scene = scene(&vault);
-    scene.begin();
+    let (vault, scene) = begun();
     vault.state().leaves.truncate(2);
     // It grows again while the backup is made; what counts is what it showed.
     assert_alarm(&scene, &vault, &["rewritten or cut"]);
-    scene.expect(0, &accept);
+    scene.expect(0, &ACCEPT);
     let before = vault.state().checkpoint();
     {
         let mut state = vault.state();
@@ -176,7 +177,7 @@ fn a_log_that_shrank_changed_its_key_or_vanished_is_an_alarm() {
         &vault,
         &["is not signed by the key", "restored from an older state"],
     );
-    scene.expect(0, &accept);
+    scene.expect(0, &ACCEPT);
     scene.expect(0, &["sync"]);
     vault.state().is_plain = true;
     assert_alarm(
@@ -184,24 +185,36 @@ fn a_log_that_shrank_changed_its_key_or_vanished_is_an_alarm() {
         &vault,
         &["was a vault with the log", "as one that is none"],
     );
-    scene.expect(0, &accept);
+    scene.expect(0, &ACCEPT);
     // From now on it is a plain server, and nobody hears of it.
     let ended = scene.expect(0, &["backup"]);
     assert!(!ended.err.contains("vault"), "{}", ended.err);
 }
 
 /// The file in which contacts without a proof are counted.
-fn withheld(scene: &Scene) -> Option<std::path::PathBuf> {
+fn withheld(scene: &Scene) -> Option<PathBuf> {
     let kept = fs::read_dir(scene.path("state/vaults")).unwrap();
     let mut kept = kept.map(|entry| entry.unwrap().path());
     kept.find(|path| path.to_string_lossy().ends_with(".withheld.json"))
 }
 
+/// What is counted in it.
+fn record(kept: &Path) -> Value {
+    serde_json::from_slice(&fs::read(kept).unwrap()).unwrap()
+}
+
+/// Puts the first of two contacts without a proof back by more than a day.
+#[track_caller]
+fn begin_earlier(kept: &Path) {
+    let mut record = record(kept);
+    assert_eq!(record["contacts"], 2, "{record}");
+    record["since"] = json!("2026-01-01T00:00:00Z");
+    fs::write(kept, record.to_string()).unwrap();
+}
+
 #[test]
 fn a_vault_that_withholds_its_proof_is_not_believed_and_an_alarm_after_a_day() {
-    let vault = FakeVault::start();
-    let scene = scene(&vault);
-    scene.begin();
+    let (vault, scene) = begun();
     let status = || scene.run(&["--json", "status"]).summary();
     let now = status()["at"].as_str().unwrap().to_owned();
     let error = json!({"error": "broken", "hint": null});
@@ -237,10 +250,7 @@ fn a_vault_that_withholds_its_proof_is_not_believed_and_an_alarm_after_a_day() {
     for _ in 0..2 {
         scene.expect(0, &["sync"]).assert_says(&told);
     }
-    let mut record: Value = serde_json::from_slice(&fs::read(&kept).unwrap()).unwrap();
-    assert_eq!(record["contacts"], 2, "{record}");
-    record["since"] = json!("2026-01-01T00:00:00Z");
-    fs::write(&kept, record.to_string()).unwrap();
+    begin_earlier(&kept);
     assert_alarm(
         &scene,
         &vault,
@@ -253,20 +263,12 @@ fn a_vault_that_withholds_its_proof_is_not_believed_and_an_alarm_after_a_day() {
 
 #[test]
 fn a_checkpoint_that_is_none_and_a_log_that_is_denied_are_alarms_at_once() {
-    let vault = FakeVault::start();
-    let scene = scene(&vault);
-    scene.begin();
+    let (vault, scene) = begun();
     let torn = json!({"checkpoint": "vault.example/strongroom\n12", "proof": []});
     vault.state().withholds_proof = Some((200, torn));
     assert_alarm(&scene, &vault, &["What came as a checkpoint is none"]);
     vault.state().withholds_proof = None;
-    let accept = [
-        "vault",
-        "accept-log",
-        "three",
-        "--yes-the-vault-was-restored",
-    ];
-    scene.expect(0, &accept);
+    scene.expect(0, &ACCEPT);
     let nothing = json!({"error": "There is nothing here", "hint": null});
     vault.state().withholds_proof = Some((404, nothing));
     assert_alarm(&scene, &vault, &["now says that it has none"]);
@@ -274,9 +276,7 @@ fn a_checkpoint_that_is_none_and_a_log_that_is_denied_are_alarms_at_once() {
 
 #[test]
 fn a_memory_that_was_tampered_with_is_an_alarm() {
-    let vault = FakeVault::start();
-    let scene = scene(&vault);
-    scene.begin();
+    let (_vault, scene) = begun();
     let kept = fs::read_dir(scene.path("state/vaults")).unwrap();
     let kept = kept.map(|entry| entry.unwrap().path()).next().unwrap();
     let text = fs::read_to_string(&kept).unwrap();
@@ -288,9 +288,7 @@ fn a_memory_that_was_tampered_with_is_an_alarm() {
 
 #[test]
 fn a_vault_that_does_not_answer_is_told_and_is_no_alarm() {
-    let vault = FakeVault::start();
-    let scene = scene(&vault);
-    scene.begin();
+    let (vault, scene) = begun();
     let gone = Server::start(|_| Answer::text(503, "busy"));
     let address = vault
         .store()

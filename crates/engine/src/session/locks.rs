@@ -23,7 +23,7 @@ use strongroom_repo::lock::RENEW_EVERY;
 
 use crate::session::guarded::GuardedStore;
 use crate::session::places::{LockedPlace, Places};
-use crate::session::{CopyFailure, CopyFailureKind, CopyStore, Environment, Looking, Session};
+use crate::session::{CopyFailure, CopyStore, Environment, Looking, Session};
 use crate::{Listing, Result};
 
 pub(super) use held::{Held, Standing};
@@ -185,15 +185,7 @@ impl Default for LockTimes {
 type Locked = (Listing, BTreeSet<Id>);
 
 fn died() -> CopyFailure {
-    failure("the thread that was to lock it died".to_owned())
-}
-
-fn failure(reason: String) -> CopyFailure {
-    CopyFailure {
-        reason,
-        hint: None,
-        kind: CopyFailureKind::Other,
-    }
+    CopyFailure::other("the thread that was to lock it died".to_owned())
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use strongroom_store::patient::in_words;
 
-use crate::session::{Cancel, CopyFailure, CopyFailureKind, CopyStore};
+use crate::session::{Cancel, CopyFailure, CopyStore};
 
 /// How long one look at a copy may take: its `config`, all that it lists, its locks.
 ///
@@ -93,7 +93,8 @@ impl Looking {
             match answer.recv_timeout(slice) {
                 Ok(found) => return found,
                 Err(RecvTimeoutError::Disconnected) => {
-                    return Err(failure("the thread that looked at it died".to_owned()));
+                    let reason = "the thread that looked at it died".to_owned();
+                    return Err(CopyFailure::other(reason));
                 }
                 Err(RecvTimeoutError::Timeout) => *left = left.saturating_sub(slice),
             }
@@ -117,7 +118,7 @@ impl Looking {
                  strongroom.toml"
                     .to_owned(),
             ),
-            ..failure(format!(
+            ..CopyFailure::other(format!(
                 "{location} took longer than {limit} to list what it holds"
             ))
         }
@@ -143,15 +144,9 @@ fn begin<T: Send + 'static>(
     });
     match thread {
         Ok(_) => Ok(answer),
-        Err(error) => Err(failure(format!("cannot start a thread: {error}"))),
-    }
-}
-
-fn failure(reason: String) -> CopyFailure {
-    CopyFailure {
-        reason,
-        hint: None,
-        kind: CopyFailureKind::Other,
+        Err(error) => Err(CopyFailure::other(format!(
+            "cannot start a thread: {error}"
+        ))),
     }
 }
 

@@ -159,14 +159,10 @@ fn cannot_open(
         .map(|(copy, look)| {
             let failure = match look {
                 Err(failure) => failure,
-                Ok(look) => CopyFailure {
-                    reason: match look.config {
-                        None => "its config is missing".to_owned(),
-                        Some(_) => "it cannot be opened".to_owned(),
-                    },
-                    hint: None,
-                    kind: CopyFailureKind::Other,
-                },
+                Ok(look) => CopyFailure::other(match look.config {
+                    None => "its config is missing".to_owned(),
+                    Some(_) => "it cannot be opened".to_owned(),
+                }),
             };
             SessionCopy {
                 copy,

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use crate::rest::client::Client;
 use crate::rest::json::{Reply, refusal};
 use crate::rest::options::{Address, RestOptions, Retries};
-use crate::rest::retry::{Attempts, Fault};
+use crate::rest::retry::Attempts;
 use crate::{Error, Result};
 
 /// No list of tokens or repositories is longer.
@@ -94,16 +94,8 @@ impl VaultAdmin {
             return Ok(Value::Null);
         }
         reply.decode().ok_or_else(|| {
-            match self
-                .client
-                .wrong(action, "it is not the JSON that was expected")
-            {
-                Fault::Final(error) => error,
-                Fault::Again { reason, .. } => Error::Unreachable {
-                    location: self.root.clone(),
-                    reason,
-                },
-            }
+            self.client
+                .bad_answer(action, "it is not the JSON that was expected")
         })
     }
 }

@@ -378,11 +378,15 @@ impl Client {
     }
 
     pub(super) fn wrong(&self, action: &str, reason: &str) -> Fault {
-        Fault::Final(Error::BadAnswer {
+        Fault::Final(self.bad_answer(action, reason))
+    }
+
+    pub(super) fn bad_answer(&self, action: &str, reason: &str) -> Error {
+        Error::BadAnswer {
             location: self.location().to_owned(),
             action: action.to_owned(),
             reason: reason.to_owned(),
-        })
+        }
     }
 
     pub(super) fn incoming(&self, response: Response<Body>) -> Incoming {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use strongroom_model::FileName;
 
+use crate::exact::room_for;
 use crate::rest::client::{Client, Incoming};
 use crate::rest::options::Timeouts;
 use crate::rest::retry::Attempts;
@@ -129,10 +130,7 @@ impl<'a> Stream<'a> {
 impl Read for Stream<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let left_bytes = self.left.end.saturating_sub(self.left.start);
-        let room = usize::try_from(left_bytes)
-            .unwrap_or(usize::MAX)
-            .min(buffer.len());
-        let Some(buffer) = buffer.get_mut(..room).filter(|part| !part.is_empty()) else {
+        let Some(buffer) = room_for(left_bytes, buffer) else {
             return Ok(0);
         };
         loop {

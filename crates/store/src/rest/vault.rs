@@ -17,7 +17,7 @@ use ureq::http::StatusCode;
 
 use crate::rest::client::Client;
 use crate::rest::json::{Reply, refusal};
-use crate::rest::retry::{Attempts, Fault};
+use crate::rest::retry::Attempts;
 use crate::{Error, Result};
 
 /// A few keys, a signed note, a proof of 63 hashes.
@@ -177,11 +177,13 @@ impl VaultClient {
             // It comes from outside, and goes into an address.
             let is_name = |c: char| c.is_ascii_alphanumeric() || c == '/';
             if next.is_empty() || next.len() > LONGEST_NAME || !next.chars().all(is_name) {
-                return Err(self.wrong(action, "it names no file at which to go on"));
+                return Err(self
+                    .client
+                    .bad_answer(action, "it names no file at which to go on"));
             }
             after = format!("?after={next}");
         }
-        Err(self.wrong(action, "it does not come to an end"))
+        Err(self.client.bad_answer(action, "it does not come to an end"))
     }
 
     /// Sends a receipt, with the public key of the client that signed it. Sending it again does no
@@ -197,7 +199,7 @@ impl VaultClient {
         let body = body
             .ok()
             .filter(|body| body.len() <= RECEIPT_BYTES)
-            .ok_or_else(|| self.wrong(action, "it is too large to be sent"))?;
+            .ok_or_else(|| self.client.bad_answer(action, "it is too large to be sent"))?;
         let post = |_| self.client.post_json(&url, &body, action, SMALL_BYTES);
         let reply = self.attempts.run(post)?;
         if reply.status == StatusCode::CONFLICT
@@ -237,17 +239,10 @@ impl VaultClient {
             return Err(refusal(reply, &self.root, action));
         }
         let decoded = reply.decode();
-        decoded.ok_or_else(|| self.wrong(action, "it is not the JSON that was expected"))
-    }
-
-    fn wrong(&self, action: &str, reason: &str) -> Error {
-        match self.client.wrong(action, reason) {
-            Fault::Final(error) => error,
-            Fault::Again { reason, .. } => Error::Unreachable {
-                location: self.root.clone(),
-                reason,
-            },
-        }
+        decoded.ok_or_else(|| {
+            self.client
+                .bad_answer(action, "it is not the JSON that was expected")
+        })
     }
 }
 

@@ -9,6 +9,7 @@ use aws_sdk_s3::operation::get_object::{GetObjectError, GetObjectOutput};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::timeout;
 
+use crate::exact::room_for;
 use crate::s3::client::Bucket;
 use crate::s3::fault::Failure;
 
@@ -84,10 +85,7 @@ impl Stream {
 impl Read for Stream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let left_bytes = self.left.end.saturating_sub(self.left.start);
-        let room = usize::try_from(left_bytes)
-            .unwrap_or(usize::MAX)
-            .min(buffer.len());
-        let Some(buffer) = buffer.get_mut(..room).filter(|part| !part.is_empty()) else {
+        let Some(buffer) = room_for(left_bytes, buffer) else {
             return Ok(0);
         };
         loop {

@@ -104,6 +104,13 @@ fn show(vault: &Vault) -> Result<VaultClock> {
              strongroom-vault clock confirm --help"
         ))?;
     }
+    if let Some(until_ms) = clock.leap_holds_until_ms() {
+        print(format_args!(
+            "An operator has had it catch up more than a day: what became due by that alone is not \
+             purged before {}, by vault time",
+            time(until_ms)
+        ))?;
+    }
     if clock.is_doubted {
         print(
             "It is doubted, and nothing is purged: look at the machine's clock; then: \

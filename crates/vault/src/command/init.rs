@@ -1,13 +1,13 @@
 //! `strongroom-vault init`: a folder with everything that is needed to start.
 
-use std::fs::{DirBuilder, OpenOptions};
+use std::fs::DirBuilder;
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use strongroom_model::shell::quoted;
 use strongroom_vault::config::{FILE_NAME, TEMPLATE};
-use strongroom_vault::{Error, Result, admin_token};
+use strongroom_vault::{Error, Result, admin_token, durable};
 
 /// Make a folder for a vault, with a commented configuration
 #[derive(Debug, clap::Args)]
@@ -24,20 +24,10 @@ impl Args {
         make_folder(&folder)?;
         make_folder(&folder.join("keys"))?;
         let config = folder.join(FILE_NAME);
-        let written = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&config)
-            .and_then(|mut file| {
-                file.write_all(TEMPLATE.as_bytes())?;
-                file.sync_all()
-            });
-        match written {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                return Err(Error::VaultExists { folder });
-            }
-            other => other.map_err(Error::local(format!("write {}", config.display())))?,
+        let placed = durable::place(&config, TEMPLATE.as_bytes());
+        let is_new = placed.map_err(Error::local(format!("write {}", config.display())))?;
+        if !is_new {
+            return Err(Error::VaultExists { folder });
         }
         admin_token::open(&folder.join("keys"))?;
         let config = quoted(&config);

@@ -7,7 +7,7 @@ use serde_json::json;
 use strongroom_ledger::{SignedCheckpoint, Verifier, audit};
 use strongroom_vault::config::StorageConfig;
 use strongroom_vault::publication::{Publisher, begin_new};
-use strongroom_vault::{Error, Result, opening};
+use strongroom_vault::{Error, Result, chain, opening};
 
 use crate::command::{Which, print};
 
@@ -107,7 +107,8 @@ impl Verify {
         let since = since.as_ref().map(SignedCheckpoint::checkpoint);
         let report = audit(Path::new(files.location()), Some(&key), since);
         let size = report.checkpoint.as_ref().map(|state| state.size());
-        let faults: Vec<String> = report.faults.iter().map(told).collect();
+        let faults = report.faults.iter();
+        let faults: Vec<String> = faults.map(|fault| chain(fault)).collect();
         if self.json {
             let origin = report.checkpoint.as_ref().map(|state| state.origin());
             let root = report.checkpoint.as_ref();
@@ -187,17 +188,6 @@ impl BeginNew {
 
 fn unreadable(error: strongroom_ledger::Error) -> Error {
     Error::Log {
-        reason: told(&error),
+        reason: chain(&error),
     }
-}
-
-/// An error with its causes, on one line.
-fn told(error: &strongroom_ledger::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    text
 }

@@ -4,8 +4,7 @@ use strongroom_model::{ByteSize, Period, RepositoryPath};
 use strongroom_vault::config::VaultConfig;
 use strongroom_vault::rules::purge::Tombstones;
 use strongroom_vault::vault::Longer;
-use strongroom_vault::wire::RepositoryInfo;
-use strongroom_vault::{Error, Result, opening};
+use strongroom_vault::{Error, Result, opening, wire};
 
 use crate::command::{Which, print, print_json, refused, spoken};
 
@@ -94,7 +93,7 @@ impl List {
     fn run(&self) -> Result<()> {
         for overview in self.which.open()?.overviews()? {
             if self.json {
-                print_json(&RepositoryInfo::of(&overview))?;
+                print_json(&wire::repository(&overview))?;
                 continue;
             }
             let repository = &overview.repository;

@@ -1,9 +1,9 @@
-//! `strongroom-vault token`: made, listed, ended.
+//! `strongroom-vault token`: made, listed, bounded, ended.
 
 use strongroom_model::{ByteSize, Period, RepositoryPath};
 use strongroom_vault::Result;
 use strongroom_vault::rules::right::Right;
-use strongroom_vault::vault::NewToken;
+use strongroom_vault::vault::{NewToken, TokenDay};
 use strongroom_vault::wire::{NewTokenInfo, TokenInfo};
 
 use crate::command::{Which, print, print_json, time};
@@ -13,6 +13,7 @@ use crate::command::{Which, print, print_json, time};
 pub(crate) enum Command {
     Create(Create),
     List(List),
+    Set(Set),
     Revoke(Revoke),
     ForgetClientKey(Forget),
 }
@@ -52,6 +53,25 @@ pub(crate) struct List {
     json: bool,
 }
 
+/// Set how much a token may do in a day
+///
+/// What it has used up of the day stays counted, and where that is less than it may from now on, it
+/// goes on at once.
+#[derive(Debug, clap::Args)]
+#[group(id = "what", required = true, multiple = true, args = ["daily_size", "daily_objects"])]
+pub(crate) struct Set {
+    #[command(flatten)]
+    which: Which,
+    /// The name, as token list shows it
+    name: String,
+    /// The most that it may put in a day, as 500GiB
+    #[arg(long, value_name = "SIZE")]
+    daily_size: Option<ByteSize>,
+    /// The most objects that it may put and delete in a day
+    #[arg(long, value_name = "NUMBER")]
+    daily_objects: Option<u64>,
+}
+
 /// End a token; what it has put stays
 #[derive(Debug, clap::Args)]
 pub(crate) struct Revoke {
@@ -77,6 +97,7 @@ impl Command {
         match self {
             Self::Create(args) => args.run(),
             Self::List(args) => args.run(),
+            Self::Set(args) => args.run(),
             Self::Revoke(args) => {
                 args.which.open()?.revoke_token(&args.name)?;
                 print(format_args!("{} does not count any more", args.name))
@@ -109,6 +130,28 @@ impl Create {
             });
         }
         print(text.reveal())
+    }
+}
+
+impl Set {
+    fn run(&self) -> Result<()> {
+        let day = TokenDay {
+            bytes: self.daily_size.map(ByteSize::bytes),
+            objects: self.daily_objects,
+        };
+        let day = self.which.open()?.set_token_day(&self.name, day)?;
+        let objects = match day.objects {
+            Some(objects) => format!("{objects} objects"),
+            None => "as many objects as it wants".to_owned(),
+        };
+        let bytes = match day.bytes {
+            Some(bytes) => format!(", and put {}", ByteSize::from_bytes(bytes)),
+            None => String::new(),
+        };
+        let name = &self.name;
+        print(format_args!(
+            "{name} may put and delete {objects} a day{bytes}"
+        ))
     }
 }
 

@@ -79,15 +79,14 @@ impl Sqlite {
                 Some(connection) => connection,
                 None => place.insert(connect_to_read(&self.path)?),
             };
-            transact(connection, TransactionBehavior::Deferred, work)
+            transact(connection, "BEGIN DEFERRED", work)
         })
     }
 }
 
 impl Database for Sqlite {
     fn write(&self, work: &mut Work<'_>) -> Result<()> {
-        let mut connection = self.writer.lock();
-        transact(&mut connection, TransactionBehavior::Immediate, work)
+        transact(&self.writer.lock(), "BEGIN IMMEDIATE", work)
     }
 
     fn read(&self, work: &mut Work<'_>) -> Result<()> {
@@ -99,21 +98,42 @@ impl Database for Sqlite {
     }
 }
 
-fn transact(
-    connection: &mut Connection,
-    behavior: TransactionBehavior,
-    work: &mut Work<'_>,
-) -> Result<()> {
-    let transaction = connection
-        .transaction_with_behavior(behavior)
-        .map_err(|error| failed("begin a transaction", error))?;
-    Guarded::run(Bare(&transaction), work).map_err(|stop| match stop {
+fn transact(connection: &Connection, begin: &str, work: &mut Work<'_>) -> Result<()> {
+    let transaction =
+        Begun::new(connection, begin).map_err(|error| failed("begin a transaction", error))?;
+    Guarded::run(Bare(connection), work).map_err(|stop| match stop {
         Stop::Own(error) => error,
         Stop::Fault(fault) => fault.into_error("commit"),
     })?;
     transaction
         .commit()
         .map_err(|error| failed("commit", error))
+}
+
+/// A transaction that has begun, and is rolled back where it is dropped.
+///
+/// The driver's own plans its beginning and its end anew each time, which costs as much as a short
+/// one does in all.
+struct Begun<'c>(&'c Connection);
+
+impl<'c> Begun<'c> {
+    fn new(connection: &'c Connection, begin: &str) -> rusqlite::Result<Self> {
+        connection.prepare_cached(begin)?.raw_execute()?;
+        Ok(Self(connection))
+    }
+
+    fn commit(self) -> rusqlite::Result<()> {
+        self.0.prepare_cached("COMMIT")?.raw_execute().map(drop)
+    }
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        // Also where the commit has failed; some failures have ended it already.
+        if !self.0.is_autocommit() {
+            let _ = self.0.execute_batch("ROLLBACK");
+        }
+    }
 }
 
 /// Makes the file where it is missing, durably, as SQLite would let everybody read it.

@@ -94,6 +94,12 @@ impl Blocking {
     pub(crate) async fn listing(&self) -> Result<OwnedSemaphorePermit> {
         place(&self.listings).await
     }
+
+    /// Whether more than half of the places for listings are taken, so that whoever takes his
+    /// slowly may soon keep others from theirs.
+    pub(crate) fn are_listings_crowded(&self) -> bool {
+        self.listings.available_permits() < LISTINGS / 2
+    }
 }
 
 /// Works of a fraction of a millisecond each, where all goes well: waking a thread for each would

@@ -7,7 +7,7 @@ use subtle::ConstantTimeEq;
 
 use crate::http::body::Body;
 use crate::http::metrics::Metrics;
-use crate::http::service::{Note, Peer, Response, is_proxied, later, simple};
+use crate::http::service::{Note, Peer, Response, is_proxied, simple, unauthorized};
 
 const OPENMETRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
@@ -87,17 +87,8 @@ fn refuse(headers: &HeaderMap, peer: &Peer, token: Option<&Secret>) -> Option<Re
     if is_right {
         return None;
     }
-    Some(match peer.login_failed() {
-        Some(pause) => later(
-            StatusCode::TOO_MANY_REQUESTS,
-            "Too many wrong logins",
-            pause,
-        ),
-        None => simple(
-            StatusCode::UNAUTHORIZED,
-            "Ask from this machine, or with the token of metrics_token_file as bearer",
-        ),
-    })
+    let why = "Ask from this machine, or with the token of metrics_token_file as bearer";
+    Some(unauthorized(peer, why, None, simple))
 }
 
 fn page(metrics: &Metrics) -> Response {

@@ -94,12 +94,13 @@ impl Default for Limits {
     }
 }
 
-/// How fast a list must be taken on average, the stall time not counted: there are few places for
-/// lists, which all clients share.
+/// How fast a list must be taken on average while many are under way, the stall time not counted:
+/// there are few places for lists, which all clients share. Where there are places it is held to
+/// less, because a slow line carries no more.
 const LEAST_OF_LISTS: u64 = 64 << 10;
 
 impl Limits {
-    /// The same for whoever takes a list.
+    /// The same for whoever takes a list while more than half of the places for lists are taken.
     pub(crate) fn of_lists(&self) -> Self {
         Self {
             least_bytes_per_second: self.least_bytes_per_second.max(LEAST_OF_LISTS),

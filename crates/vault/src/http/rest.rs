@@ -8,20 +8,21 @@ mod route;
 
 use std::io::Write;
 use std::sync::Arc;
-use std::time::Duration;
 
 use data_encoding::BASE64;
 use hyper::body::Bytes;
 use hyper::header::{
     ACCEPT, ACCEPT_RANGES, ALLOW, AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
-    EXPECT, HeaderMap, HeaderValue, RANGE, WWW_AUTHENTICATE,
+    EXPECT, HeaderMap, HeaderValue, RANGE,
 };
 use hyper::{Method, StatusCode};
 use strongroom_model::{FileName, FileType, RepositoryPath};
 
 use crate::http::blocking::Answer;
 use crate::http::body::{Body, Intake, Listing};
-use crate::http::service::{Note, Peer, Request, Response, later, simple};
+use crate::http::service::{
+    BASIC, Note, Peer, Request, Response, SOON, later, simple, unauthorized,
+};
 use crate::http::strangers::Strangers;
 use crate::http::{Blocking, Limits};
 use crate::publication::Published;
@@ -35,9 +36,6 @@ pub use route::{Moment, Route, Target};
 
 const V1: HeaderValue = HeaderValue::from_static("application/vnd.x.restic.rest.v1");
 const V2: HeaderValue = HeaderValue::from_static("application/vnd.x.restic.rest.v2");
-
-/// When to ask again where too many do.
-const SOON: Duration = Duration::from_secs(1);
 
 /// The longest `Authorization` that is looked at.
 const LONGEST_AUTHORIZATION_BYTES: usize = 1024;
@@ -489,7 +487,7 @@ fn outside(size_bytes: u64) -> Response {
 /// is wrong where it is ours.
 fn refusal(error: &Error, peer: &Peer, note: &Note) -> Response {
     let status = match error {
-        Error::Unauthorized => return unauthorized(peer),
+        Error::Unauthorized => return unauthorized(peer, &error.to_string(), Some(BASIC), simple),
         Error::Forbidden { .. }
         | Error::ConfigIsThere { .. }
         | Error::Hidden { .. }
@@ -503,7 +501,9 @@ fn refusal(error: &Error, peer: &Peer, note: &Note) -> Response {
         }
         Error::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
         Error::UploadStalled => StatusCode::REQUEST_TIMEOUT,
-        Error::Throttled { pause, .. } | Error::TooManyLives { pause, .. } => {
+        Error::Throttled { pause, .. }
+        | Error::TooManyLives { pause, .. }
+        | Error::DayIsUsedUp { pause, .. } => {
             return later(StatusCode::TOO_MANY_REQUESTS, &error.to_string(), *pause);
         }
         Error::Crowded { .. } => {
@@ -528,18 +528,4 @@ pub(crate) fn failed(error: &Error, peer: &Peer, note: &Note) {
         connection = peer.connection,
         "A request failed"
     );
-}
-
-fn unauthorized(peer: &Peer) -> Response {
-    if let Some(pause) = peer.login_failed() {
-        return later(
-            StatusCode::TOO_MANY_REQUESTS,
-            "Too many wrong logins",
-            pause,
-        );
-    }
-    let mut response = simple(StatusCode::UNAUTHORIZED, &Error::Unauthorized.to_string());
-    let challenge = HeaderValue::from_static("Basic realm=\"Strongroom\"");
-    response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
-    response
 }

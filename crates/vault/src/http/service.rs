@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hyper::StatusCode;
-use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 
 use crate::http::body::{Body, Upload, Wire};
 use crate::http::limits::{Logins, Place, Refusal, Tokens};
@@ -38,8 +38,14 @@ pub trait Handler: Send + Sync {
 /// Headers of a proxy, which speaks for others.
 const OF_PROXIES: [&str; 4] = ["forwarded", "via", "x-forwarded-for", "x-real-ip"];
 
-/// When to ask again where all places are taken.
-const SOON: Duration = Duration::from_secs(1);
+/// When to ask again where all places are taken, or others are at work.
+pub(crate) const SOON: Duration = Duration::from_secs(1);
+
+/// How a client shows a token of a machine: as the password of basic authentication.
+pub(crate) const BASIC: HeaderValue = HeaderValue::from_static("Basic realm=\"Strongroom\"");
+
+/// How whoever administers shows his token.
+pub(crate) const BEARER: HeaderValue = HeaderValue::from_static("Bearer realm=\"Strongroom\"");
 
 /// Who asks.
 #[derive(Clone, Debug)]
@@ -187,7 +193,29 @@ pub fn simple(status: StatusCode, text: &str) -> Response {
 
 /// An answer that asks to come back later, in whole seconds and at least one.
 pub fn later(status: StatusCode, text: &str, pause: Duration) -> Response {
-    let mut response = simple(status, text);
+    with_pause(simple(status, text), pause)
+}
+
+/// Answers a login that is not right, and counts it: 401, which says why and how to log in, or 429
+/// where the address has failed too often. `refused` makes the answer of a status and a text.
+pub(crate) fn unauthorized(
+    peer: &Peer,
+    why: &str,
+    challenge: Option<HeaderValue>,
+    refused: impl FnOnce(StatusCode, &str) -> Response,
+) -> Response {
+    if let Some(pause) = peer.login_failed() {
+        let response = refused(StatusCode::TOO_MANY_REQUESTS, "Too many wrong logins");
+        return with_pause(response, pause);
+    }
+    let mut response = refused(StatusCode::UNAUTHORIZED, why);
+    let challenge = challenge.map(|challenge| (WWW_AUTHENTICATE, challenge));
+    response.headers_mut().extend(challenge);
+    response
+}
+
+/// Lets an answer ask to come back later, in whole seconds and at least one.
+pub(crate) fn with_pause(mut response: Response, pause: Duration) -> Response {
     let seconds = pause.as_millis().div_ceil(1000).max(1);
     if let Ok(seconds) = HeaderValue::try_from(seconds.to_string()) {
         response.headers_mut().insert(RETRY_AFTER, seconds);

@@ -226,35 +226,6 @@ pub fn add_putter(transaction: &mut dyn Transaction, key: &Key, token: i64) -> R
     Ok(())
 }
 
-/// Ends the life of an object: its deletion was asked for.
-///
-/// # Errors
-/// Those of the database.
-pub fn tombstone(
-    transaction: &mut dyn Transaction,
-    key: &Key,
-    leaf: u64,
-    vault_ms: i64,
-    token: i64,
-) -> Result<()> {
-    let statement = "UPDATE object SET state = 1, ended = $4, tombstone = $4, \
-                     tombstoned_ms = $5, ended_by = $6 \
-                     WHERE repository = $1 AND kind = $2 AND name = $3 AND state = 0 \
-                     RETURNING bytes";
-    let [repository, kind, name] = key.values();
-    let values = [
-        repository,
-        kind,
-        name,
-        Value::Int(signed(leaf)?),
-        Value::Int(vault_ms),
-        Value::Int(token),
-    ];
-    let moves = (Some(State::Live), Some(State::Tombstoned));
-    move_one(transaction, key, statement, &values, moves)?;
-    needs::look_again(transaction, key)
-}
-
 /// Runs a statement that moves one object from state to state, and returns its bytes; tells
 /// whether it did.
 pub(super) fn move_one(

@@ -231,6 +231,26 @@ pub fn revoke(transaction: &mut dyn Transaction, token: i64, revoked_ms: i64) ->
     Ok(())
 }
 
+/// Bounds what a token may put and ask to be deleted in a day.
+///
+/// # Errors
+/// Those of the database.
+pub fn set_day(
+    transaction: &mut dyn Transaction,
+    token: i64,
+    daily_bytes: Option<u64>,
+    daily_objects: Option<u64>,
+) -> Result<()> {
+    let statement = "UPDATE token SET daily_bytes = $1, daily_objects = $2 WHERE id = $3";
+    let values = [
+        maybe(daily_bytes.map(signed).transpose()?),
+        maybe(daily_objects.map(signed).transpose()?),
+        Value::Int(token),
+    ];
+    transaction.execute(statement, &values)?;
+    Ok(())
+}
+
 /// Whether a token counts, and what it may put in a day and has.
 ///
 /// # Errors

@@ -1,5 +1,5 @@
-//! Tombstones: of what was never seen or is hidden, in the order in which their time comes, and how
-//! many objects are in which state.
+//! Tombstones: how they are made, in which order their time comes, and how many objects are in
+//! which state.
 
 use strongroom_model::FileName;
 
@@ -7,7 +7,7 @@ use crate::Result;
 use crate::database::{Transaction, Value};
 use crate::records::objects::{self, Key};
 use crate::records::{all, needs, signed, unsigned};
-use crate::rules::life::{Object, State};
+use crate::rules::life::{Delete, Object, State};
 use crate::rules::purge::Tombstones;
 
 /// A tombstone in the order in which they are looked at; the default is before all.
@@ -90,22 +90,32 @@ pub fn count_due(
     unsigned(count.unwrap_or_default())
 }
 
-/// Ends the waiting of a key for an operator: its deletion was asked for. It was never seen, so
-/// that its life is none: it ends where it began.
+/// Makes a tombstone of an object whose deletion was asked for. The life of what was live ends now;
+/// that of a key that waited is none, and ends where it began, as it was never seen; that of what
+/// was hidden ended then, and no undelete brings it back before its token is shown again.
 ///
 /// # Errors
 /// Those of the database.
-pub fn reject(
+pub fn make(
     transaction: &mut dyn Transaction,
     key: &Key,
+    delete: Delete,
     leaf: u64,
     vault_ms: i64,
     token: i64,
 ) -> Result<()> {
-    let statement = "UPDATE object SET state = 1, ended = began, tombstone = $4, \
-                     tombstoned_ms = $5, ended_by = $6 \
-                     WHERE repository = $1 AND kind = $2 AND name = $3 AND state = 3 \
-                     RETURNING bytes";
+    let (from, life) = match delete {
+        Delete::Ends => (State::Live, "ended = $4"),
+        Delete::Rejects => (State::Pending, "ended = began"),
+        Delete::Buries => (State::Hidden, "out_of_sight = 1"),
+        Delete::IsGone => return Ok(()),
+    };
+    let number = from.number();
+    let statement = format!(
+        "UPDATE object SET state = 1, {life}, tombstone = $4, tombstoned_ms = $5, ended_by = $6 \
+         WHERE repository = $1 AND kind = $2 AND name = $3 AND state = {number} \
+         RETURNING bytes"
+    );
     let [repository, kind, name] = key.values();
     let values = [
         repository,
@@ -115,38 +125,8 @@ pub fn reject(
         Value::Int(vault_ms),
         Value::Int(token),
     ];
-    let moves = (Some(State::Pending), Some(State::Tombstoned));
-    objects::move_one(transaction, key, statement, &values, moves)?;
-    needs::look_again(transaction, key)
-}
-
-/// Makes a tombstone of what was hidden: its life ended when it was, and no undelete brings it back
-/// before its token is shown again.
-///
-/// # Errors
-/// Those of the database.
-pub fn bury(
-    transaction: &mut dyn Transaction,
-    key: &Key,
-    leaf: u64,
-    vault_ms: i64,
-    token: i64,
-) -> Result<()> {
-    let statement = "UPDATE object SET state = 1, out_of_sight = 1, tombstone = $4, \
-                     tombstoned_ms = $5, ended_by = $6 \
-                     WHERE repository = $1 AND kind = $2 AND name = $3 AND state = 2 \
-                     RETURNING bytes";
-    let [repository, kind, name] = key.values();
-    let values = [
-        repository,
-        kind,
-        name,
-        Value::Int(signed(leaf)?),
-        Value::Int(vault_ms),
-        Value::Int(token),
-    ];
-    let moves = (Some(State::Hidden), Some(State::Tombstoned));
-    objects::move_one(transaction, key, statement, &values, moves)?;
+    let moves = (Some(from), Some(State::Tombstoned));
+    objects::move_one(transaction, key, &statement, &values, moves)?;
     needs::look_again(transaction, key)
 }
 

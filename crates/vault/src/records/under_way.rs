@@ -6,19 +6,25 @@
 //! with the last one: whoever dies between two leaves it to another process.
 //!
 //! What can go wrong: a part is done twice, where two processes go on with the same act. Each reads
-//! the row in the transaction of its part, so that it does the next one.
+//! the row in the transaction of its part, so that it does the next one. Or an act is taken for
+//! another one that came later: a row is known by the leaf of its first part, which is never given
+//! twice, and one that was taken back stays until somebody has seen that.
 
 use strongroom_model::RepositoryPath;
 
 use crate::Result;
 use crate::database::{Row, Transaction, Value};
-use crate::records::{damaged, signed, unsigned};
+use crate::records::{all, damaged, signed, unsigned};
 
 /// How many objects a part looks at.
 pub const PART: u64 = 5_000;
 
 /// An act whose last part was done so long ago has lost its process, in milliseconds.
 const ABANDONED_MS: i64 = 60_000;
+
+/// Before which leaf an act ends that was taken back. No other act with a row ends there: nothing
+/// comes before the first leaf.
+const TAKEN_BACK: u64 = 0;
 
 /// What is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +49,7 @@ pub struct Place {
 /// An act under way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnderWay {
-    /// The key of its row; 0 while it has none.
+    /// The key of its row, the leaf of its first part; 0 while it has none.
     pub id: i64,
     /// What is done.
     pub deed: Deed,
@@ -82,6 +88,15 @@ impl Deed {
             Self::Hide => 1,
             Self::Unhide => 2,
             Self::Undelete => 3,
+        }
+    }
+
+    /// What it is called.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Hide => "hide",
+            Self::Unhide => "unhide",
+            Self::Undelete => "undelete",
         }
     }
 }
@@ -123,6 +138,11 @@ impl UnderWay {
             ..self
         }
     }
+
+    /// Whether the contrary was asked for meanwhile, so that nothing of it is left to do.
+    pub const fn is_taken_back(&self) -> bool {
+        self.before == TAKEN_BACK
+    }
 }
 
 const COLUMNS: &str = "id, deed, token, token_name, repository, path, since, before, at_leaf, \
@@ -158,7 +178,7 @@ fn read(row: &dyn Row) -> Result<UnderWay> {
     })
 }
 
-/// An act under way; none where it has come to its end, or was taken back.
+/// An act under way, or one that was taken back; none where it has come to its end.
 ///
 /// # Errors
 /// Those of the database.
@@ -167,28 +187,39 @@ pub fn get(transaction: &mut dyn Transaction, id: i64) -> Result<Option<UnderWay
     transaction.first(&statement, &[Value::Int(id)], read)
 }
 
-/// An act whose process does not go on with it.
+/// The keys of the acts whose processes do not go on with them, the oldest first. The rows are not
+/// read: one that makes no sense must not hide the others.
 ///
 /// # Errors
 /// Those of the database.
-pub fn abandoned(transaction: &mut dyn Transaction) -> Result<Option<UnderWay>> {
+pub fn abandoned(transaction: &mut dyn Transaction) -> Result<Vec<i64>> {
     let now_ms = transaction.lease_ms()?;
-    let statement = format!(
-        "SELECT {COLUMNS} FROM under_way WHERE at_ms < $1 OR at_ms > $2 ORDER BY id LIMIT 1"
-    );
+    let statement = "SELECT id FROM under_way WHERE at_ms < $1 OR at_ms > $2 ORDER BY id";
     // The clock of leases may have been set back since.
     let values = [
         Value::Int(now_ms.saturating_sub(ABANDONED_MS)),
         Value::Int(now_ms.saturating_add(ABANDONED_MS)),
     ];
-    transaction.first(&statement, &values, read)
+    all(transaction, statement, &values, |row| row.int(0))
 }
 
-/// Keeps what is left of an act; returns the key of its row.
+/// Lets an act rest that cannot be gone on with, as long as one whose process was just there.
 ///
 /// # Errors
 /// Those of the database.
-pub fn keep(transaction: &mut dyn Transaction, act: &UnderWay) -> Result<i64> {
+pub fn let_rest(transaction: &mut dyn Transaction, id: i64) -> Result<()> {
+    let at_ms = transaction.lease_ms()?;
+    let statement = "UPDATE under_way SET at_ms = $1 WHERE id = $2";
+    transaction.execute(statement, &[Value::Int(at_ms), Value::Int(id)])?;
+    Ok(())
+}
+
+/// Keeps what is left of an act, whose part that was just done has a leaf; returns the key of its
+/// row.
+///
+/// # Errors
+/// Those of the database; a first part needs a leaf that no other act has.
+pub fn keep(transaction: &mut dyn Transaction, act: &UnderWay, leaf: u64) -> Result<i64> {
     let at_ms = Value::Int(transaction.lease_ms()?);
     let at = &act.at;
     let progress = [
@@ -208,10 +239,11 @@ pub fn keep(transaction: &mut dyn Transaction, act: &UnderWay) -> Result<i64> {
     }
     let statement = "INSERT INTO under_way (id, deed, token, token_name, repository, path, since, \
              before, at_leaf, at_repository, at_kind, at_name, objects, at_ms) \
-         SELECT COALESCE(MAX(id), 0) + 1, $7, $8, $9, $10, $11, $12, $13, $1, $2, $3, $4, $5, $6 \
-         FROM under_way RETURNING id";
+         VALUES ($7, $8, $9, $10, $11, $12, $13, $14, $1, $2, $3, $4, $5, $6)";
+    let id = signed(leaf)?;
     let path = act.path.as_ref().map(ToString::to_string);
     let what = [
+        Value::Int(id),
         Value::Int(act.deed.number()),
         Value::Int(act.token),
         Value::Text(&act.token_name),
@@ -221,8 +253,8 @@ pub fn keep(transaction: &mut dyn Transaction, act: &UnderWay) -> Result<i64> {
         Value::Int(signed(act.before)?),
     ];
     let values: Vec<_> = progress.into_iter().chain(what).collect();
-    let id = transaction.first(statement, &values, |row| row.int(0))?;
-    id.ok_or_else(|| damaged("an act under way has no number"))
+    transaction.execute(statement, &values)?;
+    Ok(id)
 }
 
 /// Lets go of an act that has come to its end.
@@ -235,13 +267,18 @@ pub fn end(transaction: &mut dyn Transaction, id: i64) -> Result<()> {
     Ok(())
 }
 
-/// Takes back what is left of an act on a token, because the contrary was asked for.
+/// Takes back what is left of an act on a token, because the contrary was asked for. The row stays
+/// until whoever does the act has seen it.
 ///
 /// # Errors
 /// Those of the database.
 pub fn take_back(transaction: &mut dyn Transaction, deed: Deed, token: i64) -> Result<()> {
-    let statement = "DELETE FROM under_way WHERE deed = $1 AND token = $2";
-    let values = [Value::Int(deed.number()), Value::Int(token)];
+    let statement = "UPDATE under_way SET before = $1 WHERE deed = $2 AND token = $3";
+    let values = [
+        Value::Int(signed(TAKEN_BACK)?),
+        Value::Int(deed.number()),
+        Value::Int(token),
+    ];
     transaction.execute(statement, &values)?;
     Ok(())
 }

@@ -213,6 +213,12 @@ impl VaultClock {
         }
     }
 
+    /// Until when, by vault time, what became due by a long leap alone stays; none where there was
+    /// none within a day.
+    pub fn leap_holds_until_ms(&self) -> Option<i64> {
+        self.is_long_leap(0).then_some(self.leapt_until_ms)
+    }
+
     /// By how much operators have had it catch up within a day, and so much more.
     fn leapt_with_ms(&self, by_ms: i64) -> i64 {
         let leapt_ms = match self.vault_ms < self.leapt_until_ms {
@@ -421,14 +427,17 @@ mod tests {
         assert!(!clock.is_long_leap(DAY_MS) && clock.is_long_leap(DAY_MS + 1));
         let a_day = clock.catch_up(DAY_MS);
         assert_eq!(a_day.purge_ms(), a_day.vault_ms);
+        assert_eq!(a_day.leap_holds_until_ms(), None);
         assert!(a_day.is_long_leap(HOUR_MS));
         let leapt = a_day.catch_up(10 * DAY_MS);
         assert_eq!(leapt.vault_ms, START_MS + 11 * DAY_MS);
         assert_eq!(leapt.purge_ms(), START_MS);
+        assert_eq!(leapt.leap_holds_until_ms(), Some(START_MS + 12 * DAY_MS));
         let later = run(leapt.clone(), DAY_MS / 2);
         assert!(later.purge_ms() < START_MS + DAY_MS);
         let later = run(leapt, DAY_MS);
         assert_eq!(later.purge_ms(), later.vault_ms);
+        assert_eq!(later.leap_holds_until_ms(), None);
         assert!(!later.is_long_leap(DAY_MS));
     }
 

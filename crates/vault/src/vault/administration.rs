@@ -19,6 +19,7 @@ use crate::records::tombstones;
 use crate::rules::purge::{Keeping, Tombstones};
 use crate::rules::right::Right;
 use crate::vault::authentication::PREFIX;
+use crate::vault::many::known_token;
 use crate::vault::{Vault, ensure_repository, told};
 use crate::{Error, Result};
 
@@ -42,6 +43,15 @@ pub struct NewToken {
 /// these acts is a leaf, and no leaf is ever removed: a log that grows without a bound fills the
 /// disk of all.
 pub const DAILY_OBJECTS: u64 = 1_000_000;
+
+/// What a token may do in a day; what is left out stays as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TokenDay {
+    /// The most bytes that it may put.
+    pub bytes: Option<u64>,
+    /// The most objects that it may put and ask to be deleted.
+    pub objects: Option<u64>,
+}
 
 /// What shall be kept longer; what is left out stays as it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -164,6 +174,39 @@ impl Vault {
         })?;
         self.forget_token(name);
         Ok(())
+    }
+
+    /// Sets what a token may do in a day, also of the day that it has used up; returns what it may
+    /// then.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`]; [`Error::Malformed`] where a number is larger than the database holds;
+    /// those of the database.
+    pub fn set_token_day(&self, name: &str, day: TokenDay) -> Result<TokenDay> {
+        let most = i64::MAX.unsigned_abs();
+        if day.bytes.max(day.objects).is_some_and(|bound| bound > most) {
+            return Err(Error::Malformed {
+                what: "day of a token",
+                reason: format!("no bound is larger than {most}"),
+            });
+        }
+        let (now, name) = (self.now(), name.to_owned());
+        self.shared.commits.commit(move |transaction| {
+            let token = known_token(transaction, &name)?;
+            let bytes = day.bytes.or(token.daily_bytes);
+            let objects = day.objects.or(token.daily_objects);
+            if (bytes, objects) != (token.daily_bytes, token.daily_objects) {
+                tokens::set_day(transaction, token.id, bytes, objects)?;
+                let token = name.clone();
+                let act = Act::TokenDay {
+                    token,
+                    bytes,
+                    objects,
+                };
+                leaves::append(transaction, now, &act)?;
+            }
+            Ok(TokenDay { bytes, objects })
+        })
     }
 
     /// All repositories, by path.

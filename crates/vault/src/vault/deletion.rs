@@ -28,8 +28,7 @@ impl Vault {
     /// none the less deleted.
     ///
     /// # Errors
-    /// [`Error::Forbidden`]; [`Error::Full`] where the token's day is used up;
-    /// [`Error::TooManyLives`]; those of the database.
+    /// [`Error::Forbidden`]; [`Error::DayIsUsedUp`]; [`Error::TooManyLives`]; those of the database.
     pub fn remove(
         &self,
         principal: &Principal,
@@ -56,20 +55,18 @@ impl Vault {
             let Some(object) = objects::get(transaction, &key)? else {
                 return Ok(());
             };
-            let end = match life::delete(object.state) {
-                Delete::Ends => objects::tombstone,
-                Delete::Rejects => tombstones::reject,
-                Delete::Buries => tombstones::bury,
-                Delete::IsGone => return Ok(()),
-            };
+            let delete = life::delete(object.state);
+            if delete == Delete::IsGone {
+                return Ok(());
+            }
             let repository =
                 repositories::get(transaction, &path)?.ok_or_else(|| unknown_repository(&path))?;
             check_lives(transaction, &repository, &key, name, now.vault_ms)?;
-            usage::spend(transaction, token, now.vault_ms, 0)?;
+            usage::spend_on_deletion(transaction, token, now.vault_ms)?;
             let file = told(&path, name, object.bytes, Some(&token_name));
             let leaf = leaves::append_dated(transaction, now, &Act::Tombstone(file))?;
             let vault_ms = leaf.moment.vault_ms;
-            end(transaction, &key, leaf.number, vault_ms, token)?;
+            tombstones::make(transaction, &key, delete, leaf.number, vault_ms, token)?;
             count_tombstone(transaction, &repository, leaf, name.kind(), &object)
         })
     }

@@ -7,7 +7,7 @@
 use strongroom_model::ByteSize;
 
 use crate::Result;
-use crate::records::{cosigned, look_back, receipts, tombstones};
+use crate::records::{cosigned, leaves, look_back, receipts, tombstones};
 use crate::rules::clock::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS};
 use crate::rules::life::State;
 use crate::rules::purge::Keeping;
@@ -86,6 +86,7 @@ impl Vault {
         let observed = self.observe()?;
         let mut findings = Vec::new();
         findings.extend(clock(&observed));
+        findings.extend(caught_up(&observed)?);
         findings.extend(room(&observed));
         if let Some(behind_ms) = demands.behind_ms {
             findings.extend(self.serving(behind_ms)?);
@@ -259,6 +260,23 @@ fn clock(observed: &Observation) -> Option<Finding> {
         ));
     }
     None
+}
+
+/// What a long leap of the clock holds back for a day.
+fn caught_up(observed: &Observation) -> Result<Option<Finding>> {
+    let Some(until_ms) = observed.leap_holds_until_ms else {
+        return Ok(None);
+    };
+    let until = leaves::timestamp(until_ms)?;
+    let problem = format!(
+        "An operator has had vault time catch up more than a day: what became due by that alone is \
+         not purged before {until}, by vault time"
+    );
+    let finding = Finding::warn("clock", "clock", problem);
+    Ok(Some(finding.next(
+        "nothing has to be done where the vault really was off; if it was not, keep things longer \
+         before that: strongroom-vault repository set --help",
+    )))
 }
 
 fn room(observed: &Observation) -> Option<Finding> {

@@ -3,7 +3,9 @@
 //! Each is done a part at a time, with other people's commits between, and every part is an act of
 //! its own with its own leaf: what a leaf tells of was done in its transaction. What can go wrong: a
 //! process dies between two parts. The rest is known to the database, and whoever serves goes on
-//! with it a minute later.
+//! with it a minute later; an act that cannot be gone on with keeps no other from being done. Or
+//! the contrary is asked for between two parts: then the rest is taken back, and whoever waits for
+//! the act hears that, and never the number of another one.
 
 use strongroom_model::RepositoryPath;
 
@@ -23,14 +25,25 @@ struct Progress {
     left: Option<i64>,
 }
 
+/// What came of the next part of an act.
+#[derive(Clone, Copy, Debug)]
+enum Next {
+    /// It was done.
+    Done(Progress),
+    /// There was none: another process has done the last one.
+    Ended,
+    /// There was none: the contrary was asked for after so many objects.
+    TakenBack { deed: Deed, objects: u64 },
+}
+
 impl Vault {
     /// Takes back deletions; returns how many. What a token put that was hidden stays deleted. `by`
     /// is the token that asked for them; keys that wait because of it are let in again. `since_ms`
     /// and `until_ms` are recorded times.
     ///
     /// # Errors
-    /// [`Error::Unknown`]; those of the database, after which the rest is done later where a part
-    /// was done.
+    /// [`Error::Unknown`]; [`Error::Stopping`] and those of the database, after which the rest is
+    /// done later where a part was done.
     pub fn undelete(
         &self,
         path: &RepositoryPath,
@@ -64,7 +77,7 @@ impl Vault {
     /// locks; returns how many objects it was.
     ///
     /// # Errors
-    /// As [`Vault::undelete`].
+    /// As [`Vault::undelete`]; [`Error::TakenBack`] where the contrary was asked for meanwhile.
     pub fn hide(&self, token: &str, since_ms: i64) -> Result<u64> {
         let name = token.to_owned();
         self.begin(move |transaction| {
@@ -85,7 +98,7 @@ impl Vault {
     /// Shows again all of a token that was hidden; returns how many objects it was.
     ///
     /// # Errors
-    /// As [`Vault::undelete`].
+    /// As [`Vault::hide`].
     pub fn unhide(&self, token: &str) -> Result<u64> {
         let name = token.to_owned();
         self.begin(move |transaction| {
@@ -102,34 +115,64 @@ impl Vault {
     }
 
     /// Goes on with what processes have left that are gone; returns how many acts it was. To be
-    /// called once a minute.
+    /// called once a minute. An act that cannot be gone on with rests for a minute.
     ///
     /// # Errors
-    /// Those of the database; the rest is done the next time.
+    /// The first one of an act, after all others were gone on with; the rest is done the next time.
     pub fn go_on(&self) -> Result<u64> {
-        let mut acts = 0;
+        let (mut acts, mut first_error) = (0, None);
         // Most often there is none: to see that nothing needs to be written.
-        while self.read(under_way::abandoned)?.is_some() {
-            let now = self.now();
-            let progress = self.shared.commits.commit(move |transaction| {
-                let act = under_way::abandoned(transaction)?;
-                act.map(|act| do_part(transaction, now, act)).transpose()
-            })?;
-            let Some(mut progress) = progress else {
-                continue;
-            };
-            acts += 1;
-            while progress.left.is_some() {
-                if self.is_ending() {
-                    return Ok(acts);
+        for id in self.read(under_way::abandoned)? {
+            if self.is_ending() {
+                break;
+            }
+            match self.go_on_with(id) {
+                Ok(true) => acts += 1,
+                Ok(false) => {}
+                Err(error) => {
+                    first_error = first_error.or(Some(error));
+                    let rests = self
+                        .shared
+                        .commits
+                        .commit(move |transaction| under_way::let_rest(transaction, id));
+                    // A database that is away is so for all acts.
+                    if rests.is_err() {
+                        break;
+                    }
                 }
-                progress = self.next_part(progress)?;
             }
         }
-        Ok(acts)
+        first_error.map_or(Ok(acts), Err)
     }
 
-    /// Does the first part of an act, and then the others; returns how many objects it was.
+    /// Goes on with one act until it has come to its end, or the process stops; tells whether there
+    /// was anything to do.
+    fn go_on_with(&self, id: i64) -> Result<bool> {
+        let now = self.now();
+        let first = self.shared.commits.commit(move |transaction| {
+            // Another process may have taken it up since.
+            match under_way::abandoned(transaction)?.contains(&id) {
+                true => do_next_part(transaction, now, id),
+                false => Ok(Next::Ended),
+            }
+        })?;
+        let Next::Done(mut progress) = first else {
+            return Ok(false);
+        };
+        while let Some(id) = progress.left {
+            if self.is_ending() {
+                break;
+            }
+            match self.next_part(id)? {
+                Next::Done(after) => progress = after,
+                Next::Ended | Next::TakenBack { .. } => break,
+            }
+        }
+        Ok(true)
+    }
+
+    /// Does the first part of an act, and then the others; returns how many objects it was, as far
+    /// as is known where another process did the last part.
     fn begin(
         &self,
         mut begin: impl FnMut(&mut dyn Transaction) -> Result<UnderWay> + Send + 'static,
@@ -140,34 +183,49 @@ impl Vault {
             do_part(transaction, now, act)
         });
         let mut progress = progress?;
-        while progress.left.is_some() {
-            progress = self.next_part(progress)?;
+        while let Some(id) = progress.left {
+            if self.is_ending() {
+                let objects = progress.objects;
+                return Err(Error::Stopping { objects });
+            }
+            match self.next_part(id)? {
+                Next::Done(after) => progress = after,
+                Next::Ended => break,
+                Next::TakenBack { deed, objects } => {
+                    let deed = deed.word();
+                    return Err(Error::TakenBack { deed, objects });
+                }
+            }
         }
         Ok(progress.objects)
     }
 
-    /// Does the next part of an act. Where its row is gone the contrary was asked for meanwhile, and
-    /// nothing is left to do.
-    fn next_part(&self, progress: Progress) -> Result<Progress> {
-        let ended = Progress {
-            left: None,
-            ..progress
-        };
-        let Some(id) = progress.left else {
-            return Ok(ended);
-        };
+    /// Does the next part of an act that has a row.
+    fn next_part(&self, id: i64) -> Result<Next> {
         let now = self.now();
-        let next = self.shared.commits.commit(move |transaction| {
-            let act = under_way::get(transaction, id)?;
-            act.map(|act| do_part(transaction, now, act)).transpose()
-        })?;
-        Ok(next.unwrap_or(ended))
+        self.shared
+            .commits
+            .commit(move |transaction| do_next_part(transaction, now, id))
     }
 }
 
 /// All leaves that there are, and the one of the act that begins.
 fn all_until_now(transaction: &mut dyn Transaction) -> Result<u64> {
     Ok(leaves::head(transaction)?.leaves.saturating_add(1))
+}
+
+/// Does the next part of an act that has a row, where there is one; one that was taken back has
+/// none, and its row goes.
+fn do_next_part(transaction: &mut dyn Transaction, now: Moment, id: i64) -> Result<Next> {
+    let Some(act) = under_way::get(transaction, id)? else {
+        return Ok(Next::Ended);
+    };
+    if act.is_taken_back() {
+        under_way::end(transaction, id)?;
+        let (deed, objects) = (act.deed, act.objects);
+        return Ok(Next::TakenBack { deed, objects });
+    }
+    do_part(transaction, now, act).map(Next::Done)
 }
 
 /// Does the next part of an act. Its leaf tells how many objects it was; its number ends or begins
@@ -179,8 +237,11 @@ fn do_part(transaction: &mut dyn Transaction, now: Moment, mut act: UnderWay) ->
         Deed::Unhide => hiding::unhide(transaction, &act, leaf)?,
         Deed::Undelete => undeleting::undelete(transaction, &act, leaf)?,
     };
-    // That somebody wanted to hide is told whatever came of it.
-    let is_told = part.objects > 0 || (act.id == 0 && act.deed != Deed::Undelete);
+    // That somebody wanted to hide is told whatever came of it; and an act of several parts is known
+    // by the leaf of its first one.
+    let is_first = act.id == 0;
+    let is_told =
+        part.objects > 0 || (is_first && (act.deed != Deed::Undelete || part.next.is_some()));
     if is_told {
         leaves::append(transaction, now, &told(&act, part.objects)?)?;
     }
@@ -188,7 +249,7 @@ fn do_part(transaction: &mut dyn Transaction, now: Moment, mut act: UnderWay) ->
     let left = match part.next {
         Some(next) => {
             act.at = next;
-            Some(under_way::keep(transaction, &act)?)
+            Some(under_way::keep(transaction, &act, leaf)?)
         }
         None => {
             under_way::end(transaction, act.id)?;

@@ -49,6 +49,9 @@ pub struct Observation {
     pub wall_ms: i64,
     /// Whether a jump of the clocks was seen that nobody has confirmed.
     pub is_clock_doubted: bool,
+    /// Until when, by vault time, what became due by what operators had the clock catch up stays;
+    /// none where that keeps nothing.
+    pub leap_holds_until_ms: Option<i64>,
     /// What is free in storage, where that can be told.
     pub free_bytes: Option<u64>,
     /// The room that uploads leave free.
@@ -100,7 +103,7 @@ impl Vault {
     pub fn observe(&self) -> Result<Observation> {
         let (now, reading) = (self.now(), self.shared.read_clocks.read());
         let is_clock_doubted = self.is_clock_doubted();
-        let (mut repositories, tokens, log) = self.read(|transaction| {
+        let (mut repositories, tokens, others) = self.read(|transaction| {
             let found = repositories::list(transaction)?;
             let clock = clock::read(transaction)?.ok_or_else(no_answer)?;
             let mut counted: HashMap<i64, Vec<InState>> = HashMap::new();
@@ -126,12 +129,13 @@ impl Vault {
                 });
             }
             let tokens = tokens::count(transaction, now.vault_ms)?;
-            let log = (
+            let others = (
+                clock.leap_holds_until_ms(),
                 leaves::head(transaction)?,
                 look_back::get(transaction)?,
                 cosigned::witnesses(transaction)?,
             );
-            Ok((observed, tokens, log))
+            Ok((observed, tokens, others))
         })?;
         for observed in &mut repositories {
             observed.held = self.purge_hold(&observed.repository);
@@ -142,7 +146,7 @@ impl Vault {
             standing,
             count,
         };
-        let (head, look_back, witnesses) = log;
+        let (leap_holds_until_ms, head, look_back, witnesses) = others;
         Ok(Observation {
             repositories,
             tokens: tokens.into_iter().map(of_right).collect(),
@@ -152,6 +156,7 @@ impl Vault {
             vault_ms: now.vault_ms,
             wall_ms: reading.wall_ms,
             is_clock_doubted,
+            leap_holds_until_ms,
             free_bytes: self.shared.bodies.free_bytes()?,
             reserve_bytes: self.shared.settings.reserve_bytes,
             purged: self.shared.purged.get(),

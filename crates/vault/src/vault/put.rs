@@ -331,11 +331,7 @@ impl Put {
                     match life::post(found, FileType::Config, true, token) {
                         Post::IsHidden => return Err(hidden(&path, FileName::CONFIG)),
                         Post::Revives(state) => {
-                            let spent = outlook.spent_with(now.vault_ms, bytes)?;
-                            tokens::set_spent(transaction, token, spent)?;
-                            revive(transaction, now, &key, &file, (token, state))?;
-                            let (id, at_ms) = (repository.id, now.recorded_ms);
-                            repositories::arrive(transaction, id, bytes, at_ms, false)?;
+                            revive(transaction, now, &key, &file, &outlook, (token, state))?;
                         }
                         _ => is_there(transaction, now, &key, &outlook, token)?,
                     }
@@ -469,11 +465,7 @@ impl Stored {
                     repositories::arrive(transaction, id, bytes, at_ms, true)?;
                 }
                 Post::Revives(state) => {
-                    let spent = outlook.spent_with(now.vault_ms, bytes)?;
-                    tokens::set_spent(transaction, token, spent)?;
-                    revive(transaction, now, &key, &file, (token, state))?;
-                    let (id, at_ms) = (repository.id, now.recorded_ms);
-                    repositories::arrive(transaction, id, bytes, at_ms, false)?;
+                    revive(transaction, now, &key, &file, &outlook, (token, state))?;
                     scrub::note_healed(transaction, now, &key, &file, is_healed)?;
                 }
                 Post::IsThere => {
@@ -507,11 +499,16 @@ fn revive(
     now: Moment,
     key: &Key,
     file: &leaves::File,
+    outlook: &Outlook,
     (token, state): (i64, State),
 ) -> Result<()> {
+    let spent = outlook.spent_with(now.vault_ms, file.bytes)?;
+    tokens::set_spent(transaction, token, spent)?;
     let act = act_of(state, file);
     let Dated { number, moment } = leaves::append_dated(transaction, now, &act)?;
-    objects::revive(transaction, key, number, moment.vault_ms, token)
+    objects::revive(transaction, key, number, moment.vault_ms, token)?;
+    let (id, at_ms) = (outlook.repository.id, now.recorded_ms);
+    repositories::arrive(transaction, id, file.bytes, at_ms, false)
 }
 
 /// What is told of an object that comes, and is then in a state.

@@ -41,6 +41,7 @@ impl Vault {
             Error::Full { .. }
             | Error::DayIsOver { .. }
             | Error::TooManyLives { .. }
+            | Error::DayIsUsedUp { .. }
             | Error::Storage(strongroom_store::Error::Full { .. }) => Reason::NoRoom,
             Error::TooManyLocks { .. } => Reason::NoRoom,
             Error::Hidden { .. } => Reason::Hidden,

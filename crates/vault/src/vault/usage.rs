@@ -12,7 +12,9 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use strongroom_model::RepositoryPath;
 
@@ -20,6 +22,7 @@ use crate::database::Transaction;
 use crate::records::outlook::Outlook;
 use crate::records::repositories::Repository;
 use crate::records::tokens::{self, Allowance, Spent};
+use crate::rules::clock::{DAY_MS, SECOND_MS};
 use crate::rules::purge::day_of;
 use crate::rules::quota;
 use crate::vault::Vault;
@@ -195,7 +198,8 @@ impl UnderWay {
     pub(super) fn check_day(&self, allowance: &Allowance, vault_ms: i64) -> Result<()> {
         let Share { bytes, objects } = self.of_token;
         let after = allowance.after(day_of(vault_ms), bytes, objects);
-        after.map(drop).ok_or_else(day_is_used_up)
+        let day_is_over = || no_room_in_day(allowance, vault_ms);
+        after.map(drop).ok_or_else(day_is_over)
     }
 }
 
@@ -291,8 +295,8 @@ fn counting(allowance: Option<Allowance>, vault_ms: i64) -> Result<Allowance> {
         .ok_or(Error::Unauthorized)
 }
 
-/// Counts an object that a token puts or asks to be deleted; fails where its day is used up, or where
-/// it does not count any more.
+/// Counts an object that a token puts; fails where its day is used up, or where it does not count
+/// any more.
 pub(super) fn spend(
     transaction: &mut dyn Transaction,
     token: i64,
@@ -303,13 +307,53 @@ pub(super) fn spend(
     tokens::set_spent(transaction, token, after(&allowance, vault_ms, bytes)?)
 }
 
-fn after(allowance: &Allowance, vault_ms: i64, bytes: u64) -> Result<Spent> {
-    let after = allowance.after(day_of(vault_ms), bytes, 1);
-    after.ok_or_else(day_is_used_up)
+/// Counts an object that a token asks to be deleted. Nothing was sent in vain, so that whoever has
+/// used up his day may ask again.
+///
+/// # Errors
+/// [`Error::DayIsUsedUp`]; [`Error::Unauthorized`]; those of the database.
+pub(super) fn spend_on_deletion(
+    transaction: &mut dyn Transaction,
+    token: i64,
+    vault_ms: i64,
+) -> Result<()> {
+    let allowance = allowance(transaction, token, vault_ms)?;
+    let Some(spent) = allowance.after(day_of(vault_ms), 0, 1) else {
+        let left_ms = next_day_ms(&allowance, vault_ms).saturating_sub(vault_ms);
+        let left_s = u64::try_from(left_ms / SECOND_MS).unwrap_or_default();
+        return Err(Error::DayIsUsedUp {
+            until: next_day(&allowance, vault_ms),
+            pause: Duration::from_secs(left_s.saturating_add(1)),
+        });
+    };
+    tokens::set_spent(transaction, token, spent)
 }
 
-fn day_is_used_up() -> Error {
+fn after(allowance: &Allowance, vault_ms: i64, bytes: u64) -> Result<Spent> {
+    let after = allowance.after(day_of(vault_ms), bytes, 1);
+    after.ok_or_else(|| no_room_in_day(allowance, vault_ms))
+}
+
+/// When the day of a token is over, in milliseconds of vault time.
+fn next_day_ms(allowance: &Allowance, vault_ms: i64) -> i64 {
+    // As for what is spent: no day begins twice.
+    let day = day_of(vault_ms).max(allowance.spent.day);
+    day.saturating_add(1).saturating_mul(DAY_MS)
+}
+
+fn next_day(allowance: &Allowance, vault_ms: i64) -> Timestamp {
+    let next = Timestamp::from_millisecond(next_day_ms(allowance, vault_ms));
+    next.unwrap_or(Timestamp::MAX)
+}
+
+/// For what is put: whoever sends it shall not send it again and again until the next day, with all
+/// its bytes.
+fn no_room_in_day(allowance: &Allowance, vault_ms: i64) -> Error {
+    let until = next_day(allowance, vault_ms);
     Error::Full {
-        reason: "the token has put and deleted as much as it may in a day".to_owned(),
+        reason: format!(
+            "the token has put and deleted as much as it may in a day; it may again at {until}, by \
+             the vault's clock"
+        ),
     }
 }

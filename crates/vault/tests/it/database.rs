@@ -18,7 +18,9 @@ use std::sync::{Arc, LazyLock};
 
 use strongroom_model::Secret;
 use strongroom_testkit::PostgresServer;
-use strongroom_vault::database::{Database, Postgres, Sqlite, Transaction, Value, migrate};
+use strongroom_vault::database::{
+    Database, Postgres, Row, Sqlite, Transaction, Value, Work, migrate,
+};
 use strongroom_vault::{Error, Result, records};
 use tempfile::TempDir;
 
@@ -78,6 +80,53 @@ impl Scene {
         let database = self.open_bare();
         migrate(&*database, &SCHEMA).unwrap();
         database
+    }
+}
+
+/// A transaction that tells each of its statements before it runs it.
+pub(crate) struct Telling<'t, T> {
+    inner: &'t mut dyn Transaction,
+    tell: T,
+}
+
+impl<'t, T> Telling<'t, T>
+where
+    T: FnMut(&mut dyn Transaction, &str, &[Value<'_>]) -> Result<()>,
+{
+    pub(crate) fn new(inner: &'t mut dyn Transaction, tell: T) -> Self {
+        Self { inner, tell }
+    }
+}
+
+impl<T> Transaction for Telling<'_, T>
+where
+    T: FnMut(&mut dyn Transaction, &str, &[Value<'_>]) -> Result<()>,
+{
+    fn execute(&mut self, statement: &str, values: &[Value<'_>]) -> Result<u64> {
+        (self.tell)(&mut *self.inner, statement, values)?;
+        self.inner.execute(statement, values)
+    }
+
+    fn query(
+        &mut self,
+        statement: &str,
+        values: &[Value<'_>],
+        each: &mut dyn FnMut(&dyn Row) -> Result<()>,
+    ) -> Result<()> {
+        (self.tell)(&mut *self.inner, statement, values)?;
+        self.inner.query(statement, values, each)
+    }
+
+    fn define(&mut self, statements: &str) -> Result<()> {
+        self.inner.define(statements)
+    }
+
+    fn lease_ms(&mut self) -> Result<i64> {
+        self.inner.lease_ms()
+    }
+
+    fn nested(&mut self, work: &mut Work<'_>) -> Result<()> {
+        self.inner.nested(work)
     }
 }
 

@@ -9,6 +9,7 @@ mod fleet;
 mod http;
 mod packaging;
 mod program;
+mod running;
 mod signing;
 mod upkeep;
 mod vault;

@@ -1,53 +1,18 @@
 //! The program from its first start to its end, as an operator does it.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::Output;
 
-use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-fn vault(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_strongroom-vault"));
-    command.args(arguments);
-    command
-}
+use crate::running::{curl, program, serve, stop, url};
 
 fn init(folder: &Path) -> Output {
-    vault(&["init", folder.to_str().unwrap()]).output().unwrap()
-}
-
-/// Starts a server; returns what it says about itself.
-fn start(config: &Path, arguments: &[&str], lines: usize) -> (Child, Vec<String>) {
-    let mut child = vault(&["serve", "--config", config.to_str().unwrap()])
-        .args(["--listen", "127.0.0.1:0"])
-        .args(arguments)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let out = BufReader::new(child.stdout.take().unwrap()).lines();
-    let told = out.take(lines).map(|line| line.unwrap()).collect();
-    (child, told)
-}
-
-fn stop(mut child: Child) {
-    let pid = Pid::from_child(&child);
-    kill_process(pid, Signal::TERM).unwrap();
-    assert!(child.wait().unwrap().success());
-}
-
-fn curl(arguments: &[&str]) -> String {
-    let output = Command::new("curl")
-        .args(["--silent", "--show-error", "--max-time", "60"])
-        .args(arguments)
+    program(&["init", folder.to_str().unwrap()])
         .output()
-        .expect("curl is needed for this test: apt-get install curl");
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{complaint}");
-    String::from_utf8(output.stdout).unwrap()
+        .unwrap()
 }
 
 #[test]
@@ -69,8 +34,8 @@ fn a_vault_starts_with_its_own_certificate_and_stops_when_it_is_told_to() {
     assert_eq!(mode & 0o777, 0o700);
 
     let config = folder.join("vault.toml");
-    let (child, told) = start(&config, &[], 2);
-    let url = told[0].strip_prefix("Listening on ").unwrap();
+    let (child, told) = serve(&config, &[], 2);
+    let url = url(&told);
     assert!(url.starts_with("https://127.0.0.1:"), "{url}");
     assert!(
         told[1].starts_with("SHA-256 of the certificate: "),
@@ -92,7 +57,7 @@ fn a_vault_starts_with_its_own_certificate_and_stops_when_it_is_told_to() {
     assert!(metrics.contains(line), "{metrics}");
     stop(child);
 
-    let (child, again) = start(&config, &[], 2);
+    let (child, again) = serve(&config, &[], 2);
     assert_eq!(
         again[1], told[1],
         "the certificate is the same at the next start"
@@ -105,11 +70,11 @@ fn plain_http_is_for_loopback_alone() {
     let area = TempDir::new().unwrap();
     assert!(init(area.path()).status.success());
     let config = area.path().join("vault.toml");
-    let (child, told) = start(&config, &["--no-tls"], 1);
-    let url = told[0].strip_prefix("Listening on ").unwrap();
+    let (child, told) = serve(&config, &["--no-tls"], 1);
+    let url = url(&told);
     assert_eq!(curl(&[&format!("{url}/healthz")]), "ok\n");
     stop(child);
-    let output = vault(&["serve", "--config", config.to_str().unwrap()])
+    let output = program(&["serve", "--config", config.to_str().unwrap()])
         .args(["--no-tls", "--listen", "0.0.0.0:0"])
         .output()
         .unwrap();
@@ -128,8 +93,8 @@ fn the_folder_holds_the_token_that_administers_over_http() {
     // An older folder has none; the first start makes it.
     fs::remove_file(&path).unwrap();
     let config = area.path().join("vault.toml");
-    let (child, told) = start(&config, &["--no-tls"], 1);
-    let url = told[0].strip_prefix("Listening on ").unwrap();
+    let (child, told) = serve(&config, &["--no-tls"], 1);
+    let url = url(&told);
     let token = fs::read_to_string(&path).unwrap();
     let bearer = format!("Authorization: Bearer {}", token.trim());
     let body = r#"{"repository": "acme/repos", "right": "read"}"#;
@@ -162,9 +127,21 @@ fn the_folder_holds_the_token_that_administers_over_http() {
     let list: serde_json::Value = serde_json::from_str(&list).unwrap();
     assert_eq!(list["name"], made["name"]);
     assert_eq!(list["client"], serde_json::Value::Null);
+    let name = list["name"].as_str().unwrap();
+    let set = vault_output(&[
+        "token",
+        "set",
+        name,
+        "--daily-objects",
+        "7000000",
+        "--config",
+        config.to_str().unwrap(),
+    ]);
+    let expected = format!("{name} may put and delete 7000000 objects a day");
+    assert_eq!(set.trim(), expected);
     // Others must not be able to read it.
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-    let output = vault(&["serve", "--config", config.to_str().unwrap()])
+    let output = program(&["serve", "--config", config.to_str().unwrap()])
         .args(["--no-tls", "--listen", "127.0.0.1:0"])
         .output()
         .unwrap();
@@ -177,7 +154,7 @@ fn the_folder_holds_the_token_that_administers_over_http() {
 const JSON: &str = "Content-Type: application/json";
 
 fn vault_output(arguments: &[&str]) -> String {
-    let output = vault(arguments).output().unwrap();
+    let output = program(arguments).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{arguments:?}: {said}");
     String::from_utf8(output.stdout).unwrap()
@@ -204,7 +181,7 @@ fn mistakes_in_the_configuration_are_told_with_their_lines() {
     let area = TempDir::new().unwrap();
     let config = area.path().join("vault.toml");
     fs::write(&config, "\nretention = \"30 days\"\nlisten = [\"here\"]\n").unwrap();
-    let output = vault(&["serve", "--config", config.to_str().unwrap()])
+    let output = program(&["serve", "--config", config.to_str().unwrap()])
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
@@ -217,13 +194,13 @@ fn mistakes_in_the_configuration_are_told_with_their_lines() {
 fn the_man_pages_are_made_from_the_same_definitions_as_the_help() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().to_str().unwrap();
-    let output = vault(&["man", path]).output().unwrap();
+    let output = program(&["man", path]).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     for page in ["strongroom-vault.1", "strongroom-vault-token-create.1"] {
         let text = fs::read_to_string(folder.path().join(page)).unwrap();
         assert!(text.contains(".SH DESCRIPTION"), "{text}");
     }
-    let output = vault(&["man", "/nowhere/at/all"]).output().unwrap();
+    let output = program(&["man", "/nowhere/at/all"]).output().unwrap();
     assert!(!output.status.success());
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(

@@ -2,15 +2,16 @@
 //! witnesses of each other.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Output};
 
 use strongroom_ledger::{SignedCheckpoint, Verifier};
 use strongroom_model::Id;
 use strongroom_vault::database::{Database, Sqlite, migrate};
 use strongroom_vault::records::SCHEMA;
 use tempfile::TempDir;
+
+use crate::running::{curl, program, serve, stop, url};
 
 /// A vault in a folder of its own; a process that serves it is killed when this is dropped.
 struct Vault {
@@ -43,26 +44,34 @@ impl Vault {
 
     /// Serves it; returns its address.
     fn serve(&mut self) -> String {
-        let mut child = program(&["serve", "--no-tls", "--listen", "127.0.0.1:0", "--config"])
-            .arg(self.config())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut first = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut first)
-            .unwrap();
+        let (child, told) = serve(&self.config(), &["--no-tls"], 1);
         self.child = Some(child);
-        let url = first.trim().strip_prefix("Listening on ");
-        url.expect("it listens").to_owned()
+        url(&told).to_owned()
+    }
+
+    /// Serves it with a repository that has its config; returns its address, and the login of one
+    /// who may put files there.
+    fn serve_repository(&mut self) -> (String, String) {
+        let url = self.serve();
+        let token = self.run(&[
+            "token",
+            "create",
+            "--repository",
+            "acme",
+            "--right",
+            "append",
+        ]);
+        let login = format!("any:{token}");
+        let create = format!("{url}/acme/?create=true");
+        curl(&["--user", &login, "--request", "POST", &create]);
+        let config = format!("{url}/acme/config");
+        curl(&["--user", &login, "--data-binary", "the config", &config]);
+        (url, login)
     }
 
     fn stop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let pid = rustix::process::Pid::from_child(&child);
-            rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-            assert!(child.wait().unwrap().success());
+        if let Some(child) = self.child.take() {
+            stop(child);
         }
     }
 
@@ -89,25 +98,6 @@ impl Drop for Vault {
     }
 }
 
-fn program(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_strongroom-vault"));
-    command
-        .args(arguments)
-        .env_remove("STRONGROOM_VAULT_CONFIG");
-    command
-}
-
-fn curl(arguments: &[&str]) -> String {
-    let output = Command::new("curl")
-        .args(["--silent", "--show-error", "--max-time", "60"])
-        .args(arguments)
-        .output()
-        .expect("curl is needed for this test: apt-get install curl");
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{arguments:?}: {complaint}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
 /// Asks until there is an answer that is no error.
 fn curl_until(url: &str) -> String {
     let patient = ["--retry", "40", "--retry-delay", "1", "--retry-all-errors"];
@@ -128,20 +118,7 @@ fn doctor_finds_a_sound_vault_sound_and_says_what_to_do_about_another() {
     let before = vault.output(&["doctor"]);
     assert_eq!(before.status.code(), Some(1));
     assert!(text(&before).contains("is not there"), "{}", text(&before));
-    let url = vault.serve();
-    let token = vault.run(&[
-        "token",
-        "create",
-        "--repository",
-        "acme",
-        "--right",
-        "append",
-    ]);
-    let login = format!("any:{token}");
-    let create = format!("{url}/acme/?create=true");
-    curl(&["--user", &login, "--request", "POST", &create]);
-    let config = format!("{url}/acme/config");
-    curl(&["--user", &login, "--data-binary", "the config", &config]);
+    vault.serve_repository();
     vault.run(&["doctor"]);
     vault.stop();
     let all = vault.output(&["doctor", "--all", "--json"]);
@@ -243,20 +220,8 @@ fn the_log_is_verified_and_begun_anew_by_commands() {
 #[test]
 fn metrics_tell_of_objects_scrubbing_refusals_and_the_log() {
     let mut vault = Vault::new();
-    let url = vault.serve();
-    let token = vault.run(&[
-        "token",
-        "create",
-        "--repository",
-        "acme",
-        "--right",
-        "append",
-    ]);
-    let login = format!("any:{token}");
-    let create = format!("{url}/acme/?create=true");
-    curl(&["--user", &login, "--request", "POST", &create]);
+    let (url, login) = vault.serve_repository();
     let config = format!("{url}/acme/config");
-    curl(&["--user", &login, "--data-binary", "the config", &config]);
     curl(&["--user", &login, "--request", "DELETE", &config]);
     vault.stop();
     // What was refused is in the log when the process has ended.

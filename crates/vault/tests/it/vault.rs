@@ -1,5 +1,6 @@
 //! The acts of a vault, on a real database and a real folder, under clocks of our own.
 
+mod asked;
 pub(crate) mod attacks;
 mod bounds;
 mod hiding;

@@ -22,6 +22,7 @@ pub(super) struct Args {
 enum Command {
     Create(Create),
     List(List),
+    Set(Set),
     Revoke(Revoke),
     Hide(Hide),
     Unhide(Unhide),
@@ -74,6 +75,26 @@ struct Create {
 struct List {
     #[command(flatten)]
     at: At,
+}
+
+/// Set how much a token may do in a day
+///
+/// What it has used up of the day stays counted, and where that is less than it may from now on, it
+/// goes on at once.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = MANUAL)]
+#[group(id = "what", required = true, multiple = true, args = ["daily_size", "daily_objects"])]
+struct Set {
+    #[command(flatten)]
+    at: At,
+    /// The name, as token list shows it
+    name: String,
+    /// The most that it may put in a day, as 500GiB
+    #[arg(long, value_name = "SIZE")]
+    daily_size: Option<ByteSize>,
+    /// The most objects that it may put and delete in a day
+    #[arg(long, value_name = "NUMBER")]
+    daily_objects: Option<u64>,
 }
 
 /// End a token; what it has put stays
@@ -142,6 +163,7 @@ impl Args {
                 ("token", "tokens"),
                 &COLUMNS,
             ),
+            Command::Set(args) => args.run(context),
             Command::Revoke(Revoke { at, name }) => {
                 let done = format!("{name} does not count any more");
                 act(
@@ -219,6 +241,19 @@ impl Create {
             "token": answer.get("token"),
         }))?;
         Ok(Exit::Done)
+    }
+}
+
+impl Set {
+    fn run(self, context: &Context) -> Result<Exit> {
+        let body = without_nulls(json!({
+            "daily_bytes": self.daily_size.map(ByteSize::bytes),
+            "daily_objects": self.daily_objects,
+        }));
+        let name = &self.name;
+        let done = format!("{name} is set");
+        let action = "set what a token may do in a day";
+        act(context, &self.at, name, "day", body, action, &done)
     }
 }
 

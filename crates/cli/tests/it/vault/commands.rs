@@ -6,15 +6,13 @@ use std::process::Command;
 use serde_json::json;
 use strongroom_ledger::{KeyKind, Signer};
 
-use crate::fake_vault::{FakeVault, WITNESS};
+use crate::fake_vault::WITNESS;
 use crate::scene::Ended;
-use crate::vault::{objects, scene};
+use crate::vault::{begun, objects};
 
 #[test]
 fn what_a_vault_says_of_itself_and_its_copy_is_shown() {
-    let vault = FakeVault::start();
-    let scene = scene(&vault);
-    scene.begin();
+    let (vault, scene) = begun();
     vault.state().runs_in = json!({"account": "aws:123456789012", "by": "declared"});
     let ended = scene.expect(0, &["vault", "status", "three"]);
     for part in [
@@ -41,9 +39,7 @@ fn what_a_vault_says_of_itself_and_its_copy_is_shown() {
 
 #[test]
 fn what_is_remembered_of_a_log_is_shown_and_can_be_kept_elsewhere() {
-    let vault = FakeVault::start();
-    let scene = scene(&vault);
-    scene.begin();
+    let (vault, scene) = begun();
     let ended = scene.expect(0, &["vault", "log", "three"]);
     for part in ["goes on", "vault.example/strongroom", "root"] {
         assert!(ended.out.contains(part), "{part}: {}", ended.out);
@@ -59,9 +55,7 @@ fn what_is_remembered_of_a_log_is_shown_and_can_be_kept_elsewhere() {
 
 #[test]
 fn who_has_cosigned_a_log_is_shown_and_verified_where_his_key_is_given() {
-    let vault = FakeVault::start();
-    let scene = scene(&vault);
-    scene.begin();
+    let (vault, scene) = begun();
     let key = |seed| {
         let witness = Signer::from_seed(KeyKind::Witness, WITNESS, &[seed; 32]).unwrap();
         witness.verifier().to_string()
@@ -88,9 +82,7 @@ fn who_has_cosigned_a_log_is_shown_and_verified_where_his_key_is_given() {
 
 #[test]
 fn a_copy_names_the_witnesses_that_must_have_cosigned_its_log() {
-    let vault = FakeVault::start();
-    let scene = scene(&vault);
-    scene.begin();
+    let (vault, scene) = begun();
     let key = |name: &str| {
         let witness = Signer::from_seed(KeyKind::Witness, name, &[7; 32]).unwrap();
         witness.verifier().to_string()
@@ -141,9 +133,7 @@ fn a_copy_names_the_witnesses_that_must_have_cosigned_its_log() {
 
 #[test]
 fn snapshots_are_listed_as_claims_with_the_word_of_the_vault() {
-    let vault = FakeVault::start();
-    let scene = scene(&vault);
-    scene.begin();
+    let (vault, scene) = begun();
     let ended = scene.expect(0, &["--json", "vault", "snapshots", "three"]);
     let [snapshot] = objects(&ended, "snapshot").try_into().unwrap();
     assert_eq!(snapshot["source"], "main");
@@ -161,9 +151,7 @@ fn snapshots_are_listed_as_claims_with_the_word_of_the_vault() {
 
 #[test]
 fn a_log_is_accepted_by_typing_what_only_the_new_one_says() {
-    let vault = FakeVault::start();
-    let scene = scene(&vault);
-    scene.begin();
+    let (vault, scene) = begun();
     vault.state().seed = 2;
     scene.expect(1, &["sync"]);
     let typed = |answer: &str| -> Ended {

@@ -1,12 +1,10 @@
 //! What a vault tells of its copy: receipts, keys that wait, what it has read, where it runs.
 
-use std::fs;
-
 use serde_json::{Value, json};
 
 use crate::fake_vault::{Answer, FakeVault, Server};
 use crate::scene::write_noise;
-use crate::vault::{change, configure, scene};
+use crate::vault::{begun, change, configure, scene};
 
 #[test]
 fn a_backup_sends_its_receipts_and_shows_what_the_vault_says() {
@@ -54,9 +52,7 @@ fn receipts_that_could_not_be_sent_come_with_the_next_contact_and_cost_no_backup
 
 #[test]
 fn a_vault_that_says_it_lacks_files_makes_no_whole_copy() {
-    let vault = FakeVault::start();
-    let scene = scene(&vault);
-    scene.begin();
+    let (vault, scene) = begun();
     {
         let mut state = vault.state();
         state.whole = json!(false);
@@ -78,19 +74,9 @@ fn a_vault_that_says_it_lacks_files_makes_no_whole_copy() {
 
 #[test]
 fn a_key_that_waits_for_an_operator_is_sent_once_and_its_copy_is_not_behind() {
-    let vault = FakeVault::start();
-    let scene = scene(&vault);
-    scene.begin();
-    fs::write(scene.path("second"), "another password").unwrap();
-    let second = scene.path("second");
-    let add = [
-        "key",
-        "add",
-        "--new-password-file",
-        second.to_str().unwrap(),
-    ];
+    let (vault, scene) = begun();
     scene
-        .expect(0, &add)
+        .add_key("another password")
         .assert_says(&["three: 1 key waits for an operator"]);
     let key = vault.state().pending.keys().next().unwrap().clone();
     let sent = vault.count("POST /acme/repos/keys/");
@@ -131,9 +117,7 @@ fn a_key_that_waits_for_an_operator_is_sent_once_and_its_copy_is_not_behind() {
 
 #[test]
 fn what_a_vault_has_read_itself_is_named_as_its_word() {
-    let vault = FakeVault::start();
-    let scene = scene(&vault);
-    scene.begin();
+    let (vault, scene) = begun();
     let now = scene.expect(1, &["--json", "status"]).summary();
     let now = now["at"].as_str().unwrap().to_owned();
     vault.state().scrub = json!({"all_read": now, "objects_read": 9, "rotten": 0});
@@ -229,9 +213,7 @@ fn metadata(account: &'static str) -> Server {
 
 #[test]
 fn a_vault_in_productions_account_is_production_whatever_it_is_called() {
-    let vault = FakeVault::start();
-    let scene = scene(&vault);
-    scene.begin();
+    let (vault, scene) = begun();
     let account = "aws:123456789012";
     vault.state().runs_in = json!({"account": account, "by": "metadata"});
     let status_with = |own: &'static str, settings: &str| -> Value {

@@ -1,25 +1,13 @@
 //! A vault that tells as little as it can of its log: by other words, by silence, by an old state.
 
-use std::fs;
-
 use serde_json::{Value, json};
 
-use crate::fake_vault::FakeVault;
-use crate::vault::{assert_alarm, change, objects, scene, withheld};
-
-const ACCEPT: [&str; 4] = [
-    "vault",
-    "accept-log",
-    "three",
-    "--yes-the-vault-was-restored",
-];
+use crate::vault::{ACCEPT, assert_alarm, begin_earlier, begun, change, objects, record, withheld};
 
 #[test]
 fn a_vault_that_answers_and_does_not_say_that_it_is_one_is_an_alarm_after_a_day() {
     for status in [401, 403, 503] {
-        let vault = FakeVault::start();
-        let scene = scene(&vault);
-        scene.begin();
+        let (vault, scene) = begun();
         vault.state().withholds_hello = Some(status);
         for _ in 0..2 {
             scene
@@ -27,10 +15,7 @@ fn a_vault_that_answers_and_does_not_say_that_it_is_one_is_an_alarm_after_a_day(
                 .assert_says(&["the log of its vault cannot be checked this time"]);
         }
         let kept = withheld(&scene).expect("contacts are counted");
-        let mut record: Value = serde_json::from_slice(&fs::read(&kept).unwrap()).unwrap();
-        assert_eq!(record["contacts"], 2, "{status}: {record}");
-        record["since"] = json!("2026-01-01T00:00:00Z");
-        fs::write(&kept, record.to_string()).unwrap();
+        begin_earlier(&kept);
         assert_alarm(
             &scene,
             &vault,
@@ -41,9 +26,7 @@ fn a_vault_that_answers_and_does_not_say_that_it_is_one_is_an_alarm_after_a_day(
 
 #[test]
 fn a_vault_that_hangs_up_where_it_would_say_that_it_is_one_is_there_if_its_copy_is() {
-    let vault = FakeVault::start();
-    let scene = scene(&vault);
-    scene.begin();
+    let (vault, scene) = begun();
     vault.state().withholds_hello = Some(0);
     // Nothing of the copy is opened here, so nobody knows whether anything is there.
     scene.run(&["vault", "log", "three"]);
@@ -52,15 +35,13 @@ fn a_vault_that_hangs_up_where_it_would_say_that_it_is_one_is_there_if_its_copy_
         .expect(0, &["sync"])
         .assert_says(&["its copy can be opened, and"]);
     let kept = withheld(&scene).expect("the contact is counted");
-    let record: Value = serde_json::from_slice(&fs::read(&kept).unwrap()).unwrap();
+    let record = record(&kept);
     assert_eq!(record["contacts"], 1, "{record}");
 }
 
 #[test]
 fn a_vault_that_takes_files_and_logs_none_is_an_alarm() {
-    let vault = FakeVault::start();
-    let scene = scene(&vault);
-    scene.begin();
+    let (vault, scene) = begun();
     change(&scene, 1);
     let asked = vault.count("GET /v1/log/consistency");
     scene.expect(0, &["backup"]);
@@ -101,9 +82,7 @@ fn a_vault_that_takes_files_and_logs_none_is_an_alarm() {
 
 #[test]
 fn a_proof_that_is_withheld_after_files_were_put_is_not_made_up_for_by_an_old_state() {
-    let vault = FakeVault::start();
-    let scene = scene(&vault);
-    scene.begin();
+    let (vault, scene) = begun();
     vault.state().is_frozen = true;
     // The old state at the first question of a run, and a fault at the second.
     let error = json!({"error": "broken", "hint": null});
@@ -115,8 +94,7 @@ fn a_proof_that_is_withheld_after_files_were_put_is_not_made_up_for_by_an_old_st
             .expect(0, &["backup"])
             .assert_says(&["the log of its vault cannot be checked this time"]);
         let kept = withheld(&scene).expect("it is counted");
-        let record: Value = serde_json::from_slice(&fs::read(kept).unwrap()).unwrap();
-        record["contacts"].as_u64().unwrap()
+        record(&kept)["contacts"].as_u64().unwrap()
     };
     assert_eq!((contacts(1), contacts(2)), (1, 2));
     // A log that goes on is a proof.
@@ -129,9 +107,7 @@ fn a_proof_that_is_withheld_after_files_were_put_is_not_made_up_for_by_an_old_st
 
 #[test]
 fn a_copy_that_lists_no_key_is_not_whole_because_its_vault_says_that_it_holds_one() {
-    let vault = FakeVault::start();
-    let scene = scene(&vault);
-    scene.begin();
+    let (vault, scene) = begun();
     let status = || scene.run(&["--json", "status"]).summary();
     assert_eq!(status()["copies"][2]["whole"]["met"], true);
     {
@@ -152,18 +128,8 @@ fn a_copy_that_lists_no_key_is_not_whole_because_its_vault_says_that_it_holds_on
 
 #[test]
 fn after_an_alarm_what_a_vault_says_of_keys_that_wait_counts_no_more() {
-    let vault = FakeVault::start();
-    let scene = scene(&vault);
-    scene.begin();
-    fs::write(scene.path("second"), "another password").unwrap();
-    let second = scene.path("second");
-    let add = [
-        "key",
-        "add",
-        "--new-password-file",
-        second.to_str().unwrap(),
-    ];
-    scene.expect(0, &add);
+    let (vault, scene) = begun();
+    scene.add_key("another password");
     assert_eq!(vault.state().pending.len(), 1);
     let pending = |ended: crate::scene::Ended| ended.summary()["pending_keys"].clone();
     let kept = pending(scene.expect(0, &["--json", "sync"]));
@@ -174,19 +140,9 @@ fn after_an_alarm_what_a_vault_says_of_keys_that_wait_counts_no_more() {
 
 #[test]
 fn a_key_that_waits_and_is_sent_once_more_is_nothing_that_a_vault_must_have_logged() {
-    let vault = FakeVault::start();
-    let scene = scene(&vault);
-    scene.begin();
+    let (vault, scene) = begun();
     // One that our password does not open would not travel.
-    fs::copy(scene.path("password"), scene.path("second")).unwrap();
-    let second = scene.path("second");
-    let add = [
-        "key",
-        "add",
-        "--new-password-file",
-        second.to_str().unwrap(),
-    ];
-    scene.expect(0, &add);
+    scene.add_key(crate::scene::PASSWORD);
     assert_eq!(vault.state().pending.len(), 1);
     vault.state().is_frozen = true;
     scene.run(&["sync"]);

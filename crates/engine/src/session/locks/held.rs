@@ -26,7 +26,7 @@ use strongroom_repo::lock::{Lock, STALE_AFTER};
 use strongroom_store::{Error as StoreError, Store};
 
 use crate::session::locks::{
-    LOCKED_HINT, LOCKS_LIMIT, LONGEST_WAIT, LockState, LockTimes, Locked, failure, read_locks,
+    LOCKED_HINT, LOCKS_LIMIT, LONGEST_WAIT, LockState, LockTimes, Locked, read_locks,
 };
 use crate::session::{
     CopyFailure, CopyFailureKind, CopyStore, Environment, Looking, OwnLocks, Session, chain,
@@ -237,7 +237,8 @@ impl Held {
         });
         if let Err(error) = started {
             self.give_back(&copy.name);
-            return Err(failure(format!("cannot start a thread: {error}")));
+            let reason = format!("cannot start a thread: {error}");
+            return Err(CopyFailure::other(reason));
         }
         Ok(())
     }

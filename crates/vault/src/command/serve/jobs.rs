@@ -107,8 +107,9 @@ impl Jobs {
         scrubber.end().await;
     }
 
-    /// Drops old locks, purges, goes on with acts whose process is gone, shows the newest snapshots, and removes what uploads left behind,
-    /// until `stop`; what fails keeps none of the others from being done.
+    /// Drops old locks, purges, goes on with acts whose process is gone, shows the newest snapshots,
+    /// and removes what uploads left behind, until `stop`; what fails keeps none of the others from
+    /// being done.
     async fn keep_purging(self, mut stop: Stop) {
         let mut tick = interval(PURGE_EVERY);
         let mut ticks = 0_u64;

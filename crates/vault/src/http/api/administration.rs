@@ -13,9 +13,9 @@ use crate::http::api::{Api, Call, Captured, answer};
 use crate::http::service::{Request, Response};
 use crate::records::tokens::Token;
 use crate::rules::purge::Tombstones;
-use crate::vault::{Demands, Longer, NewToken, Seen, Vault};
-use crate::wire::{FindingInfo, NewTokenInfo, RepositoryInfo, TokenInfo, VaultTime};
-use crate::{Error, Result};
+use crate::vault::{Demands, Longer, NewToken, Seen, TokenDay, Vault};
+use crate::wire::{FindingInfo, NewTokenInfo, TokenInfo};
+use crate::{Error, Result, wire};
 
 impl Api {
     /// Does what the administrator asks for.
@@ -39,6 +39,7 @@ impl Api {
                 answer::json(&json!({ "tokens": all }))
             }
             Call::MakeToken => self.make_token(read(request).await?).await,
+            Call::TokenDay => self.set_token_day(name?, read(request).await?).await,
             Call::RevokeToken => {
                 let (name, _) = (name?, read::<request::Nothing>(request).await?);
                 let token = self.act(move |vault| {
@@ -69,7 +70,7 @@ impl Api {
             Call::Repositories => {
                 refuse_parameters(&request)?;
                 let all = self.act(|vault| vault.overviews()).await?;
-                let all: Vec<_> = all.iter().map(RepositoryInfo::of).collect();
+                let all: Vec<_> = all.iter().map(wire::repository).collect();
                 answer::json(&json!({ "repositories": all }))
             }
             Call::Keeping => {
@@ -157,7 +158,7 @@ impl Api {
                 };
                 let time = self.act(move |vault| {
                     vault.confirm_clock(seen)?;
-                    VaultTime::of(&vault.shown())
+                    wire::time(&vault.shown())
                 });
                 answer::json(&time.await?)
             }
@@ -197,6 +198,23 @@ impl Api {
             right,
             repository,
         })
+    }
+
+    async fn set_token_day(&self, name: String, wanted: request::Day) -> Result<Response> {
+        let day = TokenDay {
+            bytes: wanted.daily_bytes,
+            objects: wanted.daily_objects,
+        };
+        if day == TokenDay::default() {
+            return Err(malformed(
+                "it says neither daily_bytes nor daily_objects".to_owned(),
+            ));
+        }
+        let token = self.act(move |vault| {
+            vault.set_token_day(&name, day)?;
+            token_info(&vault, &name)
+        });
+        answer::json(&token.await?)
     }
 
     async fn act<T: Send + 'static>(

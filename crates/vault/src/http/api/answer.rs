@@ -3,20 +3,17 @@
 use std::time::Duration;
 
 use hyper::StatusCode;
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use serde::Serialize;
+use strongroom_model::vault::VaultError;
 
 use crate::http::api::{DESCRIPTION, Principal};
 use crate::http::body::Body;
 use crate::http::rest::failed;
-use crate::http::service::{Note, Peer, Response, later};
-use crate::wire::ErrorInfo;
+use crate::http::service::{self, BASIC, BEARER, Note, Peer, Response, SOON, with_pause};
 use crate::{Error, Result};
 
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
-
-/// After how long a client that met others at work shall ask again.
-const SOON: Duration = Duration::from_secs(1);
 
 /// An answer.
 ///
@@ -34,7 +31,7 @@ pub(super) fn description() -> Result<Response> {
 
 /// There is no such page.
 pub(super) fn nothing() -> Response {
-    let info = ErrorInfo {
+    let info = VaultError {
         error: "There is no such page".to_owned(),
         hint: Some("GET /v1/openapi.json describes all there are".to_owned()),
         needs: None,
@@ -44,7 +41,7 @@ pub(super) fn nothing() -> Response {
 
 /// There is one, but not by this method.
 pub(super) fn not_allowed() -> Response {
-    let info = ErrorInfo {
+    let info = VaultError {
         error: "This is asked for by another method".to_owned(),
         hint: Some("GET /v1/openapi.json describes which".to_owned()),
         needs: None,
@@ -55,14 +52,14 @@ pub(super) fn not_allowed() -> Response {
 /// What a client is told of an error: the reason where it is his, and no more than that something
 /// is wrong where it is ours.
 pub(super) fn refusal(error: &Error, peer: &Peer, principal: Principal, note: &Note) -> Response {
-    let mut info = ErrorInfo {
+    let mut info = VaultError {
         error: error.to_string(),
         hint: error.hint(),
         needs: None,
     };
     let mut pause = None;
     let status = match error {
-        Error::Unauthorized => return unauthorized(info, peer, principal),
+        Error::Unauthorized => return unauthorized(error, peer, principal),
         Error::Malformed { .. } | Error::BadBytes { .. } | Error::UploadBroken { .. } => {
             StatusCode::BAD_REQUEST
         }
@@ -88,11 +85,17 @@ pub(super) fn refusal(error: &Error, peer: &Peer, principal: Principal, note: &N
             pause = Some(Duration::from_secs(*pause_s));
             StatusCode::TOO_MANY_REQUESTS
         }
-        Error::Throttled { pause: wait, .. } | Error::TooManyLives { pause: wait, .. } => {
+        Error::Throttled { pause: wait, .. }
+        | Error::TooManyLives { pause: wait, .. }
+        | Error::DayIsUsedUp { pause: wait, .. } => {
             pause = Some(*wait);
             StatusCode::TOO_MANY_REQUESTS
         }
-        Error::Busy { .. } | Error::Contended { .. } | Error::Crowded { .. } => {
+        Error::TakenBack { .. } => StatusCode::CONFLICT,
+        Error::Busy { .. }
+        | Error::Contended { .. }
+        | Error::Crowded { .. }
+        | Error::Stopping { .. } => {
             pause = Some(SOON);
             StatusCode::SERVICE_UNAVAILABLE
         }
@@ -104,31 +107,33 @@ pub(super) fn refusal(error: &Error, peer: &Peer, principal: Principal, note: &N
             StatusCode::SERVICE_UNAVAILABLE
         }
     };
-    with_pause(refused(status, &info), pause)
+    let response = refused(status, &info);
+    match pause {
+        Some(pause) => with_pause(response, pause),
+        None => response,
+    }
 }
 
-fn unauthorized(mut info: ErrorInfo, peer: &Peer, principal: Principal) -> Response {
-    if let Some(pause) = peer.login_failed() {
-        info.error = "Too many wrong logins".to_owned();
-        info.hint = None;
-        let response = refused(StatusCode::TOO_MANY_REQUESTS, &info);
-        return with_pause(response, Some(pause));
-    }
-    let challenge = match principal {
-        Principal::Administrator => {
-            info.error = "The administrator's token is needed here".to_owned();
-            info.hint = Some(
+fn unauthorized(error: &Error, peer: &Peer, principal: Principal) -> Response {
+    let (why, hint, challenge) = match principal {
+        Principal::Administrator => (
+            "The administrator's token is needed here".to_owned(),
+            Some(
                 "it is in the vault's folder: Authorization: Bearer $(cat keys/admin.token)"
                     .to_owned(),
-            );
-            "Bearer realm=\"Strongroom\""
-        }
-        Principal::Token | Principal::Anybody => "Basic realm=\"Strongroom\"",
+            ),
+            BEARER,
+        ),
+        Principal::Token | Principal::Anybody => (error.to_string(), error.hint(), BASIC),
     };
-    let mut response = refused(StatusCode::UNAUTHORIZED, &info);
-    let challenge = HeaderValue::from_static(challenge);
-    response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
-    response
+    service::unauthorized(peer, &why, Some(challenge), |status, text| {
+        let info = VaultError {
+            error: text.to_owned(),
+            hint: hint.filter(|_| status == StatusCode::UNAUTHORIZED),
+            needs: None,
+        };
+        refused(status, &info)
+    })
 }
 
 fn of_bytes(text: impl Into<Body>) -> Response {
@@ -140,20 +145,9 @@ fn of_bytes(text: impl Into<Body>) -> Response {
     response
 }
 
-fn refused(status: StatusCode, info: &ErrorInfo) -> Response {
+fn refused(status: StatusCode, info: &VaultError) -> Response {
     let text = serde_json::to_vec(info).unwrap_or_default();
     let mut response = of_bytes(text);
     *response.status_mut() = status;
-    response
-}
-
-fn with_pause(mut response: Response, pause: Option<Duration>) -> Response {
-    if let Some(pause) = pause {
-        let told = later(response.status(), "", pause);
-        let after = told.headers().get(RETRY_AFTER).cloned();
-        response
-            .headers_mut()
-            .extend(after.map(|after| (RETRY_AFTER, after)));
-    }
     response
 }

@@ -7,6 +7,7 @@ use std::time::Instant;
 use data_encoding::BASE64;
 use hyper::header::CONTENT_TYPE;
 use strongroom_ledger::Hash;
+use strongroom_model::vault::{Consistency, NewLog, VaultInfo, Witnessed};
 use strongroom_model::{FileName, RepositoryPath};
 use tokio::time::sleep;
 
@@ -17,11 +18,8 @@ use crate::http::body::{Body, Listing};
 use crate::http::service::{Request, Response};
 use crate::publication::CaughtUp;
 use crate::vault::{Principal, Vault};
-use crate::wire::{
-    ConsistencyInfo, InclusionInfo, NewLog, RepositoryInfo, RottenList, SnapshotInfo, VaultInfo,
-    VaultTime, WitnessedInfo,
-};
-use crate::{Error, Result};
+use crate::wire::InclusionInfo;
+use crate::{Error, Result, wire};
 
 /// How many rotten objects are told at a time.
 const ROTTEN_PAGE: u64 = 1_000;
@@ -72,17 +70,17 @@ impl Api {
         let mut found = self.parts().blocking.run(look).await?;
         let is_all = found.len() as u64 <= ROTTEN_PAGE;
         found.truncate(usize::try_from(ROTTEN_PAGE).unwrap_or(usize::MAX));
-        answer::json(&RottenList::of(&found, is_all))
+        answer::json(&wire::rotten(&found, is_all))
     }
 
     fn vault_info(&self) -> Result<VaultInfo> {
         let vault = &self.parts().vault;
         Ok(VaultInfo {
-            version: env!("CARGO_PKG_VERSION"),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
             origin: vault.origin().to_owned(),
             log_key: self.parts().publisher.key(),
             runs_in: self.parts().runs_in.known(),
-            time: VaultTime::of(&vault.shown())?,
+            time: wire::time(&vault.shown())?,
             sealed: false,
             new_log: vault.log().before.clone().map(|before| NewLog { before }),
         })
@@ -110,10 +108,10 @@ impl Api {
         let published = self.shared.published.clone();
         let prove = move || published.consistency(old);
         let proved = self.parts().blocking.run(prove).await?;
-        answer::json(&ConsistencyInfo {
+        answer::json(&Consistency {
             checkpoint: proved.checkpoint,
             proof: told(&proved.proof),
-            witnessed: proved.witnessed.map(|witnessed| WitnessedInfo {
+            witnessed: proved.witnessed.map(|witnessed| Witnessed {
                 checkpoint: witnessed.checkpoint,
                 proof: told(&witnessed.proof),
             }),
@@ -136,7 +134,7 @@ impl Api {
         let vault = self.parts().vault.clone();
         let look = move || vault.overview(&principal, &path);
         let overview = self.parts().blocking.run(look).await?;
-        answer::json(&RepositoryInfo::of(&overview))
+        answer::json(&wire::repository(&overview))
     }
 
     /// All snapshots, one after the other: there may be very many.
@@ -170,7 +168,7 @@ fn write(
     loop {
         for standing in &page.standings {
             listing.write_all(before).map_err(failed())?;
-            let snapshot = SnapshotInfo::of(standing);
+            let snapshot = wire::snapshot(standing);
             let written = serde_json::to_writer(&mut *listing, &snapshot);
             written.map_err(|error| failed()(error.into()))?;
             (before, is_empty) = (b",", false);

@@ -14,8 +14,7 @@ use crate::http::api::{Api, TURNS};
 use crate::http::body::Intake;
 use crate::http::service::{Request, Response};
 use crate::vault::{LARGEST_RECEIPT_BYTES, Principal, ReceiptUpload};
-use crate::wire::ReceiptInfo;
-use crate::{Error, Result};
+use crate::{Error, Result, wire};
 
 /// Takes the bytes of a receipt.
 struct Taking(ReceiptUpload);
@@ -49,7 +48,7 @@ impl Api {
             accepted
         };
         let accepted = parts.blocking.run(accept).await?;
-        answer::json(&ReceiptInfo::of(&accepted))
+        answer::json(&wire::receipt(&accepted))
     }
 }
 

@@ -29,6 +29,16 @@ pub(super) struct NewToken {
     pub(super) daily_objects: Option<u64>,
 }
 
+/// What a token may do in a day; one of both must be said.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Day {
+    #[serde(default)]
+    pub(super) daily_bytes: Option<u64>,
+    #[serde(default)]
+    pub(super) daily_objects: Option<u64>,
+}
+
 /// From when on something is hidden.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -39,6 +39,8 @@ pub enum Call {
     Tokens,
     /// To make a token.
     MakeToken,
+    /// To set what a token may do in a day.
+    TokenDay,
     /// To end a token.
     RevokeToken,
     /// To take out of sight what a token has put.
@@ -150,6 +152,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     ),
     admin("GET", "/v1/tokens", Call::Tokens),
     admin("POST", "/v1/tokens", Call::MakeToken),
+    admin("POST", "/v1/tokens/{token}/day", Call::TokenDay),
     admin("POST", "/v1/tokens/{token}/revoke", Call::RevokeToken),
     admin("POST", "/v1/tokens/{token}/hide", Call::Hide),
     admin("POST", "/v1/tokens/{token}/unhide", Call::Unhide),

@@ -30,7 +30,11 @@ pub struct Listing {
     buffer: Vec<u8>,
     pieces: mpsc::Sender<Message>,
     runtime: Handle,
+    /// Tells how many listings there are.
+    blocking: Blocking,
     limits: Limits,
+    /// What holds while many are under way.
+    crowded: Limits,
     sent_bytes: u64,
     waited: Duration,
 }
@@ -59,7 +63,9 @@ pub(super) async fn begin(
         buffer: Vec::with_capacity(PIECE_BYTES),
         pieces: sender,
         runtime: Handle::current(),
-        limits: limits.of_lists(),
+        blocking: blocking.clone(),
+        limits: limits.clone(),
+        crowded: limits.of_lists(),
         sent_bytes: 0,
         waited: Duration::ZERO,
     };
@@ -95,16 +101,22 @@ impl Listing {
         let send = self.pieces.send_timeout(message, self.limits.stall_time);
         let sent = self.runtime.block_on(send);
         self.waited += began.elapsed();
-        let is_slow = self
-            .limits
-            .is_too_slow(self.waited, Duration::ZERO, self.sent_bytes);
         match sent {
-            Ok(()) if !is_slow => Ok(()),
+            Ok(()) if !self.is_slow() => Ok(()),
             Ok(()) | Err(mpsc::error::SendTimeoutError::Timeout(_)) => {
                 Err(io::ErrorKind::TimedOut.into())
             }
             Err(mpsc::error::SendTimeoutError::Closed(_)) => Err(io::ErrorKind::BrokenPipe.into()),
         }
+    }
+
+    /// Whether the client takes it too slowly, all in all and for as many listings as there are now.
+    fn is_slow(&self) -> bool {
+        let limits = match self.blocking.are_listings_crowded() {
+            true => &self.crowded,
+            false => &self.limits,
+        };
+        limits.is_too_slow(self.waited, Duration::ZERO, self.sent_bytes)
     }
 }
 
@@ -152,5 +164,44 @@ impl Chunks for Received {
             Some(Message::Failed(error)) => Some(Err(error)),
             None => Some(Err(Error::Unfinished)),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_list_may_be_taken_slowly_while_there_are_places_for_others() {
+        let (blocking, limits) = (Blocking::new(1), Limits::default());
+        let (pieces, _taken) = mpsc::channel(PIECES);
+        // As over a line that has two of them side by side, at 48 KiB a second.
+        let seconds = 600;
+        let listing = Listing {
+            buffer: Vec::new(),
+            pieces,
+            runtime: Handle::current(),
+            blocking: blocking.clone(),
+            limits: limits.clone(),
+            crowded: limits.of_lists(),
+            sent_bytes: seconds * (48 << 10),
+            waited: Duration::from_secs(seconds),
+        };
+        let mut places = Vec::new();
+        for _ in 0..32 {
+            places.push(blocking.listing().await.unwrap());
+        }
+        assert!(!listing.is_slow());
+        places.push(blocking.listing().await.unwrap());
+        assert!(listing.is_slow());
+        places.pop();
+        assert!(!listing.is_slow());
+        // Whoever all but stands still has no place at any time.
+        let standing = Listing {
+            sent_bytes: 1 << 10,
+            ..listing
+        };
+        drop(places);
+        assert!(standing.is_slow());
     }
 }

@@ -2,10 +2,7 @@
 //!
 //! No authority vouches for it: clients recognise it by its fingerprint, or trust the file itself.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
 use std::net::IpAddr;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -15,7 +12,7 @@ use rcgen::{
 };
 
 use crate::http::tls::{CertificateFiles, unusable};
-use crate::{Error, Result};
+use crate::{Error, Result, durable};
 
 /// For how long it is valid; nobody renews it, and clients know it by its fingerprint.
 const VALID_FOR: Duration = Duration::from_secs(3650 * 86_400);
@@ -79,22 +76,6 @@ fn params(names: &Names, now: Timestamp) -> std::result::Result<CertificateParam
     Ok(params)
 }
 
-/// Writes a file that only its owner reads, as a whole or not at all.
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let temporary = path.with_extension("new");
-    let written = || -> io::Result<()> {
-        match fs::remove_file(&temporary) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)
-    };
-    written().map_err(Error::local(format!("write {}", path.display())))
+    durable::replace(path, bytes).map_err(Error::local(format!("write {}", path.display())))
 }

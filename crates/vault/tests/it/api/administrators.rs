@@ -94,14 +94,87 @@ async fn a_token_lives_from_its_making_to_its_end() {
     let path = format!("/v1/tokens/{name}/unhide");
     let shown = admin.ask("POST", &path, None).await;
     assert_eq!((shown.status, &shown.body["objects"]), (200, &json!(3)));
+    let path = format!("/v1/tokens/{name}/day");
+    let set = admin
+        .post(&path, json!({ "daily_objects": 7_000_000 }))
+        .await;
+    assert_eq!(set.body["daily_objects"], 7_000_000, "{set:?}");
+    let set = admin.post(&path, json!({ "daily_bytes": 1_000 })).await;
+    assert_eq!(set.body["daily_objects"], 7_000_000, "{set:?}");
+    assert_eq!(set.body["daily_bytes"], 1_000);
+    assert_eq!(admin.post(&path, json!({})).await.status, 400);
     let path = format!("/v1/tokens/{name}/revoke");
     let revoked = admin.post(&path, json!({})).await;
     assert_eq!(revoked.body["revoked"], time(server.vault().now().vault_ms));
     assert!(server.vault().authenticate(text).is_err());
+    let none = admin.post("/v1/tokens/none/day", json!({ "daily_bytes": 1 }));
+    assert_eq!(none.await.status, 404);
     for action in ["revoke", "unhide", "forget-client-key"] {
         let path = format!("/v1/tokens/none/{action}");
         assert_eq!(admin.post(&path, json!({})).await.status, 404, "{action}");
     }
+}
+
+#[tokio::test]
+async fn who_stops_says_that_the_rest_is_done_all_the_same() {
+    let server = Server::start().await;
+    let thief = server.scene.token(Right::Append);
+    server.scene.init(&thief);
+    let filled = server.vault().database().write(&mut |transaction| {
+        let fill = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 6000) \
+             INSERT INTO object (repository, kind, name, generation, bytes, state, token, put, \
+             began, arrived_ms) \
+             SELECT r.id, 2, randomblob(32), 1, 1, 0, 1, 1, 1, 0 FROM repository r, n";
+        transaction.execute(fill, &[]).map(drop)
+    });
+    filled.unwrap();
+    server.vault().end_jobs();
+    let admin = server.as_administrator();
+    let path = format!("/v1/tokens/{}/hide", thief.name);
+    let stopped = admin.post(&path, json!({ "since": time(0) })).await;
+    assert_eq!(stopped.status, 503, "{stopped:?}");
+    assert!(stopped.headers.contains_key("retry-after"));
+    let told = stopped.body["error"].as_str().unwrap();
+    assert!(told.contains("5000 objects"), "{told}");
+}
+
+#[tokio::test]
+async fn who_has_used_up_his_day_hears_until_when_and_it_can_be_raised() {
+    let server = Server::start().await;
+    let append = server.scene.token(Right::Append);
+    server.scene.init(&append);
+    let packs = [1_u8, 2].map(|number| {
+        let pack = server.scene.put(&append, FileType::Data, &[number]);
+        format!("/acme/repos/{}", pack.unwrap())
+    });
+    let admin = server.as_administrator();
+    let wanted = json!({ "repository": "acme/repos", "right": "maintain", "daily_objects": 1 });
+    let made = admin.post("/v1/tokens", wanted).await;
+    let text = made.body["token"].as_str().unwrap();
+    let basic = data_encoding::BASE64.encode(format!("any:{text}").as_bytes());
+    let machine = server
+        .as_nobody()
+        .with("authorization", &format!("Basic {basic}"));
+    let deleted = machine.ask_freely("DELETE", &packs[0], None).await;
+    assert_eq!(deleted.status, 200, "{deleted:?}");
+    let refused = machine.ask_freely("DELETE", &packs[1], None).await;
+    assert_eq!(refused.status, 429, "{refused:?}");
+    let pause = refused.headers["retry-after"].to_str().unwrap();
+    assert!((1..=86_401).contains(&pause.parse::<u64>().unwrap()));
+    // What is put is not sent again and again until then.
+    let id = strongroom_model::Id::of(b"a pack");
+    let path = format!("/acme/repos/data/{id}");
+    let put = machine.ask_freely("POST", &path, Some(b"a pack".to_vec()));
+    let refused = put.await;
+    assert_eq!(refused.status, 507, "{refused:?}");
+    assert!(!refused.headers.contains_key("retry-after"));
+    let said = refused.body.as_str().unwrap();
+    assert!(said.contains("it may again at"), "{said}");
+    let path = format!("/v1/tokens/{}/day", made.body["name"].as_str().unwrap());
+    let set = admin.post(&path, json!({ "daily_objects": 2 })).await;
+    assert_eq!(set.status, 200, "{set:?}");
+    let deleted = machine.ask_freely("DELETE", &packs[1], None).await;
+    assert_eq!(deleted.status, 200, "{deleted:?}");
 }
 
 #[tokio::test]
@@ -143,9 +216,7 @@ async fn deletions_are_taken_back_one_by_one_by_token_and_by_time() {
     let (append, maintain) = (scene.token(Right::Append), scene.token(Right::Maintain));
     let other = scene.token(Right::Maintain);
     scene.init(&append);
-    let packs: Vec<_> = (0..4_u8)
-        .map(|number| scene.put(&append, FileType::Data, &[number; 50]).unwrap())
-        .collect();
+    let packs = scene.put_packs(&append, 4, 50);
     let remove = |who, pack| server.vault().remove(who, &repository(), pack).unwrap();
     remove(&maintain, packs[0]);
     remove(&maintain, packs[1]);

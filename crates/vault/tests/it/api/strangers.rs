@@ -123,15 +123,14 @@ async fn strangers_hold_neither_places_nor_the_readers_of_the_database() {
         let database: Arc<dyn Database> = slow;
         (database, local_bodies(folder))
     });
-    let mut scene = None;
-    within(&pair, || scene = Some(Scene::new()));
+    let scene = within(&pair, Scene::new);
     drop(pair);
     let slow = kept.lock().take().unwrap();
     let limits = Limits {
         requests: 16,
         ..Limits::default()
     };
-    let server = Server::start_with(scene.unwrap(), limits).await;
+    let server = Server::start_with(scene, limits).await;
     let machine = server.as_machine(Right::Append);
     let path = "/v1/repositories/acme/repos";
     let who = server.scene.token(Right::Append);

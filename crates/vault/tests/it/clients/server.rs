@@ -2,11 +2,12 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use tempfile::TempDir;
 
 use crate::clients::wire::Wire;
+use crate::running::program;
 
 /// A running vault; killed when dropped.
 pub(super) struct Server {
@@ -23,10 +24,7 @@ impl Server {
     /// With lines in its configuration.
     pub(super) fn start_with(configuration: &str) -> Self {
         let folder = TempDir::new().unwrap();
-        let made = program()
-            .arg("init")
-            .arg(folder.path().join("data"))
-            .output();
+        let made = program(&["init"]).arg(folder.path().join("data")).output();
         assert!(made.unwrap().status.success());
         if !configuration.is_empty() {
             std::fs::write(config(folder.path()), configuration).unwrap();
@@ -58,8 +56,7 @@ impl Server {
 
     /// What it says where it does not start.
     pub(super) fn fails_to_start(&self) -> String {
-        let mut child = program()
-            .args(["serve", "--no-tls", "--listen", "127.0.0.1:0", "--config"])
+        let mut child = program(&["serve", "--no-tls", "--listen", "127.0.0.1:0", "--config"])
             .arg(config(self.folder.path()))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -80,11 +77,8 @@ impl Server {
 
     /// What a command of the vault's own program prints.
     pub(super) fn run(&self, arguments: &[&str]) -> String {
-        let mut command = program();
-        command
-            .args(arguments)
-            .arg("--config")
-            .arg(config(self.folder.path()));
+        let mut command = program(arguments);
+        command.arg("--config").arg(config(self.folder.path()));
         let output = command.output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{arguments:?}: {said}");
@@ -160,10 +154,6 @@ impl Drop for Server {
     }
 }
 
-fn program() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_strongroom-vault"))
-}
-
 fn config(folder: &Path) -> PathBuf {
     folder.join("data/vault.toml")
 }
@@ -173,8 +163,7 @@ fn serve(folder: &Path, listen: &str) -> (Child, String) {
         .create(true)
         .append(true)
         .open(folder.join("log.json"));
-    let mut child = program()
-        .args(["serve", "--no-tls", "--listen", listen, "--config"])
+    let mut child = program(&["serve", "--no-tls", "--listen", listen, "--config"])
         .arg(config(folder))
         .stdout(Stdio::piped())
         .stderr(log.unwrap())

@@ -8,10 +8,10 @@ use strongroom_model::{FileName, FileType, Id};
 use strongroom_testkit::PostgresServer;
 use strongroom_vault::Result;
 use strongroom_vault::database::{Database, Sqlite, Work, migrate};
-use strongroom_vault::records::SCHEMA;
 use strongroom_vault::records::listing::{self, List, Page};
 use strongroom_vault::records::objects::{self, Key, View};
-use strongroom_vault::rules::life::{Object, State};
+use strongroom_vault::records::{SCHEMA, tombstones};
+use strongroom_vault::rules::life::{Delete, Object, State};
 use strongroom_vault::rules::right::Right;
 
 use crate::database::proxy::Proxy;
@@ -168,8 +168,8 @@ fn pages_make_one_list_whatever_is_done_between_them(scene: &Scene) {
     database
         .write(&mut |transaction| {
             objects::insert(transaction, &key(4), &object(10))?;
-            objects::tombstone(transaction, &key(5), 11, 0, 1)?;
-            objects::tombstone(transaction, &key(6), 12, 0, 1)?;
+            tombstones::make(transaction, &key(5), Delete::Ends, 11, 0, 1)?;
+            tombstones::make(transaction, &key(6), Delete::Ends, 12, 0, 1)?;
             objects::restore(transaction, &key(6), 13)
         })
         .unwrap();

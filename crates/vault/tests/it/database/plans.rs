@@ -2,14 +2,14 @@
 
 use strongroom_model::{FileName, FileType, Id};
 use strongroom_vault::Result;
-use strongroom_vault::database::{Row, Transaction, Value, Work, migrate};
+use strongroom_vault::database::{Transaction, Value, migrate};
 use strongroom_vault::records::listing::{self, List};
 use strongroom_vault::records::objects::{self, Key, View};
 use strongroom_vault::records::under_way::{Deed, UnderWay};
-use strongroom_vault::records::{SCHEMA, hiding, purging};
-use strongroom_vault::rules::life::{Object, State};
+use strongroom_vault::records::{SCHEMA, hiding, purging, tombstones};
+use strongroom_vault::rules::life::{Delete, Object, State};
 
-use crate::database::{Scene, both};
+use crate::database::{Scene, Telling, both};
 
 both! {
     hiding_reads_what_the_token_has_put_and_nothing_else
@@ -17,59 +17,25 @@ both! {
     purges_that_have_begun_are_found_without_reading_the_rest
 }
 
-/// A transaction that is asked how it would run each of its statements.
-struct Explaining<'t> {
-    inner: &'t mut dyn Transaction,
+/// How a statement would be run.
+fn explain(
+    transaction: &mut dyn Transaction,
     is_sqlite: bool,
-    /// Each statement, and how it is run.
-    plans: Vec<(String, String)>,
-}
-
-impl Explaining<'_> {
-    fn explain(&mut self, statement: &str, values: &[Value<'_>]) -> Result<()> {
-        let (explain, column) = match self.is_sqlite {
-            true => ("EXPLAIN QUERY PLAN", 3),
-            false => ("EXPLAIN", 0),
-        };
-        let mut plan = String::new();
-        let explained = format!("{explain} {statement}");
-        self.inner.query(&explained, values, &mut |row| {
-            plan.push_str(&row.text(column)?);
-            plan.push('\n');
-            Ok(())
-        })?;
-        self.plans.push((statement.to_owned(), plan));
+    statement: &str,
+    values: &[Value<'_>],
+) -> Result<String> {
+    let (explain, column) = match is_sqlite {
+        true => ("EXPLAIN QUERY PLAN", 3),
+        false => ("EXPLAIN", 0),
+    };
+    let mut plan = String::new();
+    let explained = format!("{explain} {statement}");
+    transaction.query(&explained, values, &mut |row| {
+        plan.push_str(&row.text(column)?);
+        plan.push('\n');
         Ok(())
-    }
-}
-
-impl Transaction for Explaining<'_> {
-    fn execute(&mut self, statement: &str, values: &[Value<'_>]) -> Result<u64> {
-        self.explain(statement, values)?;
-        self.inner.execute(statement, values)
-    }
-
-    fn query(
-        &mut self,
-        statement: &str,
-        values: &[Value<'_>],
-        each: &mut dyn FnMut(&dyn Row) -> Result<()>,
-    ) -> Result<()> {
-        self.explain(statement, values)?;
-        self.inner.query(statement, values, each)
-    }
-
-    fn define(&mut self, statements: &str) -> Result<()> {
-        self.inner.define(statements)
-    }
-
-    fn lease_ms(&mut self) -> Result<i64> {
-        self.inner.lease_ms()
-    }
-
-    fn nested(&mut self, work: &mut Work<'_>) -> Result<()> {
-        self.inner.nested(work)
-    }
+    })?;
+    Ok(plan)
 }
 
 /// How the statements of some work are run, where nothing is known of how much there is.
@@ -101,14 +67,15 @@ fn plans(
                 // Of a table of two rows it would read both.
                 transaction.define("SET LOCAL enable_seqscan = off")?;
             }
-            let mut explaining = Explaining {
-                inner: transaction,
-                is_sqlite,
-                plans: Vec::new(),
-            };
-            work(&mut explaining)?;
-            plans = explaining.plans;
-            Ok(())
+            plans.clear();
+            work(&mut Telling::new(
+                transaction,
+                |asked, statement, values| {
+                    let plan = explain(asked, is_sqlite, statement, values)?;
+                    plans.push((statement.to_owned(), plan));
+                    Ok(())
+                },
+            ))
         })
         .unwrap();
     plans
@@ -150,7 +117,7 @@ fn one_life_of_many_is_found_by_one_look(scene: &Scene) {
         };
         listing::page(transaction, list, None, 10)?;
         let key = Key::new(1, FileName::new(FileType::Data, Id::of(b"his own")));
-        objects::tombstone(transaction, &key, 7, 0, 1)?;
+        tombstones::make(transaction, &key, Delete::Ends, 7, 0, 1)?;
         let before_all = View::AsOf(0);
         assert_eq!(objects::seen(transaction, &key, before_all)?, None);
         Ok(())

@@ -2,7 +2,7 @@
 
 use strongroom_model::{FileName, FileType, Id, Name};
 use strongroom_vault::Result;
-use strongroom_vault::database::{Database, Row, Transaction, Value, Work, migrate};
+use strongroom_vault::database::{Database, Transaction, migrate};
 use strongroom_vault::records::client_keys::{self, Sent};
 use strongroom_vault::records::needs::{self, Place};
 use strongroom_vault::records::objects::{self, Key};
@@ -10,11 +10,11 @@ use strongroom_vault::records::receipts::{self, Cursor, NewReceipt, Receipt};
 use strongroom_vault::records::tombstones::{self, Tombstone};
 use strongroom_vault::records::under_way::{Deed, UnderWay};
 use strongroom_vault::records::{SCHEMA, hiding, purging, repositories};
-use strongroom_vault::rules::life::{Object, State};
+use strongroom_vault::rules::life::{Delete, Object, State};
 use strongroom_vault::rules::needs::Difference;
 use strongroom_vault::rules::purge::Keeping;
 
-use crate::database::{Scene, both};
+use crate::database::{Scene, Telling, both};
 
 both! {
     a_receipt_and_what_it_needs_are_kept_and_looked_up
@@ -136,7 +136,7 @@ fn a_receipt_and_what_it_needs_are_kept_and_looked_up(scene: &Scene) {
         expected.sort();
         assert_eq!(rows, expected);
         // Deleted, hidden, shown again, purged.
-        objects::tombstone(transaction, &key(late), 3, 7, 1)?;
+        tombstones::make(transaction, &key(late), Delete::Ends, 3, 7, 1)?;
         let mut lacking = Vec::new();
         needs::lacking(
             transaction,
@@ -164,7 +164,7 @@ fn a_receipt_and_what_it_needs_are_kept_and_looked_up(scene: &Scene) {
         let shown = hiding::unhide(transaction, &act(Deed::Unhide), 9)?;
         assert_eq!(shown.objects, 2);
         assert_eq!(needs::count_lacking(transaction, lineage.id, 0)?, 1);
-        objects::tombstone(transaction, &key(snapshot), 10, 7, 1)?;
+        tombstones::make(transaction, &key(snapshot), Delete::Ends, 10, 7, 1)?;
         assert!(needs::is_held(transaction, &key(pack))?);
         assert!(purging::begin(transaction, &key(snapshot))?);
         assert!(!needs::is_held(transaction, &key(pack))?);
@@ -220,41 +220,6 @@ fn an_object_is_sound_in_two_states_alone(scene: &Scene) {
         .unwrap();
 }
 
-/// Counts the statements of a transaction.
-struct Counting<'t> {
-    inner: &'t mut dyn Transaction,
-    statements: usize,
-}
-
-impl Transaction for Counting<'_> {
-    fn execute(&mut self, statement: &str, values: &[Value<'_>]) -> Result<u64> {
-        self.statements += 1;
-        self.inner.execute(statement, values)
-    }
-
-    fn query(
-        &mut self,
-        statement: &str,
-        values: &[Value<'_>],
-        each: &mut dyn FnMut(&dyn Row) -> Result<()>,
-    ) -> Result<()> {
-        self.statements += 1;
-        self.inner.query(statement, values, each)
-    }
-
-    fn define(&mut self, statements: &str) -> Result<()> {
-        self.inner.define(statements)
-    }
-
-    fn lease_ms(&mut self) -> Result<i64> {
-        self.inner.lease_ms()
-    }
-
-    fn nested(&mut self, work: &mut Work<'_>) -> Result<()> {
-        self.inner.nested(work)
-    }
-}
-
 fn a_receipt_of_many_files_takes_few_statements(scene: &Scene) {
     let (database, repository) = open(scene);
     let place = Place {
@@ -275,10 +240,11 @@ fn a_receipt_of_many_files_takes_few_statements(scene: &Scene) {
                 &Key::new(repository, here),
                 &object(State::Live),
             )?;
-            let mut counting = Counting {
-                inner: transaction,
-                statements: 0,
-            };
+            let mut statements = 0;
+            let mut counting = Telling::new(transaction, |_, _, _| {
+                statements += 1;
+                Ok(())
+            });
             let added = Difference {
                 added: all.clone(),
                 dropped: Vec::new(),
@@ -295,7 +261,7 @@ fn a_receipt_of_many_files_takes_few_statements(scene: &Scene) {
             assert!(open.into_iter().eq(expected));
             assert_eq!(needs::count_lacking(&mut counting, 1, 0)?, 9_999);
             assert_eq!(needs::count_lacking(&mut counting, 1, 1)?, 9_997);
-            assert!(counting.statements < 100, "{}", counting.statements);
+            assert!(statements < 100, "{statements}");
             Ok(())
         })
         .unwrap();

@@ -1,35 +1,27 @@
 //! Two processes at one vault, whose clocks and whose sleep a test rules.
 
 use std::path::Path;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::thread;
 
 use serde_json::Value as Json;
 use strongroom_model::{FileName, FileType, Id};
 use strongroom_store::{Bodies, LocalBodies};
-use strongroom_testkit::{Fault, FaultyBodies, Gate, Op, PostgresServer, Rule};
+use strongroom_testkit::{Fault, FaultyBodies, Gate, Op, Rule};
 use strongroom_vault::Error;
-use strongroom_vault::database::sqlite::Sqlite;
-use strongroom_vault::database::{Database, Transaction};
+use strongroom_vault::database::Transaction;
 use strongroom_vault::records::leaves;
 use strongroom_vault::records::objects::View;
 use strongroom_vault::rules::clock::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS};
 use strongroom_vault::rules::right::Right;
 use strongroom_vault::vault::{Job, NewToken, Principal};
 
-use super::pairs::on_postgres;
-use crate::vault::scene::{Pair, START_MS, Scene, local_bodies, repository, within};
+use super::pairs::on_both;
+use crate::vault::scene::{START_MS, Scene, on_sqlite, repository, within};
 
 /// The leases of whoever lives end now, as if their holders had been silent for 30 s.
 pub(super) fn end_leases(scene: &Scene) {
-    execute(scene, "UPDATE lease SET until_ms = 0");
-}
-
-fn execute(scene: &Scene, statement: &str) {
-    let mut work =
-        |transaction: &mut dyn Transaction| transaction.execute(statement, &[]).map(drop);
-    scene.vault.database().write(&mut work).unwrap();
+    scene.execute("UPDATE lease SET until_ms = 0");
 }
 
 /// All leaves that are in the database, by number.
@@ -61,13 +53,6 @@ fn pass(scenes: &[&Scene], ms: i64) {
             scene.vault.tick().unwrap();
         }
     }
-}
-
-/// Does a test on SQLite, where two processes are a server and a command, and on PostgreSQL.
-fn on_both(test: fn()) {
-    test();
-    let server = Arc::new(PostgresServer::start());
-    within(&on_postgres(&server, local_bodies), test);
 }
 
 /// Many packs, of which the first is asked to be deleted, and it is time to purge it.
@@ -181,15 +166,7 @@ fn gated() -> (Scene, Scene, Gate) {
             Arc::new(faulty)
         }
     };
-    let pair: Pair = Rc::new(
-        move |folder: &Path| -> (Arc<dyn Database>, Arc<dyn Bodies>) {
-            let database = Sqlite::open(&folder.join("vault.db")).unwrap();
-            (Arc::new(database), bodies(folder))
-        },
-    );
-    let mut one = None;
-    within(&pair, || one = Some(Scene::new()));
-    let one = one.unwrap();
+    let one = within(&on_sqlite(bodies), Scene::new);
     let other = one.beside();
     (one, other, gate)
 }

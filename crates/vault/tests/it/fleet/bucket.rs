@@ -6,7 +6,6 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -14,8 +13,6 @@ use std::time::Duration;
 use strongroom_model::{Id, Secret};
 use strongroom_store::{Bodies, S3Bodies, S3Credentials, S3Options};
 use strongroom_testkit::{Ceph, CephAccount, PostgresServer};
-use strongroom_vault::database::Database;
-use strongroom_vault::database::sqlite::Sqlite;
 use strongroom_vault::publication::{LogFiles, Publisher};
 
 use super::client::{self, REPOSITORY, content, delete, get, put};
@@ -24,7 +21,7 @@ use super::pairs::{EVERYWHERE, on_postgres};
 use super::process::{
     Fleet, Process, boottime_ms, entries, is_thorough, meanwhile, moment, pause, wait_until,
 };
-use crate::vault::scene::{Pair, Scene, within};
+use crate::vault::scene::{Scene, on_sqlite, within};
 
 #[test]
 fn a_vault_in_a_bucket_with_any_process_dying_at_any_moment() {
@@ -113,13 +110,7 @@ fn all_acts_are_the_same_in_a_bucket(ceph: &Ceph, account: &CephAccount) {
         }
     };
     let server = Arc::new(PostgresServer::start());
-    let on_sqlite: Pair = Rc::new({
-        let storage = storage.clone();
-        move |folder: &Path| -> (Arc<dyn Database>, Arc<dyn Bodies>) {
-            let database = Sqlite::open(&folder.join("vault.db")).unwrap();
-            (Arc::new(database), storage(folder))
-        }
-    });
+    let on_sqlite = on_sqlite(storage.clone());
     let on_postgres = on_postgres(&server, storage);
     for test in EVERYWHERE {
         within(&on_postgres, test);

@@ -6,7 +6,6 @@ use std::thread;
 
 use strongroom_ledger::{SignedCheckpoint, Verifier, audit};
 use strongroom_model::FileType;
-use strongroom_testkit::PostgresServer;
 use strongroom_vault::Error;
 use strongroom_vault::database::Transaction;
 use strongroom_vault::publication::{LogFiles, LogFolder, Publisher};
@@ -14,31 +13,13 @@ use strongroom_vault::rules::right::Right;
 use tempfile::TempDir;
 
 use super::client::{self, content, put};
-use super::pairs::on_postgres;
+use super::pairs::{on_both, publisher};
 use super::process::{Fleet, Process, wait_until};
-use crate::vault::scene::{Scene, local_bodies, within};
-
-fn publisher(scene: &Scene) -> Publisher {
-    let files = LogFolder::open(scene.folder.path().join("log")).unwrap();
-    let keys = scene.folder.path().join("keys");
-    Publisher::open(scene.vault.clone(), Arc::new(files), &keys).unwrap()
-}
-
-fn on_both(test: fn()) {
-    test();
-    let server = Arc::new(PostgresServer::start());
-    within(&on_postgres(&server, local_bodies), test);
-}
+use crate::vault::scene::Scene;
 
 /// Adds a leaf.
 fn add(scene: &Scene, path: &str) {
     scene.vault.add_repository(&path.parse().unwrap()).unwrap();
-}
-
-fn set(scene: &Scene, statement: &str) {
-    let mut work =
-        |transaction: &mut dyn Transaction| transaction.execute(statement, &[]).map(drop);
-    scene.vault.database().write(&mut work).unwrap();
 }
 
 fn size(note: &[u8], key: &str) -> u64 {
@@ -156,11 +137,11 @@ fn a_database_that_was_set_back_is_noticed_and_nothing_more_is_published() {
         let newest = fs::read(&copy).unwrap();
 
         // The database comes back as it was before, and goes on with other acts.
-        set(&one, "DELETE FROM log_head");
-        set(&one, "INSERT INTO log_head SELECT * FROM kept");
-        set(&one, "DELETE FROM leaf");
-        set(&one, "INSERT INTO leaf SELECT * FROM kept_leaf");
-        set(&one, "DELETE FROM repository");
+        one.execute("DELETE FROM log_head");
+        one.execute("INSERT INTO log_head SELECT * FROM kept");
+        one.execute("DELETE FROM leaf");
+        one.execute("INSERT INTO leaf SELECT * FROM kept_leaf");
+        one.execute("DELETE FROM repository");
         for publisher in [&running, &publisher(&one.beside())] {
             let refused = publisher.publish().unwrap_err();
             assert!(matches!(refused, Error::Log { .. }), "{refused}");

@@ -12,8 +12,9 @@ use strongroom_model::Secret;
 use strongroom_store::Bodies;
 use strongroom_testkit::PostgresServer;
 use strongroom_vault::database::{Database, Postgres};
+use strongroom_vault::publication::{LogFolder, Publisher};
 
-use crate::vault::scene::{Pair, local_bodies, within};
+use crate::vault::scene::{Pair, Scene, local_bodies, within};
 use crate::vault::{attacks, life, parts};
 
 /// A database of its own on a server for each folder.
@@ -46,6 +47,20 @@ pub(super) fn on_postgres(
             (database, bodies(folder))
         },
     )
+}
+
+/// Does a test on SQLite, where two processes are a server and a command, and on PostgreSQL.
+pub(super) fn on_both(test: fn()) {
+    test();
+    let server = Arc::new(PostgresServer::start());
+    within(&on_postgres(&server, local_bodies), test);
+}
+
+/// Whoever publishes the log of a scene into its folder.
+pub(super) fn publisher(scene: &Scene) -> Publisher {
+    let files = LogFolder::open(scene.folder.path().join("log")).unwrap();
+    let keys = scene.folder.path().join("keys");
+    Publisher::open(scene.vault.clone(), Arc::new(files), &keys).unwrap()
 }
 
 /// All that a vault does wherever it keeps what it has.

@@ -11,13 +11,12 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use strongroom_ledger::witness::{AddCheckpoint, Answer};
 use strongroom_ledger::{KeyKind, SignedCheckpoint, Signer, Verifier};
-use strongroom_testkit::PostgresServer;
 use strongroom_vault::config::WitnessConfig;
-use strongroom_vault::publication::{LogFolder, Publisher, Witnesses};
+use strongroom_vault::publication::{Publisher, Witnesses};
 use strongroom_vault::rules::clock::{HOUR_MS, SECOND_MS};
 
-use super::pairs::on_postgres;
-use crate::vault::scene::{Scene, local_bodies, within};
+use super::pairs::{on_both, publisher};
+use crate::vault::scene::Scene;
 
 /// When it signs, by its own clock.
 const TIME_S: u64 = 1_700_000_000;
@@ -129,18 +128,6 @@ fn answer(
         body.len()
     );
     let _ = stream.write_all(text.as_bytes());
-}
-
-fn publisher(scene: &Scene) -> Publisher {
-    let files = LogFolder::open(scene.folder.path().join("log")).unwrap();
-    let keys = scene.folder.path().join("keys");
-    Publisher::open(scene.vault.clone(), Arc::new(files), &keys).unwrap()
-}
-
-fn on_both(test: fn()) {
-    test();
-    let server = Arc::new(PostgresServer::start());
-    within(&on_postgres(&server, local_bodies), test);
 }
 
 /// Adds a leaf, and publishes it.

@@ -6,7 +6,7 @@ use strongroom_vault::records::objects::View;
 use strongroom_vault::rules::clock::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS};
 use strongroom_vault::rules::purge::Hold;
 use strongroom_vault::rules::right::Right;
-use strongroom_vault::vault::{NewToken, Seen};
+use strongroom_vault::vault::{NewToken, Principal, Seen};
 
 use super::scene::{Scene, key_file, repository};
 
@@ -99,16 +99,7 @@ pub(crate) fn no_right_but_maintain_asks_for_deletion() {
 
 #[test]
 pub(crate) fn a_clock_set_forward_ten_years_purges_nothing_and_freezes_purging() {
-    let scene = Scene::new();
-    let (append, maintain) = (scene.token(Right::Append), scene.token(Right::Maintain));
-    scene.init(&append);
-    let packs: Vec<_> = (0..40_u8)
-        .map(|number| scene.put(&append, FileType::Data, &[number; 50]).unwrap())
-        .collect();
-    scene
-        .vault
-        .remove(&maintain, &repository(), packs[0])
-        .unwrap();
+    let (scene, append) = one_of_forty_deleted();
     scene.clocks.lock().wall_ms += 3_652 * DAY_MS;
     scene.vault.tick().unwrap();
     assert_eq!(held(&scene), (0, Some(Hold::Clock)));
@@ -169,23 +160,7 @@ pub(crate) fn a_clock_that_walks_by_less_than_a_jump_freezes_purging_as_well() {
 
 #[test]
 pub(crate) fn being_off_for_a_week_with_the_clock_moved_brings_no_purge_nearer() {
-    let scene = Scene::new();
-    let (append, maintain) = (scene.token(Right::Append), scene.token(Right::Maintain));
-    scene.init(&append);
-    let packs: Vec<_> = (0..40_u8)
-        .map(|number| scene.put(&append, FileType::Data, &[number; 50]).unwrap())
-        .collect();
-    scene
-        .vault
-        .remove(&maintain, &repository(), packs[0])
-        .unwrap();
-    {
-        let mut clocks = scene.clocks.lock();
-        clocks.boot = "two".to_owned();
-        clocks.boottime_ms = 1;
-        clocks.wall_ms += 20 * DAY_MS;
-    }
-    let scene = scene.reopened();
+    let scene = off_for_twenty_days(one_of_forty_deleted().0);
     scene.vault.tick().unwrap();
     assert_eq!(held(&scene), (0, None));
     scene.pass(2 * HOUR_MS);
@@ -196,23 +171,7 @@ pub(crate) fn being_off_for_a_week_with_the_clock_moved_brings_no_purge_nearer()
 
 #[test]
 fn an_operator_who_gives_a_time_off_away_that_never_was_has_a_day_to_notice() {
-    let scene = Scene::new();
-    let (append, maintain) = (scene.token(Right::Append), scene.token(Right::Maintain));
-    scene.init(&append);
-    let packs: Vec<_> = (0..40_u8)
-        .map(|number| scene.put(&append, FileType::Data, &[number; 50]).unwrap())
-        .collect();
-    scene
-        .vault
-        .remove(&maintain, &repository(), packs[0])
-        .unwrap();
-    {
-        let mut clocks = scene.clocks.lock();
-        clocks.boot = "two".to_owned();
-        clocks.boottime_ms = 1;
-        clocks.wall_ms += 20 * DAY_MS;
-    }
-    let scene = scene.reopened();
+    let scene = off_for_twenty_days(one_of_forty_deleted().0);
     let wall_ms = scene.clocks.lock().wall_ms;
     let catch_up = |by_ms, wall_ms| {
         scene.vault.confirm_clock(Seen {
@@ -297,6 +256,30 @@ pub(crate) fn a_name_that_was_never_put_is_no_oracle() {
         matches!(missing, Err(Error::NotFound { .. })),
         "{missing:?}"
     );
+}
+
+/// A vault of which one of forty packs was asked to be deleted, and who has put them.
+fn one_of_forty_deleted() -> (Scene, Principal) {
+    let scene = Scene::new();
+    let (append, maintain) = (scene.token(Right::Append), scene.token(Right::Maintain));
+    scene.init(&append);
+    let packs = scene.put_packs(&append, 40, 50);
+    scene
+        .vault
+        .remove(&maintain, &repository(), packs[0])
+        .unwrap();
+    (scene, append)
+}
+
+/// The same vault, after its machine was off for twenty days as the wall clock has it.
+fn off_for_twenty_days(scene: Scene) -> Scene {
+    {
+        let mut clocks = scene.clocks.lock();
+        clocks.boot = "two".to_owned();
+        clocks.boottime_ms = 1;
+        clocks.wall_ms += 20 * DAY_MS;
+    }
+    scene.reopened()
 }
 
 fn held(scene: &Scene) -> (u64, Option<Hold>) {

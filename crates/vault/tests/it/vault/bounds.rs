@@ -3,22 +3,21 @@
 use std::io::Read;
 use std::ops::Range;
 use std::path::Path;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use strongroom_model::{FileName, FileType, Id};
 use strongroom_store::{Bodies, BodyKey, Staged};
-use strongroom_vault::database::{Database, Sqlite, Work};
+use strongroom_vault::database::{Database, Work};
 use strongroom_vault::records::leaves;
 use strongroom_vault::records::objects::View;
 use strongroom_vault::rules::clock::{DAY_MS, MINUTE_MS, SECOND_MS};
 use strongroom_vault::rules::right::Right;
-use strongroom_vault::vault::{NewToken, Principal, ReadClocks};
+use strongroom_vault::vault::{NewToken, Principal, ReadClocks, Settings, TokenDay};
 use strongroom_vault::{Error, Result, Vault};
 
-use super::scene::{Pair, Scene, local_bodies, repository, within};
+use super::scene::{Scene, local_bodies, on_sqlite, repository, within};
 
 #[test]
 fn an_upload_that_was_held_open_until_its_token_was_revoked_comes_to_nothing() {
@@ -124,19 +123,14 @@ fn who_declares_much_and_sends_nothing_takes_no_room_of_others() {
 fn on_a_small_disk(free_bytes: u64) -> (Scene, Arc<AtomicU64>) {
     let free = Arc::new(AtomicU64::new(free_bytes));
     let shared = Arc::clone(&free);
-    let pair: Pair = Rc::new(move |folder| {
-        let database: Arc<dyn Database> = Arc::new(Sqlite::open(&folder.join("vault.db")).unwrap());
-        let bodies: Arc<dyn Bodies> = Arc::new(SmallDisk {
+    let pair = on_sqlite(move |folder| {
+        Arc::new(SmallDisk {
             inner: local_bodies(folder),
             free: Arc::clone(&shared),
-        });
-        (database, bodies)
+        })
     });
-    let mut scene = None;
-    within(&pair, || {
-        scene = Some(Scene::with(|settings| settings.reserve_bytes = RESERVE));
-    });
-    (scene.unwrap(), free)
+    let reserve = |settings: &mut Settings| settings.reserve_bytes = RESERVE;
+    (within(&pair, || Scene::with(reserve)), free)
 }
 
 const MIB: u64 = 1 << 20;
@@ -354,15 +348,67 @@ fn deletions_use_up_the_day() {
     }
     // What is gone already costs nothing, and is not refused.
     delete(packs[0]).unwrap();
+    // Until when is said: of a deletion so that whoever asks may ask again, and of what is put in
+    // words.
     let refused = delete(packs[4]);
-    assert!(matches!(refused, Err(Error::Full { .. })), "{refused:?}");
-    assert!(scene.put(&maintain, FileType::Data, b"more").is_err());
+    let Err(Error::DayIsUsedUp { until, pause }) = refused else {
+        panic!("{refused:?}");
+    };
+    let left_ms = until.as_millisecond() - scene.vault.now().vault_ms;
+    assert!((1..=DAY_MS).contains(&left_ms), "{until}");
+    assert_eq!(until.as_millisecond() % DAY_MS, 0);
+    let left_s = u64::try_from(left_ms / SECOND_MS).unwrap();
+    assert_eq!(pause.as_secs(), left_s + 1);
+    let refused = scene.put(&maintain, FileType::Data, b"more");
+    let Err(Error::Full { reason }) = refused else {
+        panic!("{refused:?}");
+    };
+    assert!(reason.contains(&until.to_string()), "{reason}");
     scene.pass(DAY_MS);
     delete(packs[4]).unwrap();
     // Who says nothing has a bound all the same.
     bounded(&scene, Right::Maintain, None);
     let tokens = scene.vault.tokens().unwrap();
     assert_eq!(tokens.last().unwrap().daily_objects, Some(1_000_000));
+}
+
+#[test]
+fn the_day_of_a_token_can_be_raised() {
+    let scene = Scene::new();
+    let append = scene.token(Right::Append);
+    scene.init(&append);
+    let packs: Vec<_> = (0..4_u8)
+        .map(|number| scene.put(&append, FileType::Data, &[number]).unwrap())
+        .collect();
+    let maintain = bounded(&scene, Right::Maintain, Some(2));
+    let delete = |pack| scene.vault.remove(&maintain, &repository(), pack);
+    for pack in &packs[..2] {
+        delete(*pack).unwrap();
+    }
+    assert!(delete(packs[2]).is_err());
+    let day = |bytes, objects| TokenDay { bytes, objects };
+    let set = |day| scene.vault.set_token_day(&maintain.name, day);
+    assert_eq!(set(day(None, Some(3))).unwrap(), day(None, Some(3)));
+    delete(packs[2]).unwrap();
+    // What is used up stays counted.
+    assert!(delete(packs[3]).is_err());
+    let both = day(Some(1_000), Some(3));
+    assert_eq!(set(day(Some(1_000), None)).unwrap(), both);
+    // That nothing changes is no act.
+    assert_eq!(set(both).unwrap(), both);
+    let leaves = scene.acts("token-day");
+    assert_eq!(leaves.len(), 2);
+    assert_eq!(leaves[0]["token"], maintain.name);
+    assert_eq!(leaves[0]["objects"], 3);
+    assert!(leaves[0].get("bytes").is_none());
+    assert_eq!(leaves[1]["bytes"], 1_000);
+    let refused = set(day(None, Some(u64::MAX)));
+    assert!(
+        matches!(refused, Err(Error::Malformed { .. })),
+        "{refused:?}"
+    );
+    let unknown = scene.vault.set_token_day("nobody", both);
+    assert!(matches!(unknown, Err(Error::Unknown { .. })), "{unknown:?}");
 }
 
 #[test]

@@ -161,9 +161,7 @@ fn deletions_of_what_is_hidden_are_taken_back_once_it_is_shown_again_and_hold_th
     let (honest, stolen) = (scene.token(Right::Append), scene.token(Right::Append));
     let maintain = scene.token(Right::Maintain);
     scene.init(&honest);
-    let junk: Vec<_> = (0..10_u8)
-        .map(|number| scene.put(&stolen, FileType::Data, &[number; 50]).unwrap())
-        .collect();
+    let junk = scene.put_packs(&stolen, 10, 50);
     scene.vault.hide(&stolen.name, 0).unwrap();
     for name in &junk {
         scene.vault.remove(&maintain, &repository(), *name).unwrap();

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 
 use strongroom_model::{FileName, FileType};
 use strongroom_vault::Error;
-use strongroom_vault::database::Transaction;
 use strongroom_vault::records::objects::View;
 use strongroom_vault::rules::clock::{DAY_MS, HOUR_MS, MINUTE_MS};
 use strongroom_vault::rules::purge::Hold;
@@ -13,12 +12,17 @@ use strongroom_vault::vault::Principal;
 
 use super::scene::{Scene, repository};
 
+/// A vault, and who may ask it for deletions.
+fn begun() -> (Scene, Principal) {
+    let scene = Scene::new();
+    let maintain = scene.token(Right::Maintain);
+    (scene, maintain)
+}
+
 /// A repository with many packs of 1,000 bytes each.
 fn many_packs(scene: &Scene, who: &Principal, count: u8) -> Vec<FileName> {
     scene.init(who);
-    (0..count)
-        .map(|number| scene.put(who, FileType::Data, &[number; 1_000]).unwrap())
-        .collect()
+    scene.put_packs(who, count, 1_000)
 }
 
 fn hold(scene: &Scene) -> Option<Hold> {
@@ -33,8 +37,7 @@ fn remove(scene: &Scene, who: &Principal, packs: &[FileName]) {
 
 #[test]
 fn many_small_objects_do_not_make_a_few_large_ones_few() {
-    let scene = Scene::new();
-    let maintain = scene.token(Right::Maintain);
+    let (scene, maintain) = begun();
     let packs = many_packs(&scene, &maintain, 40);
     for number in 0..1_000_u32 {
         let junk = number.to_le_bytes();
@@ -48,14 +51,10 @@ fn many_small_objects_do_not_make_a_few_large_ones_few() {
 
 #[test]
 fn what_came_on_the_day_of_a_deletion_does_not_make_it_look_small() {
-    let scene = Scene::new();
-    let maintain = scene.token(Right::Maintain);
+    let (scene, maintain) = begun();
     let packs = many_packs(&scene, &maintain, 40);
     // The vault serves for two days, in which it notes what is there.
-    for _ in 0..48 {
-        scene.vault.purge().unwrap();
-        scene.pass(HOUR_MS);
-    }
+    pass_hours(&scene, 48);
     for number in 0..200_u8 {
         let junk = vec![number; 1_001];
         scene.put(&maintain, FileType::Data, &junk).unwrap();
@@ -68,8 +67,7 @@ fn what_came_on_the_day_of_a_deletion_does_not_make_it_look_small() {
 
 #[test]
 fn a_day_has_no_midnight_at_which_the_count_begins_anew() {
-    let scene = Scene::new();
-    let maintain = scene.token(Right::Maintain);
+    let (scene, maintain) = begun();
     let packs = many_packs(&scene, &maintain, 60);
     let left_ms = DAY_MS - scene.vault.now().vault_ms.rem_euclid(DAY_MS);
     scene.pass(left_ms - MINUTE_MS);
@@ -87,8 +85,7 @@ fn a_day_has_no_midnight_at_which_the_count_begins_anew() {
 
 #[test]
 fn what_was_swapped_after_the_look_is_not_agreed_to() {
-    let scene = Scene::new();
-    let maintain = scene.token(Right::Maintain);
+    let (scene, maintain) = begun();
     let packs = many_packs(&scene, &maintain, 40);
     let junk: Vec<FileName> = (0..5_u8)
         .map(|number| scene.put(&maintain, FileType::Data, &[number]).unwrap())
@@ -114,8 +111,7 @@ fn what_was_swapped_after_the_look_is_not_agreed_to() {
 
 #[test]
 fn after_a_yes_what_is_deleted_on_the_same_day_holds_again() {
-    let scene = Scene::new();
-    let maintain = scene.token(Right::Maintain);
+    let (scene, maintain) = begun();
     let packs = many_packs(&scene, &maintain, 60);
     remove(&scene, &maintain, &packs[..4]);
     assert_eq!(hold(&scene), Some(Hold::ManyTombstones));
@@ -147,8 +143,7 @@ fn packs_and_snapshots(scene: &Scene, who: &Principal) -> (FileName, Vec<FileNam
 #[test]
 fn the_vital_few_are_not_few() {
     // The only key.
-    let scene = Scene::new();
-    let maintain = scene.token(Right::Maintain);
+    let (scene, maintain) = begun();
     let (key, snapshots) = packs_and_snapshots(&scene, &maintain);
     remove(&scene, &maintain, &snapshots[..1]);
     assert_eq!(hold(&scene), None);
@@ -157,13 +152,9 @@ fn the_vital_few_are_not_few() {
     assert_eq!(scene.acts("purge-held").len(), 1);
 
     // More than half of the snapshots, with junk put in their place.
-    let scene = Scene::new();
-    let maintain = scene.token(Right::Maintain);
+    let (scene, maintain) = begun();
     let (_, snapshots) = packs_and_snapshots(&scene, &maintain);
-    for _ in 0..25 {
-        scene.vault.purge().unwrap();
-        scene.pass(HOUR_MS);
-    }
+    pass_hours(&scene, 25);
     for number in 100..200_u8 {
         scene
             .put(&maintain, FileType::Snapshots, &[number; 20])
@@ -175,8 +166,7 @@ fn the_vital_few_are_not_few() {
     assert_eq!(hold(&scene), Some(Hold::ManyTombstones));
 
     // Index files that a prune writes anew; and those that nothing comes for.
-    let scene = Scene::new();
-    let maintain = scene.token(Right::Maintain);
+    let (scene, maintain) = begun();
     packs_and_snapshots(&scene, &maintain);
     let put = |number: u8| {
         let index = [number; 30];
@@ -217,8 +207,7 @@ fn put_snapshot(scene: &Scene, who: &Principal, number: u32) -> FileName {
 
 #[test]
 fn a_weekly_prune_is_no_mass_deletion() {
-    let scene = Scene::new();
-    let maintain = scene.token(Right::Maintain);
+    let (scene, maintain) = begun();
     many_objects(&scene, &maintain);
     // Each backup has an index file of its own, half of them older than a day; a prune merges all
     // into one.
@@ -240,8 +229,7 @@ fn a_weekly_prune_is_no_mass_deletion() {
 
 #[test]
 fn steady_snapshots_are_not_held() {
-    let scene = Scene::new();
-    let maintain = scene.token(Right::Maintain);
+    let (scene, maintain) = begun();
     many_objects(&scene, &maintain);
     let daily: Vec<_> = (0..7)
         .map(|number| put_snapshot(&scene, &maintain, number))
@@ -267,8 +255,7 @@ fn steady_snapshots_are_not_held() {
 
 #[test]
 fn junk_that_comes_and_goes_and_deletions_taken_back_are_no_steady_churn() {
-    let scene = Scene::new();
-    let maintain = scene.token(Right::Maintain);
+    let (scene, maintain) = begun();
     many_objects(&scene, &maintain);
     let old: Vec<_> = (0..10)
         .map(|number| put_snapshot(&scene, &maintain, number))
@@ -290,8 +277,7 @@ fn junk_that_comes_and_goes_and_deletions_taken_back_are_no_steady_churn() {
     remove(&scene, &maintain, &junk[25..26]);
     assert_eq!(hold(&scene), Some(Hold::ManyTombstones));
 
-    let scene = Scene::new();
-    let maintain = scene.token(Right::Maintain);
+    let (scene, maintain) = begun();
     many_objects(&scene, &maintain);
     let old: Vec<_> = (0..10)
         .map(|number| put_snapshot(&scene, &maintain, number))
@@ -311,8 +297,7 @@ fn junk_that_comes_and_goes_and_deletions_taken_back_are_no_steady_churn() {
 
 #[test]
 fn many_snapshots_of_a_day_go_at_once_every_day() {
-    let scene = Scene::new();
-    let maintain = scene.token(Right::Maintain);
+    let (scene, maintain) = begun();
     many_objects(&scene, &maintain);
     for number in 0..7 {
         put_snapshot(&scene, &maintain, number);
@@ -331,8 +316,7 @@ fn many_snapshots_of_a_day_go_at_once_every_day() {
 
 #[test]
 fn the_only_snapshot_is_replaced_by_the_next_one() {
-    let scene = Scene::new();
-    let maintain = scene.token(Right::Maintain);
+    let (scene, maintain) = begun();
     many_objects(&scene, &maintain);
     let mut last = put_snapshot(&scene, &maintain, 0);
     for day in 1..4 {
@@ -346,16 +330,9 @@ fn the_only_snapshot_is_replaced_by_the_next_one() {
     assert_eq!(hold(&scene), Some(Hold::ManyTombstones));
 }
 
-fn change(scene: &Scene, statement: &str) {
-    let mut work =
-        |transaction: &mut dyn Transaction| transaction.execute(statement, &[]).map(drop);
-    scene.vault.database().write(&mut work).unwrap();
-}
-
 #[test]
 fn a_wrong_count_of_what_is_vital_ends_no_deletion_and_does_not_last() {
-    let scene = Scene::new();
-    let maintain = scene.token(Right::Maintain);
+    let (scene, maintain) = begun();
     many_objects(&scene, &maintain);
     let indexes: Vec<_> = (0..3_u8)
         .map(|number| {
@@ -364,7 +341,7 @@ fn a_wrong_count_of_what_is_vital_ends_no_deletion_and_does_not_last() {
                 .unwrap()
         })
         .collect();
-    change(&scene, "UPDATE vital SET objects = -1");
+    scene.execute("UPDATE vital SET objects = -1");
     pass_hours(&scene, 25);
     remove(&scene, &maintain, &indexes[..1]);
     // What is not known to be there is not left.
@@ -373,27 +350,26 @@ fn a_wrong_count_of_what_is_vital_ends_no_deletion_and_does_not_last() {
     scene.vault.begin_serving(None).unwrap();
     assert!(scene.vault.tallies_agree().unwrap());
     // Too many, also of what there is none of; and none at all.
-    change(&scene, "UPDATE vital SET objects = objects + 5");
+    scene.execute("UPDATE vital SET objects = objects + 5");
     let none = "INSERT INTO vital (repository, kind, objects) VALUES (1, 4, 5)";
-    change(&scene, none);
+    scene.execute(none);
     scene.vault.begin_serving(None).unwrap();
     assert!(scene.vault.tallies_agree().unwrap());
-    change(&scene, "DELETE FROM vital");
+    scene.execute("DELETE FROM vital");
     scene.vault.begin_serving(None).unwrap();
     assert!(scene.vault.tallies_agree().unwrap());
 }
 
 #[test]
 fn a_tombstone_whose_leaf_was_not_noted_is_found_by_the_end_of_its_life() {
-    let scene = Scene::new();
-    let maintain = scene.token(Right::Maintain);
+    let (scene, maintain) = begun();
     let packs = many_packs(&scene, &maintain, 40);
     scene.pass(MINUTE_MS);
     let since_ms = scene.vault.now().recorded_ms;
     remove(&scene, &maintain, &packs[..2]);
     let looked_at = scene.tombstones();
     // As a process of an older version makes it.
-    change(&scene, "UPDATE object SET tombstone = NULL");
+    scene.execute("UPDATE object SET tombstone = NULL");
     assert_eq!(scene.tombstones(), looked_at);
     let undone = scene
         .vault
@@ -403,8 +379,7 @@ fn a_tombstone_whose_leaf_was_not_noted_is_found_by_the_end_of_its_life() {
 
 #[test]
 fn rejected_keys_count_as_deletions() {
-    let scene = Scene::new();
-    let maintain = scene.token(Right::Maintain);
+    let (scene, maintain) = begun();
     scene.init(&maintain);
     let waiting = scene.put(&maintain, FileType::Keys, &super::scene::key_file(9));
     assert_eq!(hold(&scene), None);

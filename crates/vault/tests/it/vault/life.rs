@@ -229,9 +229,7 @@ pub(crate) fn many_deletions_in_a_day_hold_the_purge_until_an_operator_agrees() 
     let scene = Scene::new();
     let (append, maintain) = (scene.token(Right::Append), scene.token(Right::Maintain));
     scene.init(&append);
-    let packs: Vec<_> = (0..40_u8)
-        .map(|number| scene.put(&append, FileType::Data, &[number; 50]).unwrap())
-        .collect();
+    let packs = scene.put_packs(&append, 40, 50);
     for pack in &packs[..3] {
         scene.vault.remove(&maintain, &repository(), *pack).unwrap();
     }

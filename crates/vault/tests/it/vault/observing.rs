@@ -1,74 +1,26 @@
 //! What is counted is what is there, whatever becomes of objects.
 
-use std::io::Read;
-use std::ops::Range;
-use std::path::Path;
-use std::rc::Rc;
 use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::SystemTime;
 
 use hyper::StatusCode;
 use parking_lot::Mutex;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use strongroom_model::{FileName, FileType};
-use strongroom_store::{Bodies, BodyKey, Staged};
-use strongroom_vault::database::Database;
-use strongroom_vault::database::sqlite::Sqlite;
 use strongroom_vault::http::VaultState;
 use strongroom_vault::http::metrics::Metrics;
+use strongroom_vault::records::leaves;
 use strongroom_vault::records::tally::Tally;
 use strongroom_vault::records::tokens::Standing;
-use strongroom_vault::rules::clock::{HOUR_MS, MINUTE_MS};
+use strongroom_vault::rules::clock::{DAY_MS, HOUR_MS, MINUTE_MS};
 use strongroom_vault::rules::life::State;
 use strongroom_vault::rules::purge::Hold;
 use strongroom_vault::rules::right::Right;
-use strongroom_vault::vault::{Observed, TokensObserved};
+use strongroom_vault::vault::{Demands, Observed, Seen, TokensObserved};
 
-use super::scene::{Pair, START_MS, Scene, key_file, local_bodies, repository, within};
-
-/// Bodies that say nothing of whether they take bytes, until a test lets them.
-#[derive(Debug)]
-struct SilentBodies {
-    inner: Arc<dyn Bodies>,
-    says: Arc<Mutex<mpsc::Receiver<()>>>,
-}
-
-impl Bodies for SilentBodies {
-    fn location(&self) -> &str {
-        self.inner.location()
-    }
-
-    fn stage(&self, body: &BodyKey) -> strongroom_store::Result<Box<dyn Staged>> {
-        self.inner.stage(body)
-    }
-
-    fn open(
-        &self,
-        body: &BodyKey,
-        range: Option<Range<u64>>,
-    ) -> strongroom_store::Result<(u64, Box<dyn Read + Send>)> {
-        self.inner.open(body, range)
-    }
-
-    fn remove(&self, body: &BodyKey) -> strongroom_store::Result<()> {
-        self.inner.remove(body)
-    }
-
-    fn free_bytes(&self) -> strongroom_store::Result<Option<u64>> {
-        self.inner.free_bytes()
-    }
-
-    fn probe(&self) -> strongroom_store::Result<()> {
-        self.says.lock().recv().unwrap();
-        self.inner.probe()
-    }
-
-    fn sweep(&self, older_than: SystemTime) -> strongroom_store::Result<u64> {
-        self.inner.sweep(older_than)
-    }
-}
+use super::asked::AskedBodies;
+use super::scene::{START_MS, Scene, key_file, on_sqlite, repository, within};
 
 fn observed(scene: &Scene) -> Observed {
     scene.vault.observe().unwrap().repositories.remove(0)
@@ -84,9 +36,7 @@ fn objects_are_counted_by_state() {
     let (append, thief) = (scene.token(Right::Append), scene.token(Right::Append));
     let maintain = scene.token(Right::Maintain);
     scene.init(&append);
-    let packs: Vec<FileName> = (0..4_u8)
-        .map(|number| scene.put(&append, FileType::Data, &[number; 100]).unwrap())
-        .collect();
+    let packs = scene.put_packs(&append, 4, 100);
     scene.put(&thief, FileType::Data, b"junk").unwrap();
     scene.put(&append, FileType::Keys, &key_file(9)).unwrap();
     assert_eq!(counts(&scene), [7, 0, 0, 1, 0]);
@@ -151,6 +101,47 @@ fn silence_free_room_clock_and_tokens_are_seen() {
     scene.clocks.lock().wall_ms += HOUR_MS;
     scene.vault.tick().unwrap();
     assert!(scene.vault.observe().unwrap().is_clock_doubted);
+}
+
+#[test]
+fn until_when_a_leap_of_the_clock_holds_purging_is_told() {
+    let scene = Scene::new();
+    let told = |scene: &Scene| {
+        let demands = Demands {
+            verify_every_ms: 365 * DAY_MS,
+            behind_ms: None,
+        };
+        let found = scene.vault.findings(demands).unwrap();
+        let of_clock = found.into_iter().filter(|finding| finding.check == "clock");
+        of_clock
+            .map(|finding| finding.problem)
+            .filter(|problem| problem.contains("not purged before"))
+            .collect::<Vec<_>>()
+    };
+    {
+        let mut clocks = scene.clocks.lock();
+        clocks.boot = "two".to_owned();
+        clocks.boottime_ms = 1;
+        clocks.wall_ms += 20 * DAY_MS;
+    }
+    let scene = scene.reopened();
+    let catch_up = |by_ms| Seen {
+        wall_ms: Some(scene.clocks.lock().wall_ms),
+        catch_up_ms: Some(by_ms),
+    };
+    scene.vault.confirm_clock(catch_up(DAY_MS / 2)).unwrap();
+    assert_eq!(scene.vault.observe().unwrap().leap_holds_until_ms, None);
+    assert_eq!(told(&scene), [""; 0]);
+    scene.vault.confirm_clock(catch_up(10 * DAY_MS)).unwrap();
+    let until_ms = scene.vault.now().vault_ms + DAY_MS;
+    let until = scene.vault.observe().unwrap().leap_holds_until_ms;
+    assert_eq!(until, Some(until_ms));
+    let told_until = leaves::timestamp(until_ms).unwrap().to_string();
+    let problems = told(&scene);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].contains(&told_until), "{problems:?}");
+    scene.pass(DAY_MS);
+    assert_eq!(told(&scene), [""; 0]);
 }
 
 #[test]
@@ -285,16 +276,13 @@ fn a_vault_that_nobody_looks_at_is_dead_after_a_minute() {
 fn a_storage_that_says_nothing_is_told_and_waited_for_by_nobody() {
     let (let_it_say, says) = mpsc::channel();
     let says = Arc::new(Mutex::new(says));
-    let pair: Pair = Rc::new(
-        move |folder: &Path| -> (Arc<dyn Database>, Arc<dyn Bodies>) {
-            let database = Sqlite::open(&folder.join("vault.db")).unwrap();
-            let bodies = SilentBodies {
-                inner: local_bodies(folder),
-                says: Arc::clone(&says),
-            };
-            (Arc::new(database), Arc::new(bodies))
-        },
-    );
+    let pair = on_sqlite(move |folder| {
+        let says = Arc::clone(&says);
+        Arc::new(AskedBodies {
+            before_probe: Box::new(move || says.lock().recv().unwrap()),
+            ..AskedBodies::new(folder)
+        })
+    });
     within(&pair, || {
         let scene = Scene::new();
         let metrics = Metrics::new();

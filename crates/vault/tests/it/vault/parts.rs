@@ -1,17 +1,19 @@
 //! What is done to very many objects is done a part at a time, and by another process where the
 //! first one dies between two.
 
-use std::cell::RefCell;
+use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use parking_lot::Mutex;
 use strongroom_model::{FileName, FileType, Id};
 use strongroom_vault::database::sqlite::Sqlite;
 use strongroom_vault::database::{Database, Transaction, Work};
 use strongroom_vault::records::objects::{self, Key, View};
+use strongroom_vault::records::tombstones;
 use strongroom_vault::records::under_way::{self, Deed, UnderWay};
-use strongroom_vault::rules::life::{Object, State};
+use strongroom_vault::rules::life::{Delete, Object, State};
 use strongroom_vault::rules::right::Right;
 use strongroom_vault::vault::Principal;
 use strongroom_vault::{Error, Result};
@@ -97,7 +99,14 @@ pub(crate) fn much_is_hidden_shown_and_undeleted_a_part_at_a_time() {
         .id;
     write(&scene, |transaction| {
         for number in 0..MANY {
-            objects::tombstone(transaction, &key(number), LEAVES.1 + number, 0, by)?;
+            tombstones::make(
+                transaction,
+                &key(number),
+                Delete::Ends,
+                LEAVES.1 + number,
+                0,
+                by,
+            )?;
         }
         // Their lives began again when they were shown, and not behind their end.
         let statement = "UPDATE object SET began = 19000 WHERE state = 1";
@@ -142,22 +151,83 @@ impl Database for DyingDatabase {
     }
 }
 
-#[test]
-fn what_a_process_has_left_is_done_by_another() {
+/// A database that dies, and what says after how many more transactions that write.
+fn dying() -> (Pair, Arc<AtomicU64>) {
     let left = Arc::new(AtomicU64::new(u64::MAX));
-    let dying = Arc::clone(&left);
+    let of_pair = Arc::clone(&left);
     let pair: Pair = Rc::new(move |folder| {
         let database: Arc<dyn Database> = Arc::new(DyingDatabase {
             inner: Sqlite::open(&folder.join("vault.db")).unwrap(),
-            left: Arc::clone(&dying),
+            left: Arc::clone(&of_pair),
         });
         (database, local_bodies(folder))
     });
-    let made = RefCell::new(None);
-    within(&pair, || {
-        made.replace(Some(Scene::new()));
+    (pair, left)
+}
+
+/// What happens once, after so many more transactions that write and before the next one.
+type Interruption = Arc<Mutex<Option<(u64, Happens)>>>;
+
+type Happens = Box<dyn FnOnce() + Send>;
+
+/// A database between two of whose transactions something else happens.
+struct InterruptedDatabase {
+    inner: Sqlite,
+    interruption: Interruption,
+}
+
+impl fmt::Debug for InterruptedDatabase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("InterruptedDatabase")
+    }
+}
+
+impl Database for InterruptedDatabase {
+    fn write(&self, work: &mut Work<'_>) -> Result<()> {
+        let due = {
+            let mut interruption = self.interruption.lock();
+            match interruption.take() {
+                Some((0, happens)) => Some(happens),
+                Some((left, happens)) => {
+                    *interruption = Some((left - 1, happens));
+                    None
+                }
+                None => None,
+            }
+        };
+        if let Some(happens) = due {
+            happens();
+        }
+        self.inner.write(work)
+    }
+
+    fn read(&self, work: &mut Work<'_>) -> Result<()> {
+        self.inner.read(work)
+    }
+}
+
+fn interrupted() -> (Pair, Interruption) {
+    let interruption = Interruption::default();
+    let of_pair = Arc::clone(&interruption);
+    let pair: Pair = Rc::new(move |folder| {
+        let database: Arc<dyn Database> = Arc::new(InterruptedDatabase {
+            inner: Sqlite::open(&folder.join("vault.db")).unwrap(),
+            interruption: Arc::clone(&of_pair),
+        });
+        (database, local_bodies(folder))
     });
-    let scene = made.into_inner().unwrap();
+    (pair, interruption)
+}
+
+/// Lets all that is under way seem to have lost its process.
+fn age(scene: &Scene) {
+    scene.execute("UPDATE under_way SET at_ms = at_ms - 120000");
+}
+
+#[test]
+fn what_a_process_has_left_is_done_by_another() {
+    let (pair, left) = dying();
+    let scene = within(&pair, Scene::new);
     let (honest, thief) = (scene.token(Right::Append), scene.token(Right::Append));
     scene.init(&honest);
     put_many(&scene, &thief);
@@ -168,15 +238,25 @@ fn what_a_process_has_left_is_done_by_another() {
     let other = scene.beside();
     // Its process may be at it still.
     assert_eq!(other.vault.go_on().unwrap(), 0);
-    write(&scene, |transaction| {
-        let statement = "UPDATE under_way SET at_ms = at_ms - 120000";
-        transaction.execute(statement, &[]).map(drop)
-    });
+    age(&scene);
     assert_eq!(other.vault.go_on().unwrap(), 1);
     assert_eq!(told(&scene, "hide"), [5_000, 5_000, 2_500]);
     assert_eq!(packs(&scene, &honest), 0);
     assert_eq!(other.vault.go_on().unwrap(), 0);
     assert!(scene.vault.tallies_agree().unwrap());
+}
+
+/// An act as a process leaves it that dies before its first part.
+fn left_to_hide(scene: &Scene, thief: &Principal, leaf: u64) {
+    let tokens = scene.vault.tokens().unwrap();
+    let token = tokens
+        .iter()
+        .find(|token| token.name == thief.name)
+        .unwrap();
+    let act = UnderWay::of_token(Deed::Hide, (token.id, token.name.as_str()), 0, 50_000);
+    write(scene, |transaction| {
+        under_way::keep(transaction, &act, leaf).map(drop)
+    });
 }
 
 #[test]
@@ -185,19 +265,102 @@ fn what_is_shown_again_is_hidden_no_further() {
     let (honest, thief) = (scene.token(Right::Append), scene.token(Right::Append));
     scene.init(&honest);
     put_many(&scene, &thief);
-    let tokens = scene.vault.tokens().unwrap();
-    let token = tokens
-        .iter()
-        .find(|token| token.name == thief.name)
-        .unwrap();
-    // As a process leaves it that dies before its first part.
-    let act = UnderWay::of_token(Deed::Hide, (token.id, token.name.as_str()), 0, 50_000);
-    write(&scene, |transaction| {
-        under_way::keep(transaction, &act)?;
-        let statement = "UPDATE under_way SET at_ms = at_ms - 120000";
-        transaction.execute(statement, &[]).map(drop)
-    });
+    left_to_hide(&scene, &thief, 39_999);
+    age(&scene);
     assert_eq!(scene.vault.unhide(&thief.name).unwrap(), 0);
     assert_eq!(scene.vault.go_on().unwrap(), 0);
     assert_eq!(packs(&scene, &honest), MANY);
+}
+
+#[test]
+fn who_is_taken_back_hears_that_and_no_number_of_another_act() {
+    let (pair, interruption) = interrupted();
+    let scene = within(&pair, Scene::new);
+    let (honest, thief) = (scene.token(Right::Append), scene.token(Right::Append));
+    scene.init(&honest);
+    put_many(&scene, &thief);
+    // Another process shows again what was hidden so far, and dies when it has done a part of it.
+    let (pair, left) = dying();
+    let other = within(&pair, || scene.beside());
+    let (vault, name) = (other.vault.clone(), thief.name.clone());
+    let unhide: Happens = Box::new(move || {
+        left.store(1, Ordering::Relaxed);
+        assert!(vault.unhide(&name).is_err());
+        left.store(u64::MAX, Ordering::Relaxed);
+    });
+    *interruption.lock() = Some((2, unhide));
+    let hidden = scene.vault.hide(&thief.name, 0);
+    let Err(Error::TakenBack { deed, objects }) = hidden else {
+        panic!("{hidden:?}");
+    };
+    assert_eq!((deed, objects), ("hide", 10_000));
+    assert_eq!(packs(&scene, &honest), MANY - 5_000);
+    age(&scene);
+    assert_eq!(scene.vault.go_on().unwrap(), 1);
+    assert_eq!(packs(&scene, &honest), MANY);
+    assert_eq!(told(&scene, "hide"), [5_000, 5_000]);
+    assert_eq!(told(&scene, "unhide"), [5_000, 5_000]);
+    assert!(scene.vault.tallies_agree().unwrap());
+}
+
+#[test]
+fn who_stops_leaves_the_rest_to_others() {
+    let (pair, interruption) = interrupted();
+    let scene = within(&pair, Scene::new);
+    let (honest, thief) = (scene.token(Right::Append), scene.token(Right::Append));
+    scene.init(&honest);
+    put_many(&scene, &thief);
+    let vault = scene.vault.clone();
+    let stop: Happens = Box::new(move || vault.end_jobs());
+    *interruption.lock() = Some((1, stop));
+    let hidden = scene.vault.hide(&thief.name, 0);
+    let Err(Error::Stopping { objects }) = hidden else {
+        panic!("{hidden:?}");
+    };
+    assert_eq!(objects, 10_000);
+    let other = scene.beside();
+    age(&scene);
+    assert_eq!(other.vault.go_on().unwrap(), 1);
+    assert_eq!(told(&scene, "hide"), [5_000, 5_000, 2_500]);
+    assert_eq!(packs(&scene, &honest), 0);
+}
+
+#[test]
+fn an_act_that_cannot_be_done_keeps_no_other_from_being_done() {
+    let scene = Scene::new();
+    let (honest, thief) = (scene.token(Right::Append), scene.token(Right::Append));
+    scene.init(&honest);
+    put_many(&scene, &thief);
+    left_to_hide(&scene, &thief, 39_998);
+    left_to_hide(&scene, &thief, 39_999);
+    write(&scene, |transaction| {
+        let statement = "UPDATE under_way SET deed = 9 WHERE id = 39998";
+        transaction.execute(statement, &[]).map(drop)
+    });
+    age(&scene);
+    assert!(scene.vault.go_on().is_err());
+    assert_eq!(packs(&scene, &honest), 0);
+    // It rests for a minute, and is tried again then.
+    assert_eq!(scene.vault.go_on().unwrap(), 0);
+    age(&scene);
+    assert!(scene.vault.go_on().is_err());
+}
+
+#[test]
+fn acts_are_never_taken_for_one_another() {
+    let scene = Scene::new();
+    let (honest, thief) = (scene.token(Right::Append), scene.token(Right::Append));
+    scene.init(&honest);
+    put_many(&scene, &thief);
+    let mut known = Vec::new();
+    let act = UnderWay::of_token(Deed::Hide, (2, "a token"), 0, 50_000);
+    for leaf in [39_000, 39_500] {
+        write(&scene, |transaction| {
+            let id = under_way::keep(transaction, &act, leaf)?;
+            under_way::end(transaction, id)?;
+            known.push(id);
+            Ok(())
+        });
+    }
+    assert_eq!(known, [39_000, 39_500]);
 }

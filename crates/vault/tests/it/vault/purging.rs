@@ -1,91 +1,33 @@
 //! Purging goes on whatever single objects do, and ends when the process does.
 
-use std::cell::RefCell;
-use std::io::Read;
-use std::ops::Range;
-use std::rc::Rc;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use parking_lot::Mutex;
 use strongroom_model::{FileName, FileType};
-use strongroom_store::{Bodies, BodyKey, Staged};
+use strongroom_store::BodyKey;
 use strongroom_vault::Vault;
-use strongroom_vault::database::Database;
-use strongroom_vault::database::sqlite::Sqlite;
 use strongroom_vault::rules::clock::{HOUR_MS, MINUTE_MS};
 use strongroom_vault::rules::life::State;
 use strongroom_vault::rules::right::Right;
 
-use super::scene::{Pair, Scene, local_bodies, within};
+use super::asked::AskedBodies;
+use super::scene::{Scene, on_sqlite, within};
 
 type Removes = Box<dyn Fn(&BodyKey) -> strongroom_store::Result<()> + Send>;
-
-/// Bodies of which a test is asked before one is removed.
-struct AskedBodies {
-    inner: Arc<dyn Bodies>,
-    before_removal: Arc<Mutex<Removes>>,
-}
-
-impl std::fmt::Debug for AskedBodies {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("AskedBodies")
-    }
-}
-
-impl Bodies for AskedBodies {
-    fn location(&self) -> &str {
-        self.inner.location()
-    }
-
-    fn stage(&self, body: &BodyKey) -> strongroom_store::Result<Box<dyn Staged>> {
-        self.inner.stage(body)
-    }
-
-    fn open(
-        &self,
-        body: &BodyKey,
-        range: Option<Range<u64>>,
-    ) -> strongroom_store::Result<(u64, Box<dyn Read + Send>)> {
-        self.inner.open(body, range)
-    }
-
-    fn remove(&self, body: &BodyKey) -> strongroom_store::Result<()> {
-        (self.before_removal.lock())(body)?;
-        self.inner.remove(body)
-    }
-
-    fn free_bytes(&self) -> strongroom_store::Result<Option<u64>> {
-        self.inner.free_bytes()
-    }
-
-    fn probe(&self) -> strongroom_store::Result<()> {
-        self.inner.probe()
-    }
-
-    fn sweep(&self, older_than: SystemTime) -> strongroom_store::Result<u64> {
-        self.inner.sweep(older_than)
-    }
-}
 
 /// A scene whose bodies ask before one is removed.
 fn asked_scene() -> (Scene, Arc<Mutex<Removes>>) {
     let anything: Removes = Box::new(|_| Ok(()));
     let asked = Arc::new(Mutex::new(anything));
     let before_removal = Arc::clone(&asked);
-    let pair: Pair = Rc::new(move |folder| {
-        let database: Arc<dyn Database> = Arc::new(Sqlite::open(&folder.join("vault.db")).unwrap());
-        let bodies: Arc<dyn Bodies> = Arc::new(AskedBodies {
-            inner: local_bodies(folder),
-            before_removal: Arc::clone(&before_removal),
-        });
-        (database, bodies)
+    let pair = on_sqlite(move |folder| {
+        let asks = Arc::clone(&before_removal);
+        Arc::new(AskedBodies {
+            before_removal: Box::new(move |body| (asks.lock())(body)),
+            ..AskedBodies::new(folder)
+        })
     });
-    let made = RefCell::new(None);
-    within(&pair, || {
-        made.replace(Some(Scene::new()));
-    });
-    (made.into_inner().unwrap(), asked)
+    (within(&pair, Scene::new), asked)
 }
 
 /// Puts as many packs, and asks for some of them to be deleted.

@@ -5,9 +5,8 @@ mod model;
 mod open_door;
 
 use strongroom_model::receipt::NeedsChange;
-use strongroom_model::{FileName, FileType, Id, Needs};
+use strongroom_model::{FileName, FileType, Id, Needs, Receipt};
 use strongroom_vault::Error;
-use strongroom_vault::records::leaves;
 use strongroom_vault::records::objects::View;
 use strongroom_vault::rules::clock::HOUR_MS;
 use strongroom_vault::rules::purge::Hold;
@@ -62,10 +61,14 @@ impl World {
         needs(&self.files, CONFIG)
     }
 
+    /// The first receipt of the snapshot.
+    fn receipt(&self) -> Receipt {
+        let needs = first(&self.needs());
+        self.client.receipt(self.snapshot, None, needs)
+    }
+
     fn send_first(&self) -> Id {
-        let receipt = self
-            .client
-            .receipt(self.snapshot, None, first(&self.needs()));
+        let receipt = self.receipt();
         let (id, accepted) = self
             .client
             .send(&self.scene, &self.append, &receipt)
@@ -101,30 +104,12 @@ impl World {
     }
 }
 
-fn leaves_of(scene: &Scene, act: &str) -> Vec<serde_json::Value> {
-    let mut found = Vec::new();
-    scene
-        .vault
-        .database()
-        .read(&mut |transaction| {
-            leaves::entries(transaction, 0, 10_000, &mut |_, entry| {
-                let leaf: serde_json::Value = serde_json::from_slice(&entry).unwrap();
-                if leaf["act"] == act {
-                    found.push(leaf);
-                }
-                Ok(())
-            })
-        })
-        .unwrap();
-    found
-}
-
 #[test]
 fn a_snapshot_is_whole_while_everything_is_here_that_its_receipt_names() {
     let world = World::new();
     let id = world.send_first();
     assert_eq!(world.missing(), [(0, Vec::new())]);
-    let leaf = leaves_of(&world.scene, "receipt").pop().unwrap();
+    let leaf = world.scene.acts("receipt").pop().unwrap();
     assert_eq!(leaf["receipt"], id.to_string());
     assert_eq!(leaf["client"], world.client.id().to_string());
     assert_eq!(leaf["token"], world.append.name);
@@ -197,7 +182,7 @@ fn what_comes_after_its_receipt_is_missing_until_it_comes() {
         .send(&world.scene, &world.append, &receipt)
         .unwrap();
     assert_eq!(again.missing, 0);
-    assert_eq!(leaves_of(&world.scene, "receipt").len(), 1);
+    assert_eq!(world.scene.acts("receipt").len(), 1);
     let newest = world.scene.vault.newest_snapshots().unwrap();
     assert!(newest.values().all(|newest| newest.is_whole));
     assert_eq!(newest.len(), 1);
@@ -330,32 +315,24 @@ fn a_token_is_bound_to_the_first_key_until_an_administrator_lets_it_go() {
     assert!(scene.vault.forget_client_key(&world.append.name).unwrap());
     assert!(!scene.vault.forget_client_key(&world.append.name).unwrap());
     other.send(scene, &world.append, &receipt).unwrap();
-    assert_eq!(leaves_of(scene, "client-key").len(), 2);
-    assert_eq!(leaves_of(scene, "client-key-forgotten").len(), 1);
+    assert_eq!(scene.acts("client-key").len(), 2);
+    assert_eq!(scene.acts("client-key-forgotten").len(), 1);
     // A receipt that is known binds as well.
     let fresh = scene.token(Right::Maintain);
     other.send(scene, &fresh, &receipt).unwrap();
-    let refused = world.client.send(
-        scene,
-        &fresh,
-        &world
-            .client
-            .receipt(world.snapshot, None, first(&world.needs())),
-    );
+    let refused = world.client.send(scene, &fresh, &world.receipt());
     assert!(
         matches!(refused, Err(Error::OtherClient { .. })),
         "{refused:?}"
     );
-    assert_eq!(leaves_of(scene, "receipt").len(), 2);
+    assert_eq!(scene.acts("receipt").len(), 2);
 }
 
 #[test]
 fn a_receipt_without_its_parent_is_sent_back_for_it() {
     let world = World::new();
     let (scene, append) = (&world.scene, &world.append);
-    let root = world
-        .client
-        .receipt(world.snapshot, None, first(&world.needs()));
+    let root = world.receipt();
     let root_id = world.client.sign(&root).id();
     let change = NeedsChange::between(&world.needs(), &world.needs());
     let child = world.client.receipt(world.snapshot, Some(root_id), change);
@@ -390,9 +367,7 @@ fn a_receipt_without_its_parent_is_sent_back_for_it() {
 fn junk_and_forged_signatures_are_refused_and_change_nothing() {
     let world = World::new();
     let (scene, append) = (&world.scene, &world.append);
-    let receipt = world
-        .client
-        .receipt(world.snapshot, None, first(&world.needs()));
+    let receipt = world.receipt();
     let signed = world.client.sign(&receipt);
     let right: serde_json::Value = serde_json::from_slice(&world.client.request(&signed)).unwrap();
     let change = |path: &str, value: &str| {
@@ -431,7 +406,7 @@ fn junk_and_forged_signatures_are_refused_and_change_nothing() {
         );
     }
     assert!(world.missing().is_empty());
-    assert!(leaves_of(scene, "client-key").is_empty());
+    assert!(scene.acts("client-key").is_empty());
     let reader = scene.token(Right::Read);
     let refused = world.client.send(scene, &reader, &receipt);
     assert!(

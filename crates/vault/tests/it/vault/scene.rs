@@ -14,9 +14,9 @@ use strongroom_model::{FileName, FileType, Id, RepositoryPath};
 use strongroom_store::Bodies;
 use strongroom_store::local::LocalBodies;
 use strongroom_testkit::FaultyBodies;
-use strongroom_vault::database::Database;
 use strongroom_vault::database::migrations::migrate;
 use strongroom_vault::database::sqlite::Sqlite;
+use strongroom_vault::database::{Database, Transaction};
 use strongroom_vault::records::SCHEMA;
 use strongroom_vault::records::leaves;
 use strongroom_vault::records::objects::View;
@@ -37,11 +37,22 @@ thread_local! {
     static PAIR: RefCell<Option<Pair>> = const { RefCell::new(None) };
 }
 
-/// Does a test whose scenes lie elsewhere.
-pub(crate) fn within(pair: &Pair, test: impl FnOnce()) {
+/// Does a test whose scenes lie elsewhere, or makes such a scene.
+pub(crate) fn within<T>(pair: &Pair, test: impl FnOnce() -> T) -> T {
     PAIR.set(Some(Rc::clone(pair)));
-    test();
+    let made = test();
     PAIR.set(None);
+    made
+}
+
+/// A file of SQLite, and whatever storage.
+pub(crate) fn on_sqlite(bodies: impl Fn(&Path) -> Arc<dyn Bodies> + 'static) -> Pair {
+    Rc::new(
+        move |folder: &Path| -> (Arc<dyn Database>, Arc<dyn Bodies>) {
+            let database = Sqlite::open(&folder.join("vault.db")).unwrap();
+            (Arc::new(database), bodies(folder))
+        },
+    )
 }
 
 /// A folder's own bodies.
@@ -55,20 +66,16 @@ pub(crate) fn local_bodies(folder: &Path) -> Arc<dyn Bodies> {
 pub(crate) fn faulty() -> (Scene, Arc<FaultyBodies<LocalBodies>>) {
     let made: Rc<RefCell<Option<Arc<FaultyBodies<LocalBodies>>>>> = Rc::default();
     let of_scene = Rc::clone(&made);
-    let pair: Pair = Rc::new(
-        move |folder: &Path| -> (Arc<dyn Database>, Arc<dyn Bodies>) {
-            let database = Sqlite::open(&folder.join("vault.db")).unwrap();
-            let local = LocalBodies::new(folder.join("repositories"));
-            local.create().unwrap();
-            let bodies = Arc::new(FaultyBodies::new(local));
-            *of_scene.borrow_mut() = Some(Arc::clone(&bodies));
-            (Arc::new(database), bodies)
-        },
-    );
-    let mut scene = None;
-    within(&pair, || scene = Some(Scene::new()));
+    let pair = on_sqlite(move |folder| {
+        let local = LocalBodies::new(folder.join("repositories"));
+        local.create().unwrap();
+        let bodies = Arc::new(FaultyBodies::new(local));
+        *of_scene.borrow_mut() = Some(Arc::clone(&bodies));
+        bodies
+    });
+    let scene = within(&pair, Scene::new);
     let bodies = made.borrow().clone();
-    (scene.unwrap(), bodies.unwrap())
+    (scene, bodies.unwrap())
 }
 
 /// A vault and its clocks.
@@ -202,6 +209,13 @@ impl Scene {
         upload.finish()
     }
 
+    /// Puts so many packs of so many bytes each, no two of which are the same.
+    pub(crate) fn put_packs(&self, who: &Principal, count: u8, bytes: usize) -> Vec<FileName> {
+        (0..count)
+            .map(|number| self.put(who, FileType::Data, &vec![number; bytes]).unwrap())
+            .collect()
+    }
+
     pub(crate) fn read(&self, who: &Principal, view: View, name: FileName) -> Result<Vec<u8>> {
         let file = self.vault.find(who, &repository(), view, name)?;
         let (size_bytes, mut content) = (file.size_bytes(), Vec::new());
@@ -258,6 +272,13 @@ impl Scene {
         change(&mut bytes);
         std::fs::remove_file(&path).unwrap();
         std::fs::write(&path, bytes).unwrap();
+    }
+
+    /// Changes the database behind the vault's back.
+    pub(crate) fn execute(&self, statement: &str) {
+        let mut work =
+            |transaction: &mut dyn Transaction| transaction.execute(statement, &[]).map(drop);
+        self.vault.database().write(&mut work).unwrap();
     }
 
     /// Agrees to the purge of whatever there is by now, as somebody does who has looked at it.

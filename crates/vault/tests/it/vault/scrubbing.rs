@@ -36,9 +36,7 @@ fn what_is_rotten_is_told_in_pages_and_named_by_the_doctor() {
     let append = scene.token(Right::Append);
     scene.init(&append);
     // No receipt names any of them.
-    let packs: Vec<FileName> = (0..13_u8)
-        .map(|number| scene.put(&append, FileType::Data, &[number; 60]).unwrap())
-        .collect();
+    let packs = scene.put_packs(&append, 13, 60);
     for pack in &packs {
         scene.damage(*pack, |bytes| bytes[7] ^= 1);
     }
@@ -209,9 +207,7 @@ fn a_mark_goes_with_the_object_and_a_later_one_of_the_name_is_sound() {
     let scene = Scene::new();
     let (append, maintain) = (scene.token(Right::Append), scene.token(Right::Maintain));
     scene.init(&append);
-    let packs: Vec<_> = (0..40_u8)
-        .map(|number| scene.put(&append, FileType::Data, &[number; 50]).unwrap())
-        .collect();
+    let packs = scene.put_packs(&append, 40, 50);
     scene.damage(packs[0], |bytes| bytes[0] ^= 1);
     scrub_for(&scene, 26);
     assert_eq!(rotten(&scene), [(packs[0], Why::Changed)]);

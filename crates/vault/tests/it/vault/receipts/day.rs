@@ -16,9 +16,7 @@ use crate::vault::scene::{Scene, repository};
 fn a_day_ends_for_receipts_too() {
     let world = World::new();
     let (scene, append) = (&world.scene, &world.append);
-    let receipt = world
-        .client
-        .receipt(world.snapshot, None, first(&world.needs()));
+    let receipt = world.receipt();
     let today = day_of(scene.vault.now().vault_ms);
     let sent = |receipts, files, bytes| Sent {
         day: today,
@@ -31,12 +29,7 @@ fn a_day_ends_for_receipts_too() {
         sent(0, 4_000_000, 0),
         sent(0, 0, 1 << 30),
     ] {
-        let token = token_row(scene, &append.name);
-        scene
-            .vault
-            .database()
-            .write(&mut |transaction| client_keys::set_sent(transaction, token, full))
-            .unwrap();
+        set_sent(scene, &append.name, full);
         let refused = world.client.send(scene, append, &receipt);
         assert!(
             matches!(
@@ -51,6 +44,15 @@ fn a_day_ends_for_receipts_too() {
     }
     scene.pass(DAY_MS);
     world.client.send(scene, append, &receipt).unwrap();
+}
+
+fn set_sent(scene: &Scene, name: &str, sent: Sent) {
+    let token = token_row(scene, name);
+    scene
+        .vault
+        .database()
+        .write(&mut |transaction| client_keys::set_sent(transaction, token, sent))
+        .unwrap();
 }
 
 fn sent_by(scene: &Scene, name: &str) -> Sent {
@@ -71,9 +73,7 @@ fn sent_by(scene: &Scene, name: &str) -> Sent {
 fn receipts_that_are_refused_use_up_the_day_too() {
     let world = World::new();
     let (scene, append) = (&world.scene, &world.append);
-    let receipt = world
-        .client
-        .receipt(world.snapshot, None, first(&world.needs()));
+    let receipt = world.receipt();
     // Signed by one client, and sent as another's.
     let signed = world.client.sign(&receipt);
     let forged = Client::new(2).request(&signed);
@@ -92,12 +92,7 @@ fn receipts_that_are_refused_use_up_the_day_too() {
         receipts: 4_999,
         ..sent_by(scene, &append.name)
     };
-    let token = token_row(scene, &append.name);
-    scene
-        .vault
-        .database()
-        .write(&mut |transaction| client_keys::set_sent(transaction, token, full))
-        .unwrap();
+    set_sent(scene, &append.name, full);
     send_bytes(&scene.vault, scene, append, &forged).unwrap_err();
     let refused = world.client.send(scene, append, &receipt);
     assert!(
@@ -118,9 +113,7 @@ fn what_is_looked_through_is_counted_though_nothing_comes_of_it() {
     let receipt = world.client.receipt(world.snapshot, None, first(&needs));
     world.client.send(scene, append, &receipt).unwrap();
     // One that begins anew, and drops behind all others what no receipt ever named.
-    let mut broken = world
-        .client
-        .receipt(world.snapshot, None, first(&world.needs()));
+    let mut broken = world.receipt();
     broken
         .needs
         .packs_dropped
@@ -138,12 +131,7 @@ fn what_is_looked_through_is_counted_though_nothing_comes_of_it() {
         files: 4_000_000 - 10,
         ..sent_by(scene, &append.name)
     };
-    let token = token_row(scene, &append.name);
-    scene
-        .vault
-        .database()
-        .write(&mut |transaction| client_keys::set_sent(transaction, token, full))
-        .unwrap();
+    set_sent(scene, &append.name, full);
     let refused = world.client.send(scene, append, &broken);
     assert!(
         matches!(refused, Err(Error::DayIsOver { .. })),
@@ -156,21 +144,14 @@ fn what_is_looked_through_is_counted_though_nothing_comes_of_it() {
 fn two_processes_at_midnight_share_one_day() {
     let world = World::new();
     let (scene, append) = (&world.scene, &world.append);
-    let token = token_row(scene, &append.name);
     // Another process, whose clock is a moment ahead, has begun the next day and used it up.
     let full = Sent {
         day: day_of(scene.vault.now().vault_ms) + 1,
         receipts: 5_000,
         ..Sent::default()
     };
-    scene
-        .vault
-        .database()
-        .write(&mut |transaction| client_keys::set_sent(transaction, token, full))
-        .unwrap();
-    let receipt = world
-        .client
-        .receipt(world.snapshot, None, first(&world.needs()));
+    set_sent(scene, &append.name, full);
+    let receipt = world.receipt();
     let refused = world.client.send(scene, append, &receipt);
     assert!(
         matches!(refused, Err(Error::DayIsOver { .. })),
