@@ -120,10 +120,10 @@ fn what_a_token_may_put_in_a_day_is_counted_for_all_processes() {
         assert_eq!((0..20).filter(|number| put(*number)).count(), 10);
         // Just before midnight, and just after it for one of them: that begins one day, not many.
         let midnight_ms = (START_MS / DAY_MS + 1) * DAY_MS;
-        execute(
-            &one,
-            &format!("UPDATE clock SET vault_ms = {}", midnight_ms - 500),
-        );
+        one.execute(&format!(
+            "UPDATE clock SET vault_ms = {}",
+            midnight_ms - 500
+        ));
         pass(&[&one, &other], 1);
         assert_eq!((20..40).filter(|number| put(*number)).count(), 0);
         pass(&[&one], SECOND_MS);

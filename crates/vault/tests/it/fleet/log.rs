@@ -192,10 +192,7 @@ fn a_log_that_a_version_before_published_as_files_alone_goes_on() {
     one.init(&append);
     publisher(&one).publish().unwrap();
     one.put(&append, FileType::Data, b"a pack").unwrap();
-    set(
-        &one,
-        "UPDATE log_head SET checkpoint = NULL, public_key = NULL",
-    );
+    one.execute("UPDATE log_head SET checkpoint = NULL, public_key = NULL");
     let later = publisher(&one.beside());
     let published = later.publish().unwrap();
     let note = later.published().file("checkpoint").unwrap().unwrap();

@@ -11,11 +11,14 @@ use strongroom_store::{Bodies, BodyKey, Result, Staged};
 
 use super::scene::local_bodies;
 
+/// Asked before a body is removed.
+type BeforeRemoval = Box<dyn Fn(&BodyKey) -> Result<()> + Send + Sync>;
+
 /// A folder's own bodies, and what is asked before them; where nothing is said, nothing.
 pub(super) struct AskedBodies {
     pub(super) inner: Arc<dyn Bodies>,
     /// Before one is removed.
-    pub(super) before_removal: Box<dyn Fn(&BodyKey) -> Result<()> + Send + Sync>,
+    pub(super) before_removal: BeforeRemoval,
     /// Before they say whether they take bytes.
     pub(super) before_probe: Box<dyn Fn() + Send + Sync>,
 }
