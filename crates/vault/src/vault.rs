@@ -27,7 +27,6 @@ mod read;
 mod receipt;
 mod refusals;
 mod scrub;
-mod settling;
 mod soundness;
 mod usage;
 mod wholeness;
@@ -57,7 +56,7 @@ pub use scrub::Scrubbed;
 pub use soundness::GoesOn;
 pub use wholeness::{Newest, Standing, StandingPage};
 
-use crate::database::commits::Commits;
+use crate::database::commits::{Commits, SettledCommits};
 use crate::database::lease::Holder;
 use crate::database::{Database, Transaction};
 use crate::records::leaves::{self, Act, Moment};
@@ -75,7 +74,6 @@ use purge::Purges;
 use receipt::Spool;
 use refusals::Refused;
 use scrub::Readable;
-use settling::Settling;
 use usage::Usage;
 
 /// What a vault is told about how to work.
@@ -102,8 +100,9 @@ pub struct Vault {
 struct Shared {
     database: Arc<dyn Database>,
     commits: Commits,
+    /// Commits of small files.
+    puts: SettledCommits,
     bodies: Arc<dyn Bodies>,
-    settling: Settling,
     settings: Settings,
     /// Which log this process knows.
     log: LogIdentity,
@@ -139,6 +138,7 @@ impl Vault {
         let holder = Holder::random()?;
         let read_clocks = read_clocks.of_run(holder);
         let commits = Commits::new(Arc::clone(&database))?;
+        let puts = SettledCommits::new(Arc::clone(&database), Arc::clone(&bodies))?;
         let (clock, drift) = clock::open(&*database, &commits, &read_clocks, &settings.origin)?;
         let origin = settings.origin.clone();
         let mut log = None;
@@ -156,7 +156,7 @@ impl Vault {
             shared: Arc::new(Shared {
                 database,
                 commits,
-                settling: Settling::new(Arc::clone(&bodies))?,
+                puts,
                 bodies,
                 settings,
                 log,

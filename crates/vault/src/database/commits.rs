@@ -11,12 +11,16 @@
 //! done twice at most. **Works are therefore done more than once, and must have no effect outside
 //! the database**, nor wait for another commit.
 
+mod settled;
 mod watched;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
+
+pub use settled::SettledCommits;
+use strongroom_store::Named;
 
 use crate::database::commits::watched::Watched;
 use crate::database::{Database, Transaction, failed};
@@ -39,10 +43,20 @@ impl Commits {
     /// # Errors
     /// [`Error::Database`]: there is no room for another thread.
     pub fn new(database: Arc<dyn Database>) -> Result<Self> {
+        Self::start("commits", database, |_| ())
+    }
+
+    /// Starts a thread that does something else before it commits a group, from which that may take
+    /// works that it answers.
+    fn start(
+        name: &str,
+        database: Arc<dyn Database>,
+        before: impl Fn(&mut Vec<Box<dyn Job>>) + Send + 'static,
+    ) -> Result<Self> {
         let (queue, waiting) = sync_channel(GROUP);
         let thread = thread::Builder::new()
-            .name("commits".to_owned())
-            .spawn(move || serve(&*database, &waiting))
+            .name(name.to_owned())
+            .spawn(move || serve(&*database, &before, &waiting))
             .map_err(|error| failed("start its thread", error))?;
         Ok(Self {
             queue: Some(queue),
@@ -64,7 +78,7 @@ impl Commits {
     ) -> Result<T> {
         let (answer, answered) = sync_channel(1);
         // Whoever asked is always there: it does nothing else until it is answered.
-        self.queue(work, move |outcome| drop(answer.send(outcome)))?;
+        self.queue(None, work, move |outcome| drop(answer.send(outcome)))?;
         match answered.recv() {
             Ok(Ok(result)) => result,
             Ok(Err(panic)) => resume_unwind(panic),
@@ -83,18 +97,29 @@ impl Commits {
         work: impl FnMut(&mut dyn Transaction) -> Result<T> + Send + 'static,
         then: impl FnOnce(Result<T>) + Send + 'static,
     ) -> Result<()> {
-        self.queue(work, |outcome| {
+        self.queue_then(None, work, then)
+    }
+
+    fn queue_then<T: Send + 'static>(
+        &self,
+        body: Option<Named>,
+        work: impl FnMut(&mut dyn Transaction) -> Result<T> + Send + 'static,
+        then: impl FnOnce(Result<T>) + Send + 'static,
+    ) -> Result<()> {
+        self.queue(body, work, |outcome| {
             then(outcome.unwrap_or(Err(Error::Unfinished)));
         })
     }
 
     fn queue<T: Send + 'static>(
         &self,
+        body: Option<Named>,
         work: impl FnMut(&mut dyn Transaction) -> Result<T> + Send + 'static,
         answer: impl FnOnce(thread::Result<Result<T>>) + Send + 'static,
     ) -> Result<()> {
         let queue = self.queue.as_ref().ok_or_else(gone)?;
         let job = Waiting {
+            body,
             work,
             done: None,
             answer,
@@ -117,12 +142,19 @@ fn gone() -> Error {
     failed("commit", "The thread that commits has ended")
 }
 
-fn serve(database: &dyn Database, waiting: &Receiver<Box<dyn Job>>) {
+fn serve(
+    database: &dyn Database,
+    before: &dyn Fn(&mut Vec<Box<dyn Job>>),
+    waiting: &Receiver<Box<dyn Job>>,
+) {
     let mut group = Vec::with_capacity(GROUP);
     while let Ok(first) = waiting.recv() {
         group.push(first);
         group.extend(waiting.try_iter().take(GROUP - 1));
-        settle(database, &mut group);
+        before(&mut group);
+        if !group.is_empty() {
+            settle(database, &mut group);
+        }
     }
 }
 
@@ -198,6 +230,9 @@ fn write(
 
 /// A work that waits for its commit.
 trait Job: Send {
+    /// Takes the body that has to be durable before it is done.
+    fn take_body(&mut self) -> Option<Named>;
+
     /// Does it, perhaps again.
     fn run(&mut self, transaction: &mut dyn Transaction) -> Result<()>;
 
@@ -206,6 +241,7 @@ trait Job: Send {
 }
 
 struct Waiting<T, W, A> {
+    body: Option<Named>,
     work: W,
     /// What the work did the last time, where it did not fail.
     done: Option<thread::Result<T>>,
@@ -218,6 +254,10 @@ where
     W: FnMut(&mut dyn Transaction) -> Result<T> + Send,
     A: FnOnce(thread::Result<Result<T>>) + Send,
 {
+    fn take_body(&mut self) -> Option<Named> {
+        self.body.take()
+    }
+
     fn run(&mut self, transaction: &mut dyn Transaction) -> Result<()> {
         self.done = None;
         match catch_unwind(AssertUnwindSafe(|| (self.work)(transaction))) {

@@ -204,7 +204,7 @@ impl Upload {
     /// `then` is told what came of it, and must not block.
     pub fn finish_then(self, then: impl FnOnce(Result<()>) + Send + 'static) {
         match self.store() {
-            Ok(Some((named, stored))) => stored.settle_then(named, then),
+            Ok(Some((named, stored))) => stored.commit_then(named, then),
             Ok(None) => then(Ok(())),
             Err(error) => then(Err(error)),
         }
@@ -407,19 +407,9 @@ impl Put {
 }
 
 impl Stored {
-    /// Makes durable what is stored, and goes on with [`Stored::commit_then`].
-    fn settle_then(self, named: Named, then: impl FnOnce(Result<()>) + Send + 'static) {
-        let vault = self.put.vault.clone();
-        let settling = &vault.shared.settling;
-        settling.settle_then(named, move |settled| match settled {
-            Ok(()) => self.commit_then(then),
-            Err(error) => then(Err(error)),
-        });
-    }
-
-    /// Makes known what is stored, and tells `then` what came of it. Decided anew on what the
-    /// database holds by now.
-    fn commit_then(self, then: impl FnOnce(Result<()>) + Send + 'static) {
+    /// Makes known what is stored, once it is durable, and tells `then` what came of it. Decided
+    /// anew on what the database holds by now.
+    fn commit_then(self, named: Named, then: impl FnOnce(Result<()>) + Send + 'static) {
         let Self {
             put,
             generation,
@@ -476,10 +466,14 @@ impl Stored {
             Ok(())
         };
         // Where nothing can be asked of the database any more, nobody answers, which is an answer.
-        let _ = vault.shared.commits.commit_then(work, move |outcome| {
+        let then = move |outcome| {
             drop(room);
             then(outcome);
-        });
+        };
+        let _ = match named.is_durable() {
+            true => vault.shared.commits.commit_then(work, then),
+            false => vault.shared.puts.commit_then(named, work, then),
+        };
     }
 }
 
