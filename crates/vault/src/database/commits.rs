@@ -30,6 +30,9 @@ use crate::{Error, Result};
 /// waits at the door.
 const GROUP: usize = 256;
 
+/// Works that are done in one transaction.
+type Group = Vec<Box<dyn Job>>;
+
 /// Commits to a database. Dropping it waits until all that was accepted is done.
 #[derive(Debug)]
 pub struct Commits {
@@ -51,7 +54,7 @@ impl Commits {
     fn start(
         name: &str,
         database: Arc<dyn Database>,
-        before: impl Fn(&mut Vec<Box<dyn Job>>) + Send + 'static,
+        before: impl Fn(&mut Group) + Send + 'static,
     ) -> Result<Self> {
         let (queue, waiting) = sync_channel(GROUP);
         let thread = thread::Builder::new()
@@ -142,11 +145,7 @@ fn gone() -> Error {
     failed("commit", "The thread that commits has ended")
 }
 
-fn serve(
-    database: &dyn Database,
-    before: &dyn Fn(&mut Vec<Box<dyn Job>>),
-    waiting: &Receiver<Box<dyn Job>>,
-) {
+fn serve(database: &dyn Database, before: &dyn Fn(&mut Group), waiting: &Receiver<Box<dyn Job>>) {
     let mut group = Vec::with_capacity(GROUP);
     while let Ok(first) = waiting.recv() {
         group.push(first);
@@ -159,7 +158,7 @@ fn serve(
 }
 
 /// Does all works of a group, and answers each.
-fn settle(database: &dyn Database, group: &mut Vec<Box<dyn Job>>) {
+fn settle(database: &dyn Database, group: &mut Group) {
     let mut is_works_fault = false;
     let mut outcomes = Vec::with_capacity(group.len());
     let together = write(database, |transaction| {
@@ -184,7 +183,7 @@ fn settle(database: &dyn Database, group: &mut Vec<Box<dyn Job>>) {
 }
 
 /// Does all works of a group, each of which may fail without harm to the others.
-fn settle_apart(database: &dyn Database, group: &mut Vec<Box<dyn Job>>) {
+fn settle_apart(database: &dyn Database, group: &mut Group) {
     let mut outcomes = Vec::with_capacity(group.len());
     let together = write(database, |transaction| {
         outcomes.clear();
@@ -199,14 +198,14 @@ fn settle_apart(database: &dyn Database, group: &mut Vec<Box<dyn Job>>) {
     }
 }
 
-fn answer_each(group: &mut Vec<Box<dyn Job>>, outcomes: Vec<Result<()>>) {
+fn answer_each(group: &mut Group, outcomes: Vec<Result<()>>) {
     for (job, outcome) in group.drain(..).zip(outcomes) {
         job.answer(outcome);
     }
 }
 
 /// Tells everybody of one error; the first gets it as it is.
-fn answer_all(group: &mut Vec<Box<dyn Job>>, error: Error) {
+fn answer_all(group: &mut Group, error: Error) {
     let reason = match &error {
         Error::Database { reason, .. } => reason.clone(),
         error => error.to_string(),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use strongroom_store::{Bodies, Named};
 
 use crate::Result;
-use crate::database::commits::{Commits, Job};
+use crate::database::commits::{Commits, Group};
 use crate::database::{Database, Transaction, failed};
 
 /// Commits works, each of which tells of a body.
@@ -23,7 +23,7 @@ impl SettledCommits {
     /// # Errors
     /// [`Error::Database`](crate::Error::Database): there is no room for another thread.
     pub fn new(database: Arc<dyn Database>, bodies: Arc<dyn Bodies>) -> Result<Self> {
-        let settle = move |group: &mut Vec<Box<dyn Job>>| settle(&*bodies, group);
+        let settle = move |group: &mut Group| settle(&*bodies, group);
         Commits::start("settled-commits", database, settle).map(Self)
     }
 
@@ -43,7 +43,7 @@ impl SettledCommits {
 }
 
 /// Makes the bodies of a group durable, and answers those that could not be.
-fn settle(bodies: &dyn Bodies, group: &mut Vec<Box<dyn Job>>) {
+fn settle(bodies: &dyn Bodies, group: &mut Group) {
     let named: Vec<_> = group.iter_mut().filter_map(|job| job.take_body()).collect();
     // A panic must not end the thread that everybody waits for.
     let settled = catch_unwind(AssertUnwindSafe(|| bodies.settle(&named)));
