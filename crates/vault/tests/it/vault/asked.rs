@@ -18,6 +18,8 @@ pub(super) struct AskedBodies {
     pub(super) before_removal: Box<dyn Fn(&BodyKey) -> Result<()> + Send + Sync>,
     /// Before they say whether they take bytes.
     pub(super) before_probe: Box<dyn Fn() + Send + Sync>,
+    /// Before one is read from where it is kept.
+    pub(super) before_proof: Box<dyn Fn(&BodyKey) + Send + Sync>,
 }
 
 impl AskedBodies {
@@ -26,6 +28,7 @@ impl AskedBodies {
             inner: local_bodies(folder),
             before_removal: Box::new(|_| Ok(())),
             before_probe: Box::new(|| ()),
+            before_proof: Box::new(|_| ()),
         }
     }
 }
@@ -51,6 +54,11 @@ impl Bodies for AskedBodies {
         range: Option<Range<u64>>,
     ) -> Result<(u64, Box<dyn Read + Send>)> {
         self.inner.open(body, range)
+    }
+
+    fn open_stored(&self, body: &BodyKey) -> Result<(u64, Box<dyn Read + Send>)> {
+        (self.before_proof)(body);
+        self.inner.open_stored(body)
     }
 
     fn remove(&self, body: &BodyKey) -> Result<()> {
