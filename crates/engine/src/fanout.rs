@@ -8,8 +8,8 @@
 //! pace is that of those that are not. A copy on which a write fails gets nothing more.
 //!
 //! When the user interrupts, what no copy has begun to take is dropped by all of them; what one has
-//! begun goes on to the others too, for a moment: a pack that lies on one copy alone would be
-//! written a second time by the next run, which reads the index of another.
+//! begun goes on to the others too, as long as they begin with it within a moment: a pack that lies
+//! on one copy alone would be written a second time by the next run, which reads the index of another.
 //!
 //! Barriers: an upload may name files that must be on the copy before it. It waits until what was
 //! queued before it is settled, and if one of these files is not there, it is left out on that
@@ -21,18 +21,21 @@
 //! | pack with index or snapshot, one copy | no | a barrier waits for all before it |
 //! | anything with anything, two copies | yes | copies know nothing of each other |
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+mod lane;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
-use strongroom_model::{FileEntry, FileName, FileType};
+use strongroom_model::{FileName, FileType};
 use strongroom_store::{SharedBytes, Store};
 
+use crate::fanout::lane::{Lane, Sending, State};
 use crate::session::{Cancel, CopyFailure, CopyStore};
-use crate::{Error, Listing, Result};
+use crate::{Listing, Result};
 
 /// A file on its way to every copy.
 #[derive(Debug)]
@@ -42,13 +45,12 @@ pub(crate) struct Upload {
     /// Its bytes.
     pub(crate) bytes: Vec<u8>,
     /// For a pack, the permit to be in memory.
-    #[expect(dead_code, reason = "it is given back when the upload is dropped")]
     pub(crate) permit: Option<Permit>,
     /// What must be on a copy before it: names with sizes, 0 where the size does not matter.
     pub(crate) after: Vec<(FileName, u64)>,
 }
 
-/// A permit for one pack to be in memory, from its first blob until the last copy has it.
+/// A permit for one pack to be in memory, from its first blob until every copy has it or has failed.
 #[derive(Debug)]
 pub(crate) struct Permit(Arc<Shared>);
 
@@ -86,28 +88,10 @@ struct Shared {
     cancel: Cancel,
     queue_limit: usize,
     pack_limit: usize,
-    /// Packs that are in memory. Not in the state: permits are dropped while that is locked.
+    /// Packs that are in memory, but for what calls keep that were left behind in copies which hang.
+    /// Not in the state: permits are dropped while that is locked.
     packs: AtomicUsize,
     spare: Mutex<Vec<Vec<u8>>>,
-}
-
-#[derive(Debug)]
-struct State {
-    lanes: Vec<Lane>,
-    closed: bool,
-    /// When a thread first saw that the user had interrupted.
-    interrupted: Option<Instant>,
-}
-
-#[derive(Debug)]
-struct Lane {
-    destination: Destination,
-    queue: VecDeque<Arc<Upload>>,
-    in_flight: Vec<FileName>,
-    landed: HashMap<FileName, u64>,
-    failure: Option<CopyFailure>,
-    /// Whether it missed a pack and has not caught up with its queue since.
-    is_lagging: bool,
 }
 
 /// How many buffers of packs that were sent are kept for those to come: one is usually on its way
@@ -116,9 +100,6 @@ const SPARE_BUFFERS: usize = 1;
 
 /// How often in a row nothing may move before a copy whose queue is full is left behind.
 const PATIENCE_POLLS: u32 = 3;
-
-/// For how long after an interruption copies get what another of them has or is taking.
-const TIME_TO_EVEN_OUT: Duration = Duration::from_secs(5);
 
 /// How long a thread waits before it looks whether the user has interrupted.
 const CANCEL_POLL: Duration = Duration::from_millis(100);
@@ -136,13 +117,8 @@ impl Fanout {
         cancel: Cancel,
     ) -> Self {
         let count = destinations.len();
-        let lanes = destinations.into_iter().map(Lane::new).collect();
         let shared = Arc::new(Shared {
-            state: Mutex::new(State {
-                lanes,
-                closed: false,
-                interrupted: None,
-            }),
+            state: Mutex::new(State::new(destinations)),
             changed: Condvar::new(),
             cancel,
             queue_limit: queue_limit.max(1),
@@ -163,7 +139,7 @@ impl Fanout {
     /// Waits until one more pack may be in memory.
     ///
     /// # Errors
-    /// [`Error::NoCopy`] where all have failed, [`Error::Interrupted`].
+    /// [`crate::Error::NoCopy`] where all have failed, [`crate::Error::Interrupted`].
     pub(crate) fn permit(&self) -> Result<Permit> {
         let mut state = self.shared.state.lock();
         loop {
@@ -182,9 +158,9 @@ impl Fanout {
     /// Queues a pack for every copy that has room, and waits until one has.
     ///
     /// # Errors
-    /// [`Error::NoCopy`] where all have failed, [`Error::Interrupted`].
+    /// [`crate::Error::NoCopy`] where all have failed, [`crate::Error::Interrupted`].
     pub(crate) fn push(&self, upload: Upload) -> Result<()> {
-        let upload = Arc::new(upload);
+        let upload = Arc::new(Sending::from(upload));
         let limit = self.shared.queue_limit;
         let mut patience = PATIENCE_POLLS;
         let mut state = self.shared.state.lock();
@@ -213,9 +189,9 @@ impl Fanout {
     /// Queues an index file or snapshot for every copy that has not failed, room or not.
     ///
     /// # Errors
-    /// [`Error::NoCopy`] where all have failed.
+    /// [`crate::Error::NoCopy`] where all have failed.
     pub(crate) fn push_barrier(&self, upload: Upload) -> Result<()> {
-        let upload = Arc::new(upload);
+        let upload = Arc::new(Sending::from(upload));
         let mut state = self.shared.state.lock();
         state.check_alive()?;
         for lane in state.lanes.iter_mut().filter(|lane| lane.failure.is_none()) {
@@ -248,12 +224,6 @@ impl Fanout {
     }
 }
 
-impl AsRef<[u8]> for Upload {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
 impl Drop for Fanout {
     fn drop(&mut self) {
         // Whoever drops it without `finish` gives up: what waits is not sent any more. An interrupted
@@ -279,17 +249,13 @@ impl Shared {
     /// Sends the files of one copy, one after the other; several threads do so for each copy.
     fn run(&self, number: usize) {
         while let Some((store, upload)) = self.next(number) {
-            let saved = store.save_shared(upload.name, Arc::clone(&upload) as SharedBytes);
+            let began = Instant::now();
+            let bytes = Arc::clone(&upload.bytes) as SharedBytes;
+            let saved = store.save_shared(upload.name, bytes);
+            let took = began.elapsed();
             let mut state = self.state.lock();
             if let Some(lane) = state.lanes.get_mut(number) {
-                lane.in_flight.retain(|name| *name != upload.name);
-                lane.is_lagging &= !lane.in_flight.is_empty() || !lane.queue.is_empty();
-                match saved {
-                    Ok(()) => {
-                        lane.landed.insert(upload.name, upload.bytes.len() as u64);
-                    }
-                    Err(error) => lane.fail(CopyFailure::of_store(&error)),
-                }
+                lane.note(&upload, took, saved);
             }
             self.changed.notify_all();
             drop(state);
@@ -297,7 +263,7 @@ impl Shared {
         }
     }
 
-    fn next(&self, number: usize) -> Option<(Arc<dyn Store>, Arc<Upload>)> {
+    fn next(&self, number: usize) -> Option<(Arc<dyn Store>, Arc<Sending>)> {
         let mut state = self.state.lock();
         loop {
             if self.cancel.is_cancelled() {
@@ -327,121 +293,15 @@ impl Shared {
         }
     }
 
-    fn recycle(&self, upload: Arc<Upload>) {
-        if let Some(upload) = Arc::into_inner(upload)
-            && upload.name.kind() == FileType::Data
+    fn recycle(&self, upload: Arc<Sending>) {
+        if let Some(Sending { name, bytes, .. }) = Arc::into_inner(upload)
+            && name.kind() == FileType::Data
+            && let Some(bytes) = Arc::into_inner(bytes)
         {
             let mut spare = self.spare.lock();
             if spare.len() < SPARE_BUFFERS {
-                spare.push(upload.bytes);
+                spare.push(bytes);
             }
-        }
-    }
-}
-
-impl State {
-    fn queue_where_room(&mut self, upload: &Arc<Upload>, limit: usize) {
-        for lane in self.lanes.iter_mut().filter(|lane| lane.failure.is_none()) {
-            if lane.has_room(limit) {
-                lane.queue.push_back(Arc::clone(upload));
-            } else {
-                lane.is_lagging = true;
-            }
-        }
-    }
-
-    /// What is left to do for an interrupted run.
-    fn drop_what_is_not_begun(&mut self) {
-        let since = *self.interrupted.get_or_insert_with(Instant::now);
-        let begun: HashSet<_> = match since.elapsed() < TIME_TO_EVEN_OUT {
-            false => HashSet::new(),
-            true => {
-                let waiting = self.lanes.iter().flat_map(|lane| &lane.queue);
-                let names = waiting.map(|upload| upload.name);
-                names.filter(|name| self.is_begun(name)).collect()
-            }
-        };
-        for lane in &mut self.lanes {
-            lane.queue.retain(|upload| begun.contains(&upload.name));
-        }
-    }
-
-    fn is_begun(&self, name: &FileName) -> bool {
-        let mut lanes = self.lanes.iter();
-        lanes.any(|lane| lane.landed.contains_key(name) || lane.in_flight.contains(name))
-    }
-
-    fn check_alive(&self) -> Result<()> {
-        let reasons: Vec<_> = self
-            .lanes
-            .iter()
-            .filter_map(|lane| {
-                let failure = lane.failure.as_ref()?;
-                Some(format!(
-                    "{}: {}",
-                    lane.destination.copy.name, failure.reason
-                ))
-            })
-            .collect();
-        if !reasons.is_empty() && reasons.len() == self.lanes.len() {
-            return Err(Error::NoCopy { reasons });
-        }
-        Ok(())
-    }
-}
-
-impl Lane {
-    fn new(destination: Destination) -> Self {
-        Self {
-            destination,
-            queue: VecDeque::new(),
-            in_flight: Vec::new(),
-            landed: HashMap::new(),
-            failure: None,
-            is_lagging: false,
-        }
-    }
-
-    fn has_room(&self, limit: usize) -> bool {
-        self.queue.len() + self.in_flight.len() < limit
-    }
-
-    fn has(&self, name: FileName, size_bytes: u64) -> bool {
-        let listed = || {
-            if self.destination.doubts.contains(&name) {
-                return None;
-            }
-            let files = self.destination.listing.of(name.kind())?;
-            files.size_bytes(name.id()?)
-        };
-        let there = self.landed.get(&name).copied().or_else(listed);
-        there.is_some_and(|found| size_bytes == 0 || found == size_bytes)
-    }
-
-    fn fail(&mut self, failure: CopyFailure) {
-        tracing::warn!(
-            copy = self.destination.copy.name,
-            reason = failure.reason,
-            "A copy failed"
-        );
-        self.queue.clear();
-        self.failure.get_or_insert(failure);
-    }
-
-    fn into_outcome(self) -> Outcome {
-        let mut listing = self.destination.listing;
-        for kind in FileType::SYNCED {
-            if let Some(files) = listing.of_mut(kind) {
-                files.add(self.landed.iter().filter_map(|(name, &size_bytes)| {
-                    let id = name.id().filter(|_| name.kind() == kind)?;
-                    Some(FileEntry { id, size_bytes })
-                }));
-            }
-        }
-        Outcome {
-            copy: self.destination.copy,
-            listing,
-            failure: self.failure,
         }
     }
 }

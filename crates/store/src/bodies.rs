@@ -56,6 +56,15 @@ pub trait Bodies: Send + Sync + fmt::Debug {
         range: Option<Range<u64>>,
     ) -> Result<(u64, Box<dyn Read + Send>)>;
 
+    /// As [`Bodies::open`] of a whole body, but from where it is kept and not from what this machine
+    /// has of it in memory, where the place can tell the two apart: for whoever proves what is stored.
+    ///
+    /// # Errors
+    /// As [`Bodies::open`].
+    fn open_stored(&self, body: &BodyKey) -> Result<(u64, Box<dyn Read + Send>)> {
+        self.open(body, None)
+    }
+
     /// How many bytes a body has, without reading any of them where the place can tell.
     ///
     /// # Errors

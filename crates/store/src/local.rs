@@ -3,7 +3,8 @@
 //! What can go wrong: power cuts (so: temporary file, fsync, rename, fsync of the folder), full
 //! and read-only disks, links planted inside the repository (never followed), and a disk that is
 //! not mounted, which looks like an empty folder (so: the folder is opened anew for each
-//! operation, and only [`Store::create`] makes it).
+//! operation, and only [`Store::create`] makes it). And what the system has in memory may be right
+//! while the disk rots below it (so: a whole file that is opened is read from the disk).
 //!
 //! | at once       | save, same name            | replace              | remove           | read            |
 //! |---------------|----------------------------|----------------------|------------------|-----------------|
@@ -74,9 +75,18 @@ impl LocalStore {
         }
     }
 
-    /// What counts its steps.
+    /// What counts its steps; what is done to a lock is none, for that is tried again and again
+    /// while everything else may hang.
     pub fn pulse(&self) -> Pulse {
         self.pulse.clone()
+    }
+
+    /// What counts the steps on a file of this type.
+    fn pulse_of(&self, kind: FileType) -> Pulse {
+        match kind {
+            FileType::Locks => Pulse::default(),
+            _ => self.pulse(),
+        }
     }
 
     /// The repository's folder.
@@ -187,7 +197,7 @@ impl LocalStore {
                 limit_bytes,
             });
         }
-        read_exactly(Beating::new(file, self.pulse()), length_bytes)
+        read_exactly(Beating::new(file, self.pulse_of(name.kind())), length_bytes)
             .map_err(|error| self.io_fault(format_args!("read {name}"), error))
     }
 
@@ -196,12 +206,13 @@ impl LocalStore {
         &self,
         folder: &OwnedFd,
         bytes: &[u8],
+        pulse: &Pulse,
         publish: impl FnOnce(Temporary<&OwnedFd>) -> rustix::io::Result<()>,
     ) -> rustix::io::Result<()> {
         let mut file = Temporary::create(folder, Modes::of(&self.path).file)?;
         for step in bytes.chunks(WRITE_BYTES) {
             file.write(step)?;
-            self.pulse.beat();
+            pulse.beat();
         }
         publish(file)?;
         folder::sync(folder)
@@ -299,8 +310,12 @@ impl Store for LocalStore {
         name: FileName,
         range: Option<Range<u64>>,
     ) -> Result<Box<dyn BufRead + Send + '_>> {
+        let is_whole = range.is_none();
         let (file, length_bytes) = self.open_range(name, range)?;
-        let stream = Beating::new(file, self.pulse());
+        if is_whole {
+            folder::forget_cached(&file);
+        }
+        let stream = Beating::new(file, self.pulse_of(name.kind()));
         let stream = Exact::new(stream, length_bytes);
         Ok(Box::new(BufReader::with_capacity(STEP_BYTES, stream)))
     }
@@ -316,10 +331,12 @@ impl Store for LocalStore {
     fn save(&self, name: FileName, bytes: &[u8]) -> Result<()> {
         let place = Place::of(name);
         let folder = self.folder_for(name, &place)?;
-        let holds = || folder::holds(&folder, &place.base, bytes, &self.pulse);
+        let pulse = self.pulse_of(name.kind());
+        let holds = || folder::holds(&folder, &place.base, bytes, &pulse);
         let mut stored = holds();
         if stored == Ok(None) {
-            stored = match self.write(&folder, bytes, |file| file.publish(&place.base)) {
+            let written = self.write(&folder, bytes, &pulse, |file| file.publish(&place.base));
+            stored = match written {
                 Ok(()) => return Ok(()),
                 Err(Errno::EXIST) => holds(),
                 Err(errno) => Err(errno),
@@ -338,7 +355,7 @@ impl Store for LocalStore {
     fn replace(&self, name: FileName, bytes: &[u8]) -> Result<()> {
         let place = Place::of(name);
         let folder = self.folder_for(name, &place)?;
-        self.write(&folder, bytes, |file| {
+        self.write(&folder, bytes, &self.pulse_of(name.kind()), |file| {
             file.publish_over(&folder, &place.base)
         })
         .map_err(|errno| self.fault(format_args!("replace {name}"), errno))

@@ -5,8 +5,11 @@
 //! has moved for the limit: the caller gets [`Error::Unreachable`], and so does at once whoever
 //! calls later. A thread that was left behind ends with its call, or with the process.
 //!
-//! Moving means: any call into the place has ended, or a step of one was counted by its [`Pulse`].
-//! So a place that is slow, or busy with many calls, is waited for as long as it takes.
+//! Moving means: any call into the place has ended as it should, or a step of one was counted by its
+//! [`Pulse`]. So a place that is slow, or busy with many calls, is waited for as long as it takes.
+//! Errors are no movement, and neither is what becomes of a lock: a file system that has turned
+//! read-only answers at once, and a lock is tried every minute, while a file is never written to its
+//! end. How long silence may last grows with what is being written at a time.
 //!
 //! What a call that was left behind still does when the place comes back is what any writer may do
 //! at any time: a file appears whole under its name, or a lock stays, which our next run removes.
@@ -15,11 +18,12 @@
 //! a run of blobs at a time. A stream has one of them to itself, which reads ahead.
 
 mod stream;
+mod writing;
 
 use std::io::BufRead;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel};
 use std::time::Duration;
 
@@ -27,15 +31,17 @@ use parking_lot::Mutex;
 use strongroom_model::{FileEntry, FileName, FileType};
 
 use crate::patient::stream::{Ahead, Spare};
+use crate::patient::writing::Writing;
 use crate::pulse::Pulse;
 use crate::store::{SharedBytes, Store};
 use crate::{Error, Result};
 
-/// How long nothing may move before a place counts as hung.
+/// How long nothing may move before a place counts as hung that is not given much to write.
 ///
 /// The kernel calls a task hung after as long in one system call. The longest step of ours is an
-/// fsync, of one pack: 16 MiB take two minutes at 140 kB/s. Who gives up wrongly loses little: the
-/// next run, or a sync, brings the copy what it lacks.
+/// fsync: less than 16 MiB take two minutes at 140 kB/s. With every 16 MiB that are being written at
+/// a time the same time is allowed once more, up to ten minutes. Who gives up wrongly loses little:
+/// the next run, or a sync, brings the copy what it lacks.
 pub const HANG_LIMIT: Duration = Duration::from_secs(120);
 
 /// In how many steps the limit is waited for, so that a process that was stopped and goes on does
@@ -48,8 +54,11 @@ pub struct PatientStore {
     inner: Arc<dyn Store>,
     pulse: Pulse,
     limit: Duration,
-    /// Set when the place has hung; nothing is asked of it from then on.
-    has_hung: AtomicBool,
+    /// What is being written there.
+    writing: Writing,
+    /// How many limits nothing had moved for when the place was given up, so that nothing is asked of
+    /// it from then on; 0 where it was not.
+    hung_for: AtomicU32,
     idle: Mutex<Vec<Worker>>,
     /// Memory that streams have read into and do not need any more.
     spare: Spare,
@@ -68,15 +77,17 @@ impl PatientStore {
             inner,
             pulse,
             limit,
-            has_hung: AtomicBool::new(false),
+            writing: Writing::default(),
+            hung_for: AtomicU32::new(0),
             idle: Mutex::default(),
             spare: Spare::default(),
         }
     }
 
-    /// Lets a thread that can be left behind do `work`.
+    /// Lets a thread that can be left behind do `work`, on files of this type where it is about any.
     fn call<T: Send + 'static>(
         &self,
+        kind: Option<FileType>,
         work: impl FnOnce(&dyn Store) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let worker = self.worker()?;
@@ -89,54 +100,103 @@ impl PatientStore {
             let _ = reply.send(result);
         }));
         let result = self.wait(&answer)?;
-        self.pulse.beat();
+        self.note_answer(kind, &result);
         self.idle.lock().push(worker);
         result
     }
 
+    /// As [`PatientStore::call`], for bytes that the place has to write.
+    fn write(
+        &self,
+        name: FileName,
+        bytes: SharedBytes,
+        work: impl FnOnce(&dyn Store, SharedBytes) -> Result<()> + Send + 'static,
+    ) -> Result<()> {
+        let size_bytes = (*bytes).as_ref().len() as u64;
+        let written = self.writing.begin(size_bytes);
+        self.call(Some(name.kind()), move |store| {
+            let result = work(store, bytes);
+            drop(written);
+            result
+        })
+    }
+
+    /// Counts an answer as a step, where it shows that the place does its work.
+    fn note_answer<T>(&self, kind: Option<FileType>, answer: &Result<T>) {
+        let is_work = matches!(
+            answer,
+            Ok(_) | Err(Error::NotFound { .. } | Error::Exists { .. })
+        );
+        if is_work && kind != Some(FileType::Locks) {
+            self.pulse.beat();
+        }
+    }
+
     /// A thread that has nothing to do, unless the place has hung.
     fn worker(&self) -> Result<Worker> {
-        if self.has_hung.load(Ordering::Acquire) {
+        if self.has_hung() {
             return Err(self.hung());
         }
         let idle = self.idle.lock().pop();
         match idle {
             Some(worker) => Ok(worker),
-            None => Worker::start().map_err(|source| Error::Io {
-                location: self.location().to_owned(),
-                action: "start a thread that works".to_owned(),
-                source,
-            }),
+            None => Worker::start().map_err(|source| self.no_thread(&source)),
         }
     }
 
-    /// Waits until the answer is there or nothing has moved for the limit.
+    /// Waits until the answer is there or nothing has moved for as long as may be.
     fn wait<T>(&self, answer: &Receiver<T>) -> Result<T> {
         let mut count = self.pulse.count();
         let mut still = 0;
-        while still < STEPS {
+        loop {
             match answer.recv_timeout(self.limit / STEPS) {
                 Ok(result) => return Ok(result),
                 Err(RecvTimeoutError::Disconnected) => {
                     return Err(self.unreachable("the thread that worked there died".to_owned()));
                 }
-                // Another call has waited long enough for all.
-                Err(RecvTimeoutError::Timeout) if self.has_hung.load(Ordering::Acquire) => {
-                    return Err(self.hung());
-                }
-                Err(RecvTimeoutError::Timeout) if self.pulse.count() == count => still += 1,
-                Err(RecvTimeoutError::Timeout) => {
-                    count = self.pulse.count();
-                    still = 0;
-                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            let now = self.pulse.count();
+            still = match now == count {
+                true => still + 1,
+                false => 0,
+            };
+            count = now;
+            let limits = self.writing.limits();
+            // Where the place was given up, another call has waited long enough for all.
+            if self.has_hung() || still >= STEPS * limits {
+                return self.give_up(answer, limits);
             }
         }
-        self.has_hung.store(true, Ordering::Release);
+    }
+
+    /// Asks nothing of the place any more from now on; unless the answer has come all the same, along
+    /// with the end of the time.
+    fn give_up<T>(&self, answer: &Receiver<T>, limits: u32) -> Result<T> {
+        if let Ok(result) = answer.try_recv() {
+            return Ok(result);
+        }
+        // Whoever was the first tells how long that was.
+        let hung_for = &self.hung_for;
+        let _ = hung_for.compare_exchange(0, limits, Ordering::AcqRel, Ordering::Acquire);
         Err(self.hung())
     }
 
+    fn has_hung(&self) -> bool {
+        self.hung_for.load(Ordering::Acquire) > 0
+    }
+
     fn hung(&self) -> Error {
-        self.unreachable(format!("it has not answered for {}", in_words(self.limit)))
+        let limits = self.hung_for.load(Ordering::Acquire);
+        let waited = in_words(self.limit.saturating_mul(limits));
+        self.unreachable(format!("it has not answered for {waited}"))
+    }
+
+    /// That this machine has no thread for it says nothing of any file there.
+    fn no_thread(&self, source: &std::io::Error) -> Error {
+        self.unreachable(format!(
+            "no thread can be started here (ulimit -u, TasksMax): {source}"
+        ))
     }
 
     fn unreachable(&self, reason: String) -> Error {
@@ -166,15 +226,15 @@ impl Store for PatientStore {
     }
 
     fn create(&self) -> Result<()> {
-        self.call(|store| store.create())
+        self.call(None, |store| store.create())
     }
 
     fn list(&self, kind: FileType) -> Result<Vec<FileEntry>> {
-        self.call(move |store| store.list(kind))
+        self.call(Some(kind), move |store| store.list(kind))
     }
 
     fn size(&self, name: FileName) -> Result<u64> {
-        self.call(move |store| store.size(name))
+        self.call(Some(name.kind()), move |store| store.size(name))
     }
 
     fn open(
@@ -186,11 +246,13 @@ impl Store for PatientStore {
     }
 
     fn read(&self, name: FileName) -> Result<Vec<u8>> {
-        self.call(move |store| store.read(name))
+        self.call(Some(name.kind()), move |store| store.read(name))
     }
 
     fn read_range(&self, name: FileName, range: Range<u64>) -> Result<Vec<u8>> {
-        self.call(move |store| store.read_range(name, range))
+        self.call(Some(name.kind()), move |store| {
+            store.read_range(name, range)
+        })
     }
 
     fn save(&self, name: FileName, bytes: &[u8]) -> Result<()> {
@@ -198,7 +260,9 @@ impl Store for PatientStore {
     }
 
     fn save_shared(&self, name: FileName, bytes: SharedBytes) -> Result<()> {
-        self.call(move |store| store.save_shared(name, bytes))
+        self.write(name, bytes, move |store, bytes| {
+            store.save_shared(name, bytes)
+        })
     }
 
     fn replace(&self, name: FileName, bytes: &[u8]) -> Result<()> {
@@ -206,11 +270,13 @@ impl Store for PatientStore {
     }
 
     fn replace_shared(&self, name: FileName, bytes: SharedBytes) -> Result<()> {
-        self.call(move |store| store.replace_shared(name, bytes))
+        self.write(name, bytes, move |store, bytes| {
+            store.replace_shared(name, bytes)
+        })
     }
 
     fn remove(&self, name: FileName) -> Result<()> {
-        self.call(move |store| store.remove(name))
+        self.call(Some(name.kind()), move |store| store.remove(name))
     }
 }
 
@@ -232,5 +298,36 @@ pub fn in_words(limit: Duration) -> String {
         0 => format!("{} ms", limit.as_millis()),
         seconds if seconds.is_multiple_of(60) => format!("{} min", seconds / 60),
         seconds => format!("{seconds} s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::LocalStore;
+
+    fn store() -> PatientStore {
+        let inner = LocalStore::new("/nowhere");
+        let pulse = inner.pulse();
+        PatientStore::new(Arc::new(inner), pulse, HANG_LIMIT)
+    }
+
+    #[test]
+    fn an_answer_that_comes_along_with_the_end_of_the_time_is_taken() {
+        let store = store();
+        let (reply, answer) = sync_channel(1);
+        reply.send(7).unwrap();
+        assert_eq!(store.give_up(&answer, 1).unwrap(), 7);
+        assert!(!store.has_hung());
+        let error = store.give_up(&answer, 5).unwrap_err();
+        assert!(error.to_string().ends_with("for 10 min"), "{error}");
+        assert!(store.has_hung());
+    }
+
+    #[test]
+    fn a_thread_that_cannot_be_started_is_no_fault_of_a_file() {
+        let error = store().no_thread(&std::io::Error::from_raw_os_error(11));
+        assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
+        assert!(error.to_string().contains("TasksMax"), "{error}");
     }
 }

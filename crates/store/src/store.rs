@@ -54,6 +54,10 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// Opens a file, or a range of its bytes, for reading from front to back.
     ///
+    /// Who opens a whole file does so to prove what is stored. So it comes from where it is kept,
+    /// and not from what this machine has of it in memory, where the place can tell the two apart; a
+    /// range may come from memory, and so may what [`Store::read`] brings.
+    ///
     /// A range whose end does not lie behind its start is empty, but must lie inside the file.
     /// A stream that ends before the range does is an [`std::io::ErrorKind::UnexpectedEof`]; what
     /// else a stream fails with, [`Error::of_stream`] makes an error of this crate.

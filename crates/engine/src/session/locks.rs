@@ -42,11 +42,12 @@ const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(1);
 
 /// How long the two looks of a copy may take together while it is locked.
 ///
-/// A lock is at most one minute old when it is written, which takes two where the place hangs; it
-/// counts as dead after 11 minutes at the earliest. With six for the looks, every lock of a run is
-/// at most nine minutes old when the run begins, even one that could not be renewed once meanwhile.
-/// And a copy that takes its time holds up the others for no longer. In six minutes the names of a
-/// million packs, 16 TB, come at 2 Mbit/s, and whoever tells them has just told them once.
+/// A lock is at most one minute old when it is written, which takes two where the place hangs, for
+/// nothing else is being written there yet; it counts as dead after 11 minutes at the earliest. With
+/// six for the looks, every lock of a run is at most nine minutes old when the run begins, even one
+/// that could not be renewed once meanwhile. And a copy that takes its time holds up the others for
+/// no longer. In six minutes the names of a million packs, 16 TB, come at 2 Mbit/s, and whoever tells
+/// them has just told them once.
 const LONGEST_LOOKS: Duration = Duration::from_secs(6 * 60);
 
 /// How soon a renewal that failed is tried again: often enough that a short outage costs nothing.

@@ -4,7 +4,7 @@
 //! dead network mount.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use strongroom_engine::backup::report::{BackupReport, CopyOutcome};
 use strongroom_engine::restore::RestoreOptions;
@@ -170,6 +170,24 @@ fn a_verify_names_a_copy_that_hangs_and_reads_the_others() {
             assert_eq!(report.problems, []);
         }
     }
+}
+
+#[test]
+fn folders_that_hang_together_are_waited_for_once_by_a_verify() {
+    let mut fixture = fixture();
+    fixture.backup();
+    for copy in ["two", "three"] {
+        let rule = hang(&[Op::List]).of(FileType::Locks);
+        hang_after(&mut fixture, copy, rule, LONG_LIMIT);
+    }
+    let begin = Instant::now();
+    let report = verified(&fixture, Depth::Stored);
+    let took = begin.elapsed();
+    for copy in &report.copies[1..] {
+        assert!(copy.failure.is_some(), "{report:?}");
+    }
+    assert!(report.copies[0].covered, "{report:?}");
+    assert!(took < LONG_LIMIT * 3 / 2, "{took:?}");
 }
 
 fn verified(fixture: &Fixture, depth: Depth<'_>) -> VerifyReport {

@@ -8,6 +8,7 @@
 //! until it is durable and a rename gives it its name; no link is followed; and a root that is not
 //! there is never made, nor taken for an empty one.
 
+use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::os::fd::OwnedFd;
@@ -72,6 +73,15 @@ impl LocalBodies {
         absent_or(lies.location(), lies.name, verb, errno)
     }
 
+    /// Opens the file of a body, and tells its size in bytes.
+    fn open_file(&self, lies: &Lies) -> Result<(File, u64)> {
+        let opened = self
+            .folders
+            .open(&lies.folder)
+            .and_then(|folder| folder::open_regular(folder, &lies.base));
+        opened.map_err(|errno| self.absent_or(lies, "open", errno))
+    }
+
     /// Removes the old temporary files of a folder, and tells which repositories' folders are in
     /// it; what is no folder any more has none.
     fn sweep_folder(
@@ -123,12 +133,7 @@ impl Bodies for LocalBodies {
         range: Option<Range<u64>>,
     ) -> Result<(u64, Box<dyn Read + Send>)> {
         let lies = Lies::of(&self.folders, body);
-        let opened = self
-            .folders
-            .open(&lies.folder)
-            .and_then(|folder| folder::open_regular(folder, &lies.base));
-        let (mut file, size_bytes) =
-            opened.map_err(|errno| self.absent_or(&lies, "open", errno))?;
+        let (mut file, size_bytes) = self.open_file(&lies)?;
         let range = range.unwrap_or(0..size_bytes);
         let end = range.end.min(size_bytes);
         if range.start > 0 {
@@ -139,6 +144,12 @@ impl Bodies for LocalBodies {
         }
         let length_bytes = end.saturating_sub(range.start);
         Ok((size_bytes, Box::new(Exact::new(file, length_bytes))))
+    }
+
+    fn open_stored(&self, body: &BodyKey) -> Result<(u64, Box<dyn Read + Send>)> {
+        let (file, size_bytes) = self.open_file(&Lies::of(&self.folders, body))?;
+        folder::forget_cached(&file);
+        Ok((size_bytes, Box::new(Exact::new(file, size_bytes))))
     }
 
     fn remove(&self, body: &BodyKey) -> Result<()> {

@@ -16,11 +16,31 @@ pub(super) fn fault(location: String, action: impl ToString, errno: Errno) -> Er
             action: action.to_string(),
             reason: io::Error::from(errno).to_string(),
         },
+        // The place was not even asked, and it says nothing of any file there.
+        Errno::MFILE => spent(
+            location,
+            "this process may open no more files (ulimit -n)",
+            errno,
+        ),
+        Errno::NFILE => spent(
+            location,
+            "this machine opens no more files (fs.file-max)",
+            errno,
+        ),
+        Errno::NOMEM => spent(location, "this machine has no memory left", errno),
         _ => Error::Io {
             location,
             action: action.to_string(),
             source: errno.into(),
         },
+    }
+}
+
+/// What is wanting here, so that a place cannot be asked.
+fn spent(location: String, what: &str, errno: Errno) -> Error {
+    Error::Unreachable {
+        location,
+        reason: format!("{what}: {}", io::Error::from(errno)),
     }
 }
 
@@ -47,5 +67,28 @@ pub(super) fn absent_or(location: String, name: FileName, verb: &str, errno: Err
             source: io::Error::new(io::ErrorKind::InvalidData, "It is not a regular file"),
         },
         _ => fault(location, format_args!("{verb} {name}"), errno),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(errno: Errno) -> Error {
+        fault("/srv/copy".to_owned(), "open data/3f", errno)
+    }
+
+    #[test]
+    fn what_this_machine_lacks_is_no_fault_of_a_file() {
+        for (errno, what) in [
+            (Errno::MFILE, "ulimit -n"),
+            (Errno::NFILE, "fs.file-max"),
+            (Errno::NOMEM, "no memory"),
+        ] {
+            let error = of(errno);
+            assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
+            assert!(error.to_string().contains(what), "{error}");
+        }
+        assert!(matches!(of(Errno::IO), Error::Io { .. }));
     }
 }

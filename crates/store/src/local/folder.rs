@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, FileType as NodeType, Mode, OFlags};
+use rustix::fs::{Advice, AtFlags, CWD, FileType as NodeType, Mode, OFlags};
 use rustix::io::Errno;
 use strongroom_model::FileName;
 
@@ -179,6 +179,15 @@ pub(super) fn open_regular(folder: impl AsFd, base: &str) -> rustix::io::Result<
     let file = rustix::fs::openat(folder, base, flags, Mode::empty())?;
     let size_bytes = size_of_regular(&rustix::fs::fstat(&file)?)?;
     Ok((File::from(file), size_bytes))
+}
+
+/// Lets the system forget what it has of a file in memory, so that what is read next comes from the
+/// disk.
+///
+/// What is not on the disk yet stays in memory, and so does all of it where memory is all there is
+/// (tmpfs). Where the system takes no such advice there is nothing more to be had.
+pub(super) fn forget_cached(file: impl AsFd) {
+    let _ = rustix::fs::fadvise(file, 0, None, Advice::DontNeed);
 }
 
 /// The size of a regular file.

@@ -1,7 +1,8 @@
 //! A stream out of a place that may hang: its own thread reads ahead, and may be left behind.
 //!
 //! What can go wrong: the place hangs in the middle (the wait ends as for any call), the stream
-//! breaks (the error takes the place of the block in which it did), whoever reads stops early (the
+//! breaks (the error takes the place of the block in which it did, and is told again to whoever asks
+//! for more all the same: it must never look like an end), whoever reads stops early (the
 //! thread ends with the block that it reads). A block belongs to one side at a time, so that no
 //! byte is copied between them.
 
@@ -40,6 +41,9 @@ pub(super) struct Ahead<'s> {
     /// Whose thread reads; nothing when it has reached the end and was given back.
     worker: Option<Worker>,
     blocks: Receiver<Result<Block>>,
+    name: FileName,
+    /// What it has ended with, where that was no end of the file.
+    failure: Option<Error>,
     current: Option<Block>,
     position: usize,
 }
@@ -102,6 +106,8 @@ impl<'s> Ahead<'s> {
             store,
             worker: Some(worker),
             blocks,
+            name,
+            failure: None,
             current: None,
             position: 0,
         };
@@ -109,18 +115,17 @@ impl<'s> Ahead<'s> {
         Ok(stream)
     }
 
-    /// Waits for the next block.
+    /// Goes on to the next block.
     fn advance(&mut self) -> Result<()> {
         self.store.spare.lock().extend(self.current.take());
-        let waited = self.store.wait(&self.blocks);
-        let block = match waited {
-            Ok(block) => {
-                self.store.pulse.beat();
-                block.inspect_err(|_| self.give_back())?
-            }
-            Err(hung) => {
-                self.worker = None;
-                return Err(hung);
+        if let Some(failure) = &self.failure {
+            return Err(self.again(failure));
+        }
+        let block = match self.next_block() {
+            Ok(block) => block,
+            Err(error) => {
+                self.failure = Some(self.again(&error));
+                return Err(error);
             }
         };
         if block.is_last() {
@@ -129,6 +134,49 @@ impl<'s> Ahead<'s> {
         self.current = Some(block);
         self.position = 0;
         Ok(())
+    }
+
+    /// Waits for the next block.
+    fn next_block(&mut self) -> Result<Block> {
+        let waited = self.store.wait(&self.blocks);
+        match waited {
+            Ok(block) => {
+                self.store.note_answer(Some(self.name.kind()), &block);
+                block.inspect_err(|_| self.give_back())
+            }
+            Err(hung) => {
+                self.worker = None;
+                Err(hung)
+            }
+        }
+    }
+
+    /// The same failure once more: of the place, where it was one of the place, else of the file.
+    fn again(&self, failure: &Error) -> Error {
+        let (action, source) = match failure {
+            Error::Unreachable { location, reason } => {
+                return Error::Unreachable {
+                    location: location.clone(),
+                    reason: reason.clone(),
+                };
+            }
+            Error::Io { action, source, .. } => {
+                let source = match source.raw_os_error() {
+                    Some(code) => io::Error::from_raw_os_error(code),
+                    None => io::Error::new(source.kind(), source.to_string()),
+                };
+                (action.clone(), source)
+            }
+            other => (
+                format!("read {}", self.name),
+                io::Error::other(other.to_string()),
+            ),
+        };
+        Error::Io {
+            location: self.store.location().to_owned(),
+            action,
+            source,
+        }
     }
 
     /// The thread has nothing more to do here, and is there for the next call.

@@ -4,6 +4,7 @@
 
 mod account;
 mod bodies;
+mod cached;
 mod contract;
 mod endless;
 mod local;

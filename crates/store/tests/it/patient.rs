@@ -2,7 +2,8 @@
 
 use std::io::{self, BufRead, Read};
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
 
 use strongroom_model::{FileName, FileType, Id};
 use strongroom_store::patient::{HANG_LIMIT, within};
@@ -10,6 +11,9 @@ use strongroom_store::{Error, LocalStore, PatientStore, Pulse, Store};
 use strongroom_testkit::{Fault, FaultyStore, Gate, MemoryStore, Op, Rule};
 
 const LIMIT: Duration = Duration::from_millis(40);
+
+/// How long a test waits for what must happen.
+const PATIENCE: Duration = Duration::from_secs(40);
 
 /// So many bytes come before a stream stalls: as many as are handed over at a time.
 const STALL_BYTES: usize = 256 << 10;
@@ -97,6 +101,123 @@ fn a_place_that_moves_is_waited_for() {
         gate.open();
         assert_eq!(listing.join().unwrap().unwrap(), []);
     });
+}
+
+/// Lets some time pass.
+fn pass(time: Duration) {
+    let (_never_sends, nothing) = channel::<()>();
+    assert!(nothing.recv_timeout(time).is_err());
+}
+
+#[test]
+fn whoever_waits_beside_a_call_that_is_given_up_waits_no_longer() {
+    let limit = Duration::from_secs(1);
+    let gate = Gate::closed();
+    let pulse = Pulse::default();
+    let faulty = FaultyStore::new(MemoryStore::new("m"))
+        .with(Rule::on(&[Op::List], Fault::Wait(gate.clone())));
+    let store = PatientStore::new(Arc::new(faulty), pulse.clone(), limit);
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| store.list(FileType::Data));
+        gate.wait_for_waiting(1);
+        pass(limit / 2);
+        let second = scope.spawn(|| store.list(FileType::Data));
+        gate.wait_for_waiting(2);
+        let begin = Instant::now();
+        while !first.is_finished() {
+            assert!(begin.elapsed() < PATIENCE, "the first is waited for");
+            pass(limit / 100);
+        }
+        // By itself it would have seen all of this move.
+        while !second.is_finished() {
+            assert!(begin.elapsed() < PATIENCE, "the second is waited for");
+            pulse.beat();
+            pass(limit / 100);
+        }
+        for call in [first, second] {
+            let ended = call.join().unwrap();
+            assert!(matches!(ended, Err(Error::Unreachable { .. })), "{ended:?}");
+        }
+    });
+}
+
+/// Asserts that a save which hangs is given up while somebody asks for this again and again.
+fn assert_given_up_beside(ask: impl Fn(&PatientStore)) {
+    let gate = Gate::closed();
+    let faulty = FaultyStore::new(MemoryStore::new("m"))
+        .with(Rule::on(&[Op::Save], Fault::Wait(gate.clone())).of(FileType::Data))
+        .with(Rule::on(&[Op::List], Fault::Denied));
+    let store = PatientStore::new(Arc::new(faulty), Pulse::default(), LIMIT);
+    std::thread::scope(|scope| {
+        let saving = scope.spawn(|| store.save(name(), b"bytes"));
+        gate.wait_for_waiting(1);
+        let begin = Instant::now();
+        while !saving.is_finished() {
+            assert!(begin.elapsed() < PATIENCE, "it is waited for");
+            ask(&store);
+            pass(LIMIT / 8);
+        }
+        let saved = saving.join().unwrap();
+        assert!(matches!(saved, Err(Error::Unreachable { .. })), "{saved:?}");
+    });
+}
+
+#[test]
+fn errors_are_no_movement() {
+    assert_given_up_beside(|store| assert!(store.list(FileType::Data).is_err()));
+}
+
+#[test]
+fn what_becomes_of_a_lock_is_no_movement() {
+    let lock = FileName::new(FileType::Locks, Id::of(b"lock"));
+    // Each succeeds until the place is given up.
+    assert_given_up_beside(|store| {
+        let _ = store.save(lock, b"lock");
+        let _ = store.size(lock);
+        let _ = store.remove(lock);
+    });
+}
+
+#[test]
+fn a_place_that_is_given_much_to_write_at_a_time_is_waited_for_longer() {
+    let limit = Duration::from_secs(1);
+    let bytes = Arc::new(vec![7_u8; 16 << 20]);
+    let name = FileName::new(FileType::Data, Id::of(&bytes));
+    let slow = |gate: &Gate| {
+        let faulty = FaultyStore::new(MemoryStore::new("m"))
+            .with(Rule::on(&[Op::Save], Fault::Wait(gate.clone())));
+        PatientStore::new(Arc::new(faulty), Pulse::default(), limit)
+    };
+    let gate = Gate::closed();
+    let store = slow(&gate);
+    std::thread::scope(|scope| {
+        let saves = [(); 8].map(|()| scope.spawn(|| store.save_shared(name, bytes.clone())));
+        gate.wait_for_waiting(8);
+        pass(limit * 2);
+        gate.open();
+        for save in saves {
+            save.join().unwrap().unwrap();
+        }
+    });
+    // One of them alone is waited for twice as long as nothing.
+    let alone = slow(&Gate::closed()).save_shared(name, bytes);
+    let text = alone.unwrap_err().to_string();
+    assert!(text.ends_with("it has not answered for 2 s"), "{text}");
+}
+
+#[test]
+fn what_is_done_to_a_lock_is_no_step_of_a_local_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = LocalStore::new(folder.path().join("repo"));
+    store.create().unwrap();
+    let lock = FileName::new(FileType::Locks, Id::of(b"lock"));
+    let before = store.pulse().count();
+    store.save(lock, b"lock").unwrap();
+    store.save(lock, b"lock").unwrap();
+    store.replace(lock, b"lock").unwrap();
+    assert_eq!(store.read(lock).unwrap(), b"lock");
+    store.remove(lock).unwrap();
+    assert_eq!(store.pulse().count(), before);
 }
 
 #[test]
@@ -203,4 +324,26 @@ fn a_stream_that_breaks_says_so() {
         Err(error) => error,
     };
     assert!(matches!(failed, Error::Io { .. }), "{failed:?}");
+}
+
+#[test]
+fn a_stream_that_has_broken_says_so_whenever_it_is_asked() {
+    let memory = MemoryStore::new("m");
+    let bytes = strongroom_testkit::contract::noise(3, 3 << 20);
+    let name = FileName::new(FileType::Data, Id::of(&bytes));
+    memory.save(name, &bytes).unwrap();
+    let breaks = Rule::on(&[Op::Open], Fault::ShortRead(STALL_BYTES as u64));
+    let faulty = FaultyStore::new(memory).with(breaks);
+    let store = PatientStore::new(Arc::new(faulty), Pulse::default(), HANG_LIMIT);
+    let mut stream = store.open(name, None).unwrap();
+    let mut came = Vec::new();
+    for _ in 0..3 {
+        let error = stream.read_to_end(&mut came).unwrap_err();
+        let error = Error::of_stream("memory:m", name, error);
+        assert!(
+            matches!(&error, Error::Io { source, .. } if source.kind() == io::ErrorKind::UnexpectedEof),
+            "{error:?}"
+        );
+    }
+    assert!(came == bytes[..STALL_BYTES], "{} bytes", came.len());
 }

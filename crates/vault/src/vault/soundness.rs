@@ -43,7 +43,7 @@ impl Vault {
         Ok(found == Found::Sound)
     }
 
-    /// Reads a body and compares its SHA-256.
+    /// Reads a body from where it is kept, and compares its SHA-256.
     ///
     /// # Errors
     /// Those of a storage that cannot be asked; what it does not give of a body that it can be
@@ -55,7 +55,7 @@ impl Vault {
         goes_on: &mut GoesOn<'_>,
     ) -> Result<Found> {
         use strongroom_store::Error;
-        let mut stream = match self.shared.bodies.open(body, None) {
+        let mut stream = match self.shared.bodies.open_stored(body) {
             Ok((_, stream)) => stream,
             Err(Error::NotFound { .. }) => return Ok(Found::Rotten(Why::Missing)),
             Err(Error::Denied { .. } | Error::ShortFile { .. }) => {

@@ -21,6 +21,8 @@ pub(super) struct AskedBodies {
     pub(super) before_removal: BeforeRemoval,
     /// Before they say whether they take bytes.
     pub(super) before_probe: Box<dyn Fn() + Send + Sync>,
+    /// Before one is read from where it is kept.
+    pub(super) before_proof: Box<dyn Fn(&BodyKey) + Send + Sync>,
 }
 
 impl AskedBodies {
@@ -29,6 +31,7 @@ impl AskedBodies {
             inner: local_bodies(folder),
             before_removal: Box::new(|_| Ok(())),
             before_probe: Box::new(|| ()),
+            before_proof: Box::new(|_| ()),
         }
     }
 }
@@ -54,6 +57,11 @@ impl Bodies for AskedBodies {
         range: Option<Range<u64>>,
     ) -> Result<(u64, Box<dyn Read + Send>)> {
         self.inner.open(body, range)
+    }
+
+    fn open_stored(&self, body: &BodyKey) -> Result<(u64, Box<dyn Read + Send>)> {
+        (self.before_proof)(body);
+        self.inner.open_stored(body)
     }
 
     fn remove(&self, body: &BodyKey) -> Result<()> {

@@ -1,7 +1,9 @@
 //! Rot is found in time, told, and healed by whoever has sound bytes.
 
 use std::fs;
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use strongroom_model::{FileName, FileType};
 use strongroom_testkit::{Fault, Op, Rule};
 use strongroom_vault::Error;
@@ -11,7 +13,8 @@ use strongroom_vault::rules::right::Right;
 use strongroom_vault::rules::scrub::Why;
 use strongroom_vault::vault::{Demands, Principal, Scrubbed};
 
-use super::scene::{Scene, faulty, repository};
+use super::asked::AskedBodies;
+use super::scene::{Scene, faulty, on_sqlite, repository, within};
 
 /// All is read within this time, which makes rounds of four hours.
 const EVERY_MS: i64 = 5 * HOUR_MS;
@@ -492,6 +495,26 @@ fn an_object_that_is_healed_while_it_is_read_keeps_no_mark() {
     assert_eq!(scrubbed.unwrap().rotten, 1);
     assert!(is_healed);
     assert_eq!(rotten(&scene), []);
+}
+
+#[test]
+fn bodies_are_read_from_where_they_are_kept() {
+    let proved = Arc::new(Mutex::new(Vec::<FileName>::new()));
+    let asked = Arc::clone(&proved);
+    let pair = on_sqlite(move |folder| {
+        let asked = Arc::clone(&asked);
+        Arc::new(AskedBodies {
+            before_proof: Box::new(move |body| asked.lock().push(body.name)),
+            ..AskedBodies::new(folder)
+        })
+    });
+    let scene = within(&pair, Scene::new);
+    let append = scene.token(Right::Append);
+    scene.init(&append);
+    let pack = scene.put(&append, FileType::Data, b"bytes").unwrap();
+    proved.lock().clear();
+    scrub_for(&scene, 26);
+    assert!(proved.lock().contains(&pack), "{:?}", proved.lock());
 }
 
 #[test]
