@@ -139,11 +139,7 @@ fn find_unproven_keys(scanned: &mut [Scanned], depth: Depth<'_>, options: &Verif
 ///
 /// # Errors
 /// Where the user interrupts.
-fn find_missing(
-    scanned: &mut [Scanned],
-    options: &VerifyOptions,
-    looking: &Looking,
-) -> Result<()> {
+fn find_missing(scanned: &mut [Scanned], options: &VerifyOptions, looking: &Looking) -> Result<()> {
     let lacking = differences(scanned);
     let any_absent = scanned.iter().any(|copy| !copy.absent_packs.is_empty());
     if lacking.is_empty() && !any_absent {

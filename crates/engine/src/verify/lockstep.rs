@@ -5,8 +5,9 @@
 //! nothing of the file stays in memory.
 //!
 //! What a hash does not speak for is read again: a sibling that differs by itself, to tell what is
-//! wrong with it, and where the first copy was damaged or broke off, all others, the next one in
-//! front.
+//! wrong with it; and where the first copy was damaged or broke off, all others, the next one in
+//! front. A first copy that was damaged is read again by itself as well, where others have the
+//! file: whoever is told damaged was read wrong twice.
 
 use strongroom_model::FileName;
 
@@ -38,6 +39,11 @@ impl<'r, 'a> Turn<'r, 'a> {
         }
     }
 
+    /// See [`Reading::keep_bytes`].
+    fn keep_bytes(&self) -> u64 {
+        self.reading.keep_bytes(self.name, self.size_bytes)
+    }
+
     /// Tells the progress that the file was read so far.
     fn tell(&mut self, read_bytes: u64) {
         let new = read_bytes.saturating_sub(self.told_bytes);
@@ -64,6 +70,10 @@ fn read_first<'r, 'a>(row: Vec<Turn<'r, 'a>>, kept: &mut Vec<u8>) -> Result<Vec<
     let Some(mut first) = row.next() else {
         return Ok(Vec::new());
     };
+    // Before its siblings: where its copy has failed, they would be opened for nothing.
+    let Some(stream) = first.reading.open(first.name)? else {
+        return Ok(row.collect());
+    };
     // What has another size is not worth a comparison.
     let (alike, mut again): (Vec<_>, Vec<_>) =
         row.partition(|turn| turn.size_bytes == first.size_bytes);
@@ -73,53 +83,76 @@ fn read_first<'r, 'a>(row: Vec<Turn<'r, 'a>>, kept: &mut Vec<u8>) -> Result<Vec<
             siblings.push((turn, stream));
         }
     }
+    let keep_bytes = siblings
+        .iter()
+        .map(|(turn, _)| turn.keep_bytes())
+        .fold(first.keep_bytes(), u64::max);
     let mut differing = Vec::new();
-    let keep_bytes = first.reading.keep_bytes(first.name.kind());
-    let hashed = hash(&mut first, &mut siblings, &mut differing, keep_bytes, kept)?;
-    let hashed = hashed.filter(|hashed| first.reading.is_right(first.name, *hashed));
+    let hashed = hash(
+        &mut first,
+        stream,
+        &mut siblings,
+        &mut differing,
+        keep_bytes,
+        kept,
+    )?;
     let same = siblings.into_iter().map(|(turn, _)| turn);
     let Some(hashed) = hashed else {
         again.extend(same.chain(differing));
         return Ok(again);
     };
-    first.reading.look_into(first.name, hashed, kept);
-    for turn in same {
-        if turn.reading.is_right(turn.name, hashed) {
-            turn.reading.look_into(turn.name, hashed, kept);
+    if !hashed.is_of(first.name) {
+        again.extend(same.chain(differing));
+        match again.is_empty() {
+            true => first.reading.note_wrong(first.name, hashed),
+            false => read_again(&mut first, keep_bytes, kept)?,
         }
+        return Ok(again);
+    }
+    for turn in std::iter::once(first).chain(same) {
+        turn.reading.note_sound(turn.name, hashed);
+        turn.reading.look_into(turn.name, hashed, kept);
     }
     for mut turn in differing {
-        let hashed = hash(
-            &mut turn,
-            &mut Vec::new(),
-            &mut Vec::new(),
-            keep_bytes,
-            kept,
-        )?;
-        if let Some(hashed) = hashed.filter(|hashed| turn.reading.is_right(turn.name, *hashed)) {
-            turn.reading.note_unsteady(turn.name);
-            turn.reading.look_into(turn.name, hashed, kept);
-        }
+        read_again(&mut turn, keep_bytes, kept)?;
     }
     Ok(again)
+}
+
+/// Reads a file of one copy by itself, whose bytes were not right or not those of another copy:
+/// whether it is wrong, or was read wrong.
+fn read_again(turn: &mut Turn<'_, '_>, keep_bytes: u64, kept: &mut Vec<u8>) -> Result<()> {
+    let reading = turn.reading;
+    let Some(stream) = reading.open(turn.name)? else {
+        return Ok(());
+    };
+    let (mut alone, mut none) = (Vec::new(), Vec::new());
+    let hashed = hash(turn, stream, &mut alone, &mut none, keep_bytes, kept)?;
+    match hashed {
+        None => {}
+        Some(hashed) if hashed.is_of(turn.name) => {
+            reading.note_unsteady(turn.name, hashed);
+            reading.look_into(turn.name, hashed, kept);
+        }
+        Some(hashed) => reading.note_wrong(turn.name, hashed),
+    }
+    Ok(())
 }
 
 /// Hashes a file of one copy to its end, and compares others with it: those that differ go from
 /// `siblings` to `differing`. `None` where it could not be read to its end.
 fn hash<'r, 'a>(
     first: &mut Turn<'r, 'a>,
+    mut stream: Stream<'_>,
     siblings: &mut Vec<Sibling<'r, 'a>>,
     differing: &mut Vec<Turn<'r, 'a>>,
     keep_bytes: u64,
     kept: &mut Vec<u8>,
 ) -> Result<Option<Hashed>> {
     let reading = first.reading;
-    let Some(mut stream) = reading.open(first.name)? else {
-        return Ok(None);
-    };
     let mut hashing = Hashing::new(keep_bytes, kept);
     loop {
-        let Some(step) = reading.outcome_of_step(first.name, stream.step())? else {
+        let Some(step) = reading.outcome(first.name, stream.step())? else {
             return Ok(None);
         };
         let count = step.len();
@@ -129,7 +162,7 @@ fn hash<'r, 'a>(
                 0 => stream.has_ended(),
                 _ => stream.goes_on_with(step),
             };
-            match turn.reading.outcome_of_step(turn.name, same)? {
+            match turn.reading.outcome(turn.name, same)? {
                 None => {}
                 Some(false) => differing.push(turn),
                 Some(true) => {
