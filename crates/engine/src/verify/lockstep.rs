@@ -12,7 +12,7 @@
 use strongroom_model::FileName;
 
 use crate::Result;
-use crate::verify::reading::Reading;
+use crate::verify::reading::{Asked, Reading};
 use crate::verify::stream::{Hashed, Hashing, Stream};
 
 /// A file of a copy about to be read.
@@ -23,6 +23,7 @@ pub(crate) struct Turn<'r, 'a> {
     size_bytes: u64,
     /// How much of it the progress has heard of, also from an earlier try.
     told_bytes: u64,
+    asked: Asked,
 }
 
 /// A copy whose bytes have been those of the first one so far.
@@ -30,13 +31,21 @@ type Sibling<'r, 'a> = (Turn<'r, 'a>, Stream<'r>);
 
 impl<'r, 'a> Turn<'r, 'a> {
     /// Nothing is read yet.
-    pub(crate) const fn new(reading: &'r Reading<'a>, name: FileName, size_bytes: u64) -> Self {
+    pub(crate) fn new(reading: &'r Reading<'a>, name: FileName, size_bytes: u64) -> Self {
         Self {
             reading,
             name,
             size_bytes,
             told_bytes: 0,
+            asked: Asked::default(),
         }
+    }
+
+    /// See [`Reading::open`].
+    fn open(&mut self) -> Result<Option<Stream<'r>>> {
+        let reading = self.reading;
+        self.asked = reading.asked();
+        reading.open(self.name)
     }
 
     /// See [`Reading::keep_bytes`].
@@ -71,15 +80,15 @@ fn read_first<'r, 'a>(row: Vec<Turn<'r, 'a>>, kept: &mut Vec<u8>) -> Result<Vec<
         return Ok(Vec::new());
     };
     // Before its siblings: where its copy has failed, they would be opened for nothing.
-    let Some(stream) = first.reading.open(first.name)? else {
+    let Some(stream) = first.open()? else {
         return Ok(row.collect());
     };
     // What has another size is not worth a comparison.
     let (alike, mut again): (Vec<_>, Vec<_>) =
         row.partition(|turn| turn.size_bytes == first.size_bytes);
     let mut siblings = Vec::new();
-    for turn in alike {
-        if let Some(stream) = turn.reading.open(turn.name)? {
+    for mut turn in alike {
+        if let Some(stream) = turn.open()? {
             siblings.push((turn, stream));
         }
     }
@@ -104,13 +113,13 @@ fn read_first<'r, 'a>(row: Vec<Turn<'r, 'a>>, kept: &mut Vec<u8>) -> Result<Vec<
     if !hashed.is_of(first.name) {
         again.extend(same.chain(differing));
         match again.is_empty() {
-            true => first.reading.note_wrong(first.name, hashed),
+            true => first.reading.note_wrong(first.name, hashed, first.asked),
             false => read_again(&mut first, keep_bytes, kept)?,
         }
         return Ok(again);
     }
     for turn in std::iter::once(first).chain(same) {
-        turn.reading.note_sound(turn.name, hashed);
+        turn.reading.note_sound(turn.name, hashed, turn.asked);
         turn.reading.look_into(turn.name, hashed, kept);
     }
     for mut turn in differing {
@@ -123,7 +132,7 @@ fn read_first<'r, 'a>(row: Vec<Turn<'r, 'a>>, kept: &mut Vec<u8>) -> Result<Vec<
 /// whether it is wrong, or was read wrong.
 fn read_again(turn: &mut Turn<'_, '_>, keep_bytes: u64, kept: &mut Vec<u8>) -> Result<()> {
     let reading = turn.reading;
-    let Some(stream) = reading.open(turn.name)? else {
+    let Some(stream) = turn.open()? else {
         return Ok(());
     };
     let (mut alone, mut none) = (Vec::new(), Vec::new());
@@ -131,10 +140,10 @@ fn read_again(turn: &mut Turn<'_, '_>, keep_bytes: u64, kept: &mut Vec<u8>) -> R
     match hashed {
         None => {}
         Some(hashed) if hashed.is_of(turn.name) => {
-            reading.note_unsteady(turn.name, hashed);
+            reading.note_unsteady(turn.name, hashed, turn.asked);
             reading.look_into(turn.name, hashed, kept);
         }
-        Some(hashed) => reading.note_wrong(turn.name, hashed),
+        Some(hashed) => reading.note_wrong(turn.name, hashed, turn.asked),
     }
     Ok(())
 }

@@ -18,10 +18,13 @@ use crate::progress::Progress;
 use crate::session::{Cancel, CopyFailure};
 use crate::verify::content::{self, Content};
 use crate::verify::decode::{Decoder, fingerprint};
+use crate::verify::reading::outcome::BrokenOff;
 use crate::verify::scan::{Scan, Scanned, damage};
 use crate::verify::stream::{Hashed, Stream};
 use crate::verify::{Depth, ProblemKind};
 use crate::{Listing, Result};
+
+pub(crate) use outcome::Asked;
 
 /// How the locations of servers begin.
 const SERVERS: [&str; 2] = ["rest:", "s3:"];
@@ -38,8 +41,10 @@ pub(crate) struct Reading<'a> {
 #[derive(Default)]
 struct Found {
     problems: Vec<(FileName, ProblemKind)>,
-    /// What did not come although the place answers, since something came last, and why.
-    broken_off: Vec<(FileName, String)>,
+    /// What did not come although the place answers, as long as nothing has come since.
+    broken_off: Vec<BrokenOff>,
+    /// How often that was noted.
+    breaks: u64,
     vanished: HashSet<FileName>,
     named: HashMap<Id, Vec<Named>>,
     snapshots: Vec<(Id, Id)>,
@@ -161,20 +166,20 @@ impl<'a> Reading<'a> {
     }
 
     /// Notes that a file was read to its end, and is what its name says.
-    pub(crate) fn note_sound(&self, name: FileName, hashed: Hashed) {
-        self.note_read(hashed);
+    pub(crate) fn note_sound(&self, name: FileName, hashed: Hashed, asked: Asked) {
+        self.note_read(hashed, asked);
         self.found.lock().sound.push(name);
     }
 
     /// Notes that a file was read to its end, and is not what its name says.
-    pub(crate) fn note_wrong(&self, name: FileName, hashed: Hashed) {
-        self.note_read(hashed);
+    pub(crate) fn note_wrong(&self, name: FileName, hashed: Hashed, asked: Asked) {
+        self.note_read(hashed, asked);
         self.damaged(name, hashed.size_bytes);
     }
 
     /// Notes that a file was right only when it was read again.
-    pub(crate) fn note_unsteady(&self, name: FileName, hashed: Hashed) {
-        self.note_read(hashed);
+    pub(crate) fn note_unsteady(&self, name: FileName, hashed: Hashed, asked: Asked) {
+        self.note_read(hashed, asked);
         let reason = "two reads of it did not give the same bytes".to_owned();
         self.problem(name, ProblemKind::Unreadable { reason });
     }
@@ -184,9 +189,9 @@ impl<'a> Reading<'a> {
         self.progress.add_bytes(count);
     }
 
-    fn note_read(&self, hashed: Hashed) {
+    fn note_read(&self, hashed: Hashed, asked: Asked) {
         self.progress.add_files(1);
-        self.note_come();
+        self.note_come(asked);
         let mut found = self.found.lock();
         found.files_read += 1;
         found.bytes_read += hashed.size_bytes;
@@ -361,10 +366,11 @@ impl<'a> Reading<'a> {
     /// # Errors
     /// Where the user interrupts.
     pub(crate) fn finish(self, packs_read: usize) -> Result<Scanned> {
-        self.note_come();
+        // Too few in a row to say anything of the copy.
+        self.note_come(self.asked());
         self.compare_sizes();
         self.follow_snapshots(packs_read)?;
-        self.note_come();
+        self.note_come(self.asked());
         let look = &self.scan.look;
         let found = self.found.into_inner();
         let unread = found

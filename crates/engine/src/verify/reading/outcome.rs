@@ -15,8 +15,8 @@
 //! | anything else: a disk cannot read it, a folder refuses | the file |
 //!
 //! A size proves nothing of bodies: servers answer from a database or an inode. So of the third and
-//! fourth kind so many in a row that nothing else came in between are the copy's failure, and none
-//! of these files is wrong.
+//! fourth kind so many in a row that nothing came which was asked for in between are the copy's
+//! failure, and none of these files is wrong.
 
 use std::mem;
 
@@ -33,6 +33,19 @@ use crate::verify::reading::Reading;
 /// How many files in a row may fail to come from a place that answers. A path that breaks every
 /// body costs so many retries, and as many more as there are readers.
 const MAX_IN_A_ROW: usize = 16;
+
+/// A file that did not come although the place answers.
+pub(super) struct BrokenOff {
+    name: FileName,
+    reason: String,
+    /// Which one it is of all that were noted, from 1.
+    number: u64,
+}
+
+/// When a file was asked for: after how many had broken off. That it comes says nothing of those
+/// that broke off later, as when a server refuses everything but what it has begun.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Asked(u64);
 
 /// Who is to blame for a read that failed.
 enum Blame {
@@ -73,10 +86,11 @@ impl Reading<'_> {
         location: BlobLocation,
     ) -> std::result::Result<Vec<u8>, Unread> {
         let store = self.scan.look.copy.store.as_ref();
+        let asked = self.asked();
         let error = match closure::read_blob(repository, store, tree, location) {
             Err(Unread::Failed(error)) => error,
             read => {
-                self.note_come();
+                self.note_come(asked);
                 return read;
             }
         };
@@ -94,11 +108,20 @@ impl Reading<'_> {
         }
     }
 
-    /// Notes that a file came to its end, right or wrong: what broke off before it broke off by
-    /// itself.
-    pub(super) fn note_come(&self) {
+    /// What to remember of the moment in which a file is asked for.
+    pub(crate) fn asked(&self) -> Asked {
+        Asked(self.found.lock().breaks)
+    }
+
+    /// Notes that a file came to its end, right or wrong: what broke off before it was asked for is
+    /// to blame for that itself.
+    pub(super) fn note_come(&self, asked: Asked) {
         let mut found = self.found.lock();
-        for (name, reason) in mem::take(&mut found.broken_off) {
+        let broken_off = mem::take(&mut found.broken_off).into_iter();
+        let (before, since): (Vec<_>, Vec<_>) =
+            broken_off.partition(|broken| broken.number <= asked.0);
+        found.broken_off = since;
+        for BrokenOff { name, reason, .. } in before {
             if found.problems.iter().all(|(known, _)| *known != name) {
                 self.progress.add_error();
                 let kind = ProblemKind::Unreadable { reason };
@@ -139,9 +162,15 @@ impl Reading<'_> {
     fn note_broken_off(&self, name: FileName, error: &Error) {
         let is_over = {
             let mut found = self.found.lock();
-            let is_new = found.broken_off.iter().all(|(known, _)| *known != name);
+            let is_new = found.broken_off.iter().all(|known| known.name != name);
             if is_new && found.failure.is_none() {
-                found.broken_off.push((name, chain(error)));
+                found.breaks += 1;
+                let broken = BrokenOff {
+                    name,
+                    reason: chain(error),
+                    number: found.breaks,
+                };
+                found.broken_off.push(broken);
             }
             found.broken_off.len() >= MAX_IN_A_ROW
         };
