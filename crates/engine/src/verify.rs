@@ -113,6 +113,7 @@ pub fn verify(
         .iter()
         .filter_map(|(_, reading)| reading.as_ref().ok());
     let mut packs_read = rows::read(&reachable.collect::<Vec<_>>())?.into_iter();
+    cancel.check()?;
     let mut scanned = Vec::new();
     for (copy, reading) in readings {
         scanned.push(match reading {
@@ -120,7 +121,7 @@ pub fn verify(
             Err(failure) => Scanned::failed(copy, failure),
         });
     }
-    Ok(compare::report(scanned, depth, options))
+    compare::report(scanned, depth, options, &looking)
 }
 
 /// Calls `work` for every item at once.

@@ -28,6 +28,14 @@ impl MemoryStore {
         }
     }
 
+    /// An empty store that says it is at `location`, such as that of a server.
+    pub fn at(location: &str) -> Self {
+        Self {
+            location: location.to_owned(),
+            files: Mutex::default(),
+        }
+    }
+
     /// Puts any bytes under a name, past all checks.
     pub fn put(&self, name: FileName, bytes: &[u8]) {
         self.files.lock().insert(name, bytes.into());

@@ -6,15 +6,16 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
-use strongroom_model::Id;
 use strongroom_model::scorecard::Unread;
+use strongroom_model::{FileName, FileType, Id};
 
 use crate::Listing;
 
 /// Which files of a copy were read and found sound, so that a scorecard can tell what came since.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReadFiles {
-    /// The files, of all types.
+    /// The files, of all types. An id stands for each file that has it: anybody may list the bytes of
+    /// one file under another type as well.
     #[serde(default)]
     pub files: BTreeSet<Id>,
 }
@@ -22,11 +23,18 @@ pub struct ReadFiles {
 impl ReadFiles {
     /// Takes note of a verify: what it read, of what it listed. One that read all of it replaces
     /// what was known.
-    pub fn add(&mut self, sound: &[Id], listing: &Listing, is_all: bool) {
+    pub fn add(&mut self, sound: &[FileName], listing: &Listing, is_all: bool) {
         if is_all {
             self.files.clear();
         }
-        self.files.extend(sound);
+        let sound: BTreeSet<FileName> = sound.iter().copied().collect();
+        let is_read = |id: &Id| {
+            let names = FileType::SYNCED.map(|kind| FileName::new(kind, *id));
+            let mut listed = names.iter().filter(|name| listing.holds(**name));
+            listed.all(|name| sound.contains(name))
+        };
+        let read = sound.iter().filter_map(FileName::id);
+        self.files.extend(read.filter(is_read));
         let listed: BTreeSet<Id> = listing.entries().map(|entry| entry.id).collect();
         self.files.retain(|id| listed.contains(id));
     }
@@ -63,6 +71,10 @@ mod tests {
         Id::of(text.as_bytes())
     }
 
+    fn pack(text: &str) -> FileName {
+        FileName::new(FileType::Data, id(text))
+    }
+
     fn listing(packs: &[&str]) -> Listing {
         let entry = |text: &&str| FileEntry {
             id: id(text),
@@ -78,7 +90,7 @@ mod tests {
     fn what_was_not_read_since_it_came_is_counted() {
         let mut read = ReadFiles::default();
         let two = listing(&["a", "b"]);
-        read.add(&[id("a")], &two, false);
+        read.add(&[pack("a")], &two, false);
         assert_eq!(
             read.unread(&two),
             Unread {
@@ -86,15 +98,29 @@ mod tests {
                 bytes: 10
             }
         );
-        read.add(&[id("b")], &two, false);
+        read.add(&[pack("b")], &two, false);
         assert_eq!(read.unread(&two), Unread::default());
         // Repacked: as many files as before, and all of them new.
         let others = listing(&["c", "d"]);
         assert_eq!(read.unread(&others).files, 2);
-        read.add(&[id("c")], &others, false);
+        read.add(&[pack("c")], &others, false);
         assert_eq!(read.files, [id("c")].into());
         // One that read all of it does not vouch for what it found damaged.
-        read.add(&[id("d")], &others, true);
+        read.add(&[pack("d")], &others, true);
         assert_eq!(read.unread(&others).files, 1);
+    }
+
+    #[test]
+    fn a_pack_is_not_read_because_its_bytes_were_read_as_a_key() {
+        let mut read = ReadFiles::default();
+        let mut both = listing(&["a", "b"]);
+        both.keys = Files::new(both.data.iter().take(1).collect());
+        let listed: Vec<_> = both.keys.iter().map(|entry| entry.id).collect();
+        let key = FileName::new(FileType::Keys, listed[0]);
+        let same = FileName::new(FileType::Data, listed[0]);
+        read.add(&[key], &both, false);
+        assert_eq!(read.files, BTreeSet::new());
+        read.add(&[key, same], &both, false);
+        assert_eq!(read.files, [listed[0]].into());
     }
 }

@@ -8,7 +8,7 @@ use crate::Result;
 use crate::sync::fetch::{Fetched, Reading, read_right};
 use crate::sync::lane::Lane;
 use crate::sync::run::Run;
-use crate::verify::closure::{Closure, read_blob};
+use crate::verify::closure::{Closure, Unread, read_blob, unreadable};
 use crate::verify::content::Content;
 
 impl Run<'_> {
@@ -106,15 +106,16 @@ impl Run<'_> {
         &self,
         wanted: BlobId,
         location: BlobLocation,
-    ) -> std::result::Result<Vec<u8>, String> {
+    ) -> std::result::Result<Vec<u8>, Unread> {
         let pack = FileName::new(FileType::Data, location.pack);
-        let mut outcome = Err(format!("the {wanted} cannot be read from any copy"));
+        let mut reason = format!("the {wanted} cannot be read from any copy");
         for lane in self.holders(pack) {
-            outcome = read_blob(self.repository, lane.copy.store.as_ref(), wanted, location);
-            if outcome.is_ok() {
-                break;
-            }
+            reason = match read_blob(self.repository, lane.copy.store.as_ref(), wanted, location) {
+                Ok(bytes) => return Ok(bytes),
+                Err(Unread::Wrong(reason)) => reason,
+                Err(Unread::Failed(error)) => unreadable(wanted, &error),
+            };
         }
-        outcome
+        Err(Unread::Wrong(reason))
     }
 }

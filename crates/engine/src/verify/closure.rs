@@ -1,23 +1,35 @@
 //! Whether everything that a snapshot refers to is there: all its trees, all their blobs.
 //!
 //! Trees that were found complete are remembered, so that many snapshots of one source cost
-//! little more than one.
+//! little more than one; so are those that were found wrong, which may have cost many requests.
+//!
+//! What can go wrong: a tree is gone, which is told of each snapshot that needs it; or its place
+//! cannot be asked, which says nothing of any snapshot and ends the walk.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use parking_lot::Mutex;
 use strongroom_model::{FileName, FileType, Id};
 use strongroom_repo::blob;
 use strongroom_repo::{BlobId, BlobLocation, Index, Repository, Tree};
-use strongroom_store::Store;
+use strongroom_store::{Error, Store};
 
 use crate::Result;
 use crate::parallel::for_each;
 use crate::session::{Cancel, chain};
 
-/// Reads a blob from wherever it lies, decrypted and checked; else says what is wrong.
+/// Reads a blob from wherever it lies, decrypted and checked.
 pub(crate) type ReadBlob<'a> =
-    dyn Fn(BlobId, BlobLocation) -> std::result::Result<Vec<u8>, String> + Sync + 'a;
+    dyn Fn(BlobId, BlobLocation) -> std::result::Result<Vec<u8>, Unread> + Sync + 'a;
+
+/// Why a blob was not read.
+#[derive(Debug)]
+pub(crate) enum Unread {
+    /// It is not there, or not what it should be; says so.
+    Wrong(String),
+    /// Its store failed.
+    Failed(Error),
+}
 
 /// Walks trees through one index.
 pub(crate) struct Closure<'a> {
@@ -26,6 +38,8 @@ pub(crate) struct Closure<'a> {
     cancel: &'a Cancel,
     /// Trees below which nothing is missing.
     complete: HashSet<Id>,
+    /// Trees with something wrong, and what that is.
+    wrong: HashMap<Id, String>,
 }
 
 /// How many trees are read at a time.
@@ -39,29 +53,37 @@ impl<'a> Closure<'a> {
             read_blob,
             cancel,
             complete: HashSet::new(),
+            wrong: HashMap::new(),
         }
     }
 
     /// Says what is missing below a root tree; `None` where nothing is.
     ///
     /// # Errors
-    /// Where the user interrupts.
+    /// Where the user interrupts; [`crate::Error::Store`] where a tree cannot be asked for.
     pub(crate) fn missing(&mut self, root: Id) -> Result<Option<String>> {
         let mut seen = HashSet::new();
         let mut level = vec![root];
         while !level.is_empty() {
             level.retain(|id| !self.complete.contains(id) && seen.insert(*id));
+            if let Some(reason) = level.iter().find_map(|id| self.wrong.get(id)) {
+                return Ok(Some(reason.clone()));
+            }
             let below = Mutex::new(Vec::new());
-            let missing = Mutex::new(None);
+            let wrong = Mutex::new(Vec::new());
             for_each(&level, READERS, |id| {
                 self.cancel.check()?;
                 match self.subtrees(*id) {
                     Ok(subtrees) => below.lock().extend(subtrees),
-                    Err(reason) => *missing.lock() = Some(reason),
+                    Err(Unread::Wrong(reason)) => wrong.lock().push((*id, reason)),
+                    Err(Unread::Failed(error)) => return Err(error.into()),
                 }
                 Ok(())
             })?;
-            if let Some(reason) = missing.into_inner() {
+            let wrong = wrong.into_inner();
+            if let Some((_, reason)) = wrong.last() {
+                let reason = reason.clone();
+                self.wrong.extend(wrong);
                 return Ok(Some(reason));
             }
             level = below.into_inner();
@@ -70,14 +92,15 @@ impl<'a> Closure<'a> {
         Ok(None)
     }
 
-    fn subtrees(&self, id: Id) -> std::result::Result<Vec<Id>, String> {
+    fn subtrees(&self, id: Id) -> std::result::Result<Vec<Id>, Unread> {
         let wanted = BlobId::tree(id);
-        let location = self.index.get(wanted).ok_or_else(|| absent(wanted))?;
+        let is_absent = || Unread::Wrong(absent(wanted));
+        let location = self.index.get(wanted).ok_or_else(is_absent)?;
         let text = (self.read_blob)(wanted, location)?;
         let tree =
-            Tree::decode(&text).map_err(|error| format!("the {wanted}: {}", chain(&error)))?;
+            Tree::decode(&text).map_err(|error| Unread::Wrong(unreadable(wanted, &error)))?;
         match first_absent(&tree, self.index) {
-            Some(blob) => Err(absent(blob)),
+            Some(blob) => Err(Unread::Wrong(absent(blob))),
             None => Ok(tree.nodes.iter().filter_map(|node| node.subtree).collect()),
         }
     }
@@ -86,19 +109,20 @@ impl<'a> Closure<'a> {
 /// Reads a blob from one store, as [`ReadBlob`] does.
 ///
 /// # Errors
-/// A text that says what is wrong.
+/// [`Unread::Failed`] with whatever the store says: whoever calls knows what that tells of the blob
+/// and what of the place.
 pub(crate) fn read_blob(
     repository: &Repository,
     store: &dyn Store,
     wanted: BlobId,
     location: BlobLocation,
-) -> std::result::Result<Vec<u8>, String> {
+) -> std::result::Result<Vec<u8>, Unread> {
     let pack = FileName::new(FileType::Data, location.pack);
-    let mut sealed = store
-        .read_range(pack, location.range())
-        .map_err(|error| format!("the {wanted}: {}", chain(&error)))?;
+    let read = store.read_range(pack, location.range());
+    let mut sealed = read.map_err(Unread::Failed)?;
     let length = location.uncompressed_length;
-    blob::decode(repository.key(), wanted, length, &mut sealed).map_err(|error| chain(&error))
+    blob::decode(repository.key(), wanted, length, &mut sealed)
+        .map_err(|error| Unread::Wrong(chain(&error)))
 }
 
 /// The first blob that a tree names and the index does not.
@@ -111,6 +135,11 @@ pub(crate) fn first_absent(tree: &Tree, index: &Index) -> Option<BlobId> {
             .chain(content)
             .find(|blob| index.pack_of(*blob).is_none())
     })
+}
+
+/// What to say of a blob that could not be read.
+pub(crate) fn unreadable(blob: BlobId, error: &dyn std::error::Error) -> String {
+    format!("the {blob}: {}", chain(error))
 }
 
 /// What to say of a blob that no index names.

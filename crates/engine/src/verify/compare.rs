@@ -4,10 +4,11 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use strongroom_model::{FileEntry, FileName, FileType, Id};
 
-use crate::Listing;
 use crate::known::Lost;
+use crate::session::{CopyFailure, CopyStore, Looking};
 use crate::verify::scan::{Scanned, damage};
-use crate::verify::{Depth, Problem, ProblemKind, VerifiedCopy, VerifyOptions, VerifyReport, each};
+use crate::verify::{Depth, Problem, ProblemKind, VerifiedCopy, VerifyOptions, VerifyReport};
+use crate::{Listing, Result};
 
 /// The files that do not have the same size on all copies that hold them.
 pub(crate) fn odd_sizes(listings: &[&Listing]) -> BTreeSet<FileName> {
@@ -28,15 +29,20 @@ pub(crate) fn odd_sizes(listings: &[&Listing]) -> BTreeSet<FileName> {
 }
 
 /// Compares the copies and puts everything together.
+///
+/// # Errors
+/// Where the user interrupts.
 pub(crate) fn report(
     mut scanned: Vec<Scanned>,
     depth: Depth<'_>,
     options: &VerifyOptions,
-) -> VerifyReport {
+    looking: &Looking,
+) -> Result<VerifyReport> {
     name_damage(&mut scanned);
     find_unproven_keys(&mut scanned, depth, options);
-    find_missing(&mut scanned, options);
+    // Before the second listing: what was seen of a copy stays true where that fails.
     compare_configs(&mut scanned, depth, options);
+    find_missing(&mut scanned, options, looking)?;
     let mut report = VerifyReport {
         lost: find_lost(&scanned, &options.known_files),
         ..VerifyReport::default()
@@ -52,7 +58,7 @@ pub(crate) fn report(
             sound: copy.sound,
             listing: copy.listing,
             covered: copy.covered,
-            failure: copy.failure,
+            failure: copy.failure.or(copy.locks_failure),
             name: copy.copy.name.clone(),
         });
         copy.problems.sort_by_key(|(name, _)| *name);
@@ -65,7 +71,7 @@ pub(crate) fn report(
             .problems
             .extend(copy.problems.into_iter().map(problem));
     }
-    report
+    Ok(report)
 }
 
 /// Says of damaged files whether they are too short or too long, by what siblings have.
@@ -130,16 +136,16 @@ fn find_unproven_keys(scanned: &mut [Scanned], depth: Depth<'_>, options: &Verif
 /// Finds what a copy lacks: what a sound sibling holds, or an index of its own names.
 ///
 /// What differs is looked for again, since others may write and prune at the same time.
-fn find_missing(scanned: &mut [Scanned], options: &VerifyOptions) {
+///
+/// # Errors
+/// Where the user interrupts.
+fn find_missing(scanned: &mut [Scanned], options: &VerifyOptions, looking: &Looking) -> Result<()> {
     let lacking = differences(scanned);
     let any_absent = scanned.iter().any(|copy| !copy.absent_packs.is_empty());
     if lacking.is_empty() && !any_absent {
-        return;
+        return Ok(());
     }
-    let now: Vec<Option<Listing>> = each(scanned, |copy| match &copy.failure {
-        Some(_) => None,
-        None => Listing::read(copy.copy.store.as_ref()).ok(),
-    });
+    let now = list_again(scanned, looking)?;
     let holds = |listing: &Listing, name: &FileName| listing.holds(*name);
     let unsound: Vec<HashSet<FileName>> = scanned
         .iter()
@@ -188,6 +194,42 @@ fn find_missing(scanned: &mut [Scanned], options: &VerifyOptions) {
             .map(|(name, elsewhere)| (name, ProblemKind::Missing { elsewhere }));
         copy.problems.extend(problems);
     }
+    Ok(())
+}
+
+/// Lists the copies anew, each within the limit of a look.
+///
+/// One that cannot be listed any more has failed: nobody knows what it lacks, and it must not pass
+/// for good.
+///
+/// # Errors
+/// Where the user interrupts.
+fn list_again(scanned: &mut [Scanned], looking: &Looking) -> Result<Vec<Option<Listing>>> {
+    let readable = scanned.iter().filter(|copy| copy.failure.is_none());
+    let readable: Vec<_> = readable.map(|copy| copy.copy.clone()).collect();
+    let mut listed = looking.at_each(&readable, list).into_iter();
+    looking.cancel.check()?;
+    let mut now = Vec::with_capacity(scanned.len());
+    for copy in scanned {
+        let listed = match copy.failure {
+            Some(_) => None,
+            None => listed.next(),
+        };
+        now.push(match listed {
+            None => None,
+            Some(Ok(listing)) => Some(listing),
+            Some(Err(failure)) => {
+                copy.failure = Some(failure);
+                copy.covered = false;
+                None
+            }
+        });
+    }
+    Ok(now)
+}
+
+fn list(copy: &CopyStore) -> std::result::Result<Listing, CopyFailure> {
+    Listing::read(copy.store.as_ref()).map_err(|error| CopyFailure::of_store(&error))
 }
 
 /// Finds what no copy lists although it was there once. A copy that failed while it was read was

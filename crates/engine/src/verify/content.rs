@@ -9,6 +9,11 @@ use strongroom_repo::index::IndexFile;
 use strongroom_repo::key::{KeyFile, MAX_KEY_FILE_BYTES};
 use strongroom_repo::lock::Lock;
 use strongroom_repo::{Key, Snapshot, pack};
+use strongroom_store::read_limit_bytes;
+
+/// The most bytes of a pack that no index file names: 128 MiB, to which restic and this program let
+/// packs grow, and the blob that fills it.
+const UNNAMED_PACK_BYTES: u64 = 136 << 20;
 
 /// What a sound file holds, as far as it could be read.
 #[derive(Debug)]
@@ -37,6 +42,18 @@ pub(crate) fn decode(kind: FileType, bytes: &[u8], key: &Key) -> Result<Content,
     })
 }
 
+/// The most bytes that a sound file may have, and so the most that are kept of it before its name is
+/// proved. Anybody may list a pack of any size; only who has the key lets an index file name it.
+pub(crate) fn whole_limit_bytes(kind: FileType, named_bytes: Option<u64>) -> u64 {
+    let limit_bytes = read_limit_bytes(kind);
+    match kind {
+        FileType::Data => named_bytes
+            .unwrap_or_default()
+            .clamp(UNNAMED_PACK_BYTES, limit_bytes),
+        _ => limit_bytes,
+    }
+}
+
 /// Checks what can be checked of a file without the key: of a key file all of it, of others their
 /// size, and of a pack its end.
 ///
@@ -53,5 +70,20 @@ pub(crate) fn check(kind: FileType, size_bytes: u64, bytes: &[u8]) -> Result<(),
             Err("it is too short for an encrypted file".to_owned())
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_pack_is_kept_what_an_index_file_says_or_what_restic_writes() {
+        let of_pack = |named_bytes| whole_limit_bytes(FileType::Data, named_bytes) >> 20;
+        assert_eq!(of_pack(None), 136);
+        assert_eq!(of_pack(Some(16 << 20)), 136);
+        assert_eq!(of_pack(Some(300 << 20)), 300);
+        assert_eq!(of_pack(Some(u64::MAX)), 1024);
+        assert_eq!(whole_limit_bytes(FileType::Index, Some(u64::MAX)), 64 << 20);
     }
 }

@@ -9,7 +9,7 @@ use strongroom_repo::{Index, Repository, Tree, pack};
 
 use crate::Result;
 use crate::session::{Cancel, Look, chain};
-use crate::verify::closure::{Closure, absent, first_absent, read_blob};
+use crate::verify::closure::{Closure, ReadBlob, absent, first_absent, unreadable};
 
 /// Decodes the packs of one copy.
 pub(crate) struct Decoder<'a> {
@@ -80,7 +80,7 @@ impl<'a> Decoder<'a> {
         if blob.kind == BlobKind::Data {
             return Ok(());
         }
-        let tree = Tree::decode(plain).map_err(|error| format!("the {blob}: {}", chain(&error)))?;
+        let tree = Tree::decode(plain).map_err(|error| unreadable(blob, &error))?;
         if first_absent(&tree, &self.index).is_some() {
             self.has_gaps.store(true, Ordering::Relaxed);
         }
@@ -96,15 +96,14 @@ impl<'a> Decoder<'a> {
     /// roots are all that is left to look at; otherwise the trees are followed from each snapshot.
     ///
     /// # Errors
-    /// Where the user interrupts.
+    /// As [`Closure::missing`].
     pub(crate) fn incomplete(
         &self,
         snapshots: &[(Id, Id)],
         all_sound: bool,
+        read_tree: &ReadBlob<'_>,
     ) -> Result<Vec<(Id, String)>> {
-        let store = self.look.copy.store.as_ref();
-        let read = |blob, location| read_blob(self.repository, store, blob, location);
-        let mut closure = Closure::new(&self.index, &read, self.cancel);
+        let mut closure = Closure::new(&self.index, read_tree, self.cancel);
         let must_follow = !all_sound || self.has_gaps.load(Ordering::Relaxed);
         let mut incomplete = Vec::new();
         for (snapshot, root) in snapshots {

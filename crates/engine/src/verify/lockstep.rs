@@ -5,13 +5,14 @@
 //! nothing of the file stays in memory.
 //!
 //! What a hash does not speak for is read again: a sibling that differs by itself, to tell what is
-//! wrong with it, and where the first copy was damaged or broke off, all others, the next one in
-//! front.
+//! wrong with it; and where the first copy was damaged or broke off, all others, the next one in
+//! front. A first copy that was damaged is read again by itself as well, where others have the
+//! file: whoever is told damaged was read wrong twice.
 
 use strongroom_model::FileName;
 
 use crate::Result;
-use crate::verify::reading::Reading;
+use crate::verify::reading::{Asked, Reading};
 use crate::verify::stream::{Hashed, Hashing, Stream};
 
 /// A file of a copy about to be read.
@@ -22,6 +23,7 @@ pub(crate) struct Turn<'r, 'a> {
     size_bytes: u64,
     /// How much of it the progress has heard of, also from an earlier try.
     told_bytes: u64,
+    asked: Asked,
 }
 
 /// A copy whose bytes have been those of the first one so far.
@@ -29,13 +31,26 @@ type Sibling<'r, 'a> = (Turn<'r, 'a>, Stream<'r>);
 
 impl<'r, 'a> Turn<'r, 'a> {
     /// Nothing is read yet.
-    pub(crate) const fn new(reading: &'r Reading<'a>, name: FileName, size_bytes: u64) -> Self {
+    pub(crate) fn new(reading: &'r Reading<'a>, name: FileName, size_bytes: u64) -> Self {
         Self {
             reading,
             name,
             size_bytes,
             told_bytes: 0,
+            asked: Asked::default(),
         }
+    }
+
+    /// See [`Reading::open`].
+    fn open(&mut self) -> Result<Option<Stream<'r>>> {
+        let reading = self.reading;
+        self.asked = reading.asked();
+        reading.open(self.name)
+    }
+
+    /// See [`Reading::keep_bytes`].
+    fn keep_bytes(&self) -> u64 {
+        self.reading.keep_bytes(self.name, self.size_bytes)
     }
 
     /// Tells the progress that the file was read so far.
@@ -64,62 +79,89 @@ fn read_first<'r, 'a>(row: Vec<Turn<'r, 'a>>, kept: &mut Vec<u8>) -> Result<Vec<
     let Some(mut first) = row.next() else {
         return Ok(Vec::new());
     };
+    // Before its siblings: where its copy has failed, they would be opened for nothing.
+    let Some(stream) = first.open()? else {
+        return Ok(row.collect());
+    };
     // What has another size is not worth a comparison.
     let (alike, mut again): (Vec<_>, Vec<_>) =
         row.partition(|turn| turn.size_bytes == first.size_bytes);
     let mut siblings = Vec::new();
-    for turn in alike {
-        if let Some(stream) = turn.reading.open(turn.name)? {
+    for mut turn in alike {
+        if let Some(stream) = turn.open()? {
             siblings.push((turn, stream));
         }
     }
+    let keep_bytes = siblings
+        .iter()
+        .map(|(turn, _)| turn.keep_bytes())
+        .fold(first.keep_bytes(), u64::max);
     let mut differing = Vec::new();
-    let keep_bytes = first.reading.keep_bytes(first.name.kind());
-    let hashed = hash(&mut first, &mut siblings, &mut differing, keep_bytes, kept)?;
-    let hashed = hashed.filter(|hashed| first.reading.is_right(first.name, *hashed));
+    let hashed = hash(
+        &mut first,
+        stream,
+        &mut siblings,
+        &mut differing,
+        keep_bytes,
+        kept,
+    )?;
     let same = siblings.into_iter().map(|(turn, _)| turn);
     let Some(hashed) = hashed else {
         again.extend(same.chain(differing));
         return Ok(again);
     };
-    first.reading.look_into(first.name, hashed, kept);
-    for turn in same {
-        if turn.reading.is_right(turn.name, hashed) {
-            turn.reading.look_into(turn.name, hashed, kept);
+    if !hashed.is_of(first.name) {
+        again.extend(same.chain(differing));
+        match again.is_empty() {
+            true => first.reading.note_wrong(first.name, hashed, first.asked),
+            false => read_again(&mut first, keep_bytes, kept)?,
         }
+        return Ok(again);
+    }
+    for turn in std::iter::once(first).chain(same) {
+        turn.reading.note_sound(turn.name, hashed, turn.asked);
+        turn.reading.look_into(turn.name, hashed, kept);
     }
     for mut turn in differing {
-        let hashed = hash(
-            &mut turn,
-            &mut Vec::new(),
-            &mut Vec::new(),
-            keep_bytes,
-            kept,
-        )?;
-        if let Some(hashed) = hashed.filter(|hashed| turn.reading.is_right(turn.name, *hashed)) {
-            turn.reading.note_unsteady(turn.name);
-            turn.reading.look_into(turn.name, hashed, kept);
-        }
+        read_again(&mut turn, keep_bytes, kept)?;
     }
     Ok(again)
+}
+
+/// Reads a file of one copy by itself, whose bytes were not right or not those of another copy:
+/// whether it is wrong, or was read wrong.
+fn read_again(turn: &mut Turn<'_, '_>, keep_bytes: u64, kept: &mut Vec<u8>) -> Result<()> {
+    let reading = turn.reading;
+    let Some(stream) = turn.open()? else {
+        return Ok(());
+    };
+    let (mut alone, mut none) = (Vec::new(), Vec::new());
+    let hashed = hash(turn, stream, &mut alone, &mut none, keep_bytes, kept)?;
+    match hashed {
+        None => {}
+        Some(hashed) if hashed.is_of(turn.name) => {
+            reading.note_unsteady(turn.name, hashed, turn.asked);
+            reading.look_into(turn.name, hashed, kept);
+        }
+        Some(hashed) => reading.note_wrong(turn.name, hashed, turn.asked),
+    }
+    Ok(())
 }
 
 /// Hashes a file of one copy to its end, and compares others with it: those that differ go from
 /// `siblings` to `differing`. `None` where it could not be read to its end.
 fn hash<'r, 'a>(
     first: &mut Turn<'r, 'a>,
+    mut stream: Stream<'_>,
     siblings: &mut Vec<Sibling<'r, 'a>>,
     differing: &mut Vec<Turn<'r, 'a>>,
     keep_bytes: u64,
     kept: &mut Vec<u8>,
 ) -> Result<Option<Hashed>> {
     let reading = first.reading;
-    let Some(mut stream) = reading.open(first.name)? else {
-        return Ok(None);
-    };
     let mut hashing = Hashing::new(keep_bytes, kept);
     loop {
-        let Some(step) = reading.outcome_of_step(first.name, stream.step())? else {
+        let Some(step) = reading.outcome(first.name, stream.step())? else {
             return Ok(None);
         };
         let count = step.len();
@@ -129,7 +171,7 @@ fn hash<'r, 'a>(
                 0 => stream.has_ended(),
                 _ => stream.goes_on_with(step),
             };
-            match turn.reading.outcome_of_step(turn.name, same)? {
+            match turn.reading.outcome(turn.name, same)? {
                 None => {}
                 Some(false) => differing.push(turn),
                 Some(true) => {

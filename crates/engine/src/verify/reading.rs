@@ -2,24 +2,32 @@
 //!
 //! First what is small: with the key, index files tell which packs there must be, and how large.
 //! Then the packs, in [rows](crate::verify::rows). What damages one file is a problem of that
-//! file; only a copy that cannot be reached any more ends its reading.
+//! file; only a copy that cannot be reached any more ends its reading ([`outcome`]).
+
+mod outcome;
 
 use std::collections::{HashMap, HashSet};
 
 use parking_lot::Mutex;
 use strongroom_model::{FileEntry, FileName, FileType, Id};
 use strongroom_repo::index::IndexFile;
-use strongroom_repo::{Repository, pack};
+use strongroom_repo::{BlobId, BlobLocation, Repository, pack};
 use strongroom_store::{Error, read_limit_bytes};
 
 use crate::progress::Progress;
-use crate::session::{Cancel, CopyFailure, chain};
+use crate::session::{Cancel, CopyFailure};
 use crate::verify::content::{self, Content};
 use crate::verify::decode::{Decoder, fingerprint};
+use crate::verify::reading::outcome::BrokenOff;
 use crate::verify::scan::{Scan, Scanned, damage};
 use crate::verify::stream::{Hashed, Stream};
 use crate::verify::{Depth, ProblemKind};
 use crate::{Listing, Result};
+
+pub(crate) use outcome::Asked;
+
+/// How the locations of servers begin.
+const SERVERS: [&str; 2] = ["rest:", "s3:"];
 
 /// One reading, shared by its threads.
 pub(crate) struct Reading<'a> {
@@ -33,13 +41,18 @@ pub(crate) struct Reading<'a> {
 #[derive(Default)]
 struct Found {
     problems: Vec<(FileName, ProblemKind)>,
+    /// What did not come although the place answers, as long as nothing has come since.
+    broken_off: Vec<BrokenOff>,
+    /// How often that was noted.
+    breaks: u64,
     vanished: HashSet<FileName>,
     named: HashMap<Id, Vec<Named>>,
     snapshots: Vec<(Id, Id)>,
     files_read: u64,
     bytes_read: u64,
-    sound: Vec<Id>,
+    sound: Vec<FileName>,
     failure: Option<CopyFailure>,
+    locks_failure: Option<CopyFailure>,
 }
 
 impl<'a> Reading<'a> {
@@ -58,9 +71,12 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Whether reading it costs no way over a network.
-    pub(crate) fn is_local(&self) -> bool {
-        self.scan.look.copy.is_local
+    /// Whether it is a folder on this machine, and no server. One that answers at an address of
+    /// this machine may be the mouth of a tunnel, or not be believed.
+    pub(crate) fn is_folder(&self) -> bool {
+        let copy = &self.scan.look.copy;
+        let location = copy.store.location();
+        copy.is_local && !SERVERS.iter().any(|scheme| location.starts_with(scheme))
     }
 
     fn listing(&self) -> &Listing {
@@ -90,22 +106,41 @@ impl<'a> Reading<'a> {
         }
         match self.scan.look.copy.store.list(FileType::Locks) {
             Ok(locks) => small.extend(locks.into_iter().map(named(FileType::Locks))),
-            Err(error) => self.fail(&error),
+            Err(
+                error @ (Error::Unreachable { .. }
+                | Error::OtherCertificate { .. }
+                | Error::Cancelled { .. }),
+            ) => self.fail(&error),
+            // No snapshot needs a lock, so that everything else is read all the same.
+            Err(error) => {
+                self.progress.add_error();
+                let failure = CopyFailure::of_store(&error);
+                self.found.lock().locks_failure = Some(failure);
+            }
         }
         small
     }
 
-    /// Up to which size a file is kept as a whole, since somebody looks at what is in it.
-    pub(crate) const fn keep_bytes(&self, kind: FileType) -> u64 {
-        let is_looked_into = match kind {
+    /// How many bytes of a file are kept, since somebody looks at what is in it: as many as are
+    /// listed, or none where no sound file has as many.
+    pub(crate) fn keep_bytes(&self, name: FileName, size_bytes: u64) -> u64 {
+        let is_looked_into = match name.kind() {
             FileType::Keys => true,
             FileType::Data => self.decoder.is_some(),
-            _ => matches!(self.scan.depth, Depth::Opened(_) | Depth::Decoded(_)),
+            _ => self.has_key(),
         };
-        match is_looked_into {
-            true => read_limit_bytes(kind),
+        match is_looked_into && size_bytes <= self.whole_limit_bytes(name) {
+            true => size_bytes,
             false => 0,
         }
+    }
+
+    fn whole_limit_bytes(&self, name: FileName) -> u64 {
+        let found = self.found.lock();
+        let id = name.id().filter(|_| name.kind() == FileType::Data);
+        let named = id.and_then(|id| found.named.get(&id)).into_iter().flatten();
+        let named_bytes = named.map(|named| named.size_bytes).max();
+        content::whole_limit_bytes(name.kind(), named_bytes)
     }
 
     /// Opens a file; `None` where that fails, which is noted, or there is nothing more to be read
@@ -115,7 +150,7 @@ impl<'a> Reading<'a> {
     /// Where the user interrupts.
     pub(crate) fn open(&self, name: FileName) -> Result<Option<Stream<'_>>> {
         self.go_on()?;
-        if self.found.lock().failure.is_some() {
+        if self.has_failed() {
             return Ok(None);
         }
         let store = self.scan.look.copy.store.as_ref();
@@ -130,19 +165,21 @@ impl<'a> Reading<'a> {
         self.cancel.check()
     }
 
-    /// Notes whether a file that was read to its end is what its name says, and tells so.
-    pub(crate) fn is_right(&self, name: FileName, hashed: Hashed) -> bool {
-        self.note_read(hashed.size_bytes);
-        let is_right = name.id() == Some(hashed.id);
-        match is_right {
-            true => self.found.lock().sound.push(hashed.id),
-            false => self.damaged(name, hashed.size_bytes),
-        }
-        is_right
+    /// Notes that a file was read to its end, and is what its name says.
+    pub(crate) fn note_sound(&self, name: FileName, hashed: Hashed, asked: Asked) {
+        self.note_read(hashed, asked);
+        self.found.lock().sound.push(name);
+    }
+
+    /// Notes that a file was read to its end, and is not what its name says.
+    pub(crate) fn note_wrong(&self, name: FileName, hashed: Hashed, asked: Asked) {
+        self.note_read(hashed, asked);
+        self.damaged(name, hashed.size_bytes);
     }
 
     /// Notes that a file was right only when it was read again.
-    pub(crate) fn note_unsteady(&self, name: FileName) {
+    pub(crate) fn note_unsteady(&self, name: FileName, hashed: Hashed, asked: Asked) {
+        self.note_read(hashed, asked);
         let reason = "two reads of it did not give the same bytes".to_owned();
         self.problem(name, ProblemKind::Unreadable { reason });
     }
@@ -152,57 +189,12 @@ impl<'a> Reading<'a> {
         self.progress.add_bytes(count);
     }
 
-    /// What came of a step of a file that was opened, as [`Reading::outcome`]; but a file that breaks
-    /// off in a place which answers still is a fault of the file, and not of its copy.
-    ///
-    /// # Errors
-    /// Where the user interrupts.
-    pub(crate) fn outcome_of_step<T>(
-        &self,
-        name: FileName,
-        read: strongroom_store::Result<T>,
-    ) -> Result<Option<T>> {
-        match read {
-            Err(error @ Error::Unreachable { .. })
-                if self.scan.look.copy.store.size(name).is_ok() =>
-            {
-                let reason = chain(&error);
-                self.problem(name, ProblemKind::Unreadable { reason });
-                Ok(None)
-            }
-            read => self.outcome(name, read),
-        }
-    }
-
-    /// What came of a read; where it failed, why is kept.
-    ///
-    /// # Errors
-    /// Where the user interrupts.
-    pub(crate) fn outcome<T>(
-        &self,
-        name: FileName,
-        read: strongroom_store::Result<T>,
-    ) -> Result<Option<T>> {
-        match read {
-            Ok(read) => return Ok(Some(read)),
-            Err(Error::NotFound { .. }) => {
-                self.found.lock().vanished.insert(name);
-            }
-            Err(error @ Error::Unreachable { .. }) => self.fail(&error),
-            Err(Error::Cancelled { .. }) => return Err(crate::Error::Interrupted),
-            Err(error) => {
-                let reason = chain(&error);
-                self.problem(name, ProblemKind::Unreadable { reason });
-            }
-        }
-        Ok(None)
-    }
-
-    fn note_read(&self, size_bytes: u64) {
+    fn note_read(&self, hashed: Hashed, asked: Asked) {
         self.progress.add_files(1);
+        self.note_come(asked);
         let mut found = self.found.lock();
         found.files_read += 1;
-        found.bytes_read += size_bytes;
+        found.bytes_read += hashed.size_bytes;
     }
 
     fn note_index(&self, index: Id, file: &IndexFile) {
@@ -238,6 +230,9 @@ impl<'a> Reading<'a> {
 
     /// Looks into a file that has its name.
     pub(crate) fn look_into(&self, name: FileName, hashed: Hashed, kept: &[u8]) {
+        if !hashed.is_kept && self.keep_bytes(name, hashed.size_bytes) > 0 {
+            return self.junk(name, "its size is not the one that is listed".to_owned());
+        }
         if name.kind() == FileType::Data {
             return self.look_into_pack(name, hashed, kept);
         }
@@ -317,7 +312,7 @@ impl<'a> Reading<'a> {
     }
 
     fn follow_snapshots(&self, packs_read: usize) -> Result<()> {
-        let Some(decoder) = &self.decoder else {
+        let (Some(decoder), Some(repository)) = (&self.decoder, self.repository()) else {
             return Ok(());
         };
         let (snapshots, all_sound) = {
@@ -330,7 +325,15 @@ impl<'a> Reading<'a> {
                 && found.vanished.is_empty();
             (found.snapshots.clone(), sound)
         };
-        for (snapshot, reason) in decoder.incomplete(&snapshots, all_sound)? {
+        let read_tree =
+            |tree: BlobId, location: BlobLocation| self.read_tree(repository, tree, location);
+        let incomplete = match decoder.incomplete(&snapshots, all_sound, &read_tree) {
+            // The copy has failed, which says nothing of a snapshot.
+            Err(crate::Error::Store(_)) => Vec::new(),
+            incomplete => incomplete?,
+        };
+        self.go_on()?;
+        for (snapshot, reason) in incomplete {
             let name = FileName::new(FileType::Snapshots, snapshot);
             self.problem(name, ProblemKind::Incomplete { reason });
         }
@@ -358,19 +361,16 @@ impl<'a> Reading<'a> {
         self.found.lock().problems.push((name, kind));
     }
 
-    fn fail(&self, error: &Error) {
-        self.progress.add_error();
-        let failure = CopyFailure::of_store(error);
-        self.found.lock().failure.get_or_insert(failure);
-    }
-
     /// Ends the reading, of which so many packs were read.
     ///
     /// # Errors
     /// Where the user interrupts.
     pub(crate) fn finish(self, packs_read: usize) -> Result<Scanned> {
+        // Too few in a row to say anything of the copy.
+        self.note_come(self.asked());
         self.compare_sizes();
         self.follow_snapshots(packs_read)?;
+        self.note_come(self.asked());
         let look = &self.scan.look;
         let found = self.found.into_inner();
         let unread = found
@@ -390,6 +390,7 @@ impl<'a> Reading<'a> {
             sound: found.sound,
             covered: found.failure.is_none() && !unread && packs_read == look.listing.data.len(),
             failure: found.failure,
+            locks_failure: found.locks_failure,
             absent_packs: found.named.iter().filter_map(absent).collect(),
             problems: found.problems,
             vanished: found.vanished,

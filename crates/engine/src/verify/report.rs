@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use strongroom_model::{FileName, Id};
+use strongroom_model::FileName;
 use strongroom_repo::BlobId;
 
 use crate::Listing;
@@ -35,8 +35,8 @@ pub struct VerifiedCopy {
     pub files_listed: u64,
     /// Bytes of these files.
     pub bytes_listed: u64,
-    /// The files that were read and whose content has their name.
-    pub sound: Vec<Id>,
+    /// The files that were read and whose content has their name each time.
+    pub sound: Vec<FileName>,
     /// What was listed.
     pub listing: Listing,
     /// Whether every file that was listed was also read, to its end.

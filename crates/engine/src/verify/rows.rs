@@ -1,8 +1,9 @@
 //! Who reads what when: rows of the same file on several copies.
 //!
-//! Copies on this machine are read in rows, the same file on each of them in
-//! [lockstep](crate::verify::lockstep). A copy elsewhere is read by itself, so that nobody waits for
-//! its network. A folder that hangs is left out when its store gives up.
+//! Copies in folders are read in rows, the same file on each of them in
+//! [lockstep](crate::verify::lockstep). A copy behind a server is read by itself, so that nobody
+//! waits for its network, or for a server on this machine that likes to be waited for. A folder that
+//! hangs is left out when its store gives up.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -16,8 +17,8 @@ use crate::verify::lockstep::{self, Turn};
 use crate::verify::reading::Reading;
 use crate::verify::stream::Buffers;
 
-/// How many requests a copy elsewhere answers at a time.
-const REMOTE_READERS: usize = 8;
+/// How many requests a server answers at a time.
+const SERVER_READERS: usize = 8;
 
 /// A file as several copies list it, each with its size.
 type Row<'r, 'a> = Vec<(&'r Reading<'a>, FileName, u64)>;
@@ -27,13 +28,13 @@ type Row<'r, 'a> = Vec<(&'r Reading<'a>, FileName, u64)>;
 /// # Errors
 /// Where the user interrupts.
 pub(crate) fn read(readings: &[&Reading<'_>]) -> Result<Vec<usize>> {
-    let (local, remote): (Vec<_>, Vec<_>) = readings
+    let (folders, servers): (Vec<_>, Vec<_>) = readings
         .iter()
         .copied()
         .enumerate()
-        .partition(|(_, reading)| reading.is_local());
-    let mut groups: Vec<_> = remote.into_iter().map(|copy| vec![copy]).collect();
-    groups.push(local);
+        .partition(|(_, reading)| reading.is_folder());
+    let mut groups: Vec<_> = servers.into_iter().map(|copy| vec![copy]).collect();
+    groups.push(folders);
     let read = each(&groups, |group| {
         let readings: Vec<_> = group.iter().map(|(_, reading)| *reading).collect();
         read_group(&readings)
@@ -109,8 +110,8 @@ fn in_rows<'r, 'a>(
 
 /// How many threads read a copy at once.
 fn threads(reading: &Reading<'_>) -> usize {
-    match reading.is_local() {
+    match reading.is_folder() {
         true => cores(),
-        false => cores().max(REMOTE_READERS),
+        false => cores().max(SERVER_READERS),
     }
 }

@@ -24,9 +24,11 @@ pub(crate) struct Scanned {
     pub(crate) files_read: u64,
     pub(crate) bytes_read: u64,
     /// The files whose content has their name.
-    pub(crate) sound: Vec<Id>,
+    pub(crate) sound: Vec<FileName>,
     pub(crate) covered: bool,
     pub(crate) failure: Option<CopyFailure>,
+    /// Why its locks could not be listed, which keeps nothing else from being read.
+    pub(crate) locks_failure: Option<CopyFailure>,
     pub(crate) problems: Vec<(FileName, ProblemKind)>,
     /// Files that were listed and not there any more.
     pub(crate) vanished: HashSet<FileName>,
@@ -77,6 +79,7 @@ impl Scanned {
             sound: Vec::new(),
             covered: false,
             failure: Some(failure.clone()),
+            locks_failure: None,
             problems: Vec::new(),
             vanished: HashSet::new(),
             absent_packs: Vec::new(),

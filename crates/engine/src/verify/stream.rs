@@ -12,6 +12,10 @@ use strongroom_store::{Error, Result, Store};
 /// How many bytes of a file stay where not all do: enough for the trailer of a pack.
 const TAIL_BYTES: usize = 4;
 
+/// How much memory for whole files is kept for the next one: as much as packs usually take. One
+/// large file, which anybody may list, must not hold its memory until the end.
+const LENT_AGAIN_BYTES: usize = 32 << 20;
+
 /// Memory for whole files that threads hand on to each other, so that it is faulted in once.
 #[derive(Debug, Default)]
 pub(crate) struct Buffers(Mutex<Vec<Vec<u8>>>);
@@ -42,12 +46,21 @@ pub(crate) struct Hashed {
     pub(crate) is_kept: bool,
 }
 
+impl Hashed {
+    /// Whether that is what a file of this name must have.
+    pub(crate) fn is_of(&self, name: FileName) -> bool {
+        name.id() == Some(self.id)
+    }
+}
+
 impl Buffers {
     /// Lends memory to `work`.
     pub(crate) fn with<T>(&self, work: impl FnOnce(&mut Vec<u8>) -> T) -> T {
         let mut buffer = self.0.lock().pop().unwrap_or_default();
         let result = work(&mut buffer);
-        self.0.lock().push(buffer);
+        if buffer.capacity() <= LENT_AGAIN_BYTES {
+            self.0.lock().push(buffer);
+        }
         result
     }
 }
@@ -118,6 +131,9 @@ impl<'b> Hashing<'b> {
     /// Keeps a file of at most `keep_bytes` as a whole in `kept`, and of any other its last bytes.
     pub(crate) fn new(keep_bytes: u64, kept: &'b mut Vec<u8>) -> Self {
         kept.clear();
+        // At once, so that it never lies in memory twice while it grows. Where that much cannot be
+        // promised, it grows all the same.
+        let _ = kept.try_reserve_exact(usize::try_from(keep_bytes).unwrap_or_default());
         Self {
             hasher: Sha256::new(),
             size_bytes: 0,
@@ -210,6 +226,30 @@ mod tests {
         let mut other = bytes.clone();
         other[599_999] ^= 1;
         assert!(!goes_on(&other).0, "the last byte differs");
+    }
+
+    #[test]
+    fn large_memory_is_not_lent_again() {
+        let buffers = Buffers::default();
+        buffers.with(|buffer| buffer.reserve_exact(64 << 20));
+        buffers.with(|buffer| {
+            assert_eq!(buffer.capacity(), 0);
+            buffer.reserve_exact(1 << 20);
+        });
+        let again = buffers.with(|buffer| buffer.capacity());
+        assert!(again >= 1 << 20, "{again}");
+    }
+
+    #[test]
+    fn what_is_kept_never_grows_on_its_way() {
+        let bytes = long();
+        let mut kept = Vec::new();
+        let mut hashing = Hashing::new(600_000, &mut kept);
+        for step in bytes.chunks(131_072) {
+            hashing.add(step);
+        }
+        assert!(hashing.finish().is_kept);
+        assert!(kept.capacity() < 700_000, "{}", kept.capacity());
     }
 
     #[test]

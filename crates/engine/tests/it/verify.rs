@@ -3,6 +3,7 @@
 mod damage;
 mod decode;
 mod rows;
+mod trouble;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -211,7 +212,7 @@ fn a_copy_that_goes_away_is_failed_and_the_others_are_read() {
     let (hand_made, _) = HandMade::with_snapshots(0..5);
     let places = hand_made.places(3);
     faults(&places[1]).add(
-        Rule::on(&[Op::Open], Fault::Unreachable)
+        Rule::on(&[Op::Open, Op::Size], Fault::Unreachable)
             .of(FileType::Data)
             .after(3),
     );
@@ -222,6 +223,28 @@ fn a_copy_that_goes_away_is_failed_and_the_others_are_read() {
     assert!(!report.copies[1].covered && report.copies[1].failure.is_some());
     assert!(!report.copies[2].covered && report.copies[2].failure.is_some());
     assert!(!report.is_clean());
+}
+
+#[test]
+fn a_copy_that_cannot_be_listed_again_is_not_good() {
+    let (hand_made, made) = HandMade::with_snapshots(0..2);
+    let places = hand_made.places(3);
+    lose(&places[1], made[0].data);
+    rot(&places[1], FileName::CONFIG);
+    let gone = Rule::on(&[Op::List], Fault::Unreachable).of(FileType::Data);
+    faults(&places[1]).add(gone.after(1));
+    let report = hand_made.verify(&places, Depth::Stored);
+    let [one, two, three] = &report.copies[..] else {
+        panic!("{report:?}");
+    };
+    assert!(two.failure.is_some() && !two.covered, "{report:?}");
+    assert!(!report.is_clean());
+    assert!(one.covered && three.covered, "{report:?}");
+    // What was seen before stays told.
+    let [problem] = &report.problems[..] else {
+        panic!("{:?}", report.problems);
+    };
+    assert_eq!(problem.name, FileName::CONFIG);
 }
 
 #[test]
