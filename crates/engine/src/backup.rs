@@ -43,7 +43,7 @@ use crate::backup::snapshot::SnapshotWriter;
 use crate::backup::worker::Worker;
 use crate::blobs::{BlobReader, Blocks};
 use crate::fanout::{Destination, Fanout, Outcome};
-use crate::filesystem::{Names, raise_file_limit};
+use crate::filesystem::Names;
 use crate::lead::Lead;
 use crate::parallel::cores;
 use crate::progress::Progress;
@@ -86,7 +86,7 @@ pub fn backup(
         true => None,
         false => Some(Locks::acquire(session, environment, false)?),
     };
-    raise_file_limit();
+    strongroom_store::raise_file_limit();
     let outcome = run(
         session,
         sources,

@@ -10,7 +10,6 @@
 
 mod error;
 mod folder;
-mod limits;
 mod names;
 mod path;
 mod place;
@@ -20,7 +19,6 @@ mod target_file;
 
 pub use error::{FsError, RestoreProblem, Severity};
 pub use folder::{Entry, Folder, Listing, SourceFile};
-pub(crate) use limits::raise_file_limit;
 pub use names::Names;
 pub(crate) use path::told;
 pub use path::{FolderPath, MAX_DEPTH};

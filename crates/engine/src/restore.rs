@@ -28,7 +28,7 @@ use strongroom_model::Id;
 use strongroom_repo::Snapshot;
 
 use crate::backup::pool::Pool;
-use crate::filesystem::{FsError, TargetFolder, raise_file_limit};
+use crate::filesystem::{FsError, TargetFolder};
 use crate::parallel::cores;
 use crate::progress::Progress;
 use crate::read_set::{CACHE_BYTES, ReadSet};
@@ -142,7 +142,7 @@ fn run(
     let set = ReadSet::load(session, id, &environment.cancel)?;
     let snapshot = set.snapshot(id)?;
     let root = open_target(target, options.overwrite)?;
-    raise_file_limit();
+    strongroom_store::raise_file_limit();
     let tally = Tally::default();
     let threads = threads(options, set.is_local());
     let start = |phase: &str, is_verify| {

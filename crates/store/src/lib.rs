@@ -7,6 +7,7 @@
 pub mod bodies;
 pub mod error;
 mod exact;
+mod limits;
 pub mod local;
 pub mod patient;
 pub mod place;
@@ -17,6 +18,7 @@ mod store;
 
 pub use bodies::{Bodies, BodyKey, Named, Staged};
 pub use error::{Error, Result};
+pub use limits::raise_file_limit;
 pub use local::{LocalBodies, LocalStore};
 pub use patient::PatientStore;
 pub use pulse::Pulse;

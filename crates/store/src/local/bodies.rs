@@ -5,8 +5,9 @@
 //!
 //! What can go wrong is what can go wrong in [`LocalStore`](crate::LocalStore), and is met in the
 //! same way: what is being written lies in the repository's own folder, on the same file system,
-//! until it is durable and a rename gives it its name; no link is followed; and a root that is not
-//! there is never made, nor taken for an empty one.
+//! until a rename gives it its name, and is durable before that, but for what is small and settled
+//! with others behind it; no link is followed; and a root that is not there is never made, nor taken
+//! for an empty one.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};

@@ -5,19 +5,24 @@
 //! synchronised once for all of them.
 //!
 //! What can go wrong:
-//! - Other programs' bytes on the same file system are waited for as well. So it is done only where
-//!   many small bodies come at once; a few are synchronised one by one.
-//! - Something else on the file system was lost. Then each body is asked for itself, and is told
-//!   what became of it and nothing else.
-//! - Kernels before 5.8 do not say of a whole file system that something was lost: there each body is
-//!   synchronised for itself.
+//! - Bytes of others on the same file system are waited for as well. So it is done only where many
+//!   small bodies come at once, and not for half a minute after it has taken long.
+//! - A sync of the whole says less than one of a file. It tells of a loss once per open file, so it
+//!   is asked by the file that was begun first: nothing of any of these bodies was written before
+//!   that was opened, and nobody has asked by it. It says nothing where the file system has become
+//!   read-only, and older kernels do not say that a journal could not be written. So one body must be
+//!   settled for itself afterwards, or the whole is not believed and each is asked for itself.
+//! - On network, FUSE and overlay file systems it may not reach the disk at all. So it is done only
+//!   on those of which it is known that it does.
 //! - A name that is not durable yet may stand for no bytes after a power cut. So a body gets its name
 //!   in this way only where the name is free: what replaces another is durable before.
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rustix::io::Errno;
 
 use crate::Result;
@@ -30,12 +35,18 @@ use crate::local::temporary::Temporary;
 /// one.
 const MANY: usize = 8;
 
+/// A sync of a whole file system that takes longer has others' bytes to write.
+const LONG: Duration = Duration::from_secs(1);
+
+/// For so long each body is synchronised for itself then.
+const SLOW_FOR: Duration = Duration::from_secs(30);
+
 /// A body that has its name and may not outlast a power cut.
 #[derive(Debug)]
 pub(crate) struct Unsettled {
     file: Temporary<Arc<OwnedFd>>,
     folder: Arc<OwnedFd>,
-    /// Its file system, where it can be told.
+    /// Its file system, where that may be synchronised as a whole.
     device: Option<u64>,
     lies: Lies,
 }
@@ -44,7 +55,7 @@ impl Unsettled {
     /// A body that has got its name in a folder.
     pub(super) fn new(file: Temporary<Arc<OwnedFd>>, folder: Arc<OwnedFd>, lies: Lies) -> Self {
         Self {
-            device: file.device().ok(),
+            device: trusted_device(&file),
             file,
             folder,
             lies,
@@ -56,17 +67,6 @@ impl Unsettled {
             .is_some_and(|device| devices.contains_key(&device))
     }
 
-    /// Makes this one durable.
-    fn settle(&self) -> Result<()> {
-        let settled = self.file.sync().and_then(|()| folder::sync(&self.folder));
-        settled.map_err(|errno| self.fault(errno))
-    }
-
-    /// Whether it is all there, now that its file system is synchronised.
-    fn check(&self) -> Result<()> {
-        self.file.check_size().map_err(|errno| self.fault(errno))
-    }
-
     fn fault(&self, errno: Errno) -> crate::Error {
         self.lies.forget();
         self.lies.fault("write", errno)
@@ -75,22 +75,92 @@ impl Unsettled {
 
 /// Makes bodies durable, and tells of each what became of it, in the same order.
 pub(crate) fn settle(bodies: &[Named]) -> Vec<Result<()>> {
-    let mut devices = HashMap::<u64, (usize, &OwnedFd)>::new();
+    settle_by(bodies, &Disk, &SLOW)
+}
+
+/// How bodies are made durable.
+trait Sync {
+    /// All of the file system that a body is on.
+    fn whole(&self, of: &Unsettled) -> rustix::io::Result<()>;
+
+    /// One body and its name.
+    fn one(&self, body: &Unsettled) -> rustix::io::Result<()>;
+}
+
+struct Disk;
+
+impl Sync for Disk {
+    fn whole(&self, of: &Unsettled) -> rustix::io::Result<()> {
+        rustix::fs::syncfs(of.file.file())
+    }
+
+    fn one(&self, body: &Unsettled) -> rustix::io::Result<()> {
+        body.file.sync()?;
+        folder::sync(&body.folder)
+    }
+}
+
+/// File systems whose last sync as a whole took long, and when that was.
+type Slow = Mutex<HashMap<u64, Instant>>;
+
+static SLOW: LazyLock<Slow> = LazyLock::new(Slow::default);
+
+fn settle_by(bodies: &[Named], sync: &dyn Sync, slow: &Slow) -> Vec<Result<()>> {
+    let mut devices = HashMap::<u64, (usize, &Unsettled)>::new();
     for body in bodies.iter().filter_map(|body| body.0.as_ref()) {
-        if let Some(device) = body.device {
-            devices.entry(device).or_insert((0, &body.folder)).0 += 1;
+        let Some(device) = body.device else {
+            continue;
+        };
+        let (count, first) = devices.entry(device).or_insert((0, body));
+        *count += 1;
+        if body.file.began() < first.file.began() {
+            *first = body;
         }
     }
     // Of all others each is settled for itself.
-    devices.retain(|_, (count, folder)| {
-        *count >= MANY && *TELLS_OF_LOSSES && rustix::fs::syncfs(*folder).is_ok()
+    devices.retain(|device, (count, first)| {
+        *count >= MANY && is_whole_settled(*device, first, sync, slow)
     });
     let settle = |body: &Named| match &body.0 {
         None => Ok(()),
-        Some(body) if body.is_on(&devices) => body.check(),
-        Some(body) => body.settle(),
+        Some(body) => {
+            let settled = match body.is_on(&devices) {
+                true => body.file.check_size(),
+                false => sync.one(body),
+            };
+            settled.map_err(|errno| body.fault(errno))
+        }
     };
     bodies.iter().map(settle).collect()
+}
+
+/// Synchronises a file system; whether that is known to have made all bodies of a group durable, of
+/// which this is the one that was begun first.
+fn is_whole_settled(device: u64, first: &Unsettled, sync: &dyn Sync, slow: &Slow) -> bool {
+    let is_slow = |at: &Instant| at.elapsed() < SLOW_FOR;
+    if slow.lock().get(&device).is_some_and(is_slow) {
+        return false;
+    }
+    let began = Instant::now();
+    let is_settled = sync.whole(first).is_ok() && sync.one(first).is_ok();
+    if began.elapsed() > LONG {
+        slow.lock().insert(device, Instant::now());
+    }
+    is_settled
+}
+
+/// The file system of a file, where a sync of it as a whole is known to be as good as one of each
+/// file; the magic numbers are those of `statfs(2)`.
+fn trusted_device(file: &Temporary<Arc<OwnedFd>>) -> Option<u64> {
+    const TRUSTED: [u32; 4] = [
+        0xef53,      // ext4
+        0x5846_5342, // XFS
+        0x9123_683e, // btrfs
+        0x0102_1994, // tmpfs
+    ];
+    let magic = u32::try_from(rustix::fs::fstatfs(file.file()).ok()?.f_type).ok()?;
+    let is_trusted = TRUSTED.contains(&magic) && *TELLS_OF_LOSSES;
+    is_trusted.then(|| file.device().ok()).flatten()
 }
 
 /// Whether the kernel says of a whole file system that something was lost.
@@ -111,7 +181,13 @@ fn is_at_least(release: &str, least: (u32, u32)) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use strongroom_model::{FileName, FileType, Id};
+    use tempfile::TempDir;
+
     use super::*;
+    use crate::{Bodies, BodyKey, LocalBodies};
 
     #[test]
     fn releases_of_kernels_are_compared_by_number() {
@@ -128,5 +204,99 @@ mod tests {
         ] {
             assert_eq!(is_at_least(release, (5, 8)), is_new, "{release}");
         }
+    }
+
+    /// A disk as a test wants it: how often it is asked what.
+    #[derive(Default)]
+    struct Faulty {
+        whole: Option<Errno>,
+        one: Option<Errno>,
+        takes: Duration,
+        asked_by: Mutex<Vec<u64>>,
+        ones: AtomicUsize,
+    }
+
+    impl Sync for Faulty {
+        fn whole(&self, of: &Unsettled) -> rustix::io::Result<()> {
+            self.asked_by.lock().push(of.file.began());
+            std::thread::sleep(self.takes);
+            self.whole.map_or(Ok(()), Err)
+        }
+
+        fn one(&self, _: &Unsettled) -> rustix::io::Result<()> {
+            self.ones.fetch_add(1, Ordering::Relaxed);
+            self.one.map_or(Ok(()), Err)
+        }
+    }
+
+    fn named(count: u8) -> (TempDir, Vec<Named>) {
+        let folder = TempDir::new().unwrap();
+        let bodies = LocalBodies::new(folder.path().join("repositories"));
+        bodies.create().unwrap();
+        let name = |number| {
+            let mut staged = bodies.stage(&BodyKey {
+                repository: "acme/repos".parse().unwrap(),
+                name: FileName::new(FileType::Data, Id::of(&[number])),
+                generation: 1,
+            });
+            staged.as_mut().unwrap().write(&[number]).unwrap();
+            staged.unwrap().name().unwrap()
+        };
+        let named: Vec<_> = (0..count).map(name).collect();
+        (folder, named)
+    }
+
+    fn failures(named: &[Named], disk: &Faulty, slow: &Slow) -> usize {
+        let settled = settle_by(named, disk, slow);
+        assert_eq!(settled.len(), named.len());
+        settled.iter().filter(|settled| settled.is_err()).count()
+    }
+
+    #[test]
+    fn the_whole_is_asked_once_by_the_file_that_was_begun_first() {
+        let (_folder, mut named) = named(20);
+        named.swap(0, 13);
+        let disk = Faulty::default();
+        assert_eq!(failures(&named, &disk, &Slow::default()), 0);
+        let began = |named: &Named| named.0.as_ref().unwrap().file.began();
+        let first = named.iter().map(began).min().unwrap();
+        assert_eq!(*disk.asked_by.lock(), [first]);
+        assert_eq!(disk.ones.load(Ordering::Relaxed), 1);
+        // A few are asked for each.
+        let few = Faulty::default();
+        assert_eq!(failures(&named[..MANY - 1], &few, &Slow::default()), 0);
+        assert_eq!(few.asked_by.lock().len(), 0);
+        assert_eq!(few.ones.load(Ordering::Relaxed), MANY - 1);
+    }
+
+    #[test]
+    fn a_whole_that_says_all_is_well_is_not_believed_where_a_file_says_otherwise() {
+        let (_folder, named) = named(20);
+        let read_only = Faulty {
+            one: Some(Errno::ROFS),
+            ..Faulty::default()
+        };
+        assert_eq!(failures(&named, &read_only, &Slow::default()), 20);
+        let lost = Faulty {
+            whole: Some(Errno::IO),
+            ..Faulty::default()
+        };
+        assert_eq!(failures(&named, &lost, &Slow::default()), 0);
+        assert_eq!(lost.ones.load(Ordering::Relaxed), 20);
+    }
+
+    #[test]
+    fn a_whole_that_takes_long_is_not_asked_again_for_a_while() {
+        let (_folder, named) = named(20);
+        let slow = Slow::default();
+        let disk = Faulty {
+            takes: LONG + Duration::from_millis(50),
+            ..Faulty::default()
+        };
+        for _ in 0..2 {
+            assert_eq!(failures(&named, &disk, &slow), 0);
+        }
+        assert_eq!(disk.asked_by.lock().len(), 1);
+        assert_eq!(disk.ones.load(Ordering::Relaxed), 1 + 20);
     }
 }

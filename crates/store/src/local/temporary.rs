@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::Write;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use data_encoding::HEXLOWER;
@@ -18,13 +19,15 @@ use crate::local::folder;
 /// How temporary names begin.
 const PREFIX: &str = ".tmp-";
 
-/// A file that is being written and has not got its name yet; dropping it removes it.
+/// A file that is being written; dropping it removes it, unless it has got its name.
 #[derive(Debug)]
 pub(super) struct Temporary<F: AsFd> {
     folder: F,
     name: String,
     file: File,
     written_bytes: u64,
+    /// Counts all that were begun in this process, in the order in which their files were opened.
+    began: u64,
     /// Whether the temporary name still stands for the file.
     named: bool,
 }
@@ -32,6 +35,7 @@ pub(super) struct Temporary<F: AsFd> {
 impl<F: AsFd> Temporary<F> {
     /// Begins an empty file.
     pub(super) fn create(folder: F, mode: Mode) -> rustix::io::Result<Self> {
+        static BEGUN: AtomicU64 = AtomicU64::new(0);
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(|_| Errno::IO)?;
         let name = format!("{PREFIX}{}", HEXLOWER.encode(&random));
@@ -43,6 +47,8 @@ impl<F: AsFd> Temporary<F> {
             name,
             file,
             written_bytes: 0,
+            // Behind the opening: whoever has a later one has not written anything before it.
+            began: BEGUN.fetch_add(1, Ordering::SeqCst),
             named: true,
         })
     }
@@ -108,6 +114,17 @@ impl<F: AsFd> Temporary<F> {
             true => Ok(()),
             false => Err(Errno::IO),
         }
+    }
+
+    /// Its place among all that were begun in this process: whatever has a later one was written
+    /// after the file of this one was opened.
+    pub(super) const fn began(&self) -> u64 {
+        self.began
+    }
+
+    /// The file itself.
+    pub(super) const fn file(&self) -> &File {
+        &self.file
     }
 
     /// Which file system it is on.

@@ -136,6 +136,7 @@ impl Args {
     pub(crate) fn run(&self) -> Result<()> {
         let config = self.which.config()?;
         logging::start(config.log_level);
+        strongroom_store::raise_file_limit();
         for warning in &config.warnings {
             tracing::warn!(line = warning.line, "{}; {}", warning.message, warning.hint);
         }

@@ -9,14 +9,15 @@
 //! changed something, or a statement has failed, the group is done again with a savepoint around
 //! each work, so that a failure costs its own caller alone, and however many fail, the group is
 //! done twice at most. **Works are therefore done more than once, and must have no effect outside
-//! the database**, nor wait for another commit.
+//! the database**, nor wait for another commit, nor hold what these commits belong to: the thread
+//! that drops the last of it waits for the thread that commits.
 
 mod settled;
 mod watched;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::{self, JoinHandle};
 
 pub use settled::SettledCommits;
@@ -38,6 +39,9 @@ type Group = Vec<Box<dyn Job>>;
 pub struct Commits {
     queue: Option<SyncSender<Box<dyn Job>>>,
     thread: Option<JoinHandle<()>>,
+    /// Whether who comes where too many wait waits at the door, and the thread is waited for at the
+    /// end.
+    is_patient: bool,
 }
 
 impl Commits {
@@ -46,7 +50,7 @@ impl Commits {
     /// # Errors
     /// [`Error::Database`]: there is no room for another thread.
     pub fn new(database: Arc<dyn Database>) -> Result<Self> {
-        Self::start("commits", database, |_| ())
+        Self::start("commits", database, true, |_| ())
     }
 
     /// Starts a thread that does something else before it commits a group, from which that may take
@@ -54,6 +58,7 @@ impl Commits {
     fn start(
         name: &str,
         database: Arc<dyn Database>,
+        is_patient: bool,
         before: impl Fn(&mut Group) + Send + 'static,
     ) -> Result<Self> {
         let (queue, waiting) = sync_channel(GROUP);
@@ -64,6 +69,7 @@ impl Commits {
         Ok(Self {
             queue: Some(queue),
             thread: Some(thread),
+            is_patient,
         })
     }
 
@@ -127,14 +133,24 @@ impl Commits {
             done: None,
             answer,
         };
-        queue.send(Box::new(job)).map_err(|_| gone())
+        if self.is_patient {
+            return queue.send(Box::new(job)).map_err(|_| gone());
+        }
+        match queue.try_send(Box::new(job)) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full(job)) => {
+                job.answer(Err(failed("commit", "Too many wait for it; ask again")));
+                Ok(())
+            }
+            Err(TrySendError::Disconnected(_)) => Err(gone()),
+        }
     }
 }
 
 impl Drop for Commits {
     fn drop(&mut self) {
         drop(self.queue.take());
-        if let Some(thread) = self.thread.take() {
+        if let Some(thread) = self.thread.take().filter(|_| self.is_patient) {
             // It catches every panic, so there is nothing to be told.
             let _ = thread.join();
         }

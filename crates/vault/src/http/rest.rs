@@ -1,7 +1,7 @@
 //! restic's REST protocol, versions 1 and 2, and the as-of view, which is the same, read-only.
 //!
 //! What clients insist on, and stock servers get wrong, is in docs/vault.md. A refusal is answered
-//! before a body is read. The user in basic authentication is free; the password is the token.
+//! before a body is read, but for a short one. The user in basic authentication is free; the password is the token.
 
 mod range;
 mod route;
@@ -21,7 +21,7 @@ use strongroom_model::{FileName, FileType, RepositoryPath};
 use crate::http::blocking::Answer;
 use crate::http::body::{Body, Intake, Listing};
 use crate::http::service::{
-    BASIC, Note, Peer, Request, Response, SOON, later, simple, unauthorized,
+    BASIC, Kept, Note, Peer, Request, Response, SOON, TokenPlace, later, simple, unauthorized,
 };
 use crate::http::strangers::Strangers;
 use crate::http::{Blocking, Limits};
@@ -183,7 +183,7 @@ impl Rest {
         let principal = self.authenticate(token, peer).await?;
         note.token = Some(principal.name.clone());
         let place = peer.begin(&principal.name, &request)?;
-        let mut response = self.serve_known(request, route, principal).await?;
+        let mut response = self.serve_known(request, route, principal, &place).await?;
         place.keep(&mut response);
         Ok(response)
     }
@@ -193,6 +193,7 @@ impl Rest {
         request: Request,
         route: Route,
         principal: Principal,
+        place: &TokenPlace,
     ) -> Result<Response> {
         let (parts, upload) = request.into_parts();
         let is_creation = parts
@@ -225,7 +226,7 @@ impl Rest {
                     let path = &question.route.repository;
                     principal.authorise(Act::Put(name.kind()), path)?;
                     let content = upload.bytes(SHORT_BYTES).await?;
-                    question.put(principal, name, content).await?;
+                    question.put(principal, name, content, place.held()).await?;
                     return Ok(done());
                 }
                 let taking = question.begin(principal, name, length_bytes).await?;
@@ -271,8 +272,15 @@ impl Question {
         !asks_first && length_bytes.is_some_and(|length| length <= SHORT_BYTES)
     }
 
-    /// Puts a short file, in one turn of a thread, which does not wait for the commit.
-    async fn put(self, principal: Principal, name: FileName, content: Vec<u8>) -> Result<()> {
+    /// Puts a short file, in one turn of a thread, which does not wait for the commit. It keeps its
+    /// token's place until it is done, also where the client is gone.
+    async fn put(
+        self,
+        principal: Principal,
+        name: FileName,
+        content: Vec<u8>,
+        place: Kept,
+    ) -> Result<()> {
         let blocking = self.rest.blocking.clone();
         let take = move || {
             let (vault, path) = (&self.rest.vault, &self.route.repository);
@@ -281,9 +289,15 @@ impl Question {
             upload.write(&content)?;
             Ok(upload)
         };
-        let put = move |answer: Answer<()>| match take() {
-            Ok(upload) => upload.finish_then(|outcome| answer.with(outcome)),
-            Err(error) => answer.with(Err(error)),
+        let put = move |answer: Answer<()>| {
+            let done = move |outcome| {
+                drop(place);
+                answer.with(outcome);
+            };
+            match take() {
+                Ok(upload) => upload.finish_then(done),
+                Err(error) => done(Err(error)),
+            }
         };
         blocking.begin(put).await
     }

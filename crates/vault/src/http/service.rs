@@ -154,8 +154,12 @@ impl Peer {
 impl TokenPlace {
     /// Lets an answer keep the place until it is sent.
     pub fn keep(self, response: &mut Response) {
-        let kept = Kept(Arc::clone(&self.place));
-        response.extensions_mut().insert(kept);
+        response.extensions_mut().insert(self.held());
+    }
+
+    /// The place, for work that goes on where nobody waits for it any more.
+    pub(crate) fn held(&self) -> Kept {
+        Kept(Arc::clone(&self.place))
     }
 }
 

@@ -3,6 +3,8 @@
 //! A leaf is one JSON object; its bytes are what the log hashes. So nothing may be encoded anew,
 //! and a field that is added must not be missed in older leaves.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use strongroom_ledger::bundle::ENTRY_LIMIT_BYTES;
@@ -19,6 +21,20 @@ pub struct Moment {
     pub recorded_ms: i64,
     /// Vault time.
     pub vault_ms: i64,
+}
+
+impl Moment {
+    /// The moment of what has waited since this one; waiting of less than a second is none.
+    #[must_use]
+    pub fn after(self, waited: Duration) -> Self {
+        let waited_ms = i64::try_from(waited.as_secs())
+            .unwrap_or(i64::MAX)
+            .saturating_mul(1_000);
+        Self {
+            recorded_ms: self.recorded_ms.saturating_add(waited_ms),
+            vault_ms: self.vault_ms.saturating_add(waited_ms),
+        }
+    }
 }
 
 /// What happened.

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
+use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 use strongroom_model::{FileName, FileType, Id, RepositoryPath};
@@ -24,7 +25,8 @@ use crate::vault::usage::{self, Room};
 use crate::vault::{Vault, ensure_repository, scrub, told, unknown_repository};
 use crate::{Error, Result};
 
-/// A file of no more bytes is taken in one turn, and made durable together with others.
+/// A file of no more bytes is taken in one turn, and a new pack is made durable together with
+/// others.
 pub const SHORT_BYTES: u64 = 64 << 10;
 
 /// The most bytes of `config` and of a key file; restic's have some hundred.
@@ -380,7 +382,12 @@ impl Put {
             Some(object) => self.vault.is_sound(path, self.name, object)?,
             None => false,
         };
-        let named = match (is_sound, self.bytes <= SHORT_BYTES) {
+        // Only what no row knows may have its name before it is durable: whoever posts what a row
+        // knows is answered by what lies there. And only a pack, for a torn one harms nobody who
+        // opens the folder without us.
+        let is_settled_later =
+            found.is_none() && self.name.kind() == FileType::Data && self.bytes <= SHORT_BYTES;
+        let named = match (is_sound, is_settled_later) {
             (true, _) => {
                 drop(staged);
                 Named::durable()
@@ -416,7 +423,7 @@ impl Stored {
             is_healed,
             room,
         } = self;
-        let now = put.vault.now();
+        let (asked, asked_at) = (put.vault.now(), Instant::now());
         let file = put.told();
         let Put {
             vault,
@@ -427,6 +434,7 @@ impl Stored {
         } = put;
         let token = principal.token;
         let work = move |transaction: &mut dyn Transaction| {
+            let now = asked.after(asked_at.elapsed());
             let outlook = outlook(transaction, &before.path, name, token)?;
             let repository = &outlook.repository;
             let key = Key::new(repository.id, name);

@@ -2,7 +2,8 @@
 //!
 //! What can go wrong: a storage that hangs while it makes bodies durable holds up all small files,
 //! which would hang there anyway. So this has a thread of its own, and what needs no storage goes
-//! past.
+//! past. Nobody waits at its door with a thread that others need, nor for its end: what nobody
+//! was answered for may be broken off.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -24,11 +25,11 @@ impl SettledCommits {
     /// [`Error::Database`](crate::Error::Database): there is no room for another thread.
     pub fn new(database: Arc<dyn Database>, bodies: Arc<dyn Bodies>) -> Result<Self> {
         let settle = move |group: &mut Group| settle(&*bodies, group);
-        Commits::start("settled-commits", database, settle).map(Self)
+        Commits::start("settled-commits", database, false, settle).map(Self)
     }
 
     /// As [`Commits::commit_then`], once a body is durable; where it cannot be made so, nothing is
-    /// committed, and `then` is told why.
+    /// committed, and `then` is told why; and where too many wait.
     ///
     /// # Errors
     /// As [`Commits::commit_then`].

@@ -1,14 +1,17 @@
 //! Small files that come at a time are made durable together, and only then made known.
 
+use std::sync::Arc;
 use std::thread;
 
-use strongroom_model::FileType;
-use strongroom_testkit::{Fault, Op, Rule};
+use parking_lot::Mutex;
+use strongroom_model::{FileName, FileType, Id};
+use strongroom_testkit::{Fault, Gate, Op, Rule};
 use strongroom_vault::Error;
 use strongroom_vault::records::objects::View;
 use strongroom_vault::rules::right::Right;
+use strongroom_vault::vault::NewToken;
 
-use super::scene::{Scene, faulty};
+use super::scene::{Scene, faulty, repository};
 
 #[test]
 fn many_at_a_time_are_all_known_and_all_there() {
@@ -63,4 +66,65 @@ fn a_file_that_is_not_short_waits_for_no_others() {
     let put = |length| scene.put(&append, FileType::Data, &vec![7; length]);
     assert!(put(length).is_err());
     put(length + 1).unwrap();
+}
+
+#[test]
+fn what_a_row_knows_and_what_is_no_pack_is_durable_before_it_has_its_name() {
+    let (scene, bodies) = faulty();
+    let append = scene.token(Right::Append);
+    scene.init(&append);
+    let pack = scene.put(&append, FileType::Data, b"a pack").unwrap();
+    let rule = Rule::on(&[Op::Settle], Fault::Io(std::io::ErrorKind::Other));
+    bodies.rules().add(rule);
+    // Nobody who posts it beside this one may take bytes for sound that are not durable.
+    let lies = scene.folder.path().join("repositories/acme/repos/data");
+    let lies = lies.join(&pack.id().unwrap().to_string()[..2]);
+    std::fs::remove_file(lies.join(pack.id().unwrap().to_string())).unwrap();
+    assert_eq!(scene.put(&append, FileType::Data, b"a pack").unwrap(), pack);
+    assert_eq!(scene.read(&append, View::Now, pack).unwrap(), b"a pack");
+    // A torn one would keep stock restic from opening the folder.
+    for kind in [FileType::Index, FileType::Snapshots] {
+        scene.put(&append, kind, b"not a pack").unwrap();
+    }
+    assert!(scene.put(&append, FileType::Data, b"a new pack").is_err());
+}
+
+#[test]
+fn where_too_many_wait_the_next_ones_are_told_to_ask_again() {
+    let (scene, bodies) = faulty();
+    let append = scene.token(Right::Append);
+    scene.init(&append);
+    let gate = Gate::new();
+    let rule = Rule::on(&[Op::Settle], Fault::Wait(gate.clone()));
+    bodies.rules().add(rule);
+    let outcomes = Arc::new(Mutex::new(Vec::new()));
+    for number in 0..600_u32 {
+        let content = number.to_le_bytes();
+        let name = FileName::new(FileType::Data, Id::of(&content));
+        let upload = scene.vault.begin_put(&append, &repository(), name, Some(4));
+        let mut upload = upload.unwrap();
+        upload.write(&content).unwrap();
+        let outcomes = Arc::clone(&outcomes);
+        upload.finish_then(move |outcome| outcomes.lock().push(outcome.is_ok()));
+    }
+    let refused = outcomes.lock().len();
+    assert!((80..=350).contains(&refused), "{refused} of 600");
+    assert!(!outcomes.lock().contains(&true));
+    // What needs no storage goes past.
+    scene
+        .vault
+        .create_token(&NewToken {
+            right: Right::Read,
+            prefix: repository(),
+            expires_in_ms: None,
+            daily_bytes: None,
+            daily_objects: None,
+        })
+        .unwrap();
+    gate.open();
+    while outcomes.lock().len() < 600 {
+        thread::yield_now();
+    }
+    let known = scene.list(&append, View::Now, FileType::Data).len();
+    assert_eq!(known, 600 - refused);
 }
