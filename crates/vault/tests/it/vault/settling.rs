@@ -94,7 +94,7 @@ fn where_too_many_wait_the_next_ones_are_told_to_ask_again() {
     let (scene, bodies) = faulty();
     let append = scene.token(Right::Append);
     scene.init(&append);
-    let gate = Gate::new();
+    let gate = Gate::closed();
     let rule = Rule::on(&[Op::Settle], Fault::Wait(gate.clone()));
     bodies.rules().add(rule);
     let outcomes = Arc::new(Mutex::new(Vec::new()));
