@@ -173,7 +173,7 @@ impl<'s> Ahead<'s> {
             ),
         };
         Error::Io {
-            location: self.store.location().to_owned(),
+            location: self.store.inner.location().to_owned(),
             action,
             source,
         }
