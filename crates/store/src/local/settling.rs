@@ -101,9 +101,22 @@ impl Sync for Disk {
 }
 
 /// File systems whose last sync as a whole took long, and when that was.
-type Slow = Mutex<HashMap<u64, Instant>>;
+struct Slow {
+    /// What is long.
+    limit: Duration,
+    since: Mutex<HashMap<u64, Instant>>,
+}
 
-static SLOW: LazyLock<Slow> = LazyLock::new(Slow::default);
+static SLOW: LazyLock<Slow> = LazyLock::new(|| Slow::new(LONG));
+
+impl Slow {
+    fn new(limit: Duration) -> Self {
+        Self {
+            limit,
+            since: Mutex::default(),
+        }
+    }
+}
 
 fn settle_by(bodies: &[Named], sync: &dyn Sync, slow: &Slow) -> Vec<Result<()>> {
     let mut devices = HashMap::<u64, (usize, &Unsettled)>::new();
@@ -138,13 +151,13 @@ fn settle_by(bodies: &[Named], sync: &dyn Sync, slow: &Slow) -> Vec<Result<()>> 
 /// which this is the one that was begun first.
 fn is_whole_settled(device: u64, first: &Unsettled, sync: &dyn Sync, slow: &Slow) -> bool {
     let is_slow = |at: &Instant| at.elapsed() < SLOW_FOR;
-    if slow.lock().get(&device).is_some_and(is_slow) {
+    if slow.since.lock().get(&device).is_some_and(is_slow) {
         return false;
     }
     let began = Instant::now();
     let is_settled = sync.whole(first).is_ok() && sync.one(first).is_ok();
-    if began.elapsed() > LONG {
-        slow.lock().insert(device, Instant::now());
+    if began.elapsed() > slow.limit {
+        slow.since.lock().insert(device, Instant::now());
     }
     is_settled
 }
@@ -211,7 +224,6 @@ mod tests {
     struct Faulty {
         whole: Option<Errno>,
         one: Option<Errno>,
-        takes: Duration,
         asked_by: Mutex<Vec<u64>>,
         ones: AtomicUsize,
     }
@@ -219,7 +231,6 @@ mod tests {
     impl Sync for Faulty {
         fn whole(&self, of: &Unsettled) -> rustix::io::Result<()> {
             self.asked_by.lock().push(of.file.began());
-            std::thread::sleep(self.takes);
             self.whole.map_or(Ok(()), Err)
         }
 
@@ -257,14 +268,14 @@ mod tests {
         let (_folder, mut named) = named(20);
         named.swap(0, 13);
         let disk = Faulty::default();
-        assert_eq!(failures(&named, &disk, &Slow::default()), 0);
+        assert_eq!(failures(&named, &disk, &Slow::new(LONG)), 0);
         let began = |named: &Named| named.0.as_ref().unwrap().file.began();
         let first = named.iter().map(began).min().unwrap();
         assert_eq!(*disk.asked_by.lock(), [first]);
         assert_eq!(disk.ones.load(Ordering::Relaxed), 1);
         // A few are asked for each.
         let few = Faulty::default();
-        assert_eq!(failures(&named[..MANY - 1], &few, &Slow::default()), 0);
+        assert_eq!(failures(&named[..MANY - 1], &few, &Slow::new(LONG)), 0);
         assert_eq!(few.asked_by.lock().len(), 0);
         assert_eq!(few.ones.load(Ordering::Relaxed), MANY - 1);
     }
@@ -276,23 +287,20 @@ mod tests {
             one: Some(Errno::ROFS),
             ..Faulty::default()
         };
-        assert_eq!(failures(&named, &read_only, &Slow::default()), 20);
+        assert_eq!(failures(&named, &read_only, &Slow::new(LONG)), 20);
         let lost = Faulty {
             whole: Some(Errno::IO),
             ..Faulty::default()
         };
-        assert_eq!(failures(&named, &lost, &Slow::default()), 0);
+        assert_eq!(failures(&named, &lost, &Slow::new(LONG)), 0);
         assert_eq!(lost.ones.load(Ordering::Relaxed), 20);
     }
 
     #[test]
     fn a_whole_that_takes_long_is_not_asked_again_for_a_while() {
         let (_folder, named) = named(20);
-        let slow = Slow::default();
-        let disk = Faulty {
-            takes: LONG + Duration::from_millis(50),
-            ..Faulty::default()
-        };
+        let slow = Slow::new(Duration::ZERO);
+        let disk = Faulty::default();
         for _ in 0..2 {
             assert_eq!(failures(&named, &disk, &slow), 0);
         }
