@@ -245,7 +245,13 @@ pub(crate) fn verified(
         told(memory.update_read_files(copy, |known| {
             known.add(&read.sound, &read.listing, is_all);
         }));
-        let is_whole_share = read.failure.is_none() && read.covered;
+        let is_unread = |problem: &Problem| {
+            problem.copy == read.name && matches!(problem.kind, ProblemKind::Unreadable { .. })
+        };
+        // What is read of a share does not cover the copy; all of the share was read all the same.
+        let is_whole_share = read.failure.is_none()
+            && (read.covered
+                || verify.share != Share::All && !report.problems.iter().any(is_unread));
         told(
             memory
                 .update_evidence(copy, |evidence| {

@@ -52,3 +52,18 @@ fn what_came_after_a_verify_is_not_called_read() {
     scene.expect(0, &["--quiet", "verify"]);
     assert_eq!(errors(&scene).0, Some(0));
 }
+
+#[test]
+fn shares_that_make_up_a_whole_count_as_every_byte_read() {
+    let scene = Scene::new();
+    TreeSpec::small(1).build(&scene.source().join("tree"));
+    scene.begin();
+    let row = || scene.run(&["--json", "status"]).summary()["copies"][0].clone();
+    assert!(row()["every_byte_read_since"].is_null(), "{}", row());
+    let verify = |share| scene.expect(0, &["--quiet", "verify", "--read-data-subset", share]);
+    verify("1/2");
+    assert!(!row()["last_verify"].is_null(), "{}", row());
+    assert!(row()["every_byte_read_since"].is_null(), "{}", row());
+    verify("2/2");
+    assert!(!row()["every_byte_read_since"].is_null(), "{}", row());
+}
