@@ -151,7 +151,7 @@ fn measure_round(
         if step == Step::Changed {
             set.change(&place.source())?;
         }
-        for contender in order {
+        for contender in (0..step.times()).flat_map(|_| order) {
             let Some(mut command) = contender.command(step, place)? else {
                 continue;
             };
