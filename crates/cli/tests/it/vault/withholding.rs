@@ -144,7 +144,7 @@ fn a_key_that_waits_and_is_sent_once_more_is_nothing_that_a_vault_must_have_logg
     scene.add_key("another password");
     assert_eq!(vault.state().pending.len(), 1);
     // One that does not open the repository, and that no receipt names, would not travel.
-    fs::copy(scene.path("second"), scene.path("password")).unwrap();
+    std::fs::copy(scene.path("second"), scene.path("password")).unwrap();
     vault.state().is_frozen = true;
     scene.run(&["sync"]);
     // What waits is not known to the client this time.
