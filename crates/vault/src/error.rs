@@ -506,10 +506,11 @@ impl Error {
                 ))
             }
             Self::Hidden { .. } => Some("strongroom-vault unhide --help".to_owned()),
-            Self::TakenBack { deed, .. } => Some(format!(
-                "find out who asked for the contrary; where it shall be done all the same: \
-                 strongroom-vault {deed} --help"
-            )),
+            Self::TakenBack { .. } => Some(
+                "find out who asked for the contrary; where it shall be done all the same, ask for \
+                 it again"
+                    .to_owned(),
+            ),
             Self::Stopping { .. } => Some(
                 "nothing has to be asked for again: whoever serves goes on with it a minute later"
                     .to_owned(),

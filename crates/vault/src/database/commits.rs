@@ -18,8 +18,10 @@ mod watched;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::thread::{self, JoinHandle};
+use std::thread;
+use std::time::Duration;
 
+use parking_lot::Mutex;
 pub use settled::SettledCommits;
 use strongroom_store::Named;
 
@@ -31,6 +33,9 @@ use crate::{Error, Result};
 /// waits at the door.
 const GROUP: usize = 256;
 
+/// For how long the end of a thread is waited for that may hang in a storage.
+const ENDS_WITHIN: Duration = Duration::from_secs(5);
+
 /// Works that are done in one transaction.
 type Group = Vec<Box<dyn Job>>;
 
@@ -38,9 +43,10 @@ type Group = Vec<Box<dyn Job>>;
 #[derive(Debug)]
 pub struct Commits {
     queue: Option<SyncSender<Box<dyn Job>>>,
-    thread: Option<JoinHandle<()>>,
+    /// Told when the thread has ended.
+    ended: Mutex<Receiver<()>>,
     /// Whether who comes where too many wait waits at the door, and the thread is waited for at the
-    /// end.
+    /// end however long it takes.
     is_patient: bool,
 }
 
@@ -62,13 +68,20 @@ impl Commits {
         before: impl Fn(&mut Group) + Send + 'static,
     ) -> Result<Self> {
         let (queue, waiting) = sync_channel(GROUP);
-        let thread = thread::Builder::new()
+        let (ends, ended) = sync_channel(1);
+        let work = move || {
+            serve(&*database, &before, &waiting);
+            drop((database, before));
+            // Nobody may wait for it.
+            let _ = ends.send(());
+        };
+        thread::Builder::new()
             .name(name.to_owned())
-            .spawn(move || serve(&*database, &before, &waiting))
+            .spawn(work)
             .map_err(|error| failed("start its thread", error))?;
         Ok(Self {
             queue: Some(queue),
-            thread: Some(thread),
+            ended: Mutex::new(ended),
             is_patient,
         })
     }
@@ -139,7 +152,9 @@ impl Commits {
         match queue.try_send(Box::new(job)) {
             Ok(()) => Ok(()),
             Err(TrySendError::Full(job)) => {
-                job.answer(Err(failed("commit", "Too many wait for it; ask again")));
+                job.answer(Err(Error::Crowded {
+                    what: "small files",
+                }));
                 Ok(())
             }
             Err(TrySendError::Disconnected(_)) => Err(gone()),
@@ -150,10 +165,12 @@ impl Commits {
 impl Drop for Commits {
     fn drop(&mut self) {
         drop(self.queue.take());
-        if let Some(thread) = self.thread.take().filter(|_| self.is_patient) {
-            // It catches every panic, so there is nothing to be told.
-            let _ = thread.join();
-        }
+        // It catches every panic, so there is nothing to be told.
+        let ended = self.ended.get_mut();
+        let _ = match self.is_patient {
+            true => ended.recv().map_err(|_| ()),
+            false => ended.recv_timeout(ENDS_WITHIN).map_err(|_| ()),
+        };
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! What can go wrong: a storage that hangs while it makes bodies durable holds up all small files,
 //! which would hang there anyway. So this has a thread of its own, and what needs no storage goes
-//! past. Nobody waits at its door with a thread that others need, nor for its end: what nobody
-//! was answered for may be broken off.
+//! past. Nobody waits at its door with a thread that others need, nor for its end longer than some
+//! seconds: what nobody was answered for may be broken off.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
