@@ -8,7 +8,6 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
-use mimalloc::MiMalloc;
 use strongroom_vault::chain;
 
 use crate::command::Command;
@@ -20,10 +19,6 @@ struct Cli {
     #[command(subcommand)]
     command: Command,
 }
-
-/// A server of many short requests spends a tenth of its time in the system's allocator.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     match Cli::parse().command.run() {
