@@ -5,16 +5,15 @@
 
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use data_encoding::HEXLOWER;
 use rustix::fs::OFlags;
 use strongroom_ledger::bundle::BUNDLE_LIMIT_BYTES;
 use strongroom_store::S3Files;
 
-use crate::{Error, Result};
+use crate::{Error, Result, durable};
 
 /// The files of a log. All methods block.
 pub trait LogFiles: Send + Sync + fmt::Debug {
@@ -63,27 +62,8 @@ impl LogFolder {
         if !folder.is_dir() {
             make(folder)?;
         }
-        // Two processes may write one file at the same time, and neither may tear the other's. An
-        // audit passes over names that begin with a dot.
-        let mut number = [0; 8];
-        getrandom::fill(&mut number).map_err(io::Error::other)?;
-        let base = path.file_name().unwrap_or_default().to_string_lossy();
-        let passing = format!(".writing-{base}-{}", HEXLOWER.encode(&number));
-        let passing = path.with_file_name(passing);
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&passing)?;
-        let written = file
-            .write_all(bytes)
-            .and_then(|()| file.sync_all())
-            .and_then(|()| fs::rename(&passing, path));
-        if written.is_err() {
-            let _ = fs::remove_file(&passing);
-        }
-        written?;
-        sync(folder)
+        // An audit passes over names that begin with a dot, as those have that are not whole yet.
+        durable::replace(path, bytes)
     }
 }
 

@@ -3,9 +3,8 @@
 //! What can go wrong: a second process of a vault, or one whose folder was lost, makes a key of its
 //! own, and every client takes it for another log. So a key is made only where the vault has none.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io;
 use std::path::Path;
 
 use data_encoding::HEXLOWER;
@@ -15,7 +14,7 @@ use crate::database::Transaction;
 use crate::publication::files::{LogFiles, LogFolder};
 use crate::publication::{of_log, records};
 use crate::vault::Vault;
-use crate::{Error, Result};
+use crate::{Error, Result, durable};
 
 /// The file of the key that this vault cosigns others' logs with, and of its public half.
 const WITNESS_KEY: &str = "witness.key";
@@ -165,37 +164,13 @@ pub(super) fn make(path: &Path) -> Result<Seed> {
     let failed = || Error::local(format!("make the key {}", path.display()));
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(failed())?;
-    let (mut seed, mut number) = (Seed::default(), [0; 8]);
-    getrandom::fill(&mut seed)
-        .and_then(|()| getrandom::fill(&mut number))
-        .map_err(|error| failed()(io::Error::other(error)))?;
-    // Linked into place whole, so that nobody ever reads half a key, or makes a second one.
-    let base = path.file_name().unwrap_or_default().to_string_lossy();
-    let passing = format!("{base}.writing-{}", HEXLOWER.encode(&number));
-    let passing = path.with_file_name(passing);
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&passing)
-        .map_err(failed())?;
+    let mut seed = Seed::default();
+    getrandom::fill(&mut seed).map_err(|error| failed()(io::Error::other(error)))?;
+    // Whole, so that nobody ever reads half a key, or makes a second one.
     let text = format!("{}\n", HEXLOWER.encode(&seed));
-    let linked = file
-        .write_all(text.as_bytes())
-        .and_then(|()| file.sync_all())
-        .and_then(|()| fs::hard_link(&passing, path));
-    fs::remove_file(&passing).map_err(failed())?;
-    match linked {
-        // Another process that shares the folder was faster.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            let made = read(path)?;
-            made.ok_or_else(|| failed()(io::ErrorKind::NotFound.into()))
-        }
-        Err(error) => Err(failed()(error)),
-        Ok(()) => {
-            let synced = File::open(folder).and_then(|folder| folder.sync_all());
-            synced.map_err(failed())?;
-            Ok(seed)
-        }
+    if durable::place(path, text.as_bytes()).map_err(failed())? {
+        return Ok(seed);
     }
+    // Another process that shares the folder was faster.
+    read(path)?.ok_or_else(|| failed()(io::ErrorKind::NotFound.into()))
 }
