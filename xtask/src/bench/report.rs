@@ -131,7 +131,7 @@ pub(super) fn head(circumstances: &Circumstances) -> String {
     let rounds = circumstances.rounds;
     format!(
         "# Benchmarks\n\
-         Written by `cargo xtask bench`; medians of {rounds} rounds, of (e) a third as many, the programs taking turns within each.\n\n\
+         Written by `cargo xtask bench`; medians of {rounds} rounds, of (e) a third as many, the programs taking turns within each; a verify is measured five times in each.\n\n\
          {}\n\
          Strongroom writes **three** copies, restic and borg **one** each.\n\
          Strongroom and restic use their default compression, borg `zstd,3`.\n\

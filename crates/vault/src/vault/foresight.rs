@@ -18,7 +18,7 @@ use crate::vault::{Vault, unknown_repository};
 use crate::{Error, Result};
 
 /// For how long a look holds. An upload that ends within it is not looked at twice: between the
-/// second look and the transaction as much could change.
+/// second look and the transaction, which may wait for a group, as much could change.
 const HOLDS: Duration = Duration::from_secs(1);
 
 /// What a POST finds.

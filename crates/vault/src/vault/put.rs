@@ -195,7 +195,8 @@ impl Upload {
     /// # Errors
     /// [`Error::BadBytes`] where the bytes are not what their name says,
     /// [`Error::ConfigIsThere`], [`Error::Hidden`], [`Error::Busy`], [`Error::Full`]; those of
-    /// database and storage. Nothing is left of it then.
+    /// database and storage. Nothing is known of it then; of a small pack that could not be made
+    /// durable, bytes may be left under a name that no row knows.
     pub fn finish(self) -> Result<()> {
         let (answer, answered) = sync_channel(1);
         self.finish_then(move |outcome| drop(answer.send(outcome)));

@@ -14,7 +14,8 @@ use crate::Result;
 use crate::database::commits::{Commits, Group};
 use crate::database::{Database, Transaction, failed};
 
-/// Commits works, each of which tells of a body.
+/// Commits works, each of which tells of a body. Dropping it waits some seconds at most for what was
+/// accepted.
 #[derive(Debug)]
 pub struct SettledCommits(Commits);
 
