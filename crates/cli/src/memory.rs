@@ -10,7 +10,7 @@ use strongroom_engine::backup::report::BackupReport;
 use strongroom_engine::known::{Lost, Records};
 use strongroom_engine::lead::ProblemState;
 use strongroom_engine::receipts::Receipts;
-use strongroom_engine::session::{ReadyCopy, Session, chain};
+use strongroom_engine::session::{KeyNotGiven, ReadyCopy, Session, chain};
 use strongroom_engine::state::{RepositoryState, SeenFiles, StateFolder};
 use strongroom_engine::sync::{SyncReport, SyncedCopy};
 use strongroom_engine::verify::{Problem, ProblemKind, VerifyReport};
@@ -19,6 +19,7 @@ use strongroom_model::evidence::{Share, Verify};
 use strongroom_model::{FileName, FileType, Id};
 
 use crate::context::Opened;
+use crate::output::{Output, visible};
 
 /// The key files that receipts name, but for those that were removed since; read only where copies
 /// disagree, since there is a receipt for each snapshot.
@@ -116,6 +117,30 @@ pub(crate) fn doubt(session: &mut Session, memory: &RepositoryState) {
         let doubts = names.filter_map(|name| file_name(name)).collect();
         session.doubt(&copy.name, doubts);
     }
+}
+
+/// Fetches a key from each copy, and remembers as damaged what a copy lists and does not give, so
+/// that a sync reads it again. To be done once in a run.
+pub(crate) fn try_keys(opened: &mut Opened, output: &Output) {
+    let now = (opened.environment.clock)();
+    let memory = opened.memory();
+    let found = opened.session.keys_not_given();
+    if found.is_empty() {
+        return;
+    }
+    for KeyNotGiven { copy, key, reason } in found {
+        let text = format!("{} lists {key} and does not give it: {reason}", copy.name);
+        let hint = "without a key that it gives nobody opens the copy; strongroom sync tries again";
+        output.warn(&visible(&text), Some(hint));
+        told(
+            memory
+                .update_evidence(&copy, |evidence| {
+                    evidence.record_damage(now, key.to_string(), reason);
+                })
+                .map(drop),
+        );
+    }
+    doubt(&mut opened.session, &memory);
 }
 
 /// Remembers as damaged what vaults say is rotten, so that a sync reads it again and heals it.

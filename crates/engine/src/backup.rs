@@ -29,6 +29,7 @@ mod worker;
 use std::sync::Arc;
 
 use strongroom_model::config::{Limits, Source, SourceKind};
+use strongroom_model::{FileName, FileType};
 use strongroom_repo::chunker::Gear;
 
 use crate::backup::archive::{Archive, ArchiveParts, Archived};
@@ -352,7 +353,8 @@ pub fn judge(session: &Session, sources: &[SourceReport]) -> Vec<CopyReport> {
             let missing: u64 = sources.iter().map(|source| source.missing_in(ready)).sum();
             let config = u64::from(!ready.config_is_right);
             // Without the key nobody opens it alone.
-            let key = u64::from(!ready.listing.keys.contains(session.repository.key_id()));
+            let key = FileName::new(FileType::Keys, session.repository.key_id());
+            let key = u64::from(!ready.holds(key, None));
             match missing + config + key {
                 0 => CopyOutcome::Whole,
                 files => CopyOutcome::Behind { files },

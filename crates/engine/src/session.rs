@@ -6,6 +6,7 @@
 //! goes on with the others.
 
 mod guarded;
+mod keys;
 mod locks;
 mod looking;
 mod open;
@@ -26,6 +27,7 @@ use crate::listing::Listing;
 use crate::state::RepositoryState;
 use crate::{Error, Result};
 
+pub use keys::KeyNotGiven;
 pub(crate) use locks::LOCKED_HINT;
 pub use locks::{LockReport, LockState, LockTimes, Locks, read_locks};
 pub use looking::Looking;
@@ -81,6 +83,8 @@ pub struct Session {
     pub places: Places,
     /// Which locks are ours.
     pub(crate) own_locks: OwnLocks,
+    /// The copy from which the key was opened, by its name; `None` where it came from none.
+    pub(crate) opened_from: Option<String>,
 }
 
 /// A copy within a run.
@@ -150,6 +154,7 @@ impl Session {
             lock_times: LockTimes::default(),
             places: Places::default(),
             own_locks: OwnLocks::default(),
+            opened_from: None,
         }
     }
 

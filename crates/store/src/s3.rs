@@ -19,6 +19,7 @@ mod part;
 mod probe;
 mod staged;
 mod stream;
+mod sweep;
 
 pub use crate::s3::bodies::S3Bodies;
 pub use crate::s3::files::S3Files;

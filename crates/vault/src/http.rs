@@ -29,6 +29,7 @@
 pub mod api;
 pub mod blocking;
 pub mod body;
+pub(crate) mod fair;
 pub mod health;
 pub mod limits;
 pub mod listener;

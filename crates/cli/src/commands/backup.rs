@@ -62,6 +62,7 @@ impl Args {
         let sources = chosen(&opened.config, &self.sources)?;
         if !self.dry_run {
             copies::sweep(&opened);
+            memory::try_keys(&mut opened, &context.output);
         }
         let options = BackupOptions {
             limits: opened.config.limits.clone(),

@@ -76,6 +76,7 @@ impl Args {
         };
         let left_out = opened.left_out();
         stores::sweep(&opened);
+        memory::try_keys(&mut opened, &context.output);
         let report = {
             let monitor = Monitor::start(&context.output);
             run(&mut opened, wishes, &monitor.progress)?

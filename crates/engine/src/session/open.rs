@@ -36,12 +36,13 @@ pub fn open(copies: &[CopyStore], password: &[u8], looking: &Looking) -> Result<
     });
     let looks: Vec<_> = copies.iter().cloned().zip(looks).collect();
     looking.cancel.check()?;
-    let repository = match opened {
-        Ok(Ok(repository)) => repository,
+    let (repository, opened_from) = match opened {
+        Ok(Ok(opened)) => opened,
         Ok(Err(error)) => return Err(cannot_open(looks, error)),
         Err(_) => return Err(cannot_open(looks, None)),
     };
     let mut session = Session::new(repository, Vec::new(), looking.clone());
+    session.opened_from = Some(opened_from);
     for (copy, look) in looks {
         let state = match look {
             Err(failure) => CopyState::Failed(failure),
@@ -52,12 +53,13 @@ pub fn open(copies: &[CopyStore], password: &[u8], looking: &Looking) -> Result<
     Ok(session)
 }
 
-/// Opens the repository from the first copy that lets itself be opened, local ones first.
+/// Opens the repository from the first copy that lets itself be opened, local ones first, and tells
+/// from which.
 fn open_first(
     copies: &[CopyStore],
     password: &[u8],
     looking: &Looking,
-) -> std::result::Result<Repository, Option<strongroom_repo::Error>> {
+) -> std::result::Result<(Repository, String), Option<strongroom_repo::Error>> {
     let mut order: Vec<_> = copies.iter().collect();
     order.sort_by_key(|copy| !copy.is_local);
     let mut worst = None;
@@ -70,7 +72,7 @@ fn open_first(
             Ok((opened, so_far))
         });
         match opened {
-            Ok((Ok(repository), _)) => return Ok(repository),
+            Ok((Ok(repository), _)) => return Ok((repository, copy.name.clone())),
             // The look at the same copy tells why.
             Err(_) => {}
             Ok((Err(error), so_far)) => {

@@ -33,6 +33,8 @@ pub(super) struct Judge<'a> {
     index_set: Id,
     /// Index files that every copy holds.
     common: BTreeSet<Id>,
+    /// Keys that more than one copy lists; one that a copy alone has was made by anybody.
+    shared_keys: BTreeSet<Id>,
     index: Option<NeedsIndex>,
     recorded: BTreeMap<Id, Option<Recorded>>,
     walked: BTreeMap<Id, Walked>,
@@ -89,6 +91,7 @@ impl<'a> Judge<'a> {
             readers,
             index_set: Id::of(&bytes),
             common,
+            shared_keys: shared_keys(looks),
             index: None,
             recorded: BTreeMap::new(),
             walked: BTreeMap::new(),
@@ -108,7 +111,7 @@ impl<'a> Judge<'a> {
         let recorded = self.recorded(snapshot);
         let lacking = recorded
             .as_ref()
-            .map(|recorded| recorded.needs.lacking(ready));
+            .map(|recorded| recorded.needs.lacking(ready, &self.shared_keys));
         let current = recorded.is_some_and(|recorded| recorded.is_current);
         let lacking = match (lacking, self.session) {
             (Some(0), _) => return Ok(Wholeness::Whole),
@@ -117,7 +120,7 @@ impl<'a> Judge<'a> {
             (Some(lacking), Some(_)) if current => lacking,
             (_, Some(session)) => {
                 let walked = self.walked(session, snapshot)?;
-                match (walked.needs.lacking(ready), walked.gap) {
+                match (walked.needs.lacking(ready, &self.shared_keys), walked.gap) {
                     (0, None) => return Ok(Wholeness::Whole),
                     (0, Some(reason)) => return Ok(unknown(reason)),
                     (lacking, _) => lacking,
@@ -240,7 +243,7 @@ impl<'a> Judge<'a> {
         let index = NeedsIndex::load(&session.repository, &readers, self.cancel)?;
         let walk = index.walk(&session.repository, &readers, snapshot.tree, self.cancel)?;
         let required = Required::with_key(walk.needs, session);
-        Ok(walk.gap.is_none() && required.lacking(ready) == 0)
+        Ok(walk.gap.is_none() && required.lacking(ready, &self.shared_keys) == 0)
     }
 
     fn record(&mut self, snapshot: &KnownSnapshot, needs: &SnapshotNeeds) {
@@ -267,7 +270,7 @@ impl Required {
     }
 
     /// How many of the files a copy lacks; one of another size is none.
-    fn lacking(&self, ready: &ReadyLook) -> u64 {
+    fn lacking(&self, ready: &ReadyLook, shared_keys: &BTreeSet<Id>) -> u64 {
         let listing = &ready.listing;
         let lacks_pack = |(id, size_bytes): &&(Id, u64)| {
             let found = listing.data.size_bytes(*id);
@@ -279,12 +282,31 @@ impl Required {
         let is_listed = |id: &Id| listing.keys.contains(*id);
         let waits = |id: &Id| ready.pending_keys.contains(id);
         // A key that waits for an operator opens nothing: it is no lack beside one that does, and a
-        // copy that lists no key at all is opened by nobody, whatever its vault says it holds.
-        let waits_beside_another = !listing.keys.is_empty() && self.keys.iter().any(waits);
+        // copy that lists no key at all, or none that anybody else knows, is opened by nobody,
+        // whatever its vault says it holds.
+        let mut listed = listing.keys.iter();
+        let waits_beside_another =
+            listed.any(|entry| shared_keys.contains(&entry.id)) && self.keys.iter().any(waits);
         let key = !self.keys.iter().any(is_listed) && !waits_beside_another;
         let config = ready.config != Some(self.config);
         packs as u64 + index as u64 + u64::from(key) + u64::from(config)
     }
+}
+
+/// The keys that more than one copy lists.
+fn shared_keys(looks: &[Look<'_>]) -> BTreeSet<Id> {
+    let (mut seen, mut shared) = (BTreeSet::new(), BTreeSet::new());
+    for look in looks {
+        let Seen::Ready(ready) = &look.seen else {
+            continue;
+        };
+        for entry in ready.listing.keys.iter() {
+            if !seen.insert(entry.id) {
+                shared.insert(entry.id);
+            }
+        }
+    }
+    shared
 }
 
 fn unknown(reason: impl Into<String>) -> Wholeness {

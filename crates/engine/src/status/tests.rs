@@ -486,6 +486,9 @@ fn a_key_that_a_vault_holds_and_does_not_list_yet_is_there_beside_one_that_it_li
         ..VaultFacts::default()
     };
     world.vaults.insert(NAMES[1].to_owned(), vault);
+    // One that nobody else knows is no key until somebody shows that it is.
+    assert_eq!(held(&world.status(), NAMES[1]), [(made.id, behind(1))]);
+    world.stores[0].save(another, b"another").unwrap();
     assert_eq!(held(&world.status(), NAMES[1]), [(made.id, WHOLE)]);
     // Where it lists none, nothing opens the copy.
     world.stores[1].remove(another).unwrap();

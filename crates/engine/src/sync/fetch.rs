@@ -69,6 +69,11 @@ impl Run<'_> {
                 Some(_) => match read_right(lane, name, size_bytes) {
                     Reading::Wrong => wrong.push(number),
                     Reading::Gone => lacking.push(number),
+                    // Of other files that says nothing; without a key that it gives nobody opens a
+                    // copy.
+                    Reading::Refused if name.kind() == FileType::Keys => {
+                        lane.state.lock().withheld.insert(name);
+                    }
                     Reading::Right(_) | Reading::Refused | Reading::Nothing | Reading::NotAsked => {
                     }
                 },

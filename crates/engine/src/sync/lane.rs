@@ -92,6 +92,18 @@ impl Lane {
         (!state.unsound.contains(&name) && !state.gone.contains(&name)).then_some(size)
     }
 
+    /// Whether nothing is known against a file that it lists.
+    pub(crate) fn gives(&self, name: FileName) -> bool {
+        let state = self.state.lock();
+        let was_given = !self.doubts.contains(&name)
+            || state.proved.contains(&name)
+            || state.healed.contains(&name);
+        let is_wrong = [&state.unsound, &state.gone, &state.withheld]
+            .iter()
+            .any(|files| files.contains(&name));
+        was_given && !is_wrong
+    }
+
     /// Whether files can still be written to it.
     pub(crate) fn takes(&self) -> bool {
         self.state.lock().failure.is_none()

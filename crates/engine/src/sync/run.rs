@@ -279,11 +279,23 @@ impl<'a> Run<'a> {
     }
 
     /// Whether a copy is none the worse for a key that it does not list: it waits for an operator,
-    /// beside another that opens the copy. Where none is listed, nobody opens it.
+    /// beside another that opens the copy. Where none is listed, or only what nobody else knows or
+    /// what the copy did not give, nobody opens it.
     fn is_no_lack(&self, number: usize, key: FileName) -> bool {
-        let lane = self.lanes.get(number);
+        let Some(lane) = self.lanes.get(number) else {
+            return false;
+        };
+        let opens = |id: Id| self.is_proven_key(id) || self.is_listed_elsewhere(number, id);
+        let mut listed = lane.listing.keys.iter().map(|entry| entry.id);
         self.waits_for_an_operator(number, key)
-            && lane.is_some_and(|lane| !lane.listing.keys.is_empty())
+            && listed.any(|id| opens(id) && lane.gives(FileName::new(FileType::Keys, id)))
+    }
+
+    /// Whether another copy lists a key too. One that a copy alone has was made by anybody.
+    fn is_listed_elsewhere(&self, number: usize, key: Id) -> bool {
+        let lanes = self.lanes.iter().enumerate();
+        let mut others = lanes.filter(|(other, _)| *other != number);
+        others.any(|(_, other)| other.listing.keys.contains(key))
     }
 
     /// Whether a copy's vault holds a key that it does not list yet.

@@ -191,6 +191,32 @@ fn backup_with_doubts(fixture: &Fixture, doubts: &SyncReport) -> BackupReport {
 }
 
 #[test]
+fn a_copy_that_lists_the_key_and_does_not_give_it_is_not_whole() {
+    let mut fixture = fixture();
+    assert!(fixture.backup().is_complete());
+    assert_eq!(fixture.open().keys_not_given().len(), 0);
+    let key = FileName::new(FileType::Keys, fixture.open().repository.key_id());
+    let withheld = Rule::on(&[Op::Read, Op::ReadRange], Fault::Denied).of(FileType::Keys);
+    fixture.wrap("two", |store| FaultyStore::new(store).with(withheld));
+    let path = fixture.copy_path("three").join(key.to_string());
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, "junk").unwrap();
+    let session = fixture.open();
+    let found = session.keys_not_given();
+    let named: Vec<_> = found.iter().map(|found| found.copy.name.as_str()).collect();
+    assert_eq!(named, ["two", "three"]);
+    assert!(found.iter().all(|found| found.key == key));
+    // What is in doubt is no key that opens a copy, and a sync reads it.
+    let doubts = [("two", vec![key]), ("three", vec![key])];
+    let report = synced(&fixture, &doubts);
+    assert!(!report.is_complete());
+    let [one, two, three] = report.copies.try_into().unwrap();
+    assert!(one.is_whole());
+    assert_eq!((two.unmended, two.healed), (vec![key], vec![]));
+    assert_eq!((three.unmended, three.healed), (vec![], vec![key]));
+}
+
+#[test]
 fn packs_that_nobody_made_do_not_help_a_copy_to_lead() {
     let mut fixture = fixture();
     assert!(fixture.backup().is_complete());

@@ -8,13 +8,15 @@ use std::time::SystemTime;
 
 use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::operation::get_object::{GetObjectError, GetObjectOutput};
-use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration, MultipartUpload};
+use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
 use strongroom_model::{FileType, Id, RepositoryPath};
+use tokio::time::timeout;
 
 use crate::bodies::{Bodies, BodyKey, Staged};
 use crate::s3::client::Bucket;
 use crate::s3::fault::{Failure, fault, status};
 use crate::s3::options::S3Options;
+use crate::s3::probe::LIMIT;
 use crate::s3::staged::S3Staged;
 use crate::s3::stream::{Stream, ask, content_range};
 use crate::{Error, Result};
@@ -42,11 +44,12 @@ impl S3Bodies {
     /// Makes the bucket; one that is there is left as it is.
     ///
     /// # Errors
-    /// Where it cannot be made.
+    /// Where it cannot be made; [`Error::Unreachable`] also where a server says nothing for 10 s.
     pub fn create(&self) -> Result<()> {
         let bucket = &self.bucket;
         let request = bucket.client.head_bucket().bucket(&bucket.name);
-        match bucket.wait(request.send()) {
+        let looked = bucket.wait(async { timeout(LIMIT, request.send()).await });
+        match looked.map_err(|_| self.silent())? {
             Ok(_) => return Ok(()),
             Err(error) if status(&error) == Some(404) => {}
             Err(error) => return Err(self.fault("look at the bucket", &error)),
@@ -169,29 +172,6 @@ impl S3Bodies {
         Err(self.wrong(body, "its versions never end"))
     }
 
-    /// Ends an upload; whether it was still there.
-    fn abort(&self, key: &str, id: &str) -> Result<bool> {
-        let request = self.bucket.client.abort_multipart_upload();
-        let request = request.bucket(&self.bucket.name).key(key).upload_id(id);
-        match self.bucket.wait(request.send()) {
-            Ok(_) => Ok(true),
-            Err(error) if error.code() == Some("NoSuchUpload") => Ok(false),
-            Err(error) => Err(self.fault("end an upload", &error)),
-        }
-    }
-
-    /// Key and id of an upload, where it is one of ours and old.
-    fn old_upload<'u>(
-        &self,
-        upload: &'u MultipartUpload,
-        older_than: SystemTime,
-    ) -> Option<(&'u str, &'u str)> {
-        let key = upload.key()?;
-        let begun = SystemTime::try_from(*upload.initiated()?).ok()?;
-        let ours = is_key(key.strip_prefix(&self.prefix())?);
-        (ours && begun < older_than).then_some((key, upload.upload_id()?))
-    }
-
     pub(super) const fn bucket(&self) -> &Arc<Bucket> {
         &self.bucket
     }
@@ -294,35 +274,12 @@ impl Bodies for S3Bodies {
     }
 
     fn sweep(&self, older_than: SystemTime) -> Result<u64> {
-        let mut count = 0;
-        let (mut key_marker, mut id_marker) = (None, None);
-        for _ in 0..MOST_PAGES {
-            let request = self.bucket.client.list_multipart_uploads();
-            let request = request
-                .bucket(&self.bucket.name)
-                .prefix(self.prefix())
-                .set_key_marker(key_marker)
-                .set_upload_id_marker(id_marker);
-            let page = self
-                .bucket
-                .wait(request.send())
-                .map_err(|error| self.fault("list the uploads that were begun", &error))?;
-            for upload in page.uploads() {
-                if let Some((key, id)) = self.old_upload(upload, older_than) {
-                    count += u64::from(self.abort(key, id)?);
-                }
-            }
-            if page.is_truncated != Some(true) || page.next_key_marker.is_none() {
-                break;
-            }
-            (key_marker, id_marker) = (page.next_key_marker, page.next_upload_id_marker);
-        }
-        Ok(count)
+        self.bucket.wait(self.end_old_uploads(older_than))
     }
 }
 
 /// Whether a key, without the prefix, is one that a body may have: others may use the bucket too.
-fn is_key(key: &str) -> bool {
+pub(super) fn is_key(key: &str) -> bool {
     let Some((name, generation)) = key.rsplit_once('/') else {
         return false;
     };

@@ -18,8 +18,8 @@ use crate::s3::bodies::S3Bodies;
 use crate::s3::fault::fault;
 use crate::{Error, Result};
 
-/// How long all of it may take.
-const LIMIT: Duration = Duration::from_secs(10);
+/// How long all of it may take; and what else nobody may wait for.
+pub(super) const LIMIT: Duration = Duration::from_secs(10);
 
 const ACTION: &str = "try whether it takes bytes";
 
@@ -74,7 +74,8 @@ impl S3Bodies {
         Ok(())
     }
 
-    fn silent(&self) -> Error {
+    /// What it means that nothing was said in time.
+    pub(super) fn silent(&self) -> Error {
         Error::Unreachable {
             location: self.bucket().location.clone(),
             reason: format!("It has not answered within {} s", LIMIT.as_secs()),

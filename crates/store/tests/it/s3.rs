@@ -438,6 +438,20 @@ fn whether_a_bucket_takes_bytes_is_tried_once_and_not_waited_for() {
 }
 
 #[test]
+fn a_bucket_that_says_nothing_is_not_waited_for_when_a_vault_begins() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let bodies = at(&format!("http://{}", silent.local_addr().unwrap()));
+    let began = Instant::now();
+    let swept = bodies.sweep(SystemTime::UNIX_EPOCH).map(drop);
+    for said in [swept, bodies.create()] {
+        let error = said.unwrap_err();
+        assert!(matches!(error, Error::Unreachable { .. }), "{error}");
+    }
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(30), "{took:?}");
+}
+
+#[test]
 fn old_versions_are_removed_too() {
     let id = pack().name.id().unwrap();
     let server = Server::start(move |number, request, stream| {

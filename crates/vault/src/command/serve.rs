@@ -3,13 +3,13 @@
 //! What blocks (the database, the storage) is opened before there is a runtime, and closed after
 //! it: both wait by themselves, which nothing may do that runs on one.
 
+mod beginning;
 mod jobs;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::sync::{Arc, mpsc};
-use std::thread;
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use hyper::StatusCode;
 use jiff::Timestamp;
@@ -34,6 +34,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::interval;
 
+use self::beginning::{Late, PATIENCE};
 use self::jobs::Jobs;
 use crate::command::Which;
 
@@ -42,9 +43,6 @@ const CERTIFICATE_EVERY: Duration = Duration::from_secs(5);
 
 /// How often the provider is asked in whose account the vault runs.
 const ASK_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// How long a start waits to hear whether storage takes bytes.
-const FIRST_TRY: Duration = Duration::from_secs(15);
 
 /// The longest line that is a token.
 const LONGEST_TOKEN_BYTES: usize = 4096;
@@ -80,6 +78,8 @@ struct Pages {
 struct Opened {
     vault: Vault,
     publisher: Arc<Publisher>,
+    /// What the storage had no answer to yet.
+    late: Option<Late>,
     witnesses: Arc<Witnesses>,
     /// What this vault cosigns the logs of others with, where it does.
     cosigner: Option<Arc<Signer>>,
@@ -95,19 +95,17 @@ impl Opened {
             vault.end_leases_of_the_dead()?;
         }
         let keys = config.data.join("keys");
-        let publisher = Publisher::open(vault.clone(), storage.log, &keys)?;
+        let publisher = Arc::new(Publisher::open(vault.clone(), storage.log, &keys)?);
+        let until = Instant::now() + PATIENCE;
         // Before anything is told of a start: a log that is not ours is not written to.
-        publisher.publish()?;
-        if is_alone {
-            // All uploads that were under way are dead with whoever took them.
-            #[expect(clippy::disallowed_methods, reason = "the edge at which time comes in")]
-            let swept = vault.sweep(SystemTime::now())?;
-            if swept > 0 {
-                tracing::info!(swept, "Uploads that were cut off have been removed");
-            }
+        let late = beginning::look(&vault, &publisher, until)?;
+        if is_alone && late.is_none() {
+            beginning::sweep(&vault);
         }
-        vault.begin_serving(Some(&config.told()))?;
-        publisher.publish()?;
+        vault.tell_start(Some(&config.told()))?;
+        if late.is_none() {
+            beginning::publish(&publisher, until)?;
+        }
         let witnesses = Arc::new(Witnesses::new(&config.witnesses)?);
         let cosigner = match config.witness_for.is_empty() {
             true => None,
@@ -119,11 +117,12 @@ impl Opened {
         let metrics = Arc::new(Metrics::new());
         let state = Arc::new(VaultState::new(&metrics));
         // The first answer of /readyz is true.
-        try_storage(&state, &vault)?;
+        beginning::try_storage(&state, &vault, until)?;
         state.look(&vault, &metrics, publisher.behind_ms());
         Ok(Self {
             vault,
-            publisher: Arc::new(publisher),
+            publisher,
+            late,
             witnesses,
             cosigner,
             metrics,
@@ -141,10 +140,11 @@ impl Args {
             tracing::warn!(line = warning.line, "{}; {}", warning.message, warning.hint);
         }
         let lock = opening::lock(&config)?;
-        let opened = Opened::open(&config, lock.is_some())?;
+        let mut opened = Opened::open(&config, lock.is_some())?;
+        let late = opened.late.take();
         let runtime = Builder::new_multi_thread().enable_all().build();
         let runtime: Runtime = runtime.map_err(Error::local("start threads"))?;
-        let served = runtime.block_on(self.serve(&config, &opened));
+        let served = runtime.block_on(self.serve(&config, &opened, late));
         // What still blocks is not waited for: it was given its time.
         runtime.shutdown_background();
         served?;
@@ -156,9 +156,10 @@ impl Args {
         Ok(())
     }
 
-    async fn serve(&self, config: &VaultConfig, opened: &Opened) -> Result<()> {
+    async fn serve(&self, config: &VaultConfig, opened: &Opened, late: Option<Late>) -> Result<()> {
         let (stopper, stop) = Stopper::new();
-        stop_on_signals(stopper)?;
+        let stopper = Arc::new(stopper);
+        stop_on_signals(Arc::clone(&stopper))?;
         let listen = if self.listen.is_empty() {
             &config.listen
         } else {
@@ -177,6 +178,7 @@ impl Args {
             cosigner,
             metrics,
             state,
+            ..
         } = opened;
         let serving = Serving {
             limits: config.limits.clone(),
@@ -232,6 +234,7 @@ impl Args {
             verify_every_ms: config.verify_every.milliseconds(),
         };
         let jobs = jobs.start(&stop);
+        let late = late.map(|late| tokio::spawn(late.go_on(stop.clone(), stopper)));
         let witness = cosigner.as_ref().map(|signer| {
             let logs = config.witness_for.clone();
             WitnessPage::new(vault.clone(), blocking.clone(), Arc::clone(signer), logs)
@@ -260,7 +263,10 @@ impl Args {
             let error = &error as &dyn std::error::Error;
             tracing::error!(error, "The last refusals are not in the log");
         }
-        Ok(())
+        match late {
+            Some(late) => late.await.unwrap_or(Ok(())),
+            None => Ok(()),
+        }
     }
 }
 
@@ -288,24 +294,6 @@ impl Handler for Pages {
             }
         })
     }
-}
-
-/// Tries whether storage takes bytes, for a while: one that says nothing counts as failed until it
-/// does, and keeps nobody from serving what needs none.
-fn try_storage(state: &Arc<VaultState>, vault: &Vault) -> Result<()> {
-    let (state, vault) = (Arc::clone(state), vault.clone());
-    let (done, is_done) = mpsc::channel();
-    let trying = move || {
-        state.try_storage(&vault);
-        // Nobody may wait for it any more.
-        let _ = done.send(());
-    };
-    let thread = thread::Builder::new().name("storage".to_owned());
-    thread
-        .spawn(trying)
-        .map_err(Error::local("start a thread"))?;
-    let _ = is_done.recv_timeout(FIRST_TRY);
-    Ok(())
 }
 
 /// Asks the provider in whose account the vault runs, at once and each day, until `stop`.
@@ -399,7 +387,7 @@ fn read_token(path: &std::path::Path) -> Result<Secret> {
     Ok(Secret::new(token))
 }
 
-fn stop_on_signals(stopper: Stopper) -> Result<()> {
+fn stop_on_signals(stopper: Arc<Stopper>) -> Result<()> {
     let listen = |kind| signal(kind).map_err(Error::local("listen for signals"));
     let mut terminate = listen(SignalKind::terminate())?;
     let mut interrupt = listen(SignalKind::interrupt())?;

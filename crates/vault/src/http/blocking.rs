@@ -4,7 +4,7 @@
 //! that slow clients hold no thread. The one exception, listings, which are written out page by
 //! page, has its own threads; of the database they hold nothing while they wait.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::spawn_blocking;
 
+use crate::http::fair::{Place, Places};
 use crate::{Error, Result};
 
 /// Listings at a time.
@@ -27,8 +28,8 @@ pub struct Blocking {
     works: Arc<Semaphore>,
     short: Arc<Short>,
     listings: Arc<Semaphore>,
-    /// By the client's name; those who have none are forgotten.
-    listings_of: Arc<Mutex<HashMap<String, Arc<Semaphore>>>>,
+    /// The same places, as the clients have them.
+    listings_of: Arc<Places>,
 }
 
 impl Blocking {
@@ -38,7 +39,7 @@ impl Blocking {
             works: Arc::new(Semaphore::new(works.max(1))),
             short: Arc::new(Short::new(works.max(1))),
             listings: Arc::new(Semaphore::new(LISTINGS)),
-            listings_of: Arc::default(),
+            listings_of: Arc::new(Places::new(LISTINGS, LISTINGS_OF_ONE)),
         }
     }
 
@@ -80,14 +81,11 @@ impl Blocking {
 
     /// A place of those that one client has for listings; to be taken before [`Self::listing`], so
     /// that whoever waits for his own holds none that others wait for.
-    pub(crate) async fn listing_of(&self, client: &str) -> Result<OwnedSemaphorePermit> {
-        let places = {
-            let mut all = self.listings_of.lock();
-            all.retain(|_, places| Arc::strong_count(places) > 1);
-            let new = || Arc::new(Semaphore::new(LISTINGS_OF_ONE));
-            Arc::clone(all.entry(client.to_owned()).or_insert_with(new))
-        };
-        place(&places).await
+    ///
+    /// # Errors
+    /// None; it waits.
+    pub(crate) async fn listing_of(&self, client: &str) -> Result<Place> {
+        Ok(self.listings_of.take(client).await)
     }
 
     /// A place for a listing.
@@ -193,20 +191,6 @@ async fn place(of: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[tokio::test]
-    async fn nobody_is_remembered_who_lists_nothing() {
-        let blocking = Blocking::new(1);
-        let mut held = Vec::new();
-        for _ in 0..LISTINGS_OF_ONE {
-            held.push(blocking.listing_of("one").await.unwrap());
-        }
-        let other = blocking.listing_of("other").await.unwrap();
-        assert_eq!(blocking.listings_of.lock().len(), 2);
-        drop((held, other));
-        let _next = blocking.listing_of("next").await.unwrap();
-        assert_eq!(blocking.listings_of.lock().len(), 1);
-    }
 
     #[tokio::test]
     async fn short_works_that_wait_hold_up_no_others() {

@@ -27,6 +27,10 @@ const PART_OF_TOKEN: &str = "token = $1 AND put >= $2 AND put <= $6 \
      AND (put, repository, kind, name) > ($2, $3, $4, $5) \
      AND (put, repository, kind, name) <= ($6, $7, $8, $9)";
 
+/// Of what is hidden, the keys that waited for an operator: they were never seen, so that their life
+/// ended where it began. A key that was admitted, or is from before there was a `config`, has one.
+const HAS_WAITED: &str = "kind = 1 AND ended = began";
+
 /// Takes out of sight what a token alone has put, a part of it. What others have put as well is
 /// theirs from now on. Of a tombstone it is noted, so that no undelete brings it back.
 ///
@@ -186,8 +190,9 @@ pub(super) fn pass_on(
     Ok(())
 }
 
-/// Shows again what of a token was hidden, a part of it. Keys wait for an operator then, also those
-/// that did not before; what was seen of them stays in the views of its time.
+/// Shows again what of a token was hidden, a part of it: each object is what it was before, so that
+/// a key that waited for an operator waits again, and one that was admitted is live. What was seen
+/// of it stays in the views of its time.
 ///
 /// # Errors
 /// Those of the database.
@@ -204,15 +209,18 @@ pub fn unhide(transaction: &mut dyn Transaction, act: &UnderWay, leaf: u64) -> R
     let statement =
         format!("UPDATE object SET out_of_sight = 0 WHERE {PART_OF_TOKEN} AND out_of_sight = 1");
     transaction.execute(&statement, &part)?;
-    for (kinds, to) in [("kind = 1", State::Pending), ("kind <> 1", State::Live)] {
-        let condition = format!("{PART_OF_TOKEN} AND state = 2 AND {kinds}");
+    for (which, to) in [
+        (HAS_WAITED.to_owned(), State::Pending),
+        (format!("NOT ({HAS_WAITED})"), State::Live),
+    ] {
+        let condition = format!("{PART_OF_TOKEN} AND state = 2 AND {which}");
         for found in tally::count(transaction, &condition, &part)? {
             tally::shift_all(transaction, &found, to)?;
         }
     }
     let statement = format!(
-        "UPDATE object SET state = CASE kind WHEN 1 THEN 3 ELSE 0 END, began = $10, ended = NULL \
-         WHERE {PART_OF_TOKEN} AND state = 2 RETURNING repository, kind, name"
+        "UPDATE object SET state = CASE WHEN {HAS_WAITED} THEN 3 ELSE 0 END, began = $10, \
+         ended = NULL WHERE {PART_OF_TOKEN} AND state = 2 RETURNING repository, kind, name"
     );
     let with_leaf = [&part[..], &[Value::Int(signed(leaf)?)]].concat();
     let shown = Changed::by(transaction, &statement, &with_leaf)?;

@@ -177,8 +177,16 @@ impl Vault {
     /// # Errors
     /// Those of database and storage.
     pub fn begin_serving(&self, configured: Option<&Configured>) -> Result<()> {
-        self.tick()?;
         self.mend_configs()?;
+        self.tell_start(configured)
+    }
+
+    /// As [`Self::begin_serving`], without what needs the storage.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn tell_start(&self, configured: Option<&Configured>) -> Result<()> {
+        self.tick()?;
         let (now, configured) = (self.now(), configured.cloned());
         self.shared.commits.commit(move |transaction| {
             let act = Act::Start {

@@ -12,7 +12,10 @@ use crate::vault::Vault;
 
 impl Vault {
     /// Writes `config` where it is missing in the storage.
-    pub(super) fn mend_configs(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// Those of database and storage.
+    pub fn mend_configs(&self) -> Result<()> {
         for repository in self.repositories()? {
             let content =
                 self.read(|transaction| repositories::config_bytes(transaction, repository.id))?;

@@ -127,6 +127,20 @@ fn a_copy_that_lists_no_key_is_not_whole_because_its_vault_says_that_it_holds_on
 }
 
 #[test]
+fn a_key_that_a_vault_lists_and_does_not_give_is_found_out_where_the_password_is_at_hand() {
+    let (vault, scene) = begun();
+    {
+        let mut state = vault.state();
+        let key = state.names("keys").pop_first().unwrap();
+        state.files.insert(format!("keys/{key}"), b"junk".to_vec());
+    }
+    scene.run(&["sync"]).assert_says(&[
+        "three lists keys/",
+        "does not give it: it gives other bytes",
+    ]);
+}
+
+#[test]
 fn after_an_alarm_what_a_vault_says_of_keys_that_wait_counts_no_more() {
     let (vault, scene) = begun();
     scene.add_key("another password");

@@ -39,7 +39,7 @@ const TICK_EVERY: Duration = Duration::from_secs(5);
 const PURGE_EVERY: Duration = Duration::from_secs(60);
 
 /// After how many times of that what uploads left behind is looked for.
-const PURGES_BETWEEN_SWEEPS: u64 = 24 * 60;
+const PURGES_BETWEEN_SWEEPS: u64 = 60;
 
 /// How old it must be: no upload of any process takes so long.
 const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);

@@ -2,8 +2,8 @@
 //! second.
 //!
 //! One token that was stolen must not take the whole server. Two bounds see to it: a token has a
-//! share of all places and no more, and the last places are kept for tokens that hold few, so that
-//! two or three stolen ones together leave room as well.
+//! share of all places and no more, and the last places are kept for tokens that hold few, the very
+//! last for those that hold none, so that ten stolen ones together leave room as well.
 //!
 //! What can go wrong: bytes are counted when a request has ended, not while it goes on. So a token
 //! may be far above its rate for a while; it then waits until it is at the rate on average.
@@ -30,8 +30,13 @@ const SOON: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Tokens {
     most: usize,
+    /// Places in all.
+    all: usize,
     /// Places that a token with many requests under way may share with the others.
     shared: usize,
+    /// Of the places that are kept, so many more must be free for each request that a token has
+    /// under way already, so that the last ones are for those that have none.
+    kept_for_fewer: usize,
     requests_per_second: f64,
     bytes_per_second: f64,
     state: Mutex<State>,
@@ -66,7 +71,9 @@ impl Tokens {
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
             most: limits.requests_per_token,
+            all: limits.requests,
             shared: limits.requests.saturating_sub(limits.requests_reserved),
+            kept_for_fewer: limits.requests_reserved.min(limits.requests / 4) / FEW,
             requests_per_second: f64::from(limits.requests_per_second_per_token.max(1)),
             // Exact up to 2^53 bytes a second.
             bytes_per_second: limits.bytes_per_second_per_token.max(1) as f64,
@@ -95,7 +102,10 @@ impl Tokens {
             return Err((Refusal::TokenBytes, pause));
         }
         let are_many = token.requests >= FEW && under_way >= self.shared;
-        if token.requests >= self.most || are_many {
+        let free = self.all.saturating_sub(under_way);
+        let are_for_fewer = (1..FEW).contains(&token.requests)
+            && free <= token.requests.saturating_mul(self.kept_for_fewer);
+        if token.requests >= self.most || are_many || are_for_fewer {
             return Err((Refusal::TokenRequests, SOON));
         }
         token.requests += 1;
@@ -190,6 +200,23 @@ mod tests {
         assert_eq!((refusal, pause), (Refusal::TokenRequests, SOON));
         drop(stolen);
         assert_eq!(begin(&tokens, "c", 1_000).len(), 96 - FEW);
+    }
+
+    #[test]
+    fn ten_stolen_tokens_leave_places_for_those_that_have_none() {
+        let tokens = tokens(|_| ());
+        let mut stolen = Vec::new();
+        for _ in 0..3 {
+            for number in 0..10 {
+                stolen.extend(begin(&tokens, &format!("stolen {number}"), 1_000));
+            }
+        }
+        let all = Limits::default().requests;
+        assert!(stolen.len() <= all - FEW, "{}", stolen.len());
+        let honest: Vec<_> = (0..FEW)
+            .flat_map(|number| begin(&tokens, &format!("honest {number}"), 1))
+            .collect();
+        assert_eq!(honest.len(), FEW);
     }
 
     #[test]

@@ -5,7 +5,9 @@
 //! says of its own.
 //!
 //! What can go wrong: somebody who sends large ones slowly, so that nobody else's find room. One
-//! token therefore has a part of it and no more.
+//! token therefore has a part of it and no more; and of several tokens in one hand each gets more
+//! than one receipt only while seven others would find as much, so that whoever has none there
+//! finds room for one.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -14,13 +16,17 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use rustix::fs::statvfs;
 
+use crate::vault::receipt::LARGEST_BYTES;
 use crate::{Error, Result};
 
 /// What all of them may take at a time.
 const MOST_BYTES: u64 = 1 << 30;
 
 /// What those of one token may take.
-const MOST_BYTES_OF_TOKEN: u64 = MOST_BYTES / 4;
+const MOST_BYTES_OF_TOKEN: u64 = MOST_BYTES / SHARES;
+
+/// How many tokens share it evenly.
+const SHARES: u64 = 8;
 
 /// What lies there now, by token.
 #[derive(Debug, Default)]
@@ -56,9 +62,7 @@ impl Part {
         let mut spool = self.spool.lock();
         let all: u64 = spool.values().sum();
         let own = spool.get(&self.token).copied().unwrap_or_default();
-        let is_over =
-            all.saturating_add(more) > MOST_BYTES || own.saturating_add(more) > MOST_BYTES_OF_TOKEN;
-        if is_over {
+        if is_over(own.saturating_add(more), all.saturating_add(more)) {
             return Err(Error::Crowded { what: "receipts" });
         }
         spool.insert(self.token, own.saturating_add(more));
@@ -75,6 +79,15 @@ impl Part {
             false => Ok(()),
         }
     }
+}
+
+/// Whether a token may not have so many bytes, where all together have so many by that.
+const fn is_over(own: u64, all: u64) -> bool {
+    let for_others = match own > LARGEST_BYTES {
+        true => own.saturating_mul(SHARES - 1),
+        false => 0,
+    };
+    own > MOST_BYTES_OF_TOKEN || all.saturating_add(for_others) > MOST_BYTES
 }
 
 impl Drop for Part {
@@ -98,21 +111,29 @@ mod tests {
     #[test]
     fn one_token_has_a_part_and_all_together_have_the_whole() {
         let spool = Spool::default();
-        let mut parts: Vec<Part> = Vec::new();
-        for token in 0..5 {
-            for _ in 0..4 {
-                let mut part = spool.part(token);
-                let taken = part.grow_to(64 << 20, Path::new(HERE), 0);
-                let is_within = token < 4;
-                assert_eq!(taken.is_ok(), is_within, "{token}: {taken:?}");
-                parts.push(part);
+        let take = |token| {
+            let mut part = spool.part(token);
+            let taken = part.grow_to(LARGEST_BYTES, Path::new(HERE), 0);
+            let is_crowded = matches!(taken, Err(Error::Crowded { .. }));
+            assert!(taken.is_ok() || is_crowded, "{token}: {taken:?}");
+            taken.is_ok().then_some(part)
+        };
+        // One alone has an eighth, and ten together leave room to those that have nothing.
+        let mut parts: Vec<Part> = std::iter::from_fn(|| take(0)).collect();
+        assert_eq!(parts.len(), 2);
+        for _ in 0..3 {
+            for token in 1..10 {
+                parts.extend(std::iter::from_fn(|| take(token)));
             }
-            let refused = spool.part(token).grow_to(1, Path::new(HERE), 0);
-            let is_refused = matches!(refused, Err(Error::Crowded { .. }));
-            assert!(is_refused, "{token}: {refused:?}");
         }
-        parts.truncate(3);
-        spool.part(4).grow_to(64 << 20, Path::new(HERE), 0).unwrap();
+        assert_eq!(parts.len(), 11);
+        for token in 10..15 {
+            parts.extend(take(token));
+        }
+        assert_eq!(parts.len(), 16);
+        assert!(take(15).is_none());
+        parts.truncate(15);
+        drop(take(15).unwrap());
         drop(parts);
         assert!(spool.0.lock().is_empty());
     }

@@ -1,5 +1,6 @@
-//! A database that goes away and comes back, or stands still.
+//! A database that goes away and comes back, or stands still; and a bucket that says nothing.
 
+use std::net::TcpListener;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use strongroom_vault::http::metrics::Metrics;
 use strongroom_vault::records::objects::View;
 use strongroom_vault::rules::right::Right;
 
-use super::client::{REPOSITORY, ask, content, get, list, put};
+use super::client::{REPOSITORY, ask, content, delete, get, list, put};
 use super::process::{Fleet, is_thorough, meanwhile, moment, pause, wait_until};
 use crate::database::proxy::Proxy;
 use crate::vault::scene::{Pair, Scene, local_bodies, within};
@@ -144,4 +145,38 @@ fn a_database_that_stands_still_is_told_by_readyz_and_no_request_waits_for_it() 
         assert_eq!(scene.read(&append, View::Now, pack).unwrap(), b"a pack");
         scene.put(&append, FileType::Data, b"more").unwrap();
     });
+}
+
+#[test]
+fn a_start_does_not_wait_for_a_bucket_that_says_nothing() {
+    let mut fleet = Fleet::on_a_folder();
+    let process = fleet.start();
+    let (append, maintain) = (fleet.token("append"), fleet.token("maintain"));
+    let create = format!("/{REPOSITORY}/?create=true");
+    let created = ask(&process.address, "POST", &create, Some(&append), b"");
+    assert_eq!(created.unwrap().0, 200);
+    let pack = put(&process.address, &append, &content(1, BYTES)).unwrap();
+    process.stop();
+    // The kernel takes connections, and nobody ever answers.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = silent.local_addr().unwrap();
+    fleet.environment = vec![
+        ("AWS_ACCESS_KEY_ID", "name".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", "geheim".to_owned()),
+    ];
+    let storage = format!("[storage]\nbucket = \"fleet\"\nendpoint = \"http://{endpoint}\"\n");
+    fleet.configure("data", &storage);
+    let began = Instant::now();
+    let process = fleet.start();
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(60), "{took:?}");
+    // All that needs no storage is done.
+    let listed = || list(&process.address, &append).unwrap();
+    assert!(listed().contains(&pack));
+    assert!(delete(&process.address, &maintain, pack));
+    assert!(!listed().contains(&pack));
+    let (status, told) = ask(&process.address, "GET", "/readyz", None, b"").unwrap();
+    let told = String::from_utf8(told).unwrap();
+    assert_eq!(status, 503, "{told}");
+    assert!(told.contains("storage"), "{told}");
 }

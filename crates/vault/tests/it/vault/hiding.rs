@@ -217,6 +217,45 @@ fn a_key_that_waited_is_in_no_view_and_one_that_counted_stays_in_those_of_its_ti
 }
 
 #[test]
+fn keys_are_what_they_were_before_they_were_hidden() {
+    let scene = Scene::new();
+    let append = scene.token(Right::Append);
+    let maintain = scene.token(Right::Maintain);
+    let first = scene.init(&append);
+    let key = |number| {
+        scene
+            .put(&append, FileType::Keys, &key_file(number))
+            .unwrap()
+    };
+    let [admitted, waiting, again] = [2, 3, 4].map(key);
+    for name in [admitted, again] {
+        assert!(scene.vault.admit_key(&repository(), name).unwrap());
+    }
+    // One that was admitted, removed and put again waits.
+    scene.vault.remove(&maintain, &repository(), again).unwrap();
+    scene.put_as(&append, again, &key_file(4)).unwrap();
+    let sorted = |mut names: Vec<FileName>| {
+        names.sort();
+        names
+    };
+    for _ in 0..2 {
+        scene.vault.hide(&append.name, 0).unwrap();
+        let reader = scene.token(Right::Read);
+        assert_eq!(scene.list(&reader, View::Now, FileType::Keys), []);
+        scene.vault.unhide(&append.name).unwrap();
+        assert_eq!(
+            sorted(scene.list(&reader, View::Now, FileType::Keys)),
+            sorted(vec![first, admitted])
+        );
+        assert_eq!(
+            sorted(scene.vault.pending_keys(&repository()).unwrap()),
+            sorted(vec![waiting, again])
+        );
+        assert!(scene.vault.tallies_agree().unwrap());
+    }
+}
+
+#[test]
 fn a_config_that_was_hidden_is_not_said_to_be_there() {
     let scene = Scene::new();
     let (one, other) = (scene.token(Right::Append), scene.token(Right::Append));

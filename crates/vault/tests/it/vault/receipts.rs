@@ -135,8 +135,14 @@ fn a_snapshot_is_whole_while_everything_is_here_that_its_receipt_names() {
     world.scene.vault.hide(&world.append.name, 0).unwrap();
     assert_eq!(world.missing()[0].0, 4);
     world.scene.vault.unhide(&world.append.name).unwrap();
+    assert_eq!(world.missing(), [(0, Vec::new())]);
     // A key that waits is here; but where no other one is live, nothing opens.
     let key = world.files[0];
+    world.remove(key);
+    world
+        .scene
+        .put_as(&world.append, key, &key_file(1))
+        .unwrap();
     assert_eq!(world.missing(), [(1, vec![key])]);
     assert!(world.scene.vault.admit_key(&repository(), key).unwrap());
     assert_eq!(world.missing(), [(0, Vec::new())]);

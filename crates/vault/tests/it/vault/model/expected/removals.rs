@@ -13,7 +13,7 @@ use crate::vault::model::acts::{REPOSITORIES, Who};
 use crate::vault::model::expected::{Model, Object, Outcome, Reply, Repository};
 
 impl Object {
-    /// Its deletion is taken back.
+    /// Its deletion is taken back, or it is shown again.
     fn restore(&mut self, leaf: u64) {
         self.waits_since = leaf;
         self.state = match std::mem::take(&mut self.has_waited) {
@@ -309,17 +309,12 @@ impl Model {
         let leaf = self.leaves.len() as u64;
         let mut count = 0;
         for repository in &mut self.repositories {
-            for (name, object) in &mut repository.objects {
+            for object in repository.objects.values_mut() {
                 if object.state == State::Tombstoned && object.token == token {
                     object.is_out_of_sight = false;
                 }
                 if object.state == State::Hidden && object.token == token {
-                    object.waits_since = leaf;
-                    object.has_waited = false;
-                    object.state = match name.kind() {
-                        FileType::Keys => State::Pending,
-                        _ => State::Live,
-                    };
+                    object.restore(leaf);
                     count += 1;
                 }
             }

@@ -1,0 +1,182 @@
+//! What a start needs the storage for, and how long it waits for it.
+//!
+//! A process looks at the log's files before it tells of its start, so that one with another storage
+//! than the vault's, or with files that are not what was signed, does not serve.
+//!
+//! What can go wrong: a storage that takes connections and says nothing. Each request to it is
+//! waited for with patience and tried again, which is minutes in all, and a vault that does not
+//! serve meanwhile has neither clock nor lists, locks or deletions. So what needs the storage is
+//! done in a thread of its own, and waited for a few seconds. It goes on beside everything else
+//! then; where it finds in the end that the log is not ours, the process stops as if it had been
+//! told to, and says why.
+
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use strongroom_vault::http::{Stop, Stopper, VaultState};
+use strongroom_vault::publication::Publisher;
+use strongroom_vault::{Error, Result, Vault};
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
+
+/// How long a start waits for the storage.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// After how long it is tried again what failed because the storage is away.
+const AGAIN_AFTER: Duration = Duration::from_secs(30);
+
+/// What a start needs the storage for, and had no answer to when serving began.
+pub(super) struct Late {
+    vault: Vault,
+    publisher: Arc<Publisher>,
+    looked: Receiver<Result<()>>,
+}
+
+impl Late {
+    /// Goes on with it until it is done, or until `stop`.
+    ///
+    /// # Errors
+    /// [`Error::Log`] and [`Error::OtherLog`], after which the process is told to stop.
+    pub(super) async fn go_on(self, mut stop: Stop, stopper: Arc<Stopper>) -> Result<()> {
+        let Self {
+            vault,
+            publisher,
+            mut looked,
+        } = self;
+        loop {
+            let waiting = spawn_blocking(move || looked.recv());
+            let outcome = tokio::select! {
+                () = stop.wait() => return Ok(()),
+                outcome = waiting => outcome,
+            };
+            match outcome {
+                Ok(Ok(Ok(()))) => {
+                    tracing::info!("The storage has answered; the start is over");
+                    return Ok(());
+                }
+                Ok(Ok(Err(error))) if is_of_log(&error) => {
+                    stopper.stop();
+                    return Err(error);
+                }
+                Ok(Ok(Err(error))) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, "The start is not over, and goes on in half a minute");
+                }
+                // The thread is gone; the job that publishes looks as well.
+                Ok(Err(_)) | Err(_) => return Ok(()),
+            }
+            tokio::select! {
+                () = stop.wait() => return Ok(()),
+                () = sleep(AGAIN_AFTER) => {}
+            }
+            looked = begin_to_look(&vault, &publisher)?;
+        }
+    }
+}
+
+/// Takes up the log, publishes what is left of it, and writes each `config` that is missing, until
+/// `until` at the latest; what is not over then is returned.
+///
+/// # Errors
+/// Those of [`Publisher::publish`] and of the storage.
+pub(super) fn look(
+    vault: &Vault,
+    publisher: &Arc<Publisher>,
+    until: Instant,
+) -> Result<Option<Late>> {
+    let looked = begin_to_look(vault, publisher)?;
+    match looked.recv_timeout(left(until)) {
+        Ok(outcome) => outcome.map(|()| None),
+        Err(RecvTimeoutError::Disconnected) => Err(Error::Unfinished),
+        Err(RecvTimeoutError::Timeout) => {
+            let waited_s = PATIENCE.as_secs();
+            tracing::warn!(
+                waited_s,
+                "The storage has not answered; serving begins, and what the start needs it for \
+                 goes on"
+            );
+            Ok(Some(Late {
+                vault: vault.clone(),
+                publisher: Arc::clone(publisher),
+                looked,
+            }))
+        }
+    }
+}
+
+fn begin_to_look(vault: &Vault, publisher: &Arc<Publisher>) -> Result<Receiver<Result<()>>> {
+    let (vault, publisher) = (vault.clone(), Arc::clone(publisher));
+    beside(move || {
+        publisher.publish()?;
+        vault.mend_configs()
+    })
+}
+
+/// Publishes until `until` at the latest; what is not over then goes on.
+///
+/// # Errors
+/// Those of [`Publisher::publish`], where it ends in time.
+pub(super) fn publish(publisher: &Arc<Publisher>, until: Instant) -> Result<()> {
+    let publisher = Arc::clone(publisher);
+    let published = beside(move || publisher.publish())?;
+    match published.recv_timeout(left(until)) {
+        Ok(outcome) => outcome.map(drop),
+        // The job that publishes goes on with it, and tells what goes wrong.
+        Err(_) => Ok(()),
+    }
+}
+
+/// Removes what uploads left behind that were under way: all are dead with whoever took them. Of a
+/// bucket that takes a few seconds at most, and what is left goes in its time.
+pub(super) fn sweep(vault: &Vault) {
+    #[expect(clippy::disallowed_methods, reason = "the edge at which time comes in")]
+    let now = SystemTime::now();
+    match vault.sweep(now) {
+        Ok(0) => {}
+        Ok(swept) => tracing::info!(swept, "Uploads that were cut off have been removed"),
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(
+                error,
+                "Uploads that were cut off stay until they are a day old"
+            );
+        }
+    }
+}
+
+/// Tries whether storage takes bytes, until `until` at the latest: one that says nothing counts as
+/// failed until it does, and keeps nobody from serving what needs none.
+///
+/// # Errors
+/// [`Error::Local`] where no thread can be started.
+pub(super) fn try_storage(state: &Arc<VaultState>, vault: &Vault, until: Instant) -> Result<()> {
+    let (state, vault) = (Arc::clone(state), vault.clone());
+    let tried = beside(move || state.try_storage(&vault))?;
+    let _ = tried.recv_timeout(left(until));
+    Ok(())
+}
+
+/// Does work in a thread of its own, that nobody has to wait for.
+fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<Receiver<T>> {
+    let (done, is_done) = mpsc::channel();
+    let working = move || {
+        // Nobody may wait for it any more.
+        let _ = done.send(work());
+    };
+    let thread = thread::Builder::new().name("start".to_owned());
+    thread
+        .spawn(working)
+        .map_err(Error::local("start a thread"))?;
+    Ok(is_done)
+}
+
+fn left(until: Instant) -> Duration {
+    until.saturating_duration_since(Instant::now())
+}
+
+/// Whether the log is not the one that this process may go on with.
+const fn is_of_log(error: &Error) -> bool {
+    matches!(error, Error::Log { .. } | Error::OtherLog { .. })
+}
