@@ -4,15 +4,14 @@
 //! that slow clients hold no thread. The one exception, listings, which are written out page by
 //! page, has its own threads; of the database they hold nothing while they wait.
 
-use std::collections::VecDeque;
-use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+mod short;
+
 use std::sync::Arc;
 
-use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::spawn_blocking;
 
+use crate::http::blocking::short::Short;
 use crate::http::fair::{Place, Places};
 use crate::{Error, Result};
 
@@ -97,78 +96,6 @@ impl Blocking {
     /// slowly may soon keep others from theirs.
     pub(crate) fn are_listings_crowded(&self) -> bool {
         self.listings.available_permits() < LISTINGS / 2
-    }
-}
-
-/// Works of a fraction of a millisecond each, where all goes well: waking a thread for each would
-/// cost as much again. So a thread that has done one goes on with the next that waits, and only one
-/// is woken at a time; whoever takes a work and leaves others behind has the next one woken, so
-/// that works which do have to wait hold up no others.
-struct Short {
-    most_threads: usize,
-    waiting: Mutex<Waiting>,
-}
-
-#[derive(Default)]
-struct Waiting {
-    works: VecDeque<Box<dyn FnOnce() + Send>>,
-    threads: usize,
-    /// Whether a thread is on its way that has not looked yet.
-    is_waking: bool,
-}
-
-impl Short {
-    fn new(most_threads: usize) -> Self {
-        Self {
-            most_threads,
-            waiting: Mutex::default(),
-        }
-    }
-
-    /// Has a work done; where all threads are busy, one of them takes it when it is done.
-    fn begin(self: &Arc<Self>, work: Box<dyn FnOnce() + Send>) {
-        let mut waiting = self.waiting.lock();
-        waiting.works.push_back(work);
-        self.wake(&mut waiting);
-    }
-
-    fn wake(self: &Arc<Self>, waiting: &mut Waiting) {
-        if !waiting.is_waking && waiting.threads < self.most_threads {
-            waiting.is_waking = true;
-            waiting.threads += 1;
-            let short = Arc::clone(self);
-            drop(spawn_blocking(move || short.run()));
-        }
-    }
-
-    fn run(self: &Arc<Self>) {
-        let mut is_new = true;
-        loop {
-            let work = {
-                let mut waiting = self.waiting.lock();
-                if std::mem::take(&mut is_new) {
-                    waiting.is_waking = false;
-                }
-                let work = waiting.works.pop_front();
-                match work.is_some() {
-                    false => waiting.threads -= 1,
-                    true if !waiting.works.is_empty() => self.wake(&mut waiting),
-                    true => {}
-                }
-                work
-            };
-            let Some(work) = work else {
-                return;
-            };
-            // Whoever waits for it hears that nobody answers.
-            let _ = catch_unwind(AssertUnwindSafe(work));
-        }
-    }
-}
-
-impl fmt::Debug for Short {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Short").finish_non_exhaustive()
     }
 }
 
