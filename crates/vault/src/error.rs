@@ -512,7 +512,7 @@ impl Error {
                     .to_owned(),
             ),
             Self::Stopping { .. } => Some(
-                "nothing has to be asked for again: whoever serves goes on with it a minute later"
+                "nothing has to be asked for again: whoever serves goes on with it within seconds"
                     .to_owned(),
             ),
             Self::UnknownParent { parent, .. } => Some(format!(
