@@ -202,6 +202,15 @@ pub enum Error {
         /// When to ask again.
         pause: Duration,
     },
+    /// A token that has as many receipts on their way as one may.
+    #[error(
+        "The token has {most} receipts on their way, as many as one may; send the next when one of \
+         them has come"
+    )]
+    TooManyReceipts {
+        /// How many.
+        most: u64,
+    },
     /// Too much of a kind is on its way; the client shall ask again.
     #[error("Too many {what} are on their way; ask again")]
     Crowded {
@@ -529,6 +538,9 @@ impl Error {
                 "ask again when Retry-After says so; [limits] of vault.toml says what a token may \
                  take"
                     .to_owned(),
+            ),
+            Self::TooManyReceipts { .. } => Some(
+                "send one after the other, and give each machine a token of its own".to_owned(),
             ),
             Self::NewerSchema { .. } => {
                 Some("install the newest strongroom-vault, or restore its database".to_owned())
