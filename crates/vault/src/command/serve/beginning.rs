@@ -11,10 +11,10 @@
 //! told to, and says why.
 
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::thread;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant, SystemTime};
 
+use strongroom_vault::beside::{beside, within};
 use strongroom_vault::http::{Stop, Stopper, VaultState};
 use strongroom_vault::publication::Publisher;
 use strongroom_vault::{Error, Result, Vault};
@@ -120,11 +120,11 @@ fn begin_to_look(vault: &Vault, publisher: &Arc<Publisher>) -> Result<Receiver<R
 /// Those of [`Publisher::publish`], where it ends in time.
 pub(super) fn publish(publisher: &Arc<Publisher>, until: Instant) -> Result<()> {
     let publisher = Arc::clone(publisher);
-    let published = beside(move || publisher.publish())?;
-    match published.recv_timeout(left(until)) {
-        Ok(outcome) => outcome.map(drop),
+    match within(left(until), move || publisher.publish()) {
+        Ok(Some(outcome)) => outcome.map(drop),
         // The job that publishes goes on with it, and tells what goes wrong.
-        Err(_) => Ok(()),
+        Ok(None) | Err(Error::Unfinished) => Ok(()),
+        Err(error) => Err(error),
     }
 }
 
@@ -153,23 +153,11 @@ pub(super) fn sweep(vault: &Vault) {
 /// [`Error::Local`] where no thread can be started.
 pub(super) fn try_storage(state: &Arc<VaultState>, vault: &Vault, until: Instant) -> Result<()> {
     let (state, vault) = (Arc::clone(state), vault.clone());
-    let tried = beside(move || state.try_storage(&vault))?;
-    let _ = tried.recv_timeout(left(until));
-    Ok(())
-}
-
-/// Does work in a thread of its own, that nobody has to wait for.
-fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<Receiver<T>> {
-    let (done, is_done) = mpsc::channel();
-    let working = move || {
-        // Nobody may wait for it any more.
-        let _ = done.send(work());
-    };
-    let thread = thread::Builder::new().name("start".to_owned());
-    thread
-        .spawn(working)
-        .map_err(Error::local("start a thread"))?;
-    Ok(is_done)
+    match within(left(until), move || state.try_storage(&vault)) {
+        // What it has not said counts as failed.
+        Ok(_) | Err(Error::Unfinished) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 fn left(until: Instant) -> Duration {
