@@ -136,6 +136,14 @@ pub enum Error {
         /// The file.
         name: FileName,
     },
+    /// A file was asked to be deleted while it came again; who still wants it puts it again.
+    #[error("{name} of {repository} was deleted while it came; put it again where it is wanted")]
+    DeletedMeanwhile {
+        /// The repository.
+        repository: RepositoryPath,
+        /// The file.
+        name: FileName,
+    },
     /// A receipt or a request that makes no sense, or whose signature does not hold.
     #[error("The {what} is refused: {reason}")]
     Malformed {
