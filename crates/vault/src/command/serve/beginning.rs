@@ -3,12 +3,13 @@
 //! A process looks at the log's files before it tells of its start, so that one with another storage
 //! than the vault's, or with files that are not what was signed, does not serve.
 //!
-//! What can go wrong: a storage that takes connections and says nothing. Each request to it is
-//! waited for with patience and tried again, which is minutes in all, and a vault that does not
-//! serve meanwhile has neither clock nor lists, locks or deletions. So what needs the storage is
-//! done in a thread of its own, and waited for a few seconds. It goes on beside everything else
-//! then; where it finds in the end that the log is not ours, the process stops as if it had been
-//! told to, and says why.
+//! What can go wrong: a storage that says nothing: a bucket that takes connections and no more, or a
+//! folder on a network mount whose server is away. Each request to a bucket is waited for with
+//! patience and tried again, which is minutes in all, and a look into such a folder for ever; and a
+//! vault that does not serve meanwhile has neither clock nor lists, locks or deletions. So what needs
+//! the storage is done in a thread of its own, and waited for a few seconds. It goes on beside
+//! everything else then; where it finds in the end that the log is not ours, the process stops as if
+//! it had been told to, and says why.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
