@@ -124,6 +124,60 @@ fn a_whole_life_as_rustic_leads_it() {
 }
 
 #[test]
+fn with_append_alone_rustic_writes_and_reads_and_takes_nothing_away() {
+    let server = Server::start();
+    let mut rustic = Rustic {
+        wire: server.wire(),
+        token: server.token("append"),
+    };
+    rustic.ask("POST", "?create=true", &[], Sends::Nothing);
+    let key = FileName::new(FileType::Keys, Id::of(&key_file(1)));
+    rustic.write(key, &key_file(1));
+    rustic.write(FileName::CONFIG, b"the config");
+    let mut kept = vec![
+        (key, key_file(1)),
+        (FileName::CONFIG, b"the config".to_vec()),
+    ];
+    for (seed, kind, length) in [
+        (1, FileType::Data, 900_000),
+        (2, FileType::Index, 3_000),
+        (3, FileType::Snapshots, 600),
+    ] {
+        let bytes = noise(seed, length);
+        let name = FileName::new(kind, Id::of(&bytes));
+        rustic.write(name, &bytes);
+        kept.push((name, bytes));
+    }
+    for (name, bytes) in &kept {
+        let path = format!("{REPOSITORY}{name}");
+        let mut refused = |method: &str, sends: Sends<'_>| {
+            let token = rustic.token.as_str();
+            rustic
+                .wire
+                .ask(method, &path, token, &[], sends)
+                .unwrap()
+                .status
+        };
+        // A forget, a prune, and a file under the name of another one.
+        assert_eq!(refused("DELETE", Sends::Nothing), 403, "{name}");
+        let other = [&bytes[..], b"more"].concat();
+        let status = match name.kind() {
+            FileType::Config => 403,
+            _ => 400,
+        };
+        assert_eq!(refused("POST", Sends::Chunks(&other)), status, "{name}");
+        assert!(rustic.read_full(*name) == *bytes, "{name}");
+        let part = rustic.read_partial(*name, 1, bytes.len() - 1);
+        assert!(part == bytes[1..], "{name}");
+        if name.kind() != FileType::Config {
+            assert_eq!(rustic.list(name.kind()), [(*name, bytes.len() as u64)]);
+        }
+        // What it writes again is there as it was.
+        rustic.write(*name, bytes);
+    }
+}
+
+#[test]
 fn without_a_length_as_much_is_bounded_as_with_it() {
     let server = Server::start_with("object_size = \"1MiB\"\n");
     let mut rustic = Rustic {

@@ -92,7 +92,7 @@ const ON_A_FOLDER: &[fn()] = &[
     life::config_is_written_once,
     life::rotten_bytes_are_replaced_when_they_come_again,
     life::quotas_and_limits_hold,
-    attacks::a_hundred_thousand_snapshots_stop_at_the_bound_of_a_day,
+    attacks::a_flood_of_snapshots_stops_at_the_bound_of_a_day,
     parts::much_is_hidden_shown_and_undeleted_a_part_at_a_time,
 ];
 

@@ -211,7 +211,7 @@ pub(crate) fn a_lost_answer_and_the_delete_after_it_lose_nothing() {
 }
 
 #[test]
-pub(crate) fn a_hundred_thousand_snapshots_stop_at_the_bound_of_a_day() {
+pub(crate) fn a_flood_of_snapshots_stops_at_the_bound_of_a_day() {
     let scene = Scene::new();
     let honest = scene.token(Right::Append);
     scene.init(&honest);

@@ -3,7 +3,9 @@
 //!
 //! After every step: what was answered is there and what was not is nowhere; every earlier moment
 //! is seen as it was until a purge was due; the log has one leaf for each act that was done; what
-//! is counted is what a recount says; the folder holds nothing that is nobody's.
+//! is counted is what a recount says; the folder holds nothing that is nobody's; what receipts name
+//! is told to be here or missing as it is, and is not purged while a snapshot of theirs is stored;
+//! rot is told once it was read, and healed by who puts sound bytes again.
 //!
 //! Acts come one after another here; what happens at once is tested beside. The seed is always the
 //! same, but for `cargo xtask test --thorough`, which also runs many more.
@@ -13,6 +15,7 @@ mod check;
 mod cut;
 mod expected;
 mod play;
+mod stories;
 mod world;
 
 use proptest::prelude::*;
@@ -21,11 +24,16 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use self::acts::{Act, Step, Who, attack, beginning, step};
 use self::play::Play;
 
+/// Whether there is time for more.
+fn is_thorough() -> bool {
+    std::env::var_os("STRONGROOM_THOROUGH").is_some()
+}
+
 /// How many lives, and how many steps each has at most.
 fn extent() -> (u32, usize) {
-    match std::env::var_os("STRONGROOM_THOROUGH") {
-        Some(_) => (4_000, 120),
-        None => (14, 40),
+    match is_thorough() {
+        true => (4_000, 120),
+        false => (16, 40),
     }
 }
 
@@ -36,9 +44,9 @@ fn runner(cases: u32) -> TestRunner {
         max_shrink_iters: 3_000,
         ..Config::default()
     };
-    match std::env::var_os("STRONGROOM_THOROUGH") {
-        Some(_) => TestRunner::new(config),
-        None => {
+    match is_thorough() {
+        true => TestRunner::new(config),
+        false => {
             let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
             TestRunner::new_with_rng(config, rng)
         }

@@ -80,6 +80,25 @@ pub(super) const REPOSITORIES: [&str; 2] = ["acme/one", "acme/two"];
 /// How many files there are.
 pub(super) const FILES: u8 = 24;
 
+/// From which number on there are names that nobody ever puts: a pack, an index file, a key and a
+/// snapshot.
+pub(super) const NEVER: u8 = FILES;
+
+/// How many names there are that a receipt may tell.
+pub(super) const NAMES: u8 = NEVER + 4;
+
+/// The name of a number, be it of a file or of none.
+pub(super) fn name_of(number: u8) -> FileName {
+    let kind = match number.checked_sub(NEVER) {
+        None => return file(number).0,
+        Some(0) => FileType::Data,
+        Some(1) => FileType::Index,
+        Some(2) => FileType::Keys,
+        Some(_) => FileType::Snapshots,
+    };
+    FileName::new(kind, Id::of(&[number]))
+}
+
 /// A file that may be sent: its name and the bytes that belong to it.
 pub(super) fn file(number: u8) -> (FileName, Vec<u8>) {
     let (kind, content) = match number {
@@ -106,6 +125,46 @@ pub(super) enum Sent {
     Half,
 }
 
+/// What has become of stored bytes, behind the vault's back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rot {
+    /// One of them is another.
+    Changed,
+    /// Half of them are gone.
+    Short,
+    /// None is there.
+    Missing,
+}
+
+/// A receipt that is made up.
+#[derive(Clone, Debug)]
+pub(super) struct Claim {
+    /// Which client signs it.
+    pub(super) client: u8,
+    /// The snapshot that it is of, and what it names: numbers below [`NAMES`].
+    pub(super) snapshot: u8,
+    pub(super) files: Vec<u8>,
+    /// The `config` that it names, by its number.
+    pub(super) config: u8,
+    pub(super) told: Told,
+}
+
+/// How a receipt stands to those before it, of its client and in its repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    /// It tells all, and has no parent.
+    Anew,
+    /// It tells the difference to the one that is so many before the last one; where there is
+    /// none, all.
+    Behind(usize),
+    /// It tells the difference to nothing, and calls the last one its parent all the same.
+    Astray,
+    /// Its parent was never sent.
+    Unknown,
+    /// It is the last one, once more.
+    Again,
+}
+
 /// A moment that was, out of those that can be told apart; `None` is the beginning.
 pub(super) type Since = Option<prop::sample::Index>;
 
@@ -128,6 +187,14 @@ pub(super) enum Act {
     Quota(usize, Option<u64>),
     Raise(usize),
     DropLocks,
+    /// Sends a receipt.
+    Claim(Who, usize, Claim),
+    /// Lets the client's key of a token go.
+    Forget(Who),
+    /// Spoils the stored bytes of a file.
+    Rot(usize, u8, Rot),
+    /// Reads all that is stored.
+    Scrub,
     Purge,
     Publish,
     Pass(i64),
@@ -173,6 +240,7 @@ pub(super) fn attack() -> impl Strategy<Value = Step> {
     let act = prop_oneof![
         10 => (who(), repository(), 0..FILES, sent()).prop_map(|(w, r, f, s)| Act::Put(w, r, f, s)),
         5 => (who(), repository(), 0..FILES).prop_map(|(w, r, f)| Act::Remove(w, r, f)),
+        4 => (who(), repository(), claim()).prop_map(|(w, r, c)| Act::Claim(w, r, c)),
         1 => (who(), repository()).prop_map(|(w, r)| Act::Create(w, r)),
         2 => passing().prop_map(Act::Pass),
         2 => Just(Act::Purge),
@@ -183,7 +251,8 @@ pub(super) fn attack() -> impl Strategy<Value = Step> {
     (act, crash).prop_map(|(act, crash)| Step { act, crash })
 }
 
-/// The beginning of most lives: repositories that restic has made.
+/// The beginning of most lives: repositories that restic has made, each with a snapshot of which a
+/// client tells what it needs.
 pub(super) fn beginning() -> Vec<Step> {
     let put = |repository, file| Act::Put(Who::Append, repository, file, Sent::Whole);
     let acts = [0, 1].into_iter().flat_map(|repository| {
@@ -194,15 +263,28 @@ pub(super) fn beginning() -> Vec<Step> {
             put(repository, 7),
             put(repository, 13),
             put(repository, 16),
+            Act::Claim(Who::Append, repository, honest()),
             Act::Pass(MINUTE_MS),
         ]
     });
     acts.map(|act| Step { act, crash: None }).collect()
 }
 
+/// What is told at the beginning: snapshot 16 needs a key, a pack and an index file.
+fn honest() -> Claim {
+    Claim {
+        client: 1,
+        snapshot: 16,
+        files: vec![2, 7, 13],
+        config: 0,
+        told: Told::Anew,
+    }
+}
+
 fn act() -> impl Strategy<Value = Act> {
     let who = || prop::sample::select(Who::ALL.to_vec());
     let writer = || prop::sample::select(vec![Who::Append, Who::Limited, Who::Maintain]);
+    let claimant = || prop::sample::select(vec![Who::Append, Who::Maintain, Who::Report]);
     let since = || prop::option::weighted(0.8, any::<prop::sample::Index>());
     let range = || prop::option::of((0..500_u64, 0..500_u64));
     prop_oneof![
@@ -226,6 +308,11 @@ fn act() -> impl Strategy<Value = Act> {
         1 => (repository(), prop::option::of(0..80_000_u64)).prop_map(|(r, q)| Act::Quota(r, q)),
         1 => repository().prop_map(Act::Raise),
         1 => Just(Act::DropLocks),
+        4 => (claimant(), repository(), claim()).prop_map(|(w, r, c)| Act::Claim(w, r, c)),
+        1 => (who(), repository(), claim()).prop_map(|(w, r, c)| Act::Claim(w, r, c)),
+        1 => claimant().prop_map(Act::Forget),
+        3 => (repository(), 2..20_u8, rot()).prop_map(|(r, f, how)| Act::Rot(r, f, how)),
+        2 => Just(Act::Scrub),
         4 => Just(Act::Purge),
         1 => Just(Act::Publish),
         6 => passing().prop_map(Act::Pass),
@@ -238,6 +325,34 @@ fn act() -> impl Strategy<Value = Act> {
 
 fn repository() -> impl Strategy<Value = usize> {
     0..REPOSITORIES.len()
+}
+
+/// What is named is there, was there, comes later, or never; the snapshot as well.
+fn claim() -> impl Strategy<Value = Claim> {
+    let named = prop_oneof![14 => 2..16_u8, 1 => NEVER..NEVER + 3];
+    let files = prop::collection::vec(named, 0..7);
+    let snapshot = prop_oneof![8 => 16..20_u8, 1 => Just(NEVER + 3)];
+    let client = prop_oneof![5 => Just(1_u8), 1 => Just(2_u8)];
+    let config = prop_oneof![5 => Just(0_u8), 1 => Just(1_u8)];
+    let told = prop_oneof![
+        3 => Just(Told::Anew),
+        5 => (0..3_usize).prop_map(Told::Behind),
+        1 => Just(Told::Astray),
+        1 => Just(Told::Unknown),
+        1 => Just(Told::Again),
+    ];
+    let parts = (client, snapshot, files, config, told);
+    parts.prop_map(|(client, snapshot, files, config, told)| Claim {
+        client,
+        snapshot,
+        files,
+        config,
+        told,
+    })
+}
+
+fn rot() -> impl Strategy<Value = Rot> {
+    prop::sample::select(vec![Rot::Changed, Rot::Short, Rot::Missing])
 }
 
 fn sent() -> impl Strategy<Value = Sent> {

@@ -1,5 +1,7 @@
 //! What must hold after every step.
 
+mod evidence;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -39,12 +41,13 @@ impl Check {
         for (repository, is) in model.repositories.iter().enumerate() {
             let now = model.moments.last().map(|moment| &moment.seen[repository]);
             if is.is_there {
-                self.view(world, repository, View::Now, now.unwrap());
+                self.view(world, model, (repository, View::Now), now.unwrap());
                 self.locks(world, model, repository);
             }
         }
         self.leaves(world, model);
         counters(world, model);
+        self.evidence(world, model);
         self.files(world, model, has_died);
     }
 
@@ -60,7 +63,8 @@ impl Check {
             }
             for (repository, seen) in moment.seen.iter().enumerate() {
                 if model.repositories[repository].is_there {
-                    self.view(world, repository, View::AsOf(moment.leaves), seen);
+                    let view = View::AsOf(moment.leaves);
+                    self.view(world, model, (repository, view), seen);
                 }
             }
         }
@@ -72,8 +76,9 @@ impl Check {
         }
     }
 
-    /// A view shows exactly this.
-    fn view(&self, world: &World, repository: usize, view: View, seen: &Seen) {
+    /// A view shows exactly this; of bytes that have rotted, what is left of them.
+    fn view(&self, world: &World, model: &Model, (repository, view): (usize, View), seen: &Seen) {
+        let objects = &model.repositories[repository].objects;
         for kind in KINDS {
             let listed = world.list(&self.reader, repository, view, kind);
             let of_kind = seen.iter().filter(|(name, _)| name.kind() == kind);
@@ -87,7 +92,11 @@ impl Check {
                 continue;
             }
             let found = world.get(&self.reader, repository, view, name, None);
-            let expected = seen.get(&name).cloned().map(Reply::Content);
+            let left = |content: &Vec<u8>| match objects[&name].rot {
+                None => Some(content.clone()),
+                Some(rot) => rot.of(content),
+            };
+            let expected = seen.get(&name).and_then(left).map(Reply::Content);
             let expected = expected.ok_or("not found");
             assert_eq!(found, expected, "{name} of {repository} in {view:?}");
         }
@@ -134,16 +143,10 @@ impl Check {
         let mut known = BTreeSet::new();
         for (repository, is) in model.repositories.iter().enumerate() {
             for (name, object) in &is.objects {
-                let place = root
-                    .join(REPOSITORIES[repository])
-                    .join(lies(*name, object));
+                let place = place_of(world, repository, *name, object);
                 // One whose purge was broken off may be gone already.
                 if object.state != State::Purging {
-                    assert_eq!(
-                        fs::read(&place).ok().as_ref(),
-                        Some(&object.content),
-                        "{name}"
-                    );
+                    assert_eq!(fs::read(&place).ok(), object.stored(), "{name}");
                 }
                 known.insert(place);
             }
@@ -193,7 +196,18 @@ fn counters(world: &World, model: &Model) {
     }
 }
 
-/// Where the bytes of an object lie in its repository's folder.
+/// Where the bytes of an object lie.
+pub(super) fn place_of(
+    world: &World,
+    repository: usize,
+    name: FileName,
+    object: &Object,
+) -> PathBuf {
+    let root = world.folder.path().join("repositories");
+    root.join(REPOSITORIES[repository]).join(lies(name, object))
+}
+
+/// The same, in its repository's folder.
 fn lies(name: FileName, object: &Object) -> String {
     let Some(id) = name.id() else {
         return "config".to_owned();

@@ -34,6 +34,11 @@ impl CutDatabase {
         self.state.lock().cut = Some((number, is_done));
     }
 
+    /// Looks at what was committed, also where the process has died since.
+    pub(super) fn look(&self, work: &mut Work<'_>) -> Result<()> {
+        self.inner.read(work)
+    }
+
     /// Takes the plan back; tells whether the process has died, and how many commits were done
     /// since this was asked last.
     pub(super) fn settle(&self) -> (bool, u64) {

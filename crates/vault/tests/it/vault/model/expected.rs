@@ -3,8 +3,10 @@
 //! It keeps what each repository showed after every leaf, so that the as-of view is compared with
 //! what was seen then, and not with intervals that the vault and the model could both get wrong.
 
+mod claims;
 mod puts;
 mod removals;
+mod rotting;
 
 use std::collections::BTreeMap;
 
@@ -14,8 +16,11 @@ use strongroom_vault::rules::clock::{Drift, MINUTE_MS, Reading, VaultClock};
 use strongroom_vault::rules::life::State;
 use strongroom_vault::rules::purge::Keeping;
 use strongroom_vault::rules::right;
+use strongroom_vault::rules::scrub::Why;
 
-use crate::vault::model::acts::{REPOSITORIES, Who};
+use crate::vault::model::acts::{REPOSITORIES, Rot, Who};
+use crate::vault::model::expected::claims::Taken;
+use crate::vault::model::expected::rotting::Round;
 
 /// What is answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +62,9 @@ pub(super) struct Object {
     has_waited: bool,
     /// Whether it is a tombstone whose token was hidden.
     is_out_of_sight: bool,
+    /// What has become of its stored bytes, and what the vault has told of that.
+    pub(super) rot: Option<Rot>,
+    mark: Option<Why>,
 }
 
 /// What an hour has seen: what was live when it was noted, and what was asked to be deleted; and
@@ -92,6 +100,11 @@ pub(super) struct Repository {
     locks: BTreeMap<Id, Lock>,
     quota: Option<u64>,
     keeping: Keeping,
+    /// The receipts of each client, in the order in which the clients and the receipts came.
+    lineages: Vec<(u8, Vec<Taken>)>,
+    /// How far it is read, and when that began the last time that it was read to the end.
+    round: Option<Round>,
+    last_round_ms: Option<i64>,
 }
 
 #[derive(Clone, Debug)]
@@ -103,6 +116,8 @@ pub(super) struct Token {
     is_used: bool,
     /// The day, bytes and objects.
     pub(super) spent: (i64, u64, u64),
+    /// The client whose key it is bound to.
+    client: Option<u8>,
 }
 
 /// What all repositories showed when there were so many leaves.
@@ -139,8 +154,10 @@ impl Object {
 }
 
 impl Repository {
+    /// Of its objects, and of the receipts that are kept.
     pub(super) fn bytes(&self) -> u64 {
-        self.objects.values().map(Object::bytes).sum()
+        let objects = self.objects.values().map(Object::bytes);
+        objects.chain(self.receipts().map(Taken::kept_bytes)).sum()
     }
 
     fn live(&self) -> (u64, u64) {
@@ -179,6 +196,9 @@ impl Model {
             locks: BTreeMap::new(),
             quota: None,
             keeping,
+            lineages: Vec::new(),
+            round: None,
+            last_round_ms: None,
         };
         let mut model = Self {
             repositories: vec![repository; REPOSITORIES.len()],
@@ -200,6 +220,12 @@ impl Model {
     pub(super) fn now(&self) -> (i64, i64) {
         let (clock, _) = self.clock.step(of_run(&self.reading, self.runs));
         (clock.recorded_ms, clock.vault_ms)
+    }
+
+    /// Whether a jump of the clocks was seen that nobody has confirmed.
+    pub(super) fn is_clock_doubted(&self) -> bool {
+        let (clock, _) = self.clock.step(self.reading.clone());
+        clock.is_doubted
     }
 
     fn vault_ms(&self) -> i64 {
@@ -294,6 +320,7 @@ impl Model {
             is_revoked: false,
             is_used: false,
             spent: (0, 0, 0),
+            client: None,
         });
     }
 
@@ -378,7 +405,7 @@ impl Model {
         self.authorise(who, repository, right::Act::Read)?;
         let found = match name.kind() {
             FileType::Locks => self.locks(repository).remove(&name),
-            _ => self.repositories[repository].seen().remove(&name),
+            _ => self.repositories[repository].read(&name),
         };
         let content = found.ok_or("not found")?;
         let (first, length) = range.unwrap_or((0, u64::MAX));

@@ -1,5 +1,8 @@
 //! A vault and its model, to which the same happens.
 
+mod claiming;
+mod rotting;
+
 use std::collections::BTreeSet;
 
 use strongroom_ledger::audit;
@@ -24,6 +27,8 @@ pub(super) struct Play {
     steps: usize,
     /// What stood when an attack began, of each repository: the moment, and the names.
     stood: Option<(u64, Vec<BTreeSet<FileName>>)>,
+    /// How many objects receipts kept from being purged, once for each run.
+    pub(super) held_back: u64,
 }
 
 impl Play {
@@ -54,6 +59,7 @@ impl Play {
             check,
             steps: 0,
             stood: None,
+            held_back: 0,
         }
     }
 
@@ -76,7 +82,8 @@ impl Play {
             | Act::Put(who, ..)
             | Act::Remove(who, ..)
             | Act::Get(who, ..)
-            | Act::List(who, ..) => Some(who),
+            | Act::List(who, ..)
+            | Act::Claim(who, ..) => Some(who),
             _ => None,
         };
         let mut principal = None;
@@ -96,12 +103,23 @@ impl Play {
         if self.moves_or_opens(&step.act) {
             return false;
         }
-        if let Some(crash) = step.crash {
+        if matches!(step.act, Act::Scrub) {
+            self.begin_scrub();
+        }
+        // Whoever puts what is being purged does two things, and what a death between them leaves
+        // is what it leaves in a purge.
+        let crash = step.crash.filter(|_| !self.ends_a_purge(&step.act));
+        if let Some(crash) = crash {
             self.world.settle();
             self.world.plan(crash);
         }
-        if matches!(step.act, Act::Purge) {
-            return self.purge();
+        match &step.act {
+            Act::Purge => return self.purge(),
+            Act::Scrub => return self.scrub(),
+            Act::Claim(who, repository, claim) => {
+                return self.claim(&principal.unwrap(), (*who, *repository), claim);
+            }
+            _ => {}
         }
         let before = self.model.clone();
         let expected = self.expect(&step.act);
@@ -112,6 +130,7 @@ impl Play {
         } else if commits == 0 {
             assert!(found.is_err(), "{step:?}: {found:?}");
             self.model = before;
+            self.look_at_what_lies(&step.act);
         } else {
             // It was done, and whoever asked does not know.
             assert!(expected.is_ok(), "{step:?}: {expected:?}");
@@ -147,6 +166,7 @@ impl Play {
                 self.world.vault().confirm_clock(seen).unwrap();
             }
             Act::Reopen => self.reopen(),
+            Act::Rot(repository, number, rot) => self.rot(*repository, *number, *rot),
             Act::Renew(Who::Stranger) => {}
             Act::Renew(who) => {
                 let name = self.world.add_token(*who);
@@ -184,6 +204,7 @@ impl Play {
             Act::Unhide(who) => model.unhide(who),
             Act::Admit(repository, number) => model.admit(repository, file(number).0),
             Act::Revoke(who) => model.revoke(who),
+            Act::Forget(who) => model.forget(who),
             Act::Agree(repository) => model.agree(repository),
             Act::Quota(repository, bytes) => model.quota(repository, bytes),
             Act::Raise(repository) => model.raise(repository),
@@ -236,6 +257,7 @@ impl Play {
                 .admit_key(&path(repository), file(number).0)
                 .map(Reply::Is),
             Act::Revoke(who) => done(vault.revoke_token(token(who))),
+            Act::Forget(who) => vault.forget_client_key(token(who)).map(Reply::Is),
             Act::Agree(repository) => {
                 // Whatever there is by now was looked at.
                 let path = path(repository);
@@ -267,6 +289,15 @@ impl Play {
         let outcome = self.world.vault().purge().map_err(word);
         let (has_died, commits) = self.world.settle();
         assert_eq!(outcome.is_err(), has_died, "{outcome:?}");
+        for (repository, purged) in outcome.iter().flatten() {
+            let mut paths = REPOSITORIES.iter();
+            let place = paths.position(|path| *path == repository.path.as_str());
+            let held_back = due[place.unwrap()].held_back.len() as u64;
+            if purged.held.is_none() && !self.model.is_clock_doubted() {
+                assert_eq!(purged.held_back, held_back, "{}", repository.path);
+            }
+            self.held_back += purged.held_back;
+        }
         // The first commit takes the lease.
         if !has_died || commits > 1 {
             self.model.note_hour();
@@ -275,9 +306,11 @@ impl Play {
             // The same commands again, without the leaf that tells of the start.
             self.world.open();
         }
-        for (repository, (due, begun)) in due.into_iter().enumerate() {
+        for (repository, due) in due.into_iter().enumerate() {
             let state = |name| self.state(repository, name);
+            let begun = due.begun;
             let (begins, waits): (BTreeSet<_>, BTreeSet<_>) = due
+                .names
                 .into_iter()
                 .partition(|name| state(*name) != Some(State::Tombstoned));
             assert!(
@@ -285,6 +318,13 @@ impl Play {
                 "one transaction is done in part"
             );
             assert!(has_died || waits.is_empty(), "{waits:?} were due");
+            for name in due.held_back {
+                assert_eq!(
+                    state(name),
+                    Some(State::Tombstoned),
+                    "a receipt names {name}"
+                );
+            }
             let gone: Vec<_> = begins.iter().chain(&begun).copied().collect();
             let gone: Vec<_> = gone
                 .into_iter()
@@ -384,7 +424,7 @@ impl Play {
                 for view in [View::Now, View::AsOf(*leaves)] {
                     let found = self.world.get(reader, repository, view, *name, None);
                     let object = &self.model.repositories[repository].objects[name];
-                    let expected = Ok(Reply::Content(object.content.clone()));
+                    let expected = object.stored().map(Reply::Content).ok_or("not found");
                     assert_eq!(found, expected, "{name} in {view:?}");
                 }
             }

@@ -13,10 +13,11 @@ use strongroom_vault::database::migrations::migrate;
 use strongroom_vault::database::sqlite::Sqlite;
 use strongroom_vault::publication::{LogFolder, Publisher};
 use strongroom_vault::records::SCHEMA;
+use strongroom_vault::records::leaves;
 use strongroom_vault::records::objects::View;
 use strongroom_vault::rules::clock::{HOUR_MS, Reading};
 use strongroom_vault::rules::purge::Keeping;
-use strongroom_vault::vault::{NewToken, Principal, ReadClocks, Settings};
+use strongroom_vault::vault::{NewToken, Principal, ReadClocks, Scrubbed, Settings};
 use strongroom_vault::{Error, Result, Vault};
 use tempfile::TempDir;
 
@@ -26,6 +27,9 @@ use crate::vault::model::expected::{Outcome, Reply};
 
 /// What the log is called.
 pub(super) const ORIGIN: &str = "vault.test/log";
+
+/// The time in which all that is stored is read: so short that a second is more than a round.
+pub(super) const READ_WITHIN_MS: i64 = 5;
 
 /// For how long things are kept, at first.
 pub(super) const KEEPING: Keeping = Keeping {
@@ -139,6 +143,22 @@ impl World {
         (is_cut || is_away, commits)
     }
 
+    /// How many leaves were committed, also where the process has died since.
+    pub(super) fn committed_leaves(&self) -> u64 {
+        let mut count = 0;
+        let looked = self
+            .running
+            .as_ref()
+            .unwrap()
+            .database
+            .look(&mut |transaction| {
+                count = leaves::head(transaction)?.leaves;
+                Ok(())
+            });
+        looked.unwrap();
+        count
+    }
+
     /// Makes a new token for somebody; returns its name.
     pub(super) fn add_token(&mut self, who: Who) -> String {
         let (daily_bytes, daily_objects) = who.daily();
@@ -195,6 +215,36 @@ impl World {
             Ok(None) => Err("gone"),
             Err(error) => Err(word(error)),
         }
+    }
+
+    /// Sends a receipt; the answer is how much is missing of what it names.
+    pub(super) fn claim(
+        &self,
+        principal: &Principal,
+        repository: usize,
+        request: &[u8],
+    ) -> Outcome {
+        let send = || {
+            let length_bytes = Some(request.len() as u64);
+            let path = path(repository);
+            let spool = self.folder.path();
+            let mut upload = self
+                .vault()
+                .begin_receipt(principal, &path, length_bytes, spool)?;
+            for step in request.chunks(300) {
+                upload.write(step)?;
+            }
+            upload.accept()
+        };
+        let accepted = send();
+        let count = accepted.map(|accepted| Reply::Count(accepted.missing));
+        count.map_err(word)
+    }
+
+    /// Reads the share of all that is stored that is due: all of it, where a second has passed
+    /// since the round began.
+    pub(super) fn scrub(&self) -> Result<Scrubbed> {
+        self.vault().scrub(READ_WITHIN_MS, &mut |_| true)
     }
 
     pub(super) fn get(
@@ -257,6 +307,9 @@ pub(super) fn word(error: Error) -> &'static str {
         Error::Full { .. } => "full",
         Error::Busy { .. } => "busy",
         Error::Refused { .. } => "refused",
+        Error::Malformed { .. } => "malformed",
+        Error::UnknownParent { .. } => "unknown parent",
+        Error::OtherClient { .. } => "other client",
         _ => "failed",
     }
 }

@@ -26,6 +26,7 @@ impl Model {
             FileType::Data | FileType::Index | FileType::Snapshots
         );
         if is_stored_at_once {
+            self.await_purge(repository, name);
             self.clone()
                 .object(token, repository, name, content.clone())?;
         }
@@ -38,7 +39,17 @@ impl Model {
             FileType::Config => self.config(token, repository, content),
             FileType::Locks => self.lock(token, repository, name, content),
             FileType::Keys if content == b"junk" => Err("bad bytes"),
-            _ => self.object(token, repository, name, content),
+            _ => {
+                self.await_purge(repository, name);
+                self.object(token, repository, name, content)
+            }
+        }
+    }
+
+    /// Whoever puts what a process that died was about to remove ends that first.
+    fn await_purge(&mut self, repository: usize, name: FileName) {
+        if self.repositories[repository].is_being_purged(name) {
+            self.end_purge(repository, name);
         }
     }
 
@@ -90,7 +101,7 @@ impl Model {
         let found = self.repositories[repository].objects.get(&name);
         match found.map(|object| (object.state, object.token)) {
             None => self.arrive(token, repository, name, content),
-            Some((State::Purging, _)) => Err("busy"),
+            Some((State::Purging, _)) => unreachable!("its purge was awaited"),
             Some((State::Live | State::Pending, of)) => {
                 let leaves = self.leaves.len() as u64;
                 let found = &mut self.repositories[repository];
@@ -98,6 +109,7 @@ impl Model {
                     let claims = &mut found.objects.get_mut(&name).unwrap().claims;
                     claims.entry(token).or_insert(leaves);
                 }
+                self.heal(repository, name, token);
                 Ok(Reply::Done)
             }
             Some((State::Hidden, of)) if of == token || name.kind() == FileType::Keys => {
@@ -137,6 +149,7 @@ impl Model {
                 (object.token, object.put, object.arrived_ms) = (token, put, arrived_ms);
                 object.waits_since = put;
                 (object.has_waited, object.is_out_of_sight) = (false, false);
+                self.heal(repository, name, token);
                 Ok(Reply::Done)
             }
         }
@@ -180,6 +193,8 @@ impl Model {
             life_ended: None,
             has_waited: false,
             is_out_of_sight: false,
+            rot: None,
+            mark: None,
         };
         self.repositories[repository].objects.insert(name, object);
         Ok(Reply::Done)

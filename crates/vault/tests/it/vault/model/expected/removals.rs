@@ -12,6 +12,17 @@ use strongroom_vault::rules::right;
 use crate::vault::model::acts::{REPOSITORIES, Who};
 use crate::vault::model::expected::{Model, Object, Outcome, Reply, Repository};
 
+/// What a purge finds in a repository.
+#[derive(Clone, Debug, Default)]
+pub(in crate::vault::model) struct Due {
+    /// What may go.
+    pub(in crate::vault::model) names: BTreeSet<FileName>,
+    /// What was begun before.
+    pub(in crate::vault::model) begun: BTreeSet<FileName>,
+    /// What stays though its time has come, because a receipt names it.
+    pub(in crate::vault::model) held_back: BTreeSet<FileName>,
+}
+
 impl Object {
     /// Its deletion is taken back, or it is shown again.
     fn restore(&mut self, leaf: u64) {
@@ -370,26 +381,28 @@ impl Model {
     }
 
     /// What may be purged of a repository now, and what was begun before.
-    pub(in crate::vault::model) fn due(
-        &self,
-        repository: usize,
-    ) -> (BTreeSet<FileName>, BTreeSet<FileName>) {
+    pub(in crate::vault::model) fn due(&self, repository: usize) -> Due {
         let found = &self.repositories[repository];
-        let of = |wanted: &dyn Fn(&Object) -> bool| {
+        let of = |wanted: &dyn Fn(&Object) -> bool| -> BTreeSet<FileName> {
             let chosen = found.objects.iter().filter(|(_, object)| wanted(object));
             chosen.map(|(name, _)| *name).collect()
         };
-        let begun = of(&|object| object.state == State::Purging);
+        let mut due = Due {
+            begun: of(&|object| object.state == State::Purging),
+            ..Due::default()
+        };
         let (clock, _) = self.clock.step(self.reading.clone());
         if clock.is_doubted || found.is_held {
-            return (BTreeSet::new(), begun);
+            return due;
         }
-        let due = of(&|object| {
+        let in_time = of(&|object| {
             object.state == State::Tombstoned
                 && object.arrived_ms + found.keeping.retention_ms <= clock.vault_ms
                 && object.tombstoned_ms + found.keeping.grace_ms <= clock.vault_ms
         });
-        (due, begun)
+        let named = found.named();
+        (due.held_back, due.names) = in_time.into_iter().partition(|name| named.contains(name));
+        due
     }
 
     /// The purge of objects has begun: no view shows them any more.
@@ -413,5 +426,6 @@ impl Model {
         let found = &mut self.repositories[repository];
         let object = found.objects.remove(&name).unwrap();
         found.purged.insert(name, object.generation);
+        found.let_receipts_go(name);
     }
 }

@@ -1,0 +1,288 @@
+//! What must come of receipts: what they keep from being purged, and what they show to be missing.
+//!
+//! The model keeps of each receipt all that it names, and no differences: so what the vault makes of
+//! these is compared with sets.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+use strongroom_model::receipt::NeedsChange;
+use strongroom_model::{FileName, FileType, Id, Needs, Receipt};
+use strongroom_vault::rules::life::State;
+use strongroom_vault::rules::quota::counted_bytes;
+use strongroom_vault::rules::right;
+
+use crate::signing::{Client, needs};
+use crate::vault::model::acts::{Claim, REPOSITORIES, Told, Who, file, name_of};
+use crate::vault::model::expected::{Model, Outcome, Reply, Repository};
+
+/// A receipt that is signed.
+#[derive(Clone, Debug)]
+pub(in crate::vault::model) struct Signed {
+    client: u8,
+    pub(in crate::vault::model) id: Id,
+    receipt: Receipt,
+    /// What is sent of it, and how many bytes of that are kept.
+    pub(in crate::vault::model) request: Vec<u8>,
+    bytes: u64,
+}
+
+/// A receipt that was taken.
+#[derive(Clone, Debug)]
+pub(in crate::vault::model) struct Taken {
+    pub(in crate::vault::model) signed: Signed,
+    /// The name of the token that brought it.
+    pub(in crate::vault::model) token: String,
+    /// All that it names beside the snapshot.
+    needs: Needs,
+    /// Whether it is kept as it was sent: as long as its snapshot is not purged.
+    is_kept: bool,
+}
+
+impl Taken {
+    pub(in crate::vault::model) fn snapshot(&self) -> FileName {
+        FileName::new(FileType::Snapshots, self.signed.receipt.snapshot)
+    }
+
+    pub(super) fn kept_bytes(&self) -> u64 {
+        match self.is_kept {
+            true => self.signed.bytes,
+            false => 0,
+        }
+    }
+}
+
+impl Repository {
+    /// All receipts, those of one client after those of the other.
+    pub(super) fn receipts(&self) -> impl Iterator<Item = &Taken> {
+        self.lineages.iter().flat_map(|(_, taken)| taken)
+    }
+
+    fn of_client(&self, client: u8) -> &[Taken] {
+        let found = self.lineages.iter().find(|(of, _)| *of == client);
+        let taken = found.map(|(_, taken)| taken.as_slice());
+        taken.unwrap_or_default()
+    }
+
+    fn take(&mut self, taken: Taken) {
+        let client = taken.signed.client;
+        match self.lineages.iter_mut().find(|(of, _)| *of == client) {
+            Some((_, before)) => before.push(taken),
+            None => self.lineages.push((client, vec![taken])),
+        }
+    }
+
+    /// What no purge may begin to remove: what any receipt ever named, last or not, whose snapshot
+    /// is stored, seen or not.
+    pub(in crate::vault::model) fn named(&self) -> BTreeSet<FileName> {
+        let is_stored = |taken: &&Taken| {
+            let snapshot = self.objects.get(&taken.snapshot());
+            snapshot.is_some_and(|object| object.state != State::Purging)
+        };
+        let holding = self.receipts().filter(is_stored);
+        let named = holding.flat_map(|taken| taken.needs.files());
+        named.filter(|name| *name != FileName::CONFIG).collect()
+    }
+
+    /// Whether a file is here to whoever needs it.
+    pub(in crate::vault::model) fn is_sound_here(&self, name: FileName) -> bool {
+        self.objects.get(&name).is_some_and(|object| {
+            let is_here = match object.state {
+                State::Live => true,
+                // It is stored; that it opens nothing is another thing.
+                State::Pending => name.kind() == FileType::Keys,
+                State::Tombstoned | State::Hidden | State::Purging => false,
+            };
+            is_here && object.mark.is_none()
+        })
+    }
+
+    /// What is missing of what a receipt names, the snapshot itself among it.
+    pub(in crate::vault::model) fn missing(&self, taken: &Taken) -> BTreeSet<FileName> {
+        let files = taken.needs.files();
+        let named: Vec<_> = files.filter(|name| *name != FileName::CONFIG).collect();
+        let all = named.iter().copied().chain([taken.snapshot()]);
+        let mut missing: BTreeSet<_> = all.filter(|name| !self.is_sound_here(*name)).collect();
+        let config = self.config.as_ref().map(|config| Id::of(config));
+        if config != Some(taken.needs.config) {
+            missing.insert(FileName::CONFIG);
+        }
+        // Of the keys that are here one has to open something.
+        let is_key = |name: &FileName| name.kind() == FileType::Keys && self.is_sound_here(*name);
+        let keys: Vec<_> = named.into_iter().filter(is_key).collect();
+        let opens = |name: &FileName| self.objects[name].state == State::Live;
+        if !keys.iter().any(opens) {
+            missing.extend(keys);
+        }
+        missing
+    }
+
+    /// The receipts that are told of, in their order: those of live snapshots, and the newest of
+    /// each client until its snapshot is purged.
+    pub(in crate::vault::model) fn told_of(&self) -> Vec<&Taken> {
+        let is_live = |taken: &Taken| {
+            let snapshot = self.objects.get(&taken.snapshot());
+            snapshot.is_some_and(|object| object.state == State::Live)
+        };
+        let was_purged = |taken: &Taken| {
+            let snapshot = taken.snapshot();
+            self.purged.contains_key(&snapshot) && !self.objects.contains_key(&snapshot)
+        };
+        let mut told = Vec::new();
+        for (_, lineage) in &self.lineages {
+            let last = lineage.len() - 1;
+            for (place, taken) in lineage.iter().enumerate() {
+                if is_live(taken) || (place == last && !was_purged(taken)) {
+                    told.push(taken);
+                }
+            }
+        }
+        told
+    }
+
+    /// A snapshot was purged: what was sent of its receipts is not kept, what they named stays named.
+    pub(super) fn let_receipts_go(&mut self, snapshot: FileName) {
+        let receipts = self.lineages.iter_mut().flat_map(|(_, taken)| taken);
+        for taken in receipts.filter(|taken| taken.snapshot() == snapshot) {
+            taken.is_kept = false;
+        }
+    }
+}
+
+impl Model {
+    /// What a client sends who makes this up.
+    pub(in crate::vault::model) fn sign(&self, repository: usize, claim: &Claim) -> Signed {
+        let before = self.repositories[repository].of_client(claim.client);
+        let last = before.last();
+        if let (Told::Again, Some(last)) = (claim.told, last) {
+            return last.signed.clone();
+        }
+        let (parent, base) = match claim.told {
+            Told::Anew | Told::Again => (None, Needs::default()),
+            Told::Astray => (last.map(|last| last.signed.id), Needs::default()),
+            Told::Unknown => (Some(Id::of(b"never sent")), Needs::default()),
+            Told::Behind(behind) => {
+                let place = before.len().checked_sub(behind + 1);
+                let parent = place.map(|place| &before[place]);
+                let base = parent.map(|parent| parent.needs.clone());
+                (
+                    parent.map(|parent| parent.signed.id),
+                    base.unwrap_or_default(),
+                )
+            }
+        };
+        let files: Vec<_> = claim.files.iter().map(|number| name_of(*number)).collect();
+        let (_, config) = file(claim.config);
+        let change = NeedsChange::between(&base, &needs(&files, &config));
+        let client = Client::new(claim.client);
+        let receipt = client.receipt(name_of(claim.snapshot), parent, change);
+        let signed = client.sign(&receipt);
+        Signed {
+            client: claim.client,
+            id: signed.id(),
+            request: client.request(&signed),
+            bytes: signed.to_json().unwrap().len() as u64,
+            receipt,
+        }
+    }
+
+    pub(in crate::vault::model) fn claim(
+        &mut self,
+        who: Who,
+        repository: usize,
+        signed: &Signed,
+    ) -> Outcome {
+        let token = self.authorise(who, repository, right::Act::Report)?;
+        let found = self.there(repository)?;
+        // While it is on its way it counts as an object.
+        let objects = found.objects.len() as u64 + 1;
+        let after = counted_bytes(objects, found.bytes() + signed.request.len() as u64);
+        if found.quota.is_some_and(|quota| after > quota) {
+            return Err("full");
+        }
+        let bound = self.tokens[token].client;
+        if bound.is_some_and(|bound| bound != signed.client) {
+            return Err("other client");
+        }
+        let before = self.repositories[repository].of_client(signed.client);
+        let is_it = |taken: &&Taken| taken.signed.id == signed.id;
+        match before.iter().find(is_it) {
+            Some(_) => self.bind(token, signed.client),
+            None => {
+                let parent = match signed.receipt.parent {
+                    None => Needs::default(),
+                    Some(parent) => {
+                        let mut before = before.iter();
+                        let found = before.find(|taken| taken.signed.id == parent);
+                        found.ok_or("unknown parent")?.needs.clone()
+                    }
+                };
+                let needs = followed(&parent, &signed.receipt.needs).ok_or("malformed")?;
+                self.spend(token, signed.bytes)?;
+                self.bind(token, signed.client);
+                self.tell_of_receipt(token, repository, signed);
+                let taken = Taken {
+                    signed: signed.clone(),
+                    token: self.tokens[token].name.clone(),
+                    needs,
+                    is_kept: true,
+                };
+                self.repositories[repository].take(taken);
+            }
+        }
+        let found = &self.repositories[repository];
+        let taken = found.of_client(signed.client).iter().find(is_it);
+        Ok(Reply::Count(found.missing(taken.unwrap()).len() as u64))
+    }
+
+    pub(in crate::vault::model) fn forget(&mut self, who: Who) -> Outcome {
+        let token = self.token(who)?;
+        let Some(client) = self.tokens[token].client.take() else {
+            return Ok(Reply::Is(false));
+        };
+        let name = self.tokens[token].name.clone();
+        let client = Client::new(client).id();
+        self.tell(json!({"act": "client-key-forgotten", "token": name, "client": client}));
+        Ok(Reply::Is(true))
+    }
+
+    /// Binds a token to the first client whose receipt it brings.
+    fn bind(&mut self, token: usize, client: u8) {
+        let is = &mut self.tokens[token];
+        if is.client.is_none() {
+            is.client = Some(client);
+            let name = is.name.clone();
+            let client = Client::new(client).id();
+            self.tell(json!({"act": "client-key", "token": name, "client": client}));
+        }
+    }
+
+    fn tell_of_receipt(&mut self, token: usize, repository: usize, signed: &Signed) {
+        let leaf = json!({
+            "act": "receipt",
+            "repository": REPOSITORIES[repository],
+            "snapshot": signed.receipt.snapshot,
+            "receipt": signed.id,
+            "client": signed.receipt.client,
+            "token": self.tokens[token].name,
+        });
+        self.tell(leaf);
+    }
+}
+
+/// What is needed after a change; `None` where the change is none of what was needed before.
+fn followed(before: &Needs, change: &NeedsChange) -> Option<Needs> {
+    let follow = |before: &BTreeSet<Id>, added: &BTreeSet<Id>, dropped: &BTreeSet<Id>| {
+        let belongs = added.is_disjoint(before) && dropped.is_subset(before);
+        belongs.then(|| -> BTreeSet<Id> {
+            let left = before.difference(dropped);
+            left.chain(added).copied().collect()
+        })
+    };
+    Some(Needs {
+        packs: follow(&before.packs, &change.packs_added, &change.packs_dropped)?,
+        index: follow(&before.index, &change.index_added, &change.index_dropped)?,
+        keys: change.keys.clone(),
+        config: change.config,
+    })
+}
