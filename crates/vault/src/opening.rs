@@ -44,6 +44,9 @@ use crate::{Error, Result, Vault};
 /// no repository has in its name.
 const LOG: &str = "log";
 
+/// How long a start waits for its storage.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
 /// The longest address of a database.
 const LONGEST_URL_BYTES: usize = 4096;
 
@@ -130,13 +133,12 @@ pub fn open_as_it_is(config: &VaultConfig) -> Result<(Vault, Storage)> {
 
 /// Opens the vault of a configuration for whoever serves it and for nobody else, and hands over its
 /// storage; brings the schema up to date. A folder of the storage that says nothing is waited for
-/// with `patience`. `at` is told what is waited for without an end, and `None` where that is past.
+/// for [`PATIENCE`]. `at` is told what is waited for without an end, and `None` where that is past.
 ///
 /// # Errors
 /// [`Error::OlderServes`], [`Error::NewerSchema`]; those of database and storage.
 pub fn open_with_storage(
     config: &VaultConfig,
-    patience: Duration,
     at: &dyn Fn(Option<String>),
 ) -> Result<(Vault, Storage)> {
     let database_is = match &config.database {
@@ -148,7 +150,7 @@ pub fn open_with_storage(
     refuse_beneath_others(config, &*database)?;
     migrate(&*database, SCHEMA)?;
     at(None);
-    let storage = open_storage(config, &*database, Some(patience))?;
+    let storage = open_storage(config, &*database, Some(PATIENCE))?;
     at(Some(database_is));
     let opened = with_storage(config, database, storage)?;
     at(None);

@@ -29,6 +29,7 @@ use strongroom_vault::http::{
     Answering, Api, Blocking, Certificates, Handler, HttpMetrics, Peer, Request, Rest, Serving,
     Stop, Stopper, VaultState, WitnessPage, bind, health, serve, simple, witness,
 };
+use strongroom_vault::opening::PATIENCE;
 use strongroom_vault::publication::{Publisher, Witnesses, witness_signer};
 use strongroom_vault::runs_in::Whereabouts;
 use strongroom_vault::{Error, Result, Vault, admin_token, logging, opening};
@@ -36,7 +37,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::interval;
 
-use self::beginning::{Late, PATIENCE};
+use self::beginning::Late;
 use self::ending::stop_on_signals;
 use self::jobs::Jobs;
 use self::waiting::Waiting;
@@ -102,7 +103,7 @@ struct Start {
 impl Opened {
     /// Opens it. `is_alone` where no other process may serve, so that whoever held leases is dead.
     fn open(config: &VaultConfig, is_alone: bool, waiting: &Waiting) -> Result<Self> {
-        let opened = opening::open_with_storage(config, PATIENCE, &|step| waiting.at(step));
+        let opened = opening::open_with_storage(config, &|step| waiting.at(step));
         let (vault, storage) = opened?;
         if is_alone {
             vault.end_leases_of_the_dead()?;

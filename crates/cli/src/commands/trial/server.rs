@@ -73,7 +73,7 @@ impl TrialVault {
         super::area::write(&config, CONFIGURATION.as_bytes())?;
         let found = VaultConfig::open(&config, &|_| None)?;
         let lock = opening::lock(&found)?;
-        let (vault, storage) = opening::open_with_storage(&found)?;
+        let (vault, storage) = opening::open_with_storage(&found, &|_| ())?;
         let token = vault.create_token(&NewToken {
             right: Right::Append,
             prefix: REPOSITORY.parse().map_err(strongroom_engine::Error::from)?,

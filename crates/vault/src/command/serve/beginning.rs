@@ -17,13 +17,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use strongroom_vault::beside::{beside, within};
 use strongroom_vault::http::{Stop, Stopper, VaultState};
+use strongroom_vault::opening::PATIENCE;
 use strongroom_vault::publication::Publisher;
 use strongroom_vault::{Error, Result, Vault};
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
-
-/// How long a start waits for the storage.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// After how long it is tried again what failed because the storage is away.
 const AGAIN_AFTER: Duration = Duration::from_secs(30);

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use strongroom_vault::{Error, Result, logging};
 use tracing::Level;
 
-use crate::command::serve::beginning::PATIENCE;
+use strongroom_vault::opening::PATIENCE;
 
 /// After how long it is told again.
 const AGAIN_AFTER: Duration = Duration::from_secs(10 * 60);
