@@ -20,7 +20,7 @@ use crate::records::{all, damaged, signed, unsigned};
 pub const PART: u64 = 5_000;
 
 /// An act whose last part was done so long ago has lost its process, in milliseconds.
-const ABANDONED_MS: i64 = 60_000;
+pub(super) const ABANDONED_MS: i64 = 60_000;
 
 /// Before which leaf an act ends that was taken back. No other act with a row ends there: nothing
 /// comes before the first leaf.

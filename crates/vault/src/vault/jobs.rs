@@ -29,6 +29,7 @@ use parking_lot::Mutex;
 
 use crate::database::Transaction;
 use crate::database::lease::{self, Holder, LENGTH_MS, Lease, RENEW_MS};
+use crate::records::coming;
 use crate::vault::Vault;
 use crate::{Error, Result};
 
@@ -245,16 +246,17 @@ impl Vault {
         self.release(&Job::ALL)
     }
 
-    /// Ends the leases of all processes that were there before; only for who knows that none of
-    /// them lives.
+    /// Ends the leases of all processes that were there before, and leaves the receipts that they were
+    /// taking; only for who knows that none of them lives.
     ///
     /// # Errors
     /// Those of the database.
     pub fn end_leases_of_the_dead(&self) -> Result<()> {
         self.shared.drift.lock().forget_others();
-        self.shared
-            .commits
-            .commit(|transaction| lease::end_all(transaction))
+        self.shared.commits.commit(|transaction| {
+            coming::leave_all(transaction)?;
+            lease::end_all(transaction)
+        })
     }
 
     /// Takes the lease of a job, or finds that it is held since a moment ago; returns when it was

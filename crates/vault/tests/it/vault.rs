@@ -11,7 +11,7 @@ mod model;
 mod observing;
 pub(crate) mod parts;
 mod purging;
-mod receipts;
+pub(crate) mod receipts;
 mod refusing;
 mod rejecting;
 pub(crate) mod scene;

@@ -107,8 +107,8 @@ impl Jobs {
         scrubber.end().await;
     }
 
-    /// Drops old locks, purges, goes on with acts whose process is gone, shows the newest snapshots,
-    /// and removes what uploads left behind, until `stop`; what fails keeps none of the others from
+    /// Drops old locks, purges, goes on with acts whose process is gone, takes back receipts that were
+    /// not taken in to the end, shows the newest snapshots, and removes what uploads left behind, until `stop`; what fails keeps none of the others from
     /// being done.
     async fn keep_purging(self, mut stop: Stop) {
         let mut tick = interval(PURGE_EVERY);
@@ -125,6 +125,9 @@ impl Jobs {
             self.run("purge", move || vault.purge().map(drop)).await;
             let vault = self.vault.clone();
             self.run("under-way", move || vault.go_on().map(drop)).await;
+            let vault = self.vault.clone();
+            self.run("receipts", move || vault.take_back_receipts().map(drop))
+                .await;
             let (vault, standings) = (self.vault.clone(), self.standings.clone());
             let look = move || {
                 standings.set(&vault.newest_snapshots()?);
