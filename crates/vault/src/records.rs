@@ -16,6 +16,7 @@ pub mod locks;
 pub mod log;
 pub mod look_back;
 mod many;
+pub mod moments;
 pub mod needs;
 pub mod objects;
 pub mod outlook;

@@ -19,6 +19,7 @@ mod leftover;
 mod lock;
 mod log;
 mod many;
+mod moments;
 mod observation;
 mod overview;
 mod purge;

@@ -48,17 +48,20 @@ pub enum Job {
     Witness,
     /// Reads the log's files, to find what was changed.
     LookBack,
+    /// Lets go of moments that nobody needs.
+    Moments,
 }
 
 impl Job {
     /// All jobs, in order.
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Clock,
         Self::Log,
         Self::Purge,
         Self::Scrub,
         Self::Witness,
         Self::LookBack,
+        Self::Moments,
     ];
 
     /// The name of its lease.
@@ -70,6 +73,7 @@ impl Job {
             Self::Scrub => "scrub",
             Self::Witness => "witness",
             Self::LookBack => "look-back",
+            Self::Moments => "moments",
         }
     }
 
@@ -112,7 +116,7 @@ impl Leases {
     }
 
     fn renewed_ms(&self, job: Job) -> &Mutex<Option<i64>> {
-        let [clock, log, purge, scrub, witness, look_back] = &self.renewed_ms;
+        let [clock, log, purge, scrub, witness, look_back, moments] = &self.renewed_ms;
         match job {
             Job::Clock => clock,
             Job::Log => log,
@@ -120,6 +124,7 @@ impl Leases {
             Job::Scrub => scrub,
             Job::Witness => witness,
             Job::LookBack => look_back,
+            Job::Moments => moments,
         }
     }
 

@@ -8,6 +8,7 @@ mod holds;
 pub(crate) mod life;
 mod log;
 mod model;
+pub(crate) mod moments;
 mod observing;
 pub(crate) mod parts;
 mod purging;

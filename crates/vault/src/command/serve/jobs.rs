@@ -1,5 +1,6 @@
 //! What a serving process does from time to time: moving the clock, publishing, asking witnesses,
-//! looking back at the log, purging, scrubbing, trying the storage, and looking at itself.
+//! looking back at the log, purging, scrubbing, thinning moments, trying the storage, and looking at
+//! itself.
 //!
 //! Each has a task of its own, so that a long purge never keeps the clock from being moved.
 
@@ -41,6 +42,9 @@ const PURGE_EVERY: Duration = Duration::from_secs(60);
 /// After how many times of that what uploads left behind is looked for.
 const PURGES_BETWEEN_SWEEPS: u64 = 60;
 
+/// How often moments are let go that nobody needs, for which all objects are read.
+const THIN_EVERY: Duration = Duration::from_secs(6 * 60 * 60);
+
 /// How old it must be: no upload of any process takes so long.
 const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -76,6 +80,7 @@ impl Jobs {
             tokio::spawn(self.clone().keep_asking(stop.clone())),
             tokio::spawn(self.clone().keep_trying_storage(stop.clone())),
             tokio::spawn(self.clone().keep_looking_back(stop.clone())),
+            tokio::spawn(self.clone().keep_thinning(stop.clone())),
             tokio::spawn(self.keep_publishing(stop.clone())),
         ]
     }
@@ -205,6 +210,22 @@ impl Jobs {
             let publisher = Arc::clone(&self.publisher);
             let look = move || publisher.look_back().map(drop);
             self.run("look-back", look).await;
+        }
+    }
+
+    /// Lets go of moments that nobody needs, until `stop`.
+    async fn keep_thinning(self, mut stop: Stop) {
+        let mut tick = interval(THIN_EVERY);
+        // A start has enough to do.
+        tick.tick().await;
+        loop {
+            tokio::select! {
+                () = stop.wait() => return,
+                _ = tick.tick() => {}
+            }
+            let vault = self.vault.clone();
+            self.run("moments", move || vault.thin_moments().map(drop))
+                .await;
         }
     }
 
