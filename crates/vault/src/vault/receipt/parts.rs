@@ -1,7 +1,7 @@
 //! A receipt that changes very many files, written down a part at a time.
 //!
-//! A million files are a million rows with three indexes, which is half a minute in which nobody
-//! else writes, and longer than a server may let a statement or a transaction take. So each part is
+//! A million files are a million rows in three indexes. In one transaction that is a time, tens of
+//! seconds on a slow disk, in which nobody else writes. So each part is
 //! a transaction of its own, with other people's commits between. Nothing of it is seen before the
 //! last one, which is small: it has the receipt stand, writes its leaf, and is what is answered.
 //! Until then every receipt that stands holds back what it held back.
