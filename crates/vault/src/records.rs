@@ -5,6 +5,7 @@
 
 pub mod client_keys;
 pub mod clock;
+pub mod coming;
 pub mod cosigned;
 pub mod hiding;
 pub mod hours;
@@ -15,6 +16,7 @@ pub mod locks;
 pub mod log;
 pub mod look_back;
 mod many;
+pub mod moments;
 pub mod needs;
 pub mod objects;
 pub mod outlook;
@@ -51,6 +53,7 @@ pub const SCHEMA: &[&str] = &[
     include_str!("database/schema/0013.sql"),
     include_str!("database/schema/0014.sql"),
     include_str!("database/schema/0015.sql"),
+    include_str!("database/schema/0016.sql"),
 ];
 
 /// All rows of a short answer.

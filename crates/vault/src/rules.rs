@@ -6,6 +6,7 @@
 pub mod clock;
 pub mod key_file;
 pub mod life;
+pub mod moments;
 pub mod needs;
 pub mod purge;
 pub mod quota;

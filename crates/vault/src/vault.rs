@@ -19,6 +19,7 @@ mod leftover;
 mod lock;
 mod log;
 mod many;
+mod moments;
 mod observation;
 mod overview;
 mod purge;
@@ -71,7 +72,7 @@ use due::Looked;
 use jobs::Leases;
 use observation::DueCounts;
 use purge::Purges;
-use receipt::Spool;
+use receipt::{Arrivals, Spool};
 use refusals::Refused;
 use scrub::Readable;
 use usage::Usage;
@@ -116,6 +117,7 @@ struct Shared {
     usage: Usage,
     refused: Refused,
     spool: Spool,
+    arrivals: Arrivals,
     purged: purge::Total,
     looked: Looked,
     readable: Readable,
@@ -168,6 +170,7 @@ impl Vault {
                 usage: Usage::default(),
                 refused: Refused::default(),
                 spool: Spool::default(),
+                arrivals: Arrivals::default(),
                 purged: purge::Total::default(),
                 looked: Looked::default(),
                 readable: Readable::default(),

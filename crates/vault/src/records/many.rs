@@ -45,7 +45,8 @@ pub(super) fn values<'v>(first: &[Value<'v>], ids: &'v [Id]) -> Vec<Value<'v>> {
     first.iter().copied().chain(ids).collect()
 }
 
-fn pieces<T>(mut all: &[T]) -> impl Iterator<Item = &[T]> {
+/// All of a list in pieces of few sizes, at most 1,000 each.
+pub(super) fn pieces<T>(mut all: &[T]) -> impl Iterator<Item = &[T]> {
     std::iter::from_fn(move || {
         let size = SIZES.into_iter().find(|size| *size <= all.len())?;
         let (piece, rest) = all.split_at(size);

@@ -5,6 +5,12 @@
 //! [`objects`](crate::records::objects) that changes an object: **whoever changes what makes an
 //! object sound calls [`look_again`] in the same transaction.**
 //!
+//! **Nobody sees a row before its receipt stands:** a row is needed at a position only from where it
+//! begins until before where it ends, and whoever looks for what the last receipt needs looks at its
+//! position. So what the next one changes may be written down at the next position a part at a time,
+//! and is seen when a receipt has that position, all at once; until then every receipt that stands
+//! needs what it needed.
+//!
 //! What can go wrong: a note that is out of date shows a snapshot as whole that is not. What is
 //! held back from a purge does not depend on these notes.
 
@@ -18,7 +24,7 @@ use crate::rules::life::State;
 use crate::rules::needs::Difference;
 use crate::rules::wholeness::StoredKey;
 
-/// Where the interval of a file ends that the last receipt needs.
+/// Where the interval of a file ends of which no receipt says yet that it is not needed.
 pub const OPEN: i64 = i64::MAX;
 
 /// Whether the object `o` of a statement counts as here: live, or a key that waits for an operator,
@@ -68,46 +74,48 @@ pub fn is_sound_here(transaction: &mut dyn Transaction, key: &Key) -> Result<boo
 }
 
 /// Hands over every file that a lineage ever needed, by name: whether it is needed at the position
-/// `parent`, and whether the last receipt needs it.
+/// `parent`, and whether at that of the last receipt.
 ///
 /// # Errors
 /// Those of the database and of `each`.
 pub fn rows(
     transaction: &mut dyn Transaction,
     lineage: i64,
-    parent: Option<u64>,
+    (parent, last): (Option<u64>, Option<u64>),
     each: &mut dyn FnMut(FileName, bool, bool) -> Result<()>,
 ) -> Result<()> {
     let statement = "SELECT kind, name, \
          CAST(MAX(CASE WHEN began <= $2 AND ended > $2 THEN 1 ELSE 0 END) AS BIGINT), \
-         CAST(MAX(CASE WHEN ended = $3 THEN 1 ELSE 0 END) AS BIGINT) \
+         CAST(MAX(CASE WHEN began <= $3 AND ended > $3 THEN 1 ELSE 0 END) AS BIGINT) \
          FROM need WHERE lineage = $1 GROUP BY kind, name ORDER BY kind, name";
-    let parent = parent.map_or(Ok(-1), signed)?;
-    let values = [Value::Int(lineage), Value::Int(parent), Value::Int(OPEN)];
+    let at = |position: Option<u64>| position.map_or(Ok(-1), signed).map(Value::Int);
+    let values = [Value::Int(lineage), at(parent)?, at(last)?];
     transaction.query(statement, &values, &mut |row| {
         let name = objects::name_in(row, 0, 1)?;
         each(name, row.int(2)? == 1, row.int(3)? == 1)
     })
 }
 
-/// Those of some files that the last receipt of a lineage needs, in their order, which must be that
-/// of their names.
+/// Those of some files that the last receipt of a lineage needs, whose position is `last`, in their
+/// order, which must be that of their names.
 ///
 /// # Errors
 /// Those of the database.
 pub fn open_among(
     transaction: &mut dyn Transaction,
     place: Place,
+    last: u64,
     names: &[FileName],
 ) -> Result<Vec<FileName>> {
+    let last = Value::Int(signed(last)?);
     let mut open = Vec::new();
     many::by_type(names, &mut |kind, ids| {
         let statement = format!(
             "SELECT kind, name FROM need WHERE repository = $1 AND kind = $2 AND lineage = $3 \
-             AND ended = $4 AND name IN ({}) ORDER BY name",
+             AND began <= $4 AND ended > $4 AND name IN ({}) ORDER BY name",
             many::places(5, ids.len(), ("", ""))
         );
-        let first = place.values(kind, [Value::Int(OPEN)]);
+        let first = place.values(kind, [last]);
         transaction.query(&statement, &many::values(&first, ids), &mut |row| {
             open.push(objects::name_in(row, 0, 1)?);
             Ok(())
@@ -116,21 +124,25 @@ pub fn open_among(
     Ok(open)
 }
 
-/// The keys that the last receipt of a lineage needs.
+/// The keys that the last receipt of a lineage needs, whose position is `last`.
 ///
 /// # Errors
 /// Those of the database.
-pub fn open_keys(transaction: &mut dyn Transaction, lineage: i64) -> Result<Vec<FileName>> {
-    let statement = "SELECT kind, name FROM need WHERE lineage = $1 AND kind = 1 AND ended = $2 \
-                     ORDER BY name";
-    let values = [Value::Int(lineage), Value::Int(OPEN)];
+pub fn open_keys(
+    transaction: &mut dyn Transaction,
+    lineage: i64,
+    last: u64,
+) -> Result<Vec<FileName>> {
+    let statement = "SELECT kind, name FROM need WHERE lineage = $1 AND kind = 1 \
+                     AND began <= $2 AND ended > $2 ORDER BY name";
+    let values = [Value::Int(lineage), Value::Int(signed(last)?)];
     super::all(transaction, statement, &values, |row| {
         objects::name_in(row, 0, 1)
     })
 }
 
-/// Goes on to what the receipt at `position` needs; nothing may be in `difference` that does not
-/// belong to the last one.
+/// Goes on to what the receipt at `position` needs, which is the next one, or a part of that;
+/// nothing may be in `difference` that does not belong to the last one.
 ///
 /// # Errors
 /// Those of the database.

@@ -22,7 +22,7 @@ use crate::records::{all, damaged, signed, unsigned};
 pub const PART: u64 = 5_000;
 
 /// An act whose last part was done so long ago has lost its process, in milliseconds.
-const ABANDONED_MS: i64 = 60_000;
+pub(super) const ABANDONED_MS: i64 = 60_000;
 
 /// For how long the row of an act stays that another process than the first has brought to its end,
 /// in milliseconds.

@@ -31,6 +31,22 @@ impl Difference {
     pub fn files(&self) -> u64 {
         (self.added.len() + self.dropped.len()) as u64
     }
+
+    /// Its files from a place on, counted over all of them, at most `most`: first those that are
+    /// dropped. Empty behind the last one.
+    #[must_use]
+    pub fn part(&self, from: usize, most: usize) -> Self {
+        let until = from.saturating_add(most);
+        let cut = |names: &[FileName], before: usize| {
+            let place = |at: usize| at.saturating_sub(before).min(names.len());
+            let some = names.get(place(from)..place(until));
+            some.unwrap_or_default().to_vec()
+        };
+        Self {
+            added: cut(&self.added, self.dropped.len()),
+            dropped: cut(&self.dropped, 0),
+        }
+    }
 }
 
 /// A merge on its way.
@@ -214,6 +230,26 @@ mod tests {
                 && change.index_added.is_disjoint(&parent.index)
                 && change.index_dropped.is_subset(&parent.index);
             prop_assert_eq!(merge(&change, &parent, &tip).is_ok(), belongs);
+        }
+    }
+
+    #[test]
+    fn the_parts_of_a_difference_are_all_of_it() {
+        let name = |number: u8| FileName::new(FileType::Data, Id::of(&[number]));
+        for (added, dropped) in [(0, 0), (1, 0), (0, 7), (10, 5), (3, 9), (4, 8)] {
+            let all = Difference {
+                added: (0..added).map(name).collect(),
+                dropped: (100..100 + dropped).map(name).collect(),
+            };
+            let mut found = Difference::default();
+            for from in (0..all.files() as usize).step_by(4) {
+                let part = all.part(from, 4);
+                assert!((1..=4).contains(&part.files()));
+                found.added.extend(part.added);
+                found.dropped.extend(part.dropped);
+            }
+            assert_eq!(found, all);
+            assert_eq!(all.part(all.files() as usize, 4), Difference::default());
         }
     }
 

@@ -29,6 +29,7 @@ use parking_lot::Mutex;
 
 use crate::database::Transaction;
 use crate::database::lease::{self, Holder, LENGTH_MS, Lease, RENEW_MS};
+use crate::records::coming;
 use crate::vault::Vault;
 use crate::{Error, Result};
 
@@ -47,17 +48,20 @@ pub enum Job {
     Witness,
     /// Reads the log's files, to find what was changed.
     LookBack,
+    /// Lets go of moments that nobody needs.
+    Moments,
 }
 
 impl Job {
     /// All jobs, in order.
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Clock,
         Self::Log,
         Self::Purge,
         Self::Scrub,
         Self::Witness,
         Self::LookBack,
+        Self::Moments,
     ];
 
     /// The name of its lease.
@@ -69,6 +73,7 @@ impl Job {
             Self::Scrub => "scrub",
             Self::Witness => "witness",
             Self::LookBack => "look-back",
+            Self::Moments => "moments",
         }
     }
 
@@ -111,7 +116,7 @@ impl Leases {
     }
 
     fn renewed_ms(&self, job: Job) -> &Mutex<Option<i64>> {
-        let [clock, log, purge, scrub, witness, look_back] = &self.renewed_ms;
+        let [clock, log, purge, scrub, witness, look_back, moments] = &self.renewed_ms;
         match job {
             Job::Clock => clock,
             Job::Log => log,
@@ -119,6 +124,7 @@ impl Leases {
             Job::Scrub => scrub,
             Job::Witness => witness,
             Job::LookBack => look_back,
+            Job::Moments => moments,
         }
     }
 
@@ -245,16 +251,17 @@ impl Vault {
         self.release(&Job::ALL)
     }
 
-    /// Ends the leases of all processes that were there before; only for who knows that none of
-    /// them lives.
+    /// Ends the leases of all processes that were there before, and leaves the receipts that they were
+    /// taking; only for who knows that none of them lives.
     ///
     /// # Errors
     /// Those of the database.
     pub fn end_leases_of_the_dead(&self) -> Result<()> {
         self.shared.drift.lock().forget_others();
-        self.shared
-            .commits
-            .commit(|transaction| lease::end_all(transaction))
+        self.shared.commits.commit(|transaction| {
+            coming::leave_all(transaction)?;
+            lease::end_all(transaction)
+        })
     }
 
     /// Takes the lease of a job, or finds that it is held since a moment ago; returns when it was

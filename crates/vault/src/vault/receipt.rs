@@ -11,6 +11,7 @@
 //! one waits on the disk, and not in memory, for its turn.
 
 mod day;
+mod parts;
 mod spool;
 mod taking;
 
@@ -35,6 +36,7 @@ use crate::vault::many::known_token;
 use crate::vault::usage::Room;
 use crate::{Error, Result, chain};
 
+pub(super) use parts::Arrivals;
 pub(super) use spool::Spool;
 
 use spool::Part;

@@ -1,5 +1,6 @@
 //! What a serving process does from time to time: moving the clock, publishing, asking witnesses,
-//! looking back at the log, purging, scrubbing, trying the storage, and looking at itself.
+//! looking back at the log, purging, scrubbing, thinning moments, trying the storage, and looking at
+//! itself.
 //!
 //! Each has a task of its own, so that a long purge never keeps the clock from being moved.
 
@@ -44,6 +45,9 @@ const PURGE_EVERY: Duration = Duration::from_secs(60);
 /// After how many times of that what uploads left behind is looked for.
 const PURGES_BETWEEN_SWEEPS: u64 = 60;
 
+/// How often moments are let go that nobody needs, for which all objects are read.
+const THIN_EVERY: Duration = Duration::from_secs(6 * 60 * 60);
+
 /// How old it must be: no upload of any process takes so long.
 const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -80,6 +84,7 @@ impl Jobs {
             tokio::spawn(self.clone().keep_asking(stop.clone())),
             tokio::spawn(self.clone().keep_trying_storage(stop.clone())),
             tokio::spawn(self.clone().keep_looking_back(stop.clone())),
+            tokio::spawn(self.clone().keep_thinning(stop.clone())),
             tokio::spawn(self.keep_publishing(stop.clone())),
         ]
     }
@@ -124,8 +129,9 @@ impl Jobs {
         }
     }
 
-    /// Drops old locks, purges, shows the newest snapshots, and removes what uploads left behind,
-    /// until `stop`; what fails keeps none of the others from being done.
+    /// Drops old locks, purges, takes back receipts that were not taken in to the end, shows the newest
+    /// snapshots, and removes what uploads left behind, until `stop`; what fails keeps none of the
+    /// others from being done.
     async fn keep_purging(self, mut stop: Stop) {
         let mut tick = interval(PURGE_EVERY);
         let mut ticks = 0_u64;
@@ -139,6 +145,9 @@ impl Jobs {
                 .await;
             let vault = self.vault.clone();
             self.run("purge", move || vault.purge().map(drop)).await;
+            let vault = self.vault.clone();
+            self.run("receipts", move || vault.take_back_receipts().map(drop))
+                .await;
             let (vault, standings) = (self.vault.clone(), self.standings.clone());
             let look = move || {
                 standings.set(&vault.newest_snapshots()?);
@@ -216,6 +225,22 @@ impl Jobs {
             let publisher = Arc::clone(&self.publisher);
             let look = move || publisher.look_back().map(drop);
             self.run("look-back", look).await;
+        }
+    }
+
+    /// Lets go of moments that nobody needs, until `stop`.
+    async fn keep_thinning(self, mut stop: Stop) {
+        let mut tick = interval(THIN_EVERY);
+        // A start has enough to do.
+        tick.tick().await;
+        loop {
+            tokio::select! {
+                () = stop.wait() => return,
+                _ = tick.tick() => {}
+            }
+            let vault = self.vault.clone();
+            self.run("moments", move || vault.thin_moments().map(drop))
+                .await;
         }
     }
 

@@ -1,21 +1,26 @@
 //! A receipt whose signature holds is put behind those that came before.
 //!
 //! What can go wrong: two that come at once for one source. Each is compared with the one that was
-//! last when it was looked; who finds another one there when he writes looks again.
+//! last when it was looked; who finds another one there when he writes looks again. And while a very
+//! large one is written down in parts, all others of its source wait.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Instant;
 
 use strongroom_model::receipt::VerifiedReceipt;
 use strongroom_model::{FileName, Id, RepositoryPath};
 
 use crate::database::Transaction;
 use crate::records::client_keys::{self, PublicKey, Sent};
+use crate::records::coming;
 use crate::records::leaves::{self, Act, Moment};
 use crate::records::needs::{self, Place};
 use crate::records::receipts::{self, Lineage, NewReceipt, Receipt};
 use crate::records::repositories::{self, Repository};
 use crate::rules::needs::{Difference, Merge, names};
 use crate::vault::authentication::Principal;
+use crate::vault::receipt::parts::{PART, WAIT, contended};
 use crate::vault::receipt::{Accepted, day};
 use crate::vault::{Vault, no_answer, unknown_repository, usage, wholeness};
 use crate::{Error, Result};
@@ -42,10 +47,22 @@ pub(super) struct Taking {
     pub(super) envelope: Arc<Vec<u8>>,
 }
 
+/// What came of writing a receipt down.
+pub(super) enum Outcome {
+    /// It stands, or stood before.
+    Stands(Receipt),
+    /// Others have come before it, so that it is compared anew.
+    Outdated,
+    /// Another one is on its way into this lineage.
+    Waits(i64),
+}
+
 /// What is to be done with a receipt.
 enum Plan {
     /// Nothing: it was sent before.
     Known(Receipt),
+    /// It waits for another one that is on its way into this lineage.
+    Waits(i64),
     /// It stands behind so many others, and changes this.
     Stands {
         behind: u64,
@@ -76,25 +93,35 @@ impl Taking {
     /// What the lineage needs is looked at outside of the transaction that changes it, which must
     /// not wait for it: so it may be out of date by then, and is looked at again.
     pub(super) fn take(self) -> Result<Accepted> {
-        for _ in 0..ATTEMPTS {
-            let done = match self.plan()? {
+        let (mut attempts, mut until) = (0, None);
+        loop {
+            let outcome = match self.plan()? {
                 Plan::Known(receipt) => {
                     self.bind()?;
-                    Some(receipt)
+                    Outcome::Stands(receipt)
                 }
+                Plan::Waits(lineage) => Outcome::Waits(lineage),
                 Plan::Stands {
                     behind,
                     difference,
                     cost,
-                } => self.commit(behind, difference, cost)?,
+                } => match difference.files() > PART {
+                    true => self.commit_in_parts(behind, &difference, cost)?,
+                    false => self.commit(behind, difference, cost)?,
+                },
             };
-            if let Some(receipt) = done {
-                return self.answer(&receipt);
+            match outcome {
+                Outcome::Stands(receipt) => return self.answer(&receipt),
+                Outcome::Outdated => attempts += 1,
+                Outcome::Waits(lineage) => {
+                    let until = *until.get_or_insert_with(|| Instant::now() + WAIT);
+                    self.vault.await_receipt(lineage, until)?;
+                }
+            }
+            if attempts >= ATTEMPTS {
+                return Err(contended());
             }
         }
-        Err(Error::Contended {
-            what: "the receipts of this source",
-        })
     }
 
     /// What is looked through for it is counted before anything comes of it, be it a refusal.
@@ -144,6 +171,11 @@ impl Taking {
             if parent.as_ref().is_some_and(is_other) {
                 return Err(broken("its parent is of another client or source"));
             }
+            if let Some(lineage) = &lineage
+                && coming::get(transaction, lineage.id)?.is_some()
+            {
+                return Ok(Plan::Waits(lineage.id));
+            }
             let parent = parent.map(|parent| parent.position);
             let place = |lineage: &Lineage| Place {
                 repository: repository.id,
@@ -181,10 +213,11 @@ impl Taking {
     ) -> Result<Difference> {
         let change = &self.verified.receipt().needs;
         let mut merge = Merge::new(change);
+        let last = behind.checked_sub(1);
         if let Some(place) = place {
-            if parent.is_some() && parent == behind.checked_sub(1) {
+            if let Some(last) = last.filter(|last| parent == Some(*last)) {
                 // It builds on the last one: only what it speaks of can change.
-                for key in needs::open_keys(transaction, place.lineage)? {
+                for key in needs::open_keys(transaction, place.lineage, last)? {
                     merge.row(key, true, true).map_err(|why| broken(&why))?;
                 }
                 let mut said = names(change);
@@ -193,7 +226,7 @@ impl Taking {
                     if some.is_empty() {
                         break;
                     }
-                    for name in needs::open_among(transaction, place, &some)? {
+                    for name in needs::open_among(transaction, place, last, &some)? {
                         merge.row(name, true, true).map_err(|why| broken(&why))?;
                     }
                 }
@@ -204,70 +237,95 @@ impl Taking {
                     let merged = merge.row(name, at_parent, at_tip);
                     merged.map_err(|why| broken(&why))
                 };
-                needs::rows(transaction, lineage, parent, each)?;
+                needs::rows(transaction, lineage, (parent, last), each)?;
             }
         }
         merge.finish().map_err(|why| broken(&why))
     }
 
-    /// Writes the receipt down behind so many others; `None` where it are more by now.
-    fn commit(
-        &self,
-        behind: u64,
-        difference: Arc<Difference>,
-        cost: Sent,
-    ) -> Result<Option<Receipt>> {
+    /// Writes the receipt down behind so many others, in one transaction.
+    fn commit(&self, behind: u64, difference: Arc<Difference>, cost: Sent) -> Result<Outcome> {
         let now = self.vault.now();
         let work = self.work();
         self.vault.shared.commits.commit(move |transaction| {
-            let repository = current(transaction, &work.repository)?;
-            let claim = work.verified.receipt();
-            if let Some(known) = receipts::get(transaction, repository.id, work.verified.id())? {
-                work.bind_in(transaction, now)?;
-                return Ok(Some(known));
-            }
-            let lineage = work.lineage(transaction, &repository)?;
-            if lineage.receipts != behind {
-                return Ok(None);
-            }
+            let (repository, place) = match work.look_again(transaction, now, behind)? {
+                ControlFlow::Continue(found) => found,
+                ControlFlow::Break(outcome) => return Ok(outcome),
+            };
             work.bind_in(transaction, now)?;
             work.spend(transaction, &repository, now, cost)?;
-            let place = Place {
-                repository: repository.id,
-                lineage: lineage.id,
-            };
             needs::apply(transaction, place, behind, &difference)?;
-            let receipt = Receipt {
-                id: work.verified.id(),
-                lineage: lineage.id,
-                position: behind,
-                snapshot: claim.snapshot,
-                host: claim.host.clone(),
-                time: claim.time,
-                config: claim.needs.config,
-                token: work.principal.token,
-                arrived_ms: now.vault_ms,
-            };
-            let new = NewReceipt {
-                receipt: &receipt,
-                parent: claim.parent,
-                envelope: &work.envelope,
-            };
-            receipts::insert(transaction, repository.id, &new)?;
-            let act = Act::Receipt {
-                repository: repository.path,
-                snapshot: claim.snapshot,
-                receipt: receipt.id,
-                client: claim.client,
-                token: work.principal.name.clone(),
-            };
-            leaves::append(transaction, now, &act)?;
-            Ok(Some(receipt))
+            work.stand(transaction, now, (repository, place.lineage), behind)
         })
     }
 
+    /// Looks again at what was looked at before, in the transaction that writes: where the receipt
+    /// goes, when nothing else has come and nothing is on its way.
+    pub(super) fn look_again(
+        &self,
+        transaction: &mut dyn Transaction,
+        now: Moment,
+        behind: u64,
+    ) -> Result<ControlFlow<Outcome, (Repository, Place)>> {
+        let repository = current(transaction, &self.repository)?;
+        if let Some(known) = receipts::get(transaction, repository.id, self.verified.id())? {
+            self.bind_in(transaction, now)?;
+            return Ok(ControlFlow::Break(Outcome::Stands(known)));
+        }
+        let lineage = self.lineage(transaction, &repository)?;
+        if coming::get(transaction, lineage.id)?.is_some() {
+            return Ok(ControlFlow::Break(Outcome::Waits(lineage.id)));
+        }
+        if lineage.receipts != behind {
+            return Ok(ControlFlow::Break(Outcome::Outdated));
+        }
+        let place = Place {
+            repository: repository.id,
+            lineage: lineage.id,
+        };
+        Ok(ControlFlow::Continue((repository, place)))
+    }
+
+    /// Has the receipt stand behind so many others of a lineage, where what it changes is written:
+    /// from here on it counts, all of it at once.
+    pub(super) fn stand(
+        &self,
+        transaction: &mut dyn Transaction,
+        now: Moment,
+        (repository, lineage): (Repository, i64),
+        behind: u64,
+    ) -> Result<Outcome> {
+        let claim = self.verified.receipt();
+        let receipt = Receipt {
+            id: self.verified.id(),
+            lineage,
+            position: behind,
+            snapshot: claim.snapshot,
+            host: claim.host.clone(),
+            time: claim.time,
+            config: claim.needs.config,
+            token: self.principal.token,
+            arrived_ms: now.vault_ms,
+        };
+        let new = NewReceipt {
+            receipt: &receipt,
+            parent: claim.parent,
+            envelope: &self.envelope,
+        };
+        receipts::insert(transaction, repository.id, &new)?;
+        let act = Act::Receipt {
+            repository: repository.path,
+            snapshot: claim.snapshot,
+            receipt: receipt.id,
+            client: claim.client,
+            token: self.principal.name.clone(),
+        };
+        leaves::append(transaction, now, &act)?;
+        Ok(Outcome::Stands(receipt))
+    }
+
     /// The same, for a transaction that is done elsewhere.
-    fn work(&self) -> Self {
+    pub(super) fn work(&self) -> Self {
         Self {
             vault: self.vault.clone(),
             principal: self.principal.clone(),
@@ -299,7 +357,9 @@ impl Taking {
         made.ok_or_else(no_answer)
     }
 
-    fn spend(
+    /// Counts what the receipt costs its token, and its bytes; fails where there is no room for
+    /// them.
+    pub(super) fn spend(
         &self,
         transaction: &mut dyn Transaction,
         repository: &Repository,
@@ -314,7 +374,7 @@ impl Taking {
         usage::spend(transaction, token, now.vault_ms, bytes)
     }
 
-    fn check_key(&self, bound: Option<PublicKey>) -> Result<()> {
+    pub(super) fn check_key(&self, bound: Option<PublicKey>) -> Result<()> {
         match bound {
             Some(bound) if bound != self.key => Err(Error::OtherClient {
                 token: self.principal.name.clone(),
@@ -335,7 +395,7 @@ impl Taking {
         self.vault.shared.commits.commit(bind)
     }
 
-    fn bind_in(&self, transaction: &mut dyn Transaction, now: Moment) -> Result<()> {
+    pub(super) fn bind_in(&self, transaction: &mut dyn Transaction, now: Moment) -> Result<()> {
         let token = self.principal.token;
         let bound = client_keys::get(transaction, token)?;
         self.check_key(bound)?;
@@ -363,7 +423,10 @@ impl Taking {
     }
 }
 
-fn current(transaction: &mut dyn Transaction, path: &RepositoryPath) -> Result<Repository> {
+pub(super) fn current(
+    transaction: &mut dyn Transaction,
+    path: &RepositoryPath,
+) -> Result<Repository> {
     repositories::get(transaction, path)?.ok_or_else(|| unknown_repository(path))
 }
 

@@ -2,14 +2,14 @@
 
 use strongroom_model::{FileName, FileType, Id, Name};
 use strongroom_vault::Result;
-use strongroom_vault::database::{Database, Transaction, migrate};
+use strongroom_vault::database::{Database, Transaction, Value, migrate};
 use strongroom_vault::records::client_keys::{self, Sent};
 use strongroom_vault::records::needs::{self, Place};
 use strongroom_vault::records::objects::{self, Key};
 use strongroom_vault::records::receipts::{self, Cursor, NewReceipt, Receipt};
 use strongroom_vault::records::tombstones::{self, Tombstone};
 use strongroom_vault::records::under_way::{Deed, UnderWay};
-use strongroom_vault::records::{SCHEMA, hiding, purging, repositories};
+use strongroom_vault::records::{SCHEMA, coming, hiding, purging, repositories};
 use strongroom_vault::rules::life::{Delete, Object, State};
 use strongroom_vault::rules::needs::Difference;
 use strongroom_vault::rules::purge::Keeping;
@@ -20,6 +20,7 @@ both! {
     a_receipt_and_what_it_needs_are_kept_and_looked_up
     an_object_is_sound_in_two_states_alone
     a_receipt_of_many_files_takes_few_statements
+    what_is_written_before_its_receipt_stands_is_seen_by_nobody_and_taken_back
 }
 
 fn name(kind: FileType, content: &[u8]) -> FileName {
@@ -119,14 +120,14 @@ fn a_receipt_and_what_it_needs_are_kept_and_looked_up(scene: &Scene) {
             added: Vec::new(),
             dropped: vec![late],
         };
-        assert_eq!(needs::open_among(transaction, place, &[late])?, [late]);
+        assert_eq!(needs::open_among(transaction, place, 0, &[late])?, [late]);
         needs::apply(transaction, place, 1, &dropped)?;
-        assert_eq!(needs::open_among(transaction, place, &[late])?, []);
+        assert_eq!(needs::open_among(transaction, place, 1, &[late])?, []);
         let mut rows = Vec::new();
         needs::rows(
             transaction,
             lineage.id,
-            Some(0),
+            (Some(0), Some(1)),
             &mut |name, parent, tip| {
                 rows.push((name, parent, tip));
                 Ok(())
@@ -256,7 +257,7 @@ fn a_receipt_of_many_files_takes_few_statements(scene: &Scene) {
                 dropped: vec![gone, index],
             };
             needs::apply(&mut counting, place, 1, &dropped)?;
-            let open = needs::open_among(&mut counting, place, &all)?;
+            let open = needs::open_among(&mut counting, place, 1, &all)?;
             let expected = packs.iter().copied().filter(|name| *name != gone);
             assert!(open.into_iter().eq(expected));
             assert_eq!(needs::count_lacking(&mut counting, 1, 0)?, 9_999);
@@ -265,4 +266,128 @@ fn a_receipt_of_many_files_takes_few_statements(scene: &Scene) {
             Ok(())
         })
         .unwrap();
+}
+
+/// All rows of what receipts need, and how many of them have no end.
+fn count_needs(transaction: &mut dyn Transaction) -> Result<(i64, i64)> {
+    let statement = "SELECT COUNT(*), COUNT(CASE WHEN ended = $1 THEN 1 END) FROM need";
+    let values = [Value::Int(needs::OPEN)];
+    let counts = transaction.first(statement, &values, |row| Ok((row.int(0)?, row.int(1)?)))?;
+    Ok(counts.unwrap())
+}
+
+fn packs(numbers: std::ops::Range<u32>) -> Vec<FileName> {
+    let mut packs: Vec<_> = numbers
+        .map(|number| name(FileType::Data, &number.to_le_bytes()))
+        .collect();
+    packs.sort();
+    packs
+}
+
+fn what_is_written_before_its_receipt_stands_is_seen_by_nobody_and_taken_back(scene: &Scene) {
+    let (database, repository) = open(scene);
+    let source: Name = "repos".parse().unwrap();
+    let client = Id::of(b"client");
+    let snapshot = name(FileType::Snapshots, b"snapshot");
+    let (old, new) = (packs(0..12_000), packs(20_000..23_000));
+    let gone: Vec<_> = old.iter().copied().step_by(4).collect();
+    let key = |name| Key::new(repository, name);
+    let work = |transaction: &mut dyn Transaction| -> Result<()> {
+        objects::insert(transaction, &key(snapshot), &object(State::Live))?;
+        receipts::insert_lineage(transaction, repository, client, &source)?;
+        let lineage = receipts::lineage_of(transaction, repository, client, &source)?.unwrap();
+        let place = Place {
+            repository,
+            lineage: lineage.id,
+        };
+        let first = Difference {
+            added: old.clone(),
+            dropped: Vec::new(),
+        };
+        needs::apply(transaction, place, 0, &first)?;
+        let receipt = Receipt {
+            id: Id::of(b"receipt"),
+            lineage: lineage.id,
+            position: 0,
+            snapshot: snapshot.id().unwrap(),
+            host: "web1".to_owned(),
+            time: "2026-11-23T04:00:00.5Z".parse().unwrap(),
+            config: Id::of(b"config"),
+            token: 1,
+            arrived_ms: 9,
+        };
+        let stands = NewReceipt {
+            receipt: &receipt,
+            parent: None,
+            envelope: b"{}",
+        };
+        receipts::insert(transaction, repository, &stands)?;
+        assert_eq!(count_needs(transaction)?, (12_000, 12_000));
+
+        let next = Difference {
+            added: new.clone(),
+            dropped: gone.clone(),
+        };
+        coming::begin(transaction, lineage.id, 1, "one")?;
+        needs::apply(transaction, place, 1, &next.part(0, 2_000))?;
+        needs::apply(transaction, place, 1, &next.part(2_000, 4_000))?;
+        assert_eq!(count_needs(transaction)?, (15_000, 12_000));
+        // To whoever looks at the last receipt, nothing has changed.
+        assert_eq!(needs::open_among(transaction, place, 0, &old)?, old);
+        assert_eq!(needs::open_among(transaction, place, 0, &new)?, []);
+        let mut needed = Vec::new();
+        let places = (None, Some(0));
+        needs::rows(transaction, lineage.id, places, &mut |name, _, is_last| {
+            needed.extend(is_last.then_some(name));
+            Ok(())
+        })?;
+        assert_eq!(needed, old);
+        assert_eq!(needs::count_lacking(transaction, lineage.id, 0)?, 12_000);
+        assert!(needs::is_held(transaction, &key(gone[7]))?);
+        assert!(!needs::is_held(transaction, &key(new[7]))?);
+
+        // While somebody goes on with it, it stays; nobody else is taken for him.
+        let found = coming::get(transaction, lineage.id)?.unwrap();
+        assert_eq!((found.position, found.is_left), (1, false));
+        assert!(coming::goes_on(transaction, lineage.id, "one")?);
+        assert!(!coming::goes_on(transaction, lineage.id, "two")?);
+        assert!(!coming::end(transaction, lineage.id, "two")?);
+        assert!(!coming::take_back(transaction, lineage.id)?);
+        coming::leave(transaction, lineage.id, "two")?;
+        assert!(coming::left(transaction)?.is_empty());
+        assert_eq!(count_needs(transaction)?, (15_000, 12_000));
+
+        coming::leave(transaction, lineage.id, "one")?;
+        assert_eq!(coming::left(transaction)?, [lineage.id]);
+        assert!(!coming::goes_on(transaction, lineage.id, "one")?);
+        let mut parts = 1;
+        while coming::take_back(transaction, lineage.id)? {
+            parts += 1;
+            assert!(needs::is_held(transaction, &key(gone[7]))?);
+        }
+        assert!((3..=4).contains(&parts), "{parts}");
+        assert_eq!(coming::get(transaction, lineage.id)?, None);
+        assert_eq!(count_needs(transaction)?, (12_000, 12_000));
+        assert_eq!(needs::open_among(transaction, place, 0, &old)?, old);
+        let kept = receipts::lineage_of(transaction, repository, client, &source)?;
+        assert_eq!(kept.map(|lineage| lineage.receipts), Some(1));
+
+        // A lineage that was made for what was taken back goes with it.
+        let other = Id::of(b"another client");
+        receipts::insert_lineage(transaction, repository, other, &source)?;
+        let lineage = receipts::lineage_of(transaction, repository, other, &source)?.unwrap();
+        coming::begin(transaction, lineage.id, 0, "three")?;
+        let place = Place {
+            repository,
+            lineage: lineage.id,
+        };
+        needs::apply(transaction, place, 0, &next.part(3_000, 1_000))?;
+        coming::leave_all(transaction)?;
+        while coming::take_back(transaction, lineage.id)? {}
+        let gone = receipts::lineage_of(transaction, repository, other, &source)?;
+        assert_eq!(gone, None);
+        assert_eq!(count_needs(transaction)?, (12_000, 12_000));
+        Ok(())
+    };
+    database.write(&mut { work }).unwrap();
 }

@@ -15,7 +15,7 @@ use strongroom_vault::database::{Database, Postgres};
 use strongroom_vault::publication::{LogFolder, Publisher};
 
 use crate::vault::scene::{Pair, Scene, local_bodies, within};
-use crate::vault::{attacks, life, parts};
+use crate::vault::{attacks, life, moments, parts, receipts};
 
 /// A database of its own on a server for each folder.
 pub(super) fn database_of(server: &PostgresServer, folder: &Path) -> String {
@@ -94,6 +94,8 @@ const ON_A_FOLDER: &[fn()] = &[
     life::quotas_and_limits_hold,
     attacks::a_flood_of_snapshots_stops_at_the_bound_of_a_day,
     parts::much_is_hidden_shown_and_undeleted_a_part_at_a_time,
+    moments::moments_go_of_which_nothing_tells_and_every_view_stays,
+    receipts::parts::a_large_receipt_stands_as_a_small_one_does,
 ];
 
 #[test]

@@ -152,7 +152,7 @@ impl Database for DyingDatabase {
 }
 
 /// A database that dies, and what says after how many more transactions that write.
-fn dying() -> (Pair, Arc<AtomicU64>) {
+pub(super) fn dying() -> (Pair, Arc<AtomicU64>) {
     let left = Arc::new(AtomicU64::new(u64::MAX));
     let of_pair = Arc::clone(&left);
     let pair: Pair = Rc::new(move |folder| {
@@ -166,9 +166,9 @@ fn dying() -> (Pair, Arc<AtomicU64>) {
 }
 
 /// What happens once, after so many more transactions that write and before the next one.
-type Interruption = Arc<Mutex<Option<(u64, Happens)>>>;
+pub(super) type Interruption = Arc<Mutex<Option<(u64, Happens)>>>;
 
-type Happens = Box<dyn FnOnce() + Send>;
+pub(super) type Happens = Box<dyn FnOnce() + Send>;
 
 /// A database between two of whose transactions something else happens.
 struct InterruptedDatabase {
@@ -206,7 +206,7 @@ impl Database for InterruptedDatabase {
     }
 }
 
-fn interrupted() -> (Pair, Interruption) {
+pub(super) fn interrupted() -> (Pair, Interruption) {
     let interruption = Interruption::default();
     let of_pair = Arc::clone(&interruption);
     let pair: Pair = Rc::new(move |folder| {

@@ -3,6 +3,7 @@
 mod day;
 mod model;
 mod open_door;
+pub(crate) mod parts;
 
 use strongroom_model::receipt::NeedsChange;
 use strongroom_model::{FileName, FileType, Id, Needs, Receipt};

@@ -1,0 +1,78 @@
+//! A vault keeps as many moments as it has something to show, however long it runs.
+
+use strongroom_model::FileType;
+use strongroom_vault::rules::clock::HOUR_MS;
+use strongroom_vault::rules::right::Right;
+
+use super::scene::{START_MS, Scene, repository};
+
+fn count(scene: &Scene) -> i64 {
+    let mut count = None;
+    let read = scene.vault.database().read(&mut |transaction| {
+        count = transaction.first("SELECT COUNT(*) FROM moment", &[], |row| row.int(0))?;
+        Ok(())
+    });
+    read.unwrap();
+    count.unwrap()
+}
+
+pub(crate) fn moments_go_of_which_nothing_tells_and_every_view_stays() {
+    let scene = Scene::new();
+    let (append, maintain) = (scene.token(Right::Append), scene.token(Right::Maintain));
+    scene.init(&append);
+    let mut times = vec![START_MS - 1, START_MS];
+    let mut packs = Vec::new();
+    for number in 0..40_u8 {
+        scene.pass(1_000);
+        // What is told of is no object, but for every fourth second.
+        match number % 8 {
+            3 => packs.push(scene.put(&append, FileType::Data, &[number]).unwrap()),
+            7 => {
+                let pack = packs.last().copied().unwrap();
+                scene.vault.remove(&maintain, &repository(), pack).unwrap();
+            }
+            _ => drop(scene.token(Right::Read)),
+        }
+        let now_ms = scene.vault.now().recorded_ms;
+        times.extend([now_ms - 1, now_ms]);
+    }
+    let shown = || {
+        let views = times.iter().map(|time_ms| {
+            let view = scene.vault.as_of(*time_ms).unwrap();
+            let of = |kind| scene.list(&append, view, kind);
+            (of(FileType::Data), of(FileType::Keys))
+        });
+        views.collect::<Vec<_>>()
+    };
+    let (before, views) = (count(&scene), shown());
+    let removed = scene.vault.thin_moments().unwrap();
+    assert!(removed >= 20, "{removed}");
+    assert_eq!(count(&scene), before - removed as i64);
+    assert_eq!(shown(), views);
+    assert_eq!(scene.vault.thin_moments().unwrap(), 0);
+    // What was deleted since a time is taken back by it still.
+    let since_ms = times.last().copied().unwrap() - 7_500;
+    let undone = scene
+        .vault
+        .undelete(&repository(), None, Some(since_ms), None);
+    assert_eq!(undone.unwrap(), 1);
+
+    // When the objects are gone, so are the moments that only they needed.
+    let left = count(&scene);
+    scene
+        .vault
+        .remove(&maintain, &repository(), packs[4])
+        .unwrap();
+    scene.pass(4 * HOUR_MS);
+    scene.agree().unwrap();
+    scene.vault.purge().unwrap();
+    assert!(scene.beside().vault.thin_moments().unwrap() > 5);
+    assert!(count(&scene) < left - 5, "{left} and {}", count(&scene));
+    let now = scene.vault.as_of(scene.vault.now().recorded_ms).unwrap();
+    assert_eq!(scene.list(&append, now, FileType::Keys).len(), 1);
+}
+
+#[test]
+fn moments_are_kept_while_something_tells_of_them() {
+    moments_go_of_which_nothing_tells_and_every_view_stays();
+}

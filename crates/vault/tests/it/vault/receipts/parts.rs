@@ -1,0 +1,198 @@
+//! A receipt that changes very much is written down in parts, and counts when it stands.
+
+use std::sync::atomic::Ordering;
+
+use strongroom_model::receipt::NeedsChange;
+use strongroom_model::{Id, Needs, Receipt};
+use strongroom_vault::database::Transaction;
+use strongroom_vault::records::needs;
+use strongroom_vault::{Error, Vault};
+
+use super::World;
+use crate::vault::parts::{Happens, dying, interrupted};
+use crate::vault::scene::{Scene, repository, within};
+
+/// Two parts, and half of one.
+const MANY: u32 = 12_500;
+
+/// What else is written for a receipt: that it came, that it is on its way, and that it stands.
+const BESIDE: u64 = 3;
+
+impl World {
+    /// What the first receipt needs, and very many packs that are not here.
+    fn many_needs(&self) -> Needs {
+        let mut needs = self.needs();
+        let packs = (0..MANY).map(|number| Id::of(&number.to_le_bytes()));
+        needs.packs.extend(packs);
+        needs
+    }
+
+    /// A receipt that adds them, or drops them, behind another one.
+    fn next(&self, parent: Id, before: &Needs, after: &Needs) -> Receipt {
+        let change = NeedsChange::between(before, after);
+        self.client.receipt(self.snapshot, Some(parent), change)
+    }
+
+    /// How many rows there are of what receipts need, how many of them have no end, and how many
+    /// receipts are on their way.
+    fn rows(&self) -> (i64, i64, i64) {
+        let statement = format!(
+            "SELECT (SELECT COUNT(*) FROM need), (SELECT COUNT(*) FROM need WHERE ended = {}), \
+             (SELECT COUNT(*) FROM coming)",
+            needs::OPEN
+        );
+        let mut found = None;
+        let read = self.scene.vault.database().read(&mut |transaction| {
+            found = transaction.first(&statement, &[], |row| {
+                Ok((row.int(0)?, row.int(1)?, row.int(2)?))
+            })?;
+            Ok(())
+        });
+        read.unwrap();
+        found.unwrap()
+    }
+}
+
+/// Lets all receipts on their way seem to have lost their process.
+fn age(vault: &Vault) {
+    let statement = "UPDATE coming SET at_ms = at_ms - 120000";
+    let mut work =
+        |transaction: &mut dyn Transaction| transaction.execute(statement, &[]).map(drop);
+    vault.database().write(&mut work).unwrap();
+}
+
+fn told(scene: &Scene) -> usize {
+    scene.acts("receipt").len()
+}
+
+pub(crate) fn a_large_receipt_stands_as_a_small_one_does() {
+    let world = World::new();
+    let (scene, append) = (&world.scene, &world.append);
+    let first = world.send_first();
+    let (few, many) = (world.needs(), world.many_needs());
+    let adds = world.next(first, &few, &many);
+    let (second, accepted) = world.client.send(scene, append, &adds).unwrap();
+    assert_eq!(accepted.missing, u64::from(MANY));
+    assert_eq!(world.rows(), (i64::from(MANY) + 3, i64::from(MANY) + 3, 0));
+    let (again, accepted) = world.client.send(scene, append, &adds).unwrap();
+    assert_eq!((again, accepted.missing), (second, u64::from(MANY)));
+    assert_eq!(told(scene), 2);
+    let drops = world.next(second, &many, &few);
+    let (_, accepted) = world.client.send(scene, append, &drops).unwrap();
+    assert_eq!(accepted.missing, 0);
+    assert_eq!(world.rows(), (i64::from(MANY) + 3, 3, 0));
+    let missing: Vec<u64> = world
+        .missing()
+        .into_iter()
+        .map(|(files, _)| files)
+        .collect();
+    assert_eq!(missing, [0, u64::from(MANY), 0]);
+    assert_eq!(told(scene), 3);
+}
+
+#[test]
+fn a_large_receipt_is_taken_in() {
+    a_large_receipt_stands_as_a_small_one_does();
+}
+
+#[test]
+fn no_transaction_writes_more_than_a_part() {
+    let (pair, left) = dying();
+    let world = within(&pair, World::new);
+    let first = world.send_first();
+    let adds = world.next(first, &world.needs(), &world.many_needs());
+    left.store(1_000, Ordering::Relaxed);
+    world
+        .client
+        .send(&world.scene, &world.append, &adds)
+        .unwrap();
+    let written = 1_000 - left.load(Ordering::Relaxed);
+    assert_eq!(written, BESIDE + 3);
+}
+
+#[test]
+fn what_a_process_has_written_that_died_is_taken_back_and_sent_again() {
+    let (pair, left) = dying();
+    let world = within(&pair, World::new);
+    let (scene, append) = (&world.scene, &world.append);
+    let first = world.send_first();
+    let before = world.rows();
+    let (few, many) = (world.needs(), world.many_needs());
+    let adds = world.next(first, &few, &many);
+    let die_after_two_parts = || {
+        left.store(4, Ordering::Relaxed);
+        world.client.send(scene, append, &adds).unwrap_err();
+        left.store(u64::MAX, Ordering::Relaxed);
+        let (needs, open, coming) = before;
+        assert_eq!(world.rows(), (needs + 10_000, open + 10_000, coming + 1));
+        // Nobody sees anything of it.
+        assert_eq!(told(scene), 1);
+        assert_eq!(world.missing(), [(0, Vec::new())]);
+    };
+    die_after_two_parts();
+    let other = within(&pair, || scene.beside());
+    // Its process may be at it still.
+    assert_eq!(other.vault.take_back_receipts().unwrap(), 0);
+    age(&scene.vault);
+    assert_eq!(other.vault.take_back_receipts().unwrap(), 1);
+    assert_eq!(world.rows(), before);
+    assert_eq!(other.vault.take_back_receipts().unwrap(), 0);
+    // Who comes next takes it back as well, where nobody has done so.
+    die_after_two_parts();
+    age(&scene.vault);
+    let small = world.next(first, &few, &few);
+    let (second, accepted) = world.client.send(scene, append, &small).unwrap();
+    assert_eq!((accepted.missing, world.rows()), (0, before));
+    assert_eq!(told(scene), 2);
+    // Where no other process lives, nothing is waited for.
+    let adds = world.next(second, &few, &many);
+    left.store(3, Ordering::Relaxed);
+    world.client.send(scene, append, &adds).unwrap_err();
+    left.store(u64::MAX, Ordering::Relaxed);
+    scene.vault.end_leases_of_the_dead().unwrap();
+    let (_, accepted) = world.client.send(scene, append, &adds).unwrap();
+    assert_eq!(accepted.missing, u64::from(MANY));
+    assert_eq!(told(scene), 3);
+    assert_eq!(world.rows().2, 0);
+}
+
+#[test]
+fn who_was_taken_for_dead_begins_anew() {
+    let (pair, interruption) = interrupted();
+    let world = within(&pair, World::new);
+    let (scene, append) = (&world.scene, &world.append);
+    let first = world.send_first();
+    let adds = world.next(first, &world.needs(), &world.many_needs());
+    let other = within(&pair, || scene.beside());
+    let vault = other.vault.clone();
+    let take_back: Happens = Box::new(move || {
+        age(&vault);
+        assert_eq!(vault.take_back_receipts().unwrap(), 1);
+    });
+    // Before the second part.
+    *interruption.lock() = Some((3, take_back));
+    let (_, accepted) = world.client.send(scene, append, &adds).unwrap();
+    assert!(interruption.lock().is_none());
+    assert_eq!(accepted.missing, u64::from(MANY));
+    assert_eq!(world.rows(), (i64::from(MANY) + 3, i64::from(MANY) + 3, 0));
+    assert_eq!(told(scene), 2);
+}
+
+#[test]
+fn what_is_refused_in_the_end_leaves_nothing() {
+    let (pair, interruption) = interrupted();
+    let world = within(&pair, World::new);
+    let (scene, append) = (&world.scene, &world.append);
+    let first = world.send_first();
+    let before = world.rows();
+    let adds = world.next(first, &world.needs(), &world.many_needs());
+    let other = within(&pair, || scene.beside());
+    let vault = other.vault.clone();
+    let fill: Happens = Box::new(move || vault.set_quota(&repository(), Some(1)).unwrap());
+    *interruption.lock() = Some((4, fill));
+    let refused = world.client.send(scene, append, &adds);
+    assert!(matches!(refused, Err(Error::Full { .. })), "{refused:?}");
+    assert_eq!(world.rows(), before);
+    assert_eq!(told(scene), 1);
+    assert_eq!(world.missing(), [(0, Vec::new())]);
+}
