@@ -10,13 +10,13 @@ use strongroom_engine::backup::report::BackupReport;
 use strongroom_engine::known::{Lost, Records};
 use strongroom_engine::lead::ProblemState;
 use strongroom_engine::receipts::Receipts;
-use strongroom_engine::session::{KeyNotGiven, ReadyCopy, Session, chain};
+use strongroom_engine::session::{KeyNotGiven, ReadyCopy, Session, TriedKeys, chain};
 use strongroom_engine::state::{RepositoryState, SeenFiles, StateFolder};
 use strongroom_engine::sync::{SyncReport, SyncedCopy};
-use strongroom_engine::verify::{Problem, ProblemKind, VerifyReport};
+use strongroom_engine::verify::{Problem, ProblemKind, VerifiedCopy, VerifyReport};
 use strongroom_engine::{CopyStore, Files};
-use strongroom_model::evidence::{Share, Verify};
-use strongroom_model::{FileName, FileType, Id};
+use strongroom_model::evidence::{Damage, Share, Verify};
+use strongroom_model::{CopyEvidence, FileName, FileType, Id};
 
 use crate::context::Opened;
 use crate::output::{Output, visible};
@@ -108,27 +108,41 @@ pub(crate) fn removed_keys(opened: &Opened, admitted: &BTreeSet<Id>) -> BTreeSet
     removed.difference(admitted).copied().collect()
 }
 
-/// Tells the session which files were found wrong on each copy and not healed since.
+/// Tells the session which files were found wrong on each copy and not healed since. What decoding
+/// found in an index file is no doubt of the file: its bytes are right on every copy, and a snapshot
+/// that needs it would come to none of them.
 pub(crate) fn doubt(session: &mut Session, memory: &RepositoryState) {
     let copies: Vec<_> = session.ready().map(|(copy, _)| copy.clone()).collect();
     for copy in copies {
         let evidence = memory.evidence(&copy);
-        let names = evidence.damage().keys();
-        let doubts = names.filter_map(|name| file_name(name)).collect();
+        let named = |(name, damage): (&String, &Damage)| {
+            let is_right = |name: &FileName| damage.decoded && name.kind() == FileType::Index;
+            file_name(name).filter(|name| !is_right(name))
+        };
+        let doubts = evidence.damage().iter().filter_map(named).collect();
         session.doubt(&copy.name, doubts);
     }
 }
 
 /// Fetches a key from each copy, and remembers as damaged what a copy lists and does not give, so
-/// that a sync reads it again. To be done once in a run.
+/// that a sync reads it again, until it gives it. To be done once in a run.
 pub(crate) fn try_keys(opened: &mut Opened, output: &Output) {
     let now = (opened.environment.clock)();
     let memory = opened.memory();
-    let found = opened.session.keys_not_given();
-    if found.is_empty() {
+    let TriedKeys { given, not_given } = opened.session.try_keys();
+    let was_doubted = |(copy, key): &(CopyStore, FileName)| {
+        let evidence = memory.evidence(copy);
+        evidence.damage().contains_key(&key.to_string())
+    };
+    let proved: Vec<_> = given.into_iter().filter(was_doubted).collect();
+    if proved.is_empty() && not_given.is_empty() {
         return;
     }
-    for KeyNotGiven { copy, key, reason } in found {
+    for (copy, key) in proved {
+        let change = |evidence: &mut CopyEvidence| evidence.record_healed(&key.to_string());
+        told(memory.update_evidence(&copy, change).map(drop));
+    }
+    for KeyNotGiven { copy, key, reason } in not_given {
         let text = format!("{} lists {key} and does not give it: {reason}", copy.name);
         let hint = "without a key that it gives nobody opens the copy; strongroom sync tries again";
         output.warn(&visible(&text), Some(hint));
@@ -152,7 +166,7 @@ pub(crate) fn rotten(opened: &Opened) {
             continue;
         };
         // All at once: there may be very many.
-        let change = |evidence: &mut strongroom_model::CopyEvidence| {
+        let change = |evidence: &mut CopyEvidence| {
             for file in files {
                 let reason = "its vault says that it is rotten".to_owned();
                 evidence.record_damage(now, file.to_string(), reason);
@@ -258,39 +272,72 @@ pub(crate) fn verified(
         let Some(copy) = copies.iter().find(|copy| copy.name == read.name) else {
             continue;
         };
-        let of_copy = report
-            .problems
-            .iter()
-            .filter(|problem| problem.copy == read.name);
-        let damage: Vec<_> = of_copy
-            .filter(|problem| is_lasting(problem))
-            .map(|problem| (problem.name.to_string(), problem.kind.to_string()))
-            .collect();
         let is_all = verify.share == Share::All && read.covered;
-        told(memory.update_read_files(copy, |known| {
-            known.add(&read.sound, &read.listing, is_all);
-        }));
-        let is_unread = |problem: &Problem| {
-            problem.copy == read.name && matches!(problem.kind, ProblemKind::Unreadable { .. })
-        };
-        // What is read of a share does not cover the copy; all of the share was read all the same.
-        let is_whole_share = read.failure.is_none()
-            && (read.covered
-                || verify.share != Share::All && !report.problems.iter().any(is_unread));
-        told(
-            memory
-                .update_evidence(copy, |evidence| {
-                    if is_whole_share {
-                        evidence.record_verify(verify.clone(), damage);
-                        return;
-                    }
-                    for (file, reason) in damage {
-                        evidence.record_damage(verify.at, file, reason);
-                    }
-                })
-                .map(drop),
-        );
+        // Of one that could not even be listed, what was read of it stays read.
+        if !is_unlisted(read) {
+            told(memory.update_read_files(copy, |known| {
+                known.add(&read.sound, &read.listing, is_all);
+            }));
+        }
+        let change = |evidence: &mut CopyEvidence| record(evidence, report, read, verify);
+        told(memory.update_evidence(copy, change).map(drop));
     }
+}
+
+/// Records what a verify found on one copy.
+fn record(
+    evidence: &mut CopyEvidence,
+    report: &VerifyReport,
+    read: &VerifiedCopy,
+    verify: &Verify,
+) {
+    let of_copy = || {
+        let problems = report.problems.iter();
+        problems.filter(move |problem| problem.copy == read.name)
+    };
+    let lasting = || of_copy().filter(|problem| is_lasting(problem));
+    let found = lasting().map(|problem| (problem.name.to_string(), problem.kind.to_string()));
+    let is_unread = |problem: &Problem| match problem.kind {
+        ProblemKind::Unreadable { .. } => true,
+        // It was listed when the reading began, and not given.
+        ProblemKind::Missing { .. } => read.listing.holds(problem.name),
+        _ => false,
+    };
+    // What is read of a share does not cover the copy; all of the share was read all the same.
+    let is_whole_share = read.failure.is_none()
+        && (read.covered || verify.share != Share::All && !of_copy().any(is_unread));
+    if is_whole_share {
+        let is_somewhere = |name: FileName| {
+            let mut copies = report.copies.iter();
+            copies.any(|copy| is_unlisted(copy) || copy.listing.holds(name))
+        };
+        let sound: BTreeSet<FileName> = read.sound.iter().copied().collect();
+        let mut damage = Vec::new();
+        if verify.share == Share::All {
+            evidence.forget_decoded(|file| file_name(file).is_some_and(is_somewhere));
+            // What it did not give this time is no better than it was; `config` was compared.
+            let is_open = |name: FileName| {
+                name != FileName::CONFIG && is_somewhere(name) && !sound.contains(&name)
+            };
+            let known = evidence.damage().iter();
+            let open = known.filter(|(file, _)| file_name(file).is_some_and(is_open));
+            damage.extend(open.map(|(file, damage)| (file.clone(), damage.reason.clone())));
+        }
+        damage.extend(found);
+        evidence.record_verify(verify.clone(), damage);
+    } else {
+        for (file, reason) in found {
+            evidence.record_damage(verify.at, file, reason);
+        }
+    }
+    for problem in lasting().filter(|problem| problem.kind.is_in_right_bytes()) {
+        evidence.record_decoded(&problem.name.to_string());
+    }
+}
+
+/// Whether it is not known what the copy holds.
+fn is_unlisted(read: &VerifiedCopy) -> bool {
+    read.failure.is_some() && read.listing.is_empty()
 }
 
 /// Remembers what a backup found damaged on its lead, so that a sync heals it.
@@ -309,7 +356,7 @@ pub(crate) fn damaged(opened: &Opened, copy: &str, file: &FileName, reason: &str
     if let Some(copy) = copies.into_iter().find(|known| known.name == copy) {
         let memory = opened.memory();
         let (file, reason) = (file.to_string(), reason.to_owned());
-        let change = |evidence: &mut strongroom_model::CopyEvidence| {
+        let change = |evidence: &mut CopyEvidence| {
             evidence.record_damage(at, file, reason);
         };
         told(memory.update_evidence(copy, change).map(drop));
@@ -320,13 +367,8 @@ pub(crate) fn damaged(opened: &Opened, copy: &str, file: &FileName, reason: &str
 /// is nothing that a snapshot needs.
 const fn is_lasting(problem: &Problem) -> bool {
     problem.kind.is_damage()
-        || matches!(
-            problem.kind,
-            ProblemKind::BadTrailer { .. }
-                | ProblemKind::BadBlob { .. }
-                | ProblemKind::IndexDisagrees { .. }
-                | ProblemKind::ConfigDiffers { .. }
-        )
+        || problem.kind.is_in_right_bytes()
+        || matches!(problem.kind, ProblemKind::ConfigDiffers { .. })
 }
 
 /// Reads what the display of a file name writes.
@@ -350,12 +392,197 @@ fn told(outcome: strongroom_engine::Result<()>) {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::sync::Arc;
 
-    use strongroom_engine::Listing;
     use strongroom_engine::sync::Junk;
+    use strongroom_engine::{CopyFailure, CopyFailureKind, Listing};
     use strongroom_model::FileEntry;
+    use strongroom_model::evidence::Verifier;
+    use strongroom_repo::BlobId;
+    use strongroom_testkit::MemoryStore;
 
     use super::*;
+
+    /// What is remembered of two copies.
+    struct World {
+        _folder: tempfile::TempDir,
+        memory: RepositoryState,
+        copies: Vec<CopyStore>,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let state = StateFolder::new(folder.path().join("state"));
+            let copy = |name: &str| CopyStore {
+                name: name.to_owned(),
+                store: Arc::new(MemoryStore::new(name)),
+                is_local: true,
+            };
+            Self {
+                memory: state.repository(Id::of(b"repository")),
+                copies: ["one", "two"].map(copy).into(),
+                _folder: folder,
+            }
+        }
+
+        /// Remembers a verify of this share that found this.
+        fn verified(&self, share: Share, decoded: bool, found: (Vec<VerifiedCopy>, Vec<Problem>)) {
+            let (copies, problems) = found;
+            let report = VerifyReport {
+                copies,
+                problems,
+                ..VerifyReport::default()
+            };
+            let verify = Verify {
+                at: Timestamp::UNIX_EPOCH,
+                by: Verifier::Us,
+                share,
+                decoded,
+            };
+            verified(&self.memory, &self.copies, &report, &verify);
+        }
+
+        fn evidence(&self, copy: usize) -> CopyEvidence {
+            self.memory.evidence(&self.copies[copy])
+        }
+
+        fn damaged(&self, copy: usize) -> Vec<String> {
+            self.evidence(copy).damage().keys().cloned().collect()
+        }
+    }
+
+    fn pack(text: &str) -> FileName {
+        FileName::new(FileType::Data, Id::of(text.as_bytes()))
+    }
+
+    fn listing(packs: &[&str]) -> Listing {
+        let entry = |text: &&str| FileEntry {
+            id: Id::of(text.as_bytes()),
+            size_bytes: 1,
+        };
+        Listing {
+            data: Files::new(packs.iter().map(entry).collect()),
+            ..Listing::default()
+        }
+    }
+
+    /// A copy of which everything was read that it gave.
+    fn read(name: &str, listed: &[&str], sound: &[&str]) -> VerifiedCopy {
+        VerifiedCopy {
+            name: name.to_owned(),
+            location: String::new(),
+            files_read: 0,
+            bytes_read: 0,
+            files_listed: 0,
+            bytes_listed: 0,
+            sound: sound.iter().map(|text| pack(text)).collect(),
+            listing: listing(listed),
+            covered: true,
+            failure: None,
+        }
+    }
+
+    fn problem(copy: &str, text: &str, kind: ProblemKind) -> Problem {
+        Problem {
+            copy: copy.to_owned(),
+            name: pack(text),
+            kind,
+        }
+    }
+
+    #[test]
+    fn damage_of_what_a_copy_hides_stays_until_it_was_read_or_nobody_has_it() {
+        let (x, y) = (["x", "y"], ["y"]);
+        let world = World::new();
+        let wrong = || problem("two", "x", ProblemKind::WrongContent);
+        let whole = || read("one", &x, &x);
+        let found = (vec![whole(), read("two", &x, &y)], vec![wrong()]);
+        world.verified(Share::All, false, found);
+        assert_eq!(world.damaged(1), [pack("x").to_string()]);
+        // It is not listed, or listed and not read.
+        let elsewhere = vec!["one".to_owned()];
+        let missing = problem("two", "x", ProblemKind::Missing { elsewhere });
+        let found = (vec![whole(), read("two", &y, &y)], vec![missing]);
+        world.verified(Share::All, false, found);
+        let found = (vec![whole(), read("two", &x, &y)], vec![]);
+        world.verified(Share::All, true, found);
+        assert_eq!(world.damaged(1), [pack("x").to_string()]);
+        let found = (vec![whole(), read("two", &x, &x)], vec![]);
+        world.verified(Share::All, false, found);
+        assert_eq!(world.damaged(1), [""; 0]);
+
+        let found = (vec![whole(), read("two", &x, &y)], vec![wrong()]);
+        world.verified(Share::All, false, found);
+        let found = (vec![read("one", &y, &y), read("two", &y, &y)], vec![]);
+        world.verified(Share::All, false, found);
+        assert_eq!(world.damaged(1), [""; 0]);
+    }
+
+    #[test]
+    fn what_decoding_found_stays_until_decoding_does_not_find_it_or_nobody_has_it() {
+        let (x, y) = (["x", "y"], ["y"]);
+        let kinds = [
+            ProblemKind::BadBlob {
+                blob: BlobId::data(Id::of(b"blob")),
+                reason: "it is another".to_owned(),
+            },
+            ProblemKind::BadPack {
+                reason: "its header does not decrypt".to_owned(),
+            },
+        ];
+        for kind in kinds {
+            let world = World::new();
+            let both = |packs: &[&str]| vec![read("one", packs, packs), read("two", packs, packs)];
+            let bad = || (both(&x), vec![problem("one", "x", kind.clone())]);
+            world.verified(Share::All, true, bad());
+            assert!(world.evidence(0).damage()[&pack("x").to_string()].decoded);
+            world.verified(Share::All, false, (both(&x), vec![]));
+            assert_eq!(world.damaged(0), [pack("x").to_string()]);
+            world.verified(Share::All, true, (both(&x), vec![]));
+            assert_eq!(world.damaged(0), [""; 0]);
+            world.verified(Share::All, true, bad());
+            world.verified(Share::All, false, (both(&y), vec![]));
+            assert_eq!(world.damaged(0), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn a_share_of_which_something_was_hidden_was_not_read() {
+        let x = ["x"];
+        let share = Share::Slice { number: 1, of: 1 };
+        let part = |sound: &[&str]| VerifiedCopy {
+            covered: false,
+            ..read("two", &x, sound)
+        };
+        let world = World::new();
+        let elsewhere = vec!["one".to_owned()];
+        let missing = problem("two", "x", ProblemKind::Missing { elsewhere });
+        world.verified(share, false, (vec![part(&[])], vec![missing]));
+        assert_eq!(world.evidence(1).every_byte_read_since(), None);
+        world.verified(share, false, (vec![part(&x)], vec![]));
+        assert!(world.evidence(1).every_byte_read_since().is_some());
+    }
+
+    #[test]
+    fn what_was_read_of_a_copy_stays_read_while_it_is_away() {
+        let x = ["x", "y"];
+        let world = World::new();
+        world.verified(Share::All, false, (vec![read("two", &x, &x)], vec![]));
+        let failure = CopyFailure {
+            reason: "away".to_owned(),
+            hint: None,
+            kind: CopyFailureKind::Other,
+        };
+        let away = VerifiedCopy {
+            covered: false,
+            failure: Some(failure),
+            ..read("two", &[], &[])
+        };
+        world.verified(Share::All, false, (vec![away], vec![]));
+        let known = world.memory.read_files(&world.copies[1]).unwrap();
+        assert_eq!(known.unread(&listing(&x)).files, 0);
+    }
 
     #[test]
     fn what_was_seen_is_added_to_and_junk_is_not_seen() {

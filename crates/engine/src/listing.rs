@@ -3,6 +3,8 @@
 //! A listing is a fact of one moment. What is written afterwards is added by whoever wrote it;
 //! what another host removes in between is kept from happening by locks.
 
+use std::collections::BTreeSet;
+
 use strongroom_model::{FileEntry, FileName, FileType, Id};
 use strongroom_store::Store;
 
@@ -137,6 +139,17 @@ impl Files {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+}
+
+/// The keys that more than one copy lists. One that a copy alone lists was made by anybody; one that
+/// two of them list need not have been opened by anybody either, and is believed.
+pub(crate) fn shared_keys<'a>(listings: impl IntoIterator<Item = &'a Listing>) -> BTreeSet<Id> {
+    let (mut seen, mut shared) = (BTreeSet::new(), BTreeSet::new());
+    for listing in listings {
+        let listed = listing.keys.iter().map(|entry| entry.id);
+        shared.extend(listed.filter(|id| !seen.insert(*id)));
+    }
+    shared
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ use crate::listing::Listing;
 use crate::state::RepositoryState;
 use crate::{Error, Result};
 
-pub use keys::KeyNotGiven;
+pub use keys::{KeyNotGiven, TriedKeys};
 pub(crate) use locks::LOCKED_HINT;
 pub use locks::{LockReport, LockState, LockTimes, Locks, read_locks};
 pub use looking::Looking;

@@ -3,6 +3,8 @@
 //! The scorecard believes evidence and not configuration, so that evidence must neither claim too
 //! much nor get lost: a partial verify vouches for its share alone, damage stays until the file was
 //! healed or every byte was read again, and fields that a newer version wrote are kept as they are.
+//! A bad writer's bytes have their name, so that no reading and no other copy takes away what
+//! decoding found in them.
 
 mod by_vault;
 
@@ -102,6 +104,10 @@ pub struct Damage {
     pub found: Timestamp,
     /// What is wrong, in one line.
     pub reason: String,
+    /// Whether it was found in bytes that have their name, by who decodes them: only decoding shows
+    /// that it is gone.
+    #[serde(default)]
+    pub decoded: bool,
 }
 
 /// What a copy held when it was listed.
@@ -197,20 +203,27 @@ impl CopyEvidence {
 
     /// Remembers a verify that came to its end, and the damage that it found.
     ///
-    /// Only a verify of everything clears the damage found before; a partial one adds to it.
+    /// Only a verify of everything clears the damage found before, and what decoding found only where
+    /// it decoded as well; a partial one adds to it.
     pub fn record_verify(
         &mut self,
         verify: Verify,
         damage: impl IntoIterator<Item = (String, String)>,
     ) {
         let found = verify.at;
-        let before = match verify.share {
-            Share::All => std::mem::take(&mut self.damage),
-            Share::Slice { .. } | Share::Percent(_) => self.damage.clone(),
-        };
+        let before = self.damage.clone();
+        if verify.share == Share::All {
+            self.damage
+                .retain(|_, damage| damage.decoded && !verify.decoded);
+        }
         for (file, reason) in damage {
-            let found = before.get(&file).map_or(found, |damage| damage.found);
-            self.damage.insert(file, Damage { found, reason });
+            let before = before.get(&file);
+            let damage = Damage {
+                found: before.map_or(found, |damage| damage.found),
+                reason,
+                decoded: before.is_some_and(|damage| damage.decoded),
+            };
+            self.damage.insert(file, damage);
         }
         match verify.share {
             Share::All => {
@@ -225,13 +238,33 @@ impl CopyEvidence {
 
     /// Remembers damage that was met outside a verify, as by a restore.
     pub fn record_damage(&mut self, at: Timestamp, file: String, reason: String) {
-        let damage = Damage { found: at, reason };
+        let damage = Damage {
+            found: at,
+            reason,
+            decoded: false,
+        };
         self.damage.entry(file).or_insert(damage);
     }
 
-    /// Forgets the damage of a file that was healed, or removed on purpose.
+    /// Notes that recorded damage was found by decoding, in bytes that have their name.
+    pub fn record_decoded(&mut self, file: &str) {
+        if let Some(damage) = self.damage.get_mut(file) {
+            damage.decoded = true;
+        }
+    }
+
+    /// Forgets the damage of a file that was healed or read right. What decoding found stays: there are
+    /// no other bytes of that name.
     pub fn record_healed(&mut self, file: &str) {
-        self.damage.remove(file);
+        if self.damage.get(file).is_some_and(|damage| !damage.decoded) {
+            self.damage.remove(file);
+        }
+    }
+
+    /// Forgets what decoding found in files that are nowhere any more.
+    pub fn forget_decoded(&mut self, is_somewhere: impl Fn(&str) -> bool) {
+        self.damage
+            .retain(|file, damage| !damage.decoded || is_somewhere(file));
     }
 
     /// The files that are damaged or lost, by name.
@@ -390,6 +423,52 @@ mod tests {
         let left: Vec<_> = evidence.damage().iter().collect();
         assert_eq!(left.len(), 1);
         assert_eq!((left[0].0.as_str(), left[0].1.found), ("data/b", day(1)));
+    }
+
+    #[test]
+    fn what_decoding_found_stays_until_decoding_does_not_find_it_or_the_file_is_nowhere() {
+        let full = |number, decoded| Verify {
+            decoded,
+            ..verify(day(number), Share::All)
+        };
+        let mut evidence = CopyEvidence::default();
+        let found = [broken("data/a"), broken("data/b"), broken("data/c")];
+        evidence.record_verify(full(1, true), found);
+        evidence.record_decoded("data/a");
+        evidence.record_decoded("data/b");
+        evidence.record_decoded("data/unknown");
+        // A sync has read all of them, and their bytes have their names.
+        for file in ["data/a", "data/b", "data/c"] {
+            evidence.record_healed(file);
+        }
+        let names = |evidence: &CopyEvidence| -> Vec<String> {
+            evidence.damage().keys().cloned().collect()
+        };
+        assert_eq!(names(&evidence), ["data/a", "data/b"]);
+        let json = evidence.to_json().unwrap();
+        evidence = CopyEvidence::from_json(&json).unwrap();
+        evidence.record_verify(full(2, false), []);
+        evidence.record_verify(
+            verify(day(3), Share::Slice { number: 1, of: 2 }),
+            [broken("data/a")],
+        );
+        assert_eq!(names(&evidence), ["data/a", "data/b"]);
+        evidence.forget_decoded(|file| file != "data/b");
+        // Whatever else is found in between.
+        evidence.record_verify(full(4, false), [broken("data/a")]);
+        assert!(evidence.damage()["data/a"].decoded);
+        assert_eq!(evidence.damage()["data/a"].found, day(1));
+        assert_eq!(names(&evidence), ["data/a"]);
+        evidence.record_verify(full(5, true), []);
+        assert_eq!(names(&evidence), [""; 0]);
+    }
+
+    #[test]
+    fn damage_that_an_earlier_version_wrote_was_not_found_by_decoding() {
+        let text =
+            r#"{"version":1,"damage":{"data/a":{"found":"2026-11-20T00:00:00Z","reason":"x"}}}"#;
+        let evidence = CopyEvidence::from_json(text.as_bytes()).unwrap();
+        assert!(!evidence.damage()["data/a"].decoded);
     }
 
     #[test]

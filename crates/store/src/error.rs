@@ -208,8 +208,9 @@ impl Error {
     }
 }
 
-/// Whether a location is behind a network protocol rather than a path.
-fn is_remote(location: &str) -> bool {
+/// Whether the [location](crate::Store::location) of a store is behind a network protocol rather than
+/// a path.
+pub fn is_remote(location: &str) -> bool {
     location.starts_with("rest:") || is_bucket(location)
 }
 

@@ -17,7 +17,7 @@ pub mod s3;
 mod store;
 
 pub use bodies::{Bodies, BodyKey, Named, Staged};
-pub use error::{Error, Result};
+pub use error::{Error, Result, is_remote};
 pub use limits::raise_file_limit;
 pub use local::{LocalBodies, LocalStore};
 pub use patient::PatientStore;

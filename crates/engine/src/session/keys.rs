@@ -6,13 +6,26 @@
 //! the same bytes can be opened with the same password.
 //!
 //! What can go wrong: a copy that does not list that key because its vault holds it for an operator.
-//! Then it is a key that another copy lists as well; one that nobody else knows proves nothing.
+//! Then it is a key that another copy lists as well: nobody may have opened that one, but one that
+//! nobody else knows proves less. And a line that drops meanwhile, which is the fault of no key: a
+//! copy that does not even tell the size of its key has failed, as any that cannot be reached.
 
 use std::thread;
 
 use strongroom_model::{FileName, FileType, Id};
+use strongroom_store::Error;
 
-use crate::session::{CopyStore, ReadyCopy, Session, chain};
+use crate::listing::shared_keys;
+use crate::session::{CopyFailure, CopyStore, ReadyCopy, Session, chain};
+
+/// What came of asking the copies for a key.
+#[derive(Debug, Clone, Default)]
+pub struct TriedKeys {
+    /// The copies that gave theirs.
+    pub given: Vec<(CopyStore, FileName)>,
+    /// The copies that list theirs, answer, and did not give it.
+    pub not_given: Vec<KeyNotGiven>,
+}
 
 /// A copy that lists a key and did not give it.
 #[derive(Debug, Clone)]
@@ -26,75 +39,82 @@ pub struct KeyNotGiven {
 }
 
 impl Session {
-    /// Fetches one key from every copy but the one that the repository was opened from, all at once;
-    /// returns those copies that do not give theirs. To be asked once in a run: it is a request to
-    /// each copy. Where the user interrupts nothing is said of anybody.
-    pub fn keys_not_given(&self) -> Vec<KeyNotGiven> {
-        let asked: Vec<_> = self
+    /// Fetches one key from every copy but the one that the repository was opened from, all at once.
+    /// Those that do not answer have failed from here on. To be done once in a run: it is a request
+    /// to each copy. Where the user interrupts nothing is said of anybody.
+    pub fn try_keys(&mut self) -> TriedKeys {
+        let shared = shared_keys(self.ready().map(|(_, ready)| &ready.listing));
+        let key_of = |ready: &ReadyCopy| {
+            // The one that was opened, or one that another copy lists too. Where the copy lists
+            // neither, that is told as a lack.
+            let opened = self.repository.key_id();
+            let mut listed = ready.listing.keys.iter().map(|entry| entry.id);
+            match ready.listing.keys.contains(opened) {
+                true => Some(opened),
+                false => listed.find(|id| shared.contains(id)),
+            }
+        };
+        let asked: Vec<(CopyStore, FileName)> = self
             .ready()
             .filter(|(copy, _)| self.opened_from.as_deref() != Some(copy.name.as_str()))
-            .filter_map(|(copy, ready)| Some((copy, self.key_to_ask_for(copy, ready)?)))
+            .filter_map(|(copy, ready)| {
+                let key = FileName::new(FileType::Keys, key_of(ready)?);
+                Some((copy.clone(), key))
+            })
             .collect();
         let looking = &self.looking;
         let answers = thread::scope(|scope| {
             let threads: Vec<_> = asked
                 .iter()
                 .map(|(copy, key)| {
-                    let (copy, key) = (*copy, *key);
-                    scope.spawn(move || {
-                        looking.at(copy, move |copy: &CopyStore| Ok(why_not_given(copy, key)))
-                    })
+                    let key = *key;
+                    let ask = move |copy: &CopyStore| why_not_given(copy, key);
+                    scope.spawn(move || looking.asking(copy, "give its key", ask))
                 })
                 .collect();
             let answers = threads.into_iter().map(thread::ScopedJoinHandle::join);
             answers.collect::<Vec<_>>()
         });
+        let mut tried = TriedKeys::default();
         if self.looking.cancel.is_cancelled() {
-            return Vec::new();
+            return tried;
         }
-        let answers = asked.into_iter().zip(answers);
-        answers
-            .filter_map(|((copy, key), answer)| {
-                let reason = match answer {
-                    Ok(Ok(given)) => given?,
-                    Ok(Err(failure)) => failure.reason,
-                    Err(_) => return None,
-                };
-                Some(KeyNotGiven {
-                    copy: copy.clone(),
-                    key,
-                    reason,
-                })
-            })
-            .collect()
-    }
-
-    /// The key of a copy that must be given: the one that was opened, or one that another copy lists
-    /// too. `None` where the copy lists neither, which is told as a lack.
-    fn key_to_ask_for(&self, copy: &CopyStore, ready: &ReadyCopy) -> Option<FileName> {
-        let opened = self.repository.key_id();
-        let is_elsewhere = |id: &Id| {
-            let mut others = self.ready().filter(|(other, _)| other.name != copy.name);
-            others.any(|(_, other)| other.listing.keys.contains(*id))
-        };
-        let id = match ready.listing.keys.contains(opened) {
-            true => opened,
-            false => ready
-                .listing
-                .keys
-                .iter()
-                .map(|entry| entry.id)
-                .find(is_elsewhere)?,
-        };
-        Some(FileName::new(FileType::Keys, id))
+        for ((copy, key), answer) in asked.into_iter().zip(answers) {
+            match answer {
+                Ok(Ok(None)) => tried.given.push((copy, key)),
+                Ok(Ok(Some(reason))) => tried.not_given.push(KeyNotGiven { copy, key, reason }),
+                Ok(Err(failure)) => self.fail(&copy.name, failure),
+                // Of a thread that died nothing is known.
+                Err(_) => {}
+            }
+        }
+        tried
     }
 }
 
 /// What a copy gave instead of a key, or said; `None` where it gave it.
-fn why_not_given(copy: &CopyStore, key: FileName) -> Option<String> {
-    match copy.store.read(key) {
-        Ok(bytes) if key.id() == Some(Id::of(&bytes)) => None,
-        Ok(_) => Some("it gives other bytes".to_owned()),
-        Err(error) => Some(chain(&error)),
+///
+/// # Errors
+/// Where it says nothing at all, not even how large the key is.
+fn why_not_given(copy: &CopyStore, key: FileName) -> Result<Option<String>, CopyFailure> {
+    let error = match copy.store.read(key) {
+        Ok(bytes) if key.id() == Some(Id::of(&bytes)) => return Ok(None),
+        Ok(_) => return Ok(Some("it gives other bytes".to_owned())),
+        Err(error) => error,
+    };
+    if is_silence(&error)
+        && let Err(again) = copy.store.size(key)
+        && is_silence(&again)
+    {
+        return Err(CopyFailure::of_store(&again));
     }
+    Ok(Some(chain(&error)))
+}
+
+/// Whether that says nothing of the file that was asked for.
+const fn is_silence(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Unreachable { .. } | Error::OtherCertificate { .. } | Error::Cancelled { .. }
+    )
 }

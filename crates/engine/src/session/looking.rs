@@ -27,6 +27,9 @@ const LOOK_LIMIT: Duration = Duration::from_secs(20 * 60);
 /// and goes on does not take its own sleep for the copy's.
 const SLICE: Duration = Duration::from_millis(50);
 
+/// What a copy is asked for in a look, as a verb phrase.
+const LISTING: &str = "list what it holds";
+
 /// How long a look at a copy may take, and who may end it before.
 #[derive(Debug, Clone)]
 pub struct Looking {
@@ -51,8 +54,18 @@ impl Looking {
         copy: &CopyStore,
         look: impl FnOnce(&CopyStore) -> Result<T, CopyFailure> + Send + 'static,
     ) -> Result<T, CopyFailure> {
+        self.asking(copy, LISTING, look)
+    }
+
+    /// The same, where the copy is asked to do something else, as a verb phrase.
+    pub(crate) fn asking<T: Send + 'static>(
+        &self,
+        copy: &CopyStore,
+        action: &str,
+        look: impl FnOnce(&CopyStore) -> Result<T, CopyFailure> + Send + 'static,
+    ) -> Result<T, CopyFailure> {
         let mut left = self.longest;
-        self.within(&mut left, copy, look)
+        self.wait(&mut left, copy, action, &begin(copy, look)?)
     }
 
     /// What `look` finds on each of some copies, looked at all at once.
@@ -67,7 +80,7 @@ impl Looking {
         copies
             .iter()
             .zip(begun)
-            .map(|(copy, begun)| self.wait(&mut left, copy, &begun?))
+            .map(|(copy, begun)| self.wait(&mut left, copy, LISTING, &begun?))
             .collect()
     }
 
@@ -79,13 +92,14 @@ impl Looking {
         copy: &CopyStore,
         look: impl FnOnce(&CopyStore) -> Result<T, CopyFailure> + Send + 'static,
     ) -> Result<T, CopyFailure> {
-        self.wait(left, copy, &begin(copy, look)?)
+        self.wait(left, copy, LISTING, &begin(copy, look)?)
     }
 
     fn wait<T>(
         &self,
         left: &mut Duration,
         copy: &CopyStore,
+        action: &str,
         answer: &Receiver<Result<T, CopyFailure>>,
     ) -> Result<T, CopyFailure> {
         loop {
@@ -104,12 +118,12 @@ impl Looking {
                 return Err(CopyFailure::of_store(&error));
             }
             if left.is_zero() {
-                return Err(self.too_long(copy));
+                return Err(self.too_long(copy, action));
             }
         }
     }
 
-    fn too_long(&self, copy: &CopyStore) -> CopyFailure {
+    fn too_long(&self, copy: &CopyStore, action: &str) -> CopyFailure {
         let location = copy.store.location();
         let limit = in_words(self.longest);
         CopyFailure {
@@ -118,9 +132,7 @@ impl Looking {
                  strongroom.toml"
                     .to_owned(),
             ),
-            ..CopyFailure::other(format!(
-                "{location} took longer than {limit} to list what it holds"
-            ))
+            ..CopyFailure::other(format!("{location} took longer than {limit} to {action}"))
         }
     }
 }

@@ -12,6 +12,7 @@ use strongroom_model::scorecard::Wholeness;
 
 use crate::Result;
 use crate::backup::report::SnapshotNeeds;
+use crate::listing::{Listing, shared_keys};
 use crate::receipts::Receipts;
 use crate::session::{Cancel, Session, chain};
 use crate::state::{RecordedNeeds, RepositoryState};
@@ -91,7 +92,7 @@ impl<'a> Judge<'a> {
             readers,
             index_set: Id::of(&bytes),
             common,
-            shared_keys: shared_keys(looks),
+            shared_keys: shared_keys(ready_listings(looks)),
             index: None,
             recorded: BTreeMap::new(),
             walked: BTreeMap::new(),
@@ -293,20 +294,12 @@ impl Required {
     }
 }
 
-/// The keys that more than one copy lists.
-fn shared_keys(looks: &[Look<'_>]) -> BTreeSet<Id> {
-    let (mut seen, mut shared) = (BTreeSet::new(), BTreeSet::new());
-    for look in looks {
-        let Seen::Ready(ready) = &look.seen else {
-            continue;
-        };
-        for entry in ready.listing.keys.iter() {
-            if !seen.insert(entry.id) {
-                shared.insert(entry.id);
-            }
-        }
-    }
-    shared
+/// What the copies list that can be read.
+fn ready_listings<'a>(looks: &'a [Look<'_>]) -> impl Iterator<Item = &'a Listing> {
+    looks.iter().filter_map(|look| match &look.seen {
+        Seen::Ready(ready) => Some(&ready.listing),
+        Seen::Empty | Seen::Failed(_) => None,
+    })
 }
 
 fn unknown(reason: impl Into<String>) -> Wholeness {

@@ -9,6 +9,7 @@ use strongroom_repo::Repository;
 
 use crate::Result;
 use crate::known::Lost;
+use crate::listing::shared_keys;
 use crate::parallel::for_each;
 use crate::progress::Progress;
 use crate::session::Cancel;
@@ -285,17 +286,13 @@ impl<'a> Run<'a> {
         let Some(lane) = self.lanes.get(number) else {
             return false;
         };
-        let opens = |id: Id| self.is_proven_key(id) || self.is_listed_elsewhere(number, id);
+        if !self.waits_for_an_operator(number, key) {
+            return false;
+        }
+        let shared = shared_keys(self.lanes.iter().map(|lane| &lane.listing));
+        let opens = |id: Id| self.is_proven_key(id) || shared.contains(&id);
         let mut listed = lane.listing.keys.iter().map(|entry| entry.id);
-        self.waits_for_an_operator(number, key)
-            && listed.any(|id| opens(id) && lane.gives(FileName::new(FileType::Keys, id)))
-    }
-
-    /// Whether another copy lists a key too. One that a copy alone has was made by anybody.
-    fn is_listed_elsewhere(&self, number: usize, key: Id) -> bool {
-        let lanes = self.lanes.iter().enumerate();
-        let mut others = lanes.filter(|(other, _)| *other != number);
-        others.any(|(_, other)| other.listing.keys.contains(key))
+        listed.any(|id| opens(id) && lane.gives(FileName::new(FileType::Keys, id)))
     }
 
     /// Whether a copy's vault holds a key that it does not list yet.

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use strongroom_model::{FileEntry, FileName, FileType, Id};
 
 use crate::known::Lost;
+use crate::listing::shared_keys;
 use crate::session::{CopyFailure, CopyStore, Looking};
 use crate::verify::scan::{Scanned, damage};
 use crate::verify::{Depth, Problem, ProblemKind, VerifiedCopy, VerifyOptions, VerifyReport};
@@ -42,7 +43,7 @@ pub(crate) fn report(
     find_unproven_keys(&mut scanned, depth, options);
     // Before the second listing: what was seen of a copy stays true where that fails.
     compare_configs(&mut scanned, depth, options);
-    find_missing(&mut scanned, options, looking)?;
+    find_missing(&mut scanned, depth, options, looking)?;
     let mut report = VerifyReport {
         lost: find_lost(&scanned, &options.known_files),
         ..VerifyReport::default()
@@ -139,7 +140,12 @@ fn find_unproven_keys(scanned: &mut [Scanned], depth: Depth<'_>, options: &Verif
 ///
 /// # Errors
 /// Where the user interrupts.
-fn find_missing(scanned: &mut [Scanned], options: &VerifyOptions, looking: &Looking) -> Result<()> {
+fn find_missing(
+    scanned: &mut [Scanned],
+    depth: Depth<'_>,
+    options: &VerifyOptions,
+    looking: &Looking,
+) -> Result<()> {
     let lacking = differences(scanned);
     let any_absent = scanned.iter().any(|copy| !copy.absent_packs.is_empty());
     if lacking.is_empty() && !any_absent {
@@ -162,18 +168,39 @@ fn find_missing(scanned: &mut [Scanned], options: &VerifyOptions, looking: &Look
             .map(|((copy, _), _)| copy.clone())
             .collect()
     };
+    let damaged: Vec<HashSet<FileName>> = scanned
+        .iter()
+        .map(|copy| {
+            let damaged = copy.problems.iter().filter(|(_, kind)| kind.is_damage());
+            damaged.map(|(name, _)| *name).collect()
+        })
+        .collect();
+    let is_rotten = |name: &FileName| {
+        let mut copies = now.iter().zip(&damaged);
+        copies.any(|(listing, damaged)| {
+            listing.as_ref().is_some_and(|listing| holds(listing, name)) && damaged.contains(name)
+        })
+    };
+    let mut opening = shared_keys(now.iter().flatten());
+    opening.extend(&options.known_keys);
+    if let Depth::Opened(repository) | Depth::Decoded(repository) = depth {
+        opening.insert(repository.key_id());
+    }
     for (copy, now) in scanned.iter_mut().zip(&now) {
         let Some(now) = now else {
             continue;
         };
         let mut missing: HashMap<FileName, Vec<String>> = HashMap::new();
         // A key that waits for an operator is no lack beside one that opens the copy.
-        let is_opened = !now.keys.is_empty();
+        let is_opened = now.keys.iter().any(|entry| opening.contains(&entry.id));
         let waits = |name: FileName| is_opened && options.is_pending(&copy.copy.name, name);
         let is_absent = |name: &&FileName| !holds(now, name) && !waits(**name);
         for name in lacking.iter().filter(is_absent) {
             let elsewhere = holders(name);
-            if !elsewhere.is_empty() {
+            // What others have damaged is missing all the same: nobody has it.
+            if !elsewhere.is_empty() || is_rotten(name) {
+                // Others still have it, so that nobody pruned it: it was hidden and not read.
+                copy.covered &= !copy.vanished.contains(name);
                 missing.insert(*name, elsewhere);
             }
         }

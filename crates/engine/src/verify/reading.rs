@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use strongroom_model::{FileEntry, FileName, FileType, Id};
 use strongroom_repo::index::IndexFile;
 use strongroom_repo::{BlobId, BlobLocation, Repository, pack};
-use strongroom_store::{Error, read_limit_bytes};
+use strongroom_store::{Error, is_remote, read_limit_bytes};
 
 use crate::progress::Progress;
 use crate::session::{Cancel, CopyFailure};
@@ -25,9 +25,6 @@ use crate::verify::{Depth, ProblemKind};
 use crate::{Listing, Result};
 
 pub(crate) use outcome::Asked;
-
-/// How the locations of servers begin.
-const SERVERS: [&str; 2] = ["rest:", "s3:"];
 
 /// One reading, shared by its threads.
 pub(crate) struct Reading<'a> {
@@ -75,8 +72,7 @@ impl<'a> Reading<'a> {
     /// this machine may be the mouth of a tunnel, or not be believed.
     pub(crate) fn is_folder(&self) -> bool {
         let copy = &self.scan.look.copy;
-        let location = copy.store.location();
-        copy.is_local && !SERVERS.iter().any(|scheme| location.starts_with(scheme))
+        copy.is_local && !is_remote(copy.store.location())
     }
 
     fn listing(&self) -> &Listing {
@@ -262,16 +258,26 @@ impl<'a> Reading<'a> {
             return;
         };
         if !hashed.is_kept {
-            return self.junk(name, "it is larger than any sound pack".to_owned());
+            return self.bad_pack(name, "it is larger than any sound pack".to_owned());
         }
         match decoder.check_pack(kept) {
-            Err(reason) => self.junk(name, reason),
+            Err(reason) => self.bad_pack(name, reason),
             Ok(checked) => {
                 for (blob, reason) in checked.bad_blobs {
                     self.problem(name, ProblemKind::BadBlob { blob, reason });
                 }
                 self.compare_headers(name, hashed.id, checked.fingerprint);
             }
+        }
+    }
+
+    /// Names a pack that does not decode: junk, unless an index file of the copy names it, so that
+    /// snapshots may need what is in it.
+    fn bad_pack(&self, name: FileName, reason: String) {
+        let is_named = |id: Id| self.found.lock().named.contains_key(&id);
+        match name.id().is_some_and(is_named) {
+            true => self.problem(name, ProblemKind::BadPack { reason }),
+            false => self.junk(name, reason),
         }
     }
 

@@ -100,6 +100,12 @@ pub enum ProblemKind {
         /// Why.
         reason: String,
     },
+    /// A pack that an index file names, and that is no pack of this repository for all its right
+    /// name.
+    BadPack {
+        /// Why.
+        reason: String,
+    },
     /// This `config` is not the repository's.
     ConfigDiffers {
         /// From what it differs.
@@ -159,6 +165,18 @@ impl ProblemKind {
                 | Self::Unreadable { .. }
         )
     }
+
+    /// Whether the bytes have their name and are not what an index file says of them or its type
+    /// asks for: the work of a bad writer, the same on every copy, which no copy can heal.
+    pub const fn is_in_right_bytes(&self) -> bool {
+        matches!(
+            self,
+            Self::BadTrailer { .. }
+                | Self::BadPack { .. }
+                | Self::BadBlob { .. }
+                | Self::IndexDisagrees { .. }
+        )
+    }
 }
 
 impl std::fmt::Display for Problem {
@@ -192,7 +210,9 @@ impl std::fmt::Display for ProblemKind {
             Self::UnprovenKey => {
                 f.write_str("a key that this password does not open and no receipt names")
             }
-            Self::BadTrailer { reason } => write!(f, "not a pack: {reason}"),
+            Self::BadTrailer { reason } | Self::BadPack { reason } => {
+                write!(f, "not a pack: {reason}")
+            }
             Self::ConfigDiffers { reason } => write!(f, "differs from {reason}"),
             Self::IndexDisagrees { pack } => {
                 write!(f, "says something else of {pack} than the pack itself")

@@ -276,7 +276,7 @@ pub(crate) fn junk() -> Vec<(FileName, Vec<u8>)> {
     junk
 }
 
-fn tree_of(node: Node) -> Vec<u8> {
+pub(crate) fn tree_of(node: Node) -> Vec<u8> {
     let mut tree = TreeEncoder::new();
     tree.push(&node).unwrap();
     tree.finish()

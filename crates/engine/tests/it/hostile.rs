@@ -194,15 +194,17 @@ fn backup_with_doubts(fixture: &Fixture, doubts: &SyncReport) -> BackupReport {
 fn a_copy_that_lists_the_key_and_does_not_give_it_is_not_whole() {
     let mut fixture = fixture();
     assert!(fixture.backup().is_complete());
-    assert_eq!(fixture.open().keys_not_given().len(), 0);
+    let tried = fixture.open().try_keys();
+    assert_eq!(tried.not_given.len(), 0);
+    let given: Vec<_> = tried.given.iter().map(|(copy, _)| &copy.name).collect();
+    assert_eq!(given, ["two", "three"]);
     let key = FileName::new(FileType::Keys, fixture.open().repository.key_id());
     let withheld = Rule::on(&[Op::Read, Op::ReadRange], Fault::Denied).of(FileType::Keys);
     fixture.wrap("two", |store| FaultyStore::new(store).with(withheld));
     let path = fixture.copy_path("three").join(key.to_string());
     fs::remove_file(&path).unwrap();
     fs::write(&path, "junk").unwrap();
-    let session = fixture.open();
-    let found = session.keys_not_given();
+    let found = fixture.open().try_keys().not_given;
     let named: Vec<_> = found.iter().map(|found| found.copy.name.as_str()).collect();
     assert_eq!(named, ["two", "three"]);
     assert!(found.iter().all(|found| found.key == key));
@@ -214,6 +216,29 @@ fn a_copy_that_lists_the_key_and_does_not_give_it_is_not_whole() {
     assert!(one.is_whole());
     assert_eq!((two.unmended, two.healed), (vec![key], vec![]));
     assert_eq!((three.unmended, three.healed), (vec![], vec![key]));
+}
+
+#[test]
+fn a_copy_that_goes_away_while_its_key_is_fetched_has_failed_and_its_key_is_not_blamed() {
+    let mut fixture = fixture();
+    assert!(fixture.backup().is_complete());
+    let rule = |ops: &[Op]| Rule::on(ops, Fault::Unreachable).of(FileType::Keys);
+    let (breaks, away) = (rule(&[Op::Read]), rule(&[Op::Read, Op::Size]));
+    fixture.wrap("two", |store| FaultyStore::new(store).with(breaks));
+    fixture.wrap("three", |store| FaultyStore::new(store).with(away));
+    let mut session = fixture.open();
+    let tried = session.try_keys();
+    assert_eq!(tried.given.len(), 0);
+    // It answers, and does not give the key.
+    let named: Vec<_> = tried
+        .not_given
+        .iter()
+        .map(|found| &found.copy.name)
+        .collect();
+    assert_eq!(named, ["two"]);
+    let ready: Vec<_> = session.ready().map(|(copy, _)| &copy.name).collect();
+    assert_eq!(ready, ["one", "two"]);
+    assert!(matches!(session.copies[2].state, CopyState::Failed(_)));
 }
 
 #[test]

@@ -143,6 +143,36 @@ fn a_copy_whose_keys_all_wait_for_an_operator_lacks_them() {
 }
 
 #[test]
+fn a_key_that_nobody_else_lists_opens_no_copy_whose_right_key_waits() {
+    let (mut hand_made, _) = HandMade::with_snapshots(0..1);
+    let is_key = |name: &&FileName| name.kind() == FileType::Keys;
+    let key = *hand_made.files.keys().find(is_key).unwrap();
+    let places = hand_made.places(3);
+    let odd = hand_made.add_key(b"his own password");
+    lose(&places[1], key);
+    memory(&places[1]).put(odd, &hand_made.files[&odd]);
+    let options = VerifyOptions {
+        pending_keys: BTreeMap::from([("two".to_owned(), [key.id().unwrap()].into())]),
+        ..VerifyOptions::default()
+    };
+    let is_lack = |depth| {
+        let problems = verify_with(&places, depth, &options).problems;
+        let mut on_two = problems.iter().filter(|problem| problem.copy == "two");
+        on_two.any(|problem| {
+            problem.name == key && matches!(problem.kind, ProblemKind::Missing { .. })
+        })
+    };
+    for depth in [Depth::Stored, Depth::Opened(&hand_made.repository)] {
+        assert!(is_lack(depth));
+    }
+    // Beside one that another copy lists as well it is none.
+    memory(&places[0]).put(odd, &hand_made.files[&odd]);
+    for depth in [Depth::Stored, Depth::Opened(&hand_made.repository)] {
+        assert!(!is_lack(depth));
+    }
+}
+
+#[test]
 fn junk_under_a_right_name_is_named_with_the_key() {
     let (mut hand_made, _) = HandMade::with_snapshots(0..2);
     let spare_key = hand_made.add_key(b"another password");
@@ -324,6 +354,27 @@ fn a_pack_that_only_an_index_tells_of_is_missing() {
         assert_eq!(problem.name, made[1].data);
         assert_eq!(problem.kind, ProblemKind::Missing { elsewhere: vec![] });
     }
+}
+
+#[test]
+fn what_one_copy_lacks_and_the_other_has_damaged_is_told_of_both() {
+    let (hand_made, made) = HandMade::with_snapshots(0..2);
+    let places = hand_made.places(2);
+    rot(&places[0], made[0].data);
+    lose(&places[1], made[0].data);
+    let report = hand_made.verify(&places, Depth::Stored);
+    let [one, two] = &report.problems[..] else {
+        panic!("{:?}", report.problems);
+    };
+    assert!(
+        report
+            .problems
+            .iter()
+            .all(|problem| problem.name == made[0].data)
+    );
+    assert_eq!((one.copy.as_str(), two.copy.as_str()), ("one", "two"));
+    assert_eq!(one.kind, ProblemKind::WrongContent);
+    assert_eq!(two.kind, ProblemKind::Missing { elsewhere: vec![] });
 }
 
 #[test]

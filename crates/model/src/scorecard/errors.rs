@@ -17,6 +17,10 @@ use crate::scorecard::{Line, LineKind};
 /// How many damaged files a reason names.
 const NAMED: usize = 3;
 
+/// What mends what only decoding finds: every copy has the same bytes.
+const WRITTEN_SO: &str = "nothing heals it, for it was written so; strongroom backup stores again \
+                          what the sources still have";
+
 /// Collects what is wrong before what is unproven; the first of either decides the mend.
 pub(super) fn line(
     config: &Config,
@@ -44,7 +48,11 @@ pub(super) fn line(
                 count => format!(" and {count} more"),
             };
             let text = format!("damaged on {name}: {}{more}", files.join(", "));
-            wrong.push((text, "strongroom sync".to_owned()));
+            let mend = match damage.values().all(|damage| damage.decoded) {
+                true => WRITTEN_SO,
+                false => "strongroom sync",
+            };
+            wrong.push((text, mend.to_owned()));
         }
         if let Some(alarm) = &subject.facts.alarm {
             wrong.push((

@@ -303,6 +303,30 @@ fn damage_is_an_error_and_the_copy_does_not_count() {
 }
 
 #[test]
+fn what_only_decoding_finds_is_healed_by_no_sync() {
+    let world = |decoded: &[&str]| {
+        good().with(|world| {
+            let evidence = &mut world.copy("here").evidence;
+            for file in ["data/a", "data/b"] {
+                evidence.record_damage(days_ago(1), file.to_owned(), "wrong".to_owned());
+            }
+            for file in decoded {
+                evidence.record_decoded(file);
+            }
+        })
+    };
+    let mends = |decoded: &[&str], mend: &str| {
+        world(decoded).assert_line(LineKind::Errors, "damaged on here: data/a, data/b", mend);
+    };
+    mends(&["data/a"], "strongroom sync");
+    mends(
+        &["data/a", "data/b"],
+        "nothing heals it, for it was written so; strongroom backup stores again what the sources \
+         still have",
+    );
+}
+
+#[test]
 fn what_was_not_read_within_the_time_is_unproven() {
     let read = |days, share| {
         good().with(|world| {

@@ -22,7 +22,7 @@ use crate::s3::stream::{Stream, ask, content_range};
 use crate::{Error, Result};
 
 /// No sound listing that we ask for has more pages; what is beyond waits for the next time.
-const MOST_PAGES: usize = 1000;
+pub(super) const MOST_PAGES: usize = 1000;
 
 /// Bodies in a bucket.
 #[derive(Debug)]

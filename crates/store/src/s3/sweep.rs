@@ -11,11 +11,8 @@ use aws_sdk_s3::types::MultipartUpload;
 use tokio::time::{Instant, timeout_at};
 
 use crate::Result;
-use crate::s3::bodies::{S3Bodies, is_key};
+use crate::s3::bodies::{MOST_PAGES, S3Bodies, is_key};
 use crate::s3::probe::LIMIT;
-
-/// No sound listing that we ask for has more pages; what is beyond waits for the next time.
-const MOST_PAGES: usize = 1000;
 
 impl S3Bodies {
     /// Ends uploads that were begun before `older_than`, by the server's clock, until all are ended

@@ -30,13 +30,15 @@ use crate::verify::ProblemKind;
 use crate::verify::closure::{self, Unread};
 use crate::verify::reading::Reading;
 
-/// How many files in a row may fail to come from a place that answers. A path that breaks every
-/// body costs so many retries, and as many more as there are readers.
+/// How many files, or trees in them, may fail in a row to come from a place that answers. A path that
+/// breaks every body costs so many retries, and as many more as there are readers.
 const MAX_IN_A_ROW: usize = 16;
 
-/// A file that did not come although the place answers.
+/// A file, or a tree in it, that did not come although the place answers.
 pub(super) struct BrokenOff {
     name: FileName,
+    /// The tree, where that was asked for: the trees of years lie in few packs.
+    tree: Option<BlobId>,
     reason: String,
     /// Which one it is of all that were noted, from 1.
     number: u64,
@@ -98,7 +100,7 @@ impl Reading<'_> {
         match self.blame(pack, &error) {
             // Whoever reads the pack as a whole names it; here it is the snapshot that is told.
             Ok(Blame::Vanished | Blame::File) => {}
-            Ok(Blame::FileOrCopy) => self.note_broken_off(pack, &error),
+            Ok(Blame::FileOrCopy) => self.note_broken_off(pack, Some(tree), &error),
             Ok(Blame::Copy) => self.fail(&error),
             Err(_) => return Err(Unread::Failed(error)),
         }
@@ -153,20 +155,22 @@ impl Reading<'_> {
                 let reason = chain(error);
                 self.problem(name, ProblemKind::Unreadable { reason });
             }
-            Blame::FileOrCopy => self.note_broken_off(name, error),
+            Blame::FileOrCopy => self.note_broken_off(name, None, error),
             Blame::Copy => self.fail(error),
         }
         Ok(())
     }
 
-    fn note_broken_off(&self, name: FileName, error: &Error) {
+    fn note_broken_off(&self, name: FileName, tree: Option<BlobId>, error: &Error) {
         let is_over = {
             let mut found = self.found.lock();
-            let is_new = found.broken_off.iter().all(|known| known.name != name);
+            let mut known = found.broken_off.iter();
+            let is_new = known.all(|known| (known.name, known.tree) != (name, tree));
             if is_new && found.failure.is_none() {
                 found.breaks += 1;
                 let broken = BrokenOff {
                     name,
+                    tree,
                     reason: chain(error),
                     number: found.breaks,
                 };

@@ -65,6 +65,27 @@ fn a_blob_that_is_not_what_its_name_says_is_named() {
 }
 
 #[test]
+fn a_pack_that_an_index_names_and_that_does_not_decode_is_no_junk() {
+    let mut hand_made = HandMade::new();
+    let pack = hand_made.pack(BlobId::data, &[b"content".to_vec()]);
+    let mut bytes = pack.bytes.clone();
+    // Behind the sealed header there is only its length.
+    let last = bytes.len() - 5;
+    bytes[last] ^= 1;
+    let mut named = indexed(&pack);
+    named.id = Id::of(&bytes);
+    hand_made.add_index(&IndexFile { packs: vec![named] });
+    let name = hand_made.add(FileType::Data, bytes);
+    let report = only_decoding_shows(&hand_made);
+    assert_eq!(report.problems.len(), 2);
+    for problem in &report.problems {
+        assert_eq!(problem.name, name);
+        let is_bad = matches!(problem.kind, ProblemKind::BadPack { .. });
+        assert!(is_bad && problem.kind.is_in_right_bytes(), "{problem}");
+    }
+}
+
+#[test]
 fn a_tree_that_cannot_be_read_is_named_and_so_is_its_snapshot() {
     let mut hand_made = HandMade::new();
     let text = b"{\"nodes\":[{\"name\":1}]}".to_vec();

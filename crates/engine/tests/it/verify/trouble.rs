@@ -8,13 +8,15 @@ use std::time::{Duration, Instant};
 use strongroom_engine::progress::Progress;
 use strongroom_engine::verify::{Depth, ProblemKind, Share, VerifyOptions, VerifyReport, verify};
 use strongroom_engine::{Cancel, CopyStore, Error};
-use strongroom_model::{FileName, FileType};
+use strongroom_model::{FileName, FileType, Id};
+use strongroom_repo::Node;
 use strongroom_repo::blob::BlobId;
 use strongroom_repo::index::IndexFile;
+use strongroom_repo::node::NodeKind;
 use strongroom_store::{PatientStore, Pulse, Store};
 use strongroom_testkit::{Fault, FaultyStore, Gate, MemoryStore, Op, RecordingStore, Rule};
 
-use crate::hand_made::{HandMade, Place, copies, faults, indexed, rot, verify_with};
+use crate::hand_made::{HandMade, Place, copies, faults, indexed, lose, rot, tree_of, verify_with};
 
 /// More packs than may break off in a row.
 const MANY: u32 = 20;
@@ -141,6 +143,62 @@ fn snapshots_are_not_incomplete_because_no_body_comes() {
     assert_only_two_failed(&follow(&hand_made, &places));
     let calls = places[1].tally(&[Op::ReadRange], FileType::Data).calls;
     assert_eq!(calls, 16);
+}
+
+#[test]
+fn snapshots_are_not_incomplete_because_no_tree_comes_of_the_one_pack_that_has_them() {
+    let mut hand_made = HandMade::new();
+    let roots: Vec<_> = (0..MANY)
+        .map(|number| {
+            let mut file = Node::new(number.to_string().as_bytes(), NodeKind::File);
+            file.content = Some(Box::default());
+            tree_of(file)
+        })
+        .collect();
+    let pack = hand_made.pack(BlobId::tree, &roots);
+    hand_made.add_index(&IndexFile {
+        packs: vec![indexed(&pack)],
+    });
+    hand_made.add(FileType::Data, pack.bytes);
+    for root in &roots {
+        hand_made.add_snapshot_of(Id::of(root));
+    }
+    let places = hand_made.places(3);
+    faults(&places[1]).add(Rule::on(&[Op::ReadRange], Fault::Unreachable));
+    assert_only_two_failed(&follow(&hand_made, &places));
+    let calls = places[1].tally(&[Op::ReadRange], FileType::Data).calls;
+    assert_eq!(calls, 16);
+}
+
+#[test]
+fn a_copy_that_hides_its_packs_while_it_is_verified_was_not_read_in_full() {
+    let (hand_made, made) = HandMade::with_snapshots(0..2);
+    let places = hand_made.places(2);
+    // It gives none of them, and does not list them the second time.
+    faults(&places[1]).add(Rule::on(&[Op::Open], Fault::NotFound).of(FileType::Data));
+    let gate = Gate::closed();
+    let waits = Fault::Wait(gate.clone());
+    faults(&places[0]).add(Rule::on(&[Op::Open], waits).of(FileType::Keys));
+    let report = thread::scope(|scope| {
+        let verified = scope.spawn(|| hand_made.verify(&places, Depth::Stored));
+        gate.wait_for_waiting(1);
+        for made in &made {
+            lose(&places[1], made.data);
+            lose(&places[1], made.trees);
+        }
+        gate.open();
+        verified.join().unwrap()
+    });
+    assert!(report.copies[0].covered, "{report:?}");
+    let two = &report.copies[1];
+    assert!(!two.covered && two.failure.is_none(), "{two:?}");
+    assert_eq!(report.problems.len(), 2 * made.len());
+    let elsewhere = vec!["one".to_owned()];
+    let missing = ProblemKind::Missing { elsewhere };
+    for problem in &report.problems {
+        assert_eq!((problem.copy.as_str(), &problem.kind), ("two", &missing));
+        assert!(!two.sound.contains(&problem.name));
+    }
 }
 
 #[test]
