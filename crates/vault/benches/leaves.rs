@@ -21,12 +21,13 @@ use strongroom_vault::{Vault, opening};
 const OBJECTS: u64 = 10_000;
 const THREADS: u64 = 64;
 const PUBLISHED_EVERY: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 #[expect(clippy::print_stdout, reason = "the number is what this is for")]
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir_in(place())?;
     let config = VaultConfig::parse("", folder.path(), &|_| None)?;
-    let (vault, storage) = opening::open_with_storage(&config)?;
+    let (vault, storage) = opening::open_with_storage(&config, PATIENCE, &|_| ())?;
     let publisher = Publisher::open(vault.clone(), storage.log, &folder.path().join("keys"))?;
     let put_s = puts(&vault)?;
     publisher.publish()?;

@@ -136,6 +136,14 @@ pub enum Error {
         /// The file.
         name: FileName,
     },
+    /// A file was asked to be deleted while it came again; who still wants it puts it again.
+    #[error("{name} of {repository} was deleted while it came; put it again where it is wanted")]
+    DeletedMeanwhile {
+        /// The repository.
+        repository: RepositoryPath,
+        /// The file.
+        name: FileName,
+    },
     /// A receipt or a request that makes no sense, or whose signature does not hold.
     #[error("The {what} is refused: {reason}")]
     Malformed {
@@ -201,6 +209,15 @@ pub enum Error {
         what: &'static str,
         /// When to ask again.
         pause: Duration,
+    },
+    /// A token that has as many receipts on their way as one may.
+    #[error(
+        "The token has {most} receipts on their way, as many as one may; send the next when one of \
+         them has come"
+    )]
+    TooManyReceipts {
+        /// How many.
+        most: u64,
     },
     /// Too much of a kind is on its way; the client shall ask again.
     #[error("Too many {what} are on their way; ask again")]
@@ -512,7 +529,7 @@ impl Error {
                     .to_owned(),
             ),
             Self::Stopping { .. } => Some(
-                "nothing has to be asked for again: whoever serves goes on with it a minute later"
+                "nothing has to be asked for again: whoever serves goes on with it within seconds"
                     .to_owned(),
             ),
             Self::UnknownParent { parent, .. } => Some(format!(
@@ -529,6 +546,9 @@ impl Error {
                 "ask again when Retry-After says so; [limits] of vault.toml says what a token may \
                  take"
                     .to_owned(),
+            ),
+            Self::TooManyReceipts { .. } => Some(
+                "send one after the other, and give each machine a token of its own".to_owned(),
             ),
             Self::NewerSchema { .. } => {
                 Some("install the newest strongroom-vault, or restore its database".to_owned())

@@ -4,6 +4,7 @@
 //! cannot contain code that decrypts.
 
 pub mod admin_token;
+pub mod beside;
 pub mod config;
 pub mod database;
 pub mod doctor;

@@ -7,6 +7,9 @@
 //! What can go wrong: processes with one database and two storages, each of which would lack what
 //! came through the other. The log lies with the storage, so a process that has another one finds
 //! no log there, and does not start.
+//! A storage on a network mount whose server is away, each look at which hangs: whoever serves waits
+//! some seconds for it and goes on without, as with a bucket that says nothing. The folder with the
+//! database and the keys has nothing to go on without: that is waited for, and told.
 //! And a program that brings the schema forward beneath one of an older version, which would go on
 //! to write what the new schema no longer means: it does not start while another serves.
 
@@ -15,12 +18,14 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::time::{ClockId, Timespec, clock_gettime};
 use strongroom_model::Secret;
 use strongroom_store::{Bodies, LocalBodies, S3Bodies, S3Options};
 
+use crate::beside::within;
 use crate::config::{BucketConfig, DatabaseConfig, StorageConfig, VaultConfig};
 use crate::database::lease;
 use crate::database::migrations::{migrate, version, version_in};
@@ -53,6 +58,8 @@ pub struct Storage {
     pub bodies: Arc<dyn Bodies>,
     /// The files of its log.
     pub log: Arc<dyn LogFiles>,
+    /// Whether it has said nothing in the time that whoever serves waits for it.
+    pub is_silent: bool,
     logs: Logs,
 }
 
@@ -75,14 +82,19 @@ impl Storage {
 
 impl Logs {
     fn open(&self, number: u64) -> Result<Arc<dyn LogFiles>> {
-        let name = match number {
-            1 => LOG.to_owned(),
-            number => format!("{LOG}~{number}"),
-        };
+        let name = name_of(number);
         Ok(match self {
             Self::Folder(folder) => Arc::new(LogFolder::open(folder.join(name))?),
             Self::Bucket(bodies) => Arc::new(bodies.files(&name)),
         })
+    }
+}
+
+/// What a log is called, by its number.
+fn name_of(number: u64) -> String {
+    match number {
+        1 => LOG.to_owned(),
+        number => format!("{LOG}~{number}"),
     }
 }
 
@@ -112,19 +124,35 @@ pub fn open_as_it_is(config: &VaultConfig) -> Result<(Vault, Storage)> {
         Ordering::Greater => return Err(Error::NewerSchema { found, known }),
         Ordering::Equal => {}
     }
-    with_database(config, database)
+    let storage = open_storage(config, &*database, None)?;
+    with_storage(config, database, storage)
 }
 
 /// Opens the vault of a configuration for whoever serves it and for nobody else, and hands over its
-/// storage; brings the schema up to date.
+/// storage; brings the schema up to date. A folder of the storage that says nothing is waited for
+/// with `patience`. `at` is told what is waited for without an end, and `None` where that is past.
 ///
 /// # Errors
 /// [`Error::OlderServes`], [`Error::NewerSchema`]; those of database and storage.
-pub fn open_with_storage(config: &VaultConfig) -> Result<(Vault, Storage)> {
+pub fn open_with_storage(
+    config: &VaultConfig,
+    patience: Duration,
+    at: &dyn Fn(Option<String>),
+) -> Result<(Vault, Storage)> {
+    let database_is = match &config.database {
+        DatabaseConfig::File(path) => format!("the database {}", path.display()),
+        DatabaseConfig::Postgres(_) | DatabaseConfig::PostgresFile(_) => "PostgreSQL".to_owned(),
+    };
+    at(Some(database_is.clone()));
     let database = connect(config)?;
     refuse_beneath_others(config, &*database)?;
     migrate(&*database, SCHEMA)?;
-    with_database(config, database)
+    at(None);
+    let storage = open_storage(config, &*database, Some(patience))?;
+    at(Some(database_is));
+    let opened = with_storage(config, database, storage)?;
+    at(None);
+    Ok(opened)
 }
 
 /// How many steps the schema of this program has.
@@ -177,8 +205,11 @@ fn refuse_beneath_others(config: &VaultConfig, database: &dyn Database) -> Resul
     })
 }
 
-fn with_database(config: &VaultConfig, database: Arc<dyn Database>) -> Result<(Vault, Storage)> {
-    let storage = open_storage(config, &*database)?;
+fn with_storage(
+    config: &VaultConfig,
+    database: Arc<dyn Database>,
+    storage: Storage,
+) -> Result<(Vault, Storage)> {
     let settings = Settings {
         origin: origin(config),
         keeping: Keeping {
@@ -249,13 +280,20 @@ fn read_url(path: &Path) -> Result<Secret> {
     Ok(Secret::new(url))
 }
 
-fn open_storage(config: &VaultConfig, database: &dyn Database) -> Result<Storage> {
-    let (bodies, logs): (Arc<dyn Bodies>, Logs) = match &config.storage {
-        StorageConfig::Folder(folder) => {
-            let bodies = LocalBodies::new(folder.join("repositories"));
-            bodies.create()?;
-            (Arc::new(bodies), Logs::Folder(folder.clone()))
-        }
+/// Opens the storage; where there is a patience, a folder that says nothing is not waited for longer.
+fn open_storage(
+    config: &VaultConfig,
+    database: &dyn Database,
+    patience: Option<Duration>,
+) -> Result<Storage> {
+    let mut log = None;
+    database.read(&mut |transaction: &mut dyn Transaction| {
+        log = identities::get(transaction)?;
+        Ok(())
+    })?;
+    let number = log.map_or(1, |log| log.number);
+    match &config.storage {
+        StorageConfig::Folder(folder) => open_folder(folder, number, patience),
         StorageConfig::Bucket(bucket) => {
             let bodies = Arc::new(S3Bodies::new(s3_options(bucket, config))?);
             if is_new(database)? {
@@ -263,18 +301,44 @@ fn open_storage(config: &VaultConfig, database: &dyn Database) -> Result<Storage
                 bodies.create()?;
             }
             let logs = Logs::Bucket(Arc::clone(&bodies));
-            (bodies, logs)
+            Ok(Storage {
+                bodies,
+                log: logs.open(number)?,
+                is_silent: false,
+                logs,
+            })
+        }
+    }
+}
+
+fn open_folder(folder: &Path, number: u64, patience: Option<Duration>) -> Result<Storage> {
+    let bodies = Arc::new(LocalBodies::new(folder.join("repositories")));
+    let log = Arc::new(LogFolder::new(folder.join(name_of(number))));
+    let make = {
+        let (bodies, log) = (Arc::clone(&bodies), Arc::clone(&log));
+        move || -> Result<()> {
+            bodies.create()?;
+            log.create()
         }
     };
-    let mut log = None;
-    database.read(&mut |transaction: &mut dyn Transaction| {
-        log = identities::get(transaction)?;
-        Ok(())
-    })?;
+    let made = match patience {
+        None => Some(make()),
+        Some(patience) => within(patience, make)?,
+    };
+    let is_silent = made.is_none();
+    made.transpose()?;
+    if is_silent {
+        tracing::warn!(
+            folder = %folder.display(),
+            "The folder of the storage does not answer; where it is on a network mount, see to its \
+             server"
+        );
+    }
     Ok(Storage {
         bodies,
-        log: logs.open(log.map_or(1, |log| log.number))?,
-        logs,
+        log,
+        is_silent,
+        logs: Logs::Folder(folder.to_owned()),
     })
 }
 

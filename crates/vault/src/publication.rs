@@ -144,6 +144,15 @@ impl Publisher {
         lag.behind_ms(now_ms)
     }
 
+    /// How many leaves there are that no process has published yet.
+    ///
+    /// # Errors
+    /// [`Error::OtherLog`]; those of the database.
+    pub fn unpublished(&self) -> Result<u64> {
+        let state = self.state()?;
+        Ok(state.leaves.saturating_sub(state.published))
+    }
+
     /// What reads the files.
     pub fn published(&self) -> Published {
         Published {

@@ -1,10 +1,13 @@
 //! `strongroom-vault serve`: the server, from its configuration to its end.
 //!
-//! What blocks (the database, the storage) is opened before there is a runtime, and closed after
-//! it: both wait by themselves, which nothing may do that runs on one.
+//! What blocks (the database, the storage) is opened before anything runs on the runtime but what
+//! listens for signals, and closed after it: both wait by themselves, which nothing may do that runs
+//! on one.
 
 mod beginning;
+mod ending;
 mod jobs;
+mod waiting;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -31,11 +34,12 @@ use strongroom_vault::runs_in::Whereabouts;
 use strongroom_vault::{Error, Result, Vault, admin_token, logging, opening};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::interval;
 
 use self::beginning::{Late, PATIENCE};
+use self::ending::stop_on_signals;
 use self::jobs::Jobs;
+use self::waiting::Waiting;
 use crate::command::Which;
 
 /// How often it is looked whether the certificate was renewed.
@@ -87,16 +91,32 @@ struct Opened {
     state: Arc<VaultState>,
 }
 
+/// What a start goes on with while it begins to serve.
+struct Start {
+    late: Option<Late>,
+    waiting: Waiting,
+    stopper: Arc<Stopper>,
+    stop: Stop,
+}
+
 impl Opened {
     /// Opens it. `is_alone` where no other process may serve, so that whoever held leases is dead.
-    fn open(config: &VaultConfig, is_alone: bool) -> Result<Self> {
-        let (vault, storage) = opening::open_with_storage(config)?;
+    fn open(config: &VaultConfig, is_alone: bool, waiting: &Waiting) -> Result<Self> {
+        let opened = opening::open_with_storage(config, PATIENCE, &|step| waiting.at(step));
+        let (vault, storage) = opened?;
         if is_alone {
             vault.end_leases_of_the_dead()?;
         }
         let keys = config.data.join("keys");
+        waiting.at_path("the keys in", &keys);
         let publisher = Arc::new(Publisher::open(vault.clone(), storage.log, &keys)?);
-        let until = Instant::now() + PATIENCE;
+        // From here on the storage is waited for with patience.
+        waiting.at(None);
+        let patience = match storage.is_silent {
+            true => Duration::ZERO,
+            false => PATIENCE,
+        };
+        let until = Instant::now() + patience;
         // Before anything is told of a start: a log that is not ours is not written to.
         let late = beginning::look(&vault, &publisher, until)?;
         if is_alone && late.is_none() {
@@ -133,33 +153,47 @@ impl Opened {
 
 impl Args {
     pub(crate) fn run(&self) -> Result<()> {
+        let runtime = Builder::new_multi_thread().enable_all().build();
+        let runtime: Runtime = runtime.map_err(Error::local("start threads"))?;
+        let (stopper, stop) = Stopper::new();
+        let stopper = Arc::new(stopper);
+        let waiting = Waiting::begin()?;
+        let listening = runtime.enter();
+        stop_on_signals(Arc::clone(&stopper), waiting.is_over())?;
+        drop(listening);
+        waiting.at_path("the configuration", &self.which.config);
         let config = self.which.config()?;
         logging::start(config.log_level);
         strongroom_store::raise_file_limit();
         for warning in &config.warnings {
             tracing::warn!(line = warning.line, "{}; {}", warning.message, warning.hint);
         }
+        waiting.at_path("the folder", &config.data);
         let lock = opening::lock(&config)?;
-        let mut opened = Opened::open(&config, lock.is_some())?;
-        let late = opened.late.take();
-        let runtime = Builder::new_multi_thread().enable_all().build();
-        let runtime: Runtime = runtime.map_err(Error::local("start threads"))?;
-        let served = runtime.block_on(self.serve(&config, &opened, late));
+        let mut opened = Opened::open(&config, lock.is_some(), &waiting)?;
+        waiting.at_path("the keys and the certificate in", &config.data);
+        let start = Start {
+            late: opened.late.take(),
+            waiting,
+            stopper,
+            stop,
+        };
+        let served = runtime.block_on(self.serve(&config, &opened, start));
         // What still blocks is not waited for: it was given its time.
         runtime.shutdown_background();
         served?;
-        if let Err(error) = opened.vault.release_leases() {
-            let error = &error as &dyn std::error::Error;
-            tracing::warn!(error, "Leases end by themselves, in half a minute");
-        }
+        ending::leave(&opened.vault, &opened.publisher);
         tracing::info!("Stopped");
         Ok(())
     }
 
-    async fn serve(&self, config: &VaultConfig, opened: &Opened, late: Option<Late>) -> Result<()> {
-        let (stopper, stop) = Stopper::new();
-        let stopper = Arc::new(stopper);
-        stop_on_signals(Arc::clone(&stopper))?;
+    async fn serve(&self, config: &VaultConfig, opened: &Opened, start: Start) -> Result<()> {
+        let Start {
+            late,
+            waiting,
+            stopper,
+            stop,
+        } = start;
         let listen = if self.listen.is_empty() {
             &config.listen
         } else {
@@ -196,6 +230,8 @@ impl Args {
             .iter()
             .map(|address| bind(*address))
             .collect::<Result<Vec<_>>>()?;
+        // Whoever is told where it listens may stop it as well.
+        waiting.end();
         tell_where(&listeners, certificates.as_deref())?;
         if let Some(certificates) = certificates {
             tokio::spawn(certificates.keep_fresh(CERTIFICATE_EVERY, stop.clone()));
@@ -249,20 +285,7 @@ impl Args {
             witness,
         });
         serve(serving, listeners, pages, stop).await?;
-        // A job that is under way is finished, and the last leaves are published.
-        for job in jobs {
-            let _ = job.await;
-        }
-        // What was refused until the end is told, and published.
-        let (vault, publisher) = (vault.clone(), Arc::clone(publisher));
-        let told = blocking.run(move || match vault.tell_refusals(true)? {
-            0 => Ok(()),
-            _ => publisher.publish().map(drop),
-        });
-        if let Err(error) = told.await {
-            let error = &error as &dyn std::error::Error;
-            tracing::error!(error, "The last refusals are not in the log");
-        }
+        ending::end(vault, publisher, jobs).await;
         match late {
             Some(late) => late.await.unwrap_or(Ok(())),
             None => Ok(()),
@@ -385,27 +408,6 @@ fn read_token(path: &std::path::Path) -> Result<Secret> {
         return Err(Error::local(failed())(io::ErrorKind::InvalidData.into()));
     }
     Ok(Secret::new(token))
-}
-
-fn stop_on_signals(stopper: Arc<Stopper>) -> Result<()> {
-    let listen = |kind| signal(kind).map_err(Error::local("listen for signals"));
-    let mut terminate = listen(SignalKind::terminate())?;
-    let mut interrupt = listen(SignalKind::interrupt())?;
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        tracing::info!("Stopping: requests under way are finished");
-        stopper.stop();
-        // A second one must end the program, as it does everywhere.
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        std::process::exit(130);
-    });
-    Ok(())
 }
 
 /// Tells systemd that the vault is there, that it still lives, and that it stops; where no systemd

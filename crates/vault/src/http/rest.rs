@@ -513,7 +513,7 @@ fn refusal(error: &Error, peer: &Peer, note: &Note) -> Response {
         Error::Full { .. } | Error::Storage(strongroom_store::Error::Full { .. }) => {
             StatusCode::INSUFFICIENT_STORAGE
         }
-        Error::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        Error::Busy { .. } | Error::DeletedMeanwhile { .. } => StatusCode::SERVICE_UNAVAILABLE,
         Error::UploadStalled => StatusCode::REQUEST_TIMEOUT,
         Error::Throttled { pause, .. }
         | Error::TooManyLives { pause, .. }

@@ -4,8 +4,9 @@
 //! only reads what was seen last, so that anybody may ask as often as he likes. Where the last look
 //! is old, the vault is not ready: whatever the jobs wait for, requests wait for too.
 //!
-//! What can go wrong: a storage that hangs. Much of a vault needs none, so whether it takes bytes is
-//! tried beside everything else, and a look only reads what came of the last try.
+//! What can go wrong: a storage that hangs. Much of a vault needs none, so whether it takes bytes and
+//! what is free there is asked beside everything else, and a look only reads what came of the last
+//! try.
 
 mod series;
 
@@ -64,6 +65,8 @@ struct Tried {
     at_ms: i64,
     /// Why it does not.
     problem: Option<String>,
+    /// What was free there, where that could be told.
+    free_bytes: Option<u64>,
 }
 
 impl Checks {
@@ -152,6 +155,7 @@ impl VaultState {
         let tried = Tried {
             at_ms: vault.boot_ms(),
             problem: outcome.err().map(|error| chain(&error)),
+            free_bytes: vault.free_bytes().ok().flatten(),
         };
         self.checks.lock().storage = Some(tried);
     }
@@ -159,8 +163,11 @@ impl VaultState {
     /// Looks at the vault, whose log has been behind for `behind_ms`; to be called every few
     /// seconds. Blocks.
     pub fn look(&self, vault: &Vault, metrics: &Metrics, behind_ms: i64) {
-        let observed = vault.observe();
+        let mut observed = vault.observe_database();
         let mut checks = self.checks.lock();
+        if let (Ok(observed), Some(tried)) = (&mut observed, &checks.storage) {
+            observed.free_bytes = tried.free_bytes;
+        }
         checks.looked_ms = vault.boot_ms();
         checks.log = (behind_ms > LOG_BEHIND_MS).then(|| {
             let behind = Duration::from_millis(behind_ms.unsigned_abs()).as_secs();
@@ -219,6 +226,7 @@ mod tests {
         Tried {
             at_ms: 0,
             problem: None,
+            free_bytes: None,
         }
     }
 
@@ -240,6 +248,7 @@ mod tests {
         checks.storage = Some(Tried {
             at_ms: 0,
             problem: Some("full".to_owned()),
+            free_bytes: None,
         });
         assert_eq!(checks.storage_problem(1).as_deref(), Some("full"));
     }

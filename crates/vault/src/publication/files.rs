@@ -50,11 +50,25 @@ impl LogFolder {
     /// # Errors
     /// [`Error::Local`].
     pub fn open(path: PathBuf) -> Result<Self> {
-        make(&path).map_err(Error::local(format!("make the folder {}", path.display())))?;
-        Ok(Self {
+        let folder = Self::new(path);
+        folder.create()?;
+        Ok(folder)
+    }
+
+    /// The folder, which is not looked at.
+    pub fn new(path: PathBuf) -> Self {
+        Self {
             location: path.display().to_string(),
             path,
-        })
+        }
+    }
+
+    /// Makes the folder where it is missing.
+    ///
+    /// # Errors
+    /// [`Error::Local`].
+    pub fn create(&self) -> Result<()> {
+        make(&self.path).map_err(Error::local(format!("make the folder {}", self.location)))
     }
 
     fn try_write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {

@@ -8,7 +8,9 @@
 //! What can go wrong: a part is done twice, where two processes go on with the same act. Each reads
 //! the row in the transaction of its part, so that it does the next one. Or an act is taken for
 //! another one that came later: a row is known by the leaf of its first part, which is never given
-//! twice, and one that was taken back stays until somebody has seen that.
+//! twice, and one that was taken back stays until somebody has seen that. Or who waits for an act is
+//! told too small a number, because another process did the last part while he slept: a row whose act
+//! another process has brought to its end stays for an hour, and has the number.
 
 use strongroom_model::RepositoryPath;
 
@@ -22,9 +24,21 @@ pub const PART: u64 = 5_000;
 /// An act whose last part was done so long ago has lost its process, in milliseconds.
 const ABANDONED_MS: i64 = 60_000;
 
+/// For how long the row of an act stays that another process than the first has brought to its end,
+/// in milliseconds.
+const REMEMBERED_MS: i64 = 60 * 60_000;
+
+/// When the last part of an act was done that its process has given back: before any time of a clock
+/// of leases at which it would not count as abandoned.
+const GIVEN_BACK_MS: i64 = -2 * ABANDONED_MS;
+
 /// Before which leaf an act ends that was taken back. No other act with a row ends there: nothing
 /// comes before the first leaf.
 const TAKEN_BACK: u64 = 0;
+
+/// Before which leaf an act ends of which nothing is left, and whose row stays for whoever has begun
+/// it. No other act with a row ends there: the first leaf of a vault is no POST and no deletion.
+const ENDED: u64 = 1;
 
 /// What is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,6 +157,11 @@ impl UnderWay {
     pub const fn is_taken_back(&self) -> bool {
         self.before == TAKEN_BACK
     }
+
+    /// Whether another process has brought it to its end.
+    pub const fn is_ended(&self) -> bool {
+        self.before == ENDED
+    }
 }
 
 const COLUMNS: &str = "id, deed, token, token_name, repository, path, since, before, at_leaf, \
@@ -178,7 +197,8 @@ fn read(row: &dyn Row) -> Result<UnderWay> {
     })
 }
 
-/// An act under way, or one that was taken back; none where it has come to its end.
+/// An act under way, one that was taken back, or one that another process has brought to its end;
+/// none where it is known no more.
 ///
 /// # Errors
 /// Those of the database.
@@ -187,20 +207,57 @@ pub fn get(transaction: &mut dyn Transaction, id: i64) -> Result<Option<UnderWay
     transaction.first(&statement, &[Value::Int(id)], read)
 }
 
-/// The keys of the acts whose processes do not go on with them, the oldest first. The rows are not
-/// read: one that makes no sense must not hide the others.
+/// The keys of the acts whose processes do not go on with them, the oldest first; and of those that
+/// have come to their end, and whose rows need to stay no longer. The rows are not read: one that
+/// makes no sense must not hide the others.
 ///
 /// # Errors
 /// Those of the database.
 pub fn abandoned(transaction: &mut dyn Transaction) -> Result<Vec<i64>> {
     let now_ms = transaction.lease_ms()?;
-    let statement = "SELECT id FROM under_way WHERE at_ms < $1 OR at_ms > $2 ORDER BY id";
+    let statement = "SELECT id FROM under_way \
+                     WHERE (at_ms < $1 AND before <> $3) OR at_ms < $4 OR at_ms > $2 ORDER BY id";
     // The clock of leases may have been set back since.
     let values = [
         Value::Int(now_ms.saturating_sub(ABANDONED_MS)),
         Value::Int(now_ms.saturating_add(ABANDONED_MS)),
+        Value::Int(signed(ENDED)?),
+        Value::Int(now_ms.saturating_sub(REMEMBERED_MS)),
     ];
     all(transaction, statement, &values, |row| row.int(0))
+}
+
+/// Gives an act back that this process does not go on with, so that another one does so at once.
+///
+/// # Errors
+/// Those of the database; another process then waits until the act counts as abandoned.
+pub fn give_back(transaction: &mut dyn Transaction, id: i64) -> Result<()> {
+    let statement = "UPDATE under_way SET at_ms = $1 WHERE id = $2 AND before <> $3";
+    let values = [
+        Value::Int(GIVEN_BACK_MS),
+        Value::Int(id),
+        Value::Int(signed(ENDED)?),
+    ];
+    transaction.execute(statement, &values)?;
+    Ok(())
+}
+
+/// Notes that an act has come to its end by another process than the one that has begun it, after so
+/// many objects. The row stays for that one, which may only be asleep, and for an hour at most.
+///
+/// # Errors
+/// Those of the database.
+pub fn remember(transaction: &mut dyn Transaction, id: i64, objects: u64) -> Result<()> {
+    let at_ms = transaction.lease_ms()?;
+    let statement = "UPDATE under_way SET before = $1, objects = $2, at_ms = $3 WHERE id = $4";
+    let values = [
+        Value::Int(signed(ENDED)?),
+        Value::Int(signed(objects)?),
+        Value::Int(at_ms),
+        Value::Int(id),
+    ];
+    transaction.execute(statement, &values)?;
+    Ok(())
 }
 
 /// Lets an act rest that cannot be gone on with, as long as one whose process was just there.
@@ -268,16 +325,18 @@ pub fn end(transaction: &mut dyn Transaction, id: i64) -> Result<()> {
 }
 
 /// Takes back what is left of an act on a token, because the contrary was asked for. The row stays
-/// until whoever does the act has seen it.
+/// until whoever does the act has seen it. Of one that has come to its end nothing is left.
 ///
 /// # Errors
 /// Those of the database.
 pub fn take_back(transaction: &mut dyn Transaction, deed: Deed, token: i64) -> Result<()> {
-    let statement = "UPDATE under_way SET before = $1 WHERE deed = $2 AND token = $3";
+    let statement =
+        "UPDATE under_way SET before = $1 WHERE deed = $2 AND token = $3 AND before <> $4";
     let values = [
         Value::Int(signed(TAKEN_BACK)?),
         Value::Int(deed.number()),
         Value::Int(token),
+        Value::Int(signed(ENDED)?),
     ];
     transaction.execute(statement, &values)?;
     Ok(())

@@ -127,6 +127,15 @@ pub fn revived(kind: FileType, has_config: bool) -> State {
     }
 }
 
+/// Whether what a POST finds was asked to be deleted after it had begun, when it found `before`. Such
+/// a POST brings nothing back: whoever asked for the deletion may have given it up, and knows nothing
+/// of it any more. Whoever still waits for it asks again, and means it.
+pub fn is_deleted_since(before: Option<&Object>, found: &Object) -> bool {
+    let deletion = |object: &Object| (object.state, object.ended, object.tombstoned_ms);
+    found.state == State::Tombstoned
+        && before.is_none_or(|before| deletion(before) != deletion(found))
+}
+
 /// What a DELETE makes of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delete {
@@ -198,6 +207,22 @@ mod tests {
         assert_eq!(revived(FileType::Keys, true), State::Pending);
         assert_eq!(revived(FileType::Keys, false), State::Live);
         assert_eq!(revived(FileType::Snapshots, true), State::Live);
+    }
+
+    #[test]
+    fn a_deletion_after_a_post_began_is_told_from_one_before_it() {
+        let mut first = object(State::Tombstoned);
+        (first.ended, first.tombstoned_ms) = (Some(9), Some(1_000));
+        let later = Object {
+            ended: Some(12),
+            ..first.clone()
+        };
+        assert!(!is_deleted_since(Some(&first), &first));
+        assert!(is_deleted_since(Some(&first), &later));
+        assert!(is_deleted_since(Some(&object(State::Live)), &first));
+        assert!(is_deleted_since(None, &first));
+        assert!(!is_deleted_since(None, &object(State::Live)));
+        assert!(!is_deleted_since(Some(&first), &object(State::Live)));
     }
 
     #[test]

@@ -3,9 +3,10 @@
 //! Each is done a part at a time, with other people's commits between, and every part is an act of
 //! its own with its own leaf: what a leaf tells of was done in its transaction. What can go wrong: a
 //! process dies between two parts. The rest is known to the database, and whoever serves goes on
-//! with it a minute later; an act that cannot be gone on with keeps no other from being done. Or
-//! the contrary is asked for between two parts: then the rest is taken back, and whoever waits for
-//! the act hears that, and never the number of another one.
+//! with it a minute later, or at once where the process has stopped as it should and has given the
+//! rest back; an act that cannot be gone on with keeps no other from being done. Or the contrary is
+//! asked for between two parts: then the rest is taken back, and whoever waits for the act hears
+//! that, and never the number of another one.
 
 use strongroom_model::RepositoryPath;
 
@@ -25,13 +26,23 @@ struct Progress {
     left: Option<i64>,
 }
 
+/// Who does a part of an act.
+#[derive(Clone, Copy, Debug)]
+enum By {
+    /// Whoever has begun it, and knows how many objects it was when it has come to its end.
+    Beginner,
+    /// Somebody else, who leaves that number to him.
+    Another,
+}
+
 /// What came of the next part of an act.
 #[derive(Clone, Copy, Debug)]
 enum Next {
     /// It was done.
     Done(Progress),
-    /// There was none: another process has done the last one.
-    Ended,
+    /// There was none: another process has done the last one, after which it was so many objects,
+    /// where that is known still.
+    Ended { objects: Option<u64> },
     /// There was none: the contrary was asked for after so many objects.
     TakenBack { deed: Deed, objects: u64 },
 }
@@ -115,7 +126,8 @@ impl Vault {
     }
 
     /// Goes on with what processes have left that are gone; returns how many acts it was. To be
-    /// called once a minute. An act that cannot be gone on with rests for a minute.
+    /// called every few seconds: what was given back is gone on with at once, what was not a minute
+    /// after its last part. An act that cannot be gone on with rests for a minute.
     ///
     /// # Errors
     /// The first one of an act, after all others were gone on with; the rest is done the next time.
@@ -152,8 +164,8 @@ impl Vault {
         let first = self.shared.commits.commit(move |transaction| {
             // Another process may have taken it up since.
             match under_way::abandoned(transaction)?.contains(&id) {
-                true => do_next_part(transaction, now, id),
-                false => Ok(Next::Ended),
+                true => do_next_part(transaction, now, id, By::Another),
+                false => Ok(Next::Ended { objects: None }),
             }
         })?;
         let Next::Done(mut progress) = first else {
@@ -161,18 +173,31 @@ impl Vault {
         };
         while let Some(id) = progress.left {
             if self.is_ending() {
+                self.give_back(id);
                 break;
             }
-            match self.next_part(id)? {
+            match self.next_part(id, By::Another)? {
                 Next::Done(after) => progress = after,
-                Next::Ended | Next::TakenBack { .. } => break,
+                Next::Ended { .. } | Next::TakenBack { .. } => break,
             }
         }
         Ok(true)
     }
 
-    /// Does the first part of an act, and then the others; returns how many objects it was, as far
-    /// as is known where another process did the last part.
+    /// Leaves an act to others, who then go on with it at once.
+    fn give_back(&self, id: i64) {
+        let given = self
+            .shared
+            .commits
+            .commit(move |transaction| under_way::give_back(transaction, id));
+        if let Err(error) = given {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "An act under way is gone on with in a minute");
+        }
+    }
+
+    /// Does the first part of an act, and then the others; returns how many objects it was. Where
+    /// another process did the last part more than an hour ago, it is only those of one's own parts.
     fn begin(
         &self,
         mut begin: impl FnMut(&mut dyn Transaction) -> Result<UnderWay> + Send + 'static,
@@ -180,17 +205,18 @@ impl Vault {
         let now = self.now();
         let progress = self.shared.commits.commit(move |transaction| {
             let act = begin(transaction)?;
-            do_part(transaction, now, act)
+            do_part(transaction, now, act, By::Beginner)
         });
         let mut progress = progress?;
         while let Some(id) = progress.left {
             if self.is_ending() {
+                self.give_back(id);
                 let objects = progress.objects;
                 return Err(Error::Stopping { objects });
             }
-            match self.next_part(id)? {
+            match self.next_part(id, By::Beginner)? {
                 Next::Done(after) => progress = after,
-                Next::Ended => break,
+                Next::Ended { objects } => return Ok(objects.unwrap_or(progress.objects)),
                 Next::TakenBack { deed, objects } => {
                     let deed = deed.word();
                     return Err(Error::TakenBack { deed, objects });
@@ -201,11 +227,11 @@ impl Vault {
     }
 
     /// Does the next part of an act that has a row.
-    fn next_part(&self, id: i64) -> Result<Next> {
+    fn next_part(&self, id: i64, by: By) -> Result<Next> {
         let now = self.now();
         self.shared
             .commits
-            .commit(move |transaction| do_next_part(transaction, now, id))
+            .commit(move |transaction| do_next_part(transaction, now, id, by))
     }
 }
 
@@ -214,23 +240,33 @@ fn all_until_now(transaction: &mut dyn Transaction) -> Result<u64> {
     Ok(leaves::head(transaction)?.leaves.saturating_add(1))
 }
 
-/// Does the next part of an act that has a row, where there is one; one that was taken back has
-/// none, and its row goes.
-fn do_next_part(transaction: &mut dyn Transaction, now: Moment, id: i64) -> Result<Next> {
+/// Does the next part of an act that has a row, where there is one; one that was taken back or has
+/// come to its end has none, and its row goes.
+fn do_next_part(transaction: &mut dyn Transaction, now: Moment, id: i64, by: By) -> Result<Next> {
     let Some(act) = under_way::get(transaction, id)? else {
-        return Ok(Next::Ended);
+        return Ok(Next::Ended { objects: None });
     };
+    if act.is_ended() {
+        under_way::end(transaction, id)?;
+        let objects = Some(act.objects);
+        return Ok(Next::Ended { objects });
+    }
     if act.is_taken_back() {
         under_way::end(transaction, id)?;
         let (deed, objects) = (act.deed, act.objects);
         return Ok(Next::TakenBack { deed, objects });
     }
-    do_part(transaction, now, act).map(Next::Done)
+    do_part(transaction, now, act, by).map(Next::Done)
 }
 
 /// Does the next part of an act. Its leaf tells how many objects it was; its number ends or begins
 /// their lives, and is known before.
-fn do_part(transaction: &mut dyn Transaction, now: Moment, mut act: UnderWay) -> Result<Progress> {
+fn do_part(
+    transaction: &mut dyn Transaction,
+    now: Moment,
+    mut act: UnderWay,
+    by: By,
+) -> Result<Progress> {
     let leaf = leaves::head(transaction)?.leaves;
     let part = match act.deed {
         Deed::Hide => hiding::hide(transaction, &act, leaf)?,
@@ -252,7 +288,10 @@ fn do_part(transaction: &mut dyn Transaction, now: Moment, mut act: UnderWay) ->
             Some(under_way::keep(transaction, &act, leaf)?)
         }
         None => {
-            under_way::end(transaction, act.id)?;
+            match by {
+                By::Beginner => under_way::end(transaction, act.id)?,
+                By::Another => under_way::remember(transaction, act.id, act.objects)?,
+            }
             None
         }
     };

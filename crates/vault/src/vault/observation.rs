@@ -101,6 +101,25 @@ impl Vault {
     /// # Errors
     /// Those of database and storage.
     pub fn observe(&self) -> Result<Observation> {
+        Ok(Observation {
+            free_bytes: self.free_bytes()?,
+            ..self.observe_database()?
+        })
+    }
+
+    /// What is free in storage, where that can be told.
+    ///
+    /// # Errors
+    /// Those of the storage.
+    pub fn free_bytes(&self) -> Result<Option<u64>> {
+        Ok(self.shared.bodies.free_bytes()?)
+    }
+
+    /// The same as [`Vault::observe`], of a storage that may hang: it is not asked what is free.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn observe_database(&self) -> Result<Observation> {
         let (now, reading) = (self.now(), self.shared.read_clocks.read());
         let is_clock_doubted = self.is_clock_doubted();
         let (mut repositories, tokens, others) = self.read(|transaction| {
@@ -157,7 +176,7 @@ impl Vault {
             wall_ms: reading.wall_ms,
             is_clock_doubted,
             leap_holds_until_ms,
-            free_bytes: self.shared.bodies.free_bytes()?,
+            free_bytes: None,
             reserve_bytes: self.shared.settings.reserve_bytes,
             purged: self.shared.purged.get(),
         })
@@ -197,7 +216,7 @@ impl Vault {
     /// Those of the storage; [`Error::Full`](crate::Error::Full).
     pub fn check_storage(&self) -> Result<()> {
         self.shared.bodies.probe()?;
-        match self.shared.bodies.free_bytes()? {
+        match self.free_bytes()? {
             Some(free) if free < self.shared.settings.reserve_bytes => Err(crate::Error::Full {
                 reason: "the storage of the vault is full but for its reserve".to_owned(),
             }),

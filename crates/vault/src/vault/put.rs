@@ -194,9 +194,9 @@ impl Upload {
     ///
     /// # Errors
     /// [`Error::BadBytes`] where the bytes are not what their name says,
-    /// [`Error::ConfigIsThere`], [`Error::Hidden`], [`Error::Busy`], [`Error::Full`]; those of
-    /// database and storage. Nothing is known of it then; of a small pack that could not be made
-    /// durable, bytes may be left under a name that no row knows.
+    /// [`Error::ConfigIsThere`], [`Error::Hidden`], [`Error::Busy`], [`Error::DeletedMeanwhile`],
+    /// [`Error::Full`]; those of database and storage. Nothing is known of it then; of a small pack
+    /// that could not be made durable, bytes may be left under a name that no row knows.
     pub fn finish(self) -> Result<()> {
         let (answer, answered) = sync_channel(1);
         self.finish_then(move |outcome| drop(answer.send(outcome)));
@@ -272,6 +272,8 @@ impl Upload {
 struct Stored {
     put: Put,
     generation: u32,
+    /// What there was when it began to come.
+    before: Option<Object>,
     is_healed: bool,
     room: Room,
 }
@@ -372,6 +374,7 @@ impl Put {
     ) -> Result<(Named, Stored)> {
         let path = &self.repository.path;
         let generation = foreseen.generation;
+        let before = foreseen.found.clone();
         let Foreseen { found, .. } = match foreseen.is_fresh() && room.is_as_declared() {
             true => foreseen,
             false => {
@@ -402,6 +405,7 @@ impl Put {
         let stored = Stored {
             put: self,
             generation,
+            before,
             is_healed: found.is_some() && !is_sound,
             room,
         };
@@ -421,6 +425,7 @@ impl Stored {
         let Self {
             put,
             generation,
+            before: found_before,
             is_healed,
             room,
         } = self;
@@ -462,6 +467,14 @@ impl Stored {
                     }
                     let (id, at_ms) = (repository.id, now.recorded_ms);
                     repositories::arrive(transaction, id, bytes, at_ms, true)?;
+                }
+                Post::Revives(_)
+                    if found.is_some_and(|found| {
+                        life::is_deleted_since(found_before.as_ref(), found)
+                    }) =>
+                {
+                    let repository = before.path.clone();
+                    return Err(Error::DeletedMeanwhile { repository, name });
                 }
                 Post::Revives(state) => {
                     revive(transaction, now, &key, &file, &outlook, (token, state))?;

@@ -82,8 +82,8 @@ impl Vault {
     /// written into a nameless file in the folder `spool` meanwhile.
     ///
     /// # Errors
-    /// [`Error::Forbidden`], [`Error::Unknown`], [`Error::UploadTooLarge`], [`Error::DayIsOver`],
-    /// [`Error::Full`]; those of the database.
+    /// [`Error::Forbidden`], [`Error::Unknown`], [`Error::UploadTooLarge`],
+    /// [`Error::TooManyReceipts`], [`Error::DayIsOver`], [`Error::Full`]; those of the database.
     pub fn begin_receipt(
         &self,
         principal: &Principal,
@@ -93,8 +93,9 @@ impl Vault {
     ) -> Result<ReceiptUpload> {
         principal.authorise(right::Act::Report, path)?;
         check_size(length_bytes.unwrap_or_default())?;
-        let repository = self.repository(path)?;
         let (token, now) = (principal.token, self.now());
+        let part = self.shared.spool.begin(token)?;
+        let repository = self.repository(path)?;
         self.read(|transaction| {
             let one = Sent {
                 receipts: 1,
@@ -112,7 +113,7 @@ impl Vault {
             bytes: 0,
             room,
             spool: spool.to_owned(),
-            part: self.shared.spool.part(token),
+            part,
         })
     }
 

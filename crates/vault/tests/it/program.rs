@@ -1,10 +1,13 @@
 //! The program from its first start to its end, as an operator does it.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Output, Stdio};
+use std::time::{Duration, Instant};
 
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use tempfile::TempDir;
 
 use crate::running::{curl, program, serve, stop, url};
@@ -62,6 +65,43 @@ fn a_vault_starts_with_its_own_certificate_and_stops_when_it_is_told_to() {
         again[1], told[1],
         "the certificate is the same at the next start"
     );
+    stop(child);
+}
+
+#[test]
+fn a_start_tells_which_folder_it_waits_for_and_ends_or_goes_on() {
+    let area = TempDir::new().unwrap();
+    assert!(init(area.path()).status.success());
+    // Whoever opens a pipe that nobody reads hangs as in a folder whose server is away.
+    let lock = area.path().join("serving.lock");
+    mknodat(CWD, &lock, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let config = area.path().join("vault.toml");
+    let start = || {
+        let mut child = program(&["serve", "--no-tls", "--listen", "127.0.0.1:0", "--config"])
+            .arg(&config)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut told = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        told.read_line(&mut line).unwrap();
+        let folder = format!("waits for the folder {}", area.path().display());
+        assert!(line.contains(&folder), "{line}");
+        assert!(line.contains("SIGTERM"), "{line}");
+        (child, told)
+    };
+    let (child, _told) = start();
+    let began = Instant::now();
+    stop(child);
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    let (mut child, _told) = start();
+    let _reads = File::open(&lock).unwrap();
+    let mut first = String::new();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    out.read_line(&mut first).unwrap();
+    assert!(first.starts_with("Listening on http://"), "{first}");
     stop(child);
 }
 

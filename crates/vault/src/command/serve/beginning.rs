@@ -3,18 +3,19 @@
 //! A process looks at the log's files before it tells of its start, so that one with another storage
 //! than the vault's, or with files that are not what was signed, does not serve.
 //!
-//! What can go wrong: a storage that takes connections and says nothing. Each request to it is
-//! waited for with patience and tried again, which is minutes in all, and a vault that does not
-//! serve meanwhile has neither clock nor lists, locks or deletions. So what needs the storage is
-//! done in a thread of its own, and waited for a few seconds. It goes on beside everything else
-//! then; where it finds in the end that the log is not ours, the process stops as if it had been
-//! told to, and says why.
+//! What can go wrong: a storage that says nothing: a bucket that takes connections and no more, or a
+//! folder on a network mount whose server is away. Each request to a bucket is waited for with
+//! patience and tried again, which is minutes in all, and a look into such a folder for ever; and a
+//! vault that does not serve meanwhile has neither clock nor lists, locks or deletions. So what needs
+//! the storage is done in a thread of its own, and waited for a few seconds. It goes on beside
+//! everything else then; where it finds in the end that the log is not ours, the process stops as if
+//! it had been told to, and says why.
 
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::thread;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant, SystemTime};
 
+use strongroom_vault::beside::{beside, within};
 use strongroom_vault::http::{Stop, Stopper, VaultState};
 use strongroom_vault::publication::Publisher;
 use strongroom_vault::{Error, Result, Vault};
@@ -120,11 +121,11 @@ fn begin_to_look(vault: &Vault, publisher: &Arc<Publisher>) -> Result<Receiver<R
 /// Those of [`Publisher::publish`], where it ends in time.
 pub(super) fn publish(publisher: &Arc<Publisher>, until: Instant) -> Result<()> {
     let publisher = Arc::clone(publisher);
-    let published = beside(move || publisher.publish())?;
-    match published.recv_timeout(left(until)) {
-        Ok(outcome) => outcome.map(drop),
+    match within(left(until), move || publisher.publish()) {
+        Ok(Some(outcome)) => outcome.map(drop),
         // The job that publishes goes on with it, and tells what goes wrong.
-        Err(_) => Ok(()),
+        Ok(None) | Err(Error::Unfinished) => Ok(()),
+        Err(error) => Err(error),
     }
 }
 
@@ -153,23 +154,11 @@ pub(super) fn sweep(vault: &Vault) {
 /// [`Error::Local`] where no thread can be started.
 pub(super) fn try_storage(state: &Arc<VaultState>, vault: &Vault, until: Instant) -> Result<()> {
     let (state, vault) = (Arc::clone(state), vault.clone());
-    let tried = beside(move || state.try_storage(&vault))?;
-    let _ = tried.recv_timeout(left(until));
-    Ok(())
-}
-
-/// Does work in a thread of its own, that nobody has to wait for.
-fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<Receiver<T>> {
-    let (done, is_done) = mpsc::channel();
-    let working = move || {
-        // Nobody may wait for it any more.
-        let _ = done.send(work());
-    };
-    let thread = thread::Builder::new().name("start".to_owned());
-    thread
-        .spawn(working)
-        .map_err(Error::local("start a thread"))?;
-    Ok(is_done)
+    match within(left(until), move || state.try_storage(&vault)) {
+        // What it has not said counts as failed.
+        Ok(_) | Err(Error::Unfinished) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 fn left(until: Instant) -> Duration {

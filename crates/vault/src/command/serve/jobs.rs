@@ -35,6 +35,9 @@ const LOOK_BACK_EVERY: Duration = Duration::from_secs(10);
 /// How often the vault's clock is moved on, or looked at.
 const TICK_EVERY: Duration = Duration::from_secs(5);
 
+/// How often it is looked for acts that other processes have left.
+const GO_ON_EVERY: Duration = Duration::from_secs(5);
+
 /// How often old locks are dropped and a share of what is due is purged.
 const PURGE_EVERY: Duration = Duration::from_secs(60);
 
@@ -72,6 +75,7 @@ impl Jobs {
         });
         vec![
             tokio::spawn(self.clone().keep_ticking(stop.clone())),
+            tokio::spawn(self.clone().keep_going_on(stop.clone())),
             tokio::spawn(self.clone().keep_purging(stop.clone())),
             tokio::spawn(self.clone().keep_asking(stop.clone())),
             tokio::spawn(self.clone().keep_trying_storage(stop.clone())),
@@ -107,9 +111,21 @@ impl Jobs {
         scrubber.end().await;
     }
 
-    /// Drops old locks, purges, goes on with acts whose process is gone, shows the newest snapshots,
-    /// and removes what uploads left behind, until `stop`; what fails keeps none of the others from
-    /// being done.
+    /// Goes on with acts whose process is gone, until `stop`.
+    async fn keep_going_on(self, mut stop: Stop) {
+        let mut tick = interval(GO_ON_EVERY);
+        loop {
+            tokio::select! {
+                () = stop.wait() => return,
+                _ = tick.tick() => {}
+            }
+            let vault = self.vault.clone();
+            self.run("under-way", move || vault.go_on().map(drop)).await;
+        }
+    }
+
+    /// Drops old locks, purges, shows the newest snapshots, and removes what uploads left behind,
+    /// until `stop`; what fails keeps none of the others from being done.
     async fn keep_purging(self, mut stop: Stop) {
         let mut tick = interval(PURGE_EVERY);
         let mut ticks = 0_u64;
@@ -123,8 +139,6 @@ impl Jobs {
                 .await;
             let vault = self.vault.clone();
             self.run("purge", move || vault.purge().map(drop)).await;
-            let vault = self.vault.clone();
-            self.run("under-way", move || vault.go_on().map(drop)).await;
             let (vault, standings) = (self.vault.clone(), self.standings.clone());
             let look = move || {
                 standings.set(&vault.newest_snapshots()?);

@@ -91,6 +91,10 @@ pub(super) fn refusal(error: &Error, peer: &Peer, principal: Principal, note: &N
             pause = Some(*wait);
             StatusCode::TOO_MANY_REQUESTS
         }
+        Error::TooManyReceipts { .. } => {
+            pause = Some(SOON);
+            StatusCode::TOO_MANY_REQUESTS
+        }
         Error::TakenBack { .. } => StatusCode::CONFLICT,
         Error::Busy { .. }
         | Error::Contended { .. }

@@ -1,4 +1,5 @@
-//! What all receipts together take of the disk on which they wait.
+//! What all receipts together take of the disk on which they wait, and how many of one token are on
+//! their way.
 //!
 //! They lie in the vault's own folder, beside its keys and its database, and not where objects lie.
 //! So they have a bound of their own, and the room on that disk is looked at, whatever the storage
@@ -7,7 +8,8 @@
 //! What can go wrong: somebody who sends large ones slowly, so that nobody else's find room. One
 //! token therefore has a part of it and no more; and of several tokens in one hand each gets more
 //! than one receipt only while seven others would find as much, so that whoever has none there
-//! finds room for one.
+//! finds room for one. And somebody who begins very many and sends nothing, which takes no room on the
+//! disk, and yet a file and some memory for each: of one token few are on their way at a time.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -28,26 +30,50 @@ const MOST_BYTES_OF_TOKEN: u64 = MOST_BYTES / SHARES;
 /// How many tokens share it evenly.
 const SHARES: u64 = 8;
 
-/// What lies there now, by token.
+/// How many receipts of one token are on their way at a time. A client sends one after the other, so
+/// that it is one for each of eight machines that share a token.
+const MOST_OF_TOKEN: u64 = 8;
+
+/// What is on its way now, by token; those that send nothing are forgotten.
 #[derive(Debug, Default)]
-pub(in crate::vault) struct Spool(Arc<Mutex<HashMap<i64, u64>>>);
+pub(in crate::vault) struct Spool(Arc<Mutex<HashMap<i64, Taken>>>);
+
+/// What the receipts of one token take.
+#[derive(Clone, Copy, Debug, Default)]
+struct Taken {
+    receipts: u64,
+    /// Of those that wait on the disk.
+    bytes: u64,
+}
 
 /// The part of one receipt; free again when dropped.
 #[derive(Debug)]
 pub(super) struct Part {
-    spool: Arc<Mutex<HashMap<i64, u64>>>,
+    spool: Arc<Mutex<HashMap<i64, Taken>>>,
     token: i64,
     bytes: u64,
 }
 
 impl Spool {
-    /// The part of a receipt that takes nothing yet.
-    pub(super) fn part(&self, token: i64) -> Part {
-        Part {
+    /// The part of a receipt that takes nothing of the disk yet.
+    ///
+    /// # Errors
+    /// [`Error::TooManyReceipts`] where the token has as many on their way as one may.
+    pub(super) fn begin(&self, token: i64) -> Result<Part> {
+        let mut spool = self.0.lock();
+        let taken = spool.entry(token).or_default();
+        if taken.receipts >= MOST_OF_TOKEN {
+            return Err(Error::TooManyReceipts {
+                most: MOST_OF_TOKEN,
+            });
+        }
+        taken.receipts += 1;
+        drop(spool);
+        Ok(Part {
             spool: Arc::clone(&self.0),
             token,
             bytes: 0,
-        }
+        })
     }
 }
 
@@ -60,12 +86,13 @@ impl Part {
     pub(super) fn grow_to(&mut self, bytes: u64, folder: &Path, reserve_bytes: u64) -> Result<()> {
         let more = bytes.saturating_sub(self.bytes);
         let mut spool = self.spool.lock();
-        let all: u64 = spool.values().sum();
-        let own = spool.get(&self.token).copied().unwrap_or_default();
-        if is_over(own.saturating_add(more), all.saturating_add(more)) {
+        let all: u64 = spool.values().map(|taken| taken.bytes).sum();
+        let own = spool.entry(self.token).or_default();
+        let own_bytes = own.bytes.saturating_add(more);
+        if is_over(own_bytes, all.saturating_add(more)) {
             return Err(Error::Crowded { what: "receipts" });
         }
-        spool.insert(self.token, own.saturating_add(more));
+        own.bytes = own_bytes;
         self.bytes = self.bytes.saturating_add(more);
         drop(spool);
         let asked = statvfs(folder).map_err(|errno| {
@@ -94,8 +121,9 @@ impl Drop for Part {
     fn drop(&mut self) {
         let mut spool = self.spool.lock();
         if let Some(own) = spool.get_mut(&self.token) {
-            *own = own.saturating_sub(self.bytes);
-            if *own == 0 {
+            own.bytes = own.bytes.saturating_sub(self.bytes);
+            own.receipts = own.receipts.saturating_sub(1);
+            if own.receipts == 0 {
                 spool.remove(&self.token);
             }
         }
@@ -112,7 +140,7 @@ mod tests {
     fn one_token_has_a_part_and_all_together_have_the_whole() {
         let spool = Spool::default();
         let take = |token| {
-            let mut part = spool.part(token);
+            let mut part = spool.begin(token).unwrap();
             let taken = part.grow_to(LARGEST_BYTES, Path::new(HERE), 0);
             let is_crowded = matches!(taken, Err(Error::Crowded { .. }));
             assert!(taken.is_ok() || is_crowded, "{token}: {taken:?}");
@@ -141,8 +169,28 @@ mod tests {
     #[test]
     fn a_disk_that_is_full_but_for_the_reserve_takes_none() {
         let spool = Spool::default();
-        let refused = spool.part(1).grow_to(1, Path::new(HERE), u64::MAX);
+        let mut part = spool.begin(1).unwrap();
+        let refused = part.grow_to(1, Path::new(HERE), u64::MAX);
         assert!(matches!(refused, Err(Error::Full { .. })), "{refused:?}");
+        drop(part);
+        assert!(spool.0.lock().is_empty());
+    }
+
+    #[test]
+    fn one_token_has_few_on_their_way_and_takes_none_from_others() {
+        let spool = Spool::default();
+        let mut parts: Vec<Part> = std::iter::from_fn(|| spool.begin(1).ok()).collect();
+        assert_eq!(parts.len() as u64, MOST_OF_TOKEN);
+        let refused = spool.begin(1);
+        assert!(
+            matches!(refused, Err(Error::TooManyReceipts { .. })),
+            "{refused:?}"
+        );
+        parts.push(spool.begin(2).unwrap());
+        assert!(spool.begin(1).is_err());
+        drop(parts.remove(0));
+        parts.push(spool.begin(1).unwrap());
+        drop(parts);
         assert!(spool.0.lock().is_empty());
     }
 }

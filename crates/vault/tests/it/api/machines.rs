@@ -161,6 +161,42 @@ async fn an_appender_sends_receipts_and_sees_what_is_whole() {
     assert!(hint.contains("forget-client-key"), "{hint}");
 }
 
+/// How many receipts of one token may be on their way.
+const RECEIPTS_OF_TOKEN: usize = 8;
+
+#[tokio::test]
+async fn one_token_holds_few_receipts_open_and_keeps_nobody_from_sending() {
+    let server = Server::start().await;
+    let (snapshot, files) = fill(&server);
+    let client = Client::new(1);
+    let needed = needs(&files, b"the config");
+    let signed = client.sign(&client.receipt(snapshot, None, first(&needed)));
+    let token = server.token(Right::Append, "acme");
+    let held: Vec<_> = (0..RECEIPTS_OF_TOKEN)
+        .map(|_| {
+            let who = server.vault().authenticate(&token).unwrap();
+            let folder = server.scene.folder.path();
+            let begun = server
+                .vault()
+                .begin_receipt(&who, &repository(), None, folder);
+            begun.unwrap()
+        })
+        .collect();
+    let caller = server.as_bearer(&token);
+    let send = || caller.ask("POST", RECEIPTS, Some(client.request(&signed)));
+    let refused = send().await;
+    assert_eq!(refused.status, 429, "{refused:?}");
+    assert_eq!(refused.headers.get("retry-after").unwrap(), "1");
+    let error = refused.body["error"].as_str().unwrap();
+    assert!(error.contains("8 receipts on their way"), "{error}");
+    // Another token of the same client sends.
+    let other = server.as_appender();
+    let body = client.request(&signed);
+    assert_eq!(other.ask("POST", RECEIPTS, Some(body)).await.status, 200);
+    drop(held);
+    assert_eq!(send().await.status, 200);
+}
+
 #[tokio::test]
 async fn each_right_may_what_it_may() {
     let server = Server::start().await;

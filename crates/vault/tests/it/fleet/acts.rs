@@ -17,6 +17,7 @@ use strongroom_vault::rules::right::Right;
 use strongroom_vault::vault::{Job, NewToken, Principal};
 
 use super::pairs::on_both;
+use crate::vault::parts::{packs, put_many};
 use crate::vault::scene::{START_MS, Scene, on_sqlite, repository, within};
 
 /// The leases of whoever lives end now, as if their holders had been silent for 30 s.
@@ -319,6 +320,28 @@ fn a_process_that_stops_hands_over_at_once() {
             assert!(run(&other), "{job:?}");
             other.vault.release_leases().unwrap();
         }
+    });
+}
+
+#[test]
+fn what_is_left_of_an_act_is_done_by_another_as_soon_as_its_process_stops() {
+    on_both(|| {
+        let one = Scene::new();
+        let other = one.beside();
+        let (honest, thief) = (one.token(Right::Append), one.token(Right::Append));
+        one.init(&honest);
+        put_many(&one, &thief);
+        one.vault.end_jobs();
+        let stopped = one.vault.hide(&thief.name, 0);
+        let Err(Error::Stopping { objects }) = stopped else {
+            panic!("{stopped:?}");
+        };
+        assert_eq!(objects, 5_000);
+        assert!(packs(&other, &honest) > 0);
+        assert_eq!(other.vault.go_on().unwrap(), 1);
+        assert_eq!(packs(&other, &honest), 0);
+        assert_eq!(other.vault.go_on().unwrap(), 0);
+        assert!(other.vault.tallies_agree().unwrap());
     });
 }
 

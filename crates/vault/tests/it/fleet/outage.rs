@@ -1,5 +1,6 @@
 //! A database that goes away and comes back, or stands still; and a bucket that says nothing.
 
+use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
 use std::rc::Rc;
@@ -9,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use hyper::StatusCode;
+use rustix::fs::{CWD, FileType as Kind, Mode, mknodat};
 use strongroom_model::{FileType, Secret};
 use strongroom_store::Bodies;
 use strongroom_testkit::PostgresServer;
@@ -19,7 +21,7 @@ use strongroom_vault::records::objects::View;
 use strongroom_vault::rules::right::Right;
 
 use super::client::{REPOSITORY, ask, content, delete, get, list, put};
-use super::process::{Fleet, is_thorough, meanwhile, moment, pause, wait_until};
+use super::process::{Fleet, Process, is_thorough, meanwhile, moment, pause, wait_until};
 use crate::database::proxy::Proxy;
 use crate::vault::scene::{Pair, Scene, local_bodies, within};
 
@@ -179,4 +181,54 @@ fn a_start_does_not_wait_for_a_bucket_that_says_nothing() {
     let told = String::from_utf8(told).unwrap();
     assert_eq!(status, 503, "{told}");
     assert!(told.contains("storage"), "{told}");
+    stop_with_unpublished(&fleet, process);
+}
+
+/// Stops a process whose storage says nothing: it waits some seconds, and tells what it leaves.
+fn stop_with_unpublished(fleet: &Fleet, process: Process) {
+    let began = Instant::now();
+    let said = process.stopped();
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(60), "{took:?}");
+    assert!(said.contains("waited for so long"), "{said}");
+    assert!(
+        said.contains("leaves of the log are not published"),
+        "{said}"
+    );
+    assert!(said.contains("Stopped"), "{said}");
+    assert!(fleet.unpublished() > 0);
+}
+
+#[test]
+fn a_folder_that_hangs_holds_up_neither_start_nor_stop_and_the_next_start_publishes() {
+    let fleet = Fleet::on_a_folder();
+    let process = fleet.start();
+    let (append, maintain) = (fleet.token("append"), fleet.token("maintain"));
+    let create = format!("/{REPOSITORY}/?create=true");
+    let created = ask(&process.address, "POST", &create, Some(&append), b"");
+    assert_eq!(created.unwrap().0, 200);
+    let pack = put(&process.address, &append, &content(1, BYTES)).unwrap();
+    process.stop();
+    assert_eq!(fleet.unpublished(), 0);
+    // Whoever opens a pipe that nobody writes hangs as in a folder whose server is away.
+    let checkpoint = fleet.path("storage/log/checkpoint");
+    let kept = fs::read(&checkpoint).unwrap();
+    fs::remove_file(&checkpoint).unwrap();
+    mknodat(CWD, &checkpoint, Kind::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let began = Instant::now();
+    let process = fleet.start();
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(60), "{took:?}");
+    assert!(delete(&process.address, &maintain, pack));
+    stop_with_unpublished(&fleet, process);
+    fs::remove_file(&checkpoint).unwrap();
+    fs::write(&checkpoint, kept).unwrap();
+    let process = fleet.start();
+    fleet.wait_for_log();
+    process.audit_log(&append, &fleet.path("audit"));
+    process.stop();
+    assert_eq!(fleet.unpublished(), 0);
+    let log = fleet.path("storage/log");
+    assert_eq!(fleet.count_acts(&log, "tombstone"), 1);
+    assert_eq!(fleet.count_acts(&log, "start"), 3);
 }

@@ -68,6 +68,7 @@ pub(super) const EVERYWHERE: &[fn()] = &[
     life::what_is_put_is_there_and_putting_it_again_is_the_same,
     life::bytes_that_are_not_what_their_name_says_leave_nothing,
     life::an_upload_that_stops_leaves_nothing,
+    life::a_post_that_began_before_a_deletion_does_not_take_it_back,
     life::a_key_that_comes_later_waits_for_an_operator,
     life::a_key_that_was_removed_waits_like_a_new_one,
     life::a_deletion_is_seen_by_none_and_undone_by_one_act,

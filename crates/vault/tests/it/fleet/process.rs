@@ -224,6 +224,12 @@ impl Fleet {
         self.row(statement, |row| row.int(0)).unwrap()
     }
 
+    /// How many leaves there are that are not published.
+    pub(super) fn unpublished(&self) -> i64 {
+        let unpublished = "SELECT leaves - published FROM log_head";
+        self.row(unpublished, |row| row.int(0)).unwrap()
+    }
+
     /// Waits until all that was committed until now is in the log's files.
     pub(super) fn wait_for_log(&self) {
         let leaves = "SELECT leaves FROM log_head";
@@ -260,9 +266,15 @@ impl Process {
     }
 
     /// Lets it stop as it should.
-    pub(super) fn stop(mut self) {
+    pub(super) fn stop(self) {
+        self.stopped();
+    }
+
+    /// The same; returns all that it has logged.
+    pub(super) fn stopped(mut self) -> String {
         self.signal(Signal::TERM);
         assert!(self.child.wait().unwrap().success(), "{}", self.said());
+        self.said()
     }
 
     /// All that it has logged.

@@ -21,6 +21,8 @@ pub(super) struct AskedBodies {
     pub(super) before_removal: BeforeRemoval,
     /// Before they say whether they take bytes.
     pub(super) before_probe: Box<dyn Fn() + Send + Sync>,
+    /// Before they say what is free.
+    pub(super) before_free: Box<dyn Fn() + Send + Sync>,
     /// Before one is read from where it is kept.
     pub(super) before_proof: Box<dyn Fn(&BodyKey) + Send + Sync>,
 }
@@ -31,6 +33,7 @@ impl AskedBodies {
             inner: local_bodies(folder),
             before_removal: Box::new(|_| Ok(())),
             before_probe: Box::new(|| ()),
+            before_free: Box::new(|| ()),
             before_proof: Box::new(|_| ()),
         }
     }
@@ -70,6 +73,7 @@ impl Bodies for AskedBodies {
     }
 
     fn free_bytes(&self) -> Result<Option<u64>> {
+        (self.before_free)();
         self.inner.free_bytes()
     }
 

@@ -60,6 +60,40 @@ pub(crate) fn an_upload_that_stops_leaves_nothing() {
 }
 
 #[test]
+pub(crate) fn a_post_that_began_before_a_deletion_does_not_take_it_back() {
+    let scene = Scene::new();
+    let (append, maintain) = (scene.token(Right::Append), scene.token(Right::Maintain));
+    scene.init(&append);
+    let pack = scene.put(&append, FileType::Data, b"a pack").unwrap();
+    let begin = || {
+        let upload = scene.vault.begin_put(&append, &repository(), pack, Some(6));
+        let mut upload = upload.unwrap();
+        upload.write(b"a pack").unwrap();
+        upload
+    };
+    let delete = || scene.vault.remove(&maintain, &repository(), pack).unwrap();
+    let assert_late = |refused: strongroom_vault::Result<()>| {
+        assert!(
+            matches!(refused, Err(Error::DeletedMeanwhile { .. })),
+            "{refused:?}"
+        );
+        assert_eq!(scene.list(&append, View::Now, FileType::Data), []);
+    };
+    // Its client has given it up, and had the pack deleted.
+    let given_up = begin();
+    delete();
+    assert_late(given_up.finish());
+    // Who puts it after that means it; and one deletion is not another.
+    let given_up = begin();
+    begin().finish().unwrap();
+    delete();
+    assert_late(given_up.finish());
+    begin().finish().unwrap();
+    assert_eq!(scene.read(&append, View::Now, pack).unwrap(), b"a pack");
+    assert!(scene.vault.tallies_agree().unwrap());
+}
+
+#[test]
 pub(crate) fn config_is_written_once() {
     let scene = Scene::new();
     let append = scene.token(Right::Append);

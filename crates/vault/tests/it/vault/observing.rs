@@ -276,10 +276,14 @@ fn a_vault_that_nobody_looks_at_is_dead_after_a_minute() {
 fn a_storage_that_says_nothing_is_told_and_waited_for_by_nobody() {
     let (let_it_say, says) = mpsc::channel();
     let says = Arc::new(Mutex::new(says));
+    let looks = thread::current().id();
     let pair = on_sqlite(move |folder| {
         let says = Arc::clone(&says);
         Arc::new(AskedBodies {
             before_probe: Box::new(move || says.lock().recv().unwrap()),
+            before_free: Box::new(move || {
+                assert_ne!(thread::current().id(), looks, "who looks may hang there");
+            }),
             ..AskedBodies::new(folder)
         })
     });

@@ -16,7 +16,7 @@ use strongroom_vault::records::under_way::{self, Deed, UnderWay};
 use strongroom_vault::rules::life::{Delete, Object, State};
 use strongroom_vault::rules::right::Right;
 use strongroom_vault::vault::Principal;
-use strongroom_vault::{Error, Result};
+use strongroom_vault::{Error, Result, Vault};
 
 use super::scene::{Pair, Scene, local_bodies, repository, within};
 
@@ -36,7 +36,7 @@ fn key(number: u64) -> Key {
 }
 
 /// Puts very many packs with a token, without bodies; half of them came with one leaf.
-fn put_many(scene: &Scene, who: &Principal) {
+pub(crate) fn put_many(scene: &Scene, who: &Principal) {
     let tokens = scene.vault.tokens().unwrap();
     let token = tokens
         .iter()
@@ -69,7 +69,7 @@ fn told(scene: &Scene, act: &str) -> Vec<u64> {
     objects.collect()
 }
 
-fn packs(scene: &Scene, who: &Principal) -> u64 {
+pub(crate) fn packs(scene: &Scene, who: &Principal) -> u64 {
     scene.list(who, View::Now, FileType::Data).len() as u64
 }
 
@@ -246,6 +246,82 @@ fn what_a_process_has_left_is_done_by_another() {
     assert!(scene.vault.tallies_agree().unwrap());
 }
 
+/// How many acts have a row.
+fn rows(scene: &Scene) -> i64 {
+    let mut rows = 0;
+    let mut count = |transaction: &mut dyn Transaction| {
+        transaction.query("SELECT COUNT(*) FROM under_way", &[], &mut |row| {
+            rows = row.int(0)?;
+            Ok(())
+        })
+    };
+    scene.vault.database().read(&mut count).unwrap();
+    rows
+}
+
+/// A scene with very many packs of a token, and what another process of it does as soon as the first
+/// part of an act on them is done, whose process seems to be gone then.
+fn with_another(
+    then: impl FnOnce(&Vault, &str) + Send + 'static,
+) -> (Scene, Scene, Principal, Principal) {
+    let (pair, interruption) = interrupted();
+    let scene = within(&pair, Scene::new);
+    let (honest, thief) = (scene.token(Right::Append), scene.token(Right::Append));
+    scene.init(&honest);
+    put_many(&scene, &thief);
+    let other = scene.beside();
+    let (vault, name) = (other.vault.clone(), thief.name.clone());
+    let goes_on: Happens = Box::new(move || {
+        let mut age = |transaction: &mut dyn Transaction| {
+            let statement = "UPDATE under_way SET at_ms = at_ms - 120000";
+            transaction.execute(statement, &[]).map(drop)
+        };
+        vault.database().write(&mut age).unwrap();
+        assert_eq!(vault.go_on().unwrap(), 1);
+        then(&vault, &name);
+    });
+    *interruption.lock() = Some((1, goes_on));
+    (scene, other, honest, thief)
+}
+
+#[test]
+fn who_slept_while_another_did_the_last_part_tells_the_right_number() {
+    let (scene, other, honest, thief) = with_another(|_, _| ());
+    assert_eq!(scene.vault.hide(&thief.name, 0).unwrap(), MANY);
+    assert_eq!(told(&scene, "hide"), [5_000, 5_000, 2_500]);
+    assert_eq!(packs(&scene, &honest), 0);
+    assert_eq!(rows(&scene), 0);
+    assert_eq!(other.vault.go_on().unwrap(), 0);
+}
+
+#[test]
+fn what_was_done_to_its_end_is_not_taken_back_by_the_contrary() {
+    let (scene, _other, honest, thief) = with_another(|vault, name| {
+        assert_eq!(vault.unhide(name).unwrap(), MANY);
+    });
+    assert_eq!(scene.vault.hide(&thief.name, 0).unwrap(), MANY);
+    assert_eq!(packs(&scene, &honest), MANY);
+    assert_eq!(rows(&scene), 0);
+}
+
+#[test]
+fn what_another_process_brought_to_its_end_is_forgotten_after_an_hour() {
+    let scene = Scene::new();
+    let (honest, thief) = (scene.token(Right::Append), scene.token(Right::Append));
+    scene.init(&honest);
+    put_many(&scene, &thief);
+    left_to_hide(&scene, &thief, 39_999);
+    age(&scene);
+    assert_eq!(scene.vault.go_on().unwrap(), 1);
+    age(&scene);
+    assert_eq!(scene.vault.go_on().unwrap(), 0);
+    assert_eq!(rows(&scene), 1);
+    scene.execute("UPDATE under_way SET at_ms = at_ms - 3600000");
+    assert_eq!(scene.vault.go_on().unwrap(), 0);
+    assert_eq!(rows(&scene), 0);
+    assert_eq!(packs(&scene, &honest), 0);
+}
+
 /// An act as a process leaves it that dies before its first part.
 fn left_to_hide(scene: &Scene, thief: &Principal, leaf: u64) {
     let tokens = scene.vault.tokens().unwrap();
@@ -319,7 +395,7 @@ fn who_stops_leaves_the_rest_to_others() {
     };
     assert_eq!(objects, 10_000);
     let other = scene.beside();
-    age(&scene);
+    // It was given back: nobody waits for a minute.
     assert_eq!(other.vault.go_on().unwrap(), 1);
     assert_eq!(told(&scene, "hide"), [5_000, 5_000, 2_500]);
     assert_eq!(packs(&scene, &honest), 0);
