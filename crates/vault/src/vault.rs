@@ -28,11 +28,13 @@ mod receipt;
 mod refusals;
 mod scrub;
 mod soundness;
+mod storage;
 mod usage;
 mod wholeness;
 mod witness;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use parking_lot::Mutex;
 use strongroom_model::{FileName, RepositoryPath};
@@ -103,6 +105,8 @@ struct Shared {
     /// Commits of small files.
     puts: SettledCommits,
     bodies: Arc<dyn Bodies>,
+    /// Whether the bodies may be those of another vault.
+    is_storage_doubted: AtomicBool,
     settings: Settings,
     /// Which log this process knows.
     log: LogIdentity,
@@ -158,6 +162,7 @@ impl Vault {
                 commits,
                 puts,
                 bodies,
+                is_storage_doubted: AtomicBool::new(false),
                 settings,
                 log,
                 read_clocks,

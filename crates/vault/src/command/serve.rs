@@ -117,9 +117,10 @@ impl Opened {
             false => PATIENCE,
         };
         let until = Instant::now() + patience;
-        // Before anything is told of a start: a log that is not ours is not written to.
+        // Before anything is told of a start. A storage that has not answered by then is let alone
+        // until it has; what is told is in the database, and published where the log is ours.
         let late = beginning::look(&vault, &publisher, until)?;
-        if is_alone && late.is_none() {
+        if is_alone && !vault.is_storage_doubted() {
             beginning::sweep(&vault);
         }
         vault.tell_start(Some(&config.told()))?;
