@@ -40,6 +40,7 @@ pub(super) struct Late {
     vault: Vault,
     publisher: Arc<Publisher>,
     looked: Receiver<Result<()>>,
+    again_after: Duration,
 }
 
 impl Late {
@@ -52,6 +53,7 @@ impl Late {
             vault,
             publisher,
             mut looked,
+            again_after,
         } = self;
         loop {
             let waiting = spawn_blocking(move || looked.recv());
@@ -80,7 +82,7 @@ impl Late {
             }
             tokio::select! {
                 () = stop.wait() => return Ok(()),
-                () = sleep(AGAIN_AFTER) => {}
+                () = sleep(again_after) => {}
             }
             // Where there is no thread to be had, there may be one in half a minute.
             looked = match begin_to_look(&vault, &publisher) {
@@ -150,6 +152,7 @@ pub(super) fn look(
         vault: vault.clone(),
         publisher: Arc::clone(publisher),
         looked,
+        again_after: AGAIN_AFTER,
     }))
 }
 
@@ -229,4 +232,57 @@ fn left(until: Instant) -> Duration {
 /// Whether the log is not the one that this process may go on with.
 const fn is_of_log(error: &Error) -> bool {
     matches!(error, Error::Log { .. } | Error::OtherLog { .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use strongroom_vault::config::VaultConfig;
+    use strongroom_vault::opening;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// A vault in a folder, and what publishes its log.
+    fn begun(area: &TempDir) -> (Vault, Arc<Publisher>) {
+        let path = area.path().join("vault.toml");
+        std::fs::write(&path, "").unwrap();
+        let config = VaultConfig::open(&path, &|_| None).unwrap();
+        let opened = opening::open_with_storage(&config, PATIENCE, &|_| ());
+        let (vault, storage) = opened.unwrap();
+        vault.tell_start(None).unwrap();
+        let keys = area.path().join("keys");
+        let publisher = Publisher::open(vault.clone(), storage.log, &keys).unwrap();
+        (vault, Arc::new(publisher))
+    }
+
+    #[tokio::test]
+    async fn a_look_that_failed_or_whose_thread_is_gone_is_begun_again() {
+        let gone = mpsc::channel().1;
+        for looked in [told(Err(Error::Unfinished)), gone] {
+            let area = TempDir::new().unwrap();
+            let (vault, publisher) = begun(&area);
+            vault.doubt_storage();
+            let late = Late {
+                vault: vault.clone(),
+                publisher,
+                looked,
+                again_after: Duration::ZERO,
+            };
+            let (stopper, stop) = Stopper::new();
+            late.go_on(stop, Arc::new(stopper)).await.unwrap();
+            assert!(!vault.is_storage_doubted());
+        }
+    }
+
+    #[test]
+    fn a_storage_that_answers_in_time_is_not_doubted_when_serving_begins() {
+        let area = TempDir::new().unwrap();
+        let (vault, publisher) = begun(&area);
+        let until = Instant::now() + Duration::from_secs(60);
+        let late = look(&vault, &publisher, until).unwrap();
+        assert!(late.is_none());
+        assert!(!vault.is_storage_doubted());
+        publish(&publisher, until).unwrap();
+        assert_eq!(publisher.unpublished().unwrap(), 0);
+    }
 }
