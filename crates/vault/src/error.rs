@@ -128,6 +128,10 @@ pub enum Error {
         /// How many.
         most: u64,
     },
+    /// A storage that was not looked at since the start, and may be another than that of the vault; the
+    /// client shall ask again.
+    #[error("It is not known yet whether the storage is that of the vault; ask again")]
+    StorageInDoubt,
     /// Somebody else is at work on the same file; the client shall ask again.
     #[error("{name} of {repository} is being purged; ask again")]
     Busy {

@@ -200,6 +200,8 @@ impl Publisher {
                 Some(edge) if edge.size() == state.published => edge,
                 _ => {
                     let edge = self.load()?;
+                    // The log of the vault lies there, and so do its bodies.
+                    self.vault.believe_storage();
                     state = self.state()?;
                     edge
                 }

@@ -29,11 +29,13 @@ mod receipt;
 mod refusals;
 mod scrub;
 mod soundness;
+mod storage;
 mod usage;
 mod wholeness;
 mod witness;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use parking_lot::Mutex;
 use strongroom_model::{FileName, RepositoryPath};
@@ -104,6 +106,8 @@ struct Shared {
     /// Commits of small files.
     puts: SettledCommits,
     bodies: Arc<dyn Bodies>,
+    /// Whether the bodies may be those of another vault.
+    is_storage_doubted: AtomicBool,
     settings: Settings,
     /// Which log this process knows.
     log: LogIdentity,
@@ -160,6 +164,7 @@ impl Vault {
                 commits,
                 puts,
                 bodies,
+                is_storage_doubted: AtomicBool::new(false),
                 settings,
                 log,
                 read_clocks,

@@ -49,6 +49,10 @@ const CERTIFICATE_EVERY: Duration = Duration::from_secs(5);
 /// How often the provider is asked in whose account the vault runs.
 const ASK_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// More threads than there are places for works and for lists, whatever `requests` says: the places
+/// bound them, and the jobs must never wait for a thread while works hang.
+const MOST_THREADS: usize = 200_000;
+
 /// The longest line that is a token.
 const LONGEST_TOKEN_BYTES: usize = 4096;
 
@@ -118,9 +122,10 @@ impl Opened {
             false => PATIENCE,
         };
         let until = Instant::now() + patience;
-        // Before anything is told of a start: a log that is not ours is not written to.
+        // Before anything is told of a start. A storage that has not answered by then is let alone
+        // until it has; what is told is in the database, and published where the log is ours.
         let late = beginning::look(&vault, &publisher, until)?;
-        if is_alone && late.is_none() {
+        if is_alone && !vault.is_storage_doubted() {
             beginning::sweep(&vault);
         }
         vault.tell_start(Some(&config.told()))?;
@@ -154,7 +159,10 @@ impl Opened {
 
 impl Args {
     pub(crate) fn run(&self) -> Result<()> {
-        let runtime = Builder::new_multi_thread().enable_all().build();
+        let runtime = Builder::new_multi_thread()
+            .max_blocking_threads(MOST_THREADS)
+            .enable_all()
+            .build();
         let runtime: Runtime = runtime.map_err(Error::local("start threads"))?;
         let (stopper, stop) = Stopper::new();
         let stopper = Arc::new(stopper);
@@ -265,7 +273,6 @@ impl Args {
             publisher: Arc::clone(publisher),
             witnesses: Arc::clone(witnesses),
             standings,
-            blocking: blocking.clone(),
             metrics: Arc::clone(metrics),
             state: Arc::clone(state),
             verify_every_ms: config.verify_every.milliseconds(),

@@ -8,6 +8,9 @@ use strongroom_vault::wire::{NewTokenInfo, TokenInfo};
 
 use crate::command::{Which, print, print_json, time};
 
+/// What stands for a bound that there is none of.
+const UNBOUNDED: &str = "unbounded";
+
 /// The tokens that machines ask with
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
@@ -140,17 +143,9 @@ impl Set {
             objects: self.daily_objects,
         };
         let day = self.which.open()?.set_token_day(&self.name, day)?;
-        let objects = match day.objects {
-            Some(objects) => format!("{objects} objects"),
-            None => "as many objects as it wants".to_owned(),
-        };
-        let bytes = match day.bytes {
-            Some(bytes) => format!(", and put {}", ByteSize::from_bytes(bytes)),
-            None => String::new(),
-        };
-        let name = &self.name;
+        let (name, objects, bytes) = (&self.name, objects(day.objects), bytes(day.bytes));
         print(format_args!(
-            "{name} may put and delete {objects} a day{bytes}"
+            "A day of {name}: objects {objects}, size {bytes}"
         ))
     }
 }
@@ -163,8 +158,8 @@ impl List {
         let tokens = vault.tokens_with_clients()?;
         if !self.json {
             print(format_args!(
-                "{:12}  {:8}  {:24}  {:20}  state",
-                "name", "right", "repository", "last used"
+                "{:12}  {:8}  {:24}  {:20}  {:>11}  {:>9}  state",
+                "name", "right", "repository", "last used", "objects/day", "size/day"
             ))?;
         }
         for (token, client) in tokens {
@@ -182,13 +177,26 @@ impl List {
                 (None, None) => "counts".to_owned(),
             };
             print(format_args!(
-                "{:12}  {:8}  {:24}  {:20}  {state}",
+                "{:12}  {:8}  {:24}  {:20}  {:>11}  {:>9}  {state}",
                 token.name,
                 token.right.word(),
                 token.prefix.as_str(),
                 used.as_deref().unwrap_or("never"),
+                objects(token.daily_objects),
+                bytes(token.daily_bytes),
             ))?;
         }
         Ok(())
     }
+}
+
+/// How many objects a token may put and delete in a day.
+fn objects(bound: Option<u64>) -> String {
+    bound.map_or_else(|| UNBOUNDED.to_owned(), |objects| objects.to_string())
+}
+
+/// How many bytes it may put.
+fn bytes(bound: Option<u64>) -> String {
+    let spoken = |bytes| ByteSize::from_bytes(bytes).to_string();
+    bound.map_or_else(|| UNBOUNDED.to_owned(), spoken)
 }

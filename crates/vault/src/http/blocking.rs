@@ -3,7 +3,12 @@
 //! No work here may wait for a client: what a client sends or takes is handed over in batches, so
 //! that slow clients hold no thread. The one exception, listings, which are written out page by
 //! page, has its own threads; of the database they hold nothing while they wait.
+//!
+//! What can go wrong: a storage that hangs. Work that has begun there cannot be called back, and
+//! keeps its place also where its client is gone. So what needs the storage has three quarters of
+//! the places, and the others are for all that needs none.
 
+mod apart;
 mod short;
 
 use std::sync::Arc;
@@ -15,6 +20,8 @@ use crate::http::blocking::short::Short;
 use crate::http::fair::{Place, Places};
 use crate::{Error, Result};
 
+pub(crate) use crate::http::blocking::apart::Apart;
+
 /// Listings at a time.
 const LISTINGS: usize = 64;
 
@@ -25,20 +32,41 @@ const LISTINGS_OF_ONE: usize = 8;
 #[derive(Clone, Debug)]
 pub struct Blocking {
     works: Arc<Semaphore>,
+    /// So many of the works at a time may need the storage.
+    storage_works: Arc<Semaphore>,
+    /// Whether those do that are begun by this one.
+    needs_storage: bool,
     short: Arc<Short>,
     listings: Arc<Semaphore>,
     /// The same places, as the clients have them.
     listings_of: Arc<Places>,
 }
 
+/// The places of one work, until this is dropped.
+struct Room {
+    _work: OwnedSemaphorePermit,
+    _of_storage: Option<OwnedSemaphorePermit>,
+}
+
 impl Blocking {
     /// For `works` at a time.
     pub fn new(works: usize) -> Self {
+        let works = works.max(1);
         Self {
-            works: Arc::new(Semaphore::new(works.max(1))),
-            short: Arc::new(Short::new(works.max(1))),
+            works: Arc::new(Semaphore::new(works)),
+            storage_works: Arc::new(Semaphore::new(works - works / 4)),
+            needs_storage: false,
+            short: Arc::new(Short::new(works)),
             listings: Arc::new(Semaphore::new(LISTINGS)),
             listings_of: Arc::new(Places::new(LISTINGS, LISTINGS_OF_ONE)),
+        }
+    }
+
+    /// The same places, for work that needs the storage: it has three quarters of them.
+    pub fn for_storage(&self) -> Self {
+        Self {
+            needs_storage: true,
+            ..self.clone()
         }
     }
 
@@ -51,10 +79,10 @@ impl Blocking {
         &self,
         work: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let permit = place(&self.works).await?;
+        let room = self.room().await?;
         let done = spawn_blocking(move || {
             let result = work();
-            drop(permit);
+            drop(room);
             result
         });
         done.await.map_err(|_| Error::Unfinished)?
@@ -69,22 +97,32 @@ impl Blocking {
         &self,
         work: impl FnOnce(Answer<T>) + Send + 'static,
     ) -> Result<T> {
-        let permit = place(&self.works).await?;
+        let room = self.room().await?;
         let (answer, answered) = oneshot::channel();
         self.short.begin(Box::new(move || {
             work(Answer(answer));
-            drop(permit);
+            drop(room);
         }));
         answered.await.map_err(|_| Error::Unfinished)?
     }
 
+    /// The places of a work. That among those for the storage comes first: whoever waits for it holds
+    /// none that others could have.
+    async fn room(&self) -> Result<Room> {
+        let of_storage = match self.needs_storage {
+            true => Some(place(&self.storage_works).await?),
+            false => None,
+        };
+        Ok(Room {
+            _work: place(&self.works).await?,
+            _of_storage: of_storage,
+        })
+    }
+
     /// A place of those that one client has for listings; to be taken before [`Self::listing`], so
     /// that whoever waits for his own holds none that others wait for.
-    ///
-    /// # Errors
-    /// None; it waits.
-    pub(crate) async fn listing_of(&self, client: &str) -> Result<Place> {
-        Ok(self.listings_of.take(client).await)
+    pub(crate) async fn listing_of(&self, client: &str) -> Place {
+        self.listings_of.take(client).await
     }
 
     /// A place for a listing.
@@ -117,7 +155,48 @@ async fn place(of: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_storage_that_hangs_leaves_places_to_all_that_needs_none() {
+        let blocking = Blocking::new(8);
+        let (mut gates, mut held) = (Vec::new(), Vec::new());
+        for number in 0..20 {
+            let (gate, opened) = std::sync::mpsc::channel::<()>();
+            gates.push(gate);
+            let blocking = blocking.for_storage();
+            held.push(tokio::spawn(async move {
+                let hangs = move || -> Result<()> {
+                    let _ = opened.recv();
+                    Ok(())
+                };
+                match number % 2 {
+                    0 => blocking.run(hangs).await,
+                    _ => {
+                        let begun = move |answer: Answer<()>| answer.with(hangs());
+                        blocking.begin(begun).await
+                    }
+                }
+            }));
+            // It has its place, or waits for one, before the next one.
+            tokio::task::yield_now().await;
+        }
+        let patience = Duration::from_secs(60);
+        for number in 0..20 {
+            let run = timeout(patience, blocking.run(move || Ok(number))).await;
+            assert_eq!(run.unwrap().unwrap(), number);
+            let begun = blocking.begin(move |answer: Answer<i32>| answer.with(Ok(number)));
+            assert_eq!(timeout(patience, begun).await.unwrap().unwrap(), number);
+        }
+        drop(gates);
+        for held in held {
+            held.await.unwrap().unwrap();
+        }
+    }
 
     #[tokio::test]
     async fn short_works_that_wait_hold_up_no_others() {

@@ -37,7 +37,8 @@ pub struct Limits {
     pub requests_per_second: u32,
     /// Requests under way of one token, from all its addresses.
     pub requests_per_token: usize,
-    /// Of the requests under way in all, so many are kept for tokens that have few.
+    /// Of the requests under way in all, so many are kept for tokens that have few, the last of them
+    /// for those that have fewest.
     pub requests_reserved: usize,
     /// Requests a second of one token, on average; twice as many at once.
     pub requests_per_second_per_token: u32,

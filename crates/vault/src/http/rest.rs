@@ -3,32 +3,27 @@
 //! What clients insist on, and stock servers get wrong, is in docs/vault.md. A refusal is answered
 //! before a body is read, but for a short one. The user in basic authentication is free; the password is the token.
 
+mod question;
 mod range;
 mod route;
 
-use std::io::Write;
 use std::sync::Arc;
 
 use data_encoding::BASE64;
-use hyper::body::Bytes;
-use hyper::header::{
-    ACCEPT, ACCEPT_RANGES, ALLOW, AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
-    EXPECT, HeaderMap, HeaderValue, RANGE,
-};
+use hyper::header::{ALLOW, AUTHORIZATION, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::{Method, StatusCode};
-use strongroom_model::{FileName, FileType, RepositoryPath};
+use strongroom_model::RepositoryPath;
 
-use crate::http::blocking::Answer;
-use crate::http::body::{Body, Intake, Listing};
+use crate::http::body::Body;
+use crate::http::rest::question::Question;
 use crate::http::service::{
-    BASIC, Kept, Note, Peer, Request, Response, SOON, TokenPlace, later, simple, unauthorized,
+    BASIC, Note, Peer, Request, Response, SOON, TokenPlace, later, simple, unauthorized,
 };
 use crate::http::strangers::Strangers;
 use crate::http::{Blocking, Limits};
 use crate::publication::Published;
-use crate::records::objects::View;
 use crate::rules::right::Act;
-use crate::vault::{Principal, SHORT_BYTES, Upload, Vault};
+use crate::vault::{Principal, SHORT_BYTES, Vault};
 use crate::{Error, Result};
 
 pub use range::Range;
@@ -48,17 +43,6 @@ pub struct Rest {
     blocking: Blocking,
     limits: Arc<Limits>,
     strangers: Strangers,
-}
-
-/// Takes an upload into the vault.
-struct Taking(Upload);
-
-/// One question about a repository.
-struct Question {
-    rest: Rest,
-    route: Route,
-    headers: HeaderMap,
-    method: Method,
 }
 
 impl Rest {
@@ -124,11 +108,19 @@ impl Rest {
             note.token = Some(principal.name.clone());
             place = Some(peer.begin(&principal.name, request)?);
         }
-        let log = self.log.clone();
-        let look = move || log.file(&name);
+        // Tiles are files of the storage; the rest is in the database.
+        let blocking = match note.token.is_some() {
+            true => self.blocking.for_storage(),
+            false => self.blocking.clone(),
+        };
+        let (log, kept) = (self.log.clone(), place.as_ref().map(TokenPlace::held));
+        let look = move || {
+            let _kept = kept;
+            log.file(&name)
+        };
         let file = match note.token.is_some() || self.is_acquainted(request.headers()) {
-            true => self.blocking.run(look).await?,
-            false => self.strangers.ask(peer, &self.blocking, look).await?,
+            true => blocking.run(look).await?,
+            false => self.strangers.ask(peer, &blocking, look).await?,
         };
         let Some(bytes) = file else {
             return Ok(simple(StatusCode::NOT_FOUND, "The log has no such file"));
@@ -213,12 +205,12 @@ impl Rest {
                     let text = "Say ?create=true to make a repository";
                     return Ok(simple(StatusCode::BAD_REQUEST, text));
                 }
-                question.create(principal).await
+                question.create(principal, place.held()).await
             }
             Target::Root => Ok(not_allowed("POST")),
             Target::List(kind) if is_read => question.list(principal, kind).await,
             Target::List(_) => Ok(not_allowed("GET, HEAD")),
-            Target::File(name) if is_read => question.get(principal, name).await,
+            Target::File(name) if is_read => question.get(principal, name, place.held()).await,
             Target::File(_) if !question.is_now() => Ok(not_allowed("GET, HEAD")),
             Target::File(name) if question.method == Method::POST => {
                 let length_bytes = upload.length_bytes();
@@ -229,10 +221,12 @@ impl Rest {
                     question.put(principal, name, content, place.held()).await?;
                     return Ok(done());
                 }
-                let taking = question.begin(principal, name, length_bytes).await?;
+                let blocking = question.blocking_to_put(name.kind());
+                let begun = question.begin(principal, name, length_bytes, place.held());
+                let taking = begun.await?;
                 // The vault knows the limit of each type, and says so in its own words.
                 let most_bytes = u64::MAX;
-                upload.pass_to(taking, most_bytes, &self.blocking).await?;
+                upload.pass_to(taking, most_bytes, &blocking).await?;
                 Ok(done())
             }
             Target::File(name) if question.method == Method::DELETE => {
@@ -240,206 +234,6 @@ impl Rest {
             }
             Target::File(_) => Ok(not_allowed("GET, HEAD, POST, DELETE")),
         }
-    }
-}
-
-impl Question {
-    fn is_now(&self) -> bool {
-        self.route.moment == Moment::Now
-    }
-
-    /// The view that is asked for. Blocks.
-    fn view(&self) -> Result<View> {
-        match self.route.moment {
-            Moment::Now => Ok(View::Now),
-            Moment::Time(recorded_ms) => self.rest.vault.as_of(recorded_ms),
-            Moment::Leaves(leaves) => Ok(View::AsOf(leaves)),
-        }
-    }
-
-    async fn create(self, principal: Principal) -> Result<Response> {
-        let blocking = self.rest.blocking.clone();
-        blocking
-            .run(move || self.rest.vault.create(&principal, &self.route.repository))
-            .await?;
-        Ok(done())
-    }
-
-    /// Whether an upload is so short that it is taken before it is looked at any further: a client
-    /// that waits to be asked for its bytes is told first.
-    fn is_small(&self, length_bytes: Option<u64>) -> bool {
-        let asks_first = self.headers.contains_key(EXPECT);
-        !asks_first && length_bytes.is_some_and(|length| length <= SHORT_BYTES)
-    }
-
-    /// Puts a short file, in one turn of a thread, which does not wait for the commit. It keeps its
-    /// token's place until it is done, also where the client is gone.
-    async fn put(
-        self,
-        principal: Principal,
-        name: FileName,
-        content: Vec<u8>,
-        place: Kept,
-    ) -> Result<()> {
-        let blocking = self.rest.blocking.clone();
-        let take = move || {
-            let (vault, path) = (&self.rest.vault, &self.route.repository);
-            let length_bytes = Some(content.len() as u64);
-            let mut upload = vault.begin_put(&principal, path, name, length_bytes)?;
-            upload.write(&content)?;
-            Ok(upload)
-        };
-        let put = move |answer: Answer<()>| {
-            let done = move |outcome| {
-                drop(place);
-                answer.with(outcome);
-            };
-            match take() {
-                Ok(upload) => upload.finish_then(done),
-                Err(error) => done(Err(error)),
-            }
-        };
-        blocking.begin(put).await
-    }
-
-    async fn begin(
-        self,
-        principal: Principal,
-        name: FileName,
-        length_bytes: Option<u64>,
-    ) -> Result<Taking> {
-        let blocking = self.rest.blocking.clone();
-        blocking
-            .run(move || {
-                let path = &self.route.repository;
-                let upload = self
-                    .rest
-                    .vault
-                    .begin_put(&principal, path, name, length_bytes)?;
-                Ok(Taking(upload))
-            })
-            .await
-    }
-
-    async fn remove(self, principal: Principal, name: FileName) -> Result<Response> {
-        let blocking = self.rest.blocking.clone();
-        blocking
-            .run(move || {
-                let path = &self.route.repository;
-                self.rest.vault.remove(&principal, path, name)
-            })
-            .await?;
-        Ok(done())
-    }
-
-    async fn get(self, principal: Principal, name: FileName) -> Result<Response> {
-        let blocking = self.rest.blocking.clone();
-        blocking
-            .run(move || {
-                let view = self.view()?;
-                let vault = &self.rest.vault;
-                let file = vault.find(&principal, &self.route.repository, view, name)?;
-                let size_bytes = file.size_bytes();
-                let wanted = match self.headers.get(RANGE) {
-                    Some(header) => Range::parse(header.as_bytes(), size_bytes),
-                    None => Range::Whole,
-                };
-                let (status, range) = match wanted {
-                    Range::Whole => (StatusCode::OK, 0..size_bytes),
-                    Range::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
-                    Range::Outside => return Ok(outside(size_bytes)),
-                };
-                let length_bytes = range.end - range.start;
-                let mut response = Response::new(Body::empty());
-                *response.status_mut() = status;
-                let headers = response.headers_mut();
-                let binary = HeaderValue::from_static("application/octet-stream");
-                headers.insert(CONTENT_TYPE, binary);
-                headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-                headers.insert(CONTENT_LENGTH, HeaderValue::from(length_bytes));
-                if status == StatusCode::PARTIAL_CONTENT {
-                    let last = range.end.saturating_sub(1);
-                    let text = format!("bytes {}-{last}/{size_bytes}", range.start);
-                    headers.extend(HeaderValue::try_from(text).map(|is| (CONTENT_RANGE, is)));
-                }
-                if self.method == Method::GET {
-                    let stream = file.open(Some(range))?;
-                    *response.body_mut() = Body::begin(stream, length_bytes, &self.rest.blocking)?;
-                }
-                Ok(response)
-            })
-            .await
-    }
-
-    async fn list(self, principal: Principal, kind: FileType) -> Result<Response> {
-        let blocking = self.rest.blocking.clone();
-        let limits = Arc::clone(&self.rest.limits);
-        let is_v2 = self.headers.get(ACCEPT) == Some(&V2);
-        let body = match self.method == Method::HEAD {
-            // Nobody sees a list that is asked for by HEAD, so none is read.
-            true => {
-                let check = move || {
-                    let path = &self.route.repository;
-                    self.rest.vault.check_list(&principal, path)
-                };
-                blocking.run(check).await?;
-                Body::empty()
-            }
-            false => {
-                let place = blocking.listing_of(&principal.name).await?;
-                let write = move |listing: &mut Listing| {
-                    let _place = place;
-                    let view = self.view()?;
-                    self.write_list(&principal, view, kind, is_v2, listing)
-                };
-                Body::listing(&blocking, &limits, write).await?
-            }
-        };
-        let mut response = Response::new(body);
-        let version = if is_v2 { V2 } else { V1 };
-        response.headers_mut().insert(CONTENT_TYPE, version);
-        Ok(response)
-    }
-
-    fn write_list(
-        &self,
-        principal: &Principal,
-        view: View,
-        kind: FileType,
-        is_v2: bool,
-        listing: &mut Listing,
-    ) -> Result<()> {
-        let failed = || Error::local("send a list");
-        let mut before: &[u8] = b"[";
-        let path = &self.route.repository;
-        self.rest
-            .vault
-            .list(principal, path, view, kind, &mut |entry| {
-                let id = entry.id;
-                listing
-                    .write_all(before)
-                    .and_then(|()| match is_v2 {
-                        true => write!(listing, r#"{{"name":"{id}","size":{}}}"#, entry.size_bytes),
-                        false => write!(listing, r#""{id}""#),
-                    })
-                    .map_err(failed())?;
-                before = b",";
-                Ok(())
-            })?;
-        let end: &[u8] = if before == b"[" { b"[]" } else { b"]" };
-        listing.write_all(end).map_err(failed())
-    }
-}
-
-impl Intake for Taking {
-    type Output = ();
-
-    fn take(&mut self, chunks: &[Bytes]) -> Result<()> {
-        chunks.iter().try_for_each(|chunk| self.0.write(chunk))
-    }
-
-    fn finish(self) -> Result<()> {
-        self.0.finish()
     }
 }
 
@@ -513,7 +307,9 @@ fn refusal(error: &Error, peer: &Peer, note: &Note) -> Response {
         Error::Full { .. } | Error::Storage(strongroom_store::Error::Full { .. }) => {
             StatusCode::INSUFFICIENT_STORAGE
         }
-        Error::Busy { .. } | Error::DeletedMeanwhile { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        Error::Busy { .. } | Error::DeletedMeanwhile { .. } | Error::StorageInDoubt => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
         Error::UploadStalled => StatusCode::REQUEST_TIMEOUT,
         Error::Throttled { pause, .. }
         | Error::TooManyLives { pause, .. }

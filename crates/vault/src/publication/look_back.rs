@@ -73,6 +73,9 @@ impl Publisher {
     /// # Errors
     /// Those of the database and of a storage that is away: nothing is known of the files then.
     pub fn look_back(&self) -> Result<Option<Wrong>> {
+        if self.vault.is_storage_doubted() {
+            return Ok(None);
+        }
         let looked = self.vault.run_job(Job::LookBack, |held| {
             let mut before = LookBack::default();
             self.vault.database().read(&mut |transaction| {
@@ -309,7 +312,7 @@ fn is_of_files(error: &Error) -> bool {
 }
 
 /// What the ledger says of a file; where storage did not hand it over, what storage says.
-fn of_files(error: LogError) -> Error {
+pub(super) fn of_files(error: LogError) -> Error {
     match error {
         LogError::Read { file, source } => match source.downcast::<Error>() {
             Ok(error) => error,

@@ -3,6 +3,7 @@
 
 use strongroom_ledger::{Edge, Error as LogError, Hash, SignedCheckpoint};
 
+use crate::publication::look_back::of_files;
 use crate::publication::{CHECKPOINT, Publisher, Tiles, changed, of_log};
 use crate::{Error, Result};
 
@@ -67,7 +68,7 @@ impl Publisher {
         let found = match told > edge.size() {
             false => Tiles(&*self.files)
                 .root(edge.size(), told)
-                .map_err(of_log)?,
+                .map_err(of_files)?,
             true => {
                 let mut ahead = edge.clone();
                 while ahead.size() < told {
@@ -102,7 +103,7 @@ impl Publisher {
                 "{file} is missing in {}, where all processes of the vault must have their storage",
                 self.files.location()
             )),
-            error => of_log(error),
+            error => of_files(error),
         }
     }
 

@@ -89,8 +89,13 @@ impl Vault {
     /// Makes a token. Its secret is not kept here.
     ///
     /// # Errors
-    /// Those of the database and of the system's randomness.
+    /// [`Error::Malformed`] where a bound is larger than the database holds; those of the database and
+    /// of the system's randomness.
     pub fn create_token(&self, new: &NewToken) -> Result<TokenText> {
+        check_day(TokenDay {
+            bytes: new.daily_bytes,
+            objects: new.daily_objects,
+        })?;
         let (mut name, mut secret) = ([0; 6], [0; 32]);
         getrandom::fill(&mut name)
             .and_then(|()| getrandom::fill(&mut secret))
@@ -180,19 +185,24 @@ impl Vault {
     /// then.
     ///
     /// # Errors
-    /// [`Error::Unknown`]; [`Error::Malformed`] where a number is larger than the database holds;
-    /// those of the database.
+    /// [`Error::Unknown`]; [`Error::Malformed`] where a number is larger than the database holds, and
+    /// of a token that does not count any more, or that only reads; those of the database.
     pub fn set_token_day(&self, name: &str, day: TokenDay) -> Result<TokenDay> {
-        let most = i64::MAX.unsigned_abs();
-        if day.bytes.max(day.objects).is_some_and(|bound| bound > most) {
-            return Err(Error::Malformed {
-                what: "day of a token",
-                reason: format!("no bound is larger than {most}"),
-            });
-        }
+        check_day(day)?;
         let (now, name) = (self.now(), name.to_owned());
         self.shared.commits.commit(move |transaction| {
             let token = known_token(transaction, &name)?;
+            if !token.counts_at(now.vault_ms) {
+                return Err(no_day(format!(
+                    "the token {name} does not count any more, because it has expired or was \
+                     revoked; make a new one"
+                )));
+            }
+            if token.right == Right::Read {
+                return Err(no_day(format!(
+                    "the token {name} only reads, and that has no bound in a day"
+                )));
+            }
             let bytes = day.bytes.or(token.daily_bytes);
             let objects = day.objects.or(token.daily_objects);
             if (bytes, objects) != (token.daily_bytes, token.daily_objects) {
@@ -362,5 +372,21 @@ impl Vault {
             leaves::append(transaction, now, &act)?;
             Ok(true)
         })
+    }
+}
+
+/// Fails where the database cannot hold a bound.
+fn check_day(day: TokenDay) -> Result<()> {
+    let most = i64::MAX.unsigned_abs();
+    match day.bytes.max(day.objects) {
+        Some(bound) if bound > most => Err(no_day(format!("no bound is larger than {most}"))),
+        _ => Ok(()),
+    }
+}
+
+fn no_day(reason: String) -> Error {
+    Error::Malformed {
+        what: "day of a token",
+        reason,
     }
 }

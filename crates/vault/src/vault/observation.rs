@@ -210,11 +210,14 @@ impl Vault {
         Ok(count)
     }
 
-    /// Makes sure that storage takes what is put, and has room for it above the reserve.
+    /// Makes sure that storage is that of the vault, takes what is put, and has room for it above the
+    /// reserve.
     ///
     /// # Errors
-    /// Those of the storage; [`Error::Full`](crate::Error::Full).
+    /// Those of the storage; [`Error::StorageInDoubt`](crate::Error::StorageInDoubt),
+    /// [`Error::Full`](crate::Error::Full).
     pub fn check_storage(&self) -> Result<()> {
+        self.check_storage_is_known()?;
         self.shared.bodies.probe()?;
         match self.free_bytes()? {
             Some(free) if free < self.shared.settings.reserve_bytes => Err(crate::Error::Full {

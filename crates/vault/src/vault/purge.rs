@@ -108,7 +108,8 @@ impl Vault {
     }
 
     /// Removes a bounded share of what is due in each repository; nothing where another process
-    /// does so. What cannot be removed keeps nothing else from being removed, in no repository.
+    /// does so, or while it is not known that the storage is that of the vault. What cannot be removed
+    /// keeps nothing else from being removed, in no repository.
     ///
     /// # Errors
     /// The first one of the database, after all other repositories had their share; what was begun
@@ -118,7 +119,7 @@ impl Vault {
             self.note_hour(held.lease())?;
             let (mut outcomes, mut first_error) = (Vec::new(), None);
             for repository in self.repositories()? {
-                if !held.goes_on() {
+                if !held.goes_on() || self.is_storage_doubted() {
                     break;
                 }
                 match self.purge_in(&repository, held) {
@@ -289,11 +290,15 @@ impl Vault {
     }
 
     /// Removes what uploads left in storage that were begun before `older_than` and never ended;
-    /// returns how many. Nothing where another process purges.
+    /// returns how many. Nothing where another process purges, or while it is not known that the
+    /// storage is that of the vault.
     ///
     /// # Errors
     /// Those of database and storage.
     pub fn sweep(&self, older_than: SystemTime) -> Result<u64> {
+        if self.is_storage_doubted() {
+            return Ok(0);
+        }
         let swept = self.run_job(Job::Purge, |_| Ok(self.shared.bodies.sweep(older_than)?))?;
         Ok(swept.unwrap_or_default())
     }

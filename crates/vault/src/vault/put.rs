@@ -102,7 +102,8 @@ impl Vault {
     ///
     /// # Errors
     /// [`Error::Forbidden`], [`Error::Unknown`], [`Error::TooLarge`], [`Error::Full`],
-    /// [`Error::Busy`]; those of database and storage.
+    /// [`Error::Busy`]; [`Error::StorageInDoubt`] but of a lock, which needs none; those of database
+    /// and storage.
     pub fn begin_put(
         &self,
         principal: &Principal,
@@ -114,6 +115,9 @@ impl Vault {
         let limit_bytes = self.limit_bytes(name.kind());
         if length_bytes.is_some_and(|length| length > limit_bytes) {
             return Err(Error::TooLarge { name, limit_bytes });
+        }
+        if name.kind() != FileType::Locks {
+            self.check_storage_is_known()?;
         }
         let (repository, into) = match name.kind() {
             FileType::Config | FileType::Keys | FileType::Locks => {

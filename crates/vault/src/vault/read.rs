@@ -33,6 +33,8 @@ pub struct File {
 enum Place {
     Memory(Vec<u8>),
     Storage(Arc<dyn Bodies>, BodyKey),
+    /// In a storage that may be another than that of the vault.
+    Doubted,
 }
 
 impl File {
@@ -44,10 +46,11 @@ impl File {
     /// Opens it, or a range of its bytes, which is cut at its end.
     ///
     /// # Errors
-    /// [`Error::NotFound`] where it is gone by now; those of the storage.
+    /// [`Error::NotFound`] where it is gone by now; [`Error::StorageInDoubt`]; those of the storage.
     pub fn open(self, range: Option<Range<u64>>) -> Result<Box<dyn Read + Send>> {
         match self.place {
             Place::Memory(content) => Ok(part_of(content, range)),
+            Place::Doubted => Err(Error::StorageInDoubt),
             Place::Storage(bodies, body) => match bodies.open(&body, range) {
                 Ok((_, stream)) => Ok(stream),
                 Err(strongroom_store::Error::NotFound { .. }) => {
@@ -102,7 +105,10 @@ impl Vault {
             let body = self.body_key(path, name, object.generation);
             Ok(Some(File {
                 size_bytes: object.bytes,
-                place: Place::Storage(bodies, body),
+                place: match self.is_storage_doubted() {
+                    true => Place::Doubted,
+                    false => Place::Storage(bodies, body),
+                },
             }))
         })?;
         found.ok_or_else(|| not_found(path, name))

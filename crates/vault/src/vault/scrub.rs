@@ -60,12 +60,16 @@ impl Vault {
     /// Reads the share of each repository that is due, so that all is read within
     /// `verify_every_ms` of vault time. `goes_on` is told of what was read, may take its time, and
     /// ends it; what was read until then is written down. To be called every few seconds; nothing is
-    /// read where another process does so.
+    /// read where another process does so, or while it is not known that the storage is that of the
+    /// vault.
     ///
     /// # Errors
     /// Those of database and storage, those of one repository after all others had their share;
     /// what was not written down is read again.
     pub fn scrub(&self, verify_every_ms: i64, goes_on: &mut GoesOn<'_>) -> Result<Scrubbed> {
+        if self.is_storage_doubted() {
+            return Ok(Scrubbed::default());
+        }
         let scrubbed = self.run_job(Job::Scrub, |held| {
             let mut lost = None;
             // One body may take longer to read than the lease is long.

@@ -2,6 +2,7 @@
 
 mod administrators;
 mod description;
+mod hung_storage;
 mod load;
 mod machines;
 mod server;

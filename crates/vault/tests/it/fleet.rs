@@ -9,5 +9,6 @@ mod pairs;
 mod pause;
 mod process;
 mod refusals;
+mod storage;
 mod updating;
 mod witness;

@@ -137,7 +137,7 @@ fn the_folder_holds_the_token_that_administers_over_http() {
     let url = url(&told);
     let token = fs::read_to_string(&path).unwrap();
     let bearer = format!("Authorization: Bearer {}", token.trim());
-    let body = r#"{"repository": "acme/repos", "right": "read"}"#;
+    let body = r#"{"repository": "acme/repos", "right": "append"}"#;
     let tokens = format!("{url}/v1/tokens");
     let made = curl(&["-H", &bearer, "--data", body, "-H", JSON, &tokens]);
     let made: serde_json::Value = serde_json::from_str(&made).unwrap();
@@ -177,11 +177,32 @@ fn the_folder_holds_the_token_that_administers_over_http() {
         "--config",
         config.to_str().unwrap(),
     ]);
-    let expected = format!("{name} may put and delete 7000000 objects a day");
+    let expected = format!("A day of {name}: objects 7000000, size unbounded");
     assert_eq!(set.trim(), expected);
+    let config = config.to_str().unwrap();
+    let list = vault_output(&["token", "list", "--config", config]);
+    let mut columns = list.lines().next().unwrap().split("  ");
+    assert!(columns.any(|column| column.trim() == "objects/day"));
+    assert!(list.contains("    7000000  unbounded  counts"), "{list}");
+    // Of a token that does not count any more nobody hears that it may do anything.
+    vault_output(&["token", "revoke", name, "--config", config]);
+    let set = [
+        "token",
+        "set",
+        name,
+        "--daily-size",
+        "1GiB",
+        "--config",
+        config,
+    ];
+    let output = program(&set).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("does not count any more"), "{told}");
+    assert!(output.stdout.is_empty());
     // Others must not be able to read it.
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-    let output = program(&["serve", "--config", config.to_str().unwrap()])
+    let output = program(&["serve", "--config", config])
         .args(["--no-tls", "--listen", "127.0.0.1:0"])
         .output()
         .unwrap();

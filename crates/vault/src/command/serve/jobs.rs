@@ -2,17 +2,19 @@
 //! looking back at the log, purging, scrubbing, thinning moments, trying the storage, and looking at
 //! itself.
 //!
-//! Each has a task of its own, so that a long purge never keeps the clock from being moved.
+//! Each has a task of its own, so that a long purge never keeps the clock from being moved. None has
+//! its work done among that of requests: what clients had begun in a storage that hangs would keep
+//! the clock from being moved as well, and the process would count as dead.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use strongroom_vault::http::metrics::Metrics;
 use strongroom_vault::http::standings::Standings;
-use strongroom_vault::http::{Blocking, Stop, VaultState};
+use strongroom_vault::http::{Stop, VaultState};
 use strongroom_vault::publication::{Publisher, Witnesses};
 use strongroom_vault::vault::Job;
-use strongroom_vault::{Result, Vault};
+use strongroom_vault::{Error, Result, Vault};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -61,7 +63,6 @@ pub(super) struct Jobs {
     pub(super) witnesses: Arc<Witnesses>,
     /// Where the newest snapshots are shown.
     pub(super) standings: Standings,
-    pub(super) blocking: Blocking,
     pub(super) metrics: Arc<Metrics>,
     /// What this process says of itself.
     pub(super) state: Arc<VaultState>,
@@ -275,9 +276,10 @@ impl Jobs {
         }
     }
 
-    /// Does a job.
+    /// Does a job, on a thread that no request can take: there is one of each at a time.
     async fn run(&self, job: &'static str, work: impl FnOnce() -> Result<()> + Send + 'static) {
-        let done = self.blocking.run(work).await;
+        let done = spawn_blocking(work).await;
+        let done = done.unwrap_or(Err(Error::Unfinished));
         if let Err(error) = &done {
             let error = error as &dyn std::error::Error;
             tracing::error!(job, error, "A job failed");

@@ -168,13 +168,15 @@ impl Api {
                     let parts = self.parts();
                     (Arc::clone(&parts.publisher), parts.verify_every_ms)
                 };
-                let findings = self.act(move |vault| {
+                let vault = self.parts().vault.clone();
+                let look = move || {
                     vault.findings(Demands {
                         verify_every_ms,
                         behind_ms: Some(publisher.behind_ms()),
                     })
-                });
-                let findings = findings.await?;
+                };
+                // What room there is, the storage is asked.
+                let findings = self.parts().blocking.for_storage().run(look).await?;
                 let findings: Vec<_> = findings.into_iter().map(FindingInfo::of).collect();
                 answer::json(&json!({ "findings": findings }))
             }

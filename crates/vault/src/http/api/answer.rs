@@ -97,6 +97,7 @@ pub(super) fn refusal(error: &Error, peer: &Peer, principal: Principal, note: &N
         }
         Error::TakenBack { .. } => StatusCode::CONFLICT,
         Error::Busy { .. }
+        | Error::StorageInDoubt
         | Error::Contended { .. }
         | Error::Crowded { .. }
         | Error::Stopping { .. } => {

@@ -88,11 +88,12 @@ impl Api {
 
     /// Publishes what is there by now, or waits until that is done for all who ask.
     async fn catch_up(&self) -> Result<()> {
+        let blocking = self.parts().blocking.for_storage();
         let mut wanted = None;
         loop {
             let publisher = Arc::clone(&self.parts().publisher);
             let catch_up = move || publisher.catch_up(wanted, Instant::now());
-            match self.parts().blocking.run(catch_up).await? {
+            match blocking.run(catch_up).await? {
                 CaughtUp::Done => return Ok(()),
                 CaughtUp::Later { wanted: all, pause } => {
                     wanted = Some(all);
@@ -107,7 +108,7 @@ impl Api {
         self.catch_up().await?;
         let published = self.shared.published.clone();
         let prove = move || published.consistency(old);
-        let proved = self.parts().blocking.run(prove).await?;
+        let proved = self.parts().blocking.for_storage().run(prove).await?;
         answer::json(&Consistency {
             checkpoint: proved.checkpoint,
             proof: told(&proved.proof),
@@ -122,7 +123,7 @@ impl Api {
         self.catch_up().await?;
         let published = self.shared.published.clone();
         let prove = move || published.inclusion(leaf);
-        let proved = self.parts().blocking.run(prove).await?;
+        let proved = self.parts().blocking.for_storage().run(prove).await?;
         answer::json(&InclusionInfo {
             checkpoint: proved.checkpoint,
             entry: BASE64.encode(&proved.entry),
@@ -141,7 +142,7 @@ impl Api {
     async fn snapshots(&self, principal: Principal, path: RepositoryPath) -> Result<Response> {
         let parts = self.parts();
         let vault = parts.vault.clone();
-        let place = parts.blocking.listing_of(&principal.name).await?;
+        let place = parts.blocking.listing_of(&principal.name).await;
         let write = move |listing: &mut Listing| {
             let _place = place;
             write(&vault, &principal, &path, listing)

@@ -36,8 +36,10 @@ impl Api {
             let upload = vault.begin_receipt(&principal, &path, length_bytes, &spool)?;
             Ok(Taking(upload))
         };
-        let taking = parts.blocking.run(begin).await?;
-        let passed = body.pass_to(taking, LARGEST_RECEIPT_BYTES, &parts.blocking);
+        // What room there is, the storage is asked.
+        let blocking = parts.blocking.for_storage();
+        let taking = blocking.run(begin).await?;
+        let passed = body.pass_to(taking, LARGEST_RECEIPT_BYTES, &blocking);
         let upload = passed.await?;
         let turns = if upload.is_large() { TURNS } else { 1 };
         let turn = Arc::clone(&self.shared.turns).acquire_many_owned(turns);

@@ -107,6 +107,14 @@ async fn a_token_lives_from_its_making_to_its_end() {
     let revoked = admin.post(&path, json!({})).await;
     assert_eq!(revoked.body["revoked"], time(server.vault().now().vault_ms));
     assert!(server.vault().authenticate(text).is_err());
+    // What does not count any more is not said to do more, and no bound is larger than what is kept.
+    let path = format!("/v1/tokens/{name}/day");
+    let late = admin.post(&path, json!({ "daily_bytes": 1 })).await;
+    assert_eq!(late.status, 400, "{late:?}");
+    let said = late.body["error"].as_str().unwrap();
+    assert!(said.contains("does not count any more"), "{said}");
+    let large = json!({ "repository": "acme", "right": "append", "daily_bytes": u64::MAX });
+    assert_eq!(admin.post("/v1/tokens", large).await.status, 400);
     let none = admin.post("/v1/tokens/none/day", json!({ "daily_bytes": 1 }));
     assert_eq!(none.await.status, 404);
     for action in ["revoke", "unhide", "forget-client-key"] {

@@ -277,6 +277,17 @@ impl Process {
         self.said()
     }
 
+    /// Waits until it ends by itself because of an error; returns all that it has logged.
+    pub(super) fn failed(mut self) -> String {
+        let mut ended = None;
+        wait_until("the process ends", || {
+            ended = self.child.try_wait().unwrap();
+            ended.is_some()
+        });
+        assert_eq!(ended.unwrap().code(), Some(1), "{}", self.said());
+        self.said()
+    }
+
     /// All that it has logged.
     pub(super) fn said(&self) -> String {
         fs::read_to_string(&self.log).unwrap()

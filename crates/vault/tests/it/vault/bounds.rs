@@ -412,6 +412,57 @@ fn the_day_of_a_token_can_be_raised() {
 }
 
 #[test]
+fn a_token_that_may_not_do_anything_is_given_no_day() {
+    let scene = Scene::new();
+    let day = TokenDay {
+        bytes: None,
+        objects: Some(5),
+    };
+    let set = |name: &str| scene.vault.set_token_day(name, day);
+    let (revoked, reader) = (scene.token(Right::Append), scene.token(Right::Read));
+    scene.vault.revoke_token(&revoked.name).unwrap();
+    let new = NewToken {
+        right: Right::Append,
+        prefix: repository(),
+        expires_in_ms: Some(MINUTE_MS),
+        daily_bytes: None,
+        daily_objects: None,
+    };
+    let expires = scene.vault.create_token(&new).unwrap().name;
+    assert_eq!(set(expires.as_str()).unwrap(), day);
+    scene.pass(10 * MINUTE_MS);
+    for (name, why) in [
+        (revoked.name.as_str(), "does not count any more"),
+        (expires.as_str(), "does not count any more"),
+        (reader.name.as_str(), "only reads"),
+    ] {
+        let refused = set(name);
+        let Err(Error::Malformed { reason, .. }) = refused else {
+            panic!("{refused:?}");
+        };
+        assert!(reason.contains(name), "{reason}");
+        assert!(reason.contains(why), "{reason}");
+    }
+    assert_eq!(scene.acts("token-day").len(), 1);
+    // Receipts use up a day as well.
+    let reporter = scene.token(Right::Report);
+    assert_eq!(set(reporter.name.as_str()).unwrap(), day);
+    // No token is made with a bound that the database does not hold.
+    for (daily_bytes, daily_objects) in [(Some(1 << 63), None), (None, Some(u64::MAX))] {
+        let refused = scene.vault.create_token(&NewToken {
+            daily_bytes,
+            daily_objects,
+            ..new.clone()
+        });
+        assert!(
+            matches!(refused, Err(Error::Malformed { .. })),
+            "{refused:?}"
+        );
+    }
+    assert_eq!(scene.vault.tokens().unwrap().len(), 4);
+}
+
+#[test]
 fn an_object_has_a_thousand_lives_in_a_day_and_no_more() {
     let scene = Scene::new();
     let maintain = scene.token(Right::Maintain);

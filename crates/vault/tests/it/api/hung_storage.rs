@@ -1,0 +1,171 @@
+//! A storage that hangs: what needs it waits, and takes nothing from what needs none.
+
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Full};
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use strongroom_model::{FileType, Id};
+use strongroom_testkit::{Fault, Gate, Op, Rule};
+use strongroom_vault::http::Limits;
+use strongroom_vault::rules::right::Right;
+use tokio::net::TcpStream;
+use tokio::task::{JoinSet, yield_now};
+use tokio::time::timeout;
+
+use super::server::Server;
+use crate::vault::scene::faulty;
+
+/// More than the server has places for works.
+const MANY: u8 = 20;
+
+/// What needs no storage is answered within this time, on a busy machine too.
+const SOON: Duration = Duration::from_secs(30);
+
+/// How many requests one token has under way in these tests, at most.
+const OF_TOKEN: usize = 4;
+
+/// A request; an upload is looked at before its bytes are asked for.
+fn request(method: &str, path: &str, token: &str, content: Vec<u8>) -> Request<Full<Bytes>> {
+    let basic = data_encoding::BASE64.encode(format!("any:{token}").as_bytes());
+    let mut request = Request::builder()
+        .method(method)
+        .uri(format!("http://vault.test{path}"))
+        .header("host", "vault.test")
+        .header("authorization", format!("Basic {basic}"));
+    if method == "POST" {
+        request = request.header("expect", "100-continue");
+    }
+    request.body(Full::new(Bytes::from(content))).unwrap()
+}
+
+fn pack(number: u8) -> (String, Vec<u8>) {
+    let content = vec![number; 1_000];
+    (format!("/acme/repos/data/{}", Id::of(&content)), content)
+}
+
+/// How many requests are under way.
+fn under_way(server: &Server) -> usize {
+    let text = server.metrics.text().unwrap();
+    let mut lines = text.lines();
+    let value = lines.find_map(|line| line.strip_prefix("strongroom_vault_requests_under_way "));
+    value.map_or(0, |value| value.trim().parse().unwrap())
+}
+
+async fn until_under_way(server: &Server, count: usize) {
+    let reached = async {
+        while under_way(server) != count {
+            yield_now().await;
+        }
+    };
+    timeout(SOON, reached).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn uploads_that_hang_leave_places_for_deletions_locks_and_lists() {
+    let (scene, bodies) = faulty();
+    let who = scene.token(Right::Append);
+    scene.init(&who);
+    let old = scene.put(&who, FileType::Data, b"a pack").unwrap();
+    let server = Server::start_with(scene, Limits::default()).await;
+    let gate = Gate::closed();
+    let stage = Rule::on(&[Op::Stage], Fault::Wait(gate.clone()));
+    bodies.rules().add(stage);
+    let mut clients = JoinSet::new();
+    for number in 0..MANY {
+        let token = server.token(Right::Append, "acme");
+        let address = server.address;
+        clients.spawn(async move {
+            let stream = TcpStream::connect(address).await.unwrap();
+            let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+            tokio::spawn(connection);
+            let (path, content) = pack(number);
+            let mut upload = request("POST", &path, &token, content);
+            if number % 2 == 0 {
+                // In one turn.
+                upload.headers_mut().remove("expect");
+            }
+            sender.send_request(upload).await.unwrap().status()
+        });
+    }
+    until_under_way(&server, usize::from(MANY)).await;
+    gate.wait_for_waiting(12);
+    let maintain = server.as_machine(Right::Maintain);
+    let path = format!("/acme/repos/{old}");
+    let lock = vec![7; 100];
+    let lock_path = format!("/acme/repos/locks/{}", Id::of(&lock));
+    for (method, path, body) in [
+        ("DELETE", path.as_str(), None),
+        ("POST", lock_path.as_str(), Some(lock.clone())),
+        ("GET", lock_path.as_str(), None),
+        ("DELETE", lock_path.as_str(), None),
+        ("GET", "/acme/repos/config", None),
+        ("GET", "/acme/repos/data/", None),
+        ("HEAD", "/acme/repos/data/", None),
+    ] {
+        let asked = timeout(SOON, maintain.ask_freely(method, path, body)).await;
+        let answer = asked.unwrap_or_else(|_| panic!("{method} {path} waits for the storage"));
+        assert_eq!(answer.status, 200, "{method} {path}: {answer:?}");
+    }
+    gate.open();
+    while let Some(status) = clients.join_next().await {
+        assert_eq!(status.unwrap(), 200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_goes_while_the_storage_hangs_keeps_the_places_of_its_token() {
+    for (method, op) in [("POST", Op::Stage), ("GET", Op::Open)] {
+        let (scene, bodies) = faulty();
+        let who = scene.token(Right::Append);
+        scene.init(&who);
+        for number in 0..4 {
+            scene.put(&who, FileType::Data, &pack(number).1).unwrap();
+        }
+        let limits = Limits {
+            requests_per_token: OF_TOKEN,
+            ..Limits::default()
+        };
+        let server = Server::start_with(scene, limits).await;
+        let gate = Gate::closed();
+        bodies
+            .rules()
+            .add(Rule::on(&[op], Fault::Wait(gate.clone())));
+        let token = server.token(Right::Append, "acme");
+        let stream = TcpStream::connect(server.address).await.unwrap();
+        let io = TokioIo::new(stream);
+        let (mut sender, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
+        tokio::spawn(connection);
+        for number in 0..4 {
+            let (path, content) = match method {
+                "POST" => pack(100 + number),
+                _ => (pack(number).0, Vec::new()),
+            };
+            let asked = request(method, &path, &token, content);
+            let asking = tokio::spawn(sender.send_request(asked));
+            gate.wait_for_waiting(usize::from(number) + 1);
+            asking.abort();
+            assert!(asking.await.is_err(), "it cannot be answered");
+        }
+        until_under_way(&server, 0).await;
+        let mut list = async || {
+            let head = request("HEAD", "/acme/repos/data/", &token, Vec::new());
+            let asked = timeout(SOON, sender.send_request(head)).await;
+            let response = asked.unwrap().unwrap();
+            let status = response.status().as_u16();
+            response.into_body().collect().await.unwrap();
+            status
+        };
+        assert_eq!(list().await, 429, "{method}");
+        // When the storage answers, the places are given back.
+        gate.open();
+        let freed = async {
+            while list().await == 429 {
+                yield_now().await;
+            }
+        };
+        timeout(SOON, freed).await.unwrap();
+    }
+}
