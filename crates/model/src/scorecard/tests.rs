@@ -1,6 +1,7 @@
 //! The truth table: one fact is changed in a world where everything is met, and the lines that
 //! depend on it change.
 
+mod damage;
 mod place;
 mod vault;
 
@@ -281,48 +282,6 @@ fn a_lock_counts_only_when_it_was_tried_of_late() {
     assert_eq!(
         never.line(LineKind::Immutable).0,
         "no copy withstands production's credentials",
-    );
-}
-
-#[test]
-fn damage_is_an_error_and_the_copy_does_not_count() {
-    let world = good().with(|world| {
-        let found = ["data/a", "data/b", "data/c", "index/d"];
-        let found = found.map(|file| (file.to_owned(), "wrong".to_owned()));
-        world
-            .copy("here")
-            .evidence
-            .record_verify(verify(days_ago(1), Share::All), found);
-    });
-    assert_eq!(world.marks(), "- -+++-");
-    world.assert_line(
-        LineKind::Errors,
-        "damaged on here: data/a, data/b, data/c and 1 more",
-        "strongroom sync",
-    );
-}
-
-#[test]
-fn what_only_decoding_finds_is_healed_by_no_sync() {
-    let world = |decoded: &[&str]| {
-        good().with(|world| {
-            let evidence = &mut world.copy("here").evidence;
-            for file in ["data/a", "data/b"] {
-                evidence.record_damage(days_ago(1), file.to_owned(), "wrong".to_owned());
-            }
-            for file in decoded {
-                evidence.record_decoded(file);
-            }
-        })
-    };
-    let mends = |decoded: &[&str], mend: &str| {
-        world(decoded).assert_line(LineKind::Errors, "damaged on here: data/a, data/b", mend);
-    };
-    mends(&["data/a"], "strongroom sync");
-    mends(
-        &["data/a", "data/b"],
-        "nothing heals it, for it was written so; strongroom backup stores again what the sources \
-         still have",
     );
 }
 

@@ -3,6 +3,7 @@
 mod asked;
 pub(crate) mod attacks;
 mod bounds;
+mod days;
 mod doubted;
 mod hiding;
 mod holds;

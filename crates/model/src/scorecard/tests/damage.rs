@@ -1,0 +1,45 @@
+//! What was found wrong, and what would mend it.
+
+use super::*;
+
+#[test]
+fn damage_is_an_error_and_the_copy_does_not_count() {
+    let world = good().with(|world| {
+        let found = ["data/a", "data/b", "data/c", "index/d"];
+        let found = found.map(|file| (file.to_owned(), "wrong".to_owned()));
+        world
+            .copy("here")
+            .evidence
+            .record_verify(verify(days_ago(1), Share::All), found);
+    });
+    assert_eq!(world.marks(), "- -+++-");
+    world.assert_line(
+        LineKind::Errors,
+        "damaged on here: data/a, data/b, data/c and 1 more",
+        "strongroom sync",
+    );
+}
+
+#[test]
+fn what_only_decoding_finds_is_healed_by_no_sync() {
+    let world = |decoded: &[&str]| {
+        good().with(|world| {
+            let evidence = &mut world.copy("here").evidence;
+            for file in ["data/a", "data/b"] {
+                evidence.record_damage(days_ago(1), file.to_owned(), "wrong".to_owned());
+            }
+            for file in decoded {
+                evidence.record_decoded(file);
+            }
+        })
+    };
+    let mends = |decoded: &[&str], mend: &str| {
+        world(decoded).assert_line(LineKind::Errors, "damaged on here: data/a, data/b", mend);
+    };
+    mends(&["data/a"], "strongroom sync");
+    mends(
+        &["data/a", "data/b"],
+        "nothing heals it, for it was written so; strongroom backup stores again what the sources \
+         still have",
+    );
+}
