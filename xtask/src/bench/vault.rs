@@ -16,7 +16,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::bench::contender::Place;
 use crate::bench::data;
@@ -27,6 +27,7 @@ use load::{Load, Objects};
 use server::{Server, Which};
 
 pub(super) use flood::raise_file_limit;
+use tables::LeafCost;
 pub(super) use tables::{Figures, text};
 
 /// What is measured.
@@ -69,8 +70,9 @@ pub(super) fn measure(place: &Place, rounds: u32, quick: bool) -> Result<Figures
     let mut figures = Figures::default();
     place.clear()?;
     place.warm()?;
-    figures.ledger_share = ledger_costs(rounds)?;
-    for round in 0..work.rounds {
+    figures.leaves = leaves(rounds)?;
+    // Two seconds each, and so the first to be disturbed.
+    for round in 0..work.rounds * 3 {
         let mut order = Which::ALL;
         order.rotate_left(round as usize % Which::ALL.len());
         for which in order {
@@ -206,12 +208,18 @@ fn under_flood(place: &Place, work: &Work, figures: &mut Figures) -> Result<()> 
     reset(&place.root().join("flood"))
 }
 
-/// What a leaf adds to a commit, of what a small put takes in all: as the benchmark says.
-fn ledger_costs(rounds: u32) -> Result<Vec<f64>> {
+/// What a leaf adds to a commit, and what a small put without HTTP takes in all.
+fn leaves(rounds: u32) -> Result<Vec<LeafCost>> {
     let measure = || {
         let said = capture(&mut super::micro("leaves"))?;
-        let cost = said.trim().parse();
-        cost.with_context(|| format!("The benchmark of leaves said {said:?}"))
+        let numbers: Option<Vec<f64>> = said.split_whitespace().map(|n| n.parse().ok()).collect();
+        match numbers.as_deref() {
+            Some([leaf_us, put_us]) => Ok(LeafCost {
+                leaf_us: *leaf_us,
+                put_us: *put_us,
+            }),
+            _ => bail!("The benchmark of leaves said {said:?}"),
+        }
     };
     (0..rounds).map(|_| measure()).collect()
 }

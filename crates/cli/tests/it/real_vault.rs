@@ -188,7 +188,8 @@ fn whoever_administers_a_vault_makes_ends_hides_and_brings_back() {
         "--quota",
         "1GiB",
     ];
-    vault.administer(&scene, 0, &set);
+    let summary = vault.administer(&scene, 0, &set).summary();
+    assert_eq!(summary["retention_s"], 60 * 86_400, "{summary}");
     let ended = vault.administer(&scene, 0, &["repository", "list"]);
     let [repository] = objects(&ended, "repository").try_into().unwrap();
     assert_eq!(repository["retention_s"], 60 * 86_400, "{repository}");
@@ -196,7 +197,7 @@ fn whoever_administers_a_vault_makes_ends_hides_and_brings_back() {
     let lower = ["repository", "set", "acme/repos", "--retention", "1d"];
     vault
         .administer(&scene, 1, &lower)
-        .assert_says(&["refuses to keep things longer"]);
+        .assert_says(&["refuses to set how long things are kept"]);
 
     let doctor = vault.administer(&scene, 0, &["doctor"]).summary();
     assert_eq!(doctor["findings"], 0, "{doctor}");

@@ -178,6 +178,13 @@ pub(super) fn items(answer: &Value, name: &str) -> Vec<Value> {
     list.cloned().unwrap_or_default()
 }
 
+/// The one of several whose field is this; nothing where it is not there.
+pub(super) fn one_of(answer: &Value, several: &str, (field, is): (&str, &str)) -> Value {
+    let mut items = items(answer, several).into_iter();
+    let found = items.find(|item| item.get(field).and_then(Value::as_str) == Some(is));
+    found.unwrap_or_default()
+}
+
 /// How many objects an act was about, as the vault answers; `None` where it does not say, or none.
 pub(super) fn objects(answer: &Value) -> Option<String> {
     let objects = answer.get("objects").and_then(Value::as_u64);
@@ -186,7 +193,7 @@ pub(super) fn objects(answer: &Value) -> Option<String> {
 }
 
 /// A field as people read it.
-fn spoken(item: &Value, names: &[&str], shown: Shown) -> String {
+pub(super) fn spoken(item: &Value, names: &[&str], shown: Shown) -> String {
     let number = names.iter().find_map(|name| item.get(name)?.as_u64());
     match (shown, number) {
         (Shown::Size, Some(bytes)) => size(bytes),
@@ -220,7 +227,7 @@ fn text(value: &Value) -> String {
 }
 
 /// An object of the vault's, as one of ours.
-fn message(kind: &str, item: &Value) -> Value {
+pub(super) fn message(kind: &str, item: &Value) -> Value {
     let mut fields = Map::new();
     fields.insert("message_type".to_owned(), kind.into());
     if let Value::Object(item) = item {

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use strongroom_model::{ByteSize, Period, RepositoryPath};
 
-use crate::commands::vault::admin::{At, Column, Shown, objects};
+use crate::commands::vault::admin::{At, Column, Shown, message, objects, one_of, spoken};
 use crate::commands::vault::token::without_nulls;
 use crate::context::Context;
 use crate::error::Result;
@@ -164,16 +164,33 @@ impl Set {
                 "retention": self.retention.map(|period| period.to_string()),
                 "grace": self.grace.map(|period| period.to_string()),
             }));
-            admin.post(&path(repository, "keeping"), &body, "keep things longer")?;
+            admin.post(
+                &path(repository, "keeping"),
+                &body,
+                "set how long things are kept",
+            )?;
         }
         if self.quota.is_some() || self.no_quota {
             let body = json!({ "bytes": self.quota.map(ByteSize::bytes) });
             admin.post(&path(repository, "quota"), &body, "set a quota")?;
         }
-        context.output.result(&format!("{repository} is set\n"))?;
-        context.output.object(&json!({
-            "message_type": "summary", "repository": repository,
-        }))?;
+        let all = admin.get("v1/repositories", "list its repositories")?;
+        let now = one_of(
+            &all,
+            "repositories",
+            ("repository", &repository.to_string()),
+        );
+        let said = |fields, shown| spoken(&now, fields, shown);
+        context.output.result(&format!(
+            "{repository} is set: kept {} after arrival and {} after deletion; {}\n",
+            said(&["retention_s"], Shown::Period),
+            said(&["grace_s"], Shown::Period),
+            match now.get("quota_bytes").is_some_and(Value::is_u64) {
+                true => format!("at most {}", said(&["quota_bytes"], Shown::Size)),
+                false => "no quota".to_owned(),
+            }
+        ))?;
+        context.output.object(&message("summary", &now))?;
         Ok(Exit::Done)
     }
 }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use strongroom_model::{ByteSize, Period, RepositoryPath};
 
-use crate::commands::vault::admin::{At, Column, Shown, field, objects};
+use crate::commands::vault::admin::{At, Column, Shown, field, objects, spoken};
 use crate::context::Context;
 use crate::error::Result;
 use crate::exit::{Exit, MANUAL};
@@ -143,12 +143,14 @@ struct ForgetClientKey {
     name: String,
 }
 
-const COLUMNS: [Column; 6] = [
+const COLUMNS: [Column; 8] = [
     ("name", &["name"], Shown::AsItIs),
     ("right", &["right"], Shown::AsItIs),
     ("repository", &["repository", "prefix"], Shown::AsItIs),
     ("last used", &["used"], Shown::AsItIs),
     ("expires", &["expires"], Shown::AsItIs),
+    ("objects/day", &["daily_objects"], Shown::AsItIs),
+    ("size/day", &["daily_bytes"], Shown::Size),
     ("state", &["state"], Shown::AsItIs),
 ];
 
@@ -251,9 +253,19 @@ impl Set {
             "daily_objects": self.daily_objects,
         }));
         let name = &self.name;
-        let done = format!("{name} is set");
         let action = "set what a token may do in a day";
-        act(context, &self.at, name, "day", body, action, &done)
+        let said = |day: &Value| {
+            Ok(format!(
+                "A day of {name}: objects {}, size {}",
+                spoken(day, &["daily_objects"], Shown::AsItIs),
+                match day.get("daily_bytes").is_some_and(Value::is_u64) {
+                    true => spoken(day, &["daily_bytes"], Shown::Size),
+                    false => "unbounded".to_owned(),
+                }
+            ))
+        };
+        let path = path(name, "day");
+        self.at.act_and_say(context, &path, &body, action, said)
     }
 }
 
