@@ -11,12 +11,13 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rusqlite::config::DbConfig;
 use rusqlite::types::ValueRef;
-use rusqlite::{CachedStatement, Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::database::guarded::{Fault, Guarded, Statements, Stop};
@@ -29,6 +30,9 @@ const APPLICATION_ID: i64 = 0x5352_5674;
 
 /// How long to wait for another process that writes.
 const BUSY_LIMIT: Duration = Duration::from_secs(20);
+
+/// How long to wait before a lock is asked for again that SQLite does not wait for by itself.
+const BUSY_PAUSE: Duration = Duration::from_millis(10);
 
 /// How many may read at once.
 const READERS: usize = 4;
@@ -198,13 +202,24 @@ fn claim(connection: &mut Connection) -> Result<(), String> {
     if !is_ours {
         return Err("It belongs to another program".to_owned());
     }
-    let mode: String = connection
-        .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))
-        .map_err(|error| error.to_string())?;
+    // Where two processes do that at once, one is told at once that the file is locked.
+    let until = Instant::now() + BUSY_LIMIT;
+    let mode: String = loop {
+        match connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0)) {
+            Err(error) if is_busy(&error) && Instant::now() < until => {
+                thread::park_timeout(BUSY_PAUSE)
+            }
+            mode => break mode.map_err(|error| error.to_string())?,
+        }
+    };
     if mode != "wal" {
         return Err("Its file system has no shared memory, as network file systems do".to_owned());
     }
     Ok(())
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
 }
 
 fn cannot_open(path: &Path, reason: impl std::fmt::Display) -> Error {
