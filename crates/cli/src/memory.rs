@@ -116,7 +116,8 @@ pub(crate) fn doubt(session: &mut Session, memory: &RepositoryState) {
     for copy in copies {
         let evidence = memory.evidence(&copy);
         let named = |(name, damage): (&String, &Damage)| {
-            let is_right = |name: &FileName| damage.decoded && name.kind() == FileType::Index;
+            let is_right =
+                |name: &FileName| damage.is_as_written() && name.kind() == FileType::Index;
             file_name(name).filter(|name| !is_right(name))
         };
         let doubts = evidence.damage().iter().filter_map(named).collect();

@@ -108,6 +108,17 @@ pub struct Damage {
     /// that it is gone.
     #[serde(default)]
     pub decoded: bool,
+    /// Of what was found by decoding, whether the bytes were found not to have their name since: then
+    /// other copies may heal it.
+    #[serde(default)]
+    pub wrong: bool,
+}
+
+impl Damage {
+    /// Whether the bytes are those of the name, so that nothing heals them.
+    pub const fn is_as_written(&self) -> bool {
+        self.decoded && !self.wrong
+    }
 }
 
 /// What a copy held when it was listed.
@@ -213,8 +224,10 @@ impl CopyEvidence {
         let found = verify.at;
         let before = self.damage.clone();
         if verify.share == Share::All {
-            self.damage
-                .retain(|_, damage| damage.decoded && !verify.decoded);
+            self.damage.retain(|_, damage| {
+                damage.wrong = false;
+                damage.decoded && !verify.decoded
+            });
         }
         for (file, reason) in damage {
             let before = before.get(&file);
@@ -222,6 +235,7 @@ impl CopyEvidence {
                 found: before.map_or(found, |damage| damage.found),
                 reason,
                 decoded: before.is_some_and(|damage| damage.decoded),
+                wrong: before.is_some_and(|damage| damage.decoded),
             };
             self.damage.insert(file, damage);
         }
@@ -242,22 +256,30 @@ impl CopyEvidence {
             found: at,
             reason,
             decoded: false,
+            wrong: false,
         };
-        self.damage.entry(file).or_insert(damage);
+        self.damage
+            .entry(file)
+            .and_modify(|damage| damage.wrong = damage.decoded)
+            .or_insert(damage);
     }
 
     /// Notes that recorded damage was found by decoding, in bytes that have their name.
     pub fn record_decoded(&mut self, file: &str) {
         if let Some(damage) = self.damage.get_mut(file) {
             damage.decoded = true;
+            damage.wrong = false;
         }
     }
 
     /// Forgets the damage of a file that was healed or read right. What decoding found stays: there are
     /// no other bytes of that name.
     pub fn record_healed(&mut self, file: &str) {
-        if self.damage.get(file).is_some_and(|damage| !damage.decoded) {
-            self.damage.remove(file);
+        if let Some(damage) = self.damage.get_mut(file) {
+            damage.wrong = false;
+            if !damage.decoded {
+                self.damage.remove(file);
+            }
         }
     }
 
@@ -461,6 +483,29 @@ mod tests {
         assert_eq!(names(&evidence), ["data/a"]);
         evidence.record_verify(full(5, true), []);
         assert_eq!(names(&evidence), [""; 0]);
+    }
+
+    #[test]
+    fn a_file_that_decoding_found_and_that_rots_afterwards_is_healed_and_stays_known() {
+        let full = |number, decoded| Verify {
+            decoded,
+            ..verify(day(number), Share::All)
+        };
+        let is_as_written = |evidence: &CopyEvidence| evidence.damage()["index/a"].is_as_written();
+        let mut evidence = CopyEvidence::default();
+        evidence.record_verify(full(1, true), [broken("index/a")]);
+        evidence.record_decoded("index/a");
+        assert!(is_as_written(&evidence));
+        evidence.record_verify(full(2, false), [broken("index/a")]);
+        assert!(!is_as_written(&evidence));
+        evidence.record_healed("index/a");
+        assert!(is_as_written(&evidence));
+        let (file, reason) = broken("index/a");
+        evidence.record_damage(day(3), file, reason);
+        assert!(!is_as_written(&evidence));
+        // Every byte was read, and was right.
+        evidence.record_verify(full(4, false), []);
+        assert!(is_as_written(&evidence));
     }
 
     #[test]

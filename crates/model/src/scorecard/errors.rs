@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::ago::{ago, lasting};
 use crate::byte_size::ByteSize;
 use crate::config::Config;
-use crate::evidence::{VaultWord, Verifier};
+use crate::evidence::{Damage, VaultWord, Verifier};
 use crate::scorecard::facts::Facts;
 use crate::scorecard::rows::within;
 use crate::scorecard::standing::{Finding, Standing};
@@ -48,7 +48,7 @@ pub(super) fn line(
                 count => format!(" and {count} more"),
             };
             let text = format!("damaged on {name}: {}{more}", files.join(", "));
-            let mend = match damage.values().all(|damage| damage.decoded) {
+            let mend = match damage.values().all(Damage::is_as_written) {
                 true => WRITTEN_SO,
                 false => "strongroom sync",
             };
