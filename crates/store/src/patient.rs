@@ -15,9 +15,11 @@
 //! at any time: a file appears whole under its name, or a lock stays, which our next run removes.
 //!
 //! Threads are kept for the next call: handing one over costs some microseconds, against a file or
-//! a run of blobs at a time. A stream has one of them to itself, which reads ahead.
+//! a run of blobs at a time. A stream has one of them to itself, which reads ahead; who reads from
+//! several places at once has one for [all of them](together).
 
 mod stream;
+mod together;
 mod writing;
 
 use std::io::BufRead;
@@ -29,6 +31,8 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use strongroom_model::{FileEntry, FileName, FileType};
+
+pub use together::{GivenUp, Places, together};
 
 use crate::patient::stream::{Ahead, Spare};
 use crate::patient::writing::Writing;
@@ -69,6 +73,15 @@ pub struct PatientStore {
 struct Worker(Sender<Job>);
 
 type Job = Box<dyn FnOnce() + Send>;
+
+/// How long nothing has moved.
+#[derive(Debug)]
+struct Silence {
+    /// The steps that were counted last.
+    count: u64,
+    /// At how many looks since then there were no more.
+    still: u32,
+}
 
 impl PatientStore {
     /// Waits for `inner` as long as `pulse` moves, and `limit` longer.
@@ -146,25 +159,16 @@ impl PatientStore {
 
     /// Waits until the answer is there or nothing has moved for as long as may be.
     fn wait<T>(&self, answer: &Receiver<T>) -> Result<T> {
-        let mut count = self.pulse.count();
-        let mut still = 0;
+        let mut silence = Silence::since(self.pulse.count());
         loop {
             match answer.recv_timeout(self.limit / STEPS) {
                 Ok(result) => return Ok(result),
-                Err(RecvTimeoutError::Disconnected) => {
-                    return Err(self.unreachable("the thread that worked there died".to_owned()));
-                }
+                Err(RecvTimeoutError::Disconnected) => return Err(self.died()),
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            let now = self.pulse.count();
-            still = match now == count {
-                true => still + 1,
-                false => 0,
-            };
-            count = now;
             let limits = self.writing.limits();
             // Where the place was given up, another call has waited long enough for all.
-            if self.has_hung() || still >= STEPS * limits {
+            if silence.lasts(self.pulse.count(), limits) || self.has_hung() {
                 return self.give_up(answer, limits);
             }
         }
@@ -192,6 +196,10 @@ impl PatientStore {
         self.unreachable(format!("it has not answered for {waited}"))
     }
 
+    fn died(&self) -> Error {
+        self.unreachable("the thread that worked there died".to_owned())
+    }
+
     /// That this machine has no thread for it says nothing of any file there.
     fn no_thread(&self, source: &std::io::Error) -> Error {
         self.unreachable(format!(
@@ -204,6 +212,24 @@ impl PatientStore {
             location: self.location().to_owned(),
             reason,
         }
+    }
+}
+
+impl Silence {
+    /// It begins when so many steps were counted.
+    const fn since(count: u64) -> Self {
+        Self { count, still: 0 }
+    }
+
+    /// Whether it has lasted for so many limits, [`STEPS`] looks of which are one, after a look
+    /// that saw so many steps.
+    const fn lasts(&mut self, count: u64, limits: u32) -> bool {
+        self.still = match count == self.count {
+            true => self.still + 1,
+            false => 0,
+        };
+        self.count = count;
+        self.still >= STEPS * limits
     }
 }
 
@@ -223,6 +249,10 @@ impl Worker {
 impl Store for PatientStore {
     fn location(&self) -> &str {
         self.inner.location()
+    }
+
+    fn patient(&self) -> Option<&PatientStore> {
+        Some(self)
     }
 
     fn create(&self) -> Result<()> {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use strongroom_model::{FileEntry, FileName, FileType};
 
-use crate::Result;
+use crate::{PatientStore, Result};
 
 /// Bytes that outlive whoever asks for them to be stored, so that nobody has to wait for a place
 /// that hangs while it has them.
@@ -27,6 +27,14 @@ pub(crate) const STEP_BYTES: usize = 128 << 10;
 pub trait Store: Send + Sync + fmt::Debug {
     /// The place as people write it, without any secret in it.
     fn location(&self) -> &str;
+
+    /// This store, where it waits for a place that may hang: so that [`together`] can wait for
+    /// several such places at once.
+    ///
+    /// [`together`]: crate::patient::together
+    fn patient(&self) -> Option<&PatientStore> {
+        None
+    }
 
     /// Makes the empty layout of a repository; what exists already is left as it is.
     ///
@@ -157,6 +165,10 @@ pub(crate) const fn list_limit_files(kind: FileType) -> usize {
 impl<S: Store + ?Sized> Store for Arc<S> {
     fn location(&self) -> &str {
         (**self).location()
+    }
+
+    fn patient(&self) -> Option<&PatientStore> {
+        (**self).patient()
     }
 
     fn create(&self) -> Result<()> {

@@ -2,16 +2,25 @@
 //!
 //! The first copy's bytes are hashed; those of its siblings are compared with them, byte by byte,
 //! which proves as much and costs a tenth. A step lies in the cache when it is compared, and
-//! nothing of the file stays in memory.
+//! nothing of the file stays in memory. One thread does all of that, which is
+//! [left behind](together) where a copy hangs: then the others are read again without it.
 //!
 //! What a hash does not speak for is read again: a sibling that differs by itself, to tell what is
 //! wrong with it; and where the first copy was damaged or broke off, all others, the next one in
 //! front. A first copy that was damaged is read again by itself as well, where others have the
 //! file: whoever is told damaged was read wrong twice.
 
+use std::mem;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use strongroom_model::FileName;
+use strongroom_store::Error;
+use strongroom_store::patient::{GivenUp, Places, together};
 
 use crate::Result;
+use crate::progress::Progress;
+use crate::session::Cancel;
 use crate::verify::reading::{Asked, Reading};
 use crate::verify::stream::{Hashed, Hashing, Stream};
 
@@ -21,13 +30,56 @@ pub(crate) struct Turn<'r, 'a> {
     name: FileName,
     /// As it was listed.
     size_bytes: u64,
-    /// How much of it the progress has heard of, also from an earlier try.
-    told_bytes: u64,
+    told: Told,
     asked: Asked,
 }
 
-/// A copy whose bytes have been those of the first one so far.
-type Sibling<'r, 'a> = (Turn<'r, 'a>, Stream<'r>);
+/// How much of a file the progress has heard of, also from an earlier try; clones are the same.
+#[derive(Clone)]
+struct Told {
+    progress: Progress,
+    bytes: Arc<AtomicU64>,
+}
+
+/// A file that is read on a thread which may be left behind, and so has all that it needs.
+struct File {
+    name: FileName,
+    /// Of the first copy.
+    told: Told,
+    cancel: Cancel,
+}
+
+/// What came of reading a file of several copies.
+struct Read {
+    /// Of the first copy.
+    hashed: strongroom_store::Result<Hashed>,
+    /// Of the others, in their order.
+    siblings: Vec<Compared>,
+}
+
+/// What came of a copy that was compared with the first one.
+enum Compared {
+    /// As far as the first one was read, its bytes are the same.
+    Same,
+    /// They are not.
+    Differs,
+    /// It could not be read on.
+    Failed(Error),
+}
+
+/// A copy that is being compared.
+struct Sibling<'p> {
+    place: usize,
+    told: Told,
+    state: State<'p>,
+}
+
+/// As [`Compared`], on its way.
+enum State<'p> {
+    Same(Stream<'p>),
+    Differs,
+    Failed(Error),
+}
 
 impl<'r, 'a> Turn<'r, 'a> {
     /// Nothing is read yet.
@@ -36,16 +88,21 @@ impl<'r, 'a> Turn<'r, 'a> {
             reading,
             name,
             size_bytes,
-            told_bytes: 0,
+            told: Told {
+                progress: reading.progress().clone(),
+                bytes: Arc::default(),
+            },
             asked: Asked::default(),
         }
     }
 
-    /// See [`Reading::open`].
-    fn open(&mut self) -> Result<Option<Stream<'r>>> {
-        let reading = self.reading;
-        self.asked = reading.asked();
-        reading.open(self.name)
+    /// Whether it is to be read: not where its copy has failed. From now on it is asked for.
+    ///
+    /// # Errors
+    /// Where the user interrupts.
+    fn begin(&mut self) -> Result<bool> {
+        self.asked = self.reading.asked();
+        self.reading.begin()
     }
 
     /// See [`Reading::keep_bytes`].
@@ -53,11 +110,47 @@ impl<'r, 'a> Turn<'r, 'a> {
         self.reading.keep_bytes(self.name, self.size_bytes)
     }
 
+    /// Notes why it was not read.
+    ///
+    /// # Errors
+    /// Where the user interrupts.
+    fn note_failed(&self, error: &Error) -> Result<()> {
+        self.reading.note_failed(self.name, error)
+    }
+}
+
+impl Told {
     /// Tells the progress that the file was read so far.
-    fn tell(&mut self, read_bytes: u64) {
-        let new = read_bytes.saturating_sub(self.told_bytes);
-        self.reading.tell_bytes(new);
-        self.told_bytes += new;
+    fn tell(&self, read_bytes: u64) {
+        let before = self.bytes.fetch_max(read_bytes, Ordering::Relaxed);
+        self.progress.add_bytes(read_bytes.saturating_sub(before));
+    }
+}
+
+impl Sibling<'_> {
+    /// Compares it with the next bytes of the first copy, of which so many were read by now; none
+    /// are its end.
+    fn compare(&mut self, step: &[u8], read_bytes: u64) {
+        let State::Same(stream) = &mut self.state else {
+            return;
+        };
+        let same = match step.is_empty() {
+            true => stream.has_ended(),
+            false => stream.goes_on_with(step),
+        };
+        match same {
+            Ok(true) => self.told.tell(read_bytes),
+            Ok(false) => self.state = State::Differs,
+            Err(error) => self.state = State::Failed(error),
+        }
+    }
+
+    fn finish(self) -> Compared {
+        match self.state {
+            State::Same(_) => Compared::Same,
+            State::Differs => Compared::Differs,
+            State::Failed(error) => Compared::Failed(error),
+        }
     }
 }
 
@@ -80,38 +173,51 @@ fn read_first<'r, 'a>(row: Vec<Turn<'r, 'a>>, kept: &mut Vec<u8>) -> Result<Vec<
         return Ok(Vec::new());
     };
     // Before its siblings: where its copy has failed, they would be opened for nothing.
-    let Some(stream) = first.open()? else {
+    if !first.begin()? {
         return Ok(row.collect());
-    };
+    }
     // What has another size is not worth a comparison.
     let (alike, mut again): (Vec<_>, Vec<_>) =
         row.partition(|turn| turn.size_bytes == first.size_bytes);
     let mut siblings = Vec::new();
     for mut turn in alike {
-        if let Some(stream) = turn.open()? {
-            siblings.push((turn, stream));
+        if turn.begin()? {
+            siblings.push(turn);
         }
     }
     let keep_bytes = siblings
         .iter()
-        .map(|(turn, _)| turn.keep_bytes())
+        .map(Turn::keep_bytes)
         .fold(first.keep_bytes(), u64::max);
-    let mut differing = Vec::new();
-    let hashed = hash(
-        &mut first,
-        stream,
-        &mut siblings,
-        &mut differing,
-        keep_bytes,
-        kept,
-    )?;
-    let same = siblings.into_iter().map(|(turn, _)| turn);
-    let Some(hashed) = hashed else {
-        again.extend(same.chain(differing));
-        return Ok(again);
+    let read = match read(&first, &siblings, keep_bytes, kept) {
+        Ok(read) => read,
+        Err(GivenUp { place, error }) => {
+            siblings.insert(0, first);
+            if place < siblings.len() {
+                siblings.remove(place).note_failed(&error)?;
+            }
+            siblings.extend(again);
+            return Ok(siblings);
+        }
+    };
+    let (mut same, mut differing) = (Vec::new(), Vec::new());
+    for (turn, compared) in siblings.into_iter().zip(read.siblings) {
+        match compared {
+            Compared::Same => same.push(turn),
+            Compared::Differs => differing.push(turn),
+            Compared::Failed(error) => turn.note_failed(&error)?,
+        }
+    }
+    let hashed = match read.hashed {
+        Ok(hashed) => hashed,
+        Err(error) => {
+            first.note_failed(&error)?;
+            again.extend(same.into_iter().chain(differing));
+            return Ok(again);
+        }
     };
     if !hashed.is_of(first.name) {
-        again.extend(same.chain(differing));
+        again.extend(same.into_iter().chain(differing));
         match again.is_empty() {
             true => first.reading.note_wrong(first.name, hashed, first.asked),
             false => read_again(&mut first, keep_bytes, kept)?,
@@ -131,60 +237,104 @@ fn read_first<'r, 'a>(row: Vec<Turn<'r, 'a>>, kept: &mut Vec<u8>) -> Result<Vec<
 /// Reads a file of one copy by itself, whose bytes were not right or not those of another copy:
 /// whether it is wrong, or was read wrong.
 fn read_again(turn: &mut Turn<'_, '_>, keep_bytes: u64, kept: &mut Vec<u8>) -> Result<()> {
-    let reading = turn.reading;
-    let Some(stream) = turn.open()? else {
+    if !turn.begin()? {
         return Ok(());
-    };
-    let (mut alone, mut none) = (Vec::new(), Vec::new());
-    let hashed = hash(turn, stream, &mut alone, &mut none, keep_bytes, kept)?;
-    match hashed {
-        None => {}
-        Some(hashed) if hashed.is_of(turn.name) => {
+    }
+    let reading = turn.reading;
+    let read = read(turn, &[], keep_bytes, kept);
+    match read.map_or_else(|given_up| Err(given_up.error), |read| read.hashed) {
+        Err(error) => turn.note_failed(&error)?,
+        Ok(hashed) if hashed.is_of(turn.name) => {
             reading.note_unsteady(turn.name, hashed, turn.asked);
             reading.look_into(turn.name, hashed, kept);
         }
-        Some(hashed) => reading.note_wrong(turn.name, hashed, turn.asked),
+        Ok(hashed) => reading.note_wrong(turn.name, hashed, turn.asked),
     }
     Ok(())
 }
 
-/// Hashes a file of one copy to its end, and compares others with it: those that differ go from
-/// `siblings` to `differing`. `None` where it could not be read to its end.
-fn hash<'r, 'a>(
-    first: &mut Turn<'r, 'a>,
-    mut stream: Stream<'_>,
-    siblings: &mut Vec<Sibling<'r, 'a>>,
-    differing: &mut Vec<Turn<'r, 'a>>,
+/// Hashes a file of the first copy to its end, and compares others with it.
+///
+/// # Errors
+/// Where a copy hangs. What was found of the others is lost then.
+fn read(
+    first: &Turn<'_, '_>,
+    siblings: &[Turn<'_, '_>],
     keep_bytes: u64,
     kept: &mut Vec<u8>,
-) -> Result<Option<Hashed>> {
-    let reading = first.reading;
-    let mut hashing = Hashing::new(keep_bytes, kept);
-    loop {
-        let Some(step) = reading.outcome(first.name, stream.step())? else {
-            return Ok(None);
+) -> std::result::Result<Read, GivenUp> {
+    let row = || std::iter::once(first).chain(siblings);
+    let stores: Vec<_> = row().map(|turn| Arc::clone(turn.reading.store())).collect();
+    let told = siblings.iter().map(|turn| turn.told.clone()).collect();
+    let file = File {
+        name: first.name,
+        told: first.told.clone(),
+        cancel: first.reading.cancel().clone(),
+    };
+    // Where its thread is left behind, so is this.
+    let mut memory = mem::take(kept);
+    let (read, memory) = together(&stores, move |places| {
+        let read = file.read(places, told, Hashing::new(keep_bytes, &mut memory));
+        (read, memory)
+    })?;
+    *kept = memory;
+    Ok(read)
+}
+
+impl File {
+    /// Reads it in the first of the places, and in the others what is the same.
+    fn read(self, places: &Places, told: Vec<Told>, hashing: Hashing<'_>) -> Read {
+        let open = |place| {
+            places.turn(place);
+            Stream::open(places.store(place), self.name)
         };
-        let count = step.len();
-        let read_bytes = hashing.add(step);
-        for (mut turn, mut stream) in std::mem::take(siblings) {
-            let same = match count {
-                0 => stream.has_ended(),
-                _ => stream.goes_on_with(step),
-            };
-            match turn.reading.outcome(turn.name, same)? {
-                None => {}
-                Some(false) => differing.push(turn),
-                Some(true) => {
-                    turn.tell(read_bytes);
-                    siblings.push((turn, stream));
-                }
+        let first = match open(0) {
+            Ok(first) => first,
+            Err(error) => {
+                return Read {
+                    hashed: Err(error),
+                    siblings: told.iter().map(|_| Compared::Same).collect(),
+                };
             }
+        };
+        let siblings = (1..).zip(told).map(|(place, told)| Sibling {
+            place,
+            told,
+            state: open(place).map_or_else(State::Failed, State::Same),
+        });
+        let mut siblings: Vec<_> = siblings.collect();
+        Read {
+            hashed: self.hash(places, first, &mut siblings, hashing),
+            siblings: siblings.into_iter().map(Sibling::finish).collect(),
         }
-        if count == 0 {
-            return Ok(Some(hashing.finish()));
+    }
+
+    /// Hashes it to its end in the first place.
+    fn hash(
+        &self,
+        places: &Places,
+        mut first: Stream<'_>,
+        siblings: &mut [Sibling<'_>],
+        mut hashing: Hashing<'_>,
+    ) -> strongroom_store::Result<Hashed> {
+        loop {
+            if self.cancel.is_cancelled() {
+                let location = places.store(0).location().to_owned();
+                return Err(Error::Cancelled { location });
+            }
+            places.turn(0);
+            let step = first.step()?;
+            let count = step.len();
+            let read_bytes = hashing.add(step);
+            for sibling in siblings.iter_mut() {
+                places.turn(sibling.place);
+                sibling.compare(step, read_bytes);
+            }
+            if count == 0 {
+                return Ok(hashing.finish());
+            }
+            self.told.tell(read_bytes);
+            first.consume(count);
         }
-        first.tell(read_bytes);
-        stream.consume(count);
-        reading.go_on()?;
     }
 }

@@ -7,12 +7,13 @@
 mod outcome;
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 use strongroom_model::{FileEntry, FileName, FileType, Id};
 use strongroom_repo::index::IndexFile;
 use strongroom_repo::{BlobId, BlobLocation, Repository, pack};
-use strongroom_store::{Error, is_remote, read_limit_bytes};
+use strongroom_store::{Error, Store, is_remote, read_limit_bytes};
 
 use crate::progress::Progress;
 use crate::session::{Cancel, CopyFailure};
@@ -20,7 +21,7 @@ use crate::verify::content::{self, Content};
 use crate::verify::decode::{Decoder, fingerprint};
 use crate::verify::reading::outcome::BrokenOff;
 use crate::verify::scan::{Scan, Scanned, damage};
-use crate::verify::stream::{Hashed, Stream};
+use crate::verify::stream::Hashed;
 use crate::verify::{Depth, ProblemKind};
 use crate::{Listing, Result};
 
@@ -100,7 +101,7 @@ impl<'a> Reading<'a> {
             let files = self.listing().of(kind).into_iter();
             small.extend(files.flat_map(|files| files.iter()).map(named(kind)));
         }
-        match self.scan.look.copy.store.list(FileType::Locks) {
+        match self.store().list(FileType::Locks) {
             Ok(locks) => small.extend(locks.into_iter().map(named(FileType::Locks))),
             Err(
                 error @ (Error::Unreachable { .. }
@@ -139,25 +140,35 @@ impl<'a> Reading<'a> {
         content::whole_limit_bytes(name.kind(), named_bytes)
     }
 
-    /// Opens a file; `None` where that fails, which is noted, or there is nothing more to be read
-    /// here.
+    /// Whether there is anything more to be read here: not where the copy has failed.
     ///
     /// # Errors
     /// Where the user interrupts.
-    pub(crate) fn open(&self, name: FileName) -> Result<Option<Stream<'_>>> {
+    pub(crate) fn begin(&self) -> Result<bool> {
         self.go_on()?;
-        if self.has_failed() {
-            return Ok(None);
-        }
-        let store = self.scan.look.copy.store.as_ref();
-        self.outcome(name, Stream::open(store, name))
+        Ok(!self.has_failed())
+    }
+
+    /// Where it is read.
+    pub(crate) fn store(&self) -> &Arc<dyn Store> {
+        &self.scan.look.copy.store
+    }
+
+    /// What tells how far the reading has come.
+    pub(crate) const fn progress(&self) -> &Progress {
+        self.progress
+    }
+
+    /// What tells that the user interrupts.
+    pub(crate) const fn cancel(&self) -> &Cancel {
+        self.cancel
     }
 
     /// Whether to go on.
     ///
     /// # Errors
     /// Where the user interrupts.
-    pub(crate) fn go_on(&self) -> Result<()> {
+    fn go_on(&self) -> Result<()> {
         self.cancel.check()
     }
 
@@ -178,11 +189,6 @@ impl<'a> Reading<'a> {
         self.note_read(hashed, asked);
         let reason = "two reads of it did not give the same bytes".to_owned();
         self.problem(name, ProblemKind::Unreadable { reason });
-    }
-
-    /// Tells the progress of bytes that were read.
-    pub(crate) fn tell_bytes(&self, count: u64) {
-        self.progress.add_bytes(count);
     }
 
     fn note_read(&self, hashed: Hashed, asked: Asked) {

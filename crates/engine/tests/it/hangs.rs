@@ -152,6 +152,7 @@ fn a_verify_names_a_copy_that_hangs_and_reads_the_others() {
             hang(&[Op::List]),
             hang(&[Op::Open]).of(FileType::Index),
             hang(&[Op::Open]).of(FileType::Data),
+            Rule::on(&[Op::Open], Fault::Stall(100, Gate::closed())).of(FileType::Data),
         ] {
             let mut fixture = fixture();
             fixture.backup();

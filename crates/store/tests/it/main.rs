@@ -15,4 +15,5 @@ mod restic;
 mod s3;
 mod server;
 mod tls;
+mod together;
 mod vault;

@@ -62,21 +62,6 @@ enum Blame {
 }
 
 impl Reading<'_> {
-    /// What came of a read; where it failed, why is kept.
-    ///
-    /// # Errors
-    /// Where the user interrupts.
-    pub(crate) fn outcome<T>(
-        &self,
-        name: FileName,
-        read: strongroom_store::Result<T>,
-    ) -> Result<Option<T>> {
-        match read {
-            Ok(read) => Ok(Some(read)),
-            Err(error) => self.note_failed(name, &error).map(|()| None),
-        }
-    }
-
     /// Reads a tree that a snapshot needs.
     ///
     /// # Errors
@@ -87,7 +72,7 @@ impl Reading<'_> {
         tree: BlobId,
         location: BlobLocation,
     ) -> std::result::Result<Vec<u8>, Unread> {
-        let store = self.scan.look.copy.store.as_ref();
+        let store = self.store().as_ref();
         let asked = self.asked();
         let error = match closure::read_blob(repository, store, tree, location) {
             Err(Unread::Failed(error)) => error,
@@ -146,7 +131,11 @@ impl Reading<'_> {
         found.failure.get_or_insert(failure);
     }
 
-    fn note_failed(&self, name: FileName, error: &Error) -> Result<()> {
+    /// Notes why a file was not read to its end.
+    ///
+    /// # Errors
+    /// Where the user interrupts.
+    pub(crate) fn note_failed(&self, name: FileName, error: &Error) -> Result<()> {
         match self.blame(name, error)? {
             Blame::Vanished => {
                 self.found.lock().vanished.insert(name);
@@ -207,7 +196,7 @@ impl Reading<'_> {
     }
 
     fn blame_for_silence(&self, name: FileName) -> Result<Blame> {
-        match self.scan.look.copy.store.size(name) {
+        match self.store().size(name) {
             Ok(_) => Ok(Blame::FileOrCopy),
             Err(Error::NotFound { .. }) => Ok(Blame::Vanished),
             Err(Error::Cancelled { .. }) => Err(crate::Error::Interrupted),
