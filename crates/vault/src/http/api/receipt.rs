@@ -1,20 +1,29 @@
 //! Takes receipts: from the wire to where they wait, and in their turn from there.
 //!
-//! What can go wrong: many large ones at once. Each waits on the disk while its client sends it,
-//! and is read when no other is; so the memory is that of one, whoever sends how slowly.
+//! What can go wrong: many at once, or large ones. Each waits on the disk while its client sends it,
+//! and few have a turn at a time, one large one among them; so the memory is that of these, whoever
+//! sends how slowly. Or those of one token keep all others from theirs, by what takes long or has to
+//! wait for another receipt of its source: so a token has one turn at a time, and who waits has none.
 
-use std::sync::Arc;
+mod turns;
+
+use std::ops::ControlFlow;
 
 use hyper::body::Bytes;
 use strongroom_model::RepositoryPath;
+use tokio::time::sleep;
 
+use crate::http::api::Api;
 use crate::http::api::answer;
 use crate::http::api::request::{check_type, refuse_parameters};
-use crate::http::api::{Api, TURNS};
 use crate::http::body::Intake;
 use crate::http::service::{Request, Response};
-use crate::vault::{LARGEST_RECEIPT_BYTES, Principal, ReceiptUpload};
-use crate::{Error, Result, wire};
+use crate::vault::{
+    Accepted, LARGEST_RECEIPT_BYTES, Principal, ReceiptTaken, ReceiptUpload, WaitingReceipt,
+};
+use crate::{Result, wire};
+
+pub(super) use turns::Turns;
 
 /// Takes the bytes of a receipt.
 struct Taking(ReceiptUpload);
@@ -32,6 +41,7 @@ impl Api {
         let body = request.into_body();
         let length_bytes = body.length_bytes();
         let (vault, spool) = (parts.vault.clone(), parts.spool.clone());
+        let token = principal.name.clone();
         let begin = move || {
             let upload = vault.begin_receipt(&principal, &path, length_bytes, &spool)?;
             Ok(Taking(upload))
@@ -40,17 +50,36 @@ impl Api {
         let blocking = parts.blocking.for_storage();
         let taking = blocking.run(begin).await?;
         let passed = body.pass_to(taking, LARGEST_RECEIPT_BYTES, &blocking);
-        let upload = passed.await?;
-        let turns = if upload.is_large() { TURNS } else { 1 };
-        let turn = Arc::clone(&self.shared.turns).acquire_many_owned(turns);
-        let turn = turn.await.map_err(|_| Error::Unfinished)?;
-        let accept = move || {
-            let accepted = upload.accept();
-            drop(turn);
-            accepted
-        };
-        let accepted = parts.blocking.run(accept).await?;
+        let accepted = self.take(&token, passed.await?).await?;
         answer::json(&wire::receipt(&accepted))
+    }
+
+    /// Takes a receipt of a token that has come, in its turn.
+    async fn take(&self, token: &str, mut upload: ReceiptUpload) -> Result<Accepted> {
+        loop {
+            let turn = self.shared.turns.take(token, upload.is_large()).await?;
+            let take = move || {
+                let taken = upload.take();
+                drop(turn);
+                taken
+            };
+            upload = match self.parts().blocking.run(take).await? {
+                ReceiptTaken::Stands(accepted) => return Ok(accepted),
+                ReceiptTaken::Waits(waiting) => self.until_it_goes_on(waiting).await?,
+            };
+        }
+    }
+
+    /// Waits for another receipt of the source, without a turn and without a thread.
+    async fn until_it_goes_on(&self, mut waiting: Box<WaitingReceipt>) -> Result<ReceiptUpload> {
+        loop {
+            sleep(WaitingReceipt::PAUSE).await;
+            let look = move || waiting.look();
+            waiting = match self.parts().blocking.run(look).await? {
+                ControlFlow::Break(upload) => return Ok(upload),
+                ControlFlow::Continue(waiting) => waiting,
+            };
+        }
     }
 }
 

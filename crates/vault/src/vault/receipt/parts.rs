@@ -13,9 +13,7 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use parking_lot::{Condvar, Mutex};
+use std::time::Instant;
 
 use crate::database::Transaction;
 use crate::database::lease::Holder;
@@ -31,19 +29,6 @@ use crate::{Error, Result};
 /// How many files a part writes, as many as an act under way looks at; what is no more than that is
 /// written at once.
 pub(super) const PART: u64 = under_way::PART;
-
-/// How long a receipt waits for another one of its source.
-pub(super) const WAIT: Duration = Duration::from_secs(5);
-
-/// How often it looks whether that one stands, or was left.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
-
-/// Tells those who wait that a receipt does not come in parts any more.
-#[derive(Debug, Default)]
-pub(in crate::vault) struct Arrivals {
-    lock: Mutex<()>,
-    ended: Condvar,
-}
 
 impl Taking {
     /// Writes the receipt down behind so many others, a part at a time.
@@ -63,9 +48,6 @@ impl Taking {
             // Where not even this can be done, it is a minute later.
             let _ = self.vault.leave_receipt(place.lineage, &attempt);
         }
-        let arrivals = &self.vault.shared.arrivals;
-        let _lock = arrivals.lock.lock();
-        arrivals.ended.notify_all();
         done
     }
 
@@ -139,22 +121,16 @@ impl Taking {
 }
 
 impl Vault {
-    /// Waits until no receipt is on its way into a lineage, and takes back one that was left.
+    /// Looks whether no receipt is on its way into a lineage any more; takes back one that was left.
     ///
     /// # Errors
-    /// [`Error::Contended`] where it takes longer than until `until`; those of the database.
-    pub(super) fn await_receipt(&self, lineage: i64, until: Instant) -> Result<()> {
-        loop {
-            match self.read(|transaction| coming::get(transaction, lineage))? {
-                None => return Ok(()),
-                Some(coming) if coming.is_left => return self.take_back_receipt(lineage),
-                Some(_) if Instant::now() >= until => return Err(contended()),
-                Some(_) => {
-                    let arrivals = &self.shared.arrivals;
-                    let mut lock = arrivals.lock.lock();
-                    arrivals.ended.wait_for(&mut lock, LOOK_EVERY);
-                }
-            }
+    /// [`Error::Contended`] where one is still, and it is `until`; those of the database.
+    pub(super) fn is_lineage_free(&self, lineage: i64, until: Instant) -> Result<bool> {
+        match self.read(|transaction| coming::get(transaction, lineage))? {
+            None => Ok(true),
+            Some(coming) if coming.is_left => self.take_back_receipt(lineage).map(|()| true),
+            Some(_) if Instant::now() >= until => Err(contended()),
+            Some(_) => Ok(false),
         }
     }
 
