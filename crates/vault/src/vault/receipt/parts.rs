@@ -6,10 +6,11 @@
 //! last one, which is small: it has the receipt stand, writes its leaf, and is what is answered.
 //! Until then every receipt that stands holds back what it held back.
 //!
-//! What can go wrong: the process dies between two parts, or the last one is refused. What was
-//! written is then taken back, by whoever sends the next receipt of the source or by a job that looks
-//! every minute; nobody but who has the receipt could go on with it. Until that is done no other
-//! receipt gets the position. What was counted for the day of the token stays counted.
+//! What can go wrong: the process dies or is told to stop between two parts, or the last one is
+//! refused. What was written is then taken back, by whoever sends the next receipt of the source or by
+//! a job that looks every minute; nobody but who has the receipt could go on with it. Until that is
+//! done no other receipt gets the position; one that stops says so, and nobody waits until it counts as
+//! dead. What was counted for the day of the token stays counted.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -87,6 +88,9 @@ impl Taking {
         let most = usize::try_from(PART).unwrap_or(usize::MAX);
         let all = difference.added.len() + difference.dropped.len();
         for from in (0..all).step_by(most) {
+            if self.vault.is_ending() {
+                return Err(Error::ReceiptLeft);
+            }
             let (attempt, part) = (Arc::clone(attempt), difference.part(from, most));
             let is_written = self.vault.shared.commits.commit(move |transaction| {
                 if !coming::goes_on(transaction, place.lineage, &attempt)? {
@@ -124,11 +128,15 @@ impl Vault {
     /// Looks whether no receipt is on its way into a lineage any more; takes back one that was left.
     ///
     /// # Errors
-    /// [`Error::Contended`] where one is still, and it is `until`; those of the database.
+    /// [`Error::Contended`] where one is still, and it is `until`; [`Error::ReceiptLeft`] where the
+    /// process stops before it has taken that back; those of the database.
     pub(super) fn is_lineage_free(&self, lineage: i64, until: Instant) -> Result<bool> {
         match self.read(|transaction| coming::get(transaction, lineage))? {
             None => Ok(true),
-            Some(coming) if coming.is_left => self.take_back_receipt(lineage).map(|()| true),
+            Some(coming) if coming.is_left => match self.take_back_receipt(lineage)? {
+                true => Ok(true),
+                false => Err(Error::ReceiptLeft),
+            },
             Some(_) if Instant::now() >= until => Err(contended()),
             Some(_) => Ok(false),
         }
@@ -147,23 +155,29 @@ impl Vault {
                 break;
             }
             match self.take_back_receipt(lineage) {
-                Ok(()) => receipts += 1,
+                Ok(true) => receipts += 1,
+                Ok(false) => break,
                 Err(error) => first_error = first_error.or(Some(error)),
             }
         }
         first_error.map_or(Ok(receipts), Err)
     }
 
-    /// Takes back what was written of a receipt that was left, a part at a time.
-    fn take_back_receipt(&self, lineage: i64) -> Result<()> {
+    /// Takes back what was written of a receipt that was left, a part at a time, until the process
+    /// stops; tells whether nothing is left of it.
+    fn take_back_receipt(&self, lineage: i64) -> Result<bool> {
         let take_back =
             move |transaction: &mut dyn Transaction| coming::take_back(transaction, lineage);
-        while self.shared.commits.commit(take_back)? {}
-        Ok(())
+        while self.shared.commits.commit(take_back)? {
+            if self.is_ending() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
-    /// Leaves an attempt that failed, and takes back what it has written.
-    fn leave_receipt(&self, lineage: i64, attempt: &Arc<str>) -> Result<()> {
+    /// Leaves an attempt that failed, and takes back what it has written, until the process stops.
+    fn leave_receipt(&self, lineage: i64, attempt: &Arc<str>) -> Result<bool> {
         let attempt = Arc::clone(attempt);
         self.shared
             .commits

@@ -157,6 +157,34 @@ fn what_a_process_has_written_that_died_is_taken_back_and_sent_again() {
 }
 
 #[test]
+fn who_stops_leaves_a_receipt_to_be_taken_back_at_once() {
+    let (pair, interruption) = interrupted();
+    let world = within(&pair, World::new);
+    let (scene, append) = (&world.scene, &world.append);
+    let first = world.send_first();
+    let before = world.rows();
+    let adds = world.next(first, &world.needs(), &world.many_needs());
+    let vault = scene.vault.clone();
+    let stop: Happens = Box::new(move || vault.end_jobs());
+    // While the second part is written.
+    *interruption.lock() = Some((3, stop));
+    let left = world.client.send(scene, append, &adds);
+    assert!(matches!(left, Err(Error::ReceiptLeft)), "{left:?}");
+    // It takes back a part of it, which also has what was there, and leaves the rest.
+    let (needs, _, coming) = world.rows();
+    assert_eq!(coming, 1);
+    assert!((5_000..=5_003).contains(&(needs - before.0)), "{needs}");
+    assert_eq!(scene.vault.take_back_receipts().unwrap(), 0);
+    let again = world.client.send(scene, append, &adds);
+    assert!(matches!(again, Err(Error::ReceiptLeft)), "{again:?}");
+    // Nobody waits for a minute.
+    let other = within(&pair, || scene.beside());
+    assert_eq!(other.vault.take_back_receipts().unwrap(), 1);
+    assert_eq!(world.rows(), before);
+    assert_eq!(told(scene), 1);
+}
+
+#[test]
 fn who_was_taken_for_dead_begins_anew() {
     let (pair, interruption) = interrupted();
     let world = within(&pair, World::new);
