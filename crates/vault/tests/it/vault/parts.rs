@@ -346,6 +346,61 @@ fn what_is_shown_again_is_hidden_no_further() {
     assert_eq!(scene.vault.unhide(&thief.name).unwrap(), 0);
     assert_eq!(scene.vault.go_on().unwrap(), 0);
     assert_eq!(packs(&scene, &honest), MANY);
+    // Whoever has begun it may only be asleep, for an hour at most.
+    age(&scene);
+    assert_eq!(scene.vault.go_on().unwrap(), 0);
+    assert_eq!(rows(&scene), 1);
+    scene.execute("UPDATE under_way SET at_ms = at_ms - 3600000");
+    assert_eq!(scene.vault.go_on().unwrap(), 0);
+    assert_eq!(rows(&scene), 0);
+    assert_eq!(packs(&scene, &honest), MANY);
+}
+
+#[test]
+fn who_slept_until_an_act_was_taken_back_hears_that_as_well() {
+    let (pair, interruption) = interrupted();
+    let scene = within(&pair, Scene::new);
+    let (honest, thief) = (scene.token(Right::Append), scene.token(Right::Append));
+    scene.init(&honest);
+    put_many(&scene, &thief);
+    let other = scene.beside();
+    let (vault, name) = (other.vault.clone(), thief.name.clone());
+    let unhide: Happens = Box::new(move || {
+        assert_eq!(vault.unhide(&name).unwrap(), 5_000);
+        let mut age = |transaction: &mut dyn Transaction| {
+            let statement = "UPDATE under_way SET at_ms = at_ms - 120000";
+            transaction.execute(statement, &[]).map(drop)
+        };
+        vault.database().write(&mut age).unwrap();
+        assert_eq!(vault.go_on().unwrap(), 0);
+    });
+    *interruption.lock() = Some((1, unhide));
+    let hidden = scene.vault.hide(&thief.name, 0);
+    let Err(Error::TakenBack { deed, objects }) = hidden else {
+        panic!("{hidden:?}");
+    };
+    assert_eq!((deed, objects), ("hide", 5_000));
+    assert_eq!(packs(&scene, &honest), MANY);
+    assert_eq!(rows(&scene), 0);
+}
+
+#[test]
+fn who_goes_on_with_an_act_of_another_leaves_it_to_him_to_see_that_it_was_taken_back() {
+    let (pair, interruption) = interrupted();
+    let scene = within(&pair, Scene::new);
+    let (honest, thief) = (scene.token(Right::Append), scene.token(Right::Append));
+    scene.init(&honest);
+    put_many(&scene, &thief);
+    left_to_hide(&scene, &thief, 39_999);
+    age(&scene);
+    let other = scene.beside();
+    let (vault, name) = (other.vault.clone(), thief.name.clone());
+    let unhide: Happens = Box::new(move || assert_eq!(vault.unhide(&name).unwrap(), 5_000));
+    *interruption.lock() = Some((1, unhide));
+    assert_eq!(scene.vault.go_on().unwrap(), 1);
+    assert!(interruption.lock().is_none());
+    assert_eq!(packs(&scene, &honest), MANY);
+    assert_eq!(rows(&scene), 1);
 }
 
 #[test]
