@@ -157,7 +157,8 @@ impl Api {
                 note.token = Some(principal.name.clone());
                 match peer.begin(&principal.name, &request) {
                     Ok(place) => {
-                        let asked = self.ask(request, principal, endpoint.call, captured);
+                        let kept = place.held();
+                        let asked = self.ask(request, principal, endpoint.call, captured, kept);
                         asked.await.map(|mut response| {
                             place.keep(&mut response);
                             response

@@ -17,7 +17,7 @@ use crate::http::api::Api;
 use crate::http::api::answer;
 use crate::http::api::request::{check_type, refuse_parameters};
 use crate::http::body::Intake;
-use crate::http::service::{Request, Response};
+use crate::http::service::{Kept, Request, Response};
 use crate::vault::{
     Accepted, LARGEST_RECEIPT_BYTES, Principal, ReceiptTaken, ReceiptUpload, WaitingReceipt,
 };
@@ -25,8 +25,11 @@ use crate::{Result, wire};
 
 pub(super) use turns::Turns;
 
-/// Takes the bytes of a receipt.
-struct Taking(ReceiptUpload);
+/// Takes the bytes of a receipt, with the place of its token.
+struct Taking {
+    upload: ReceiptUpload,
+    _place: Kept,
+}
 
 impl Api {
     pub(super) async fn receipt(
@@ -34,6 +37,7 @@ impl Api {
         request: Request,
         principal: Principal,
         path: RepositoryPath,
+        place: Kept,
     ) -> Result<Response> {
         refuse_parameters(&request)?;
         check_type(&request)?;
@@ -41,40 +45,52 @@ impl Api {
         let body = request.into_body();
         let length_bytes = body.length_bytes();
         let (vault, spool) = (parts.vault.clone(), parts.spool.clone());
-        let token = principal.name.clone();
+        let (token, kept) = (principal.name.clone(), place.clone());
         let begin = move || {
             let upload = vault.begin_receipt(&principal, &path, length_bytes, &spool)?;
-            Ok(Taking(upload))
+            Ok(Taking {
+                upload,
+                _place: kept,
+            })
         };
         // What room there is, the storage is asked.
         let blocking = parts.blocking.for_storage();
         let taking = blocking.run(begin).await?;
         let passed = body.pass_to(taking, LARGEST_RECEIPT_BYTES, &blocking);
-        let accepted = self.take(&token, passed.await?).await?;
+        let accepted = self.take(&token, passed.await?, &place).await?;
         answer::json(&wire::receipt(&accepted))
     }
 
     /// Takes a receipt of a token that has come, in its turn.
-    async fn take(&self, token: &str, mut upload: ReceiptUpload) -> Result<Accepted> {
+    async fn take(&self, token: &str, mut upload: ReceiptUpload, place: &Kept) -> Result<Accepted> {
         loop {
             let turn = self.shared.turns.take(token, upload.is_large()).await?;
+            let kept = place.clone();
             let take = move || {
                 let taken = upload.take();
-                drop(turn);
+                drop((turn, kept));
                 taken
             };
             upload = match self.parts().blocking.run(take).await? {
                 ReceiptTaken::Stands(accepted) => return Ok(accepted),
-                ReceiptTaken::Waits(waiting) => self.until_it_goes_on(waiting).await?,
+                ReceiptTaken::Waits(waiting) => self.until_it_goes_on(waiting, place).await?,
             };
         }
     }
 
     /// Waits for another receipt of the source, without a turn and without a thread.
-    async fn until_it_goes_on(&self, mut waiting: Box<WaitingReceipt>) -> Result<ReceiptUpload> {
+    async fn until_it_goes_on(
+        &self,
+        mut waiting: Box<WaitingReceipt>,
+        place: &Kept,
+    ) -> Result<ReceiptUpload> {
         loop {
             sleep(WaitingReceipt::PAUSE).await;
-            let look = move || waiting.look();
+            let kept = place.clone();
+            let look = move || {
+                let _kept = kept;
+                waiting.look()
+            };
             waiting = match self.parts().blocking.run(look).await? {
                 ControlFlow::Break(upload) => return Ok(upload),
                 ControlFlow::Continue(waiting) => waiting,
@@ -87,10 +103,10 @@ impl Intake for Taking {
     type Output = ReceiptUpload;
 
     fn take(&mut self, chunks: &[Bytes]) -> Result<()> {
-        chunks.iter().try_for_each(|chunk| self.0.write(chunk))
+        chunks.iter().try_for_each(|chunk| self.upload.write(chunk))
     }
 
     fn finish(self) -> Result<ReceiptUpload> {
-        Ok(self.0)
+        Ok(self.upload)
     }
 }
