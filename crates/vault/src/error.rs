@@ -249,6 +249,9 @@ pub enum Error {
         /// How many objects it was until then.
         objects: u64,
     },
+    /// A receipt that the process does not take in to its end, because it stops.
+    #[error("This process of the vault stops before the receipt was taken in; send it again")]
+    ReceiptLeft,
     /// Others change the same all the time; the client shall ask again.
     #[error("Others change {what} at the same time; ask again")]
     Contended {

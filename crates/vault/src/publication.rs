@@ -89,7 +89,7 @@ pub struct Publisher {
 /// Reads the published log.
 #[derive(Clone, Debug)]
 pub struct Published {
-    database: Arc<dyn Database>,
+    vault: Vault,
     files: Arc<dyn LogFiles>,
     /// Which log it is.
     log: u64,
@@ -156,7 +156,7 @@ impl Publisher {
     /// What reads the files.
     pub fn published(&self) -> Published {
         Published {
-            database: Arc::clone(self.vault.database()),
+            vault: self.vault.clone(),
             files: Arc::clone(&self.files),
             log: self.log.number,
             key: self.key(),
@@ -342,14 +342,15 @@ impl Published {
     /// have cosigned), `key` or a tile; `None` where there is none.
     ///
     /// # Errors
-    /// [`Error::Local`] where it cannot be read; those of the database and the storage.
+    /// [`Error::StorageInDoubt`] for a tile, which may be one of another vault's; [`Error::Local`]
+    /// where it cannot be read; those of the database and the storage.
     pub fn file(&self, name: &str) -> Result<Option<Vec<u8>>> {
         match name {
             "key" => Ok(Some(format!("{}\n", self.key).into_bytes())),
-            CHECKPOINT => Ok(state(&*self.database, self.log)?.checkpoint),
+            CHECKPOINT => Ok(state(&**self.vault.database(), self.log)?.checkpoint),
             WITNESSED => self.best(),
             _ => match name.parse::<Tile>() {
-                Ok(tile) => self.files.read(&tile.to_string()),
+                Ok(tile) => self.files()?.read(&tile.to_string()),
                 Err(_) => Ok(None),
             },
         }
@@ -358,7 +359,7 @@ impl Published {
     /// The checkpoint that most witnesses have cosigned.
     fn best(&self) -> Result<Option<Vec<u8>>> {
         let mut best = None;
-        self.database.read(&mut |transaction| {
+        self.vault.database().read(&mut |transaction| {
             best = cosigned::best(transaction)?;
             Ok(())
         })?;
@@ -366,8 +367,17 @@ impl Published {
     }
 
     /// The tiles, to prove something of the log.
-    pub fn tiles(&self) -> Tiles<'_> {
-        Tiles(&*self.files)
+    ///
+    /// # Errors
+    /// [`Error::StorageInDoubt`].
+    pub fn tiles(&self) -> Result<Tiles<'_>> {
+        self.files().map(Tiles)
+    }
+
+    /// The files, where they are known to be those of the vault's log.
+    fn files(&self) -> Result<&dyn LogFiles> {
+        self.vault.check_storage_is_known()?;
+        Ok(&*self.files)
     }
 }
 

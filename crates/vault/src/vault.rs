@@ -54,7 +54,9 @@ pub use overview::Overview;
 pub use purge::Purged;
 pub use put::{SHORT_BYTES, Upload};
 pub use read::{File, Lists};
-pub use receipt::{Accepted, LARGEST_BYTES as LARGEST_RECEIPT_BYTES, ReceiptUpload};
+pub use receipt::{
+    Accepted, LARGEST_BYTES as LARGEST_RECEIPT_BYTES, ReceiptTaken, ReceiptUpload, WaitingReceipt,
+};
 pub use scrub::Scrubbed;
 pub use soundness::GoesOn;
 pub use wholeness::{Newest, Standing, StandingPage};
@@ -74,7 +76,7 @@ use due::Looked;
 use jobs::Leases;
 use observation::DueCounts;
 use purge::Purges;
-use receipt::{Arrivals, Spool};
+use receipt::Spool;
 use refusals::Refused;
 use scrub::Readable;
 use usage::Usage;
@@ -121,7 +123,6 @@ struct Shared {
     usage: Usage,
     refused: Refused,
     spool: Spool,
-    arrivals: Arrivals,
     purged: purge::Total,
     looked: Looked,
     readable: Readable,
@@ -175,7 +176,6 @@ impl Vault {
                 usage: Usage::default(),
                 refused: Refused::default(),
                 spool: Spool::default(),
-                arrivals: Arrivals::default(),
                 purged: purge::Total::default(),
                 looked: Looked::default(),
                 readable: Readable::default(),

@@ -190,8 +190,9 @@ impl Args {
         let served = runtime.block_on(self.serve(&config, &opened, start));
         // What still blocks is not waited for: it was given its time.
         runtime.shutdown_background();
-        served?;
+        // However it ends, others shall not wait for its leases.
         ending::leave(&opened.vault, &opened.publisher);
+        served?;
         tracing::info!("Stopped");
         Ok(())
     }

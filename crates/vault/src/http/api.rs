@@ -20,7 +20,6 @@ use std::sync::Arc;
 use hyper::Method;
 use hyper::header::ALLOW;
 use strongroom_model::Secret;
-use tokio::sync::Semaphore;
 
 use crate::Result;
 use crate::http::rest::{self, Rest};
@@ -32,13 +31,11 @@ use crate::vault::Vault;
 
 pub use route::{Call, ENDPOINTS, Endpoint, Principal};
 
+use receipt::Turns;
 use route::{Captured, Found};
 
 /// The description of the API, OpenAPI 3.1.
 pub const DESCRIPTION: &str = include_str!("api/openapi.json");
-
-/// Receipts that are read at a time; a large one counts as all of them.
-const TURNS: u32 = 2;
 
 /// What the API needs of the vault.
 #[derive(Debug)]
@@ -73,7 +70,7 @@ pub struct Api {
 struct Shared {
     parts: Parts,
     published: Published,
-    turns: Arc<Semaphore>,
+    turns: Turns,
 }
 
 impl Api {
@@ -84,7 +81,7 @@ impl Api {
             shared: Arc::new(Shared {
                 parts,
                 published,
-                turns: Arc::new(Semaphore::new(TURNS as usize)),
+                turns: Turns::new(),
             }),
         }
     }
@@ -160,7 +157,8 @@ impl Api {
                 note.token = Some(principal.name.clone());
                 match peer.begin(&principal.name, &request) {
                     Ok(place) => {
-                        let asked = self.ask(request, principal, endpoint.call, captured);
+                        let kept = place.held();
+                        let asked = self.ask(request, principal, endpoint.call, captured, kept);
                         asked.await.map(|mut response| {
                             place.keep(&mut response);
                             response

@@ -45,14 +45,15 @@ impl Published {
     /// The proof from the first `old` leaves to the newest checkpoint.
     ///
     /// # Errors
-    /// [`Error::Log`] where the files are not what was published; [`Error::Local`].
+    /// [`Error::Log`] where the files are not what was published; [`Error::StorageInDoubt`];
+    /// [`Error::Local`].
     pub fn consistency(&self, old: u64) -> Result<Consistency> {
         // First the one that is older, or the same.
         let witnessed = self.file(WITNESSED)?;
         let (checkpoint, size) = self.checkpoint()?;
         let proof = match old > size {
             true => Vec::new(),
-            false => consistency_proof(self.tiles(), old, size).map_err(of_log)?,
+            false => consistency_proof(self.tiles()?, old, size).map_err(of_log)?,
         };
         Ok(Consistency {
             checkpoint,
@@ -73,7 +74,7 @@ impl Published {
         }
         Some(Witnessed {
             checkpoint: signed.note().to_string(),
-            proof: consistency_proof(self.tiles(), witnessed, size).ok()?,
+            proof: consistency_proof(self.tiles().ok()?, witnessed, size).ok()?,
         })
     }
 
@@ -91,7 +92,7 @@ impl Published {
         }
         let first = leaf / BUNDLE * BUNDLE;
         let width = u16::try_from((size - first).min(BUNDLE)).unwrap_or_default();
-        let bundle = self.tiles().bundle(leaf / BUNDLE, width).map_err(of_log)?;
+        let bundle = self.tiles()?.bundle(leaf / BUNDLE, width).map_err(of_log)?;
         let place = usize::try_from(leaf - first).unwrap_or_default();
         let entry = entries(&bundle, width)
             .ok()
@@ -99,7 +100,7 @@ impl Published {
         Ok(Inclusion {
             checkpoint,
             entry: entry.ok_or_else(|| changed("a bundle has another number of leaves"))?,
-            proof: inclusion_proof(self.tiles(), leaf, size).map_err(of_log)?,
+            proof: inclusion_proof(self.tiles()?, leaf, size).map_err(of_log)?,
         })
     }
 

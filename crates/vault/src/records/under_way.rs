@@ -8,9 +8,9 @@
 //! What can go wrong: a part is done twice, where two processes go on with the same act. Each reads
 //! the row in the transaction of its part, so that it does the next one. Or an act is taken for
 //! another one that came later: a row is known by the leaf of its first part, which is never given
-//! twice, and one that was taken back stays until somebody has seen that. Or who waits for an act is
-//! told too small a number, because another process did the last part while he slept: a row whose act
-//! another process has brought to its end stays for an hour, and has the number.
+//! twice, and one that was taken back stays until whoever has begun it has seen that. Or who waits for
+//! an act is told too small a number, because another process did the last part while he slept: a row
+//! whose act another process has brought to its end has the number. Either row stays for an hour.
 
 use strongroom_model::RepositoryPath;
 
@@ -24,8 +24,8 @@ pub const PART: u64 = 5_000;
 /// An act whose last part was done so long ago has lost its process, in milliseconds.
 pub(super) const ABANDONED_MS: i64 = 60_000;
 
-/// For how long the row of an act stays that another process than the first has brought to its end,
-/// in milliseconds.
+/// For how long the row of an act stays that was taken back, or that another process than the first has
+/// brought to its end, in milliseconds.
 const REMEMBERED_MS: i64 = 60 * 60_000;
 
 /// When the last part of an act was done that its process has given back: before any time of a clock
@@ -37,7 +37,8 @@ const GIVEN_BACK_MS: i64 = -2 * ABANDONED_MS;
 const TAKEN_BACK: u64 = 0;
 
 /// Before which leaf an act ends of which nothing is left, and whose row stays for whoever has begun
-/// it. No other act with a row ends there: the first leaf of a vault is no POST and no deletion.
+/// it. No other act with a row ends there: the first leaf of a vault is no POST and no deletion. Of acts
+/// that end behind it something is left to do, of those that end no later nothing.
 const ENDED: u64 = 1;
 
 /// What is done.
@@ -207,8 +208,8 @@ pub fn get(transaction: &mut dyn Transaction, id: i64) -> Result<Option<UnderWay
     transaction.first(&statement, &[Value::Int(id)], read)
 }
 
-/// The keys of the acts whose processes do not go on with them, the oldest first; and of those that
-/// have come to their end, and whose rows need to stay no longer. The rows are not read: one that
+/// The keys of the acts whose processes do not go on with them, the oldest first; and of those of which
+/// nothing is left to do, and whose rows need to stay no longer. The rows are not read: one that
 /// makes no sense must not hide the others.
 ///
 /// # Errors
@@ -216,7 +217,7 @@ pub fn get(transaction: &mut dyn Transaction, id: i64) -> Result<Option<UnderWay
 pub fn abandoned(transaction: &mut dyn Transaction) -> Result<Vec<i64>> {
     let now_ms = transaction.lease_ms()?;
     let statement = "SELECT id FROM under_way \
-                     WHERE (at_ms < $1 AND before <> $3) OR at_ms < $4 OR at_ms > $2 ORDER BY id";
+                     WHERE (at_ms < $1 AND before > $3) OR at_ms < $4 OR at_ms > $2 ORDER BY id";
     // The clock of leases may have been set back since.
     let values = [
         Value::Int(now_ms.saturating_sub(ABANDONED_MS)),
@@ -232,7 +233,7 @@ pub fn abandoned(transaction: &mut dyn Transaction) -> Result<Vec<i64>> {
 /// # Errors
 /// Those of the database; another process then waits until the act counts as abandoned.
 pub fn give_back(transaction: &mut dyn Transaction, id: i64) -> Result<()> {
-    let statement = "UPDATE under_way SET at_ms = $1 WHERE id = $2 AND before <> $3";
+    let statement = "UPDATE under_way SET at_ms = $1 WHERE id = $2 AND before > $3";
     let values = [
         Value::Int(GIVEN_BACK_MS),
         Value::Int(id),
@@ -324,19 +325,22 @@ pub fn end(transaction: &mut dyn Transaction, id: i64) -> Result<()> {
     Ok(())
 }
 
-/// Takes back what is left of an act on a token, because the contrary was asked for. The row stays
-/// until whoever does the act has seen it. Of one that has come to its end nothing is left.
+/// Takes back what is left of an act on a token, because the contrary was asked for. The row stays for
+/// whoever has begun the act, until he has seen it, and for an hour at most. Of one that has come to its
+/// end nothing is left.
 ///
 /// # Errors
 /// Those of the database.
 pub fn take_back(transaction: &mut dyn Transaction, deed: Deed, token: i64) -> Result<()> {
-    let statement =
-        "UPDATE under_way SET before = $1 WHERE deed = $2 AND token = $3 AND before <> $4";
+    let at_ms = transaction.lease_ms()?;
+    let statement = "UPDATE under_way SET before = $1, at_ms = $5 \
+                     WHERE deed = $2 AND token = $3 AND before > $4";
     let values = [
         Value::Int(signed(TAKEN_BACK)?),
         Value::Int(deed.number()),
         Value::Int(token),
         Value::Int(signed(ENDED)?),
+        Value::Int(at_ms),
     ];
     transaction.execute(statement, &values)?;
     Ok(())

@@ -163,10 +163,15 @@ impl Vault {
         let now = self.now();
         let first = self.shared.commits.commit(move |transaction| {
             // Another process may have taken it up since.
-            match under_way::abandoned(transaction)?.contains(&id) {
-                true => do_next_part(transaction, now, id, By::Another),
-                false => Ok(Next::Ended { objects: None }),
+            if !under_way::abandoned(transaction)?.contains(&id) {
+                return Ok(Next::Ended { objects: None });
             }
+            let next = do_next_part(transaction, now, id, By::Another)?;
+            if !matches!(next, Next::Done(_)) {
+                // It has stayed for as long as it had to.
+                under_way::end(transaction, id)?;
+            }
+            Ok(next)
         })?;
         let Next::Done(mut progress) = first else {
             return Ok(false);
@@ -241,18 +246,20 @@ fn all_until_now(transaction: &mut dyn Transaction) -> Result<u64> {
 }
 
 /// Does the next part of an act that has a row, where there is one; one that was taken back or has
-/// come to its end has none, and its row goes.
+/// come to its end has none, and its row goes when whoever has begun it has seen that.
 fn do_next_part(transaction: &mut dyn Transaction, now: Moment, id: i64, by: By) -> Result<Next> {
     let Some(act) = under_way::get(transaction, id)? else {
         return Ok(Next::Ended { objects: None });
     };
-    if act.is_ended() {
+    let is_over = act.is_ended() || act.is_taken_back();
+    if is_over && matches!(by, By::Beginner) {
         under_way::end(transaction, id)?;
+    }
+    if act.is_ended() {
         let objects = Some(act.objects);
         return Ok(Next::Ended { objects });
     }
     if act.is_taken_back() {
-        under_way::end(transaction, id)?;
         let (deed, objects) = (act.deed, act.objects);
         return Ok(Next::TakenBack { deed, objects });
     }

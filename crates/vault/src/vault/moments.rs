@@ -18,7 +18,7 @@ use crate::rules::moments::Marks;
 use crate::vault::Vault;
 use crate::vault::jobs::{Held, Job};
 
-/// How many objects, and how many moments, are read at a time.
+/// How many objects, lives of objects, and moments are read at a time.
 const PAGE: u64 = 5_000;
 
 impl Vault {

@@ -14,10 +14,13 @@ mod day;
 mod parts;
 mod spool;
 mod taking;
+mod waiting;
 
 use std::io::{BufReader, Seek, SeekFrom, Write};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use data_encoding::BASE64;
 use ed25519_dalek::VerifyingKey;
@@ -36,8 +39,8 @@ use crate::vault::many::known_token;
 use crate::vault::usage::Room;
 use crate::{Error, Result, chain};
 
-pub(super) use parts::Arrivals;
 pub(super) use spool::Spool;
+pub use waiting::WaitingReceipt;
 
 use spool::Part;
 use taking::Taking;
@@ -66,6 +69,19 @@ pub struct ReceiptUpload {
     /// The folder that it waits in where it is large, and what it takes of it.
     spool: PathBuf,
     part: Part,
+    /// Whether it is counted that it was sent.
+    is_spent: bool,
+    /// Until when it waits for others of its source; known when it has to.
+    until: Option<Instant>,
+}
+
+/// What comes of a receipt that has its turn.
+#[derive(Debug)]
+pub enum ReceiptTaken {
+    /// It stands.
+    Stands(Accepted),
+    /// Another one of its source is on its way in, for which it waits; to be tried again then.
+    Waits(Box<WaitingReceipt>),
 }
 
 /// What the vault makes of a receipt.
@@ -116,6 +132,8 @@ impl Vault {
             room,
             spool: spool.to_owned(),
             part,
+            is_spent: false,
+            until: None,
         })
     }
 
@@ -169,14 +187,28 @@ impl ReceiptUpload {
         self.bytes > IN_MEMORY_BYTES as u64
     }
 
-    /// Takes the receipt in, when all of it has come; one that is known already changes nothing.
+    /// Takes the receipt in, when all of it has come; one that is known already changes nothing. Where
+    /// it has to wait for another one, nothing of it is kept in memory meanwhile but what was sent.
     ///
     /// # Errors
     /// [`Error::Malformed`] where form or signature is wrong or it does not continue its chain,
     /// [`Error::UnknownParent`], [`Error::OtherClient`], [`Error::DayIsOver`], [`Error::Full`],
     /// [`Error::Contended`]; those of the database.
-    pub fn accept(mut self) -> Result<Accepted> {
-        self.spend()?;
+    pub fn take(mut self) -> Result<ReceiptTaken> {
+        if !self.is_spent {
+            self.spend()?;
+            self.is_spent = true;
+        }
+        Ok(match self.read()?.take()? {
+            ControlFlow::Break(accepted) => ReceiptTaken::Stands(accepted),
+            ControlFlow::Continue(lineage) => {
+                ReceiptTaken::Waits(Box::new(WaitingReceipt::new(self, lineage)))
+            }
+        })
+    }
+
+    /// Reads what was sent, whose signature must hold.
+    fn read(&mut self) -> Result<Taking> {
         let rewound = self.file.seek(SeekFrom::Start(0));
         rewound.map_err(Error::local("read a receipt that was sent"))?;
         let sent: Request =
@@ -190,15 +222,14 @@ impl ReceiptUpload {
             .map_err(malformed)?;
         check_bounds(&verified)?;
         let envelope = sent.receipt.to_json().map_err(malformed)?;
-        let taking = Taking {
-            vault: self.vault,
-            principal: self.principal,
-            repository: self.repository.path,
+        Ok(Taking {
+            vault: self.vault.clone(),
+            principal: self.principal.clone(),
+            repository: self.repository.path.clone(),
             key,
             verified: Arc::new(verified),
             envelope: Arc::new(envelope),
-        };
-        taking.take()
+        })
     }
 
     /// Counts that it was sent, whatever comes of it.

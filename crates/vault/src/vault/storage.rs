@@ -35,7 +35,7 @@ impl Vault {
     ///
     /// # Errors
     /// [`Error::StorageInDoubt`].
-    pub(super) fn check_storage_is_known(&self) -> Result<()> {
+    pub(crate) fn check_storage_is_known(&self) -> Result<()> {
         match self.is_storage_doubted() {
             true => Err(Error::StorageInDoubt),
             false => Ok(()),

@@ -1,12 +1,14 @@
 //! A client that signs receipts.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::thread::yield_now;
 
 use data_encoding::BASE64;
 use ed25519_dalek::{Signer, SigningKey};
 use strongroom_model::receipt::{NeedsChange, Signature, Version, Work};
 use strongroom_model::{FileName, FileType, Id, Needs, Receipt, SignedReceipt};
-use strongroom_vault::vault::{Accepted, Principal};
+use strongroom_vault::vault::{Accepted, Principal, ReceiptTaken, ReceiptUpload};
 use strongroom_vault::{Result, Vault};
 
 use crate::vault::scene::{Scene, repository};
@@ -83,7 +85,24 @@ pub(crate) fn send_bytes(
     for step in bytes.chunks(100_000) {
         upload.write(step)?;
     }
-    upload.accept()
+    accept(upload)
+}
+
+/// Takes a receipt in that has come, when no other one of its source is on its way.
+pub(crate) fn accept(mut upload: ReceiptUpload) -> Result<Accepted> {
+    loop {
+        let mut waiting = match upload.take()? {
+            ReceiptTaken::Stands(accepted) => return Ok(accepted),
+            ReceiptTaken::Waits(waiting) => waiting,
+        };
+        upload = loop {
+            match waiting.look()? {
+                ControlFlow::Break(upload) => break upload,
+                ControlFlow::Continue(again) => waiting = again,
+            }
+            yield_now();
+        };
+    }
 }
 
 /// What a first snapshot of these files needs.

@@ -233,7 +233,7 @@ const fn is_of_log(error: &Error) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use strongroom_vault::config::VaultConfig;
     use strongroom_vault::opening;
     use tempfile::TempDir;
@@ -241,7 +241,7 @@ mod tests {
     use super::*;
 
     /// A vault in a folder, and what publishes its log.
-    fn begun(area: &TempDir) -> (Vault, Arc<Publisher>) {
+    pub(in crate::command::serve) fn begun(area: &TempDir) -> (Vault, Arc<Publisher>) {
         let path = area.path().join("vault.toml");
         std::fs::write(&path, "").unwrap();
         let config = VaultConfig::open(&path, &|_| None).unwrap();

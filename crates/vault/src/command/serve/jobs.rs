@@ -16,7 +16,7 @@ use strongroom_vault::publication::{Publisher, Witnesses};
 use strongroom_vault::vault::Job;
 use strongroom_vault::{Error, Result, Vault};
 use tokio::task::{JoinHandle, spawn_blocking};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
 
 use crate::command::upkeep::Scrubber;
 
@@ -49,6 +49,10 @@ const PURGES_BETWEEN_SWEEPS: u64 = 60;
 
 /// How often moments are let go that nobody needs, for which all objects are read.
 const THIN_EVERY: Duration = Duration::from_secs(6 * 60 * 60);
+
+/// After how long it is done for the first time: a start has enough to do, and a process that never
+/// runs for hours shall do it as well.
+const THIN_FIRST_AFTER: Duration = Duration::from_secs(10 * 60);
 
 /// How old it must be: no upload of any process takes so long.
 const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
@@ -85,7 +89,7 @@ impl Jobs {
             tokio::spawn(self.clone().keep_asking(stop.clone())),
             tokio::spawn(self.clone().keep_trying_storage(stop.clone())),
             tokio::spawn(self.clone().keep_looking_back(stop.clone())),
-            tokio::spawn(self.clone().keep_thinning(stop.clone())),
+            tokio::spawn(self.clone().keep_thinning(THIN_FIRST_AFTER, stop.clone())),
             tokio::spawn(self.keep_publishing(stop.clone())),
         ]
     }
@@ -230,10 +234,8 @@ impl Jobs {
     }
 
     /// Lets go of moments that nobody needs, until `stop`.
-    async fn keep_thinning(self, mut stop: Stop) {
-        let mut tick = interval(THIN_EVERY);
-        // A start has enough to do.
-        tick.tick().await;
+    async fn keep_thinning(self, first_after: Duration, mut stop: Stop) {
+        let mut tick = interval_at(Instant::now() + first_after, THIN_EVERY);
         loop {
             tokio::select! {
                 () = stop.wait() => return,
@@ -284,5 +286,57 @@ impl Jobs {
             let error = error as &dyn std::error::Error;
             tracing::error!(job, error, "A job failed");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use strongroom_vault::http::Stopper;
+    use tempfile::TempDir;
+    use tokio::task::yield_now;
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::command::serve::beginning::tests::begun;
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    fn moments(vault: &Vault) -> i64 {
+        let mut count = None;
+        let read = vault.database().read(&mut |transaction| {
+            count = transaction.first("SELECT COUNT(*) FROM moment", &[], |row| row.int(0))?;
+            Ok(())
+        });
+        read.unwrap();
+        count.unwrap()
+    }
+
+    #[tokio::test]
+    async fn moments_are_thinned_without_waiting_for_hours_first() {
+        let area = TempDir::new().unwrap();
+        let (vault, publisher) = begun(&area);
+        while moments(&vault) < 3 {
+            vault.tell_start(None).unwrap();
+        }
+        let metrics = Arc::new(Metrics::new());
+        let jobs = Jobs {
+            vault: vault.clone(),
+            publisher,
+            witnesses: Arc::new(Witnesses::new(&[]).unwrap()),
+            standings: Standings::new(&metrics),
+            state: Arc::new(VaultState::new(&metrics)),
+            metrics,
+            verify_every_ms: 1,
+        };
+        let (stopper, stop) = Stopper::new();
+        let thinning = tokio::spawn(jobs.keep_thinning(Duration::ZERO, stop));
+        let thinned = async {
+            while moments(&vault) > 1 {
+                yield_now().await;
+            }
+        };
+        timeout(PATIENCE, thinned).await.unwrap();
+        stopper.stop();
+        thinning.await.unwrap();
     }
 }

@@ -100,6 +100,7 @@ pub(super) fn refusal(error: &Error, peer: &Peer, principal: Principal, note: &N
         | Error::StorageInDoubt
         | Error::Contended { .. }
         | Error::Crowded { .. }
+        | Error::ReceiptLeft
         | Error::Stopping { .. } => {
             pause = Some(SOON);
             StatusCode::SERVICE_UNAVAILABLE

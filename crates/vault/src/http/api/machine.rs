@@ -1,4 +1,8 @@
 //! What machines ask with their tokens.
+//!
+//! What can go wrong: work that has begun goes on where its client is gone, and a storage that hangs
+//! holds it. So it keeps the place of its token until it ends, or a client that asks and goes, again and
+//! again, would have every place.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -15,7 +19,7 @@ use crate::http::api::answer::{self, JSON};
 use crate::http::api::request::{self, refuse_parameters};
 use crate::http::api::{Api, Call, Captured};
 use crate::http::body::{Body, Listing};
-use crate::http::service::{Request, Response};
+use crate::http::service::{Kept, Request, Response};
 use crate::publication::CaughtUp;
 use crate::vault::{Principal, Vault};
 use crate::wire::InclusionInfo;
@@ -32,6 +36,7 @@ impl Api {
         principal: Principal,
         call: Call,
         captured: Captured,
+        place: Kept,
     ) -> Result<Response> {
         let repository = || captured.repository.clone().ok_or(Error::Unfinished);
         match call {
@@ -39,12 +44,18 @@ impl Api {
                 refuse_parameters(&request)?;
                 answer::json(&self.vault_info()?)
             }
-            Call::Consistency => self.consistency(request::number(&request, "old")?).await,
-            Call::Inclusion => self.inclusion(request::number(&request, "leaf")?).await,
-            Call::Receipt => self.receipt(request, principal, repository()?).await,
+            Call::Consistency => {
+                self.consistency(request::number(&request, "old")?, place)
+                    .await
+            }
+            Call::Inclusion => {
+                self.inclusion(request::number(&request, "leaf")?, place)
+                    .await
+            }
+            Call::Receipt => self.receipt(request, principal, repository()?, place).await,
             Call::Repository => {
                 refuse_parameters(&request)?;
-                self.repository(principal, repository()?).await
+                self.repository(principal, repository()?, place).await
             }
             Call::Snapshots => {
                 refuse_parameters(&request)?;
@@ -52,7 +63,7 @@ impl Api {
             }
             Call::Rotten => {
                 let after = request::maybe_file(&request, "after")?;
-                self.rotten(principal, repository()?, after).await
+                self.rotten(principal, repository()?, after, place).await
             }
             _ => Err(Error::Unfinished),
         }
@@ -64,9 +75,13 @@ impl Api {
         principal: Principal,
         path: RepositoryPath,
         after: Option<FileName>,
+        place: Kept,
     ) -> Result<Response> {
         let vault = self.parts().vault.clone();
-        let look = move || vault.rotten_for(&principal, &path, after, ROTTEN_PAGE + 1);
+        let look = move || {
+            let _place = place;
+            vault.rotten_for(&principal, &path, after, ROTTEN_PAGE + 1)
+        };
         let mut found = self.parts().blocking.run(look).await?;
         let is_all = found.len() as u64 <= ROTTEN_PAGE;
         found.truncate(usize::try_from(ROTTEN_PAGE).unwrap_or(usize::MAX));
@@ -87,12 +102,15 @@ impl Api {
     }
 
     /// Publishes what is there by now, or waits until that is done for all who ask.
-    async fn catch_up(&self) -> Result<()> {
+    async fn catch_up(&self, place: &Kept) -> Result<()> {
         let blocking = self.parts().blocking.for_storage();
         let mut wanted = None;
         loop {
-            let publisher = Arc::clone(&self.parts().publisher);
-            let catch_up = move || publisher.catch_up(wanted, Instant::now());
+            let (publisher, kept) = (Arc::clone(&self.parts().publisher), place.clone());
+            let catch_up = move || {
+                let _kept = kept;
+                publisher.catch_up(wanted, Instant::now())
+            };
             match blocking.run(catch_up).await? {
                 CaughtUp::Done => return Ok(()),
                 CaughtUp::Later { wanted: all, pause } => {
@@ -104,10 +122,13 @@ impl Api {
     }
 
     /// What this client has written is published first.
-    async fn consistency(&self, old: u64) -> Result<Response> {
-        self.catch_up().await?;
+    async fn consistency(&self, old: u64, place: Kept) -> Result<Response> {
+        self.catch_up(&place).await?;
         let published = self.shared.published.clone();
-        let prove = move || published.consistency(old);
+        let prove = move || {
+            let _place = place;
+            published.consistency(old)
+        };
         let proved = self.parts().blocking.for_storage().run(prove).await?;
         answer::json(&Consistency {
             checkpoint: proved.checkpoint,
@@ -119,10 +140,13 @@ impl Api {
         })
     }
 
-    async fn inclusion(&self, leaf: u64) -> Result<Response> {
-        self.catch_up().await?;
+    async fn inclusion(&self, leaf: u64, place: Kept) -> Result<Response> {
+        self.catch_up(&place).await?;
         let published = self.shared.published.clone();
-        let prove = move || published.inclusion(leaf);
+        let prove = move || {
+            let _place = place;
+            published.inclusion(leaf)
+        };
         let proved = self.parts().blocking.for_storage().run(prove).await?;
         answer::json(&InclusionInfo {
             checkpoint: proved.checkpoint,
@@ -131,9 +155,17 @@ impl Api {
         })
     }
 
-    async fn repository(&self, principal: Principal, path: RepositoryPath) -> Result<Response> {
+    async fn repository(
+        &self,
+        principal: Principal,
+        path: RepositoryPath,
+        place: Kept,
+    ) -> Result<Response> {
         let vault = self.parts().vault.clone();
-        let look = move || vault.overview(&principal, &path);
+        let look = move || {
+            let _place = place;
+            vault.overview(&principal, &path)
+        };
         let overview = self.parts().blocking.run(look).await?;
         answer::json(&wire::repository(&overview))
     }

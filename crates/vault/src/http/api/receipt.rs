@@ -1,23 +1,35 @@
 //! Takes receipts: from the wire to where they wait, and in their turn from there.
 //!
-//! What can go wrong: many large ones at once. Each waits on the disk while its client sends it,
-//! and is read when no other is; so the memory is that of one, whoever sends how slowly.
+//! What can go wrong: many at once, or large ones. Each waits on the disk while its client sends it,
+//! and few have a turn at a time, one large one among them; so the memory is that of these, whoever
+//! sends how slowly. Or those of one token keep all others from theirs, by what takes long or has to
+//! wait for another receipt of its source: so a token has one turn at a time, and who waits has none.
 
-use std::sync::Arc;
+mod turns;
+
+use std::ops::ControlFlow;
 
 use hyper::body::Bytes;
 use strongroom_model::RepositoryPath;
+use tokio::time::sleep;
 
+use crate::http::api::Api;
 use crate::http::api::answer;
 use crate::http::api::request::{check_type, refuse_parameters};
-use crate::http::api::{Api, TURNS};
 use crate::http::body::Intake;
-use crate::http::service::{Request, Response};
-use crate::vault::{LARGEST_RECEIPT_BYTES, Principal, ReceiptUpload};
-use crate::{Error, Result, wire};
+use crate::http::service::{Kept, Request, Response};
+use crate::vault::{
+    Accepted, LARGEST_RECEIPT_BYTES, Principal, ReceiptTaken, ReceiptUpload, WaitingReceipt,
+};
+use crate::{Result, wire};
 
-/// Takes the bytes of a receipt.
-struct Taking(ReceiptUpload);
+pub(super) use turns::Turns;
+
+/// Takes the bytes of a receipt, with the place of its token.
+struct Taking {
+    upload: ReceiptUpload,
+    _place: Kept,
+}
 
 impl Api {
     pub(super) async fn receipt(
@@ -25,6 +37,7 @@ impl Api {
         request: Request,
         principal: Principal,
         path: RepositoryPath,
+        place: Kept,
     ) -> Result<Response> {
         refuse_parameters(&request)?;
         check_type(&request)?;
@@ -32,25 +45,57 @@ impl Api {
         let body = request.into_body();
         let length_bytes = body.length_bytes();
         let (vault, spool) = (parts.vault.clone(), parts.spool.clone());
+        let (token, kept) = (principal.name.clone(), place.clone());
         let begin = move || {
             let upload = vault.begin_receipt(&principal, &path, length_bytes, &spool)?;
-            Ok(Taking(upload))
+            Ok(Taking {
+                upload,
+                _place: kept,
+            })
         };
         // What room there is, the storage is asked.
         let blocking = parts.blocking.for_storage();
         let taking = blocking.run(begin).await?;
         let passed = body.pass_to(taking, LARGEST_RECEIPT_BYTES, &blocking);
-        let upload = passed.await?;
-        let turns = if upload.is_large() { TURNS } else { 1 };
-        let turn = Arc::clone(&self.shared.turns).acquire_many_owned(turns);
-        let turn = turn.await.map_err(|_| Error::Unfinished)?;
-        let accept = move || {
-            let accepted = upload.accept();
-            drop(turn);
-            accepted
-        };
-        let accepted = parts.blocking.run(accept).await?;
+        let accepted = self.take(&token, passed.await?, &place).await?;
         answer::json(&wire::receipt(&accepted))
+    }
+
+    /// Takes a receipt of a token that has come, in its turn.
+    async fn take(&self, token: &str, mut upload: ReceiptUpload, place: &Kept) -> Result<Accepted> {
+        loop {
+            let turn = self.shared.turns.take(token, upload.is_large()).await?;
+            let kept = place.clone();
+            let take = move || {
+                let taken = upload.take();
+                drop((turn, kept));
+                taken
+            };
+            upload = match self.parts().blocking.run(take).await? {
+                ReceiptTaken::Stands(accepted) => return Ok(accepted),
+                ReceiptTaken::Waits(waiting) => self.until_it_goes_on(waiting, place).await?,
+            };
+        }
+    }
+
+    /// Waits for another receipt of the source, without a turn and without a thread.
+    async fn until_it_goes_on(
+        &self,
+        mut waiting: Box<WaitingReceipt>,
+        place: &Kept,
+    ) -> Result<ReceiptUpload> {
+        loop {
+            sleep(WaitingReceipt::PAUSE).await;
+            let kept = place.clone();
+            let look = move || {
+                let _kept = kept;
+                waiting.look()
+            };
+            waiting = match self.parts().blocking.run(look).await? {
+                ControlFlow::Break(upload) => return Ok(upload),
+                ControlFlow::Continue(waiting) => waiting,
+            };
+        }
     }
 }
 
@@ -58,10 +103,10 @@ impl Intake for Taking {
     type Output = ReceiptUpload;
 
     fn take(&mut self, chunks: &[Bytes]) -> Result<()> {
-        chunks.iter().try_for_each(|chunk| self.0.write(chunk))
+        chunks.iter().try_for_each(|chunk| self.upload.write(chunk))
     }
 
     fn finish(self) -> Result<ReceiptUpload> {
-        Ok(self.0)
+        Ok(self.upload)
     }
 }

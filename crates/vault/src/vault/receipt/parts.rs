@@ -6,16 +6,15 @@
 //! last one, which is small: it has the receipt stand, writes its leaf, and is what is answered.
 //! Until then every receipt that stands holds back what it held back.
 //!
-//! What can go wrong: the process dies between two parts, or the last one is refused. What was
-//! written is then taken back, by whoever sends the next receipt of the source or by a job that looks
-//! every minute; nobody but who has the receipt could go on with it. Until that is done no other
-//! receipt gets the position. What was counted for the day of the token stays counted.
+//! What can go wrong: the process dies or is told to stop between two parts, or the last one is
+//! refused. What was written is then taken back, by whoever sends the next receipt of the source or by
+//! a job that looks every minute; nobody but who has the receipt could go on with it. Until that is
+//! done no other receipt gets the position; one that stops says so, and nobody waits until it counts as
+//! dead. What was counted for the day of the token stays counted.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use parking_lot::{Condvar, Mutex};
+use std::time::Instant;
 
 use crate::database::Transaction;
 use crate::database::lease::Holder;
@@ -31,19 +30,6 @@ use crate::{Error, Result};
 /// How many files a part writes, as many as an act under way looks at; what is no more than that is
 /// written at once.
 pub(super) const PART: u64 = under_way::PART;
-
-/// How long a receipt waits for another one of its source.
-pub(super) const WAIT: Duration = Duration::from_secs(5);
-
-/// How often it looks whether that one stands, or was left.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
-
-/// Tells those who wait that a receipt does not come in parts any more.
-#[derive(Debug, Default)]
-pub(in crate::vault) struct Arrivals {
-    lock: Mutex<()>,
-    ended: Condvar,
-}
 
 impl Taking {
     /// Writes the receipt down behind so many others, a part at a time.
@@ -63,9 +49,6 @@ impl Taking {
             // Where not even this can be done, it is a minute later.
             let _ = self.vault.leave_receipt(place.lineage, &attempt);
         }
-        let arrivals = &self.vault.shared.arrivals;
-        let _lock = arrivals.lock.lock();
-        arrivals.ended.notify_all();
         done
     }
 
@@ -105,6 +88,9 @@ impl Taking {
         let most = usize::try_from(PART).unwrap_or(usize::MAX);
         let all = difference.added.len() + difference.dropped.len();
         for from in (0..all).step_by(most) {
+            if self.vault.is_ending() {
+                return Err(Error::ReceiptLeft);
+            }
             let (attempt, part) = (Arc::clone(attempt), difference.part(from, most));
             let is_written = self.vault.shared.commits.commit(move |transaction| {
                 if !coming::goes_on(transaction, place.lineage, &attempt)? {
@@ -139,22 +125,20 @@ impl Taking {
 }
 
 impl Vault {
-    /// Waits until no receipt is on its way into a lineage, and takes back one that was left.
+    /// Looks whether no receipt is on its way into a lineage any more; takes back one that was left.
     ///
     /// # Errors
-    /// [`Error::Contended`] where it takes longer than until `until`; those of the database.
-    pub(super) fn await_receipt(&self, lineage: i64, until: Instant) -> Result<()> {
-        loop {
-            match self.read(|transaction| coming::get(transaction, lineage))? {
-                None => return Ok(()),
-                Some(coming) if coming.is_left => return self.take_back_receipt(lineage),
-                Some(_) if Instant::now() >= until => return Err(contended()),
-                Some(_) => {
-                    let arrivals = &self.shared.arrivals;
-                    let mut lock = arrivals.lock.lock();
-                    arrivals.ended.wait_for(&mut lock, LOOK_EVERY);
-                }
-            }
+    /// [`Error::Contended`] where one is still, and it is `until`; [`Error::ReceiptLeft`] where the
+    /// process stops before it has taken that back; those of the database.
+    pub(super) fn is_lineage_free(&self, lineage: i64, until: Instant) -> Result<bool> {
+        match self.read(|transaction| coming::get(transaction, lineage))? {
+            None => Ok(true),
+            Some(coming) if coming.is_left => match self.take_back_receipt(lineage)? {
+                true => Ok(true),
+                false => Err(Error::ReceiptLeft),
+            },
+            Some(_) if Instant::now() >= until => Err(contended()),
+            Some(_) => Ok(false),
         }
     }
 
@@ -171,23 +155,29 @@ impl Vault {
                 break;
             }
             match self.take_back_receipt(lineage) {
-                Ok(()) => receipts += 1,
+                Ok(true) => receipts += 1,
+                Ok(false) => break,
                 Err(error) => first_error = first_error.or(Some(error)),
             }
         }
         first_error.map_or(Ok(receipts), Err)
     }
 
-    /// Takes back what was written of a receipt that was left, a part at a time.
-    fn take_back_receipt(&self, lineage: i64) -> Result<()> {
+    /// Takes back what was written of a receipt that was left, a part at a time, until the process
+    /// stops; tells whether nothing is left of it.
+    fn take_back_receipt(&self, lineage: i64) -> Result<bool> {
         let take_back =
             move |transaction: &mut dyn Transaction| coming::take_back(transaction, lineage);
-        while self.shared.commits.commit(take_back)? {}
-        Ok(())
+        while self.shared.commits.commit(take_back)? {
+            if self.is_ending() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
-    /// Leaves an attempt that failed, and takes back what it has written.
-    fn leave_receipt(&self, lineage: i64, attempt: &Arc<str>) -> Result<()> {
+    /// Leaves an attempt that failed, and takes back what it has written, until the process stops.
+    fn leave_receipt(&self, lineage: i64, attempt: &Arc<str>) -> Result<bool> {
         let attempt = Arc::clone(attempt);
         self.shared
             .commits

@@ -6,7 +6,6 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::Instant;
 
 use strongroom_model::receipt::VerifiedReceipt;
 use strongroom_model::{FileName, Id, RepositoryPath};
@@ -20,7 +19,7 @@ use crate::records::receipts::{self, Lineage, NewReceipt, Receipt};
 use crate::records::repositories::{self, Repository};
 use crate::rules::needs::{Difference, Merge, names};
 use crate::vault::authentication::Principal;
-use crate::vault::receipt::parts::{PART, WAIT, contended};
+use crate::vault::receipt::parts::{PART, contended};
 use crate::vault::receipt::{Accepted, day};
 use crate::vault::{Vault, no_answer, unknown_repository, usage, wholeness};
 use crate::{Error, Result};
@@ -91,10 +90,10 @@ impl Through<'_> {
 
 impl Taking {
     /// What the lineage needs is looked at outside of the transaction that changes it, which must
-    /// not wait for it: so it may be out of date by then, and is looked at again.
-    pub(super) fn take(self) -> Result<Accepted> {
-        let (mut attempts, mut until) = (0, None);
-        loop {
+    /// not wait for it: so it may be out of date by then, and is looked at again. Where another one is
+    /// on its way into the lineage, that one is returned, for which it has to wait.
+    pub(super) fn take(self) -> Result<ControlFlow<Accepted, i64>> {
+        for _ in 0..ATTEMPTS {
             let outcome = match self.plan()? {
                 Plan::Known(receipt) => {
                     self.bind()?;
@@ -111,17 +110,12 @@ impl Taking {
                 },
             };
             match outcome {
-                Outcome::Stands(receipt) => return self.answer(&receipt),
-                Outcome::Outdated => attempts += 1,
-                Outcome::Waits(lineage) => {
-                    let until = *until.get_or_insert_with(|| Instant::now() + WAIT);
-                    self.vault.await_receipt(lineage, until)?;
-                }
-            }
-            if attempts >= ATTEMPTS {
-                return Err(contended());
+                Outcome::Stands(receipt) => return self.answer(&receipt).map(ControlFlow::Break),
+                Outcome::Outdated => {}
+                Outcome::Waits(lineage) => return Ok(ControlFlow::Continue(lineage)),
             }
         }
+        Err(contended())
     }
 
     /// What is looked through for it is counted before anything comes of it, be it a refusal.

@@ -1,5 +1,6 @@
 //! A storage that hangs: what needs it waits, and takes nothing from what needs none.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
@@ -7,16 +8,19 @@ use hyper::Request;
 use hyper::body::Bytes;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use parking_lot::Mutex;
 use strongroom_model::{FileType, Id};
 use strongroom_testkit::{Fault, Gate, Op, Rule};
+use strongroom_vault::Result;
 use strongroom_vault::http::Limits;
+use strongroom_vault::publication::{LogFiles, LogFolder};
 use strongroom_vault::rules::right::Right;
 use tokio::net::TcpStream;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::timeout;
 
 use super::server::Server;
-use crate::vault::scene::faulty;
+use crate::vault::scene::{Scene, faulty};
 
 /// More than the server has places for works.
 const MANY: u8 = 20;
@@ -133,39 +137,106 @@ async fn who_goes_while_the_storage_hangs_keeps_the_places_of_its_token() {
         bodies
             .rules()
             .add(Rule::on(&[op], Fault::Wait(gate.clone())));
-        let token = server.token(Right::Append, "acme");
-        let stream = TcpStream::connect(server.address).await.unwrap();
-        let io = TokioIo::new(stream);
-        let (mut sender, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
-        tokio::spawn(connection);
-        for number in 0..4 {
+        let ask = |number: u8, token: &str| {
             let (path, content) = match method {
                 "POST" => pack(100 + number),
                 _ => (pack(number).0, Vec::new()),
             };
-            let asked = request(method, &path, &token, content);
-            let asking = tokio::spawn(sender.send_request(asked));
-            gate.wait_for_waiting(usize::from(number) + 1);
-            asking.abort();
-            assert!(asking.await.is_err(), "it cannot be answered");
+            request(method, &path, token, content)
+        };
+        places_are_kept(&server, &gate, ask).await;
+    }
+}
+
+/// Asks as often as a token may, goes when all that stands before a gate, and sees that its places are
+/// kept until that is open.
+async fn places_are_kept(
+    server: &Server,
+    gate: &Gate,
+    ask: impl Fn(u8, &str) -> Request<Full<Bytes>>,
+) {
+    let token = server.token(Right::Append, "acme");
+    let stream = TcpStream::connect(server.address).await.unwrap();
+    let io = TokioIo::new(stream);
+    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
+    tokio::spawn(connection);
+    for number in 0..4 {
+        let asked = ask(number, &token);
+        let path = asked.uri().to_string();
+        let asking = tokio::spawn(sender.send_request(asked));
+        gate.wait_for_waiting(usize::from(number) + 1);
+        asking.abort();
+        assert!(asking.await.is_err(), "{path} cannot be answered");
+    }
+    until_under_way(server, 0).await;
+    let mut list = async || {
+        let head = request("HEAD", "/acme/repos/data/", &token, Vec::new());
+        let asked = timeout(SOON, sender.send_request(head)).await;
+        let response = asked.unwrap().unwrap();
+        let status = response.status().as_u16();
+        response.into_body().collect().await.unwrap();
+        status
+    };
+    assert_eq!(list().await, 429);
+    // When the storage answers, the places are given back.
+    gate.open();
+    let freed = async {
+        while list().await == 429 {
+            yield_now().await;
         }
-        until_under_way(&server, 0).await;
-        let mut list = async || {
-            let head = request("HEAD", "/acme/repos/data/", &token, Vec::new());
-            let asked = timeout(SOON, sender.send_request(head)).await;
-            let response = asked.unwrap().unwrap();
-            let status = response.status().as_u16();
-            response.into_body().collect().await.unwrap();
-            status
+    };
+    timeout(SOON, freed).await.unwrap();
+}
+
+/// The files of a log, which are read behind a gate where there is one.
+#[derive(Debug)]
+struct GatedLog {
+    files: LogFolder,
+    gate: Arc<Mutex<Option<Gate>>>,
+}
+
+impl LogFiles for GatedLog {
+    fn location(&self) -> &str {
+        self.files.location()
+    }
+
+    fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        let gate = self.gate.lock().clone();
+        if let Some(gate) = gate {
+            gate.pass();
+        }
+        self.files.read(name)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        self.files.write(name, bytes)
+    }
+
+    fn remove_partial(&self, name: &str) {
+        self.files.remove_partial(name);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asks_for_proofs_and_goes_keeps_the_places_of_its_token_as_well() {
+    for question in ["consistency?old=1", "inclusion?leaf=0"] {
+        let scene = Scene::new();
+        let who = scene.token(Right::Append);
+        scene.init(&who);
+        let limits = Limits {
+            requests_per_token: OF_TOKEN,
+            ..Limits::default()
         };
-        assert_eq!(list().await, 429, "{method}");
-        // When the storage answers, the places are given back.
-        gate.open();
-        let freed = async {
-            while list().await == 429 {
-                yield_now().await;
-            }
+        let of_log = Arc::default();
+        let log = GatedLog {
+            files: LogFolder::open(scene.folder.path().join("log")).unwrap(),
+            gate: Arc::clone(&of_log),
         };
-        timeout(SOON, freed).await.unwrap();
+        let server = Server::start_on(scene, limits, Arc::new(log)).await;
+        let gate = Gate::closed();
+        *of_log.lock() = Some(gate.clone());
+        let path = format!("/v1/log/{question}");
+        let ask = |_: u8, token: &str| request("GET", &path, token, Vec::new());
+        places_are_kept(&server, &gate, ask).await;
     }
 }

@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 use strongroom_ledger::{Hash, SignedCheckpoint, Verifier, verify_consistency, verify_inclusion};
 use strongroom_model::receipt::NeedsChange;
 use strongroom_model::{FileName, FileType};
+use strongroom_vault::records::coming;
 use strongroom_vault::rules::right::Right;
+use tokio::task::yield_now;
 
 use super::server::{Answer, Server};
 use crate::signing::{Client, first, needs};
@@ -195,6 +197,55 @@ async fn one_token_holds_few_receipts_open_and_keeps_nobody_from_sending() {
     assert_eq!(other.ask("POST", RECEIPTS, Some(body)).await.status, 200);
     drop(held);
     assert_eq!(send().await.status, 200);
+}
+
+/// A receipt on its way in by another process.
+const ATTEMPT: &str = "another process";
+
+/// How many receipts the only token has sent that has sent any.
+fn sent(server: &Server) -> i64 {
+    let mut sent = None;
+    let statement = "SELECT receipts FROM receipt_day";
+    let read = server.vault().database().read(&mut |transaction| {
+        sent = transaction.first(statement, &[], |row| row.int(0))?;
+        Ok(())
+    });
+    read.unwrap();
+    sent.unwrap()
+}
+
+#[tokio::test]
+async fn who_waits_for_a_receipt_of_its_source_keeps_nobody_from_sending() {
+    let server = Server::start().await;
+    let (snapshot, files) = fill(&server);
+    let needed = needs(&files, b"the config");
+    let client = Client::new(1);
+    let one = client.sign(&client.receipt(snapshot, None, first(&needed)));
+    let same = NeedsChange::between(&needed, &needed);
+    let next = client.sign(&client.receipt(snapshot, Some(one.id()), same));
+    let caller = server.as_appender();
+    let send = |signed| caller.ask("POST", RECEIPTS, Some(client.request(signed)));
+    assert_eq!(send(&one).await.status, 200);
+    // Another process writes one down that is large.
+    let database = server.vault().database();
+    let begun = database.write(&mut |transaction| coming::begin(transaction, 1, 1, ATTEMPT));
+    begun.unwrap();
+    let others = async {
+        while sent(&server) < 3 {
+            yield_now().await;
+        }
+        let other = Client::new(2);
+        let signed = other.sign(&other.receipt(snapshot, None, first(&needed)));
+        let body = other.request(&signed);
+        let answer = server.as_appender().ask("POST", RECEIPTS, Some(body)).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let ended = database.write(&mut |transaction| {
+            coming::end(transaction, 1, ATTEMPT).map(|is_ended| assert!(is_ended))
+        });
+        ended.unwrap();
+    };
+    let (one, other, ()) = tokio::join!(send(&next), send(&next), others);
+    assert_eq!((one.status, other.status), (200, 200), "{one:?}");
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use strongroom_vault::http::{
     Answering, Blocking, Handler, HttpMetrics, Limits, Peer, Request, Rest, Serving, Stopper,
     WitnessPage, bind, serve, simple, witness,
 };
-use strongroom_vault::publication::{LogFolder, Publisher};
+use strongroom_vault::publication::{LogFiles, LogFolder, Publisher};
 use strongroom_vault::rules::clock::DAY_MS;
 use strongroom_vault::rules::right::Right;
 use strongroom_vault::runs_in::Whereabouts;
@@ -86,12 +86,17 @@ impl Server {
 
     /// The same, for a vault that is there, and with other limits.
     pub(super) async fn start_with(scene: Scene, limits: Limits) -> Self {
+        let log = LogFolder::open(scene.folder.path().join("log")).unwrap();
+        Self::start_on(scene, limits, Arc::new(log)).await
+    }
+
+    /// The same, with the files of its log elsewhere.
+    pub(super) async fn start_on(scene: Scene, limits: Limits, log: Arc<dyn LogFiles>) -> Self {
         let folder = scene.folder.path().to_owned();
         let admin_token = admin_token::open(&folder.join("keys")).unwrap();
         let token = admin_token.expose().to_owned();
         let vault = scene.vault.clone();
-        let log = LogFolder::open(folder.join("log")).unwrap();
-        let publisher = Publisher::open(vault.clone(), Arc::new(log), &folder.join("keys"));
+        let publisher = Publisher::open(vault.clone(), log, &folder.join("keys"));
         let publisher = publisher.unwrap();
         publisher.publish().unwrap();
         let blocking = Blocking::new(16);

@@ -94,6 +94,11 @@ fn a_process_whose_storage_answers_late_and_is_another_one_takes_nothing() {
     assert!(!repository.exists());
     // What needs no storage goes on.
     assert!(delete(&process.address, &maintain, pack));
+    let leases = || {
+        let held = "SELECT COUNT(*) FROM lease WHERE name = 'clock'";
+        fleet.row(held, |row| row.int(0)).unwrap()
+    };
+    wait_until("it moves the clock", || leases() > 0);
     // It answers, and has not got the log.
     let answers = fs::OpenOptions::new().write(true).open(&checkpoint);
     fs::remove_file(&checkpoint).unwrap();
@@ -101,6 +106,7 @@ fn a_process_whose_storage_answers_late_and_is_another_one_takes_nothing() {
     let said = process.failed();
     assert!(said.contains("is missing in"), "{said}");
     assert!(!repository.exists());
+    assert_eq!(leases(), 0, "others need not wait for its leases");
     fleet.configure("data", &storage("storage"));
     let process = fleet.start();
     assert_eq!(list(&process.address, &append).unwrap(), []);

@@ -99,8 +99,19 @@ fn a_storage_without_the_log_stays_in_doubt() {
     // Nor is it an alarm that the files are not there.
     assert!(other.look_back().unwrap().is_none());
     assert!(scene.acts("log-wrong").is_empty());
+    // Nor that the log has no such tile: what the database has is shown, and nothing else.
+    let published = other.published();
+    assert!(published.file("checkpoint").unwrap().is_some());
+    let tile = published.file("tile/entries/000").map(drop);
+    let consistency = published.consistency(0).map(drop);
+    let inclusion = published.inclusion(0).map(drop);
+    for read in [tile, consistency, inclusion] {
+        assert!(matches!(read, Err(Error::StorageInDoubt)), "{read:?}");
+    }
     assert!(scene.put(&append, FileType::Data, b"a pack").is_err());
-    open("log").publish().unwrap();
+    let log = open("log");
+    log.publish().unwrap();
+    assert!(log.published().inclusion(0).is_ok());
     scene.put(&append, FileType::Data, b"a pack").unwrap();
 }
 

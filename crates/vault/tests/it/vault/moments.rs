@@ -1,6 +1,7 @@
 //! A vault keeps as many moments as it has something to show, however long it runs.
 
 use strongroom_model::FileType;
+use strongroom_vault::records::moments::{self, Spot};
 use strongroom_vault::rules::clock::HOUR_MS;
 use strongroom_vault::rules::right::Right;
 
@@ -70,6 +71,47 @@ pub(crate) fn moments_go_of_which_nothing_tells_and_every_view_stays() {
     assert!(count(&scene) < left - 5, "{left} and {}", count(&scene));
     let now = scene.vault.as_of(scene.vault.now().recorded_ms).unwrap();
     assert_eq!(scene.list(&append, now, FileType::Keys).len(), 1);
+}
+
+/// The leaves of which objects speak, by pages of so many rows.
+fn spoken_of(scene: &Scene, limit: u64) -> Vec<Vec<u64>> {
+    let (mut pages, mut next) = (Vec::new(), Some(Spot::FIRST));
+    while let Some(behind) = next.take() {
+        let mut page = Vec::new();
+        let read = scene.vault.database().read(&mut |transaction| {
+            page.clear();
+            let each = &mut |leaf: u64| page.push(leaf);
+            next = moments::of_objects(transaction, &behind, limit, each)?;
+            Ok(())
+        });
+        read.unwrap();
+        pages.push(page);
+    }
+    pages
+}
+
+#[test]
+fn few_lives_are_read_at_a_time_however_many_an_object_has() {
+    let scene = Scene::new();
+    let (append, maintain) = (scene.token(Right::Append), scene.token(Right::Maintain));
+    scene.init(&append);
+    for _ in 0..20 {
+        for pack in scene.put_packs(&append, 6, 100) {
+            scene.vault.remove(&maintain, &repository(), pack).unwrap();
+        }
+    }
+    let all = spoken_of(&scene, 10_000);
+    assert_eq!(all.len(), 1);
+    let pages = spoken_of(&scene, 4);
+    // The lives of one object, and a few rows more.
+    let longest = pages.iter().map(Vec::len).max().unwrap();
+    assert!((30..80).contains(&longest), "{longest}");
+    let sorted = |pages: Vec<Vec<u64>>| {
+        let mut leaves = pages.concat();
+        leaves.sort_unstable();
+        leaves
+    };
+    assert_eq!(sorted(pages), sorted(all));
 }
 
 #[test]

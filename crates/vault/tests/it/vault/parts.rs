@@ -63,6 +63,14 @@ pub(crate) fn put_many(scene: &Scene, who: &Principal) {
     });
 }
 
+/// A repository of an honest token, in which a thief has put very many packs.
+fn flooded(scene: &Scene) -> (Principal, Principal) {
+    let (honest, thief) = (scene.token(Right::Append), scene.token(Right::Append));
+    scene.init(&honest);
+    put_many(scene, &thief);
+    (honest, thief)
+}
+
 fn told(scene: &Scene, act: &str) -> Vec<u64> {
     let leaves = scene.acts(act);
     let objects = leaves.iter().map(|leaf| leaf["objects"].as_u64().unwrap());
@@ -220,17 +228,18 @@ pub(super) fn interrupted() -> (Pair, Interruption) {
 }
 
 /// Lets all that is under way seem to have lost its process.
-fn age(scene: &Scene) {
-    scene.execute("UPDATE under_way SET at_ms = at_ms - 120000");
+fn age(vault: &Vault) {
+    let statement = "UPDATE under_way SET at_ms = at_ms - 120000";
+    let mut work =
+        |transaction: &mut dyn Transaction| transaction.execute(statement, &[]).map(drop);
+    vault.database().write(&mut work).unwrap();
 }
 
 #[test]
 fn what_a_process_has_left_is_done_by_another() {
     let (pair, left) = dying();
     let scene = within(&pair, Scene::new);
-    let (honest, thief) = (scene.token(Right::Append), scene.token(Right::Append));
-    scene.init(&honest);
-    put_many(&scene, &thief);
+    let (honest, thief) = flooded(&scene);
     left.store(2, Ordering::Relaxed);
     assert!(scene.vault.hide(&thief.name, 0).is_err());
     left.store(u64::MAX, Ordering::Relaxed);
@@ -238,7 +247,7 @@ fn what_a_process_has_left_is_done_by_another() {
     let other = scene.beside();
     // Its process may be at it still.
     assert_eq!(other.vault.go_on().unwrap(), 0);
-    age(&scene);
+    age(&scene.vault);
     assert_eq!(other.vault.go_on().unwrap(), 1);
     assert_eq!(told(&scene, "hide"), [5_000, 5_000, 2_500]);
     assert_eq!(packs(&scene, &honest), 0);
@@ -266,17 +275,11 @@ fn with_another(
 ) -> (Scene, Scene, Principal, Principal) {
     let (pair, interruption) = interrupted();
     let scene = within(&pair, Scene::new);
-    let (honest, thief) = (scene.token(Right::Append), scene.token(Right::Append));
-    scene.init(&honest);
-    put_many(&scene, &thief);
+    let (honest, thief) = flooded(&scene);
     let other = scene.beside();
     let (vault, name) = (other.vault.clone(), thief.name.clone());
     let goes_on: Happens = Box::new(move || {
-        let mut age = |transaction: &mut dyn Transaction| {
-            let statement = "UPDATE under_way SET at_ms = at_ms - 120000";
-            transaction.execute(statement, &[]).map(drop)
-        };
-        vault.database().write(&mut age).unwrap();
+        age(&vault);
         assert_eq!(vault.go_on().unwrap(), 1);
         then(&vault, &name);
     });
@@ -306,14 +309,9 @@ fn what_was_done_to_its_end_is_not_taken_back_by_the_contrary() {
 
 #[test]
 fn what_another_process_brought_to_its_end_is_forgotten_after_an_hour() {
-    let scene = Scene::new();
-    let (honest, thief) = (scene.token(Right::Append), scene.token(Right::Append));
-    scene.init(&honest);
-    put_many(&scene, &thief);
-    left_to_hide(&scene, &thief, 39_999);
-    age(&scene);
+    let (scene, honest, thief) = left_behind();
     assert_eq!(scene.vault.go_on().unwrap(), 1);
-    age(&scene);
+    age(&scene.vault);
     assert_eq!(scene.vault.go_on().unwrap(), 0);
     assert_eq!(rows(&scene), 1);
     scene.execute("UPDATE under_way SET at_ms = at_ms - 3600000");
@@ -335,26 +333,75 @@ fn left_to_hide(scene: &Scene, thief: &Principal, leaf: u64) {
     });
 }
 
+/// A scene that was flooded, and an act that was to hide the flood and whose process seems to be gone.
+fn left_behind() -> (Scene, Principal, Principal) {
+    let scene = Scene::new();
+    let (honest, thief) = flooded(&scene);
+    left_to_hide(&scene, &thief, 39_999);
+    age(&scene.vault);
+    (scene, honest, thief)
+}
+
 #[test]
 fn what_is_shown_again_is_hidden_no_further() {
-    let scene = Scene::new();
-    let (honest, thief) = (scene.token(Right::Append), scene.token(Right::Append));
-    scene.init(&honest);
-    put_many(&scene, &thief);
-    left_to_hide(&scene, &thief, 39_999);
-    age(&scene);
+    let (scene, honest, thief) = left_behind();
     assert_eq!(scene.vault.unhide(&thief.name).unwrap(), 0);
     assert_eq!(scene.vault.go_on().unwrap(), 0);
     assert_eq!(packs(&scene, &honest), MANY);
+    // Whoever has begun it may only be asleep, for an hour at most.
+    age(&scene.vault);
+    assert_eq!(scene.vault.go_on().unwrap(), 0);
+    assert_eq!(rows(&scene), 1);
+    scene.execute("UPDATE under_way SET at_ms = at_ms - 3600000");
+    assert_eq!(scene.vault.go_on().unwrap(), 0);
+    assert_eq!(rows(&scene), 0);
+    assert_eq!(packs(&scene, &honest), MANY);
+}
+
+#[test]
+fn who_slept_until_an_act_was_taken_back_hears_that_as_well() {
+    let (pair, interruption) = interrupted();
+    let scene = within(&pair, Scene::new);
+    let (honest, thief) = flooded(&scene);
+    let other = scene.beside();
+    let (vault, name) = (other.vault.clone(), thief.name.clone());
+    let unhide: Happens = Box::new(move || {
+        assert_eq!(vault.unhide(&name).unwrap(), 5_000);
+        age(&vault);
+        assert_eq!(vault.go_on().unwrap(), 0);
+    });
+    *interruption.lock() = Some((1, unhide));
+    let hidden = scene.vault.hide(&thief.name, 0);
+    let Err(Error::TakenBack { deed, objects }) = hidden else {
+        panic!("{hidden:?}");
+    };
+    assert_eq!((deed, objects), ("hide", 5_000));
+    assert_eq!(packs(&scene, &honest), MANY);
+    assert_eq!(rows(&scene), 0);
+}
+
+#[test]
+fn who_goes_on_with_an_act_of_another_leaves_it_to_him_to_see_that_it_was_taken_back() {
+    let (pair, interruption) = interrupted();
+    let scene = within(&pair, Scene::new);
+    let (honest, thief) = flooded(&scene);
+    left_to_hide(&scene, &thief, 39_999);
+    age(&scene.vault);
+    let other = scene.beside();
+    let (vault, name) = (other.vault.clone(), thief.name.clone());
+    let unhide: Happens = Box::new(move || assert_eq!(vault.unhide(&name).unwrap(), 5_000));
+    *interruption.lock() = Some((1, unhide));
+    assert_eq!(scene.vault.go_on().unwrap(), 1);
+    assert!(interruption.lock().is_none());
+    assert_eq!(packs(&scene, &honest), MANY);
+    assert_eq!(rows(&scene), 1);
 }
 
 #[test]
 fn who_is_taken_back_hears_that_and_no_number_of_another_act() {
     let (pair, interruption) = interrupted();
     let scene = within(&pair, Scene::new);
-    let (honest, thief) = (scene.token(Right::Append), scene.token(Right::Append));
-    scene.init(&honest);
-    put_many(&scene, &thief);
+    let (honest, thief) = flooded(&scene);
     // Another process shows again what was hidden so far, and dies when it has done a part of it.
     let (pair, left) = dying();
     let other = within(&pair, || scene.beside());
@@ -371,7 +418,7 @@ fn who_is_taken_back_hears_that_and_no_number_of_another_act() {
     };
     assert_eq!((deed, objects), ("hide", 10_000));
     assert_eq!(packs(&scene, &honest), MANY - 5_000);
-    age(&scene);
+    age(&scene.vault);
     assert_eq!(scene.vault.go_on().unwrap(), 1);
     assert_eq!(packs(&scene, &honest), MANY);
     assert_eq!(told(&scene, "hide"), [5_000, 5_000]);
@@ -383,9 +430,7 @@ fn who_is_taken_back_hears_that_and_no_number_of_another_act() {
 fn who_stops_leaves_the_rest_to_others() {
     let (pair, interruption) = interrupted();
     let scene = within(&pair, Scene::new);
-    let (honest, thief) = (scene.token(Right::Append), scene.token(Right::Append));
-    scene.init(&honest);
-    put_many(&scene, &thief);
+    let (honest, thief) = flooded(&scene);
     let vault = scene.vault.clone();
     let stop: Happens = Box::new(move || vault.end_jobs());
     *interruption.lock() = Some((1, stop));
@@ -404,30 +449,26 @@ fn who_stops_leaves_the_rest_to_others() {
 #[test]
 fn an_act_that_cannot_be_done_keeps_no_other_from_being_done() {
     let scene = Scene::new();
-    let (honest, thief) = (scene.token(Right::Append), scene.token(Right::Append));
-    scene.init(&honest);
-    put_many(&scene, &thief);
+    let (honest, thief) = flooded(&scene);
     left_to_hide(&scene, &thief, 39_998);
     left_to_hide(&scene, &thief, 39_999);
     write(&scene, |transaction| {
         let statement = "UPDATE under_way SET deed = 9 WHERE id = 39998";
         transaction.execute(statement, &[]).map(drop)
     });
-    age(&scene);
+    age(&scene.vault);
     assert!(scene.vault.go_on().is_err());
     assert_eq!(packs(&scene, &honest), 0);
     // It rests for a minute, and is tried again then.
     assert_eq!(scene.vault.go_on().unwrap(), 0);
-    age(&scene);
+    age(&scene.vault);
     assert!(scene.vault.go_on().is_err());
 }
 
 #[test]
 fn acts_are_never_taken_for_one_another() {
     let scene = Scene::new();
-    let (honest, thief) = (scene.token(Right::Append), scene.token(Right::Append));
-    scene.init(&honest);
-    put_many(&scene, &thief);
+    let (honest, thief) = flooded(&scene);
     let mut known = Vec::new();
     let act = UnderWay::of_token(Deed::Hide, (2, "a token"), 0, 50_000);
     for leaf in [39_000, 39_500] {

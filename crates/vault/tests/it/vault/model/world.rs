@@ -21,6 +21,7 @@ use strongroom_vault::vault::{NewToken, Principal, ReadClocks, Scrubbed, Setting
 use strongroom_vault::{Error, Result, Vault};
 use tempfile::TempDir;
 
+use crate::signing::accept;
 use crate::vault::model::acts::{Crash, REPOSITORIES, Sent, Who, file};
 use crate::vault::model::cut::CutDatabase;
 use crate::vault::model::expected::{Outcome, Reply};
@@ -234,7 +235,7 @@ impl World {
             for step in request.chunks(300) {
                 upload.write(step)?;
             }
-            upload.accept()
+            accept(upload)
         };
         let accepted = send();
         let count = accepted.map(|accepted| Reply::Count(accepted.missing));

@@ -10,7 +10,7 @@ use strongroom_vault::{Error, Vault};
 
 use super::World;
 use crate::vault::parts::{Happens, dying, interrupted};
-use crate::vault::scene::{Scene, repository, within};
+use crate::vault::scene::{Pair, Scene, repository, within};
 
 /// Two parts, and half of one.
 const MANY: u32 = 12_500;
@@ -51,6 +51,15 @@ impl World {
         read.unwrap();
         found.unwrap()
     }
+}
+
+/// A world in some database and storage, its first receipt, and one behind that which adds very many
+/// packs.
+fn begun(pair: &Pair) -> (World, Id, Receipt) {
+    let world = within(pair, World::new);
+    let first = world.send_first();
+    let adds = world.next(first, &world.needs(), &world.many_needs());
+    (world, first, adds)
 }
 
 /// Lets all receipts on their way seem to have lost their process.
@@ -98,9 +107,7 @@ fn a_large_receipt_is_taken_in() {
 #[test]
 fn no_transaction_writes_more_than_a_part() {
     let (pair, left) = dying();
-    let world = within(&pair, World::new);
-    let first = world.send_first();
-    let adds = world.next(first, &world.needs(), &world.many_needs());
+    let (world, _, adds) = begun(&pair);
     left.store(1_000, Ordering::Relaxed);
     world
         .client
@@ -113,12 +120,10 @@ fn no_transaction_writes_more_than_a_part() {
 #[test]
 fn what_a_process_has_written_that_died_is_taken_back_and_sent_again() {
     let (pair, left) = dying();
-    let world = within(&pair, World::new);
+    let (world, first, adds) = begun(&pair);
     let (scene, append) = (&world.scene, &world.append);
-    let first = world.send_first();
     let before = world.rows();
     let (few, many) = (world.needs(), world.many_needs());
-    let adds = world.next(first, &few, &many);
     let die_after_two_parts = || {
         left.store(4, Ordering::Relaxed);
         world.client.send(scene, append, &adds).unwrap_err();
@@ -157,12 +162,36 @@ fn what_a_process_has_written_that_died_is_taken_back_and_sent_again() {
 }
 
 #[test]
+fn who_stops_leaves_a_receipt_to_be_taken_back_at_once() {
+    let (pair, interruption) = interrupted();
+    let (world, _, adds) = begun(&pair);
+    let (scene, append) = (&world.scene, &world.append);
+    let before = world.rows();
+    let vault = scene.vault.clone();
+    let stop: Happens = Box::new(move || vault.end_jobs());
+    // While the second part is written.
+    *interruption.lock() = Some((3, stop));
+    let left = world.client.send(scene, append, &adds);
+    assert!(matches!(left, Err(Error::ReceiptLeft)), "{left:?}");
+    // It takes back a part of it, which also has what was there, and leaves the rest.
+    let (needs, _, coming) = world.rows();
+    assert_eq!(coming, 1);
+    assert!((5_000..=5_003).contains(&(needs - before.0)), "{needs}");
+    assert_eq!(scene.vault.take_back_receipts().unwrap(), 0);
+    let again = world.client.send(scene, append, &adds);
+    assert!(matches!(again, Err(Error::ReceiptLeft)), "{again:?}");
+    // Nobody waits for a minute.
+    let other = within(&pair, || scene.beside());
+    assert_eq!(other.vault.take_back_receipts().unwrap(), 1);
+    assert_eq!(world.rows(), before);
+    assert_eq!(told(scene), 1);
+}
+
+#[test]
 fn who_was_taken_for_dead_begins_anew() {
     let (pair, interruption) = interrupted();
-    let world = within(&pair, World::new);
+    let (world, _, adds) = begun(&pair);
     let (scene, append) = (&world.scene, &world.append);
-    let first = world.send_first();
-    let adds = world.next(first, &world.needs(), &world.many_needs());
     let other = within(&pair, || scene.beside());
     let vault = other.vault.clone();
     let take_back: Happens = Box::new(move || {
@@ -181,11 +210,9 @@ fn who_was_taken_for_dead_begins_anew() {
 #[test]
 fn what_is_refused_in_the_end_leaves_nothing() {
     let (pair, interruption) = interrupted();
-    let world = within(&pair, World::new);
+    let (world, _, adds) = begun(&pair);
     let (scene, append) = (&world.scene, &world.append);
-    let first = world.send_first();
     let before = world.rows();
-    let adds = world.next(first, &world.needs(), &world.many_needs());
     let other = within(&pair, || scene.beside());
     let vault = other.vault.clone();
     let fill: Happens = Box::new(move || vault.set_quota(&repository(), Some(1)).unwrap());
