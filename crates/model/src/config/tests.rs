@@ -145,6 +145,22 @@ fn the_example_in_the_documentation_is_one_that_works() {
 }
 
 #[test]
+fn the_example_of_the_readme_works_as_it_stands_and_with_its_third_copy() {
+    let page = include_str!("../../../../README.md");
+    let (_, rest) = page.split_once("```toml\n").unwrap();
+    let (example, _) = rest.split_once("```").unwrap();
+    let config = Config::parse(example, &|_| None).unwrap();
+    assert_eq!(config.copies.len(), 2);
+    let lines = example.lines();
+    let whole: Vec<_> = lines
+        .map(|line| line.strip_prefix("# ").unwrap_or(line))
+        .filter(|line| !line.starts_with("fingerprint"))
+        .collect();
+    let config = Config::parse(&whole.join("\n"), &|_| Some("srt-1".to_owned())).unwrap();
+    assert_eq!(config.copies.len(), 3);
+}
+
+#[test]
 fn every_other_key_is_read_too() {
     let config = parse(
         r#"
