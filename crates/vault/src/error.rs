@@ -229,6 +229,12 @@ pub enum Error {
         /// Of what, as `receipts`.
         what: &'static str,
     },
+    /// An act that found nothing to act on, which nobody may take for the deed.
+    #[error("{reason}")]
+    NothingDone {
+        /// What was not found, and what to look at.
+        reason: String,
+    },
     /// An act on very many objects, of which the contrary was asked for before it was done.
     #[error(
         "The {deed} was taken back after {objects} objects, because the contrary was asked for \
@@ -527,6 +533,10 @@ impl Error {
                 ))
             }
             Self::Hidden { .. } => Some("strongroom-vault unhide --help".to_owned()),
+            Self::NothingDone { .. } => Some(
+                "see strongroom-vault repository list, strongroom-vault token list; times are in UTC"
+                    .to_owned(),
+            ),
             Self::TakenBack { .. } => Some(
                 "find out who asked for the contrary; where it shall be done all the same, ask for \
                  it again"
