@@ -147,7 +147,10 @@ impl Examination<'_> {
         };
         let left_s = ends_s.saturating_sub(self.now_s);
         let next = match &self.config.tls {
-            Some(_) => "renew it: certbot renew; the vault takes the new one within seconds",
+            Some(_) => {
+                "renew it: certbot renew; the vault takes the new one within seconds, and at its \
+                 next start where it has copies of systemd's (LoadCredential=)"
+            }
             None => "remove keys/tls.crt and keys/tls.key, restart, and give clients the new one",
         };
         let days = left_s / DAY_S;
