@@ -37,8 +37,8 @@ impl Examination<'_> {
             Some(problem) => Line::warn(
                 "public_url",
                 problem,
-                "write it in vault.toml; to machines with tokens it matters as far as they go by the \
-                 name in the vault's own certificate",
+                "write it in vault.toml; machines with tokens need it where they trust the vault's own \
+                 certificate, which is made for its host",
             ),
             None => Line::ok("public_url", "browsers offer passkeys there"),
         });
