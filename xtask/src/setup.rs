@@ -26,7 +26,7 @@ const PROGRAMS: &[Program] = &[
     program(
         "rclone",
         "rclone",
-        "a second client and server of restic's REST protocol",
+        "a second server of restic's REST protocol, which it is no client of",
     ),
     program("openssl", "openssl", "certificates for the tests of TLS"),
     program("setfattr", "attr", "extended attributes, seen from outside"),

@@ -82,7 +82,11 @@ struct Which {
 
 impl Which {
     fn config(&self) -> Result<VaultConfig> {
-        if !self.config.exists() {
+        // Of a folder that this user may not enter it is not known whether it is there.
+        let looked = self.config.try_exists();
+        let is_there =
+            looked.map_err(Error::local(format!("look at {}", self.config.display())))?;
+        if !is_there {
             let path = self.config.clone();
             return Err(Error::NoConfig { path });
         }

@@ -297,7 +297,7 @@ fn runs_in(reader: &mut Reader<'_>, top: &Section<'_>) -> Option<Account> {
         reader.problem(
             text.line,
             format!("{} is no name of an account", quoted(text.written)),
-            "write what the provider calls it, in letters of ASCII: runs_in = \"123456789012\"",
+            "write what the provider calls it, in letters of ASCII: runs_in = \"aws:123456789012\"",
         );
     }
     account

@@ -9,6 +9,8 @@ mod files;
 mod log;
 mod state;
 
+pub use certificate::own_certificate;
+
 use serde::Serialize;
 use strongroom_model::Id;
 

@@ -117,13 +117,27 @@ pub(super) fn target_table(caption: &str, targets: &[Target]) -> String {
             Bound::AtLeast => ("≥", target.measured >= target.limit),
         };
         let verdict = if met { "met" } else { "**missed**" };
+        let digits = digits(target, met);
         _ = writeln!(
             text,
-            "| {} | {sign} {:.2} | {:.2} | {verdict} |",
+            "| {} | {sign} {:.2} | {:.digits$} | {verdict} |",
             target.what, target.limit, target.measured
         );
     }
     text
+}
+
+/// How many digits of a figure are shown: two, and more where it would look as if it were at the
+/// limit that it has missed.
+fn digits(target: &Target, met: bool) -> usize {
+    let shows = |digits: &usize| {
+        let (limit, measured, digits) = (target.limit, target.measured, *digits);
+        format!("{measured:.digits$}") != format!("{limit:.digits$}")
+    };
+    match met {
+        true => 2,
+        false => (2..6).find(shows).unwrap_or(6),
+    }
 }
 
 /// The opening of the engine's part.
@@ -169,6 +183,9 @@ pub(super) fn with_parts(before: &str, engine: Option<String>, vault: Option<Str
     format!("{}\n", text.trim())
 }
 
+/// What is to be known of figures that were measured in memory.
+const IN_MEMORY: &str = "\nOn this file system a flush costs next to nothing; `cargo xtask bench --at FOLDER` measures where FOLDER lies.\n";
+
 /// What the vault's part begins with.
 pub(super) const VAULT_HEADING: &str = "# Benchmarks of the vault";
 
@@ -188,7 +205,11 @@ impl Circumstances {
              | commit | {commit} |\n\
              | machine | {machine} |\n\
              | file system | {file_system} |\n\
-             | programs | {versions} |\n"
+             | programs | {versions} |\n{}",
+            match file_system.as_str() {
+                "tmpfs" => IN_MEMORY,
+                _ => "",
+            }
         )
     }
 }
@@ -309,6 +330,24 @@ mod tests {
             line(&report(6)),
             "| (a) first backup | ≤ 0.50 | 0.60 | **missed** |"
         );
+    }
+
+    #[test]
+    fn a_figure_that_misses_its_limit_by_little_never_looks_as_if_it_were_there() {
+        let line = |measured| {
+            let target = Target {
+                what: "a leaf".to_owned(),
+                measured,
+                limit: 0.1,
+                bound: Bound::AtMost,
+            };
+            let table = target_table("Of a put.", &[target]);
+            table.lines().last().unwrap().to_owned()
+        };
+        assert_eq!(line(0.103), "| a leaf | ≤ 0.10 | 0.103 | **missed** |");
+        assert_eq!(line(0.1004), "| a leaf | ≤ 0.10 | 0.1004 | **missed** |");
+        assert_eq!(line(0.096), "| a leaf | ≤ 0.10 | 0.10 | met |");
+        assert_eq!(line(0.2), "| a leaf | ≤ 0.10 | 0.20 | **missed** |");
     }
 
     #[test]

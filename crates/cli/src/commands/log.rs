@@ -38,7 +38,8 @@ enum Command {
 /// Hashes every entry, compares it with the tiles, the tiles with the signed root, and verifies the
 /// signature. What is wrong is named: which file, from which leaf on.
 ///
-/// The key was printed when the vault was set up; it looks like vault.example/log+9430bab4+AepK…
+/// The key is printed by strongroom-vault log key on the vault's own machine, and lies there in
+/// keys/log.pub; it looks like vault.example/log+9430bab4+AepK… Keep it where the vault is not.
 /// Without it, files and checkpoint may be sound and still not the vault's: whoever wrote them may
 /// have signed them himself.
 ///
@@ -129,7 +130,8 @@ impl Verify {
             output.warn(&visible(&text), Some(hint));
         }
         if self.key.is_none() && report.is_sound() {
-            let hint = "say --key VKEY, with the key that was printed when the vault was set up";
+            let hint = "say --key VKEY, with the key that strongroom-vault log key prints on the \
+                        vault's machine";
             output.warn("Nobody knows whose log it is: no key was given", Some(hint));
         }
         output.object(&Summary::of(report))

@@ -1,13 +1,14 @@
 //! `strongroom-vault hide` and `unhide`: what a stolen token has put, out of sight and back.
 
 use jiff::Timestamp;
-use strongroom_vault::Result;
+use strongroom_vault::{Error, Result};
 
 use crate::command::{Which, print};
 
 /// Take out of sight all that a token alone has put since a time
 ///
-/// Nothing is removed; unhide takes it back. Revoke the token too.
+/// Nothing is removed; unhide takes it back. Revoke the token too. The exit status is 1 where there
+/// was nothing to hide.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Hide {
     #[command(flatten)]
@@ -21,6 +22,8 @@ pub(crate) struct Hide {
 }
 
 /// Show again all of a token that was hidden
+///
+/// The exit status is 1 where nothing was.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Unhide {
     #[command(flatten)]
@@ -34,13 +37,26 @@ impl Hide {
     pub(crate) fn run(&self) -> Result<()> {
         let since_ms = self.since.as_millisecond();
         let objects = self.which.open()?.hide(&self.token, since_ms)?;
-        print(format_args!("{objects} objects are out of sight"))
+        match objects {
+            0 => Err(Error::NothingDone {
+                reason: format!(
+                    "{} alone has put no object since {} that could be seen: nothing is hidden",
+                    self.token, self.since
+                ),
+            }),
+            _ => print(format_args!("{objects} objects are out of sight")),
+        }
     }
 }
 
 impl Unhide {
     pub(crate) fn run(&self) -> Result<()> {
         let objects = self.which.open()?.unhide(&self.token)?;
-        print(format_args!("{objects} objects are seen again"))
+        match objects {
+            0 => Err(Error::NothingDone {
+                reason: format!("Nothing of {} was hidden", self.token),
+            }),
+            _ => print(format_args!("{objects} objects are seen again")),
+        }
     }
 }

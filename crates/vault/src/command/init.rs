@@ -36,14 +36,21 @@ impl Args {
         let told = writeln!(
             out,
             "The vault is in {}. Next:\n\
-             1. Read {config} and change what does not fit.\n\
+             1. Before anything else write public_url into {config}, with the name by which clients \
+                reach this machine: public_url = \"https://vault.example.net:8000\"\n   \
+                The vault's own certificate is made for that name at the first start, and its log \
+                is called by it for good. Change what else does not fit.\n\
              2. strongroom-vault serve --config {config}\n   \
-                It prints its address, and by which fingerprint its certificate is known.\n\
+                It goes on until it is stopped, and prints its address and by which fingerprint its \
+                certificate is known. The rest is for another terminal.\n\
              3. For each machine a token of its own, which is shown once:\n   \
                 strongroom-vault token create --config {config} --repository acme/repos \
                 --right append\n\
-             4. On that machine, with the certificate:\n   \
-                restic --cacert {certificate} -r rest:https://any:TOKEN@HOST:8000/acme/repos/ init",
+             4. On that machine, with a copy of the certificate, and the host of public_url as \
+                HOST:\n   \
+                restic --cacert {certificate} -r rest:https://any:TOKEN@HOST:8000/acme/repos/ init\n\
+             5. strongroom-vault log key --config {config}\n   \
+                It prints the key that the log is verified with. Keep it where the vault is not.",
             quoted(&folder)
         );
         told.map_err(Error::local("write to standard output"))

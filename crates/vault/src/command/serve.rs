@@ -21,6 +21,7 @@ use strongroom_ledger::Signer;
 use strongroom_model::Secret;
 use strongroom_store::place::account::Metadata;
 use strongroom_vault::config::{PublicUrl, VaultConfig};
+use strongroom_vault::doctor::own_certificate;
 use strongroom_vault::http::api::Parts;
 use strongroom_vault::http::metrics::Metrics;
 use strongroom_vault::http::standings::Standings;
@@ -215,6 +216,9 @@ impl Args {
             Some(certificates(config, listen)?)
         };
         tell_of_passkeys(config);
+        if certificates.is_some() {
+            tell_of_names(config, listen);
+        }
         let Opened {
             vault,
             publisher,
@@ -381,6 +385,13 @@ fn tell_of_passkeys(config: &VaultConfig) {
     };
     if let Some(problem) = problem {
         tracing::warn!("{problem}");
+    }
+}
+
+fn tell_of_names(config: &VaultConfig, listen: &[SocketAddr]) {
+    if let Some(line) = own_certificate(config, listen) {
+        let next = line.next.unwrap_or_default();
+        tracing::warn!("{}; {next}", line.found);
     }
 }
 

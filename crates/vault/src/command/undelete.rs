@@ -7,6 +7,8 @@ use strongroom_vault::{Error, Result};
 use crate::command::{Which, print};
 
 /// Take back deletions of a repository: all that are kept, some, or that of one file
+///
+/// The exit status is 1 where there was none to take back.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -46,7 +48,15 @@ impl Args {
             self.since.map(in_ms),
             self.until.map(in_ms),
         )?;
-        print(format_args!("{objects} deletions taken back"))
+        match objects {
+            0 => Err(Error::NothingDone {
+                reason: format!(
+                    "There was no such deletion to take back in {}",
+                    self.repository
+                ),
+            }),
+            _ => print(format_args!("{objects} deletions taken back")),
+        }
     }
 }
 

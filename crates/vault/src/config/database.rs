@@ -21,7 +21,7 @@ pub enum DatabaseConfig {
     PostgresFile(PathBuf),
 }
 
-const KEYS: [&str; 3] = ["url", "url_file", "ca_file"];
+pub(super) const KEYS: [&str; 3] = ["url", "url_file", "ca_file"];
 
 /// Reads the database, or takes a file in the vault's folder where there is none; and the file of
 /// the authorities that vouch for the certificate of a PostgreSQL.

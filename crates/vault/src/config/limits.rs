@@ -11,7 +11,7 @@ use crate::http::Limits;
 /// With less a client could not send one pack in a minute.
 const LEAST_BYTES_PER_SECOND: ByteSize = ByteSize::mib(1);
 
-const KEYS: [&str; 11] = [
+pub(super) const KEYS: [&str; 11] = [
     "connections",
     "connections_per_address",
     "requests",

@@ -28,7 +28,7 @@ pub struct BucketConfig {
     pub prefix: Option<String>,
 }
 
-const KEYS: [&str; 5] = ["folder", "bucket", "endpoint", "region", "prefix"];
+pub(super) const KEYS: [&str; 5] = ["folder", "bucket", "endpoint", "region", "prefix"];
 
 /// Reads the storage, or takes the vault's own folder where there is none.
 pub(super) fn read(

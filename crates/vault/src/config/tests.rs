@@ -52,6 +52,19 @@ fn the_template_is_a_configuration_and_so_is_all_that_stands_behind_its_comments
     for key in KEYS {
         assert!(whole.contains(key), "{key} is not told of");
     }
+    for (table, keys) in [
+        ("storage", &storage::KEYS[..]),
+        ("database", &database::KEYS[..]),
+        ("limits", &limits::KEYS[..]),
+    ] {
+        let begins = TEMPLATE.split_once(&format!("#[{table}]\n")).unwrap();
+        let (before, after) = begins;
+        let words = before.rsplit("\n\n").next().unwrap();
+        let told = format!("{words}{}", after.split("\n\n").next().unwrap());
+        for key in keys {
+            assert!(told.contains(&format!("{key} = ")), "{table}.{key}: {told}");
+        }
+    }
     assert_eq!(config.limits, Limits::default());
     assert_eq!(config.retention, Period::days(30));
     assert_eq!(config.grace, config.retention);

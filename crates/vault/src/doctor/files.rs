@@ -10,7 +10,7 @@ use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 
 use crate::config::{DatabaseConfig, PublicUrl};
-use crate::doctor::certificate::ends_s;
+use crate::doctor::certificate::{ends_s, own_certificate};
 use crate::doctor::{Examination, Line};
 
 const DAY_S: i64 = 86_400;
@@ -37,7 +37,8 @@ impl Examination<'_> {
             Some(problem) => Line::warn(
                 "public_url",
                 problem,
-                "write it in vault.toml; machines with tokens do not need it",
+                "write it in vault.toml; machines with tokens need it where they trust the vault's own \
+                 certificate, which is made for its host",
             ),
             None => Line::ok("public_url", "browsers offer passkeys there"),
         });
@@ -146,7 +147,10 @@ impl Examination<'_> {
         };
         let left_s = ends_s.saturating_sub(self.now_s);
         let next = match &self.config.tls {
-            Some(_) => "renew it: certbot renew; the vault takes the new one within seconds",
+            Some(_) => {
+                "renew it: certbot renew; the vault takes the new one within seconds, and at its \
+                 next start where it has copies of systemd's (LoadCredential=)"
+            }
             None => "remove keys/tls.crt and keys/tls.key, restart, and give clients the new one",
         };
         let days = left_s / DAY_S;
@@ -156,6 +160,7 @@ impl Examination<'_> {
         if left_s < RENEW_BEFORE_S {
             return Line::warn("certificate", format!("it expires in {days} days"), next);
         }
-        Line::ok("certificate", format!("it counts for {days} days more"))
+        own_certificate(self.config, &self.config.listen)
+            .unwrap_or_else(|| Line::ok("certificate", format!("it counts for {days} days more")))
     }
 }

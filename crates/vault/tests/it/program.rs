@@ -26,10 +26,12 @@ fn a_vault_starts_with_its_own_certificate_and_stops_when_it_is_told_to() {
     let told = String::from_utf8(made.stdout).unwrap();
     assert!(made.status.success());
     for next in [
+        "Before anything else write public_url into",
         "strongroom-vault serve --config",
         "strongroom-vault token create --config",
         "-r rest:https://any:TOKEN@HOST:8000/acme/repos/ init",
         "keys/tls.crt",
+        "strongroom-vault log key --config",
     ] {
         assert!(told.contains(next), "{told}");
     }
@@ -66,6 +68,56 @@ fn a_vault_starts_with_its_own_certificate_and_stops_when_it_is_told_to() {
         "the certificate is the same at the next start"
     );
     stop(child);
+}
+
+#[test]
+fn a_certificate_of_its_own_that_clients_cannot_use_is_told_with_what_to_do() {
+    let area = TempDir::new().unwrap();
+    let folder = area.path().join("vault");
+    assert!(init(&folder).status.success());
+    let config = folder.join("vault.toml");
+    let served = || {
+        let log = area.path().join("log");
+        let mut child = program(&["serve", "--listen", "0.0.0.0:0", "--config"])
+            .arg(&config)
+            .stdout(Stdio::piped())
+            .stderr(File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut first = String::new();
+        out.read_line(&mut first).unwrap();
+        assert!(first.starts_with("Listening on https://"), "{first}");
+        stop(child);
+        fs::read_to_string(&log).unwrap()
+    };
+    let doctor = || {
+        let looked = program(&["doctor", "--config"]).arg(&config).output();
+        String::from_utf8(looked.unwrap().stdout).unwrap()
+    };
+    for told in [served(), doctor()] {
+        assert!(told.contains("holds for localhost alone"), "{told}");
+        assert!(told.contains("write public_url in vault.toml"), "{told}");
+    }
+    fs::write(&config, "listen = [\"127.0.0.1:8000\", \"[::1]:8000\"]\n").unwrap();
+    let told = doctor();
+    assert!(!told.contains("holds for localhost alone"), "{told}");
+    // A name that comes later makes no new certificate by itself.
+    fs::write(&config, "public_url = \"https://vault.example.net:8000\"\n").unwrap();
+    for told in [served(), doctor()] {
+        let problem = "does not hold for vault.example.net";
+        assert!(told.contains(problem), "{told}");
+        assert!(
+            told.contains("remove keys/tls.crt and keys/tls.key"),
+            "{told}"
+        );
+    }
+    for file in ["keys/tls.crt", "keys/tls.key"] {
+        fs::remove_file(folder.join(file)).unwrap();
+    }
+    for told in [served(), doctor()] {
+        assert!(!told.contains("does not hold for"), "{told}");
+    }
 }
 
 #[test]

@@ -460,6 +460,19 @@ fn one_deletion_is_taken_back_and_a_second_time_there_is_none() {
     assert_eq!(again.status.code(), Some(1));
     let said = String::from_utf8_lossy(&again.stderr);
     assert!(said.contains("There is no deleted file"), "{said}");
+    // What did nothing is not taken for done, whichever of them it was.
+    let name = login.split('-').nth(1).unwrap();
+    for nothing in [
+        &["undelete", "acme"][..],
+        &["hide", "--token", name, "--since", "2999-01-01T00:00:00Z"],
+        &["unhide", "--token", name],
+    ] {
+        let output = vault.output(nothing);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{nothing:?}: {said}");
+        assert!(said.contains("hint: "), "{nothing:?}: {said}");
+        assert!(output.stdout.is_empty(), "{nothing:?}");
+    }
     for wrong in [
         &["undelete", "acme", "data/x"][..],
         &["undelete", "acme", &file, "--token", "x"],

@@ -40,7 +40,8 @@ pub(super) struct At {
 /// The exit status is 1 where there is anything.
 ///
 /// Examples:
-///   strongroom vault doctor --at https://127.0.0.1:8000 --admin-token-file admin.token
+///   strongroom vault doctor --at https://127.0.0.1:8000 --fingerprint 5A:0C:… \
+///       --admin-token-file /var/lib/strongroom-vault/keys/admin.token
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment, after_long_help = MANUAL)]
 pub(super) struct Doctor {

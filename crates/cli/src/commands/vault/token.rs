@@ -45,7 +45,8 @@ enum Right {
 /// Make a token, which is shown once
 ///
 /// Examples:
-///   strongroom vault token create --at https://127.0.0.1:8000 --admin-token-file admin.token \
+///   strongroom vault token create --at https://127.0.0.1:8000 --fingerprint 5A:0C:… \
+///       --admin-token-file /var/lib/strongroom-vault/keys/admin.token \
 ///       --repository acme/repos --right append --expires 90d
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment, after_long_help = MANUAL)]

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Output, Stdio};
 
 use tempfile::TempDir;
 
@@ -77,12 +77,17 @@ impl Server {
 
     /// What a command of the vault's own program prints.
     pub(super) fn run(&self, arguments: &[&str]) -> String {
-        let mut command = program(arguments);
-        command.arg("--config").arg(config(self.folder.path()));
-        let output = command.output().unwrap();
+        let output = self.output(arguments);
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{arguments:?}: {said}");
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// How a command of the vault's own program ends.
+    pub(super) fn output(&self, arguments: &[&str]) -> Output {
+        let mut command = program(arguments);
+        command.arg("--config").arg(config(self.folder.path()));
+        command.output().unwrap()
     }
 
     pub(super) fn token(&self, right: &str) -> String {

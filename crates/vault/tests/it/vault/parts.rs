@@ -309,7 +309,7 @@ fn what_was_done_to_its_end_is_not_taken_back_by_the_contrary() {
 
 #[test]
 fn what_another_process_brought_to_its_end_is_forgotten_after_an_hour() {
-    let (scene, honest, thief) = left_behind();
+    let (scene, honest, _) = left_behind();
     assert_eq!(scene.vault.go_on().unwrap(), 1);
     age(&scene.vault);
     assert_eq!(scene.vault.go_on().unwrap(), 0);
