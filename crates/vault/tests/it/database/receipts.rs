@@ -60,6 +60,21 @@ fn open(scene: &Scene) -> (std::sync::Arc<dyn Database>, i64) {
     (database, id)
 }
 
+/// The first receipt of a source.
+fn first_receipt(lineage: i64, snapshot: FileName) -> Receipt {
+    Receipt {
+        id: Id::of(b"receipt"),
+        lineage,
+        position: 0,
+        snapshot: snapshot.id().unwrap(),
+        host: "web1".to_owned(),
+        time: "2026-11-23T04:00:00.5Z".parse().unwrap(),
+        config: Id::of(b"config"),
+        token: 1,
+        arrived_ms: 9,
+    }
+}
+
 fn a_receipt_and_what_it_needs_are_kept_and_looked_up(scene: &Scene) {
     let (database, repository) = open(scene);
     let source: Name = "repos".parse().unwrap();
@@ -81,17 +96,7 @@ fn a_receipt_and_what_it_needs_are_kept_and_looked_up(scene: &Scene) {
             dropped: Vec::new(),
         };
         needs::apply(transaction, place, 0, &difference)?;
-        let receipt = Receipt {
-            id: Id::of(b"receipt"),
-            lineage: lineage.id,
-            position: 0,
-            snapshot: snapshot.id().unwrap(),
-            host: "web1".to_owned(),
-            time: "2026-11-23T04:00:00.5Z".parse().unwrap(),
-            config: Id::of(b"config"),
-            token: 1,
-            arrived_ms: 9,
-        };
+        let receipt = first_receipt(lineage.id, snapshot);
         let new = NewReceipt {
             receipt: &receipt,
             parent: None,
@@ -305,17 +310,7 @@ fn what_is_written_before_its_receipt_stands_is_seen_by_nobody_and_taken_back(sc
             dropped: Vec::new(),
         };
         needs::apply(transaction, place, 0, &first)?;
-        let receipt = Receipt {
-            id: Id::of(b"receipt"),
-            lineage: lineage.id,
-            position: 0,
-            snapshot: snapshot.id().unwrap(),
-            host: "web1".to_owned(),
-            time: "2026-11-23T04:00:00.5Z".parse().unwrap(),
-            config: Id::of(b"config"),
-            token: 1,
-            arrived_ms: 9,
-        };
+        let receipt = first_receipt(lineage.id, snapshot);
         let stands = NewReceipt {
             receipt: &receipt,
             parent: None,

@@ -10,7 +10,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use hyper::StatusCode;
-use rustix::fs::{CWD, FileType as Kind, Mode, mknodat};
 use strongroom_model::{FileType, Secret};
 use strongroom_store::Bodies;
 use strongroom_testkit::PostgresServer;
@@ -22,6 +21,7 @@ use strongroom_vault::rules::right::Right;
 
 use super::client::{REPOSITORY, ask, content, delete, get, list, put};
 use super::process::{Fleet, Process, is_thorough, meanwhile, moment, pause, wait_until};
+use super::storage::{begun, hangs};
 use crate::database::proxy::Proxy;
 use crate::vault::scene::{Pair, Scene, local_bodies, within};
 
@@ -152,12 +152,7 @@ fn a_database_that_stands_still_is_told_by_readyz_and_no_request_waits_for_it() 
 #[test]
 fn a_start_does_not_wait_for_a_bucket_that_says_nothing() {
     let mut fleet = Fleet::on_a_folder();
-    let process = fleet.start();
-    let (append, maintain) = (fleet.token("append"), fleet.token("maintain"));
-    let create = format!("/{REPOSITORY}/?create=true");
-    let created = ask(&process.address, "POST", &create, Some(&append), b"");
-    assert_eq!(created.unwrap().0, 200);
-    let pack = put(&process.address, &append, &content(1, BYTES)).unwrap();
+    let (process, [append, maintain], pack) = begun(&fleet);
     process.stop();
     // The kernel takes connections, and nobody ever answers.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -202,19 +197,13 @@ fn stop_with_unpublished(fleet: &Fleet, process: Process) {
 #[test]
 fn a_folder_that_hangs_holds_up_neither_start_nor_stop_and_the_next_start_publishes() {
     let fleet = Fleet::on_a_folder();
-    let process = fleet.start();
-    let (append, maintain) = (fleet.token("append"), fleet.token("maintain"));
-    let create = format!("/{REPOSITORY}/?create=true");
-    let created = ask(&process.address, "POST", &create, Some(&append), b"");
-    assert_eq!(created.unwrap().0, 200);
-    let pack = put(&process.address, &append, &content(1, BYTES)).unwrap();
+    let (process, [append, maintain], pack) = begun(&fleet);
     process.stop();
     assert_eq!(fleet.unpublished(), 0);
-    // Whoever opens a pipe that nobody writes hangs as in a folder whose server is away.
     let checkpoint = fleet.path("storage/log/checkpoint");
     let kept = fs::read(&checkpoint).unwrap();
     fs::remove_file(&checkpoint).unwrap();
-    mknodat(CWD, &checkpoint, Kind::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    hangs(&checkpoint);
     let began = Instant::now();
     let process = fleet.start();
     let took = began.elapsed();

@@ -20,7 +20,7 @@ const BYTES: usize = 3_000;
 const MOMENT: Duration = Duration::from_millis(50);
 
 /// A process on a folder, with a repository; tokens to append and to maintain; and a pack.
-fn begun(fleet: &Fleet) -> (Process, [String; 2], Id) {
+pub(super) fn begun(fleet: &Fleet) -> (Process, [String; 2], Id) {
     let process = fleet.start();
     let (append, maintain) = (fleet.token("append"), fleet.token("maintain"));
     let create = format!("/{REPOSITORY}/?create=true");
@@ -31,7 +31,7 @@ fn begun(fleet: &Fleet) -> (Process, [String; 2], Id) {
 }
 
 /// Whoever opens a pipe that nobody writes hangs as in a folder whose server is away.
-fn hangs(path: &Path) {
+pub(super) fn hangs(path: &Path) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     mknodat(CWD, path, Kind::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
 }
