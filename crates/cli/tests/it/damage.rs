@@ -11,7 +11,6 @@ use strongroom_repo::index::{IndexFile, IndexedPack};
 use strongroom_repo::pack::PackBuilder;
 use strongroom_repo::{Key, Repository};
 use strongroom_store::{LocalStore, Store};
-use strongroom_testkit::programs::restic_versions;
 use strongroom_testkit::tree::TreeSpec;
 
 use crate::scene::{ALL, PASSWORD, Scene, set_mode};
@@ -42,9 +41,8 @@ fn a_damaged_file_of_the_lead_is_healed_by_the_backup_that_meets_it() {
         ended.assert_says(&[folder, "/one", "its name"]);
         assert!(ended.err.contains("healed"), "{}", ended.err);
         scene.assert_identical();
-        for copy in ALL {
-            scene.check(&restic_versions()[0], copy, &[]);
-        }
+        scene.check_all();
+        scene.assert_restic_restores_all();
         let ended = scene.expect(0, &["backup"]);
         assert_eq!(ended.err, "", "it is told once");
     }

@@ -176,16 +176,17 @@ impl Scene {
         ended
     }
 
-    /// Asserts that stock restic restores from each copy what the source holds.
+    /// Asserts that every restic there is restores from each copy what the source holds.
     pub(crate) fn assert_restic_restores_all(&self) {
-        let restic = &restic_versions()[0];
-        for copy in ALL {
-            let target = tempfile::tempdir().unwrap();
-            let to = target.path().to_str().unwrap();
-            self.restic(restic, copy, &["restore", "latest", "--target", to]);
-            let restored = target.path().join(self.source().strip_prefix("/").unwrap());
-            let differences = strongroom_testkit::tree::compare(&self.source(), &restored);
-            assert_eq!(differences, [], "{copy}");
+        for restic in restic_versions() {
+            for copy in ALL {
+                let target = tempfile::tempdir().unwrap();
+                let to = target.path().to_str().unwrap();
+                self.restic(&restic, copy, &["restore", "latest", "--target", to]);
+                let restored = target.path().join(self.source().strip_prefix("/").unwrap());
+                let differences = strongroom_testkit::tree::compare(&self.source(), &restored);
+                assert_eq!(differences, [], "{copy}, restic {}", restic.version);
+            }
         }
     }
 

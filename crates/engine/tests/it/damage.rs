@@ -264,8 +264,8 @@ fn backup_beside(victim: Victim, damage: Damage, copy: &str, said: Said) {
             "{cell}"
         );
     }
-    if damage == Damage::Flip && copy == "one" {
-        fixture.restic(copy, &["check", "--read-data"]);
+    if damage == Damage::Flip {
+        fixture.check(&[copy]);
     }
 }
 
