@@ -180,7 +180,7 @@ fn a_key_that_is_given_again_is_no_longer_damaged_although_nothing_was_synced() 
     set_mode(&path, 0o600);
     fs::write(&path, "junk").unwrap();
     scene
-        .run(&["backup", "--no-sync"])
+        .expect(3, &["backup", "--no-sync"])
         .assert_says(&["two", "does not give it"]);
     let status = scene.expect(1, &["status"]);
     assert!(status.out.contains("damaged on two"), "{}", status.out);
