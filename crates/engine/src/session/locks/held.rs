@@ -26,7 +26,7 @@ use strongroom_repo::lock::{Lock, STALE_AFTER};
 use strongroom_store::{Error as StoreError, Store};
 
 use crate::session::locks::{
-    LOCKED_HINT, LOCKS_LIMIT, LONGEST_WAIT, LockState, LockTimes, Locked, read_locks,
+    JUNK_HINT, LOCKED_HINT, LOCKS_LIMIT, LONGEST_WAIT, LockState, LockTimes, Locked, read_locks,
 };
 use crate::session::{
     CopyFailure, CopyFailureKind, CopyStore, Environment, Looking, OwnLocks, Session, chain,
@@ -349,9 +349,12 @@ impl Held {
                         }
                     }
                 }
-                LockState::Junk(reason) => {
-                    tracing::warn!(copy = copy.name, lock = %report.id, reason, "A lock is junk");
+                // Told by the first of two looks.
+                LockState::Junk(reason) if self.lock_on(&copy.name).is_none() => {
+                    let (copy, lock, hint) = (&copy.name, report.id, JUNK_HINT);
+                    tracing::warn!(copy, %lock, reason, hint, "A lock is junk");
                 }
+                LockState::Junk(_) => {}
                 LockState::Held(lock) | LockState::Stale(lock)
                     if self.exclusive || lock.exclusive =>
                 {
