@@ -15,6 +15,7 @@ mod damage;
 mod endings;
 mod fake_vault;
 mod gone;
+mod json;
 mod kill;
 mod real_vault;
 mod rest;
