@@ -1,7 +1,6 @@
 //! A source, its copies, a configuration, and the real program run on them.
 
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
@@ -358,10 +357,6 @@ fn collect(folder: &Path, found: &mut BTreeSet<PathBuf>) {
     };
     for entry in entries {
         let path = entry.unwrap().path();
-        // Evidence of ours beside the repository has other bytes on each copy.
-        if path.file_name() == Some(OsStr::new("strongroom")) {
-            continue;
-        }
         if path.is_dir() {
             collect(&path, found);
         } else {
