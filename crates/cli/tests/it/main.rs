@@ -17,6 +17,7 @@ mod fake_vault;
 mod gone;
 mod json;
 mod kill;
+mod once;
 mod real_vault;
 mod rest;
 mod scene;
