@@ -149,7 +149,8 @@ fn a_sync_alone_heals_what_a_listing_shows_and_a_verify_tells_the_rest() {
             let report = hand_made.sync(&places, &SyncOptions::default());
             assert!(report.is_complete(), "{cell}: {report:?}");
             let healed: Vec<_> = report.copies.iter().map(|copy| &copy.healed[..]).collect();
-            let (named, none) = ([name], &[][..]);
+            let named = [name];
+            let none: &[FileName] = &[];
             let on_two = match done {
                 Done::Healed => &named[..],
                 Done::Brought | Done::NotSeen => none,
