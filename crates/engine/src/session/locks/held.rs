@@ -38,6 +38,8 @@ use crate::{Listing, Result};
 pub(in crate::session) struct Held {
     repository: Repository,
     own_locks: OwnLocks,
+    /// What the session has told of junk.
+    told_junk: Arc<Mutex<BTreeSet<(String, Id)>>>,
     exclusive: bool,
     environment: Environment,
     pub(super) times: LockTimes,
@@ -102,6 +104,7 @@ impl Held {
         Self {
             repository: session.repository.clone(),
             own_locks: session.own_locks.clone(),
+            told_junk: Arc::clone(&session.told_junk),
             exclusive,
             environment: environment.clone(),
             times: session.lock_times.clone(),
@@ -349,12 +352,12 @@ impl Held {
                         }
                     }
                 }
-                // Told by the first of two looks.
-                LockState::Junk(reason) if self.lock_on(&copy.name).is_none() => {
+                LockState::Junk(reason) => {
                     let (copy, lock, hint) = (&copy.name, report.id, JUNK_HINT);
-                    tracing::warn!(copy, %lock, reason, hint, "A lock is junk");
+                    if self.told_junk.lock().insert((copy.clone(), lock)) {
+                        tracing::warn!(copy, %lock, reason, hint, "A lock is junk");
+                    }
                 }
-                LockState::Junk(_) => {}
                 LockState::Held(lock) | LockState::Stale(lock)
                     if self.exclusive || lock.exclusive =>
                 {
