@@ -1,5 +1,7 @@
 //! The exit statuses, each with one meaning.
 
+use strongroom_model::scorecard::Standing;
+
 /// How the program ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -40,6 +42,15 @@ impl Exit {
             Self::Done
         } else {
             Self::Incomplete
+        }
+    }
+
+    /// Done only if the plan is met.
+    pub(crate) const fn of_plan(met: Standing) -> Self {
+        match met {
+            Standing::Met => Self::Done,
+            Standing::Missed => Self::Failed,
+            Standing::Unproven => Self::Incomplete,
         }
     }
 

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use strongroom_model::{FileName, Id};
 use strongroom_repo::Repository;
 use strongroom_store::Store;
@@ -83,6 +84,9 @@ pub struct Session {
     pub places: Places,
     /// Which locks are ours.
     pub(crate) own_locks: OwnLocks,
+    /// Files among the locks that are none, and were told, each with its copy: a run locks more
+    /// than once, and looks twice each time.
+    pub(crate) told_junk: Arc<Mutex<BTreeSet<(String, Id)>>>,
     /// The copy from which the key was opened, by its name; `None` where it came from none.
     pub(crate) opened_from: Option<String>,
 }
@@ -154,6 +158,7 @@ impl Session {
             lock_times: LockTimes::default(),
             places: Places::default(),
             own_locks: OwnLocks::default(),
+            told_junk: Arc::default(),
             opened_from: None,
         }
     }

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use strongroom_engine::status::gather;
-use strongroom_model::scorecard::Standing;
 use strongroom_model::{Id, Scorecard};
 
 use crate::context::Context;
@@ -88,11 +87,7 @@ impl Args {
             alarms: looked.vaults.alarms(),
             pending_keys: looked.vaults.pending_keys(),
         })?;
-        Ok(match status.scorecard.met {
-            Standing::Met => Exit::Done,
-            Standing::Missed => Exit::Failed,
-            Standing::Unproven => Exit::Incomplete,
-        })
+        Ok(Exit::of_plan(status.scorecard.met))
     }
 }
 

@@ -2,12 +2,13 @@
 
 use jiff::SignedDuration;
 use strongroom_model::Id;
-use strongroom_model::evidence::{Listing, RestoreDrill, Share, Verify};
+use strongroom_model::evidence::{Listing, RestoreDrill, SeenSnapshot, Share, Verify};
 use strongroom_model::scorecard::{
     CopyFacts, DeviceId, Facts, HeldSnapshot, Location, SourceFacts, Wholeness,
 };
 
 use super::*;
+use crate::exit::Exit;
 
 const CONFIG: &str = r#"
 [[source]]
@@ -138,6 +139,44 @@ Whoever holds production destroys 1 of 3 copies. No single domain destroys all.
         assert_eq!(words(shown), words(&expected));
     }
     assert_eq!(shown.lines().count(), expected.lines().count());
+}
+
+#[test]
+fn only_a_plan_that_is_met_ends_with_0_and_what_is_only_unproven_with_3() {
+    let config = config();
+    let exit = |change: &dyn Fn(&mut Facts)| {
+        let mut facts = good(&config);
+        change(&mut facts);
+        Exit::of_plan(Scorecard::judge(&config, &facts, now()).met).code()
+    };
+    let vault = |facts: &mut Facts, change: &dyn Fn(&mut CopyFacts)| {
+        change(facts.copies.get_mut("vault").unwrap());
+    };
+    assert_eq!(exit(&|_| {}), 0);
+    // One line is unproven, and none is missed.
+    assert_eq!(exit(&|facts| facts.restore_drill = None), 3);
+    let away = |copy: &mut CopyFacts| {
+        copy.unreachable = Some("it does not answer".to_owned());
+        copy.evidence.last_whole = copy
+            .snapshots
+            .drain(..)
+            .map(|held| {
+                let (id, time) = (held.id, held.time);
+                (held.source, SeenSnapshot { id, time })
+            })
+            .collect();
+    };
+    assert_eq!(exit(&|facts| vault(facts, &away)), 3);
+    // What is missed is worse than what is unproven, whichever comes first.
+    assert_eq!(
+        exit(&|facts| vault(facts, &|copy| copy.snapshots.clear())),
+        1
+    );
+    let both = |facts: &mut Facts| {
+        facts.restore_drill = None;
+        vault(facts, &|copy| copy.snapshots.clear());
+    };
+    assert_eq!(exit(&both), 1);
 }
 
 #[test]

@@ -11,7 +11,6 @@ use strongroom_repo::index::{IndexFile, IndexedPack};
 use strongroom_repo::pack::PackBuilder;
 use strongroom_repo::{Key, Repository};
 use strongroom_store::{LocalStore, Store};
-use strongroom_testkit::programs::restic_versions;
 use strongroom_testkit::tree::TreeSpec;
 
 use crate::scene::{ALL, PASSWORD, Scene, set_mode};
@@ -42,9 +41,7 @@ fn a_damaged_file_of_the_lead_is_healed_by_the_backup_that_meets_it() {
         ended.assert_says(&[folder, "/one", "its name"]);
         assert!(ended.err.contains("healed"), "{}", ended.err);
         scene.assert_identical();
-        for copy in ALL {
-            scene.check(&restic_versions()[0], copy, &[]);
-        }
+        scene.check_all();
         let ended = scene.expect(0, &["backup"]);
         assert_eq!(ended.err, "", "it is told once");
     }
@@ -182,7 +179,7 @@ fn a_key_that_is_given_again_is_no_longer_damaged_although_nothing_was_synced() 
     set_mode(&path, 0o600);
     fs::write(&path, "junk").unwrap();
     scene
-        .run(&["backup", "--no-sync"])
+        .expect(3, &["backup", "--no-sync"])
         .assert_says(&["two", "does not give it"]);
     let status = scene.expect(1, &["status"]);
     assert!(status.out.contains("damaged on two"), "{}", status.out);

@@ -182,6 +182,10 @@ fn each_way_to_end_has_its_status() {
         &["snapshots"],
         &["sync"],
         &["restore", "latest", "/x"],
+        &["ls", "latest"],
+        &["dump", "latest", "/x"],
+        &["key", "list"],
+        &["unlock"],
     ] {
         scene
             .expect(10, arguments)
@@ -201,9 +205,17 @@ fn each_way_to_end_has_its_status() {
         &["sync"],
         &["verify"],
         &["status"],
+        &["restore", "latest", "/x"],
+        &["ls", "latest"],
+        &["dump", "latest", "/x"],
+        &["key", "add", "--new-password-file", "password"],
+        &["key", "list"],
+        &["key", "remove", "0"],
+        &["unlock", "--all"],
     ] {
         wrong(arguments).assert_code(12, &arguments);
     }
+    assert_eq!(scene.files("one", "keys").len(), 1);
     let target = scene.path("target");
     let to = target.to_str().unwrap();
     scene.expect(1, &["restore", "deadbeef", to]);
@@ -230,8 +242,20 @@ fn copies_that_another_holds_exclusively_are_status_11() {
     scene.begin();
     let restic = &restic_versions()[0];
     let held = ALL.map(|copy| HeldByRestic::hold(&scene, restic, copy));
-    for arguments in [&["backup"][..], &["sync"]] {
+    let target = scene.path("target");
+    let restore = ["restore", "latest", target.to_str().unwrap()];
+    for arguments in [&["backup"][..], &["sync"], &restore] {
         scene.expect(11, arguments).assert_says(&["exclusive"]);
+    }
+    assert!(!target.exists());
+    // Who takes no lock is kept from nothing.
+    for arguments in [
+        &["snapshots"][..],
+        &["ls", "latest"],
+        &["key", "list"],
+        &["backup", "--dry-run"],
+    ] {
+        scene.expect(0, arguments);
     }
     drop(held);
     for copy in ALL {

@@ -10,8 +10,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use strongroom_model::{FileName, FileType, Id};
+use strongroom_repo::blob::{self, BlobId, BlobKind, PackedBlob};
 use strongroom_repo::index::IndexFile;
-use strongroom_repo::{Key, Repository, Snapshot, pack};
+use strongroom_repo::{Key, Repository, Snapshot, Tree, pack};
 use strongroom_store::{LocalStore, Store};
 use strongroom_testkit::programs::restic_versions;
 use strongroom_testkit::tree::{TreeSpec, mutate};
@@ -20,6 +21,10 @@ use crate::scene::{ALL, PASSWORD, Running, Scene, write_noise};
 
 /// After this many kills the copies are looked at and a backup runs to its end.
 const KILLS_IN_A_ROW: u64 = 10;
+
+/// For so long single kills of a round are each followed by a backup, and one copy is checked;
+/// the others are followed by the next kill.
+const FOLLOWED: Duration = Duration::from_millis(2500);
 
 /// Whether there is time for more.
 fn is_thorough() -> bool {
@@ -73,22 +78,39 @@ fn stored_bytes(scene: &Scene, copy: &str) -> u64 {
 #[test]
 fn backups_that_are_killed_at_any_moment_do_no_harm() {
     let scene = scene();
-    let restic = &restic_versions()[0];
+    let restics = restic_versions();
     scene.begin();
-    let key = key(&scene);
+    let mut sound = Soundness::new(&scene);
     let (rounds, mut seed) = (if is_thorough() { 15 } else { 5 }, 0);
     for round in 0..rounds {
         change(&scene, 1_000_000 + round);
         let usual = Usual::measure(&scene, &["--quiet", "backup"]);
-        let mut killed = 0;
+        let (mut killed, mut spent) = (0, Duration::ZERO);
         while killed < KILLS_IN_A_ROW {
             seed += 1;
             change(&scene, seed);
-            killed += u64::from(usual.kill_one(&scene, &["--quiet", "backup"], seed));
-            assert_nothing_refers_to_what_is_missing(&scene, &key);
+            let was_hit = usual.kill_one(&scene, &["--quiet", "backup"], seed);
+            killed += u64::from(was_hit);
+            sound.assert_holds(&scene);
+            if was_hit && (spent < FOLLOWED || is_thorough()) {
+                let start = Instant::now();
+                scene.expect(0, &["--quiet", "backup"]);
+                sound.assert_holds(&scene);
+                let snapshots = ALL.map(|copy| {
+                    let mut snapshots = scene.files(copy, "snapshots");
+                    snapshots.retain(|path| !is_passing(path));
+                    snapshots
+                });
+                assert_eq!(snapshots[0], snapshots[1]);
+                assert_eq!(snapshots[0], snapshots[2]);
+                let copy = ALL[seed as usize % ALL.len()];
+                scene.check(&restics[killed as usize % restics.len()], copy, &[]);
+                spent += start.elapsed();
+            }
         }
         // As the kills left them, apart from the locks of the dead.
         let copy = ALL[round as usize % ALL.len()];
+        let restic = &restics[round as usize % restics.len()];
         scene.check(restic, copy, &["--no-lock"]);
         sweep(&scene);
         let packs = ALL.map(|copy| scene.files(copy, "data"));
@@ -127,7 +149,7 @@ fn a_sync_that_is_killed_at_any_moment_goes_on_where_it_was() {
         fs::remove_dir_all(scene.path("three")).unwrap();
         scene.expect(0, &["--quiet", "init"]);
     };
-    let key = key(&scene);
+    let mut sound = Soundness::new(&scene);
     empty();
     let usual = Usual::measure(&scene, &["--quiet", "sync"]);
     scene.assert_identical();
@@ -137,7 +159,7 @@ fn a_sync_that_is_killed_at_any_moment_goes_on_where_it_was() {
         // The second kill hits a copy that holds some of it.
         for part in [seed, seed + 101] {
             usual.kill_one(&scene, &["--quiet", "sync"], part);
-            assert_nothing_refers_to_what_is_missing(&scene, &key);
+            sound.assert_holds(&scene);
         }
         scene.check(restic, "three", &["--no-lock"]);
         scene.expect(0, &["--quiet", "sync"]);
@@ -192,17 +214,17 @@ impl Usual {
         }
     }
 
-    /// Kills a run at a random moment: by turns at any, while it does its work, and just when the
-    /// first new index file or snapshot is on a copy, since that is what barriers are about. Tells
-    /// whether it was still running.
+    /// Kills a run at a random moment: one of eight at any before its lock, the others by turns
+    /// while it does its work, and just when the first new index file or snapshot is on a copy,
+    /// since that is what barriers are about. Tells whether it was still running.
     fn kill_one(&self, scene: &Scene, arguments: &[&str], seed: u64) -> bool {
-        let (folder, longest) = match seed % 4 {
+        let (folder, longest) = match seed % 8 {
             0 => {
                 let running = scene.start(arguments);
                 return running.kill_after(moment(seed, self.to_lock));
             }
-            1 => ("locks", self.from_lock),
-            2 => ("index", Duration::from_millis(10)),
+            1 | 4 | 7 => ("locks", self.from_lock),
+            2 | 5 => ("index", Duration::from_millis(10)),
             _ => ("snapshots", Duration::from_millis(10)),
         };
         let before = ALL.map(|copy| scene.files(copy, folder));
@@ -220,29 +242,76 @@ impl Usual {
     }
 }
 
-/// Asserts of each copy that its index files name only packs that are there in full, and that its
-/// snapshots have their trees.
-fn assert_nothing_refers_to_what_is_missing(scene: &Scene, key: &Key) {
-    for copy in ALL {
-        let store = &LocalStore::new(scene.path(copy));
-        let read = |kind| {
-            let entries = store.list(kind).unwrap().into_iter();
-            entries.map(move |entry| store.read(FileName::new(kind, entry.id)).unwrap())
-        };
-        let packs = store.list(FileType::Data).unwrap().into_iter();
-        let packs: BTreeMap<_, _> = packs.map(|entry| (entry.id, entry.size_bytes)).collect();
-        let mut blobs = BTreeSet::new();
-        for bytes in read(FileType::Index) {
-            for indexed in IndexFile::open(key, bytes).unwrap().packs {
-                let size = pack::size_bytes(&indexed.blobs);
-                assert_eq!(packs.get(&indexed.id), Some(&size), "{copy}");
-                blobs.extend(indexed.blobs.iter().map(|blob| blob.blob.id));
+/// What must hold on every copy whenever a run is killed.
+struct Soundness {
+    key: Key,
+    /// The blobs that each tree names, which are the same wherever it lies.
+    trees: BTreeMap<Id, Vec<BlobId>>,
+}
+
+impl Soundness {
+    fn new(scene: &Scene) -> Self {
+        let key = key(scene);
+        let trees = BTreeMap::new();
+        Self { key, trees }
+    }
+
+    /// Asserts of each copy that its index files name only packs that are there in full, and that
+    /// these hold every blob of its snapshots.
+    fn assert_holds(&mut self, scene: &Scene) {
+        for copy in ALL {
+            let store = &LocalStore::new(scene.path(copy));
+            let read = |kind| {
+                let entries = store.list(kind).unwrap().into_iter();
+                entries.map(move |entry| store.read(FileName::new(kind, entry.id)).unwrap())
+            };
+            let packs = store.list(FileType::Data).unwrap().into_iter();
+            let packs: BTreeMap<_, _> = packs.map(|entry| (entry.id, entry.size_bytes)).collect();
+            let mut blobs = BTreeMap::new();
+            for bytes in read(FileType::Index) {
+                for indexed in IndexFile::open(&self.key, bytes).unwrap().packs {
+                    let size = pack::size_bytes(&indexed.blobs);
+                    assert_eq!(packs.get(&indexed.id), Some(&size), "{copy}");
+                    let pack = FileName::new(FileType::Data, indexed.id);
+                    for blob in indexed.blobs {
+                        blobs.insert(blob.blob, (pack, blob));
+                    }
+                }
+            }
+            let mut seen = BTreeSet::new();
+            for bytes in read(FileType::Snapshots) {
+                let snapshot = Snapshot::open(&self.key, bytes).unwrap();
+                let mut wanted = vec![BlobId::tree(snapshot.tree)];
+                while let Some(blob) = wanted.pop() {
+                    if !seen.insert(blob) {
+                        continue;
+                    }
+                    let found = blobs.get(&blob);
+                    let (pack, packed) = found.unwrap_or_else(|| panic!("{copy} lacks {blob}"));
+                    if blob.kind == BlobKind::Tree {
+                        wanted.extend(self.named_by(store, *pack, packed));
+                    }
+                }
             }
         }
-        for bytes in read(FileType::Snapshots) {
-            let snapshot = Snapshot::open(key, bytes).unwrap();
-            assert!(blobs.contains(&snapshot.tree), "{copy}");
-        }
+    }
+
+    /// The blobs that a tree names; it is read where it is met for the first time.
+    fn named_by(&mut self, store: &LocalStore, pack: FileName, packed: &PackedBlob) -> &[BlobId] {
+        self.trees.entry(packed.blob.id).or_insert_with(|| {
+            let start = u64::from(packed.offset);
+            let range = start..start + u64::from(packed.length);
+            let mut sealed = store.read_range(pack, range).unwrap();
+            let length = packed.uncompressed_length;
+            let text = blob::decode(&self.key, packed.blob, length, &mut sealed).unwrap();
+            let nodes = Tree::decode(&text).unwrap().nodes;
+            let named = nodes.iter().flat_map(|node| {
+                let content = node.content.as_deref().unwrap_or_default();
+                let data = content.iter().map(|id| BlobId::data(*id));
+                data.chain(node.subtree.map(BlobId::tree))
+            });
+            named.collect()
+        })
     }
 }
 

@@ -1,7 +1,6 @@
 //! A source, its copies, a configuration, and the real program run on them.
 
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
@@ -176,16 +175,17 @@ impl Scene {
         ended
     }
 
-    /// Asserts that stock restic restores from each copy what the source holds.
+    /// Asserts that every restic there is restores from each copy what the source holds.
     pub(crate) fn assert_restic_restores_all(&self) {
-        let restic = &restic_versions()[0];
-        for copy in ALL {
-            let target = tempfile::tempdir().unwrap();
-            let to = target.path().to_str().unwrap();
-            self.restic(restic, copy, &["restore", "latest", "--target", to]);
-            let restored = target.path().join(self.source().strip_prefix("/").unwrap());
-            let differences = strongroom_testkit::tree::compare(&self.source(), &restored);
-            assert_eq!(differences, [], "{copy}");
+        for restic in restic_versions() {
+            for copy in ALL {
+                let target = tempfile::tempdir().unwrap();
+                let to = target.path().to_str().unwrap();
+                self.restic(&restic, copy, &["restore", "latest", "--target", to]);
+                let restored = target.path().join(self.source().strip_prefix("/").unwrap());
+                let differences = strongroom_testkit::tree::compare(&self.source(), &restored);
+                assert_eq!(differences, [], "{copy}, restic {}", restic.version);
+            }
         }
     }
 
@@ -357,10 +357,6 @@ fn collect(folder: &Path, found: &mut BTreeSet<PathBuf>) {
     };
     for entry in entries {
         let path = entry.unwrap().path();
-        // Evidence of ours beside the repository has other bytes on each copy.
-        if path.file_name() == Some(OsStr::new("strongroom")) {
-            continue;
-        }
         if path.is_dir() {
             collect(&path, found);
         } else {

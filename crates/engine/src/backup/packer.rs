@@ -240,3 +240,68 @@ impl<'a> Packer<'a> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use rand::SeedableRng;
+    use strongroom_repo::blob::BlobEncoder;
+    use strongroom_repo::index::Claim;
+    use strongroom_repo::key::ScryptCost;
+    use strongroom_repo::repository::Maker;
+
+    use super::*;
+
+    const BLOBS: usize = 300;
+
+    /// The packs that small blobs go to, one after the other; none of the packs gets full.
+    fn packs_of(kind: BlobKind, packs_in_memory: usize, seed: u64) -> Vec<PackNumber> {
+        let maker = Maker {
+            now: "2026-01-01T00:00:00Z".parse().unwrap(),
+            username: "tester",
+            hostname: "testhost",
+        };
+        let cost = ScryptCost {
+            log_n: 10,
+            r: 8,
+            p: 1,
+        };
+        let new = Repository::generate(b"password", cost, &maker).unwrap();
+        let repository = new.repository;
+        let index = Index::new();
+        let packer = Packer::new(&repository, &index, None, 1 << 20, packs_in_memory);
+        let mut random = StdRng::seed_from_u64(seed);
+        let mut encoder = BlobEncoder::new(2).unwrap();
+        let mut packs = Vec::new();
+        for number in 0..BLOBS {
+            let plain = format!("blob {number}");
+            let id = Id::of(plain.as_bytes());
+            let blob = BlobId { kind, id };
+            assert_eq!(index.claim(blob), Claim::Yours);
+            let (sealed, length) = encoder.encode(repository.key(), plain.as_bytes()).unwrap();
+            packs.push(packer.add(blob, sealed, length, &mut random).unwrap());
+        }
+        packs
+    }
+
+    #[test]
+    fn neighbours_go_to_one_of_several_open_packs_at_random() {
+        let in_memory = OPEN_DATA_PACKS + OTHER_PACKS;
+        let packs = packs_of(BlobKind::Data, in_memory, 1);
+        let used: BTreeSet<_> = packs.iter().collect();
+        assert_eq!(used.len(), OPEN_DATA_PACKS);
+        // By turns it would be none, one pack after the other all, and by chance a third.
+        let together = packs.windows(2).filter(|pair| pair[0] == pair[1]).count();
+        assert!((60..140).contains(&together), "{together} of {BLOBS}");
+        assert_ne!(packs, packs_of(BlobKind::Data, in_memory, 2));
+
+        // Trees are read one after the other, and lie together.
+        let trees: BTreeSet<_> = packs_of(BlobKind::Tree, in_memory, 1).into_iter().collect();
+        assert_eq!(trees.len(), 1);
+        let narrow: BTreeSet<_> = packs_of(BlobKind::Data, LEAST_PACKS, 1)
+            .into_iter()
+            .collect();
+        assert_eq!(narrow.len(), 1);
+    }
+}

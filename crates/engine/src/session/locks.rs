@@ -37,6 +37,10 @@ pub(crate) const LOCKED_HINT: &str = "wait for the other process; if it was kill
     its lock dies in 11 minutes; if elsewhere, `strongroom unlock` removes it after 30, and \
     `strongroom unlock --all` at once";
 
+/// What to do about a file among the locks that is none; `locks/` is never synced.
+const JUNK_HINT: &str =
+    "it holds up nobody; where nothing is running anywhere: strongroom unlock --all";
+
 /// How old a lock may be when it is written; the next one is due five minutes later.
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(1);
 

@@ -4,7 +4,6 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileExt, MetadataExt, symlink};
-use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -70,6 +69,25 @@ fn restore_of(fixture: &Fixture, report: &BackupReport, target: &Path) -> Restor
         progress,
     )
     .unwrap()
+}
+
+/// What is mounted until this is dropped.
+struct Mounted(PathBuf);
+
+impl Mounted {
+    /// Mounts something at an existing place; `arguments` stand before the place.
+    fn new(arguments: &[&str], place: &Path) -> Self {
+        let status = Command::new("mount").args(arguments).arg(place).status();
+        assert!(status.unwrap().success(), "this test mounts and needs root");
+        Self(place.to_owned())
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let status = Command::new("umount").arg(&self.0).status();
+        assert!(status.unwrap().success() || std::thread::panicking());
+    }
 }
 
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY);
@@ -189,6 +207,40 @@ fn a_file_that_grows_is_read_as_far_as_it_was_long() {
     assert!(restore_of(&fixture, &report, &target).is_complete());
     let restored = fs::read(target.join(path.strip_prefix("/").unwrap())).unwrap();
     assert!(restored == noise(1, 40 << 20));
+}
+
+#[test]
+fn what_vanishes_before_it_is_opened_is_named_and_the_rest_is_saved() {
+    let mut fixture = Fixture::new();
+    let source = fixture.source();
+    // Nobody gets past it while no copy takes anything, and the others are listed by then.
+    fs::write(source.join("a"), noise(1, 40 << 20)).unwrap();
+    fs::write(source.join("file"), "file").unwrap();
+    fs::write(source.join("kept"), "kept").unwrap();
+    fs::create_dir(source.join("folder")).unwrap();
+    fs::write(source.join("folder/file"), "file").unwrap();
+    let report = backup_while(&mut fixture, || {
+        fs::remove_file(source.join("file")).unwrap();
+        fs::remove_dir_all(source.join("folder")).unwrap();
+    });
+    let errors = report.sources[0].errors.iter();
+    let named: Vec<_> = errors
+        .map(|error| (Path::new(&error.path).to_owned(), error.kind))
+        .collect();
+    let vanished = |name: &str| (source.join(name), SourceErrorKind::Vanished);
+    assert_eq!(named, [vanished("file"), vanished("folder")]);
+    assert_eq!(report.error_count(), 2);
+    assert!(!report.is_complete());
+    assert_eq!(report.sources[0].stats.files_processed, 2);
+
+    let target = fixture.folder.path().join("target");
+    assert!(restore_of(&fixture, &report, &target).is_complete());
+    let restored = target.join(source.strip_prefix("/").unwrap());
+    let names = fs::read_dir(&restored).unwrap();
+    let mut names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["a", "kept"]);
+    assert!(fs::read(restored.join("a")).unwrap() == noise(1, 40 << 20));
 }
 
 #[test]
@@ -353,23 +405,45 @@ fn a_copy_that_a_source_meets_through_a_mount_is_named_and_left_out() {
     fs::write(fixture.source().join("file"), "content").unwrap();
     let mounted = fixture.source().join("mounted");
     fs::create_dir(&mounted).unwrap();
-    let mount = |arguments: &[&Path]| {
-        let program = if arguments.len() == 1 {
-            "umount"
-        } else {
-            "mount"
-        };
-        let status = Command::new(program).args(arguments).status().unwrap();
-        assert!(status.success(), "this test mounts a folder and needs root");
-    };
-    mount(&[Path::new("--bind"), &fixture.copy_path("two"), &mounted]);
-    let report = std::panic::catch_unwind(AssertUnwindSafe(|| fixture.backup()));
-    mount(&[&mounted]);
-    let report = report.unwrap();
+    let copy = fixture.copy_path("two");
+    let mounting = Mounted::new(&["--bind", copy.to_str().unwrap()], &mounted);
+    let report = fixture.backup();
+    drop(mounting);
     let [error] = &report.sources[0].errors[..] else {
         panic!("{report:?}");
     };
     assert_eq!(error.path, mounted.display().to_string());
     assert!(error.message.contains("copy two"), "{error}");
     assert_eq!(report.sources[0].stats.files_processed, 1);
+}
+
+#[test]
+fn a_source_that_stays_on_its_filesystem_saves_where_others_are_mounted_and_nothing_of_them() {
+    let fixture = Fixture::new();
+    let source = fixture.source();
+    let (mounted, bound) = (source.join("mounted"), source.join("bound"));
+    fs::write(source.join("file"), "content").unwrap();
+    fs::create_dir(&mounted).unwrap();
+    fs::write(&bound, "what lies below").unwrap();
+    let _other = Mounted::new(&["-t", "tmpfs", "tmpfs"], &mounted);
+    let inside = mounted.join("inside");
+    fs::write(&inside, "inside").unwrap();
+    // A file of the other filesystem, mounted on one of ours.
+    let _file = Mounted::new(&["--bind", inside.to_str().unwrap()], &bound);
+    for (stays, files) in [(true, 1), (false, 3)] {
+        let settings = format!("path = {source:?}\none_file_system = {stays}");
+        let report = fixture.backup_of(&fixture.sources(&settings)).unwrap();
+        assert!(report.is_complete(), "{report:?}");
+        assert_eq!(report.sources[0].stats.files_processed, files);
+
+        let target = fixture.folder.path().join(format!("target-{stays}"));
+        assert!(restore_of(&fixture, &report, &target).is_complete());
+        let restored = target.join(source.strip_prefix("/").unwrap());
+        assert!(restored.join("file").is_file());
+        // There is something to mount on, with nothing in it.
+        let names = fs::read_dir(restored.join("mounted")).unwrap();
+        assert_eq!(names.count(), usize::from(!stays));
+        let content = fs::read_to_string(restored.join("bound")).ok();
+        assert_eq!(content.as_deref(), (!stays).then_some("inside"));
+    }
 }

@@ -15,6 +15,7 @@ mod hosts;
 mod locks;
 mod looks;
 mod renewals;
+mod requests;
 mod restore;
 mod status;
 mod sync;

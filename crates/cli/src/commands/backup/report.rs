@@ -14,9 +14,9 @@ use crate::error::Result;
 use crate::output::{BAD, DOUBTFUL, GOOD, Output, visible};
 use crate::table::{Cell, Table};
 use crate::vaults::Said;
-use crate::words::{count, size};
+use crate::words::{count, grouped, size};
 
-/// How many unreadable files of a source are named; all of them are with `--json`.
+/// How many unreadable files of a source are named; with `--json` far more are.
 const NAMED: usize = 20;
 
 /// Whether every source was read without an error.
@@ -82,19 +82,26 @@ fn warn_of_source(output: &Output, source: &SourceReport) {
     for error in source.errors.iter().take(NAMED) {
         output.warn(&visible(&error.to_string()), None);
     }
-    if let Some(more) = source
-        .errors
-        .len()
-        .checked_sub(NAMED)
-        .filter(|more| *more > 0)
-    {
-        let text = format!(
-            "{}: {} not named here",
-            source.name,
-            count(more as u64, "error", "errors")
-        );
-        output.warn(&text, Some("--json names all of them"));
+    if let Some((text, hint)) = not_named(source) {
+        output.warn(&text, Some(&hint));
     }
+}
+
+/// How many errors of a source are not named, and where more of them are.
+fn not_named(source: &SourceReport) -> Option<(String, String)> {
+    let more = source.error_count().checked_sub(NAMED as u64)?;
+    if more == 0 {
+        return None;
+    }
+    let errors = count(more, "error", "errors");
+    let hint = match source.errors_not_told {
+        0 => "--json names all of them".to_owned(),
+        _ => format!(
+            "--json names the first {}",
+            grouped(source.errors.len() as u64)
+        ),
+    };
+    Some((format!("{}: {errors} not named here", source.name), hint))
 }
 
 fn sources(report: &BackupReport, dry_run: bool) -> Table {
@@ -110,14 +117,14 @@ fn sources(report: &BackupReport, dry_run: bool) -> Table {
             (None, None) if dry_run => "dry run".into(),
             (None, None) => "none".into(),
         };
-        let errors = match source.errors.len() {
+        let errors = match source.error_count() {
             0 => "0".into(),
-            errors => Cell::styled(errors.to_string(), BAD),
+            errors => Cell::styled(grouped(errors), BAD),
         };
         table.row([
             source.name.clone().into(),
             snapshot,
-            crate::words::grouped(stats.files_processed).into(),
+            grouped(stats.files_processed).into(),
             size(stats.bytes_processed).into(),
             size(stats.bytes_read).into(),
             size(stats.data_added_packed_bytes).into(),
@@ -268,5 +275,46 @@ impl<'a> CopySummary<'a> {
                 reason: said.reason.as_deref(),
             }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use strongroom_engine::backup::report::SourceErrorKind;
+
+    use super::*;
+
+    fn source(told: usize, not_told: u64) -> SourceReport {
+        let error = SourceError {
+            path: "/srv/file".to_owned(),
+            kind: SourceErrorKind::Unreadable,
+            message: "Permission denied".to_owned(),
+        };
+        SourceReport {
+            name: "main".to_owned(),
+            errors: vec![error; told],
+            errors_not_told: not_told,
+            ..SourceReport::default()
+        }
+    }
+
+    #[test]
+    fn all_errors_are_counted_and_no_more_are_promised_than_are_told() {
+        assert_eq!(not_named(&source(0, 0)), None);
+        assert_eq!(not_named(&source(NAMED, 0)), None);
+        let (text, hint) = not_named(&source(NAMED + 1, 0)).unwrap();
+        assert_eq!(text, "main: 1 error not named here");
+        assert_eq!(hint, "--json names all of them");
+        let many = source(10_000, 2_500);
+        let (text, hint) = not_named(&many).unwrap();
+        let (all, unnamed, told) = (grouped(12_500), grouped(12_480), grouped(10_000));
+        assert_eq!(text, format!("main: {unnamed} errors not named here"));
+        assert_eq!(hint, format!("--json names the first {told}"));
+        let report = BackupReport {
+            sources: vec![many],
+            ..BackupReport::default()
+        };
+        let table = sources(&report, false).to_string();
+        assert!(table.contains(&all), "{table}");
     }
 }

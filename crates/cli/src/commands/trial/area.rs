@@ -84,13 +84,24 @@ impl Area {
     /// What to do next.
     pub(super) fn last_words(&self, dir: &Path) -> String {
         let in_area = |name: &str| quoted(self.path.join(name));
+        let vault_program = program::vault_typed();
+        let back = match &vault_program {
+            Some(_) => "The vault of copy three ended with the trial. To have it back, in another terminal:"
+                .to_owned(),
+            None => format!(
+                "The vault of copy three ended with the trial, and its program is not on this machine.
+To have it back, first in the folder of Strongroom's source, then in another terminal:
+  {}",
+                program::INSTALL_VAULT
+            ),
+        };
         format!(
             "
 All three copies lie on one disk of one machine: whatever takes it takes all of them, and the vault
 was on the machine that it is to protect. This was a rehearsal, not 3-2-1; the lines above say what
 is missing.
 
-The vault of copy three ended with the trial. To have it back, in another terminal:
+{back}
   {vault_program} serve --config {vault_config} --listen {address} --no-tls
 
 Look around:
@@ -111,7 +122,7 @@ Forget it all:
   rm -r {area}
 ",
             program = program::typed(),
-            vault_program = program::vault_typed(),
+            vault_program = vault_program.as_deref().unwrap_or(program::VAULT),
             vault_config = quoted(&self.vault.config),
             address = self.vault.address,
             config = in_area("strongroom.toml"),

@@ -26,7 +26,7 @@ use strongroom_repo::lock::{Lock, STALE_AFTER};
 use strongroom_store::{Error as StoreError, Store};
 
 use crate::session::locks::{
-    LOCKED_HINT, LOCKS_LIMIT, LONGEST_WAIT, LockState, LockTimes, Locked, read_locks,
+    JUNK_HINT, LOCKED_HINT, LOCKS_LIMIT, LONGEST_WAIT, LockState, LockTimes, Locked, read_locks,
 };
 use crate::session::{
     CopyFailure, CopyFailureKind, CopyStore, Environment, Looking, OwnLocks, Session, chain,
@@ -38,6 +38,8 @@ use crate::{Listing, Result};
 pub(in crate::session) struct Held {
     repository: Repository,
     own_locks: OwnLocks,
+    /// What the session has told of junk.
+    told_junk: Arc<Mutex<BTreeSet<(String, Id)>>>,
     exclusive: bool,
     environment: Environment,
     pub(super) times: LockTimes,
@@ -102,6 +104,7 @@ impl Held {
         Self {
             repository: session.repository.clone(),
             own_locks: session.own_locks.clone(),
+            told_junk: Arc::clone(&session.told_junk),
             exclusive,
             environment: environment.clone(),
             times: session.lock_times.clone(),
@@ -350,7 +353,10 @@ impl Held {
                     }
                 }
                 LockState::Junk(reason) => {
-                    tracing::warn!(copy = copy.name, lock = %report.id, reason, "A lock is junk");
+                    let (copy, lock, hint) = (&copy.name, report.id, JUNK_HINT);
+                    if self.told_junk.lock().insert((copy.clone(), lock)) {
+                        tracing::warn!(copy, %lock, reason, hint, "A lock is junk");
+                    }
                 }
                 LockState::Held(lock) | LockState::Stale(lock)
                     if self.exclusive || lock.exclusive =>
