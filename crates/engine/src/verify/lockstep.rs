@@ -263,8 +263,8 @@ fn read(
     keep_bytes: u64,
     kept: &mut Vec<u8>,
 ) -> std::result::Result<Read, GivenUp> {
-    let row = || std::iter::once(first).chain(siblings);
-    let stores: Vec<_> = row().map(|turn| Arc::clone(turn.reading.store())).collect();
+    let others = siblings.iter().map(|turn| turn.reading.store());
+    let others: Vec<_> = others.map(Arc::clone).collect();
     let told = siblings.iter().map(|turn| turn.told.clone()).collect();
     let file = File {
         name: first.name,
@@ -273,7 +273,7 @@ fn read(
     };
     // Where its thread is left behind, so is this.
     let mut memory = mem::take(kept);
-    let (read, memory) = together(&stores, move |places| {
+    let (read, memory) = together(first.reading.store(), &others, move |places| {
         let read = file.read(places, told, Hashing::new(keep_bytes, &mut memory));
         (read, memory)
     })?;
@@ -284,11 +284,11 @@ fn read(
 impl File {
     /// Reads it in the first of the places, and in the others what is the same.
     fn read(self, places: &Places, told: Vec<Told>, hashing: Hashing<'_>) -> Read {
-        let open = |place| {
+        let open = |place, store| {
             places.turn(place);
-            Stream::open(places.store(place), self.name)
+            Stream::open(store, self.name)
         };
-        let first = match open(0) {
+        let first = match open(0, places.first()) {
             Ok(first) => first,
             Err(error) => {
                 return Read {
@@ -297,11 +297,14 @@ impl File {
                 };
             }
         };
-        let siblings = (1..).zip(told).map(|(place, told)| Sibling {
-            place,
-            told,
-            state: open(place).map_or_else(State::Failed, State::Same),
-        });
+        let siblings = places
+            .others()
+            .zip(told)
+            .map(|((place, store), told)| Sibling {
+                place,
+                told,
+                state: open(place, store).map_or_else(State::Failed, State::Same),
+            });
         let mut siblings: Vec<_> = siblings.collect();
         Read {
             hashed: self.hash(places, first, &mut siblings, hashing),
@@ -319,7 +322,7 @@ impl File {
     ) -> strongroom_store::Result<Hashed> {
         loop {
             if self.cancel.is_cancelled() {
-                let location = places.store(0).location().to_owned();
+                let location = places.first().location().to_owned();
                 return Err(Error::Cancelled { location });
             }
             places.turn(0);

@@ -20,7 +20,8 @@ use crate::{Error, Result};
 /// The places that such work reads from, by number.
 #[derive(Debug)]
 pub struct Places {
-    stores: Vec<Arc<dyn Store>>,
+    first: Arc<dyn Store>,
+    others: Vec<Arc<dyn Store>>,
     seen: Arc<Seen>,
 }
 
@@ -43,14 +44,16 @@ struct Seen {
 }
 
 impl Places {
-    /// The place with this number, of which there must be as many as were given.
+    /// The first place, which has the number 0.
     ///
-    /// Whatever is read from it without a turn of its own may be booked on another place.
-    ///
-    /// # Panics
-    /// Where there is none of this number.
-    pub fn store(&self, place: usize) -> &dyn Store {
-        self.stores[place].as_ref()
+    /// Whatever is read from a place without a turn of its own may be booked on another one.
+    pub fn first(&self) -> &dyn Store {
+        self.first.as_ref()
+    }
+
+    /// The others with their numbers, in the order in which they were given.
+    pub fn others(&self) -> impl Iterator<Item = (usize, &dyn Store)> {
+        (1..).zip(self.others.iter().map(AsRef::as_ref))
     }
 
     /// Says that it is this place's turn: what does not come from now on is its fault.
@@ -67,15 +70,20 @@ impl Places {
 /// # Errors
 /// Where a place hangs, or was given up before.
 pub fn together<T: Send + 'static>(
-    stores: &[Arc<dyn Store>],
+    first: &Arc<dyn Store>,
+    others: &[Arc<dyn Store>],
     work: impl FnOnce(&Places) -> T + Send + 'static,
 ) -> Result<T, GivenUp> {
     let seen = Arc::new(Seen::default());
-    let patient: Option<Vec<_>> = stores.iter().map(|store| store.patient()).collect();
+    let all = || std::iter::once(first).chain(others);
+    let patient: Option<Vec<_>> = all().map(|store| store.patient()).collect();
     let patient = patient.unwrap_or_default();
-    let Some(first) = patient.first() else {
-        let stores = stores.to_vec();
-        return Ok(work(&Places { stores, seen }));
+    let Some(leading) = patient.first() else {
+        return Ok(work(&Places {
+            first: Arc::clone(first),
+            others: others.to_vec(),
+            seen,
+        }));
     };
     for (place, store) in patient.iter().enumerate() {
         if store.has_hung() {
@@ -83,14 +91,13 @@ pub fn together<T: Send + 'static>(
             return Err(GivenUp { place, error });
         }
     }
-    let worker = first
+    let worker = leading
         .worker()
         .map_err(|error| GivenUp { place: 0, error })?;
+    let inner = patient.iter().skip(1).map(|store| Arc::clone(&store.inner));
     let places = Places {
-        stores: patient
-            .iter()
-            .map(|store| Arc::clone(&store.inner))
-            .collect(),
+        first: Arc::clone(&leading.inner),
+        others: inner.collect(),
         seen: Arc::clone(&seen),
     };
     let (reply, answer) = sync_channel(1);
@@ -100,8 +107,8 @@ pub fn together<T: Send + 'static>(
         // Where nobody waits any more, nobody wants to know.
         let _ = reply.send(result);
     }));
-    let result = wait(first, &patient, &seen, &answer)?;
-    first.idle.lock().push(worker);
+    let result = wait(leading, &patient, &seen, &answer)?;
+    leading.idle.lock().push(worker);
     Ok(result)
 }
 
