@@ -13,6 +13,7 @@ mod restic;
 mod rustic;
 mod server;
 mod snapshots;
+mod tls;
 mod wire;
 
 use serde_json::Value;

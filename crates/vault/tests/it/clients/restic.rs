@@ -25,6 +25,9 @@ impl Restic<'_> {
             .env("RESTIC_CACHE_DIR", self.server.folder.path().join("cache"))
             .args(["--repo", &self.server.repository(&self.token, view)])
             .args(arguments);
+        if let Some(authority) = self.server.authority() {
+            command.arg("--cacert").arg(authority);
+        }
         command
     }
 
