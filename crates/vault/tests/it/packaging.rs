@@ -60,7 +60,9 @@ fn the_unit_shuts_the_vault_in() {
         let said = directives.get(key).map(|said| said.trim());
         assert_eq!(said, Some(value), "{key}");
     }
-    assert!(directives["SystemCallFilter"].contains("@system-service"));
+    // In this order: what is let in last is let in although its group is not.
+    let calls = "@system-service\n~@privileged @resources @obsolete\nsetpriority\n";
+    assert_eq!(directives["SystemCallFilter"], calls);
     for key in ["MemoryMax", "TasksMax", "WatchdogSec", "TimeoutStopSec"] {
         assert!(directives.contains_key(key), "{key} is missing");
     }
