@@ -1,6 +1,7 @@
 //! The program as real clients meet it: stock restic, what behaves as others do, attackers, and
 //! kill -9.
 
+mod answers;
 mod append_only;
 mod attacks;
 mod full;
