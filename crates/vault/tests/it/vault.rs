@@ -9,7 +9,7 @@ pub(crate) mod hiding;
 pub(crate) mod holds;
 pub(crate) mod life;
 mod log;
-mod model;
+pub(crate) mod model;
 pub(crate) mod moments;
 mod observing;
 pub(crate) mod parts;

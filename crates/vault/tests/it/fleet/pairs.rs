@@ -14,8 +14,11 @@ use strongroom_testkit::PostgresServer;
 use strongroom_vault::database::{Database, Postgres};
 use strongroom_vault::publication::{LogFolder, Publisher};
 
+use super::process::is_thorough;
 use crate::vault::scene::{Pair, Scene, local_bodies, within};
-use crate::vault::{attacks, hiding, holds, life, moments, parts, receipts, rejecting, scrubbing};
+use crate::vault::{
+    attacks, hiding, holds, life, model, moments, parts, receipts, rejecting, scrubbing,
+};
 
 /// A database of its own on a server for each folder.
 pub(super) fn database_of(server: &PostgresServer, folder: &Path) -> String {
@@ -136,4 +139,16 @@ fn a_vault_on_postgres_does_all_that_one_on_sqlite_does() {
     for test in [EVERYWHERE, ON_A_FOLDER].concat() {
         within(&pair, test);
     }
+}
+
+#[test]
+fn the_promises_hold_on_postgres_whatever_is_asked_and_whenever_it_dies() {
+    let server = Arc::new(PostgresServer::start());
+    // Each life has a database of its own.
+    let (lives, steps) = match is_thorough() {
+        true => (60, 80),
+        false => (2, 20),
+    };
+    let pair = on_postgres(&server, local_bodies);
+    within(&pair, || model::promises_hold(lives, steps));
 }

@@ -45,6 +45,14 @@ pub(crate) fn within<T>(pair: &Pair, test: impl FnOnce() -> T) -> T {
     made
 }
 
+/// The database alone that belongs to a folder, of the pair that the test runs within.
+pub(crate) fn database_of(folder: &Path) -> Arc<dyn Database> {
+    match PAIR.with_borrow(Clone::clone) {
+        Some(pair) => pair(folder).0,
+        None => Arc::new(Sqlite::open(&folder.join("vault.db")).unwrap()),
+    }
+}
+
 /// A file of SQLite, and whatever storage.
 pub(crate) fn on_sqlite(bodies: impl Fn(&Path) -> Arc<dyn Bodies> + 'static) -> Pair {
     Rc::new(
