@@ -19,7 +19,12 @@ pub(super) struct Restic<'s> {
 
 impl Restic<'_> {
     pub(super) fn command(&self, view: &str, arguments: &[&str]) -> Command {
-        let mut command = Command::new("restic");
+        self.command_of(Path::new("restic"), view, arguments)
+    }
+
+    /// The same with a restic of some version.
+    pub(super) fn command_of(&self, program: &Path, view: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command
             .env("RESTIC_PASSWORD", "a password")
             .env("RESTIC_CACHE_DIR", self.server.folder.path().join("cache"))

@@ -1,9 +1,10 @@
-//! Stock restic as users run it: over TLS, trusting the vault's own certificate, and by HTTP/2,
-//! which it and the vault agree on.
+//! Every restic of the set-up, as users run it: over TLS, trusting the vault's own certificate, and
+//! by HTTP/2, which it and the vault agree on.
 
 use std::fs;
 
 use strongroom_testkit::contract::noise;
+use strongroom_testkit::programs::{Restic as Program, restic_versions};
 
 use crate::clients::restic::{Restic, path};
 use crate::clients::server::Server;
@@ -14,7 +15,14 @@ const FILES: u64 = 6;
 const FILE_BYTES: usize = 4_000_000;
 
 #[test]
-fn restic_does_all_its_work_over_tls_and_http_2() {
+fn every_restic_does_all_its_work_over_tls_and_http_2() {
+    for program in restic_versions() {
+        does_all_its_work(&program);
+    }
+}
+
+/// All that restic does with a token that may do everything, from `init` to a prune.
+fn does_all_its_work(program: &Program) {
     let server = Server::start_tls();
     let restic = Restic {
         server: &server,
@@ -29,7 +37,12 @@ fn restic_does_all_its_work_over_tls_and_http_2() {
     let mut commands = 0;
     let mut expect = |arguments: &[&str]| {
         commands += 1;
-        restic.expect("", arguments)
+        let output = restic.command_of(&program.path, "", arguments).output();
+        let output = output.unwrap();
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        let version = program.version;
+        assert!(output.status.success(), "{version} {arguments:?}: {said}");
+        said
     };
     expect(&["init"]);
     expect(&["backup", "--pack-size", "4", path(&source)]);
