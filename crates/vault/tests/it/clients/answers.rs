@@ -61,6 +61,7 @@ fn every_answer_is_as_the_protocol_has_it() {
     let (v1, v2) = (Some(v1.as_bytes()), Some(v2.as_bytes()));
     let (nothing, empty): (Option<&[u8]>, Option<&[u8]>) = (Some(b""), Some(b"[]"));
     let binary = ("content-type", "application/octet-stream");
+    let text = ("content-type", "text/plain; charset=utf-8");
     let ranges = ("accept-ranges", "bytes");
     let whole = &[binary, ranges, ("content-length", "100000")];
     let asks_v2 = &[("accept", V2)];
@@ -162,6 +163,14 @@ fn every_answer_is_as_the_protocol_has_it() {
         case(
             ("PUT", pack, &[]),
             (405, &[("allow", "GET, HEAD, POST, DELETE")], None),
+        ),
+        // Of the log notes are text and all else is not.
+        case(("GET", "/log/checkpoint", &[]), (200, &[text], None)),
+        case(("GET", "/log/key", &[]), (200, &[text], None)),
+        case(("HEAD", "/log/checkpoint", &[]), (200, &[text], nothing)),
+        case(
+            ("POST", "/log/checkpoint", &[]),
+            (405, &[("allow", "GET, HEAD")], None),
         ),
         case(("GET", REPOSITORY, &[]), (405, &[("allow", "POST")], None)),
         case(

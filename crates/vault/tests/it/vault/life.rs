@@ -327,11 +327,15 @@ pub(crate) fn locks_stand_for_half_an_hour_and_only_their_own_token_removes_them
     assert_eq!(scene.list(&one, View::Now, FileType::Locks), []);
     assert_eq!(scene.vault.drop_old_locks().unwrap(), 1);
 
-    for size in [5, 32, 20_000] {
+    for size in [5, 32, (16 << 10) + 1, 20_000] {
         assert!(
             scene.put(&one, FileType::Locks, &vec![3; size]).is_err(),
             "{size}"
         );
+    }
+    for size in [33, 16 << 10] {
+        let lock = scene.put(&one, FileType::Locks, &vec![3; size]).unwrap();
+        scene.vault.remove(&one, &repository(), lock).unwrap();
     }
     let locks = (0..20_u8).map(|number| scene.put(&one, FileType::Locks, &[number; 40]));
     let (kept, refused): (Vec<_>, Vec<_>) = locks.partition(Result::is_ok);
