@@ -108,6 +108,19 @@ impl RealVault {
         (text("name"), text("token"))
     }
 
+    /// What it tells who measures it.
+    fn metrics(&self) -> String {
+        let output = Command::new("curl")
+            .args(["--silent", "--show-error", "--max-time", "60", "--cacert"])
+            .arg(self.folder.join("keys/tls.crt"))
+            .arg(format!("{}/metrics", self.url))
+            .output()
+            .expect("curl is needed for this test: apt-get install curl");
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{complaint}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     fn configure(&self, scene: &Scene, token: &str, fingerprint: &str) {
         let address = self.url.strip_prefix("https://").unwrap();
         scene.configure(
@@ -138,7 +151,7 @@ impl Drop for RealVault {
 fn a_copy_on_a_real_vault_is_known_by_its_certificate_and_lives_as_the_others() {
     let scene = Scene::new();
     write_noise(&scene.source().join("noise"), 1, 1 << 20);
-    let vault = RealVault::start(&scene.path("vault"));
+    let mut vault = RealVault::start(&scene.path("vault"));
     let (name, token) = vault.create_token(&scene);
     vault.configure(&scene, &token, &vault.fingerprint);
     scene
@@ -155,6 +168,22 @@ fn a_copy_on_a_real_vault_is_known_by_its_certificate_and_lives_as_the_others() 
         .expect(0, &["--json", "vault", "status", "three"])
         .summary();
     assert_eq!(status["repository"]["repository"], "acme/repos", "{status}");
+
+    // Its metrics say it too, from the start on, and once a minute anew.
+    vault.child.kill().unwrap();
+    vault.child.wait().unwrap();
+    let listen = vault.url.strip_prefix("https://").unwrap().to_owned();
+    vault = RealVault::serve(&scene.path("vault"), &listen);
+    let whole = "snapshot_whole{repository=\"acme/repos\",source=\"main\"} 1\n";
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let metrics = vault.metrics();
+        if metrics.contains(whole) {
+            break;
+        }
+        assert!(Instant::now() < until, "{metrics}");
+        thread::park_timeout(Duration::from_millis(50));
+    }
 
     // Another certificate is one clear error, with both fingerprints and the next step.
     let other = vault.fingerprint.replace(|c| c != ':', "0");
