@@ -1,5 +1,5 @@
 //! Every restic of the set-up, as users run it: over TLS, trusting the vault's own certificate, and
-//! by HTTP/2, which it and the vault agree on.
+//! by HTTP/2, which it and the vault agree on; and what a start says of the address for browsers.
 
 use std::fs;
 
@@ -78,4 +78,21 @@ fn connections(server: &Server) -> u64 {
         .lines()
         .find_map(|line| line.strip_prefix("strongroom_vault_connections_accepted_total "));
     counted.unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_start_says_where_passkeys_cannot_work() {
+    let server = Server::start();
+    let log = server.log();
+    assert!(
+        log.contains("none is configured: write public_url"),
+        "{log}"
+    );
+    let server = Server::start_with("public_url = \"https://192.0.2.1\"\n");
+    let log = server.log();
+    let problem = "Browsers offer no passkeys on https://192.0.2.1, because its host";
+    assert!(log.contains(problem), "{log}");
+    let server = Server::start_with("public_url = \"http://localhost:8000\"\n");
+    let log = server.log();
+    assert!(!log.to_lowercase().contains("passkeys"), "{log}");
 }
