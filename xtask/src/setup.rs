@@ -29,6 +29,12 @@ const PROGRAMS: &[Program] = &[
         "a second server of restic's REST protocol, which it is no client of",
     ),
     program("openssl", "openssl", "certificates for the tests of TLS"),
+    program("curl", "curl", "asks a vault as an operator does"),
+    program(
+        "systemd-analyze",
+        "systemd",
+        "the judge of the unit of a vault; systemd need not run",
+    ),
     program("setfattr", "attr", "extended attributes, seen from outside"),
     program("setfacl", "acl", "access control lists, seen from outside"),
     program("ceph-mon", "ceph-mon", CEPH),

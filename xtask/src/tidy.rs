@@ -92,6 +92,7 @@ fn check(root: &Path) -> Result<Vec<Complaint>> {
             complaints.extend(arrows::check(path, text)?);
         }
     }
+    complaints.extend(arrows::check_linked(&arrows::linked()?)?);
     complaints.extend(modules::check(&tree));
     Ok(complaints)
 }

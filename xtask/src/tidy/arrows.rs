@@ -2,12 +2,19 @@
 //!
 //! A server that does not link the repository format cannot decrypt, whatever its code says; so
 //! an arrow too many is a hole, not a matter of taste.
+//!
+//! Manifests are read for the arrows that the design allows. What a program links in the end is
+//! asked of cargo, which knows other names for a crate, those for one system only and whatever is
+//! brought along by others ([`reaches`]).
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use serde_json::Value;
 
 use super::Complaint;
+use crate::run::{capture, cargo};
 
 /// Every crate of the design, and all that it may link of ours.
 const ARROWS: &[(&str, &[&str])] = &[
@@ -38,6 +45,106 @@ const TOOLS: &[(&str, &[&str])] = &[
         ],
     ),
 ];
+
+/// What decrypts a repository, or makes its keys of a password.
+///
+/// **Architecture invariant:** the vault's program links none of it, in whatever way. What TLS
+/// needs is in `ring`, which is another matter: no password of a repository reaches it.
+const DECRYPTING: &[&str] = &[
+    "strongroom-repo",
+    "strongroom-engine",
+    "aes",
+    "aes-gcm",
+    "argon2",
+    "chacha20poly1305",
+    "ctr",
+    "crypto_secretbox",
+    "openssl",
+    "pbkdf2",
+    "poly1305",
+    "rustic_core",
+    "scrypt",
+    "sodiumoxide",
+];
+
+/// Programs that may not reach it.
+const BLIND: &[&str] = &["strongroom-vault", "strongroom-ledger"];
+
+/// What cargo has resolved, for every system and with every feature.
+pub(super) fn linked() -> Result<String> {
+    capture(&mut cargo([
+        "metadata",
+        "--format-version=1",
+        "--locked",
+        "--all-features",
+    ]))
+}
+
+/// Checks what cargo has resolved, as [`linked`] tells it.
+pub(super) fn check_linked(metadata: &str) -> Result<Vec<Complaint>> {
+    let metadata: Value =
+        serde_json::from_str(metadata).context("Cannot read what cargo metadata says")?;
+    let mut complaints = Vec::new();
+    for program in BLIND {
+        let linked = reaches(&metadata, program)?;
+        let decrypting = DECRYPTING.iter().filter(|name| linked.contains(**name));
+        complaints.extend(decrypting.map(|name| {
+            format!(
+                "{program} links {name}, which decrypts: `cargo tree -p {program} -e normal,build \
+                 --target all --all-features -i {name}` tells through what"
+            )
+        }));
+    }
+    Ok(complaints)
+}
+
+/// The names of all crates that one links, directly or through others, for whatever system and
+/// also while it is built; what only its tests link is left out.
+fn reaches<'m>(metadata: &'m Value, from: &str) -> Result<BTreeSet<&'m str>> {
+    let mut names = BTreeMap::new();
+    for package in all(metadata, "/packages") {
+        if let (Some(id), Some(name)) = (text(package, "id"), text(package, "name")) {
+            names.insert(id, name);
+        }
+    }
+    let mut nodes = BTreeMap::new();
+    for node in all(metadata, "/resolve/nodes") {
+        if let Some(id) = text(node, "id") {
+            nodes.insert(id, node);
+        }
+    }
+    let ours = names.iter().find(|(_, name)| **name == from);
+    let (first, _) = ours.with_context(|| format!("cargo metadata knows no {from}"))?;
+    let (mut seen, mut next) = (BTreeSet::new(), vec![*first]);
+    while let Some(id) = next.pop() {
+        if !seen.insert(id) {
+            continue;
+        }
+        let node = nodes.get(id).copied();
+        let node = node.with_context(|| format!("cargo metadata has not resolved {id}"))?;
+        let linked = all(node, "/deps").iter().filter(|link| is_linked(link));
+        next.extend(linked.filter_map(|link| text(link, "pkg")));
+    }
+    seen.iter()
+        .map(|id| names.get(id).copied())
+        .collect::<Option<_>>()
+        .context("cargo metadata names a crate that it does not list")
+}
+
+/// Whether a dependency is more than one of tests.
+fn is_linked(link: &Value) -> bool {
+    let is_for_tests = |kind: &Value| text(kind, "kind") == Some("dev");
+    !all(link, "/dep_kinds").iter().all(is_for_tests)
+}
+
+fn all<'m>(value: &'m Value, pointer: &str) -> &'m [Value] {
+    let found = value.pointer(pointer).and_then(Value::as_array);
+    found.map_or(&[][..], Vec::as_slice)
+}
+
+fn text<'m>(value: &'m Value, key: &str) -> Option<&'m str> {
+    value.get(key).and_then(Value::as_str)
+}
 
 /// Checks one `Cargo.toml`.
 pub(super) fn check(path: &Path, text: &str) -> Result<Vec<Complaint>> {
@@ -91,6 +198,8 @@ fn ours(section: Option<&toml::Value>) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn complaints(folder: &str, dependencies: &str) -> Vec<Complaint> {
@@ -125,6 +234,57 @@ mod tests {
     #[test]
     fn a_crate_that_nobody_designed_is_named() {
         assert_eq!(complaints("crates/utils", "").len(), 1);
+    }
+
+    /// What cargo tells of the vault, which links `store`, which links one more crate of this name.
+    fn metadata(name: &str, link: &Value) -> String {
+        let crates = [
+            ("1", "strongroom-vault"),
+            ("2", "strongroom-ledger"),
+            ("3", "strongroom-store"),
+            ("4", name),
+        ];
+        let packages = crates.map(|(id, name)| json!({"id": id, "name": name}));
+        let plain = json!({"kind": null, "target": null});
+        let nodes = json!([
+            {"id": "1", "deps": [{"name": "store", "pkg": "3", "dep_kinds": [plain]}]},
+            {"id": "2", "deps": []},
+            {"id": "3", "deps": [{"name": "another_name", "pkg": "4", "dep_kinds": [link]}]},
+            {"id": "4", "deps": []},
+        ]);
+        json!({"packages": packages, "resolve": {"nodes": nodes}}).to_string()
+    }
+
+    #[test]
+    fn whatever_the_vault_links_through_others_is_looked_at() {
+        let plain = json!({"kind": null, "target": null});
+        let complaints = |name: &str, link: &Value| check_linked(&metadata(name, link)).unwrap();
+        for name in ["strongroom-repo", "scrypt", "aes", "poly1305"] {
+            let build = json!({"kind": "build", "target": null});
+            let elsewhere = json!({"kind": null, "target": "cfg(windows)"});
+            for link in [&plain, &build, &elsewhere] {
+                let told = complaints(name, link);
+                let [told] = &told[..] else {
+                    panic!("{told:?}")
+                };
+                assert!(told.starts_with(&format!("strongroom-vault links {name},")));
+            }
+            let for_tests = json!({"kind": "dev", "target": null});
+            assert_eq!(complaints(name, &for_tests), [""; 0], "{name}");
+        }
+        assert_eq!(complaints("sha2", &plain), [""; 0]);
+        check_linked("{}").unwrap_err();
+    }
+
+    #[test]
+    fn what_cargo_resolves_is_asked_for_what_decrypts() {
+        // The one program that does decrypt: the names are those that cargo knows.
+        let metadata: Value = serde_json::from_str(&linked().unwrap()).unwrap();
+        let ours = reaches(&metadata, "strongroom-cli").unwrap();
+        for name in ["strongroom-repo", "scrypt", "aes", "ctr", "poly1305"] {
+            assert!(ours.contains(name) && DECRYPTING.contains(&name), "{name}");
+        }
+        reaches(&metadata, "strongroom-nothing").unwrap_err();
     }
 
     #[test]

@@ -5,10 +5,12 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::scene::{Ended, Scene, write_noise};
+use crate::scene::{Ended, PATIENCE, Scene, write_noise};
 use crate::vault::{ACCEPT, objects};
 
 /// A vault that serves until this is dropped.
@@ -21,6 +23,11 @@ struct RealVault {
 
 impl RealVault {
     fn start(folder: &Path) -> Self {
+        Self::start_with(folder, "")
+    }
+
+    /// With lines in its configuration.
+    fn start_with(folder: &Path, configuration: &str) -> Self {
         let program = Self::program();
         assert!(
             program.exists(),
@@ -32,7 +39,8 @@ impl RealVault {
             .output()
             .unwrap();
         assert!(made.status.success(), "{made:?}");
-        fs::write(folder.join("vault.toml"), "reserve = \"1MiB\"\n").unwrap();
+        let configuration = format!("reserve = \"1MiB\"\n{configuration}");
+        fs::write(folder.join("vault.toml"), configuration).unwrap();
         Self::serve(folder, "127.0.0.1:0")
     }
 
@@ -100,6 +108,19 @@ impl RealVault {
         (text("name"), text("token"))
     }
 
+    /// What it tells who measures it.
+    fn metrics(&self) -> String {
+        let output = Command::new("curl")
+            .args(["--silent", "--show-error", "--max-time", "60", "--cacert"])
+            .arg(self.folder.join("keys/tls.crt"))
+            .arg(format!("{}/metrics", self.url))
+            .output()
+            .expect("curl is needed for this test: apt-get install curl");
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{complaint}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     fn configure(&self, scene: &Scene, token: &str, fingerprint: &str) {
         let address = self.url.strip_prefix("https://").unwrap();
         scene.configure(
@@ -130,7 +151,7 @@ impl Drop for RealVault {
 fn a_copy_on_a_real_vault_is_known_by_its_certificate_and_lives_as_the_others() {
     let scene = Scene::new();
     write_noise(&scene.source().join("noise"), 1, 1 << 20);
-    let vault = RealVault::start(&scene.path("vault"));
+    let mut vault = RealVault::start(&scene.path("vault"));
     let (name, token) = vault.create_token(&scene);
     vault.configure(&scene, &token, &vault.fingerprint);
     scene
@@ -147,6 +168,22 @@ fn a_copy_on_a_real_vault_is_known_by_its_certificate_and_lives_as_the_others() 
         .expect(0, &["--json", "vault", "status", "three"])
         .summary();
     assert_eq!(status["repository"]["repository"], "acme/repos", "{status}");
+
+    // Its metrics say it too, from the start on, and once a minute anew.
+    vault.child.kill().unwrap();
+    vault.child.wait().unwrap();
+    let listen = vault.url.strip_prefix("https://").unwrap().to_owned();
+    vault = RealVault::serve(&scene.path("vault"), &listen);
+    let whole = "snapshot_whole{repository=\"acme/repos\",source=\"main\"} 1\n";
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let metrics = vault.metrics();
+        if metrics.contains(whole) {
+            break;
+        }
+        assert!(Instant::now() < until, "{metrics}");
+        thread::park_timeout(Duration::from_millis(50));
+    }
 
     // Another certificate is one clear error, with both fingerprints and the next step.
     let other = vault.fingerprint.replace(|c| c != ':', "0");
@@ -305,4 +342,58 @@ fn a_vault_that_was_restored_begins_a_new_log_which_is_an_alarm_until_it_is_acce
         .expect(0, &["--json", "vault", "log", "three"])
         .summary();
     assert_eq!(log["origin"], "vault.invalid/strongroom/2", "{log}");
+}
+
+/// Asks the vault until it has found so many rotten objects.
+#[track_caller]
+fn wait_for_rotten(scene: &Scene, rotten: u64) {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let ended = scene.run(&["--json", "vault", "status", "three"]);
+        let status = ended.summary();
+        if status["repository"]["scrub"]["rotten"] == rotten {
+            return;
+        }
+        assert!(Instant::now() < until, "{status}");
+        thread::park_timeout(Duration::from_millis(200));
+    }
+}
+
+#[test]
+fn rot_on_a_vaults_disk_is_found_there_and_healed_by_the_next_sync() {
+    let scene = Scene::new();
+    write_noise(&scene.source().join("noise"), 1, 1 << 20);
+    let folder = scene.path("vault");
+    // Rounds of four seconds: what is read once and sound then is read again.
+    let vault = RealVault::start_with(&folder, "verify_every = \"5s\"\n");
+    let (_, token) = vault.create_token(&scene);
+    vault.configure(&scene, &token, &vault.fingerprint);
+    scene.begin();
+    wait_for_rotten(&scene, 0);
+
+    let data = folder.join("repositories/acme/repos/data");
+    let packs = fs::read_dir(data).unwrap().flat_map(|folder| {
+        let within = fs::read_dir(folder.unwrap().path()).unwrap();
+        within.map(|pack| pack.unwrap().path())
+    });
+    let pack = packs.max_by_key(|path| fs::metadata(path).unwrap().len());
+    let pack = pack.unwrap();
+    let sound = fs::read(&pack).unwrap();
+    let mut rotten = sound.clone();
+    rotten[7] ^= 1;
+    // A disk does not ask for permissions.
+    fs::remove_file(&pack).unwrap();
+    fs::write(&pack, rotten).unwrap();
+
+    wait_for_rotten(&scene, 1);
+    let status = scene.run(&["vault", "status", "three"]).out;
+    assert!(status.contains("1 rotten object found"), "{status}");
+    let summary = scene.expect(0, &["--json", "sync"]).summary();
+    let name = pack.file_name().unwrap().to_str().unwrap();
+    let healed = &summary["copies"][2]["healed"];
+    assert_eq!(*healed, json!([format!("data/{name}")]), "{summary}");
+    assert!(fs::read(&pack).unwrap() == sound, "{name} is not healed");
+    wait_for_rotten(&scene, 0);
+    let ended = scene.expect(0, &["--json", "vault", "snapshots", "three"]);
+    assert_eq!(objects(&ended, "snapshot")[0]["whole"], true);
 }

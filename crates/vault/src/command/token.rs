@@ -1,4 +1,5 @@
-//! `strongroom-vault token`: made, listed, bounded, ended.
+//! `strongroom-vault token`: made, listed, bounded, ended; and what one has put, which goes in its
+//! time and not before.
 
 use strongroom_model::{ByteSize, Period, RepositoryPath};
 use strongroom_vault::Result;
@@ -6,7 +7,7 @@ use strongroom_vault::rules::right::Right;
 use strongroom_vault::vault::{NewToken, TokenDay};
 use strongroom_vault::wire::{NewTokenInfo, TokenInfo};
 
-use crate::command::{Which, print, print_json, time};
+use crate::command::{Which, print, print_json, refused, time};
 
 /// What stands for a bound that there is none of.
 const UNBOUNDED: &str = "unbounded";
@@ -18,6 +19,7 @@ pub(crate) enum Command {
     List(List),
     Set(Set),
     Revoke(Revoke),
+    Purge(Purge),
     ForgetClientKey(Forget),
 }
 
@@ -84,6 +86,18 @@ pub(crate) struct Revoke {
     name: String,
 }
 
+/// Purge before its time what a token has put; refused
+///
+/// It needs the approval of several people, which this version cannot ask for. What a stolen token
+/// has put is taken out of sight by hide; a DELETE by a maintain token lets it go in its time.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Purge {
+    #[command(flatten)]
+    which: Which,
+    /// The name, as token list shows it
+    name: String,
+}
+
 /// Let the key go that a token's client signs its receipts with, so that another may be bound
 ///
 /// For a client that was set up anew. The next receipt binds its key.
@@ -104,6 +118,10 @@ impl Command {
             Self::Revoke(args) => {
                 args.which.open()?.revoke_token(&args.name)?;
                 print(format_args!("{} does not count any more", args.name))
+            }
+            Self::Purge(args) => {
+                let vault = args.which.open()?;
+                refused(&vault, vault.purge_early(&args.name), None)
             }
             Self::ForgetClientKey(args) => {
                 match args.which.open()?.forget_client_key(&args.name)? {

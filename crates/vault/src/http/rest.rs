@@ -102,7 +102,8 @@ impl Rest {
             return Ok(not_allowed("GET, HEAD"));
         }
         let mut place = None;
-        if !matches!(name.as_str(), "checkpoint" | "key" | "witnessed") {
+        let is_note = matches!(name.as_str(), "checkpoint" | "key" | "witnessed");
+        if !is_note {
             let token = self.token_of(request.headers(), None)?;
             let principal = self.authenticate(token, peer).await?;
             note.token = Some(principal.name.clone());
@@ -126,8 +127,13 @@ impl Rest {
             return Ok(simple(StatusCode::NOT_FOUND, "The log has no such file"));
         };
         let mut response = Response::new(Body::from(bytes));
-        let binary = HeaderValue::from_static("application/octet-stream");
-        response.headers_mut().insert(CONTENT_TYPE, binary);
+        // As tlog-tiles has it.
+        let kind = match is_note {
+            true => "text/plain; charset=utf-8",
+            false => "application/octet-stream",
+        };
+        let kind = HeaderValue::from_static(kind);
+        response.headers_mut().insert(CONTENT_TYPE, kind);
         if let Some(place) = place {
             place.keep(&mut response);
         }

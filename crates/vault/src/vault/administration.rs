@@ -288,6 +288,21 @@ impl Vault {
         })
     }
 
+    /// Refuses to purge before its time what a token has put, and says why.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`]; else always [`Error::Refused`]; those of the database.
+    pub fn purge_early(&self, name: &str) -> Result<()> {
+        self.read(|transaction| known_token(transaction, name))?;
+        Err(Error::Refused {
+            reason: format!(
+                "purging before its time what the token {name} has put needs the approval of \
+                 several people, which this version cannot ask for; revoking the token and hiding \
+                 what it has put takes that out of sight at once"
+            ),
+        })
+    }
+
     /// Bounds the bytes that a repository may hold, or lets go of the bound.
     ///
     /// # Errors

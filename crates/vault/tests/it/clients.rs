@@ -1,6 +1,7 @@
 //! The program as real clients meet it: stock restic, what behaves as others do, attackers, and
 //! kill -9.
 
+mod answers;
 mod append_only;
 mod attacks;
 mod full;
@@ -13,6 +14,7 @@ mod restic;
 mod rustic;
 mod server;
 mod snapshots;
+mod tls;
 mod wire;
 
 use serde_json::Value;

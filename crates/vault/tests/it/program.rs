@@ -1,16 +1,18 @@
 //! The program from its first start to its end, as an operator does it.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Output, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use tempfile::TempDir;
 
-use crate::running::{curl, program, serve, stop, url};
+use crate::running::{curl, program, serve, serve_where, stop, url};
 
 fn init(folder: &Path) -> Output {
     program(&["init", folder.to_str().unwrap()])
@@ -68,6 +70,76 @@ fn a_vault_starts_with_its_own_certificate_and_stops_when_it_is_told_to() {
         "the certificate is the same at the next start"
     );
     stop(child);
+}
+
+/// Answers whoever asks as Google's metadata server does; returns its address.
+fn metadata() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut head = [0; 4096];
+            let read = stream.read(&mut head).unwrap();
+            let asked = String::from_utf8_lossy(&head[..read]).to_ascii_lowercase();
+            let is_right = asked.starts_with("get /computemetadata/v1/project/project-id ")
+                && asked.contains("metadata-flavor: google");
+            let status = if is_right { "200 OK" } else { "403 Forbidden" };
+            let answer = format!(
+                "HTTP/1.1 {status}\r\nMetadata-Flavor: Google\r\nconnection: close\r\n\
+                 content-length: 10\r\n\r\nmy-project"
+            );
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    address
+}
+
+#[test]
+fn it_tells_clients_where_it_runs_by_the_provider_s_own_word() {
+    let area = TempDir::new().unwrap();
+    assert!(init(area.path()).status.success());
+    let config = area.path().join("vault.toml");
+    fs::write(&config, "runs_in = \"my-other\"\n").unwrap();
+    let create = program(&["token", "create", "--repository", "acme", "--right", "read"])
+        .arg("--config")
+        .arg(&config)
+        .output()
+        .unwrap();
+    assert!(create.status.success());
+    let login = format!("any:{}", String::from_utf8(create.stdout).unwrap().trim());
+    let place = |metadata: &str, is_told: &dyn Fn(&serde_json::Value) -> bool| {
+        let variables = [
+            ("GCE_METADATA_HOST", metadata),
+            ("AWS_EC2_METADATA_DISABLED", "true"),
+        ];
+        let (child, told) = serve_where(&config, &["--no-tls"], 1, &variables);
+        let page = |path: &str| curl(&["--user", &login, &format!("{}{path}", url(&told))]);
+        let until = Instant::now() + Duration::from_secs(60);
+        let runs_in = loop {
+            let vault: serde_json::Value = serde_json::from_str(&page("/v1/vault")).unwrap();
+            let runs_in = vault["runs_in"].clone();
+            if is_told(&runs_in) {
+                break runs_in;
+            }
+            // The provider is asked beside what is answered.
+            assert!(Instant::now() < until, "{vault}");
+            thread::park_timeout(Duration::from_millis(20));
+        };
+        let metrics = page("/metrics");
+        stop(child);
+        (runs_in, metrics)
+    };
+    let by_provider = |it: &serde_json::Value| it["by"] == "metadata";
+    let (runs_in, metrics) = place(&metadata(), &by_provider);
+    let expected = serde_json::json!({ "account": "gcp:my-project", "by": "metadata" });
+    assert_eq!(runs_in, expected);
+    let series = "strongroom_vault_runs_in{account=\"gcp:my-project\",by=\"metadata\"} 1";
+    assert!(metrics.contains(series), "{metrics}");
+    // Where nobody answers, what is declared counts.
+    let (runs_in, _) = place("127.0.0.1:1", &|it: &serde_json::Value| it.is_object());
+    let expected = serde_json::json!({ "account": "my-other", "by": "declared" });
+    assert_eq!(runs_in, expected);
 }
 
 #[test]

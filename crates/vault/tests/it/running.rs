@@ -17,9 +17,20 @@ pub(crate) fn program(arguments: &[&str]) -> Command {
 
 /// Starts a server on loopback; returns what it says about itself, so many lines.
 pub(crate) fn serve(config: &Path, arguments: &[&str], lines: usize) -> (Child, Vec<String>) {
+    serve_where(config, arguments, lines, &[])
+}
+
+/// Starts one with variables of its environment.
+pub(crate) fn serve_where(
+    config: &Path,
+    arguments: &[&str],
+    lines: usize,
+    variables: &[(&str, &str)],
+) -> (Child, Vec<String>) {
     let mut child = program(&["serve", "--listen", "127.0.0.1:0", "--config"])
         .arg(config)
         .args(arguments)
+        .envs(variables.iter().copied())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()

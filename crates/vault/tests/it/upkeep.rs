@@ -421,6 +421,33 @@ fn a_repository_is_made_where_that_is_said_and_not_by_a_typing_error() {
 }
 
 #[test]
+fn what_a_token_has_put_is_purged_in_its_time_and_not_before() {
+    let mut vault = Vault::new();
+    let of = ["--repository", "acme/repos", "--right", "append", "--json"];
+    let made = vault.run(&[&["token", "create"][..], &of].concat());
+    let made: serde_json::Value = serde_json::from_str(&made).unwrap();
+    assert_eq!(made["right"], "append");
+    assert_eq!(made["repository"], "acme/repos");
+    let name = made["name"].as_str().unwrap();
+    let text = made["token"].as_str().unwrap();
+    assert!(text.contains(name) && text.len() > 40, "{text}");
+    vault.run(&["token", "revoke", name]);
+    let refused = vault.output(&["token", "purge", name]);
+    assert_eq!(refused.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(said.contains("approval of several people"), "{said}");
+    let unknown = vault.output(&["token", "purge", "nobody"]);
+    assert_eq!(unknown.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&unknown.stderr);
+    assert!(said.contains("nobody"), "{said}");
+    vault.serve();
+    vault.stop();
+    let entries = entries(&vault.folder());
+    let refusals = entries.matches(r#""reason":"needs-approval""#).count();
+    assert_eq!(refusals, 1, "{entries}");
+}
+
+#[test]
 fn one_deletion_is_taken_back_and_a_second_time_there_is_none() {
     let mut vault = Vault::new();
     let url = vault.serve();

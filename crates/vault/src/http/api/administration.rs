@@ -59,6 +59,11 @@ impl Api {
                 let objects = self.act(move |vault| vault.unhide(&name)).await?;
                 answer::json(&json!({ "objects": objects }))
             }
+            Call::PurgeEarly => {
+                let (name, _) = (name?, read::<request::Nothing>(request).await?);
+                self.act(move |vault| vault.purge_early(&name)).await?;
+                Err(Error::Unfinished)
+            }
             Call::ForgetClientKey => {
                 let (name, _) = (name?, read::<request::Nothing>(request).await?);
                 let token = self.act(move |vault| {

@@ -47,6 +47,8 @@ pub enum Call {
     Hide,
     /// To show it again.
     Unhide,
+    /// To purge before its time what a token has put.
+    PurgeEarly,
     /// To let the key go that is bound to a token.
     ForgetClientKey,
     /// All repositories.
@@ -156,6 +158,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     admin("POST", "/v1/tokens/{token}/revoke", Call::RevokeToken),
     admin("POST", "/v1/tokens/{token}/hide", Call::Hide),
     admin("POST", "/v1/tokens/{token}/unhide", Call::Unhide),
+    admin("POST", "/v1/tokens/{token}/purge", Call::PurgeEarly),
     admin(
         "POST",
         "/v1/tokens/{token}/forget-client-key",

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use strongroom_model::FileType;
+use strongroom_vault::records::objects::View;
 use strongroom_vault::rules::clock::{HOUR_MS, MINUTE_MS};
 use strongroom_vault::rules::right::Right;
 
@@ -117,7 +118,7 @@ async fn a_token_lives_from_its_making_to_its_end() {
     assert_eq!(admin.post("/v1/tokens", large).await.status, 400);
     let none = admin.post("/v1/tokens/none/day", json!({ "daily_bytes": 1 }));
     assert_eq!(none.await.status, 404);
-    for action in ["revoke", "unhide", "forget-client-key"] {
+    for action in ["revoke", "unhide", "forget-client-key", "purge"] {
         let path = format!("/v1/tokens/none/{action}");
         assert_eq!(admin.post(&path, json!({})).await.status, 404, "{action}");
     }
@@ -363,6 +364,15 @@ async fn what_the_api_refuses_is_in_the_log() {
     );
     let proxied = server.as_administrator().with("via", "proxy");
     assert_eq!(proxied.get("/v1/tokens").await.status, 403);
+    // What a revoked token has put stays until its time, whoever asks.
+    server.vault().revoke_token(&append.name).unwrap();
+    let purge = format!("/v1/tokens/{}/purge", append.name);
+    let refused = admin.post(&purge, json!({})).await;
+    assert_eq!(refused.status, 403, "{refused:?}");
+    let why = refused.body["error"].as_str().unwrap();
+    assert!(why.contains(&append.name) && why.contains("approval of several people"));
+    let reader = scene.token(Right::Read);
+    assert_eq!(scene.list(&reader, View::Now, FileType::Keys).len(), 1);
     let elsewhere = server.token(Right::Read, "other");
     let refused = server.as_bearer(&elsewhere).get(REPOSITORY).await;
     assert_eq!(refused.status, 403);
@@ -373,7 +383,7 @@ async fn what_the_api_refuses_is_in_the_log() {
         let told = leaves.filter(|leaf| leaf["reason"] == reason);
         told.map(|leaf| leaf["before"].clone()).collect::<Vec<_>>()
     };
-    assert_eq!(told("needs-approval"), [0]);
+    assert_eq!(told("needs-approval"), [1]);
     assert_eq!(told("administrator"), [1]);
     assert_eq!(told("forbidden"), [0]);
     assert_eq!(told("unknown-token"), [0]);
@@ -386,7 +396,7 @@ async fn what_the_api_refuses_is_in_the_log() {
         assert_eq!(leaf["repository"].as_str(), expected, "{leaf}");
     }
     let counted: u64 = server.vault().refusals().map(|(_, count)| count).sum();
-    assert_eq!(counted, 5);
+    assert_eq!(counted, 6);
 }
 
 #[tokio::test]

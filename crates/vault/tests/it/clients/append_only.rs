@@ -11,6 +11,7 @@ use strongroom_model::{FileType, Id};
 
 use crate::clients::server::Server;
 use crate::clients::wire::Sends;
+use crate::vault::scene::key_file;
 
 const CONTENT: &[u8] = b"some bytes, long enough to be taken for a lock of restic";
 
@@ -31,19 +32,25 @@ fn a_file_is_put_once_and_neither_overwritten_nor_deleted() {
             let created = wire.post(&format!("{folder}?create=true"), &token, b"");
             assert_eq!(created.status, 200);
         }
-        for kind in [FileType::Data, FileType::Index, FileType::Snapshots] {
-            let place = format!("{folder}{}/{id}", kind.folder());
+        let key = key_file(1);
+        for (kind, content) in [
+            (FileType::Keys, &key[..]),
+            (FileType::Data, CONTENT),
+            (FileType::Index, CONTENT),
+            (FileType::Snapshots, CONTENT),
+        ] {
+            let place = format!("{folder}{}/{}", kind.folder(), Id::of(content));
             assert_eq!(wire.get(&place, &token).status, 404);
-            let broken = [CONTENT, b"broken"].concat();
+            let broken = [content, b"broken"].concat();
             assert_eq!(wire.post(&place, &token, &broken).status, 400);
             assert_eq!(wire.get(&place, &token).status, 404);
-            assert_eq!(wire.post(&place, &token, CONTENT).status, 200);
-            assert_eq!(wire.get(&place, &token).body, CONTENT);
+            assert_eq!(wire.post(&place, &token, content).status, 200);
+            assert_eq!(wire.get(&place, &token).body, content);
             assert_eq!(wire.post(&place, &token, &broken).status, 400);
-            assert_eq!(wire.get(&place, &token).body, CONTENT);
+            assert_eq!(wire.get(&place, &token).body, content);
             assert_eq!(wire.delete(&place, &token).status, 403);
-            assert_eq!(wire.get(&place, &token).body, CONTENT);
-            assert_eq!(wire.post(&place, &token, CONTENT).status, 200);
+            assert_eq!(wire.get(&place, &token).body, content);
+            assert_eq!(wire.post(&place, &token, content).status, 200);
             let listed = wire.list(&folder, &token, kind);
             assert_eq!(listed.len(), 1);
         }

@@ -19,12 +19,20 @@ pub(super) struct Restic<'s> {
 
 impl Restic<'_> {
     pub(super) fn command(&self, view: &str, arguments: &[&str]) -> Command {
-        let mut command = Command::new("restic");
+        self.command_of(Path::new("restic"), view, arguments)
+    }
+
+    /// The same with a restic of some version.
+    pub(super) fn command_of(&self, program: &Path, view: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command
             .env("RESTIC_PASSWORD", "a password")
             .env("RESTIC_CACHE_DIR", self.server.folder.path().join("cache"))
             .args(["--repo", &self.server.repository(&self.token, view)])
             .args(arguments);
+        if let Some(authority) = self.server.authority() {
+            command.arg("--cacert").arg(authority);
+        }
         command
     }
 

@@ -14,6 +14,7 @@ pub(super) struct Server {
     pub(super) folder: TempDir,
     child: Child,
     address: String,
+    is_tls: bool,
 }
 
 impl Server {
@@ -23,17 +24,27 @@ impl Server {
 
     /// With lines in its configuration.
     pub(super) fn start_with(configuration: &str) -> Self {
+        Self::begin(configuration, false)
+    }
+
+    /// As it is started outside of tests: with TLS, and a certificate of its own.
+    pub(super) fn start_tls() -> Self {
+        Self::begin("", true)
+    }
+
+    fn begin(configuration: &str, is_tls: bool) -> Self {
         let folder = TempDir::new().unwrap();
         let made = program(&["init"]).arg(folder.path().join("data")).output();
         assert!(made.unwrap().status.success());
         if !configuration.is_empty() {
             std::fs::write(config(folder.path()), configuration).unwrap();
         }
-        let (child, address) = serve(folder.path(), "127.0.0.1:0");
+        let (child, address) = serve(folder.path(), "127.0.0.1:0", is_tls);
         Self {
             folder,
             child,
             address,
+            is_tls,
         }
     }
 
@@ -51,7 +62,7 @@ impl Server {
 
     /// Starts one that was killed again, at the same address.
     pub(super) fn restart(&mut self) {
-        (self.child, self.address) = serve(self.folder.path(), &self.address);
+        (self.child, self.address) = serve(self.folder.path(), &self.address, self.is_tls);
     }
 
     /// What it says where it does not start.
@@ -139,7 +150,25 @@ impl Server {
 
     /// The address of the repository, in a view.
     pub(super) fn repository(&self, token: &str, view: &str) -> String {
-        format!("rest:http://any:{token}@{}/{view}acme/repos/", self.address)
+        let (scheme, address) = (self.scheme(), &self.address);
+        format!("rest:{scheme}://any:{token}@{address}/{view}acme/repos/")
+    }
+
+    /// The address of one of its pages.
+    pub(super) fn url(&self, page: &str) -> String {
+        format!("{}://{}{page}", self.scheme(), self.address)
+    }
+
+    /// The certificate that clients have to trust, where it has TLS.
+    pub(super) fn authority(&self) -> Option<PathBuf> {
+        self.is_tls.then(|| self.data().join("keys/tls.crt"))
+    }
+
+    fn scheme(&self) -> &'static str {
+        match self.is_tls {
+            true => "https",
+            false => "http",
+        }
     }
 
     pub(super) fn data(&self) -> PathBuf {
@@ -163,24 +192,32 @@ fn config(folder: &Path) -> PathBuf {
     folder.join("data/vault.toml")
 }
 
-fn serve(folder: &Path, listen: &str) -> (Child, String) {
+fn serve(folder: &Path, listen: &str, is_tls: bool) -> (Child, String) {
     let log = std::fs::OpenOptions::new()
         .create(true)
         .append(true)
         .open(folder.join("log.json"));
-    let mut child = program(&["serve", "--no-tls", "--listen", listen, "--config"])
-        .arg(config(folder))
+    let mut command = program(&["serve", "--listen", listen, "--config"]);
+    command.arg(config(folder));
+    if !is_tls {
+        command.arg("--no-tls");
+    }
+    let mut child = command
         .stdout(Stdio::piped())
         .stderr(log.unwrap())
         .spawn()
         .unwrap();
     let mut first = String::new();
-    let stdout = child.stdout.take().unwrap();
-    BufReader::new(stdout).read_line(&mut first).unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    stdout.read_line(&mut first).unwrap();
     let address = first.trim().rsplit_once("://");
     let Some((_, address)) = address else {
         let log = std::fs::read_to_string(folder.join("log.json"));
         panic!("it said {first:?}: {log:?}");
     };
+    if is_tls {
+        // It tells its fingerprint too, and ends where nobody hears it.
+        stdout.read_line(&mut String::new()).unwrap();
+    }
     (child, address.to_owned())
 }

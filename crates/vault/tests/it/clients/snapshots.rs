@@ -6,12 +6,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use strongroom_model::{FileName, FileType, Id, RepositoryPath};
+use strongroom_testkit::contract::noise;
 use strongroom_vault::database::{Database, Sqlite, Transaction};
 use strongroom_vault::records::leaves::{self, Act, File, Moment};
 use strongroom_vault::records::objects::{self, Key};
 use strongroom_vault::records::{clock, repositories, tokens};
 use strongroom_vault::rules::life::{Object, State};
 
+use crate::clients::restic::{Restic, path};
 use crate::clients::server::Server;
 use crate::clients::wire::{Sends, Wire};
 use crate::clients::{REPOSITORY, is_thorough};
@@ -73,9 +75,15 @@ fn a_hundred_thousand_snapshots_are_quick_to_list_and_gone_by_one_act() {
     let sent = if is_thorough() { FAKES } else { SENT };
     let mut server = Server::start();
     let (honest, stolen) = (server.token("append"), server.token("append"));
-    let mut wire = server.wire();
-    wire.post(&format!("{REPOSITORY}?create=true"), &honest, b"");
-    wire.put(REPOSITORY, &honest, FileType::Snapshots, b"a snapshot");
+    let source = server.folder.path().join("source");
+    std::fs::create_dir(&source).unwrap();
+    std::fs::write(source.join("file"), noise(1, 200_000)).unwrap();
+    let restic = |server: &Server, view: &str, arguments: &[&str]| {
+        let token = honest.clone();
+        Restic { server, token }.expect(view, arguments)
+    };
+    restic(&server, "", &["init"]);
+    restic(&server, "", &["backup", path(&source)]);
     let since = server.moment();
     let senders: Vec<_> = (0..SENDERS)
         .map(|sender| {
@@ -89,9 +97,14 @@ fn a_hundred_thousand_snapshots_are_quick_to_list_and_gone_by_one_act() {
             })
         })
         .collect();
+    // Whoever has something to save saves it meanwhile; it asks for no parent, which would be to
+    // read all that is invented.
+    std::fs::write(source.join("file"), noise(2, 200_000)).unwrap();
+    restic(&server, "", &["backup", "--force", path(&source)]);
     senders
         .into_iter()
         .for_each(|sender| sender.join().unwrap());
+    let mut wire = server.wire();
     let name = stolen.split('-').nth(1).unwrap();
     if sent < FAKES {
         server.kill();
@@ -100,19 +113,29 @@ fn a_hundred_thousand_snapshots_are_quick_to_list_and_gone_by_one_act() {
         wire = server.wire();
     }
 
-    assert_eq!(list(&mut wire, REPOSITORY, &honest), FAKES as usize + 1);
+    assert_eq!(list(&mut wire, REPOSITORY, &honest), FAKES as usize + 2);
     server.run(&["token", "revoke", name]);
     let said = timed(Duration::from_secs(10), || {
         server.run(&["hide", "--token", name, "--since", &since])
     });
     assert!(said.starts_with(&format!("{FAKES} ")), "{said}");
     let before = format!("/asof/{since}{REPOSITORY}");
-    for folder in [REPOSITORY, &before] {
-        assert_eq!(list(&mut wire, folder, &honest), 1, "{folder}");
+    for (folder, snapshots) in [(REPOSITORY, 2), (before.as_str(), 1)] {
+        assert_eq!(list(&mut wire, folder, &honest), snapshots, "{folder}");
     }
+    // All is as it was to restic: what is there now, and what was there before.
+    restic(&server, "", &["check", "--read-data"]);
+    restic(&server, "", &["backup", path(&source)]);
+    let view = format!("asof/{since}/");
+    restic(&server, &view, &["--no-lock", "check", "--read-data"]);
+    let target = server.folder.path().join("restored");
+    let restore = ["--no-lock", "restore", "latest", "--target", path(&target)];
+    restic(&server, &view, &restore);
+    let restored = target.join(source.strip_prefix("/").unwrap()).join("file");
+    assert!(std::fs::read(restored).unwrap() == noise(1, 200_000));
     let said = server.run(&["unhide", "--token", name]);
     assert!(said.starts_with(&format!("{FAKES} ")), "{said}");
-    assert_eq!(list(&mut wire, REPOSITORY, &honest), FAKES as usize + 1);
+    assert_eq!(list(&mut wire, REPOSITORY, &honest), FAKES as usize + 3);
 }
 
 /// Writes what came of snapshots, by the functions by which an arrival is written, while nobody

@@ -172,7 +172,7 @@ fn what_was_acknowledged_is_there_whoever_dies(ceph: &Ceph, account: &CephAccoun
     let (began_ms, began_boot_ms) = (fleet.vault_ms(), boottime_ms());
 
     let mut acknowledged = Vec::new();
-    let rounds = if is_thorough() { 25 } else { 3 };
+    let rounds = if is_thorough() { 25 } else { 6 };
     for round in 0..rounds {
         acknowledged.extend(one_dies(&fleet, &mut processes, &append, &sources, round));
     }

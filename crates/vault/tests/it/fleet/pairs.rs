@@ -14,8 +14,11 @@ use strongroom_testkit::PostgresServer;
 use strongroom_vault::database::{Database, Postgres};
 use strongroom_vault::publication::{LogFolder, Publisher};
 
+use super::process::is_thorough;
 use crate::vault::scene::{Pair, Scene, local_bodies, within};
-use crate::vault::{attacks, life, moments, parts, receipts};
+use crate::vault::{
+    attacks, hiding, holds, life, model, moments, parts, receipts, rejecting, scrubbing,
+};
 
 /// A database of its own on a server for each folder.
 pub(super) fn database_of(server: &PostgresServer, folder: &Path) -> String {
@@ -85,12 +88,43 @@ pub(super) const EVERYWHERE: &[fn()] = &[
     attacks::being_off_for_a_week_with_the_clock_moved_brings_no_purge_nearer,
     attacks::a_lost_answer_and_the_delete_after_it_lose_nothing,
     attacks::a_name_that_was_never_put_is_no_oracle,
+    life::config_is_written_once,
+    life::rotten_bytes_are_replaced_when_they_come_again,
+    hiding::what_two_thieves_have_put_is_gone_when_both_are_hidden,
+    hiding::what_was_put_before_the_time_stays_though_it_was_deleted_and_taken_back_since,
+    hiding::what_was_deleted_and_put_again_by_a_thief_is_still_its_owners,
+    hiding::what_a_hidden_token_put_stays_deleted_though_deletions_are_taken_back,
+    hiding::what_is_hidden_goes_when_its_deletion_was_asked_for_and_its_time_has_come,
+    hiding::a_key_that_waited_is_in_no_view_and_one_that_counted_stays_in_those_of_its_time,
+    hiding::keys_are_what_they_were_before_they_were_hidden,
+    hiding::a_config_that_was_hidden_is_not_said_to_be_there,
+    hiding::a_config_that_has_no_body_gets_one_at_the_next_start,
+    hiding::a_lock_is_kept_alive_by_its_own_token_alone,
+    holds::what_was_swapped_after_the_look_is_not_agreed_to,
+    holds::after_a_yes_what_is_deleted_on_the_same_day_holds_again,
+    holds::a_tombstone_whose_leaf_was_not_noted_is_found_by_the_end_of_its_life,
+    holds::rejected_keys_count_as_deletions,
+    rejecting::a_key_that_waits_is_rejected_by_a_deletion_and_waits_again_when_that_is_taken_back,
+    rejecting::a_rejected_key_is_taken_back_by_when_it_was_rejected_and_not_by_when_it_came,
+    rejecting::a_key_that_was_removed_comes_back_by_a_post_only_as_one_that_waits,
+    scrubbing::what_is_rotten_is_told_in_pages_and_named_by_the_doctor,
+    scrubbing::a_sample_of_bodies_begins_where_it_is_told_and_wraps_round,
+    scrubbing::whatever_happens_to_bytes_is_found_told_and_healed_by_putting_them_again,
+    scrubbing::bytes_that_were_put_back_by_hand_lose_their_mark_in_the_next_round,
+    scrubbing::what_is_deleted_hidden_or_pending_must_be_restorable_and_is_read_too,
+    scrubbing::a_mark_goes_with_the_object_and_a_later_one_of_the_name_is_sound,
+    scrubbing::a_config_that_rots_on_the_disk_is_healed_from_the_database,
+    scrubbing::whoever_stops_it_loses_nothing_that_was_read,
+    scrubbing::an_object_that_is_healed_while_it_is_read_keeps_no_mark,
+    receipts::a_snapshot_is_whole_while_everything_is_here_that_its_receipt_names,
+    receipts::what_comes_after_its_receipt_is_missing_until_it_comes,
+    receipts::what_a_live_snapshots_receipt_names_is_not_purged_until_the_snapshot_is_gone,
+    receipts::a_token_is_bound_to_the_first_key_until_an_administrator_lets_it_go,
+    receipts::receipts_and_objects_share_one_quota,
 ];
 
 /// What looks into a folder, or at the room on its disk, besides.
 const ON_A_FOLDER: &[fn()] = &[
-    life::config_is_written_once,
-    life::rotten_bytes_are_replaced_when_they_come_again,
     life::quotas_and_limits_hold,
     attacks::a_flood_of_snapshots_stops_at_the_bound_of_a_day,
     parts::much_is_hidden_shown_and_undeleted_a_part_at_a_time,
@@ -105,4 +139,16 @@ fn a_vault_on_postgres_does_all_that_one_on_sqlite_does() {
     for test in [EVERYWHERE, ON_A_FOLDER].concat() {
         within(&pair, test);
     }
+}
+
+#[test]
+fn the_promises_hold_on_postgres_whatever_is_asked_and_whenever_it_dies() {
+    let server = Arc::new(PostgresServer::start());
+    // Each life has a database of its own.
+    let (lives, steps) = match is_thorough() {
+        true => (60, 80),
+        false => (2, 20),
+    };
+    let pair = on_postgres(&server, local_bodies);
+    within(&pair, || model::promises_hold(lives, steps));
 }

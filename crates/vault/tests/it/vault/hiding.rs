@@ -1,7 +1,5 @@
 //! Hiding what a stolen token has put: all of it, nothing else, and no view of the past changes.
 
-use std::fs;
-
 use strongroom_model::{FileName, FileType};
 use strongroom_vault::Error;
 use strongroom_vault::records::objects::View;
@@ -12,7 +10,7 @@ use strongroom_vault::rules::right::Right;
 use super::scene::{Scene, key_file, repository};
 
 #[test]
-fn what_two_thieves_have_put_is_gone_when_both_are_hidden() {
+pub(crate) fn what_two_thieves_have_put_is_gone_when_both_are_hidden() {
     for is_first_first in [true, false] {
         let scene = Scene::new();
         let (one, other) = (scene.token(Right::Append), scene.token(Right::Append));
@@ -32,7 +30,7 @@ fn what_two_thieves_have_put_is_gone_when_both_are_hidden() {
 }
 
 #[test]
-fn what_was_put_before_the_time_stays_though_it_was_deleted_and_taken_back_since() {
+pub(crate) fn what_was_put_before_the_time_stays_though_it_was_deleted_and_taken_back_since() {
     let scene = Scene::new();
     let (stolen, maintain) = (scene.token(Right::Append), scene.token(Right::Maintain));
     scene.init(&stolen);
@@ -53,7 +51,7 @@ fn what_was_put_before_the_time_stays_though_it_was_deleted_and_taken_back_since
 }
 
 #[test]
-fn what_was_deleted_and_put_again_by_a_thief_is_still_its_owners() {
+pub(crate) fn what_was_deleted_and_put_again_by_a_thief_is_still_its_owners() {
     let scene = Scene::new();
     let (honest, stolen) = (scene.token(Right::Append), scene.token(Right::Maintain));
     scene.init(&honest);
@@ -82,7 +80,7 @@ fn what_was_deleted_and_put_again_by_a_thief_is_still_its_owners() {
 }
 
 #[test]
-fn what_a_hidden_token_put_stays_deleted_though_deletions_are_taken_back() {
+pub(crate) fn what_a_hidden_token_put_stays_deleted_though_deletions_are_taken_back() {
     let scene = Scene::new();
     let (honest, stolen) = (scene.token(Right::Append), scene.token(Right::Append));
     let maintain = scene.token(Right::Maintain);
@@ -115,7 +113,7 @@ fn what_a_hidden_token_put_stays_deleted_though_deletions_are_taken_back() {
 }
 
 #[test]
-fn what_is_hidden_goes_when_its_deletion_was_asked_for_and_its_time_has_come() {
+pub(crate) fn what_is_hidden_goes_when_its_deletion_was_asked_for_and_its_time_has_come() {
     let scene = Scene::new();
     let (honest, stolen) = (scene.token(Right::Append), scene.token(Right::Append));
     let maintain = scene.token(Right::Maintain);
@@ -148,7 +146,8 @@ fn what_is_hidden_goes_when_its_deletion_was_asked_for_and_its_time_has_come() {
     assert_eq!(purged(), 0);
     scene.pass(2 * MINUTE_MS);
     assert_eq!(purged(), 2);
-    assert!(!scene.body(junk).exists() && scene.body(kept).exists());
+    assert_eq!(scene.lies(junk), None);
+    assert_eq!(scene.lies(kept).unwrap(), b"kept");
     assert!(scene.vault.tallies_agree().unwrap());
     // What was not asked to be deleted is shown again.
     assert_eq!(scene.vault.unhide(&stolen.name).unwrap(), 1);
@@ -191,7 +190,7 @@ fn what_is_shown_again_can_be_taken_back_again() {
 }
 
 #[test]
-fn a_key_that_waited_is_in_no_view_and_one_that_counted_stays_in_those_of_its_time() {
+pub(crate) fn a_key_that_waited_is_in_no_view_and_one_that_counted_stays_in_those_of_its_time() {
     let scene = Scene::new();
     let (honest, stolen) = (scene.token(Right::Append), scene.token(Right::Append));
     let key = scene.init(&honest);
@@ -217,7 +216,7 @@ fn a_key_that_waited_is_in_no_view_and_one_that_counted_stays_in_those_of_its_ti
 }
 
 #[test]
-fn keys_are_what_they_were_before_they_were_hidden() {
+pub(crate) fn keys_are_what_they_were_before_they_were_hidden() {
     let scene = Scene::new();
     let append = scene.token(Right::Append);
     let maintain = scene.token(Right::Maintain);
@@ -256,7 +255,7 @@ fn keys_are_what_they_were_before_they_were_hidden() {
 }
 
 #[test]
-fn a_config_that_was_hidden_is_not_said_to_be_there() {
+pub(crate) fn a_config_that_was_hidden_is_not_said_to_be_there() {
     let scene = Scene::new();
     let (one, other) = (scene.token(Right::Append), scene.token(Right::Append));
     scene.init(&one);
@@ -271,18 +270,17 @@ fn a_config_that_was_hidden_is_not_said_to_be_there() {
 }
 
 #[test]
-fn a_config_that_has_no_body_gets_one_at_the_next_start() {
+pub(crate) fn a_config_that_has_no_body_gets_one_at_the_next_start() {
     let scene = Scene::new();
     let append = scene.token(Right::Append);
     scene.init(&append);
-    let body = scene.folder.path().join("repositories/acme/repos/config");
-    fs::remove_file(&body).unwrap();
+    scene.lose(FileName::CONFIG);
     scene.vault.begin_serving(None).unwrap();
-    assert_eq!(fs::read(&body).unwrap(), b"the config");
+    assert_eq!(scene.lies(FileName::CONFIG).unwrap(), b"the config");
 }
 
 #[test]
-fn a_lock_is_kept_alive_by_its_own_token_alone() {
+pub(crate) fn a_lock_is_kept_alive_by_its_own_token_alone() {
     let scene = Scene::new();
     let (one, other) = (scene.token(Right::Append), scene.token(Right::Append));
     scene.init(&one);

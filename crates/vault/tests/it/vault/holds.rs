@@ -84,7 +84,7 @@ fn a_day_has_no_midnight_at_which_the_count_begins_anew() {
 }
 
 #[test]
-fn what_was_swapped_after_the_look_is_not_agreed_to() {
+pub(crate) fn what_was_swapped_after_the_look_is_not_agreed_to() {
     let (scene, maintain) = begun();
     let packs = many_packs(&scene, &maintain, 40);
     let junk: Vec<FileName> = (0..5_u8)
@@ -110,7 +110,7 @@ fn what_was_swapped_after_the_look_is_not_agreed_to() {
 }
 
 #[test]
-fn after_a_yes_what_is_deleted_on_the_same_day_holds_again() {
+pub(crate) fn after_a_yes_what_is_deleted_on_the_same_day_holds_again() {
     let (scene, maintain) = begun();
     let packs = many_packs(&scene, &maintain, 60);
     remove(&scene, &maintain, &packs[..4]);
@@ -361,7 +361,7 @@ fn a_wrong_count_of_what_is_vital_ends_no_deletion_and_does_not_last() {
 }
 
 #[test]
-fn a_tombstone_whose_leaf_was_not_noted_is_found_by_the_end_of_its_life() {
+pub(crate) fn a_tombstone_whose_leaf_was_not_noted_is_found_by_the_end_of_its_life() {
     let (scene, maintain) = begun();
     let packs = many_packs(&scene, &maintain, 40);
     scene.pass(MINUTE_MS);
@@ -378,7 +378,7 @@ fn a_tombstone_whose_leaf_was_not_noted_is_found_by_the_end_of_its_life() {
 }
 
 #[test]
-fn rejected_keys_count_as_deletions() {
+pub(crate) fn rejected_keys_count_as_deletions() {
     let (scene, maintain) = begun();
     scene.init(&maintain);
     let waiting = scene.put(&maintain, FileType::Keys, &super::scene::key_file(9));

@@ -1,7 +1,5 @@
 //! The life of objects: arrival, tombstone, undelete, purge.
 
-use std::fs;
-
 use strongroom_model::{FileName, FileType, Id};
 use strongroom_vault::Error;
 use strongroom_vault::records::objects::View;
@@ -116,9 +114,8 @@ pub(crate) fn config_is_written_once() {
     );
     let config = scene.read(&append, View::Now, FileName::CONFIG).unwrap();
     assert_eq!(config, b"the config");
-    // And so it lies in the folder, for who reads it without us.
-    let folder = scene.folder.path().join("repositories/acme/repos");
-    assert_eq!(fs::read(folder.join("config")).unwrap(), b"the config");
+    // And so it lies in the storage, for who reads it without us.
+    assert_eq!(scene.lies(FileName::CONFIG).unwrap(), b"the config");
 }
 
 #[test]
@@ -330,11 +327,15 @@ pub(crate) fn locks_stand_for_half_an_hour_and_only_their_own_token_removes_them
     assert_eq!(scene.list(&one, View::Now, FileType::Locks), []);
     assert_eq!(scene.vault.drop_old_locks().unwrap(), 1);
 
-    for size in [5, 32, 20_000] {
+    for size in [5, 32, (16 << 10) + 1, 20_000] {
         assert!(
             scene.put(&one, FileType::Locks, &vec![3; size]).is_err(),
             "{size}"
         );
+    }
+    for size in [33, 16 << 10] {
+        let lock = scene.put(&one, FileType::Locks, &vec![3; size]).unwrap();
+        scene.vault.remove(&one, &repository(), lock).unwrap();
     }
     let locks = (0..20_u8).map(|number| scene.put(&one, FileType::Locks, &[number; 40]));
     let (kept, refused): (Vec<_>, Vec<_>) = locks.partition(Result::is_ok);
@@ -356,14 +357,10 @@ pub(crate) fn rotten_bytes_are_replaced_when_they_come_again() {
     let append = scene.token(Right::Append);
     scene.init(&append);
     let pack = scene.put(&append, FileType::Data, b"a pack").unwrap();
-    let id = pack.id().unwrap().to_string();
-    let path = scene.folder.path().join("repositories/acme/repos/data");
-    let path = path.join(&id[..2]).join(&id);
-    fs::remove_file(&path).unwrap();
-    fs::write(&path, b"rotten").unwrap();
+    scene.lay(pack, b"rotten");
     scene.put_as(&append, pack, b"a pack").unwrap();
     assert_eq!(scene.read(&append, View::Now, pack).unwrap(), b"a pack");
-    assert_eq!(fs::read(&path).unwrap(), b"a pack");
+    assert_eq!(scene.lies(pack).unwrap(), b"a pack");
 }
 
 #[test]

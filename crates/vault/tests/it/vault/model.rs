@@ -8,7 +8,8 @@
 //! rot is told once it was read, and healed by who puts sound bytes again.
 //!
 //! Acts come one after another here; what happens at once is tested beside. The seed is always the
-//! same, but for `cargo xtask test --thorough`, which also runs many more.
+//! same, but for `cargo xtask test --thorough`, which also runs many more. The database is SQLite;
+//! `fleet::pairs` lets some lives pass on PostgreSQL.
 
 mod acts;
 mod check;
@@ -56,6 +57,11 @@ fn runner(cases: u32) -> TestRunner {
 #[test]
 fn whatever_is_asked_and_whenever_it_dies_the_promises_hold() {
     let (lives, steps) = extent();
+    promises_hold(lives, steps);
+}
+
+/// So many lives, of so many steps each at most.
+pub(crate) fn promises_hold(lives: u32, steps: usize) {
     let life = prop::collection::vec(step(), 1..steps);
     let held = runner(lives).run(&life, |steps| {
         let mut play = Play::new();

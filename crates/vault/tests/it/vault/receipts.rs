@@ -106,7 +106,7 @@ impl World {
 }
 
 #[test]
-fn a_snapshot_is_whole_while_everything_is_here_that_its_receipt_names() {
+pub(crate) fn a_snapshot_is_whole_while_everything_is_here_that_its_receipt_names() {
     let world = World::new();
     let id = world.send_first();
     assert_eq!(world.missing(), [(0, Vec::new())]);
@@ -152,7 +152,7 @@ fn a_snapshot_is_whole_while_everything_is_here_that_its_receipt_names() {
 }
 
 #[test]
-fn what_comes_after_its_receipt_is_missing_until_it_comes() {
+pub(crate) fn what_comes_after_its_receipt_is_missing_until_it_comes() {
     let world = World::new();
     let named = |content: &[u8], kind| FileName::new(kind, Id::of(content));
     let (pack, key) = (
@@ -208,7 +208,7 @@ fn another_config_is_missing() {
 }
 
 #[test]
-fn what_a_live_snapshots_receipt_names_is_not_purged_until_the_snapshot_is_gone() {
+pub(crate) fn what_a_live_snapshots_receipt_names_is_not_purged_until_the_snapshot_is_gone() {
     let world = World::new();
     world.send_first();
     let [key, pack, index] = world.files[..] else {
@@ -308,7 +308,7 @@ fn objects_that_receipts_hold_back_do_not_keep_the_rest_from_going() {
 }
 
 #[test]
-fn a_token_is_bound_to_the_first_key_until_an_administrator_lets_it_go() {
+pub(crate) fn a_token_is_bound_to_the_first_key_until_an_administrator_lets_it_go() {
     let world = World::new();
     let scene = &world.scene;
     world.send_first();
@@ -506,7 +506,7 @@ fn purging_is_held_as_before_where_there_are_no_receipts() {
 }
 
 #[test]
-fn receipts_and_objects_share_one_quota() {
+pub(crate) fn receipts_and_objects_share_one_quota() {
     let world = World::new();
     let vault = &world.scene.vault;
     let held = || vault.repositories().unwrap()[0].bytes;

@@ -9,7 +9,7 @@ use strongroom_vault::rules::right::Right;
 use super::scene::{Scene, repository};
 
 #[test]
-fn a_key_that_waits_is_rejected_by_a_deletion_and_waits_again_when_that_is_taken_back() {
+pub(crate) fn a_key_that_waits_is_rejected_by_a_deletion_and_waits_again_when_that_is_taken_back() {
     let scene = Scene::new();
     let (append, maintain) = (scene.token(Right::Append), scene.token(Right::Maintain));
     let first = scene.init(&append);
@@ -56,7 +56,7 @@ fn a_key_that_waits_is_rejected_by_a_deletion_and_waits_again_when_that_is_taken
 }
 
 #[test]
-fn a_rejected_key_is_taken_back_by_when_it_was_rejected_and_not_by_when_it_came() {
+pub(crate) fn a_rejected_key_is_taken_back_by_when_it_was_rejected_and_not_by_when_it_came() {
     let scene = Scene::new();
     let maintain = scene.token(Right::Maintain);
     scene.init(&maintain);
@@ -79,7 +79,7 @@ fn a_rejected_key_is_taken_back_by_when_it_was_rejected_and_not_by_when_it_came(
 }
 
 #[test]
-fn a_key_that_was_removed_comes_back_by_a_post_only_as_one_that_waits() {
+pub(crate) fn a_key_that_was_removed_comes_back_by_a_post_only_as_one_that_waits() {
     let scene = Scene::new();
     let (append, maintain) = (scene.token(Right::Append), scene.token(Right::Maintain));
     let first = scene.init(&append);

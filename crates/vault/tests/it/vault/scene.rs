@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use strongroom_model::{FileName, FileType, Id, RepositoryPath};
-use strongroom_store::Bodies;
 use strongroom_store::local::LocalBodies;
+use strongroom_store::{Bodies, BodyKey};
 use strongroom_testkit::FaultyBodies;
 use strongroom_vault::database::migrations::migrate;
 use strongroom_vault::database::sqlite::Sqlite;
@@ -43,6 +43,14 @@ pub(crate) fn within<T>(pair: &Pair, test: impl FnOnce() -> T) -> T {
     let made = test();
     PAIR.set(None);
     made
+}
+
+/// The database alone that belongs to a folder, of the pair that the test runs within.
+pub(crate) fn database_of(folder: &Path) -> Arc<dyn Database> {
+    match PAIR.with_borrow(Clone::clone) {
+        Some(pair) => pair(folder).0,
+        None => Arc::new(Sqlite::open(&folder.join("vault.db")).unwrap()),
+    }
 }
 
 /// A file of SQLite, and whatever storage.
@@ -81,6 +89,7 @@ pub(crate) fn faulty() -> (Scene, Arc<FaultyBodies<LocalBodies>>) {
 /// A vault and its clocks.
 pub(crate) struct Scene {
     pub(crate) vault: Vault,
+    bodies: Arc<dyn Bodies>,
     pub(crate) folder: Arc<TempDir>,
     pub(crate) clocks: Arc<Mutex<Reading>>,
     pub(crate) settings: Settings,
@@ -127,9 +136,11 @@ impl Scene {
         migrate(&*database, SCHEMA).unwrap();
         let shared = Arc::clone(&clocks);
         let read_clocks = ReadClocks::new(move || shared.lock().clone());
-        let vault = Vault::open(database, bodies, settings.clone(), read_clocks).unwrap();
+        let storage = Arc::clone(&bodies);
+        let vault = Vault::open(database, storage, settings.clone(), read_clocks).unwrap();
         Self {
             vault,
+            bodies,
             folder,
             clocks,
             settings,
@@ -154,6 +165,7 @@ impl Scene {
             folder,
             clocks,
             settings,
+            ..
         } = self;
         vault.release_leases().unwrap();
         drop(vault);
@@ -252,7 +264,7 @@ impl Scene {
         found
     }
 
-    /// Where the bytes of a file lie.
+    /// Where the bytes of a file lie, in a folder.
     pub(crate) fn body(&self, name: FileName) -> PathBuf {
         let folder = self.folder.path().join("repositories/acme/repos");
         match name.id() {
@@ -265,13 +277,35 @@ impl Scene {
         }
     }
 
-    /// Damages a body as a disk does, whatever its permissions are.
+    /// The bytes of a file as they lie in whatever storage, also wrong ones; none where there are
+    /// none.
+    pub(crate) fn lies(&self, name: FileName) -> Option<Vec<u8>> {
+        let (_, mut content) = match self.bodies.open(&first_body(name), None) {
+            Err(strongroom_store::Error::NotFound { .. }) => return None,
+            found => found.unwrap(),
+        };
+        let mut bytes = Vec::new();
+        content.read_to_end(&mut bytes).unwrap();
+        Some(bytes)
+    }
+
+    /// Lays bytes where those of a file lie, behind the vault's back.
+    pub(crate) fn lay(&self, name: FileName, bytes: &[u8]) {
+        let mut staged = self.bodies.stage(&first_body(name)).unwrap();
+        staged.write(bytes).unwrap();
+        staged.publish().unwrap();
+    }
+
+    /// Loses the bytes of a file.
+    pub(crate) fn lose(&self, name: FileName) {
+        self.bodies.remove(&first_body(name)).unwrap();
+    }
+
+    /// Damages the bytes of a file as a disk does.
     pub(crate) fn damage(&self, name: FileName, change: impl FnOnce(&mut Vec<u8>)) {
-        let path = self.body(name);
-        let mut bytes = std::fs::read(&path).unwrap();
+        let mut bytes = self.lies(name).unwrap();
         change(&mut bytes);
-        std::fs::remove_file(&path).unwrap();
-        std::fs::write(&path, bytes).unwrap();
+        self.lay(name, &bytes);
     }
 
     /// Changes the database behind the vault's back.
@@ -299,6 +333,15 @@ impl Scene {
         let key = self.put(who, FileType::Keys, &key_file(1)).unwrap();
         self.put_as(who, FileName::CONFIG, b"the config").unwrap();
         key
+    }
+}
+
+/// The body of a file that was never purged.
+fn first_body(name: FileName) -> BodyKey {
+    BodyKey {
+        repository: repository(),
+        name,
+        generation: 1,
     }
 }
 

@@ -34,7 +34,7 @@ fn scrub_for(scene: &Scene, times: i64) -> Scrubbed {
 }
 
 #[test]
-fn what_is_rotten_is_told_in_pages_and_named_by_the_doctor() {
+pub(crate) fn what_is_rotten_is_told_in_pages_and_named_by_the_doctor() {
     let scene = Scene::new();
     let append = scene.token(Right::Append);
     scene.init(&append);
@@ -87,7 +87,7 @@ fn what_is_rotten_is_told_in_pages_and_named_by_the_doctor() {
 }
 
 #[test]
-fn a_sample_of_bodies_begins_where_it_is_told_and_wraps_round() {
+pub(crate) fn a_sample_of_bodies_begins_where_it_is_told_and_wraps_round() {
     let scene = Scene::new();
     let append = scene.token(Right::Append);
     scene.init(&append);
@@ -95,7 +95,7 @@ fn a_sample_of_bodies_begins_where_it_is_told_and_wraps_round() {
         .map(|number| scene.put(&append, FileType::Data, &[number; 60]).unwrap())
         .collect();
     packs.sort_by_key(|pack| pack.id());
-    fs::remove_file(scene.body(packs[8])).unwrap();
+    scene.lose(packs[8]);
     let wrong = |most, start: FileName| {
         let checked = scene.vault.check_bodies(most, start.id().unwrap()).unwrap();
         (checked.objects, checked.wrong)
@@ -112,7 +112,7 @@ fn rotten(scene: &Scene) -> Vec<(FileName, Why)> {
 }
 
 #[test]
-fn whatever_happens_to_bytes_is_found_told_and_healed_by_putting_them_again() {
+pub(crate) fn whatever_happens_to_bytes_is_found_told_and_healed_by_putting_them_again() {
     let scene = Scene::new();
     let append = scene.token(Right::Append);
     scene.init(&append);
@@ -125,7 +125,7 @@ fn whatever_happens_to_bytes_is_found_told_and_healed_by_putting_them_again() {
     scene.damage(packs[1], |bytes| bytes.truncate(999));
     scene.damage(packs[2], |bytes| bytes.push(0));
     scene.damage(packs[3], Vec::clear);
-    fs::remove_file(scene.body(packs[4])).unwrap();
+    scene.lose(packs[4]);
     let total = scrub_for(&scene, 26);
     assert_eq!((total.rotten, total.rounds), (5, 1));
     assert_eq!(total.read.objects, 8);
@@ -164,23 +164,23 @@ fn whatever_happens_to_bytes_is_found_told_and_healed_by_putting_them_again() {
 }
 
 #[test]
-fn bytes_that_were_put_back_by_hand_lose_their_mark_in_the_next_round() {
+pub(crate) fn bytes_that_were_put_back_by_hand_lose_their_mark_in_the_next_round() {
     let scene = Scene::new();
     let append = scene.token(Right::Append);
     scene.init(&append);
     let pack = scene.put(&append, FileType::Data, b"a pack").unwrap();
-    let kept = scene.folder.path().join("kept");
-    fs::rename(scene.body(pack), &kept).unwrap();
+    let kept = scene.lies(pack).unwrap();
+    scene.lose(pack);
     scrub_for(&scene, 26);
     assert_eq!(rotten(&scene), [(pack, Why::Missing)]);
-    fs::rename(&kept, scene.body(pack)).unwrap();
+    scene.lay(pack, &kept);
     scrub_for(&scene, 26);
     assert_eq!(rotten(&scene), []);
     assert_eq!(scene.acts("healed").len(), 1);
 }
 
 #[test]
-fn what_is_deleted_hidden_or_pending_must_be_restorable_and_is_read_too() {
+pub(crate) fn what_is_deleted_hidden_or_pending_must_be_restorable_and_is_read_too() {
     let scene = Scene::new();
     let (append, thief) = (scene.token(Right::Append), scene.token(Right::Append));
     let maintain = scene.token(Right::Maintain);
@@ -206,7 +206,7 @@ fn what_is_deleted_hidden_or_pending_must_be_restorable_and_is_read_too() {
 }
 
 #[test]
-fn a_mark_goes_with_the_object_and_a_later_one_of_the_name_is_sound() {
+pub(crate) fn a_mark_goes_with_the_object_and_a_later_one_of_the_name_is_sound() {
     let scene = Scene::new();
     let (append, maintain) = (scene.token(Right::Append), scene.token(Right::Maintain));
     scene.init(&append);
@@ -226,23 +226,23 @@ fn a_mark_goes_with_the_object_and_a_later_one_of_the_name_is_sound() {
 }
 
 #[test]
-fn a_config_that_rots_on_the_disk_is_healed_from_the_database() {
+pub(crate) fn a_config_that_rots_on_the_disk_is_healed_from_the_database() {
     let scene = Scene::new();
     let append = scene.token(Right::Append);
     scene.init(&append);
-    let path = scene.body(FileName::CONFIG);
+    let lies = || scene.lies(FileName::CONFIG).unwrap();
     scene.damage(FileName::CONFIG, |bytes| bytes[0] ^= 1);
     assert_eq!(scrub_for(&scene, 26).rotten, 1);
-    assert_eq!(fs::read(&path).unwrap(), b"the config");
+    assert_eq!(lies(), b"the config");
     assert_eq!(scene.acts("rotten")[0]["file"], "config");
     assert_eq!(scene.acts("healed")[0]["file"], "config");
     assert_eq!(rotten(&scene), []);
     // And by whoever puts the same again, as after an answer that was lost.
-    fs::remove_file(&path).unwrap();
+    scene.lose(FileName::CONFIG);
     scene
         .put_as(&append, FileName::CONFIG, b"the config")
         .unwrap();
-    assert_eq!(fs::read(&path).unwrap(), b"the config");
+    assert_eq!(lies(), b"the config");
 }
 
 #[test]
@@ -276,7 +276,7 @@ fn a_round_goes_on_behind_a_restart_and_what_comes_later_is_for_the_next_one() {
 }
 
 #[test]
-fn whoever_stops_it_loses_nothing_that_was_read() {
+pub(crate) fn whoever_stops_it_loses_nothing_that_was_read() {
     let scene = Scene::new();
     let append = scene.token(Right::Append);
     scene.init(&append);
@@ -475,7 +475,7 @@ fn whoever_stops_it_at_what_cannot_be_read_has_it_marked_only_when_others_were_r
 }
 
 #[test]
-fn an_object_that_is_healed_while_it_is_read_keeps_no_mark() {
+pub(crate) fn an_object_that_is_healed_while_it_is_read_keeps_no_mark() {
     let scene = Scene::new();
     let append = scene.token(Right::Append);
     scene.init(&append);

@@ -1,14 +1,15 @@
 //! A database whose process dies as a test says: before a commit or after it.
 
+use std::sync::Arc;
+
 use parking_lot::Mutex;
-use strongroom_vault::database::sqlite::Sqlite;
 use strongroom_vault::database::{Database, Work};
 use strongroom_vault::{Error, Result};
 
 /// The database, and when it is cut off.
 #[derive(Debug)]
 pub(super) struct CutDatabase {
-    inner: Sqlite,
+    inner: Arc<dyn Database>,
     state: Mutex<State>,
 }
 
@@ -22,7 +23,7 @@ struct State {
 }
 
 impl CutDatabase {
-    pub(super) fn new(inner: Sqlite) -> Self {
+    pub(super) fn new(inner: Arc<dyn Database>) -> Self {
         Self {
             inner,
             state: Mutex::default(),

@@ -1,4 +1,5 @@
-//! The vault that is asked, on a real database and a real folder that fail as a test says.
+//! The vault that is asked, on a real database and a real folder that fail as a test says. The
+//! database is SQLite, unless the test runs within another pair.
 
 use std::io::Read;
 use std::path::Path;
@@ -10,7 +11,6 @@ use strongroom_model::{FileName, FileType, RepositoryPath};
 use strongroom_store::local::LocalBodies;
 use strongroom_testkit::{Fault, FaultyBodies, Op, Rule};
 use strongroom_vault::database::migrations::migrate;
-use strongroom_vault::database::sqlite::Sqlite;
 use strongroom_vault::publication::{LogFolder, Publisher};
 use strongroom_vault::records::SCHEMA;
 use strongroom_vault::records::leaves;
@@ -25,6 +25,7 @@ use crate::signing::accept;
 use crate::vault::model::acts::{Crash, REPOSITORIES, Sent, Who, file};
 use crate::vault::model::cut::CutDatabase;
 use crate::vault::model::expected::{Outcome, Reply};
+use crate::vault::scene::database_of;
 
 /// What the log is called.
 pub(super) const ORIGIN: &str = "vault.test/log";
@@ -71,8 +72,8 @@ impl World {
     pub(super) fn open(&mut self) {
         self.running = None;
         let folder = self.folder.path();
-        let database = Sqlite::open(&folder.join("vault.db")).unwrap();
-        migrate(&database, SCHEMA).unwrap();
+        let database = database_of(folder);
+        migrate(&*database, SCHEMA).unwrap();
         let database = Arc::new(CutDatabase::new(database));
         let bodies = LocalBodies::new(folder.join("repositories"));
         bodies.create().unwrap();
