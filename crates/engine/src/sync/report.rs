@@ -224,10 +224,14 @@ impl Junk {
     /// A key that may be somebody's, or not.
     pub(crate) fn unproven_key(name: FileName, copies: &[&CopyStore]) -> Self {
         let id = name.id().unwrap_or_default();
-        let mut advice = vec![format!(
-            "if it is yours: strongroom sync --admit-key {id}; otherwise:"
-        )];
-        advice.extend(copies.iter().map(|copy| removal(copy, name)));
+        let mut advice = vec![format!("if it is yours: strongroom sync --admit-key {id}")];
+        let removals = copies.iter().map(|copy| removal(copy, name));
+        let otherwise = ["otherwise: "].into_iter().chain(std::iter::repeat(""));
+        advice.extend(
+            otherwise
+                .zip(removals)
+                .map(|(word, rm)| format!("{word}{rm}")),
+        );
         Self {
             name,
             copies: names(copies),
