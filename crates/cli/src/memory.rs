@@ -222,6 +222,41 @@ pub(crate) fn synced(opened: &Opened, report: &SyncReport) {
     }));
 }
 
+/// Forgets that files were read which a sync has written anew; to be done while the session still
+/// tells what the copies held before.
+pub(crate) fn written_anew(opened: &Opened, report: &SyncReport) {
+    let memory = opened.memory();
+    for (copy, before) in opened.session.ready() {
+        let mut copies = report.copies.iter();
+        let Some(synced) = copies.find(|synced| synced.name == copy.name) else {
+            continue;
+        };
+        if synced.files_brought == 0 && synced.healed.is_empty() {
+            continue;
+        }
+        let mut written: BTreeSet<Id> = synced.healed.iter().filter_map(FileName::id).collect();
+        for kind in FileType::SYNCED {
+            let files = synced.listing.of(kind).into_iter().flat_map(Files::iter);
+            let is_new = |id: &Id| !before.listing.holds(FileName::new(kind, *id));
+            written.extend(files.map(|entry| entry.id).filter(is_new));
+        }
+        told(memory.update_read_files(copy, |known| known.forget(&written)));
+    }
+}
+
+/// Forgets that anything was read of copies on which the repository was made just now.
+pub(crate) fn made_anew(memory: &RepositoryState, copies: &[CopyStore]) {
+    for copy in copies {
+        if memory.evidence(copy).was_read() {
+            let forget = |evidence: &mut CopyEvidence| {
+                evidence.forget_readings();
+            };
+            told(memory.update_evidence(copy, forget).map(drop));
+        }
+        told(memory.update_read_files(copy, |known| known.files.clear()));
+    }
+}
+
 /// Adds what a copy holds to what it was seen to hold, but for what nobody could read right: junk
 /// is no loss when it goes. Nothing is forgotten because it is not there.
 fn see(seen: &mut SeenFiles, synced: &SyncedCopy, report: &SyncReport) {
@@ -296,6 +331,9 @@ fn record(
         let problems = report.problems.iter();
         problems.filter(move |problem| problem.copy == read.name)
     };
+    if !is_unlisted(read) {
+        evidence.move_to(read.listing.place);
+    }
     let lasting = || of_copy().filter(|problem| is_lasting(problem));
     let found = lasting().map(|problem| (problem.name.to_string(), problem.kind.to_string()));
     let is_unread = |problem: &Problem| match problem.kind {
@@ -583,6 +621,31 @@ mod tests {
         world.verified(Share::All, false, (vec![away], vec![]));
         let known = world.memory.read_files(&world.copies[1]).unwrap();
         assert_eq!(known.unread(&listing(&x)).files, 0);
+    }
+
+    #[test]
+    fn what_was_read_of_another_disk_at_the_same_path_is_forgotten() {
+        let (x, y) = (["x", "y"], ["y"]);
+        let world = World::new();
+        let disk = |text: &str, sound: &[&str]| {
+            let mut read = read("two", &x, sound);
+            read.listing.place = Some(Id::of(text.as_bytes()));
+            read.covered = sound.len() == x.len();
+            read
+        };
+        world.verified(Share::All, false, (vec![disk("old", &x)], vec![]));
+        assert!(world.evidence(1).every_byte_read_since().is_some());
+        let half = Share::Slice { number: 1, of: 2 };
+        world.verified(half, false, (vec![disk("new", &y)], vec![]));
+        assert_eq!(world.evidence(1).every_byte_read_since(), None);
+        let known = world.memory.read_files(&world.copies[1]).unwrap();
+        assert_eq!(known.unread(&disk("new", &x).listing).files, 1);
+
+        // An init makes an empty place of it, whatever it is.
+        made_anew(&world.memory, &world.copies);
+        assert!(!world.evidence(1).was_read());
+        let known = world.memory.read_files(&world.copies[1]).unwrap();
+        assert_eq!(known.unread(&disk("new", &x).listing).files, 2);
     }
 
     #[test]

@@ -131,7 +131,16 @@ pub fn gather(
             }
             Seen::Ready(_) | Seen::Empty => None,
         };
-        let evidence = remember(look, &held, memory.as_ref(), now, &mut problems);
+        let mut evidence = remember(look, &held, memory.as_ref(), now, &mut problems);
+        if let Seen::Ready(ready) = &look.seen
+            && evidence.move_to(ready.listing.place)
+        {
+            problems.push(format!(
+                "{}: what lies there now is not the place that was verified, or its config was \
+                 written anew: nothing of it counts as read until the next strongroom verify",
+                look.name
+            ));
+        }
         let others = copies.iter().filter_map(|other| {
             let at = evidence.one_place(other.store.location())?;
             Some((other.name.parse().ok()?, at))

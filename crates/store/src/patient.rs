@@ -28,7 +28,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel}
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use strongroom_model::{FileEntry, FileName, FileType};
+use strongroom_model::{FileEntry, FileName, FileType, Id};
 
 use crate::patient::stream::{Ahead, Spare};
 use crate::patient::writing::Writing;
@@ -223,6 +223,10 @@ impl Worker {
 impl Store for PatientStore {
     fn location(&self) -> &str {
         self.inner.location()
+    }
+
+    fn identity(&self) -> Result<Option<Id>> {
+        self.call(None, |store| store.identity())
     }
 
     fn create(&self) -> Result<()> {

@@ -8,7 +8,7 @@ use std::io::BufRead;
 use std::ops::Range;
 use std::sync::Arc;
 
-use strongroom_model::{FileEntry, FileName, FileType};
+use strongroom_model::{FileEntry, FileName, FileType, Id};
 
 use crate::Result;
 
@@ -27,6 +27,18 @@ pub(crate) const STEP_BYTES: usize = 128 << 10;
 pub trait Store: Send + Sync + fmt::Debug {
     /// The place as people write it, without any secret in it.
     fn location(&self) -> &str;
+
+    /// What this place has and another that is put in its stead has not, as a new disk under the old
+    /// path; `None` where nothing tells them apart, as with a server, or where there is no `config`.
+    ///
+    /// What was shown of one place does not hold for the next one. It is no proof against whoever
+    /// copies a disk bit by bit, or sets its times.
+    ///
+    /// # Errors
+    /// Fails where the place hangs.
+    fn identity(&self) -> Result<Option<Id>> {
+        Ok(None)
+    }
 
     /// Makes the empty layout of a repository; what exists already is left as it is.
     ///
@@ -157,6 +169,10 @@ pub(crate) const fn list_limit_files(kind: FileType) -> usize {
 impl<S: Store + ?Sized> Store for Arc<S> {
     fn location(&self) -> &str {
         (**self).location()
+    }
+
+    fn identity(&self) -> Result<Option<Id>> {
+        (**self).identity()
     }
 
     fn create(&self) -> Result<()> {

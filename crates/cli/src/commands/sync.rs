@@ -166,6 +166,7 @@ pub(crate) fn run(opened: &mut Opened, wishes: Wishes, progress: &Progress) -> R
         memory::accept_removed(opened, &report.lost)?;
         report.accepted = std::mem::take(&mut report.lost.files);
     }
+    memory::written_anew(opened, &report);
     take_over(opened, &report);
     memory::synced(opened, &report);
     Ok(report)
