@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use strongroom_engine::backup::report::BackupReport;
 use strongroom_engine::known::{Lost, Records};
-use strongroom_engine::lead::ProblemState;
+use strongroom_engine::lead::{LeadProblem, ProblemState};
 use strongroom_engine::receipts::Receipts;
 use strongroom_engine::session::{KeyNotGiven, ReadyCopy, Session, TriedKeys, chain};
 use strongroom_engine::state::{RepositoryState, SeenFiles, StateFolder};
@@ -303,7 +303,19 @@ pub(crate) fn verified(
     report: &VerifyReport,
     verify: &Verify,
 ) {
-    told(memory.update_gone(|gone| gone.lose(&report.lost.files)));
+    // A pack that an index file names and no copy has is lost, though no record may tell of it.
+    let is_nowhere = |problem: &&Problem| {
+        let is_missing =
+            matches!(&problem.kind, ProblemKind::Missing { elsewhere } if elsewhere.is_empty());
+        let is_listed = |copy: &VerifiedCopy| is_unlisted(copy) || copy.listing.holds(problem.name);
+        is_missing && problem.name.kind() == FileType::Data && !report.copies.iter().any(is_listed)
+    };
+    let nowhere = report.problems.iter().filter(is_nowhere);
+    let nowhere: BTreeSet<FileName> = nowhere.map(|problem| problem.name).collect();
+    told(memory.update_gone(|gone| {
+        gone.lose(&report.lost.files);
+        gone.lose(&nowhere);
+    }));
     for read in &report.copies {
         let Some(copy) = copies.iter().find(|copy| copy.name == read.name) else {
             continue;
@@ -377,6 +389,16 @@ fn record(
 /// Whether it is not known what the copy holds.
 fn is_unlisted(read: &VerifiedCopy) -> bool {
     read.failure.is_some() && read.listing.is_empty()
+}
+
+/// Takes out of a backup's report that the lead lacks what a person has said is gone: it is stored
+/// anew, and told by each verify.
+pub(crate) fn leave_out_accepted(opened: &Opened, report: &mut BackupReport) {
+    let accepted = opened.memory().gone().accepted;
+    let is_accepted = |problem: &LeadProblem| {
+        problem.state == ProblemState::Told && accepted.contains(problem.file)
+    };
+    report.lead_problems.retain(|problem| !is_accepted(problem));
 }
 
 /// Remembers what a backup found damaged on its lead, so that a sync heals it.

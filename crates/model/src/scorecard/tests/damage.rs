@@ -43,3 +43,23 @@ fn what_only_decoding_finds_is_healed_by_no_sync() {
          still have",
     );
 }
+
+#[test]
+fn what_no_copy_has_whole_is_healed_by_no_sync() {
+    let damaged_on = |copies: &[&str]| {
+        good().with(|world| {
+            for copy in copies {
+                let evidence = &mut world.copy(copy).evidence;
+                evidence.record_damage(days_ago(1), "data/a".to_owned(), "wrong".to_owned());
+            }
+        })
+    };
+    let some = "damaged on here: data/a; damaged on vault: data/a";
+    damaged_on(&["here", "vault"]).assert_line(LineKind::Errors, some, "strongroom sync");
+    damaged_on(&["here", "vault", "offsite"]).assert_line(
+        LineKind::Errors,
+        "damaged on here: data/a; damaged on vault: data/a; damaged on offsite: data/a",
+        "no copy has that whole: strongroom sync says how to give it up, and strongroom backup \
+         stores again what the sources still have",
+    );
+}
