@@ -208,6 +208,31 @@ fn a_stock_forget_and_prune_of_all_copies_is_settled_by_one_command() {
 }
 
 #[test]
+fn a_copy_that_was_pruned_by_itself_is_named_by_status() {
+    let (scene, _) = two_backups();
+    let status = || scene.run(&["status"]).out;
+    assert!(!status().contains("has lost"), "{}", status());
+    let restic = &restic_versions()[0];
+    scene.restic(restic, "two", &["forget", "--prune", "--keep-last", "1"]);
+    let card = status();
+    assert!(card.contains("two has lost "), "{card}");
+    assert!(card.contains("as if it was pruned by itself"), "{card}");
+    assert!(card.contains("strongroom sync --heal, unless"), "{card}");
+    scene.expect(3, &["sync"]);
+    assert!(status().contains("two has lost "), "{}", status());
+    scene.expect(0, &["sync", "--heal"]);
+    assert!(!status().contains("has lost"), "{}", status());
+    // What is gone for another reason comes back by itself.
+    let snapshot = scene.files("three", "snapshots").pop_first().unwrap();
+    fs::remove_file(scene.path("three").join(snapshot)).unwrap();
+    let card = status();
+    let lost = "three has lost an index file or snapshot";
+    assert!(card.contains(lost), "{card}");
+    scene.expect(0, &["sync"]);
+    assert!(!status().contains("has lost"), "{}", status());
+}
+
+#[test]
 fn what_comes_back_is_missed_again_when_it_goes() {
     let (scene, new) = two_backups();
     let snapshot = of_kind(&new, "snapshots").next().unwrap();

@@ -66,6 +66,22 @@ pub(super) fn line(
             };
             wrong.push((text, mend.to_owned()));
         }
+        if let Some(gone) = subject.facts.gone {
+            let (cause, mend) = match gone.is_pruned {
+                true => (
+                    ", as if it was pruned by itself",
+                    "strongroom sync --heal, unless that was meant",
+                ),
+                false => ("", "strongroom sync"),
+            };
+            let text = match gone.files {
+                1 => format!("{name} has lost an index file or snapshot that others have{cause}"),
+                files => format!(
+                    "{name} has lost {files} index files and snapshots that others have{cause}"
+                ),
+            };
+            wrong.push((text, mend.to_owned()));
+        }
         if let Some(alarm) = &subject.facts.alarm {
             wrong.push((
                 format!("alarm about the vault of {name}: {alarm}"),
