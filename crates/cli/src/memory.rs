@@ -3,6 +3,8 @@
 //! **Architecture invariant:** nothing here can fail a backup, a sync or a verify; where the state
 //! folder cannot be written, the scorecard will call unproven what was not remembered.
 
+mod readings;
+
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
@@ -20,6 +22,8 @@ use strongroom_model::{CopyEvidence, FileName, FileType, Id};
 
 use crate::context::Opened;
 use crate::output::{Output, visible};
+
+pub(crate) use readings::{made_anew, written_anew};
 
 /// The key files that receipts name, but for those that were removed since; read only where copies
 /// disagree, since there is a receipt for each snapshot.
@@ -220,41 +224,6 @@ pub(crate) fn synced(opened: &Opened, report: &SyncReport) {
         gone.lose(&report.lost.files);
         gone.find(|name| report.copies.iter().any(|copy| copy.listing.holds(name)));
     }));
-}
-
-/// Forgets that files were read which a sync has written anew; to be done while the session still
-/// tells what the copies held before.
-pub(crate) fn written_anew(opened: &Opened, report: &SyncReport) {
-    let memory = opened.memory();
-    for (copy, before) in opened.session.ready() {
-        let mut copies = report.copies.iter();
-        let Some(synced) = copies.find(|synced| synced.name == copy.name) else {
-            continue;
-        };
-        if synced.files_brought == 0 && synced.healed.is_empty() {
-            continue;
-        }
-        let mut written: BTreeSet<Id> = synced.healed.iter().filter_map(FileName::id).collect();
-        for kind in FileType::SYNCED {
-            let files = synced.listing.of(kind).into_iter().flat_map(Files::iter);
-            let is_new = |id: &Id| !before.listing.holds(FileName::new(kind, *id));
-            written.extend(files.map(|entry| entry.id).filter(is_new));
-        }
-        told(memory.update_read_files(copy, |known| known.forget(&written)));
-    }
-}
-
-/// Forgets that anything was read of copies on which the repository was made just now.
-pub(crate) fn made_anew(memory: &RepositoryState, copies: &[CopyStore]) {
-    for copy in copies {
-        if memory.evidence(copy).was_read() {
-            let forget = |evidence: &mut CopyEvidence| {
-                evidence.forget_readings();
-            };
-            told(memory.update_evidence(copy, forget).map(drop));
-        }
-        told(memory.update_read_files(copy, |known| known.files.clear()));
-    }
 }
 
 /// Adds what a copy holds to what it was seen to hold, but for what nobody could read right: junk
