@@ -3,12 +3,14 @@
 //! **Architecture invariant:** nothing here can fail a backup, a sync or a verify; where the state
 //! folder cannot be written, the scorecard will call unproven what was not remembered.
 
+mod readings;
+
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use strongroom_engine::backup::report::BackupReport;
 use strongroom_engine::known::{Lost, Records};
-use strongroom_engine::lead::ProblemState;
+use strongroom_engine::lead::{LeadProblem, ProblemState};
 use strongroom_engine::receipts::Receipts;
 use strongroom_engine::session::{KeyNotGiven, ReadyCopy, Session, TriedKeys, chain};
 use strongroom_engine::state::{RepositoryState, SeenFiles, StateFolder};
@@ -20,6 +22,8 @@ use strongroom_model::{CopyEvidence, FileName, FileType, Id};
 
 use crate::context::Opened;
 use crate::output::{Output, visible};
+
+pub(crate) use readings::{made_anew, written_anew};
 
 /// The key files that receipts name, but for those that were removed since; read only where copies
 /// disagree, since there is a receipt for each snapshot.
@@ -268,7 +272,19 @@ pub(crate) fn verified(
     report: &VerifyReport,
     verify: &Verify,
 ) {
-    told(memory.update_gone(|gone| gone.lose(&report.lost.files)));
+    // A pack that an index file names and no copy has is lost, though no record may tell of it.
+    let is_nowhere = |problem: &&Problem| {
+        let is_missing =
+            matches!(&problem.kind, ProblemKind::Missing { elsewhere } if elsewhere.is_empty());
+        let is_listed = |copy: &VerifiedCopy| is_unlisted(copy) || copy.listing.holds(problem.name);
+        is_missing && problem.name.kind() == FileType::Data && !report.copies.iter().any(is_listed)
+    };
+    let nowhere = report.problems.iter().filter(is_nowhere);
+    let nowhere: BTreeSet<FileName> = nowhere.map(|problem| problem.name).collect();
+    told(memory.update_gone(|gone| {
+        gone.lose(&report.lost.files);
+        gone.lose(&nowhere);
+    }));
     for read in &report.copies {
         let Some(copy) = copies.iter().find(|copy| copy.name == read.name) else {
             continue;
@@ -296,6 +312,9 @@ fn record(
         let problems = report.problems.iter();
         problems.filter(move |problem| problem.copy == read.name)
     };
+    if !is_unlisted(read) {
+        evidence.move_to(read.listing.place);
+    }
     let lasting = || of_copy().filter(|problem| is_lasting(problem));
     let found = lasting().map(|problem| (problem.name.to_string(), problem.kind.to_string()));
     let is_unread = |problem: &Problem| match problem.kind {
@@ -339,6 +358,16 @@ fn record(
 /// Whether it is not known what the copy holds.
 fn is_unlisted(read: &VerifiedCopy) -> bool {
     read.failure.is_some() && read.listing.is_empty()
+}
+
+/// Takes out of a backup's report that the lead lacks what a person has said is gone: it is stored
+/// anew, and told by each verify.
+pub(crate) fn leave_out_accepted(opened: &Opened, report: &mut BackupReport) {
+    let accepted = opened.memory().gone().accepted;
+    let is_accepted = |problem: &LeadProblem| {
+        problem.state == ProblemState::Told && accepted.contains(problem.file)
+    };
+    report.lead_problems.retain(|problem| !is_accepted(problem));
 }
 
 /// Remembers what a backup found damaged on its lead, so that a sync heals it.
@@ -583,6 +612,31 @@ mod tests {
         world.verified(Share::All, false, (vec![away], vec![]));
         let known = world.memory.read_files(&world.copies[1]).unwrap();
         assert_eq!(known.unread(&listing(&x)).files, 0);
+    }
+
+    #[test]
+    fn what_was_read_of_another_disk_at_the_same_path_is_forgotten() {
+        let (x, y) = (["x", "y"], ["y"]);
+        let world = World::new();
+        let disk = |text: &str, sound: &[&str]| {
+            let mut read = read("two", &x, sound);
+            read.listing.place = Some(Id::of(text.as_bytes()));
+            read.covered = sound.len() == x.len();
+            read
+        };
+        world.verified(Share::All, false, (vec![disk("old", &x)], vec![]));
+        assert!(world.evidence(1).every_byte_read_since().is_some());
+        let half = Share::Slice { number: 1, of: 2 };
+        world.verified(half, false, (vec![disk("new", &y)], vec![]));
+        assert_eq!(world.evidence(1).every_byte_read_since(), None);
+        let known = world.memory.read_files(&world.copies[1]).unwrap();
+        assert_eq!(known.unread(&disk("new", &x).listing).files, 1);
+
+        // An init makes an empty place of it, whatever it is.
+        made_anew(&world.memory, &world.copies);
+        assert!(!world.evidence(1).was_read());
+        let known = world.memory.read_files(&world.copies[1]).unwrap();
+        assert_eq!(known.unread(&disk("new", &x).listing).files, 2);
     }
 
     #[test]

@@ -225,12 +225,16 @@ impl Vaults {
                 },
                 ids.join(", ")
             );
-            let hint = format!(
-                "if it is yours, on the vault: strongroom vault key admit {} ID --at URL \
-                 --admin-token-file PATH",
-                met.client.repository()
-            );
-            output.warn(&visible(&text), Some(&hint));
+            let (vault, path) = (met.client.root(), met.client.repository());
+            let admit = format!("strongroom-vault key admit {path}");
+            let hint = match info.pending_keys.as_slice() {
+                [key] => format!("if it is yours, on the machine of {vault}: {admit} {key}"),
+                _ => format!(
+                    "for each that is yours, on the machine of {vault}: {admit} ID; their whole \
+                     ids: strongroom-vault key list {path}"
+                ),
+            };
+            output.warn(&visible(&text), Some(&visible(&hint)));
         }
     }
 }

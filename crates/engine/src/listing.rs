@@ -23,19 +23,22 @@ pub struct Listing {
     pub index: Files,
     /// The snapshots.
     pub snapshots: Files,
+    /// What tells the place from another that is put in its stead, as [`Store::identity`] says.
+    pub place: Option<Id>,
 }
 
 impl Listing {
     /// Lists a store.
     ///
     /// # Errors
-    /// As [`Store::list`].
+    /// As [`Store::list`] and [`Store::identity`].
     pub fn read(store: &dyn Store) -> strongroom_store::Result<Self> {
         Ok(Self {
             keys: Files::new(store.list(FileType::Keys)?),
             index: Files::new(store.list(FileType::Index)?),
             snapshots: Files::new(store.list(FileType::Snapshots)?),
             data: Files::new(store.list(FileType::Data)?),
+            place: store.identity()?,
         })
     }
 

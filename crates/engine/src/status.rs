@@ -23,9 +23,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use strongroom_model::evidence::{Listing, SeenSnapshot};
 use strongroom_model::scorecard::{
-    CopyFacts, HeldSnapshot, Location, LostFiles, Unread, Wholeness,
+    CopyFacts, Gone, HeldSnapshot, Location, LostFiles, Unread, Wholeness,
 };
-use strongroom_model::{Account, BackupCopy, Config, CopyEvidence, Facts, Id, Name, Scorecard};
+use strongroom_model::{
+    Account, BackupCopy, Config, CopyEvidence, Facts, FileName, FileType, Id, Name, Scorecard,
+};
 
 use crate::Result;
 use crate::known::{Lost, Records};
@@ -131,7 +133,16 @@ pub fn gather(
             }
             Seen::Ready(_) | Seen::Empty => None,
         };
-        let evidence = remember(look, &held, memory.as_ref(), now, &mut problems);
+        let mut evidence = remember(look, &held, memory.as_ref(), now, &mut problems);
+        if let Seen::Ready(ready) = &look.seen
+            && evidence.move_to(ready.listing.place)
+        {
+            problems.push(format!(
+                "{}: what lies there now is not the place that was verified, or its config was \
+                 written anew: nothing of it counts as read until the next strongroom verify",
+                look.name
+            ));
+        }
         let others = copies.iter().filter_map(|other| {
             let at = evidence.one_place(other.store.location())?;
             Some((other.name.parse().ok()?, at))
@@ -140,6 +151,7 @@ pub fn gather(
         let found = CopyFacts {
             unreachable,
             unread: unread(look, memory.as_ref()),
+            gone: gone(look, &looks, memory.as_ref()),
             one_place: others.collect(),
             location: look.location.clone().unwrap_or(Location::of(&copy.store)),
             snapshots: held,
@@ -216,6 +228,33 @@ fn unread(look: &Look<'_>, memory: Option<&RepositoryState>) -> Option<Unread> {
     };
     let read = memory?.read_files(store)?;
     Some(read.unread(&ready.listing))
+}
+
+/// The index files and snapshots that a copy was seen to hold and others still have. What it is whole
+/// for may not need them, so that nothing else tells of it.
+fn gone(look: &Look<'_>, looks: &[Look<'_>], memory: Option<&RepositoryState>) -> Option<Gone> {
+    let (Seen::Ready(ready), Some(store)) = (&look.seen, look.store) else {
+        return None;
+    };
+    let others_have = |name: FileName| {
+        let mut others = looks.iter().filter(|other| other.name != look.name);
+        others.any(|other| match &other.seen {
+            Seen::Ready(ready) => ready.listing.holds(name),
+            Seen::Empty | Seen::Failed(_) => false,
+        })
+    };
+    let seen = memory?.seen(store);
+    let index = |id: Id| FileName::new(FileType::Index, id);
+    let snapshots = seen.snapshots.iter();
+    let snapshots = snapshots.map(|id| FileName::new(FileType::Snapshots, *id));
+    let names = seen.index.iter().map(|id| index(*id)).chain(snapshots);
+    let gone = names.filter(|name| !ready.listing.holds(*name) && others_have(*name));
+    let files = gone.count() as u64;
+    let mut listed = ready.listing.index.iter();
+    (files > 0).then(|| Gone {
+        files,
+        is_pruned: listed.any(|entry| !others_have(index(entry.id))),
+    })
 }
 
 /// Notes in the state folder what a copy holds; returns what is known of it.

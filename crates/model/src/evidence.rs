@@ -3,6 +3,7 @@
 //! The scorecard believes evidence and not configuration, so that evidence must neither claim too
 //! much nor get lost: a partial verify vouches for its share alone, damage stays until the file was
 //! healed or every byte was read again, and fields that a newer version wrote are kept as they are.
+//! What was read of one disk says nothing of another that takes its place, under whatever name.
 //! A bad writer's bytes have their name, so that no reading and no other copy takes away what
 //! decoding found in them.
 
@@ -36,6 +37,9 @@ pub struct CopyEvidence {
     /// The rotating shares that were read so far.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     rotation: Option<Rotation>,
+    /// What tells the place that was read from another in its stead; `None` where nothing does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    place: Option<Id>,
     /// The files that were found damaged or lost and are not healed yet, by their name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     damage: BTreeMap<String, Damage>,
@@ -170,6 +174,7 @@ impl Default for CopyEvidence {
             last_verify: None,
             all_read: None,
             rotation: None,
+            place: None,
             damage: BTreeMap::new(),
             listing: None,
             last_whole: BTreeMap::new(),
@@ -248,6 +253,31 @@ impl CopyEvidence {
             Share::Percent(_) => {}
         }
         self.last_verify = Some(verify);
+    }
+
+    /// Binds what was read, and what will be, to the place that is now at the address: what was read
+    /// of another place is forgotten. Says whether anything was.
+    pub fn move_to(&mut self, place: Option<Id>) -> bool {
+        if self.place == place {
+            return false;
+        }
+        self.place = place;
+        self.forget_readings()
+    }
+
+    /// Forgets that anything was read, since what lies there now was written anew. Says whether
+    /// anything was. Damage stays known, and the word of a vault.
+    pub fn forget_readings(&mut self) -> bool {
+        let was_read = self.was_read();
+        self.last_verify = None;
+        self.all_read = None;
+        self.rotation = None;
+        was_read
+    }
+
+    /// Whether a verify of ours has read anything.
+    pub const fn was_read(&self) -> bool {
+        self.last_verify.is_some() || self.all_read.is_some() || self.rotation.is_some()
     }
 
     /// Remembers damage that was met outside a verify, as by a restore.
@@ -403,6 +433,28 @@ mod tests {
         assert_eq!(evidence.every_byte_read_since(), Some(day(1)));
         evidence.record_verify(verify(day(4), Share::Slice { number: 1, of: 3 }), []);
         assert_eq!(evidence.every_byte_read_since(), Some(day(2)));
+    }
+
+    #[test]
+    fn what_was_read_of_one_place_does_not_vouch_for_another() {
+        let place = |text: &str| Some(Id::of(text.as_bytes()));
+        let mut evidence = CopyEvidence::default();
+        evidence.move_to(place("old disk"));
+        evidence.record_verify(verify(day(1), Share::All), [broken("data/a")]);
+        evidence.record_verify(verify(day(2), Share::Slice { number: 1, of: 2 }), []);
+        assert!(!evidence.move_to(place("old disk")));
+        let kept = CopyEvidence::from_json(&evidence.to_json().unwrap()).unwrap();
+        assert_eq!(kept, evidence);
+        assert_eq!(evidence.every_byte_read_since(), Some(day(1)));
+
+        assert!(evidence.move_to(place("new disk")));
+        assert_eq!(evidence.every_byte_read_since(), None);
+        assert_eq!(evidence.last_read(), None);
+        assert!(evidence.damage().contains_key("data/a"));
+        evidence.record_verify(verify(day(3), Share::Slice { number: 2, of: 2 }), []);
+        assert_eq!(evidence.every_byte_read_since(), None);
+        assert!(evidence.forget_readings());
+        assert!(!evidence.forget_readings());
     }
 
     #[test]

@@ -12,7 +12,8 @@ mod standing;
 mod subject;
 
 pub use facts::{
-    CopyFacts, DeviceId, Facts, HeldSnapshot, Location, LostFiles, SourceFacts, Unread, Wholeness,
+    CopyFacts, DeviceId, Facts, Gone, HeldSnapshot, Location, LostFiles, SourceFacts, Unread,
+    Wholeness,
 };
 pub use rows::{CopyRow, LockState, SourceRow};
 pub use standing::{Finding, Standing};

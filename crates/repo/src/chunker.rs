@@ -230,6 +230,37 @@ mod tests {
         assert!(all_but_last.windows(2).all(|pair| pair[0] == pair[1]));
     }
 
+    /// The table of docs/format.md, and cuts that another implementation found with it.
+    #[test]
+    fn the_cuts_of_a_key_are_those_that_the_format_says() {
+        let mut bytes = [0; 64];
+        for (byte, number) in bytes.iter_mut().zip(0..) {
+            *byte = number;
+        }
+        let gear = Gear::new(&Key::from_bytes(&bytes)).unwrap();
+        assert_eq!(gear.table[0], 0xc6f9_cf9b_3888_8297);
+        assert_eq!(gear.table[1], 0x6c52_546b_4ac7_4290);
+        assert_eq!(gear.table[255], 0x8763_259c_7925_3e8c);
+        // The upper halves of Knuth's generator, little-endian.
+        let mut state: u64 = 1;
+        let mut data = Vec::new();
+        while data.len() < 4 << 20 {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            data.extend(((state >> 32) as u32).to_le_bytes());
+        }
+        let mut chunker = Chunker::new(&gear);
+        let mut rest = &data[..];
+        let mut chunks = Vec::new();
+        while let Some(cut) = chunker.feed(rest) {
+            chunks.push(cut);
+            rest = &rest[cut..];
+        }
+        chunks.push(rest.len());
+        assert_eq!(chunks, [1_251_991, 1_058_272, 1_101_291, 782_750]);
+    }
+
     #[test]
     fn another_key_cuts_elsewhere() {
         let data = noise(5, 16 << 20);

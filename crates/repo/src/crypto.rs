@@ -26,6 +26,11 @@ pub const NONCE_BYTES: usize = 16;
 
 const TAG_BYTES: usize = 16;
 
+/// The bits of `r` that Poly1305 uses: RFC 8439, section 2.5.
+const R_MASK: [u8; 16] = [
+    255, 255, 255, 15, 252, 255, 255, 15, 252, 255, 255, 15, 252, 255, 255, 15,
+];
+
 /// A key that encrypts and authenticates: the master key of a repository, or the key that scrypt
 /// makes of a password.
 ///
@@ -131,6 +136,12 @@ impl Key {
     }
 
     /// Derives `N` bytes for another purpose, by HKDF-SHA-256 (RFC 5869) from the whole key.
+    ///
+    /// Of `r` the bits are cleared that Poly1305 never uses: key files differ in them, since restic
+    /// 0.14 clears them in those that it adds, and all are one key.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for more bytes than HKDF has.
     pub fn derive<const N: usize>(&self, purpose: &str) -> Result<Zeroizing<[u8; N]>> {
         let mut input = Zeroizing::new([0; 64]);
         let (encrypt, mac) = input.split_at_mut(32);
@@ -138,6 +149,7 @@ impl Key {
         encrypt.copy_from_slice(&self.material.encrypt);
         mac_k.copy_from_slice(&self.material.mac_k);
         mac_r.copy_from_slice(&self.material.mac_r);
+        clamp(mac_r);
         let mut output = Zeroizing::new([0; N]);
         hkdf::Hkdf::<sha2::Sha256>::new(None, input.as_slice())
             .expand(purpose.as_bytes(), output.as_mut_slice())
@@ -208,6 +220,13 @@ struct WireMac {
     r: String,
 }
 
+/// Clears the bits of `r` that Poly1305 never uses: RFC 8439, section 2.5.
+fn clamp(mac_r: &mut [u8]) {
+    for (byte, mask) in mac_r.iter_mut().zip(R_MASK) {
+        *byte &= mask;
+    }
+}
+
 fn copy_exact(target: &mut [u8], source: &[u8]) -> Option<()> {
     (target.len() == source.len()).then(|| target.copy_from_slice(source))
 }
@@ -266,6 +285,23 @@ mod tests {
         fn no_input_panics(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
             prop_assert_eq!(Key::generate().unwrap().open(&bytes), None);
         }
+    }
+
+    #[test]
+    fn what_is_derived_does_not_depend_on_bits_that_poly1305_never_uses() {
+        let mut bytes = [0xa5; 64];
+        let plain = Key::from_bytes(&bytes);
+        // As restic 0.14 writes the same key.
+        let (_, mac_r) = bytes.split_at_mut(48);
+        clamp(mac_r);
+        assert_ne!(bytes, [0xa5; 64]);
+        let clamped = Key::from_bytes(&bytes);
+        assert_eq!(plain.open(&clamped.seal(b"x").unwrap()).unwrap(), b"x");
+        let derived = |key: &Key| key.derive::<32>("a purpose").unwrap().to_vec();
+        assert_eq!(derived(&plain), derived(&clamped));
+        // Any other bit makes another key.
+        bytes[48] ^= 1;
+        assert_ne!(derived(&plain), derived(&Key::from_bytes(&bytes)));
     }
 
     #[test]

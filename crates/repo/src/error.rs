@@ -74,8 +74,8 @@ impl Error {
             Self::Store(error) => error.hint(),
             Self::NoRepository { .. } => Some("make one with: strongroom init".to_owned()),
             Self::WrongPassword { .. } => Some(
-                "check password_file, password_command or STRONGROOM_PASSWORD; \
-                 `strongroom key list` shows which keys there are"
+                "check password_file, password_command or STRONGROOM_PASSWORD; of a file or a \
+                 command the first line counts, without its line break"
                     .to_owned(),
             ),
             Self::Damaged { .. } => Some(

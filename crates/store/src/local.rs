@@ -22,7 +22,7 @@ mod listing;
 mod settling;
 mod temporary;
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
 use std::ops::Range;
 use std::os::fd::OwnedFd;
@@ -245,9 +245,29 @@ impl LocalStore {
     }
 }
 
+/// The moment at which a file was written, as its file system tells it: when it was changed, and,
+/// where that is told, when it was made, which no copy takes over.
+///
+/// Its inode is left out: some file systems number their files anew with each mount.
+fn moment_of(file: &Metadata) -> Id {
+    let made = file.created().ok();
+    let made = made.and_then(|made| made.duration_since(SystemTime::UNIX_EPOCH).ok());
+    let made = made.map(|made| made.as_nanos());
+    let text = format!("{} {} {made:?}", file.mtime(), file.mtime_nsec());
+    Id::of(text.as_bytes())
+}
+
 impl Store for LocalStore {
     fn location(&self) -> &str {
         &self.location
+    }
+
+    /// When `config` was written here: it is written once, so that a disk to which a repository was
+    /// copied, or synced, has another one.
+    fn identity(&self) -> Result<Option<Id>> {
+        let config = self.open_file(FileName::CONFIG).ok();
+        let told = config.and_then(|(file, _)| file.metadata().ok());
+        Ok(told.as_ref().map(moment_of))
     }
 
     fn create(&self) -> Result<()> {

@@ -30,7 +30,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel}
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use strongroom_model::{FileEntry, FileName, FileType};
+use strongroom_model::{FileEntry, FileName, FileType, Id};
 
 pub use together::{GivenUp, Places, together};
 
@@ -253,6 +253,10 @@ impl Store for PatientStore {
 
     fn patient(&self) -> Option<&PatientStore> {
         Some(self)
+    }
+
+    fn identity(&self) -> Result<Option<Id>> {
+        self.call(None, |store| store.identity())
     }
 
     fn create(&self) -> Result<()> {

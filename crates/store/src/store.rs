@@ -8,7 +8,7 @@ use std::io::BufRead;
 use std::ops::Range;
 use std::sync::Arc;
 
-use strongroom_model::{FileEntry, FileName, FileType};
+use strongroom_model::{FileEntry, FileName, FileType, Id};
 
 use crate::{PatientStore, Result};
 
@@ -34,6 +34,18 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// [`together`]: crate::patient::together
     fn patient(&self) -> Option<&PatientStore> {
         None
+    }
+
+    /// What this place has and another that is put in its stead has not, as a new disk under the old
+    /// path; `None` where nothing tells them apart, as with a server, or where there is no `config`.
+    ///
+    /// What was shown of one place does not hold for the next one. It is no proof against whoever
+    /// copies a disk bit by bit, or sets its times.
+    ///
+    /// # Errors
+    /// Fails where the place hangs.
+    fn identity(&self) -> Result<Option<Id>> {
+        Ok(None)
     }
 
     /// Makes the empty layout of a repository; what exists already is left as it is.
@@ -169,6 +181,10 @@ impl<S: Store + ?Sized> Store for Arc<S> {
 
     fn patient(&self) -> Option<&PatientStore> {
         (**self).patient()
+    }
+
+    fn identity(&self) -> Result<Option<Id>> {
+        (**self).identity()
     }
 
     fn create(&self) -> Result<()> {

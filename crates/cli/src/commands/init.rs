@@ -13,8 +13,8 @@ use crate::error::Result;
 use crate::exit::{Exit, MANUAL};
 use crate::output::{BAD, GOOD};
 use crate::password::Ask;
-use crate::state_folder;
 use crate::table::{Cell, Table};
+use crate::{memory, state_folder};
 
 /// Make the repository on every copy
 ///
@@ -52,12 +52,18 @@ impl Args {
                 &environment,
             )
         };
-        let (_, report) =
-            context.meet(&copies, &state_folder::choose()?, make, |_| BTreeSet::new())?;
+        let state = state_folder::choose()?;
+        let (_, report) = context.meet(&copies, &state, make, |_| BTreeSet::new())?;
         let report = report?;
+        let is_made = |name: &str| {
+            let mut made = report.copies.iter();
+            made.any(|copy| copy.name == name && copy.outcome == InitOutcome::Made)
+        };
+        let mut made = copies.stores.clone();
+        made.retain(|copy| is_made(&copy.name));
+        memory::made_anew(&state.repository(report.repository), &made);
         let output = &context.output;
-        let signer = state_folder::choose().and_then(|state| Ok(state.client_key()?));
-        if let Err(error) = signer {
+        if let Err(error) = state.client_key() {
             let text = format!("There is no key to sign receipts with: {}", chain(&error));
             output.warn(&text, error.hint().as_deref());
         }

@@ -38,7 +38,8 @@ const NAMED: usize = 3;
 ///
 /// What this machine knows to have been there, by receipts and earlier syncs, and no copy lists any
 /// more is named, and the exit status is 3, until it is back. After a forget on all copies that was
-/// meant, say --accept-removed once: then what is gone by now is no longer missed.
+/// meant, or where a file was whole nowhere and you have removed it, say --accept-removed once: then
+/// what is gone by now is no longer missed.
 ///
 /// A key that a vault holds for an operator to admit is not sent again, and its copy is not behind
 /// where it lists another key. A vault that takes files and logs none of them is an alarm.
@@ -155,6 +156,7 @@ pub(crate) fn run(opened: &mut Opened, wishes: Wishes, progress: &Progress) -> R
         pending_keys: opened.vaults.pending_keys(),
         seen: seen.collect(),
         known_files,
+        accepted_files: memory.gone().accepted.iter().collect(),
         needs: wishes.needs,
         new_snapshots: wishes.new_snapshots,
         decision: wishes.decision,
@@ -166,6 +168,7 @@ pub(crate) fn run(opened: &mut Opened, wishes: Wishes, progress: &Progress) -> R
         memory::accept_removed(opened, &report.lost)?;
         report.accepted = std::mem::take(&mut report.lost.files);
     }
+    memory::written_anew(opened, &report);
     take_over(opened, &report);
     memory::synced(opened, &report);
     Ok(report)

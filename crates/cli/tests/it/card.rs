@@ -1,6 +1,7 @@
 //! What the scorecard says of a real repository, after what happened to it.
 
 use std::fs;
+use std::process::Command;
 
 use strongroom_testkit::tree::TreeSpec;
 
@@ -66,4 +67,50 @@ fn shares_that_make_up_a_whole_count_as_every_byte_read() {
     assert!(row()["every_byte_read_since"].is_null(), "{}", row());
     verify("2/2");
     assert!(!row()["every_byte_read_since"].is_null(), "{}", row());
+}
+
+#[test]
+fn what_was_read_of_a_disk_does_not_vouch_for_the_next_one() {
+    let scene = Scene::new();
+    TreeSpec::small(1).build(&scene.source().join("tree"));
+    scene.begin();
+    scene.expect(0, &["--quiet", "verify"]);
+    let row = |copy: usize| scene.run(&["--json", "status"]).summary()["copies"][copy].clone();
+    assert!(!row(1)["every_byte_read_since"].is_null(), "{}", row(1));
+    assert_eq!(row(1)["unread"]["files"], 0);
+
+    // A file that is brought anew was not read since, and the others were.
+    let packs = scene.files("three", "data");
+    fs::remove_file(scene.path("three").join(packs.first().unwrap())).unwrap();
+    scene.expect(0, &["--quiet", "sync"]);
+    assert!(!row(2)["every_byte_read_since"].is_null(), "{}", row(2));
+    assert_eq!(row(2)["unread"]["files"], 1);
+
+    let is_unread = |copy: usize| {
+        let row = row(copy);
+        assert!(row["last_verify"].is_null(), "{row}");
+        assert!(row["every_byte_read_since"].is_null(), "{row}");
+        assert_eq!(row["unread"]["files"], row["listing"]["files"], "{row}");
+    };
+    // A new disk that a sync fills.
+    fs::remove_dir_all(scene.path("two")).unwrap();
+    scene.expect(0, &["--quiet", "init"]);
+    scene.expect(0, &["--quiet", "sync"]);
+    is_unread(1);
+    // A new disk to which somebody copies the files of the old one.
+    fs::rename(scene.path("one"), scene.path("old")).unwrap();
+    let mut copy = Command::new("cp");
+    copy.arg("-r").arg(scene.path("old")).arg(scene.path("one"));
+    assert!(copy.status().unwrap().success());
+    is_unread(0);
+    scene
+        .run(&["status"])
+        .assert_says(&["one: ", "is not the place that was verified"]);
+    // The old one is what it was.
+    fs::remove_dir_all(scene.path("one")).unwrap();
+    fs::rename(scene.path("old"), scene.path("one")).unwrap();
+    assert_eq!(row(0)["unread"]["files"], 0);
+    scene.expect(0, &["--quiet", "verify"]);
+    assert!(!row(1)["every_byte_read_since"].is_null(), "{}", row(1));
+    assert_eq!(row(1)["unread"]["files"], 0);
 }

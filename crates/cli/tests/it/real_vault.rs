@@ -208,7 +208,7 @@ fn whoever_administers_a_vault_makes_ends_hides_and_brings_back() {
         .assert_says(&["three: 1 key waits for an operator"]);
     scene
         .expect(0, &["sync"])
-        .assert_says(&["strongroom vault key admit acme/repos"]);
+        .assert_says(&["strongroom-vault key admit acme/repos"]);
     let ended = vault.administer(&scene, 0, &["key", "list", "acme/repos"]);
     let [key] = objects(&ended, "pending_key").try_into().unwrap();
     let admit = ["key", "admit", "acme/repos", key["key"].as_str().unwrap()];

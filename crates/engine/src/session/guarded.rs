@@ -9,7 +9,7 @@ use std::io::BufRead;
 use std::ops::Range;
 use std::sync::Arc;
 
-use strongroom_model::{FileEntry, FileName, FileType};
+use strongroom_model::{FileEntry, FileName, FileType, Id};
 use strongroom_store::{Error, Result, SharedBytes, Store};
 
 use crate::session::locks::{Held, Standing};
@@ -50,6 +50,10 @@ impl GuardedStore {
 impl Store for GuardedStore {
     fn location(&self) -> &str {
         self.inner.location()
+    }
+
+    fn identity(&self) -> Result<Option<Id>> {
+        self.inner.identity()
     }
 
     fn create(&self) -> Result<()> {

@@ -18,15 +18,19 @@ pub struct ReadFiles {
     /// one file under another type as well.
     #[serde(default)]
     pub files: BTreeSet<Id>,
+    /// The place where they were read, as its listing tells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Id>,
 }
 
 impl ReadFiles {
     /// Takes note of a verify: what it read, of what it listed. One that read all of it replaces
-    /// what was known.
+    /// what was known, and so does one of another place.
     pub fn add(&mut self, sound: &[FileName], listing: &Listing, is_all: bool) {
-        if is_all {
+        if is_all || self.place != listing.place {
             self.files.clear();
         }
+        self.place = listing.place;
         let sound: BTreeSet<FileName> = sound.iter().copied().collect();
         let is_read = |id: &Id| {
             let names = FileType::SYNCED.map(|kind| FileName::new(kind, *id));
@@ -39,10 +43,16 @@ impl ReadFiles {
         self.files.retain(|id| listed.contains(id));
     }
 
+    /// Forgets that files were read, since they were written anew.
+    pub fn forget(&mut self, written: &BTreeSet<Id>) {
+        self.files.retain(|id| !written.contains(id));
+    }
+
     /// What a copy holds that was not read.
     pub fn unread(&self, listing: &Listing) -> Unread {
+        let is_other = self.place != listing.place;
         let unread = listing.entries();
-        let unread = unread.filter(|entry| !self.files.contains(&entry.id));
+        let unread = unread.filter(|entry| is_other || !self.files.contains(&entry.id));
         unread.fold(Unread::default(), |so_far, entry| Unread {
             files: so_far.files.saturating_add(1),
             bytes: so_far.bytes.saturating_add(entry.size_bytes),
@@ -108,6 +118,25 @@ mod tests {
         // One that read all of it does not vouch for what it found damaged.
         read.add(&[pack("d")], &others, true);
         assert_eq!(read.unread(&others).files, 1);
+    }
+
+    #[test]
+    fn what_was_written_anew_and_what_lies_in_another_place_was_not_read() {
+        let mut read = ReadFiles::default();
+        let at = |place: &str| Listing {
+            place: Some(id(place)),
+            ..listing(&["a", "b"])
+        };
+        read.add(&[pack("a"), pack("b")], &at("old disk"), true);
+        assert_eq!(read.unread(&at("old disk")), Unread::default());
+        assert_eq!(read.unread(&at("new disk")).files, 2);
+        assert_eq!(read.unread(&listing(&["a", "b"])).files, 2);
+        read.forget(&[id("a")].into());
+        assert_eq!(read.unread(&at("old disk")).files, 1);
+        // A share of the new disk does not add to what was read of the old one.
+        read.add(&[pack("a")], &at("new disk"), false);
+        assert_eq!(read.files, [id("a")].into());
+        assert_eq!(read.unread(&at("new disk")).files, 1);
     }
 
     #[test]

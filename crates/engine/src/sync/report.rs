@@ -72,6 +72,8 @@ pub enum SyncProblemKind {
     NowhereWhole {
         /// Where it is wrong, was listed and is not, or cannot be read.
         copies: Vec<String>,
+        /// For each of them how to get rid of it.
+        removal: Vec<String>,
     },
     /// It is wrong on a copy that does not let it be replaced.
     NotReplaced {
@@ -178,11 +180,13 @@ impl SyncProblem {
                  strongroom sync"
                     .to_owned()
             }
-            SyncProblemKind::NowhereWhole { .. } => {
-                "if a copy that is away may have it, bring it back, then strongroom sync; otherwise \
-                 remove it where it is damaged, and the next backup stores again what the source \
-                 still has"
-                    .to_owned()
+            SyncProblemKind::NowhereWhole { removal, .. } => {
+                format!(
+                    "if a copy that is away may have it, bring it back, then strongroom sync; \
+                     otherwise give it up: {}; strongroom backup, which stores again what the \
+                     source still has; strongroom sync --accept-removed",
+                    removal.join("; ")
+                )
             }
         }
     }
@@ -224,10 +228,14 @@ impl Junk {
     /// A key that may be somebody's, or not.
     pub(crate) fn unproven_key(name: FileName, copies: &[&CopyStore]) -> Self {
         let id = name.id().unwrap_or_default();
-        let mut advice = vec![format!(
-            "if it is yours: strongroom sync --admit-key {id}; otherwise:"
-        )];
-        advice.extend(copies.iter().map(|copy| removal(copy, name)));
+        let mut advice = vec![format!("if it is yours: strongroom sync --admit-key {id}")];
+        let removals = copies.iter().map(|copy| removal(copy, name));
+        let otherwise = ["otherwise: "].into_iter().chain(std::iter::repeat(""));
+        advice.extend(
+            otherwise
+                .zip(removals)
+                .map(|(word, rm)| format!("{word}{rm}")),
+        );
         Self {
             name,
             copies: names(copies),
@@ -241,7 +249,7 @@ impl std::fmt::Display for SyncProblem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let name = self.name;
         match &self.kind {
-            SyncProblemKind::NowhereWhole { copies } => {
+            SyncProblemKind::NowhereWhole { copies, .. } => {
                 write!(
                     f,
                     "{name} is whole nowhere: damaged, missing or unreadable on {}",

@@ -14,6 +14,8 @@ pub(crate) struct Scan<'a> {
     pub(crate) depth: Depth<'a>,
     /// The packs that are read.
     pub(crate) packs: Vec<FileEntry>,
+    /// Files that no copy has any more, as a person has said.
+    pub(crate) accepted: &'a BTreeSet<FileName>,
 }
 
 /// What came of reading a copy.
@@ -34,6 +36,8 @@ pub(crate) struct Scanned {
     pub(crate) vanished: HashSet<FileName>,
     /// Packs that are not there, with an index file that names them.
     pub(crate) absent_packs: Vec<(Id, Id)>,
+    /// Snapshots that lack nothing but what a person has said is gone.
+    pub(crate) accepted: Vec<FileName>,
 }
 
 impl<'a> Scan<'a> {
@@ -43,6 +47,7 @@ impl<'a> Scan<'a> {
         depth: Depth<'a>,
         share: Share,
         odd: &BTreeSet<FileName>,
+        accepted: &'a BTreeSet<FileName>,
     ) -> Self {
         let mut packs = share.of(&look.listing.data);
         if packs.len() < look.listing.data.len() {
@@ -51,7 +56,12 @@ impl<'a> Scan<'a> {
             packs.sort_unstable();
             packs.dedup();
         }
-        Self { look, depth, packs }
+        Self {
+            look,
+            depth,
+            packs,
+            accepted,
+        }
     }
 
     /// How many files and bytes will be read, locks not counted.
@@ -83,6 +93,7 @@ impl Scanned {
             problems: Vec::new(),
             vanished: HashSet::new(),
             absent_packs: Vec::new(),
+            accepted: Vec::new(),
         }
     }
 }

@@ -21,6 +21,10 @@ const NAMED: usize = 3;
 const WRITTEN_SO: &str = "nothing heals it, for it was written so; strongroom backup stores again \
                           what the sources still have";
 
+/// What mends what no copy has whole.
+const WHOLE_NOWHERE: &str = "no copy has that whole: strongroom sync says how to give it up, and \
+                             strongroom backup stores again what the sources still have";
+
 /// Collects what is wrong before what is unproven; the first of either decides the mend.
 pub(super) fn line(
     config: &Config,
@@ -48,9 +52,33 @@ pub(super) fn line(
                 count => format!(" and {count} more"),
             };
             let text = format!("damaged on {name}: {}{more}", files.join(", "));
-            let mend = match damage.values().all(Damage::is_as_written) {
-                true => WRITTEN_SO,
-                false => "strongroom sync",
+            let mut healable = damage.iter().filter(|(_, damage)| !damage.is_as_written());
+            let is_everywhere = |file: &str| {
+                let mut all = subjects.iter().map(|other| other.facts.evidence.damage());
+                all.all(|damage| damage.contains_key(file))
+            };
+            let mend = if damage.values().all(Damage::is_as_written) {
+                WRITTEN_SO
+            } else if healable.all(|(file, _)| is_everywhere(file)) {
+                WHOLE_NOWHERE
+            } else {
+                "strongroom sync"
+            };
+            wrong.push((text, mend.to_owned()));
+        }
+        if let Some(gone) = subject.facts.gone {
+            let (cause, mend) = match gone.is_pruned {
+                true => (
+                    ", as if it was pruned by itself",
+                    "strongroom sync --heal, unless that was meant",
+                ),
+                false => ("", "strongroom sync"),
+            };
+            let text = match gone.files {
+                1 => format!("{name} has lost an index file or snapshot that others have{cause}"),
+                files => format!(
+                    "{name} has lost {files} index files and snapshots that others have{cause}"
+                ),
             };
             wrong.push((text, mend.to_owned()));
         }

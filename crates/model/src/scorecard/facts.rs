@@ -57,6 +57,8 @@ pub struct CopyFacts {
     pub evidence: CopyEvidence,
     /// What it holds that was never read; `None` where that is not known.
     pub unread: Option<Unread>,
+    /// What it had, as was seen, and others still have.
+    pub gone: Option<Gone>,
     /// The other copies that were shown to be this very place under another address, and when.
     pub one_place: BTreeMap<Name, Timestamp>,
     /// When it was last shown to withstand production's credentials.
@@ -75,6 +77,15 @@ pub struct Unread {
     pub files: u64,
     /// How many bytes they have together.
     pub bytes: u64,
+}
+
+/// Index files and snapshots that a copy had, does not list any more, and others still have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gone {
+    /// How many.
+    pub files: u64,
+    /// Whether it lists index files that no other copy has, as after a prune of this copy alone.
+    pub is_pruned: bool,
 }
 
 /// A filesystem device, as `st_dev` names it, or what several of these share.
@@ -145,6 +156,7 @@ impl CopyFacts {
             snapshots: Vec::new(),
             evidence: CopyEvidence::default(),
             unread: None,
+            gone: None,
             one_place: BTreeMap::new(),
             lock_proven: None,
             in_production: None,

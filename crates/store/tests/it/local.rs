@@ -41,6 +41,23 @@ fn files(folder: &Path) -> Vec<String> {
 }
 
 #[test]
+fn a_place_is_known_by_when_its_config_was_written() {
+    let (_folder, store) = created();
+    assert_eq!(store.identity().unwrap(), None);
+    store.save(FileName::CONFIG, BYTES).unwrap();
+    let before = store.identity().unwrap();
+    assert!(before.is_some());
+    store.save(pack(), BYTES).unwrap();
+    store.save(FileName::CONFIG, BYTES).unwrap();
+    assert_eq!(store.identity().unwrap(), before);
+    let config = File::open(store.path().join("config")).unwrap();
+    let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1);
+    config.set_modified(long_ago).unwrap();
+    let other = store.identity().unwrap();
+    assert!(other.is_some() && other != before);
+}
+
+#[test]
 fn create_makes_the_layout_of_restic_and_nothing_else() {
     let (_folder, store) = created();
     let mut names: Vec<_> = fs::read_dir(store.path())

@@ -88,7 +88,8 @@ fn a_key_that_waits_for_an_operator_is_sent_once_and_its_copy_is_not_behind() {
     ] {
         let ended = scene.expect(0, arguments);
         ended.assert_says(&["1 key waits for an operator"]);
-        ended.assert_says(&["strongroom vault key admit acme/repos"]);
+        ended.assert_says(&["if it is yours, on the machine of http"]);
+        ended.assert_says(&[&format!("strongroom-vault key admit acme/repos {key}")]);
         change(&scene, arguments.len() as u64);
     }
     let summary = scene.expect(0, &["--json", "sync"]).summary();

@@ -43,3 +43,45 @@ fn what_only_decoding_finds_is_healed_by_no_sync() {
          still have",
     );
 }
+
+#[test]
+fn what_no_copy_has_whole_is_healed_by_no_sync() {
+    let damaged_on = |copies: &[&str]| {
+        good().with(|world| {
+            for copy in copies {
+                let evidence = &mut world.copy(copy).evidence;
+                evidence.record_damage(days_ago(1), "data/a".to_owned(), "wrong".to_owned());
+            }
+        })
+    };
+    let some = "damaged on here: data/a; damaged on vault: data/a";
+    damaged_on(&["here", "vault"]).assert_line(LineKind::Errors, some, "strongroom sync");
+    damaged_on(&["here", "vault", "offsite"]).assert_line(
+        LineKind::Errors,
+        "damaged on here: data/a; damaged on vault: data/a; damaged on offsite: data/a",
+        "no copy has that whole: strongroom sync says how to give it up, and strongroom backup \
+         stores again what the sources still have",
+    );
+}
+
+#[test]
+fn what_one_copy_alone_has_lost_is_an_error_though_its_newest_snapshot_is_whole() {
+    let lost = |is_pruned| {
+        let gone = Some(Gone {
+            files: 10,
+            is_pruned,
+        });
+        let world = good().with(|world| world.copy("vault").gone = gone);
+        assert_eq!(world.marks(), "+ ++++-");
+        world.line(LineKind::Errors)
+    };
+    let reason = "vault has lost 10 index files and snapshots that others have";
+    assert_eq!(
+        lost(false),
+        (reason.to_owned(), Some("strongroom sync".to_owned()))
+    );
+    let (pruned, mend) = lost(true);
+    assert_eq!(pruned, format!("{reason}, as if it was pruned by itself"));
+    let heal = "strongroom sync --heal, unless that was meant";
+    assert_eq!(mend.as_deref(), Some(heal));
+}

@@ -1,0 +1,50 @@
+//! What no longer counts as read.
+//!
+//! A verify vouches for the bytes that it read. What can go wrong: other bytes take their place, as
+//! when a sync writes a file anew or a repository is made on a new disk, and the old reading goes on
+//! vouching for them. That a folder is another one is told by its listing, without any of this.
+
+use std::collections::BTreeSet;
+
+use strongroom_engine::state::RepositoryState;
+use strongroom_engine::sync::SyncReport;
+use strongroom_engine::{CopyStore, Files};
+use strongroom_model::{CopyEvidence, FileName, FileType, Id};
+
+use crate::context::Opened;
+use crate::memory::told;
+
+/// Forgets that files were read which a sync has written anew; to be done while the session still
+/// tells what the copies held before.
+pub(crate) fn written_anew(opened: &Opened, report: &SyncReport) {
+    let memory = opened.memory();
+    for (copy, before) in opened.session.ready() {
+        let mut copies = report.copies.iter();
+        let Some(synced) = copies.find(|synced| synced.name == copy.name) else {
+            continue;
+        };
+        if synced.files_brought == 0 && synced.healed.is_empty() {
+            continue;
+        }
+        let mut written: BTreeSet<Id> = synced.healed.iter().filter_map(FileName::id).collect();
+        for kind in FileType::SYNCED {
+            let files = synced.listing.of(kind).into_iter().flat_map(Files::iter);
+            let is_new = |id: &Id| !before.listing.holds(FileName::new(kind, *id));
+            written.extend(files.map(|entry| entry.id).filter(is_new));
+        }
+        told(memory.update_read_files(copy, |known| known.forget(&written)));
+    }
+}
+
+/// Forgets that anything was read of copies on which the repository was made just now.
+pub(crate) fn made_anew(memory: &RepositoryState, copies: &[CopyStore]) {
+    for copy in copies {
+        if memory.evidence(copy).was_read() {
+            let forget = |evidence: &mut CopyEvidence| {
+                evidence.forget_readings();
+            };
+            told(memory.update_evidence(copy, forget).map(drop));
+        }
+        told(memory.update_read_files(copy, |known| known.files.clear()));
+    }
+}
