@@ -32,7 +32,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use strongroom_model::{FileEntry, FileName, FileType, Id};
 
-pub use together::{GivenUp, Places, together};
+pub use together::{ByTurns, GivenUp, Place, Places, together};
 
 use crate::patient::stream::{Ahead, Spare};
 use crate::patient::writing::Writing;

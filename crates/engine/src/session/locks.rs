@@ -38,8 +38,8 @@ pub(crate) const LOCKED_HINT: &str = "wait for the other process; if it was kill
     `strongroom unlock --all` at once";
 
 /// What to do about a file among the locks that is none; `locks/` is never synced.
-const JUNK_HINT: &str =
-    "it holds up nobody; where nothing is running anywhere: strongroom unlock --all";
+const JUNK_HINT: &str = "it holds up none of our runs, but restic's own; where nothing is running \
+    anywhere: strongroom unlock --all";
 
 /// How old a lock may be when it is written; the next one is due five minutes later.
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(1);

@@ -69,7 +69,6 @@ enum Compared {
 
 /// A copy that is being compared.
 struct Sibling<'p> {
-    place: usize,
     told: Told,
     state: State<'p>,
 }
@@ -284,11 +283,8 @@ fn read(
 impl File {
     /// Reads it in the first of the places, and in the others what is the same.
     fn read(self, places: &Places, told: Vec<Told>, hashing: Hashing<'_>) -> Read {
-        let open = |place, store| {
-            places.turn(place);
-            Stream::open(store, self.name)
-        };
-        let first = match open(0, places.first()) {
+        let open = |place| Stream::by_turns(place, self.name);
+        let first = match open(places.first()) {
             Ok(first) => first,
             Err(error) => {
                 return Read {
@@ -297,17 +293,13 @@ impl File {
                 };
             }
         };
-        let siblings = places
-            .others()
-            .zip(told)
-            .map(|((place, store), told)| Sibling {
-                place,
-                told,
-                state: open(place, store).map_or_else(State::Failed, State::Same),
-            });
+        let siblings = places.others().zip(told).map(|(place, told)| Sibling {
+            told,
+            state: open(place).map_or_else(State::Failed, State::Same),
+        });
         let mut siblings: Vec<_> = siblings.collect();
         Read {
-            hashed: self.hash(places, first, &mut siblings, hashing),
+            hashed: self.hash(first, &mut siblings, hashing),
             siblings: siblings.into_iter().map(Sibling::finish).collect(),
         }
     }
@@ -315,22 +307,19 @@ impl File {
     /// Hashes it to its end in the first place.
     fn hash(
         &self,
-        places: &Places,
         mut first: Stream<'_>,
         siblings: &mut [Sibling<'_>],
         mut hashing: Hashing<'_>,
     ) -> strongroom_store::Result<Hashed> {
         loop {
             if self.cancel.is_cancelled() {
-                let location = places.first().location().to_owned();
+                let location = first.location().to_owned();
                 return Err(Error::Cancelled { location });
             }
-            places.turn(0);
             let step = first.step()?;
             let count = step.len();
             let read_bytes = hashing.add(step);
             for sibling in siblings.iter_mut() {
-                places.turn(sibling.place);
                 sibling.compare(step, read_bytes);
             }
             if count == 0 {

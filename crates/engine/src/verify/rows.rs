@@ -53,9 +53,9 @@ pub(crate) fn read(readings: &[&Reading<'_>]) -> Result<Vec<usize>> {
 /// Reads copies that are compared with each other.
 fn read_group(group: &[&Reading<'_>]) -> Result<Vec<usize>> {
     let buffers = Buffers::default();
-    // More would only take turns at the cores: a row has all its copies' disks busy at once.
+    // A row has one of its copies' disks busy at a time, so as many rows as there are disks.
     let readers = group.iter().map(|reading| threads(reading)).max();
-    let readers = readers.unwrap_or_default();
+    let readers = readers.unwrap_or_default().max(group.len());
     let read = |rows: &[Row<'_, '_>]| {
         for_each(rows, readers, |row| {
             let turns = row

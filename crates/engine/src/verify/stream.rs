@@ -7,6 +7,7 @@ use std::io::{BufRead, ErrorKind};
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use strongroom_model::{FileName, Id};
+use strongroom_store::patient::Place;
 use strongroom_store::{Error, Result, Store};
 
 /// How many bytes of a file stay where not all do: enough for the trailer of a pack.
@@ -76,6 +77,23 @@ impl<'s> Stream<'s> {
             name,
             inner: store.open(name, None)?,
         })
+    }
+
+    /// Opens a whole file where several places are read by turns.
+    ///
+    /// # Errors
+    /// As [`Place::open`].
+    pub(crate) fn by_turns(place: Place<'s>, name: FileName) -> Result<Self> {
+        Ok(Self {
+            location: place.location(),
+            name,
+            inner: Box::new(place.open(name)?),
+        })
+    }
+
+    /// As [`Store::location`].
+    pub(crate) const fn location(&self) -> &'s str {
+        self.location
     }
 
     /// The next bytes, until they are [consumed](Stream::consume); none at the end.

@@ -10,10 +10,11 @@ use strongroom_engine::backup::report::{BackupReport, CopyOutcome};
 use strongroom_engine::restore::RestoreOptions;
 use strongroom_engine::session::{CopyFailure, Locks};
 use strongroom_engine::sync::{SyncOptions, SyncReport, sync_session};
-use strongroom_engine::verify::{Depth, VerifyOptions, VerifyReport, verify};
+use strongroom_engine::verify::{Depth, ProblemKind, VerifyOptions, VerifyReport, verify};
 use strongroom_engine::{CopyState, Session};
 use strongroom_model::{FileName, FileType};
 use strongroom_store::{LocalStore, PatientStore, Pulse, Store};
+use strongroom_testkit::contract::noise;
 use strongroom_testkit::tree::TreeSpec;
 use strongroom_testkit::{Fault, FaultyStore, Gate, Op, Rule};
 
@@ -25,6 +26,9 @@ const LIMIT: Duration = Duration::from_millis(60);
 
 /// How long a copy is waited for, whose calls that do not hang must succeed on any disk.
 const LONG_LIMIT: Duration = Duration::from_secs(4);
+
+/// How long copies are waited for where all of them are, and two must answer meanwhile.
+const SHORT_LIMIT: Duration = Duration::from_secs(1);
 
 fn hang(ops: &[Op]) -> Rule {
     Rule::on(ops, Fault::Wait(Gate::closed()))
@@ -152,7 +156,6 @@ fn a_verify_names_a_copy_that_hangs_and_reads_the_others() {
             hang(&[Op::List]),
             hang(&[Op::Open]).of(FileType::Index),
             hang(&[Op::Open]).of(FileType::Data),
-            Rule::on(&[Op::Open], Fault::Stall(100, Gate::closed())).of(FileType::Data),
         ] {
             let mut fixture = fixture();
             fixture.backup();
@@ -171,6 +174,95 @@ fn a_verify_names_a_copy_that_hangs_and_reads_the_others() {
             assert_eq!(report.problems, []);
         }
     }
+}
+
+/// Every copy of a fixture is waited for, as the program does it, and this one hangs as it is read.
+fn hang_among_patient(fixture: &mut Fixture, hanging: &[&str], fault: &Fault) {
+    for copy in ["one", "two", "three"] {
+        fixture.wrap(copy, |store| {
+            let mut faulty = FaultyStore::new(store);
+            if hanging.contains(&copy) {
+                let rule = Rule::on(&[Op::Open], fault.clone());
+                faulty = faulty.with(rule.of(FileType::Data));
+            }
+            PatientStore::new(Arc::new(faulty), Pulse::default(), SHORT_LIMIT)
+        });
+    }
+}
+
+#[test]
+fn a_verify_of_folders_names_the_one_that_hangs_wherever_it_hangs() {
+    let mut fixture = fixture();
+    fixture.backup();
+    // Larger than a step, so that some hang in the middle.
+    std::fs::write(fixture.source().join("large"), noise(7, 3 << 20)).unwrap();
+    fixture.backup();
+    let repository = fixture.open().repository;
+    let sound = verified(&fixture, Depth::Stored).copies;
+    let gate = Gate::closed();
+    let faults = [
+        Fault::Wait(gate.clone()),
+        Fault::Stall(100, gate.clone()),
+        Fault::Stall(200_000, gate.clone()),
+        Fault::StallAtClose(gate),
+    ];
+    let copies = fixture.copies.clone();
+    for hanging in [&["one"][..], &["two"], &["three"], &["one", "three"]] {
+        for (fault, depth) in faults.iter().zip([
+            Depth::Stored,
+            Depth::Decoded(&repository),
+            Depth::Stored,
+            Depth::Decoded(&repository),
+        ]) {
+            fixture.copies.clone_from(&copies);
+            hang_among_patient(&mut fixture, hanging, fault);
+            let report = verified(&fixture, depth);
+            assert_eq!(report.problems, [], "{hanging:?} {fault:?}");
+            for (copy, sound) in report.copies.iter().zip(&sound) {
+                let hangs = hanging.contains(&copy.name.as_str());
+                assert_eq!(copy.covered, !hangs, "{hanging:?} {fault:?}: {copy:?}");
+                match &copy.failure {
+                    Some(failure) => {
+                        assert!(hangs, "{hanging:?} {fault:?}: {failure:?}");
+                        assert!(
+                            failure.reason.contains("has not answered for"),
+                            "{failure:?}"
+                        );
+                    }
+                    None => assert_eq!(
+                        (copy.files_read, copy.bytes_read),
+                        (sound.files_read, sound.bytes_read),
+                        "{hanging:?} {fault:?}"
+                    ),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_verify_of_folders_tells_damage_beside_one_that_hangs() {
+    let mut fixture = fixture();
+    fixture.backup();
+    let [id, ..] = fixture.ids("one", FileType::Data)[..] else {
+        panic!("there is a pack");
+    };
+    let name = FileName::new(FileType::Data, id);
+    let one = LocalStore::new(fixture.copy_path("one"));
+    let mut bytes = one.read(name).unwrap();
+    bytes[9] ^= 1;
+    one.replace(name, &bytes).unwrap();
+    hang_among_patient(&mut fixture, &["two"], &Fault::Stall(100, Gate::closed()));
+    let report = verified(&fixture, Depth::Stored);
+    let problems: Vec<_> = report
+        .problems
+        .iter()
+        .map(|p| (p.copy.as_str(), p.name))
+        .collect();
+    assert_eq!(problems, [("one", name)]);
+    assert_eq!(report.problems[0].kind, ProblemKind::WrongContent);
+    assert!(report.copies[1].failure.is_some(), "{report:?}");
+    assert!(report.copies[2].covered, "{report:?}");
 }
 
 #[test]

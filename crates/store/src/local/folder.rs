@@ -186,8 +186,12 @@ pub(super) fn open_regular(folder: impl AsFd, base: &str) -> rustix::io::Result<
 ///
 /// What is not on the disk yet stays in memory, and so does all of it where memory is all there is
 /// (tmpfs). Where the system takes no such advice there is nothing more to be had.
+///
+/// It will be read from front to back, so that the system may read ahead far: whoever reads several
+/// files by turns has the disk of one go on while he looks at another.
 pub(super) fn forget_cached(file: impl AsFd) {
-    let _ = rustix::fs::fadvise(file, 0, None, Advice::DontNeed);
+    let _ = rustix::fs::fadvise(&file, 0, None, Advice::DontNeed);
+    let _ = rustix::fs::fadvise(&file, 0, None, Advice::Sequential);
 }
 
 /// The size of a regular file.

@@ -5,13 +5,16 @@
 //! of that, and has only what came of it handed over.
 //!
 //! What can go wrong: a place hangs (whoever waits learns which one; what was found of the others
-//! is lost with the thread, and the places behind it have to be read again without it), another
-//! thread gives up a place meanwhile (so is this work, as soon as it is that place's turn), the work
-//! panics (the place whose turn it was counts as unreachable).
+//! is lost with the thread, which reads nothing more when the place comes back, and the others have
+//! to be read again without it), another thread gives up a place meanwhile (so is this work, as soon
+//! as it is that place's turn), the work panics (the place whose turn it was counts as unreachable).
 
+use std::io::{self, BufRead, Read};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+
+use strongroom_model::FileName;
 
 use super::{PatientStore, STEPS, Silence};
 use crate::store::Store;
@@ -25,41 +28,118 @@ pub struct Places {
     seen: Arc<Seen>,
 }
 
+/// One of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'p> {
+    store: &'p dyn Store,
+    number: usize,
+    seen: &'p Seen,
+}
+
+/// A file of such a place. It is that place's turn whenever the file is read on, and when it is
+/// closed, which takes a network mount as long as any other call.
+pub struct ByTurns<'p> {
+    inner: Box<dyn BufRead + Send + 'p>,
+    place: Place<'p>,
+}
+
 /// A place that has hung, or whose thread could not be started.
 #[derive(Debug)]
 pub struct GivenUp {
-    /// Its number.
+    /// Its number: 0 for the first place, from 1 on for the others.
     pub place: usize,
     /// Why.
     pub error: Error,
 }
 
-/// What can be seen of such work from outside.
+/// What can be seen of such work from outside, and said to it.
 #[derive(Debug, Default)]
 struct Seen {
     /// Whose turn it is.
     place: AtomicUsize,
     /// How many turns there were.
     turns: AtomicU64,
+    /// Whether nobody waits for what comes of it any more.
+    is_left_behind: AtomicBool,
 }
 
 impl Places {
-    /// The first place, which has the number 0.
+    /// The first place.
+    pub fn first(&self) -> Place<'_> {
+        self.place(0, &self.first)
+    }
+
+    /// The others, in the order in which they were given.
+    pub fn others(&self) -> impl Iterator<Item = Place<'_>> {
+        let numbered = (1..).zip(&self.others);
+        numbered.map(|(number, store)| self.place(number, store))
+    }
+
+    fn place<'p>(&'p self, number: usize, store: &'p Arc<dyn Store>) -> Place<'p> {
+        Place {
+            store: store.as_ref(),
+            number,
+            seen: &self.seen,
+        }
+    }
+}
+
+impl<'p> Place<'p> {
+    /// As [`Store::location`].
+    pub fn location(&self) -> &'p str {
+        self.store.location()
+    }
+
+    /// Opens a whole file, as [`Store::open`] does.
     ///
-    /// Whatever is read from a place without a turn of its own may be booked on another one.
-    pub fn first(&self) -> &dyn Store {
-        self.first.as_ref()
+    /// # Errors
+    /// As [`Store::open`]; and where a place was given up meanwhile, so that nobody waits any more.
+    pub fn open(&self, name: FileName) -> Result<ByTurns<'p>> {
+        self.turn()?;
+        let inner = self.store.open(name, None)?;
+        let place = *self;
+        Ok(ByTurns { inner, place })
     }
 
-    /// The others with their numbers, in the order in which they were given.
-    pub fn others(&self) -> impl Iterator<Item = (usize, &dyn Store)> {
-        (1..).zip(self.others.iter().map(AsRef::as_ref))
-    }
-
-    /// Says that it is this place's turn: what does not come from now on is its fault.
-    pub fn turn(&self, place: usize) {
-        self.seen.place.store(place, Ordering::Relaxed);
+    /// Says that it is its turn: what does not come from now on is its fault.
+    ///
+    /// # Errors
+    /// Where nobody waits any more, so that nothing more may be asked of any place.
+    fn turn(&self) -> Result<()> {
+        self.seen.place.store(self.number, Ordering::Relaxed);
         self.seen.turns.fetch_add(1, Ordering::Relaxed);
+        match self.seen.is_left_behind.load(Ordering::Relaxed) {
+            true => Err(Error::Unreachable {
+                location: self.location().to_owned(),
+                reason: "nobody waits for what is read any more".to_owned(),
+            }),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Read for ByTurns<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.place.turn().map_err(io::Error::other)?;
+        self.inner.read(buffer)
+    }
+}
+
+impl BufRead for ByTurns<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.place.turn().map_err(io::Error::other)?;
+        self.inner.fill_buf()
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.inner.consume(count);
+    }
+}
+
+impl Drop for ByTurns<'_> {
+    fn drop(&mut self) {
+        // What it holds is closed behind this; also where nobody waits any more.
+        let _ = self.place.turn();
     }
 }
 
@@ -107,7 +187,8 @@ pub fn together<T: Send + 'static>(
         // Where nobody waits any more, nobody wants to know.
         let _ = reply.send(result);
     }));
-    let result = wait(leading, &patient, &seen, &answer)?;
+    let waited = wait(leading, &patient, &seen, &answer);
+    let result = waited.inspect_err(|_| seen.is_left_behind.store(true, Ordering::Relaxed))?;
     leading.idle.lock().push(worker);
     Ok(result)
 }

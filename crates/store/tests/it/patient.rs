@@ -104,7 +104,7 @@ fn a_place_that_moves_is_waited_for() {
 }
 
 /// Lets some time pass.
-fn pass(time: Duration) {
+pub(crate) fn pass(time: Duration) {
     let (_never_sends, nothing) = channel::<()>();
     assert!(nothing.recv_timeout(time).is_err());
 }

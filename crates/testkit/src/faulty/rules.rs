@@ -79,6 +79,8 @@ pub enum Fault {
     Lost(u64),
     /// Of what is read, only that many bytes come; then the stream waits at a gate, and goes on.
     Stall(u64, Gate),
+    /// All that is read comes; then the stream waits at a gate before it is closed.
+    StallAtClose(Gate),
     /// One bit of what is read is wrong: of this byte, modulo the length.
     FlipBit(u64),
     /// It waits at a gate, then goes on as if nothing were.
@@ -305,6 +307,10 @@ impl Rules {
                 left_bytes,
                 gate: Some(gate),
             })),
+            Some(Fault::StallAtClose(gate)) => {
+                let inner = open()?;
+                Ok(Box::new(Closing { inner, gate }))
+            }
             Some(Fault::FlipBit(at)) => {
                 let mut bytes = Vec::new();
                 let read = open()?.read_to_end(&mut bytes);
@@ -396,5 +402,33 @@ impl<R: BufRead> BufRead for Stalling<R> {
     fn consume(&mut self, count: usize) {
         self.inner.consume(count);
         self.left_bytes = self.left_bytes.saturating_sub(count as u64);
+    }
+}
+
+/// A stream that waits when it is closed.
+struct Closing<R> {
+    inner: R,
+    gate: Gate,
+}
+
+impl<R> Drop for Closing<R> {
+    fn drop(&mut self) {
+        self.gate.pass();
+    }
+}
+
+impl<R: BufRead> Read for Closing<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.inner.read(buffer)
+    }
+}
+
+impl<R: BufRead> BufRead for Closing<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.inner.fill_buf()
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.inner.consume(count);
     }
 }

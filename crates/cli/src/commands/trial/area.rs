@@ -89,7 +89,7 @@ impl Area {
             Some(_) => "The vault of copy three ended with the trial. To have it back, in another terminal:"
                 .to_owned(),
             None => format!(
-                "The vault of copy three ended with the trial, and its program is not on this machine.
+                "The vault of copy three ended with the trial, and its program is neither beside this one nor on PATH.
 To have it back, first in the folder of Strongroom's source, then in another terminal:
   {}",
                 program::INSTALL_VAULT
