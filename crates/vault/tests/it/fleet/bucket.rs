@@ -17,11 +17,11 @@ use strongroom_vault::publication::{LogFiles, Publisher};
 
 use super::client::{self, REPOSITORY, content, delete, get, put};
 use super::log::log_files_contract;
-use super::pairs::{EVERYWHERE, on_postgres};
+use super::pairs::{EVERYWHERE, all_within, on_postgres};
 use super::process::{
     Fleet, Process, boottime_ms, entries, is_thorough, meanwhile, moment, pause, wait_until,
 };
-use crate::vault::scene::{Scene, on_sqlite, within};
+use crate::vault::scene::{Scene, on_sqlite};
 
 #[test]
 fn a_vault_in_a_bucket_with_any_process_dying_at_any_moment() {
@@ -110,15 +110,10 @@ fn all_acts_are_the_same_in_a_bucket(ceph: &Ceph, account: &CephAccount) {
         }
     };
     let server = Arc::new(PostgresServer::start());
-    let on_sqlite = on_sqlite(storage.clone());
-    let on_postgres = on_postgres(&server, storage);
-    for test in EVERYWHERE {
-        within(&on_postgres, test);
-    }
+    all_within(&|| on_postgres(&server, storage.clone()), EVERYWHERE);
     // What differs by the storage is tried with the other database too.
-    for test in EVERYWHERE.iter().take(if is_thorough() { 100 } else { 6 }) {
-        within(&on_sqlite, test);
-    }
+    let some = EVERYWHERE.len().min(if is_thorough() { 100 } else { 6 });
+    all_within(&|| on_sqlite(storage.clone()), &EVERYWHERE[..some]);
 }
 
 /// restic at one process.

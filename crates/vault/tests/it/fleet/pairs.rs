@@ -4,6 +4,8 @@
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use data_encoding::HEXLOWER;
 use postgres::NoTls;
@@ -19,6 +21,9 @@ use crate::vault::scene::{Pair, Scene, local_bodies, within};
 use crate::vault::{
     attacks, hiding, holds, life, model, moments, parts, receipts, rejecting, scrubbing,
 };
+
+/// How many tests are done at once on one server.
+const AT_ONCE: usize = 3;
 
 /// A database of its own on a server for each folder.
 pub(super) fn database_of(server: &PostgresServer, folder: &Path) -> String {
@@ -57,6 +62,22 @@ pub(super) fn on_both(test: fn()) {
     test();
     let server = Arc::new(PostgresServer::start());
     within(&on_postgres(&server, local_bodies), test);
+}
+
+/// Does tests at once, since they wait for their database and storage more than they work; each of
+/// their scenes has its own.
+pub(super) fn all_within(pair: &(dyn Fn() -> Pair + Sync), tests: &[fn()]) {
+    let next = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                let pair = pair();
+                while let Some(test) = tests.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    within(&pair, test);
+                }
+            });
+        }
+    });
 }
 
 /// Whoever publishes the log of a scene into its folder.
@@ -135,10 +156,8 @@ const ON_A_FOLDER: &[fn()] = &[
 #[test]
 fn a_vault_on_postgres_does_all_that_one_on_sqlite_does() {
     let server = Arc::new(PostgresServer::start());
-    let pair = on_postgres(&server, local_bodies);
-    for test in [EVERYWHERE, ON_A_FOLDER].concat() {
-        within(&pair, test);
-    }
+    let tests = [EVERYWHERE, ON_A_FOLDER].concat();
+    all_within(&|| on_postgres(&server, local_bodies), &tests);
 }
 
 #[test]
