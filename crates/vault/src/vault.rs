@@ -49,6 +49,7 @@ pub(crate) use findings::LOG_BEHIND_MS;
 pub use findings::{Demands, Finding};
 pub use jobs::{Held, Job};
 pub use log::{NextLog, OldLog};
+pub use many::Hiding;
 pub use observation::{Observation, Observed, TokensObserved};
 pub use overview::Overview;
 pub use purge::Purged;
