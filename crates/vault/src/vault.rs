@@ -36,6 +36,7 @@ mod witness;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use strongroom_model::{FileName, RepositoryPath};
@@ -56,7 +57,8 @@ pub use purge::Purged;
 pub use put::{SHORT_BYTES, Upload};
 pub use read::{File, Lists};
 pub use receipt::{
-    Accepted, LARGEST_BYTES as LARGEST_RECEIPT_BYTES, ReceiptTaken, ReceiptUpload, WaitingReceipt,
+    Accepted, LARGEST_BYTES as LARGEST_RECEIPT_BYTES, RECEIPT_WAIT, ReceiptTaken, ReceiptUpload,
+    WaitingReceipt,
 };
 pub use scrub::Scrubbed;
 pub use soundness::GoesOn;
@@ -94,6 +96,8 @@ pub struct Settings {
     pub reserve_bytes: u64,
     /// The most bytes that an object may have.
     pub object_limit_bytes: u64,
+    /// How long a receipt waits for others of its source, in all.
+    pub receipt_wait: Duration,
 }
 
 /// A vault that is open. Clones are the same vault.

@@ -40,7 +40,7 @@ use crate::vault::usage::Room;
 use crate::{Error, Result, chain};
 
 pub(super) use spool::Spool;
-pub use waiting::WaitingReceipt;
+pub use waiting::{RECEIPT_WAIT, WaitingReceipt};
 
 use spool::Part;
 use taking::Taking;
