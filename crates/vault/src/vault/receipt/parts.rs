@@ -10,7 +10,8 @@
 //! refused. What was written is then taken back, by whoever sends the next receipt of the source or by
 //! a job that looks every minute; nobody but who has the receipt could go on with it. Until that is
 //! done no other receipt gets the position; one that stops says so, and nobody waits until it counts as
-//! dead. What was counted for the day of the token stays counted.
+//! dead. What was counted for the day of the token stays counted, unless it was the process that
+//! stopped: then the files are given back, or a few restarts would end the day of an honest client.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -20,9 +21,11 @@ use crate::database::Transaction;
 use crate::database::lease::Holder;
 use crate::records::client_keys::{self, Sent};
 use crate::records::coming;
+use crate::records::leaves::Moment;
 use crate::records::needs::{self, Place};
 use crate::records::under_way;
 use crate::rules::needs::Difference;
+use crate::vault::receipt::day;
 use crate::vault::receipt::taking::{Outcome, Taking, current};
 use crate::vault::{Vault, usage};
 use crate::{Error, Result};
@@ -39,15 +42,24 @@ impl Taking {
         difference: &Arc<Difference>,
         cost: Sent,
     ) -> Result<Outcome> {
+        // What would be left at its first part costs nothing.
+        if self.vault.is_ending() {
+            return Err(Error::ReceiptLeft);
+        }
         let attempt: Arc<str> = Holder::random()?.to_string().into();
-        let place = match self.begin_parts(behind, &attempt, cost)? {
+        let began = self.vault.now();
+        let place = match self.begin_parts(behind, &attempt, (began, cost))? {
             ControlFlow::Continue(place) => place,
             ControlFlow::Break(outcome) => return Ok(outcome),
         };
         let done = self.write_parts(place, behind, &attempt, difference);
-        if done.is_err() {
+        if let Err(error) = &done {
+            let files = match error {
+                Error::ReceiptLeft => cost.files,
+                _ => 0,
+            };
             // Where not even this can be done, it is a minute later.
-            let _ = self.vault.leave_receipt(place.lineage, &attempt);
+            let _ = self.leave(place.lineage, &attempt, (began, files));
         }
         done
     }
@@ -58,9 +70,8 @@ impl Taking {
         &self,
         behind: u64,
         attempt: &Arc<str>,
-        cost: Sent,
+        (now, cost): (Moment, Sent),
     ) -> Result<ControlFlow<Outcome, Place>> {
-        let now = self.vault.now();
         let (work, attempt) = (self.work(), Arc::clone(attempt));
         self.vault.shared.commits.commit(move |transaction| {
             let (repository, place) = match work.look_again(transaction, now, behind)? {
@@ -122,6 +133,24 @@ impl Taking {
             work.stand(transaction, now, (repository, place.lineage), behind)
         })
     }
+
+    /// Leaves an attempt that failed, gives back to the day of its token so many files that were
+    /// counted when it began, and takes back what it has written, until the process stops.
+    fn leave(
+        &self,
+        lineage: i64,
+        attempt: &Arc<str>,
+        (began, files): (Moment, u64),
+    ) -> Result<bool> {
+        let (token, attempt) = (self.principal.token, Arc::clone(attempt));
+        self.vault.shared.commits.commit(move |transaction| {
+            match coming::leave(transaction, lineage, &attempt)? {
+                true => day::give_back(transaction, token, began, files),
+                false => Ok(()),
+            }
+        })?;
+        self.vault.take_back_receipt(lineage)
+    }
 }
 
 impl Vault {
@@ -174,15 +203,6 @@ impl Vault {
             }
         }
         Ok(true)
-    }
-
-    /// Leaves an attempt that failed, and takes back what it has written, until the process stops.
-    fn leave_receipt(&self, lineage: i64, attempt: &Arc<str>) -> Result<bool> {
-        let attempt = Arc::clone(attempt);
-        self.shared
-            .commits
-            .commit(move |transaction| coming::leave(transaction, lineage, &attempt))?;
-        self.take_back_receipt(lineage)
     }
 }
 

@@ -33,6 +33,17 @@ impl World {
         self.client.receipt(self.snapshot, Some(parent), change)
     }
 
+    /// How many files are counted for the day of the only token that has sent receipts.
+    fn counted(&self) -> i64 {
+        let mut found = None;
+        let read = self.scene.vault.database().read(&mut |transaction| {
+            found = transaction.first("SELECT files FROM receipt_day", &[], |row| row.int(0))?;
+            Ok(())
+        });
+        read.unwrap();
+        found.unwrap()
+    }
+
     /// How many rows there are of what receipts need, how many of them have no end, and how many
     /// receipts are on their way.
     fn rows(&self) -> (i64, i64, i64) {
@@ -166,13 +177,14 @@ fn who_stops_leaves_a_receipt_to_be_taken_back_at_once() {
     let (pair, interruption) = interrupted();
     let (world, _, adds) = begun(&pair);
     let (scene, append) = (&world.scene, &world.append);
-    let before = world.rows();
+    let (before, counted) = (world.rows(), world.counted());
     let vault = scene.vault.clone();
     let stop: Happens = Box::new(move || vault.end_jobs());
     // While the second part is written.
     *interruption.lock() = Some((3, stop));
     let left = world.client.send(scene, append, &adds);
     assert!(matches!(left, Err(Error::ReceiptLeft)), "{left:?}");
+    assert_eq!(world.counted(), counted);
     // It takes back a part of it, which also has what was there, and leaves the rest.
     let (needs, _, coming) = world.rows();
     assert_eq!(coming, 1);
@@ -185,6 +197,24 @@ fn who_stops_leaves_a_receipt_to_be_taken_back_at_once() {
     assert_eq!(other.vault.take_back_receipts().unwrap(), 1);
     assert_eq!(world.rows(), before);
     assert_eq!(told(scene), 1);
+}
+
+#[test]
+fn what_comes_when_the_process_stops_is_not_begun_and_costs_nothing() {
+    let world = World::new();
+    let first = world.send_first();
+    let adds = world.next(first, &world.needs(), &world.many_needs());
+    let (before, counted) = (world.rows(), world.counted());
+    let other = world.scene.beside();
+    world.scene.vault.end_jobs();
+    for _ in 0..2 {
+        let left = world.client.send(&world.scene, &world.append, &adds);
+        assert!(matches!(left, Err(Error::ReceiptLeft)), "{left:?}");
+        assert_eq!((world.rows(), world.counted()), (before, counted));
+    }
+    // Another process takes it in, and then it has its cost.
+    world.client.send(&other, &world.append, &adds).unwrap();
+    assert_eq!(world.counted(), counted + i64::from(MANY));
 }
 
 #[test]
