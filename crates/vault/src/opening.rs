@@ -242,7 +242,7 @@ pub fn lock(config: &VaultConfig) -> Result<Option<ServingLock>> {
         .truncate(false)
         .mode(0o600)
         .open(&path)
-        .map_err(Error::local(format!("open {}", path.display())))?;
+        .map_err(Error::of_vault(format!("open {}", path.display())))?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(Some(ServingLock(file))),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::Refused {
@@ -251,7 +251,7 @@ pub fn lock(config: &VaultConfig) -> Result<Option<ServingLock>> {
                 config.data.display()
             ),
         }),
-        Err(errno) => Err(Error::local(format!("lock {}", path.display()))(
+        Err(errno) => Err(Error::of_vault(format!("lock {}", path.display()))(
             errno.into(),
         )),
     }

@@ -79,7 +79,7 @@ use due::Looked;
 use jobs::Leases;
 use observation::DueCounts;
 use purge::Purges;
-use receipt::Spool;
+use receipt::{Spool, TakenBack};
 use refusals::Refused;
 use scrub::Readable;
 use usage::Usage;
@@ -128,6 +128,7 @@ struct Shared {
     usage: Usage,
     refused: Refused,
     spool: Spool,
+    taken_back: TakenBack,
     purged: purge::Total,
     looked: Looked,
     readable: Readable,
@@ -181,6 +182,7 @@ impl Vault {
                 usage: Usage::default(),
                 refused: Refused::default(),
                 spool: Spool::default(),
+                taken_back: TakenBack::default(),
                 purged: purge::Total::default(),
                 looked: Looked::default(),
                 readable: Readable::default(),

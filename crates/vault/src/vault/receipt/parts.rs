@@ -13,9 +13,12 @@
 //! dead. What was counted for the day of the token stays counted, unless it was the process that
 //! stopped: then the files are given back, or a few restarts would end the day of an honest client.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
+
+use parking_lot::Mutex;
 
 use crate::database::Transaction;
 use crate::database::lease::Holder;
@@ -33,6 +36,33 @@ use crate::{Error, Result};
 /// How many files a part writes, as many as an act under way looks at; what is no more than that is
 /// written at once.
 pub(super) const PART: u64 = under_way::PART;
+
+/// The lineages in which somebody who waits takes back what was left.
+#[derive(Debug, Default)]
+pub(in crate::vault) struct TakenBack(Mutex<BTreeSet<i64>>);
+
+/// That nobody else of this process who waits takes back the same, until this is dropped.
+struct TakingBack<'t> {
+    all: &'t TakenBack,
+    lineage: i64,
+}
+
+impl TakenBack {
+    /// Begins, where nobody else is at it.
+    fn begin(&self, lineage: i64) -> Option<TakingBack<'_>> {
+        let is_first = self.0.lock().insert(lineage);
+        match is_first {
+            true => Some(TakingBack { all: self, lineage }),
+            false => None,
+        }
+    }
+}
+
+impl Drop for TakingBack<'_> {
+    fn drop(&mut self) {
+        self.all.0.lock().remove(&self.lineage);
+    }
+}
 
 impl Taking {
     /// Writes the receipt down behind so many others, a part at a time.
@@ -155,19 +185,26 @@ impl Taking {
 
 impl Vault {
     /// Looks whether no receipt is on its way into a lineage any more; takes back one that was left.
+    /// One of those who wait does that, and the others go on waiting.
     ///
     /// # Errors
     /// [`Error::Contended`] where one is still, and it is `until`; [`Error::ReceiptLeft`] where the
     /// process stops before it has taken that back; those of the database.
     pub(super) fn is_lineage_free(&self, lineage: i64, until: Instant) -> Result<bool> {
-        match self.read(|transaction| coming::get(transaction, lineage))? {
-            None => Ok(true),
-            Some(coming) if coming.is_left => match self.take_back_receipt(lineage)? {
+        let Some(coming) = self.read(|transaction| coming::get(transaction, lineage))? else {
+            return Ok(true);
+        };
+        let taking = match coming.is_left {
+            true => self.shared.taken_back.begin(lineage),
+            false => None,
+        };
+        match taking {
+            Some(_taking) => match self.take_back_receipt(lineage)? {
                 true => Ok(true),
                 false => Err(Error::ReceiptLeft),
             },
-            Some(_) if Instant::now() >= until => Err(contended()),
-            Some(_) => Ok(false),
+            None if Instant::now() >= until => Err(contended()),
+            None => Ok(false),
         }
     }
 
