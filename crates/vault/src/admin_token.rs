@@ -41,7 +41,7 @@ pub fn open(folder: &Path) -> Result<Secret> {
 }
 
 fn read(path: &PathBuf) -> Result<Option<Secret>> {
-    let failed = || Error::local(format!("read {}", path.display()));
+    let failed = || Error::of_vault(format!("read {}", path.display()));
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -70,7 +70,7 @@ fn read(path: &PathBuf) -> Result<Option<Secret>> {
 /// Makes a token where there is none, so that two who do this at once have the same one.
 fn make(folder: &Path) -> Result<()> {
     let path = folder.join(FILE_NAME);
-    let failed = || Error::local(format!("make {}", path.display()));
+    let failed = || Error::of_vault(format!("make {}", path.display()));
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
     made.map_err(failed())?;
     let mut secret = [0; RANDOM_BYTES];

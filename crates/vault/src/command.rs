@@ -84,8 +84,10 @@ impl Which {
     fn config(&self) -> Result<VaultConfig> {
         // Of a folder that this user may not enter it is not known whether it is there.
         let looked = self.config.try_exists();
-        let is_there =
-            looked.map_err(Error::local(format!("look at {}", self.config.display())))?;
+        let is_there = looked.map_err(Error::of_vault(format!(
+            "look at {}",
+            self.config.display()
+        )))?;
         if !is_there {
             let path = self.config.clone();
             return Err(Error::NoConfig { path });
@@ -123,6 +125,7 @@ fn print(line: impl std::fmt::Display) -> Result<()> {
 fn print_json(line: &impl serde::Serialize) -> Result<()> {
     let text = serde_json::to_string(line).map_err(|error| Error::Local {
         action: "write JSON".to_owned(),
+        is_of_vault: false,
         source: error.into(),
     })?;
     print(text)

@@ -117,7 +117,7 @@ impl VaultConfig {
         let mut text = String::new();
         File::open(path)
             .and_then(|file| file.take(LARGEST_BYTES).read_to_string(&mut text))
-            .map_err(Error::local(format!("read {}", path.display())))?;
+            .map_err(Error::of_vault(format!("read {}", path.display())))?;
         let folder = std::path::absolute(path)
             .map_err(Error::local(format!("find {}", path.display())))?
             .parent()

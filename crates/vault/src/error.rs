@@ -389,6 +389,8 @@ pub enum Error {
     Local {
         /// What was tried, as a verb phrase.
         action: String,
+        /// Whether it was tried in the vault's own folder, or with its `vault.toml`.
+        is_of_vault: bool,
         /// What the system said.
         source: io::Error,
     },
@@ -449,7 +451,19 @@ pub enum Error {
 impl Error {
     /// Wraps what the operating system says, for `map_err`.
     pub fn local(action: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
-        let action = action.into();
-        move |source| Self::Local { action, source }
+        Self::with_action(action.into(), false)
+    }
+
+    /// The same, of what lies in the vault's own folder and belongs to whom the vault runs as.
+    pub fn of_vault(action: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        Self::with_action(action.into(), true)
+    }
+
+    fn with_action(action: String, is_of_vault: bool) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Local {
+            action,
+            is_of_vault,
+            source,
+        }
     }
 }

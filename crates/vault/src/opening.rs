@@ -37,7 +37,7 @@ use crate::records::log as identities;
 use crate::records::{SCHEMA, leaves};
 use crate::rules::clock::{Reading, SECOND_MS};
 use crate::rules::purge::Keeping;
-use crate::vault::{Job, ReadClocks, Settings};
+use crate::vault::{Job, RECEIPT_WAIT, ReadClocks, Settings};
 use crate::{Error, Result, Vault};
 
 /// The folder of the first log, beside the bodies. Later ones have their number behind a sign that
@@ -220,6 +220,7 @@ fn with_storage(
         },
         reserve_bytes: config.reserve.bytes(),
         object_limit_bytes: config.object_size.bytes(),
+        receipt_wait: RECEIPT_WAIT,
     };
     let bodies = Arc::clone(&storage.bodies);
     let vault = Vault::open(database, bodies, settings, read_clocks()?)?;
@@ -241,7 +242,7 @@ pub fn lock(config: &VaultConfig) -> Result<Option<ServingLock>> {
         .truncate(false)
         .mode(0o600)
         .open(&path)
-        .map_err(Error::local(format!("open {}", path.display())))?;
+        .map_err(Error::of_vault(format!("open {}", path.display())))?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(Some(ServingLock(file))),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::Refused {
@@ -250,7 +251,7 @@ pub fn lock(config: &VaultConfig) -> Result<Option<ServingLock>> {
                 config.data.display()
             ),
         }),
-        Err(errno) => Err(Error::local(format!("lock {}", path.display()))(
+        Err(errno) => Err(Error::of_vault(format!("lock {}", path.display()))(
             errno.into(),
         )),
     }

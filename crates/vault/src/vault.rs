@@ -36,6 +36,7 @@ mod witness;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use strongroom_model::{FileName, RepositoryPath};
@@ -49,13 +50,15 @@ pub(crate) use findings::LOG_BEHIND_MS;
 pub use findings::{Demands, Finding};
 pub use jobs::{Held, Job};
 pub use log::{NextLog, OldLog};
+pub use many::Hiding;
 pub use observation::{Observation, Observed, TokensObserved};
 pub use overview::Overview;
 pub use purge::Purged;
 pub use put::{SHORT_BYTES, Upload};
 pub use read::{File, Lists};
 pub use receipt::{
-    Accepted, LARGEST_BYTES as LARGEST_RECEIPT_BYTES, ReceiptTaken, ReceiptUpload, WaitingReceipt,
+    Accepted, LARGEST_BYTES as LARGEST_RECEIPT_BYTES, RECEIPT_WAIT, ReceiptTaken, ReceiptUpload,
+    WaitingReceipt,
 };
 pub use scrub::Scrubbed;
 pub use soundness::GoesOn;
@@ -76,7 +79,7 @@ use due::Looked;
 use jobs::Leases;
 use observation::DueCounts;
 use purge::Purges;
-use receipt::Spool;
+use receipt::{Spool, TakenBack};
 use refusals::Refused;
 use scrub::Readable;
 use usage::Usage;
@@ -93,6 +96,8 @@ pub struct Settings {
     pub reserve_bytes: u64,
     /// The most bytes that an object may have.
     pub object_limit_bytes: u64,
+    /// How long a receipt waits for others of its source, in all.
+    pub receipt_wait: Duration,
 }
 
 /// A vault that is open. Clones are the same vault.
@@ -123,6 +128,7 @@ struct Shared {
     usage: Usage,
     refused: Refused,
     spool: Spool,
+    taken_back: TakenBack,
     purged: purge::Total,
     looked: Looked,
     readable: Readable,
@@ -176,6 +182,7 @@ impl Vault {
                 usage: Usage::default(),
                 refused: Refused::default(),
                 spool: Spool::default(),
+                taken_back: TakenBack::default(),
                 purged: purge::Total::default(),
                 looked: Looked::default(),
                 readable: Readable::default(),

@@ -17,7 +17,7 @@ use crate::records::scrub::Scrub;
 use crate::records::tokens::Token;
 use crate::rules::clock::Shown;
 use crate::rules::scrub::{Why, Work};
-use crate::vault::{Accepted, Finding, Overview, Standing};
+use crate::vault::{Accepted, Finding, Hiding, Overview, Standing};
 
 /// That a leaf is in the log.
 #[derive(Clone, Debug, Serialize)]
@@ -83,6 +83,17 @@ pub struct FindingInfo {
     pub problem: String,
     /// The next step.
     pub hint: Option<String>,
+}
+
+/// What came of hiding what a token has put, or of showing it again.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct HidingInfo {
+    /// How many objects went out of sight, or are seen again.
+    pub objects: u64,
+    /// What else was changed.
+    pub others: u64,
+    /// Whether there was anything to act on.
+    pub found: bool,
 }
 
 /// What a clock shows.
@@ -211,6 +222,17 @@ impl FindingInfo {
             about: finding.about,
             problem: finding.problem,
             hint: finding.hint,
+        }
+    }
+}
+
+impl HidingInfo {
+    /// What is told of it.
+    pub fn of(hiding: Hiding) -> Self {
+        Self {
+            objects: hiding.objects,
+            others: hiding.others,
+            found: hiding.found,
         }
     }
 }

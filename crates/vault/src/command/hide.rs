@@ -1,14 +1,15 @@
 //! `strongroom-vault hide` and `unhide`: what a stolen token has put, out of sight and back.
 
 use jiff::Timestamp;
+use strongroom_vault::vault::Hiding;
 use strongroom_vault::{Error, Result};
 
 use crate::command::{Which, print};
 
 /// Take out of sight all that a token alone has put since a time
 ///
-/// Nothing is removed; unhide takes it back. Revoke the token too. The exit status is 1 where there
-/// was nothing to hide.
+/// Nothing is removed; unhide takes it back. Revoke the token too. The exit status is 1 where nothing
+/// was done and nothing that the token has put since then is hidden.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Hide {
     #[command(flatten)]
@@ -23,7 +24,7 @@ pub(crate) struct Hide {
 
 /// Show again all of a token that was hidden
 ///
-/// The exit status is 1 where nothing was.
+/// The exit status is 1 where nothing was done, because nothing of it was hidden.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Unhide {
     #[command(flatten)]
@@ -36,27 +37,48 @@ pub(crate) struct Unhide {
 impl Hide {
     pub(crate) fn run(&self) -> Result<()> {
         let since_ms = self.since.as_millisecond();
-        let objects = self.which.open()?.hide(&self.token, since_ms)?;
-        match objects {
-            0 => Err(Error::NothingDone {
+        match self.which.open()?.hide(&self.token, since_ms)? {
+            Hiding { found: false, .. } => Err(Error::NothingDone {
                 reason: format!(
-                    "{} alone has put no object since {} that could be seen: nothing is hidden",
+                    "Nothing that {} has put since {} is there to be hidden, and it has no locks: \
+                     nothing is hidden",
                     self.token, self.since
                 ),
             }),
-            _ => print(format_args!("{objects} objects are out of sight")),
+            Hiding {
+                objects: 0,
+                others: 0,
+                ..
+            } => print(format_args!("0 objects: all of it is out of sight already")),
+            Hiding {
+                objects, others: 0, ..
+            } => print(format_args!("{objects} objects are out of sight")),
+            Hiding {
+                objects, others, ..
+            } => print(format_args!(
+                "{objects} objects are out of sight; {others} others were dealt with: locks were \
+                 dropped, what others have put as well is theirs alone, what was deleted stays \
+                 deleted, an unhide was taken back"
+            )),
         }
     }
 }
 
 impl Unhide {
     pub(crate) fn run(&self) -> Result<()> {
-        let objects = self.which.open()?.unhide(&self.token)?;
-        match objects {
-            0 => Err(Error::NothingDone {
+        match self.which.open()?.unhide(&self.token)? {
+            Hiding { found: false, .. } => Err(Error::NothingDone {
                 reason: format!("Nothing of {} was hidden", self.token),
             }),
-            _ => print(format_args!("{objects} objects are seen again")),
+            Hiding {
+                objects, others: 0, ..
+            } => print(format_args!("{objects} objects are seen again")),
+            Hiding {
+                objects, others, ..
+            } => print(format_args!(
+                "{objects} objects are seen again; {others} others were dealt with: undelete brings \
+                 back again what was deleted, a hide was taken back"
+            )),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! listens for signals, and closed after it: both wait by themselves, which nothing may do that runs
 //! on one.
 
+mod asking;
 mod beginning;
 mod ending;
 mod jobs;
@@ -38,6 +39,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::interval;
 
+use self::asking::Asking;
 use self::beginning::Late;
 use self::ending::stop_on_signals;
 use self::jobs::Jobs;
@@ -46,9 +48,6 @@ use crate::command::Which;
 
 /// How often it is looked whether the certificate was renewed.
 const CERTIFICATE_EVERY: Duration = Duration::from_secs(5);
-
-/// How often the provider is asked in whose account the vault runs.
-const ASK_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// More threads than there are places for works and for lists, whatever `requests` says: the places
 /// bound them, and the jobs must never wait for a thread while works hang.
@@ -256,12 +255,13 @@ impl Args {
         let standings = Standings::new(metrics);
         let runs_in = Whereabouts::declared(config.runs_in.clone());
         standings.set_place(runs_in.known());
-        tokio::spawn(keep_asking(
-            runs_in.clone(),
-            standings.clone(),
-            blocking.clone(),
-            stop.clone(),
-        ));
+        let asking = Asking {
+            runs_in: runs_in.clone(),
+            standings: standings.clone(),
+            blocking: blocking.clone(),
+            metadata: Metadata::of(&|name| std::env::var(name).ok()),
+        };
+        tokio::spawn(asking.go_on(stop.clone()));
         let api = Api::new(Parts {
             vault: vault.clone(),
             rest: rest.clone(),
@@ -329,31 +329,6 @@ impl Handler for Pages {
                 }
             }
         })
-    }
-}
-
-/// Asks the provider in whose account the vault runs, at once and each day, until `stop`.
-async fn keep_asking(
-    runs_in: Whereabouts,
-    standings: Standings,
-    blocking: Blocking,
-    mut stop: Stop,
-) {
-    let mut tick = interval(ASK_EVERY);
-    loop {
-        tokio::select! {
-            () = stop.wait() => return,
-            _ = tick.tick() => {}
-        }
-        let (runs_in, standings) = (runs_in.clone(), standings.clone());
-        let asked = blocking.run(move || {
-            runs_in.ask(&Metadata::of(&|name| std::env::var(name).ok()));
-            standings.set_place(runs_in.known());
-            Ok(())
-        });
-        if let Err(error) = asked.await {
-            tracing::warn!(%error, "It is not known where the vault runs");
-        }
     }
 }
 

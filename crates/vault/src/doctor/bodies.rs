@@ -111,7 +111,9 @@ impl Examination<'_> {
         while let Some((folder, kind)) = folders.pop() {
             let entries = match fs::read_dir(&folder) {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-                entries => entries.map_err(Error::local(format!("read {}", folder.display())))?,
+                entries => {
+                    entries.map_err(Error::of_vault(format!("read {}", folder.display())))?
+                }
             };
             for entry in entries.flatten() {
                 let Ok(metadata) = entry.metadata() else {

@@ -142,7 +142,11 @@ impl Error {
                  127.0.0.1:8000 and let a proxy in front speak TLS"
                     .to_owned(),
             ),
-            Self::Local { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => Some(
+            Self::Local {
+                is_of_vault: true,
+                source,
+                ..
+            } if source.kind() == io::ErrorKind::PermissionDenied => Some(
                 "the vault's folder belongs to the user that the vault runs as: type commands as \
                  that user, under systemd as the first lines of its unit say, and give him what \
                  another user has made there: chown --reference=FOLDER FILE"
@@ -168,9 +172,15 @@ mod tests {
 
     #[test]
     fn who_may_not_read_the_folder_hears_as_whom_to_come() {
-        let told = |kind: io::ErrorKind| Error::local("read keys/log.key")(kind.into()).hint();
+        let told = |kind: io::ErrorKind| Error::of_vault("read keys/log.key")(kind.into()).hint();
         let hint = told(io::ErrorKind::PermissionDenied).unwrap();
         assert!(hint.contains("the user that the vault runs as"), "{hint}");
         assert_eq!(told(io::ErrorKind::NotFound), None);
+        // What lies elsewhere is not given to him.
+        let denied = io::ErrorKind::PermissionDenied.into();
+        assert_eq!(
+            Error::local("read /etc/strongroom/token")(denied).hint(),
+            None
+        );
     }
 }

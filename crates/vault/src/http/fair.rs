@@ -62,7 +62,8 @@ impl Places {
         }
     }
 
-    fn try_take(self: &Arc<Self>, client: &str) -> Option<Place> {
+    /// Takes a place where the client may have one now.
+    pub(crate) fn try_take(self: &Arc<Self>, client: &str) -> Option<Place> {
         let mut taken = self.taken.lock();
         let own = taken.of.get(client).copied().unwrap_or_default();
         let free = self.all.saturating_sub(taken.all);

@@ -68,7 +68,10 @@ impl LogFolder {
     /// # Errors
     /// [`Error::Local`].
     pub fn create(&self) -> Result<()> {
-        make(&self.path).map_err(Error::local(format!("make the folder {}", self.location)))
+        make(&self.path).map_err(Error::of_vault(format!(
+            "make the folder {}",
+            self.location
+        )))
     }
 
     fn try_write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -103,7 +106,7 @@ impl LogFiles for LogFolder {
                 reason: format!("{} is larger than any file of a log", path.display()),
             }),
             Err(error) if is_absent(&error) => Ok(None),
-            Err(error) => Err(Error::local(format!("read {}", path.display()))(error)),
+            Err(error) => Err(Error::of_vault(format!("read {}", path.display()))(error)),
         }
     }
 
@@ -114,7 +117,7 @@ impl LogFiles for LogFolder {
             // Another process has just removed the folder of partial files.
             written = self.try_write(&path, bytes);
         }
-        written.map_err(Error::local(format!("write {}", path.display())))
+        written.map_err(Error::of_vault(format!("write {}", path.display())))
     }
 
     fn remove_partial(&self, name: &str) {

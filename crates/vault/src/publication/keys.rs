@@ -125,7 +125,7 @@ pub(super) fn log_key(number: u64) -> String {
 
 /// The number of a log after this one that has a key.
 fn later(keys: &Path, number: u64) -> Result<Option<u64>> {
-    let failed = || Error::local(format!("list {}", keys.display()));
+    let failed = || Error::of_vault(format!("list {}", keys.display()));
     let names = match fs::read_dir(keys) {
         Ok(names) => names,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -155,13 +155,13 @@ fn read(path: &Path) -> Result<Option<Seed>> {
             })
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Error::local(format!("read {}", path.display()))(error)),
+        Err(error) => Err(Error::of_vault(format!("read {}", path.display()))(error)),
     }
 }
 
 /// Makes a key where there is none.
 pub(super) fn make(path: &Path) -> Result<Seed> {
-    let failed = || Error::local(format!("make the key {}", path.display()));
+    let failed = || Error::of_vault(format!("make the key {}", path.display()));
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(failed())?;
     let mut seed = Seed::default();

@@ -122,15 +122,14 @@ pub fn end(transaction: &mut dyn Transaction, lineage: i64, attempt: &str) -> Re
     Ok(transaction.execute(statement, &values)? > 0)
 }
 
-/// Leaves an attempt, so that what it has written is taken back.
+/// Leaves an attempt, so that what it has written is taken back; false where it was taken back already.
 ///
 /// # Errors
 /// Those of the database.
-pub fn leave(transaction: &mut dyn Transaction, lineage: i64, attempt: &str) -> Result<()> {
+pub fn leave(transaction: &mut dyn Transaction, lineage: i64, attempt: &str) -> Result<bool> {
     let statement = "UPDATE coming SET attempt = $1 WHERE lineage = $2 AND attempt = $3";
     let values = [Value::Text(NONE), Value::Int(lineage), Value::Text(attempt)];
-    transaction.execute(statement, &values)?;
-    Ok(())
+    Ok(transaction.execute(statement, &values)? > 0)
 }
 
 /// Leaves all attempts; only for who knows that no process lives that could go on with one.

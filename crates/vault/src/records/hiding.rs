@@ -32,19 +32,24 @@ const PART_OF_TOKEN: &str = "token = $1 AND put >= $2 AND put <= $6 \
 const HAS_WAITED: &str = "kind = 1 AND ended = began";
 
 /// Takes out of sight what a token alone has put, a part of it. What others have put as well is
-/// theirs from now on. Of a tombstone it is noted, so that no undelete brings it back.
+/// theirs from now on. Of a tombstone it is noted, so that no undelete brings it back. These, and the
+/// objects for which the token stands no more, are the others of the part.
 ///
 /// # Errors
 /// Those of the database.
 pub fn hide(transaction: &mut dyn Transaction, act: &UnderWay, leaf: u64) -> Result<Part> {
-    if end_standing(transaction, act)? == PART {
-        let next = Some(act.at.clone());
-        return Ok(Part { objects: 0, next });
+    let ended = end_standing(transaction, act)?;
+    if ended == PART {
+        return Ok(Part {
+            objects: 0,
+            others: ended,
+            next: Some(act.at.clone()),
+        });
     }
     let next = last_of_part(transaction, act)?;
     let until = next.clone().unwrap_or(Place::before(act.before));
     let part = values_of_part(act, &until)?;
-    hand_over(transaction, &part)?;
+    let handed = hand_over(transaction, &part)?;
     // What is left has nobody else.
     let condition = format!("{PART_OF_TOKEN} AND state IN (0, 3)");
     for found in tally::count(transaction, &condition, &part)? {
@@ -57,14 +62,30 @@ pub fn hide(transaction: &mut dyn Transaction, act: &UnderWay, leaf: u64) -> Res
     );
     let with_leaf = [&part[..], &[Value::Int(signed(leaf)?)]].concat();
     let hidden = Changed::by(transaction, &statement, &with_leaf)?;
-    let statement =
-        format!("UPDATE object SET out_of_sight = 1 WHERE {PART_OF_TOKEN} AND state = 1");
-    transaction.execute(&statement, &part)?;
+    let statement = format!(
+        "UPDATE object SET out_of_sight = 1 \
+         WHERE {PART_OF_TOKEN} AND state = 1 AND out_of_sight = 0"
+    );
+    let tombstones = transaction.execute(&statement, &part)?;
     hidden.look_again(transaction)?;
     Ok(Part {
         objects: hidden.objects,
+        others: ended + handed + tombstones,
         next,
     })
+}
+
+/// Whether anything that a token has put from a leaf on is hidden, or is a tombstone that no undelete
+/// brings back. Where nothing of it is seen, the first object that is found is one.
+///
+/// # Errors
+/// Those of the database.
+pub fn is_any_hidden(transaction: &mut dyn Transaction, token: i64, since: u64) -> Result<bool> {
+    let statement = "SELECT name FROM object WHERE token = $1 AND put >= $2 \
+                     AND (state = 2 OR out_of_sight = 1) LIMIT 1";
+    let values = [Value::Int(token), Value::Int(signed(since)?)];
+    let found = transaction.first(statement, &values, |row| row.bytes(0))?;
+    Ok(found.is_some())
 }
 
 /// Lets a token stand no more for what others have put, a part of it; returns how many objects.
@@ -120,8 +141,9 @@ fn values_of_part<'v>(act: &'v UnderWay, until: &'v Place) -> Result<[Value<'v>;
     ])
 }
 
-/// Hands a part of what a token has put over to whoever was the first to put it as well.
-fn hand_over(transaction: &mut dyn Transaction, part: &[Value<'_>; 9]) -> Result<()> {
+/// Hands a part of what a token has put over to whoever was the first to put it as well; returns how
+/// many objects.
+fn hand_over(transaction: &mut dyn Transaction, part: &[Value<'_>; 9]) -> Result<u64> {
     let condition = format!(
         "{PART_OF_TOKEN} AND state IN (0, 1, 3) AND EXISTS (SELECT 1 FROM putter p WHERE {SAME})"
     );
@@ -157,7 +179,7 @@ fn hand_over(transaction: &mut dyn Transaction, part: &[Value<'_>; 9]) -> Result
             Ok(())
         })?;
     }
-    Ok(())
+    Ok(handed.objects)
 }
 
 /// Notes who stands for an object that a token has just put again, beside that token: for a
@@ -192,7 +214,8 @@ pub(super) fn pass_on(
 
 /// Shows again what of a token was hidden, a part of it: each object is what it was before, so that
 /// a key that waited for an operator waits again, and one that was admitted is live. What was seen
-/// of it stays in the views of its time.
+/// of it stays in the views of its time. Tombstones that an undelete brings back from now on are the
+/// others of the part.
 ///
 /// # Errors
 /// Those of the database.
@@ -208,7 +231,7 @@ pub fn unhide(transaction: &mut dyn Transaction, act: &UnderWay, leaf: u64) -> R
     transaction.execute(&statement, &part)?;
     let statement =
         format!("UPDATE object SET out_of_sight = 0 WHERE {PART_OF_TOKEN} AND out_of_sight = 1");
-    transaction.execute(&statement, &part)?;
+    let tombstones = transaction.execute(&statement, &part)?;
     for (which, to) in [
         (HAS_WAITED.to_owned(), State::Pending),
         (format!("NOT ({HAS_WAITED})"), State::Live),
@@ -227,6 +250,7 @@ pub fn unhide(transaction: &mut dyn Transaction, act: &UnderWay, leaf: u64) -> R
     shown.look_again(transaction)?;
     Ok(Part {
         objects: shown.objects,
+        others: tombstones,
         next,
     })
 }

@@ -108,13 +108,12 @@ pub fn remove(transaction: &mut dyn Transaction, repository: i64, name: Id) -> R
     Ok(())
 }
 
-/// Removes all locks of a token.
+/// Removes all locks of a token; returns how many.
 ///
 /// # Errors
 /// Those of the database.
-pub fn remove_of(transaction: &mut dyn Transaction, token: i64) -> Result<()> {
-    transaction.execute("DELETE FROM lock WHERE token = $1", &[Value::Int(token)])?;
-    Ok(())
+pub fn remove_of(transaction: &mut dyn Transaction, token: i64) -> Result<u64> {
+    transaction.execute("DELETE FROM lock WHERE token = $1", &[Value::Int(token)])
 }
 
 /// Removes the locks that were last renewed before or at `since_ms`.

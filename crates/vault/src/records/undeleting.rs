@@ -79,6 +79,7 @@ pub fn undelete(transaction: &mut dyn Transaction, act: &UnderWay, leaf: u64) ->
     }
     Ok(Part {
         objects: undeleted.objects + keys,
+        others: 0,
         next: next.map(Place::before),
     })
 }

@@ -84,6 +84,8 @@ pub struct UnderWay {
     pub at: Place,
     /// How many objects it was so far.
     pub objects: u64,
+    /// What else was changed when it began; no row has that.
+    pub others: u64,
 }
 
 /// What came of a part.
@@ -91,6 +93,8 @@ pub struct UnderWay {
 pub struct Part {
     /// How many objects it was.
     pub objects: u64,
+    /// What else was changed, by which nothing is seen or out of sight that was not before.
+    pub others: u64,
     /// Where the next part begins; none where this was the last.
     pub next: Option<Place>,
 }
@@ -142,6 +146,7 @@ impl UnderWay {
             before,
             at: Place::before(since),
             objects: 0,
+            others: 0,
         }
     }
 
@@ -195,6 +200,7 @@ fn read(row: &dyn Row) -> Result<UnderWay> {
             name: row.bytes(11)?,
         },
         objects: unsigned(row.int(12)?)?,
+        others: 0,
     })
 }
 
@@ -325,13 +331,13 @@ pub fn end(transaction: &mut dyn Transaction, id: i64) -> Result<()> {
     Ok(())
 }
 
-/// Takes back what is left of an act on a token, because the contrary was asked for. The row stays for
-/// whoever has begun the act, until he has seen it, and for an hour at most. Of one that has come to its
-/// end nothing is left.
+/// Takes back what is left of acts on a token, because the contrary was asked for; returns how many it
+/// were. The row stays for whoever has begun the act, until he has seen it, and for an hour at most. Of
+/// one that has come to its end nothing is left.
 ///
 /// # Errors
 /// Those of the database.
-pub fn take_back(transaction: &mut dyn Transaction, deed: Deed, token: i64) -> Result<()> {
+pub fn take_back(transaction: &mut dyn Transaction, deed: Deed, token: i64) -> Result<u64> {
     let at_ms = transaction.lease_ms()?;
     let statement = "UPDATE under_way SET before = $1, at_ms = $5 \
                      WHERE deed = $2 AND token = $3 AND before > $4";
@@ -342,6 +348,5 @@ pub fn take_back(transaction: &mut dyn Transaction, deed: Deed, token: i64) -> R
         Value::Int(signed(ENDED)?),
         Value::Int(at_ms),
     ];
-    transaction.execute(statement, &values)?;
-    Ok(())
+    transaction.execute(statement, &values)
 }

@@ -17,11 +17,38 @@ use crate::records::{hiding, locks, repositories, tokens, undeleting};
 use crate::vault::{Vault, no_answer, unknown_repository};
 use crate::{Error, Result};
 
+/// What came of hiding what a token has put, or of showing it again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hiding {
+    /// How many objects went out of sight, or are seen again.
+    pub objects: u64,
+    /// What else was changed: locks that were dropped, objects for which the token stands no more and
+    /// others do, tombstones that no undelete brings back, or that one brings back again, and acts
+    /// that were taken back. What another process did, because this one slept, is not among them.
+    pub others: u64,
+    /// Whether there was anything to act on. Where there was none nothing was done, and nothing that
+    /// the token has put since then was hidden before.
+    pub found: bool,
+}
+
+/// What an act has done, from its first part to its last.
+#[derive(Clone, Copy, Debug)]
+struct Done {
+    /// How many objects it was.
+    objects: u64,
+    /// What else the parts of this process have changed.
+    others: u64,
+    /// Whether another process has done the last part.
+    is_by_another: bool,
+}
+
 /// How far an act is.
 #[derive(Clone, Copy, Debug)]
 struct Progress {
     /// How many objects it was so far.
     objects: u64,
+    /// What else the part that was just done has changed.
+    others: u64,
     /// The key of the row that has what is left; none where nothing is.
     left: Option<i64>,
 }
@@ -47,6 +74,19 @@ enum Next {
     TakenBack { deed: Deed, objects: u64 },
 }
 
+impl Done {
+    /// What is told of it; `is_hidden` says whether it had been done before, and is asked only where
+    /// nothing was changed.
+    fn told(self, is_hidden: impl FnOnce() -> Result<bool>) -> Result<Hiding> {
+        let found = self.objects > 0 || self.others > 0 || self.is_by_another || is_hidden()?;
+        Ok(Hiding {
+            objects: self.objects,
+            others: self.others,
+            found,
+        })
+    }
+}
+
 impl Vault {
     /// Takes back deletions; returns how many. What a token put that was hidden stays deleted. `by`
     /// is the token that asked for them; keys that wait because of it are let in again. `since_ms`
@@ -63,7 +103,7 @@ impl Vault {
         until_ms: Option<i64>,
     ) -> Result<u64> {
         let (path, by) = (path.clone(), by.map(str::to_owned));
-        self.begin(move |transaction| {
+        let done = self.begin(move |transaction| {
             let repository =
                 repositories::get(transaction, &path)?.ok_or_else(|| unknown_repository(&path))?;
             let token = match &by {
@@ -71,7 +111,7 @@ impl Vault {
                 None => (0, ""),
             };
             let since = match since_ms {
-                Some(since_ms) => leaves::count_until(transaction, since_ms.saturating_sub(1))?,
+                Some(since_ms) => first_leaf(transaction, since_ms)?,
                 None => 0,
             };
             // What is asked to be deleted meanwhile is not meant.
@@ -81,48 +121,56 @@ impl Vault {
             };
             let act = UnderWay::of_token(Deed::Undelete, token, since, before);
             Ok(act.within(repository.id, &path))
-        })
+        })?;
+        Ok(done.objects)
     }
 
     /// Takes out of sight all that a token alone has put since a recorded time, and drops its
-    /// locks; returns how many objects it was.
+    /// locks; tells how many objects it was, and what else was changed.
     ///
     /// # Errors
     /// As [`Vault::undelete`]; [`Error::TakenBack`] where the contrary was asked for meanwhile.
-    pub fn hide(&self, token: &str, since_ms: i64) -> Result<u64> {
+    pub fn hide(&self, token: &str, since_ms: i64) -> Result<Hiding> {
         let name = token.to_owned();
-        self.begin(move |transaction| {
+        let done = self.begin(move |transaction| {
             let token = known_token(transaction, &name)?;
-            let since = leaves::count_until(transaction, since_ms.saturating_sub(1))?;
-            locks::remove_of(transaction, token.id)?;
-            under_way::take_back(transaction, Deed::Unhide, token.id)?;
+            let since = first_leaf(transaction, since_ms)?;
+            let dropped = locks::remove_of(transaction, token.id)?;
+            let taken_back = under_way::take_back(transaction, Deed::Unhide, token.id)?;
             let before = all_until_now(transaction)?;
-            Ok(UnderWay::of_token(
-                Deed::Hide,
-                (token.id, name.as_str()),
-                since,
-                before,
-            ))
+            let token = (token.id, name.as_str());
+            Ok(UnderWay {
+                others: dropped + taken_back,
+                ..UnderWay::of_token(Deed::Hide, token, since, before)
+            })
+        })?;
+        done.told(|| {
+            self.read(|transaction| {
+                let since = first_leaf(transaction, since_ms)?;
+                let token = known_token(transaction, token)?;
+                hiding::is_any_hidden(transaction, token.id, since)
+            })
         })
     }
 
-    /// Shows again all of a token that was hidden; returns how many objects it was.
+    /// Shows again all of a token that was hidden; tells how many objects it was, and what else was
+    /// changed.
     ///
     /// # Errors
     /// As [`Vault::hide`].
-    pub fn unhide(&self, token: &str) -> Result<u64> {
+    pub fn unhide(&self, token: &str) -> Result<Hiding> {
         let name = token.to_owned();
-        self.begin(move |transaction| {
+        let done = self.begin(move |transaction| {
             let token = known_token(transaction, &name)?;
-            under_way::take_back(transaction, Deed::Hide, token.id)?;
+            let taken_back = under_way::take_back(transaction, Deed::Hide, token.id)?;
             let before = all_until_now(transaction)?;
-            Ok(UnderWay::of_token(
-                Deed::Unhide,
-                (token.id, name.as_str()),
-                0,
-                before,
-            ))
-        })
+            let token = (token.id, name.as_str());
+            Ok(UnderWay {
+                others: taken_back,
+                ..UnderWay::of_token(Deed::Unhide, token, 0, before)
+            })
+        })?;
+        done.told(|| Ok(false))
     }
 
     /// Goes on with what processes have left that are gone; returns how many acts it was. To be
@@ -201,18 +249,19 @@ impl Vault {
         }
     }
 
-    /// Does the first part of an act, and then the others; returns how many objects it was. Where
+    /// Does the first part of an act, and then the others; tells how many objects it was. Where
     /// another process did the last part more than an hour ago, it is only those of one's own parts.
     fn begin(
         &self,
         mut begin: impl FnMut(&mut dyn Transaction) -> Result<UnderWay> + Send + 'static,
-    ) -> Result<u64> {
+    ) -> Result<Done> {
         let now = self.now();
         let progress = self.shared.commits.commit(move |transaction| {
             let act = begin(transaction)?;
             do_part(transaction, now, act, By::Beginner)
         });
         let mut progress = progress?;
+        let mut others = progress.others;
         while let Some(id) = progress.left {
             if self.is_ending() {
                 self.give_back(id);
@@ -220,15 +269,28 @@ impl Vault {
                 return Err(Error::Stopping { objects });
             }
             match self.next_part(id, By::Beginner)? {
-                Next::Done(after) => progress = after,
-                Next::Ended { objects } => return Ok(objects.unwrap_or(progress.objects)),
+                Next::Done(after) => {
+                    others = others.saturating_add(after.others);
+                    progress = after;
+                }
+                Next::Ended { objects } => {
+                    return Ok(Done {
+                        objects: objects.unwrap_or(progress.objects),
+                        others,
+                        is_by_another: true,
+                    });
+                }
                 Next::TakenBack { deed, objects } => {
                     let deed = deed.word();
                     return Err(Error::TakenBack { deed, objects });
                 }
             }
         }
-        Ok(progress.objects)
+        Ok(Done {
+            objects: progress.objects,
+            others,
+            is_by_another: false,
+        })
     }
 
     /// Does the next part of an act that has a row.
@@ -238,6 +300,11 @@ impl Vault {
             .commits
             .commit(move |transaction| do_next_part(transaction, now, id, by))
     }
+}
+
+/// The first leaf that was recorded at a time or later.
+fn first_leaf(transaction: &mut dyn Transaction, since_ms: i64) -> Result<u64> {
+    leaves::count_until(transaction, since_ms.saturating_sub(1))
 }
 
 /// All leaves that there are, and the one of the act that begins.
@@ -304,6 +371,7 @@ fn do_part(
     };
     Ok(Progress {
         objects: act.objects,
+        others: act.others.saturating_add(part.others),
         left,
     })
 }

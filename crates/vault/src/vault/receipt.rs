@@ -39,8 +39,9 @@ use crate::vault::many::known_token;
 use crate::vault::usage::Room;
 use crate::{Error, Result, chain};
 
+pub(super) use parts::TakenBack;
 pub(super) use spool::Spool;
-pub use waiting::WaitingReceipt;
+pub use waiting::{RECEIPT_WAIT, WaitingReceipt};
 
 use spool::Part;
 use taking::Taking;

@@ -5,10 +5,11 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use strongroom_model::{ByteSize, Period, RepositoryPath};
 
-use crate::commands::vault::admin::{At, Column, Shown, field, objects, spoken};
+use crate::commands::vault::admin::{At, Column, Shown, field, spoken};
 use crate::context::Context;
 use crate::error::Result;
 use crate::exit::{Exit, MANUAL};
+use crate::words::count;
 
 /// The tokens that machines ask a vault with
 #[derive(Debug, clap::Args)]
@@ -182,21 +183,31 @@ impl Args {
             Command::Hide(Hide { at, name, since }) => {
                 let path = path(&name, "hide");
                 let body = json!({ "since": since });
-                let said = |answer: &Value| match objects(answer) {
-                    Some(objects) => Ok(format!(
-                        "{objects} that {name} put since {since} are hidden"
-                    )),
+                let said = |answer: &Value| match hiding(answer) {
                     None => Err(format!(
-                        "{name} has put nothing since {since} that could be seen: nothing is hidden"
+                        "Nothing that {name} has put since {since} is there to be hidden, and it has \
+                         no locks: nothing is hidden"
+                    )),
+                    Some((0, 0)) => Ok(format!(
+                        "All that {name} put since {since} is hidden already"
+                    )),
+                    Some((objects, others)) => Ok(format!(
+                        "{} that {name} put since {since} are hidden{}",
+                        count(objects, "object", "objects"),
+                        besides(others, OTHERS_OF_HIDE)
                     )),
                 };
                 at.act_and_say(context, &path, &body, "hide what a token put", said)
             }
             Command::Unhide(Unhide { at, name }) => {
                 let path = path(&name, "unhide");
-                let said = |answer: &Value| match objects(answer) {
-                    Some(objects) => Ok(format!("{objects} of {name} are shown again")),
+                let said = |answer: &Value| match hiding(answer) {
                     None => Err(format!("Nothing of {name} was hidden")),
+                    Some((objects, others)) => Ok(format!(
+                        "{} of {name} are shown again{}",
+                        count(objects, "object", "objects"),
+                        besides(others, OTHERS_OF_UNHIDE)
+                    )),
                 };
                 let action = "show again what a token put";
                 at.act_and_say(context, &path, &json!({}), action, said)
@@ -282,6 +293,30 @@ fn act(
     at.act(context, &path(name, what), &body, action, done)
 }
 
+/// What `hide` changes besides.
+const OTHERS_OF_HIDE: &str = "locks were dropped, what others have put as well is theirs alone, what \
+                              was deleted stays deleted, an unhide was taken back";
+
+/// What `unhide` changes besides.
+const OTHERS_OF_UNHIDE: &str = "undelete brings back again what was deleted, a hide was taken back";
+
+/// How many objects were hidden or shown again, and what else was changed; `None` where there was
+/// nothing to act on. Older vaults tell the objects alone.
+fn hiding(answer: &Value) -> Option<(u64, u64)> {
+    let number = |name: &str| answer.get(name).and_then(Value::as_u64);
+    let objects = number("objects").unwrap_or_default();
+    let found = answer.get("found").and_then(Value::as_bool);
+    let others = number("others").unwrap_or_default();
+    found.unwrap_or(objects > 0).then_some((objects, others))
+}
+
+fn besides(others: u64, which: &str) -> String {
+    match others {
+        0 => String::new(),
+        _ => format!("; {others} others were dealt with: {which}"),
+    }
+}
+
 /// Where something is done with a token.
 fn path(name: &str, what: &str) -> String {
     let name = percent_encoded(name);
@@ -319,6 +354,19 @@ mod tests {
     fn a_name_stays_one_part_of_a_path() {
         assert_eq!(percent_encoded("3f1c2a9e"), "3f1c2a9e");
         assert_eq!(percent_encoded("a/../b?c#d"), "a%2F..%2Fb%3Fc%23d");
+    }
+
+    #[test]
+    fn only_what_found_nothing_is_told_as_nothing() {
+        let of = |objects: u64, others: u64, found: bool| {
+            hiding(&json!({"objects": objects, "others": others, "found": found}))
+        };
+        assert_eq!(of(0, 16, true), Some((0, 16)));
+        assert_eq!(of(0, 0, true), Some((0, 0)));
+        assert_eq!(of(0, 0, false), None);
+        // As older vaults answer.
+        assert_eq!(hiding(&json!({"objects": 3})), Some((3, 0)));
+        assert_eq!(hiding(&json!({"objects": 0})), None);
     }
 
     #[test]

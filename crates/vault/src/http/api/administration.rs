@@ -14,7 +14,7 @@ use crate::http::service::{Request, Response};
 use crate::records::tokens::Token;
 use crate::rules::purge::Tombstones;
 use crate::vault::{Demands, Longer, NewToken, Seen, TokenDay, Vault};
-use crate::wire::{FindingInfo, NewTokenInfo, TokenInfo};
+use crate::wire::{FindingInfo, HidingInfo, NewTokenInfo, TokenInfo};
 use crate::{Error, Result, wire};
 
 impl Api {
@@ -51,13 +51,13 @@ impl Api {
             Call::Hide => {
                 let (name, hide) = (name?, read::<request::Hide>(request).await?);
                 let since_ms = hide.since.as_millisecond();
-                let objects = self.act(move |vault| vault.hide(&name, since_ms)).await?;
-                answer::json(&json!({ "objects": objects }))
+                let hiding = self.act(move |vault| vault.hide(&name, since_ms)).await?;
+                answer::json(&HidingInfo::of(hiding))
             }
             Call::Unhide => {
                 let (name, _) = (name?, read::<request::Nothing>(request).await?);
-                let objects = self.act(move |vault| vault.unhide(&name)).await?;
-                answer::json(&json!({ "objects": objects }))
+                let hiding = self.act(move |vault| vault.unhide(&name)).await?;
+                answer::json(&HidingInfo::of(hiding))
             }
             Call::PurgeEarly => {
                 let (name, _) = (name?, read::<request::Nothing>(request).await?);

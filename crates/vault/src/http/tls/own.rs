@@ -77,5 +77,5 @@ fn params(names: &Names, now: Timestamp) -> std::result::Result<CertificateParam
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    durable::replace(path, bytes).map_err(Error::local(format!("write {}", path.display())))
+    durable::replace(path, bytes).map_err(Error::of_vault(format!("write {}", path.display())))
 }

@@ -78,6 +78,27 @@ pub(super) fn charge_files(
     client_keys::set_sent(transaction, token, sent)
 }
 
+/// Gives back files that were counted at a moment, where that day is not over.
+///
+/// # Errors
+/// Those of the database.
+pub(super) fn give_back(
+    transaction: &mut dyn Transaction,
+    token: i64,
+    counted: Moment,
+    files: u64,
+) -> Result<()> {
+    let before = client_keys::sent(transaction, token)?;
+    if files == 0 || before.day != day_of(counted.vault_ms) {
+        return Ok(());
+    }
+    let sent = Sent {
+        files: before.files.saturating_sub(files),
+        ..before
+    };
+    client_keys::set_sent(transaction, token, sent)
+}
+
 /// That a token has sent as much of something as it may in a day.
 pub(super) fn is_over(what: &'static str, now: Moment) -> Error {
     let left_ms = DAY_MS - now.vault_ms.rem_euclid(DAY_MS);

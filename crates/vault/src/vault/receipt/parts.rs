@@ -10,19 +10,25 @@
 //! refused. What was written is then taken back, by whoever sends the next receipt of the source or by
 //! a job that looks every minute; nobody but who has the receipt could go on with it. Until that is
 //! done no other receipt gets the position; one that stops says so, and nobody waits until it counts as
-//! dead. What was counted for the day of the token stays counted.
+//! dead. What was counted for the day of the token stays counted, unless it was the process that
+//! stopped: then the files are given back, or a few restarts would end the day of an honest client.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
+
+use parking_lot::Mutex;
 
 use crate::database::Transaction;
 use crate::database::lease::Holder;
 use crate::records::client_keys::{self, Sent};
 use crate::records::coming;
+use crate::records::leaves::Moment;
 use crate::records::needs::{self, Place};
 use crate::records::under_way;
 use crate::rules::needs::Difference;
+use crate::vault::receipt::day;
 use crate::vault::receipt::taking::{Outcome, Taking, current};
 use crate::vault::{Vault, usage};
 use crate::{Error, Result};
@@ -30,6 +36,33 @@ use crate::{Error, Result};
 /// How many files a part writes, as many as an act under way looks at; what is no more than that is
 /// written at once.
 pub(super) const PART: u64 = under_way::PART;
+
+/// The lineages in which somebody who waits takes back what was left.
+#[derive(Debug, Default)]
+pub(in crate::vault) struct TakenBack(Mutex<BTreeSet<i64>>);
+
+/// That nobody else of this process who waits takes back the same, until this is dropped.
+struct TakingBack<'t> {
+    all: &'t TakenBack,
+    lineage: i64,
+}
+
+impl TakenBack {
+    /// Begins, where nobody else is at it.
+    fn begin(&self, lineage: i64) -> Option<TakingBack<'_>> {
+        let is_first = self.0.lock().insert(lineage);
+        match is_first {
+            true => Some(TakingBack { all: self, lineage }),
+            false => None,
+        }
+    }
+}
+
+impl Drop for TakingBack<'_> {
+    fn drop(&mut self) {
+        self.all.0.lock().remove(&self.lineage);
+    }
+}
 
 impl Taking {
     /// Writes the receipt down behind so many others, a part at a time.
@@ -39,15 +72,24 @@ impl Taking {
         difference: &Arc<Difference>,
         cost: Sent,
     ) -> Result<Outcome> {
+        // What would be left at its first part costs nothing.
+        if self.vault.is_ending() {
+            return Err(Error::ReceiptLeft);
+        }
         let attempt: Arc<str> = Holder::random()?.to_string().into();
-        let place = match self.begin_parts(behind, &attempt, cost)? {
+        let began = self.vault.now();
+        let place = match self.begin_parts(behind, &attempt, (began, cost))? {
             ControlFlow::Continue(place) => place,
             ControlFlow::Break(outcome) => return Ok(outcome),
         };
         let done = self.write_parts(place, behind, &attempt, difference);
-        if done.is_err() {
+        if let Err(error) = &done {
+            let files = match error {
+                Error::ReceiptLeft => cost.files,
+                _ => 0,
+            };
             // Where not even this can be done, it is a minute later.
-            let _ = self.vault.leave_receipt(place.lineage, &attempt);
+            let _ = self.leave(place.lineage, &attempt, (began, files));
         }
         done
     }
@@ -58,9 +100,8 @@ impl Taking {
         &self,
         behind: u64,
         attempt: &Arc<str>,
-        cost: Sent,
+        (now, cost): (Moment, Sent),
     ) -> Result<ControlFlow<Outcome, Place>> {
-        let now = self.vault.now();
         let (work, attempt) = (self.work(), Arc::clone(attempt));
         self.vault.shared.commits.commit(move |transaction| {
             let (repository, place) = match work.look_again(transaction, now, behind)? {
@@ -122,23 +163,48 @@ impl Taking {
             work.stand(transaction, now, (repository, place.lineage), behind)
         })
     }
+
+    /// Leaves an attempt that failed, gives back to the day of its token so many files that were
+    /// counted when it began, and takes back what it has written, until the process stops.
+    fn leave(
+        &self,
+        lineage: i64,
+        attempt: &Arc<str>,
+        (began, files): (Moment, u64),
+    ) -> Result<bool> {
+        let (token, attempt) = (self.principal.token, Arc::clone(attempt));
+        self.vault.shared.commits.commit(move |transaction| {
+            match coming::leave(transaction, lineage, &attempt)? {
+                true => day::give_back(transaction, token, began, files),
+                false => Ok(()),
+            }
+        })?;
+        self.vault.take_back_receipt(lineage)
+    }
 }
 
 impl Vault {
     /// Looks whether no receipt is on its way into a lineage any more; takes back one that was left.
+    /// One of those who wait does that, and the others go on waiting.
     ///
     /// # Errors
     /// [`Error::Contended`] where one is still, and it is `until`; [`Error::ReceiptLeft`] where the
     /// process stops before it has taken that back; those of the database.
     pub(super) fn is_lineage_free(&self, lineage: i64, until: Instant) -> Result<bool> {
-        match self.read(|transaction| coming::get(transaction, lineage))? {
-            None => Ok(true),
-            Some(coming) if coming.is_left => match self.take_back_receipt(lineage)? {
+        let Some(coming) = self.read(|transaction| coming::get(transaction, lineage))? else {
+            return Ok(true);
+        };
+        let taking = match coming.is_left {
+            true => self.shared.taken_back.begin(lineage),
+            false => None,
+        };
+        match taking {
+            Some(_taking) => match self.take_back_receipt(lineage)? {
                 true => Ok(true),
                 false => Err(Error::ReceiptLeft),
             },
-            Some(_) if Instant::now() >= until => Err(contended()),
-            Some(_) => Ok(false),
+            None if Instant::now() >= until => Err(contended()),
+            None => Ok(false),
         }
     }
 
@@ -174,15 +240,6 @@ impl Vault {
             }
         }
         Ok(true)
-    }
-
-    /// Leaves an attempt that failed, and takes back what it has written, until the process stops.
-    fn leave_receipt(&self, lineage: i64, attempt: &Arc<str>) -> Result<bool> {
-        let attempt = Arc::clone(attempt);
-        self.shared
-            .commits
-            .commit(move |transaction| coming::leave(transaction, lineage, &attempt))?;
-        self.take_back_receipt(lineage)
     }
 }
 

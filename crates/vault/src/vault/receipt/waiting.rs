@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use crate::Result;
 use crate::vault::receipt::ReceiptUpload;
 
-/// How long a receipt waits for others of its source, in all.
-const WAIT: Duration = Duration::from_secs(5);
+/// How long a receipt waits for others of its source, in all, where nothing else is said.
+pub const RECEIPT_WAIT: Duration = Duration::from_secs(5);
 
 /// A receipt that waits for another one of its source. Dropping it leaves nothing behind.
 #[derive(Debug)]
@@ -27,7 +27,8 @@ impl WaitingReceipt {
     pub const PAUSE: Duration = Duration::from_millis(100);
 
     pub(super) fn new(mut upload: ReceiptUpload, lineage: i64) -> Self {
-        let until = upload.until.unwrap_or_else(|| Instant::now() + WAIT);
+        let wait = upload.vault.shared.settings.receipt_wait;
+        let until = upload.until.unwrap_or_else(|| Instant::now() + wait);
         upload.until = Some(until);
         Self {
             upload,
@@ -40,8 +41,8 @@ impl WaitingReceipt {
     /// was left by its process is taken back first.
     ///
     /// # Errors
-    /// [`Error::Contended`](crate::Error::Contended) where it has waited for 5 s, in all; those of the
-    /// database.
+    /// [`Error::Contended`](crate::Error::Contended) where it has waited as long as it may, in all;
+    /// those of the database.
     pub fn look(self: Box<Self>) -> Result<ControlFlow<ReceiptUpload, Box<Self>>> {
         let vault = &self.upload.vault;
         match vault.is_lineage_free(self.lineage, self.until)? {

@@ -91,10 +91,14 @@ async fn a_token_lives_from_its_making_to_its_end() {
     // What it has put is hidden and shown again.
     let path = format!("/v1/tokens/{name}/hide");
     let hidden = admin.post(&path, json!({ "since": time(START_MS) })).await;
-    assert_eq!((hidden.status, &hidden.body["objects"]), (200, &json!(3)));
+    let told = json!({ "objects": 3, "others": 0, "found": true });
+    assert_eq!((hidden.status, hidden.body), (200, told.clone()));
     let path = format!("/v1/tokens/{name}/unhide");
     let shown = admin.ask("POST", &path, None).await;
-    assert_eq!((shown.status, &shown.body["objects"]), (200, &json!(3)));
+    assert_eq!((shown.status, shown.body), (200, told));
+    let again = admin.ask("POST", &path, None).await;
+    let nothing = json!({ "objects": 0, "others": 0, "found": false });
+    assert_eq!((again.status, again.body), (200, nothing));
     let path = format!("/v1/tokens/{name}/day");
     let set = admin
         .post(&path, json!({ "daily_objects": 7_000_000 }))

@@ -29,7 +29,7 @@ const MANY: u8 = 20;
 const SOON: Duration = Duration::from_secs(30);
 
 /// How many requests one token has under way in these tests, at most.
-const OF_TOKEN: usize = 4;
+const OF_TOKEN: u8 = 4;
 
 /// A request; an upload is looked at before its bytes are asked for.
 fn request(method: &str, path: &str, token: &str, content: Vec<u8>) -> Request<Full<Bytes>> {
@@ -125,11 +125,11 @@ async fn who_goes_while_the_storage_hangs_keeps_the_places_of_its_token() {
         let (scene, bodies) = faulty();
         let who = scene.token(Right::Append);
         scene.init(&who);
-        for number in 0..4 {
+        for number in 0..OF_TOKEN {
             scene.put(&who, FileType::Data, &pack(number).1).unwrap();
         }
         let limits = Limits {
-            requests_per_token: OF_TOKEN,
+            requests_per_token: usize::from(OF_TOKEN),
             ..Limits::default()
         };
         let server = Server::start_with(scene, limits).await;
@@ -144,7 +144,7 @@ async fn who_goes_while_the_storage_hangs_keeps_the_places_of_its_token() {
             };
             request(method, &path, token, content)
         };
-        places_are_kept(&server, &gate, ask).await;
+        places_are_kept(&server, &gate, OF_TOKEN, ask).await;
     }
 }
 
@@ -153,6 +153,7 @@ async fn who_goes_while_the_storage_hangs_keeps_the_places_of_its_token() {
 async fn places_are_kept(
     server: &Server,
     gate: &Gate,
+    of_token: u8,
     ask: impl Fn(u8, &str) -> Request<Full<Bytes>>,
 ) {
     let token = server.token(Right::Append, "acme");
@@ -160,7 +161,7 @@ async fn places_are_kept(
     let io = TokioIo::new(stream);
     let (mut sender, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
     tokio::spawn(connection);
-    for number in 0..4 {
+    for number in 0..of_token {
         let asked = ask(number, &token);
         let path = asked.uri().to_string();
         let asking = tokio::spawn(sender.send_request(asked));
@@ -188,11 +189,22 @@ async fn places_are_kept(
     timeout(SOON, freed).await.unwrap();
 }
 
-/// The files of a log, which are read behind a gate where there is one.
+/// The gate before something; none where it is free to pass.
+type Before = Arc<Mutex<Option<Gate>>>;
+
+/// The files of a log, which are read and written behind gates where there are some.
 #[derive(Debug)]
 struct GatedLog {
     files: LogFolder,
-    gate: Arc<Mutex<Option<Gate>>>,
+    reads: Before,
+    writes: Before,
+}
+
+fn pass(before: &Before) {
+    let gate = before.lock().clone();
+    if let Some(gate) = gate {
+        gate.pass();
+    }
 }
 
 impl LogFiles for GatedLog {
@@ -201,14 +213,12 @@ impl LogFiles for GatedLog {
     }
 
     fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
-        let gate = self.gate.lock().clone();
-        if let Some(gate) = gate {
-            gate.pass();
-        }
+        pass(&self.reads);
         self.files.read(name)
     }
 
     fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        pass(&self.writes);
         self.files.write(name, bytes)
     }
 
@@ -217,26 +227,46 @@ impl LogFiles for GatedLog {
     }
 }
 
+/// A server with a gated log, of which a token has so many places.
+async fn with_gated_log(of_token: u8) -> (Server, Before, Before) {
+    let scene = Scene::new();
+    let who = scene.token(Right::Append);
+    scene.init(&who);
+    let limits = Limits {
+        requests_per_token: usize::from(of_token),
+        ..Limits::default()
+    };
+    let (reads, writes) = (Before::default(), Before::default());
+    let log = GatedLog {
+        files: LogFolder::open(scene.folder.path().join("log")).unwrap(),
+        reads: Arc::clone(&reads),
+        writes: Arc::clone(&writes),
+    };
+    let server = Server::start_on(scene, limits, Arc::new(log)).await;
+    (server, reads, writes)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_asks_for_proofs_and_goes_keeps_the_places_of_its_token_as_well() {
     for question in ["consistency?old=1", "inclusion?leaf=0"] {
-        let scene = Scene::new();
-        let who = scene.token(Right::Append);
-        scene.init(&who);
-        let limits = Limits {
-            requests_per_token: OF_TOKEN,
-            ..Limits::default()
-        };
-        let of_log = Arc::default();
-        let log = GatedLog {
-            files: LogFolder::open(scene.folder.path().join("log")).unwrap(),
-            gate: Arc::clone(&of_log),
-        };
-        let server = Server::start_on(scene, limits, Arc::new(log)).await;
+        let (server, reads, _) = with_gated_log(OF_TOKEN).await;
         let gate = Gate::closed();
-        *of_log.lock() = Some(gate.clone());
+        *reads.lock() = Some(gate.clone());
         let path = format!("/v1/log/{question}");
         let ask = |_: u8, token: &str| request("GET", &path, token, Vec::new());
-        places_are_kept(&server, &gate, ask).await;
+        places_are_kept(&server, &gate, OF_TOKEN, ask).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_the_log_published_and_goes_keeps_the_place_of_its_token_too() {
+    for question in ["consistency?old=1", "inclusion?leaf=0"] {
+        // One at a time has it published; that its token was made is a leaf that waits for it.
+        let (server, _, writes) = with_gated_log(1).await;
+        let gate = Gate::closed();
+        *writes.lock() = Some(gate.clone());
+        let path = format!("/v1/log/{question}");
+        let ask = |_: u8, token: &str| request("GET", &path, token, Vec::new());
+        places_are_kept(&server, &gate, 1, ask).await;
     }
 }

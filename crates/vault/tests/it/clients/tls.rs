@@ -14,6 +14,11 @@ use crate::running::curl;
 const FILES: u64 = 6;
 const FILE_BYTES: usize = 4_000_000;
 
+/// How many more connections than commands there may be, as of a client that dials anew after the server
+/// has ended one: fewer than what the packs that a single backup sends at once, five of them, would need
+/// beside its first by HTTP/1.1.
+const MORE_CONNECTIONS: u64 = 3;
+
 #[test]
 fn every_restic_does_all_its_work_over_tls_and_http_2() {
     for program in restic_versions() {
@@ -67,7 +72,12 @@ fn does_all_its_work(program: &Program) {
 
     // By HTTP/2 one connection carries all that a command asks; by HTTP/1.1 packs that are sent at
     // once would need one each. The last one is of who asks this.
-    assert_eq!(connections(&server), commands + 1);
+    let (version, connections) = (program.version, connections(&server));
+    let most = commands + 1 + MORE_CONNECTIONS;
+    assert!(
+        connections <= most,
+        "{version}: {connections} connections for {commands} commands"
+    );
 }
 
 /// How many connections the vault has accepted, this one included.

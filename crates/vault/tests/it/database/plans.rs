@@ -85,7 +85,8 @@ fn hiding_reads_what_the_token_has_put_and_nothing_else(scene: &Scene) {
     let plans = plans(scene, |transaction| {
         let act = |deed| UnderWay::of_token(deed, (1, "thief"), 0, 100);
         let hidden = hiding::hide(transaction, &act(Deed::Hide), 9)?;
-        assert_eq!((hidden.objects, hidden.next), (1, None));
+        assert_eq!((hidden.objects, hidden.others, hidden.next), (1, 1, None));
+        assert!(hiding::is_any_hidden(transaction, 1, 0)?);
         let shown = hiding::unhide(transaction, &act(Deed::Unhide), 10)?;
         assert_eq!((shown.objects, shown.next), (1, None));
         Ok(())

@@ -37,7 +37,10 @@ pub(crate) fn junk_of_every_type_is_out_of_sight_by_one_act_and_was_never_in_the
     assert_eq!(scene.list(&honest, before, FileType::Index), [index]);
     assert_eq!(scene.list(&honest, before, FileType::Snapshots), [snapshot]);
 
-    assert_eq!(scene.vault.hide(&stolen.name, before_ms).unwrap(), 4);
+    assert_eq!(
+        scene.vault.hide(&stolen.name, before_ms).unwrap().objects,
+        4
+    );
     assert_eq!(scene.list(&honest, View::Now, FileType::Index), [index]);
     assert_eq!(
         scene.list(&honest, View::Now, FileType::Snapshots),
@@ -48,7 +51,7 @@ pub(crate) fn junk_of_every_type_is_out_of_sight_by_one_act_and_was_never_in_the
     // Who put the junk cannot bring it back; an operator can.
     let again = scene.put(&stolen, FileType::Index, b"junk!");
     assert!(matches!(again, Err(Error::Hidden { .. })), "{again:?}");
-    assert_eq!(scene.vault.unhide(&stolen.name).unwrap(), 4);
+    assert_eq!(scene.vault.unhide(&stolen.name).unwrap().objects, 4);
     assert_eq!(scene.list(&honest, View::Now, FileType::Index).len(), 2);
     assert_eq!(scene.list(&honest, View::Now, FileType::Keys), [key]);
 }
@@ -62,7 +65,7 @@ pub(crate) fn what_somebody_else_has_put_as_well_is_not_hidden_with_the_thief() 
     let pack = scene.put(&stolen, FileType::Data, b"a pack").unwrap();
     scene.put(&honest, FileType::Data, b"a pack").unwrap();
     let other = scene.put(&stolen, FileType::Data, b"his own").unwrap();
-    assert_eq!(scene.vault.hide(&stolen.name, 0).unwrap(), 1);
+    assert_eq!(scene.vault.hide(&stolen.name, 0).unwrap().objects, 1);
     assert_eq!(scene.list(&honest, View::Now, FileType::Data), [pack]);
     // And what is needed after all comes back by being put.
     scene.put(&honest, FileType::Data, b"his own").unwrap();
@@ -236,7 +239,7 @@ pub(crate) fn a_flood_of_snapshots_stops_at_the_bound_of_a_day() {
     scene
         .put(&honest, FileType::Snapshots, b"a snapshot")
         .unwrap();
-    assert_eq!(scene.vault.hide(&stolen.name, 0).unwrap(), 200);
+    assert_eq!(scene.vault.hide(&stolen.name, 0).unwrap().objects, 200);
     assert_eq!(scene.list(&honest, View::Now, FileType::Snapshots).len(), 1);
 }
 

@@ -1,13 +1,20 @@
 //! Hiding what a stolen token has put: all of it, nothing else, and no view of the past changes.
 
 use strongroom_model::{FileName, FileType};
-use strongroom_vault::Error;
 use strongroom_vault::records::objects::View;
 use strongroom_vault::rules::clock::{HOUR_MS, MINUTE_MS};
 use strongroom_vault::rules::purge::Hold;
 use strongroom_vault::rules::right::Right;
+use strongroom_vault::vault::{Hiding, Principal};
+use strongroom_vault::{Error, Result};
 
 use super::scene::{Scene, key_file, repository};
+
+/// How many objects it was, what else was changed, and whether there was anything to act on.
+fn told(hiding: Result<Hiding>) -> (u64, u64, bool) {
+    let hiding = hiding.unwrap();
+    (hiding.objects, hiding.others, hiding.found)
+}
 
 #[test]
 pub(crate) fn what_two_thieves_have_put_is_gone_when_both_are_hidden() {
@@ -22,10 +29,14 @@ pub(crate) fn what_two_thieves_have_put_is_gone_when_both_are_hidden() {
             true => (&one, &other),
             false => (&other, &one),
         };
-        assert_eq!(scene.vault.hide(&first.name, 0).unwrap(), 0);
+        let hide = |who: &Principal| told(scene.vault.hide(&who.name, 0));
+        assert_eq!(hide(first), (0, 1, true));
         assert_eq!(scene.list(&honest, View::Now, FileType::Index), [junk]);
-        assert_eq!(scene.vault.hide(&second.name, 0).unwrap(), 1);
+        assert_eq!(hide(second), (1, 0, true));
         assert_eq!(scene.list(&honest, View::Now, FileType::Index), []);
+        // Once more it is nothing for the first one, who has no part in anything now.
+        assert_eq!(hide(first), (0, 0, false));
+        assert_eq!(hide(second), (0, 0, true));
     }
 }
 
@@ -45,7 +56,7 @@ pub(crate) fn what_was_put_before_the_time_stays_though_it_was_deleted_and_taken
     // One is taken back; the other is put again by the thief, to bring back what was pruned.
     scene.vault.undelete_one(&repository(), pack).unwrap();
     scene.put_as(&stolen, old, b"an old index").unwrap();
-    assert_eq!(scene.vault.hide(&stolen.name, since_ms).unwrap(), 1);
+    assert_eq!(scene.vault.hide(&stolen.name, since_ms).unwrap().objects, 1);
     assert_eq!(scene.list(&stolen, View::Now, FileType::Data), [pack]);
     assert_eq!(scene.list(&stolen, View::Now, FileType::Index), []);
 }
@@ -65,12 +76,12 @@ pub(crate) fn what_was_deleted_and_put_again_by_a_thief_is_still_its_owners() {
     let junk = scene.put(&stolen, FileType::Data, b"junk").unwrap();
     // A token that was revoked because it was old stands for what it put.
     scene.vault.revoke_token(&honest.name).unwrap();
-    assert_eq!(scene.vault.hide(&stolen.name, since_ms).unwrap(), 1);
+    assert_eq!(scene.vault.hide(&stolen.name, since_ms).unwrap().objects, 1);
     let reader = scene.token(Right::Read);
     assert_eq!(scene.list(&reader, View::Now, FileType::Data), [pack]);
     // And it goes with its owner, where that was the thief after all.
-    assert_eq!(scene.vault.unhide(&stolen.name).unwrap(), 1);
-    assert_eq!(scene.vault.hide(&honest.name, since_ms).unwrap(), 0);
+    assert_eq!(scene.vault.unhide(&stolen.name).unwrap().objects, 1);
+    assert_eq!(scene.vault.hide(&honest.name, since_ms).unwrap().objects, 0);
     assert!(
         scene
             .list(&reader, View::Now, FileType::Data)
@@ -92,7 +103,9 @@ pub(crate) fn what_a_hidden_token_put_stays_deleted_though_deletions_are_taken_b
     for name in [pack, junk, both] {
         scene.vault.remove(&maintain, &repository(), name).unwrap();
     }
-    assert_eq!(scene.vault.hide(&stolen.name, 0).unwrap(), 0);
+    let hide = || told(scene.vault.hide(&stolen.name, 0));
+    assert_eq!(hide(), (0, 2, true));
+    assert_eq!(hide(), (0, 0, true));
     let data = || scene.list(&honest, View::Now, FileType::Data);
     let undelete = || scene.vault.undelete(&repository(), None, None, None);
     assert_eq!(undelete().unwrap(), 2);
@@ -104,7 +117,7 @@ pub(crate) fn what_a_hidden_token_put_stays_deleted_though_deletions_are_taken_b
     // Nor does a thief who puts it make it the hidden one's again.
     let other = scene.token(Right::Append);
     scene.put_as(&other, junk, b"junk").unwrap();
-    assert_eq!(scene.vault.hide(&other.name, 0).unwrap(), 1);
+    assert_eq!(scene.vault.hide(&other.name, 0).unwrap().objects, 1);
     assert_eq!(data(), expected);
     scene.vault.unhide(&other.name).unwrap();
     scene.vault.remove(&maintain, &repository(), junk).unwrap();
@@ -150,7 +163,7 @@ pub(crate) fn what_is_hidden_goes_when_its_deletion_was_asked_for_and_its_time_h
     assert_eq!(scene.lies(kept).unwrap(), b"kept");
     assert!(scene.vault.tallies_agree().unwrap());
     // What was not asked to be deleted is shown again.
-    assert_eq!(scene.vault.unhide(&stolen.name).unwrap(), 1);
+    assert_eq!(scene.vault.unhide(&stolen.name).unwrap().objects, 1);
     assert_eq!(scene.read(&honest, View::Now, kept).unwrap(), b"kept");
 }
 
@@ -167,7 +180,9 @@ fn deletions_of_what_is_hidden_are_taken_back_once_it_is_shown_again_and_hold_th
     }
     let held = || scene.vault.observe().unwrap().repositories[0].held;
     assert_eq!(held(), Some(Hold::ManyTombstones));
-    assert_eq!(scene.vault.unhide(&stolen.name).unwrap(), 0);
+    let unhide = || told(scene.vault.unhide(&stolen.name));
+    assert_eq!(unhide(), (0, 10, true));
+    assert_eq!(unhide(), (0, 0, false));
     let undone = scene.vault.undelete(&repository(), None, None, None);
     assert_eq!(undone.unwrap(), 10);
     assert_eq!(scene.list(&honest, View::Now, FileType::Data).len(), 10);
@@ -296,6 +311,22 @@ pub(crate) fn a_lock_is_kept_alive_by_its_own_token_alone() {
         matches!(refused, Err(Error::Forbidden { .. })),
         "{refused:?}"
     );
-    scene.vault.hide(&other.name, 0).unwrap();
+    let hide = || told(scene.vault.hide(&other.name, 0));
+    assert_eq!(hide(), (0, 1, true));
     assert_eq!(scene.list(&one, View::Now, FileType::Locks), []);
+    assert_eq!(hide(), (0, 0, false));
+}
+
+#[test]
+fn what_is_hidden_already_is_found_from_the_time_on_that_is_asked_for() {
+    let scene = Scene::new();
+    let (honest, stolen) = (scene.token(Right::Append), scene.token(Right::Append));
+    scene.init(&honest);
+    scene.put(&stolen, FileType::Data, b"junk").unwrap();
+    let hide = |since_ms| told(scene.vault.hide(&stolen.name, since_ms));
+    assert_eq!(hide(0), (1, 0, true));
+    assert_eq!(hide(0), (0, 0, true));
+    scene.pass(MINUTE_MS);
+    let late_ms = scene.vault.now().recorded_ms;
+    assert_eq!(hide(late_ms), (0, 0, false));
 }

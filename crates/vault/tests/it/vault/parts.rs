@@ -88,13 +88,13 @@ pub(crate) fn much_is_hidden_shown_and_undeleted_a_part_at_a_time() {
     scene.init(&honest);
     put_many(&scene, &thief);
     let pack = scene.put(&honest, FileType::Data, b"a pack").unwrap();
-    assert_eq!(scene.vault.hide(&thief.name, 0).unwrap(), MANY);
+    assert_eq!(scene.vault.hide(&thief.name, 0).unwrap().objects, MANY);
     assert_eq!(told(&scene, "hide"), [5_000, 5_000, 2_500]);
     assert_eq!(scene.list(&honest, View::Now, FileType::Data), [pack]);
     let then = View::AsOf(40_000);
     let seen = scene.list(&honest, then, FileType::Data).len() as u64;
     assert_eq!(seen, MANY);
-    assert_eq!(scene.vault.unhide(&thief.name).unwrap(), MANY);
+    assert_eq!(scene.vault.unhide(&thief.name).unwrap().objects, MANY);
     assert_eq!(told(&scene, "unhide"), [5_000, 5_000, 2_500]);
     assert_eq!(packs(&scene, &honest), MANY + 1);
     assert!(scene.vault.tallies_agree().unwrap());
@@ -290,7 +290,7 @@ fn with_another(
 #[test]
 fn who_slept_while_another_did_the_last_part_tells_the_right_number() {
     let (scene, other, honest, thief) = with_another(|_, _| ());
-    assert_eq!(scene.vault.hide(&thief.name, 0).unwrap(), MANY);
+    assert_eq!(scene.vault.hide(&thief.name, 0).unwrap().objects, MANY);
     assert_eq!(told(&scene, "hide"), [5_000, 5_000, 2_500]);
     assert_eq!(packs(&scene, &honest), 0);
     assert_eq!(rows(&scene), 0);
@@ -300,9 +300,9 @@ fn who_slept_while_another_did_the_last_part_tells_the_right_number() {
 #[test]
 fn what_was_done_to_its_end_is_not_taken_back_by_the_contrary() {
     let (scene, _other, honest, thief) = with_another(|vault, name| {
-        assert_eq!(vault.unhide(name).unwrap(), MANY);
+        assert_eq!(vault.unhide(name).unwrap().objects, MANY);
     });
-    assert_eq!(scene.vault.hide(&thief.name, 0).unwrap(), MANY);
+    assert_eq!(scene.vault.hide(&thief.name, 0).unwrap().objects, MANY);
     assert_eq!(packs(&scene, &honest), MANY);
     assert_eq!(rows(&scene), 0);
 }
@@ -345,7 +345,9 @@ fn left_behind() -> (Scene, Principal, Principal) {
 #[test]
 fn what_is_shown_again_is_hidden_no_further() {
     let (scene, honest, thief) = left_behind();
-    assert_eq!(scene.vault.unhide(&thief.name).unwrap(), 0);
+    // That alone is something that was done.
+    let shown = scene.vault.unhide(&thief.name).unwrap();
+    assert_eq!((shown.objects, shown.others, shown.found), (0, 1, true));
     assert_eq!(scene.vault.go_on().unwrap(), 0);
     assert_eq!(packs(&scene, &honest), MANY);
     // Whoever has begun it may only be asleep, for an hour at most.
@@ -366,7 +368,7 @@ fn who_slept_until_an_act_was_taken_back_hears_that_as_well() {
     let other = scene.beside();
     let (vault, name) = (other.vault.clone(), thief.name.clone());
     let unhide: Happens = Box::new(move || {
-        assert_eq!(vault.unhide(&name).unwrap(), 5_000);
+        assert_eq!(vault.unhide(&name).unwrap().objects, 5_000);
         age(&vault);
         assert_eq!(vault.go_on().unwrap(), 0);
     });
@@ -389,7 +391,7 @@ fn who_goes_on_with_an_act_of_another_leaves_it_to_him_to_see_that_it_was_taken_
     age(&scene.vault);
     let other = scene.beside();
     let (vault, name) = (other.vault.clone(), thief.name.clone());
-    let unhide: Happens = Box::new(move || assert_eq!(vault.unhide(&name).unwrap(), 5_000));
+    let unhide: Happens = Box::new(move || assert_eq!(vault.unhide(&name).unwrap().objects, 5_000));
     *interruption.lock() = Some((1, unhide));
     assert_eq!(scene.vault.go_on().unwrap(), 1);
     assert!(interruption.lock().is_none());

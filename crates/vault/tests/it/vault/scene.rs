@@ -8,6 +8,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use strongroom_model::{FileName, FileType, Id, RepositoryPath};
@@ -109,6 +110,8 @@ impl Scene {
             },
             reserve_bytes: 0,
             object_limit_bytes: 64 << 20,
+            // Nothing is to fail because a machine is slow.
+            receipt_wait: Duration::from_secs(60),
         };
         change(&mut settings);
         let clocks = Arc::new(Mutex::new(Reading {

@@ -250,9 +250,13 @@ impl Play {
                 .map(Reply::Is),
             Act::Hide(who, since) => {
                 let since = mark(&self.model, since).map_or(0, |(recorded_ms, _)| recorded_ms + 1);
-                vault.hide(token(who), since).map(Reply::Count)
+                let hiding = vault.hide(token(who), since);
+                hiding.map(|hiding| Reply::Count(hiding.objects))
             }
-            Act::Unhide(who) => vault.unhide(token(who)).map(Reply::Count),
+            Act::Unhide(who) => {
+                let hiding = vault.unhide(token(who));
+                hiding.map(|hiding| Reply::Count(hiding.objects))
+            }
             Act::Admit(repository, number) => vault
                 .admit_key(&path(repository), file(number).0)
                 .map(Reply::Is),

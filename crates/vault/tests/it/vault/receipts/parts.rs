@@ -1,11 +1,16 @@
 //! A receipt that changes very much is written down in parts, and counts when it stands.
 
+use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
 
 use strongroom_model::receipt::NeedsChange;
 use strongroom_model::{Id, Needs, Receipt};
 use strongroom_vault::database::Transaction;
-use strongroom_vault::records::needs;
+use strongroom_vault::records::{coming, needs};
+use strongroom_vault::vault::ReceiptTaken;
 use strongroom_vault::{Error, Vault};
 
 use super::World;
@@ -17,6 +22,9 @@ const MANY: u32 = 12_500;
 
 /// What else is written for a receipt: that it came, that it is on its way, and that it stands.
 const BESIDE: u64 = 3;
+
+/// How long a thread is waited for, on a busy machine too.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 impl World {
     /// What the first receipt needs, and very many packs that are not here.
@@ -31,6 +39,17 @@ impl World {
     fn next(&self, parent: Id, before: &Needs, after: &Needs) -> Receipt {
         let change = NeedsChange::between(before, after);
         self.client.receipt(self.snapshot, Some(parent), change)
+    }
+
+    /// How many files are counted for the day of the only token that has sent receipts.
+    fn counted(&self) -> i64 {
+        let mut found = None;
+        let read = self.scene.vault.database().read(&mut |transaction| {
+            found = transaction.first("SELECT files FROM receipt_day", &[], |row| row.int(0))?;
+            Ok(())
+        });
+        read.unwrap();
+        found.unwrap()
     }
 
     /// How many rows there are of what receipts need, how many of them have no end, and how many
@@ -166,13 +185,14 @@ fn who_stops_leaves_a_receipt_to_be_taken_back_at_once() {
     let (pair, interruption) = interrupted();
     let (world, _, adds) = begun(&pair);
     let (scene, append) = (&world.scene, &world.append);
-    let before = world.rows();
+    let (before, counted) = (world.rows(), world.counted());
     let vault = scene.vault.clone();
     let stop: Happens = Box::new(move || vault.end_jobs());
     // While the second part is written.
     *interruption.lock() = Some((3, stop));
     let left = world.client.send(scene, append, &adds);
     assert!(matches!(left, Err(Error::ReceiptLeft)), "{left:?}");
+    assert_eq!(world.counted(), counted);
     // It takes back a part of it, which also has what was there, and leaves the rest.
     let (needs, _, coming) = world.rows();
     assert_eq!(coming, 1);
@@ -185,6 +205,65 @@ fn who_stops_leaves_a_receipt_to_be_taken_back_at_once() {
     assert_eq!(other.vault.take_back_receipts().unwrap(), 1);
     assert_eq!(world.rows(), before);
     assert_eq!(told(scene), 1);
+}
+
+#[test]
+fn what_comes_when_the_process_stops_is_not_begun_and_costs_nothing() {
+    let world = World::new();
+    let first = world.send_first();
+    let adds = world.next(first, &world.needs(), &world.many_needs());
+    let (before, counted) = (world.rows(), world.counted());
+    let other = world.scene.beside();
+    world.scene.vault.end_jobs();
+    for _ in 0..2 {
+        let left = world.client.send(&world.scene, &world.append, &adds);
+        assert!(matches!(left, Err(Error::ReceiptLeft)), "{left:?}");
+        assert_eq!((world.rows(), world.counted()), (before, counted));
+    }
+    // Another process takes it in, and then it has its cost.
+    world.client.send(&other, &world.append, &adds).unwrap();
+    assert_eq!(world.counted(), counted + i64::from(MANY));
+}
+
+#[test]
+fn one_of_those_who_wait_takes_back_what_was_left_and_the_others_go_on_waiting() {
+    let (pair, interruption) = interrupted();
+    let (world, first, _) = begun(&pair);
+    let scene = &world.scene;
+    let same = world.next(first, &world.needs(), &world.needs());
+    let bytes = world.client.request(&world.client.sign(&same));
+    let database = scene.vault.database();
+    let begun = database.write(&mut |transaction| coming::begin(transaction, 1, 1, "gone"));
+    begun.unwrap();
+    let wait = || {
+        let (length_bytes, folder) = (Some(bytes.len() as u64), scene.folder.path());
+        let begun = scene
+            .vault
+            .begin_receipt(&world.append, &repository(), length_bytes, folder);
+        let mut upload = begun.unwrap();
+        upload.write(&bytes).unwrap();
+        match upload.take().unwrap() {
+            ReceiptTaken::Waits(waiting) => waiting,
+            ReceiptTaken::Stands(accepted) => panic!("{accepted:?}"),
+        }
+    };
+    let (one, other) = (wait(), wait());
+    let left = database.write(&mut |transaction| {
+        coming::leave(transaction, 1, "gone").map(|is_left| assert!(is_left))
+    });
+    left.unwrap();
+    let look: Happens = Box::new(move || {
+        let (reply, answer) = channel();
+        // Whoever took back the same would wait for the transaction that is under way.
+        thread::spawn(move || reply.send(other.look().unwrap()));
+        let looked = answer.recv_timeout(PATIENCE).unwrap();
+        assert!(matches!(looked, ControlFlow::Continue(_)), "{looked:?}");
+    });
+    *interruption.lock() = Some((0, look));
+    let looked = one.look().unwrap();
+    assert!(matches!(looked, ControlFlow::Break(_)), "{looked:?}");
+    assert!(interruption.lock().is_none());
+    assert_eq!(world.rows().2, 0);
 }
 
 #[test]
