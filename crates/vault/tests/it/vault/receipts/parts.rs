@@ -255,7 +255,7 @@ fn one_of_those_who_wait_takes_back_what_was_left_and_the_others_go_on_waiting()
     let look: Happens = Box::new(move || {
         let (reply, answer) = channel();
         // Whoever took back the same would wait for the transaction that is under way.
-        thread::spawn(move || reply.send(other.look().unwrap()));
+        thread::spawn(move || drop(reply.send(other.look().unwrap())));
         let looked = answer.recv_timeout(PATIENCE).unwrap();
         assert!(matches!(looked, ControlFlow::Continue(_)), "{looked:?}");
     });
