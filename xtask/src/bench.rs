@@ -22,7 +22,7 @@ use crate::bench::contender::{Contender, Place, Step};
 use crate::bench::data::DataSet;
 use crate::bench::measure::{Samples, reading_rate, sha256_rate};
 use crate::bench::report::Report;
-use crate::run::{capture, cargo, run as run_command, target_folder, workspace_root};
+use crate::run::{capture, cargo, cores, run as run_command, target_folder, workspace_root};
 
 /// What `bench` takes.
 #[derive(Debug, ClapArgs)]
@@ -268,7 +268,7 @@ fn machine() -> Result<String> {
     let kernel = capture(Command::new("uname").arg("-r"))?;
     Ok(format!(
         "{model}, {} cores, {} GB of memory, Linux {}",
-        measure::cores(),
+        cores(),
         kilobytes / 1_000_000,
         kernel.trim()
     ))

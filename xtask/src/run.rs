@@ -51,6 +51,11 @@ pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
         .find(|candidate| candidate.is_file())
 }
 
+/// How many cores this process may use.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// A cargo command in the workspace root.
 ///
 /// What `cargo run` tells this program of its own package does not reach it: build scripts that

@@ -6,7 +6,7 @@
 use anyhow::Result;
 use clap::Args as ClapArgs;
 
-use crate::run::{cargo, run as run_command};
+use crate::run::{cargo, cores, run as run_command};
 use crate::setup;
 
 /// What `test` takes.
@@ -20,11 +20,22 @@ pub(crate) struct Args {
     nextest: Vec<String>,
 }
 
+/// What nextest hears of how many tests it runs at once.
+const THREADS: &str = "NEXTEST_TEST_THREADS";
+
+/// Many tests wait for clocks, disks and servers of theirs: half as many again as there are cores.
+const fn tests_at_once(cores: usize) -> usize {
+    cores + cores.div_ceil(2)
+}
+
 /// Installs what the tests need and runs them; documentation tests too, unless some were picked.
 pub(crate) fn run(arguments: &Args) -> Result<()> {
     let programs = setup::run()?;
     let mut nextest = cargo(["nextest", "run", "--workspace"]);
     nextest.args(&arguments.nextest);
+    if std::env::var_os(THREADS).is_none() {
+        nextest.env(THREADS, tests_at_once(cores()).to_string());
+    }
     let mut commands = vec![nextest];
     if arguments.nextest.is_empty() {
         commands.push(cargo(["test", "--workspace", "--doc"]));

@@ -174,11 +174,6 @@ fn own_peak_bytes() -> Result<u64> {
     Ok(kilobytes << 10)
 }
 
-/// How many cores this process may use.
-pub(super) fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
-}
-
 /// The middle one of several rates.
 pub(super) fn median_rate(rates: &[f64]) -> Option<f64> {
     let mut rates = rates.to_vec();

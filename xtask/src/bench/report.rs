@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use crate::bench::contender::{Contender, Step};
 use crate::bench::data::{DataSet, Size};
-use crate::bench::measure::{Sample, Samples, cores, median_rate};
+use crate::bench::measure::{Sample, Samples, median_rate};
+use crate::run::cores;
 
 /// Everything measured in a run.
 #[derive(Debug, Default)]
