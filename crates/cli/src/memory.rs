@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use strongroom_engine::backup::report::BackupReport;
 use strongroom_engine::known::{Lost, Records};
-use strongroom_engine::lead::{LeadProblem, ProblemState};
+use strongroom_engine::lead::ProblemState;
 use strongroom_engine::receipts::Receipts;
 use strongroom_engine::session::{KeyNotGiven, ReadyCopy, Session, TriedKeys, chain};
 use strongroom_engine::state::{RepositoryState, SeenFiles, StateFolder};
@@ -272,19 +272,7 @@ pub(crate) fn verified(
     report: &VerifyReport,
     verify: &Verify,
 ) {
-    // A pack that an index file names and no copy has is lost, though no record may tell of it.
-    let is_nowhere = |problem: &&Problem| {
-        let is_missing =
-            matches!(&problem.kind, ProblemKind::Missing { elsewhere } if elsewhere.is_empty());
-        let is_listed = |copy: &VerifiedCopy| is_unlisted(copy) || copy.listing.holds(problem.name);
-        is_missing && problem.name.kind() == FileType::Data && !report.copies.iter().any(is_listed)
-    };
-    let nowhere = report.problems.iter().filter(is_nowhere);
-    let nowhere: BTreeSet<FileName> = nowhere.map(|problem| problem.name).collect();
-    told(memory.update_gone(|gone| {
-        gone.lose(&report.lost.files);
-        gone.lose(&nowhere);
-    }));
+    told(memory.update_gone(|gone| gone.lose(&report.lost.files)));
     for read in &report.copies {
         let Some(copy) = copies.iter().find(|copy| copy.name == read.name) else {
             continue;
@@ -358,16 +346,6 @@ fn record(
 /// Whether it is not known what the copy holds.
 fn is_unlisted(read: &VerifiedCopy) -> bool {
     read.failure.is_some() && read.listing.is_empty()
-}
-
-/// Takes out of a backup's report that the lead lacks what a person has said is gone: it is stored
-/// anew, and told by each verify.
-pub(crate) fn leave_out_accepted(opened: &Opened, report: &mut BackupReport) {
-    let accepted = opened.memory().gone().accepted;
-    let is_accepted = |problem: &LeadProblem| {
-        problem.state == ProblemState::Told && accepted.contains(problem.file)
-    };
-    report.lead_problems.retain(|problem| !is_accepted(problem));
 }
 
 /// Remembers what a backup found damaged on its lead, so that a sync heals it.
@@ -575,6 +553,20 @@ mod tests {
             world.verified(Share::All, false, (both(&y), vec![]));
             assert_eq!(world.damaged(0), [""; 0]);
         }
+    }
+
+    #[test]
+    fn what_one_copy_s_index_alone_names_is_told_and_not_kept_as_lost() {
+        let y = ["y"];
+        let world = World::new();
+        let elsewhere = Vec::new();
+        let missing = problem("two", "x", ProblemKind::Missing { elsewhere });
+        let found = (
+            vec![read("one", &y, &y), read("two", &y, &y)],
+            vec![missing],
+        );
+        world.verified(Share::All, false, found);
+        assert_eq!(world.memory.gone().lost.iter().count(), 0);
     }
 
     #[test]

@@ -38,8 +38,7 @@ const NAMED: usize = 3;
 ///
 /// What this machine knows to have been there, by receipts and earlier syncs, and no copy lists any
 /// more is named, and the exit status is 3, until it is back. After a forget on all copies that was
-/// meant, or where a file was whole nowhere and you have removed it, say --accept-removed once: then
-/// what is gone by now is no longer missed.
+/// meant, say --accept-removed once: then what is gone by now is no longer missed.
 ///
 /// A key that a vault holds for an operator to admit is not sent again, and its copy is not behind
 /// where it lists another key. A vault that takes files and logs none of them is an alarm.
@@ -156,7 +155,6 @@ pub(crate) fn run(opened: &mut Opened, wishes: Wishes, progress: &Progress) -> R
         pending_keys: opened.vaults.pending_keys(),
         seen: seen.collect(),
         known_files,
-        accepted_files: memory.gone().accepted.iter().collect(),
         needs: wishes.needs,
         new_snapshots: wishes.new_snapshots,
         decision: wishes.decision,

@@ -3,8 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
 
 use strongroom_testkit::programs::restic_versions;
 use strongroom_testkit::tree::TreeSpec;
@@ -30,14 +29,6 @@ fn remove_everywhere(scene: &Scene, files: impl Iterator<Item = PathBuf>) {
             fs::remove_file(scene.path(copy).join(&file)).unwrap();
         }
     }
-}
-
-/// Changes a byte of a file, as rot does.
-fn damage(path: &Path) {
-    let mut bytes = fs::read(path).unwrap();
-    bytes[40] ^= 1;
-    fs::remove_file(path).unwrap();
-    fs::write(path, bytes).unwrap();
 }
 
 fn of_kind<'a>(files: &'a BTreeSet<PathBuf>, kind: &'a str) -> impl Iterator<Item = PathBuf> + 'a {
@@ -103,80 +94,6 @@ fn a_pack_that_is_removed_from_all_copies_is_missed_without_the_password_too() {
 }
 
 #[test]
-fn a_pack_that_is_whole_nowhere_is_given_up_with_our_own_commands() {
-    let (scene, new) = two_backups();
-    // Nothing but the second snapshot needs the largest of its packs.
-    fs::remove_file(scene.source().join("noise")).unwrap();
-    scene.expect(0, &["--quiet", "backup"]);
-    let size = |file: &PathBuf| fs::metadata(scene.path("one").join(file)).unwrap().len();
-    let pack = of_kind(&new, "data").max_by_key(size).unwrap();
-    let snapshot = of_kind(&new, "snapshots").next().unwrap();
-    for copy in ALL {
-        damage(&scene.path(copy).join(&pack));
-    }
-    scene.expect(1, &["--quiet", "verify"]);
-    let ended = scene.expect(3, &["sync"]);
-    ended.assert_says(&["is whole nowhere"]);
-    let status = scene.expect(1, &["status"]);
-    let mend = "no copy has that whole: strongroom sync says how to give it up";
-    assert!(status.out.contains(mend), "{}", status.out);
-
-    // What the hint says, to the letter.
-    let hint = ended.err.lines().find(|line| line.contains("give it up"));
-    let (_, steps) = hint.unwrap().split_once("give it up: ").unwrap();
-    for step in steps.split("; ") {
-        if step.starts_with("rm ") {
-            let mut removal = Command::new("sh");
-            removal.args(["-c", step]).stdin(Stdio::null());
-            assert!(removal.status().unwrap().success(), "{step}");
-        } else {
-            let (step, _) = step.split_once(", which").unwrap_or((step, ""));
-            let (program, step) = step.split_once(' ').unwrap();
-            assert_eq!(program, "strongroom");
-            let ended = scene.run(&step.split(' ').collect::<Vec<_>>());
-            assert!(ended.code == Some(0) || step == "backup", "{}", ended.err);
-        }
-    }
-    let words = ["data/", "on no copy, as was accepted"];
-    scene.expect(0, &["verify"]).assert_says(&words);
-    scene.expect(0, &["verify", "--no-password"]);
-    let ended = scene.expect(0, &["--json", "verify", "--decode"]);
-    ended.assert_says(&words);
-    ended.assert_says(&["snapshots/", "incomplete, as was accepted"]);
-    let mut accepted = [&pack, &snapshot].map(|file| {
-        let id = file.file_name().unwrap().to_str().unwrap();
-        let kind = file.iter().next().unwrap().to_str().unwrap();
-        format!("{kind}/{id}")
-    });
-    accepted.sort();
-    assert_eq!(ended.summary()["accepted"], serde_json::json!(accepted));
-    assert_eq!(ended.summary()["clean"], true);
-    let ended = scene.expect(0, &["backup"]);
-    assert!(!ended.err.contains("warning"), "{}", ended.err);
-    let status = scene.run(&["status"]);
-    assert!(
-        status.out.contains("0 errors     unproven"),
-        "{}",
-        status.out
-    );
-
-    // A new copy gets the index files that still name it.
-    fs::remove_dir_all(scene.path("three")).unwrap();
-    scene.expect(0, &["--quiet", "init"]);
-    let ended = scene.expect(3, &["sync"]);
-    assert!(!ended.err.contains("does not get index/"), "{}", ended.err);
-    assert_eq!(scene.files("three", "index"), scene.files("one", "index"));
-    // Without the snapshot that needs it nothing is left to be told of that copy.
-    for copy in ["one", "two"] {
-        fs::remove_file(scene.path(copy).join(&snapshot)).unwrap();
-    }
-    scene.expect(0, &["sync", "--accept-removed"]);
-    scene.expect(0, &["sync"]);
-    let ended = scene.expect(0, &["verify", "--decode"]);
-    assert!(!ended.err.contains("incomplete"), "{}", ended.err);
-}
-
-#[test]
 fn a_copy_that_is_away_may_have_what_is_on_no_other() {
     let (scene, new) = two_backups();
     remove_everywhere(&scene, of_kind(&new, "snapshots"));
@@ -204,6 +121,36 @@ fn a_stock_forget_and_prune_of_all_copies_is_settled_by_one_command() {
     scene.expect(0, &["verify", "--no-password"]);
     for copy in ALL {
         scene.check(restic, copy, &[]);
+    }
+}
+
+#[test]
+fn an_index_file_from_before_a_prune_goes_nowhere_and_is_wrong_though_the_prune_was_accepted() {
+    let (scene, new) = two_backups();
+    fs::remove_file(scene.source().join("noise")).unwrap();
+    scene.expect(0, &["--quiet", "backup"]);
+    // It names a pack of which nothing is needed any more.
+    let old = of_kind(&new, "index").next().unwrap();
+    let bytes = fs::read(scene.path("one").join(&old)).unwrap();
+    let restic = &restic_versions()[0];
+    for copy in ALL {
+        scene.restic(restic, copy, &["forget", "--prune", "--keep-last", "1"]);
+    }
+    scene.expect(0, &["sync", "--accept-removed"]);
+    scene.expect(0, &["verify"]);
+    let after = scene.files("one", "index");
+    assert!(!after.contains(&old));
+
+    // Somebody who may write to one copy puts it back.
+    fs::write(scene.path("two").join(&old), bytes).unwrap();
+    let ended = scene.expect(1, &["--json", "verify"]);
+    assert_eq!(ended.summary()["clean"], false);
+    ended.assert_says(&["two: data/", "missing"]);
+    scene.expect(1, &["verify", "--decode"]);
+    let ended = scene.expect(3, &["sync"]);
+    ended.assert_says(&["does not get index/"]);
+    for copy in ["one", "three"] {
+        assert_eq!(scene.files(copy, "index"), after, "{copy}");
     }
 }
 

@@ -8,7 +8,7 @@ use strongroom_store::Error;
 use crate::session::chain;
 use crate::sync::lane::Lane;
 use crate::sync::plan::Item;
-use crate::sync::report::{Junk, SyncProblemKind, removal};
+use crate::sync::report::{Junk, SyncProblemKind};
 use crate::sync::run::Run;
 use crate::verify::content::{self, Content};
 
@@ -122,7 +122,7 @@ impl Run<'_> {
             return;
         }
         let name = item.name;
-        let (mut copies, mut removals) = (Vec::new(), Vec::new());
+        let mut copies = Vec::new();
         for (number, _) in &item.holders {
             let Some(lane) = self.lanes.get(*number) else {
                 continue;
@@ -134,12 +134,10 @@ impl Run<'_> {
             // A copy that went away is a failure of its own.
             if wrong.contains(number) || !state.is_unreachable {
                 copies.push(lane.copy.name.clone());
-                removals.push(removal(&lane.copy, name));
             }
         }
         if !copies.is_empty() {
-            let removal = removals;
-            self.problem(name, SyncProblemKind::NowhereWhole { copies, removal });
+            self.problem(name, SyncProblemKind::NowhereWhole { copies });
         }
     }
 

@@ -72,8 +72,6 @@ pub enum SyncProblemKind {
     NowhereWhole {
         /// Where it is wrong, was listed and is not, or cannot be read.
         copies: Vec<String>,
-        /// For each of them how to get rid of it.
-        removal: Vec<String>,
     },
     /// It is wrong on a copy that does not let it be replaced.
     NotReplaced {
@@ -180,13 +178,11 @@ impl SyncProblem {
                  strongroom sync"
                     .to_owned()
             }
-            SyncProblemKind::NowhereWhole { removal, .. } => {
-                format!(
-                    "if a copy that is away may have it, bring it back, then strongroom sync; \
-                     otherwise give it up: {}; strongroom backup, which stores again what the \
-                     source still has; strongroom sync --accept-removed",
-                    removal.join("; ")
-                )
+            SyncProblemKind::NowhereWhole { .. } => {
+                "if a copy that is away may have it, bring it back, then strongroom sync; otherwise \
+                 remove it where it is damaged, and the next backup stores again what the source \
+                 still has"
+                    .to_owned()
             }
         }
     }
@@ -249,7 +245,7 @@ impl std::fmt::Display for SyncProblem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let name = self.name;
         match &self.kind {
-            SyncProblemKind::NowhereWhole { copies, .. } => {
+            SyncProblemKind::NowhereWhole { copies } => {
                 write!(
                     f,
                     "{name} is whole nowhere: damaged, missing or unreadable on {}",
