@@ -39,7 +39,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use strongroom_model::{FileName, Id};
 use strongroom_repo::Repository;
 
-pub use report::{Diverged, Junk, SyncProblem, SyncProblemKind, SyncReport, SyncedCopy};
+pub use report::{Diverged, Junk, NotGiven, SyncProblem, SyncProblemKind, SyncReport, SyncedCopy};
 
 use crate::Listing;
 use crate::known::Lost;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use strongroom_testkit::programs::restic_versions;
 use strongroom_testkit::tree::TreeSpec;
@@ -29,6 +29,14 @@ fn remove_everywhere(scene: &Scene, files: impl Iterator<Item = PathBuf>) {
             fs::remove_file(scene.path(copy).join(&file)).unwrap();
         }
     }
+}
+
+/// Changes a byte of a file, as rot does.
+fn damage(path: &Path) {
+    let mut bytes = fs::read(path).unwrap();
+    bytes[40] ^= 1;
+    fs::remove_file(path).unwrap();
+    fs::write(path, bytes).unwrap();
 }
 
 fn of_kind<'a>(files: &'a BTreeSet<PathBuf>, kind: &'a str) -> impl Iterator<Item = PathBuf> + 'a {
@@ -121,6 +129,62 @@ fn a_stock_forget_and_prune_of_all_copies_is_settled_by_one_command() {
     scene.expect(0, &["verify", "--no-password"]);
     for copy in ALL {
         scene.check(restic, copy, &[]);
+    }
+}
+
+#[test]
+fn what_is_whole_nowhere_is_taken_out_of_the_index_by_each_stock_restic() {
+    for restic in &restic_versions() {
+        let (scene, new) = two_backups();
+        // Nothing but the second snapshot needs the largest of its packs.
+        fs::remove_file(scene.source().join("noise")).unwrap();
+        scene.expect(0, &["--quiet", "backup"]);
+        let size = |file: &PathBuf| fs::metadata(scene.path("one").join(file)).unwrap().len();
+        let pack = of_kind(&new, "data").max_by_key(size).unwrap();
+        let snapshot = of_kind(&new, "snapshots").next().unwrap();
+        let snapshot = snapshot.file_name().unwrap().to_str().unwrap();
+        for copy in ALL {
+            damage(&scene.path(copy).join(&pack));
+        }
+        scene.expect(1, &["--quiet", "verify"]);
+        let ended = scene.expect(3, &["sync"]);
+        ended.assert_says(&["hint: ", "is lost", "No copy has it whole"]);
+        assert!(!ended.err.contains("rm "), "{}", ended.err);
+        let status = scene.expect(1, &["status"]);
+        let mend = "no copy has that whole: strongroom backup stores again";
+        assert!(status.out.contains(mend), "{}", status.out);
+
+        // What docs/when-something-is-wrong.md says.
+        let aside = scene.path("aside");
+        fs::create_dir(&aside).unwrap();
+        let is_old = restic.version == "0.14";
+        let rebuild: &[&str] = match is_old {
+            true => &["rebuild-index", "--read-all-packs"],
+            false => &["repair", "index", "--read-all-packs"],
+        };
+        for copy in ALL {
+            fs::rename(scene.path(copy).join(&pack), aside.join(copy)).unwrap();
+            scene.restic(restic, copy, rebuild);
+        }
+        scene
+            .expect(3, &["backup"])
+            .assert_says(&["index/", "lost"]);
+        scene.expect(0, &["sync", "--accept-removed"]);
+        scene.expect(0, &["verify"]);
+        let ended = scene.expect(1, &["verify", "--decode"]);
+        ended.assert_says(&["snapshots/", snapshot, "incomplete"]);
+        if !is_old {
+            scene.restic(restic, "one", &["repair", "snapshots", "--forget"]);
+        }
+        for copy in ALL.iter().skip(usize::from(!is_old)) {
+            scene.restic(restic, copy, &["forget", snapshot]);
+        }
+        scene.expect(0, &["sync", "--accept-removed"]);
+        scene.expect(0, &["verify", "--decode"]);
+        scene.assert_identical();
+        for copy in ALL {
+            scene.check(restic, copy, &[]);
+        }
     }
 }
 

@@ -40,7 +40,7 @@ pub(crate) fn count_unmended(
             .problems
             .iter()
             .filter(|problem| match &problem.kind {
-                SyncProblemKind::NowhereWhole { copies } => copies.contains(&copy.name),
+                SyncProblemKind::NowhereWhole { copies, .. } => copies.contains(&copy.name),
                 _ => false,
             })
             .map(|problem| &problem.name);
@@ -160,6 +160,7 @@ mod tests {
             name: *name,
             kind: SyncProblemKind::NowhereWhole {
                 copies: vec!["two".to_owned()],
+                not_given: Vec::new(),
             },
         });
         let sync = SyncReport {
