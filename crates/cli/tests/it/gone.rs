@@ -73,8 +73,14 @@ fn a_snapshot_that_is_removed_from_all_copies_is_missed_by_every_look() {
     // A later backup does not make it forgotten, and is not called complete.
     scene.expect(3, &["backup"]).assert_says(&words);
     scene.expect(3, &["sync"]).assert_says(&words);
-    // A person settles it with one command, for good.
-    scene.expect(0, &["sync", "--accept-removed"]);
+    // A person settles it with one command, for good, and sees what that is.
+    let ended = scene.expect(0, &["--json", "sync", "--accept-removed"]);
+    ended.assert_says(&["noted as removed on purpose", "1 snapshot (", &id[..8]]);
+    assert_eq!(
+        ended.summary()["accepted"],
+        serde_json::json!([format!("snapshots/{id}")])
+    );
+    assert_eq!(ended.summary()["lost"], serde_json::json!([]));
     scene.expect(0, &["sync"]);
     scene.expect(0, &["verify"]);
     scene.expect(0, &["verify", "--no-password"]);
