@@ -97,10 +97,10 @@ fn what_was_read_of_a_disk_does_not_vouch_for_the_next_one() {
     scene.expect(0, &["--quiet", "init"]);
     scene.expect(0, &["--quiet", "sync"]);
     is_unread(1);
-    // A new disk to which somebody copies the files of the old one.
+    // A new disk to which somebody copies the files of the old one, with their times.
     fs::rename(scene.path("one"), scene.path("old")).unwrap();
     let mut copy = Command::new("cp");
-    copy.arg("-r").arg(scene.path("old")).arg(scene.path("one"));
+    copy.arg("-a").arg(scene.path("old")).arg(scene.path("one"));
     assert!(copy.status().unwrap().success());
     is_unread(0);
     scene
