@@ -300,6 +300,9 @@ fn record(
         let problems = report.problems.iter();
         problems.filter(move |problem| problem.copy == read.name)
     };
+    // Where nothing tells which place it was, what was read vouches for nothing, and takes nothing
+    // from what was read before.
+    let is_placed = is_unlisted(read) || !evidence.lacks_place(read.listing.place);
     if !is_unlisted(read) {
         evidence.move_to(read.listing.place);
     }
@@ -312,7 +315,8 @@ fn record(
         _ => false,
     };
     // What is read of a share does not cover the copy; all of the share was read all the same.
-    let is_whole_share = read.failure.is_none()
+    let is_whole_share = is_placed
+        && read.failure.is_none()
         && (read.covered || verify.share != Share::All && !of_copy().any(is_unread));
     if is_whole_share {
         let is_somewhere = |name: FileName| {
@@ -629,6 +633,35 @@ mod tests {
         assert!(!world.evidence(1).was_read());
         let known = world.memory.read_files(&world.copies[1]).unwrap();
         assert_eq!(known.unread(&disk("new", &x).listing).files, 2);
+    }
+
+    #[test]
+    fn what_was_read_stays_read_while_nothing_tells_the_place() {
+        let x = ["x", "y"];
+        let world = World::new();
+        let at = |place: Option<&str>| {
+            let mut read = read("two", &x, &x);
+            read.listing.place = place.map(|text| Id::of(text.as_bytes()));
+            read
+        };
+        let half = |number| Share::Slice { number, of: 2 };
+        // The first was noted by an earlier version, which knew no place.
+        world.verified(half(1), false, (vec![at(None)], vec![]));
+        world.verified(half(2), false, (vec![at(Some("disk"))], vec![]));
+        let before = world.evidence(1);
+        assert!(before.every_byte_read_since().is_some());
+        // Its config is missing: what is wrong is noted all the same.
+        let wrong = problem("two", "x", ProblemKind::WrongContent);
+        world.verified(Share::All, false, (vec![at(None)], vec![wrong]));
+        assert_eq!(world.damaged(1), [pack("x").to_string()]);
+        world.verified(half(1), false, (vec![at(None)], vec![]));
+        let after = world.evidence(1);
+        assert_eq!(after.last_verify, before.last_verify);
+        assert!(after.every_byte_read_since().is_some());
+        let known = world.memory.read_files(&world.copies[1]).unwrap();
+        assert_eq!(known.unread(&at(Some("disk")).listing).files, 0);
+        // Of another disk nothing was read.
+        assert_eq!(known.unread(&at(Some("other")).listing).files, 2);
     }
 
     #[test]

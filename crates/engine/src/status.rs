@@ -134,13 +134,11 @@ pub fn gather(
             Seen::Ready(_) | Seen::Empty => None,
         };
         let mut evidence = remember(look, &held, memory.as_ref(), now, &mut problems);
-        if let Seen::Ready(ready) = &look.seen
-            && evidence.move_to(ready.listing.place)
-        {
-            problems.push(format!(
-                "{}: what lies there now is not the place that was verified, or its config was \
-                 written anew: nothing of it counts as read until the next strongroom verify",
-                look.name
+        if let Seen::Ready(ready) = &look.seen {
+            problems.extend(another_place(
+                &look.name,
+                &mut evidence,
+                ready.listing.place,
             ));
         }
         let others = copies.iter().filter_map(|other| {
@@ -221,6 +219,27 @@ fn lost(records: &Records<'_>, looks: &[Look<'_>]) -> Option<LostFiles> {
     })
 }
 
+/// Lets nothing count as read that was read of another place than the one that is there now, or of
+/// which nobody knows whether it was; says so where anything was. The state folder keeps it: the
+/// place may come back.
+fn another_place(name: &str, evidence: &mut CopyEvidence, place: Option<Id>) -> Option<String> {
+    if evidence.lacks_place(place) {
+        return evidence.forget_readings().then(|| {
+            format!(
+                "{name}: its config is missing or cannot be read, so that nothing tells whether it \
+                 is the place that was verified: nothing of it counts as read meanwhile; \
+                 strongroom sync brings it"
+            )
+        });
+    }
+    evidence.move_to(place).then(|| {
+        format!(
+            "{name}: what lies there now is not the place that was verified, or its config was \
+             written anew: nothing of it counts as read until the next strongroom verify"
+        )
+    })
+}
+
 /// What came to a copy since it was read; `None` where that cannot be told.
 fn unread(look: &Look<'_>, memory: Option<&RepositoryState>) -> Option<Unread> {
     let (Seen::Ready(ready), Some(store)) = (&look.seen, look.store) else {
@@ -273,6 +292,7 @@ fn remember(
     let change = |evidence: &mut CopyEvidence| {
         let at = now;
         evidence.listing = Some(Listing { at, files, bytes });
+        evidence.adopt(ready.listing.place);
         let whole = held
             .iter()
             .filter(|held| held.wholeness == Wholeness::Whole);

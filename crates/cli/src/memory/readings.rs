@@ -33,7 +33,22 @@ pub(crate) fn written_anew(opened: &Opened, report: &SyncReport) {
             written.extend(files.map(|entry| entry.id).filter(is_new));
         }
         told(memory.update_read_files(copy, |known| known.forget(&written)));
+        if synced.healed.contains(&FileName::CONFIG) {
+            healed_config(&memory, copy, before.listing.place);
+        }
     }
+}
+
+/// Binds what was read of a copy to the `config` that a sync has put there, where it was read at the
+/// place that was there before. Where that is not known, as when `config` was missing, it stays
+/// unproven.
+fn healed_config(memory: &RepositoryState, copy: &CopyStore, before: Option<Id>) {
+    let (Some(before), Ok(Some(now))) = (before, copy.store.identity()) else {
+        return;
+    };
+    let rebind = |evidence: &mut CopyEvidence| evidence.rebind(before, now);
+    told(memory.update_evidence(copy, rebind).map(drop));
+    told(memory.update_read_files(copy, |known| known.rebind(before, now)));
 }
 
 /// Forgets that anything was read of copies on which the repository was made just now.

@@ -114,3 +114,31 @@ fn what_was_read_of_a_disk_does_not_vouch_for_the_next_one() {
     assert!(!row(1)["every_byte_read_since"].is_null(), "{}", row(1));
     assert_eq!(row(1)["unread"]["files"], 0);
 }
+
+#[test]
+fn what_was_read_stays_read_where_a_sync_heals_config() {
+    let scene = Scene::new();
+    TreeSpec::small(1).build(&scene.source().join("tree"));
+    scene.begin();
+    let config = scene.path("two").join("config");
+    let mut bytes = fs::read(&config).unwrap();
+    bytes[20] ^= 1;
+    fs::remove_file(&config).unwrap();
+    fs::write(&config, bytes).unwrap();
+    scene.expect(1, &["--quiet", "verify"]);
+    let assert_read = || {
+        let status = scene.run(&["--json", "status"]);
+        let row = &status.summary()["copies"][1];
+        assert!(!row["every_byte_read_since"].is_null(), "{row}");
+        assert_eq!(row["unread"]["files"], 0, "{row}");
+        assert!(!status.err.contains("not the place"), "{}", status.err);
+    };
+    assert_read();
+    scene.expect(0, &["--quiet", "sync"]);
+    assert_eq!(
+        fs::read(&config).unwrap(),
+        fs::read(scene.path("one").join("config")).unwrap()
+    );
+    assert_read();
+    scene.expect(0, &["--quiet", "verify"]);
+}
