@@ -222,19 +222,28 @@ pub(crate) fn synced(opened: &Opened, report: &SyncReport) {
     }
     told(memory.update_gone(|gone| {
         gone.lose(&report.lost.files);
-        gone.find(|name| report.copies.iter().any(|copy| copy.listing.holds(name)));
+        let doubtful = report.copies.iter().map(|copy| doubtful(copy, report));
+        let doubtful: Vec<_> = doubtful.collect();
+        gone.find(|name| {
+            let mut copies = report.copies.iter().zip(&doubtful);
+            copies.any(|(copy, doubtful)| copy.listing.holds(name) && !doubtful.contains(&name))
+        });
     }));
+}
+
+/// What a copy lists and nobody could read right, or what went to no other copy: its name alone says
+/// nothing.
+fn doubtful(synced: &SyncedCopy, report: &SyncReport) -> BTreeSet<FileName> {
+    let junk = report.junk.iter().map(|junk| junk.name);
+    let problems = report.problems.iter().map(|problem| problem.name);
+    let unmended = synced.unmended.iter().copied();
+    junk.chain(problems).chain(unmended).collect()
 }
 
 /// Adds what a copy holds to what it was seen to hold, but for what nobody could read right: junk
 /// is no loss when it goes. Nothing is forgotten because it is not there.
 fn see(seen: &mut SeenFiles, synced: &SyncedCopy, report: &SyncReport) {
-    let junk = report.junk.iter().map(|junk| junk.name);
-    let problems = report.problems.iter().map(|problem| problem.name);
-    let doubtful: BTreeSet<FileName> = junk
-        .chain(problems)
-        .chain(synced.unmended.iter().copied())
-        .collect();
+    let doubtful = doubtful(synced, report);
     let sound = |kind, files: &Files| {
         let ids: Vec<Id> = files.iter().map(|entry| entry.id).collect();
         let is_sound = |id: &Id| !doubtful.contains(&FileName::new(kind, *id));

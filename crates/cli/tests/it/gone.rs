@@ -222,6 +222,14 @@ fn an_index_file_from_before_a_prune_goes_nowhere_and_is_wrong_though_the_prune_
     for copy in ["one", "three"] {
         assert_eq!(scene.files(copy, "index"), after, "{copy}");
     }
+    let status = scene.run(&["status"]);
+    assert!(!status.out.contains("lost"), "{}", status.out);
+    // Nobody misses it when it is gone again.
+    fs::remove_file(scene.path("two").join(&old)).unwrap();
+    scene.expect(0, &["sync"]);
+    scene.expect(0, &["verify"]);
+    let status = scene.run(&["status"]);
+    assert!(!status.out.contains("lost"), "{}", status.out);
 }
 
 #[test]
@@ -247,6 +255,21 @@ fn a_copy_that_was_pruned_by_itself_is_named_by_status() {
     assert!(card.contains(lost), "{card}");
     scene.expect(0, &["sync"]);
     assert!(!status().contains("has lost"), "{}", status());
+}
+
+#[test]
+fn junk_under_a_name_that_was_accepted_as_removed_does_not_bring_it_back() {
+    let (scene, new) = two_backups();
+    let snapshot = of_kind(&new, "snapshots").next().unwrap();
+    remove_everywhere(&scene, of_kind(&new, "snapshots"));
+    scene.expect(0, &["sync", "--accept-removed"]);
+    fs::write(scene.path("two").join(&snapshot), "junk").unwrap();
+    let status = scene.run(&["status"]);
+    assert!(!status.out.contains("has lost"), "{}", status.out);
+    scene.expect(3, &["sync"]);
+    fs::remove_file(scene.path("two").join(&snapshot)).unwrap();
+    scene.expect(0, &["sync"]);
+    scene.expect(0, &["verify"]);
 }
 
 #[test]
