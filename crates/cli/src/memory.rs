@@ -23,7 +23,7 @@ use strongroom_model::{CopyEvidence, FileName, FileType, Id};
 use crate::context::Opened;
 use crate::output::{Output, visible};
 
-pub(crate) use readings::{made_anew, written_anew};
+pub(crate) use readings::{before_sync, made_anew, verify_begins, verify_ended, written_anew};
 
 /// The key files that receipts name, but for those that were removed since; read only where copies
 /// disagree, since there is a receipt for each snapshot.
@@ -638,10 +638,44 @@ mod tests {
         assert_eq!(known.unread(&disk("new", &x).listing).files, 1);
 
         // An init makes an empty place of it, whatever it is.
-        made_anew(&world.memory, &world.copies);
+        made_anew(&world.memory, &world.copies[1]);
         assert!(!world.evidence(1).was_read());
         let known = world.memory.read_files(&world.copies[1]).unwrap();
         assert_eq!(known.unread(&disk("new", &x).listing).files, 2);
+    }
+
+    #[test]
+    fn what_a_sync_may_write_anew_is_forgotten_before_it_does() {
+        let (x, y) = (["x", "y", "z"], ["y", "z"]);
+        let world = World::new();
+        let unread = || {
+            let known = world.memory.read_files(&world.copies[1]).unwrap();
+            known.unread(&listing(&x)).files
+        };
+        world.verified(Share::All, false, (vec![read("two", &x, &x)], vec![]));
+        assert_eq!(unread(), 0);
+        // A later share finds one wrong, and another is not there.
+        let wrong = problem("two", "z", ProblemKind::WrongContent);
+        let found = (vec![read("two", &x, &["x"])], vec![wrong]);
+        world.verified(Share::Percent(5), false, found);
+        readings::not_there(&world.memory, &world.copies[1], &listing(&y));
+        assert_eq!(unread(), 2);
+    }
+
+    #[test]
+    fn what_is_written_anew_beside_a_verify_was_not_read_by_it() {
+        let x = ["x", "y"];
+        let world = World::new();
+        let memory = &world.memory;
+        let began = Timestamp::UNIX_EPOCH;
+        let later = Timestamp::from_second(9).unwrap();
+        let written = BTreeSet::from([Id::of(b"x")]);
+        verify_begins(memory, &world.copies, began);
+        readings::wrote(memory, &world.copies[1], &written, later);
+        world.verified(Share::All, false, (vec![read("two", &x, &x)], vec![]));
+        verify_ended(memory, &world.copies, began);
+        let known = memory.read_files(&world.copies[1]).unwrap();
+        assert_eq!(known.unread(&listing(&x)).files, 1);
     }
 
     #[test]

@@ -143,6 +143,7 @@ pub(crate) fn run(opened: &mut Opened, wishes: Wishes, progress: &Progress) -> R
     let memory = opened.memory();
     memory::rotten(opened);
     memory::doubt(&mut opened.session, &memory);
+    memory::before_sync(opened);
     let seen = opened
         .session
         .ready()

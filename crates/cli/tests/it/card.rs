@@ -5,7 +5,7 @@ use std::process::Command;
 
 use strongroom_testkit::tree::TreeSpec;
 
-use crate::scene::{Scene, write_noise};
+use crate::scene::{ALL, Scene, write_noise};
 
 /// Writes the record of a rehearsal, which no command makes yet.
 fn rehearse(scene: &Scene) {
@@ -141,4 +141,33 @@ fn what_was_read_stays_read_where_a_sync_heals_config() {
     );
     assert_read();
     scene.expect(0, &["--quiet", "verify"]);
+}
+
+#[test]
+fn what_no_copy_listed_at_a_sync_was_not_read_when_it_is_back() {
+    let scene = Scene::new();
+    TreeSpec::small(1).build(&scene.source().join("tree"));
+    scene.begin();
+    scene.expect(0, &["--quiet", "verify"]);
+    let pack = scene.files("one", "data").pop_first().unwrap();
+    for copy in ALL {
+        fs::rename(
+            scene.path(copy).join(&pack),
+            scene.path(&format!("{copy}-pack")),
+        )
+        .unwrap();
+    }
+    // As one that dies when it has brought a file: nothing comes of it that it could note.
+    scene.expect(3, &["--quiet", "sync"]);
+    for copy in ALL {
+        fs::rename(
+            scene.path(&format!("{copy}-pack")),
+            scene.path(copy).join(&pack),
+        )
+        .unwrap();
+    }
+    let status = scene.run(&["--json", "status"]);
+    for row in status.summary()["copies"].as_array().unwrap() {
+        assert_eq!(row["unread"]["files"], 1, "{row}");
+    }
 }

@@ -43,6 +43,11 @@ impl ReadFiles {
         };
         let read = sound.iter().filter_map(FileName::id);
         self.files.extend(read.filter(is_read));
+        self.keep_listed(listing);
+    }
+
+    /// Forgets that files were read which are not listed: what comes in their stead was not.
+    pub fn keep_listed(&mut self, listing: &Listing) {
         let listed: BTreeSet<Id> = listing.entries().map(|entry| entry.id).collect();
         self.files.retain(|id| listed.contains(id));
     }
