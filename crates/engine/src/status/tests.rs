@@ -5,6 +5,7 @@ mod world;
 
 use std::fs;
 
+use strongroom_model::evidence::{Share, Verifier, Verify};
 use strongroom_model::scorecard::{LineKind, Location, Standing, Wholeness};
 use strongroom_model::{FileName, FileType};
 use strongroom_store::Store;
@@ -558,4 +559,50 @@ fn a_prune_of_one_copy_is_named_only_where_a_sound_index_file_of_its_own_tells_o
     let removed = [old.index, snapshot].into();
     memory.update_gone(|gone| gone.accept(&removed)).unwrap();
     assert_eq!(gone(&world.status()), [None; 3]);
+}
+
+#[test]
+fn what_was_read_counts_only_for_the_place_that_was_read() {
+    let world = World::new();
+    world.backup("content", 1);
+    let (session, copies) = (world.session(), world.copies());
+    let memory = world.state.repository(session.id());
+    let place = session.ready().last().unwrap().1.listing.place;
+    assert!(place.is_some());
+    let verified = |evidence: &mut CopyEvidence| {
+        evidence.move_to(place);
+        let verify = Verify {
+            at: (world.environment.clock)(),
+            by: Verifier::Us,
+            share: Share::All,
+            decoded: false,
+        };
+        evidence.record_verify(verify, []);
+    };
+    memory.update_evidence(&copies[2], verified).unwrap();
+    let found = || {
+        let status = world.status();
+        let read = facts(&status, "disk3").evidence.every_byte_read_since();
+        (read.is_some(), status.problems.join("; "))
+    };
+    assert_eq!(found(), (true, String::new()));
+    // Another has written its config, or it is another disk.
+    let config = world.repository.config_bytes();
+    world.stores[2].replace(FileName::CONFIG, config).unwrap();
+    let (is_read, problems) = found();
+    assert!(!is_read);
+    assert!(
+        problems.contains("disk3: what lies there now is not the place"),
+        "{problems}"
+    );
+    world.stores[2].remove(FileName::CONFIG).unwrap();
+    let (is_read, problems) = found();
+    assert!(!is_read);
+    assert!(
+        problems.contains("disk3: its config is missing"),
+        "{problems}"
+    );
+    // What was noted is kept.
+    let kept = memory.evidence(&copies[2]);
+    assert!(kept.every_byte_read_since().is_some());
 }
