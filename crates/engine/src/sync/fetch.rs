@@ -248,6 +248,7 @@ pub(crate) fn read_right(lane: &Lane, name: FileName, size_bytes: u64) -> Readin
         Err(error) => {
             let reason = chain(&error);
             tracing::warn!(copy = lane.copy.name, %name, reason, "A file cannot be read");
+            lane.state.lock().broke_off.insert(name);
             Reading::BrokeOff(reason)
         }
     }
