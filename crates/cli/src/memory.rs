@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use strongroom_engine::backup::report::BackupReport;
 use strongroom_engine::known::{Lost, Records};
-use strongroom_engine::lead::{LeadProblem, ProblemState};
+use strongroom_engine::lead::ProblemState;
 use strongroom_engine::receipts::Receipts;
 use strongroom_engine::session::{KeyNotGiven, ReadyCopy, Session, TriedKeys, chain};
 use strongroom_engine::state::{RepositoryState, SeenFiles, StateFolder};
@@ -23,7 +23,7 @@ use strongroom_model::{CopyEvidence, FileName, FileType, Id};
 use crate::context::Opened;
 use crate::output::{Output, visible};
 
-pub(crate) use readings::{made_anew, written_anew};
+pub(crate) use readings::{before_sync, made_anew, verify_begins, verify_ended, written_anew};
 
 /// The key files that receipts name, but for those that were removed since; read only where copies
 /// disagree, since there is a receipt for each snapshot.
@@ -222,19 +222,28 @@ pub(crate) fn synced(opened: &Opened, report: &SyncReport) {
     }
     told(memory.update_gone(|gone| {
         gone.lose(&report.lost.files);
-        gone.find(|name| report.copies.iter().any(|copy| copy.listing.holds(name)));
+        let doubtful = report.copies.iter().map(|copy| doubtful(copy, report));
+        let doubtful: Vec<_> = doubtful.collect();
+        gone.find(|name| {
+            let mut copies = report.copies.iter().zip(&doubtful);
+            copies.any(|(copy, doubtful)| copy.listing.holds(name) && !doubtful.contains(&name))
+        });
     }));
+}
+
+/// What a copy lists and nobody could read right, or what went to no other copy: its name alone says
+/// nothing.
+fn doubtful(synced: &SyncedCopy, report: &SyncReport) -> BTreeSet<FileName> {
+    let junk = report.junk.iter().map(|junk| junk.name);
+    let problems = report.problems.iter().map(|problem| problem.name);
+    let unmended = synced.unmended.iter().copied();
+    junk.chain(problems).chain(unmended).collect()
 }
 
 /// Adds what a copy holds to what it was seen to hold, but for what nobody could read right: junk
 /// is no loss when it goes. Nothing is forgotten because it is not there.
 fn see(seen: &mut SeenFiles, synced: &SyncedCopy, report: &SyncReport) {
-    let junk = report.junk.iter().map(|junk| junk.name);
-    let problems = report.problems.iter().map(|problem| problem.name);
-    let doubtful: BTreeSet<FileName> = junk
-        .chain(problems)
-        .chain(synced.unmended.iter().copied())
-        .collect();
+    let doubtful = doubtful(synced, report);
     let sound = |kind, files: &Files| {
         let ids: Vec<Id> = files.iter().map(|entry| entry.id).collect();
         let is_sound = |id: &Id| !doubtful.contains(&FileName::new(kind, *id));
@@ -272,19 +281,7 @@ pub(crate) fn verified(
     report: &VerifyReport,
     verify: &Verify,
 ) {
-    // A pack that an index file names and no copy has is lost, though no record may tell of it.
-    let is_nowhere = |problem: &&Problem| {
-        let is_missing =
-            matches!(&problem.kind, ProblemKind::Missing { elsewhere } if elsewhere.is_empty());
-        let is_listed = |copy: &VerifiedCopy| is_unlisted(copy) || copy.listing.holds(problem.name);
-        is_missing && problem.name.kind() == FileType::Data && !report.copies.iter().any(is_listed)
-    };
-    let nowhere = report.problems.iter().filter(is_nowhere);
-    let nowhere: BTreeSet<FileName> = nowhere.map(|problem| problem.name).collect();
-    told(memory.update_gone(|gone| {
-        gone.lose(&report.lost.files);
-        gone.lose(&nowhere);
-    }));
+    told(memory.update_gone(|gone| gone.lose(&report.lost.files)));
     for read in &report.copies {
         let Some(copy) = copies.iter().find(|copy| copy.name == read.name) else {
             continue;
@@ -312,6 +309,9 @@ fn record(
         let problems = report.problems.iter();
         problems.filter(move |problem| problem.copy == read.name)
     };
+    // Where nothing tells which place it was, what was read vouches for nothing, and takes nothing
+    // from what was read before.
+    let is_placed = is_unlisted(read) || !evidence.lacks_place(read.listing.place);
     if !is_unlisted(read) {
         evidence.move_to(read.listing.place);
     }
@@ -324,7 +324,8 @@ fn record(
         _ => false,
     };
     // What is read of a share does not cover the copy; all of the share was read all the same.
-    let is_whole_share = read.failure.is_none()
+    let is_whole_share = is_placed
+        && read.failure.is_none()
         && (read.covered || verify.share != Share::All && !of_copy().any(is_unread));
     if is_whole_share {
         let is_somewhere = |name: FileName| {
@@ -358,16 +359,6 @@ fn record(
 /// Whether it is not known what the copy holds.
 fn is_unlisted(read: &VerifiedCopy) -> bool {
     read.failure.is_some() && read.listing.is_empty()
-}
-
-/// Takes out of a backup's report that the lead lacks what a person has said is gone: it is stored
-/// anew, and told by each verify.
-pub(crate) fn leave_out_accepted(opened: &Opened, report: &mut BackupReport) {
-    let accepted = opened.memory().gone().accepted;
-    let is_accepted = |problem: &LeadProblem| {
-        problem.state == ProblemState::Told && accepted.contains(problem.file)
-    };
-    report.lead_problems.retain(|problem| !is_accepted(problem));
 }
 
 /// Remembers what a backup found damaged on its lead, so that a sync heals it.
@@ -578,6 +569,20 @@ mod tests {
     }
 
     #[test]
+    fn what_one_copy_s_index_alone_names_is_told_and_not_kept_as_lost() {
+        let y = ["y"];
+        let world = World::new();
+        let elsewhere = Vec::new();
+        let missing = problem("two", "x", ProblemKind::Missing { elsewhere });
+        let found = (
+            vec![read("one", &y, &y), read("two", &y, &y)],
+            vec![missing],
+        );
+        world.verified(Share::All, false, found);
+        assert_eq!(world.memory.gone().lost.iter().count(), 0);
+    }
+
+    #[test]
     fn a_share_of_which_something_was_hidden_was_not_read() {
         let x = ["x"];
         let share = Share::Slice { number: 1, of: 1 };
@@ -633,10 +638,73 @@ mod tests {
         assert_eq!(known.unread(&disk("new", &x).listing).files, 1);
 
         // An init makes an empty place of it, whatever it is.
-        made_anew(&world.memory, &world.copies);
+        made_anew(&world.memory, &world.copies[1]);
         assert!(!world.evidence(1).was_read());
         let known = world.memory.read_files(&world.copies[1]).unwrap();
         assert_eq!(known.unread(&disk("new", &x).listing).files, 2);
+    }
+
+    #[test]
+    fn what_a_sync_may_write_anew_is_forgotten_before_it_does() {
+        let (x, y) = (["x", "y", "z"], ["y", "z"]);
+        let world = World::new();
+        let unread = || {
+            let known = world.memory.read_files(&world.copies[1]).unwrap();
+            known.unread(&listing(&x)).files
+        };
+        world.verified(Share::All, false, (vec![read("two", &x, &x)], vec![]));
+        assert_eq!(unread(), 0);
+        // A later share finds one wrong, and another is not there.
+        let wrong = problem("two", "z", ProblemKind::WrongContent);
+        let found = (vec![read("two", &x, &["x"])], vec![wrong]);
+        world.verified(Share::Percent(5), false, found);
+        readings::not_there(&world.memory, &world.copies[1], &listing(&y));
+        assert_eq!(unread(), 2);
+    }
+
+    #[test]
+    fn what_is_written_anew_beside_a_verify_was_not_read_by_it() {
+        let x = ["x", "y"];
+        let world = World::new();
+        let memory = &world.memory;
+        let began = Timestamp::UNIX_EPOCH;
+        let later = Timestamp::from_second(9).unwrap();
+        let written = BTreeSet::from([Id::of(b"x")]);
+        verify_begins(memory, &world.copies, began);
+        readings::wrote(memory, &world.copies[1], &written, later);
+        world.verified(Share::All, false, (vec![read("two", &x, &x)], vec![]));
+        verify_ended(memory, &world.copies, began);
+        let known = memory.read_files(&world.copies[1]).unwrap();
+        assert_eq!(known.unread(&listing(&x)).files, 1);
+    }
+
+    #[test]
+    fn what_was_read_stays_read_while_nothing_tells_the_place() {
+        let x = ["x", "y"];
+        let world = World::new();
+        let at = |place: Option<&str>| {
+            let mut read = read("two", &x, &x);
+            read.listing.place = place.map(|text| Id::of(text.as_bytes()));
+            read
+        };
+        let half = |number| Share::Slice { number, of: 2 };
+        // The first was noted by an earlier version, which knew no place.
+        world.verified(half(1), false, (vec![at(None)], vec![]));
+        world.verified(half(2), false, (vec![at(Some("disk"))], vec![]));
+        let before = world.evidence(1);
+        assert!(before.every_byte_read_since().is_some());
+        // Its config is missing: what is wrong is noted all the same.
+        let wrong = problem("two", "x", ProblemKind::WrongContent);
+        world.verified(Share::All, false, (vec![at(None)], vec![wrong]));
+        assert_eq!(world.damaged(1), [pack("x").to_string()]);
+        world.verified(half(1), false, (vec![at(None)], vec![]));
+        let after = world.evidence(1);
+        assert_eq!(after.last_verify, before.last_verify);
+        assert!(after.every_byte_read_since().is_some());
+        let known = world.memory.read_files(&world.copies[1]).unwrap();
+        assert_eq!(known.unread(&at(Some("disk")).listing).files, 0);
+        // Of another disk nothing was read.
+        assert_eq!(known.unread(&at(Some("other")).listing).files, 2);
     }
 
     #[test]

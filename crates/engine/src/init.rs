@@ -93,6 +93,21 @@ pub fn init(
     cost: ScryptCost,
     environment: &Environment,
 ) -> Result<InitReport> {
+    init_telling(copies, password, cost, environment, &mut |_, _| {})
+}
+
+/// As [`init`], and calls `give` with the repository's id and each copy that was found not to hold
+/// it, before anything is given to it: whatever comes of that, what was known of the copy is over.
+///
+/// # Errors
+/// As [`init`].
+pub fn init_telling(
+    copies: &[CopyStore],
+    password: &[u8],
+    cost: ScryptCost,
+    environment: &Environment,
+    give: &mut dyn FnMut(Id, &CopyStore),
+) -> Result<InitReport> {
     let looks = look_at_all(copies, &Looking::until(&environment.cancel));
     environment.cancel.check()?;
     let plan = match existing(&looks, password)? {
@@ -108,10 +123,11 @@ pub fn init(
         .collect();
     for (copy, outcome) in &mut outcomes {
         environment.cancel.check()?;
-        if let Ok((false, keys)) = outcome
-            && let Err(failure) = give_keys(copy, &plan, keys)
-        {
-            *outcome = Err(failure);
+        if let Ok((false, keys)) = outcome {
+            give(plan.repository, copy);
+            if let Err(failure) = give_keys(copy, &plan, keys) {
+                *outcome = Err(failure);
+            }
         }
     }
     let mut report = InitReport {

@@ -22,6 +22,7 @@ mod needs;
 pub mod record;
 mod repository;
 mod seen;
+mod under_way;
 mod vaults;
 
 use std::path::{Path, PathBuf};
@@ -39,6 +40,7 @@ pub use needs::RecordedNeeds;
 pub use record::OwnLock;
 pub use repository::RepositoryState;
 pub use seen::{ReadFiles, SeenFiles};
+pub use under_way::UnderWay;
 pub use vaults::{VaultAlarm, VaultMemory, Withheld};
 
 /// The folder, by its path.

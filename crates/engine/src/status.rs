@@ -12,6 +12,7 @@
 //! Without an open repository, receipts stand in: they tell which snapshots there are and what
 //! these need. What they do not tell is then called unproven.
 
+mod gone;
 mod held;
 mod look;
 pub mod needs;
@@ -23,17 +24,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use strongroom_model::evidence::{Listing, SeenSnapshot};
 use strongroom_model::scorecard::{
-    CopyFacts, Gone, HeldSnapshot, Location, LostFiles, Unread, Wholeness,
+    CopyFacts, HeldSnapshot, Location, LostFiles, Unread, Wholeness,
 };
-use strongroom_model::{
-    Account, BackupCopy, Config, CopyEvidence, Facts, FileName, FileType, Id, Name, Scorecard,
-};
+use strongroom_model::{Account, BackupCopy, Config, CopyEvidence, Facts, Id, Name, Scorecard};
 
 use crate::Result;
 use crate::known::{Lost, Records};
 use crate::receipts::Receipts;
 use crate::session::{CopyStore, Environment, Session, chain};
 use crate::state::{RepositoryState, StateFolder};
+use crate::status::gone::Losses;
 use crate::status::held::Judge;
 use crate::status::look::{Look, Seen};
 use crate::status::snapshots::KnownSnapshots;
@@ -112,6 +112,7 @@ pub fn gather(
     let known = KnownSnapshots::find(config, &looks, session, receipts, environment)?;
     problems.extend(known.problems.iter().cloned());
     let mut judge = Judge::new(&looks, session, memory.as_ref(), receipts, cancel);
+    let losses = Losses::new(&looks, &known, session, memory.as_ref());
     let mut facts = Facts {
         sources: place::source_facts(config),
         copies: BTreeMap::new(),
@@ -134,13 +135,11 @@ pub fn gather(
             Seen::Ready(_) | Seen::Empty => None,
         };
         let mut evidence = remember(look, &held, memory.as_ref(), now, &mut problems);
-        if let Seen::Ready(ready) = &look.seen
-            && evidence.move_to(ready.listing.place)
-        {
-            problems.push(format!(
-                "{}: what lies there now is not the place that was verified, or its config was \
-                 written anew: nothing of it counts as read until the next strongroom verify",
-                look.name
+        if let Seen::Ready(ready) = &look.seen {
+            problems.extend(another_place(
+                &look.name,
+                &mut evidence,
+                ready.listing.place,
             ));
         }
         let others = copies.iter().filter_map(|other| {
@@ -151,7 +150,7 @@ pub fn gather(
         let found = CopyFacts {
             unreachable,
             unread: unread(look, memory.as_ref()),
-            gone: gone(look, &looks, memory.as_ref()),
+            gone: losses.of(look),
             one_place: others.collect(),
             location: look.location.clone().unwrap_or(Location::of(&copy.store)),
             snapshots: held,
@@ -221,6 +220,27 @@ fn lost(records: &Records<'_>, looks: &[Look<'_>]) -> Option<LostFiles> {
     })
 }
 
+/// Lets nothing count as read that was read of another place than the one that is there now, or of
+/// which nobody knows whether it was; says so where anything was. The state folder keeps it: the
+/// place may come back.
+fn another_place(name: &str, evidence: &mut CopyEvidence, place: Option<Id>) -> Option<String> {
+    if evidence.lacks_place(place) {
+        return evidence.forget_readings().then(|| {
+            format!(
+                "{name}: its config is missing or cannot be read, so that nothing tells whether it \
+                 is the place that was verified: nothing of it counts as read meanwhile; \
+                 strongroom sync brings it"
+            )
+        });
+    }
+    evidence.move_to(place).then(|| {
+        format!(
+            "{name}: what lies there now is not the place that was verified, or its config was \
+             written anew: nothing of it counts as read until the next strongroom verify"
+        )
+    })
+}
+
 /// What came to a copy since it was read; `None` where that cannot be told.
 fn unread(look: &Look<'_>, memory: Option<&RepositoryState>) -> Option<Unread> {
     let (Seen::Ready(ready), Some(store)) = (&look.seen, look.store) else {
@@ -228,33 +248,6 @@ fn unread(look: &Look<'_>, memory: Option<&RepositoryState>) -> Option<Unread> {
     };
     let read = memory?.read_files(store)?;
     Some(read.unread(&ready.listing))
-}
-
-/// The index files and snapshots that a copy was seen to hold and others still have. What it is whole
-/// for may not need them, so that nothing else tells of it.
-fn gone(look: &Look<'_>, looks: &[Look<'_>], memory: Option<&RepositoryState>) -> Option<Gone> {
-    let (Seen::Ready(ready), Some(store)) = (&look.seen, look.store) else {
-        return None;
-    };
-    let others_have = |name: FileName| {
-        let mut others = looks.iter().filter(|other| other.name != look.name);
-        others.any(|other| match &other.seen {
-            Seen::Ready(ready) => ready.listing.holds(name),
-            Seen::Empty | Seen::Failed(_) => false,
-        })
-    };
-    let seen = memory?.seen(store);
-    let index = |id: Id| FileName::new(FileType::Index, id);
-    let snapshots = seen.snapshots.iter();
-    let snapshots = snapshots.map(|id| FileName::new(FileType::Snapshots, *id));
-    let names = seen.index.iter().map(|id| index(*id)).chain(snapshots);
-    let gone = names.filter(|name| !ready.listing.holds(*name) && others_have(*name));
-    let files = gone.count() as u64;
-    let mut listed = ready.listing.index.iter();
-    (files > 0).then(|| Gone {
-        files,
-        is_pruned: listed.any(|entry| !others_have(index(entry.id))),
-    })
 }
 
 /// Notes in the state folder what a copy holds; returns what is known of it.
@@ -273,6 +266,7 @@ fn remember(
     let change = |evidence: &mut CopyEvidence| {
         let at = now;
         evidence.listing = Some(Listing { at, files, bytes });
+        evidence.adopt(ready.listing.place);
         let whole = held
             .iter()
             .filter(|held| held.wholeness == Wholeness::Whole);

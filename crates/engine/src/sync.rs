@@ -39,7 +39,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use strongroom_model::{FileName, Id};
 use strongroom_repo::Repository;
 
-pub use report::{Diverged, Junk, SyncProblem, SyncProblemKind, SyncReport, SyncedCopy};
+pub use report::{Diverged, Junk, NotGiven, SyncProblem, SyncProblemKind, SyncReport, SyncedCopy};
 
 use crate::Listing;
 use crate::known::Lost;
@@ -79,9 +79,6 @@ pub struct SyncOptions {
     pub seen: BTreeMap<String, SeenFiles>,
     /// Files that records say were there; what no copy lists of them is lost.
     pub known_files: BTreeSet<FileName>,
-    /// Files of which a person has said that no copy has them any more: an index file that still
-    /// names such packs travels all the same.
-    pub accepted_files: BTreeSet<FileName>,
     /// For snapshots that were just made, all files that they need: spares following their trees.
     pub needs: BTreeMap<Id, Vec<FileName>>,
     /// Snapshots that were just made, as they are stored: one that no copy could take yet is
@@ -111,7 +108,6 @@ impl Default for SyncOptions {
             pending_keys: BTreeMap::new(),
             seen: BTreeMap::new(),
             known_files: BTreeSet::new(),
-            accepted_files: BTreeSet::new(),
             needs: BTreeMap::new(),
             new_snapshots: BTreeMap::new(),
             decision: Decision::Ask,

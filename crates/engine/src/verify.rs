@@ -66,9 +66,6 @@ pub struct VerifyOptions {
     pub pending_keys: BTreeMap<String, BTreeSet<Id>>,
     /// Files that records say were there; what no copy lists of them is lost.
     pub known_files: BTreeSet<FileName>,
-    /// Files of which a person has said that no copy has them any more: what lacks them is told, and
-    /// is no problem, as long as no copy lists them.
-    pub accepted_files: BTreeSet<FileName>,
 }
 
 impl VerifyOptions {
@@ -97,11 +94,9 @@ pub fn verify(
     cancel.check()?;
     let listings: Vec<_> = looks.iter().flatten().map(|look| &look.listing).collect();
     let odd = odd_sizes(&listings);
-    let mut accepted = options.accepted_files.clone();
-    accepted.retain(|name| !listings.iter().any(|listing| listing.holds(*name)));
     let mut scans = Vec::new();
     for (copy, look) in copies.iter().zip(looks) {
-        let look = look.map(|look| Scan::new(look, depth, options.share, &odd, &accepted));
+        let look = look.map(|look| Scan::new(look, depth, options.share, &odd));
         scans.push((copy, look));
     }
     let ready = scans.iter().filter_map(|(_, scan)| scan.as_ref().ok());
@@ -126,7 +121,7 @@ pub fn verify(
             Err(failure) => Scanned::failed(copy, failure),
         });
     }
-    compare::report(scanned, depth, options, &accepted, &looking)
+    compare::report(scanned, depth, options, &looking)
 }
 
 /// Calls `work` for every item at once.

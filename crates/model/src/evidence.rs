@@ -257,12 +257,35 @@ impl CopyEvidence {
 
     /// Binds what was read, and what will be, to the place that is now at the address: what was read
     /// of another place is forgotten. Says whether anything was.
+    ///
+    /// What was read where no place was noted, as by earlier versions, counts for this one. Where
+    /// nothing tells which place is there now nothing changes: [`CopyEvidence::lacks_place`].
     pub fn move_to(&mut self, place: Option<Id>) -> bool {
-        if self.place == place {
+        let Some(now) = place else {
             return false;
+        };
+        let is_another = self.place.is_some_and(|known| known != now);
+        self.place = Some(now);
+        is_another && self.forget_readings()
+    }
+
+    /// Binds what was read to this place where it was not noted which one it was.
+    pub fn adopt(&mut self, place: Option<Id>) {
+        self.place = self.place.or(place);
+    }
+
+    /// Whether nothing tells which place is there now, as while `config` is missing, although it is
+    /// known which one was read: then that vouches for nothing, and is kept for when it is told.
+    pub const fn lacks_place(&self, place: Option<Id>) -> bool {
+        self.place.is_some() && place.is_none()
+    }
+
+    /// Binds what was read `before` to what tells the same place now that we have written its `config`
+    /// anew. What was read elsewhere stays bound to where it was.
+    pub fn rebind(&mut self, before: Id, now: Id) {
+        if self.place == Some(before) {
+            self.place = Some(now);
         }
-        self.place = place;
-        self.forget_readings()
     }
 
     /// Forgets that anything was read, since what lies there now was written anew. Says whether
@@ -455,6 +478,37 @@ mod tests {
         assert_eq!(evidence.every_byte_read_since(), None);
         assert!(evidence.forget_readings());
         assert!(!evidence.forget_readings());
+    }
+
+    #[test]
+    fn what_was_read_is_kept_where_the_place_was_not_noted_or_is_not_told() {
+        let place = |text: &str| Id::of(text.as_bytes());
+        let (old, new) = (place("old disk"), place("new disk"));
+        let mut evidence = CopyEvidence::default();
+        evidence.record_verify(verify(day(1), Share::Slice { number: 1, of: 1 }), []);
+        // Of an earlier version, which noted no place.
+        let mut adopted = evidence.clone();
+        assert!(!adopted.lacks_place(None) && !adopted.lacks_place(Some(old)));
+        adopted.adopt(Some(old));
+        assert!(!evidence.move_to(Some(old)));
+        assert_eq!(adopted, evidence);
+        assert_eq!(evidence.every_byte_read_since(), Some(day(1)));
+        adopted.adopt(Some(new));
+        assert_eq!(adopted, evidence);
+
+        // Its config is missing, and comes back.
+        assert!(evidence.lacks_place(None));
+        assert!(!evidence.move_to(None));
+        assert_eq!(adopted, evidence);
+
+        // It was healed by us, here or in another place.
+        evidence.rebind(new, place("a third"));
+        assert_eq!(adopted, evidence);
+        evidence.rebind(old, new);
+        assert!(!evidence.move_to(Some(new)));
+        assert_eq!(evidence.every_byte_read_since(), Some(day(1)));
+        assert!(evidence.move_to(Some(old)));
+        assert_eq!(evidence.every_byte_read_since(), None);
     }
 
     #[test]

@@ -19,10 +19,11 @@ mod fault;
 mod folder;
 mod folders;
 mod listing;
+mod moment;
 mod settling;
 mod temporary;
 
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
 use std::ops::Range;
 use std::os::fd::OwnedFd;
@@ -39,6 +40,7 @@ pub(crate) use crate::local::settling::{Unsettled, settle};
 
 use crate::exact::{Exact, read_exactly};
 use crate::local::folder::{Modes, Place};
+use crate::local::moment::moment_of;
 use crate::local::temporary::Temporary;
 use crate::pulse::{Beating, Pulse};
 use crate::store::{STEP_BYTES, Store, list_limit_files, read_limit_bytes};
@@ -243,18 +245,6 @@ impl LocalStore {
             reason: format!("there are more than {limit} files"),
         }
     }
-}
-
-/// The moment at which a file was written, as its file system tells it: when it was changed, and,
-/// where that is told, when it was made, which no copy takes over.
-///
-/// Its inode is left out: some file systems number their files anew with each mount.
-fn moment_of(file: &Metadata) -> Id {
-    let made = file.created().ok();
-    let made = made.and_then(|made| made.duration_since(SystemTime::UNIX_EPOCH).ok());
-    let made = made.map(|made| made.as_nanos());
-    let text = format!("{} {} {made:?}", file.mtime(), file.mtime_nsec());
-    Id::of(text.as_bytes())
 }
 
 impl Store for LocalStore {

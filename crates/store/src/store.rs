@@ -40,7 +40,7 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// path; `None` where nothing tells them apart, as with a server, or where there is no `config`.
     ///
     /// What was shown of one place does not hold for the next one. It is no proof against whoever
-    /// copies a disk bit by bit, or sets its times.
+    /// copies a disk bit by bit, or sets a machine's clock.
     ///
     /// # Errors
     /// Fails where the place hangs.

@@ -11,7 +11,7 @@ use std::io::{self, BufRead};
 use std::ops::Range;
 use std::sync::Arc;
 
-use strongroom_model::{FileEntry, FileName, FileType};
+use strongroom_model::{FileEntry, FileName, FileType, Id};
 use strongroom_store::{Error, Result, Store};
 
 pub use crate::faulty::bodies::FaultyBodies;
@@ -115,6 +115,13 @@ impl<S: Store> FaultyStore<S> {
 impl<S: Store> Store for FaultyStore<S> {
     fn location(&self) -> &str {
         self.inner.location()
+    }
+
+    fn identity(&self) -> Result<Option<Id>> {
+        match self.rules.strike(Op::Identity, None, None)? {
+            Some(Fault::AnswerLost) => Err(self.rules.unreachable()),
+            _ => self.inner.identity(),
+        }
     }
 
     fn create(&self) -> Result<()> {

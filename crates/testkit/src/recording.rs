@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
-use strongroom_model::{FileEntry, FileName, FileType};
+use strongroom_model::{FileEntry, FileName, FileType, Id};
 use strongroom_store::{Result, Store};
 
 use crate::faulty::Op;
@@ -35,7 +35,7 @@ pub struct Tally {
     pub bytes: u64,
 }
 
-/// A store that passes everything on and writes it down.
+/// A store that passes everything on and writes it down, but for who it is.
 #[derive(Debug)]
 pub struct RecordingStore<S = Arc<dyn Store>> {
     inner: S,
@@ -151,6 +151,11 @@ fn length(read: &Result<Vec<u8>>) -> u64 {
 impl<S: Store> Store for RecordingStore<S> {
     fn location(&self) -> &str {
         self.inner.location()
+    }
+
+    /// Not written down: it moves nothing, and belongs to each listing.
+    fn identity(&self) -> Result<Option<Id>> {
+        self.inner.identity()
     }
 
     fn create(&self) -> Result<()> {

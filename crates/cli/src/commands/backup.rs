@@ -78,7 +78,6 @@ impl Args {
                 &opened.environment,
                 &monitor.progress,
             )?;
-            memory::leave_out_accepted(&opened, &mut report);
             if !self.dry_run {
                 memory::damage_on_lead(&opened, &report);
             }

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use serde::Serialize;
-use strongroom_engine::init::{InitCopy, InitOutcome, init};
+use strongroom_engine::CopyStore;
+use strongroom_engine::init::{InitCopy, InitOutcome, init_telling};
 use strongroom_engine::session::chain;
 use strongroom_model::Id;
 use strongroom_repo::key::ScryptCost;
@@ -44,24 +45,22 @@ impl Args {
         let copies = context.copies(&config)?;
         let password = context.password(&config, Ask::Twice)?;
         let environment = context.environment();
+        let state = state_folder::choose()?;
+        // Whatever comes of it: a config may arrive, and its answer be lost.
+        let mut forget = |repository: Id, copy: &CopyStore| {
+            memory::made_anew(&state.repository(repository), copy);
+        };
         let make = || {
-            init(
+            init_telling(
                 &copies.stores,
                 &password,
                 ScryptCost::default(),
                 &environment,
+                &mut forget,
             )
         };
-        let state = state_folder::choose()?;
         let (_, report) = context.meet(&copies, &state, make, |_| BTreeSet::new())?;
         let report = report?;
-        let is_made = |name: &str| {
-            let mut made = report.copies.iter();
-            made.any(|copy| copy.name == name && copy.outcome == InitOutcome::Made)
-        };
-        let mut made = copies.stores.clone();
-        made.retain(|copy| is_made(&copy.name));
-        memory::made_anew(&state.repository(report.repository), &made);
         let output = &context.output;
         if let Err(error) = state.client_key() {
             let text = format!("There is no key to sign receipts with: {}", chain(&error));

@@ -10,7 +10,7 @@ use strongroom_engine::session::Locks;
 use strongroom_engine::sync::{
     Decision, SyncOptions, SyncProblem, SyncReport, SyncedCopy, sync_session,
 };
-use strongroom_model::{FileName, Id};
+use strongroom_model::{FileName, FileType, Id};
 
 use crate::context::{Context, Opened};
 use crate::copies as stores;
@@ -26,6 +26,14 @@ use crate::words::{count, size};
 /// How many files with one kind of problem are named.
 const NAMED: usize = 3;
 
+/// How many files of each type are named that were accepted as removed: more, since whoever says so
+/// has to see that it is what he removed.
+const ACCEPTED_NAMED: usize = 10;
+
+/// What to do where more was accepted as removed than anybody meant.
+const ACCEPTED_TOO_MUCH: &str = "if that is more than you removed, somebody else did: \
+                                 docs/when-something-is-wrong.md, \"It is gone from every copy\"";
+
 /// Heal every copy from the others
 ///
 /// Brings each copy what it lacks and replaces what is damaged there, from any other copy that has
@@ -38,8 +46,8 @@ const NAMED: usize = 3;
 ///
 /// What this machine knows to have been there, by receipts and earlier syncs, and no copy lists any
 /// more is named, and the exit status is 3, until it is back. After a forget on all copies that was
-/// meant, or where a file was whole nowhere and you have removed it, say --accept-removed once: then
-/// what is gone by now is no longer missed.
+/// meant, say --accept-removed once: then what is gone by now is no longer missed. It tells how many
+/// snapshots, index files and packs these are, and names the first; --json names all.
 ///
 /// A key that a vault holds for an operator to admit is not sent again, and its copy is not behind
 /// where it lists another key. A vault that takes files and logs none of them is an alarm.
@@ -91,8 +99,9 @@ impl Args {
         output.result(&copies(&report).to_string())?;
         warn_of(output, &report, &left_out);
         if !report.accepted.is_empty() {
-            let files = count(report.accepted.len() as u64, "file", "files");
-            output.say(&format!("Noted as removed on purpose: {files}"));
+            let files = accepted(&report.accepted);
+            let text = format!("noted as removed on purpose, and no longer missed: {files}");
+            output.warn(&text, Some(ACCEPTED_TOO_MUCH));
         }
         opened.vaults.tell_pending(output);
         output.object(&Summary::of(&report, &opened.vaults))?;
@@ -134,6 +143,7 @@ pub(crate) fn run(opened: &mut Opened, wishes: Wishes, progress: &Progress) -> R
     let memory = opened.memory();
     memory::rotten(opened);
     memory::doubt(&mut opened.session, &memory);
+    memory::before_sync(opened);
     let seen = opened
         .session
         .ready()
@@ -156,7 +166,6 @@ pub(crate) fn run(opened: &mut Opened, wishes: Wishes, progress: &Progress) -> R
         pending_keys: opened.vaults.pending_keys(),
         seen: seen.collect(),
         known_files,
-        accepted_files: memory.gone().accepted.iter().collect(),
         needs: wishes.needs,
         new_snapshots: wishes.new_snapshots,
         decision: wishes.decision,
@@ -262,6 +271,27 @@ fn warn_of_problems(output: &Output, problems: &[SyncProblem]) {
     }
 }
 
+/// What was accepted as removed: of each type how many files, and the first of them.
+fn accepted(files: &BTreeSet<FileName>) -> String {
+    let kinds = [
+        (FileType::Snapshots, "snapshot", "snapshots"),
+        (FileType::Index, "index file", "index files"),
+        (FileType::Data, "pack", "packs"),
+    ];
+    let told = kinds.into_iter().filter_map(|(kind, one, several)| {
+        let of_kind = files.iter().filter(|name| name.kind() == kind);
+        let ids: Vec<Id> = of_kind.filter_map(FileName::id).collect();
+        let first: Vec<String> = ids.iter().take(ACCEPTED_NAMED).map(Id::short).collect();
+        let more = match ids.len().saturating_sub(first.len()) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let number = count(ids.len() as u64, one, several);
+        (!ids.is_empty()).then(|| format!("{number} ({}{more})", first.join(", ")))
+    });
+    told.collect::<Vec<_>>().join(", ")
+}
+
 fn copies(report: &SyncReport) -> Table {
     let mut table = Table::headed(&["copy", "", "brought", "size", "healed", "lacks"]);
     for copy in &report.copies {
@@ -352,5 +382,37 @@ impl CopySummary {
                 .as_ref()
                 .and_then(|failure| failure.hint.clone()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_accepted_is_counted_by_its_type_and_the_first_are_named() {
+        let name = |kind, text: &str| FileName::new(kind, Id::of(text.as_bytes()));
+        let index = name(FileType::Index, "index");
+        let few: BTreeSet<FileName> = [index, name(FileType::Snapshots, "snapshot")].into();
+        let text = accepted(&few);
+        let [snapshot, file] = ["snapshot", "index"].map(|text| Id::of(text.as_bytes()).short());
+        assert_eq!(
+            text,
+            format!("1 snapshot ({snapshot}), 1 index file ({file})")
+        );
+
+        let packs = (0..25).map(|number| name(FileType::Data, &format!("pack {number}")));
+        let many: BTreeSet<FileName> = packs.chain([index]).collect();
+        let text = accepted(&many);
+        assert!(
+            text.starts_with(&format!("1 index file ({file}), 25 packs (")),
+            "{text}"
+        );
+        assert!(text.ends_with(" and 15 more)"), "{text}");
+        let first = many.iter().find(|name| name.kind() == FileType::Data);
+        assert!(
+            text.contains(&first.unwrap().id().unwrap().short()),
+            "{text}"
+        );
     }
 }

@@ -8,9 +8,9 @@ use strongroom_engine::state::StateFolder;
 use strongroom_engine::verify::{
     Depth, Problem, Share, VerifiedCopy, VerifyOptions, VerifyReport, verify,
 };
+use strongroom_model::Id;
 use strongroom_model::evidence::{self, Verifier, Verify};
 use strongroom_model::vault::Scrub;
-use strongroom_model::{FileName, FileType, Id};
 
 use crate::context::{Context, Opened};
 use crate::error::{Error, Result};
@@ -104,7 +104,6 @@ impl Args {
             .as_ref()
             .and_then(|memory| memory::config(&state, memory));
         if let Some(memory) = &memory {
-            options.accepted_files = memory.gone().accepted.iter().collect();
             options.known_files =
                 memory::records(&state, memory, &copies, |records| records.files());
         }
@@ -114,6 +113,9 @@ impl Args {
                 true => Depth::Decoded(&opened.session.repository),
                 false => Depth::Opened(&opened.session.repository),
             };
+        }
+        if let Some(memory) = &memory {
+            memory::verify_begins(memory, &copies, began);
         }
         let report = {
             let monitor = Monitor::start(&context.output);
@@ -127,6 +129,7 @@ impl Args {
                 decoded: self.decode,
             };
             memory::verified(memory, &copies, &report, &done);
+            memory::verify_ended(memory, &copies, began);
             vaults.remember(memory, &copies, began);
         }
         tell(&context.output, &report, self.decode, vaults)?;
@@ -254,10 +257,6 @@ fn tell(output: &Output, report: &VerifyReport, decoded: bool, vaults: &Vaults) 
     if !report.lost.is_empty() {
         output.warn(&report.lost.to_string(), Some(&report.lost.hint()));
     }
-    for name in &report.accepted {
-        let (text, hint) = accepted(*name, decoded);
-        output.warn(&text, hint.as_deref());
-    }
     if report
         .problems
         .iter()
@@ -281,7 +280,6 @@ fn tell(output: &Output, report: &VerifyReport, decoded: bool, vaults: &Vaults) 
         decoded,
         problem_count: report.problems.len(),
         lost: report.lost.files.iter().map(ToString::to_string).collect(),
-        accepted: report.accepted.iter().map(ToString::to_string).collect(),
         copies: report
             .copies
             .iter()
@@ -290,22 +288,6 @@ fn tell(output: &Output, report: &VerifyReport, decoded: bool, vaults: &Vaults) 
         alarms: vaults.alarms(),
         pending_keys: vaults.pending_keys(),
     })
-}
-
-/// What to say of a pack that is gone, as a person has accepted, and of a snapshot that lacks it.
-fn accepted(name: FileName, decoded: bool) -> (String, Option<String>) {
-    let (kind, id) = (name.kind(), name.id().unwrap_or_default().short());
-    if kind == FileType::Snapshots {
-        let text = format!("{kind}/{id}: incomplete, as was accepted: it needs what no copy has");
-        let hint = format!(
-            "what is left of it: strongroom restore {id} TARGET; to be rid of it, on every copy: \
-             restic forget {id}, then: strongroom sync --accept-removed"
-        );
-        return (text, Some(hint));
-    }
-    let text = format!("{kind}/{id}: on no copy, as was accepted; index files still name it");
-    let hint = "which snapshots lack it: strongroom verify --decode";
-    (text, (!decoded).then(|| hint.to_owned()))
 }
 
 /// Tells what vaults found when they read their own objects: their word, beside what was read here.
@@ -354,7 +336,6 @@ struct Summary<'a> {
     decoded: bool,
     problem_count: usize,
     lost: Vec<String>,
-    accepted: Vec<String>,
     copies: Vec<CopySummary<'a>>,
     alarms: Vec<String>,
     pending_keys: BTreeMap<String, BTreeSet<Id>>,

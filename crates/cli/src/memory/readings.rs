@@ -6,13 +6,56 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use strongroom_engine::state::RepositoryState;
 use strongroom_engine::sync::SyncReport;
-use strongroom_engine::{CopyStore, Files};
+use strongroom_engine::{CopyStore, Files, Listing};
 use strongroom_model::{CopyEvidence, FileName, FileType, Id};
 
 use crate::context::Opened;
-use crate::memory::told;
+use crate::memory::{file_name, told};
+
+/// Forgets that files were read which a copy does not list, or which are known to be wrong there;
+/// to be done before a sync brings or heals them: it may die when it has written some of them anew.
+pub(crate) fn before_sync(opened: &Opened) {
+    let memory = opened.memory();
+    for (copy, ready) in opened.session.ready() {
+        not_there(&memory, copy, &ready.listing);
+    }
+}
+
+/// The same, of one copy.
+pub(crate) fn not_there(memory: &RepositoryState, copy: &CopyStore, listing: &Listing) {
+    let evidence = memory.evidence(copy);
+    let damage = evidence.damage().iter();
+    let wrong = damage.filter(|(_, damage)| !damage.is_as_written());
+    let wrong: BTreeSet<Id> = wrong
+        .filter_map(|(name, _)| file_name(name)?.id())
+        .collect();
+    told(memory.update_read_files(copy, |known| {
+        known.keep_listed(listing);
+        known.forget(&wrong);
+    }));
+}
+
+/// Marks a verify of these copies that begins, so that it hears of what is written anew beside it.
+pub(crate) fn verify_begins(memory: &RepositoryState, copies: &[CopyStore], began: Timestamp) {
+    for copy in copies {
+        told(memory.update_under_way(copy, |under_way| under_way.begin(began)));
+    }
+}
+
+/// Takes the mark away, and forgets what was read and written anew since.
+///
+/// To be done when it was noted what was read: a sync says here first what it has written, and
+/// forgets then. So whatever it writes, one of both forgets it.
+pub(crate) fn verify_ended(memory: &RepositoryState, copies: &[CopyStore], began: Timestamp) {
+    for copy in copies {
+        let mut written = BTreeSet::new();
+        told(memory.update_under_way(copy, |under_way| written = under_way.end(began)));
+        told(memory.update_read_files(copy, |known| known.forget(&written)));
+    }
+}
 
 /// Forgets that files were read which a sync has written anew; to be done while the session still
 /// tells what the copies held before.
@@ -32,19 +75,43 @@ pub(crate) fn written_anew(opened: &Opened, report: &SyncReport) {
             let is_new = |id: &Id| !before.listing.holds(FileName::new(kind, *id));
             written.extend(files.map(|entry| entry.id).filter(is_new));
         }
-        told(memory.update_read_files(copy, |known| known.forget(&written)));
+        wrote(&memory, copy, &written, (opened.environment.clock)());
+        if synced.healed.contains(&FileName::CONFIG) {
+            healed_config(&memory, copy, before.listing.place);
+        }
     }
 }
 
-/// Forgets that anything was read of copies on which the repository was made just now.
-pub(crate) fn made_anew(memory: &RepositoryState, copies: &[CopyStore]) {
-    for copy in copies {
-        if memory.evidence(copy).was_read() {
-            let forget = |evidence: &mut CopyEvidence| {
-                evidence.forget_readings();
-            };
-            told(memory.update_evidence(copy, forget).map(drop));
-        }
-        told(memory.update_read_files(copy, |known| known.files.clear()));
+/// Binds what was read of a copy to the `config` that a sync has put there, where it was read at the
+/// place that was there before. Where that is not known, as when `config` was missing, it stays
+/// unproven.
+fn healed_config(memory: &RepositoryState, copy: &CopyStore, before: Option<Id>) {
+    let (Some(before), Ok(Some(now))) = (before, copy.store.identity()) else {
+        return;
+    };
+    let rebind = |evidence: &mut CopyEvidence| evidence.rebind(before, now);
+    told(memory.update_evidence(copy, rebind).map(drop));
+    told(memory.update_read_files(copy, |known| known.rebind(before, now)));
+}
+
+/// Forgets that files of a copy were read which were written anew, also what a verify reads just now.
+pub(crate) fn wrote(
+    memory: &RepositoryState,
+    copy: &CopyStore,
+    written: &BTreeSet<Id>,
+    now: Timestamp,
+) {
+    told(memory.update_under_way(copy, |under_way| under_way.note_written(written, now)));
+    told(memory.update_read_files(copy, |known| known.forget(written)));
+}
+
+/// Forgets that anything was read of a copy on which the repository is made.
+pub(crate) fn made_anew(memory: &RepositoryState, copy: &CopyStore) {
+    if memory.evidence(copy).was_read() {
+        let forget = |evidence: &mut CopyEvidence| {
+            evidence.forget_readings();
+        };
+        told(memory.update_evidence(copy, forget).map(drop));
     }
+    told(memory.update_read_files(copy, |known| known.files.clear()));
 }

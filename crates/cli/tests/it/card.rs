@@ -5,7 +5,7 @@ use std::process::Command;
 
 use strongroom_testkit::tree::TreeSpec;
 
-use crate::scene::{Scene, write_noise};
+use crate::scene::{ALL, Scene, write_noise};
 
 /// Writes the record of a rehearsal, which no command makes yet.
 fn rehearse(scene: &Scene) {
@@ -97,10 +97,10 @@ fn what_was_read_of_a_disk_does_not_vouch_for_the_next_one() {
     scene.expect(0, &["--quiet", "init"]);
     scene.expect(0, &["--quiet", "sync"]);
     is_unread(1);
-    // A new disk to which somebody copies the files of the old one.
+    // A new disk to which somebody copies the files of the old one, with their times.
     fs::rename(scene.path("one"), scene.path("old")).unwrap();
     let mut copy = Command::new("cp");
-    copy.arg("-r").arg(scene.path("old")).arg(scene.path("one"));
+    copy.arg("-a").arg(scene.path("old")).arg(scene.path("one"));
     assert!(copy.status().unwrap().success());
     is_unread(0);
     scene
@@ -113,4 +113,61 @@ fn what_was_read_of_a_disk_does_not_vouch_for_the_next_one() {
     scene.expect(0, &["--quiet", "verify"]);
     assert!(!row(1)["every_byte_read_since"].is_null(), "{}", row(1));
     assert_eq!(row(1)["unread"]["files"], 0);
+}
+
+#[test]
+fn what_was_read_stays_read_where_a_sync_heals_config() {
+    let scene = Scene::new();
+    TreeSpec::small(1).build(&scene.source().join("tree"));
+    scene.begin();
+    let config = scene.path("two").join("config");
+    let mut bytes = fs::read(&config).unwrap();
+    bytes[20] ^= 1;
+    fs::remove_file(&config).unwrap();
+    fs::write(&config, bytes).unwrap();
+    scene.expect(1, &["--quiet", "verify"]);
+    let assert_read = || {
+        let status = scene.run(&["--json", "status"]);
+        let row = &status.summary()["copies"][1];
+        assert!(!row["every_byte_read_since"].is_null(), "{row}");
+        assert_eq!(row["unread"]["files"], 0, "{row}");
+        assert!(!status.err.contains("not the place"), "{}", status.err);
+    };
+    assert_read();
+    scene.expect(0, &["--quiet", "sync"]);
+    assert_eq!(
+        fs::read(&config).unwrap(),
+        fs::read(scene.path("one").join("config")).unwrap()
+    );
+    assert_read();
+    scene.expect(0, &["--quiet", "verify"]);
+}
+
+#[test]
+fn what_no_copy_listed_at_a_sync_was_not_read_when_it_is_back() {
+    let scene = Scene::new();
+    TreeSpec::small(1).build(&scene.source().join("tree"));
+    scene.begin();
+    scene.expect(0, &["--quiet", "verify"]);
+    let pack = scene.files("one", "data").pop_first().unwrap();
+    for copy in ALL {
+        fs::rename(
+            scene.path(copy).join(&pack),
+            scene.path(&format!("{copy}-pack")),
+        )
+        .unwrap();
+    }
+    // As one that dies when it has brought a file: nothing comes of it that it could note.
+    scene.expect(3, &["--quiet", "sync"]);
+    for copy in ALL {
+        fs::rename(
+            scene.path(&format!("{copy}-pack")),
+            scene.path(copy).join(&pack),
+        )
+        .unwrap();
+    }
+    let status = scene.run(&["--json", "status"]);
+    for row in status.summary()["copies"].as_array().unwrap() {
+        assert_eq!(row["unread"]["files"], 1, "{row}");
+    }
 }

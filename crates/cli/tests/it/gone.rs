@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use strongroom_testkit::programs::restic_versions;
 use strongroom_testkit::tree::TreeSpec;
@@ -74,8 +73,14 @@ fn a_snapshot_that_is_removed_from_all_copies_is_missed_by_every_look() {
     // A later backup does not make it forgotten, and is not called complete.
     scene.expect(3, &["backup"]).assert_says(&words);
     scene.expect(3, &["sync"]).assert_says(&words);
-    // A person settles it with one command, for good.
-    scene.expect(0, &["sync", "--accept-removed"]);
+    // A person settles it with one command, for good, and sees what that is.
+    let ended = scene.expect(0, &["--json", "sync", "--accept-removed"]);
+    ended.assert_says(&["noted as removed on purpose", "1 snapshot (", &id[..8]]);
+    assert_eq!(
+        ended.summary()["accepted"],
+        serde_json::json!([format!("snapshots/{id}")])
+    );
+    assert_eq!(ended.summary()["lost"], serde_json::json!([]));
     scene.expect(0, &["sync"]);
     scene.expect(0, &["verify"]);
     scene.expect(0, &["verify", "--no-password"]);
@@ -100,80 +105,6 @@ fn a_pack_that_is_removed_from_all_copies_is_missed_without_the_password_too() {
         .assert_says(&["data/", "lost everywhere"]);
     let status = scene.expect(1, &["status"]);
     assert!(status.out.contains("lost everywhere"), "{}", status.out);
-}
-
-#[test]
-fn a_pack_that_is_whole_nowhere_is_given_up_with_our_own_commands() {
-    let (scene, new) = two_backups();
-    // Nothing but the second snapshot needs the largest of its packs.
-    fs::remove_file(scene.source().join("noise")).unwrap();
-    scene.expect(0, &["--quiet", "backup"]);
-    let size = |file: &PathBuf| fs::metadata(scene.path("one").join(file)).unwrap().len();
-    let pack = of_kind(&new, "data").max_by_key(size).unwrap();
-    let snapshot = of_kind(&new, "snapshots").next().unwrap();
-    for copy in ALL {
-        damage(&scene.path(copy).join(&pack));
-    }
-    scene.expect(1, &["--quiet", "verify"]);
-    let ended = scene.expect(3, &["sync"]);
-    ended.assert_says(&["is whole nowhere"]);
-    let status = scene.expect(1, &["status"]);
-    let mend = "no copy has that whole: strongroom sync says how to give it up";
-    assert!(status.out.contains(mend), "{}", status.out);
-
-    // What the hint says, to the letter.
-    let hint = ended.err.lines().find(|line| line.contains("give it up"));
-    let (_, steps) = hint.unwrap().split_once("give it up: ").unwrap();
-    for step in steps.split("; ") {
-        if step.starts_with("rm ") {
-            let mut removal = Command::new("sh");
-            removal.args(["-c", step]).stdin(Stdio::null());
-            assert!(removal.status().unwrap().success(), "{step}");
-        } else {
-            let (step, _) = step.split_once(", which").unwrap_or((step, ""));
-            let (program, step) = step.split_once(' ').unwrap();
-            assert_eq!(program, "strongroom");
-            let ended = scene.run(&step.split(' ').collect::<Vec<_>>());
-            assert!(ended.code == Some(0) || step == "backup", "{}", ended.err);
-        }
-    }
-    let words = ["data/", "on no copy, as was accepted"];
-    scene.expect(0, &["verify"]).assert_says(&words);
-    scene.expect(0, &["verify", "--no-password"]);
-    let ended = scene.expect(0, &["--json", "verify", "--decode"]);
-    ended.assert_says(&words);
-    ended.assert_says(&["snapshots/", "incomplete, as was accepted"]);
-    let mut accepted = [&pack, &snapshot].map(|file| {
-        let id = file.file_name().unwrap().to_str().unwrap();
-        let kind = file.iter().next().unwrap().to_str().unwrap();
-        format!("{kind}/{id}")
-    });
-    accepted.sort();
-    assert_eq!(ended.summary()["accepted"], serde_json::json!(accepted));
-    assert_eq!(ended.summary()["clean"], true);
-    let ended = scene.expect(0, &["backup"]);
-    assert!(!ended.err.contains("warning"), "{}", ended.err);
-    let status = scene.run(&["status"]);
-    assert!(
-        status.out.contains("0 errors     unproven"),
-        "{}",
-        status.out
-    );
-
-    // A new copy gets the index files that still name it.
-    fs::remove_dir_all(scene.path("three")).unwrap();
-    scene.expect(0, &["--quiet", "init"]);
-    let ended = scene.expect(3, &["sync"]);
-    assert!(!ended.err.contains("does not get index/"), "{}", ended.err);
-    assert_eq!(scene.files("three", "index"), scene.files("one", "index"));
-    // Without the snapshot that needs it nothing is left to be told of that copy.
-    for copy in ["one", "two"] {
-        fs::remove_file(scene.path(copy).join(&snapshot)).unwrap();
-    }
-    scene.expect(0, &["sync", "--accept-removed"]);
-    scene.expect(0, &["sync"]);
-    let ended = scene.expect(0, &["verify", "--decode"]);
-    assert!(!ended.err.contains("incomplete"), "{}", ended.err);
 }
 
 #[test]
@@ -208,6 +139,100 @@ fn a_stock_forget_and_prune_of_all_copies_is_settled_by_one_command() {
 }
 
 #[test]
+fn what_is_whole_nowhere_is_taken_out_of_the_index_by_each_stock_restic() {
+    for restic in &restic_versions() {
+        let (scene, new) = two_backups();
+        // Nothing but the second snapshot needs the largest of its packs.
+        fs::remove_file(scene.source().join("noise")).unwrap();
+        scene.expect(0, &["--quiet", "backup"]);
+        let size = |file: &PathBuf| fs::metadata(scene.path("one").join(file)).unwrap().len();
+        let pack = of_kind(&new, "data").max_by_key(size).unwrap();
+        let snapshot = of_kind(&new, "snapshots").next().unwrap();
+        let snapshot = snapshot.file_name().unwrap().to_str().unwrap();
+        for copy in ALL {
+            damage(&scene.path(copy).join(&pack));
+        }
+        scene.expect(1, &["--quiet", "verify"]);
+        let ended = scene.expect(3, &["sync"]);
+        ended.assert_says(&["hint: ", "is lost", "No copy has it whole"]);
+        assert!(!ended.err.contains("rm "), "{}", ended.err);
+        let status = scene.expect(1, &["status"]);
+        let mend = "no copy has that whole: strongroom backup stores again";
+        assert!(status.out.contains(mend), "{}", status.out);
+
+        // What docs/when-something-is-wrong.md says.
+        let aside = scene.path("aside");
+        fs::create_dir(&aside).unwrap();
+        let is_old = restic.version == "0.14";
+        let rebuild: &[&str] = match is_old {
+            true => &["rebuild-index", "--read-all-packs"],
+            false => &["repair", "index", "--read-all-packs"],
+        };
+        for copy in ALL {
+            fs::rename(scene.path(copy).join(&pack), aside.join(copy)).unwrap();
+            scene.restic(restic, copy, rebuild);
+        }
+        scene
+            .expect(3, &["backup"])
+            .assert_says(&["index/", "lost"]);
+        scene.expect(0, &["sync", "--accept-removed"]);
+        scene.expect(0, &["verify"]);
+        let ended = scene.expect(1, &["verify", "--decode"]);
+        ended.assert_says(&["snapshots/", snapshot, "incomplete"]);
+        if !is_old {
+            scene.restic(restic, "one", &["repair", "snapshots", "--forget"]);
+        }
+        for copy in ALL.iter().skip(usize::from(!is_old)) {
+            scene.restic(restic, copy, &["forget", snapshot]);
+        }
+        scene.expect(0, &["sync", "--accept-removed"]);
+        scene.expect(0, &["verify", "--decode"]);
+        scene.assert_identical();
+        for copy in ALL {
+            scene.check(restic, copy, &[]);
+        }
+    }
+}
+
+#[test]
+fn an_index_file_from_before_a_prune_goes_nowhere_and_is_wrong_though_the_prune_was_accepted() {
+    let (scene, new) = two_backups();
+    fs::remove_file(scene.source().join("noise")).unwrap();
+    scene.expect(0, &["--quiet", "backup"]);
+    // It names a pack of which nothing is needed any more.
+    let old = of_kind(&new, "index").next().unwrap();
+    let bytes = fs::read(scene.path("one").join(&old)).unwrap();
+    let restic = &restic_versions()[0];
+    for copy in ALL {
+        scene.restic(restic, copy, &["forget", "--prune", "--keep-last", "1"]);
+    }
+    scene.expect(0, &["sync", "--accept-removed"]);
+    scene.expect(0, &["verify"]);
+    let after = scene.files("one", "index");
+    assert!(!after.contains(&old));
+
+    // Somebody who may write to one copy puts it back.
+    fs::write(scene.path("two").join(&old), bytes).unwrap();
+    let ended = scene.expect(1, &["--json", "verify"]);
+    assert_eq!(ended.summary()["clean"], false);
+    ended.assert_says(&["two: data/", "missing"]);
+    scene.expect(1, &["verify", "--decode"]);
+    let ended = scene.expect(3, &["sync"]);
+    ended.assert_says(&["does not get index/"]);
+    for copy in ["one", "three"] {
+        assert_eq!(scene.files(copy, "index"), after, "{copy}");
+    }
+    let status = scene.run(&["status"]);
+    assert!(!status.out.contains("lost"), "{}", status.out);
+    // Nobody misses it when it is gone again.
+    fs::remove_file(scene.path("two").join(&old)).unwrap();
+    scene.expect(0, &["sync"]);
+    scene.expect(0, &["verify"]);
+    let status = scene.run(&["status"]);
+    assert!(!status.out.contains("lost"), "{}", status.out);
+}
+
+#[test]
 fn a_copy_that_was_pruned_by_itself_is_named_by_status() {
     let (scene, _) = two_backups();
     let status = || scene.run(&["status"]).out;
@@ -230,6 +255,21 @@ fn a_copy_that_was_pruned_by_itself_is_named_by_status() {
     assert!(card.contains(lost), "{card}");
     scene.expect(0, &["sync"]);
     assert!(!status().contains("has lost"), "{}", status());
+}
+
+#[test]
+fn junk_under_a_name_that_was_accepted_as_removed_does_not_bring_it_back() {
+    let (scene, new) = two_backups();
+    let snapshot = of_kind(&new, "snapshots").next().unwrap();
+    remove_everywhere(&scene, of_kind(&new, "snapshots"));
+    scene.expect(0, &["sync", "--accept-removed"]);
+    fs::write(scene.path("two").join(&snapshot), "junk").unwrap();
+    let status = scene.run(&["status"]);
+    assert!(!status.out.contains("has lost"), "{}", status.out);
+    scene.expect(3, &["sync"]);
+    fs::remove_file(scene.path("two").join(&snapshot)).unwrap();
+    scene.expect(0, &["sync"]);
+    scene.expect(0, &["verify"]);
 }
 
 #[test]

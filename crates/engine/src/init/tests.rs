@@ -90,6 +90,31 @@ fn a_copy_that_is_new_gets_the_repository_of_the_others() {
 }
 
 #[test]
+fn each_copy_that_lacks_the_repository_is_told_of_before_it_is_given_anything() {
+    let stores = stores();
+    let first = run(&stores[..1], "secret").unwrap();
+    // It arrives, and the answer is lost.
+    stores[1].add(Rule::on(&[Op::Save], Fault::AnswerLost).of(FileType::Config));
+    let mut told = Vec::new();
+    let mut give = |repository: Id, copy: &CopyStore| {
+        assert_eq!(repository, first.repository);
+        assert!(copy.store.list(FileType::Keys).unwrap().is_empty());
+        told.push(copy.name.clone());
+    };
+    let (copies, environment) = (copies(&stores), environment());
+    let report = init_telling(&copies, b"secret", COST, &environment, &mut give).unwrap();
+    assert_eq!(outcomes(&report), ["kept", "failed", "made"]);
+    assert_eq!(told, ["b", "c"]);
+    assert_eq!(config(&stores[1]), config(&stores[0]));
+    // By now it is whole, and nothing more is told.
+    stores[1].heal();
+    let mut count = 0;
+    let mut give = |_: Id, _: &CopyStore| count += 1;
+    let report = init_telling(&copies, b"secret", COST, &environment, &mut give).unwrap();
+    assert_eq!((outcomes(&report), count), (vec!["kept"; 3], 0));
+}
+
+#[test]
 fn two_repositories_are_refused_and_nothing_is_written() {
     let stores = stores();
     run(&stores[..1], "secret").unwrap();

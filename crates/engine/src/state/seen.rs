@@ -25,9 +25,13 @@ pub struct ReadFiles {
 
 impl ReadFiles {
     /// Takes note of a verify: what it read, of what it listed. One that read all of it replaces
-    /// what was known, and so does one of another place.
+    /// what was known, and so does one of another place. One that could not tell the place, although
+    /// it is known where the rest was read, changes nothing.
     pub fn add(&mut self, sound: &[FileName], listing: &Listing, is_all: bool) {
-        if is_all || self.place != listing.place {
+        if self.place.is_some() && listing.place.is_none() {
+            return;
+        }
+        if is_all || self.is_elsewhere(listing) {
             self.files.clear();
         }
         self.place = listing.place;
@@ -39,6 +43,11 @@ impl ReadFiles {
         };
         let read = sound.iter().filter_map(FileName::id);
         self.files.extend(read.filter(is_read));
+        self.keep_listed(listing);
+    }
+
+    /// Forgets that files were read which are not listed: what comes in their stead was not.
+    pub fn keep_listed(&mut self, listing: &Listing) {
         let listed: BTreeSet<Id> = listing.entries().map(|entry| entry.id).collect();
         self.files.retain(|id| listed.contains(id));
     }
@@ -48,9 +57,22 @@ impl ReadFiles {
         self.files.retain(|id| !written.contains(id));
     }
 
+    /// As [`CopyEvidence::rebind`](strongroom_model::CopyEvidence::rebind).
+    pub fn rebind(&mut self, before: Id, now: Id) {
+        if self.place == Some(before) {
+            self.place = Some(now);
+        }
+    }
+
+    /// Whether they were not read in this place, or nobody knows. Where no place was noted, as by
+    /// earlier versions, they were.
+    fn is_elsewhere(&self, listing: &Listing) -> bool {
+        self.place.is_some() && self.place != listing.place
+    }
+
     /// What a copy holds that was not read.
     pub fn unread(&self, listing: &Listing) -> Unread {
-        let is_other = self.place != listing.place;
+        let is_other = self.is_elsewhere(listing);
         let unread = listing.entries();
         let unread = unread.filter(|entry| is_other || !self.files.contains(&entry.id));
         unread.fold(Unread::default(), |so_far, entry| Unread {
@@ -137,6 +159,31 @@ mod tests {
         read.add(&[pack("a")], &at("new disk"), false);
         assert_eq!(read.files, [id("a")].into());
         assert_eq!(read.unread(&at("new disk")).files, 1);
+    }
+
+    #[test]
+    fn what_was_read_is_kept_where_the_place_was_not_noted_or_is_not_told() {
+        let packs = [pack("a"), pack("b")];
+        let at = |place: Option<&str>| Listing {
+            place: place.map(id),
+            ..listing(&["a", "b"])
+        };
+        let mut read = ReadFiles::default();
+        read.add(&packs[..1], &at(None), false);
+        // Of an earlier version, which noted no place.
+        assert_eq!(read.unread(&at(Some("disk"))).files, 1);
+        read.add(&packs[1..], &at(Some("disk")), false);
+        assert_eq!(read.unread(&at(Some("disk"))).files, 0);
+        // Its config is missing.
+        assert_eq!(read.unread(&at(None)).files, 2);
+        read.add(&[], &at(None), true);
+        assert_eq!(read.unread(&at(Some("disk"))).files, 0);
+        // It was healed by us, here or in another place.
+        read.rebind(id("another"), id("healed"));
+        assert_eq!(read.unread(&at(Some("disk"))).files, 0);
+        read.rebind(id("disk"), id("healed"));
+        assert_eq!(read.unread(&at(Some("healed"))).files, 0);
+        assert_eq!(read.unread(&at(Some("disk"))).files, 2);
     }
 
     #[test]

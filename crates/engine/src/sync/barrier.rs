@@ -12,8 +12,7 @@ use crate::verify::closure::{Closure, Unread, read_blob, unreadable};
 use crate::verify::content::Content;
 
 impl Run<'_> {
-    /// Checks that a copy has all packs that an index file names, in their sizes, but for those that
-    /// no copy has any more, as a person has said.
+    /// Checks that a copy has all packs that an index file names, in their sizes.
     ///
     /// # Errors
     /// A text that names one that it lacks.
@@ -22,12 +21,7 @@ impl Run<'_> {
         file: &IndexFile,
         lane: &Lane,
     ) -> std::result::Result<(), String> {
-        let is_accepted = |name: FileName| {
-            self.options.accepted_files.contains(&name) && self.holders(name).is_empty()
-        };
-        let lacks = |name: FileName, size_bytes| {
-            lane.size_of(name) != Some(size_bytes) && !is_accepted(name)
-        };
+        let lacks = |name: FileName, size_bytes| lane.size_of(name) != Some(size_bytes);
         let missing = file.packs.iter().find_map(|indexed| {
             let name = FileName::new(FileType::Data, indexed.id);
             lacks(name, pack::size_bytes(&indexed.blobs)).then_some(name)

@@ -120,10 +120,16 @@ impl Run<'_> {
             Ok(()) => lane.note_healed(name, bytes.len() as u64),
             Err(error @ Error::Denied { .. }) => {
                 lane.state.lock().unsound.insert(name);
+                let copy = lane.copy.name.clone();
+                let broke_off = lane.state.lock().broke_off.contains(&name);
+                let step = match broke_off {
+                    true => format!("make it readable on {copy}"),
+                    false => removal(&lane.copy, name),
+                };
                 let kind = SyncProblemKind::NotReplaced {
-                    copy: lane.copy.name.clone(),
+                    copy,
                     reason: chain(&error),
-                    hint: format!("{}, then: strongroom sync", removal(&lane.copy, name)),
+                    hint: format!("{step}, then: strongroom sync"),
                 };
                 self.problem(name, kind);
             }

@@ -8,7 +8,7 @@ use strongroom_store::Error;
 use crate::session::chain;
 use crate::sync::lane::Lane;
 use crate::sync::plan::Item;
-use crate::sync::report::{Junk, SyncProblemKind, removal};
+use crate::sync::report::{Junk, NotGiven, SyncProblemKind};
 use crate::sync::run::Run;
 use crate::verify::content::{self, Content};
 
@@ -47,6 +47,7 @@ impl Run<'_> {
         });
         let mut wrong = Vec::new();
         let mut unread = Vec::new();
+        let mut reasons = Vec::new();
         let mut lacking = item.lacking.clone();
         let mut good = None;
         for (number, size_bytes) in order {
@@ -57,8 +58,16 @@ impl Run<'_> {
                 None => match read_right(lane, name, size_bytes) {
                     Reading::Right(bytes) => good = Some(bytes),
                     Reading::Wrong => wrong.push(number),
+                    Reading::BrokeOff(reason) => {
+                        wrong.push(number);
+                        reasons.push((number, reason));
+                    }
                     Reading::Gone => lacking.push(number),
-                    Reading::Refused | Reading::Nothing => unread.push(number),
+                    Reading::Refused(reason) => {
+                        unread.push(number);
+                        reasons.push((number, reason));
+                    }
+                    Reading::Nothing => unread.push(number),
                     Reading::NotAsked if self.is_known_to_withhold(lane) => unread.push(number),
                     Reading::NotAsked => {}
                 },
@@ -67,15 +76,17 @@ impl Run<'_> {
                 Some(bytes) if size_bytes != bytes.len() as u64 => wrong.push(number),
                 Some(_) if !lane.doubts.contains(&name) => {}
                 Some(_) => match read_right(lane, name, size_bytes) {
-                    Reading::Wrong => wrong.push(number),
+                    Reading::Wrong | Reading::BrokeOff(_) => wrong.push(number),
                     Reading::Gone => lacking.push(number),
                     // Of other files that says nothing; without a key that it gives nobody opens a
                     // copy.
-                    Reading::Refused if name.kind() == FileType::Keys => {
+                    Reading::Refused(_) if name.kind() == FileType::Keys => {
                         lane.state.lock().withheld.insert(name);
                     }
-                    Reading::Right(_) | Reading::Refused | Reading::Nothing | Reading::NotAsked => {
-                    }
+                    Reading::Right(_)
+                    | Reading::Refused(_)
+                    | Reading::Nothing
+                    | Reading::NotAsked => {}
                 },
             }
         }
@@ -83,7 +94,7 @@ impl Run<'_> {
             lane.state.lock().unsound.insert(name);
         }
         let Some(bytes) = good else {
-            self.note_nowhere(item, &wrong, &unread);
+            self.note_nowhere(item, &wrong, &unread, &reasons);
             return None;
         };
         let content = match content::decode(name.kind(), &bytes, self.repository.key()) {
@@ -116,13 +127,20 @@ impl Run<'_> {
     }
 
     /// Notes a file that no copy gave. Where others lack it, nobody may count on it any more,
-    /// whatever the reason: what one copy alone claims to hold is worth what it gives.
-    fn note_nowhere(&self, item: &Item, wrong: &[usize], unread: &[usize]) {
+    /// whatever the reason: what one copy alone claims to hold is worth what it gives. But a copy
+    /// that did not give it to its end, for one of `reasons`, may have it whole all the same.
+    fn note_nowhere(
+        &self,
+        item: &Item,
+        wrong: &[usize],
+        unread: &[usize],
+        reasons: &[(usize, String)],
+    ) {
         if self.cancel.is_cancelled() {
             return;
         }
         let name = item.name;
-        let (mut copies, mut removals) = (Vec::new(), Vec::new());
+        let (mut copies, mut not_given) = (Vec::new(), Vec::new());
         for (number, _) in &item.holders {
             let Some(lane) = self.lanes.get(*number) else {
                 continue;
@@ -132,14 +150,20 @@ impl Run<'_> {
                 state.withheld.insert(name);
             }
             // A copy that went away is a failure of its own.
-            if wrong.contains(number) || !state.is_unreachable {
+            let is_away = !wrong.contains(number) && state.is_unreachable;
+            if !is_away {
                 copies.push(lane.copy.name.clone());
-                removals.push(removal(&lane.copy, name));
+            }
+            let told = reasons.iter().find(|(other, _)| other == number);
+            let reason = told.map(|(_, reason)| reason.clone());
+            let reason = reason.or_else(|| is_away.then(|| "it cannot be reached".to_owned()));
+            if let Some(reason) = reason {
+                let copy = lane.copy.name.clone();
+                not_given.push(NotGiven { copy, reason });
             }
         }
         if !copies.is_empty() {
-            let removal = removals;
-            self.problem(name, SyncProblemKind::NowhereWhole { copies, removal });
+            self.problem(name, SyncProblemKind::NowhereWhole { copies, not_given });
         }
     }
 
@@ -181,12 +205,15 @@ impl Run<'_> {
 pub(crate) enum Reading {
     /// Its bytes have its name.
     Right(Vec<u8>),
-    /// They do not, or cannot be read to their end.
+    /// They do not: they were read to their end.
     Wrong,
+    /// They could not be read to their end, for this reason: they may be right, and nothing can be
+    /// built on them.
+    BrokeOff(String),
     /// It was listed, and is not there any more.
     Gone,
-    /// The copy does not let it be read, which says nothing about it.
-    Refused,
+    /// The copy does not let it be read, for this reason, which says nothing about it.
+    Refused(String),
     /// The copy was asked and does not answer.
     Nothing,
     /// It was not asked: it did not answer before, or the user interrupts.
@@ -216,12 +243,13 @@ pub(crate) fn read_right(lane: &Lane, name: FileName, size_bytes: u64) -> Readin
             lane.state.lock().gone.insert(name);
             Reading::Gone
         }
-        Err(Error::Denied { .. }) => Reading::Refused,
+        Err(error @ Error::Denied { .. }) => Reading::Refused(chain(&error)),
         Err(Error::Cancelled { .. }) => Reading::NotAsked,
         Err(error) => {
             let reason = chain(&error);
             tracing::warn!(copy = lane.copy.name, %name, reason, "A file cannot be read");
-            Reading::Wrong
+            lane.state.lock().broke_off.insert(name);
+            Reading::BrokeOff(reason)
         }
     }
 }

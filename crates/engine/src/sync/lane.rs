@@ -35,6 +35,8 @@ pub(crate) struct LaneState {
     pub(crate) is_unreachable: bool,
     /// Files that lie there and are wrong.
     pub(crate) unsound: BTreeSet<FileName>,
+    /// Those of them that could not be read to their end: they may be right.
+    pub(crate) broke_off: BTreeSet<FileName>,
     /// Files that were listed and are not there any more.
     pub(crate) gone: BTreeSet<FileName>,
     /// Files that others lack and that it did not give, for whatever reason.

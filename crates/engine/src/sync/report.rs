@@ -72,8 +72,8 @@ pub enum SyncProblemKind {
     NowhereWhole {
         /// Where it is wrong, was listed and is not, or cannot be read.
         copies: Vec<String>,
-        /// For each of them how to get rid of it.
-        removal: Vec<String>,
+        /// Where nobody knows whether it is wrong: as long as there is any, nothing is lost.
+        not_given: Vec<NotGiven>,
     },
     /// It is wrong on a copy that does not let it be replaced.
     NotReplaced {
@@ -98,6 +98,15 @@ pub enum SyncProblemKind {
         /// What is missing there.
         reason: String,
     },
+}
+
+/// A copy that may have a file whole, and did not give it to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotGiven {
+    /// Its name.
+    pub copy: String,
+    /// Why, without secrets.
+    pub reason: String,
 }
 
 /// A file that did not travel, because nothing speaks for it.
@@ -180,14 +189,10 @@ impl SyncProblem {
                  strongroom sync"
                     .to_owned()
             }
-            SyncProblemKind::NowhereWhole { removal, .. } => {
-                format!(
-                    "if a copy that is away may have it, bring it back, then strongroom sync; \
-                     otherwise give it up: {}; strongroom backup, which stores again what the \
-                     source still has; strongroom sync --accept-removed",
-                    removal.join("; ")
-                )
-            }
+            SyncProblemKind::NowhereWhole { not_given, .. } => match not_given.is_empty() {
+                true => lost_hint(self.name.kind()),
+                false => readable_hint(not_given),
+            },
         }
     }
 }
@@ -297,6 +302,34 @@ impl std::fmt::Display for Diverged {
             self.copy
         )
     }
+}
+
+/// What to do where copies may have a file whole: nothing that could cost it.
+fn readable_hint(not_given: &[NotGiven]) -> String {
+    let told = |NotGiven { copy, reason }: &NotGiven| format!("{copy} ({reason})");
+    let places: Vec<_> = not_given.iter().map(told).collect();
+    format!(
+        "make it readable on {}, then: strongroom sync",
+        places.join(" and on ")
+    )
+}
+
+/// What to do where every copy that is at hand and had a file has other bytes in its stead.
+fn lost_hint(kind: FileType) -> String {
+    let rest = match kind {
+        FileType::Data => {
+            "; otherwise what it held is lost, but for what the source still has: that \
+             `strongroom backup` stores again"
+        }
+        FileType::Index => "; otherwise a stock restic can make it anew from the packs",
+        FileType::Snapshots => "; otherwise this snapshot is lost",
+        FileType::Config | FileType::Keys | FileType::Locks => "",
+    };
+    let page = match rest.is_empty() {
+        true => "",
+        false => "; how to be rid of it: docs/when-something-is-wrong.md, \"No copy has it whole\"",
+    };
+    format!("if a copy that is away may have it, bring it back, then strongroom sync{rest}{page}")
 }
 
 fn names(copies: &[&CopyStore]) -> Vec<String> {

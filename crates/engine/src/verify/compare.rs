@@ -37,17 +37,15 @@ pub(crate) fn report(
     mut scanned: Vec<Scanned>,
     depth: Depth<'_>,
     options: &VerifyOptions,
-    accepted: &BTreeSet<FileName>,
     looking: &Looking,
 ) -> Result<VerifyReport> {
     name_damage(&mut scanned);
     find_unproven_keys(&mut scanned, depth, options);
     // Before the second listing: what was seen of a copy stays true where that fails.
     compare_configs(&mut scanned, depth, options);
-    let gone = find_missing(&mut scanned, depth, options, accepted, looking)?;
+    find_missing(&mut scanned, depth, options, looking)?;
     let mut report = VerifyReport {
         lost: find_lost(&scanned, &options.known_files),
-        accepted: gone,
         ..VerifyReport::default()
     };
     for mut copy in scanned {
@@ -64,7 +62,6 @@ pub(crate) fn report(
             failure: copy.failure.or(copy.locks_failure),
             name: copy.copy.name.clone(),
         });
-        report.accepted.extend(copy.accepted);
         copy.problems.sort_by_key(|(name, _)| *name);
         let problem = |(name, kind)| Problem {
             copy: copy.copy.name.clone(),
@@ -137,8 +134,7 @@ fn find_unproven_keys(scanned: &mut [Scanned], depth: Depth<'_>, options: &Verif
     }
 }
 
-/// Finds what a copy lacks: what a sound sibling holds, or an index of its own names. Returns what
-/// of the latter no copy has, as was `accepted`.
+/// Finds what a copy lacks: what a sound sibling holds, or an index of its own names.
 ///
 /// What differs is looked for again, since others may write and prune at the same time.
 ///
@@ -148,14 +144,12 @@ fn find_missing(
     scanned: &mut [Scanned],
     depth: Depth<'_>,
     options: &VerifyOptions,
-    accepted: &BTreeSet<FileName>,
     looking: &Looking,
-) -> Result<BTreeSet<FileName>> {
+) -> Result<()> {
     let lacking = differences(scanned);
     let any_absent = scanned.iter().any(|copy| !copy.absent_packs.is_empty());
-    let mut gone = BTreeSet::new();
     if lacking.is_empty() && !any_absent {
-        return Ok(gone);
+        return Ok(());
     }
     let now = list_again(scanned, looking)?;
     let holds = |listing: &Listing, name: &FileName| listing.holds(*name);
@@ -187,7 +181,6 @@ fn find_missing(
             listing.as_ref().is_some_and(|listing| holds(listing, name)) && damaged.contains(name)
         })
     };
-    let is_listed = |name: &FileName| now.iter().flatten().any(|listing| holds(listing, name));
     let mut opening = shared_keys(now.iter().flatten());
     opening.extend(&options.known_keys);
     if let Depth::Opened(repository) | Depth::Decoded(repository) = depth {
@@ -219,13 +212,7 @@ fn find_missing(
         }
         for (pack, index) in &copy.absent_packs {
             let name = FileName::new(FileType::Data, *pack);
-            if now.data.contains(*pack) || !now.index.contains(*index) {
-                continue;
-            }
-            // Where a copy has it after all, others lack it.
-            if accepted.contains(&name) && !is_listed(&name) {
-                gone.insert(name);
-            } else {
+            if !now.data.contains(*pack) && now.index.contains(*index) {
                 missing.entry(name).or_insert_with(|| holders(&name));
             }
         }
@@ -234,7 +221,7 @@ fn find_missing(
             .map(|(name, elsewhere)| (name, ProblemKind::Missing { elsewhere }));
         copy.problems.extend(problems);
     }
-    Ok(gone)
+    Ok(())
 }
 
 /// Lists the copies anew, each within the limit of a look.

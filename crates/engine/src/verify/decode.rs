@@ -1,30 +1,22 @@
 //! Looking into packs with the key: what a bad writer would have done wrong.
 
-use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use parking_lot::Mutex;
-use strongroom_model::{FileName, FileType, Id};
+use strongroom_model::Id;
 use strongroom_repo::blob::{self, BlobId, BlobKind, PackedBlob};
-use strongroom_repo::index::{IndexFile, IndexedPack};
-use strongroom_repo::{BlobLocation, Index, Repository, Tree, pack};
+use strongroom_repo::index::IndexFile;
+use strongroom_repo::{Index, Repository, Tree, pack};
 
 use crate::Result;
-use crate::session::{Cancel, chain};
+use crate::session::{Cancel, Look, chain};
 use crate::verify::closure::{Closure, ReadBlob, absent, first_absent, unreadable};
-use crate::verify::scan::Scan;
-
-/// What is below a tree that is gone: nobody can tell.
-const NOTHING: &[u8] = b"{\"nodes\":[]}\n";
 
 /// Decodes the packs of one copy.
 pub(crate) struct Decoder<'a> {
     repository: &'a Repository,
-    scan: &'a Scan<'a>,
+    look: &'a Look,
     cancel: &'a Cancel,
     index: Index,
-    /// Packs that an index file names and a person has said are gone.
-    gone: Mutex<Vec<IndexedPack>>,
     /// Whether some tree names a blob that no index does. Such a tree may be garbage.
     has_gaps: AtomicBool,
 }
@@ -39,13 +31,12 @@ pub(crate) struct CheckedPack {
 
 impl<'a> Decoder<'a> {
     /// Knows no index file yet.
-    pub(crate) fn new(repository: &'a Repository, scan: &'a Scan<'a>, cancel: &'a Cancel) -> Self {
+    pub(crate) fn new(repository: &'a Repository, look: &'a Look, cancel: &'a Cancel) -> Self {
         Self {
             repository,
-            scan,
+            look,
             cancel,
             index: Index::new(),
-            gone: Mutex::default(),
             has_gaps: AtomicBool::new(false),
         }
     }
@@ -54,11 +45,8 @@ impl<'a> Decoder<'a> {
     /// the first pack is checked.
     pub(crate) fn add(&self, file: &IndexFile) {
         for pack in &file.packs {
-            let name = FileName::new(FileType::Data, pack.id);
-            if self.scan.look.listing.holds(name) {
+            if self.look.listing.data.contains(pack.id) {
                 self.index.insert(pack);
-            } else if self.scan.accepted.contains(&name) {
-                self.gone.lock().push(pack.clone());
             }
         }
     }
@@ -129,35 +117,6 @@ impl<'a> Decoder<'a> {
             incomplete.extend(missing.map(|reason| (*snapshot, reason)));
         }
         Ok(incomplete)
-    }
-}
-
-impl Decoder<'_> {
-    /// Of snapshots that are incomplete those that lack something besides what a person has said is
-    /// gone; `snapshots` are these, each with its root. To be done last: what is gone counts as there
-    /// from then on.
-    ///
-    /// # Errors
-    /// As [`Closure::missing`].
-    pub(crate) fn incomplete_besides(
-        &self,
-        incomplete: Vec<(Id, String)>,
-        snapshots: &[(Id, Id)],
-        read_tree: &ReadBlob<'_>,
-    ) -> Result<Vec<(Id, String)>> {
-        let gone = std::mem::take(&mut *self.gone.lock());
-        if gone.is_empty() {
-            return Ok(incomplete);
-        }
-        for pack in &gone {
-            self.index.insert(pack);
-        }
-        let gone: HashSet<Id> = gone.into_iter().map(|pack| pack.id).collect();
-        let read = |tree: BlobId, location: BlobLocation| match gone.contains(&location.pack) {
-            true => Ok(NOTHING.to_vec()),
-            false => read_tree(tree, location),
-        };
-        self.incomplete(snapshots, false, &read)
     }
 }
 

@@ -46,7 +46,6 @@ struct Found {
     vanished: HashSet<FileName>,
     named: HashMap<Id, Vec<Named>>,
     snapshots: Vec<(Id, Id)>,
-    accepted: Vec<FileName>,
     files_read: u64,
     bytes_read: u64,
     sound: Vec<FileName>,
@@ -58,7 +57,7 @@ impl<'a> Reading<'a> {
     /// Begins the reading of a copy.
     pub(crate) fn new(scan: &'a Scan<'a>, progress: &'a Progress, cancel: &'a Cancel) -> Self {
         let decoder = match scan.depth {
-            Depth::Decoded(repository) => Some(Decoder::new(repository, scan, cancel)),
+            Depth::Decoded(repository) => Some(Decoder::new(repository, &scan.look, cancel)),
             Depth::Stored | Depth::Opened(_) => None,
         };
         Self {
@@ -328,7 +327,7 @@ impl<'a> Reading<'a> {
         let (Some(decoder), Some(repository)) = (&self.decoder, self.repository()) else {
             return Ok(());
         };
-        let (mut snapshots, all_sound) = {
+        let (snapshots, all_sound) = {
             let found = self.found.lock();
             if found.failure.is_some() {
                 return Ok(());
@@ -342,22 +341,13 @@ impl<'a> Reading<'a> {
             |tree: BlobId, location: BlobLocation| self.read_tree(repository, tree, location);
         let incomplete = match decoder.incomplete(&snapshots, all_sound, &read_tree) {
             // The copy has failed, which says nothing of a snapshot.
-            Err(crate::Error::Store(_)) => return self.go_on(),
+            Err(crate::Error::Store(_)) => Vec::new(),
             incomplete => incomplete?,
         };
-        let ids: HashSet<Id> = incomplete.iter().map(|(id, _)| *id).collect();
-        snapshots.retain(|(id, _)| ids.contains(id));
-        let wrong = match decoder.incomplete_besides(incomplete, &snapshots, &read_tree) {
-            Err(crate::Error::Store(_)) => return self.go_on(),
-            wrong => wrong?,
-        };
         self.go_on()?;
-        let name = |id| FileName::new(FileType::Snapshots, id);
-        let is_wrong = |id: &Id| wrong.iter().any(|(other, _)| other == id);
-        let accepted = ids.iter().filter(|id| !is_wrong(id)).map(|id| name(*id));
-        self.found.lock().accepted.extend(accepted);
-        for (snapshot, reason) in wrong {
-            self.problem(name(snapshot), ProblemKind::Incomplete { reason });
+        for (snapshot, reason) in incomplete {
+            let name = FileName::new(FileType::Snapshots, snapshot);
+            self.problem(name, ProblemKind::Incomplete { reason });
         }
         Ok(())
     }
@@ -414,7 +404,6 @@ impl<'a> Reading<'a> {
             failure: found.failure,
             locks_failure: found.locks_failure,
             absent_packs: found.named.iter().filter_map(absent).collect(),
-            accepted: found.accepted,
             problems: found.problems,
             vanished: found.vanished,
         })

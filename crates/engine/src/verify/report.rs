@@ -18,9 +18,6 @@ pub struct VerifyReport {
     pub problems: Vec<Problem>,
     /// What was there once and no copy lists any more.
     pub lost: Lost,
-    /// What a person has said is gone: packs that index files still name, and, where trees were
-    /// followed, the snapshots that lack nothing else.
-    pub accepted: BTreeSet<FileName>,
 }
 
 /// What was read of a copy.

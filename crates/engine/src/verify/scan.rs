@@ -14,8 +14,6 @@ pub(crate) struct Scan<'a> {
     pub(crate) depth: Depth<'a>,
     /// The packs that are read.
     pub(crate) packs: Vec<FileEntry>,
-    /// Files that no copy has any more, as a person has said.
-    pub(crate) accepted: &'a BTreeSet<FileName>,
 }
 
 /// What came of reading a copy.
@@ -36,8 +34,6 @@ pub(crate) struct Scanned {
     pub(crate) vanished: HashSet<FileName>,
     /// Packs that are not there, with an index file that names them.
     pub(crate) absent_packs: Vec<(Id, Id)>,
-    /// Snapshots that lack nothing but what a person has said is gone.
-    pub(crate) accepted: Vec<FileName>,
 }
 
 impl<'a> Scan<'a> {
@@ -47,7 +43,6 @@ impl<'a> Scan<'a> {
         depth: Depth<'a>,
         share: Share,
         odd: &BTreeSet<FileName>,
-        accepted: &'a BTreeSet<FileName>,
     ) -> Self {
         let mut packs = share.of(&look.listing.data);
         if packs.len() < look.listing.data.len() {
@@ -56,12 +51,7 @@ impl<'a> Scan<'a> {
             packs.sort_unstable();
             packs.dedup();
         }
-        Self {
-            look,
-            depth,
-            packs,
-            accepted,
-        }
+        Self { look, depth, packs }
     }
 
     /// How many files and bytes will be read, locks not counted.
@@ -93,7 +83,6 @@ impl Scanned {
             problems: Vec::new(),
             vanished: HashSet::new(),
             absent_packs: Vec::new(),
-            accepted: Vec::new(),
         }
     }
 }

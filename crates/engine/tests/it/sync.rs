@@ -5,11 +5,15 @@ mod divergence;
 mod junk;
 mod trouble;
 
-use strongroom_engine::sync::{Decision, SyncOptions};
-use strongroom_model::{FileName, FileType};
-use strongroom_testkit::Op;
+use std::io::ErrorKind;
 
-use crate::hand_made::{HandMade, has, lose, memory, name_of, rot};
+use strongroom_engine::Cancel;
+use strongroom_engine::progress::Progress;
+use strongroom_engine::sync::{Decision, SyncOptions, sync};
+use strongroom_model::{FileName, FileType};
+use strongroom_testkit::{Fault, Op, Rule};
+
+use crate::hand_made::{HandMade, faults, has, lose, memory, name_of, rot};
 
 #[test]
 fn a_copy_that_lost_everything_but_its_config_is_whole_again() {
@@ -129,6 +133,70 @@ fn what_is_whole_nowhere_is_said_and_not_spread() {
     assert!(report.problems[0].to_string().contains("one, two"));
     assert_eq!(report.copies[0].unmended, [made[0].data]);
     assert!(memory(&places[2]).get(made[0].data).is_none());
+}
+
+#[test]
+fn what_is_wrong_wherever_it_is_is_lost_and_no_file_is_to_be_removed() {
+    let (mut hand_made, made) = HandMade::with_snapshots(0..1);
+    let key = hand_made.add_key(b"another password");
+    let away = "if a copy that is away may have it, bring it back, then strongroom sync";
+    for (name, rest) in [
+        (made[0].data, "`strongroom backup` stores again"),
+        (made[0].index, "make it anew from the packs"),
+        (made[0].snapshot, "this snapshot is lost"),
+        (key, ""),
+    ] {
+        let places = hand_made.places(3);
+        rot(&places[0], name);
+        rot(&places[1], name);
+        lose(&places[2], name);
+        let report = hand_made.sync(&places, &SyncOptions::default());
+        let mut problems = report.problems.iter();
+        let hint = problems
+            .find(|problem| problem.name == name)
+            .unwrap()
+            .hint();
+        assert!(hint.starts_with(away), "{hint}");
+        assert!(hint.contains(rest), "{hint}");
+        assert!(!hint.contains("rm "), "{hint}");
+        assert_eq!(hint == away, name == key, "{hint}");
+    }
+}
+
+#[test]
+fn what_could_not_be_read_to_its_end_is_to_be_made_readable_and_is_not_lost() {
+    for fault in [
+        Fault::Denied,
+        Fault::ShortRead(9),
+        Fault::Io(ErrorKind::InvalidInput),
+    ] {
+        for is_elsewhere in [true, false] {
+            let (mut hand_made, made) = HandMade::with_snapshots(0..1);
+            let key = hand_made.add_key(b"another password");
+            for name in [made[0].data, made[0].index, made[0].snapshot, key] {
+                let places = hand_made.places(3);
+                match is_elsewhere {
+                    true => rot(&places[0], name),
+                    false => lose(&places[0], name),
+                }
+                lose(&places[2], name);
+                let listed = hand_made.listed(&places);
+                faults(&places[1]).add(Rule::on(&Op::READS, fault.clone()).named(name));
+                let (progress, cancel) = (Progress::default(), Cancel::default());
+                let options = SyncOptions::default();
+                let report = sync(&hand_made.repository, listed, &options, &progress, &cancel);
+                let mut problems = report.problems.iter();
+                let hint = problems
+                    .find(|problem| problem.name == name)
+                    .unwrap()
+                    .hint();
+                assert!(hint.starts_with("make it readable on two ("), "{hint}");
+                assert!(hint.ends_with("), then: strongroom sync"), "{hint}");
+                let is_harmless = !hint.contains("rm ") && !hint.contains("lost");
+                assert!(is_harmless, "{fault:?} {name}: {hint}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -22,8 +22,8 @@ const WRITTEN_SO: &str = "nothing heals it, for it was written so; strongroom ba
                           what the sources still have";
 
 /// What mends what no copy has whole.
-const WHOLE_NOWHERE: &str = "no copy has that whole: strongroom sync says how to give it up, and \
-                             strongroom backup stores again what the sources still have";
+const WHOLE_NOWHERE: &str = "no copy has that whole: strongroom backup stores again what the \
+                             sources still have, and strongroom sync says what else there is to do";
 
 /// Collects what is wrong before what is unproven; the first of either decides the mend.
 pub(super) fn line(

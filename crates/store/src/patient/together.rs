@@ -13,6 +13,7 @@ use std::io::{self, BufRead, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::thread;
 
 use strongroom_model::FileName;
 
@@ -138,8 +139,11 @@ impl BufRead for ByTurns<'_> {
 
 impl Drop for ByTurns<'_> {
     fn drop(&mut self) {
-        // What it holds is closed behind this; also where nobody waits any more.
-        let _ = self.place.turn();
+        // What it holds is closed behind this; also where nobody waits any more. Where the work dies,
+        // files of all places are closed, and none of them is at fault but the one whose turn it was.
+        if !thread::panicking() {
+            let _ = self.place.turn();
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use strongroom_model::{FileName, FileType, Id};
@@ -55,6 +56,26 @@ fn a_place_is_known_by_when_its_config_was_written() {
     config.set_modified(long_ago).unwrap();
     let other = store.identity().unwrap();
     assert!(other.is_some() && other != before);
+}
+
+#[test]
+fn a_place_is_told_from_one_to_which_it_was_copied_with_all_its_times() {
+    let (_folder, store) = created();
+    store.save(FileName::CONFIG, BYTES).unwrap();
+    let modified = |store: &LocalStore| {
+        let config = fs::metadata(store.path().join("config")).unwrap();
+        (config.mtime(), config.mtime_nsec())
+    };
+    let is_told = |number: u32| {
+        let copy = LocalStore::new(store.path().with_extension(number.to_string()));
+        let mut program = Command::new("cp");
+        program.arg("-a").arg(store.path()).arg(copy.path());
+        assert!(program.status().unwrap().success());
+        assert_eq!(modified(&copy), modified(&store));
+        copy.identity().unwrap() != store.identity().unwrap()
+    };
+    // The clock of a file system may go in steps of some milliseconds.
+    assert!((0..9).any(is_told));
 }
 
 #[test]

@@ -172,3 +172,18 @@ fn work_that_dies_is_an_error_and_no_hang() {
     assert_eq!(place, 1);
     assert!(error.to_string().contains("died"), "{error}");
 }
+
+#[test]
+fn the_place_at_which_work_dies_is_named_though_files_of_others_are_open() {
+    for culprit in 0..3 {
+        let died = together(&place(None), &[place(None), place(None)], move |places| {
+            let all = std::iter::once(places.first()).chain(places.others());
+            let mut files: Vec<_> = all.map(|place| place.open(name()).unwrap()).collect();
+            let came = files[culprit].fill_buf().unwrap();
+            assert!(came.is_empty(), "on purpose");
+        });
+        let GivenUp { place, error } = died.unwrap_err();
+        assert_eq!(place, culprit);
+        assert!(error.to_string().contains("died"), "{error}");
+    }
+}

@@ -160,7 +160,7 @@ mod tests {
             name: *name,
             kind: SyncProblemKind::NowhereWhole {
                 copies: vec!["two".to_owned()],
-                removal: Vec::new(),
+                not_given: Vec::new(),
             },
         });
         let sync = SyncReport {

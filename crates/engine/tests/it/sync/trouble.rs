@@ -117,6 +117,31 @@ fn a_copy_that_lets_nothing_be_replaced_is_reported_with_what_to_do() {
 }
 
 #[test]
+fn what_could_not_be_read_and_lets_itself_not_be_replaced_is_not_to_be_removed() {
+    let (hand_made, made) = HandMade::with_snapshots(0..2);
+    for is_wrong in [false, true] {
+        let places = hand_made.places(3);
+        match is_wrong {
+            true => rot(&places[0], made[0].data),
+            false => {
+                let broken = Rule::on(&[Op::ReadRange], Fault::ShortRead(9));
+                faults(&places[0]).add(broken.named(made[0].data));
+            }
+        }
+        lose(&places[2], made[0].data);
+        faults(&places[0]).add(Rule::on(&[Op::Replace], Fault::Denied));
+        let report = hand_made.sync(&places, &SyncOptions::default());
+        let [problem] = &report.problems[..] else {
+            panic!("{report:?}");
+        };
+        let hint = problem.hint();
+        let is_harmless = hint == "make it readable on one, then: strongroom sync";
+        assert_eq!(is_harmless, !is_wrong, "{hint}");
+        assert!(has(&places[2], made[0].data));
+    }
+}
+
+#[test]
 fn a_copy_that_may_not_be_read_is_still_written_to() {
     let (hand_made, made) = HandMade::with_snapshots(0..2);
     let places = hand_made.places(3);

@@ -59,8 +59,8 @@ fn what_no_copy_has_whole_is_healed_by_no_sync() {
     damaged_on(&["here", "vault", "offsite"]).assert_line(
         LineKind::Errors,
         "damaged on here: data/a; damaged on vault: data/a; damaged on offsite: data/a",
-        "no copy has that whole: strongroom sync says how to give it up, and strongroom backup \
-         stores again what the sources still have",
+        "no copy has that whole: strongroom backup stores again what the sources still have, and \
+         strongroom sync says what else there is to do",
     );
 }
 
