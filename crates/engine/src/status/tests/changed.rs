@@ -1,0 +1,101 @@
+//! Copies that were pruned or replaced behind our back.
+
+use strongroom_model::evidence::{CopyEvidence, Share, Verifier, Verify};
+use strongroom_model::{FileName, FileType, Id};
+use strongroom_store::Store;
+
+use super::world::{NAMES, World, facts};
+use crate::state::SeenFiles;
+use crate::status::Status;
+
+#[test]
+fn a_prune_of_one_copy_is_named_only_where_a_sound_index_file_of_its_own_tells_of_it() {
+    let world = World::new();
+    let old = world.backup("old", 9);
+    let new = world.backup("new", 1);
+    let memory = world.state.repository(world.session().id());
+    let snapshot = FileName::new(FileType::Snapshots, old.id);
+    for copy in world.copies() {
+        let see = |seen: &mut SeenFiles| {
+            seen.index.extend(old.index.id());
+            seen.snapshots.insert(old.id);
+        };
+        memory.update_seen(&copy, see).unwrap();
+    }
+    let gone = |status: &Status| {
+        let gone = NAMES.map(|name| facts(status, name).gone);
+        gone.map(|gone| gone.map(|gone| (gone.files, gone.is_pruned)))
+    };
+    assert_eq!(gone(&world.status()), [None; 3]);
+    world.stores[2].remove(snapshot).unwrap();
+    world.stores[2].remove(old.index).unwrap();
+    assert_eq!(gone(&world.status()), [None, None, Some((2, false))]);
+    // Five bytes are no prune, whatever their name.
+    let junk = FileName::new(FileType::Index, Id::of(b"junk!"));
+    world.stores[2].save(junk, b"junk!").unwrap();
+    assert_eq!(gone(&world.status()), [None, None, Some((2, false))]);
+    world.repack(&[2], "new", &new);
+    assert_eq!(gone(&world.status()), [None, None, Some((2, true))]);
+    // Without the key nobody can tell.
+    assert_eq!(gone(&world.status_of(None)), [None, None, Some((2, false))]);
+
+    // What is damaged elsewhere cannot be brought back.
+    for copy in &world.copies()[..2] {
+        let damage = |evidence: &mut CopyEvidence| {
+            let now = (world.environment.clock)();
+            evidence.record_damage(now, old.index.to_string(), "wrong".to_owned());
+        };
+        memory.update_evidence(copy, damage).unwrap();
+    }
+    assert_eq!(gone(&world.status()), [None, None, Some((1, true))]);
+    // What was removed on purpose is missed nowhere, though somebody has put it back.
+    let removed = [old.index, snapshot].into();
+    memory.update_gone(|gone| gone.accept(&removed)).unwrap();
+    assert_eq!(gone(&world.status()), [None; 3]);
+}
+
+#[test]
+fn what_was_read_counts_only_for_the_place_that_was_read() {
+    let world = World::new();
+    world.backup("content", 1);
+    let (session, copies) = (world.session(), world.copies());
+    let memory = world.state.repository(session.id());
+    let place = session.ready().last().unwrap().1.listing.place;
+    assert!(place.is_some());
+    let verified = |evidence: &mut CopyEvidence| {
+        evidence.move_to(place);
+        let verify = Verify {
+            at: (world.environment.clock)(),
+            by: Verifier::Us,
+            share: Share::All,
+            decoded: false,
+        };
+        evidence.record_verify(verify, []);
+    };
+    memory.update_evidence(&copies[2], verified).unwrap();
+    let found = || {
+        let status = world.status();
+        let read = facts(&status, "disk3").evidence.every_byte_read_since();
+        (read.is_some(), status.problems.join("; "))
+    };
+    assert_eq!(found(), (true, String::new()));
+    // Another has written its config, or it is another disk.
+    let config = world.repository.config_bytes();
+    world.stores[2].replace(FileName::CONFIG, config).unwrap();
+    let (is_read, problems) = found();
+    assert!(!is_read);
+    assert!(
+        problems.contains("disk3: what lies there now is not the place"),
+        "{problems}"
+    );
+    world.stores[2].remove(FileName::CONFIG).unwrap();
+    let (is_read, problems) = found();
+    assert!(!is_read);
+    assert!(
+        problems.contains("disk3: its config is missing"),
+        "{problems}"
+    );
+    // What was noted is kept.
+    let kept = memory.evidence(&copies[2]);
+    assert!(kept.every_byte_read_since().is_some());
+}
