@@ -5,7 +5,7 @@ use strongroom_engine::sync::SyncOptions;
 use strongroom_engine::verify::{Depth, ProblemKind};
 use strongroom_model::{FileName, FileType};
 
-use crate::hand_made::{HandMade, Place, lose, memory};
+use crate::hand_made::{HandMade, Made, Place, lose, memory};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Damage {
@@ -49,6 +49,18 @@ impl Damage {
     }
 }
 
+/// One file of each kind.
+fn files(key: FileName, made: &Made) -> [FileName; 6] {
+    [
+        FileName::CONFIG,
+        key,
+        made.index,
+        made.trees,
+        made.data,
+        made.snapshot,
+    ]
+}
+
 #[test]
 fn every_damage_to_every_file_is_named_and_healed() {
     let (hand_made, made) = HandMade::with_snapshots(0..2);
@@ -58,15 +70,7 @@ fn every_damage_to_every_file_is_named_and_healed() {
         .find(|name| name.kind() == FileType::Keys)
         .unwrap();
     let Some(made) = made.last() else { return };
-    let files = [
-        FileName::CONFIG,
-        key,
-        made.index,
-        made.trees,
-        made.data,
-        made.snapshot,
-    ];
-    for name in files {
+    for name in files(key, made) {
         for damage in ALL {
             let places = hand_made.places(3);
             damage.strike(&places[1], name);
@@ -133,15 +137,7 @@ fn a_sync_alone_heals_what_a_listing_shows_and_a_verify_tells_the_rest() {
     let (hand_made, made) = HandMade::with_snapshots(0..2);
     let key = FileName::new(FileType::Keys, hand_made.repository.key_id());
     let made = &made[1];
-    let files = [
-        FileName::CONFIG,
-        key,
-        made.index,
-        made.trees,
-        made.data,
-        made.snapshot,
-    ];
-    for ((victim, row), name) in BARE_SYNC.into_iter().zip(files) {
+    for ((victim, row), name) in BARE_SYNC.into_iter().zip(files(key, made)) {
         for (damage, done) in ALL.into_iter().zip(row) {
             let cell = format!("{damage:?} of {victim}");
             let places = hand_made.places(3);
