@@ -1,0 +1,83 @@
+//! What a sync has shown: what each copy holds, what is gone, what was healed.
+
+use std::collections::BTreeSet;
+
+use strongroom_engine::state::SeenFiles;
+use strongroom_engine::sync::{SyncReport, SyncedCopy};
+use strongroom_engine::{CopyStore, Files};
+use strongroom_model::{FileName, FileType, Id};
+
+use crate::context::Opened;
+use crate::memory::{places, told};
+
+/// Remembers what the copies hold after a sync, and that damage was healed.
+pub(crate) fn synced(opened: &Opened, report: &SyncReport) {
+    let memory = opened.memory();
+    places(opened);
+    for synced in &report.copies {
+        let copies = opened.session.copies.iter().map(|copy| &copy.copy);
+        let Some(copy) = copies.into_iter().find(|copy| copy.name == synced.name) else {
+            continue;
+        };
+        remember_doubts(opened, copy, synced);
+        let has_diverged = report
+            .diverged
+            .iter()
+            .any(|diverged| diverged.copy == synced.name);
+        if synced.failure.is_none() && !has_diverged && !report.was_interrupted {
+            told(memory.update_seen(copy, |seen| see(seen, synced, report)));
+        }
+    }
+    told(memory.update_gone(|gone| {
+        gone.lose(&report.lost.files);
+        let doubtful = report.copies.iter().map(|copy| doubtful(copy, report));
+        let doubtful: Vec<_> = doubtful.collect();
+        gone.find(|name| {
+            let mut copies = report.copies.iter().zip(&doubtful);
+            copies.any(|(copy, doubtful)| copy.listing.holds(name) && !doubtful.contains(&name))
+        });
+    }));
+}
+
+/// What a copy lists and nobody could read right, or what went to no other copy: its name alone says
+/// nothing.
+fn doubtful(synced: &SyncedCopy, report: &SyncReport) -> BTreeSet<FileName> {
+    let junk = report.junk.iter().map(|junk| junk.name);
+    let problems = report.problems.iter().map(|problem| problem.name);
+    let unmended = synced.unmended.iter().copied();
+    junk.chain(problems).chain(unmended).collect()
+}
+
+/// Adds what a copy holds to what it was seen to hold, but for what nobody could read right: junk
+/// is no loss when it goes. Nothing is forgotten because it is not there.
+pub(super) fn see(seen: &mut SeenFiles, synced: &SyncedCopy, report: &SyncReport) {
+    let doubtful = doubtful(synced, report);
+    let sound = |kind, files: &Files| {
+        let ids: Vec<Id> = files.iter().map(|entry| entry.id).collect();
+        let is_sound = |id: &Id| !doubtful.contains(&FileName::new(kind, *id));
+        ids.into_iter().filter(is_sound).collect::<Vec<_>>()
+    };
+    seen.index
+        .extend(sound(FileType::Index, &synced.listing.index));
+    seen.snapshots
+        .extend(sound(FileType::Snapshots, &synced.listing.snapshots));
+}
+
+/// Remembers what a sync found right and what it could not read right: nothing is built on that
+/// until it was.
+fn remember_doubts(opened: &Opened, copy: &CopyStore, synced: &SyncedCopy) {
+    if synced.healed.is_empty() && synced.proved.is_empty() && synced.unmended.is_empty() {
+        return;
+    }
+    let now = (opened.environment.clock)();
+    let changed = opened.memory().update_evidence(copy, |evidence| {
+        for name in synced.healed.iter().chain(&synced.proved) {
+            evidence.record_healed(&name.to_string());
+        }
+        for name in &synced.unmended {
+            let reason = "a sync could not read it right".to_owned();
+            evidence.record_damage(now, name.to_string(), reason);
+        }
+    });
+    told(changed.map(drop));
+}
