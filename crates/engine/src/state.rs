@@ -19,10 +19,10 @@
 pub(crate) mod disk;
 mod gone;
 mod needs;
+mod read;
 pub mod record;
 mod repository;
 mod seen;
-mod under_way;
 mod vaults;
 
 use std::path::{Path, PathBuf};
@@ -37,10 +37,10 @@ use crate::{Error, Result};
 
 pub use gone::{FileNames, GoneFiles};
 pub use needs::RecordedNeeds;
+pub use read::ReadFiles;
 pub use record::OwnLock;
 pub use repository::RepositoryState;
-pub use seen::{ReadFiles, SeenFiles};
-pub use under_way::UnderWay;
+pub use seen::SeenFiles;
 pub use vaults::{VaultAlarm, VaultMemory, Withheld};
 
 /// The folder, by its path.

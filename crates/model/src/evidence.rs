@@ -14,6 +14,7 @@ mod readings;
 
 pub use by_vault::{SaidWhole, VaultWord};
 pub use damage::Damage;
+pub use place::Rebound;
 pub use readings::{Share, Verifier, Verify};
 
 use std::collections::BTreeMap;
@@ -46,6 +47,9 @@ pub struct CopyEvidence {
     /// What tells the place that was read from another in its stead; `None` where nothing does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     place: Option<Id>,
+    /// That the place is told otherwise since its `config` was healed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rebound: Option<Rebound>,
     /// The files that were found damaged or lost and are not healed yet, by their name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     damage: BTreeMap<String, Damage>,
@@ -109,6 +113,7 @@ impl Default for CopyEvidence {
             all_read: None,
             rotation: None,
             place: None,
+            rebound: None,
             damage: BTreeMap::new(),
             listing: None,
             last_whole: BTreeMap::new(),

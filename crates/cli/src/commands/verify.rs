@@ -114,9 +114,6 @@ impl Args {
                 false => Depth::Opened(&opened.session.repository),
             };
         }
-        if let Some(memory) = &memory {
-            memory::verify_begins(memory, &copies, began);
-        }
         let report = {
             let monitor = Monitor::start(&context.output);
             verify(&copies, depth, &options, &monitor.progress, &context.cancel)?
@@ -129,7 +126,6 @@ impl Args {
                 decoded: self.decode,
             };
             memory::verified(memory, &copies, &report, &done);
-            memory::verify_ended(memory, &copies, began);
             vaults.remember(memory, &copies, began);
         }
         tell(&context.output, &report, self.decode, vaults)?;

@@ -26,7 +26,7 @@ pub(crate) fn verified(
         // Of one that could not even be listed, what was read of it stays read.
         if !is_unlisted(read) {
             told(memory.update_read_files(copy, |known| {
-                known.add(&read.sound, &read.listing, is_all);
+                known.add(&read.sound, &read.listing, is_all, verify.at);
             }));
         }
         let change = |evidence: &mut CopyEvidence| record(evidence, report, read, verify);
@@ -47,9 +47,10 @@ fn record(
     };
     // Where nothing tells which place it was, what was read vouches for nothing, and takes nothing
     // from what was read before.
-    let is_placed = is_unlisted(read) || !evidence.lacks_place(read.listing.place);
+    let place = evidence.place_of(read.listing.place, verify.at);
+    let is_placed = is_unlisted(read) || !evidence.lacks_place(place);
     if !is_unlisted(read) {
-        evidence.move_to(read.listing.place);
+        evidence.move_to(place);
     }
     let lasting = || of_copy().filter(|problem| is_lasting(problem));
     let found = lasting().map(|problem| (problem.name.to_string(), problem.kind.to_string()));

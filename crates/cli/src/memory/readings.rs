@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use strongroom_engine::state::RepositoryState;
 use strongroom_engine::sync::SyncReport;
 use strongroom_engine::{CopyStore, Files, Listing};
+use strongroom_model::evidence::Rebound;
 use strongroom_model::{CopyEvidence, FileName, FileType, Id};
 
 use crate::context::Opened;
@@ -20,12 +21,18 @@ use crate::memory::{file_name, told};
 pub(crate) fn before_sync(opened: &Opened) {
     let memory = opened.memory();
     for (copy, ready) in opened.session.ready() {
-        not_there(&memory, copy, &ready.listing);
+        let now = (opened.environment.clock)();
+        not_there(&memory, copy, &ready.listing, now);
     }
 }
 
 /// The same, of one copy.
-pub(crate) fn not_there(memory: &RepositoryState, copy: &CopyStore, listing: &Listing) {
+pub(super) fn not_there(
+    memory: &RepositoryState,
+    copy: &CopyStore,
+    listing: &Listing,
+    now: Timestamp,
+) {
     let evidence = memory.evidence(copy);
     let damage = evidence.damage().iter();
     let wrong = damage.filter(|(_, damage)| !damage.is_as_written());
@@ -34,27 +41,8 @@ pub(crate) fn not_there(memory: &RepositoryState, copy: &CopyStore, listing: &Li
         .collect();
     told(memory.update_read_files(copy, |known| {
         known.keep_listed(listing);
-        known.forget(&wrong);
+        known.forget(&wrong, now);
     }));
-}
-
-/// Marks a verify of these copies that begins, so that it hears of what is written anew beside it.
-pub(crate) fn verify_begins(memory: &RepositoryState, copies: &[CopyStore], began: Timestamp) {
-    for copy in copies {
-        told(memory.update_under_way(copy, |under_way| under_way.begin(began)));
-    }
-}
-
-/// Takes the mark away, and forgets what was read and written anew since.
-///
-/// To be done when it was noted what was read: a sync says here first what it has written, and
-/// forgets then. So whatever it writes, one of both forgets it.
-pub(crate) fn verify_ended(memory: &RepositoryState, copies: &[CopyStore], began: Timestamp) {
-    for copy in copies {
-        let mut written = BTreeSet::new();
-        told(memory.update_under_way(copy, |under_way| written = under_way.end(began)));
-        told(memory.update_read_files(copy, |known| known.forget(&written)));
-    }
 }
 
 /// Forgets that files were read which a sync has written anew; to be done while the session still
@@ -75,34 +63,30 @@ pub(crate) fn written_anew(opened: &Opened, report: &SyncReport) {
             let is_new = |id: &Id| !before.listing.holds(FileName::new(kind, *id));
             written.extend(files.map(|entry| entry.id).filter(is_new));
         }
-        wrote(&memory, copy, &written, (opened.environment.clock)());
+        let now = (opened.environment.clock)();
+        told(memory.update_read_files(copy, |known| known.forget(&written, now)));
         if synced.healed.contains(&FileName::CONFIG) {
-            healed_config(&memory, copy, before.listing.place);
+            healed_config(&memory, copy, before.listing.place, now);
         }
     }
 }
 
 /// Binds what was read of a copy to the `config` that a sync has put there, where it was read at the
-/// place that was there before. Where that is not known, as when `config` was missing, it stays
-/// unproven.
-fn healed_config(memory: &RepositoryState, copy: &CopyStore, before: Option<Id>) {
+/// place that was there before, also what a verify reads just now. Where that is not known, as when
+/// `config` was missing, it stays unproven.
+pub(super) fn healed_config(
+    memory: &RepositoryState,
+    copy: &CopyStore,
+    before: Option<Id>,
+    at: Timestamp,
+) {
     let (Some(before), Ok(Some(now))) = (before, copy.store.identity()) else {
         return;
     };
-    let rebind = |evidence: &mut CopyEvidence| evidence.rebind(before, now);
+    let rebound = Rebound { before, now, at };
+    let rebind = |evidence: &mut CopyEvidence| evidence.rebind(rebound);
     told(memory.update_evidence(copy, rebind).map(drop));
-    told(memory.update_read_files(copy, |known| known.rebind(before, now)));
-}
-
-/// Forgets that files of a copy were read which were written anew, also what a verify reads just now.
-pub(crate) fn wrote(
-    memory: &RepositoryState,
-    copy: &CopyStore,
-    written: &BTreeSet<Id>,
-    now: Timestamp,
-) {
-    told(memory.update_under_way(copy, |under_way| under_way.note_written(written, now)));
-    told(memory.update_read_files(copy, |known| known.forget(written)));
+    told(memory.update_read_files(copy, |known| known.rebind(rebound)));
 }
 
 /// Forgets that anything was read of a copy on which the repository is made.

@@ -11,14 +11,15 @@ use strongroom_engine::{CopyFailure, CopyFailureKind, Files, Listing};
 use strongroom_model::evidence::{Share, Verifier, Verify};
 use strongroom_model::{CopyEvidence, FileEntry};
 use strongroom_repo::BlobId;
+use strongroom_store::{LocalStore, Store};
 use strongroom_testkit::MemoryStore;
 
 use super::*;
-use after_sync::see;
+use crate::memory::after_sync::see;
 
 /// What is remembered of two copies.
 struct World {
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     memory: RepositoryState,
     copies: Vec<CopyStore>,
 }
@@ -35,7 +36,7 @@ impl World {
         Self {
             memory: state.repository(Id::of(b"repository")),
             copies: ["one", "two"].map(copy).into(),
-            _folder: folder,
+            folder,
         }
     }
 
@@ -250,7 +251,8 @@ fn what_a_sync_may_write_anew_is_forgotten_before_it_does() {
     let wrong = problem("two", "z", ProblemKind::WrongContent);
     let found = (vec![read("two", &x, &["x"])], vec![wrong]);
     world.verified(Share::Percent(5), false, found);
-    readings::not_there(&world.memory, &world.copies[1], &listing(&y));
+    let now = Timestamp::from_second(9).unwrap();
+    readings::not_there(&world.memory, &world.copies[1], &listing(&y), now);
     assert_eq!(unread(), 2);
 }
 
@@ -259,15 +261,45 @@ fn what_is_written_anew_beside_a_verify_was_not_read_by_it() {
     let x = ["x", "y"];
     let world = World::new();
     let memory = &world.memory;
-    let began = Timestamp::UNIX_EPOCH;
     let later = Timestamp::from_second(9).unwrap();
     let written = BTreeSet::from([Id::of(b"x")]);
-    verify_begins(memory, &world.copies, began);
-    readings::wrote(memory, &world.copies[1], &written, later);
+    let wrote = memory.update_read_files(&world.copies[1], |known| known.forget(&written, later));
+    wrote.unwrap();
     world.verified(Share::All, false, (vec![read("two", &x, &x)], vec![]));
-    verify_ended(memory, &world.copies, began);
     let known = memory.read_files(&world.copies[1]).unwrap();
     assert_eq!(known.unread(&listing(&x)).files, 1);
+}
+
+#[test]
+fn what_a_verify_reads_while_a_sync_heals_config_was_read_of_the_same_place() {
+    let x = ["x", "y"];
+    let mut world = World::new();
+    let store = LocalStore::new(world.folder.path().join("two"));
+    store.create().unwrap();
+    store.save(FileName::CONFIG, b"healed").unwrap();
+    let now = store.identity().unwrap();
+    world.copies[1].store = Arc::new(store);
+    let before = Some(Id::of(b"before"));
+    let half = |number| {
+        let mut read = read("two", &x, &x);
+        read.listing.place = before;
+        let found = (vec![read], vec![]);
+        world.verified(Share::Slice { number, of: 2 }, false, found);
+    };
+    half(1);
+    let later = Timestamp::from_second(9).unwrap();
+    readings::healed_config(&world.memory, &world.copies[1], before, later);
+    // This one began before.
+    half(2);
+    let mut evidence = world.evidence(1);
+    assert!(!evidence.move_to(now));
+    assert!(evidence.every_byte_read_since().is_some());
+    let known = world.memory.read_files(&world.copies[1]).unwrap();
+    let healed = Listing {
+        place: now,
+        ..listing(&x)
+    };
+    assert_eq!(known.unread(&healed).files, 0);
 }
 
 #[test]

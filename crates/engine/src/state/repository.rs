@@ -15,7 +15,7 @@ use crate::receipts::DeliveredReceipts;
 use crate::session::{CopyStore, chain};
 use crate::state::disk::{self, Lock};
 use crate::state::record::{self, OwnLock, OwnLocks, RemovedKeys};
-use crate::state::{GoneFiles, ReadFiles, RecordedNeeds, SeenFiles, UnderWay};
+use crate::state::{GoneFiles, ReadFiles, RecordedNeeds, SeenFiles};
 use crate::{Error, Result};
 
 /// The part of the state folder that belongs to one repository.
@@ -105,18 +105,6 @@ impl RepositoryState {
         change: impl FnOnce(&mut ReadFiles),
     ) -> Result<()> {
         self.update(&self.of_copy(copy, "read"), change)
-    }
-
-    /// Changes which verifies of a copy are under way, and what was written beside them.
-    ///
-    /// # Errors
-    /// As [`RepositoryState::update_evidence`].
-    pub fn update_under_way(
-        &self,
-        copy: &CopyStore,
-        change: impl FnOnce(&mut UnderWay),
-    ) -> Result<()> {
-        self.update(&self.of_copy(copy, "under-way"), change)
     }
 
     /// Which receipts the vault of a copy is known to have.

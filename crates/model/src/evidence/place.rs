@@ -1,7 +1,33 @@
 //! To which place what was read is bound: a disk says nothing of another that takes its stead.
 
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
 use crate::evidence::CopyEvidence;
 use crate::id::Id;
+
+/// That we have written the `config` of a place anew, so that it is told otherwise since.
+///
+/// A verify that began before was told the place as it was, and has read the same one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rebound {
+    /// What told it before.
+    pub before: Id,
+    /// What tells it now.
+    pub now: Id,
+    /// When it was told otherwise for the first time that we know of.
+    pub at: Timestamp,
+}
+
+impl Rebound {
+    /// What tells the place by now that was told as this when a reading of it began.
+    pub fn place_of(&self, told: Option<Id>, began: Timestamp) -> Option<Id> {
+        match told == Some(self.before) && began <= self.at {
+            true => Some(self.now),
+            false => told,
+        }
+    }
+}
 
 impl CopyEvidence {
     /// Binds what was read, and what will be, to the place that is now at the address: what was read
@@ -29,11 +55,16 @@ impl CopyEvidence {
         self.place.is_some() && place.is_none()
     }
 
-    /// Binds what was read `before` to what tells the same place now that we have written its `config`
-    /// anew. What was read elsewhere stays bound to where it was.
-    pub fn rebind(&mut self, before: Id, now: Id) {
-        if self.place == Some(before) {
-            self.place = Some(now);
-        }
+    /// Binds what was read before to what tells the same place now that we have written its `config`
+    /// anew, also what a verify reads just now. What was read elsewhere stays bound to where it was.
+    pub fn rebind(&mut self, rebound: Rebound) {
+        self.place = rebound.place_of(self.place, rebound.at);
+        self.rebound = Some(rebound);
+    }
+
+    /// What tells the place by now that was told as this when a reading of it began.
+    pub fn place_of(&self, told: Option<Id>, began: Timestamp) -> Option<Id> {
+        self.rebound
+            .map_or(told, |rebound| rebound.place_of(told, began))
     }
 }

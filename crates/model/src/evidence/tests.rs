@@ -78,11 +78,22 @@ fn what_was_read_is_kept_where_the_place_was_not_noted_or_is_not_told() {
     assert_eq!(adopted, evidence);
 
     // It was healed by us, here or in another place.
-    evidence.rebind(new, place("a third"));
-    assert_eq!(adopted, evidence);
-    evidence.rebind(old, new);
+    let rebound = |before, now| Rebound {
+        before,
+        now,
+        at: day(2),
+    };
+    evidence.rebind(rebound(new, place("a third")));
+    assert!(!evidence.move_to(Some(old)));
+    evidence.rebind(rebound(old, new));
     assert!(!evidence.move_to(Some(new)));
     assert_eq!(evidence.every_byte_read_since(), Some(day(1)));
+    // What went on meanwhile read the same place, and what began later another one.
+    let json = evidence.to_json().unwrap();
+    evidence = CopyEvidence::from_json(&json).unwrap();
+    assert_eq!(evidence.place_of(Some(old), day(2)), Some(new));
+    assert_eq!(evidence.place_of(Some(old), day(3)), Some(old));
+    assert_eq!(evidence.place_of(None, day(1)), None);
     assert!(evidence.move_to(Some(old)));
     assert_eq!(evidence.every_byte_read_since(), None);
 }
