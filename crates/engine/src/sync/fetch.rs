@@ -30,6 +30,10 @@ impl Fetched {
     }
 }
 
+/// Why a copy that lists a file may have it all the same: somebody removes it just now, or what is
+/// listed is another folder than what is read.
+const NOT_FOUND: &str = "it lists it, and does not find it when it is asked";
+
 impl Run<'_> {
     /// Reads a file from the first copy that has it right.
     ///
@@ -62,7 +66,10 @@ impl Run<'_> {
                         wrong.push(number);
                         reasons.push((number, reason));
                     }
-                    Reading::Gone => lacking.push(number),
+                    Reading::Gone => {
+                        lacking.push(number);
+                        reasons.push((number, NOT_FOUND.to_owned()));
+                    }
                     Reading::Refused(reason) => {
                         unread.push(number);
                         reasons.push((number, reason));
@@ -89,6 +96,17 @@ impl Run<'_> {
                     | Reading::NotAsked => {}
                 },
             }
+        }
+        if let Some(bytes) = &good {
+            // One that was asked before and did not answer is no exception.
+            let is_odd = |(number, size_bytes): &&(usize, u64)| {
+                let is_known = wrong.contains(number) || lacking.contains(number);
+                let is_doubtful = item.doubtful.contains(number);
+                is_doubtful && !is_known && *size_bytes != bytes.len() as u64
+            };
+            let odd = item.holders.iter().filter(is_odd);
+            let odd: Vec<usize> = odd.map(|(number, _)| *number).collect();
+            wrong.extend(odd);
         }
         for lane in wrong.iter().filter_map(|number| self.lanes.get(*number)) {
             lane.state.lock().unsound.insert(name);
@@ -126,9 +144,10 @@ impl Run<'_> {
         })
     }
 
-    /// Notes a file that no copy gave. Where others lack it, nobody may count on it any more,
-    /// whatever the reason: what one copy alone claims to hold is worth what it gives. But a copy
-    /// that did not give it to its end, for one of `reasons`, may have it whole all the same.
+    /// Notes a file that no copy gave. Where others lack it, or list it in another size, nobody may
+    /// count on it any more, whatever the reason: what one copy alone claims to hold is worth what it
+    /// gives. But a copy that did not give it to its end, or that lists it and did not find it, for
+    /// one of `reasons`, may have it whole all the same.
     fn note_nowhere(
         &self,
         item: &Item,
@@ -140,13 +159,15 @@ impl Run<'_> {
             return;
         }
         let name = item.name;
+        let mut sizes = item.holders.iter().map(|(_, size_bytes)| *size_bytes);
+        let is_disputed = !item.lacking.is_empty() || sizes.any(|size| size != item.size_bytes);
         let (mut copies, mut not_given) = (Vec::new(), Vec::new());
         for (number, _) in &item.holders {
             let Some(lane) = self.lanes.get(*number) else {
                 continue;
             };
             let mut state = lane.state.lock();
-            if unread.contains(number) && !item.lacking.is_empty() {
+            if unread.contains(number) && is_disputed {
                 state.withheld.insert(name);
             }
             // A copy that went away is a failure of its own.

@@ -72,7 +72,8 @@ pub enum SyncProblemKind {
     NowhereWhole {
         /// Where it is wrong, was listed and is not, or cannot be read.
         copies: Vec<String>,
-        /// Where nobody knows whether it is wrong: as long as there is any, nothing is lost.
+        /// Where nobody knows whether it is wrong, also where it is listed and was not found: as long
+        /// as there is any, nothing is lost.
         not_given: Vec<NotGiven>,
     },
     /// It is wrong on a copy that does not let it be replaced.
@@ -314,7 +315,7 @@ fn readable_hint(not_given: &[NotGiven]) -> String {
     )
 }
 
-/// What to do where every copy that is at hand and had a file has other bytes in its stead.
+/// What to do where every copy that is at hand and lists a file has other bytes in its stead.
 fn lost_hint(kind: FileType) -> String {
     let rest = match kind {
         FileType::Data => {

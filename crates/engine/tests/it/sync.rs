@@ -200,6 +200,32 @@ fn what_could_not_be_read_to_its_end_is_to_be_made_readable_and_is_not_lost() {
 }
 
 #[test]
+fn what_is_listed_and_not_found_is_not_lost() {
+    for is_elsewhere in [true, false] {
+        let (hand_made, made) = HandMade::with_snapshots(0..1);
+        for name in [made[0].data, made[0].index, made[0].snapshot] {
+            let places = hand_made.places(3);
+            match is_elsewhere {
+                true => rot(&places[0], name),
+                false => lose(&places[0], name),
+            }
+            lose(&places[2], name);
+            let listed = hand_made.listed(&places);
+            lose(&places[1], name);
+            let (progress, cancel) = (Progress::default(), Cancel::default());
+            let options = SyncOptions::default();
+            let report = sync(&hand_made.repository, listed, &options, &progress, &cancel);
+            let mut problems = report.problems.iter();
+            let problem = problems.find(|problem| problem.name == name).unwrap();
+            let hint = problem.hint();
+            assert!(hint.starts_with("make it readable on two ("), "{hint}");
+            let is_harmless = !hint.contains("rm ") && !hint.contains("lost");
+            assert!(is_harmless, "{name}: {hint}");
+        }
+    }
+}
+
+#[test]
 fn a_wrong_config_is_replaced() {
     let (hand_made, _) = HandMade::with_snapshots(0..1);
     let places = hand_made.places(2);

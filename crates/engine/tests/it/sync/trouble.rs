@@ -2,13 +2,13 @@
 
 use strongroom_engine::Cancel;
 use strongroom_engine::progress::Progress;
-use strongroom_engine::sync::{SyncOptions, SyncProblemKind, sync, sync_session};
+use strongroom_engine::sync::{SyncOptions, SyncProblem, SyncProblemKind, sync, sync_session};
 use strongroom_engine::verify::Depth;
 use strongroom_model::{FileName, FileType};
 use strongroom_testkit::{Fault, Op, Rule};
 
 use crate::fixture::Fixture;
-use crate::hand_made::{HandMade, Place, faults, has, lose, rot};
+use crate::hand_made::{HandMade, Place, faults, has, lose, memory, rot};
 
 fn empty(hand_made: &HandMade, place: &Place) {
     for name in hand_made.files.keys() {
@@ -159,6 +159,35 @@ fn a_copy_that_may_not_be_read_is_still_written_to() {
 }
 
 #[test]
+fn a_copy_that_lists_another_size_and_may_not_be_read_is_not_called_whole() {
+    let (hand_made, made) = HandMade::with_snapshots(0..1);
+    for (is_right_elsewhere, is_replaced) in [(true, true), (true, false), (false, false)] {
+        let places = hand_made.places(2);
+        memory(&places[0]).damage(made[0].data, |bytes| bytes.truncate(9));
+        let listed = hand_made.listed(&places);
+        let denied = || Rule::on(&Op::READS, Fault::Denied).named(made[0].data);
+        faults(&places[0]).add(denied());
+        if !is_right_elsewhere {
+            faults(&places[1]).add(denied());
+        }
+        if !is_replaced {
+            faults(&places[0]).add(Rule::on(&[Op::Replace], Fault::Denied));
+        }
+        let (progress, cancel) = (Progress::default(), Cancel::default());
+        let options = SyncOptions::default();
+        let report = sync(&hand_made.repository, listed, &options, &progress, &cancel);
+        assert_eq!(report.copies[0].is_whole(), is_replaced, "{report:?}");
+        assert_eq!(report.is_complete(), is_replaced, "{report:?}");
+        let is_named = |problem: &SyncProblem| problem.name == made[0].data;
+        assert_eq!(report.problems.iter().any(is_named), !is_replaced);
+        if is_replaced {
+            assert_eq!(report.copies[0].healed, [made[0].data]);
+            hand_made.assert_whole(&places[0]);
+        }
+    }
+}
+
+#[test]
 fn an_interrupted_sync_goes_on_where_it_was() {
     let (hand_made, _) = HandMade::with_snapshots(0..3);
     let places = hand_made.places(2);
@@ -180,7 +209,7 @@ fn wrong_bytes_that_appear_after_the_listing_are_replaced() {
     let places = hand_made.places(2);
     lose(&places[1], made[0].data);
     let listed = hand_made.listed(&places);
-    crate::hand_made::memory(&places[1]).put(made[0].data, b"torn");
+    memory(&places[1]).put(made[0].data, b"torn");
     let (progress, cancel) = (Progress::default(), Cancel::default());
     let options = SyncOptions::default();
     let report = sync(&hand_made.repository, listed, &options, &progress, &cancel);
