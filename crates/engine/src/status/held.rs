@@ -7,8 +7,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use strongroom_model::Id;
 use strongroom_model::scorecard::Wholeness;
+use strongroom_model::{FileType, Id};
 
 use crate::Result;
 use crate::backup::report::SnapshotNeeds;
@@ -112,7 +112,7 @@ impl<'a> Judge<'a> {
         let recorded = self.recorded(snapshot);
         let lacking = recorded
             .as_ref()
-            .map(|recorded| recorded.needs.lacking(ready, &self.shared_keys));
+            .map(|recorded| self.lacking(&recorded.needs, ready));
         let current = recorded.is_some_and(|recorded| recorded.is_current);
         let lacking = match (lacking, self.session) {
             (Some(0), _) => return Ok(Wholeness::Whole),
@@ -121,7 +121,7 @@ impl<'a> Judge<'a> {
             (Some(lacking), Some(_)) if current => lacking,
             (_, Some(session)) => {
                 let walked = self.walked(session, snapshot)?;
-                match (walked.needs.lacking(ready, &self.shared_keys), walked.gap) {
+                match (self.lacking(&walked.needs, ready), walked.gap) {
                     (0, None) => return Ok(Wholeness::Whole),
                     (0, Some(reason)) => return Ok(unknown(reason)),
                     (lacking, _) => lacking,
@@ -244,7 +244,12 @@ impl<'a> Judge<'a> {
         let index = NeedsIndex::load(&session.repository, &readers, self.cancel)?;
         let walk = index.walk(&session.repository, &readers, snapshot.tree, self.cancel)?;
         let required = Required::with_key(walk.needs, session);
-        Ok(walk.gap.is_none() && required.lacking(ready, &self.shared_keys) == 0)
+        Ok(walk.gap.is_none() && self.lacking(&required, ready) == 0)
+    }
+
+    /// How many of the files that a snapshot needs a copy lacks.
+    fn lacking(&self, needs: &Required, ready: &ReadyLook) -> u64 {
+        needs.lacking(ready, self.looks, &self.shared_keys)
     }
 
     fn record(&mut self, snapshot: &KnownSnapshot, needs: &SnapshotNeeds) {
@@ -270,14 +275,21 @@ impl Required {
         }
     }
 
-    /// How many of the files a copy lacks; one of another size is none.
-    fn lacking(&self, ready: &ReadyLook, shared_keys: &BTreeSet<Id>) -> u64 {
+    /// How many of the files a copy lacks; one of another size is none. Where no size was recorded, it
+    /// counts only in a size that more copies list than list another.
+    fn lacking(&self, ready: &ReadyLook, looks: &[Look<'_>], shared_keys: &BTreeSet<Id>) -> u64 {
         let listing = &ready.listing;
         let lacks_pack = |(id, size_bytes): &&(Id, u64)| {
             let found = listing.data.size_bytes(*id);
-            found.is_none_or(|found| *size_bytes != 0 && found != *size_bytes)
+            found.is_none_or(|found| match size_bytes {
+                0 => is_odd(looks, FileType::Data, *id, found),
+                _ => found != *size_bytes,
+            })
         };
-        let lacks_index = |id: &&Id| !listing.index.contains(**id);
+        let lacks_index = |id: &&Id| {
+            let found = listing.index.size_bytes(**id);
+            found.is_none_or(|found| is_odd(looks, FileType::Index, **id, found))
+        };
         let packs = self.files.packs.iter().filter(lacks_pack).count();
         let index = self.files.index_files.iter().filter(lacks_index).count();
         let is_listed = |id: &Id| listing.keys.contains(*id);
@@ -292,6 +304,20 @@ impl Required {
         let config = ready.config != Some(self.config);
         packs as u64 + index as u64 + u64::from(key) + u64::from(config)
     }
+}
+
+/// Whether as many copies or more list a file in another size than this, so that nobody knows which
+/// is right before it was read.
+fn is_odd(looks: &[Look<'_>], kind: FileType, id: Id, size_bytes: u64) -> bool {
+    let sizes = ready_listings(looks).filter_map(|listing| listing.of(kind)?.size_bytes(id));
+    let (mut same, mut other) = (0_usize, 0_usize);
+    for size in sizes {
+        match size == size_bytes {
+            true => same += 1,
+            false => other += 1,
+        }
+    }
+    other > 0 && other >= same
 }
 
 /// What the copies list that can be read.

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use parking_lot::Mutex;
 use strongroom_model::{FileName, FileType, Id};
 use strongroom_repo::blob::BlobId;
-use strongroom_repo::index::{IndexFile, PackNumber};
+use strongroom_repo::index::{IndexFile, IndexedPack, PackNumber};
 use strongroom_repo::{Index, Repository, pack};
 
 use crate::backup::report::SnapshotNeeds;
@@ -79,13 +79,21 @@ impl NeedsIndex {
         readers: &Readers<'_>,
         cancel: &Cancel,
     ) -> Result<Self> {
-        let loaded = Mutex::new(Self {
+        let mut loaded = Self {
             index: Index::new(),
             packs: BTreeMap::new(),
             problems: Vec::new(),
-        });
-        for files in by_holders(readers) {
-            for_each(&files, READERS, |id| {
+        };
+        let is_listed = |pack: &IndexedPack| {
+            let mut listings = readers.iter().map(|reader| &reader.listing.data);
+            listings.any(|packs| packs.contains(pack.id))
+        };
+        let mut unlisted = Vec::new();
+        // A few at a time: which comes first is chance, and which counts first must not be.
+        for files in by_holders(readers).chunks(READERS) {
+            let opened = Mutex::new(BTreeMap::new());
+            let problems = Mutex::new(Vec::new());
+            for_each(files, READERS, |id| {
                 cancel.check()?;
                 let name = FileName::new(FileType::Index, *id);
                 let file = readers.read(
@@ -94,25 +102,38 @@ impl NeedsIndex {
                         IndexFile::open(repository.key(), reader.file(name)?)
                             .map_err(|reason| reader.damaged(name, reason))
                     },
-                    |_, error| loaded.lock().problems.push(chain(error)),
+                    |_, error| problems.lock().push(chain(error)),
                 );
                 if let Ok(file) = file {
-                    loaded.lock().insert(*id, &file);
+                    opened.lock().insert(*id, file);
                 }
                 Ok(())
             })?;
+            loaded.problems.append(&mut problems.into_inner());
+            let mut opened = opened.into_inner();
+            let in_order = files.iter().filter_map(|id| Some((*id, opened.remove(id)?)));
+            for (id, file) in in_order {
+                for pack in file.packs {
+                    match is_listed(&pack) {
+                        true => loaded.insert(id, &pack),
+                        false => unlisted.push((id, pack)),
+                    }
+                }
+            }
         }
-        Ok(loaded.into_inner())
+        for (id, pack) in &unlisted {
+            loaded.insert(*id, pack);
+        }
+        Ok(loaded)
     }
 
-    fn insert(&mut self, index_file: Id, file: &IndexFile) {
-        for indexed in &file.packs {
-            let number = self.index.insert(indexed);
-            self.packs.entry(number).or_insert_with(|| Indexed {
-                size_bytes: pack::size_bytes(&indexed.blobs),
-                index_file,
-            });
-        }
+    /// Adds a pack that an index file names; where two packs have one blob, the first counts.
+    fn insert(&mut self, index_file: Id, pack: &IndexedPack) {
+        let number = self.index.insert(pack);
+        self.packs.entry(number).or_insert_with(|| Indexed {
+            size_bytes: pack::size_bytes(&pack.blobs),
+            index_file,
+        });
     }
 
     /// Reads all trees below a root, level by level.
@@ -227,8 +248,9 @@ fn unknown(blob: BlobId) -> Error {
 }
 
 /// The index files, those that most copies hold first: where two name one blob, the first counts,
-/// so that what one copy alone has repacked is not taken for what all should have.
-fn by_holders(readers: &Readers<'_>) -> Vec<Vec<Id>> {
+/// so that what one copy alone has repacked is not taken for what all should have. Packs that no copy
+/// lists any more come after all others.
+fn by_holders(readers: &Readers<'_>) -> Vec<Id> {
     let mut holders: BTreeMap<Id, usize> = BTreeMap::new();
     for entry in readers
         .iter()
@@ -240,5 +262,5 @@ fn by_holders(readers: &Readers<'_>) -> Vec<Vec<Id>> {
     for (id, count) in holders {
         groups.entry(count).or_default().push(id);
     }
-    groups.into_values().rev().collect()
+    groups.into_values().rev().flatten().collect()
 }

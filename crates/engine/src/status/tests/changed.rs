@@ -1,10 +1,13 @@
 //! Copies that were pruned or replaced behind our back.
 
+use std::fs;
+
 use strongroom_model::evidence::{CopyEvidence, Share, Verifier, Verify};
 use strongroom_model::{FileName, FileType, Id};
 use strongroom_store::Store;
 
-use super::world::{NAMES, World, facts};
+use super::world::{NAMES, World, facts, held};
+use super::{WHOLE, behind, needs_of};
 use crate::state::SeenFiles;
 use crate::status::Status;
 
@@ -98,4 +101,47 @@ fn what_was_read_counts_only_for_the_place_that_was_read() {
     // What was noted is kept.
     let kept = memory.evidence(&copies[2]);
     assert!(kept.every_byte_read_since().is_some());
+}
+
+#[test]
+fn an_index_file_that_is_listed_in_another_size_than_elsewhere_is_not_there() {
+    let world = World::new();
+    let made = world.backup("content", 1);
+    let wholeness = |status: &Status| NAMES.map(|name| held(status, name)[0].1.clone());
+    assert_eq!(wholeness(&world.status()), [WHOLE; 3]);
+    fs::write(world.path_of(1, made.index), b"short").unwrap();
+    assert_eq!(wholeness(&world.status()), [WHOLE, behind(1), WHOLE]);
+    // Where no size is listed by most copies, nobody knows which is right.
+    fs::write(world.path_of(2, made.index), b"shorter").unwrap();
+    assert_eq!(wholeness(&world.status()), [behind(1), behind(1), behind(1)]);
+}
+
+#[test]
+fn of_two_packs_that_have_one_blob_the_same_counts_each_time_and_one_that_is_nowhere_last() {
+    for number in 0..8 {
+        let world = World::new();
+        let content = format!("content {number}");
+        let made = world.backup(&content, 1);
+        let store = &world.stores[0];
+        let index = store.read(made.index).unwrap();
+        let packs = [made.tree_pack, made.data_pack];
+        let old = packs.map(|name| (name, store.read(name).unwrap()));
+        world.repack(&[0, 1, 2], &content, &made);
+        let restore = |name: FileName, bytes: &[u8]| {
+            for store in &world.stores {
+                store.save(name, bytes).unwrap();
+            }
+        };
+        restore(made.index, &index);
+        let needs = needs_of(&world, &made);
+        let is_old = |id: &Id| packs.contains(&FileName::new(FileType::Data, *id));
+        assert_eq!(needs.packs.len(), 2, "{needs:?}");
+        assert!(!needs.packs.iter().any(|(id, _)| is_old(id)), "{needs:?}");
+        for (name, bytes) in &old {
+            restore(*name, bytes);
+        }
+        let listed = world.stores[0].list(FileType::Index).unwrap();
+        let first = listed.iter().map(|entry| entry.id).min().unwrap();
+        assert_eq!(needs_of(&world, &made).index_files, [first]);
+    }
 }
