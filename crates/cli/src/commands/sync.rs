@@ -46,8 +46,8 @@ const ACCEPTED_TOO_MUCH: &str = "if that is more than you removed, somebody else
 ///
 /// What this machine knows to have been there, by receipts and earlier syncs, and no copy lists any
 /// more is named, and the exit status is 3, until it is back. After a forget on all copies that was
-/// meant, say --accept-removed once: then what is gone by now is no longer missed. It tells how many
-/// snapshots, index files and packs these are, and names the first; --json names all.
+/// meant, say --accept-removed once: then what is gone by now is no longer missed. Before that it
+/// tells how many snapshots, index files and packs these are, and names the first; --json names all.
 ///
 /// A key that a vault holds for an operator to admit is not sent again, and its copy is not behind
 /// where it lists another key. A vault that takes files and logs none of them is an alarm.
@@ -86,7 +86,7 @@ impl Args {
         let left_out = opened.left_out();
         stores::sweep(&opened);
         memory::try_keys(&mut opened, &context.output);
-        let report = {
+        let mut report = {
             let monitor = Monitor::start(&context.output);
             run(&mut opened, wishes, &monitor.progress)?
         };
@@ -97,12 +97,10 @@ impl Args {
         context.ask_again(&mut opened, &new)?;
         let output = &context.output;
         output.result(&copies(&report).to_string())?;
-        warn_of(output, &report, &left_out);
-        if !report.accepted.is_empty() {
-            let files = accepted(&report.accepted);
-            let text = format!("noted as removed on purpose, and no longer missed: {files}");
-            output.warn(&text, Some(ACCEPTED_TOO_MUCH));
+        if self.accept_removed {
+            accept(context, &opened, &mut report)?;
         }
+        warn_of(output, &report, &left_out);
         opened.vaults.tell_pending(output);
         output.object(&Summary::of(&report, &opened.vaults))?;
         if report.was_interrupted {
@@ -126,7 +124,7 @@ pub(crate) fn brought(report: &SyncReport) -> BTreeSet<String> {
 pub(crate) struct Wishes {
     pub(crate) decision: Decision,
     pub(crate) admitted: BTreeSet<Id>,
-    /// Whether to take note that what is lost was removed on purpose.
+    /// Whether all that is lost is asked for, since it is to be taken note of.
     pub(crate) accept_removed: bool,
     /// For snapshots that were just made, what they need.
     pub(crate) needs: BTreeMap<Id, Vec<FileName>>,
@@ -171,12 +169,8 @@ pub(crate) fn run(opened: &mut Opened, wishes: Wishes, progress: &Progress) -> R
         decision: wishes.decision,
     };
     let cancel = opened.environment.cancel.clone();
-    let mut report = sync_session(&opened.session, &options, progress, &cancel);
+    let report = sync_session(&opened.session, &options, progress, &cancel);
     locks.release();
-    if wishes.accept_removed && report.lost.is_certain() {
-        memory::accept_removed(opened, &report.lost)?;
-        report.accepted = std::mem::take(&mut report.lost.files);
-    }
     memory::written_anew(opened, &report);
     take_over(opened, &report);
     memory::synced(opened, &report);
@@ -271,7 +265,30 @@ fn warn_of_problems(output: &Output, problems: &[SyncProblem]) {
     }
 }
 
-/// What was accepted as removed: of each type how many files, and the first of them.
+/// Names what is lost, and takes note that it was removed on purpose: who interrupts in between has
+/// seen what that would have been.
+fn accept(context: &Context, opened: &Opened, report: &mut SyncReport) -> Result<()> {
+    if report.was_interrupted || !report.lost.is_certain() {
+        return Ok(());
+    }
+    let (output, lost) = (&context.output, &report.lost.files);
+    let files = accepted(lost);
+    let text = format!("to be noted as removed on purpose, and no longer missed then: {files}");
+    output.warn(&text, Some(ACCEPTED_TOO_MUCH));
+    output.object(&Accepting {
+        message_type: "accepting",
+        files: lost.iter().map(ToString::to_string).collect(),
+    })?;
+    if context.cancel.is_cancelled() {
+        report.was_interrupted = true;
+        return Ok(());
+    }
+    memory::accept_removed(opened, &report.lost)?;
+    report.accepted = std::mem::take(&mut report.lost.files);
+    Ok(())
+}
+
+/// What is accepted as removed: of each type how many files, and the first of them.
 fn accepted(files: &BTreeSet<FileName>) -> String {
     let kinds = [
         (FileType::Snapshots, "snapshot", "snapshots"),
@@ -314,6 +331,13 @@ fn word(copy: &SyncedCopy) -> Cell {
         None if copy.is_whole() => Cell::styled("whole", GOOD),
         None => Cell::styled("behind", DOUBTFUL),
     }
+}
+
+/// What is about to be taken note of as removed on purpose, as `--json` tells it.
+#[derive(Serialize)]
+struct Accepting {
+    message_type: &'static str,
+    files: Vec<String>,
 }
 
 /// What came of a sync, as `--json` tells it.

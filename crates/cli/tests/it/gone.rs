@@ -90,6 +90,24 @@ fn a_snapshot_that_is_removed_from_all_copies_is_missed_by_every_look() {
 }
 
 #[test]
+fn what_is_accepted_as_removed_is_named_before_it_is_noted() {
+    let (scene, new) = two_backups();
+    let snapshot = of_kind(&new, "snapshots").next().unwrap();
+    let id = snapshot.file_name().unwrap().to_str().unwrap().to_owned();
+    remove_everywhere(&scene, of_kind(&new, "snapshots"));
+    // A newer version wrote what is gone: that is not overwritten.
+    let folders = fs::read_dir(scene.path("state")).unwrap();
+    let folders = folders.map(|entry| entry.unwrap().path());
+    for folder in folders.filter(|path| path.is_dir()) {
+        fs::write(folder.join("gone-files.json"), r#"{"version":2}"#).unwrap();
+    }
+    let ended = scene.expect(1, &["--json", "sync", "--accept-removed"]);
+    ended.assert_says(&["noted as removed on purpose", "1 snapshot (", &id[..8]]);
+    let is_named = |line: &str| line.contains(r#""accepting""#) && line.contains(&id);
+    assert!(ended.out.lines().any(is_named), "{}", ended.out);
+}
+
+#[test]
 fn a_pack_that_is_removed_from_all_copies_is_missed_without_the_password_too() {
     let (scene, new) = two_backups();
     // A snapshot that needs none of it, so that only old receipts name it.

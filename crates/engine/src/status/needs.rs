@@ -128,10 +128,10 @@ impl NeedsIndex {
     }
 
     /// Adds a pack that an index file names; where two packs have one blob, the first counts.
-    fn insert(&mut self, index_file: Id, pack: &IndexedPack) {
-        let number = self.index.insert(pack);
+    fn insert(&mut self, index_file: Id, indexed: &IndexedPack) {
+        let number = self.index.insert(indexed);
         self.packs.entry(number).or_insert_with(|| Indexed {
-            size_bytes: pack::size_bytes(&pack.blobs),
+            size_bytes: pack::size_bytes(&indexed.blobs),
             index_file,
         });
     }
