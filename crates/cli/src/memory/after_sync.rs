@@ -14,17 +14,25 @@ use crate::memory::{places, told};
 pub(crate) fn synced(opened: &Opened, report: &SyncReport) {
     let memory = opened.memory();
     places(opened);
+    let mut swapped = BTreeSet::new();
     for synced in &report.copies {
         let copies = opened.session.copies.iter().map(|copy| &copy.copy);
         let Some(copy) = copies.into_iter().find(|copy| copy.name == synced.name) else {
             continue;
         };
         remember_doubts(opened, copy, synced);
+        if synced.failure.is_some() {
+            continue;
+        }
+        if !is_still_there(copy, synced) {
+            swapped.insert(&synced.name);
+            continue;
+        }
         let has_diverged = report
             .diverged
             .iter()
             .any(|diverged| diverged.copy == synced.name);
-        if synced.failure.is_none() && !has_diverged && !report.was_interrupted {
+        if !has_diverged && !report.was_interrupted {
             told(memory.update_seen(copy, |seen| see(seen, synced, report)));
         }
     }
@@ -34,9 +42,20 @@ pub(crate) fn synced(opened: &Opened, report: &SyncReport) {
         let doubtful: Vec<_> = doubtful.collect();
         gone.find(|name| {
             let mut copies = report.copies.iter().zip(&doubtful);
-            copies.any(|(copy, doubtful)| copy.listing.holds(name) && !doubtful.contains(&name))
+            copies.any(|(copy, doubtful)| {
+                let is_shown = copy.listing.holds(name) && !doubtful.contains(&name);
+                is_shown && !swapped.contains(&copy.name)
+            })
         });
     }));
+}
+
+/// Whether the place is still the one that was listed: of a disk that was put in its stead meanwhile
+/// nothing was seen. A sync that heals `config` makes it be told otherwise.
+pub(super) fn is_still_there(copy: &CopyStore, synced: &SyncedCopy) -> bool {
+    let has_healed = synced.healed.contains(&FileName::CONFIG);
+    let place = copy.store.identity();
+    has_healed || place.is_ok_and(|now| now == synced.listing.place)
 }
 
 /// What a copy lists and nobody could read right, or what went to no other copy: its name alone says

@@ -15,7 +15,7 @@ use strongroom_store::{LocalStore, Store};
 use strongroom_testkit::MemoryStore;
 
 use super::*;
-use crate::memory::after_sync::see;
+use crate::memory::after_sync::{is_still_there, see};
 
 /// What is remembered of two copies.
 struct World {
@@ -102,6 +102,23 @@ fn problem(copy: &str, text: &str, kind: ProblemKind) -> Problem {
         copy: copy.to_owned(),
         name: pack(text),
         kind,
+    }
+}
+
+/// A copy on which a sync found nothing to do.
+fn synced_copy(listing: Listing) -> SyncedCopy {
+    SyncedCopy {
+        name: "one".to_owned(),
+        location: String::new(),
+        files_brought: 0,
+        news_brought: 0,
+        bytes_brought: 0,
+        healed: Vec::new(),
+        unmended: Vec::new(),
+        proved: Vec::new(),
+        lacking: BTreeMap::new(),
+        failure: None,
+        listing,
     }
 }
 
@@ -340,20 +357,11 @@ fn what_was_seen_is_added_to_and_junk_is_not_seen() {
     };
     let snapshots = ["sound", "junk", "wrong"].map(entry);
     let synced = SyncedCopy {
-        name: "one".to_owned(),
-        location: String::new(),
-        files_brought: 0,
-        news_brought: 0,
-        bytes_brought: 0,
-        healed: Vec::new(),
         unmended: vec![FileName::new(FileType::Snapshots, id("wrong"))],
-        proved: Vec::new(),
-        lacking: BTreeMap::new(),
-        failure: None,
-        listing: Listing {
+        ..synced_copy(Listing {
             snapshots: Files::new(snapshots.to_vec()),
             ..Listing::default()
-        },
+        })
     };
     let report = SyncReport {
         junk: vec![Junk {
@@ -370,6 +378,29 @@ fn what_was_seen_is_added_to_and_junk_is_not_seen() {
     };
     see(&mut seen, &synced, &report);
     assert_eq!(seen.snapshots, [id("gone"), id("sound")].into());
+}
+
+#[test]
+fn of_a_disk_that_was_swapped_after_it_was_listed_nothing_was_seen() {
+    let mut world = World::new();
+    let server = &world.copies[0];
+    assert!(is_still_there(server, &synced_copy(Listing::default())));
+    let store = LocalStore::new(world.folder.path().join("two"));
+    store.create().unwrap();
+    store.save(FileName::CONFIG, b"config").unwrap();
+    let place = store.identity().unwrap();
+    world.copies[1].store = Arc::new(store);
+    let at = |place| {
+        synced_copy(Listing {
+            place,
+            ..Listing::default()
+        })
+    };
+    assert!(is_still_there(&world.copies[1], &at(place)));
+    let mut other = at(Some(Id::of(b"another")));
+    assert!(!is_still_there(&world.copies[1], &other));
+    other.healed.push(FileName::CONFIG);
+    assert!(is_still_there(&world.copies[1], &other));
 }
 
 #[test]
