@@ -48,7 +48,8 @@ impl Args {
         let state = state_folder::choose()?;
         // Whatever comes of it: a config may arrive, and its answer be lost.
         let mut forget = |repository: Id, copy: &CopyStore| {
-            memory::made_anew(&state.repository(repository), copy);
+            let now = (environment.clock)();
+            memory::made_anew(&state.repository(repository), copy, now);
         };
         let make = || {
             init_telling(

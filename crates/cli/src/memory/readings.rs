@@ -89,9 +89,18 @@ pub(super) fn healed_config(
     told(memory.update_read_files(copy, |known| known.rebind(rebound)));
 }
 
-/// Forgets that anything was read of a copy on which the repository is made.
-pub(crate) fn made_anew(memory: &RepositoryState, copy: &CopyStore) {
-    if memory.evidence(copy).was_read() {
+/// Forgets that anything was read of a copy on which the repository is made, before anything is given
+/// to it. Of the very place that was read, as one that has lost its keys and nothing else, that is
+/// only what is not there.
+pub(crate) fn made_anew(memory: &RepositoryState, copy: &CopyStore, now: Timestamp) {
+    let evidence = memory.evidence(copy);
+    let place = copy.store.identity().ok().flatten();
+    if evidence.is_at(place)
+        && let Ok(listing) = Listing::read(copy.store.as_ref())
+    {
+        return not_there(memory, copy, &listing, now);
+    }
+    if evidence.was_read() {
         let forget = |evidence: &mut CopyEvidence| {
             evidence.forget_readings();
         };

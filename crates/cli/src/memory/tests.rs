@@ -248,10 +248,29 @@ fn what_was_read_of_another_disk_at_the_same_path_is_forgotten() {
     assert_eq!(known.unread(&disk("new", &x).listing).files, 1);
 
     // An init makes an empty place of it, whatever it is.
-    made_anew(&world.memory, &world.copies[1]);
+    made_anew(&world.memory, &world.copies[1], Timestamp::UNIX_EPOCH);
     assert!(!world.evidence(1).was_read());
     let known = world.memory.read_files(&world.copies[1]).unwrap();
     assert_eq!(known.unread(&disk("new", &x).listing).files, 2);
+}
+
+#[test]
+fn an_init_at_the_very_place_that_was_read_forgets_only_what_is_not_there() {
+    let x = ["x", "y"];
+    let mut world = World::new();
+    let store = LocalStore::new(world.folder.path().join("two"));
+    store.create().unwrap();
+    store.save(FileName::CONFIG, b"config").unwrap();
+    store.save(pack("x"), b"x").unwrap();
+    let mut found = read("two", &x, &x);
+    found.listing.place = store.identity().unwrap();
+    let listed = found.listing.clone();
+    world.copies[1].store = Arc::new(store);
+    world.verified(Share::All, false, (vec![found], vec![]));
+    made_anew(&world.memory, &world.copies[1], Timestamp::UNIX_EPOCH);
+    assert!(world.evidence(1).every_byte_read_since().is_some());
+    let known = world.memory.read_files(&world.copies[1]).unwrap();
+    assert_eq!(known.unread(&listed).files, 1);
 }
 
 #[test]

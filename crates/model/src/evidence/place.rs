@@ -49,6 +49,11 @@ impl CopyEvidence {
         self.place = self.place.or(place);
     }
 
+    /// Whether this tells the very place that was read.
+    pub fn is_at(&self, place: Option<Id>) -> bool {
+        self.place.is_some() && self.place == place
+    }
+
     /// Whether nothing tells which place is there now, as while `config` is missing, although it is
     /// known which one was read: then that vouches for nothing, and is kept for when it is told.
     pub const fn lacks_place(&self, place: Option<Id>) -> bool {

@@ -64,7 +64,7 @@ fn what_was_read_is_kept_where_the_place_was_not_noted_or_is_not_told() {
     evidence.record_verify(verify(day(1), Share::Slice { number: 1, of: 1 }), []);
     // Of an earlier version, which noted no place.
     let mut adopted = evidence.clone();
-    assert!(!adopted.lacks_place(None) && !adopted.lacks_place(Some(old)));
+    assert!(!adopted.is_at(None) && !adopted.lacks_place(None) && !adopted.lacks_place(Some(old)));
     adopted.adopt(Some(old));
     assert!(!evidence.move_to(Some(old)));
     assert_eq!(adopted, evidence);
@@ -72,8 +72,10 @@ fn what_was_read_is_kept_where_the_place_was_not_noted_or_is_not_told() {
     adopted.adopt(Some(new));
     assert_eq!(adopted, evidence);
 
+    assert!(evidence.is_at(Some(old)) && !evidence.is_at(Some(new)));
+
     // Its config is missing, and comes back.
-    assert!(evidence.lacks_place(None));
+    assert!(evidence.lacks_place(None) && !evidence.is_at(None));
     assert!(!evidence.move_to(None));
     assert_eq!(adopted, evidence);
 
