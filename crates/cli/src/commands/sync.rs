@@ -142,10 +142,11 @@ pub(crate) fn run(opened: &mut Opened, wishes: Wishes, progress: &Progress) -> R
     memory::rotten(opened);
     memory::doubt(&mut opened.session, &memory);
     memory::before_sync(opened);
-    let seen = opened
-        .session
-        .ready()
-        .map(|(copy, _)| (copy.name.clone(), memory.seen(copy)));
+    let removed = memory.gone().accepted;
+    let seen = opened.session.ready().map(|(copy, _)| {
+        let seen = memory.seen(copy).without(&removed);
+        (copy.name.clone(), seen)
+    });
     // What was removed on purpose is to be taken note of in full.
     let known_files = match wishes.accept_removed {
         true => memory::records_of(opened, |records| records.files()),

@@ -251,6 +251,33 @@ fn an_index_file_from_before_a_prune_goes_nowhere_and_is_wrong_though_the_prune_
 }
 
 #[test]
+fn what_was_accepted_as_removed_and_lies_on_one_copy_again_makes_no_other_look_pruned() {
+    let (scene, new) = two_backups();
+    fs::remove_file(scene.source().join("noise")).unwrap();
+    scene.expect(0, &["--quiet", "backup"]);
+    let old = of_kind(&new, "index").next().unwrap();
+    let bytes = fs::read(scene.path("one").join(&old)).unwrap();
+    let restic = &restic_versions()[0];
+    for copy in ALL {
+        scene.restic(restic, copy, &["forget", "--prune", "--keep-last", "1"]);
+    }
+    scene.expect(0, &["sync", "--accept-removed"]);
+    fs::write(scene.path("two").join(&old), bytes).unwrap();
+    // A backup that one copy alone takes gives it an index file of its own.
+    for copy in ["two", "three"] {
+        fs::rename(scene.path(copy), scene.path(&format!("{copy}-away"))).unwrap();
+    }
+    write_noise(&scene.source().join("more"), 9, 300_000);
+    scene.expect(3, &["--quiet", "backup"]);
+    for copy in ["two", "three"] {
+        fs::rename(scene.path(&format!("{copy}-away")), scene.path(copy)).unwrap();
+    }
+    let ended = scene.expect(3, &["sync"]);
+    ended.assert_says(&["does not get index/"]);
+    assert!(!ended.err.contains("pruned by itself"), "{}", ended.err);
+}
+
+#[test]
 fn a_copy_that_was_pruned_by_itself_is_named_by_status() {
     let (scene, _) = two_backups();
     let status = || scene.run(&["status"]).out;
