@@ -1,6 +1,7 @@
 //! What a user who is not root may not do, and a disk that is full.
 //!
-//! As root these tests become nobody first; as anybody else they already are.
+//! As root these tests become nobody first; as anybody else they already are. One needs two users,
+//! and with that root.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -245,11 +246,9 @@ fn a_copy_whose_disk_is_full_fails_by_name_and_is_whole_once_there_is_room() {
 
 #[test]
 fn what_another_user_left_in_the_working_folder_configures_nothing() {
+    // Nobody else can give a file away.
+    assert!(is_root(), "this test needs two users: run it as root");
     let user = Unprivileged::new();
-    if !is_root() {
-        // Nobody can give a file away; the rule has tests of its own.
-        return;
-    }
     let scene = &user.scene;
     let trap = "password_command = [\"touch\", \"pwned\"]\n";
     let path = scene.path("strongroom.toml");

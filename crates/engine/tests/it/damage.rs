@@ -306,7 +306,10 @@ fn a_restore_beside_damage_on_the_first_copy_is_complete_and_says_what_it_met() 
                         (_, Damage::Delete) => "no key",
                         _ => "keys/",
                     };
-                    assert!(said.starts_with("one") && said.contains(file), "{cell}: {said}");
+                    assert!(
+                        said.starts_with("one") && said.contains(file),
+                        "{cell}: {said}"
+                    );
                 }
                 _ => assert_eq!(said_of_opening, [""; 0], "{cell}"),
             }
