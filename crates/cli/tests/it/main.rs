@@ -18,6 +18,7 @@ mod gone;
 mod json;
 mod kill;
 mod once;
+mod packaging;
 mod real_vault;
 mod rest;
 mod scene;

@@ -100,6 +100,10 @@ fn what_may_not_be_read_is_named_counted_and_told_by_the_snapshot() {
     let ended = user.expect(0, &["--json", "snapshots"]);
     let snapshot: serde_json::Value = ended.out.lines().next().unwrap().parse().unwrap();
     assert_eq!(snapshot["summary"]["error_count"], 2, "{snapshot}");
+    let told = snapshot["summary"]["errors"].to_string();
+    for name in ["source/secret", "source/closed"] {
+        assert!(told.contains(name), "{snapshot}");
+    }
     let summary = user.expect(3, &["--json", "backup"]).summary();
     assert_eq!(summary["error_count"], 2, "{summary}");
     assert_eq!(summary["sources"][0]["errors"].as_array().unwrap().len(), 2);
