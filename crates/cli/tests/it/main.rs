@@ -22,6 +22,7 @@ mod packaging;
 mod real_vault;
 mod rest;
 mod scene;
+mod sources;
 mod transcript;
 mod users;
 mod vault;
