@@ -22,6 +22,11 @@ struct Program {
 }
 
 const PROGRAMS: &[Program] = &[
+    program(
+        "git",
+        "git",
+        "says which files of a checkout are the project's",
+    ),
     program("restic", "restic", "the judge of every repository"),
     program(
         "rclone",

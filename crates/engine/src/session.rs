@@ -5,6 +5,7 @@
 //! [`PatientStore`](strongroom_store::PatientStore). A copy that fails here is left out with its reason and the run
 //! goes on with the others.
 
+mod flaws;
 mod guarded;
 mod keys;
 mod locks;
@@ -13,7 +14,7 @@ mod open;
 mod own_locks;
 mod places;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -28,6 +29,7 @@ use crate::listing::Listing;
 use crate::state::RepositoryState;
 use crate::{Error, Result};
 
+pub use flaws::{Flaw, FlawProblem};
 pub use keys::{KeyNotGiven, TriedKeys};
 pub(crate) use locks::LOCKED_HINT;
 pub use locks::{LockReport, LockState, LockTimes, Locks, read_locks};
@@ -89,6 +91,8 @@ pub struct Session {
     pub(crate) told_junk: Arc<Mutex<BTreeSet<(String, Id)>>>,
     /// The copy from which the key was opened, by its name; `None` where it came from none.
     pub(crate) opened_from: Option<String>,
+    /// The copies that were tried before that one, by their names, and why they did not open.
+    pub(crate) passed_over: BTreeMap<String, String>,
 }
 
 /// A copy within a run.
@@ -160,6 +164,7 @@ impl Session {
             own_locks: OwnLocks::default(),
             told_junk: Arc::default(),
             opened_from: None,
+            passed_over: BTreeMap::new(),
         }
     }
 

@@ -15,6 +15,7 @@
 //! Nothing is locked: a rename is the only moment at which a name changes what it stands for.
 
 mod bodies;
+mod durable;
 mod fault;
 mod folder;
 mod folders;

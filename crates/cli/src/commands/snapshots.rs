@@ -120,8 +120,12 @@ pub(crate) fn resolve<'s>(
     })
 }
 
-/// Reads all snapshots, and warns of what is none.
+/// Reads all snapshots, and warns of what is none, and of copies that do not open by themselves.
 pub(crate) fn load(context: &Context, session: &Session) -> Result<Snapshots> {
+    for flaw in session.flaws() {
+        let text = visible(&flaw.to_string());
+        context.output.warn(&text, Some(flaw.hint()));
+    }
     let snapshots = Snapshots::load(session, &context.cancel)?;
     for problem in &snapshots.problems {
         context

@@ -12,16 +12,17 @@ use serde_json::Value;
 use strongroom_model::Id;
 use strongroom_testkit::tree::TreeSpec;
 
-use crate::scene::{PATIENCE, Scene};
+use crate::scene::{Ended, PATIENCE, Scene};
+use crate::vault::{ACCEPT, begun, objects};
 
 /// The names of all fields of an object and of what is in it, but for what is not ours: restic's
-/// summary of a snapshot.
+/// summary of a snapshot, and what vaults say of themselves and a repository.
 fn fields(value: &Value, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(object) => {
             for (name, value) in object {
                 found.insert(name.clone());
-                if name != "summary" {
+                if !["summary", "vault", "repository"].contains(&name.as_str()) {
                     fields(value, found);
                 }
             }
@@ -31,12 +32,51 @@ fn fields(value: &Value, found: &mut BTreeSet<String>) {
     }
 }
 
+/// The documentation of `--json`.
+struct Page(String);
+
+impl Page {
+    fn read() -> Self {
+        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/json.md");
+        Self(fs::read_to_string(page).unwrap())
+    }
+
+    /// Asserts that all fields that a command wrote are named in one of these sections, or in what
+    /// is said of all commands.
+    #[track_caller]
+    fn assert_names(&self, sections: &[&str], ended: &Ended) {
+        let (of_all, summaries) = self.0.split_once("\n## Summaries\n").unwrap();
+        let section = |name: &&str| {
+            let head = format!("### `{name}`\n");
+            let (_, section) = summaries.split_once(&head).unwrap();
+            section.split("\n### ").next().unwrap()
+        };
+        let texts: Vec<&str> = sections.iter().map(section).chain([of_all]).collect();
+        assert!(ended.out.lines().count() > 0, "{sections:?}: {}", ended.err);
+        for line in ended.out.lines() {
+            let object: Value = line.parse().unwrap();
+            let kind = object["message_type"].as_str().unwrap();
+            let mut found = BTreeSet::from([kind.to_owned()]);
+            fields(&object, &mut found);
+            for field in found {
+                let named = format!("`{field}`");
+                let is_named = texts.iter().any(|text| text.contains(&named));
+                assert!(is_named, "{field} of {kind} of {sections:?}: {line}");
+            }
+        }
+    }
+
+    /// The same of a command that came to its summary.
+    #[track_caller]
+    fn assert_names_all(&self, sections: &[&str], ended: &Ended) {
+        self.assert_names(sections, ended);
+        assert_eq!(ended.summary()["message_type"], "summary", "{sections:?}");
+    }
+}
+
 #[test]
 fn every_field_is_in_the_documentation_of_its_command() {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/json.md");
-    let page = fs::read_to_string(page).unwrap();
-    let (of_all, summaries) = page.split_once("\n## Summaries\n").unwrap();
-
+    let page = Page::read();
     let scene = Scene::new();
     TreeSpec::small(1).build(&scene.source().join("tree"));
     scene.begin();
@@ -67,24 +107,56 @@ fn every_field_is_in_the_documentation_of_its_command() {
         &["unlock"],
     ] {
         let ended = scene.run(&[&["--json"][..], arguments].concat());
-        let command = arguments[0];
-        let head = format!("### `{command}`\n");
-        let (_, section) = summaries.split_once(&head).unwrap();
-        let section = section.split("\n### ").next().unwrap();
-        assert!(ended.out.lines().count() > 0, "{command}: {}", ended.err);
-        for line in ended.out.lines() {
-            let object: Value = line.parse().unwrap();
-            let kind = object["message_type"].as_str().unwrap();
-            let mut found = BTreeSet::new();
-            fields(&object, &mut found);
-            for field in found {
-                let named = format!("`{field}`");
-                let is_named = section.contains(&named) || of_all.contains(&named);
-                assert!(is_named, "{field} of {kind} of {command}: {line}");
-            }
+        page.assert_names_all(&arguments[..1], &ended);
+        if let ["key", "add", ..] = arguments {
+            let id = ended.summary()["id"].as_str().unwrap().to_owned();
+            let ended = scene.run(&["--json", "key", "remove", &id]);
+            page.assert_names_all(&["key"], &ended);
+            assert_eq!(ended.summary()["copies"][0]["outcome"], "removed");
         }
-        assert_eq!(ended.summary()["message_type"], "summary", "{command}");
     }
+    // What did not come to its summary, and a log in which everything is missing.
+    let ended = scene.expect(1, &["--json", "ls", "latest:nothing"]);
+    page.assert_names(&["ls"], &ended);
+    assert_eq!(ended.summary()["message_type"], "error");
+    assert_eq!(ended.summary()["exit_status"], 1);
+    let ended = scene.expect(1, &["--json", "log", "verify", "state"]);
+    page.assert_names_all(&["log verify"], &ended);
+    assert!(ended.out.contains("\"fault\""), "{}", ended.out);
+}
+
+#[test]
+fn every_field_of_a_trial_is_in_the_documentation() {
+    let scene = Scene::new();
+    fs::write(scene.source().join("file"), "content").unwrap();
+    let ended = scene.expect(0, &["--json", "try", "source", "--at", "area"]);
+    // Its scorecard is that of a status.
+    Page::read().assert_names_all(&["try", "status"], &ended);
+    assert!(ended.out.contains("\"step\""), "{}", ended.out);
+}
+
+#[test]
+fn every_field_of_what_is_told_of_a_vault_is_in_the_documentation() {
+    let (vault, scene) = begun();
+    let page = Page::read();
+    vault.state().witness = Some(7);
+    for arguments in [
+        &["vault", "status", "three"][..],
+        &["vault", "log", "three"],
+        &["vault", "snapshots", "three"],
+        &["status"],
+    ] {
+        let ended = scene.run(&[&["--json"][..], arguments].concat());
+        page.assert_names_all(&arguments[..1], &ended);
+    }
+    // Its log is another one now.
+    vault.state().seed = 2;
+    let ended = scene.expect(1, &["--json", "sync"]);
+    page.assert_names_all(&["sync"], &ended);
+    let met = &objects(&ended, "vault")[0];
+    assert!(met["alarm"]["hint"].is_string(), "{met}");
+    let ended = scene.expect(0, &[&["--json"][..], &ACCEPT].concat());
+    page.assert_names_all(&["vault"], &ended);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What a user who is not root may not do, and a disk that is full.
 //!
-//! As root these tests become nobody first; as anybody else they already are.
+//! As root these tests become nobody first; as anybody else they already are. One needs two users,
+//! and with that root.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -99,6 +100,10 @@ fn what_may_not_be_read_is_named_counted_and_told_by_the_snapshot() {
     let ended = user.expect(0, &["--json", "snapshots"]);
     let snapshot: serde_json::Value = ended.out.lines().next().unwrap().parse().unwrap();
     assert_eq!(snapshot["summary"]["error_count"], 2, "{snapshot}");
+    let told = snapshot["summary"]["errors"].to_string();
+    for name in ["source/secret", "source/closed"] {
+        assert!(told.contains(name), "{snapshot}");
+    }
     let summary = user.expect(3, &["--json", "backup"]).summary();
     assert_eq!(summary["error_count"], 2, "{summary}");
     assert_eq!(summary["sources"][0]["errors"].as_array().unwrap().len(), 2);
@@ -245,11 +250,9 @@ fn a_copy_whose_disk_is_full_fails_by_name_and_is_whole_once_there_is_room() {
 
 #[test]
 fn what_another_user_left_in_the_working_folder_configures_nothing() {
+    // Nobody else can give a file away.
+    assert!(is_root(), "this test needs two users: run it as root");
     let user = Unprivileged::new();
-    if !is_root() {
-        // Nobody can give a file away; the rule has tests of its own.
-        return;
-    }
     let scene = &user.scene;
     let trap = "password_command = [\"touch\", \"pwned\"]\n";
     let path = scene.path("strongroom.toml");

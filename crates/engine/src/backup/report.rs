@@ -122,8 +122,6 @@ pub enum SourceErrorKind {
     Vanished,
     /// It changed while it was read; what was read is saved.
     ChangedWhileRead,
-    /// A command ended with an error.
-    CommandFailed,
 }
 
 /// What came of one copy.
@@ -212,7 +210,6 @@ impl std::fmt::Display for SourceError {
             SourceErrorKind::Unreadable => write!(f, "{path}: cannot be read: {message}"),
             SourceErrorKind::Vanished => write!(f, "{path}: vanished"),
             SourceErrorKind::ChangedWhileRead => write!(f, "{path}: changed while it was read"),
-            SourceErrorKind::CommandFailed => write!(f, "{path}: {message}"),
         }
     }
 }

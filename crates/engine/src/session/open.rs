@@ -1,6 +1,6 @@
 //! Opening: list every copy, open the repository once, and leave out copies that hold another one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use strongroom_repo::repository::read_config;
 use strongroom_repo::{RepoConfig, Repository};
@@ -8,7 +8,7 @@ use strongroom_repo::{RepoConfig, Repository};
 use crate::listing::Listing;
 use crate::session::{
     CopyFailure, CopyFailureKind, CopyState, CopyStore, Looking, Password, ReadyCopy, Session,
-    SessionCopy, no_copy,
+    SessionCopy, chain, no_copy,
 };
 use crate::{Error, Result};
 
@@ -17,6 +17,15 @@ pub(crate) struct Look {
     pub(crate) copy: CopyStore,
     pub(crate) listing: Listing,
     pub(crate) config: Option<Vec<u8>>,
+}
+
+/// A repository that was opened.
+struct Opened {
+    repository: Repository,
+    /// The copy that opened, by its name.
+    from: String,
+    /// Those that were tried before and did not open, by their names, and why.
+    passed_over: BTreeMap<String, String>,
 }
 
 /// Lists all copies at once and opens the repository with the password; a copy that takes too long
@@ -36,13 +45,14 @@ pub fn open(copies: &[CopyStore], password: &[u8], looking: &Looking) -> Result<
     });
     let looks: Vec<_> = copies.iter().cloned().zip(looks).collect();
     looking.cancel.check()?;
-    let (repository, opened_from) = match opened {
+    let opened = match opened {
         Ok(Ok(opened)) => opened,
         Ok(Err(error)) => return Err(cannot_open(looks, error)),
         Err(_) => return Err(cannot_open(looks, None)),
     };
-    let mut session = Session::new(repository, Vec::new(), looking.clone());
-    session.opened_from = Some(opened_from);
+    let mut session = Session::new(opened.repository, Vec::new(), looking.clone());
+    session.opened_from = Some(opened.from);
+    session.passed_over = opened.passed_over;
     for (copy, look) in looks {
         let state = match look {
             Err(failure) => CopyState::Failed(failure),
@@ -53,17 +63,17 @@ pub fn open(copies: &[CopyStore], password: &[u8], looking: &Looking) -> Result<
     Ok(session)
 }
 
-/// Opens the repository from the first copy that lets itself be opened, local ones first, and tells
-/// from which.
+/// Opens the repository from the first copy that lets itself be opened, local ones first.
 fn open_first(
     copies: &[CopyStore],
     password: &[u8],
     looking: &Looking,
-) -> std::result::Result<(Repository, String), Option<strongroom_repo::Error>> {
+) -> std::result::Result<Opened, Option<strongroom_repo::Error>> {
     let mut order: Vec<_> = copies.iter().collect();
     order.sort_by_key(|copy| !copy.is_local);
     let mut worst = None;
     let mut tried = BTreeSet::new();
+    let mut passed_over = BTreeMap::new();
     for copy in order {
         let password = Password::new(password.to_vec());
         let mut so_far = tried.clone();
@@ -72,11 +82,21 @@ fn open_first(
             Ok((opened, so_far))
         });
         match opened {
-            Ok((Ok(repository), _)) => return Ok((repository, copy.name.clone())),
+            Ok((Ok(repository), _)) => {
+                return Ok(Opened {
+                    repository,
+                    from: copy.name.clone(),
+                    passed_over,
+                });
+            }
             // The look at the same copy tells why.
             Err(_) => {}
             Ok((Err(error), so_far)) => {
                 tried = so_far;
+                // Of a `config` that is not there, the look at the same copy tells.
+                if !matches!(error, strongroom_repo::Error::NoRepository { .. }) {
+                    passed_over.insert(copy.name.clone(), chain(&error));
+                }
                 let says_more = matches!(error, strongroom_repo::Error::WrongPassword { .. });
                 if worst.is_none() || says_more {
                     worst = Some(error);

@@ -24,7 +24,7 @@ use strongroom_testkit::tree::{TreeSpec, compare};
 
 use crate::fixture::{Fixture, PASSWORD, outcome};
 use crate::hand_made::junk;
-use crate::restore::{Target, restore_from, restore_only};
+use crate::restore::{Target, restore_from};
 
 const COPIES: [&str; 3] = ["one", "two", "three"];
 
@@ -286,11 +286,35 @@ fn a_restore_beside_damage_on_the_first_copy_is_complete_and_says_what_it_met() 
             let fixture = fixture();
             victim.strike(damage, &fixture, "one");
             let target = Target::new(&fixture);
-            let report = restore_only(&fixture, &target, &RestoreOptions::default()).unwrap();
+            let snapshot = fixture.ids("three", FileType::Snapshots)[0];
+            let mut session = fixture.open();
+            let flaws = session.flaws();
+            let options = RestoreOptions::default();
+            let report = restore_from(&fixture, &mut session, snapshot, &target.path(), &options);
+            let report = report.unwrap();
             assert!(report.is_complete(), "{cell}: {report:?}");
             target.assert_same();
+            let said_of_opening: Vec<_> = flaws.iter().map(ToString::to_string).collect();
+            match victim {
+                Victim::Config | Victim::Key => {
+                    let [said] = &said_of_opening[..] else {
+                        panic!("{cell}: {said_of_opening:?}");
+                    };
+                    let file = match (victim, damage) {
+                        (Victim::Config, Damage::Delete) => "config is missing",
+                        (Victim::Config, _) => "config in ",
+                        (_, Damage::Delete) => "no key",
+                        _ => "keys/",
+                    };
+                    assert!(
+                        said.starts_with("one") && said.contains(file),
+                        "{cell}: {said}"
+                    );
+                }
+                _ => assert_eq!(said_of_opening, [""; 0], "{cell}"),
+            }
             let is_named = match victim {
-                // They were passed over when the repository was opened.
+                // Told when the repository was opened, and nothing to this restore.
                 Victim::Config | Victim::Key => false,
                 Victim::Index | Victim::Snapshot => damage != Damage::Delete,
                 // What follows the end of a pack is never asked for.

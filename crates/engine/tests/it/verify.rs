@@ -186,9 +186,13 @@ fn junk_under_a_right_name_is_named_with_the_key() {
             expected.insert(name);
         }
     }
-    let lock = name_of(FileType::Locks, b"5byte");
-    memory(&places[0]).put(lock, b"5byte");
-    expected.insert(lock);
+    let foreign = strongroom_repo::Key::generate().unwrap();
+    let sealed = foreign.seal(b"{\"exclusive\":true}").unwrap();
+    for bytes in [&b"5byte"[..], &sealed] {
+        let lock = name_of(FileType::Locks, bytes);
+        memory(&places[0]).put(lock, bytes);
+        expected.insert(lock);
+    }
     let options = VerifyOptions {
         known_keys: [spare_key.id().unwrap()].into(),
         ..VerifyOptions::default()

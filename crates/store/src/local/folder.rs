@@ -13,6 +13,7 @@ use rustix::fs::{Advice, AtFlags, CWD, FileType as NodeType, Mode, OFlags};
 use rustix::io::Errno;
 use strongroom_model::FileName;
 
+use crate::local::durable;
 use crate::pulse::Pulse;
 
 /// The mode of a folder that only its owner may enter.
@@ -166,7 +167,7 @@ pub(super) fn free_bytes(path: &Path) -> rustix::io::Result<u64> {
 ///
 /// Some network filesystems cannot do that and say so; there is nothing more to be had there.
 pub(super) fn sync(folder: impl AsFd) -> rustix::io::Result<()> {
-    match rustix::fs::fsync(folder) {
+    match durable::sync(folder) {
         Err(Errno::INVAL | Errno::OPNOTSUPP) => Ok(()),
         synced => synced,
     }
@@ -232,7 +233,7 @@ pub(super) fn holds(
         }
     }
     // Another process may have renamed it a moment ago and not have synced yet.
-    rustix::fs::fsync(&file)?;
+    durable::sync(&file)?;
     sync(folder)?;
     Ok(Some(true))
 }

@@ -14,7 +14,7 @@ use data_encoding::HEXLOWER;
 use rustix::fs::{AtFlags, Mode, OFlags, RawDir, RenameFlags};
 use rustix::io::Errno;
 
-use crate::local::folder;
+use crate::local::{durable, folder};
 
 /// How temporary names begin.
 const PREFIX: &str = ".tmp-";
@@ -104,7 +104,7 @@ impl<F: AsFd> Temporary<F> {
 
     /// Makes all of it durable, and makes sure that it is all of it.
     pub(super) fn sync(&self) -> rustix::io::Result<()> {
-        rustix::fs::fsync(&self.file)?;
+        durable::sync(&self.file)?;
         self.check_size()
     }
 

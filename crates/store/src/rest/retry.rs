@@ -74,16 +74,7 @@ impl Attempts {
 
     /// Waits before try `try_number`, counted from zero; as long as the server asked for, if it did.
     pub(super) fn pause(&self, try_number: u32, asked: Option<Duration>) -> Result<()> {
-        let pause = match asked {
-            Some(asked) => asked.min(self.retries.longest_pause),
-            None => {
-                let doublings = try_number.saturating_sub(1).min(31);
-                let longest = self.retries.first_pause.saturating_mul(1 << doublings);
-                longest
-                    .min(self.retries.longest_pause)
-                    .mul_f64(random_share())
-            }
-        };
+        let pause = pause_before(&self.retries, try_number, asked, random_share());
         let start = Instant::now();
         loop {
             self.check()?;
@@ -105,6 +96,23 @@ impl Attempts {
     }
 }
 
+/// How long to wait before try `try_number`: what was asked for, or a share of a time that doubles
+/// with each try, so that many clients of a server that was away do not come back at once. Neither
+/// is longer than the longest pause.
+fn pause_before(
+    retries: &Retries,
+    try_number: u32,
+    asked: Option<Duration>,
+    share: f64,
+) -> Duration {
+    if let Some(asked) = asked {
+        return asked.min(retries.longest_pause);
+    }
+    let doublings = try_number.saturating_sub(1).min(31);
+    let longest = retries.first_pause.saturating_mul(1 << doublings);
+    longest.min(retries.longest_pause).mul_f64(share)
+}
+
 /// A random number from 0 to 1; where the system has no randomness, the whole pause is waited.
 fn random_share() -> f64 {
     let share = getrandom::u32().unwrap_or(u32::MAX);
@@ -113,6 +121,8 @@ fn random_share() -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn attempts(tries: u32) -> Attempts {
@@ -186,5 +196,35 @@ mod tests {
     fn a_pause_is_bounded_whatever_the_server_asks_for() {
         attempts(2).pause(1, Some(Duration::MAX)).unwrap();
         attempts(2).pause(u32::MAX, None).unwrap();
+    }
+
+    #[test]
+    fn pauses_double_up_to_the_longest_and_a_share_of_each_is_waited() {
+        let retries = Retries {
+            first_pause: Duration::from_millis(100),
+            longest_pause: Duration::from_secs(1),
+            ..attempts(9).retries
+        };
+        let pauses = |share| {
+            let tries = [1, 2, 3, 4, 5, 6, u32::MAX];
+            tries.map(|number| pause_before(&retries, number, None, share).as_millis())
+        };
+        assert_eq!(pauses(1.0), [100, 200, 400, 800, 1000, 1000, 1000]);
+        assert_eq!(pauses(0.5), [50, 100, 200, 400, 500, 500, 500]);
+        assert_eq!(pauses(0.0), [0; 7]);
+        // What a server asks for is waited whole, and bounded as well.
+        for (asked, waited) in [(700, 700), (5000, 1000)] {
+            let asked = Some(Duration::from_millis(asked));
+            let pause = pause_before(&retries, 1, asked, 0.5);
+            assert_eq!(pause, Duration::from_millis(waited));
+        }
+    }
+
+    #[test]
+    fn shares_differ_and_are_shares() {
+        let shares: Vec<_> = (0..100).map(|_| random_share()).collect();
+        assert!(shares.iter().all(|share| (0.0..=1.0).contains(share)));
+        let distinct: BTreeSet<_> = shares.iter().map(|share| share.to_bits()).collect();
+        assert!(distinct.len() > 90);
     }
 }

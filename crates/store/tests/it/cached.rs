@@ -1,7 +1,7 @@
 //! Whether what is read comes from the disk, or from what this machine has of it in memory.
 //!
 //! The system tells for each thread how many bytes it has fetched from a device. Where no folder
-//! here is on such a device, as where all are in memory, there is nothing to be told.
+//! here is on such a device, as where all are in memory, nothing can be shown, and these tests fail.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -35,12 +35,12 @@ fn fetched_bytes(work: impl FnOnce()) -> u64 {
 }
 
 /// A folder of which can be told whether what is read in it comes from a device.
-fn on_a_disk() -> Option<TempDir> {
+fn on_a_disk() -> TempDir {
     let places = [
         PathBuf::from(env!("CARGO_TARGET_TMPDIR")),
         std::env::temp_dir(),
     ];
-    let found = places.into_iter().find_map(|place| {
+    let found = places.iter().find_map(|place| {
         let folder = TempDir::new_in(place).ok()?;
         let path = folder.path().join("control");
         fs::write(&path, noise(1, SIZE)).ok()?;
@@ -50,17 +50,17 @@ fn on_a_disk() -> Option<TempDir> {
         let fetched = fetched_bytes(|| drop(fs::read(&path)));
         (fetched > HALF).then_some(folder)
     });
-    if found.is_none() {
-        eprintln!("no folder here is on a device whose reads are counted");
-    }
-    found
+    found.unwrap_or_else(|| {
+        panic!(
+            "this test needs a folder on a disk whose reads are counted, and neither of {places:?} \
+             is on one: set TMPDIR to one that is"
+        )
+    })
 }
 
 #[test]
 fn a_whole_file_that_is_opened_comes_from_the_disk_and_all_else_may_come_from_memory() {
-    let Some(folder) = on_a_disk() else {
-        return;
-    };
+    let folder = on_a_disk();
     let store = LocalStore::new(folder.path().join("repo"));
     store.create().unwrap();
     let bytes = noise(2, SIZE);
@@ -86,9 +86,7 @@ fn a_whole_file_that_is_opened_comes_from_the_disk_and_all_else_may_come_from_me
 
 #[test]
 fn a_body_whose_storage_is_proved_comes_from_the_disk_and_one_that_is_served_from_memory() {
-    let Some(folder) = on_a_disk() else {
-        return;
-    };
+    let folder = on_a_disk();
     let bodies = LocalBodies::new(folder.path().join("repositories"));
     bodies.create().unwrap();
     let bytes = noise(3, SIZE);
