@@ -10,6 +10,7 @@
 
 mod dialect;
 mod guarded;
+mod kept;
 mod pool;
 
 pub mod commits;
@@ -19,6 +20,7 @@ pub mod postgres;
 pub mod sqlite;
 
 pub use commits::Commits;
+pub use kept::Kept;
 pub use migrations::migrate;
 pub use postgres::Postgres;
 pub use sqlite::Sqlite;
@@ -100,6 +102,16 @@ pub trait Transaction {
     fn take_time(&mut self) -> Result<()> {
         Ok(())
     }
+
+    /// The row that it keeps, where it keeps one. Who wraps a transaction passes on both this and
+    /// [`Transaction::keep`], or neither.
+    fn kept(&self) -> Option<Kept> {
+        None
+    }
+
+    /// Keeps a row from now on, in place of what it kept; it is written in time. A transaction
+    /// that keeps none asks the database for the row each time.
+    fn keep(&mut self, _row: Kept) {}
 
     /// Does work of which nothing stays where it fails, while the transaction goes on.
     ///

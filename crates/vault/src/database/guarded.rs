@@ -2,9 +2,10 @@
 //!
 //! What can go wrong: work that swallows the error of a statement. PostgreSQL would answer its
 //! commit with a rollback and no error, SQLite would commit the half that succeeded. So the first
-//! statement that fails spoils the transaction for good, and no commit follows.
+//! statement that fails spoils the transaction for good, and no commit follows. And a row that is
+//! kept and was not written yet, which is written here before anybody could miss it.
 
-use crate::database::{Row, Transaction, Value, Work, failed};
+use crate::database::{Kept, Row, Transaction, Value, Work, failed};
 use crate::{Error, Result};
 
 /// What a transaction does when it fails.
@@ -63,6 +64,7 @@ pub(super) trait Statements {
 pub(super) struct Guarded<S> {
     statements: S,
     spoiled: Option<Fault>,
+    kept: Option<Kept>,
 }
 
 impl<S: Statements> Guarded<S> {
@@ -71,8 +73,12 @@ impl<S: Statements> Guarded<S> {
         let mut guarded = Self {
             statements,
             spoiled: None,
+            kept: None,
         };
-        let outcome = work(&mut guarded);
+        let mut outcome = work(&mut guarded);
+        if outcome.is_ok() && guarded.spoiled.is_none() {
+            outcome = guarded.let_go();
+        }
         match (outcome, guarded.spoiled) {
             (Ok(()), None) => Ok(()),
             (Err(error), Some(fault)) if !fault.is_passing => Err(Stop::Own(error)),
@@ -107,10 +113,37 @@ impl<S: Statements> Guarded<S> {
             }
         })
     }
+
+    /// Writes the row that is kept, where it changed, and keeps it no more.
+    fn let_go(&mut self) -> Result<()> {
+        let Some(row) = self.kept.take().filter(|row| !row.is_written) else {
+            return Ok(());
+        };
+        let values = row.numbers.map(Value::Int);
+        self.statement(&values, |bare| {
+            let changed = bare.execute(row.statement, &values);
+            match changed.map_err(Stop::Fault)? {
+                1 => Ok(()),
+                _ => Err(Stop::Fault(Fault {
+                    reason: format!("The row of {} is not what it was", row.table),
+                    is_passing: false,
+                })),
+            }
+        })
+    }
+
+    /// The same before a statement that could look at the row, or change it.
+    fn let_go_before(&mut self, statement: &str) -> Result<()> {
+        match &self.kept {
+            Some(row) if statement.contains(row.table) => self.let_go(),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl<S: Statements> Transaction for Guarded<S> {
     fn execute(&mut self, statement: &str, values: &[Value<'_>]) -> Result<u64> {
+        self.let_go_before(statement)?;
         self.statement(values, |bare| {
             bare.execute(statement, values).map_err(Stop::Fault)
         })
@@ -122,10 +155,12 @@ impl<S: Statements> Transaction for Guarded<S> {
         values: &[Value<'_>],
         each: &mut dyn FnMut(&dyn Row) -> Result<()>,
     ) -> Result<()> {
+        self.let_go_before(statement)?;
         self.statement(values, |bare| bare.query(statement, values, each))
     }
 
     fn define(&mut self, statements: &str) -> Result<()> {
+        self.let_go()?;
         self.statement(&[], |bare| bare.define(statements).map_err(Stop::Fault))
     }
 
@@ -135,6 +170,14 @@ impl<S: Statements> Transaction for Guarded<S> {
 
     fn lease_ms(&mut self) -> Result<i64> {
         self.statement(&[], Statements::lease_ms)
+    }
+
+    fn kept(&self) -> Option<Kept> {
+        self.kept
+    }
+
+    fn keep(&mut self, row: Kept) {
+        self.kept = Some(row);
     }
 
     fn nested(&mut self, work: &mut Work<'_>) -> Result<()> {
@@ -148,6 +191,8 @@ impl<S: Statements> Transaction for Guarded<S> {
             return self.define("RELEASE SAVEPOINT nested");
         }
         let spoiled = self.spoiled.take();
+        // It was kept since the savepoint, and goes with what was done since.
+        self.kept = None;
         self.define("ROLLBACK TO SAVEPOINT nested; RELEASE SAVEPOINT nested")?;
         match (outcome, spoiled) {
             (Ok(()), Some(fault)) => Err(fault.into_error(ACTION)),

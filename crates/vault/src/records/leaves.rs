@@ -11,7 +11,7 @@ use strongroom_ledger::bundle::ENTRY_LIMIT_BYTES;
 use strongroom_model::{Id, RepositoryPath};
 
 use crate::Result;
-use crate::database::{Transaction, Value};
+use crate::database::{Kept, Transaction, Value};
 use crate::records::{damaged, signed, unsigned};
 
 /// When something happens.
@@ -365,22 +365,16 @@ pub fn append(transaction: &mut dyn Transaction, moment: Moment, act: &Act) -> R
 /// # Errors
 /// Those of the database.
 pub fn append_dated(transaction: &mut dyn Transaction, moment: Moment, act: &Act) -> Result<Dated> {
-    let statement = "UPDATE log_head SET leaves = leaves + 1, \
-         recorded_ms = CASE WHEN recorded_ms > $1 THEN recorded_ms ELSE $1 END, \
-         vault_ms = CASE WHEN vault_ms > $2 THEN vault_ms ELSE $2 END, \
-         moment_before_ms = moment_ms, \
-         moment_ms = CASE WHEN recorded_ms > $1 THEN recorded_ms ELSE $1 END \
-         WHERE one = 1 RETURNING leaves, recorded_ms, vault_ms, moment_before_ms";
-    let values = [Value::Int(moment.recorded_ms), Value::Int(moment.vault_ms)];
-    let head = transaction.first(statement, &values, |row| {
-        let moment = Moment {
-            recorded_ms: row.int(1)?,
-            vault_ms: row.int(2)?,
-        };
-        Ok((row.int(0)?, moment, row.int(3)?))
-    })?;
-    let (leaves, moment, moment_before_ms) = head.ok_or_else(|| damaged("the log has no head"))?;
+    let (head, is_later) = match transaction.kept() {
+        Some(head) => one_more(head, moment),
+        None => take_head(transaction, moment)?,
+    };
+    let [leaves, recorded_ms, vault_ms] = head.numbers;
     let number = unsigned(leaves - 1)?;
+    let moment = Moment {
+        recorded_ms,
+        vault_ms,
+    };
     let leaf = Leaf {
         n: number,
         at: timestamp(moment.recorded_ms)?,
@@ -395,10 +389,57 @@ pub fn append_dated(transaction: &mut dyn Transaction, moment: Moment, act: &Act
     let statement = "INSERT INTO leaf (number, entry) VALUES ($1, $2)";
     let key = Value::Int(signed(number)?);
     transaction.execute(statement, &[key, Value::Bytes(&entry)])?;
-    if moment.recorded_ms > moment_before_ms {
+    if is_later {
         note_moment(transaction, number, moment.recorded_ms)?;
     }
+    // Not before the leaf is there: one that is too long takes no number.
+    transaction.keep(head);
     Ok(Dated { number, moment })
+}
+
+/// Writes the head as a transaction leaves it. Its times are those of the last leaf, of which
+/// `moment` tells.
+const WRITE_HEAD: &str = "UPDATE log_head SET leaves = $1, recorded_ms = $2, vault_ms = $3, \
+                          moment_ms = $2 WHERE one = 1 AND leaves < $1";
+
+/// The head behind a further leaf of a transaction, and whether that is later than all before.
+fn one_more(head: Kept, moment: Moment) -> (Kept, bool) {
+    let [leaves, recorded_ms, vault_ms] = head.numbers;
+    let numbers = [
+        leaves.saturating_add(1),
+        recorded_ms.max(moment.recorded_ms),
+        vault_ms.max(moment.vault_ms),
+    ];
+    let head = Kept {
+        numbers,
+        is_written: false,
+        ..head
+    };
+    (head, moment.recorded_ms > recorded_ms)
+}
+
+/// The same for the first leaf, which locks the head until the end of the transaction: whoever
+/// writes meanwhile gets no number.
+fn take_head(transaction: &mut dyn Transaction, moment: Moment) -> Result<(Kept, bool)> {
+    let statement = "UPDATE log_head SET leaves = leaves + 1, \
+         recorded_ms = CASE WHEN recorded_ms > $1 THEN recorded_ms ELSE $1 END, \
+         vault_ms = CASE WHEN vault_ms > $2 THEN vault_ms ELSE $2 END, \
+         moment_before_ms = moment_ms, \
+         moment_ms = CASE WHEN recorded_ms > $1 THEN recorded_ms ELSE $1 END \
+         WHERE one = 1 RETURNING leaves, recorded_ms, vault_ms, moment_before_ms";
+    let values = [Value::Int(moment.recorded_ms), Value::Int(moment.vault_ms)];
+    let taken = transaction.first(statement, &values, |row| {
+        let numbers = [row.int(0)?, row.int(1)?, row.int(2)?];
+        let [_, recorded_ms, _] = numbers;
+        let head = Kept {
+            table: "log_head",
+            statement: WRITE_HEAD,
+            numbers,
+            is_written: true,
+        };
+        Ok((head, recorded_ms > row.int(3)?))
+    })?;
+    taken.ok_or_else(|| damaged("the log has no head"))
 }
 
 /// Notes what time it is, so that no leaf from now on is dated before it.

@@ -3,6 +3,7 @@
 mod commits;
 mod contract;
 mod durability;
+mod head;
 mod lease;
 mod lists;
 mod migrations;
@@ -19,7 +20,7 @@ use std::sync::{Arc, LazyLock};
 use strongroom_model::Secret;
 use strongroom_testkit::PostgresServer;
 use strongroom_vault::database::{
-    Database, Postgres, Row, Sqlite, Transaction, Value, Work, migrate,
+    Database, Kept, Postgres, Row, Sqlite, Transaction, Value, Work, migrate,
 };
 use strongroom_vault::{Error, Result, records};
 use tempfile::TempDir;
@@ -123,6 +124,14 @@ where
 
     fn lease_ms(&mut self) -> Result<i64> {
         self.inner.lease_ms()
+    }
+
+    fn kept(&self) -> Option<Kept> {
+        self.inner.kept()
+    }
+
+    fn keep(&mut self, row: Kept) {
+        self.inner.keep(row);
     }
 
     fn nested(&mut self, work: &mut Work<'_>) -> Result<()> {

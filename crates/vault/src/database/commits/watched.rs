@@ -1,7 +1,7 @@
 //! A transaction in which it is seen whether a work has done more than look.
 
 use crate::Result;
-use crate::database::{Row, Transaction, Value, Work};
+use crate::database::{Kept, Row, Transaction, Value, Work};
 
 /// The transaction of one work.
 pub(super) struct Watched<'t> {
@@ -55,6 +55,15 @@ impl Transaction for Watched<'_> {
         let now_ms = self.inner.lease_ms()?;
         self.is_untouched = before;
         Ok(now_ms)
+    }
+
+    fn kept(&self) -> Option<Kept> {
+        self.inner.kept()
+    }
+
+    fn keep(&mut self, row: Kept) {
+        self.is_untouched = false;
+        self.inner.keep(row);
     }
 
     fn nested(&mut self, work: &mut Work<'_>) -> Result<()> {
