@@ -37,6 +37,15 @@ pub struct ScryptCost {
     pub p: u32,
 }
 
+impl ScryptCost {
+    /// N = 16, r = 8, p = 1: opens at once and guards nothing, for repositories of tests.
+    pub const LEAST: Self = Self {
+        log_n: 4,
+        r: 8,
+        p: 1,
+    };
+}
+
 impl Default for ScryptCost {
     /// N = 32768, r = 8, p = 4: what new keys get at least.
     fn default() -> Self {
@@ -167,14 +176,16 @@ fn derive(password: &[u8], salt: &[u8], cost: ScryptCost) -> Option<Key> {
 mod tests {
     use super::*;
 
-    const CHEAP: ScryptCost = ScryptCost {
-        log_n: 4,
-        r: 1,
-        p: 1,
-    };
-
     fn key_file(master: &Key) -> KeyFile {
-        KeyFile::seal(master, b"right", CHEAP, Timestamp::UNIX_EPOCH, "u", "h").unwrap()
+        KeyFile::seal(
+            master,
+            b"right",
+            ScryptCost::LEAST,
+            Timestamp::UNIX_EPOCH,
+            "u",
+            "h",
+        )
+        .unwrap()
     }
 
     #[test]
@@ -233,7 +244,14 @@ mod tests {
     #[test]
     fn an_empty_password_is_refused() {
         let master = Key::generate().unwrap();
-        let made = KeyFile::seal(&master, b"", CHEAP, Timestamp::UNIX_EPOCH, "", "");
+        let made = KeyFile::seal(
+            &master,
+            b"",
+            ScryptCost::LEAST,
+            Timestamp::UNIX_EPOCH,
+            "",
+            "",
+        );
         assert!(made.is_err());
     }
 }

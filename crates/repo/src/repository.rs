@@ -38,6 +38,19 @@ pub struct NewRepository {
     pub key_file: Vec<u8>,
 }
 
+impl NewRepository {
+    /// Makes the repository on a single place: its key, then its `config`, which ends an init.
+    ///
+    /// # Errors
+    /// As [`Store::create`] and [`Store::save`].
+    pub fn save(&self, store: &dyn Store) -> strongroom_store::Result<()> {
+        store.create()?;
+        let key = FileName::new(FileType::Keys, self.repository.key_id());
+        store.save(key, &self.key_file)?;
+        store.save(FileName::CONFIG, self.repository.config_bytes())
+    }
+}
+
 impl Repository {
     /// Makes a repository of version 2 in memory.
     ///

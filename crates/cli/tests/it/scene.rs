@@ -10,11 +10,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use strongroom_model::{FileName, FileType, Id};
 use strongroom_repo::Repository;
 use strongroom_repo::key::ScryptCost;
 use strongroom_repo::repository::Maker;
-use strongroom_store::{LocalStore, Store};
+use strongroom_store::LocalStore;
 use strongroom_testkit::programs::{Restic, restic_versions};
 
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
@@ -233,18 +232,8 @@ fn make_cheap(folder: &Path) {
         username: "tester",
         hostname: "testhost",
     };
-    let cost = ScryptCost {
-        log_n: 10,
-        r: 8,
-        p: 1,
-    };
-    let new = Repository::generate(PASSWORD.as_bytes(), cost, &maker).unwrap();
-    let store = LocalStore::new(folder);
-    store.create().unwrap();
-    let key = FileName::new(FileType::Keys, Id::of(&new.key_file));
-    store.save(key, &new.key_file).unwrap();
-    let config = new.repository.config_bytes();
-    store.save(FileName::CONFIG, config).unwrap();
+    let new = Repository::generate(PASSWORD.as_bytes(), ScryptCost::LEAST, &maker).unwrap();
+    new.save(&LocalStore::new(folder)).unwrap();
 }
 
 impl Ended {

@@ -262,12 +262,7 @@ mod tests {
             username: "tester",
             hostname: "testhost",
         };
-        let cost = ScryptCost {
-            log_n: 10,
-            r: 8,
-            p: 1,
-        };
-        let new = Repository::generate(b"password", cost, &maker).unwrap();
+        let new = Repository::generate(b"password", ScryptCost::LEAST, &maker).unwrap();
         let repository = new.repository;
         let index = Index::new();
         let packer = Packer::new(&repository, &index, None, 1 << 20, packs_in_memory);

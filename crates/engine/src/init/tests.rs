@@ -8,12 +8,6 @@ use strongroom_testkit::{Fault, FaultyStore, MemoryStore, Op, Rule};
 use super::*;
 use crate::session::{Cancel, Looking, open};
 
-const COST: ScryptCost = ScryptCost {
-    log_n: 4,
-    r: 8,
-    p: 1,
-};
-
 fn environment() -> Environment {
     Environment {
         clock: Arc::new(|| "2026-11-23T12:00:00Z".parse().unwrap()),
@@ -41,7 +35,12 @@ fn copies(stores: &[Arc<FaultyStore<MemoryStore>>]) -> Vec<CopyStore> {
 }
 
 fn run(stores: &[Arc<FaultyStore<MemoryStore>>], password: &str) -> Result<InitReport> {
-    init(&copies(stores), password.as_bytes(), COST, &environment())
+    init(
+        &copies(stores),
+        password.as_bytes(),
+        ScryptCost::LEAST,
+        &environment(),
+    )
 }
 
 fn outcomes(report: &InitReport) -> Vec<&'static str> {
@@ -102,7 +101,14 @@ fn each_copy_that_lacks_the_repository_is_told_of_before_it_is_given_anything() 
         told.push(copy.name.clone());
     };
     let (copies, environment) = (copies(&stores), environment());
-    let report = init_telling(&copies, b"secret", COST, &environment, &mut give).unwrap();
+    let report = init_telling(
+        &copies,
+        b"secret",
+        ScryptCost::LEAST,
+        &environment,
+        &mut give,
+    )
+    .unwrap();
     assert_eq!(outcomes(&report), ["kept", "failed", "made"]);
     assert_eq!(told, ["b", "c"]);
     assert_eq!(config(&stores[1]), config(&stores[0]));
@@ -110,7 +116,14 @@ fn each_copy_that_lacks_the_repository_is_told_of_before_it_is_given_anything() 
     stores[1].heal();
     let mut count = 0;
     let mut give = |_: Id, _: &CopyStore| count += 1;
-    let report = init_telling(&copies, b"secret", COST, &environment, &mut give).unwrap();
+    let report = init_telling(
+        &copies,
+        b"secret",
+        ScryptCost::LEAST,
+        &environment,
+        &mut give,
+    )
+    .unwrap();
     assert_eq!((outcomes(&report), count), (vec!["kept"; 3], 0));
 }
 

@@ -8,12 +8,6 @@ use super::*;
 use crate::init::init;
 use crate::session::{Cancel, CopyStore, Looking, open};
 
-const COST: ScryptCost = ScryptCost {
-    log_n: 4,
-    r: 8,
-    p: 1,
-};
-
 struct World {
     stores: Vec<Arc<FaultyStore<MemoryStore>>>,
     copies: Vec<CopyStore>,
@@ -38,7 +32,7 @@ fn world() -> World {
         username: "user".to_owned(),
         cancel: Cancel::default(),
     };
-    init(&copies, b"first", COST, &environment).unwrap();
+    init(&copies, b"first", ScryptCost::LEAST, &environment).unwrap();
     World {
         stores,
         copies,
@@ -53,7 +47,13 @@ impl World {
 
     fn add(&self, password: &str) -> KeyReport {
         let session = self.open("first");
-        add(&session, password.as_bytes(), COST, &self.environment).unwrap()
+        add(
+            &session,
+            password.as_bytes(),
+            ScryptCost::LEAST,
+            &self.environment,
+        )
+        .unwrap()
     }
 }
 
@@ -122,7 +122,15 @@ fn the_key_in_use_and_thereby_the_last_one_is_never_removed() {
 #[test]
 fn an_empty_password_is_refused_and_junk_is_named() {
     let world = world();
-    assert!(add(&world.open("first"), b"", COST, &world.environment).is_err());
+    assert!(
+        add(
+            &world.open("first"),
+            b"",
+            ScryptCost::LEAST,
+            &world.environment
+        )
+        .is_err()
+    );
     let junk = FileName::new(FileType::Keys, Id::of(b"junk!"));
     world.stores[0].inner().put(junk, b"junk!");
     let list = list(&world.open("first"));

@@ -16,12 +16,6 @@ use crate::init::init;
 use crate::read_set::{Damage, ReadSet};
 use crate::session::{Environment, Looking, open};
 
-const COST: ScryptCost = ScryptCost {
-    log_n: 4,
-    r: 8,
-    p: 1,
-};
-
 struct World {
     stores: Vec<Arc<MemoryStore>>,
     copies: Vec<CopyStore>,
@@ -49,7 +43,7 @@ impl World {
             username: "user".to_owned(),
             cancel: Cancel::default(),
         };
-        init(&copies, b"secret", COST, &environment).unwrap();
+        init(&copies, b"secret", ScryptCost::LEAST, &environment).unwrap();
         let repository = open(&copies, b"secret", &Looking::default())
             .unwrap()
             .repository;

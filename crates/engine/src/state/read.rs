@@ -198,7 +198,7 @@ mod tests {
         read.forget(&[id("a")].into(), at(1));
         assert_eq!(read.unread(&disk("old disk")).files, 1);
         // A share of the new disk does not add to what was read of the old one.
-        read.add(&[pack("a")], &disk("new disk"), false, BEGAN);
+        read.add(&[pack("a")], &disk("new disk"), false, at(2));
         assert_eq!(read.files, [id("a")].into());
         assert_eq!(read.unread(&disk("new disk")).files, 1);
     }

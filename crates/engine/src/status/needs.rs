@@ -111,7 +111,9 @@ impl NeedsIndex {
             })?;
             loaded.problems.append(&mut problems.into_inner());
             let mut opened = opened.into_inner();
-            let in_order = files.iter().filter_map(|id| Some((*id, opened.remove(id)?)));
+            let in_order = files
+                .iter()
+                .filter_map(|id| Some((*id, opened.remove(id)?)));
             for (id, file) in in_order {
                 for pack in file.packs {
                     match is_listed(&pack) {

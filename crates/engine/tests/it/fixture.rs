@@ -11,7 +11,7 @@ use strongroom_engine::progress::Progress;
 use strongroom_engine::session::{self, Cancel, CopyStore, Environment, Looking, Session};
 use strongroom_engine::{Clock, Result};
 use strongroom_model::config::{Config, Source};
-use strongroom_model::{FileName, FileType, Id};
+use strongroom_model::{FileType, Id};
 use strongroom_repo::key::ScryptCost;
 use strongroom_repo::repository::Maker;
 use strongroom_repo::{Key, Repository};
@@ -39,21 +39,12 @@ impl Fixture {
             username: "tester",
             hostname: "testhost",
         };
-        let cost = ScryptCost {
-            log_n: 10,
-            r: 8,
-            p: 1,
-        };
-        let new = Repository::generate(PASSWORD.as_bytes(), cost, &maker).unwrap();
+        let new = Repository::generate(PASSWORD.as_bytes(), ScryptCost::LEAST, &maker).unwrap();
         let copies: Vec<_> = ["one", "two", "three"]
             .into_iter()
             .map(|name| {
                 let store: Arc<dyn Store> = Arc::new(LocalStore::new(folder.path().join(name)));
-                store.create().unwrap();
-                let key = FileName::new(FileType::Keys, Id::of(&new.key_file));
-                store.save(key, &new.key_file).unwrap();
-                let config = new.repository.config_bytes();
-                store.save(FileName::CONFIG, config).unwrap();
+                new.save(&*store).unwrap();
                 CopyStore {
                     name: name.to_owned(),
                     store,

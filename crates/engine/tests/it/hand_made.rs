@@ -41,7 +41,7 @@ pub(crate) struct Made {
 impl HandMade {
     /// A repository without snapshots.
     pub(crate) fn new() -> Self {
-        let new = Repository::generate(b"password", CHEAP, &maker()).unwrap();
+        let new = Repository::generate(b"password", ScryptCost::LEAST, &maker()).unwrap();
         let mut files = BTreeMap::new();
         files.insert(FileName::CONFIG, new.repository.config_bytes().to_vec());
         files.insert(name_of(FileType::Keys, &new.key_file), new.key_file);
@@ -203,12 +203,6 @@ impl HandMade {
 
 pub(crate) const NAMES: [&str; 3] = ["one", "two", "three"];
 
-const CHEAP: ScryptCost = ScryptCost {
-    log_n: 4,
-    r: 8,
-    p: 1,
-};
-
 pub(crate) fn verify_with(
     places: &[Place],
     depth: Depth<'_>,
@@ -260,7 +254,14 @@ pub(crate) fn indexed(pack: &FinishedPack) -> IndexedPack {
 
 pub(crate) fn key_file(key: &Key, password: &[u8]) -> Vec<u8> {
     let maker = maker();
-    let file = KeyFile::seal(key, password, CHEAP, maker.now, "somebody", "somewhere");
+    let file = KeyFile::seal(
+        key,
+        password,
+        ScryptCost::LEAST,
+        maker.now,
+        "somebody",
+        "somewhere",
+    );
     file.unwrap().to_bytes().unwrap()
 }
 

@@ -158,9 +158,8 @@ fn what_decoding_found_stays_until_decoding_does_not_find_it_or_the_file_is_nowh
     for file in ["data/a", "data/b", "data/c"] {
         evidence.record_healed(file);
     }
-    let names = |evidence: &CopyEvidence| -> Vec<String> {
-        evidence.damage().keys().cloned().collect()
-    };
+    let names =
+        |evidence: &CopyEvidence| -> Vec<String> { evidence.damage().keys().cloned().collect() };
     assert_eq!(names(&evidence), ["data/a", "data/b"]);
     let json = evidence.to_json().unwrap();
     evidence = CopyEvidence::from_json(&json).unwrap();

@@ -113,7 +113,10 @@ fn an_index_file_that_is_listed_in_another_size_than_elsewhere_is_not_there() {
     assert_eq!(wholeness(&world.status()), [WHOLE, behind(1), WHOLE]);
     // Where no size is listed by most copies, nobody knows which is right.
     fs::write(world.path_of(2, made.index), b"shorter").unwrap();
-    assert_eq!(wholeness(&world.status()), [behind(1), behind(1), behind(1)]);
+    assert_eq!(
+        wholeness(&world.status()),
+        [behind(1), behind(1), behind(1)]
+    );
 }
 
 #[test]

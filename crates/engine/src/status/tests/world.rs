@@ -75,13 +75,11 @@ impl World {
             username: "u",
             hostname: "h",
         };
-        let cost = ScryptCost {
-            log_n: 4,
-            r: 8,
-            p: 1,
-        };
-        let new = Repository::generate(PASSWORD, cost, &maker).unwrap();
-        let world = Self {
+        let new = Repository::generate(PASSWORD, ScryptCost::LEAST, &maker).unwrap();
+        for store in &stores {
+            new.save(store).unwrap();
+        }
+        Self {
             config,
             repository: new.repository,
             stores,
@@ -94,16 +92,7 @@ impl World {
             },
             vaults: BTreeMap::new(),
             folder,
-        };
-        for store in &world.stores {
-            store.create().unwrap();
         }
-        world.save(FileType::Keys, &new.key_file);
-        let config = world.repository.config_bytes().to_vec();
-        for store in &world.stores {
-            store.save(FileName::CONFIG, &config).unwrap();
-        }
-        world
     }
 
     fn save(&self, kind: FileType, bytes: &[u8]) -> FileName {
