@@ -37,7 +37,7 @@ use crate::records::log as identities;
 use crate::records::{SCHEMA, leaves};
 use crate::rules::clock::{Reading, SECOND_MS};
 use crate::rules::purge::Keeping;
-use crate::vault::{Job, RECEIPT_WAIT, ReadClocks, Settings};
+use crate::vault::{Job, PURGE_SHARE, RECEIPT_WAIT, ReadClocks, Settings};
 use crate::{Error, Result, Vault};
 
 /// The folder of the first log, beside the bodies. Later ones have their number behind a sign that
@@ -221,6 +221,7 @@ fn with_storage(
         reserve_bytes: config.reserve.bytes(),
         object_limit_bytes: config.object_size.bytes(),
         receipt_wait: RECEIPT_WAIT,
+        purge_share: PURGE_SHARE,
     };
     let bodies = Arc::clone(&storage.bodies);
     let vault = Vault::open(database, bodies, settings, read_clocks()?)?;

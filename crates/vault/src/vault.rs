@@ -45,6 +45,7 @@ use strongroom_store::{Bodies, BodyKey};
 pub use administration::{DAILY_OBJECTS, Longer, NewToken, TokenDay, TokenText};
 pub use authentication::Principal;
 pub use clock::{ReadClocks, Seen};
+pub use due::PURGE_SHARE;
 pub use examination::BodiesChecked;
 pub(crate) use findings::LOG_BEHIND_MS;
 pub use findings::{Demands, Finding};
@@ -98,6 +99,8 @@ pub struct Settings {
     pub object_limit_bytes: u64,
     /// How long a receipt waits for others of its source, in all.
     pub receipt_wait: Duration,
+    /// How many objects of a repository one run of the purge removes.
+    pub purge_share: u64,
 }
 
 /// A vault that is open. Clones are the same vault.

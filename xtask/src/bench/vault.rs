@@ -188,6 +188,7 @@ fn under_flood(place: &Place, work: &Work, figures: &mut Figures) -> Result<()> 
             if let Some(flood) = flood {
                 let told = flood.stop()?;
                 println!("{told}");
+                figures.flood_rates.push(told.rate()?);
                 figures.flood_seconds.push(took);
                 figures.flood_peaks.push(peak_bytes as f64 / 1e6);
             } else {

@@ -102,6 +102,8 @@ impl RealVault {
             "acme/repos",
             "--right",
             "append",
+            "--expires",
+            "90d",
         ];
         let made = self.administer(scene, 0, &create).summary();
         let text = |field: &str| made[field].as_str().unwrap().to_owned();
@@ -278,7 +280,13 @@ fn whoever_administers_a_vault_makes_ends_hides_and_brings_back() {
         .administer(&scene, 1, &off)
         .assert_says(&["refuses to believe its clock"]);
     let ended = vault.administer(&scene, 0, &["token", "list"]);
-    assert_eq!(objects(&ended, "token").len(), 1);
+    let [listed] = objects(&ended, "token").try_into().unwrap();
+    let time = |field: &str| {
+        let time = listed[field].as_str().unwrap();
+        time.parse::<jiff::Timestamp>().unwrap()
+    };
+    let counts_for = time("expires").duration_since(time("made"));
+    assert_eq!(counts_for.as_secs(), 90 * 86_400, "{listed}");
     assert!(!ended.out.contains(&token), "a secret is listed");
     let set = ["token", "set", &name, "--daily-objects", "7000000"];
     let summary = vault.administer(&scene, 0, &set).summary();

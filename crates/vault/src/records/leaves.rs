@@ -159,6 +159,13 @@ pub enum Act {
         /// Until when, by vault time.
         #[serde(skip_serializing_if = "Option::is_none")]
         expires: Option<Timestamp>,
+        /// The most bytes that it may put in a day; none where there is no bound, and in older
+        /// leaves.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        daily_bytes: Option<u64>,
+        /// The most objects that it may put and ask to be deleted in a day.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        daily_objects: Option<u64>,
     },
     /// A token was used for the first time.
     TokenUsed {

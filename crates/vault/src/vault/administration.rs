@@ -129,6 +129,8 @@ impl Vault {
                 right: token.right.word(),
                 prefix: token.prefix.clone(),
                 expires: token.expires_ms.map(leaves::timestamp).transpose()?,
+                daily_bytes: token.daily_bytes,
+                daily_objects: token.daily_objects,
             };
             leaves::append(transaction, now, &act)?;
             Ok(())

@@ -18,8 +18,8 @@ use crate::records::repositories::Repository;
 use crate::records::tombstones::{self, Tombstone};
 use crate::vault::{Vault, no_answer};
 
-/// How many objects of a repository one run removes.
-pub(super) const SHARE: u64 = 1_000;
+/// How many objects of a repository one run removes, where nothing else is said.
+pub const PURGE_SHARE: u64 = 1_000;
 
 /// How many times as many one run looks at, where receipts hold them back; the next run goes on
 /// behind them. So whoever has receipts hold back much cannot keep the rest from going.

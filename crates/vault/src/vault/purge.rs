@@ -27,7 +27,6 @@ use crate::records::repositories::{self, Repository};
 use crate::records::tally;
 use crate::rules::life::{Object, State};
 use crate::rules::purge::{Hold, hour_of, may_go};
-use crate::vault::due::SHARE;
 use crate::vault::foresight::busy;
 use crate::vault::jobs::{self, Held, Job};
 use crate::vault::{Vault, no_answer, told};
@@ -169,7 +168,8 @@ impl Vault {
         // What was begun is ended whatever holds by now: nobody sees it any more.
         let waiting = self.finish_purges(repository, held, &mut purged)?;
         // No more than a share ever waits for a storage that does not let go of it.
-        let room = SHARE.saturating_sub(purged.objects.saturating_add(waiting));
+        let share = self.shared.settings.purge_share;
+        let room = share.saturating_sub(purged.objects.saturating_add(waiting));
         if purged.held.is_none() && room > 0 && held.goes_on() {
             let due = self.due(repository, room)?;
             purged.held_back = due.held_back;
@@ -196,8 +196,8 @@ impl Vault {
         held: &Held<'_>,
         purged: &mut Purged,
     ) -> Result<u64> {
-        let id = repository.id;
-        let begun = self.read(|transaction| purging::begun(transaction, id, SHARE))?;
+        let (id, share) = (repository.id, self.shared.settings.purge_share);
+        let begun = self.read(|transaction| purging::begun(transaction, id, share))?;
         let (mut waiting, mut in_a_row) = (begun.len() as u64, 0);
         for (name, object) in self.shared.purges.in_turn(begun) {
             if !held.goes_on() || in_a_row >= MOST_FAILURES_IN_A_ROW {

@@ -9,7 +9,12 @@ use std::process::{Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
+use serde_json::Value;
+use strongroom_vault::database::Database;
+use strongroom_vault::database::sqlite::Sqlite;
+use strongroom_vault::rules::clock::DAY_MS;
 use tempfile::TempDir;
 
 use crate::running::{curl, program, serve, serve_where, stop, url};
@@ -343,6 +348,60 @@ fn the_folder_holds_the_token_that_administers_over_http() {
     assert_eq!(output.status.code(), Some(1));
     let told = String::from_utf8(output.stderr).unwrap();
     assert!(told.contains("chmod 600"), "{told}");
+}
+
+#[test]
+fn a_token_that_is_made_for_90_days_counts_until_then() {
+    let area = TempDir::new().unwrap();
+    assert!(init(area.path()).status.success());
+    let path = area.path().join("vault.toml");
+    let config = path.to_str().unwrap();
+    let create = [
+        "token",
+        "create",
+        "--config",
+        config,
+        "--repository",
+        "acme/repos",
+        "--right",
+        "append",
+        "--expires",
+        "90d",
+        "--json",
+    ];
+    let made: Value = serde_json::from_str(&vault_output(&create)).unwrap();
+    let machine = format!("any:{}", made["token"].as_str().unwrap());
+    let listed = || -> Value {
+        let list = vault_output(&["token", "list", "--json", "--config", config]);
+        serde_json::from_str(&list).unwrap()
+    };
+    let asked = || {
+        let (child, told) = serve(&path, &["--no-tls"], 1);
+        let vault = format!("{}/v1/vault", url(&told));
+        let status = ["--output", "/dev/null", "--write-out", "%{http_code}"];
+        let status = curl(&[&status[..], &["--user", &machine, &vault]].concat());
+        stop(child);
+        status
+    };
+    let token = listed();
+    let time = |field: &str| -> Timestamp { token[field].as_str().unwrap().parse().unwrap() };
+    let counts_for = time("expires").duration_since(time("made"));
+    assert_eq!(counts_for.as_secs(), 90 * 86_400, "{token}");
+    let until = format!("until {}", time("expires"));
+    let list = vault_output(&["token", "list", "--config", config]);
+    assert!(list.contains(&until), "{list}");
+    assert_eq!(asked(), "200");
+    assert_eq!(listed()["state"], "counts");
+    // As if it had run all the while.
+    let later = format!("UPDATE clock SET vault_ms = vault_ms + {}", 90 * DAY_MS);
+    let database = Sqlite::open(&area.path().join("vault.sqlite")).unwrap();
+    let moved = database.write(&mut |transaction| transaction.execute(&later, &[]).map(drop));
+    moved.unwrap();
+    drop(database);
+    assert_eq!(asked(), "401");
+    assert_eq!(listed()["state"], "expired");
+    let list = vault_output(&["token", "list", "--config", config]);
+    assert!(list.contains("expired "), "{list}");
 }
 
 /// What a header says of a body.

@@ -1,6 +1,9 @@
 //! A flood: 2,000 connections that lie idle or send their head a byte at a time, and 500 requests
 //! a second without a right token. All of it comes from addresses of loopback, a few hundred
 //! connections each, and ends when it is told to, or after ten minutes.
+//!
+//! What can go wrong: a client that is held up by the very server that it floods, and sends less
+//! than it should. So what was sent is counted, told, and too little of it ends the benchmark.
 
 use std::fmt;
 use std::io::{ErrorKind, Read, Write};
@@ -11,7 +14,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -19,6 +22,10 @@ const CONNECTIONS: usize = 2_000;
 /// Fewer than the vault takes of one address.
 const CONNECTIONS_PER_ADDRESS: usize = 200;
 const REQUESTS_PER_SECOND: u32 = 500;
+/// Where fewer were sent, it was no such flood, and what was measured beside it counts for nothing.
+const FEWEST_PER_SECOND: f64 = 450.0;
+/// So many that the next is sent on time though a quarter of a second is waited for each answer.
+const ASKED_AT_ONCE: u32 = 125;
 const LONGEST: Duration = Duration::from_secs(600);
 const TICK: Duration = Duration::from_millis(20);
 
@@ -28,9 +35,8 @@ const HEAD: &[u8] = b"GET /bench/config HTTP/1.1\r\nHost: vault\r\nUser-Agent: s
 /// A flood under way.
 pub(super) struct Flood {
     /// Dropped to end it.
-    stops: [Sender<()>; 2],
-    holding: JoinHandle<Result<()>>,
-    asking: JoinHandle<Result<()>>,
+    stops: Vec<Sender<()>>,
+    threads: Vec<JoinHandle<Result<()>>>,
     counts: Arc<Counts>,
     started: Instant,
 }
@@ -39,13 +45,17 @@ pub(super) struct Flood {
 struct Counts {
     opened: AtomicU64,
     closed: AtomicU64,
+    /// Requests that were sent in full.
     requests: AtomicU64,
+    /// Those that could not be sent, or were not asked to log in.
     refused: AtomicU64,
 }
 
 /// What a flood was.
 pub(super) struct Told {
     seconds: f64,
+    /// How many requests were sent until it was ended.
+    requests: u64,
     counts: Arc<Counts>,
 }
 
@@ -62,7 +72,6 @@ impl Flood {
             return Err(anyhow!("A flood goes to an IPv4 address"));
         };
         let (stop_holding, until_held) = channel();
-        let (stop_asking, until_asked) = channel();
         let counts = Arc::new(Counts::default());
         let mut held = Vec::with_capacity(CONNECTIONS);
         for number in 0..CONNECTIONS {
@@ -75,13 +84,18 @@ impl Flood {
         let started = Instant::now();
         let spawn = |work: Box<dyn FnOnce() -> Result<()> + Send>| std::thread::spawn(work);
         let tally = Arc::clone(&counts);
-        let holding = spawn(Box::new(move || hold(address, held, &until_held, &tally)));
-        let tally = Arc::clone(&counts);
-        let asking = spawn(Box::new(move || ask(address, &until_asked, &tally)));
+        let holds = move || hold(address, held, &until_held, &tally);
+        let (mut stops, mut threads) = (vec![stop_holding], vec![spawn(Box::new(holds))]);
+        for first in 0..ASKED_AT_ONCE {
+            let (stop_asking, until_asked) = channel();
+            let tally = Arc::clone(&counts);
+            let asks = move || ask(address, (first, started), &until_asked, &tally);
+            stops.push(stop_asking);
+            threads.push(spawn(Box::new(asks)));
+        }
         Ok(Self {
-            stops: [stop_holding, stop_asking],
-            holding,
-            asking,
+            stops,
+            threads,
             counts,
             started,
         })
@@ -89,14 +103,29 @@ impl Flood {
 
     /// Ends it, and tells what it was.
     pub(super) fn stop(self) -> Result<Told> {
+        let seconds = self.started.elapsed().as_secs_f64();
+        let requests = self.counts.requests.load(Ordering::Relaxed);
         drop(self.stops);
-        for thread in [self.holding, self.asking] {
+        for thread in self.threads {
             thread.join().map_err(|_| anyhow!("The flood panicked"))??;
         }
         Ok(Told {
-            seconds: self.started.elapsed().as_secs_f64(),
+            seconds,
+            requests,
             counts: self.counts,
         })
+    }
+}
+
+impl Told {
+    /// How many requests were really sent a second; fails where these were too few.
+    pub(super) fn rate(&self) -> Result<f64> {
+        let rate = self.requests as f64 / self.seconds;
+        ensure!(
+            rate >= FEWEST_PER_SECOND,
+            "The flood sent {rate:.0} requests a second, and should have sent {REQUESTS_PER_SECOND}"
+        );
+        Ok(rate)
     }
 }
 
@@ -105,12 +134,13 @@ impl fmt::Display for Told {
         let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
         write!(
             f,
-            "flood of {:.0} s: {} connections opened, {} closed by the server, {} requests, {} \
-             refused",
+            "flood of {:.1} s: {} connections opened, {} closed by the server, {} requests sent \
+             ({:.0} a second), {} refused",
             self.seconds,
             of(&self.counts.opened),
             of(&self.counts.closed),
-            of(&self.counts.requests),
+            self.requests,
+            self.requests as f64 / self.seconds,
             of(&self.counts.refused)
         )
     }
@@ -177,29 +207,30 @@ fn is_closed(held: &mut Held) -> bool {
     }
 }
 
-/// Asks without a right token, so often a second, each time on a connection of its own.
-fn ask(address: SocketAddrV4, stop: &Receiver<()>, counts: &Counts) -> Result<()> {
-    let started = Instant::now();
-    let mut asked = 0_u32;
-    let mut pause = Duration::ZERO;
-    while goes_on(stop, pause) && started.elapsed() < LONGEST {
-        let due = started.elapsed().as_secs_f64() * f64::from(REQUESTS_PER_SECOND);
-        if f64::from(asked) > due {
-            pause = Duration::from_millis(1);
-            continue;
+/// Asks without a right token, each time on a connection of its own: the request of a number, and
+/// every so many behind it, each when its time has come, or as soon as the one before is answered.
+fn ask(
+    address: SocketAddrV4,
+    (first, started): (u32, Instant),
+    stop: &Receiver<()>,
+    counts: &Counts,
+) -> Result<()> {
+    let mut number = first;
+    loop {
+        let due = Duration::from_secs(number.into()) / REQUESTS_PER_SECOND;
+        let pause = due.saturating_sub(started.elapsed());
+        if !goes_on(stop, pause) || started.elapsed() >= LONGEST {
+            return Ok(());
         }
-        pause = Duration::ZERO;
-        asked += 1;
-        counts.requests.fetch_add(1, Ordering::Relaxed);
-        let number = CONNECTIONS + usize::try_from(asked)? % CONNECTIONS;
-        if ask_once(address, number).is_err() {
+        let from = CONNECTIONS + usize::try_from(number)? % CONNECTIONS;
+        if ask_once(address, from, counts).is_err() {
             counts.refused.fetch_add(1, Ordering::Relaxed);
         }
+        number += ASKED_AT_ONCE;
     }
-    Ok(())
 }
 
-fn ask_once(address: SocketAddrV4, number: usize) -> Result<()> {
+fn ask_once(address: SocketAddrV4, number: usize, counts: &Counts) -> Result<()> {
     let mut stream = open(address, number)?;
     stream.set_nonblocking(false)?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
@@ -207,6 +238,7 @@ fn ask_once(address: SocketAddrV4, number: usize) -> Result<()> {
         b"GET /bench/config HTTP/1.1\r\nHost: vault\r\nAuthorization: Basic eDp3cm9uZw==\r\n\
           Connection: close\r\n\r\n",
     )?;
+    counts.requests.fetch_add(1, Ordering::Relaxed);
     let mut answer = [0; 64];
     let count = stream.read(&mut answer)?;
     let begins = answer.get(..count).unwrap_or_default();
@@ -231,4 +263,45 @@ fn open(address: SocketAddrV4, number: usize) -> Result<TcpStream> {
     let stream = TcpStream::from(socket);
     stream.set_nonblocking(true)?;
     Ok(stream)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    fn told(requests: u64) -> Told {
+        Told {
+            seconds: 10.0,
+            requests,
+            counts: Arc::default(),
+        }
+    }
+
+    #[test]
+    fn a_flood_that_sent_too_little_is_none() {
+        assert_eq!(told(4_980).rate().unwrap().round(), 498.0);
+        assert!(told(4_500).rate().is_ok());
+        assert!(told(4_499).rate().is_err());
+    }
+
+    #[test]
+    fn what_was_not_sent_is_not_counted() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let SocketAddr::V4(address) = listener.local_addr().unwrap() else {
+            panic!("it is not an IPv4 address");
+        };
+        let counts = Counts::default();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut head = [0; 1_024];
+            assert!(stream.read(&mut head).unwrap() > 0);
+            stream.write_all(b"HTTP/1.1 401 Unauthorized\r\n").unwrap();
+            // Nobody listens from here on, and nothing is left unread, which would be a reset.
+        });
+        ask_once(address, CONNECTIONS, &counts).unwrap();
+        server.join().unwrap();
+        assert!(ask_once(address, CONNECTIONS, &counts).is_err());
+        assert_eq!(counts.requests.load(Ordering::Relaxed), 1);
+    }
 }

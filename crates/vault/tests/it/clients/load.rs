@@ -37,7 +37,7 @@ const STRANGERS_CONNECTIONS: u64 = 125;
 /// Their addresses.
 const STRANGERS_FROM: (u8, usize) = (20, 25);
 
-/// The most memory that the vault may take for all of it. With every limit used up it is 1.3 GiB
+/// The most memory that the vault may take for all of it. With every limit used up it is 1.5 GiB
 /// (docs/vault-running.md); here it is a half of all connections, and few requests under way.
 const MOST_BYTES: u64 = 256 << 20;
 

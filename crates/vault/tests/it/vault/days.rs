@@ -81,6 +81,31 @@ fn deletions_use_up_the_day() {
 }
 
 #[test]
+fn the_log_tells_what_a_new_token_may_do_in_a_day() {
+    let scene = Scene::new();
+    bounded(&scene, Right::Maintain, Some(9_000_000_000));
+    bounded(&scene, Right::Append, None);
+    let new = NewToken {
+        right: Right::Append,
+        prefix: repository(),
+        expires_in_ms: None,
+        daily_bytes: Some(1 << 40),
+        daily_objects: Some(7),
+    };
+    scene.vault.create_token(&new).unwrap();
+    let leaves = scene.acts("token-made");
+    let told = |field: &str| {
+        let told = leaves.iter().map(|leaf| leaf[field].as_u64());
+        told.collect::<Vec<_>>()
+    };
+    // One for which nothing was said has a bound too, and the log tells that one.
+    let objects = [Some(9_000_000_000), Some(1_000_000), Some(7)];
+    assert_eq!(told("daily_objects"), objects);
+    assert_eq!(told("daily_bytes"), [None, None, Some(1 << 40)]);
+    assert!(leaves[0].get("daily_bytes").is_none(), "{}", leaves[0]);
+}
+
+#[test]
 fn the_day_of_a_token_can_be_raised() {
     let scene = Scene::new();
     let append = scene.token(Right::Append);

@@ -9,6 +9,7 @@ use strongroom_vault::Vault;
 use strongroom_vault::rules::clock::{HOUR_MS, MINUTE_MS};
 use strongroom_vault::rules::life::State;
 use strongroom_vault::rules::right::Right;
+use strongroom_vault::vault::Settings;
 
 use super::asked::AskedBodies;
 use super::scene::{Scene, on_sqlite, within};
@@ -17,6 +18,10 @@ type Removes = Box<dyn Fn(&BodyKey) -> strongroom_store::Result<()> + Send>;
 
 /// A scene whose bodies ask before one is removed.
 fn asked_scene() -> (Scene, Arc<Mutex<Removes>>) {
+    asked_scene_with(|_| ())
+}
+
+fn asked_scene_with(change: impl FnOnce(&mut Settings)) -> (Scene, Arc<Mutex<Removes>>) {
     let anything: Removes = Box::new(|_| Ok(()));
     let asked = Arc::new(Mutex::new(anything));
     let before_removal = Arc::clone(&asked);
@@ -27,7 +32,7 @@ fn asked_scene() -> (Scene, Arc<Mutex<Removes>>) {
             ..AskedBodies::new(folder)
         })
     });
-    (within(&pair, Scene::new), asked)
+    (within(&pair, || Scene::with(change)), asked)
 }
 
 /// Puts as many packs, and asks for some of them to be deleted.
@@ -98,6 +103,37 @@ fn what_cannot_be_removed_keeps_nothing_else_from_being_removed() {
     assert_eq!(scene.vault.purge().unwrap()[0].1.objects, 1);
     *asked.lock() = Box::new(|_| Ok(()));
     scene.vault.purge().unwrap();
+    assert_eq!(in_state(&scene.vault, State::Purging), [0, 0]);
+}
+
+#[test]
+fn a_run_removes_a_share_of_each_repository_and_the_next_one_goes_on() {
+    let (scene, asked) = asked_scene_with(|settings| settings.purge_share = 3);
+    put_and_remove(&scene, "acme/a", 150, 7);
+    put_and_remove(&scene, "acme/b", 100, 2);
+    scene.pass(4 * HOUR_MS);
+    let purge = || -> Vec<u64> {
+        let outcomes = scene.vault.purge().unwrap().into_iter();
+        outcomes.map(|(_, purged)| purged.objects).collect()
+    };
+    assert_eq!(purge(), [3, 2]);
+    assert_eq!(in_state(&scene.vault, State::Tombstoned), [4, 0]);
+    // However often a storage is asked that lets nothing go, no more than a share waits for it.
+    *asked.lock() = Box::new(|_| {
+        Err(strongroom_store::Error::Denied {
+            location: "the disk".to_owned(),
+            action: "remove it".to_owned(),
+            reason: "it is read-only".to_owned(),
+        })
+    });
+    for _ in 0..2 {
+        assert_eq!(purge(), [0, 0]);
+        assert_eq!(in_state(&scene.vault, State::Purging), [3, 0]);
+    }
+    *asked.lock() = Box::new(|_| Ok(()));
+    assert_eq!(purge(), [3, 0]);
+    assert_eq!(purge(), [1, 0]);
+    assert_eq!(in_state(&scene.vault, State::Tombstoned), [0, 0]);
     assert_eq!(in_state(&scene.vault, State::Purging), [0, 0]);
 }
 

@@ -4,6 +4,7 @@ mod day;
 mod model;
 mod open_door;
 pub(crate) mod parts;
+mod shares;
 
 use strongroom_model::receipt::NeedsChange;
 use strongroom_model::{FileName, FileType, Id, Needs, Receipt};
@@ -35,7 +36,10 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let scene = Scene::new();
+        Self::within(Scene::new())
+    }
+
+    fn within(scene: Scene) -> Self {
         let (append, maintain) = (scene.token(Right::Append), scene.token(Right::Maintain));
         let key = scene.init(&append);
         for number in 0..100_u8 {

@@ -24,7 +24,7 @@ use strongroom_vault::records::objects::View;
 use strongroom_vault::rules::clock::{HOUR_MS, Reading, SECOND_MS};
 use strongroom_vault::rules::purge::{Keeping, Tombstones};
 use strongroom_vault::rules::right::Right;
-use strongroom_vault::vault::{NewToken, Overview, Principal, ReadClocks, Settings};
+use strongroom_vault::vault::{NewToken, Overview, PURGE_SHARE, Principal, ReadClocks, Settings};
 use strongroom_vault::{Result, Vault};
 use tempfile::TempDir;
 
@@ -112,6 +112,7 @@ impl Scene {
             object_limit_bytes: 64 << 20,
             // Nothing is to fail because a machine is slow.
             receipt_wait: Duration::from_secs(60),
+            purge_share: PURGE_SHARE,
         };
         change(&mut settings);
         let clocks = Arc::new(Mutex::new(Reading {

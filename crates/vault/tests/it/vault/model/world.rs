@@ -17,7 +17,9 @@ use strongroom_vault::records::leaves;
 use strongroom_vault::records::objects::View;
 use strongroom_vault::rules::clock::{HOUR_MS, Reading};
 use strongroom_vault::rules::purge::Keeping;
-use strongroom_vault::vault::{NewToken, Principal, RECEIPT_WAIT, ReadClocks, Scrubbed, Settings};
+use strongroom_vault::vault::{
+    NewToken, PURGE_SHARE, Principal, RECEIPT_WAIT, ReadClocks, Scrubbed, Settings,
+};
 use strongroom_vault::{Error, Result, Vault};
 use tempfile::TempDir;
 
@@ -84,6 +86,7 @@ impl World {
             reserve_bytes: 0,
             object_limit_bytes: 1 << 20,
             receipt_wait: RECEIPT_WAIT,
+            purge_share: PURGE_SHARE,
         };
         let clocks = Arc::clone(&self.clocks);
         let read_clocks = ReadClocks::new(move || clocks.lock().clone());

@@ -1,0 +1,33 @@
+//! What receipts hold back is looked at in shares, and what stands behind it has its turn.
+
+use strongroom_model::FileName;
+use strongroom_vault::rules::clock::{HOUR_MS, MINUTE_MS};
+
+use super::{CONFIG, World, pack_of};
+use crate::signing::{first, needs};
+use crate::vault::scene::Scene;
+
+#[test]
+fn a_run_that_looked_at_its_share_in_vain_is_gone_on_with_by_the_next() {
+    // Three go in a run, and thirty are looked at.
+    let world = World::within(Scene::with(|settings| settings.purge_share = 3));
+    let scene = &world.scene;
+    let claimed: Vec<FileName> = (0..70).map(pack_of).collect();
+    let claim = world
+        .client
+        .receipt(world.snapshot, None, first(&needs(&claimed, CONFIG)));
+    world.client.send(scene, &world.append, &claim).unwrap();
+    for name in &claimed {
+        world.remove(*name);
+    }
+    // What is looked at last, since its deletion was asked for last.
+    scene.pass(MINUTE_MS);
+    world.remove(world.files[1]);
+    scene.agree().unwrap();
+    scene.pass(4 * HOUR_MS);
+    assert_eq!(world.purge(), (0, 30));
+    assert_eq!(world.purge(), (0, 30));
+    assert_eq!(world.purge(), (1, 10));
+    // Behind the last one it begins in front again.
+    assert_eq!(world.purge(), (0, 30));
+}
