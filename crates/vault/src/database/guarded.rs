@@ -182,7 +182,10 @@ impl<S: Statements> Transaction for Guarded<S> {
 
     fn nested(&mut self, work: &mut Work<'_>) -> Result<()> {
         self.define("SAVEPOINT nested")?;
-        let outcome = work(self);
+        let mut outcome = work(self);
+        if outcome.is_ok() && self.spoiled.is_none() {
+            outcome = self.let_go();
+        }
         if self.spoiled.as_ref().is_some_and(|fault| fault.is_passing) {
             // The whole transaction is lost: there is nothing left to go back to.
             return outcome;
