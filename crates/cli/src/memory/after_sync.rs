@@ -51,11 +51,10 @@ pub(crate) fn synced(opened: &Opened, report: &SyncReport) {
 }
 
 /// Whether the place is still the one that was listed: of a disk that was put in its stead meanwhile
-/// nothing was seen. A sync that heals `config` makes it be told otherwise.
+/// nothing was seen.
 pub(super) fn is_still_there(copy: &CopyStore, synced: &SyncedCopy) -> bool {
-    let has_healed = synced.healed.contains(&FileName::CONFIG);
     let place = copy.store.identity();
-    has_healed || place.is_ok_and(|now| now == synced.listing.place)
+    place.is_ok_and(|now| now == synced.listing.place)
 }
 
 /// What a copy lists and nobody could read right, or what went to no other copy: its name alone says

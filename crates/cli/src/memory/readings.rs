@@ -66,23 +66,27 @@ pub(crate) fn written_anew(opened: &Opened, report: &SyncReport) {
         let now = (opened.environment.clock)();
         told(memory.update_read_files(copy, |known| known.forget(&written, now)));
         if synced.healed.contains(&FileName::CONFIG) {
-            healed_config(&memory, copy, before.listing.place, now);
+            let (before, after) = (before.listing.place, synced.listing.place);
+            healed_config(&memory, copy, (before, after), now);
         }
     }
 }
 
 /// Binds what was read of a copy to the `config` that a sync has put there, where it was read at the
 /// place that was there before, also what a verify reads just now. Where that is not known, as when
-/// `config` was missing, it stays unproven.
+/// `config` was missing or another disk was put there before it was healed, it stays unproven.
 pub(super) fn healed_config(
     memory: &RepositoryState,
     copy: &CopyStore,
-    before: Option<Id>,
+    (before, now): (Option<Id>, Option<Id>),
     at: Timestamp,
 ) {
-    let (Some(before), Ok(Some(now))) = (before, copy.store.identity()) else {
+    let (Some(before), Some(now)) = (before, now) else {
         return;
     };
+    if before == now {
+        return;
+    }
     let rebound = Rebound { before, now, at };
     let rebind = |evidence: &mut CopyEvidence| evidence.rebind(rebound);
     told(memory.update_evidence(copy, rebind).map(drop));

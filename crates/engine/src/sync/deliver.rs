@@ -53,7 +53,12 @@ impl Run<'_> {
                 self.problem(FileName::CONFIG, kind);
             } else {
                 let config = Arc::new(self.repository.config_bytes().to_vec());
+                let before = lane.copy.store.identity();
                 self.replace(lane, FileName::CONFIG, &config);
+                // Nobody asks later: another disk may lie there by then.
+                if let (Ok(before), Ok(now)) = (before, lane.copy.store.identity()) {
+                    lane.note_place(before, now);
+                }
             }
         }
     }

@@ -10,7 +10,8 @@ use std::io::ErrorKind;
 use strongroom_engine::Cancel;
 use strongroom_engine::progress::Progress;
 use strongroom_engine::sync::{Decision, SyncOptions, sync};
-use strongroom_model::{FileName, FileType};
+use strongroom_model::{FileName, FileType, Id};
+use strongroom_store::Store;
 use strongroom_testkit::{Fault, Op, Rule};
 
 use crate::hand_made::{HandMade, faults, has, lose, memory, name_of, rot};
@@ -54,6 +55,30 @@ fn a_copy_gets_keys_then_config_then_packs_then_index_files_then_snapshots() {
     assert_eq!(kinds[..2], [FileType::Keys, FileType::Config]);
     assert!(kinds[2..].is_sorted(), "{kinds:?}");
     hand_made.assert_whole(&places[1]);
+}
+
+#[test]
+fn where_config_is_healed_the_place_that_was_listed_is_told_anew_and_no_other() {
+    let (hand_made, _) = HandMade::with_snapshots(0..1);
+    let disk = |text: &str| Some(Id::of(text.as_bytes()));
+    for is_swapped in [false, true] {
+        let places = hand_made.places(2);
+        memory(&places[1]).set_identity(disk("listed"));
+        rot(&places[1], FileName::CONFIG);
+        let listed = hand_made.listed(&places);
+        if is_swapped {
+            memory(&places[1]).set_identity(disk("swapped"));
+        }
+        let (progress, cancel) = (Progress::default(), Cancel::default());
+        let options = SyncOptions::default();
+        let report = sync(&hand_made.repository, listed, &options, &progress, &cancel);
+        assert_eq!(report.copies[1].healed, [FileName::CONFIG]);
+        let now = places[1].identity().unwrap();
+        assert_ne!(now, disk("listed"));
+        let told = report.copies[1].listing.place;
+        assert_eq!(told == now, !is_swapped);
+        assert_eq!(told == disk("listed"), is_swapped);
+    }
 }
 
 #[test]
