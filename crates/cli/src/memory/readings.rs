@@ -21,18 +21,12 @@ use crate::memory::{file_name, told};
 pub(crate) fn before_sync(opened: &Opened) {
     let memory = opened.memory();
     for (copy, ready) in opened.session.ready() {
-        let now = (opened.environment.clock)();
-        not_there(&memory, copy, &ready.listing, now);
+        not_there(&memory, copy, &ready.listing);
     }
 }
 
-/// The same, of one copy.
-pub(super) fn not_there(
-    memory: &RepositoryState,
-    copy: &CopyStore,
-    listing: &Listing,
-    now: Timestamp,
-) {
+/// The same, of one copy. Nothing is written yet: a verify under way may find it right.
+pub(super) fn not_there(memory: &RepositoryState, copy: &CopyStore, listing: &Listing) {
     let evidence = memory.evidence(copy);
     let damage = evidence.damage().iter();
     let wrong = damage.filter(|(_, damage)| !damage.is_as_written());
@@ -41,7 +35,7 @@ pub(super) fn not_there(
         .collect();
     told(memory.update_read_files(copy, |known| {
         known.keep_listed(listing);
-        known.forget(&wrong, now);
+        known.files.retain(|id| !wrong.contains(id));
     }));
 }
 
@@ -96,13 +90,13 @@ pub(super) fn healed_config(
 /// Forgets that anything was read of a copy on which the repository is made, before anything is given
 /// to it. Of the very place that was read, as one that has lost its keys and nothing else, that is
 /// only what is not there.
-pub(crate) fn made_anew(memory: &RepositoryState, copy: &CopyStore, now: Timestamp) {
+pub(crate) fn made_anew(memory: &RepositoryState, copy: &CopyStore) {
     let evidence = memory.evidence(copy);
     let place = copy.store.identity().ok().flatten();
     if evidence.is_at(place)
         && let Ok(listing) = Listing::read(copy.store.as_ref())
     {
-        return not_there(memory, copy, &listing, now);
+        return not_there(memory, copy, &listing);
     }
     if evidence.was_read() {
         let forget = |evidence: &mut CopyEvidence| {

@@ -248,7 +248,7 @@ fn what_was_read_of_another_disk_at_the_same_path_is_forgotten() {
     assert_eq!(known.unread(&disk("new", &x).listing).files, 1);
 
     // An init makes an empty place of it, whatever it is.
-    made_anew(&world.memory, &world.copies[1], Timestamp::UNIX_EPOCH);
+    made_anew(&world.memory, &world.copies[1]);
     assert!(!world.evidence(1).was_read());
     let known = world.memory.read_files(&world.copies[1]).unwrap();
     assert_eq!(known.unread(&disk("new", &x).listing).files, 2);
@@ -267,7 +267,7 @@ fn an_init_at_the_very_place_that_was_read_forgets_only_what_is_not_there() {
     let listed = found.listing.clone();
     world.copies[1].store = Arc::new(store);
     world.verified(Share::All, false, (vec![found], vec![]));
-    made_anew(&world.memory, &world.copies[1], Timestamp::UNIX_EPOCH);
+    made_anew(&world.memory, &world.copies[1]);
     assert!(world.evidence(1).every_byte_read_since().is_some());
     let known = world.memory.read_files(&world.copies[1]).unwrap();
     assert_eq!(known.unread(&listed).files, 1);
@@ -287,9 +287,11 @@ fn what_a_sync_may_write_anew_is_forgotten_before_it_does() {
     let wrong = problem("two", "z", ProblemKind::WrongContent);
     let found = (vec![read("two", &x, &["x"])], vec![wrong]);
     world.verified(Share::Percent(5), false, found);
-    let now = Timestamp::from_second(9).unwrap();
-    readings::not_there(&world.memory, &world.copies[1], &listing(&y), now);
+    readings::not_there(&world.memory, &world.copies[1], &listing(&y));
     assert_eq!(unread(), 2);
+    // It wrote nothing: a verify that was under way has read what it found right.
+    world.verified(Share::All, false, (vec![read("two", &x, &x)], vec![]));
+    assert_eq!(unread(), 0);
 }
 
 #[test]
