@@ -23,7 +23,7 @@ use crate::context::Opened;
 pub(crate) use after_sync::synced;
 pub(crate) use after_verify::verified;
 pub(crate) use damage::{damage_on_lead, damaged, doubt, rotten, try_keys};
-pub(crate) use readings::{before_sync, made_anew, written_anew};
+pub(crate) use readings::{before_heal, before_sync, made_anew, written_anew};
 
 /// The key files that receipts name, but for those that were removed since; read only where copies
 /// disagree, since there is a receipt for each snapshot.

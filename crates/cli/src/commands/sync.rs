@@ -156,6 +156,9 @@ pub(crate) fn run(opened: &mut Opened, wishes: Wishes, progress: &Progress) -> R
             memory::records_of(opened, |records| records.unlisted_files(&listings))
         }
     };
+    let copies = opened.session.ready().map(|(copy, _)| copy.clone());
+    let clock = opened.environment.clock.clone();
+    let before_heal = memory::before_heal(memory.clone(), copies.collect(), clock);
     let limits = &opened.config.limits;
     let options = SyncOptions {
         memory_bytes: limits.memory.bytes(),
@@ -168,6 +171,7 @@ pub(crate) fn run(opened: &mut Opened, wishes: Wishes, progress: &Progress) -> R
         needs: wishes.needs,
         new_snapshots: wishes.new_snapshots,
         decision: wishes.decision,
+        before_heal: Some(before_heal),
     };
     let cancel = opened.environment.cancel.clone();
     let report = sync_session(&opened.session, &options, progress, &cancel);

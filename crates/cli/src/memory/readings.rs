@@ -5,10 +5,12 @@
 //! vouching for them. That a folder is another one is told by its listing, without any of this.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use jiff::Timestamp;
+use strongroom_engine::session::Clock;
 use strongroom_engine::state::RepositoryState;
-use strongroom_engine::sync::SyncReport;
+use strongroom_engine::sync::{BeforeHeal, SyncReport};
 use strongroom_engine::{CopyStore, Files, Listing};
 use strongroom_model::evidence::Rebound;
 use strongroom_model::{CopyEvidence, FileName, FileType, Id};
@@ -37,6 +39,23 @@ pub(super) fn not_there(memory: &RepositoryState, copy: &CopyStore, listing: &Li
         known.keep_listed(listing);
         known.files.retain(|id| !wrong.contains(id));
     }));
+}
+
+/// Forgets that a file was read before a sync replaces it, which it may have learned only then. A
+/// verify that is under way has not read it either.
+pub(crate) fn before_heal(
+    memory: RepositoryState,
+    copies: Vec<CopyStore>,
+    clock: Clock,
+) -> BeforeHeal {
+    BeforeHeal(Arc::new(move |copy: &str, name: FileName| {
+        let mut copies = copies.iter();
+        let copy = copies.find(|known| known.name == copy);
+        if let (Some(copy), Some(id)) = (copy, name.id()) {
+            let written = BTreeSet::from([id]);
+            told(memory.update_read_files(copy, |known| known.forget(&written, clock())));
+        }
+    }))
 }
 
 /// Forgets that files were read which a sync has written anew; to be done while the session still

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use strongroom_engine::session::Clock;
 use strongroom_engine::state::SeenFiles;
-use strongroom_engine::sync::{Junk, SyncReport, SyncedCopy};
+use strongroom_engine::sync::{BeforeHeal, Junk, SyncReport, SyncedCopy};
 use strongroom_engine::verify::{Problem, ProblemKind, VerifiedCopy, VerifyReport};
 use strongroom_engine::{CopyFailure, CopyFailureKind, Files, Listing};
 use strongroom_model::evidence::{Share, Verifier, Verify};
@@ -292,6 +293,31 @@ fn what_a_sync_may_write_anew_is_forgotten_before_it_does() {
     // It wrote nothing: a verify that was under way has read what it found right.
     world.verified(Share::All, false, (vec![read("two", &x, &x)], vec![]));
     assert_eq!(unread(), 0);
+}
+
+#[test]
+fn what_a_sync_heals_is_forgotten_before_it_is_replaced() {
+    let x = ["x", "y"];
+    let world = World::new();
+    let verified = || {
+        world.verified(Share::All, false, (vec![read("two", &x, &x)], vec![]));
+    };
+    let unread = || {
+        let known = world.memory.read_files(&world.copies[1]).unwrap();
+        known.unread(&listing(&x)).files
+    };
+    verified();
+    assert_eq!(unread(), 0);
+    let clock: Clock = Arc::new(|| Timestamp::from_second(9).unwrap());
+    let copies = world.copies.clone();
+    let BeforeHeal(tell) = before_heal(world.memory.clone(), copies, clock);
+    tell("two", FileName::CONFIG);
+    assert_eq!(unread(), 0);
+    tell("two", pack("x"));
+    assert_eq!(unread(), 1);
+    // One that began before has not read it.
+    verified();
+    assert_eq!(unread(), 1);
 }
 
 #[test]
