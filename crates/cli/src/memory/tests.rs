@@ -23,22 +23,33 @@ struct World {
     folder: tempfile::TempDir,
     memory: RepositoryState,
     copies: Vec<CopyStore>,
+    stores: [Arc<MemoryStore>; 2],
 }
 
 impl World {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let state = StateFolder::new(folder.path().join("state"));
-        let copy = |name: &str| CopyStore {
+        let names = ["one", "two"];
+        let stores = names.map(|name| Arc::new(MemoryStore::new(name)));
+        let copy = |(name, store): (&str, &Arc<MemoryStore>)| CopyStore {
             name: name.to_owned(),
-            store: Arc::new(MemoryStore::new(name)),
+            store: Arc::clone(store) as Arc<dyn Store>,
             is_local: true,
         };
         Self {
             memory: state.repository(Id::of(b"repository")),
-            copies: ["one", "two"].map(copy).into(),
+            copies: names.into_iter().zip(&stores).map(copy).collect(),
+            stores,
             folder,
         }
+    }
+
+    /// Puts another disk in the stead of the second copy; `None` where nothing tells which it is.
+    fn disk(&self, text: Option<&str>) -> Option<Id> {
+        let place = text.map(|text| Id::of(text.as_bytes()));
+        self.stores[1].set_identity(place);
+        place
     }
 
     /// Remembers a verify of this share that found this.
@@ -55,7 +66,8 @@ impl World {
             share,
             decoded,
         };
-        verified(&self.memory, &self.copies, &report, &verify);
+        let now = Timestamp::from_second(100).unwrap();
+        verified(&self.memory, &self.copies, &report, &verify, now);
     }
 
     fn evidence(&self, copy: usize) -> CopyEvidence {
@@ -236,7 +248,7 @@ fn what_was_read_of_another_disk_at_the_same_path_is_forgotten() {
     let world = World::new();
     let disk = |text: &str, sound: &[&str]| {
         let mut read = read("two", &x, sound);
-        read.listing.place = Some(Id::of(text.as_bytes()));
+        read.listing.place = world.disk(Some(text));
         read.covered = sound.len() == x.len();
         read
     };
@@ -249,6 +261,7 @@ fn what_was_read_of_another_disk_at_the_same_path_is_forgotten() {
     assert_eq!(known.unread(&disk("new", &x).listing).files, 1);
 
     // An init makes an empty place of it, whatever it is.
+    world.disk(Some("made anew"));
     made_anew(&world.memory, &world.copies[1]);
     assert!(!world.evidence(1).was_read());
     let known = world.memory.read_files(&world.copies[1]).unwrap();
@@ -337,13 +350,8 @@ fn what_is_written_anew_beside_a_verify_was_not_read_by_it() {
 #[test]
 fn what_a_verify_reads_while_a_sync_heals_config_was_read_of_the_same_place() {
     let x = ["x", "y"];
-    let mut world = World::new();
-    let store = LocalStore::new(world.folder.path().join("two"));
-    store.create().unwrap();
-    store.save(FileName::CONFIG, b"healed").unwrap();
-    let now = store.identity().unwrap();
-    world.copies[1].store = Arc::new(store);
-    let before = Some(Id::of(b"before"));
+    let world = World::new();
+    let before = world.disk(Some("before"));
     let half = |number| {
         let mut read = read("two", &x, &x);
         read.listing.place = before;
@@ -351,6 +359,7 @@ fn what_a_verify_reads_while_a_sync_heals_config_was_read_of_the_same_place() {
         world.verified(Share::Slice { number, of: 2 }, false, found);
     };
     half(1);
+    let now = world.disk(Some("healed"));
     let later = Timestamp::from_second(9).unwrap();
     readings::healed_config(&world.memory, &world.copies[1], (before, now), later);
     // This one began before.
@@ -367,12 +376,26 @@ fn what_a_verify_reads_while_a_sync_heals_config_was_read_of_the_same_place() {
 }
 
 #[test]
+fn what_is_read_of_a_disk_that_is_swapped_meanwhile_counts_for_neither() {
+    let x = ["x", "y"];
+    let world = World::new();
+    let mut found = read("two", &x, &x);
+    found.listing.place = world.disk(Some("first"));
+    world.disk(Some("second"));
+    let wrong = problem("two", "x", ProblemKind::WrongContent);
+    world.verified(Share::All, false, (vec![found], vec![wrong]));
+    assert!(!world.evidence(1).was_read());
+    assert!(world.memory.read_files(&world.copies[1]).is_none());
+    assert_eq!(world.damaged(1), [pack("x").to_string()]);
+}
+
+#[test]
 fn what_was_read_stays_read_while_nothing_tells_the_place() {
     let x = ["x", "y"];
     let world = World::new();
     let at = |place: Option<&str>| {
         let mut read = read("two", &x, &x);
-        read.listing.place = place.map(|text| Id::of(text.as_bytes()));
+        read.listing.place = world.disk(place);
         read
     };
     let half = |number| Share::Slice { number, of: 2 };

@@ -90,6 +90,15 @@ impl ReadFiles {
         }
     }
 
+    /// Lets nothing have been written anew later than now: the clock was ahead then, and no verify
+    /// would ever have begun after that.
+    pub fn keep_until(&mut self, now: Timestamp) {
+        for at in self.written.values_mut() {
+            *at = now.min(*at);
+        }
+        self.unnamed_until = self.unnamed_until.map(|at| now.min(at));
+    }
+
     /// As [`CopyEvidence::rebind`](strongroom_model::CopyEvidence::rebind).
     pub fn rebind(&mut self, rebound: Rebound) {
         self.place = rebound.place_of(self.place, rebound.at);
@@ -248,6 +257,22 @@ mod tests {
         read.add(&both[..1], &listing, false, at(7));
         read.add(&both, &listing, true, at(5));
         assert_eq!(read.files, [id("b")].into());
+    }
+
+    #[test]
+    fn what_was_written_anew_while_the_clock_was_ahead_is_read_by_the_verify_after_the_next() {
+        let number = |number: usize| Id::of(&number.to_le_bytes());
+        let (both, listing) = ([pack("a"), pack("b")], listing(&["a", "b"]));
+        let mut read = ReadFiles::default();
+        read.forget(&(0..MAX_WRITTEN).map(number).collect(), at(900));
+        read.forget(&[id("a")].into(), at(901));
+        read.add(&both, &listing, true, at(5));
+        assert_eq!(read.files, BTreeSet::new());
+        read.keep_until(at(6));
+        read.add(&both, &listing, true, at(6));
+        assert_eq!(read.files, BTreeSet::new());
+        read.add(&both, &listing, true, at(7));
+        assert_eq!(read.unread(&listing), Unread::default());
     }
 
     #[test]
