@@ -16,7 +16,7 @@ use strongroom_store::{LocalStore, Store};
 use strongroom_testkit::MemoryStore;
 
 use super::*;
-use crate::memory::after_sync::{is_still_there, see};
+use crate::memory::after_sync::{see, swapped};
 
 /// What is remembered of two copies.
 struct World {
@@ -451,27 +451,42 @@ fn what_was_seen_is_added_to_and_junk_is_not_seen() {
 }
 
 #[test]
-fn of_a_disk_that_was_swapped_after_it_was_listed_nothing_was_seen() {
-    let mut world = World::new();
-    let server = &world.copies[0];
-    assert!(is_still_there(server, &synced_copy(Listing::default())));
-    let store = LocalStore::new(world.folder.path().join("two"));
-    store.create().unwrap();
-    store.save(FileName::CONFIG, b"config").unwrap();
-    let place = store.identity().unwrap();
-    world.copies[1].store = Arc::new(store);
-    let at = |place| {
-        synced_copy(Listing {
-            place,
-            ..Listing::default()
+fn of_a_disk_that_was_swapped_after_it_was_listed_nothing_was_seen_also_where_it_failed() {
+    let world = World::new();
+    let copies: Vec<&CopyStore> = world.copies.iter().collect();
+    let listed = world.disk(Some("listed"));
+    let two = |healed: &[FileName], failure: Option<CopyFailure>| SyncedCopy {
+        name: "two".to_owned(),
+        healed: healed.to_vec(),
+        failure,
+        ..synced_copy(Listing {
+            place: listed,
+            ..listing(&["x"])
         })
     };
-    assert!(is_still_there(&world.copies[1], &at(place)));
-    let mut other = at(Some(Id::of(b"another")));
-    assert!(!is_still_there(&world.copies[1], &other));
-    // Nor where it was healed and swapped then.
-    other.healed.push(FileName::CONFIG);
-    assert!(!is_still_there(&world.copies[1], &other));
+    let failure = CopyFailure {
+        reason: "it broke off".to_owned(),
+        hint: None,
+        kind: CopyFailureKind::Other,
+    };
+    let all = [
+        two(&[], None),
+        two(&[FileName::CONFIG], None),
+        two(&[], Some(failure)),
+    ];
+    for synced in all {
+        world.disk(Some("listed"));
+        let report = SyncReport {
+            copies: vec![synced_copy(listing(&["x"])), synced],
+            ..SyncReport::default()
+        };
+        assert_eq!(swapped(&copies, &report), BTreeSet::new());
+        world.disk(Some("another"));
+        assert_eq!(swapped(&copies, &report), ["two"].into());
+        // Where its disk is away nothing tells which it was.
+        world.disk(None);
+        assert_eq!(swapped(&copies, &report), ["two"].into());
+    }
 }
 
 #[test]
