@@ -97,12 +97,15 @@ impl Args {
         context.ask_again(&mut opened, &new)?;
         let output = &context.output;
         output.result(&copies(&report).to_string())?;
-        if self.accept_removed {
-            accept(context, &opened, &mut report)?;
-        }
+        // Where it cannot be noted, what came of the sync is told all the same.
+        let accepted = match self.accept_removed {
+            true => accept(context, &opened, &mut report),
+            false => Ok(()),
+        };
         warn_of(output, &report, &left_out);
         opened.vaults.tell_pending(output);
         output.object(&Summary::of(&report, &opened.vaults))?;
+        accepted?;
         if report.was_interrupted {
             let text = "The sync was interrupted; what it brought stays";
             output.warn(text, Some("the rest: strongroom sync"));

@@ -105,6 +105,10 @@ fn what_is_accepted_as_removed_is_named_before_it_is_noted() {
     ended.assert_says(&["noted as removed on purpose", "1 snapshot (", &id[..8]]);
     let is_named = |line: &str| line.contains(r#""accepting""#) && line.contains(&id);
     assert!(ended.out.lines().any(is_named), "{}", ended.out);
+    // What came of the sync itself is told all the same.
+    ended.assert_says(&["lost everywhere"]);
+    let is_told = |line: &str| line.contains(r#""summary""#) && line.contains(&id);
+    assert!(ended.out.lines().any(is_told), "{}", ended.out);
 }
 
 #[test]
