@@ -23,7 +23,7 @@ use crate::context::Opened;
 pub(crate) use after_sync::synced;
 pub(crate) use after_verify::verified;
 pub(crate) use damage::{damage_on_lead, damaged, doubt, rotten, try_keys};
-pub(crate) use readings::{before_sync, made_anew, written_anew};
+pub(crate) use readings::{before_heal, before_sync, made_anew, written_anew};
 
 /// The key files that receipts name, but for those that were removed since; read only where copies
 /// disagree, since there is a receipt for each snapshot.
@@ -79,6 +79,13 @@ pub(crate) fn records_of<T>(opened: &Opened, ask: impl FnOnce(&Records<'_>) -> T
 pub(crate) fn accept_removed(opened: &Opened, lost: &Lost) -> strongroom_engine::Result<()> {
     let memory = opened.memory();
     memory.update_gone(|gone| gone.accept(&lost.files))?;
+    // Nor is it missed on one copy when another has it again.
+    let accepted = memory.gone().accepted;
+    for copy in &opened.session.copies {
+        memory.update_seen(&copy.copy, |seen| {
+            *seen = std::mem::take(seen).without(&accepted);
+        })?;
+    }
     if let Some(client) = opened.state.find_client_key()? {
         let listings = opened.session.ready().map(|(_, ready)| &ready.listing);
         let listed = listings.flat_map(|listing| listing.snapshots.iter());

@@ -35,6 +35,8 @@ mod report;
 mod run;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
 
 use strongroom_model::{FileName, Id};
 use strongroom_repo::Repository;
@@ -86,6 +88,19 @@ pub struct SyncOptions {
     pub new_snapshots: BTreeMap<Id, Vec<u8>>,
     /// What to do with a copy from which somebody seems to have removed files on purpose.
     pub decision: Decision,
+    /// Who is to know of what is replaced.
+    pub before_heal: Option<BeforeHeal>,
+}
+
+/// Is told the name of a copy, and of a file that is wrong there, before that is replaced: the sync
+/// may die when it has.
+#[derive(Clone)]
+pub struct BeforeHeal(pub Arc<dyn Fn(&str, FileName) + Send + Sync>);
+
+impl fmt::Debug for BeforeHeal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BeforeHeal")
+    }
 }
 
 /// What to do with a copy that seems to have been pruned by itself.
@@ -111,6 +126,7 @@ impl Default for SyncOptions {
             needs: BTreeMap::new(),
             new_snapshots: BTreeMap::new(),
             decision: Decision::Ask,
+            before_heal: None,
         }
     }
 }

@@ -159,7 +159,8 @@ impl CopyEvidence {
     /// Remembers a verify that came to its end, and the damage that it found.
     ///
     /// Only a verify of everything clears the damage found before, and what decoding found only where
-    /// it decoded as well; a partial one adds to it.
+    /// it decoded as well; a partial one adds to it. What somebody else has found since it began stays:
+    /// it may have read the file before.
     pub fn record_verify(
         &mut self,
         verify: Verify,
@@ -169,8 +170,9 @@ impl CopyEvidence {
         let before = self.damage.clone();
         if verify.share == Share::All {
             self.damage.retain(|_, damage| {
-                damage.wrong = false;
-                damage.decoded && !verify.decoded
+                let is_newer = damage.found > found;
+                damage.wrong &= is_newer;
+                is_newer || damage.decoded && !verify.decoded
             });
         }
         for (file, reason) in damage {

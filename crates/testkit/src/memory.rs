@@ -17,6 +17,7 @@ use strongroom_store::{Error, Result, Store, read_limit_bytes};
 pub struct MemoryStore {
     location: String,
     files: Mutex<BTreeMap<FileName, Arc<[u8]>>>,
+    identity: Mutex<Option<Id>>,
 }
 
 impl MemoryStore {
@@ -25,6 +26,7 @@ impl MemoryStore {
         Self {
             location: format!("memory:{name}"),
             files: Mutex::default(),
+            identity: Mutex::default(),
         }
     }
 
@@ -33,7 +35,14 @@ impl MemoryStore {
         Self {
             location: location.to_owned(),
             files: Mutex::default(),
+            identity: Mutex::default(),
         }
+    }
+
+    /// Lets it be told as this place, as if another disk were put in its stead. As that of a folder,
+    /// it is told otherwise when its `config` is replaced.
+    pub fn set_identity(&self, place: Option<Id>) {
+        *self.identity.lock() = place;
     }
 
     /// Puts any bytes under a name, past all checks.
@@ -112,6 +121,10 @@ impl Store for MemoryStore {
         &self.location
     }
 
+    fn identity(&self) -> Result<Option<Id>> {
+        Ok(*self.identity.lock())
+    }
+
     fn create(&self) -> Result<()> {
         Ok(())
     }
@@ -165,6 +178,10 @@ impl Store for MemoryStore {
     fn replace(&self, name: FileName, bytes: &[u8]) -> Result<()> {
         check_hash(name, bytes);
         self.put(name, bytes);
+        if name == FileName::CONFIG {
+            let mut identity = self.identity.lock();
+            *identity = identity.map(|before| Id::of(before.as_bytes()));
+        }
         Ok(())
     }
 

@@ -48,8 +48,7 @@ impl Args {
         let state = state_folder::choose()?;
         // Whatever comes of it: a config may arrive, and its answer be lost.
         let mut forget = |repository: Id, copy: &CopyStore| {
-            let now = (environment.clock)();
-            memory::made_anew(&state.repository(repository), copy, now);
+            memory::made_anew(&state.repository(repository), copy);
         };
         let make = || {
             init_telling(

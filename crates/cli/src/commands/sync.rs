@@ -97,12 +97,15 @@ impl Args {
         context.ask_again(&mut opened, &new)?;
         let output = &context.output;
         output.result(&copies(&report).to_string())?;
-        if self.accept_removed {
-            accept(context, &opened, &mut report)?;
-        }
+        // Where it cannot be noted, what came of the sync is told all the same.
+        let accepted = match self.accept_removed {
+            true => accept(context, &opened, &mut report),
+            false => Ok(()),
+        };
         warn_of(output, &report, &left_out);
         opened.vaults.tell_pending(output);
         output.object(&Summary::of(&report, &opened.vaults))?;
+        accepted?;
         if report.was_interrupted {
             let text = "The sync was interrupted; what it brought stays";
             output.warn(text, Some("the rest: strongroom sync"));
@@ -156,6 +159,9 @@ pub(crate) fn run(opened: &mut Opened, wishes: Wishes, progress: &Progress) -> R
             memory::records_of(opened, |records| records.unlisted_files(&listings))
         }
     };
+    let copies = opened.session.ready().map(|(copy, _)| copy.clone());
+    let clock = opened.environment.clock.clone();
+    let before_heal = memory::before_heal(memory.clone(), copies.collect(), clock);
     let limits = &opened.config.limits;
     let options = SyncOptions {
         memory_bytes: limits.memory.bytes(),
@@ -168,6 +174,7 @@ pub(crate) fn run(opened: &mut Opened, wishes: Wishes, progress: &Progress) -> R
         needs: wishes.needs,
         new_snapshots: wishes.new_snapshots,
         decision: wishes.decision,
+        before_heal: Some(before_heal),
     };
     let cancel = opened.environment.cancel.clone();
     let report = sync_session(&opened.session, &options, progress, &cancel);

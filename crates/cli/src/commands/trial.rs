@@ -357,7 +357,8 @@ impl<'a> Trial<'a> {
             share: Share::All,
             decoded: false,
         };
-        memory::verified(&self.opened.memory(), &self.copies, &report, &done);
+        let (memory, now) = (self.opened.memory(), (self.opened.environment.clock)());
+        memory::verified(&memory, &self.copies, &report, &done, now);
         Ok(report)
     }
 

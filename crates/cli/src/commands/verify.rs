@@ -125,7 +125,8 @@ impl Args {
                 share: self.evidence(),
                 decoded: self.decode,
             };
-            memory::verified(memory, &copies, &report, &done);
+            let now = (environment.clock)();
+            memory::verified(memory, &copies, &report, &done, now);
             vaults.remember(memory, &copies, began);
         }
         tell(&context.output, &report, self.decode, vaults)?;

@@ -14,18 +14,15 @@ use crate::memory::{places, told};
 pub(crate) fn synced(opened: &Opened, report: &SyncReport) {
     let memory = opened.memory();
     places(opened);
-    let mut swapped = BTreeSet::new();
+    let copies = opened.session.copies.iter().map(|copy| &copy.copy);
+    let copies: Vec<&CopyStore> = copies.collect();
+    let swapped = swapped(&copies, report);
     for synced in &report.copies {
-        let copies = opened.session.copies.iter().map(|copy| &copy.copy);
-        let Some(copy) = copies.into_iter().find(|copy| copy.name == synced.name) else {
+        let Some(copy) = copies.iter().find(|copy| copy.name == synced.name) else {
             continue;
         };
         remember_doubts(opened, copy, synced);
-        if synced.failure.is_some() {
-            continue;
-        }
-        if !is_still_there(copy, synced) {
-            swapped.insert(&synced.name);
+        if synced.failure.is_some() || swapped.contains(synced.name.as_str()) {
             continue;
         }
         let has_diverged = report
@@ -44,18 +41,28 @@ pub(crate) fn synced(opened: &Opened, report: &SyncReport) {
             let mut copies = report.copies.iter().zip(&doubtful);
             copies.any(|(copy, doubtful)| {
                 let is_shown = copy.listing.holds(name) && !doubtful.contains(&name);
-                is_shown && !swapped.contains(&copy.name)
+                is_shown && !swapped.contains(copy.name.as_str())
             })
         });
     }));
 }
 
+/// The copies whose place is not the one that was listed any more, also of those that failed, as they
+/// are likely to where a disk is pulled out.
+pub(super) fn swapped<'r>(copies: &[&CopyStore], report: &'r SyncReport) -> BTreeSet<&'r str> {
+    let is_swapped = |synced: &&SyncedCopy| {
+        let copy = copies.iter().find(|copy| copy.name == synced.name);
+        !synced.listing.is_empty() && copy.is_some_and(|copy| !is_still_there(copy, synced))
+    };
+    let swapped = report.copies.iter().filter(is_swapped);
+    swapped.map(|synced| synced.name.as_str()).collect()
+}
+
 /// Whether the place is still the one that was listed: of a disk that was put in its stead meanwhile
-/// nothing was seen. A sync that heals `config` makes it be told otherwise.
-pub(super) fn is_still_there(copy: &CopyStore, synced: &SyncedCopy) -> bool {
-    let has_healed = synced.healed.contains(&FileName::CONFIG);
+/// nothing was seen.
+fn is_still_there(copy: &CopyStore, synced: &SyncedCopy) -> bool {
     let place = copy.store.identity();
-    has_healed || place.is_ok_and(|now| now == synced.listing.place)
+    place.is_ok_and(|now| now == synced.listing.place)
 }
 
 /// What a copy lists and nobody could read right, or what went to no other copy: its name alone says

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use strongroom_engine::CopyStore;
 use strongroom_engine::state::RepositoryState;
 use strongroom_engine::verify::{Problem, ProblemKind, VerifiedCopy, VerifyReport};
@@ -10,12 +11,13 @@ use strongroom_model::{CopyEvidence, FileName};
 
 use crate::memory::{file_name, told};
 
-/// Remembers which copies were read, and what is wrong with them.
+/// Remembers which copies were read until now, and what is wrong with them.
 pub(crate) fn verified(
     memory: &RepositoryState,
     copies: &[CopyStore],
     report: &VerifyReport,
     verify: &Verify,
+    now: Timestamp,
 ) {
     told(memory.update_gone(|gone| gone.lose(&report.lost.files)));
     for read in &report.copies {
@@ -24,22 +26,38 @@ pub(crate) fn verified(
         };
         let is_all = verify.share == Share::All && read.covered;
         // Of one that could not even be listed, what was read of it stays read.
-        if !is_unlisted(read) {
+        let is_there = !is_unlisted(read) && is_still_there(memory, copy, read, verify.at);
+        if is_there {
             told(memory.update_read_files(copy, |known| {
                 known.add(&read.sound, &read.listing, is_all, verify.at);
+                known.keep_until(now);
             }));
         }
-        let change = |evidence: &mut CopyEvidence| record(evidence, report, read, verify);
+        let change = |evidence: &mut CopyEvidence| record(evidence, report, read, verify, is_there);
         told(memory.update_evidence(copy, change).map(drop));
     }
 }
 
-/// Records what a verify found on one copy.
+/// Whether the place is still the one that was listed: where another was put in its stead meanwhile,
+/// nobody knows what was read of which. A sync beside the verify may have healed `config`.
+fn is_still_there(
+    memory: &RepositoryState,
+    copy: &CopyStore,
+    read: &VerifiedCopy,
+    began: Timestamp,
+) -> bool {
+    let now = copy.store.identity();
+    let place = memory.evidence(copy).place_of(read.listing.place, began);
+    now.is_ok_and(|now| now == place)
+}
+
+/// Records what a verify found on one copy, which may not be there any more.
 fn record(
     evidence: &mut CopyEvidence,
     report: &VerifyReport,
     read: &VerifiedCopy,
     verify: &Verify,
+    is_there: bool,
 ) {
     let of_copy = || {
         let problems = report.problems.iter();
@@ -48,8 +66,8 @@ fn record(
     // Where nothing tells which place it was, what was read vouches for nothing, and takes nothing
     // from what was read before.
     let place = evidence.place_of(read.listing.place, verify.at);
-    let is_placed = is_unlisted(read) || !evidence.lacks_place(place);
-    if !is_unlisted(read) {
+    let is_placed = is_there && !evidence.lacks_place(place);
+    if is_there {
         evidence.move_to(place);
     }
     let lasting = || of_copy().filter(|problem| is_lasting(problem));

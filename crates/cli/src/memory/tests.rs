@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use strongroom_engine::session::Clock;
 use strongroom_engine::state::SeenFiles;
-use strongroom_engine::sync::{Junk, SyncReport, SyncedCopy};
+use strongroom_engine::sync::{BeforeHeal, Junk, SyncReport, SyncedCopy};
 use strongroom_engine::verify::{Problem, ProblemKind, VerifiedCopy, VerifyReport};
 use strongroom_engine::{CopyFailure, CopyFailureKind, Files, Listing};
 use strongroom_model::evidence::{Share, Verifier, Verify};
@@ -15,29 +16,40 @@ use strongroom_store::{LocalStore, Store};
 use strongroom_testkit::MemoryStore;
 
 use super::*;
-use crate::memory::after_sync::{is_still_there, see};
+use crate::memory::after_sync::{see, swapped};
 
 /// What is remembered of two copies.
 struct World {
     folder: tempfile::TempDir,
     memory: RepositoryState,
     copies: Vec<CopyStore>,
+    stores: [Arc<MemoryStore>; 2],
 }
 
 impl World {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let state = StateFolder::new(folder.path().join("state"));
-        let copy = |name: &str| CopyStore {
+        let names = ["one", "two"];
+        let stores = names.map(|name| Arc::new(MemoryStore::new(name)));
+        let copy = |(name, store): (&str, &Arc<MemoryStore>)| CopyStore {
             name: name.to_owned(),
-            store: Arc::new(MemoryStore::new(name)),
+            store: Arc::clone(store) as Arc<dyn Store>,
             is_local: true,
         };
         Self {
             memory: state.repository(Id::of(b"repository")),
-            copies: ["one", "two"].map(copy).into(),
+            copies: names.into_iter().zip(&stores).map(copy).collect(),
+            stores,
             folder,
         }
+    }
+
+    /// Puts another disk in the stead of the second copy; `None` where nothing tells which it is.
+    fn disk(&self, text: Option<&str>) -> Option<Id> {
+        let place = text.map(|text| Id::of(text.as_bytes()));
+        self.stores[1].set_identity(place);
+        place
     }
 
     /// Remembers a verify of this share that found this.
@@ -54,7 +66,8 @@ impl World {
             share,
             decoded,
         };
-        verified(&self.memory, &self.copies, &report, &verify);
+        let now = Timestamp::from_second(100).unwrap();
+        verified(&self.memory, &self.copies, &report, &verify, now);
     }
 
     fn evidence(&self, copy: usize) -> CopyEvidence {
@@ -235,7 +248,7 @@ fn what_was_read_of_another_disk_at_the_same_path_is_forgotten() {
     let world = World::new();
     let disk = |text: &str, sound: &[&str]| {
         let mut read = read("two", &x, sound);
-        read.listing.place = Some(Id::of(text.as_bytes()));
+        read.listing.place = world.disk(Some(text));
         read.covered = sound.len() == x.len();
         read
     };
@@ -248,7 +261,8 @@ fn what_was_read_of_another_disk_at_the_same_path_is_forgotten() {
     assert_eq!(known.unread(&disk("new", &x).listing).files, 1);
 
     // An init makes an empty place of it, whatever it is.
-    made_anew(&world.memory, &world.copies[1], Timestamp::UNIX_EPOCH);
+    world.disk(Some("made anew"));
+    made_anew(&world.memory, &world.copies[1]);
     assert!(!world.evidence(1).was_read());
     let known = world.memory.read_files(&world.copies[1]).unwrap();
     assert_eq!(known.unread(&disk("new", &x).listing).files, 2);
@@ -267,7 +281,7 @@ fn an_init_at_the_very_place_that_was_read_forgets_only_what_is_not_there() {
     let listed = found.listing.clone();
     world.copies[1].store = Arc::new(store);
     world.verified(Share::All, false, (vec![found], vec![]));
-    made_anew(&world.memory, &world.copies[1], Timestamp::UNIX_EPOCH);
+    made_anew(&world.memory, &world.copies[1]);
     assert!(world.evidence(1).every_byte_read_since().is_some());
     let known = world.memory.read_files(&world.copies[1]).unwrap();
     assert_eq!(known.unread(&listed).files, 1);
@@ -287,9 +301,36 @@ fn what_a_sync_may_write_anew_is_forgotten_before_it_does() {
     let wrong = problem("two", "z", ProblemKind::WrongContent);
     let found = (vec![read("two", &x, &["x"])], vec![wrong]);
     world.verified(Share::Percent(5), false, found);
-    let now = Timestamp::from_second(9).unwrap();
-    readings::not_there(&world.memory, &world.copies[1], &listing(&y), now);
+    readings::not_there(&world.memory, &world.copies[1], &listing(&y));
     assert_eq!(unread(), 2);
+    // It wrote nothing: a verify that was under way has read what it found right.
+    world.verified(Share::All, false, (vec![read("two", &x, &x)], vec![]));
+    assert_eq!(unread(), 0);
+}
+
+#[test]
+fn what_a_sync_heals_is_forgotten_before_it_is_replaced() {
+    let x = ["x", "y"];
+    let world = World::new();
+    let verified = || {
+        world.verified(Share::All, false, (vec![read("two", &x, &x)], vec![]));
+    };
+    let unread = || {
+        let known = world.memory.read_files(&world.copies[1]).unwrap();
+        known.unread(&listing(&x)).files
+    };
+    verified();
+    assert_eq!(unread(), 0);
+    let clock: Clock = Arc::new(|| Timestamp::from_second(9).unwrap());
+    let copies = world.copies.clone();
+    let BeforeHeal(tell) = before_heal(world.memory.clone(), copies, clock);
+    tell("two", FileName::CONFIG);
+    assert_eq!(unread(), 0);
+    tell("two", pack("x"));
+    assert_eq!(unread(), 1);
+    // One that began before has not read it.
+    verified();
+    assert_eq!(unread(), 1);
 }
 
 #[test]
@@ -309,13 +350,8 @@ fn what_is_written_anew_beside_a_verify_was_not_read_by_it() {
 #[test]
 fn what_a_verify_reads_while_a_sync_heals_config_was_read_of_the_same_place() {
     let x = ["x", "y"];
-    let mut world = World::new();
-    let store = LocalStore::new(world.folder.path().join("two"));
-    store.create().unwrap();
-    store.save(FileName::CONFIG, b"healed").unwrap();
-    let now = store.identity().unwrap();
-    world.copies[1].store = Arc::new(store);
-    let before = Some(Id::of(b"before"));
+    let world = World::new();
+    let before = world.disk(Some("before"));
     let half = |number| {
         let mut read = read("two", &x, &x);
         read.listing.place = before;
@@ -323,8 +359,9 @@ fn what_a_verify_reads_while_a_sync_heals_config_was_read_of_the_same_place() {
         world.verified(Share::Slice { number, of: 2 }, false, found);
     };
     half(1);
+    let now = world.disk(Some("healed"));
     let later = Timestamp::from_second(9).unwrap();
-    readings::healed_config(&world.memory, &world.copies[1], before, later);
+    readings::healed_config(&world.memory, &world.copies[1], (before, now), later);
     // This one began before.
     half(2);
     let mut evidence = world.evidence(1);
@@ -339,12 +376,26 @@ fn what_a_verify_reads_while_a_sync_heals_config_was_read_of_the_same_place() {
 }
 
 #[test]
+fn what_is_read_of_a_disk_that_is_swapped_meanwhile_counts_for_neither() {
+    let x = ["x", "y"];
+    let world = World::new();
+    let mut found = read("two", &x, &x);
+    found.listing.place = world.disk(Some("first"));
+    world.disk(Some("second"));
+    let wrong = problem("two", "x", ProblemKind::WrongContent);
+    world.verified(Share::All, false, (vec![found], vec![wrong]));
+    assert!(!world.evidence(1).was_read());
+    assert!(world.memory.read_files(&world.copies[1]).is_none());
+    assert_eq!(world.damaged(1), [pack("x").to_string()]);
+}
+
+#[test]
 fn what_was_read_stays_read_while_nothing_tells_the_place() {
     let x = ["x", "y"];
     let world = World::new();
     let at = |place: Option<&str>| {
         let mut read = read("two", &x, &x);
-        read.listing.place = place.map(|text| Id::of(text.as_bytes()));
+        read.listing.place = world.disk(place);
         read
     };
     let half = |number| Share::Slice { number, of: 2 };
@@ -400,26 +451,42 @@ fn what_was_seen_is_added_to_and_junk_is_not_seen() {
 }
 
 #[test]
-fn of_a_disk_that_was_swapped_after_it_was_listed_nothing_was_seen() {
-    let mut world = World::new();
-    let server = &world.copies[0];
-    assert!(is_still_there(server, &synced_copy(Listing::default())));
-    let store = LocalStore::new(world.folder.path().join("two"));
-    store.create().unwrap();
-    store.save(FileName::CONFIG, b"config").unwrap();
-    let place = store.identity().unwrap();
-    world.copies[1].store = Arc::new(store);
-    let at = |place| {
-        synced_copy(Listing {
-            place,
-            ..Listing::default()
+fn of_a_disk_that_was_swapped_after_it_was_listed_nothing_was_seen_also_where_it_failed() {
+    let world = World::new();
+    let copies: Vec<&CopyStore> = world.copies.iter().collect();
+    let listed = world.disk(Some("listed"));
+    let two = |healed: &[FileName], failure: Option<CopyFailure>| SyncedCopy {
+        name: "two".to_owned(),
+        healed: healed.to_vec(),
+        failure,
+        ..synced_copy(Listing {
+            place: listed,
+            ..listing(&["x"])
         })
     };
-    assert!(is_still_there(&world.copies[1], &at(place)));
-    let mut other = at(Some(Id::of(b"another")));
-    assert!(!is_still_there(&world.copies[1], &other));
-    other.healed.push(FileName::CONFIG);
-    assert!(is_still_there(&world.copies[1], &other));
+    let failure = CopyFailure {
+        reason: "it broke off".to_owned(),
+        hint: None,
+        kind: CopyFailureKind::Other,
+    };
+    let all = [
+        two(&[], None),
+        two(&[FileName::CONFIG], None),
+        two(&[], Some(failure)),
+    ];
+    for synced in all {
+        world.disk(Some("listed"));
+        let report = SyncReport {
+            copies: vec![synced_copy(listing(&["x"])), synced],
+            ..SyncReport::default()
+        };
+        assert_eq!(swapped(&copies, &report), BTreeSet::new());
+        world.disk(Some("another"));
+        assert_eq!(swapped(&copies, &report), ["two"].into());
+        // Where its disk is away nothing tells which it was.
+        world.disk(None);
+        assert_eq!(swapped(&copies, &report), ["two"].into());
+    }
 }
 
 #[test]

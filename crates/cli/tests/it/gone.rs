@@ -81,6 +81,20 @@ fn a_snapshot_that_is_removed_from_all_copies_is_missed_by_every_look() {
         serde_json::json!([format!("snapshots/{id}")])
     );
     assert_eq!(ended.summary()["lost"], serde_json::json!([]));
+    // No copy is known any more to have held it.
+    let mut seen = 0;
+    let folders = fs::read_dir(scene.path("state")).unwrap();
+    let folders = folders.map(|entry| entry.unwrap().path().join("copies"));
+    for folder in folders.filter(|path| path.is_dir()) {
+        for file in fs::read_dir(folder).unwrap() {
+            let path = file.unwrap().path();
+            if path.to_string_lossy().ends_with(".seen.json") {
+                seen += 1;
+                assert!(!fs::read_to_string(&path).unwrap().contains(&id));
+            }
+        }
+    }
+    assert_eq!(seen, 3);
     scene.expect(0, &["sync"]);
     scene.expect(0, &["verify"]);
     scene.expect(0, &["verify", "--no-password"]);
@@ -105,6 +119,10 @@ fn what_is_accepted_as_removed_is_named_before_it_is_noted() {
     ended.assert_says(&["noted as removed on purpose", "1 snapshot (", &id[..8]]);
     let is_named = |line: &str| line.contains(r#""accepting""#) && line.contains(&id);
     assert!(ended.out.lines().any(is_named), "{}", ended.out);
+    // What came of the sync itself is told all the same.
+    ended.assert_says(&["lost everywhere"]);
+    let is_told = |line: &str| line.contains(r#""summary""#) && line.contains(&id);
+    assert!(ended.out.lines().any(is_told), "{}", ended.out);
 }
 
 #[test]

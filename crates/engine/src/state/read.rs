@@ -3,8 +3,8 @@
 //! A verify reads for hours and notes in the end what it has read. What can go wrong: a sync writes
 //! one of these files anew meanwhile, and the old reading vouches for the new bytes. So whoever
 //! writes a file anew says here when that was, and a verify that began before then has not read it.
-//! What was written before the last verify began is let go of, and of too many the oldest are: then
-//! it is kept when that was, and a verify that began before has read nothing.
+//! Of too many the oldest are let go of: then it is kept when that was, and a verify that began
+//! before has read nothing. A verify lets go of none, for a longer one may be under way beside it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -65,7 +65,6 @@ impl ReadFiles {
         let read: Vec<Id> = read.filter(is_read).collect();
         self.files.extend(read);
         self.keep_listed(listing);
-        self.unname_until(|at| at < began);
     }
 
     /// Forgets that files were read which are not listed: what comes in their stead was not.
@@ -86,8 +85,18 @@ impl ReadFiles {
         times.sort_unstable();
         let surplus = times.len().saturating_sub(MAX_WRITTEN);
         if let Some(last) = times.iter().take(surplus).next_back().copied() {
-            self.unname_until(|at| at <= last);
+            self.written.retain(|_, at| *at > last);
+            self.unnamed_until = self.unnamed_until.max(Some(last));
         }
+    }
+
+    /// Lets nothing have been written anew later than now: the clock was ahead then, and no verify
+    /// would ever have begun after that.
+    pub fn keep_until(&mut self, now: Timestamp) {
+        for at in self.written.values_mut() {
+            *at = now.min(*at);
+        }
+        self.unnamed_until = self.unnamed_until.map(|at| now.min(at));
     }
 
     /// As [`CopyEvidence::rebind`](strongroom_model::CopyEvidence::rebind).
@@ -100,14 +109,6 @@ impl ReadFiles {
     fn was_written_since(&self, id: Id, began: Timestamp) -> bool {
         let named = self.written.get(&id).copied();
         named.max(self.unnamed_until) >= Some(began)
-    }
-
-    /// Lets go of the names of what was written anew at such times.
-    fn unname_until(&mut self, is_over: impl Fn(Timestamp) -> bool) {
-        let times = self.written.values().copied();
-        let last = times.filter(|at| is_over(*at)).max();
-        self.written.retain(|_, at| !is_over(*at));
-        self.unnamed_until = self.unnamed_until.max(last);
     }
 
     /// Whether they were not read in this place, or nobody knows. Where no place was noted, as by
@@ -252,10 +253,26 @@ mod tests {
         assert_eq!(read.files, [id("b")].into());
         read.add(&both, &listing, true, at(6));
         assert_eq!(read.unread(&listing), Unread::default());
-        // Its name was let go of, and not that there was one.
-        assert!(read.written.is_empty());
+        // A longer one that ends after a shorter one lacks what was written meanwhile and no more.
+        read.add(&both[..1], &listing, false, at(7));
+        read.add(&both, &listing, true, at(5));
+        assert_eq!(read.files, [id("b")].into());
+    }
+
+    #[test]
+    fn what_was_written_anew_while_the_clock_was_ahead_is_read_by_the_verify_after_the_next() {
+        let number = |number: usize| Id::of(&number.to_le_bytes());
+        let (both, listing) = ([pack("a"), pack("b")], listing(&["a", "b"]));
+        let mut read = ReadFiles::default();
+        read.forget(&(0..MAX_WRITTEN).map(number).collect(), at(900));
+        read.forget(&[id("a")].into(), at(901));
         read.add(&both, &listing, true, at(5));
         assert_eq!(read.files, BTreeSet::new());
+        read.keep_until(at(6));
+        read.add(&both, &listing, true, at(6));
+        assert_eq!(read.files, BTreeSet::new());
+        read.add(&both, &listing, true, at(7));
+        assert_eq!(read.unread(&listing), Unread::default());
     }
 
     #[test]

@@ -112,7 +112,7 @@ impl<'a> Judge<'a> {
         let recorded = self.recorded(snapshot);
         let lacking = recorded
             .as_ref()
-            .map(|recorded| self.lacking(&recorded.needs, ready));
+            .map(|recorded| self.lacking(&recorded.needs, ready, snapshot));
         let current = recorded.is_some_and(|recorded| recorded.is_current);
         let lacking = match (lacking, self.session) {
             (Some(0), _) => return Ok(Wholeness::Whole),
@@ -121,7 +121,7 @@ impl<'a> Judge<'a> {
             (Some(lacking), Some(_)) if current => lacking,
             (_, Some(session)) => {
                 let walked = self.walked(session, snapshot)?;
-                match (self.lacking(&walked.needs, ready), walked.gap) {
+                match (self.lacking(&walked.needs, ready, snapshot), walked.gap) {
                     (0, None) => return Ok(Wholeness::Whole),
                     (0, Some(reason)) => return Ok(unknown(reason)),
                     (lacking, _) => lacking,
@@ -244,12 +244,18 @@ impl<'a> Judge<'a> {
         let index = NeedsIndex::load(&session.repository, &readers, self.cancel)?;
         let walk = index.walk(&session.repository, &readers, snapshot.tree, self.cancel)?;
         let required = Required::with_key(walk.needs, session);
-        Ok(walk.gap.is_none() && self.lacking(&required, ready) == 0)
+        Ok(walk.gap.is_none() && self.lacking(&required, ready, snapshot) == 0)
     }
 
-    /// How many of the files that a snapshot needs a copy lacks.
-    fn lacking(&self, needs: &Required, ready: &ReadyLook) -> u64 {
-        needs.lacking(ready, self.looks, &self.shared_keys)
+    /// How many of the files that a snapshot needs a copy lacks; one more where the snapshot's own is
+    /// listed there in another size than it has, or nobody knows which one it has.
+    fn lacking(&self, needs: &Required, ready: &ReadyLook, snapshot: &KnownSnapshot) -> u64 {
+        let listed = ready.listing.snapshots.size_bytes(snapshot.id);
+        let is_wrong = listed.is_some_and(|listed| match snapshot.size_bytes {
+            Some(size_bytes) => listed != size_bytes,
+            None => is_odd(self.looks, FileType::Snapshots, snapshot.id, listed),
+        });
+        needs.lacking(ready, self.looks, &self.shared_keys) + u64::from(is_wrong)
     }
 
     fn record(&mut self, snapshot: &KnownSnapshot, needs: &SnapshotNeeds) {
@@ -292,14 +298,17 @@ impl Required {
         };
         let packs = self.files.packs.iter().filter(lacks_pack).count();
         let index = self.files.index_files.iter().filter(lacks_index).count();
-        let is_listed = |id: &Id| listing.keys.contains(*id);
+        let is_listed = |id: &Id| {
+            let found = listing.keys.size_bytes(*id);
+            found.is_some_and(|found| !is_odd(looks, FileType::Keys, *id, found))
+        };
         let waits = |id: &Id| ready.pending_keys.contains(id);
         // A key that waits for an operator opens nothing: it is no lack beside one that does, and a
         // copy that lists no key at all, or none that anybody else knows, is opened by nobody,
         // whatever its vault says it holds.
-        let mut listed = listing.keys.iter();
-        let waits_beside_another =
-            listed.any(|entry| shared_keys.contains(&entry.id)) && self.keys.iter().any(waits);
+        let mut listed = listing.keys.iter().map(|entry| entry.id);
+        let opens = |id: Id| shared_keys.contains(&id) && is_listed(&id);
+        let waits_beside_another = listed.any(opens) && self.keys.iter().any(waits);
         let key = !self.keys.iter().any(is_listed) && !waits_beside_another;
         let config = ready.config != Some(self.config);
         packs as u64 + index as u64 + u64::from(key) + u64::from(config)

@@ -27,6 +27,8 @@ pub(super) struct KnownSnapshot {
     pub(super) time: Timestamp,
     pub(super) source_errors: u64,
     pub(super) tree: Id,
+    /// How many bytes its file has; `None` where only a receipt tells of it.
+    pub(super) size_bytes: Option<u64>,
     /// Whether no other snapshot of its source is newer.
     pub(super) is_newest: bool,
 }
@@ -139,7 +141,9 @@ fn read(readers: &Readers<'_>, session: &Session, id: Id, found: &Mutex<KnownSna
         name,
         |reader| {
             let bytes = reader.file(name)?;
+            let size_bytes = bytes.len() as u64;
             Snapshot::open(session.repository.key(), bytes)
+                .map(|snapshot| (snapshot, size_bytes))
                 .map_err(|reason| reader.damaged(name, reason))
         },
         |reader, error| {
@@ -150,7 +154,7 @@ fn read(readers: &Readers<'_>, session: &Session, id: Id, found: &Mutex<KnownSna
             found.problems.push(chain(error));
         },
     );
-    let Ok(snapshot) = snapshot else {
+    let Ok((snapshot, size_bytes)) = snapshot else {
         return;
     };
     if let Some(source) = snapshot.source().and_then(|source| source.parse().ok()) {
@@ -161,6 +165,7 @@ fn read(readers: &Readers<'_>, session: &Session, id: Id, found: &Mutex<KnownSna
             time: snapshot.time,
             source_errors: snapshot.summary.map_or(0, |summary| summary.error_count),
             tree: snapshot.tree,
+            size_bytes: Some(size_bytes),
             is_newest: false,
         });
     }
@@ -175,6 +180,7 @@ fn of_receipt(verified: &VerifiedReceipt) -> KnownSnapshot {
         time: receipt.time,
         source_errors: receipt.work.source_errors,
         tree: receipt.tree,
+        size_bytes: None,
         is_newest: false,
     }
 }

@@ -7,6 +7,7 @@ use strongroom_repo::RepoConfig;
 use strongroom_store::{Error, SharedBytes};
 
 use crate::session::chain;
+use crate::sync::BeforeHeal;
 use crate::sync::fetch::Fetched;
 use crate::sync::lane::Lane;
 use crate::sync::report::{SyncProblemKind, removal};
@@ -53,7 +54,12 @@ impl Run<'_> {
                 self.problem(FileName::CONFIG, kind);
             } else {
                 let config = Arc::new(self.repository.config_bytes().to_vec());
+                let before = lane.copy.store.identity();
                 self.replace(lane, FileName::CONFIG, &config);
+                // Nobody asks later: another disk may lie there by then.
+                if let (Ok(before), Ok(now)) = (before, lane.copy.store.identity()) {
+                    lane.note_place(before, now);
+                }
             }
         }
     }
@@ -115,6 +121,9 @@ impl Run<'_> {
     }
 
     fn replace(&self, lane: &Lane, name: FileName, bytes: &Arc<Vec<u8>>) {
+        if let Some(BeforeHeal(tell)) = &self.options.before_heal {
+            tell(&lane.copy.name, name);
+        }
         let shared = Arc::clone(bytes) as SharedBytes;
         match lane.copy.store.replace_shared(name, shared) {
             Ok(()) => lane.note_healed(name, bytes.len() as u64),

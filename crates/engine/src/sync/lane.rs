@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use parking_lot::Mutex;
-use strongroom_model::{FileEntry, FileName, FileType};
+use strongroom_model::{FileEntry, FileName, FileType, Id};
 
 use crate::Listing;
 use crate::session::{CopyFailure, CopyStore};
@@ -43,6 +43,8 @@ pub(crate) struct LaneState {
     pub(crate) withheld: BTreeSet<FileName>,
     /// Files that were in doubt and turned out right.
     pub(crate) proved: BTreeSet<FileName>,
+    /// What tells the place since its `config` was written.
+    place: Option<Id>,
     /// What was written in the present part of the work.
     landed: Vec<(FileName, u64)>,
     healed: Vec<FileName>,
@@ -66,7 +68,9 @@ impl Lane {
 
     /// Counts what was written as listed.
     pub(crate) fn settle(&mut self) {
-        let landed = std::mem::take(&mut self.state.get_mut().landed);
+        let state = self.state.get_mut();
+        self.listing.place = state.place.take().or(self.listing.place);
+        let landed = std::mem::take(&mut state.landed);
         for kind in FileType::SYNCED {
             if let Some(files) = self.listing.of_mut(kind) {
                 let of_kind = landed.iter().filter(|(name, _)| name.kind() == kind);
@@ -143,6 +147,15 @@ impl Lane {
         state.gone.remove(&name);
         state.withheld.remove(&name);
         state.healed.push(name);
+    }
+
+    /// Notes what tells the place since its `config` was healed, and what told it just before. Only
+    /// where that is what was listed is it still the same place.
+    pub(crate) fn note_place(&self, before: Option<Id>, now: Option<Id>) {
+        let mut state = self.state.lock();
+        if before == self.listing.place && state.healed.contains(&FileName::CONFIG) {
+            state.place = now;
+        }
     }
 
     pub(crate) fn into_report(self, lacking: BTreeMap<FileType, u64>) -> SyncedCopy {

@@ -52,7 +52,8 @@ pub struct SyncedCopy {
     pub lacking: BTreeMap<FileType, u64>,
     /// Why it got nothing more.
     pub failure: Option<CopyFailure>,
-    /// What lies there now.
+    /// What lies there now. Its `place` is the one that was listed, as it is told since its `config`
+    /// was healed.
     pub listing: Listing,
 }
 

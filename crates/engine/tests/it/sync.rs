@@ -6,11 +6,14 @@ mod junk;
 mod trouble;
 
 use std::io::ErrorKind;
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use strongroom_engine::Cancel;
 use strongroom_engine::progress::Progress;
-use strongroom_engine::sync::{Decision, SyncOptions, sync};
-use strongroom_model::{FileName, FileType};
+use strongroom_engine::sync::{BeforeHeal, Decision, SyncOptions, sync};
+use strongroom_model::{FileName, FileType, Id};
+use strongroom_store::Store;
 use strongroom_testkit::{Fault, Op, Rule};
 
 use crate::hand_made::{HandMade, faults, has, lose, memory, name_of, rot};
@@ -54,6 +57,30 @@ fn a_copy_gets_keys_then_config_then_packs_then_index_files_then_snapshots() {
     assert_eq!(kinds[..2], [FileType::Keys, FileType::Config]);
     assert!(kinds[2..].is_sorted(), "{kinds:?}");
     hand_made.assert_whole(&places[1]);
+}
+
+#[test]
+fn where_config_is_healed_the_place_that_was_listed_is_told_anew_and_no_other() {
+    let (hand_made, _) = HandMade::with_snapshots(0..1);
+    let disk = |text: &str| Some(Id::of(text.as_bytes()));
+    for is_swapped in [false, true] {
+        let places = hand_made.places(2);
+        memory(&places[1]).set_identity(disk("listed"));
+        rot(&places[1], FileName::CONFIG);
+        let listed = hand_made.listed(&places);
+        if is_swapped {
+            memory(&places[1]).set_identity(disk("swapped"));
+        }
+        let (progress, cancel) = (Progress::default(), Cancel::default());
+        let options = SyncOptions::default();
+        let report = sync(&hand_made.repository, listed, &options, &progress, &cancel);
+        assert_eq!(report.copies[1].healed, [FileName::CONFIG]);
+        let now = places[1].identity().unwrap();
+        assert_ne!(now, disk("listed"));
+        let told = report.copies[1].listing.place;
+        assert_eq!(told == now, !is_swapped);
+        assert_eq!(told == disk("listed"), is_swapped);
+    }
 }
 
 #[test]
@@ -117,6 +144,31 @@ fn a_rotten_source_is_passed_over_and_healed() {
     for place in &places {
         hand_made.assert_whole(place);
     }
+}
+
+#[test]
+fn what_is_wrong_is_told_before_it_is_replaced() {
+    let (hand_made, made) = HandMade::with_snapshots(0..2);
+    let places = hand_made.places(3);
+    let (source, shorter) = (made[0].data, made[1].snapshot);
+    rot(&places[0], source);
+    lose(&places[2], source);
+    memory(&places[0]).damage(shorter, |bytes| bytes.truncate(5));
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let (telling, place) = (Arc::clone(&told), Arc::clone(&places[0]));
+    let tell = move |copy: &str, name: FileName| {
+        let bytes = memory(&place).get(name).unwrap();
+        let is_wrong = name.id() != Some(Id::of(&bytes));
+        telling.lock().push((copy.to_owned(), name, is_wrong));
+    };
+    let options = SyncOptions {
+        before_heal: Some(BeforeHeal(Arc::new(tell))),
+        ..SyncOptions::default()
+    };
+    let report = hand_made.sync(&places, &options);
+    assert_eq!(report.copies[0].healed.len(), 2);
+    let of_one = |name| ("one".to_owned(), name, true);
+    assert_eq!(*told.lock(), [of_one(source), of_one(shorter)]);
 }
 
 #[test]

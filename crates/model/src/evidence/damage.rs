@@ -10,7 +10,7 @@ use crate::evidence::CopyEvidence;
 /// What is wrong with one file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Damage {
-    /// When it was found first.
+    /// When it was found; where others than a verify met it again, when that was last.
     pub found: Timestamp,
     /// What is wrong, in one line.
     pub reason: String,
@@ -42,7 +42,10 @@ impl CopyEvidence {
         };
         self.damage
             .entry(file)
-            .and_modify(|damage| damage.wrong = damage.decoded)
+            .and_modify(|damage| {
+                damage.wrong = damage.decoded;
+                damage.found = damage.found.max(at);
+            })
             .or_insert(damage);
     }
 

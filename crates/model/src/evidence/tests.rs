@@ -143,6 +143,20 @@ fn damage_stays_until_it_is_healed_or_everything_was_read_again() {
 }
 
 #[test]
+fn what_somebody_finds_while_a_verify_goes_on_outlasts_it() {
+    let mut evidence = CopyEvidence::default();
+    let (file, reason) = broken("data/a");
+    evidence.record_damage(day(1), file.clone(), reason.clone());
+    // It is met again on the next day, while a verify that read it right before goes on.
+    evidence.record_damage(day(2), file.clone(), reason.clone());
+    evidence.record_damage(day(1), file.clone(), reason);
+    evidence.record_verify(verify(day(1), Share::All), []);
+    assert!(evidence.damage().contains_key(&file));
+    evidence.record_verify(verify(day(2), Share::All), []);
+    assert!(evidence.damage().is_empty());
+}
+
+#[test]
 fn what_decoding_found_stays_until_decoding_does_not_find_it_or_the_file_is_nowhere() {
     let full = |number, decoded| Verify {
         decoded,

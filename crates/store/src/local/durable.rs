@@ -6,8 +6,15 @@ use std::os::fd::AsFd;
 /// Waits until a file, or the names in a folder, are on the disk.
 pub(super) fn sync(opened: impl AsFd) -> rustix::io::Result<()> {
     #[cfg(test)]
-    tests::note(&opened);
+    tests::note(&opened, false);
     rustix::fs::fsync(opened)
+}
+
+/// Waits until all of the file system that a file is on is on the disk.
+pub(super) fn sync_whole(opened: impl AsFd) -> rustix::io::Result<()> {
+    #[cfg(test)]
+    tests::note(&opened, true);
+    rustix::fs::syncfs(opened)
 }
 
 #[cfg(test)]
@@ -21,8 +28,9 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::local::LocalStore;
+    use crate::bodies::{Bodies, BodyKey, Staged};
     use crate::local::folder::Place;
+    use crate::local::{LocalBodies, LocalStore};
     use crate::store::Store;
 
     /// A file or folder that was made durable.
@@ -31,6 +39,8 @@ mod tests {
         path: PathBuf,
         /// What the folder, or that of the file, held at that moment.
         names: Vec<String>,
+        /// Whether all of its file system was.
+        is_whole: bool,
     }
 
     thread_local! {
@@ -38,7 +48,7 @@ mod tests {
     }
 
     /// Notes what this thread makes durable.
-    pub(super) fn note(opened: &impl AsFd) {
+    pub(super) fn note(opened: &impl AsFd, is_whole: bool) {
         let link = format!("/proc/self/fd/{}", opened.as_fd().as_raw_fd());
         let path = fs::read_link(link).unwrap_or_default();
         let folder = match path.is_dir() {
@@ -47,8 +57,12 @@ mod tests {
         };
         let entries = fs::read_dir(folder).into_iter().flatten().flatten();
         let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
-        let names = names.collect();
-        SYNCED.with_borrow_mut(|synced| synced.push(Synced { path, names }));
+        let synced = Synced {
+            path,
+            names: names.collect(),
+            is_whole,
+        };
+        SYNCED.with_borrow_mut(|all| all.push(synced));
     }
 
     /// What this thread makes durable meanwhile.
@@ -137,6 +151,120 @@ mod tests {
             };
             assert!(folder.path.ends_with(&place.folder), "{folder:?}");
             assert!(!folder.names.contains(&place.base), "{folder:?}");
+        }
+    }
+
+    /// A place for bodies, and what was made durable when it was made.
+    fn bodies_in(folder: &TempDir) -> (LocalBodies, Vec<Synced>) {
+        let bodies = LocalBodies::new(folder.path().join("repositories"));
+        let synced = synced_by(|| bodies.create().unwrap());
+        (bodies, synced)
+    }
+
+    fn body(name: FileName) -> BodyKey {
+        BodyKey {
+            repository: "acme/repos".parse().unwrap(),
+            name,
+            generation: 1,
+        }
+    }
+
+    fn stage(bodies: &LocalBodies, name: FileName) -> Box<dyn Staged> {
+        let mut staged = bodies.stage(&body(name)).unwrap();
+        staged.write(BYTES).unwrap();
+        staged
+    }
+
+    #[test]
+    fn a_body_is_durable_before_it_has_its_name_and_the_name_before_it_counts_as_stored() {
+        let folder = TempDir::new().unwrap();
+        let (bodies, _) = bodies_in(&folder);
+        for name in all_kinds() {
+            let place = Place::of(name);
+            // The second one comes in place of the first.
+            for _ in 0..2 {
+                let staged = stage(&bodies, name);
+                let synced = synced_by(|| staged.publish().unwrap());
+                let file = assert_ends_with_name(&synced, &place);
+                assert!(file.path.to_string_lossy().contains("/.tmp-"), "{file:?}");
+            }
+            // What would replace another is not left to be settled later.
+            let staged = stage(&bodies, name);
+            let synced = synced_by(|| assert!(staged.name().unwrap().is_durable()));
+            let file = assert_ends_with_name(&synced, &place);
+            assert!(file.path.to_string_lossy().contains("/.tmp-"), "{file:?}");
+        }
+    }
+
+    #[test]
+    fn all_folders_that_lead_to_a_body_are_durable_too() {
+        let folder = TempDir::new().unwrap();
+        let (bodies, mut synced) = bodies_in(&folder);
+        let name = FileName::new(FileType::Data, Id::of(BYTES));
+        synced.extend(synced_by(|| stage(&bodies, name).publish().unwrap()));
+        let place = Place::of(name);
+        let (_, prefix) = place.folder.split_once('/').unwrap();
+        let root = folder.path().file_name().unwrap().to_str().unwrap();
+        for (parent, part) in [
+            (root, "repositories"),
+            ("repositories", "acme"),
+            ("repositories/acme", "repos"),
+            ("acme/repos", "data"),
+            ("repos/data", prefix),
+        ] {
+            let has_it = |synced: &Synced| {
+                let is_in = synced.names.iter().any(|name| name == part);
+                synced.path.ends_with(parent) && is_in
+            };
+            assert!(synced.iter().any(has_it), "{part}: {synced:?}");
+        }
+    }
+
+    #[test]
+    fn a_body_is_gone_for_good_once_it_is_removed() {
+        let folder = TempDir::new().unwrap();
+        let (bodies, _) = bodies_in(&folder);
+        for name in all_kinds() {
+            let place = Place::of(name);
+            stage(&bodies, name).publish().unwrap();
+            let synced = synced_by(|| bodies.remove(&body(name)).unwrap());
+            let [folder] = &synced[..] else {
+                panic!("{synced:?}");
+            };
+            assert!(folder.path.ends_with(&place.folder), "{folder:?}");
+            assert!(!folder.names.contains(&place.base), "{folder:?}");
+        }
+    }
+
+    #[test]
+    fn bodies_that_have_their_names_already_are_durable_once_they_are_settled() {
+        // Memory is synchronised as a whole, as disks are; a container's folders are not.
+        let folder = TempDir::new().unwrap();
+        let memory = TempDir::new_in("/dev/shm").ok();
+        for folder in [Some(folder), memory].iter().flatten() {
+            let (bodies, _) = bodies_in(folder);
+            for numbers in [0..1_u8, 1..21] {
+                let name = |number: u8| FileName::new(FileType::Data, Id::of(&[number]));
+                let names: Vec<_> = numbers.map(name).collect();
+                let named = names.iter().map(|name| stage(&bodies, *name).name());
+                let named: Vec<_> = named.map(Result::unwrap).collect();
+                assert!(!named.iter().any(|named| named.is_durable()));
+                let synced = synced_by(|| {
+                    let settled = bodies.settle(&named);
+                    assert!(settled.iter().all(Result::is_ok), "{settled:?}");
+                });
+                // A whole says less than one file, so one is asked for itself all the same.
+                let (alone, each) = match &synced[..] {
+                    [whole, each @ ..] if whole.is_whole => (&names[..1], each),
+                    each => (&names[..], each),
+                };
+                assert_eq!(each.len(), 2 * alone.len(), "{synced:?}");
+                for (name, synced) in alone.iter().zip(each.chunks(2)) {
+                    let place = Place::of(*name);
+                    let file = assert_ends_with_name(synced, &place);
+                    assert!(file.path.ends_with(&place.base), "{file:?}");
+                }
+            }
         }
     }
 }

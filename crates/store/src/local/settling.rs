@@ -28,8 +28,8 @@ use rustix::io::Errno;
 use crate::Result;
 use crate::bodies::Named;
 use crate::local::bodies::Lies;
-use crate::local::folder;
 use crate::local::temporary::Temporary;
+use crate::local::{durable, folder};
 
 /// From how many bodies on a whole file system is synchronised: about as long as these take one by
 /// one.
@@ -91,7 +91,7 @@ struct Disk;
 
 impl Sync for Disk {
     fn whole(&self, of: &Unsettled) -> rustix::io::Result<()> {
-        rustix::fs::syncfs(of.file.file())
+        durable::sync_whole(of.file.file())
     }
 
     fn one(&self, body: &Unsettled) -> rustix::io::Result<()> {

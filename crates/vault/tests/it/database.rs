@@ -13,6 +13,7 @@ mod postgres;
 pub(crate) mod proxy;
 mod receipts;
 mod same;
+mod schema;
 mod sqlite;
 
 use std::sync::{Arc, LazyLock};

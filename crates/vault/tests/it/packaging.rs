@@ -1,8 +1,14 @@
-//! The unit for systemd: what it must say, whoever edits it.
+//! The unit for systemd: what it must say, whoever edits it; and what systemd hears from the vault.
 
 use std::collections::BTreeMap;
+use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::running::{curl, program, serve_where, stop, url};
 
 fn unit() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../packaging/strongroom-vault.service")
@@ -77,7 +83,7 @@ fn the_unit_shuts_the_vault_in() {
 fn systemd_understands_the_unit_and_finds_it_safe() {
     let judge = strongroom_testkit::programs::program("systemd-analyze");
     // The program is where cargo has put it, and nowhere else on this machine.
-    let area = tempfile::TempDir::new().unwrap();
+    let area = TempDir::new().unwrap();
     let copy = area.path().join("strongroom-vault.service");
     let program = env!("CARGO_BIN_EXE_strongroom-vault");
     let text = std::fs::read_to_string(unit()).unwrap();
@@ -101,4 +107,39 @@ fn systemd_understands_the_unit_and_finds_it_safe() {
         .unwrap();
     let told = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{told}");
+}
+
+#[test]
+fn systemd_hears_that_the_vault_is_ready_that_it_lives_and_that_it_stops() {
+    let area = TempDir::new().unwrap();
+    let folder = area.path().join("vault");
+    let made = program(&["init"]).arg(&folder).output().unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let path = area.path().join("notify");
+    let systemd = UnixDatagram::bind(&path).unwrap();
+    let patience = Some(Duration::from_secs(60));
+    systemd.set_read_timeout(patience).unwrap();
+    let hear = || {
+        let mut told = [0; 256];
+        let length = systemd.recv(&mut told).expect("nothing is heard");
+        String::from_utf8_lossy(&told[..length]).into_owned()
+    };
+    let variables = [
+        ("NOTIFY_SOCKET", path.to_str().unwrap()),
+        ("WATCHDOG_USEC", "1500000"),
+    ];
+    let config = folder.join("vault.toml");
+    let (child, told) = serve_where(&config, &["--no-tls"], 1, &variables);
+    assert_eq!(hear(), "READY=1\n");
+    // Whoever waited for that may ask at once.
+    assert_eq!(curl(&[&format!("{}/healthz", url(&told))]), "ok\n");
+    for _ in 0..3 {
+        assert_eq!(hear(), "WATCHDOG=1\n");
+    }
+    stop(child);
+    let mut last = hear();
+    while last == "WATCHDOG=1\n" {
+        last = hear();
+    }
+    assert_eq!(last, "STOPPING=1\n");
 }

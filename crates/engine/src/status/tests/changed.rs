@@ -7,7 +7,7 @@ use strongroom_model::{FileName, FileType, Id};
 use strongroom_store::Store;
 
 use super::world::{NAMES, World, facts, held};
-use super::{WHOLE, behind, needs_of};
+use super::{WHOLE, behind, needs_of, receipt};
 use crate::state::SeenFiles;
 use crate::status::Status;
 
@@ -117,6 +117,48 @@ fn an_index_file_that_is_listed_in_another_size_than_elsewhere_is_not_there() {
         wholeness(&world.status()),
         [behind(1), behind(1), behind(1)]
     );
+}
+
+#[test]
+fn a_snapshot_or_a_key_that_is_listed_in_another_size_than_elsewhere_is_not_there() {
+    let world = World::new();
+    let made = world.backup("content", 1);
+    receipt(&world, &made);
+    world.status();
+    let snapshot = FileName::new(FileType::Snapshots, made.id);
+    let key = FileName::new(FileType::Keys, world.repository.key_id());
+    let write = |copy: usize, name: FileName, bytes: &[u8]| {
+        fs::write(world.path_of(copy, name), bytes).unwrap();
+    };
+    let wholeness = |status: &Status| NAMES.map(|name| held(status, name)[0].1.clone());
+    for name in [snapshot, key] {
+        assert_eq!(wholeness(&world.status_of(None)), [WHOLE; 3]);
+        let bytes = fs::read(world.path_of(0, name)).unwrap();
+        write(1, name, b"short");
+        assert_eq!(
+            wholeness(&world.status_of(None)),
+            [WHOLE, behind(1), WHOLE],
+            "{name}"
+        );
+        assert_eq!(
+            wholeness(&world.status()),
+            [WHOLE, behind(1), WHOLE],
+            "{name}"
+        );
+        // Where no size is listed by most copies, nobody knows which is right.
+        write(2, name, b"shorter");
+        assert_eq!(
+            wholeness(&world.status_of(None)),
+            [behind(1), behind(1), behind(1)],
+            "{name}"
+        );
+        write(1, name, &bytes);
+        write(2, name, &bytes);
+    }
+    // Who has read a snapshot knows.
+    write(1, snapshot, b"short");
+    write(2, snapshot, b"short");
+    assert_eq!(wholeness(&world.status()), [WHOLE, behind(1), behind(1)]);
 }
 
 #[test]

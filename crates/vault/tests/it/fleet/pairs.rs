@@ -97,7 +97,7 @@ pub(super) const EVERYWHERE: &[fn()] = &[
     life::a_key_that_was_removed_waits_like_a_new_one,
     life::a_deletion_is_seen_by_none_and_undone_by_one_act,
     life::every_interval_of_a_life_is_seen_as_of_its_time,
-    life::locks_stand_for_half_an_hour_and_only_their_own_token_removes_them,
+    life::locks_stand_for_half_an_hour_and_their_own_token_or_maintain_removes_them,
     life::a_token_counts_until_it_expires_or_is_revoked,
     life::bytes_go_when_retention_and_grace_are_over_and_not_before,
     life::many_deletions_in_a_day_hold_the_purge_until_an_operator_agrees,

@@ -303,7 +303,7 @@ pub(crate) fn many_deletions_in_a_day_hold_the_purge_until_an_operator_agrees() 
 }
 
 #[test]
-pub(crate) fn locks_stand_for_half_an_hour_and_only_their_own_token_removes_them() {
+pub(crate) fn locks_stand_for_half_an_hour_and_their_own_token_or_maintain_removes_them() {
     let scene = Scene::new();
     let (one, other) = (scene.token(Right::Append), scene.token(Right::Append));
     scene.init(&one);
@@ -326,6 +326,12 @@ pub(crate) fn locks_stand_for_half_an_hour_and_only_their_own_token_removes_them
     scene.pass(2 * MINUTE_MS);
     assert_eq!(scene.list(&one, View::Now, FileType::Locks), []);
     assert_eq!(scene.vault.drop_old_locks().unwrap(), 1);
+
+    // Whoever prunes removes those that others have left.
+    let left = scene.put(&one, FileType::Locks, &[4; 100]).unwrap();
+    let maintain = scene.token(Right::Maintain);
+    scene.vault.remove(&maintain, &repository(), left).unwrap();
+    assert_eq!(scene.list(&one, View::Now, FileType::Locks), []);
 
     for size in [5, 32, (16 << 10) + 1, 20_000] {
         assert!(
