@@ -92,10 +92,12 @@ pub struct SyncOptions {
     pub before_heal: Option<BeforeHeal>,
 }
 
-/// Is told the name of a copy, and of a file that is wrong there, before that is replaced: the sync
-/// may die when it has.
+/// Hears the name of a copy, and of a file that is wrong there.
+pub type TellWrong = dyn Fn(&str, FileName) + Send + Sync;
+
+/// Is told of what is wrong on a copy before that is replaced: the sync may die when it has.
 #[derive(Clone)]
-pub struct BeforeHeal(pub Arc<dyn Fn(&str, FileName) + Send + Sync>);
+pub struct BeforeHeal(pub Arc<TellWrong>);
 
 impl fmt::Debug for BeforeHeal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
