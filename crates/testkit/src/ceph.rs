@@ -122,13 +122,10 @@ impl Ceph {
 
     fn start_store(&mut self) {
         let id = uuid();
-        self.run("ceph", &["osd", "new", &id, "0"]);
+        self.ask(&["osd", "new", &id, "0"]);
         self.run("ceph-osd", &["-i", "0", "--mkfs", "--osd-uuid", &id]);
         let place = ["host=here", "root=default"];
-        self.run(
-            "ceph",
-            &[&["osd", "crush", "add", "osd.0", "1.0"], &place[..]].concat(),
-        );
+        self.ask(&[&["osd", "crush", "add", "osd.0", "1.0"], &place[..]].concat());
         self.spawn("ceph-osd", &["-i", "0"]);
     }
 
@@ -154,6 +151,25 @@ impl Ceph {
                 start.elapsed() < START_LIMIT,
                 "Ceph's gateway does not answer: {}",
                 said(self.folder.path())
+            );
+            thread::park_timeout(STEP);
+        }
+    }
+
+    /// Asks the monitor, which refuses everybody until it has found out what it understands.
+    fn ask(&self, arguments: &[&str]) {
+        let start = Instant::now();
+        loop {
+            let output = self.command("ceph").args(arguments).output();
+            let output = output.expect("it can be started");
+            let said = String::from_utf8_lossy(&output.stderr);
+            if output.status.success() {
+                return;
+            }
+            assert!(
+                said.contains("problem getting command descriptions")
+                    && start.elapsed() < START_LIMIT,
+                "ceph {arguments:?}: {output:?}"
             );
             thread::park_timeout(STEP);
         }

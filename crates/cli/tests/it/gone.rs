@@ -230,12 +230,12 @@ fn what_is_whole_nowhere_is_taken_out_of_the_index_by_each_stock_restic() {
     }
 }
 
-#[test]
-fn an_index_file_from_before_a_prune_goes_nowhere_and_is_wrong_though_the_prune_was_accepted() {
+/// Three copies that a stock restic has pruned, as a person accepted, and an index file from before
+/// then, with its bytes: it names a pack of which nothing is needed any more.
+fn pruned_everywhere() -> (Scene, PathBuf, Vec<u8>) {
     let (scene, new) = two_backups();
     fs::remove_file(scene.source().join("noise")).unwrap();
     scene.expect(0, &["--quiet", "backup"]);
-    // It names a pack of which nothing is needed any more.
     let old = of_kind(&new, "index").next().unwrap();
     let bytes = fs::read(scene.path("one").join(&old)).unwrap();
     let restic = &restic_versions()[0];
@@ -243,6 +243,12 @@ fn an_index_file_from_before_a_prune_goes_nowhere_and_is_wrong_though_the_prune_
         scene.restic(restic, copy, &["forget", "--prune", "--keep-last", "1"]);
     }
     scene.expect(0, &["sync", "--accept-removed"]);
+    (scene, old, bytes)
+}
+
+#[test]
+fn an_index_file_from_before_a_prune_goes_nowhere_and_is_wrong_though_the_prune_was_accepted() {
+    let (scene, old, bytes) = pruned_everywhere();
     scene.expect(0, &["verify"]);
     let after = scene.files("one", "index");
     assert!(!after.contains(&old));
@@ -270,16 +276,7 @@ fn an_index_file_from_before_a_prune_goes_nowhere_and_is_wrong_though_the_prune_
 
 #[test]
 fn what_was_accepted_as_removed_and_lies_on_one_copy_again_makes_no_other_look_pruned() {
-    let (scene, new) = two_backups();
-    fs::remove_file(scene.source().join("noise")).unwrap();
-    scene.expect(0, &["--quiet", "backup"]);
-    let old = of_kind(&new, "index").next().unwrap();
-    let bytes = fs::read(scene.path("one").join(&old)).unwrap();
-    let restic = &restic_versions()[0];
-    for copy in ALL {
-        scene.restic(restic, copy, &["forget", "--prune", "--keep-last", "1"]);
-    }
-    scene.expect(0, &["sync", "--accept-removed"]);
+    let (scene, old, bytes) = pruned_everywhere();
     fs::write(scene.path("two").join(&old), bytes).unwrap();
     // A backup that one copy alone takes gives it an index file of its own.
     for copy in ["two", "three"] {

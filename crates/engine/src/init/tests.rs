@@ -100,15 +100,11 @@ fn each_copy_that_lacks_the_repository_is_told_of_before_it_is_given_anything() 
         assert!(copy.store.list(FileType::Keys).unwrap().is_empty());
         told.push(copy.name.clone());
     };
-    let (copies, environment) = (copies(&stores), environment());
-    let report = init_telling(
-        &copies,
-        b"secret",
-        ScryptCost::LEAST,
-        &environment,
-        &mut give,
-    )
-    .unwrap();
+    let telling = |give: &mut dyn FnMut(Id, &CopyStore)| {
+        let copies = copies(&stores);
+        init_telling(&copies, b"secret", ScryptCost::LEAST, &environment(), give).unwrap()
+    };
+    let report = telling(&mut give);
     assert_eq!(outcomes(&report), ["kept", "failed", "made"]);
     assert_eq!(told, ["b", "c"]);
     assert_eq!(config(&stores[1]), config(&stores[0]));
@@ -116,14 +112,7 @@ fn each_copy_that_lacks_the_repository_is_told_of_before_it_is_given_anything() 
     stores[1].heal();
     let mut count = 0;
     let mut give = |_: Id, _: &CopyStore| count += 1;
-    let report = init_telling(
-        &copies,
-        b"secret",
-        ScryptCost::LEAST,
-        &environment,
-        &mut give,
-    )
-    .unwrap();
+    let report = telling(&mut give);
     assert_eq!((outcomes(&report), count), (vec!["kept"; 3], 0));
 }
 

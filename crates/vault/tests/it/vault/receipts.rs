@@ -62,6 +62,17 @@ impl World {
         }
     }
 
+    /// Asks for the removal of the first packs, once a receipt holds them back.
+    fn remove_claimed(&self, count: u8) {
+        let claimed: Vec<FileName> = (0..count).map(pack_of).collect();
+        let needs = first(&needs(&claimed, CONFIG));
+        let claim = self.client.receipt(self.snapshot, None, needs);
+        self.client.send(&self.scene, &self.append, &claim).unwrap();
+        for name in &claimed {
+            self.remove(*name);
+        }
+    }
+
     fn needs(&self) -> Needs {
         needs(&self.files, CONFIG)
     }
@@ -297,14 +308,7 @@ fn pack_of(number: u8) -> FileName {
 fn objects_that_receipts_hold_back_do_not_keep_the_rest_from_going() {
     let world = World::new();
     let scene = &world.scene;
-    let claimed: Vec<FileName> = (0..100).map(pack_of).collect();
-    let claim = world
-        .client
-        .receipt(world.snapshot, None, first(&needs(&claimed, CONFIG)));
-    world.client.send(scene, &world.append, &claim).unwrap();
-    for name in &claimed {
-        world.remove(*name);
-    }
+    world.remove_claimed(100);
     world.remove(world.files[1]);
     scene.agree().unwrap();
     scene.pass(4 * HOUR_MS);

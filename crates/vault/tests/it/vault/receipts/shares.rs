@@ -1,10 +1,8 @@
 //! What receipts hold back is looked at in shares, and what stands behind it has its turn.
 
-use strongroom_model::FileName;
 use strongroom_vault::rules::clock::{HOUR_MS, MINUTE_MS};
 
-use super::{CONFIG, World, pack_of};
-use crate::signing::{first, needs};
+use super::World;
 use crate::vault::scene::Scene;
 
 #[test]
@@ -12,14 +10,7 @@ fn a_run_that_looked_at_its_share_in_vain_is_gone_on_with_by_the_next() {
     // Three go in a run, and thirty are looked at.
     let world = World::within(Scene::with(|settings| settings.purge_share = 3));
     let scene = &world.scene;
-    let claimed: Vec<FileName> = (0..70).map(pack_of).collect();
-    let claim = world
-        .client
-        .receipt(world.snapshot, None, first(&needs(&claimed, CONFIG)));
-    world.client.send(scene, &world.append, &claim).unwrap();
-    for name in &claimed {
-        world.remove(*name);
-    }
+    world.remove_claimed(70);
     // What is looked at last, since its deletion was asked for last.
     scene.pass(MINUTE_MS);
     world.remove(world.files[1]);
