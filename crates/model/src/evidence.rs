@@ -258,4 +258,4 @@ impl CopyEvidence {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,6 +1,5 @@
 //! What is remembered of verifies and syncs that found all sorts of things.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -122,16 +121,8 @@ fn problem(copy: &str, text: &str, kind: ProblemKind) -> Problem {
 fn synced_copy(listing: Listing) -> SyncedCopy {
     SyncedCopy {
         name: "one".to_owned(),
-        location: String::new(),
-        files_brought: 0,
-        news_brought: 0,
-        bytes_brought: 0,
-        healed: Vec::new(),
-        unmended: Vec::new(),
-        proved: Vec::new(),
-        lacking: BTreeMap::new(),
-        failure: None,
         listing,
+        ..SyncedCopy::default()
     }
 }
 

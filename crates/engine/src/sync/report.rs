@@ -29,7 +29,7 @@ pub struct SyncReport {
 }
 
 /// What came of one copy.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct SyncedCopy {
     /// Its name.
     pub name: String,
@@ -162,15 +162,8 @@ impl SyncedCopy {
         Self {
             name: copy.name.clone(),
             location: copy.store.location().to_owned(),
-            files_brought: 0,
-            news_brought: 0,
-            bytes_brought: 0,
-            healed: Vec::new(),
-            unmended: Vec::new(),
-            proved: Vec::new(),
-            lacking: BTreeMap::new(),
             failure: Some(failure),
-            listing: Listing::default(),
+            ..Self::default()
         }
     }
 

@@ -16,7 +16,7 @@ use strongroom_model::{FileName, FileType, Id};
 use strongroom_store::Store;
 use strongroom_testkit::{Fault, Op, Rule};
 
-use crate::hand_made::{HandMade, faults, has, lose, memory, name_of, rot};
+use crate::hand_made::{HandMade, Place, faults, has, lose, memory, name_of, rot};
 
 #[test]
 fn a_copy_that_lost_everything_but_its_config_is_whole_again() {
@@ -226,26 +226,11 @@ fn what_could_not_be_read_to_its_end_is_to_be_made_readable_and_is_not_lost() {
             let (mut hand_made, made) = HandMade::with_snapshots(0..1);
             let key = hand_made.add_key(b"another password");
             for name in [made[0].data, made[0].index, made[0].snapshot, key] {
-                let places = hand_made.places(3);
-                match is_elsewhere {
-                    true => rot(&places[0], name),
-                    false => lose(&places[0], name),
-                }
-                lose(&places[2], name);
-                let listed = hand_made.listed(&places);
-                faults(&places[1]).add(Rule::on(&Op::READS, fault.clone()).named(name));
-                let (progress, cancel) = (Progress::default(), Cancel::default());
-                let options = SyncOptions::default();
-                let report = sync(&hand_made.repository, listed, &options, &progress, &cancel);
-                let mut problems = report.problems.iter();
-                let hint = problems
-                    .find(|problem| problem.name == name)
-                    .unwrap()
-                    .hint();
-                assert!(hint.starts_with("make it readable on two ("), "{hint}");
+                let spoil = |place: &Place| {
+                    faults(place).add(Rule::on(&Op::READS, fault.clone()).named(name));
+                };
+                let hint = hint_of_the_last(&hand_made, name, is_elsewhere, spoil);
                 assert!(hint.ends_with("), then: strongroom sync"), "{hint}");
-                let is_harmless = !hint.contains("rm ") && !hint.contains("lost");
-                assert!(is_harmless, "{fault:?} {name}: {hint}");
             }
         }
     }
@@ -256,25 +241,38 @@ fn what_is_listed_and_not_found_is_not_lost() {
     for is_elsewhere in [true, false] {
         let (hand_made, made) = HandMade::with_snapshots(0..1);
         for name in [made[0].data, made[0].index, made[0].snapshot] {
-            let places = hand_made.places(3);
-            match is_elsewhere {
-                true => rot(&places[0], name),
-                false => lose(&places[0], name),
-            }
-            lose(&places[2], name);
-            let listed = hand_made.listed(&places);
-            lose(&places[1], name);
-            let (progress, cancel) = (Progress::default(), Cancel::default());
-            let options = SyncOptions::default();
-            let report = sync(&hand_made.repository, listed, &options, &progress, &cancel);
-            let mut problems = report.problems.iter();
-            let problem = problems.find(|problem| problem.name == name).unwrap();
-            let hint = problem.hint();
-            assert!(hint.starts_with("make it readable on two ("), "{hint}");
-            let is_harmless = !hint.contains("rm ") && !hint.contains("lost");
-            assert!(is_harmless, "{name}: {hint}");
+            hint_of_the_last(&hand_made, name, is_elsewhere, |place| lose(place, name));
         }
     }
+}
+
+/// What a sync says to do about a file that the second of three copies alone lists, where it is
+/// spoilt once it was listed; the first has it wrong, or not at all. Nothing in it may cost bytes.
+#[track_caller]
+fn hint_of_the_last(
+    hand_made: &HandMade,
+    name: FileName,
+    is_elsewhere: bool,
+    spoil: impl Fn(&Place),
+) -> String {
+    let places = hand_made.places(3);
+    match is_elsewhere {
+        true => rot(&places[0], name),
+        false => lose(&places[0], name),
+    }
+    lose(&places[2], name);
+    let listed = hand_made.listed(&places);
+    spoil(&places[1]);
+    let (progress, cancel) = (Progress::default(), Cancel::default());
+    let options = SyncOptions::default();
+    let report = sync(&hand_made.repository, listed, &options, &progress, &cancel);
+    let mut problems = report.problems.iter();
+    let problem = problems.find(|problem| problem.name == name).unwrap();
+    let hint = problem.hint();
+    assert!(hint.starts_with("make it readable on two ("), "{hint}");
+    let is_harmless = !hint.contains("rm ") && !hint.contains("lost");
+    assert!(is_harmless, "{name}: {hint}");
+    hint
 }
 
 #[test]

@@ -6,7 +6,7 @@ fn day(number: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + number * 86_400).unwrap()
 }
 
-fn verify(at: Timestamp, share: Share) -> Verify {
+pub(crate) fn verify(at: Timestamp, share: Share) -> Verify {
     Verify {
         at,
         by: Verifier::Us,

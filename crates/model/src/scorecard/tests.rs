@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 use jiff::SignedDuration;
 
 use super::*;
-use crate::evidence::{RestoreDrill, SeenSnapshot, Share, Verifier, Verify};
+use crate::evidence::tests::verify;
+use crate::evidence::{RestoreDrill, SeenSnapshot, Share, Verifier};
 use crate::id::Id;
 use crate::name::Name;
 
@@ -72,15 +73,6 @@ fn held(source: &str, minutes: i64, wholeness: Wholeness) -> HeldSnapshot {
         time: minutes_ago(minutes),
         source_errors: 0,
         wholeness,
-    }
-}
-
-fn verify(at: Timestamp, share: Share) -> Verify {
-    Verify {
-        at,
-        by: Verifier::Us,
-        share,
-        decoded: false,
     }
 }
 
