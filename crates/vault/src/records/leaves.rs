@@ -399,7 +399,7 @@ pub fn append_dated(transaction: &mut dyn Transaction, moment: Moment, act: &Act
     if is_later {
         note_moment(transaction, number, moment.recorded_ms)?;
     }
-    // Not before the leaf is there: one that is too long takes no number.
+    // Not before the leaf is there: behind a kept head, one that is too long takes no number.
     transaction.keep(head);
     Ok(Dated { number, moment })
 }
