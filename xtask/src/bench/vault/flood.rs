@@ -1,9 +1,12 @@
 //! A flood: 2,000 connections that lie idle or send their head a byte at a time, and 500 requests
-//! a second without a right token. All of it comes from addresses of loopback, a few hundred
-//! connections each, and ends when it is told to, or after ten minutes.
+//! a second with tokens that look right and are none. All of it comes from addresses of loopback,
+//! and ends when it is told to, or after ten minutes. The connections share a few addresses; each
+//! request has one of its own, so that the limit of an address spares the vault none of them: it
+//! has to look every token up.
 //!
 //! What can go wrong: a client that is held up by the very server that it floods, and sends less
-//! than it should. So what was sent is counted, told, and too little of it ends the benchmark.
+//! than it should; a server that answers nobody, which costs it nothing. So what was answered is
+//! counted, told, and too little of it ends the benchmark.
 
 use std::fmt;
 use std::io::{ErrorKind, Read, Write};
@@ -15,6 +18,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
+use data_encoding::BASE64;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -22,7 +26,8 @@ const CONNECTIONS: usize = 2_000;
 /// Fewer than the vault takes of one address.
 const CONNECTIONS_PER_ADDRESS: usize = 200;
 const REQUESTS_PER_SECOND: u32 = 500;
-/// Where fewer were sent, it was no such flood, and what was measured beside it counts for nothing.
+/// Where fewer were answered, it was no such flood, and what was measured beside it counts for
+/// nothing.
 const FEWEST_PER_SECOND: f64 = 450.0;
 /// So many that the next is sent on time though a quarter of a second is waited for each answer.
 const ASKED_AT_ONCE: u32 = 125;
@@ -45,17 +50,25 @@ pub(super) struct Flood {
 struct Counts {
     opened: AtomicU64,
     closed: AtomicU64,
-    /// Requests that were sent in full.
-    requests: AtomicU64,
-    /// Those that could not be sent, or were not asked to log in.
+    /// Requests whose token was looked up, and is none: 401.
     refused: AtomicU64,
+    /// Requests that were asked to come later: 429.
+    put_off: AtomicU64,
+    /// Those that could not be sent, or had no answer or another one.
+    unanswered: AtomicU64,
+}
+
+impl Counts {
+    fn answered(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed) + self.put_off.load(Ordering::Relaxed)
+    }
 }
 
 /// What a flood was.
 pub(super) struct Told {
     seconds: f64,
-    /// How many requests were sent until it was ended.
-    requests: u64,
+    /// How many requests were answered until it was ended.
+    answered: u64,
     counts: Arc<Counts>,
 }
 
@@ -76,7 +89,7 @@ impl Flood {
         let mut held = Vec::with_capacity(CONNECTIONS);
         for number in 0..CONNECTIONS {
             held.push(Held {
-                stream: Some(open(address, number)?),
+                stream: Some(open_held(address, number)?),
                 sent: 0,
             });
             counts.opened.fetch_add(1, Ordering::Relaxed);
@@ -104,26 +117,27 @@ impl Flood {
     /// Ends it, and tells what it was.
     pub(super) fn stop(self) -> Result<Told> {
         let seconds = self.started.elapsed().as_secs_f64();
-        let requests = self.counts.requests.load(Ordering::Relaxed);
+        let answered = self.counts.answered();
         drop(self.stops);
         for thread in self.threads {
             thread.join().map_err(|_| anyhow!("The flood panicked"))??;
         }
         Ok(Told {
             seconds,
-            requests,
+            answered,
             counts: self.counts,
         })
     }
 }
 
 impl Told {
-    /// How many requests were really sent a second; fails where these were too few.
+    /// How many requests were really answered a second; fails where these were too few.
     pub(super) fn rate(&self) -> Result<f64> {
-        let rate = self.requests as f64 / self.seconds;
+        let rate = self.answered as f64 / self.seconds;
         ensure!(
             rate >= FEWEST_PER_SECOND,
-            "The flood sent {rate:.0} requests a second, and should have sent {REQUESTS_PER_SECOND}"
+            "{rate:.0} requests of the flood were answered a second, and {REQUESTS_PER_SECOND} \
+             should have been"
         );
         Ok(rate)
     }
@@ -134,14 +148,16 @@ impl fmt::Display for Told {
         let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
         write!(
             f,
-            "flood of {:.1} s: {} connections opened, {} closed by the server, {} requests sent \
-             ({:.0} a second), {} refused",
+            "flood of {:.1} s: {} connections opened, {} closed by the server, {} requests \
+             answered ({:.0} a second), {} of all with 401, {} with 429; {} not answered",
             self.seconds,
             of(&self.counts.opened),
             of(&self.counts.closed),
-            self.requests,
-            self.requests as f64 / self.seconds,
-            of(&self.counts.refused)
+            self.answered,
+            self.answered as f64 / self.seconds,
+            of(&self.counts.refused),
+            of(&self.counts.put_off),
+            of(&self.counts.unanswered)
         )
     }
 }
@@ -176,7 +192,7 @@ fn hold(
             };
             if is_closed(one) {
                 counts.closed.fetch_add(1, Ordering::Relaxed);
-                one.stream = open(address, number).ok();
+                one.stream = open_held(address, number).ok();
                 one.sent = 0;
                 counts.opened.fetch_add(1, Ordering::Relaxed);
             }
@@ -222,36 +238,43 @@ fn ask(
         if !goes_on(stop, pause) || started.elapsed() >= LONGEST {
             return Ok(());
         }
-        let from = CONNECTIONS + usize::try_from(number)? % CONNECTIONS;
-        if ask_once(address, from, counts).is_err() {
-            counts.refused.fetch_add(1, Ordering::Relaxed);
-        }
+        let count = match ask_once(address, number) {
+            Ok(401) => &counts.refused,
+            Ok(429) => &counts.put_off,
+            Ok(_) | Err(_) => &counts.unanswered,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
         number += ASKED_AT_ONCE;
     }
 }
 
-fn ask_once(address: SocketAddrV4, number: usize, counts: &Counts) -> Result<()> {
-    let mut stream = open(address, number)?;
+/// Asks with the token and from the address that the number decides; tells the status.
+fn ask_once(address: SocketAddrV4, number: u32) -> Result<u16> {
+    let [.., high, low] = number.to_be_bytes();
+    let mut stream = open(address, Ipv4Addr::new(127, 1, high, low))?;
     stream.set_nonblocking(false)?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    stream.write_all(
-        b"GET /bench/config HTTP/1.1\r\nHost: vault\r\nAuthorization: Basic eDp3cm9uZw==\r\n\
-          Connection: close\r\n\r\n",
-    )?;
-    counts.requests.fetch_add(1, Ordering::Relaxed);
-    let mut answer = [0; 64];
-    let count = stream.read(&mut answer)?;
-    let begins = answer.get(..count).unwrap_or_default();
-    match begins.starts_with(b"HTTP/1.1 401") {
-        true => Ok(()),
-        false => Err(anyhow!("It was not asked to log in")),
-    }
+    let login = BASE64.encode(format!("x:srt-{number:012x}-x").as_bytes());
+    let head = format!(
+        "GET /bench/config HTTP/1.1\r\nHost: vault\r\nAuthorization: Basic {login}\r\n\
+         Connection: close\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes())?;
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer)?;
+    let status = answer.strip_prefix(b"HTTP/1.1 ").context("It is not HTTP")?;
+    Ok(std::str::from_utf8(status)?.parse()?)
 }
 
-/// Connects from an address of loopback that the number decides.
-fn open(address: SocketAddrV4, number: usize) -> Result<TcpStream> {
-    let last = u8::try_from(number / CONNECTIONS_PER_ADDRESS % 200)?;
-    let from = SocketAddrV4::new(Ipv4Addr::new(127, 0, 1, last + 1), 0);
+/// Connects for one of those that are held, from the address that it shares with others.
+fn open_held(address: SocketAddrV4, number: usize) -> Result<TcpStream> {
+    let last = u8::try_from(number / CONNECTIONS_PER_ADDRESS)?;
+    open(address, Ipv4Addr::new(127, 0, 1, last + 1))
+}
+
+/// Connects from an address of loopback.
+fn open(address: SocketAddrV4, from: Ipv4Addr) -> Result<TcpStream> {
+    let from = SocketAddrV4::new(from, 0);
     let socket = socket_with(
         AddressFamily::INET,
         SocketType::STREAM,
@@ -270,38 +293,43 @@ mod tests {
     use super::*;
     use std::net::TcpListener;
 
-    fn told(requests: u64) -> Told {
+    fn told(answered: u64) -> Told {
         Told {
             seconds: 10.0,
-            requests,
+            answered,
             counts: Arc::default(),
         }
     }
 
     #[test]
-    fn a_flood_that_sent_too_little_is_none() {
+    fn a_flood_of_which_too_little_was_answered_is_none() {
         assert_eq!(told(4_980).rate().unwrap().round(), 498.0);
         assert!(told(4_500).rate().is_ok());
         assert!(told(4_499).rate().is_err());
     }
 
     #[test]
-    fn what_was_not_sent_is_not_counted() {
+    fn a_request_has_a_token_and_an_address_of_its_own_and_counts_once_it_is_answered() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let SocketAddr::V4(address) = listener.local_addr().unwrap() else {
             panic!("it is not an IPv4 address");
         };
-        let counts = Counts::default();
         let server = std::thread::spawn(move || {
-            let (mut stream, _) = listener.accept().unwrap();
-            let mut head = [0; 1_024];
-            assert!(stream.read(&mut head).unwrap() > 0);
-            stream.write_all(b"HTTP/1.1 401 Unauthorized\r\n").unwrap();
-            // Nobody listens from here on, and nothing is left unread, which would be a reset.
+            let answers: [&[u8]; 3] = [b"HTTP/1.1 401 Unauthorized\r\n", b"HTTP/1.1 429 T\r\n", b""];
+            answers.map(|answer| {
+                let (mut stream, from) = listener.accept().unwrap();
+                let mut head = [0; 1_024];
+                let count = stream.read(&mut head).unwrap();
+                stream.write_all(answer).unwrap();
+                (from.ip(), head[..count].to_vec())
+            })
         });
-        ask_once(address, CONNECTIONS, &counts).unwrap();
-        server.join().unwrap();
-        assert!(ask_once(address, CONNECTIONS, &counts).is_err());
-        assert_eq!(counts.requests.load(Ordering::Relaxed), 1);
+        assert_eq!(ask_once(address, 1).unwrap(), 401);
+        assert_eq!(ask_once(address, 258).unwrap(), 429);
+        ask_once(address, 3).unwrap_err();
+        let [first, second, _] = server.join().unwrap();
+        assert_eq!(first.0, Ipv4Addr::new(127, 1, 0, 1));
+        assert_eq!(second.0, Ipv4Addr::new(127, 1, 1, 2));
+        assert_ne!(first.1, second.1);
     }
 }

@@ -25,7 +25,7 @@ pub(in crate::bench) struct Figures {
     pub(super) quiet_seconds: Vec<f64>,
     pub(super) flood_seconds: Vec<f64>,
     pub(super) flood_peaks: Vec<f64>,
-    /// Requests a second that the flood has really sent.
+    /// Requests a second of the flood that were really answered.
     pub(super) flood_rates: Vec<f64>,
     pub(super) leaves: Vec<LeafCost>,
 }
@@ -129,8 +129,8 @@ pub(in crate::bench) fn text(figures: &Figures) -> String {
     _ = write!(
         text,
         "\nA backup of a quarter of the data takes {:.2} s in quiet, and {:.2} s with 2,000 idle or \
-         slow connections and {:.0} unauthenticated requests a second beside it, counted as they \
-         were sent; the vault holds at most {:.0} MB meanwhile.\n",
+         slow connections and {:.0} requests a second beside it, each with another token that \
+         is none and from another address, counted as they were answered; the vault holds at most {:.0} MB meanwhile.\n",
         median(&figures.quiet_seconds),
         median(&figures.flood_seconds),
         median(&figures.flood_rates),
