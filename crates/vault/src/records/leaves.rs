@@ -183,10 +183,10 @@ pub enum Act {
         token: String,
         /// The most bytes that it may put, from now on; none where there is no bound.
         #[serde(skip_serializing_if = "Option::is_none")]
-        bytes: Option<u64>,
+        daily_bytes: Option<u64>,
         /// The most objects that it may put and ask to be deleted.
         #[serde(skip_serializing_if = "Option::is_none")]
-        objects: Option<u64>,
+        daily_objects: Option<u64>,
     },
     /// A client's receipt was accepted: a claim, and no more.
     Receipt {
