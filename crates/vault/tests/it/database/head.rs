@@ -12,7 +12,7 @@ use strongroom_vault::database::{Commits, Database, Kept, Transaction};
 use strongroom_vault::records::leaves::{self, Act, Dated, Moment};
 use strongroom_vault::{Error, Result};
 
-use crate::database::{Scene, Telling, both, ids, number, own, put};
+use crate::database::{Scene, Telling, both, empty_log, ids, number, own, put};
 
 both! {
     all_leaves_of_a_transaction_take_the_head_once
@@ -407,15 +407,9 @@ fn the_log_is_what_it_would_be_were_each_leaf_written_for_itself(scene: &Scene) 
         ..Config::default()
     });
     let outcome = runner.run(&prop::collection::vec(transaction, 1..6), |story| {
-        let begun = processes[0].write(&mut |transaction| {
-            for table in ["moment", "leaf"] {
-                transaction.execute(&format!("DELETE FROM {table}"), &[])?;
-            }
-            let head = "UPDATE log_head SET leaves = 0, published = 0, recorded_ms = 0, \
-                 vault_ms = 0, moment_ms = -1, moment_before_ms = -1";
-            transaction.execute(head, &[]).map(drop)
-        });
-        begun.unwrap();
+        processes[0]
+            .write(&mut |transaction| empty_log(transaction))
+            .unwrap();
         let mut expected = Log::default();
         for (steps, process, fails) in &story {
             let process = &processes[*process];
