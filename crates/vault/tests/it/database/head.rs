@@ -15,7 +15,7 @@ use strongroom_vault::{Error, Result};
 use crate::database::{Scene, Telling, both, empty_log, ids, number, own, put};
 
 both! {
-    all_leaves_of_a_transaction_take_the_head_once
+    the_head_is_written_by_the_first_leaf_and_once_more_for_all_behind_it
     the_first_leaf_of_each_transaction_asks_the_database
     a_leaf_that_is_too_long_takes_no_number
     a_row_that_is_kept_is_there_for_whoever_names_its_table
@@ -111,8 +111,49 @@ impl Log {
     }
 }
 
-fn all_leaves_of_a_transaction_take_the_head_once(scene: &Scene) {
+/// Counts in a note how often the head is written.
+const COUNT_ON_SQLITE: &str = "
+    CREATE TRIGGER head_is_written AFTER UPDATE ON log_head
+    BEGIN UPDATE note SET number = number + 1 WHERE id = 1; END;";
+
+/// The same.
+const COUNT_ON_POSTGRES: &str = "
+    CREATE FUNCTION count_write() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        UPDATE note SET number = number + 1 WHERE id = 1;
+        RETURN NULL;
+    END $$;
+    CREATE TRIGGER head_is_written AFTER UPDATE ON log_head
+    FOR EACH ROW EXECUTE FUNCTION count_write();";
+
+/// Has the database itself count how often the head is written: what a transaction keeps it writes
+/// where its work sees nothing of it.
+fn count_writes(scene: &Scene, database: &dyn Database) {
+    let trigger = match scene {
+        Scene::Sqlite(_) => COUNT_ON_SQLITE,
+        Scene::Postgres(_) => COUNT_ON_POSTGRES,
+    };
+    let begun = database.write(&mut |transaction| {
+        put(transaction, 1, 0)?;
+        transaction.define(trigger)
+    });
+    begun.unwrap();
+}
+
+/// The number of the first note.
+fn noted(database: &dyn Database) -> Option<i64> {
+    let mut noted = None;
+    let read = database.read(&mut |transaction| {
+        noted = number(transaction, 1)?;
+        Ok(())
+    });
+    read.unwrap();
+    noted
+}
+
+fn the_head_is_written_by_the_first_leaf_and_once_more_for_all_behind_it(scene: &Scene) {
     let database = scene.open();
+    count_writes(scene, &*database);
     let mut told = Vec::new();
     database
         .write(&mut |transaction| {
@@ -139,6 +180,31 @@ fn all_leaves_of_a_transaction_take_the_head_once(scene: &Scene) {
     let stored = Log::stored(&*database);
     assert_eq!(stored.leaves, [[1_000, 1_000]; 64]);
     assert_eq!(stored.moments, [[0, 1_000]]);
+    assert_eq!(noted(&*database), Some(2));
+    // A leaf alone writes it once; whoever names it has it written where several came before.
+    let write = |groups: &[u64]| {
+        let before = noted(&*database);
+        let written = database.write(&mut |transaction| {
+            for (place, count) in groups.iter().enumerate() {
+                if place > 0 {
+                    leaves::head(transaction)?;
+                }
+                for _ in 0..*count {
+                    leaf(transaction, 1_000, 1_000)?;
+                }
+            }
+            Ok(())
+        });
+        written.unwrap();
+        noted(&*database)
+            .zip(before)
+            .map(|(after, before)| after - before)
+    };
+    assert_eq!(write(&[1]), Some(1));
+    assert_eq!(write(&[9, 9]), Some(4));
+    assert_eq!(write(&[1, 1]), Some(2));
+    assert_eq!(write(&[9, 0]), Some(2));
+    assert_eq!(write(&[0, 0]), Some(0));
 }
 
 fn the_first_leaf_of_each_transaction_asks_the_database(scene: &Scene) {
@@ -212,13 +278,7 @@ fn a_row_that_is_kept_is_there_for_whoever_names_its_table(scene: &Scene) {
             Ok(())
         })
         .unwrap();
-    let mut stored = None;
-    let read = database.read(&mut |transaction| {
-        stored = number(transaction, 1)?;
-        Ok(())
-    });
-    read.unwrap();
-    assert_eq!(stored, Some(5));
+    assert_eq!(noted(&*database), Some(5));
 }
 
 fn a_row_that_was_kept_goes_with_what_was_taken_back(scene: &Scene) {
