@@ -17,7 +17,7 @@ use crate::database::{Scene, Telling, both, empty_log, ids, number, own, put};
 both! {
     the_head_is_written_by_the_first_leaf_and_once_more_for_all_behind_it
     the_first_leaf_of_each_transaction_asks_the_database
-    a_leaf_that_is_too_long_takes_no_number
+    a_leaf_that_is_too_long_takes_no_number_wherever_it_comes
     a_row_that_is_kept_is_there_for_whoever_names_its_table
     a_row_that_was_kept_goes_with_what_was_taken_back
     a_row_that_cannot_be_written_fails_the_commit
@@ -232,8 +232,9 @@ fn the_first_leaf_of_each_transaction_asks_the_database(scene: &Scene) {
     assert_eq!(expected.leaves.len(), 12);
 }
 
-fn a_leaf_that_is_too_long_takes_no_number(scene: &Scene) {
+fn a_leaf_that_is_too_long_takes_no_number_wherever_it_comes(scene: &Scene) {
     let database = scene.open();
+    // Behind a head that is kept, whatever a work makes of the error.
     database
         .write(&mut |transaction| {
             assert_eq!(leaf(transaction, 1_000, 1_000)?.number, 0);
@@ -243,7 +244,37 @@ fn a_leaf_that_is_too_long_takes_no_number(scene: &Scene) {
             Ok(())
         })
         .unwrap();
-    assert_eq!(Log::stored(&*database).leaves, [[1_000, 1_000]; 2]);
+    let mut expected = vec![[1_000, 1_000]; 2];
+    assert_eq!(Log::stored(&*database).leaves, expected);
+    // As the first of its transaction, which has taken the head, and where that was let go.
+    database
+        .write(&mut |transaction| {
+            for _ in 0..2 {
+                too_long(transaction).unwrap_err();
+                assert_eq!(leaves::head(transaction)?.leaves, 2);
+            }
+            Ok(())
+        })
+        .unwrap();
+    let stored = Log::stored(&*database);
+    assert_eq!(stored.leaves, expected);
+    assert_eq!(stored.moments, [[0, 1_000]]);
+    database
+        .write(&mut |transaction| {
+            too_long(transaction).unwrap_err();
+            // What time it was is known, and begins with the leaf that there is.
+            let dated = leaf(transaction, 1_000, 1_000)?;
+            assert_eq!((dated.number, dated.moment.recorded_ms), (2, 1_100));
+            assert_eq!(leaf(transaction, 1_000, 1_000)?.number, 3);
+            assert_eq!(leaves::head(transaction)?.leaves, 4);
+            too_long(transaction).unwrap_err();
+            Ok(())
+        })
+        .unwrap();
+    expected.extend([[1_100, 1_100]; 2]);
+    let stored = Log::stored(&*database);
+    assert_eq!(stored.leaves, expected);
+    assert_eq!(stored.moments, [[0, 1_000], [2, 1_100]]);
 }
 
 /// A note as a row that is kept: its number becomes `number`.
