@@ -9,7 +9,7 @@ use strongroom_vault::vault::{NewToken, Principal, TokenDay};
 use super::scene::{Scene, repository};
 
 #[test]
-fn repositories_are_bounded_by_the_day_as_objects_are() {
+pub(crate) fn repositories_are_bounded_by_the_day_as_objects_are() {
     let scene = Scene::new();
     let new = NewToken {
         right: Right::Append,
@@ -81,7 +81,7 @@ fn deletions_use_up_the_day() {
 }
 
 #[test]
-fn the_log_tells_what_a_new_token_may_do_in_a_day() {
+pub(crate) fn the_log_tells_what_a_new_token_may_do_in_a_day() {
     let scene = Scene::new();
     bounded(&scene, Right::Maintain, Some(9_000_000_000));
     bounded(&scene, Right::Append, None);
@@ -106,7 +106,7 @@ fn the_log_tells_what_a_new_token_may_do_in_a_day() {
 }
 
 #[test]
-fn the_day_of_a_token_can_be_raised() {
+pub(crate) fn the_day_of_a_token_can_be_raised() {
     let scene = Scene::new();
     let append = scene.token(Right::Append);
     scene.init(&append);
@@ -150,7 +150,7 @@ fn the_day_of_a_token_can_be_raised() {
 }
 
 #[test]
-fn a_token_that_may_not_do_anything_is_given_no_day() {
+pub(crate) fn a_token_that_may_not_do_anything_is_given_no_day() {
     let scene = Scene::new();
     let day = TokenDay {
         daily_bytes: None,
