@@ -37,11 +37,14 @@ pub fn place(path: &Path, bytes: &[u8]) -> io::Result<bool> {
     let passing = write_beside(path, bytes)?;
     let linked = fs::hard_link(&passing, path);
     fs::remove_file(&passing)?;
-    match linked {
-        Ok(()) => sync_folder_of(path).map(|()| true),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        Err(error) => Err(error),
-    }
+    let is_new = match linked {
+        Ok(()) => true,
+        // Another process may have placed it a moment ago, and its name may not be durable yet.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
+        Err(error) => return Err(error),
+    };
+    sync_folder_of(path)?;
+    Ok(is_new)
 }
 
 /// Makes a folder that only its owner can enter, and those above it, durably; one that is there
@@ -97,7 +100,7 @@ pub(crate) fn sync(opened: &File) -> io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::cell::RefCell;
     use std::os::fd::AsRawFd;
     use std::os::unix::fs::MetadataExt;
@@ -110,7 +113,7 @@ mod tests {
 
     /// A file or folder that was made durable.
     #[derive(Debug)]
-    struct Synced {
+    pub(crate) struct Synced {
         path: PathBuf,
         /// How many bytes the file had at that moment.
         size_bytes: u64,
@@ -139,7 +142,7 @@ mod tests {
     }
 
     /// What this thread makes durable meanwhile.
-    fn synced_by(work: impl FnOnce()) -> Vec<Synced> {
+    pub(crate) fn synced_by(work: impl FnOnce()) -> Vec<Synced> {
         SYNCED.take();
         work();
         SYNCED.take()
@@ -165,7 +168,11 @@ mod tests {
     /// Asserts what was made durable, in this order and nothing else: the names of folders, as they
     /// were made; a file, when it was whole and had another name; its name.
     #[track_caller]
-    fn assert_written(synced: &[Synced], folders: &[&str], (path, bytes): (&Path, &[u8])) {
+    pub(crate) fn assert_written(
+        synced: &[Synced],
+        folders: &[&str],
+        (path, bytes): (&Path, &[u8]),
+    ) {
         let [made @ .., file, name] = synced else {
             panic!("{synced:?}");
         };
@@ -194,6 +201,9 @@ mod tests {
         let path = folder.path().join("admin.token");
         let synced = synced_by(|| assert!(place(&path, b"the first").unwrap()));
         assert_written(&synced, &[], (&path, b"the first"));
+        // Another process may have placed it a moment ago and died before its name was durable.
+        let synced = synced_by(|| assert!(!place(&path, b"two").unwrap()));
+        assert_written(&synced, &[], (&path, b"two"));
     }
 
     #[test]
