@@ -4,9 +4,9 @@
 //!
 //! What can go wrong: a file that others can read; then the vault does not start.
 
-use std::fs::{DirBuilder, File};
+use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use data_encoding::BASE64URL_NOPAD;
@@ -71,8 +71,7 @@ fn read(path: &PathBuf) -> Result<Option<Secret>> {
 fn make(folder: &Path) -> Result<()> {
     let path = folder.join(FILE_NAME);
     let failed = || Error::of_vault(format!("make {}", path.display()));
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    made.map_err(failed())?;
+    durable::make_folder(folder).map_err(failed())?;
     let mut secret = [0; RANDOM_BYTES];
     getrandom::fill(&mut secret).map_err(|error| failed()(io::Error::other(error)))?;
     let text = format!("{}\n", BASE64URL_NOPAD.encode(&secret));
@@ -94,6 +93,17 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+    use crate::durable::tests::{assert_written, synced_by};
+
+    #[test]
+    fn it_is_durable_with_its_folder_before_anybody_is_told_of_it() {
+        let root = TempDir::new().unwrap();
+        let keys = root.path().join("keys");
+        let synced = synced_by(|| drop(open(&keys).unwrap()));
+        let path = keys.join(FILE_NAME);
+        let token = fs::read(&path).unwrap();
+        assert_written(&synced, &["keys"], (&path, &token));
+    }
 
     #[test]
     fn it_is_made_once_and_nobody_else_can_read_it() {

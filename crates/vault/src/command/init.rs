@@ -1,8 +1,6 @@
 //! `strongroom-vault init`: a folder with everything that is needed to start.
 
-use std::fs::DirBuilder;
 use std::io::{self, Write};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use strongroom_model::shell::quoted;
@@ -59,6 +57,6 @@ impl Args {
 
 /// Makes a folder that only its owner can enter; one that is there stays as it is.
 fn make_folder(path: &Path) -> Result<()> {
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    let made = durable::make_folder(path);
     made.map_err(Error::local(format!("make the folder {}", path.display())))
 }

@@ -157,13 +157,14 @@ impl Create {
 impl Set {
     fn run(&self) -> Result<()> {
         let day = TokenDay {
-            bytes: self.daily_size.map(ByteSize::bytes),
-            objects: self.daily_objects,
+            daily_bytes: self.daily_size.map(ByteSize::bytes),
+            daily_objects: self.daily_objects,
         };
         let day = self.which.open()?.set_token_day(&self.name, day)?;
-        let (name, objects, bytes) = (&self.name, objects(day.objects), bytes(day.bytes));
+        let (objects, bytes) = (objects(day.daily_objects), bytes(day.daily_bytes));
         print(format_args!(
-            "A day of {name}: objects {objects}, size {bytes}"
+            "A day of {}: objects {objects}, size {bytes}",
+            self.name
         ))
     }
 }

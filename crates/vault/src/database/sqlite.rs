@@ -7,7 +7,7 @@
 //! What can go wrong: a file that belongs to another program (refused by its application id), and
 //! one that another process of ours is writing to (waited for).
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ use rustix::time::{ClockId, clock_gettime};
 use crate::database::guarded::{Fault, Guarded, Statements, Stop};
 use crate::database::pool::Pool;
 use crate::database::{Database, Row, Value, Work, dialect, failed};
-use crate::{Error, Result};
+use crate::{Error, Result, durable};
 
 /// Says in the header of the file whose it is: "SRVt".
 const APPLICATION_ID: i64 = 0x5352_5674;
@@ -149,9 +149,8 @@ fn create(path: &Path) -> io::Result<()> {
         .open(path);
     match made {
         Ok(file) => {
-            file.sync_all()?;
-            let folder = path.parent().filter(|path| !path.as_os_str().is_empty());
-            File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+            durable::sync(&file)?;
+            durable::sync_folder_of(path)
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error),

@@ -4,9 +4,9 @@
 //! processes may write at once: of two files with one name but the checkpoint, each is the same.
 
 use std::fmt;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
@@ -68,7 +68,7 @@ impl LogFolder {
     /// # Errors
     /// [`Error::Local`].
     pub fn create(&self) -> Result<()> {
-        make(&self.path).map_err(Error::of_vault(format!(
+        durable::make_folder(&self.path).map_err(Error::of_vault(format!(
             "make the folder {}",
             self.location
         )))
@@ -76,9 +76,7 @@ impl LogFolder {
 
     fn try_write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let folder = path.parent().unwrap_or(&self.path);
-        if !folder.is_dir() {
-            make(folder)?;
-        }
+        durable::make_folder(folder)?;
         // An audit passes over names that begin with a dot, as those have that are not whole yet.
         durable::replace(path, bytes)
     }
@@ -159,23 +157,4 @@ fn is_absent(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
     )
-}
-
-/// Makes a folder and those above it, durably.
-fn make(path: &Path) -> io::Result<()> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    let above = path.parent().filter(|above| !above.as_os_str().is_empty());
-    if let Some(above) = above {
-        make(above)?;
-    }
-    match DirBuilder::new().mode(0o700).create(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => sync(above.unwrap_or(Path::new("."))),
-    }
-}
-
-fn sync(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
 }

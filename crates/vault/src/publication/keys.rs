@@ -163,7 +163,7 @@ fn read(path: &Path) -> Result<Option<Seed>> {
 pub(super) fn make(path: &Path) -> Result<Seed> {
     let failed = || Error::of_vault(format!("make the key {}", path.display()));
     let folder = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder).map_err(failed())?;
+    durable::make_folder(folder).map_err(failed())?;
     let mut seed = Seed::default();
     getrandom::fill(&mut seed).map_err(|error| failed()(io::Error::other(error)))?;
     // Whole, so that nobody ever reads half a key, or makes a second one.
@@ -173,4 +173,23 @@ pub(super) fn make(path: &Path) -> Result<Seed> {
     }
     // Another process that shares the folder was faster.
     read(path)?.ok_or_else(|| failed()(io::ErrorKind::NotFound.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::durable::tests::{assert_written, synced_by};
+
+    #[test]
+    fn a_key_is_durable_with_its_folder_before_anything_is_signed_with_it() {
+        let root = TempDir::new().unwrap();
+        let path = root.path().join("keys/log.key");
+        let synced = synced_by(|| {
+            make(&path).unwrap();
+        });
+        let key = fs::read(&path).unwrap();
+        assert_written(&synced, &["keys"], (&path, &key));
+    }
 }

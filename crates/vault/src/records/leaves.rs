@@ -183,10 +183,10 @@ pub enum Act {
         token: String,
         /// The most bytes that it may put, from now on; none where there is no bound.
         #[serde(skip_serializing_if = "Option::is_none")]
-        bytes: Option<u64>,
+        daily_bytes: Option<u64>,
         /// The most objects that it may put and ask to be deleted.
         #[serde(skip_serializing_if = "Option::is_none")]
-        objects: Option<u64>,
+        daily_objects: Option<u64>,
     },
     /// A client's receipt was accepted: a claim, and no more.
     Receipt {
@@ -372,10 +372,29 @@ pub fn append(transaction: &mut dyn Transaction, moment: Moment, act: &Act) -> R
 /// # Errors
 /// Those of the database.
 pub fn append_dated(transaction: &mut dyn Transaction, moment: Moment, act: &Act) -> Result<Dated> {
-    let (head, is_later) = match transaction.kept() {
+    let kept = transaction.kept();
+    let (head, is_later) = match kept {
         Some(head) => one_more(head, moment),
         None => take_head(transaction, moment)?,
     };
+    let encoded = encode(head, act);
+    if encoded.is_err() && kept.is_none() {
+        give_back(transaction)?;
+    }
+    let (dated, entry) = encoded?;
+    let statement = "INSERT INTO leaf (number, entry) VALUES ($1, $2)";
+    let key = Value::Int(signed(dated.number)?);
+    transaction.execute(statement, &[key, Value::Bytes(&entry)])?;
+    if is_later {
+        note_moment(transaction, dated.number, dated.moment.recorded_ms)?;
+    }
+    // Not before the leaf is there: one that cannot be written takes no number.
+    transaction.keep(head);
+    Ok(dated)
+}
+
+/// The last leaf of a head, as the log hashes it.
+fn encode(head: Kept, act: &Act) -> Result<(Dated, Vec<u8>)> {
     let [leaves, recorded_ms, vault_ms] = head.numbers;
     let number = unsigned(leaves - 1)?;
     let moment = Moment {
@@ -393,15 +412,7 @@ pub fn append_dated(transaction: &mut dyn Transaction, moment: Moment, act: &Act
     if entry.len() > ENTRY_LIMIT_BYTES {
         return Err(damaged("a leaf is too long for the log"));
     }
-    let statement = "INSERT INTO leaf (number, entry) VALUES ($1, $2)";
-    let key = Value::Int(signed(number)?);
-    transaction.execute(statement, &[key, Value::Bytes(&entry)])?;
-    if is_later {
-        note_moment(transaction, number, moment.recorded_ms)?;
-    }
-    // Not before the leaf is there: behind a kept head, one that is too long takes no number.
-    transaction.keep(head);
-    Ok(Dated { number, moment })
+    Ok((Dated { number, moment }, entry))
 }
 
 /// Writes the head as a transaction leaves it. Its times are those of the last leaf, of which
@@ -447,6 +458,15 @@ fn take_head(transaction: &mut dyn Transaction, moment: Moment) -> Result<(Kept,
         Ok((head, recorded_ms > row.int(3)?))
     })?;
     taken.ok_or_else(|| damaged("the log has no head"))
+}
+
+/// Gives back the number that the first leaf of a transaction has taken and cannot be written with,
+/// and the moment that would have begun with it: whatever its work makes of the error, the log has
+/// no gap. What time it was stays known.
+fn give_back(transaction: &mut dyn Transaction) -> Result<()> {
+    let statement = "UPDATE log_head SET leaves = leaves - 1, moment_ms = moment_before_ms \
+                     WHERE one = 1";
+    transaction.execute(statement, &[]).map(drop)
 }
 
 /// Notes what time it is, so that no leaf from now on is dated before it.

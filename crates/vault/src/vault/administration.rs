@@ -48,9 +48,9 @@ pub const DAILY_OBJECTS: u64 = 1_000_000;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TokenDay {
     /// The most bytes that it may put.
-    pub bytes: Option<u64>,
+    pub daily_bytes: Option<u64>,
     /// The most objects that it may put and ask to be deleted.
-    pub objects: Option<u64>,
+    pub daily_objects: Option<u64>,
 }
 
 /// What shall be kept longer; what is left out stays as it is.
@@ -93,8 +93,8 @@ impl Vault {
     /// of the system's randomness.
     pub fn create_token(&self, new: &NewToken) -> Result<TokenText> {
         check_day(TokenDay {
-            bytes: new.daily_bytes,
-            objects: new.daily_objects,
+            daily_bytes: new.daily_bytes,
+            daily_objects: new.daily_objects,
         })?;
         let (mut name, mut secret) = ([0; 6], [0; 32]);
         getrandom::fill(&mut name)
@@ -205,19 +205,22 @@ impl Vault {
                     "the token {name} only reads, and that has no bound in a day"
                 )));
             }
-            let bytes = day.bytes.or(token.daily_bytes);
-            let objects = day.objects.or(token.daily_objects);
-            if (bytes, objects) != (token.daily_bytes, token.daily_objects) {
-                tokens::set_day(transaction, token.id, bytes, objects)?;
+            let daily_bytes = day.daily_bytes.or(token.daily_bytes);
+            let daily_objects = day.daily_objects.or(token.daily_objects);
+            if (daily_bytes, daily_objects) != (token.daily_bytes, token.daily_objects) {
+                tokens::set_day(transaction, token.id, daily_bytes, daily_objects)?;
                 let token = name.clone();
                 let act = Act::TokenDay {
                     token,
-                    bytes,
-                    objects,
+                    daily_bytes,
+                    daily_objects,
                 };
                 leaves::append(transaction, now, &act)?;
             }
-            Ok(TokenDay { bytes, objects })
+            Ok(TokenDay {
+                daily_bytes,
+                daily_objects,
+            })
         })
     }
 
@@ -395,7 +398,7 @@ impl Vault {
 /// Fails where the database cannot hold a bound.
 fn check_day(day: TokenDay) -> Result<()> {
     let most = i64::MAX.unsigned_abs();
-    match day.bytes.max(day.objects) {
+    match day.daily_bytes.max(day.daily_objects) {
         Some(bound) if bound > most => Err(no_day(format!("no bound is larger than {most}"))),
         _ => Ok(()),
     }

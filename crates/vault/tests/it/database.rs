@@ -140,6 +140,16 @@ where
     }
 }
 
+/// Empties the log: it has no leaf, and no time, as if nothing had ever been done.
+pub(crate) fn empty_log(transaction: &mut dyn Transaction) -> Result<()> {
+    for table in ["moment", "leaf"] {
+        transaction.execute(&format!("DELETE FROM {table}"), &[])?;
+    }
+    let head = "UPDATE log_head SET leaves = 0, published = 0, recorded_ms = 0, vault_ms = 0, \
+                moment_ms = -1, moment_before_ms = -1";
+    transaction.execute(head, &[]).map(drop)
+}
+
 /// Puts a note with a number.
 pub(crate) fn put(transaction: &mut dyn Transaction, id: i64, number: i64) -> Result<()> {
     let values = [Value::Int(id), Value::Int(number)];

@@ -3,7 +3,7 @@
 mod asked;
 pub(crate) mod attacks;
 mod bounds;
-mod days;
+pub(crate) mod days;
 mod doubted;
 pub(crate) mod hiding;
 pub(crate) mod holds;

@@ -209,8 +209,8 @@ impl Api {
 
     async fn set_token_day(&self, name: String, wanted: request::Day) -> Result<Response> {
         let day = TokenDay {
-            bytes: wanted.daily_bytes,
-            objects: wanted.daily_objects,
+            daily_bytes: wanted.daily_bytes,
+            daily_objects: wanted.daily_objects,
         };
         if day == TokenDay::default() {
             return Err(malformed(

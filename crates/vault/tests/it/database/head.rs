@@ -12,12 +12,12 @@ use strongroom_vault::database::{Commits, Database, Kept, Transaction};
 use strongroom_vault::records::leaves::{self, Act, Dated, Moment};
 use strongroom_vault::{Error, Result};
 
-use crate::database::{Scene, Telling, both, ids, number, own, put};
+use crate::database::{Scene, Telling, both, empty_log, ids, number, own, put};
 
 both! {
-    all_leaves_of_a_transaction_take_the_head_once
+    the_head_is_written_by_the_first_leaf_and_once_more_for_all_behind_it
     the_first_leaf_of_each_transaction_asks_the_database
-    a_leaf_that_is_too_long_takes_no_number
+    a_leaf_that_is_too_long_takes_no_number_wherever_it_comes
     a_row_that_is_kept_is_there_for_whoever_names_its_table
     a_row_that_was_kept_goes_with_what_was_taken_back
     a_row_that_cannot_be_written_fails_the_commit
@@ -111,8 +111,49 @@ impl Log {
     }
 }
 
-fn all_leaves_of_a_transaction_take_the_head_once(scene: &Scene) {
+/// Counts in a note how often the head is written.
+const COUNT_ON_SQLITE: &str = "
+    CREATE TRIGGER head_is_written AFTER UPDATE ON log_head
+    BEGIN UPDATE note SET number = number + 1 WHERE id = 1; END;";
+
+/// The same.
+const COUNT_ON_POSTGRES: &str = "
+    CREATE FUNCTION count_write() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        UPDATE note SET number = number + 1 WHERE id = 1;
+        RETURN NULL;
+    END $$;
+    CREATE TRIGGER head_is_written AFTER UPDATE ON log_head
+    FOR EACH ROW EXECUTE FUNCTION count_write();";
+
+/// Has the database itself count how often the head is written: what a transaction keeps it writes
+/// where its work sees nothing of it.
+fn count_writes(scene: &Scene, database: &dyn Database) {
+    let trigger = match scene {
+        Scene::Sqlite(_) => COUNT_ON_SQLITE,
+        Scene::Postgres(_) => COUNT_ON_POSTGRES,
+    };
+    let begun = database.write(&mut |transaction| {
+        put(transaction, 1, 0)?;
+        transaction.define(trigger)
+    });
+    begun.unwrap();
+}
+
+/// The number of the first note.
+fn noted(database: &dyn Database) -> Option<i64> {
+    let mut noted = None;
+    let read = database.read(&mut |transaction| {
+        noted = number(transaction, 1)?;
+        Ok(())
+    });
+    read.unwrap();
+    noted
+}
+
+fn the_head_is_written_by_the_first_leaf_and_once_more_for_all_behind_it(scene: &Scene) {
     let database = scene.open();
+    count_writes(scene, &*database);
     let mut told = Vec::new();
     database
         .write(&mut |transaction| {
@@ -139,6 +180,31 @@ fn all_leaves_of_a_transaction_take_the_head_once(scene: &Scene) {
     let stored = Log::stored(&*database);
     assert_eq!(stored.leaves, [[1_000, 1_000]; 64]);
     assert_eq!(stored.moments, [[0, 1_000]]);
+    assert_eq!(noted(&*database), Some(2));
+    // A leaf alone writes it once; whoever names it has it written where several came before.
+    let write = |groups: &[u64]| {
+        let before = noted(&*database);
+        let written = database.write(&mut |transaction| {
+            for (place, count) in groups.iter().enumerate() {
+                if place > 0 {
+                    leaves::head(transaction)?;
+                }
+                for _ in 0..*count {
+                    leaf(transaction, 1_000, 1_000)?;
+                }
+            }
+            Ok(())
+        });
+        written.unwrap();
+        noted(&*database)
+            .zip(before)
+            .map(|(after, before)| after - before)
+    };
+    assert_eq!(write(&[1]), Some(1));
+    assert_eq!(write(&[9, 9]), Some(4));
+    assert_eq!(write(&[1, 1]), Some(2));
+    assert_eq!(write(&[9, 0]), Some(2));
+    assert_eq!(write(&[0, 0]), Some(0));
 }
 
 fn the_first_leaf_of_each_transaction_asks_the_database(scene: &Scene) {
@@ -166,8 +232,9 @@ fn the_first_leaf_of_each_transaction_asks_the_database(scene: &Scene) {
     assert_eq!(expected.leaves.len(), 12);
 }
 
-fn a_leaf_that_is_too_long_takes_no_number(scene: &Scene) {
+fn a_leaf_that_is_too_long_takes_no_number_wherever_it_comes(scene: &Scene) {
     let database = scene.open();
+    // Behind a head that is kept, whatever a work makes of the error.
     database
         .write(&mut |transaction| {
             assert_eq!(leaf(transaction, 1_000, 1_000)?.number, 0);
@@ -177,7 +244,37 @@ fn a_leaf_that_is_too_long_takes_no_number(scene: &Scene) {
             Ok(())
         })
         .unwrap();
-    assert_eq!(Log::stored(&*database).leaves, [[1_000, 1_000]; 2]);
+    let mut expected = vec![[1_000, 1_000]; 2];
+    assert_eq!(Log::stored(&*database).leaves, expected);
+    // As the first of its transaction, which has taken the head, and where that was let go.
+    database
+        .write(&mut |transaction| {
+            for _ in 0..2 {
+                too_long(transaction).unwrap_err();
+                assert_eq!(leaves::head(transaction)?.leaves, 2);
+            }
+            Ok(())
+        })
+        .unwrap();
+    let stored = Log::stored(&*database);
+    assert_eq!(stored.leaves, expected);
+    assert_eq!(stored.moments, [[0, 1_000]]);
+    database
+        .write(&mut |transaction| {
+            too_long(transaction).unwrap_err();
+            // What time it was is known, and begins with the leaf that there is.
+            let dated = leaf(transaction, 1_000, 1_000)?;
+            assert_eq!((dated.number, dated.moment.recorded_ms), (2, 1_100));
+            assert_eq!(leaf(transaction, 1_000, 1_000)?.number, 3);
+            assert_eq!(leaves::head(transaction)?.leaves, 4);
+            too_long(transaction).unwrap_err();
+            Ok(())
+        })
+        .unwrap();
+    expected.extend([[1_100, 1_100]; 2]);
+    let stored = Log::stored(&*database);
+    assert_eq!(stored.leaves, expected);
+    assert_eq!(stored.moments, [[0, 1_000], [2, 1_100]]);
 }
 
 /// A note as a row that is kept: its number becomes `number`.
@@ -212,13 +309,7 @@ fn a_row_that_is_kept_is_there_for_whoever_names_its_table(scene: &Scene) {
             Ok(())
         })
         .unwrap();
-    let mut stored = None;
-    let read = database.read(&mut |transaction| {
-        stored = number(transaction, 1)?;
-        Ok(())
-    });
-    read.unwrap();
-    assert_eq!(stored, Some(5));
+    assert_eq!(noted(&*database), Some(5));
 }
 
 fn a_row_that_was_kept_goes_with_what_was_taken_back(scene: &Scene) {
@@ -407,15 +498,9 @@ fn the_log_is_what_it_would_be_were_each_leaf_written_for_itself(scene: &Scene) 
         ..Config::default()
     });
     let outcome = runner.run(&prop::collection::vec(transaction, 1..6), |story| {
-        let begun = processes[0].write(&mut |transaction| {
-            for table in ["moment", "leaf"] {
-                transaction.execute(&format!("DELETE FROM {table}"), &[])?;
-            }
-            let head = "UPDATE log_head SET leaves = 0, published = 0, recorded_ms = 0, \
-                 vault_ms = 0, moment_ms = -1, moment_before_ms = -1";
-            transaction.execute(head, &[]).map(drop)
-        });
-        begun.unwrap();
+        processes[0]
+            .write(&mut |transaction| empty_log(transaction))
+            .unwrap();
         let mut expected = Log::default();
         for (steps, process, fails) in &story {
             let process = &processes[*process];

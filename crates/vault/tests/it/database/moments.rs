@@ -13,7 +13,7 @@ use strongroom_vault::records::{purging, tombstones};
 use strongroom_vault::rules::life::{Delete, Object, State};
 use strongroom_vault::rules::moments::Marks;
 
-use crate::database::{Scene, both};
+use crate::database::{Scene, both, empty_log};
 
 both! {
     a_time_is_found_by_one_look_into_the_index
@@ -247,14 +247,10 @@ fn moments_go_and_every_time_shows_what_it_showed(scene: &Scene) {
         let mut now_ms = 1_000;
         let mut compared = None;
         let written = database.write(&mut |transaction| {
-            for table in [
-                "moment", "leaf", "object", "past", "putter", "purged", "tally",
-            ] {
+            empty_log(transaction)?;
+            for table in ["object", "past", "putter", "purged", "tally"] {
                 transaction.execute(&format!("DELETE FROM {table}"), &[])?;
             }
-            let head = "UPDATE log_head SET leaves = 0, published = 0, recorded_ms = 0, \
-                 vault_ms = 0, moment_ms = -1, moment_before_ms = -1";
-            transaction.execute(head, &[])?;
             now_ms = 1_000;
             for (number, (passed_ms, step)) in steps.iter().enumerate() {
                 now_ms += passed_ms;

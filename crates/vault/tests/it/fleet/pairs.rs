@@ -19,7 +19,7 @@ use strongroom_vault::publication::{LogFolder, Publisher};
 use super::process::is_thorough;
 use crate::vault::scene::{Pair, Scene, local_bodies, within};
 use crate::vault::{
-    attacks, hiding, holds, life, model, moments, parts, receipts, rejecting, scrubbing,
+    attacks, days, hiding, holds, life, model, moments, parts, receipts, rejecting, scrubbing,
 };
 
 /// How many tests are done at once on one server.
@@ -142,15 +142,21 @@ pub(super) const EVERYWHERE: &[fn()] = &[
     receipts::what_a_live_snapshots_receipt_names_is_not_purged_until_the_snapshot_is_gone,
     receipts::a_token_is_bound_to_the_first_key_until_an_administrator_lets_it_go,
     receipts::receipts_and_objects_share_one_quota,
+    days::repositories_are_bounded_by_the_day_as_objects_are,
+    days::the_log_tells_what_a_new_token_may_do_in_a_day,
+    days::the_day_of_a_token_can_be_raised,
+    days::a_token_that_may_not_do_anything_is_given_no_day,
 ];
 
-/// What looks into a folder, or at the room on its disk, besides.
+/// What looks into a folder, or at the room on its disk, besides; and what puts much and asks the
+/// database alone, so that a bucket would only make it long.
 const ON_A_FOLDER: &[fn()] = &[
     life::quotas_and_limits_hold,
     attacks::a_flood_of_snapshots_stops_at_the_bound_of_a_day,
     parts::much_is_hidden_shown_and_undeleted_a_part_at_a_time,
     moments::moments_go_of_which_nothing_tells_and_every_view_stays,
     receipts::parts::a_large_receipt_stands_as_a_small_one_does,
+    receipts::shares::a_run_that_looked_at_its_share_in_vain_is_gone_on_with_by_the_next,
 ];
 
 #[test]

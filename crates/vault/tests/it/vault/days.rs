@@ -9,7 +9,7 @@ use strongroom_vault::vault::{NewToken, Principal, TokenDay};
 use super::scene::{Scene, repository};
 
 #[test]
-fn repositories_are_bounded_by_the_day_as_objects_are() {
+pub(crate) fn repositories_are_bounded_by_the_day_as_objects_are() {
     let scene = Scene::new();
     let new = NewToken {
         right: Right::Append,
@@ -81,7 +81,7 @@ fn deletions_use_up_the_day() {
 }
 
 #[test]
-fn the_log_tells_what_a_new_token_may_do_in_a_day() {
+pub(crate) fn the_log_tells_what_a_new_token_may_do_in_a_day() {
     let scene = Scene::new();
     bounded(&scene, Right::Maintain, Some(9_000_000_000));
     bounded(&scene, Right::Append, None);
@@ -106,7 +106,7 @@ fn the_log_tells_what_a_new_token_may_do_in_a_day() {
 }
 
 #[test]
-fn the_day_of_a_token_can_be_raised() {
+pub(crate) fn the_day_of_a_token_can_be_raised() {
     let scene = Scene::new();
     let append = scene.token(Right::Append);
     scene.init(&append);
@@ -119,7 +119,10 @@ fn the_day_of_a_token_can_be_raised() {
         delete(*pack).unwrap();
     }
     assert!(delete(packs[2]).is_err());
-    let day = |bytes, objects| TokenDay { bytes, objects };
+    let day = |daily_bytes, daily_objects| TokenDay {
+        daily_bytes,
+        daily_objects,
+    };
     let set = |day| scene.vault.set_token_day(&maintain.name, day);
     assert_eq!(set(day(None, Some(3))).unwrap(), day(None, Some(3)));
     delete(packs[2]).unwrap();
@@ -132,9 +135,11 @@ fn the_day_of_a_token_can_be_raised() {
     let leaves = scene.acts("token-day");
     assert_eq!(leaves.len(), 2);
     assert_eq!(leaves[0]["token"], maintain.name);
-    assert_eq!(leaves[0]["objects"], 3);
-    assert!(leaves[0].get("bytes").is_none());
-    assert_eq!(leaves[1]["bytes"], 1_000);
+    // They are called what they are in the leaf of a new token.
+    assert_eq!(leaves[0]["daily_objects"], 3);
+    assert!(leaves[0].get("daily_bytes").is_none());
+    assert_eq!(leaves[1]["daily_objects"], 3);
+    assert_eq!(leaves[1]["daily_bytes"], 1_000);
     let refused = set(day(None, Some(u64::MAX)));
     assert!(
         matches!(refused, Err(Error::Malformed { .. })),
@@ -145,11 +150,11 @@ fn the_day_of_a_token_can_be_raised() {
 }
 
 #[test]
-fn a_token_that_may_not_do_anything_is_given_no_day() {
+pub(crate) fn a_token_that_may_not_do_anything_is_given_no_day() {
     let scene = Scene::new();
     let day = TokenDay {
-        bytes: None,
-        objects: Some(5),
+        daily_bytes: None,
+        daily_objects: Some(5),
     };
     let set = |name: &str| scene.vault.set_token_day(name, day);
     let (revoked, reader) = (scene.token(Right::Append), scene.token(Right::Read));

@@ -4,7 +4,7 @@ mod day;
 mod model;
 mod open_door;
 pub(crate) mod parts;
-mod shares;
+pub(crate) mod shares;
 
 use strongroom_model::receipt::NeedsChange;
 use strongroom_model::{FileName, FileType, Id, Needs, Receipt};

@@ -6,7 +6,7 @@ use super::World;
 use crate::vault::scene::Scene;
 
 #[test]
-fn a_run_that_looked_at_its_share_in_vain_is_gone_on_with_by_the_next() {
+pub(crate) fn a_run_that_looked_at_its_share_in_vain_is_gone_on_with_by_the_next() {
     // Three go in a run, and thirty are looked at.
     let world = World::within(Scene::with(|settings| settings.purge_share = 3));
     let scene = &world.scene;
