@@ -109,7 +109,6 @@ fn measure_engine(arguments: &Args, place: &Place) -> Result<(Vec<Contender>, Re
     for set in sets {
         println!("{set}: making the data");
         place.clear()?;
-        place.warm()?;
         let size = set.make(&place.source(), arguments.quick)?;
         println!("{set}: {} files, {} MB", size.files, size.bytes / 1_000_000);
         let mut samples = Samples::default();
@@ -156,6 +155,9 @@ fn measure_round(
                 continue;
             };
             place.clear_target()?;
+            if step.writes_much() {
+                place.warm()?;
+            }
             let mut sample = measure::measure(&mut command, &place.log())
                 .with_context(|| format!("{contender}: {step}"))?;
             sample.stored_bytes = data::size_of(&contender.repository(place))?.bytes;

@@ -48,6 +48,11 @@ impl Step {
             Self::First | Self::Unchanged | Self::Changed | Self::Restore => 1,
         }
     }
+
+    /// Whether it writes as much as there is.
+    pub(super) const fn writes_much(self) -> bool {
+        matches!(self, Self::First | Self::Restore)
+    }
 }
 
 impl fmt::Display for Step {
@@ -263,10 +268,11 @@ impl Place {
         remove(&self.root)
     }
 
-    /// Touches as much memory as a data set needs, where the place is a RAM disk: the host of a
-    /// virtual machine hands it out at first touch, and whoever comes first would pay.
+    /// Touches as much memory as a step writes at most, where the place is a RAM disk: the host of a
+    /// virtual machine hands it out at first touch and takes it back when it is free for a while,
+    /// and whoever comes first would pay. A restore took more than twice its time so.
     pub(super) fn warm(&self) -> Result<()> {
-        const BYTES: u64 = 4 << 30;
+        const BYTES: u64 = 2 << 30;
         fs::create_dir_all(&self.root)?;
         let path = self.root.join("warm");
         std::io::copy(
