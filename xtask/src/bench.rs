@@ -239,17 +239,11 @@ fn circumstances(
             .current_dir(workspace_root())
             .args(["describe", "--always", "--dirty"]),
     )?;
-    let file_system = capture(
-        Command::new("stat")
-            .args(["--file-system", "--format", "%T"])
-            // The folder itself is gone by now.
-            .arg(place.root().parent().unwrap_or(place.root())),
-    )?;
     Ok(report::Circumstances {
         date: date.trim().to_owned(),
         commit: commit.trim().to_owned(),
         machine: machine()?,
-        file_system: file_system.trim().to_owned(),
+        file_system: place.file_system()?,
         versions: versions.join(", "),
         rounds: arguments.rounds,
     })

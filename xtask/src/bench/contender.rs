@@ -250,6 +250,17 @@ impl Place {
         &self.root
     }
 
+    /// What the file system that it lies on is called.
+    pub(super) fn file_system(&self) -> Result<String> {
+        let said = capture(
+            Command::new("stat")
+                .args(["--file-system", "--format", "%T"])
+                // The folder itself may be gone.
+                .arg(self.root.parent().unwrap_or(&self.root)),
+        )?;
+        Ok(said.trim().to_owned())
+    }
+
     pub(super) fn source(&self) -> PathBuf {
         self.root.join("source")
     }

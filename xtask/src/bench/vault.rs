@@ -27,7 +27,7 @@ use load::{Load, Objects};
 use server::{Server, Which};
 
 pub(super) use flood::raise_file_limit;
-use tables::LeafCost;
+use tables::{LeafCost, Servers};
 pub(super) use tables::{Figures, text};
 
 /// What is measured.
@@ -71,28 +71,44 @@ pub(super) fn measure(place: &Place, rounds: u32, quick: bool) -> Result<Figures
     place.clear()?;
     place.warm()?;
     figures.leaves = leaves(rounds)?;
-    // Two seconds each, and so the first to be disturbed.
-    for round in 0..work.rounds * 3 {
-        let mut order = Which::ALL;
-        order.rotate_left(round as usize % Which::ALL.len());
-        for which in order {
-            small(which, place, &work, &mut figures)?;
-        }
-    }
-    large(place, &work, &mut figures)?;
+    both(place, &work, &mut figures.servers)?;
     for _ in 0..work.rounds {
         listing(place, &work, &mut figures)?;
     }
     under_flood(place, &work, &mut figures)?;
     place.clear()?;
+    let disk = Place::new(&crate::run::target_folder());
+    let (here, there) = (place.file_system()?, disk.file_system()?);
+    if here != there {
+        println!("the same on {there}");
+        let mut servers = Servers::default();
+        both(&disk, &work, &mut servers)?;
+        disk.clear()?;
+        figures.on_disk = Some((there, servers));
+    }
     Ok(figures)
 }
 
-/// Objects of 4 KiB: put, then got.
-fn small(which: Which, place: &Place, work: &Work, figures: &mut Figures) -> Result<()> {
-    let folder = place.root().join("small");
-    reset(&folder)?;
-    let server = Server::start(which, &folder)?;
+/// What both servers can do.
+fn both(place: &Place, work: &Work, servers: &mut Servers) -> Result<()> {
+    // Two seconds each, and so the first to be disturbed.
+    for round in 0..work.rounds * 3 {
+        let mut order = Which::ALL;
+        order.rotate_left(round as usize % Which::ALL.len());
+        for which in order {
+            let folder = place.root().join("small").join(format!("{round}-{which}"));
+            small(which, &folder, work, servers)?;
+        }
+    }
+    reset(&place.root().join("small"))?;
+    large(place, work, servers)
+}
+
+/// Objects of 4 KiB: put, then got. In a folder where none were before: for minutes, ext4 looks for
+/// each new file past all that were removed, and that was more than half of all work.
+fn small(which: Which, folder: &Path, work: &Work, servers: &mut Servers) -> Result<()> {
+    reset(folder)?;
+    let server = Server::start(which, folder)?;
     let load = Load::new(&server, REPOSITORY);
     load.create()?;
     let objects = Objects::new(work.small_objects);
@@ -100,13 +116,13 @@ fn small(which: Which, place: &Place, work: &Work, figures: &mut Figures) -> Res
     let put = seconds(load.put(&objects, CONNECTIONS)?);
     let got = seconds(load.get(&objects, CONNECTIONS)?);
     println!("small objects  {which:<7} {put:8.0} put/s  {got:8.0} got/s");
-    figures.put_rates.add(which, put);
-    figures.get_rates.add(which, got);
+    servers.put_rates.add(which, put);
+    servers.get_rates.add(which, got);
     server.stop()
 }
 
 /// restic, both ways, of data that does not compress.
-fn large(place: &Place, work: &Work, figures: &mut Figures) -> Result<()> {
+fn large(place: &Place, work: &Work, servers: &mut Servers) -> Result<()> {
     let source = place.root().join("source");
     reset(&source)?;
     data::random(&source.join("random"), work.large_bytes)?;
@@ -131,8 +147,8 @@ fn large(place: &Place, work: &Work, figures: &mut Figures) -> Result<()> {
                 backup.as_secs_f64(),
                 restore.as_secs_f64()
             );
-            figures.backups.add(which, backup.as_secs_f64());
-            figures.restores.add(which, restore.as_secs_f64());
+            servers.backups.add(which, backup.as_secs_f64());
+            servers.restores.add(which, restore.as_secs_f64());
             server.stop()?;
         }
     }
@@ -277,5 +293,9 @@ fn reset(folder: &Path) -> Result<()> {
         }
         _ => {}
     }
-    Ok(fs::create_dir_all(folder)?)
+    fs::create_dir_all(folder)?;
+    // Whoever flushes would pay for what was removed, and for what another has written and not
+    // flushed.
+    rustix::fs::sync();
+    Ok(())
 }

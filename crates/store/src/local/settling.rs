@@ -10,8 +10,10 @@
 //! - A sync of the whole says less than one of a file. It tells of a loss once per open file, so it
 //!   is asked by the file that was begun first: nothing of any of these bodies was written before
 //!   that was opened, and nobody has asked by it. It says nothing where the file system has become
-//!   read-only, and older kernels do not say that a journal could not be written. So one body must be
-//!   settled for itself afterwards, or the whole is not believed and each is asked for itself.
+//!   read-only, and older kernels do not say that a journal could not be written. So the file of one
+//!   body must be synchronised for itself afterwards, or the whole is not believed and each is asked
+//!   for itself. Its folder is not asked: that has new names by then, for which a journal is written
+//!   once more.
 //! - On network, FUSE and overlay file systems it may not reach the disk at all. So it is done only
 //!   on those of which it is known that it does.
 //! - A name that is not durable yet may stand for no bytes after a power cut. So a body gets its name
@@ -83,8 +85,11 @@ trait Sync {
     /// All of the file system that a body is on.
     fn whole(&self, of: &Unsettled) -> rustix::io::Result<()>;
 
-    /// One body and its name.
-    fn one(&self, body: &Unsettled) -> rustix::io::Result<()>;
+    /// The file of one body.
+    fn file(&self, body: &Unsettled) -> rustix::io::Result<()>;
+
+    /// The name of one body.
+    fn name(&self, body: &Unsettled) -> rustix::io::Result<()>;
 }
 
 struct Disk;
@@ -94,8 +99,11 @@ impl Sync for Disk {
         durable::sync_whole(of.file.file())
     }
 
-    fn one(&self, body: &Unsettled) -> rustix::io::Result<()> {
-        body.file.sync()?;
+    fn file(&self, body: &Unsettled) -> rustix::io::Result<()> {
+        body.file.sync()
+    }
+
+    fn name(&self, body: &Unsettled) -> rustix::io::Result<()> {
         folder::sync(&body.folder)
     }
 }
@@ -139,7 +147,7 @@ fn settle_by(bodies: &[Named], sync: &dyn Sync, slow: &Slow) -> Vec<Result<()>> 
         Some(body) => {
             let settled = match body.is_on(&devices) {
                 true => body.file.check_size(),
-                false => sync.one(body),
+                false => sync.file(body).and_then(|()| sync.name(body)),
             };
             settled.map_err(|errno| body.fault(errno))
         }
@@ -155,7 +163,7 @@ fn is_whole_settled(device: u64, first: &Unsettled, sync: &dyn Sync, slow: &Slow
         return false;
     }
     let began = Instant::now();
-    let is_settled = sync.whole(first).is_ok() && sync.one(first).is_ok();
+    let is_settled = sync.whole(first).is_ok() && sync.file(first).is_ok();
     if began.elapsed() > slow.limit {
         slow.since.lock().insert(device, Instant::now());
     }
@@ -223,9 +231,10 @@ mod tests {
     #[derive(Default)]
     struct Faulty {
         whole: Option<Errno>,
-        one: Option<Errno>,
+        file: Option<Errno>,
         asked_by: Mutex<Vec<u64>>,
-        ones: AtomicUsize,
+        files: AtomicUsize,
+        names: AtomicUsize,
     }
 
     impl Sync for Faulty {
@@ -234,9 +243,22 @@ mod tests {
             self.whole.map_or(Ok(()), Err)
         }
 
-        fn one(&self, _: &Unsettled) -> rustix::io::Result<()> {
-            self.ones.fetch_add(1, Ordering::Relaxed);
-            self.one.map_or(Ok(()), Err)
+        fn file(&self, _: &Unsettled) -> rustix::io::Result<()> {
+            self.files.fetch_add(1, Ordering::Relaxed);
+            self.file.map_or(Ok(()), Err)
+        }
+
+        fn name(&self, _: &Unsettled) -> rustix::io::Result<()> {
+            self.names.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        }
+    }
+
+    impl Faulty {
+        /// How often it was asked for a file, and for a name.
+        fn ones(&self) -> (usize, usize) {
+            let of = |count: &AtomicUsize| count.load(Ordering::Relaxed);
+            (of(&self.files), of(&self.names))
         }
     }
 
@@ -272,19 +294,19 @@ mod tests {
         let began = |named: &Named| named.0.as_ref().unwrap().file.began();
         let first = named.iter().map(began).min().unwrap();
         assert_eq!(*disk.asked_by.lock(), [first]);
-        assert_eq!(disk.ones.load(Ordering::Relaxed), 1);
+        assert_eq!(disk.ones(), (1, 0));
         // A few are asked for each.
         let few = Faulty::default();
         assert_eq!(failures(&named[..MANY - 1], &few, &Slow::new(LONG)), 0);
         assert_eq!(few.asked_by.lock().len(), 0);
-        assert_eq!(few.ones.load(Ordering::Relaxed), MANY - 1);
+        assert_eq!(few.ones(), (MANY - 1, MANY - 1));
     }
 
     #[test]
     fn a_whole_that_says_all_is_well_is_not_believed_where_a_file_says_otherwise() {
         let (_folder, named) = named(20);
         let read_only = Faulty {
-            one: Some(Errno::ROFS),
+            file: Some(Errno::ROFS),
             ..Faulty::default()
         };
         assert_eq!(failures(&named, &read_only, &Slow::new(LONG)), 20);
@@ -293,7 +315,7 @@ mod tests {
             ..Faulty::default()
         };
         assert_eq!(failures(&named, &lost, &Slow::new(LONG)), 0);
-        assert_eq!(lost.ones.load(Ordering::Relaxed), 20);
+        assert_eq!(lost.ones(), (20, 20));
     }
 
     #[test]
@@ -305,6 +327,6 @@ mod tests {
             assert_eq!(failures(&named, &disk, &slow), 0);
         }
         assert_eq!(disk.asked_by.lock().len(), 1);
-        assert_eq!(disk.ones.load(Ordering::Relaxed), 1 + 20);
+        assert_eq!(disk.ones(), (1 + 20, 20));
     }
 }

@@ -262,7 +262,9 @@ fn ask_once(address: SocketAddrV4, number: u32) -> Result<u16> {
     stream.write_all(head.as_bytes())?;
     let mut answer = [0; 12];
     stream.read_exact(&mut answer)?;
-    let status = answer.strip_prefix(b"HTTP/1.1 ").context("It is not HTTP")?;
+    let status = answer
+        .strip_prefix(b"HTTP/1.1 ")
+        .context("It is not HTTP")?;
     Ok(std::str::from_utf8(status)?.parse()?)
 }
 
@@ -315,7 +317,8 @@ mod tests {
             panic!("it is not an IPv4 address");
         };
         let server = std::thread::spawn(move || {
-            let answers: [&[u8]; 3] = [b"HTTP/1.1 401 Unauthorized\r\n", b"HTTP/1.1 429 T\r\n", b""];
+            let answers: [&[u8]; 3] =
+                [b"HTTP/1.1 401 Unauthorized\r\n", b"HTTP/1.1 429 T\r\n", b""];
             answers.map(|answer| {
                 let (mut stream, from) = listener.accept().unwrap();
                 let mut head = [0; 1_024];

@@ -13,13 +13,21 @@ pub(super) struct Both {
     rclone: Vec<f64>,
 }
 
-/// Everything measured of the vault.
+/// What both servers can do.
 #[derive(Debug, Default)]
-pub(in crate::bench) struct Figures {
+pub(super) struct Servers {
     pub(super) put_rates: Both,
     pub(super) get_rates: Both,
     pub(super) backups: Both,
     pub(super) restores: Both,
+}
+
+/// Everything measured of the vault.
+#[derive(Debug, Default)]
+pub(in crate::bench) struct Figures {
+    pub(super) servers: Servers,
+    /// The same on a disk, and its file system, where all else was measured in memory.
+    pub(super) on_disk: Option<(String, Servers)>,
     pub(super) list_seconds: Vec<f64>,
     pub(super) list_peaks: Vec<f64>,
     pub(super) quiet_seconds: Vec<f64>,
@@ -67,6 +75,7 @@ pub(in crate::bench) fn text(figures: &Figures) -> String {
         bound: Bound::AtLeast,
         ..at_most(what, measured, limit)
     };
+    let servers = &figures.servers;
     let flooded = median(&figures.flood_seconds) / median(&figures.quiet_seconds);
     let of_leaves = |figure: fn(&LeafCost) -> f64| {
         let figures: Vec<_> = figures.leaves.iter().map(figure).collect();
@@ -76,22 +85,22 @@ pub(in crate::bench) fn text(figures: &Figures) -> String {
     let targets = [
         at_most(
             "restic backup of 2 GB, time of rclone's",
-            figures.backups.ratio(),
+            servers.backups.ratio(),
             1.15,
         ),
         at_most(
             "restic restore of 2 GB, time of rclone's",
-            figures.restores.ratio(),
+            servers.restores.ratio(),
             1.15,
         ),
         at_least(
             "4 KiB objects put, 64 connections, rate of rclone's",
-            figures.put_rates.ratio(),
+            servers.put_rates.ratio(),
             1.0,
         ),
         at_least(
             "4 KiB objects got, 64 connections, rate of rclone's",
-            figures.get_rates.ratio(),
+            servers.get_rates.ratio(),
             1.0,
         ),
         at_most(
@@ -102,7 +111,7 @@ pub(in crate::bench) fn text(figures: &Figures) -> String {
         at_most("… peak memory, MB", median(&figures.list_peaks), 300.0),
         at_most(
             "a leaf, share of a small put over HTTP",
-            leaf_us * figures.put_rates.medians().0 / 1e6,
+            leaf_us * servers.put_rates.medians().0 / 1e6,
             0.10,
         ),
         at_most("restic backup under flood, of its usual time", flooded, 2.0),
@@ -111,21 +120,8 @@ pub(in crate::bench) fn text(figures: &Figures) -> String {
         "The vault's figures, divided by rclone's where both can do it.",
         &targets,
     );
-    text += "\n## Figures\n\n| | vault | rclone | ratio |\n|---|---|---|---|\n";
-    let rows = [
-        ("restic backup, s", &figures.backups),
-        ("restic restore, s", &figures.restores),
-        ("4 KiB objects put, a second", &figures.put_rates),
-        ("4 KiB objects got, a second", &figures.get_rates),
-    ];
-    for (what, both) in rows {
-        let (vault, rclone) = both.medians();
-        _ = writeln!(
-            text,
-            "| {what} | {vault:.2} | {rclone:.2} | {:.2} |",
-            both.ratio()
-        );
-    }
+    text += "\n## Figures\n\n";
+    text += &servers.table();
     _ = write!(
         text,
         "\nA backup of a quarter of the data takes {:.2} s in quiet, and {:.2} s with 2,000 idle or \
@@ -142,7 +138,38 @@ pub(in crate::bench) fn text(figures: &Figures) -> String {
          without HTTP, {:.1} µs of both cores.\n",
         of_leaves(|cost| cost.put_us),
     );
+    if let Some((file_system, servers)) = &figures.on_disk {
+        _ = write!(
+            text,
+            "\n## On a disk\n\n\
+             The same beside each other on {file_system}, where a flush costs what it costs. What \
+             rclone has answered for may be gone after a loss of power; what the vault has is on \
+             the disk, and so are the database that names it and the log that tells of it.\n\n{}",
+            servers.table()
+        );
+    }
     text
+}
+
+impl Servers {
+    fn table(&self) -> String {
+        let rows = [
+            ("restic backup, s", &self.backups),
+            ("restic restore, s", &self.restores),
+            ("4 KiB objects put, a second", &self.put_rates),
+            ("4 KiB objects got, a second", &self.get_rates),
+        ];
+        let mut text = "| | vault | rclone | ratio |\n|---|---|---|---|\n".to_owned();
+        for (what, both) in rows {
+            let (vault, rclone) = both.medians();
+            _ = writeln!(
+                text,
+                "| {what} | {vault:.2} | {rclone:.2} | {:.2} |",
+                both.ratio()
+            );
+        }
+        text
+    }
 }
 
 fn median(figures: &[f64]) -> f64 {
