@@ -60,7 +60,7 @@ pub fn make_folder(path: &Path) -> io::Result<()> {
         make_folder(above)?;
     }
     match DirBuilder::new().mode(0o700).create(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists || path.is_file() => Err(error),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists || !path.is_dir() => Err(error),
         // Also where another process has made it meanwhile.
         _ => sync_folder_of(path),
     }
@@ -86,10 +86,32 @@ fn write_beside(path: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
     Ok(passing)
 }
 
+/// Makes durable that a file is there which was only found, and that its folder is: whoever made
+/// them may have died before they were, or not have come so far yet.
+pub(crate) fn assure(path: &Path) -> io::Result<()> {
+    sync_folder_of(path)?;
+    path.parent().map_or(Ok(()), sync_folder_of)
+}
+
 /// Waits until the name of a file or folder is on the disk.
+///
+/// Some network file systems cannot do that and say so; there is nothing more to be had there.
 pub(crate) fn sync_folder_of(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|path| !path.as_os_str().is_empty());
-    sync(&File::open(folder.unwrap_or(Path::new(".")))?)
+    let folder = match File::open(folder.unwrap_or(Path::new("."))) {
+        // Who may not read it did not make anything in it either.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(()),
+        folder => folder?,
+    };
+    match sync(&folder) {
+        Err(error) if is_nothing_to_be_had(&error) => Ok(()),
+        synced => synced,
+    }
+}
+
+fn is_nothing_to_be_had(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidInput, Unsupported};
+    matches!(error.kind(), InvalidInput | Unsupported)
 }
 
 /// Waits until a file, or the names in a folder, are on the disk.
@@ -103,7 +125,7 @@ pub(crate) fn sync(opened: &File) -> io::Result<()> {
 pub(crate) mod tests {
     use std::cell::RefCell;
     use std::os::fd::AsRawFd;
-    use std::os::unix::fs::MetadataExt;
+    use std::os::unix::fs::{MetadataExt, symlink};
 
     use tempfile::TempDir;
 
@@ -222,6 +244,23 @@ pub(crate) mod tests {
         assert!(synced.is_empty(), "{synced:?}");
         fs::write(root.path().join("file"), b"bytes").unwrap();
         make_folder(&root.path().join("file")).unwrap_err();
+        symlink("nowhere", root.path().join("dangling")).unwrap();
+        make_folder(&root.path().join("dangling")).unwrap_err();
+    }
+
+    #[test]
+    fn a_file_that_was_found_is_durable_with_its_folder_once_that_is_assured() {
+        let root = TempDir::new().unwrap();
+        let keys = root.path().join("keys");
+        fs::create_dir(&keys).unwrap();
+        let key = keys.join("log.key");
+        fs::write(&key, b"a key").unwrap();
+        let synced = synced_by(|| assure(&key).unwrap());
+        let [name, folder] = &synced[..] else {
+            panic!("{synced:?}");
+        };
+        assert_named(name, &key);
+        assert_named(folder, &keys);
     }
 
     #[test]

@@ -250,6 +250,10 @@ impl Place {
         &self.root
     }
 
+    pub(super) fn is_in_memory(&self) -> Result<bool> {
+        Ok(self.file_system()? == "tmpfs")
+    }
+
     /// What the file system that it lies on is called.
     pub(super) fn file_system(&self) -> Result<String> {
         let said = capture(
@@ -284,6 +288,9 @@ impl Place {
     /// and whoever comes first would pay. A restore took more than twice its time so.
     pub(super) fn warm(&self) -> Result<()> {
         const BYTES: u64 = 2 << 30;
+        if !self.is_in_memory()? {
+            return Ok(());
+        }
         fs::create_dir_all(&self.root)?;
         let path = self.root.join("warm");
         std::io::copy(

@@ -155,7 +155,7 @@ pub(super) fn head(circumstances: &Circumstances) -> String {
          Peak memory is what the kernel counted for the process; stored is one repository.\n\
          One percent changed means every hundredth file in (a) and (e), every hundredth block of 512 KiB elsewhere.\n\
          A keyless verify reads every byte of all three copies; of copies in folders it hashes the first and compares the others with it, which proves as much.\n\
-         Before each first backup and each restore, whoever's it is, 2 GiB of memory are written and given back, so that nobody pays for what a host gives its virtual machine at first touch.\n",
+         On a RAM disk, before each first backup and each restore, whoever's it is, 2 GiB of memory are written and given back, so that nobody pays for what a host gives its virtual machine at first touch.\n",
         circumstances.table()
     )
 }

@@ -282,7 +282,7 @@ mod tests {
         let [whole, file] = &synced[..] else {
             panic!("{synced:?}");
         };
-        // Linux tells of a whole what was lost from 5.8 on. It is asked by the file begun first.
+        // Linux tells of a whole what was lost from 5.17 on. It is asked by the file begun first.
         assert!(whole.is_whole, "{synced:?}");
         let base = Place::of(names[0]).base;
         assert!(whole.path.ends_with(&base), "{synced:?}");

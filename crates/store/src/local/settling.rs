@@ -10,10 +10,12 @@
 //! - A sync of the whole says less than one of a file. It tells of a loss once per open file, so it
 //!   is asked by the file that was begun first: nothing of any of these bodies was written before
 //!   that was opened, and nobody has asked by it. It says nothing where the file system has become
-//!   read-only, and older kernels do not say that a journal could not be written. So the file of one
-//!   body must be synchronised for itself afterwards, or the whole is not believed and each is asked
-//!   for itself. Its folder is not asked: that has new names by then, for which a journal is written
-//!   once more.
+//!   read-only, as one does whose journal or transaction could not be written; nor need a file say
+//!   so, whose own bytes were on the disk before. So that file must be synchronised for itself
+//!   afterwards, and the file system must be writable even then, or the whole is not believed and
+//!   each is asked for itself. Its folder is not asked: that has new names by then, for which a
+//!   journal is written once more.
+//! - Kernels before 5.17 may not say that a journal could not be written. There each is asked.
 //! - On network, FUSE and overlay file systems it may not reach the disk at all. So it is done only
 //!   on those of which it is known that it does.
 //! - A name that is not durable yet may stand for no bytes after a power cut. So a body gets its name
@@ -25,6 +27,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use rustix::fs::StatVfsMountFlags;
 use rustix::io::Errno;
 
 use crate::Result;
@@ -90,6 +93,9 @@ trait Sync {
 
     /// The name of one body.
     fn name(&self, body: &Unsettled) -> rustix::io::Result<()>;
+
+    /// Whether the file system that a body is on has not become read-only.
+    fn is_writable(&self, of: &Unsettled) -> rustix::io::Result<bool>;
 }
 
 struct Disk;
@@ -105,6 +111,11 @@ impl Sync for Disk {
 
     fn name(&self, body: &Unsettled) -> rustix::io::Result<()> {
         folder::sync(&body.folder)
+    }
+
+    fn is_writable(&self, of: &Unsettled) -> rustix::io::Result<bool> {
+        let flags = rustix::fs::fstatvfs(of.file.file())?.f_flag;
+        Ok(!flags.contains(StatVfsMountFlags::RDONLY))
     }
 }
 
@@ -163,7 +174,9 @@ fn is_whole_settled(device: u64, first: &Unsettled, sync: &dyn Sync, slow: &Slow
         return false;
     }
     let began = Instant::now();
-    let is_settled = sync.whole(first).is_ok() && sync.file(first).is_ok();
+    let is_settled = sync.whole(first).is_ok()
+        && sync.file(first).is_ok()
+        && sync.is_writable(first) == Ok(true);
     if began.elapsed() > slow.limit {
         slow.since.lock().insert(device, Instant::now());
     }
@@ -187,7 +200,7 @@ fn trusted_device(file: &Temporary<Arc<OwnedFd>>) -> Option<u64> {
 /// Whether the kernel says of a whole file system that something was lost.
 static TELLS_OF_LOSSES: LazyLock<bool> = LazyLock::new(|| {
     let name = rustix::system::uname();
-    is_at_least(&name.release().to_string_lossy(), (5, 8))
+    is_at_least(&name.release().to_string_lossy(), (5, 17))
 });
 
 /// Whether a kernel's release, as `6.1.0-18-amd64`, is at least this; no where it cannot be read.
@@ -213,17 +226,18 @@ mod tests {
     #[test]
     fn releases_of_kernels_are_compared_by_number() {
         for (release, is_new) in [
-            ("5.8.0", true),
-            ("5.10.0-28-amd64", true),
+            ("5.17.0", true),
+            ("5.100.0-28-amd64", true),
             ("6.1", true),
-            ("5.7.19", false),
+            ("5.16.19", false),
+            ("5.2.1", false),
             ("4.19.0-26", false),
             ("3.10.0-1160.el7", false),
             ("5", false),
             ("", false),
             ("new", false),
         ] {
-            assert_eq!(is_at_least(release, (5, 8)), is_new, "{release}");
+            assert_eq!(is_at_least(release, (5, 17)), is_new, "{release}");
         }
     }
 
@@ -232,6 +246,7 @@ mod tests {
     struct Faulty {
         whole: Option<Errno>,
         file: Option<Errno>,
+        is_read_only: bool,
         asked_by: Mutex<Vec<u64>>,
         files: AtomicUsize,
         names: AtomicUsize,
@@ -250,7 +265,14 @@ mod tests {
 
         fn name(&self, _: &Unsettled) -> rustix::io::Result<()> {
             self.names.fetch_add(1, Ordering::Relaxed);
-            Ok(())
+            match self.is_read_only {
+                true => Err(Errno::ROFS),
+                false => Ok(()),
+            }
+        }
+
+        fn is_writable(&self, _: &Unsettled) -> rustix::io::Result<bool> {
+            Ok(!self.is_read_only)
         }
     }
 
@@ -303,8 +325,14 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_that_says_all_is_well_is_not_believed_where_a_file_says_otherwise() {
+    fn a_whole_that_says_all_is_well_is_not_believed_where_anything_says_otherwise() {
         let (_folder, named) = named(20);
+        let turned_read_only = Faulty {
+            is_read_only: true,
+            ..Faulty::default()
+        };
+        assert_eq!(failures(&named, &turned_read_only, &Slow::new(LONG)), 20);
+        assert_eq!(turned_read_only.ones(), (1 + 20, 20));
         let read_only = Faulty {
             file: Some(Errno::ROFS),
             ..Faulty::default()

@@ -104,6 +104,8 @@ fn settled(
     let signer = signer(&seed).map_err(of_log)?;
     let key = signer.verifier().to_string();
     if found.is_none() {
+        // Also where it was found: from now on the vault is lost without it.
+        durable::assure(&path).map_err(Error::of_vault(format!("keep {}", path.display())))?;
         let ours = key.clone();
         found = vault.commit(move |transaction| settle(transaction, &ours))?;
     }

@@ -370,37 +370,35 @@ pub fn append(transaction: &mut dyn Transaction, moment: Moment, act: &Act) -> R
 /// a process did that was asleep is dated when it is committed, not when it began.
 ///
 /// # Errors
-/// Those of the database.
+/// Those of the database. A leaf that the log cannot hold leaves nothing behind, no time either.
 pub fn append_dated(transaction: &mut dyn Transaction, moment: Moment, act: &Act) -> Result<Dated> {
-    let kept = transaction.kept();
-    let (head, is_later) = match kept {
+    // Before the head is touched, with the longest number: what cannot be told takes none.
+    encode(u64::MAX, moment, act)?;
+    let (head, is_later) = match transaction.kept() {
         Some(head) => one_more(head, moment),
         None => take_head(transaction, moment)?,
     };
-    let encoded = encode(head, act);
-    if encoded.is_err() && kept.is_none() {
-        give_back(transaction)?;
-    }
-    let (dated, entry) = encoded?;
+    let [leaves, recorded_ms, vault_ms] = head.numbers;
+    let dated = Dated {
+        number: unsigned(leaves - 1)?,
+        moment: Moment {
+            recorded_ms,
+            vault_ms,
+        },
+    };
+    let entry = encode(dated.number, dated.moment, act)?;
     let statement = "INSERT INTO leaf (number, entry) VALUES ($1, $2)";
     let key = Value::Int(signed(dated.number)?);
     transaction.execute(statement, &[key, Value::Bytes(&entry)])?;
     if is_later {
         note_moment(transaction, dated.number, dated.moment.recorded_ms)?;
     }
-    // Not before the leaf is there: one that cannot be written takes no number.
     transaction.keep(head);
     Ok(dated)
 }
 
-/// The last leaf of a head, as the log hashes it.
-fn encode(head: Kept, act: &Act) -> Result<(Dated, Vec<u8>)> {
-    let [leaves, recorded_ms, vault_ms] = head.numbers;
-    let number = unsigned(leaves - 1)?;
-    let moment = Moment {
-        recorded_ms,
-        vault_ms,
-    };
+/// A leaf, as the log hashes it.
+fn encode(number: u64, moment: Moment, act: &Act) -> Result<Vec<u8>> {
     let leaf = Leaf {
         n: number,
         at: timestamp(moment.recorded_ms)?,
@@ -412,7 +410,7 @@ fn encode(head: Kept, act: &Act) -> Result<(Dated, Vec<u8>)> {
     if entry.len() > ENTRY_LIMIT_BYTES {
         return Err(damaged("a leaf is too long for the log"));
     }
-    Ok((Dated { number, moment }, entry))
+    Ok(entry)
 }
 
 /// Writes the head as a transaction leaves it. Its times are those of the last leaf, of which
@@ -458,15 +456,6 @@ fn take_head(transaction: &mut dyn Transaction, moment: Moment) -> Result<(Kept,
         Ok((head, recorded_ms > row.int(3)?))
     })?;
     taken.ok_or_else(|| damaged("the log has no head"))
-}
-
-/// Gives back the number that the first leaf of a transaction has taken and cannot be written with,
-/// and the moment that would have begun with it: whatever its work makes of the error, the log has
-/// no gap. What time it was stays known.
-fn give_back(transaction: &mut dyn Transaction) -> Result<()> {
-    let statement = "UPDATE log_head SET leaves = leaves - 1, moment_ms = moment_before_ms \
-                     WHERE one = 1";
-    transaction.execute(statement, &[]).map(drop)
 }
 
 /// Notes what time it is, so that no leaf from now on is dated before it.

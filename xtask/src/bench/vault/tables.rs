@@ -33,7 +33,7 @@ pub(in crate::bench) struct Figures {
     pub(super) quiet_seconds: Vec<f64>,
     pub(super) flood_seconds: Vec<f64>,
     pub(super) flood_peaks: Vec<f64>,
-    /// Requests a second of the flood that were really answered.
+    /// Requests a second of the flood that were really looked up.
     pub(super) flood_rates: Vec<f64>,
     pub(super) leaves: Vec<LeafCost>,
 }
@@ -126,7 +126,7 @@ pub(in crate::bench) fn text(figures: &Figures) -> String {
         text,
         "\nA backup of a quarter of the data takes {:.2} s in quiet, and {:.2} s with 2,000 idle or \
          slow connections and {:.0} requests a second beside it, each with another token that \
-         is none and from another address, counted as they were answered; the vault holds at most {:.0} MB meanwhile.\n",
+         is none and from another address, counted as they were looked up; the vault holds at most {:.0} MB meanwhile.\n",
         median(&figures.quiet_seconds),
         median(&figures.flood_seconds),
         median(&figures.flood_rates),

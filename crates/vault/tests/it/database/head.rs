@@ -246,7 +246,7 @@ fn a_leaf_that_is_too_long_takes_no_number_wherever_it_comes(scene: &Scene) {
         .unwrap();
     let mut expected = vec![[1_000, 1_000]; 2];
     assert_eq!(Log::stored(&*database).leaves, expected);
-    // As the first of its transaction, which has taken the head, and where that was let go.
+    // As the first of its transaction, and where the head was let go.
     database
         .write(&mut |transaction| {
             for _ in 0..2 {
@@ -262,19 +262,20 @@ fn a_leaf_that_is_too_long_takes_no_number_wherever_it_comes(scene: &Scene) {
     database
         .write(&mut |transaction| {
             too_long(transaction).unwrap_err();
-            // What time it was is known, and begins with the leaf that there is.
+            // It leaves no time behind either.
             let dated = leaf(transaction, 1_000, 1_000)?;
-            assert_eq!((dated.number, dated.moment.recorded_ms), (2, 1_100));
+            assert_eq!((dated.number, dated.moment.recorded_ms), (2, 1_000));
             assert_eq!(leaf(transaction, 1_000, 1_000)?.number, 3);
             assert_eq!(leaves::head(transaction)?.leaves, 4);
             too_long(transaction).unwrap_err();
             Ok(())
         })
         .unwrap();
-    expected.extend([[1_100, 1_100]; 2]);
+    expected.extend([[1_000, 1_000]; 2]);
     let stored = Log::stored(&*database);
     assert_eq!(stored.leaves, expected);
-    assert_eq!(stored.moments, [[0, 1_000], [2, 1_100]]);
+    assert_eq!(stored.moments, [[0, 1_000]]);
+    assert_eq!([stored.recorded_ms, stored.vault_ms], [1_000, 1_000]);
 }
 
 /// A note as a row that is kept: its number becomes `number`.

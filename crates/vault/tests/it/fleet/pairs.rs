@@ -142,6 +142,7 @@ pub(super) const EVERYWHERE: &[fn()] = &[
     receipts::what_a_live_snapshots_receipt_names_is_not_purged_until_the_snapshot_is_gone,
     receipts::a_token_is_bound_to_the_first_key_until_an_administrator_lets_it_go,
     receipts::receipts_and_objects_share_one_quota,
+    // But for the one that passes a whole day tick by tick; the end of a day is among the acts.
     days::repositories_are_bounded_by_the_day_as_objects_are,
     days::the_log_tells_what_a_new_token_may_do_in_a_day,
     days::the_day_of_a_token_can_be_raised,
