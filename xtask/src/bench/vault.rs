@@ -27,8 +27,8 @@ use load::{Load, Objects};
 use server::{Server, Which};
 
 pub(super) use flood::raise_file_limit;
-use tables::{LeafCost, Servers};
 pub(super) use tables::{Figures, text};
+use tables::{LeafCost, Servers};
 
 /// What is measured.
 #[derive(Debug, Clone, Copy)]
