@@ -27,7 +27,7 @@ use std::path::Path;
 use strongroom_model::Id;
 use strongroom_repo::Snapshot;
 
-use crate::backup::pool::Pool;
+use crate::backup::pool::{Pool, Taken};
 use crate::filesystem::{FsError, TargetFolder};
 use crate::parallel::cores;
 use crate::progress::Progress;
@@ -150,7 +150,7 @@ fn run(
         let shared = Restore {
             set: &set,
             selection: selection.clone(),
-            pool: Pool::new(threads * TASKS_PER_THREAD),
+            pool: Pool::new(threads * TASKS_PER_THREAD, Taken::Last),
             window: WindowLimits::of(set.is_local()),
             links: Links::default(),
             zeros: ZeroChunk::default(),

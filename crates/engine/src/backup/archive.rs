@@ -17,7 +17,7 @@ use crate::backup::folder::FolderState;
 use crate::backup::needs::Needs;
 use crate::backup::own_copies::OwnCopies;
 use crate::backup::packer::Packer;
-use crate::backup::pool::{Job, Pool};
+use crate::backup::pool::{Job, Pool, Taken};
 use crate::backup::report::{MAX_ERRORS_TOLD, SourceError, SourceErrorKind, Stats};
 use crate::backup::walk::FolderJob;
 use crate::backup::worker::Worker;
@@ -130,7 +130,7 @@ impl<'a> Archive<'a> {
             cancel: parts.cancel,
             threads: parts.threads,
             old_tree_failures: AtomicU32::new(0),
-            pool: Pool::new(parts.threads * PIECES_PER_THREAD),
+            pool: Pool::new(parts.threads * PIECES_PER_THREAD, Taken::First),
             inodes: Mutex::default(),
             hole_bytes_left: AtomicU64::new(MAX_FILE_BYTES),
             errors: Mutex::default(),

@@ -18,6 +18,19 @@ pub(crate) struct Pool<D, F, P> {
     state: Mutex<State<D, F, P>>,
     changed: Condvar,
     piece_limit: usize,
+    /// Which of the waiting pieces a thread takes.
+    taken: Taken,
+}
+
+/// Which of the pieces that wait is taken next; whoever has to do one since too many wait does the
+/// one that has waited longest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// The one that has waited longest.
+    First,
+    /// The one that came last: so who brings pieces and who takes them work on different ones of
+    /// neighbours.
+    Last,
 }
 
 /// One thing to do.
@@ -55,7 +68,7 @@ impl<D, F, P> PoolClaim<'_, D, F, P> {
 
 impl<D, F, P> Pool<D, F, P> {
     /// An empty pool in which at most `piece_limit` pieces wait.
-    pub(crate) fn new(piece_limit: usize) -> Self {
+    pub(crate) fn new(piece_limit: usize, taken: Taken) -> Self {
         Self {
             state: Mutex::new(State {
                 folders: Vec::new(),
@@ -66,6 +79,7 @@ impl<D, F, P> Pool<D, F, P> {
             }),
             changed: Condvar::new(),
             piece_limit,
+            taken,
         }
     }
 
@@ -162,14 +176,14 @@ impl<D, F, P> Pool<D, F, P> {
 
     /// The next job, where one waits.
     fn take(&self) -> Option<Job<D, F, P>> {
-        self.state.lock().take()
+        self.state.lock().take(self.taken)
     }
 
     /// The next job; waits until there is one, or none can come.
     fn next(&self) -> Option<Job<D, F, P>> {
         let mut state = self.state.lock();
         loop {
-            let job = state.take();
+            let job = state.take(self.taken);
             if job.is_some() || state.stopped || state.active == 0 {
                 return job;
             }
@@ -179,11 +193,15 @@ impl<D, F, P> Pool<D, F, P> {
 }
 
 impl<D, F, P> State<D, F, P> {
-    fn take(&mut self) -> Option<Job<D, F, P>> {
+    fn take(&mut self, taken: Taken) -> Option<Job<D, F, P>> {
         if self.stopped {
             return None;
         }
-        let job = if let Some(piece) = self.pieces.pop_front() {
+        let piece = match taken {
+            Taken::First => self.pieces.pop_front(),
+            Taken::Last => self.pieces.pop_back(),
+        };
+        let job = if let Some(piece) = piece {
             Some(Job::Piece(piece))
         } else if let Some(files) = self.files.pop() {
             Some(Job::Files(files))
@@ -205,7 +223,7 @@ mod tests {
 
     #[test]
     fn all_that_jobs_bring_is_done_too() {
-        let pool = TestPool::new(2);
+        let pool = TestPool::new(2, Taken::First);
         pool.add([5].into_iter(), std::iter::empty());
         let (files, pieces) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let cancel = Cancel::default();
@@ -243,7 +261,7 @@ mod tests {
 
     #[test]
     fn an_error_stops_all_threads() {
-        let pool = TestPool::new(2);
+        let pool = TestPool::new(2, Taken::First);
         pool.add(0..100, std::iter::empty());
         let cancel = Cancel::default();
         let errors = std::thread::scope(|scope| {
@@ -269,7 +287,7 @@ mod tests {
 
     #[test]
     fn a_wish_to_stop_is_heard() {
-        let pool = TestPool::new(2);
+        let pool = TestPool::new(2, Taken::First);
         pool.add(0..100, std::iter::empty());
         let cancel = Cancel::default();
         cancel.cancel();

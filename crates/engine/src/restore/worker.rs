@@ -25,7 +25,7 @@ use crate::session::chain;
 const FOLDERS_PER_BATCH: usize = 16;
 
 /// How many tasks wait for each thread at most.
-pub(super) const TASKS_PER_THREAD: usize = 2;
+pub(super) const TASKS_PER_THREAD: usize = 4;
 
 /// Something to write, which any thread may do.
 #[derive(Debug)]
