@@ -10,6 +10,7 @@
 
 mod backup_copy;
 mod expand;
+mod keep;
 mod limits;
 mod plan;
 mod problem;
