@@ -21,6 +21,7 @@ pub mod period;
 pub mod plan;
 pub mod receipt;
 pub mod repository_path;
+pub mod retention;
 pub mod scorecard;
 pub mod secret;
 pub mod shell;
