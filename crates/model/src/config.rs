@@ -94,6 +94,11 @@ impl Config {
         Ok(config)
     }
 
+    /// The domain of the sources: `domain`, or else `production`, where nobody has said.
+    pub fn production(&self) -> Name {
+        self.domain.clone().unwrap_or_else(Name::production)
+    }
+
     fn read(reader: &mut Reader<'_>, top: &Section<'_>) -> Option<Self> {
         let password = password(reader, top);
         let site = top.name(reader, "site");

@@ -1,10 +1,10 @@
 //! What people have said of single snapshots: which are held, and which are their own although
 //! their day is crowded.
 //!
-//! It is kept as the records of the state folder are, in their envelope, and on every copy besides,
-//! sealed by the repository's key: unlike those it must not get lost, for what it holds may go then.
-//! Whoever has that key can write such a list, so that of another list only holds are believed, which
-//! protect; what lets go counts where it was said.
+//! It is to be kept as the records of the state folder are, in their envelope, and on every copy
+//! besides, sealed by the repository's key: unlike those it must not get lost, for what it holds
+//! may go then. Whoever has that key can write such a list, so that of another list only holds are
+//! believed, which protect; what lets go counts where it was said.
 //!
 //! **Security:** a list that cannot be read, or that a newer version wrote, is not an empty one.
 //! Whoever removes snapshots stops there.

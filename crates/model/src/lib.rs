@@ -6,6 +6,7 @@
 pub mod account;
 pub mod address;
 pub mod ago;
+pub mod blast;
 pub mod byte_size;
 pub mod command_line;
 pub mod config;
@@ -30,6 +31,7 @@ pub mod witness_key;
 
 pub use account::Account;
 pub use address::{RestAddress, StoreAddress};
+pub use blast::Blast;
 pub use byte_size::ByteSize;
 pub use command_line::CommandLine;
 pub use config::{BackupCopy, Config, ConfigError, Limits, Medium, PasswordSource, Source};

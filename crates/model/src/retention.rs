@@ -8,8 +8,8 @@
 //!
 //! **The rules**
 //! 1. What counts is a snapshot's earliest arrival on any copy. One whose claimed time does not fit
-//!    is set aside: [`Suspicion`]. So a copy that lies about the arrival of a real one moves it by the
-//!    time that the backup took, and a day, at most. None is believed that a snapshot was there
+//!    is set aside: [`Suspicion`]. So a copy that lies about the arrival of a real one moves it by
+//!    the time that the backup took, and a day, at most. None is believed that a snapshot was there
 //!    when we listed that copy without it: [`Arrival::not_before`].
 //! 2. Each [`Group`] (source, host and paths) has places of its own: invented ones take none of
 //!    another's, and a source that saves less than before does not push out what it saved before.
@@ -20,8 +20,8 @@
 //!    nobody can tell which of its snapshots are real. They take no place and none goes, until
 //!    somebody admits those that are his. So a flood holds everything as it was before it. In the
 //!    first four weeks all stays.
-//! 6. Our own clock frees nothing: `within` counts back from the newest snapshot that takes a place,
-//!    and a source that has stopped loses nothing by the time that passes.
+//! 6. Our own clock frees nothing: `within` counts back from the newest snapshot that takes a
+//!    place, and a source that has stopped loses nothing by the time that passes.
 //!
 //! **Why that is enough.** Taking any snapshots out of those that take places lets none of the
 //! others go: fewer came later, fewer came first, fewer hours and days are filled. So where no fake
@@ -42,8 +42,8 @@
 //!
 //! Fakes cost space until somebody removes them by name; rather too much stays than too little.
 //!
-//! **Architecture invariant:** what is not given here gets no decision, and who removes by decisions
-//! removes nothing else. So hosts that are nobody's business are left out by the caller.
+//! **Architecture invariant:** what is not given here gets no decision, and who removes by
+//! decisions removes nothing else. So hosts that are nobody's business are left out by the caller.
 
 mod arrival;
 mod crowd;

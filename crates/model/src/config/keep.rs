@@ -63,8 +63,8 @@ fn tags(reader: &mut Reader<'_>, section: &Section<'_>) -> BTreeSet<String> {
             reader.problem(
                 text.line,
                 format!("{} is not a tag", quoted(text.written)),
-                "a tag is not empty and has no comma, at which restic would split it; write each as \
-                 a text of its own",
+                "a tag is not empty and has no comma, at which restic would split it; write each \
+                 as a text of its own",
             );
         }
         tags.insert(tag.to_owned());

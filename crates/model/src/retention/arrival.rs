@@ -1,8 +1,8 @@
 //! When a snapshot came, and whether the time that it claims fits that.
 //!
 //! A claim decides nothing by itself; it can only set its own snapshot aside. The bounds are those
-//! within which clocks disagree and backups take their time: an honest host does not leave them, and
-//! a fake gains nothing by staying within.
+//! within which clocks disagree and backups take their time: an honest host does not leave them,
+//! and a fake gains nothing by staying within.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};

@@ -66,7 +66,7 @@ impl Usual {
         is_settled(self.began, now, false)
     }
 
-    /// Where more than usual came together with a snapshot; nothing, where that is known to be real.
+    /// Where more than usual came together with a snapshot; nothing where that is known to be real.
     pub(super) fn crowds(&self, arrived: Timestamp, is_admitted: bool) -> Vec<Suspicion> {
         if is_settled(self.began, arrived, is_admitted) {
             return Vec::new();
