@@ -18,10 +18,11 @@
 //! 4. What came today stays and takes no place: a day is judged when it is over.
 //! 5. A day or a week in which more came than ever in the group's first four weeks is *crowded*:
 //!    nobody can tell which of its snapshots are real. They take no place and none goes, until
-//!    somebody admits those that are his. So a flood holds everything as it was before it. In the
-//!    first four weeks all stays.
-//! 6. Our own clock frees nothing: `within` counts back from the newest snapshot that takes a
-//!    place, and a source that has stopped loses nothing by the time that passes.
+//!    somebody admits those that are his. So a flood holds everything as it was before it. All
+//!    stays until something comes after those four weeks.
+//! 6. Our own clock frees nothing but the day: `within` counts back from the newest snapshot that
+//!    takes a place, the four weeks are over by what comes, and a source that has stopped loses
+//!    nothing by the time that passes. One that is ahead judges a day before it is over.
 //!
 //! **Why that is enough.** Taking any snapshots out of those that take places lets none of the
 //! others go: fewer came later, fewer came first, fewer hours and days are filled. So where no fake
@@ -71,9 +72,10 @@ use places::Places;
 pub struct Known<'a> {
     /// Every snapshot that may go, each once.
     pub snapshots: &'a [Candidate],
-    /// Those that came once and are gone, by whatever hand. They tell what is usual: those of the
-    /// first four weeks of a group, those that somebody has admitted, and those of this week are
-    /// needed. Where they are forgotten more counts as crowded and less goes.
+    /// Those that came once and are gone, by whatever hand. They tell what is usual, and where more
+    /// came. Needed are those of the first four weeks of a group, those that somebody has admitted,
+    /// those of this week, and those of each week of which any is still there: a week that is
+    /// crowded would not be any more where what went of it is forgotten.
     pub past: &'a [Past],
     /// What the plan says of each source; of a source that is not named everything stays.
     pub keeps: &'a BTreeMap<Name, Keep>,
@@ -188,7 +190,7 @@ pub fn decide(known: &Known<'_>, now: Timestamp) -> Vec<Decision> {
         };
         let mut rules = Vec::new();
         let usual = usual.get(&candidate.group);
-        if usual.is_some_and(|usual| usual.is_learning(now)) {
+        if usual.is_some_and(Usual::is_learning) {
             rules.push(Rule::New);
         }
         match (is_over(arrived), places.get(&candidate.group)) {

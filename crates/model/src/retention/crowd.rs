@@ -11,6 +11,9 @@ use jiff::{SignedDuration, Timestamp};
 use crate::retention::{Suspicion, Unit};
 
 /// For how long a group is watched before anything of it goes: three whole weeks at least.
+///
+/// **Security:** it is over when something comes after it, and not when our own clock says so. With
+/// one that is ahead, a flood that is learnt as usual would push out what was there before it.
 const LEARNING: SignedDuration = SignedDuration::from_hours(28 * 24);
 
 /// What is counted: days, and weeks for those who back up on some days only.
@@ -26,6 +29,8 @@ pub(super) struct Seen {
 pub(super) struct Usual {
     /// When the first one came.
     began: Option<Timestamp>,
+    /// Whether all came while it was being learnt what is usual.
+    is_learning: bool,
     counts: [Count; 2],
 }
 
@@ -41,6 +46,7 @@ impl Usual {
     /// Counts all that ever came.
     pub(super) fn of(seen: &[Seen]) -> Self {
         let began = seen.iter().map(|one| one.arrived).min();
+        let latest = seen.iter().map(|one| one.arrived).max();
         let counts = UNITS.map(|unit| {
             let mut arrived: BTreeMap<i64, u64> = BTreeMap::new();
             let mut settled: BTreeMap<i64, u64> = BTreeMap::new();
@@ -58,12 +64,16 @@ impl Usual {
                 usual,
             }
         });
-        Self { began, counts }
+        Self {
+            began,
+            is_learning: latest.is_none_or(|latest| is_settled(began, latest, false)),
+            counts,
+        }
     }
 
     /// Whether too little is known of the group yet.
-    pub(super) fn is_learning(&self, now: Timestamp) -> bool {
-        is_settled(self.began, now, false)
+    pub(super) const fn is_learning(&self) -> bool {
+        self.is_learning
     }
 
     /// Where more than usual came together with a snapshot; nothing where that is known to be real.

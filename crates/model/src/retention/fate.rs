@@ -45,7 +45,7 @@ pub enum Fate {
 pub enum Rule {
     /// The plan says nothing of its source.
     Unplanned,
-    /// Its group is younger than four weeks.
+    /// Nothing of its group came after the first four weeks yet.
     New,
     /// It came today.
     Today,

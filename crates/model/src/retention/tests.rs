@@ -132,7 +132,33 @@ impl World {
                 is_admitted: one.is_admitted,
             });
         }
+        self.drop_past(now);
         before - self.there.len()
+    }
+
+    /// Drops of the past what is not needed: [`Known::past`].
+    fn drop_past(&mut self, now: Timestamp) {
+        let there = self.there.iter();
+        let there = there.filter(|one| arrival::doubts(one, now).is_empty());
+        let there = there.filter_map(|one| Some((&one.group, one.arrival?.at)));
+        let past = self.past.iter().map(|one| (&one.group, one.arrived));
+        let mut weeks: BTreeSet<(Group, i64)> = BTreeSet::new();
+        for (group, arrived) in there.clone() {
+            weeks.insert((group.clone(), Unit::Week.of(arrived)));
+        }
+        let mut began: BTreeMap<Group, Timestamp> = BTreeMap::new();
+        for (group, arrived) in there.chain(past) {
+            let first = began.entry(group.clone()).or_insert(arrived);
+            *first = arrived.min(*first);
+        }
+        let four_weeks = SignedDuration::from_secs(28 * DAY);
+        self.past.retain(|one| {
+            let week = Unit::Week.of(one.arrived);
+            one.is_admitted
+                || one.arrived.duration_since(began[&one.group]) < four_weeks
+                || week == Unit::Week.of(now)
+                || weeks.contains(&(one.group.clone(), week))
+        });
     }
 
     fn ids(&self) -> BTreeSet<Id> {
@@ -259,13 +285,20 @@ fn what_came_today_stays_and_takes_no_place_before_the_day_is_over() {
 }
 
 #[test]
-fn in_its_first_four_weeks_a_group_loses_nothing() {
-    let mut world = World::new(last(1)).nightly(0..29);
-    let began = 2 * HOUR;
-    assert_eq!(world.forget(at(28, began - 1)), 0);
-    let rules = vec![Rule::New];
-    assert_eq!(world.fate("3", at(28, began - 1)), Fate::Kept { rules });
-    world.assert_left(at(28, began), &["27", "28"]);
+fn a_group_loses_nothing_until_something_comes_after_its_first_four_weeks() {
+    let with_last = |second: i64| {
+        let mut world = World::new(last(1)).nightly(0..28);
+        world.there.push(made("28", at(28, second)));
+        world
+    };
+    let mut young = with_last(2 * HOUR - 1);
+    // Whatever our own clock shows.
+    for day in [29, 30, 400] {
+        assert_eq!(young.forget(at(day, 0)), 0, "{day}");
+        let rules = vec![Rule::New];
+        assert_eq!(young.fate("3", at(day, 0)), Fate::Kept { rules });
+    }
+    with_last(2 * HOUR).assert_left(at(29, 0), &["28"]);
 }
 
 #[test]
