@@ -1,9 +1,9 @@
 //! The blast radius: whose credentials together destroy which copies.
 //!
-//! Two domains with different names may be one and the same hand: so they are compared by the
-//! credentials in use, by accounts and by hosts, and whatever is found to be one counts as one,
-//! with the reason. Taking one for two would claim more safety than there is; the other way round
-//! nobody is harmed.
+//! Two domains with different names may be one and the same hand: so they are compared by places,
+//! by the credentials in use, by accounts and by hosts, and whatever is found to be one counts as
+//! one, with the reason. Taking one for two would claim more safety than there is; the other way
+//! round nobody is harmed.
 //!
 //! Production holds every credential that its backups use. So it destroys what lies on its own
 //! machine and what its own domain rules, and *perhaps* any other copy, until a drill has shown
@@ -52,6 +52,8 @@ pub struct Exposure {
     pub domain: Name,
     /// Whether it lies on production's own machine, be it in a folder or behind a server there.
     pub is_here: bool,
+    /// The other copies that were shown to be this very place under another address.
+    pub one_place: BTreeSet<Name>,
     /// What tells the credential with which it is written from others: [`Exposure::credential_of`].
     pub credential: Option<Id>,
     /// The account that it is in.

@@ -104,6 +104,9 @@ fn in_production(production: &Production, exposure: &Exposure) -> Option<String>
 /// Why two copies are in one hand, where they are.
 fn shared(one: &Exposure, other: &Exposure) -> Option<String> {
     let (a, b) = (&one.copy, &other.copy);
+    if one.one_place.contains(b) || other.one_place.contains(a) {
+        return Some(format!("{a} and {b} are one place under two addresses"));
+    }
     if one.credential.is_some() && one.credential == other.credential {
         return Some(format!("one credential opens {a} and {b}"));
     }

@@ -20,6 +20,7 @@ fn copy(copy: &str, domain: &str) -> Exposure {
         copy: name(copy),
         domain: name(domain),
         is_here: false,
+        one_place: BTreeSet::new(),
         credential: Some(Exposure::credential_of(copy, "secret")),
         account: None,
         vault_runs_in: None,
@@ -138,7 +139,13 @@ fn merged(change: impl FnOnce(&mut Vec<Exposure>)) -> (Blast, String) {
 }
 
 #[test]
-fn domains_with_one_credential_account_or_host_are_one_with_the_reason() {
+fn domains_with_one_place_credential_account_or_host_are_one_with_the_reason() {
+    for (copy, twin) in [(1, "offsite"), (2, "vault")] {
+        let (_, told) = merged(|all| all[copy].one_place = names(&[twin]));
+        let reason = "vault and offsite are one place under two addresses";
+        assert_eq!(told, format!("offsite-account is vault-team: {reason}"));
+    }
+
     let (blast, told) = merged(|all| all[2].credential = all[1].credential);
     let reason = "offsite-account is vault-team: one credential opens vault and offsite";
     assert_eq!(told, reason);

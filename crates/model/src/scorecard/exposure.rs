@@ -23,31 +23,49 @@ pub(super) fn blast(config: &Config, subjects: &[Subject<'_>], now: Timestamp) -
     };
     let exposures: Vec<Exposure> = subjects
         .iter()
-        .map(|subject| exposure(subject, &config.plan, now))
+        .map(|subject| exposure(subject, subjects, &config.plan, now))
         .collect();
     Blast::of(&production, &exposures)
 }
 
-fn exposure(subject: &Subject<'_>, plan: &Plan, now: Timestamp) -> Exposure {
-    let (is_here, host) = match &subject.facts.location {
-        Location::Folder { .. } => (true, None),
-        Location::Server { host, here, .. } => (*here == Some(true), Some(host.clone())),
+fn exposure(
+    subject: &Subject<'_>,
+    subjects: &[Subject<'_>],
+    plan: &Plan,
+    now: Timestamp,
+) -> Exposure {
+    let twins = subjects
+        .iter()
+        .filter(|other| subject.one_place(other).is_some());
+    let is_here = is_local(subject) || twins.clone().any(is_local);
+    let host = match &subject.facts.location {
+        // What other copies have in common with this machine is told by `is_here`.
+        Location::Server { host, .. } if !is_here && !host.is_empty() => Some(host.clone()),
+        Location::Folder { .. } | Location::Server { .. } => None,
     };
     Exposure {
         copy: subject.name().clone(),
         domain: subject.copy.domain.clone(),
         is_here,
+        one_place: twins.map(|twin| twin.name().clone()).collect(),
         credential: credential(&subject.copy.store),
         account: None,
         vault_runs_in: subject.facts.in_production.clone(),
-        // What other copies have in common with this machine is told by `is_here`.
-        host: host.filter(|host| !is_here && !host.is_empty()),
+        host,
         withstands: match lock_state(subject, plan, now) {
             LockState::Proven { .. } => Withstands::Production,
             LockState::None | LockState::Claimed { .. } | LockState::Stale { .. } => {
                 Withstands::NotShown
             }
         },
+    }
+}
+
+/// Whether its address leads to this machine.
+fn is_local(subject: &Subject<'_>) -> bool {
+    match &subject.facts.location {
+        Location::Folder { .. } => true,
+        Location::Server { here, .. } => *here == Some(true),
     }
 }
 

@@ -82,3 +82,20 @@ fn a_server_on_this_machine_and_a_vault_in_productions_account_fall_with_it() {
     // The row tells the same domain.
     assert_eq!(card.copies[2].domain, card.blast.production);
 }
+
+#[test]
+fn a_folder_of_this_machine_falls_with_it_under_whatever_other_address() {
+    let card = good()
+        .with(|world| {
+            world.config.copies[0].domain = name("storage-team");
+            let twin = name("here");
+            world.copy("vault").one_place.insert(twin, days_ago(1));
+        })
+        .card();
+    let outcome = card.blast.outcome([name("production")].into());
+    assert_eq!(outcome.destroyed, [name("here"), name("vault")]);
+    assert_eq!(
+        card.blast.domains[1].also[0].reason,
+        "here and vault are one place under two addresses"
+    );
+}
