@@ -2,13 +2,11 @@
 //!
 //! Every answer is a word; colour is only added to it.
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
+use strongroom_model::Config;
 use strongroom_model::ago::ago;
 use strongroom_model::evidence::Verifier;
 use strongroom_model::scorecard::{CopyRow, LockState, Scorecard, SourceRow, Standing};
-use strongroom_model::{Config, Name, StoreAddress};
 
 use crate::output::{BAD, DOUBTFUL, GOOD, visible};
 use crate::table::{Cell, Table};
@@ -47,7 +45,7 @@ pub(crate) fn render(card: &Scorecard, config: &Config) -> String {
             text.push_str(&format!("{BAD}ALARM{BAD:#} {}: {alarm}\n", row.name));
         }
     }
-    text.push_str(&format!("\n{lines}{}\n", destroyers(card, config)));
+    text.push_str(&format!("\n{lines}{}\n", card.blast.spoken()));
     let mends = mends(card);
     if !mends.is_empty() {
         text.push_str("\nWhat would mend it\n");
@@ -110,46 +108,6 @@ fn lock(row: &CopyRow, config: &Config, now: Timestamp) -> String {
     }
 }
 
-/// Says what the holder of one domain's credentials can destroy: everything under that domain but
-/// proven locks, and, for the domain of the sources, also what lies in folders of this machine.
-fn destroyers(card: &Scorecard, config: &Config) -> String {
-    let all = card.copies.len();
-    let destroyed = |domain: &Name| {
-        let falls = |row: &&CopyRow| {
-            let configured = config.copies.iter().find(|copy| copy.name == row.name);
-            let is_folder =
-                configured.is_some_and(|copy| matches!(copy.store, StoreAddress::Local(_)));
-            let is_here = is_folder && config.domain.as_ref() == Some(domain);
-            let is_proven = matches!(row.lock, LockState::Proven { .. });
-            is_here || (row.domain == *domain && !is_proven)
-        };
-        card.copies.iter().filter(falls).count()
-    };
-    let mut said = Vec::new();
-    if let Some(domain) = &config.domain {
-        let count = destroyed(domain);
-        said.push(format!(
-            "Whoever holds {domain} destroys {count} of {all} copies."
-        ));
-    }
-    let domains: BTreeSet<&Name> = card
-        .copies
-        .iter()
-        .map(|row| &row.domain)
-        .chain(&config.domain)
-        .collect();
-    let masters: Vec<&str> = domains
-        .into_iter()
-        .filter(|domain| destroyed(domain) == all)
-        .map(Name::as_str)
-        .collect();
-    said.push(match masters.as_slice() {
-        [] => "No single domain destroys all.".to_owned(),
-        masters => format!("A single domain destroys all: {}.", masters.join(", ")),
-    });
-    said.join(" ")
-}
-
 const fn style(met: Standing) -> anstyle::Style {
     match met {
         Standing::Met => GOOD,
@@ -169,7 +127,8 @@ fn mends(card: &Scorecard) -> Vec<(String, &str)> {
         .lines
         .iter()
         .map(|line| (line.title.clone(), line.mend.as_deref()));
-    for (what, mend) in sources.chain(lines) {
+    let domains = [("who destroys what".to_owned(), card.blast.mend())];
+    for (what, mend) in sources.chain(lines).chain(domains) {
         let Some(mend) = mend else { continue };
         match mends.iter_mut().find(|(_, known)| *known == mend) {
             Some((whats, _)) => whats.push_str(&format!(", {what}")),

@@ -10,6 +10,7 @@
 
 mod backup_copy;
 mod expand;
+mod keep;
 mod limits;
 mod plan;
 mod problem;
@@ -91,6 +92,11 @@ impl Config {
         let (mut config, warnings) = parse(text, environment, &KEYS, Self::read)?;
         config.warnings = warnings;
         Ok(config)
+    }
+
+    /// The domain of the sources: `domain`, or else `production`, where nobody has said.
+    pub fn production(&self) -> Name {
+        self.domain.clone().unwrap_or_else(Name::production)
     }
 
     fn read(reader: &mut Reader<'_>, top: &Section<'_>) -> Option<Self> {

@@ -28,6 +28,11 @@ impl Name {
         &self.0
     }
 
+    /// What the domain of the sources is called where the configuration does not say.
+    pub(crate) fn production() -> Self {
+        Self("production".to_owned())
+    }
+
     /// The name that was probably meant: in lowercase, with `-` for what is not allowed.
     pub(crate) fn suggest(text: &str) -> Option<Self> {
         let mut meant = String::new();

@@ -5,6 +5,7 @@
 //! The rules are pure: everything that has to be looked up comes in as [`Facts`], and the time too.
 
 mod errors;
+mod exposure;
 mod facts;
 mod lines;
 mod rows;
@@ -21,6 +22,7 @@ pub use standing::{Finding, Standing};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::blast::Blast;
 use crate::config::Config;
 use subject::Subject;
 
@@ -41,6 +43,9 @@ pub struct Scorecard {
     pub copies: Vec<CopyRow>,
     /// The five lines: copies, media, offsite, immutable, errors.
     pub lines: Vec<Line>,
+    /// Who destroys what. Where a single domain destroys all, the whole is missed, whatever else is
+    /// met.
+    pub blast: Blast,
 }
 
 /// One line of the scorecard.
@@ -83,10 +88,11 @@ impl Scorecard {
             .map(|source| rows::source_row(source, config, &subjects, now))
             .collect();
         let lines = lines::five(config, facts, &subjects, now);
+        let blast = exposure::blast(config, &subjects, now);
         let standings = sources.iter().map(|row| row.finding.met);
         let met = standings
             .chain(lines.iter().map(|line| line.finding.met))
-            .fold(Standing::Met, Standing::and);
+            .fold(blast.standing(), Standing::and);
         Self {
             version: VERSION,
             at: now,
@@ -97,6 +103,7 @@ impl Scorecard {
                 .map(|subject| rows::copy_row(subject, config, now))
                 .collect(),
             lines,
+            blast,
         }
     }
 

@@ -18,6 +18,9 @@ use crate::{scorecard, state_folder};
 /// offsite, immutable, errors. Each is met, missed or unproven, with the reason and with the step
 /// that would mend it. What counts is what was shown, never what is configured.
 ///
+/// Below them stands what production's credentials destroy. Where a single domain destroys every
+/// copy the plan is missed, whatever the lines say.
+///
 /// Vaults among the copies are asked what they say of themselves. One that runs in production's own
 /// account counts as production's, whatever the configuration calls it; one whose log does not go
 /// on from what this machine remembers is an alarm, here and in every command, until somebody has

@@ -56,6 +56,29 @@ impl<'a> Section<'a> {
         Some(section)
     }
 
+    /// The table under a key in the line of that key, `key = { … }`; `example` is such a table.
+    pub fn inline(
+        &self,
+        reader: &mut Reader<'_>,
+        key: &str,
+        known: &[&str],
+        example: &str,
+    ) -> Option<Self> {
+        let (_, value) = self.get(key)?;
+        let line = reader.line(&value.span());
+        let DeValue::Table(table) = value.get_ref() else {
+            wrong_type(reader, line, key, value.get_ref(), "a table", example);
+            return None;
+        };
+        let section = Self {
+            title: key.to_owned(),
+            table,
+            line,
+        };
+        section.refuse_unknown(reader, known);
+        Some(section)
+    }
+
     /// All tables under a key, `[[key]]`.
     pub fn sections(&self, reader: &mut Reader<'_>, key: &str, known: &[&str]) -> Vec<Self> {
         let Some((_, value)) = self.get(key) else {
@@ -91,6 +114,11 @@ impl<'a> Section<'a> {
     /// The line on which the table begins.
     pub fn line(&self) -> usize {
         self.line
+    }
+
+    /// Whether no key is there.
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
     }
 
     /// Whether a key is there.

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 
 use crate::byte_size::ByteSize;
 use crate::command_line::CommandLine;
+use crate::config::keep;
 use crate::config::reader::{Reader, quoted};
 use crate::config::section::{Section, path};
+use crate::keep::Keep;
 use crate::name::Name;
 
 /// What is protected.
@@ -16,6 +18,8 @@ pub struct Source {
     pub name: Name,
     /// Folders, or the output of a command.
     pub kind: SourceKind,
+    /// Which of its snapshots stay; `None` means all.
+    pub keep: Option<Keep>,
 }
 
 /// Where the data of a source comes from.
@@ -43,7 +47,7 @@ pub enum SourceKind {
     },
 }
 
-pub(super) const KEYS: [&str; 9] = [
+pub(super) const KEYS: [&str; 10] = [
     "name",
     "path",
     "paths",
@@ -53,6 +57,7 @@ pub(super) const KEYS: [&str; 9] = [
     "exclude_caches",
     "one_file_system",
     "exclude_larger_than",
+    "keep",
 ];
 
 const FOLDER_ONLY: [&str; 4] = [
@@ -116,8 +121,9 @@ pub(super) fn read_all(reader: &mut Reader<'_>, top: &Section<'_>) -> Vec<(usize
             );
         }
         let kind = read_kind(reader, &section, name.as_ref());
+        let keep = keep::read(reader, &section);
         if let (Some(name), Some(kind)) = (name, kind) {
-            sources.push((section.line(), Source { name, kind }));
+            sources.push((section.line(), Source { name, kind, keep }));
         }
     }
     sources

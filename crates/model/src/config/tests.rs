@@ -2,10 +2,13 @@
 
 mod mistakes;
 
+use std::num::NonZeroU32;
+
 use proptest::prelude::*;
 
 use super::*;
 use crate::byte_size::ByteSize;
+use crate::keep::Keep;
 use crate::period::Period;
 
 /// The example of the manual, with a third copy that this version can use.
@@ -134,6 +137,7 @@ fn the_example_in_the_documentation_is_one_that_works() {
     assert_eq!(config.copies.len(), 3);
     for key in super::source::KEYS
         .iter()
+        .chain(&super::keep::KEYS)
         .chain(&super::backup_copy::KEYS)
         .chain(&super::KEYS)
     {
@@ -234,6 +238,34 @@ fn every_other_key_is_read_too() {
           clear; write https"
         ],
     );
+}
+
+#[test]
+fn what_stays_of_a_source_is_read_and_without_it_everything_stays() {
+    let with = |keep: &str| {
+        let text = BASE.replace("path = \"/home\"", &format!("path = \"/home\"\n{keep}"));
+        parse(&text).unwrap().sources.remove(0).keep
+    };
+    assert_eq!(with(""), None);
+    let all = "keep = { last = 7, hourly = 24, daily = 30, weekly = 8, monthly = 12, yearly = 5, \
+               within = \"14d\", tags = [\"release\"] }";
+    let expected = Keep {
+        last: NonZeroU32::new(7),
+        hourly: NonZeroU32::new(24),
+        daily: NonZeroU32::new(30),
+        weekly: NonZeroU32::new(8),
+        monthly: NonZeroU32::new(12),
+        yearly: NonZeroU32::new(5),
+        within: Some(Period::days(14)),
+        tags: ["release".to_owned()].into(),
+    };
+    assert_eq!(with(all), Some(expected));
+    let only = Keep {
+        daily: NonZeroU32::new(30),
+        ..Keep::default()
+    };
+    assert_eq!(with("keep = { daily = 30 }"), Some(only.clone()));
+    assert_eq!(with("[source.keep]\ndaily = 30\n"), Some(only));
 }
 
 #[test]

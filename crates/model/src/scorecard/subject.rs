@@ -11,9 +11,6 @@ use crate::plan::Plan;
 use crate::scorecard::facts::{CopyFacts, Facts, HeldSnapshot, Location, Wholeness};
 use crate::scorecard::standing::{Finding, Standing};
 
-/// What the domain of the sources is called where the configuration does not say.
-const PRODUCTION: &str = "production";
-
 /// A copy with its facts and with what follows from them alone.
 #[derive(Clone, Debug)]
 pub(super) struct Subject<'a> {
@@ -70,13 +67,11 @@ impl<'a> Subject<'a> {
         let Some(account) = &self.facts.in_production else {
             return (self.copy.domain.clone(), None);
         };
-        let production = config.domain.clone().or_else(|| PRODUCTION.parse().ok());
-        let domain = production.unwrap_or_else(|| self.copy.domain.clone());
         let reason = format!(
             "configured as {}; its vault runs in production's own account, {account}",
             self.copy.domain
         );
-        (domain, Some(reason))
+        (config.production(), Some(reason))
     }
 
     /// The newest snapshot of a source that it holds.

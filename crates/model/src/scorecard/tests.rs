@@ -1,6 +1,7 @@
 //! The truth table: one fact is changed in a world where everything is met, and the lines that
 //! depend on it change.
 
+mod blast;
 mod damage;
 mod place;
 mod vault;

@@ -23,7 +23,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "path = ",
         "qqq = 1\npath = ",
-        "line 3: Unknown key \"qqq\" in [[source]]; the keys here are name, path, paths, command, as, exclude, exclude_caches, one_file_system, exclude_larger_than",
+        "line 3: Unknown key \"qqq\" in [[source]]; the keys here are name, path, paths, command, as, exclude, exclude_caches, one_file_system, exclude_larger_than, keep",
     ),
     (
         "path = \"/home\"",
@@ -204,6 +204,62 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "path = \"/home\"",
         "path = \"/home/../srv\"",
         "line 3: \"/home/../srv\" for path: the path holds ..; write the path without ..",
+    ),
+    // What stays
+    (
+        "path = \"/home\"",
+        "path = \"/home\"\nkeep = {}",
+        "line 4: keep is empty; write keep = { daily = 30, monthly = 12 }, or remove it: without keep everything stays",
+    ),
+    (
+        "path = \"/home\"",
+        "path = \"/home\"\nkeep = 30",
+        "line 4: keep is a number and not a table; write keep = { daily = 30, monthly = 12 }",
+    ),
+    (
+        "path = \"/home\"",
+        "path = \"/home\"\nkeep = { dayly = 30 }",
+        "line 4: Unknown key \"dayly\" in keep; write daily",
+    ),
+    (
+        "path = \"/home\"",
+        "path = \"/home\"\nkeep = { last = 7, daily = 0 }",
+        "line 4: daily = 0 is out of bounds; write a whole number from 1 to 10000: daily = 1",
+    ),
+    (
+        "path = \"/home\"",
+        "path = \"/home\"\nkeep = { last = 10001 }",
+        "line 4: last = 10001 is out of bounds; write a whole number from 1 to 10000: last = 1",
+    ),
+    (
+        "path = \"/home\"",
+        "path = \"/home\"\nkeep = { last = -1 }",
+        "line 4: last = -1 is out of bounds; write a whole number from 1 to 10000: last = 1",
+    ),
+    (
+        "path = \"/home\"",
+        "path = \"/home\"\nkeep = { monthly = \"12\" }",
+        "line 4: monthly is a string and not a number; write a whole number from 1 to 10000: monthly = 1",
+    ),
+    (
+        "path = \"/home\"",
+        "path = \"/home\"\nkeep = { within = \"2 weeks\" }",
+        "line 4: \"2 weeks\" for within is not a period of time; write \"2w\"",
+    ),
+    (
+        "path = \"/home\"",
+        "path = \"/home\"\nkeep = { tags = [] }",
+        "line 4: tags is empty; write tags = [\"release\"], or remove it",
+    ),
+    (
+        "path = \"/home\"",
+        "path = \"/home\"\nkeep = { tags = [\"a,b\"] }",
+        "line 4: \"a,b\" is not a tag; a tag is not empty and has no comma, at which restic would split it; write each as a text of its own",
+    ),
+    (
+        "path = \"/home\"",
+        "path = \"/home\"\n[source.keep]\nlast = 0",
+        "line 5: last = 0 is out of bounds; write a whole number from 1 to 10000: last = 1",
     ),
     // Copies
     (

@@ -1,0 +1,322 @@
+//! Who destroys what, whatever it is called.
+
+use super::*;
+
+fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+fn names(texts: &[&str]) -> BTreeSet<Name> {
+    texts.iter().map(|text| name(text)).collect()
+}
+
+fn account(text: &str) -> Option<Account> {
+    Some(text.parse().unwrap())
+}
+
+/// A copy on a server of its own, of which nothing was shown.
+fn copy(copy: &str, domain: &str) -> Exposure {
+    Exposure {
+        copy: name(copy),
+        domain: name(domain),
+        is_here: false,
+        one_place: BTreeSet::new(),
+        credential: Some(Exposure::credential_of(copy, "secret")),
+        account: None,
+        vault_runs_in: None,
+        host: Some(format!("{copy}.example")),
+        withstands: Withstands::NotShown,
+    }
+}
+
+/// One here, one on a vault and one in a bucket; the last two were tried.
+fn three() -> Vec<Exposure> {
+    let mut here = copy("here", "production");
+    here.is_here = true;
+    let mut vault = copy("vault", "vault-team");
+    vault.withstands = Withstands::Production;
+    let mut offsite = copy("offsite", "offsite-account");
+    offsite.withstands = Withstands::Production;
+    vec![here, vault, offsite]
+}
+
+fn blast(exposures: &[Exposure]) -> Blast {
+    let production = Production {
+        domain: name("production"),
+        accounts: account("aws:123456789012").into_iter().collect(),
+    };
+    Blast::of(&production, exposures)
+}
+
+/// The copies that are destroyed, doubtful and left, as in "here vault | | offsite".
+fn left(blast: &Blast, held: &[&str]) -> String {
+    let outcome = blast.outcome(names(held));
+    let list = |copies: &[Name]| {
+        let names: Vec<&str> = copies.iter().map(Name::as_str).collect();
+        names.join(" ")
+    };
+    let (destroyed, doubtful) = (list(&outcome.destroyed), list(&outcome.doubtful));
+    format!("{destroyed}|{doubtful}|{}", list(&outcome.surviving))
+}
+
+#[test]
+fn each_domain_destroys_its_own_and_all_of_them_destroy_all() {
+    let blast = blast(&three());
+    assert_eq!(left(&blast, &[]), "||here vault offsite");
+    assert_eq!(left(&blast, &["production"]), "here||vault offsite");
+    assert_eq!(left(&blast, &["vault-team"]), "vault||here offsite");
+    assert_eq!(
+        left(&blast, &["vault-team", "offsite-account"]),
+        "vault offsite||here"
+    );
+    let all = names(&["production", "vault-team", "offsite-account"]);
+    assert_eq!(blast.destroy_all, [all]);
+    assert_eq!(blast.standing(), Standing::Met);
+    assert_eq!(blast.mend(), None);
+    assert_eq!(
+        blast.spoken(),
+        "Whoever holds production destroys 1 of 3 copies. No single domain destroys all."
+    );
+}
+
+#[test]
+fn what_no_drill_has_shown_may_fall_to_production_which_holds_its_credential() {
+    let mut exposures = three();
+    exposures[1].withstands = Withstands::NotShown;
+    let one = blast(&exposures);
+    assert_eq!(left(&one, &["production"]), "here|vault|offsite");
+    assert_eq!(one.standing(), Standing::Met);
+    assert_eq!(
+        one.spoken(),
+        "Whoever holds production destroys 1 of 3 copies, and perhaps 1 more, which no drill has \
+         shown to withstand. No single domain destroys all."
+    );
+    exposures[2].withstands = Withstands::NotShown;
+    let both = blast(&exposures);
+    assert_eq!(both.may_destroy_all[0], names(&["production"]));
+    assert_eq!(both.standing(), Standing::Unproven);
+    assert!(
+        both.spoken()
+            .ends_with("A single domain may destroy all: production.")
+    );
+}
+
+#[test]
+fn what_withstands_everyone_falls_to_nobody_but_who_has_the_disks() {
+    let mut exposures = three();
+    exposures[2].withstands = Withstands::Everyone;
+    let locked = blast(&exposures);
+    let all = ["production", "vault-team", "offsite-account"];
+    assert_eq!(left(&locked, &all), "here vault||offsite");
+    assert!(locked.destroy_all.is_empty());
+    assert!(locked.may_destroy_all.is_empty());
+    exposures[2].is_here = true;
+    let here = blast(&exposures);
+    assert_eq!(left(&here, &["production"]), "here offsite||vault");
+}
+
+#[test]
+fn a_folder_of_this_machine_is_productions_whoever_else_rules_it() {
+    let mut exposures = three();
+    exposures[0].domain = name("storage-team");
+    let blast = blast(&exposures);
+    assert_eq!(left(&blast, &["production"]), "here||vault offsite");
+    assert_eq!(left(&blast, &["storage-team"]), "here||vault offsite");
+    assert_eq!(blast.destroy_all.len(), 2);
+}
+
+/// The three, after a change, and why the domain of `offsite` counts as another one.
+fn merged(change: impl FnOnce(&mut Vec<Exposure>)) -> (Blast, String) {
+    let mut exposures = three();
+    change(&mut exposures);
+    let blast = blast(&exposures);
+    let aliases = blast.domains.iter().flat_map(|domain| {
+        let also = domain.also.iter();
+        also.map(move |alias| format!("{} is {}: {}", alias.name, domain.name, alias.reason))
+    });
+    let told = aliases.collect::<Vec<_>>().join("; ");
+    (blast, told)
+}
+
+#[test]
+fn domains_with_one_place_credential_account_or_host_are_one_with_the_reason() {
+    for (copy, twin) in [(1, "offsite"), (2, "vault")] {
+        let (_, told) = merged(|all| all[copy].one_place = names(&[twin]));
+        let reason = "vault and offsite are one place under two addresses";
+        assert_eq!(told, format!("offsite-account is vault-team: {reason}"));
+    }
+
+    let (blast, told) = merged(|all| all[2].credential = all[1].credential);
+    let reason = "offsite-account is vault-team: one credential opens vault and offsite";
+    assert_eq!(told, reason);
+    assert_eq!(left(&blast, &["vault-team"]), "vault offsite||here");
+    let pair = names(&["production", "vault-team"]);
+    assert_eq!(blast.destroy_all, [pair]);
+
+    let (_, told) = merged(|all| all[2].host = Some("VAULT.example".to_owned()));
+    let reason = "offsite-account is vault-team: vault and offsite are on one host, vault.example";
+    assert_eq!(told, reason);
+
+    let (_, told) = merged(|all| {
+        all[1].vault_runs_in = account("aws:999999999999");
+        all[2].account = account("999999999999");
+    });
+    let reason = "offsite-account is vault-team: vault and offsite are in one account, \
+                  aws:999999999999";
+    assert_eq!(told, reason);
+
+    let (blast, told) = merged(|all| all[1].vault_runs_in = account("123456789012"));
+    let reason = "vault-team is production: vault is in production's own account, 123456789012";
+    assert_eq!(told, reason);
+    assert_eq!(left(&blast, &["production"]), "here vault||offsite");
+}
+
+#[test]
+fn what_is_one_with_one_is_one_with_all_and_the_first_name_stays() {
+    let (blast, told) = merged(|all| {
+        all[2].credential = all[1].credential;
+        all[2].account = account("aws:123456789012");
+    });
+    assert!(told.contains("vault-team is production: "), "{told}");
+    assert!(told.contains("offsite-account is production: "), "{told}");
+    assert_eq!(blast.domains.len(), 1);
+    assert_eq!(blast.production, name("production"));
+    assert_eq!(left(&blast, &["production"]), "here vault offsite||");
+    assert_eq!(blast.standing(), Standing::Missed);
+    assert!(blast.mend().is_some());
+    assert_eq!(
+        blast.spoken(),
+        "Whoever holds production destroys 3 of 3 copies. A single domain destroys all: production."
+    );
+}
+
+#[test]
+fn what_nobody_knows_is_not_one() {
+    let (blast, told) = merged(|all| {
+        for one in all {
+            one.credential = None;
+            one.host = None;
+        }
+    });
+    assert_eq!((told.as_str(), blast.domains.len()), ("", 3));
+}
+
+#[test]
+fn all_sets_are_told_of_few_domains_and_small_ones_of_many() {
+    let sizes = |count: usize| {
+        let copies = (0..count).map(|number| copy(&format!("c{number}"), &format!("d{number}")));
+        let copies: Vec<Exposure> = copies.collect();
+        let (outcomes, is_all) = blast(&copies).outcomes();
+        let most = outcomes.iter().map(|outcome| outcome.held.len()).max();
+        (outcomes.len(), most, is_all)
+    };
+    // Production is one more.
+    assert_eq!(sizes(0), (1, Some(1), true));
+    assert_eq!(sizes(3), (15, Some(4), true));
+    assert_eq!(sizes(7), (255, Some(8), true));
+    assert_eq!(sizes(8), (9 + 36 + 84 + 126, Some(4), false));
+    assert_eq!(sizes(40), (41, Some(1), false));
+    assert_eq!(sizes(300), (0, None, false));
+    let (outcomes, _) = blast(&three()).outcomes();
+    let held: Vec<usize> = outcomes.iter().map(|one| one.held.len()).collect();
+    assert_eq!(held, [1, 1, 1, 2, 2, 2, 3]);
+}
+
+#[test]
+fn without_copies_nothing_is_destroyed() {
+    let blast = blast(&[]);
+    assert!(blast.destroy_all.is_empty());
+    assert_eq!(blast.standing(), Standing::Met);
+}
+
+/// Follows the elements of a text, and refuses what is no XML: returns the names of all elements.
+fn elements(xml: &str) -> Vec<String> {
+    let mut open: Vec<String> = Vec::new();
+    let mut all = Vec::new();
+    let mut rest = xml.trim();
+    while let Some((text, after)) = rest.split_once('<') {
+        assert_entities(text);
+        let (tag, behind) = after.split_once('>').expect("a tag that ends");
+        rest = behind;
+        if let Some(name) = tag.strip_prefix('/') {
+            assert_eq!(open.pop().as_deref(), Some(name), "{tag}");
+            continue;
+        }
+        let is_empty = tag.ends_with('/');
+        let tag = tag.trim_end_matches('/');
+        let (name, attributes) = tag.split_once(' ').unwrap_or((tag, ""));
+        // Name, value, name, value and so on.
+        let parts: Vec<&str> = attributes.split('"').collect();
+        assert_eq!(parts.len() % 2, 1, "{tag}");
+        for pair in parts.chunks_exact(2) {
+            assert!(pair[0].ends_with('='), "{tag}");
+            assert_entities(pair[1]);
+        }
+        all.push(name.to_owned());
+        if !is_empty {
+            open.push(name.to_owned());
+        }
+    }
+    assert!(rest.is_empty() && open.is_empty(), "{rest} {open:?}");
+    all
+}
+
+fn assert_entities(text: &str) {
+    assert!(!text.contains('>'), "{text}");
+    for piece in text.split('&').skip(1) {
+        let (entity, _) = piece.split_once(';').expect("an entity that ends");
+        let known = ["amp", "lt", "gt", "quot", "apos"];
+        assert!(known.contains(&entity), "{entity}");
+    }
+    let is_odd = |c: char| c.is_control() && c != '\n';
+    assert!(!text.contains(is_odd), "{text:?}");
+}
+
+#[test]
+fn the_picture_is_sound_xml_and_tells_in_words_what_it_shows() {
+    let picture = svg(&blast(&three()));
+    let elements = elements(&picture);
+    let count = |name: &str| elements.iter().filter(|one| *one == name).count();
+    assert_eq!((count("svg"), count("title"), count("desc")), (1, 1, 1));
+    // Seven sets of three copies, and the ground.
+    assert_eq!(count("rect"), 7 * 3 + 1);
+    assert_eq!(picture.matches(">destroyed<").count(), 12);
+    assert_eq!(picture.matches(">survives<").count(), 9);
+    assert!(
+        picture.contains(">offsite-account + vault-team<"),
+        "{picture}"
+    );
+    assert!(
+        picture.contains("production: destroyed here; unproven nothing; survives vault, offsite."),
+        "{picture}"
+    );
+    for outside in ["http://", "https://", "url(", "@import", "href"] {
+        let others = picture.replace("http://www.w3.org/2000/svg", "");
+        assert!(!others.contains(outside), "{outside}");
+    }
+}
+
+#[test]
+fn nothing_that_comes_from_outside_breaks_the_picture() {
+    let host = "a<b>&\"c\"' \u{1b}[2J\u{0}\u{ffff}";
+    let (blast, _) = merged(|all| {
+        all[1].host = Some(host.to_owned());
+        all[2].host = Some(host.to_owned());
+    });
+    let picture = svg(&blast);
+    elements(&picture);
+    assert!(
+        picture.contains("on one host, a&lt;b&gt;&amp;&quot;c&quot;&apos; "),
+        "{picture}"
+    );
+    assert!(!picture.contains(['\u{ffff}', '\u{1b}']));
+}
+
+#[test]
+fn a_picture_of_many_domains_says_that_it_does_not_tell_all() {
+    let copies = (0..9).map(|number| copy(&format!("c{number}"), &format!("d{number}")));
+    let picture = svg(&blast(&copies.collect::<Vec<_>>()));
+    elements(&picture);
+    assert!(picture.contains(">Larger sets of domains are left out.<"));
+    assert!(picture.contains(">unproven<"));
+}
