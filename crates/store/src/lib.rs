@@ -9,19 +9,25 @@ pub mod error;
 mod exact;
 mod limits;
 pub mod local;
+pub mod locks;
 pub mod patient;
 pub mod place;
 pub mod pulse;
 pub mod rest;
 pub mod s3;
 mod store;
+pub mod versions;
 
 pub use bodies::{Bodies, BodyKey, Named, Staged};
 pub use error::{Error, Result, is_remote};
 pub use limits::raise_file_limit;
 pub use local::{LocalBodies, LocalStore};
+pub use locks::{Locks, ShownLock};
 pub use patient::PatientStore;
 pub use pulse::Pulse;
 pub use rest::{Hello, RestOptions, RestStore, Sent, VaultAdmin, VaultClient};
-pub use s3::{S3Bodies, S3Credentials, S3Files, S3Options};
+pub use s3::{
+    BucketCheck, BucketFlaw, S3Bodies, S3Credentials, S3Files, S3Lock, S3Options, S3Store,
+};
 pub use store::{SharedBytes, Store, read_limit_bytes};
+pub use versions::{FileVersion, VersionContent, VersionId, Versions};
