@@ -9,6 +9,8 @@
 //! out. And a server may store something else than was sent: so its tags are held against our sums,
 //! where there are any.
 
+use std::error::Error as StdError;
+
 use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
 use aws_sdk_s3::types::{
@@ -16,6 +18,7 @@ use aws_sdk_s3::types::{
 };
 use bytes::Bytes;
 
+use crate::s3::fault::{Failure, status};
 use crate::s3::object::Object;
 use crate::s3::sum::{Said, Sum, compare};
 use crate::{Error, Result};
@@ -66,7 +69,7 @@ impl Object {
             .customize()
             .config_override(patience);
         let put = self.bucket.answer(request.send());
-        let put = put.map_err(|error| self.fault(VERB, &error))?;
+        let put = put.map_err(|error| self.not_taken(locked_until, &error))?;
         let stored = Stored {
             version: put.version_id,
             tag: put.e_tag,
@@ -76,6 +79,26 @@ impl Object {
             stored.check(self, &sum.tag())?;
         }
         Ok(stored)
+    }
+}
+
+impl Object {
+    /// What it means that a file was not taken, which was to be locked until then.
+    fn not_taken<E>(&self, locked_until: Option<DateTime>, error: &Failure<E>) -> Error
+    where
+        E: ProvideErrorMetadata + StdError + 'static,
+    {
+        match (locked_until, self.fault(VERB, error)) {
+            // A bucket without Object Lock says no more than that.
+            (Some(until), Error::BadAnswer { reason, .. }) if status(error) == Some(400) => {
+                Error::NotLocked {
+                    name: self.name,
+                    location: self.location.clone(),
+                    reason: format!("asked for COMPLIANCE until {until}, it says {reason}"),
+                }
+            }
+            (_, error) => error,
+        }
     }
 }
 
@@ -99,7 +122,7 @@ impl Upload {
             .set_object_lock_mode(locked_until.map(|_| ObjectLockMode::Compliance))
             .set_object_lock_retain_until_date(locked_until);
         let begun = object.bucket.answer(request.send());
-        let begun = begun.map_err(|error| object.fault(VERB, &error))?;
+        let begun = begun.map_err(|error| object.not_taken(locked_until, &error))?;
         let id = begun
             .upload_id
             .ok_or_else(|| object.wrong(VERB, "it gave the upload no id"))?;
