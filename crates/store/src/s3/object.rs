@@ -191,7 +191,7 @@ impl Object {
     }
 
     /// Removes the old versions, where the bucket keeps them.
-    fn remove_versions(&self) -> Result<()> {
+    pub(super) fn remove_versions(&self) -> Result<()> {
         let key = self.source.key.as_str();
         for _ in 0..MOST_PAGES {
             let request = self.bucket.client.list_object_versions();

@@ -311,9 +311,17 @@ impl Store for S3Store {
     /// stay, where the bucket keeps any.
     fn remove(&self, name: FileName) -> Result<()> {
         let object = self.object(name);
-        match name.kind() {
-            FileType::Locks => object.remove(),
-            _ => object.hide().map(drop),
+        let keeps_versions = object.hide()?;
+        if !keeps_versions || name.kind() != FileType::Locks {
+            return Ok(());
+        }
+        match object.remove_versions() {
+            // It is out of everybody's way, and whoever may not do more leaves it there.
+            Err(error @ Error::Denied { .. }) => {
+                tracing::debug!(%error, "The versions of a lock stay");
+                Ok(())
+            }
+            removed => removed,
         }
     }
 }
