@@ -1,4 +1,4 @@
-//! Where a copy lives, as the configuration writes it: a folder, `rest:https://…` or `s3:https://…`.
+//! Where a copy lives, as the configuration writes it: a folder, `rest:https://…`, `s3:https://…`.
 //!
 //! Addresses travel into logs, errors and status tables, while the token in them must not: what
 //! [`RestAddress`] shows has neither user nor password, since some people put a token in either.

@@ -16,8 +16,8 @@ pub trait Locks: Send + Sync {
     /// The least time for which every file is to stay locked.
     fn least(&self) -> Duration;
 
-    /// Until when a file is locked that is stored, or locked anew, at this moment: half as long again
-    /// as [`Locks::least`], by the clock of the place.
+    /// Until when a file is locked that is stored, or locked anew, at this moment: half as long
+    /// again as [`Locks::least`], by the clock of the place.
     ///
     /// Where the clock of the place and ours are more than ten minutes apart the later one counts;
     /// but no date is more than twice as far ahead of the clock of the place as asked for.

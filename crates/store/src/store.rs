@@ -37,9 +37,9 @@ pub trait Store: Send + Sync + fmt::Debug {
         None
     }
 
-    /// What locks the files of this place, where that was asked for; a folder and a REST server have
-    /// no locks, and neither has a [`PatientStore`], which stands in front of folders. Any other store
-    /// in front of one passes this on.
+    /// What locks the files of this place, where that was asked for; a folder and a REST server
+    /// have no locks, and neither has a [`PatientStore`], which stands in front of folders. Any
+    /// other store in front of one passes this on.
     fn locks(&self) -> Option<&dyn Locks> {
         None
     }

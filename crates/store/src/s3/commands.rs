@@ -1,8 +1,8 @@
 //! The commands by which whoever rules a bucket makes it right, for Amazon's program.
 //!
-//! They are typed as they stand: so what is in them is quoted, and each is one line. The policy caps
-//! the days for which anybody may lock, since a lock for a century is an attack too: nobody could
-//! take it back, and the owner would pay.
+//! They are typed as they stand: so what is in them is quoted, and each is one line. The policy
+//! caps the days for which anybody may lock, since a lock for a century is an attack too: nobody
+//! could take it back, and the owner would pay.
 
 use std::time::Duration;
 
@@ -28,8 +28,8 @@ pub(super) struct Commands<'a> {
 impl Commands<'_> {
     /// The commands that make a bucket right which has these flaws.
     ///
-    /// Object Lock can be had later at Amazon alone; elsewhere a bucket has it from the beginning or
-    /// never, and another one is made beside it.
+    /// Object Lock can be had later at Amazon alone; elsewhere a bucket has it from the beginning
+    /// or never, and another one is made beside it.
     pub(super) fn against(&self, flaws: &[BucketFlaw]) -> Vec<String> {
         let has = |flaw: &BucketFlaw| flaws.contains(flaw);
         let mut commands = Vec::new();

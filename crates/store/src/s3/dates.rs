@@ -16,8 +16,8 @@ pub(super) fn are_apart(server: SystemTime, ours: SystemTime) -> bool {
     behind.max(ahead) > TOLERANCE
 }
 
-/// Until when a file is locked that must stay so for `least`: half as long again from now, but never
-/// more than twice as far ahead of the server.
+/// Until when a file is locked that must stay so for `least`: half as long again from now, but
+/// never more than twice as far ahead of the server.
 pub(super) fn date(least: Duration, server: SystemTime, ours: SystemTime) -> SystemTime {
     let now = match are_apart(server, ours) {
         true => server.max(ours),

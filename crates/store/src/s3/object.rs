@@ -19,7 +19,8 @@ use crate::s3::fault::{Failure, fault, status};
 use crate::s3::stream::{Source, Stream, ask, content_range};
 use crate::{Error, Result};
 
-/// No sound listing that we ask for in one go has more pages; what is beyond waits for the next time.
+/// No sound listing that we ask for in one go has more pages; what is beyond waits for the next
+/// time.
 pub(super) const MOST_PAGES: usize = 1000;
 
 /// A file, and what errors call it.
@@ -125,7 +126,8 @@ impl Object {
         }
     }
 
-    /// What is told of it without its bytes; `None` where nothing lies there, or there is no bucket.
+    /// What is told of it without its bytes; `None` where nothing lies there, or there is no
+    /// bucket.
     pub(super) fn look(&self) -> Result<Option<HeadObjectOutput>> {
         let request = self.bucket.client.head_object();
         let request = request

@@ -7,11 +7,11 @@
 //! ```
 //!
 //! What can go wrong: an answer is lost after a file was stored (so: whether it is there is asked
-//! first, and again when the whole is tried again), a server that ignores `If-None-Match` (so: it is
-//! not used; two that put at once leave two versions of the same bytes), one that stores something
-//! else than was sent, or without its lock (so: sums are compared, and the very version is looked
-//! at), and a place where removal only hides (so: the files in `locks/`, which come and go, are
-//! removed by version; they are never locked).
+//! first, and again when the whole is tried again), a server that ignores `If-None-Match` (so: it
+//! is not used; two that put at once leave two versions of the same bytes), one that stores
+//! something else than was sent, or without its lock (so: sums are compared, and the very version
+//! is looked at), and a place where removal only hides (so: the files in `locks/`, which come and
+//! go, are removed by version; they are never locked).
 
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read};

@@ -1,7 +1,7 @@
 //! The sum by which a server checks what came, and what it calls it: MD5.
 //!
-//! **Security:** MD5 protects from nobody who can choose both texts. It is used because a PUT with a
-//! lock must have it and every server compares it; what a file is, its SHA-256 says.
+//! **Security:** MD5 protects from nobody who can choose both texts. It is used because a PUT with
+//! a lock must have it and every server compares it; what a file is, its SHA-256 says.
 
 use aws_sdk_s3::types::ServerSideEncryption;
 use data_encoding::{BASE64, HEXLOWER};

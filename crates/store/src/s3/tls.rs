@@ -1,7 +1,7 @@
 //! Which certificates a server of buckets may show.
 //!
-//! As with REST servers, an own CA file replaces the public authorities instead of joining them. The
-//! SDK takes certificates unread and dies of those that are none, so they are read here first.
+//! As with REST servers, an own CA file replaces the public authorities instead of joining them.
+//! The SDK takes certificates unread and dies of those that are none, so they are read here first.
 
 use std::path::Path;
 

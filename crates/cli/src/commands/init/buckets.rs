@@ -1,4 +1,5 @@
-//! Whether the buckets of the copies can keep what is promised of them, before anything is put there.
+//! Whether the buckets of the copies can keep what is promised of them, before anything is put
+//! there.
 //!
 //! What is put into a wrong one can never be locked as it should, or never be removed again.
 
