@@ -194,7 +194,7 @@ impl S3Store {
     }
 
     /// What an answer means; `none` is how the server says that nothing of the kind is set.
-    fn told<T, E>(&self, answer: Result<T, Failure<E>>, none: &str) -> Result<Told<T>>
+    fn told<T, E>(&self, answer: Result<T, Box<Failure<E>>>, none: &str) -> Result<Told<T>>
     where
         E: ProvideErrorMetadata + StdError + 'static,
     {

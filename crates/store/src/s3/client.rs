@@ -108,16 +108,15 @@ impl Bucket {
     pub(super) fn answer<T, E>(
         &self,
         request: impl Future<Output = Result<T, Failure<E>>>,
-    ) -> Result<T, Failure<E>> {
-        let answer = self.wait_unless_interrupted(request);
-        answer.unwrap_or_else(|| Err(Failure::timeout_error(Interrupted)))
+    ) -> Result<T, Box<Failure<E>>> {
+        match self.wait_unless_interrupted(request) {
+            Some(answer) => answer.map_err(Box::new),
+            None => Err(Box::new(Failure::timeout_error(Interrupted))),
+        }
     }
 
     /// As [`Bucket::answer`], for anything; `None` where an interruption ended it.
-    pub(super) fn wait_unless_interrupted<T>(
-        &self,
-        answer: impl Future<Output = T>,
-    ) -> Option<T> {
+    pub(super) fn wait_unless_interrupted<T>(&self, answer: impl Future<Output = T>) -> Option<T> {
         self.wait(async {
             tokio::select! {
                 answer = answer => Some(answer),

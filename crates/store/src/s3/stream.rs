@@ -144,7 +144,7 @@ pub(super) fn ask(
         .set_version_id(source.version.clone())
         .set_range(range)
         .set_if_match(tag);
-    bucket.answer(request.send()).map_err(Box::new)
+    bucket.answer(request.send())
 }
 
 /// Which bytes an answer says it holds, and of how many in all: `bytes 5-9/100`.
