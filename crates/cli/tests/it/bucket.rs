@@ -99,20 +99,23 @@ fn a_copy_in_a_locked_bucket_outlives_whoever_removes_all_of_it() {
     let versions = bucket.versions(FOLDER);
     assert!(versions.len() > 4, "{versions:?}");
     for version in &versions {
-        assert_eq!(bucket.mode_of(version).as_deref(), Some("COMPLIANCE"), "{version:?}");
+        let mode = bucket.mode_of(version);
+        assert_eq!(mode.as_deref(), Some("COMPLIANCE"), "{version:?}");
     }
     // A lock is a claim until it was tried; and loopback is this machine.
     let status = expect(&scene, &account, 1, &["status"]);
     assert!(status.out.contains("30 d, unproven"), "{}", status.out);
     let claims = "offsite claims a lock of 30 d, never tried";
     assert!(status.out.contains(claims), "{}", status.out);
-    assert!(status.out.contains("is this very machine"), "{}", status.out);
+    let here = "is this very machine";
+    assert!(status.out.contains(here), "{}", status.out);
     assert_restores(&scene, &account, "restored");
     for each in restic_versions() {
         restic(&ceph, &account, &each.path, &["check", "--read-data"]);
         let target = scene.path(each.version);
         let to = target.to_str().unwrap();
-        restic(&ceph, &account, &each.path, &["restore", "latest", "--target", to]);
+        let restore = ["restore", "latest", "--target", to];
+        restic(&ceph, &account, &each.path, &restore);
         assert_same(&scene, &target);
     }
 
@@ -146,7 +149,10 @@ fn a_bucket_without_locks_is_refused(scene: &Scene, ceph: &Ceph, account: &CephA
     configure(scene, ceph, account, "absent");
     let ended = expect(scene, account, 1, &["init"]);
     ended.assert_says(&["offsite: there is no such bucket"]);
-    ended.assert_says(&["aws s3api create-bucket --bucket absent", "--object-lock-enabled"]);
+    ended.assert_says(&[
+        "aws s3api create-bucket --bucket absent",
+        "--object-lock-enabled",
+    ]);
     ended.assert_says(&["put-bucket-policy", "remaining-retention-days\":\"61\""]);
 
     Bucket::new(ceph, account, "plain").create();

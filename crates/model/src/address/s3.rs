@@ -78,11 +78,7 @@ impl S3Address {
 
     /// Names of buckets are the same in all regions of Amazon.
     fn is_same_bucket(&self, other: &Self) -> bool {
-        let is_same_server = match (self.endpoint(), other.endpoint()) {
-            (None, None) => true,
-            (first, second) => first == second,
-        };
-        is_same_server && self.bucket == other.bucket
+        self.endpoint() == other.endpoint() && self.bucket == other.bucket
     }
 
     /// Reads what stands behind `s3:`.
@@ -275,7 +271,11 @@ mod tests {
     #[test]
     fn a_server_of_ones_own_is_known_by_its_url() {
         for (text, service, prefix) in [
-            ("https://s3.example:7480/acme/repos", "https://s3.example:7480/", "repos"),
+            (
+                "https://s3.example:7480/acme/repos",
+                "https://s3.example:7480/",
+                "repos",
+            ),
             ("https://s3.example/acme/a/b/", "https://s3.example/", "a/b"),
             ("http://127.0.0.1:9000/acme", "http://127.0.0.1:9000/", ""),
             ("http://[::1]:9000/acme/", "http://[::1]:9000/", ""),
@@ -301,11 +301,26 @@ mod tests {
             ("acme/repos", None),
             ("s3.amazonaws.com/acme/repos", None),
             ("https://s3.amazonaws.com/acme/repos", None),
-            ("s3.eu-central-1.amazonaws.com/acme/repos", Some("eu-central-1")),
-            ("https://s3.eu-central-1.amazonaws.com/acme/repos/", Some("eu-central-1")),
-            ("https://s3-eu-west-1.amazonaws.com/acme/repos", Some("eu-west-1")),
-            ("https://s3.dualstack.us-east-2.amazonaws.com/acme/repos", Some("us-east-2")),
-            ("s3.cn-north-1.amazonaws.com.cn/acme/repos", Some("cn-north-1")),
+            (
+                "s3.eu-central-1.amazonaws.com/acme/repos",
+                Some("eu-central-1"),
+            ),
+            (
+                "https://s3.eu-central-1.amazonaws.com/acme/repos/",
+                Some("eu-central-1"),
+            ),
+            (
+                "https://s3-eu-west-1.amazonaws.com/acme/repos",
+                Some("eu-west-1"),
+            ),
+            (
+                "https://s3.dualstack.us-east-2.amazonaws.com/acme/repos",
+                Some("us-east-2"),
+            ),
+            (
+                "s3.cn-north-1.amazonaws.com.cn/acme/repos",
+                Some("cn-north-1"),
+            ),
         ] {
             let address = parse(text);
             assert_eq!(address.endpoint(), None, "{text}");
@@ -349,8 +364,14 @@ mod tests {
             ("https://s3.example", "it names no bucket"),
             ("s3.amazonaws.com", "it names no bucket"),
             ("minio.lan/acme", "its first word may be a host or a bucket"),
-            ("minio:9000/acme", "a host of your own is written with https:// before it"),
-            ("u:p@minio/acme", "a host of your own is written with https:// before it"),
+            (
+                "minio:9000/acme",
+                "a host of your own is written with https:// before it",
+            ),
+            (
+                "u:p@minio/acme",
+                "a host of your own is written with https:// before it",
+            ),
             (
                 "https://acme.s3.eu-central-1.amazonaws.com/x",
                 "the bucket stands in the path, not in front of the host",
@@ -395,7 +416,7 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_is_read_is_shown_so_that_it_can_be_read_again(
-            text in "(https?://)?(s3\\.|[a-z]{1,8}\\.)?[a-z0-9.:-]{0,20}(/[a-zA-Z0-9._-]{0,8}){0,4}",
+            text in "(https?://)?(s3\\.|[a-z]{1,8}\\.)?[a-z0-9.:-]{0,9}(/[a-zA-Z0-9._-]{0,8}){0,4}",
         ) {
             if let Ok(address) = S3Address::parse(&text) {
                 let shown = address.to_string();

@@ -10,7 +10,8 @@ use std::fmt;
 
 use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::types::{
-    BucketVersioningStatus, DefaultRetention, ObjectLockEnabled, ServerSideEncryption,
+    BucketVersioningStatus, DefaultRetention, ObjectLockEnabled, ObjectLockRetentionMode,
+    ServerSideEncryption,
 };
 
 use crate::Result;
@@ -217,7 +218,12 @@ impl S3Store {
 
 /// A default retention as people say it.
 fn in_words(default: &DefaultRetention) -> String {
-    let mode = default.mode().map_or("a mode of its own", |mode| mode.as_str());
+    // Nothing that the server makes up stands beside commands that are to be typed.
+    let mode = match default.mode() {
+        Some(ObjectLockRetentionMode::Compliance) => "COMPLIANCE",
+        Some(ObjectLockRetentionMode::Governance) => "GOVERNANCE",
+        _ => "a mode of its own",
+    };
     let (days, years) = (default.days(), default.years());
     match (days.filter(|days| *days > 0), years) {
         (Some(days), _) => format!("{mode} for {days} days"),

@@ -47,9 +47,7 @@ impl Commands<'_> {
             let region = region.map_or_else(String::new, |region| {
                 format!(" --create-bucket-configuration LocationConstraint={region}")
             });
-            say(&format!(
-                "create-bucket --object-lock-enabled-for-bucket{region}"
-            ));
+            say(&format!("create-bucket --object-lock-enabled-for-bucket{region}"));
             say(&self.policy(bucket));
             return commands;
         }

@@ -187,7 +187,7 @@ fn in_words(lock: ShownLock) -> String {
     match lock {
         ShownLock::Compliance { until } => format!("COMPLIANCE until {}", DateTime::from(until)),
         ShownLock::Governance { until } => format!("GOVERNANCE until {}", DateTime::from(until)),
-        ShownLock::NotShown => "no lock".to_owned(),
+        ShownLock::NotShown => "no lock, or none that may be seen".to_owned(),
     }
 }
 

@@ -12,10 +12,12 @@ use std::sync::Arc;
 use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::operation::get_object::{GetObjectError, GetObjectOutput};
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use aws_sdk_s3::types::EncodingType;
 use strongroom_model::FileName;
 
 use crate::s3::client::Bucket;
 use crate::s3::fault::{Failure, fault, status};
+use crate::s3::listing::decoded;
 use crate::s3::stream::{Source, Stream, ask, content_range};
 use crate::{Error, Result};
 
@@ -134,10 +136,16 @@ impl Object {
             .bucket(&self.bucket.name)
             .key(&self.source.key)
             .set_version_id(self.source.version.clone());
-        match self.bucket.answer(request.send()) {
-            Ok(told) => Ok(Some(told)),
-            Err(error) if status(&error) == Some(404) => Ok(None),
-            Err(error) => Err(self.fault("look at", &error)),
+        let told = match self.bucket.answer(request.send()) {
+            Ok(told) => told,
+            Err(error) if status(&error) == Some(404) => return Ok(None),
+            Err(error) => return Err(self.fault("look at", &error)),
+        };
+        let asked = self.source.version.as_deref();
+        let versions = asked.zip(told.version_id());
+        match versions.is_none_or(|(asked, shown)| asked == shown) {
+            true => Ok(Some(told)),
+            false => Err(self.wrong("look at", "it tells of another version than was asked for")),
         }
     }
 
@@ -197,7 +205,10 @@ impl Object {
         let key = self.source.key.as_str();
         for _ in 0..MOST_PAGES {
             let request = self.bucket.client.list_object_versions();
-            let request = request.bucket(&self.bucket.name).prefix(key);
+            let request = request
+                .bucket(&self.bucket.name)
+                .prefix(key)
+                .encoding_type(EncodingType::Url);
             let page = self
                 .bucket
                 .answer(request.send())
@@ -208,8 +219,7 @@ impl Object {
             let markers = markers.map(|marker| (marker.key(), marker.version_id()));
             let ids: Vec<_> = versions
                 .chain(markers)
-                .filter(|(of, _)| *of == Some(key))
-                .filter_map(|(_, id)| id)
+                .filter_map(|(of, id)| (decoded(of?, page.encoding_type()) == key).then_some(id?))
                 .collect();
             if ids.is_empty() {
                 return Ok(());

@@ -22,6 +22,7 @@ use std::time::{Duration, SystemTime};
 
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::DateTime;
+use aws_sdk_s3::types::{ServerSideEncryption, StorageClass};
 use bytes::Bytes;
 use strongroom_model::{FileEntry, FileName, FileType, Id};
 
@@ -142,7 +143,7 @@ impl S3Store {
     }
 
     /// Stores a file where there is none; what is there already is compared, and locked where it
-    /// should be and is not.
+    /// should be and is not, or put anew where a lock would keep nothing that can be read.
     fn keep(&self, name: FileName, bytes: Bytes) -> Result<()> {
         let (object, sums) = (self.object(name), Sums::of(&bytes));
         let Some(told) = object.look()? else {
@@ -155,7 +156,8 @@ impl S3Store {
             });
         }
         match self.lock_for(name.kind()) {
-            Some(lock) => self.hold(&object, &told, lock),
+            Some(lock) if is_at_hand(&told) => self.hold(&object, &told, lock),
+            Some(_) => self.put(&object, bytes, &sums),
             None => Ok(()),
         }
     }
@@ -224,10 +226,14 @@ impl S3Store {
         }
         let object = object.in_version(version);
         let told = object.look()?.ok_or_else(|| {
-            object.wrong("look at", "it does not know the version that it has just made")
+            object.wrong("look at", "it does not know the version that it made")
         })?;
         if object.size_in(&told)? != size_bytes {
             return Err(object.wrong("look at", "it has another size than what was sent"));
+        }
+        if !is_at_hand(&told) {
+            let reason = "a key of the account encrypts it, or it lies in an archive".to_owned();
+            return Err(self.not_locked(object.name, reason));
         }
         self.see_locked(&object, &told, until).map(drop)
     }
@@ -315,13 +321,20 @@ impl Store for S3Store {
         if !keeps_versions || name.kind() != FileType::Locks {
             return Ok(());
         }
-        match object.remove_versions() {
+        let Err(error) = object.remove_versions() else {
+            return Ok(());
+        };
+        // Somebody may have locked one of them, which is seen again once its marker is gone.
+        if object.look()?.is_some() {
+            object.hide()?;
+        }
+        match error {
             // It is out of everybody's way, and whoever may not do more leaves it there.
-            Err(error @ Error::Denied { .. }) => {
+            Error::Denied { .. } => {
                 tracing::debug!(%error, "The versions of a lock stay");
                 Ok(())
             }
-            removed => removed,
+            error => Err(error),
         }
     }
 }
@@ -360,6 +373,20 @@ impl fmt::Debug for S3Lock {
             .field("least", &self.least)
             .finish_non_exhaustive()
     }
+}
+
+/// Whether a version can be read for as long as it is there, by whoever has this bucket.
+///
+/// **Security:** a lock keeps the bytes and not the key of an account that encrypts them. Who holds
+/// production's credentials may name a key of his own with a PUT of the same bytes, or as the
+/// bucket's default, and destroy it when he likes.
+fn is_at_hand(told: &HeadObjectOutput) -> bool {
+    let encryption = told.server_side_encryption();
+    let is_archive =
+        |class: &StorageClass| matches!(class, StorageClass::Glacier | StorageClass::DeepArchive);
+    encryption.is_none_or(|by| *by == ServerSideEncryption::Aes256)
+        && !told.storage_class().is_some_and(is_archive)
+        && told.archive_status().is_none()
 }
 
 /// Bytes that somebody else has too.

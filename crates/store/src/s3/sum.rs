@@ -84,9 +84,8 @@ pub(super) fn compare(
     let Some(tag) = tag.map(|tag| tag.trim_matches('"')) else {
         return Said::Nothing;
     };
-    let is_sum = |text: &str| {
-        text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
-    };
+    let is_digit = |byte: u8| byte.is_ascii_hexdigit();
+    let is_sum = |text: &str| text.len() == 32 && text.bytes().all(is_digit);
     let is_plain = encryption.is_none_or(|by| *by == ServerSideEncryption::Aes256);
     if tag.eq_ignore_ascii_case(expected) {
         Said::Same
@@ -136,6 +135,7 @@ mod tests {
         let by = |encryption: &ServerSideEncryption| compare(Some(&other), Some(encryption), &sum);
         assert_eq!(by(&ServerSideEncryption::Aes256), Said::Other);
         assert_eq!(by(&ServerSideEncryption::AwsKms), Said::Nothing);
-        assert_eq!(compare(Some(&sum), None, &format!("{other}-2")), Said::Nothing);
+        let of_parts = format!("{other}-2");
+        assert_eq!(compare(Some(&sum), None, &of_parts), Said::Nothing);
     }
 }

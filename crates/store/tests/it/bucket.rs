@@ -99,6 +99,7 @@ fn a_repository_in_a_bucket_keeps_the_contract_and_its_locks() {
     a_lock_can_be_made_longer_and_never_shorter(&repository("longer"));
     a_large_file_goes_in_parts_and_is_locked(&repository("large"));
     listings_have_as_many_pages_as_they_need(&store(&ceph, &owner, &plain, "pages", None));
+    a_name_that_no_xml_can_hold_hides_no_file(&repository("junk"), &locked);
     restic_works_on_what_this_store_has_put(&ceph, &owner, &repository("restic"));
 
     a_bucket_without_versions_takes_no_locks(&store(&ceph, &owner, &plain, "no", for_a_day()));
@@ -213,8 +214,9 @@ fn what_is_removed_or_overwritten_is_there_all_the_same(store: &S3Store) {
     let marker = versions.iter().find(is_marker).unwrap();
     assert!(marker.is_newest);
     let of_size = |size: u64| {
-        let found = versions.iter().find(|version| {
-            matches!(version.content, VersionContent::Bytes { size_bytes, .. } if size_bytes == size)
+        let found = versions.iter().find(|version| match version.content {
+            VersionContent::Bytes { size_bytes, .. } => size_bytes == size,
+            VersionContent::Marker => false,
         });
         found.unwrap()
     };
@@ -321,6 +323,17 @@ fn listings_have_as_many_pages_as_they_need(store: &S3Store) {
     assert_eq!(store.list_versions(FileType::Index).unwrap().len(), FILES);
 }
 
+fn a_name_that_no_xml_can_hold_hides_no_file(store: &S3Store, bucket: &Bucket) {
+    store.save(pack(b"bytes"), b"bytes").unwrap();
+    for junk in ["\u{1}", "\u{fffe}", "a%2Fb+c d"] {
+        bucket.put(&format!("junk/data/{junk}"), b"junk");
+    }
+    let listed = store.list(FileType::Data).unwrap();
+    assert_eq!(listed.len(), 1);
+    assert_eq!(listed[0].id, Id::of(b"bytes"));
+    assert_eq!(store.list_versions(FileType::Data).unwrap().len(), 1);
+}
+
 fn restic(restic: &Restic, repository: &str, account: &CephAccount, arguments: &[&str]) -> String {
     let output = Command::new(&restic.path)
         .args(["--no-cache", "--repo", repository])
@@ -349,7 +362,8 @@ fn restic_works_on_what_this_store_has_put(ceph: &Ceph, account: &CephAccount, t
     let restics = restic_versions();
     let path = local.to_str().unwrap();
     restic(&restics[0], path, account, &["init"]);
-    restic(&restics[0], path, account, &["backup", file.to_str().unwrap()]);
+    let backup = ["backup", file.to_str().unwrap()];
+    restic(&restics[0], path, account, &backup);
     let from = LocalStore::new(&local);
     for kind in FileType::SYNCED.into_iter().chain([FileType::Config]) {
         for entry in from.list(kind).unwrap() {
@@ -366,12 +380,14 @@ fn restic_works_on_what_this_store_has_put(ceph: &Ceph, account: &CephAccount, t
         assert_eq!(to.list(FileType::Locks).unwrap(), []);
         let target = folder.path().join(each.version);
         let target = target.to_str().unwrap();
-        restic(each, location, account, &["restore", "latest", "--target", target]);
+        let restore = ["restore", "latest", "--target", target];
+        restic(each, location, account, &restore);
         let restored = Path::new(target).join(file.strip_prefix("/").unwrap());
         assert!(fs::read(restored).unwrap() == fs::read(&file).unwrap());
     }
     // And back: this store reads what restic puts.
-    restic(&restics[0], location, account, &["backup", "--force", file.to_str().unwrap()]);
+    let again = ["backup", "--force", file.to_str().unwrap()];
+    restic(&restics[0], location, account, &again);
     assert_eq!(to.list(FileType::Snapshots).unwrap().len(), 2);
     for kind in FileType::SYNCED {
         for entry in to.list(kind).unwrap() {
@@ -422,7 +438,8 @@ fn buckets_are_told_what_is_wrong_with_them(ceph: &Ceph, account: &CephAccount, 
     let plain = Bucket::new(ceph, account, "versioned");
     plain.create();
     let told = look(&plain);
-    assert_eq!(told.flaws, [BucketFlaw::NoObjectLock, BucketFlaw::NoVersioning]);
+    let both = [BucketFlaw::NoObjectLock, BucketFlaw::NoVersioning];
+    assert_eq!(told.flaws, both);
     plain.keep_versions();
     let told = look(&plain);
     assert_eq!(told.flaws, [BucketFlaw::NoObjectLock]);

@@ -306,6 +306,96 @@ fn what_is_there_already_and_has_too_little_left_is_locked_anew() {
 }
 
 #[test]
+fn what_a_key_of_the_account_encrypts_or_an_archive_holds_does_not_count_as_locked() {
+    const BY_KEY: &str = "x-amz-object-lock-mode: COMPLIANCE\r\n\
+                          x-amz-object-lock-retain-until-date: 1994-12-31T00:00:00Z\r\n\
+                          x-amz-server-side-encryption: aws:kms\r\n";
+    const ARCHIVED: &str = "x-amz-object-lock-mode: COMPLIANCE\r\n\
+                            x-amz-object-lock-retain-until-date: 1994-12-31T00:00:00Z\r\n\
+                            x-amz-storage-class: GLACIER\r\n";
+    for shown in [BY_KEY, ARCHIVED] {
+        // As the bucket was changed to do, and as somebody else has put the same bytes: these are
+        // put anew.
+        let changed = serve(Answers {
+            shown: [shown, shown],
+            ..Answers::default()
+        });
+        for server in [changed, holding(TAG, BYTES, shown)] {
+            let error = locked(&server).save(pack(), BYTES).unwrap_err();
+            assert!(
+                matches!(&error, Error::NotLocked { reason, .. } if reason.contains("archive")),
+                "{error:?}"
+            );
+            assert_eq!(server.methods(), ["HEAD", "PUT", "HEAD"]);
+            assert!(!put_of(&server).path.contains("retention"));
+        }
+    }
+}
+
+#[test]
+fn an_answer_about_another_version_is_none() {
+    let server = serve(Answers {
+        shown: ["x-amz-version-id: v2\r\n", ""],
+        ..Answers::default()
+    });
+    let error = locked(&server).save(pack(), BYTES).unwrap_err();
+    assert!(
+        matches!(&error, Error::BadAnswer { reason, .. } if reason.contains("another version")),
+        "{error:?}"
+    );
+}
+
+#[test]
+fn a_version_of_a_run_s_lock_that_somebody_locked_does_not_come_into_sight_again() {
+    let lock = FileName::new(FileType::Locks, Id::of(BYTES));
+    for (seen, count) in [("200 OK", 5), ("404 Not Found", 4)] {
+        let server = Server::start(move |_, request, stream| {
+            let is_version = request.path.contains("versionId=");
+            match request.method.as_str() {
+                "DELETE" if is_version => {
+                    let denied = b"<Error><Code>AccessDenied</Code></Error>";
+                    reply(stream, request, "403 Forbidden", denied)
+                }
+                "DELETE" => {
+                    let headers = "x-amz-version-id: mark\r\nx-amz-delete-marker: true\r\n";
+                    reply_with(stream, request, "204 No Content", headers, b"")
+                }
+                "HEAD" => reply(stream, request, seen, b""),
+                _ => {
+                    let listing = format!(
+                        "<ListVersionsResult><Version><Key>{lock}</Key><VersionId>v1</VersionId>\
+                         </Version></ListVersionsResult>"
+                    );
+                    reply(stream, request, "200 OK", listing.as_bytes())
+                }
+            }
+        });
+        locked(&server).remove(lock).unwrap();
+        let expected = ["DELETE", "GET", "DELETE", "HEAD", "DELETE"];
+        assert_eq!(server.methods(), expected[..count]);
+    }
+}
+
+#[test]
+fn a_name_that_no_xml_can_hold_hides_no_file() {
+    let id = pack().id().unwrap().to_string();
+    let page = format!(
+        "<ListBucketResult><EncodingType>url</EncodingType>\
+         <Contents><Key>data/%01+%EF%BF%BE</Key><Size>1</Size></Contents>\
+         <Contents><Key>data%2F{}%2F{id}</Key><Size>5</Size></Contents></ListBucketResult>",
+        &id[..2]
+    );
+    let server = Server::start(move |_, request, stream| {
+        reply(stream, request, "200 OK", page.as_bytes())
+    });
+    let listed = locked(&server).list(FileType::Data).unwrap();
+    assert_eq!(listed.len(), 1);
+    assert_eq!(listed[0].id, Id::of(BYTES));
+    let asked = &server.requests()[0];
+    assert!(asked.path.contains("encoding-type=url"), "{}", asked.path);
+}
+
+#[test]
 fn a_listing_whose_second_page_fails_or_leads_nowhere_is_none() {
     let id = pack().id().unwrap().to_string();
     let page = format!(

@@ -24,7 +24,8 @@ pub(super) fn check(copies: &[CopyStore]) -> Result<()> {
             }
             Err(error) => {
                 let error = chain(&error);
-                tracing::debug!(copy = copy.name, error, "The bucket does not tell how it is");
+                let copy = copy.name.as_str();
+                tracing::debug!(copy, error, "The bucket does not tell how it is");
             }
         }
     }
