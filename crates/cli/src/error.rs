@@ -273,8 +273,8 @@ impl Error {
             ),
             Self::Buckets { commands, .. } => Some(format!(
                 "let whoever rules the bucket type this, never with the credentials that are used \
-                 here; put-bucket-policy replaces a policy that is there. Then write the bucket into \
-                 strongroom.toml, where it is a new one, and: strongroom init\n{}",
+                 here; put-bucket-policy replaces a policy that is there. Then write the bucket \
+                 into strongroom.toml, where it is a new one, and: strongroom init\n{}",
                 commands.join("\n")
             )),
             Self::Overlap { .. } => Some("say where else to work: --at PATH".to_owned()),
