@@ -56,7 +56,7 @@ impl S3Store {
         }
     }
 
-    /// Sees to it that a file that was there already is locked for as long as it must at least.
+    /// Sees to it that a version that was there already is locked for as long as it must at least.
     pub(super) fn hold(
         &self,
         object: &Object,
@@ -68,9 +68,7 @@ impl S3Store {
         if shown(told).holds(least) {
             return Ok(());
         }
-        let version = told.version_id().map(str::to_owned);
-        let object = object.in_version(version);
-        self.see_locked(&object, told, next).map(drop)
+        self.see_locked(object, told, next).map(drop)
     }
 
     /// Sees to it that a version is locked until then at least, as far as was told of it; returns

@@ -149,14 +149,17 @@ impl S3Store {
         let Some(told) = object.look()? else {
             return self.put(&object, bytes, &sums);
         };
-        if !self.is_same(&object, &told, &bytes, &sums)? {
+        let lock = self.lock_for(name.kind());
+        // What is locked is what was compared, whatever somebody puts there in between.
+        let seen = object.in_version(lock.and(told.version_id()).map(str::to_owned));
+        if !self.is_same(&seen, &told, &bytes, &sums)? {
             return Err(Error::Exists {
                 name,
                 location: self.bucket.location.clone(),
             });
         }
-        match self.lock_for(name.kind()) {
-            Some(lock) if is_at_hand(&told) => self.hold(&object, &told, lock),
+        match lock {
+            Some(lock) if is_at_hand(&told) => self.hold(&seen, &told, lock),
             Some(_) => self.put(&object, bytes, &sums),
             None => Ok(()),
         }

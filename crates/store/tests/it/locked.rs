@@ -279,6 +279,7 @@ fn what_is_there_already_is_known_by_its_tag_and_else_by_its_bytes() {
     let server = holding("0123-2", BYTES, LOCKED);
     locked(&server).save(pack(), BYTES).unwrap();
     assert_eq!(server.methods(), ["HEAD", "GET"]);
+    assert!(server.requests()[1].path.contains("versionId=v0"));
     let server = holding("0123-2", b"other", LOCKED);
     let error = locked(&server).save(pack(), BYTES).unwrap_err();
     assert!(matches!(error, Error::Exists { .. }), "{error:?}");
