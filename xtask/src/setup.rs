@@ -47,6 +47,11 @@ const PROGRAMS: &[Program] = &[
     program("radosgw", "radosgw", CEPH),
     program("ceph", "ceph-common", CEPH),
     program(
+        "aws",
+        "awscli",
+        "types what `strongroom init` prints to whoever rules a bucket",
+    ),
+    program(
         "initdb",
         "postgresql",
         "a real database that several vaults share",

@@ -125,7 +125,7 @@ impl Context {
     pub(crate) fn copies(&self, config: &Config) -> Result<Copies> {
         let mut copies = Copies::default();
         for copy in &config.copies {
-            let (store, vault) = copies::prepare(copy, &self.cancel)?;
+            let (store, vault) = copies::prepare(copy, self)?;
             copies.stores.push(store);
             copies.vaults.extend(vault);
         }

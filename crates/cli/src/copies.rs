@@ -3,26 +3,38 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use strongroom_engine::CopyStore;
 use strongroom_engine::session::chain;
-use strongroom_engine::{Cancel, CopyStore};
 use strongroom_ledger::Verifier;
-use strongroom_model::{BackupCopy, RestAddress, StoreAddress};
+use strongroom_model::{BackupCopy, RestAddress, S3Address, SecretKey, StoreAddress};
 use strongroom_store::patient::{HANG_LIMIT, within};
-use strongroom_store::{LocalStore, PatientStore, RestOptions, RestStore, Store};
+use strongroom_store::rest::{Retries, Timeouts};
+use strongroom_store::{
+    LocalStore, PatientStore, RestOptions, RestStore, S3Credentials, S3Lock, S3Options, S3Store,
+    Store,
+};
 
-use crate::context::Opened;
+use crate::context::{Context, Opened};
 use crate::error::{Error, Result};
+use crate::password;
 use crate::vaults::VaultCopy;
 
 /// No write takes that long.
 const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Of several uploads at a time each has a share of the line; below this one is taken for dead.
+const LEAST_BYTES_PER_SECOND: u64 = 32 << 10;
+
 /// Prepares the store of a copy, and what asks the vault that may be behind it; nothing is touched
 /// or sent yet.
 pub(crate) fn prepare(
     copy: &BackupCopy,
-    cancel: &Cancel,
+    context: &Context,
 ) -> Result<(CopyStore, Option<VaultCopy>)> {
+    let unusable = |source| Error::Copy {
+        copy: copy.name.to_string(),
+        source,
+    };
     let mut vault = None;
     let (store, is_local): (Arc<dyn Store>, bool) = match &copy.store {
         StoreAddress::Local(path) => {
@@ -36,19 +48,29 @@ pub(crate) fn prepare(
             let options = RestOptions {
                 ca_file: copy.ca_file.clone(),
                 fingerprint: copy.fingerprint,
-                cancelled: cancel.flag(),
+                cancelled: context.cancel.flag(),
                 ..RestOptions::new(url_with_credentials(address))
             };
-            let store = RestStore::new(options).map_err(|source| Error::Copy {
-                copy: copy.name.to_string(),
-                source,
-            })?;
+            let store = RestStore::new(options).map_err(unusable)?;
             let log_witnesses = witnesses(copy)?;
             vault = store.vault().map(|client| VaultCopy {
                 copy: copy.name.to_string(),
                 client,
                 log_witnesses,
             });
+            (Arc::new(store), address.is_loopback())
+        }
+        StoreAddress::S3(address) => {
+            let options = bucket(copy, address, context)?;
+            let environment = context.environment();
+            let lock = copy.lock.map(|lock| S3Lock {
+                least: Duration::from_secs(lock.seconds()),
+                clock: Arc::new(move || {
+                    let now = SystemTime::try_from((environment.clock)());
+                    now.unwrap_or(SystemTime::UNIX_EPOCH)
+                }),
+            });
+            let store = S3Store::new(options, lock).map_err(unusable)?;
             (Arc::new(store), address.is_loopback())
         }
     };
@@ -58,6 +80,39 @@ pub(crate) fn prepare(
         is_local,
     };
     Ok((store, vault))
+}
+
+/// How to reach a bucket: its account is the one that the configuration names, or else that of the
+/// environment.
+fn bucket(copy: &BackupCopy, address: &S3Address, context: &Context) -> Result<S3Options> {
+    let region = copy.s3.region.as_deref().or(address.region());
+    let credentials = match &copy.s3.account {
+        None => None,
+        Some(account) => Some(S3Credentials {
+            access_key: account.access_key.clone(),
+            secret_key: match &account.secret_key {
+                SecretKey::Text(secret) => secret.clone(),
+                SecretKey::File(path) => {
+                    password::secret_from_file(path, "the secret key", &context.output)?
+                }
+            },
+        }),
+    };
+    Ok(S3Options {
+        prefix: address.prefix().to_owned(),
+        region: region.map(str::to_owned),
+        endpoint: address.endpoint().cloned(),
+        ca_file: copy.ca_file.clone(),
+        path_style: copy.s3.path_style.unwrap_or(address.endpoint().is_some()),
+        credentials,
+        timeouts: Timeouts {
+            least_bytes_per_second: LEAST_BYTES_PER_SECOND,
+            ..Timeouts::default()
+        },
+        retries: Retries::default(),
+        cancelled: context.cancel.flag(),
+        ..S3Options::new(address.bucket())
+    })
 }
 
 /// The keys of those that must have cosigned the log of a copy's vault.

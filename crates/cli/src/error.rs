@@ -131,6 +131,24 @@ pub(crate) enum Error {
         /// Why.
         reason: String,
     },
+    /// What should give another secret does not.
+    #[error("{} does not hold {kind}: {reason}", .path.display())]
+    Secret {
+        /// The file.
+        path: PathBuf,
+        /// What it should hold, as a noun.
+        kind: &'static str,
+        /// Why.
+        reason: String,
+    },
+    /// Buckets that cannot keep what nobody may destroy.
+    #[error("No bucket may be used that cannot keep its lock: {}", .flaws.join("; "))]
+    Buckets {
+        /// For each its copy and what is wrong with it.
+        flaws: Vec<String>,
+        /// What would mend them, in their order.
+        commands: Vec<String>,
+    },
     /// A working area in the folder that is tried, or around it.
     #[error("The working area {} and {} lie one inside the other", .area.display(), .dir.display())]
     Overlap {
@@ -249,6 +267,16 @@ impl Error {
                 ),
                 None => newer.hint(),
             }),
+            Self::Buckets { commands, .. } if commands.is_empty() => Some(
+                "give the account of the copy the rights that are missing, then strongroom init"
+                    .to_owned(),
+            ),
+            Self::Buckets { commands, .. } => Some(format!(
+                "let whoever rules the bucket type this, never with the credentials that are used \
+                 here; put-bucket-policy replaces a policy that is there. Then write the bucket \
+                 into strongroom.toml, where it is a new one, and: strongroom init\n{}",
+                commands.join("\n")
+            )),
             Self::Overlap { .. } => Some("say where else to work: --at PATH".to_owned()),
             Self::NoPassword => Some(
                 "write password_file = \"/etc/strongroom/password\" at the top of strongroom.toml, \

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 use strongroom_engine::session::Password;
 use strongroom_model::shell::quoted;
-use strongroom_model::{CommandLine, PasswordSource};
+use strongroom_model::{CommandLine, PasswordSource, Secret};
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
@@ -57,17 +57,34 @@ pub(crate) fn read(source: Option<&PasswordSource>, ask: Ask, output: &Output) -
 /// Reads the first line of a file, and warns where others could; our own group may, as that of a
 /// service to which root gives the file.
 pub(crate) fn from_file(path: &Path, output: &Output) -> Result<Password> {
+    first_line_of(path, "the password", output)
+}
+
+/// Reads a secret of another kind, as messages call it, from the first line of a file.
+pub(crate) fn secret_from_file(path: &Path, kind: &'static str, output: &Output) -> Result<Secret> {
+    let unusable = |reason: String| Error::Secret {
+        path: path.to_owned(),
+        kind,
+        reason,
+    };
+    let line = first_line_of(path, kind, output).map_err(|error| match error {
+        Error::Password { reason, .. } => unusable(reason),
+        error => error,
+    })?;
+    let text = std::str::from_utf8(&line);
+    let text = text.map_err(|_| unusable("it is not text".to_owned()))?;
+    Ok(Secret::new(text.trim()))
+}
+
+fn first_line_of(path: &Path, kind: &str, output: &Output) -> Result<Password> {
     let what = path.display().to_string();
-    let reading = || Error::local(format!("read the password from {what}"));
+    let reading = || Error::local(format!("read {kind} from {what}"));
     let file = File::open(path).map_err(reading())?;
     let metadata = file.metadata().map_err(reading())?;
     let egid = rustix::process::getegid().as_raw();
     if is_open(metadata.mode(), metadata.gid(), egid) {
         let hint = format!("chmod 600 {}", quoted(path));
-        output.warn(
-            &format!("Others can read the password in {what}"),
-            Some(&hint),
-        );
+        output.warn(&format!("Others can read {kind} in {what}"), Some(&hint));
     }
     first_line(file, &what).map_err(reading())?
 }

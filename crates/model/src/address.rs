@@ -1,7 +1,9 @@
-//! Where a copy lives, as the configuration writes it: a folder, or `rest:https://…`.
+//! Where a copy lives, as the configuration writes it: a folder, `rest:https://…`, `s3:https://…`.
 //!
 //! Addresses travel into logs, errors and status tables, while the token in them must not: what
 //! [`RestAddress`] shows has neither user nor password, since some people put a token in either.
+
+mod s3;
 
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
@@ -12,6 +14,9 @@ use url::{Host, Url};
 use crate::error::{Error, Result};
 use crate::secret::Secret;
 
+pub use crate::address::s3::S3Address;
+pub(crate) use crate::address::s3::is_region;
+
 /// The place of a copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreAddress {
@@ -19,6 +24,8 @@ pub enum StoreAddress {
     Local(PathBuf),
     /// A server that speaks restic's REST protocol.
     Rest(RestAddress),
+    /// A bucket of Amazon's S3, or of what speaks as it does.
+    S3(S3Address),
 }
 
 /// The address of a REST server: a URL that ends in `/`, and the credentials for it.
@@ -29,7 +36,7 @@ pub struct RestAddress {
 }
 
 /// Kinds of store that restic knows and this version cannot use.
-const NOT_BUILT: [&str; 7] = ["s3", "sftp", "b2", "azure", "gs", "swift", "rclone"];
+const NOT_BUILT: [&str; 6] = ["sftp", "b2", "azure", "gs", "swift", "rclone"];
 
 impl RestAddress {
     /// Where to send requests; without user and password.
@@ -45,12 +52,7 @@ impl RestAddress {
 
     /// Whether the address itself says that the server is this machine.
     pub fn is_loopback(&self) -> bool {
-        match self.url.host() {
-            Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address.to_canonical().is_loopback(),
-            None => false,
-        }
+        is_loopback(&self.url)
     }
 
     /// Whether a password would cross a network readable by anyone on the way.
@@ -118,6 +120,7 @@ impl fmt::Display for StoreAddress {
         match self {
             Self::Local(path) => path.display().fmt(f),
             Self::Rest(address) => address.fmt(f),
+            Self::S3(address) => address.fmt(f),
         }
     }
 }
@@ -140,6 +143,9 @@ impl StoreAddress {
         if let Some(url) = text.strip_prefix("rest:") {
             return RestAddress::parse(url).map(Self::Rest);
         }
+        if let Some(bucket) = text.strip_prefix("s3:") {
+            return S3Address::parse(bucket).map(Self::S3);
+        }
         let path = text.strip_prefix("local:").unwrap_or(text);
         if path.starts_with('/') {
             return absolute_path(path).map(Self::Local);
@@ -152,8 +158,8 @@ impl StoreAddress {
             },
             Some(kind) if NOT_BUILT.contains(&kind) => Refusal {
                 reason: format!("stores of kind \"{kind}\" are not built yet"),
-                instead: "write an absolute path (\"/var/backups/strongroom\") or \
-                          \"rest:https://…\", or remove this copy"
+                instead: "write an absolute path (\"/var/backups/strongroom\"), \
+                          \"rest:https://…\" or \"s3:https://…\", or remove this copy"
                     .to_owned(),
             },
             _ => match absolute_path(path) {
@@ -162,6 +168,25 @@ impl StoreAddress {
             },
         };
         Err(refusal)
+    }
+
+    /// Whether one of two places lies inside the other, as far as their addresses tell.
+    pub(crate) fn overlaps(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Local(a), Self::Local(b)) => a.starts_with(b) || b.starts_with(a),
+            (Self::S3(a), Self::S3(b)) => a.contains(b) || b.contains(a),
+            _ => false,
+        }
+    }
+}
+
+/// Whether a URL says that its server is this machine.
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.to_canonical().is_loopback(),
+        None => false,
     }
 }
 
@@ -288,6 +313,8 @@ mod tests {
             "rest://u:hunter2@host",
             "sftp:u:hunter2@host:/x",
             "rest:https://u:%zzhunter2@host/",
+            "s3:https://u:hunter2@host/bucket",
+            "s3:u:hunter2@host/bucket",
             "u:hunter2@host",
         ] {
             if let Err(error) = text.parse::<StoreAddress>() {

@@ -9,6 +9,7 @@
 //! and folders, which every status table shows, appear as they came out.
 
 mod backup_copy;
+mod bucket;
 mod expand;
 mod keep;
 mod limits;
@@ -19,6 +20,7 @@ pub mod section;
 mod source;
 
 pub use backup_copy::{BackupCopy, Medium};
+pub use bucket::{S3Access, S3Account, SecretKey};
 pub use limits::Limits;
 pub use problem::{ConfigError, Problem};
 pub use source::{Source, SourceKind};
@@ -196,10 +198,7 @@ fn apart(reader: &mut Reader<'_>, sources: &[(usize, Source)], copies: &[(usize,
                     ),
                     "give each copy a place of its own, or remove one",
                 );
-            } else if let (StoreAddress::Local(a), StoreAddress::Local(b)) =
-                (&copy.store, &other.store)
-                && (a.starts_with(b) || b.starts_with(a))
-            {
+            } else if copy.store.overlaps(&other.store) {
                 reader.problem(
                     *line,
                     format!(

@@ -30,11 +30,14 @@ pub mod vault;
 pub mod witness_key;
 
 pub use account::Account;
-pub use address::{RestAddress, StoreAddress};
+pub use address::{RestAddress, S3Address, StoreAddress};
 pub use blast::Blast;
 pub use byte_size::ByteSize;
 pub use command_line::CommandLine;
-pub use config::{BackupCopy, Config, ConfigError, Limits, Medium, PasswordSource, Source};
+pub use config::{
+    BackupCopy, Config, ConfigError, Limits, Medium, PasswordSource, S3Access, S3Account,
+    SecretKey, Source,
+};
 pub use error::{Error, Result, chain};
 pub use evidence::CopyEvidence;
 pub use file::{FileEntry, FileName, FileType};

@@ -94,6 +94,16 @@ pub enum Error {
         /// The fingerprint of the one that was shown.
         shown: Fingerprint,
     },
+    /// A version that does not show the lock that it was given.
+    #[error("{name} in {location} is not locked as it should be: {reason}")]
+    NotLocked {
+        /// The file.
+        name: FileName,
+        /// The store.
+        location: String,
+        /// What was asked for and what was seen.
+        reason: String,
+    },
     /// A vault says no, and why.
     #[error("{location} refuses to {action}: {reason}")]
     Vault {
@@ -190,6 +200,11 @@ impl Error {
                 "Somebody may stand in between. Only if those who run the server say that they \
                  changed its certificate, and that this is the new one: fingerprint = \"{shown}\""
             )),
+            Self::NotLocked { .. } => Some(
+                "See whether the bucket can keep locks, with strongroom init, and give its account \
+                 s3:PutObjectRetention and s3:GetObjectRetention"
+                    .to_owned(),
+            ),
             Self::Vault { hint, .. } => hint.as_deref().map(str::to_owned),
             Self::Io { source, .. }
                 if matches!(

@@ -35,6 +35,9 @@ use crate::{Error, Result, place};
 pub use crate::rest::admin::VaultAdmin;
 pub(crate) use crate::rest::options::without_userinfo;
 pub use crate::rest::options::{RestOptions, Retries, Timeouts};
+pub(crate) use crate::rest::retry::SLICE;
+pub(crate) use crate::rest::stream::INTERRUPTED_WAIT;
+pub(crate) use crate::rest::tls::read_ca_file;
 pub use crate::rest::vault::{Hello, Sent, VaultClient};
 
 /// The protocol's second version, whose listings tell sizes.

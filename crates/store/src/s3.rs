@@ -1,4 +1,5 @@
-//! Bodies in a bucket: Amazon's S3, Ceph, and what speaks as they do.
+//! What lies in a bucket, of Amazon's S3, Ceph, and what speaks as they do: a vault's bodies, and
+//! copies.
 //!
 //! The SDK is asynchronous and stays inside: a small runtime of its own does its work, and whoever
 //! calls waits, as with a disk.
@@ -11,16 +12,30 @@
 //! asked).
 
 mod bodies;
+mod check;
 mod client;
+mod clock;
+mod commands;
+mod dates;
 mod fault;
 mod files;
+mod layout;
+mod listing;
+mod lock;
+mod object;
 mod options;
 mod part;
 mod probe;
 mod staged;
+mod store;
 mod stream;
+mod sum;
 mod sweep;
+mod tls;
+mod upload;
 
 pub use crate::s3::bodies::S3Bodies;
+pub use crate::s3::check::{BucketCheck, BucketFlaw};
 pub use crate::s3::files::S3Files;
 pub use crate::s3::options::{S3Credentials, S3Options};
+pub use crate::s3::store::{S3Lock, S3Store};

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use strongroom_model::{FileEntry, FileName, FileType, Id};
 
-use crate::{PatientStore, Result};
+use crate::{Locks, PatientStore, Result, Versions};
 
 /// Bytes that outlive whoever asks for them to be stored, so that nobody has to wait for a place
 /// that hangs while it has them.
@@ -34,6 +34,19 @@ pub trait Store: Send + Sync + fmt::Debug {
     ///
     /// [`together`]: crate::patient::together
     fn patient(&self) -> Option<&PatientStore> {
+        None
+    }
+
+    /// What locks the files of this place, where that was asked for; a folder and a REST server
+    /// have no locks, and neither has a [`PatientStore`], which stands in front of folders. Any
+    /// other store in front of one passes this on.
+    fn locks(&self) -> Option<&dyn Locks> {
+        None
+    }
+
+    /// The older versions of the files of this place, where its kind can keep any; as with
+    /// [`Store::locks`], that of folders and REST servers cannot.
+    fn versions(&self) -> Option<&dyn Versions> {
         None
     }
 
@@ -182,6 +195,14 @@ impl<S: Store + ?Sized> Store for Arc<S> {
 
     fn patient(&self) -> Option<&PatientStore> {
         (**self).patient()
+    }
+
+    fn locks(&self) -> Option<&dyn Locks> {
+        (**self).locks()
+    }
+
+    fn versions(&self) -> Option<&dyn Versions> {
+        (**self).versions()
     }
 
     fn identity(&self) -> Result<Option<Id>> {

@@ -18,17 +18,12 @@ pub trait Subject {
     fn plant(&self, name: FileName, bytes: &[u8]);
 }
 
-/// Makes a test of each part of the contract; `$subject` is an expression that makes a fresh
-/// [`Subject`](crate::contract::Subject). With `atomic`, a file must never be seen half written:
-/// rclone, which writes in place, cannot promise that.
+/// Hands the names of all parts of the contract to another macro, behind what that is given.
+#[doc(hidden)]
 #[macro_export]
-macro_rules! store_contract {
-    (atomic $subject:expr) => {
-        $crate::store_contract!($subject);
-        $crate::store_contract!(@ $subject; threads_that_save_the_same_file_all_succeed);
-    };
-    ($subject:expr) => {
-        $crate::store_contract!(@ $subject;
+macro_rules! each_behaviour {
+    ($callback:ident $($given:tt)*) => {
+        $crate::$callback! { $($given)*
             what_is_saved_can_be_read_in_every_way
             an_empty_file_is_a_file
             what_is_not_there_is_not_found
@@ -49,7 +44,18 @@ macro_rules! store_contract {
             a_huge_key_file_is_not_read_into_memory
             creating_again_changes_nothing
             many_threads_save_and_read_at_once
-        );
+        }
+    };
+}
+
+/// Makes a test of each part of the contract; `$subject` is an expression that makes a fresh
+/// [`Subject`](crate::contract::Subject). With `atomic`, a file must never be seen half written:
+/// rclone, which writes in place, cannot promise that.
+#[macro_export]
+macro_rules! store_contract {
+    (atomic $subject:expr) => {
+        $crate::store_contract!($subject);
+        $crate::store_contract!(@ $subject; threads_that_save_the_same_file_all_succeed);
     };
     (@ $subject:expr; $($name:ident)*) => {
         $(
@@ -59,6 +65,26 @@ macro_rules! store_contract {
             }
         )*
     };
+    ($subject:expr) => {
+        $crate::each_behaviour!(store_contract @ $subject;);
+    };
+}
+
+/// Holds each of several fresh subjects against a part of the contract.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! hold_each {
+    ($make:ident; $($name:ident)*) => {
+        $( $name(&$make(stringify!($name))); )*
+    };
+}
+
+/// Holds a store against all of the contract in one test, where what is behind it takes long to
+/// start; `make` makes a fresh subject of that name.
+pub fn store_contract<S: Subject>(make: impl Fn(&str) -> S) {
+    crate::each_behaviour!(hold_each make;);
+    let name = "threads_that_save_the_same_file_all_succeed";
+    threads_that_save_the_same_file_all_succeed(&make(name));
 }
 
 const KINDS: [FileType; 5] = [

@@ -12,7 +12,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use strongroom_model::{FileEntry, FileName, FileType, Id};
-use strongroom_store::{Error, Result, Store};
+use strongroom_store::{Error, Locks, Result, Store, Versions};
 
 pub use crate::faulty::bodies::FaultyBodies;
 use crate::faulty::rules::flip_bit;
@@ -115,6 +115,14 @@ impl<S: Store> FaultyStore<S> {
 impl<S: Store> Store for FaultyStore<S> {
     fn location(&self) -> &str {
         self.inner.location()
+    }
+
+    fn locks(&self) -> Option<&dyn Locks> {
+        self.inner.locks()
+    }
+
+    fn versions(&self) -> Option<&dyn Versions> {
+        self.inner.versions()
     }
 
     fn identity(&self) -> Result<Option<Id>> {

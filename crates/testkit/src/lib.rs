@@ -11,6 +11,7 @@
 )]
 
 pub mod bodies;
+pub mod bucket;
 pub mod ceph;
 pub mod clock;
 pub mod contract;
@@ -24,6 +25,7 @@ pub mod recording;
 pub mod tree;
 
 pub use bodies::bodies_contract;
+pub use bucket::{Bucket, BucketVersion};
 pub use ceph::{Ceph, CephAccount};
 pub use clock::TestClock;
 pub use faulty::{Fault, FaultyBodies, FaultyStore, Op, Rule, Rules};

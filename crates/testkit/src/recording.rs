@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use strongroom_model::{FileEntry, FileName, FileType, Id};
-use strongroom_store::{Result, Store};
+use strongroom_store::{Locks, Result, Store, Versions};
 
 use crate::faulty::Op;
 
@@ -151,6 +151,14 @@ fn length(read: &Result<Vec<u8>>) -> u64 {
 impl<S: Store> Store for RecordingStore<S> {
     fn location(&self) -> &str {
         self.inner.location()
+    }
+
+    fn locks(&self) -> Option<&dyn Locks> {
+        self.inner.locks()
+    }
+
+    fn versions(&self) -> Option<&dyn Versions> {
+        self.inner.versions()
     }
 
     /// Not written down: it moves nothing, and belongs to each listing.

@@ -1,5 +1,7 @@
 //! `strongroom init`.
 
+mod buckets;
+
 use std::collections::BTreeSet;
 
 use serde::Serialize;
@@ -23,6 +25,9 @@ use crate::{memory, state_folder};
 /// Copies that hold it already are left alone and new ones get it, so that init may be run again
 /// at any time: after adding a copy, or after it was cut off.
 ///
+/// A bucket of which a lock is asked must be one that can keep it: else nothing is done, and what
+/// makes a right one is told, to be typed by whoever rules it.
+///
 /// It also makes the key with which this machine signs the receipts of its backups, in its state
 /// folder.
 ///
@@ -43,6 +48,8 @@ impl Args {
     pub(crate) fn run(self, context: &Context) -> Result<Exit> {
         let config = context.config()?;
         let copies = context.copies(&config)?;
+        buckets::check(&copies.stores)?;
+        context.cancel.check()?;
         let password = context.password(&config, Ask::Twice)?;
         let environment = context.environment();
         let state = state_folder::choose()?;

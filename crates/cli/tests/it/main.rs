@@ -10,6 +10,7 @@
 )]
 
 mod away;
+mod bucket;
 mod card;
 mod damage;
 mod endings;

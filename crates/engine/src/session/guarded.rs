@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use strongroom_model::{FileEntry, FileName, FileType, Id};
-use strongroom_store::{Error, Result, SharedBytes, Store};
+use strongroom_store::{Error, Locks, Result, SharedBytes, Store, Versions};
 
 use crate::session::locks::{Held, Standing};
 
@@ -50,6 +50,14 @@ impl GuardedStore {
 impl Store for GuardedStore {
     fn location(&self) -> &str {
         self.inner.location()
+    }
+
+    fn locks(&self) -> Option<&dyn Locks> {
+        self.inner.locks()
+    }
+
+    fn versions(&self) -> Option<&dyn Versions> {
+        self.inner.versions()
     }
 
     fn identity(&self) -> Result<Option<Id>> {

@@ -26,7 +26,7 @@ const IN_MEMORY: [u64; 3] = [0x0102_1994, 0x8584_58f6, 0x9584_58f6];
 
 /// Finds out where a copy is; a name that has to be resolved may take its time.
 pub(super) fn location(address: &StoreAddress) -> Location {
-    let rest = match address {
+    let url = match address {
         StoreAddress::Local(path) => {
             let path = path.clone();
             let storage = within(LOOK_LIMIT, move || storage_of(&path, MOST_LOOPS)).flatten();
@@ -36,18 +36,22 @@ pub(super) fn location(address: &StoreAddress) -> Location {
                 in_memory: storage.in_memory,
             };
         }
-        StoreAddress::Rest(rest) => rest,
+        StoreAddress::Rest(rest) => rest.url(),
+        StoreAddress::S3(bucket) => bucket.service(),
     };
-    let url = rest.url();
     let (Some(name), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
         return Location::of(address);
     };
     let bare = name.trim_start_matches('[').trim_end_matches(']');
-    let addresses = (bare, port).to_socket_addrs();
-    // The smallest of them: servers hand out several in changing order.
-    let first = addresses
-        .ok()
-        .and_then(|all| all.map(|one| one.ip().to_canonical()).min());
+    let first = match address {
+        // Amazon tells other addresses each time, of what is one place all the same.
+        StoreAddress::S3(bucket) if bucket.endpoint().is_none() => None,
+        _ => {
+            let addresses = (bare, port).to_socket_addrs().ok();
+            // The smallest of them: servers hand out several in changing order.
+            addresses.and_then(|all| all.map(|one| one.ip().to_canonical()).min())
+        }
+    };
     let here = is_this_machine(name, port).ok();
     let link = match here {
         Some(false) => virtual_link(name, port),
@@ -116,6 +120,16 @@ mod tests {
         );
         let elsewhere = ("192.0.2.1".to_owned(), Some(false));
         assert_eq!(server("rest:https://u:p@192.0.2.1/x/"), elsewhere);
+    }
+
+    #[test]
+    fn a_bucket_is_where_its_server_is_and_all_of_amazons_are_in_one_place() {
+        let own = ("127.0.0.1".to_owned(), Some(true));
+        assert_eq!(server("s3:http://127.0.0.1:9000/acme/repos"), own);
+        let host = |text: &str| server(text).0;
+        let frankfurt = "s3.eu-central-1.amazonaws.com";
+        assert_eq!(host(&format!("s3:{frankfurt}/acme")), frankfurt);
+        assert_eq!(host(&format!("s3:https://{frankfurt}/other/x")), frankfurt);
     }
 
     #[test]

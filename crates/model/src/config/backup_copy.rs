@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::address::{StoreAddress, percent_encoded, redacted};
+use crate::config::bucket::{self, S3Access};
 use crate::config::reader::{Reader, quoted};
 use crate::config::section::Section;
 use crate::error::Error;
@@ -28,15 +29,18 @@ pub struct BackupCopy {
     pub site: Name,
     /// Whose credentials rule it.
     pub domain: Name,
-    /// For how long the place promises to keep what it is given: a claim, until it was tried.
+    /// For how long the place promises to keep what it is given: a claim, until it was tried. In a
+    /// bucket the least time that every file must stay locked.
     pub lock: Option<Period>,
-    /// The certificate authority of a REST server, in PEM; `None` means the system's.
+    /// The certificate authority of a server, in PEM; `None` means the system's.
     pub ca_file: Option<PathBuf>,
     /// The one certificate that a REST server may show, whoever vouches for it; `None` means that
     /// authorities decide.
     pub fingerprint: Option<Fingerprint>,
     /// The witnesses that must have cosigned the log of the vault behind a REST address.
     pub log_witnesses: Vec<WitnessKey>,
+    /// How a bucket is asked.
+    pub s3: S3Access,
 }
 
 /// A kind of storage.
@@ -73,7 +77,7 @@ impl fmt::Display for Medium {
     }
 }
 
-pub(super) const KEYS: [&str; 9] = [
+pub(super) const KEYS: [&str; 14] = [
     "name",
     "store",
     "medium",
@@ -83,6 +87,11 @@ pub(super) const KEYS: [&str; 9] = [
     "ca_file",
     "fingerprint",
     "log_witnesses",
+    "region",
+    "access_key",
+    "secret_key",
+    "secret_key_file",
+    "path_style",
 ];
 
 /// The most witnesses of one log.
@@ -116,7 +125,7 @@ pub(super) fn read_all(reader: &mut Reader<'_>, top: &Section<'_>) -> Vec<(usize
         section.require(
             reader,
             "store",
-            "store = \"/var/backups/strongroom\" or \"rest:https://…\"",
+            "store = \"/var/backups/strongroom\", \"rest:https://…\" or \"s3:https://…\"",
         );
         section.require(
             reader,
@@ -141,10 +150,19 @@ pub(super) fn read_all(reader: &mut Reader<'_>, top: &Section<'_>) -> Vec<(usize
         let ca_file = section.path(reader, "ca_file");
         let fingerprint = fingerprint(reader, &section);
         let log_witnesses = log_witnesses(reader, &section);
+        let mut s3 = S3Access::default();
         match &store {
-            Some(StoreAddress::Local(_)) => refuse_for_folder(reader, &section),
+            Some(StoreAddress::Local(_)) => {
+                refuse_for_folder(reader, &section);
+                bucket::refuse(reader, &section, "in a folder");
+            }
             Some(StoreAddress::Rest(address)) => {
                 refuse_useless_pin(reader, &section, address.url().scheme());
+                bucket::refuse(reader, &section, "on a REST server");
+            }
+            Some(StoreAddress::S3(address)) => {
+                s3 = bucket::read(reader, &section, address);
+                bucket::check_lock(reader, &section, lock);
             }
             None => {}
         }
@@ -161,6 +179,7 @@ pub(super) fn read_all(reader: &mut Reader<'_>, top: &Section<'_>) -> Vec<(usize
                 ca_file,
                 fingerprint,
                 log_witnesses,
+                s3,
             };
             copies.push((section.line(), copy));
         }

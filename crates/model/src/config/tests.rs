@@ -272,14 +272,64 @@ fn what_stays_of_a_source_is_read_and_without_it_everything_stays() {
 fn a_store_that_is_not_built_yet_is_told_by_its_line_only() {
     let text = WHOLE.replace(
         "rest:https://offsite.example.org/acme",
-        "s3:https://s3.eu-central-1.amazonaws.com/acme-backup/repos",
+        "sftp:backup@offsite.example.org:/acme",
     );
     assert_eq!(
         told(&text),
-        "line 38: \"s3:https://s3.eu-central-1.amazonaws.com/acme-backup/repos\" for store: stores \
-         of kind \"s3\" are not built yet; write an absolute path (\"/var/backups/strongroom\") or \
-         \"rest:https://…\", or remove this copy",
+        "line 38: \"***@offsite.example.org:/acme\" for store: stores of kind \"sftp\" are not built \
+         yet; write an absolute path (\"/var/backups/strongroom\"), \"rest:https://…\" or \
+         \"s3:https://…\", or remove this copy",
     );
+}
+
+#[test]
+fn a_copy_in_a_bucket_is_read_with_and_without_an_account() {
+    let offsite = |more: &str| {
+        let address = "s3:https://s3.eu-central-1.amazonaws.com/acme-backup/repos";
+        let text = WHOLE.replace("rest:https://offsite.example.org/acme", address);
+        let config = parse(&format!("{text}{more}")).unwrap();
+        config.copies.into_iter().nth(2).unwrap()
+    };
+    let copy = offsite("");
+    let StoreAddress::S3(address) = &copy.store else {
+        panic!("{}", copy.store);
+    };
+    assert_eq!(address.region(), Some("eu-central-1"));
+    assert_eq!(address.bucket(), "acme-backup");
+    assert_eq!(copy.lock, Some(Period::days(30)));
+    assert!(copy.s3.account.is_none() && copy.s3.path_style.is_none());
+
+    let copy = offsite(
+        "region = \"eu-central-1\"\npath_style = true\naccess_key = \"AKIA1\"\n\
+         secret_key_file = \"/etc/strongroom/offsite.key\"\nca_file = \"/etc/ca.pem\"\n",
+    );
+    assert_eq!(copy.s3.region.as_deref(), Some("eu-central-1"));
+    assert_eq!(copy.s3.path_style, Some(true));
+    assert_eq!(copy.ca_file, Some("/etc/ca.pem".into()));
+    let account = copy.s3.account.unwrap();
+    assert_eq!(account.access_key, "AKIA1");
+    assert!(matches!(account.secret_key, SecretKey::File(path) if path.ends_with("offsite.key")));
+
+    let copy = offsite("access_key = \"AKIA1\"\nsecret_key = \"${VAULT_TOKEN}\"\n");
+    let account = copy.s3.account.unwrap();
+    assert!(!format!("{account:?}").contains(TOKEN), "{account:?}");
+    assert!(matches!(account.secret_key, SecretKey::Text(secret) if secret.expose() == TOKEN));
+}
+
+#[test]
+fn two_copies_in_one_bucket_have_folders_of_their_own() {
+    let first = BASE.replace("/backup", "s3:acme/repos");
+    let both = |store: &str| with_second_copy("there", store).replace(BASE, &first);
+    assert!(parse(&both("s3:acme/repos2")).is_ok());
+    for store in [
+        "s3:acme/repos/",
+        "s3:https://s3.eu-central-1.amazonaws.com/acme/repos",
+    ] {
+        assert!(told(&both(store)).contains("are one place"), "{store}");
+    }
+    for store in ["s3:acme", "s3:acme/repos/inner"] {
+        assert!(told(&both(store)).contains("inside the other"), "{store}");
+    }
 }
 
 fn with_second_copy(name: &str, store: &str) -> String {

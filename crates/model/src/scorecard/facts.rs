@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::Serialize;
+use url::Url;
 
 use crate::account::Account;
 use crate::address::StoreAddress;
@@ -173,11 +174,16 @@ impl Location {
                 devices: BTreeSet::new(),
                 in_memory: false,
             },
-            StoreAddress::Rest(address) => Self::Server {
-                host: address.url().host_str().unwrap_or_default().to_owned(),
-                here: address.is_loopback().then_some(true),
-                link: None,
-            },
+            StoreAddress::Rest(address) => Self::server(address.url(), address.is_loopback()),
+            StoreAddress::S3(address) => Self::server(address.service(), address.is_loopback()),
+        }
+    }
+
+    fn server(url: &Url, is_loopback: bool) -> Self {
+        Self::Server {
+            host: url.host_str().unwrap_or_default().to_owned(),
+            here: is_loopback.then_some(true),
+            link: None,
         }
     }
 

@@ -13,7 +13,7 @@ use crate::rest::options::Retries;
 use crate::{Error, Result};
 
 /// How soon an interruption is noticed while waiting.
-pub(super) const SLICE: Duration = Duration::from_millis(50);
+pub(crate) const SLICE: Duration = Duration::from_millis(50);
 
 /// Why one try failed.
 #[derive(Debug)]

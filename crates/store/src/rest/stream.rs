@@ -19,7 +19,7 @@ use crate::{Error, Result};
 
 /// How long an answer is waited for after an interruption: what is almost there comes to its end,
 /// and whoever ends cleanly can still ask.
-pub(super) const INTERRUPTED_WAIT: Duration = Duration::from_millis(500);
+pub(crate) const INTERRUPTED_WAIT: Duration = Duration::from_millis(500);
 
 /// A body that must keep moving.
 pub(super) struct Paced<R> {

@@ -4,7 +4,7 @@
 //! vouch for somebody who stands in between. A fingerprint replaces all authorities.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
 
 use strongroom_model::Fingerprint;
@@ -58,10 +58,7 @@ pub(super) fn tls_config(address: &Address, ca_file: Option<&Path>) -> Result<Tl
                 address: address.location.clone(),
                 reason: format!("the CA file {}: {reason}", path.display()),
             };
-            let mut pem = Vec::new();
-            File::open(path)
-                .and_then(|file| file.take(CA_FILE_LIMIT_BYTES).read_to_end(&mut pem))
-                .map_err(|error| unusable(error.to_string()))?;
+            let pem = read_ca_file(path).map_err(|error| unusable(error.to_string()))?;
             let mut certificates = Vec::new();
             for item in parse_pem(&pem) {
                 if let PemItem::Certificate(certificate) =
@@ -77,4 +74,13 @@ pub(super) fn tls_config(address: &Address, ca_file: Option<&Path>) -> Result<Tl
         }
     };
     Ok(TlsConfig::builder().root_certs(roots).build())
+}
+
+/// Reads a file of certificates, as much of it as any sound one has.
+pub(crate) fn read_ca_file(path: &Path) -> io::Result<Vec<u8>> {
+    let mut pem = Vec::new();
+    File::open(path)?
+        .take(CA_FILE_LIMIT_BYTES)
+        .read_to_end(&mut pem)?;
+    Ok(pem)
 }

@@ -1,13 +1,12 @@
 //! [`Bodies`] in a bucket, under `<prefix>/<repository>/<type>/<id>/<generation>`.
 
 use std::error::Error as StdError;
-use std::io::{self, Read};
+use std::io::Read;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use aws_sdk_s3::error::ProvideErrorMetadata;
-use aws_sdk_s3::operation::get_object::{GetObjectError, GetObjectOutput};
 use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
 use strongroom_model::{FileType, Id, RepositoryPath};
 use tokio::time::timeout;
@@ -15,14 +14,12 @@ use tokio::time::timeout;
 use crate::bodies::{Bodies, BodyKey, Staged};
 use crate::s3::client::Bucket;
 use crate::s3::fault::{Failure, fault, status};
+use crate::s3::object::Object;
 use crate::s3::options::S3Options;
 use crate::s3::probe::LIMIT;
 use crate::s3::staged::S3Staged;
-use crate::s3::stream::{Stream, ask, content_range};
+use crate::s3::stream::Source;
 use crate::{Error, Result};
-
-/// No sound listing that we ask for has more pages; what is beyond waits for the next time.
-pub(super) const MOST_PAGES: usize = 1000;
 
 /// Bodies in a bucket.
 #[derive(Debug)]
@@ -71,19 +68,21 @@ impl S3Bodies {
         }
     }
 
-    /// Where a body lies.
-    fn key(&self, body: &BodyKey) -> String {
+    /// What is asked of one body.
+    fn object(&self, body: &BodyKey) -> Object {
         let BodyKey {
             repository,
             name,
             generation,
         } = body;
-        format!("{}{repository}/{name}/{generation}", self.prefix())
-    }
-
-    /// The repository's place, for people.
-    fn place_of(&self, body: &BodyKey) -> String {
-        format!("{}{}", self.bucket.location, body.repository)
+        let bucket = &self.bucket;
+        let key = format!("{}{repository}/{name}/{generation}", bucket.folder());
+        Object {
+            bucket: Arc::clone(bucket),
+            location: format!("{}{repository}", bucket.location),
+            name: *name,
+            source: Source::newest(key),
+        }
     }
 
     pub(super) fn fault<E>(&self, action: &str, error: &Failure<E>) -> Error
@@ -93,95 +92,8 @@ impl S3Bodies {
         fault(self.bucket.location.clone(), action, error)
     }
 
-    fn wrong(&self, body: &BodyKey, reason: &str) -> Error {
-        Error::BadAnswer {
-            location: self.place_of(body),
-            action: format!("read {}", body.name),
-            reason: reason.to_owned(),
-        }
-    }
-
-    /// What it means that a body could not be read.
-    fn absent_or(&self, body: &BodyKey, error: &Failure<GetObjectError>) -> Error {
-        match error.code() {
-            Some("NoSuchKey") => Error::NotFound {
-                name: body.name,
-                location: self.place_of(body),
-            },
-            _ => fault(
-                self.place_of(body),
-                format_args!("read {}", body.name),
-                error,
-            ),
-        }
-    }
-
-    /// Opens all of a body, and tells its size.
-    fn open_whole(&self, body: &BodyKey) -> Result<(u64, GetObjectOutput)> {
-        let answer = ask(&self.bucket, &self.key(body), None, None)
-            .map_err(|error| self.absent_or(body, &error))?;
-        let size = answer
-            .content_length
-            .and_then(|length| length.try_into().ok());
-        let size = size.ok_or_else(|| self.wrong(body, "it told no size"))?;
-        Ok((size, answer))
-    }
-
-    /// The bytes `left` of a body.
-    fn stream(
-        &self,
-        body: &BodyKey,
-        answer: GetObjectOutput,
-        left: Range<u64>,
-    ) -> Box<dyn Read + Send> {
-        let bucket = Arc::clone(&self.bucket);
-        Box::new(Stream::new(bucket, self.key(body), answer, left))
-    }
-
-    /// Removes the old versions under a key, where the bucket keeps them.
-    fn remove_versions(&self, body: &BodyKey) -> Result<()> {
-        let key = self.key(body);
-        let action = format!("remove the versions of {}", body.name);
-        for _ in 0..MOST_PAGES {
-            let request = self.bucket.client.list_object_versions();
-            let request = request.bucket(&self.bucket.name).prefix(&key);
-            let page = self
-                .bucket
-                .wait(request.send())
-                .map_err(|error| fault(self.place_of(body), &action, &error))?;
-            let versions = page.versions().iter();
-            let versions = versions.map(|version| (version.key(), version.version_id()));
-            let markers = page.delete_markers().iter();
-            let markers = markers.map(|marker| (marker.key(), marker.version_id()));
-            let ids: Vec<_> = versions
-                .chain(markers)
-                .filter(|(of, _)| *of == Some(key.as_str()))
-                .filter_map(|(_, id)| id)
-                .collect();
-            if ids.is_empty() {
-                return Ok(());
-            }
-            for id in ids {
-                let request = self.bucket.client.delete_object();
-                let request = request.bucket(&self.bucket.name).key(&key).version_id(id);
-                self.bucket
-                    .wait(request.send())
-                    .map_err(|error| fault(self.place_of(body), &action, &error))?;
-            }
-        }
-        Err(self.wrong(body, "its versions never end"))
-    }
-
     pub(super) const fn bucket(&self) -> &Arc<Bucket> {
         &self.bucket
-    }
-
-    /// What all keys begin with, with the slash behind it.
-    pub(super) fn prefix(&self) -> String {
-        match self.bucket.prefix.as_str() {
-            "" => String::new(),
-            prefix => format!("{prefix}/"),
-        }
     }
 }
 
@@ -191,12 +103,7 @@ impl Bodies for S3Bodies {
     }
 
     fn stage(&self, body: &BodyKey) -> Result<Box<dyn Staged>> {
-        Ok(Box::new(S3Staged::new(
-            Arc::clone(&self.bucket),
-            self.place_of(body),
-            self.key(body),
-            body.name,
-        )))
+        Ok(Box::new(S3Staged::new(self.object(body))))
     }
 
     fn open(
@@ -204,65 +111,15 @@ impl Bodies for S3Bodies {
         body: &BodyKey,
         range: Option<Range<u64>>,
     ) -> Result<(u64, Box<dyn Read + Send>)> {
-        let Some(range) = range else {
-            let (size, answer) = self.open_whole(body)?;
-            return Ok((size, self.stream(body, answer, 0..size)));
-        };
-        // The wire has no words for an empty range, nor for numbers that are no file's size.
-        let range = range.start..range.end.min(i64::MAX as u64);
-        let asked = match range.is_empty() {
-            true => None,
-            false => match ask(&self.bucket, &self.key(body), Some(&range), None) {
-                Err(error) if status(&error) == Some(416) => None,
-                Err(error) => return Err(self.absent_or(body, &error)),
-                Ok(answer) => Some(answer),
-            },
-        };
-        let Some(answer) = asked else {
-            let (size, _) = self.open_whole(body)?;
-            return match range.is_empty() || range.start >= size {
-                true => Ok((size, Box::new(io::empty()))),
-                false => Err(self.wrong(body, "it says that a sound range lies outside")),
-            };
-        };
-        match content_range(&answer) {
-            Some((told, size)) if told == (range.start..range.end.min(size)) => {
-                Ok((size, self.stream(body, answer, told)))
-            }
-            _ => Err(self.wrong(body, "it answers with other bytes than were asked for")),
-        }
+        self.object(body).open(range)
     }
 
     fn size_bytes(&self, body: &BodyKey) -> Result<u64> {
-        let request = self.bucket.client.head_object();
-        let request = request.bucket(&self.bucket.name).key(self.key(body));
-        let told = match self.bucket.wait(request.send()) {
-            Ok(told) => told,
-            // The answer to HEAD has no body that tells a missing key from a missing bucket.
-            Err(error) if status(&error) == Some(404) => return Ok(self.open_whole(body)?.0),
-            Err(error) => {
-                let action = format!("look at {}", body.name);
-                return Err(fault(self.place_of(body), &action, &error));
-            }
-        };
-        let size_bytes = told
-            .content_length
-            .and_then(|length| length.try_into().ok());
-        size_bytes.ok_or_else(|| self.wrong(body, "it told no size"))
+        self.object(body).size_bytes()
     }
 
     fn remove(&self, body: &BodyKey) -> Result<()> {
-        let request = self.bucket.client.delete_object();
-        let request = request.bucket(&self.bucket.name).key(self.key(body));
-        match self.bucket.wait(request.send()) {
-            Ok(answer) if answer.version_id.is_some() => self.remove_versions(body),
-            Ok(_) => Ok(()),
-            Err(error) if error.code() == Some("NoSuchKey") => Ok(()),
-            Err(error) => {
-                let action = format!("remove {}", body.name);
-                Err(fault(self.place_of(body), action, &error))
-            }
-        }
+        self.object(body).remove()
     }
 
     fn free_bytes(&self) -> Result<Option<u64>> {
@@ -317,11 +174,12 @@ mod tests {
             .into_iter()
             .chain([FileType::Config, FileType::Locks])
         {
-            let key = bodies.key(&BodyKey {
+            let object = bodies.object(&BodyKey {
                 repository: "acme/repos".parse().unwrap(),
                 name: FileName::new(kind, id),
                 generation: 7,
             });
+            let key = object.source.key;
             assert!(is_key(key.strip_prefix("vaults/one/").unwrap()), "{key}");
         }
         for foreign in [

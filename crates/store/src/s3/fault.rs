@@ -3,6 +3,7 @@
 //! Nothing of what a server says may bring a secret or a line of its own into our logs.
 
 use std::error::Error as StdError;
+use std::fmt;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::config::http::HttpResponse;
@@ -16,6 +17,18 @@ const REASON_CHARACTERS: usize = 200;
 /// A failed request.
 pub(super) type Failure<E> = SdkError<E, HttpResponse>;
 
+/// Why a request failed that nobody waits for any more.
+#[derive(Debug)]
+pub(super) struct Interrupted;
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Interrupted")
+    }
+}
+
+impl StdError for Interrupted {}
+
 /// Makes of a failed request what others can decide on; everything worth it was tried again.
 pub(super) fn fault<E>(location: String, action: impl ToString, error: &Failure<E>) -> Error
 where
@@ -23,16 +36,20 @@ where
 {
     let action = action.to_string();
     let Some(status) = status(error) else {
-        return match no_credentials(error) {
-            true => Error::Denied {
+        return if is_because_of::<Interrupted>(error) {
+            Error::Cancelled { location }
+        } else if is_because_of::<CredentialsError>(error) {
+            // The request was never sent because nobody could sign it.
+            Error::Denied {
                 location,
                 action,
                 reason: "there are no credentials for it".to_owned(),
-            },
-            false => Error::Unreachable {
+            }
+        } else {
+            Error::Unreachable {
                 location,
                 reason: plain(&innermost(error)),
-            },
+            }
         };
     };
     let code = error.code().unwrap_or_default();
@@ -70,11 +87,11 @@ pub(super) fn status<E>(error: &Failure<E>) -> Option<u16> {
         .map(|response| response.status().as_u16())
 }
 
-/// Whether the request was never sent because nobody could sign it.
-fn no_credentials(error: &(dyn StdError + 'static)) -> bool {
+/// Whether an error, or what lies below it, is one of this type.
+fn is_because_of<C: StdError + 'static>(error: &(dyn StdError + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
-        if error.is::<CredentialsError>() {
+        if error.is::<C>() {
             return true;
         }
         cause = error.source();

@@ -9,7 +9,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use crate::s3::bodies::S3Bodies;
 use crate::s3::client::Bucket;
 use crate::s3::fault::fault;
-use crate::s3::stream::{Stream, ask};
+use crate::s3::stream::{Source, Stream, ask};
 use crate::{Error, Result};
 
 /// No sound listing that we ask for has more pages.
@@ -30,7 +30,7 @@ impl S3Bodies {
         let bucket = Arc::clone(self.bucket());
         S3Files {
             location: format!("{}{folder}", bucket.location),
-            folder: format!("{}{folder}/", self.prefix()),
+            folder: format!("{}{folder}/", bucket.folder()),
             bucket,
         }
     }
@@ -48,8 +48,8 @@ impl S3Files {
     /// Where it cannot be read, or is larger than `limit_bytes`.
     pub fn read(&self, name: &str, limit_bytes: usize) -> Result<Option<Vec<u8>>> {
         let action = format!("read {name}");
-        let key = self.key(name);
-        let answer = match ask(&self.bucket, &key, None, None) {
+        let source = Source::newest(self.key(name));
+        let answer = match ask(&self.bucket, &source, None, None) {
             Ok(answer) => answer,
             Err(error) if error.code() == Some("NoSuchKey") => return Ok(None),
             Err(error) => return Err(fault(self.location.clone(), action, &error)),
@@ -66,7 +66,7 @@ impl S3Files {
             .filter(|size| *size <= limit_bytes as u64)
             .ok_or_else(|| wrong("it tells no size, or one that is too large"))?;
         let mut bytes = Vec::new();
-        Stream::new(Arc::clone(&self.bucket), key, answer, 0..size)
+        Stream::new(Arc::clone(&self.bucket), source, answer, 0..size)
             .read_to_end(&mut bytes)
             .map_err(|error| Error::Unreachable {
                 location: self.location.clone(),

@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use strongroom_model::Secret;
@@ -10,7 +12,7 @@ use url::Url;
 use crate::rest::{Retries, Timeouts, without_userinfo};
 use crate::{Error, Result};
 
-/// What [`S3Bodies`](crate::S3Bodies) is made from.
+/// What [`S3Bodies`](crate::S3Bodies) and [`S3Store`](crate::S3Store) are made from.
 pub struct S3Options {
     /// The bucket.
     pub bucket: String,
@@ -19,9 +21,11 @@ pub struct S3Options {
     /// The region; else `us-east-1` where there is an endpoint, or what the environment, the files
     /// of Amazon's programs or the machine itself says.
     pub region: Option<String>,
-    /// The server, where it is not Amazon's; its certificate must descend from one that this
-    /// system trusts.
+    /// The server, where it is not Amazon's.
     pub endpoint: Option<Url>,
+    /// PEM certificates that the server's must descend from; given these, no other is trusted. Else
+    /// those that this system trusts.
+    pub ca_file: Option<PathBuf>,
     /// Whether the bucket stands in the path of addresses rather than in front of the host.
     pub path_style: bool,
     /// The account; else the one that the environment, the files of Amazon's programs or the
@@ -36,6 +40,8 @@ pub struct S3Options {
     pub timeouts: Timeouts,
     /// How often to try.
     pub retries: Retries,
+    /// Set from outside to end all waiting; a vault's bodies do not look at it.
+    pub cancelled: Arc<AtomicBool>,
 }
 
 /// An account of S3.
@@ -55,6 +61,7 @@ impl S3Options {
             prefix: String::new(),
             region: None,
             endpoint: None,
+            ca_file: None,
             path_style: false,
             credentials: None,
             spool: None,
@@ -69,6 +76,7 @@ impl S3Options {
                 first_pause: Duration::from_millis(200),
                 longest_pause: Duration::from_secs(5),
             },
+            cancelled: Arc::default(),
         }
     }
 
@@ -119,6 +127,7 @@ impl fmt::Debug for S3Options {
         f.debug_struct("S3Options")
             .field("location", &self.location())
             .field("region", &self.region)
+            .field("ca_file", &self.ca_file)
             .field("path_style", &self.path_style)
             .field("timeouts", &self.timeouts)
             .field("retries", &self.retries)

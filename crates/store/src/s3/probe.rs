@@ -41,7 +41,7 @@ impl S3Bodies {
         let bucket = self.bucket();
         let until = Instant::now() + LIMIT;
         // As a body's, so that a sweep finds what was not ended; nothing ever has this name.
-        let key = format!("{}probe/config/1", self.prefix());
+        let key = format!("{}probe/config/1", bucket.folder());
         let request = bucket.once.create_multipart_upload();
         let request = request.bucket(&bucket.name).key(&key);
         let begun = timeout_at(until, request.send()).await;

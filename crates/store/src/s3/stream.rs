@@ -9,6 +9,7 @@ use aws_sdk_s3::operation::get_object::{GetObjectError, GetObjectOutput};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::timeout;
 
+use crate::Error;
 use crate::exact::room_for;
 use crate::s3::client::Bucket;
 use crate::s3::fault::Failure;
@@ -16,10 +17,17 @@ use crate::s3::fault::Failure;
 /// The bytes of one answer.
 type Incoming = Pin<Box<dyn AsyncRead + Send>>;
 
+/// What bytes lie under: a key, and the version that is meant where it is not the newest.
+#[derive(Clone, Debug)]
+pub(super) struct Source {
+    pub(super) key: String,
+    pub(super) version: Option<String>,
+}
+
 /// Exactly the bytes of a range.
 pub(super) struct Stream {
     bucket: Arc<Bucket>,
-    key: String,
+    source: Source,
     /// Which body it is, so that the rest of another is never taken for the rest of this.
     tag: Option<String>,
     incoming: Incoming,
@@ -29,17 +37,27 @@ pub(super) struct Stream {
     breaks: u32,
 }
 
+impl Source {
+    /// The newest version under a key.
+    pub(super) fn newest(key: impl Into<String>) -> Self {
+        Self {
+            key: key.into(),
+            version: None,
+        }
+    }
+}
+
 impl Stream {
     /// Reads on in an answer that holds the bytes `left`.
     pub(super) fn new(
         bucket: Arc<Bucket>,
-        key: String,
+        source: Source,
         answer: GetObjectOutput,
         left: Range<u64>,
     ) -> Self {
         Self {
             bucket,
-            key,
+            source,
             tag: answer.e_tag,
             incoming: Box::pin(answer.body.into_async_read()),
             left,
@@ -49,11 +67,15 @@ impl Stream {
 
     /// Asks for the rest after a break, or tells that it broke too often.
     fn resume(&mut self, broken: io::Error) -> io::Result<()> {
+        if self.bucket.is_interrupted() {
+            return Err(self.interrupted());
+        }
         self.breaks += 1;
         if self.breaks >= self.bucket.retries.tries || self.tag.is_none() {
             return Err(broken);
         }
-        let rest = ask(&self.bucket, &self.key, Some(&self.left), self.tag.clone());
+        let tag = self.tag.clone();
+        let rest = ask(&self.bucket, &self.source, Some(&self.left), tag);
         let rest = rest.map_err(|_| broken)?;
         let (start, end) = (self.left.start, self.left.end);
         if content_range(&rest).is_none_or(|(range, _)| range != (start..end)) {
@@ -70,15 +92,22 @@ impl Stream {
         let patience = self.bucket.timeouts.answer;
         let incoming = &mut self.incoming;
         let read = async { timeout(patience, incoming.read(buffer)).await };
-        match self.bucket.wait(read) {
-            Ok(Ok(0)) => Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(Ok(count)) => Ok(count),
-            Ok(Err(error)) => Err(io::Error::new(io::ErrorKind::UnexpectedEof, error)),
-            Err(_) => Err(io::Error::new(
+        match self.bucket.wait_unless_interrupted(read) {
+            Some(Ok(Ok(0))) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Some(Ok(Ok(count))) => Ok(count),
+            Some(Ok(Err(error))) => Err(io::Error::new(io::ErrorKind::UnexpectedEof, error)),
+            Some(Err(_)) => Err(io::Error::new(
                 io::ErrorKind::TimedOut,
                 "The answer comes too slowly",
             )),
+            None => Err(self.interrupted()),
         }
+    }
+
+    /// What it means that nobody waits any more.
+    fn interrupted(&self) -> io::Error {
+        let location = self.bucket.location.clone();
+        io::Error::new(io::ErrorKind::TimedOut, Error::Cancelled { location })
     }
 }
 
@@ -100,10 +129,10 @@ impl Read for Stream {
     }
 }
 
-/// Asks for a range of what lies under a key, or for all of it; only while it has that tag.
+/// Asks for a range of what lies there, or for all of it; only while it has that tag.
 pub(super) fn ask(
     bucket: &Bucket,
-    key: &str,
+    source: &Source,
     range: Option<&Range<u64>>,
     tag: Option<String>,
 ) -> Result<GetObjectOutput, Box<Failure<GetObjectError>>> {
@@ -111,10 +140,11 @@ pub(super) fn ask(
     let request = bucket.client.get_object();
     let request = request
         .bucket(&bucket.name)
-        .key(key)
+        .key(&source.key)
+        .set_version_id(source.version.clone())
         .set_range(range)
         .set_if_match(tag);
-    bucket.wait(request.send()).map_err(Box::new)
+    bucket.answer(request.send())
 }
 
 /// Which bytes an answer says it holds, and of how many in all: `bytes 5-9/100`.

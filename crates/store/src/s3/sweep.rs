@@ -11,7 +11,8 @@ use aws_sdk_s3::types::MultipartUpload;
 use tokio::time::{Instant, timeout_at};
 
 use crate::Result;
-use crate::s3::bodies::{MOST_PAGES, S3Bodies, is_key};
+use crate::s3::bodies::{S3Bodies, is_key};
+use crate::s3::object::MOST_PAGES;
 use crate::s3::probe::LIMIT;
 
 impl S3Bodies {
@@ -31,7 +32,7 @@ impl S3Bodies {
             let request = bucket.once.list_multipart_uploads();
             let request = request
                 .bucket(&bucket.name)
-                .prefix(self.prefix())
+                .prefix(bucket.folder())
                 .set_key_marker(key_marker)
                 .set_upload_id_marker(id_marker);
             let Ok(page) = timeout_at(until, request.send()).await else {
@@ -80,7 +81,7 @@ impl S3Bodies {
     ) -> Option<(&'u str, &'u str)> {
         let key = upload.key()?;
         let begun = SystemTime::try_from(*upload.initiated()?).ok()?;
-        let ours = is_key(key.strip_prefix(&self.prefix())?);
+        let ours = is_key(key.strip_prefix(&self.bucket().folder())?);
         (ours && begun < older_than).then_some((key, upload.upload_id()?))
     }
 }

@@ -4,10 +4,12 @@
 
 mod account;
 mod bodies;
+mod bucket;
 mod cached;
 mod contract;
 mod endless;
 mod local;
+mod locked;
 mod misbehaving;
 mod patient;
 mod pin;

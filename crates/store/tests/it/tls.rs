@@ -4,8 +4,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-use strongroom_model::FileType;
-use strongroom_store::{Bodies, Error, RestOptions, RestStore, S3Bodies, Store};
+use strongroom_model::{FileName, FileType};
+use strongroom_store::{Bodies, Error, RestOptions, RestStore, S3Bodies, S3Options, S3Store, Store};
 use strongroom_testkit::{CephAccount, RcloneServer};
 use tempfile::TempDir;
 
@@ -121,6 +121,23 @@ fn a_server_is_trusted_through_the_own_authority_and_only_through_it() {
         access_key: "name".to_owned(),
         secret_key: "secret".to_owned(),
     };
+    let told = |ca_file: &str| {
+        let options = S3Options {
+            ca_file: Some(folder.path().join(ca_file)),
+            ..s3::options(server.url(), "bucket", &nobody)
+        };
+        let store = S3Store::new(options, None).unwrap();
+        store.size(FileName::CONFIG).unwrap_err()
+    };
+    // This server knows no buckets, but it is believed and heard.
+    let heard = told("own-ca.pem");
+    assert!(!matches!(heard, Error::Unreachable { .. }), "{heard}");
+    let misled = told("foreign-ca.pem");
+    assert!(
+        matches!(&misled, Error::Unreachable { reason, .. } if reason.contains("certificate")),
+        "{misled}"
+    );
+
     let bucket = S3Bodies::new(s3::options(server.url(), "bucket", &nobody)).unwrap();
     let error = bucket.sweep(SystemTime::UNIX_EPOCH).unwrap_err();
     assert!(
@@ -146,5 +163,12 @@ fn a_ca_file_that_holds_no_certificate_is_an_error_at_once() {
         let error = RestStore::new(options).unwrap_err();
         assert!(matches!(error, Error::Address { .. }), "{error:?}");
         assert!(!error.to_string().contains("geheim"));
+        let options = S3Options {
+            endpoint: Some("https://127.0.0.1/".parse().unwrap()),
+            ca_file: Some(path.clone()),
+            ..S3Options::new("bucket")
+        };
+        let error = S3Store::new(options, None).unwrap_err();
+        assert!(matches!(error, Error::Address { .. }), "{error:?}");
     }
 }

@@ -7,12 +7,12 @@
 use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
-use strongroom_model::{Fingerprint, Secret};
+use strongroom_model::Fingerprint;
 use strongroom_store::{RestOptions, VaultAdmin};
 use url::Url;
 
 use crate::context::Context;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::exit::{Exit, MANUAL};
 use crate::password;
 use crate::table::{Cell, Table};
@@ -66,18 +66,15 @@ pub(super) enum Shown {
 impl At {
     /// Prepares to ask; nothing is sent yet.
     pub(super) fn admin(&self, context: &Context) -> Result<VaultAdmin> {
-        let token = password::from_file(&self.admin_token_file, &context.output)?;
-        let token = std::str::from_utf8(&token).map_err(|_| Error::Password {
-            what: self.admin_token_file.display().to_string(),
-            reason: "it is not text".to_owned(),
-        })?;
+        let file = &self.admin_token_file;
+        let token = password::secret_from_file(file, "the token", &context.output)?;
         let options = RestOptions {
             ca_file: self.ca_file.clone(),
             fingerprint: self.fingerprint,
             cancelled: context.cancel.flag(),
             ..RestOptions::new(self.at.clone())
         };
-        Ok(VaultAdmin::new(&options, &Secret::new(token.trim()))?)
+        Ok(VaultAdmin::new(&options, &token)?)
     }
 
     /// Lists something: a line for each, and with `--json` the vault's own objects.

@@ -367,6 +367,92 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "store = \"rest:https://host/\"\nlog_witnesses = [\"vault-b.example.net/strongroom-witness+b3a54140+BKzD6wNjmw0PgawbJs8UIPKH4W+E6DkkiGpUnTKp7ivk\", \"vault-b.example.net/strongroom-witness+b3a54140+BKzD6wNjmw0PgawbJs8UIPKH4W+E6DkkiGpUnTKp7ivk\"]",
         "line 8: The witness \"vault-b.example.net/strongroom-witness\" is there twice; remove one of them",
     ),
+    // Buckets
+    (
+        "store = \"/backup\"",
+        "store = \"s3:https://AKIA:hunter2@s3.example/acme\"",
+        "line 7: \"s3:https://***@s3.example/acme\" for store: the address of a bucket has no user and no password; write access_key and secret_key_file beside it",
+    ),
+    (
+        "store = \"/backup\"",
+        "store = \"s3:minio.lan/acme\"",
+        "line 7: \"s3:minio.lan/acme\" for store: its first word may be a host or a bucket; write \"s3:https://s3.REGION.amazonaws.com/BUCKET/folder\", or \"s3:https://host.example/BUCKET/folder\" for a server of your own",
+    ),
+    (
+        "store = \"/backup\"",
+        "store = \"s3:acme\"\nregion = \"Frankfurt\"",
+        "line 8: \"Frankfurt\" is not a region; write what its owner calls it, in small letters: region = \"eu-central-1\"",
+    ),
+    (
+        "store = \"/backup\"",
+        "store = \"s3:s3.eu-west-1.amazonaws.com/acme\"\nregion = \"eu-central-1\"",
+        "line 8: The address says that the region is \"eu-west-1\"; remove region, or write it into the address",
+    ),
+    (
+        "store = \"/backup\"",
+        "store = \"s3:acme\"\naccess_key = \"AKIA1\"",
+        "line 8: There is an access_key, and no secret to it; write secret_key_file = \"/etc/strongroom/NAME.key\" or secret_key = \"${NAME}\" as well",
+    ),
+    (
+        "store = \"/backup\"",
+        "store = \"s3:acme\"\naccess_key = \"two words\"\nsecret_key_file = \"/key\"",
+        "line 8: \"two words\" is not an access key; write access_key = \"AKIA…\", as its owner calls it",
+    ),
+    (
+        "store = \"/backup\"",
+        "store = \"s3:acme\"\nsecret_key_file = \"/key\"",
+        "line 8: secret_key_file belongs to an access_key, and there is none; write access_key = \"AKIA…\" as well, or remove it",
+    ),
+    (
+        "store = \"/backup\"",
+        "store = \"s3:acme\"\naccess_key = \"AKIA1\"\nsecret_key = \"hunter2\"",
+        "line 9: A secret does not belong in this file; write secret_key = \"${NAME}\", or secret_key_file = \"/etc/strongroom/NAME.key\"",
+    ),
+    (
+        "store = \"/backup\"",
+        "store = \"s3:acme\"\naccess_key = \"AKIA1\"\nsecret_key = \"${VAULT_TOKEN}\"\nsecret_key_file = \"/key\"",
+        "line 10: Both secret_key and secret_key_file are given; remove one of them",
+    ),
+    (
+        "store = \"/backup\"",
+        "store = \"s3:acme\"\npath_style = \"yes\"",
+        "line 8: path_style is a string and not true or false; write path_style = true",
+    ),
+    (
+        "store = \"/backup\"",
+        "store = \"s3:http://s3.example/acme\"\nca_file = \"/ca\"",
+        "line 8: Plain http shows no certificate, so it has no ca_file; write s3:https://…, or remove ca_file",
+    ),
+    (
+        "store = \"/backup\"",
+        "store = \"s3:acme\"\nfingerprint = \"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"",
+        "line 8: A bucket is vouched for by authorities, so it has no fingerprint; remove it; a server of your own may have a ca_file",
+    ),
+    (
+        "store = \"/backup\"",
+        "store = \"s3:acme\"\nlog_witnesses = []",
+        "line 8: A bucket is no vault, so it has no log_witnesses; remove it",
+    ),
+    (
+        "store = \"/backup\"",
+        "store = \"s3:acme\"\nlock = \"23h\"",
+        "line 8: lock = \"23h\" is out of bounds for a bucket; write a period from \"1d\" to \"50y\"",
+    ),
+    (
+        "store = \"/backup\"",
+        "store = \"s3:acme\"\nlock = \"51y\"",
+        "line 8: lock = \"51y\" is out of bounds for a bucket; write a period from \"1d\" to \"50y\"",
+    ),
+    (
+        "medium = \"disk\"",
+        "medium = \"disk\"\nregion = \"eu-central-1\"",
+        "line 9: region is for buckets, and this copy is in a folder; remove it",
+    ),
+    (
+        "store = \"/backup\"",
+        "store = \"rest:https://host/\"\naccess_key = \"AKIA1\"\nsecret_key_file = \"/key\"",
+        "line 8: access_key is for buckets, and this copy is on a REST server; remove it\nline 9: secret_key_file is for buckets, and this copy is on a REST server; remove it",
+    ),
     // Where it runs
     (
         "[[source]]",

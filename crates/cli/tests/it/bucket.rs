@@ -1,0 +1,166 @@
+//! A copy in a locked bucket of a real Ceph beside one in a folder: its whole life, an intruder who
+//! removes all of it, and a secret that must not be seen anywhere.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use strongroom_testkit::programs::restic_versions;
+use strongroom_testkit::tree::TreeSpec;
+use strongroom_testkit::{Bucket, Ceph, CephAccount};
+
+use crate::scene::{Ended, PASSWORD, Scene, set_mode, write_noise};
+
+/// What keys of the bucket begin with.
+const FOLDER: &str = "acme/repos";
+
+/// A copy in the folder `one`, and one in a bucket, locked for a month.
+fn configure(scene: &Scene, ceph: &Ceph, account: &CephAccount, bucket: &str) {
+    let secret = scene.path("offsite.key");
+    fs::write(&secret, &account.secret_key).unwrap();
+    set_mode(&secret, 0o600);
+    let address = format!("s3:{}/{bucket}/{FOLDER}", ceph.endpoint());
+    scene.configure(
+        "",
+        &[
+            ("one", scene.path("one").display().to_string()),
+            ("offsite", address),
+        ],
+    );
+    let path = scene.path("strongroom.toml");
+    let mut text = fs::read_to_string(&path).unwrap();
+    text.push_str(&format!(
+        "lock = \"30d\"\naccess_key = {:?}\nsecret_key_file = {secret:?}\n",
+        account.access_key
+    ));
+    fs::write(&path, text).unwrap();
+}
+
+/// Runs with all talk that there is, and asserts that the secret is not in it.
+#[track_caller]
+fn expect(scene: &Scene, account: &CephAccount, code: i32, arguments: &[&str]) -> Ended {
+    let mut all = vec!["-vvv"];
+    all.extend(arguments);
+    let ended = scene.expect(code, &all);
+    for text in [&ended.out, &ended.err] {
+        assert!(!text.contains(&account.secret_key), "{arguments:?}: {text}");
+    }
+    ended
+}
+
+/// Asserts that the source comes back from the bucket alone.
+fn assert_restores(scene: &Scene, account: &CephAccount, target: &str) {
+    let aside = scene.path("aside");
+    fs::rename(scene.path("one"), &aside).unwrap();
+    let target = scene.path(target);
+    let to = target.to_str().unwrap();
+    expect(scene, account, 0, &["restore", "latest", to]);
+    assert_same(scene, &target);
+    fs::rename(aside, scene.path("one")).unwrap();
+}
+
+fn assert_same(scene: &Scene, target: &Path) {
+    let restored = target.join(scene.source().strip_prefix("/").unwrap());
+    let differences = strongroom_testkit::tree::compare(&scene.source(), &restored);
+    assert_eq!(differences, []);
+}
+
+fn restic(ceph: &Ceph, account: &CephAccount, restic: &Path, arguments: &[&str]) {
+    let repository = format!("s3:{}/locked/{FOLDER}/", ceph.endpoint());
+    let output = Command::new(restic)
+        .args(["--no-cache", "-r", &repository])
+        .args(arguments)
+        .env("RESTIC_PASSWORD", PASSWORD)
+        .env("AWS_ACCESS_KEY_ID", &account.access_key)
+        .env("AWS_SECRET_ACCESS_KEY", &account.secret_key)
+        .env("AWS_DEFAULT_REGION", "us-east-1")
+        .output();
+    Ended::from(output.unwrap()).assert_code(0, &arguments);
+}
+
+/// One cluster for all: it takes many seconds to start.
+#[test]
+fn a_copy_in_a_locked_bucket_outlives_whoever_removes_all_of_it() {
+    let ceph = Ceph::start();
+    let account = ceph.new_account("owner");
+    let scene = Scene::new();
+    TreeSpec::small(1).build(&scene.source().join("tree"));
+    write_noise(&scene.source().join("noise"), 1, 5 << 20);
+
+    a_bucket_without_locks_is_refused(&scene, &ceph, &account);
+
+    let bucket = Bucket::new(&ceph, &account, "locked");
+    bucket.create_locked();
+    configure(&scene, &ceph, &account, "locked");
+    expect(&scene, &account, 0, &["init"]);
+    expect(&scene, &account, 0, &["backup"]);
+    expect(&scene, &account, 0, &["verify", "--decode"]);
+    // Locks of runs are gone, with all their versions, and everything else is locked.
+    let versions = bucket.versions(FOLDER);
+    assert!(versions.len() > 4, "{versions:?}");
+    for version in &versions {
+        let mode = bucket.mode_of(version);
+        assert_eq!(mode.as_deref(), Some("COMPLIANCE"), "{version:?}");
+    }
+    // A lock is a claim until it was tried; and loopback is this machine.
+    let status = expect(&scene, &account, 1, &["status"]);
+    assert!(status.out.contains("30 d, unproven"), "{}", status.out);
+    let claims = "offsite claims a lock of 30 d, never tried";
+    assert!(status.out.contains(claims), "{}", status.out);
+    let here = "is this very machine";
+    assert!(status.out.contains(here), "{}", status.out);
+    assert_restores(&scene, &account, "restored");
+    for each in restic_versions() {
+        restic(&ceph, &account, &each.path, &["check", "--read-data"]);
+        let target = scene.path(each.version);
+        let to = target.to_str().unwrap();
+        let restore = ["restore", "latest", "--target", to];
+        restic(&ceph, &account, &each.path, &restore);
+        assert_same(&scene, &target);
+    }
+
+    // Somebody removes all that he sees, with production's own credentials.
+    bucket.hide_all();
+    assert_eq!(bucket.keys(""), [""; 0]);
+    let ended = expect(&scene, &account, 3, &["backup"]);
+    ended.assert_says(&["offsite is left out", "There is no repository"]);
+    expect(&scene, &account, 0, &["init"]);
+    expect(&scene, &account, 0, &["sync"]);
+    expect(&scene, &account, 0, &["verify"]);
+    assert_restores(&scene, &account, "again");
+    // Every version of before is there all the same.
+    let after = bucket.versions(FOLDER);
+    assert!(versions.iter().all(|version| after.contains(version)));
+    for version in versions {
+        bucket.remove_version(&version).unwrap_err();
+    }
+
+    // A wrong secret is told, and the other copy gets its backup.
+    fs::write(scene.path("offsite.key"), "wrong").unwrap();
+    write_noise(&scene.source().join("more"), 2, 300_000);
+    let ended = expect(&scene, &account, 3, &["backup"]);
+    ended.assert_says(&["offsite", "SignatureDoesNotMatch"]);
+    fs::write(scene.path("offsite.key"), &account.secret_key).unwrap();
+    expect(&scene, &account, 0, &["sync"]);
+    expect(&scene, &account, 0, &["verify"]);
+}
+
+fn a_bucket_without_locks_is_refused(scene: &Scene, ceph: &Ceph, account: &CephAccount) {
+    configure(scene, ceph, account, "absent");
+    let ended = expect(scene, account, 1, &["init"]);
+    ended.assert_says(&["offsite: there is no such bucket"]);
+    ended.assert_says(&[
+        "aws s3api create-bucket --bucket absent",
+        "--object-lock-enabled",
+    ]);
+    ended.assert_says(&["put-bucket-policy", "remaining-retention-days\":\"61\""]);
+
+    Bucket::new(ceph, account, "plain").create();
+    configure(scene, ceph, account, "plain");
+    let ended = expect(scene, account, 1, &["--json", "init"]);
+    ended.assert_says(&["offsite: it has no Object Lock", "it keeps no versions"]);
+    ended.assert_says(&["aws s3api create-bucket --bucket plain-locked"]);
+    assert_eq!(ended.summary()["message_type"], "error");
+    // Nothing was made anywhere.
+    assert!(!scene.path("one").exists());
+}

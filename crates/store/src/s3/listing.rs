@@ -1,0 +1,240 @@
+//! What lies in a bucket, page by page, and as a whole or not at all: a short list would look like
+//! loss.
+//!
+//! What can go wrong: a page that fails (so does the listing), pages without end and names without
+//! number (so: as many as any sound repository has), and a server that goes round in circles (so:
+//! the same, and a page that leads nowhere is a fault).
+//!
+//! **Security:** whoever may write puts what he likes beside the files, under names that no XML can
+//! hold: one of these, as it is, and no listing could be read any more. So names are asked for in
+//! percent signs.
+
+use std::borrow::Cow;
+use std::time::SystemTime;
+
+use aws_sdk_s3::operation::list_object_versions::ListObjectVersionsOutput;
+use aws_sdk_s3::primitives::DateTime;
+use aws_sdk_s3::types::EncodingType;
+use percent_encoding::percent_decode_str;
+use strongroom_model::{FileEntry, FileName, FileType};
+
+use crate::s3::fault::fault;
+use crate::s3::store::S3Store;
+use crate::store::list_limit_files;
+use crate::{Error, FileVersion, Result, VersionContent, VersionId};
+
+/// No sound listing has more pages: a hundred million names.
+const MOST_PAGES: usize = 100_000;
+
+/// The most versions of a type that are listed; each takes some 200 bytes of memory.
+///
+/// As many for every type: a version costs whoever buries the right one no more than a request, and
+/// to give up early would be what he wants.
+const MOST_VERSIONS: usize = 10_000_000;
+
+impl S3Store {
+    /// All files of a type that has more than one.
+    pub(super) fn list_files(&self, kind: FileType) -> Result<Vec<FileEntry>> {
+        let (bucket, limit) = (self.bucket(), list_limit_files(kind));
+        let prefix = self.layout().beginning(kind);
+        let mut entries = Vec::new();
+        let mut token = None;
+        for _ in 0..MOST_PAGES {
+            let request = bucket.client.list_objects_v2();
+            let request = request
+                .bucket(&bucket.name)
+                .prefix(&prefix)
+                .encoding_type(EncodingType::Url)
+                .set_continuation_token(token);
+            let page = bucket.answer(request.send()).map_err(|error| {
+                fault(bucket.location.clone(), format!("list {kind}"), &error)
+            })?;
+            for object in page.contents() {
+                let name = self.name_of(kind, object.key(), page.encoding_type());
+                let Some(id) = name.and_then(|name| name.id()) else {
+                    continue;
+                };
+                let size = object.size().and_then(|size| u64::try_from(size).ok());
+                entries.push(FileEntry {
+                    id,
+                    size_bytes: size.ok_or_else(|| self.no_listing(kind, "it tells no size"))?,
+                });
+            }
+            if entries.len() > limit {
+                return Err(self.no_listing(kind, &format!("there are more than {limit} files")));
+            }
+            if page.is_truncated != Some(true) {
+                return Ok(entries);
+            }
+            token = page.next_continuation_token;
+            if token.is_none() {
+                return Err(self.no_listing(kind, "it breaks off"));
+            }
+        }
+        Err(self.no_listing(kind, "it never ends"))
+    }
+
+    /// All versions and markers of a type.
+    pub(super) fn list_all_versions(&self, kind: FileType) -> Result<Vec<FileVersion>> {
+        let (bucket, prefix) = (self.bucket(), self.layout().beginning(kind));
+        let mut found = Vec::new();
+        let (mut key_marker, mut version_marker) = (None, None);
+        for _ in 0..MOST_PAGES {
+            let request = bucket.client.list_object_versions();
+            let request = request
+                .bucket(&bucket.name)
+                .prefix(&prefix)
+                .encoding_type(EncodingType::Url)
+                .set_key_marker(key_marker)
+                .set_version_id_marker(version_marker);
+            let page = bucket.answer(request.send()).map_err(|error| {
+                let action = format!("list the versions of {kind}");
+                fault(bucket.location.clone(), action, &error)
+            })?;
+            self.collect(kind, &page, &mut found)?;
+            if found.len() > MOST_VERSIONS {
+                let reason = format!("there are more than {MOST_VERSIONS} versions");
+                return Err(self.no_listing(kind, &reason));
+            }
+            if page.is_truncated != Some(true) {
+                return Ok(found);
+            }
+            let Some(next) = next_key(&page) else {
+                return Err(self.no_listing(kind, "it breaks off"));
+            };
+            (key_marker, version_marker) = (Some(next), page.next_version_id_marker);
+        }
+        Err(self.no_listing(kind, "it never ends"))
+    }
+
+    /// Takes what a page tells of the files of a type.
+    fn collect(
+        &self,
+        kind: FileType,
+        page: &ListObjectVersionsOutput,
+        found: &mut Vec<FileVersion>,
+    ) -> Result<()> {
+        let unclear = || self.no_listing(kind, "a version lacks its name, its date or its size");
+        let encoding = page.encoding_type();
+        for version in page.versions() {
+            let Some(name) = self.name_of(kind, version.key(), encoding) else {
+                continue;
+            };
+            let size = version.size().and_then(|size| u64::try_from(size).ok());
+            let content = size.map(|size_bytes| VersionContent::Bytes {
+                size_bytes,
+                tag: version.e_tag().map(str::to_owned),
+            });
+            let (id, made) = (version.version_id(), version.last_modified());
+            let told = file_version(name, id, made, version.is_latest(), content);
+            found.push(told.ok_or_else(unclear)?);
+        }
+        for marker in page.delete_markers() {
+            let Some(name) = self.name_of(kind, marker.key(), encoding) else {
+                continue;
+            };
+            let content = Some(VersionContent::Marker);
+            let (id, made) = (marker.version_id(), marker.last_modified());
+            let told = file_version(name, id, made, marker.is_latest(), content);
+            found.push(told.ok_or_else(unclear)?);
+        }
+        Ok(())
+    }
+
+    fn name_of(
+        &self,
+        kind: FileType,
+        key: Option<&str>,
+        encoding: Option<&EncodingType>,
+    ) -> Option<FileName> {
+        self.layout().name(kind, &decoded(key?, encoding))
+    }
+
+    fn no_listing(&self, kind: FileType, reason: &str) -> Error {
+        Error::BadAnswer {
+            location: self.bucket().location.clone(),
+            action: format!("list {kind}"),
+            reason: reason.to_owned(),
+        }
+    }
+}
+
+/// A key of a listing that says in what way it tells them.
+pub(super) fn decoded<'k>(key: &'k str, encoding: Option<&EncodingType>) -> Cow<'k, str> {
+    if encoding != Some(&EncodingType::Url) || !key.contains(['%', '+']) {
+        return Cow::Borrowed(key);
+    }
+    let key = key.replace('+', " ");
+    Cow::Owned(percent_decode_str(&key).decode_utf8_lossy().into_owned())
+}
+
+/// The key that the next page begins behind: the last one of this. Some servers encode it as they
+/// do the others, and some do not; what an intruder has called it must not lead past anything.
+fn next_key(page: &ListObjectVersionsOutput) -> Option<String> {
+    let (told, encoding) = (page.next_key_marker()?, page.encoding_type());
+    let next = decoded(told, encoding);
+    if next == told {
+        return Some(next.into_owned());
+    }
+    let versions = page.versions().iter().filter_map(|version| version.key());
+    let markers = page.delete_markers().iter();
+    let markers = markers.filter_map(|marker| marker.key());
+    let last = versions.chain(markers).map(|key| decoded(key, encoding)).max();
+    match last.is_some_and(|last| last == told) {
+        true => Some(told.to_owned()),
+        false => Some(next.into_owned()),
+    }
+}
+
+/// A version as it is told; `None` where something of it is not.
+fn file_version(
+    name: FileName,
+    id: Option<&str>,
+    made: Option<&DateTime>,
+    is_newest: Option<bool>,
+    content: Option<VersionContent>,
+) -> Option<FileVersion> {
+    Some(FileVersion {
+        name,
+        version: VersionId::new(id?),
+        made: SystemTime::try_from(*made?).ok()?,
+        is_newest: is_newest.unwrap_or_default(),
+        content: content?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_s3::types::ObjectVersion;
+
+    use super::*;
+
+    #[test]
+    fn keys_are_read_as_their_listing_tells_them() {
+        let url = Some(&EncodingType::Url);
+        assert_eq!(decoded("data/e3/e3b0", url), "data/e3/e3b0");
+        assert_eq!(decoded("data%2Fe3/e3b0", url), "data/e3/e3b0");
+        assert_eq!(decoded("a+b%01%EF%BF%BE%2B%25", url), "a b\u{1}\u{fffe}+%");
+        assert_eq!(decoded("%FF", url), "\u{fffd}");
+        assert_eq!(decoded("a+b%2F", None), "a+b%2F");
+    }
+
+    #[test]
+    fn the_next_page_begins_behind_the_last_key_whether_that_is_encoded_or_not() {
+        let next = |last: &str, told: &str| {
+            let version = |key: &str| ObjectVersion::builder().key(key).build();
+            let page = ListObjectVersionsOutput::builder()
+                .encoding_type(EncodingType::Url)
+                .versions(version("a"))
+                .versions(version(last))
+                .next_key_marker(told);
+            next_key(&page.build())
+        };
+        assert_eq!(next("data/e3", "data/e3").unwrap(), "data/e3");
+        assert_eq!(next("data/%01", "data/%01").unwrap(), "data/\u{1}");
+        // A name with a percent sign in it, by a server that encodes the keys alone.
+        assert_eq!(next("data/%257a", "data/%7a").unwrap(), "data/%7a");
+        assert_eq!(next("data/%257a", "data/%257a").unwrap(), "data/%7a");
+        assert_eq!(next_key(&ListObjectVersionsOutput::builder().build()), None);
+    }
+}

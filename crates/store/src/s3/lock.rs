@@ -1,0 +1,230 @@
+//! Locks in a bucket: COMPLIANCE until a date, which is believed when it was seen.
+//!
+//! A HEAD that shows no lock may only lack the right to see it: that is *not shown*, and never
+//! *locked*. Some servers take the parts of an upload and forget the lock that was asked for at its
+//! beginning, and a file may have been put before there was a lock: then it is set on the version
+//! that is there, and looked at once more.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime};
+
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use aws_sdk_s3::primitives::DateTime;
+use aws_sdk_s3::types::{ObjectLockMode, ObjectLockRetention, ObjectLockRetentionMode};
+use strongroom_model::FileName;
+
+use crate::s3::check::BucketCheck;
+use crate::s3::dates::{are_apart, date};
+use crate::s3::fault::{fault, status};
+use crate::s3::object::Object;
+use crate::s3::store::{S3Lock, S3Store};
+use crate::{Error, Locks, Result, ShownLock, VersionId};
+
+impl S3Store {
+    /// Until when what is stored now is locked, in whole seconds.
+    pub(super) fn next_date(&self, lock: &S3Lock) -> Result<SystemTime> {
+        let (server, ours) = (self.server_time()?, (lock.clock)());
+        if are_apart(server, ours) && !self.has_told_clocks.swap(true, Ordering::Relaxed) {
+            let location = self.bucket().location.as_str();
+            tracing::warn!(
+                location,
+                "The clocks of this machine and of the server are more than ten minutes apart; for \
+                 locks the later one counts"
+            );
+        }
+        Ok(in_seconds(date(lock.least, server, ours)))
+    }
+
+    /// What time it is there; asked, where no answer has told it yet.
+    fn server_time(&self) -> Result<SystemTime> {
+        let bucket = self.bucket();
+        if let Some(now) = bucket.clock.now() {
+            return Ok(now);
+        }
+        let action = "tell what time it is";
+        let request = bucket.client.head_bucket().bucket(&bucket.name);
+        match bucket.answer(request.send()) {
+            // Whatever it says, it says when.
+            Err(error) if status(&error).is_none() => {
+                Err(fault(bucket.location.clone(), action, &error))
+            }
+            _ => bucket.clock.now().ok_or_else(|| Error::BadAnswer {
+                location: bucket.location.clone(),
+                action: action.to_owned(),
+                reason: "its answers have no date".to_owned(),
+            }),
+        }
+    }
+
+    /// Sees to it that a version that was there already is locked for as long as it must at least.
+    pub(super) fn hold(
+        &self,
+        object: &Object,
+        told: &HeadObjectOutput,
+        lock: &S3Lock,
+    ) -> Result<()> {
+        let next = self.next_date(lock)?;
+        let least = next.checked_sub(lock.least / 2).unwrap_or(next);
+        if shown(told).holds(least) {
+            return Ok(());
+        }
+        self.see_locked(object, told, next).map(drop)
+    }
+
+    /// Sees to it that a version is locked until then at least, as far as was told of it; returns
+    /// until when it is.
+    pub(super) fn see_locked(
+        &self,
+        object: &Object,
+        told: &HeadObjectOutput,
+        until: SystemTime,
+    ) -> Result<SystemTime> {
+        let before = shown(told);
+        if let Some(end) = end_where_held(before, until) {
+            return Ok(end);
+        }
+        let retention = ObjectLockRetention::builder()
+            .mode(ObjectLockRetentionMode::Compliance)
+            .retain_until_date(DateTime::from(until))
+            .build();
+        let bucket = self.bucket();
+        let request = bucket.client.put_object_retention();
+        let request = request
+            .bucket(&bucket.name)
+            .key(&object.source.key)
+            .set_version_id(object.source.version.clone())
+            .retention(retention);
+        let asked = format!("asked for COMPLIANCE until {}", DateTime::from(until));
+        if let Err(error) = bucket.answer(request.send()) {
+            return Err(match object.fault("lock", &error) {
+                Error::Denied { reason, .. } | Error::BadAnswer { reason, .. } => {
+                    let seen = in_words(before);
+                    let reason = format!("{asked}, it shows {seen}, and refuses it: {reason}");
+                    self.not_locked(object.name, reason)
+                }
+                error => error,
+            });
+        }
+        let told = object.look()?.ok_or_else(|| object.absent())?;
+        let after = shown(&told);
+        end_where_held(after, until).ok_or_else(|| {
+            let reason = format!("{asked}, it shows {}", in_words(after));
+            self.not_locked(object.name, reason)
+        })
+    }
+
+    pub(super) fn not_locked(&self, name: FileName, reason: String) -> Error {
+        Error::NotLocked {
+            name,
+            location: self.bucket().location.clone(),
+            reason,
+        }
+    }
+
+    /// A file in a version, where one is named.
+    fn version_of(&self, name: FileName, version: Option<&VersionId>) -> Object {
+        let version = version.map(|version| version.as_str().to_owned());
+        self.object(name).in_version(version)
+    }
+}
+
+impl Locks for S3Store {
+    fn least(&self) -> Duration {
+        self.lock().map_or(Duration::ZERO, |lock| lock.least)
+    }
+
+    fn date(&self) -> Result<SystemTime> {
+        match self.lock() {
+            Some(lock) => self.next_date(lock),
+            None => self.server_time(),
+        }
+    }
+
+    fn lock_of(&self, name: FileName, version: Option<&VersionId>) -> Result<ShownLock> {
+        let object = self.version_of(name, version);
+        let told = object.look()?.ok_or_else(|| object.absent())?;
+        Ok(shown(&told))
+    }
+
+    fn lock_until(
+        &self,
+        name: FileName,
+        version: Option<&VersionId>,
+        until: SystemTime,
+    ) -> Result<SystemTime> {
+        let object = self.version_of(name, version);
+        let told = object.look()?.ok_or_else(|| object.absent())?;
+        self.see_locked(&object, &told, in_seconds(until))
+    }
+
+    fn check(&self) -> Result<BucketCheck> {
+        self.check_bucket()
+    }
+}
+
+/// What an answer shows of a lock.
+fn shown(told: &HeadObjectOutput) -> ShownLock {
+    let until = told.object_lock_retain_until_date();
+    let until = until.and_then(|until| SystemTime::try_from(*until).ok());
+    match (told.object_lock_mode(), until) {
+        (Some(ObjectLockMode::Compliance), Some(until)) => ShownLock::Compliance { until },
+        (Some(ObjectLockMode::Governance), Some(until)) => ShownLock::Governance { until },
+        _ => ShownLock::NotShown,
+    }
+}
+
+/// When a lock ends, where it holds until then.
+fn end_where_held(lock: ShownLock, until: SystemTime) -> Option<SystemTime> {
+    match lock {
+        ShownLock::Compliance { until: end } if lock.holds(until) => Some(end),
+        _ => None,
+    }
+}
+
+fn in_words(lock: ShownLock) -> String {
+    match lock {
+        ShownLock::Compliance { until } => format!("COMPLIANCE until {}", DateTime::from(until)),
+        ShownLock::Governance { until } => format!("GOVERNANCE until {}", DateTime::from(until)),
+        ShownLock::NotShown => "no lock, or none that may be seen".to_owned(),
+    }
+}
+
+/// A date in whole seconds, rounded up: servers know no others.
+fn in_seconds(date: SystemTime) -> SystemTime {
+    let since = date.duration_since(SystemTime::UNIX_EPOCH);
+    let since = since.unwrap_or_default();
+    let seconds = since.as_secs() + u64::from(since.subsec_nanos() > 0);
+    let rounded = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
+    rounded.unwrap_or(date)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn only_a_lock_that_nobody_can_take_back_holds() {
+        let until = at(100);
+        assert!(ShownLock::Compliance { until }.holds(at(100)));
+        assert!(!ShownLock::Compliance { until }.holds(at(101)));
+        assert!(!ShownLock::Governance { until }.holds(at(1)));
+        assert!(!ShownLock::NotShown.holds(at(0)));
+    }
+
+    #[test]
+    fn a_mode_without_a_date_is_no_lock() {
+        let told = HeadObjectOutput::builder();
+        let told = told.object_lock_mode(ObjectLockMode::Compliance).build();
+        assert_eq!(shown(&told), ShownLock::NotShown);
+    }
+
+    #[test]
+    fn dates_are_rounded_up_to_whole_seconds() {
+        assert_eq!(in_seconds(at(5)), at(5));
+        assert_eq!(in_seconds(at(5) + Duration::from_nanos(1)), at(6));
+    }
+}

@@ -1,0 +1,96 @@
+//! Older versions of files, where a place keeps them.
+//!
+//! On such a place a removal only hides, and so does an overwrite: what lay there is kept under the
+//! name of its version. A folder and a REST server keep none.
+
+use std::fmt;
+use std::io::BufRead;
+use std::time::SystemTime;
+
+use strongroom_model::{FileName, FileType};
+
+use crate::Result;
+
+/// What a store offers beside [`Store`](crate::Store) that keeps versions.
+///
+/// All methods may be called from several threads at once, and wait as those of the store do.
+pub trait Versions: Send + Sync {
+    /// Lists all versions and markers of the files of a type, in no particular order.
+    ///
+    /// Names that no file of the type has are passed over.
+    ///
+    /// # Errors
+    /// Fails as a whole where any part of the listing cannot be read, or where it is longer than any
+    /// sound one: a short list would look like loss. [`Error::Denied`](crate::Error::Denied) where
+    /// the right to list versions is missing, which is another one than that to list files.
+    fn list_versions(&self, kind: FileType) -> Result<Vec<FileVersion>>;
+
+    /// Opens the bytes of a version, whatever hides it, for reading from front to back.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`](crate::Error::NotFound) where there is no such version. A stream fails as
+    /// that of [`Store::open`](crate::Store::open) does.
+    fn open_version(
+        &self,
+        name: FileName,
+        version: &VersionId,
+    ) -> Result<Box<dyn BufRead + Send + '_>>;
+
+    /// Removes a marker, so that what it hides is seen again; removing one that is gone succeeds.
+    ///
+    /// # Errors
+    /// [`Error::Denied`](crate::Error::Denied) where the right to remove versions is missing, and
+    /// where it is no marker: bytes are never removed by this.
+    fn remove_marker(&self, marker: &FileVersion) -> Result<()>;
+}
+
+/// What a place calls one version of a file.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct VersionId(String);
+
+impl VersionId {
+    /// The version that a place calls so.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// What the place calls it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for VersionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One version of a file, or a marker that hides those before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileVersion {
+    /// The file.
+    pub name: FileName,
+    /// What the place calls the version.
+    pub version: VersionId,
+    /// When it came, by the clock of the place.
+    pub made: SystemTime,
+    /// Whether it is what is seen under the name now; of a marker, that nothing is.
+    pub is_newest: bool,
+    /// What it is.
+    pub content: VersionContent,
+}
+
+/// What a version is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VersionContent {
+    /// Bytes.
+    Bytes {
+        /// How many.
+        size_bytes: u64,
+        /// What the place shows of their content; two of the same bytes may have different ones.
+        tag: Option<String>,
+    },
+    /// A sign that the file was removed.
+    Marker,
+}
