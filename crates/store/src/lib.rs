@@ -26,6 +26,8 @@ pub use locks::{Locks, ShownLock};
 pub use patient::PatientStore;
 pub use pulse::Pulse;
 pub use rest::{Hello, RestOptions, RestStore, Sent, VaultAdmin, VaultClient};
-pub use s3::{BucketCheck, BucketFlaw, S3Bodies, S3Credentials, S3Files, S3Lock, S3Options, S3Store};
+pub use s3::{
+    BucketCheck, BucketFlaw, S3Bodies, S3Credentials, S3Files, S3Lock, S3Options, S3Store,
+};
 pub use store::{SharedBytes, Store, read_limit_bytes};
 pub use versions::{FileVersion, VersionContent, VersionId, Versions};

@@ -191,7 +191,8 @@ fn under_flood(place: &Place, work: &Work, figures: &mut Figures) -> Result<()> 
     data::random(&source.join("random"), work.large_bytes / 4)?;
     for round in 0..work.rounds {
         let mut order = [false, true];
-        order.rotate_left(round as usize % order.len());
+        let turn = round as usize % order.len();
+        order.rotate_left(turn);
         for is_flooded in order {
             let folder = place.root().join("flood");
             reset(&folder)?;

@@ -70,9 +70,8 @@ impl S3Address {
     /// Whether another place lies inside this one, or is it.
     pub(super) fn contains(&self, other: &Self) -> bool {
         let inner = other.prefix.strip_prefix(&self.prefix);
-        let is_below = |rest: &str| {
-            self.prefix.is_empty() || rest.is_empty() || rest.starts_with('/')
-        };
+        let is_below =
+            |rest: &str| self.prefix.is_empty() || rest.is_empty() || rest.starts_with('/');
         self.is_same_bucket(other) && inner.is_some_and(is_below)
     }
 
@@ -115,7 +114,9 @@ impl S3Address {
         let (is_amazon, region) = match host {
             Host::Amazon { region } if is_plain => (true, region),
             Host::AmazonWithBucket => {
-                return Err(refuse("the bucket stands in the path, not in front of the host"));
+                return Err(refuse(
+                    "the bucket stands in the path, not in front of the host",
+                ));
             }
             Host::Amazon { .. } | Host::Other => (false, None),
         };
@@ -135,12 +136,16 @@ impl S3Address {
             return Err(refuse("it names no bucket"));
         }
         if first.contains([':', '@']) {
-            return Err(refuse("a host of your own is written with https:// before it"));
+            return Err(refuse(
+                "a host of your own is written with https:// before it",
+            ));
         }
         let (region, path) = match Host::of(first) {
             Host::Amazon { region } => (region, rest),
             Host::AmazonWithBucket => {
-                return Err(refuse("the bucket stands in the path, not in front of the host"));
+                return Err(refuse(
+                    "the bucket stands in the path, not in front of the host",
+                ));
             }
             Host::Other if first.contains('.') => {
                 return Err(refuse("its first word may be a host or a bucket"));

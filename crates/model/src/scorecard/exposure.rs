@@ -70,9 +70,12 @@ fn is_local(subject: &Subject<'_>) -> bool {
 }
 
 fn credential(store: &StoreAddress) -> Option<Id> {
-    let StoreAddress::Rest(address) = store else {
-        return None;
-    };
-    let (user, password) = address.credentials()?;
-    Some(Exposure::credential_of(user, password.expose()))
+    match store {
+        StoreAddress::Rest(address) => {
+            let (user, password) = address.credentials()?;
+            Some(Exposure::credential_of(user, password.expose()))
+        }
+        // The account of a bucket is in none of its address.
+        StoreAddress::Local(_) | StoreAddress::S3(_) => None,
+    }
 }

@@ -33,8 +33,8 @@ impl Commands<'_> {
     pub(super) fn against(&self, flaws: &[BucketFlaw]) -> Vec<String> {
         let has = |flaw: &BucketFlaw| flaws.contains(flaw);
         let mut commands = Vec::new();
-        let is_new = has(&BucketFlaw::Missing)
-            || has(&BucketFlaw::NoObjectLock) && self.endpoint.is_some();
+        let is_new =
+            has(&BucketFlaw::Missing) || has(&BucketFlaw::NoObjectLock) && self.endpoint.is_some();
         let other = format!("{}-locked", self.bucket);
         let bucket = match has(&BucketFlaw::NoObjectLock) && is_new {
             true => other.as_str(),
@@ -47,7 +47,9 @@ impl Commands<'_> {
             let region = region.map_or_else(String::new, |region| {
                 format!(" --create-bucket-configuration LocationConstraint={region}")
             });
-            say(&format!("create-bucket --object-lock-enabled-for-bucket{region}"));
+            say(&format!(
+                "create-bucket --object-lock-enabled-for-bucket{region}"
+            ));
             say(&self.policy(bucket));
             return commands;
         }
@@ -59,16 +61,15 @@ impl Commands<'_> {
             .iter()
             .any(|flaw| matches!(flaw, BucketFlaw::DefaultRetention { .. }));
         if is_unlocked || locks_by_itself {
-            say(
-                "put-object-lock-configuration --object-lock-configuration \
-                 ObjectLockEnabled=Enabled",
-            );
+            say("put-object-lock-configuration --object-lock-configuration \
+                 ObjectLockEnabled=Enabled");
         }
         if flaws
             .iter()
             .any(|flaw| matches!(flaw, BucketFlaw::KeyOfAccount { .. }))
         {
-            let rules = r#"{"Rules":[{"ApplyServerSideEncryptionByDefault":{"SSEAlgorithm":"AES256"}}]}"#;
+            let rules =
+                r#"{"Rules":[{"ApplyServerSideEncryptionByDefault":{"SSEAlgorithm":"AES256"}}]}"#;
             say(&format!(
                 "put-bucket-encryption --server-side-encryption-configuration {}",
                 quoted(rules)
@@ -211,7 +212,9 @@ mod tests {
         let commands = |flaw: BucketFlaw| {
             let commands = AMAZON.against(&[flaw]);
             let names = commands.iter().map(|command| command.split(' ').nth(2));
-            names.map(|name| name.unwrap().to_owned()).collect::<Vec<_>>()
+            names
+                .map(|name| name.unwrap().to_owned())
+                .collect::<Vec<_>>()
         };
         let what = "COMPLIANCE for 1 days".to_owned();
         for (flaw, name) in [

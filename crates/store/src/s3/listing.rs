@@ -46,9 +46,9 @@ impl S3Store {
                 .prefix(&prefix)
                 .encoding_type(EncodingType::Url)
                 .set_continuation_token(token);
-            let page = bucket.answer(request.send()).map_err(|error| {
-                fault(bucket.location.clone(), format!("list {kind}"), &error)
-            })?;
+            let page = bucket
+                .answer(request.send())
+                .map_err(|error| fault(bucket.location.clone(), format!("list {kind}"), &error))?;
             for object in page.contents() {
                 let name = self.name_of(kind, object.key(), page.encoding_type());
                 let Some(id) = name.and_then(|name| name.id()) else {
@@ -179,7 +179,10 @@ fn next_key(page: &ListObjectVersionsOutput) -> Option<String> {
     let versions = page.versions().iter().filter_map(|version| version.key());
     let markers = page.delete_markers().iter();
     let markers = markers.filter_map(|marker| marker.key());
-    let last = versions.chain(markers).map(|key| decoded(key, encoding)).max();
+    let last = versions
+        .chain(markers)
+        .map(|key| decoded(key, encoding))
+        .max();
     match last.is_some_and(|last| last == told) {
         true => Some(told.to_owned()),
         false => Some(next.into_owned()),

@@ -138,8 +138,7 @@ impl S3Store {
             });
         }
         let location = &self.bucket.location;
-        read_exactly(stream, length_bytes)
-            .map_err(|error| Error::of_stream(location, name, error))
+        read_exactly(stream, length_bytes).map_err(|error| Error::of_stream(location, name, error))
     }
 
     /// Stores a file where there is none; what is there already is compared, and locked where it
@@ -228,9 +227,9 @@ impl S3Store {
             return Err(self.not_locked(object.name, reason));
         }
         let object = object.in_version(version);
-        let told = object.look()?.ok_or_else(|| {
-            object.wrong("look at", "it does not know the version that it made")
-        })?;
+        let told = object
+            .look()?
+            .ok_or_else(|| object.wrong("look at", "it does not know the version that it made"))?;
         if object.size_in(&told)? != size_bytes {
             return Err(object.wrong("look at", "it has another size than what was sent"));
         }

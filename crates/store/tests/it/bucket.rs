@@ -187,7 +187,9 @@ fn every_file_is_locked_but_those_that_come_and_go(store: &S3Store, bucket: &Buc
         }
     }
     // Of those that come and go nothing piles up.
-    store.remove(FileName::new(FileType::Locks, Id::of(b"bytes"))).unwrap();
+    store
+        .remove(FileName::new(FileType::Locks, Id::of(b"bytes")))
+        .unwrap();
     assert_eq!(bucket.versions("modes/").len(), 5);
     assert_eq!(store.list(FileType::Locks).unwrap(), []);
 }
@@ -262,7 +264,11 @@ fn a_lock_can_be_made_longer_and_never_shorter(store: &S3Store) {
     let name = pack(b"bytes");
     store.save(name, b"bytes").unwrap();
     let locks = store.locks().unwrap();
-    let version = store.list_versions(FileType::Data).unwrap().remove(0).version;
+    let version = store
+        .list_versions(FileType::Data)
+        .unwrap()
+        .remove(0)
+        .version;
     let until = now() + DAY * 10;
     let shown = locks.lock_until(name, Some(&version), until).unwrap();
     assert!(shown >= until && shown < until + Duration::from_secs(2));
@@ -290,11 +296,19 @@ fn a_large_file_goes_in_parts_and_is_locked(store: &S3Store) {
             VersionContent::Marker => panic!("{version:?}"),
         }
     };
-    assert!(tag(store).trim_matches('"').ends_with("-5"), "{}", tag(store));
+    assert!(
+        tag(store).trim_matches('"').ends_with("-5"),
+        "{}",
+        tag(store)
+    );
     let lock = store.locks().unwrap().lock_of(name, None).unwrap();
     assert!(lock.holds(now() + DAY), "{lock:?}");
     let mut read = Vec::new();
-    store.open(name, None).unwrap().read_to_end(&mut read).unwrap();
+    store
+        .open(name, None)
+        .unwrap()
+        .read_to_end(&mut read)
+        .unwrap();
     assert!(read == bytes);
     // Its tag is known, and nothing is sent again.
     store.save(name, &bytes).unwrap();
@@ -402,7 +416,9 @@ fn a_bucket_without_versions_takes_no_locks(store: &S3Store) {
     assert!(matches!(error, Error::NotLocked { .. }), "{error:?}");
     assert!(error.hint().unwrap().contains("strongroom init"));
     // What comes and goes is taken all the same.
-    store.save(FileName::new(FileType::Locks, Id::of(b"x")), b"x").unwrap();
+    store
+        .save(FileName::new(FileType::Locks, Id::of(b"x")), b"x")
+        .unwrap();
 }
 
 /// Types a command into a shell, as whoever rules the buckets.
@@ -452,7 +468,11 @@ fn buckets_are_told_what_is_wrong_with_them(ceph: &Ceph, account: &CephAccount, 
         // The cap on the days lets pass what a lock needs.
         let store = store(ceph, account, bucket, "", for_a_day());
         store.save(pack(b"bytes"), b"bytes").unwrap();
-        let lock = store.locks().unwrap().lock_of(pack(b"bytes"), None).unwrap();
+        let lock = store
+            .locks()
+            .unwrap()
+            .lock_of(pack(b"bytes"), None)
+            .unwrap();
         assert!(lock.holds(now() + DAY), "{lock:?}");
     }
 

@@ -140,7 +140,9 @@ fn a_clock_of_ours_that_was_set_ahead_or_back_is_not_believed() {
     }
     // A century ahead: no more than twice the lock.
     let server = serve(Answers::default());
-    locked_ahead(&server, 100 * 365 * 86_400).save(pack(), BYTES).ok();
+    locked_ahead(&server, 100 * 365 * 86_400)
+        .save(pack(), BYTES)
+        .ok();
     let put = put_of(&server);
     let until = put.header("x-amz-object-lock-retain-until-date").unwrap();
     assert!(until.starts_with("1995-01-14T"), "{until}");
@@ -386,9 +388,8 @@ fn a_name_that_no_xml_can_hold_hides_no_file() {
          <Contents><Key>data%2F{}%2F{id}</Key><Size>5</Size></Contents></ListBucketResult>",
         &id[..2]
     );
-    let server = Server::start(move |_, request, stream| {
-        reply(stream, request, "200 OK", page.as_bytes())
-    });
+    let server =
+        Server::start(move |_, request, stream| reply(stream, request, "200 OK", page.as_bytes()));
     let listed = locked(&server).list(FileType::Data).unwrap();
     assert_eq!(listed.len(), 1);
     assert_eq!(listed[0].id, Id::of(BYTES));
@@ -414,7 +415,11 @@ fn a_listing_whose_second_page_fails_or_leads_nowhere_is_none() {
     });
     let error = locked(&broken).list(FileType::Data).unwrap_err();
     assert!(matches!(error, Error::Denied { .. }), "{error:?}");
-    assert!(broken.requests()[1].path.contains("continuation-token=next"));
+    assert!(
+        broken.requests()[1]
+            .path
+            .contains("continuation-token=next")
+    );
     let nowhere = page.replace("<NextContinuationToken>next</NextContinuationToken>", "");
     let nowhere = Server::start(move |_, request, stream| {
         reply(stream, request, "200 OK", nowhere.as_bytes())

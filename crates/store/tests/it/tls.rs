@@ -5,7 +5,9 @@ use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use strongroom_model::{FileName, FileType};
-use strongroom_store::{Bodies, Error, RestOptions, RestStore, S3Bodies, S3Options, S3Store, Store};
+use strongroom_store::{
+    Bodies, Error, RestOptions, RestStore, S3Bodies, S3Options, S3Store, Store,
+};
 use strongroom_testkit::{CephAccount, RcloneServer};
 use tempfile::TempDir;
 

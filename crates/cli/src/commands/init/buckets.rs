@@ -18,7 +18,10 @@ pub(super) fn check(copies: &[CopyStore]) -> Result<()> {
         };
         match locks.check() {
             Ok(check) => {
-                let told = check.flaws.iter().map(|flaw| format!("{}: {flaw}", copy.name));
+                let told = check
+                    .flaws
+                    .iter()
+                    .map(|flaw| format!("{}: {flaw}", copy.name));
                 flaws.extend(told);
                 commands.extend(check.commands);
             }

@@ -69,16 +69,18 @@ fn keep() -> impl Strategy<Value = Keep> {
     let count = || option::of(1u32..=6).prop_map(|number| number.and_then(NonZeroU32::new));
     let within = option::of((1u32..=20).prop_map(Period::days));
     let counts = (count(), count(), count(), count(), count(), count());
-    (counts, within).prop_map(|((last, hourly, daily, weekly, monthly, yearly), within)| Keep {
-        last,
-        hourly,
-        daily,
-        weekly,
-        monthly,
-        yearly,
-        within,
-        tags: ["release".to_owned()].into(),
-    })
+    (counts, within).prop_map(
+        |((last, hourly, daily, weekly, monthly, yearly), within)| Keep {
+            last,
+            hourly,
+            daily,
+            weekly,
+            monthly,
+            yearly,
+            within,
+            tags: ["release".to_owned()].into(),
+        },
+    )
 }
 
 fn moment(days: Range<i64>) -> impl Strategy<Value = Moment> {
