@@ -206,7 +206,9 @@ impl S3Store {
         match (status(&error), error.code()) {
             (_, Some("NoSuchBucket")) => Ok(Told::NoBucket),
             (_, Some(code)) if code == none => Ok(Told::No),
-            (Some(405 | 501), _) => Ok(Told::No),
+            // Ceph answers a question that it does not know as another one: with the list of all
+            // that is in the bucket.
+            (Some(200..=299 | 405 | 501), _) => Ok(Told::No),
             (Some(401 | 403), Some("AccessDenied")) => Ok(Told::NotShown),
             _ => {
                 let location = self.bucket().location.clone();
