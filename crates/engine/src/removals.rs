@@ -29,6 +29,7 @@
 //! | records of a newer version, or a list of holds that is damaged here | nothing is removed until somebody has seen to it |
 //! | junk, or records without end | what does not open is told and passed over, and so is what is beyond 10,000 records, 256 MiB or four million names; those of this machine lie in the state folder and come first |
 
+mod alone;
 mod carry;
 mod finish;
 mod locked;
@@ -46,6 +47,7 @@ use strongroom_repo::record::{Annulment, Record, Removal};
 use crate::session::{ReadyCopy, RemovedFile};
 use crate::{Error, Listing, Result};
 
+pub use alone::finish_alone;
 pub use carry::carry;
 pub use finish::{FinishedCopy, finish};
 pub(crate) use publish::write;

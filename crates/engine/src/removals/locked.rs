@@ -64,18 +64,14 @@ impl<'a> Locked<'a> {
     /// # Errors
     /// Those of the store.
     pub(super) fn remove(&self, name: FileName) -> Result<Fate> {
-        let versions = self.of_files.get(&name).map_or(&[][..], Vec::as_slice);
-        let mut freed_bytes = 0_u64;
-        for version in versions {
-            let VersionContent::Bytes { size_bytes, .. } = version.content else {
-                continue;
-            };
-            if let Some(until) = self.locked_until(version)? {
-                return Ok(Fate::Waits(Some(until)));
-            }
-            freed_bytes = freed_bytes.saturating_add(size_bytes);
+        if let Some(until) = self.waits_until(name)? {
+            return Ok(Fate::Waits(Some(until)));
         }
-        for version in versions {
+        let mut freed_bytes = 0_u64;
+        for version in self.versions_of(name) {
+            if let VersionContent::Bytes { size_bytes, .. } = version.content {
+                freed_bytes = freed_bytes.saturating_add(size_bytes);
+            }
             match self.versions.remove_version(version) {
                 Ok(()) => {}
                 Err(Error::Denied { .. }) => {
@@ -86,6 +82,26 @@ impl<'a> Locked<'a> {
             }
         }
         Ok(Fate::Removed(freed_bytes))
+    }
+
+    /// Until when a file stays: until the first lock of a version that is found and not over, of
+    /// which there may be later ones; `None` where there is none.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub(super) fn waits_until(&self, name: FileName) -> Result<Option<SystemTime>> {
+        for version in self.versions_of(name) {
+            if matches!(version.content, VersionContent::Bytes { .. })
+                && let Some(until) = self.locked_until(version)?
+            {
+                return Ok(Some(until));
+            }
+        }
+        Ok(None)
+    }
+
+    fn versions_of(&self, name: FileName) -> &[FileVersion] {
+        self.of_files.get(&name).map_or(&[], Vec::as_slice)
     }
 
     /// Until when a version is locked; `None` where no lock is shown that is not over.

@@ -76,7 +76,7 @@ impl Telling {
                 record.short()
             ),
             Self::Junk { .. } => {
-                "somebody who can write to a copy put them there; they lie in its folder strongroom/"
+                "somebody who can write to a copy put them there, into its folder strongroom/"
                     .to_owned()
             }
             Self::Unread { .. } => "strongroom sync, when every copy is there".to_owned(),
