@@ -243,6 +243,9 @@ impl Wire {
     }
 
     fn into_record(self) -> std::result::Result<Record, String> {
+        if self.version != VERSION {
+            return Err(format!("it has version {}", self.version));
+        }
         match (self.removal, self.holds, self.annulment) {
             (Some(removal), None, None) => Ok(Record::Removal(removal)),
             (None, Some(holds), None) => Ok(Record::Holds(holds)),
