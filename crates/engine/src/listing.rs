@@ -165,7 +165,11 @@ fn list_records(store: &dyn Store) -> strongroom_store::Result<Vec<FileEntry>> {
     use strongroom_store::Error as E;
     match store.list(FileType::Records) {
         Err(error @ (E::Denied { .. } | E::BadAnswer { .. } | E::Vault { .. })) => {
-            tracing::debug!(%error, "A copy lists no records");
+            // Of a server it is what it says each time; any other place should have told them.
+            match store.location().starts_with("rest:") {
+                true => tracing::debug!(%error, "A copy has no place for records"),
+                false => tracing::warn!(%error, "A copy does not list its records"),
+            }
             Ok(Vec::new())
         }
         listed => listed,

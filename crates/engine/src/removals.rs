@@ -233,13 +233,13 @@ impl Removals {
 
     /// The removals that count and may be carried out by now.
     fn due(&self) -> impl Iterator<Item = &Removal> + '_ {
-        let due = self.counting().filter(|(_, known)| self.is_due(known));
+        let due = self.counting().filter(move |(_, known)| self.is_due(known));
         due.map(|(_, known)| &*known.removal)
     }
 
     fn counting(&self) -> impl Iterator<Item = (Id, &Known)> + '_ {
         let all = self.found.removals.iter();
-        all.filter(|(id, known)| self.standing(**id, &known.removal) == Standing::Counts)
+        all.filter(move |(id, known)| self.standing(**id, &known.removal) == Standing::Counts)
             .map(|(id, known)| (*id, known))
     }
 

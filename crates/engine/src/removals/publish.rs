@@ -122,7 +122,11 @@ fn give(id: Id, bytes: &[u8], copies: &[CopyStore]) -> Vec<(String, CopyFailure)
 ///
 /// # Errors
 /// A failure; that of a place which has none for records has [`NO_PLACE_HINT`].
-pub(super) fn save(store: &dyn Store, id: Id, bytes: &[u8]) -> Result<(), CopyFailure> {
+pub(super) fn save(
+    store: &dyn Store,
+    id: Id,
+    bytes: &[u8],
+) -> std::result::Result<(), CopyFailure> {
     let name = FileName::new(FileType::Records, id);
     store.save(name, bytes).map_err(|error| {
         let failure = CopyFailure::of_store(&error);
