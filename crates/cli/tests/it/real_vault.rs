@@ -196,6 +196,32 @@ fn a_copy_on_a_real_vault_is_known_by_its_certificate_and_lives_as_the_others() 
 }
 
 #[test]
+fn a_vault_keeps_the_records_of_a_client_that_has_lost_everything_else() {
+    let scene = Scene::new();
+    write_noise(&scene.source().join("noise"), 1, 1 << 20);
+    let vault = RealVault::start(&scene.path("vault"));
+    let (_, token) = vault.create_token(&scene);
+    vault.configure(&scene, &token, &vault.fingerprint);
+    scene.begin();
+    let ended = scene.expect(0, &["--json", "hold", "latest", "--why", "audit"]);
+    assert_eq!(ended.summary()["not_on"], json!([]), "{}", ended.err);
+    let local = |copy: &str| scene.path(copy).join("strongroom");
+    for folder in [local("one"), local("two"), scene.path("state")] {
+        fs::remove_dir_all(folder).unwrap();
+    }
+    let ended = scene.run(&["--json", "snapshots"]);
+    let told = &objects(&ended, "snapshot")[0];
+    assert_eq!(told["held"]["why"], "audit", "{told}");
+    // It is none of the files that are synced, and is carried all the same.
+    scene.run(&["sync"]);
+    for copy in ["one", "two"] {
+        assert_eq!(fs::read_dir(local(copy)).unwrap().count(), 1);
+    }
+    let doctor = vault.administer(&scene, 0, &["doctor"]).summary();
+    assert_eq!(doctor["findings"], 0, "{doctor}");
+}
+
+#[test]
 fn whoever_administers_a_vault_makes_ends_hides_and_brings_back() {
     let scene = Scene::new();
     write_noise(&scene.source().join("noise"), 1, 1 << 20);
