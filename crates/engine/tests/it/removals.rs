@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
+use strongroom_engine::backup::{BackupOptions, backup};
 use strongroom_engine::progress::Progress;
 use strongroom_engine::removals::{
     FinishedCopy, Published, Telling, annul, carry, finish, publish,
 };
 use strongroom_engine::session::{self, Cancel, Locks, Session};
-use strongroom_engine::state::{RepositoryState, StateFolder};
+use strongroom_engine::state::{RepositoryState, SeenFiles, StateFolder};
 use strongroom_engine::sync::{SyncOptions, SyncReport, sync_session};
 use strongroom_engine::{CopyStore, Error, holds};
 use strongroom_model::holds::Hold;
@@ -104,7 +105,17 @@ impl World {
 
     fn sync(&self, session: &Session) -> SyncReport {
         let (progress, cancel) = (Progress::default(), Cancel::default());
-        let report = sync_session(session, &SyncOptions::default(), &progress, &cancel);
+        let all: BTreeSet<FileName> = self.first.union(&self.second).copied().collect();
+        let seen = SeenFiles {
+            index: ids(&all, FileType::Index),
+            snapshots: ids(&all, FileType::Snapshots),
+        };
+        let copies = session.ready().map(|(copy, _)| copy.name.clone());
+        let options = SyncOptions {
+            seen: copies.map(|name| (name, seen.clone())).collect(),
+            ..SyncOptions::default()
+        };
+        let report = sync_session(session, &options, &progress, &cancel);
         assert_eq!(carry(session), []);
         report
     }
@@ -200,6 +211,30 @@ fn a_copy_that_was_away_brings_nothing_back_and_finishes_the_removal() {
     assert_eq!(finished[0].failure, None);
     assert_eq!(world.left("three"), 0);
     world.assert_second_is_whole("three");
+    world.fixture.check_all();
+}
+
+#[test]
+fn a_recorded_removal_is_no_prune_of_one_copy_that_somebody_has_to_decide_about() {
+    let world = World::new();
+    world.publish(&["one"]);
+    world.finish(&mut world.open(&["one"]));
+    // It lacks what the others have, and has an index file that none of them has.
+    std::fs::write(world.fixture.source().join("more"), "more").unwrap();
+    let (sources, options) = (world.fixture.folder_source(), BackupOptions::default());
+    let (environment, progress) = (&world.fixture.environment, &world.fixture.progress);
+    let mut session = world.open(&["one"]);
+    let report = backup(&mut session, &sources, &options, environment, progress).unwrap();
+    assert!(report.is_complete(), "{report:?}");
+
+    let mut session = world.open(&["one", "two", "three"]);
+    let report = world.sync(&session);
+    assert_eq!(report.diverged, []);
+    assert!(report.is_complete(), "{report:?}");
+    assert_eq!(world.left("one"), 0);
+    assert_eq!(listed_snapshots(&world.open(&["three"])), [2]);
+    world.finish(&mut session);
+    assert_eq!((world.left("two"), world.left("three")), (0, 0));
     world.fixture.check_all();
 }
 
