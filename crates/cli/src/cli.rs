@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    backup, completions, dump, init, key, log, ls, man, restore, snapshots, status, sync, trial,
+    backup, completions, dump, init, key, log, ls, man, recover, restore, snapshots, status, sync, trial,
     unlock, vault, verify,
 };
 use crate::context::Context;
@@ -60,6 +60,7 @@ pub(crate) enum Command {
     Verify(verify::Args),
     Sync(sync::Args),
     Restore(restore::Args),
+    Recover(recover::Args),
     Snapshots(snapshots::Args),
     Ls(ls::Args),
     Dump(dump::Args),
@@ -82,6 +83,7 @@ impl Command {
             Self::Verify(args) => args.run(context),
             Self::Sync(args) => args.run(context),
             Self::Restore(args) => args.run(context),
+            Self::Recover(args) => args.run(context),
             Self::Snapshots(args) => args.run(context),
             Self::Ls(args) => args.run(context),
             Self::Dump(args) => args.run(context),

@@ -17,6 +17,7 @@ mod parallel;
 pub mod progress;
 pub mod read_set;
 pub mod receipts;
+pub mod recover;
 pub mod restore;
 pub mod session;
 pub mod snapshots;
