@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    backup, completions, dump, init, key, log, ls, man, recover, restore, snapshots, status, sync, trial,
-    unlock, vault, verify,
+    backup, completions, dump, init, key, log, ls, man, recover, restore, snapshots, status, sync,
+    trial, unlock, vault, verify,
 };
 use crate::context::Context;
 use crate::error::Result;

@@ -23,6 +23,7 @@ pub mod programs;
 pub mod rclone;
 pub mod recording;
 pub mod tree;
+pub mod versioned;
 
 pub use bodies::bodies_contract;
 pub use bucket::{Bucket, BucketVersion};
@@ -34,3 +35,4 @@ pub use memory::MemoryStore;
 pub use postgres::PostgresServer;
 pub use rclone::RcloneServer;
 pub use recording::{Record, RecordingStore, Tally};
+pub use versioned::{Rights, VersionedStore};

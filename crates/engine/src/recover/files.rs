@@ -13,7 +13,9 @@ use std::time::SystemTime;
 
 use strongroom_model::{FileName, FileType};
 use strongroom_repo::key::MAX_KEY_FILE_BYTES;
-use strongroom_store::{Error as StoreError, FileVersion, VersionContent, VersionId, read_limit_bytes};
+use strongroom_store::{
+    Error as StoreError, FileVersion, VersionContent, VersionId, read_limit_bytes,
+};
 
 use crate::progress::Progress;
 use crate::recover::RecoverError;
@@ -114,8 +116,7 @@ pub(super) fn list_more(
     let listed = source.versions.each_version_of(name, &mut |version| {
         source.check()?;
         let candidate = Candidate::of(&version, source.as_of).ok();
-        let is_next =
-            |one: &Candidate| behind.is_none_or(|behind| one > behind) && !is_known(one);
+        let is_next = |one: &Candidate| behind.is_none_or(|behind| one > behind) && !is_known(one);
         if let Some(candidate) = candidate.flatten().filter(is_next) {
             has_more |= keep_best(&mut found, candidate, most);
         }
