@@ -24,6 +24,7 @@ mod search;
 mod source;
 mod target;
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -67,7 +68,7 @@ pub enum Destination {
 }
 
 /// How to recover.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct RecoverOptions {
     /// Only what was made by then counts, by the clock of the place.
     pub as_of: Option<Timestamp>,
@@ -174,6 +175,15 @@ pub fn recover(
     let ended = (environment.clock)();
     report.seconds = u64::try_from(ended.duration_since(began).as_secs()).unwrap_or_default();
     Ok(report)
+}
+
+impl fmt::Debug for RecoverOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecoverOptions")
+            .field("as_of", &self.as_of)
+            .field("dry_run", &self.dry_run)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A place that gets the files.

@@ -26,7 +26,7 @@ pub mod tree;
 pub mod versioned;
 
 pub use bodies::bodies_contract;
-pub use bucket::{Bucket, BucketVersion};
+pub use bucket::{Bucket, BucketVersion, Tried};
 pub use ceph::{Ceph, CephAccount};
 pub use clock::TestClock;
 pub use faulty::{Fault, FaultyBodies, FaultyStore, Op, Rule, Rules};

@@ -209,11 +209,12 @@ fn as_of_a_time_nothing_that_came_later_counts() {
     assert!(!scene.path(&format!("before/{junk}")).exists());
     scene.assert_restores(&scene.path("before"));
     let destination = Destination::Folder(scene.path("never"));
-    let error = scene.try_recover(&destination, &as_of(PUT_S - 1));
-    let Err(Error::Recover(error)) = error else {
-        panic!("{error:?}");
-    };
-    assert!(matches!(*error, RecoverError::NothingThen { .. }));
+    let told = scene.try_recover(&destination, &as_of(PUT_S - 1));
+    let is_told = matches!(
+        &told,
+        Err(Error::Recover(error)) if matches!(**error, RecoverError::NothingThen { .. })
+    );
+    assert!(is_told, "{told:?}");
     assert!(!scene.path("never").exists());
 }
 
