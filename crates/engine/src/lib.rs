@@ -1,4 +1,4 @@
-//! The work: backup, sync, verify, restore.
+//! The work: backup, sync, verify, restore, recover.
 //!
 //! **Architecture invariant:** a copy that fails or falls behind never stops the others, and no
 //! copy ever holds a snapshot that needs a file which it lacks.
