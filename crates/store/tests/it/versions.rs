@@ -113,13 +113,13 @@ fn of_one_file_no_other_is_shown_and_an_error_of_who_looks_ends_it() {
     let key = two.to_string().replace('/', "%2F");
     assert!(asked.path.contains(&format!("prefix={key}")), "{asked:?}");
 
-    let stop = |version: FileVersion| {
+    let mut stop = |version: FileVersion| -> Result<()> {
         Err(Error::NotFound {
             name: version.name,
             location: String::new(),
         })
     };
-    let ended = store.each_version(FileType::Snapshots, &mut { stop });
+    let ended = store.each_version(FileType::Snapshots, &mut stop);
     assert!(matches!(ended, Err(Error::NotFound { name, .. }) if name == one));
 }
 
