@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    backup, completions, dump, hold, init, key, log, ls, man, release, restore, snapshots, status,
-    sync, trial, unlock, vault, verify,
+    backup, completions, dump, hold, init, key, log, ls, man, recover, release, restore, snapshots,
+    status, sync, trial, unlock, vault, verify,
 };
 use crate::context::Context;
 use crate::error::Result;
@@ -60,6 +60,7 @@ pub(crate) enum Command {
     Verify(verify::Args),
     Sync(sync::Args),
     Restore(restore::Args),
+    Recover(recover::Args),
     Snapshots(snapshots::Args),
     Hold(hold::Args),
     Release(release::Args),
@@ -84,6 +85,7 @@ impl Command {
             Self::Verify(args) => args.run(context),
             Self::Sync(args) => args.run(context),
             Self::Restore(args) => args.run(context),
+            Self::Recover(args) => args.run(context),
             Self::Snapshots(args) => args.run(context),
             Self::Hold(args) => args.run(context),
             Self::Release(args) => args.run(context),

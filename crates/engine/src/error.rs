@@ -4,6 +4,7 @@
 use strongroom_model::Id;
 use strongroom_model::shell::quoted;
 
+use crate::recover::RecoverError;
 use crate::session::LOCKED_HINT;
 
 /// The result of the engine's operations.
@@ -159,6 +160,9 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+    /// Nothing can be recovered from a copy, or to where it should be.
+    #[error(transparent)]
+    Recover(Box<RecoverError>),
     /// The user interrupted.
     #[error("Interrupted")]
     Interrupted,
@@ -171,6 +175,12 @@ impl From<strongroom_store::Error> for Error {
             strongroom_store::Error::Cancelled { .. } => Self::Interrupted,
             error => Self::Store(error),
         }
+    }
+}
+
+impl From<RecoverError> for Error {
+    fn from(error: RecoverError) -> Self {
+        Self::Recover(Box::new(error))
     }
 }
 
@@ -192,6 +202,7 @@ impl Error {
             Self::Repo(error) => error.hint(),
             Self::Store(error) => error.hint(),
             Self::Record(error) => error.hint(),
+            Self::Recover(error) => error.hint(),
             Self::OpenToOthers { path } => Some(format!("chmod 600 {}", quoted(path))),
             Self::Locked { .. } => Some(LOCKED_HINT.to_owned()),
             Self::DifferentRepositories { .. } => Some(

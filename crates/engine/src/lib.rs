@@ -1,4 +1,4 @@
-//! The work: backup, sync, verify, restore.
+//! The work: backup, sync, verify, restore, recover.
 //!
 //! **Architecture invariant:** a copy that fails or falls behind never stops the others, and no
 //! copy ever holds a snapshot that needs a file which it lacks.
@@ -18,6 +18,7 @@ mod parallel;
 pub mod progress;
 pub mod read_set;
 pub mod receipts;
+pub mod recover;
 pub mod removals;
 pub mod restore;
 pub mod session;

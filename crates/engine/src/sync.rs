@@ -25,7 +25,7 @@
 //! **Architecture invariant:** sync never removes a file, and replaces only bytes that are wrong.
 
 mod barrier;
-mod budget;
+pub(crate) mod budget;
 mod deliver;
 mod divergence;
 mod fetch;

@@ -7,6 +7,7 @@
 pub mod bodies;
 pub mod error;
 mod exact;
+pub mod growing;
 mod limits;
 pub mod local;
 pub mod locks;
@@ -20,6 +21,7 @@ pub mod versions;
 
 pub use bodies::{Bodies, BodyKey, Named, Staged};
 pub use error::{Error, Result, is_remote};
+pub use growing::Growing;
 pub use limits::raise_file_limit;
 pub use local::{LocalBodies, LocalStore};
 pub use locks::{Locks, ShownLock};
@@ -30,4 +32,4 @@ pub use s3::{
     BucketCheck, BucketFlaw, S3Bodies, S3Credentials, S3Files, S3Lock, S3Options, S3Store,
 };
 pub use store::{SharedBytes, Store, read_limit_bytes};
-pub use versions::{FileVersion, VersionContent, VersionId, Versions};
+pub use versions::{FileVersion, ShowVersion, VersionContent, VersionId, Versions};

@@ -19,6 +19,7 @@ mod durable;
 mod fault;
 mod folder;
 mod folders;
+mod growing;
 mod listing;
 mod moment;
 mod settling;
@@ -41,11 +42,12 @@ pub(crate) use crate::local::settling::{Unsettled, settle};
 
 use crate::exact::{Exact, read_exactly};
 use crate::local::folder::{Modes, Place};
+use crate::local::growing::NewFile;
 use crate::local::moment::moment_of;
 use crate::local::temporary::Temporary;
 use crate::pulse::{Beating, Pulse};
 use crate::store::{STEP_BYTES, Store, list_limit_files, read_limit_bytes};
-use crate::{Error, Result};
+use crate::{Error, Growing, Result};
 
 /// The types that have folders of their own.
 const FOLDERS: [FileType; 5] = [
@@ -361,6 +363,10 @@ impl Store for LocalStore {
             }),
             Err(errno) => Err(self.fault(format_args!("write {name}"), errno)),
         }
+    }
+
+    fn begin(&self, name: FileName) -> Result<Option<Box<dyn Growing + '_>>> {
+        Ok(Some(Box::new(NewFile::begin(self, name)?)))
     }
 
     fn replace(&self, name: FileName, bytes: &[u8]) -> Result<()> {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use strongroom_model::{FileEntry, FileName, FileType, Id};
 
-use crate::{Locks, PatientStore, Result, Versions};
+use crate::{Growing, Locks, PatientStore, Result, Versions};
 
 /// Bytes that outlive whoever asks for them to be stored, so that nobody has to wait for a place
 /// that hangs while it has them.
@@ -138,6 +138,15 @@ pub trait Store: Send + Sync + fmt::Debug {
         self.save(name, (*bytes).as_ref())
     }
 
+    /// Begins a file that is stored while it comes; `None` where the place takes whole files only,
+    /// as all but folders do.
+    ///
+    /// # Errors
+    /// As [`Store::save`].
+    fn begin(&self, _name: FileName) -> Result<Option<Box<dyn Growing + '_>>> {
+        Ok(None)
+    }
+
     /// Stores a file in place of wrong bytes under the same name: healing.
     ///
     /// # Errors
@@ -243,6 +252,10 @@ impl<S: Store + ?Sized> Store for Arc<S> {
 
     fn save_shared(&self, name: FileName, bytes: SharedBytes) -> Result<()> {
         (**self).save_shared(name, bytes)
+    }
+
+    fn begin(&self, name: FileName) -> Result<Option<Box<dyn Growing + '_>>> {
+        (**self).begin(name)
     }
 
     fn replace(&self, name: FileName, bytes: &[u8]) -> Result<()> {

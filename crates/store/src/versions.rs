@@ -11,19 +11,45 @@ use strongroom_model::{FileName, FileType};
 
 use crate::Result;
 
+/// Who is shown one version after the other.
+pub type ShowVersion<'a> = dyn FnMut(FileVersion) -> Result<()> + 'a;
+
 /// What a store offers beside [`Store`](crate::Store) that keeps versions.
 ///
 /// All methods may be called from several threads at once, and wait as those of the store do.
 pub trait Versions: Send + Sync {
-    /// Lists all versions and markers of the files of a type, in no particular order.
+    /// Shows all versions and markers of the files of a type as their listing comes, in no
+    /// particular order; nothing of it is kept here.
     ///
-    /// Names that no file of the type has are passed over.
+    /// Names that no file of the type has are passed over. An error of `show` ends it, and is
+    /// returned.
     ///
     /// # Errors
-    /// Fails as a whole where any part of the listing cannot be read, or where it is longer than any
-    /// sound one: a short list would look like loss. [`Error::Denied`](crate::Error::Denied) where
-    /// the right to list versions is missing, which is another one than that to list files.
-    fn list_versions(&self, kind: FileType) -> Result<Vec<FileVersion>>;
+    /// Fails where any part of the listing cannot be read, or where it is longer than any sound one:
+    /// a short list would look like loss, so what was shown until then is worth nothing.
+    /// [`Error::Denied`](crate::Error::Denied) where the right to list versions is missing, which is
+    /// another one than that to list files.
+    fn each_version(&self, kind: FileType, show: &mut ShowVersion<'_>) -> Result<()>;
+
+    /// As [`Versions::each_version`], for a single file.
+    ///
+    /// # Errors
+    /// As [`Versions::each_version`]; a file of which there is nothing has no versions, and no error.
+    fn each_version_of(&self, name: FileName, show: &mut ShowVersion<'_>) -> Result<()>;
+
+    /// All that [`Versions::each_version`] shows, in memory: some 200 bytes each, and whoever may
+    /// write makes as many as he likes.
+    ///
+    /// # Errors
+    /// As [`Versions::each_version`].
+    fn list_versions(&self, kind: FileType) -> Result<Vec<FileVersion>> {
+        let mut found = Vec::new();
+        self.each_version(kind, &mut |version| {
+            found.push(version);
+            Ok(())
+        })?;
+        Ok(found)
+    }
 
     /// Opens the bytes of a version, whatever hides it, for reading from front to back.
     ///

@@ -1,6 +1,8 @@
 //! A bucket past every store: as whoever rules it sees it, and as an intruder does who holds
 //! production's credentials. What is refused, where nothing is said of that, ends the test.
 
+mod attack;
+
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{
     BehaviorVersion, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
@@ -14,6 +16,7 @@ use aws_sdk_s3::types::{
 use aws_smithy_http_client::Builder;
 use tokio::runtime::Runtime;
 
+pub use crate::bucket::attack::Tried;
 use crate::ceph::{Ceph, CephAccount};
 
 /// A bucket of a gateway, asked with one account's credentials.

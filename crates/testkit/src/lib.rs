@@ -23,9 +23,10 @@ pub mod programs;
 pub mod rclone;
 pub mod recording;
 pub mod tree;
+pub mod versioned;
 
 pub use bodies::bodies_contract;
-pub use bucket::{Bucket, BucketVersion};
+pub use bucket::{Bucket, BucketVersion, Tried};
 pub use ceph::{Ceph, CephAccount};
 pub use clock::TestClock;
 pub use faulty::{Fault, FaultyBodies, FaultyStore, Op, Rule, Rules};
@@ -34,3 +35,4 @@ pub use memory::MemoryStore;
 pub use postgres::PostgresServer;
 pub use rclone::RcloneServer;
 pub use recording::{Record, RecordingStore, Tally};
+pub use versioned::{Rights, VersionedStore};

@@ -1,6 +1,8 @@
 //! A copy in a locked bucket of a real Ceph beside one in a folder: its whole life, an intruder who
 //! removes all of it, and a secret that must not be seen anywhere.
 
+mod recovery;
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -143,6 +145,8 @@ fn a_copy_in_a_locked_bucket_outlives_whoever_removes_all_of_it() {
     fs::write(scene.path("offsite.key"), &account.secret_key).unwrap();
     expect(&scene, &account, 0, &["sync"]);
     expect(&scene, &account, 0, &["verify"]);
+
+    recovery::an_attacked_bucket_comes_back(&ceph);
 }
 
 fn a_bucket_without_locks_is_refused(scene: &Scene, ceph: &Ceph, account: &CephAccount) {

@@ -2,8 +2,9 @@
 //! loss.
 //!
 //! What can go wrong: a page that fails (so does the listing), pages without end and names without
-//! number (so: as many as any sound repository has), and a server that goes round in circles (so:
-//! the same, and a page that leads nowhere is a fault).
+//! number (so: as many as any sound repository has), versions without number, by which somebody
+//! buries the right ones (so: they are shown page by page and never held together), and a server
+//! that goes round in circles (so: a page that leads nowhere, or back, is a fault).
 //!
 //! **Security:** whoever may write puts what he likes beside the files, under names that no XML can
 //! hold: one of these, as it is, and no listing could be read any more. So names are asked for in
@@ -21,16 +22,11 @@ use strongroom_model::{FileEntry, FileName, FileType};
 use crate::s3::fault::fault;
 use crate::s3::store::S3Store;
 use crate::store::list_limit_files;
+use crate::versions::ShowVersion;
 use crate::{Error, FileVersion, Result, VersionContent, VersionId};
 
 /// No sound listing has more pages: a hundred million names.
 const MOST_PAGES: usize = 100_000;
-
-/// The most versions of a type that are listed; each takes some 200 bytes of memory.
-///
-/// As many for every type: a version costs whoever buries the right one no more than a request, and
-/// to give up early would be what he wants.
-const MOST_VERSIONS: usize = 10_000_000;
 
 impl S3Store {
     /// All files of a type that has more than one.
@@ -74,45 +70,58 @@ impl S3Store {
         Err(self.no_listing(kind, "it never ends"))
     }
 
-    /// All versions and markers of a type.
-    pub(super) fn list_all_versions(&self, kind: FileType) -> Result<Vec<FileVersion>> {
-        let (bucket, prefix) = (self.bucket(), self.layout().beginning(kind));
-        let mut found = Vec::new();
-        let (mut key_marker, mut version_marker) = (None, None);
+    /// Shows all versions and markers of a type, or of one file of it.
+    pub(super) fn show_versions(
+        &self,
+        kind: FileType,
+        only: Option<FileName>,
+        show: &mut ShowVersion<'_>,
+    ) -> Result<()> {
+        let bucket = self.bucket();
+        let prefix = match only {
+            Some(name) => self.layout().key(name),
+            None => self.layout().beginning(kind),
+        };
+        let (mut key_marker, mut version_marker) = (None::<String>, None);
         for _ in 0..MOST_PAGES {
             let request = bucket.client.list_object_versions();
             let request = request
                 .bucket(&bucket.name)
                 .prefix(&prefix)
                 .encoding_type(EncodingType::Url)
-                .set_key_marker(key_marker)
-                .set_version_id_marker(version_marker);
+                .set_key_marker(key_marker.clone())
+                .set_version_id_marker(version_marker.clone());
             let page = bucket.answer(request.send()).map_err(|error| {
                 let action = format!("list the versions of {kind}");
                 fault(bucket.location.clone(), action, &error)
             })?;
-            self.collect(kind, &page, &mut found)?;
-            if found.len() > MOST_VERSIONS {
-                let reason = format!("there are more than {MOST_VERSIONS} versions");
-                return Err(self.no_listing(kind, &reason));
-            }
+            let mut show_wanted = |version: FileVersion| match only {
+                Some(name) if version.name != name => Ok(()),
+                _ => show(version),
+            };
+            self.show_page(kind, &page, &mut show_wanted)?;
             if page.is_truncated != Some(true) {
-                return Ok(found);
+                return Ok(());
             }
-            let Some(next) = next_key(&page) else {
+            let next = next_key(&page);
+            let Some(next) = next.filter(|next| Some(next) >= key_marker.as_ref()) else {
                 return Err(self.no_listing(kind, "it breaks off"));
             };
-            (key_marker, version_marker) = (Some(next), page.next_version_id_marker);
+            let next = (Some(next), page.next_version_id_marker);
+            if (&next.0, &next.1) == (&key_marker, &version_marker) {
+                return Err(self.no_listing(kind, "it goes round in circles"));
+            }
+            (key_marker, version_marker) = next;
         }
         Err(self.no_listing(kind, "it never ends"))
     }
 
-    /// Takes what a page tells of the files of a type.
-    fn collect(
+    /// Shows what a page tells of the files of a type.
+    fn show_page(
         &self,
         kind: FileType,
         page: &ListObjectVersionsOutput,
-        found: &mut Vec<FileVersion>,
+        show: &mut ShowVersion<'_>,
     ) -> Result<()> {
         let unclear = || self.no_listing(kind, "a version lacks its name, its date or its size");
         let encoding = page.encoding_type();
@@ -127,7 +136,7 @@ impl S3Store {
             });
             let (id, made) = (version.version_id(), version.last_modified());
             let told = file_version(name, id, made, version.is_latest(), content);
-            found.push(told.ok_or_else(unclear)?);
+            show(told.ok_or_else(unclear)?)?;
         }
         for marker in page.delete_markers() {
             let Some(name) = self.name_of(kind, marker.key(), encoding) else {
@@ -136,7 +145,7 @@ impl S3Store {
             let content = Some(VersionContent::Marker);
             let (id, made) = (marker.version_id(), marker.last_modified());
             let told = file_version(name, id, made, marker.is_latest(), content);
-            found.push(told.ok_or_else(unclear)?);
+            show(told.ok_or_else(unclear)?)?;
         }
         Ok(())
     }

@@ -35,6 +35,7 @@ use crate::s3::stream::Source;
 use crate::s3::sum::{LARGE_PART_BYTES, Said, Sums, compare};
 use crate::s3::upload::{Stored, Upload};
 use crate::store::{STEP_BYTES, SharedBytes, Store, read_limit_bytes};
+use crate::versions::ShowVersion;
 use crate::{Error, FileVersion, Locks, Result, VersionContent, VersionId, Versions};
 
 /// How what is stored is locked.
@@ -342,8 +343,12 @@ impl Store for S3Store {
 }
 
 impl Versions for S3Store {
-    fn list_versions(&self, kind: FileType) -> Result<Vec<FileVersion>> {
-        self.list_all_versions(kind)
+    fn each_version(&self, kind: FileType, show: &mut ShowVersion<'_>) -> Result<()> {
+        self.show_versions(kind, None, show)
+    }
+
+    fn each_version_of(&self, name: FileName, show: &mut ShowVersion<'_>) -> Result<()> {
+        self.show_versions(name.kind(), Some(name), show)
     }
 
     fn open_version(

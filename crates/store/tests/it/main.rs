@@ -19,3 +19,4 @@ mod server;
 mod tls;
 mod together;
 mod vault;
+mod versions;

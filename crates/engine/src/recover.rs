@@ -1,0 +1,392 @@
+//! Recovery: what an intruder has hidden or overwritten on a copy that keeps versions, brought back
+//! with nothing but that copy's credentials.
+//!
+//! ```text
+//! list versions of every type ──▶ choose per file ──▶ read, hash ──right──▶ write it out, or remove
+//!                                     ▲                   │                 what hides it
+//!                                     └── another one ◀───┘ wrong
+//! ```
+//! What can go wrong: versions without number, put there so that nobody finds the right one (so: a few
+//! of each file are known at a time, and no file waits for another), a run that is killed (so: it is
+//! run again, and what is there already is not read again), and a wrong place to recover to, where two
+//! repositories would mingle (so: it is looked at first).
+//!
+//! Files come in the order in which a copy may receive them: a snapshot comes last. One of which
+//! something could not be recovered comes all the same, and is named where that can be told.
+
+mod config;
+mod error;
+mod files;
+mod in_place;
+mod needs;
+mod report;
+mod search;
+mod source;
+mod target;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+use strongroom_model::{FileName, FileType};
+use strongroom_store::{Error as StoreError, LocalStore, Store};
+
+pub use error::RecoverError;
+pub use report::{ConfigChoice, IncompleteSnapshot, NotRecovered, RecoverReport};
+
+use crate::listing::Files;
+use crate::progress::Progress;
+use crate::recover::config::ChosenConfig;
+use crate::recover::files::File;
+use crate::recover::report::Tally;
+use crate::recover::search::each_right;
+use crate::recover::source::Source;
+use crate::recover::target::Target;
+use crate::session::{CopyStore, Environment, Password};
+use crate::sync::budget::Budget;
+use crate::{Error, Result};
+
+/// The types with hash names, in the order in which a copy may receive them.
+const KINDS: [FileType; 5] = [
+    FileType::Keys,
+    FileType::Data,
+    FileType::Index,
+    FileType::Records,
+    FileType::Snapshots,
+];
+
+/// Where the files are to be afterwards.
+#[derive(Debug, Clone)]
+pub enum Destination {
+    /// In a folder, which is made where it does not exist.
+    Folder(PathBuf),
+    /// On another copy.
+    Copy(CopyStore),
+    /// Where they were: on the copy itself.
+    InPlace,
+}
+
+/// How to recover.
+#[derive(Clone)]
+pub struct RecoverOptions {
+    /// Only what was made by then counts, by the clock of the place.
+    pub as_of: Option<Timestamp>,
+    /// Whether to list only, and to read and write nothing else.
+    pub dry_run: bool,
+    /// The password of the repository, where there is one.
+    pub password: Option<Password>,
+    /// How many bytes of files may be in memory at a time, where a place takes whole files only.
+    pub memory_bytes: u64,
+}
+
+/// The files of each type.
+type ByKind = [(FileType, Vec<File>)];
+
+/// Recovers what lies on a copy, whatever hides it.
+///
+/// # Errors
+/// [`Error::Recover`] before anything is written; [`Error::Repo`] where there never was a repository;
+/// [`Error::Store`] where a place fails in the midst of it: then it can be run again.
+pub fn recover(
+    copy: &CopyStore,
+    destination: &Destination,
+    options: &RecoverOptions,
+    environment: &Environment,
+    progress: &Progress,
+) -> Result<RecoverReport> {
+    let began = (environment.clock)();
+    let as_of = options
+        .as_of
+        .map(|time| SystemTime::try_from(time).unwrap_or(SystemTime::UNIX_EPOCH));
+    let source = Source::new(copy, as_of, &environment.cancel)?;
+    let into = place_of(copy, destination)?;
+
+    progress.begin("Listing versions", None, None);
+    let mut files = Vec::new();
+    for kind in KINDS {
+        files.push((kind, files::list(&source, kind, progress)?));
+    }
+    let config_file = files::list(&source, FileType::Config, progress)?.pop();
+    if config_file.is_none() && files.iter().all(|(_, files)| files.is_empty()) {
+        return Err(nothing(&source, options.as_of));
+    }
+
+    let mut report = RecoverReport {
+        copy: copy.name.clone(),
+        as_of: options.as_of,
+        dry_run: options.dry_run,
+        ..RecoverReport::default()
+    };
+    let chosen = choose_config(&source, &files, config_file.as_ref(), options, &mut report)?;
+    let all = || files.iter().flat_map(|(_, files)| files).chain(&config_file);
+    report.behind_markers = all().filter(|file| file.is_hidden).count() as u64;
+    let budget = Budget::new(options.memory_bytes);
+    let target = into.as_ref().map(|into| into.target(&budget));
+    if let Some(target) = &target {
+        target.check(&source, chosen.as_ref().map(|chosen| chosen.bytes.as_slice()), &files)?;
+    }
+    if options.dry_run {
+        foresee(&files, config_file.as_ref(), target.as_ref(), &mut report)?;
+        return Ok(report);
+    }
+
+    let bytes = all().fold(0_u64, |sum, file| sum.saturating_add(file.size_bytes()));
+    progress.begin("Recovering", Some(all().count() as u64), Some(bytes));
+    let tally = Tally::default();
+    let work = Work {
+        source: &source,
+        target: target.as_ref(),
+        budget: &budget,
+        tally: &tally,
+        progress,
+    };
+    if let Some(target) = &target {
+        target.store.create()?;
+    }
+    for (kind, files) in &files {
+        match work.bring(*kind, files) {
+            Err(Error::Store(error)) if *kind == FileType::Records && target.is_some() => {
+                let error = crate::session::chain(&error);
+                report.notes.push(format!(
+                    "Records of what was removed on purpose were not brought: {error}"
+                ));
+            }
+            brought => brought?,
+        }
+        if *kind == FileType::Keys {
+            work.bring_config(config_file.as_ref(), chosen.as_ref())?;
+        }
+    }
+    tally.tell(&mut report);
+    if report.files == 0
+        && report.already_there == 0
+        && let Some(refusal) = source.may_not_read()
+    {
+        return Err(refusal);
+    }
+    if report.not_recovered_count > 0
+        && let (Some(target), Some(password)) = (&target, &options.password)
+        && target.is_near
+    {
+        progress.begin("Looking at snapshots", None, None);
+        report.incomplete = needs::incomplete(target.store, password, &environment.cancel)?;
+    }
+    let ended = (environment.clock)();
+    report.seconds = u64::try_from(ended.duration_since(began).as_secs()).unwrap_or_default();
+    Ok(report)
+}
+
+impl fmt::Debug for RecoverOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecoverOptions")
+            .field("as_of", &self.as_of)
+            .field("dry_run", &self.dry_run)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A place that gets the files.
+enum Place {
+    Folder(LocalStore),
+    Copy(CopyStore),
+}
+
+impl Place {
+    fn target<'t>(&'t self, budget: &'t Budget) -> Target<'t> {
+        let (store, is_near): (&dyn Store, bool) = match self {
+            Self::Folder(store) => (store, true),
+            Self::Copy(copy) => (copy.store.as_ref(), copy.is_local),
+        };
+        Target {
+            store,
+            is_near,
+            budget,
+        }
+    }
+}
+
+/// The place to recover to; `None` where that is the copy itself.
+fn place_of(copy: &CopyStore, destination: &Destination) -> Result<Option<Place>> {
+    Ok(match destination {
+        Destination::InPlace => None,
+        Destination::Folder(path) => {
+            Target::check_folder(path)?;
+            Some(Place::Folder(LocalStore::new(path)))
+        }
+        Destination::Copy(other) if other.store.location() == copy.store.location() => {
+            return Err(Error::from(RecoverError::IntoItself {
+                copy: copy.name.clone(),
+            }));
+        }
+        Destination::Copy(other) => Some(Place::Copy(other.clone())),
+    })
+}
+
+/// That there is nothing to recover.
+fn nothing(source: &Source<'_>, as_of: Option<Timestamp>) -> Error {
+    let location = source.store.location().to_owned();
+    match as_of {
+        Some(as_of) => Error::from(RecoverError::NothingThen { location, as_of }),
+        None => Error::Repo(strongroom_repo::Error::NoRepository { location }),
+    }
+}
+
+/// Chooses a version of `config`; a password that opens no key is told, and does no harm.
+fn choose_config(
+    source: &Source<'_>,
+    files: &ByKind,
+    file: Option<&File>,
+    options: &RecoverOptions,
+    report: &mut RecoverReport,
+) -> Result<Option<ChosenConfig>> {
+    let keys = files.iter().find(|(kind, _)| *kind == FileType::Keys);
+    let key = match (&options.password, keys) {
+        (Some(password), Some((_, keys))) if !options.dry_run => {
+            let key = config::open_key(source, keys, password)?;
+            if key.is_none() {
+                let note = "The password opens no key of this copy: it was done without";
+                report.notes.push(note.to_owned());
+            }
+            key
+        }
+        _ => None,
+    };
+    let chosen = match file {
+        Some(file) => config::choose(source, file, key.as_ref())?,
+        None => None,
+    };
+    report.config = chosen.as_ref().map(|chosen| chosen.choice);
+    Ok(chosen)
+}
+
+/// Counts what would be tried.
+fn foresee(
+    files: &ByKind,
+    config: Option<&File>,
+    target: Option<&Target<'_>>,
+    report: &mut RecoverReport,
+) -> Result<()> {
+    for (kind, files) in files {
+        let there = match target {
+            Some(target) => Files::new(list_leniently(target.store, *kind)?),
+            None => Files::default(),
+        };
+        for file in files {
+            let size = file.name.id().and_then(|id| there.size_bytes(id));
+            foresee_file(file, size.is_some_and(|size| file.may_have(size)), target, report);
+        }
+    }
+    if let Some(file) = config {
+        // Another one would have been refused before.
+        let is_there = match target.map(|target| target.store.size(FileName::CONFIG)) {
+            Some(Ok(_)) => true,
+            Some(Err(StoreError::NotFound { .. })) | None => false,
+            Some(Err(error)) => return Err(error.into()),
+        };
+        foresee_file(file, is_there, target, report);
+    }
+    Ok(())
+}
+
+fn foresee_file(
+    file: &File,
+    is_there: bool,
+    target: Option<&Target<'_>>,
+    report: &mut RecoverReport,
+) {
+    let is_seen = || file.candidates().any(|candidate| candidate.is_seen);
+    match is_there || (target.is_none() && is_seen()) {
+        true => report.already_there += 1,
+        false => {
+            report.files += 1;
+            report.bytes = report.bytes.saturating_add(file.size_bytes());
+        }
+    }
+}
+
+/// Lists a type; one for which a place has no folder is empty there.
+fn list_leniently(
+    store: &dyn Store,
+    kind: FileType,
+) -> Result<Vec<strongroom_model::FileEntry>> {
+    match store.list(kind) {
+        Err(StoreError::Denied { .. } | StoreError::BadAnswer { .. } | StoreError::Vault { .. })
+            if kind == FileType::Records =>
+        {
+            Ok(Vec::new())
+        }
+        listed => listed.map_err(Error::from),
+    }
+}
+
+/// What is done with the files.
+struct Work<'a> {
+    source: &'a Source<'a>,
+    target: Option<&'a Target<'a>>,
+    budget: &'a Budget,
+    tally: &'a Tally,
+    progress: &'a Progress,
+}
+
+impl Work<'_> {
+    /// Brings the files of a type to where they should be.
+    fn bring(&self, kind: FileType, files: &[File]) -> Result<()> {
+        let (source, tally, progress) = (self.source, self.tally, self.progress);
+        match self.target {
+            Some(target) => {
+                let lacking = target.lacking(source, kind, files, tally, progress)?;
+                let bring = |file: &File, candidate: &files::Candidate| {
+                    target.bring(source, file, candidate)
+                };
+                each_right(source, &lacking, &bring, tally, progress)
+            }
+            None => {
+                let all: Vec<_> = files.iter().collect();
+                let show = |file: &File, candidate: &files::Candidate| {
+                    in_place::show(source, self.budget, file, candidate)
+                };
+                each_right(source, &all, &show, tally, progress)
+            }
+        }
+    }
+
+    /// Brings `config` to where it should be.
+    fn bring_config(&self, file: Option<&File>, chosen: Option<&ChosenConfig>) -> Result<()> {
+        let name = FileName::CONFIG;
+        let (Some(file), Some(chosen)) = (file, chosen) else {
+            let reason = match file {
+                Some(_) => "no version of it is right, or can be read",
+                None => "there is no version of it",
+            };
+            self.tally.not_recovered(name, reason.to_owned());
+            self.progress.add_error();
+            return Ok(());
+        };
+        let store = self.target.map_or(self.source.store, |target| target.store);
+        let is_there = match store.read(name) {
+            Ok(there) => there == chosen.bytes,
+            Err(StoreError::NotFound { .. } | StoreError::TooLarge { .. }) => false,
+            Err(error) => return Err(error.into()),
+        };
+        let size_bytes = chosen.bytes.len() as u64;
+        if !is_there {
+            let bytes = chosen.bytes.clone();
+            match self.target {
+                Some(target) => target::save(target.store, name, bytes)?,
+                None => {
+                    let candidate = &chosen.candidate;
+                    in_place::bring_into_sight(self.source, name, candidate, bytes)?;
+                }
+            }
+        }
+        let told = |one: &files::Candidate| (one.size_bytes, one.sum);
+        if file.candidates().any(|one| told(one) != told(&chosen.candidate)) {
+            self.tally.overwritten();
+        }
+        self.tally.done(size_bytes, !is_there);
+        self.progress.add_files(1);
+        self.progress.add_bytes(size_bytes);
+        Ok(())
+    }
+}

@@ -1,0 +1,134 @@
+//! What came of a recovery.
+//!
+//! Somebody may have put a million names there that nothing is right under: these are all counted,
+//! and named up to a limit.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use serde::Serialize;
+use strongroom_model::{FileName, Id};
+
+/// How many files are named that were not recovered.
+const NAMED: usize = 10_000;
+
+/// What came of a recovery.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct RecoverReport {
+    /// The copy that was recovered.
+    pub copy: String,
+    /// The time as of which, where one was asked for.
+    pub as_of: Option<Timestamp>,
+    /// Whether nothing was read and nothing written; then the numbers are what would be tried.
+    pub dry_run: bool,
+    /// Why that `config` was chosen; `None` where no version of it is right.
+    pub config: Option<ConfigChoice>,
+    /// The files that were written out, or brought into sight again.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// The files that were right already where they should be.
+    pub already_there: u64,
+    /// The files that lie behind a marker on the copy.
+    pub behind_markers: u64,
+    /// The files of which a newer version was wrong.
+    pub overwritten: u64,
+    /// How many files have no version that is right, or that can be read.
+    pub not_recovered_count: u64,
+    /// The first of them.
+    pub not_recovered: Vec<NotRecovered>,
+    /// The snapshots that need something of it, as far as that was found out.
+    pub incomplete: Vec<IncompleteSnapshot>,
+    /// What else is worth knowing.
+    pub notes: Vec<String>,
+    /// How long it took.
+    pub seconds: u64,
+}
+
+/// Why a version of `config`, which has no hash name, counts as the right one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConfigChoice {
+    /// It is the oldest; there was no password to try it with.
+    Oldest,
+    /// It is the oldest that the repository's key decrypts.
+    OldestThatDecrypts,
+}
+
+/// A file that was not recovered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NotRecovered {
+    /// Its name, as `data/3f1c…`.
+    pub name: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// A snapshot that needs what was not recovered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct IncompleteSnapshot {
+    /// The snapshot.
+    pub snapshot: Id,
+    /// The first thing that it lacks.
+    pub reason: String,
+}
+
+/// What comes of the files while threads work on them.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    files: AtomicU64,
+    bytes: AtomicU64,
+    already_there: AtomicU64,
+    overwritten: AtomicU64,
+    not_recovered_count: AtomicU64,
+    not_recovered: Mutex<Vec<NotRecovered>>,
+}
+
+impl RecoverReport {
+    /// Whether everything of which there was a version was recovered.
+    pub fn is_complete(&self) -> bool {
+        self.not_recovered_count == 0 && self.incomplete.is_empty()
+    }
+}
+
+impl Tally {
+    /// Counts a file that is where it should be.
+    pub(super) fn done(&self, size_bytes: u64, is_new: bool) {
+        match is_new {
+            true => {
+                self.files.fetch_add(1, Ordering::Relaxed);
+                self.bytes.fetch_add(size_bytes, Ordering::Relaxed);
+            }
+            false => {
+                self.already_there.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Counts a file of which a newer version was wrong.
+    pub(super) fn overwritten(&self) {
+        self.overwritten.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Names a file that cannot be recovered.
+    pub(super) fn not_recovered(&self, name: FileName, reason: String) {
+        self.not_recovered_count.fetch_add(1, Ordering::Relaxed);
+        let mut named = self.not_recovered.lock();
+        if named.len() < NAMED {
+            let name = name.to_string();
+            named.push(NotRecovered { name, reason });
+        }
+    }
+
+    /// Puts all of it into the report.
+    pub(super) fn tell(self, report: &mut RecoverReport) {
+        report.files = self.files.into_inner();
+        report.bytes = self.bytes.into_inner();
+        report.already_there = self.already_there.into_inner();
+        report.overwritten = self.overwritten.into_inner();
+        report.not_recovered_count = self.not_recovered_count.into_inner();
+        report.not_recovered = self.not_recovered.into_inner();
+        report.not_recovered.sort_by(|one, other| one.name.cmp(&other.name));
+    }
+}

@@ -1,0 +1,229 @@
+//! The search for the right version of each of many files, on many threads.
+//!
+//! ```text
+//! newest of every file ──▶ of those that were wrong: oldest ──▶ the next newest, three times ──▶
+//!     ┌── list some more of each that is left ◀──────────────────────────────────────────────┘
+//!     └──▶ try these, by turns ──▶ again, while there are any
+//! ```
+//! No file waits for another: in each round each has as many turns as any other. What one version was
+//! wrong with, another of the same size and sum is too, and is not read.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::Result;
+use crate::parallel::for_each;
+use crate::progress::Progress;
+use crate::recover::files::{AT_FIRST, Candidate, File, list_more};
+use crate::recover::report::Tally;
+use crate::recover::source::Source;
+
+/// How many versions are read at a time. A place answers slowly and to many at once.
+pub(super) const THREADS: usize = 32;
+
+/// How many versions there are in a round of all files together, and of each at least and at most.
+const A_ROUND: usize = 65_536;
+const LEAST_OF_EACH: usize = 16;
+const MOST_OF_EACH: usize = 4096;
+
+/// How many sums that are wrong are known of a file.
+const MOST_KNOWN: usize = 10_000;
+
+/// What came of trying a version.
+#[derive(Debug)]
+pub(super) enum Attempt {
+    /// It is right, and the file is where it should be; or it was there already.
+    Right {
+        /// Whether it was not.
+        is_new: bool,
+    },
+    /// It is not right.
+    Wrong,
+    /// It could not be read, and why.
+    Failed(String),
+}
+
+/// Tries a version and, where it is right, brings it to where it should be.
+pub(super) type Try<'a> = dyn Fn(&File, &Candidate) -> Result<Attempt> + Sync + 'a;
+
+/// A file whose newest version was not right.
+struct Search<'f> {
+    file: &'f File,
+    is_done: AtomicBool,
+    has_wrong: AtomicBool,
+    /// Sizes and sums of what is wrong.
+    wrong: Mutex<HashSet<(u64, u128)>>,
+    /// Why a version could not be read.
+    reason: Mutex<Option<String>>,
+    next: Mutex<Next>,
+}
+
+/// What of a file is tried next.
+struct Next {
+    /// What was tried last.
+    behind: Option<Candidate>,
+    batch: Vec<Candidate>,
+    has_more: bool,
+}
+
+/// Brings every file to where it should be, from whichever version is right, and counts those of
+/// which none is.
+///
+/// # Errors
+/// What `attempt` fails with, the first; and where versions cannot be listed.
+pub(super) fn each_right(
+    source: &Source<'_>,
+    files: &[&File],
+    attempt: &Try<'_>,
+    tally: &Tally,
+    progress: &Progress,
+) -> Result<()> {
+    let done = |search: &Search<'_>, candidate: &Candidate, is_new| {
+        if search.is_done.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        if search.has_wrong.load(Ordering::Relaxed) {
+            tally.overwritten();
+        }
+        tally.done(candidate.size_bytes, is_new);
+        progress.add_files(1);
+        progress.add_bytes(candidate.size_bytes);
+    };
+    let step = |search: &Search<'_>, candidate: &Candidate| -> Result<()> {
+        source.cancel.check()?;
+        if search.is_over() || search.is_known(candidate) {
+            return Ok(());
+        }
+        match attempt(search.file, candidate)? {
+            Attempt::Right { is_new } => done(search, candidate, is_new),
+            Attempt::Wrong => search.note_wrong(candidate),
+            Attempt::Failed(reason) => *search.reason.lock() = Some(reason),
+        }
+        Ok(())
+    };
+
+    let left = Mutex::new(Vec::new());
+    for_each(files, THREADS, |file| {
+        let search = Search::new(file);
+        if let Some(first) = file.candidate(0) {
+            step(&search, first)?;
+        }
+        if !search.is_over() {
+            left.lock().push(search);
+        }
+        Ok(())
+    })?;
+    let mut searches = left.into_inner();
+    for place in 1..=AT_FIRST {
+        searches.retain(|search| !search.is_over());
+        for_each(&searches, THREADS, |search| {
+            let next = search.file.candidate(place);
+            next.map_or(Ok(()), |candidate| step(search, candidate))
+        })?;
+    }
+    loop {
+        let open: Vec<_> = searches.iter().filter(|search| search.goes_on()).collect();
+        if open.is_empty() {
+            break;
+        }
+        let most = (A_ROUND / open.len()).clamp(LEAST_OF_EACH, MOST_OF_EACH);
+        for_each(&open, THREADS, |search| search.list_more(source, most))?;
+        let batches: Vec<_> = open
+            .iter()
+            .map(|search| (*search, std::mem::take(&mut search.next.lock().batch)))
+            .collect();
+        for_each(&by_turns(&batches), THREADS, |&(search, candidate)| {
+            step(search, candidate)
+        })?;
+    }
+    for search in searches.iter().filter(|search| !search.is_over()) {
+        tally.not_recovered(search.file.name, search.why());
+        progress.add_files(1);
+        progress.add_error();
+    }
+    Ok(())
+}
+
+/// The first of each, then the second of each, and so on.
+fn by_turns<'b, 'f>(
+    batches: &'b [(&'b Search<'f>, Vec<Candidate>)],
+) -> Vec<(&'b Search<'f>, &'b Candidate)> {
+    let longest = batches.iter().map(|(_, batch)| batch.len()).max();
+    let turn = |place: usize| {
+        let of = move |(search, batch): &'b (&'b Search<'f>, Vec<Candidate>)| {
+            batch.get(place).map(|candidate| (*search, candidate))
+        };
+        batches.iter().filter_map(of)
+    };
+    (0..longest.unwrap_or_default()).flat_map(turn).collect()
+}
+
+impl<'f> Search<'f> {
+    fn new(file: &'f File) -> Self {
+        let behind = file.last().cloned();
+        Self {
+            file,
+            is_done: AtomicBool::new(false),
+            has_wrong: AtomicBool::new(false),
+            wrong: Mutex::default(),
+            reason: Mutex::default(),
+            next: Mutex::new(Next {
+                has_more: behind.is_some(),
+                behind,
+                batch: Vec::new(),
+            }),
+        }
+    }
+
+    /// Whether it was found.
+    fn is_over(&self) -> bool {
+        self.is_done.load(Ordering::Relaxed)
+    }
+
+    fn goes_on(&self) -> bool {
+        !self.is_over() && self.next.lock().has_more
+    }
+
+    fn is_known(&self, candidate: &Candidate) -> bool {
+        let known = candidate.sum.map(|sum| (candidate.size_bytes, sum));
+        known.is_some_and(|known| self.wrong.lock().contains(&known))
+    }
+
+    fn note_wrong(&self, candidate: &Candidate) {
+        self.has_wrong.store(true, Ordering::Relaxed);
+        let mut wrong = self.wrong.lock();
+        if let Some(sum) = candidate.sum
+            && wrong.len() < MOST_KNOWN
+        {
+            wrong.insert((candidate.size_bytes, sum));
+        }
+    }
+
+    /// Lists what is tried next.
+    fn list_more(&self, source: &Source<'_>, most: usize) -> Result<()> {
+        let behind = self.next.lock().behind.clone();
+        let is_known = |candidate: &Candidate| self.is_known(candidate);
+        let name = self.file.name;
+        let (batch, has_more) = list_more(source, name, behind.as_ref(), most, is_known)?;
+        let mut next = self.next.lock();
+        next.has_more = has_more;
+        if let Some(last) = batch.last() {
+            next.behind = Some(last.clone());
+        }
+        next.batch = batch;
+        Ok(())
+    }
+
+    /// Why it was not found.
+    fn why(&self) -> String {
+        if let Some(reason) = self.reason.lock().take() {
+            return reason;
+        }
+        match self.has_wrong.load(Ordering::Relaxed) {
+            true => "none of its versions has its name".to_owned(),
+            false => "its versions have sizes that no such file has".to_owned(),
+        }
+    }
+}
