@@ -1,8 +1,8 @@
 //! `cargo xtask bench`: how fast we are, beside the restic and borg that are on this machine.
 //!
-//! Of the engine: ours writes three copies while each peer writes one. All read the same data on a RAM disk, in
-//! turns within each round, so that a slow minute of the machine hits everybody. What can go
-//! wrong: a fast result that is false. So every restore is counted against its source, and a
+//! Of the engine: ours writes three copies while each peer writes one. All read the same data on a
+//! RAM disk, in turns within each round, so that a slow minute of the machine hits everybody. What
+//! can go wrong: a fast result that is false. So every restore is counted against its source, and a
 //! program that fails ends the run.
 
 mod contender;
@@ -89,14 +89,14 @@ pub(crate) fn run(arguments: &Args) -> Result<()> {
         let head = report::vault_head(&circumstances(arguments, &vault::versions()?, &place)?);
         server = Some(format!("{head}\n{}", vault::text(&figures)));
     }
-    let mut locked = None;
+    let mut buckets = None;
     let of_locked = arguments.only.is_empty() || arguments.part == Some(Part::Locked);
     if wants(Part::Locked) && of_locked && !arguments.peers_only {
         let (only, rounds) = (&arguments.only, arguments.rounds);
         let figures = locked::measure(&place, only, rounds, arguments.quick)?;
         println!("\n{}", locked::text(&figures));
         let head = report::locked_head(&circumstances(arguments, &locked::versions()?, &place)?);
-        locked = Some(format!("{head}\n{}", locked::text(&figures)));
+        buckets = Some(format!("{head}\n{}", locked::text(&figures)));
     }
     if !is_whole {
         println!("not a whole run: docs/benchmarks.md is left as it was");
@@ -104,7 +104,8 @@ pub(crate) fn run(arguments: &Args) -> Result<()> {
     }
     let path = workspace_root().join("docs/benchmarks.md");
     let before = fs::read_to_string(&path).unwrap_or_default();
-    fs::write(&path, report::with_parts(&before, [engine, server, locked]))?;
+    let measured = [engine, server, buckets];
+    fs::write(&path, report::with_parts(&before, measured))?;
     println!("wrote {}", path.display());
     Ok(())
 }

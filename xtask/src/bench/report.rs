@@ -197,7 +197,7 @@ pub(super) fn locked_head(circumstances: &Circumstances) -> String {
 /// The whole report, of the engine, the vault and locked copies: a part that was not measured stays
 /// as it was.
 pub(super) fn with_parts(before: &str, measured: [Option<String>; 3]) -> String {
-    let split = |text: &str, heading| {
+    let split = |text: &str, heading: &str| {
         let (before, part) = text.split_at(text.find(heading).unwrap_or(text.len()));
         (before.trim().to_owned(), part.trim().to_owned())
     };

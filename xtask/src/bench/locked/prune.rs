@@ -100,7 +100,8 @@ impl<'a> Pristine<'a> {
             offsite: None,
         })?;
         capture(pristine.ours.command(None).arg("init"))?;
-        let files = (bytes / 4 / FILE_BYTES).max(2);
+        // As many that stay as go.
+        let files = (bytes / 8 / FILE_BYTES).max(1) * 2;
         for (quarter, fate) in (0..).zip(QUARTERS) {
             pristine.fill(quarter, files, fate)?;
         }
