@@ -1,12 +1,13 @@
 //! `cargo xtask bench`: how fast we are, beside the restic and borg that are on this machine.
 //!
-//! Ours writes three copies while each peer writes one. All read the same data on a RAM disk, in
-//! turns within each round, so that a slow minute of the machine hits everybody. What can go
-//! wrong: a fast result that is false. So every restore is counted against its source, and a
+//! Of the engine: ours writes three copies while each peer writes one. All read the same data on a
+//! RAM disk, in turns within each round, so that a slow minute of the machine hits everybody. What
+//! can go wrong: a fast result that is false. So every restore is counted against its source, and a
 //! program that fails ends the run.
 
 mod contender;
 mod data;
+mod locked;
 mod measure;
 mod report;
 mod vault;
@@ -27,11 +28,12 @@ use crate::run::{capture, cargo, cores, run as run_command, target_folder, works
 /// What `bench` takes.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
-    /// Only the engine, against restic and borg, or only the vault, against rclone; the other part
-    /// of docs/benchmarks.md is then left alone
+    /// Only the engine, against restic and borg, only the vault, against rclone, or only copies in
+    /// locked buckets; the other parts of docs/benchmarks.md are then left alone
     #[arg(long, value_enum)]
     part: Option<Part>,
-    /// Only these data sets of the engine's; docs/benchmarks.md is then left alone
+    /// Only these data sets of the engine's, or with `--part locked` only first backups of them;
+    /// docs/benchmarks.md is then left alone
     #[arg(long, value_delimiter = ',', value_enum)]
     only: Vec<DataSet>,
     /// How often everything is measured, but (e) a third as often; medians count
@@ -58,6 +60,8 @@ enum Part {
     Engine,
     /// The server, against `rclone serve restic`
     Vault,
+    /// Copies in a bucket of a Ceph, and what is let go, against restic and rclone
+    Locked,
 }
 
 /// Measures everything asked for and reports.
@@ -85,13 +89,23 @@ pub(crate) fn run(arguments: &Args) -> Result<()> {
         let head = report::vault_head(&circumstances(arguments, &vault::versions()?, &place)?);
         server = Some(format!("{head}\n{}", vault::text(&figures)));
     }
+    let mut buckets = None;
+    let of_locked = arguments.only.is_empty() || arguments.part == Some(Part::Locked);
+    if wants(Part::Locked) && of_locked && !arguments.peers_only {
+        let (only, rounds) = (&arguments.only, arguments.rounds);
+        let figures = locked::measure(&place, only, rounds, arguments.quick)?;
+        println!("\n{}", locked::text(&figures));
+        let head = report::locked_head(&circumstances(arguments, &locked::versions()?, &place)?);
+        buckets = Some(format!("{head}\n{}", locked::text(&figures)));
+    }
     if !is_whole {
         println!("not a whole run: docs/benchmarks.md is left as it was");
         return Ok(());
     }
     let path = workspace_root().join("docs/benchmarks.md");
     let before = fs::read_to_string(&path).unwrap_or_default();
-    fs::write(&path, report::with_parts(&before, engine, server))?;
+    let measured = [engine, server, buckets];
+    fs::write(&path, report::with_parts(&before, measured))?;
     println!("wrote {}", path.display());
     Ok(())
 }
@@ -192,9 +206,10 @@ fn chunker_rates(rounds: u32) -> Result<Vec<f64>> {
 
 /// All that is measured. It is built together: built apart, each package would have its own features
 /// of what all depend on, and nearly everything would be built several times.
-const PACKAGES: [&str; 3] = [
+const PACKAGES: [&str; 4] = [
     "--package=strongroom-cli",
     "--package=strongroom-repo",
+    "--package=strongroom-testkit",
     "--package=strongroom-vault",
 ];
 

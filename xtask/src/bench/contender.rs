@@ -330,7 +330,18 @@ impl Place {
     }
 }
 
-fn remove(folder: &Path) -> Result<()> {
+/// Empties a folder, made where it is missing.
+pub(super) fn reset(folder: &Path) -> Result<()> {
+    remove(folder)?;
+    fs::create_dir_all(folder)?;
+    // Whoever flushes would pay for what was removed, and for what another has written and not
+    // flushed.
+    rustix::fs::sync();
+    Ok(())
+}
+
+/// Removes a folder with all that is in it, where it is there.
+pub(super) fn remove(folder: &Path) -> Result<()> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(error).with_context(|| format!("Cannot remove {}", folder.display()))

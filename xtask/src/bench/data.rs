@@ -218,7 +218,12 @@ fn tar(files: &[PathBuf], folder: &Path) -> Result<()> {
 }
 
 pub(super) fn random(path: &Path, bytes: u64) -> Result<()> {
-    let mut generator = StdRng::seed_from_u64(3_2_1);
+    noise(path, 3_2_1, bytes)
+}
+
+/// A file of whole MiB, other bytes for each seed.
+pub(super) fn noise(path: &Path, seed: u64, bytes: u64) -> Result<()> {
+    let mut generator = StdRng::seed_from_u64(seed);
     let mut file = File::create(path)?;
     let mut block = vec![0; 1 << 20];
     for _ in 0..bytes >> 20 {

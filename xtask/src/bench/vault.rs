@@ -11,14 +11,13 @@ mod load;
 mod server;
 mod tables;
 
-use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 
-use crate::bench::contender::Place;
+use crate::bench::contender::{Place, reset};
 use crate::bench::data;
 use crate::run::capture;
 
@@ -286,19 +285,4 @@ fn timed(command: &mut Command) -> Result<Duration> {
     let started = Instant::now();
     capture(command)?;
     Ok(started.elapsed())
-}
-
-/// Empties a folder, made where it is missing.
-fn reset(folder: &Path) -> Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(error).with_context(|| format!("Cannot remove {}", folder.display()));
-        }
-        _ => {}
-    }
-    fs::create_dir_all(folder)?;
-    // Whoever flushes would pay for what was removed, and for what another has written and not
-    // flushed.
-    rustix::fs::sync();
-    Ok(())
 }
