@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    backup, completions, dump, init, key, log, ls, man, restore, snapshots, status, sync, trial,
-    unlock, vault, verify,
+    backup, completions, dump, init, key, log, ls, man, prune, restore, snapshots, status, sync,
+    trial, unlock, vault, verify,
 };
 use crate::context::Context;
 use crate::error::Result;
@@ -63,6 +63,7 @@ pub(crate) enum Command {
     Snapshots(snapshots::Args),
     Ls(ls::Args),
     Dump(dump::Args),
+    Prune(prune::Args),
     Key(key::Args),
     Unlock(unlock::Args),
     Log(log::Args),
@@ -85,6 +86,7 @@ impl Command {
             Self::Snapshots(args) => args.run(context),
             Self::Ls(args) => args.run(context),
             Self::Dump(args) => args.run(context),
+            Self::Prune(args) => args.run(context),
             Self::Key(args) => args.run(context),
             Self::Unlock(args) => args.run(context),
             Self::Log(args) => args.run(context),

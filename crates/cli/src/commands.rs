@@ -8,6 +8,7 @@ pub(crate) mod key;
 pub(crate) mod log;
 pub(crate) mod ls;
 pub(crate) mod man;
+pub(crate) mod prune;
 pub(crate) mod restore;
 pub(crate) mod snapshots;
 pub(crate) mod status;

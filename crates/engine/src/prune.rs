@@ -99,11 +99,12 @@ pub fn prune(
     if options.dry_run {
         return prune_locked(session, state, options, environment, progress);
     }
+    let away = report::away(session);
     let mut locks = Locks::acquire_exclusively(session, environment)?;
     strongroom_store::raise_file_limit();
     let outcome = prune_locked(session, state, options, environment, progress);
     locks.release();
-    outcome
+    Ok(PruneReport { away, ..outcome? })
 }
 
 /// As [`prune`], for whoever holds exclusive locks on all copies that can be used, and has listed

@@ -39,6 +39,8 @@ pub struct PruneReport {
     pub not_on: Vec<(String, CopyFailure)>,
     /// Whether the user interrupted while files were removed: what is left waits for the next run.
     pub was_interrupted: bool,
+    /// The copies, by name, that could not be used when it began.
+    pub away: Vec<String>,
     /// What became of each copy, in the order of the configuration.
     pub copies: Vec<PrunedCopy>,
 }
@@ -99,6 +101,7 @@ impl PruneReport {
             repacked: Amount::of(plan.repacked.values().copied()),
             index: Amount::of(index.map(|file| file.size_bytes)),
             waste_left_bytes: plan.waste_left_bytes,
+            away: away(session),
             ..Self::default()
         }
     }
@@ -199,6 +202,13 @@ impl Amount {
             bytes: self.bytes.saturating_add(other.bytes),
         }
     }
+}
+
+/// The copies that cannot be used, by name.
+pub(super) fn away(session: &Session) -> Vec<String> {
+    let copies = session.copies.iter();
+    let failed = copies.filter(|copy| matches!(copy.state, CopyState::Failed(_)));
+    failed.map(|copy| copy.copy.name.clone()).collect()
 }
 
 /// What becomes of every copy; `of_ready` says it of those that can be used.
