@@ -41,6 +41,7 @@ use strongroom_model::config::Limits;
 use strongroom_repo::record::{Removal, RemovedBy};
 
 use crate::progress::Progress;
+use crate::prune::even::Staying;
 use crate::prune::obstacles::Obstacles;
 use crate::prune::packs::Packs;
 use crate::prune::plan::Plan;
@@ -146,18 +147,21 @@ pub fn prune_locked(
         report.would_remove(session, &plan);
         return Ok(report);
     }
-    if !plan.is_nothing() {
+    if !plan.is_nothing() || is_anything_left(session) {
         let written = repack::run(session, &packs, &plan, options, environment, progress)?;
         report.note_written(session, &written);
         newcomers::look(session, None)?;
-        even::bring(session, &written, &plan, options, progress, cancel)?;
-        for removal in records(&plan, &stays, environment) {
-            // Again, since what was brought to a slow copy may have taken long.
-            newcomers::look(session, report.records.last().copied())?;
-            cancel.check()?;
-            let published = removals::publish(session, state, removal)?;
-            report.records.push(published.record);
-            report.not_on.extend(published.not_on);
+        let staying = Staying::of(&packs, &plan, &written, &stays);
+        even::bring(session, &staying, &plan, options, progress, cancel)?;
+        if !plan.is_nothing() {
+            for removal in records(&plan, &stays, environment) {
+                // Again, since what was brought to a slow copy may have taken long.
+                newcomers::look(session, report.records.last().copied())?;
+                cancel.check()?;
+                let published = removals::publish(session, state, removal)?;
+                report.records.push(published.record);
+                report.not_on.extend(published.not_on);
+            }
         }
         newcomers::look(session, report.records.last().copied())?;
     }
@@ -165,6 +169,12 @@ pub fn prune_locked(
     report.note_finished(session, finished);
     report.was_interrupted = cancel.is_cancelled();
     Ok(report)
+}
+
+/// Whether any copy still has what earlier records name.
+fn is_anything_left(session: &Session) -> bool {
+    let mut ready = session.ready();
+    ready.any(|(_, ready)| !ready.removed.is_empty())
 }
 
 /// What goes, as records: one, but for repositories with more packs than it may name.

@@ -113,7 +113,7 @@ pub(crate) fn tell(context: &Context, report: &PruneReport) -> Result<Exit> {
         output.warn(text, Some("the rest: strongroom prune"));
         return Ok(Exit::Interrupted);
     }
-    Ok(Exit::of(report.is_complete() && report.not_on.is_empty()))
+    Ok(Exit::of(report.is_complete()))
 }
 
 /// Fails where a receipt tells of a snapshot that no copy shows: what it needs looks like waste.
@@ -312,7 +312,7 @@ impl Summary {
         Ok(Self {
             message_type: "summary",
             dry_run: report.dry_run,
-            complete: report.is_complete() && report.not_on.is_empty(),
+            complete: report.is_complete(),
             snapshots: report.snapshots,
             unused_packs: report.unused.into(),
             unindexed_packs: report.unindexed.into(),

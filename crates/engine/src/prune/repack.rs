@@ -29,7 +29,7 @@ use crate::prune::obstacles::{MISSING_HINT, UNREADABLE_HINT};
 use crate::prune::packs::Packs;
 use crate::prune::plan::Plan;
 use crate::prune::reading::Blobs;
-use crate::session::{Environment, ReadyCopy, Session};
+use crate::session::{Environment, Session};
 use crate::{Error, Result};
 
 /// What was written.
@@ -284,22 +284,6 @@ impl Repacker<'_> {
             encoder: self.compress.map(BlobEncoder::new).transpose()?,
             sealed: Vec::new(),
         })
-    }
-}
-
-impl Written {
-    /// The files, each with its size where that is known.
-    pub(super) fn files(&self) -> impl Iterator<Item = (FileName, Option<u64>)> + '_ {
-        let packs = self.packs.iter();
-        let packs = packs.map(|(id, size)| (FileName::new(FileType::Data, *id), Some(*size)));
-        let index = self.index.iter();
-        packs.chain(index.map(|id| (FileName::new(FileType::Index, *id), None)))
-    }
-
-    /// Whether a copy has all of it.
-    pub(super) fn is_on(&self, ready: &ReadyCopy) -> bool {
-        let mut files = self.files();
-        files.all(|(name, size_bytes)| ready.holds(name, size_bytes))
     }
 }
 
