@@ -10,6 +10,7 @@ use strongroom_model::Id;
 use strongroom_repo::index::{Index, IndexFile, IndexedPack};
 use strongroom_repo::key::KeyFile;
 use strongroom_repo::lock::Lock;
+use strongroom_repo::record::Record;
 use strongroom_repo::{Key, RepoConfig, Result, Snapshot};
 
 use crate::key;
@@ -90,6 +91,25 @@ pub(crate) fn lock(data: &[u8]) -> bool {
         }
         true
     })
+}
+
+pub(crate) fn record(data: &[u8]) -> bool {
+    let name = Id::of(data);
+    let junk = Record::open(name, data.to_vec(), key());
+    assert!(junk.is_err(), "junk was taken");
+    let Ok(record) = Record::parse(data) else {
+        return false;
+    };
+    let (name, bytes) = record.seal(key()).unwrap_or_default();
+    assert_eq!(name, Id::of(&bytes));
+    let again = Record::open(name, bytes, key());
+    assert_eq!(again.ok().as_ref(), Some(&record));
+    if let Record::Removal(removal) = &record {
+        assert_eq!(removal.len(), removal.files().count());
+        assert!(removal.files().all(|name| removal.names(name)));
+        assert!(removal.stays.is_disjoint(&removal.snapshots));
+    }
+    true
 }
 
 /// A file's name and bytes.

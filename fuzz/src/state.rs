@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use strongroom_engine::state::record::{Head, OwnLocks, RemovedKeys, decode, encode};
 use strongroom_engine::state::{GoneFiles, RecordedNeeds, SeenFiles};
+use strongroom_model::Holds;
 use strongroom_model::evidence::RestoreDrill;
 
 pub(crate) fn seen(data: &[u8]) -> bool {
@@ -18,6 +19,10 @@ pub(crate) fn needs(data: &[u8]) -> bool {
 
 pub(crate) fn head(data: &[u8]) -> bool {
     comes_back::<Head>(data)
+}
+
+pub(crate) fn holds(data: &[u8]) -> bool {
+    comes_back::<Holds>(data)
 }
 
 pub(crate) fn gone_files(data: &[u8]) -> bool {

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    backup, completions, dump, init, key, log, ls, man, prune, restore, snapshots, status, sync,
-    trial, unlock, vault, verify,
+    backup, completions, dump, hold, init, key, log, ls, man, prune, release, restore, snapshots,
+    status, sync, trial, unlock, vault, verify,
 };
 use crate::context::Context;
 use crate::error::Result;
@@ -61,6 +61,8 @@ pub(crate) enum Command {
     Sync(sync::Args),
     Restore(restore::Args),
     Snapshots(snapshots::Args),
+    Hold(hold::Args),
+    Release(release::Args),
     Ls(ls::Args),
     Dump(dump::Args),
     Prune(prune::Args),
@@ -84,6 +86,8 @@ impl Command {
             Self::Sync(args) => args.run(context),
             Self::Restore(args) => args.run(context),
             Self::Snapshots(args) => args.run(context),
+            Self::Hold(args) => args.run(context),
+            Self::Release(args) => args.run(context),
             Self::Ls(args) => args.run(context),
             Self::Dump(args) => args.run(context),
             Self::Prune(args) => args.run(context),

@@ -3,12 +3,14 @@
 pub(crate) mod backup;
 pub(crate) mod completions;
 pub(crate) mod dump;
+pub(crate) mod hold;
 pub(crate) mod init;
 pub(crate) mod key;
 pub(crate) mod log;
 pub(crate) mod ls;
 pub(crate) mod man;
 pub(crate) mod prune;
+pub(crate) mod release;
 pub(crate) mod restore;
 pub(crate) mod snapshots;
 pub(crate) mod status;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use strongroom_engine::filesystem::Names;
-use strongroom_engine::session::{Looking, Password};
+use strongroom_engine::session::{Looking, Password, open_remembering};
 use strongroom_engine::state::{RepositoryState, StateFolder};
 use strongroom_engine::{Cancel, CopyState, Environment, Session};
 use strongroom_model::Config;
@@ -14,7 +14,7 @@ use strongroom_model::Config;
 use crate::cli::GlobalArgs;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::output::Output;
+use crate::output::{Output, visible};
 use crate::vaults::{self, Copies, NewFiles, Vaults};
 use crate::{config_file, copies, memory, password, state_folder};
 
@@ -197,11 +197,16 @@ impl Context {
         let password = self.password(&config, password::Ask::Once)?;
         let state = state_folder::choose()?;
         let looking = Looking::until(&self.cancel);
-        let open = || strongroom_engine::session::open(&copies.stores, &password, &looking);
+        let now = (self.environment().clock)();
+        let open = || open_remembering(&copies.stores, &password, &looking, &state, now);
         let (vaults, session) = self.meet(&copies, &state, open, opened_in)?;
         let mut session = session?;
         self.tell_left_out(&session);
         self.cancel.check()?;
+        for told in session.removals.tellings() {
+            let (text, hint) = (visible(&told.to_string()), told.hint());
+            self.output.warn(&text, Some(&hint));
+        }
         let remembered = state.repository(session.id());
         memory::doubt(&mut session, &remembered);
         session.note_locks_in(remembered);
@@ -222,15 +227,14 @@ impl Context {
         let copies = self.copies(&config)?;
         let password = self.password(&config, password::Ask::Never);
         let looking = Looking::until(&self.cancel);
+        let state = state_folder::choose()?;
+        let now = (self.environment().clock)();
         let open = || {
             password.and_then(|password| {
                 let stores = &copies.stores;
-                Ok(strongroom_engine::session::open(
-                    stores, &password, &looking,
-                )?)
+                Ok(open_remembering(stores, &password, &looking, &state, now)?)
             })
         };
-        let state = state_folder::choose()?;
         let (vaults, session) = self.meet(&copies, &state, open, opened_in)?;
         self.cancel.check()?;
         Ok(Looked {

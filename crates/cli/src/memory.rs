@@ -146,7 +146,7 @@ pub(crate) fn file_name(text: &str) -> Option<FileName> {
         return Some(FileName::CONFIG);
     }
     let (folder, id) = text.split_once('/')?;
-    let kind = FileType::SYNCED
+    let kind = FileType::STORED
         .into_iter()
         .find(|kind| kind.folder() == folder)?;
     Some(FileName::new(kind, id.parse().ok()?))

@@ -94,6 +94,32 @@ pub enum Error {
         /// The key.
         id: Id,
     },
+    /// A record of a removal that is asked for does not exist.
+    #[error("There is no record {wanted} of a removal")]
+    NoRecord {
+        /// What was asked for.
+        wanted: String,
+    },
+    /// A snapshot that would be removed, and is held.
+    #[error("Snapshot {} is held", .snapshot.short())]
+    HeldSnapshot {
+        /// The snapshot.
+        snapshot: Id,
+    },
+    /// Records or holds that this version cannot read.
+    #[error("Nothing may be removed: {reason}")]
+    NothingRemoved {
+        /// What cannot be read.
+        reason: String,
+    },
+    /// The list of what is held is there and cannot be read.
+    #[error("What is held cannot be read, so nothing may be removed: {}", .path.display())]
+    HoldsUnreadable {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why.
+        source: Box<Error>,
+    },
     /// A path that is not in the snapshot.
     #[error("There is no {path} in snapshot {}", .snapshot.short())]
     NoPath {
@@ -212,6 +238,21 @@ impl Error {
                 "add another with `strongroom key add`, use its password, then remove this one"
                     .to_owned(),
             ),
+            Self::NoRecord { .. } => {
+                Some("`strongroom sync` tells of the records that it finishes".to_owned())
+            }
+            Self::HeldSnapshot { snapshot } => Some(format!(
+                "if it may go after all: strongroom release {}",
+                snapshot.short()
+            )),
+            Self::NothingRemoved { .. } => {
+                Some("use the version of strongroom that wrote it".to_owned())
+            }
+            Self::HoldsUnreadable { path, .. } => Some(format!(
+                "use the version of strongroom that wrote it; where it is damaged: mv {0} {0}.damaged, \
+                 and what the copies hold counts alone",
+                quoted(path)
+            )),
             Self::NoSnapshot { .. } | Self::AmbiguousSnapshot { .. } => {
                 Some("`strongroom snapshots` lists them".to_owned())
             }

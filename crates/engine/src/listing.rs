@@ -12,7 +12,8 @@ use strongroom_store::Store;
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Files(Vec<FileEntry>);
 
-/// All files of a copy but its locks.
+/// All files of a copy but its locks. Records are listed too and counted nowhere: they belong to no
+/// snapshot, and a copy may have no place for them.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Listing {
     /// The key files.
@@ -23,6 +24,8 @@ pub struct Listing {
     pub index: Files,
     /// The snapshots.
     pub snapshots: Files,
+    /// The records, where the copy has a place for them.
+    pub records: Files,
     /// What tells the place from another that is put in its stead, as [`Store::identity`] says.
     pub place: Option<Id>,
 }
@@ -38,6 +41,7 @@ impl Listing {
             index: Files::new(store.list(FileType::Index)?),
             snapshots: Files::new(store.list(FileType::Snapshots)?),
             data: Files::new(store.list(FileType::Data)?),
+            records: Files::new(list_records(store)?),
             place: store.identity()?,
         })
     }
@@ -49,6 +53,7 @@ impl Listing {
             FileType::Data => Some(&self.data),
             FileType::Index => Some(&self.index),
             FileType::Snapshots => Some(&self.snapshots),
+            FileType::Records => Some(&self.records),
             FileType::Config | FileType::Locks => None,
         }
     }
@@ -60,6 +65,7 @@ impl Listing {
             FileType::Data => Some(&mut self.data),
             FileType::Index => Some(&mut self.index),
             FileType::Snapshots => Some(&mut self.snapshots),
+            FileType::Records => Some(&mut self.records),
             FileType::Config | FileType::Locks => None,
         }
     }
@@ -128,6 +134,15 @@ impl Files {
         self.0 = all;
     }
 
+    /// Takes the files out that are named, and returns them.
+    pub(crate) fn take(&mut self, is_named: impl Fn(Id) -> bool) -> Vec<FileEntry> {
+        let (taken, left) = std::mem::take(&mut self.0)
+            .into_iter()
+            .partition(|entry| is_named(entry.id));
+        self.0 = left;
+        taken
+    }
+
     /// All files, by id.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = FileEntry> + '_ {
         self.0.iter().copied()
@@ -141,6 +156,23 @@ impl Files {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+/// Lists the records of a store; none where it has no place for them, as a server of restic's own
+/// protocol, which knows no such folder.
+fn list_records(store: &dyn Store) -> strongroom_store::Result<Vec<FileEntry>> {
+    use strongroom_store::Error as E;
+    match store.list(FileType::Records) {
+        Err(error @ (E::Denied { .. } | E::BadAnswer { .. } | E::Vault { .. })) => {
+            // Of a server it is what it says each time; any other place should have told them.
+            match store.location().starts_with("rest:") {
+                true => tracing::debug!(%error, "A copy has no place for records"),
+                false => tracing::warn!(%error, "A copy does not list its records"),
+            }
+            Ok(Vec::new())
+        }
+        listed => listed,
     }
 }
 

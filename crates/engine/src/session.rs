@@ -26,6 +26,7 @@ use strongroom_store::Store;
 use zeroize::Zeroizing;
 
 use crate::listing::Listing;
+use crate::removals::{Keeper, Removals};
 use crate::state::RepositoryState;
 use crate::{Error, Result};
 
@@ -34,7 +35,7 @@ pub use keys::{KeyNotGiven, TriedKeys};
 pub(crate) use locks::LOCKED_HINT;
 pub use locks::{LockReport, LockState, LockTimes, Locks, read_locks};
 pub use looking::Looking;
-pub use open::open;
+pub use open::{open, open_remembering};
 pub(crate) use open::{Look, look_at};
 pub use own_locks::OwnLocks;
 pub use places::Places;
@@ -84,6 +85,10 @@ pub struct Session {
     pub lock_times: LockTimes,
     /// What was found out about their places when they were locked last.
     pub places: Places,
+    /// What records say was removed; none of it is in the listing of any copy.
+    pub removals: Arc<Removals>,
+    /// Where this machine keeps records; `None` where it remembers nothing.
+    pub(crate) keeper: Option<Keeper>,
     /// Which locks are ours.
     pub(crate) own_locks: OwnLocks,
     /// Files among the locks that are none, and were told, each with its copy: a run locks more
@@ -116,13 +121,24 @@ pub enum CopyState {
 /// A copy that can be used.
 #[derive(Debug, Clone)]
 pub struct ReadyCopy {
-    /// What lies there.
+    /// What lies there, without what records say was removed.
     pub listing: Listing,
+    /// What lies there still, although records say that it was removed.
+    pub removed: Vec<RemovedFile>,
     /// Whether its `config` is the repository's, byte for byte. Where not, `sync` mends it.
     pub config_is_right: bool,
     /// Files that are listed and, as far as is known, wrong there, or not given when they were
     /// asked for. Nothing is built on them until somebody has read them right.
     pub doubts: BTreeSet<FileName>,
+}
+
+/// A file that lies on a copy although a record says that it was removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RemovedFile {
+    /// The file.
+    pub name: FileName,
+    /// Its size as stored.
+    pub size_bytes: u64,
 }
 
 /// Why a copy cannot be used.
@@ -161,6 +177,8 @@ impl Session {
             looking,
             lock_times: LockTimes::default(),
             places: Places::default(),
+            removals: Arc::default(),
+            keeper: None,
             own_locks: OwnLocks::default(),
             told_junk: Arc::default(),
             opened_from: None,
@@ -197,7 +215,17 @@ impl Session {
         }
     }
 
-    /// Takes note that a copy is locked: its newer listing, and a store that looks at the lock.
+    /// Lists every copy anew without what records say by now, from what was listed before.
+    pub fn settle_removals(&mut self) {
+        for copy in &mut self.copies {
+            if let CopyState::Ready(ready) = &mut copy.state {
+                ready.obey(&self.removals);
+            }
+        }
+    }
+
+    /// Takes note that a copy is locked: its newer listing, and a store that looks at the lock. The
+    /// listing has all that lies there, until records are looked at.
     pub(crate) fn lock(&mut self, name: &str, listing: Listing, store: Arc<dyn Store>) {
         let copy = self.copies.iter_mut().find(|copy| copy.copy.name == name);
         if let Some(copy) = copy
@@ -205,6 +233,7 @@ impl Session {
         {
             copy.copy.store = store;
             ready.listing = listing;
+            ready.removed.clear();
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! It holds the key under which receipts are signed, the receipts, and the evidence of each copy.
 //! **Nothing in it is needed**: where it is missing, wiped, damaged or read-only, every command
-//! still works, and what it would have told is found out anew or called unproven.
+//! still works, and what it would have told is found out anew or called unproven. One file of it
+//! stops something where it is damaged: the list of what is held, without which nothing is removed.
 //!
 //! What can go wrong: a crash at any moment (so: temporary file, fsync, rename, fsync of the
 //! folder), files that rot (set aside as `….damaged`, with a warning), a newer version's files
@@ -21,6 +22,7 @@ mod gone;
 mod needs;
 mod read;
 pub mod record;
+mod records;
 mod repository;
 mod seen;
 mod vaults;
@@ -39,6 +41,7 @@ pub use gone::{FileNames, GoneFiles};
 pub use needs::RecordedNeeds;
 pub use read::ReadFiles;
 pub use record::OwnLock;
+pub(crate) use records::RecordNotes;
 pub use repository::RepositoryState;
 pub use seen::SeenFiles;
 pub use vaults::{VaultAlarm, VaultMemory, Withheld};

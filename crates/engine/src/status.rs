@@ -99,6 +99,10 @@ pub fn gather(
         .iter()
         .map(|copy| (copy, copies.iter().find(|c| c.name == copy.name.as_str())))
         .collect();
+    if let Some(session) = session {
+        let tellings = session.removals.tellings().iter();
+        problems.extend(tellings.map(|told| format!("{told}; {}", told.hint())));
+    }
     let mut looks = look::look_at_all(&configured, session, memory.as_ref(), cancel);
     cancel.check()?;
     for look in &mut looks {

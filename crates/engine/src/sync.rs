@@ -33,6 +33,7 @@ mod lane;
 mod plan;
 mod report;
 mod run;
+pub(crate) mod strangers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

@@ -25,6 +25,7 @@ pub(crate) mod stream;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::resume_unwind;
+use std::sync::Arc;
 
 use strongroom_model::{FileName, FileType, Id};
 use strongroom_repo::Repository;
@@ -34,6 +35,7 @@ pub use share::Share;
 
 use crate::Result;
 use crate::progress::Progress;
+use crate::removals::Removals;
 use crate::session::{Cancel, CopyStore, Looking, look_at};
 use compare::odd_sizes;
 use reading::Reading;
@@ -66,6 +68,8 @@ pub struct VerifyOptions {
     pub pending_keys: BTreeMap<String, BTreeSet<Id>>,
     /// Files that records say were there; what no copy lists of them is lost.
     pub known_files: BTreeSet<FileName>,
+    /// What was removed on purpose: wherever it still lies, it is neither read nor missed.
+    pub removals: Arc<Removals>,
 }
 
 impl VerifyOptions {
@@ -90,8 +94,11 @@ pub fn verify(
 ) -> Result<VerifyReport> {
     progress.begin("list", None, None);
     let looking = Looking::until(cancel);
-    let looks = looking.at_each(copies, look_at);
+    let mut looks = looking.at_each(copies, look_at);
     cancel.check()?;
+    for look in looks.iter_mut().flatten() {
+        look.listing.take_removed(&options.removals);
+    }
     let listings: Vec<_> = looks.iter().flatten().map(|look| &look.listing).collect();
     let odd = odd_sizes(&listings);
     let mut scans = Vec::new();

@@ -25,12 +25,26 @@ pub enum FileType {
     Snapshots,
     /// A lock of a running process; never synced, compared or healed.
     Locks,
+    /// A record of what was removed on purpose, of what is held, or of a removal that was taken
+    /// back; in `strongroom/`, which restic passes over. It is opened before it counts, and carried
+    /// to other copies by rules of its own: neither synced nor compared.
+    #[serde(rename = "strongroom")]
+    Records,
 }
 
 impl FileType {
     /// The types whose files are the same on every copy and have hash names, in the order in
     /// which a copy may receive them: nothing may arrive before what it refers to.
     pub const SYNCED: [Self; 4] = [Self::Keys, Self::Data, Self::Index, Self::Snapshots];
+
+    /// The types whose files have hash names and stay: all that a place keeps for long but `config`.
+    pub const STORED: [Self; 5] = [
+        Self::Keys,
+        Self::Data,
+        Self::Index,
+        Self::Snapshots,
+        Self::Records,
+    ];
 
     /// The name of the folder in restic's layout; for [`FileType::Config`] the file's own name.
     pub const fn folder(self) -> &'static str {
@@ -41,6 +55,7 @@ impl FileType {
             Self::Index => "index",
             Self::Snapshots => "snapshots",
             Self::Locks => "locks",
+            Self::Records => "strongroom",
         }
     }
 }

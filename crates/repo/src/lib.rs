@@ -19,6 +19,7 @@ pub mod lock;
 pub mod node;
 pub mod pack;
 mod polynomial;
+pub mod record;
 pub mod repository;
 pub mod snapshot;
 pub mod tree;

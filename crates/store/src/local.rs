@@ -131,7 +131,7 @@ impl LocalStore {
         let root = self.open_folder("");
         root.and_then(|root| root.map_or(Ok(()), |root| sweep(&root, "")))
             .map_err(|errno| self.fault(format_args!("{action} the repository"), errno))?;
-        for kind in FOLDERS {
+        for kind in FOLDERS.into_iter().chain([FileType::Records]) {
             self.each_folder(action, kind, &mut sweep)?;
         }
         Ok(count)

@@ -171,7 +171,7 @@ pub trait Store: Send + Sync + fmt::Debug {
 pub const fn read_limit_bytes(kind: FileType) -> u64 {
     match kind {
         FileType::Config | FileType::Keys | FileType::Locks => 1 << 20,
-        FileType::Index | FileType::Snapshots => 64 << 20,
+        FileType::Index | FileType::Snapshots | FileType::Records => 64 << 20,
         FileType::Data => 1 << 30,
     }
 }
@@ -183,7 +183,7 @@ pub(crate) const fn list_limit_files(kind: FileType) -> usize {
     match kind {
         FileType::Data => 10_000_000,
         FileType::Index | FileType::Snapshots => 1_000_000,
-        FileType::Config | FileType::Keys | FileType::Locks => 100_000,
+        FileType::Config | FileType::Keys | FileType::Locks | FileType::Records => 100_000,
     }
 }
 

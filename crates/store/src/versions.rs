@@ -42,6 +42,15 @@ pub trait Versions: Send + Sync {
     /// [`Error::Denied`](crate::Error::Denied) where the right to remove versions is missing, and
     /// where it is no marker: bytes are never removed by this.
     fn remove_marker(&self, marker: &FileVersion) -> Result<()>;
+
+    /// Removes a version, be it bytes or a marker, for good; removing one that is gone succeeds.
+    ///
+    /// Nothing asks for this but who finishes a removal that a record names.
+    ///
+    /// # Errors
+    /// [`Error::Denied`](crate::Error::Denied) where the version is locked, and where the right to
+    /// remove versions is missing.
+    fn remove_version(&self, version: &FileVersion) -> Result<()>;
 }
 
 /// What a place calls one version of a file.

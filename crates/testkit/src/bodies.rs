@@ -110,7 +110,7 @@ fn what_is_published_can_be_read_whole(bodies: &dyn Bodies) {
 }
 
 fn every_type_of_file_has_its_place(bodies: &dyn Bodies) {
-    for kind in FileType::SYNCED
+    for kind in FileType::STORED
         .into_iter()
         .chain([FileType::Config, FileType::Locks])
     {
@@ -118,7 +118,7 @@ fn every_type_of_file_has_its_place(bodies: &dyn Bodies) {
         let body = key("types/all", kind, b"one name");
         put(bodies, &body, bytes.as_bytes());
     }
-    for kind in FileType::SYNCED {
+    for kind in FileType::STORED {
         let body = key("types/all", kind, b"one name");
         assert_holds(bodies, &body, format!("of type {kind}").as_bytes());
     }

@@ -16,6 +16,12 @@ pub trait Subject {
 
     /// Puts any bytes under a name, past the store.
     fn plant(&self, name: FileName, bytes: &[u8]);
+
+    /// Whether it has a place for records, which are no part of restic's layout: a server of
+    /// restic's protocol alone has none.
+    fn keeps_records(&self) -> bool {
+        true
+    }
 }
 
 /// Hands the names of all parts of the contract to another macro, behind what that is given.
@@ -87,12 +93,13 @@ pub fn store_contract<S: Subject>(make: impl Fn(&str) -> S) {
     threads_that_save_the_same_file_all_succeed(&make(name));
 }
 
-const KINDS: [FileType; 5] = [
+const KINDS: [FileType; 6] = [
     FileType::Keys,
     FileType::Data,
     FileType::Index,
     FileType::Snapshots,
     FileType::Locks,
+    FileType::Records,
 ];
 
 /// Bytes that no compression or alignment makes special.
@@ -101,6 +108,13 @@ pub fn noise(seed: u64, length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
     rand::rngs::StdRng::seed_from_u64(seed).fill_bytes(&mut bytes);
     bytes
+}
+
+/// The types that a store keeps, but for `config`.
+fn kinds_of(subject: &dyn Subject) -> impl Iterator<Item = FileType> + use<> {
+    let keeps_records = subject.keeps_records();
+    let kinds = KINDS.into_iter();
+    kinds.filter(move |kind| keeps_records || *kind != FileType::Records)
 }
 
 fn named(kind: FileType, bytes: &[u8]) -> FileName {
@@ -113,7 +127,7 @@ mod behaviours {
 
     pub fn what_is_saved_can_be_read_in_every_way(subject: &dyn Subject) {
         let store = subject.store();
-        for kind in KINDS.into_iter().chain([FileType::Config]) {
+        for kind in kinds_of(subject).chain([FileType::Config]) {
             let bytes = noise(kind as u64, 70_001);
             let name = named(kind, &bytes);
             store.save(name, &bytes).unwrap();
@@ -151,7 +165,7 @@ mod behaviours {
 
     pub fn what_is_not_there_is_not_found(subject: &dyn Subject) {
         let store = subject.store();
-        for kind in KINDS.into_iter().chain([FileType::Config]) {
+        for kind in kinds_of(subject).chain([FileType::Config]) {
             let name = named(kind, b"absent");
             for error in [
                 store.size(name).unwrap_err(),
@@ -169,14 +183,14 @@ mod behaviours {
     }
 
     pub fn an_empty_store_lists_nothing(subject: &dyn Subject) {
-        for kind in KINDS.into_iter().chain([FileType::Config]) {
+        for kind in kinds_of(subject).chain([FileType::Config]) {
             assert_eq!(subject.store().list(kind).unwrap(), []);
         }
     }
 
     pub fn a_listing_tells_names_and_sizes_of_its_type_alone(subject: &dyn Subject) {
         let store = subject.store();
-        for kind in KINDS {
+        for kind in kinds_of(subject) {
             let mut expected = Vec::new();
             for length in 0..20 {
                 let bytes = noise(kind as u64, 3 * length);
@@ -256,14 +270,14 @@ mod behaviours {
     }
 
     pub fn removing_what_is_not_there_succeeds(subject: &dyn Subject) {
-        for kind in KINDS {
+        for kind in kinds_of(subject) {
             subject.store().remove(named(kind, b"absent")).unwrap();
         }
     }
 
     pub fn what_was_removed_can_be_saved_again(subject: &dyn Subject) {
         let store = subject.store();
-        for kind in KINDS {
+        for kind in kinds_of(subject) {
             let name = named(kind, b"again");
             store.save(name, b"again").unwrap();
             store.remove(name).unwrap();

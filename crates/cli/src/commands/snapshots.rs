@@ -5,13 +5,14 @@ use serde::Serialize;
 use strongroom_engine::Session;
 use strongroom_engine::snapshots::{Filter, FoundSnapshot, Snapshots};
 use strongroom_model::Id;
+use strongroom_model::holds::Hold;
 use strongroom_repo::snapshot::{SOURCE_TAG_PREFIX, Summary as BackupSummary};
 
 use crate::context::{Context, Opened};
 use crate::error::{Error, Result};
 use crate::exit::{Exit, MANUAL};
 use crate::output::visible;
-use crate::table::Table;
+use crate::table::{Cell, Table};
 use crate::{memory, words};
 
 /// List the snapshots
@@ -20,6 +21,9 @@ use crate::{memory, words};
 /// A snapshot that no copy can show is named, and the exit status is 3; so it is where a copy
 /// cannot be read, since it may hold snapshots that no other does, and where a newer snapshot of a
 /// source is known here than any copy shows.
+///
+/// What a forget has removed is not listed, wherever it still lies. Where snapshots are held, a column
+/// says so, with the reason.
 ///
 /// Examples:
 ///   strongroom snapshots
@@ -53,8 +57,13 @@ impl Args {
             tags: self.tag,
             paths: self.path,
         };
-        let mut table =
-            Table::headed(&["id", "time", "host", "source", "size", "copies", "paths"]).right(&[4]);
+        let holds = opened.session.removals.holds();
+        let any_held = snapshots.matching(&filter).any(|one| holds.held(one.id).is_some());
+        let mut titles = vec!["id", "time", "host", "source", "size", "copies", "paths"];
+        if any_held {
+            titles.push("held");
+        }
+        let mut table = Table::headed(&titles).right(&[4]);
         let mut count = 0;
         let unseen = memory::records_of(&opened, |records| records.unseen_snapshots(&snapshots));
         let withheld = snapshots.all_withheld(&unseen);
@@ -63,13 +72,14 @@ impl Args {
         }
         for found in snapshots.matching(&filter) {
             count += 1;
-            output.object(&Message::of(found))?;
+            let hold = holds.held(found.id);
+            output.object(&Message::of(found, hold))?;
             let snapshot = &found.snapshot;
             let bytes = snapshot
                 .summary
                 .as_ref()
                 .map(|summary| summary.total_bytes_processed);
-            table.row([
+            let row: [Cell; 7] = [
                 found.id.short().into(),
                 words::local_time(snapshot.time).into(),
                 snapshot.hostname.clone().into(),
@@ -77,7 +87,8 @@ impl Args {
                 bytes.map_or_else(|| "-".to_owned(), words::size).into(),
                 found.copies.join(",").into(),
                 snapshot.paths.join(" ").into(),
-            ]);
+            ];
+            table.row(row.into_iter().chain(any_held.then(|| held(hold).into())));
         }
         if count > 0 {
             output.data(&table.to_string())?;
@@ -93,6 +104,15 @@ impl Args {
         Ok(Exit::of(
             snapshots.problems.is_empty() && withheld.is_empty() && opened.has_all_copies(),
         ))
+    }
+}
+
+/// What is told of a hold in one cell.
+fn held(hold: Option<&Hold>) -> String {
+    match hold {
+        None => String::new(),
+        Some(hold) if hold.why.is_empty() => "held".to_owned(),
+        Some(hold) => format!("held: {}", hold.why),
     }
 }
 
@@ -149,10 +169,11 @@ struct Message<'a> {
     parent: Option<Id>,
     copies: &'a [String],
     summary: Option<&'a BackupSummary>,
+    held: Option<&'a Hold>,
 }
 
 impl<'a> Message<'a> {
-    fn of(found: &'a FoundSnapshot) -> Self {
+    fn of(found: &'a FoundSnapshot, held: Option<&'a Hold>) -> Self {
         let snapshot = &found.snapshot;
         let tags = snapshot.tags.iter().map(String::as_str);
         Self {
@@ -170,6 +191,7 @@ impl<'a> Message<'a> {
             parent: snapshot.parent,
             copies: &found.copies,
             summary: snapshot.summary.as_ref(),
+            held,
         }
     }
 }

@@ -1,11 +1,14 @@
 //! `strongroom sync`, also as the end of a backup.
 
+mod removed;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem::discriminant;
 
 use serde::Serialize;
 use strongroom_engine::CopyState;
 use strongroom_engine::progress::Progress;
+use strongroom_engine::removals::{FinishedCopy, carry, finish_alone};
 use strongroom_engine::session::Locks;
 use strongroom_engine::sync::{
     Decision, SyncOptions, SyncProblem, SyncReport, SyncedCopy, sync_session,
@@ -49,6 +52,11 @@ const ACCEPTED_TOO_MUCH: &str = "if that is more than you removed, somebody else
 /// meant, say --accept-removed once: then what is gone by now is no longer missed. Before that it
 /// tells how many snapshots, index files and packs these are, and names the first; --json names all.
 ///
+/// What a forget or prune has removed is never brought back, whichever copy still has it. A copy that
+/// was away gets the record of it, and what is named there is removed from it: from a locked bucket
+/// when the last lock is over. What another machine has removed is hidden at once and told, and goes
+/// from here on only 7 days later.
+///
 /// A key that a vault holds for an operator to admit is not sent again, and its copy is not behind
 /// where it lists another key. A vault that takes files and logs none of them is an alarm.
 ///
@@ -86,9 +94,11 @@ impl Args {
         let left_out = opened.left_out();
         stores::sweep(&opened);
         memory::try_keys(&mut opened, &context.output);
-        let mut report = {
+        let (mut report, finished) = {
             let monitor = Monitor::start(&context.output);
-            run(&mut opened, wishes, &monitor.progress)?
+            let report = run(&mut opened, wishes, &monitor.progress)?;
+            let finished = finish_removals(&opened, &report, &monitor.progress)?;
+            (report, finished)
         };
         let new = NewFiles {
             brought: brought(&report),
@@ -103,16 +113,31 @@ impl Args {
             false => Ok(()),
         };
         warn_of(output, &report, &left_out);
+        removed::tell(output, &finished)?;
         opened.vaults.tell_pending(output);
-        output.object(&Summary::of(&report, &opened.vaults))?;
+        output.object(&Summary::of(&report, &finished, &opened.vaults))?;
         accepted?;
         if report.was_interrupted {
             let text = "The sync was interrupted; what it brought stays";
             output.warn(text, Some("the rest: strongroom sync"));
             return Ok(Exit::Interrupted);
         }
-        Ok(Exit::of(report.is_complete()))
+        let is_finished = finished.iter().all(|copy| copy.failure.is_none());
+        Ok(Exit::of(report.is_complete() && is_finished))
     }
+}
+
+/// Finishes what records say was removed, on copies where something of it can go.
+fn finish_removals(
+    opened: &Opened,
+    report: &SyncReport,
+    progress: &Progress,
+) -> Result<Vec<FinishedCopy>> {
+    if report.was_interrupted {
+        return Ok(Vec::new());
+    }
+    let (session, environment) = (&opened.session, &opened.environment);
+    Ok(finish_alone(session, environment, progress)?)
 }
 
 /// The copies that got files which they cannot have had, by name: a vault behind one of them has
@@ -178,6 +203,9 @@ pub(crate) fn run(opened: &mut Opened, wishes: Wishes, progress: &Progress) -> R
     };
     let cancel = opened.environment.cancel.clone();
     let report = sync_session(&opened.session, &options, progress, &cancel);
+    for (name, failure) in carry(&opened.session) {
+        tracing::warn!(copy = name, reason = failure.reason, "A copy lacks a record");
+    }
     locks.release();
     memory::written_anew(opened, &report);
     take_over(opened, &report);
@@ -350,7 +378,7 @@ struct Accepting {
 
 /// What came of a sync, as `--json` tells it.
 #[derive(Serialize)]
-struct Summary {
+struct Summary<'a> {
     message_type: &'static str,
     complete: bool,
     copies: Vec<CopySummary>,
@@ -359,6 +387,7 @@ struct Summary {
     diverged: Vec<String>,
     lost: Vec<String>,
     accepted: Vec<String>,
+    removed: Vec<removed::Summary<'a>>,
     alarms: Vec<String>,
     pending_keys: BTreeMap<String, BTreeSet<Id>>,
 }
@@ -376,8 +405,8 @@ struct CopySummary {
     hint: Option<String>,
 }
 
-impl Summary {
-    fn of(report: &SyncReport, vaults: &Vaults) -> Self {
+impl<'a> Summary<'a> {
+    fn of(report: &SyncReport, finished: &'a [FinishedCopy], vaults: &Vaults) -> Self {
         Self {
             message_type: "summary",
             complete: report.is_complete(),
@@ -387,6 +416,7 @@ impl Summary {
             diverged: report.diverged.iter().map(ToString::to_string).collect(),
             lost: report.lost.files.iter().map(ToString::to_string).collect(),
             accepted: report.accepted.iter().map(ToString::to_string).collect(),
+            removed: finished.iter().map(removed::Summary::of).collect(),
             alarms: vaults.alarms(),
             pending_keys: vaults.pending_keys(),
         }

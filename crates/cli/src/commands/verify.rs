@@ -1,6 +1,7 @@
 //! `strongroom verify`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::Serialize;
 use strongroom_engine::CopyStore;
@@ -109,6 +110,7 @@ impl Args {
         }
         if let Some(opened) = &opened {
             options.known_keys = memory::known_keys(opened);
+            options.removals = Arc::clone(&opened.session.removals);
             depth = match self.decode {
                 true => Depth::Decoded(&opened.session.repository),
                 false => Depth::Opened(&opened.session.repository),

@@ -1,9 +1,10 @@
-//! A store that writes index files and snapshots only while our lock on the copy stands.
+//! A store that writes index files, snapshots and records only while our lock on the copy stands.
 //!
 //! A process can sleep longer than a lock lives: the lid of a laptop is closed, another host takes
 //! the lock for dead, prunes, and then the lid opens. What this run listed may be gone by then, so
 //! that an index file or snapshot written now would refer to nothing. So the lock is looked at
-//! right before each of them; packs refer to nothing and are written freely.
+//! right before each of them; packs refer to nothing and are written freely. A record of a removal
+//! was decided upon what was listed, too; and nothing of what it names is removed without our lock.
 
 use std::io::BufRead;
 use std::ops::Range;
@@ -32,15 +33,24 @@ impl GuardedStore {
     }
 
     fn check(&self, name: FileName) -> Result<()> {
-        if !matches!(name.kind(), FileType::Index | FileType::Snapshots) {
-            return Ok(());
+        let refers = matches!(
+            name.kind(),
+            FileType::Index | FileType::Snapshots | FileType::Records
+        );
+        match refers {
+            true => self.check_lock(&format!("let us write {name}")),
+            false => Ok(()),
         }
+    }
+
+    /// Fails where our lock does not stand; `action` is what is refused then, as a verb phrase.
+    fn check_lock(&self, action: &str) -> Result<()> {
         match self.held.standing(&self.copy) {
             Standing::Sound => Ok(()),
             Standing::Unclear(error) => Err(error),
             Standing::Lost(reason) => Err(Error::Denied {
                 location: self.inner.location().to_owned(),
-                action: format!("let us write {name}"),
+                action: action.to_owned(),
                 reason,
             }),
         }
@@ -113,6 +123,10 @@ impl Store for GuardedStore {
     }
 
     fn remove(&self, name: FileName) -> Result<()> {
+        // Packs go after the index files that name them, each of which is looked at.
+        if matches!(name.kind(), FileType::Index | FileType::Snapshots) {
+            self.check_lock(&format!("let us remove {name}"))?;
+        }
         self.inner.remove(name)
     }
 }

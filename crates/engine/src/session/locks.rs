@@ -21,6 +21,7 @@ use jiff::SignedDuration;
 use strongroom_model::Id;
 use strongroom_repo::lock::RENEW_EVERY;
 
+use crate::removals::gather;
 use crate::session::guarded::GuardedStore;
 use crate::session::places::{LockedPlace, Places};
 use crate::session::{
@@ -184,6 +185,8 @@ impl Locks {
             renewers: Some(renewers),
         };
         environment.cancel.check()?;
+        // What somebody removed meanwhile is hidden too.
+        gather(session);
         if session.ready().next().is_none() {
             locks.release();
             return Err(session.no_copy());

@@ -2,14 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use strongroom_repo::repository::read_config;
 use strongroom_repo::{RepoConfig, Repository};
 
 use crate::listing::Listing;
+use crate::removals::{Keeper, gather};
 use crate::session::{
     CopyFailure, CopyFailureKind, CopyState, CopyStore, Looking, Password, ReadyCopy, Session,
     SessionCopy, chain, no_copy,
 };
+use crate::state::StateFolder;
 use crate::{Error, Result};
 
 /// What a first look at a copy brought.
@@ -34,10 +37,38 @@ struct Opened {
 /// The key is opened from the first copy where that succeeds; a copy whose `config` is damaged or
 /// missing beside other files is used and marked, since `sync` can mend it.
 ///
+/// What the records of the copies name is not in any listing. Of none it is known that this machine
+/// wrote it.
+///
 /// # Errors
 /// Where no copy can be used: [`Error::Repo`] with the wrong password or no repository,
 /// [`Error::NoCopy`] else; [`Error::Interrupted`].
 pub fn open(copies: &[CopyStore], password: &[u8], looking: &Looking) -> Result<Session> {
+    let mut session = open_unread(copies, password, looking)?;
+    gather(&mut session);
+    Ok(session)
+}
+
+/// The same, where the records of the state folder count too, and new ones are kept there.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_remembering(
+    copies: &[CopyStore],
+    password: &[u8],
+    looking: &Looking,
+    state: &StateFolder,
+    now: Timestamp,
+) -> Result<Session> {
+    let mut session = open_unread(copies, password, looking)?;
+    let state = state.repository(session.id());
+    session.keeper = Some(Keeper { state, now });
+    gather(&mut session);
+    Ok(session)
+}
+
+/// A session whose records are not read yet.
+fn open_unread(copies: &[CopyStore], password: &[u8], looking: &Looking) -> Result<Session> {
     let (looks, opened) = std::thread::scope(|scope| {
         let opener = scope.spawn(|| open_first(copies, password, looking));
         let looks = looking.at_each(copies, look_at);
@@ -160,6 +191,7 @@ fn compare_config(repository: &Repository, look: Look) -> CopyState {
     }
     CopyState::Ready(Box::new(ReadyCopy {
         listing: look.listing,
+        removed: Vec::new(),
         config_is_right,
         doubts: BTreeSet::new(),
     }))

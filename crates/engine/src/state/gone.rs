@@ -64,7 +64,9 @@ impl FileNames {
             FileType::Data => &self.data,
             FileType::Index => &self.index,
             FileType::Snapshots => &self.snapshots,
-            FileType::Config | FileType::Keys | FileType::Locks => return false,
+            FileType::Config | FileType::Keys | FileType::Locks | FileType::Records => {
+                return false;
+            }
         };
         name.id().is_some_and(|id| ids.contains(&id))
     }
@@ -102,7 +104,9 @@ impl FileNames {
             FileType::Data => &mut self.data,
             FileType::Index => &mut self.index,
             FileType::Snapshots => &mut self.snapshots,
-            FileType::Config | FileType::Keys | FileType::Locks => return None,
+            FileType::Config | FileType::Keys | FileType::Locks | FileType::Records => {
+                return None;
+            }
         };
         Some((ids, name.id()?))
     }

@@ -261,7 +261,7 @@ impl RepositoryState {
     }
 
     /// Changes a record, and writes it where that made a difference.
-    fn update<T>(&self, path: &Path, change: impl FnOnce(&mut T)) -> Result<()>
+    pub(super) fn update<T>(&self, path: &Path, change: impl FnOnce(&mut T)) -> Result<()>
     where
         T: Clone + Default + PartialEq + DeserializeOwned + Serialize,
     {

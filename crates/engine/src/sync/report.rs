@@ -319,7 +319,7 @@ fn lost_hint(kind: FileType) -> String {
         }
         FileType::Index => "; otherwise a stock restic can make it anew from the packs",
         FileType::Snapshots => "; otherwise this snapshot is lost",
-        FileType::Config | FileType::Keys | FileType::Locks => "",
+        FileType::Config | FileType::Keys | FileType::Locks | FileType::Records => "",
     };
     let page = match rest.is_empty() {
         true => "",

@@ -151,7 +151,7 @@ fn find_missing(
     if lacking.is_empty() && !any_absent {
         return Ok(());
     }
-    let now = list_again(scanned, looking)?;
+    let now = list_again(scanned, options, looking)?;
     let holds = |listing: &Listing, name: &FileName| listing.holds(*name);
     let unsound: Vec<HashSet<FileName>> = scanned
         .iter()
@@ -231,7 +231,11 @@ fn find_missing(
 ///
 /// # Errors
 /// Where the user interrupts.
-fn list_again(scanned: &mut [Scanned], looking: &Looking) -> Result<Vec<Option<Listing>>> {
+fn list_again(
+    scanned: &mut [Scanned],
+    options: &VerifyOptions,
+    looking: &Looking,
+) -> Result<Vec<Option<Listing>>> {
     let readable = scanned.iter().filter(|copy| copy.failure.is_none());
     let readable: Vec<_> = readable.map(|copy| copy.copy.clone()).collect();
     let mut listed = looking.at_each(&readable, list).into_iter();
@@ -244,7 +248,10 @@ fn list_again(scanned: &mut [Scanned], looking: &Looking) -> Result<Vec<Option<L
         };
         now.push(match listed {
             None => None,
-            Some(Ok(listing)) => Some(listing),
+            Some(Ok(mut listing)) => {
+                listing.take_removed(&options.removals);
+                Some(listing)
+            }
             Some(Err(failure)) => {
                 copy.failure = Some(failure);
                 copy.covered = false;

@@ -3,13 +3,16 @@
 //! A right name proves only that nobody changed the bytes since they were named: whoever may
 //! write may name junk. What proves more is that it decodes, for which most types need the key.
 
-use strongroom_model::FileType;
+use strongroom_model::{FileType, Id};
 use strongroom_repo::crypto::OVERHEAD_BYTES;
 use strongroom_repo::index::IndexFile;
 use strongroom_repo::key::{KeyFile, MAX_KEY_FILE_BYTES};
 use strongroom_repo::lock::Lock;
+use strongroom_repo::record::Record;
 use strongroom_repo::{Key, Snapshot, pack};
 use strongroom_store::read_limit_bytes;
+
+use crate::session::chain;
 
 /// The most bytes of a pack that no index file names: 128 MiB, to which restic and this program let
 /// packs grow, and the blob that fills it.
@@ -37,6 +40,10 @@ pub(crate) fn decode(kind: FileType, bytes: &[u8], key: &Key) -> Result<Content,
         FileType::Index => Content::Index(IndexFile::open(key, bytes.to_vec())?),
         FileType::Snapshots => Content::Snapshot(Box::new(Snapshot::open(key, bytes.to_vec())?)),
         FileType::Locks => Lock::open(key, bytes.to_vec()).map(|_| Content::Opaque)?,
+        FileType::Records => {
+            let record = Record::open(Id::of(bytes), bytes.to_vec(), key);
+            record.map(|_| Content::Opaque).map_err(|error| chain(&error))?
+        }
         // Whether some password opens a key is not known.
         FileType::Keys | FileType::Config => Content::Opaque,
     })

@@ -15,6 +15,7 @@ mod hosts;
 mod locks;
 mod looks;
 mod prune;
+mod removals;
 mod renewals;
 mod requests;
 mod restore;

@@ -87,6 +87,7 @@ mod tests {
             FileType::Index,
             FileType::Keys,
             FileType::Locks,
+            FileType::Records,
             FileType::Snapshots,
         ];
         let named = kinds.map(|kind| FileName::new(kind, Id::of(BYTES)));

@@ -144,7 +144,7 @@ pub(super) fn is_key(key: &str) -> bool {
         let (kind, id) = name.rsplit_once('/')?;
         id.parse::<Id>().ok()?;
         let (repository, kind) = kind.rsplit_once('/')?;
-        FileType::SYNCED
+        FileType::STORED
             .into_iter()
             .chain([FileType::Locks])
             .any(|known| known.folder() == kind)
@@ -170,7 +170,7 @@ mod tests {
         })
         .unwrap();
         let id = Id::of(b"");
-        for kind in FileType::SYNCED
+        for kind in FileType::STORED
             .into_iter()
             .chain([FileType::Config, FileType::Locks])
         {

@@ -53,13 +53,14 @@ impl Layout {
 mod tests {
     use super::*;
 
-    const KINDS: [FileType; 6] = [
+    const KINDS: [FileType; 7] = [
         FileType::Config,
         FileType::Keys,
         FileType::Data,
         FileType::Index,
         FileType::Snapshots,
         FileType::Locks,
+        FileType::Records,
     ];
 
     #[test]
@@ -70,6 +71,7 @@ mod tests {
         assert_eq!(key(FileType::Config), "config");
         assert_eq!(key(FileType::Data), format!("data/e3/{id}"));
         assert_eq!(key(FileType::Locks), format!("locks/{id}"));
+        assert_eq!(key(FileType::Records), format!("strongroom/{id}"));
         let below = Layout::new("acme/repos/".to_owned());
         let pack = FileName::new(FileType::Data, id);
         assert_eq!(below.key(pack), format!("acme/repos/data/e3/{id}"));

@@ -367,6 +367,11 @@ impl Versions for S3Store {
             }),
         }
     }
+
+    fn remove_version(&self, version: &FileVersion) -> Result<()> {
+        let object = self.object(version.name);
+        object.remove_version(version.version.as_str())
+    }
 }
 
 impl fmt::Debug for S3Lock {

@@ -230,9 +230,11 @@ fn what_is_removed_or_overwritten_is_there_all_the_same(store: &S3Store) {
     let lock = locks.lock_of(name, Some(&right.version)).unwrap();
     assert!(lock.holds(now() + DAY), "{lock:?}");
 
-    // Bytes are never taken for a marker.
-    let error = store.remove_marker(right).unwrap_err();
-    assert!(matches!(error, Error::Denied { .. }), "{error:?}");
+    // Bytes are never taken for a marker, and while they are locked nobody removes them.
+    for error in [store.remove_marker(right), store.remove_version(right)] {
+        let error = error.unwrap_err();
+        assert!(matches!(error, Error::Denied { .. }), "{error:?}");
+    }
     store.remove_marker(marker).unwrap();
     store.remove_marker(marker).unwrap();
     assert_eq!(store.read(name).unwrap(), b"junk");

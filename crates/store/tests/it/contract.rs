@@ -132,6 +132,10 @@ impl Subject for Rest {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, bytes).unwrap();
     }
+
+    fn keeps_records(&self) -> bool {
+        false
+    }
 }
 
 mod local_store {

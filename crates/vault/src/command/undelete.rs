@@ -63,7 +63,7 @@ impl Args {
 /// The name of a file with a hash name.
 fn parse_file(text: &str) -> std::result::Result<FileName, String> {
     let name = text.split_once('/').and_then(|(folder, id)| {
-        let mut kinds = FileType::SYNCED.into_iter();
+        let mut kinds = FileType::STORED.into_iter();
         let kind = kinds.find(|kind| kind.folder() == folder)?;
         Some(FileName::new(kind, id.parse().ok()?))
     });

@@ -25,12 +25,7 @@ const YOUNG_S: u64 = 3_600;
 const PASSING: &str = ".tmp-";
 
 /// The folders of a repository with hash names.
-const FOLDERS: [FileType; 4] = [
-    FileType::Keys,
-    FileType::Data,
-    FileType::Index,
-    FileType::Snapshots,
-];
+const FOLDERS: [FileType; 5] = FileType::STORED;
 
 /// What a walk through the files has found.
 #[derive(Debug, Default)]

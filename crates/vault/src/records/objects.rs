@@ -74,6 +74,7 @@ pub(crate) const fn number_of(kind: FileType) -> i64 {
         FileType::Index => 3,
         FileType::Snapshots => 4,
         FileType::Locks => 5,
+        FileType::Records => 6,
     }
 }
 
@@ -90,6 +91,7 @@ pub(super) fn type_of(number: i64) -> Result<FileType> {
         FileType::Data,
         FileType::Index,
         FileType::Snapshots,
+        FileType::Records,
     ]
     .into_iter()
     .find(|kind| number_of(*kind) == number)

@@ -123,7 +123,7 @@ impl Vault {
             FileType::Config | FileType::Keys | FileType::Locks => {
                 (self.repository(path)?, Into::Memory(Vec::new()))
             }
-            FileType::Data | FileType::Index | FileType::Snapshots => {
+            FileType::Data | FileType::Index | FileType::Snapshots | FileType::Records => {
                 let room = self.take_room(path, principal.token, length_bytes)?;
                 let foreseen = self.foresee(principal, path, name, &room)?;
                 let body = self.body_key(path, name, foreseen.generation);
@@ -153,7 +153,9 @@ impl Vault {
         match kind {
             FileType::Config | FileType::Keys => SMALL_LIMIT_BYTES,
             FileType::Locks => super::lock::LARGEST_BYTES,
-            FileType::Index | FileType::Snapshots => most.min(INDEX_LIMIT_BYTES),
+            FileType::Index | FileType::Snapshots | FileType::Records => {
+                most.min(INDEX_LIMIT_BYTES)
+            }
             FileType::Data => most,
         }
     }

@@ -21,6 +21,7 @@ fn session(hand_made: &HandMade, places: &[Place]) -> Session {
         copy.is_local = number == 0;
         let ready = ReadyCopy {
             doubts: BTreeSet::new(),
+            removed: Vec::new(),
             listing: Listing::read(copy.store.as_ref()).unwrap(),
             config_is_right: true,
         };

@@ -190,6 +190,7 @@ fn hand_made_session(hand_made: &HandMade) -> Session {
         let config_is_right = true;
         let ready = ReadyCopy {
             doubts: BTreeSet::new(),
+            removed: Vec::new(),
             listing,
             config_is_right,
         };

@@ -183,7 +183,7 @@ pub(super) fn maybe_file(request: &Request, name: &str) -> Result<Option<FileNam
 /// [`Error::Malformed`].
 pub(super) fn file(text: &str) -> Result<FileName> {
     let name = text.split_once('/').and_then(|(folder, id)| {
-        let kind = FileType::SYNCED
+        let kind = FileType::STORED
             .into_iter()
             .find(|kind| kind.folder() == folder)?;
         Some(FileName::new(kind, id.parse().ok()?))

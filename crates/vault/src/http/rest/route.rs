@@ -6,11 +6,12 @@ use percent_encoding::percent_decode_str;
 use strongroom_model::{FileName, FileType, Id, RepositoryPath};
 
 /// The types that have a folder.
-const FOLDERS: [FileType; 5] = [
+const FOLDERS: [FileType; 6] = [
     FileType::Data,
     FileType::Index,
     FileType::Keys,
     FileType::Locks,
+    FileType::Records,
     FileType::Snapshots,
 ];
 
@@ -125,6 +126,10 @@ mod tests {
             assert_eq!(route(&format!("/{repository}/data/{ID}")), of(file));
             let list = of(Target::List(FileType::Index));
             assert_eq!(route(&format!("/{repository}/index/")), list);
+            let records = of(Target::List(FileType::Records));
+            assert_eq!(route(&format!("/{repository}/strongroom/")), records);
+            let record = of(Target::File(FileName::new(FileType::Records, id)));
+            assert_eq!(route(&format!("/{repository}/strongroom/{ID}")), record);
             let config = of(Target::File(FileName::CONFIG));
             assert_eq!(route(&format!("/{repository}/config")), config);
         }
@@ -181,6 +186,7 @@ mod tests {
             "/acme%2fb/config",
             "/acme/%2e%2e/config",
             "/data/",
+            "/strongroom/",
             "/config",
             "/acme/keys/config",
             "/acme/data/data/",

@@ -90,6 +90,7 @@ pub(super) fn publisher(scene: &Scene) -> Publisher {
 /// All that a vault does wherever it keeps what it has.
 pub(super) const EVERYWHERE: &[fn()] = &[
     life::what_is_put_is_there_and_putting_it_again_is_the_same,
+    life::records_are_kept_as_snapshots_are_and_no_record_is_lost_to_who_deletes_it,
     life::bytes_that_are_not_what_their_name_says_leave_nothing,
     life::an_upload_that_stops_leaves_nothing,
     life::a_post_that_began_before_a_deletion_does_not_take_it_back,

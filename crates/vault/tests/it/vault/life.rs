@@ -26,6 +26,34 @@ pub(crate) fn what_is_put_is_there_and_putting_it_again_is_the_same() {
 }
 
 #[test]
+pub(crate) fn records_are_kept_as_snapshots_are_and_no_record_is_lost_to_who_deletes_it() {
+    let scene = Scene::new();
+    let (append, maintain) = (scene.token(Right::Append), scene.token(Right::Maintain));
+    scene.init(&append);
+    let record = scene.put(&append, FileType::Records, b"a record").unwrap();
+    // Unlike a key it waits for nobody.
+    assert_eq!(scene.list(&append, View::Now, FileType::Records), [record]);
+    assert_eq!(scene.list(&append, View::Now, FileType::Snapshots), []);
+    assert_eq!(scene.read(&append, View::Now, record).unwrap(), b"a record");
+    let other = FileName::new(FileType::Records, Id::of(b"other"));
+    assert!(scene.put_as(&append, other, b"these").is_err());
+
+    let refused = scene.vault.remove(&append, &repository(), record);
+    assert!(
+        matches!(refused, Err(Error::Forbidden { .. })),
+        "{refused:?}"
+    );
+    scene.vault.remove(&maintain, &repository(), record).unwrap();
+    assert_eq!(scene.list(&append, View::Now, FileType::Records), []);
+    let undeleted = scene.vault.undelete_one(&repository(), record).unwrap();
+    assert!(undeleted);
+    assert_eq!(scene.read(&append, View::Now, record).unwrap(), b"a record");
+    let scene = scene.reopened();
+    assert_eq!(scene.list(&append, View::Now, FileType::Records), [record]);
+    assert!(scene.vault.tallies_agree().unwrap());
+}
+
+#[test]
 pub(crate) fn bytes_that_are_not_what_their_name_says_leave_nothing() {
     let scene = Scene::new();
     let append = scene.token(Right::Append);

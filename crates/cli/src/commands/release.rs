@@ -1,0 +1,67 @@
+//! `strongroom release`.
+
+use strongroom_engine::{Error as EngineError, holds};
+use strongroom_model::Id;
+
+use crate::commands::hold::tell;
+use crate::commands::snapshots::{load, resolve};
+use crate::context::{Context, Opened};
+use crate::error::Result;
+use crate::exit::{Exit, MANUAL};
+
+/// Hold a snapshot no longer
+///
+/// From now on the plan decides about the snapshot again. That counts for this machine: another one
+/// that holds the snapshot in its own list holds it until it is released there.
+///
+/// Examples:
+///   strongroom release 3f1c2d4e
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment, after_long_help = MANUAL)]
+pub(crate) struct Args {
+    /// The snapshot: `latest`, `latest:SOURCE`, its id, or the first digits of it
+    snapshot: String,
+}
+
+/// The fewest digits of an id that are taken for a prefix: fewer are more likely a slip.
+const LEAST_PREFIX: usize = 2;
+
+impl Args {
+    pub(crate) fn run(self, context: &Context) -> Result<Exit> {
+        let mut opened = context.open()?;
+        let snapshot = self.find(context, &opened)?;
+        let now = (opened.environment.clock)();
+        let memory = opened.memory();
+        let released = holds::release(&mut opened.session, &memory, snapshot, now)?;
+        let output = &context.output;
+        let text = match &released {
+            Some(_) => format!("Snapshot {} is held no longer\n", snapshot.short()),
+            None => format!("Snapshot {} was not held\n", snapshot.short()),
+        };
+        output.result(&text)?;
+        tell(output, snapshot, false, released.as_ref())
+    }
+
+    /// Whatever is held can be released, be it listed or not.
+    fn find(&self, context: &Context, opened: &Opened) -> Result<Id> {
+        let wanted = self.snapshot.to_ascii_lowercase();
+        let held = opened.session.removals.holds().iter();
+        let fits: Vec<Id> = held
+            .map(|(id, _)| id)
+            .filter(|id| wanted.len() >= LEAST_PREFIX && id.to_string().starts_with(&wanted))
+            .collect();
+        match fits.as_slice() {
+            [one] => Ok(*one),
+            [] => {
+                let snapshots = load(context, &opened.session)?;
+                let usage = "strongroom release ID";
+                Ok(resolve(opened, &snapshots, &self.snapshot, usage)?.id)
+            }
+            _ => Err(EngineError::AmbiguousSnapshot {
+                prefix: wanted,
+                ids: fits,
+            }
+            .into()),
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! What became of removed files that still lay on some copy, told to people and to programs.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use strongroom_engine::removals::FinishedCopy;
+
+use crate::error::Result;
+use crate::output::{Output, visible};
+use crate::words::{count, local_time, size};
+
+/// Tells what was finished, what waits, and what could not be.
+pub(crate) fn tell(output: &Output, finished: &[FinishedCopy]) -> Result<()> {
+    for copy in finished {
+        output.result(&format!("{}\n", line(copy)))?;
+        if let Some(failure) = &copy.failure {
+            let text = visible(&format!("{}: {}", copy.name, failure.reason));
+            output.warn(&text, failure.hint.as_deref());
+        }
+    }
+    Ok(())
+}
+
+/// "offsite: 12 removed files are gone, 41 MB freed; 3 stay for now, until 2026-12-29 10:00:00".
+fn line(copy: &FinishedCopy) -> String {
+    let gone = count(copy.removed, "removed file is", "removed files are");
+    let mut line = format!("{}: {gone} gone, {} freed", copy.name, size(copy.freed_bytes));
+    if copy.waiting > 0 {
+        let stay = count(copy.waiting, "stays", "stay");
+        line.push_str(&format!("; {stay} for now ({})", size(copy.waiting_bytes)));
+        if let Some(until) = waits_until(copy) {
+            line.push_str(&format!(", until {}", local_time(until)));
+        }
+    }
+    line
+}
+
+/// Where a date is beyond all calendars, there is none.
+fn waits_until(copy: &FinishedCopy) -> Option<Timestamp> {
+    Timestamp::try_from(copy.waits_until?).ok()
+}
+
+/// The same, as `--json` tells it.
+#[derive(Debug, Serialize)]
+pub(crate) struct Summary<'a> {
+    name: &'a str,
+    removed: u64,
+    freed_bytes: u64,
+    waiting: u64,
+    waiting_bytes: u64,
+    waits_until: Option<Timestamp>,
+    reason: Option<&'a str>,
+    hint: Option<&'a str>,
+}
+
+impl<'a> Summary<'a> {
+    pub(crate) fn of(copy: &'a FinishedCopy) -> Self {
+        let failure = copy.failure.as_ref();
+        Self {
+            name: &copy.name,
+            removed: copy.removed,
+            freed_bytes: copy.freed_bytes,
+            waiting: copy.waiting,
+            waiting_bytes: copy.waiting_bytes,
+            waits_until: waits_until(copy),
+            reason: failure.map(|failure| failure.reason.as_str()),
+            hint: failure.and_then(|failure| failure.hint.as_deref()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+
+    #[test]
+    fn what_waits_is_told_beside_what_is_gone() {
+        let mut copy = FinishedCopy {
+            name: "offsite".to_owned(),
+            removed: 1,
+            freed_bytes: 2_000_000,
+            ..FinishedCopy::default()
+        };
+        assert_eq!(line(&copy), "offsite: 1 removed file is gone, 2 MB freed");
+        copy.waiting = 1234;
+        copy.waits_until = Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 30));
+        let told = line(&copy);
+        assert!(told.contains("1,234 stay for now"), "{told}");
+        assert!(told.contains(", until 2004-01-"), "{told}");
+        let summary = serde_json::to_value(Summary::of(&copy)).unwrap();
+        assert_eq!(summary["waits_until"], "2004-01-10T13:37:04Z");
+        assert_eq!(summary["reason"], serde_json::Value::Null);
+    }
+}

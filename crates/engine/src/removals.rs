@@ -1,0 +1,411 @@
+//! Removals: what records say was removed on purpose, so that nothing brings it back.
+//!
+//! Who removes writes a record first, to the state folder and to every copy, and then removes; who
+//! comes next finishes what a record names. What a record names that counts is in no listing of a
+//! session, wherever it still lies: so lead, sync, verify, restore and status see the repository
+//! without it, and [`finish`] alone looks at what is left.
+//!
+//! The life of a removal:
+//! ```text
+//! decided ──▶ record in the state folder ──▶ record on every copy that takes one ──▶ hidden
+//!    hidden ──▶ finished on a folder, a vault, an unlocked bucket       at once
+//!           ──▶ finished on a locked bucket                            when the last lock is over
+//!           ──▶ finished on a copy that was away                       when it is back
+//!           ──▶ finished by a machine that did not write the record    7 days after it saw it first
+//!    hidden ──▶ annulled, or a snapshot of it is held ──▶ seen again; sync brings what is left
+//! ```
+//! Ids never come back, since the nonces in what they name are random: a record counts for ever.
+//!
+//! What can go wrong: whoever has the repository's key can write records of his own, and production
+//! has that key.
+//!
+//! | he writes | then |
+//! |---|---|
+//! | a removal of everything | it is hidden here and nothing is lost: this machine did not write the record, tells of it in every run, and removes nothing of what it names for 7 days. `forget --annul` takes it back |
+//! | a removal of what is held | it does not count |
+//! | a removal of packs that snapshots need of which it does not know | they stay where such a snapshot lies; told |
+//! | an annulment | what was removed comes back from where it still lies: that costs space |
+//! | holds | they are held: that costs space. No release, and nothing that is admitted, is taken over |
+//! | records of a newer version, or a list of holds that is damaged here | nothing is removed until somebody has seen to it |
+//! | junk, or records without end | what does not open is told and passed over, and so is what is beyond 10,000 records, 256 MiB or four million names; those of this machine lie in the state folder and come first |
+
+mod alone;
+mod carry;
+mod finish;
+mod locked;
+mod publish;
+mod reading;
+mod telling;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use strongroom_model::{FileEntry, FileName, FileType, Holds, Id};
+use strongroom_repo::record::{Annulment, Record, Removal};
+
+use crate::session::{ReadyCopy, RemovedFile};
+use crate::{Error, Listing, Result};
+
+pub use alone::finish_alone;
+pub use carry::carry;
+pub use finish::{FinishedCopy, finish};
+pub(crate) use publish::write;
+pub use publish::{Published, annul, publish};
+pub(crate) use reading::{Keeper, gather};
+pub use telling::Telling;
+
+/// How long a record that this machine did not write only hides: long enough for somebody to see
+/// what it hides and to take it back.
+const OTHERS_WAIT: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// The most records that are read from copies in one session.
+const MOST_RECORDS: usize = 10_000;
+
+/// The most bytes of records that are read from copies in one session.
+const MOST_BYTES: u64 = 256 << 20;
+
+/// The most files that all records of others name together; 80 bytes of memory each.
+const MOST_IDS: usize = 4_000_000;
+
+/// The fewest digits of an id that are taken for a prefix, as with snapshots.
+const LEAST_PREFIX: usize = 2;
+
+/// What records say of a repository: those of the state folder and of every copy that was listed.
+#[derive(Debug, Default)]
+pub struct Removals {
+    found: Found,
+    /// What is held, by the list of this machine and those of the copies.
+    holds: Holds,
+    /// All that records name that count.
+    named: Named,
+    /// What of that may be removed by now.
+    due: Named,
+    tellings: Vec<Telling>,
+}
+
+/// The sound records, and what was found out on the way.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Found {
+    removals: BTreeMap<Id, Known>,
+    annulments: BTreeMap<Id, Annulment>,
+    /// The lists of the copies.
+    holds: BTreeMap<Id, Holds>,
+    /// The list of this machine.
+    own_holds: Option<Holds>,
+    /// Files that need not be read again in this session: junk, what a newer version wrote, what is
+    /// too much.
+    passed_over: BTreeSet<Id>,
+    /// Why nothing may be removed.
+    stop: Option<String>,
+    /// What was found wrong while they were read.
+    problems: Vec<Telling>,
+    /// How many files the records of others name.
+    ids_of_others: usize,
+    /// When they were gathered; `None` without a state folder.
+    now: Option<Timestamp>,
+}
+
+/// A removal, and where it comes from.
+#[derive(Debug, Clone)]
+pub(crate) struct Known {
+    removal: Arc<Removal>,
+    /// Whether this machine wrote it.
+    is_ours: bool,
+    /// When this machine first saw it; `None` where it has no state folder.
+    seen: Option<Timestamp>,
+}
+
+/// Names of files, each type sorted.
+#[derive(Debug, Default)]
+struct Named {
+    snapshots: Vec<Id>,
+    index: Vec<Id>,
+    data: Vec<Id>,
+}
+
+/// Whether a removal counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Counts,
+    /// Somebody took it back.
+    Annulled,
+    /// This snapshot of it is held.
+    Held(Id),
+}
+
+impl Removals {
+    /// What follows from records.
+    pub(crate) fn of(found: Found) -> Self {
+        let mut removals = Self {
+            found,
+            ..Self::default()
+        };
+        let mut holds = removals.found.own_holds.clone().unwrap_or_default();
+        removals.join_holds(&mut holds);
+        removals.holds = holds;
+        let counting = removals.counting().map(|(_, known)| &*known.removal);
+        removals.named = Named::of(counting);
+        let due = removals.counting().filter(|(_, known)| removals.is_due(known));
+        removals.due = Named::of(due.map(|(_, known)| &*known.removal));
+        removals.tellings = removals.tell();
+        removals
+    }
+
+    /// Whether a record that counts names a file.
+    pub fn names(&self, name: FileName) -> bool {
+        self.named.contains(name)
+    }
+
+    /// The removals that count, by their records.
+    pub fn records(&self) -> impl Iterator<Item = (Id, &Removal)> + '_ {
+        self.counting().map(|(id, known)| (id, &*known.removal))
+    }
+
+    /// What is held, by the list of this machine and those of the copies, as of when the session was
+    /// opened.
+    pub const fn holds(&self) -> &Holds {
+        &self.holds
+    }
+
+    /// What a person has to know of records.
+    pub fn tellings(&self) -> &[Telling] {
+        &self.tellings
+    }
+
+    /// The record of a removal that is meant by its id or the first digits of it, whether it counts
+    /// or not.
+    ///
+    /// # Errors
+    /// [`Error::NoRecord`].
+    pub fn resolve(&self, wanted: &str) -> Result<Id> {
+        let none = |wanted: String| Error::NoRecord { wanted };
+        let wanted = wanted.to_ascii_lowercase();
+        if wanted.len() < LEAST_PREFIX {
+            return Err(none(wanted));
+        }
+        let known = self.found.removals.keys();
+        let fits: Vec<Id> = known
+            .filter(|id| id.to_string().starts_with(&wanted))
+            .copied()
+            .collect();
+        match fits.as_slice() {
+            [one] => Ok(*one),
+            [] => Err(none(wanted)),
+            several => {
+                let ids: Vec<_> = several.iter().map(Id::short).collect();
+                Err(none(format!("{wanted}: it fits {}", ids.join(", "))))
+            }
+        }
+    }
+
+    /// Holds what the copies hold besides, but for what was released since.
+    pub(crate) fn join_holds(&self, holds: &mut Holds) {
+        let of_copies = self.found.holds.values();
+        of_copies.for_each(|other| holds.join(other));
+    }
+
+    /// Why nothing may be removed, whatever records say.
+    pub(crate) fn stop(&self) -> Option<&str> {
+        self.found.stop.as_deref()
+    }
+
+    /// Every sound record, of whatever kind.
+    pub(crate) fn all_records(&self) -> impl Iterator<Item = Id> + '_ {
+        let found = &self.found;
+        let annulments = found.annulments.keys();
+        let records = found.removals.keys().chain(annulments);
+        records.chain(found.holds.keys()).copied()
+    }
+
+    /// Whether a file may be removed by now.
+    fn may_go(&self, name: FileName) -> bool {
+        self.due.contains(name)
+    }
+
+    /// Until when the removal of a file waits for somebody to take it back.
+    fn waits_until(&self, name: FileName) -> Option<Timestamp> {
+        let naming = self
+            .counting()
+            .filter(|(_, known)| known.removal.names(name));
+        naming.filter_map(|(_, known)| known.due_from()).min()
+    }
+
+    /// The removals that count and may be carried out by now.
+    fn due(&self) -> impl Iterator<Item = &Removal> + '_ {
+        let due = self.counting().filter(move |(_, known)| self.is_due(known));
+        due.map(|(_, known)| &*known.removal)
+    }
+
+    fn counting(&self) -> impl Iterator<Item = (Id, &Known)> + '_ {
+        let all = self.found.removals.iter();
+        all.filter(move |(id, known)| self.standing(**id, &known.removal) == Standing::Counts)
+            .map(|(id, known)| (*id, known))
+    }
+
+    fn standing(&self, record: Id, removal: &Removal) -> Standing {
+        let mut annulments = self.found.annulments.values();
+        if annulments.any(|annulment| annulment.record == record) {
+            return Standing::Annulled;
+        }
+        let mut held = self.holds.iter().map(|(snapshot, _)| snapshot);
+        match held.find(|snapshot| removal.snapshots.contains(snapshot)) {
+            Some(snapshot) => Standing::Held(snapshot),
+            None => Standing::Counts,
+        }
+    }
+
+    fn is_due(&self, known: &Known) -> bool {
+        let due_from = known.due_from();
+        known.is_ours || due_from.is_some_and(|from| self.found.now.is_some_and(|now| now >= from))
+    }
+
+    fn tell(&self) -> Vec<Telling> {
+        let mut tellings = self.found.problems.clone();
+        if let Some(reason) = &self.found.stop {
+            let reason = reason.clone();
+            tellings.push(Telling::Stopped { reason });
+        }
+        for (id, known) in &self.found.removals {
+            match self.standing(*id, &known.removal) {
+                Standing::Counts if !self.is_due(known) => tellings.push(Telling::Foreign {
+                    record: *id,
+                    host: known.removal.host.clone(),
+                    at: known.removal.at,
+                    snapshots: known.removal.snapshots.len(),
+                    others: known.removal.len() - known.removal.snapshots.len(),
+                    due_from: known.due_from(),
+                }),
+                Standing::Held(snapshot) => tellings.push(Telling::Held {
+                    record: *id,
+                    snapshot,
+                }),
+                Standing::Counts | Standing::Annulled => {}
+            }
+        }
+        tellings
+    }
+}
+
+impl Found {
+    /// Takes a record; false where others name too much already.
+    fn add(&mut self, id: Id, record: Record, is_ours: bool, seen: Option<Timestamp>) -> bool {
+        match record {
+            Record::Removal(removal) => {
+                let ids = removal.len().saturating_add(removal.stays.len());
+                let total = self.ids_of_others.saturating_add(ids);
+                if !is_ours && total > MOST_IDS {
+                    return false;
+                }
+                if !is_ours {
+                    self.ids_of_others = total;
+                }
+                let removal = Arc::new(removal);
+                let known = Known {
+                    removal,
+                    is_ours,
+                    seen,
+                };
+                self.removals.insert(id, known);
+            }
+            Record::Holds(holds) => {
+                self.holds.insert(id, holds);
+            }
+            Record::Annulment(annulment) => {
+                self.annulments.insert(id, annulment);
+            }
+        }
+        true
+    }
+
+    /// Whether a file need not be read.
+    fn knows(&self, id: Id) -> bool {
+        self.removals.contains_key(&id)
+            || self.annulments.contains_key(&id)
+            || self.holds.contains_key(&id)
+            || self.passed_over.contains(&id)
+    }
+}
+
+impl Known {
+    /// From when on it may be carried out by a machine that did not write it.
+    fn due_from(&self) -> Option<Timestamp> {
+        let seen = self.seen.filter(|_| !self.is_ours)?;
+        Some(seen.saturating_add(OTHERS_WAIT).unwrap_or(Timestamp::MAX))
+    }
+}
+
+impl Named {
+    fn of<'r>(removals: impl Iterator<Item = &'r Removal>) -> Self {
+        let mut named = Self::default();
+        for removal in removals {
+            named.snapshots.extend(&removal.snapshots);
+            named.index.extend(&removal.index);
+            named.data.extend(&removal.data);
+        }
+        for ids in [&mut named.snapshots, &mut named.index, &mut named.data] {
+            ids.sort_unstable();
+            ids.dedup();
+        }
+        named
+    }
+
+    fn contains(&self, name: FileName) -> bool {
+        let id = name.id();
+        id.is_some_and(|id| self.of_kind(name.kind()).binary_search(&id).is_ok())
+    }
+
+    fn of_kind(&self, kind: FileType) -> &[Id] {
+        match kind {
+            FileType::Snapshots => &self.snapshots,
+            FileType::Index => &self.index,
+            FileType::Data => &self.data,
+            FileType::Config | FileType::Keys | FileType::Locks | FileType::Records => &[],
+        }
+    }
+}
+
+/// The types of which files are removed, in the order in which they go: nothing may be left that
+/// refers to what is gone.
+const KINDS: [FileType; 3] = [FileType::Snapshots, FileType::Index, FileType::Data];
+
+impl Listing {
+    /// Takes out what records name that count, and returns it.
+    pub(crate) fn take_removed(&mut self, removals: &Removals) -> Vec<RemovedFile> {
+        let mut removed = Vec::new();
+        for kind in KINDS {
+            let named = removals.named.of_kind(kind);
+            if let Some(files) = self.of_mut(kind).filter(|_| !named.is_empty()) {
+                let taken = files.take(|id| named.binary_search(&id).is_ok());
+                removed.extend(taken.into_iter().map(|entry| RemovedFile {
+                    name: FileName::new(kind, entry.id),
+                    size_bytes: entry.size_bytes,
+                }));
+            }
+        }
+        removed
+    }
+}
+
+impl ReadyCopy {
+    /// Lists what lies there anew, without what records name by now.
+    pub(crate) fn obey(&mut self, removals: &Removals) {
+        let removed = std::mem::take(&mut self.removed);
+        for kind in KINDS {
+            let of_kind = removed.iter().filter(|file| file.name.kind() == kind);
+            let entries = of_kind.filter_map(|file| {
+                Some(FileEntry {
+                    id: file.name.id()?,
+                    size_bytes: file.size_bytes,
+                })
+            });
+            if let Some(files) = self.listing.of_mut(kind) {
+                files.add(entries);
+            }
+        }
+        self.removed = self.listing.take_removed(removals);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+//! Finishing by itself, as a sync does: under exclusive locks on those copies alone on which
+//! something can go now, so that nobody is kept out for what has to wait anyway.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use strongroom_model::{FileName, FileType};
+
+use crate::progress::Progress;
+use crate::removals::locked::Locked;
+use crate::removals::{FinishedCopy, KINDS, Removals, finish};
+use crate::session::{
+    CopyFailureKind, CopyState, CopyStore, Environment, Locks, ReadyCopy, RemovedFile, Session,
+    chain,
+};
+use crate::{Error, Result};
+
+/// How many files of a locked copy are looked at before nothing of it can go now.
+const LOOKED_AT: usize = 100;
+
+/// As [`finish`], where the caller holds no locks: copies on which something can go are locked for
+/// that. Where somebody else is at work, it waits for the next time.
+///
+/// # Errors
+/// Where the user interrupts.
+pub fn finish_alone(
+    session: &Session,
+    environment: &Environment,
+    progress: &Progress,
+) -> Result<Vec<FinishedCopy>> {
+    let removals = &session.removals;
+    let mut waiting = Vec::new();
+    let mut now = BTreeSet::new();
+    for (copy, ready) in session.ready() {
+        environment.cancel.check()?;
+        let due: Vec<&RemovedFile> = ready
+            .removed
+            .iter()
+            .filter(|file| removals.may_go(file.name))
+            .collect();
+        match removals.stop().is_none() && can_go(copy, &due) {
+            true => {
+                now.insert(copy.name.clone());
+            }
+            false if !ready.removed.is_empty() => waiting.push(waits(removals, copy, ready)),
+            false => {}
+        }
+    }
+    let mut finished = waiting;
+    if now.is_empty() {
+        return Ok(finished);
+    }
+    let mut part = part_of(session, &now);
+    match Locks::acquire(&mut part, environment, true) {
+        Ok(mut locks) => {
+            let (removals, cancel) = (Arc::clone(&part.removals), &environment.cancel);
+            finished.extend(finish(&part, &removals, progress, cancel));
+            locks.release();
+        }
+        Err(Error::Interrupted) => return Err(Error::Interrupted),
+        // Each copy says why.
+        Err(error) => tracing::info!(reason = chain(&error), "A removal waits"),
+    }
+    for copy in &part.copies {
+        let CopyState::Failed(failure) = &copy.state else {
+            continue;
+        };
+        let mut before = session.ready();
+        let Some((store, ready)) = before.find(|(store, _)| store.name == copy.copy.name) else {
+            continue;
+        };
+        let is_in_use = failure.kind == CopyFailureKind::Locked;
+        let failure = Some(failure.clone()).filter(|_| !is_in_use);
+        finished.push(FinishedCopy {
+            failure,
+            ..waits(removals, store, ready)
+        });
+    }
+    Ok(finished)
+}
+
+/// Whether something can go from a copy now; of a locked one the first files are looked at.
+fn can_go(copy: &CopyStore, due: &[&RemovedFile]) -> bool {
+    let of_kind = |kind: FileType| {
+        let of_kind = due.iter().filter(move |file| file.name.kind() == kind);
+        of_kind.map(|file| file.name).collect::<Vec<FileName>>()
+    };
+    // Nothing of a type goes before all of the one before has.
+    let first = KINDS.into_iter().map(|kind| (kind, of_kind(kind)));
+    let mut first = first.filter(|(_, names)| !names.is_empty());
+    let Some((kind, names)) = first.next() else {
+        return false;
+    };
+    let wanted: BTreeSet<FileName> = names.iter().copied().take(LOOKED_AT).collect();
+    let store = copy.store.as_ref();
+    match Locked::list(store, kind, |name| wanted.contains(&name)) {
+        Ok(None) => true,
+        Ok(Some(locked)) => {
+            let mut wanted = wanted.iter();
+            wanted.any(|name| matches!(locked.waits_until(*name), Ok(None)))
+        }
+        Err(error) => {
+            tracing::info!(copy = copy.name, reason = chain(&error), "A removal waits");
+            false
+        }
+    }
+}
+
+/// A copy of which nothing goes for now.
+fn waits(removals: &Removals, copy: &CopyStore, ready: &ReadyCopy) -> FinishedCopy {
+    let until = ready.removed.iter();
+    let until = until.filter_map(|file| removals.waits_until(file.name)).max();
+    let sizes = ready.removed.iter().map(|file| file.size_bytes);
+    FinishedCopy {
+        name: copy.name.clone(),
+        waiting: ready.removed.len() as u64,
+        waiting_bytes: sizes.fold(0, u64::saturating_add),
+        waits_until: until.map(std::time::SystemTime::from),
+        ..FinishedCopy::default()
+    }
+}
+
+/// A session of some copies of another.
+fn part_of(session: &Session, names: &BTreeSet<String>) -> Session {
+    let copies = session.copies.iter();
+    let copies = copies.filter(|copy| names.contains(&copy.copy.name));
+    let repository = session.repository.clone();
+    let looking = session.looking.clone();
+    let mut part = Session::new(repository, copies.cloned().collect(), looking);
+    part.lock_times = session.lock_times.clone();
+    part.removals = Arc::clone(&session.removals);
+    part.keeper.clone_from(&session.keeper);
+    part.own_locks = session.own_locks.clone();
+    part
+}

@@ -1,0 +1,289 @@
+//! Finishing: removing on each copy what records name and it still has.
+//!
+//! Snapshots go before index files and these before packs, each type on a copy only when nothing is
+//! left there of the one before: whatever ends this, what is left refers to nothing that is gone.
+//! Copies do not wait for each other.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::thread::ScopedJoinHandle;
+use std::time::SystemTime;
+
+use parking_lot::Mutex;
+use strongroom_model::{FileName, FileType, Id};
+use strongroom_store::{Error as StoreError, Store};
+
+use crate::parallel::for_each;
+use crate::progress::Progress;
+use crate::removals::locked::{Fate, Locked};
+use crate::removals::{KINDS, Removals};
+use crate::session::{Cancel, CopyFailure, CopyStore, ReadyCopy, RemovedFile, Session};
+use crate::sync::strangers::first_incomplete;
+
+/// What became of what records name on one copy.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FinishedCopy {
+    /// The copy.
+    pub name: String,
+    /// How many files were removed.
+    pub removed: u64,
+    /// How many bytes that has freed.
+    pub freed_bytes: u64,
+    /// How many files stay for now, since a lock holds them, since somebody may still take the
+    /// removal back, or since the place removes nothing for us.
+    pub waiting: u64,
+    /// How many bytes these have.
+    pub waiting_bytes: u64,
+    /// When the last of them may go, as far as is known.
+    pub waits_until: Option<SystemTime>,
+    /// What kept it from being finished.
+    pub failure: Option<CopyFailure>,
+}
+
+/// How many files of a copy are removed at a time.
+const REMOVERS: usize = 16;
+
+/// Removes what records name that count, on every copy that can be used: a folder at once, a vault by
+/// tombstone, a locked bucket where no lock holds the file any more. Copies without any are not in
+/// what is returned.
+///
+/// The caller holds exclusive locks: somebody else at work may just refer to what is there. What a
+/// machine did not decide itself waits 7 days. Where a snapshot lies on a copy that the record did
+/// not know of, and it needs what is hidden, its index files and packs stay.
+pub fn finish(
+    session: &Session,
+    removals: &Removals,
+    progress: &Progress,
+    cancel: &Cancel,
+) -> Vec<FinishedCopy> {
+    let is_left = |(_, ready): &(&CopyStore, &ReadyCopy)| {
+        let mut removed = ready.removed.iter();
+        removed.any(|file| removals.names(file.name))
+    };
+    let copies: Vec<_> = session.ready().filter(is_left).collect();
+    let all = copies.iter().flat_map(|(_, ready)| &ready.removed);
+    let (files, bytes) = all.fold((0_u64, 0_u64), |(files, bytes), file| {
+        (files + 1, bytes.saturating_add(file.size_bytes))
+    });
+    progress.begin("remove", Some(files), Some(bytes));
+    std::thread::scope(|scope| {
+        let begin = |(copy, ready)| {
+            let work = Work::new(session, removals, (copy, ready), progress, cancel);
+            scope.spawn(move || work.finish())
+        };
+        let threads: Vec<_> = copies.iter().copied().map(begin).collect();
+        let ended = threads.into_iter().map(ScopedJoinHandle::join);
+        let finished = ended.zip(&copies).map(|(finished, (copy, _))| {
+            finished.unwrap_or_else(|_| FinishedCopy {
+                name: copy.name.clone(),
+                failure: Some(CopyFailure::other(
+                    "the thread that was to remove files there died".to_owned(),
+                )),
+                ..FinishedCopy::default()
+            })
+        });
+        finished.collect()
+    })
+}
+
+/// One copy, to be finished.
+struct Work<'a> {
+    session: &'a Session,
+    removals: &'a Removals,
+    copy: &'a CopyStore,
+    ready: &'a ReadyCopy,
+    progress: &'a Progress,
+    cancel: &'a Cancel,
+    done: Mutex<FinishedCopy>,
+}
+
+impl<'a> Work<'a> {
+    fn new(
+        session: &'a Session,
+        removals: &'a Removals,
+        (copy, ready): (&'a CopyStore, &'a ReadyCopy),
+        progress: &'a Progress,
+        cancel: &'a Cancel,
+    ) -> Self {
+        Self {
+            session,
+            removals,
+            copy,
+            ready,
+            progress,
+            cancel,
+            done: Mutex::new(FinishedCopy {
+                name: copy.name.clone(),
+                ..FinishedCopy::default()
+            }),
+        }
+    }
+
+    fn finish(self) -> FinishedCopy {
+        let mut of_kinds: BTreeMap<FileType, Vec<RemovedFile>> = BTreeMap::new();
+        let named = self.ready.removed.iter();
+        for file in named.filter(|file| self.removals.names(file.name)) {
+            if self.removals.may_go(file.name) {
+                of_kinds.entry(file.name.kind()).or_default().push(*file);
+            } else {
+                let until = self.removals.waits_until(file.name);
+                self.wait(file, until.map(SystemTime::from));
+            }
+        }
+        let mut is_free = match self.removals.stop() {
+            None => true,
+            Some(reason) => {
+                self.fail(CopyFailure::other(format!("nothing is removed: {reason}")));
+                false
+            }
+        };
+        let mut is_asked = false;
+        for kind in KINDS {
+            let files = of_kinds.remove(&kind).unwrap_or_default();
+            if files.is_empty() {
+                continue;
+            }
+            if is_free && kind != FileType::Snapshots && !is_asked {
+                is_asked = true;
+                is_free = self.is_needed_by_nobody(&of_kinds, &files);
+            }
+            match is_free {
+                true => is_free = self.remove_all(kind, &files),
+                false => files.iter().for_each(|file| self.wait(file, None)),
+            }
+        }
+        self.done.into_inner()
+    }
+
+    /// Removes the files of a type; tells whether none is left.
+    fn remove_all(&self, kind: FileType, files: &[RemovedFile]) -> bool {
+        let store = self.copy.store.as_ref();
+        let names: BTreeSet<FileName> = files.iter().map(|file| file.name).collect();
+        let locked = match Locked::list(store, kind, |name| names.contains(&name)) {
+            Ok(locked) => locked,
+            Err(error) => {
+                files.iter().for_each(|file| self.wait(file, None));
+                // Where versions may not be listed, nobody can tell what is locked.
+                if !is_refusal(&error) {
+                    self.fail(CopyFailure::of_store(&error));
+                }
+                return false;
+            }
+        };
+        let is_over = Mutex::new(false);
+        let left = Mutex::new(false);
+        let outcome = for_each(files, REMOVERS, |file| {
+            if *is_over.lock() || self.cancel.is_cancelled() {
+                *left.lock() = true;
+                self.wait(file, None);
+                return Ok(());
+            }
+            let fate = match &locked {
+                Some(locked) => locked.remove(file.name),
+                None => remove(store, file),
+            };
+            match fate {
+                Ok(Fate::Removed(freed_bytes)) => self.count(file, freed_bytes),
+                Ok(Fate::Waits(until)) => {
+                    *left.lock() = true;
+                    self.wait(file, until);
+                }
+                Err(error) => {
+                    *left.lock() = true;
+                    // Whoever refuses one, or does not answer, is not asked for all the others.
+                    *is_over.lock() = true;
+                    self.wait(file, None);
+                    match is_refusal(&error) {
+                        true => {
+                            let reason = error.to_string();
+                            tracing::info!(copy = self.copy.name, reason, "A copy keeps its files");
+                        }
+                        false => self.fail(CopyFailure::of_store(&error)),
+                    }
+                }
+            }
+            Ok(())
+        });
+        outcome.is_ok() && !left.into_inner()
+    }
+
+    /// Whether no snapshot on the copy that a removal does not know of needs what it names.
+    fn is_needed_by_nobody(
+        &self,
+        of_kinds: &BTreeMap<FileType, Vec<RemovedFile>>,
+        files: &[RemovedFile],
+    ) -> bool {
+        let going = of_kinds.values().flatten().chain(files);
+        let going: BTreeSet<FileName> = going.map(|file| file.name).collect();
+        let strangers = self.strangers(&going);
+        if strangers.is_empty() {
+            return true;
+        }
+        let of_copy = (self.copy, self.ready);
+        match first_incomplete(self.session, of_copy, &strangers, self.cancel) {
+            Ok(None) => true,
+            Ok(Some((snapshot, reason))) => {
+                self.fail(CopyFailure {
+                    hint: Some(format!(
+                        "strongroom sync brings what it may lack; if it needs what was removed: \
+                         strongroom hold {0}, and strongroom forget --annul RECORD; if it is \
+                         nobody's: strongroom forget {0}",
+                        snapshot.short()
+                    )),
+                    ..CopyFailure::other(format!(
+                        "packs and index files stay: snapshot {}, of which the removal did not \
+                         know, would not be whole without them: {reason}",
+                        snapshot.short()
+                    ))
+                });
+                false
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// The snapshots on the copy that one of the removals in question does not know of.
+    fn strangers(&self, going: &BTreeSet<FileName>) -> BTreeSet<Id> {
+        let mut strangers = BTreeSet::new();
+        let in_question = self.removals.due().filter(|removal| {
+            let mut named = removal.files();
+            named.any(|name| name.kind() != FileType::Snapshots && going.contains(&name))
+        });
+        for removal in in_question {
+            let listed = self.ready.listing.snapshots.iter();
+            let unknown = listed.filter(|entry| !removal.stays.contains(&entry.id));
+            strangers.extend(unknown.map(|entry| entry.id));
+        }
+        strangers
+    }
+
+    fn count(&self, file: &RemovedFile, freed_bytes: u64) {
+        self.progress.add_files(1);
+        self.progress.add_bytes(file.size_bytes);
+        let mut done = self.done.lock();
+        done.removed += 1;
+        done.freed_bytes = done.freed_bytes.saturating_add(freed_bytes);
+    }
+
+    fn wait(&self, file: &RemovedFile, until: Option<SystemTime>) {
+        let mut done = self.done.lock();
+        done.waiting += 1;
+        done.waiting_bytes = done.waiting_bytes.saturating_add(file.size_bytes);
+        done.waits_until = done.waits_until.max(until);
+    }
+
+    fn fail(&self, failure: CopyFailure) {
+        self.progress.add_error();
+        self.done.lock().failure.get_or_insert(failure);
+    }
+}
+
+/// Removes a file where nothing is locked.
+fn remove(store: &dyn Store, file: &RemovedFile) -> strongroom_store::Result<Fate> {
+    store.remove(file.name)?;
+    Ok(Fate::Removed(file.size_bytes))
+}
+
+/// Whether a place says that we may not: it keeps what is removed, and that is no failure.
+fn is_refusal(error: &StoreError) -> bool {
+    matches!(error, StoreError::Denied { .. } | StoreError::Vault { .. })
+}

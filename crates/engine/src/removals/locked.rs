@@ -1,0 +1,371 @@
+//! Removing files where their versions are locked: all versions of a file, once no lock holds any of
+//! them, else none. Until then it is seen by everybody else, stock restic included.
+
+use std::collections::HashMap;
+use std::time::SystemTime;
+
+use strongroom_model::{FileName, FileType};
+use strongroom_store::{
+    Error, FileVersion, Locks, Result, ShownLock, Store, VersionContent, Versions,
+};
+
+/// The versions of the files of one type on a locked place.
+pub(super) struct Locked<'a> {
+    store: &'a dyn Store,
+    locks: &'a dyn Locks,
+    versions: &'a dyn Versions,
+    of_files: HashMap<FileName, Vec<FileVersion>>,
+    /// The time, by the clock of the place or by ours, whichever is later.
+    now: SystemTime,
+}
+
+/// What became of a file that was to be removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It is gone, and so many bytes are free.
+    Removed(u64),
+    /// It stays until then; `None` where nobody knows.
+    Waits(Option<SystemTime>),
+}
+
+impl<'a> Locked<'a> {
+    /// Lists the versions of a type; `None` where the place locks nothing.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub(super) fn list(
+        store: &'a dyn Store,
+        kind: FileType,
+        is_wanted: impl Fn(FileName) -> bool,
+    ) -> Result<Option<Self>> {
+        let (Some(locks), Some(versions)) = (store.locks(), store.versions()) else {
+            return Ok(None);
+        };
+        let mut of_files: HashMap<FileName, Vec<FileVersion>> = HashMap::new();
+        for version in versions.list_versions(kind)? {
+            if is_wanted(version.name) {
+                of_files.entry(version.name).or_default().push(version);
+            }
+        }
+        let date = locks.date()?;
+        Ok(Some(Self {
+            store,
+            locks,
+            versions,
+            of_files,
+            now: date.checked_sub(shortest(locks)).unwrap_or(date),
+        }))
+    }
+
+    /// Removes all versions of a file, unless one of them is locked.
+    ///
+    /// Where the right to remove versions is missing it is hidden, so that nobody lists it.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub(super) fn remove(&self, name: FileName) -> Result<Fate> {
+        if let Some(until) = self.waits_until(name)? {
+            return Ok(Fate::Waits(Some(until)));
+        }
+        let mut freed_bytes = 0_u64;
+        for version in self.versions_of(name) {
+            if let VersionContent::Bytes { size_bytes, .. } = version.content {
+                freed_bytes = freed_bytes.saturating_add(size_bytes);
+            }
+            match self.versions.remove_version(version) {
+                Ok(()) => {}
+                Err(Error::Denied { .. }) => {
+                    self.store.remove(name)?;
+                    return Ok(Fate::Removed(0));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Fate::Removed(freed_bytes))
+    }
+
+    /// Until when a file stays: until the first lock of a version that is found and not over, of
+    /// which there may be later ones; `None` where there is none.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub(super) fn waits_until(&self, name: FileName) -> Result<Option<SystemTime>> {
+        for version in self.versions_of(name) {
+            if matches!(version.content, VersionContent::Bytes { .. })
+                && let Some(until) = self.locked_until(version)?
+            {
+                return Ok(Some(until));
+            }
+        }
+        Ok(None)
+    }
+
+    fn versions_of(&self, name: FileName) -> &[FileVersion] {
+        self.of_files.get(&name).map_or(&[], Vec::as_slice)
+    }
+
+    /// Until when a version is locked; `None` where no lock is shown that is not over.
+    fn locked_until(&self, version: &FileVersion) -> Result<Option<SystemTime>> {
+        // It was locked for as long when it was put, so that nobody need be asked before.
+        let first = version.made.checked_add(shortest(self.locks));
+        if let Some(first) = first.filter(|first| *first > self.now) {
+            return Ok(Some(first));
+        }
+        match self.locks.lock_of(version.name, Some(&version.version)) {
+            Ok(ShownLock::Compliance { until } | ShownLock::Governance { until }) => {
+                Ok(Some(until).filter(|until| *until > self.now))
+            }
+            Ok(ShownLock::NotShown) | Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// For how long a file is locked when it is put.
+fn shortest(locks: &dyn Locks) -> std::time::Duration {
+    let least = locks.least();
+    least.saturating_add(least / 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::BufRead;
+    use std::ops::Range;
+    use std::time::Duration;
+
+    use parking_lot::Mutex;
+    use strongroom_model::{FileEntry, Id};
+    use strongroom_store::{BucketCheck, VersionId};
+    use strongroom_testkit::MemoryStore;
+
+    use super::*;
+
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    /// When a day of the tests begins.
+    fn day(number: u32) -> SystemTime {
+        SystemTime::UNIX_EPOCH + DAY * 20_000 + DAY * number
+    }
+
+    /// A bucket that locks for ten days, and so for fifteen at first; it is day 100 there.
+    #[derive(Debug)]
+    struct Bucket {
+        inner: MemoryStore,
+        /// Each with the end of its lock.
+        versions: Mutex<Vec<(FileVersion, SystemTime)>>,
+        /// Of which versions it was asked how they are locked.
+        asked: Mutex<Vec<VersionId>>,
+        hidden: Mutex<Vec<FileName>>,
+        may_remove_versions: bool,
+    }
+
+    impl Bucket {
+        fn new() -> Self {
+            Self {
+                inner: MemoryStore::new("bucket"),
+                versions: Mutex::default(),
+                asked: Mutex::default(),
+                hidden: Mutex::default(),
+                may_remove_versions: true,
+            }
+        }
+
+        /// Puts a version of a file there that was made on a day, and is locked until another.
+        fn put(&self, file: &str, made: u32, until: u32) -> FileName {
+            let name = FileName::new(FileType::Data, Id::of(file.as_bytes()));
+            let version = FileVersion {
+                name,
+                version: VersionId::new(format!("{file} of day {made}")),
+                made: day(made),
+                is_newest: true,
+                content: VersionContent::Bytes {
+                    size_bytes: 7,
+                    tag: None,
+                },
+            };
+            self.versions.lock().push((version, day(until)));
+            name
+        }
+
+        fn listed(&self) -> Locked<'_> {
+            let locked = Locked::list(self, FileType::Data, |_| true);
+            locked.unwrap().unwrap()
+        }
+    }
+
+    fn denied() -> Error {
+        Error::Denied {
+            location: "bucket".to_owned(),
+            action: "remove a version".to_owned(),
+            reason: "AccessDenied".to_owned(),
+        }
+    }
+
+    impl Versions for Bucket {
+        fn list_versions(&self, _kind: FileType) -> Result<Vec<FileVersion>> {
+            let versions = self.versions.lock();
+            Ok(versions.iter().map(|(version, _)| version.clone()).collect())
+        }
+
+        fn open_version(
+            &self,
+            name: FileName,
+            _version: &VersionId,
+        ) -> Result<Box<dyn BufRead + Send + '_>> {
+            self.inner.open(name, None)
+        }
+
+        fn remove_marker(&self, _marker: &FileVersion) -> Result<()> {
+            Err(denied())
+        }
+
+        fn remove_version(&self, version: &FileVersion) -> Result<()> {
+            let mut versions = self.versions.lock();
+            let is_locked = |(one, until): &(FileVersion, SystemTime)| {
+                one.version == version.version && *until > day(100)
+            };
+            if !self.may_remove_versions || versions.iter().any(is_locked) {
+                return Err(denied());
+            }
+            versions.retain(|(one, _)| one.version != version.version);
+            Ok(())
+        }
+    }
+
+    impl Locks for Bucket {
+        fn least(&self) -> Duration {
+            DAY * 10
+        }
+
+        fn date(&self) -> Result<SystemTime> {
+            Ok(day(115))
+        }
+
+        fn lock_of(&self, name: FileName, version: Option<&VersionId>) -> Result<ShownLock> {
+            self.asked.lock().extend(version.cloned());
+            let versions = self.versions.lock();
+            let mut found = versions.iter();
+            let found = found.find(|(one, _)| Some(&one.version) == version);
+            match found {
+                Some((_, until)) => Ok(ShownLock::Compliance { until: *until }),
+                None => Err(Error::NotFound {
+                    name,
+                    location: "bucket".to_owned(),
+                }),
+            }
+        }
+
+        fn lock_until(
+            &self,
+            _name: FileName,
+            _version: Option<&VersionId>,
+            _until: SystemTime,
+        ) -> Result<SystemTime> {
+            Err(denied())
+        }
+
+        fn check(&self) -> Result<BucketCheck> {
+            Err(denied())
+        }
+    }
+
+    impl Store for Bucket {
+        fn location(&self) -> &str {
+            self.inner.location()
+        }
+
+        fn locks(&self) -> Option<&dyn Locks> {
+            Some(self)
+        }
+
+        fn versions(&self) -> Option<&dyn Versions> {
+            Some(self)
+        }
+
+        fn create(&self) -> Result<()> {
+            self.inner.create()
+        }
+
+        fn list(&self, kind: FileType) -> Result<Vec<FileEntry>> {
+            self.inner.list(kind)
+        }
+
+        fn size(&self, name: FileName) -> Result<u64> {
+            self.inner.size(name)
+        }
+
+        fn open(
+            &self,
+            name: FileName,
+            range: Option<Range<u64>>,
+        ) -> Result<Box<dyn BufRead + Send + '_>> {
+            self.inner.open(name, range)
+        }
+
+        fn read(&self, name: FileName) -> Result<Vec<u8>> {
+            self.inner.read(name)
+        }
+
+        fn read_range(&self, name: FileName, range: Range<u64>) -> Result<Vec<u8>> {
+            self.inner.read_range(name, range)
+        }
+
+        fn save(&self, name: FileName, bytes: &[u8]) -> Result<()> {
+            self.inner.save(name, bytes)
+        }
+
+        fn replace(&self, name: FileName, bytes: &[u8]) -> Result<()> {
+            self.inner.replace(name, bytes)
+        }
+
+        fn remove(&self, name: FileName) -> Result<()> {
+            self.hidden.lock().push(name);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_file_goes_with_all_its_versions_and_only_when_no_lock_holds_one() {
+        let bucket = Bucket::new();
+        let over = bucket.put("over", 10, 25);
+        bucket.put("over", 60, 99);
+        let extended = bucket.put("extended", 10, 25);
+        bucket.put("extended", 20, 108);
+        let young = bucket.put("young", 95, 110);
+        let locked = bucket.listed();
+        assert_eq!(locked.remove(over).unwrap(), Fate::Removed(14));
+        let waits = |until| Fate::Waits(Some(day(until)));
+        assert_eq!(locked.remove(extended).unwrap(), waits(108));
+        // Of what was put lately nobody is asked.
+        bucket.asked.lock().clear();
+        assert_eq!(locked.remove(young).unwrap(), waits(110));
+        assert_eq!(*bucket.asked.lock(), []);
+        assert_eq!(bucket.versions.lock().len(), 3);
+        assert_eq!(*bucket.hidden.lock(), [], "what is locked is still seen");
+        // What is gone already is gone.
+        let none = FileName::new(FileType::Data, Id::of(b"none"));
+        assert_eq!(locked.remove(none).unwrap(), Fate::Removed(0));
+    }
+
+    #[test]
+    fn where_versions_may_not_be_removed_what_no_lock_holds_is_hidden() {
+        let bucket = Bucket {
+            may_remove_versions: false,
+            ..Bucket::new()
+        };
+        let over = bucket.put("over", 10, 25);
+        let young = bucket.put("young", 95, 110);
+        let locked = bucket.listed();
+        assert_eq!(locked.remove(over).unwrap(), Fate::Removed(0));
+        assert!(matches!(locked.remove(young).unwrap(), Fate::Waits(_)));
+        assert_eq!(*bucket.hidden.lock(), [over]);
+        assert_eq!(bucket.versions.lock().len(), 2);
+    }
+
+    #[test]
+    fn a_place_that_locks_nothing_lists_no_versions() {
+        let store = MemoryStore::new("plain");
+        let locked = Locked::list(&store, FileType::Data, |_| true).unwrap();
+        assert!(locked.is_none());
+    }
+}

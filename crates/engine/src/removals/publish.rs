@@ -1,0 +1,155 @@
+//! Writing records: to the state folder first, then to every copy that can be used.
+
+use jiff::Timestamp;
+use strongroom_model::{FileEntry, FileName, FileType, Id};
+use strongroom_repo::record::{Annulment, Record, Removal};
+use strongroom_store::{Error as StoreError, Store};
+
+use crate::removals::reading::settle;
+use crate::session::{CopyFailure, CopyFailureKind, CopyState, CopyStore, Session, chain};
+use crate::state::RepositoryState;
+use crate::{Error, Result, holds};
+
+/// A record that was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// Its name.
+    pub record: Id,
+    /// The copies that could be used and did not take it, by name, and why.
+    pub not_on: Vec<(String, CopyFailure)>,
+}
+
+/// What to do where a copy takes no records.
+pub(super) const NO_PLACE_HINT: &str = "nothing: the state folder and the other copies have them";
+
+/// Writes the record of a removal. From then on the session does not list what it names.
+///
+/// The state folder comes first: what is not noted there is removed nowhere. A copy that does not
+/// take the record, as a server that knows restic's folders alone, does without.
+///
+/// # Errors
+/// [`Error::HoldsUnreadable`]; [`Error::HeldSnapshot`]; where it names more files than a record may;
+/// where the state folder cannot be written.
+pub fn publish(
+    session: &mut Session,
+    state: &RepositoryState,
+    removal: Removal,
+) -> Result<Published> {
+    let held = holds::load(session, state)?;
+    let mut snapshots = removal.snapshots.iter();
+    if let Some(snapshot) = snapshots.find(|id| held.held(**id).is_some()) {
+        return Err(Error::HeldSnapshot {
+            snapshot: *snapshot,
+        });
+    }
+    write(session, state, Record::Removal(removal))
+}
+
+/// Takes a removal back: its record does not count any more, so that a sync brings what it names
+/// back from where it still lies.
+///
+/// # Errors
+/// [`Error::NoRecord`] where no such record is known; where the state folder cannot be written.
+pub fn annul(
+    session: &mut Session,
+    state: &RepositoryState,
+    record: Id,
+    at: Timestamp,
+    host: &str,
+) -> Result<Published> {
+    if !session.removals.found.removals.contains_key(&record) {
+        return Err(Error::NoRecord {
+            wanted: record.short(),
+        });
+    }
+    let annulment = Annulment {
+        at,
+        host: host.to_owned(),
+        record,
+    };
+    write(session, state, Record::Annulment(annulment))
+}
+
+/// Writes a record of any kind, and lets the session obey it.
+pub(crate) fn write(
+    session: &mut Session,
+    state: &RepositoryState,
+    record: Record,
+) -> Result<Published> {
+    let (id, bytes) = record.seal(session.repository.key())?;
+    state.keep_own_record(id, &bytes)?;
+    let copies: Vec<CopyStore> = session.ready().map(|(copy, _)| copy.clone()).collect();
+    let not_on = give(id, &bytes, &copies);
+    let size_bytes = bytes.len() as u64;
+    for copy in &mut session.copies {
+        let is_there = !not_on.iter().any(|(name, _)| *name == copy.copy.name);
+        if let CopyState::Ready(ready) = &mut copy.state
+            && is_there
+        {
+            let entry = FileEntry { id, size_bytes };
+            ready.listing.records.add([entry]);
+        }
+    }
+    let mut found = session.removals.found.clone();
+    found.add(id, record, true, None);
+    match state.holds() {
+        Ok(holds) => found.own_holds = holds,
+        Err(error) => {
+            found.stop.get_or_insert_with(|| chain(&error));
+        }
+    }
+    settle(session, found);
+    Ok(Published { record: id, not_on })
+}
+
+/// Gives a record to copies, all at once; returns those that did not take it, and why.
+fn give(id: Id, bytes: &[u8], copies: &[CopyStore]) -> Vec<(String, CopyFailure)> {
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = copies
+            .iter()
+            .map(|copy| (copy, scope.spawn(|| save(copy.store.as_ref(), id, bytes))))
+            .collect();
+        let ended = threads.into_iter().filter_map(|(copy, thread)| {
+            let died = || CopyFailure::other("the thread that wrote to it died".to_owned());
+            let failure = thread.join().unwrap_or_else(|_| Err(died())).err()?;
+            Some((copy.name.clone(), failure))
+        });
+        ended.collect()
+    })
+}
+
+/// Saves a record on a copy.
+///
+/// # Errors
+/// A failure; that of a place which has none for records has [`NO_PLACE_HINT`].
+pub(super) fn save(
+    store: &dyn Store,
+    id: Id,
+    bytes: &[u8],
+) -> std::result::Result<(), CopyFailure> {
+    let name = FileName::new(FileType::Records, id);
+    store.save(name, bytes).map_err(|error| {
+        let failure = CopyFailure::of_store(&error);
+        match has_no_place(store, &error) {
+            true => CopyFailure {
+                reason: format!("it takes no records: {}", failure.reason),
+                hint: Some(NO_PLACE_HINT.to_owned()),
+                kind: CopyFailureKind::Other,
+            },
+            false => failure,
+        }
+    })
+}
+
+/// Whether a place says that it has none for records: a server does that knows no such folder.
+fn has_no_place(store: &dyn Store, error: &StoreError) -> bool {
+    let is_refusal = match error {
+        StoreError::Denied { .. }
+        | StoreError::BadAnswer { .. }
+        | StoreError::NotFound { .. } => true,
+        // That of a vault which is older than records.
+        StoreError::Vault { status, .. } => matches!(status, 400 | 404 | 405),
+        _ => false,
+    };
+    store.location().starts_with("rest:") && is_refusal
+}

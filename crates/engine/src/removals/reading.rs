@@ -1,0 +1,370 @@
+//! Reading records: those of the state folder first, then what the copies list beside them.
+//!
+//! A copy may be slow, hang, or list records without end. So what it gives is read on threads that
+//! may be left behind, as every look at a copy is; each record is asked of one copy at a time, and of
+//! the next only where that one did not give it; and there is a bound to their number and bytes.
+//! Where it is reached, those go first that most copies list.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use strongroom_model::{FileEntry, FileName, FileType, Id};
+use strongroom_repo::record::Record;
+use strongroom_repo::{Error as RepoError, Key};
+use strongroom_store::read_limit_bytes;
+
+use crate::parallel::for_each;
+use crate::removals::{Found, MOST_BYTES, MOST_RECORDS, Removals, Telling};
+use crate::session::{CopyStore, Looking, Session, chain};
+use crate::state::{RecordNotes, RepositoryState};
+
+/// Where this machine keeps records, and what time it is.
+#[derive(Debug, Clone)]
+pub(crate) struct Keeper {
+    pub(crate) state: RepositoryState,
+    pub(crate) now: Timestamp,
+}
+
+/// How many records are read from a copy at a time.
+const READERS: usize = 8;
+
+/// What a copy is asked for, as a verb phrase.
+const ACTION: &str = "give the records that it lists";
+
+/// A record that is listed and not known yet.
+struct Wanted {
+    entry: FileEntry,
+    /// The copies that list it, by their numbers; the last is asked first.
+    holders: Vec<usize>,
+}
+
+/// What came of asking a copy for a record.
+enum Given {
+    Bytes(Vec<u8>),
+    /// It could not be read, and why.
+    Unread(String),
+    /// So much was read already that it was not asked for.
+    TooMuch,
+}
+
+/// Reads all records that the copies of a session list and that are not known yet, and applies what
+/// all of them say to its listings.
+///
+/// Nothing of it fails: what cannot be read is told, and hides nothing.
+pub(crate) fn gather(session: &mut Session) {
+    let mut found = session.removals.found.clone();
+    let keeper = session.keeper.clone();
+    let state = keeper.as_ref().map(|keeper| &keeper.state);
+    let mut notes = state.map(RepositoryState::record_notes).unwrap_or_default();
+    let before = notes.clone();
+    let key = session.repository.key();
+    if let Some(keeper) = &keeper {
+        if found.now.is_none() {
+            take_kept(&mut found, keeper, &mut notes, key);
+        }
+        match keeper.state.holds() {
+            Ok(holds) => found.own_holds = holds,
+            Err(error) => {
+                found.stop.get_or_insert_with(|| chain(&error));
+            }
+        }
+        found.now = Some(keeper.now);
+    }
+    let copies: Vec<CopyStore> = session.ready().map(|(copy, _)| copy.clone()).collect();
+    let wanted = wanted(session, &mut found, &notes);
+    let given = read_all(&copies, wanted, &session.looking, &mut found);
+    take_given(&mut found, given, keeper.as_ref(), &mut notes, key);
+    if let Some(state) = state.filter(|_| notes != before) {
+        let noted = state.update_record_notes(|kept| {
+            for (id, at) in &notes.seen {
+                kept.see(*id, *at);
+            }
+            kept.junk.extend(&notes.junk);
+        });
+        if let Err(error) = noted {
+            tracing::warn!(reason = chain(&error), "What is known of records is not noted");
+        }
+    }
+    settle(session, found);
+}
+
+/// Lets a session obey the records that were found, and nothing miss what they name.
+pub(super) fn settle(session: &mut Session, found: Found) {
+    let removals = Removals::of(found);
+    if let Some(keeper) = &session.keeper
+        && let Err(error) = accept(&removals, &keeper.state)
+    {
+        let reason = chain(&error);
+        tracing::warn!(reason, "It is not noted what was removed on purpose");
+    }
+    session.removals = Arc::new(removals);
+    session.settle_removals();
+}
+
+/// Takes the records of the state folder, our own first.
+fn take_kept(found: &mut Found, keeper: &Keeper, notes: &mut RecordNotes, key: &Key) {
+    let kept = keeper.state.kept_records().unwrap_or_else(|error| {
+        tracing::warn!(reason = chain(&error), "The records kept here cannot be listed");
+        BTreeSet::new()
+    });
+    let (ours, others): (Vec<Id>, Vec<Id>) =
+        kept.into_iter().partition(|id| notes.ours.contains(id));
+    for id in ours.into_iter().chain(others) {
+        let bytes = match keeper.state.kept_record(id) {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => continue,
+            Err(error) => {
+                tracing::warn!(reason = chain(&error), "A record kept here cannot be read");
+                continue;
+            }
+        };
+        match Record::open(id, bytes, key) {
+            Ok(record) => take(found, id, record, Some(keeper), notes),
+            Err(error @ RepoError::Unsupported { .. }) => {
+                found.passed_over.insert(id);
+                found.stop.get_or_insert_with(|| chain(&error));
+            }
+            // A copy may have it whole.
+            Err(error) => tracing::warn!(reason = chain(&error), "A record kept here is damaged"),
+        }
+    }
+}
+
+/// The records that copies list and that are not known yet; those that most of them list first.
+fn wanted(session: &Session, found: &mut Found, notes: &RecordNotes) -> Vec<Wanted> {
+    let mut wanted: BTreeMap<Id, Wanted> = BTreeMap::new();
+    let mut junk = BTreeSet::new();
+    let copies = session.ready().enumerate();
+    for (number, (_, ready)) in copies {
+        for entry in ready.listing.records.iter() {
+            if notes.junk.contains(&entry.id) && found.passed_over.insert(entry.id) {
+                junk.insert(entry.id);
+            }
+            if !found.knows(entry.id) {
+                let holders = Vec::new();
+                let of_id = wanted.entry(entry.id);
+                let of_id = of_id.or_insert_with(|| Wanted { entry, holders });
+                of_id.holders.push(number);
+            }
+        }
+    }
+    if !junk.is_empty() {
+        let files = junk.into_iter().collect();
+        found.problems.push(Telling::Junk { files });
+    }
+    let mut wanted: Vec<Wanted> = wanted.into_values().collect();
+    wanted.sort_by_key(|one| (Reverse(one.holders.len()), one.entry.id));
+    let surplus = wanted.split_off(wanted.len().min(MOST_RECORDS));
+    pass_over(found, surplus.iter().map(|one| one.entry.id));
+    let is_local: Vec<bool> = session.ready().map(|(copy, _)| copy.is_local).collect();
+    for one in &mut wanted {
+        // The last is asked first: one on this machine.
+        one.holders
+            .sort_by_key(|number| is_local.get(*number).copied().unwrap_or_default());
+    }
+    wanted
+}
+
+/// Reads records from the copies, each from one at a time.
+fn read_all(
+    copies: &[CopyStore],
+    mut wanted: Vec<Wanted>,
+    looking: &Looking,
+    found: &mut Found,
+) -> Vec<(Id, Vec<u8>)> {
+    let left_bytes = Arc::new(AtomicU64::new(MOST_BYTES));
+    let mut read = Vec::new();
+    let mut reasons: BTreeMap<Id, String> = BTreeMap::new();
+    let mut too_much = BTreeSet::new();
+    while !wanted.is_empty() {
+        let mut shares: BTreeMap<usize, Vec<FileEntry>> = BTreeMap::new();
+        for one in &mut wanted {
+            if let Some(number) = one.holders.pop() {
+                shares.entry(number).or_default().push(one.entry);
+            }
+        }
+        let given: Vec<(Id, Given)> = std::thread::scope(|scope| {
+            let left_bytes = &left_bytes;
+            let threads: Vec<_> = shares
+                .into_iter()
+                .filter_map(|(number, share)| Some((copies.get(number)?, share)))
+                .map(|(copy, share)| scope.spawn(move || ask(copy, share, looking, left_bytes)))
+                .collect();
+            let ended = threads.into_iter().map(|thread| thread.join());
+            ended.flat_map(Result::unwrap_or_default).collect()
+        });
+        let mut done = BTreeSet::new();
+        for (id, given) in given {
+            match given {
+                Given::Bytes(bytes) if Id::of(&bytes) == id => {
+                    done.insert(id);
+                    read.push((id, bytes));
+                }
+                Given::Bytes(_) => {
+                    reasons.insert(id, "its content does not have its name".to_owned());
+                }
+                Given::Unread(reason) => {
+                    reasons.insert(id, reason);
+                }
+                Given::TooMuch => {
+                    too_much.insert(id);
+                }
+            }
+        }
+        wanted.retain(|one| {
+            let id = one.entry.id;
+            !one.holders.is_empty() && !done.contains(&id) && !too_much.contains(&id)
+        });
+        reasons.retain(|id, _| !done.contains(id) && !too_much.contains(id));
+    }
+    pass_over(found, too_much.into_iter());
+    if let Some(reason) = reasons.values().next().cloned() {
+        let files = reasons.into_keys().collect();
+        found.problems.push(Telling::Unread { files, reason });
+    }
+    read
+}
+
+/// Asks a copy for records, within the limit of a look.
+fn ask(
+    copy: &CopyStore,
+    share: Vec<FileEntry>,
+    looking: &Looking,
+    left_bytes: &Arc<AtomicU64>,
+) -> Vec<(Id, Given)> {
+    let (asked, left_bytes) = (share.clone(), Arc::clone(left_bytes));
+    let cancel = looking.cancel.clone();
+    let given = looking.asking(copy, ACTION, move |copy| {
+        let given = Mutex::new(Vec::new());
+        let outcome = for_each(&asked, READERS, |entry| {
+            cancel.check()?;
+            let one = read(copy, *entry, &left_bytes);
+            given.lock().push((entry.id, one));
+            Ok(())
+        });
+        if let Err(error) = outcome {
+            tracing::debug!(reason = chain(&error), "Not all records were asked for");
+        }
+        Ok(given.into_inner())
+    });
+    given.unwrap_or_else(|failure| {
+        let unread = |entry: FileEntry| (entry.id, Given::Unread(failure.reason.clone()));
+        share.into_iter().map(unread).collect()
+    })
+}
+
+fn read(copy: &CopyStore, entry: FileEntry, left_bytes: &AtomicU64) -> Given {
+    let size_bytes = entry.size_bytes;
+    if size_bytes > read_limit_bytes(FileType::Records) {
+        return Given::TooMuch;
+    }
+    let take = |left: u64| left.checked_sub(size_bytes);
+    let taken = left_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
+    if taken.is_err() {
+        return Given::TooMuch;
+    }
+    let name = FileName::new(FileType::Records, entry.id);
+    // No more is read than was listed, and counted.
+    match copy.store.read_range(name, 0..size_bytes) {
+        Ok(bytes) => Given::Bytes(bytes),
+        Err(error) => Given::Unread(chain(&error)),
+    }
+}
+
+/// Takes what copies gave.
+fn take_given(
+    found: &mut Found,
+    given: Vec<(Id, Vec<u8>)>,
+    keeper: Option<&Keeper>,
+    notes: &mut RecordNotes,
+    key: &Key,
+) {
+    let mut junk = Vec::new();
+    for (id, bytes) in given {
+        match Record::open(id, bytes.clone(), key) {
+            Ok(record) => {
+                take(found, id, record, keeper, notes);
+                let kept = keeper.map(|keeper| keeper.state.keep_record(id, &bytes));
+                if let Some(Err(error)) = kept {
+                    tracing::warn!(reason = chain(&error), "A record is not kept here");
+                }
+            }
+            Err(error @ RepoError::Unsupported { .. }) => {
+                found.passed_over.insert(id);
+                found.stop.get_or_insert_with(|| chain(&error));
+            }
+            Err(error) => {
+                tracing::debug!(reason = chain(&error), "A file among the records is none");
+                found.passed_over.insert(id);
+                notes.pass_over(id);
+                junk.push(id);
+            }
+        }
+    }
+    if !junk.is_empty() {
+        found.problems.push(Telling::Junk { files: junk });
+    }
+}
+
+/// Takes a sound record, and notes when one of somebody else was first seen.
+fn take(
+    found: &mut Found,
+    id: Id,
+    record: Record,
+    keeper: Option<&Keeper>,
+    notes: &mut RecordNotes,
+) {
+    let is_ours = notes.ours.contains(&id);
+    let seen = keeper
+        .filter(|_| !is_ours)
+        .map(|keeper| notes.see(id, keeper.now));
+    if !found.add(id, record, is_ours, seen) {
+        pass_over(found, std::iter::once(id));
+    }
+}
+
+/// Passes records over that are too much, and tells of it.
+fn pass_over(found: &mut Found, ids: impl Iterator<Item = Id>) {
+    let before = found.passed_over.len();
+    found.passed_over.extend(ids);
+    let more = found.passed_over.len() - before;
+    if more == 0 {
+        return;
+    }
+    let told = found.problems.iter_mut().find_map(|told| match told {
+        Telling::TooMany { left_out } => Some(left_out),
+        _ => None,
+    });
+    match told {
+        Some(left_out) => *left_out += more,
+        None => found.problems.push(Telling::TooMany { left_out: more }),
+    }
+}
+
+/// Notes that what records name was removed on purpose, so that nobody misses it; what names of
+/// records that do not count any more is missed again.
+fn accept(removals: &Removals, state: &RepositoryState) -> crate::Result<()> {
+    let accepted = state.record_notes().accepted;
+    let counting: BTreeSet<Id> = removals.records().map(|(id, _)| id).collect();
+    if accepted == counting {
+        return Ok(());
+    }
+    let back = accepted.difference(&counting);
+    let back: Vec<_> = back
+        .filter_map(|id| removals.found.removals.get(id))
+        .collect();
+    state.update_gone(|gone| {
+        for known in &back {
+            gone.find(|name| known.removal.names(name));
+        }
+        let all = removals.records();
+        for (_, removal) in all.filter(|(id, _)| !back.is_empty() || !accepted.contains(id)) {
+            gone.accept(&removal.files().collect());
+        }
+    })?;
+    state.update_record_notes(|notes| notes.accepted.clone_from(&counting))
+}

@@ -1,0 +1,142 @@
+//! What a person has to know of records.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use strongroom_model::Id;
+
+/// How many ids are named.
+const NAMED: usize = 3;
+
+/// Something that records show and that somebody should see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Telling {
+    /// A removal that this machine did not write hides something.
+    Foreign {
+        /// Its record.
+        record: Id,
+        /// The host that it names; not fit for a terminal as it is.
+        host: String,
+        /// When it says that it was written.
+        at: Timestamp,
+        /// How many snapshots it names.
+        snapshots: usize,
+        /// How many index files and packs it names.
+        others: usize,
+        /// From when on this machine removes what it names; `None` where it remembers nothing.
+        due_from: Option<Timestamp>,
+    },
+    /// A removal does not count, since a snapshot of it is held.
+    Held {
+        /// Its record.
+        record: Id,
+        /// The snapshot.
+        snapshot: Id,
+    },
+    /// Files among the records that are none.
+    Junk {
+        /// Their names.
+        files: Vec<Id>,
+    },
+    /// Records that no copy could give.
+    Unread {
+        /// Their names.
+        files: Vec<Id>,
+        /// Why the first of them could not be read.
+        reason: String,
+    },
+    /// More records than anybody writes: these are passed over.
+    TooMany {
+        /// How many.
+        left_out: usize,
+    },
+    /// Nothing is removed, whatever records say.
+    Stopped {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Telling {
+    /// The next step for a person.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Foreign {
+                record, due_from, ..
+            } => {
+                let short = record.short();
+                let until = due_from.map_or_else(String::new, |from| {
+                    format!("; what it names is removed from here on {from} at the earliest")
+                });
+                format!("if it was none of you: strongroom forget --annul {short}{until}")
+            }
+            Self::Held { record, snapshot } => format!(
+                "strongroom release {}, or strongroom forget --annul {}",
+                snapshot.short(),
+                record.short()
+            ),
+            Self::Junk { .. } => {
+                "somebody who can write to a copy put them there, into its folder strongroom/"
+                    .to_owned()
+            }
+            Self::Unread { .. } => "strongroom sync, when every copy is there".to_owned(),
+            Self::TooMany { .. } => {
+                "somebody who has the repository's key wrote them: see which in the folders \
+                 strongroom/ of the copies"
+                    .to_owned()
+            }
+            Self::Stopped { .. } => {
+                "see to that first; what is to be removed costs only space until then".to_owned()
+            }
+        }
+    }
+}
+
+impl fmt::Display for Telling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Foreign {
+                record,
+                host,
+                at,
+                snapshots,
+                others,
+                ..
+            } => write!(
+                f,
+                "Record {} hides {snapshots} snapshots and {others} other files as removed; {host} \
+                 wrote it on {at}, and not this machine",
+                record.short()
+            ),
+            Self::Held { record, snapshot } => write!(
+                f,
+                "Record {} of a removal does not count: snapshot {} is held",
+                record.short(),
+                snapshot.short()
+            ),
+            Self::Junk { files } => write!(
+                f,
+                "{}: no record of this repository, and counts for nothing",
+                several(files)
+            ),
+            Self::Unread { files, reason } => {
+                write!(f, "{} cannot be read: {reason}", several(files))
+            }
+            Self::TooMany { left_out } => write!(
+                f,
+                "There are more records than anybody writes: {left_out} are passed over"
+            ),
+            Self::Stopped { reason } => write!(f, "Nothing is removed: {reason}"),
+        }
+    }
+}
+
+/// Files by their first digits; of many the first and how many more.
+fn several(files: &[Id]) -> String {
+    let first: Vec<String> = files.iter().take(NAMED).map(Id::short).collect();
+    let first = format!("strongroom/{}", first.join(", strongroom/"));
+    match files.len().saturating_sub(NAMED) {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
+}

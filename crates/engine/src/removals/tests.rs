@@ -1,0 +1,162 @@
+use std::collections::BTreeSet;
+
+use strongroom_model::holds::Hold;
+use strongroom_repo::record::RemovedBy;
+
+use super::*;
+use crate::Files;
+
+/// When the records are looked at.
+const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+fn id(text: &str) -> Id {
+    Id::of(text.as_bytes())
+}
+
+fn ids(names: &[&str]) -> BTreeSet<Id> {
+    names.iter().map(|name| id(name)).collect()
+}
+
+fn removal(snapshots: &[&str], data: &[&str]) -> Removal {
+    Removal {
+        at: NOW,
+        host: "web-1".to_owned(),
+        by: RemovedBy::Prune,
+        snapshots: ids(snapshots),
+        index: BTreeSet::new(),
+        data: ids(data),
+        stays: BTreeSet::new(),
+    }
+}
+
+/// One removal of a snapshot and a pack, by this machine or seen so many hours ago.
+fn found(is_ours: bool, hours_ago: i64) -> Found {
+    let mut found = Found {
+        now: Some(NOW),
+        ..Found::default()
+    };
+    let seen = NOW - SignedDuration::from_hours(hours_ago);
+    let record = Record::Removal(removal(&["snapshot"], &["pack"]));
+    let seen = Some(seen).filter(|_| !is_ours);
+    assert!(found.add(id("record"), record, is_ours, seen));
+    found
+}
+
+fn pack() -> FileName {
+    FileName::new(FileType::Data, id("pack"))
+}
+
+#[test]
+fn what_this_machine_decided_goes_at_once_and_of_others_it_is_told_for_a_week() {
+    let ours = Removals::of(found(true, 0));
+    assert!(ours.names(pack()) && ours.may_go(pack()));
+    assert_eq!(ours.tellings(), []);
+    let new = Removals::of(found(false, 0));
+    assert!(new.names(pack()) && !new.may_go(pack()));
+    assert_eq!(new.waits_until(pack()), Some(NOW + OTHERS_WAIT));
+    let [told] = new.tellings() else {
+        panic!("{:?}", new.tellings());
+    };
+    assert!(matches!(
+        told,
+        Telling::Foreign {
+            snapshots: 1,
+            others: 1,
+            ..
+        }
+    ));
+    assert!(told.to_string().contains("web-1"), "{told}");
+    assert!(told.hint().contains("forget --annul"), "{}", told.hint());
+    assert!(!Removals::of(found(false, 7 * 24 - 1)).may_go(pack()));
+    let old = Removals::of(found(false, 7 * 24));
+    assert!(old.may_go(pack()));
+    assert_eq!(old.tellings(), []);
+}
+
+#[test]
+fn without_a_state_folder_what_others_decided_only_hides() {
+    let mut found = found(false, 1000);
+    found.now = None;
+    let removals = Removals::of(found);
+    assert!(removals.names(pack()) && !removals.may_go(pack()));
+}
+
+#[test]
+fn a_removal_that_names_what_is_held_does_not_count_and_neither_does_one_that_was_taken_back() {
+    let mut held = found(true, 0);
+    let mut holds = Holds::default();
+    let hold = Hold {
+        since: NOW,
+        why: String::new(),
+    };
+    holds.hold(id("snapshot"), hold);
+    let list = Record::Holds(holds.clone());
+    held.add(id("list of a copy"), list, false, None);
+    let removals = Removals::of(held.clone());
+    assert!(!removals.names(pack()) && !removals.may_go(pack()));
+    assert_eq!(removals.records().count(), 0);
+    assert!(matches!(removals.tellings(), [Telling::Held { .. }]));
+    assert!(removals.holds().held(id("snapshot")).is_some());
+    // Our own list knows better.
+    let mut own = holds;
+    own.release(id("snapshot"), NOW);
+    held.own_holds = Some(own);
+    assert!(Removals::of(held).names(pack()));
+
+    let mut annulled = found(true, 0);
+    let annulment = Annulment {
+        at: NOW,
+        host: "web-1".to_owned(),
+        record: id("record"),
+    };
+    let annulment = Record::Annulment(annulment);
+    annulled.add(id("annulment"), annulment, false, None);
+    let removals = Removals::of(annulled);
+    assert!(!removals.names(pack()));
+    let record = id("record");
+    assert_eq!(removals.resolve(&record.short()).unwrap(), record);
+    assert!(removals.resolve("").is_err() && removals.resolve("zz").is_err());
+}
+
+#[test]
+fn what_others_name_has_a_bound_and_what_we_name_has_none() {
+    let mut found = found(false, 0);
+    found.ids_of_others = MOST_IDS - 1;
+    let two = || Record::Removal(removal(&["a"], &["b"]));
+    assert!(!found.add(id("theirs"), two(), false, Some(NOW)));
+    assert!(found.add(id("ours"), two(), true, None));
+    let removals = Removals::of(found);
+    assert!(removals.names(FileName::new(FileType::Data, id("b"))));
+}
+
+#[test]
+fn a_listing_comes_back_whole_when_a_removal_does_not_count_any_more() {
+    let entry = |text: &str| FileEntry {
+        id: id(text),
+        size_bytes: 7,
+    };
+    let listing = Listing {
+        data: Files::new(vec![entry("pack"), entry("other")]),
+        snapshots: Files::new(vec![entry("snapshot")]),
+        // The same id under another type is another file.
+        index: Files::new(vec![entry("pack")]),
+        ..Listing::default()
+    };
+    let mut ready = ReadyCopy {
+        listing: listing.clone(),
+        removed: Vec::new(),
+        config_is_right: true,
+        doubts: BTreeSet::new(),
+    };
+    let removals = Removals::of(found(true, 0));
+    for _ in 0..2 {
+        ready.obey(&removals);
+        assert_eq!(ready.removed.len(), 2);
+        assert_eq!(ready.listing.data, Files::new(vec![entry("other")]));
+        assert!(ready.listing.snapshots.is_empty());
+        assert_eq!(ready.listing.index.len(), 1);
+    }
+    ready.obey(&Removals::default());
+    assert_eq!(ready.listing, listing);
+    assert_eq!(ready.removed, []);
+}
