@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    backup, completions, dump, hold, init, key, log, ls, man, recover, release, restore, snapshots,
-    status, sync, trial, unlock, vault, verify,
+    backup, completions, dump, hold, init, key, log, ls, man, prune, recover, release, restore,
+    snapshots, status, sync, trial, unlock, vault, verify,
 };
 use crate::context::Context;
 use crate::error::Result;
@@ -66,6 +66,7 @@ pub(crate) enum Command {
     Release(release::Args),
     Ls(ls::Args),
     Dump(dump::Args),
+    Prune(prune::Args),
     Key(key::Args),
     Unlock(unlock::Args),
     Log(log::Args),
@@ -91,6 +92,7 @@ impl Command {
             Self::Release(args) => args.run(context),
             Self::Ls(args) => args.run(context),
             Self::Dump(args) => args.run(context),
+            Self::Prune(args) => args.run(context),
             Self::Key(args) => args.run(context),
             Self::Unlock(args) => args.run(context),
             Self::Log(args) => args.run(context),

@@ -9,6 +9,7 @@ pub(crate) mod key;
 pub(crate) mod log;
 pub(crate) mod ls;
 pub(crate) mod man;
+pub(crate) mod prune;
 pub(crate) mod recover;
 pub(crate) mod release;
 pub(crate) mod restore;

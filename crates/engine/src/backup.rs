@@ -17,7 +17,7 @@ mod filter;
 mod folder;
 mod needs;
 mod own_copies;
-mod packer;
+pub(crate) mod packer;
 mod parent;
 pub(crate) mod pool;
 pub mod report;
@@ -48,7 +48,7 @@ use crate::filesystem::Names;
 use crate::lead::Lead;
 use crate::parallel::cores;
 use crate::progress::Progress;
-use crate::session::{CopyFailure, CopyState, Environment, Locks, Session};
+use crate::session::{Cancel, CopyFailure, CopyState, Environment, Locks, Session};
 use crate::{Error, Result};
 
 /// What a backup may take of the machine, and what it shall leave undone.
@@ -112,9 +112,10 @@ fn run(
 ) -> Result<BackupReport> {
     progress.begin("reading the index", None, None);
     let lead = Lead::load(session, &environment.cancel)?;
-    let fanout = (!options.dry_run).then(|| start_fanout(session, options, environment));
+    let fanout = (!options.dry_run)
+        .then(|| start_fanout(session, &options.limits, &environment.cancel));
     let repository = session.repository.clone();
-    let pack_bytes = usize::try_from(options.limits.pack_size.bytes()).unwrap_or(16 << 20);
+    let pack_bytes = pack_bytes(&options.limits);
     let packer = Packer::new(
         &repository,
         &lead.index,
@@ -280,7 +281,8 @@ fn failed<'a>(
     }
 }
 
-fn start_fanout(session: &Session, options: &BackupOptions, environment: &Environment) -> Fanout {
+/// Starts to write to every copy of the session that can be used.
+pub(crate) fn start_fanout(session: &Session, limits: &Limits, cancel: &Cancel) -> Fanout {
     let destinations: Vec<_> = session
         .ready()
         .map(|(copy, ready)| Destination {
@@ -289,19 +291,24 @@ fn start_fanout(session: &Session, options: &BackupOptions, environment: &Enviro
             doubts: ready.doubts.clone(),
         })
         .collect();
-    let packs = packs_in_memory(&options.limits);
+    let packs = packs_in_memory(limits);
     let in_queues = (packs - LEAST_PACKS) / destinations.len().max(1);
     Fanout::start(
         destinations,
-        options.limits.uploads_per_copy as usize,
+        limits.uploads_per_copy as usize,
         in_queues.max(1),
         packs,
-        environment.cancel.clone(),
+        cancel.clone(),
     )
 }
 
+/// The size at which a pack is full.
+pub(crate) fn pack_bytes(limits: &Limits) -> usize {
+    usize::try_from(limits.pack_size.bytes()).unwrap_or(16 << 20)
+}
+
 /// How many packs may be in memory, whatever they wait for.
-fn packs_in_memory(limits: &Limits) -> usize {
+pub(crate) fn packs_in_memory(limits: &Limits) -> usize {
     let packs = limits.memory.bytes() / limits.pack_size.bytes().max(1);
     usize::try_from(packs)
         .unwrap_or(usize::MAX)
@@ -309,7 +316,7 @@ fn packs_in_memory(limits: &Limits) -> usize {
 }
 
 /// Brings what was written to a copy into the session.
-fn take_over(session: &mut Session, outcome: Outcome) {
+pub(crate) fn take_over(session: &mut Session, outcome: Outcome) {
     let copy = session
         .copies
         .iter_mut()

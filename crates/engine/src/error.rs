@@ -163,6 +163,24 @@ pub enum Error {
     /// Nothing can be recovered from a copy, or to where it should be.
     #[error(transparent)]
     Recover(Box<RecoverError>),
+    /// Something is in the way of a prune: it is not known what is needed, or not all of that is there.
+    #[error("Nothing is pruned: {}", .reasons.join("; "))]
+    NotPruned {
+        /// What.
+        reasons: Vec<String>,
+        /// The next step.
+        hint: String,
+    },
+    /// Something new is on a copy that is under our exclusive lock, so that nothing is removed.
+    #[error("Somebody wrote to {copy} meanwhile, nothing is removed: {file} is new")]
+    WrittenMeanwhile {
+        /// The copy.
+        copy: String,
+        /// What is new.
+        file: strongroom_model::FileName,
+        /// The removal record that was published already.
+        record: Option<Id>,
+    },
     /// The user interrupted.
     #[error("Interrupted")]
     Interrupted,
@@ -214,6 +232,18 @@ impl Error {
                  take it out of strongroom.toml until it is"
                     .to_owned(),
             ),
+            Self::NotPruned { hint, .. } => Some(hint.clone()),
+            Self::WrittenMeanwhile { record: None, .. } => Some(
+                "find out who writes there without heeding locks; then prune again".to_owned(),
+            ),
+            Self::WrittenMeanwhile {
+                record: Some(record),
+                ..
+            } => Some(format!(
+                "what is new may need what record {} names: `strongroom forget --annul {record}` \
+                 takes it back; find out who writes there without heeding locks, then prune again",
+                record.short()
+            )),
             Self::NoKey { .. } => Some("`strongroom key list` lists them".to_owned()),
             Self::KeyInUse { .. } => Some(
                 "add another with `strongroom key add`, use its password, then remove this one"

@@ -16,6 +16,7 @@ pub mod lead;
 pub mod listing;
 mod parallel;
 pub mod progress;
+pub mod prune;
 pub mod read_set;
 pub mod receipts;
 pub mod recover;

@@ -134,6 +134,35 @@ impl Default for SyncOptions {
     }
 }
 
+/// The copies of a session from which somebody seems to have removed files on purpose; `seen` is, for
+/// each copy by name, what it is known to have held.
+pub(crate) fn diverged(
+    session: &Session,
+    seen: BTreeMap<String, SeenFiles>,
+    cancel: &Cancel,
+) -> Vec<Diverged> {
+    let options = SyncOptions {
+        seen,
+        ..SyncOptions::default()
+    };
+    let progress = Progress::default();
+    let copies = copies_of(session);
+    let mut run = Run::new(&session.repository, copies, &options, &progress, cancel);
+    run.find_divergence();
+    run.findings.into_inner().diverged
+}
+
+/// The copies of a session that can be used, as they were listed.
+pub(crate) fn copies_of(session: &Session) -> Vec<SyncCopy> {
+    let ready = session.ready().map(|(copy, ready)| SyncCopy {
+        copy: copy.clone(),
+        listing: ready.listing.clone(),
+        config_is_right: ready.config_is_right,
+        doubts: ready.doubts.clone(),
+    });
+    ready.collect()
+}
+
 /// Brings every copy of a session up to date; those that failed are in the report as such.
 ///
 /// The caller holds the session's locks.
@@ -143,19 +172,8 @@ pub fn sync_session(
     progress: &Progress,
     cancel: &Cancel,
 ) -> SyncReport {
-    let ready = session.ready().map(|(copy, ready)| SyncCopy {
-        copy: copy.clone(),
-        listing: ready.listing.clone(),
-        config_is_right: ready.config_is_right,
-        doubts: ready.doubts.clone(),
-    });
-    let mut report = sync(
-        &session.repository,
-        ready.collect(),
-        options,
-        progress,
-        cancel,
-    );
+    let copies = copies_of(session);
+    let mut report = sync(&session.repository, copies, options, progress, cancel);
     for (position, copy) in session.copies.iter().enumerate() {
         if let CopyState::Failed(failure) = &copy.state {
             let failed = SyncedCopy::failed(&copy.copy, failure.clone());

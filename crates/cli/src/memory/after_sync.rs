@@ -47,6 +47,20 @@ pub(crate) fn synced(opened: &Opened, report: &SyncReport) {
     }));
 }
 
+/// Remembers what the copies hold after a prune, for which every index file and snapshot was read.
+pub(crate) fn pruned(opened: &Opened) {
+    let memory = opened.memory();
+    places(opened);
+    for (copy, ready) in opened.session.ready() {
+        told(memory.update_seen(copy, |seen| {
+            let listing = &ready.listing;
+            seen.index.extend(listing.index.iter().map(|entry| entry.id));
+            seen.snapshots
+                .extend(listing.snapshots.iter().map(|entry| entry.id));
+        }));
+    }
+}
+
 /// The copies whose place is not the one that was listed any more, also of those that failed, as they
 /// are likely to where a disk is pulled out.
 pub(super) fn swapped<'r>(copies: &[&CopyStore], report: &'r SyncReport) -> BTreeSet<&'r str> {

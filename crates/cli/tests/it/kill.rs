@@ -4,6 +4,8 @@
 //! The moments are drawn by a seed and spread over the time that a run takes here and now, so that
 //! a slow machine is hit in all phases too.
 
+mod prune;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;

@@ -13,7 +13,7 @@ mod reading;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
@@ -24,8 +24,10 @@ use strongroom_repo::lock::RENEW_EVERY;
 use crate::removals::gather;
 use crate::session::guarded::GuardedStore;
 use crate::session::places::{LockedPlace, Places};
-use crate::session::{CopyFailure, CopyStore, Environment, Looking, Session};
-use crate::{Listing, Result};
+use crate::session::{
+    CopyFailure, CopyFailureKind, CopyState, CopyStore, Environment, Looking, Session,
+};
+use crate::{Error, Listing, Result};
 
 pub(super) use held::{Held, Standing};
 pub use reading::{LockReport, LockState, read_locks};
@@ -97,6 +99,51 @@ impl Locks {
         environment: &Environment,
         exclusive: bool,
     ) -> Result<Self> {
+        Self::acquire_how(session, environment, exclusive, Order::AllAtOnce)
+    }
+
+    /// Locks every copy of the session that can be used exclusively, one after the other in the order
+    /// of their names, and lists each anew: of two that do so at once, one gets all.
+    ///
+    /// A copy that cannot be locked is marked as failed in the session; but where somebody else is at
+    /// work on one of them, nothing is locked at all, for what he writes there may need what is to
+    /// be removed.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] where somebody else holds a lock; where no copy is left, and where the user
+    /// interrupts.
+    pub fn acquire_exclusively(session: &mut Session, environment: &Environment) -> Result<Self> {
+        let before: BTreeSet<String> = session
+            .ready()
+            .map(|(copy, _)| copy.name.clone())
+            .collect();
+        let locks = Self::acquire_how(session, environment, true, Order::ByName);
+        let in_the_way = session.copies.iter().find_map(|copy| match &copy.state {
+            CopyState::Failed(failure)
+                if failure.kind == CopyFailureKind::Locked && before.contains(&copy.copy.name) =>
+            {
+                Some(Error::Locked {
+                    copy: copy.copy.name.clone(),
+                    lock: failure.reason.clone(),
+                })
+            }
+            _ => None,
+        });
+        match (locks, in_the_way) {
+            (Ok(mut locks), Some(error)) => {
+                locks.release();
+                Err(error)
+            }
+            (locks, _) => locks,
+        }
+    }
+
+    fn acquire_how(
+        session: &mut Session,
+        environment: &Environment,
+        exclusive: bool,
+        order: Order,
+    ) -> Result<Self> {
         let held = Arc::new(Held::new(session, environment, exclusive));
         let looking = Looking {
             longest: session
@@ -105,26 +152,15 @@ impl Locks {
                 .min(session.lock_times.longest_looks),
             cancel: session.looking.cancel.clone(),
         };
-        let copies: Vec<CopyStore> = session.ready().map(|(copy, _)| copy.clone()).collect();
-        let sealed = held.seal_all(&copies)?;
+        let mut copies: Vec<CopyStore> = session.ready().map(|(copy, _)| copy.clone()).collect();
         let (alive, renewers) = channel();
-        let outcomes: Vec<_> = std::thread::scope(|scope| {
-            let (held, looking, alive) = (&held, &looking, &alive);
-            let lock = |copy, sealed| {
-                let alive = alive.clone();
-                scope.spawn(move || held.acquire_on(copy, sealed, looking, alive))
-            };
-            let threads: Vec<_> = copies
-                .iter()
-                .zip(sealed)
-                .map(|(copy, sealed)| (copy, lock(copy, sealed)))
-                .collect();
-            let join = |(copy, thread): (_, ScopedJoinHandle<'_, _>)| {
-                let outcome = thread.join().unwrap_or_else(|_| Err(died()));
-                (copy, outcome)
-            };
-            threads.into_iter().map(join).collect()
-        });
+        let outcomes: Vec<_> = match order {
+            Order::AllAtOnce => acquire_at_once(&held, &copies, &looking, &alive)?,
+            Order::ByName => {
+                copies.sort_by(|one, other| one.name.cmp(&other.name));
+                acquire_by_name(&held, &copies, &looking, &alive)?
+            }
+        };
         // Only those who renew hold it now.
         drop(alive);
         let mut places = Vec::new();
@@ -189,8 +225,72 @@ impl Default for LockTimes {
     }
 }
 
+/// In which order copies are locked.
+#[derive(Debug, Clone, Copy)]
+enum Order {
+    /// Whoever shares them with others waits for nobody.
+    AllAtOnce,
+    /// Whoever wants them alone takes one after the other, as all who do.
+    ByName,
+}
+
 /// What was found of a copy that is locked: what lies there, and all its locks.
 type Locked = (Listing, BTreeSet<Id>);
+
+/// A copy, and what came of locking it.
+type Outcome<'c> = (&'c CopyStore, std::result::Result<Locked, CopyFailure>);
+
+fn acquire_at_once<'c>(
+    held: &Arc<Held>,
+    copies: &'c [CopyStore],
+    looking: &Looking,
+    alive: &Sender<()>,
+) -> Result<Vec<Outcome<'c>>> {
+    let sealed = held.seal_all(copies)?;
+    Ok(std::thread::scope(|scope| {
+        let lock = |copy: &'c CopyStore, sealed| {
+            let alive = alive.clone();
+            scope.spawn(move || held.acquire_on(copy, sealed, looking, alive))
+        };
+        let threads: Vec<_> = copies
+            .iter()
+            .zip(sealed)
+            .map(|(copy, sealed)| (copy, lock(copy, sealed)))
+            .collect();
+        let join = |(copy, thread): (&'c CopyStore, ScopedJoinHandle<'_, _>)| {
+            let outcome = thread.join().unwrap_or_else(|_| Err(died()));
+            (copy, outcome)
+        };
+        threads.into_iter().map(join).collect()
+    }))
+}
+
+/// Ends with the first copy on which somebody else is at work.
+fn acquire_by_name<'c>(
+    held: &Arc<Held>,
+    copies: &'c [CopyStore],
+    looking: &Looking,
+    alive: &Sender<()>,
+) -> Result<Vec<Outcome<'c>>> {
+    let mut outcomes = Vec::new();
+    for copy in copies {
+        let sealed = held.seal_all(std::slice::from_ref(copy));
+        if sealed.is_err() {
+            held.release();
+        }
+        for sealed in sealed? {
+            let outcome = held.acquire_on(copy, sealed, looking, alive.clone());
+            outcomes.push((copy, outcome));
+        }
+        let is_in_the_way = |failure: &CopyFailure| failure.kind == CopyFailureKind::Locked;
+        if let Some((_, Err(failure))) = outcomes.last()
+            && is_in_the_way(failure)
+        {
+            break;
+        }
+    }
+    Ok(outcomes)
+}
 
 fn died() -> CopyFailure {
     CopyFailure::other("the thread that was to lock it died".to_owned())

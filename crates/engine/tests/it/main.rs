@@ -14,6 +14,7 @@ mod hostile_source;
 mod hosts;
 mod locks;
 mod looks;
+mod prune;
 mod recover;
 mod removals;
 mod renewals;

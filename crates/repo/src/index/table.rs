@@ -58,6 +58,8 @@ struct Shard {
     slots: HashTable<u32>,
     // In blocks, so that growing never needs twice the memory.
     blocks: Vec<Vec<Entry>>,
+    /// A bit for each entry; empty where nobody marks any.
+    marks: Vec<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -201,6 +203,36 @@ impl Index {
         (0..to_number(self.packs.read().ids.len())).map(PackNumber)
     }
 
+    /// Marks a blob, as one that is needed; tells whether nobody had marked it before, and `None`
+    /// where it is unknown.
+    pub fn mark(&self, blob: BlobId) -> Option<bool> {
+        let mut shard = self.shard(blob.id).lock();
+        let number = shard.find(blob)?;
+        Some(shard.mark(number))
+    }
+
+    /// Whether a blob was marked.
+    pub fn is_marked(&self, blob: BlobId) -> bool {
+        let shard = self.shard(blob.id).lock();
+        let found = shard.find(blob);
+        found.is_some_and(|number| shard.is_marked(number))
+    }
+
+    /// Shows every blob that lies in a pack, with that pack, and whether it was marked; in no
+    /// particular order. `see` must not ask the index.
+    pub fn for_each(&self, mut see: impl FnMut(PackedBlob, PackNumber, bool)) {
+        for shard in &self.shards {
+            let shard = shard.lock();
+            for &number in &shard.slots {
+                let entry = shard.entry(number);
+                if let Some(entry) = entry.filter(|entry| entry.pack != PROMISED) {
+                    let pack = PackNumber(entry.pack);
+                    see(entry.packed(), pack, shard.is_marked(number));
+                }
+            }
+        }
+    }
+
     /// How many blobs are known.
     pub fn len(&self) -> usize {
         self.shards
@@ -257,6 +289,19 @@ impl Entry {
             offset: packed.offset,
             length_and_kind: packed.length & !TREE_BIT | kind_bit(packed.blob.kind),
             uncompressed_length: packed.uncompressed_length.unwrap_or(0),
+        }
+    }
+
+    fn packed(&self) -> PackedBlob {
+        let kind = match self.length_and_kind & TREE_BIT {
+            0 => BlobKind::Data,
+            _ => BlobKind::Tree,
+        };
+        PackedBlob {
+            blob: BlobId { kind, id: self.id },
+            offset: self.offset,
+            length: self.length_and_kind & !TREE_BIT,
+            uncompressed_length: (self.uncompressed_length > 0).then_some(self.uncompressed_length),
         }
     }
 
@@ -325,11 +370,38 @@ impl Shard {
         }
     }
 
+    /// Sets the bit of an entry; tells whether it was not set.
+    fn mark(&mut self, number: u32) -> bool {
+        let (word, bit) = mark_of(number);
+        if self.marks.len() <= word {
+            self.marks.resize(word + 1, 0);
+        }
+        let Some(marks) = self.marks.get_mut(word) else {
+            return false;
+        };
+        let is_new = *marks & bit == 0;
+        *marks |= bit;
+        is_new
+    }
+
+    fn is_marked(&self, number: u32) -> bool {
+        let (word, bit) = mark_of(number);
+        self.marks.get(word).is_some_and(|marks| marks & bit != 0)
+    }
+
     fn memory_bytes(&self) -> usize {
         self.slots.allocation_size()
+            + self.marks.capacity() * size_of::<u64>()
             + self.blocks.capacity() * size_of::<Vec<Entry>>()
             + self.blocks.len() * BLOCK_ENTRIES * size_of::<Entry>()
     }
+}
+
+/// Where the bit of an entry is.
+fn mark_of(number: u32) -> (usize, u64) {
+    let number = number as usize;
+    let bits = u64::BITS as usize;
+    (number / bits, 1 << (number % bits))
 }
 
 fn kind_bit(kind: BlobKind) -> u32 {
@@ -403,6 +475,40 @@ mod tests {
         assert_eq!(index.claim(blob), Claim::Yours);
         index.withdraw(blob);
         assert_eq!(index.claim(blob), Claim::Yours);
+    }
+
+    #[test]
+    fn a_mark_is_set_once_and_outlasts_a_move() {
+        let index = Index::new();
+        let of_pack = |name: &str, blobs: &[PackedBlob]| {
+            index.insert(&IndexedPack {
+                id: Id::of(name.as_bytes()),
+                blobs: blobs.to_vec(),
+            })
+        };
+        let blobs: Vec<_> = (0..500)
+            .map(|number| packed(&number.to_string(), BlobKind::Data))
+            .collect();
+        of_pack("pack", &blobs);
+        let (marked, rest) = blobs.split_at(200);
+        for blob in marked {
+            assert_eq!(index.mark(blob.blob), Some(true));
+            assert_eq!(index.mark(blob.blob), Some(false));
+        }
+        assert_eq!(index.mark(packed("0", BlobKind::Tree).blob), None);
+        let moved = index.open_pack();
+        index.settle(&marked[0], moved);
+        assert!(marked.iter().all(|blob| index.is_marked(blob.blob)));
+        assert!(!rest.iter().any(|blob| index.is_marked(blob.blob)));
+
+        let mut seen = (0, 0);
+        index.for_each(|blob, pack, is_marked| {
+            assert!(blobs.contains(&blob));
+            assert_eq!(pack == moved, blob == marked[0]);
+            seen.0 += 1;
+            seen.1 += u32::from(is_marked);
+        });
+        assert_eq!(seen, (500, 200));
     }
 
     #[test]

@@ -337,8 +337,8 @@ impl Held {
         let key = self.repository.key();
         let reports = read_locks(store, key, &self.own_locks, &self.environment, LOCKS_LIMIT)?;
         let listed = reports.iter().map(|report| report.id).collect();
-        // It may have been renewed meanwhile.
-        let own = self.made_for(&copy.name);
+        // It may have been renewed meanwhile; and two copies may be one place under two addresses.
+        let own: BTreeSet<Id> = self.made.lock().keys().copied().collect();
         for report in reports {
             match report.state {
                 _ if own.contains(&report.id) => {}

@@ -1,0 +1,386 @@
+//! `strongroom prune`, also as the end of a forget.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use strongroom_engine::known::Lost;
+use strongroom_engine::prune::{
+    Amount, PruneOptions, PruneReport, PrunedCopy, PrunedOutcome, prune,
+};
+use strongroom_model::{FileName, FileType, Id};
+
+use crate::context::{Context, Opened};
+use crate::copies as stores;
+use crate::error::{Error, Result};
+use crate::exit::{Exit, MANUAL};
+use crate::memory;
+use crate::monitor::Monitor;
+use crate::output::{BAD, DOUBTFUL, GOOD, Output, visible};
+use crate::table::{Cell, Table};
+use crate::vaults::NewFiles;
+use crate::words::{count, local_time, size};
+
+/// Remove from every copy what no snapshot needs
+///
+/// Decides once for all copies, from the snapshots that any of them lists: packs of which nothing is
+/// needed go, and of those that are needed in part the ones with most waste are written anew, until
+/// no more than --max-unused of what is stored is waste. A removal record says first what goes, on
+/// this machine and on every copy. Then each copy lets go of it in its own way: a folder at once, a
+/// vault by tombstones that can be taken back, a locked bucket when its locks are over. A copy that
+/// was away does so when it is back.
+///
+/// It removes no snapshot; `strongroom forget` does. Nothing is removed while anything is missing
+/// that a snapshot needs, or cannot be read so that nobody knows what is needed. While it runs nobody
+/// else may be at work on any copy: every copy is under its exclusive lock.
+///
+/// Examples:
+///   strongroom prune --dry-run
+///   strongroom prune
+///   strongroom prune --max-unused 0     # no waste at all, and the most work
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment, after_long_help = MANUAL)]
+pub(crate) struct Args {
+    /// Say what would go and how much that frees; change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// How much of what is stored may stay as waste in packs that are needed in part
+    #[arg(long, value_name = "PERCENT", default_value = "5", value_parser = percent)]
+    max_unused: f64,
+    /// Write small packs anew as large ones
+    #[arg(long)]
+    repack_small: bool,
+    /// Compress what is not compressed, as in a repository that once was of version 1
+    #[arg(long)]
+    repack_uncompressed: bool,
+}
+
+impl Args {
+    pub(crate) fn run(self, context: &Context) -> Result<Exit> {
+        let mut opened = context.open()?;
+        let options = PruneOptions {
+            limits: opened.config.limits.clone(),
+            max_unused_percent: self.max_unused,
+            repack_small: self.repack_small,
+            repack_uncompressed: self.repack_uncompressed,
+            dry_run: self.dry_run,
+        };
+        let report = run(context, &mut opened, &options)?;
+        tell(context, &report)
+    }
+}
+
+/// Prunes all copies under locks of its own, and remembers what they hold then.
+pub(crate) fn run(
+    context: &Context,
+    opened: &mut Opened,
+    options: &PruneOptions,
+) -> Result<PruneReport> {
+    check_receipts(opened)?;
+    if !options.dry_run {
+        stores::sweep(opened);
+    }
+    let memory = opened.memory();
+    memory::doubt(&mut opened.session, &memory);
+    let environment = opened.environment.clone();
+    let report = {
+        let monitor = Monitor::start(&context.output);
+        prune(
+            &mut opened.session,
+            &memory,
+            options,
+            &environment,
+            &monitor.progress,
+        )?
+    };
+    if !options.dry_run {
+        memory::pruned(opened);
+        context.ask_again(opened, &new_files(opened, &report))?;
+    }
+    Ok(report)
+}
+
+/// Tells what came of a prune.
+pub(crate) fn tell(context: &Context, report: &PruneReport) -> Result<Exit> {
+    let output = &context.output;
+    output.result(&amounts(report).to_string())?;
+    output.result(&copies(report)?.to_string())?;
+    for record in &report.records {
+        output.say(&format!("Removal record {}", record.short()));
+    }
+    warn_of(output, report);
+    output.object(&Summary::of(report)?)?;
+    if report.was_interrupted {
+        let text = "The prune was interrupted while it removed files; what goes is on record";
+        output.warn(text, Some("the rest: strongroom prune"));
+        return Ok(Exit::Interrupted);
+    }
+    Ok(Exit::of(report.is_complete()))
+}
+
+/// Fails where a receipt tells of a snapshot that no copy shows: what it needs looks like waste.
+fn check_receipts(opened: &Opened) -> Result<()> {
+    let unlisted = {
+        let ready = opened.session.ready();
+        let listings: Vec<_> = ready.map(|(_, ready)| &ready.listing).collect();
+        memory::records_of(opened, |records| records.unlisted_files(&listings))
+    };
+    let is_missed = |name: &FileName| {
+        name.kind() == FileType::Snapshots && !opened.session.removals.names(*name)
+    };
+    let lost = Lost {
+        files: unlisted.into_iter().filter(is_missed).collect(),
+        away: opened.left_out(),
+    };
+    if lost.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Engine(strongroom_engine::Error::NotPruned {
+        reasons: vec![lost.to_string()],
+        hint: lost.hint(),
+    }))
+}
+
+/// The copies that have something which this run has made.
+fn new_files(opened: &Opened, report: &PruneReport) -> NewFiles {
+    let has_new = report.index_written.files > 0 || !report.records.is_empty();
+    let ready = opened.session.ready().filter(|_| has_new);
+    NewFiles {
+        made: ready.map(|(copy, _)| copy.name.clone()).collect(),
+        ..NewFiles::default()
+    }
+}
+
+fn warn_of(output: &Output, report: &PruneReport) {
+    // Of those that were away from the beginning it was told then.
+    let copies = report.copies.iter();
+    for copy in copies.filter(|copy| !report.away.contains(&copy.name)) {
+        let failure = match &copy.outcome {
+            PrunedOutcome::Failed(failure) => Some(failure),
+            PrunedOutcome::Pruned { failure, .. } => failure.as_ref(),
+            PrunedOutcome::Would(_) => None,
+        };
+        if let Some(failure) = failure {
+            let text = format!("{}: {}", copy.name, failure.reason);
+            output.warn(&visible(&text), failure.hint.as_deref());
+        }
+    }
+    for (copy, failure) in &report.not_on {
+        let text = format!("{copy} has no removal record: {}", failure.reason);
+        output.warn(&visible(&text), failure.hint.as_deref());
+    }
+}
+
+/// What goes, kind by kind.
+fn amounts(report: &PruneReport) -> Table {
+    let mut table = Table::new().right(&[1, 2]);
+    let mut row = |title: &str, amount: Amount, one: &str, several: &str| {
+        if amount != Amount::default() {
+            let number = count(amount.files, one, several);
+            table.row([title.into(), number.into(), size(amount.bytes).into()]);
+        }
+    };
+    row("unused", report.unused, "pack", "packs");
+    row("in no index", report.unindexed, "pack", "packs");
+    row("not whole anywhere", report.absent, "pack", "packs");
+    row("repacked", report.repacked, "pack", "packs");
+    row("index", report.index, "file", "files");
+    let frees = match report.dry_run {
+        true => "would free",
+        false => "frees",
+    };
+    let text = size(report.frees_bytes());
+    table.row([frees.into(), "".into(), text.into()]);
+    let waste = size(report.waste_left_bytes);
+    table.row(["waste that stays".into(), "".into(), waste.into()]);
+    table
+}
+
+fn copies(report: &PruneReport) -> Result<Table> {
+    let titles = match report.dry_run {
+        true => ["copy", "", "would remove", "size", "", "", ""],
+        false => ["copy", "", "removed", "size", "waiting", "size", "until"],
+    };
+    let mut table = Table::headed(&titles);
+    for copy in &report.copies {
+        let files = |amount: &Amount| count(amount.files, "file", "files");
+        let mut cells: Vec<Cell> = vec![copy.name.clone().into(), word(copy)];
+        match &copy.outcome {
+            PrunedOutcome::Would(amount) => {
+                cells.push(files(amount).into());
+                cells.push(size(amount.bytes).into());
+            }
+            PrunedOutcome::Pruned {
+                removed, waiting, ..
+            } => {
+                cells.push(files(removed).into());
+                cells.push(size(removed.bytes).into());
+                if *waiting != Amount::default() {
+                    cells.push(files(waiting).into());
+                    cells.push(size(waiting.bytes).into());
+                    let until = waits_until(copy)?.map(local_time);
+                    cells.push(until.unwrap_or_default().into());
+                }
+            }
+            PrunedOutcome::Failed(_) => {}
+        }
+        table.row(cells);
+    }
+    Ok(table)
+}
+
+fn word(copy: &PrunedCopy) -> Cell {
+    match &copy.outcome {
+        PrunedOutcome::Failed(_) => Cell::styled("failed", BAD),
+        PrunedOutcome::Would(_) => Cell::styled("", GOOD),
+        PrunedOutcome::Pruned {
+            failure: Some(_), ..
+        } => Cell::styled("incomplete", DOUBTFUL),
+        PrunedOutcome::Pruned { waiting, .. } if *waiting != Amount::default() => {
+            Cell::styled("waits", GOOD)
+        }
+        PrunedOutcome::Pruned { .. } => Cell::styled("done", GOOD),
+    }
+}
+
+/// When the last lock of what waits is over.
+fn waits_until(copy: &PrunedCopy) -> Result<Option<Timestamp>> {
+    let PrunedOutcome::Pruned { waits_until, .. } = &copy.outcome else {
+        return Ok(None);
+    };
+    let until = waits_until.map(Timestamp::try_from).transpose();
+    until.map_err(|error| {
+        let action = format!("tell until when {} keeps what goes", copy.name);
+        Error::local(action)(std::io::Error::other(error))
+    })
+}
+
+/// How much a person means by a number with or without a percent sign.
+fn percent(text: &str) -> std::result::Result<f64, String> {
+    let number: f64 = text
+        .trim_end_matches('%')
+        .parse()
+        .map_err(|_| "write a number from 0 to 100".to_owned())?;
+    match (0.0..=100.0).contains(&number) {
+        true => Ok(number),
+        false => Err("write a number from 0 to 100".to_owned()),
+    }
+}
+
+/// What came of a prune, as `--json` tells it.
+#[derive(Serialize)]
+struct Summary {
+    message_type: &'static str,
+    dry_run: bool,
+    complete: bool,
+    snapshots: u64,
+    unused_packs: Files,
+    unindexed_packs: Files,
+    absent_packs: Files,
+    repacked_packs: Files,
+    index_files: Files,
+    packs_written: Files,
+    index_files_written: Files,
+    frees_bytes: u64,
+    waste_left_bytes: u64,
+    records: Vec<Id>,
+    copies: Vec<CopySummary>,
+}
+
+#[derive(Serialize)]
+struct Files {
+    files: u64,
+    bytes: u64,
+}
+
+#[derive(Serialize)]
+struct CopySummary {
+    name: String,
+    outcome: &'static str,
+    has_record: bool,
+    files_removed: u64,
+    bytes_removed: u64,
+    files_waiting: u64,
+    bytes_waiting: u64,
+    waits_until: Option<Timestamp>,
+    reason: Option<String>,
+    hint: Option<String>,
+}
+
+impl Summary {
+    fn of(report: &PruneReport) -> Result<Self> {
+        let copies = report.copies.iter();
+        let copies = copies.map(|copy| CopySummary::of(copy, report));
+        Ok(Self {
+            message_type: "summary",
+            dry_run: report.dry_run,
+            complete: report.is_complete(),
+            snapshots: report.snapshots,
+            unused_packs: report.unused.into(),
+            unindexed_packs: report.unindexed.into(),
+            absent_packs: report.absent.into(),
+            repacked_packs: report.repacked.into(),
+            index_files: report.index.into(),
+            packs_written: report.packs_written.into(),
+            index_files_written: report.index_written.into(),
+            frees_bytes: report.frees_bytes(),
+            waste_left_bytes: report.waste_left_bytes,
+            records: report.records.clone(),
+            copies: copies.collect::<Result<_>>()?,
+        })
+    }
+}
+
+impl From<Amount> for Files {
+    fn from(Amount { files, bytes }: Amount) -> Self {
+        Self { files, bytes }
+    }
+}
+
+impl CopySummary {
+    fn of(copy: &PrunedCopy, report: &PruneReport) -> Result<Self> {
+        let none = (Amount::default(), Amount::default());
+        let (outcome, (removed, waiting), failure) = match &copy.outcome {
+            PrunedOutcome::Would(amount) => ("would", (*amount, Amount::default()), None),
+            PrunedOutcome::Pruned {
+                removed,
+                waiting,
+                failure,
+                ..
+            } => {
+                let outcome = match failure {
+                    Some(_) => "incomplete",
+                    None if *waiting != Amount::default() => "waits",
+                    None => "done",
+                };
+                (outcome, (*removed, *waiting), failure.as_ref())
+            }
+            PrunedOutcome::Failed(failure) => ("failed", none, Some(failure)),
+        };
+        let is_without = report.not_on.iter().any(|(name, _)| *name == copy.name);
+        Ok(Self {
+            name: copy.name.clone(),
+            outcome,
+            has_record: !report.records.is_empty() && !is_without && outcome != "failed",
+            files_removed: removed.files,
+            bytes_removed: removed.bytes,
+            files_waiting: waiting.files,
+            bytes_waiting: waiting.bytes,
+            waits_until: waits_until(copy)?,
+            reason: failure.map(|failure| failure.reason.clone()),
+            hint: failure.and_then(|failure| failure.hint.clone()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_percentage_is_a_number_from_0_to_100() {
+        assert_eq!(percent("5"), Ok(5.0));
+        assert_eq!(percent("12.5%"), Ok(12.5));
+        for wrong in ["", "%", "x", "-1", "101", "NaN", "inf"] {
+            assert!(percent(wrong).is_err(), "{wrong}");
+        }
+    }
+}

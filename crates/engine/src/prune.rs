@@ -1,0 +1,202 @@
+//! Prune: what no snapshot needs goes from every copy.
+//!
+//! ```text
+//! lock every copy alone, by name, and list it anew ─▶ read the index of all ─▶ mark what snapshots
+//!     need ─▶ plan ─▶ repack, to every copy at once ─▶ bring what a slow copy missed ─▶
+//!     anything new? ─▶ removal record ─▶ anything new? ─▶ remove
+//! ```
+//! It is decided once, from the union of what all copies list, and each copy lets go in its own way
+//! ([`removals`]). The order is the safety: nothing is removed before all that stays is where it
+//! belongs, and what is to go is on record before the first file of it goes. So a run may be killed
+//! anywhere; what it left is finished by whoever comes next, or is garbage for the next prune.
+//!
+//! What can go wrong, and then nothing is removed:
+//!
+//! | what | why it must not go on |
+//! |---|---|
+//! | a snapshot, a tree or an index file that no copy gives right | nobody knows what it needs |
+//! | a needed pack that no copy which can be read has in its right size | a copy that is away may have it; or it is lost, and what is left of it would go |
+//! | a snapshot that this machine knows of and no copy shows | what it needs looks like waste |
+//! | a copy that somebody pruned by itself | a person has to say first whether that was meant |
+//! | something new on a copy, although all are under our lock | what it needs may be what goes |
+//!
+//! **Architecture invariant:** prune removes packs and index files, and never a snapshot, a key or
+//! `config`; and it does so only through a removal record.
+
+mod even;
+mod known;
+mod newcomers;
+mod obstacles;
+mod packs;
+mod plan;
+mod reading;
+mod repack;
+pub mod report;
+mod used;
+
+use std::collections::BTreeSet;
+
+use strongroom_model::Id;
+use strongroom_model::config::Limits;
+use strongroom_repo::record::{Removal, RemovedBy};
+
+use crate::progress::Progress;
+use crate::prune::even::Staying;
+use crate::prune::obstacles::Obstacles;
+use crate::prune::packs::Packs;
+use crate::prune::plan::Plan;
+use crate::session::{Environment, Locks, Session};
+use crate::snapshots::Snapshots;
+use crate::state::RepositoryState;
+use crate::{Result, holds, removals};
+
+pub use report::{Amount, PruneReport, PrunedCopy, PrunedOutcome};
+
+/// What a prune may take of the machine, and how much waste it leaves.
+#[derive(Debug, Clone)]
+pub struct PruneOptions {
+    /// Memory, threads, uploads, the size of packs.
+    pub limits: Limits,
+    /// How much of what is stored may be waste in packs that are partly needed, of 100; 100 for all.
+    pub max_unused_percent: f64,
+    /// Whether small packs become large ones, although all of them is needed.
+    pub repack_small: bool,
+    /// Whether blobs are compressed that are not, as in a repository that once was of version 1.
+    pub repack_uncompressed: bool,
+    /// Whether nothing is written or removed anywhere.
+    pub dry_run: bool,
+}
+
+/// How many ids of one kind a removal record has at most: with those that stay far below what a
+/// record may have.
+const IDS_PER_RECORD: usize = 800_000;
+
+impl Default for PruneOptions {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            max_unused_percent: 5.0,
+            repack_small: false,
+            repack_uncompressed: false,
+            dry_run: false,
+        }
+    }
+}
+
+/// Removes from every copy of the session what no snapshot needs, under exclusive locks of its own.
+///
+/// A dry run takes no locks and only reads. Copies that cannot be used, or that fail, are in the
+/// report; they finish what the record names when they are back.
+///
+/// # Errors
+/// [`crate::Error::Locked`] where somebody else is at work on a copy; as [`prune_locked`].
+pub fn prune(
+    session: &mut Session,
+    state: &RepositoryState,
+    options: &PruneOptions,
+    environment: &Environment,
+    progress: &Progress,
+) -> Result<PruneReport> {
+    if options.dry_run {
+        return prune_locked(session, state, options, environment, progress);
+    }
+    let away = report::away(session);
+    let mut locks = Locks::acquire_exclusively(session, environment)?;
+    strongroom_store::raise_file_limit();
+    let outcome = prune_locked(session, state, options, environment, progress);
+    locks.release();
+    Ok(PruneReport { away, ..outcome? })
+}
+
+/// As [`prune`], for whoever holds exclusive locks on all copies that can be used, and has listed
+/// them since.
+///
+/// # Errors
+/// [`crate::Error::NotPruned`] and [`crate::Error::WrittenMeanwhile`], with nothing removed;
+/// [`crate::Error::NoCopy`]; where the state folder cannot take the record; where the user
+/// interrupts before it.
+pub fn prune_locked(
+    session: &mut Session,
+    state: &RepositoryState,
+    options: &PruneOptions,
+    environment: &Environment,
+    progress: &Progress,
+) -> Result<PruneReport> {
+    let cancel = &environment.cancel;
+    // Where nobody can tell what is held, nothing goes.
+    holds::load(session, state)?;
+    known::check(session, state, cancel)?;
+    progress.begin("reading the snapshots", None, None);
+    let obstacles = Obstacles::default();
+    let snapshots = Snapshots::load(session, cancel)?;
+    snapshots
+        .problems
+        .iter()
+        .for_each(|problem| obstacles.note(problem.clone()));
+    let packs = Packs::load(session, &obstacles, progress, cancel)?;
+    obstacles.check(obstacles::UNREADABLE_HINT)?;
+    let roots = snapshots.all.iter().map(|one| one.snapshot.tree);
+    used::mark(session, &packs, roots, &obstacles, progress, cancel)?;
+    obstacles.check(obstacles::MISSING_HINT)?;
+    packs.choose_among_duplicates(session, cancel)?;
+
+    let plan = Plan::make(session, &packs, options);
+    let stays: BTreeSet<Id> = snapshots.all.iter().map(|one| one.id).collect();
+    let mut report = PruneReport::planned(session, &plan, &packs, stays.len());
+    if options.dry_run {
+        report.would_remove(session, &plan);
+        return Ok(report);
+    }
+    if !plan.is_nothing() || is_anything_left(session) {
+        let written = repack::run(session, &packs, &plan, options, environment, progress)?;
+        report.note_written(session, &written);
+        newcomers::look(session, None)?;
+        let staying = Staying::of(&packs, &plan, &written, &stays);
+        even::bring(session, &staying, &plan, options, progress, cancel)?;
+        if !plan.is_nothing() {
+            for removal in records(&plan, &stays, environment) {
+                // Again, since what was brought to a slow copy may have taken long.
+                newcomers::look(session, report.records.last().copied())?;
+                cancel.check()?;
+                let published = removals::publish(session, state, removal)?;
+                report.records.push(published.record);
+                report.not_on.extend(published.not_on);
+            }
+        }
+        newcomers::look(session, report.records.last().copied())?;
+    }
+    let finished = removals::finish(session, &session.removals, progress, cancel);
+    report.note_finished(session, finished);
+    report.was_interrupted = cancel.is_cancelled();
+    Ok(report)
+}
+
+/// Whether any copy still has what earlier records name.
+fn is_anything_left(session: &Session) -> bool {
+    let mut ready = session.ready();
+    ready.any(|(_, ready)| !ready.removed.is_empty())
+}
+
+/// What goes, as records: one, but for repositories with more packs than it may name.
+fn records(plan: &Plan, stays: &BTreeSet<Id>, environment: &Environment) -> Vec<Removal> {
+    let data: Vec<Id> = plan.data().collect();
+    let mut parts: Vec<BTreeSet<Id>> = data
+        .chunks(IDS_PER_RECORD)
+        .map(|ids| ids.iter().copied().collect())
+        .collect();
+    if parts.is_empty() {
+        parts.push(BTreeSet::new());
+    }
+    let mut index = plan.index.clone();
+    let record = |data| Removal {
+        at: (environment.clock)(),
+        host: environment.hostname.clone(),
+        by: RemovedBy::Prune,
+        snapshots: BTreeSet::new(),
+        // All in the first: what no index file names is garbage, whoever finds it.
+        index: std::mem::take(&mut index),
+        data,
+        stays: stays.clone(),
+    };
+    parts.into_iter().map(record).collect()
+}

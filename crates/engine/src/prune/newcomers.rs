@@ -1,0 +1,57 @@
+//! Anything new on a copy that nobody but us may write to.
+//!
+//! Locks are files, and whoever does not heed them, or takes ours for dead, can write a snapshot
+//! that needs what is about to go. So index files and snapshots are listed anew after repacking,
+//! and once more right before anything is removed; what was not there in the listing that all was
+//! decided upon, and is not our own, ends the prune.
+
+use strongroom_model::{FileEntry, FileName, FileType, Id};
+
+use crate::session::{CopyFailure, CopyStore, Session};
+use crate::{Error, Result};
+
+/// Lists index files and snapshots of every copy anew, all at once. A copy that does not tell is
+/// marked as failed: nothing is removed there.
+///
+/// `record` is the removal record that was published already.
+///
+/// # Errors
+/// [`Error::WrittenMeanwhile`]; where no copy is left, and where the user interrupts.
+pub(super) fn look(session: &mut Session, record: Option<Id>) -> Result<()> {
+    let copies: Vec<CopyStore> = session.ready().map(|(copy, _)| copy.clone()).collect();
+    let listed = session.looking.at_each(&copies, list);
+    session.looking.cancel.check()?;
+    for (copy, listed) in copies.iter().zip(listed) {
+        match listed {
+            Err(failure) => session.fail(&copy.name, failure),
+            Ok(names) => {
+                let newcomer = names.into_iter().find(|name| !is_known(session, *name));
+                if let Some(file) = newcomer {
+                    let copy = copy.name.clone();
+                    return Err(Error::WrittenMeanwhile { copy, file, record });
+                }
+            }
+        }
+    }
+    match session.ready().next() {
+        Some(_) => Ok(()),
+        None => Err(session.no_copy()),
+    }
+}
+
+/// Whether a file was listed on any copy, or written there by us, or is named by a record.
+fn is_known(session: &Session, name: FileName) -> bool {
+    let mut ready = session.ready();
+    ready.any(|(_, ready)| ready.listing.holds(name)) || session.removals.names(name)
+}
+
+fn list(copy: &CopyStore) -> std::result::Result<Vec<FileName>, CopyFailure> {
+    let mut names = Vec::new();
+    for kind in [FileType::Index, FileType::Snapshots] {
+        let entries = copy.store.list(kind);
+        let entries = entries.map_err(|error| CopyFailure::of_store(&error))?;
+        let of_kind = |entry: FileEntry| FileName::new(kind, entry.id);
+        names.extend(entries.into_iter().map(of_kind));
+    }
+    Ok(names)
+}
