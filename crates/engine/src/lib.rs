@@ -18,6 +18,7 @@ pub mod progress;
 pub mod read_set;
 pub mod receipts;
 pub mod restore;
+pub mod retain;
 pub mod session;
 pub mod snapshots;
 pub mod state;
