@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    backup, completions, dump, init, key, log, ls, man, restore, snapshots, status, sync, trial,
+    backup, completions, dump, forget, init, key, log, ls, man, restore, snapshots, status, sync, trial,
     unlock, vault, verify,
 };
 use crate::context::Context;
@@ -59,6 +59,7 @@ pub(crate) enum Command {
     Status(status::Args),
     Verify(verify::Args),
     Sync(sync::Args),
+    Forget(forget::Args),
     Restore(restore::Args),
     Snapshots(snapshots::Args),
     Ls(ls::Args),
@@ -81,6 +82,7 @@ impl Command {
             Self::Status(args) => args.run(context),
             Self::Verify(args) => args.run(context),
             Self::Sync(args) => args.run(context),
+            Self::Forget(args) => args.run(context),
             Self::Restore(args) => args.run(context),
             Self::Snapshots(args) => args.run(context),
             Self::Ls(args) => args.run(context),

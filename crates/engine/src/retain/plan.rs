@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use strongroom_model::retention::{
-    Arrival, Candidate, Fate, Group, Known, Past, decide, needed,
-};
+use strongroom_model::retention::{Arrival, Candidate, Fate, Group, Known, Past, decide, needed};
 use strongroom_model::{Holds, Id, Keep, Name};
 use strongroom_repo::Snapshot;
 

@@ -13,11 +13,7 @@ use strongroom_model::{Holds, Id};
 /// What came, by whose place it takes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Arrivals {
-    #[serde(
-        default,
-        serialize_with = "as_list",
-        deserialize_with = "from_list"
-    )]
+    #[serde(default, serialize_with = "as_list", deserialize_with = "from_list")]
     groups: BTreeMap<Group, BTreeMap<Id, Came>>,
 }
 

@@ -37,12 +37,7 @@ const MOST: usize = 200_000;
 
 impl Sightings {
     /// Takes note of a listing that began at one moment and was there at another.
-    pub fn note(
-        &mut self,
-        listed: impl IntoIterator<Item = Id>,
-        began: Timestamp,
-        now: Timestamp,
-    ) {
+    pub fn note(&mut self, listed: impl IntoIterator<Item = Id>, began: Timestamp, now: Timestamp) {
         // Our own clock may have been ahead: then it was before now, and nobody knows when.
         let without = self.listed.map(|listed| listed.min(now));
         for id in listed {
