@@ -5,8 +5,8 @@ mod report;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use strongroom_engine::prune::{PruneOptions, prune};
-use strongroom_engine::retain::{self, Forgotten, Hosts, Plan, Question};
+use strongroom_engine::prune::PruneOptions;
+use strongroom_engine::retain::{self, Forgotten, Hosts, Question};
 use strongroom_engine::snapshots::Snapshots;
 use strongroom_engine::{holds, removals};
 use strongroom_model::{Holds, Id, Keep, Name};
@@ -16,6 +16,7 @@ use crate::context::{Context, Opened};
 use crate::error::Result;
 use crate::exit::{Exit, MANUAL};
 use crate::monitor::Monitor;
+use crate::vaults::NewFiles;
 use report::Report;
 
 /// Let snapshots go, as the plan says or by name
@@ -127,16 +128,7 @@ impl Args {
             limits: opened.config.limits.clone(),
             ..PruneOptions::default()
         };
-        let pruned = {
-            let monitor = Monitor::start(&context.output);
-            prune(
-                &mut opened.session,
-                &memory,
-                &options,
-                &opened.environment,
-                &monitor.progress,
-            )?
-        };
+        let pruned = pruning::run(context, &mut opened, &options)?;
         Ok(match pruning::tell(context, &opened, &pruned)? {
             Exit::Done => exit,
             other => other,
@@ -196,14 +188,26 @@ fn keeps(opened: &Opened) -> BTreeMap<Name, Keep> {
 
 fn remove(context: &Context, opened: &mut Opened, going: &BTreeSet<Id>) -> Result<Forgotten> {
     let memory = opened.memory();
-    let monitor = Monitor::start(&context.output);
-    Ok(retain::forget(
-        &mut opened.session,
-        &memory,
-        going,
-        &opened.environment,
-        &monitor.progress,
-    )?)
+    let forgotten = {
+        let monitor = Monitor::start(&context.output);
+        retain::forget(
+            &mut opened.session,
+            &memory,
+            going,
+            &opened.environment,
+            &monitor.progress,
+        )?
+    };
+    if forgotten.record.is_some() {
+        let is_without = |name: &String| forgotten.not_on.iter().any(|(copy, _)| copy == name);
+        let ready = opened.session.ready().map(|(copy, _)| copy.name.clone());
+        let new = NewFiles {
+            made: ready.filter(|name| !is_without(name)).collect(),
+            ..NewFiles::default()
+        };
+        context.ask_again(opened, &new)?;
+    }
+    Ok(forgotten)
 }
 
 /// Lets a removal record count no longer.

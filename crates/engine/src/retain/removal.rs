@@ -30,8 +30,9 @@ pub struct Forgotten {
     pub copies: Vec<FinishedCopy>,
 }
 
-/// Removes snapshots from all copies of a session, under exclusive locks of its own. What none of
-/// them lists any more, and what is held by now, is left out.
+/// Removes snapshots from all copies of a session, under exclusive locks of its own, and finishes
+/// what earlier records name and a copy still has. What none of them lists any more, and what is held
+/// by now, is left out.
 ///
 /// # Errors
 /// [`Error::Locked`](crate::Error::Locked), and where no copy is left; where the holds cannot be
@@ -43,7 +44,8 @@ pub fn forget(
     environment: &Environment,
     progress: &Progress,
 ) -> Result<Forgotten> {
-    if going.is_empty() {
+    let is_left = session.ready().any(|(_, ready)| !ready.removed.is_empty());
+    if going.is_empty() && !is_left {
         return Ok(Forgotten::default());
     }
     let mut locks = Locks::acquire_exclusively(session, environment)?;
@@ -77,35 +79,32 @@ fn forget_locked(
         }
     }
     environment.cancel.check()?;
-    if snapshots.is_empty() {
-        return Ok(Forgotten {
-            held,
-            ..Forgotten::default()
-        });
-    }
-    let removal = Removal {
-        at: (environment.clock)(),
-        host: environment.hostname.clone(),
-        by: RemovedBy::Forget,
-        snapshots: snapshots.clone(),
-        index: BTreeSet::new(),
-        data: BTreeSet::new(),
-        stays,
+    let mut forgotten = Forgotten {
+        held,
+        ..Forgotten::default()
     };
-    let published = removals::publish(session, state, removal)?;
-    let copies = removals::finish(session, &session.removals, progress, &environment.cancel);
+    if !snapshots.is_empty() {
+        let removal = Removal {
+            at: (environment.clock)(),
+            host: environment.hostname.clone(),
+            by: RemovedBy::Forget,
+            snapshots: snapshots.clone(),
+            index: BTreeSet::new(),
+            data: BTreeSet::new(),
+            stays,
+        };
+        let published = removals::publish(session, state, removal)?;
+        forgotten.record = Some(published.record);
+        forgotten.not_on = published.not_on;
+    }
+    forgotten.copies = removals::finish(session, &session.removals, progress, &environment.cancel);
     for (copy, _) in session.ready() {
         // Where it cannot be written, it takes up space there and nothing else.
-        let forgotten = state.update_sightings(copy, |sightings| sightings.forget(&snapshots));
-        if let Err(error) = forgotten {
+        let struck = state.update_sightings(copy, |sightings| sightings.forget(&snapshots));
+        if let Err(error) = struck {
             tracing::debug!(copy = copy.name, %error, "Old sightings stay");
         }
     }
-    Ok(Forgotten {
-        record: Some(published.record),
-        snapshots,
-        held,
-        not_on: published.not_on,
-        copies,
-    })
+    forgotten.snapshots = snapshots;
+    Ok(forgotten)
 }

@@ -112,9 +112,9 @@ impl Report<'_> {
         match (self.dry_run, self.going.is_empty()) {
             (_, true) => output.say("Nothing goes"),
             (true, false) => output.say(&format!("{gone} would go")),
-            (false, false) if self.is_last => output.say(&format!(
-                "{gone} went; the space that only they needed is freed by: strongroom prune"
-            )),
+            (false, false) if self.is_last => {
+                output.say(&format!("{gone} went; strongroom prune frees the space"));
+            }
             (false, false) => output.say(&format!("{gone} went")),
         }
         if self.plan.of_others > 0 {
