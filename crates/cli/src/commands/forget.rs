@@ -120,7 +120,7 @@ impl Args {
             is_last: !self.prune,
             has_all_copies: opened.has_all_copies(),
         };
-        let exit = report.tell(context)?;
+        let exit = report.tell(context)?.after(context.cancel.is_cancelled());
         if !self.prune {
             return Ok(exit);
         }

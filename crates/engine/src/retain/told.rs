@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use strongroom_model::retention::{Arrival, SeenBy};
 use strongroom_model::{FileType, Id};
-use strongroom_store::VersionContent;
+use strongroom_store::{FileVersion, VersionContent};
 
 use crate::session::{CopyFailure, CopyState, CopyStore, Session};
 
@@ -44,17 +44,21 @@ pub(super) fn by_copies(
     all.collect()
 }
 
-/// The date of the oldest version of each snapshot, by the bucket's clock: whoever puts another one
-/// above it makes it no younger.
+/// When the snapshots of a bucket came, by its clock.
 fn bucket(copy: &CopyStore) -> Result<BTreeMap<Id, Arrival>, CopyFailure> {
-    let mut arrivals: BTreeMap<Id, Arrival> = BTreeMap::new();
     let Some(versions) = copy.store.versions() else {
-        return Ok(arrivals);
+        return Ok(BTreeMap::new());
     };
-    let all = versions
-        .list_versions(FileType::Snapshots)
-        .map_err(|error| CopyFailure::of_store(&error))?;
-    for version in all {
+    let all = versions.list_versions(FileType::Snapshots);
+    let all = all.map_err(|error| CopyFailure::of_store(&error))?;
+    Ok(oldest(&all))
+}
+
+/// The date of the oldest version of each file: whoever puts another one above it, or a marker, makes
+/// it no younger.
+fn oldest(versions: &[FileVersion]) -> BTreeMap<Id, Arrival> {
+    let mut arrivals: BTreeMap<Id, Arrival> = BTreeMap::new();
+    for version in versions {
         let is_bytes = matches!(version.content, VersionContent::Bytes { .. });
         let Some(id) = version.name.id().filter(|_| is_bytes) else {
             continue;
@@ -66,5 +70,48 @@ fn bucket(copy: &CopyStore) -> Result<BTreeMap<Id, Arrival>, CopyFailure> {
         let first = arrivals.entry(id).or_insert(Arrival { at, by });
         first.at = at.min(first.at);
     }
-    Ok(arrivals)
+    arrivals
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use strongroom_model::FileName;
+    use strongroom_store::VersionId;
+
+    use super::*;
+
+    fn version(text: &str, second: u64, content: VersionContent) -> FileVersion {
+        FileVersion {
+            name: FileName::new(FileType::Snapshots, Id::of(text.as_bytes())),
+            version: VersionId::new(second.to_string()),
+            made: SystemTime::UNIX_EPOCH + Duration::from_secs(second),
+            is_newest: false,
+            content,
+        }
+    }
+
+    fn bytes() -> VersionContent {
+        VersionContent::Bytes {
+            size_bytes: 1,
+            tag: None,
+        }
+    }
+
+    #[test]
+    fn a_file_in_a_bucket_came_with_its_oldest_version_whatever_lies_above() {
+        let versions = [
+            version("a", 500, bytes()),
+            version("a", 200, bytes()),
+            version("a", 100, VersionContent::Marker),
+            version("b", 300, VersionContent::Marker),
+        ];
+        let found = oldest(&versions);
+        let expected = Arrival {
+            at: Timestamp::from_second(200).unwrap(),
+            by: SeenBy::Bucket,
+        };
+        assert_eq!(found, [(Id::of(b"a"), expected)].into());
+    }
 }
