@@ -280,11 +280,13 @@ fn a_snapshot_that_does_not_fit_is_suspicious_stays_and_goes_by_name() {
     let Fate::Suspicious { why } = world.host.fate(fake) else {
         panic!("{:?}", world.host.fate(fake));
     };
-    assert!(matches!(why[..], [Suspicion::ClaimedLater { .. }]), "{why:?}");
+    let is_so = matches!(why[..], [Suspicion::ClaimedLater { .. }]);
+    assert!(is_so, "{why:?}");
     let mut session = world.host.open();
     let forgotten = world.host.remove(&mut session, &[fake].into());
     assert_eq!(forgotten.snapshots, [fake].into());
-    assert!(!world.fixture.ids("two", FileType::Snapshots).contains(&fake));
+    let left = world.fixture.ids("two", FileType::Snapshots);
+    assert!(!left.contains(&fake));
 }
 
 #[test]
@@ -332,7 +334,8 @@ fn a_copy_that_was_away_gives_nothing_back_and_removes_it_later() {
     let keeps = std::mem::take(&mut world.host.keeps);
     let mut made = world.nightly(0..30);
     world.host.keeps = keeps;
-    let (here, away) = (world.fixture.copy_path("three"), world.fixture.copy_path("away"));
+    let here = world.fixture.copy_path("three");
+    let away = world.fixture.copy_path("away");
     std::fs::rename(&here, &away).unwrap();
     let forgotten = world.host.forget();
     assert_eq!(forgotten.snapshots.len(), 28);
@@ -379,5 +382,6 @@ fn whoever_lost_his_state_folder_loses_no_snapshot_by_it() {
     let Fate::Suspicious { why } = world.host.fate(made[0]) else {
         panic!("{:?}", world.host.fate(made[0]));
     };
-    assert!(matches!(why[..], [Suspicion::ClaimedEarlier { .. }]), "{why:?}");
+    let is_so = matches!(why[..], [Suspicion::ClaimedEarlier { .. }]);
+    assert!(is_so, "{why:?}");
 }

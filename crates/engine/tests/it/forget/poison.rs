@@ -134,7 +134,8 @@ fn stories(days: i64, most: usize) -> impl Strategy<Value = Story> {
         shape,
     });
     let forgets = vec((27..days + 2, 0..DAY), 1..8);
-    let parts = (keep, 1i64..=2, vec(0i64..20_000, 1..9), vec(flood, 0..8), forgets);
+    let (jitter, floods) = (vec(0i64..20_000, 1..9), vec(flood, 0..8));
+    let parts = (keep, 1i64..=2, jitter, floods, forgets);
     parts.prop_map(|(keep, a_day, jitter, floods, forgets)| Story {
         keep,
         a_day,
