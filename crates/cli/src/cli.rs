@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    backup, completions, dump, hold, init, key, log, ls, man, prune, recover, release, restore,
-    snapshots, status, sync, trial, unlock, vault, verify,
+    backup, completions, dump, forget, hold, init, key, log, ls, man, prune, recover, release,
+    restore, snapshots, status, sync, trial, unlock, vault, verify,
 };
 use crate::context::Context;
 use crate::error::Result;
@@ -59,6 +59,7 @@ pub(crate) enum Command {
     Status(status::Args),
     Verify(verify::Args),
     Sync(sync::Args),
+    Forget(forget::Args),
     Restore(restore::Args),
     Recover(recover::Args),
     Snapshots(snapshots::Args),
@@ -85,6 +86,7 @@ impl Command {
             Self::Status(args) => args.run(context),
             Self::Verify(args) => args.run(context),
             Self::Sync(args) => args.run(context),
+            Self::Forget(args) => args.run(context),
             Self::Restore(args) => args.run(context),
             Self::Recover(args) => args.run(context),
             Self::Snapshots(args) => args.run(context),

@@ -3,6 +3,7 @@
 pub(crate) mod backup;
 pub(crate) mod completions;
 pub(crate) mod dump;
+pub(crate) mod forget;
 pub(crate) mod hold;
 pub(crate) mod init;
 pub(crate) mod key;

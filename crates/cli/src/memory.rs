@@ -10,12 +10,13 @@ mod readings;
 
 use std::collections::BTreeSet;
 
-use strongroom_engine::CopyStore;
+use jiff::Timestamp;
 use strongroom_engine::backup::report::BackupReport;
 use strongroom_engine::known::{Lost, Records};
 use strongroom_engine::receipts::Receipts;
 use strongroom_engine::session::{ReadyCopy, chain};
 use strongroom_engine::state::{RepositoryState, StateFolder};
+use strongroom_engine::{CopyStore, Session};
 use strongroom_model::{FileName, FileType, Id};
 
 use crate::context::Opened;
@@ -130,6 +131,17 @@ pub(crate) fn backed_up(opened: &Opened, report: &BackupReport) {
     if let Err(error) = issued {
         tracing::warn!(error = chain(&error), "There is no receipt of this backup");
     }
+}
+
+/// Remembers which snapshots the copies list that they did not list before: they came by now.
+/// `began` is when they were listed.
+pub(crate) fn sighted(
+    session: &Session,
+    memory: &RepositoryState,
+    began: Timestamp,
+    now: Timestamp,
+) {
+    told(strongroom_engine::retain::note(session, memory, began, now));
 }
 
 /// Remembers which copies are one place under two addresses.

@@ -83,6 +83,14 @@ pub enum Error {
         /// The snapshots.
         ids: Vec<Id>,
     },
+    /// A snapshot that is to be removed and that somebody holds.
+    #[error("Snapshot {} is held{}", .id.short(), said(.why))]
+    Held {
+        /// The snapshot.
+        id: Id,
+        /// Why, in the words of whoever held it.
+        why: String,
+    },
     /// A key that is asked for does not exist.
     #[error("There is no key {wanted}")]
     NoKey {
@@ -267,6 +275,10 @@ impl Error {
             Self::NoSnapshot { .. } | Self::AmbiguousSnapshot { .. } => {
                 Some("`strongroom snapshots` lists them".to_owned())
             }
+            Self::Held { id, .. } => Some(format!(
+                "if it may go all the same: strongroom release {}",
+                id.short()
+            )),
             Self::CopyInSource { path, .. } => Some(format!(
                 "move the copy, or write exclude = [{:?}] in the source",
                 path.display().to_string()
@@ -286,6 +298,14 @@ impl Error {
     pub fn local(action: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let action = action.into();
         move |source| Self::Local { action, source }
+    }
+}
+
+/// Why something is so, behind what is said of it.
+fn said(why: &str) -> String {
+    match why.is_empty() {
+        true => String::new(),
+        false => format!(": {why}"),
     }
 }
 

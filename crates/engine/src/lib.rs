@@ -22,6 +22,7 @@ pub mod receipts;
 pub mod recover;
 pub mod removals;
 pub mod restore;
+pub mod retain;
 pub mod session;
 pub mod snapshots;
 pub mod state;

@@ -17,6 +17,7 @@
 //! Whoever reads takes no lock, and nobody holds it longer than one small write takes, so that a
 //! process that hangs can spoil a note of another, and never its backup.
 
+mod arrivals;
 pub(crate) mod disk;
 mod gone;
 mod needs;
@@ -25,6 +26,7 @@ pub mod record;
 mod records;
 mod repository;
 mod seen;
+mod sightings;
 mod vaults;
 
 use std::path::{Path, PathBuf};
@@ -37,6 +39,7 @@ use crate::session::CopyStore;
 use crate::state::disk::{Lock, SecretFile};
 use crate::{Error, Result};
 
+pub use arrivals::Arrivals;
 pub use gone::{FileNames, GoneFiles};
 pub use needs::RecordedNeeds;
 pub use read::ReadFiles;
@@ -44,6 +47,7 @@ pub use record::OwnLock;
 pub(crate) use records::RecordNotes;
 pub use repository::RepositoryState;
 pub use seen::SeenFiles;
+pub use sightings::Sightings;
 pub use vaults::{VaultAlarm, VaultMemory, Withheld};
 
 /// The folder, by its path.

@@ -49,11 +49,13 @@
 mod arrival;
 mod crowd;
 mod fate;
+mod memory;
 mod places;
 mod unit;
 
 pub use arrival::{Arrival, SeenBy};
 pub use fate::{Decision, Fate, Rule, Suspicion};
+pub use memory::needed;
 pub use unit::Unit;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -75,7 +77,8 @@ pub struct Known<'a> {
     /// Those that came once and are gone, by whatever hand. They tell what is usual, and where more
     /// came. Needed are those of the first four weeks of a group, those that somebody has admitted,
     /// those of this week, and those of each week of which any is still there: a week that is
-    /// crowded would not be any more where what went of it is forgotten.
+    /// crowded would not be any more where what went of it is forgotten. [`needed`] tells which.
+    /// What was doubted by itself while it was there is none of them.
     pub past: &'a [Past],
     /// What the plan says of each source; of a source that is not named everything stays.
     pub keeps: &'a BTreeMap<Name, Keep>,
@@ -135,6 +138,14 @@ impl Known<'_> {
     fn keep(&self, group: &Group) -> Option<&Keep> {
         let keep = self.keeps.get(group.source.as_ref()?)?;
         (!keep.is_empty()).then_some(keep)
+    }
+}
+
+impl Candidate {
+    /// Whether something is wrong with it by itself, whatever others there are: then it counts
+    /// nowhere, neither now nor when it is gone.
+    pub fn is_doubted(&self, now: Timestamp) -> bool {
+        !arrival::doubts(self, now).is_empty()
     }
 }
 

@@ -181,6 +181,25 @@ pub struct RottenFile {
     pub why: String,
 }
 
+/// The answer to `GET /v1/repositories/PATH/arrivals`: a page of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArrivalList {
+    /// Snapshots that are seen, by id.
+    pub arrivals: Vec<SnapshotArrival>,
+    /// Behind which snapshot the next page begins; `None` where this is the last.
+    #[serde(default)]
+    pub next: Option<Id>,
+}
+
+/// When a snapshot came to a vault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotArrival {
+    /// The snapshot.
+    pub snapshot: Id,
+    /// When it was put, by the recorded time of the vault, which follows its wall clock.
+    pub arrived: Timestamp,
+}
+
 /// A snapshot, as its receipt claims and as the vault found it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SnapshotInfo {

@@ -3,6 +3,7 @@
 //! Every function works within somebody's transaction and decides nothing: what may happen is
 //! decided in [`rules`](crate::rules), who may ask for it in [`vault`](crate::vault).
 
+pub mod arrivals;
 pub mod client_keys;
 pub mod clock;
 pub mod coming;

@@ -7,6 +7,7 @@
 //! Everything here blocks; the server calls it from threads made for that.
 
 mod administration;
+mod arrivals;
 mod authentication;
 mod clock;
 mod deletion;

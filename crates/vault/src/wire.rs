@@ -7,11 +7,13 @@
 use jiff::Timestamp;
 use serde::Serialize;
 use strongroom_model::vault::{
-    ReceiptAnswer, RepositoryInfo, RottenFile, RottenList, SnapshotInfo, VaultTime,
+    ArrivalList, ReceiptAnswer, RepositoryInfo, RottenFile, RottenList, SnapshotArrival,
+    SnapshotInfo, VaultTime,
 };
 use strongroom_model::{FileName, Id, RepositoryPath};
 
 use crate::Result;
+use crate::records::arrivals::Page as Arrivals;
 use crate::records::leaves::timestamp;
 use crate::records::scrub::Scrub;
 use crate::records::tokens::Token;
@@ -156,6 +158,23 @@ pub fn rotten(found: &[(FileName, Why)], is_all: bool) -> RottenList {
         rotten: found.iter().map(info).collect(),
         next: last.map(|(name, _)| name.to_string()),
     }
+}
+
+/// What is told of when snapshots came.
+///
+/// # Errors
+/// Where one of the times is none.
+pub fn arrivals(page: &Arrivals) -> Result<ArrivalList> {
+    let info = |(snapshot, arrived_ms): &(Id, i64)| -> Result<SnapshotArrival> {
+        Ok(SnapshotArrival {
+            snapshot: *snapshot,
+            arrived: timestamp(*arrived_ms)?,
+        })
+    };
+    Ok(ArrivalList {
+        arrivals: page.arrivals.iter().map(info).collect::<Result<_>>()?,
+        next: page.next,
+    })
 }
 
 /// The answer to a receipt.

@@ -57,6 +57,7 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) fn run(self, context: &Context) -> Result<Exit> {
+        let began = (context.environment().clock)();
         let mut opened = context.open()?;
         let left_out = opened.left_out();
         let sources = chosen(&opened.config, &self.sources)?;
@@ -106,6 +107,10 @@ impl Args {
             context.ask_again(&mut opened, &new)?;
         }
         let mut said = Vec::new();
+        if self.no_sync && !self.dry_run {
+            let now = (opened.environment.clock)();
+            memory::sighted(&opened.session, &opened.memory(), began, now);
+        }
         if report.has_snapshot() {
             memory::backed_up(&opened, &report);
             said = vaults::deliver(&opened);

@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::exit::{Exit, MANUAL};
 use crate::output::visible;
-use crate::{scorecard, state_folder};
+use crate::{memory, scorecard, state_folder};
 
 /// Hold the plan against evidence: how far from 3-2-1
 ///
@@ -40,6 +40,7 @@ pub(crate) struct Args {}
 
 impl Args {
     pub(crate) fn run(self, context: &Context) -> Result<Exit> {
+        let began = (context.environment().clock)();
         let looked = context.look()?;
         let output = &context.output;
         let session = match looked.session {
@@ -69,6 +70,9 @@ impl Args {
         if let Some(memory) = &memory {
             let now = (environment.clock)();
             looked.vaults.remember(memory, stores, now);
+            if let Some(session) = &session {
+                memory::sighted(session, memory, began, now);
+            }
         }
         let status = gather(
             &looked.config,

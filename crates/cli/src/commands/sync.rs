@@ -162,6 +162,7 @@ pub(crate) struct Wishes {
 
 /// Syncs all copies under locks, and brings the session and the memory up to date.
 pub(crate) fn run(opened: &mut Opened, wishes: Wishes, progress: &Progress) -> Result<SyncReport> {
+    let began = (opened.environment.clock)();
     let mut locks = Locks::acquire(&mut opened.session, &opened.environment, false)?;
     let mut known_keys = memory::known_keys(opened);
     let removed_keys = memory::removed_keys(opened, &wishes.admitted);
@@ -210,6 +211,8 @@ pub(crate) fn run(opened: &mut Opened, wishes: Wishes, progress: &Progress) -> R
     memory::written_anew(opened, &report);
     take_over(opened, &report);
     memory::synced(opened, &report);
+    let now = (opened.environment.clock)();
+    memory::sighted(&opened.session, &memory, began, now);
     Ok(report)
 }
 

@@ -3,15 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use strongroom_engine::retain::Told;
 use strongroom_engine::session::chain;
 use strongroom_engine::state::RepositoryState;
 use strongroom_engine::status::VaultFacts;
-use strongroom_engine::{CopyStore, Session};
+use strongroom_engine::{CopyFailure, CopyFailureKind, CopyStore, Session};
 use strongroom_model::evidence::VaultWord;
+use strongroom_model::retention::{Arrival, SeenBy};
 use strongroom_model::{Config, FileName};
+use strongroom_store::Error as StoreError;
 
 use crate::memory::file_name;
-use crate::vaults::{Vaults, account, receipts};
+use crate::vaults::{Met, Vaults, account, receipts};
 
 impl Vaults {
     /// Remembers what each vault says of its copy, where its word counts.
@@ -59,6 +62,13 @@ impl Vaults {
         facts.collect()
     }
 
+    /// For each copy on a vault by name, when its snapshots came, as the vault says. One whose word
+    /// does not count withholds it.
+    pub(crate) fn arrivals(&self) -> BTreeMap<String, Told> {
+        let told = self.met.iter().map(|met| (met.copy.clone(), arrivals(met)));
+        told.collect()
+    }
+
     /// For each copy by name, the files that its vault says are rotten there and that the copy
     /// lists: they are read again, and healed where it is so.
     pub(crate) fn rotten(&self, session: &Session) -> BTreeMap<String, BTreeSet<FileName>> {
@@ -90,5 +100,39 @@ impl Vaults {
             rotten.insert(met.copy.clone(), listed);
         }
         rotten
+    }
+}
+
+/// When the snapshots of a copy came, as its vault says.
+fn arrivals(met: &Met) -> Told {
+    let withheld = |reason: &str, hint: String| {
+        Told::Withheld(CopyFailure {
+            reason: reason.to_owned(),
+            hint: Some(hint),
+            kind: CopyFailureKind::Other,
+        })
+    };
+    if met.info.is_none() || !met.is_believed() {
+        return withheld(
+            "its vault does not answer, or does not show that its log goes on",
+            format!("strongroom vault status {}", met.copy),
+        );
+    }
+    match met.client.arrivals() {
+        Ok(all) => {
+            let arrivals = all.into_iter().map(|one| {
+                let arrival = Arrival {
+                    at: one.arrived,
+                    by: SeenBy::Vault,
+                };
+                (one.snapshot, arrival)
+            });
+            Told::Arrivals(arrivals.collect())
+        }
+        Err(StoreError::Vault { status: 404, .. }) => withheld(
+            "its vault is of a version that does not tell",
+            "let whoever runs it install the newest strongroom-vault".to_owned(),
+        ),
+        Err(error) => Told::Withheld(CopyFailure::of_store(&error)),
     }
 }

@@ -97,6 +97,9 @@ fn a_copy_in_a_locked_bucket_outlives_whoever_removes_all_of_it() {
     expect(&scene, &account, 0, &["init"]);
     expect(&scene, &account, 0, &["backup"]);
     expect(&scene, &account, 0, &["verify", "--decode"]);
+    // When its snapshot came is told by its own clock.
+    let ended = expect(&scene, &account, 0, &["--json", "forget", "--dry-run"]);
+    assert!(ended.out.contains("\"by\":\"bucket\""), "{}", ended.out);
     // Locks of runs are gone, with all their versions, and everything else is locked.
     let versions = bucket.versions(FOLDER);
     assert!(versions.len() > 4, "{versions:?}");

@@ -107,6 +107,9 @@ fn every_field_is_in_the_documentation_of_its_command() {
         &["key", "add", "--new-password-file", second],
         &["key", "list"],
         &["unlock"],
+        &["forget"],
+        &["forget", "--dry-run"],
+        &["forget", "latest"],
     ] {
         let ended = scene.run(&[&["--json"][..], arguments].concat());
         page.assert_names_all(&arguments[..1], &ended);
@@ -115,6 +118,13 @@ fn every_field_is_in_the_documentation_of_its_command() {
             let ended = scene.run(&["--json", "key", "remove", &id]);
             page.assert_names_all(&["key"], &ended);
             assert_eq!(ended.summary()["copies"][0]["outcome"], "removed");
+        }
+        if let ["forget", "latest"] = arguments {
+            assert_eq!(ended.summary()["copies"].as_array().unwrap().len(), 3);
+            let record = ended.summary()["record"].as_str().unwrap().to_owned();
+            let ended = scene.run(&["--json", "forget", "--annul", &record]);
+            page.assert_names_all(&["forget"], &ended);
+            assert_eq!(ended.summary()["annulled"], record);
         }
     }
     // What did not come to its summary, and a log in which everything is missing.

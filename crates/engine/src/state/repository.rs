@@ -15,7 +15,7 @@ use crate::receipts::DeliveredReceipts;
 use crate::session::{CopyStore, chain};
 use crate::state::disk::{self, Lock};
 use crate::state::record::{self, OwnLock, OwnLocks, RemovedKeys};
-use crate::state::{GoneFiles, ReadFiles, RecordedNeeds, SeenFiles};
+use crate::state::{Arrivals, GoneFiles, ReadFiles, RecordedNeeds, SeenFiles, Sightings};
 use crate::{Error, Result};
 
 /// The part of the state folder that belongs to one repository.
@@ -74,6 +74,44 @@ impl RepositoryState {
     /// As [`RepositoryState::update_evidence`].
     pub fn update_seen(&self, copy: &CopyStore, change: impl FnOnce(&mut SeenFiles)) -> Result<()> {
         self.update(&self.of_copy(copy, "seen"), change)
+    }
+
+    /// When the snapshots of a copy were listed for the first time; none, where that is damaged or
+    /// missing.
+    ///
+    /// # Errors
+    /// Where it cannot be read, or a newer version of the program wrote it: who lets snapshots go by
+    /// it stops there.
+    pub fn sightings(&self, copy: &CopyStore) -> Result<Sightings> {
+        self.load(&self.of_copy(copy, "sightings"), record::decode)
+    }
+
+    /// Changes when the snapshots of a copy were listed for the first time.
+    ///
+    /// # Errors
+    /// As [`RepositoryState::update_evidence`].
+    pub fn update_sightings(
+        &self,
+        copy: &CopyStore,
+        change: impl FnOnce(&mut Sightings),
+    ) -> Result<()> {
+        self.update(&self.of_copy(copy, "sightings"), change)
+    }
+
+    /// When the snapshots came that were decided upon; none, where that is damaged or missing.
+    ///
+    /// # Errors
+    /// As [`RepositoryState::sightings`].
+    pub fn arrivals(&self) -> Result<Arrivals> {
+        self.load(&self.arrivals_path(), record::decode)
+    }
+
+    /// Changes when the snapshots came that were decided upon.
+    ///
+    /// # Errors
+    /// As [`RepositoryState::update_evidence`].
+    pub fn update_arrivals(&self, change: impl FnOnce(&mut Arrivals)) -> Result<()> {
+        self.update(&self.arrivals_path(), change)
     }
 
     /// Which files are gone from all copies.
@@ -236,6 +274,10 @@ impl RepositoryState {
 
     fn own_locks_path(&self) -> PathBuf {
         self.folder.join("own-locks.json")
+    }
+
+    fn arrivals_path(&self) -> PathBuf {
+        self.folder.join("arrivals.json")
     }
 
     fn gone_path(&self) -> PathBuf {

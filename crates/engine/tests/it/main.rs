@@ -6,6 +6,7 @@ mod damage;
 mod estimate;
 mod filesystem;
 mod fixture;
+mod forget;
 mod golden;
 mod hand_made;
 mod hangs;

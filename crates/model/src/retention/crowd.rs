@@ -14,7 +14,7 @@ use crate::retention::{Suspicion, Unit};
 ///
 /// **Security:** it is over when something comes after it, and not when our own clock says so. With
 /// one that is ahead, a flood that is learnt as usual would push out what was there before it.
-const LEARNING: SignedDuration = SignedDuration::from_hours(28 * 24);
+pub(super) const LEARNING: SignedDuration = SignedDuration::from_hours(28 * 24);
 
 /// What is counted: days, and weeks for those who back up on some days only.
 const UNITS: [Unit; 2] = [Unit::Day, Unit::Week];

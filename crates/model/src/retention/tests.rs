@@ -138,27 +138,13 @@ impl World {
 
     /// Drops of the past what is not needed: [`Known::past`].
     fn drop_past(&mut self, now: Timestamp) {
-        let there = self.there.iter();
-        let there = there.filter(|one| arrival::doubts(one, now).is_empty());
-        let there = there.filter_map(|one| Some((&one.group, one.arrival?.at)));
-        let past = self.past.iter().map(|one| (&one.group, one.arrived));
-        let mut weeks: BTreeSet<(Group, i64)> = BTreeSet::new();
-        for (group, arrived) in there.clone() {
-            weeks.insert((group.clone(), Unit::Week.of(arrived)));
-        }
-        let mut began: BTreeMap<Group, Timestamp> = BTreeMap::new();
-        for (group, arrived) in there.chain(past) {
-            let first = began.entry(group.clone()).or_insert(arrived);
-            *first = arrived.min(*first);
-        }
-        let four_weeks = SignedDuration::from_secs(28 * DAY);
-        self.past.retain(|one| {
-            let week = Unit::Week.of(one.arrived);
-            one.is_admitted
-                || one.arrived.duration_since(began[&one.group]) < four_weeks
-                || week == Unit::Week.of(now)
-                || weeks.contains(&(one.group.clone(), week))
-        });
+        let known = Known {
+            snapshots: &self.there,
+            past: &self.past,
+            keeps: &self.keeps,
+        };
+        let mut needed = needed(&known, now).into_iter();
+        self.past.retain(|_| needed.next().unwrap());
     }
 
     fn ids(&self) -> BTreeSet<Id> {
@@ -468,4 +454,32 @@ fn why_is_told_in_words() {
     };
     let json = serde_json::to_value(&goes).unwrap();
     assert_eq!(json["fate"], "goes");
+}
+
+#[test]
+fn of_the_past_the_first_weeks_and_those_with_something_left_are_needed() {
+    let mut world = World::new(daily(2)).nightly(0..60);
+    let now = at(60, 4 * HOUR);
+    // Day 59 and day 58 are left, and day 0 to 27 were the first four weeks.
+    world.forget(now);
+    let left: BTreeSet<Timestamp> = world.past.iter().map(|one| one.arrived).collect();
+    let learnt = (0..28).map(|day| at(day, 2 * HOUR));
+    // The week of both, and of now, began on day 56.
+    let weeks = (56..58).map(|day| at(day, 2 * HOUR));
+    assert_eq!(left, learnt.chain(weeks).collect());
+    // What was admitted stays known.
+    let old = Past {
+        group: group("db"),
+        arrived: at(40, 0),
+        is_admitted: true,
+    };
+    world.past.push(old.clone());
+    world.drop_past(now);
+    assert!(world.past.contains(&old));
+    world.past.push(Past {
+        is_admitted: false,
+        ..old
+    });
+    world.drop_past(now);
+    assert_eq!(world.past.iter().filter(|one| !one.is_admitted).count(), 30);
 }

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use strongroom_model::vault::{
-    Consistency, ReceiptAnswer, RepositoryInfo, RottenFile, RottenList, SnapshotList, VaultInfo,
+    ArrivalList, Consistency, ReceiptAnswer, RepositoryInfo, RottenFile, RottenList,
+    SnapshotArrival, SnapshotList, VaultInfo,
 };
 use strongroom_model::{Id, RepositoryPath, SignedReceipt};
 use ureq::http::StatusCode;
@@ -28,6 +29,9 @@ const LIST_BYTES: u64 = 64 << 20;
 
 /// The most pages of a list: with a thousand files each, as many as a repository has at most.
 const MOST_PAGES: usize = 10_000;
+
+/// The same for the snapshots of a repository, of which a listing names a million at most.
+const MOST_ARRIVAL_PAGES: usize = 1_000;
 
 /// A type, a slash, and 64 digits.
 const LONGEST_NAME: usize = 96;
@@ -182,6 +186,28 @@ impl VaultClient {
                     .bad_answer(action, "it names no file at which to go on"));
             }
             after = format!("?after={next}");
+        }
+        Err(self.client.bad_answer(action, "it does not come to an end"))
+    }
+
+    /// When each snapshot came that the vault shows.
+    ///
+    /// # Errors
+    /// As [`VaultClient::consistency`]; also where it goes on for ever.
+    pub fn arrivals(&self) -> Result<Vec<SnapshotArrival>> {
+        let action = "tell when its snapshots came";
+        let mut all: Vec<SnapshotArrival> = Vec::new();
+        let mut after: Option<Id> = None;
+        for _ in 0..MOST_ARRIVAL_PAGES {
+            let query = after.map_or_else(String::new, |id| format!("?after={id}"));
+            let path = format!("v1/repositories/{}/arrivals{query}", self.repository);
+            let page: ArrivalList = self.get(&path, action, SMALL_BYTES)?;
+            all.extend(page.arrivals);
+            match page.next {
+                None => return Ok(all),
+                Some(next) if Some(next) > after => after = Some(next),
+                Some(_) => return Err(self.client.bad_answer(action, "its pages do not go on")),
+            }
         }
         Err(self.client.bad_answer(action, "it does not come to an end"))
     }

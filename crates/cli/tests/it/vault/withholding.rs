@@ -169,3 +169,27 @@ fn a_key_that_waits_and_is_sent_once_more_is_nothing_that_a_vault_must_have_logg
     assert!(vault.count("POST /acme/repos/keys/") > sent, "{said}");
     assert!(!said.contains("ALARM"), "{said}");
 }
+
+#[test]
+fn nothing_goes_by_the_plan_while_a_vault_does_not_tell_when_its_snapshots_came() {
+    // This one is of an older version, and knows no such question.
+    let (vault, scene) = begun();
+    let ended = scene.expect(3, &["--json", "forget"]);
+    ended.assert_says(&["three does not say when its snapshots came", "of a version"]);
+    ended.assert_says(&["newest strongroom-vault"]);
+    let summary = ended.summary();
+    assert_eq!(summary["unasked"][0]["copy"], "three", "{summary}");
+    assert_eq!(summary["record"], Value::Null);
+    // One that does not show its log is not even asked.
+    vault.state().leaves[0] = "another start".to_owned();
+    let asked = vault.count("GET /v1/repositories/acme/repos/arrivals");
+    let summary = scene.expect(1, &["--json", "forget"]).summary();
+    assert_eq!(summary["unasked"][0]["copy"], "three", "{summary}");
+    let again = vault.count("GET /v1/repositories/acme/repos/arrivals");
+    assert_eq!(again, asked);
+    // Somebody who names a snapshot needs nobody's clock.
+    scene.expect(0, &ACCEPT);
+    let summary = scene.expect(0, &["--json", "forget", "--dry-run", "latest"]);
+    let summary = summary.summary();
+    assert_eq!(summary["gone"].as_array().unwrap().len(), 1, "{summary}");
+}

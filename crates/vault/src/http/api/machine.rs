@@ -12,7 +12,7 @@ use data_encoding::BASE64;
 use hyper::header::CONTENT_TYPE;
 use strongroom_ledger::Hash;
 use strongroom_model::vault::{Consistency, NewLog, VaultInfo, Witnessed};
-use strongroom_model::{FileName, RepositoryPath};
+use strongroom_model::{FileName, Id, RepositoryPath};
 use tokio::time::sleep;
 
 use crate::http::api::answer::{self, JSON};
@@ -27,6 +27,9 @@ use crate::{Error, Result, wire};
 
 /// How many rotten objects are told at a time.
 const ROTTEN_PAGE: u64 = 1_000;
+
+/// How many snapshots are looked at at a time to tell when they came.
+const ARRIVALS_PAGE: u64 = 1_000;
 
 impl Api {
     /// Answers a machine.
@@ -65,6 +68,10 @@ impl Api {
                 let after = request::maybe_file(&request, "after")?;
                 self.rotten(principal, repository()?, after, place).await
             }
+            Call::Arrivals => {
+                let after = request::maybe_id(&request, "after")?;
+                self.arrivals(principal, repository()?, after, place).await
+            }
             _ => Err(Error::Unfinished),
         }
     }
@@ -86,6 +93,23 @@ impl Api {
         let is_all = found.len() as u64 <= ROTTEN_PAGE;
         found.truncate(usize::try_from(ROTTEN_PAGE).unwrap_or(usize::MAX));
         answer::json(&wire::rotten(&found, is_all))
+    }
+
+    /// A page of when snapshots came: a client asks for the next one as this one says.
+    async fn arrivals(
+        &self,
+        principal: Principal,
+        path: RepositoryPath,
+        after: Option<Id>,
+        place: Kept,
+    ) -> Result<Response> {
+        let vault = self.parts().vault.clone();
+        let look = move || {
+            let _place = place;
+            vault.arrivals(&principal, &path, after, ARRIVALS_PAGE)
+        };
+        let page = self.parts().blocking.run(look).await?;
+        answer::json(&wire::arrivals(&page)?)
     }
 
     fn vault_info(&self) -> Result<VaultInfo> {

@@ -5,7 +5,7 @@ use hyper::header::CONTENT_TYPE;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, de};
-use strongroom_model::{FileName, FileType, Period, RepositoryPath};
+use strongroom_model::{FileName, FileType, Id, Period, RepositoryPath};
 
 use crate::http::service::Request;
 use crate::rules::right::Right;
@@ -174,6 +174,23 @@ pub(super) fn maybe_file(request: &Request, name: &str) -> Result<Option<FileNam
                 "it has one parameter at most, ?{name}= and a file"
             ))),
         },
+    }
+}
+
+/// The one parameter, an id, or none at all.
+///
+/// # Errors
+/// [`Error::Malformed`].
+pub(super) fn maybe_id(request: &Request, name: &str) -> Result<Option<Id>> {
+    let Some(query) = request.uri().query().filter(|query| !query.is_empty()) else {
+        return Ok(None);
+    };
+    let id = query.split_once('=').filter(|(found, _)| *found == name);
+    match id.map(|(_, text)| text.parse::<Id>()) {
+        Some(Ok(id)) => Ok(Some(id)),
+        _ => Err(malformed(format!(
+            "it has one parameter at most, ?{name}= and an id"
+        ))),
     }
 }
 

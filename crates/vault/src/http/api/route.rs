@@ -35,6 +35,8 @@ pub enum Call {
     Snapshots,
     /// Its objects that are rotten.
     Rotten,
+    /// When its snapshots came.
+    Arrivals,
     /// All tokens.
     Tokens,
     /// To make a token.
@@ -151,6 +153,12 @@ pub const ENDPOINTS: &[Endpoint] = &[
         "/v1/repositories/{repository}/rotten",
         Call::Rotten,
         "api_rotten",
+    ),
+    machine(
+        "GET",
+        "/v1/repositories/{repository}/arrivals",
+        Call::Arrivals,
+        "api_arrivals",
     ),
     admin("GET", "/v1/tokens", Call::Tokens),
     admin("POST", "/v1/tokens", Call::MakeToken),
@@ -294,6 +302,7 @@ mod tests {
             ("GET", "acme/snapshots", Call::Snapshots, "acme"),
             ("GET", "acme/repos/snapshots", Call::Snapshots, "acme/repos"),
             ("GET", "acme/repos/rotten", Call::Rotten, "acme/repos"),
+            ("GET", "acme/arrivals", Call::Arrivals, "acme"),
             ("POST", "acme/quota", Call::Quota, "acme"),
             ("POST", "acme/quota/quota", Call::Quota, "acme/quota"),
             ("GET", "acme/quota", Call::Repository, "acme/quota"),

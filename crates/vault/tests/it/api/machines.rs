@@ -6,6 +6,7 @@ use strongroom_ledger::{Hash, SignedCheckpoint, Verifier, verify_consistency, ve
 use strongroom_model::receipt::NeedsChange;
 use strongroom_model::{FileName, FileType};
 use strongroom_vault::records::coming;
+use strongroom_vault::rules::clock::HOUR_MS;
 use strongroom_vault::rules::right::Right;
 use tokio::task::yield_now;
 
@@ -276,6 +277,53 @@ async fn each_right_may_what_it_may() {
     // No machine administers.
     let machine = server.as_machine(Right::Maintain);
     assert_eq!(machine.get("/v1/tokens").await.status, 401);
+}
+
+#[tokio::test]
+async fn whoever_reads_learns_when_each_snapshot_came_a_page_at_a_time() {
+    const ARRIVALS: &str = "/v1/repositories/acme/repos/arrivals";
+    let server = Server::start().await;
+    let (first, _) = fill(&server);
+    let scene = &server.scene;
+    let (append, maintain) = (scene.token(Right::Append), scene.token(Right::Maintain));
+    let began = server.as_reader().get(ARRIVALS).await;
+    assert_eq!(began.status, 200);
+    let arrived = began.body["arrivals"][0]["arrived"].clone();
+    scene.pass(HOUR_MS);
+    for number in 0..1_005_u32 {
+        let content = number.to_le_bytes();
+        scene.put(&append, FileType::Snapshots, &content).unwrap();
+    }
+    // What was removed is not told; and what came later came later.
+    let vault = server.vault();
+    let removed = scene.put(&append, FileType::Snapshots, b"gone").unwrap();
+    vault.remove(&maintain, &repository(), removed).unwrap();
+    for right in [Right::Append, Right::Read, Right::Maintain] {
+        let caller = server.as_machine(right);
+        let (mut told, mut query) = (Vec::new(), String::new());
+        loop {
+            let page = caller.get(&format!("{ARRIVALS}{query}")).await;
+            assert_eq!(page.status, 200, "{right}");
+            told.extend(page.body["arrivals"].as_array().unwrap().clone());
+            match page.body["next"].as_str() {
+                Some(next) => query = format!("?after={next}"),
+                None => break,
+            }
+        }
+        assert_eq!(told.len(), 1_006, "{right}");
+        let time = |one: &Value| one["arrived"].as_str().unwrap().to_owned();
+        let old: Vec<_> = told.iter().filter(|one| one["arrived"] == arrived).collect();
+        assert_eq!(old.len(), 1, "{right}");
+        assert_eq!(old[0]["snapshot"], first.id().unwrap().to_string());
+        let later = told.iter().filter(|one| **one != *old[0]);
+        assert!(later.clone().all(|one| time(one) > time(old[0])), "{right}");
+        let gone = removed.id().unwrap().to_string();
+        assert!(told.iter().all(|one| one["snapshot"] != gone), "{right}");
+    }
+    let reporter = server.as_reporter().get(ARRIVALS).await;
+    assert_eq!(reporter.status, 403);
+    let wrong = server.as_reader().get(&format!("{ARRIVALS}?after=x")).await;
+    assert_eq!(wrong.status, 400);
 }
 
 #[tokio::test]
