@@ -18,6 +18,7 @@
 
 pub(crate) mod disk;
 mod gone;
+mod lock_dates;
 mod needs;
 mod read;
 pub mod record;
@@ -36,6 +37,7 @@ use crate::state::disk::{Lock, SecretFile};
 use crate::{Error, Result};
 
 pub use gone::{FileNames, GoneFiles};
+pub use lock_dates::LockDates;
 pub use needs::RecordedNeeds;
 pub use read::ReadFiles;
 pub use record::OwnLock;

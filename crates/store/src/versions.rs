@@ -25,6 +25,16 @@ pub trait Versions: Send + Sync {
     /// the right to list versions is missing, which is another one than that to list files.
     fn list_versions(&self, kind: FileType) -> Result<Vec<FileVersion>>;
 
+    /// As [`Versions::list_versions`], of one file alone.
+    ///
+    /// # Errors
+    /// As [`Versions::list_versions`].
+    fn versions_of(&self, name: FileName) -> Result<Vec<FileVersion>> {
+        let mut versions = self.list_versions(name.kind())?;
+        versions.retain(|version| version.name == name);
+        Ok(versions)
+    }
+
     /// Opens the bytes of a version, whatever hides it, for reading from front to back.
     ///
     /// # Errors

@@ -76,14 +76,26 @@ impl S3Store {
 
     /// All versions and markers of a type.
     pub(super) fn list_all_versions(&self, kind: FileType) -> Result<Vec<FileVersion>> {
-        let (bucket, prefix) = (self.bucket(), self.layout().beginning(kind));
+        self.list_versions_at(kind, &self.layout().beginning(kind))
+    }
+
+    /// All versions and markers of one file.
+    pub(super) fn list_versions_of(&self, name: FileName) -> Result<Vec<FileVersion>> {
+        let mut found = self.list_versions_at(name.kind(), &self.layout().key(name))?;
+        found.retain(|version| version.name == name);
+        Ok(found)
+    }
+
+    /// All versions and markers of the files of a type whose keys begin so.
+    fn list_versions_at(&self, kind: FileType, prefix: &str) -> Result<Vec<FileVersion>> {
+        let bucket = self.bucket();
         let mut found = Vec::new();
         let (mut key_marker, mut version_marker) = (None, None);
         for _ in 0..MOST_PAGES {
             let request = bucket.client.list_object_versions();
             let request = request
                 .bucket(&bucket.name)
-                .prefix(&prefix)
+                .prefix(prefix)
                 .encoding_type(EncodingType::Url)
                 .set_key_marker(key_marker)
                 .set_version_id_marker(version_marker);

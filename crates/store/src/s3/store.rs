@@ -361,6 +361,10 @@ impl Versions for S3Store {
         self.list_all_versions(kind)
     }
 
+    fn versions_of(&self, name: FileName) -> Result<Vec<FileVersion>> {
+        self.list_versions_of(name)
+    }
+
     fn open_version(
         &self,
         name: FileName,
