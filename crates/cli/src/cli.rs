@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    backup, completions, dump, init, key, log, ls, man, restore, snapshots, status, sync, trial,
-    unlock, vault, verify,
+    backup, completions, dump, init, key, lock, log, ls, man, restore, snapshots, status, sync,
+    trial, unlock, vault, verify,
 };
 use crate::context::Context;
 use crate::error::Result;
@@ -64,6 +64,7 @@ pub(crate) enum Command {
     Ls(ls::Args),
     Dump(dump::Args),
     Key(key::Args),
+    Lock(lock::Args),
     Unlock(unlock::Args),
     Log(log::Args),
     Vault(vault::Args),
@@ -86,6 +87,7 @@ impl Command {
             Self::Ls(args) => args.run(context),
             Self::Dump(args) => args.run(context),
             Self::Key(args) => args.run(context),
+            Self::Lock(args) => args.run(context),
             Self::Unlock(args) => args.run(context),
             Self::Log(args) => args.run(context),
             Self::Vault(args) => args.run(context),

@@ -5,6 +5,7 @@ pub(crate) mod completions;
 pub(crate) mod dump;
 pub(crate) mod init;
 pub(crate) mod key;
+pub(crate) mod lock;
 pub(crate) mod log;
 pub(crate) mod ls;
 pub(crate) mod man;

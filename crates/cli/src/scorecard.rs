@@ -109,7 +109,7 @@ fn lock(row: &CopyRow, config: &Config, now: Timestamp) -> String {
     };
     match row.lock {
         LockState::None => "none".to_owned(),
-        LockState::Unlocked { files } => format!("none on {}", count(files, "file", "files")),
+        LockState::Unlocked { files } => format!("not on {}", count(files, "file", "files")),
         LockState::Claimed { until, .. } => format!("{}claimed", how_long(until)),
         LockState::Stale { at, until } => {
             format!("{}last proven {}", how_long(until), ago(now, at))

@@ -23,9 +23,9 @@ mod right;
 mod window;
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use strongroom_model::Id;
+use strongroom_model::{FileName, Id};
 use strongroom_store::Locks;
 
 use crate::locking::needed::{Needed, Sources};
@@ -106,7 +106,9 @@ pub fn extend(
                 }
             },
         };
-        let now = (environment.clock)().into();
+        // By our own clock, since the place's is not known.
+        let now = SystemTime::try_from((environment.clock)());
+        let now = now.unwrap_or(SystemTime::UNIX_EPOCH);
         let least = locks.least();
         let mut told = CopyLocks::of(&copy.name, &dates, Window { now, least });
         told.failure = Some(failed);
@@ -220,7 +222,7 @@ fn take_saved(
 /// How much of the locks of a copy is left, as far as it was recorded: of how many files less than
 /// must be, at this time; `None` where nothing is recorded.
 pub fn short(dates: &LockDates, window: Window) -> Option<u64> {
-    let is_short = |(_, until): &(_, _)| window.is_short(*until);
+    let is_short = |(_, until): &(FileName, SystemTime)| window.is_short(*until);
     (!dates.is_empty()).then(|| dates.iter().filter(is_short).count() as u64)
 }
 

@@ -16,6 +16,7 @@ use crate::context::{Context, Opened};
 use crate::copies as stores;
 use crate::error::Result;
 use crate::exit::{Exit, MANUAL};
+use crate::locking;
 use crate::memory;
 use crate::monitor::Monitor;
 use crate::output::{BAD, DOUBTFUL, GOOD, Output, visible};
@@ -49,6 +50,8 @@ const ACCEPTED_TOO_MUCH: &str = "if that is more than you removed, somebody else
 /// meant, say --accept-removed once: then what is gone by now is no longer missed. Before that it
 /// tells how many snapshots, index files and packs these are, and names the first; --json names all.
 ///
+/// Copies in buckets whose locks end too soon get longer ones, as by `strongroom lock extend`.
+///
 /// A key that a vault holds for an operator to admit is not sent again, and its copy is not behind
 /// where it lists another key. A vault that takes files and logs none of them is an alarm.
 ///
@@ -72,7 +75,7 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) fn run(self, context: &Context) -> Result<Exit> {
-        let mut opened = context.open()?;
+        let mut opened = context.open_to_extend()?;
         let wishes = Wishes {
             decision: if self.heal {
                 Decision::Heal
@@ -104,14 +107,20 @@ impl Args {
         };
         warn_of(output, &report, &left_out);
         opened.vaults.tell_pending(output);
-        output.object(&Summary::of(&report, &opened.vaults))?;
+        let locks = locking::after_run(context, &opened);
+        let is_complete = report.is_complete() && locks.is_complete();
+        output.object(&Summary {
+            complete: is_complete,
+            locks: locking::summaries(&locks),
+            ..Summary::of(&report, &opened.vaults)
+        })?;
         accepted?;
         if report.was_interrupted {
             let text = "The sync was interrupted; what it brought stays";
             output.warn(text, Some("the rest: strongroom sync"));
             return Ok(Exit::Interrupted);
         }
-        Ok(Exit::of(report.is_complete()))
+        Ok(Exit::of(is_complete))
     }
 }
 
@@ -361,6 +370,7 @@ struct Summary {
     accepted: Vec<String>,
     alarms: Vec<String>,
     pending_keys: BTreeMap<String, BTreeSet<Id>>,
+    locks: Vec<locking::CopySummary>,
 }
 
 #[derive(Serialize)]
@@ -389,6 +399,7 @@ impl Summary {
             accepted: report.accepted.iter().map(ToString::to_string).collect(),
             alarms: vaults.alarms(),
             pending_keys: vaults.pending_keys(),
+            locks: Vec::new(),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use strongroom_model::evidence::ClaimedLock;
-use strongroom_model::{CopyEvidence, FileName, FileType, Id};
+use strongroom_model::{CopyEvidence, FileName, FileType};
 use strongroom_store::{
     Error as StoreError, FileVersion, Locks, SavedLock, ShownLock, VersionId, Versions,
 };
@@ -227,10 +227,10 @@ impl Pass<'_> {
 
     /// The versions of files: of all of a type with few requests where there are many, else none.
     /// Where they may not be listed, it is done without.
-    fn list<'v>(
+    fn list(
         &self,
         unknown: &[NeededFile],
-        versions: &mut Option<&'v dyn Versions>,
+        versions: &mut Option<&dyn Versions>,
     ) -> Result<Vec<Unknown>> {
         let mut of_kinds: BTreeMap<FileType, BTreeSet<FileName>> = BTreeMap::new();
         for file in unknown {
@@ -257,11 +257,11 @@ impl Pass<'_> {
                 }
             }
         }
-        let mut with_versions = |file: &NeededFile| Unknown {
+        let with_versions = |file: &NeededFile| Unknown {
             file: *file,
             versions: Mutex::new(listed.remove(&file.name)),
         };
-        Ok(unknown.iter().map(&mut with_versions).collect())
+        Ok(unknown.iter().map(with_versions).collect())
     }
 
     /// Does something for each of them, many at a time, until the time is over or the place refuses.
@@ -298,9 +298,11 @@ impl Pass<'_> {
         let is_news = is_clean && snapshots.iter().any(|id| !before.covers(*id));
         let is_lost = !is_known && !self.is_dry && !before.covered().is_empty();
         let is_surplus = is_clean && self.followed.are_all;
-        let updated = match is_news || is_lost || is_surplus || !seen.is_empty() || !gone.is_empty() {
-            false => Ok(before.clone()),
-            true => self.memory.update_lock_dates(self.copy, |dates| {
+        let is_kept = is_news || is_lost || is_surplus;
+        let mut updated = None;
+        let mut problem = None;
+        if is_kept || !seen.is_empty() || !gone.is_empty() {
+            let change = |dates: &mut LockDates| {
                 dates.forget(&gone);
                 dates.note(seen);
                 if is_surplus {
@@ -310,15 +312,16 @@ impl Pass<'_> {
                     dates.cover(dates.covered().union(snapshots).copied().collect());
                 } else if is_lost {
                     // What was left out is asked for again by the next run.
-                    dates.cover(BTreeSet::<Id>::new());
+                    dates.cover(BTreeSet::new());
                 }
                 true
-            }),
-        };
-        let (dates, mut problem) = match updated {
-            Ok(dates) => (dates, None),
-            Err(error) => (before.clone(), Some(not_recorded(self.copy, &error))),
-        };
+            };
+            match self.memory.update_lock_dates(self.copy, change) {
+                Ok(dates) => updated = Some(dates),
+                Err(error) => problem = Some(not_recorded(self.copy, &error)),
+            }
+        }
+        let dates = updated.as_ref().unwrap_or(before);
         let told = CopyLocks {
             failed: told.failed,
             not_extended: told.not_extended,
@@ -329,7 +332,7 @@ impl Pass<'_> {
             missing: told.missing,
             failure: told.failure,
             was_interrupted: told.was_interrupted,
-            ..CopyLocks::of(&self.copy.name, &dates, self.window)
+            ..CopyLocks::of(&self.copy.name, dates, self.window)
         };
         if let Err(error) = self.claim(&told, is_clean) {
             problem.get_or_insert(not_recorded(self.copy, &error));

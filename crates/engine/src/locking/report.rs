@@ -5,8 +5,7 @@ use std::time::{Duration, SystemTime};
 use strongroom_model::FileName;
 
 use crate::Error;
-use crate::locking::Window;
-use crate::locking::short;
+use crate::locking::{Window, short};
 use crate::session::{CopyFailure, CopyStore, chain};
 use crate::state::LockDates;
 

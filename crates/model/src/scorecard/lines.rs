@@ -191,7 +191,7 @@ fn immutable(
                 match lock(subject) {
                     LockState::None => None,
                     LockState::Unlocked { files: count } => Some(format!(
-                        "{name} has {} that its snapshots need without a lock",
+                        "{name} has no lock that is known on {} that its snapshots need",
                         files(count)
                     )),
                     LockState::Claimed { lock, .. } => Some(format!(
@@ -219,9 +219,7 @@ fn immutable(
     };
     let is_unlocked = |subject: &Subject<'_>| matches!(lock(subject), LockState::Unlocked { .. });
     let structure = match best.with(plan.immutable, standing) {
-        Standing::Missed if subjects.iter().any(is_unlocked) => {
-            Some("strongroom lock extend".to_owned())
-        }
+        _ if subjects.iter().any(is_unlocked) => Some("strongroom lock extend".to_owned()),
         Standing::Missed => Some(
             "keep a copy where production's credentials cannot delete, and write its lock = \
              \"30d\" in strongroom.toml"

@@ -83,7 +83,7 @@ pub struct CopyRow {
 pub enum LockState {
     /// Nothing says so.
     None,
-    /// It is said so, and files that its snapshots need are not locked.
+    /// It is said so, and files that its snapshots need are not known to be locked.
     Unlocked {
         /// How many.
         files: u64,
@@ -117,8 +117,8 @@ impl LockState {
     /// What it counts for.
     pub const fn standing(self) -> Standing {
         match self {
-            Self::None | Self::Unlocked { .. } => Standing::Missed,
-            Self::Claimed { .. } | Self::Stale { .. } => Standing::Unproven,
+            Self::None => Standing::Missed,
+            Self::Unlocked { .. } | Self::Claimed { .. } | Self::Stale { .. } => Standing::Unproven,
             Self::Proven { .. } => Standing::Met,
         }
     }
