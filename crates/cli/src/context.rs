@@ -193,7 +193,7 @@ impl Context {
     /// Opens the repository; copies that cannot be used are told, and locks that end too soon.
     pub(crate) fn open(&self) -> Result<Opened> {
         let opened = self.open_to_extend()?;
-        locking::tell_alarms(&self.output, &opened);
+        locking::tell_alarms_of(&self.output, &opened);
         Ok(opened)
     }
 

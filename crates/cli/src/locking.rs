@@ -7,13 +7,14 @@ use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use serde::Serialize;
-use strongroom_engine::CopyState;
+use strongroom_engine::CopyStore;
 use strongroom_engine::locking::{
     CopyLocks, LockReport, LockingOptions, NotExtended, Window, extend, short,
 };
 use strongroom_engine::progress::Progress;
 use strongroom_engine::receipts::Receipts;
 use strongroom_engine::session::chain;
+use strongroom_engine::state::RepositoryState;
 
 use crate::context::{Context, Opened};
 use crate::error::Result;
@@ -114,30 +115,36 @@ fn tell_files(output: &Output, copy: &CopyLocks) {
     }
 }
 
-/// Raises an alarm for each copy of which less is left than must be, as far as was recorded: for
-/// runs that do not extend locks.
-pub(crate) fn tell_alarms(output: &Output, opened: &Opened) {
-    let ours = SystemTime::try_from((opened.environment.clock)());
-    let ours = ours.unwrap_or(SystemTime::UNIX_EPOCH);
-    let memory = opened.memory();
-    for one in &opened.session.copies {
-        let Some(locks) = one.copy.store.locks() else {
+/// Raises an alarm for each of some copies of which less is left than must be, as far as was recorded
+/// and by our own clock: for runs that do not extend locks. No place is asked.
+pub(crate) fn tell_alarms(
+    output: &Output,
+    copies: &[CopyStore],
+    memory: &RepositoryState,
+    now: Timestamp,
+) {
+    let Ok(now) = SystemTime::try_from(now) else {
+        return;
+    };
+    for copy in copies {
+        let Some(locks) = copy.store.locks() else {
             continue;
         };
-        let theirs = match one.state {
-            CopyState::Ready(_) => locks.now().ok(),
-            CopyState::Failed(_) => None,
-        };
-        let window = Window {
-            now: theirs.map_or(ours, |theirs| theirs.max(ours)),
-            least: locks.least(),
-        };
-        let dates = memory.lock_dates(&one.copy);
+        let least = locks.least();
+        let window = Window { now, least };
+        let dates = memory.lock_dates(copy);
         if short(&dates, window).is_some_and(|files| files > 0) {
-            let copy = CopyLocks::of(&one.copy.name, &dates, window);
-            output.alarm(&alarm(&copy), &[MEND]);
+            output.alarm(&alarm(&CopyLocks::of(&copy.name, &dates, window)), &[MEND]);
         }
     }
+}
+
+/// The same, of an open repository.
+pub(crate) fn tell_alarms_of(output: &Output, opened: &Opened) {
+    let copies = opened.session.copies.iter();
+    let copies: Vec<_> = copies.map(|one| one.copy.clone()).collect();
+    let now = (opened.environment.clock)();
+    tell_alarms(output, &copies, &opened.memory(), now);
 }
 
 fn alarm(copy: &CopyLocks) -> String {

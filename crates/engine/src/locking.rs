@@ -225,6 +225,3 @@ pub fn short(dates: &LockDates, window: Window) -> Option<u64> {
     let is_short = |(_, until): &(FileName, SystemTime)| window.is_short(*until);
     (!dates.is_empty()).then(|| dates.iter().filter(is_short).count() as u64)
 }
-
-#[cfg(test)]
-mod tests;

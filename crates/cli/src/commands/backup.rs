@@ -114,7 +114,7 @@ impl Args {
             said = vaults::deliver(&opened);
         }
         let locks = if self.dry_run {
-            locking::tell_alarms(&context.output, &opened);
+            locking::tell_alarms_of(&context.output, &opened);
             LockReport::default()
         } else {
             locking::after_run(context, &opened)

@@ -12,6 +12,7 @@ mod hangs;
 mod hostile;
 mod hostile_source;
 mod hosts;
+mod locking;
 mod locks;
 mod looks;
 mod renewals;
