@@ -179,6 +179,8 @@ fn find_needed(
         snapshots.retain(|id| !is_covered(id));
     }
     let mut needed = Needed::listed(session);
+    let recorded = locked.iter().flat_map(|locked| locked.dates.iter());
+    needed.add_recorded(recorded.map(|(name, _)| name), memory);
     if !snapshots.is_empty() {
         let sources = Sources {
             session,

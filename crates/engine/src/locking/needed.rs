@@ -4,6 +4,10 @@
 //! in no listing, so that it is left to expire. What a snapshot needs is told by what the state folder
 //! remembers, and by its trees where that tells nothing, or names a pack that no copy lists: a prune
 //! may have repacked it.
+//!
+//! What can go wrong: whoever holds production's credentials hides all snapshots on all copies, so
+//! that nothing seems to be needed and all locks run out. So what was locked and is in no listing must
+//! have been removed on purpose; else nothing at all is let go of, and that is told.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -64,6 +68,46 @@ impl Needed {
         }
         needed.settle();
         needed
+    }
+
+    /// Holds what was locked before against what is listed. A key is kept until it was removed here;
+    /// of a snapshot or index file that no copy lists any more somebody must have said that it was
+    /// meant.
+    pub(super) fn add_recorded(
+        &mut self,
+        recorded: impl IntoIterator<Item = FileName>,
+        memory: &RepositoryState,
+    ) {
+        let unlisted: BTreeSet<FileName> = recorded
+            .into_iter()
+            .filter(|name| WHOLE.contains(&name.kind()) && !self.contains(*name))
+            .collect();
+        if unlisted.is_empty() {
+            return;
+        }
+        let (accepted, removed) = (memory.gone().accepted, memory.removed_keys());
+        let (keys, others): (Vec<_>, Vec<_>) = unlisted
+            .into_iter()
+            .partition(|name| name.kind() == FileType::Keys);
+        let is_removed = |name: &FileName| name.id().is_some_and(|id| removed.contains(&id));
+        let kept = keys.into_iter().filter(|name| !is_removed(name));
+        self.files.extend(kept.map(|name| NeededFile {
+            name,
+            size_bytes: None,
+        }));
+        self.settle();
+        let lost = others.into_iter().filter(|name| !accepted.contains(*name));
+        let lost: Vec<FileName> = lost.collect();
+        if let Some(first) = lost.first() {
+            let more = match lost.len() {
+                1 => String::new(),
+                count => format!(", nor {} others", count - 1),
+            };
+            self.gaps.push(format!(
+                "no copy lists {first} any more, which was locked{more}; if that was meant: \
+                 strongroom sync --accept-removed"
+            ));
+        }
     }
 
     /// Adds the packs that these snapshots need.

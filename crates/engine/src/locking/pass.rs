@@ -107,13 +107,9 @@ impl Pass<'_> {
     fn sort(&self, dates: &LockDates) -> (Vec<Due>, Vec<NeededFile>) {
         let (mut due, mut unknown) = (Vec::new(), Vec::new());
         for file in self.needed.files() {
-            match dates.get(file.name) {
+            match dates.until(file.name) {
                 None => unknown.push(*file),
-                Some((version, until)) if self.window.is_due(until) => due.push(Due {
-                    until,
-                    name: file.name,
-                    version,
-                }),
+                Some(until) if self.window.is_due(until) => due.extend(due_of(dates, file.name)),
                 Some(_) => {}
             }
         }
@@ -122,14 +118,7 @@ impl Pass<'_> {
             let others = dates.iter().filter(|(name, until)| {
                 self.window.is_due(*until) && !self.needed.contains(*name)
             });
-            due.extend(others.filter_map(|(name, until)| {
-                let (version, _) = dates.get(name)?;
-                Some(Due {
-                    until,
-                    name,
-                    version,
-                })
-            }));
+            due.extend(others.filter_map(|(name, _)| due_of(dates, name)));
         }
         due.sort_by_key(|due| (due.until, due.name));
         (due, unknown)
@@ -284,7 +273,7 @@ impl Pass<'_> {
         })
     }
 
-    /// Records what was seen; where everything that is needed was, what is not needed is forgotten.
+    /// Records what was seen; where it is known in full what is needed, the rest is forgotten.
     fn record(&self, done: Done, before: &LockDates) -> (CopyLocks, Option<String>) {
         let Done { told, seen, gone } = done;
         let is_known = told.failed == 0
@@ -297,16 +286,18 @@ impl Pass<'_> {
         let snapshots = &self.followed.snapshots;
         let is_news = is_clean && snapshots.iter().any(|id| !before.covers(*id));
         let is_lost = !is_known && !self.is_dry && !before.covered().is_empty();
-        let is_surplus = is_clean && self.followed.are_all;
-        let is_kept = is_news || is_lost || is_surplus;
+        let is_told = self.followed.are_all && self.needed.gaps.is_empty() && !self.is_dry;
+        let is_kept = is_news || is_lost || is_told;
         let mut updated = None;
         let mut problem = None;
         if is_kept || !seen.is_empty() || !gone.is_empty() {
             let change = |dates: &mut LockDates| {
                 dates.forget(&gone);
                 dates.note(seen);
-                if is_surplus {
+                if is_told {
                     dates.retain(|name| self.needed.contains(name));
+                }
+                if is_clean && is_told {
                     dates.cover(snapshots.clone());
                 } else if is_clean {
                     dates.cover(dates.covered().union(snapshots).copied().collect());
@@ -364,6 +355,16 @@ impl Pass<'_> {
         let change = |evidence: &mut CopyEvidence| evidence.lock = after;
         self.memory.update_evidence(self.copy, change).map(drop)
     }
+}
+
+/// What is recorded of a file whose lock is due.
+fn due_of(dates: &LockDates, name: FileName) -> Option<Due> {
+    let (version, until) = dates.get(name)?;
+    Some(Due {
+        until,
+        name,
+        version,
+    })
 }
 
 impl Shared {

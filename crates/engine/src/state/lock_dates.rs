@@ -436,7 +436,10 @@ mod tests {
     proptest! {
         #[test]
         fn it_survives_being_written_and_read(
-            files in prop::collection::vec((0_u8..5, any::<[u8; 32]>(), ".{0,40}", any::<u32>()), 0..50),
+            files in prop::collection::vec(
+                (0_u8..5, any::<[u8; 32]>(), ".{0,40}", any::<u32>()),
+                0..50,
+            ),
             covered in prop::collection::btree_set(any::<[u8; 32]>(), 0..5),
         ) {
             let mut dates = LockDates::default();

@@ -289,6 +289,44 @@ fn what_nothing_needs_is_left_to_expire() {
 }
 
 #[test]
+fn nothing_is_let_go_of_while_a_snapshot_is_in_no_listing_and_nobody_said_that_it_was_meant() {
+    let scene = Scene::new();
+    scene.extend();
+    let files = scene.files();
+    let is_snapshot = |name: &FileName| name.kind() == FileType::Snapshots;
+    let names = files.iter().map(|(name, _)| *name);
+    let snapshot = names.clone().find(is_snapshot).unwrap();
+    for copy in ["one", "two"] {
+        let store = LocalStore::new(scene.fixture.copy_path(copy));
+        store.remove(snapshot).unwrap();
+    }
+    scene.locked.remove(snapshot).unwrap();
+    scene.locked.advance(DAY * 10);
+    let report = scene.run(&LockingOptions::default());
+    assert_eq!(report.gaps.len(), 1, "{:?}", report.gaps);
+    assert!(report.gaps[0].contains(&snapshot.to_string()));
+    assert!(!report.is_complete());
+    assert_eq!(report.copies[0].extended, files.len() as u64);
+    // It stays so as long as that is not told.
+    scene.locked.advance(DAY * 10);
+    assert_eq!(
+        scene.run(&LockingOptions::default()).copies[0].extended,
+        files.len() as u64
+    );
+    let session = scene.fixture.open();
+    let memory = scene.memory(&session);
+    memory
+        .update_gone(|gone| gone.accept(&[snapshot].into()))
+        .unwrap();
+    scene.locked.advance(DAY * 10);
+    let told = scene.extend();
+    let packs = names.filter(|name| name.kind() == FileType::Data).count();
+    // The snapshot and its packs are let go of; an index file is kept as long as a copy lists it.
+    let kept = files.len() - packs - 1;
+    assert_eq!((told.extended, told.recorded), (kept as u64, kept as u64));
+}
+
+#[test]
 fn what_there_is_no_time_for_is_told_and_done_by_the_next_run() {
     let scene = Scene::new();
     scene.extend();

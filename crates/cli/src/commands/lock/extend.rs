@@ -58,8 +58,8 @@ impl Args {
         };
         let output = &context.output;
         if report.copies.is_empty() {
-            let hint = "for one in a bucket write lock = \"30d\" in strongroom.toml, then: strongroom \
-                        init";
+            let hint = "for one in a bucket write lock = \"30d\" in strongroom.toml, then: \
+                        strongroom init";
             output.warn("No copy has locks", Some(hint));
         } else {
             output.result(&table(&report, options.dry_run).to_string())?;
