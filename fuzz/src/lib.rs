@@ -52,6 +52,7 @@ pub const TARGETS: &[Target] = &[
     target("ledger_proof", ledger::proof),
     target("ledger_witness", ledger::witness),
     target("lock", repo::lock),
+    target("lock_dates", state::lock_dates),
     target("needs", state::needs),
     target("own_locks", state::own_locks),
     target("pack_header", pack::header),

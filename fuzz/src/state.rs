@@ -5,8 +5,8 @@ use std::fmt::Debug;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use strongroom_engine::state::record::{Head, OwnLocks, RemovedKeys, decode, encode};
-use strongroom_engine::state::{GoneFiles, RecordedNeeds, SeenFiles};
-use strongroom_model::Holds;
+use strongroom_engine::state::{GoneFiles, LockDates, RecordedNeeds, SeenFiles};
+use strongroom_model::{Holds, Id};
 use strongroom_model::evidence::RestoreDrill;
 
 pub(crate) fn seen(data: &[u8]) -> bool {
@@ -39,6 +39,19 @@ pub(crate) fn removed_keys(data: &[u8]) -> bool {
 
 pub(crate) fn restore_drill(data: &[u8]) -> bool {
     comes_back::<RestoreDrill>(data)
+}
+
+/// A record with a sum of its own; one that has none gets it, since no chance finds it.
+pub(crate) fn lock_dates(data: &[u8]) -> bool {
+    let sealed = [data, Id::of(data).as_bytes().as_slice()].concat();
+    [data, sealed.as_slice()].into_iter().any(|bytes| {
+        let Ok(dates) = LockDates::decode(bytes) else {
+            return false;
+        };
+        let again = dates.encode().and_then(|bytes| LockDates::decode(&bytes));
+        assert_eq!(again.ok(), Some(dates));
+        true
+    })
 }
 
 /// Reads a record, which written and read again must be the same.

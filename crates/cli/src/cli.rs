@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    backup, completions, dump, forget, hold, init, key, log, ls, man, prune, recover, release,
+    backup, completions, dump, forget, hold, init, key, lock, log, ls, man, prune, recover, release,
     restore, snapshots, status, sync, trial, unlock, vault, verify,
 };
 use crate::context::Context;
@@ -69,6 +69,7 @@ pub(crate) enum Command {
     Dump(dump::Args),
     Prune(prune::Args),
     Key(key::Args),
+    Lock(lock::Args),
     Unlock(unlock::Args),
     Log(log::Args),
     Vault(vault::Args),
@@ -96,6 +97,7 @@ impl Command {
             Self::Dump(args) => args.run(context),
             Self::Prune(args) => args.run(context),
             Self::Key(args) => args.run(context),
+            Self::Lock(args) => args.run(context),
             Self::Unlock(args) => args.run(context),
             Self::Log(args) => args.run(context),
             Self::Vault(args) => args.run(context),

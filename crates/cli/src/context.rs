@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::output::{Output, visible};
 use crate::vaults::{self, Copies, NewFiles, Vaults};
-use crate::{config_file, copies, memory, password, state_folder};
+use crate::{config_file, copies, locking, memory, password, state_folder};
 
 /// One run of the program.
 #[derive(Debug)]
@@ -190,8 +190,15 @@ impl Context {
         password::read(config.password.as_ref(), ask, &self.output)
     }
 
-    /// Opens the repository; copies that cannot be used are told.
+    /// Opens the repository; copies that cannot be used are told, and locks that end too soon.
     pub(crate) fn open(&self) -> Result<Opened> {
+        let opened = self.open_to_extend()?;
+        locking::tell_alarms_of(&self.output, &opened);
+        Ok(opened)
+    }
+
+    /// As [`Context::open`], for who extends locks, and tells then what is left of them.
+    pub(crate) fn open_to_extend(&self) -> Result<Opened> {
         let config = self.config()?;
         let copies = self.copies(&config)?;
         let password = self.password(&config, password::Ask::Once)?;

@@ -129,7 +129,8 @@ fn witnesses(copy: &BackupCopy) -> Result<Vec<Verifier>> {
     keys.collect()
 }
 
-/// Removes from the copies in local folders what killed runs left behind a day ago or longer.
+/// Removes from the copies in local folders what killed runs left behind a day ago or longer, and ends
+/// their uploads in buckets.
 ///
 /// Where that fails nothing is lost but space, and the next run tries again.
 pub(crate) fn sweep(opened: &Opened) {
@@ -139,8 +140,13 @@ pub(crate) fn sweep(opened: &Opened) {
     for (copy, _) in opened.session.ready() {
         let configured = &opened.config.copies;
         let address = configured.iter().find(|one| one.name.as_str() == copy.name);
-        let Some(StoreAddress::Local(path)) = address.map(|one| &one.store) else {
-            continue;
+        let path = match address.map(|one| &one.store) {
+            Some(StoreAddress::Local(path)) => path,
+            Some(StoreAddress::S3(_)) => {
+                end_old_uploads(copy, before);
+                continue;
+            }
+            Some(StoreAddress::Rest(_)) | None => continue,
         };
         let store = LocalStore::new(path);
         match within(HANG_LIMIT, move || store.sweep(before)) {
@@ -156,6 +162,18 @@ pub(crate) fn sweep(opened: &Opened) {
                 copy = copy.name,
                 "The search for old temporary files takes too long"
             ),
+        }
+    }
+}
+
+/// Ends uploads that were begun before then; a rule of the bucket ends them where we may not.
+fn end_old_uploads(copy: &CopyStore, before: SystemTime) {
+    match copy.store.end_old_uploads(before) {
+        Ok(0) => {}
+        Ok(count) => tracing::info!(copy = copy.name, count, "Old uploads were ended"),
+        Err(error) => {
+            let error = chain(&error);
+            tracing::info!(copy = copy.name, error, "Old uploads stay");
         }
     }
 }

@@ -11,6 +11,7 @@ mod copies;
 mod error;
 mod exit;
 mod interrupt;
+mod locking;
 mod logging;
 mod memory;
 mod monitor;

@@ -10,7 +10,7 @@ use strongroom_model::scorecard::{CopyRow, LockState, Scorecard, SourceRow, Stan
 
 use crate::output::{BAD, DOUBTFUL, GOOD, visible};
 use crate::table::{Cell, Table};
-use crate::words::size;
+use crate::words::{count, size};
 
 /// Draws all of it: sources, copies, the five lines, who destroys what, and what would mend it.
 pub(crate) fn render(card: &Scorecard, config: &Config) -> String {
@@ -42,6 +42,9 @@ pub(crate) fn render(card: &Scorecard, config: &Config) -> String {
         }
         if let Some(alarm) = &row.alarm {
             let alarm = visible(alarm);
+            text.push_str(&format!("{BAD}ALARM{BAD:#} {}: {alarm}\n", row.name));
+        }
+        if let Some(alarm) = &row.lock_alarm {
             text.push_str(&format!("{BAD}ALARM{BAD:#} {}: {alarm}\n", row.name));
         }
     }
@@ -98,13 +101,20 @@ fn copy(row: &CopyRow, config: &Config, now: Timestamp) -> [Cell; 9] {
 
 fn lock(row: &CopyRow, config: &Config, now: Timestamp) -> String {
     let configured = config.copies.iter().find(|copy| copy.name == row.name);
-    let claimed = configured.and_then(|copy| copy.lock);
-    let claimed = claimed.map_or_else(String::new, |lock| format!("{}, ", lock.spoken()));
+    let lock = configured.and_then(|copy| copy.lock);
+    let how_long = |until: Option<Timestamp>| match (until, lock) {
+        (Some(until), _) => format!("to {}, ", until.strftime("%Y-%m-%d")),
+        (None, Some(lock)) => format!("{}, ", lock.spoken()),
+        (None, None) => String::new(),
+    };
     match row.lock {
         LockState::None => "none".to_owned(),
-        LockState::Claimed { .. } => format!("{claimed}unproven"),
-        LockState::Stale { at } => format!("{claimed}last proven {}", ago(now, at)),
-        LockState::Proven { at } => format!("{claimed}proven {}", ago(now, at)),
+        LockState::Unlocked { files } => format!("not on {}", count(files, "file", "files")),
+        LockState::Claimed { until, .. } => format!("{}claimed", how_long(until)),
+        LockState::Stale { at, until } => {
+            format!("{}last proven {}", how_long(until), ago(now, at))
+        }
+        LockState::Proven { at, until } => format!("{}proven {}", how_long(until), ago(now, at)),
     }
 }
 

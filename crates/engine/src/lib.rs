@@ -14,6 +14,7 @@ pub mod keys;
 pub mod known;
 pub mod lead;
 pub mod listing;
+pub mod locking;
 mod parallel;
 pub mod progress;
 pub mod prune;

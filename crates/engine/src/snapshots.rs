@@ -163,7 +163,11 @@ impl Filter {
 }
 
 /// Reads one snapshot from the first copy that has it whole, local ones first.
-fn read(session: &Session, id: Id, copies: &[&CopyStore]) -> std::result::Result<Snapshot, String> {
+pub(crate) fn read(
+    session: &Session,
+    id: Id,
+    copies: &[&CopyStore],
+) -> std::result::Result<Snapshot, String> {
     let name = FileName::new(FileType::Snapshots, id);
     let mut order = copies.to_vec();
     order.sort_by_key(|copy| !copy.is_local);

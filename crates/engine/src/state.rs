@@ -20,6 +20,7 @@
 mod arrivals;
 pub(crate) mod disk;
 mod gone;
+mod lock_dates;
 mod needs;
 mod read;
 pub mod record;
@@ -41,6 +42,7 @@ use crate::{Error, Result};
 
 pub use arrivals::Arrivals;
 pub use gone::{FileNames, GoneFiles};
+pub use lock_dates::LockDates;
 pub use needs::RecordedNeeds;
 pub use read::ReadFiles;
 pub use record::OwnLock;

@@ -14,6 +14,7 @@
 
 mod gone;
 mod held;
+mod locked;
 mod look;
 pub mod needs;
 mod place;
@@ -22,7 +23,7 @@ mod snapshots;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use strongroom_model::evidence::{Listing, SeenSnapshot};
+use strongroom_model::evidence::{AttackDrill, Listing, SeenSnapshot};
 use strongroom_model::scorecard::{
     CopyFacts, HeldSnapshot, Location, LostFiles, Unread, Wholeness,
 };
@@ -151,6 +152,7 @@ pub fn gather(
             Some((other.name.parse().ok()?, at))
         });
         let vault = vaults.get(&look.name);
+        let locked = locked::locked(copy, look, &held, &judge, &evidence, memory.as_ref(), now);
         let found = CopyFacts {
             unreachable,
             unread: unread(look, memory.as_ref()),
@@ -158,8 +160,9 @@ pub fn gather(
             one_place: others.collect(),
             location: look.location.clone().unwrap_or(Location::of(&copy.store)),
             snapshots: held,
+            lock_proven: evidence.attack.as_ref().and_then(AttackDrill::proven),
+            locked,
             evidence,
-            lock_proven: None,
             in_production: vault.and_then(|vault| vault.in_production.clone()),
             alarm: vault.and_then(|vault| vault.alarm.clone()),
         };

@@ -9,11 +9,13 @@
 
 mod by_vault;
 mod damage;
+mod lock;
 mod place;
 mod readings;
 
 pub use by_vault::{SaidWhole, VaultWord};
 pub use damage::Damage;
+pub use lock::{AttackDrill, ClaimedLock, Verdict};
 pub use place::Rebound;
 pub use readings::{Share, Verifier, Verify};
 
@@ -65,6 +67,12 @@ pub struct CopyEvidence {
     /// What the vault that holds it said of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by_vault: Option<VaultWord>,
+    /// What its place showed of its locks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock: Option<ClaimedLock>,
+    /// The last attack that was rehearsed on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attack: Option<AttackDrill>,
     /// What a newer version wrote.
     #[serde(flatten)]
     unknown: Map<String, Value>,
@@ -119,6 +127,8 @@ impl Default for CopyEvidence {
             last_whole: BTreeMap::new(),
             one_place: BTreeMap::new(),
             by_vault: None,
+            lock: None,
+            attack: None,
             unknown: Map::new(),
         }
     }

@@ -13,8 +13,8 @@ mod standing;
 mod subject;
 
 pub use facts::{
-    CopyFacts, DeviceId, Facts, Gone, HeldSnapshot, Location, LostFiles, SourceFacts, Unread,
-    Wholeness,
+    CopyFacts, DeviceId, Facts, Gone, HeldSnapshot, Location, LockedFiles, LostFiles, SourceFacts,
+    Unread, Wholeness,
 };
 pub use rows::{CopyRow, LockState, SourceRow};
 pub use standing::{Finding, Standing};
@@ -90,8 +90,12 @@ impl Scorecard {
         let lines = lines::five(config, facts, &subjects, now);
         let blast = exposure::blast(config, &subjects, now);
         let standings = sources.iter().map(|row| row.finding.met);
+        // What must be mended now is no plan that is met, though nothing is lost yet.
+        let alarms = subjects.iter().filter_map(rows::lock_alarm);
+        let alarmed = alarms.map(|_| Standing::Unproven);
         let met = standings
             .chain(lines.iter().map(|line| line.finding.met))
+            .chain(alarmed)
             .fold(blast.standing(), Standing::and);
         Self {
             version: VERSION,

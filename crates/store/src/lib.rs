@@ -24,7 +24,7 @@ pub use error::{Error, Result, is_remote};
 pub use growing::Growing;
 pub use limits::raise_file_limit;
 pub use local::{LocalBodies, LocalStore};
-pub use locks::{Locks, ShownLock};
+pub use locks::{Locks, SavedLock, SeenVersion, ShownLock};
 pub use patient::PatientStore;
 pub use pulse::Pulse;
 pub use rest::{Hello, RestOptions, RestStore, Sent, VaultAdmin, VaultClient};

@@ -7,6 +7,7 @@ use std::fmt;
 use std::io::BufRead;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use strongroom_model::{FileEntry, FileName, FileType, Id};
 
@@ -162,6 +163,17 @@ pub trait Store: Send + Sync + fmt::Debug {
         self.replace(name, (*bytes).as_ref())
     }
 
+    /// Ends what was begun here before `older_than`, by the clock of the place, was never ended, and
+    /// is in no listing, as parts of a large file which a killed run has sent; returns how many.
+    /// A folder has a sweep of its own, a REST server nothing of the kind. Takes 10 s at most: what is
+    /// left waits for the next time.
+    ///
+    /// # Errors
+    /// Where it cannot be found out or ended; nobody's bytes depend on it.
+    fn end_old_uploads(&self, _older_than: SystemTime) -> Result<u64> {
+        Ok(0)
+    }
+
     /// Removes a file; removing what is not there succeeds.
     ///
     /// Removed snapshots and index files stay removed after a power cut, so that nothing can come
@@ -264,6 +276,10 @@ impl<S: Store + ?Sized> Store for Arc<S> {
 
     fn replace_shared(&self, name: FileName, bytes: SharedBytes) -> Result<()> {
         (**self).replace_shared(name, bytes)
+    }
+
+    fn end_old_uploads(&self, older_than: SystemTime) -> Result<u64> {
+        (**self).end_old_uploads(older_than)
     }
 
     fn remove(&self, name: FileName) -> Result<()> {

@@ -51,6 +51,19 @@ pub trait Versions: Send + Sync {
         Ok(found)
     }
 
+    /// As [`Versions::list_versions`], of one file alone.
+    ///
+    /// # Errors
+    /// As [`Versions::list_versions`].
+    fn versions_of(&self, name: FileName) -> Result<Vec<FileVersion>> {
+        let mut found = Vec::new();
+        self.each_version_of(name, &mut |version| {
+            found.push(version);
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
     /// Opens the bytes of a version, whatever hides it, for reading from front to back.
     ///
     /// # Errors

@@ -142,6 +142,12 @@ impl Bucket {
         all
     }
 
+    /// Begins an upload, and never ends it.
+    pub fn begin_upload(&self, key: &str) {
+        let request = self.client.create_multipart_upload();
+        self.done(request.bucket(&self.name).key(key).send());
+    }
+
     /// How many uploads were begun and not ended.
     pub fn uploads(&self) -> usize {
         let request = self.client.list_multipart_uploads().bucket(&self.name);

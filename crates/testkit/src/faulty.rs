@@ -10,6 +10,7 @@ mod rules;
 use std::io::{self, BufRead};
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use strongroom_model::{FileEntry, FileName, FileType, Id};
 use strongroom_store::{Error, Locks, Result, Store, Versions};
@@ -174,6 +175,10 @@ impl<S: Store> Store for FaultyStore<S> {
         self.write(Op::Replace, name, bytes.len(), || {
             self.inner.replace(name, bytes)
         })
+    }
+
+    fn end_old_uploads(&self, older_than: SystemTime) -> Result<u64> {
+        self.inner.end_old_uploads(older_than)
     }
 
     fn remove(&self, name: FileName) -> Result<()> {

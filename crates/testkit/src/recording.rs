@@ -4,6 +4,7 @@ use std::io::{self, BufRead, Read};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use parking_lot::Mutex;
 use strongroom_model::{FileEntry, FileName, FileType, Id};
@@ -216,6 +217,10 @@ impl<S: Store> Store for RecordingStore<S> {
     fn replace(&self, name: FileName, bytes: &[u8]) -> Result<()> {
         let result = self.inner.replace(name, bytes);
         self.note_file(Op::Replace, name, result, bytes.len() as u64)
+    }
+
+    fn end_old_uploads(&self, older_than: SystemTime) -> Result<u64> {
+        self.inner.end_old_uploads(older_than)
     }
 
     fn remove(&self, name: FileName) -> Result<()> {

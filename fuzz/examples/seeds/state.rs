@@ -1,11 +1,14 @@
 //! Records of the state folder: as this program writes them, and damaged in ways of their own.
 
+use std::time::{Duration, SystemTime};
+
 use anyhow::Result;
 use jiff::Timestamp;
 use strongroom_engine::state::record::{Head, OwnLocks, RemovedKeys, encode};
-use strongroom_engine::state::{GoneFiles, OwnLock, SeenFiles};
+use strongroom_engine::state::{GoneFiles, LockDates, OwnLock, SeenFiles};
 use strongroom_model::evidence::RestoreDrill;
 use strongroom_model::{FileName, FileType, Id};
+use strongroom_store::{SavedLock, VersionId};
 
 use crate::Seed;
 
@@ -113,7 +116,18 @@ pub(crate) fn seeds(id: Id) -> Result<Vec<Seed>> {
         lock: id,
         numbering: "0b6ba4e9 pid:[4026531836]".to_owned(),
     }];
+    let mut dates = LockDates::default();
+    dates.note([SavedLock {
+        name: name(FileType::Data),
+        version: VersionId::new("PzLDgDtgC3kTKW9yVh4FvYHrVvVlkjb0"),
+        until: SystemTime::UNIX_EPOCH + Duration::from_secs(1_780_000_000),
+    }]);
+    dates.cover([id].into());
+    let mut rotten = dates.encode()?;
+    rotten.pop();
     seeds.extend([
+        Seed::new("lock_dates", "ours", dates.encode()?),
+        Seed::new("lock_dates", "rotten", rotten),
         Seed::new("gone_files", "ours", encode(&gone)?),
         Seed::new("own_locks", "ours", encode(&OwnLocks { locks })?),
         Seed::new("head", "ours", encode(&Head { receipt: id })?),

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use strongroom_engine::backup::report::BackupReport;
 use strongroom_engine::backup::{BackupOptions, backup, judge, take_back};
+use strongroom_engine::locking::LockReport;
 use strongroom_engine::session::chain;
 use strongroom_engine::sync::SyncReport;
 use strongroom_engine::{Listing, Session};
@@ -19,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::exit::{Exit, MANUAL};
 use crate::monitor::Monitor;
 use crate::vaults::NewFiles;
-use crate::{memory, vaults};
+use crate::{locking, memory, vaults};
 
 /// Read the sources once and write them to every copy
 ///
@@ -31,6 +32,8 @@ use crate::{memory, vaults};
 /// Copies that a vault holds get the receipts of the backup, so that the vault can say by itself
 /// whether it has everything; its answer is shown. A vault whose log does not go on from what this
 /// machine remembers is an alarm: the backup is made all the same, and the exit status is 1.
+///
+/// Copies in buckets whose locks end too soon get longer ones, as by `strongroom lock extend`.
 ///
 /// Files that could not be read are listed at the end and in the snapshot, which is made from what
 /// could be read. The exit status is 0 only where everything was read and every copy is whole for
@@ -58,7 +61,7 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) fn run(self, context: &Context) -> Result<Exit> {
         let began = (context.environment().clock)();
-        let mut opened = context.open()?;
+        let mut opened = context.open_to_extend()?;
         let left_out = opened.left_out();
         let sources = chosen(&opened.config, &self.sources)?;
         if !self.dry_run {
@@ -115,6 +118,12 @@ impl Args {
             memory::backed_up(&opened, &report);
             said = vaults::deliver(&opened);
         }
+        let locks = if self.dry_run {
+            locking::tell_alarms_of(&context.output, &opened);
+            LockReport::default()
+        } else {
+            locking::after_run(context, &opened)
+        };
         match &synced {
             Some(Ok(synced)) => {
                 sync::warn_of(&context.output, synced, &left_out);
@@ -135,13 +144,17 @@ impl Args {
         let is_refuted = said.iter().any(vaults::Said::is_refutation);
         let complete = match self.dry_run {
             true => report::is_read(&report),
-            false => report.is_complete() && closing::is_good(synced.as_ref()) && !is_refuted,
+            false => {
+                let is_good = closing::is_good(synced.as_ref()) && !is_refuted;
+                report.is_complete() && is_good && locks.is_complete()
+            }
         };
         let telling = report::Telling {
             left_out: &left_out,
             said: &said,
             alarms: opened.vaults.alarms(),
             pending_keys: opened.vaults.pending_keys(),
+            locks: locking::summaries(&locks),
             dry_run: self.dry_run,
             complete,
         };

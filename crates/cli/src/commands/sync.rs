@@ -19,6 +19,7 @@ use crate::context::{Context, Opened};
 use crate::copies as stores;
 use crate::error::Result;
 use crate::exit::{Exit, MANUAL};
+use crate::locking;
 use crate::memory;
 use crate::monitor::Monitor;
 use crate::output::{BAD, DOUBTFUL, GOOD, Output, visible};
@@ -57,6 +58,8 @@ const ACCEPTED_TOO_MUCH: &str = "if that is more than you removed, somebody else
 /// when the last lock is over. What another machine has removed is hidden at once and told, and goes
 /// from here on only 7 days later.
 ///
+/// Copies in buckets whose locks end too soon get longer ones, as by `strongroom lock extend`.
+///
 /// A key that a vault holds for an operator to admit is not sent again, and its copy is not behind
 /// where it lists another key. A vault that takes files and logs none of them is an alarm.
 ///
@@ -80,7 +83,7 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) fn run(self, context: &Context) -> Result<Exit> {
-        let mut opened = context.open()?;
+        let mut opened = context.open_to_extend()?;
         let wishes = Wishes {
             decision: if self.heal {
                 Decision::Heal
@@ -115,15 +118,21 @@ impl Args {
         warn_of(output, &report, &left_out);
         removed::tell(output, &finished)?;
         opened.vaults.tell_pending(output);
-        output.object(&Summary::of(&report, &finished, &opened.vaults))?;
+        let locks = locking::after_run(context, &opened);
+        let is_finished = finished.iter().all(|copy| copy.failure.is_none());
+        let is_complete = report.is_complete() && is_finished && locks.is_complete();
+        output.object(&Summary {
+            complete: is_complete,
+            locks: locking::summaries(&locks),
+            ..Summary::of(&report, &finished, &opened.vaults)
+        })?;
         accepted?;
         if report.was_interrupted {
             let text = "The sync was interrupted; what it brought stays";
             output.warn(text, Some("the rest: strongroom sync"));
             return Ok(Exit::Interrupted);
         }
-        let is_finished = finished.iter().all(|copy| copy.failure.is_none());
-        Ok(Exit::of(report.is_complete() && is_finished))
+        Ok(Exit::of(is_complete))
     }
 }
 
@@ -393,6 +402,7 @@ struct Summary<'a> {
     removed: Vec<removed::Summary<'a>>,
     alarms: Vec<String>,
     pending_keys: BTreeMap<String, BTreeSet<Id>>,
+    locks: Vec<locking::CopySummary>,
 }
 
 #[derive(Serialize)]
@@ -422,6 +432,7 @@ impl<'a> Summary<'a> {
             removed: finished.iter().map(removed::Summary::of).collect(),
             alarms: vaults.alarms(),
             pending_keys: vaults.pending_keys(),
+            locks: Vec::new(),
         }
     }
 }

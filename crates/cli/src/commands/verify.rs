@@ -21,7 +21,7 @@ use crate::output::{BAD, GOOD, Output, visible};
 use crate::table::{Cell, Table};
 use crate::vaults::Vaults;
 use crate::words::{count, grouped, local_time, size};
-use crate::{memory, state_folder};
+use crate::{locking, memory, state_folder};
 
 /// Read every stored byte and check it
 ///
@@ -69,6 +69,20 @@ struct Found {
     vaults: Vaults,
     /// What kept it from being opened.
     trouble: Option<Error>,
+}
+
+impl Found {
+    /// Tells of locks that end too soon.
+    fn tell_alarms(&self, context: &Context, state: &StateFolder) {
+        let memory = match &self.opened {
+            Some(opened) => Some(opened.memory()),
+            None => state.remembered(&self.copies),
+        };
+        let now = (context.environment().clock)();
+        if let Some(memory) = memory {
+            locking::tell_alarms(&context.output, &self.copies, &memory, now);
+        }
+    }
 }
 
 /// A share as it was asked for.
@@ -158,11 +172,13 @@ impl Args {
         if self.no_password {
             let copies = context.copies(&context.config()?)?;
             let (vaults, ()) = context.meet(&copies, state, || (), |()| BTreeSet::new())?;
-            return Ok(Found {
+            let found = Found {
                 copies: copies.stores,
                 vaults,
                 ..Found::default()
-            });
+            };
+            found.tell_alarms(context, state);
+            return Ok(found);
         }
         let looked = context.look()?;
         let mut found = Found {
@@ -184,6 +200,7 @@ impl Args {
                 found.trouble = Some(error).filter(|error| !matches!(error, Error::NoPassword));
             }
         }
+        found.tell_alarms(context, state);
         Ok(found)
     }
 

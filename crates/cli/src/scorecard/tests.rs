@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use strongroom_model::Id;
 use strongroom_model::evidence::{Listing, RestoreDrill, SeenSnapshot, Share, Verify};
 use strongroom_model::scorecard::{
-    CopyFacts, DeviceId, Facts, HeldSnapshot, Location, SourceFacts, Wholeness,
+    CopyFacts, DeviceId, Facts, HeldSnapshot, Location, LockedFiles, SourceFacts, Wholeness,
 };
 
 use super::*;
@@ -188,13 +188,47 @@ fn a_copy_that_lags_is_told_with_the_step_that_mends_it() {
     vault.lock_proven = None;
     let shown = plain(&facts, &config);
     assert!(
-        shown.contains("  no     3 h ago, by vault  30 d, unproven"),
+        shown.contains("  no     3 h ago, by vault  30 d, claimed"),
         "{shown}"
     );
     assert!(shown.contains("\n3 copies     missed  "), "{shown}");
     let (_, mends) = shown.split_once("\nWhat would mend it\n").unwrap();
     assert!(mends.contains("3 copies"), "{shown}");
     assert!(mends.contains("strongroom sync"), "{shown}");
+}
+
+#[test]
+fn a_lock_is_told_with_the_day_on_which_it_ends_and_too_little_of_it_is_an_alarm() {
+    let config = config();
+    let mut facts = good(&config);
+    let locked = |short, unlocked| {
+        Some(LockedFiles {
+            until: "2026-12-29T10:00:00Z".parse().unwrap(),
+            since: None,
+            short,
+            unlocked,
+        })
+    };
+    let exit = |facts: &Facts| Exit::of_plan(Scorecard::judge(&config, facts, now()).met).code();
+    facts.copies.get_mut("offsite").unwrap().locked = locked(0, 0);
+    let shown = plain(&facts, &config);
+    assert!(shown.contains("  to 2026-12-29, proven 2 d ago  "), "{shown}");
+    assert_eq!(exit(&facts), 0);
+
+    let alarm = "ALARM offsite: less than 30 d is left of 12 files: strongroom lock extend";
+    facts.copies.get_mut("offsite").unwrap().locked = locked(12, 0);
+    let shown = plain(&facts, &config);
+    assert!(shown.contains(alarm), "{shown}");
+    assert_eq!(exit(&facts), 3);
+
+    facts.copies.get_mut("offsite").unwrap().locked = locked(0, 1);
+    let shown = plain(&facts, &config);
+    assert!(shown.contains("  not on 1 file  "), "{shown}");
+
+    let offsite = facts.copies.get_mut("offsite").unwrap();
+    (offsite.locked, offsite.lock_proven) = (locked(0, 0), None);
+    let shown = plain(&facts, &config);
+    assert!(shown.contains("  to 2026-12-29, claimed  "), "{shown}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use strongroom_testkit::programs::restic_versions;
 use strongroom_testkit::tree::TreeSpec;
-use strongroom_testkit::{Bucket, Ceph, CephAccount};
+use strongroom_testkit::{Bucket, BucketVersion, Ceph, CephAccount};
 
 use crate::scene::{Ended, PASSWORD, Scene, set_mode, write_noise};
 
@@ -109,7 +109,8 @@ fn a_copy_in_a_locked_bucket_outlives_whoever_removes_all_of_it() {
     }
     // A lock is a claim until it was tried; and loopback is this machine.
     let status = expect(&scene, &account, 1, &["status"]);
-    assert!(status.out.contains("30 d, unproven"), "{}", status.out);
+    assert!(status.out.contains(", claimed"), "{}", status.out);
+    assert!(!status.out.contains("30 d, claimed"), "{}", status.out);
     let claims = "offsite claims a lock of 30 d, never tried";
     assert!(status.out.contains(claims), "{}", status.out);
     let here = "is this very machine";
@@ -150,6 +151,71 @@ fn a_copy_in_a_locked_bucket_outlives_whoever_removes_all_of_it() {
     expect(&scene, &account, 0, &["verify"]);
 
     recovery::an_attacked_bucket_comes_back(&ceph);
+    locks_are_made_longer(&scene, &account, &bucket);
+}
+
+/// What came of the locks of the only copy that has any.
+fn locks_of(ended: &Ended, name: &str) -> serde_json::Value {
+    let copies = ended.summary()[name].clone();
+    assert_eq!(copies.as_array().unwrap().len(), 1, "{copies}");
+    copies[0].clone()
+}
+
+/// A lock that is raised makes all of it due, and a record that is lost is read anew.
+fn locks_are_made_longer(scene: &Scene, account: &CephAccount, bucket: &Bucket) {
+    let extend = ["--json", "lock", "extend"];
+    let told = locks_of(&expect(scene, account, 0, &extend), "copies");
+    let files = told["recorded"].as_u64().unwrap();
+    assert!(files > 4, "{told}");
+    let names = ["found", "due", "extended", "failed", "left", "missing", "short"];
+    let counts = |told: &serde_json::Value| names.map(|name| told[name].as_u64().unwrap());
+    assert_eq!(counts(&told)[1..], [0; 6]);
+
+    let path = scene.path("strongroom.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("\"30d\"", "\"60d\"")).unwrap();
+    // Of 45 days is left what is less than the 60 that must be now.
+    let dry = ["--json", "lock", "extend", "--dry-run"];
+    let told = locks_of(&expect(scene, account, 3, &dry), "copies");
+    assert_eq!(counts(&told), [0, files, 0, 0, 0, 0, files]);
+    let status = expect(scene, account, 1, &["status"]);
+    let alarm = format!("ALARM offsite: less than 60 d is left of {files} files");
+    assert!(status.out.contains(&alarm), "{}", status.out);
+    let ended = expect(scene, account, 0, &["verify"]);
+    ended.assert_says(&["ALARM", "less than 60 d is left of the locks of"]);
+
+    let versions = bucket.versions(FOLDER);
+    let ended = expect(scene, account, 0, &["--json", "backup"]);
+    let told = locks_of(&ended, "locks");
+    assert_eq!(told["extended"].as_u64().unwrap(), files, "{told}");
+    assert_eq!(told["short"], 0);
+    let told = locks_of(&expect(scene, account, 0, &extend), "copies");
+    assert_eq!(counts(&told)[1..], [0; 6], "{told}");
+    // No version was made by that but those of the backup.
+    let after = bucket.versions(FOLDER);
+    assert!(versions.iter().all(|version| after.contains(version)));
+    let packs = |versions: &[BucketVersion]| {
+        let is_pack = |version: &&BucketVersion| version.key.contains("/data/");
+        versions.iter().filter(is_pack).count()
+    };
+    assert!(packs(&after) <= packs(&versions) + 2, "{after:?}");
+
+    let copies = fs::read_dir(scene.path("state")).unwrap();
+    let copies = copies.map(|entry| entry.unwrap().path().join("copies"));
+    let copies = copies.filter(|folder| folder.is_dir());
+    let records = copies.flat_map(|folder| fs::read_dir(folder).unwrap());
+    let records = records.map(|entry| entry.unwrap().path());
+    let mut lost = 0;
+    for record in records.filter(|path| path.extension().is_some_and(|end| end == "locks")) {
+        fs::remove_file(record).unwrap();
+        lost += 1;
+    }
+    assert_eq!(lost, 1);
+    let told = locks_of(&expect(scene, account, 0, &extend), "copies");
+    let [found, due, ..] = counts(&told);
+    assert!(found >= files && due == 0, "{told}");
+    let told = locks_of(&expect(scene, account, 0, &extend), "copies");
+    assert_eq!(counts(&told), [0; 7], "{told}");
 }
 
 fn a_bucket_without_locks_is_refused(scene: &Scene, ceph: &Ceph, account: &CephAccount) {

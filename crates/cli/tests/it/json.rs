@@ -127,6 +127,8 @@ fn every_field_is_in_the_documentation_of_its_command() {
             assert_eq!(ended.summary()["annulled"], record);
         }
     }
+    let ended = scene.run(&["--json", "lock", "extend"]);
+    page.assert_names_all(&["lock extend"], &ended);
     // What did not come to its summary, and a log in which everything is missing.
     let ended = scene.expect(1, &["--json", "ls", "latest:nothing"]);
     page.assert_names(&["ls"], &ended);

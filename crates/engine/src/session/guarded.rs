@@ -9,6 +9,7 @@
 use std::io::BufRead;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use strongroom_model::{FileEntry, FileName, FileType, Id};
 use strongroom_store::{Error, Locks, Result, SharedBytes, Store, Versions};
@@ -120,6 +121,10 @@ impl Store for GuardedStore {
     fn replace_shared(&self, name: FileName, bytes: SharedBytes) -> Result<()> {
         self.check(name)?;
         self.inner.replace_shared(name, bytes)
+    }
+
+    fn end_old_uploads(&self, older_than: SystemTime) -> Result<u64> {
+        self.inner.end_old_uploads(older_than)
     }
 
     fn remove(&self, name: FileName) -> Result<()> {

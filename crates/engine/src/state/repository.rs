@@ -15,7 +15,9 @@ use crate::receipts::DeliveredReceipts;
 use crate::session::{CopyStore, chain};
 use crate::state::disk::{self, Lock};
 use crate::state::record::{self, OwnLock, OwnLocks, RemovedKeys};
-use crate::state::{Arrivals, GoneFiles, ReadFiles, RecordedNeeds, SeenFiles, Sightings};
+use crate::state::{
+    Arrivals, GoneFiles, LockDates, ReadFiles, RecordedNeeds, SeenFiles, Sightings,
+};
 use crate::{Error, Result};
 
 /// The part of the state folder that belongs to one repository.
@@ -143,6 +145,31 @@ impl RepositoryState {
         change: impl FnOnce(&mut ReadFiles),
     ) -> Result<()> {
         self.update(&self.of_copy(copy, "read"), change)
+    }
+
+    /// Until when the files of a copy are locked, as far as its place has shown it.
+    pub fn lock_dates(&self, copy: &CopyStore) -> LockDates {
+        believe(self.load(&self.lock_dates_path(copy), LockDates::decode))
+    }
+
+    /// Changes until when the files of a copy are locked; `change` says whether it made a difference.
+    /// Returns what is known now.
+    ///
+    /// # Errors
+    /// As [`RepositoryState::update_evidence`].
+    pub fn update_lock_dates(
+        &self,
+        copy: &CopyStore,
+        change: impl FnOnce(&mut LockDates) -> bool,
+    ) -> Result<LockDates> {
+        let path = self.lock_dates_path(copy);
+        let lock = self.lock()?;
+        let found = self.load_locked(&lock, &path, LockDates::decode)?;
+        let mut dates = found.unwrap_or_default();
+        if change(&mut dates) {
+            disk::write(&lock, &path, &dates.encode()?)?;
+        }
+        Ok(dates)
     }
 
     /// Which receipts the vault of a copy is known to have.
@@ -292,14 +319,21 @@ impl RepositoryState {
         self.folder.join("restore-drill.json")
     }
 
+    fn lock_dates_path(&self, copy: &CopyStore) -> PathBuf {
+        self.of_copy_as(copy, "locks")
+    }
+
     fn of_copy(&self, copy: &CopyStore, what: &str) -> PathBuf {
+        self.of_copy_as(copy, &format!("{what}.json"))
+    }
+
+    /// A file of a copy: what its name ends with tells what is in it.
+    fn of_copy_as(&self, copy: &CopyStore, end: &str) -> PathBuf {
         let place = format!("{}\0{}", copy.name, copy.store.location());
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
         let name: String = copy.name.chars().filter(|c| plain(*c)).collect();
         let id = Id::of(place.as_bytes()).short();
-        self.folder
-            .join("copies")
-            .join(format!("{name}-{id}.{what}.json"))
+        self.folder.join("copies").join(format!("{name}-{id}.{end}"))
     }
 
     /// Changes a record, and writes it where that made a difference.

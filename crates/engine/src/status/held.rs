@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use strongroom_model::scorecard::Wholeness;
-use strongroom_model::{FileType, Id};
+use strongroom_model::{FileName, FileType, Id};
 
 use crate::Result;
 use crate::backup::report::SnapshotNeeds;
@@ -134,6 +134,27 @@ impl<'a> Judge<'a> {
             return Ok(Wholeness::Whole);
         }
         Ok(Wholeness::Behind { files: lacking })
+    }
+
+    /// What a snapshot needs on a copy that was asked about, as its trees say, or else as was recorded;
+    /// `None` where nothing tells. Of the keys one that is `known` is enough.
+    pub(super) fn needs(
+        &self,
+        snapshot: Id,
+        known: impl Fn(FileName) -> bool,
+    ) -> Option<BTreeSet<FileName>> {
+        let walked = self.walked.get(&snapshot).map(|walked| &walked.needs);
+        let recorded = || self.recorded.get(&snapshot)?.as_ref();
+        let needs = walked.or_else(|| recorded().map(|recorded| &recorded.needs))?;
+        let named = |kind, ids: Vec<Id>| ids.into_iter().map(move |id| FileName::new(kind, id));
+        let packs = needs.files.packs.iter().map(|(id, _)| *id).collect();
+        let mut names: BTreeSet<FileName> = named(FileType::Data, packs).collect();
+        names.extend(named(FileType::Index, needs.files.index_files.clone()));
+        names.extend([FileName::CONFIG, FileName::new(FileType::Snapshots, snapshot)]);
+        let keys: Vec<_> = named(FileType::Keys, needs.keys.iter().copied().collect()).collect();
+        let key = keys.iter().find(|key| known(**key)).or(keys.first());
+        names.extend(key);
+        Some(names)
     }
 
     /// What was met, for people to read.

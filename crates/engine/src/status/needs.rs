@@ -35,6 +35,24 @@ pub fn needs_of_snapshot(session: &Session, tree: Id, cancel: &Cancel) -> Result
     }
 }
 
+/// Finds out what snapshots with these root trees need together, as far as it can be found: with it
+/// comes why there may be more, where that is so. Each tree is read once, however many snapshots
+/// share it.
+///
+/// # Errors
+/// Where the user interrupts.
+pub(crate) fn needs_of_snapshots(
+    session: &Session,
+    trees: &[Id],
+    cancel: &Cancel,
+) -> Result<(SnapshotNeeds, Option<Error>)> {
+    let looks = look_at_session(session);
+    let readers = Readers::of(&looks);
+    let index = NeedsIndex::load(&session.repository, &readers, cancel)?;
+    let walk = index.walk_all(&session.repository, &readers, trees, cancel)?;
+    Ok((walk.needs, walk.gap))
+}
+
 /// Which blob lies in which pack, according to the index files of some copies.
 #[derive(Debug)]
 pub(super) struct NeedsIndex {
@@ -146,9 +164,20 @@ impl NeedsIndex {
         root: Id,
         cancel: &Cancel,
     ) -> Result<Walk> {
+        self.walk_all(repository, readers, &[root], cancel)
+    }
+
+    /// Reads all trees below several roots, level by level.
+    fn walk_all(
+        &self,
+        repository: &Repository,
+        readers: &Readers<'_>,
+        roots: &[Id],
+        cancel: &Cancel,
+    ) -> Result<Walk> {
         let found = Mutex::new(Found::default());
-        found.lock().visited.insert(root);
-        let mut level = vec![root];
+        let mut level = roots.to_vec();
+        level.retain(|root| found.lock().visited.insert(*root));
         while !level.is_empty() {
             for_each(&level, READERS, |tree| {
                 cancel.check()?;

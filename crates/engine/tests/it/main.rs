@@ -13,6 +13,7 @@ mod hangs;
 mod hostile;
 mod hostile_source;
 mod hosts;
+mod locking;
 mod locks;
 mod looks;
 mod prune;

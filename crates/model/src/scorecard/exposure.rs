@@ -54,9 +54,10 @@ fn exposure(
         host,
         withstands: match lock_state(subject, plan, now) {
             LockState::Proven { .. } => Withstands::Production,
-            LockState::None | LockState::Claimed { .. } | LockState::Stale { .. } => {
-                Withstands::NotShown
-            }
+            LockState::None
+            | LockState::Unlocked { .. }
+            | LockState::Claimed { .. }
+            | LockState::Stale { .. } => Withstands::NotShown,
         },
     }
 }

@@ -64,11 +64,26 @@ pub struct CopyFacts {
     pub one_place: BTreeMap<Name, Timestamp>,
     /// When it was last shown to withstand production's credentials.
     pub lock_proven: Option<Timestamp>,
+    /// What is known of the locks on its files; `None` where nothing is.
+    pub locked: Option<LockedFiles>,
     /// The account of production, where the vault that holds the copy runs in that very account.
     pub in_production: Option<Account>,
     /// What raised an alarm about the log of the vault that holds it, in one line; stays until
     /// somebody has accepted the log as it is.
     pub alarm: Option<String>,
+}
+
+/// Until when the files of a copy are locked, as its place has shown it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LockedFiles {
+    /// When the first of the locks ends.
+    pub until: Timestamp,
+    /// Since when each look has shown all of it locked; `None` where that is not known.
+    pub since: Option<Timestamp>,
+    /// Of how many files less is left than `lock` of the copy demands.
+    pub short: u64,
+    /// How many files that its newest whole snapshots need are not known to be locked any more.
+    pub unlocked: u64,
 }
 
 /// Files that came to a copy after it was read.
@@ -160,6 +175,7 @@ impl CopyFacts {
             gone: None,
             one_place: BTreeMap::new(),
             lock_proven: None,
+            locked: None,
             in_production: None,
             alarm: None,
         }

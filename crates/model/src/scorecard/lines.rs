@@ -6,7 +6,7 @@ use crate::ago::ago;
 use crate::config::Config;
 use crate::plan::Plan;
 use crate::scorecard::facts::Facts;
-use crate::scorecard::rows::{LockState, lock_state};
+use crate::scorecard::rows::{LockState, files, lock_state};
 use crate::scorecard::standing::{Finding, Standing};
 use crate::scorecard::subject::{Subject, Tally, likely_media, media};
 use crate::scorecard::{Line, LineKind, errors};
@@ -190,11 +190,15 @@ fn immutable(
                 let name = subject.name();
                 match lock(subject) {
                     LockState::None => None,
-                    LockState::Claimed { lock } => Some(format!(
+                    LockState::Unlocked { files: count } => Some(format!(
+                        "{name} has no lock that is known on {} that its snapshots need",
+                        files(count)
+                    )),
+                    LockState::Claimed { lock, .. } => Some(format!(
                         "{name} claims a lock of {}, never tried",
                         lock.spoken()
                     )),
-                    LockState::Stale { at } => {
+                    LockState::Stale { at, .. } => {
                         Some(format!("{name} was last tried {}", ago(now, at)))
                     }
                     LockState::Proven { .. } if holds(&counted, subject) => {
@@ -213,7 +217,9 @@ fn immutable(
             }
         }
     };
+    let is_unlocked = |subject: &Subject<'_>| matches!(lock(subject), LockState::Unlocked { .. });
     let structure = match best.with(plan.immutable, standing) {
+        _ if subjects.iter().any(is_unlocked) => Some("strongroom lock extend".to_owned()),
         Standing::Missed => Some(
             "keep a copy where production's credentials cannot delete, and write its lock = \
              \"30d\" in strongroom.toml"

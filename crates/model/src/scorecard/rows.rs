@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::ago::ago;
 use crate::config::{Config, Medium, Source};
-use crate::evidence::{Listing, SeenSnapshot, Verifier};
+use crate::evidence::{AttackDrill, Listing, SeenSnapshot, Verifier};
 use crate::name::Name;
 use crate::period::Period;
 use crate::plan::Plan;
@@ -69,6 +69,10 @@ pub struct CopyRow {
     pub listing: Option<Listing>,
     /// Whether it withstands production's credentials.
     pub lock: LockState,
+    /// That less is left of its locks than must always be, and what mends it.
+    pub lock_alarm: Option<String>,
+    /// The last attack that was rehearsed on it.
+    pub attack: Option<AttackDrill>,
     /// What raised an alarm about the log of its vault, and was not accepted by anybody yet.
     pub alarm: Option<String>,
 }
@@ -79,20 +83,33 @@ pub struct CopyRow {
 pub enum LockState {
     /// Nothing says so.
     None,
-    /// The configuration says so.
+    /// It is said so, and files that its snapshots need are not known to be locked.
+    Unlocked {
+        /// How many.
+        files: u64,
+    },
+    /// The configuration says so, or the place itself.
     Claimed {
         /// For how long what is stored is kept.
         lock: Period,
+        /// When the first lock ends, as the place has shown it.
+        until: Option<Timestamp>,
+        /// Since when it has shown all of it locked.
+        since: Option<Timestamp>,
     },
     /// It was tried, and long ago.
     Stale {
         /// When.
         at: Timestamp,
+        /// When the first lock ends, as the place has shown it.
+        until: Option<Timestamp>,
     },
     /// It was tried of late.
     Proven {
         /// When.
         at: Timestamp,
+        /// When the first lock ends, as the place has shown it.
+        until: Option<Timestamp>,
     },
 }
 
@@ -101,7 +118,7 @@ impl LockState {
     pub const fn standing(self) -> Standing {
         match self {
             Self::None => Standing::Missed,
-            Self::Claimed { .. } | Self::Stale { .. } => Standing::Unproven,
+            Self::Unlocked { .. } | Self::Claimed { .. } | Self::Stale { .. } => Standing::Unproven,
             Self::Proven { .. } => Standing::Met,
         }
     }
@@ -113,13 +130,36 @@ pub(super) fn within(now: Timestamp, then: Timestamp, period: Period) -> bool {
     passed <= period.duration() && !ahead(now, then)
 }
 
-/// Tells how a copy's lock stands.
+/// Tells how a copy's lock stands. A proof is one of a lock, and holds for files that have it.
 pub(super) fn lock_state(subject: &Subject<'_>, plan: &Plan, now: Timestamp) -> LockState {
+    let locked = subject.facts.locked;
+    let unlocked = locked.map_or(0, |locked| locked.unlocked);
+    if unlocked > 0 {
+        return LockState::Unlocked { files: unlocked };
+    }
+    let until = locked.map(|locked| locked.until);
+    let since = locked.and_then(|locked| locked.since);
     match (subject.facts.lock_proven, subject.copy.lock) {
-        (Some(at), _) if within(now, at, plan.drill_every) => LockState::Proven { at },
-        (Some(at), _) => LockState::Stale { at },
-        (None, Some(lock)) => LockState::Claimed { lock },
+        (Some(at), _) if within(now, at, plan.drill_every) => LockState::Proven { at, until },
+        (Some(at), _) => LockState::Stale { at, until },
+        (None, Some(lock)) => LockState::Claimed { lock, until, since },
         (None, None) => LockState::None,
+    }
+}
+
+/// Says that less is left of the locks of a copy than must always be, and what mends it.
+pub(super) fn lock_alarm(subject: &Subject<'_>) -> Option<String> {
+    let short = subject.facts.locked?.short;
+    let lock = subject.copy.lock?.spoken();
+    let files = files(short);
+    (short > 0).then(|| format!("less than {lock} is left of {files}: strongroom lock extend"))
+}
+
+/// "1 file", "3 files".
+pub(super) fn files(count: u64) -> String {
+    match count {
+        1 => "1 file".to_owned(),
+        _ => format!("{count} files"),
     }
 }
 
@@ -149,6 +189,8 @@ pub(super) fn copy_row(subject: &Subject<'_>, config: &Config, now: Timestamp) -
         unread: subject.facts.unread,
         listing: evidence.listing,
         lock: lock_state(subject, &config.plan, now),
+        lock_alarm: lock_alarm(subject),
+        attack: evidence.attack.clone(),
         alarm: subject.facts.alarm.clone(),
     }
 }

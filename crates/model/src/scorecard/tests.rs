@@ -279,6 +279,36 @@ fn a_lock_counts_only_when_it_was_tried_of_late() {
 }
 
 #[test]
+fn a_proof_holds_for_files_that_are_locked_and_too_little_left_of_them_is_no_plan_that_is_met() {
+    let locked = |short, unlocked| {
+        good().with(|world| {
+            world.copy("offsite").locked = Some(LockedFiles {
+                until: now() + SignedDuration::from_hours(24 * 36),
+                since: Some(days_ago(3)),
+                short,
+                unlocked,
+            });
+        })
+    };
+    assert_eq!(locked(0, 0).marks(), "+ +++++");
+    assert_eq!(locked(0, 2).marks(), "+ +++?+");
+    locked(0, 2).assert_line(
+        LineKind::Immutable,
+        "offsite has no lock that is known on 2 files that its snapshots need",
+        "strongroom lock extend",
+    );
+    let short = locked(1, 0);
+    assert_eq!(short.marks(), "+ +++++");
+    assert_eq!(short.card().met, Standing::Unproven);
+    let row = short.card().copies.into_iter();
+    let alarms: Vec<_> = row.filter_map(|row| row.lock_alarm).collect();
+    assert_eq!(
+        alarms,
+        ["less than 30 d is left of 1 file: strongroom lock extend"]
+    );
+}
+
+#[test]
 fn what_was_not_read_within_the_time_is_unproven() {
     let read = |days, share| {
         good().with(|world| {

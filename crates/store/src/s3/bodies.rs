@@ -16,7 +16,7 @@ use crate::s3::client::Bucket;
 use crate::s3::fault::{Failure, fault, status};
 use crate::s3::object::Object;
 use crate::s3::options::S3Options;
-use crate::s3::probe::LIMIT;
+use crate::s3::probe::{LIMIT, silent};
 use crate::s3::staged::S3Staged;
 use crate::s3::stream::Source;
 use crate::{Error, Result};
@@ -46,7 +46,7 @@ impl S3Bodies {
         let bucket = &self.bucket;
         let request = bucket.client.head_bucket().bucket(&bucket.name);
         let looked = bucket.wait(async { timeout(LIMIT, request.send()).await });
-        match looked.map_err(|_| self.silent())? {
+        match looked.map_err(|_| silent(bucket))? {
             Ok(_) => return Ok(()),
             Err(error) if status(&error) == Some(404) => {}
             Err(error) => return Err(self.fault("look at the bucket", &error)),

@@ -3,14 +3,22 @@
 //! A HEAD that shows no lock may only lack the right to see it: that is *not shown*, and never
 //! *locked*. Some servers take the parts of an upload and forget the lock that was asked for at its
 //! beginning, and a file may have been put before there was a lock: then it is set on the version
-//! that is there, and looked at once more.
+//! that is there, and looked at once more. And a lock keeps the bytes and not what opens them: what a
+//! key of the account encrypts, or an archive holds, does not count as locked.
+//!
+//! What a save has seen is kept until somebody takes it ([`Saved`]), so that a record of dates costs
+//! no requests.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::DateTime;
-use aws_sdk_s3::types::{ObjectLockMode, ObjectLockRetention, ObjectLockRetentionMode};
+use aws_sdk_s3::types::{
+    ObjectLockMode, ObjectLockRetention, ObjectLockRetentionMode, ServerSideEncryption,
+    StorageClass,
+};
+use parking_lot::Mutex;
 use strongroom_model::FileName;
 
 use crate::s3::check::BucketCheck;
@@ -18,7 +26,35 @@ use crate::s3::dates::{are_apart, date};
 use crate::s3::fault::{fault, status};
 use crate::s3::object::Object;
 use crate::s3::store::{S3Lock, S3Store};
-use crate::{Error, Locks, Result, ShownLock, VersionId};
+use crate::{Error, Locks, Result, SavedLock, SeenVersion, ShownLock, VersionId};
+
+/// The most locks that are kept of what was saved: as many as 16 TB of packs, some 150 bytes each.
+const MOST_SAVED: usize = 1_000_000;
+
+/// What saves have seen of locks, until somebody takes it.
+#[derive(Debug, Default)]
+pub(super) struct Saved(Mutex<Vec<SavedLock>>);
+
+impl Saved {
+    /// Takes note of a version and when its lock ends; of one without a name nothing can be kept.
+    pub(super) fn note(&self, name: FileName, version: Option<&str>, until: SystemTime) {
+        let Some(version) = version.map(VersionId::new) else {
+            return;
+        };
+        let mut saved = self.0.lock();
+        if saved.len() < MOST_SAVED {
+            saved.push(SavedLock {
+                name,
+                version,
+                until,
+            });
+        }
+    }
+
+    fn take(&self) -> Vec<SavedLock> {
+        std::mem::take(&mut *self.0.lock())
+    }
+}
 
 impl S3Store {
     /// Until when what is stored now is locked, in whole seconds.
@@ -56,19 +92,20 @@ impl S3Store {
         }
     }
 
-    /// Sees to it that a version that was there already is locked for as long as it must at least.
+    /// Sees to it that a version that was there already is locked for as long as it must at least;
+    /// returns until when it is.
     pub(super) fn hold(
         &self,
         object: &Object,
         told: &HeadObjectOutput,
         lock: &S3Lock,
-    ) -> Result<()> {
+    ) -> Result<SystemTime> {
         let next = self.next_date(lock)?;
         let least = next.checked_sub(lock.least / 2).unwrap_or(next);
-        if shown(told).holds(least) {
-            return Ok(());
+        match end_where_held(shown(told), least) {
+            Some(end) => Ok(end),
+            None => self.see_locked(object, told, next),
         }
-        self.see_locked(object, told, next).map(drop)
     }
 
     /// Sees to it that a version is locked until then at least, as far as was told of it; returns
@@ -83,6 +120,17 @@ impl S3Store {
         if let Some(end) = end_where_held(before, until) {
             return Ok(end);
         }
+        match self.set_lock(object, until) {
+            Ok(()) => self.see_set(object, until, None),
+            Err(Error::Denied { reason, .. } | Error::BadAnswer { reason, .. }) => {
+                Err(self.refused(object.name, until, before, &reason))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Asks for a lock until then.
+    fn set_lock(&self, object: &Object, until: SystemTime) -> Result<()> {
         let retention = ObjectLockRetention::builder()
             .mode(ObjectLockRetentionMode::Compliance)
             .retain_until_date(DateTime::from(until))
@@ -94,23 +142,49 @@ impl S3Store {
             .key(&object.source.key)
             .set_version_id(object.source.version.clone())
             .retention(retention);
-        let asked = format!("asked for COMPLIANCE until {}", DateTime::from(until));
-        if let Err(error) = bucket.answer(request.send()) {
-            return Err(match object.fault("lock", &error) {
-                Error::Denied { reason, .. } | Error::BadAnswer { reason, .. } => {
-                    let seen = in_words(before);
-                    let reason = format!("{asked}, it shows {seen}, and refuses it: {reason}");
-                    self.not_locked(object.name, reason)
-                }
-                error => error,
-            });
+        match bucket.answer(request.send()) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(object.fault("lock", &error)),
         }
+    }
+
+    /// Looks whether a lock is there that was asked for; where it was refused, it may be there all
+    /// the same, and be one that lasts longer.
+    fn see_set(
+        &self,
+        object: &Object,
+        until: SystemTime,
+        refusal: Option<String>,
+    ) -> Result<SystemTime> {
         let told = object.look()?.ok_or_else(|| object.absent())?;
+        self.check_at_hand(object.name, &told)?;
         let after = shown(&told);
-        end_where_held(after, until).ok_or_else(|| {
-            let reason = format!("{asked}, it shows {}", in_words(after));
-            self.not_locked(object.name, reason)
+        end_where_held(after, until).ok_or_else(|| match refusal {
+            Some(reason) => self.refused(object.name, until, after, &reason),
+            None => {
+                let (asked, seen) = (asked(until), in_words(after));
+                self.not_locked(object.name, format!("{asked}, it shows {seen}"))
+            }
         })
+    }
+
+    /// Fails where a version cannot be read for as long as it is locked.
+    pub(super) fn check_at_hand(&self, name: FileName, told: &HeadObjectOutput) -> Result<()> {
+        match is_at_hand(told) {
+            true => Ok(()),
+            false => {
+                let reason = "a key of the account encrypts it, or it lies in an archive";
+                Err(self.not_locked(name, reason.to_owned()))
+            }
+        }
+    }
+
+    fn refused(&self, name: FileName, until: SystemTime, shown: ShownLock, reason: &str) -> Error {
+        let (asked, seen) = (asked(until), in_words(shown));
+        self.not_locked(
+            name,
+            format!("{asked}, it shows {seen}, and refuses it: {reason}"),
+        )
     }
 
     pub(super) fn not_locked(&self, name: FileName, reason: String) -> Error {
@@ -140,9 +214,26 @@ impl Locks for S3Store {
         }
     }
 
+    fn now(&self) -> Result<SystemTime> {
+        self.server_time()
+    }
+
+    fn seen(&self, name: FileName) -> Result<SeenVersion> {
+        let object = self.object(name);
+        let told = object.look()?.ok_or_else(|| object.absent())?;
+        self.check_at_hand(name, &told)?;
+        let version = told.version_id().ok_or_else(|| object.absent())?;
+        Ok(SeenVersion {
+            version: VersionId::new(version),
+            size_bytes: object.size_in(&told)?,
+            lock: shown(&told),
+        })
+    }
+
     fn lock_of(&self, name: FileName, version: Option<&VersionId>) -> Result<ShownLock> {
         let object = self.version_of(name, version);
         let told = object.look()?.ok_or_else(|| object.absent())?;
+        self.check_at_hand(name, &told)?;
         Ok(shown(&told))
     }
 
@@ -152,9 +243,24 @@ impl Locks for S3Store {
         version: Option<&VersionId>,
         until: SystemTime,
     ) -> Result<SystemTime> {
-        let object = self.version_of(name, version);
-        let told = object.look()?.ok_or_else(|| object.absent())?;
-        self.see_locked(&object, &told, in_seconds(until))
+        let (object, until) = (self.version_of(name, version), in_seconds(until));
+        if version.is_none() {
+            let told = object.look()?.ok_or_else(|| object.absent())?;
+            self.check_at_hand(name, &told)?;
+            // What is locked is what was looked at, whatever somebody puts there in between.
+            let object = object.in_version(told.version_id().map(str::to_owned));
+            return self.see_locked(&object, &told, until);
+        }
+        let refusal = match self.set_lock(&object, until) {
+            Ok(()) => None,
+            Err(Error::Denied { reason, .. } | Error::BadAnswer { reason, .. }) => Some(reason),
+            Err(error) => return Err(error),
+        };
+        self.see_set(&object, until, refusal)
+    }
+
+    fn take_saved(&self) -> Vec<SavedLock> {
+        self.saved().take()
     }
 
     fn check(&self) -> Result<BucketCheck> {
@@ -181,12 +287,31 @@ fn end_where_held(lock: ShownLock, until: SystemTime) -> Option<SystemTime> {
     }
 }
 
+/// What was asked for, as errors tell it.
+fn asked(until: SystemTime) -> String {
+    format!("asked for COMPLIANCE until {}", DateTime::from(until))
+}
+
 fn in_words(lock: ShownLock) -> String {
     match lock {
         ShownLock::Compliance { until } => format!("COMPLIANCE until {}", DateTime::from(until)),
         ShownLock::Governance { until } => format!("GOVERNANCE until {}", DateTime::from(until)),
         ShownLock::NotShown => "no lock, or none that may be seen".to_owned(),
     }
+}
+
+/// Whether a version can be read for as long as it is there, by whoever has this bucket.
+///
+/// **Security:** a lock keeps the bytes and not the key of an account that encrypts them. Who holds
+/// production's credentials may name a key of his own with a PUT of the same bytes, or as the
+/// bucket's default, and destroy it when he likes.
+pub(super) fn is_at_hand(told: &HeadObjectOutput) -> bool {
+    let encryption = told.server_side_encryption();
+    let is_archive =
+        |class: &StorageClass| matches!(class, StorageClass::Glacier | StorageClass::DeepArchive);
+    encryption.is_none_or(|by| *by == ServerSideEncryption::Aes256)
+        && !told.storage_class().is_some_and(is_archive)
+        && told.archive_status().is_none()
 }
 
 /// A date in whole seconds, rounded up: servers know no others.

@@ -15,6 +15,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::s3::bodies::S3Bodies;
+use crate::s3::client::Bucket;
 use crate::s3::fault::fault;
 use crate::{Error, Result};
 
@@ -45,7 +46,7 @@ impl S3Bodies {
         let request = bucket.once.create_multipart_upload();
         let request = request.bucket(&bucket.name).key(&key);
         let begun = timeout_at(until, request.send()).await;
-        let begun = begun.map_err(|_| self.silent())?;
+        let begun = begun.map_err(|_| silent(bucket))?;
         let begun = begun.map_err(|error| self.fault(ACTION, &error))?;
         let id = begun.upload_id.ok_or_else(|| Error::BadAnswer {
             location: bucket.location.clone(),
@@ -69,17 +70,17 @@ impl S3Bodies {
         let ending = tokio::spawn(upload.end(bucket.once.clone()));
         // It is ended all the same where nobody waits for it any more.
         let _ = timeout_at(until, ending).await;
-        let sent = sent.map_err(|_| self.silent())?;
+        let sent = sent.map_err(|_| silent(bucket))?;
         sent.map_err(|error| self.fault(ACTION, &error))?;
         Ok(())
     }
+}
 
-    /// What it means that nothing was said in time.
-    pub(super) fn silent(&self) -> Error {
-        Error::Unreachable {
-            location: self.bucket().location.clone(),
-            reason: format!("It has not answered within {} s", LIMIT.as_secs()),
-        }
+/// What it means that nothing was said in time.
+pub(super) fn silent(bucket: &Bucket) -> Error {
+    Error::Unreachable {
+        location: bucket.location.clone(),
+        reason: format!("It has not answered within {} s", LIMIT.as_secs()),
     }
 }
 

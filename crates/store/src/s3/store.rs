@@ -22,13 +22,13 @@ use std::time::{Duration, SystemTime};
 
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::DateTime;
-use aws_sdk_s3::types::{ServerSideEncryption, StorageClass};
 use bytes::Bytes;
 use strongroom_model::{FileEntry, FileName, FileType, Id};
 
 use crate::exact::read_exactly;
 use crate::s3::client::Bucket;
 use crate::s3::layout::Layout;
+use crate::s3::lock::{Saved, is_at_hand};
 use crate::s3::object::Object;
 use crate::s3::options::S3Options;
 use crate::s3::stream::Source;
@@ -53,6 +53,8 @@ pub struct S3Store {
     bucket: Arc<Bucket>,
     layout: Layout,
     lock: Option<S3Lock>,
+    /// What saves have seen of locks.
+    saved: Saved,
     /// Whether it was told that the clocks are apart.
     pub(super) has_told_clocks: AtomicBool,
 }
@@ -68,6 +70,7 @@ impl S3Store {
             layout: Layout::new(bucket.folder()),
             bucket,
             lock,
+            saved: Saved::default(),
             has_told_clocks: AtomicBool::new(false),
         })
     }
@@ -82,6 +85,10 @@ impl S3Store {
 
     pub(super) const fn lock(&self) -> Option<&S3Lock> {
         self.lock.as_ref()
+    }
+
+    pub(super) const fn saved(&self) -> &Saved {
+        &self.saved
     }
 
     /// What is asked of one file.
@@ -159,7 +166,11 @@ impl S3Store {
             });
         }
         match lock {
-            Some(lock) if is_at_hand(&told) => self.hold(&seen, &told, lock),
+            Some(lock) if is_at_hand(&told) => {
+                let until = self.hold(&seen, &told, lock)?;
+                self.saved.note(name, told.version_id(), until);
+                Ok(())
+            }
             Some(_) => self.put(&object, bytes, &sums),
             None => Ok(()),
         }
@@ -234,11 +245,11 @@ impl S3Store {
         if object.size_in(&told)? != size_bytes {
             return Err(object.wrong("look at", "it has another size than what was sent"));
         }
-        if !is_at_hand(&told) {
-            let reason = "a key of the account encrypts it, or it lies in an archive".to_owned();
-            return Err(self.not_locked(object.name, reason));
-        }
-        self.see_locked(&object, &told, until).map(drop)
+        self.check_at_hand(object.name, &told)?;
+        let end = self.see_locked(&object, &told, until)?;
+        let version = object.source.version.as_deref();
+        self.saved.note(object.name, version, end);
+        Ok(())
     }
 }
 
@@ -316,6 +327,10 @@ impl Store for S3Store {
         self.put(&self.object(name), Bytes::from_owner(Shared(bytes)), &sums)
     }
 
+    fn end_old_uploads(&self, older_than: SystemTime) -> Result<u64> {
+        self.end_uploads(older_than)
+    }
+
     /// A lock goes with all its versions, so that nothing piles up; of anything else the versions
     /// stay, where the bucket keeps any.
     fn remove(&self, name: FileName) -> Result<()> {
@@ -385,20 +400,6 @@ impl fmt::Debug for S3Lock {
             .field("least", &self.least)
             .finish_non_exhaustive()
     }
-}
-
-/// Whether a version can be read for as long as it is there, by whoever has this bucket.
-///
-/// **Security:** a lock keeps the bytes and not the key of an account that encrypts them. Who holds
-/// production's credentials may name a key of his own with a PUT of the same bytes, or as the
-/// bucket's default, and destroy it when he likes.
-fn is_at_hand(told: &HeadObjectOutput) -> bool {
-    let encryption = told.server_side_encryption();
-    let is_archive =
-        |class: &StorageClass| matches!(class, StorageClass::Glacier | StorageClass::DeepArchive);
-    encryption.is_none_or(|by| *by == ServerSideEncryption::Aes256)
-        && !told.storage_class().is_some_and(is_archive)
-        && told.archive_status().is_none()
 }
 
 /// Bytes that somebody else has too.

@@ -4,16 +4,21 @@
 //! on a sweep, so it tries each request once and takes 10 s at most; what is left waits for the next
 //! one. An account that may write and may not end uploads is told.
 
+use std::error::Error as StdError;
 use std::time::SystemTime;
 
 use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::types::MultipartUpload;
+use strongroom_model::FileType;
 use tokio::time::{Instant, timeout_at};
 
 use crate::Result;
 use crate::s3::bodies::{S3Bodies, is_key};
+use crate::s3::client::Bucket;
+use crate::s3::fault::{Failure, fault};
 use crate::s3::object::MOST_PAGES;
-use crate::s3::probe::LIMIT;
+use crate::s3::probe::{LIMIT, silent};
+use crate::s3::store::S3Store;
 
 impl S3Bodies {
     /// Ends uploads that were begun before `older_than`, by the server's clock, until all are ended
@@ -24,6 +29,34 @@ impl S3Bodies {
     /// where nothing at all was said in time.
     pub(super) async fn end_old_uploads(&self, older_than: SystemTime) -> Result<u64> {
         let bucket = self.bucket();
+        let folder = bucket.folder();
+        let is_ours = |key: &str| key.strip_prefix(&folder).is_some_and(is_key);
+        Sweep { bucket, is_ours }.end_all(older_than).await
+    }
+}
+
+impl S3Store {
+    /// As [`S3Bodies::end_old_uploads`], of the files of this repository.
+    pub(super) fn end_uploads(&self, older_than: SystemTime) -> Result<u64> {
+        let (bucket, layout) = (self.bucket(), self.layout());
+        let is_ours = |key: &str| {
+            let mut kinds = FileType::SYNCED.into_iter().chain([FileType::Config]);
+            kinds.any(|kind| layout.name(kind, key).is_some())
+        };
+        bucket.wait(Sweep { bucket, is_ours }.end_all(older_than))
+    }
+}
+
+/// A sweep of a bucket.
+struct Sweep<'b, F> {
+    bucket: &'b Bucket,
+    /// Whether a key is one that we give: others may use the bucket too.
+    is_ours: F,
+}
+
+impl<F: Fn(&str) -> bool> Sweep<'_, F> {
+    async fn end_all(&self, older_than: SystemTime) -> Result<u64> {
+        let bucket = self.bucket;
         let until = Instant::now() + LIMIT;
         let mut count = 0;
         let mut is_heard = false;
@@ -38,7 +71,7 @@ impl S3Bodies {
             let Ok(page) = timeout_at(until, request.send()).await else {
                 return match is_heard {
                     true => Ok(count),
-                    false => Err(self.silent()),
+                    false => Err(silent(bucket)),
                 };
             };
             is_heard = true;
@@ -63,7 +96,7 @@ impl S3Bodies {
 
     /// Ends an upload; whether it was still there.
     async fn end_upload(&self, key: &str, id: &str) -> Result<bool> {
-        let bucket = self.bucket();
+        let bucket = self.bucket;
         let request = bucket.once.abort_multipart_upload();
         let request = request.bucket(&bucket.name).key(key).upload_id(id);
         match request.send().await {
@@ -81,7 +114,14 @@ impl S3Bodies {
     ) -> Option<(&'u str, &'u str)> {
         let key = upload.key()?;
         let begun = SystemTime::try_from(*upload.initiated()?).ok()?;
-        let ours = is_key(key.strip_prefix(&self.bucket().folder())?);
-        (ours && begun < older_than).then_some((key, upload.upload_id()?))
+        let is_old = (self.is_ours)(key) && begun < older_than;
+        is_old.then_some((key, upload.upload_id()?))
+    }
+
+    fn fault<E>(&self, action: &str, error: &Failure<E>) -> crate::Error
+    where
+        E: ProvideErrorMetadata + StdError + 'static,
+    {
+        fault(self.bucket.location.clone(), action, error)
     }
 }

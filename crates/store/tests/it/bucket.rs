@@ -1,6 +1,8 @@
 //! A repository in a bucket of a real Ceph: the contract, with and without locks, stock restic on
 //! it, and what somebody is told where it is not as it should be.
 
+mod longer;
+
 use std::fs;
 use std::io::Read;
 use std::path::Path;
@@ -96,7 +98,10 @@ fn a_repository_in_a_bucket_keeps_the_contract_and_its_locks() {
         &store(&ceph, &owner, &locked, "late", None),
         &repository("late"),
     );
-    a_lock_can_be_made_longer_and_never_shorter(&repository("longer"));
+    longer::a_lock_can_be_made_longer_and_never_shorter(&repository("longer"));
+    longer::a_version_is_locked_for_longer_behind_what_hides_it(&repository("behind"));
+    longer::what_saves_have_seen_of_locks_is_taken_once(&repository("saved"));
+    longer::uploads_of_killed_runs_are_ended(&repository("uploads"), &locked);
     a_large_file_goes_in_parts_and_is_locked(&repository("large"));
     listings_have_as_many_pages_as_they_need(&store(&ceph, &owner, &plain, "pages", None));
     a_name_that_no_xml_can_hold_hides_no_file(&repository("junk"), &locked);
@@ -260,31 +265,6 @@ fn what_was_put_without_a_lock_gets_one_when_it_is_saved_again(before: &S3Store,
     assert!(lock.holds(now() + DAY), "{lock:?}");
     let versions = store.list_versions(FileType::Data).unwrap();
     assert_eq!(versions.len(), 1, "{versions:?}");
-}
-
-fn a_lock_can_be_made_longer_and_never_shorter(store: &S3Store) {
-    let name = pack(b"bytes");
-    store.save(name, b"bytes").unwrap();
-    let locks = store.locks().unwrap();
-    let version = store
-        .list_versions(FileType::Data)
-        .unwrap()
-        .remove(0)
-        .version;
-    let until = now() + DAY * 10;
-    let shown = locks.lock_until(name, Some(&version), until).unwrap();
-    assert!(shown >= until && shown < until + Duration::from_secs(2));
-    // An earlier date changes nothing, and so does the same one.
-    for earlier in [now() + DAY, until] {
-        let still = locks.lock_until(name, Some(&version), earlier).unwrap();
-        assert_eq!(still, shown);
-    }
-    let date = locks.date().unwrap();
-    let expected = now() + DAY * 3 / 2;
-    assert!(date <= expected + Duration::from_secs(60));
-    assert!(date >= expected - Duration::from_secs(60));
-    let absent = locks.lock_of(pack(b"absent"), None).unwrap_err();
-    assert!(matches!(absent, Error::NotFound { .. }), "{absent:?}");
 }
 
 fn a_large_file_goes_in_parts_and_is_locked(store: &S3Store) {

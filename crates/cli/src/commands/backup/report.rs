@@ -11,6 +11,7 @@ use strongroom_model::Id;
 
 use crate::commands::backup::closing::HEALED;
 use crate::error::Result;
+use crate::locking;
 use crate::output::{BAD, DOUBTFUL, GOOD, Output, visible};
 use crate::table::{Cell, Table};
 use crate::vaults::Said;
@@ -35,6 +36,8 @@ pub(crate) struct Telling<'a> {
     pub(crate) alarms: Vec<String>,
     /// By copy, keys that wait for an operator.
     pub(crate) pending_keys: BTreeMap<String, BTreeSet<Id>>,
+    /// What came of the locks of copies that have any.
+    pub(crate) locks: Vec<locking::CopySummary>,
     /// Whether nothing was written.
     pub(crate) dry_run: bool,
     /// Whether everything was done.
@@ -185,6 +188,7 @@ struct Summary<'a> {
     error_count: u64,
     alarms: &'a [String],
     pending_keys: &'a BTreeMap<String, BTreeSet<Id>>,
+    locks: &'a [locking::CopySummary],
 }
 
 #[derive(Serialize)]
@@ -238,6 +242,7 @@ impl<'a> Summary<'a> {
             error_count: report.error_count(),
             alarms: &telling.alarms,
             pending_keys: &telling.pending_keys,
+            locks: &telling.locks,
         }
     }
 }

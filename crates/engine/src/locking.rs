@@ -1,0 +1,229 @@
+//! Locks of files made longer in time: as long as a snapshot that is kept needs a file, its lock must
+//! not end.
+//!
+//! ```text
+//! what saves have seen ─▶ record ─▶ due? ─no─▶ nothing is asked
+//!                           ▲        └─yes─▶ lock the version that is recorded, look at it ─┐
+//!                           │                                                               │
+//!  in no record ─▶ list its versions ─▶ the newest right one ─▶ look at its lock ─▶ due? ───┤
+//!                           └───────────────────────────────────────────────────────────────┘
+//! ```
+//! What nothing needs is left to expire: where everything was looked at, the record forgets it.
+//!
+//! What can go wrong: the record is lost (so: each file is looked at once), files are hidden or
+//! overwritten (so: locks are those of versions, and the right one is found behind whatever is in
+//! front of it), a run has no time for all (so: what ends first comes first, and the next run goes
+//! on), the place refuses (so: that is named, and told as an alarm long before the first lock ends),
+//! and what a snapshot needs cannot be told (so: then nothing is let go of).
+
+mod needed;
+mod pass;
+mod report;
+mod right;
+mod window;
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant, SystemTime};
+
+use strongroom_model::{FileName, Id};
+use strongroom_store::Locks;
+
+use crate::locking::needed::{Needed, Sources};
+use crate::locking::pass::Pass;
+use crate::progress::Progress;
+use crate::receipts::Receipts;
+use crate::session::{CopyFailure, CopyState, CopyStore, Environment, Session};
+use crate::state::{LockDates, RepositoryState};
+use crate::{Error, Result};
+
+pub use report::{CopyLocks, LockReport, NotExtended};
+pub use window::Window;
+
+/// What an extension of locks shall do.
+#[derive(Debug, Clone, Default)]
+pub struct LockingOptions {
+    /// The copy whose locks are to be extended; all where none is named.
+    pub only: Option<String>,
+    /// Whether no lock is changed. What is found out is recorded all the same.
+    pub dry_run: bool,
+    /// Whether it is found out of every snapshot what it needs, also where nothing seems due.
+    pub all: bool,
+    /// How long it may take; what is left then waits for the next run.
+    pub longest: Option<Duration>,
+}
+
+/// A copy that has locks and can be used.
+struct Locked<'a> {
+    copy: &'a CopyStore,
+    locks: &'a dyn Locks,
+    window: Window,
+    dates: LockDates,
+}
+
+/// Makes the locks longer that are due, of everything that the snapshots which are kept need.
+///
+/// Nothing is held: who extends what is gone a moment later has done no harm. Copies without locks
+/// are not in the report.
+///
+/// # Errors
+/// Only where nothing could be begun; a failure of a copy is in the report, and so is an
+/// interruption.
+pub fn extend(
+    session: &Session,
+    memory: &RepositoryState,
+    receipts: Option<Receipts<'_>>,
+    options: &LockingOptions,
+    environment: &Environment,
+    progress: &Progress,
+) -> Result<LockReport> {
+    let began = Instant::now();
+    let until = options.longest.and_then(|longest| began.checked_add(longest));
+    let mut report = LockReport::default();
+    let mut locked = Vec::new();
+    for found in &session.copies {
+        let copy = &found.copy;
+        let Some(locks) = copy.store.locks() else {
+            continue;
+        };
+        let dates = take_saved(copy, locks, memory, &mut report);
+        if options.only.as_ref().is_some_and(|only| *only != copy.name) {
+            continue;
+        }
+        let failed = match &found.state {
+            CopyState::Failed(failure) => failure.clone(),
+            CopyState::Ready(_) => match locks.now() {
+                Err(error) => CopyFailure::of_store(&error),
+                Ok(now) => {
+                    let least = locks.least();
+                    let window = Window { now, least };
+                    locked.push(Locked {
+                        copy,
+                        locks,
+                        window,
+                        dates,
+                    });
+                    continue;
+                }
+            },
+        };
+        // By our own clock, since the place's is not known.
+        let now = SystemTime::try_from((environment.clock)());
+        let now = now.unwrap_or(SystemTime::UNIX_EPOCH);
+        let least = locks.least();
+        let mut told = CopyLocks::of(&copy.name, &dates, Window { now, least });
+        told.failure = Some(failed);
+        report.copies.push(told);
+    }
+    if !locked.is_empty() {
+        let needed = find_needed(session, memory, receipts, &locked, options, environment);
+        let (needed, followed) = match needed {
+            Ok(needed) => needed,
+            Err(Error::Interrupted) => {
+                report.was_interrupted = true;
+                return Ok(report);
+            }
+            Err(error) => return Err(error),
+        };
+        report.gaps.clone_from(&needed.gaps);
+        for locked in locked {
+            let pass = Pass {
+                session,
+                memory,
+                copy: locked.copy,
+                locks: locked.locks,
+                window: locked.window,
+                needed: &needed,
+                followed: &followed,
+                is_dry: options.dry_run,
+                until,
+                environment,
+                progress,
+            };
+            let (told, problem) = pass.run(&locked.dates);
+            report.was_interrupted |= told.was_interrupted;
+            report.problems.extend(problem);
+            report.copies.push(told);
+        }
+    }
+    let place = |name: &str| session.copies.iter().position(|one| one.copy.name == name);
+    report.copies.sort_by_key(|copy| place(&copy.name));
+    Ok(report)
+}
+
+/// Which snapshots were asked for what they need.
+#[derive(Debug)]
+pub(super) struct Followed {
+    /// These.
+    pub(super) snapshots: BTreeSet<Id>,
+    /// Whether they are all that there are.
+    pub(super) are_all: bool,
+}
+
+/// What is to be kept: all of it where something is due, else what no copy's record covers yet.
+fn find_needed(
+    session: &Session,
+    memory: &RepositoryState,
+    receipts: Option<Receipts<'_>>,
+    locked: &[Locked<'_>],
+    options: &LockingOptions,
+    environment: &Environment,
+) -> Result<(Needed, Followed)> {
+    let is_due = |locked: &Locked<'_>| {
+        let mut ends = locked.dates.iter();
+        ends.any(|(_, until)| locked.window.is_due(until))
+    };
+    let are_all = options.all || locked.iter().any(is_due);
+    let mut snapshots = snapshots(session);
+    if !are_all {
+        let is_covered = |id: &Id| locked.iter().all(|locked| locked.dates.covers(*id));
+        snapshots.retain(|id| !is_covered(id));
+    }
+    let mut needed = Needed::listed(session);
+    let recorded = locked.iter().flat_map(|locked| locked.dates.iter());
+    needed.add_recorded(recorded.map(|(name, _)| name), memory);
+    if !snapshots.is_empty() {
+        let sources = Sources {
+            session,
+            memory,
+            receipts,
+            cancel: &environment.cancel,
+        };
+        needed.add_packs(&snapshots, &sources)?;
+    }
+    Ok((needed, Followed { snapshots, are_all }))
+}
+
+/// The snapshots that any copy lists.
+fn snapshots(session: &Session) -> BTreeSet<Id> {
+    let listed = session.ready().map(|(_, ready)| &ready.listing.snapshots);
+    let entries = listed.flat_map(|files| files.iter());
+    entries.map(|entry| entry.id).collect()
+}
+
+/// Records what the saves of this run have seen, also on a copy that has failed since.
+fn take_saved(
+    copy: &CopyStore,
+    locks: &dyn Locks,
+    memory: &RepositoryState,
+    report: &mut LockReport,
+) -> LockDates {
+    let saved = locks.take_saved();
+    if saved.is_empty() {
+        return memory.lock_dates(copy);
+    }
+    let noted = memory.update_lock_dates(copy, |dates| {
+        dates.note(saved);
+        true
+    });
+    noted.unwrap_or_else(|error| {
+        report.problems.push(report::not_recorded(copy, &error));
+        memory.lock_dates(copy)
+    })
+}
+
+/// How much of the locks of a copy is left, as far as it was recorded: of how many files less than
+/// must be, at this time; `None` where nothing is recorded.
+pub fn short(dates: &LockDates, window: Window) -> Option<u64> {
+    let is_short = |(_, until): &(FileName, SystemTime)| window.is_short(*until);
+    (!dates.is_empty()).then(|| dates.iter().filter(is_short).count() as u64)
+}

@@ -1,0 +1,254 @@
+//! What is to be kept: `config`, keys, index files, snapshots, and every pack that these need.
+//!
+//! What any copy lists counts, for on the locked one it may be hidden. What a removal record names is
+//! in no listing, so that it is left to expire. What a snapshot needs is told by what the state folder
+//! remembers, and by its trees where that tells nothing, or names a pack that no copy lists: a prune
+//! may have repacked it.
+//!
+//! What can go wrong: whoever holds production's credentials hides all snapshots on all copies, so
+//! that nothing seems to be needed and all locks run out. So what was locked and is in no listing must
+//! have been removed on purpose; else nothing at all is let go of, and that is told.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use strongroom_model::{FileName, FileType, Id};
+
+use crate::Result;
+use crate::receipts::Receipts;
+use crate::session::{Cancel, CopyStore, Session, chain};
+use crate::snapshots;
+use crate::state::RepositoryState;
+use crate::status::needs::needs_of_snapshots;
+
+/// The types of which everything is kept that a copy lists.
+const WHOLE: [FileType; 3] = [FileType::Keys, FileType::Index, FileType::Snapshots];
+
+/// What tells what snapshots need.
+pub(super) struct Sources<'a> {
+    pub(super) session: &'a Session,
+    pub(super) memory: &'a RepositoryState,
+    pub(super) receipts: Option<Receipts<'a>>,
+    pub(super) cancel: &'a Cancel,
+}
+
+/// Files that are to be kept.
+#[derive(Debug, Default)]
+pub(super) struct Needed {
+    /// By name, each once.
+    files: Vec<NeededFile>,
+    /// Why there may be more, for people to read.
+    pub(super) gaps: Vec<String>,
+}
+
+/// A file that is to be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct NeededFile {
+    pub(super) name: FileName,
+    /// How many bytes it has, as a copy lists it or a record names it; `None` where nothing tells.
+    pub(super) size_bytes: Option<u64>,
+}
+
+impl Needed {
+    /// All but the packs.
+    pub(super) fn listed(session: &Session) -> Self {
+        let mut needed = Self::default();
+        needed.files.push(NeededFile {
+            name: FileName::CONFIG,
+            size_bytes: Some(session.repository.config_bytes().len() as u64),
+        });
+        for (_, ready) in session.ready() {
+            for kind in WHOLE {
+                let files = ready.listing.of(kind).into_iter();
+                let entries = files.flat_map(|files| files.iter());
+                needed.files.extend(entries.map(|entry| NeededFile {
+                    name: FileName::new(kind, entry.id),
+                    size_bytes: Some(entry.size_bytes),
+                }));
+            }
+        }
+        needed.settle();
+        needed
+    }
+
+    /// Holds what was locked before against what is listed. A key is kept until it was removed here;
+    /// of a snapshot or index file that no copy lists any more somebody must have said that it was
+    /// meant.
+    pub(super) fn add_recorded(
+        &mut self,
+        recorded: impl IntoIterator<Item = FileName>,
+        memory: &RepositoryState,
+    ) {
+        let unlisted: BTreeSet<FileName> = recorded
+            .into_iter()
+            .filter(|name| WHOLE.contains(&name.kind()) && !self.contains(*name))
+            .collect();
+        if unlisted.is_empty() {
+            return;
+        }
+        let (accepted, removed) = (memory.gone().accepted, memory.removed_keys());
+        let (keys, others): (Vec<_>, Vec<_>) = unlisted
+            .into_iter()
+            .partition(|name| name.kind() == FileType::Keys);
+        let is_removed = |name: &FileName| name.id().is_some_and(|id| removed.contains(&id));
+        let kept = keys.into_iter().filter(|name| !is_removed(name));
+        self.files.extend(kept.map(|name| NeededFile {
+            name,
+            size_bytes: None,
+        }));
+        self.settle();
+        let lost = others.into_iter().filter(|name| !accepted.contains(*name));
+        let lost: Vec<FileName> = lost.collect();
+        if let Some(first) = lost.first() {
+            let more = match lost.len() {
+                1 => String::new(),
+                count => format!(", nor {} others", count - 1),
+            };
+            self.gaps.push(format!(
+                "no copy lists {first} any more, which was locked{more}; if that was meant: \
+                 strongroom sync --accept-removed"
+            ));
+        }
+    }
+
+    /// Adds the packs that these snapshots need.
+    ///
+    /// # Errors
+    /// Where the user interrupts.
+    pub(super) fn add_packs(
+        &mut self,
+        snapshots: &BTreeSet<Id>,
+        sources: &Sources<'_>,
+    ) -> Result<()> {
+        let recorded = sources.memory.all_needs().into_iter();
+        let recorded: BTreeMap<Id, _> = recorded.map(|needs| (needs.snapshot, needs)).collect();
+        let mut packs = BTreeMap::new();
+        let mut unknown = Vec::new();
+        for id in snapshots {
+            sources.cancel.check()?;
+            let told = match recorded.get(id) {
+                Some(needs) => Some(needs.packs().to_vec()),
+                None => sources.of_receipts(*id),
+            };
+            match told.filter(|packs| sources.are_listed(packs)) {
+                Some(told) => packs.extend(told),
+                None => unknown.push(*id),
+            }
+        }
+        if !unknown.is_empty() {
+            self.follow(&unknown, sources, &mut packs)?;
+        }
+        self.files.extend(packs.iter().map(|(id, size_bytes)| {
+            let listed = sources.listed_size(*id);
+            NeededFile {
+                name: FileName::new(FileType::Data, *id),
+                size_bytes: Some(*size_bytes).filter(|size| *size > 0).or(listed),
+            }
+        }));
+        self.settle();
+        Ok(())
+    }
+
+    /// All of them, by name.
+    pub(super) fn files(&self) -> &[NeededFile] {
+        &self.files
+    }
+
+    /// Whether a file is among them.
+    pub(super) fn contains(&self, name: FileName) -> bool {
+        let place = self.files.binary_search_by_key(&name, |file| file.name);
+        place.is_ok()
+    }
+
+    /// Reads the trees of snapshots of which nothing tells what they need.
+    fn follow(
+        &mut self,
+        snapshots: &[Id],
+        sources: &Sources<'_>,
+        packs: &mut BTreeMap<Id, u64>,
+    ) -> Result<()> {
+        let mut trees = Vec::new();
+        for id in snapshots {
+            sources.cancel.check()?;
+            match snapshots::read(sources.session, *id, &sources.holders(*id)) {
+                Ok(snapshot) => trees.push(snapshot.tree),
+                Err(problem) => self.gaps.push(problem),
+            }
+        }
+        if trees.is_empty() {
+            return Ok(());
+        }
+        let (needs, gap) = needs_of_snapshots(sources.session, &trees, sources.cancel)?;
+        packs.extend(needs.packs);
+        self.gaps.extend(gap.map(|gap| chain(&gap)));
+        Ok(())
+    }
+
+    /// Sorts the files; of one that is there twice, as where copies list it in other sizes, the size
+    /// is not known.
+    fn settle(&mut self) {
+        self.files.sort_unstable();
+        self.files.dedup();
+        self.files.dedup_by(|later, before| {
+            let is_same = later.name == before.name;
+            if is_same {
+                before.size_bytes = None;
+            }
+            is_same
+        });
+    }
+}
+
+impl<'a> Sources<'a> {
+    /// The packs that a snapshot needs, as receipts tell it: without sizes.
+    fn of_receipts(&self, snapshot: Id) -> Option<Vec<(Id, u64)>> {
+        let needs = self.receipts?.known_needs(snapshot)?;
+        Some(needs.packs.into_iter().map(|id| (id, 0)).collect())
+    }
+
+    fn are_listed(&self, packs: &[(Id, u64)]) -> bool {
+        let mut packs = packs.iter();
+        packs.all(|(id, _)| self.listed_size(*id).is_some())
+    }
+
+    /// In which size the first copy that has it lists a pack.
+    fn listed_size(&self, pack: Id) -> Option<u64> {
+        let mut ready = self.session.ready();
+        ready.find_map(|(_, ready)| ready.listing.data.size_bytes(pack))
+    }
+
+    /// The copies that list a snapshot.
+    fn holders(&self, snapshot: Id) -> Vec<&'a CopyStore> {
+        let ready = self.session.ready();
+        let holders = ready.filter(|(_, ready)| ready.listing.snapshots.contains(snapshot));
+        holders.map(|(copy, _)| copy).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_copies_list_in_other_sizes_has_none() {
+        let file = |text: &str, size_bytes| NeededFile {
+            name: FileName::new(FileType::Index, Id::of(text.as_bytes())),
+            size_bytes,
+        };
+        let mut needed = Needed {
+            files: vec![
+                file("a", Some(1)),
+                file("b", Some(2)),
+                file("a", Some(1)),
+                file("b", Some(3)),
+                file("b", Some(2)),
+            ],
+            gaps: Vec::new(),
+        };
+        needed.settle();
+        let mut expected = vec![file("a", Some(1)), file("b", None)];
+        expected.sort_unstable();
+        assert_eq!(needed.files(), expected);
+        assert!(needed.contains(file("b", None).name));
+        assert!(!needed.contains(FileName::CONFIG));
+    }
+}

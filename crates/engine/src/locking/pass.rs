@@ -1,0 +1,409 @@
+//! One copy: what is due, what is not known, and many requests at a time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Instant, SystemTime};
+
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use strongroom_model::evidence::ClaimedLock;
+use strongroom_model::{CopyEvidence, FileName, FileType};
+use strongroom_store::{
+    Error as StoreError, FileVersion, Locks, SavedLock, ShownLock, VersionId, Versions,
+};
+
+use crate::locking::needed::{Needed, NeededFile};
+use crate::locking::report::{CopyLocks, MOST_NAMED, NotExtended, not_recorded};
+use crate::locking::right::{Finder, Found};
+use crate::locking::{Followed, Window};
+use crate::parallel::for_each;
+use crate::progress::Progress;
+use crate::session::{CopyFailure, CopyStore, Environment, Session, chain};
+use crate::state::{LockDates, RepositoryState};
+use crate::{Error, Result};
+
+/// How many requests are under way at a time: they are small, and wait for the place.
+const IN_FLIGHT: usize = 48;
+
+/// After how many files that the place refused it is not asked for more: it would refuse all.
+const MOST_FAILED: u64 = 100;
+
+/// Up to how many files are asked for one by one; for more the versions of all are listed, a
+/// thousand at a time.
+const FEW: usize = 64;
+
+/// What is called so while it goes on.
+const PHASE: &str = "extending locks";
+
+/// A look at the locks of one copy.
+pub(super) struct Pass<'a> {
+    pub(super) session: &'a Session,
+    pub(super) memory: &'a RepositoryState,
+    pub(super) copy: &'a CopyStore,
+    pub(super) locks: &'a dyn Locks,
+    pub(super) window: Window,
+    pub(super) needed: &'a Needed,
+    pub(super) followed: &'a Followed,
+    pub(super) is_dry: bool,
+    /// When its time is over.
+    pub(super) until: Option<Instant>,
+    pub(super) environment: &'a Environment,
+    pub(super) progress: &'a Progress,
+}
+
+/// A lock that is due.
+struct Due {
+    until: SystemTime,
+    name: FileName,
+    version: VersionId,
+}
+
+/// A file that is in no record, with its versions where they were listed.
+struct Unknown {
+    file: NeededFile,
+    versions: Mutex<Option<Vec<FileVersion>>>,
+}
+
+/// What was done so far.
+#[derive(Default)]
+struct Done {
+    told: CopyLocks,
+    seen: Vec<SavedLock>,
+    /// Files whose recorded versions are not there.
+    gone: BTreeSet<FileName>,
+}
+
+/// Counters and the wish to stop, shared by all who ask.
+#[derive(Default)]
+struct Shared {
+    done: Mutex<Done>,
+    /// Whether nothing more may be asked.
+    is_over: AtomicBool,
+}
+
+impl Pass<'_> {
+    /// Does it, and records what came of it; returns that, and why it could not be recorded.
+    pub(super) fn run(&self, dates: &LockDates) -> (CopyLocks, Option<String>) {
+        let shared = Shared::default();
+        let outcome = self.locks.date().map_err(Error::from).and_then(|next| {
+            let (due, unknown) = self.sort(dates);
+            let known = (due.len() + unknown.len()) as u64;
+            self.progress.begin(PHASE, Some(known), None);
+            shared.done.lock().told.due = due.len() as u64;
+            self.extend_due(&due, next, &shared)?;
+            self.find_unknown(unknown, next, &shared)
+        });
+        let mut done = shared.done.into_inner();
+        match outcome {
+            Ok(()) => {}
+            Err(Error::Interrupted) => done.told.was_interrupted = true,
+            Err(Error::Store(error)) => done.told.failure = Some(CopyFailure::of_store(&error)),
+            Err(error) => done.told.failure = Some(CopyFailure::other(chain(&error))),
+        }
+        self.record(done, dates)
+    }
+
+    /// What is due, those first that end first; and what is in no record.
+    fn sort(&self, dates: &LockDates) -> (Vec<Due>, Vec<NeededFile>) {
+        let (mut due, mut unknown) = (Vec::new(), Vec::new());
+        for file in self.needed.files() {
+            match dates.until(file.name) {
+                None => unknown.push(*file),
+                Some(until) if self.window.is_due(until) => due.extend(due_of(dates, file.name)),
+                Some(_) => {}
+            }
+        }
+        if !self.needed.gaps.is_empty() {
+            // Where it is not known what is needed, nothing is let go of.
+            let others = dates.iter().filter(|(name, until)| {
+                self.window.is_due(*until) && !self.needed.contains(*name)
+            });
+            due.extend(others.filter_map(|(name, _)| due_of(dates, name)));
+        }
+        due.sort_by_key(|due| (due.until, due.name));
+        (due, unknown)
+    }
+
+    fn extend_due(&self, due: &[Due], next: SystemTime, shared: &Shared) -> Result<()> {
+        if self.is_dry {
+            return Ok(());
+        }
+        self.each(due, shared, |due| {
+            match self.locks.lock_until(due.name, Some(&due.version), next) {
+                Ok(until) => shared.locked(due.name, due.version.clone(), until, true),
+                Err(StoreError::NotFound { .. }) => {
+                    shared.done.lock().gone.insert(due.name);
+                }
+                Err(error) => shared.failed(due.name, error)?,
+            }
+            Ok(())
+        })
+    }
+
+    /// Finds the right versions of files that are in no record, or whose recorded versions are gone.
+    fn find_unknown(
+        &self,
+        mut unknown: Vec<NeededFile>,
+        next: SystemTime,
+        shared: &Shared,
+    ) -> Result<()> {
+        let gone = shared.done.lock().gone.clone();
+        let of_gone = self.needed.files().iter();
+        unknown.extend(of_gone.filter(|file| gone.contains(&file.name)));
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let mut versions = self.copy.store.versions();
+        let listed = self.list(&unknown, &mut versions)?;
+        let finder = Finder {
+            locks: self.locks,
+            versions,
+            config: self.session.repository.config_bytes(),
+        };
+        self.each(&listed, shared, |unknown| {
+            let given = unknown.versions.lock().take();
+            let name = unknown.file.name;
+            match finder.find(&unknown.file, given) {
+                Ok(Found::Right(version, lock)) => {
+                    shared.done.lock().told.found += 1;
+                    self.see(name, version, lock, next, shared)?;
+                }
+                Ok(Found::Missing) => shared.done.lock().told.missing += 1,
+                Ok(Found::Wrong(count)) => {
+                    let reason = match count {
+                        1 => "its only version does not have its name".to_owned(),
+                        _ => format!("none of its {count} versions has its name"),
+                    };
+                    let hint = Some("heal it from the other copies: strongroom sync".to_owned());
+                    shared.not_extended(NotExtended { name, reason, hint });
+                }
+                Err(error) => shared.failed(name, error)?,
+            }
+            Ok(())
+        })
+    }
+
+    /// Takes note of a lock that was found, and makes it longer where it is due.
+    fn see(
+        &self,
+        name: FileName,
+        version: VersionId,
+        lock: ShownLock,
+        next: SystemTime,
+        shared: &Shared,
+    ) -> Result<()> {
+        if let ShownLock::Compliance { until } = lock {
+            if !self.window.is_due(until) {
+                shared.locked(name, version, until, false);
+                return Ok(());
+            }
+            if self.is_dry {
+                shared.locked(name, version, until, false);
+                shared.done.lock().told.due += 1;
+                return Ok(());
+            }
+        }
+        shared.done.lock().told.due += 1;
+        if self.is_dry {
+            return Ok(());
+        }
+        match self.locks.lock_until(name, Some(&version), next) {
+            Ok(until) => shared.locked(name, version, until, true),
+            Err(error) => shared.failed(name, error)?,
+        }
+        Ok(())
+    }
+
+    /// The versions of files: of all of a type with few requests where there are many, else none.
+    /// Where they may not be listed, it is done without.
+    fn list(
+        &self,
+        unknown: &[NeededFile],
+        versions: &mut Option<&dyn Versions>,
+    ) -> Result<Vec<Unknown>> {
+        let mut of_kinds: BTreeMap<FileType, BTreeSet<FileName>> = BTreeMap::new();
+        for file in unknown {
+            let kind = file.name.kind();
+            of_kinds.entry(kind).or_default().insert(file.name);
+        }
+        let mut listed: BTreeMap<FileName, Vec<FileVersion>> = BTreeMap::new();
+        for (kind, names) in of_kinds.into_iter().filter(|(_, names)| names.len() > FEW) {
+            self.environment.cancel.check()?;
+            let Some(lister) = versions else { break };
+            let found = match lister.list_versions(kind) {
+                Err(StoreError::Denied { .. }) => {
+                    *versions = None;
+                    break;
+                }
+                found => found?,
+            };
+            for name in &names {
+                listed.insert(*name, Vec::new());
+            }
+            for version in found {
+                if let Some(known) = listed.get_mut(&version.name) {
+                    known.push(version);
+                }
+            }
+        }
+        let with_versions = |file: &NeededFile| Unknown {
+            file: *file,
+            versions: Mutex::new(listed.remove(&file.name)),
+        };
+        Ok(unknown.iter().map(with_versions).collect())
+    }
+
+    /// Does something for each of them, many at a time, until the time is over or the place refuses.
+    fn each<T: Sync>(
+        &self,
+        items: &[T],
+        shared: &Shared,
+        work: impl Fn(&T) -> Result<()> + Sync,
+    ) -> Result<()> {
+        for_each(items, IN_FLIGHT, |item| {
+            self.environment.cancel.check()?;
+            let is_late = self.until.is_some_and(|until| Instant::now() >= until);
+            if is_late || shared.is_over.load(Ordering::Relaxed) {
+                shared.done.lock().told.left += 1;
+                return Ok(());
+            }
+            work(item)?;
+            self.progress.add_files(1);
+            Ok(())
+        })
+    }
+
+    /// Records what was seen; where it is known in full what is needed, the rest is forgotten.
+    fn record(&self, done: Done, before: &LockDates) -> (CopyLocks, Option<String>) {
+        let Done { told, seen, gone } = done;
+        let is_known = told.failed == 0
+            && told.left == 0
+            && told.missing == 0
+            && told.failure.is_none()
+            && !told.was_interrupted
+            && !self.is_dry;
+        let is_clean = is_known && self.needed.gaps.is_empty();
+        let snapshots = &self.followed.snapshots;
+        let is_news = is_clean && snapshots.iter().any(|id| !before.covers(*id));
+        let is_lost = !is_known && !self.is_dry && !before.covered().is_empty();
+        let is_told = self.followed.are_all && self.needed.gaps.is_empty() && !self.is_dry;
+        let is_kept = is_news || is_lost || is_told;
+        let mut updated = None;
+        let mut problem = None;
+        if is_kept || !seen.is_empty() || !gone.is_empty() {
+            let change = |dates: &mut LockDates| {
+                dates.forget(&gone);
+                dates.note(seen);
+                if is_told {
+                    dates.retain(|name| self.needed.contains(name));
+                }
+                if is_clean && is_told {
+                    dates.cover(snapshots.clone());
+                } else if is_clean {
+                    dates.cover(dates.covered().union(snapshots).copied().collect());
+                } else if is_lost {
+                    // What was left out is asked for again by the next run.
+                    dates.cover(BTreeSet::new());
+                }
+                true
+            };
+            match self.memory.update_lock_dates(self.copy, change) {
+                Ok(dates) => updated = Some(dates),
+                Err(error) => problem = Some(not_recorded(self.copy, &error)),
+            }
+        }
+        let dates = updated.as_ref().unwrap_or(before);
+        let told = CopyLocks {
+            failed: told.failed,
+            not_extended: told.not_extended,
+            found: told.found,
+            due: told.due,
+            extended: told.extended,
+            left: told.left,
+            missing: told.missing,
+            failure: told.failure,
+            was_interrupted: told.was_interrupted,
+            ..CopyLocks::of(&self.copy.name, dates, self.window)
+        };
+        if let Err(error) = self.claim(&told, is_clean) {
+            problem.get_or_insert(not_recorded(self.copy, &error));
+        }
+        (told, problem)
+    }
+
+    /// Notes as evidence what the place claims, where all that is needed was seen, or that it does not
+    /// claim it any more.
+    fn claim(&self, told: &CopyLocks, is_clean: bool) -> Result<()> {
+        let now = (self.environment.clock)();
+        let until = told.until.and_then(|until| Timestamp::try_from(until).ok());
+        let before = self.memory.evidence(self.copy).lock;
+        let after = match until {
+            Some(until) if is_clean => Some(ClaimedLock::again(before, now, until, told.recorded)),
+            _ if told.failed > 0 => None,
+            _ => return Ok(()),
+        };
+        let is_same = match (before, after) {
+            // That nothing was asked is no news.
+            (Some(before), Some(after)) => {
+                before.until == after.until && before.files == after.files && told.due == 0
+            }
+            (before, after) => before == after,
+        };
+        if is_same {
+            return Ok(());
+        }
+        let change = |evidence: &mut CopyEvidence| evidence.lock = after;
+        self.memory.update_evidence(self.copy, change).map(drop)
+    }
+}
+
+/// What is recorded of a file whose lock is due.
+fn due_of(dates: &LockDates, name: FileName) -> Option<Due> {
+    let (version, until) = dates.get(name)?;
+    Some(Due {
+        until,
+        name,
+        version,
+    })
+}
+
+impl Shared {
+    /// Takes note of a lock that was seen.
+    fn locked(&self, name: FileName, version: VersionId, until: SystemTime, is_extended: bool) {
+        let mut done = self.done.lock();
+        done.told.extended += u64::from(is_extended);
+        done.seen.push(SavedLock {
+            name,
+            version,
+            until,
+        });
+    }
+
+    /// Takes note of a file whose lock could not be extended.
+    ///
+    /// # Errors
+    /// Where it is no fault of the file: then nothing more is asked.
+    fn failed(&self, name: FileName, error: StoreError) -> Result<()> {
+        if let StoreError::Unreachable { .. } | StoreError::Cancelled { .. } = error {
+            self.is_over.store(true, Ordering::Relaxed);
+            return Err(error.into());
+        }
+        self.not_extended(NotExtended {
+            name,
+            reason: chain(&error),
+            hint: error.hint(),
+        });
+        Ok(())
+    }
+
+    fn not_extended(&self, file: NotExtended) {
+        let mut done = self.done.lock();
+        done.told.failed += 1;
+        if done.told.not_extended.len() < MOST_NAMED {
+            done.told.not_extended.push(file);
+        }
+        if done.told.failed >= MOST_FAILED {
+            self.is_over.store(true, Ordering::Relaxed);
+        }
+    }
+}
