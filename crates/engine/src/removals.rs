@@ -162,6 +162,11 @@ impl Removals {
         self.counting().map(|(id, known)| (id, &*known.removal))
     }
 
+    /// Whether all that count may be finished by now, so that none will be taken back.
+    pub fn are_all_due(&self) -> bool {
+        self.counting().all(|(_, known)| self.is_due(known))
+    }
+
     /// What is held, by the list of this machine and those of the copies, as of when the session was
     /// opened.
     pub const fn holds(&self) -> &Holds {

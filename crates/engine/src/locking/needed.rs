@@ -7,7 +7,8 @@
 //!
 //! What can go wrong: whoever holds production's credentials hides all snapshots on all copies, so
 //! that nothing seems to be needed and all locks run out. So what was locked and is in no listing must
-//! have been removed on purpose; else nothing at all is let go of, and that is told.
+//! have been removed on purpose; else nothing at all is let go of, and that is told. The same as long
+//! as a removal that another machine decided can still be taken back.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +22,12 @@ use crate::state::RepositoryState;
 use crate::status::needs::needs_of_snapshots;
 
 /// The types of which everything is kept that a copy lists.
-const WHOLE: [FileType; 3] = [FileType::Keys, FileType::Index, FileType::Snapshots];
+const WHOLE: [FileType; 4] = [
+    FileType::Keys,
+    FileType::Index,
+    FileType::Snapshots,
+    FileType::Records,
+];
 
 /// What tells what snapshots need.
 pub(super) struct Sources<'a> {
@@ -38,6 +44,8 @@ pub(super) struct Needed {
     files: Vec<NeededFile>,
     /// Why there may be more, for people to read.
     pub(super) gaps: Vec<String>,
+    /// Whether all that was ever locked is kept too, needed or not.
+    keeps_all: bool,
 }
 
 /// A file that is to be kept.
@@ -66,8 +74,14 @@ impl Needed {
                 }));
             }
         }
+        needed.keeps_all = !session.removals.are_all_due();
         needed.settle();
         needed
+    }
+
+    /// Whether what is not among them may be let go of.
+    pub(super) const fn are_all(&self) -> bool {
+        self.gaps.is_empty() && !self.keeps_all
     }
 
     /// Holds what was locked before against what is listed. A key is kept until it was removed here;
@@ -242,7 +256,7 @@ mod tests {
                 file("b", Some(3)),
                 file("b", Some(2)),
             ],
-            gaps: Vec::new(),
+            ..Needed::default()
         };
         needed.settle();
         let mut expected = vec![file("a", Some(1)), file("b", None)];

@@ -113,7 +113,7 @@ impl Pass<'_> {
                 Some(_) => {}
             }
         }
-        if !self.needed.gaps.is_empty() {
+        if !self.needed.are_all() {
             // Where it is not known what is needed, nothing is let go of.
             let others = dates.iter().filter(|(name, until)| {
                 self.window.is_due(*until) && !self.needed.contains(*name)
@@ -282,11 +282,11 @@ impl Pass<'_> {
             && told.failure.is_none()
             && !told.was_interrupted
             && !self.is_dry;
-        let is_clean = is_known && self.needed.gaps.is_empty();
+        let is_clean = is_known && self.needed.are_all();
         let snapshots = &self.followed.snapshots;
         let is_news = is_clean && snapshots.iter().any(|id| !before.covers(*id));
         let is_lost = !is_known && !self.is_dry && !before.covered().is_empty();
-        let is_told = self.followed.are_all && self.needed.gaps.is_empty() && !self.is_dry;
+        let is_told = self.followed.are_all && self.needed.are_all() && !self.is_dry;
         let is_kept = is_news || is_lost || is_told;
         let mut updated = None;
         let mut problem = None;

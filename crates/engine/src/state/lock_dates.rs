@@ -290,6 +290,7 @@ const fn code(kind: FileType) -> u8 {
         FileType::Index => 3,
         FileType::Snapshots => 4,
         FileType::Locks => 5,
+        FileType::Records => 6,
     }
 }
 
@@ -301,6 +302,7 @@ const fn kind(code: u8) -> Option<FileType> {
         2 => Some(FileType::Data),
         3 => Some(FileType::Index),
         4 => Some(FileType::Snapshots),
+        6 => Some(FileType::Records),
         _ => None,
     }
 }
