@@ -23,6 +23,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::attack::AttackDrill;
 use crate::error::{Error, Result};
 use crate::evidence::readings::Rotation;
 use crate::id::Id;
@@ -65,6 +66,9 @@ pub struct CopyEvidence {
     /// What the vault that holds it said of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by_vault: Option<VaultWord>,
+    /// The last drill that tried to destroy it with production's own credential.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attack: Option<AttackDrill>,
     /// What a newer version wrote.
     #[serde(flatten)]
     unknown: Map<String, Value>,
@@ -119,6 +123,7 @@ impl Default for CopyEvidence {
             last_whole: BTreeMap::new(),
             one_place: BTreeMap::new(),
             by_vault: None,
+            attack: None,
             unknown: Map::new(),
         }
     }

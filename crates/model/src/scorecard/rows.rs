@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::ago::ago;
+use crate::attack::Verdict;
 use crate::config::{Config, Medium, Source};
 use crate::evidence::{Listing, SeenSnapshot, Verifier};
 use crate::name::Name;
@@ -84,6 +85,13 @@ pub enum LockState {
         /// For how long what is stored is kept.
         lock: Period,
     },
+    /// It was tried of late, and did not withstand it, or not so that a lock was shown.
+    Refuted {
+        /// When.
+        at: Timestamp,
+        /// What was shown.
+        verdict: Verdict,
+    },
     /// It was tried, and long ago.
     Stale {
         /// When.
@@ -100,7 +108,7 @@ impl LockState {
     /// What it counts for.
     pub const fn standing(self) -> Standing {
         match self {
-            Self::None => Standing::Missed,
+            Self::None | Self::Refuted { .. } => Standing::Missed,
             Self::Claimed { .. } | Self::Stale { .. } => Standing::Unproven,
             Self::Proven { .. } => Standing::Met,
         }
@@ -115,6 +123,13 @@ pub(super) fn within(now: Timestamp, then: Timestamp, period: Period) -> bool {
 
 /// Tells how a copy's lock stands.
 pub(super) fn lock_state(subject: &Subject<'_>, plan: &Plan, now: Timestamp) -> LockState {
+    let tried = subject.facts.evidence.attack.as_ref();
+    if let Some(drill) = tried.filter(|drill| within(now, drill.at, plan.drill_every))
+        && !drill.verdict.is_proven()
+    {
+        let (at, verdict) = (drill.at, drill.verdict);
+        return LockState::Refuted { at, verdict };
+    }
     match (subject.facts.lock_proven, subject.copy.lock) {
         (Some(at), _) if within(now, at, plan.drill_every) => LockState::Proven { at },
         (Some(at), _) => LockState::Stale { at },
