@@ -22,6 +22,7 @@ mod snapshots;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use strongroom_model::attack::AttackDrill;
 use strongroom_model::evidence::{Listing, SeenSnapshot};
 use strongroom_model::scorecard::{
     CopyFacts, HeldSnapshot, Location, LostFiles, Unread, Wholeness,
@@ -147,6 +148,8 @@ pub fn gather(
             Some((other.name.parse().ok()?, at))
         });
         let vault = vaults.get(&look.name);
+        let attacked = evidence.attack.as_ref();
+        let lock_proven = attacked.and_then(AttackDrill::proven_at);
         let found = CopyFacts {
             unreachable,
             unread: unread(look, memory.as_ref()),
@@ -155,7 +158,7 @@ pub fn gather(
             location: look.location.clone().unwrap_or(Location::of(&copy.store)),
             snapshots: held,
             evidence,
-            lock_proven: None,
+            lock_proven,
             in_production: vault.and_then(|vault| vault.in_production.clone()),
             alarm: vault.and_then(|vault| vault.alarm.clone()),
         };

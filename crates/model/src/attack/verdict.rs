@@ -96,10 +96,9 @@ pub fn judge(
         marked.map(|one| one.attempt.word()).collect()
     };
     if place == PlaceKind::Folder {
-        let fell = words(Mark::Fell);
-        let reason = match fell.is_empty() {
-            true => "this user was refused; destroyable by whoever is root here".to_owned(),
-            false => format!("destroyable by whoever is root here: {}", fell.join(", ")),
+        let reason = match words(Mark::Fell).is_empty() {
+            true => "this user was refused; destroyable by whoever is root here",
+            false => "destroyable by whoever is root here",
         };
         return Judged::certain(Verdict::Destroyable, reason);
     }
