@@ -103,6 +103,9 @@ fn lock(row: &CopyRow, config: &Config, now: Timestamp) -> String {
     match row.lock {
         LockState::None => "none".to_owned(),
         LockState::Claimed { .. } => format!("{claimed}unproven"),
+        LockState::Refuted { at, verdict } => {
+            format!("{claimed}{} {}", verdict.spoken(), ago(now, at))
+        }
         LockState::Stale { at } => format!("{claimed}last proven {}", ago(now, at)),
         LockState::Proven { at } => format!("{claimed}proven {}", ago(now, at)),
     }
