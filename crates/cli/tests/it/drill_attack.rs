@@ -147,7 +147,7 @@ fn five_set_ups_get_five_right_answers() {
         "folder: not proven: destroyable by whoever is root here"
     );
     scene
-        .expect(1, &["drill", "attack", "--copy", "none"])
+        .expect(2, &["drill", "attack", "--copy", "none"])
         .assert_says(&["There is no copy none"]);
 
     a_claim_that_does_not_hold_is_told(&scene, &ceph, &account);
