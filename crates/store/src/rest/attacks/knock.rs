@@ -32,7 +32,7 @@ impl<'a> Knock<'a> {
     }
 
     /// With these bytes.
-    pub(super) const fn with(mut self, body: &'a [u8]) -> Self {
+    pub(super) fn with(mut self, body: &'a [u8]) -> Self {
         self.body = body;
         self
     }
@@ -44,7 +44,7 @@ impl<'a> Knock<'a> {
     }
 
     /// With the password as bearer token.
-    pub(super) const fn as_bearer(mut self) -> Self {
+    pub(super) fn as_bearer(mut self) -> Self {
         self.is_bearer = true;
         self
     }
@@ -54,7 +54,7 @@ impl Client {
     /// Sends it with our credentials; tells the status of the answer.
     pub(super) fn knock(&self, knock: &Knock<'_>) -> Result<u16, Fault> {
         let action = "withstand an attack";
-        let mut request = Request::builder().method(knock.method).uri(&knock.url);
+        let mut request = Request::builder().method(knock.method).uri(knock.url.as_str());
         if let Some(value) = self.authorization() {
             let bearer = knock.is_bearer.then(|| bearer(value)).flatten();
             let value = bearer.as_ref().map_or(value, |bearer| bearer.as_str());

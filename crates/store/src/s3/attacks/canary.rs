@@ -138,7 +138,14 @@ impl<'b> Canaries<'b> {
             return Ok(Tried::not(attempt, reason));
         }
         let said = self.ask(attempt, &canary)?;
-        let left = self.left(&canary)?;
+        let mut left = self.left(&canary)?;
+        if matches!(left, Left::Weaker(_)) {
+            // A lock that gave way is as good as none where one request more ends it.
+            self.delete(&canary, true)?;
+            if self.left(&canary)? == Left::Lost {
+                left = Left::Lost;
+            }
+        }
         if left == Left::Whole {
             self.current = Some(canary);
         } else {
