@@ -130,8 +130,8 @@ impl Tried {
     pub const fn mark(&self) -> Mark {
         match (&self.said, &self.left) {
             (Said::NotTried(_), _) => Mark::NotTried,
-            // It is the other way round with a canary that nothing protects: its end shows that this
-            // credential has the right.
+            // It is the other way round with a canary that nothing protects: its end shows that
+            // this credential has the right.
             (_, Left::Lost) if self.attempt.is_control() => Mark::Withstood,
             (_, Left::Lost | Left::Weaker(_)) => Mark::Fell,
             (_, Left::Unknown(_)) | (Said::Failed(_), _) => Mark::Open,

@@ -1,8 +1,9 @@
-//! Attacks on a place with the credential that it is used with: on canaries, never on what is there.
+//! Attacks on a place with the credential that it is used with: on canaries, never on what is
+//! there.
 //!
-//! A store knows what an intruder could ask of its place, in every way that the place has for it; it
-//! carries that out on files of its own and tells what was said and what was left. What follows is
-//! decided elsewhere, by [`strongroom_model::attack::judge`].
+//! A store knows what an intruder could ask of its place, in every way that the place has for it;
+//! it carries that out on files of its own and tells what was said and what was left. What follows
+//! is decided elsewhere, by [`strongroom_model::attack::judge`].
 //!
 //! **Security:** whatever acts on a whole bucket, repository, policy or lifecycle is tried on a
 //! probe that is made beside it, or not at all. No attempt names a file of the repository.
@@ -27,8 +28,8 @@ pub const CANARY_BYTES: usize = 128;
 /// What a store offers beside [`Store`](crate::Store) whose place can be attacked.
 pub trait Attacks: Send + Sync {
     /// Sweeps what an earlier drill has left, tries all that there is on canaries, and cleans up as
-    /// far as locks allow. `files` are some real ones, whose locks are looked at where there are any,
-    /// and which are not touched.
+    /// far as locks allow. `files` are some real ones, whose locks are looked at where there are
+    /// any, and which are not touched.
     ///
     /// The number of requests is bounded, whatever the place answers.
     ///

@@ -4,12 +4,12 @@
 //! kept and sent. Nothing of a repository is read or written but the files whose locks are looked
 //! at, and no restic lock is taken: canaries are in no listing.
 //!
-//! What can go wrong: a copy that cannot be asked (so: it has failed, by name, and what was proven of
-//! it before stays and grows old), a drill that is killed (so: canaries stay, and the next one sweeps
-//! them), and a state folder that cannot be written (so: the answer is told, and not kept).
+//! What can go wrong: a copy that cannot be asked (so: it has failed, by name, and what was proven
+//! of it before stays and grows old), a drill that is killed (so: canaries stay, and the next one
+//! sweeps them), and a state folder that cannot be written (so: the answer is told, and not kept).
 //!
-//! Life of a drill: begun on all copies at once → each is judged → what is certain becomes evidence →
-//! all of it is signed by the client's key and kept in `drills/` → sent to the vaults among the
+//! Life of a drill: begun on all copies at once → each is judged → what is certain becomes evidence
+//! → all of it is signed by the client's key and kept in `drills/` → sent to the vaults among the
 //! copies, whose logs tell of it from then on; what could not be sent is sent by the next drill.
 
 mod delivery;
@@ -129,8 +129,8 @@ fn judged(attacked: Attacked, is_believed: bool) -> Drilled {
     }
 }
 
-/// Some files of the repository, of each type spread over its listing; of a place that locks nothing
-/// none.
+/// Some files of the repository, of each type spread over its listing; of a place that locks
+/// nothing none.
 fn files_of(store: &dyn Store) -> strongroom_store::Result<Vec<FileName>> {
     if store.locks().is_none() {
         return Ok(Vec::new());

@@ -7,7 +7,7 @@
 //! | a folder, whatever was seen | destroyable, by whoever is root here |
 //! | a canary is gone, or a door was open | destroyable, by this credential |
 //! | something could not be found out | not proven, and not certain |
-//! | a bucket in which this credential may not delete what is not locked | denied, lock not proven |
+//! | a bucket where this credential may not delete what is not locked | denied, lock not proven |
 //! | a REST server that is no vault | denied, lock not proven |
 //! | a lock that gave way, is not shown, or is not what backups get | not proven |
 //! | what has to be tried was not | not proven |
@@ -83,8 +83,8 @@ impl Judged {
 }
 
 /// What follows from all attempts on a copy. `until` is the date until which a backup of this day
-/// locks, where it locks; `is_believed` says of a vault that its log was checked in this contact and
-/// no alarm stands, and that it keeps what is deleted.
+/// locks, where it locks; `is_believed` says of a vault that its log was checked in this contact
+/// and no alarm stands, and that it keeps what is deleted.
 pub fn judge(
     place: PlaceKind,
     tried: &[Tried],
@@ -128,8 +128,8 @@ pub fn judge(
         PlaceKind::Bucket => match of(Attempt::DeleteUnlocked).map(|one| (&one.said, &one.left)) {
             Some((Said::Refused(reason), _)) => {
                 let reason = format!(
-                    "this credential may not delete even what is not locked ({reason}), so that its \
-                     failing shows no lock"
+                    "this credential may not delete even what is not locked ({reason}), so that \
+                     its failing shows no lock"
                 );
                 return Judged::certain(Verdict::DeniedNotProven, reason);
             }

@@ -1,13 +1,13 @@
 //! Attacks on a folder: whoever may write there may destroy, and whoever is root may let anybody.
 //!
-//! They are made all the same, so that nobody has to believe it. Canaries lie in `strongroom/drill/`
-//! under random names, and are gone when the drill ends; what a killed one has left, the next one
-//! sweeps. A flag that makes files immutable (`chattr +i`), a mount that is read-only and an owner of
-//! another name show as refusals, which root takes away.
+//! They are made all the same, so that nobody has to believe it. Canaries lie in
+//! `strongroom/drill/` under random names, and are gone when the drill ends; what a killed one has
+//! left, the next one sweeps. A flag that makes files immutable (`chattr +i`), a mount that is
+//! read-only and an owner of another name show as refusals, which root takes away.
 //!
 //! What can go wrong: a link planted in the stead of one of the two folders, which would lead
-//! elsewhere (so: neither is followed), and a disk that is not mounted (so: `config` has to be there
-//! before anything is made).
+//! elsewhere (so: neither is followed), and a disk that is not mounted (so: `config` has to be
+//! there before anything is made).
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};

@@ -5,9 +5,9 @@
 //! administer it may do, each time with a request that could do nothing were it let in: it names a
 //! repository or a token that is nobody's, and a field that no such request has.
 //!
-//! What can go wrong: a server that authorises one path and acts on another; one that says no and has
-//! done it; a vault that hides what was deleted and lets it go. So after each attempt the canary is
-//! read, and where it is not seen any more, as of the leaf at which it was there.
+//! What can go wrong: a server that authorises one path and acts on another; one that says no and
+//! has done it; a vault that hides what was deleted and lets it go. So after each attempt the
+//! canary is read, and where it is not seen any more, as of the leaf at which it was there.
 //!
 //! **Security:** no attempt names a file of the repository: `config` is attacked in a probe, which
 //! lies beside it where the token may make one.
@@ -172,7 +172,8 @@ impl RestStore {
 }
 
 impl Drill<'_> {
-    /// Puts the canary; where an earlier attack has left other bytes under its name, in their stead.
+    /// Puts the canary; where an earlier attack has left other bytes under its name, in their
+    /// stead.
     fn put(&self) -> Result<()> {
         match self.store.save(canary(), CANARY) {
             Err(Error::Exists { .. }) => self.store.replace(canary(), CANARY),

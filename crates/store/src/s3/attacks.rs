@@ -10,10 +10,10 @@
 //! shows them. What is locked of them stays for an hour, and goes with the next drill.
 //!
 //! What can go wrong: a server that says one thing and does another (so: after each attempt the
-//! bytes are read by version, and the lock is looked at); a multi-delete, which answers 200 and tells
-//! refusals in its body; a drill so slow that its canaries' locks end meanwhile, so that deleting
-//! them would be no attack (so: the server's time is looked at once more at the end); and a bucket
-//! whose canary is locked and whose files are not (so: some of them are looked at too).
+//! bytes are read by version, and the lock is looked at); a multi-delete, which answers 200 and
+//! tells refusals in its body; a drill so slow that its canaries' locks end meanwhile, so that
+//! deleting them would be no attack (so: the server's time is looked at once more at the end); and
+//! a bucket whose canary is locked and whose files are not (so: some of them are looked at too).
 
 mod canary;
 mod probe;
@@ -89,8 +89,8 @@ impl Attacks for S3Store {
         attacked.notes.extend(self.lifecycle()?);
         if let Some(count) = self.sweep(&bucket.name, &folder)?.filter(|count| *count > 0) {
             attacked.notes.push(format!(
-                "{count} canaries stay below {folder} for as long as they are locked; the next drill \
-                 sweeps them"
+                "{count} canaries stay below {folder} while they are locked; the next drill sweeps \
+                 them"
             ));
         }
         Ok(attacked)

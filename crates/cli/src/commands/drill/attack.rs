@@ -22,9 +22,10 @@ use crate::vaults::Vaults;
 /// Try to destroy every copy, with the very credentials that backups use
 ///
 /// Works on canaries and never on what is backed up: small files of its own, which it deletes,
-/// overwrites, truncates, renames, copies over themselves, and whose locks it shortens, bypasses and
-/// removes. Of a vault it also asks what only those who administer it may. What acts on a whole
-/// bucket or repository is tried on a probe made beside it with the same credentials, or not at all.
+/// overwrites, truncates, renames, copies over themselves, and whose locks it shortens, bypasses
+/// and removes. Of a vault it also asks what only those who administer it may. What acts on a whole
+/// bucket or repository is tried on a probe made beside it with the same credentials, or not at
+/// all.
 ///
 /// A bucket is proven only where the same credentials delete what is not locked: else a refusal may
 /// come from a missing permission alone. A copy in a folder is destroyable by whoever is root here,

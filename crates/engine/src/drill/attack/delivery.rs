@@ -1,7 +1,7 @@
 //! Statements of drills on their way to a vault, whose log tells of them from then on.
 //!
-//! What is to be sent is what the state folder holds and the vault is not known to have; there is no
-//! other journal of it. None of it fails a drill.
+//! What is to be sent is what the state folder holds and the vault is not known to have; there is
+//! no other journal of it. None of it fails a drill.
 
 use strongroom_model::attack::SignedDrill;
 use strongroom_store::Error as StoreError;

@@ -25,8 +25,8 @@ pub struct Kept {
 /// Signs what came of a drill that began at `at`, keeps it, and remembers of each copy what is
 /// certain; returns nothing where no copy could be attacked.
 ///
-/// Where a copy could not be asked, or not all of it could be found out, what was shown of it before
-/// stays, and grows old.
+/// Where a copy could not be asked, or not all of it could be found out, what was shown of it
+/// before stays, and grows old.
 ///
 /// # Errors
 /// Where the state folder cannot be written; the answers are none the worse.

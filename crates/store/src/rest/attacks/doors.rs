@@ -18,7 +18,8 @@ const NONSENSE: &[u8] = br#"{"strongroom_drill":true}"#;
 const NOBODY: &str = "strongroomdrill";
 
 impl RestStore {
-    /// Knocks at every door once; with a wrong login each, which are fewer than an address may have.
+    /// Knocks at every door once; with a wrong login each, which are fewer than an address may
+    /// have.
     pub(super) fn attack_doors(&self, vault: &VaultClient) -> Result<Vec<Tried>> {
         let (root, probe) = (vault.root(), probe_of(vault.repository()));
         let doors = [

@@ -1,5 +1,5 @@
-//! One request as an intruder writes it: any method, any path, and nothing that is understood on the
-//! way.
+//! One request as an intruder writes it: any method, any path, and nothing that is understood on
+//! the way.
 
 use strongroom_model::attack::Said;
 use ureq::http::{HeaderValue, Request, header};

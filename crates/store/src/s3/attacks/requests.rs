@@ -64,8 +64,8 @@ impl Canaries<'_> {
         self.said(self.bucket.answer(request.send()))
     }
 
-    /// Deletes the version in a list of one. The answer is 200, whatever comes of it: what was refused
-    /// stands in its body.
+    /// Deletes the version in a list of one. The answer is 200, whatever comes of it: what was
+    /// refused stands in its body.
     fn multi_delete(&self, canary: &Canary, bypassing: bool) -> Result<Said> {
         let object = ObjectIdentifier::builder()
             .key(&canary.key)
@@ -105,8 +105,8 @@ impl Canaries<'_> {
         self.said(self.bucket.answer(request.send()))
     }
 
-    /// Copies the version over its own key, with other metadata and, where it is locked, a lock that
-    /// ends earlier and can be bypassed.
+    /// Copies the version over its own key, with other metadata and, where it is locked, a lock
+    /// that ends earlier and can be bypassed.
     fn copy_over(&self, canary: &Canary) -> Result<Said> {
         let version = canary.version.as_deref();
         let version = version.map(|version| utf8_percent_encode(version, NON_ALPHANUMERIC));

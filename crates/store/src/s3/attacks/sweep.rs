@@ -1,8 +1,8 @@
 //! What drills leave, taken away: canaries whose locks have ended, and probe buckets that hold
 //! nothing else.
 //!
-//! **Security:** nothing is removed but versions of keys below `strongroom/drill/`, each by its name,
-//! and a bucket only if it is called as a probe and everything in it is a canary.
+//! **Security:** nothing is removed but versions of keys below `strongroom/drill/`, each by its
+//! name, and a bucket only if it is called as a probe and everything in it is a canary.
 
 use aws_sdk_s3::types::EncodingType;
 
@@ -78,8 +78,8 @@ impl S3Store {
         Ok((owner, probes.map(str::to_owned).collect()))
     }
 
-    /// The versions and markers of keys that begin so, and whether that is all of them; `None` where
-    /// they cannot be listed. One page is enough for all that drills leave.
+    /// The versions and markers of keys that begin so, and whether that is all of them; `None`
+    /// where they cannot be listed. One page is enough for all that drills leave.
     fn versions_in(&self, name: &str, prefix: &str) -> Result<Option<(Vec<Version>, bool)>> {
         let bucket = self.bucket();
         let request = bucket.client.list_object_versions();

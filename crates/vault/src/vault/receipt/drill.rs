@@ -1,11 +1,11 @@
 //! Statements of drills: what a client signs of its attacks on its own copies.
 //!
-//! The vault keeps none of it but a leaf: that there was such a statement, of which client, when, and
-//! what it claims in two numbers. So whoever shows the statement later cannot have made it up by
-//! then, and nobody can have taken it back.
+//! The vault keeps none of it but a leaf: that there was such a statement, of which client, when,
+//! and what it claims in two numbers. So whoever shows the statement later cannot have made it up
+//! by then, and nobody can have taken it back.
 //!
-//! What can go wrong: statements without end. Each counts as a receipt does, before anything is made
-//! of it.
+//! What can go wrong: statements without end. Each counts as a receipt does, before anything is
+//! made of it.
 
 use data_encoding::BASE64;
 use strongroom_model::attack::SignedDrill;
