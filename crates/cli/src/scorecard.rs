@@ -111,6 +111,9 @@ fn lock(row: &CopyRow, config: &Config, now: Timestamp) -> String {
         LockState::None => "none".to_owned(),
         LockState::Unlocked { files } => format!("not on {}", count(files, "file", "files")),
         LockState::Claimed { until, .. } => format!("{}claimed", how_long(until)),
+        LockState::Refuted { at, verdict } => {
+            format!("{}{} {}", how_long(None), verdict.spoken(), ago(now, at))
+        }
         LockState::Stale { at, until } => {
             format!("{}last proven {}", how_long(until), ago(now, at))
         }

@@ -23,7 +23,8 @@ mod snapshots;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use strongroom_model::evidence::{AttackDrill, Listing, SeenSnapshot};
+use strongroom_model::attack::AttackDrill;
+use strongroom_model::evidence::{Listing, SeenSnapshot};
 use strongroom_model::scorecard::{
     CopyFacts, HeldSnapshot, Location, LostFiles, Unread, Wholeness,
 };
@@ -153,6 +154,8 @@ pub fn gather(
         });
         let vault = vaults.get(&look.name);
         let locked = locked::locked(copy, look, &held, &judge, &evidence, memory.as_ref(), now);
+        let attacked = evidence.attack.as_ref();
+        let lock_proven = attacked.and_then(AttackDrill::proven_at);
         let found = CopyFacts {
             unreachable,
             unread: unread(look, memory.as_ref()),
@@ -160,7 +163,7 @@ pub fn gather(
             one_place: others.collect(),
             location: look.location.clone().unwrap_or(Location::of(&copy.store)),
             snapshots: held,
-            lock_proven: evidence.attack.as_ref().and_then(AttackDrill::proven),
+            lock_proven,
             locked,
             evidence,
             in_production: vault.and_then(|vault| vault.in_production.clone()),

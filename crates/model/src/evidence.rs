@@ -15,7 +15,7 @@ mod readings;
 
 pub use by_vault::{SaidWhole, VaultWord};
 pub use damage::Damage;
-pub use lock::{AttackDrill, ClaimedLock, Verdict};
+pub use lock::ClaimedLock;
 pub use place::Rebound;
 pub use readings::{Share, Verifier, Verify};
 
@@ -25,6 +25,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::attack::AttackDrill;
 use crate::error::{Error, Result};
 use crate::evidence::readings::Rotation;
 use crate::id::Id;
@@ -70,7 +71,7 @@ pub struct CopyEvidence {
     /// What its place showed of its locks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lock: Option<ClaimedLock>,
-    /// The last attack that was rehearsed on it.
+    /// The last drill that tried to destroy it with production's own credential.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attack: Option<AttackDrill>,
     /// What a newer version wrote.

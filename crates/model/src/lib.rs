@@ -6,6 +6,7 @@
 pub mod account;
 pub mod address;
 pub mod ago;
+pub mod attack;
 pub mod blast;
 pub mod byte_size;
 pub mod command_line;

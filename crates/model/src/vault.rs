@@ -154,6 +154,13 @@ pub struct ReceiptAnswer {
     pub missing: u64,
 }
 
+/// The answer to the statement of a drill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrillAnswer {
+    /// The SHA-256 of what was signed, which is in the log now.
+    pub drill: Id,
+}
+
 /// The answer to `GET /v1/repositories/PATH/snapshots`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SnapshotList {

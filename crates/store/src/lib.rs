@@ -4,6 +4,7 @@
 //! put faults and counters between the engine and any copy. A store knows nothing of passwords,
 //! blobs or snapshots. What a vault keeps its bytes in is [`Bodies`].
 
+pub mod attacks;
 pub mod bodies;
 pub mod error;
 mod exact;
@@ -19,6 +20,7 @@ pub mod s3;
 mod store;
 pub mod versions;
 
+pub use attacks::{Attacked, Attacks};
 pub use bodies::{Bodies, BodyKey, Named, Staged};
 pub use error::{Error, Result, is_remote};
 pub use growing::Growing;

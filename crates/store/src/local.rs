@@ -14,6 +14,7 @@
 //!
 //! Nothing is locked: a rename is the only moment at which a name changes what it stands for.
 
+mod attacks;
 mod bodies;
 mod durable;
 mod fault;
@@ -47,7 +48,7 @@ use crate::local::moment::moment_of;
 use crate::local::temporary::Temporary;
 use crate::pulse::{Beating, Pulse};
 use crate::store::{STEP_BYTES, Store, list_limit_files, read_limit_bytes};
-use crate::{Error, Growing, Result};
+use crate::{Attacks, Error, Growing, Result};
 
 /// The types that have folders of their own.
 const FOLDERS: [FileType; 5] = [
@@ -253,6 +254,10 @@ impl LocalStore {
 impl Store for LocalStore {
     fn location(&self) -> &str {
         &self.location
+    }
+
+    fn attacks(&self) -> Option<&dyn Attacks> {
+        Some(self)
     }
 
     /// When `config` was written here: it is written once, so that a disk to which a repository was

@@ -38,7 +38,7 @@ use crate::patient::stream::{Ahead, Spare};
 use crate::patient::writing::Writing;
 use crate::pulse::Pulse;
 use crate::store::{SharedBytes, Store};
-use crate::{Error, Result};
+use crate::{Attacked, Attacks, Error, Result};
 
 /// How long nothing may move before a place counts as hung that is not given much to write.
 ///
@@ -255,6 +255,10 @@ impl Store for PatientStore {
         Some(self)
     }
 
+    fn attacks(&self) -> Option<&dyn Attacks> {
+        self.inner.attacks().map(|_| self as &dyn Attacks)
+    }
+
     fn identity(&self) -> Result<Option<Id>> {
         self.call(None, |store| store.identity())
     }
@@ -311,6 +315,21 @@ impl Store for PatientStore {
 
     fn remove(&self, name: FileName) -> Result<()> {
         self.call(Some(name.kind()), move |store| store.remove(name))
+    }
+}
+
+impl Attacks for PatientStore {
+    fn attack(&self, files: &[FileName]) -> Result<Attacked> {
+        let files = files.to_vec();
+        let location = self.location().to_owned();
+        self.call(None, move |store| match store.attacks() {
+            Some(attacks) => attacks.attack(&files),
+            None => Err(Error::BadAnswer {
+                location,
+                action: "be attacked".to_owned(),
+                reason: "its kind cannot be".to_owned(),
+            }),
+        })
     }
 }
 

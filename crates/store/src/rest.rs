@@ -6,6 +6,7 @@
 //! and size). A redirect is never followed: it would carry the password to another host.
 
 mod admin;
+mod attacks;
 mod client;
 mod json;
 pub mod listing;
@@ -30,7 +31,7 @@ use crate::rest::listing::Listed;
 use crate::rest::retry::{Attempts, Fault};
 use crate::rest::stream::Stream;
 use crate::store::{STEP_BYTES, Store, read_limit_bytes};
-use crate::{Error, Result, place};
+use crate::{Attacks, Error, Result, place};
 
 pub use crate::rest::admin::VaultAdmin;
 pub(crate) use crate::rest::options::without_userinfo;
@@ -225,6 +226,10 @@ enum Upload {
 impl Store for RestStore {
     fn location(&self) -> &str {
         self.client.location()
+    }
+
+    fn attacks(&self) -> Option<&dyn Attacks> {
+        Some(self)
     }
 
     fn create(&self) -> Result<()> {

@@ -11,6 +11,7 @@
 //! servers that answer nonsense (so: what they say of sizes and ranges is held against what was
 //! asked).
 
+mod attacks;
 mod bodies;
 mod check;
 mod client;

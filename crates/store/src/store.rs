@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use strongroom_model::{FileEntry, FileName, FileType, Id};
 
-use crate::{Growing, Locks, PatientStore, Result, Versions};
+use crate::{Attacks, Growing, Locks, PatientStore, Result, Versions};
 
 /// Bytes that outlive whoever asks for them to be stored, so that nobody has to wait for a place
 /// that hangs while it has them.
@@ -48,6 +48,12 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// The older versions of the files of this place, where its kind can keep any; as with
     /// [`Store::locks`], that of folders and REST servers cannot.
     fn versions(&self) -> Option<&dyn Versions> {
+        None
+    }
+
+    /// What attacks this place, where its kind can be attacked. Any store in front of another passes
+    /// this on.
+    fn attacks(&self) -> Option<&dyn Attacks> {
         None
     }
 
@@ -224,6 +230,10 @@ impl<S: Store + ?Sized> Store for Arc<S> {
 
     fn versions(&self) -> Option<&dyn Versions> {
         (**self).versions()
+    }
+
+    fn attacks(&self) -> Option<&dyn Attacks> {
+        (**self).attacks()
     }
 
     fn identity(&self) -> Result<Option<Id>> {

@@ -110,6 +110,16 @@ impl Bucket {
         self.done(request.object_lock_configuration(configuration).send());
     }
 
+    /// Lets nobody delete anything in it, by a policy and nothing else.
+    pub fn deny_deletion(&self) {
+        let name = &self.name;
+        let policy = format!(
+            r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Deny","Principal":"*","Action":["s3:DeleteObject","s3:DeleteObjectVersion"],"Resource":["arn:aws:s3:::{name}","arn:aws:s3:::{name}/*"]}}]}}"#
+        );
+        let request = self.client.put_bucket_policy().bucket(name);
+        self.done(request.policy(policy).send());
+    }
+
     /// Puts any bytes under a key.
     pub fn put(&self, key: &str, bytes: &[u8]) {
         let request = self.client.put_object().bucket(&self.name).key(key);

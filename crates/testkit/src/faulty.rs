@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use strongroom_model::{FileEntry, FileName, FileType, Id};
-use strongroom_store::{Error, Locks, Result, Store, Versions};
+use strongroom_store::{Attacks, Error, Locks, Result, Store, Versions};
 
 pub use crate::faulty::bodies::FaultyBodies;
 use crate::faulty::rules::flip_bit;
@@ -124,6 +124,10 @@ impl<S: Store> Store for FaultyStore<S> {
 
     fn versions(&self) -> Option<&dyn Versions> {
         self.inner.versions()
+    }
+
+    fn attacks(&self) -> Option<&dyn Attacks> {
+        self.inner.attacks()
     }
 
     fn identity(&self) -> Result<Option<Id>> {

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use parking_lot::Mutex;
 use strongroom_model::{FileEntry, FileName, FileType, Id};
-use strongroom_store::{Locks, Result, Store, Versions};
+use strongroom_store::{Attacks, Locks, Result, Store, Versions};
 
 use crate::faulty::Op;
 
@@ -160,6 +160,10 @@ impl<S: Store> Store for RecordingStore<S> {
 
     fn versions(&self) -> Option<&dyn Versions> {
         self.inner.versions()
+    }
+
+    fn attacks(&self) -> Option<&dyn Attacks> {
+        self.inner.attacks()
     }
 
     /// Not written down: it moves nothing, and belongs to each listing.

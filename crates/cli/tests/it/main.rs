@@ -13,6 +13,7 @@ mod away;
 mod bucket;
 mod card;
 mod damage;
+mod drill_attack;
 mod endings;
 mod fake_vault;
 mod gone;

@@ -14,15 +14,15 @@ use crate::scene::{Ended, PATIENCE, Scene, write_noise};
 use crate::vault::{ACCEPT, objects};
 
 /// A vault that serves until this is dropped.
-struct RealVault {
+pub(crate) struct RealVault {
     child: Child,
     folder: PathBuf,
     url: String,
-    fingerprint: String,
+    pub(crate) fingerprint: String,
 }
 
 impl RealVault {
-    fn start(folder: &Path) -> Self {
+    pub(crate) fn start(folder: &Path) -> Self {
         Self::start_with(folder, "")
     }
 
@@ -83,7 +83,7 @@ impl RealVault {
 
     /// Runs a command of its administration, which must end so.
     #[track_caller]
-    fn administer(&self, scene: &Scene, code: i32, arguments: &[&str]) -> Ended {
+    pub(crate) fn administer(&self, scene: &Scene, code: i32, arguments: &[&str]) -> Ended {
         let token = self.folder.join("keys/admin.token");
         let mut all = vec!["vault"];
         all.extend(arguments);
@@ -94,7 +94,7 @@ impl RealVault {
 
     /// Makes a token that may put files; tells its name and its text.
     #[track_caller]
-    fn create_token(&self, scene: &Scene) -> (String, String) {
+    pub(crate) fn create_token(&self, scene: &Scene) -> (String, String) {
         let create = [
             "token",
             "create",
@@ -123,7 +123,7 @@ impl RealVault {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    fn configure(&self, scene: &Scene, token: &str, fingerprint: &str) {
+    pub(crate) fn configure(&self, scene: &Scene, token: &str, fingerprint: &str) {
         let address = self.url.strip_prefix("https://").unwrap();
         scene.configure(
             "",

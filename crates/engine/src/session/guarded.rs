@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use strongroom_model::{FileEntry, FileName, FileType, Id};
-use strongroom_store::{Error, Locks, Result, SharedBytes, Store, Versions};
+use strongroom_store::{Attacks, Error, Locks, Result, SharedBytes, Store, Versions};
 
 use crate::session::locks::{Held, Standing};
 
@@ -69,6 +69,10 @@ impl Store for GuardedStore {
 
     fn versions(&self) -> Option<&dyn Versions> {
         self.inner.versions()
+    }
+
+    fn attacks(&self) -> Option<&dyn Attacks> {
+        self.inner.attacks()
     }
 
     fn identity(&self) -> Result<Option<Id>> {

@@ -6,8 +6,10 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use strongroom_model::attack::SignedDrill;
 use strongroom_model::evidence::RestoreDrill;
 use strongroom_model::{CopyEvidence, Id};
 
@@ -29,6 +31,9 @@ pub struct RepositoryState {
 
 /// How many locks are remembered: far more than any run holds.
 const MAX_OWN_LOCKS: usize = 1000;
+
+/// How many statements of drills are kept: those of eight years, where there is one a week.
+const MAX_DRILLS: usize = 400;
 
 impl RepositoryState {
     pub(super) fn new(root: &Path, name: &str) -> Self {
@@ -216,6 +221,54 @@ impl RepositoryState {
         })
     }
 
+    /// Keeps the signed statement of a drill; of very many the oldest go.
+    pub(crate) fn keep_drill(&self, at: Timestamp, drill: &SignedDrill) -> Result<()> {
+        let lock = self.lock()?;
+        let name = format!("{:012}-{}.json", at.as_second().max(0), drill.id());
+        let folder = self.drills_folder();
+        disk::write(&lock, &folder.join(name), &drill.to_json()?)?;
+        let names = self.drill_names();
+        let surplus = names.len().saturating_sub(MAX_DRILLS);
+        for name in names.iter().take(surplus) {
+            disk::remove(&lock, &folder.join(name))?;
+        }
+        Ok(())
+    }
+
+    /// The signed statements of drills, the newest first, as many as are asked for.
+    pub(crate) fn drills(&self, most: usize) -> Vec<SignedDrill> {
+        let folder = self.drills_folder();
+        let names = self.drill_names();
+        let newest = names.iter().rev().take(most);
+        let read = newest.filter_map(|name| disk::read(&folder.join(name)).ok().flatten());
+        read.filter_map(|bytes| SignedDrill::from_json(&bytes).ok())
+            .collect()
+    }
+
+    /// Their names, the oldest first.
+    fn drill_names(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.drills_folder());
+        let names = entries.into_iter().flatten().flatten();
+        let names = names.filter_map(|entry| entry.file_name().into_string().ok());
+        let mut names: Vec<String> = names.filter(|name| name.ends_with(".json")).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Which statements of drills the vault of a copy is known to have.
+    pub(crate) fn delivered_drills(&self, copy: &CopyStore) -> DeliveredReceipts {
+        believe(self.load(&self.of_copy(copy, "delivered-drills"), record::decode))
+    }
+
+    /// Changes which statements of drills the vault of a copy is known to have.
+    pub(crate) fn update_delivered_drills(
+        &self,
+        copy: &CopyStore,
+        change: impl FnOnce(&mut DeliveredReceipts),
+    ) -> Result<()> {
+        self.update(&self.of_copy(copy, "delivered-drills"), change)
+    }
+
     /// The last rehearsed restore.
     pub fn restore_drill(&self) -> Option<RestoreDrill> {
         self.read_record(&self.drill_path())
@@ -297,6 +350,10 @@ impl RepositoryState {
     /// A folder within this repository's.
     pub(crate) fn subfolder(&self, name: &str) -> PathBuf {
         self.folder.join(name)
+    }
+
+    fn drills_folder(&self) -> PathBuf {
+        self.subfolder("drills")
     }
 
     fn own_locks_path(&self) -> PathBuf {

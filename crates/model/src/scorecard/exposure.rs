@@ -53,13 +53,21 @@ fn exposure(
         vault_runs_in: subject.facts.in_production.clone(),
         host,
         withstands: match lock_state(subject, plan, now) {
+            LockState::Proven { .. } if binds_everyone(subject) => Withstands::Everyone,
             LockState::Proven { .. } => Withstands::Production,
             LockState::None
             | LockState::Unlocked { .. }
             | LockState::Claimed { .. }
+            | LockState::Refuted { .. }
             | LockState::Stale { .. } => Withstands::NotShown,
         },
     }
+}
+
+/// Whether what was shown of it holds for whoever rules its place, too.
+fn binds_everyone(subject: &Subject<'_>) -> bool {
+    let drill = subject.facts.evidence.attack.as_ref();
+    drill.is_some_and(|drill| drill.verdict.binds_everyone())
 }
 
 /// Whether its address leads to this machine.

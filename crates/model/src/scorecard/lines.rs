@@ -198,6 +198,11 @@ fn immutable(
                         "{name} claims a lock of {}, never tried",
                         lock.spoken()
                     )),
+                    LockState::Refuted { at, verdict } => Some(format!(
+                        "{name} was tried {}: {}",
+                        ago(now, at),
+                        verdict.spoken()
+                    )),
                     LockState::Stale { at, .. } => {
                         Some(format!("{name} was last tried {}", ago(now, at)))
                     }
@@ -231,10 +236,7 @@ fn immutable(
         {
             None
         }
-        _ => Some(
-            "nothing yet: trying a lock with production's credentials is not built in this version"
-                .to_owned(),
-        ),
+        _ => Some("strongroom drill attack".to_owned()),
     };
     Line {
         line: LineKind::Immutable,

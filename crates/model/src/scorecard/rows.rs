@@ -4,8 +4,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::ago::ago;
+use crate::attack::{AttackDrill, Verdict};
 use crate::config::{Config, Medium, Source};
-use crate::evidence::{AttackDrill, Listing, SeenSnapshot, Verifier};
+use crate::evidence::{Listing, SeenSnapshot, Verifier};
 use crate::name::Name;
 use crate::period::Period;
 use crate::plan::Plan;
@@ -97,6 +98,13 @@ pub enum LockState {
         /// Since when it has shown all of it locked.
         since: Option<Timestamp>,
     },
+    /// It was tried of late, and did not withstand it, or not so that a lock was shown.
+    Refuted {
+        /// When.
+        at: Timestamp,
+        /// What was shown.
+        verdict: Verdict,
+    },
     /// It was tried, and long ago.
     Stale {
         /// When.
@@ -117,7 +125,7 @@ impl LockState {
     /// What it counts for.
     pub const fn standing(self) -> Standing {
         match self {
-            Self::None => Standing::Missed,
+            Self::None | Self::Refuted { .. } => Standing::Missed,
             Self::Unlocked { .. } | Self::Claimed { .. } | Self::Stale { .. } => Standing::Unproven,
             Self::Proven { .. } => Standing::Met,
         }
@@ -132,6 +140,13 @@ pub(super) fn within(now: Timestamp, then: Timestamp, period: Period) -> bool {
 
 /// Tells how a copy's lock stands. A proof is one of a lock, and holds for files that have it.
 pub(super) fn lock_state(subject: &Subject<'_>, plan: &Plan, now: Timestamp) -> LockState {
+    let tried = subject.facts.evidence.attack.as_ref();
+    if let Some(drill) = tried.filter(|drill| within(now, drill.at, plan.drill_every))
+        && !drill.verdict.is_proven()
+    {
+        let (at, verdict) = (drill.at, drill.verdict);
+        return LockState::Refuted { at, verdict };
+    }
     let locked = subject.facts.locked;
     let unlocked = locked.map_or(0, |locked| locked.unlocked);
     if unlocked > 0 {

@@ -1,6 +1,7 @@
 //! The truth table: one fact is changed in a world where everything is met, and the lines that
 //! depend on it change.
 
+mod attack;
 mod blast;
 mod damage;
 mod place;
@@ -267,7 +268,7 @@ fn a_lock_counts_only_when_it_was_tried_of_late() {
     locked(None).assert_line(
         LineKind::Immutable,
         "offsite claims a lock of 30 d, never tried",
-        "nothing yet: trying a lock with production's credentials is not built in this version",
+        "strongroom drill attack",
     );
     let never = World::of(&CONFIG.replace("lock = \"30d\"", ""));
     let never = never.with(|world| world.copy("offsite").lock_proven = None);

@@ -236,6 +236,16 @@ impl Client {
         format!("{}{name}", self.address.base)
     }
 
+    /// The address of the repository, with a slash at its end.
+    pub(super) fn base(&self) -> &str {
+        &self.address.base
+    }
+
+    /// The credentials, as the header has them.
+    pub(super) fn authorization(&self) -> Option<&str> {
+        self.address.authorization.as_ref().map(|value| value.as_str())
+    }
+
     /// Adds the credentials.
     pub(super) fn prepare<B>(&self, request: RequestBuilder<B>) -> RequestBuilder<B> {
         let value = self.address.authorization.as_deref();

@@ -10,9 +10,10 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use strongroom_model::vault::{
-    ArrivalList, Consistency, ReceiptAnswer, RepositoryInfo, RottenFile, RottenList,
+    ArrivalList, Consistency, DrillAnswer, ReceiptAnswer, RepositoryInfo, RottenFile, RottenList,
     SnapshotArrival, SnapshotList, VaultInfo,
 };
+use strongroom_model::attack::SignedDrill;
 use strongroom_model::{Id, RepositoryPath, SignedReceipt};
 use ureq::http::StatusCode;
 
@@ -77,6 +78,16 @@ struct Envelope<'a> {
     key: String,
     receipt: &'a SignedReceipt,
 }
+
+/// The statement of a drill on its way, with the key that it is signed by.
+#[derive(Serialize)]
+struct DrillEnvelope<'a> {
+    key: String,
+    drill: &'a SignedDrill,
+}
+
+/// The largest statement of a drill that a vault takes, with what is around it.
+const DRILL_BYTES: usize = 64 << 10;
 
 impl VaultClient {
     pub(super) fn new(
@@ -234,6 +245,29 @@ impl VaultClient {
             return Ok(Sent::Needs(needs));
         }
         self.decode(&reply, action).map(Sent::Taken)
+    }
+
+    /// Sends the statement of a drill, with the public key of the client that signed it, so that the
+    /// vault's log tells of it. Sending it again does no harm.
+    ///
+    /// # Errors
+    /// As [`VaultClient::consistency`]; also where its answer is about another one.
+    pub fn send_drill(&self, key: &[u8; 32], drill: &SignedDrill) -> Result<()> {
+        let action = "take the statement of a drill";
+        let url = format!("{}v1/drills/{}", self.root, self.repository);
+        let key = data_encoding::BASE64.encode(key);
+        let body = serde_json::to_vec(&DrillEnvelope { key, drill });
+        let body = body
+            .ok()
+            .filter(|body| body.len() <= DRILL_BYTES)
+            .ok_or_else(|| self.client.bad_answer(action, "it is too large to be sent"))?;
+        let post = |_| self.client.post_json(&url, &body, action, SMALL_BYTES);
+        let reply = self.few_attempts().run(post)?;
+        let answer: DrillAnswer = self.decode(&reply, action)?;
+        match answer.drill == drill.id() {
+            true => Ok(()),
+            false => Err(self.client.bad_answer(action, "it names another one")),
+        }
     }
 
     /// One more try, and not the many that a file is worth.

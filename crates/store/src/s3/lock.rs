@@ -72,7 +72,7 @@ impl S3Store {
     }
 
     /// What time it is there; asked, where no answer has told it yet.
-    fn server_time(&self) -> Result<SystemTime> {
+    pub(super) fn server_time(&self) -> Result<SystemTime> {
         let bucket = self.bucket();
         if let Some(now) = bucket.clock.now() {
             return Ok(now);
@@ -269,7 +269,7 @@ impl Locks for S3Store {
 }
 
 /// What an answer shows of a lock.
-fn shown(told: &HeadObjectOutput) -> ShownLock {
+pub(super) fn shown(told: &HeadObjectOutput) -> ShownLock {
     let until = told.object_lock_retain_until_date();
     let until = until.and_then(|until| SystemTime::try_from(*until).ok());
     match (told.object_lock_mode(), until) {
@@ -292,7 +292,7 @@ fn asked(until: SystemTime) -> String {
     format!("asked for COMPLIANCE until {}", DateTime::from(until))
 }
 
-fn in_words(lock: ShownLock) -> String {
+pub(super) fn in_words(lock: ShownLock) -> String {
     match lock {
         ShownLock::Compliance { until } => format!("COMPLIANCE until {}", DateTime::from(until)),
         ShownLock::Governance { until } => format!("GOVERNANCE until {}", DateTime::from(until)),
@@ -315,7 +315,7 @@ pub(super) fn is_at_hand(told: &HeadObjectOutput) -> bool {
 }
 
 /// A date in whole seconds, rounded up: servers know no others.
-fn in_seconds(date: SystemTime) -> SystemTime {
+pub(super) fn in_seconds(date: SystemTime) -> SystemTime {
     let since = date.duration_since(SystemTime::UNIX_EPOCH);
     let since = since.unwrap_or_default();
     let seconds = since.as_secs() + u64::from(since.subsec_nanos() > 0);

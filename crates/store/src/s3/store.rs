@@ -36,7 +36,7 @@ use crate::s3::sum::{LARGE_PART_BYTES, Said, Sums, compare};
 use crate::s3::upload::{Stored, Upload};
 use crate::store::{STEP_BYTES, SharedBytes, Store, read_limit_bytes};
 use crate::versions::ShowVersion;
-use crate::{Error, FileVersion, Locks, Result, VersionContent, VersionId, Versions};
+use crate::{Attacks, Error, FileVersion, Locks, Result, VersionContent, VersionId, Versions};
 
 /// How what is stored is locked.
 #[derive(Clone)]
@@ -254,7 +254,7 @@ impl S3Store {
 }
 
 /// The name of the version of a bucket that keeps none.
-const NO_VERSION: &str = "null";
+pub(super) const NO_VERSION: &str = "null";
 
 impl Store for S3Store {
     fn location(&self) -> &str {
@@ -266,6 +266,10 @@ impl Store for S3Store {
     }
 
     fn versions(&self) -> Option<&dyn Versions> {
+        Some(self)
+    }
+
+    fn attacks(&self) -> Option<&dyn Attacks> {
         Some(self)
     }
 

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod account;
+mod attacks;
 mod bodies;
 mod bucket;
 mod cached;

@@ -201,6 +201,21 @@ pub enum Act {
         /// Which token brought it.
         token: String,
     },
+    /// A client's statement of a drill was taken: a claim, and no more.
+    Drill {
+        /// Of which repository.
+        repository: RepositoryPath,
+        /// The SHA-256 of what was signed.
+        drill: Id,
+        /// The SHA-256 of the key that signed it.
+        client: Id,
+        /// Which token brought it.
+        token: String,
+        /// How many copies were attacked.
+        copies: u64,
+        /// How many of them were proven to withstand it, as the client says.
+        proven: u64,
+    },
     /// A token is bound to the key that a client signs with, from its first receipt on.
     ClientKey {
         /// The token.

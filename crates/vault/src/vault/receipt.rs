@@ -11,6 +11,7 @@
 //! one waits on the disk, and not in memory, for its turn.
 
 mod day;
+mod drill;
 mod parts;
 mod spool;
 mod taking;

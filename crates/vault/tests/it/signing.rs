@@ -6,6 +6,7 @@ use std::thread::yield_now;
 
 use data_encoding::BASE64;
 use ed25519_dalek::{Signer, SigningKey};
+use strongroom_model::attack::{DrilledCopy, PlaceKind, SignedDrill, Statement, Verdict};
 use strongroom_model::receipt::{NeedsChange, Signature, Version, Work};
 use strongroom_model::{FileName, FileType, Id, Needs, Receipt, SignedReceipt};
 use strongroom_vault::vault::{Accepted, Principal, ReceiptTaken, ReceiptUpload};
@@ -53,6 +54,33 @@ impl Client {
             Signature::from_bytes(self.0.sign(message).to_bytes())
         })
         .unwrap()
+    }
+
+    /// The statement of a drill of one copy; its id, and what is sent.
+    pub(crate) fn drill(&self, verdict: Verdict) -> (Id, serde_json::Value) {
+        let statement = Statement {
+            version: Version,
+            client: self.id(),
+            host: "web1".to_owned(),
+            at: "2026-11-23T04:00:00Z".parse().unwrap(),
+            copies: vec![DrilledCopy {
+                copy: "vault".to_owned(),
+                store: "rest:https://vault.test/acme/repos/".to_owned(),
+                place: PlaceKind::Vault,
+                principal: None,
+                verdict,
+                reason: "withstood".to_owned(),
+                certain: true,
+                tried: Vec::new(),
+            }],
+        };
+        let signed = SignedDrill::new(&statement, |message| {
+            Signature::from_bytes(self.0.sign(message).to_bytes())
+        })
+        .unwrap();
+        let key = BASE64.encode(self.0.verifying_key().as_bytes());
+        let sent = serde_json::json!({ "key": key, "drill": signed });
+        (signed.id(), sent)
     }
 
     /// What is sent.

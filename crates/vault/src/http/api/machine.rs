@@ -11,7 +11,7 @@ use std::time::Instant;
 use data_encoding::BASE64;
 use hyper::header::CONTENT_TYPE;
 use strongroom_ledger::Hash;
-use strongroom_model::vault::{Consistency, NewLog, VaultInfo, Witnessed};
+use strongroom_model::vault::{Consistency, DrillAnswer, NewLog, VaultInfo, Witnessed};
 use strongroom_model::{FileName, Id, RepositoryPath};
 use tokio::time::sleep;
 
@@ -56,6 +56,7 @@ impl Api {
                     .await
             }
             Call::Receipt => self.receipt(request, principal, repository()?, place).await,
+            Call::Drill => self.drill(request, principal, repository()?, place).await,
             Call::Repository => {
                 refuse_parameters(&request)?;
                 self.repository(principal, repository()?, place).await
@@ -177,6 +178,24 @@ impl Api {
             entry: BASE64.encode(&proved.entry),
             proof: told(&proved.proof),
         })
+    }
+
+    /// Takes the statement of a drill, which is small.
+    async fn drill(
+        &self,
+        request: Request,
+        principal: Principal,
+        path: RepositoryPath,
+        place: Kept,
+    ) -> Result<Response> {
+        let request::SentDrill { key, drill } = request::read(request).await?;
+        let vault = self.parts().vault.clone();
+        let take = move || {
+            let _place = place;
+            vault.take_drill(&principal, &path, &key, &drill)
+        };
+        let drill = self.parts().blocking.run(take).await?;
+        answer::json(&DrillAnswer { drill })
     }
 
     async fn repository(

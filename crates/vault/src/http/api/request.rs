@@ -5,6 +5,7 @@ use hyper::header::CONTENT_TYPE;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, de};
+use strongroom_model::attack::SignedDrill;
 use strongroom_model::{FileName, FileType, Id, Period, RepositoryPath};
 
 use crate::http::service::Request;
@@ -95,6 +96,14 @@ pub(super) struct Undelete {
     pub(super) until: Option<Timestamp>,
     #[serde(default)]
     pub(super) file: Option<String>,
+}
+
+/// The statement of a drill, and the key that signed it, in base64.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SentDrill {
+    pub(super) key: String,
+    pub(super) drill: SignedDrill,
 }
 
 /// Nothing has to be said.

@@ -29,6 +29,8 @@ pub enum Call {
     Inclusion,
     /// To take a receipt.
     Receipt,
+    /// To take the statement of a drill.
+    Drill,
     /// A repository as a whole.
     Repository,
     /// The snapshots of a repository.
@@ -135,6 +137,12 @@ pub const ENDPOINTS: &[Endpoint] = &[
         "/v1/receipts/{repository}",
         Call::Receipt,
         "api_receipt",
+    ),
+    machine(
+        "POST",
+        "/v1/drills/{repository}",
+        Call::Drill,
+        "api_drill",
     ),
     machine(
         "GET",

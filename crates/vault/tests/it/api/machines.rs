@@ -3,6 +3,7 @@
 use data_encoding::BASE64;
 use serde_json::{Value, json};
 use strongroom_ledger::{Hash, SignedCheckpoint, Verifier, verify_consistency, verify_inclusion};
+use strongroom_model::attack::Verdict;
 use strongroom_model::receipt::NeedsChange;
 use strongroom_model::{FileName, FileType};
 use strongroom_vault::records::coming;
@@ -162,6 +163,38 @@ async fn an_appender_sends_receipts_and_sees_what_is_whole() {
     assert_eq!(refused.status, 403);
     let hint = refused.body["hint"].as_str().unwrap();
     assert!(hint.contains("forget-client-key"), "{hint}");
+}
+
+#[tokio::test]
+async fn the_statement_of_a_drill_is_a_leaf_of_the_client_that_is_bound() {
+    const DRILLS: &str = "/v1/drills/acme/repos";
+    let server = Server::start().await;
+    fill(&server);
+    let (client, other) = (Client::new(1), Client::new(2));
+    let caller = server.as_appender();
+    let (id, sent) = client.drill(Verdict::Proven { until: None });
+    let answer = caller.post(DRILLS, sent.clone()).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(answer.body, json!({ "drill": id.to_string() }));
+    let leaf = server.scene.acts("drill").pop().unwrap();
+    assert_eq!(leaf["drill"], id.to_string());
+    assert_eq!(leaf["client"], client.id().to_string());
+    assert_eq!(leaf["repository"], "acme/repos");
+    assert_eq!((&leaf["copies"], &leaf["proven"]), (&json!(1), &json!(1)));
+    assert_eq!(server.scene.acts("client-key").len(), 1);
+
+    // Another client's key by the same token, a signature of something else, another repository.
+    let (_, foreign) = other.drill(Verdict::NotProven);
+    assert_eq!(caller.post(DRILLS, foreign.clone()).await.status, 403);
+    let mut forged = sent.clone();
+    forged["drill"]["signature"] = foreign["drill"]["signature"].clone();
+    assert_eq!(caller.post(DRILLS, forged).await.status, 400);
+    let mut keyless = sent.clone();
+    keyless["key"] = "AAAA".into();
+    assert_eq!(caller.post(DRILLS, keyless).await.status, 400);
+    let elsewhere = caller.post("/v1/drills/else/where", sent).await;
+    assert_eq!(elsewhere.status, 403);
+    assert_eq!(server.scene.acts("drill").len(), 1);
 }
 
 /// How many receipts of one token may be on their way.

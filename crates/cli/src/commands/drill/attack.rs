@@ -1,0 +1,327 @@
+//! `strongroom drill attack`.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use strongroom_engine::CopyStore;
+use strongroom_engine::drill::attack::{self, CopyDrill, Drilled};
+use strongroom_engine::session::chain;
+use strongroom_engine::state::{RepositoryState, StateFolder};
+use strongroom_model::attack::{Attempt, Left, Mark, PlaceKind, Said, Tried, Verdict};
+use strongroom_model::{BackupCopy, Config, Id};
+
+use crate::context::{Context, Looked};
+use crate::error::{Error, Result};
+use crate::exit::{Exit, MANUAL};
+use crate::output::{BAD, DOUBTFUL, GOOD, Output, visible};
+use crate::state_folder;
+use crate::table::{Cell, Table};
+use crate::vaults::Vaults;
+
+/// Try to destroy every copy, with the very credentials that backups use
+///
+/// Works on canaries and never on what is backed up: small files of its own, which it deletes,
+/// overwrites, truncates, renames, copies over themselves, and whose locks it shortens, bypasses
+/// and removes. Of a vault it also asks what only those who administer it may. What acts on a whole
+/// bucket or repository is tried on a probe made beside it with the same credentials, or not at
+/// all.
+///
+/// A bucket is proven only where the same credentials delete what is not locked: else a refusal may
+/// come from a missing permission alone. A copy in a folder is destroyable by whoever is root here,
+/// and that is what it says.
+///
+/// The answers are signed, kept with the evidence, and sent to the vaults among the copies, whose
+/// logs tell of it. Only by them is `immutable` of the status met, for as long as the plan's
+/// drill_every says. Nobody is asked for anything, so that a timer can run it.
+///
+/// The exit status is 3 where a copy could not be asked, or one with `lock` in its configuration is
+/// not proven.
+///
+/// Examples:
+///   strongroom drill attack
+///   strongroom drill attack --copy offsite
+///   strongroom --json drill attack | jq 'select(.message_type == "copy") | {copy, verdict}'
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment, after_long_help = MANUAL)]
+pub(crate) struct Args {
+    /// Attack this copy alone
+    #[arg(long, value_name = "NAME")]
+    copy: Option<String>,
+}
+
+impl Args {
+    pub(crate) fn run(self, context: &Context) -> Result<Exit> {
+        let looked = context.look()?;
+        let output = &context.output;
+        let stores = self.chosen(&looked)?;
+        let environment = context.environment();
+        let at = (environment.clock)();
+        let names: Vec<&str> = stores.iter().map(|copy| copy.name.as_str()).collect();
+        output.say(&format!("Attacking canaries on {}", names.join(", ")));
+        let believed = looked.vaults.believed().map(|met| met.copy.clone());
+        let believed: BTreeSet<String> = believed.collect();
+        let mut drills = attack::attack(&stores, &believed, &context.cancel);
+        for drill in &mut drills {
+            if let Ok(done) = &mut drill.outcome {
+                done.principal = principal(configured(&looked.config, &drill.name), done);
+            }
+        }
+        context.cancel.check()?;
+        let state = state_folder::choose()?;
+        let receipt = keep(&looked, &state, &environment.hostname, at, &stores, &drills, output);
+        for drill in &drills {
+            tell(drill, configured(&looked.config, &drill.name), output)?;
+        }
+        let sent = deliver(&looked, &state, context);
+        let good = drills.iter().filter(|drill| {
+            let copy = configured(&looked.config, &drill.name);
+            is_good(drill, copy.is_some_and(|copy| copy.lock.is_some()))
+        });
+        let complete = good.count() == drills.len();
+        let proven = drills.iter().filter(|drill| {
+            let done = drill.outcome.as_ref();
+            done.is_ok_and(|done| done.judged.verdict.is_proven())
+        });
+        output.object(&Summary {
+            message_type: "summary",
+            at,
+            copies: drills.len(),
+            proven: proven.count(),
+            receipt,
+            sent_to: sent,
+            complete,
+        })?;
+        Ok(Exit::of(complete).after(context.cancel.is_cancelled()))
+    }
+
+    /// The copies that are to be attacked.
+    fn chosen<'l>(&self, looked: &'l Looked) -> Result<Vec<&'l CopyStore>> {
+        let all = &looked.copies.stores;
+        let Some(name) = &self.copy else {
+            return Ok(all.iter().collect());
+        };
+        match all.iter().find(|copy| copy.name == *name) {
+            Some(copy) => Ok(vec![copy]),
+            None => Err(Error::NoSuchCopy {
+                name: name.clone(),
+                known: all.iter().map(|copy| copy.name.clone()).collect(),
+            }),
+        }
+    }
+}
+
+fn configured<'c>(config: &'c Config, name: &str) -> Option<&'c BackupCopy> {
+    let mut copies = config.copies.iter();
+    copies.find(|copy| copy.name.as_str() == name)
+}
+
+/// Whose credential it was: the key that the configuration names, and what the place says of it.
+fn principal(copy: Option<&BackupCopy>, done: &Drilled) -> Option<String> {
+    let account = copy.and_then(|copy| copy.s3.account.as_ref());
+    match (account, &done.principal) {
+        (Some(account), Some(owner)) => Some(format!("key {} of {owner}", account.access_key)),
+        (Some(account), None) => Some(format!("key {}", account.access_key)),
+        (None, told) => told.clone(),
+    }
+}
+
+/// Whether nothing is left to be seen to: it was asked, and where it claims a lock that was proven.
+fn is_good(drill: &CopyDrill, claims_lock: bool) -> bool {
+    drill.outcome.as_ref().is_ok_and(|done| {
+        done.judged.is_certain && (done.judged.verdict.is_proven() || !claims_lock)
+    })
+}
+
+/// What this machine remembers of the repository; nothing where nobody knows which one it is.
+fn memory(looked: &Looked, state: &StateFolder) -> Option<RepositoryState> {
+    match &looked.session {
+        Ok(session) => Some(state.repository(session.id())),
+        Err(_) => state.remembered(&looked.copies.stores),
+    }
+}
+
+/// Signs and keeps what came of it; where that cannot be done, that is told, and the answers stand.
+fn keep(
+    looked: &Looked,
+    state: &StateFolder,
+    host: &str,
+    at: Timestamp,
+    stores: &[&CopyStore],
+    drills: &[CopyDrill],
+    output: &Output,
+) -> Option<Id> {
+    let Some(memory) = memory(looked, state) else {
+        let text = "It is not known of which repository these are the copies: nothing is kept as \
+                    evidence";
+        output.warn(text, Some("give the password, or run strongroom status first"));
+        return None;
+    };
+    let client = state.client_key();
+    let kept =
+        client.and_then(|client| attack::keep(&memory, &client, host, at, stores, drills));
+    match kept {
+        Ok(kept) => kept.map(|kept| kept.receipt),
+        Err(error) => {
+            let text = format!("The answers are not kept as evidence: {}", chain(&error));
+            output.warn(&visible(&text), error.hint().as_deref());
+            None
+        }
+    }
+}
+
+/// Sends the statement, and what earlier drills left, to the vaults that there are; tells to which.
+fn deliver(looked: &Looked, state: &StateFolder, context: &Context) -> Vec<String> {
+    let vaults: &Vaults = &looked.vaults;
+    let (Some(memory), Ok(Some(client))) = (memory(looked, state), state.find_client_key()) else {
+        return Vec::new();
+    };
+    let mut sent = Vec::new();
+    for met in vaults.present() {
+        let store = looked.copies.stores.iter().find(|copy| copy.name == met.copy);
+        let Some(store) = store else {
+            continue;
+        };
+        let key = client.public();
+        let send = |drill: &_| met.client.send_drill(&key, drill);
+        let left = match attack::deliver(&memory, store, send, &context.cancel) {
+            Ok(delivery) => {
+                if delivery.left == 0 && delivery.refused == 0 {
+                    sent.push(met.copy.clone());
+                    continue;
+                }
+                let reason = delivery.failure.map(|failure| failure.reason);
+                reason.unwrap_or_else(|| "it is refused for good, or was interrupted".to_owned())
+            }
+            Err(error) => chain(&error),
+        };
+        let text = format!("{}: the statement is not in the log of its vault: {left}", met.copy);
+        let hint = "the next drill sends it again";
+        context.output.warn(&visible(&text), Some(hint));
+    }
+    sent
+}
+
+/// Tells what came of a copy: a table, and the answer below it.
+fn tell(drill: &CopyDrill, copy: Option<&BackupCopy>, output: &Output) -> Result<()> {
+    let lock = copy.and_then(|copy| copy.lock).map(|lock| lock.spoken());
+    let done = match &drill.outcome {
+        Ok(done) => done,
+        Err(failure) => {
+            let text = format!("{} could not be attacked: {}", drill.name, failure.reason);
+            output.warn(&visible(&text), failure.hint.as_deref());
+            return output.object(&Failed {
+                message_type: "copy",
+                copy: &drill.name,
+                store: &drill.store,
+                lock,
+                failure: &failure.reason,
+            });
+        }
+    };
+    let mut table = Table::headed(&["attempt", "expected", "seen", "verdict"]);
+    for one in &done.tried {
+        let mark = one.mark();
+        table.row([
+            one.attempt.word().into(),
+            one.attempt.expected(done.place).into(),
+            one.seen().into(),
+            Cell::styled(mark.word(), style(mark)),
+        ]);
+    }
+    let by = done.principal.as_deref().unwrap_or("whoever it is");
+    let mut text = format!("{}, as {}\n{table}", drill.name, visible(by));
+    for note in &done.notes {
+        text.push_str(&format!("{}\n", visible(note)));
+    }
+    text.push_str(&format!("{}\n\n", answer(drill, done)));
+    output.data(&text)?;
+    output.object(&Message {
+        message_type: "copy",
+        copy: &drill.name,
+        store: &drill.store,
+        lock,
+        place: done.place,
+        principal: done.principal.as_deref(),
+        verdict: done.judged.verdict,
+        reason: &done.judged.reason,
+        certain: done.judged.is_certain,
+        attempts: done.tried.iter().map(Row::of(done.place)).collect(),
+        notes: &done.notes,
+    })
+}
+
+/// The answer, in one line.
+fn answer(drill: &CopyDrill, done: &Drilled) -> String {
+    let word = match done.judged.verdict {
+        Verdict::Destroyable => "not proven",
+        verdict => verdict.spoken(),
+    };
+    visible(&format!("{}: {word}: {}", drill.name, done.judged.reason))
+}
+
+const fn style(mark: Mark) -> anstyle::Style {
+    match mark {
+        Mark::Withstood => GOOD,
+        Mark::Fell => BAD,
+        Mark::Open | Mark::NotTried => DOUBTFUL,
+    }
+}
+
+#[derive(Serialize)]
+struct Message<'a> {
+    message_type: &'static str,
+    copy: &'a str,
+    store: &'a str,
+    lock: Option<String>,
+    place: PlaceKind,
+    principal: Option<&'a str>,
+    verdict: Verdict,
+    reason: &'a str,
+    certain: bool,
+    attempts: Vec<Row<'a>>,
+    notes: &'a [String],
+}
+
+#[derive(Serialize)]
+struct Row<'a> {
+    attempt: Attempt,
+    expected: &'static str,
+    #[serde(flatten)]
+    said: &'a Said,
+    #[serde(flatten)]
+    left: &'a Left,
+    verdict: Mark,
+}
+
+impl<'a> Row<'a> {
+    fn of(place: PlaceKind) -> impl Fn(&'a Tried) -> Self {
+        move |one| Self {
+            attempt: one.attempt,
+            expected: one.attempt.expected(place),
+            said: &one.said,
+            left: &one.left,
+            verdict: one.mark(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Failed<'a> {
+    message_type: &'static str,
+    copy: &'a str,
+    store: &'a str,
+    lock: Option<String>,
+    failure: &'a str,
+}
+
+#[derive(Serialize)]
+struct Summary {
+    message_type: &'static str,
+    at: Timestamp,
+    copies: usize,
+    proven: usize,
+    receipt: Option<Id>,
+    sent_to: Vec<String>,
+    complete: bool,
+}

@@ -1,0 +1,159 @@
+//! The drill that tries to destroy every copy, with the very credential that backups use.
+//!
+//! Each store carries the attempts out on canaries of its own; here they are begun, judged, signed,
+//! kept and sent. Nothing of a repository is read or written but the files whose locks are looked
+//! at, and no restic lock is taken: canaries are in no listing.
+//!
+//! What can go wrong: a copy that cannot be asked (so: it has failed, by name, and what was proven
+//! of it before stays and grows old), a drill that is killed (so: canaries stay, and the next one
+//! sweeps them), and a state folder that cannot be written (so: the answer is told, and not kept).
+//!
+//! Life of a drill: begun on all copies at once → each is judged → what is certain becomes evidence
+//! → all of it is signed by the client's key and kept in `drills/` → sent to the vaults among the
+//! copies, whose logs tell of it from then on; what could not be sent is sent by the next drill.
+
+mod delivery;
+mod record;
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use strongroom_model::attack::{Judged, PlaceKind, Tried, judge};
+use strongroom_model::{FileName, FileType};
+use strongroom_store::{Attacked, Error as StoreError, Store};
+
+use crate::session::{Cancel, CopyFailure, CopyFailureKind, CopyStore};
+
+pub use delivery::{DrillDelivery, deliver};
+pub use record::{Kept, keep};
+
+/// At the locks of how many files of each type it is looked.
+const FILES_OF_A_TYPE: usize = 4;
+
+/// What came of the drill of one copy.
+#[derive(Debug, Clone)]
+pub struct CopyDrill {
+    /// The copy.
+    pub name: String,
+    /// Its address, without secrets.
+    pub store: String,
+    /// What was seen, or why nothing could be tried.
+    pub outcome: Result<Drilled, CopyFailure>,
+}
+
+/// What was seen of a copy.
+#[derive(Debug, Clone)]
+pub struct Drilled {
+    /// What kind of place it is.
+    pub place: PlaceKind,
+    /// Whose credential it was, as far as that could be told.
+    pub principal: Option<String>,
+    /// Every attempt.
+    pub tried: Vec<Tried>,
+    /// The answer.
+    pub judged: Judged,
+    /// What else was seen, for people.
+    pub notes: Vec<String>,
+}
+
+/// Attacks copies, all at once. `believed` names those whose vaults have shown in this contact that
+/// their logs go on.
+pub fn attack(
+    copies: &[&CopyStore],
+    believed: &BTreeSet<String>,
+    cancel: &Cancel,
+) -> Vec<CopyDrill> {
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = copies
+            .iter()
+            .map(|copy| {
+                let is_believed = believed.contains(&copy.name);
+                (copy, scope.spawn(move || attack_one(copy, is_believed, cancel)))
+            })
+            .collect();
+        let drills = threads.into_iter().map(|(copy, thread)| CopyDrill {
+            name: copy.name.clone(),
+            store: copy.store.location().to_owned(),
+            outcome: thread
+                .join()
+                .unwrap_or_else(|_| Err(failed("the thread that attacked it died"))),
+        });
+        drills.collect()
+    })
+}
+
+fn attack_one(
+    copy: &CopyStore,
+    is_believed: bool,
+    cancel: &Cancel,
+) -> Result<Drilled, CopyFailure> {
+    let store = copy.store.as_ref();
+    let of_store = |error: &StoreError| match error {
+        StoreError::NotFound { name, .. } if *name == FileName::CONFIG => CopyFailure {
+            reason: "there is no repository".to_owned(),
+            hint: Some("strongroom init makes one".to_owned()),
+            kind: CopyFailureKind::NoRepository,
+        },
+        error => CopyFailure::of_store(error),
+    };
+    let attacks = store
+        .attacks()
+        .ok_or_else(|| failed("its kind of place cannot be attacked"))?;
+    // Where it is no repository that is attacked, the answer would say nothing of one.
+    store.size(FileName::CONFIG).map_err(|error| of_store(&error))?;
+    let files = files_of(store).map_err(|error| of_store(&error))?;
+    if cancel.is_cancelled() {
+        return Err(failed("the drill was interrupted"));
+    }
+    let attacked = attacks.attack(&files).map_err(|error| of_store(&error))?;
+    Ok(judged(attacked, is_believed))
+}
+
+/// Judges what was seen.
+fn judged(attacked: Attacked, is_believed: bool) -> Drilled {
+    let Attacked {
+        place,
+        principal,
+        until,
+        keeps,
+        tried,
+        notes,
+    } = attacked;
+    let until = until.and_then(|until| Timestamp::try_from(until).ok());
+    Drilled {
+        judged: judge(place, &tried, until, is_believed && keeps),
+        place,
+        principal,
+        tried,
+        notes,
+    }
+}
+
+/// Some files of the repository, of each type spread over its listing; of a place that locks
+/// nothing none.
+fn files_of(store: &dyn Store) -> strongroom_store::Result<Vec<FileName>> {
+    if store.locks().is_none() {
+        return Ok(Vec::new());
+    }
+    let mut files = vec![FileName::CONFIG];
+    for kind in FileType::SYNCED {
+        let mut entries = store.list(kind)?;
+        entries.sort_unstable();
+        // Names are hashes, so that those at even distances are as good as drawn.
+        let step = entries.len().div_ceil(FILES_OF_A_TYPE).max(1);
+        let some = entries.iter().step_by(step);
+        files.extend(some.map(|entry| FileName::new(kind, entry.id)));
+    }
+    Ok(files)
+}
+
+fn failed(reason: &str) -> CopyFailure {
+    CopyFailure {
+        reason: reason.to_owned(),
+        hint: None,
+        kind: CopyFailureKind::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests;

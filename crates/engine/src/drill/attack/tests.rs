@@ -1,0 +1,192 @@
+//! Drills of stores that answer as they are told, kept and sent.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use strongroom_model::attack::{Attempt, Left, Said, Verdict};
+use strongroom_store::{Attacks, LocalStore, PatientStore, Result as StoreResult};
+use strongroom_testkit::FaultyStore;
+
+use super::*;
+use crate::receipts::ClientKey;
+use crate::state::{RepositoryState, StateFolder};
+
+struct World {
+    folder: tempfile::TempDir,
+    state: RepositoryState,
+    client: ClientKey,
+}
+
+impl World {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateFolder::new(folder.path().join("state"));
+        Self {
+            client: state.client_key().unwrap(),
+            state: state.repository(strongroom_model::Id::of(b"repository")),
+            folder,
+        }
+    }
+
+    /// A repository in a folder, with faults in front.
+    fn copy(&self, name: &str) -> (CopyStore, Arc<FaultyStore<LocalStore>>) {
+        let store = LocalStore::new(self.folder.path().join(name));
+        store.create().unwrap();
+        store.save(FileName::CONFIG, b"config").unwrap();
+        let store = Arc::new(FaultyStore::new(store));
+        let copy = CopyStore {
+            name: name.to_owned(),
+            store: store.clone(),
+            is_local: true,
+        };
+        (copy, store)
+    }
+
+    fn keep(&self, at: i64, copies: &[&CopyStore], drills: &[CopyDrill]) -> Option<Kept> {
+        let at = Timestamp::from_second(at).unwrap();
+        keep(&self.state, &self.client, "h", at, copies, drills).unwrap()
+    }
+}
+
+fn drill(copies: &[&CopyStore]) -> Vec<CopyDrill> {
+    attack(copies, &BTreeSet::new(), &Cancel::default())
+}
+
+fn verdict(drill: &CopyDrill) -> Verdict {
+    drill.outcome.as_ref().unwrap().judged.verdict
+}
+
+#[test]
+fn a_folder_is_told_to_be_destroyable_and_that_becomes_evidence() {
+    let world = World::new();
+    let (copy, _) = world.copy("one");
+    let drills = drill(&[&copy]);
+    assert_eq!(verdict(&drills[0]), Verdict::Destroyable);
+    let done = drills[0].outcome.as_ref().unwrap();
+    let root = "destroyable by whoever is root here";
+    assert!(done.judged.reason.starts_with(root));
+
+    let kept = world.keep(1_800_000_000, &[&copy], &drills).unwrap();
+    let evidence = world.state.evidence(&copy).attack.unwrap();
+    assert_eq!(evidence.verdict, Verdict::Destroyable);
+    assert_eq!(evidence.receipt, Some(kept.receipt));
+    // What is kept was signed by the client's key.
+    let signed = world.state.drills(10).pop().unwrap();
+    let client = &world.client;
+    let verified = signed
+        .verify_by(client.id(), |message, signature| {
+            client.holds(&client.id(), message, signature)
+        })
+        .unwrap();
+    assert_eq!(verified.id, kept.receipt);
+    assert_eq!(verified.statement.copies[0].copy, "one");
+}
+
+#[test]
+fn a_folder_that_may_hang_is_attacked_through_its_patience() {
+    let world = World::new();
+    let (copy, _) = world.copy("one");
+    let inner = LocalStore::new(world.folder.path().join("one"));
+    let pulse = inner.pulse();
+    let limit = strongroom_store::patient::HANG_LIMIT;
+    let patient = CopyStore {
+        store: Arc::new(PatientStore::new(Arc::new(inner), pulse, limit)),
+        ..copy
+    };
+    assert_eq!(verdict(&drill(&[&patient])[0]), Verdict::Destroyable);
+}
+
+#[test]
+fn a_copy_that_cannot_be_asked_keeps_what_was_shown_of_it_before() {
+    let world = World::new();
+    let ((one, _), (two, faults)) = (world.copy("one"), world.copy("two"));
+    let first = drill(&[&one, &two]);
+    world.keep(1_800_000_000, &[&one, &two], &first);
+    let before = world.state.evidence(&two).attack;
+    faults.set_unreachable(true);
+    let second = drill(&[&one, &two]);
+    assert!(second[1].outcome.is_err(), "{second:?}");
+    world.keep(1_800_100_000, &[&one, &two], &second);
+    assert_eq!(world.state.evidence(&two).attack, before);
+    let one = world.state.evidence(&one).attack.unwrap();
+    assert_eq!(one.at.as_second(), 1_800_100_000);
+}
+
+#[test]
+fn where_no_repository_is_nothing_is_attacked_and_nothing_kept() {
+    let world = World::new();
+    let copy = CopyStore {
+        name: "none".to_owned(),
+        store: Arc::new(LocalStore::new(world.folder.path().join("none"))),
+        is_local: true,
+    };
+    let drills = drill(&[&copy]);
+    let failure = drills[0].outcome.as_ref().unwrap_err();
+    assert_eq!(failure.kind, CopyFailureKind::NoRepository);
+    assert_eq!(world.keep(1_800_000_000, &[&copy], &drills), None);
+}
+
+/// A place whose answer a test has written.
+#[derive(Debug)]
+struct Told(Attacked);
+
+impl Attacks for Told {
+    fn attack(&self, _: &[FileName]) -> StoreResult<Attacked> {
+        Ok(self.0.clone())
+    }
+}
+
+#[test]
+fn an_answer_that_is_not_certain_is_signed_and_is_no_evidence() {
+    let world = World::new();
+    let (copy, _) = world.copy("one");
+    let mut attacked = Attacked::new(PlaceKind::Vault);
+    attacked.keeps = true;
+    let away = Said::Failed("503".to_owned());
+    attacked.tried = vec![Tried::new(Attempt::Delete, away, Left::Whole)];
+    let told = Told(attacked);
+    let done = judged(told.attack(&[]).unwrap(), true);
+    assert!(!done.judged.is_certain);
+    let drills = [CopyDrill {
+        name: copy.name.clone(),
+        store: "rest:https://vault.example/".to_owned(),
+        outcome: Ok(done),
+    }];
+    assert!(world.keep(1_800_000_000, &[&copy], &drills).is_some());
+    assert_eq!(world.state.evidence(&copy).attack, None);
+}
+
+#[test]
+fn statements_are_sent_in_their_order_and_once() {
+    let world = World::new();
+    let (copy, _) = world.copy("one");
+    let mut receipts = Vec::new();
+    for number in 0..3 {
+        let drills = drill(&[&copy]);
+        let kept = world.keep(1_800_000_000 + number, &[&copy], &drills);
+        receipts.push(kept.unwrap().receipt);
+    }
+    let came = RefCell::new(Vec::new());
+    let is_away = AtomicBool::new(true);
+    let send = |drill: &strongroom_model::attack::SignedDrill| {
+        if is_away.load(Ordering::Relaxed) && came.borrow().len() == 1 {
+            return Err(StoreError::Unreachable {
+                location: "https://vault/".to_owned(),
+                reason: "away".to_owned(),
+            });
+        }
+        came.borrow_mut().push(drill.id());
+        Ok(())
+    };
+    let cancel = Cancel::default();
+    let delivery = deliver(&world.state, &copy, send, &cancel).unwrap();
+    assert_eq!((delivery.taken, delivery.left), (1, 2));
+    assert!(delivery.failure.unwrap().reason.contains("away"));
+    is_away.store(false, Ordering::Relaxed);
+    let delivery = deliver(&world.state, &copy, send, &cancel).unwrap();
+    assert_eq!((delivery.taken, delivery.left), (2, 0));
+    assert_eq!(*came.borrow(), receipts);
+    let delivery = deliver(&world.state, &copy, send, &cancel).unwrap();
+    assert_eq!(delivery.taken, 0);
+}

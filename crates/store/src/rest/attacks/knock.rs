@@ -1,0 +1,129 @@
+//! One request as an intruder writes it: any method, any path, and nothing that is understood on
+//! the way.
+
+use strongroom_model::attack::Said;
+use ureq::http::{HeaderValue, Request, header};
+
+use crate::attacks::in_one_line;
+use crate::rest::client::Client;
+use crate::rest::retry::Fault;
+use crate::{Error, Result};
+
+/// A request that is made up.
+#[derive(Clone, Debug)]
+pub(super) struct Knock<'a> {
+    method: &'static str,
+    url: String,
+    body: &'a [u8],
+    header: Option<(&'static str, String)>,
+    /// Whether the password goes as that of whoever administers.
+    is_bearer: bool,
+}
+
+impl<'a> Knock<'a> {
+    pub(super) fn new(method: &'static str, url: &str) -> Self {
+        Self {
+            method,
+            url: url.to_owned(),
+            body: b"",
+            header: None,
+            is_bearer: false,
+        }
+    }
+
+    /// With these bytes.
+    pub(super) fn with(mut self, body: &'a [u8]) -> Self {
+        self.body = body;
+        self
+    }
+
+    /// With a header.
+    pub(super) fn saying(mut self, name: &'static str, value: &str) -> Self {
+        self.header = Some((name, value.to_owned()));
+        self
+    }
+
+    /// With the password as bearer token.
+    pub(super) fn as_bearer(mut self) -> Self {
+        self.is_bearer = true;
+        self
+    }
+}
+
+impl Client {
+    /// Sends it with our credentials; tells the status of the answer.
+    pub(super) fn knock(&self, knock: &Knock<'_>) -> Result<u16, Fault> {
+        let action = "withstand an attack";
+        let mut request = Request::builder().method(knock.method).uri(knock.url.as_str());
+        if let Some(value) = self.authorization() {
+            let bearer = knock.is_bearer.then(|| bearer(value)).flatten();
+            let value = bearer.as_ref().map_or(value, |bearer| bearer.as_str());
+            if let Ok(mut value) = HeaderValue::from_str(value) {
+                value.set_sensitive(true);
+                request = request.header(header::AUTHORIZATION, value);
+            }
+        }
+        if let Some((name, value)) = &knock.header {
+            request = request.header(*name, value.as_str());
+        }
+        let request = request
+            .body(knock.body)
+            .map_err(|error| self.wrong(action, &error.to_string()))?;
+        let request = self
+            .agent()
+            .configure_request(request)
+            .allow_non_standard_methods(true)
+            .build();
+        let response = self.sent(self.agent().run(request), action)?;
+        let status = response.status().as_u16();
+        self.drain(response);
+        Ok(status)
+    }
+}
+
+/// The password of a `Basic` header, as a `Bearer` one.
+fn bearer(value: &str) -> Option<zeroize::Zeroizing<String>> {
+    let pair = value.strip_prefix("Basic ")?;
+    let pair = data_encoding::BASE64.decode(pair.as_bytes()).ok()?;
+    let pair = zeroize::Zeroizing::new(String::from_utf8(pair).ok()?);
+    let (_, password) = pair.split_once(':')?;
+    Some(zeroize::Zeroizing::new(format!("Bearer {password}")))
+}
+
+/// What an answer says, whoever gave it.
+pub(super) fn said_of(sent: Result<u16>) -> Result<Said> {
+    Ok(match sent {
+        Ok(200..=299) => Said::Done,
+        Ok(status @ (408 | 429)) => Said::Failed(status.to_string()),
+        // A redirect is followed by nobody here, and does nothing.
+        Ok(status @ (300..=499 | 501)) => Said::Refused(status.to_string()),
+        Ok(status) => Said::Failed(status.to_string()),
+        Err(error @ Error::Cancelled { .. }) => return Err(error),
+        Err(error) => Said::Failed(in_one_line(&error.to_string())),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_password_goes_as_bearer_and_never_shows() {
+        let value = format!("Basic {}", data_encoding::BASE64.encode(b"any:srt-a-b:c"));
+        assert_eq!(*bearer(&value).unwrap(), "Bearer srt-a-b:c");
+        assert_eq!(bearer("Bearer x"), None);
+        assert_eq!(bearer("Basic !"), None);
+    }
+
+    #[test]
+    fn what_is_no_yes_and_no_answer_is_a_refusal() {
+        let said = |status| said_of(Ok(status)).unwrap();
+        assert_eq!(said(204), Said::Done);
+        for status in [301, 400, 401, 403, 404, 405, 501] {
+            assert!(matches!(said(status), Said::Refused(_)), "{status}");
+        }
+        for status in [408, 429, 500, 503] {
+            assert!(matches!(said(status), Said::Failed(_)), "{status}");
+        }
+    }
+}

@@ -1,0 +1,397 @@
+//! Canaries: put, attacked, looked at.
+
+use std::collections::BTreeSet;
+use std::error::Error as StdError;
+use std::io;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use aws_sdk_s3::error::ProvideErrorMetadata;
+use aws_sdk_s3::primitives::{ByteStream, DateTime};
+use aws_sdk_s3::types::ObjectLockMode;
+use strongroom_model::attack::{Attempt, Left, PlaceKind, Said, Tried};
+use tokio::time::timeout;
+
+use crate::attacks::{CANARY_BYTES, MOST_CANARIES, in_one_line, random_name};
+use crate::s3::client::Bucket;
+use crate::s3::fault::{Failure, fault, status};
+use crate::s3::lock::{in_words, shown};
+use crate::s3::store::NO_VERSION;
+use crate::s3::sum::Sum;
+use crate::{Error, Result, ShownLock};
+
+/// A file that is there to be attacked.
+#[derive(Clone, Debug)]
+pub(super) struct Canary {
+    pub(super) key: String,
+    /// `None` where the bucket keeps none.
+    pub(super) version: Option<String>,
+    /// What was seen of its lock when it was put.
+    pub(super) lock: ShownLock,
+    bytes: Vec<u8>,
+}
+
+/// The canaries of one bucket.
+pub(super) struct Canaries<'b> {
+    pub(super) bucket: &'b Arc<Bucket>,
+    /// The bucket that they lie in: that of the copy, or a probe.
+    pub(super) name: String,
+    folder: String,
+    /// Until when they are locked; `None` where backups lock nothing.
+    until: Option<SystemTime>,
+    /// The one that is attacked next, as long as it stands.
+    current: Option<Canary>,
+    /// Those that stood when they were looked at last, by key.
+    standing: Vec<Canary>,
+    /// The keys of all that were put.
+    keys: BTreeSet<String>,
+}
+
+impl<'b> Canaries<'b> {
+    pub(super) fn new(
+        bucket: &'b Arc<Bucket>,
+        name: &str,
+        folder: String,
+        until: Option<SystemTime>,
+    ) -> Self {
+        Self {
+            bucket,
+            name: name.to_owned(),
+            folder,
+            until,
+            current: None,
+            standing: Vec::new(),
+            keys: BTreeSet::new(),
+        }
+    }
+
+    /// Puts a canary that nothing locks, and deletes it by its version.
+    pub(super) fn control(&mut self) -> Result<Tried> {
+        let attempt = Attempt::DeleteUnlocked;
+        let canary = match self.put(None)? {
+            Ok(canary) => canary,
+            Err(Said::Refused(reason)) => {
+                return Err(Error::Denied {
+                    location: self.bucket.location.clone(),
+                    action: "take a canary".to_owned(),
+                    reason,
+                });
+            }
+            Err(said) => return Ok(Tried::new(attempt, said, Left::Nothing)),
+        };
+        let bypassing = match canary.lock {
+            ShownLock::NotShown => false,
+            // The bucket locks by itself, and whoever may bypass that may delete.
+            ShownLock::Governance { .. } => true,
+            ShownLock::Compliance { .. } => {
+                let reason = "the bucket locks by itself whatever is put there";
+                return Ok(Tried::not(attempt, reason));
+            }
+        };
+        let said = self.delete(&canary, bypassing)?;
+        let left = self.left(&canary)?;
+        self.standing.retain(|other| other.key != canary.key);
+        Ok(Tried::new(attempt, said, left))
+    }
+
+    /// Puts the first canary as a backup puts a file; where that is not taken, without a lock, so
+    /// that there is something to attack.
+    pub(super) fn put_first(&mut self) -> Result<Tried> {
+        let attempt = Attempt::Put;
+        let canary = match self.put(self.until)? {
+            Ok(canary) => canary,
+            Err(said @ Said::Refused(_)) if self.until.is_some() => {
+                self.until = None;
+                self.current = self.put(None)?.ok();
+                let left = Left::Weaker("nothing is taken under a lock".to_owned());
+                return Ok(Tried::new(attempt, said, left));
+            }
+            Err(said) => return Ok(Tried::new(attempt, said, Left::Nothing)),
+        };
+        let left = match (canary.lock, self.until) {
+            (lock @ ShownLock::Compliance { .. }, Some(until)) if lock.holds(until) => {
+                self.left(&canary)?
+            }
+            // A default of the bucket's, which backups did not ask for.
+            (ShownLock::Compliance { .. }, None) => self.left(&canary)?,
+            (lock, _) => Left::Weaker(in_words(lock)),
+        };
+        self.current = Some(canary);
+        Ok(Tried::new(attempt, Said::Done, left))
+    }
+
+    /// Tries one thing on a canary that stands, and looks at what is left.
+    pub(super) fn attempt(&mut self, attempt: Attempt) -> Result<Tried> {
+        let canary = match self.current.take() {
+            Some(canary) => canary,
+            None => match self.put(self.until)? {
+                Ok(canary) => canary,
+                Err(Said::Refused(reason) | Said::Failed(reason) | Said::NotTried(reason)) => {
+                    let reason = format!("no further canary could be put: {reason}");
+                    return Ok(Tried::not(attempt, reason));
+                }
+                Err(Said::Done) => return Ok(Tried::not(attempt, "no canary could be put")),
+            },
+        };
+        if let Some(reason) = pointless(attempt, &canary) {
+            self.current = Some(canary);
+            return Ok(Tried::not(attempt, reason));
+        }
+        let said = self.ask(attempt, &canary)?;
+        let mut left = self.left(&canary)?;
+        if matches!(left, Left::Weaker(_)) {
+            // A lock that gave way is as good as none where one request more ends it.
+            self.delete(&canary, true)?;
+            if self.left(&canary)? == Left::Lost {
+                left = Left::Lost;
+            }
+        }
+        if left == Left::Whole {
+            self.current = Some(canary);
+        } else {
+            self.standing.retain(|other| other.key != canary.key);
+        }
+        Ok(match said {
+            // A verb that this server does not know well enough to refuse it.
+            Said::Failed(reason)
+                if left == Left::Whole && !attempt.is_needed(PlaceKind::Bucket) =>
+            {
+                Tried::not(attempt, reason)
+            }
+            said => Tried::new(attempt, said, left),
+        })
+    }
+
+    /// Reads all canaries again that stood; tells what is left of the first that does not any more.
+    pub(super) fn left_at_the_end(&self) -> Result<Option<Left>> {
+        for canary in &self.standing {
+            let left = self.left(canary)?;
+            if left != Left::Whole {
+                return Ok(Some(left));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Puts a canary, locked until then, and sees its lock; or what was said instead.
+    pub(super) fn put(&mut self, until: Option<SystemTime>) -> Result<Result<Canary, Said>> {
+        if self.keys.len() >= MOST_CANARIES {
+            let reason = "as many canaries were put as a drill may put".to_owned();
+            return Ok(Err(Said::NotTried(reason)));
+        }
+        let name = random_name().ok_or_else(|| Error::Io {
+            location: self.bucket.location.clone(),
+            action: "name a canary".to_owned(),
+            source: io::Error::other("the system gives no random bytes"),
+        })?;
+        let key = format!("{}{name}", self.folder);
+        let mut bytes = format!("strongroom drill: a canary, {name}\n").into_bytes();
+        bytes.truncate(CANARY_BYTES);
+        let request = self.bucket.client.put_object();
+        let request = request
+            .bucket(&self.name)
+            .key(&key)
+            .content_md5(Sum::of(&bytes).header())
+            .set_object_lock_mode(until.map(|_| ObjectLockMode::Compliance))
+            .set_object_lock_retain_until_date(until.map(DateTime::from))
+            .body(ByteStream::from(bytes.clone()));
+        self.keys.insert(key.clone());
+        let stored = match self.bucket.answer(request.send()) {
+            Ok(stored) => stored,
+            Err(error) => return Ok(Err(self.said_of(&error)?)),
+        };
+        let version = stored.version_id.filter(|version| version != NO_VERSION);
+        let mut canary = Canary {
+            key,
+            version,
+            lock: ShownLock::NotShown,
+            bytes,
+        };
+        match self.lock_of(&canary)? {
+            Ok(lock) => canary.lock = lock,
+            Err(said) => return Ok(Err(said)),
+        }
+        self.standing.push(canary.clone());
+        Ok(Ok(canary))
+    }
+
+    /// What is left of a canary: its bytes by version, and its lock.
+    pub(super) fn left(&self, canary: &Canary) -> Result<Left> {
+        let request = self.bucket.client.get_object();
+        let request = request
+            .bucket(&self.name)
+            .key(&canary.key)
+            .set_version_id(canary.version.clone());
+        let answer = match self.bucket.answer(request.send()) {
+            Ok(answer) => answer,
+            Err(error) if status(&error) == Some(404) => return Ok(Left::Lost),
+            Err(error) => return Ok(unknown(self.said_of(&error)?)),
+        };
+        let patience = self.bucket.timeouts.answer;
+        let reading = async { timeout(patience, read(answer.body)).await };
+        let bytes = match self.bucket.wait_unless_interrupted(reading) {
+            None => {
+                return Err(Error::Cancelled {
+                    location: self.bucket.location.clone(),
+                });
+            }
+            Some(Ok(Some(bytes))) => bytes,
+            Some(Ok(None) | Err(_)) => {
+                return Ok(Left::Unknown("its bytes break off".to_owned()));
+            }
+        };
+        if bytes != canary.bytes {
+            return Ok(Left::Lost);
+        }
+        if canary.lock == ShownLock::NotShown {
+            return Ok(Left::Whole);
+        }
+        Ok(match self.lock_of(canary)? {
+            Ok(lock) if is_as_strong(canary.lock, lock) => Left::Whole,
+            Ok(lock) => Left::Weaker(in_words(lock)),
+            Err(said) => unknown(said),
+        })
+    }
+
+    /// What is shown of a canary's lock, or what was said instead.
+    fn lock_of(&self, canary: &Canary) -> Result<Result<ShownLock, Said>> {
+        let request = self.bucket.client.head_object();
+        let request = request
+            .bucket(&self.name)
+            .key(&canary.key)
+            .set_version_id(canary.version.clone());
+        match self.bucket.answer(request.send()) {
+            Ok(told) => Ok(Ok(shown(&told))),
+            Err(error) => Ok(Err(self.said_of(&error)?)),
+        }
+    }
+
+    /// What an answer says.
+    pub(super) fn said<T, E>(&self, answer: Result<T, Box<Failure<E>>>) -> Result<Said>
+    where
+        E: ProvideErrorMetadata + StdError + 'static,
+    {
+        match answer {
+            Ok(_) => Ok(Said::Done),
+            Err(error) => self.said_of(&error),
+        }
+    }
+
+    /// What a failed request says: a refusal, or nothing.
+    fn said_of<E>(&self, error: &Failure<E>) -> Result<Said>
+    where
+        E: ProvideErrorMetadata + StdError + 'static,
+    {
+        let Some(status) = status(error) else {
+            return match fault(self.bucket.location.clone(), "answer", error) {
+                error @ Error::Cancelled { .. } => Err(error),
+                error => Ok(Said::Failed(in_one_line(&error.to_string()))),
+            };
+        };
+        let code = error.code().unwrap_or_default();
+        let reason = in_one_line(format!("{status} {code}").trim_end());
+        Ok(match status {
+            // Its answer makes no sense; what it has done is seen.
+            200..=299 => Said::Done,
+            408 | 429 => Said::Failed(reason),
+            400..=499 | 501 => Said::Refused(reason),
+            _ => Said::Failed(reason),
+        })
+    }
+}
+
+/// Why an attempt makes no sense on a canary.
+fn pointless(attempt: Attempt, canary: &Canary) -> Option<&'static str> {
+    let has_no_lock = canary.lock == ShownLock::NotShown;
+    let has_no_version = canary.version.is_none();
+    match attempt {
+        Attempt::Shorten
+        | Attempt::ShortenBypassing
+        | Attempt::ChangeMode
+        | Attempt::ChangeModeBypassing
+        | Attempt::RemoveLock
+        | Attempt::RemoveLegalHold
+            if has_no_lock =>
+        {
+            Some("the canary has no lock")
+        }
+        Attempt::DeleteVersion
+        | Attempt::DeleteVersionBypassing
+        | Attempt::MultiDeleteBypassing
+            if has_no_version =>
+        {
+            Some("the bucket keeps no versions")
+        }
+        _ => None,
+    }
+}
+
+/// Whether a lock is no weaker than it was.
+fn is_as_strong(before: ShownLock, now: ShownLock) -> bool {
+    match (before, now) {
+        (ShownLock::NotShown, _) => true,
+        (ShownLock::Compliance { until }, now) => now.holds(until),
+        (
+            ShownLock::Governance { until: before },
+            ShownLock::Governance { until } | ShownLock::Compliance { until },
+        ) => until >= before,
+        (ShownLock::Governance { .. }, ShownLock::NotShown) => false,
+    }
+}
+
+/// That nothing was told, and why.
+fn unknown(said: Said) -> Left {
+    match said {
+        Said::Refused(reason) | Said::Failed(reason) | Said::NotTried(reason) => {
+            Left::Unknown(reason)
+        }
+        Said::Done => Left::Unknown("its answer makes no sense".to_owned()),
+    }
+}
+
+/// All bytes of a body, but no more than a canary has and one; `None` where it breaks off.
+async fn read(mut body: ByteStream) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    while bytes.len() <= CANARY_BYTES {
+        match body.try_next().await {
+            Ok(Some(chunk)) => {
+                let room = (CANARY_BYTES + 1).saturating_sub(bytes.len());
+                bytes.extend(chunk.iter().take(room));
+            }
+            Ok(None) => return Some(bytes),
+            Err(_) => return None,
+        }
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_lock_is_weaker_where_its_date_is_earlier_or_its_mode_can_be_bypassed() {
+        let compliance = |until| ShownLock::Compliance { until: at(until) };
+        let governance = |until| ShownLock::Governance { until: at(until) };
+        for (before, now, expected) in [
+            (compliance(5), compliance(5), true),
+            (compliance(5), compliance(6), true),
+            (compliance(5), compliance(4), false),
+            (compliance(5), governance(9), false),
+            (compliance(5), ShownLock::NotShown, false),
+            (governance(5), governance(5), true),
+            (governance(5), compliance(5), true),
+            (governance(5), governance(4), false),
+            (governance(5), ShownLock::NotShown, false),
+            (ShownLock::NotShown, ShownLock::NotShown, true),
+        ] {
+            assert_eq!(is_as_strong(before, now), expected, "{before:?} {now:?}");
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! What acts on a whole bucket, tried on one that is made for it beside the real one, by the same
+//! account; and what a real one is set to, looked at only.
+//!
+//! The probe has Object Lock and one canary in it. Where it may not be made, none of this is tried.
+
+use std::time::SystemTime;
+
+use aws_sdk_s3::types::{
+    BucketLifecycleConfiguration, BucketLocationConstraint, BucketVersioningStatus,
+    CreateBucketConfiguration, DefaultRetention, ExpirationStatus, LifecycleExpiration,
+    LifecycleRule, LifecycleRuleFilter, NoncurrentVersionExpiration, ObjectLockConfiguration,
+    ObjectLockEnabled, ObjectLockRetentionMode, ObjectLockRule, VersioningConfiguration,
+};
+use strongroom_model::attack::{Attempt, Left, Said, Tried};
+
+use crate::attacks::{in_one_line, random_name};
+use crate::s3::attacks::FOLDER;
+use crate::s3::attacks::canary::{Canaries, Canary};
+use crate::s3::attacks::sweep::stem_of;
+use crate::s3::fault::fault;
+use crate::s3::store::S3Store;
+use crate::{Error, Result};
+
+/// What is tried on a probe, in this order.
+const ON_PROBE: [Attempt; 5] = [
+    Attempt::SuspendVersioning,
+    Attempt::LowerBucketRetention,
+    Attempt::RemovePolicy,
+    Attempt::ChangeLifecycle,
+    Attempt::DeleteBucket,
+];
+
+impl S3Store {
+    /// Makes a probe, attacks it, and takes it away as far as locks allow.
+    pub(super) fn attack_probe(
+        &self,
+        end: SystemTime,
+        notes: &mut Vec<String>,
+    ) -> Result<Vec<Tried>> {
+        let none = |reason: String| -> Result<Vec<Tried>> {
+            let all = ON_PROBE.into_iter();
+            Ok(all.map(|attempt| Tried::not(attempt, &*reason)).collect())
+        };
+        if self.lock().is_none() {
+            return none("the copy has no lock in its configuration".to_owned());
+        }
+        let Some(random) = random_name() else {
+            return none("the system gives no random bytes".to_owned());
+        };
+        let bucket = self.bucket();
+        let name = format!("{}{random}", stem_of(&bucket.name));
+        let mut canaries = Canaries::new(bucket, &name, FOLDER.to_owned(), Some(end));
+        match canaries.make_bucket()? {
+            Said::Done => {}
+            Said::Refused(reason) | Said::Failed(reason) | Said::NotTried(reason) => {
+                return none(format!("this account may make no bucket beside it: {reason}"));
+            }
+        }
+        let tried = match canaries.put(Some(end))? {
+            Ok(canary) => {
+                let mut tried = Vec::new();
+                for attempt in ON_PROBE {
+                    tried.push(canaries.attempt_on_bucket(attempt, &canary)?);
+                }
+                tried
+            }
+            Err(said) => {
+                let said = Tried::new(Attempt::Put, said, Left::Nothing).seen();
+                none(format!("the probe takes no canary: {said}"))?
+            }
+        };
+        if !self.remove_probe(&name)? {
+            notes.push(format!(
+                "the probe bucket {name} stays for as long as its canary is locked; the next drill \
+                 sweeps it"
+            ));
+        }
+        Ok(tried)
+    }
+
+    /// Rules of the real bucket that remove what is not current: what is locked outlives them.
+    pub(super) fn lifecycle(&self) -> Result<Vec<String>> {
+        let bucket = self.bucket();
+        let request = bucket.client.get_bucket_lifecycle_configuration();
+        let told = match bucket.answer(request.bucket(&bucket.name).send()) {
+            Ok(told) => told,
+            Err(error) => {
+                return match fault(bucket.location.clone(), "tell its lifecycle", &error) {
+                    error @ Error::Cancelled { .. } => Err(error),
+                    _ => Ok(Vec::new()),
+                };
+            }
+        };
+        let removing = told.rules().iter().filter(|rule| {
+            *rule.status() == ExpirationStatus::Enabled
+                && (rule.expiration().is_some() || rule.noncurrent_version_expiration().is_some())
+        });
+        let notes = removing.take(10).map(|rule| {
+            let id = in_one_line(rule.id().unwrap_or("without a name"));
+            format!("the lifecycle rule {id:?} of the bucket removes what no lock holds any more")
+        });
+        Ok(notes.collect())
+    }
+}
+
+impl Canaries<'_> {
+    fn make_bucket(&self) -> Result<Said> {
+        let constraint = self.bucket.constraint.as_deref();
+        let configuration = constraint.map(|constraint| {
+            CreateBucketConfiguration::builder()
+                .location_constraint(BucketLocationConstraint::from(constraint))
+                .build()
+        });
+        let request = self.bucket.client.create_bucket();
+        let request = request
+            .bucket(&self.name)
+            .object_lock_enabled_for_bucket(true)
+            .set_create_bucket_configuration(configuration);
+        self.said(self.bucket.answer(request.send()))
+    }
+
+    fn attempt_on_bucket(&self, attempt: Attempt, canary: &Canary) -> Result<Tried> {
+        let said = match attempt {
+            Attempt::SuspendVersioning => self.suspend_versioning()?,
+            Attempt::LowerBucketRetention => self.lower_retention()?,
+            Attempt::RemovePolicy => {
+                let request = self.bucket.client.delete_bucket_policy();
+                let answer = self.bucket.answer(request.bucket(&self.name).send());
+                match self.said(answer)? {
+                    Said::Done => self.delete(canary, true)?,
+                    said => said,
+                }
+            }
+            Attempt::ChangeLifecycle => self.change_lifecycle()?,
+            Attempt::DeleteBucket => {
+                let request = self.bucket.client.delete_bucket();
+                self.said(self.bucket.answer(request.bucket(&self.name).send()))?
+            }
+            _ => Said::NotTried("it is none for a whole bucket".to_owned()),
+        };
+        let mut left = self.left(canary)?;
+        if attempt == Attempt::SuspendVersioning && left == Left::Whole {
+            left = self.versioning_left()?;
+        }
+        Ok(match said {
+            Said::Failed(reason) if left == Left::Whole => Tried::not(attempt, reason),
+            said => Tried::new(attempt, said, left),
+        })
+    }
+
+    fn suspend_versioning(&self) -> Result<Said> {
+        let suspended = VersioningConfiguration::builder()
+            .status(BucketVersioningStatus::Suspended)
+            .build();
+        let request = self.bucket.client.put_bucket_versioning();
+        let request = request
+            .bucket(&self.name)
+            .versioning_configuration(suspended);
+        self.said(self.bucket.answer(request.send()))
+    }
+
+    /// Whether the bucket still keeps versions.
+    fn versioning_left(&self) -> Result<Left> {
+        let request = self.bucket.client.get_bucket_versioning();
+        let answer = self.bucket.answer(request.bucket(&self.name).send());
+        Ok(match answer {
+            Ok(told) if told.status() == Some(&BucketVersioningStatus::Enabled) => Left::Whole,
+            Ok(_) => Left::Weaker("its versioning is suspended".to_owned()),
+            Err(error) => match self.said::<(), _>(Err(error))? {
+                Said::Refused(reason) | Said::Failed(reason) | Said::NotTried(reason) => {
+                    Left::Unknown(reason)
+                }
+                Said::Done => Left::Unknown("its answer makes no sense".to_owned()),
+            },
+        })
+    }
+
+    /// Sets a default retention, and ends it.
+    fn lower_retention(&self) -> Result<Said> {
+        let retention = DefaultRetention::builder()
+            .mode(ObjectLockRetentionMode::Compliance)
+            .days(1)
+            .build();
+        let rule = ObjectLockRule::builder().default_retention(retention);
+        let enabled = || {
+            ObjectLockConfiguration::builder().object_lock_enabled(ObjectLockEnabled::Enabled)
+        };
+        let mut said = Said::Done;
+        for configuration in [enabled().rule(rule.build()).build(), enabled().build()] {
+            let request = self.bucket.client.put_object_lock_configuration();
+            let request = request
+                .bucket(&self.name)
+                .object_lock_configuration(configuration);
+            said = self.said(self.bucket.answer(request.send()))?;
+        }
+        Ok(said)
+    }
+
+    fn change_lifecycle(&self) -> Result<Said> {
+        let rule = LifecycleRule::builder()
+            .id("drill")
+            .status(ExpirationStatus::Enabled)
+            .filter(LifecycleRuleFilter::builder().prefix("").build())
+            .expiration(LifecycleExpiration::builder().days(1).build())
+            .noncurrent_version_expiration(
+                NoncurrentVersionExpiration::builder()
+                    .noncurrent_days(1)
+                    .build(),
+            )
+            .build();
+        let rules =
+            rule.and_then(|rule| BucketLifecycleConfiguration::builder().rules(rule).build());
+        let rules = match rules {
+            Ok(rules) => rules,
+            Err(error) => return Ok(Said::Failed(in_one_line(&error.to_string()))),
+        };
+        let request = self.bucket.client.put_bucket_lifecycle_configuration();
+        let request = request.bucket(&self.name).lifecycle_configuration(rules);
+        self.said(self.bucket.answer(request.send()))
+    }
+}

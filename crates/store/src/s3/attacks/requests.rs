@@ -1,0 +1,198 @@
+//! What is asked of a canary, attempt by attempt.
+
+use std::time::{Duration, SystemTime};
+
+use aws_sdk_s3::primitives::{ByteStream, DateTime};
+use aws_sdk_s3::types::{
+    Delete, MetadataDirective, ObjectIdentifier, ObjectLockLegalHold, ObjectLockLegalHoldStatus,
+    ObjectLockMode, ObjectLockRetention, ObjectLockRetentionMode,
+};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use strongroom_model::attack::{Attempt, Said};
+
+use crate::attacks::in_one_line;
+use crate::s3::attacks::canary::{Canaries, Canary};
+use crate::{Result, ShownLock};
+
+/// By how much a lock is to be shortened: half of what a canary has.
+const EARLIER: Duration = Duration::from_secs(1800);
+
+/// What an intruder puts in the stead of a file.
+const JUNK: &[u8] = b"junk";
+
+impl Canaries<'_> {
+    /// Tries one thing on a canary, and tells what was said.
+    pub(super) fn ask(&self, attempt: Attempt, canary: &Canary) -> Result<Said> {
+        match attempt {
+            Attempt::Delete => self.hide(canary),
+            Attempt::DeleteVersion => self.delete(canary, false),
+            Attempt::DeleteVersionBypassing => self.delete(canary, true),
+            Attempt::MultiDelete => self.multi_delete(canary, false),
+            Attempt::MultiDeleteBypassing => self.multi_delete(canary, true),
+            Attempt::Overwrite => self.overwrite(canary, JUNK),
+            Attempt::Truncate => self.overwrite(canary, b""),
+            Attempt::CopyOverSelf => self.copy_over(canary),
+            Attempt::Rename => self.rename(canary),
+            Attempt::Shorten => self.shorten(canary, false),
+            Attempt::ShortenBypassing => self.shorten(canary, true),
+            Attempt::ChangeMode => self.change_mode(canary, false),
+            Attempt::ChangeModeBypassing => self.change_mode(canary, true),
+            Attempt::RemoveLock => {
+                let none = ObjectLockRetention::builder().build();
+                self.retain(canary, none, true)
+            }
+            Attempt::RemoveLegalHold => self.release(canary),
+            _ => Ok(Said::NotTried("it is none for a file of a bucket".to_owned())),
+        }
+    }
+
+    /// Deletes without saying which version.
+    fn hide(&self, canary: &Canary) -> Result<Said> {
+        let request = self.bucket.client.delete_object();
+        let request = request.bucket(&self.name).key(&canary.key);
+        self.said(self.bucket.answer(request.send()))
+    }
+
+    /// Deletes the version; where there are none, what lies under the key.
+    pub(super) fn delete(&self, canary: &Canary, bypassing: bool) -> Result<Said> {
+        let request = self.bucket.client.delete_object();
+        let request = request
+            .bucket(&self.name)
+            .key(&canary.key)
+            .set_version_id(canary.version.clone())
+            .set_bypass_governance_retention(bypassing.then_some(true));
+        self.said(self.bucket.answer(request.send()))
+    }
+
+    /// Deletes the version in a list of one. The answer is 200, whatever comes of it: what was
+    /// refused stands in its body.
+    fn multi_delete(&self, canary: &Canary, bypassing: bool) -> Result<Said> {
+        let object = ObjectIdentifier::builder()
+            .key(&canary.key)
+            .set_version_id(canary.version.clone())
+            .build();
+        let list = object.and_then(|object| Delete::builder().objects(object).build());
+        let list = match list {
+            Ok(list) => list,
+            Err(error) => return Ok(Said::Failed(in_one_line(&error.to_string()))),
+        };
+        let request = self.bucket.client.delete_objects();
+        let request = request
+            .bucket(&self.name)
+            .delete(list)
+            .set_bypass_governance_retention(bypassing.then_some(true));
+        let answer = match self.bucket.answer(request.send()) {
+            Ok(answer) => answer,
+            Err(error) => return self.said::<(), _>(Err(error)),
+        };
+        if let Some(error) = answer.errors().first() {
+            let code = error.code().unwrap_or("no code");
+            return Ok(Said::Refused(in_one_line(&format!("200, and {code} in it"))));
+        }
+        let is_named = |key: Option<&str>| key == Some(canary.key.as_str());
+        match answer.deleted().iter().any(|one| is_named(one.key())) {
+            true => Ok(Said::Done),
+            false => Ok(Said::Failed("200, and nothing of the file in it".to_owned())),
+        }
+    }
+
+    fn overwrite(&self, canary: &Canary, bytes: &'static [u8]) -> Result<Said> {
+        let request = self.bucket.client.put_object();
+        let request = request
+            .bucket(&self.name)
+            .key(&canary.key)
+            .body(ByteStream::from_static(bytes));
+        self.said(self.bucket.answer(request.send()))
+    }
+
+    /// Copies the version over its own key, with other metadata and, where it is locked, a lock
+    /// that ends earlier and can be bypassed.
+    fn copy_over(&self, canary: &Canary) -> Result<Said> {
+        let version = canary.version.as_deref();
+        let version = version.map(|version| utf8_percent_encode(version, NON_ALPHANUMERIC));
+        let version = version.map(|version| format!("?versionId={version}"));
+        let source = format!("{}/{}{}", self.name, canary.key, version.unwrap_or_default());
+        let end = end_of(canary).and_then(|end| end.checked_sub(EARLIER));
+        let request = self.bucket.client.copy_object();
+        let request = request
+            .bucket(&self.name)
+            .key(&canary.key)
+            .copy_source(source)
+            .metadata_directive(MetadataDirective::Replace)
+            .metadata("drill", "attack")
+            .set_object_lock_mode(end.map(|_| ObjectLockMode::Governance))
+            .set_object_lock_retain_until_date(end.map(DateTime::from));
+        self.said(self.bucket.answer(request.send()))
+    }
+
+    /// Gives it another name, by the verb that some kinds of buckets have. Others take it for a PUT
+    /// of nothing under that name, which is swept with the canaries.
+    fn rename(&self, canary: &Canary) -> Result<Said> {
+        let request = self.bucket.client.rename_object();
+        let request = request
+            .bucket(&self.name)
+            .key(format!("{}-renamed", canary.key))
+            .rename_source(format!("/{}/{}", self.name, canary.key));
+        self.said(self.bucket.answer(request.send()))
+    }
+
+    fn shorten(&self, canary: &Canary, bypassing: bool) -> Result<Said> {
+        let mode = match canary.lock {
+            ShownLock::Governance { .. } => ObjectLockRetentionMode::Governance,
+            ShownLock::Compliance { .. } | ShownLock::NotShown => {
+                ObjectLockRetentionMode::Compliance
+            }
+        };
+        let earlier = end_of(canary).and_then(|end| end.checked_sub(EARLIER));
+        let retention = ObjectLockRetention::builder()
+            .mode(mode)
+            .set_retain_until_date(earlier.map(DateTime::from))
+            .build();
+        self.retain(canary, retention, bypassing)
+    }
+
+    fn change_mode(&self, canary: &Canary, bypassing: bool) -> Result<Said> {
+        let retention = ObjectLockRetention::builder()
+            .mode(ObjectLockRetentionMode::Governance)
+            .set_retain_until_date(end_of(canary).map(DateTime::from))
+            .build();
+        self.retain(canary, retention, bypassing)
+    }
+
+    fn retain(
+        &self,
+        canary: &Canary,
+        retention: ObjectLockRetention,
+        bypassing: bool,
+    ) -> Result<Said> {
+        let request = self.bucket.client.put_object_retention();
+        let request = request
+            .bucket(&self.name)
+            .key(&canary.key)
+            .set_version_id(canary.version.clone())
+            .retention(retention)
+            .set_bypass_governance_retention(bypassing.then_some(true));
+        self.said(self.bucket.answer(request.send()))
+    }
+
+    fn release(&self, canary: &Canary) -> Result<Said> {
+        let none = ObjectLockLegalHold::builder()
+            .status(ObjectLockLegalHoldStatus::Off)
+            .build();
+        let request = self.bucket.client.put_object_legal_hold();
+        let request = request
+            .bucket(&self.name)
+            .key(&canary.key)
+            .set_version_id(canary.version.clone())
+            .legal_hold(none);
+        self.said(self.bucket.answer(request.send()))
+    }
+}
+
+/// When the lock of a canary ends.
+const fn end_of(canary: &Canary) -> Option<SystemTime> {
+    match canary.lock {
+        ShownLock::Compliance { until } | ShownLock::Governance { until } => Some(until),
+        ShownLock::NotShown => None,
+    }
+}
