@@ -109,12 +109,6 @@ pub enum Error {
         /// What was asked for.
         wanted: String,
     },
-    /// A snapshot that would be removed, and is held.
-    #[error("Snapshot {} is held", .snapshot.short())]
-    HeldSnapshot {
-        /// The snapshot.
-        snapshot: Id,
-    },
     /// Records or holds that this version cannot read.
     #[error("Nothing may be removed: {reason}")]
     NothingRemoved {
@@ -260,10 +254,6 @@ impl Error {
             Self::NoRecord { .. } => {
                 Some("`strongroom sync` tells of the records that it finishes".to_owned())
             }
-            Self::HeldSnapshot { snapshot } => Some(format!(
-                "if it may go after all: strongroom release {}",
-                snapshot.short()
-            )),
             Self::NothingRemoved { .. } => {
                 Some("use the version of strongroom that wrote it".to_owned())
             }

@@ -34,6 +34,21 @@ pub fn load(session: &Session, state: &RepositoryState) -> Result<Holds> {
     }
 }
 
+/// Fails where one of some snapshots is held.
+///
+/// # Errors
+/// [`Error::Held`].
+pub fn check_none(snapshots: &BTreeSet<Id>, holds: &Holds) -> Result<()> {
+    let held = snapshots.iter().find_map(|id| Some((*id, holds.held(*id)?)));
+    match held {
+        None => Ok(()),
+        Some((id, hold)) => Err(Error::Held {
+            id,
+            why: hold.why.clone(),
+        }),
+    }
+}
+
 /// Holds a snapshot: nothing removes it but after [`release`]. A removal that names it does not count
 /// any more.
 ///

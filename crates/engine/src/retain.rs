@@ -21,14 +21,11 @@ mod plan;
 mod removal;
 mod told;
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
-use strongroom_model::{Holds, Id};
 
 use crate::session::Session;
 use crate::state::RepositoryState;
-use crate::{Error, Result};
+use crate::Result;
 
 pub use plan::{Decided, Hosts, Plan, Question, plan};
 pub use removal::{Forgotten, forget};
@@ -52,19 +49,4 @@ pub fn note(
         outcome = outcome.and(noted);
     }
     outcome
-}
-
-/// Fails where one of some snapshots is held.
-///
-/// # Errors
-/// [`Error::Held`].
-pub fn check_held(snapshots: &BTreeSet<Id>, holds: &Holds) -> Result<()> {
-    let held = snapshots.iter().find_map(|id| Some((*id, holds.held(*id)?)));
-    match held {
-        None => Ok(()),
-        Some((id, hold)) => Err(Error::Held {
-            id,
-            why: hold.why.clone(),
-        }),
-    }
 }

@@ -86,7 +86,7 @@ impl Args {
         let found = snapshots::load(context, &opened.session)?;
         let holds = self.holds(context, &mut opened, &found, now)?;
         let named = resolved(&opened, &found, &self.snapshots)?;
-        retain::check_held(&named, &holds)?;
+        holds::check_none(&named, &holds)?;
         let keeps = keeps(&opened);
         let vaults = opened.vaults.arrivals();
         let question = Question {

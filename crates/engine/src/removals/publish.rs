@@ -28,7 +28,7 @@ pub(super) const NO_PLACE_HINT: &str = "nothing: the state folder and the other 
 /// take the record, as a server that knows restic's folders alone, does without.
 ///
 /// # Errors
-/// [`Error::HoldsUnreadable`]; [`Error::HeldSnapshot`]; where it names more files than a record may;
+/// [`Error::HoldsUnreadable`]; [`Error::Held`]; where it names more files than a record may;
 /// where the state folder cannot be written.
 pub fn publish(
     session: &mut Session,
@@ -36,12 +36,7 @@ pub fn publish(
     removal: Removal,
 ) -> Result<Published> {
     let held = holds::load(session, state)?;
-    let mut snapshots = removal.snapshots.iter();
-    if let Some(snapshot) = snapshots.find(|id| held.held(**id).is_some()) {
-        return Err(Error::HeldSnapshot {
-            snapshot: *snapshot,
-        });
-    }
+    holds::check_none(&removal.snapshots, &held)?;
     write(session, state, Record::Removal(removal))
 }
 

@@ -244,7 +244,7 @@ fn somebody_who_names_a_snapshot_has_it_removed_unless_it_is_held() {
     holds::hold(&mut session, &memory, made[0], hold).unwrap();
     let all = holds::load(&session, &memory).unwrap();
     let named: BTreeSet<Id> = [made[0], made[1]].into();
-    let refused = retain::check_held(&named, &all).unwrap_err();
+    let refused = holds::check_none(&named, &all).unwrap_err();
     assert!(matches!(refused, Error::Held { id, .. } if id == made[0]));
     assert!(refused.to_string().ends_with("is held: audit"), "{refused}");
     assert!(refused.hint().unwrap().contains("strongroom release"));

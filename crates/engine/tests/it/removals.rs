@@ -329,7 +329,7 @@ fn a_removal_of_what_is_held_does_not_count_wherever_it_is_held() {
     };
     holds::hold(&mut session, &memory, held, hold).unwrap();
     let refused = publish(&mut session, &memory, world.removal()).unwrap_err();
-    assert!(matches!(refused, Error::HeldSnapshot { snapshot } if snapshot == held));
+    assert!(matches!(refused, Error::Held { id, .. } if id == held));
     world.forge("one", &Record::Removal(world.removal()));
     // Another machine, which has the list from the copies alone, long after.
     let other = StateFolder::new(world.fixture.folder.path().join("other state"));

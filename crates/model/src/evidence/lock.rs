@@ -1,7 +1,7 @@
-//! What is known of the locks of a copy: what its place claims, and what was tried.
+//! What the place of a copy claims of its locks.
 //!
 //! A date that a place shows is a claim of that place. Only an attack that failed, with the very
-//! credential that production uses, is a proof.
+//! credential that production uses, is a proof: [`AttackDrill`](crate::attack::AttackDrill).
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
