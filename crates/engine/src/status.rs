@@ -156,6 +156,8 @@ pub fn gather(
             snapshots: held,
             evidence,
             lock_proven: None,
+            credential: look.holder.credential,
+            accounts: look.holder.accounts.clone(),
             in_production: vault.and_then(|vault| vault.in_production.clone()),
             alarm: vault.and_then(|vault| vault.alarm.clone()),
         };

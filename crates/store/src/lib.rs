@@ -7,6 +7,7 @@
 pub mod bodies;
 pub mod error;
 mod exact;
+mod holder;
 mod limits;
 pub mod local;
 pub mod locks;
@@ -20,6 +21,7 @@ pub mod versions;
 
 pub use bodies::{Bodies, BodyKey, Named, Staged};
 pub use error::{Error, Result, is_remote};
+pub use holder::Holder;
 pub use limits::raise_file_limit;
 pub use local::{LocalBodies, LocalStore};
 pub use locks::{Locks, ShownLock};

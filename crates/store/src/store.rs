@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use strongroom_model::{FileEntry, FileName, FileType, Id};
 
-use crate::{Locks, PatientStore, Result, Versions};
+use crate::{Holder, Locks, PatientStore, Result, Versions};
 
 /// Bytes that outlive whoever asks for them to be stored, so that nobody has to wait for a place
 /// that hangs while it has them.
@@ -48,6 +48,12 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// [`Store::locks`], that of folders and REST servers cannot.
     fn versions(&self) -> Option<&dyn Versions> {
         None
+    }
+
+    /// In whose hand this place is, as far as it tells when it is asked; a folder and a REST server
+    /// tell nothing.
+    fn holder(&self) -> Holder {
+        Holder::default()
     }
 
     /// What this place has and another that is put in its stead has not, as a new disk under the old
@@ -203,6 +209,10 @@ impl<S: Store + ?Sized> Store for Arc<S> {
 
     fn versions(&self) -> Option<&dyn Versions> {
         (**self).versions()
+    }
+
+    fn holder(&self) -> Holder {
+        (**self).holder()
     }
 
     fn identity(&self) -> Result<Option<Id>> {

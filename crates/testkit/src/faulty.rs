@@ -12,7 +12,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use strongroom_model::{FileEntry, FileName, FileType, Id};
-use strongroom_store::{Error, Locks, Result, Store, Versions};
+use strongroom_store::{Error, Holder, Locks, Result, Store, Versions};
 
 pub use crate::faulty::bodies::FaultyBodies;
 use crate::faulty::rules::flip_bit;
@@ -123,6 +123,10 @@ impl<S: Store> Store for FaultyStore<S> {
 
     fn versions(&self) -> Option<&dyn Versions> {
         self.inner.versions()
+    }
+
+    fn holder(&self) -> Holder {
+        self.inner.holder()
     }
 
     fn identity(&self) -> Result<Option<Id>> {

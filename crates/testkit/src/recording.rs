@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use strongroom_model::{FileEntry, FileName, FileType, Id};
-use strongroom_store::{Locks, Result, Store, Versions};
+use strongroom_store::{Holder, Locks, Result, Store, Versions};
 
 use crate::faulty::Op;
 
@@ -159,6 +159,10 @@ impl<S: Store> Store for RecordingStore<S> {
 
     fn versions(&self) -> Option<&dyn Versions> {
         self.inner.versions()
+    }
+
+    fn holder(&self) -> Holder {
+        self.inner.holder()
     }
 
     /// Not written down: it moves nothing, and belongs to each listing.

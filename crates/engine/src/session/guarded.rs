@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use strongroom_model::{FileEntry, FileName, FileType, Id};
-use strongroom_store::{Error, Locks, Result, SharedBytes, Store, Versions};
+use strongroom_store::{Error, Holder, Locks, Result, SharedBytes, Store, Versions};
 
 use crate::session::locks::{Held, Standing};
 
@@ -58,6 +58,10 @@ impl Store for GuardedStore {
 
     fn versions(&self) -> Option<&dyn Versions> {
         self.inner.versions()
+    }
+
+    fn holder(&self) -> Holder {
+        self.inner.holder()
     }
 
     fn identity(&self) -> Result<Option<Id>> {

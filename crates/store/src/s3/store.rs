@@ -35,7 +35,7 @@ use crate::s3::stream::Source;
 use crate::s3::sum::{LARGE_PART_BYTES, Said, Sums, compare};
 use crate::s3::upload::{Stored, Upload};
 use crate::store::{STEP_BYTES, SharedBytes, Store, read_limit_bytes};
-use crate::{Error, FileVersion, Locks, Result, VersionContent, VersionId, Versions};
+use crate::{Error, FileVersion, Holder, Locks, Result, VersionContent, VersionId, Versions};
 
 /// How what is stored is locked.
 #[derive(Clone)]
@@ -255,6 +255,10 @@ impl Store for S3Store {
 
     fn versions(&self) -> Option<&dyn Versions> {
         Some(self)
+    }
+
+    fn holder(&self) -> Holder {
+        self.ask_holder()
     }
 
     /// A bucket has no folders, and is made by whoever rules it: never by this.
