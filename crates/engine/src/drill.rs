@@ -1,0 +1,3 @@
+//! Drills: rehearsals of what must work on the day it is needed.
+
+pub mod restore;
