@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    backup, completions, dump, init, key, log, ls, man, restore, snapshots, status, sync, trial,
-    unlock, vault, verify,
+    backup, blast_radius, completions, drill, dump, init, key, log, ls, man, restore, snapshots,
+    status, sync, trial, unlock, vault, verify,
 };
 use crate::context::Context;
 use crate::error::Result;
@@ -63,6 +63,8 @@ pub(crate) enum Command {
     Snapshots(snapshots::Args),
     Ls(ls::Args),
     Dump(dump::Args),
+    Drill(drill::Args),
+    BlastRadius(blast_radius::Args),
     Key(key::Args),
     Unlock(unlock::Args),
     Log(log::Args),
@@ -85,6 +87,8 @@ impl Command {
             Self::Snapshots(args) => args.run(context),
             Self::Ls(args) => args.run(context),
             Self::Dump(args) => args.run(context),
+            Self::Drill(args) => args.run(context),
+            Self::BlastRadius(args) => args.run(context),
             Self::Key(args) => args.run(context),
             Self::Unlock(args) => args.run(context),
             Self::Log(args) => args.run(context),

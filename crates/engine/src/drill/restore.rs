@@ -159,6 +159,12 @@ impl Alone {
         self.session.id()
     }
 
+    /// What tells the place that was opened from another in its stead, where anything does.
+    pub fn place(&self) -> Option<Id> {
+        let (_, ready) = self.session.ready().next()?;
+        ready.listing.place
+    }
+
     /// Notes the locks of this run in the state folder, as [`Session::note_locks_in`].
     pub fn note_locks_in(&mut self, memory: RepositoryState) {
         self.session.note_locks_in(memory);
@@ -217,6 +223,12 @@ impl SourceDrill {
     /// Whether what was restored is what was backed up.
     pub const fn matched(&self) -> bool {
         self.error_count == 0
+    }
+
+    /// Whether nothing was found wrong, by us, by restic or by the source's own check.
+    pub fn is_good(&self) -> bool {
+        let said = [self.restic.agrees(), self.check.passed()];
+        self.matched() && !said.contains(&Some(false))
     }
 
     /// What is remembered of it.

@@ -16,9 +16,9 @@ use std::time::Duration;
 use serde::Serialize;
 use strongroom_model::Id;
 
-use crate::Result;
 use crate::drill::restore::program::{self, Limits};
 use crate::session::{Cancel, Password};
+use crate::{Error, Result};
 
 /// A stock restic, and how it reaches one copy.
 pub struct Restic {
@@ -32,6 +32,8 @@ pub struct Restic {
     pub environment: Vec<(OsString, OsString)>,
     /// Arguments that every call has, without secrets.
     pub arguments: Vec<OsString>,
+    /// The certificate that the server may show, in PEM, where one is pinned.
+    pub certificate: Option<String>,
 }
 
 /// What came of restoring with stock restic.
@@ -137,6 +139,12 @@ impl Restic {
             .arg(snapshot.to_string())
             .arg("--target")
             .arg(target);
+        if let Some(certificate) = &self.certificate {
+            let path = temporary.join("certificate.pem");
+            let written = std::fs::write(&path, certificate);
+            written.map_err(Error::local(format!("write {}", path.display())))?;
+            command.arg("--cacert").arg(path);
+        }
         for path in named.unwrap_or_default() {
             command.arg("--include").arg(pattern(path));
         }
@@ -200,6 +208,7 @@ mod tests {
             password: Password::new(b"hunter2".to_vec()),
             environment: vec![("AWS_SECRET_ACCESS_KEY".into(), "hunter2".into())],
             arguments: vec!["--cacert".into()],
+            certificate: None,
         };
         let shown = format!("{restic:?}");
         assert!(shown.contains("/usr/bin/restic"), "{shown}");
