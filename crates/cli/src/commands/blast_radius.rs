@@ -6,10 +6,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use strongroom_model::Blast;
-use strongroom_model::Name;
 use strongroom_model::blast::{Outcome, svg};
 use strongroom_model::scorecard::Standing;
+use strongroom_model::{Blast, Name};
 
 use crate::commands::status::{Judged, judge};
 use crate::context::Context;
@@ -54,8 +53,8 @@ impl Args {
         let (outcomes, is_all) = blast.outcomes();
         output.data(&render(blast, &outcomes, is_all))?;
         if let Some(path) = &self.svg {
-            write(path, &svg(blast))
-                .map_err(Error::local(format!("write {}", path.display())))?;
+            let written = write(path, &svg(blast));
+            written.map_err(Error::local(format!("write {}", path.display())))?;
             output.say(&visible(&format!("The picture is in {}", path.display())));
         }
         let standing = blast.standing();
