@@ -353,11 +353,15 @@ impl NotDone {
     }
 }
 
-/// Whether an error tells of what lies on a copy, rather than that it was not reached.
+/// Whether an error tells of what lies on a copy, rather than that it was not reached: a disk that
+/// is not mounted looks as if there had never been anything.
 fn is_verdict(error: &strongroom_engine::Error) -> bool {
     use strongroom_engine::Error as Engine;
     use strongroom_repo::Error as Repo;
-    matches!(error, Engine::Repo(error) if !matches!(error, Repo::Store(_)))
+    let Engine::Repo(error) = error else {
+        return false;
+    };
+    !matches!(error, Repo::Store(_) | Repo::NoRepository { .. })
 }
 
 /// What is about to be restored, and what room it takes.
