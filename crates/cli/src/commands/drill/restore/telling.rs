@@ -182,13 +182,14 @@ impl Recovery {
         let time = took(self.measured_seconds);
         match self.seconds {
             Some(seconds) => format!(
-                "To have all of these sources back from {copy}, {all}, would take about {}: {measured} \
-                 took {time} here and now. Another machine, line or day has another rate",
+                "To have all of these sources back from {copy}, {all}, would take about {}: \
+                 {measured} took {time} here and now. Another machine, line or day has another \
+                 rate",
                 took(seconds),
             ),
             None => format!(
-                "How long it would take to have all of these sources back from {copy}, {all}, is not \
-                 told by {measured} in {time}: that is too little to go by"
+                "How long it would take to have all of these sources back from {copy}, {all}, is \
+                 not told by {measured} in {time}: that is too little to go by"
             ),
         }
     }
