@@ -472,7 +472,8 @@ impl Rehearsal<'_> {
             .collect();
         differences.extend(compared.differences);
         if differences.is_empty() {
-            let complaint = |fault: String| format!("{version} restored the same, and says: {fault}");
+            let complaint =
+                |fault: String| format!("{version} restored the same, and says: {fault}");
             notes.extend(fault.map(complaint));
             let files = back.verified.map_or(compared.files, |counts| counts.files);
             return Ok(ByRestic::Same {
