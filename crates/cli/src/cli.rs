@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    backup, completions, dump, forget, hold, init, key, lock, log, ls, man, prune, recover, release,
-    restore, snapshots, status, sync, trial, unlock, vault, verify,
+    backup, blast_radius, completions, drill, dump, forget, hold, init, key, lock, log, ls, man,
+    prune, recover, release, restore, snapshots, status, sync, trial, unlock, vault, verify,
 };
 use crate::context::Context;
 use crate::error::Result;
@@ -68,6 +68,8 @@ pub(crate) enum Command {
     Ls(ls::Args),
     Dump(dump::Args),
     Prune(prune::Args),
+    Drill(drill::Args),
+    BlastRadius(blast_radius::Args),
     Key(key::Args),
     Lock(lock::Args),
     Unlock(unlock::Args),
@@ -96,6 +98,8 @@ impl Command {
             Self::Ls(args) => args.run(context),
             Self::Dump(args) => args.run(context),
             Self::Prune(args) => args.run(context),
+            Self::Drill(args) => args.run(context),
+            Self::BlastRadius(args) => args.run(context),
             Self::Key(args) => args.run(context),
             Self::Lock(args) => args.run(context),
             Self::Unlock(args) => args.run(context),

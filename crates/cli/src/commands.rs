@@ -1,7 +1,9 @@
 //! The commands: each with its arguments, its manual and what it does.
 
 pub(crate) mod backup;
+pub(crate) mod blast_radius;
 pub(crate) mod completions;
+pub(crate) mod drill;
 pub(crate) mod dump;
 pub(crate) mod forget;
 pub(crate) mod hold;

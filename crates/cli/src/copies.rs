@@ -86,18 +86,7 @@ pub(crate) fn prepare(
 /// environment.
 fn bucket(copy: &BackupCopy, address: &S3Address, context: &Context) -> Result<S3Options> {
     let region = copy.s3.region.as_deref().or(address.region());
-    let credentials = match &copy.s3.account {
-        None => None,
-        Some(account) => Some(S3Credentials {
-            access_key: account.access_key.clone(),
-            secret_key: match &account.secret_key {
-                SecretKey::Text(secret) => secret.clone(),
-                SecretKey::File(path) => {
-                    password::secret_from_file(path, "the secret key", &context.output)?
-                }
-            },
-        }),
-    };
+    let credentials = credentials(copy, context)?;
     Ok(S3Options {
         prefix: address.prefix().to_owned(),
         region: region.map(str::to_owned),
@@ -113,6 +102,23 @@ fn bucket(copy: &BackupCopy, address: &S3Address, context: &Context) -> Result<S
         cancelled: context.cancel.flag(),
         ..S3Options::new(address.bucket())
     })
+}
+
+/// The account that the configuration names for a bucket; `None` leaves it to the environment.
+pub(crate) fn credentials(copy: &BackupCopy, context: &Context) -> Result<Option<S3Credentials>> {
+    let Some(account) = &copy.s3.account else {
+        return Ok(None);
+    };
+    let secret_key = match &account.secret_key {
+        SecretKey::Text(secret) => secret.clone(),
+        SecretKey::File(path) => {
+            password::secret_from_file(path, "the secret key", &context.output)?
+        }
+    };
+    Ok(Some(S3Credentials {
+        access_key: account.access_key.clone(),
+        secret_key,
+    }))
 }
 
 /// The keys of those that must have cosigned the log of a copy's vault.
@@ -178,7 +184,8 @@ fn end_old_uploads(copy: &CopyStore, before: SystemTime) {
     }
 }
 
-fn url_with_credentials(address: &RestAddress) -> url::Url {
+/// The URL of a REST server with what opens it: not for logs.
+pub(crate) fn url_with_credentials(address: &RestAddress) -> url::Url {
     let mut url = address.url().clone();
     if let Some((user, password)) = address.credentials() {
         // Both fail only for URLs that have no host, which an address has.

@@ -145,6 +145,14 @@ pub enum Error {
         /// The folder.
         path: String,
     },
+    /// What would be restored has no room where it is to go.
+    #[error("There is no room in {}: {reason}", .path.display())]
+    NoRoom {
+        /// The folder.
+        path: std::path::PathBuf,
+        /// What is needed and what is free, in words.
+        reason: String,
+    },
     /// A receipt or a record of the state folder that cannot be used.
     #[error(transparent)]
     Record(#[from] strongroom_model::Error),
@@ -276,6 +284,10 @@ impl Error {
             Self::TargetNotEmpty { .. } => {
                 Some("choose an empty folder, or say --overwrite".to_owned())
             }
+            Self::NoRoom { .. } => Some(
+                "say where there is more: --into FOLDER; or take a part of the files: --share 10%"
+                    .to_owned(),
+            ),
             Self::NoPath { snapshot, .. } => Some(format!(
                 "`strongroom ls {}` lists its paths",
                 snapshot.short()

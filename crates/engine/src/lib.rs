@@ -1,10 +1,11 @@
-//! The work: backup, sync, verify, restore, recover.
+//! The work: backup, sync, verify, restore, forget, prune, recover, drills.
 //!
 //! **Architecture invariant:** a copy that fails or falls behind never stops the others, and no
 //! copy ever holds a snapshot that needs a file which it lacks.
 
 pub mod backup;
 pub mod blobs;
+pub mod drill;
 pub mod error;
 mod fanout;
 pub mod filesystem;

@@ -16,7 +16,8 @@ mod files;
 mod folder;
 mod large;
 mod links;
-mod locking;
+pub(crate) mod locking;
+pub(crate) mod part;
 pub mod report;
 mod selection;
 mod verify;
@@ -36,7 +37,8 @@ use crate::restore::files::WindowLimits;
 use crate::restore::folder::{FolderBatch, OpenFolder};
 use crate::restore::large::ZeroChunk;
 use crate::restore::links::Links;
-use crate::restore::report::{RestoreReport, Tally};
+use crate::restore::part::Part;
+use crate::restore::report::{Counts, RestoreReport, Tally};
 use crate::restore::selection::Selection;
 use crate::restore::worker::{TASKS_PER_THREAD, Task, Worker};
 use crate::session::{Cancel, Environment, Session, chain};
@@ -141,37 +143,121 @@ fn run(
 ) -> Result<RestoreReport> {
     let set = ReadSet::load(session, id, &environment.cancel)?;
     let snapshot = set.snapshot(id)?;
+    let pass = Pass {
+        set: &set,
+        id,
+        snapshot: &snapshot,
+        selection,
+        threads: threads(options, set.is_local()),
+        cancel: &environment.cancel,
+        progress,
+    };
     let root = open_target(target, options.overwrite)?;
-    strongroom_store::raise_file_limit();
     let tally = Tally::default();
-    let threads = threads(options, set.is_local());
-    let start = |phase: &str, is_verify| {
-        begin(progress, phase, &snapshot, &options.include);
+    pass.write(&root, &tally)?;
+    let restored = tally.counts();
+    if options.verify {
+        pass.start("reading back", true, &root, &tally)?;
+    }
+    Ok(tally.into_report(id, restored, &set, options.verify))
+}
+
+/// What passes over a snapshot: to write it, or to compare it with what lies there.
+#[derive(Debug)]
+pub(crate) struct Pass<'a> {
+    set: &'a ReadSet<'a>,
+    id: Id,
+    snapshot: &'a Snapshot,
+    selection: Selection,
+    threads: usize,
+    cancel: &'a Cancel,
+    progress: &'a Progress,
+}
+
+impl<'a> Pass<'a> {
+    /// Over some files of a snapshot, or over all of them.
+    pub(crate) fn over(
+        set: &'a ReadSet<'a>,
+        (id, snapshot): (Id, &'a Snapshot),
+        part: Option<Part>,
+        options: &RestoreOptions,
+        cancel: &'a Cancel,
+        progress: &'a Progress,
+    ) -> Self {
+        Self {
+            set,
+            id,
+            snapshot,
+            selection: Selection::of_part(part),
+            threads: threads(options, set.is_local()),
+            cancel,
+            progress,
+        }
+    }
+
+    /// Restores into a folder that does not exist.
+    ///
+    /// # Errors
+    /// As [`restore`].
+    pub(crate) fn restore(&self, target: &Path) -> Result<RestoreReport> {
+        let root = open_target(target, false)?;
+        let tally = Tally::default();
+        self.write(&root, &tally)?;
+        let restored = tally.counts();
+        Ok(tally.into_report(self.id, restored, self.set, false))
+    }
+
+    /// Compares the content of the files in a folder with the snapshot, whoever has restored them;
+    /// nothing is written.
+    ///
+    /// # Errors
+    /// As [`restore`].
+    pub(crate) fn read_back(&self, target: &Path) -> Result<RestoreReport> {
+        let root = open_target(target, true)?;
+        let tally = Tally::default();
+        self.start("reading back", true, &root, &tally)?;
+        Ok(tally.into_report(self.id, Counts::default(), self.set, true))
+    }
+
+    fn write(&self, root: &TargetFolder, tally: &Tally) -> Result<()> {
+        strongroom_store::raise_file_limit();
+        self.start("restoring", false, root, tally)?;
+        self.progress.begin("writing to disk", None, None);
+        if let Err(error) = root.sync() {
+            tally.error(b"", chain(&error));
+        }
+        Ok(())
+    }
+
+    fn start(
+        &self,
+        phase: &str,
+        is_verify: bool,
+        root: &TargetFolder,
+        tally: &Tally,
+    ) -> Result<()> {
+        let summary = self.snapshot.summary.as_ref();
+        let summary = summary.filter(|_| self.selection.is_everything());
+        self.progress.begin(
+            phase,
+            summary.map(|summary| summary.total_files_processed),
+            summary.map(|summary| summary.total_bytes_processed),
+        );
         let shared = Restore {
-            set: &set,
-            selection: selection.clone(),
-            pool: Pool::new(threads * TASKS_PER_THREAD, Taken::Last),
-            window: WindowLimits::of(set.is_local()),
+            set: self.set,
+            selection: self.selection.clone(),
+            pool: Pool::new(self.threads * TASKS_PER_THREAD, Taken::Last),
+            window: WindowLimits::of(self.set.is_local()),
             links: Links::default(),
             zeros: ZeroChunk::default(),
-            tally: &tally,
-            progress,
-            cancel: &environment.cancel,
+            tally,
+            progress: self.progress,
+            cancel: self.cancel,
             root: root.clone(),
             is_verify,
         };
-        shared.run(&snapshot, threads)
-    };
-    start("restoring", false)?;
-    progress.begin("writing to disk", None, None);
-    if let Err(error) = root.sync() {
-        tally.error(b"", chain(&error));
+        shared.run(self.snapshot, self.threads)
     }
-    let restored = tally.counts();
-    if options.verify {
-        start("reading back", true)?;
-    }
-    Ok(tally.into_report(id, restored, &set, options.verify))
 }
 
 impl Restore<'_> {
@@ -217,13 +303,4 @@ fn threads(options: &RestoreOptions, is_local: bool) -> usize {
     let memory_bytes = options.memory_bytes.saturating_sub(CACHE_BYTES as u64);
     let fitting = usize::try_from(memory_bytes / THREAD_BYTES).unwrap_or(usize::MAX);
     wanted.min(fitting).max(1)
-}
-
-fn begin(progress: &Progress, phase: &str, snapshot: &Snapshot, include: &[String]) {
-    let summary = snapshot.summary.as_ref().filter(|_| include.is_empty());
-    progress.begin(
-        phase,
-        summary.map(|summary| summary.total_files_processed),
-        summary.map(|summary| summary.total_bytes_processed),
-    );
 }

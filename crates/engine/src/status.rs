@@ -166,6 +166,8 @@ pub fn gather(
             lock_proven,
             locked,
             evidence,
+            credential: look.holder.credential,
+            accounts: look.holder.accounts.clone(),
             in_production: vault.and_then(|vault| vault.in_production.clone()),
             alarm: vault.and_then(|vault| vault.alarm.clone()),
         };

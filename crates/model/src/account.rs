@@ -35,6 +35,12 @@ impl Account {
             _ => same(a, b),
         }
     }
+
+    /// Whose account it is, where it says so: what stands before the last colon.
+    pub fn provider(&self) -> Option<&str> {
+        let (provider, _) = self.0.trim().rsplit_once(':')?;
+        Some(provider)
+    }
 }
 
 impl FromStr for Account {

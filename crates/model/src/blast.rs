@@ -56,13 +56,16 @@ pub struct Exposure {
     pub one_place: BTreeSet<Name>,
     /// What tells the credential with which it is written from others: [`Exposure::credential_of`].
     pub credential: Option<Id>,
-    /// The account that it is in.
-    pub account: Option<Account>,
+    /// The accounts that rule it at its provider, by all names that are known of them.
+    pub accounts: Vec<Account>,
     /// The account in which the vault runs that holds it.
     pub vault_runs_in: Option<Account>,
     /// The host whose administrator rules it. `None` where many customers share one, as at a cloud
     /// provider, where accounts tell more.
     pub host: Option<String>,
+    /// The cloud provider where it is, whose customers have nothing in common but that: two copies
+    /// there count as one where nothing shows that their accounts are two.
+    pub provider: Option<String>,
     /// What a drill has shown of it, within `drill_every`.
     pub withstands: Withstands,
 }
@@ -141,6 +144,12 @@ impl Exposure {
     /// What tells a user and password from others, and shows neither.
     pub fn credential_of(user: &str, password: &str) -> Id {
         Id::of(format!("{user}\0{password}").as_bytes())
+    }
+
+    /// What tells an access key from others by its name, which is all that is asked of it. Of two
+    /// servers that know a key of one name nobody shows that they have different secrets for it.
+    pub fn credential_of_key(access_key: &str) -> Id {
+        Id::of(format!("access key\0{access_key}").as_bytes())
     }
 }
 

@@ -9,12 +9,14 @@
 
 mod by_vault;
 mod damage;
+mod drill;
 mod lock;
 mod place;
 mod readings;
 
 pub use by_vault::{SaidWhole, VaultWord};
 pub use damage::Damage;
+pub use drill::RestoreDrill;
 pub use lock::ClaimedLock;
 pub use place::Rebound;
 pub use readings::{Share, Verifier, Verify};
@@ -65,6 +67,9 @@ pub struct CopyEvidence {
     /// By address the copies that were shown to be this very place, and when.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     one_place: BTreeMap<String, Timestamp>,
+    /// Of each source the last restore that was rehearsed from this copy alone.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    restores: BTreeMap<Name, RestoreDrill>,
     /// What the vault that holds it said of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by_vault: Option<VaultWord>,
@@ -99,21 +104,6 @@ pub struct SeenSnapshot {
     pub time: Timestamp,
 }
 
-/// A rehearsed restore.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RestoreDrill {
-    /// When it began.
-    pub at: Timestamp,
-    /// The source of which a snapshot was restored.
-    pub source: Name,
-    /// How much was restored.
-    pub bytes: u64,
-    /// How long it took.
-    pub seconds: u64,
-    /// Whether what was restored is what was backed up.
-    pub matched: bool,
-}
-
 impl Default for CopyEvidence {
     fn default() -> Self {
         Self {
@@ -127,6 +117,7 @@ impl Default for CopyEvidence {
             listing: None,
             last_whole: BTreeMap::new(),
             one_place: BTreeMap::new(),
+            restores: BTreeMap::new(),
             by_vault: None,
             lock: None,
             attack: None,
@@ -207,10 +198,11 @@ impl CopyEvidence {
         self.last_verify = Some(verify);
     }
 
-    /// Forgets that anything was read, since what lies there now was written anew. Says whether
-    /// anything was. Damage stays known, and the word of a vault.
+    /// Forgets that anything was read or rehearsed, since what lies there now was written anew. Says
+    /// whether anything was read. Damage stays known, and the word of a vault.
     pub fn forget_readings(&mut self) -> bool {
         let was_read = self.was_read();
+        self.restores.clear();
         self.last_verify = None;
         self.all_read = None;
         self.rotation = None;

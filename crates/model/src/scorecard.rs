@@ -4,6 +4,7 @@
 //! refuted, as for a copy that cannot be reached, the answer is *unproven*, which is not a yes.
 //! The rules are pure: everything that has to be looked up comes in as [`Facts`], and the time too.
 
+mod drills;
 mod errors;
 mod exposure;
 mod facts;

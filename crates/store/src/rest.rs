@@ -22,8 +22,10 @@ use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
-use strongroom_model::{FileEntry, FileName, FileType, Id};
+use strongroom_model::{FileEntry, FileName, FileType, Fingerprint, Id};
+use url::Url;
 
 use crate::exact::read_exactly;
 use crate::rest::client::Client;
@@ -61,6 +63,25 @@ impl fmt::Debug for RestStore {
             .field(&self.client.location())
             .finish()
     }
+}
+
+/// The certificate of a server, in PEM, where it is the pinned one: for programs that know of
+/// authorities alone. Each step may take as long as `limit`.
+///
+/// # Errors
+/// [`Error::Address`] where the address cannot be used, [`Error::Unreachable`] where the server does
+/// not answer, or shows another certificate.
+pub fn pinned_certificate(url: &Url, pinned: Fingerprint, limit: Duration) -> Result<String> {
+    let address = options::Address::parse(url)?;
+    let tls = pin::PinnedTls::new(pinned).map_err(|reason| Error::Address {
+        address: address.location.clone(),
+        reason,
+    })?;
+    let fetched = tls.fetch(&address.host, address.port, limit);
+    fetched.map_err(|error| Error::Unreachable {
+        location: address.location,
+        reason: error.to_string(),
+    })
 }
 
 impl RestStore {

@@ -20,6 +20,7 @@ mod commands;
 mod dates;
 mod fault;
 mod files;
+mod holder;
 mod layout;
 mod listing;
 mod lock;

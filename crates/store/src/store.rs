@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use strongroom_model::{FileEntry, FileName, FileType, Id};
 
-use crate::{Attacks, Growing, Locks, PatientStore, Result, Versions};
+use crate::{Attacks, Growing, Holder, Locks, PatientStore, Result, Versions};
 
 /// Bytes that outlive whoever asks for them to be stored, so that nobody has to wait for a place
 /// that hangs while it has them.
@@ -55,6 +55,12 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// this on.
     fn attacks(&self) -> Option<&dyn Attacks> {
         None
+    }
+
+    /// In whose hand this place is, as far as it tells when it is asked; a folder and a REST server
+    /// tell nothing.
+    fn holder(&self) -> Holder {
+        Holder::default()
     }
 
     /// What this place has and another that is put in its stead has not, as a new disk under the old
@@ -234,6 +240,10 @@ impl<S: Store + ?Sized> Store for Arc<S> {
 
     fn attacks(&self) -> Option<&dyn Attacks> {
         (**self).attacks()
+    }
+
+    fn holder(&self) -> Holder {
+        (**self).holder()
     }
 
     fn identity(&self) -> Result<Option<Id>> {

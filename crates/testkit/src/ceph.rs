@@ -91,6 +91,29 @@ impl Ceph {
         account
     }
 
+    /// Makes another key for the account of that name.
+    ///
+    /// # Panics
+    /// Where that fails.
+    pub fn new_key(&self, name: &str) -> CephAccount {
+        let account = CephAccount {
+            access_key: format!("{name}-other-key"),
+            secret_key: format!("{name}-other-secret"),
+        };
+        self.run(
+            "radosgw-admin",
+            &[
+                "key",
+                "create",
+                "--key-type=s3",
+                &format!("--uid={name}"),
+                &format!("--access-key={}", account.access_key),
+                &format!("--secret-key={}", account.secret_key),
+            ],
+        );
+        account
+    }
+
     /// Lets the account of that name have no more than so many bytes.
     ///
     /// # Panics

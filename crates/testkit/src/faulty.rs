@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use strongroom_model::{FileEntry, FileName, FileType, Id};
-use strongroom_store::{Attacks, Error, Locks, Result, Store, Versions};
+use strongroom_store::{Attacks, Error, Holder, Locks, Result, Store, Versions};
 
 pub use crate::faulty::bodies::FaultyBodies;
 use crate::faulty::rules::flip_bit;
@@ -128,6 +128,10 @@ impl<S: Store> Store for FaultyStore<S> {
 
     fn attacks(&self) -> Option<&dyn Attacks> {
         self.inner.attacks()
+    }
+
+    fn holder(&self) -> Holder {
+        self.inner.holder()
     }
 
     fn identity(&self) -> Result<Option<Id>> {

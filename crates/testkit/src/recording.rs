@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use parking_lot::Mutex;
 use strongroom_model::{FileEntry, FileName, FileType, Id};
-use strongroom_store::{Attacks, Locks, Result, Store, Versions};
+use strongroom_store::{Attacks, Holder, Locks, Result, Store, Versions};
 
 use crate::faulty::Op;
 
@@ -164,6 +164,10 @@ impl<S: Store> Store for RecordingStore<S> {
 
     fn attacks(&self) -> Option<&dyn Attacks> {
         self.inner.attacks()
+    }
+
+    fn holder(&self) -> Holder {
+        self.inner.holder()
     }
 
     /// Not written down: it moves nothing, and belongs to each listing.

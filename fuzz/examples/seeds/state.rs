@@ -6,7 +6,7 @@ use anyhow::Result;
 use jiff::Timestamp;
 use strongroom_engine::state::record::{Head, OwnLocks, RemovedKeys, encode};
 use strongroom_engine::state::{GoneFiles, LockDates, OwnLock, SeenFiles};
-use strongroom_model::evidence::RestoreDrill;
+use strongroom_model::evidence::{RestoreDrill, Share};
 use strongroom_model::{FileName, FileType, Id};
 use strongroom_store::{SavedLock, VersionId};
 
@@ -102,6 +102,11 @@ pub(crate) fn seeds(id: Id) -> Result<Vec<Seed>> {
         bytes: u64::MAX,
         seconds: 2,
         matched: true,
+        copy: Some("vault".parse()?),
+        snapshot: Some(id),
+        share: Share::Slice { number: 3, of: 20 },
+        restic: Some(true),
+        check: Some(false),
     };
     let seen = SeenFiles {
         index: [id].into(),

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
-use strongroom_engine::status::gather;
-use strongroom_model::{Id, Scorecard};
+use strongroom_engine::status::{Status, gather};
+use strongroom_model::{Config, Id, Scorecard};
 
-use crate::context::Context;
+use crate::context::{Context, Looked};
 use crate::error::{Error, Result};
 use crate::exit::{Exit, MANUAL};
 use crate::output::visible;
+use crate::vaults::Vaults;
 use crate::{memory, scorecard, state_folder};
 
 /// Hold the plan against evidence: how far from 3-2-1
@@ -38,64 +39,89 @@ use crate::{memory, scorecard, state_folder};
 #[command(verbatim_doc_comment, after_long_help = MANUAL)]
 pub(crate) struct Args {}
 
+/// What was seen of all copies, and what follows from it.
+pub(crate) struct Judged {
+    /// The configuration.
+    pub(crate) config: Config,
+    /// The vaults among the copies.
+    pub(crate) vaults: Vaults,
+    /// What was found.
+    pub(crate) status: Status,
+}
+
 impl Args {
     pub(crate) fn run(self, context: &Context) -> Result<Exit> {
-        let began = (context.environment().clock)();
-        let looked = context.look()?;
+        let Judged {
+            config,
+            vaults,
+            status,
+        } = judge(context)?;
         let output = &context.output;
-        let session = match looked.session {
-            Ok(session) => Some(session),
-            Err(Error::NoPassword) => {
-                output.warn("There is no password: what only it shows is unproven", None);
-                None
-            }
-            Err(error) if matches!(error.exit(), Exit::WrongPassword | Exit::Interrupted) => {
-                return Err(error);
-            }
-            Err(error) => {
-                output.warn(
-                    &format!("The repository is not open: {error}"),
-                    error.hint().as_deref(),
-                );
-                None
-            }
-        };
-        let environment = context.environment();
-        let state = state_folder::choose()?;
-        let stores = &looked.copies.stores;
-        let memory = match &session {
-            Some(session) => Some(state.repository(session.id())),
-            None => state.remembered(stores),
-        };
-        if let Some(memory) = &memory {
-            let now = (environment.clock)();
-            looked.vaults.remember(memory, stores, now);
-            if let Some(session) = &session {
-                memory::sighted(session, memory, began, now);
-            }
-        }
-        let status = gather(
-            &looked.config,
-            stores,
-            session.as_ref(),
-            &state,
-            &environment,
-            &looked.vaults.facts(&looked.config),
-        )?;
         for problem in &status.problems {
             output.warn(&visible(problem), None);
         }
-        looked.vaults.tell_pending(output);
-        output.data(&scorecard::render(&status.scorecard, &looked.config))?;
+        vaults.tell_pending(output);
+        output.data(&scorecard::render(&status.scorecard, &config))?;
         output.object(&Summary {
             message_type: "summary",
             scorecard: &status.scorecard,
             problems: &status.problems,
-            alarms: looked.vaults.alarms(),
-            pending_keys: looked.vaults.pending_keys(),
+            alarms: vaults.alarms(),
+            pending_keys: vaults.pending_keys(),
         })?;
         Ok(Exit::of_plan(status.scorecard.met))
     }
+}
+
+/// Looks at all copies and holds the plan against them; nobody is asked for a password.
+pub(crate) fn judge(context: &Context) -> Result<Judged> {
+    let began = (context.environment().clock)();
+    let Looked {
+        config,
+        copies,
+        session,
+        vaults,
+    } = context.look()?;
+    let output = &context.output;
+    let session = match session {
+        Ok(session) => Some(session),
+        Err(Error::NoPassword) => {
+            output.warn("There is no password: what only it shows is unproven", None);
+            None
+        }
+        Err(error) if matches!(error.exit(), Exit::WrongPassword | Exit::Interrupted) => {
+            return Err(error);
+        }
+        Err(error) => {
+            output.warn(
+                &format!("The repository is not open: {error}"),
+                error.hint().as_deref(),
+            );
+            None
+        }
+    };
+    let environment = context.environment();
+    let state = state_folder::choose()?;
+    let stores = &copies.stores;
+    let memory = match &session {
+        Some(session) => Some(state.repository(session.id())),
+        None => state.remembered(stores),
+    };
+    if let Some(memory) = &memory {
+        let now = (environment.clock)();
+        vaults.remember(memory, stores, now);
+        if let Some(session) = &session {
+            memory::sighted(session, memory, began, now);
+        }
+    }
+    let facts = vaults.facts(&config);
+    let session = session.as_ref();
+    let status = gather(&config, stores, session, &state, &environment, &facts)?;
+    Ok(Judged {
+        config,
+        vaults,
+        status,
+    })
 }
 
 #[derive(Serialize)]

@@ -91,16 +91,23 @@ fn good(config: &Config) -> Facts {
             files: 7,
             bytes: 41_000_000_000,
         });
+        for source in &config.sources {
+            found.evidence.record_restore(RestoreDrill {
+                at: ago_hours(12 * 24),
+                source: source.name.clone(),
+                bytes: 41_000_000_000,
+                seconds: 540,
+                matched: true,
+                copy: Some(copy.name.clone()),
+                snapshot: None,
+                share: Share::All,
+                restic: None,
+                check: None,
+            });
+        }
         found.lock_proven = copy.lock.map(|_| ago_hours(50));
         facts.copies.insert(copy.name.clone(), found);
     }
-    facts.restore_drill = Some(RestoreDrill {
-        at: ago_hours(12 * 24),
-        source: "repos".parse().unwrap(),
-        bytes: 41_000_000_000,
-        seconds: 540,
-        matched: true,
-    });
     facts
 }
 
@@ -154,7 +161,12 @@ fn only_a_plan_that_is_met_ends_with_0_and_what_is_only_unproven_with_3() {
     };
     assert_eq!(exit(&|_| {}), 0);
     // One line is unproven, and none is missed.
-    assert_eq!(exit(&|facts| facts.restore_drill = None), 3);
+    let never_drilled = |copy: &mut CopyFacts| {
+        let verified = copy.evidence.last_verify.clone().unwrap();
+        copy.evidence.forget_readings();
+        copy.evidence.record_verify(verified, []);
+    };
+    assert_eq!(exit(&|facts| vault(facts, &never_drilled)), 3);
     let away = |copy: &mut CopyFacts| {
         copy.unreachable = Some("it does not answer".to_owned());
         copy.evidence.last_whole = copy
@@ -173,7 +185,7 @@ fn only_a_plan_that_is_met_ends_with_0_and_what_is_only_unproven_with_3() {
         1
     );
     let both = |facts: &mut Facts| {
-        facts.restore_drill = None;
+        vault(facts, &never_drilled);
         vault(facts, &|copy| copy.snapshots.clear());
     };
     assert_eq!(exit(&both), 1);

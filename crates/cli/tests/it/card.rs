@@ -7,26 +7,13 @@ use strongroom_testkit::tree::TreeSpec;
 
 use crate::scene::{ALL, Scene, write_noise};
 
-/// Writes the record of a rehearsal, which no command makes yet.
-fn rehearse(scene: &Scene) {
-    let drill = r#"{"version":1,"at":"2100-01-01T00:00:00Z","source":"main","bytes":1,"seconds":1,"matched":true}"#;
-    let card = scene.expect(1, &["--json", "status"]).summary();
-    let drill = drill.replace("2100-01-01T00:00:00Z", card["at"].as_str().unwrap());
-    let folders = fs::read_dir(scene.path("state")).unwrap();
-    for folder in folders.map(|entry| entry.unwrap().path()) {
-        if folder.is_dir() {
-            fs::write(folder.join("restore-drill.json"), &drill).unwrap();
-        }
-    }
-}
-
 #[test]
 fn what_came_after_a_verify_is_not_called_read() {
     let scene = Scene::new();
     TreeSpec::small(1).build(&scene.source().join("tree"));
     scene.begin();
     scene.expect(0, &["--quiet", "verify"]);
-    rehearse(&scene);
+    scene.expect(0, &["--quiet", "drill", "restore"]);
     let errors = |scene: &Scene| {
         let card = scene.expect(1, &["--json", "status"]).summary();
         let unread = card["copies"][0]["unread"]["files"].as_u64();

@@ -8,12 +8,12 @@ use crate::session::{CopyFailureKind, CopyState, Environment, Locks, Session};
 
 /// The locks that are held, and what has to be said of the others.
 #[derive(Debug)]
-pub(super) struct Locking {
+pub(crate) struct Locking {
     locks: Option<Locks>,
-    pub(super) notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
 }
 
-pub(super) fn acquire(session: &mut Session, environment: &Environment) -> Result<Locking> {
+pub(crate) fn acquire(session: &mut Session, environment: &Environment) -> Result<Locking> {
     let before = session.copies.clone();
     let locks = Locks::acquire(session, environment, false);
     let mut notes = Vec::new();
@@ -37,7 +37,7 @@ pub(super) fn acquire(session: &mut Session, environment: &Environment) -> Resul
 }
 
 impl Locking {
-    pub(super) fn release(&mut self) {
+    pub(crate) fn release(&mut self) {
         if let Some(locks) = &mut self.locks {
             locks.release();
         }

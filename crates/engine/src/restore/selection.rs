@@ -10,16 +10,19 @@ use std::path::Path;
 use ignore::Match;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
+use crate::restore::part::Part;
 use crate::{Error, Result};
 
 /// The patterns of a restore.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Selection {
     /// `None` for everything.
     patterns: Option<Gitignore>,
     /// For each pattern, the folders that lead to what it may fit; `None` where one may fit
     /// anywhere.
     anchors: Option<Vec<Vec<u8>>>,
+    /// The files that a rehearsal takes, instead of patterns; `None` for all.
+    part: Option<Part>,
 }
 
 /// What is to be done with a name.
@@ -36,10 +39,7 @@ pub(super) enum Choice {
 impl Selection {
     pub(super) fn new(patterns: &[String]) -> Result<Self> {
         if patterns.is_empty() {
-            return Ok(Self {
-                patterns: None,
-                anchors: None,
-            });
+            return Ok(Self::default());
         }
         let failed = |reason: String| Error::Local {
             action: "select what to restore".to_owned(),
@@ -68,11 +68,27 @@ impl Selection {
                 .filter(|pattern| !pattern.starts_with('!'))
                 .map(|pattern| anchor(pattern))
                 .collect(),
+            part: None,
         })
+    }
+
+    /// These files, and the folders in which they lie; everything where no part is named.
+    pub(super) fn of_part(part: Option<Part>) -> Self {
+        Self {
+            part,
+            ..Self::default()
+        }
     }
 
     /// What to do with a name in a folder.
     pub(super) fn choose(&self, above: Choice, path: &[u8], is_folder: bool) -> Choice {
+        if let Some(part) = &self.part {
+            return match is_folder {
+                true => Choice::Within,
+                false if part.holds(path) => Choice::Wanted,
+                false => Choice::Not,
+            };
+        }
         let Some(patterns) = &self.patterns else {
             return Choice::Wanted;
         };
@@ -87,7 +103,7 @@ impl Selection {
 
     /// Whether everything is wanted, so that nobody has to ask.
     pub(super) fn is_everything(&self) -> bool {
-        self.patterns.is_none()
+        self.patterns.is_none() && self.part.is_none()
     }
 
     /// Whether a pattern may fit something in the folder of this path.
@@ -175,6 +191,21 @@ mod tests {
             Choice::Wanted
         );
         assert_eq!(choose(pattern, Choice::Within, "a", false), Choice::Not);
+    }
+
+    #[test]
+    fn of_a_part_folders_are_made_only_where_a_file_of_it_is() {
+        let part = Part::Named([b"srv/git/a".to_vec()].into());
+        let selection = Selection::of_part(Some(part));
+        let choose = |path: &str, is_folder| {
+            let above = Choice::Within;
+            selection.choose(above, path.as_bytes(), is_folder)
+        };
+        assert_eq!(choose("srv", true), Choice::Within);
+        assert_eq!(choose("srv/git/a", false), Choice::Wanted);
+        assert_eq!(choose("srv/git/b", false), Choice::Not);
+        assert!(!selection.is_everything());
+        assert!(Selection::of_part(None).is_everything());
     }
 
     #[test]

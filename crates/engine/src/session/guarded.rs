@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use strongroom_model::{FileEntry, FileName, FileType, Id};
-use strongroom_store::{Attacks, Error, Locks, Result, SharedBytes, Store, Versions};
+use strongroom_store::{Attacks, Error, Holder, Locks, Result, SharedBytes, Store, Versions};
 
 use crate::session::locks::{Held, Standing};
 
@@ -73,6 +73,10 @@ impl Store for GuardedStore {
 
     fn attacks(&self) -> Option<&dyn Attacks> {
         self.inner.attacks()
+    }
+
+    fn holder(&self) -> Holder {
+        self.inner.holder()
     }
 
     fn identity(&self) -> Result<Option<Id>> {

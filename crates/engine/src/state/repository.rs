@@ -269,17 +269,10 @@ impl RepositoryState {
         self.update(&self.of_copy(copy, "delivered-drills"), change)
     }
 
-    /// The last rehearsed restore.
+    /// The rehearsed restore that an earlier version noted for the repository as a whole; by now each
+    /// copy's evidence has its own.
     pub fn restore_drill(&self) -> Option<RestoreDrill> {
-        self.read_record(&self.drill_path())
-    }
-
-    /// Remembers a rehearsed restore.
-    ///
-    /// # Errors
-    /// Where the file cannot be written.
-    pub fn record_restore_drill(&self, drill: &RestoreDrill) -> Result<()> {
-        self.write_record(&self.lock()?, &self.drill_path(), drill)
+        self.read_record(&self.folder.join("restore-drill.json"))
     }
 
     pub(super) fn remembers(&self, copy: &CopyStore) -> bool {
@@ -370,10 +363,6 @@ impl RepositoryState {
 
     fn removed_keys_path(&self) -> PathBuf {
         self.folder.join("removed-keys.json")
-    }
-
-    fn drill_path(&self) -> PathBuf {
-        self.folder.join("restore-drill.json")
     }
 
     fn lock_dates_path(&self, copy: &CopyStore) -> PathBuf {

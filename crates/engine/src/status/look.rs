@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use strongroom_model::scorecard::Location;
 use strongroom_model::{BackupCopy, CopyEvidence, FileName, Id, StoreAddress};
-use strongroom_store::Store;
+use strongroom_store::{Holder, Store};
 
 use crate::Listing;
 use crate::session::{
@@ -22,6 +22,8 @@ pub(super) struct Look<'a> {
     pub(super) location: Option<Location>,
     /// What the state folder remembers.
     pub(super) evidence: CopyEvidence,
+    /// In whose hand it is, as far as the place tells.
+    pub(super) holder: Holder,
     pub(super) seen: Seen,
 }
 
@@ -70,6 +72,7 @@ pub(super) fn look_at_all<'a>(
                     store: *store,
                     location: None,
                     evidence: CopyEvidence::default(),
+                    holder: Holder::default(),
                     seen: Seen::Failed("the thread that looked at it died".to_owned()),
                 })
             })
@@ -84,6 +87,7 @@ pub(super) fn look_at_session(session: &Session) -> Vec<Look<'_>> {
         store: Some(&found.copy),
         location: None,
         evidence: CopyEvidence::default(),
+        holder: Holder::default(),
         seen: seen_by(session, &found.copy),
     });
     looks.collect()
@@ -115,11 +119,16 @@ fn look_at<'a>(
         let reason = "there is nothing in the folder; is its disk mounted?";
         seen = Seen::Failed(reason.to_owned());
     }
+    let is_there = !matches!(seen, Seen::Failed(_));
+    let holder = store
+        .filter(|_| is_there)
+        .and_then(|store| looking.at(store, |copy| Ok(copy.store.holder())).ok());
     Look {
         name: copy.name.to_string(),
         store,
         location: Some(place::location(&copy.store)),
         evidence,
+        holder: holder.unwrap_or_default(),
         seen,
     }
 }

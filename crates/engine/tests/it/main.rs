@@ -3,6 +3,7 @@
 
 mod backup;
 mod damage;
+mod drill;
 mod estimate;
 mod filesystem;
 mod fixture;

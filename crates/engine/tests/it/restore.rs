@@ -1,6 +1,6 @@
 //! Restores: everything as it was, as stock restic restores it, and nothing outside the target.
 
-mod damage;
+pub(crate) mod damage;
 mod golden;
 mod lying;
 mod requests;

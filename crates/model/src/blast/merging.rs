@@ -1,6 +1,6 @@
 //! Which domains are in truth one, whatever they are called.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::account::Account;
 use crate::blast::{Alias, Domain, Exposure, Production};
@@ -90,7 +90,7 @@ impl Merging {
 
 /// The accounts in which a copy can be destroyed.
 fn accounts(exposure: &Exposure) -> impl Iterator<Item = &Account> {
-    exposure.account.iter().chain(&exposure.vault_runs_in)
+    exposure.accounts.iter().chain(&exposure.vault_runs_in)
 }
 
 /// Why a copy is production's, where it is.
@@ -114,7 +114,24 @@ fn shared(one: &Exposure, other: &Exposure) -> Option<String> {
     if let Some(account) = accounts(one).find(is_theirs) {
         return Some(format!("{a} and {b} are in one account, {account}"));
     }
+    if let Some(provider) = &one.provider
+        && other.provider.as_ref() == Some(provider)
+        && !are_apart(&one.accounts, &other.accounts)
+    {
+        return Some(format!(
+            "{a} and {b} are both at {provider}, and nothing shows that their accounts are two"
+        ));
+    }
     let (host, theirs) = (one.host.as_deref()?, other.host.as_deref()?);
     host.eq_ignore_ascii_case(theirs)
         .then(|| format!("{a} and {b} are on one host, {host}"))
+}
+
+/// Whether names of one kind are known of both, so that they would show it if they were one.
+fn are_apart(one: &[Account], other: &[Account]) -> bool {
+    let kinds = |accounts: &[Account]| -> BTreeSet<String> {
+        let kinds = accounts.iter().filter_map(Account::provider);
+        kinds.map(str::to_ascii_lowercase).collect()
+    };
+    !kinds(one).is_disjoint(&kinds(other))
 }

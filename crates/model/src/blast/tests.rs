@@ -22,9 +22,10 @@ fn copy(copy: &str, domain: &str) -> Exposure {
         is_here: false,
         one_place: BTreeSet::new(),
         credential: Some(Exposure::credential_of(copy, "secret")),
-        account: None,
+        accounts: Vec::new(),
         vault_runs_in: None,
         host: Some(format!("{copy}.example")),
+        provider: None,
         withstands: Withstands::NotShown,
     }
 }
@@ -159,7 +160,7 @@ fn domains_with_one_place_credential_account_or_host_are_one_with_the_reason() {
 
     let (_, told) = merged(|all| {
         all[1].vault_runs_in = account("aws:999999999999");
-        all[2].account = account("999999999999");
+        all[2].accounts = account("999999999999").into_iter().collect();
     });
     let reason = "offsite-account is vault-team: vault and offsite are in one account, \
                   aws:999999999999";
@@ -175,7 +176,7 @@ fn domains_with_one_place_credential_account_or_host_are_one_with_the_reason() {
 fn what_is_one_with_one_is_one_with_all_and_the_first_name_stays() {
     let (blast, told) = merged(|all| {
         all[2].credential = all[1].credential;
-        all[2].account = account("aws:123456789012");
+        all[2].accounts = account("aws:123456789012").into_iter().collect();
     });
     assert!(told.contains("vault-team is production: "), "{told}");
     assert!(told.contains("offsite-account is production: "), "{told}");
@@ -199,6 +200,38 @@ fn what_nobody_knows_is_not_one() {
         }
     });
     assert_eq!((told.as_str(), blast.domains.len()), ("", 3));
+}
+
+#[test]
+fn at_a_provider_whose_hosts_are_everybodys_accounts_tell_domains_apart_and_nothing_else_does() {
+    let at_amazon = |vault: &[&str], offsite: &[&str]| {
+        let (_, told) = merged(|all| {
+            for (copy, accounts) in [(1, vault), (2, offsite)] {
+                let accounts = accounts.iter().map(|account| account.parse().unwrap());
+                all[copy].accounts = accounts.collect();
+                all[copy].host = None;
+                all[copy].provider = Some("Amazon".to_owned());
+            }
+        });
+        told
+    };
+    let unknown = "offsite-account is vault-team: vault and offsite are both at Amazon, and nothing \
+                   shows that their accounts are two";
+    assert_eq!(at_amazon(&[], &[]), unknown);
+    assert_eq!(at_amazon(&["aws-owner:aa"], &[]), unknown);
+    // One is told by its number and the other by its owner's name: they may be one.
+    assert_eq!(
+        at_amazon(&["aws-owner:aa"], &["aws:999999999999"]),
+        unknown
+    );
+    assert_eq!(at_amazon(&["aws-owner:aa"], &["aws-owner:bb"]), "");
+    assert_eq!(
+        at_amazon(
+            &["aws:999999999999", "aws-owner:aa"],
+            &["aws:999999999999", "aws-owner:bb"]
+        ),
+        "offsite-account is vault-team: vault and offsite are in one account, aws:999999999999"
+    );
 }
 
 #[test]

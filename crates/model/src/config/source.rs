@@ -20,6 +20,9 @@ pub struct Source {
     pub kind: SourceKind,
     /// Which of its snapshots stay; `None` means all.
     pub keep: Option<Keep>,
+    /// What a restore drill runs in the folder that it restored, to see whether it is sound;
+    /// started without a shell, and a name without a folder is looked for in `PATH`.
+    pub check: Option<CommandLine>,
 }
 
 /// Where the data of a source comes from.
@@ -47,7 +50,7 @@ pub enum SourceKind {
     },
 }
 
-pub(super) const KEYS: [&str; 10] = [
+pub(super) const KEYS: [&str; 11] = [
     "name",
     "path",
     "paths",
@@ -58,6 +61,7 @@ pub(super) const KEYS: [&str; 10] = [
     "one_file_system",
     "exclude_larger_than",
     "keep",
+    "check",
 ];
 
 const FOLDER_ONLY: [&str; 4] = [
@@ -122,11 +126,36 @@ pub(super) fn read_all(reader: &mut Reader<'_>, top: &Section<'_>) -> Vec<(usize
         }
         let kind = read_kind(reader, &section, name.as_ref());
         let keep = keep::read(reader, &section);
+        let check = read_check(reader, &section);
         if let (Some(name), Some(kind)) = (name, kind) {
-            sources.push((section.line(), Source { name, kind, keep }));
+            let source = Source {
+                name,
+                kind,
+                keep,
+                check,
+            };
+            sources.push((section.line(), source));
         }
     }
     sources
+}
+
+/// Reads the command that tells whether what was restored is sound.
+///
+/// **Security:** it runs in what was restored, which whoever writes in the source has made: so no
+/// program is taken from there.
+fn read_check(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<CommandLine> {
+    let check = section.command(reader, "check")?;
+    let program = check.program();
+    if program.starts_with('/') || !program.contains('/') {
+        return Some(check);
+    }
+    reader.problem(
+        section.line_of(reader, "check")?,
+        "check begins with a program in a folder of what was restored, which nobody vouches for",
+        "write a program that PATH finds, or an absolute path: check = [\"git\", \"fsck\"]",
+    );
+    None
 }
 
 fn read_kind(

@@ -165,6 +165,22 @@ fn the_example_of_the_readme_works_as_it_stands_and_with_its_third_copy() {
 }
 
 #[test]
+fn a_check_is_a_command_of_the_machine_and_none_of_what_was_restored() {
+    let with = |check: &str| {
+        let text = BASE.replace("path = \"/home\"", &format!("path = \"/home\"\n{check}"));
+        parse(&text).map(|mut config| config.sources.remove(0).check)
+    };
+    let check = with("check = [\"git\", \"fsck\"]").unwrap().unwrap();
+    assert_eq!(check.to_string(), "git fsck");
+    let absolute = with("check = [\"/usr/bin/git\", \"fsck\"]").unwrap();
+    assert_eq!(absolute.unwrap().program(), "/usr/bin/git");
+    assert!(with("").unwrap().is_none());
+    for inside in ["./git", "bin/git", "../git"] {
+        assert!(with(&format!("check = [{inside:?}]")).is_err(), "{inside}");
+    }
+}
+
+#[test]
 fn every_other_key_is_read_too() {
     let config = parse(
         r#"

@@ -31,11 +31,12 @@ pub enum Verifier {
     Vault,
 }
 
-/// How much of a copy a verify read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// How much of a copy a verify read, or of a snapshot a drill restored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Share {
     /// Every stored byte.
+    #[default]
     All,
     /// The `number`-th of `of` parts, counted from 1; the parts together are everything.
     Slice {

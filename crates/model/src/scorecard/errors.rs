@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
-use crate::ago::{ago, lasting};
+use crate::ago::ago;
 use crate::byte_size::ByteSize;
 use crate::config::Config;
 use crate::evidence::{Damage, VaultWord, Verifier};
@@ -12,7 +12,7 @@ use crate::scorecard::facts::Facts;
 use crate::scorecard::rows::within;
 use crate::scorecard::standing::{Finding, Standing};
 use crate::scorecard::subject::Subject;
-use crate::scorecard::{Line, LineKind};
+use crate::scorecard::{Line, LineKind, drills};
 
 /// How many damaged files a reason names.
 const NAMED: usize = 3;
@@ -144,20 +144,9 @@ pub(super) fn line(
             ));
         }
     }
-    let rehearse = "nothing yet: restore drills are not built in this version; until then try \
-                    strongroom restore latest TARGET --verify";
-    match &facts.restore_drill {
-        Some(drill) if !drill.matched => wrong.push((
-            format!("the restore drill {} did not match", ago(now, drill.at)),
-            "strongroom verify --decode".to_owned(),
-        )),
-        Some(drill) if within(now, drill.at, plan.drill_every) => {}
-        Some(drill) => open.push((
-            format!("last restore drill {}", ago(now, drill.at)),
-            rehearse.to_owned(),
-        )),
-        None => open.push(("no restore drill yet".to_owned(), rehearse.to_owned())),
-    }
+    let rehearsed = drills::rehearsed(config, facts, subjects, now);
+    wrong.extend(rehearsed.wrong);
+    open.extend(rehearsed.due);
     let met = match (wrong.is_empty(), open.is_empty()) {
         (false, _) => Standing::Missed,
         (true, false) => Standing::Unproven,
@@ -165,17 +154,12 @@ pub(super) fn line(
     };
     let found: Vec<(String, String)> = wrong.into_iter().chain(open).collect();
     let reasons: Vec<&str> = found.iter().map(|(reason, _)| reason.as_str()).collect();
-    let reason = match (&facts.restore_drill, met) {
+    let reason = match (rehearsed.spoken, met) {
         (Some(drill), Standing::Met) => format!(
-            "every byte read within {}{}{}; restore drill {}: {} in {}",
+            "every byte read within {}{}{}; {drill}",
             plan.verify_every.spoken(),
             but_for(subjects),
             by_vaults(subjects),
-            ago(now, drill.at),
-            ByteSize::from_bytes(drill.bytes).spoken(),
-            lasting(SignedDuration::from_secs(
-                i64::try_from(drill.seconds).unwrap_or(i64::MAX),
-            )),
         ),
         _ => reasons.join("; "),
     };

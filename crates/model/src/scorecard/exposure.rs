@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::address::StoreAddress;
 use crate::blast::{Blast, Exposure, Production, Withstands};
-use crate::config::Config;
+use crate::config::{BackupCopy, Config};
 use crate::id::Id;
 use crate::plan::Plan;
 use crate::scorecard::facts::Location;
@@ -14,12 +14,12 @@ use crate::scorecard::subject::Subject;
 /// Who destroys what, as far as the facts of the scorecard tell.
 pub(super) fn blast(config: &Config, subjects: &[Subject<'_>], now: Timestamp) -> Blast {
     // Whoever asks a vault where it runs has compared it with production.
-    let accounts = subjects
+    let compared = subjects
         .iter()
         .filter_map(|subject| subject.facts.in_production.clone());
     let production = Production {
         domain: config.production(),
-        accounts: accounts.collect(),
+        accounts: config.runs_in.iter().cloned().chain(compared).collect(),
     };
     let exposures: Vec<Exposure> = subjects
         .iter()
@@ -38,9 +38,12 @@ fn exposure(
         .iter()
         .filter(|other| subject.one_place(other).is_some());
     let is_here = is_local(subject) || twins.clone().any(is_local);
+    let provider = provider(&subject.copy.store);
     let host = match &subject.facts.location {
         // What other copies have in common with this machine is told by `is_here`.
-        Location::Server { host, .. } if !is_here && !host.is_empty() => Some(host.clone()),
+        Location::Server { host, .. } if !is_here && !host.is_empty() && provider.is_none() => {
+            Some(host.clone())
+        }
         Location::Folder { .. } | Location::Server { .. } => None,
     };
     Exposure {
@@ -48,19 +51,28 @@ fn exposure(
         domain: subject.copy.domain.clone(),
         is_here,
         one_place: twins.map(|twin| twin.name().clone()).collect(),
-        credential: credential(&subject.copy.store),
-        account: None,
+        credential: credential(subject),
+        accounts: subject.facts.accounts.clone(),
         vault_runs_in: subject.facts.in_production.clone(),
         host,
-        withstands: match lock_state(subject, plan, now) {
-            LockState::Proven { .. } if binds_everyone(subject) => Withstands::Everyone,
-            LockState::Proven { .. } => Withstands::Production,
-            LockState::None
-            | LockState::Unlocked { .. }
-            | LockState::Claimed { .. }
-            | LockState::Refuted { .. }
-            | LockState::Stale { .. } => Withstands::NotShown,
-        },
+        provider,
+        withstands: withstands(subject, plan, now),
+    }
+}
+
+/// Whom a copy was shown to withstand, by a proof that is young enough.
+///
+/// What was tried is production's credential. A lock in COMPLIANCE, which alone is proven of a bucket,
+/// holds against whoever rules it too; a vault's administrator was not tried.
+fn withstands(subject: &Subject<'_>, plan: &Plan, now: Timestamp) -> Withstands {
+    match lock_state(subject, plan, now) {
+        LockState::Proven { .. } if binds_everyone(subject) => Withstands::Everyone,
+        LockState::Proven { .. } => Withstands::Production,
+        LockState::None
+        | LockState::Unlocked { .. }
+        | LockState::Claimed { .. }
+        | LockState::Refuted { .. }
+        | LockState::Stale { .. } => Withstands::NotShown,
     }
 }
 
@@ -78,13 +90,27 @@ fn is_local(subject: &Subject<'_>) -> bool {
     }
 }
 
-fn credential(store: &StoreAddress) -> Option<Id> {
+/// The cloud provider of an address, where that tells it: its hosts are everybody's.
+fn provider(store: &StoreAddress) -> Option<String> {
+    match store {
+        StoreAddress::S3(address) if address.endpoint().is_none() => Some("Amazon".to_owned()),
+        StoreAddress::Local(_) | StoreAddress::Rest(_) | StoreAddress::S3(_) => None,
+    }
+}
+
+fn credential(subject: &Subject<'_>) -> Option<Id> {
+    let BackupCopy { store, s3, .. } = subject.copy;
     match store {
         StoreAddress::Rest(address) => {
             let (user, password) = address.credentials()?;
             Some(Exposure::credential_of(user, password.expose()))
         }
-        // The account of a bucket is in none of its address.
-        StoreAddress::Local(_) | StoreAddress::S3(_) => None,
+        // The account of a bucket is in none of its address; where no one has asked the place yet,
+        // the configuration may name it.
+        StoreAddress::S3(_) => subject.facts.credential.or_else(|| {
+            let account = s3.account.as_ref()?;
+            Some(Exposure::credential_of_key(&account.access_key))
+        }),
+        StoreAddress::Local(_) => None,
     }
 }

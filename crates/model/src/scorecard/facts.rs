@@ -20,7 +20,8 @@ pub struct Facts {
     pub sources: BTreeMap<Name, SourceFacts>,
     /// Of each copy.
     pub copies: BTreeMap<Name, CopyFacts>,
-    /// The last rehearsed restore.
+    /// A rehearsed restore that an earlier version noted, which tells of no copy: those that do are
+    /// in the evidence of their copies.
     pub restore_drill: Option<RestoreDrill>,
     /// What was there once and no copy lists any more.
     pub lost: Option<LostFiles>,
@@ -66,6 +67,11 @@ pub struct CopyFacts {
     pub lock_proven: Option<Timestamp>,
     /// What is known of the locks on its files; `None` where nothing is.
     pub locked: Option<LockedFiles>,
+    /// What tells the credential with which a bucket is asked from others; that of a server stands in
+    /// its address.
+    pub credential: Option<Id>,
+    /// The accounts at providers that rule the place, by all names that it tells of them.
+    pub accounts: Vec<Account>,
     /// The account of production, where the vault that holds the copy runs in that very account.
     pub in_production: Option<Account>,
     /// What raised an alarm about the log of the vault that holds it, in one line; stays until
@@ -176,6 +182,8 @@ impl CopyFacts {
             one_place: BTreeMap::new(),
             lock_proven: None,
             locked: None,
+            credential: None,
+            accounts: Vec::new(),
             in_production: None,
             alarm: None,
         }

@@ -184,7 +184,18 @@ fn immutable(
     let met = tally.with(plan.immutable, standing);
     let counted = with(&tally.shown, |subject| standing(subject) == Standing::Met);
     let reason = match met {
-        Standing::Met => format!("{} withstood production's credentials", names(&counted)),
+        Standing::Met => {
+            let late = subjects.iter().filter_map(|subject| match lock(subject) {
+                LockState::Stale { at } => {
+                    let (name, ago) = (subject.name(), ago(now, at));
+                    let next = format!("strongroom drill attack --copy {name}");
+                    Some(format!("; {name} was last tried {ago}: {next}"))
+                }
+                _ => None,
+            });
+            let late: String = late.collect();
+            format!("{} withstood production's credentials{late}", names(&counted))
+        }
         _ => {
             let reasons = subjects.iter().filter_map(|subject| {
                 let name = subject.name();

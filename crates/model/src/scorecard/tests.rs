@@ -4,6 +4,7 @@
 mod attack;
 mod blast;
 mod damage;
+mod drills;
 mod place;
 mod vault;
 
@@ -95,17 +96,27 @@ fn good() -> World {
         found
             .evidence
             .record_verify(verify(days_ago(6), Share::All), []);
+        found.evidence.record_restore(rehearsed(12));
         facts.copies.insert(copy.name.clone(), found);
     }
     facts.copies.get_mut("offsite").unwrap().lock_proven = Some(days_ago(2));
-    facts.restore_drill = Some(RestoreDrill {
-        at: days_ago(12),
+    World { config, facts }
+}
+
+/// A restore drill so many days ago, which found nothing wrong.
+fn rehearsed(days: i64) -> RestoreDrill {
+    RestoreDrill {
+        at: days_ago(days),
         source: name("repos"),
         bytes: 41 * GB,
         seconds: 540,
         matched: true,
-    });
-    World { config, facts }
+        copy: None,
+        snapshot: None,
+        share: Share::All,
+        restic: None,
+        check: None,
+    }
 }
 
 impl World {
@@ -315,6 +326,7 @@ fn what_was_not_read_within_the_time_is_unproven() {
         good().with(|world| {
             let evidence = &mut world.copy("vault").evidence;
             *evidence = Default::default();
+            evidence.record_restore(rehearsed(12));
             evidence.record_verify(verify(days_ago(days), share), []);
         })
     };
@@ -347,23 +359,6 @@ fn unread_source_files_of_the_last_backup_are_an_error() {
         "the last backup of repos could not read 4 files",
         "mend what it named, then: strongroom backup repos",
     );
-}
-
-#[test]
-fn a_restore_must_be_rehearsed_of_late_and_match() {
-    let drilled = |days, matched| {
-        good().with(|world| {
-            let drill = world.facts.restore_drill.as_mut().unwrap();
-            drill.at = days_ago(days);
-            drill.matched = matched;
-        })
-    };
-    assert_eq!(drilled(30, true).marks(), "+ +++++");
-    assert_eq!(drilled(31, true).marks(), "+ ++++?");
-    assert_eq!(drilled(1, false).marks(), "+ ++++-");
-    let never = good().with(|world| world.facts.restore_drill = None);
-    assert_eq!(never.marks(), "+ ++++?");
-    assert_eq!(never.line(LineKind::Errors).0, "no restore drill yet");
 }
 
 #[test]
@@ -405,7 +400,6 @@ fn before_the_first_backup_everything_about_copies_is_missed() {
             copy.evidence = Default::default();
             copy.lock_proven = None;
         }
-        world.facts.restore_drill = None;
     });
     assert_eq!(world.marks(), "- ----?");
     let card = world.card();
@@ -495,8 +489,10 @@ fn three_folders_beside_the_source_are_honestly_not_three_two_one() {
                 in_memory: false,
             };
             copy.lock_proven = None;
+            copy.evidence.forget_readings();
+            copy.evidence
+                .record_verify(verify(days_ago(6), Share::All), []);
         }
-        world.facts.restore_drill = None;
     });
     assert_eq!(world.marks(), "- ----?");
     let card = world.card();
@@ -536,11 +532,7 @@ fn three_folders_beside_the_source_are_honestly_not_three_two_one() {
                 "keep a copy where production's credentials cannot delete, and write its lock = \
                  \"30d\" in strongroom.toml",
             ),
-            (
-                "no restore drill yet",
-                "nothing yet: restore drills are not built in this version; until then try \
-                 strongroom restore latest TARGET --verify",
-            ),
+            ("no restore drill yet", "strongroom drill restore"),
         ],
     );
 }
@@ -570,6 +562,7 @@ fn what_came_since_a_copy_was_read_is_told_and_is_not_called_read() {
     let old = same.with(|world| {
         let evidence = &mut world.copy("vault").evidence;
         *evidence = Default::default();
+        evidence.record_restore(rehearsed(12));
         evidence.record_verify(verify(days_ago(8), Share::All), []);
     });
     assert_eq!(old.marks(), "+ ++++?");

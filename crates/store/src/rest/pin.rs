@@ -7,8 +7,11 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::io::{self, Read, Write};
+use std::net::TcpStream;
 use std::sync::Arc;
+use std::time::Duration;
 
+use data_encoding::BASE64;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::ring::default_provider;
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
@@ -22,6 +25,8 @@ use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport,
     TransportAdapter,
 };
+
+use crate::place;
 
 /// Wraps connections in TLS to the one server that holds the pinned certificate.
 pub(super) struct PinnedTls {
@@ -69,6 +74,40 @@ impl PinnedTls {
             config: Arc::new(config),
         })
     }
+
+    /// The pinned certificate, in PEM, from the server that shows it; each step may take as long as
+    /// `limit`.
+    pub(super) fn fetch(&self, host: &str, port: u16, limit: Duration) -> io::Result<String> {
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let name = ServerName::try_from(bare.to_owned()).map_err(io::Error::other)?;
+        let connection = ClientConnection::new(Arc::clone(&self.config), name);
+        let mut connection = connection.map_err(io::Error::other)?;
+        let mut stream = Err(io::Error::other("its name leads nowhere"));
+        for address in place::addresses(host, port)? {
+            stream = TcpStream::connect_timeout(&address, limit);
+            if stream.is_ok() {
+                break;
+            }
+        }
+        let mut stream = stream?;
+        stream.set_read_timeout(Some(limit))?;
+        stream.set_write_timeout(Some(limit))?;
+        connection.complete_io(&mut stream)?;
+        let shown = connection.peer_certificates().and_then(|all| all.first());
+        let shown = shown.ok_or_else(|| io::Error::other("it shows no certificate"))?;
+        Ok(pem(shown))
+    }
+}
+
+/// A certificate as text.
+fn pem(certificate: &[u8]) -> String {
+    let mut text = "-----BEGIN CERTIFICATE-----\n".to_owned();
+    // 48 bytes are 64 letters.
+    for line in certificate.chunks(48) {
+        text.push_str(&BASE64.encode(line));
+        text.push('\n');
+    }
+    text + "-----END CERTIFICATE-----\n"
 }
 
 impl OtherCertificate {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use aws_config::BehaviorVersion;
 use aws_config::timeout::TimeoutConfig;
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::{
@@ -32,6 +33,8 @@ const WORKERS: usize = 2;
 /// What everything that belongs to a bucket shares.
 pub(super) struct Bucket {
     pub(super) client: Client,
+    /// Who says with which account it asks.
+    pub(super) identity: Option<SharedCredentialsProvider>,
     /// The same, that tries nothing twice.
     pub(super) once: Client,
     pub(super) name: String,
@@ -72,12 +75,13 @@ impl Bucket {
                 source,
             })?;
         let clock = ServerClock::default();
-        let (client, region) = runtime.block_on(client(&options, &clock))?;
+        let (client, region, identity) = runtime.block_on(client(&options, &clock))?;
         let region = Some(region).filter(|_| options.endpoint.is_none());
         let once = client.config().to_builder();
         let once = Client::from_conf(once.retry_config(RetryConfig::disabled()).build());
         Ok(Self {
             client,
+            identity,
             once,
             constraint: region.clone().filter(|region| region != FIRST_REGION),
             region,
@@ -176,8 +180,11 @@ async fn interruption(cancelled: &AtomicBool) {
 /// The region of whoever names none, and the one whose buckets need no constraint.
 pub(super) const FIRST_REGION: &str = "us-east-1";
 
-/// A client, and the region that it found.
-async fn client(options: &S3Options, clock: &ServerClock) -> Result<(Client, String)> {
+/// A client, the region that it found, and who says with which account it asks.
+async fn client(
+    options: &S3Options,
+    clock: &ServerClock,
+) -> Result<(Client, String, Option<SharedCredentialsProvider>)> {
     let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(encrypted());
     let named = options.region.as_deref();
     // A server of one's own knows no regions, and asking the machine for its own takes seconds.
@@ -223,7 +230,8 @@ async fn client(options: &S3Options, clock: &ServerClock) -> Result<(Client, Str
             config = config.http_client(Builder::new().build_http());
         }
     }
-    Ok((Client::from_conf(config.build()), region))
+    let identity = shared.credentials_provider();
+    Ok((Client::from_conf(config.build()), region, identity))
 }
 
 /// One try may take as long as a body of this size at the least speed.

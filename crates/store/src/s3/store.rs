@@ -36,7 +36,9 @@ use crate::s3::sum::{LARGE_PART_BYTES, Said, Sums, compare};
 use crate::s3::upload::{Stored, Upload};
 use crate::store::{STEP_BYTES, SharedBytes, Store, read_limit_bytes};
 use crate::versions::ShowVersion;
-use crate::{Attacks, Error, FileVersion, Locks, Result, VersionContent, VersionId, Versions};
+use crate::{
+    Attacks, Error, FileVersion, Holder, Locks, Result, VersionContent, VersionId, Versions,
+};
 
 /// How what is stored is locked.
 #[derive(Clone)]
@@ -271,6 +273,10 @@ impl Store for S3Store {
 
     fn attacks(&self) -> Option<&dyn Attacks> {
         Some(self)
+    }
+
+    fn holder(&self) -> Holder {
+        self.ask_holder()
     }
 
     /// A bucket has no folders, and is made by whoever rules it: never by this.

@@ -117,6 +117,7 @@ fn a_repository_in_a_bucket_keeps_the_contract_and_its_locks() {
     others_are_refused(&store(&ceph, &liar, &locked, "x", for_a_day()));
     let poor = Bucket::new(&ceph, &stranger, "poor");
     poor.create();
+    each_bucket_tells_whose_it_is(&ceph, (&owner, &plain), &locked, (&stranger, &poor));
     ceph.set_quota("stranger", 8 << 20);
     an_upload_that_breaks_off_leaves_nothing(&store(&ceph, &stranger, &poor, "", None), &poor);
 
@@ -125,6 +126,37 @@ fn a_repository_in_a_bucket_keeps_the_contract_and_its_locks() {
     let error = left.save(FileName::CONFIG, b"config").unwrap_err();
     assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
     assert!(error.hint().unwrap().starts_with("See whether it answers"));
+}
+
+fn each_bucket_tells_whose_it_is(
+    ceph: &Ceph,
+    (owner, plain): (&CephAccount, &Bucket),
+    locked: &Bucket,
+    (stranger, poor): (&CephAccount, &Bucket),
+) {
+    let holder = |account: &CephAccount, bucket: &Bucket| {
+        let holder = store(ceph, account, bucket, "", None).holder();
+        let shown = format!("{holder:?}");
+        assert!(!shown.contains(&account.secret_key), "{shown}");
+        holder
+    };
+    let (one, other) = (holder(owner, plain), holder(owner, locked));
+    assert_eq!(one, other);
+    let [account] = one.accounts.as_slice() else {
+        panic!("{one:?}");
+    };
+    assert!(account.to_string().ends_with("/owner:owner"), "{account}");
+    // One account under another key, and another account.
+    let same = holder(&ceph.new_key("owner"), locked);
+    assert_eq!(same.accounts, one.accounts);
+    assert!(same.credential.is_some() && same.credential != one.credential);
+    let apart = holder(stranger, poor);
+    assert_eq!(apart.accounts.len(), 1);
+    assert_ne!(apart.accounts, one.accounts);
+    // Who may not see it tells nothing, but for his own key.
+    let refused = holder(stranger, locked);
+    assert!(refused.accounts.is_empty(), "{refused:?}");
+    assert_eq!(refused.credential, apart.credential);
 }
 
 fn store(

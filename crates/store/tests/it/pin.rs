@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use rustls::crypto::ring::{default_provider, sign::any_supported_type};
 use rustls::pki_types::pem::PemObject;
@@ -14,6 +15,7 @@ use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ServerConfig, ServerConnection, SupportedProtocolVersion};
 use strongroom_model::{FileName, FileType, Fingerprint, Id};
+use strongroom_store::rest::pinned_certificate;
 use strongroom_store::{Error, RestOptions, RestStore, Store};
 use strongroom_testkit::RcloneServer;
 use tempfile::TempDir;
@@ -60,6 +62,22 @@ fn the_pinned_certificate_is_enough_whatever_name_the_server_is_called_by() {
         store.save(name, b"content").unwrap();
         assert_eq!(store.read(name).unwrap(), b"content");
     }
+}
+
+#[test]
+fn the_pinned_certificate_is_had_for_programs_that_know_no_pins_and_no_other_is() {
+    let folder = TempDir::new().unwrap();
+    make_certificates(folder.path(), "own");
+    let server = serve(folder.path(), "own");
+    let (url, limit) = (options(&server).url, Duration::from_secs(60));
+    let fingerprint = printed(folder.path(), "own.pem");
+    let pem = pinned_certificate(&url, fingerprint, limit).unwrap();
+    let shown = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+    assert_eq!(Fingerprint::of(&shown), fingerprint);
+    make_certificates(folder.path(), "new");
+    let other = printed(folder.path(), "new.pem");
+    let refused = pinned_certificate(&url, other, limit);
+    assert!(matches!(refused, Err(Error::Unreachable { .. })));
 }
 
 #[test]

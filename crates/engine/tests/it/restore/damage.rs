@@ -28,7 +28,7 @@ fn fixture() -> Fixture {
 }
 
 /// The packs of a copy that hold blobs of a kind.
-pub(super) fn packs(fixture: &Fixture, kind: BlobKind) -> Vec<Id> {
+pub(crate) fn packs(fixture: &Fixture, kind: BlobKind) -> Vec<Id> {
     let store = LocalStore::new(fixture.copy_path("three"));
     let mut ids = fixture.ids("three", FileType::Data);
     ids.retain(|id| {

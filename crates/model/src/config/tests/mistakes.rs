@@ -23,7 +23,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "path = ",
         "qqq = 1\npath = ",
-        "line 3: Unknown key \"qqq\" in [[source]]; the keys here are name, path, paths, command, as, exclude, exclude_caches, one_file_system, exclude_larger_than, keep",
+        "line 3: Unknown key \"qqq\" in [[source]]; the keys here are name, path, paths, command, as, exclude, exclude_caches, one_file_system, exclude_larger_than, keep, check",
     ),
     (
         "path = \"/home\"",
@@ -54,6 +54,27 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "name = \"home\"",
         "name = home",
         "line 2: This is not TOML: string values must be quoted, expected literal string; write key = \"text\", key = 3, key = true, [table] or [[table]]",
+    ),
+    // Checks
+    (
+        "path = \"/home\"",
+        "path = \"/home\"\ncheck = \"git fsck\"",
+        "line 4: check is one string, and no shell is there to split it; write a list: check = [\"program\", \"argument\"]",
+    ),
+    (
+        "path = \"/home\"",
+        "path = \"/home\"\ncheck = []",
+        "line 4: check names no program, or holds a NUL; write check = [\"program\", \"argument\"]",
+    ),
+    (
+        "path = \"/home\"",
+        "path = \"/home\"\ncheck = [\"git\", 1]",
+        "line 4: check is a number and not a list of strings; write check = [\"text\"]",
+    ),
+    (
+        "path = \"/home\"",
+        "path = \"/home\"\ncheck = [\"./verify\"]",
+        "line 4: check begins with a program in a folder of what was restored, which nobody vouches for; write a program that PATH finds, or an absolute path: check = [\"git\", \"fsck\"]",
     ),
     // Passwords
     (

@@ -99,3 +99,83 @@ fn a_folder_of_this_machine_falls_with_it_under_whatever_other_address() {
         "here and vault are one place under two addresses"
     );
 }
+
+/// Two copies in buckets of Amazon's, each with a key of its own, and one here.
+fn buckets() -> World {
+    let bucket = |name: &str| {
+        format!(
+            "s3:s3.eu-central-1.amazonaws.com/{name}/repos\"\naccess_key = \"AK{name}\"\n\
+             secret_key_file = \"/etc/{name}"
+        )
+    };
+    let text = CONFIG
+        .replace("rest:https://vault.example.net/acme/", &bucket("vault"))
+        .replace("rest:https://offsite.example.org/acme/", &bucket("offsite"));
+    World::of(&text).with(|world| world.copy("offsite").lock_proven = None)
+}
+
+fn owned_by(world: World, vault: &str, offsite: &str) -> Scorecard {
+    let owned = |account: &str| vec![account.parse().unwrap()];
+    let world = world.with(|world| {
+        world.copy("vault").accounts = owned(vault);
+        world.copy("offsite").accounts = owned(offsite);
+    });
+    world.card()
+}
+
+#[test]
+fn two_buckets_of_one_account_are_in_one_hand_whatever_their_keys_and_domains_are_called() {
+    let card = owned_by(buckets(), "aws-owner:aa", "aws-owner:aa");
+    let vault = &card.blast.domains[1];
+    assert_eq!(vault.also[0].name, name("offsite-account"));
+    assert_eq!(
+        vault.also[0].reason,
+        "vault and offsite are in one account, aws-owner:aa"
+    );
+    let outcome = card.blast.outcome([name("vault-team")].into());
+    assert_eq!(outcome.destroyed, [name("vault"), name("offsite")]);
+
+    // Of two accounts one host of Amazon's says nothing.
+    let apart = owned_by(buckets(), "aws-owner:aa", "aws-owner:bb");
+    assert_eq!(apart.blast.domains.len(), 3);
+    // What is not known may be one.
+    let unknown = buckets().card();
+    assert_eq!(unknown.blast.domains.len(), 2);
+    let mine = buckets().with(|world| world.config.runs_in = "aws:1".parse().ok());
+    let card = owned_by(mine, "aws:1", "aws:2");
+    assert_eq!(card.blast.domains[0].also[0].name, name("vault-team"));
+}
+
+#[test]
+fn one_access_key_for_two_buckets_makes_their_domains_one() {
+    let world = buckets().with(|world| {
+        for copy in ["vault", "offsite"] {
+            let key = crate::blast::Exposure::credential_of_key("AKIASAME");
+            world.copy(copy).credential = Some(key);
+        }
+    });
+    let card = owned_by(world, "aws-owner:aa", "aws-owner:bb");
+    let vault = &card.blast.domains[1];
+    assert_eq!(
+        vault.also[0].reason,
+        "one credential opens vault and offsite"
+    );
+}
+
+#[test]
+fn a_lock_of_a_bucket_that_was_proven_of_late_withstands_whoever_rules_it() {
+    let proven = |days| {
+        let world = buckets().with(|world| world.copy("offsite").lock_proven = Some(days_ago(days)));
+        owned_by(world, "aws-owner:aa", "aws-owner:bb").blast
+    };
+    let young = proven(30);
+    let all = ["production", "vault-team", "offsite-account"].map(name);
+    assert_eq!(young.outcome(all.clone().into()).surviving, [name("offsite")]);
+    assert!(young.destroy_all.is_empty());
+    let old = proven(31);
+    assert!(old.outcome(all.into()).surviving.is_empty());
+    // A vault's administrator was not tried.
+    let vault = good().with(|world| world.copy("vault").lock_proven = Some(days_ago(1)));
+    let outcome = vault.card().blast.outcome([name("vault-team")].into());
+    assert_eq!(outcome.destroyed, [name("vault")]);
+}

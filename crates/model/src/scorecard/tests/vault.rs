@@ -9,6 +9,7 @@ fn scrubbed() -> World {
     good().with(|world| {
         let vault = world.copy("vault");
         vault.evidence = Default::default();
+        vault.evidence.record_restore(rehearsed(12));
         vault.unread = None;
         let mut word = VaultWord::asked(minutes_ago(0));
         word.scrub = Some(Scrub {

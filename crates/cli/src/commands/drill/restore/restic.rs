@@ -1,0 +1,88 @@
+//! How stock restic reaches a copy of the configuration, as docs/restoring-without-us.md tells.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use strongroom_engine::drill::restore::Restic;
+use strongroom_engine::session::{Password, chain};
+use strongroom_model::{BackupCopy, StoreAddress};
+use strongroom_store::patient::within;
+use strongroom_store::rest::pinned_certificate;
+
+use crate::context::Context;
+use crate::copies::{credentials, url_with_credentials};
+use crate::error::Result;
+
+/// How long each step of asking a server for its certificate may take, and all of it.
+const STEP_LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// The restic that is installed with the way to a copy, or why it is not tried.
+pub(super) fn for_copy(
+    copy: &BackupCopy,
+    password: &Password,
+    context: &Context,
+) -> Result<std::result::Result<Restic, String>> {
+    let Some(program) = Restic::installed() else {
+        return Ok(Err("restic is not installed".to_owned()));
+    };
+    let mut environment: Vec<(OsString, OsString)> = Vec::new();
+    let mut arguments: Vec<OsString> = Vec::new();
+    let mut certificate = None;
+    let repository = match &copy.store {
+        StoreAddress::Local(path) => path.clone().into_os_string(),
+        StoreAddress::Rest(address) => {
+            if let Some(pinned) = copy.fingerprint {
+                let url = address.url().clone();
+                let fetch = move || pinned_certificate(&url, pinned, STEP_LIMIT);
+                match within(LIMIT, fetch) {
+                    Some(Ok(pem)) => certificate = Some(pem),
+                    Some(Err(error)) => return Ok(Err(no_certificate(&chain(&error)))),
+                    None => return Ok(Err(no_certificate("it takes too long"))),
+                }
+            }
+            format!("rest:{}", url_with_credentials(address)).into()
+        }
+        StoreAddress::S3(address) => {
+            match credentials(copy, context)? {
+                Some(account) => {
+                    let secret = account.secret_key.expose();
+                    environment.push(("AWS_ACCESS_KEY_ID".into(), account.access_key.into()));
+                    environment.push(("AWS_SECRET_ACCESS_KEY".into(), secret.into()));
+                }
+                // The account is that of the environment, for restic as for us.
+                None => {
+                    let is_aws = |name: &str| name.starts_with("AWS_");
+                    let all = std::env::vars_os();
+                    environment.extend(all.filter(|(name, _)| name.to_str().is_some_and(is_aws)));
+                }
+            }
+            if let Some(region) = copy.s3.region.as_deref().or(address.region()) {
+                environment.push(("AWS_DEFAULT_REGION".into(), region.into()));
+            }
+            if let Some(path_style) = copy.s3.path_style {
+                let lookup = if path_style { "path" } else { "dns" };
+                let option = format!("s3.bucket-lookup={lookup}");
+                arguments.push("-o".into());
+                arguments.push(option.into());
+            }
+            address.to_string().into()
+        }
+    };
+    if let Some(ca_file) = &copy.ca_file {
+        arguments.push("--cacert".into());
+        arguments.push(ca_file.clone().into_os_string());
+    }
+    Ok(Ok(Restic {
+        program,
+        repository,
+        password: password.clone(),
+        environment,
+        arguments,
+        certificate,
+    }))
+}
+
+fn no_certificate(reason: &str) -> String {
+    format!("restic needs the certificate that is pinned, which cannot be had: {reason}")
+}

@@ -1,0 +1,182 @@
+//! How much a snapshot holds, and its parts: looked at before anything is written.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use strongroom_model::Id;
+use strongroom_repo::blob::BlobId;
+use strongroom_repo::node::NodeKind;
+
+use crate::Result;
+use crate::read_set::{ReadSet, decode_tree};
+use crate::restore::part::{rank, slice_of};
+use crate::session::Cancel;
+
+/// How many folders are looked into together, since their trees often lie side by side.
+const FOLDERS_AT_ONCE: usize = 4096;
+
+/// The most files of a part that can be named to another program.
+const MOST_NAMED: usize = 500;
+const MOST_NAMED_BYTES: usize = 256 << 10;
+
+/// Files, and how much is in them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Totals {
+    /// How many names there are that are no folders.
+    pub files: u64,
+    /// Bytes of files.
+    pub bytes: u64,
+}
+
+/// What a snapshot holds, part by part.
+#[derive(Debug)]
+pub(super) struct Counted {
+    pub(super) whole: Totals,
+    /// The first is number 1.
+    pub(super) parts: Vec<CountedPart>,
+}
+
+/// One of several parts.
+#[derive(Debug, Clone, Default)]
+pub(super) struct CountedPart {
+    pub(super) totals: Totals,
+    /// Some of its files, drawn by their rank.
+    named: BTreeMap<u64, Vec<u8>>,
+}
+
+impl Totals {
+    fn add(&mut self, bytes: u64) {
+        self.files = self.files.saturating_add(1);
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+}
+
+impl Counted {
+    /// The part of this number, or the first behind it that is not empty; its number comes with it.
+    pub(super) fn due(&self, number: u32) -> Option<(u32, &CountedPart)> {
+        let all = || (1_u32..).zip(&self.parts);
+        let behind = all().filter(|(other, _)| *other >= number);
+        let before = all().filter(|(other, _)| *other < number);
+        behind
+            .chain(before)
+            .find(|(_, part)| part.totals.files > 0)
+    }
+}
+
+impl CountedPart {
+    /// Files of it that can be named to another program, by their paths without a slash before them.
+    pub(super) fn named(&self) -> Vec<Vec<u8>> {
+        let mut bytes = 0_usize;
+        let fitting = self.named.values().take_while(|path| {
+            bytes = bytes.saturating_add(path.len());
+            bytes <= MOST_NAMED_BYTES
+        });
+        fitting.cloned().collect()
+    }
+
+    fn add(&mut self, rank: u64, path: Vec<u8>, bytes: u64) {
+        self.totals.add(bytes);
+        self.named.insert(rank, path);
+        if self.named.len() > MOST_NAMED {
+            self.named.pop_last();
+        }
+    }
+}
+
+/// Counts what lies below a tree, in so many parts. Folders that cannot be read count as empty: the
+/// restore names them.
+///
+/// # Errors
+/// [`Error::NoCopy`](crate::Error::NoCopy) where the copy went away,
+/// [`Error::Interrupted`](crate::Error::Interrupted).
+pub(super) fn count(
+    set: &ReadSet<'_>,
+    tree: Id,
+    (seed, of): (&Id, u32),
+    cancel: &Cancel,
+) -> Result<Counted> {
+    let mut counted = Counted {
+        whole: Totals::default(),
+        parts: vec![CountedPart::default(); usize::try_from(of.max(1)).unwrap_or(1)],
+    };
+    let mut left: Vec<(Vec<u8>, Id)> = vec![(Vec::new(), tree)];
+    while !left.is_empty() {
+        cancel.check()?;
+        let batch = left.split_off(left.len().saturating_sub(FOLDERS_AT_ONCE));
+        let trees: Vec<BlobId> = batch.iter().map(|(_, tree)| BlobId::tree(*tree)).collect();
+        set.read_many(&trees, &mut |position, text| {
+            cancel.check()?;
+            let (Some((folder, id)), Ok(text)) = (batch.get(position), text) else {
+                return Ok(());
+            };
+            let Ok(tree) = decode_tree(*id, text) else {
+                return Ok(());
+            };
+            for node in tree.nodes {
+                let mut path = folder.clone();
+                if !path.is_empty() {
+                    path.push(b'/');
+                }
+                path.extend_from_slice(&node.name);
+                if let Some(inner) = node.subtree.filter(|_| node.kind == NodeKind::Dir) {
+                    left.push((path, inner));
+                    continue;
+                }
+                let bytes = match node.kind {
+                    NodeKind::File => node.size,
+                    _ => 0,
+                };
+                let rank = rank(seed, &path);
+                counted.whole.add(bytes);
+                let place = usize::try_from(slice_of(rank, of)).unwrap_or(1);
+                if let Some(part) = counted.parts.get_mut(place.saturating_sub(1)) {
+                    part.add(rank, path, bytes);
+                }
+            }
+            Ok(())
+        })?;
+    }
+    Ok(counted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counted(files: &[u64]) -> Counted {
+        let parts = files.iter().map(|files| {
+            let mut part = CountedPart::default();
+            for number in 0..*files {
+                part.add(number, vec![b'a'; 1024], 7);
+            }
+            part
+        });
+        Counted {
+            whole: Totals::default(),
+            parts: parts.collect(),
+        }
+    }
+
+    #[test]
+    fn a_part_without_files_is_passed_over() {
+        let due = |files: &[u64], number| {
+            let counted = counted(files);
+            counted.due(number).map(|(number, _)| number)
+        };
+        assert_eq!(due(&[1, 2, 3], 2), Some(2));
+        assert_eq!(due(&[1, 0, 3], 2), Some(3));
+        assert_eq!(due(&[1, 2, 0], 3), Some(1));
+        assert_eq!(due(&[0, 0, 0], 3), None);
+        assert_eq!(due(&[4], 9), Some(1));
+    }
+
+    #[test]
+    fn as_many_files_are_named_as_another_program_takes() {
+        let counted = counted(&[3, 2000]);
+        assert_eq!(counted.parts[0].named().len(), 3);
+        assert_eq!(counted.parts[1].totals.files, 2000);
+        assert_eq!(counted.parts[1].totals.bytes, 14_000);
+        assert_eq!(counted.parts[1].named().len(), MOST_NAMED_BYTES / 1024);
+        assert_eq!(counted.parts[1].named.len(), MOST_NAMED);
+    }
+}

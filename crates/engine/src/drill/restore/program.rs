@@ -1,0 +1,296 @@
+//! Another program, run within limits: so much time, so much to say, nothing of our secrets.
+//!
+//! What can go wrong: it hangs, talks without end, or leaves somebody behind who keeps its output
+//! open (so: each has a limit, and it is ended with all that it has started).
+//!
+//! **Security:** it works on what was restored, which whoever writes in the source has made. It gets
+//! of our environment what is named in [`PASSED`] and nothing else, and is looked for in folders
+//! with an absolute path alone, never in the one where it runs.
+
+use std::ffi::{OsStr, OsString};
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use crate::session::Cancel;
+use crate::{Error, Result};
+
+/// What of our environment others may know; and all that begins with `LC_`.
+const PASSED: [&str; 6] = ["HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ"];
+
+/// How much of what a program says is kept: the end of it.
+const LAST_WORDS_BYTES: usize = 4 << 10;
+
+/// How soon an interruption is noticed, and the end of a program that says nothing.
+const SLICE: Duration = Duration::from_millis(50);
+
+/// How long a program that has ended may take to say its last words.
+const LAST_WORDS_WAIT: Duration = Duration::from_secs(2);
+
+/// How much is taken of what it says at a time.
+const CHUNK_BYTES: usize = 8 << 10;
+
+/// What a program may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// How long it may run.
+    pub(super) time: Duration,
+    /// How much it may say, in bytes.
+    pub(super) output_bytes: u64,
+}
+
+/// What came of a program.
+#[derive(Debug)]
+pub(super) struct Ran {
+    /// Why it did not end well, in one line; `None` where it did.
+    pub(super) fault: Option<String>,
+    /// The last that it said.
+    pub(super) words: String,
+    /// How long it took.
+    pub(super) seconds: f64,
+}
+
+/// A command that knows of our environment what all may know. It is to have files that pass in
+/// `temporary`.
+pub(super) fn command(program: &OsStr, folder: &Path, temporary: &Path) -> Command {
+    let mut command = Command::new(program);
+    command
+        .env_clear()
+        .env("PATH", search_path())
+        .env("TMPDIR", temporary)
+        .current_dir(folder);
+    for (name, value) in std::env::vars_os() {
+        let is_passed = name
+            .to_str()
+            .is_some_and(|name| PASSED.contains(&name) || name.starts_with("LC_"));
+        if is_passed {
+            command.env(name, value);
+        }
+    }
+    command
+}
+
+/// The program of this name, where our `PATH` finds it.
+pub(super) fn find(name: &str) -> Option<PathBuf> {
+    let path = search_path();
+    let is_program = |path: &PathBuf| {
+        path.metadata()
+            .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+    };
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(name))
+        .find(is_program)
+}
+
+/// The folders of our `PATH` that are the same wherever one stands.
+fn search_path() -> OsString {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).filter(|folder| folder.is_absolute());
+    std::env::join_paths(folders).unwrap_or_default()
+}
+
+/// Runs a command to its end, or to that of its limits.
+///
+/// # Errors
+/// [`Error::Interrupted`]; everything else is told by what is returned.
+pub(super) fn run(command: &mut Command, limits: Limits, cancel: &Cancel) -> Result<Ran> {
+    let began = Instant::now();
+    let spawned = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        // A group of its own, so that all it has started can be ended with it.
+        .process_group(0)
+        .spawn();
+    let mut child = match spawned {
+        Ok(child) => child,
+        Err(error) => {
+            let fault = format!("it cannot be started: {error}");
+            return Ok(Ran::ended(began, Some(fault), &[]));
+        }
+    };
+    let (said, heard) = sync_channel(8);
+    if let Some(out) = child.stdout.take() {
+        listen(out, said.clone());
+    }
+    if let Some(err) = child.stderr.take() {
+        listen(err, said.clone());
+    }
+    let mut words = Vec::new();
+    let (mut total, mut left) = (0_u64, 2_u8);
+    let mut ended: Option<(ExitStatus, Instant)> = None;
+    loop {
+        match heard.recv_timeout(SLICE) {
+            Ok(Some(chunk)) => {
+                total = total.saturating_add(chunk.len() as u64);
+                keep_end(&mut words, &chunk);
+            }
+            Ok(None) => left = left.saturating_sub(1),
+            // `said` is still here, so that nobody is missed but who is silent.
+            Err(_) => {}
+        }
+        if cancel.is_cancelled() {
+            end(&mut child);
+            return Err(Error::Interrupted);
+        }
+        if let Some((status, at)) = ended {
+            // Somebody it left behind may keep the other end open: that is not waited for.
+            if left == 0 || at.elapsed() > LAST_WORDS_WAIT {
+                let fault = (!status.success()).then(|| format!("it ended with {status}"));
+                return Ok(Ran::ended(began, fault, &words));
+            }
+            continue;
+        }
+        let fault = if total > limits.output_bytes {
+            Some("it says too much, and was ended".to_owned())
+        } else if began.elapsed() > limits.time {
+            let seconds = limits.time.as_secs();
+            Some(format!("it was not done after {seconds} s, and was ended"))
+        } else {
+            None
+        };
+        if fault.is_some() {
+            end(&mut child);
+            return Ok(Ran::ended(began, fault, &words));
+        }
+        let status = child.try_wait();
+        let status = status.map_err(Error::local("wait for a program"))?;
+        ended = status.map(|status| (status, Instant::now()));
+    }
+}
+
+impl Ran {
+    fn ended(began: Instant, fault: Option<String>, words: &[u8]) -> Self {
+        let seconds = began.elapsed().as_secs_f64();
+        let words = String::from_utf8_lossy(words).trim().to_owned();
+        Self {
+            fault,
+            words,
+            seconds,
+        }
+    }
+
+    /// Why it did not end well, with what it said last, in one line.
+    pub(super) fn reason(&self) -> Option<String> {
+        let fault = self.fault.as_ref()?;
+        let lines: Vec<&str> = self.words.lines().map(str::trim).collect();
+        let last = lines.iter().rev().find(|line| !line.is_empty());
+        Some(match last {
+            Some(last) => format!("{fault}: {last}"),
+            None => fault.clone(),
+        })
+    }
+}
+
+/// Sends what a stream brings, and `None` at its end.
+fn listen(mut stream: impl Read + Send + 'static, said: SyncSender<Option<Vec<u8>>>) {
+    std::thread::spawn(move || {
+        let mut buffer = [0; CHUNK_BYTES];
+        while let Ok(read @ 1..) = stream.read(&mut buffer) {
+            let chunk = buffer.get(..read).unwrap_or_default().to_vec();
+            if said.send(Some(chunk)).is_err() {
+                return;
+            }
+        }
+        // Whoever does not listen any more does not want to know.
+        let _ = said.send(None);
+    });
+}
+
+fn keep_end(words: &mut Vec<u8>, chunk: &[u8]) {
+    words.extend_from_slice(chunk);
+    let surplus = words.len().saturating_sub(LAST_WORDS_BYTES);
+    words.drain(..surplus);
+}
+
+/// Ends a program with all that it has started.
+fn end(child: &mut Child) {
+    let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    let killed = group.map(|group| kill_process_group(group, Signal::KILL));
+    if !matches!(killed, Some(Ok(()))) {
+        tracing::warn!("A program could not be ended");
+    }
+    // Its status does not matter any more, but it must not stay a zombie.
+    let _: std::io::Result<_> = child.wait();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits {
+        time: Duration::from_secs(120),
+        output_bytes: 1 << 20,
+    };
+
+    fn shell(text: &str, limits: Limits) -> Ran {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = command(OsStr::new("sh"), folder.path(), folder.path());
+        command.args(["-c", text]);
+        run(&mut command, limits, &Cancel::default()).unwrap()
+    }
+
+    #[test]
+    fn how_a_program_ends_is_told_with_its_last_words() {
+        let well = shell("echo fine", LIMITS);
+        assert_eq!((well.reason(), well.words.as_str()), (None, "fine"));
+        let badly = shell("echo out; echo because >&2; exit 3", LIMITS);
+        let reason = badly.reason().unwrap();
+        assert!(
+            reason.starts_with("it ended with exit status: 3: "),
+            "{reason}"
+        );
+        let (name, root) = (OsStr::new("no-such-program"), Path::new("/"));
+        let mut missing = command(name, root, root);
+        let ran = run(&mut missing, LIMITS, &Cancel::default()).unwrap();
+        assert!(ran.reason().unwrap().starts_with("it cannot be started"));
+    }
+
+    #[test]
+    fn whatever_takes_too_long_or_says_too_much_is_ended_with_all_it_has_started() {
+        let time = Duration::ZERO;
+        let late = shell("sleep 600 & sleep 600", Limits { time, ..LIMITS });
+        assert!(late.reason().unwrap().contains("was not done after 0 s"));
+        let loud = shell("yes", LIMITS);
+        let reason = loud.reason().unwrap();
+        assert!(
+            reason.starts_with("it says too much, and was ended"),
+            "{reason}"
+        );
+        assert!(loud.words.len() <= LAST_WORDS_BYTES);
+    }
+
+    #[test]
+    fn an_interruption_ends_it() {
+        let cancel = Cancel::default();
+        cancel.cancel();
+        let mut command = command(OsStr::new("sleep"), Path::new("/"), Path::new("/"));
+        let ran = run(command.arg("600"), LIMITS, &cancel);
+        assert!(matches!(ran, Err(Error::Interrupted)));
+    }
+
+    #[test]
+    fn it_knows_of_our_environment_what_all_may_know() {
+        let seen = shell("env | sed 's/=.*//' | sort | tr '\\n' ' '", LIMITS);
+        for name in seen.words.split_whitespace() {
+            let is_ours = matches!(name, "PATH" | "TMPDIR") || PASSED.contains(&name);
+            let is_of_shell = matches!(name, "_" | "SHLVL" | "PWD" | "OLDPWD");
+            assert!(is_ours || is_of_shell || name.starts_with("LC_"), "{name}");
+        }
+        // Cargo gives every test variables of its own, and none of them is passed on.
+        assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some());
+        assert!(seen.words.contains("PATH") && seen.words.contains("TMPDIR"));
+    }
+
+    #[test]
+    fn programs_are_found_by_their_names() {
+        assert!(find("sh").unwrap().is_absolute());
+        assert_eq!(find("no-such-program"), None);
+    }
+}
