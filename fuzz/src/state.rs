@@ -6,8 +6,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use strongroom_engine::state::record::{Head, OwnLocks, RemovedKeys, decode, encode};
 use strongroom_engine::state::{GoneFiles, LockDates, RecordedNeeds, SeenFiles};
-use strongroom_model::{Holds, Id};
 use strongroom_model::evidence::RestoreDrill;
+use strongroom_model::{Holds, Id};
 
 pub(crate) fn seen(data: &[u8]) -> bool {
     comes_back::<SeenFiles>(data)

@@ -210,10 +210,7 @@ impl Context {
         let mut session = session?;
         self.tell_left_out(&session);
         self.cancel.check()?;
-        for told in session.removals.tellings() {
-            let (text, hint) = (visible(&told.to_string()), told.hint());
-            self.output.warn(&text, Some(&hint));
-        }
+        self.tell_removals(&session);
         let remembered = state.repository(session.id());
         memory::doubt(&mut session, &remembered);
         session.note_locks_in(remembered);
@@ -250,6 +247,14 @@ impl Context {
             session,
             vaults,
         })
+    }
+
+    /// Tells what a person has to know of records of removals, as of one that somebody else wrote.
+    pub(crate) fn tell_removals(&self, session: &Session) {
+        for told in session.removals.tellings() {
+            let (text, hint) = (visible(&told.to_string()), told.hint());
+            self.output.warn(&text, Some(&visible(&hint)));
+        }
     }
 
     fn tell_left_out(&self, session: &Session) {

@@ -20,7 +20,7 @@ use crate::context::{Context, Opened};
 use crate::error::Result;
 use crate::monitor::Monitor;
 use crate::output::{Output, visible};
-use crate::words::{count, period};
+use crate::words::{count, moment, period};
 
 /// How long it may take at the end of another run; the next one goes on.
 const AFTER_A_RUN: Duration = Duration::from_secs(10 * 60);
@@ -82,7 +82,8 @@ pub(crate) fn tell(output: &Output, opened: &Opened, report: &LockReport) {
         // Of a copy that could not be used it was told why.
         let is_told = opened.left_out().contains(&copy.name);
         if let Some(failure) = copy.failure.as_ref().filter(|_| !is_told) {
-            let text = format!("{}: its locks were not extended: {}", copy.name, failure.reason);
+            let (name, reason) = (&copy.name, &failure.reason);
+            let text = format!("{name}: its locks were not extended: {reason}");
             output.warn(&visible(&text), failure.hint.as_deref());
         }
         tell_files(output, copy);
@@ -95,8 +96,9 @@ pub(crate) fn tell(output: &Output, opened: &Opened, report: &LockReport) {
 fn tell_files(output: &Output, copy: &CopyLocks) {
     let name = &copy.name;
     for file in copy.not_extended.iter().take(NAMED) {
-        let text = format!("{name}: the lock of {} is not extended: {}", file.name, file.reason);
-        output.warn(&visible(&text), file.hint.as_deref().map(visible).as_deref());
+        let (file, reason, hint) = (file.name, &file.reason, &file.hint);
+        let text = format!("{name}: the lock of {file} is not extended: {reason}");
+        output.warn(&visible(&text), hint.as_deref().map(visible).as_deref());
     }
     let named = copy.not_extended.len().min(NAMED) as u64;
     if copy.failed > named {
@@ -155,7 +157,7 @@ fn alarm(copy: &CopyLocks) -> String {
 
 /// The day on which the first lock of a copy ends.
 pub(crate) fn first_end(copy: &CopyLocks) -> Option<Timestamp> {
-    Timestamp::try_from(copy.until?).ok()
+    moment(copy.until?)
 }
 
 /// What came of a copy, as `--json` tells it.

@@ -1,5 +1,7 @@
 //! Numbers and times in words, the same everywhere.
 
+use std::time::SystemTime;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use strongroom_model::ByteSize;
@@ -8,6 +10,11 @@ use strongroom_model::ByteSize;
 pub(crate) fn local_time(time: Timestamp) -> String {
     let zoned = time.to_zoned_datetime(TimeZone::system());
     zoned.strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// A time by the clock of a place as a moment; `None` where it is beyond all calendars.
+pub(crate) fn moment(time: SystemTime) -> Option<Timestamp> {
+    Timestamp::try_from(time).ok()
 }
 
 /// "1 file", "12,345 files".

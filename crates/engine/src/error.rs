@@ -266,8 +266,8 @@ impl Error {
                 Some("use the version of strongroom that wrote it".to_owned())
             }
             Self::HoldsUnreadable { path, .. } => Some(format!(
-                "use the version of strongroom that wrote it; where it is damaged: mv {0} {0}.damaged, \
-                 and what the copies hold counts alone",
+                "use the version of strongroom that wrote it; where it is damaged: \
+                 mv {0} {0}.damaged, and what the copies hold counts alone",
                 quoted(path)
             )),
             Self::NoSnapshot { .. } | Self::AmbiguousSnapshot { .. } => {

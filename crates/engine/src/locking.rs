@@ -77,7 +77,9 @@ pub fn extend(
     progress: &Progress,
 ) -> Result<LockReport> {
     let began = Instant::now();
-    let until = options.longest.and_then(|longest| began.checked_add(longest));
+    let until = options
+        .longest
+        .and_then(|longest| began.checked_add(longest));
     let mut report = LockReport::default();
     let mut locked = Vec::new();
     for found in &session.copies {

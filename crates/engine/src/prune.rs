@@ -20,10 +20,14 @@
 //! | a copy that somebody pruned by itself | a person has to say first whether that was meant |
 //! | something new on a copy, although all are under our lock | what it needs may be what goes |
 //!
+//! Snapshots that somebody else's record hides, and that may still be seen again, are no reason to
+//! stop: what they need stays.
+//!
 //! **Architecture invariant:** prune removes packs and index files, and never a snapshot, a key or
 //! `config`; and it does so only through a removal record.
 
 mod even;
+mod hidden;
 mod known;
 mod newcomers;
 mod obstacles;
@@ -57,7 +61,8 @@ pub use report::{Amount, PruneReport, PrunedCopy, PrunedOutcome};
 pub struct PruneOptions {
     /// Memory, threads, uploads, the size of packs.
     pub limits: Limits,
-    /// How much of what is stored may be waste in packs that are partly needed, of 100; 100 for all.
+    /// How much of what is stored may be waste in packs that are partly needed, of 100; 100 for
+    /// all.
     pub max_unused_percent: f64,
     /// Whether small packs become large ones, although all of them is needed.
     pub repack_small: bool,
@@ -138,6 +143,12 @@ pub fn prune_locked(
     let roots = snapshots.all.iter().map(|one| one.snapshot.tree);
     used::mark(session, &packs, roots, &obstacles, progress, cancel)?;
     obstacles.check(obstacles::MISSING_HINT)?;
+    let roots = hidden::roots(session, cancel)?;
+    if !roots.is_empty() {
+        // What these lack is in nobody's way.
+        let (roots, lacking) = (roots.into_iter(), Obstacles::default());
+        used::mark(session, &packs, roots, &lacking, progress, cancel)?;
+    }
     packs.choose_among_duplicates(session, cancel)?;
 
     let plan = Plan::make(session, &packs, options);

@@ -29,7 +29,7 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use jiff::Timestamp;
-use strongroom_model::{FileName, FileType};
+use strongroom_model::{FileEntry, FileName, FileType};
 use strongroom_store::{Error as StoreError, LocalStore, Store};
 
 pub use error::RecoverError;
@@ -119,12 +119,13 @@ pub fn recover(
         ..RecoverReport::default()
     };
     let chosen = choose_config(&source, &files, config_file.as_ref(), options, &mut report)?;
-    let all = || files.iter().flat_map(|(_, files)| files).chain(&config_file);
+    let all = || files.iter().flat_map(|(_, of)| of).chain(&config_file);
     report.behind_markers = all().filter(|file| file.is_hidden).count() as u64;
     let budget = Budget::new(options.memory_bytes);
     let target = into.as_ref().map(|into| into.target(&budget));
     if let Some(target) = &target {
-        target.check(&source, chosen.as_ref().map(|chosen| chosen.bytes.as_slice()), &files)?;
+        let bytes = chosen.as_ref().map(|chosen| chosen.bytes.as_slice());
+        target.check(&source, bytes, &files)?;
     }
     if options.dry_run {
         foresee(&files, config_file.as_ref(), target.as_ref(), &mut report)?;
@@ -274,7 +275,8 @@ fn foresee(
         };
         for file in files {
             let size = file.name.id().and_then(|id| there.size_bytes(id));
-            foresee_file(file, size.is_some_and(|size| file.may_have(size)), target, report);
+            let is_there = size.is_some_and(|size| file.may_have(size));
+            foresee_file(file, is_there, target, report);
         }
     }
     if let Some(file) = config {
@@ -306,10 +308,7 @@ fn foresee_file(
 }
 
 /// Lists a type; one for which a place has no folder is empty there.
-fn list_leniently(
-    store: &dyn Store,
-    kind: FileType,
-) -> Result<Vec<strongroom_model::FileEntry>> {
+fn list_leniently(store: &dyn Store, kind: FileType) -> Result<Vec<FileEntry>> {
     match store.list(kind) {
         Err(StoreError::Denied { .. } | StoreError::BadAnswer { .. } | StoreError::Vault { .. })
             if kind == FileType::Records =>
@@ -381,7 +380,8 @@ impl Work<'_> {
             }
         }
         let told = |one: &files::Candidate| (one.size_bytes, one.sum);
-        if file.candidates().any(|one| told(one) != told(&chosen.candidate)) {
+        let is_other = |one: &files::Candidate| told(one) != told(&chosen.candidate);
+        if file.candidates().any(is_other) {
             self.tally.overwritten();
         }
         self.tally.done(size_bytes, !is_there);

@@ -3,7 +3,7 @@
 //! Who removes writes a record first, to the state folder and to every copy, and then removes; who
 //! comes next finishes what a record names. What a record names that counts is in no listing of a
 //! session, wherever it still lies: so lead, sync, verify, restore and status see the repository
-//! without it, and [`finish`] alone looks at what is left.
+//! without it, and [`finish()`] alone looks at what is left.
 //!
 //! The life of a removal:
 //! ```text
@@ -21,7 +21,7 @@
 //!
 //! | he writes | then |
 //! |---|---|
-//! | a removal of everything | it is hidden here and nothing is lost: this machine did not write the record, tells of it in every run, and removes nothing of what it names for 7 days. `forget --annul` takes it back |
+//! | a removal of everything | it is hidden here and nothing is lost: this machine did not write the record, tells of it in every run, and removes nothing of what it names for 7 days, and no pack or index file at all where such a snapshot lies, whatever a prune that did not see it has decided. `forget --annul` takes it back |
 //! | a removal of what is held | it does not count |
 //! | a removal of packs that snapshots need of which it does not know | they stay where such a snapshot lies; told |
 //! | an annulment | what was removed comes back from where it still lies: that costs space |
@@ -226,6 +226,14 @@ impl Removals {
     /// Whether a file may be removed by now.
     fn may_go(&self, name: FileName) -> bool {
         self.due.contains(name)
+    }
+
+    /// Whether a snapshot lies on a copy whose removal may still be taken back. No prune has looked
+    /// at what it needs, so that index files and packs stay there, whatever else names them.
+    fn has_waiting_snapshots(&self, ready: &ReadyCopy) -> bool {
+        let left = ready.removed.iter().map(|file| file.name);
+        let mut left = left.filter(|name| name.kind() == FileType::Snapshots);
+        left.any(|name| self.names(name) && !self.may_go(name))
     }
 
     /// Until when the removal of a file waits for somebody to take it back.

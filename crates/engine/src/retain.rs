@@ -23,9 +23,9 @@ mod told;
 
 use jiff::Timestamp;
 
+use crate::Result;
 use crate::session::Session;
 use crate::state::RepositoryState;
-use crate::Result;
 
 pub use plan::{Decided, Hosts, Plan, Question, plan};
 pub use removal::{Forgotten, forget};

@@ -198,8 +198,8 @@ impl CopyEvidence {
         self.last_verify = Some(verify);
     }
 
-    /// Forgets that anything was read or rehearsed, since what lies there now was written anew. Says
-    /// whether anything was read. Damage stays known, and the word of a vault.
+    /// Forgets that anything was read or rehearsed, since what lies there now was written anew.
+    /// Says whether anything was read. Damage stays known, and the word of a vault.
     pub fn forget_readings(&mut self) -> bool {
         let was_read = self.was_read();
         self.restores.clear();

@@ -37,7 +37,8 @@ impl FileType {
     /// which a copy may receive them: nothing may arrive before what it refers to.
     pub const SYNCED: [Self; 4] = [Self::Keys, Self::Data, Self::Index, Self::Snapshots];
 
-    /// The types whose files have hash names and stay: all that a place keeps for long but `config`.
+    /// The types whose files have hash names and stay: all that a place keeps for long but
+    /// `config`.
     pub const STORED: [Self; 5] = [
         Self::Keys,
         Self::Data,

@@ -1,8 +1,8 @@
 //! Records: what was removed on purpose, what is held, and which removals were taken back.
 //!
 //! Each is one small file in `strongroom/` of a copy, sealed as snapshots are and named by the
-//! SHA-256 of its stored bytes. It is written once and never changed; restic passes the folder over.
-//! As JSON it is an object with `version`, 1, and one of `removal`, `holds` and `annulment`.
+//! SHA-256 of its stored bytes. It is written once and never changed; restic passes the folder
+//! over. As JSON it is an object with `version`, 1, and one of `removal`, `holds` and `annulment`.
 //!
 //! What can go wrong: who has the repository's key can write one. So a record never says more than
 //! what whoever reads it may do with it: see the engine's `removals`. And it may be an attack on
@@ -91,8 +91,8 @@ impl Record {
     /// Encrypts it; returns its name and bytes.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where it names more than [`MOST_IDS`] files, or the same snapshot as going
-    /// and staying; [`Error::NoRandomness`].
+    /// [`Error::Invalid`] where it names more than [`MOST_IDS`] files, or the same snapshot as
+    /// going and staying; [`Error::NoRandomness`].
     pub fn seal(&self, key: &Key) -> Result<(Id, Vec<u8>)> {
         self.check().map_err(Error::Invalid)?;
         let wire = Wire::of(self.clone());
@@ -369,7 +369,11 @@ mod tests {
         both.stays.insert(id("snapshot"));
         assert!(Record::Removal(both.clone()).seal(&key).is_err());
         let json = serde_json::to_vec(&Wire::of(Record::Removal(both))).unwrap();
-        assert!(Record::parse(&json).unwrap_err().contains("and that it stays"));
+        assert!(
+            Record::parse(&json)
+                .unwrap_err()
+                .contains("and that it stays")
+        );
         let long = Removal {
             host: "h".repeat(MOST_HOST_BYTES + 1),
             ..removal()

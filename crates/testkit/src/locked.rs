@@ -10,8 +10,8 @@ use std::time::{Duration, SystemTime};
 use parking_lot::Mutex;
 use strongroom_model::{FileEntry, FileName, FileType, Id};
 use strongroom_store::{
-    BucketCheck, Error, FileVersion, Locks, Result, SavedLock, SeenVersion, ShownLock, Store,
-    VersionContent, VersionId, Versions,
+    BucketCheck, Error, FileVersion, Locks, Result, SavedLock, SeenVersion, ShowVersion, ShownLock,
+    Store, VersionContent, VersionId, Versions,
 };
 
 /// A repository whose files are locked.
@@ -38,6 +38,8 @@ pub struct Asked {
 struct Inner {
     /// The oldest first.
     versions: Vec<Kept>,
+    /// How many there ever were, by which they are called.
+    made: u64,
     now: SystemTime,
     least: Duration,
     saved: Vec<SavedLock>,
@@ -63,6 +65,7 @@ impl LockedStore {
             location: format!("locked:{name}"),
             inner: Mutex::new(Inner {
                 versions: Vec::new(),
+                made: 0,
                 now: SystemTime::UNIX_EPOCH + Duration::from_secs(1_780_000_000),
                 least,
                 saved: Vec::new(),
@@ -130,6 +133,19 @@ impl LockedStore {
         }
     }
 
+    /// Shows the versions of some files; nobody holds the place meanwhile.
+    fn show(&self, is_it: impl Fn(FileName) -> bool, show: &mut ShowVersion<'_>) -> Result<()> {
+        let found = {
+            let mut inner = self.inner.lock();
+            inner.asked.listed += 1;
+            if !inner.may_list {
+                return Err(self.denied("list versions"));
+            }
+            inner.listed(is_it)
+        };
+        found.into_iter().try_for_each(show)
+    }
+
     fn bytes(&self, name: FileName) -> Result<Arc<[u8]>> {
         let seen = self.inner.lock().seen(name);
         seen.and_then(|kept| kept.bytes)
@@ -158,7 +174,8 @@ impl Inner {
 
     fn push(&mut self, name: FileName, bytes: Option<Arc<[u8]>>, until: Option<SystemTime>) {
         // Names as long as those of most places.
-        let version = VersionId::new(format!("{:032}", self.versions.len()));
+        let version = VersionId::new(format!("{:032}", self.made));
+        self.made += 1;
         self.versions.push(Kept {
             name,
             version,
@@ -166,6 +183,27 @@ impl Inner {
             bytes,
             until,
         });
+    }
+
+    /// All versions and markers of the files that are wanted, the newest first.
+    fn listed(&self, is_wanted: impl Fn(FileName) -> bool) -> Vec<FileVersion> {
+        let mut hidden = BTreeSet::new();
+        let newest_first = self.versions.iter().rev();
+        let wanted = newest_first.filter(|kept| is_wanted(kept.name));
+        let version = |kept: &Kept| FileVersion {
+            name: kept.name,
+            version: kept.version.clone(),
+            made: kept.made,
+            is_newest: hidden.insert(kept.name),
+            content: match &kept.bytes {
+                None => VersionContent::Marker,
+                Some(bytes) => VersionContent::Bytes {
+                    size_bytes: bytes.len() as u64,
+                    tag: Some(Id::of(bytes).short()),
+                },
+            },
+        };
+        wanted.map(version).collect()
     }
 
     fn date(&self) -> SystemTime {
@@ -221,8 +259,8 @@ impl Store for LockedStore {
 
     fn list(&self, kind: FileType) -> Result<Vec<FileEntry>> {
         let inner = self.inner.lock();
-        let of_kind = inner.versions.iter().filter(|kept| kept.name.kind() == kind);
-        let names: BTreeSet<FileName> = of_kind.map(|kept| kept.name).collect();
+        let names = inner.versions.iter().map(|kept| kept.name);
+        let names: BTreeSet<_> = names.filter(|name| name.kind() == kind).collect();
         let entry = |name: FileName| {
             Some(FileEntry {
                 id: name.id().unwrap_or_default(),
@@ -311,9 +349,10 @@ impl Locks for LockedStore {
         inner.asked.looked += 1;
         let kept = inner.version(name, version);
         let until = kept.ok_or_else(|| self.absent(name))?.until;
-        Ok(until.map_or(ShownLock::NotShown, |until| ShownLock::Compliance {
-            until,
-        }))
+        Ok(match until {
+            Some(until) => ShownLock::Compliance { until },
+            None => ShownLock::NotShown,
+        })
     }
 
     fn lock_until(
@@ -348,29 +387,12 @@ impl Locks for LockedStore {
 }
 
 impl Versions for LockedStore {
-    fn list_versions(&self, kind: FileType) -> Result<Vec<FileVersion>> {
-        let mut inner = self.inner.lock();
-        inner.asked.listed += 1;
-        if !inner.may_list {
-            return Err(self.denied("list versions"));
-        }
-        let mut hidden = BTreeSet::new();
-        let newest_first = inner.versions.iter().rev();
-        let of_kind = newest_first.filter(|kept| kept.name.kind() == kind);
-        let version = |kept: &Kept| FileVersion {
-            name: kept.name,
-            version: kept.version.clone(),
-            made: kept.made,
-            is_newest: hidden.insert(kept.name),
-            content: match &kept.bytes {
-                None => VersionContent::Marker,
-                Some(bytes) => VersionContent::Bytes {
-                    size_bytes: bytes.len() as u64,
-                    tag: Some(Id::of(bytes).short()),
-                },
-            },
-        };
-        Ok(of_kind.map(version).collect())
+    fn each_version(&self, kind: FileType, show: &mut ShowVersion<'_>) -> Result<()> {
+        self.show(|name| name.kind() == kind, show)
+    }
+
+    fn each_version_of(&self, name: FileName, show: &mut ShowVersion<'_>) -> Result<()> {
+        self.show(|other| other == name, show)
     }
 
     fn open_version(
@@ -389,6 +411,18 @@ impl Versions for LockedStore {
     fn remove_marker(&self, marker: &FileVersion) -> Result<()> {
         let is_it = |kept: &Kept| kept.bytes.is_none() && kept.version == marker.version;
         self.inner.lock().versions.retain(|kept| !is_it(kept));
+        Ok(())
+    }
+
+    fn remove_version(&self, version: &FileVersion) -> Result<()> {
+        let mut inner = self.inner.lock();
+        let now = inner.now;
+        let is_it = |kept: &Kept| kept.name == version.name && kept.version == version.version;
+        let mut versions = inner.versions.iter();
+        if versions.any(|kept| is_it(kept) && kept.until > Some(now)) {
+            return Err(self.denied("remove a version that is locked"));
+        }
+        inner.versions.retain(|kept| !is_it(kept));
         Ok(())
     }
 }

@@ -108,21 +108,22 @@ impl Args {
         if !self.dry_run {
             let new = new_files(&opened.session, &report, synced.as_ref());
             context.ask_again(&mut opened, &new)?;
+            if self.no_sync {
+                let now = (opened.environment.clock)();
+                memory::sighted(&opened.session, &opened.memory(), began, now);
+            }
         }
         let mut said = Vec::new();
-        if self.no_sync && !self.dry_run {
-            let now = (opened.environment.clock)();
-            memory::sighted(&opened.session, &opened.memory(), began, now);
-        }
         if report.has_snapshot() {
             memory::backed_up(&opened, &report);
             said = vaults::deliver(&opened);
         }
-        let locks = if self.dry_run {
-            locking::tell_alarms_of(&context.output, &opened);
-            LockReport::default()
-        } else {
-            locking::after_run(context, &opened)
+        let locks = match self.dry_run {
+            true => {
+                locking::tell_alarms_of(&context.output, &opened);
+                LockReport::default()
+            }
+            false => locking::after_run(context, &opened),
         };
         match &synced {
             Some(Ok(synced)) => {

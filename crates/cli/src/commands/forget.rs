@@ -129,7 +129,7 @@ impl Args {
             ..PruneOptions::default()
         };
         let pruned = pruning::run(context, &mut opened, &options)?;
-        Ok(match pruning::tell(context, &opened, &pruned)? {
+        Ok(match pruning::tell(context, &pruned)? {
             Exit::Done => exit,
             other => other,
         })

@@ -17,7 +17,7 @@ use crate::monitor::Monitor;
 use crate::output::{BAD, DOUBTFUL, GOOD, Output, visible};
 use crate::table::{Cell, Table};
 use crate::vaults::NewFiles;
-use crate::words::{count, local_time, size};
+use crate::words::{count, local_time, moment, size};
 
 /// Remove from every copy what no snapshot needs
 ///
@@ -80,20 +80,20 @@ pub(crate) fn run(
     }
     let memory = opened.memory();
     memory::doubt(&mut opened.session, &memory);
-    let environment = opened.environment.clone();
     let report = {
         let monitor = Monitor::start(&context.output);
         prune(
             &mut opened.session,
             &memory,
             options,
-            &environment,
+            &opened.environment,
             &monitor.progress,
         )?
     };
     if !options.dry_run {
         memory::pruned(opened);
-        context.ask_again(opened, &new_files(opened, &report))?;
+        let new = new_files(opened, &report);
+        context.ask_again(opened, &new)?;
     }
     Ok(report)
 }
@@ -102,12 +102,12 @@ pub(crate) fn run(
 pub(crate) fn tell(context: &Context, report: &PruneReport) -> Result<Exit> {
     let output = &context.output;
     output.result(&amounts(report).to_string())?;
-    output.result(&copies(report)?.to_string())?;
+    output.result(&copies(report).to_string())?;
     for record in &report.records {
         output.say(&format!("Removal record {}", record.short()));
     }
     warn_of(output, report);
-    output.object(&Summary::of(report)?)?;
+    output.object(&Summary::of(report))?;
     if report.was_interrupted {
         let text = "The prune was interrupted while it removed files; what goes is on record";
         output.warn(text, Some("the rest: strongroom prune"));
@@ -194,7 +194,7 @@ fn amounts(report: &PruneReport) -> Table {
     table
 }
 
-fn copies(report: &PruneReport) -> Result<Table> {
+fn copies(report: &PruneReport) -> Table {
     let titles = match report.dry_run {
         true => ["copy", "", "would remove", "size", "", "", ""],
         false => ["copy", "", "removed", "size", "waiting", "size", "until"],
@@ -216,7 +216,7 @@ fn copies(report: &PruneReport) -> Result<Table> {
                 if *waiting != Amount::default() {
                     cells.push(files(waiting).into());
                     cells.push(size(waiting.bytes).into());
-                    let until = waits_until(copy)?.map(local_time);
+                    let until = waits_until(copy).map(local_time);
                     cells.push(until.unwrap_or_default().into());
                 }
             }
@@ -224,7 +224,7 @@ fn copies(report: &PruneReport) -> Result<Table> {
         }
         table.row(cells);
     }
-    Ok(table)
+    table
 }
 
 fn word(copy: &PrunedCopy) -> Cell {
@@ -242,15 +242,11 @@ fn word(copy: &PrunedCopy) -> Cell {
 }
 
 /// When the last lock of what waits is over.
-fn waits_until(copy: &PrunedCopy) -> Result<Option<Timestamp>> {
-    let PrunedOutcome::Pruned { waits_until, .. } = &copy.outcome else {
-        return Ok(None);
-    };
-    let until = waits_until.map(Timestamp::try_from).transpose();
-    until.map_err(|error| {
-        let action = format!("tell until when {} keeps what goes", copy.name);
-        Error::local(action)(std::io::Error::other(error))
-    })
+fn waits_until(copy: &PrunedCopy) -> Option<Timestamp> {
+    match &copy.outcome {
+        PrunedOutcome::Pruned { waits_until, .. } => waits_until.and_then(moment),
+        PrunedOutcome::Would(_) | PrunedOutcome::Failed(_) => None,
+    }
 }
 
 /// How much a person means by a number with or without a percent sign.
@@ -306,10 +302,10 @@ struct CopySummary {
 }
 
 impl Summary {
-    fn of(report: &PruneReport) -> Result<Self> {
+    fn of(report: &PruneReport) -> Self {
         let copies = report.copies.iter();
         let copies = copies.map(|copy| CopySummary::of(copy, report));
-        Ok(Self {
+        Self {
             message_type: "summary",
             dry_run: report.dry_run,
             complete: report.is_complete(),
@@ -324,8 +320,8 @@ impl Summary {
             frees_bytes: report.frees_bytes(),
             waste_left_bytes: report.waste_left_bytes,
             records: report.records.clone(),
-            copies: copies.collect::<Result<_>>()?,
-        })
+            copies: copies.collect(),
+        }
     }
 }
 
@@ -336,7 +332,7 @@ impl From<Amount> for Files {
 }
 
 impl CopySummary {
-    fn of(copy: &PrunedCopy, report: &PruneReport) -> Result<Self> {
+    fn of(copy: &PrunedCopy, report: &PruneReport) -> Self {
         let none = (Amount::default(), Amount::default());
         let (outcome, (removed, waiting), failure) = match &copy.outcome {
             PrunedOutcome::Would(amount) => ("would", (*amount, Amount::default()), None),
@@ -356,7 +352,7 @@ impl CopySummary {
             PrunedOutcome::Failed(failure) => ("failed", none, Some(failure)),
         };
         let is_without = report.not_on.iter().any(|(name, _)| *name == copy.name);
-        Ok(Self {
+        Self {
             name: copy.name.clone(),
             outcome,
             has_record: !report.records.is_empty() && !is_without && outcome != "failed",
@@ -364,10 +360,10 @@ impl CopySummary {
             bytes_removed: removed.bytes,
             files_waiting: waiting.files,
             bytes_waiting: waiting.bytes,
-            waits_until: waits_until(copy)?,
+            waits_until: waits_until(copy),
             reason: failure.map(|failure| failure.reason.clone()),
             hint: failure.and_then(|failure| failure.hint.clone()),
-        })
+        }
     }
 }
 

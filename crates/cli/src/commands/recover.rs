@@ -85,11 +85,13 @@ impl Args {
                 .collect(),
         })?;
         let destination = match &self.into {
-            None => Destination::InPlace,
-            Some(into) => match find(&config, &into.to_string_lossy(), context)? {
-                Some(copy) => Destination::Copy(copy),
-                None => Destination::Folder(into.clone()),
-            },
+            Some(into) if !self.in_place => {
+                match find(&config, &into.to_string_lossy(), context)? {
+                    Some(copy) => Destination::Copy(copy),
+                    None => Destination::Folder(into.clone()),
+                }
+            }
+            Some(_) | None => Destination::InPlace,
         };
         let options = RecoverOptions {
             as_of: self.as_of,

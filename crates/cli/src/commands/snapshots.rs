@@ -58,7 +58,8 @@ impl Args {
             paths: self.path,
         };
         let holds = opened.session.removals.holds();
-        let any_held = snapshots.matching(&filter).any(|one| holds.held(one.id).is_some());
+        let is_held = |one: &FoundSnapshot| holds.held(one.id).is_some();
+        let any_held = snapshots.matching(&filter).any(is_held);
         let mut titles = vec!["id", "time", "host", "source", "size", "copies", "paths"];
         if any_held {
             titles.push("held");

@@ -1,18 +1,19 @@
 //! `strongroom sync`, also as the end of a backup.
 
-mod removed;
+pub(crate) mod removed;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem::discriminant;
 
 use serde::Serialize;
-use strongroom_engine::CopyState;
+use strongroom_engine::locking::LockReport;
 use strongroom_engine::progress::Progress;
 use strongroom_engine::removals::{FinishedCopy, carry, finish_alone};
 use strongroom_engine::session::Locks;
 use strongroom_engine::sync::{
     Decision, SyncOptions, SyncProblem, SyncReport, SyncedCopy, sync_session,
 };
+use strongroom_engine::{CopyState, Error as EngineError};
 use strongroom_model::{FileName, FileType, Id};
 
 use crate::context::{Context, Opened};
@@ -99,8 +100,8 @@ impl Args {
         memory::try_keys(&mut opened, &context.output);
         let (mut report, finished) = {
             let monitor = Monitor::start(&context.output);
-            let report = run(&mut opened, wishes, &monitor.progress)?;
-            let finished = finish_removals(&opened, &report, &monitor.progress)?;
+            let mut report = run(&mut opened, wishes, &monitor.progress)?;
+            let finished = finish_removals(&opened, &mut report, &monitor.progress)?;
             (report, finished)
         };
         let new = NewFiles {
@@ -119,13 +120,9 @@ impl Args {
         removed::tell(output, &finished)?;
         opened.vaults.tell_pending(output);
         let locks = locking::after_run(context, &opened);
-        let is_finished = finished.iter().all(|copy| copy.failure.is_none());
-        let is_complete = report.is_complete() && is_finished && locks.is_complete();
-        output.object(&Summary {
-            complete: is_complete,
-            locks: locking::summaries(&locks),
-            ..Summary::of(&report, &finished, &opened.vaults)
-        })?;
+        let summary = Summary::of(&report, &finished, &locks, &opened.vaults);
+        let is_complete = summary.complete;
+        output.object(&summary)?;
         accepted?;
         if report.was_interrupted {
             let text = "The sync was interrupted; what it brought stays";
@@ -136,17 +133,23 @@ impl Args {
     }
 }
 
-/// Finishes what records say was removed, on copies where something of it can go.
+/// Finishes what records say was removed, on copies where something of it can go; an interruption
+/// there is one of the sync.
 fn finish_removals(
     opened: &Opened,
-    report: &SyncReport,
+    report: &mut SyncReport,
     progress: &Progress,
 ) -> Result<Vec<FinishedCopy>> {
     if report.was_interrupted {
         return Ok(Vec::new());
     }
-    let (session, environment) = (&opened.session, &opened.environment);
-    Ok(finish_alone(session, environment, progress)?)
+    match finish_alone(&opened.session, &opened.environment, progress) {
+        Err(EngineError::Interrupted) => {
+            report.was_interrupted = true;
+            Ok(Vec::new())
+        }
+        finished => Ok(finished?),
+    }
 }
 
 /// The copies that got files which they cannot have had, by name: a vault behind one of them has
@@ -214,7 +217,11 @@ pub(crate) fn run(opened: &mut Opened, wishes: Wishes, progress: &Progress) -> R
     let cancel = opened.environment.cancel.clone();
     let report = sync_session(&opened.session, &options, progress, &cancel);
     for (name, failure) in carry(&opened.session) {
-        tracing::warn!(copy = name, reason = failure.reason, "A copy lacks a record");
+        tracing::warn!(
+            copy = name,
+            reason = failure.reason,
+            "A copy lacks a record"
+        );
     }
     locks.release();
     memory::written_anew(opened, &report);
@@ -419,10 +426,16 @@ struct CopySummary {
 }
 
 impl<'a> Summary<'a> {
-    fn of(report: &SyncReport, finished: &'a [FinishedCopy], vaults: &Vaults) -> Self {
+    fn of(
+        report: &SyncReport,
+        finished: &'a [FinishedCopy],
+        locks: &LockReport,
+        vaults: &Vaults,
+    ) -> Self {
+        let is_finished = finished.iter().all(|copy| copy.failure.is_none());
         Self {
             message_type: "summary",
-            complete: report.is_complete(),
+            complete: report.is_complete() && is_finished && locks.is_complete(),
             copies: report.copies.iter().map(CopySummary::of).collect(),
             problems: report.problems.iter().map(ToString::to_string).collect(),
             junk: report.junk.iter().map(ToString::to_string).collect(),
@@ -432,7 +445,7 @@ impl<'a> Summary<'a> {
             removed: finished.iter().map(removed::Summary::of).collect(),
             alarms: vaults.alarms(),
             pending_keys: vaults.pending_keys(),
-            locks: Vec::new(),
+            locks: locking::summaries(locks),
         }
     }
 }

@@ -187,6 +187,7 @@ impl Args {
         };
         match looked.session {
             Ok(session) => {
+                context.tell_removals(&session);
                 found.opened = Some(Opened {
                     config: looked.config,
                     session,

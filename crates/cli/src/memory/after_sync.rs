@@ -54,7 +54,8 @@ pub(crate) fn pruned(opened: &Opened) {
     for (copy, ready) in opened.session.ready() {
         told(memory.update_seen(copy, |seen| {
             let listing = &ready.listing;
-            seen.index.extend(listing.index.iter().map(|entry| entry.id));
+            seen.index
+                .extend(listing.index.iter().map(|entry| entry.id));
             seen.snapshots
                 .extend(listing.snapshots.iter().map(|entry| entry.id));
         }));

@@ -224,7 +224,10 @@ fn a_lock_is_told_with_the_day_on_which_it_ends_and_too_little_of_it_is_an_alarm
     let exit = |facts: &Facts| Exit::of_plan(Scorecard::judge(&config, facts, now()).met).code();
     facts.copies.get_mut("offsite").unwrap().locked = locked(0, 0);
     let shown = plain(&facts, &config);
-    assert!(shown.contains("  to 2026-12-29, proven 2 d ago  "), "{shown}");
+    assert!(
+        shown.contains("  to 2026-12-29, proven 2 d ago  "),
+        "{shown}"
+    );
     assert_eq!(exit(&facts), 0);
 
     let alarm = "ALARM offsite: less than 30 d is left of 12 files: strongroom lock extend";

@@ -39,7 +39,7 @@ impl Vaults {
 
     /// What the scorecard has to know of each vault.
     pub(crate) fn facts(&self, config: &Config) -> BTreeMap<String, VaultFacts> {
-        let runs_in = |met: &super::Met| {
+        let runs_in = |met: &Met| {
             let info = met.info.as_ref()?;
             info.runs_in.as_ref().map(|runs_in| runs_in.account.clone())
         };

@@ -167,7 +167,9 @@ fn locks_are_made_longer(scene: &Scene, account: &CephAccount, bucket: &Bucket) 
     let told = locks_of(&expect(scene, account, 0, &extend), "copies");
     let files = told["recorded"].as_u64().unwrap();
     assert!(files > 4, "{told}");
-    let names = ["found", "due", "extended", "failed", "left", "missing", "short"];
+    let names = [
+        "found", "due", "extended", "failed", "left", "missing", "short",
+    ];
     let counts = |told: &serde_json::Value| names.map(|name| told[name].as_u64().unwrap());
     assert_eq!(counts(&told)[1..], [0; 6]);
 

@@ -164,7 +164,7 @@ fn a_copy_on_a_real_vault_is_known_by_its_certificate_and_lives_as_the_others() 
     scene.expect(0, &["verify"]);
     // When its snapshot came is told by its own clock, which was there before we had listed it.
     let ended = scene.expect(0, &["--json", "forget", "--dry-run"]);
-    let [decision] = objects(&ended, "decision").try_into().unwrap();
+    let [decision]: [Value; 1] = objects(&ended, "decision").try_into().unwrap();
     assert_eq!(decision["arrival"]["by"], "vault", "{decision}");
     assert_eq!(decision["fate"], "kept", "{decision}");
     let ended = scene.expect(0, &["--json", "sync"]);

@@ -149,7 +149,11 @@ fn in_order(versions: Vec<FileVersion>, size_bytes: Option<u64>) -> Vec<(Version
     // A place lists the newest first, which decides within a second.
     found.sort_by_key(|(version, content)| {
         let is_other_size = !is_sized(content.0);
-        (is_other_size, Reverse(version.is_newest), Reverse(version.made))
+        (
+            is_other_size,
+            Reverse(version.is_newest),
+            Reverse(version.made),
+        )
     });
     let tried = found.into_iter();
     tried

@@ -1,8 +1,9 @@
 //! Before anything is removed: copies that lack something that stays get it from a sibling.
 //!
-//! A slow copy is left behind while packs are written, as in a backup, and one that was away lacks what
-//! an earlier prune wrote. Were old packs removed there now, it could restore nothing alone. So what
-//! it lacks is brought first, of that which stays; and where it cannot be, the copy keeps all it has.
+//! A slow copy is left behind while packs are written, as in a backup, and one that was away lacks
+//! what an earlier prune wrote. Were old packs removed there now, it could restore nothing alone. So
+//! what it lacks is brought first, of that which stays; and where it cannot be, the copy keeps all it
+//! has.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,7 +30,12 @@ pub(super) struct Staying {
 
 impl Staying {
     /// What is needed by these snapshots, once all is repacked that the plan says.
-    pub(super) fn of(packs: &Packs, plan: &Plan, written: &Written, snapshots: &BTreeSet<Id>) -> Self {
+    pub(super) fn of(
+        packs: &Packs,
+        plan: &Plan,
+        written: &Written,
+        snapshots: &BTreeSet<Id>,
+    ) -> Self {
         let sizes: BTreeMap<Id, u64> = written.packs.iter().copied().collect();
         let usage = packs.usage();
         let needed = usage.keys().filter_map(|number| {

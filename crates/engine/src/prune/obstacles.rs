@@ -21,9 +21,9 @@ pub(super) const UNREADABLE_HINT: &str = "see what is wrong: strongroom verify; 
     have it whole: strongroom sync. What is no file of this repository can be removed by hand";
 
 /// What to do where something is needed that is not there.
-pub(super) const MISSING_HINT: &str = "see what is wrong: strongroom verify; bring back a copy that \
-    has it, then: strongroom sync. If it is lost for good, let go of the snapshots that need it: \
-    strongroom forget SNAPSHOT";
+pub(super) const MISSING_HINT: &str = "see what is wrong: strongroom verify; bring back a copy \
+    that has it, then: strongroom sync. If it is lost for good, let go of the snapshots that need \
+    it: strongroom forget SNAPSHOT";
 
 impl Obstacles {
     /// Notes what is in the way.
@@ -69,7 +69,10 @@ mod tests {
         }
         let error = obstacles.check("do this").unwrap_err();
         let text = error.to_string();
-        assert!(text.starts_with("Nothing is pruned: reason 00; reason 01; "), "{text}");
+        assert!(
+            text.starts_with("Nothing is pruned: reason 00; reason 01; "),
+            "{text}"
+        );
         assert!(text.ends_with("reason 09; and 2 more"), "{text}");
         assert_eq!(error.hint().as_deref(), Some("do this"));
     }

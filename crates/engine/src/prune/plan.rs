@@ -176,7 +176,8 @@ fn decide(packs: &[Used<'_>], bounds: Bounds) -> Decision {
             small.push(used.number);
         }
     }
-    // The most wasteful first, of those that need not go anyway; which of equals is not left to chance.
+    // The most wasteful first, of those that need not go anyway; which of equals is not left to
+    // chance.
     candidates.sort_by_key(|used| {
         let waste = Reverse(used.waste_in_millionths());
         (!used.must_go(bounds), waste, used.pack.id)

@@ -1,12 +1,13 @@
-//! Repacking: needed blobs of packs that go are written anew, once, to every copy at once; and index
-//! files are written anew that name what goes.
+//! Repacking: needed blobs of packs that go are written anew, once, to every copy at once; and
+//! index files are written anew that name what goes.
 //!
 //! The encrypted bytes of a blob are copied as they are: they were sealed by the same key, and
 //! whoever sees both packs learns no more than that the blob stayed. But they are decrypted first,
 //! and their plain text is held against its name: what is wrong is not carried on under a new name
 //! that says it is right. Where one copy gives it wrong, the next is asked.
 //!
-//! Barriers are those of a backup: an index file goes to a copy only behind the packs that it names.
+//! Barriers are those of a backup: an index file goes to a copy only behind the packs that it
+//! names.
 //!
 //! What can go wrong: it is killed. Then there are packs and index files more than needed, and the
 //! next prune finds the same blobs in two places.
@@ -53,8 +54,8 @@ const RUN_BYTES: u64 = 8 << 20;
 /// up to date; a copy that fails is marked as such.
 ///
 /// # Errors
-/// [`Error::NotPruned`] where a needed blob cannot be read; where no copy is left, and where the user
-/// interrupts.
+/// [`Error::NotPruned`] where a needed blob cannot be read; where no copy is left, and where the
+/// user interrupts.
 pub(super) fn run(
     session: &mut Session,
     packs: &Packs,

@@ -129,6 +129,8 @@ impl Tally {
         report.overwritten = self.overwritten.into_inner();
         report.not_recovered_count = self.not_recovered_count.into_inner();
         report.not_recovered = self.not_recovered.into_inner();
-        report.not_recovered.sort_by(|one, other| one.name.cmp(&other.name));
+        report
+            .not_recovered
+            .sort_by(|one, other| one.name.cmp(&other.name));
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use strongroom_model::{FileName, FileType};
 
@@ -18,7 +19,7 @@ use crate::{Error, Result};
 /// How many files of a locked copy are looked at before nothing of it can go now.
 const LOOKED_AT: usize = 100;
 
-/// As [`finish`], where the caller holds no locks: copies on which something can go are locked for
+/// As [`finish()`], where the caller holds no locks: copies on which something can go are locked for
 /// that. Where somebody else is at work, it waits for the next time.
 ///
 /// # Errors
@@ -33,10 +34,12 @@ pub fn finish_alone(
     let mut now = BTreeSet::new();
     for (copy, ready) in session.ready() {
         environment.cancel.check()?;
+        let keeps_packs = removals.has_waiting_snapshots(ready);
+        let is_kept = |name: FileName| keeps_packs && name.kind() != FileType::Snapshots;
         let due: Vec<&RemovedFile> = ready
             .removed
             .iter()
-            .filter(|file| removals.may_go(file.name))
+            .filter(|file| removals.may_go(file.name) && !is_kept(file.name))
             .collect();
         match removals.stop().is_none() && can_go(copy, &due) {
             true => {
@@ -110,12 +113,13 @@ fn can_go(copy: &CopyStore, due: &[&RemovedFile]) -> bool {
 fn waits(removals: &Removals, copy: &CopyStore, ready: &ReadyCopy) -> FinishedCopy {
     let until = ready.removed.iter();
     let until = until.filter_map(|file| removals.waits_until(file.name)).max();
+    let until = until.and_then(|until| SystemTime::try_from(until).ok());
     let sizes = ready.removed.iter().map(|file| file.size_bytes);
     FinishedCopy {
         name: copy.name.clone(),
         waiting: ready.removed.len() as u64,
         waiting_bytes: sizes.fold(0, u64::saturating_add),
-        waits_until: until.map(std::time::SystemTime::from),
+        waits_until: until,
         ..FinishedCopy::default()
     }
 }

@@ -47,8 +47,9 @@ const REMOVERS: usize = 16;
 /// what is returned.
 ///
 /// The caller holds exclusive locks: somebody else at work may just refer to what is there. What a
-/// machine did not decide itself waits 7 days. Where a snapshot lies on a copy that the record did
-/// not know of, and it needs what is hidden, its index files and packs stay.
+/// machine did not decide itself waits 7 days, and where a snapshot of that lies, so do all index
+/// files and packs. Where a snapshot lies on a copy that the record did not know of, and it needs
+/// what is hidden, its index files and packs stay.
 pub fn finish(
     session: &Session,
     removals: &Removals,
@@ -126,7 +127,8 @@ impl<'a> Work<'a> {
                 of_kinds.entry(file.name.kind()).or_default().push(*file);
             } else {
                 let until = self.removals.waits_until(file.name);
-                self.wait(file, until.map(SystemTime::from));
+                let until = until.and_then(|until| SystemTime::try_from(until).ok());
+                self.wait(file, until);
             }
         }
         let mut is_free = match self.removals.stop() {
@@ -136,12 +138,14 @@ impl<'a> Work<'a> {
                 false
             }
         };
+        let keeps_packs = self.removals.has_waiting_snapshots(self.ready);
         let mut is_asked = false;
         for kind in KINDS {
             let files = of_kinds.remove(&kind).unwrap_or_default();
             if files.is_empty() {
                 continue;
             }
+            is_free &= kind == FileType::Snapshots || !keeps_packs;
             if is_free && kind != FileType::Snapshots && !is_asked {
                 is_asked = true;
                 is_free = self.is_needed_by_nobody(&of_kinds, &files);

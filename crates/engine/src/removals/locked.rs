@@ -15,7 +15,7 @@ pub(super) struct Locked<'a> {
     locks: &'a dyn Locks,
     versions: &'a dyn Versions,
     of_files: HashMap<FileName, Vec<FileVersion>>,
-    /// The time, by the clock of the place or by ours, whichever is later.
+    /// The time by the clock of the place, by which locks end.
     now: SystemTime,
 }
 
@@ -47,13 +47,12 @@ impl<'a> Locked<'a> {
                 of_files.entry(version.name).or_default().push(version);
             }
         }
-        let date = locks.date()?;
         Ok(Some(Self {
             store,
             locks,
             versions,
             of_files,
-            now: date.checked_sub(shortest(locks)).unwrap_or(date),
+            now: locks.now()?,
         }))
     }
 
@@ -115,7 +114,10 @@ impl<'a> Locked<'a> {
             Ok(ShownLock::Compliance { until } | ShownLock::Governance { until }) => {
                 Ok(Some(until).filter(|until| *until > self.now))
             }
-            Ok(ShownLock::NotShown) | Err(Error::NotFound { .. }) => Ok(None),
+            // Of one that cannot be read no lock is told: its place says no where there is one.
+            Ok(ShownLock::NotShown) | Err(Error::NotFound { .. } | Error::NotLocked { .. }) => {
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     }
@@ -135,7 +137,7 @@ mod tests {
 
     use parking_lot::Mutex;
     use strongroom_model::{FileEntry, Id};
-    use strongroom_store::{BucketCheck, VersionId};
+    use strongroom_store::{BucketCheck, SavedLock, SeenVersion, ShowVersion, VersionId};
     use strongroom_testkit::MemoryStore;
 
     use super::*;
@@ -202,9 +204,18 @@ mod tests {
     }
 
     impl Versions for Bucket {
-        fn list_versions(&self, _kind: FileType) -> Result<Vec<FileVersion>> {
-            let versions = self.versions.lock();
-            Ok(versions.iter().map(|(version, _)| version.clone()).collect())
+        fn each_version(&self, kind: FileType, show: &mut ShowVersion<'_>) -> Result<()> {
+            let versions = self.versions.lock().clone();
+            let of_kind = versions.into_iter().map(|(version, _)| version);
+            let mut of_kind = of_kind.filter(|version| version.name.kind() == kind);
+            of_kind.try_for_each(show)
+        }
+
+        fn each_version_of(&self, name: FileName, show: &mut ShowVersion<'_>) -> Result<()> {
+            let versions = self.versions.lock().clone();
+            let of_file = versions.into_iter().map(|(version, _)| version);
+            let mut of_file = of_file.filter(|version| version.name == name);
+            of_file.try_for_each(show)
         }
 
         fn open_version(
@@ -241,6 +252,14 @@ mod tests {
             Ok(day(115))
         }
 
+        fn now(&self) -> Result<SystemTime> {
+            Ok(day(100))
+        }
+
+        fn seen(&self, _name: FileName) -> Result<SeenVersion> {
+            Err(denied())
+        }
+
         fn lock_of(&self, name: FileName, version: Option<&VersionId>) -> Result<ShownLock> {
             self.asked.lock().extend(version.cloned());
             let versions = self.versions.lock();
@@ -262,6 +281,10 @@ mod tests {
             _until: SystemTime,
         ) -> Result<SystemTime> {
             Err(denied())
+        }
+
+        fn take_saved(&self) -> Vec<SavedLock> {
+            Vec::new()
         }
 
         fn check(&self) -> Result<BucketCheck> {

@@ -57,6 +57,9 @@ enum Given {
 /// Nothing of it fails: what cannot be read is told, and hides nothing.
 pub(crate) fn gather(session: &mut Session) {
     let mut found = session.removals.found.clone();
+    // What could not be read before is asked for again.
+    let problems = &mut found.problems;
+    problems.retain(|told| !matches!(told, Telling::Unread { .. }));
     let keeper = session.keeper.clone();
     let state = keeper.as_ref().map(|keeper| &keeper.state);
     let mut notes = state.map(RepositoryState::record_notes).unwrap_or_default();

@@ -129,6 +129,39 @@ fn what_others_name_has_a_bound_and_what_we_name_has_none() {
     assert!(removals.names(FileName::new(FileType::Data, id("b"))));
 }
 
+fn listed(listing: Listing) -> ReadyCopy {
+    ReadyCopy {
+        listing,
+        removed: Vec::new(),
+        config_is_right: true,
+        doubts: BTreeSet::new(),
+    }
+}
+
+#[test]
+fn packs_stay_where_a_snapshot_lies_whose_removal_may_be_taken_back() {
+    let entry = FileEntry {
+        id: id("snapshot"),
+        size_bytes: 7,
+    };
+    let mut ready = listed(Listing {
+        snapshots: Files::new(vec![entry]),
+        ..Listing::default()
+    });
+    for (is_ours, hours_ago, keeps) in [
+        (true, 0, false),
+        (false, 0, true),
+        (false, 7 * 24, false),
+    ] {
+        let removals = Removals::of(found(is_ours, hours_ago));
+        ready.obey(&removals);
+        assert_eq!(removals.has_waiting_snapshots(&ready), keeps);
+    }
+    // Where it lies no more there is nothing to wait for.
+    let removals = Removals::of(found(false, 0));
+    assert!(!removals.has_waiting_snapshots(&listed(Listing::default())));
+}
+
 #[test]
 fn a_listing_comes_back_whole_when_a_removal_does_not_count_any_more() {
     let entry = |text: &str| FileEntry {
@@ -142,12 +175,7 @@ fn a_listing_comes_back_whole_when_a_removal_does_not_count_any_more() {
         index: Files::new(vec![entry("pack")]),
         ..Listing::default()
     };
-    let mut ready = ReadyCopy {
-        listing: listing.clone(),
-        removed: Vec::new(),
-        config_is_right: true,
-        doubts: BTreeSet::new(),
-    };
+    let mut ready = listed(listing.clone());
     let removals = Removals::of(found(true, 0));
     for _ in 0..2 {
         ready.obey(&removals);

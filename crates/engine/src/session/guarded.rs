@@ -12,7 +12,10 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use strongroom_model::{FileEntry, FileName, FileType, Id};
-use strongroom_store::{Attacks, Error, Holder, Locks, Result, SharedBytes, Store, Versions};
+use strongroom_store::{
+    Attacks, Error, FileVersion, Holder, Locks, Result, SharedBytes, ShowVersion, Store, VersionId,
+    Versions,
+};
 
 use crate::session::locks::{Held, Standing};
 
@@ -44,6 +47,26 @@ impl GuardedStore {
         }
     }
 
+    /// Fails where a file may not be removed. Packs go after the index files that name them, each of
+    /// which is looked at.
+    fn check_removal(&self, name: FileName) -> Result<()> {
+        match name.kind() {
+            FileType::Index | FileType::Snapshots => {
+                self.check_lock(&format!("let us remove {name}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What the place offers that keeps versions.
+    fn inner_versions(&self) -> Result<&dyn Versions> {
+        self.inner.versions().ok_or_else(|| Error::Denied {
+            location: self.inner.location().to_owned(),
+            action: "show versions of files".to_owned(),
+            reason: "it keeps none".to_owned(),
+        })
+    }
+
     /// Fails where our lock does not stand; `action` is what is refused then, as a verb phrase.
     fn check_lock(&self, action: &str) -> Result<()> {
         match self.held.standing(&self.copy) {
@@ -68,7 +91,7 @@ impl Store for GuardedStore {
     }
 
     fn versions(&self) -> Option<&dyn Versions> {
-        self.inner.versions()
+        self.inner.versions().map(|_| self as &dyn Versions)
     }
 
     fn attacks(&self) -> Option<&dyn Attacks> {
@@ -136,10 +159,42 @@ impl Store for GuardedStore {
     }
 
     fn remove(&self, name: FileName) -> Result<()> {
-        // Packs go after the index files that name them, each of which is looked at.
-        if matches!(name.kind(), FileType::Index | FileType::Snapshots) {
-            self.check_lock(&format!("let us remove {name}"))?;
-        }
+        self.check_removal(name)?;
         self.inner.remove(name)
+    }
+}
+
+impl Versions for GuardedStore {
+    fn each_version(&self, kind: FileType, show: &mut ShowVersion<'_>) -> Result<()> {
+        self.inner_versions()?.each_version(kind, show)
+    }
+
+    fn each_version_of(&self, name: FileName, show: &mut ShowVersion<'_>) -> Result<()> {
+        self.inner_versions()?.each_version_of(name, show)
+    }
+
+    fn list_versions(&self, kind: FileType) -> Result<Vec<FileVersion>> {
+        self.inner_versions()?.list_versions(kind)
+    }
+
+    fn versions_of(&self, name: FileName) -> Result<Vec<FileVersion>> {
+        self.inner_versions()?.versions_of(name)
+    }
+
+    fn open_version(
+        &self,
+        name: FileName,
+        version: &VersionId,
+    ) -> Result<Box<dyn BufRead + Send + '_>> {
+        self.inner_versions()?.open_version(name, version)
+    }
+
+    fn remove_marker(&self, marker: &FileVersion) -> Result<()> {
+        self.inner_versions()?.remove_marker(marker)
+    }
+
+    fn remove_version(&self, version: &FileVersion) -> Result<()> {
+        self.check_removal(version.name)?;
+        self.inner_versions()?.remove_version(version)
     }
 }

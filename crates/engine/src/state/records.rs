@@ -176,7 +176,8 @@ mod tests {
         let later = Timestamp::from_second(9).unwrap();
         state
             .update_record_notes(|notes| {
-                assert_eq!(notes.see(other, Timestamp::UNIX_EPOCH), Timestamp::UNIX_EPOCH);
+                let first = notes.see(other, Timestamp::UNIX_EPOCH);
+                assert_eq!(first, Timestamp::UNIX_EPOCH);
                 assert_eq!(notes.see(other, later), Timestamp::UNIX_EPOCH);
             })
             .unwrap();

@@ -379,7 +379,9 @@ impl RepositoryState {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
         let name: String = copy.name.chars().filter(|c| plain(*c)).collect();
         let id = Id::of(place.as_bytes()).short();
-        self.folder.join("copies").join(format!("{name}-{id}.{end}"))
+        self.folder
+            .join("copies")
+            .join(format!("{name}-{id}.{end}"))
     }
 
     /// Changes a record, and writes it where that made a difference.

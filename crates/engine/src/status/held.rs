@@ -150,7 +150,10 @@ impl<'a> Judge<'a> {
         let packs = needs.files.packs.iter().map(|(id, _)| *id).collect();
         let mut names: BTreeSet<FileName> = named(FileType::Data, packs).collect();
         names.extend(named(FileType::Index, needs.files.index_files.clone()));
-        names.extend([FileName::CONFIG, FileName::new(FileType::Snapshots, snapshot)]);
+        names.extend([
+            FileName::CONFIG,
+            FileName::new(FileType::Snapshots, snapshot),
+        ]);
         let keys: Vec<_> = named(FileType::Keys, needs.keys.iter().copied().collect()).collect();
         let key = keys.iter().find(|key| known(**key)).or(keys.first());
         names.extend(key);

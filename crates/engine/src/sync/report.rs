@@ -196,9 +196,9 @@ impl Diverged {
     /// The next step for a person.
     pub fn hint(&self) -> String {
         format!(
-            "if they were lost: `strongroom sync --heal` brings them back to {}. If they were removed on \
-             purpose, they go from every copy by: strongroom sync --heal, then strongroom forget \
-             and strongroom prune",
+            "if they were lost: `strongroom sync --heal` brings them back to {}. If they were \
+             removed on purpose, they go from every copy by: strongroom sync --heal, then \
+             strongroom forget and strongroom prune",
             self.copy
         )
     }

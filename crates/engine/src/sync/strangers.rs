@@ -62,11 +62,7 @@ pub(crate) fn first_incomplete(
 }
 
 /// Reads a snapshot; `None` where it is none.
-fn read(
-    session: &Session,
-    lane: &Lane,
-    id: Id,
-) -> std::result::Result<Option<Fetched>, String> {
+fn read(session: &Session, lane: &Lane, id: Id) -> std::result::Result<Option<Fetched>, String> {
     let name = FileName::new(FileType::Snapshots, id);
     let Some(size_bytes) = lane.size_of(name) else {
         return Ok(None);

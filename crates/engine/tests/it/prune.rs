@@ -4,6 +4,7 @@ mod copies;
 mod faults;
 mod refusals;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::ops::Range;
 use std::path::Path;
@@ -11,9 +12,11 @@ use std::sync::Arc;
 
 use strongroom_engine::Result;
 use strongroom_engine::prune::{PruneOptions, PruneReport, PrunedOutcome, prune};
+use strongroom_engine::removals::annul;
 use strongroom_engine::session::{self, CopyStore, Session};
 use strongroom_engine::state::StateFolder;
 use strongroom_model::{FileName, FileType, Id};
+use strongroom_repo::record::{Record, Removal, RemovedBy};
 use strongroom_store::{LocalStore, Store};
 use strongroom_testkit::contract::noise;
 use strongroom_testkit::programs::restic_versions;
@@ -226,6 +229,41 @@ fn what_a_killed_run_left_goes_and_small_index_files_are_joined() {
     assert_identical(&fixture, &ALL);
     fixture.check_all();
     fixture.assert_restic_restores("one");
+}
+
+#[test]
+fn what_a_snapshot_needs_that_somebody_else_hides_is_there_when_that_is_taken_back() {
+    let (fixture, _) = half_needed();
+    let now = (fixture.environment.clock)();
+    let forged = Record::Removal(Removal {
+        at: now,
+        host: "elsewhere".to_owned(),
+        by: RemovedBy::Forget,
+        snapshots: fixture.ids("one", FileType::Snapshots).into_iter().collect(),
+        index: BTreeSet::new(),
+        data: BTreeSet::new(),
+        stays: BTreeSet::new(),
+    });
+    let (record, bytes) = forged.seal(&fixture.key).unwrap();
+    let name = FileName::new(FileType::Records, record);
+    let store = LocalStore::new(fixture.copy_path("one"));
+    store.save(name, &bytes).unwrap();
+    let report = try_prune(&fixture).unwrap();
+    assert_eq!(report.snapshots, 0, "{report:?}");
+    for copy in ALL {
+        assert_eq!(fixture.ids(copy, FileType::Snapshots).len(), 1);
+    }
+    fixture.check_all();
+
+    let mut session = open(&fixture);
+    let memory = state(&fixture).repository(session.id());
+    annul(&mut session, &memory, record, now, "testhost").unwrap();
+    let report = try_prune(&fixture).unwrap();
+    assert!(report.is_complete(), "{report:?}");
+    assert_eq!(report.snapshots, 1);
+    assert_identical(&fixture, &ALL);
+    fixture.check_all();
+    fixture.assert_restic_restores("two");
 }
 
 /// What a restic restores of a snapshot.

@@ -89,7 +89,7 @@ impl Scene {
     }
 
     /// Recovers into a folder beside the copies.
-    fn into(&self, name: &str, options: &RecoverOptions) -> RecoverReport {
+    fn recover_to(&self, name: &str, options: &RecoverOptions) -> RecoverReport {
         self.recover(&Destination::Folder(self.path(name)), options)
     }
 
@@ -161,7 +161,7 @@ fn what_was_hidden_and_overwritten_comes_back_whole_and_without_the_password() {
             }
         }
     }
-    let report = scene.into("back", &without_password());
+    let report = scene.recover_to("back", &without_password());
     assert!(report.is_complete(), "{report:?}");
     assert_eq!(report.files, names.len() as u64);
     assert_eq!(report.config, Some(ConfigChoice::Oldest));
@@ -172,7 +172,7 @@ fn what_was_hidden_and_overwritten_comes_back_whole_and_without_the_password() {
 
     // What is there is not read again.
     let before = scene.place.reads();
-    let report = scene.into("back", &without_password());
+    let report = scene.recover_to("back", &without_password());
     assert_eq!((report.files, report.bytes), (0, 0));
     assert_eq!(report.already_there, names.len() as u64);
     // But `config`, by which the folder is known.
@@ -187,7 +187,7 @@ fn what_was_hidden_and_overwritten_comes_back_whole_and_without_the_password() {
     folder.remove(rotten).unwrap();
     let id = rotten.id().unwrap();
     fs::write(scene.path(&format!("back/index/{id}")), b"rot").unwrap();
-    let report = scene.into("back", &with_password());
+    let report = scene.recover_to("back", &with_password());
     assert_eq!(report.files, 3);
     assert_eq!(report.config, Some(ConfigChoice::OldestThatDecrypts));
     scene.assert_restores(&scene.path("back"));
@@ -201,9 +201,9 @@ fn as_of_a_time_nothing_that_came_later_counts() {
     for name in scene.place.names() {
         scene.place.hide(name);
     }
-    let report = scene.into("now", &without_password());
+    let report = scene.recover_to("now", &without_password());
     assert!(scene.path(&format!("now/{junk}")).exists());
-    let before = scene.into("before", &as_of(PUT_S));
+    let before = scene.recover_to("before", &as_of(PUT_S));
     assert!(before.is_complete(), "{before:?}");
     assert_eq!(before.files + 1, report.files);
     assert!(!scene.path(&format!("before/{junk}")).exists());
@@ -232,7 +232,7 @@ fn a_version_that_is_buried_is_found_and_no_more_is_read_than_must_be() {
         place.overwrite(name, &second.to_le_bytes());
     }
     let before = place.reads();
-    let report = scene.into("above", &without_password());
+    let report = scene.recover_to("above", &without_password());
     assert!(report.is_complete(), "{report:?}");
     assert_eq!((report.files, report.overwritten), (2, 1));
     assert_eq!(place.reads() - before, 3);
@@ -253,7 +253,7 @@ fn a_version_that_is_buried_is_found_and_no_more_is_read_than_must_be() {
         place.overwrite(same, b"junk");
     }
     let before = place.reads();
-    let report = scene.into("between", &without_password());
+    let report = scene.recover_to("between", &without_password());
     assert!(report.is_complete(), "{report:?}");
     assert_eq!(report.overwritten, 3);
     let reads = place.reads() - before;
@@ -269,13 +269,13 @@ fn what_cannot_be_read_is_passed_over_and_what_has_no_right_version_is_named() {
     scene
         .place
         .overwrite_sealed(snapshot, b"his own key encrypts it");
-    let report = scene.into("sealed", &without_password());
+    let report = scene.recover_to("sealed", &without_password());
     assert!(report.is_complete(), "{report:?}");
     scene.assert_restores(&scene.path("sealed"));
 
     let junk = FileName::new(FileType::Data, Id::of(b"never there"));
     scene.place.overwrite(junk, b"junk");
-    let report = scene.into("named", &with_password());
+    let report = scene.recover_to("named", &with_password());
     assert!(!report.is_complete());
     assert_eq!(report.not_recovered_count, 1);
     assert_eq!(report.not_recovered[0].name, junk.to_string());
@@ -300,13 +300,13 @@ fn snapshots_that_need_what_is_lost_are_named_where_there_is_the_password() {
             }
         }
     }
-    let report = scene.into("lossy", &with_password());
+    let report = scene.recover_to("lossy", &with_password());
     let packs = scene.names(FileType::Data).len();
     assert_eq!(report.not_recovered_count, packs as u64);
     let snapshot = scene.names(FileType::Snapshots)[0].id().unwrap();
     assert_eq!(report.incomplete.len(), 1);
     assert_eq!(report.incomplete[0].snapshot, snapshot);
-    let report = scene.into("lossy again", &without_password());
+    let report = scene.recover_to("lossy again", &without_password());
     assert_eq!(report.incomplete, []);
 }
 
@@ -315,7 +315,7 @@ fn of_config_the_oldest_counts_and_with_the_password_the_oldest_that_decrypts() 
     let scene = Scene::new();
     let config = scene.place.read(FileName::CONFIG).unwrap();
     scene.place.overwrite(FileName::CONFIG, b"his config");
-    scene.into("oldest", &without_password());
+    scene.recover_to("oldest", &without_password());
     let read = |folder: &str| fs::read(scene.path(folder).join("config")).unwrap();
     assert_eq!(read("oldest"), config);
 
@@ -327,12 +327,15 @@ fn of_config_the_oldest_counts_and_with_the_password_the_oldest_that_decrypts() 
     for name in scene.place.names() {
         match name.kind() {
             FileType::Config => other.place.overwrite(name, &config),
-            _ => other.place.save(name, &scene.place.read(name).unwrap()).unwrap(),
+            _ => {
+                let bytes = scene.place.read(name).unwrap();
+                other.place.save(name, &bytes).unwrap();
+            }
         }
     }
-    other.into("first", &without_password());
+    other.recover_to("first", &without_password());
     assert_eq!(fs::read(other.path("first/config")).unwrap(), b"older");
-    let report = other.into("right", &with_password());
+    let report = other.recover_to("right", &with_password());
     assert_eq!(report.config, Some(ConfigChoice::OldestThatDecrypts));
     assert_eq!(fs::read(other.path("right/config")).unwrap(), config);
     // A password that opens nothing does no harm.
@@ -340,7 +343,7 @@ fn of_config_the_oldest_counts_and_with_the_password_the_oldest_that_decrypts() 
         password: Some(Password::new(b"wrong".to_vec())),
         ..without_password()
     };
-    let report = scene.into("wrong", &wrong);
+    let report = scene.recover_to("wrong", &wrong);
     assert_eq!(report.config, Some(ConfigChoice::Oldest));
     assert_eq!(report.notes.len(), 1);
     assert!(report.is_complete(), "{report:?}");
@@ -356,11 +359,11 @@ fn sixteen_versions_and_more_are_read_at_a_time() {
     }
     // There is no config, which is named.
     scene.place.await_readers(16);
-    let report = scene.into("many", &without_password());
+    let report = scene.recover_to("many", &without_password());
     assert_eq!((report.files, report.not_recovered_count), (64, 1));
     assert_eq!(report.not_recovered[0].name, "config");
     // A run that found no config either goes on in what it has left.
-    let report = scene.into("many", &without_password());
+    let report = scene.recover_to("many", &without_password());
     assert_eq!((report.files, report.already_there), (0, 64));
 }
 
@@ -503,7 +506,10 @@ fn a_place_without_versions_and_a_right_that_is_missing_are_told() {
 
     for (location, step) in [
         ("/srv/backup", "strongroom sync"),
-        ("rest:https://h/acme/", "strongroom vault repository undelete"),
+        (
+            "rest:https://h/acme/",
+            "strongroom vault repository undelete",
+        ),
     ] {
         let copy = CopyStore {
             name: "plain".to_owned(),

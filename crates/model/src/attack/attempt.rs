@@ -209,9 +209,10 @@ impl Attempt {
                     | Self::PurgeNow
                     | Self::MoveClock
             ),
-            PlaceKind::Server | PlaceKind::Folder => {
-                matches!(self, Self::Put | Self::Delete | Self::Overwrite | Self::Truncate)
-            }
+            PlaceKind::Server | PlaceKind::Folder => matches!(
+                self,
+                Self::Put | Self::Delete | Self::Overwrite | Self::Truncate
+            ),
         }
     }
 }

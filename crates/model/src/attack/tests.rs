@@ -35,7 +35,10 @@ fn locked() -> Vec<Tried> {
         refused(Attempt::ChangeMode),
         refused(Attempt::ChangeModeBypassing),
         refused(Attempt::RemoveLock),
-        Tried::not(Attempt::SuspendVersioning, "no bucket may be made beside it"),
+        Tried::not(
+            Attempt::SuspendVersioning,
+            "no bucket may be made beside it",
+        ),
     ]
 }
 
@@ -229,7 +232,11 @@ fn a_vault_is_proven_against_production_while_its_word_counts() {
     let mut kept = vault();
     kept.retain(|one| one.attempt != Attempt::Delete);
     kept.push(done(Attempt::Delete, Left::Whole));
-    assert!(judge(PlaceKind::Vault, &kept, None, true).verdict.is_proven());
+    assert!(
+        judge(PlaceKind::Vault, &kept, None, true)
+            .verdict
+            .is_proven()
+    );
     kept.pop();
     kept.push(done(Attempt::Delete, Left::Lost));
     let lost = judge(PlaceKind::Vault, &kept, None, true);
@@ -306,8 +313,13 @@ fn a_statement_is_believed_of_its_signer_alone() {
     })
     .unwrap();
     let kept = SignedDrill::from_json(&signed.to_json().unwrap()).unwrap();
-    let verified = kept.verify_by(client, |_, given| *given == signature).unwrap();
-    assert_eq!((verified.id, &verified.statement), (signed.id(), &statement));
+    let verified = kept
+        .verify_by(client, |_, given| *given == signature)
+        .unwrap();
+    assert_eq!(
+        (verified.id, &verified.statement),
+        (signed.id(), &statement)
+    );
     assert!(kept.verify_by(client, |_, _| false).is_err());
     assert!(kept.verify_by(Id::of(b"other"), |_, _| true).is_err());
 }

@@ -171,7 +171,8 @@ pub fn judge(
         let reason = format!("no canary is taken as backups put files: {reason}");
         return Judged::certain(Verdict::NotProven, reason);
     }
-    if !ALL.iter().all(|attempt| !attempt.is_needed(place) || of(*attempt).is_some()) {
+    let is_done = |attempt: &Attempt| !attempt.is_needed(place) || of(*attempt).is_some();
+    if !ALL.iter().all(is_done) {
         return Judged::certain(Verdict::NotProven, "not all was tried that has to be");
     }
     match (place, until) {

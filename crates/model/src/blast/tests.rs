@@ -215,15 +215,12 @@ fn at_a_provider_whose_hosts_are_everybodys_accounts_tell_domains_apart_and_noth
         });
         told
     };
-    let unknown = "offsite-account is vault-team: vault and offsite are both at Amazon, and nothing \
-                   shows that their accounts are two";
+    let unknown = "offsite-account is vault-team: vault and offsite are both at Amazon, and \
+                   nothing shows that their accounts are two";
     assert_eq!(at_amazon(&[], &[]), unknown);
     assert_eq!(at_amazon(&["aws-owner:aa"], &[]), unknown);
     // One is told by its number and the other by its owner's name: they may be one.
-    assert_eq!(
-        at_amazon(&["aws-owner:aa"], &["aws:999999999999"]),
-        unknown
-    );
+    assert_eq!(at_amazon(&["aws-owner:aa"], &["aws:999999999999"]), unknown);
     assert_eq!(at_amazon(&["aws-owner:aa"], &["aws-owner:bb"]), "");
     assert_eq!(
         at_amazon(

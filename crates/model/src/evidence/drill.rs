@@ -1,7 +1,7 @@
 //! Rehearsed restores: what came back of a copy when nothing else was there.
 //!
-//! A drill tells of one copy and one source. It claims no more than was restored: a share says which
-//! one it was, so that the next drill takes the next, and all files come around.
+//! A drill tells of one copy and one source. It claims no more than was restored: a share says
+//! which one it was, so that the next drill takes the next, and all files come around.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -23,8 +23,8 @@ pub struct RestoreDrill {
     pub seconds: u64,
     /// Whether what was restored is what was backed up.
     pub matched: bool,
-    /// The copy from which alone it was restored; `None` in what earlier versions wrote, which tells
-    /// of no copy.
+    /// The copy from which alone it was restored; `None` in what earlier versions wrote, which
+    /// tells of no copy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copy: Option<Name>,
     /// The snapshot; `None` where it did not come to that.

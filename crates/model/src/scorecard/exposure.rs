@@ -62,8 +62,8 @@ fn exposure(
 
 /// Whom a copy was shown to withstand, by a proof that is young enough.
 ///
-/// What was tried is production's credential. A lock in COMPLIANCE, which alone is proven of a bucket,
-/// holds against whoever rules it too; a vault's administrator was not tried.
+/// What was tried is production's credential. A lock in COMPLIANCE, which alone is proven of a
+/// bucket, holds against whoever rules it too; a vault's administrator was not tried.
 fn withstands(subject: &Subject<'_>, plan: &Plan, now: Timestamp) -> Withstands {
     match lock_state(subject, plan, now) {
         LockState::Proven { .. } if binds_everyone(subject) => Withstands::Everyone,

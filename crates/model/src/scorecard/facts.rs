@@ -67,8 +67,8 @@ pub struct CopyFacts {
     pub lock_proven: Option<Timestamp>,
     /// What is known of the locks on its files; `None` where nothing is.
     pub locked: Option<LockedFiles>,
-    /// What tells the credential with which a bucket is asked from others; that of a server stands in
-    /// its address.
+    /// What tells the credential with which a bucket is asked from others; that of a server stands
+    /// in its address.
     pub credential: Option<Id>,
     /// The accounts at providers that rule the place, by all names that it tells of them.
     pub accounts: Vec<Account>,

@@ -186,7 +186,7 @@ fn immutable(
     let reason = match met {
         Standing::Met => {
             let late = subjects.iter().filter_map(|subject| match lock(subject) {
-                LockState::Stale { at } => {
+                LockState::Stale { at, .. } => {
                     let (name, ago) = (subject.name(), ago(now, at));
                     let next = format!("strongroom drill attack --copy {name}");
                     Some(format!("; {name} was last tried {ago}: {next}"))
@@ -194,7 +194,10 @@ fn immutable(
                 _ => None,
             });
             let late: String = late.collect();
-            format!("{} withstood production's credentials{late}", names(&counted))
+            format!(
+                "{} withstood production's credentials{late}",
+                names(&counted)
+            )
         }
         _ => {
             let reasons = subjects.iter().filter_map(|subject| {

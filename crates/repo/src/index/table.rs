@@ -357,7 +357,7 @@ impl Shard {
 
     /// Takes the slot away; the entry stays unused, which is rare enough.
     fn forget(&mut self, blob: BlobId) {
-        let Self { slots, blocks } = self;
+        let Self { slots, blocks, .. } = self;
         let found = slots.find_entry(hash(blob.id), |&number| {
             let number = number as usize;
             let block = blocks.get(number / BLOCK_ENTRIES);

@@ -56,7 +56,7 @@ struct Drill<'s> {
 impl Attacks for RestStore {
     fn attack(&self, _: &[FileName]) -> Result<Attacked> {
         self.size(FileName::CONFIG)?;
-        let vault = self.vault().filter(|vault| is_vault(vault));
+        let vault = self.vault().filter(is_vault);
         let mut attacked = Attacked::new(match vault {
             Some(_) => PlaceKind::Vault,
             None => PlaceKind::Server,
@@ -158,7 +158,10 @@ impl RestStore {
                 });
             }
             let mut bytes = Vec::new();
-            let read = client.incoming(response).take(LIMIT_BYTES).read_to_end(&mut bytes);
+            let read = client
+                .incoming(response)
+                .take(LIMIT_BYTES)
+                .read_to_end(&mut bytes);
             read.map_err(|error| Fault::again(error.to_string()))?;
             Ok(Some(bytes))
         })
@@ -198,13 +201,10 @@ impl Drill<'_> {
         }
         let said = self.ask(attempt)?;
         let left = self.left()?;
+        let is_idle = left == Left::Whole && !attempt.is_needed(PlaceKind::Vault);
         Ok(match said {
             // A verb that this server does not know well enough to refuse it.
-            Said::Failed(reason)
-                if left == Left::Whole && !attempt.is_needed(PlaceKind::Vault) =>
-            {
-                Tried::not(attempt, reason)
-            }
+            Said::Failed(reason) if is_idle => Tried::not(attempt, reason),
             said => Tried::new(attempt, said, left),
         })
     }

@@ -243,7 +243,10 @@ impl Client {
 
     /// The credentials, as the header has them.
     pub(super) fn authorization(&self) -> Option<&str> {
-        self.address.authorization.as_ref().map(|value| value.as_str())
+        self.address
+            .authorization
+            .as_ref()
+            .map(|value| value.as_str())
     }
 
     /// Adds the credentials.

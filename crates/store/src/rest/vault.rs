@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use strongroom_model::attack::SignedDrill;
 use strongroom_model::vault::{
     ArrivalList, Consistency, DrillAnswer, ReceiptAnswer, RepositoryInfo, RottenFile, RottenList,
     SnapshotArrival, SnapshotList, VaultInfo,
 };
-use strongroom_model::attack::SignedDrill;
 use strongroom_model::{Id, RepositoryPath, SignedReceipt};
 use ureq::http::StatusCode;
 

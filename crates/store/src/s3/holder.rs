@@ -67,8 +67,8 @@ impl S3Store {
             return Some(owner.to_owned());
         }
         let request = bucket.client.list_objects_v2().bucket(&bucket.name);
-        let request = request.prefix(bucket.folder()).fetch_owner(true).max_keys(1);
-        let page = bucket.answer(request.send()).ok()?;
+        let request = request.prefix(bucket.folder()).fetch_owner(true);
+        let page = bucket.answer(request.max_keys(1).send()).ok()?;
         let owner = page.contents().first()?.owner()?.id()?;
         Some(owner.to_owned())
     }

@@ -94,7 +94,8 @@ fn within<'b>(body: &'b str, tag: &str) -> &'b str {
 }
 
 fn answer(lies: &Lies, all: &mut Vec<Version>, number: usize, request: &Request) -> Answer {
-    let (path, query) = request.path.split_once('?').unwrap_or((request.path.as_str(), ""));
+    let whole = request.path.as_str();
+    let (path, query) = whole.split_once('?').unwrap_or((whole, ""));
     let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
     let id = pairs.find(|(name, _)| *name == "versionId");
     let id = id.map(|(_, id)| id.to_owned());

@@ -28,7 +28,8 @@ pub struct Tried {
 impl Bucket {
     /// Hides every file whose key begins so, once more where it is hidden already.
     pub fn hide(&self, prefix: &str) {
-        let mut keys: Vec<_> = self.versions(prefix).into_iter().map(|one| one.key).collect();
+        let versions = self.versions(prefix).into_iter();
+        let mut keys: Vec<_> = versions.map(|one| one.key).collect();
         keys.dedup();
         for key in keys {
             let request = self.client.delete_object().bucket(&self.name).key(key);
@@ -88,7 +89,8 @@ impl Bucket {
             r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Deny","Principal":"*","Action":["s3:GetObject","s3:GetObjectVersion","s3:ListBucket","s3:ListBucketVersions"],"Resource":["arn:aws:s3:::{name}","arn:aws:s3:::{name}/*"]}}]}}"#
         );
         let request = self.client.put_bucket_policy().bucket(name);
-        self.refusal(request.policy(policy).send()).map_or(Ok(()), Err)
+        let refusal = self.refusal(request.policy(policy).send());
+        refusal.map_or(Ok(()), Err)
     }
 
     /// Takes the policy away, as whoever rules the bucket.
@@ -145,7 +147,8 @@ impl Bucket {
     fn remove_all(&self, versions: &[BucketVersion]) -> Option<String> {
         let named = versions.iter().map(|version| {
             let object = ObjectIdentifier::builder().key(&version.key);
-            object.version_id(&version.id).build().expect("it has a key")
+            let object = object.version_id(&version.id).build();
+            object.expect("it has a key")
         });
         let delete = Delete::builder().set_objects(Some(named.collect()));
         let request = self.client.delete_objects().bucket(&self.name);

@@ -15,9 +15,9 @@ use crate::context::{Context, Looked};
 use crate::error::{Error, Result};
 use crate::exit::{Exit, MANUAL};
 use crate::output::{BAD, DOUBTFUL, GOOD, Output, visible};
-use crate::state_folder;
 use crate::table::{Cell, Table};
 use crate::vaults::Vaults;
+use crate::{locking, state_folder};
 
 /// Try to destroy every copy, with the very credentials that backups use
 ///
@@ -69,7 +69,18 @@ impl Args {
         }
         context.cancel.check()?;
         let state = state_folder::choose()?;
-        let receipt = keep(&looked, &state, &environment.hostname, at, &stores, &drills, output);
+        if let Some(memory) = memory(&looked, &state) {
+            locking::tell_alarms(output, &looked.copies.stores, &memory, at);
+        }
+        let receipt = keep(
+            &looked,
+            &state,
+            &environment.hostname,
+            at,
+            &stores,
+            &drills,
+            output,
+        );
         for drill in &drills {
             tell(drill, configured(&looked.config, &drill.name), output)?;
         }
@@ -154,7 +165,8 @@ fn keep(
     let Some(memory) = memory(looked, state) else {
         let text = "It is not known of which repository these are the copies: nothing is kept as \
                     evidence";
-        output.warn(text, Some("give the password, or run strongroom status first"));
+        let hint = "give the password, or run strongroom status first";
+        output.warn(text, Some(hint));
         return None;
     };
     let client = state.client_key();
@@ -178,8 +190,8 @@ fn deliver(looked: &Looked, state: &StateFolder, context: &Context) -> Vec<Strin
     };
     let mut sent = Vec::new();
     for met in vaults.present() {
-        let store = looked.copies.stores.iter().find(|copy| copy.name == met.copy);
-        let Some(store) = store else {
+        let mut stores = looked.copies.stores.iter();
+        let Some(store) = stores.find(|copy| copy.name == met.copy) else {
             continue;
         };
         let key = client.public();
@@ -195,7 +207,10 @@ fn deliver(looked: &Looked, state: &StateFolder, context: &Context) -> Vec<Strin
             }
             Err(error) => chain(&error),
         };
-        let text = format!("{}: the statement is not in the log of its vault: {left}", met.copy);
+        let text = format!(
+            "{}: the statement is not in the log of its vault: {left}",
+            met.copy
+        );
         let hint = "the next drill sends it again";
         context.output.warn(&visible(&text), Some(hint));
     }

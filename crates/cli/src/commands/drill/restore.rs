@@ -22,8 +22,8 @@ use crate::exit::{Exit, MANUAL};
 use crate::monitor::Monitor;
 use crate::output::visible;
 use crate::password::Ask;
-use crate::state_folder;
 use crate::words::{count, size};
+use crate::{locking, state_folder};
 
 /// Restore from one copy alone, and see whether all of it came back
 ///
@@ -107,7 +107,12 @@ impl Args {
         let password = context.password(&config, Ask::Once)?;
         let state = state_folder::choose()?;
         // Whoever holds a copy is met as in every command, and their alarms are told.
-        context.meet(&copies, &state, || (), |_| BTreeSet::new())?;
+        context.meet(&copies, &state, || (), |()| BTreeSet::new())?;
+        let environment = context.environment();
+        if let Some(memory) = state.remembered(&copies.stores) {
+            let now = (environment.clock)();
+            locking::tell_alarms(&context.output, &copies.stores, &memory, now);
+        }
         let into = self.into.clone().unwrap_or_else(std::env::temp_dir);
         let into = into
             .canonicalize()
@@ -118,7 +123,7 @@ impl Args {
             sources,
             password: &password,
             state: &state,
-            environment: context.environment(),
+            environment,
             options: &self,
             into,
         };
@@ -379,7 +384,8 @@ fn told(room: &Room, copy: &str, source: &Source) -> String {
 
 /// Reads a share: `5%`, from 1 to 100.
 fn parse_share(text: &str) -> std::result::Result<u8, String> {
-    let number = text.strip_suffix('%').and_then(|number| number.parse().ok());
+    let number = text.strip_suffix('%');
+    let number: Option<u8> = number.and_then(|number| number.parse().ok());
     number
         .filter(|number| (1..=100).contains(number))
         .ok_or_else(|| "write a share from 1% to 100%, such as 5%".to_owned())

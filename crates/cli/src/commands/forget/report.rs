@@ -10,6 +10,7 @@ use strongroom_engine::retain::{Decided, Forgotten, Plan};
 use strongroom_model::retention::{Arrival, Fate, Group};
 use strongroom_model::{Holds, Id};
 
+use crate::commands::sync::removed;
 use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
@@ -124,6 +125,7 @@ impl Report<'_> {
             ));
         }
         let is_complete = self.is_complete();
+        let copies = self.forgotten.copies.iter();
         output.object(&Summary {
             message_type: match self.is_last {
                 true => "summary",
@@ -138,7 +140,7 @@ impl Report<'_> {
             of_other_hosts: self.plan.of_others,
             unasked: self.unasked().iter().map(Failure::of).collect(),
             not_on: self.forgotten.not_on.iter().map(Failure::of).collect(),
-            copies: self.forgotten.copies.iter().map(CopySummary::of).collect(),
+            copies: copies.map(removed::Summary::of).collect(),
             problems: self.problems,
         })?;
         Ok(Exit::of(is_complete))
@@ -230,7 +232,7 @@ fn heading(group: &Group) -> String {
 fn copies(copies: &[FinishedCopy]) -> Table {
     let mut table = Table::headed(&["copy", "removed", "size", "waits", "until"]);
     for copy in copies {
-        let until = until(copy).map(local_time);
+        let until = removed::waits_until(copy).map(local_time);
         table.row([
             copy.name.clone().into(),
             count(copy.removed, "file", "files").into(),
@@ -240,12 +242,6 @@ fn copies(copies: &[FinishedCopy]) -> Table {
         ]);
     }
     table
-}
-
-/// When the last lock of what waits is over.
-fn until(copy: &FinishedCopy) -> Option<Timestamp> {
-    copy.waits_until
-        .and_then(|until| Timestamp::try_from(until).ok())
 }
 
 /// What was decided of a snapshot, as `--json` tells it.
@@ -293,7 +289,7 @@ struct Summary<'a> {
     of_other_hosts: usize,
     unasked: Vec<Failure<'a>>,
     not_on: Vec<Failure<'a>>,
-    copies: Vec<CopySummary<'a>>,
+    copies: Vec<removed::Summary<'a>>,
     problems: &'a [String],
 }
 
@@ -317,34 +313,6 @@ impl<'a> Failure<'a> {
             copy,
             reason: &failure.reason,
             hint: failure.hint.as_deref(),
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct CopySummary<'a> {
-    name: &'a str,
-    removed: u64,
-    freed_bytes: u64,
-    waiting: u64,
-    waiting_bytes: u64,
-    waits_until: Option<Timestamp>,
-    reason: Option<&'a str>,
-    hint: Option<&'a str>,
-}
-
-impl<'a> CopySummary<'a> {
-    fn of(copy: &'a FinishedCopy) -> Self {
-        let failure = copy.failure.as_ref();
-        Self {
-            name: &copy.name,
-            removed: copy.removed,
-            freed_bytes: copy.freed_bytes,
-            waiting: copy.waiting,
-            waiting_bytes: copy.waiting_bytes,
-            waits_until: until(copy),
-            reason: failure.map(|failure| failure.reason.as_str()),
-            hint: failure.and_then(|failure| failure.hint.as_deref()),
         }
     }
 }

@@ -6,7 +6,7 @@ use strongroom_engine::removals::FinishedCopy;
 
 use crate::error::Result;
 use crate::output::{Output, visible};
-use crate::words::{count, local_time, size};
+use crate::words::{count, local_time, moment, size};
 
 /// Tells what was finished, what waits, and what could not be.
 pub(crate) fn tell(output: &Output, finished: &[FinishedCopy]) -> Result<()> {
@@ -23,7 +23,8 @@ pub(crate) fn tell(output: &Output, finished: &[FinishedCopy]) -> Result<()> {
 /// "offsite: 12 removed files are gone, 41 MB freed; 3 stay for now, until 2026-12-29 10:00:00".
 fn line(copy: &FinishedCopy) -> String {
     let gone = count(copy.removed, "removed file is", "removed files are");
-    let mut line = format!("{}: {gone} gone, {} freed", copy.name, size(copy.freed_bytes));
+    let freed = size(copy.freed_bytes);
+    let mut line = format!("{}: {gone} gone, {freed} freed", copy.name);
     if copy.waiting > 0 {
         let stay = count(copy.waiting, "stays", "stay");
         line.push_str(&format!("; {stay} for now ({})", size(copy.waiting_bytes)));
@@ -34,9 +35,9 @@ fn line(copy: &FinishedCopy) -> String {
     line
 }
 
-/// Where a date is beyond all calendars, there is none.
-fn waits_until(copy: &FinishedCopy) -> Option<Timestamp> {
-    Timestamp::try_from(copy.waits_until?).ok()
+/// Until when something waits at the longest, where that is known.
+pub(crate) fn waits_until(copy: &FinishedCopy) -> Option<Timestamp> {
+    moment(copy.waits_until?)
 }
 
 /// The same, as `--json` tells it.

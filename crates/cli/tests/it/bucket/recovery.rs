@@ -142,7 +142,11 @@ pub(super) fn an_attacked_bucket_comes_back(ceph: &Ceph) {
     // All snapshots are hidden, and nothing else: the gentlest way to lose everything.
     bucket.hide(&format!("{FOLDER}/snapshots/"));
     let ended = into(&scene, &production, 0, "hidden", &[]);
-    assert!(ended.out.contains("1 file: behind markers"), "{}", ended.out);
+    assert!(
+        ended.out.contains("1 file: behind markers"),
+        "{}",
+        ended.out
+    );
     assert_sound_in(&scene, "hidden");
 
     // Then everything is tried, and whoever has the bucket has nothing else any more.
@@ -180,7 +184,14 @@ pub(super) fn an_attacked_bucket_comes_back(ceph: &Ceph) {
     assert_sound(&scene, &repository, Some(&rescue));
 
     // In place, and then stock restic on the bucket itself.
-    let in_place = ["recover", "--copy", "offsite", "--in-place", "--as-of", &time];
+    let in_place = [
+        "recover",
+        "--copy",
+        "offsite",
+        "--in-place",
+        "--as-of",
+        &time,
+    ];
     let dry = [&in_place[..], &["--dry-run"]].concat();
     expect(&scene, &production, 0, &dry);
     assert_lost_to_restic(ceph, &production, &restic_versions()[0].path);

@@ -105,7 +105,7 @@ fn prunes_that_are_killed_at_any_moment_lose_nothing_with_backups_beside_them() 
         scene.check(restic, copy, &["--no-lock"]);
 
         // Whoever comes next goes on: by turns a backup and the next prune.
-        if seed % 2 == 0 {
+        if seed.is_multiple_of(2) {
             scene.expect(0, &["--quiet", "backup"]);
             sound.assert_holds(&scene);
         }

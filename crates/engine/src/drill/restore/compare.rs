@@ -261,11 +261,8 @@ mod tests {
         ];
         for (change, expected) in changes {
             let (_folder, ours, theirs) = restored();
-            fs::set_permissions(
-                ours.join("srv/git/file"),
-                fs::Permissions::from_mode(0o644),
-            )
-            .unwrap();
+            let mode = fs::Permissions::from_mode(0o644);
+            fs::set_permissions(ours.join("srv/git/file"), mode).unwrap();
             change(&theirs);
             let told = told(&ours, &theirs, true);
             assert!(told.contains(&expected.to_owned()), "{told:?}: {expected}");

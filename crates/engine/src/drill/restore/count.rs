@@ -57,9 +57,8 @@ impl Counted {
         let all = || (1_u32..).zip(&self.parts);
         let behind = all().filter(|(other, _)| *other >= number);
         let before = all().filter(|(other, _)| *other < number);
-        behind
-            .chain(before)
-            .find(|(_, part)| part.totals.files > 0)
+        let mut in_order = behind.chain(before);
+        in_order.find(|(_, part)| part.totals.files > 0)
     }
 }
 

@@ -4,7 +4,12 @@ use super::*;
 use crate::attack::{AttackDrill, Verdict};
 
 fn drilled(days: i64, verdict: Verdict) -> World {
-    good().with(|world| {
+    tried(good(), days, verdict)
+}
+
+/// A world after a drill of the copy `offsite` so many days ago.
+pub(super) fn tried(world: World, days: i64, verdict: Verdict) -> World {
+    world.with(|world| {
         let offsite = world.copy("offsite");
         let drill = AttackDrill {
             at: days_ago(days),

@@ -1,6 +1,7 @@
 //! Who destroys what, as the scorecard knows it.
 
 use super::*;
+use crate::attack::Verdict;
 
 #[test]
 fn where_a_single_domain_destroys_all_the_plan_is_missed_though_every_line_is_met() {
@@ -164,13 +165,17 @@ fn one_access_key_for_two_buckets_makes_their_domains_one() {
 
 #[test]
 fn a_lock_of_a_bucket_that_was_proven_of_late_withstands_whoever_rules_it() {
+    let until = Some(days_ago(-45));
     let proven = |days| {
-        let world = buckets().with(|world| world.copy("offsite").lock_proven = Some(days_ago(days)));
+        let world = attack::tried(buckets(), days, Verdict::Proven { until });
         owned_by(world, "aws-owner:aa", "aws-owner:bb").blast
     };
     let young = proven(30);
     let all = ["production", "vault-team", "offsite-account"].map(name);
-    assert_eq!(young.outcome(all.clone().into()).surviving, [name("offsite")]);
+    assert_eq!(
+        young.outcome(all.clone().into()).surviving,
+        [name("offsite")]
+    );
     assert!(young.destroy_all.is_empty());
     let old = proven(31);
     assert!(old.outcome(all.into()).surviving.is_empty());

@@ -24,7 +24,11 @@ impl RestStore {
         let (root, probe) = (vault.root(), probe_of(vault.repository()));
         let doors = [
             (Attempt::MakeToken, "POST", "v1/tokens".to_owned()),
-            (Attempt::RaiseRights, "POST", format!("v1/tokens/{NOBODY}/day")),
+            (
+                Attempt::RaiseRights,
+                "POST",
+                format!("v1/tokens/{NOBODY}/day"),
+            ),
             (Attempt::Hide, "POST", format!("v1/tokens/{NOBODY}/hide")),
             (
                 Attempt::LowerRetention,
@@ -47,7 +51,7 @@ impl RestStore {
             let knock = Knock::new(method, &format!("{root}{path}"))
                 .with(NONSENSE)
                 .saying("Content-Type", "application/json")
-                .as_bearer();
+                .bearing();
             let said = at_door(self.attempts.run(|_| self.client.knock(&knock)))?;
             Ok(Tried::new(attempt, said, Left::Nothing))
         });

@@ -44,7 +44,7 @@ impl<'a> Knock<'a> {
     }
 
     /// With the password as bearer token.
-    pub(super) fn as_bearer(mut self) -> Self {
+    pub(super) fn bearing(mut self) -> Self {
         self.is_bearer = true;
         self
     }
@@ -54,7 +54,9 @@ impl Client {
     /// Sends it with our credentials; tells the status of the answer.
     pub(super) fn knock(&self, knock: &Knock<'_>) -> Result<u16, Fault> {
         let action = "withstand an attack";
-        let mut request = Request::builder().method(knock.method).uri(knock.url.as_str());
+        let mut request = Request::builder()
+            .method(knock.method)
+            .uri(knock.url.as_str());
         if let Some(value) = self.authorization() {
             let bearer = knock.is_bearer.then(|| bearer(value)).flatten();
             let value = bearer.as_ref().map_or(value, |bearer| bearer.as_str());

@@ -146,6 +146,7 @@ impl<'b> Canaries<'b> {
                 left = Left::Lost;
             }
         }
+        let is_idle = left == Left::Whole && !attempt.is_needed(PlaceKind::Bucket);
         if left == Left::Whole {
             self.current = Some(canary);
         } else {
@@ -153,11 +154,7 @@ impl<'b> Canaries<'b> {
         }
         Ok(match said {
             // A verb that this server does not know well enough to refuse it.
-            Said::Failed(reason)
-                if left == Left::Whole && !attempt.is_needed(PlaceKind::Bucket) =>
-            {
-                Tried::not(attempt, reason)
-            }
+            Said::Failed(reason) if is_idle => Tried::not(attempt, reason),
             said => Tried::new(attempt, said, left),
         })
     }

@@ -111,7 +111,8 @@ impl Canaries<'_> {
         let version = canary.version.as_deref();
         let version = version.map(|version| utf8_percent_encode(version, NON_ALPHANUMERIC));
         let version = version.map(|version| format!("?versionId={version}"));
-        let source = format!("{}/{}{}", self.name, canary.key, version.unwrap_or_default());
+        let version = version.unwrap_or_default();
+        let source = format!("{}/{}{version}", self.name, canary.key);
         let end = end_of(canary).and_then(|end| end.checked_sub(EARLIER));
         let request = self.bucket.client.copy_object();
         let request = request

@@ -138,12 +138,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         Call::Receipt,
         "api_receipt",
     ),
-    machine(
-        "POST",
-        "/v1/drills/{repository}",
-        Call::Drill,
-        "api_drill",
-    ),
+    machine("POST", "/v1/drills/{repository}", Call::Drill, "api_drill"),
     machine(
         "GET",
         "/v1/repositories/{repository}",

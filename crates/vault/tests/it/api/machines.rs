@@ -345,7 +345,10 @@ async fn whoever_reads_learns_when_each_snapshot_came_a_page_at_a_time() {
         }
         assert_eq!(told.len(), 1_006, "{right}");
         let time = |one: &Value| one["arrived"].as_str().unwrap().to_owned();
-        let old: Vec<_> = told.iter().filter(|one| one["arrived"] == arrived).collect();
+        let old: Vec<_> = told
+            .iter()
+            .filter(|one| one["arrived"] == arrived)
+            .collect();
         assert_eq!(old.len(), 1, "{right}");
         assert_eq!(old[0]["snapshot"], first.id().unwrap().to_string());
         let later = told.iter().filter(|one| **one != *old[0]);

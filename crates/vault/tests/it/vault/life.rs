@@ -43,7 +43,10 @@ pub(crate) fn records_are_kept_as_snapshots_are_and_no_record_is_lost_to_who_del
         matches!(refused, Err(Error::Forbidden { .. })),
         "{refused:?}"
     );
-    scene.vault.remove(&maintain, &repository(), record).unwrap();
+    scene
+        .vault
+        .remove(&maintain, &repository(), record)
+        .unwrap();
     assert_eq!(scene.list(&append, View::Now, FileType::Records), []);
     let undeleted = scene.vault.undelete_one(&repository(), record).unwrap();
     assert!(undeleted);
