@@ -51,8 +51,10 @@ pub struct Tried {
 pub enum Said {
     /// That it was done.
     Done,
-    /// No, and why, in one line.
+    /// No, on grounds of a right or a lock, and why, in one line.
     Refused(String),
+    /// Neither a yes nor such a no, and what, in one line: as that it does not understand.
+    Unclear(String),
     /// Nothing that tells: it did not answer, or had a fault of its own.
     Failed(String),
     /// Nothing: it was not tried, and why.
@@ -135,6 +137,9 @@ impl Tried {
             (_, Left::Lost) if self.attempt.is_control() => Mark::Withstood,
             (_, Left::Lost | Left::Weaker(_)) => Mark::Fell,
             (_, Left::Unknown(_)) | (Said::Failed(_), _) => Mark::Open,
+            // What is left outweighs what was said, where it is known what was asked.
+            (Said::Unclear(_), Left::Whole) if self.attempt.is_plain() => Mark::Withstood,
+            (Said::Unclear(_), _) => Mark::Open,
             (Said::Done, _) if self.attempt.is_door() => Mark::Fell,
             (Said::Done | Said::Refused(_), _) => Mark::Withstood,
         }
@@ -147,6 +152,7 @@ impl Tried {
             Said::Done if self.attempt.is_door() => return "let in".to_owned(),
             Said::Done => "done".to_owned(),
             Said::Refused(reason) => format!("refused: {reason}"),
+            Said::Unclear(reason) => format!("unclear: {reason}"),
             Said::Failed(reason) => format!("no answer: {reason}"),
         };
         match &self.left {

@@ -174,45 +174,69 @@ impl Attempt {
         )
     }
 
-    /// Whether without it nothing is proven of such a place.
-    pub const fn is_needed(self, place: PlaceKind) -> bool {
+    /// Whether an answer to it that is no clear refusal says as much as one while the canary stands:
+    /// the request is written as S3 describes it, and names what is locked. Servers refuse these in
+    /// codes of their own, and what stands by version and under its lock has withstood them. Of what
+    /// names a source or is a verb of few servers, no such answer shows that it was understood.
+    pub const fn is_plain(self) -> bool {
+        matches!(
+            self,
+            Self::DeleteVersion
+                | Self::DeleteVersionBypassing
+                | Self::MultiDelete
+                | Self::MultiDeleteBypassing
+                | Self::Shorten
+                | Self::ShortenBypassing
+                | Self::ChangeMode
+                | Self::ChangeModeBypassing
+                | Self::RemoveLock
+                | Self::SuspendVersioning
+                | Self::LowerBucketRetention
+                | Self::DeleteBucket
+        )
+    }
+
+    /// All without which nothing is proven of such a place.
+    pub const fn needed(place: PlaceKind) -> &'static [Self] {
         match place {
-            PlaceKind::Bucket => matches!(
-                self,
-                Self::DeleteUnlocked
-                    | Self::Put
-                    | Self::LookAtFiles
-                    | Self::Delete
-                    | Self::DeleteVersion
-                    | Self::DeleteVersionBypassing
-                    | Self::MultiDelete
-                    | Self::MultiDeleteBypassing
-                    | Self::Overwrite
-                    | Self::Truncate
-                    | Self::CopyOverSelf
-                    | Self::Shorten
-                    | Self::ShortenBypassing
-                    | Self::ChangeMode
-                    | Self::ChangeModeBypassing
-                    | Self::RemoveLock
-            ),
-            PlaceKind::Vault => matches!(
-                self,
-                Self::Put
-                    | Self::Delete
-                    | Self::Overwrite
-                    | Self::Truncate
-                    | Self::OverrideMethod
-                    | Self::PathTrick
-                    | Self::MakeToken
-                    | Self::LowerRetention
-                    | Self::PurgeNow
-                    | Self::MoveClock
-            ),
-            PlaceKind::Server | PlaceKind::Folder => matches!(
-                self,
-                Self::Put | Self::Delete | Self::Overwrite | Self::Truncate
-            ),
+            PlaceKind::Bucket => &[
+                Self::DeleteUnlocked,
+                Self::Put,
+                Self::LookAtFiles,
+                Self::Delete,
+                Self::DeleteVersion,
+                Self::DeleteVersionBypassing,
+                Self::MultiDelete,
+                Self::MultiDeleteBypassing,
+                Self::Overwrite,
+                Self::Truncate,
+                Self::CopyOverSelf,
+                Self::Shorten,
+                Self::ShortenBypassing,
+                Self::ChangeMode,
+                Self::ChangeModeBypassing,
+                Self::RemoveLock,
+            ],
+            PlaceKind::Vault => &[
+                Self::Put,
+                Self::Delete,
+                Self::Overwrite,
+                Self::Truncate,
+                Self::OverrideMethod,
+                Self::PathTrick,
+                Self::MakeToken,
+                Self::LowerRetention,
+                Self::PurgeNow,
+                Self::MoveClock,
+            ],
+            PlaceKind::Server | PlaceKind::Folder => {
+                &[Self::Put, Self::Delete, Self::Overwrite, Self::Truncate]
+            }
         }
+    }
+
+    /// Whether without it nothing is proven of such a place.
+    pub fn is_needed(self, place: PlaceKind) -> bool {
+        Self::needed(place).contains(&self)
     }
 }

@@ -201,6 +201,73 @@ fn each_attempt_that_is_needed_has_to_be_made() {
     }
 }
 
+#[test]
+fn an_unclear_answer_counts_by_what_is_left_and_only_where_it_is_known_what_was_asked() {
+    let unclear = |attempt, left| {
+        let said = Said::Unclear("400 MalformedXML".to_owned());
+        Tried::new(attempt, said, left)
+    };
+    let withstood = unclear(Attempt::RemoveLock, Left::Whole);
+    assert_eq!(withstood.mark(), Mark::Withstood);
+    assert_eq!(withstood.seen(), "unclear: 400 MalformedXML; the bytes are there");
+    assert!(bucket(&with(vec![withstood])).verdict.is_proven());
+    for open in [
+        // It may not have been understood at all.
+        unclear(Attempt::CopyOverSelf, Left::Whole),
+        unclear(Attempt::Delete, Left::Whole),
+        unclear(Attempt::DeleteUnlocked, Left::Whole),
+        unclear(Attempt::Put, Left::Nothing),
+        unclear(Attempt::Shorten, Left::Unknown("503".to_owned())),
+    ] {
+        assert_eq!(open.mark(), Mark::Open, "{open:?}");
+        let judged = bucket(&with(vec![open]));
+        assert_eq!(judged.verdict, Verdict::NotProven);
+        assert!(!judged.is_certain);
+    }
+    let lost = bucket(&with(vec![unclear(Attempt::RemoveLock, Left::Lost)]));
+    assert_eq!(lost.verdict, Verdict::Destroyable);
+    let weaker = unclear(Attempt::Shorten, Left::Weaker("no lock".to_owned()));
+    assert_eq!(weaker.mark(), Mark::Fell);
+    // Nor is a door open that nobody has seen.
+    let unseen = unclear(Attempt::MakeToken, Left::Nothing);
+    assert_eq!(unseen.mark(), Mark::Open);
+    let mut doors = vault();
+    doors.retain(|one| one.attempt != Attempt::MakeToken);
+    doors.push(unseen);
+    let judged = judge(PlaceKind::Vault, &doors, None, true);
+    assert_eq!(judged.verdict, Verdict::NotProven);
+    assert!(!judged.is_certain);
+}
+
+#[test]
+fn what_is_needed_of_each_kind_of_place_is_missed_when_it_was_not_made() {
+    let bucket_tried = locked();
+    let vault_tried = vault();
+    for (place, all, until) in [
+        (PlaceKind::Bucket, &bucket_tried, until()),
+        (PlaceKind::Vault, &vault_tried, None),
+    ] {
+        assert!(judge(place, all, until, true).verdict.is_proven());
+        for attempt in Attempt::needed(place) {
+            assert!(attempt.is_needed(place), "{place:?} {attempt:?}");
+            let mut others = all.clone();
+            others.retain(|one| one.attempt != *attempt);
+            let judged = judge(place, &others, until, true);
+            assert_eq!(judged.verdict, Verdict::NotProven, "{place:?} {attempt:?}");
+        }
+    }
+    for place in [PlaceKind::Server, PlaceKind::Folder] {
+        let needed = Attempt::needed(place);
+        let tried: Vec<Tried> = needed
+            .iter()
+            .map(|attempt| Tried::not(*attempt, "no canary"))
+            .collect();
+        let judged = judge(place, &tried, None, true);
+        assert_ne!(judged.verdict, Verdict::DeniedNotProven, "{place:?}");
+        assert!(!judged.verdict.is_proven(), "{place:?}");
+    }
+}
+
 fn vault() -> Vec<Tried> {
     let doors = [
         Attempt::MakeToken,
@@ -268,7 +335,9 @@ fn a_server_that_refuses_is_no_lock() {
 
 #[test]
 fn attempts_are_kept_as_they_were_told() {
-    for one in locked().into_iter().chain(vault()) {
+    let unclear = Said::Unclear("400".to_owned());
+    let unclear = Tried::new(Attempt::RemoveLock, unclear, Left::Whole);
+    for one in locked().into_iter().chain(vault()).chain([unclear]) {
         let text = serde_json::to_string(&one).unwrap();
         assert_eq!(serde_json::from_str::<Tried>(&text).unwrap(), one, "{text}");
     }

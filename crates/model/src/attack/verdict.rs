@@ -142,7 +142,7 @@ pub fn judge(
                 let reason = format!("nothing shows that this credential may delete: {reason}");
                 return Judged::certain(Verdict::NotProven, reason);
             }
-            Some((Said::Failed(_), _)) | None => {
+            Some((Said::Unclear(_) | Said::Failed(_), _)) | None => {
                 let reason = "nothing shows that this credential may delete";
                 return Judged::certain(Verdict::NotProven, reason);
             }
@@ -171,8 +171,8 @@ pub fn judge(
         let reason = format!("no canary is taken as backups put files: {reason}");
         return Judged::certain(Verdict::NotProven, reason);
     }
-    let is_done = |attempt: &Attempt| !attempt.is_needed(place) || of(*attempt).is_some();
-    if !ALL.iter().all(is_done) {
+    let needed = Attempt::needed(place).iter();
+    if needed.copied().any(|attempt| of(attempt).is_none()) {
         return Judged::certain(Verdict::NotProven, "not all was tried that has to be");
     }
     match (place, until) {
@@ -201,29 +201,3 @@ fn not_tried(one: &Tried) -> Judged {
     };
     Judged::certain(Verdict::NotProven, reason)
 }
-
-/// All attempts that may be needed somewhere.
-const ALL: [Attempt; 22] = [
-    Attempt::DeleteUnlocked,
-    Attempt::Put,
-    Attempt::LookAtFiles,
-    Attempt::Delete,
-    Attempt::DeleteVersion,
-    Attempt::DeleteVersionBypassing,
-    Attempt::MultiDelete,
-    Attempt::MultiDeleteBypassing,
-    Attempt::Overwrite,
-    Attempt::Truncate,
-    Attempt::CopyOverSelf,
-    Attempt::Shorten,
-    Attempt::ShortenBypassing,
-    Attempt::ChangeMode,
-    Attempt::ChangeModeBypassing,
-    Attempt::RemoveLock,
-    Attempt::OverrideMethod,
-    Attempt::PathTrick,
-    Attempt::MakeToken,
-    Attempt::LowerRetention,
-    Attempt::PurgeNow,
-    Attempt::MoveClock,
-];
