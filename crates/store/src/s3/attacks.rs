@@ -15,6 +15,7 @@
 //! deleting them would be no attack (so: the server's time is looked at once more at the end); and
 //! a bucket whose canary is locked and whose files are not (so: some of them are looked at too).
 
+mod answer;
 mod canary;
 mod probe;
 mod requests;

@@ -1,13 +1,13 @@
 //! What only those who administer a vault may ask, asked with a machine's token.
 //!
 //! Each request could do nothing were it let in: it is about a repository or a token that is
-//! nobody's, and has a field that the vault refuses. So whatever is answered but a refusal at the
-//! door tells that the door is open.
+//! nobody's, and has a field that the vault refuses. So whatever the vault answers but a refusal at
+//! the door tells that the door is open.
 
 use strongroom_model::attack::{Attempt, Left, Said, Tried};
 
 use crate::Result;
-use crate::rest::attacks::knock::{Knock, said_of};
+use crate::rest::attacks::knock::{Heard, Knock, said_of};
 use crate::rest::attacks::probe::probe_of;
 use crate::rest::{RestStore, VaultClient};
 
@@ -52,7 +52,7 @@ impl RestStore {
                 .with(NONSENSE)
                 .saying("Content-Type", "application/json")
                 .bearing();
-            let said = at_door(self.attempts.run(|_| self.client.knock(&knock)))?;
+            let said = at_door(self.attempts.run(|_| self.client.knock_and_hear(&knock)))?;
             Ok(Tried::new(attempt, said, Left::Nothing))
         });
         tried.collect()
@@ -60,29 +60,61 @@ impl RestStore {
 }
 
 /// What an answer at a door says: only who is turned away there is refused. Too many wrong logins
-/// are no way in either.
-fn at_door(sent: Result<u16>) -> Result<Said> {
-    match sent {
-        Ok(status @ (401 | 403 | 429)) => Ok(Said::Refused(status.to_string())),
-        Ok(200..=499) => Ok(Said::Done),
-        sent => said_of(sent),
+/// are no way in either. Whoever hears from the vault what is wrong with his request is in; an error
+/// that is not the vault's, as of a proxy before it that knows no such path, tells of no door.
+fn at_door(sent: Result<Heard>) -> Result<Said> {
+    let heard = match sent {
+        Ok(heard) => heard,
+        Err(error) => return said_of(Err(error)),
+    };
+    let status = heard.status;
+    match status {
+        401 | 403 | 429 => Ok(Said::Refused(status.to_string())),
+        300..=499 if !heard.is_error_of_vault => {
+            Ok(Said::Unclear(format!("{status}, and not by the vault")))
+        }
+        200..=499 => Ok(Said::Done),
+        _ => said_of(Ok(status)),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use strongroom_model::attack::Mark;
+
     use super::*;
+
+    fn heard(status: u16, is_error_of_vault: bool) -> Said {
+        let heard = Heard {
+            status,
+            is_error_of_vault,
+        };
+        at_door(Ok(heard)).unwrap()
+    }
 
     #[test]
     fn whoever_is_not_turned_away_at_the_door_is_in() {
-        for (status, is_in) in [(401, false), (403, false), (429, false)] {
-            let said = at_door(Ok(status)).unwrap();
-            assert_eq!(said == Said::Done, is_in, "{status}");
+        for status in [401, 403, 429] {
+            for of_vault in [true, false] {
+                let said = heard(status, of_vault);
+                assert!(matches!(said, Said::Refused(_)), "{status} {said:?}");
+            }
         }
         for status in [200, 204, 400, 404, 409] {
-            assert_eq!(at_door(Ok(status)).unwrap(), Said::Done, "{status}");
+            assert_eq!(heard(status, true), Said::Done, "{status}");
         }
-        let fault = at_door(Ok(503)).unwrap();
+        assert_eq!(heard(200, false), Said::Done);
+        let fault = heard(503, false);
         assert!(matches!(fault, Said::Failed(_)), "{fault:?}");
+    }
+
+    #[test]
+    fn what_a_proxy_answers_is_no_open_door_and_no_shut_one() {
+        for status in [302, 400, 404, 405] {
+            let said = heard(status, false);
+            assert!(matches!(said, Said::Unclear(_)), "{status} {said:?}");
+            let tried = Tried::new(Attempt::MakeToken, said, Left::Nothing);
+            assert_eq!(tried.mark(), Mark::Open, "{status}");
+        }
     }
 }

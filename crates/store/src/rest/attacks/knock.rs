@@ -1,10 +1,16 @@
 //! One request as an intruder writes it: any method, any path, and nothing that is understood on
 //! the way.
 
+use std::io::Read;
+
+use serde_json::Value;
 use strongroom_model::attack::Said;
-use ureq::http::{HeaderValue, Request, header};
+use strongroom_model::vault::VaultError;
+use ureq::Body;
+use ureq::http::{HeaderValue, Request, Response, header};
 
 use crate::attacks::in_one_line;
+use crate::rest::attacks::LIMIT_BYTES;
 use crate::rest::client::Client;
 use crate::rest::retry::Fault;
 use crate::{Error, Result};
@@ -18,6 +24,14 @@ pub(super) struct Knock<'a> {
     header: Option<(&'static str, String)>,
     /// Whether the password goes as that of whoever administers.
     is_bearer: bool,
+}
+
+/// What was heard in answer to one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Heard {
+    pub(super) status: u16,
+    /// Whether its body is an error as a vault tells it.
+    pub(super) is_error_of_vault: bool,
 }
 
 impl<'a> Knock<'a> {
@@ -53,6 +67,29 @@ impl<'a> Knock<'a> {
 impl Client {
     /// Sends it with our credentials; tells the status of the answer.
     pub(super) fn knock(&self, knock: &Knock<'_>) -> Result<u16, Fault> {
+        let response = self.answer_to(knock)?;
+        let status = response.status().as_u16();
+        self.drain(response);
+        Ok(status)
+    }
+
+    /// The same, and whether the answer is an error as a vault tells it.
+    pub(super) fn knock_and_hear(&self, knock: &Knock<'_>) -> Result<Heard, Fault> {
+        let response = self.answer_to(knock)?;
+        let status = response.status().as_u16();
+        let mut body = Vec::new();
+        let read = self
+            .incoming(response)
+            .take(LIMIT_BYTES)
+            .read_to_end(&mut body);
+        read.map_err(|error| Fault::again(error.to_string()))?;
+        Ok(Heard {
+            status,
+            is_error_of_vault: is_error_of_vault(&body),
+        })
+    }
+
+    fn answer_to(&self, knock: &Knock<'_>) -> Result<Response<Body>, Fault> {
         let action = "withstand an attack";
         let mut request = Request::builder()
             .method(knock.method)
@@ -76,11 +113,16 @@ impl Client {
             .configure_request(request)
             .allow_non_standard_methods(true)
             .build();
-        let response = self.sent(self.agent().run(request), action)?;
-        let status = response.status().as_u16();
-        self.drain(response);
-        Ok(status)
+        self.sent(self.agent().run(request), action)
     }
+}
+
+/// Whether a body is a [`VaultError`]: a vault always says of a hint whether there is one, which
+/// tells its errors from those of what stands before it.
+fn is_error_of_vault(body: &[u8]) -> bool {
+    let has_hint = |text: &Value| text.get("hint").is_some();
+    serde_json::from_slice::<VaultError>(body).is_ok()
+        && serde_json::from_slice(body).is_ok_and(|text| has_hint(&text))
 }
 
 /// The password of a `Basic` header, as a `Bearer` one.
@@ -115,6 +157,25 @@ mod tests {
         assert_eq!(*bearer(&value).unwrap(), "Bearer srt-a-b:c");
         assert_eq!(bearer("Bearer x"), None);
         assert_eq!(bearer("Basic !"), None);
+    }
+
+    #[test]
+    fn an_error_of_a_vault_is_known_by_its_form() {
+        let error = VaultError {
+            error: "The request is no JSON of this form".to_owned(),
+            ..VaultError::default()
+        };
+        let told = serde_json::to_vec(&error).unwrap();
+        assert!(is_error_of_vault(&told));
+        for other in [
+            "",
+            "<html>404 Not Found</html>",
+            r#"{"error":"Not Found"}"#,
+            r#"{"hint":null}"#,
+            r#"["error","hint"]"#,
+        ] {
+            assert!(!is_error_of_vault(other.as_bytes()), "{other}");
+        }
     }
 
     #[test]

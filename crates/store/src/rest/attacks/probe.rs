@@ -30,7 +30,10 @@ impl RestStore {
         };
         match self.knock(&create)? {
             Said::Done => {}
-            Said::Refused(reason) | Said::Failed(reason) | Said::NotTried(reason) => {
+            Said::Refused(reason)
+            | Said::Unclear(reason)
+            | Said::Failed(reason)
+            | Said::NotTried(reason) => {
                 return none(format!("this token may make no repository beside it: {reason}"));
             }
         }

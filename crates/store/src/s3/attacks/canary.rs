@@ -9,10 +9,11 @@ use std::time::SystemTime;
 use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
 use aws_sdk_s3::types::ObjectLockMode;
-use strongroom_model::attack::{Attempt, Left, PlaceKind, Said, Tried};
+use strongroom_model::attack::{Attempt, Left, Said, Tried};
 use tokio::time::timeout;
 
 use crate::attacks::{CANARY_BYTES, MOST_CANARIES, in_one_line, random_name};
+use crate::s3::attacks::answer::{NOT_VALID, said_by, told};
 use crate::s3::client::Bucket;
 use crate::s3::fault::{Failure, fault, status};
 use crate::s3::lock::{in_words, shown};
@@ -91,7 +92,7 @@ impl<'b> Canaries<'b> {
         let said = self.delete(&canary, bypassing)?;
         let left = self.left(&canary)?;
         self.standing.retain(|other| other.key != canary.key);
-        Ok(Tried::new(attempt, said, left))
+        Ok(told(attempt, said, left))
     }
 
     /// Puts the first canary as a backup puts a file; where that is not taken, without a lock, so
@@ -100,11 +101,14 @@ impl<'b> Canaries<'b> {
         let attempt = Attempt::Put;
         let canary = match self.put(self.until)? {
             Ok(canary) => canary,
-            Err(said @ Said::Refused(_)) if self.until.is_some() => {
+            // Each of these is how some server says that the bucket has no Object Lock.
+            Err(said @ (Said::Refused(_) | Said::Unclear(_) | Said::NotTried(_)))
+                if self.until.is_some() =>
+            {
                 self.until = None;
                 self.current = self.put(None)?.ok();
                 let left = Left::Weaker("nothing is taken under a lock".to_owned());
-                return Ok(Tried::new(attempt, said, left));
+                return Ok(told(attempt, said, left));
             }
             Err(said) => return Ok(Tried::new(attempt, said, Left::Nothing)),
         };
@@ -126,7 +130,12 @@ impl<'b> Canaries<'b> {
             Some(canary) => canary,
             None => match self.put(self.until)? {
                 Ok(canary) => canary,
-                Err(Said::Refused(reason) | Said::Failed(reason) | Said::NotTried(reason)) => {
+                Err(
+                    Said::Refused(reason)
+                    | Said::Unclear(reason)
+                    | Said::Failed(reason)
+                    | Said::NotTried(reason),
+                ) => {
                     let reason = format!("no further canary could be put: {reason}");
                     return Ok(Tried::not(attempt, reason));
                 }
@@ -146,17 +155,12 @@ impl<'b> Canaries<'b> {
                 left = Left::Lost;
             }
         }
-        let is_idle = left == Left::Whole && !attempt.is_needed(PlaceKind::Bucket);
         if left == Left::Whole {
             self.current = Some(canary);
         } else {
             self.standing.retain(|other| other.key != canary.key);
         }
-        Ok(match said {
-            // A verb that this server does not know well enough to refuse it.
-            Said::Failed(reason) if is_idle => Tried::not(attempt, reason),
-            said => Tried::new(attempt, said, left),
-        })
+        Ok(told(attempt, said, left))
     }
 
     /// Reads all canaries again that stood; tells what is left of the first that does not any more.
@@ -195,6 +199,9 @@ impl<'b> Canaries<'b> {
         self.keys.insert(key.clone());
         let stored = match self.bucket.answer(request.send()) {
             Ok(stored) => stored,
+            Err(error) if until.is_some() => {
+                return self.said_of_lock::<(), _>(Err(error)).map(Err);
+            }
             Err(error) => return Ok(Err(self.said_of(&error)?)),
         };
         let version = stored.version_id.filter(|version| version != NO_VERSION);
@@ -258,7 +265,7 @@ impl<'b> Canaries<'b> {
             .key(&canary.key)
             .set_version_id(canary.version.clone());
         match self.bucket.answer(request.send()) {
-            Ok(told) => Ok(Ok(shown(&told))),
+            Ok(answer) => Ok(Ok(shown(&answer))),
             Err(error) => Ok(Err(self.said_of(&error)?)),
         }
     }
@@ -274,7 +281,22 @@ impl<'b> Canaries<'b> {
         }
     }
 
-    /// What a failed request says: a refusal, or nothing.
+    /// What an answer says to a request about a lock, which some servers refuse as not valid.
+    pub(super) fn said_of_lock<T, E>(&self, answer: Result<T, Box<Failure<E>>>) -> Result<Said>
+    where
+        E: ProvideErrorMetadata + StdError + 'static,
+    {
+        let is_invalid = match &answer {
+            Ok(_) => false,
+            Err(error) => error.code() == Some(NOT_VALID),
+        };
+        Ok(match self.said(answer)? {
+            Said::Unclear(reason) if is_invalid => Said::Refused(reason),
+            said => said,
+        })
+    }
+
+    /// What a failed request says.
     fn said_of<E>(&self, error: &Failure<E>) -> Result<Said>
     where
         E: ProvideErrorMetadata + StdError + 'static,
@@ -285,15 +307,7 @@ impl<'b> Canaries<'b> {
                 error => Ok(Said::Failed(in_one_line(&error.to_string()))),
             };
         };
-        let code = error.code().unwrap_or_default();
-        let reason = in_one_line(format!("{status} {code}").trim_end());
-        Ok(match status {
-            // Its answer makes no sense; what it has done is seen.
-            200..=299 => Said::Done,
-            408 | 429 => Said::Failed(reason),
-            400..=499 | 501 => Said::Refused(reason),
-            _ => Said::Failed(reason),
-        })
+        Ok(said_by(status, error.code().unwrap_or_default()))
     }
 }
 
@@ -337,11 +351,12 @@ fn is_as_strong(before: ShownLock, now: ShownLock) -> bool {
 }
 
 /// That nothing was told, and why.
-fn unknown(said: Said) -> Left {
+pub(super) fn unknown(said: Said) -> Left {
     match said {
-        Said::Refused(reason) | Said::Failed(reason) | Said::NotTried(reason) => {
-            Left::Unknown(reason)
-        }
+        Said::Refused(reason)
+        | Said::Unclear(reason)
+        | Said::Failed(reason)
+        | Said::NotTried(reason) => Left::Unknown(reason),
         Said::Done => Left::Unknown("its answer makes no sense".to_owned()),
     }
 }

@@ -15,7 +15,8 @@ use strongroom_model::attack::{Attempt, Left, Said, Tried};
 
 use crate::attacks::{in_one_line, random_name};
 use crate::s3::attacks::FOLDER;
-use crate::s3::attacks::canary::{Canaries, Canary};
+use crate::s3::attacks::answer::told;
+use crate::s3::attacks::canary::{Canaries, Canary, unknown};
 use crate::s3::attacks::sweep::stem_of;
 use crate::s3::fault::fault;
 use crate::s3::store::S3Store;
@@ -52,7 +53,10 @@ impl S3Store {
         let mut canaries = Canaries::new(bucket, &name, FOLDER.to_owned(), Some(end));
         match canaries.make_bucket()? {
             Said::Done => {}
-            Said::Refused(reason) | Said::Failed(reason) | Said::NotTried(reason) => {
+            Said::Refused(reason)
+            | Said::Unclear(reason)
+            | Said::Failed(reason)
+            | Said::NotTried(reason) => {
                 return none(format!("this account may make no bucket beside it: {reason}"));
             }
         }
@@ -142,10 +146,7 @@ impl Canaries<'_> {
         if attempt == Attempt::SuspendVersioning && left == Left::Whole {
             left = self.versioning_left()?;
         }
-        Ok(match said {
-            Said::Failed(reason) if left == Left::Whole => Tried::not(attempt, reason),
-            said => Tried::new(attempt, said, left),
-        })
+        Ok(told(attempt, said, left))
     }
 
     fn suspend_versioning(&self) -> Result<Said> {
@@ -166,12 +167,7 @@ impl Canaries<'_> {
         Ok(match answer {
             Ok(told) if told.status() == Some(&BucketVersioningStatus::Enabled) => Left::Whole,
             Ok(_) => Left::Weaker("its versioning is suspended".to_owned()),
-            Err(error) => match self.said::<(), _>(Err(error))? {
-                Said::Refused(reason) | Said::Failed(reason) | Said::NotTried(reason) => {
-                    Left::Unknown(reason)
-                }
-                Said::Done => Left::Unknown("its answer makes no sense".to_owned()),
-            },
+            Err(error) => unknown(self.said::<(), _>(Err(error))?),
         })
     }
 

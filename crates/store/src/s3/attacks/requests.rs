@@ -7,10 +7,11 @@ use aws_sdk_s3::types::{
     Delete, MetadataDirective, ObjectIdentifier, ObjectLockLegalHold, ObjectLockLegalHoldStatus,
     ObjectLockMode, ObjectLockRetention, ObjectLockRetentionMode,
 };
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use strongroom_model::attack::{Attempt, Said};
 
 use crate::attacks::in_one_line;
+use crate::s3::attacks::answer::said_in_list;
 use crate::s3::attacks::canary::{Canaries, Canary};
 use crate::{Result, ShownLock};
 
@@ -19,6 +20,14 @@ const EARLIER: Duration = Duration::from_secs(1800);
 
 /// What an intruder puts in the stead of a file.
 const JUNK: &[u8] = b"junk";
+
+/// What goes in percent signs in a header that names a source: all but what is plain in a path.
+const IN_SOURCE: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'/')
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 impl Canaries<'_> {
     /// Tries one thing on a canary, and tells what was said.
@@ -86,8 +95,7 @@ impl Canaries<'_> {
             Err(error) => return self.said::<(), _>(Err(error)),
         };
         if let Some(error) = answer.errors().first() {
-            let code = error.code().unwrap_or("no code");
-            return Ok(Said::Refused(in_one_line(&format!("200, and {code} in it"))));
+            return Ok(said_in_list(error.code().unwrap_or("no code")));
         }
         let is_named = |key: Option<&str>| key == Some(canary.key.as_str());
         match answer.deleted().iter().any(|one| is_named(one.key())) {
@@ -108,11 +116,7 @@ impl Canaries<'_> {
     /// Copies the version over its own key, with other metadata and, where it is locked, a lock
     /// that ends earlier and can be bypassed.
     fn copy_over(&self, canary: &Canary) -> Result<Said> {
-        let version = canary.version.as_deref();
-        let version = version.map(|version| utf8_percent_encode(version, NON_ALPHANUMERIC));
-        let version = version.map(|version| format!("?versionId={version}"));
-        let version = version.unwrap_or_default();
-        let source = format!("{}/{}{version}", self.name, canary.key);
+        let source = source_of(&self.name, &canary.key, canary.version.as_deref());
         let end = end_of(canary).and_then(|end| end.checked_sub(EARLIER));
         let request = self.bucket.client.copy_object();
         let request = request
@@ -133,7 +137,7 @@ impl Canaries<'_> {
         let request = request
             .bucket(&self.name)
             .key(format!("{}-renamed", canary.key))
-            .rename_source(format!("/{}/{}", self.name, canary.key));
+            .rename_source(format!("/{}", source_of(&self.name, &canary.key, None)));
         self.said(self.bucket.answer(request.send()))
     }
 
@@ -173,7 +177,7 @@ impl Canaries<'_> {
             .set_version_id(canary.version.clone())
             .retention(retention)
             .set_bypass_governance_retention(bypassing.then_some(true));
-        self.said(self.bucket.answer(request.send()))
+        self.said_of_lock(self.bucket.answer(request.send()))
     }
 
     fn release(&self, canary: &Canary) -> Result<Said> {
@@ -186,7 +190,21 @@ impl Canaries<'_> {
             .key(&canary.key)
             .set_version_id(canary.version.clone())
             .legal_hold(none);
-        self.said(self.bucket.answer(request.send()))
+        self.said_of_lock(self.bucket.answer(request.send()))
+    }
+}
+
+/// A file, and where there are any its version, as headers name a source: a key that goes there as
+/// it is may be refused for its letters alone, or be taken for another one.
+fn source_of(bucket: &str, key: &str, version: Option<&str>) -> String {
+    let key = utf8_percent_encode(key, IN_SOURCE);
+    let source = format!("{bucket}/{key}");
+    match version {
+        Some(version) => {
+            let version = utf8_percent_encode(version, NON_ALPHANUMERIC);
+            format!("{source}?versionId={version}")
+        }
+        None => source,
     }
 }
 
@@ -195,5 +213,20 @@ const fn end_of(canary: &Canary) -> Option<SystemTime> {
     match canary.lock {
         ShownLock::Compliance { until } | ShownLock::Governance { until } => Some(until),
         ShownLock::NotShown => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_is_named_in_percent_signs_and_its_folders_stay() {
+        let named = |key| source_of("acme-backup", key, None);
+        let plain = "acme/repos/strongroom/drill/0123456789abcdef";
+        assert_eq!(named(plain), format!("acme-backup/{plain}"));
+        assert_eq!(named("a b+c/ü?x%"), "acme-backup/a%20b%2Bc/%C3%BC%3Fx%25");
+        let version = source_of("b", "k-1_2.~", Some("a.b/c=="));
+        assert_eq!(version, "b/k-1_2.~?versionId=a%2Eb%2Fc%3D%3D");
     }
 }
