@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use strongroom_engine::filesystem::Names;
+use strongroom_engine::removals::Removals;
 use strongroom_engine::session::{Looking, Password, open_remembering};
 use strongroom_engine::state::{RepositoryState, StateFolder};
 use strongroom_engine::{Cancel, CopyState, Environment, Session};
@@ -210,7 +211,7 @@ impl Context {
         let mut session = session?;
         self.tell_left_out(&session);
         self.cancel.check()?;
-        self.tell_removals(&session);
+        self.tell_removals(&session.removals);
         let remembered = state.repository(session.id());
         memory::doubt(&mut session, &remembered);
         session.note_locks_in(remembered);
@@ -250,8 +251,8 @@ impl Context {
     }
 
     /// Tells what a person has to know of records of removals, as of one that somebody else wrote.
-    pub(crate) fn tell_removals(&self, session: &Session) {
-        for told in session.removals.tellings() {
+    pub(crate) fn tell_removals(&self, removals: &Removals) {
+        for told in removals.tellings() {
             let (text, hint) = (visible(&told.to_string()), told.hint());
             self.output.warn(&text, Some(&visible(&hint)));
         }

@@ -13,7 +13,7 @@ use strongroom_engine::locking::{
 };
 use strongroom_engine::progress::Progress;
 use strongroom_engine::receipts::Receipts;
-use strongroom_engine::session::chain;
+use strongroom_engine::session::{CopyFailure, CopyFailureKind, chain};
 use strongroom_engine::state::RepositoryState;
 
 use crate::context::{Context, Opened};
@@ -62,7 +62,11 @@ pub(crate) fn after_run(context: &Context, opened: &Opened) -> LockReport {
         run(opened, &options, &monitor.progress)
     };
     let report = outcome.unwrap_or_else(|error| LockReport {
-        gaps: vec![format!("No lock was extended: {}", chain(&error))],
+        failure: Some(CopyFailure {
+            reason: chain(&error),
+            hint: error.hint(),
+            kind: CopyFailureKind::Other,
+        }),
         ..LockReport::default()
     });
     tell(&context.output, opened, &report);
@@ -71,9 +75,8 @@ pub(crate) fn after_run(context: &Context, opened: &Opened) -> LockReport {
 
 /// Warns of everything that is not as it should be, and raises alarms.
 pub(crate) fn tell(output: &Output, opened: &Opened, report: &LockReport) {
-    for gap in &report.gaps {
-        let text = format!("What is to stay locked is not known in full: {gap}");
-        output.warn(&visible(&text), Some("strongroom verify --decode"));
+    for (text, hint) in of_all(report) {
+        output.warn(&visible(&text), hint.as_deref().map(visible).as_deref());
     }
     for problem in &report.problems {
         output.warn(&visible(problem), None);
@@ -91,6 +94,19 @@ pub(crate) fn tell(output: &Output, opened: &Opened, report: &LockReport) {
     for copy in report.alarms() {
         output.alarm(&alarm(copy), &[MEND]);
     }
+}
+
+/// What is wrong with more than one copy, each with the next step where there is one.
+fn of_all(report: &LockReport) -> Vec<(String, Option<String>)> {
+    let failure = report.failure.iter().map(|failure| {
+        let text = format!("No lock was extended: {}", failure.reason);
+        (text, failure.hint.clone())
+    });
+    let gaps = report.gaps.iter().map(|gap| {
+        let text = format!("What is to stay locked is not known in full: {gap}");
+        (text, Some("strongroom verify --decode".to_owned()))
+    });
+    failure.chain(gaps).collect()
 }
 
 fn tell_files(output: &Output, copy: &CopyLocks) {
@@ -218,5 +234,33 @@ impl FileSummary {
             reason: file.reason.clone(),
             hint: file.hint.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn that_nothing_was_extended_is_told_as_that_and_not_as_a_gap() {
+        let report = LockReport {
+            failure: Some(CopyFailure {
+                reason: "the state folder is gone".to_owned(),
+                hint: Some("mount it".to_owned()),
+                kind: CopyFailureKind::Other,
+            }),
+            gaps: vec!["snapshot 12345678 cannot be read".to_owned()],
+            ..LockReport::default()
+        };
+        let all = of_all(&report);
+        let texts: Vec<&str> = all.iter().map(|(text, _)| text.as_str()).collect();
+        assert_eq!(
+            texts,
+            [
+                "No lock was extended: the state folder is gone",
+                "What is to stay locked is not known in full: snapshot 12345678 cannot be read",
+            ]
+        );
+        assert_eq!(all[0].1.as_deref(), Some("mount it"));
     }
 }

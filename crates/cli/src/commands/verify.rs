@@ -187,7 +187,7 @@ impl Args {
         };
         match looked.session {
             Ok(session) => {
-                context.tell_removals(&session);
+                context.tell_removals(&session.removals);
                 found.opened = Some(Opened {
                     config: looked.config,
                     session,

@@ -136,7 +136,7 @@ fn files_of(store: &dyn Store) -> strongroom_store::Result<Vec<FileName>> {
         return Ok(Vec::new());
     }
     let mut files = vec![FileName::CONFIG];
-    for kind in FileType::SYNCED {
+    for kind in FileType::STORED {
         let mut entries = store.list(kind)?;
         entries.sort_unstable();
         // Names are hashes, so that those at even distances are as good as drawn.

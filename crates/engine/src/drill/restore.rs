@@ -30,12 +30,13 @@ use strongroom_model::{ByteSize, CopyEvidence, Id};
 
 use crate::progress::Progress;
 use crate::read_set::{Damage, ReadSet};
+use crate::removals::Removals;
 use crate::restore::part::Part;
 use crate::restore::report::{Counts, RestoreError, RestoreReport, RestoreWarning};
 use crate::restore::{Pass, RestoreOptions, locking};
 use crate::session::{self, Cancel, CopyStore, Environment, Looking, Session};
 use crate::snapshots::{FoundSnapshot, Snapshots};
-use crate::state::RepositoryState;
+use crate::state::{RepositoryState, StateFolder};
 use crate::{Error, Result};
 
 pub use check::Checked;
@@ -134,17 +135,29 @@ struct Chosen {
     /// What the snapshot holds, and what is restored of it.
     whole: Totals,
     restored: Totals,
-    /// Of a share, files that can be named to restic.
+    /// Of a share, names that can be given to restic.
     named: Option<Vec<Vec<u8>>>,
 }
 
 impl Alone {
-    /// Opens a copy by itself.
+    /// Opens a copy by itself. With a state folder its records of removals count too, so that it is
+    /// known which of those on the copy this machine wrote; without one all are somebody else's.
     ///
     /// # Errors
     /// As [`session::open`]; also where it opens and cannot be listed.
-    pub fn open(copy: &CopyStore, password: &[u8], looking: &Looking) -> Result<Self> {
-        let session = session::open(std::slice::from_ref(copy), password, looking)?;
+    pub fn open(
+        copy: &CopyStore,
+        password: &[u8],
+        looking: &Looking,
+        state: Option<(&StateFolder, Timestamp)>,
+    ) -> Result<Self> {
+        let copies = std::slice::from_ref(copy);
+        let session = match state {
+            Some((state, now)) => {
+                session::open_remembering(copies, password, looking, state, now)?
+            }
+            None => session::open(copies, password, looking)?,
+        };
         if session.ready().next().is_none() {
             return Err(session.no_copy());
         }
@@ -157,6 +170,11 @@ impl Alone {
     /// The id of the repository.
     pub fn id(&self) -> Id {
         self.session.id()
+    }
+
+    /// What records say was removed, so that no rehearsal shows it.
+    pub fn removals(&self) -> &Removals {
+        &self.session.removals
     }
 
     /// What tells the place that was opened from another in its stead, where anything does.
@@ -375,12 +393,12 @@ impl Rehearsal<'_> {
             count(set, tree, (&seed, of), &self.environment.cancel)
         };
         let mut counted = counted_in(of)?;
-        // Of few files there are no more parts than that.
-        let files = u32::try_from(counted.whole.files).unwrap_or(u32::MAX);
-        let of = match of > files.max(1) {
+        // Of few names there are no more parts than that.
+        let names = u32::try_from(counted.names).unwrap_or(u32::MAX);
+        let of = match of > names.max(1) {
             true => {
-                counted = counted_in(files.max(1))?;
-                files.max(1)
+                counted = counted_in(names.max(1))?;
+                names.max(1)
             }
             false => of,
         };

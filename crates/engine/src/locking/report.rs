@@ -17,6 +17,8 @@ pub(super) const MOST_NAMED: usize = 100;
 pub struct LockReport {
     /// For each such copy, in the order of the configuration.
     pub copies: Vec<CopyLocks>,
+    /// Why no copy could be extended at all.
+    pub failure: Option<CopyFailure>,
     /// Why more may be needed than was found, for people to read.
     pub gaps: Vec<String>,
     /// What else went wrong, for people to read: nothing of it shortens a lock.
@@ -72,6 +74,7 @@ impl LockReport {
     /// Whether everything that is needed is known, and locked for as long as it must be.
     pub fn is_complete(&self) -> bool {
         self.gaps.is_empty()
+            && self.failure.is_none()
             && !self.was_interrupted
             && self.copies.iter().all(CopyLocks::is_complete)
     }
@@ -105,4 +108,19 @@ impl CopyLocks {
 pub(super) fn not_recorded(copy: &CopyStore, error: &Error) -> String {
     let (name, reason) = (&copy.name, chain(error));
     format!("{name}: until when its files are locked is not recorded: {reason}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_nothing_could_be_extended_it_is_not_complete() {
+        assert!(LockReport::default().is_complete());
+        let failed = LockReport {
+            failure: Some(CopyFailure::other("the state folder is gone".to_owned())),
+            ..LockReport::default()
+        };
+        assert!(!failed.is_complete());
+    }
 }

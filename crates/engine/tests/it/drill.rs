@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
@@ -77,7 +78,7 @@ impl Scene {
     ) -> Result<SourceDrill> {
         let fixture = &self.fixture;
         let store = fixture.copies.iter().find(|one| one.name == copy).unwrap();
-        let mut alone = Alone::open(store, PASSWORD.as_bytes(), &fixture.looking)?;
+        let mut alone = Alone::open(store, PASSWORD.as_bytes(), &fixture.looking, None)?;
         let environment = &fixture.environment;
         let snapshots = alone.snapshots(&environment.cancel)?;
         drill(
@@ -219,11 +220,15 @@ fn a_restic_that_cannot_restore_is_no_agreement() {
 #[test]
 fn shares_come_around_until_every_file_was_restored() {
     let scene = Scene::new("check = [\"false\"]");
+    // A link comes back with its part, and counts as no file anywhere.
+    symlink("nowhere", scene.fixture.source().join("link")).unwrap();
+    assert!(scene.fixture.backup_of(&scene.sources).unwrap().is_complete());
+    let all_of_it = scene.once("two", &scene.options()).whole;
     let program = restic_versions().pop().unwrap();
     let mut evidence = CopyEvidence::default();
     let (mut files, mut numbers) = (0, Vec::new());
     let mut seen = BTreeSet::new();
-    let mut whole = 0;
+    let (mut bytes, mut others) = (0, 0);
     for _ in 0..4 {
         let options = DrillOptions {
             share: 25,
@@ -241,8 +246,10 @@ fn shares_come_around_until_every_file_was_restored() {
         };
         numbers.push(number);
         let counts = drilled.restored;
-        files += counts.files + counts.hard_links + counts.others;
-        whole = drilled.whole.files;
+        files += counts.files + counts.hard_links;
+        others += counts.others;
+        bytes += counts.bytes;
+        assert_eq!(drilled.whole, all_of_it);
         let kept = drilled.kept.clone().unwrap();
         for path in files_below(&kept.join("restored")) {
             assert!(seen.insert(path.clone()), "{path:?} came twice");
@@ -251,7 +258,8 @@ fn shares_come_around_until_every_file_was_restored() {
     }
     numbers.sort_unstable();
     assert_eq!(numbers, [1, 2, 3, 4]);
-    assert_eq!(files, whole);
+    assert_eq!((files, bytes), (all_of_it.files, all_of_it.bytes));
+    assert_eq!(others, 1);
     let source = scene.fixture.source();
     let all = files_below(&source).into_iter();
     let inner = source.strip_prefix("/").unwrap();
@@ -328,7 +336,7 @@ fn nothing_stays_where_the_run_is_interrupted() {
     let scene = Scene::new("");
     let fixture = &scene.fixture;
     let store = &fixture.copies[0];
-    let mut alone = Alone::open(store, PASSWORD.as_bytes(), &fixture.looking).unwrap();
+    let mut alone = Alone::open(store, PASSWORD.as_bytes(), &fixture.looking, None).unwrap();
     let snapshots = alone.snapshots(&fixture.environment.cancel).unwrap();
     let cancel = &fixture.environment.cancel;
     let drilled = drill(

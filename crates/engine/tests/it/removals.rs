@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 use strongroom_engine::backup::{BackupOptions, backup};
+use strongroom_engine::drill::restore::Alone;
 use strongroom_engine::progress::Progress;
 use strongroom_engine::removals::{
     FinishedCopy, Published, Telling, annul, carry, finish, publish,
@@ -483,4 +484,25 @@ fn a_copy_that_refuses_to_remove_keeps_its_files_and_nobody_sees_them() {
     let session = world.open(&["one", "two"]);
     assert!(world.sync(&session).is_complete());
     assert_eq!(world.left("one"), 0);
+}
+
+#[test]
+fn a_copy_alone_tells_of_every_record_that_this_machine_is_not_known_to_have_written() {
+    let world = World::new();
+    world.publish(&["one", "two"]);
+    let copy = world.copy("two");
+    let open = |state| {
+        let looking = &world.fixture.looking;
+        Alone::open(&copy, PASSWORD.as_bytes(), looking, state).unwrap()
+    };
+    let stranger = open(None);
+    let told = stranger.removals().tellings();
+    assert!(matches!(told, [Telling::Foreign { .. }]), "{told:?}");
+    let ours = open(Some((&world.state, world.now)));
+    assert_eq!(ours.removals().tellings(), []);
+    // What it hides, it hides for both.
+    for alone in [stranger, ours] {
+        let snapshots = alone.snapshots(&Cancel::default()).unwrap();
+        assert_eq!(snapshots.all.len(), 1);
+    }
 }

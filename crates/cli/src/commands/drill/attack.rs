@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::Serialize;
 use strongroom_engine::CopyStore;
-use strongroom_engine::drill::attack::{self, CopyDrill, Drilled};
+use strongroom_engine::drill::attack::{self, CopyDrill, DrillDelivery, Drilled};
 use strongroom_engine::session::chain;
 use strongroom_engine::state::{RepositoryState, StateFolder};
 use strongroom_model::attack::{Attempt, Left, Mark, PlaceKind, Said, Tried, Verdict};
@@ -18,6 +18,13 @@ use crate::output::{BAD, DOUBTFUL, GOOD, Output, visible};
 use crate::table::{Cell, Table};
 use crate::vaults::Vaults;
 use crate::{locking, state_folder};
+
+/// The next step where a statement waits.
+const SENT_AGAIN: &str = "the next drill sends it again";
+
+/// The next step where a vault takes a statement never.
+const REFUSED: &str = "it stays in the state folder and is not sent again; is the vault older than \
+                       this program?";
 
 /// Try to destroy every copy, with the very credentials that backups use
 ///
@@ -196,25 +203,36 @@ fn deliver(looked: &Looked, state: &StateFolder, context: &Context) -> Vec<Strin
         };
         let key = client.public();
         let send = |drill: &_| met.client.send_drill(&key, drill);
-        let left = match attack::deliver(&memory, store, send, &context.cancel) {
-            Ok(delivery) => {
-                if delivery.left == 0 && delivery.refused == 0 {
-                    sent.push(met.copy.clone());
-                    continue;
-                }
-                let reason = delivery.failure.map(|failure| failure.reason);
-                reason.unwrap_or_else(|| "it is refused for good, or was interrupted".to_owned())
-            }
-            Err(error) => chain(&error),
+        let unsent = match attack::deliver(&memory, store, send, &context.cancel) {
+            Ok(delivery) => unsent(delivery),
+            Err(error) => vec![(chain(&error), SENT_AGAIN)],
         };
-        let text = format!(
-            "{}: the statement is not in the log of its vault: {left}",
-            met.copy
-        );
-        let hint = "the next drill sends it again";
-        context.output.warn(&visible(&text), Some(hint));
+        if unsent.is_empty() {
+            sent.push(met.copy.clone());
+        }
+        for (reason, hint) in unsent {
+            let text = format!(
+                "{}: a statement is not in the log of its vault: {reason}",
+                met.copy
+            );
+            context.output.warn(&visible(&text), Some(hint));
+        }
     }
     sent
+}
+
+/// Why a vault does not have every statement, each with the next step; nothing where it has.
+fn unsent(delivery: DrillDelivery) -> Vec<(String, &'static str)> {
+    let refused = delivery.refusal.map(|reason| {
+        let text = format!("it is refused for good: {reason}");
+        (text, REFUSED)
+    });
+    let waiting = (delivery.left > 0).then(|| {
+        let reason = delivery.failure.map(|failure| failure.reason);
+        let reason = reason.unwrap_or_else(|| "it was interrupted".to_owned());
+        (reason, SENT_AGAIN)
+    });
+    refused.into_iter().chain(waiting).collect()
 }
 
 /// Tells what came of a copy: a table, and the answer below it.
@@ -339,4 +357,42 @@ struct Summary {
     receipt: Option<Id>,
     sent_to: Vec<String>,
     complete: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use strongroom_engine::session::{CopyFailure, CopyFailureKind};
+
+    use super::*;
+
+    #[test]
+    fn what_is_refused_for_good_is_not_said_to_be_sent_again() {
+        assert!(unsent(DrillDelivery::default()).is_empty());
+        let refused = DrillDelivery {
+            refused: 1,
+            refusal: Some("It makes no sense".to_owned()),
+            ..DrillDelivery::default()
+        };
+        let text = "it is refused for good: It makes no sense".to_owned();
+        assert_eq!(unsent(refused.clone()), [(text.clone(), REFUSED)]);
+        assert!(!REFUSED.contains(SENT_AGAIN));
+        // And what was made after it waits all the same.
+        let both = DrillDelivery {
+            left: 1,
+            failure: Some(CopyFailure {
+                reason: "It cannot be reached".to_owned(),
+                hint: None,
+                kind: CopyFailureKind::Other,
+            }),
+            ..refused
+        };
+        let waits = "It cannot be reached".to_owned();
+        assert_eq!(unsent(both), [(text, REFUSED), (waits, SENT_AGAIN)]);
+        let interrupted = DrillDelivery {
+            left: 2,
+            ..DrillDelivery::default()
+        };
+        let text = "it was interrupted".to_owned();
+        assert_eq!(unsent(interrupted), [(text, SENT_AGAIN)]);
+    }
 }

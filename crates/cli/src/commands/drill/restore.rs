@@ -181,7 +181,8 @@ impl Run<'_> {
         for &(configured, store) in copies {
             self.context.cancel.check()?;
             let looking = Looking::until(&self.context.cancel);
-            match Alone::open(store, self.password, &looking) {
+            let now = (self.environment.clock)();
+            match Alone::open(store, self.password, &looking, Some((self.state, now))) {
                 Err(error @ strongroom_engine::Error::Interrupted) => return Err(error.into()),
                 Err(error) => closed.push((store, error)),
                 Ok(alone) if repository.is_some_and(|first| first != alone.id()) => {
@@ -225,6 +226,7 @@ impl Run<'_> {
         let (output, cancel) = (&self.context.output, &self.context.cancel);
         let memory = self.state.repository(alone.id());
         alone.note_locks_in(memory.clone());
+        self.context.tell_removals(alone.removals());
         let snapshots = alone.snapshots(cancel)?;
         for problem in &snapshots.problems {
             outcome.not_done.push(NotDone::of(store, problem.clone()));

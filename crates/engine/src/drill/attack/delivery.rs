@@ -20,6 +20,8 @@ pub struct DrillDelivery {
     pub taken: usize,
     /// How many it refuses for good.
     pub refused: usize,
+    /// What it says to the last of these.
+    pub refusal: Option<String>,
     /// How many are still to be sent.
     pub left: usize,
     /// What ended it before all was sent.
@@ -63,6 +65,7 @@ pub fn deliver(
                 reason,
                 ..
             }) => {
+                delivery.refusal = Some(reason.clone());
                 known.refused.insert(drill.id(), reason);
                 delivery.refused += 1;
             }

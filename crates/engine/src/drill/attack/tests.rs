@@ -3,10 +3,11 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use strongroom_model::attack::{Attempt, Left, Said, Verdict};
 use strongroom_store::{Attacks, LocalStore, PatientStore, Result as StoreResult};
-use strongroom_testkit::FaultyStore;
+use strongroom_testkit::{FaultyStore, LockedStore};
 
 use super::*;
 use crate::receipts::ClientKey;
@@ -189,4 +190,20 @@ fn statements_are_sent_in_their_order_and_once() {
     assert_eq!(*came.borrow(), receipts);
     let delivery = deliver(&world.state, &copy, send, &cancel).unwrap();
     assert_eq!(delivery.taken, 0);
+}
+
+#[test]
+fn files_of_every_type_that_stays_are_looked_at_records_among_them() {
+    let store = LockedStore::new("offsite", Duration::from_secs(30 * 86_400));
+    store.put(FileName::CONFIG, b"config");
+    let mut expected = vec![FileName::CONFIG];
+    for kind in FileType::STORED {
+        let bytes = format!("{kind:?}").into_bytes();
+        let name = FileName::new(kind, strongroom_model::Id::of(&bytes));
+        store.put(name, &bytes);
+        expected.push(name);
+    }
+    let lock = FileName::new(FileType::Locks, strongroom_model::Id::of(b"lock"));
+    store.put(lock, b"lock");
+    assert_eq!(files_of(&store).unwrap(), expected);
 }

@@ -19,10 +19,11 @@ const FOLDERS_AT_ONCE: usize = 4096;
 const MOST_NAMED: usize = 500;
 const MOST_NAMED_BYTES: usize = 256 << 10;
 
-/// Files, and how much is in them.
+/// Regular files, and how much is in them, as the summary of a snapshot counts them. The parts of a
+/// snapshot add up to the whole.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Totals {
-    /// How many names there are that are no folders.
+    /// How many there are; a further name of one file is one more.
     pub files: u64,
     /// Bytes of files.
     pub bytes: u64,
@@ -32,6 +33,8 @@ pub struct Totals {
 #[derive(Debug)]
 pub(super) struct Counted {
     pub(super) whole: Totals,
+    /// How many names there are that are no folders: files, links, devices and the like.
+    pub(super) names: u64,
     /// The first is number 1.
     pub(super) parts: Vec<CountedPart>,
 }
@@ -40,7 +43,7 @@ pub(super) struct Counted {
 #[derive(Debug, Clone, Default)]
 pub(super) struct CountedPart {
     pub(super) totals: Totals,
-    /// Some of its files, drawn by their rank.
+    /// Some of its names that are no folders, drawn by their rank.
     named: BTreeMap<u64, Vec<u8>>,
 }
 
@@ -58,12 +61,12 @@ impl Counted {
         let behind = all().filter(|(other, _)| *other >= number);
         let before = all().filter(|(other, _)| *other < number);
         let mut in_order = behind.chain(before);
-        in_order.find(|(_, part)| part.totals.files > 0)
+        in_order.find(|(_, part)| !part.named.is_empty())
     }
 }
 
 impl CountedPart {
-    /// Files of it that can be named to another program, by their paths without a slash before them.
+    /// Names of it that can be given to another program, as paths without a slash before them.
     pub(super) fn named(&self) -> Vec<Vec<u8>> {
         let mut bytes = 0_usize;
         let fitting = self.named.values().take_while(|path| {
@@ -73,8 +76,11 @@ impl CountedPart {
         fitting.cloned().collect()
     }
 
-    fn add(&mut self, rank: u64, path: Vec<u8>, bytes: u64) {
-        self.totals.add(bytes);
+    /// Adds a name, with its bytes where it is a regular file.
+    fn add(&mut self, rank: u64, path: Vec<u8>, bytes: Option<u64>) {
+        if let Some(bytes) = bytes {
+            self.totals.add(bytes);
+        }
         self.named.insert(rank, path);
         if self.named.len() > MOST_NAMED {
             self.named.pop_last();
@@ -96,6 +102,7 @@ pub(super) fn count(
 ) -> Result<Counted> {
     let mut counted = Counted {
         whole: Totals::default(),
+        names: 0,
         parts: vec![CountedPart::default(); usize::try_from(of.max(1)).unwrap_or(1)],
     };
     let mut left: Vec<(Vec<u8>, Id)> = vec![(Vec::new(), tree)];
@@ -121,12 +128,12 @@ pub(super) fn count(
                     left.push((path, inner));
                     continue;
                 }
-                let bytes = match node.kind {
-                    NodeKind::File => node.size,
-                    _ => 0,
-                };
+                let bytes = (node.kind == NodeKind::File).then_some(node.size);
                 let rank = rank(seed, &path);
-                counted.whole.add(bytes);
+                counted.names = counted.names.saturating_add(1);
+                if let Some(bytes) = bytes {
+                    counted.whole.add(bytes);
+                }
                 let place = usize::try_from(slice_of(rank, of)).unwrap_or(1);
                 if let Some(part) = counted.parts.get_mut(place.saturating_sub(1)) {
                     part.add(rank, path, bytes);
@@ -146,12 +153,13 @@ mod tests {
         let parts = files.iter().map(|files| {
             let mut part = CountedPart::default();
             for number in 0..*files {
-                part.add(number, vec![b'a'; 1024], 7);
+                part.add(number, vec![b'a'; 1024], Some(7));
             }
             part
         });
         Counted {
             whole: Totals::default(),
+            names: files.iter().sum(),
             parts: parts.collect(),
         }
     }
@@ -167,6 +175,15 @@ mod tests {
         assert_eq!(due(&[1, 2, 0], 3), Some(1));
         assert_eq!(due(&[0, 0, 0], 3), None);
         assert_eq!(due(&[4], 9), Some(1));
+    }
+
+    #[test]
+    fn a_link_is_no_file_and_is_restored_in_its_turn_all_the_same() {
+        let mut counted = counted(&[1, 0]);
+        counted.parts[1].add(3, b"link".to_vec(), None);
+        let (number, part) = counted.due(2).unwrap();
+        assert_eq!((number, part.totals), (2, Totals::default()));
+        assert_eq!(part.named(), [b"link".to_vec()]);
     }
 
     #[test]

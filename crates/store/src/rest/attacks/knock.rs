@@ -120,9 +120,9 @@ impl Client {
 /// Whether a body is a [`VaultError`]: a vault always says of a hint whether there is one, which
 /// tells its errors from those of what stands before it.
 fn is_error_of_vault(body: &[u8]) -> bool {
-    let has_hint = |text: &Value| text.get("hint").is_some();
+    let has_hint = |text: Value| text.get("hint").is_some();
     serde_json::from_slice::<VaultError>(body).is_ok()
-        && serde_json::from_slice(body).is_ok_and(|text| has_hint(&text))
+        && serde_json::from_slice::<Value>(body).is_ok_and(has_hint)
 }
 
 /// The password of a `Basic` header, as a `Bearer` one.
