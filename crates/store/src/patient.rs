@@ -18,6 +18,7 @@
 //! a run of blobs at a time. A stream has one of them to itself, which reads ahead; who reads from
 //! several places at once has one for [all of them](together).
 
+mod growing;
 mod stream;
 mod together;
 mod writing;
@@ -27,18 +28,19 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 use strongroom_model::{FileEntry, FileName, FileType, Id};
 
 pub use together::{ByTurns, GivenUp, Place, Places, together};
 
+use crate::patient::growing::Grown;
 use crate::patient::stream::{Ahead, Spare};
 use crate::patient::writing::Writing;
 use crate::pulse::Pulse;
 use crate::store::{SharedBytes, Store};
-use crate::{Attacked, Attacks, Error, Result};
+use crate::{Attacked, Attacks, Error, Growing, Holder, Result};
 
 /// How long nothing may move before a place counts as hung that is not given much to write.
 ///
@@ -259,6 +261,12 @@ impl Store for PatientStore {
         self.inner.attacks().map(|_| self as &dyn Attacks)
     }
 
+    /// A place that hangs tells nothing.
+    fn holder(&self) -> Holder {
+        let told = self.call(None, |store| Ok(store.holder()));
+        told.unwrap_or_default()
+    }
+
     fn identity(&self) -> Result<Option<Id>> {
         self.call(None, |store| store.identity())
     }
@@ -303,6 +311,11 @@ impl Store for PatientStore {
         })
     }
 
+    fn begin(&self, name: FileName) -> Result<Option<Box<dyn Growing + '_>>> {
+        let file = Grown::begin(self, name)?;
+        Ok(file.map(|file| Box::new(file) as Box<dyn Growing + '_>))
+    }
+
     fn replace(&self, name: FileName, bytes: &[u8]) -> Result<()> {
         self.replace_shared(name, Arc::new(bytes.to_vec()))
     }
@@ -311,6 +324,10 @@ impl Store for PatientStore {
         self.write(name, bytes, move |store, bytes| {
             store.replace_shared(name, bytes)
         })
+    }
+
+    fn end_old_uploads(&self, older_than: SystemTime) -> Result<u64> {
+        self.call(None, move |store| store.end_old_uploads(older_than))
     }
 
     fn remove(&self, name: FileName) -> Result<()> {

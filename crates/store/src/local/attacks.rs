@@ -13,11 +13,14 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::Mode;
+use rustix::io::Errno;
 use strongroom_model::FileName;
 use strongroom_model::attack::{Attempt, Left, PlaceKind, Said, Tried};
 
 use crate::attacks::{Attacked, Attacks, MOST_CANARIES, in_one_line, random_name};
 use crate::local::LocalStore;
+use crate::local::folder::Modes;
 use crate::{Error, Result, Store};
 
 /// What is tried, in this order.
@@ -39,7 +42,8 @@ impl Attacks for LocalStore {
         });
         let outer = self.path().join("strongroom");
         let folder = outer.join("drill");
-        let made = make(&outer).and_then(|()| make(&folder));
+        let mode = Modes::of(self.path()).folder;
+        let made = make(&outer, mode).and_then(|()| make(&folder, mode));
         match made {
             Ok(()) => {
                 sweep(&folder);
@@ -62,16 +66,15 @@ impl Attacks for LocalStore {
     }
 }
 
-/// Makes a folder that may be there; a link, or anything else, is none.
-fn make(folder: &Path) -> io::Result<()> {
-    match fs::create_dir(folder) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            match fs::symlink_metadata(folder)?.is_dir() {
-                true => Ok(()),
-                false => Err(ErrorKind::NotADirectory.into()),
-            }
-        }
-        made => made,
+/// Makes a folder that may be there, in the mode of all folders of the repository, since records
+/// come into it as well; a link, or anything else, is none.
+fn make(folder: &Path, mode: Mode) -> io::Result<()> {
+    match rustix::fs::mkdir(folder, mode) {
+        Err(Errno::EXIST) => match fs::symlink_metadata(folder)?.is_dir() {
+            true => Ok(()),
+            false => Err(ErrorKind::NotADirectory.into()),
+        },
+        made => Ok(made?),
     }
 }
 
@@ -146,7 +149,7 @@ fn ask(attempt: Attempt, path: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{PermissionsExt, symlink};
 
     use strongroom_model::attack::{Mark, Verdict, judge};
 
@@ -195,6 +198,19 @@ mod tests {
         let error = store.attack(&[]).unwrap_err();
         assert!(matches!(error, Error::Io { .. }), "{error:?}");
         assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn its_folder_is_as_private_as_all_of_the_repository() {
+        let (folder, store) = repository();
+        let drill = folder.path().join("drill");
+        make(&drill, Modes::of(store.path()).folder).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&drill), 0o700);
+        assert_eq!(mode(&drill), mode(&folder.path().join("data")));
+        // One that is there stays as it is.
+        make(&drill, Mode::RWXU | Mode::RWXG).unwrap();
+        assert_eq!(mode(&drill), 0o700);
     }
 
     #[test]

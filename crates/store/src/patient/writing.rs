@@ -50,6 +50,14 @@ impl Writing {
     }
 }
 
+impl Written {
+    /// Counts more bytes of the file in.
+    pub(super) fn grow(&mut self, more_bytes: u64) {
+        self.all.0.fetch_add(more_bytes, Ordering::AcqRel);
+        self.size_bytes += more_bytes;
+    }
+}
+
 impl Drop for Written {
     fn drop(&mut self) {
         self.all.0.fetch_sub(self.size_bytes, Ordering::AcqRel);
@@ -74,6 +82,11 @@ mod tests {
         assert_eq!(writing.limits(), 5);
         drop((huge, more, one));
         assert_eq!(writing.limits(), 1);
+        let mut growing = writing.begin(0);
+        growing.grow(16 << 20);
+        growing.grow(16 << 20);
+        assert_eq!(writing.limits(), 3);
+        drop(growing);
         drop(small);
         assert_eq!(writing.0.load(Ordering::Acquire), 0);
     }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
-use strongroom_model::attack::{Attempt, Judged, Left, PlaceKind, Said, Tried, Verdict, judge};
+use strongroom_model::attack::{
+    Attempt, Judged, Left, Mark, PlaceKind, Said, Tried, Verdict, judge,
+};
 use strongroom_store::{Attacked, S3Lock, S3Store, Store};
 use strongroom_testkit::CephAccount;
 
@@ -37,6 +39,8 @@ struct Lies {
     of_locked: Deletion,
     in_a_list: Deletion,
     obeys_earlier_dates: bool,
+    /// What it answers to a copy, where it makes none: status and code.
+    of_copies: Option<(&'static str, &'static str)>,
 }
 
 /// What a bucket in COMPLIANCE does.
@@ -45,6 +49,7 @@ const HONEST: Lies = Lies {
     of_locked: Deletion::Refused,
     in_a_list: Deletion::Refused,
     obeys_earlier_dates: false,
+    of_copies: None,
 };
 
 /// A version in it.
@@ -80,11 +85,15 @@ fn plain(status: &'static str) -> Answer {
     }
 }
 
-fn refusal() -> Answer {
+fn wrong(status: &'static str, code: &str) -> Answer {
     Answer {
-        body: b"<Error><Code>AccessDenied</Code></Error>".to_vec(),
-        ..plain("403 Forbidden")
+        body: format!("<Error><Code>{code}</Code></Error>").into_bytes(),
+        ..plain(status)
     }
+}
+
+fn refusal() -> Answer {
+    wrong("403 Forbidden", "AccessDenied")
 }
 
 /// What stands between two tags of a body.
@@ -104,6 +113,8 @@ fn answer(lies: &Lies, all: &mut Vec<Version>, number: usize, request: &Request)
         return refusal();
     }
     let found = all.iter().position(|one| Some(&one.id) == id.as_ref());
+    let is_copy = request.header("x-amz-copy-source").is_some();
+    let is_refused_copy = is_copy && lies.of_copies.is_some();
     let body = String::from_utf8_lossy(&request.body).into_owned();
     match (request.method.as_str(), found) {
         ("POST", _) => {
@@ -125,6 +136,10 @@ fn answer(lies: &Lies, all: &mut Vec<Version>, number: usize, request: &Request)
                 ..plain("200 OK")
             }
         }
+        // As a Ceph answers to a lock that is none.
+        ("PUT", Some(_)) if query.contains("retention") && !body.contains("<Mode>") => {
+            wrong("400 Bad Request", "MalformedXML")
+        }
         ("PUT", Some(found)) if query.contains("retention") => {
             if !lies.obeys_earlier_dates || !body.contains("COMPLIANCE") {
                 return refusal();
@@ -134,6 +149,10 @@ fn answer(lies: &Lies, all: &mut Vec<Version>, number: usize, request: &Request)
             plain("200 OK")
         }
         ("PUT", _) if query.contains("legal-hold") => plain("200 OK"),
+        ("PUT", _) if is_refused_copy => {
+            let (status, code) = lies.of_copies.unwrap_or_default();
+            wrong(status, code)
+        }
         ("PUT", _) => {
             let header = |name| request.header(name).map(str::to_owned);
             let mode = header("x-amz-object-lock-mode");
@@ -220,6 +239,11 @@ fn a_bucket_that_keeps_its_locks_is_proven_and_a_refusal_in_a_body_is_read() {
     let multi = of(&attacked, Attempt::MultiDelete);
     let said = Said::Refused("200, and AccessDenied in it".to_owned());
     assert_eq!((&multi.said, &multi.left), (&said, &Left::Whole));
+    // What it does not understand harms nothing where it is known what was asked.
+    let removed = of(&attacked, Attempt::RemoveLock);
+    let said = Said::Unclear("400 MalformedXML".to_owned());
+    assert_eq!((&removed.said, &removed.left), (&said, &Left::Whole));
+    assert_eq!(removed.mark(), Mark::Withstood);
     // No bucket may be made beside it.
     let probe = of(&attacked, Attempt::SuspendVersioning);
     assert!(matches!(probe.said, Said::NotTried(_)), "{probe:?}");
@@ -250,6 +274,26 @@ fn a_yes_that_does_nothing_shows_no_right_and_no_lock() {
     assert_eq!(judged.verdict, Verdict::NotProven, "{attacked:?}");
     let control = of(&attacked, Attempt::DeleteUnlocked);
     assert_eq!((&control.said, &control.left), (&Said::Done, &Left::Whole));
+}
+
+#[test]
+fn a_copy_that_a_server_does_not_understand_has_not_withstood_anything() {
+    for (status, code, mark, is_certain) in [
+        ("403 Forbidden", "AccessDenied", Mark::Withstood, true),
+        ("501 Not Implemented", "NotImplemented", Mark::NotTried, true),
+        ("405 Method Not Allowed", "MethodNotAllowed", Mark::NotTried, true),
+        ("400 Bad Request", "InvalidArgument", Mark::Open, false),
+        ("404 Not Found", "NoSuchKey", Mark::Open, false),
+    ] {
+        let (attacked, judged) = drill(Lies {
+            of_copies: Some((status, code)),
+            ..HONEST
+        });
+        assert_eq!(of(&attacked, Attempt::CopyOverSelf).mark(), mark, "{code}");
+        let is_proven = mark == Mark::Withstood;
+        assert_eq!(judged.verdict.is_proven(), is_proven, "{code}: {judged:?}");
+        assert_eq!(judged.is_certain, is_certain, "{code}: {judged:?}");
+    }
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! Places that hang, and places that are only slow.
 
 use std::io::{self, BufRead, Read};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use strongroom_model::{FileName, FileType, Id};
+use strongroom_model::{FileEntry, FileName, FileType, Id};
 use strongroom_store::patient::{HANG_LIMIT, within};
-use strongroom_store::{Error, LocalStore, PatientStore, Pulse, Store};
+use strongroom_store::{Error, Holder, LocalStore, PatientStore, Pulse, Store};
 use strongroom_testkit::{Fault, FaultyStore, Gate, MemoryStore, Op, Rule};
 
 const LIMIT: Duration = Duration::from_millis(40);
@@ -346,4 +347,111 @@ fn a_stream_that_has_broken_says_so_whenever_it_is_asked() {
         );
     }
     assert!(came == bytes[..STALL_BYTES], "{} bytes", came.len());
+}
+
+#[test]
+fn a_file_grows_behind_it_and_leaves_nothing_where_it_is_given_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let local = LocalStore::new(folder.path());
+    local.create().unwrap();
+    let pulse = local.pulse();
+    let store = PatientStore::new(Arc::new(local), pulse, HANG_LIMIT);
+    let mut growing = store.begin(name()).unwrap().unwrap();
+    growing.write(b"by").unwrap();
+    growing.write(b"tes").unwrap();
+    assert!(matches!(store.size(name()), Err(Error::NotFound { .. })));
+    growing.finish().unwrap();
+    assert_eq!(store.read(name()).unwrap(), b"bytes");
+
+    let other = FileName::new(FileType::Data, Id::of(b"other"));
+    let mut growing = store.begin(other).unwrap().unwrap();
+    growing.write(b"ot").unwrap();
+    drop(growing);
+    assert!(matches!(store.size(other), Err(Error::NotFound { .. })));
+
+    // A place that takes whole files only says so, and is asked on by the same thread.
+    let memory = Arc::new(MemoryStore::new("m"));
+    let store = PatientStore::new(memory, Pulse::default(), HANG_LIMIT);
+    assert!(store.begin(name()).unwrap().is_none());
+    assert_eq!(store.list(FileType::Data).unwrap(), []);
+}
+
+#[test]
+fn a_file_ends_where_the_place_has_hung() {
+    let store = patient(Rule::on(&[Op::List], Fault::Wait(Gate::closed())));
+    assert!(store.list(FileType::Data).is_err());
+    assert!(matches!(
+        store.begin(name()),
+        Err(Error::Unreachable { .. })
+    ));
+}
+
+/// Tells whose it is and what it has ended, as a bucket does.
+#[derive(Debug)]
+struct Telling(MemoryStore);
+
+impl Store for Telling {
+    fn location(&self) -> &str {
+        self.0.location()
+    }
+
+    fn holder(&self) -> Holder {
+        Holder {
+            credential: Some(Id::of(b"key")),
+            accounts: Vec::new(),
+        }
+    }
+
+    fn create(&self) -> strongroom_store::Result<()> {
+        self.0.create()
+    }
+
+    fn list(&self, kind: FileType) -> strongroom_store::Result<Vec<FileEntry>> {
+        self.0.list(kind)
+    }
+
+    fn size(&self, name: FileName) -> strongroom_store::Result<u64> {
+        self.0.size(name)
+    }
+
+    fn open(
+        &self,
+        name: FileName,
+        range: Option<Range<u64>>,
+    ) -> strongroom_store::Result<Box<dyn BufRead + Send + '_>> {
+        self.0.open(name, range)
+    }
+
+    fn read(&self, name: FileName) -> strongroom_store::Result<Vec<u8>> {
+        self.0.read(name)
+    }
+
+    fn read_range(&self, name: FileName, range: Range<u64>) -> strongroom_store::Result<Vec<u8>> {
+        self.0.read_range(name, range)
+    }
+
+    fn save(&self, name: FileName, bytes: &[u8]) -> strongroom_store::Result<()> {
+        self.0.save(name, bytes)
+    }
+
+    fn replace(&self, name: FileName, bytes: &[u8]) -> strongroom_store::Result<()> {
+        self.0.replace(name, bytes)
+    }
+
+    fn end_old_uploads(&self, _: SystemTime) -> strongroom_store::Result<u64> {
+        Ok(3)
+    }
+
+    fn remove(&self, name: FileName) -> strongroom_store::Result<()> {
+        self.0.remove(name)
+    }
+}
+
+#[test]
+fn what_a_place_tells_of_itself_is_passed_on() {
+    let telling = Arc::new(Telling(MemoryStore::new("m")));
+    let store = PatientStore::new(telling.clone(), Pulse::default(), HANG_LIMIT);
+    assert_ne!(store.holder(), Holder::default());
+    assert_eq!(store.holder(), telling.holder());
+    assert_eq!(store.end_old_uploads(SystemTime::UNIX_EPOCH).unwrap(), 3);
 }
