@@ -153,9 +153,7 @@ impl Alone {
     ) -> Result<Self> {
         let copies = std::slice::from_ref(copy);
         let session = match state {
-            Some((state, now)) => {
-                session::open_remembering(copies, password, looking, state, now)?
-            }
+            Some((state, now)) => session::open_remembering(copies, password, looking, state, now)?,
             None => session::open(copies, password, looking)?,
         };
         if session.ready().next().is_none() {
@@ -333,7 +331,8 @@ impl Rehearsal<'_> {
         };
         let (error_count, errors) = both(restored.errors, restored.error_count, &read);
         notes.splice(0..0, read.notes);
-        self.progress.begin("removing what was restored", None, None);
+        self.progress
+            .begin("removing what was restored", None, None);
         let kept = match options.keep {
             true => Some(scratch.keep()?),
             false => {

@@ -222,7 +222,13 @@ fn shares_come_around_until_every_file_was_restored() {
     let scene = Scene::new("check = [\"false\"]");
     // A link comes back with its part, and counts as no file anywhere.
     symlink("nowhere", scene.fixture.source().join("link")).unwrap();
-    assert!(scene.fixture.backup_of(&scene.sources).unwrap().is_complete());
+    assert!(
+        scene
+            .fixture
+            .backup_of(&scene.sources)
+            .unwrap()
+            .is_complete()
+    );
     let all_of_it = scene.once("two", &scene.options()).whole;
     let program = restic_versions().pop().unwrap();
     let mut evidence = CopyEvidence::default();

@@ -209,7 +209,10 @@ fn an_unclear_answer_counts_by_what_is_left_and_only_where_it_is_known_what_was_
     };
     let withstood = unclear(Attempt::RemoveLock, Left::Whole);
     assert_eq!(withstood.mark(), Mark::Withstood);
-    assert_eq!(withstood.seen(), "unclear: 400 MalformedXML; the bytes are there");
+    assert_eq!(
+        withstood.seen(),
+        "unclear: 400 MalformedXML; the bytes are there"
+    );
     assert!(bucket(&with(vec![withstood])).verdict.is_proven());
     for open in [
         // It may not have been understood at all.
