@@ -229,8 +229,8 @@ fn lost(records: &Records<'_>, looks: &[Look<'_>]) -> Option<LostFiles> {
 }
 
 /// Lets nothing count that was shown of another place than the one that is there now, or of which
-/// nobody knows whether it was; says so where anything was. The state folder keeps it: the place may
-/// come back.
+/// nobody knows whether it was; says so where anything was. The state folder keeps it: the place
+/// may come back.
 fn another_place(
     look: &Look<'_>,
     evidence: &mut CopyEvidence,
@@ -243,8 +243,8 @@ fn another_place(
     if evidence.lacks_place(place) {
         return evidence.forget_shown().then(|| match is_bucket {
             true => format!(
-                "{name}: the versions of its config are not listed, so that nothing tells whether it \
-                 is the bucket that was verified: nothing of it counts as read, locked or proven \
+                "{name}: the versions of its config are not listed, so that nothing tells whether \
+                 it is the bucket that was verified: nothing of it counts as read, locked or proven \
                  meanwhile; let its account list versions (s3:ListBucketVersions)"
             ),
             false => format!(

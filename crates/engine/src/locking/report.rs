@@ -113,13 +113,14 @@ pub(super) fn elsewhere(copy: &CopyStore, now: Option<Id>) -> String {
     let name = &copy.name;
     let (what, mend) = match now {
         Some(_) => (
-            "it is another bucket than the one whose locks were recorded, or the first version of its \
-             config was removed",
+            "it is another bucket than the one whose locks were recorded, or the first version of \
+             its config was removed",
             "what is there now is told by strongroom verify and by strongroom drill attack --copy",
         ),
         None => (
             "nothing tells any more whether it is the bucket whose locks were recorded",
-            "let its account list versions (s3:ListBucketVersions), then strongroom drill attack --copy",
+            "let its account list versions (s3:ListBucketVersions), then strongroom drill attack \
+             --copy",
         ),
     };
     format!(

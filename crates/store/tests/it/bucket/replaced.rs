@@ -4,7 +4,7 @@ use strongroom_model::FileName;
 use strongroom_store::{S3Store, Store};
 use strongroom_testkit::{Bucket, Ceph, CephAccount};
 
-use super::store;
+use crate::bucket::store;
 
 /// What tells the bucket from another.
 fn place(store: &S3Store) -> String {
