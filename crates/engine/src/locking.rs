@@ -14,9 +14,9 @@
 //! overwritten (so: locks are those of versions, and the right one is found behind whatever is in
 //! front of it), a run has no time for all (so: what ends first comes first, and the next run goes
 //! on), the place refuses (so: that is named, and told as an alarm long before the first lock ends),
-//! another bucket takes the stead of the one that was asked (so: its record
-//! is not believed, that is told, and each file is looked at), and what a snapshot needs cannot be told
-//! (so: then nothing is let go of).
+//! another bucket takes the stead of the one that was asked (so: the record is not believed, that is
+//! told, and each file is looked at), and what a snapshot needs cannot be told (so: then nothing is
+//! let go of).
 
 mod needed;
 mod pass;

@@ -244,8 +244,8 @@ fn another_place(
         return evidence.forget_shown().then(|| match is_bucket {
             true => format!(
                 "{name}: the versions of its config are not listed, so that nothing tells whether \
-                 it is the bucket that was verified: nothing of it counts as read, locked or proven \
-                 meanwhile; let its account list versions (s3:ListBucketVersions)"
+                 it is the bucket that was verified: nothing of it counts as read, locked or \
+                 proven meanwhile; let its account list versions (s3:ListBucketVersions)"
             ),
             false => format!(
                 "{name}: its config is missing or cannot be read, so that nothing tells whether it \
