@@ -14,7 +14,9 @@
 //! overwritten (so: locks are those of versions, and the right one is found behind whatever is in
 //! front of it), a run has no time for all (so: what ends first comes first, and the next run goes
 //! on), the place refuses (so: that is named, and told as an alarm long before the first lock ends),
-//! and what a snapshot needs cannot be told (so: then nothing is let go of).
+//! another bucket takes the stead of the one that was asked (so: the record is not believed, that is
+//! told, and each file is looked at), and what a snapshot needs cannot be told (so: then nothing is
+//! let go of).
 
 mod needed;
 mod pass;
@@ -32,7 +34,7 @@ use crate::locking::needed::{Needed, Sources};
 use crate::locking::pass::Pass;
 use crate::progress::Progress;
 use crate::receipts::Receipts;
-use crate::session::{CopyFailure, CopyState, CopyStore, Environment, Session};
+use crate::session::{CopyFailure, CopyState, CopyStore, Environment, Session, SessionCopy};
 use crate::state::{LockDates, RepositoryState};
 use crate::{Error, Result};
 
@@ -58,6 +60,8 @@ struct Locked<'a> {
     locks: &'a dyn Locks,
     window: Window,
     dates: LockDates,
+    /// What tells its place, where anything does.
+    place: Option<Id>,
 }
 
 /// Makes the locks longer that are due, of everything that the snapshots which are kept need.
@@ -87,13 +91,13 @@ pub fn extend(
         let Some(locks) = copy.store.locks() else {
             continue;
         };
-        let dates = take_saved(copy, locks, memory, &mut report);
+        let dates = take_saved(found, locks, memory, &mut report);
         if options.only.as_ref().is_some_and(|only| *only != copy.name) {
             continue;
         }
         let failed = match &found.state {
             CopyState::Failed(failure) => failure.clone(),
-            CopyState::Ready(_) => match locks.now() {
+            CopyState::Ready(ready) => match locks.now() {
                 Err(error) => CopyFailure::of_store(&error),
                 Ok(now) => {
                     let least = locks.least();
@@ -103,6 +107,7 @@ pub fn extend(
                         locks,
                         window,
                         dates,
+                        place: ready.listing.place,
                     });
                     continue;
                 }
@@ -134,6 +139,7 @@ pub fn extend(
                 copy: locked.copy,
                 locks: locked.locks,
                 window: locked.window,
+                place: locked.place,
                 needed: &needed,
                 followed: &followed,
                 is_dry: options.dry_run,
@@ -202,24 +208,37 @@ fn snapshots(session: &Session) -> BTreeSet<Id> {
     entries.map(|entry| entry.id).collect()
 }
 
-/// Records what the saves of this run have seen, also on a copy that has failed since.
+/// Records what the saves of this run have seen, also on a copy that has failed since. What another
+/// place has shown is not believed, and that is told.
 fn take_saved(
-    copy: &CopyStore,
+    found: &SessionCopy,
     locks: &dyn Locks,
     memory: &RepositoryState,
     report: &mut LockReport,
 ) -> LockDates {
+    let copy = &found.copy;
+    let bind = |dates: &mut LockDates| match &found.state {
+        CopyState::Ready(ready) => dates.move_to(ready.listing.place),
+        // Nothing was told of where it is.
+        CopyState::Failed(_) => false,
+    };
     let saved = locks.take_saved();
-    if saved.is_empty() {
-        return memory.lock_dates(copy);
+    let mut dates = memory.lock_dates(copy);
+    let before = dates.place();
+    if bind(&mut dates) {
+        report.problems.push(report::elsewhere(copy, dates.place()));
+    }
+    if saved.is_empty() && dates.place() == before {
+        return dates;
     }
     let noted = memory.update_lock_dates(copy, |dates| {
+        bind(dates);
         dates.note(saved);
         true
     });
     noted.unwrap_or_else(|error| {
         report.problems.push(report::not_recorded(copy, &error));
-        memory.lock_dates(copy)
+        dates
     })
 }
 

@@ -142,11 +142,7 @@ pub fn gather(
         };
         let mut evidence = remember(look, &held, memory.as_ref(), now, &mut problems);
         if let Seen::Ready(ready) = &look.seen {
-            problems.extend(another_place(
-                &look.name,
-                &mut evidence,
-                ready.listing.place,
-            ));
+            problems.extend(another_place(look, &mut evidence, ready.listing.place));
         }
         let others = copies.iter().filter_map(|other| {
             let at = evidence.one_place(other.store.location())?;
@@ -232,24 +228,42 @@ fn lost(records: &Records<'_>, looks: &[Look<'_>]) -> Option<LostFiles> {
     })
 }
 
-/// Lets nothing count as read that was read of another place than the one that is there now, or of
-/// which nobody knows whether it was; says so where anything was. The state folder keeps it: the
-/// place may come back.
-fn another_place(name: &str, evidence: &mut CopyEvidence, place: Option<Id>) -> Option<String> {
+/// Lets nothing count that was shown of another place than the one that is there now, or of which
+/// nobody knows whether it was; says so where anything was. The state folder keeps it: the place
+/// may come back.
+fn another_place(
+    look: &Look<'_>,
+    evidence: &mut CopyEvidence,
+    place: Option<Id>,
+) -> Option<String> {
+    let name = &look.name;
+    let is_bucket = look
+        .store
+        .is_some_and(|copy| copy.store.versions().is_some());
     if evidence.lacks_place(place) {
-        return evidence.forget_readings().then(|| {
-            format!(
+        return evidence.forget_shown().then(|| match is_bucket {
+            true => format!(
+                "{name}: the versions of its config are not listed, so that nothing tells whether \
+                 it is the bucket that was verified: nothing of it counts as read, locked or \
+                 proven meanwhile; let its account list versions (s3:ListBucketVersions)"
+            ),
+            false => format!(
                 "{name}: its config is missing or cannot be read, so that nothing tells whether it \
                  is the place that was verified: nothing of it counts as read meanwhile; \
                  strongroom sync brings it"
-            )
+            ),
         });
     }
-    evidence.move_to(place).then(|| {
-        format!(
+    evidence.move_to(place).then(|| match is_bucket {
+        true => format!(
+            "{name}: what lies there now is not the bucket that was verified, or the first version \
+             of its config was removed: nothing of it counts as read, locked or proven until the \
+             next strongroom verify and strongroom drill attack"
+        ),
+        false => format!(
             "{name}: what lies there now is not the place that was verified, or its config was \
              written anew: nothing of it counts as read until the next strongroom verify"
-        )
+        ),
     })
 }
 

@@ -3,7 +3,8 @@
 //! The scorecard believes evidence and not configuration, so that evidence must neither claim too
 //! much nor get lost: a partial verify vouches for its share alone, damage stays until the file was
 //! healed or every byte was read again, and fields that a newer version wrote are kept as they are.
-//! What was read of one disk says nothing of another that takes its place, under whatever name.
+//! What was shown of one disk or bucket says nothing of another that takes its place, under whatever
+//! name.
 //! A bad writer's bytes have their name, so that no reading and no other copy takes away what
 //! decoding found in them.
 
@@ -207,6 +208,13 @@ impl CopyEvidence {
         self.all_read = None;
         self.rotation = None;
         was_read
+    }
+
+    /// Forgets the same, and what was shown of locks and by attacks. Says whether there was any of it.
+    pub fn forget_shown(&mut self) -> bool {
+        let lock = self.lock.take();
+        let attack = self.attack.take();
+        self.forget_readings() || lock.is_some() || attack.is_some()
     }
 
     /// Whether a verify of ours has read anything.

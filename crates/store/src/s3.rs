@@ -27,6 +27,7 @@ mod lock;
 mod object;
 mod options;
 mod part;
+mod place;
 mod probe;
 mod staged;
 mod store;

@@ -64,13 +64,14 @@ pub trait Store: Send + Sync + fmt::Debug {
     }
 
     /// What this place has and another that is put in its stead has not, as a new disk under the old
-    /// path; `None` where nothing tells them apart, as with a server, or where there is no `config`.
+    /// path or a bucket of the same name in another account; `None` where nothing tells them apart, as
+    /// with a server or without the right to list versions, or where there is no `config`.
     ///
     /// What was shown of one place does not hold for the next one. It is no proof against whoever
     /// copies a disk bit by bit, or sets a machine's clock.
     ///
     /// # Errors
-    /// Fails where the place hangs.
+    /// Fails where the place hangs, or is away.
     fn identity(&self) -> Result<Option<Id>> {
         Ok(None)
     }

@@ -194,6 +194,15 @@ impl Bucket {
         told.object_lock_mode().map(|mode| mode.as_str().to_owned())
     }
 
+    /// Removes it with all that is in it; as much as one page has.
+    pub fn remove(&self) {
+        for version in self.versions("") {
+            self.remove_version(&version).unwrap();
+        }
+        let request = self.client.delete_bucket().bucket(&self.name);
+        self.done(request.send());
+    }
+
     /// Waits for what must succeed.
     fn done<T, E, R>(
         &self,

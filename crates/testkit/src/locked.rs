@@ -105,6 +105,14 @@ impl LockedStore {
         self.inner.lock().push(name, Some(bytes.into()), None);
     }
 
+    /// Puts another bucket of the same name in its stead: with the same files, none of them locked.
+    pub fn replace_bucket(&self) {
+        let mut inner = self.inner.lock();
+        for kept in std::mem::take(&mut inner.versions) {
+            inner.push(kept.name, kept.bytes, None);
+        }
+    }
+
     /// How often what was asked since this was asked last.
     pub fn take_asked(&self) -> Asked {
         std::mem::take(&mut self.inner.lock().asked)
@@ -251,6 +259,15 @@ impl Store for LockedStore {
 
     fn versions(&self) -> Option<&dyn Versions> {
         Some(self)
+    }
+
+    /// The first version of `config`; that it is asked for is not counted.
+    fn identity(&self) -> Result<Option<Id>> {
+        let inner = self.inner.lock();
+        let mut versions = inner.versions.iter();
+        let first = versions.find(|kept| kept.name == FileName::CONFIG && kept.bytes.is_some());
+        let told = first.filter(|_| inner.may_list);
+        Ok(told.map(|first| Id::of(first.version.as_str().as_bytes())))
     }
 
     fn create(&self) -> Result<()> {

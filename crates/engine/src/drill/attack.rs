@@ -19,7 +19,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use strongroom_model::attack::{Judged, PlaceKind, Tried, judge};
-use strongroom_model::{FileName, FileType};
+use strongroom_model::{FileName, FileType, Id};
 use strongroom_store::{Attacked, Error as StoreError, Store};
 
 use crate::session::{Cancel, CopyFailure, CopyFailureKind, CopyStore};
@@ -46,6 +46,8 @@ pub struct CopyDrill {
 pub struct Drilled {
     /// What kind of place it is.
     pub place: PlaceKind,
+    /// What tells it from another in its stead, where anything does.
+    pub identity: Option<Id>,
     /// Whose credential it was, as far as that could be told.
     pub principal: Option<String>,
     /// Every attempt.
@@ -105,8 +107,15 @@ fn attack_one(
     if cancel.is_cancelled() {
         return Err(failed("the drill was interrupted"));
     }
+    let identity = store.identity().map_err(|error| of_store(&error))?;
     let attacked = attacks.attack(&files).map_err(|error| of_store(&error))?;
-    Ok(judged(attacked, is_believed))
+    if store.identity().map_err(|error| of_store(&error))? != identity {
+        return Err(failed("another place was put in its stead meanwhile"));
+    }
+    Ok(Drilled {
+        identity,
+        ..judged(attacked, is_believed)
+    })
 }
 
 /// Judges what was seen.
@@ -123,6 +132,7 @@ fn judged(attacked: Attacked, is_believed: bool) -> Drilled {
     Drilled {
         judged: judge(place, &tried, until, is_believed && keeps),
         place,
+        identity: None,
         principal,
         tried,
         notes,

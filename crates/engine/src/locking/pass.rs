@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use strongroom_model::evidence::ClaimedLock;
-use strongroom_model::{CopyEvidence, FileName, FileType};
+use strongroom_model::{CopyEvidence, FileName, FileType, Id};
 use strongroom_store::{
     Error as StoreError, FileVersion, Locks, SavedLock, ShownLock, VersionId, Versions,
 };
@@ -42,6 +42,7 @@ pub(super) struct Pass<'a> {
     pub(super) copy: &'a CopyStore,
     pub(super) locks: &'a dyn Locks,
     pub(super) window: Window,
+    pub(super) place: Option<Id>,
     pub(super) needed: &'a Needed,
     pub(super) followed: &'a Followed,
     pub(super) is_dry: bool,
@@ -292,6 +293,7 @@ impl Pass<'_> {
         let mut problem = None;
         if is_kept || !seen.is_empty() || !gone.is_empty() {
             let change = |dates: &mut LockDates| {
+                dates.move_to(self.place);
                 dates.forget(&gone);
                 dates.note(seen);
                 if is_told {
@@ -352,7 +354,13 @@ impl Pass<'_> {
         if is_same {
             return Ok(());
         }
-        let change = |evidence: &mut CopyEvidence| evidence.lock = after;
+        let change = |evidence: &mut CopyEvidence| {
+            evidence.adopt(self.place);
+            // What another place claims is none of what was shown of this one.
+            if !evidence.is_elsewhere(self.place) {
+                evidence.lock = after;
+            }
+        };
         self.memory.update_evidence(self.copy, change).map(drop)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use strongroom_model::FileName;
+use strongroom_model::{FileName, Id};
 
 use crate::Error;
 use crate::locking::{Window, short};
@@ -108,6 +108,28 @@ impl CopyLocks {
 pub(super) fn not_recorded(copy: &CopyStore, error: &Error) -> String {
     let (name, reason) = (&copy.name, chain(error));
     format!("{name}: until when its files are locked is not recorded: {reason}")
+}
+
+/// That the locks of a copy were shown by another place than the one that is there now, or that
+/// nothing tells any more whether it is the same one; and what to do about it.
+pub(super) fn elsewhere(copy: &CopyStore, now: Option<Id>) -> String {
+    let name = &copy.name;
+    let (what, mend) = match now {
+        Some(_) => (
+            "it is another bucket than the one whose locks were recorded, or the first version of \
+             its config was removed",
+            "what is there now is told by strongroom verify and by strongroom drill attack --copy",
+        ),
+        None => (
+            "nothing tells any more whether it is the bucket whose locks were recorded",
+            "let its account list versions (s3:ListBucketVersions), then strongroom drill attack \
+             --copy",
+        ),
+    };
+    format!(
+        "{name}: {what}: nothing of it counts as locked until it was seen again, and each file is \
+         looked at; {mend} {name}"
+    )
 }
 
 #[cfg(test)]

@@ -11,12 +11,16 @@
 //!
 //! ```text
 //! "strongroom-locks"  version: u32
+//! place: [u8; 32]                            where they were shown; zeros where nothing told it
 //! count: u32, then ids of snapshots          whose needs are all in here
 //! count: u32, then groups: hour: u32, count: u32, then entries: type: u8, id: [u8; 32],
 //!                                            length: u8, then the version
 //! SHA-256 of all before
 //! ```
 //! All numbers are little-endian.
+//!
+//! What can go wrong: another bucket of the same name takes the stead of the one that was asked, and
+//! nothing in it is locked (so: what is recorded is bound to a place, and of another one nothing is).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
@@ -41,6 +45,8 @@ pub struct LockDates {
     files: Vec<LockedFile>,
     /// Snapshots of which everything that they need is in here.
     covered: BTreeSet<Id>,
+    /// The place that has shown it, as its listing tells it; `None` where nothing does.
+    place: Option<Id>,
 }
 
 /// The version of a file that is right, and when its lock ends.
@@ -128,6 +134,24 @@ impl LockDates {
         &self.covered
     }
 
+    /// The place that has shown them.
+    pub const fn place(&self) -> Option<Id> {
+        self.place
+    }
+
+    /// Binds what is recorded, and what will be, to the place that is there now: of another one, or
+    /// where nothing tells any more whether it is the same, nothing is believed. Says whether anything
+    /// was recorded of another. Where no place was noted, it was this one.
+    pub fn move_to(&mut self, place: Option<Id>) -> bool {
+        if self.place.is_none() || self.place == place {
+            self.place = place;
+            return false;
+        }
+        let before = std::mem::take(self);
+        self.place = place;
+        !before.files.is_empty()
+    }
+
     /// Reads what [`LockDates::encode`] wrote.
     ///
     /// # Errors
@@ -153,6 +177,7 @@ impl LockDates {
         }
         let header_bytes = MAGIC.len() + size_of::<u32>();
         let mut reader = Reader(content.get(header_bytes..).unwrap_or_default());
+        let place = Some(reader.id()?).filter(|place| *place != Id::default());
         let mut covered = BTreeSet::new();
         for _ in 0..reader.number()? {
             covered.insert(reader.id()?);
@@ -169,7 +194,11 @@ impl LockDates {
         }
         files.sort_by_key(|file| file.name);
         files.dedup_by_key(|file| file.name);
-        Ok(Self { files, covered })
+        Ok(Self {
+            files,
+            covered,
+            place,
+        })
     }
 
     /// Writes what [`LockDates::decode`] reads.
@@ -183,6 +212,7 @@ impl LockDates {
         }
         let mut bytes = MAGIC.to_vec();
         bytes.extend(VERSION.to_le_bytes());
+        bytes.extend(self.place.unwrap_or_default().as_bytes());
         bytes.extend(counted(self.covered.len())?);
         for id in &self.covered {
             bytes.extend(id.as_bytes());
@@ -402,6 +432,28 @@ mod tests {
         dates.retain(|name| name.kind() == FileType::Data);
         assert_eq!(dates.iter().count(), 1);
         assert!(dates.covers(Id::of(b"a")) && !dates.covers(Id::of(b"b")));
+    }
+
+    #[test]
+    fn what_another_place_has_shown_is_not_believed() {
+        let place = |text: &str| Some(Id::of(text.as_bytes()));
+        let mut dates = some();
+        assert_eq!(dates.place(), None);
+        // Nothing has told it until now.
+        assert!(!dates.move_to(place("bucket")));
+        assert_eq!(dates.len(), 3);
+        let kept = LockDates::decode(&dates.encode().unwrap()).unwrap();
+        assert_eq!(kept.place(), place("bucket"));
+        assert!(!dates.move_to(place("bucket")));
+        assert_eq!(dates, kept);
+        for other in [place("another"), None] {
+            let mut dates = kept.clone();
+            assert!(dates.move_to(other));
+            assert!(dates.is_empty() && dates.covered().is_empty());
+            assert_eq!(dates.place(), other);
+            // That is told once.
+            assert!(!dates.move_to(other));
+        }
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub(super) fn locked(
     let locks = store.store.locks()?;
     // Of two clocks the later one: of an alarm nobody is told too early by that.
     let ours = SystemTime::try_from(now).ok()?;
-    let theirs = match look.seen {
+    let theirs = match &look.seen {
         Seen::Ready(_) => locks.now().ok(),
         Seen::Empty | Seen::Failed(_) => None,
     };
@@ -39,7 +39,10 @@ pub(super) fn locked(
         least,
     };
     let since = evidence.lock.map(|claimed| claimed.since);
-    let dates = memory?.lock_dates(store);
+    let mut dates = memory?.lock_dates(store);
+    if let Seen::Ready(ready) = &look.seen {
+        dates.move_to(ready.listing.place);
+    }
     let (Some(until), Some(short)) = (dates.earliest(), short(&dates, window)) else {
         let claimed = evidence.lock?;
         let until = SystemTime::try_from(claimed.until).ok()?;

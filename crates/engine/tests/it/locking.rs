@@ -380,3 +380,52 @@ fn a_copy_that_is_not_named_is_left_alone() {
     assert_eq!(told.found, 0);
     assert_eq!(told.extended, told.recorded);
 }
+
+#[test]
+fn what_lies_in_another_bucket_of_the_same_name_is_locked_when_it_was_seen_to_be() {
+    let scene = Scene::new();
+    scene.extend();
+    scene.locked.replace_bucket();
+    let files = scene.files().len() as u64;
+    let report = scene.run(&LockingOptions::default());
+    let [told] = report.problems.as_slice() else {
+        panic!("{report:?}");
+    };
+    assert!(told.starts_with("offsite: it is another bucket"), "{told}");
+    let copy = &report.copies[0];
+    assert_eq!((copy.found, copy.extended), (files, files));
+    assert_eq!(scene.ending_within(45), 0);
+    // That is told once, and known from then on.
+    scene.locked.take_asked();
+    assert_eq!(scene.extend().recorded, files);
+    assert_eq!(scene.locked.take_asked(), Asked::default());
+    // What the first one claimed is claimed of that one alone, until somebody looks at this one.
+    let session = scene.fixture.open();
+    let copy = &session.copies[2].copy;
+    let mut evidence = scene.memory(&session).evidence(copy);
+    assert!(evidence.lock.is_some());
+    assert!(evidence.move_to(copy.store.identity().unwrap()));
+    assert_eq!(evidence.lock, None);
+}
+
+#[test]
+fn a_right_to_list_versions_that_is_granted_makes_no_other_bucket_of_it() {
+    let scene = Scene::new();
+    scene.locked.let_list(false);
+    scene.extend();
+    scene.locked.let_list(true);
+    scene.locked.take_asked();
+    scene.extend();
+    assert_eq!(scene.locked.take_asked(), Asked::default());
+    // Where it is taken away, nothing tells whether it is the same one.
+    scene.locked.let_list(false);
+    let report = scene.run(&LockingOptions::default());
+    let [told] = report.problems.as_slice() else {
+        panic!("{report:?}");
+    };
+    assert!(told.contains("nothing tells any more"), "{told}");
+    assert_eq!(report.copies[0].found, scene.files().len() as u64);
+    scene.locked.take_asked();
+    scene.extend();
+    assert_eq!(scene.locked.take_asked(), Asked::default());
+}

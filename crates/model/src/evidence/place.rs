@@ -1,4 +1,5 @@
-//! To which place what was read is bound: a disk says nothing of another that takes its stead.
+//! To which place what was shown is bound: a disk or a bucket says nothing of another that takes its
+//! stead.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -31,7 +32,8 @@ impl Rebound {
 
 impl CopyEvidence {
     /// Binds what was read, and what will be, to the place that is now at the address: what was read
-    /// of another place is forgotten. Says whether anything was.
+    /// of another place is forgotten, and so is what was shown of its locks and by attacks on it. Says
+    /// whether there was any of it.
     ///
     /// What was read where no place was noted, as by earlier versions, counts for this one. Where
     /// nothing tells which place is there now nothing changes: [`CopyEvidence::lacks_place`].
@@ -41,7 +43,7 @@ impl CopyEvidence {
         };
         let is_another = self.place.is_some_and(|known| known != now);
         self.place = Some(now);
-        is_another && self.forget_readings()
+        is_another && self.forget_shown()
     }
 
     /// Binds what was read to this place where it was not noted which one it was.
@@ -52,6 +54,11 @@ impl CopyEvidence {
     /// Whether this tells the very place that was read.
     pub fn is_at(&self, place: Option<Id>) -> bool {
         self.place.is_some() && self.place == place
+    }
+
+    /// Whether what is noted is bound to another place than this, or nobody knows.
+    pub fn is_elsewhere(&self, place: Option<Id>) -> bool {
+        self.place.is_some() && self.place != place
     }
 
     /// Whether nothing tells which place is there now, as while `config` is missing, although it is

@@ -1,6 +1,7 @@
 //! What evidence claims, and what it must not forget.
 
 use super::*;
+use crate::attack::Verdict;
 
 fn day(number: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + number * 86_400).unwrap()
@@ -54,6 +55,30 @@ fn what_was_read_of_one_place_does_not_vouch_for_another() {
     assert_eq!(evidence.every_byte_read_since(), None);
     assert!(evidence.forget_readings());
     assert!(!evidence.forget_readings());
+}
+
+#[test]
+fn what_one_bucket_showed_of_locks_and_attacks_does_not_hold_for_another() {
+    let place = |text: &str| Some(Id::of(text.as_bytes()));
+    let attack = AttackDrill {
+        at: day(1),
+        verdict: Verdict::Proven { until: None },
+        principal: None,
+        receipt: None,
+    };
+    let mut evidence = CopyEvidence {
+        lock: Some(ClaimedLock::again(None, day(1), day(30), 7)),
+        attack: Some(attack),
+        ..CopyEvidence::default()
+    };
+    evidence.adopt(place("bucket"));
+    assert!(!evidence.is_elsewhere(place("bucket")));
+    assert!(evidence.is_elsewhere(place("another")) && evidence.is_elsewhere(None));
+    assert!(!evidence.move_to(place("bucket")) && !evidence.move_to(None));
+    assert!(evidence.lock.is_some() && evidence.attack.is_some());
+    assert!(evidence.move_to(place("another")));
+    assert!(evidence.lock.is_none() && evidence.attack.is_none());
+    assert!(!evidence.forget_shown());
 }
 
 #[test]

@@ -63,7 +63,8 @@ where
             action,
             reason,
         },
-        (408 | 429 | 500.., _) => Error::Unreachable {
+        // What a server never has (501) it will not have in a moment either.
+        (408 | 429 | 500 | 502.., _) => Error::Unreachable {
             location,
             reason: format!("It answers {reason}"),
         },

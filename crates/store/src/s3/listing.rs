@@ -28,6 +28,9 @@ use crate::{Error, FileVersion, Result, VersionContent, VersionId};
 /// No sound listing has more pages: a hundred million names.
 const MOST_PAGES: usize = 100_000;
 
+/// Who is shown one page of versions after the other.
+pub(super) type ShowPage<'a> = dyn FnMut(&ListObjectVersionsOutput) -> Result<()> + 'a;
+
 impl S3Store {
     /// All files of a type that has more than one.
     pub(super) fn list_files(&self, kind: FileType) -> Result<Vec<FileEntry>> {
@@ -77,17 +80,33 @@ impl S3Store {
         only: Option<FileName>,
         show: &mut ShowVersion<'_>,
     ) -> Result<()> {
-        let bucket = self.bucket();
         let prefix = match only {
             Some(name) => self.layout().key(name),
             None => self.layout().beginning(kind),
         };
+        self.each_page(kind, &prefix, &mut |page| {
+            let mut show_wanted = |version: FileVersion| match only {
+                Some(name) if version.name != name => Ok(()),
+                _ => show(version),
+            };
+            self.show_page(kind, page, &mut show_wanted)
+        })
+    }
+
+    /// Shows what is told of the versions of a type whose keys begin so, page by page.
+    pub(super) fn each_page(
+        &self,
+        kind: FileType,
+        prefix: &str,
+        show: &mut ShowPage<'_>,
+    ) -> Result<()> {
+        let bucket = self.bucket();
         let (mut key_marker, mut version_marker) = (None::<String>, None);
         for _ in 0..MOST_PAGES {
             let request = bucket.client.list_object_versions();
             let request = request
                 .bucket(&bucket.name)
-                .prefix(&prefix)
+                .prefix(prefix)
                 .encoding_type(EncodingType::Url)
                 .set_key_marker(key_marker.clone())
                 .set_version_id_marker(version_marker.clone());
@@ -95,11 +114,7 @@ impl S3Store {
                 let action = format!("list the versions of {kind}");
                 fault(bucket.location.clone(), action, &error)
             })?;
-            let mut show_wanted = |version: FileVersion| match only {
-                Some(name) if version.name != name => Ok(()),
-                _ => show(version),
-            };
-            self.show_page(kind, &page, &mut show_wanted)?;
+            show(&page)?;
             if page.is_truncated != Some(true) {
                 return Ok(());
             }
@@ -150,7 +165,7 @@ impl S3Store {
         Ok(())
     }
 
-    fn name_of(
+    pub(super) fn name_of(
         &self,
         kind: FileType,
         key: Option<&str>,

@@ -279,6 +279,11 @@ impl Store for S3Store {
         self.ask_holder()
     }
 
+    /// The first version of `config`, and whose it is: nobody can put one before it.
+    fn identity(&self) -> Result<Option<Id>> {
+        self.ask_place()
+    }
+
     /// A bucket has no folders, and is made by whoever rules it: never by this.
     fn create(&self) -> Result<()> {
         Ok(())

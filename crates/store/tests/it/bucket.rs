@@ -2,6 +2,7 @@
 //! it, and what somebody is told where it is not as it should be.
 
 mod longer;
+mod replaced;
 
 use std::fs;
 use std::io::Read;
@@ -118,6 +119,7 @@ fn a_repository_in_a_bucket_keeps_the_contract_and_its_locks() {
     let poor = Bucket::new(&ceph, &stranger, "poor");
     poor.create();
     each_bucket_tells_whose_it_is(&ceph, (&owner, &plain), &locked, (&stranger, &poor));
+    replaced::a_bucket_that_is_made_anew_is_another_place(&ceph, &owner, &stranger);
     ceph.set_quota("stranger", 8 << 20);
     an_upload_that_breaks_off_leaves_nothing(&store(&ceph, &stranger, &poor, "", None), &poor);
 

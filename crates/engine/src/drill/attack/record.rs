@@ -76,6 +76,11 @@ pub fn keep(
         let verdict = done.judged.verdict;
         let principal = done.principal.clone();
         state.update_evidence(copy, |evidence| {
+            // Where nothing tells which place it was, it proves nothing of the one that is known.
+            if evidence.lacks_place(done.identity) {
+                return;
+            }
+            evidence.move_to(done.identity);
             // Another process may have been here with a later one.
             if evidence.attack.as_ref().is_none_or(|drill| drill.at <= at) {
                 evidence.attack = Some(AttackDrill {

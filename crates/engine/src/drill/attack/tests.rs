@@ -85,6 +85,32 @@ fn a_folder_is_told_to_be_destroyable_and_that_becomes_evidence() {
 }
 
 #[test]
+fn an_answer_is_bound_to_the_place_that_was_attacked() {
+    let world = World::new();
+    let (copy, _) = world.copy("one");
+    let drills = drill(&[&copy]);
+    world.keep(1_800_000_000, &[&copy], &drills);
+    let mut evidence = world.state.evidence(&copy);
+    let place = || copy.store.identity().unwrap();
+    assert!(evidence.is_at(place()));
+    // Another has written its config, or it is another disk.
+    copy.store.replace(FileName::CONFIG, b"config").unwrap();
+    assert!(evidence.move_to(place()));
+    assert_eq!(evidence.attack, None);
+    // A later drill is bound to what is there now.
+    world.keep(1_800_100_000, &[&copy], &drill(&[&copy]));
+    assert!(world.state.evidence(&copy).is_at(place()));
+    // Where nothing told the place, nothing was shown of the one that is known.
+    let mut untold = drill(&[&copy]);
+    if let Ok(done) = &mut untold[0].outcome {
+        done.identity = None;
+    }
+    world.keep(1_800_200_000, &[&copy], &untold);
+    let at = world.state.evidence(&copy).attack.unwrap().at;
+    assert_eq!(at.as_second(), 1_800_100_000);
+}
+
+#[test]
 fn a_folder_that_may_hang_is_attacked_through_its_patience() {
     let world = World::new();
     let (copy, _) = world.copy("one");
