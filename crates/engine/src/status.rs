@@ -33,7 +33,7 @@ use strongroom_model::{Account, BackupCopy, Config, CopyEvidence, Facts, Id, Nam
 use crate::Result;
 use crate::known::{Lost, Records};
 use crate::receipts::Receipts;
-use crate::session::{CopyStore, Environment, Session, chain};
+use crate::session::{CopyStore, Environment, Looking, Session, chain};
 use crate::state::{RepositoryState, StateFolder};
 use crate::status::gone::Losses;
 use crate::status::held::Judge;
@@ -105,7 +105,8 @@ pub fn gather(
         let tellings = session.removals.tellings().iter();
         problems.extend(tellings.map(|told| format!("{told}; {}", told.hint())));
     }
-    let mut looks = look::look_at_all(&configured, session, memory.as_ref(), cancel);
+    let looking = Looking::until(cancel);
+    let mut looks = look::look_at_all(&configured, session, memory.as_ref(), &looking);
     cancel.check()?;
     for look in &mut looks {
         if let Seen::Ready(ready) = &mut look.seen

@@ -111,8 +111,7 @@ fn can_go(copy: &CopyStore, due: &[&RemovedFile]) -> bool {
 
 /// A copy of which nothing goes for now.
 fn waits(removals: &Removals, copy: &CopyStore, ready: &ReadyCopy) -> FinishedCopy {
-    let until = ready.removed.iter();
-    let until = until.filter_map(|file| removals.waits_until(file.name)).max();
+    let until = removals.waits_until(&ready.removed).into_values().max();
     let until = until.and_then(|until| SystemTime::try_from(until).ok());
     let sizes = ready.removed.iter().map(|file| file.size_bytes);
     FinishedCopy {
