@@ -24,7 +24,8 @@ fn copies(ended: &Ended) -> [Value; 2] {
     let summary = ended.summary();
     let copies = summary["copies"].as_array().unwrap().clone();
     let [one, offsite] = copies.try_into().unwrap();
-    assert_eq!((&one["name"], &offsite["name"]), (&"one".into(), &"offsite".into()));
+    assert_eq!(one["name"], "one", "{summary}");
+    assert_eq!(offsite["name"], "offsite", "{summary}");
     [one, offsite]
 }
 
@@ -55,7 +56,8 @@ pub(super) fn what_is_forgotten_waits_for_its_date(ceph: &Ceph) {
     let until = forgotten(&scene, &account, &bucket, &gone);
     let ended = expect(&scene, &account, 0, &PRUNE);
     let [one, offsite] = copies(&ended);
-    assert_eq!((&one["outcome"], &offsite["outcome"]), (&"done".into(), &"waits".into()));
+    assert_eq!(one["outcome"], "done", "{one}");
+    assert_eq!(offsite["outcome"], "waits", "{offsite}");
     assert!(one["files_removed"].as_u64().unwrap() > 0, "{one}");
     assert_eq!(one["files_waiting"], 0, "{one}");
     assert_eq!(offsite["files_removed"], 0, "{offsite}");
@@ -89,7 +91,8 @@ pub(super) fn what_is_forgotten_waits_for_its_date(ceph: &Ceph) {
 fn forgotten(scene: &Scene, account: &CephAccount, bucket: &Bucket, gone: &str) -> String {
     let ended = expect(scene, account, 0, &["--json", "forget", gone]);
     let [one, offsite] = copies(&ended);
-    assert_eq!((&one["removed"], &one["waiting"]), (&1.into(), &0.into()), "{one}");
+    assert_eq!(one["removed"], 1, "{one}");
+    assert_eq!(one["waiting"], 0, "{one}");
     assert_eq!(one["waits_until"], Value::Null);
     assert_eq!(scene.files("one", "snapshots").len(), 1);
     assert_eq!(offsite["removed"], 0, "{offsite}");
@@ -140,7 +143,8 @@ fn no_lock_of_it_is_extended(
     fs::write(&config, text.replace("\"30d\"", "\"60d\"")).unwrap();
     let ended = expect(scene, account, 0, &["--json", "lock", "extend"]);
     let told = locks_of(&ended, "copies");
-    assert_eq!((&told["short"], &told["failed"]), (&0.into(), &0.into()), "{told}");
+    assert_eq!(told["short"], 0, "{told}");
+    assert_eq!(told["failed"], 0, "{told}");
 
     // The folder shows what is needed: it has let go of everything else.
     let needed = scene.files("one", "");
@@ -158,7 +162,8 @@ fn no_lock_of_it_is_extended(
             }
         }
     }
-    assert_eq!(told["extended"].as_u64().unwrap() >= extended.len() as u64, true, "{told}");
+    let count = told["extended"].as_u64().unwrap();
+    assert!(count >= extended.len() as u64, "{told}");
     let snapshot = |id: &str| Path::new("snapshots").join(id);
     assert!(left.contains(&snapshot(gone).as_path()), "{left:?}");
     assert!(extended.contains(&snapshot(kept).as_path()), "{extended:?}");
