@@ -65,8 +65,12 @@ pub(super) fn what_is_forgotten_waits_for_its_date(ceph: &Ceph) {
     // People are told the day.
     let ended = expect(&scene, &account, 0, &PRUNE[1..]);
     let day = until.split('T').next().unwrap();
-    let is_told = |line: &str| ["offsite", "waits", day].iter().all(|word| line.contains(word));
-    assert!(ended.out.lines().any(is_told), "{day}: {}", ended.out);
+    let tells = |ended: &Ended, word: &str| {
+        let words = ["offsite", word, day];
+        let mut lines = ended.out.lines();
+        lines.any(|line| words.iter().all(|word| line.contains(word)))
+    };
+    assert!(tells(&ended, "waits"), "{day}: {}", ended.out);
     // Nothing was removed, and nothing was hidden.
     let after = bucket.versions(FOLDER);
     assert!(before.iter().all(|version| after.contains(version)));
@@ -74,7 +78,8 @@ pub(super) fn what_is_forgotten_waits_for_its_date(ceph: &Ceph) {
     assert_eq!(hidden.count(), 0, "{after:?}");
     assert_eq!(scene.snapshots(), [kept.clone()]);
     scene.assert_whole();
-    expect(&scene, &account, 0, &["sync"]);
+    let ended = expect(&scene, &account, 0, &["sync"]);
+    assert!(tells(&ended, "stay for now"), "{day}: {}", ended.out);
     expect(&scene, &account, 0, &["verify", "--decode"]);
 
     read_by_restic(&scene, (ceph, &account), &gone, &kept);
