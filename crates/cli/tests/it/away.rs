@@ -120,11 +120,18 @@ fn a_copy_that_was_away_while_the_others_were_pruned_lets_go_by_a_sync_and_loses
         fs::rename(scene.path("elsewhere"), scene.path(away)).unwrap();
         let pruned = scene.files("two", "");
         assert!(!before.is_subset(&pruned), "{away}");
-        assert!(!scene.files(away, "").is_subset(&pruned), "{away} lets go of it later");
+        assert!(
+            !scene.files(away, "").is_subset(&pruned),
+            "{away} lets go of it later"
+        );
         assert_eq!(scene.snapshots(), left);
 
         scene.expect(0, &["sync"]);
-        assert_eq!(scene.files("two", ""), pruned, "nothing came back from {away}");
+        assert_eq!(
+            scene.files("two", ""),
+            pruned,
+            "nothing came back from {away}"
+        );
         scene.assert_identical();
         let kept = scene.files(away, "snapshots");
         let names = kept.iter().map(|path| path.file_name().unwrap());

@@ -202,10 +202,8 @@ impl Scene {
     /// The snapshots that are listed, the oldest first, by their whole ids.
     pub(crate) fn snapshots(&self) -> Vec<String> {
         let ended = self.run(&["--json", "snapshots"]);
-        let objects = ended.out.lines().map(|line| {
-            let object: serde_json::Value = serde_json::from_str(line).unwrap();
-            object
-        });
+        let lines = ended.out.lines();
+        let objects = lines.map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
         let snapshots = objects.filter(|object| object["message_type"] == "snapshot");
         snapshots
             .map(|object| object["id"].as_str().unwrap().to_owned())

@@ -65,7 +65,9 @@ fn have_one_owner(store: &dyn Store, other: &dyn Store) -> bool {
 /// Whether both show one and the same version of `config`: a server gives each its own name.
 fn share_a_version(store: &dyn Store, other: &dyn Store) -> bool {
     let of = |store: &dyn Store| -> BTreeSet<String> {
-        let versions = store.versions().map(|all| all.versions_of(FileName::CONFIG));
+        let versions = store
+            .versions()
+            .map(|all| all.versions_of(FileName::CONFIG));
         let versions = versions.and_then(Result::ok).unwrap_or_default();
         let named = versions.iter().filter(|one| {
             let is_bytes = matches!(one.content, VersionContent::Bytes { .. });

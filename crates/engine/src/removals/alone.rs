@@ -112,7 +112,7 @@ fn going(copy: &CopyStore, due: &[&RemovedFile]) -> Going {
     match Locked::list(store, kind, |name| wanted.contains(&name)) {
         Ok(None) => Going::Now,
         Ok(Some(locked)) => {
-            let mut latest = None;
+            let mut latest: Option<SystemTime> = None;
             for name in &wanted {
                 match locked.waits_until(*name) {
                     Ok(None) => return Going::Now,

@@ -172,11 +172,8 @@ fn packs_stay_where_a_snapshot_lies_whose_removal_may_be_taken_back() {
         snapshots: Files::new(vec![entry]),
         ..Listing::default()
     });
-    for (is_ours, hours_ago, keeps) in [
-        (true, 0, false),
-        (false, 0, true),
-        (false, 7 * 24, false),
-    ] {
+    for (is_ours, hours_ago, keeps) in [(true, 0, false), (false, 0, true), (false, 7 * 24, false)]
+    {
         let removals = Removals::of(found(is_ours, hours_ago));
         ready.obey(&removals);
         assert_eq!(removals.has_waiting_snapshots(&ready), keeps);

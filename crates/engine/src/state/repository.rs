@@ -300,7 +300,8 @@ impl RepositoryState {
         let lock = self.lock()?;
         for path in self.needs_paths() {
             let noted: Option<RecordedNeeds> = self.read_record(&path);
-            if noted.is_some_and(|noted| noted.files().any(&went)) {
+            let is_old = |noted: &RecordedNeeds| noted.files().any(&went);
+            if noted.as_ref().is_some_and(is_old) {
                 disk::remove(&lock, &path)?;
             }
         }

@@ -298,7 +298,9 @@ impl<'a> Judge<'a> {
         let packs = packs.map(|(id, _)| FileName::new(FileType::Data, *id));
         let index = needs.index_files.iter();
         let index = index.map(|id| FileName::new(FileType::Index, *id));
-        let lacking = packs.chain(index).filter(|name| !ready.listing.holds(*name));
+        let lacking = packs
+            .chain(index)
+            .filter(|name| !ready.listing.holds(*name));
         let moved = lacking.filter(|name| self.removed.contains(*name));
         moved.count() as u64
     }

@@ -156,7 +156,10 @@ fn after_a_prune_whoever_has_no_password_calls_no_copy_behind_that_is_whole() {
     assert_eq!(notes(), 0);
     for copy in ALL {
         let found = without(copy);
-        assert!(matches!(found, Wholeness::Unknown { .. }), "{copy}: {found:?}");
+        assert!(
+            matches!(found, Wholeness::Unknown { .. }),
+            "{copy}: {found:?}"
+        );
     }
     // What was not moved is missed as ever.
     let three = &fixture.copies[2].store;

@@ -109,7 +109,10 @@ fn forgotten(scene: &Scene, account: &CephAccount, bucket: &Bucket, gone: &str) 
         panic!("{versions:?}");
     };
     let locked_s = bucket.locked_until_s(version).unwrap();
-    assert!(told.as_second().abs_diff(locked_s) < 60, "{told}: {locked_s}");
+    assert!(
+        told.as_second().abs_diff(locked_s) < 60,
+        "{told}: {locked_s}"
+    );
     until.to_owned()
 }
 
@@ -122,8 +125,15 @@ fn read_by_restic(scene: &Scene, place: (&Ceph, &CephAccount), gone: &str, kept:
         assert!(listed.contains(gone) && listed.contains(kept), "{listed}");
         for (snapshot, file) in [(gone, "first"), (kept, "second")] {
             let target = tempfile::tempdir().unwrap();
-            run(&["restore", snapshot, "--target", target.path().to_str().unwrap()]);
-            let restored = target.path().join(scene.source().strip_prefix("/").unwrap());
+            run(&[
+                "restore",
+                snapshot,
+                "--target",
+                target.path().to_str().unwrap(),
+            ]);
+            let restored = target
+                .path()
+                .join(scene.source().strip_prefix("/").unwrap());
             assert_eq!(fs::read_dir(&restored).unwrap().count(), 2);
             assert_eq!(fs::metadata(restored.join(file)).unwrap().len(), 2 << 20);
         }
@@ -139,7 +149,10 @@ fn no_lock_of_it_is_extended(
 ) {
     let folders = ["config", "keys", "snapshots", "index", "data"];
     let versions = bucket.versions(FOLDER).into_iter().filter(|version| {
-        !version.is_marker && folders.iter().any(|folder| path(version).starts_with(folder))
+        !version.is_marker
+            && folders
+                .iter()
+                .any(|folder| path(version).starts_with(folder))
     });
     let dated = versions.map(|version| (bucket.locked_until_s(&version).unwrap(), version));
     let dated: Vec<_> = dated.collect();
@@ -173,7 +186,13 @@ fn no_lock_of_it_is_extended(
     assert!(left.contains(&snapshot(gone).as_path()), "{left:?}");
     assert!(extended.contains(&snapshot(kept).as_path()), "{extended:?}");
     for files in [&left, &extended] {
-        assert!(files.iter().any(|path| path.starts_with("data")), "{files:?}");
-        assert!(files.iter().any(|path| path.starts_with("index")), "{files:?}");
+        assert!(
+            files.iter().any(|path| path.starts_with("data")),
+            "{files:?}"
+        );
+        assert!(
+            files.iter().any(|path| path.starts_with("index")),
+            "{files:?}"
+        );
     }
 }

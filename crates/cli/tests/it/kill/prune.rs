@@ -100,7 +100,10 @@ fn forget_twice(scene: &Scene, sound: &mut Soundness, usual: &Usual, seed: u64) 
     sound.assert_holds(scene);
     // All of them went, or none: it is one record.
     let left = scene.snapshots();
-    assert!(left == before || left.len() == KEPT, "{left:?} of {before:?}");
+    assert!(
+        left == before || left.len() == KEPT,
+        "{left:?} of {before:?}"
+    );
     assert!(before.ends_with(&left), "{left:?} of {before:?}");
     if let Some(second) = forget(scene) {
         scene.expect(0, &words(&second));
