@@ -16,6 +16,7 @@ mod gone;
 mod held;
 mod locked;
 mod look;
+mod moved;
 pub mod needs;
 mod place;
 mod readers;
@@ -128,6 +129,8 @@ pub fn gather(
             .as_ref()
             .and_then(|memory| lost(&Records::new(memory, receipts, copies), &looks)),
     };
+    let removed = memory.as_ref().map(|memory| memory.gone().accepted);
+    let removed = removed.unwrap_or_default();
     for (look, (copy, _)) in looks.iter().zip(&configured) {
         let mut held = Vec::new();
         for source in &config.sources {
@@ -142,6 +145,7 @@ pub fn gather(
             Seen::Ready(_) | Seen::Empty => None,
         };
         let mut evidence = remember(look, &held, memory.as_ref(), now, &mut problems);
+        moved::excuse(&mut evidence, receipts, &removed);
         if let Seen::Ready(ready) = &look.seen {
             problems.extend(another_place(
                 &look.name,
