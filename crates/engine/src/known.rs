@@ -84,10 +84,7 @@ impl<'a> Records<'a> {
     fn noted_files(&self) -> BTreeSet<FileName> {
         let mut files: BTreeSet<_> = self.memory.gone().lost.iter().collect();
         for needs in self.memory.all_needs() {
-            let packs = needs.packs().iter().map(|(id, _)| *id).collect();
-            files.extend(named(FileType::Data, &packs));
-            let index = needs.index_files().iter().copied().collect();
-            files.extend(named(FileType::Index, &index));
+            files.extend(needs.files());
         }
         // What was seen whole decrypted, whichever copy showed it.
         for copy in self.copies {

@@ -49,7 +49,7 @@ use crate::prune::even::Staying;
 use crate::prune::obstacles::Obstacles;
 use crate::prune::packs::Packs;
 use crate::prune::plan::Plan;
-use crate::session::{Environment, Locks, Session};
+use crate::session::{Environment, Locks, Session, chain};
 use crate::snapshots::Snapshots;
 use crate::state::RepositoryState;
 use crate::{Result, holds, removals};
@@ -176,10 +176,20 @@ pub fn prune_locked(
         }
         newcomers::look(session, report.records.last().copied())?;
     }
+    forget_old_needs(session, state);
     let finished = removals::finish(session, &session.removals, progress, cancel);
     report.note_finished(session, finished);
     report.was_interrupted = cancel.is_cancelled();
     Ok(report)
+}
+
+/// Lets nothing be noted of snapshots that needed what goes: where only those notes tell, as without
+/// the password, what was only moved would be missed.
+fn forget_old_needs(session: &Session, state: &RepositoryState) {
+    if let Err(error) = state.drop_needs(|name| session.removals.names(name)) {
+        let reason = chain(&error);
+        tracing::warn!(reason, "What snapshots needed before is still noted");
+    }
 }
 
 /// Whether any copy still has what earlier records name.

@@ -20,6 +20,7 @@ mod files;
 mod in_place;
 mod needs;
 mod report;
+mod same_place;
 mod search;
 mod source;
 mod target;
@@ -72,7 +73,8 @@ pub enum Destination {
 pub struct RecoverOptions {
     /// Only what was made by then counts, by the clock of the place.
     pub as_of: Option<Timestamp>,
-    /// Whether to list only, and to read and write nothing else.
+    /// Whether nothing is written anywhere: it lists, and reads `config` and the key files by which
+    /// that is chosen, so that it chooses the one that the real run does.
     pub dry_run: bool,
     /// The password of the repository, where there is one.
     pub password: Option<Password>,
@@ -215,9 +217,10 @@ fn place_of(copy: &CopyStore, destination: &Destination) -> Result<Option<Place>
             Target::check_folder(path)?;
             Some(Place::Folder(LocalStore::new(path)))
         }
-        Destination::Copy(other) if other.store.location() == copy.store.location() => {
+        Destination::Copy(other) if same_place::are_one(copy, other) => {
             return Err(Error::from(RecoverError::IntoItself {
                 copy: copy.name.clone(),
+                into: other.name.clone(),
             }));
         }
         Destination::Copy(other) => Some(Place::Copy(other.clone())),
@@ -243,7 +246,7 @@ fn choose_config(
 ) -> Result<Option<ChosenConfig>> {
     let keys = files.iter().find(|(kind, _)| *kind == FileType::Keys);
     let key = match (&options.password, keys) {
-        (Some(password), Some((_, keys))) if !options.dry_run => {
+        (Some(password), Some((_, keys))) => {
             let key = config::open_key(source, keys, password)?;
             if key.is_none() {
                 let note = "The password opens no key of this copy: it was done without";

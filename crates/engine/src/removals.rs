@@ -37,7 +37,7 @@ mod publish;
 mod reading;
 mod telling;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -236,12 +236,21 @@ impl Removals {
         left.any(|name| self.names(name) && !self.may_go(name))
     }
 
-    /// Until when the removal of a file waits for somebody to take it back.
-    fn waits_until(&self, name: FileName) -> Option<Timestamp> {
-        let naming = self
-            .counting()
-            .filter(|(_, known)| known.removal.names(name));
-        naming.filter_map(|(_, known)| known.due_from()).min()
+    /// Until when the removal of each of these files waits for somebody to take it back; those are
+    /// not in it for which nobody waits. Goes through all records once, however many files there are.
+    fn waits_until(&self, files: &[RemovedFile]) -> HashMap<FileName, Timestamp> {
+        let wanted: HashSet<FileName> = files.iter().map(|file| file.name).collect();
+        let mut until = HashMap::new();
+        for (_, known) in self.counting() {
+            let Some(due_from) = known.due_from() else {
+                continue;
+            };
+            for name in known.removal.files().filter(|name| wanted.contains(name)) {
+                let first = until.entry(name).or_insert(due_from);
+                *first = due_from.min(*first);
+            }
+        }
+        until
     }
 
     /// The removals that count and may be carried out by now.

@@ -16,6 +16,7 @@ mod gone;
 mod held;
 mod locked;
 mod look;
+mod moved;
 pub mod needs;
 mod place;
 mod readers;
@@ -33,7 +34,7 @@ use strongroom_model::{Account, BackupCopy, Config, CopyEvidence, Facts, Id, Nam
 use crate::Result;
 use crate::known::{Lost, Records};
 use crate::receipts::Receipts;
-use crate::session::{CopyStore, Environment, Session, chain};
+use crate::session::{CopyStore, Environment, Looking, Session, chain};
 use crate::state::{RepositoryState, StateFolder};
 use crate::status::gone::Losses;
 use crate::status::held::Judge;
@@ -105,7 +106,8 @@ pub fn gather(
         let tellings = session.removals.tellings().iter();
         problems.extend(tellings.map(|told| format!("{told}; {}", told.hint())));
     }
-    let mut looks = look::look_at_all(&configured, session, memory.as_ref(), cancel);
+    let looking = Looking::until(cancel);
+    let mut looks = look::look_at_all(&configured, session, memory.as_ref(), &looking);
     cancel.check()?;
     for look in &mut looks {
         if let Seen::Ready(ready) = &mut look.seen
@@ -127,6 +129,8 @@ pub fn gather(
             .as_ref()
             .and_then(|memory| lost(&Records::new(memory, receipts, copies), &looks)),
     };
+    let removed = memory.as_ref().map(|memory| memory.gone().accepted);
+    let removed = removed.unwrap_or_default();
     for (look, (copy, _)) in looks.iter().zip(&configured) {
         let mut held = Vec::new();
         for source in &config.sources {
@@ -141,6 +145,7 @@ pub fn gather(
             Seen::Ready(_) | Seen::Empty => None,
         };
         let mut evidence = remember(look, &held, memory.as_ref(), now, &mut problems);
+        moved::excuse(&mut evidence, receipts, &removed);
         if let Seen::Ready(ready) = &look.seen {
             problems.extend(another_place(look, &mut evidence, ready.listing.place));
         }

@@ -171,7 +171,7 @@ impl StoreAddress {
     }
 
     /// Whether one of two places lies inside the other, as far as their addresses tell.
-    pub(crate) fn overlaps(&self, other: &Self) -> bool {
+    pub fn overlaps(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Local(a), Self::Local(b)) => a.starts_with(b) || b.starts_with(a),
             (Self::S3(a), Self::S3(b)) => a.contains(b) || b.contains(a),

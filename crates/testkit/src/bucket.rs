@@ -8,7 +8,7 @@ use aws_sdk_s3::config::{
     BehaviorVersion, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
 };
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata};
-use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::primitives::{ByteStream, DateTime};
 use aws_sdk_s3::types::{
     BucketVersioningStatus, DefaultRetention, ObjectLockConfiguration, ObjectLockEnabled,
     ObjectLockRetentionMode, ObjectLockRule, VersioningConfiguration,
@@ -201,6 +201,14 @@ impl Bucket {
         }
         let request = self.client.delete_bucket().bucket(&self.name);
         self.done(request.send());
+    }
+
+    /// Until when a version is locked, in seconds since 1970, where it is.
+    pub fn locked_until_s(&self, version: &BucketVersion) -> Option<i64> {
+        let request = self.client.head_object().bucket(&self.name);
+        let request = request.key(&version.key).version_id(&version.id);
+        let told = self.done(request.send());
+        told.object_lock_retain_until_date().map(DateTime::secs)
     }
 
     /// Waits for what must succeed.

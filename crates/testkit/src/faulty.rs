@@ -131,7 +131,10 @@ impl<S: Store> Store for FaultyStore<S> {
     }
 
     fn holder(&self) -> Holder {
-        self.inner.holder()
+        match self.rules.strike(Op::Holder, None, None) {
+            Ok(None) => self.inner.holder(),
+            Ok(Some(_)) | Err(_) => Holder::default(),
+        }
     }
 
     fn identity(&self) -> Result<Option<Id>> {

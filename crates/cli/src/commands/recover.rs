@@ -40,6 +40,9 @@ const NAMED: usize = 20;
 /// are removed, and what was overwritten is put again; no version is ever removed.
 ///
 /// What was forgotten or pruned and is still kept by its lock comes back too.
+/// With --dry-run nothing is written: versions are listed, and of their bytes only those of config are
+/// read, and of the key files by which it is chosen, as the real run chooses it.
+///
 /// Nothing else may write to either place meanwhile: where there is no password there are no locks.
 ///
 /// The exit status is 3 where a file has no version that is right; it is named.
@@ -68,7 +71,7 @@ pub(crate) struct Args {
     /// Where it is
     #[arg(long)]
     in_place: bool,
-    /// Only list, and tell what would be brought back
+    /// List, choose config, and tell what would be looked at; write nothing anywhere
     #[arg(long)]
     dry_run: bool,
 }

@@ -102,3 +102,48 @@ fn two_copies_that_are_lost_come_back_from_the_last_one() {
     scene.assert_identical();
     scene.check_all();
 }
+
+#[test]
+fn a_copy_that_was_away_while_the_others_were_pruned_lets_go_by_a_sync_and_loses_nothing() {
+    let scene = scene();
+    backup(&scene, 2, 0);
+    backup(&scene, 3, 0);
+    let [first, second, third]: [String; 3] = scene.snapshots().try_into().unwrap();
+    let before = scene.files("one", "");
+    for (away, gone, left) in [
+        ("one", &first, vec![second.clone(), third.clone()]),
+        ("three", &second, vec![third.clone()]),
+    ] {
+        fs::rename(scene.path(away), scene.path("elsewhere")).unwrap();
+        scene.expect(3, &["forget", gone]);
+        scene.expect(3, &["prune", "--max-unused", "0"]);
+        fs::rename(scene.path("elsewhere"), scene.path(away)).unwrap();
+        let pruned = scene.files("two", "");
+        assert!(!before.is_subset(&pruned), "{away}");
+        assert!(
+            !scene.files(away, "").is_subset(&pruned),
+            "{away} lets go of it later"
+        );
+        assert_eq!(scene.snapshots(), left);
+
+        scene.expect(0, &["sync"]);
+        assert_eq!(
+            scene.files("two", ""),
+            pruned,
+            "nothing came back from {away}"
+        );
+        scene.assert_identical();
+        let kept = scene.files(away, "snapshots");
+        let names = kept.iter().map(|path| path.file_name().unwrap());
+        let mut names: Vec<_> = names.map(|name| name.to_str().unwrap()).collect();
+        names.sort_by_key(|name| left.iter().position(|id| id == name));
+        assert_eq!(names, left);
+        scene.check_all();
+        scene.assert_whole();
+    }
+    scene.assert_restic_restores_all();
+    // It is where the next backup stores nothing twice.
+    backup(&scene, 4, 0);
+    scene.assert_identical();
+    scene.check_all();
+}

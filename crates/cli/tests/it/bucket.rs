@@ -1,6 +1,7 @@
 //! A copy in a locked bucket of a real Ceph beside one in a folder: its whole life, an intruder who
 //! removes all of it, and a secret that must not be seen anywhere.
 
+mod letting_go;
 mod recovery;
 
 use std::fs;
@@ -67,8 +68,15 @@ fn assert_same(scene: &Scene, target: &Path) {
     assert_eq!(differences, []);
 }
 
-fn restic(ceph: &Ceph, account: &CephAccount, restic: &Path, arguments: &[&str]) {
-    let repository = format!("s3:{}/locked/{FOLDER}/", ceph.endpoint());
+/// Runs a restic, which must succeed, on the repository in a bucket.
+#[track_caller]
+fn restic(
+    (ceph, account): (&Ceph, &CephAccount),
+    bucket: &str,
+    restic: &Path,
+    arguments: &[&str],
+) -> Ended {
+    let repository = format!("s3:{}/{bucket}/{FOLDER}/", ceph.endpoint());
     let output = Command::new(restic)
         .args(["--no-cache", "-r", &repository])
         .args(arguments)
@@ -77,7 +85,9 @@ fn restic(ceph: &Ceph, account: &CephAccount, restic: &Path, arguments: &[&str])
         .env("AWS_SECRET_ACCESS_KEY", &account.secret_key)
         .env("AWS_DEFAULT_REGION", "us-east-1")
         .output();
-    Ended::from(output.unwrap()).assert_code(0, &arguments);
+    let ended = Ended::from(output.unwrap());
+    ended.assert_code(0, &arguments);
+    ended
 }
 
 /// One cluster for all: it takes many seconds to start.
@@ -117,11 +127,12 @@ fn a_copy_in_a_locked_bucket_outlives_whoever_removes_all_of_it() {
     assert!(status.out.contains(here), "{}", status.out);
     assert_restores(&scene, &account, "restored");
     for each in restic_versions() {
-        restic(&ceph, &account, &each.path, &["check", "--read-data"]);
+        let place = (&ceph, &account);
+        restic(place, "locked", &each.path, &["check", "--read-data"]);
         let target = scene.path(each.version);
         let to = target.to_str().unwrap();
         let restore = ["restore", "latest", "--target", to];
-        restic(&ceph, &account, &each.path, &restore);
+        restic(place, "locked", &each.path, &restore);
         assert_same(&scene, &target);
     }
 
@@ -151,6 +162,7 @@ fn a_copy_in_a_locked_bucket_outlives_whoever_removes_all_of_it() {
     expect(&scene, &account, 0, &["verify"]);
 
     recovery::an_attacked_bucket_comes_back(&ceph);
+    letting_go::what_is_forgotten_waits_for_its_date(&ceph);
     locks_are_made_longer(&scene, &account, &bucket);
 }
 

@@ -1,6 +1,8 @@
 //! The real vault's program, with a certificate that it has made itself, and all that is done with
 //! it: administered, written to, asked, undone.
 
+mod letting_go;
+
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -95,13 +97,19 @@ impl RealVault {
     /// Makes a token that may put files; tells its name and its text.
     #[track_caller]
     pub(crate) fn create_token(&self, scene: &Scene) -> (String, String) {
+        self.create_token_that_may(scene, "append")
+    }
+
+    /// Makes a token with this right; tells its name and its text.
+    #[track_caller]
+    fn create_token_that_may(&self, scene: &Scene, right: &str) -> (String, String) {
         let create = [
             "token",
             "create",
             "--repository",
             "acme/repos",
             "--right",
-            "append",
+            right,
             "--expires",
             "90d",
         ];

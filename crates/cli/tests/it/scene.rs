@@ -199,6 +199,33 @@ impl Scene {
         }
     }
 
+    /// The snapshots that are listed, the oldest first, by their whole ids.
+    pub(crate) fn snapshots(&self) -> Vec<String> {
+        let ended = self.run(&["--json", "snapshots"]);
+        let lines = ended.out.lines();
+        let objects = lines.map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let snapshots = objects.filter(|object| object["message_type"] == "snapshot");
+        snapshots
+            .map(|object| object["id"].as_str().unwrap().to_owned())
+            .collect()
+    }
+
+    /// Asserts that a status calls every copy whole, and misses nothing anywhere.
+    #[track_caller]
+    pub(crate) fn assert_whole(&self) {
+        let card = self.run(&["--json", "status"]).summary();
+        for row in card["copies"].as_array().unwrap() {
+            assert_eq!(row["whole"]["met"], true, "{row}");
+        }
+        let lines = card["lines"].as_array().unwrap();
+        let errors = lines.iter().find(|line| line["line"] == "errors").unwrap();
+        let reason = errors["reason"].as_str().unwrap();
+        for word in ["lost", "on no copy"] {
+            assert!(!reason.contains(word), "{errors}");
+        }
+        assert_eq!(card["problems"], serde_json::json!([]), "{card}");
+    }
+
     /// The files of a copy, below `folder`, by their paths; temporary ones too.
     pub(crate) fn files(&self, copy: &str, folder: &str) -> BTreeSet<PathBuf> {
         let base = self.path(copy);

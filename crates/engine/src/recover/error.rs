@@ -67,10 +67,12 @@ pub enum RecoverError {
         copy: String,
     },
     /// A copy would be recovered into itself.
-    #[error("{copy} cannot be recovered into itself")]
+    #[error("{copy} cannot be recovered into itself: {into} is the same place")]
     IntoItself {
         /// The copy.
         copy: String,
+        /// The copy to recover into.
+        into: String,
     },
 }
 
@@ -103,7 +105,9 @@ impl RecoverError {
             Self::OtherRepository { .. } => {
                 "choose an empty folder; or see whether the address of the copy is right"
             }
-            Self::IntoItself { .. } => "say --in-place",
+            Self::IntoItself { .. } => {
+                "say --in-place instead of --into, or choose another copy, or a new folder"
+            }
         };
         Some(hint.to_owned())
     }

@@ -20,7 +20,8 @@ pub struct RecoverReport {
     pub copy: String,
     /// The time as of which, where one was asked for.
     pub as_of: Option<Timestamp>,
-    /// Whether nothing was read and nothing written; then the numbers are what would be tried.
+    /// Whether nothing was written, and nothing read but `config` and key files; then the numbers are
+    /// what would be tried.
     pub dry_run: bool,
     /// Why that `config` was chosen; `None` where no version of it is right.
     pub config: Option<ConfigChoice>,

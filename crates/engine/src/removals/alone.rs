@@ -41,12 +41,18 @@ pub fn finish_alone(
             .iter()
             .filter(|file| removals.may_go(file.name) && !is_kept(file.name))
             .collect();
-        match removals.stop().is_none() && can_go(copy, &due) {
-            true => {
+        let going = match removals.stop() {
+            None => going(copy, &due),
+            Some(_) => Going::Later(None),
+        };
+        match going {
+            Going::Now => {
                 now.insert(copy.name.clone());
             }
-            false if !ready.removed.is_empty() => waiting.push(waits(removals, copy, ready)),
-            false => {}
+            Going::Later(until) if !ready.removed.is_empty() => {
+                waiting.push(waits(removals, copy, ready, until));
+            }
+            Going::Later(_) => {}
         }
     }
     let mut finished = waiting;
@@ -76,14 +82,21 @@ pub fn finish_alone(
         let failure = Some(failure.clone()).filter(|_| !is_in_use);
         finished.push(FinishedCopy {
             failure,
-            ..waits(removals, store, ready)
+            ..waits(removals, store, ready, None)
         });
     }
     Ok(finished)
 }
 
+/// Whether something can go from a copy.
+enum Going {
+    Now,
+    /// Until then nothing does, as far as is known.
+    Later(Option<SystemTime>),
+}
+
 /// Whether something can go from a copy now; of a locked one the first files are looked at.
-fn can_go(copy: &CopyStore, due: &[&RemovedFile]) -> bool {
+fn going(copy: &CopyStore, due: &[&RemovedFile]) -> Going {
     let of_kind = |kind: FileType| {
         let of_kind = due.iter().filter(move |file| file.name.kind() == kind);
         of_kind.map(|file| file.name).collect::<Vec<FileName>>()
@@ -92,34 +105,45 @@ fn can_go(copy: &CopyStore, due: &[&RemovedFile]) -> bool {
     let first = KINDS.into_iter().map(|kind| (kind, of_kind(kind)));
     let mut first = first.filter(|(_, names)| !names.is_empty());
     let Some((kind, names)) = first.next() else {
-        return false;
+        return Going::Later(None);
     };
     let wanted: BTreeSet<FileName> = names.iter().copied().take(LOOKED_AT).collect();
     let store = copy.store.as_ref();
     match Locked::list(store, kind, |name| wanted.contains(&name)) {
-        Ok(None) => true,
+        Ok(None) => Going::Now,
         Ok(Some(locked)) => {
-            let mut wanted = wanted.iter();
-            wanted.any(|name| matches!(locked.waits_until(*name), Ok(None)))
+            let mut latest: Option<SystemTime> = None;
+            for name in &wanted {
+                match locked.waits_until(*name) {
+                    Ok(None) => return Going::Now,
+                    Ok(until) => latest = latest.max(until),
+                    Err(_) => {}
+                }
+            }
+            Going::Later(latest)
         }
         Err(error) => {
             tracing::info!(copy = copy.name, reason = chain(&error), "A removal waits");
-            false
+            Going::Later(None)
         }
     }
 }
 
-/// A copy of which nothing goes for now.
-fn waits(removals: &Removals, copy: &CopyStore, ready: &ReadyCopy) -> FinishedCopy {
-    let until = ready.removed.iter();
-    let until = until.filter_map(|file| removals.waits_until(file.name)).max();
+/// A copy of which nothing goes for now; `locked` tells until when its locks hold what was looked at.
+fn waits(
+    removals: &Removals,
+    copy: &CopyStore,
+    ready: &ReadyCopy,
+    locked: Option<SystemTime>,
+) -> FinishedCopy {
+    let until = removals.waits_until(&ready.removed).into_values().max();
     let until = until.and_then(|until| SystemTime::try_from(until).ok());
     let sizes = ready.removed.iter().map(|file| file.size_bytes);
     FinishedCopy {
         name: copy.name.clone(),
         waiting: ready.removed.len() as u64,
         waiting_bytes: sizes.fold(0, u64::saturating_add),
-        waits_until: until,
+        waits_until: until.max(locked),
         ..FinishedCopy::default()
     }
 }

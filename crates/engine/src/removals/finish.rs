@@ -121,12 +121,13 @@ impl<'a> Work<'a> {
 
     fn finish(self) -> FinishedCopy {
         let mut of_kinds: BTreeMap<FileType, Vec<RemovedFile>> = BTreeMap::new();
+        let until = self.removals.waits_until(&self.ready.removed);
         let named = self.ready.removed.iter();
         for file in named.filter(|file| self.removals.names(file.name)) {
             if self.removals.may_go(file.name) {
                 of_kinds.entry(file.name.kind()).or_default().push(*file);
             } else {
-                let until = self.removals.waits_until(file.name);
+                let until = until.get(&file.name).copied();
                 let until = until.and_then(|until| SystemTime::try_from(until).ok());
                 self.wait(file, until);
             }

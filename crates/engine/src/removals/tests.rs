@@ -53,7 +53,14 @@ fn what_this_machine_decided_goes_at_once_and_of_others_it_is_told_for_a_week() 
     assert_eq!(ours.tellings(), []);
     let new = Removals::of(found(false, 0));
     assert!(new.names(pack()) && !new.may_go(pack()));
-    assert_eq!(new.waits_until(pack()), Some(NOW + OTHERS_WAIT));
+    let file = |text: &str| RemovedFile {
+        name: FileName::new(FileType::Data, id(text)),
+        size_bytes: 7,
+    };
+    // Of what no record names, and of what we decided, nobody takes anything back.
+    let until = new.waits_until(&[file("pack"), file("other")]);
+    assert_eq!(until, [(pack(), NOW + OTHERS_WAIT)].into());
+    assert!(ours.waits_until(&[file("pack")]).is_empty());
     let [told] = new.tellings() else {
         panic!("{:?}", new.tellings());
     };
@@ -71,6 +78,23 @@ fn what_this_machine_decided_goes_at_once_and_of_others_it_is_told_for_a_week() 
     let old = Removals::of(found(false, 7 * 24));
     assert!(old.may_go(pack()));
     assert_eq!(old.tellings(), []);
+}
+
+#[test]
+fn of_two_records_that_name_a_file_the_first_that_is_due_counts() {
+    for (first, second) in [(1, 50), (50, 1)] {
+        let mut found = found(false, first);
+        let record = Record::Removal(removal(&[], &["pack", "other"]));
+        let seen = NOW - SignedDuration::from_hours(second);
+        assert!(found.add(id("second"), record, false, Some(seen)));
+        let file = RemovedFile {
+            name: pack(),
+            size_bytes: 7,
+        };
+        let until = Removals::of(found).waits_until(&[file]);
+        let due = NOW + OTHERS_WAIT - SignedDuration::from_hours(50);
+        assert_eq!(until, [(pack(), due)].into());
+    }
 }
 
 #[test]
@@ -148,11 +172,8 @@ fn packs_stay_where_a_snapshot_lies_whose_removal_may_be_taken_back() {
         snapshots: Files::new(vec![entry]),
         ..Listing::default()
     });
-    for (is_ours, hours_ago, keeps) in [
-        (true, 0, false),
-        (false, 0, true),
-        (false, 7 * 24, false),
-    ] {
+    for (is_ours, hours_ago, keeps) in [(true, 0, false), (false, 0, true), (false, 7 * 24, false)]
+    {
         let removals = Removals::of(found(is_ours, hours_ago));
         ready.obey(&removals);
         assert_eq!(removals.has_waiting_snapshots(&ready), keeps);

@@ -27,8 +27,15 @@ const LOOK_LIMIT: Duration = Duration::from_secs(20 * 60);
 /// and goes on does not take its own sleep for the copy's.
 const SLICE: Duration = Duration::from_millis(50);
 
+/// How long is waited for what a copy was asked beside a look, once that is over: by then it has had
+/// the time of the look as well.
+const ASIDE_LIMIT: Duration = Duration::from_secs(10);
+
 /// What a copy is asked for in a look, as a verb phrase.
 const LISTING: &str = "list what it holds";
+
+/// What a copy is asked beside a look at it, and what need not be known.
+pub(crate) struct Aside<T>(Option<Receiver<Result<T, CopyFailure>>>);
 
 /// How long a look at a copy may take, and who may end it before.
 #[derive(Debug, Clone)]
@@ -93,6 +100,21 @@ impl Looking {
         look: impl FnOnce(&CopyStore) -> Result<T, CopyFailure> + Send + 'static,
     ) -> Result<T, CopyFailure> {
         self.wait(left, copy, LISTING, &begin(copy, look)?)
+    }
+
+    /// Asks a copy something while the look at it goes on.
+    pub(crate) fn aside<T: Send + 'static>(
+        copy: &CopyStore,
+        ask: impl FnOnce(&CopyStore) -> T + Send + 'static,
+    ) -> Aside<T> {
+        Aside(begin(copy, |copy| Ok(ask(copy))).ok())
+    }
+
+    /// What a copy has answered to what it was asked beside a look that is over by now; `None` where
+    /// that takes it longer still than a few seconds.
+    pub(crate) fn answer<T>(&self, copy: &CopyStore, aside: Aside<T>) -> Option<T> {
+        let mut left = self.longest.min(ASIDE_LIMIT);
+        self.wait(&mut left, copy, LISTING, &aside.0?).ok()
     }
 
     fn wait<T>(
@@ -196,5 +218,27 @@ mod tests {
         let failure = looking.within(&mut left, &copy, endless).unwrap_err();
         assert!(failure.reason.contains("longer than 400 ms"), "{failure:?}");
         assert!(left.is_zero());
+    }
+
+    #[test]
+    fn what_is_asked_beside_a_look_is_had_where_it_comes_in_time() {
+        let copy = CopyStore {
+            name: "one".to_owned(),
+            store: Arc::new(MemoryStore::new("memory")),
+            is_local: true,
+        };
+        let looking = Looking {
+            longest: Duration::from_secs(60),
+            cancel: Cancel::default(),
+        };
+        let asked = Looking::aside(&copy, |copy| copy.name.clone());
+        assert_eq!(looking.answer(&copy, asked).as_deref(), Some("one"));
+        let (_open, never) = channel::<()>();
+        let asked = Looking::aside(&copy, move |_| never.recv().is_ok());
+        let looking = Looking {
+            longest: Duration::from_millis(100),
+            ..looking
+        };
+        assert_eq!(looking.answer(&copy, asked), None);
     }
 }

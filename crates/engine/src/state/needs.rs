@@ -4,7 +4,7 @@
 //! while this is also what a look into the trees has found.
 
 use serde::{Deserialize, Serialize};
-use strongroom_model::Id;
+use strongroom_model::{FileName, FileType, Id};
 
 use crate::backup::report::SnapshotNeeds;
 
@@ -41,6 +41,14 @@ impl RecordedNeeds {
     /// Index files.
     pub(crate) fn index_files(&self) -> &[Id] {
         &self.index_files
+    }
+
+    /// All of these files.
+    pub(crate) fn files(&self) -> impl Iterator<Item = FileName> + '_ {
+        let packs = self.packs.iter();
+        let packs = packs.map(|(id, _)| FileName::new(FileType::Data, *id));
+        let index = self.index_files.iter();
+        packs.chain(index.map(|id| FileName::new(FileType::Index, *id)))
     }
 
     pub(crate) fn into_needs(self) -> SnapshotNeeds {

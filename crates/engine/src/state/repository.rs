@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use strongroom_model::attack::SignedDrill;
 use strongroom_model::evidence::RestoreDrill;
-use strongroom_model::{CopyEvidence, Id};
+use strongroom_model::{CopyEvidence, FileName, Id};
 
 use crate::receipts::DeliveredReceipts;
 use crate::session::{CopyStore, chain};
@@ -287,16 +287,33 @@ impl RepositoryState {
 
     /// What the newest snapshots of all sources and hosts need.
     pub(crate) fn all_needs(&self) -> Vec<RecordedNeeds> {
+        let notes = self.needs_paths().into_iter();
+        notes.filter_map(|path| self.read_record(&path)).collect()
+    }
+
+    /// Forgets what the newest snapshots need where a file of it `went`: who asks next finds it out
+    /// anew.
+    ///
+    /// # Errors
+    /// As [`RepositoryState::update_evidence`].
+    pub(crate) fn drop_needs(&self, went: impl Fn(FileName) -> bool) -> Result<()> {
+        let lock = self.lock()?;
+        for path in self.needs_paths() {
+            let noted: Option<RecordedNeeds> = self.read_record(&path);
+            let is_old = |noted: &RecordedNeeds| noted.files().any(&went);
+            if noted.as_ref().is_some_and(is_old) {
+                disk::remove(&lock, &path)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn needs_paths(&self) -> Vec<PathBuf> {
         let entries = std::fs::read_dir(self.subfolder("needs"));
         let paths = entries.into_iter().flatten().flatten();
         let paths = paths.map(|entry| entry.path());
-        paths
-            .filter(|path| {
-                path.extension()
-                    .is_some_and(|extension| extension == "json")
-            })
-            .filter_map(|path| self.read_record(&path))
-            .collect()
+        let is_note = |path: &PathBuf| path.extension().is_some_and(|end| end == "json");
+        paths.filter(is_note).collect()
     }
 
     /// Remembers what the newest snapshot of a source and host needs.

@@ -4,6 +4,9 @@
 //! enough to call a copy whole. To call it behind, the trees are walked with the indexes of all
 //! copies, since a prune may have repacked what the record names; and at last with the indexes of
 //! that copy alone, since it may have been pruned alone.
+//!
+//! Without the key nobody walks. What a prune has moved is then looked for in vain where a record
+//! names its old place, and whether it is in the new one nobody can tell: so that is not known.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +18,7 @@ use crate::backup::report::SnapshotNeeds;
 use crate::listing::{Listing, shared_keys};
 use crate::receipts::Receipts;
 use crate::session::{Cancel, Session, chain};
-use crate::state::{RecordedNeeds, RepositoryState};
+use crate::state::{FileNames, RecordedNeeds, RepositoryState};
 use crate::status::config_digest;
 use crate::status::look::{Look, ReadyLook, Seen};
 use crate::status::needs::{NeedsIndex, Walk};
@@ -34,6 +37,8 @@ pub(super) struct Judge<'a> {
     index_set: Id,
     /// Index files that every copy holds.
     common: BTreeSet<Id>,
+    /// Without the key: what was removed on purpose.
+    removed: FileNames,
     /// Keys that more than one copy lists; one that a copy alone has was made by anybody.
     shared_keys: BTreeSet<Id>,
     index: Option<NeedsIndex>,
@@ -92,6 +97,11 @@ impl<'a> Judge<'a> {
             readers,
             index_set: Id::of(&bytes),
             common,
+            removed: match session {
+                None => memory.map(|memory| memory.gone().accepted),
+                Some(_) => None,
+            }
+            .unwrap_or_default(),
             shared_keys: shared_keys(ready_listings(looks)),
             index: None,
             recorded: BTreeMap::new(),
@@ -113,10 +123,20 @@ impl<'a> Judge<'a> {
         let lacking = recorded
             .as_ref()
             .map(|recorded| self.lacking(&recorded.needs, ready, snapshot));
+        let moved = recorded
+            .as_ref()
+            .map_or(0, |recorded| self.moved(&recorded.needs.files, ready));
         let current = recorded.is_some_and(|recorded| recorded.is_current);
         let lacking = match (lacking, self.session) {
             (Some(0), _) => return Ok(Wholeness::Whole),
-            (Some(lacking), None) => return Ok(Wholeness::Behind { files: lacking }),
+            (Some(lacking), None) => {
+                return Ok(match lacking.saturating_sub(moved) {
+                    0 => unknown(
+                        "a prune has written anew what it needs, and only the password shows where",
+                    ),
+                    files => Wholeness::Behind { files },
+                });
+            }
             (None, None) => return Ok(unknown("no receipt tells what it needs")),
             (Some(lacking), Some(_)) if current => lacking,
             (_, Some(session)) => {
@@ -269,6 +289,20 @@ impl<'a> Judge<'a> {
         let walk = index.walk(&session.repository, &readers, snapshot.tree, self.cancel)?;
         let required = Required::with_key(walk.needs, session);
         Ok(walk.gap.is_none() && self.lacking(&required, ready, snapshot) == 0)
+    }
+
+    /// How many of these files a copy lacks that were removed on purpose, as a prune does that writes
+    /// what is needed into other packs. With the key none: then it is found out where they are.
+    fn moved(&self, needs: &SnapshotNeeds, ready: &ReadyLook) -> u64 {
+        let packs = needs.packs.iter();
+        let packs = packs.map(|(id, _)| FileName::new(FileType::Data, *id));
+        let index = needs.index_files.iter();
+        let index = index.map(|id| FileName::new(FileType::Index, *id));
+        let lacking = packs
+            .chain(index)
+            .filter(|name| !ready.listing.holds(*name));
+        let moved = lacking.filter(|name| self.removed.contains(*name));
+        moved.count() as u64
     }
 
     /// How many of the files that a snapshot needs a copy lacks; one more where the snapshot's own is

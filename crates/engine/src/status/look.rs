@@ -7,9 +7,7 @@ use strongroom_model::{BackupCopy, CopyEvidence, FileName, Id, StoreAddress};
 use strongroom_store::{Holder, Store};
 
 use crate::Listing;
-use crate::session::{
-    Cancel, CopyFailure, CopyFailureKind, CopyState, CopyStore, Looking, Session,
-};
+use crate::session::{CopyFailure, CopyFailureKind, CopyState, CopyStore, Looking, Session};
 use crate::state::RepositoryState;
 use crate::status::{config_digest, place};
 
@@ -48,19 +46,19 @@ pub(super) struct ReadyLook {
     pub(super) pending_keys: BTreeSet<Id>,
 }
 
-/// Looks at all copies; each has a thread, for each may hang.
+/// Looks at all copies; each has a thread, for each may hang. In whose hand it is, it is asked at the
+/// same time, so that one which hangs only then is waited for once.
 pub(super) fn look_at_all<'a>(
     copies: &[(&'a BackupCopy, Option<&'a CopyStore>)],
     session: Option<&Session>,
     memory: Option<&RepositoryState>,
-    cancel: &Cancel,
+    looking: &Looking,
 ) -> Vec<Look<'a>> {
-    let looking = Looking::until(cancel);
     std::thread::scope(|scope| {
         let threads: Vec<_> = copies
             .iter()
             .map(|(copy, store)| {
-                let look = scope.spawn(|| look_at(copy, *store, session, memory, &looking));
+                let look = scope.spawn(|| look_at(copy, *store, session, memory, looking));
                 (copy, store, look)
             })
             .collect();
@@ -104,9 +102,17 @@ fn look_at<'a>(
         .zip(memory)
         .map(|(store, memory)| memory.evidence(store));
     let evidence = evidence.unwrap_or_default();
-    let mut seen = match (store, session) {
+    let found = session
+        .zip(store)
+        .map(|(session, store)| seen_by(session, store));
+    let may_be_there = !matches!(found, Some(Seen::Failed(_)));
+    let holder = store.filter(|_| may_be_there).map(|store| {
+        let asked = Looking::aside(store, |copy| copy.store.holder());
+        (store, asked)
+    });
+    let mut seen = match (store, found) {
         (None, _) => Seen::Failed("its store cannot be used".to_owned()),
-        (Some(store), Some(session)) => seen_by(session, store),
+        (Some(_), Some(found)) => found,
         (Some(store), None) => looking
             .at(store, |copy| {
                 seen_without_key(copy.store.as_ref()).map_err(|error| CopyFailure::of_store(&error))
@@ -120,9 +126,9 @@ fn look_at<'a>(
         seen = Seen::Failed(reason.to_owned());
     }
     let is_there = !matches!(seen, Seen::Failed(_));
-    let holder = store
+    let holder = holder
         .filter(|_| is_there)
-        .and_then(|store| looking.at(store, |copy| Ok(copy.store.holder())).ok());
+        .and_then(|(store, asked)| looking.answer(store, asked));
     Look {
         name: copy.name.to_string(),
         store,

@@ -1,6 +1,7 @@
 //! Copies in every state, and what is said of them.
 
 mod changed;
+mod holder;
 mod restic;
 mod world;
 

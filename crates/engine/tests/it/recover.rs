@@ -338,6 +338,16 @@ fn of_config_the_oldest_counts_and_with_the_password_the_oldest_that_decrypts() 
     let report = other.recover_to("right", &with_password());
     assert_eq!(report.config, Some(ConfigChoice::OldestThatDecrypts));
     assert_eq!(fs::read(other.path("right/config")).unwrap(), config);
+    // A dry run chooses as the real one does: it reads the key and both versions, and writes nothing.
+    let dry = RecoverOptions {
+        dry_run: true,
+        ..with_password()
+    };
+    let before = other.place.reads();
+    let foreseen = other.recover_to("foreseen", &dry);
+    assert_eq!(foreseen.config, Some(ConfigChoice::OldestThatDecrypts));
+    assert_eq!(other.place.reads() - before, 3);
+    assert!(!other.path("foreseen").exists());
     // A password that opens nothing does no harm.
     let wrong = RecoverOptions {
         password: Some(Password::new(b"wrong".to_vec())),

@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
+use strongroom_engine::Session;
 use strongroom_engine::backup::report::BackupReport;
 use strongroom_engine::receipts::Receipts;
+use strongroom_engine::retain;
 use strongroom_engine::state::StateFolder;
 use strongroom_engine::status::needs::needs_of_snapshot;
 use strongroom_engine::status::{Status, gather};
@@ -12,6 +14,7 @@ use strongroom_model::scorecard::Wholeness;
 use strongroom_model::{Config, FileName, FileType, Id};
 
 use crate::fixture::{Fixture, fill};
+use crate::prune::{ALL, open, remove_files, try_prune, write_files};
 
 fn state(fixture: &Fixture) -> StateFolder {
     StateFolder::new(fixture.folder.path().join("state"))
@@ -30,6 +33,10 @@ fn backup(fixture: &Fixture) -> BackupReport {
 }
 
 fn status(fixture: &Fixture) -> Status {
+    status_of(fixture, Some(&fixture.open()))
+}
+
+fn status_of(fixture: &Fixture, session: Option<&Session>) -> Status {
     let mut text = format!(
         "[[source]]\nname = \"main\"\npath = {:?}\n",
         fixture.source()
@@ -43,12 +50,11 @@ fn status(fixture: &Fixture) -> Status {
         ));
     }
     let config = Config::parse(&text, &|_| None).unwrap();
-    let session = fixture.open();
     let state = state(fixture);
     gather(
         &config,
         &fixture.copies,
-        Some(&session),
+        session,
         &state,
         &fixture.environment,
         &BTreeMap::new(),
@@ -120,4 +126,59 @@ fn a_real_backup_is_whole_until_a_copy_loses_a_pack() {
         assert_eq!(wholeness(&found, "one"), [Wholeness::Whole]);
         assert_eq!(wholeness(&found, "two"), [Wholeness::Behind { files: 1 }]);
     }
+}
+
+#[test]
+fn after_a_prune_whoever_has_no_password_calls_no_copy_behind_that_is_whole() {
+    let fixture = Fixture::new();
+    write_files(&fixture, 0..12);
+    let first = backup(&fixture).sources[0].snapshot.unwrap();
+    remove_files(&fixture, 0..6);
+    let second = backup(&fixture);
+    status(&fixture);
+    let without = |copy: &str| wholeness(&status_of(&fixture, None), copy).remove(0);
+    for copy in ALL {
+        assert_eq!(without(copy), Wholeness::Whole);
+    }
+
+    let mut session = open(&fixture);
+    let memory = state(&fixture).repository(session.id());
+    let (environment, progress) = (&fixture.environment, &fixture.progress);
+    let going = BTreeSet::from([first]);
+    let gone = retain::forget(&mut session, &memory, &going, environment, progress);
+    assert_eq!(gone.unwrap().snapshots, going);
+    let notes = state(&fixture).path().join(session.id().to_string());
+    let notes = || fs::read_dir(notes.join("needs")).unwrap().count();
+    assert_eq!(notes(), 1);
+    let report = try_prune(&fixture).unwrap();
+    assert!(report.repacked.files > 0, "{report:?}");
+    // What is noted of the second names packs that are gone, and so does its receipt.
+    assert_eq!(notes(), 0);
+    for copy in ALL {
+        let found = without(copy);
+        assert!(
+            matches!(found, Wholeness::Unknown { .. }),
+            "{copy}: {found:?}"
+        );
+    }
+    // What was not moved is missed as ever.
+    let three = &fixture.copies[2].store;
+    let snapshot = second.sources[0].snapshot.unwrap();
+    let key = fixture.ids("three", FileType::Keys)[0];
+    let key = FileName::new(FileType::Keys, key);
+    let bytes = three.read(key).unwrap();
+    three.remove(key).unwrap();
+    assert_eq!(without("three"), Wholeness::Behind { files: 1 });
+    three.save(key, &bytes).unwrap();
+
+    // With the password it is found out, and noted.
+    let found = status_of(&fixture, Some(&open(&fixture)));
+    assert_eq!(found.facts.lost, None);
+    for copy in ALL {
+        let held = &found.facts.copies.get(copy).unwrap().snapshots;
+        assert_eq!(held[0].id, snapshot);
+        assert_eq!(wholeness(&found, copy), [Wholeness::Whole]);
+        assert_eq!(without(copy), Wholeness::Whole);
+    }
+    assert_eq!(notes(), 1);
 }

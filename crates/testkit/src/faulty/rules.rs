@@ -14,6 +14,8 @@ use crate::gate::Gate;
 /// What can be asked of a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Op {
+    /// [`Store::holder`]; what fails there tells nothing.
+    Holder,
     /// [`Store::identity`].
     Identity,
     /// [`Store::create`].

@@ -1,6 +1,5 @@
-//! A prune that is killed while backups run beside it.
+//! A forget and a prune that are killed while backups run beside them.
 
-use std::fs;
 use std::time::Duration;
 
 use strongroom_testkit::programs::restic_versions;
@@ -13,34 +12,19 @@ const PRUNE: [&str; 4] = ["--quiet", "prune", "--max-unused", "0"];
 /// How many snapshots are kept.
 const KEPT: usize = 3;
 
-/// The snapshots of the first copy, the oldest first.
-fn snapshots(scene: &Scene) -> Vec<String> {
-    let files = scene.files("one", "snapshots").into_iter();
-    let files = files.filter(|path| !is_passing(path));
-    let mut dated: Vec<_> = files
-        .map(|path| {
-            let modified = fs::metadata(scene.path("one").join(&path)).unwrap();
-            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-            (modified.modified().unwrap(), name)
-        })
-        .collect();
-    dated.sort();
-    dated.into_iter().map(|(_, name)| name).collect()
+/// For how long at most a run goes on once a first file of a kind is there.
+const AT_ONCE: Duration = Duration::from_millis(20);
+
+/// How all snapshots but the last few are forgotten; `None` where there are no more.
+fn forget(scene: &Scene) -> Option<Vec<String>> {
+    let mut ids = scene.snapshots();
+    ids.truncate(ids.len().saturating_sub(KEPT));
+    let words = ["--quiet", "forget"].map(str::to_owned);
+    (!ids.is_empty()).then(|| words.into_iter().chain(ids).collect())
 }
 
-/// Removes all snapshots but the last few from every copy, and says that it was meant.
-fn forget(scene: &Scene) {
-    let all = snapshots(scene);
-    let old = all.len().saturating_sub(KEPT);
-    if old == 0 {
-        return;
-    }
-    for snapshot in &all[..old] {
-        for copy in ALL {
-            fs::remove_file(scene.path(copy).join("snapshots").join(snapshot)).unwrap();
-        }
-    }
-    scene.expect(0, &["--quiet", "sync", "--accept-removed"]);
+fn words(arguments: &[String]) -> Vec<&str> {
+    arguments.iter().map(String::as_str).collect()
 }
 
 /// A day with three backups, of which the last prune knows nothing.
@@ -49,20 +33,17 @@ fn days_work(scene: &Scene, seed: u64) {
         change(scene, seed * 10 + part);
         scene.expect(0, &["--quiet", "backup"]);
     }
-    forget(scene);
 }
 
-/// Kills a prune at a random moment, by turns at any before its lock, while it does its work, and
-/// just when the first new index file or removal record is on a copy. Tells whether it still ran.
-fn kill_one(scene: &Scene, usual: &Usual, seed: u64) -> bool {
-    let (folder, longest) = match seed % 4 {
-        0 => {
-            let running = scene.start(&PRUNE);
-            return running.kill_after(moment(seed, usual.to_lock));
+/// Kills a run at a random moment: at any before its lock, or as long behind the first new file in
+/// a folder of a copy as is said there at most. Tells whether it still ran.
+fn kill_one(scene: &Scene, arguments: &[&str], seed: u64, when: When) -> bool {
+    let (folder, longest) = match when {
+        When::Before(longest) => {
+            let running = scene.start(arguments);
+            return running.kill_after(moment(seed, longest));
         }
-        1 => ("locks", usual.from_lock),
-        2 => ("index", Duration::from_millis(20)),
-        _ => ("strongroom", Duration::from_millis(20)),
+        When::Behind(folder, longest) => (folder, longest),
     };
     let before = ALL.map(|copy| scene.files(copy, folder));
     let has_new = || {
@@ -72,31 +53,88 @@ fn kill_one(scene: &Scene, usual: &Usual, seed: u64) -> bool {
             new.iter().any(|path| !is_passing(path))
         })
     };
-    match scene.start(&PRUNE).until(has_new) {
+    match scene.start(arguments).until(has_new) {
         Ok(running) => running.kill_after(moment(seed, longest)),
         Err(_) => false,
     }
 }
 
+/// When a run is killed.
+#[derive(Clone, Copy)]
+enum When {
+    /// Within that time from its start.
+    Before(Duration),
+    /// Within that time from the first new file in this folder.
+    Behind(&'static str, Duration),
+}
+
+/// By turns before its lock, while it does its work, and just when the first new index file or
+/// removal record is on a copy.
+fn in_prune(usual: &Usual, seed: u64) -> When {
+    match seed % 4 {
+        0 => When::Before(usual.to_lock),
+        1 => When::Behind("locks", usual.from_lock),
+        2 => When::Behind("index", AT_ONCE),
+        _ => When::Behind("strongroom", AT_ONCE),
+    }
+}
+
+/// The same of a forget, which writes no index file and is soon over.
+fn in_forget(usual: &Usual, seed: u64) -> When {
+    match seed % 4 {
+        0 => When::Before(usual.to_lock),
+        1 => When::Behind("locks", usual.from_lock),
+        2 => When::Behind("strongroom", AT_ONCE),
+        _ => When::Behind("strongroom", AT_ONCE / 8),
+    }
+}
+
+/// Forgets what is old, in a run that is killed, and then whatever that did not come to. Tells
+/// whether the first still ran.
+fn forget_twice(scene: &Scene, sound: &mut Soundness, usual: &Usual, seed: u64) -> bool {
+    let before = scene.snapshots();
+    let Some(first) = forget(scene) else {
+        return false;
+    };
+    let was_hit = kill_one(scene, &words(&first), seed, in_forget(usual, seed));
+    sound.assert_holds(scene);
+    // All of them went, or none: it is one record.
+    let left = scene.snapshots();
+    assert!(
+        left == before || left.len() == KEPT,
+        "{left:?} of {before:?}"
+    );
+    assert!(before.ends_with(&left), "{left:?} of {before:?}");
+    if let Some(second) = forget(scene) {
+        scene.expect(0, &words(&second));
+    }
+    assert!(before.ends_with(&scene.snapshots()));
+    was_hit
+}
+
 #[test]
-fn prunes_that_are_killed_at_any_moment_lose_nothing_with_backups_beside_them() {
+fn forgets_and_prunes_that_are_killed_at_any_moment_lose_nothing_with_backups_beside_them() {
     let scene = scene();
     let restics = restic_versions();
     scene.begin();
     let mut sound = Soundness::new(&scene);
     days_work(&scene, 1_000);
-    let usual = Usual::measure(&scene, &PRUNE);
+    let first = forget(&scene).unwrap();
+    let of_forget = Usual::measure(&scene, &words(&first));
+    let of_prune = Usual::measure(&scene, &PRUNE);
     sound.assert_holds(&scene);
     let kills = if is_thorough() { 50 } else { 10 };
-    let (mut killed, mut seed) = (0, 0);
+    let (mut killed, mut forgets_killed, mut seed) = (0, 0, 0);
     while killed < kills {
         seed += 1;
         days_work(&scene, seed);
+        forgets_killed += u64::from(forget_twice(&scene, &mut sound, &of_forget, seed));
         let packs = scene.files("one", "data").len();
         change(&scene, seed * 10 + 5);
         // Each of the two may find the other at work, on all copies or on some.
         let beside = scene.start(&["--quiet", "backup"]);
-        killed += u64::from(kill_one(&scene, &usual, seed));
+        let was_hit = kill_one(&scene, &PRUNE, seed, in_prune(&of_prune, seed));
+        killed += u64::from(was_hit);
         let ended = beside.wait();
         assert!(matches!(ended.code, Some(0 | 3 | 11)), "{ended:?}");
         sound.assert_holds(&scene);
@@ -116,10 +154,11 @@ fn prunes_that_are_killed_at_any_moment_lose_nothing_with_backups_beside_them() 
         scene.assert_identical();
         assert!(scene.files("one", "data").len() < packs + 20);
     }
+    assert!(forgets_killed > 0, "no forget was hit");
     scene.expect(0, &["--quiet", "backup"]);
     scene.check_all();
     scene.assert_restic_restores_all();
-    for (number, snapshot) in snapshots(&scene).iter().enumerate() {
+    for (number, snapshot) in scene.snapshots().iter().enumerate() {
         let target = tempfile::tempdir().unwrap();
         let to = target.path().to_str().unwrap();
         let copy = ALL[number % ALL.len()];

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use strongroom_model::evidence::{CopyEvidence, Share, Verifier, Verify};
+use strongroom_model::evidence::{CopyEvidence, SaidWhole, Share, VaultWord, Verifier, Verify};
 use strongroom_model::{FileName, FileType, Id};
 use strongroom_store::Store;
 
@@ -55,6 +55,44 @@ fn a_prune_of_one_copy_is_named_only_where_a_sound_index_file_of_its_own_tells_o
     let removed = [old.index, snapshot].into();
     memory.update_gone(|gone| gone.accept(&removed)).unwrap();
     assert_eq!(gone(&world.status()), [None; 3]);
+}
+
+#[test]
+fn what_a_vault_misses_since_a_prune_has_moved_it_is_no_lack() {
+    let world = World::new();
+    let made = world.backup("content", 1);
+    receipt(&world, &made);
+    world.status();
+    let memory = world.state.repository(world.session().id());
+    let (now, copies) = ((world.environment.clock)(), world.copies());
+    let said_of = |missing: u64| {
+        let say = |evidence: &mut CopyEvidence| {
+            let said = SaidWhole {
+                at: now,
+                snapshot: made.id,
+                whole: Some(false),
+                missing,
+            };
+            let mut word = VaultWord::asked(now);
+            word.snapshots.insert("repos".parse().unwrap(), said);
+            evidence.by_vault = Some(word);
+        };
+        memory.update_evidence(&copies[2], say).unwrap();
+        let status = world.status();
+        let word = facts(&status, "disk3").evidence.by_vault.clone();
+        let said = word.unwrap().snapshots.into_values().next().unwrap();
+        (said.whole, said.missing)
+    };
+    world.repack(&[0, 1, 2], "content", &made);
+    assert_eq!(said_of(3), (Some(false), 3));
+    let removed = [made.tree_pack, made.data_pack, made.index].into();
+    memory.update_gone(|gone| gone.accept(&removed)).unwrap();
+    assert_eq!(said_of(3), (None, 0));
+    // One more is rotten there.
+    assert_eq!(said_of(4), (Some(false), 1));
+    // What the state folder keeps is the vault's own word.
+    let kept = memory.evidence(&copies[2]).by_vault.unwrap();
+    assert!(kept.snapshots.values().all(|said| said.missing == 4));
 }
 
 #[test]

@@ -1,0 +1,118 @@
+//! What is forgotten and pruned is a tombstone on a vault: hidden, seen as of before, and brought back
+//! by whoever administers it.
+
+use std::fs;
+use std::process::Command;
+
+use serde_json::Value;
+use strongroom_testkit::programs::restic_versions;
+
+use crate::real_vault::RealVault;
+use crate::scene::{Ended, PASSWORD, Scene, write_noise};
+
+impl RealVault {
+    /// Runs the newest restic, which must succeed, on the repository as `view` shows it: as it is now,
+    /// or with `asof/…/`.
+    #[track_caller]
+    fn restic(&self, token: &str, view: &str, arguments: &[&str]) -> Ended {
+        let address = self.url.strip_prefix("https://").unwrap();
+        let repository = format!("rest:https://any:{token}@{address}/{view}acme/repos/");
+        let newest = restic_versions().pop().unwrap();
+        let output = Command::new(&newest.path)
+            .args(["--no-cache", "-r", &repository, "--cacert"])
+            .arg(self.folder.join("keys/tls.crt"))
+            .args(arguments)
+            .env("RESTIC_PASSWORD", PASSWORD)
+            .output();
+        let ended = Ended::from(output.unwrap());
+        ended.assert_code(0, &(view, arguments));
+        ended
+    }
+
+    /// The ids of the snapshots that restic lists, sorted.
+    #[track_caller]
+    fn restic_snapshots(&self, token: &str, view: &str) -> Vec<String> {
+        let listed = self.restic(token, view, &["--no-lock", "snapshots", "--json"]);
+        let listed: Value = serde_json::from_str(&listed.out).unwrap();
+        let ids = listed.as_array().unwrap().iter();
+        let ids = ids.map(|one| one["id"].as_str().unwrap().to_owned());
+        let mut ids: Vec<String> = ids.collect();
+        ids.sort();
+        ids
+    }
+}
+
+/// What came of a copy, by its name.
+fn of_copy(summary: &Value, name: &str) -> Value {
+    let mut copies = summary["copies"].as_array().unwrap().iter();
+    copies.find(|copy| copy["name"] == name).unwrap().clone()
+}
+
+#[test]
+fn what_is_forgotten_is_a_tombstone_on_a_vault_and_gone_from_a_folder() {
+    let scene = Scene::new();
+    let noise = |name: &str, seed| write_noise(&scene.source().join(name), seed, 1 << 20);
+    noise("first", 1);
+    noise("both", 2);
+    let vault = RealVault::start(&scene.path("vault"));
+    let (_, token) = vault.create_token_that_may(&scene, "maintain");
+    vault.configure(&scene, &token, &vault.fingerprint);
+    scene.begin();
+    fs::remove_file(scene.source().join("first")).unwrap();
+    noise("second", 3);
+    scene.expect(0, &["--quiet", "backup"]);
+    let [gone, kept]: [String; 2] = scene.snapshots().try_into().unwrap();
+    let log = scene.expect(0, &["--json", "vault", "log", "three"]);
+    let before = format!("asof/@{}/", log.summary()["size"]);
+
+    let packs = scene.files("one", "data");
+    let forget = ["--json", "forget", gone.as_str()];
+    let forgotten = scene.expect(0, &forget).summary();
+    let prune = ["--json", "prune", "--max-unused", "0"];
+    let pruned = scene.expect(0, &prune).summary();
+    for copy in ["one", "two", "three"] {
+        let told = of_copy(&forgotten, copy);
+        assert_eq!(told["removed"], 1, "{told}");
+        assert_eq!(told["waiting"], 0, "{told}");
+        let told = of_copy(&pruned, copy);
+        assert_eq!(told["outcome"], "done", "{told}");
+        assert!(told["files_removed"].as_u64().unwrap() > 1, "{told}");
+    }
+    // The folders have let go at once; the vault shows the same, and has all of it.
+    assert!(!packs.is_subset(&scene.files("one", "data")));
+    assert_eq!(scene.files("one", ""), scene.files("two", ""));
+    assert_eq!(scene.snapshots(), [kept.clone()]);
+    assert_eq!(vault.restic_snapshots(&token, ""), [kept.clone()]);
+    vault.restic(&token, "", &["check", "--read-data"]);
+    let status = scene.expect(0, &["--json", "vault", "status", "three"]);
+    let status = status.summary();
+    let tombstones = status["repository"]["tombstones"].as_u64().unwrap();
+    let removed = of_copy(&pruned, "three")["files_removed"].as_u64().unwrap();
+    assert!(tombstones > removed, "{status}");
+    scene.assert_whole();
+
+    // As of before both are there, and what only the first had is restored.
+    let mut both = [gone.clone(), kept.clone()];
+    both.sort();
+    assert_eq!(vault.restic_snapshots(&token, &before), both);
+    let target = scene.path("restored");
+    let restore = ["--no-lock", "restore", gone.as_str(), "--target"];
+    let restore = [&restore[..], &[target.to_str().unwrap()]].concat();
+    vault.restic(&token, &before, &restore);
+    let restored = target.join(scene.source().strip_prefix("/").unwrap());
+    let length = fs::metadata(restored.join("first")).unwrap().len();
+    assert_eq!(length, 1 << 20);
+
+    // Whoever administers the vault brings it back there. What is on record stays removed for us, and
+    // the next sync asks for its deletion again; nothing of it comes to the other copies.
+    vault.administer(&scene, 0, &["repository", "undelete", "acme/repos"]);
+    assert_eq!(vault.restic_snapshots(&token, ""), both);
+    vault.restic(&token, "", &["check", "--read-data"]);
+    assert_eq!(scene.snapshots(), [kept.clone()]);
+    let one = scene.files("one", "");
+    scene.expect(0, &["sync"]);
+    assert_eq!(scene.files("one", ""), one);
+    assert_eq!(vault.restic_snapshots(&token, ""), [kept]);
+    scene.assert_whole();
+    scene.expect(0, &["verify", "--decode"]);
+}
