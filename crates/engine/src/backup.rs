@@ -112,8 +112,8 @@ fn run(
 ) -> Result<BackupReport> {
     progress.begin("reading the index", None, None);
     let lead = Lead::load(session, &environment.cancel)?;
-    let fanout = (!options.dry_run)
-        .then(|| start_fanout(session, &options.limits, &environment.cancel));
+    let fanout =
+        (!options.dry_run).then(|| start_fanout(session, &options.limits, &environment.cancel));
     let repository = session.repository.clone();
     let pack_bytes = pack_bytes(&options.limits);
     let packer = Packer::new(

@@ -39,7 +39,9 @@ pub fn load(session: &Session, state: &RepositoryState) -> Result<Holds> {
 /// # Errors
 /// [`Error::Held`].
 pub fn check_none(snapshots: &BTreeSet<Id>, holds: &Holds) -> Result<()> {
-    let held = snapshots.iter().find_map(|id| Some((*id, holds.held(*id)?)));
+    let held = snapshots
+        .iter()
+        .find_map(|id| Some((*id, holds.held(*id)?)));
     match held {
         None => Ok(()),
         Some((id, hold)) => Err(Error::Held {

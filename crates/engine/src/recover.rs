@@ -313,11 +313,9 @@ fn foresee_file(
 /// Lists a type; one for which a place has no folder is empty there.
 fn list_leniently(store: &dyn Store, kind: FileType) -> Result<Vec<FileEntry>> {
     match store.list(kind) {
-        Err(StoreError::Denied { .. } | StoreError::BadAnswer { .. } | StoreError::Vault { .. })
-            if kind == FileType::Records =>
-        {
-            Ok(Vec::new())
-        }
+        Err(
+            StoreError::Denied { .. } | StoreError::BadAnswer { .. } | StoreError::Vault { .. },
+        ) if kind == FileType::Records => Ok(Vec::new()),
         listed => listed.map_err(Error::from),
     }
 }

@@ -146,7 +146,9 @@ impl Removals {
         removals.holds = holds;
         let counting = removals.counting().map(|(_, known)| &*known.removal);
         removals.named = Named::of(counting);
-        let due = removals.counting().filter(|(_, known)| removals.is_due(known));
+        let due = removals
+            .counting()
+            .filter(|(_, known)| removals.is_due(known));
         removals.due = Named::of(due.map(|(_, known)| &*known.removal));
         removals.tellings = removals.tell();
         removals

@@ -161,7 +161,9 @@ impl Removal {
             FileType::Snapshots => &self.snapshots,
             FileType::Index => &self.index,
             FileType::Data => &self.data,
-            FileType::Config | FileType::Keys | FileType::Locks | FileType::Records => return false,
+            FileType::Config | FileType::Keys | FileType::Locks | FileType::Records => {
+                return false;
+            }
         };
         name.id().is_some_and(|id| ids.contains(&id))
     }

@@ -204,7 +204,10 @@ pub(super) fn with_parts(before: &str, measured: [Option<String>; 3]) -> String 
     let (before, old_locked) = split(before, LOCKED_HEADING);
     let (old_engine, old_vault) = split(&before, VAULT_HEADING);
     let mut text = String::new();
-    for (part, old) in measured.into_iter().zip([old_engine, old_vault, old_locked]) {
+    for (part, old) in measured
+        .into_iter()
+        .zip([old_engine, old_vault, old_locked])
+    {
         let part = part.unwrap_or(old);
         if !part.is_empty() {
             text += &format!("{}\n\n", part.trim());

@@ -70,7 +70,10 @@ pub fn attack(
             .iter()
             .map(|copy| {
                 let is_believed = believed.contains(&copy.name);
-                (copy, scope.spawn(move || attack_one(copy, is_believed, cancel)))
+                (
+                    copy,
+                    scope.spawn(move || attack_one(copy, is_believed, cancel)),
+                )
             })
             .collect();
         let drills = threads.into_iter().map(|(copy, thread)| CopyDrill {
@@ -102,7 +105,9 @@ fn attack_one(
         .attacks()
         .ok_or_else(|| failed("its kind of place cannot be attacked"))?;
     // Where it is no repository that is attacked, the answer would say nothing of one.
-    store.size(FileName::CONFIG).map_err(|error| of_store(&error))?;
+    store
+        .size(FileName::CONFIG)
+        .map_err(|error| of_store(&error))?;
     let files = files_of(store).map_err(|error| of_store(&error))?;
     if cancel.is_cancelled() {
         return Err(failed("the drill was interrupted"));

@@ -116,9 +116,9 @@ impl Pass<'_> {
         }
         if !self.needed.are_all() {
             // Where it is not known what is needed, nothing is let go of.
-            let others = dates.iter().filter(|(name, until)| {
-                self.window.is_due(*until) && !self.needed.contains(*name)
-            });
+            let others = dates
+                .iter()
+                .filter(|(name, until)| self.window.is_due(*until) && !self.needed.contains(*name));
             due.extend(others.filter_map(|(name, _)| due_of(dates, name)));
         }
         due.sort_by_key(|due| (due.until, due.name));

@@ -147,9 +147,8 @@ impl Plan {
 
 /// The packs that some copy lists and no index file names.
 fn unindexed(session: &Session, packs: &Packs) -> BTreeMap<Id, u64> {
-    let is_named = |id: &Id| {
-        packs.index.pack_number(*id).is_some() || packs.absent.contains_key(id)
-    };
+    let is_named =
+        |id: &Id| packs.index.pack_number(*id).is_some() || packs.absent.contains_key(id);
     let listed = session
         .ready()
         .flat_map(|(_, ready)| ready.listing.data.iter());
@@ -305,7 +304,14 @@ mod tests {
     #[test]
     fn the_most_wasteful_packs_are_repacked_until_what_is_left_is_within_bounds() {
         use PackKind::Data;
-        let needed = [(10, Data), (0, Data), (9, Data), (2, Data), (8, Data), (10, Data)];
+        let needed = [
+            (10, Data),
+            (0, Data),
+            (9, Data),
+            (2, Data),
+            (8, Data),
+            (10, Data),
+        ];
         // 390 bytes are needed: 20 of waste may stay.
         assert_eq!(decided(&needed, BOUNDS), (vec![1], vec![3, 4], 10));
         let none = Bounds {
@@ -371,7 +377,10 @@ mod tests {
         let rewritten = |files: &BTreeMap<Id, NamedPacks>| to_rewrite(files, |one| *one == goes);
         assert_eq!(rewritten(&files), BTreeSet::new());
         files.insert(id("wrong"), file(&[stays, goes], full));
-        assert_eq!(rewritten(&files), BTreeSet::from([id("wrong"), id("small")]));
+        assert_eq!(
+            rewritten(&files),
+            BTreeSet::from([id("wrong"), id("small")])
+        );
         files.remove(&id("wrong"));
         for number in 0..MANY_SMALL_FILES {
             files.insert(id(&number.to_string()), file(&[stays], 1));

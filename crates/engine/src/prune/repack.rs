@@ -158,7 +158,10 @@ struct Worker {
 impl Repacker<'_> {
     fn run(&self) -> Result<()> {
         let (packs, plan) = (self.packs, self.plan);
-        let kept = packs.files.iter().filter(|(id, _)| !plan.index.contains(*id));
+        let kept = packs
+            .files
+            .iter()
+            .filter(|(id, _)| !plan.index.contains(*id));
         let mut named: BTreeSet<PackNumber> = kept
             .flat_map(|(_, file)| file.packs.iter().copied())
             .collect();

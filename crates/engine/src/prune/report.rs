@@ -111,11 +111,13 @@ impl PruneReport {
         self.dry_run = true;
         self.packs_written.bytes = plan.moved_bytes;
         let of_copy = |ready: &ReadyCopy| {
-            let entries = [FileType::Data, FileType::Index].into_iter().flat_map(|kind| {
-                let files = ready.listing.of(kind).into_iter();
-                let entries = files.flat_map(crate::Files::iter);
-                entries.filter(move |entry| plan.names(FileName::new(kind, entry.id)))
-            });
+            let entries = [FileType::Data, FileType::Index]
+                .into_iter()
+                .flat_map(|kind| {
+                    let files = ready.listing.of(kind).into_iter();
+                    let entries = files.flat_map(crate::Files::iter);
+                    entries.filter(move |entry| plan.names(FileName::new(kind, entry.id)))
+                });
             let waiting = ready.removed.iter().map(|file| file.size_bytes);
             Amount::of(entries.map(|entry| entry.size_bytes).chain(waiting))
         };

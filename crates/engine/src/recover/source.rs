@@ -137,8 +137,8 @@ impl<'a> Source<'a> {
         self.unreached.store(0, Ordering::Relaxed);
         self.has_read.store(true, Ordering::Relaxed);
         let id = Id::from_bytes(hasher.finalize().into());
-        let is_right = size_bytes == candidate.size_bytes
-            && name.id().is_none_or(|expected| expected == id);
+        let is_right =
+            size_bytes == candidate.size_bytes && name.id().is_none_or(|expected| expected == id);
         Ok(match is_right {
             true => Reading::Right,
             false => Reading::Wrong,

@@ -152,8 +152,9 @@ impl Target<'_> {
     /// Whether what is there in this size is the file.
     fn is_right(&self, file: &File, size_bytes: u64) -> bool {
         match self.is_near {
-            true => stream::hash(self.store, file.name)
-                .is_ok_and(|found| file.name.id() == Some(found)),
+            true => {
+                stream::hash(self.store, file.name).is_ok_and(|found| file.name.id() == Some(found))
+            }
             false => file.may_have(size_bytes),
         }
     }

@@ -47,7 +47,11 @@ fn bytes_of(session: &Session, id: Id) -> Option<Vec<u8>> {
     let read = |copy: &CopyStore| match copy.store.read(name) {
         Ok(bytes) => Some(bytes).filter(is_right),
         Err(error) => {
-            tracing::debug!(copy = copy.name, reason = chain(&error), "A record is not given");
+            tracing::debug!(
+                copy = copy.name,
+                reason = chain(&error),
+                "A record is not given"
+            );
             None
         }
     };

@@ -139,9 +139,9 @@ pub(super) fn save(
 /// Whether a place says that it has none for records: a server does that knows no such folder.
 fn has_no_place(store: &dyn Store, error: &StoreError) -> bool {
     let is_refusal = match error {
-        StoreError::Denied { .. }
-        | StoreError::BadAnswer { .. }
-        | StoreError::NotFound { .. } => true,
+        StoreError::Denied { .. } | StoreError::BadAnswer { .. } | StoreError::NotFound { .. } => {
+            true
+        }
         // That of a vault which is older than records.
         StoreError::Vault { status, .. } => matches!(status, 400 | 404 | 405),
         _ => false,

@@ -89,7 +89,10 @@ pub(crate) fn gather(session: &mut Session) {
             kept.junk.extend(&notes.junk);
         });
         if let Err(error) = noted {
-            tracing::warn!(reason = chain(&error), "What is known of records is not noted");
+            tracing::warn!(
+                reason = chain(&error),
+                "What is known of records is not noted"
+            );
         }
     }
     settle(session, found);
@@ -111,7 +114,10 @@ pub(super) fn settle(session: &mut Session, found: Found) {
 /// Takes the records of the state folder, our own first.
 fn take_kept(found: &mut Found, keeper: &Keeper, notes: &mut RecordNotes, key: &Key) {
     let kept = keeper.state.kept_records().unwrap_or_else(|error| {
-        tracing::warn!(reason = chain(&error), "The records kept here cannot be listed");
+        tracing::warn!(
+            reason = chain(&error),
+            "The records kept here cannot be listed"
+        );
         BTreeSet::new()
     });
     let (ours, others): (Vec<Id>, Vec<Id>) =

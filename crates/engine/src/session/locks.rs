@@ -113,10 +113,7 @@ impl Locks {
     /// [`Error::Locked`] where somebody else holds a lock; where no copy is left, and where the user
     /// interrupts.
     pub fn acquire_exclusively(session: &mut Session, environment: &Environment) -> Result<Self> {
-        let before: BTreeSet<String> = session
-            .ready()
-            .map(|(copy, _)| copy.name.clone())
-            .collect();
+        let before: BTreeSet<String> = session.ready().map(|(copy, _)| copy.name.clone()).collect();
         let locks = Self::acquire_how(session, environment, true, Order::ByName);
         let in_the_way = session.copies.iter().find_map(|copy| match &copy.state {
             CopyState::Failed(failure)

@@ -42,7 +42,9 @@ pub(crate) fn decode(kind: FileType, bytes: &[u8], key: &Key) -> Result<Content,
         FileType::Locks => Lock::open(key, bytes.to_vec()).map(|_| Content::Opaque)?,
         FileType::Records => {
             let record = Record::open(Id::of(bytes), bytes.to_vec(), key);
-            record.map(|_| Content::Opaque).map_err(|error| chain(&error))?
+            record
+                .map(|_| Content::Opaque)
+                .map_err(|error| chain(&error))?
         }
         // Whether some password opens a key is not known.
         FileType::Keys | FileType::Config => Content::Opaque,

@@ -115,7 +115,10 @@ pub(crate) fn assert_identical(fixture: &Fixture, copies: &[&str]) {
             assert_eq!(listed, there, "{kind:?} in {}", other.location());
             for entry in &listed {
                 let name = FileName::new(kind, entry.id);
-                assert!(first.read(name).unwrap() == other.read(name).unwrap(), "{name}");
+                assert!(
+                    first.read(name).unwrap() == other.read(name).unwrap(),
+                    "{name}"
+                );
             }
         }
     }
@@ -133,7 +136,10 @@ fn what_no_snapshot_needs_goes_and_the_rest_restores_from_every_copy() {
     let planned = prune_session(&fixture, &mut session, &dry).unwrap();
     assert_eq!(stored_bytes(&fixture, "one"), before);
     assert!(fixture.ids("one", FileType::Locks).is_empty());
-    assert!(planned.repacked.files > 0 && planned.index.files > 0, "{planned:?}");
+    assert!(
+        planned.repacked.files > 0 && planned.index.files > 0,
+        "{planned:?}"
+    );
     assert!(planned.records.is_empty());
 
     let report = try_prune(&fixture).unwrap();
@@ -154,7 +160,8 @@ fn what_no_snapshot_needs_goes_and_the_rest_restores_from_every_copy() {
     }
     assert_identical(&fixture, &ALL);
     fixture.check_all();
-    ALL.iter().for_each(|copy| fixture.assert_restic_restores(copy));
+    ALL.iter()
+        .for_each(|copy| fixture.assert_restic_restores(copy));
 
     let again = try_prune(&fixture).unwrap();
     assert!(again.is_complete() && again.records.is_empty(), "{again:?}");
@@ -220,7 +227,9 @@ fn what_a_killed_run_left_goes_and_small_index_files_are_joined() {
     // A pack without an index, on one copy alone.
     let bytes = noise(99, 1000);
     let garbage = FileName::new(FileType::Data, Id::of(&bytes));
-    LocalStore::new(fixture.copy_path("two")).save(garbage, &bytes).unwrap();
+    LocalStore::new(fixture.copy_path("two"))
+        .save(garbage, &bytes)
+        .unwrap();
     let report = try_prune(&fixture).unwrap();
     assert!(report.is_complete(), "{report:?}");
     assert_eq!((report.unindexed.files, report.unindexed.bytes), (1, 1000));
@@ -239,7 +248,10 @@ fn what_a_snapshot_needs_that_somebody_else_hides_is_there_when_that_is_taken_ba
         at: now,
         host: "elsewhere".to_owned(),
         by: RemovedBy::Forget,
-        snapshots: fixture.ids("one", FileType::Snapshots).into_iter().collect(),
+        snapshots: fixture
+            .ids("one", FileType::Snapshots)
+            .into_iter()
+            .collect(),
         index: BTreeSet::new(),
         data: BTreeSet::new(),
         stays: BTreeSet::new(),
@@ -297,7 +309,9 @@ fn repositories_of_restic_and_rustic_are_pruned_and_restore_as_before() {
         snapshots.sort_unstable();
         let kept = snapshots.pop().unwrap().id;
         for gone in &snapshots {
-            store.remove(FileName::new(FileType::Snapshots, gone.id)).unwrap();
+            store
+                .remove(FileName::new(FileType::Snapshots, gone.id))
+                .unwrap();
         }
         let before = restored(&repository, &kept.to_string());
         for compress in [false, true] {

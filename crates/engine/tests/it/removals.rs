@@ -263,9 +263,16 @@ fn each_type_goes_only_when_nothing_is_left_that_refers_to_it() {
     assert!(finished[0].failure.is_some(), "{finished:?}");
     assert!(finished[0].waiting > 0, "{finished:?}");
     let there = files(&world.fixture, "one");
-    let left = |kind| ids(&there, kind).intersection(&ids(&world.first, kind)).count();
+    let left = |kind| {
+        ids(&there, kind)
+            .intersection(&ids(&world.first, kind))
+            .count()
+    };
     assert_eq!(left(FileType::Snapshots), 0);
-    assert_eq!(left(FileType::Data), ids(&world.first, FileType::Data).len());
+    assert_eq!(
+        left(FileType::Data),
+        ids(&world.first, FileType::Data).len()
+    );
     world.fixture.check(&["one"]);
     faulty.heal();
     world.finish(&mut world.open(&["one"]));

@@ -195,7 +195,10 @@ impl Drill<'_> {
                 error @ Error::Cancelled { .. } => Err(error),
                 error => {
                     let reason = in_one_line(&error.to_string());
-                    Ok(Tried::not(attempt, format!("no canary could be put: {reason}")))
+                    Ok(Tried::not(
+                        attempt,
+                        format!("no canary could be put: {reason}"),
+                    ))
                 }
             };
         }
@@ -240,7 +243,9 @@ impl Drill<'_> {
                 Ok(said)
             }
             Attempt::Delete => store.knock(&Knock::new("DELETE", &url)),
-            _ => Ok(Said::NotTried("it is none for a file of a server".to_owned())),
+            _ => Ok(Said::NotTried(
+                "it is none for a file of a server".to_owned(),
+            )),
         }
     }
 

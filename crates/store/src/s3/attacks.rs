@@ -88,7 +88,10 @@ impl Attacks for S3Store {
             note_end(tried, Left::Unknown(reason.to_owned()));
         }
         attacked.notes.extend(self.lifecycle()?);
-        if let Some(count) = self.sweep(&bucket.name, &folder)?.filter(|count| *count > 0) {
+        if let Some(count) = self
+            .sweep(&bucket.name, &folder)?
+            .filter(|count| *count > 0)
+        {
             attacked.notes.push(format!(
                 "{count} canaries stay below {folder} while they are locked; the next drill sweeps \
                  them"
@@ -114,7 +117,10 @@ impl S3Store {
     fn look_at(&self, files: &[FileName]) -> Result<Tried> {
         let attempt = Attempt::LookAtFiles;
         if self.lock().is_none() {
-            return Ok(Tried::not(attempt, "the copy has no lock in its configuration"));
+            return Ok(Tried::not(
+                attempt,
+                "the copy has no lock in its configuration",
+            ));
         }
         let now = self.server_time()?;
         for name in files {

@@ -280,8 +280,18 @@ fn a_yes_that_does_nothing_shows_no_right_and_no_lock() {
 fn a_copy_that_a_server_does_not_understand_has_not_withstood_anything() {
     for (status, code, mark, is_certain) in [
         ("403 Forbidden", "AccessDenied", Mark::Withstood, true),
-        ("501 Not Implemented", "NotImplemented", Mark::NotTried, true),
-        ("405 Method Not Allowed", "MethodNotAllowed", Mark::NotTried, true),
+        (
+            "501 Not Implemented",
+            "NotImplemented",
+            Mark::NotTried,
+            true,
+        ),
+        (
+            "405 Method Not Allowed",
+            "MethodNotAllowed",
+            Mark::NotTried,
+            true,
+        ),
         ("400 Bad Request", "InvalidArgument", Mark::Open, false),
         ("404 Not Found", "NoSuchKey", Mark::Open, false),
     ] {
@@ -357,10 +367,8 @@ fn a_drill_asks_a_bounded_number_of_times_whatever_is_answered() {
 
 /// A REST server that keeps what it is given, and says no to a DELETE that it carries out.
 fn two_faced() -> Server {
-    let files: Mutex<Vec<(String, Vec<u8>)>> = Mutex::new(vec![(
-        "/acme/repo/config".to_owned(),
-        b"config".to_vec(),
-    )]);
+    let files: Mutex<Vec<(String, Vec<u8>)>> =
+        Mutex::new(vec![("/acme/repo/config".to_owned(), b"config".to_vec())]);
     Server::start(move |_, request, stream| {
         let mut files = files.lock();
         let found = files.iter().position(|(path, _)| *path == request.path);

@@ -380,7 +380,10 @@ fn a_file_grows_behind_it_and_leaves_nothing_where_it_is_given_up() {
 fn a_file_ends_where_the_place_has_hung() {
     let store = patient(Rule::on(&[Op::List], Fault::Wait(Gate::closed())));
     assert!(store.list(FileType::Data).is_err());
-    assert!(matches!(store.begin(name()), Err(Error::Unreachable { .. })));
+    assert!(matches!(
+        store.begin(name()),
+        Err(Error::Unreachable { .. })
+    ));
 }
 
 /// Tells whose it is and what it has ended, as a bucket does.

@@ -50,7 +50,10 @@ impl Bucket {
             tried.push(note("shorten a lock", self.shorten(version)));
             tried.push(note("change the mode of a lock", self.change_mode(version)));
         }
-        tried.push(note("remove all versions at once", self.remove_all(&versions)));
+        tried.push(note(
+            "remove all versions at once",
+            self.remove_all(&versions),
+        ));
         for junk in [&b"junk"[..], b"more junk", b"still more junk"] {
             for version in &versions {
                 self.put(&version.key, junk);
@@ -70,7 +73,10 @@ impl Bucket {
         for key in versions.iter().map(|version| &version.key) {
             let copy = self.client.copy_object().bucket(&self.name).key(key);
             let copy = copy.copy_source(format!("{}/{prefix}/data/junk", self.name));
-            tried.push(note("copy something else over it", self.refusal(copy.send())));
+            tried.push(note(
+                "copy something else over it",
+                self.refusal(copy.send()),
+            ));
         }
         tried.push(note("suspend versioning", self.suspend_versions()));
         tried.push(note("let old versions expire", self.expire_versions()));

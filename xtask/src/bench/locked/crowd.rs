@@ -116,7 +116,10 @@ impl<'a> Scene<'a> {
         println!("{} objects: lock extend        {sample}", self.objects);
         let after = self.dates()?;
         ensure!(
-            before.iter().zip(&after).all(|(before, after)| before < after),
+            before
+                .iter()
+                .zip(&after)
+                .all(|(before, after)| before < after),
             "An object was locked until {before:?}, and is until {after:?}"
         );
         crowd.extends.push(sample);

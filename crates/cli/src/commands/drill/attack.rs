@@ -177,8 +177,7 @@ fn keep(
         return None;
     };
     let client = state.client_key();
-    let kept =
-        client.and_then(|client| attack::keep(&memory, &client, host, at, stores, drills));
+    let kept = client.and_then(|client| attack::keep(&memory, &client, host, at, stores, drills));
     match kept {
         Ok(kept) => kept.map(|kept| kept.receipt),
         Err(error) => {

@@ -39,7 +39,9 @@ fn assert_sound(scene: &Scene, repository: &str, account: Option<&CephAccount>) 
         let target = tempfile::tempdir().unwrap();
         let to = target.path().to_str().unwrap();
         run(&["restore", "latest", "--target", to]);
-        let restored = target.path().join(scene.source().strip_prefix("/").unwrap());
+        let restored = target
+            .path()
+            .join(scene.source().strip_prefix("/").unwrap());
         let differences = strongroom_testkit::tree::compare(&scene.source(), &restored);
         assert_eq!(differences, [], "{repository}, restic {}", restic.version);
     }

@@ -42,7 +42,10 @@ fn a_copy_that_was_away_gets_what_is_new_and_finishes_what_is_on_record() {
     fixture.check_all();
 
     let report = try_prune(&fixture).unwrap();
-    assert!(report.is_complete() && report.records.is_empty(), "{report:?}");
+    assert!(
+        report.is_complete() && report.records.is_empty(),
+        "{report:?}"
+    );
     assert_identical(&fixture, &ALL);
     fixture.check_all();
     fixture.assert_restic_restores("three");

@@ -105,7 +105,10 @@ fn a_prune_that_dies_with_any_change_leaves_every_copy_sound() {
             for place in &places {
                 place.add(Rule::on(&CHANGES, fault.clone()).after(changes));
             }
-            let what = format!("{fault:?} after {changes} changes: {:?}", try_prune(&fixture));
+            let what = format!(
+                "{fault:?} after {changes} changes: {:?}",
+                try_prune(&fixture)
+            );
             places.iter().for_each(|place| place.heal());
             assert_ends_well(&fixture, &sound, &what);
         }

@@ -89,9 +89,15 @@ fn a_needed_pack_that_is_nowhere_whole_ends_it() {
             fs::write(&path, &bytes[..100]).unwrap();
         }
     }
-    assert_refused(&fixture, &[&pack.to_string(), "100 bytes on two instead of"]);
+    assert_refused(
+        &fixture,
+        &[&pack.to_string(), "100 bytes on two instead of"],
+    );
     fs::remove_file(path(&fixture, "two", pack)).unwrap();
-    assert_refused(&fixture, &[&pack.to_string(), "on no copy that can be read"]);
+    assert_refused(
+        &fixture,
+        &[&pack.to_string(), "on no copy that can be read"],
+    );
 }
 
 #[test]
@@ -184,7 +190,9 @@ fn somebody_else_at_work_on_one_copy_ends_it_before_anything_is_done() {
         };
         let (id, bytes) = lock.seal(&fixture.key, 2).unwrap();
         let store = LocalStore::new(fixture.copy_path("two"));
-        store.save(FileName::new(FileType::Locks, id), &bytes).unwrap();
+        store
+            .save(FileName::new(FileType::Locks, id), &bytes)
+            .unwrap();
         let before = files(&fixture);
         let error = try_prune(&fixture).unwrap_err();
         assert!(
@@ -209,7 +217,9 @@ fn something_new_on_a_copy_ends_it_before_anything_is_removed() {
         fs::write(other.source().join("file"), "content").unwrap();
         let snapshot = other.backup().sources[0].snapshot.unwrap();
         let store = LocalStore::new(other.copy_path("one"));
-        store.read(FileName::new(FileType::Snapshots, snapshot)).unwrap()
+        store
+            .read(FileName::new(FileType::Snapshots, snapshot))
+            .unwrap()
     };
     let newcomer = FileName::new(FileType::Snapshots, Id::of(&bytes));
     let gate = Gate::closed();
@@ -231,7 +241,11 @@ fn something_new_on_a_copy_ends_it_before_anything_is_removed() {
     };
     assert_eq!((copy.as_str(), *file, *record), ("one", newcomer, None));
     let after = files(&fixture);
-    assert!(before.iter().all(|(name, size)| after.get(name) == Some(size)));
+    assert!(
+        before
+            .iter()
+            .all(|(name, size)| after.get(name) == Some(size))
+    );
     // What was written is more than needed, and goes with the next prune.
     let store = LocalStore::new(fixture.copy_path("one"));
     store.remove(newcomer).unwrap();

@@ -34,7 +34,9 @@ impl RestStore {
             | Said::Unclear(reason)
             | Said::Failed(reason)
             | Said::NotTried(reason) => {
-                return none(format!("this token may make no repository beside it: {reason}"));
+                return none(format!(
+                    "this token may make no repository beside it: {reason}"
+                ));
             }
         }
         // It is there from an earlier drill, or is put now.

@@ -57,7 +57,9 @@ impl S3Store {
             | Said::Unclear(reason)
             | Said::Failed(reason)
             | Said::NotTried(reason) => {
-                return none(format!("this account may make no bucket beside it: {reason}"));
+                return none(format!(
+                    "this account may make no bucket beside it: {reason}"
+                ));
             }
         }
         let tried = match canaries.put(Some(end))? {
@@ -178,9 +180,8 @@ impl Canaries<'_> {
             .days(1)
             .build();
         let rule = ObjectLockRule::builder().default_retention(retention);
-        let enabled = || {
-            ObjectLockConfiguration::builder().object_lock_enabled(ObjectLockEnabled::Enabled)
-        };
+        let enabled =
+            || ObjectLockConfiguration::builder().object_lock_enabled(ObjectLockEnabled::Enabled);
         let mut said = Said::Done;
         for configuration in [enabled().rule(rule.build()).build(), enabled().build()] {
             let request = self.bucket.client.put_object_lock_configuration();

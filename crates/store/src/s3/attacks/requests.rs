@@ -51,7 +51,9 @@ impl Canaries<'_> {
                 self.retain(canary, none, true)
             }
             Attempt::RemoveLegalHold => self.release(canary),
-            _ => Ok(Said::NotTried("it is none for a file of a bucket".to_owned())),
+            _ => Ok(Said::NotTried(
+                "it is none for a file of a bucket".to_owned(),
+            )),
         }
     }
 
@@ -100,7 +102,9 @@ impl Canaries<'_> {
         let is_named = |key: Option<&str>| key == Some(canary.key.as_str());
         match answer.deleted().iter().any(|one| is_named(one.key())) {
             true => Ok(Said::Done),
-            false => Ok(Said::Failed("200, and nothing of the file in it".to_owned())),
+            false => Ok(Said::Failed(
+                "200, and nothing of the file in it".to_owned(),
+            )),
         }
     }
 
