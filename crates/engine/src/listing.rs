@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use strongroom_model::{FileEntry, FileName, FileType, Id};
+use strongroom_model::{FileEntry, FileName, FileType, Id, attack};
 use strongroom_store::Store;
 
 /// The files of one type: sorted, 40 bytes each.
@@ -40,7 +40,7 @@ impl Listing {
             keys: Files::new(store.list(FileType::Keys)?),
             index: Files::new(store.list(FileType::Index)?),
             snapshots: Files::new(store.list(FileType::Snapshots)?),
-            data: Files::new(store.list(FileType::Data)?),
+            data: Files::new(list_packs(store)?),
             records: Files::new(list_records(store)?),
             place: store.identity()?,
         })
@@ -100,6 +100,14 @@ impl Listing {
                 (files + 1, bytes.saturating_add(entry.size_bytes))
             })
     }
+}
+
+/// The packs of a store, without the canary of a drill: it is put to be attacked, and is no pack.
+fn list_packs(store: &dyn Store) -> strongroom_store::Result<Vec<FileEntry>> {
+    let mut packs = store.list(FileType::Data)?;
+    let canary = attack::canary().id();
+    packs.retain(|entry| Some(entry.id) != canary);
+    Ok(packs)
 }
 
 impl Files {

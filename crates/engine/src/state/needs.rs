@@ -38,11 +38,6 @@ impl RecordedNeeds {
         &self.packs
     }
 
-    /// Index files.
-    pub(crate) fn index_files(&self) -> &[Id] {
-        &self.index_files
-    }
-
     /// All of these files.
     pub(crate) fn files(&self) -> impl Iterator<Item = FileName> + '_ {
         let packs = self.packs.iter();

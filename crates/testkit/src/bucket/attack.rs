@@ -41,7 +41,9 @@ impl Bucket {
     ///
     /// There must be less than a page of versions of them.
     pub fn attack(&self, prefix: &str) -> Vec<Tried> {
-        let versions = self.versions(prefix);
+        let mut versions = self.versions(prefix);
+        // A marker has no bytes, and no lock that could be shortened.
+        versions.retain(|version| !version.is_marker);
         let mut tried = Vec::new();
         self.hide(prefix);
         for version in &versions {

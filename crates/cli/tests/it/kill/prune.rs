@@ -123,7 +123,7 @@ fn forgets_and_prunes_that_are_killed_at_any_moment_lose_nothing_with_backups_be
     let of_forget = Usual::measure(&scene, &words(&first));
     let of_prune = Usual::measure(&scene, &PRUNE);
     sound.assert_holds(&scene);
-    let kills = if is_thorough() { 50 } else { 10 };
+    let kills = if is_thorough() { 50 } else { 4 };
     let (mut killed, mut forgets_killed, mut seed) = (0, 0, 0);
     while killed < kills {
         seed += 1;
