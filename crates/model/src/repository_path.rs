@@ -14,8 +14,9 @@ use crate::error::{Error, Result};
 const LONGEST_FOLDER: usize = 64;
 
 /// Names that mean something else in an address.
-const TAKEN: [&str; 16] = [
+const TAKEN: [&str; 18] = [
     "api",
+    "arrivals",
     "asof",
     "assets",
     "config",
@@ -28,6 +29,7 @@ const TAKEN: [&str; 16] = [
     "log",
     "metrics",
     "readyz",
+    "rotten",
     "snapshots",
     "strongroom",
     "well-known",
