@@ -23,9 +23,10 @@
 //! |---|---|
 //! | a removal of everything | it is hidden here and nothing is lost: this machine did not write the record, tells of it in every run, and removes nothing of what it names for 7 days, and no pack or index file at all where such a snapshot lies, whatever a prune that did not see it has decided. `forget --annul` takes it back |
 //! | a removal of what is held | it does not count |
-//! | a removal of packs that snapshots need of which it does not know | they stay where such a snapshot lies; told |
+//! | a removal of packs that snapshots need | they stay where such a snapshot lies, told, whatever the record says of those that stay |
 //! | an annulment | what was removed comes back from where it still lies: that costs space |
 //! | holds | they are held: that costs space. No release, and nothing that is admitted, is taken over |
+//! | records that are unread, or too many | of what others decided nothing is removed meanwhile: one of them may take it back |
 //! | records of a newer version, or a list of holds that is damaged here | nothing is removed until somebody has seen to it |
 //! | junk, or records without end | what does not open is told and passed over, and so is what is beyond 10,000 records, 256 MiB or four million names; those of this machine lie in the state folder and come first |
 
@@ -146,10 +147,7 @@ impl Removals {
         removals.holds = holds;
         let counting = removals.counting().map(|(_, known)| &*known.removal);
         removals.named = Named::of(counting);
-        let due = removals
-            .counting()
-            .filter(|(_, known)| removals.is_due(known));
-        removals.due = Named::of(due.map(|(_, known)| &*known.removal));
+        removals.due = Named::of(removals.due().map(|known| &*known.removal));
         removals.tellings = removals.tell();
         removals
     }
@@ -166,7 +164,8 @@ impl Removals {
 
     /// Whether all that count may be finished by now, so that none will be taken back.
     pub fn are_all_due(&self) -> bool {
-        self.counting().all(|(_, known)| self.is_due(known))
+        self.counting()
+            .all(|(_, known)| self.may_be_finished(known))
     }
 
     /// What is held, by the list of this machine and those of the copies, as of when the session was
@@ -200,7 +199,8 @@ impl Removals {
             [one] => Ok(*one),
             [] => Err(none(wanted)),
             several => {
-                let ids: Vec<_> = several.iter().map(Id::short).collect();
+                // Whoever writes records can let them begin alike.
+                let ids: Vec<_> = several.iter().map(Id::to_string).collect();
                 Err(none(format!("{wanted}: it fits {}", ids.join(", "))))
             }
         }
@@ -256,9 +256,9 @@ impl Removals {
     }
 
     /// The removals that count and may be carried out by now.
-    fn due(&self) -> impl Iterator<Item = &Removal> + '_ {
-        let due = self.counting().filter(move |(_, known)| self.is_due(known));
-        due.map(|(_, known)| &*known.removal)
+    fn due(&self) -> impl Iterator<Item = &Known> + '_ {
+        let due = self.counting().map(|(_, known)| known);
+        due.filter(move |known| self.may_be_finished(known))
     }
 
     fn counting(&self) -> impl Iterator<Item = (Id, &Known)> + '_ {
@@ -282,6 +282,18 @@ impl Removals {
     fn is_due(&self, known: &Known) -> bool {
         let due_from = known.due_from();
         known.is_ours || due_from.is_some_and(|from| self.found.now.is_some_and(|now| now >= from))
+    }
+
+    /// Whether what a removal names may be removed by now. Of one that somebody else wrote it may not
+    /// while a record is unread or too much: that may be the one which takes it back.
+    fn may_be_finished(&self, known: &Known) -> bool {
+        known.is_ours || self.is_due(known) && !self.is_unsure()
+    }
+
+    /// Whether there are records of which nobody here knows what they say.
+    fn is_unsure(&self) -> bool {
+        let mut problems = self.found.problems.iter();
+        problems.any(|told| matches!(told, Telling::Unread { .. } | Telling::TooMany { .. }))
     }
 
     fn tell(&self) -> Vec<Telling> {
@@ -356,6 +368,11 @@ impl Known {
     fn due_from(&self) -> Option<Timestamp> {
         let seen = self.seen.filter(|_| !self.is_ours)?;
         Some(seen.saturating_add(OTHERS_WAIT).unwrap_or(Timestamp::MAX))
+    }
+
+    /// Whether whoever decided it here looked at what a snapshot needs that stays.
+    fn knows_to_stay(&self, snapshot: Id) -> bool {
+        self.is_ours && self.removal.stays.contains(&snapshot)
     }
 }
 

@@ -431,6 +431,37 @@ fn a_snapshot_that_the_removal_did_not_know_keeps_what_it_needs() {
 }
 
 #[test]
+fn what_somebody_else_says_of_snapshots_that_stay_lets_go_of_nothing_that_they_need() {
+    let world = World::new();
+    let all: BTreeSet<FileName> = world.first.union(&world.second).copied().collect();
+    world.forge(
+        "one",
+        &Record::Removal(Removal {
+            snapshots: BTreeSet::new(),
+            index: ids(&all, FileType::Index),
+            data: ids(&all, FileType::Data),
+            stays: ids(&all, FileType::Snapshots),
+            ..world.removal()
+        }),
+    );
+    world.open(&["one", "two"]);
+    let later = world.now + SignedDuration::from_hours(8 * 24);
+    let mut session = world.open_at(&["one", "two"], &world.state, later);
+    let finished = world.finish(&mut session);
+    assert_eq!(finished.len(), 2);
+    for finished in finished {
+        assert_eq!(finished.removed, 0, "{finished:?}");
+        let failure = finished.failure.unwrap();
+        assert!(failure.reason.contains("would not be whole"), "{failure:?}");
+    }
+    for copy in ["one", "two"] {
+        assert_eq!(world.left(copy), world.first.len());
+        world.assert_second_is_whole(copy);
+    }
+    world.fixture.check(&["one", "two"]);
+}
+
+#[test]
 fn junk_among_the_records_is_told_and_hides_and_stops_nothing() {
     let world = World::new();
     let junk = b"no record at all".to_vec();
