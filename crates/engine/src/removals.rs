@@ -168,6 +168,15 @@ impl Removals {
             .all(|(_, known)| self.may_be_finished(known))
     }
 
+    /// The removals of others that count and may not be finished yet, and whether they only wait for
+    /// records that are unread.
+    pub(crate) fn unfinished(&self) -> impl Iterator<Item = (Id, &Removal, bool)> + '_ {
+        let unfinished = self
+            .counting()
+            .filter(|(_, known)| !self.may_be_finished(known));
+        unfinished.map(|(id, known)| (id, &*known.removal, self.is_due(known)))
+    }
+
     /// What is held, by the list of this machine and those of the copies, as of when the session was
     /// opened.
     pub const fn holds(&self) -> &Holds {
@@ -226,7 +235,7 @@ impl Removals {
     }
 
     /// Whether a file may be removed by now.
-    fn may_go(&self, name: FileName) -> bool {
+    pub(crate) fn may_go(&self, name: FileName) -> bool {
         self.due.contains(name)
     }
 
