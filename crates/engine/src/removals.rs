@@ -21,7 +21,7 @@
 //!
 //! | he writes | then |
 //! |---|---|
-//! | a removal of everything | it is hidden here and nothing is lost: this machine did not write the record, tells of it in every run, and removes nothing of what it names for 7 days, and no pack or index file at all where such a snapshot lies, whatever a prune that did not see it has decided. `forget --annul` takes it back |
+//! | a removal of everything | it is hidden here and nothing is lost: this machine did not write the record, tells of it in every run, ends each with 3, and removes nothing of what it names for 7 days, and no pack or index file at all where such a snapshot lies, whatever a prune that did not see it has decided. `forget --annul` takes it back |
 //! | a removal of what is held | it does not count |
 //! | a removal of packs that snapshots need | they stay where such a snapshot lies, told, whatever the record says of those that stay |
 //! | an annulment | what was removed comes back from where it still lies: that costs space |
@@ -45,7 +45,7 @@ use jiff::{SignedDuration, Timestamp};
 use strongroom_model::{FileEntry, FileName, FileType, Holds, Id};
 use strongroom_repo::record::{Annulment, Record, Removal};
 
-use crate::session::{ReadyCopy, RemovedFile};
+use crate::session::{ReadyCopy, RemovedFile, Session};
 use crate::{Error, Listing, Result};
 
 pub use alone::finish_alone;
@@ -188,6 +188,45 @@ impl Removals {
         &self.tellings
     }
 
+    /// What a person has to know of records, and of what others have decided as long as anything of it
+    /// lies on a copy of this session.
+    pub fn told_of(&self, session: &Session) -> Vec<Telling> {
+        let due = |told: &Telling| matches!(told, Telling::Foreign { is_due: true, .. });
+        let mut told = self.tellings.clone();
+        told.extend(self.lying(session).into_iter().filter(due));
+        told
+    }
+
+    /// Of that what somebody has to see to in time: what hides files that lie on a copy of this
+    /// session, was decided by others, and is not due.
+    pub fn alarms(&self, session: &Session) -> Vec<Telling> {
+        let due = |told: &Telling| matches!(told, Telling::Foreign { is_due: true, .. });
+        let mut lying = self.lying(session);
+        lying.retain(|told| !due(told));
+        lying
+    }
+
+    /// The record of another machine that hides a file and is not due.
+    pub fn hidden_by(&self, name: FileName) -> Option<Id> {
+        let mut hiding = self.counting().filter(|(_, known)| !self.is_due(known));
+        let (record, _) = hiding.find(|(_, known)| known.removal.names(name))?;
+        Some(record).filter(|_| !self.may_go(name))
+    }
+
+    /// What others have decided of which anything lies on a copy of a session.
+    fn lying(&self, session: &Session) -> Vec<Telling> {
+        let left = session.ready().flat_map(|(_, ready)| &ready.removed);
+        let left: HashSet<FileName> = left.map(|file| file.name).collect();
+        if left.is_empty() {
+            return Vec::new();
+        }
+        let others = self.counting().filter(|(_, known)| !known.is_ours);
+        others
+            .filter(|(_, known)| known.removal.files().any(|name| left.contains(&name)))
+            .map(|(id, known)| self.tell_of(id, known))
+            .collect()
+    }
+
     /// The record of a removal that is meant by its id or the first digits of it, whether it counts
     /// or not.
     ///
@@ -313,14 +352,9 @@ impl Removals {
         }
         for (id, known) in &self.found.removals {
             match self.standing(*id, &known.removal) {
-                Standing::Counts if !self.is_due(known) => tellings.push(Telling::Foreign {
-                    record: *id,
-                    host: known.removal.host.clone(),
-                    at: known.removal.at,
-                    snapshots: known.removal.snapshots.len(),
-                    others: known.removal.len() - known.removal.snapshots.len(),
-                    due_from: known.due_from(),
-                }),
+                Standing::Counts if !self.is_due(known) => {
+                    tellings.push(self.tell_of(*id, known));
+                }
                 Standing::Held(snapshot) => tellings.push(Telling::Held {
                     record: *id,
                     snapshot,
@@ -329,6 +363,19 @@ impl Removals {
             }
         }
         tellings
+    }
+
+    /// What is told of a removal that somebody else decided.
+    fn tell_of(&self, record: Id, known: &Known) -> Telling {
+        Telling::Foreign {
+            record,
+            host: known.removal.host.clone(),
+            at: known.removal.at,
+            snapshots: known.removal.snapshots.len(),
+            others: known.removal.len() - known.removal.snapshots.len(),
+            due_from: known.due_from(),
+            is_due: self.is_due(known),
+        }
     }
 }
 

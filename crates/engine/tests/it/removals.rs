@@ -462,6 +462,38 @@ fn what_somebody_else_says_of_snapshots_that_stay_lets_go_of_nothing_that_they_n
 }
 
 #[test]
+fn what_somebody_else_hides_is_an_alarm_until_it_is_due_and_told_as_long_as_it_lies_there() {
+    let mut world = World::new();
+    world.forge("one", &Record::Removal(world.removal()));
+    let session = world.open(&["one", "two"]);
+    let is_due = |told: &[Telling]| match told {
+        [Telling::Foreign { is_due, .. }] => *is_due,
+        _ => panic!("{told:?}"),
+    };
+    assert!(!is_due(&session.removals.alarms(&session)));
+    assert!(!is_due(&session.removals.told_of(&session)));
+    let snapshot = FileName::new(
+        FileType::Snapshots,
+        *world.removal().snapshots.first().unwrap(),
+    );
+    assert!(session.removals.hidden_by(snapshot).is_some());
+    let accepted = |session: &Session| world.memory(session).gone().accepted;
+    assert!(!accepted(&session).contains(snapshot), "it is only hidden");
+
+    let later = world.now + SignedDuration::from_hours(7 * 24);
+    let session = world.open_at(&["one", "two"], &world.state, later);
+    assert_eq!(session.removals.alarms(&session), []);
+    assert!(is_due(&session.removals.told_of(&session)));
+    assert_eq!(session.removals.hidden_by(snapshot), None);
+    assert!(accepted(&session).contains(snapshot));
+    drop(session);
+    world.now = later;
+    world.finish(&mut world.open(&["one", "two"]));
+    let session = world.open(&["one", "two"]);
+    assert_eq!(session.removals.told_of(&session), []);
+}
+
+#[test]
 fn junk_among_the_records_is_told_and_hides_and_stops_nothing() {
     let world = World::new();
     let junk = b"no record at all".to_vec();
