@@ -173,8 +173,8 @@ impl Removals {
     pub(crate) fn unfinished(&self) -> impl Iterator<Item = (Id, &Removal, bool)> + '_ {
         let unfinished = self
             .counting()
-            .filter(|(_, known)| !self.may_be_finished(known));
-        unfinished.map(|(id, known)| (id, &*known.removal, self.is_due(known)))
+            .filter(move |(_, known)| !self.may_be_finished(known));
+        unfinished.map(move |(id, known)| (id, &*known.removal, self.is_due(known)))
     }
 
     /// What is held, by the list of this machine and those of the copies, as of when the session was

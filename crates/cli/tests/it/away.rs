@@ -165,6 +165,8 @@ fn what_another_machine_hides_on_a_copy_is_an_alarm_until_it_is_taken_back() {
     let scene = scene();
     backup(&scene, 2, 0);
     let newest = scene.snapshots().pop().unwrap();
+    // From here on it is known to have been whole.
+    scene.assert_whole();
     fs::rename(scene.path("three"), scene.path("elsewhere")).unwrap();
     let ended = scene.expect(3, &["--json", "forget", "latest"]);
     let record = ended.summary()["record"].as_str().unwrap().to_owned();
