@@ -148,7 +148,13 @@ fn wanted(session: &Session, found: &mut Found, notes: &RecordNotes) -> Vec<Want
     let mut wanted: BTreeMap<Id, Wanted> = BTreeMap::new();
     let mut junk = BTreeSet::new();
     let copies = session.ready().enumerate();
-    for (number, (_, ready)) in copies {
+    for (number, (copy, ready)) in copies {
+        if ready.listing.lacks_records {
+            found.problems.push(Telling::Unread {
+                files: Vec::new(),
+                reason: format!("{} does not list what is in it", copy.name),
+            });
+        }
         for entry in ready.listing.records.iter() {
             if notes.junk.contains(&entry.id) && found.passed_over.insert(entry.id) {
                 junk.insert(entry.id);
