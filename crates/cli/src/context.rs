@@ -1,12 +1,12 @@
 //! What every command needs: where to speak, how to stop, and the session with the repository.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use strongroom_engine::filesystem::Names;
-use strongroom_engine::removals::Removals;
+use strongroom_engine::removals::Telling;
 use strongroom_engine::session::{Looking, Password, open_remembering};
 use strongroom_engine::state::{RepositoryState, StateFolder};
 use strongroom_engine::{Cancel, CopyState, Environment, Session};
@@ -29,6 +29,9 @@ pub(crate) struct Context {
     global: GlobalArgs,
     /// Whether a vault's log raised an alarm that nobody has answered.
     is_alarmed: AtomicBool,
+    /// What removals of other machines hide that lies on a copy and may still be taken back, each on
+    /// one line.
+    hidden: Mutex<Vec<String>>,
 }
 
 /// A repository that was opened by its configuration.
@@ -79,6 +82,7 @@ impl Context {
             cancel: Cancel::default(),
             global,
             is_alarmed: AtomicBool::new(false),
+            hidden: Mutex::default(),
         }
     }
 
@@ -172,9 +176,36 @@ impl Context {
         }
     }
 
-    /// The exit status where a log raised an alarm or none did: whatever else came of the work,
-    /// somebody has to see to that.
+    /// Notes what removals of other machines hide that may still be taken back.
+    pub(crate) fn note_removals(&self, session: &Session) {
+        let alarms = session.removals.alarms(session);
+        let alarms = alarms.iter().map(|told| format!("{told}; {}", told.hint()));
+        *self.hidden.lock().unwrap_or_else(PoisonError::into_inner) = alarms.collect();
+    }
+
+    /// The alarms of this run, each on one line: of the logs of vaults, and of what removals of other
+    /// machines hide.
+    pub(crate) fn alarms(&self, vaults: &Vaults) -> Vec<String> {
+        let mut alarms = vaults.alarms();
+        let hidden = self.hidden.lock().unwrap_or_else(PoisonError::into_inner);
+        alarms.extend(hidden.iter().cloned());
+        alarms
+    }
+
+    /// The exit status where a log raised an alarm, or a removal of another machine is one, or
+    /// neither: whatever else came of the work, somebody has to see to that.
     pub(crate) fn after_alarms(&self, exit: Exit) -> Exit {
+        let hidden = self.hidden.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_hidden = !hidden.is_empty();
+        drop(hidden);
+        if is_hidden {
+            let text = "A removal that this machine did not decide hides files, as told above";
+            self.output.warn(text, None);
+        }
+        let exit = match exit {
+            Exit::Done if is_hidden => Exit::Incomplete,
+            other => other,
+        };
         if !self.is_alarmed.load(Ordering::Relaxed) {
             return exit;
         }
@@ -211,7 +242,8 @@ impl Context {
         let mut session = session?;
         self.tell_left_out(&session);
         self.cancel.check()?;
-        self.tell_removals(&session.removals);
+        self.tell_removals(&session.removals.told_of(&session));
+        self.note_removals(&session);
         let remembered = state.repository(session.id());
         memory::doubt(&mut session, &remembered);
         session.note_locks_in(remembered);
@@ -251,8 +283,8 @@ impl Context {
     }
 
     /// Tells what a person has to know of records of removals, as of one that somebody else wrote.
-    pub(crate) fn tell_removals(&self, removals: &Removals) {
-        for told in removals.tellings() {
+    pub(crate) fn tell_removals(&self, tellings: &[Telling]) {
+        for told in tellings {
             let (text, hint) = (visible(&told.to_string()), told.hint());
             self.output.warn(&text, Some(&visible(&hint)));
         }

@@ -12,9 +12,10 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use strongroom_engine::backup::report::BackupReport;
-use strongroom_engine::known::{Lost, Records};
+use strongroom_engine::known::{Lost, Records, UnseenSnapshot};
 use strongroom_engine::receipts::Receipts;
 use strongroom_engine::session::{ReadyCopy, chain};
+use strongroom_engine::snapshots::Snapshots;
 use strongroom_engine::state::{RepositoryState, StateFolder};
 use strongroom_engine::{CopyStore, Session};
 use strongroom_model::{FileName, FileType, Id};
@@ -74,6 +75,17 @@ pub(crate) fn records_of<T>(opened: &Opened, ask: impl FnOnce(&Records<'_>) -> T
     let copies = opened.session.copies.iter();
     let copies: Vec<_> = copies.map(|copy| copy.copy.clone()).collect();
     records(&opened.state, &opened.memory(), &copies, ask)
+}
+
+/// The snapshots that were made and that no copy shows now, and which of them somebody else's record
+/// hides.
+pub(crate) fn unseen_snapshots(opened: &Opened, found: &Snapshots) -> Vec<UnseenSnapshot> {
+    let mut unseen = records_of(opened, |records| records.unseen_snapshots(found));
+    for one in &mut unseen {
+        let name = FileName::new(FileType::Snapshots, one.id);
+        one.hidden_by = opened.session.removals.hidden_by(name);
+    }
+    unseen
 }
 
 /// Takes note that what is lost was removed on purpose.

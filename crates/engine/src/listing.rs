@@ -26,6 +26,8 @@ pub struct Listing {
     pub snapshots: Files,
     /// The records, where the copy has a place for them.
     pub records: Files,
+    /// Whether the copy has a place for records and did not list them.
+    pub lacks_records: bool,
     /// What tells the place from another that is put in its stead, as [`Store::identity`] says.
     pub place: Option<Id>,
 }
@@ -36,12 +38,18 @@ impl Listing {
     /// # Errors
     /// As [`Store::list`] and [`Store::identity`].
     pub fn read(store: &dyn Store) -> strongroom_store::Result<Self> {
+        let keys = Files::new(store.list(FileType::Keys)?);
+        let index = Files::new(store.list(FileType::Index)?);
+        let snapshots = Files::new(store.list(FileType::Snapshots)?);
+        let data = Files::new(list_packs(store)?);
+        let records = list_records(store)?;
         Ok(Self {
-            keys: Files::new(store.list(FileType::Keys)?),
-            index: Files::new(store.list(FileType::Index)?),
-            snapshots: Files::new(store.list(FileType::Snapshots)?),
-            data: Files::new(list_packs(store)?),
-            records: Files::new(list_records(store)?),
+            keys,
+            data,
+            index,
+            snapshots,
+            lacks_records: records.is_none(),
+            records: Files::new(records.unwrap_or_default()),
             place: store.identity()?,
         })
     }
@@ -167,20 +175,25 @@ impl Files {
     }
 }
 
-/// Lists the records of a store; none where it has no place for them, as a server of restic's own
-/// protocol, which knows no such folder.
-fn list_records(store: &dyn Store) -> strongroom_store::Result<Vec<FileEntry>> {
+/// Lists the records of a store; no record where it has no place for them, as a server of restic's
+/// own protocol, which knows no such folder, and `None` where it has one and does not tell.
+fn list_records(store: &dyn Store) -> strongroom_store::Result<Option<Vec<FileEntry>>> {
     use strongroom_store::Error as E;
     match store.list(FileType::Records) {
         Err(error @ (E::Denied { .. } | E::BadAnswer { .. } | E::Vault { .. })) => {
             // Of a server it is what it says each time; any other place should have told them.
             match store.location().starts_with("rest:") {
-                true => tracing::debug!(%error, "A copy has no place for records"),
-                false => tracing::warn!(%error, "A copy does not list its records"),
+                true => {
+                    tracing::debug!(%error, "A copy has no place for records");
+                    Ok(Some(Vec::new()))
+                }
+                false => {
+                    tracing::warn!(%error, "A copy does not list its records");
+                    Ok(None)
+                }
             }
-            Ok(Vec::new())
         }
-        listed => listed,
+        listed => listed.map(Some),
     }
 }
 

@@ -188,7 +188,10 @@ fn find_needed(
     }
     let mut needed = Needed::listed(session);
     let recorded = locked.iter().flat_map(|locked| locked.dates.iter());
-    needed.add_recorded(recorded.map(|(name, _)| name), memory);
+    // What a record hides is missed by nobody.
+    let recorded = recorded.map(|(name, _)| name);
+    let recorded = recorded.filter(|name| !session.removals.names(*name));
+    needed.add_recorded(recorded, memory);
     if !snapshots.is_empty() {
         let sources = Sources {
             session,

@@ -18,10 +18,11 @@
 //! | a needed pack that no copy which can be read has in its right size | a copy that is away may have it; or it is lost, and what is left of it would go |
 //! | a snapshot that this machine knows of and no copy shows | what it needs looks like waste |
 //! | a copy that somebody pruned by itself | a person has to say first whether that was meant |
+//! | a record of another machine that may still be taken back, and names packs, index files, or a snapshot that no copy gives whole | what has to be there then looks like waste |
 //! | something new on a copy, although all are under our lock | what it needs may be what goes |
 //!
-//! Snapshots that somebody else's record hides, and that may still be seen again, are no reason to
-//! stop: what they need stays.
+//! Snapshots alone that somebody else's record hides, and that may still be seen again, are no reason
+//! to stop: what they need stays.
 //!
 //! **Architecture invariant:** prune removes packs and index files, and never a snapshot, a key or
 //! `config`; and it does so only through a removal record.
@@ -131,6 +132,9 @@ pub fn prune_locked(
     // Where nobody can tell what is held, nothing goes.
     holds::load(session, state)?;
     known::check(session, state, cancel)?;
+    let waiting = Obstacles::default();
+    let hidden = hidden::roots(session, &waiting, cancel)?;
+    waiting.check(hidden::WAITING_HINT)?;
     progress.begin("reading the snapshots", None, None);
     let obstacles = Obstacles::default();
     let snapshots = Snapshots::load(session, cancel)?;
@@ -143,11 +147,10 @@ pub fn prune_locked(
     let roots = snapshots.all.iter().map(|one| one.snapshot.tree);
     used::mark(session, &packs, roots, &obstacles, progress, cancel)?;
     obstacles.check(obstacles::MISSING_HINT)?;
-    let roots = hidden::roots(session, cancel)?;
-    if !roots.is_empty() {
-        // What these lack is in nobody's way.
-        let (roots, lacking) = (roots.into_iter(), Obstacles::default());
-        used::mark(session, &packs, roots, &lacking, progress, cancel)?;
+    if !hidden.is_empty() {
+        let roots = hidden.into_iter();
+        used::mark(session, &packs, roots, &obstacles, progress, cancel)?;
+        obstacles.check(hidden::WAITING_HINT)?;
     }
     packs.choose_among_duplicates(session, cancel)?;
 

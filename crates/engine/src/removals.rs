@@ -21,11 +21,12 @@
 //!
 //! | he writes | then |
 //! |---|---|
-//! | a removal of everything | it is hidden here and nothing is lost: this machine did not write the record, tells of it in every run, and removes nothing of what it names for 7 days, and no pack or index file at all where such a snapshot lies, whatever a prune that did not see it has decided. `forget --annul` takes it back |
+//! | a removal of everything | it is hidden here and nothing is lost: this machine did not write the record, tells of it in every run, ends each with 3, and removes nothing of what it names for 7 days, and no pack or index file at all where such a snapshot lies, whatever a prune that did not see it has decided. `forget --annul` takes it back |
 //! | a removal of what is held | it does not count |
-//! | a removal of packs that snapshots need of which it does not know | they stay where such a snapshot lies; told |
+//! | a removal of packs that snapshots need | they stay where such a snapshot lies, told, whatever the record says of those that stay |
 //! | an annulment | what was removed comes back from where it still lies: that costs space |
 //! | holds | they are held: that costs space. No release, and nothing that is admitted, is taken over |
+//! | records that are unread, or too many | of what others decided nothing is removed meanwhile: one of them may take it back |
 //! | records of a newer version, or a list of holds that is damaged here | nothing is removed until somebody has seen to it |
 //! | junk, or records without end | what does not open is told and passed over, and so is what is beyond 10,000 records, 256 MiB or four million names; those of this machine lie in the state folder and come first |
 
@@ -44,7 +45,7 @@ use jiff::{SignedDuration, Timestamp};
 use strongroom_model::{FileEntry, FileName, FileType, Holds, Id};
 use strongroom_repo::record::{Annulment, Record, Removal};
 
-use crate::session::{ReadyCopy, RemovedFile};
+use crate::session::{ReadyCopy, RemovedFile, Session};
 use crate::{Error, Listing, Result};
 
 pub use alone::finish_alone;
@@ -146,10 +147,7 @@ impl Removals {
         removals.holds = holds;
         let counting = removals.counting().map(|(_, known)| &*known.removal);
         removals.named = Named::of(counting);
-        let due = removals
-            .counting()
-            .filter(|(_, known)| removals.is_due(known));
-        removals.due = Named::of(due.map(|(_, known)| &*known.removal));
+        removals.due = Named::of(removals.due().map(|known| &*known.removal));
         removals.tellings = removals.tell();
         removals
     }
@@ -166,7 +164,17 @@ impl Removals {
 
     /// Whether all that count may be finished by now, so that none will be taken back.
     pub fn are_all_due(&self) -> bool {
-        self.counting().all(|(_, known)| self.is_due(known))
+        self.counting()
+            .all(|(_, known)| self.may_be_finished(known))
+    }
+
+    /// The removals of others that count and may not be finished yet, and whether they only wait for
+    /// records that are unread.
+    pub(crate) fn unfinished(&self) -> impl Iterator<Item = (Id, &Removal, bool)> + '_ {
+        let unfinished = self
+            .counting()
+            .filter(move |(_, known)| !self.may_be_finished(known));
+        unfinished.map(move |(id, known)| (id, &*known.removal, self.is_due(known)))
     }
 
     /// What is held, by the list of this machine and those of the copies, as of when the session was
@@ -178,6 +186,45 @@ impl Removals {
     /// What a person has to know of records.
     pub fn tellings(&self) -> &[Telling] {
         &self.tellings
+    }
+
+    /// What a person has to know of records, and of what others have decided as long as anything of it
+    /// lies on a copy of this session.
+    pub fn told_of(&self, session: &Session) -> Vec<Telling> {
+        let due = |told: &Telling| matches!(told, Telling::Foreign { is_due: true, .. });
+        let mut told = self.tellings.clone();
+        told.extend(self.lying(session).into_iter().filter(due));
+        told
+    }
+
+    /// Of that what somebody has to see to in time: what hides files that lie on a copy of this
+    /// session, was decided by others, and is not due.
+    pub fn alarms(&self, session: &Session) -> Vec<Telling> {
+        let due = |told: &Telling| matches!(told, Telling::Foreign { is_due: true, .. });
+        let mut lying = self.lying(session);
+        lying.retain(|told| !due(told));
+        lying
+    }
+
+    /// The record of another machine that hides a file and is not due.
+    pub fn hidden_by(&self, name: FileName) -> Option<Id> {
+        let mut hiding = self.counting().filter(|(_, known)| !self.is_due(known));
+        let (record, _) = hiding.find(|(_, known)| known.removal.names(name))?;
+        Some(record).filter(|_| !self.may_go(name))
+    }
+
+    /// What others have decided of which anything lies on a copy of a session.
+    fn lying(&self, session: &Session) -> Vec<Telling> {
+        let left = session.ready().flat_map(|(_, ready)| &ready.removed);
+        let left: HashSet<FileName> = left.map(|file| file.name).collect();
+        if left.is_empty() {
+            return Vec::new();
+        }
+        let others = self.counting().filter(|(_, known)| !known.is_ours);
+        others
+            .filter(|(_, known)| known.removal.files().any(|name| left.contains(&name)))
+            .map(|(id, known)| self.tell_of(id, known))
+            .collect()
     }
 
     /// The record of a removal that is meant by its id or the first digits of it, whether it counts
@@ -200,7 +247,8 @@ impl Removals {
             [one] => Ok(*one),
             [] => Err(none(wanted)),
             several => {
-                let ids: Vec<_> = several.iter().map(Id::short).collect();
+                // Whoever writes records can let them begin alike.
+                let ids: Vec<_> = several.iter().map(Id::to_string).collect();
                 Err(none(format!("{wanted}: it fits {}", ids.join(", "))))
             }
         }
@@ -226,7 +274,7 @@ impl Removals {
     }
 
     /// Whether a file may be removed by now.
-    fn may_go(&self, name: FileName) -> bool {
+    pub(crate) fn may_go(&self, name: FileName) -> bool {
         self.due.contains(name)
     }
 
@@ -256,9 +304,9 @@ impl Removals {
     }
 
     /// The removals that count and may be carried out by now.
-    fn due(&self) -> impl Iterator<Item = &Removal> + '_ {
-        let due = self.counting().filter(move |(_, known)| self.is_due(known));
-        due.map(|(_, known)| &*known.removal)
+    fn due(&self) -> impl Iterator<Item = &Known> + '_ {
+        let due = self.counting().map(|(_, known)| known);
+        due.filter(move |known| self.may_be_finished(known))
     }
 
     fn counting(&self) -> impl Iterator<Item = (Id, &Known)> + '_ {
@@ -284,6 +332,18 @@ impl Removals {
         known.is_ours || due_from.is_some_and(|from| self.found.now.is_some_and(|now| now >= from))
     }
 
+    /// Whether what a removal names may be removed by now. Of one that somebody else wrote it may not
+    /// while a record is unread or too much: that may be the one which takes it back.
+    fn may_be_finished(&self, known: &Known) -> bool {
+        known.is_ours || self.is_due(known) && !self.is_unsure()
+    }
+
+    /// Whether there are records of which nobody here knows what they say.
+    fn is_unsure(&self) -> bool {
+        let mut problems = self.found.problems.iter();
+        problems.any(|told| matches!(told, Telling::Unread { .. } | Telling::TooMany { .. }))
+    }
+
     fn tell(&self) -> Vec<Telling> {
         let mut tellings = self.found.problems.clone();
         if let Some(reason) = &self.found.stop {
@@ -292,14 +352,9 @@ impl Removals {
         }
         for (id, known) in &self.found.removals {
             match self.standing(*id, &known.removal) {
-                Standing::Counts if !self.is_due(known) => tellings.push(Telling::Foreign {
-                    record: *id,
-                    host: known.removal.host.clone(),
-                    at: known.removal.at,
-                    snapshots: known.removal.snapshots.len(),
-                    others: known.removal.len() - known.removal.snapshots.len(),
-                    due_from: known.due_from(),
-                }),
+                Standing::Counts if !self.is_due(known) => {
+                    tellings.push(self.tell_of(*id, known));
+                }
                 Standing::Held(snapshot) => tellings.push(Telling::Held {
                     record: *id,
                     snapshot,
@@ -308,6 +363,19 @@ impl Removals {
             }
         }
         tellings
+    }
+
+    /// What is told of a removal that somebody else decided.
+    fn tell_of(&self, record: Id, known: &Known) -> Telling {
+        Telling::Foreign {
+            record,
+            host: known.removal.host.clone(),
+            at: known.removal.at,
+            snapshots: known.removal.snapshots.len(),
+            others: known.removal.len() - known.removal.snapshots.len(),
+            due_from: known.due_from(),
+            is_due: self.is_due(known),
+        }
     }
 }
 
@@ -356,6 +424,11 @@ impl Known {
     fn due_from(&self) -> Option<Timestamp> {
         let seen = self.seen.filter(|_| !self.is_ours)?;
         Some(seen.saturating_add(OTHERS_WAIT).unwrap_or(Timestamp::MAX))
+    }
+
+    /// Whether whoever decided it here looked at what a snapshot needs that stays.
+    fn knows_to_stay(&self, snapshot: Id) -> bool {
+        self.is_ours && self.removal.stays.contains(&snapshot)
     }
 }
 

@@ -103,8 +103,12 @@ pub fn gather(
         .map(|copy| (copy, copies.iter().find(|c| c.name == copy.name.as_str())))
         .collect();
     if let Some(session) = session {
-        let tellings = session.removals.tellings().iter();
-        problems.extend(tellings.map(|told| format!("{told}; {}", told.hint())));
+        let tellings = session.removals.told_of(session);
+        problems.extend(
+            tellings
+                .iter()
+                .map(|told| format!("{told}; {}", told.hint())),
+        );
     }
     let looking = Looking::until(cancel);
     let mut looks = look::look_at_all(&configured, session, memory.as_ref(), &looking);
@@ -127,7 +131,7 @@ pub fn gather(
         restore_drill: memory.as_ref().and_then(RepositoryState::restore_drill),
         lost: memory
             .as_ref()
-            .and_then(|memory| lost(&Records::new(memory, receipts, copies), &looks)),
+            .and_then(|memory| lost(&Records::new(memory, receipts, copies), &looks, session)),
     };
     let removed = memory.as_ref().map(|memory| memory.gone().accepted);
     let removed = removed.unwrap_or_default();
@@ -217,14 +221,15 @@ fn held_of(
     Ok(held)
 }
 
-/// What was there once and no copy lists any more.
-fn lost(records: &Records<'_>, looks: &[Look<'_>]) -> Option<LostFiles> {
+/// What was there once and no copy lists any more, but for what a record hides.
+fn lost(records: &Records<'_>, looks: &[Look<'_>], session: Option<&Session>) -> Option<LostFiles> {
     let listed = looks.iter().map(|look| match &look.seen {
         Seen::Ready(ready) => (look.name.as_str(), Some(&ready.listing)),
         Seen::Empty | Seen::Failed(_) => (look.name.as_str(), None),
     });
     let listings: Vec<_> = listed.clone().filter_map(|(_, listing)| listing).collect();
-    let files = records.unlisted_files(&listings);
+    let mut files = records.unlisted_files(&listings);
+    files.retain(|name| session.is_none_or(|session| !session.removals.names(*name)));
     let lost = Lost::among(&files, listed);
     (!lost.is_empty()).then(|| LostFiles {
         reason: lost.to_string(),

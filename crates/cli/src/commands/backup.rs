@@ -153,7 +153,7 @@ impl Args {
         let telling = report::Telling {
             left_out: &left_out,
             said: &said,
-            alarms: opened.vaults.alarms(),
+            alarms: context.alarms(&opened.vaults),
             pending_keys: opened.vaults.pending_keys(),
             locks: locking::summaries(&locks),
             dry_run: self.dry_run,

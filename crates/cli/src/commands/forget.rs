@@ -62,21 +62,22 @@ pub(crate) struct Args {
     /// Say that these snapshots are your own, though more came with them than is usual
     #[arg(long, value_name = "SNAPSHOT", num_args = 1..)]
     admit: Vec<String>,
-    /// Let this removal record count no longer: what it names is seen again, where it still lies
+    /// Let these removal records count no longer: what they name is seen again, where it still lies
     #[arg(
         long,
         value_name = "RECORD",
+        num_args = 1..,
         conflicts_with_all = ["snapshots", "dry_run", "prune", "host", "all_hosts", "admit"]
     )]
-    annul: Option<String>,
+    annul: Vec<String>,
 }
 
 impl Args {
     pub(crate) fn run(self, context: &Context) -> Result<Exit> {
         let began = (context.environment().clock)();
         let mut opened = context.open()?;
-        if let Some(record) = &self.annul {
-            return annul(context, &mut opened, record);
+        if !self.annul.is_empty() {
+            return annul(context, &mut opened, &self.annul);
         }
         let now = (opened.environment.clock)();
         let memory = opened.memory();
@@ -210,13 +211,21 @@ fn remove(context: &Context, opened: &mut Opened, going: &BTreeSet<Id>) -> Resul
     Ok(forgotten)
 }
 
-/// Lets a removal record count no longer.
-fn annul(context: &Context, opened: &mut Opened, wanted: &str) -> Result<Exit> {
-    let record = opened.session.removals.resolve(wanted)?;
+/// Lets removal records count no longer.
+fn annul(context: &Context, opened: &mut Opened, wanted: &[String]) -> Result<Exit> {
+    let removals = &opened.session.removals;
+    let records = wanted.iter().map(|wanted| removals.resolve(wanted));
+    let records = records.collect::<strongroom_engine::Result<BTreeSet<Id>>>()?;
     let memory = opened.memory();
     let now = (opened.environment.clock)();
     let host = &opened.environment.hostname;
-    let published = removals::annul(&mut opened.session, &memory, record, now, host)?;
-    report::annulled(context, record, &published.not_on)?;
+    let mut not_on = BTreeMap::new();
+    for record in &records {
+        let published = removals::annul(&mut opened.session, &memory, *record, now, host)?;
+        not_on.extend(published.not_on);
+    }
+    context.note_removals(&opened.session);
+    let not_on: Vec<_> = not_on.into_iter().collect();
+    report::annulled(context, &records, &not_on)?;
     Ok(Exit::of(opened.has_all_copies()))
 }

@@ -47,6 +47,7 @@ impl Args {
         };
         let memory = opened.memory();
         let published = holds::hold(&mut opened.session, &memory, snapshot, hold)?;
+        context.note_removals(&opened.session);
         let output = &context.output;
         output.result(&format!("Snapshot {} is held\n", snapshot.short()))?;
         tell(output, snapshot, true, Some(&published))

@@ -33,6 +33,7 @@ impl Args {
         let now = (opened.environment.clock)();
         let memory = opened.memory();
         let released = holds::release(&mut opened.session, &memory, snapshot, now)?;
+        context.note_removals(&opened.session);
         let output = &context.output;
         let text = match &released {
             Some(_) => format!("Snapshot {} is held no longer\n", snapshot.short()),

@@ -66,7 +66,7 @@ impl Args {
         }
         let mut table = Table::headed(&titles).right(&[4]);
         let mut count = 0;
-        let unseen = memory::records_of(&opened, |records| records.unseen_snapshots(&snapshots));
+        let unseen = memory::unseen_snapshots(&opened, &snapshots);
         let withheld = snapshots.all_withheld(&unseen);
         for newer in &withheld {
             output.warn(&visible(&newer.to_string()), Some(&newer.hint()));
@@ -130,7 +130,7 @@ pub(crate) fn resolve<'s>(
     usage: &str,
 ) -> Result<&'s FoundSnapshot> {
     let found = snapshots.resolve(wanted);
-    let unseen = memory::records_of(opened, |records| records.unseen_snapshots(snapshots));
+    let unseen = memory::unseen_snapshots(opened, snapshots);
     let Some(newer) = snapshots.withheld(wanted, &unseen) else {
         return Ok(found?);
     };

@@ -66,7 +66,7 @@ impl Args {
             message_type: "summary",
             scorecard: &status.scorecard,
             problems: &status.problems,
-            alarms: vaults.alarms(),
+            alarms: context.alarms(&vaults),
             pending_keys: vaults.pending_keys(),
         })?;
         Ok(Exit::of_plan(status.scorecard.met))
@@ -111,6 +111,7 @@ pub(crate) fn judge(context: &Context) -> Result<Judged> {
         let now = (environment.clock)();
         vaults.remember(memory, stores, now);
         if let Some(session) = &session {
+            context.note_removals(session);
             memory::sighted(session, memory, began, now);
         }
     }

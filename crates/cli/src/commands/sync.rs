@@ -120,7 +120,8 @@ impl Args {
         removed::tell(output, &finished)?;
         opened.vaults.tell_pending(output);
         let locks = locking::after_run(context, &opened);
-        let summary = Summary::of(&report, &finished, &locks, &opened.vaults);
+        let mut summary = Summary::of(&report, &finished, &locks, &opened.vaults);
+        summary.alarms = context.alarms(&opened.vaults);
         let is_complete = summary.complete;
         output.object(&summary)?;
         accepted?;
@@ -189,7 +190,7 @@ pub(crate) fn run(opened: &mut Opened, wishes: Wishes, progress: &Progress) -> R
         (copy.name.clone(), seen)
     });
     // What was removed on purpose is to be taken note of in full.
-    let known_files = match wishes.accept_removed {
+    let mut known_files = match wishes.accept_removed {
         true => memory::records_of(opened, |records| records.files()),
         false => {
             let ready = opened.session.ready();
@@ -197,6 +198,8 @@ pub(crate) fn run(opened: &mut Opened, wishes: Wishes, progress: &Progress) -> R
             memory::records_of(opened, |records| records.unlisted_files(&listings))
         }
     };
+    // What a record hides is not lost.
+    known_files.retain(|name| !opened.session.removals.names(*name));
     let copies = opened.session.ready().map(|(copy, _)| copy.clone());
     let clock = opened.environment.clock.clone();
     let before_heal = memory::before_heal(memory.clone(), copies.collect(), clock);

@@ -187,7 +187,8 @@ impl Args {
         };
         match looked.session {
             Ok(session) => {
-                context.tell_removals(&session.removals);
+                context.tell_removals(&session.removals.told_of(&session));
+                context.note_removals(&session);
                 found.opened = Some(Opened {
                     config: looked.config,
                     session,

@@ -147,3 +147,49 @@ fn a_copy_that_was_away_while_the_others_were_pruned_lets_go_by_a_sync_and_loses
     scene.assert_identical();
     scene.check_all();
 }
+
+/// Lets this machine forget that it wrote any removal record, as if another had.
+fn disown_records(scene: &Scene) {
+    let repositories = fs::read_dir(scene.path("state")).unwrap();
+    let mut notes = repositories.map(|entry| entry.unwrap().path().join("record-notes.json"));
+    let path = notes.find(|path| path.exists()).unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    let mut notes: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(notes["ours"].as_array().unwrap().len(), 1, "{text}");
+    notes["ours"] = serde_json::json!([]);
+    fs::write(&path, notes.to_string()).unwrap();
+}
+
+#[test]
+fn what_another_machine_hides_on_a_copy_is_an_alarm_until_it_is_taken_back() {
+    let scene = scene();
+    backup(&scene, 2, 0);
+    let newest = scene.snapshots().pop().unwrap();
+    // From here on it is known to have been whole.
+    scene.assert_whole();
+    fs::rename(scene.path("three"), scene.path("elsewhere")).unwrap();
+    let ended = scene.expect(3, &["--json", "forget", "latest"]);
+    let record = ended.summary()["record"].as_str().unwrap().to_owned();
+    fs::rename(scene.path("elsewhere"), scene.path("three")).unwrap();
+    disown_records(&scene);
+    for command in ["sync", "status"] {
+        let ended = scene.run(&["--json", command]);
+        // No plan is met by three disks in one place.
+        let code = if command == "sync" { 3 } else { 1 };
+        ended.assert_code(code, &command);
+        ended.assert_says(&["hides 1 snapshots", &record]);
+        let alarms = ended.summary()["alarms"].to_string();
+        assert!(alarms.contains(&record), "{command}: {alarms}");
+        assert_eq!(scene.files("three", "snapshots").len(), 2, "{command}");
+    }
+    let ended = scene.expect(3, &["--json", "snapshots"]);
+    ended.assert_says(&[&newest[..8], "is hidden by the removal record", &record]);
+    assert_eq!(ended.summary()["withheld"], serde_json::json!([newest]));
+    let annulled = scene.expect(0, &["--json", "forget", "--annul", &record]);
+    assert_eq!(annulled.summary()["annulled"], serde_json::json!([record]));
+    let ended = scene.expect(0, &["--json", "sync"]);
+    assert_eq!(ended.summary()["alarms"], serde_json::json!([]));
+    assert_eq!(scene.snapshots().len(), 2);
+    scene.assert_identical();
+    scene.check_all();
+}

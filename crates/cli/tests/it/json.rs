@@ -124,7 +124,7 @@ fn every_field_is_in_the_documentation_of_its_command() {
             let record = ended.summary()["record"].as_str().unwrap().to_owned();
             let ended = scene.run(&["--json", "forget", "--annul", &record]);
             page.assert_names_all(&["forget"], &ended);
-            assert_eq!(ended.summary()["annulled"], record);
+            assert_eq!(ended.summary()["annulled"], serde_json::json!([record]));
         }
     }
     let ended = scene.run(&["--json", "lock", "extend"]);

@@ -23,6 +23,8 @@ pub struct UnseenSnapshot {
     pub time: Timestamp,
     /// The copies that are known to have had it.
     pub copies: BTreeSet<String>,
+    /// The record of another machine that hides it, where one does that is not due.
+    pub hidden_by: Option<Id>,
 }
 
 impl Records<'_> {
@@ -42,6 +44,7 @@ impl Records<'_> {
                     source: receipt.source.to_string(),
                     time: receipt.time,
                     copies: whole.map(|(name, _)| name.to_string()).collect(),
+                    hidden_by: None,
                 };
                 unseen.insert(receipt.snapshot, snapshot);
             }
@@ -56,6 +59,7 @@ impl Records<'_> {
                     source: source.to_string(),
                     time: seen.time,
                     copies: BTreeSet::new(),
+                    hidden_by: None,
                 });
                 snapshot.copies.insert(copy.name.clone());
             }
@@ -110,6 +114,9 @@ impl Snapshots {
 impl UnseenSnapshot {
     /// The next step for a person who wants this snapshot.
     pub fn hint(&self) -> String {
+        if let Some(record) = self.hidden_by {
+            return format!("if it was none of you: strongroom forget --annul {record}");
+        }
         let copies: Vec<&str> = self.copies.iter().map(String::as_str).collect();
         match copies.as_slice() {
             [] => "make every copy reachable".to_owned(),
@@ -125,6 +132,13 @@ impl std::fmt::Display for UnseenSnapshot {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { source, time, .. } = self;
         let id = self.id.short();
+        if let Some(record) = self.hidden_by {
+            return write!(
+                f,
+                "The newest snapshot of {source}, {id} of {time:.0}, is hidden by the removal \
+                 record {record}, which this machine did not write"
+            );
+        }
         write!(
             f,
             "The newest snapshot of {source}, {id} of {time:.0}, is shown by no copy"

@@ -42,6 +42,9 @@ pub struct FinishedCopy {
 /// How many files of a copy are removed at a time.
 const REMOVERS: usize = 16;
 
+/// How many records are named where what they name stays.
+const RECORDS_NAMED: usize = 3;
+
 /// Removes what records name that count, on every copy that can be used: a folder at once, a vault by
 /// tombstone, a locked bucket where no lock holds the file any more. Copies without any are not in
 /// what is returned.
@@ -230,9 +233,10 @@ impl<'a> Work<'a> {
                 self.fail(CopyFailure {
                     hint: Some(format!(
                         "strongroom sync brings what it may lack; if it needs what was removed: \
-                         strongroom hold {0}, and strongroom forget --annul RECORD; if it is \
+                         strongroom hold {0}, and strongroom forget --annul {1}; if it is \
                          nobody's: strongroom forget {0}",
-                        snapshot.short()
+                        snapshot.short(),
+                        self.records_of(&going)
                     )),
                     ..CopyFailure::other(format!(
                         "packs and index files stay: snapshot {}, of which the removal did not \
@@ -246,19 +250,33 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// The snapshots on the copy that one of the removals in question does not know of.
+    /// The snapshots on the copy that one of the removals in question does not know of. What
+    /// somebody else's record says of those that stay is his word alone, and excuses none.
     fn strangers(&self, going: &BTreeSet<FileName>) -> BTreeSet<Id> {
         let mut strangers = BTreeSet::new();
-        let in_question = self.removals.due().filter(|removal| {
-            let mut named = removal.files();
+        let in_question = self.removals.due().filter(|known| {
+            let mut named = known.removal.files();
             named.any(|name| name.kind() != FileType::Snapshots && going.contains(&name))
         });
-        for removal in in_question {
+        for known in in_question {
             let listed = self.ready.listing.snapshots.iter();
-            let unknown = listed.filter(|entry| !removal.stays.contains(&entry.id));
+            let unknown = listed.filter(|entry| !known.knows_to_stay(entry.id));
             strangers.extend(unknown.map(|entry| entry.id));
         }
         strangers
+    }
+
+    /// The records that name index files or packs that are to go, by their ids.
+    fn records_of(&self, going: &BTreeSet<FileName>) -> String {
+        let records = self.removals.records().filter(|(_, removal)| {
+            let mut named = removal.files();
+            named.any(|name| name.kind() != FileType::Snapshots && going.contains(&name))
+        });
+        let ids: Vec<String> = records
+            .take(RECORDS_NAMED)
+            .map(|(id, _)| id.to_string())
+            .collect();
+        ids.join(" ")
     }
 
     fn count(&self, file: &RemovedFile, freed_bytes: u64) {

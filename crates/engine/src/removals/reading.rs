@@ -148,7 +148,13 @@ fn wanted(session: &Session, found: &mut Found, notes: &RecordNotes) -> Vec<Want
     let mut wanted: BTreeMap<Id, Wanted> = BTreeMap::new();
     let mut junk = BTreeSet::new();
     let copies = session.ready().enumerate();
-    for (number, (_, ready)) in copies {
+    for (number, (copy, ready)) in copies {
+        if ready.listing.lacks_records {
+            found.problems.push(Telling::Unread {
+                files: Vec::new(),
+                reason: format!("{} does not list what is in it", copy.name),
+            });
+        }
         for entry in ready.listing.records.iter() {
             if notes.junk.contains(&entry.id) && found.passed_over.insert(entry.id) {
                 junk.insert(entry.id);
@@ -354,11 +360,16 @@ fn pass_over(found: &mut Found, ids: impl Iterator<Item = Id>) {
     }
 }
 
-/// Notes that what records name was removed on purpose, so that nobody misses it; what names of
-/// records that do not count any more is missed again.
+/// Notes that what records name was removed on purpose, so that nobody misses it; what records name
+/// that do not count any more is missed again. What others decided counts once it is due: until then
+/// it is only hidden.
 fn accept(removals: &Removals, state: &RepositoryState) -> crate::Result<()> {
     let accepted = state.record_notes().accepted;
-    let counting: BTreeSet<Id> = removals.records().map(|(id, _)| id).collect();
+    let final_ones = removals
+        .counting()
+        .filter(|(_, known)| removals.is_due(known));
+    let final_ones: Vec<_> = final_ones.collect();
+    let counting: BTreeSet<Id> = final_ones.iter().map(|(id, _)| *id).collect();
     if accepted == counting {
         return Ok(());
     }
@@ -370,9 +381,10 @@ fn accept(removals: &Removals, state: &RepositoryState) -> crate::Result<()> {
         for known in &back {
             gone.find(|name| known.removal.names(name));
         }
-        let all = removals.records();
-        for (_, removal) in all.filter(|(id, _)| !back.is_empty() || !accepted.contains(id)) {
-            gone.accept(&removal.files().collect());
+        for (id, known) in &final_ones {
+            if !back.is_empty() || !accepted.contains(id) {
+                gone.accept(&known.removal.files().collect());
+            }
         }
     })?;
     state.update_record_notes(|notes| notes.accepted.clone_from(&counting))

@@ -25,6 +25,8 @@ pub enum Telling {
         others: usize,
         /// From when on this machine removes what it names; `None` where it remembers nothing.
         due_from: Option<Timestamp>,
+        /// Whether that is over, so that only what still lies on a copy can be brought back.
+        is_due: bool,
     },
     /// A removal does not count, since a snapshot of it is held.
     Held {
@@ -62,18 +64,26 @@ impl Telling {
     pub fn hint(&self) -> String {
         match self {
             Self::Foreign {
-                record, due_from, ..
+                record,
+                due_from,
+                is_due,
+                ..
             } => {
-                let short = record.short();
-                let until = due_from.map_or_else(String::new, |from| {
-                    format!("; what it names is removed from here on {from} at the earliest")
-                });
-                format!("if it was none of you: strongroom forget --annul {short}{until}")
+                let until = match (due_from, is_due) {
+                    (None, _) => String::new(),
+                    (Some(from), false) => {
+                        format!("; what it names is removed from here on {from} at the earliest")
+                    }
+                    (Some(from), true) => format!(
+                        ", which brings back what still lies on a copy; it is removed from here \
+                         since {from}"
+                    ),
+                };
+                format!("if it was none of you: strongroom forget --annul {record}{until}")
             }
             Self::Held { record, snapshot } => format!(
-                "strongroom release {}, or strongroom forget --annul {}",
+                "strongroom release {}, or strongroom forget --annul {record}",
                 snapshot.short(),
-                record.short()
             ),
             Self::Junk { .. } => {
                 "somebody who can write to a copy put them there, into its folder strongroom/"
@@ -104,9 +114,8 @@ impl fmt::Display for Telling {
                 ..
             } => write!(
                 f,
-                "Record {} hides {snapshots} snapshots and {others} other files as removed; {host} \
-                 wrote it on {at}, and not this machine",
-                record.short()
+                "Record {record} hides {snapshots} snapshots and {others} other files as removed; \
+                 {host} wrote it on {at}, and not this machine"
             ),
             Self::Held { record, snapshot } => write!(
                 f,

@@ -98,6 +98,27 @@ fn of_two_records_that_name_a_file_the_first_that_is_due_counts() {
 }
 
 #[test]
+fn nothing_that_others_decided_goes_while_a_record_is_unread_or_too_much() {
+    let unread = Telling::Unread {
+        files: vec![id("unread")],
+        reason: "away".to_owned(),
+    };
+    for problem in [unread, Telling::TooMany { left_out: 1 }] {
+        for is_ours in [true, false] {
+            let mut found = found(is_ours, 1000);
+            found.problems.push(problem.clone());
+            let removals = Removals::of(found);
+            assert!(removals.names(pack()));
+            assert_eq!(removals.may_go(pack()), is_ours, "{problem}");
+            assert_eq!(removals.are_all_due(), is_ours, "{problem}");
+        }
+    }
+    let mut found = found(false, 1000);
+    found.problems.push(Telling::Junk { files: Vec::new() });
+    assert!(Removals::of(found).may_go(pack()), "junk says nothing");
+}
+
+#[test]
 fn without_a_state_folder_what_others_decided_only_hides() {
     let mut found = found(false, 1000);
     found.now = None;

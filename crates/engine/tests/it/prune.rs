@@ -10,11 +10,11 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use strongroom_engine::Result;
 use strongroom_engine::prune::{PruneOptions, PruneReport, PrunedOutcome, prune};
 use strongroom_engine::removals::annul;
 use strongroom_engine::session::{self, CopyStore, Session};
 use strongroom_engine::state::StateFolder;
+use strongroom_engine::{Error, Result};
 use strongroom_model::{FileName, FileType, Id};
 use strongroom_repo::record::{Record, Removal, RemovedBy};
 use strongroom_store::{LocalStore, Store};
@@ -274,6 +274,87 @@ fn what_a_snapshot_needs_that_somebody_else_hides_is_there_when_that_is_taken_ba
     assert!(report.is_complete(), "{report:?}");
     assert_eq!(report.snapshots, 1);
     assert_identical(&fixture, &ALL);
+    fixture.check_all();
+    fixture.assert_restic_restores("two");
+}
+
+/// Puts a record of another machine on a copy that names all files of these types.
+fn forge(fixture: &Fixture, kinds: &[FileType]) -> Id {
+    let of = |kind: FileType| -> BTreeSet<Id> {
+        let ids = fixture.ids("one", kind).into_iter();
+        ids.filter(|_| kinds.contains(&kind)).collect()
+    };
+    let forged = Record::Removal(Removal {
+        at: (fixture.environment.clock)(),
+        host: "elsewhere".to_owned(),
+        by: RemovedBy::Prune,
+        snapshots: of(FileType::Snapshots),
+        index: of(FileType::Index),
+        data: of(FileType::Data),
+        stays: BTreeSet::new(),
+    });
+    let (record, bytes) = forged.seal(&fixture.key).unwrap();
+    let store = LocalStore::new(fixture.copy_path("one"));
+    let name = FileName::new(FileType::Records, record);
+    store.save(name, &bytes).unwrap();
+    record
+}
+
+#[test]
+fn a_prune_takes_no_part_in_what_somebody_else_removes_and_may_take_back() {
+    use FileType::{Data, Index, Snapshots};
+    for kinds in [
+        &[Snapshots, Index, Data][..],
+        &[Snapshots, Index],
+        &[Snapshots, Data],
+        &[Data],
+    ] {
+        let (fixture, _) = half_needed();
+        let record = forge(&fixture, kinds);
+        let error = try_prune(&fixture).unwrap_err();
+        assert!(matches!(error, Error::NotPruned { .. }), "{error}");
+        assert!(error.to_string().contains(&record.to_string()), "{error}");
+        // The one record is theirs: there is none of our own.
+        let session = open(&fixture);
+        assert_eq!(session.removals.records().count(), 1);
+        fixture.check_all();
+
+        let (mut session, now) = (open(&fixture), (fixture.environment.clock)());
+        let memory = state(&fixture).repository(session.id());
+        annul(&mut session, &memory, record, now, "testhost").unwrap();
+        let report = try_prune(&fixture).unwrap();
+        assert!(report.is_complete(), "{report:?}");
+        assert_eq!(report.snapshots, 1);
+        assert_identical(&fixture, &ALL);
+        fixture.check_all();
+        fixture.assert_restic_restores("two");
+    }
+}
+
+#[test]
+fn nothing_is_pruned_while_a_snapshot_is_gone_whose_removal_may_be_taken_back() {
+    let (fixture, _) = half_needed();
+    let snapshot = fixture.ids("one", FileType::Snapshots)[0];
+    let name = FileName::new(FileType::Snapshots, snapshot);
+    let kept = LocalStore::new(fixture.copy_path("one"))
+        .read(name)
+        .unwrap();
+    let record = forge(&fixture, &[FileType::Snapshots]);
+    forget(&fixture, snapshot);
+    let before = fixture.ids("one", FileType::Data);
+    let error = try_prune(&fixture).unwrap_err();
+    assert!(matches!(error, Error::NotPruned { .. }), "{error}");
+    assert!(error.to_string().contains(&snapshot.short()), "{error}");
+    assert_eq!(fixture.ids("one", FileType::Data), before);
+
+    for copy in ALL {
+        let store = LocalStore::new(fixture.copy_path(copy));
+        store.save(name, &kept).unwrap();
+    }
+    let (mut session, now) = (open(&fixture), (fixture.environment.clock)());
+    let memory = state(&fixture).repository(session.id());
+    annul(&mut session, &memory, record, now, "testhost").unwrap();
+    assert!(try_prune(&fixture).unwrap().is_complete());
     fixture.check_all();
     fixture.assert_restic_restores("two");
 }

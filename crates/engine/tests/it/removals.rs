@@ -431,6 +431,69 @@ fn a_snapshot_that_the_removal_did_not_know_keeps_what_it_needs() {
 }
 
 #[test]
+fn what_somebody_else_says_of_snapshots_that_stay_lets_go_of_nothing_that_they_need() {
+    let world = World::new();
+    let all: BTreeSet<FileName> = world.first.union(&world.second).copied().collect();
+    world.forge(
+        "one",
+        &Record::Removal(Removal {
+            snapshots: BTreeSet::new(),
+            index: ids(&all, FileType::Index),
+            data: ids(&all, FileType::Data),
+            stays: ids(&all, FileType::Snapshots),
+            ..world.removal()
+        }),
+    );
+    world.open(&["one", "two"]);
+    let later = world.now + SignedDuration::from_hours(8 * 24);
+    let mut session = world.open_at(&["one", "two"], &world.state, later);
+    let finished = world.finish(&mut session);
+    assert_eq!(finished.len(), 2);
+    for finished in finished {
+        assert_eq!(finished.removed, 0, "{finished:?}");
+        let failure = finished.failure.unwrap();
+        assert!(failure.reason.contains("would not be whole"), "{failure:?}");
+    }
+    for copy in ["one", "two"] {
+        assert_eq!(world.left(copy), world.first.len());
+        world.assert_second_is_whole(copy);
+    }
+    world.fixture.check(&["one", "two"]);
+}
+
+#[test]
+fn what_somebody_else_hides_is_an_alarm_until_it_is_due_and_told_as_long_as_it_lies_there() {
+    let mut world = World::new();
+    world.forge("one", &Record::Removal(world.removal()));
+    let session = world.open(&["one", "two"]);
+    let is_due = |told: &[Telling]| match told {
+        [Telling::Foreign { is_due, .. }] => *is_due,
+        _ => panic!("{told:?}"),
+    };
+    assert!(!is_due(&session.removals.alarms(&session)));
+    assert!(!is_due(&session.removals.told_of(&session)));
+    let snapshot = FileName::new(
+        FileType::Snapshots,
+        *world.removal().snapshots.first().unwrap(),
+    );
+    assert!(session.removals.hidden_by(snapshot).is_some());
+    let accepted = |session: &Session| world.memory(session).gone().accepted;
+    assert!(!accepted(&session).contains(snapshot), "it is only hidden");
+
+    let later = world.now + SignedDuration::from_hours(7 * 24);
+    let session = world.open_at(&["one", "two"], &world.state, later);
+    assert_eq!(session.removals.alarms(&session), []);
+    assert!(is_due(&session.removals.told_of(&session)));
+    assert_eq!(session.removals.hidden_by(snapshot), None);
+    assert!(accepted(&session).contains(snapshot));
+    drop(session);
+    world.now = later;
+    world.finish(&mut world.open(&["one", "two"]));
+    let session = world.open(&["one", "two"]);
+    assert_eq!(session.removals.told_of(&session), []);
+}
+
+#[test]
 fn junk_among_the_records_is_told_and_hides_and_stops_nothing() {
     let world = World::new();
     let junk = b"no record at all".to_vec();
@@ -472,6 +535,9 @@ fn a_copy_that_takes_no_records_does_without() {
     assert_eq!(names, ["two"]);
     world.finish(&mut session);
     assert_eq!((world.left("one"), world.left("two")), (0, 0));
+    // What it does not list may take back what somebody else has decided.
+    let is_unread = |told: &Telling| matches!(told, Telling::Unread { .. });
+    assert!(session.removals.tellings().iter().any(is_unread));
     // Nothing comes back from it either, when it is the only one beside the state folder.
     let session = world.open(&["two"]);
     assert_eq!(session.removals.records().count(), 1);

@@ -226,7 +226,7 @@ impl Run<'_> {
         let (output, cancel) = (&self.context.output, &self.context.cancel);
         let memory = self.state.repository(alone.id());
         alone.note_locks_in(memory.clone());
-        self.context.tell_removals(alone.removals());
+        self.context.tell_removals(alone.removals().tellings());
         let snapshots = alone.snapshots(cancel)?;
         for problem in &snapshots.problems {
             outcome.not_done.push(NotDone::of(store, problem.clone()));

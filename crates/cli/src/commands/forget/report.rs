@@ -86,17 +86,19 @@ pub(super) fn not_on(output: &Output, not_on: &[(String, CopyFailure)]) {
 /// Tells that a removal record counts no longer.
 pub(super) fn annulled(
     context: &Context,
-    record: Id,
+    records: &BTreeSet<Id>,
     without: &[(String, CopyFailure)],
 ) -> Result<()> {
     not_on(&context.output, without);
-    context.output.say(&format!(
-        "The record {} counts no longer: what it names is seen again, where it still lies",
-        record.short()
-    ));
+    for record in records {
+        context.output.say(&format!(
+            "The record {} counts no longer: what it names is seen again, where it still lies",
+            record.short()
+        ));
+    }
     context.output.object(&Annulled {
         message_type: "summary",
-        annulled: record,
+        annulled: records,
         not_on: without.iter().map(Failure::of).collect(),
     })
 }
@@ -296,7 +298,7 @@ struct Summary<'a> {
 #[derive(Serialize)]
 struct Annulled<'a> {
     message_type: &'static str,
-    annulled: Id,
+    annulled: &'a BTreeSet<Id>,
     not_on: Vec<Failure<'a>>,
 }
 
