@@ -494,6 +494,29 @@ fn a_copy_that_refuses_to_remove_keeps_its_files_and_nobody_sees_them() {
 }
 
 #[test]
+fn a_lock_that_is_lost_while_files_are_removed_is_a_failure() {
+    let world = World::new();
+    world.publish(&["one", "two"]);
+    let mut session = world.open(&["one", "two"]);
+    let mut locks = Locks::acquire(&mut session, &world.fixture.environment, true).unwrap();
+    // As another host does that takes it for dead.
+    for id in world.fixture.ids("two", FileType::Locks) {
+        let name = FileName::new(FileType::Locks, id);
+        world.copy("two").store.remove(name).unwrap();
+    }
+    let (progress, cancel) = (Progress::default(), Cancel::default());
+    let finished = finish(&session, &session.removals, &progress, &cancel);
+    locks.release();
+    let of = |name: &str| finished.iter().find(|copy| copy.name == name).unwrap();
+    assert_eq!(of("one").failure, None);
+    let two = of("two");
+    assert_eq!((two.removed, world.left("two")), (0, world.first.len()));
+    let reason = two.failure.as_ref().map(|failure| failure.reason.as_str());
+    let reason = reason.unwrap_or_default();
+    assert!(reason.contains("our lock on it is gone"), "{reason}");
+}
+
+#[test]
 fn a_copy_alone_tells_of_every_record_that_this_machine_is_not_known_to_have_written() {
     let world = World::new();
     world.publish(&["one", "two"]);
