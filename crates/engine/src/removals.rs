@@ -51,7 +51,7 @@ pub use alone::finish_alone;
 pub use carry::carry;
 pub use finish::{FinishedCopy, finish};
 pub(crate) use publish::write;
-pub use publish::{Published, annul, publish};
+pub use publish::{Published, annul, is_told, publish};
 pub(crate) use reading::{Keeper, gather};
 pub use telling::Telling;
 

@@ -215,14 +215,8 @@ pub(crate) fn run(opened: &mut Opened, wishes: Wishes, progress: &Progress) -> R
         before_heal: Some(before_heal),
     };
     let cancel = opened.environment.cancel.clone();
-    let report = sync_session(&opened.session, &options, progress, &cancel);
-    for (name, failure) in carry(&opened.session) {
-        tracing::warn!(
-            copy = name,
-            reason = failure.reason,
-            "A copy lacks a record"
-        );
-    }
+    let mut report = sync_session(&opened.session, &options, progress, &cancel);
+    report.not_on = carry(&opened.session);
     locks.release();
     memory::written_anew(opened, &report);
     take_over(opened, &report);
@@ -289,6 +283,10 @@ pub(crate) fn warn_of(output: &Output, report: &SyncReport, left_out: &[String])
     }
     if !report.lost.is_empty() {
         output.warn(&report.lost.to_string(), Some(&report.lost.hint()));
+    }
+    for (copy, failure) in &report.not_on {
+        let text = format!("{copy} lacks a removal record: {}", failure.reason);
+        output.warn(&visible(&text), failure.hint.as_deref());
     }
 }
 
@@ -410,6 +408,8 @@ struct Summary<'a> {
     alarms: Vec<String>,
     pending_keys: BTreeMap<String, BTreeSet<Id>>,
     locks: Vec<locking::CopySummary>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    not_on: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -446,6 +446,7 @@ impl<'a> Summary<'a> {
             alarms: vaults.alarms(),
             pending_keys: vaults.pending_keys(),
             locks: locking::summaries(locks),
+            not_on: report.not_on.iter().map(|(name, _)| name.clone()).collect(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use strongroom_model::{FileName, FileType, Id};
 
-use crate::removals::publish::{NO_PLACE_HINT, save};
+use crate::removals::publish::save;
 use crate::session::{CopyFailure, CopyStore, Session, chain};
 
 /// Gives every copy that can be used the records that it lacks; the others do without until they are
@@ -26,7 +26,7 @@ pub fn carry(session: &Session) -> Vec<(String, CopyFailure)> {
                     reason = failure.reason,
                     "A copy takes no record"
                 );
-                if failure.hint.as_deref() != Some(NO_PLACE_HINT) {
+                if !failure.is_for_want_of_place() {
                     failures.push((copy.name.clone(), failure));
                 }
                 break;

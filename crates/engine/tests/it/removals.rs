@@ -470,6 +470,11 @@ fn a_copy_that_takes_no_records_does_without() {
     let published = publish(&mut session, &memory, world.removal()).unwrap();
     let names: Vec<_> = published.not_on.iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["two"]);
+    // It is a folder, and has a place for them.
+    assert!(!published.is_complete());
+    let lacking = carry(&world.open(&["one", "two"]));
+    let lacking: Vec<_> = lacking.iter().map(|(name, _)| name).collect();
+    assert_eq!(lacking, ["two"]);
     world.finish(&mut session);
     assert_eq!((world.left("one"), world.left("two")), (0, 0));
     // Nothing comes back from it either, when it is the only one beside the state folder.
