@@ -81,6 +81,7 @@ pub(super) fn what_is_forgotten_waits_for_its_date(ceph: &Ceph) {
     let ended = expect(&scene, &account, 0, &["sync"]);
     assert!(tells(&ended, "stay for now"), "{day}: {}", ended.out);
     expect(&scene, &account, 0, &["verify", "--decode"]);
+    expect(&scene, &account, 0, &["verify", "--no-password"]);
 
     read_by_restic(&scene, (ceph, &account), &gone, &kept);
     no_lock_of_it_is_extended(&scene, &account, &bucket, [&gone, &kept]);
