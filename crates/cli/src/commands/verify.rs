@@ -446,6 +446,7 @@ mod tests {
             assert!(parse_share(wrong).is_err(), "{wrong}");
         }
     }
+
     #[test]
     fn only_what_all_others_agree_to_lack_may_have_been_removed() {
         let copy = |name: &str| VerifiedCopy {
