@@ -477,7 +477,28 @@ impl CopySummary {
 
 #[cfg(test)]
 mod tests {
+    use strongroom_engine::{CopyFailure, CopyFailureKind};
+
     use super::*;
+
+    #[test]
+    fn a_copy_that_lacks_a_record_and_did_not_take_it_leaves_a_sync_incomplete() {
+        let failure = CopyFailure {
+            reason: "it refuses".to_owned(),
+            hint: None,
+            kind: CopyFailureKind::Other,
+        };
+        let report = SyncReport {
+            not_on: vec![("two".to_owned(), failure)],
+            ..SyncReport::default()
+        };
+        let (locks, vaults) = (LockReport::default(), Vaults::default());
+        let told = Summary::of(&report, &[], &locks, &vaults);
+        assert!(!told.complete);
+        assert_eq!(told.not_on, ["two"]);
+        let told = Summary::of(&SyncReport::default(), &[], &locks, &vaults);
+        assert!(told.complete && told.not_on.is_empty());
+    }
 
     #[test]
     fn what_is_accepted_is_counted_by_its_type_and_the_first_are_named() {
