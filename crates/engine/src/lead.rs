@@ -301,6 +301,10 @@ pub(crate) fn is_of_the_place(error: &strongroom_store::Error) -> bool {
     use strongroom_store::Error as E;
     matches!(
         error,
-        E::Unreachable { .. } | E::Denied { .. } | E::Cancelled { .. } | E::Address { .. }
+        E::Unreachable { .. }
+            | E::Denied { .. }
+            | E::LockLost { .. }
+            | E::Cancelled { .. }
+            | E::Address { .. }
     )
 }

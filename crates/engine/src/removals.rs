@@ -52,7 +52,7 @@ pub use alone::finish_alone;
 pub use carry::carry;
 pub use finish::{FinishedCopy, finish};
 pub(crate) use publish::write;
-pub use publish::{Published, annul, publish};
+pub use publish::{Published, annul, is_told, publish};
 pub(crate) use reading::{Keeper, gather};
 pub use telling::Telling;
 
@@ -94,7 +94,7 @@ pub(crate) struct Found {
     holds: BTreeMap<Id, Holds>,
     /// The list of this machine.
     own_holds: Option<Holds>,
-    /// Files that need not be read again in this session: junk, what a newer version wrote, what is
+    /// Files that need not be read again in this run: junk, what a newer version wrote, what is
     /// too much.
     passed_over: BTreeSet<Id>,
     /// Why nothing may be removed.
@@ -189,7 +189,7 @@ impl Removals {
     }
 
     /// What a person has to know of records, and of what others have decided as long as anything of it
-    /// lies on a copy of this session.
+    /// lies on a copy of this run.
     pub fn told_of(&self, session: &Session) -> Vec<Telling> {
         let due = |told: &Telling| matches!(told, Telling::Foreign { is_due: true, .. });
         let mut told = self.tellings.clone();

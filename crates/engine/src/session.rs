@@ -161,6 +161,8 @@ pub enum CopyFailureKind {
     WrongPassword,
     /// Somebody else holds an exclusive lock.
     Locked,
+    /// It has no place for removal records, as a server that knows restic's folders alone.
+    NoPlace,
     /// It cannot be reached, read or written.
     Other,
 }
@@ -296,6 +298,12 @@ impl CopyFailure {
             hint: None,
             kind: CopyFailureKind::Other,
         }
+    }
+
+    /// Whether a copy did without a record only since it has no place for any: that lies in what
+    /// it is, and no run can mend it.
+    pub fn is_for_want_of_place(&self) -> bool {
+        self.kind == CopyFailureKind::NoPlace
     }
 
     /// A failure of the store.

@@ -33,10 +33,11 @@ use strongroom_repo::Repository;
 pub use report::{Problem, ProblemKind, VerifiedCopy, VerifyReport};
 pub use share::Share;
 
-use crate::Result;
 use crate::progress::Progress;
 use crate::removals::Removals;
 use crate::session::{Cancel, CopyStore, Looking, look_at};
+use crate::state::FileNames;
+use crate::{Listing, Result};
 use compare::odd_sizes;
 use reading::Reading;
 use scan::{Scan, Scanned};
@@ -70,6 +71,8 @@ pub struct VerifyOptions {
     pub known_files: BTreeSet<FileName>,
     /// What was removed on purpose: wherever it still lies, it is neither read nor missed.
     pub removals: Arc<Removals>,
+    /// The same without the password: what the state folder has noted as removed on purpose.
+    pub removed: FileNames,
 }
 
 impl VerifyOptions {
@@ -78,6 +81,16 @@ impl VerifyOptions {
         let pending = self.pending_keys.get(copy);
         name.kind() == FileType::Keys
             && pending.is_some_and(|keys| name.id().is_some_and(|id| keys.contains(&id)))
+    }
+
+    /// Takes out of a listing what was removed on purpose.
+    pub(crate) fn take_removed(&self, listing: &mut Listing) {
+        listing.take_removed(&self.removals);
+        for kind in [FileType::Snapshots, FileType::Index, FileType::Data] {
+            if let Some(files) = listing.of_mut(kind) {
+                files.take(|id| self.removed.contains(FileName::new(kind, id)));
+            }
+        }
     }
 }
 
@@ -97,7 +110,7 @@ pub fn verify(
     let mut looks = looking.at_each(copies, look_at);
     cancel.check()?;
     for look in looks.iter_mut().flatten() {
-        look.listing.take_removed(&options.removals);
+        options.take_removed(&mut look.listing);
     }
     let listings: Vec<_> = looks.iter().flatten().map(|look| &look.listing).collect();
     let odd = odd_sizes(&listings);

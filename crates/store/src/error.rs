@@ -64,6 +64,16 @@ pub enum Error {
         /// What the place said.
         reason: String,
     },
+    /// Our own lock on the place stands no more, so that nothing is done there that needs one.
+    #[error("Our lock on {location} does not let us {action}: {reason}")]
+    LockLost {
+        /// The store.
+        location: String,
+        /// What is not done, as a verb phrase.
+        action: String,
+        /// What became of the lock.
+        reason: String,
+    },
     /// The place cannot be reached, after all retries.
     #[error("{location} cannot be reached: {reason}")]
     Unreachable {
@@ -173,6 +183,10 @@ impl Error {
             Self::Denied { location, .. } => Some(format!(
                 "See whose it is and how it is mounted: ls -ld '{location}'; findmnt -T '{location}'"
             )),
+            Self::LockLost { .. } => Some(
+                "This machine was away for too long, or somebody removed its lock: run it again"
+                    .to_owned(),
+            ),
             Self::Unreachable { location, .. } if !is_remote(location) => Some(
                 "See what is mounted there and what the kernel says of it: findmnt; dmesg | tail"
                     .to_owned(),

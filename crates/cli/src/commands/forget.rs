@@ -85,7 +85,7 @@ impl Args {
             retain::note(&opened.session, &memory, began, now)?;
         }
         let found = snapshots::load(context, &opened.session)?;
-        let holds = self.holds(context, &mut opened, &found, now)?;
+        let (holds, is_told) = self.holds(context, &mut opened, &found, now)?;
         let named = resolved(&opened, &found, &self.snapshots)?;
         holds::check_none(&named, &holds)?;
         let keeps = keeps(&opened);
@@ -119,7 +119,7 @@ impl Args {
             by_name: !named.is_empty(),
             dry_run: self.dry_run,
             is_last: !self.prune,
-            has_all_copies: opened.has_all_copies(),
+            has_all_copies: opened.has_all_copies() && is_told,
         };
         let exit = report.tell(context)?.after(context.cancel.is_cancelled());
         if !self.prune {
@@ -136,29 +136,31 @@ impl Args {
         })
     }
 
-    /// What people have said of single snapshots, with what is said now.
+    /// What people have said of single snapshots, with what is said now; and whether the copies that
+    /// have a place for it have taken that.
     fn holds(
         &self,
         context: &Context,
         opened: &mut Opened,
         found: &Snapshots,
         now: Timestamp,
-    ) -> Result<Holds> {
+    ) -> Result<(Holds, bool)> {
         let memory = opened.memory();
         let mut holds = holds::load(&opened.session, &memory)?;
         let admitted = resolved(opened, found, &self.admit)?;
         if admitted.is_empty() {
-            return Ok(holds);
+            return Ok((holds, true));
         }
         if self.dry_run {
             for id in admitted {
                 holds.admit(id, now);
             }
-            return Ok(holds);
+            return Ok((holds, true));
         }
         let published = holds::admit(&mut opened.session, &memory, &admitted, now)?;
         report::not_on(&context.output, &published.not_on);
-        Ok(holds::load(&opened.session, &memory)?)
+        let holds = holds::load(&opened.session, &memory)?;
+        Ok((holds, published.is_complete()))
     }
 
     fn hosts(&self, own: &str) -> Hosts {
@@ -219,13 +221,14 @@ fn annul(context: &Context, opened: &mut Opened, wanted: &[String]) -> Result<Ex
     let memory = opened.memory();
     let now = (opened.environment.clock)();
     let host = &opened.environment.hostname;
-    let mut not_on = BTreeMap::new();
+    let (mut not_on, mut is_told) = (BTreeMap::new(), true);
     for record in &records {
         let published = removals::annul(&mut opened.session, &memory, *record, now, host)?;
+        is_told &= published.is_complete();
         not_on.extend(published.not_on);
     }
     context.note_removals(&opened.session);
     let not_on: Vec<_> = not_on.into_iter().collect();
     report::annulled(context, &records, &not_on)?;
-    Ok(Exit::of(opened.has_all_copies()))
+    Ok(Exit::of(opened.has_all_copies() && is_told))
 }

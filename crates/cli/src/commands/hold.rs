@@ -22,7 +22,8 @@ const MOST_WHY_BYTES: usize = 1000;
 /// count any more: what is left of the snapshot is listed again, and a sync brings it back to every
 /// copy.
 ///
-/// The list of what is held is kept in the state folder, and sealed on every copy.
+/// The list of what is held is kept in the state folder, and sealed on every copy; the exit status is
+/// 3 where a copy that has a place for it did not take it.
 ///
 /// Examples:
 ///   strongroom hold latest:repos --why "audit of 2026"
@@ -91,7 +92,7 @@ pub(super) fn tell(
         record: published.map(|published| published.record),
         not_on: not_on.iter().map(|(name, _)| name.as_str()).collect(),
     })?;
-    Ok(Exit::Done)
+    Ok(Exit::of(published.is_none_or(Published::is_complete)))
 }
 
 #[derive(Serialize)]

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 use strongroom_engine::known::Lost;
+use strongroom_engine::locking::LockReport;
 use strongroom_engine::prune::{
     Amount, PruneOptions, PruneReport, PrunedCopy, PrunedOutcome, prune,
 };
@@ -12,12 +13,12 @@ use crate::context::{Context, Opened};
 use crate::copies as stores;
 use crate::error::{Error, Result};
 use crate::exit::{Exit, MANUAL};
-use crate::memory;
 use crate::monitor::Monitor;
 use crate::output::{BAD, DOUBTFUL, GOOD, Output, visible};
 use crate::table::{Cell, Table};
 use crate::vaults::NewFiles;
 use crate::words::{count, local_time, moment, size};
+use crate::{locking, memory};
 
 /// Remove from every copy what no snapshot needs
 ///
@@ -63,17 +64,31 @@ impl Args {
             repack_uncompressed: self.repack_uncompressed,
             dry_run: self.dry_run,
         };
-        let report = run(context, &mut opened, &options)?;
-        tell(context, &report)
+        let pruned = run(context, &mut opened, &options)?;
+        tell(context, &pruned)
     }
 }
 
-/// Prunes all copies under locks of its own, and remembers what they hold then.
+/// What came of a prune, and of the locks of what it wrote anew.
+#[derive(Debug)]
+pub(crate) struct Pruned {
+    report: PruneReport,
+    locks: LockReport,
+}
+
+impl Pruned {
+    fn is_complete(&self) -> bool {
+        self.report.is_complete() && self.locks.is_complete()
+    }
+}
+
+/// Prunes all copies under locks of its own, remembers what they hold then, and sees to the locks of
+/// what was written anew, without which a snapshot that needs it is not immutable any more.
 pub(crate) fn run(
     context: &Context,
     opened: &mut Opened,
     options: &PruneOptions,
-) -> Result<PruneReport> {
+) -> Result<Pruned> {
     check_receipts(opened)?;
     if !options.dry_run {
         stores::sweep(opened);
@@ -95,25 +110,29 @@ pub(crate) fn run(
         let new = new_files(opened, &report);
         context.ask_again(opened, &new)?;
     }
-    Ok(report)
+    let locks = match options.dry_run || report.was_interrupted {
+        true => LockReport::default(),
+        false => locking::after_run(context, opened),
+    };
+    Ok(Pruned { report, locks })
 }
 
 /// Tells what came of a prune.
-pub(crate) fn tell(context: &Context, report: &PruneReport) -> Result<Exit> {
-    let output = &context.output;
+pub(crate) fn tell(context: &Context, pruned: &Pruned) -> Result<Exit> {
+    let (output, report) = (&context.output, &pruned.report);
     output.result(&amounts(report).to_string())?;
     output.result(&copies(report).to_string())?;
     for record in &report.records {
         output.say(&format!("Removal record {}", record.short()));
     }
     warn_of(output, report);
-    output.object(&Summary::of(report))?;
+    output.object(&Summary::of(report, pruned.is_complete()))?;
     if report.was_interrupted {
         let text = "The prune was interrupted while it removed files; what goes is on record";
         output.warn(text, Some("the rest: strongroom prune"));
         return Ok(Exit::Interrupted);
     }
-    Ok(Exit::of(report.is_complete()))
+    Ok(Exit::of(pruned.is_complete()))
 }
 
 /// Fails where a receipt tells of a snapshot that no copy shows: what it needs looks like waste.
@@ -302,13 +321,13 @@ struct CopySummary {
 }
 
 impl Summary {
-    fn of(report: &PruneReport) -> Self {
+    fn of(report: &PruneReport, complete: bool) -> Self {
         let copies = report.copies.iter();
         let copies = copies.map(|copy| CopySummary::of(copy, report));
         Self {
             message_type: "summary",
             dry_run: report.dry_run,
-            complete: report.is_complete(),
+            complete,
             snapshots: report.snapshots,
             unused_packs: report.unused.into(),
             unindexed_packs: report.unindexed.into(),

@@ -218,14 +218,8 @@ pub(crate) fn run(opened: &mut Opened, wishes: Wishes, progress: &Progress) -> R
         before_heal: Some(before_heal),
     };
     let cancel = opened.environment.cancel.clone();
-    let report = sync_session(&opened.session, &options, progress, &cancel);
-    for (name, failure) in carry(&opened.session) {
-        tracing::warn!(
-            copy = name,
-            reason = failure.reason,
-            "A copy lacks a record"
-        );
-    }
+    let mut report = sync_session(&opened.session, &options, progress, &cancel);
+    report.not_on = carry(&opened.session);
     locks.release();
     memory::written_anew(opened, &report);
     take_over(opened, &report);
@@ -292,6 +286,10 @@ pub(crate) fn warn_of(output: &Output, report: &SyncReport, left_out: &[String])
     }
     if !report.lost.is_empty() {
         output.warn(&report.lost.to_string(), Some(&report.lost.hint()));
+    }
+    for (copy, failure) in &report.not_on {
+        let text = format!("{copy} lacks a removal record: {}", failure.reason);
+        output.warn(&visible(&text), failure.hint.as_deref());
     }
 }
 
@@ -413,6 +411,8 @@ struct Summary<'a> {
     alarms: Vec<String>,
     pending_keys: BTreeMap<String, BTreeSet<Id>>,
     locks: Vec<locking::CopySummary>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    not_on: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -449,6 +449,7 @@ impl<'a> Summary<'a> {
             alarms: vaults.alarms(),
             pending_keys: vaults.pending_keys(),
             locks: locking::summaries(locks),
+            not_on: report.not_on.iter().map(|(name, _)| name.clone()).collect(),
         }
     }
 }
@@ -479,7 +480,28 @@ impl CopySummary {
 
 #[cfg(test)]
 mod tests {
+    use strongroom_engine::{CopyFailure, CopyFailureKind};
+
     use super::*;
+
+    #[test]
+    fn a_copy_that_lacks_a_record_and_did_not_take_it_leaves_a_sync_incomplete() {
+        let failure = CopyFailure {
+            reason: "it refuses".to_owned(),
+            hint: None,
+            kind: CopyFailureKind::Other,
+        };
+        let report = SyncReport {
+            not_on: vec![("two".to_owned(), failure)],
+            ..SyncReport::default()
+        };
+        let (locks, vaults) = (LockReport::default(), Vaults::default());
+        let told = Summary::of(&report, &[], &locks, &vaults);
+        assert!(!told.complete);
+        assert_eq!(told.not_on, ["two"]);
+        let told = Summary::of(&SyncReport::default(), &[], &locks, &vaults);
+        assert!(told.complete && told.not_on.is_empty());
+    }
 
     #[test]
     fn what_is_accepted_is_counted_by_its_type_and_the_first_are_named() {

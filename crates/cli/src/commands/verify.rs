@@ -7,11 +7,11 @@ use serde::Serialize;
 use strongroom_engine::CopyStore;
 use strongroom_engine::state::StateFolder;
 use strongroom_engine::verify::{
-    Depth, Problem, Share, VerifiedCopy, VerifyOptions, VerifyReport, verify,
+    Depth, Problem, ProblemKind, Share, VerifiedCopy, VerifyOptions, VerifyReport, verify,
 };
-use strongroom_model::Id;
 use strongroom_model::evidence::{self, Verifier, Verify};
 use strongroom_model::vault::Scrub;
+use strongroom_model::{FileName, FileType, Id};
 
 use crate::context::{Context, Opened};
 use crate::error::{Error, Result};
@@ -34,7 +34,8 @@ use crate::{locking, memory, state_folder};
 /// when each was read; 5% are chosen anew each time, find damage, and prove nothing of the whole.
 ///
 /// What this machine knows to have been there and no copy lists any more is named too, also where
-/// all copies agree.
+/// all copies agree. What it has noted as removed on purpose is neither read nor missed, wherever it
+/// still lies.
 ///
 /// A vault reads its own disk; what it found is told beside, as its word.
 ///
@@ -121,6 +122,9 @@ impl Args {
         if let Some(memory) = &memory {
             options.known_files =
                 memory::records(&state, memory, &copies, |records| records.files());
+            if opened.is_none() {
+                options.removed = memory.gone().accepted;
+            }
         }
         if let Some(opened) = &opened {
             options.known_keys = memory::known_keys(opened);
@@ -146,6 +150,9 @@ impl Args {
             vaults.remember(memory, &copies, began);
         }
         tell(&context.output, &report, self.decode, vaults)?;
+        if opened.is_none() && memory.is_none() {
+            tell_perhaps_removed(&context.output, &report);
+        }
         if let Some(error) = trouble {
             return Err(error);
         }
@@ -308,6 +315,41 @@ fn tell(output: &Output, report: &VerifyReport, decoded: bool, vaults: &Vaults) 
     })
 }
 
+/// Tells of copies that alone have what all others lack, where nobody here knows what was removed on
+/// purpose: that may be so, and waits there. It stays missed, since it may be an intruder's work.
+fn tell_perhaps_removed(output: &Output, report: &VerifyReport) {
+    for copy in perhaps_removed(report) {
+        let text = format!(
+            "What {copy} alone has waits there, if it was removed on purpose; this machine does not \
+             know, without the password"
+        );
+        output.say(&visible(&text));
+    }
+}
+
+/// The copies that alone have some snapshot, index file or pack that at least two others agree to
+/// lack, and these are all others.
+fn perhaps_removed(report: &VerifyReport) -> BTreeSet<&str> {
+    let mut lacking: BTreeMap<FileName, (&str, usize)> = BTreeMap::new();
+    for problem in &report.problems {
+        let is_of_a_kind = matches!(
+            problem.name.kind(),
+            FileType::Snapshots | FileType::Index | FileType::Data
+        );
+        if let ProblemKind::Missing { elsewhere } = &problem.kind
+            && let [only] = elsewhere.as_slice()
+            && is_of_a_kind
+        {
+            lacking.entry(problem.name).or_insert((only.as_str(), 0)).1 += 1;
+        }
+    }
+    let others = report.copies.len().saturating_sub(1);
+    let agreed = lacking
+        .values()
+        .filter(|(_, count)| *count >= 2 && *count == others);
+    agreed.map(|(only, _)| *only).collect()
+}
+
 /// Tells what vaults found when they read their own objects: their word, beside what was read here.
 fn tell_scrubs(output: &Output, vaults: &Vaults) {
     for met in vaults.believed() {
@@ -390,6 +432,8 @@ impl<'a> CopySummary<'a> {
 
 #[cfg(test)]
 mod tests {
+    use strongroom_engine::Listing;
+
     use super::*;
 
     #[test]
@@ -402,5 +446,38 @@ mod tests {
         ] {
             assert!(parse_share(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn only_what_all_others_agree_to_lack_may_have_been_removed() {
+        let copy = |name: &str| VerifiedCopy {
+            name: name.to_owned(),
+            location: format!("/{name}"),
+            files_read: 0,
+            bytes_read: 0,
+            files_listed: 0,
+            bytes_listed: 0,
+            sound: Vec::new(),
+            listing: Listing::default(),
+            covered: true,
+            failure: None,
+        };
+        let missing = |copy: &str| Problem {
+            copy: copy.to_owned(),
+            name: FileName::new(FileType::Data, Id::of(b"pack")),
+            kind: ProblemKind::Missing {
+                elsewhere: vec!["bucket".to_owned()],
+            },
+        };
+        let report = |copies: &[&str], lacking: &[&str]| VerifyReport {
+            copies: copies.iter().map(|name| copy(name)).collect(),
+            problems: lacking.iter().map(|name| missing(name)).collect(),
+            ..VerifyReport::default()
+        };
+        let three = ["one", "two", "bucket"];
+        let agreed = report(&three, &["one", "two"]);
+        assert_eq!(perhaps_removed(&agreed), ["bucket"].into());
+        assert!(perhaps_removed(&report(&three, &["one"])).is_empty());
+        assert!(perhaps_removed(&report(&three[1..], &["two"])).is_empty());
     }
 }

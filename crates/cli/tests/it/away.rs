@@ -125,6 +125,17 @@ fn a_copy_that_was_away_while_the_others_were_pruned_lets_go_by_a_sync_and_loses
             "{away} lets go of it later"
         );
         assert_eq!(scene.snapshots(), left);
+        // Nor do the others lack what still lies there, without the password too.
+        let ended = scene.run(&["--json", "verify", "--no-password"]);
+        let told = ended
+            .out
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap());
+        let told: Vec<serde_json::Value> = told.collect();
+        let problems = told.iter().filter(|one| one["message_type"] == "problem");
+        for problem in problems {
+            assert_eq!(problem["copy"], away, "{problem}");
+        }
 
         scene.expect(0, &["sync"]);
         assert_eq!(

@@ -7,7 +7,7 @@ use strongroom_model::{FileName, FileType, Id};
 use crate::prune::packs::Packs;
 use crate::prune::plan::Plan;
 use crate::prune::repack::Written;
-use crate::removals::FinishedCopy;
+use crate::removals::{FinishedCopy, is_told};
 use crate::session::{CopyFailure, CopyState, ReadyCopy, Session};
 
 /// What came of a prune, or would come of it.
@@ -180,14 +180,15 @@ impl PruneReport {
         self.goes().bytes.saturating_sub(written.bytes)
     }
 
-    /// Whether every copy has done all that it can do by now: what waits behind a lock is no lack.
+    /// Whether every copy has done all that it can do by now, and has the records where it has a
+    /// place for them: what waits behind a lock is no lack.
     pub fn is_complete(&self) -> bool {
         let is_done = |copy: &PrunedCopy| match &copy.outcome {
             PrunedOutcome::Would(_) => true,
             PrunedOutcome::Pruned { failure, .. } => failure.is_none(),
             PrunedOutcome::Failed(_) => false,
         };
-        !self.was_interrupted && self.copies.iter().all(is_done)
+        !self.was_interrupted && is_told(&self.not_on) && self.copies.iter().all(is_done)
     }
 }
 
@@ -241,6 +242,24 @@ fn listed_bytes(session: &Session, packs: impl Iterator<Item = Id>) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::CopyFailureKind;
+
+    #[test]
+    fn a_copy_without_the_record_leaves_a_prune_incomplete() {
+        let not_on = |kind| PruneReport {
+            not_on: vec![(
+                "two".to_owned(),
+                CopyFailure {
+                    kind,
+                    ..CopyFailure::other("it says no".to_owned())
+                },
+            )],
+            ..PruneReport::default()
+        };
+        assert!(PruneReport::default().is_complete());
+        assert!(not_on(CopyFailureKind::NoPlace).is_complete());
+        assert!(!not_on(CopyFailureKind::Other).is_complete());
+    }
 
     #[test]
     fn what_is_written_anew_is_not_freed() {

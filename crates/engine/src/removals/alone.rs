@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use jiff::Timestamp;
 use strongroom_model::{FileName, FileType};
 
 use crate::progress::Progress;
@@ -16,7 +17,8 @@ use crate::session::{
 };
 use crate::{Error, Result};
 
-/// How many files of a locked copy are looked at before nothing of it can go now.
+/// How many files of a locked copy are looked at before nothing of it can go now: others each hour,
+/// since whoever may make the locks of some longer would keep all the others there with them.
 const LOOKED_AT: usize = 100;
 
 /// As [`finish()`], where the caller holds no locks: copies on which something can go are locked for
@@ -42,7 +44,7 @@ pub fn finish_alone(
             .filter(|file| removals.may_go(file.name) && !is_kept(file.name))
             .collect();
         let going = match removals.stop() {
-            None => going(copy, &due),
+            None => going(copy, &due, (environment.clock)()),
             Some(_) => Going::Later(None),
         };
         match going {
@@ -95,8 +97,8 @@ enum Going {
     Later(Option<SystemTime>),
 }
 
-/// Whether something can go from a copy now; of a locked one the first files are looked at.
-fn going(copy: &CopyStore, due: &[&RemovedFile]) -> Going {
+/// Whether something can go from a copy now; of a locked one some files are looked at.
+fn going(copy: &CopyStore, due: &[&RemovedFile], at: Timestamp) -> Going {
     let of_kind = |kind: FileType| {
         let of_kind = due.iter().filter(move |file| file.name.kind() == kind);
         of_kind.map(|file| file.name).collect::<Vec<FileName>>()
@@ -107,13 +109,13 @@ fn going(copy: &CopyStore, due: &[&RemovedFile]) -> Going {
     let Some((kind, names)) = first.next() else {
         return Going::Later(None);
     };
-    let wanted: BTreeSet<FileName> = names.iter().copied().take(LOOKED_AT).collect();
+    let wanted = turn(&names, at);
     let store = copy.store.as_ref();
     match Locked::list(store, kind, |name| wanted.contains(&name)) {
         Ok(None) => Going::Now,
         Ok(Some(locked)) => {
             let mut latest: Option<SystemTime> = None;
-            for name in &wanted {
+            for name in wanted.iter().filter(|name| !locked.has_too_many(**name)) {
                 match locked.waits_until(*name) {
                     Ok(None) => return Going::Now,
                     Ok(until) => latest = latest.max(until),
@@ -127,6 +129,18 @@ fn going(copy: &CopyStore, due: &[&RemovedFile]) -> Going {
             Going::Later(None)
         }
     }
+}
+
+/// The files whose turn it is to be looked at: a row of them that begins elsewhere each hour, also
+/// for whoever comes at the same hour every day.
+fn turn(names: &[FileName], at: Timestamp) -> BTreeSet<FileName> {
+    // 2^64 by the golden ratio: its multiples spread evenly.
+    const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
+    let hours = at.as_second().unsigned_abs() / 3600;
+    let first = (hours.wrapping_mul(SPREAD) >> 32) % (names.len().max(1) as u64);
+    let first = usize::try_from(first).unwrap_or_default();
+    let from_there = names.iter().cycle().skip(first);
+    from_there.take(LOOKED_AT).copied().collect()
 }
 
 /// A copy of which nothing goes for now; `locked` tells until when its locks hold what was looked at.
@@ -160,4 +174,28 @@ fn part_of(session: &Session, names: &BTreeSet<String>) -> Session {
     part.keeper.clone_from(&session.keeper);
     part.own_locks = session.own_locks.clone();
     part
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+    use strongroom_model::Id;
+
+    use super::*;
+
+    #[test]
+    fn every_file_has_its_turn_also_in_a_sync_at_the_same_hour_each_day() {
+        let name = |number: u32| FileName::new(FileType::Data, Id::of(&number.to_le_bytes()));
+        let names: Vec<FileName> = (0..2400).map(name).collect();
+        let begin: Timestamp = "2026-06-01T12:00:00Z".parse().unwrap();
+        let mut seen = BTreeSet::new();
+        for day in 0..120 {
+            let looked = turn(&names, begin + SignedDuration::from_hours(24 * day));
+            assert_eq!(looked.len(), LOOKED_AT);
+            seen.extend(looked);
+        }
+        assert_eq!(seen.len(), names.len());
+        assert_eq!(turn(&names[..3], begin).len(), 3);
+        assert!(turn(&[], begin).is_empty());
+    }
 }

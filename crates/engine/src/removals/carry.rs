@@ -2,14 +2,14 @@
 
 use strongroom_model::{FileName, FileType, Id};
 
-use crate::removals::publish::{NO_PLACE_HINT, save};
+use crate::removals::publish::save;
 use crate::session::{CopyFailure, CopyStore, Session, chain};
 
 /// Gives every copy that can be used the records that it lacks; the others do without until they are
 /// there again. Returns the copies that did not take one, by name, and why; not those that have no
 /// place for records at all.
 ///
-/// Junk is never carried: what is carried has been opened in this session.
+/// Junk is never carried: what is carried has been opened in this run.
 pub fn carry(session: &Session) -> Vec<(String, CopyFailure)> {
     let records: Vec<Id> = session.removals.all_records().collect();
     let mut failures = Vec::new();
@@ -26,7 +26,7 @@ pub fn carry(session: &Session) -> Vec<(String, CopyFailure)> {
                     reason = failure.reason,
                     "A copy takes no record"
                 );
-                if failure.hint.as_deref() != Some(NO_PLACE_HINT) {
+                if !failure.is_for_want_of_place() {
                     failures.push((copy.name.clone(), failure));
                 }
                 break;

@@ -16,7 +16,7 @@ use crate::parallel::for_each;
 use crate::progress::Progress;
 use crate::removals::locked::{Fate, Locked};
 use crate::removals::{KINDS, Removals};
-use crate::session::{Cancel, CopyFailure, CopyStore, ReadyCopy, RemovedFile, Session};
+use crate::session::{Cancel, CopyFailure, CopyStore, ReadyCopy, RemovedFile, Session, chain};
 use crate::sync::strangers::first_incomplete;
 
 /// What became of what records name on one copy.
@@ -246,7 +246,13 @@ impl<'a> Work<'a> {
                 });
                 false
             }
-            Err(_) => false,
+            Err(error) => {
+                // An interruption is one of the whole run.
+                if !self.cancel.is_cancelled() {
+                    self.fail(CopyFailure::other(chain(&error)));
+                }
+                false
+            }
         }
     }
 
@@ -306,7 +312,52 @@ fn remove(store: &dyn Store, file: &RemovedFile) -> strongroom_store::Result<Fat
     Ok(Fate::Removed(file.size_bytes))
 }
 
-/// Whether a place says that we may not: it keeps what is removed, and that is no failure.
+/// What a place says, or we of it, where it does not know who asks: the status of a REST server, and
+/// S3's codes of errors.
+const DOES_NOT_KNOW_US: [&str; 6] = [
+    "401 ",
+    "there are no credentials",
+    "ExpiredToken",
+    "InvalidAccessKeyId",
+    "InvalidToken",
+    "SignatureDoesNotMatch",
+];
+
+/// Whether a place says that we may not: it keeps what is removed, and that is no failure. One that
+/// does not know us, as by a token that is over or revoked, says nothing of what it keeps.
 fn is_refusal(error: &StoreError) -> bool {
-    matches!(error, StoreError::Denied { .. } | StoreError::Vault { .. })
+    match error {
+        StoreError::Denied { reason, .. } => {
+            !DOES_NOT_KNOW_US.iter().any(|said| reason.contains(said))
+        }
+        StoreError::Vault { status, .. } => *status != 401,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_that_does_not_know_us_keeps_nothing_on_purpose() {
+        let denied = |reason: &str| StoreError::Denied {
+            location: "rest:https://nas:8000/".to_owned(),
+            action: "remove data/3f".to_owned(),
+            reason: reason.to_owned(),
+        };
+        let vault = |status| StoreError::Vault {
+            location: "rest:https://nas:8000/".to_owned(),
+            action: "remove data/3f".to_owned(),
+            status,
+            reason: "no".to_owned(),
+            hint: None,
+        };
+        assert!(is_refusal(&denied("403 Forbidden")));
+        assert!(is_refusal(&vault(403)));
+        assert!(is_refusal(&denied("403 AccessDenied")));
+        assert!(!is_refusal(&denied("401 Unauthorized")));
+        assert!(!is_refusal(&denied("403 InvalidAccessKeyId")));
+        assert!(!is_refusal(&vault(401)));
+    }
 }

@@ -1,7 +1,7 @@
 //! Removing files where their versions are locked: all versions of a file, once no lock holds any of
 //! them, else none. Until then it is seen by everybody else, stock restic included.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::SystemTime;
 
 use strongroom_model::{FileName, FileType};
@@ -14,9 +14,44 @@ pub(super) struct Locked<'a> {
     store: &'a dyn Store,
     locks: &'a dyn Locks,
     versions: &'a dyn Versions,
-    of_files: HashMap<FileName, Vec<FileVersion>>,
+    listed: Listed,
     /// The time by the clock of the place, by which locks end.
     now: SystemTime,
+}
+
+/// The versions of the files in question, as far as they may be kept in memory: whoever may write
+/// makes as many as he likes.
+#[derive(Default)]
+struct Listed {
+    of_files: HashMap<FileName, Vec<FileVersion>>,
+    /// How many versions these are.
+    count: usize,
+    /// The files of which not all are kept; of these none is.
+    too_many: HashSet<FileName>,
+}
+
+/// The most versions that are kept of a file.
+const MOST_OF_A_FILE: usize = 1000;
+
+/// The most versions that are kept of all files together: some 400 MB.
+const MOST: usize = 2_000_000;
+
+impl Listed {
+    fn keep(&mut self, version: FileVersion) {
+        let name = version.name;
+        if self.too_many.contains(&name) {
+            return;
+        }
+        let versions = self.of_files.entry(name).or_default();
+        if versions.len() < MOST_OF_A_FILE && self.count < MOST {
+            versions.push(version);
+            self.count += 1;
+            return;
+        }
+        self.count = self.count.saturating_sub(versions.len());
+        self.of_files.remove(&name);
+        self.too_many.insert(name);
+    }
 }
 
 /// What became of a file that was to be removed.
@@ -41,28 +76,39 @@ impl<'a> Locked<'a> {
         let (Some(locks), Some(versions)) = (store.locks(), store.versions()) else {
             return Ok(None);
         };
-        let mut of_files: HashMap<FileName, Vec<FileVersion>> = HashMap::new();
-        for version in versions.list_versions(kind)? {
+        let mut listed = Listed::default();
+        versions.each_version(kind, &mut |version| {
             if is_wanted(version.name) {
-                of_files.entry(version.name).or_default().push(version);
+                listed.keep(version);
             }
-        }
+            Ok(())
+        })?;
         Ok(Some(Self {
             store,
             locks,
             versions,
-            of_files,
+            listed,
             now: locks.now()?,
         }))
     }
 
-    /// Removes all versions of a file, unless one of them is locked.
+    /// Whether a file has more versions than are looked at, so that it stays.
+    pub(super) fn has_too_many(&self, name: FileName) -> bool {
+        self.listed.too_many.contains(&name)
+    }
+
+    /// Removes all versions of a file, unless one of them is locked, or they are too many.
     ///
     /// Where the right to remove versions is missing it is hidden, so that nobody lists it.
     ///
     /// # Errors
     /// Those of the store.
     pub(super) fn remove(&self, name: FileName) -> Result<Fate> {
+        if self.has_too_many(name) {
+            let place = self.store.location();
+            tracing::warn!(place, %name, "A file has too many versions, and stays");
+            return Ok(Fate::Waits(None));
+        }
         if let Some(until) = self.waits_until(name)? {
             return Ok(Fate::Waits(Some(until)));
         }
@@ -100,7 +146,7 @@ impl<'a> Locked<'a> {
     }
 
     fn versions_of(&self, name: FileName) -> &[FileVersion] {
-        self.of_files.get(&name).map_or(&[], Vec::as_slice)
+        self.listed.of_files.get(&name).map_or(&[], Vec::as_slice)
     }
 
     /// Until when a version is locked; `None` where no lock is shown that is not over.
@@ -368,6 +414,22 @@ mod tests {
         // What is gone already is gone.
         let none = FileName::new(FileType::Data, Id::of(b"none"));
         assert_eq!(locked.remove(none).unwrap(), Fate::Removed(0));
+    }
+
+    #[test]
+    fn a_file_with_too_many_versions_stays_and_takes_no_room() {
+        let bucket = Bucket::new();
+        let over = bucket.put("over", 10, 25);
+        let mut flooded = over;
+        for made in 0..1001 {
+            flooded = bucket.put("flooded", made, 25);
+        }
+        let locked = bucket.listed();
+        assert_eq!(locked.listed.count, 1);
+        assert!(locked.has_too_many(flooded));
+        assert_eq!(locked.remove(flooded).unwrap(), Fate::Waits(None));
+        assert_eq!(locked.remove(over).unwrap(), Fate::Removed(7));
+        assert_eq!(bucket.versions.lock().len(), 1001);
     }
 
     #[test]

@@ -19,8 +19,22 @@ pub struct Published {
     pub not_on: Vec<(String, CopyFailure)>,
 }
 
+impl Published {
+    /// Whether every copy that could be used and has a place for records has it.
+    pub fn is_complete(&self) -> bool {
+        is_told(&self.not_on)
+    }
+}
+
+/// Whether those that did not take a record have no place for any: each other one has to be told of
+/// it by a later run, and until then does not tell alone what was removed.
+pub fn is_told(not_on: &[(String, CopyFailure)]) -> bool {
+    let mut failures = not_on.iter().map(|(_, failure)| failure);
+    failures.all(CopyFailure::is_for_want_of_place)
+}
+
 /// What to do where a copy takes no records.
-pub(super) const NO_PLACE_HINT: &str = "nothing: the state folder and the other copies have them";
+const NO_PLACE_HINT: &str = "nothing: the state folder and the other copies have them";
 
 /// Writes the record of a removal. From then on the session does not list what it names.
 ///
@@ -116,7 +130,7 @@ fn give(id: Id, bytes: &[u8], copies: &[CopyStore]) -> Vec<(String, CopyFailure)
 /// Saves a record on a copy.
 ///
 /// # Errors
-/// A failure; that of a place which has none for records has [`NO_PLACE_HINT`].
+/// A failure; of a place which has none for records it is [`CopyFailureKind::NoPlace`].
 pub(super) fn save(
     store: &dyn Store,
     id: Id,
@@ -129,22 +143,59 @@ pub(super) fn save(
             true => CopyFailure {
                 reason: format!("it takes no records: {}", failure.reason),
                 hint: Some(NO_PLACE_HINT.to_owned()),
-                kind: CopyFailureKind::Other,
+                kind: CopyFailureKind::NoPlace,
             },
             false => failure,
         }
     })
 }
 
-/// Whether a place says that it has none for records: a server does that knows no such folder.
+/// Whether a place says that it has none for records: a server does that knows no such folder. One
+/// that does not know us says nothing of its folders, and one that lists a record has a place.
 fn has_no_place(store: &dyn Store, error: &StoreError) -> bool {
     let is_refusal = match error {
-        StoreError::Denied { .. } | StoreError::BadAnswer { .. } | StoreError::NotFound { .. } => {
-            true
-        }
+        StoreError::Denied { reason, .. } => !reason.starts_with("401"),
+        StoreError::BadAnswer { .. } | StoreError::NotFound { .. } => true,
         // That of a vault which is older than records.
         StoreError::Vault { status, .. } => matches!(status, 400 | 404 | 405),
         _ => false,
     };
-    store.location().starts_with("rest:") && is_refusal
+    let lists_any = || {
+        let listed = store.list(FileType::Records);
+        listed.is_ok_and(|listed| !listed.is_empty())
+    };
+    store.location().starts_with("rest:") && is_refusal && !lists_any()
+}
+
+#[cfg(test)]
+mod tests {
+    use strongroom_testkit::{Fault, FaultyStore, MemoryStore, Op, Rule};
+
+    use super::*;
+
+    /// What comes of saving a record in a place that refuses to.
+    fn refused(location: &str, has_one: bool) -> CopyFailure {
+        let inner = MemoryStore::at(location);
+        if has_one {
+            let name = FileName::new(FileType::Records, Id::of(b"old"));
+            inner.save(name, b"old").unwrap();
+        }
+        let store = FaultyStore::new(inner).with(Rule::on(&[Op::Save], Fault::Denied));
+        save(&store, Id::of(b"new"), b"new").unwrap_err()
+    }
+
+    #[test]
+    fn only_a_server_that_has_no_place_for_records_may_do_without() {
+        let server = refused("rest:http://nas:8000/", false);
+        assert_eq!(server.kind, CopyFailureKind::NoPlace);
+        let folder = refused("/mnt/backup", false);
+        let closed = refused("rest:http://nas:8000/", true);
+        for failure in [&folder, &closed] {
+            assert_eq!(failure.kind, CopyFailureKind::Other);
+        }
+        let named = |failure: &CopyFailure| ("copy".to_owned(), failure.clone());
+        assert!(is_told(&[]));
+        assert!(is_told(&[named(&server)]));
+        assert!(!is_told(&[named(&server), named(&closed)]));
+    }
 }

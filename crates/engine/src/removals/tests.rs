@@ -1,3 +1,6 @@
+//! What records may do, told from what was gathered of them, without a copy: forged, held, annulled, of
+//! a newer version, and those that wait. What can go wrong: one that should not count is obeyed.
+
 use std::collections::BTreeSet;
 
 use strongroom_model::holds::Hold;

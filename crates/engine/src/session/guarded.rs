@@ -42,7 +42,7 @@ impl GuardedStore {
             FileType::Index | FileType::Snapshots | FileType::Records
         );
         match refers {
-            true => self.check_lock(&format!("let us write {name}")),
+            true => self.check_lock(&format!("write {name}")),
             false => Ok(()),
         }
     }
@@ -51,9 +51,7 @@ impl GuardedStore {
     /// which is looked at.
     fn check_removal(&self, name: FileName) -> Result<()> {
         match name.kind() {
-            FileType::Index | FileType::Snapshots => {
-                self.check_lock(&format!("let us remove {name}"))
-            }
+            FileType::Index | FileType::Snapshots => self.check_lock(&format!("remove {name}")),
             _ => Ok(()),
         }
     }
@@ -72,7 +70,7 @@ impl GuardedStore {
         match self.held.standing(&self.copy) {
             Standing::Sound => Ok(()),
             Standing::Unclear(error) => Err(error),
-            Standing::Lost(reason) => Err(Error::Denied {
+            Standing::Lost(reason) => Err(Error::LockLost {
                 location: self.inner.location().to_owned(),
                 action: action.to_owned(),
                 reason,

@@ -24,6 +24,8 @@ pub struct SyncReport {
     pub lost: Lost,
     /// What was lost, and a person has said in this run that it was removed on purpose.
     pub accepted: BTreeSet<FileName>,
+    /// Copies that have a place for removal records and did not take one that they lack, by name.
+    pub not_on: Vec<(String, CopyFailure)>,
     /// Whether the user interrupted, so that not all was looked at.
     pub was_interrupted: bool,
 }
@@ -145,6 +147,7 @@ impl SyncReport {
             && self.problems.is_empty()
             && self.diverged.is_empty()
             && self.lost.is_empty()
+            && self.not_on.is_empty()
             && self.copies.iter().all(SyncedCopy::is_whole)
     }
 

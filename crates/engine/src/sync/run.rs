@@ -247,6 +247,7 @@ impl<'a> Run<'a> {
             diverged: findings.diverged,
             lost: Lost::default(),
             accepted: BTreeSet::new(),
+            not_on: Vec::new(),
             was_interrupted,
         }
     }

@@ -249,7 +249,7 @@ fn list_again(
         now.push(match listed {
             None => None,
             Some(Ok(mut listing)) => {
-                listing.take_removed(&options.removals);
+                options.take_removed(&mut listing);
                 Some(listing)
             }
             Some(Err(failure)) => {

@@ -533,6 +533,11 @@ fn a_copy_that_takes_no_records_does_without() {
     let published = publish(&mut session, &memory, world.removal()).unwrap();
     let names: Vec<_> = published.not_on.iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["two"]);
+    // It is a folder, and has a place for them.
+    assert!(!published.is_complete());
+    let lacking = carry(&world.open(&["one", "two"]));
+    let lacking: Vec<_> = lacking.iter().map(|(name, _)| name).collect();
+    assert_eq!(lacking, ["two"]);
     world.finish(&mut session);
     assert_eq!((world.left("one"), world.left("two")), (0, 0));
     // What it does not list may take back what somebody else has decided.
@@ -557,6 +562,29 @@ fn a_copy_that_refuses_to_remove_keeps_its_files_and_nobody_sees_them() {
     let session = world.open(&["one", "two"]);
     assert!(world.sync(&session).is_complete());
     assert_eq!(world.left("one"), 0);
+}
+
+#[test]
+fn a_lock_that_is_lost_while_files_are_removed_is_a_failure() {
+    let world = World::new();
+    world.publish(&["one", "two"]);
+    let mut session = world.open(&["one", "two"]);
+    let mut locks = Locks::acquire(&mut session, &world.fixture.environment, true).unwrap();
+    // As another host does that takes it for dead.
+    for id in world.fixture.ids("two", FileType::Locks) {
+        let name = FileName::new(FileType::Locks, id);
+        world.copy("two").store.remove(name).unwrap();
+    }
+    let (progress, cancel) = (Progress::default(), Cancel::default());
+    let finished = finish(&session, &session.removals, &progress, &cancel);
+    locks.release();
+    let of = |name: &str| finished.iter().find(|copy| copy.name == name).unwrap();
+    assert_eq!(of("one").failure, None);
+    let two = of("two");
+    assert_eq!((two.removed, world.left("two")), (0, world.first.len()));
+    let reason = two.failure.as_ref().map(|failure| failure.reason.as_str());
+    let reason = reason.unwrap_or_default();
+    assert!(reason.contains("our lock on it is gone"), "{reason}");
 }
 
 #[test]

@@ -193,7 +193,7 @@ fn a_lock_that_somebody_removed_is_not_written_again() {
         }
         let saved = save_index(&session, "two", "index");
         // Not only just now, as while it is renewed.
-        matches!(saved, Err(Error::Denied { reason, .. }) if reason == "our lock on it is gone")
+        matches!(saved, Err(Error::LockLost { reason, .. }) if reason == "our lock on it is gone")
     });
     let written = recording.tally(&[Op::Save], FileType::Locks).calls;
     for copy in ["one", "three"] {

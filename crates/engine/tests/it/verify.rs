@@ -345,6 +345,32 @@ fn config_is_compared_with_the_other_copies_or_with_its_digest() {
 }
 
 #[test]
+fn what_is_noted_as_removed_is_neither_missed_nor_read_without_the_password_too() {
+    let (hand_made, made) = HandMade::with_snapshots(0..2);
+    let places = hand_made.places(3);
+    let files = [made[0].snapshot, made[0].index, made[0].trees, made[0].data];
+    for name in files {
+        lose(&places[0], name);
+        lose(&places[1], name);
+    }
+    rot(&places[2], made[0].data);
+    let report = hand_made.verify(&places, Depth::Stored);
+    let missing = report.problems.iter();
+    let missing = missing.filter(|problem| matches!(problem.kind, ProblemKind::Missing { .. }));
+    assert_eq!(missing.count(), 8);
+    let mut options = VerifyOptions::default();
+    for name in files {
+        options.removed.insert(name);
+    }
+    let report = verify_with(&places, Depth::Stored, &options);
+    assert!(report.is_clean(), "{report:?}");
+    // What else is there is compared as ever.
+    lose(&places[0], made[1].data);
+    let report = verify_with(&places, Depth::Stored, &options);
+    assert_eq!(report.problems.len(), 1, "{report:?}");
+}
+
+#[test]
 fn a_pack_that_only_an_index_tells_of_is_missing() {
     let (hand_made, made) = HandMade::with_snapshots(0..2);
     let places = hand_made.places(2);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::Serialize;
 use strongroom_engine::CopyFailure;
-use strongroom_engine::removals::FinishedCopy;
+use strongroom_engine::removals::{FinishedCopy, is_told};
 use strongroom_engine::retain::{Decided, Forgotten, Plan};
 use strongroom_model::retention::{Arrival, Fate, Group};
 use strongroom_model::{Holds, Id};
@@ -169,6 +169,7 @@ impl Report<'_> {
             && self.unasked().is_empty()
             && self.suspicious().is_empty()
             && self.forgotten.held.is_empty()
+            && is_told(&self.forgotten.not_on)
             && copies.map(|copy| &copy.failure).all(Option::is_none)
     }
 

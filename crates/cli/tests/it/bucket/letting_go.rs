@@ -62,6 +62,9 @@ pub(super) fn what_is_forgotten_waits_for_its_date(ceph: &Ceph) {
     assert_eq!(one["files_waiting"], 0, "{one}");
     assert_eq!(offsite["files_removed"], 0, "{offsite}");
     assert!(offsite["files_waiting"].as_u64().unwrap() > 2, "{offsite}");
+    // The locks of what it wrote anew are on record: nothing is left to be found out.
+    let extended = expect(&scene, &account, 0, &["--json", "lock", "extend"]);
+    assert_eq!(locks_of(&extended, "copies")["found"], 0);
     // People are told the day.
     let ended = expect(&scene, &account, 0, &PRUNE[1..]);
     let day = until.split('T').next().unwrap();
@@ -81,6 +84,7 @@ pub(super) fn what_is_forgotten_waits_for_its_date(ceph: &Ceph) {
     let ended = expect(&scene, &account, 0, &["sync"]);
     assert!(tells(&ended, "stay for now"), "{day}: {}", ended.out);
     expect(&scene, &account, 0, &["verify", "--decode"]);
+    expect(&scene, &account, 0, &["verify", "--no-password"]);
 
     read_by_restic(&scene, (ceph, &account), &gone, &kept);
     no_lock_of_it_is_extended(&scene, &account, &bucket, [&gone, &kept]);
