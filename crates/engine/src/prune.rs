@@ -15,6 +15,8 @@
 //! | what | why it must not go on |
 //! |---|---|
 //! | a snapshot, a tree or an index file that no copy gives right | nobody knows what it needs |
+//! | a needed blob that is right in none of several packs which are said to hold it | the others may be all that is left of it |
+//! | two index files that say different things of a pack | one is wrong, and nobody knows which |
 //! | a needed pack that no copy which can be read has in its right size | a copy that is away may have it; or it is lost, and what is left of it would go |
 //! | a snapshot that this machine knows of and no copy shows | what it needs looks like waste |
 //! | a copy that somebody pruned by itself | a person has to say first whether that was meant |
@@ -26,6 +28,7 @@
 //! **Architecture invariant:** prune removes packs and index files, and never a snapshot, a key or
 //! `config`; and it does so only through a removal record.
 
+mod duplicates;
 mod even;
 mod hidden;
 mod known;
@@ -149,11 +152,14 @@ pub fn prune_locked(
         let (roots, lacking) = (roots.into_iter(), Obstacles::default());
         used::mark(session, &packs, roots, &lacking, progress, cancel)?;
     }
-    packs.choose_among_duplicates(session, cancel)?;
-
-    let plan = Plan::make(session, &packs, options);
+    let duplicates::Chosen { plan, wrong } =
+        duplicates::choose(session, &packs, options, &obstacles, progress, cancel)?;
+    obstacles.check(obstacles::MISSING_HINT)?;
     let stays: BTreeSet<Id> = snapshots.all.iter().map(|one| one.id).collect();
-    let mut report = PruneReport::planned(session, &plan, &packs, stays.len());
+    let mut report = PruneReport {
+        wrong,
+        ..PruneReport::planned(session, &plan, &packs, stays.len())
+    };
     if options.dry_run {
         report.would_remove(session, &plan);
         return Ok(report);

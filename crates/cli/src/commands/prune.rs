@@ -150,6 +150,11 @@ fn new_files(opened: &Opened, report: &PruneReport) -> NewFiles {
 }
 
 fn warn_of(output: &Output, report: &PruneReport) {
+    for (pack, reason) in &report.wrong {
+        let text = format!("Pack {pack} is not what an index file says: {reason}");
+        let hint = "what is needed was kept in another pack; find out who wrote this one";
+        output.warn(&visible(&text), Some(hint));
+    }
     // Of those that were away from the beginning it was told then.
     let copies = report.copies.iter();
     for copy in copies.filter(|copy| !report.away.contains(&copy.name)) {
@@ -277,6 +282,7 @@ struct Summary {
     index_files_written: Files,
     frees_bytes: u64,
     waste_left_bytes: u64,
+    wrong_packs: Vec<Id>,
     records: Vec<Id>,
     copies: Vec<CopySummary>,
 }
@@ -319,6 +325,7 @@ impl Summary {
             index_files_written: report.index_written.into(),
             frees_bytes: report.frees_bytes(),
             waste_left_bytes: report.waste_left_bytes,
+            wrong_packs: report.wrong.keys().copied().collect(),
             records: report.records.clone(),
             copies: copies.collect(),
         }
