@@ -18,7 +18,7 @@
 //! | a needed blob that is right in none of several packs which are said to hold it | the others may be all that is left of it |
 //! | two index files that say different things of a pack | one is wrong, and nobody knows which |
 //! | a needed pack that no copy which can be read has in its right size | a copy that is away may have it; or it is lost, and what is left of it would go |
-//! | a snapshot that this machine knows of and no copy shows | what it needs looks like waste |
+//! | a snapshot or an index file that this machine knows of and no copy shows | what it needs or names looks like waste |
 //! | a copy that somebody pruned by itself | a person has to say first whether that was meant |
 //! | something new on a copy, although all are under our lock | what it needs may be what goes |
 //!

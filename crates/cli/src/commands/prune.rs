@@ -116,7 +116,8 @@ pub(crate) fn tell(context: &Context, report: &PruneReport) -> Result<Exit> {
     Ok(Exit::of(report.is_complete()))
 }
 
-/// Fails where a receipt tells of a snapshot that no copy shows: what it needs looks like waste.
+/// Fails where this machine, or a receipt, knows of a snapshot or an index file that no copy shows:
+/// what it needs or names looks like waste.
 fn check_receipts(opened: &Opened) -> Result<()> {
     let unlisted = {
         let ready = opened.session.ready();
@@ -124,7 +125,8 @@ fn check_receipts(opened: &Opened) -> Result<()> {
         memory::records_of(opened, |records| records.unlisted_files(&listings))
     };
     let is_missed = |name: &FileName| {
-        name.kind() == FileType::Snapshots && !opened.session.removals.names(*name)
+        matches!(name.kind(), FileType::Snapshots | FileType::Index)
+            && !opened.session.removals.names(*name)
     };
     let lost = Lost {
         files: unlisted.into_iter().filter(is_missed).collect(),

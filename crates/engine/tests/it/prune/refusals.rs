@@ -1,6 +1,6 @@
 //! Nothing is removed where it is not known what is needed, or where not all of that is there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -158,6 +158,32 @@ fn a_snapshot_that_was_seen_and_that_no_copy_shows_ends_it() {
     memory
         .update_gone(|gone| gone.accept(&[name].into()))
         .unwrap();
+    assert!(try_prune(&fixture).unwrap().is_complete());
+}
+
+#[test]
+fn index_files_that_were_seen_and_that_no_copy_shows_end_it() {
+    let (fixture, _) = half_needed();
+    let memory = state(&fixture).repository(fixture.open().id());
+    let index: BTreeSet<Id> = fixture.ids("one", FileType::Index).into_iter().collect();
+    for copy in &fixture.copies[..2] {
+        let seen = memory.update_seen(copy, |seen| seen.index.extend(&index));
+        seen.unwrap();
+    }
+    // Without it the packs that it names look like such as a killed run left.
+    let hidden = *index.first().unwrap();
+    let name = FileName::new(FileType::Index, hidden);
+    let store = LocalStore::new(fixture.copy_path("one"));
+    let bytes = store.read(name).unwrap();
+    for copy in ALL {
+        let store = LocalStore::new(fixture.copy_path(copy));
+        store.remove(name).unwrap();
+    }
+    assert_refused(&fixture, &[&hidden.to_string(), "on no copy"]);
+    for copy in ALL {
+        let store = LocalStore::new(fixture.copy_path(copy));
+        store.save(name, &bytes).unwrap();
+    }
     assert!(try_prune(&fixture).unwrap().is_complete());
 }
 
