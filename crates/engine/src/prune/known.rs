@@ -4,8 +4,8 @@
 //! A copy that is away may hold a snapshot that never came to the others, whose packs they have
 //! nevertheless; and whoever removes all snapshots everywhere would have the next prune finish his
 //! work. Whoever hides index files alone would have it remove the packs that these name, as garbage.
-//! So nothing is pruned while a snapshot or an index file is missed. What a removal record names, or a person
-//! has said was removed on purpose, is not.
+//! So nothing is pruned while a snapshot or an index file is missed. What a removal record names, or
+//! a person has said was removed on purpose, is not.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +20,8 @@ use crate::{Error, Result};
 /// How many files are named.
 const NAMED: usize = 5;
 
-/// Fails where a snapshot or an index file is missed, and where somebody seems to have pruned one copy by itself.
+/// Fails where a snapshot or an index file is missed, and where somebody seems to have pruned one
+/// copy by itself.
 ///
 /// # Errors
 /// [`Error::NotPruned`]; [`Error::Interrupted`].
