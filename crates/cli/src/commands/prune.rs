@@ -154,7 +154,7 @@ fn new_files(opened: &Opened, report: &PruneReport) -> NewFiles {
 fn warn_of(output: &Output, report: &PruneReport) {
     for (pack, reason) in &report.wrong {
         let text = format!("Pack {pack} is not what an index file says: {reason}");
-        let hint = "what is needed was kept in another pack; find out who wrote this one";
+        let hint = "what is needed was kept in another pack; see what is wrong: strongroom verify --decode";
         output.warn(&visible(&text), Some(hint));
     }
     // Of those that were away from the beginning it was told then.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use strongroom_engine::Error;
+use strongroom_engine::prune::{PruneOptions, PruneReport};
 use strongroom_model::{FileName, FileType, Id};
 use strongroom_repo::blob::{BlobKind, PackedBlob};
 use strongroom_repo::index::{IndexFile, IndexedPack};
@@ -12,7 +13,7 @@ use strongroom_store::{LocalStore, Store};
 use strongroom_testkit::contract::noise;
 
 use crate::fixture::Fixture;
-use crate::prune::{ALL, assert_identical, try_prune};
+use crate::prune::{ALL, assert_identical, open, prune_session, try_prune, write_files};
 
 /// A small repository, whose packs are all needed.
 fn small() -> Fixture {
@@ -96,6 +97,37 @@ fn a_pack_of_junk_that_is_said_to_hold_what_is_needed_takes_no_real_pack_with_it
     fixture.assert_restic_restores("two");
     let again = try_prune(&fixture).unwrap();
     assert!(again.is_complete(), "{again:?}");
+}
+
+#[test]
+fn a_claim_is_believed_no_longer_than_all_packs_stay_that_are_said_to_hold_the_same() {
+    let fixture = Fixture::new();
+    write_files(&fixture, 0..12);
+    fixture.backup();
+    let real = packs(&fixture, "one");
+    let of_several = packs_of_data(&fixture);
+    let of_several = of_several.iter().find(|pack| pack.blobs.len() > 1).unwrap();
+    let blobs = of_several.blobs[..1].to_vec();
+    let (id, bytes) = junk(&blobs, of_several.id);
+    save(&fixture, FileName::new(FileType::Data, id), &bytes);
+    save_index(&fixture, vec![IndexedPack { id, blobs }]);
+    let prune = |max_unused_percent| -> PruneReport {
+        let options = PruneOptions {
+            max_unused_percent,
+            ..PruneOptions::default()
+        };
+        prune_session(&fixture, &mut open(&fixture), &options).unwrap()
+    };
+    // Nothing goes, and so nothing is read.
+    let lax = prune(100.0);
+    assert!(lax.wrong.is_empty() && lax.records.is_empty(), "{lax:?}");
+    assert_eq!(packs(&fixture, "one").len(), real.len() + 1);
+    let strict = prune(0.0);
+    let named: Vec<Id> = strict.wrong.keys().copied().collect();
+    assert_eq!(named, [id]);
+    assert_eq!(packs(&fixture, "three"), real);
+    fixture.check_all();
+    fixture.assert_restic_restores("three");
 }
 
 #[test]
