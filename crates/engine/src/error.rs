@@ -188,8 +188,10 @@ pub enum Error {
         copy: String,
         /// What is new.
         file: strongroom_model::FileName,
-        /// The removal record that was published already.
+        /// The removal record that was published already, and still counts.
         record: Option<Id>,
+        /// The removal records that were published already, and were annulled again.
+        annulled: Vec<Id>,
     },
     /// The user interrupted.
     #[error("Interrupted")]
@@ -243,9 +245,24 @@ impl Error {
                     .to_owned(),
             ),
             Self::NotPruned { hint, .. } => Some(hint.clone()),
-            Self::WrittenMeanwhile { record: None, .. } => Some(
-                "find out who writes there without heeding locks; then prune again".to_owned(),
-            ),
+            Self::WrittenMeanwhile {
+                record: None,
+                annulled,
+                ..
+            } => {
+                let next = "find out who writes there without heeding locks; then prune again";
+                Some(match annulled.as_slice() {
+                    [] => next.to_owned(),
+                    annulled => {
+                        let ids: Vec<String> = annulled.iter().map(Id::short).collect();
+                        format!(
+                            "removal record {} was on record already, and was annulled again: \
+                             nothing that it names goes; {next}",
+                            ids.join(", ")
+                        )
+                    }
+                })
+            }
             Self::WrittenMeanwhile {
                 record: Some(record),
                 ..

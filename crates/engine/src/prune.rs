@@ -15,11 +15,13 @@
 //! | what | why it must not go on |
 //! |---|---|
 //! | a snapshot, a tree or an index file that no copy gives right | nobody knows what it needs |
+//! | a needed blob that is right in none of several packs which are said to hold it | the others may be all that is left of it |
+//! | two index files that say different things of a pack | one is wrong, and nobody knows which |
 //! | a needed pack that no copy which can be read has in its right size | a copy that is away may have it; or it is lost, and what is left of it would go |
-//! | a snapshot that this machine knows of and no copy shows | what it needs looks like waste |
+//! | a snapshot or an index file that this machine knows of and no copy shows | what it needs or names looks like waste |
 //! | a copy that somebody pruned by itself | a person has to say first whether that was meant |
 //! | a record of another machine that may still be taken back, and names packs, index files, or a snapshot that no copy gives whole | what has to be there then looks like waste |
-//! | something new on a copy, although all are under our lock | what it needs may be what goes |
+//! | something new on a copy, although all are under our lock | what it needs may be what goes; a record that was written by then is annulled |
 //!
 //! Snapshots alone that somebody else's record hides, and that may still be seen again, are no reason
 //! to stop: what they need stays.
@@ -27,6 +29,7 @@
 //! **Architecture invariant:** prune removes packs and index files, and never a snapshot, a key or
 //! `config`; and it does so only through a removal record.
 
+mod duplicates;
 mod even;
 mod hidden;
 mod known;
@@ -50,10 +53,10 @@ use crate::prune::even::Staying;
 use crate::prune::obstacles::Obstacles;
 use crate::prune::packs::Packs;
 use crate::prune::plan::Plan;
-use crate::session::{Environment, Locks, Session, chain};
+use crate::session::{Cancel, Environment, Locks, Session, chain};
 use crate::snapshots::Snapshots;
 use crate::state::RepositoryState;
-use crate::{Result, holds, removals};
+use crate::{Error, Result, holds, removals};
 
 pub use report::{Amount, PruneReport, PrunedCopy, PrunedOutcome};
 
@@ -95,7 +98,7 @@ impl Default for PruneOptions {
 /// report; they finish what the record names when they are back.
 ///
 /// # Errors
-/// [`crate::Error::Locked`] where somebody else is at work on a copy; as [`prune_locked`].
+/// [`Error::Locked`] where somebody else is at work on a copy; as [`prune_locked`].
 pub fn prune(
     session: &mut Session,
     state: &RepositoryState,
@@ -118,9 +121,9 @@ pub fn prune(
 /// them since.
 ///
 /// # Errors
-/// [`crate::Error::NotPruned`] and [`crate::Error::WrittenMeanwhile`], with nothing removed;
-/// [`crate::Error::NoCopy`]; where the state folder cannot take the record; where the user
-/// interrupts before it.
+/// [`Error::NotPruned`] and [`Error::WrittenMeanwhile`], with nothing removed; [`Error::NoCopy`];
+/// where the state folder cannot take the record; where the user interrupts before anything is
+/// removed. Records that were written by then are annulled.
 pub fn prune_locked(
     session: &mut Session,
     state: &RepositoryState,
@@ -152,11 +155,14 @@ pub fn prune_locked(
         used::mark(session, &packs, roots, &obstacles, progress, cancel)?;
         obstacles.check(hidden::WAITING_HINT)?;
     }
-    packs.choose_among_duplicates(session, cancel)?;
-
-    let plan = Plan::make(session, &packs, options);
+    let duplicates::Chosen { plan, wrong } =
+        duplicates::choose(session, &packs, options, &obstacles, progress, cancel)?;
+    obstacles.check(obstacles::MISSING_HINT)?;
     let stays: BTreeSet<Id> = snapshots.all.iter().map(|one| one.id).collect();
-    let mut report = PruneReport::planned(session, &plan, &packs, stays.len());
+    let mut report = PruneReport {
+        wrong,
+        ..PruneReport::planned(session, &plan, &packs, stays.len())
+    };
     if options.dry_run {
         report.would_remove(session, &plan);
         return Ok(report);
@@ -164,26 +170,89 @@ pub fn prune_locked(
     if !plan.is_nothing() || is_anything_left(session) {
         let written = repack::run(session, &packs, &plan, options, environment, progress)?;
         report.note_written(session, &written);
-        newcomers::look(session, None)?;
+        newcomers::look(session)?;
         let staying = Staying::of(&packs, &plan, &written, &stays);
         even::bring(session, &staying, &plan, options, progress, cancel)?;
-        if !plan.is_nothing() {
-            for removal in records(&plan, &stays, environment) {
-                // Again, since what was brought to a slow copy may have taken long.
-                newcomers::look(session, report.records.last().copied())?;
-                cancel.check()?;
-                let published = removals::publish(session, state, removal)?;
-                report.records.push(published.record);
-                report.not_on.extend(published.not_on);
-            }
+        let records = match plan.is_nothing() {
+            true => Vec::new(),
+            false => records(&plan, &stays, environment),
+        };
+        if let Err(error) = put_on_record(session, state, records, cancel, &mut report) {
+            return Err(taken_back(
+                session,
+                state,
+                &report.records,
+                environment,
+                error,
+            ));
         }
-        newcomers::look(session, report.records.last().copied())?;
     }
     forget_old_needs(session, state);
     let finished = removals::finish(session, &session.removals, progress, cancel);
     report.note_finished(session, finished);
     report.was_interrupted = cancel.is_cancelled();
     Ok(report)
+}
+
+/// Puts on record what goes, and looks right before anything is removed whether anything is new.
+fn put_on_record(
+    session: &mut Session,
+    state: &RepositoryState,
+    records: Vec<Removal>,
+    cancel: &Cancel,
+    report: &mut PruneReport,
+) -> Result<()> {
+    for removal in records {
+        // Again, since what was brought to a slow copy may have taken long.
+        newcomers::look(session)?;
+        cancel.check()?;
+        let published = removals::publish(session, state, removal)?;
+        report.records.push(published.record);
+        report.not_on.extend(published.not_on);
+    }
+    newcomers::look(session)
+}
+
+/// Annuls the records of a prune that gives up before anything was removed: whoever comes next would
+/// finish them. Returns why it gave up, with what became of them.
+fn taken_back(
+    session: &mut Session,
+    state: &RepositoryState,
+    records: &[Id],
+    environment: &Environment,
+    error: Error,
+) -> Error {
+    let (mut gone, mut left) = (Vec::new(), None);
+    for record in records {
+        let now = (environment.clock)();
+        match removals::annul(session, state, *record, now, &environment.hostname) {
+            Ok(published) => {
+                for (copy, failure) in published.not_on {
+                    let reason = failure.reason;
+                    tracing::warn!(
+                        copy,
+                        reason,
+                        "A copy was not told that a record is annulled"
+                    );
+                }
+                gone.push(*record);
+            }
+            Err(error) => {
+                left = Some(*record);
+                let (record, reason) = (record.short(), chain(&error));
+                tracing::warn!(record, reason, "A removal record cannot be annulled");
+            }
+        }
+    }
+    match error {
+        Error::WrittenMeanwhile { copy, file, .. } => Error::WrittenMeanwhile {
+            copy,
+            file,
+            record: left,
+            annulled: gone,
+        },
+        error => error,
+    }
 }
 
 /// Lets nothing be noted of snapshots that needed what goes: where only those notes tell, as without

@@ -135,7 +135,8 @@ pub(crate) fn tell(context: &Context, pruned: &Pruned) -> Result<Exit> {
     Ok(Exit::of(pruned.is_complete()))
 }
 
-/// Fails where a receipt tells of a snapshot that no copy shows: what it needs looks like waste.
+/// Fails where this machine, or a receipt, knows of a snapshot or an index file that no copy shows:
+/// what it needs or names looks like waste.
 fn check_receipts(opened: &Opened) -> Result<()> {
     let unlisted = {
         let ready = opened.session.ready();
@@ -143,7 +144,8 @@ fn check_receipts(opened: &Opened) -> Result<()> {
         memory::records_of(opened, |records| records.unlisted_files(&listings))
     };
     let is_missed = |name: &FileName| {
-        name.kind() == FileType::Snapshots && !opened.session.removals.names(*name)
+        matches!(name.kind(), FileType::Snapshots | FileType::Index)
+            && !opened.session.removals.names(*name)
     };
     let lost = Lost {
         files: unlisted.into_iter().filter(is_missed).collect(),
@@ -169,6 +171,11 @@ fn new_files(opened: &Opened, report: &PruneReport) -> NewFiles {
 }
 
 fn warn_of(output: &Output, report: &PruneReport) {
+    for (pack, reason) in &report.wrong {
+        let text = format!("Pack {pack} is not what an index file says: {reason}");
+        let hint = "what is needed was kept in another pack; see what is wrong: strongroom verify --decode";
+        output.warn(&visible(&text), Some(hint));
+    }
     // Of those that were away from the beginning it was told then.
     let copies = report.copies.iter();
     for copy in copies.filter(|copy| !report.away.contains(&copy.name)) {
@@ -296,6 +303,7 @@ struct Summary {
     index_files_written: Files,
     frees_bytes: u64,
     waste_left_bytes: u64,
+    wrong_packs: Vec<Id>,
     records: Vec<Id>,
     copies: Vec<CopySummary>,
 }
@@ -338,6 +346,7 @@ impl Summary {
             index_files_written: report.index_written.into(),
             frees_bytes: report.frees_bytes(),
             waste_left_bytes: report.waste_left_bytes,
+            wrong_packs: report.wrong.keys().copied().collect(),
             records: report.records.clone(),
             copies: copies.collect(),
         }

@@ -1,13 +1,15 @@
-//! What this machine knows of snapshots that no copy shows now: their packs look like waste.
+//! What this machine knows of snapshots and index files that no copy shows now: their packs look
+//! like waste.
 //!
 //! A copy that is away may hold a snapshot that never came to the others, whose packs they have
 //! nevertheless; and whoever removes all snapshots everywhere would have the next prune finish his
-//! work. So nothing is pruned while a snapshot is missed. What a removal record names, or a person
-//! has said was removed on purpose, is not.
+//! work. Whoever hides index files alone would have it remove the packs that these name, as garbage.
+//! So nothing is pruned while a snapshot or an index file is missed. What a removal record names, or
+//! a person has said was removed on purpose, is not.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use strongroom_model::{FileName, FileType, Id};
+use strongroom_model::{FileName, FileType};
 
 use crate::known::Records;
 use crate::session::{Cancel, CopyState, CopyStore, Session};
@@ -15,10 +17,11 @@ use crate::state::RepositoryState;
 use crate::sync::diverged;
 use crate::{Error, Result};
 
-/// How many snapshots are named.
+/// How many files are named.
 const NAMED: usize = 5;
 
-/// Fails where a snapshot is missed, and where somebody seems to have pruned one copy by itself.
+/// Fails where a snapshot or an index file is missed, and where somebody seems to have pruned one
+/// copy by itself.
 ///
 /// # Errors
 /// [`Error::NotPruned`]; [`Error::Interrupted`].
@@ -43,8 +46,8 @@ pub(super) fn check(session: &Session, state: &RepositoryState, cancel: &Cancel)
     }
 }
 
-/// The snapshots that were there once and that no copy shows now.
-fn missed(session: &Session, state: &RepositoryState) -> BTreeSet<Id> {
+/// The snapshots and index files that were there once and that no copy shows now.
+fn missed(session: &Session, state: &RepositoryState) -> BTreeSet<FileName> {
     let copies: Vec<CopyStore> = session
         .copies
         .iter()
@@ -53,19 +56,20 @@ fn missed(session: &Session, state: &RepositoryState) -> BTreeSet<Id> {
     let listings: Vec<_> = session.ready().map(|(_, ready)| &ready.listing).collect();
     let accepted = state.gone().accepted;
     // Of a copy that is away all counts that it alone was ever seen to hold.
-    let away = away(session).flat_map(|copy| state.seen(copy).without(&accepted).snapshots);
+    let away = away(session).flat_map(|copy| {
+        let seen = state.seen(copy).without(&accepted);
+        let named = |kind| move |id| FileName::new(kind, id);
+        let snapshots = seen.snapshots.into_iter().map(named(FileType::Snapshots));
+        snapshots.chain(seen.index.into_iter().map(named(FileType::Index)))
+    });
     let unlisted = Records::new(state, None, &copies).unlisted_files(&listings);
     let unlisted = unlisted
         .into_iter()
-        .filter(|name| name.kind() == FileType::Snapshots)
-        .filter_map(|name| name.id());
-    let mut missed: BTreeSet<Id> = away.chain(unlisted).collect();
-    missed.retain(|id| {
-        let is_listed = listings
-            .iter()
-            .any(|listing| listing.snapshots.contains(*id));
-        let name = FileName::new(FileType::Snapshots, *id);
-        !is_listed && !session.removals.names(name)
+        .filter(|name| matches!(name.kind(), FileType::Snapshots | FileType::Index));
+    let mut missed: BTreeSet<FileName> = away.chain(unlisted).collect();
+    missed.retain(|name| {
+        let is_listed = listings.iter().any(|listing| listing.holds(*name));
+        !is_listed && !session.removals.names(*name)
     });
     missed
 }
@@ -77,11 +81,16 @@ fn away(session: &Session) -> impl Iterator<Item = &CopyStore> {
     })
 }
 
-fn not_shown(session: &Session, missed: &BTreeSet<Id>) -> Error {
+fn not_shown(session: &Session, missed: &BTreeSet<FileName>) -> Error {
     let mut named: Vec<String> = missed
         .iter()
         .take(NAMED)
-        .map(|id| format!("snapshot {} is on no copy that can be read", id.short()))
+        .map(|name| match (name.kind(), name.id()) {
+            (FileType::Snapshots, Some(id)) => {
+                format!("snapshot {} is on no copy that can be read", id.short())
+            }
+            _ => format!("{name} is on no copy that can be read"),
+        })
         .collect();
     let more = missed.len().saturating_sub(named.len());
     if more > 0 {

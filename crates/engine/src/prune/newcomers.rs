@@ -3,9 +3,10 @@
 //! Locks are files, and whoever does not heed them, or takes ours for dead, can write a snapshot
 //! that needs what is about to go. So index files and snapshots are listed anew after repacking,
 //! and once more right before anything is removed; what was not there in the listing that all was
-//! decided upon, and is not our own, ends the prune.
+//! decided upon, and is not our own, ends the prune; and where what goes is on record by then, the
+//! record is annulled, for whoever comes next would finish it.
 
-use strongroom_model::{FileEntry, FileName, FileType, Id};
+use strongroom_model::{FileEntry, FileName, FileType};
 
 use crate::session::{CopyFailure, CopyStore, Session};
 use crate::{Error, Result};
@@ -13,11 +14,9 @@ use crate::{Error, Result};
 /// Lists index files and snapshots of every copy anew, all at once. A copy that does not tell is
 /// marked as failed: nothing is removed there.
 ///
-/// `record` is the removal record that was published already.
-///
 /// # Errors
 /// [`Error::WrittenMeanwhile`]; where no copy is left, and where the user interrupts.
-pub(super) fn look(session: &mut Session, record: Option<Id>) -> Result<()> {
+pub(super) fn look(session: &mut Session) -> Result<()> {
     let copies: Vec<CopyStore> = session.ready().map(|(copy, _)| copy.clone()).collect();
     let listed = session.looking.at_each(&copies, list);
     session.looking.cancel.check()?;
@@ -28,7 +27,12 @@ pub(super) fn look(session: &mut Session, record: Option<Id>) -> Result<()> {
                 let newcomer = names.into_iter().find(|name| !is_known(session, *name));
                 if let Some(file) = newcomer {
                     let copy = copy.name.clone();
-                    return Err(Error::WrittenMeanwhile { copy, file, record });
+                    return Err(Error::WrittenMeanwhile {
+                        copy,
+                        file,
+                        record: None,
+                        annulled: Vec::new(),
+                    });
                 }
             }
         }

@@ -5,9 +5,9 @@
 //! which those that are needed get a mark; what an index file says beyond that is read again when it
 //! is wanted, file by file, so that memory does not hold it twice.
 //!
-//! What can go wrong: a blob lies in two packs, as after a prune that was killed, or where two hosts
-//! saved the same at once. It is needed in one place alone; kept is the one in the pack with the
-//! least waste, so that what was repacked before is not repacked again.
+//! What can go wrong: a blob lies in two packs; see [`duplicates`](super::duplicates). Two index
+//! files say that different blobs are in a pack: one of them is wrong, and nobody knows which, so
+//! that nothing is pruned.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -83,6 +83,8 @@ struct Found {
     all: BTreeMap<PackNumber, Pack>,
     files: BTreeMap<Id, NamedPacks>,
     absent: BTreeMap<Id, u64>,
+    /// The hash of what was said first to be in each pack.
+    told: BTreeMap<PackNumber, Id>,
 }
 
 impl Packs {
@@ -120,7 +122,11 @@ impl Packs {
                         if is_held(session, pack.id, expected) {
                             let number = index.insert(pack);
                             named.packs.insert(number);
+                            let told = told(pack);
                             let mut found = found.lock();
+                            if *found.told.entry(number).or_insert(told) != told {
+                                obstacles.note(told_differently(*id, pack.id));
+                            }
                             let known = found.all.entry(number);
                             known.or_insert_with(|| Pack::of(pack, expected));
                         } else {
@@ -139,6 +145,7 @@ impl Packs {
             all,
             files,
             mut absent,
+            told: _,
         } = found.into_inner();
         // Of one that two index files tell differently, the one that fits counts.
         absent.retain(|id, _| index.pack_number(*id).is_none());
@@ -151,39 +158,10 @@ impl Packs {
         })
     }
 
-    /// Decides in which of several packs a needed blob is kept.
-    ///
-    /// # Errors
-    /// [`crate::Error::NotPruned`] where an index file cannot be read any more; where the user
-    /// interrupts.
-    pub(super) fn choose_among_duplicates(&self, session: &Session, cancel: &Cancel) -> Result<()> {
+    /// Whether any blob is said to lie in several packs.
+    pub(super) fn has_duplicates(&self) -> bool {
         let named: u64 = self.all.values().map(|pack| pack.blobs).sum();
-        if named == self.index.len() as u64 {
-            return Ok(());
-        }
-        let mut needed: BTreeMap<PackNumber, u64> = BTreeMap::new();
-        for id in self.files.keys() {
-            self.each_pack_of(session, *id, cancel, |number, pack| {
-                let blobs = pack.blobs.iter();
-                let marked = blobs.filter(|blob| self.index.is_marked(blob.blob));
-                let bytes = marked.map(|blob| u64::from(blob.length)).sum();
-                needed.insert(number, bytes);
-            })?;
-        }
-        for id in self.files.keys() {
-            self.each_pack_of(session, *id, cancel, |number, pack| {
-                for blob in &pack.blobs {
-                    let now = self.index.pack_of(blob.blob);
-                    if let Some(now) = now.filter(|now| *now != number)
-                        && self.index.is_marked(blob.blob)
-                        && self.is_better(number, now, &needed)
-                    {
-                        self.index.settle(blob, number);
-                    }
-                }
-            })?;
-        }
-        Ok(())
+        named != self.index.len() as u64
     }
 
     /// How much of each pack is needed; packs of which nothing is are not there.
@@ -224,7 +202,7 @@ impl Packs {
     }
 
     /// Shows the packs that an index file names and that are there, each with its number.
-    fn each_pack_of(
+    pub(super) fn each_pack_of(
         &self,
         session: &Session,
         file: Id,
@@ -259,26 +237,6 @@ impl Packs {
         let is_so = pack::size_bytes(&indexed.blobs) == expected;
         (is_so && is_held(session, indexed.id, expected)).then_some(number)
     }
-
-    /// Whether the first pack has less waste than the second.
-    fn is_better(
-        &self,
-        one: PackNumber,
-        other: PackNumber,
-        needed: &BTreeMap<PackNumber, u64>,
-    ) -> bool {
-        let of = |number: PackNumber| {
-            let pack = self.all.get(&number)?;
-            let needed = needed.get(&number).copied().unwrap_or(0);
-            Some((u128::from(needed), u128::from(pack.blob_bytes), pack.id))
-        };
-        let (Some(one), Some(other)) = (of(one), of(other)) else {
-            return false;
-        };
-        // Parts of the whole, without dividing.
-        let (this, that) = (one.0 * other.1, other.0 * one.1);
-        this > that || this == that && one.2 < other.2
-    }
 }
 
 impl Pack {
@@ -300,6 +258,40 @@ impl Pack {
             has_uncompressed: blobs.any(|blob| blob.uncompressed_length.is_none()),
         }
     }
+}
+
+/// The hash of what an index file says of a pack, in whatever order.
+fn told(pack: &IndexedPack) -> Id {
+    let mut blobs: Vec<_> = pack
+        .blobs
+        .iter()
+        .map(|packed| {
+            (
+                packed.offset,
+                packed.length,
+                packed.blob,
+                packed.uncompressed_length,
+            )
+        })
+        .collect();
+    blobs.sort_unstable();
+    let mut bytes = Vec::with_capacity(blobs.len() * 45);
+    for (offset, length, blob, uncompressed_length) in blobs {
+        bytes.extend_from_slice(&offset.to_le_bytes());
+        bytes.extend_from_slice(&length.to_le_bytes());
+        bytes.extend_from_slice(&uncompressed_length.unwrap_or(0).to_le_bytes());
+        bytes.push(u8::from(blob.kind == BlobKind::Tree));
+        bytes.extend_from_slice(blob.id.as_bytes());
+    }
+    Id::of(&bytes)
+}
+
+fn told_differently(file: Id, pack: Id) -> String {
+    let (file, pack) = (
+        FileName::new(FileType::Index, file),
+        FileName::new(FileType::Data, pack),
+    );
+    format!("{file} and another index file say that different blobs are in {pack}")
 }
 
 /// Whether some copy lists a pack in this size, without a doubt.

@@ -1,5 +1,6 @@
 //! What a prune found to go, what it wrote anew, and what became of it on each copy.
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use strongroom_model::{FileName, FileType, Id};
@@ -31,6 +32,9 @@ pub struct PruneReport {
     pub packs_written: Amount,
     /// Index files that were written anew; not known in a dry run.
     pub index_written: Amount,
+    /// Packs that do not give what index files say that they hold, and why: nothing was kept there
+    /// that another pack has too.
+    pub wrong: BTreeMap<Id, String>,
     /// How many bytes of waste stay in packs that are needed in part.
     pub waste_left_bytes: u64,
     /// The removal records that name what goes; more than one where it is very much.
@@ -181,14 +185,15 @@ impl PruneReport {
     }
 
     /// Whether every copy has done all that it can do by now, and has the records where it has a
-    /// place for them: what waits behind a lock is no lack.
+    /// place for them, and no pack was wrong: what waits behind a lock is no lack.
     pub fn is_complete(&self) -> bool {
         let is_done = |copy: &PrunedCopy| match &copy.outcome {
             PrunedOutcome::Would(_) => true,
             PrunedOutcome::Pruned { failure, .. } => failure.is_none(),
             PrunedOutcome::Failed(_) => false,
         };
-        !self.was_interrupted && is_told(&self.not_on) && self.copies.iter().all(is_done)
+        let is_right = !self.was_interrupted && self.wrong.is_empty();
+        is_right && is_told(&self.not_on) && self.copies.iter().all(is_done)
     }
 }
 

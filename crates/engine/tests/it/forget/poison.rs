@@ -1,9 +1,10 @@
 //! Somebody holds the repository's key and one copy's credentials, and tries to have real snapshots
-//! forgotten.
+//! forgotten, or what they need pruned.
 //!
 //! Real ones come as usual, each day; he begins after the first four weeks of their group. Whatever
 //! comes besides them, of these no more is lost than without him: what stays then is told by the
-//! decider alone, on a list that never had any of his. `cargo xtask test --thorough` has longer
+//! decider alone, on a list that never had any of his. With each flood comes a pack of junk that an
+//! index file says to hold what the newest snapshot needs. `cargo xtask test --thorough` has longer
 //! lives, more of them, from new seeds.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,15 +16,22 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use strongroom_engine::Error;
+use strongroom_engine::progress::Progress;
+use strongroom_engine::prune::{PruneOptions, PruneReport, prune};
 use strongroom_engine::session::CopyStore;
 use strongroom_engine::state::StateFolder;
 use strongroom_model::retention::{Arrival, Candidate, Group, Known, Past, SeenBy, decide, needed};
 use strongroom_model::{FileType, Id, Keep, Name, Period};
+use strongroom_repo::blob::{self, BlobId, PackedBlob};
+use strongroom_repo::index::{IndexFile, IndexedPack};
 use strongroom_repo::key::ScryptCost;
+use strongroom_repo::pack::{self, FinishedPack, PackBuilder};
 use strongroom_repo::repository::Maker;
 use strongroom_repo::{Key, Repository, Snapshot};
 use strongroom_store::Store;
 use strongroom_testkit::MemoryStore;
+use strongroom_testkit::contract::noise;
 
 use crate::fixture::PASSWORD;
 use crate::forget::{COPIES, DAY, Host, at, daily, forged};
@@ -60,6 +68,7 @@ enum Event {
     Backup,
     Flood(Flood),
     Forget,
+    Prune,
 }
 
 /// What a life is made of.
@@ -70,6 +79,7 @@ struct Story {
     jitter: Vec<i64>,
     floods: Vec<Flood>,
     forgets: Vec<Moment>,
+    prunes: Vec<Moment>,
 }
 
 /// What would be left without him.
@@ -86,6 +96,10 @@ struct Poisoned {
     host: Host,
     like: Snapshot,
     fakes: u64,
+    /// The real snapshots, each with the blob of its one file.
+    made: BTreeMap<Id, BlobId>,
+    /// That of the newest, as an index file names it.
+    newest: Vec<PackedBlob>,
     _folder: tempfile::TempDir,
 }
 
@@ -134,14 +148,16 @@ fn stories(days: i64, most: usize) -> impl Strategy<Value = Story> {
         shape,
     });
     let forgets = vec((27..days + 2, 0..DAY), 1..8);
+    let prunes = vec((27..days + 2, 0..DAY), 0..3);
     let (jitter, floods) = (vec(0i64..20_000, 1..9), vec(flood, 0..8));
-    let parts = (keep, 1i64..=2, jitter, floods, forgets);
-    parts.prop_map(|(keep, a_day, jitter, floods, forgets)| Story {
+    let parts = (keep, 1i64..=2, jitter, floods, forgets, prunes);
+    parts.prop_map(|(keep, a_day, jitter, floods, forgets, prunes)| Story {
         keep,
         a_day,
         jitter,
         floods,
         forgets,
+        prunes,
     })
 }
 
@@ -160,7 +176,10 @@ impl Story {
         });
         let forgets = self.forgets.iter();
         let forgets = forgets.map(|(day, second)| (at(*day, *second), Event::Forget));
-        let mut events: Vec<_> = backups.chain(floods).chain(forgets).collect();
+        let prunes = self.prunes.iter();
+        let prunes = prunes.map(|(day, second)| (at(*day, *second), Event::Prune));
+        let events = backups.chain(floods).chain(forgets).chain(prunes);
+        let mut events: Vec<_> = events.collect();
         events.sort_by_key(|(moment, _)| *moment);
         events
     }
@@ -248,21 +267,113 @@ impl Poisoned {
             host: Host::new(&copies, StateFolder::new(folder.path()), keep),
             like: Snapshot::parse(like.as_bytes()).unwrap(),
             fakes: 0,
+            made: BTreeMap::new(),
+            newest: Vec::new(),
             _folder: folder,
         }
     }
 
     /// A real snapshot on every copy, which its host lists at once.
-    fn backup(&self, now: Timestamp) -> Id {
+    fn backup(&mut self, now: Timestamp) -> Id {
+        let content = format!("what was there at {now}").into_bytes();
+        let data = BlobId::data(Id::of(&content));
+        let text = format!(
+            r#"{{"nodes":[{{"name":"file","type":"file","mode":420,"content":["{}"]}}]}}"#,
+            data.id
+        );
+        let tree = BlobId::tree(Id::of(text.as_bytes()));
+        let of_data = self.save_pack(data, &content);
+        self.newest.clone_from(&of_data.blobs);
+        let of_tree = self.save_pack(tree, text.as_bytes());
+        let copies: Vec<usize> = (0..COPIES.len()).collect();
+        self.save_index(vec![of_data, of_tree], &copies);
+        self.like.tree = tree.id;
         let (name, bytes) = forged(&self.key, &self.like, |real| real.time = now);
         for store in &self.stores {
             store.put(name, &bytes);
         }
         self.host.note(&self.host.open());
-        name.id().unwrap()
+        let id = name.id().unwrap();
+        self.made.insert(id, data);
+        id
+    }
+
+    /// Saves a pack with one blob on every copy.
+    fn save_pack(&self, blob: BlobId, plain: &[u8]) -> IndexedPack {
+        let mut pack = PackBuilder::with_capacity(1000);
+        let sealed = self.key.seal(plain).unwrap();
+        pack.add(blob, &sealed, None).unwrap();
+        let FinishedPack { id, bytes, blobs } = pack.finish(&self.key).unwrap();
+        for store in &self.stores {
+            store.put(FileName::new(FileType::Data, id), &bytes);
+        }
+        IndexedPack { id, blobs }
+    }
+
+    fn save_index(&self, packs: Vec<IndexedPack>, copies: &[usize]) {
+        let (id, bytes) = IndexFile { packs }.seal(&self.key, 2).unwrap();
+        for copy in copies {
+            self.stores[*copy].put(FileName::new(FileType::Index, id), &bytes);
+        }
+    }
+
+    /// Junk on one copy that is said to hold what the newest snapshot needs. Of equals the lowest
+    /// id is kept.
+    fn claim(&self, copy: usize) {
+        let size = usize::try_from(pack::size_bytes(&self.newest)).unwrap();
+        let junk = (0..64).map(|seed| noise(seed + self.fakes * 64, size));
+        let junk = junk.min_by_key(|bytes| Id::of(bytes)).unwrap();
+        let id = Id::of(&junk);
+        self.stores[copy].put(FileName::new(FileType::Data, id), &junk);
+        let blobs = self.newest.clone();
+        self.save_index(vec![IndexedPack { id, blobs }], &[copy]);
+    }
+
+    /// What `strongroom prune --max-unused 0` does.
+    fn prune(&self) -> Result<PruneReport, Error> {
+        let mut session = self.host.open();
+        let memory = self.host.memory(&session);
+        let options = PruneOptions {
+            max_unused_percent: 0.0,
+            ..PruneOptions::default()
+        };
+        let (environment, progress) = (&self.host.environment, Progress::default());
+        prune(&mut session, &memory, &options, environment, &progress)
+    }
+
+    /// The real snapshots whose file a copy lists and cannot give.
+    fn hollow(&self, store: &MemoryStore) -> Vec<Id> {
+        let read = |name| store.get(name).unwrap().to_vec();
+        let index = store.list(FileType::Index).unwrap();
+        let packs: Vec<IndexedPack> = index
+            .iter()
+            .map(|entry| read(FileName::new(FileType::Index, entry.id)))
+            .flat_map(|bytes| IndexFile::open(&self.key, bytes).unwrap().packs)
+            .collect();
+        let is_right = |pack: Id, packed: &PackedBlob| {
+            let bytes = store.get(FileName::new(FileType::Data, pack));
+            let start = packed.offset as usize;
+            let range = start..start + packed.length as usize;
+            bytes.is_some_and(|bytes| {
+                let mut sealed = bytes[range].to_vec();
+                let length = packed.uncompressed_length;
+                blob::decode(&self.key, packed.blob, length, &mut sealed).is_ok()
+            })
+        };
+        let gives = |wanted: BlobId| {
+            packs.iter().any(|pack| {
+                let mut blobs = pack.blobs.iter();
+                blobs.any(|packed| packed.blob == wanted && is_right(pack.id, packed))
+            })
+        };
+        let listed = store.list(FileType::Snapshots).unwrap();
+        let listed = listed.iter().map(|entry| entry.id);
+        let is_hollow = |id: &Id| self.made.get(id).is_some_and(|data| !gives(*data));
+        listed.filter(is_hollow).collect()
     }
 
     fn flood(&mut self, flood: Flood, now: Timestamp) {
+        self.claim(flood.copy);
         for _ in 0..flood.many {
             self.fakes += 1;
             let number = self.fakes;
@@ -297,7 +408,8 @@ impl Poisoned {
     }
 }
 
-/// Lives through a story, and says which real snapshot was lost that would not have been.
+/// Lives through a story, and says which real snapshot was lost that would not have been, or is
+/// there and cannot be restored.
 fn live(story: &Story, days: i64) -> Result<(), TestCaseError> {
     let mut poisoned = Poisoned::new(story.keep.clone());
     let mut clean = Clean {
@@ -317,6 +429,14 @@ fn live(story: &Story, days: i64) -> Result<(), TestCaseError> {
                 let left = poisoned.left();
                 let lost: Vec<_> = kept.difference(&left).collect();
                 prop_assert!(lost.is_empty(), "{now}: {lost:?}");
+            }
+            Event::Prune => {
+                let report = poisoned.prune();
+                prop_assert!(report.is_ok(), "{now}: {report:?}");
+                for store in &poisoned.stores {
+                    let hollow = poisoned.hollow(store);
+                    prop_assert!(hollow.is_empty(), "{now}: {hollow:?}");
+                }
             }
         }
     }
@@ -358,6 +478,7 @@ fn a_thousand_fakes_of_a_night_push_nothing_out() {
             shape: Shape::Mimic,
         }],
         forgets: vec![(31, 80_000), (33, 80_000), (36, 80_000)],
+        prunes: vec![(33, 85_000), (36, 85_000)],
     };
     live(&story, 36).unwrap();
 }

@@ -1,12 +1,14 @@
 //! Nothing is removed where it is not known what is needed, or where not all of that is there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use strongroom_engine::Error;
 use strongroom_engine::prune::PruneOptions;
+use strongroom_engine::removals;
 use strongroom_model::{FileName, FileType, Id};
+use strongroom_repo::index::IndexFile;
 use strongroom_repo::lock::Lock;
 use strongroom_store::{LocalStore, Store};
 use strongroom_testkit::gate::Gate;
@@ -162,6 +164,32 @@ fn a_snapshot_that_was_seen_and_that_no_copy_shows_ends_it() {
 }
 
 #[test]
+fn index_files_that_were_seen_and_that_no_copy_shows_end_it() {
+    let (fixture, _) = half_needed();
+    let memory = state(&fixture).repository(fixture.open().id());
+    let index: BTreeSet<Id> = fixture.ids("one", FileType::Index).into_iter().collect();
+    for copy in &fixture.copies[..2] {
+        let seen = memory.update_seen(copy, |seen| seen.index.extend(&index));
+        seen.unwrap();
+    }
+    // Without it the packs that it names look like such as a killed run left.
+    let hidden = *index.first().unwrap();
+    let name = FileName::new(FileType::Index, hidden);
+    let store = LocalStore::new(fixture.copy_path("one"));
+    let bytes = store.read(name).unwrap();
+    for copy in ALL {
+        let store = LocalStore::new(fixture.copy_path(copy));
+        store.remove(name).unwrap();
+    }
+    assert_refused(&fixture, &[&hidden.to_string(), "on no copy"]);
+    for copy in ALL {
+        let store = LocalStore::new(fixture.copy_path(copy));
+        store.save(name, &bytes).unwrap();
+    }
+    assert!(try_prune(&fixture).unwrap().is_complete());
+}
+
+#[test]
 fn a_copy_that_somebody_pruned_by_itself_is_asked_about_first() {
     let (fixture, _) = half_needed();
     let session = fixture.open();
@@ -236,10 +264,18 @@ fn something_new_on_a_copy_ends_it_before_anything_is_removed() {
         gate.open();
         pruning.join().unwrap().unwrap_err()
     });
-    let Error::WrittenMeanwhile { copy, file, record } = &error else {
+    let Error::WrittenMeanwhile {
+        copy,
+        file,
+        record,
+        annulled,
+    } = &error
+    else {
         panic!("{error}");
     };
     assert_eq!((copy.as_str(), *file, *record), ("one", newcomer, None));
+    assert!(annulled.is_empty());
+    assert!(fixture.ids("one", FileType::Records).is_empty());
     let after = files(&fixture);
     assert!(
         before
@@ -253,4 +289,64 @@ fn something_new_on_a_copy_ends_it_before_anything_is_removed() {
     assert!(report.is_complete(), "{report:?}");
     crate::prune::assert_identical(&fixture, &ALL);
     fixture.check_all();
+}
+
+#[test]
+fn something_new_right_before_removing_ends_it_and_nobody_finishes_its_record() {
+    let (mut fixture, _) = half_needed();
+    let before = files(&fixture);
+    // Somebody in the midst of a backup, who heeds no lock, has no snapshot yet.
+    let (id, bytes) = IndexFile::default().seal(&fixture.key, 2).unwrap();
+    let newcomer = FileName::new(FileType::Index, id);
+    let gate = Gate::closed();
+    fixture.wrap("three", |store| {
+        let waits = Rule::on(&[Op::Save], Fault::Wait(gate.clone()));
+        FaultyStore::new(store).with(waits.of(FileType::Records).times(1))
+    });
+    let error = std::thread::scope(|scope| {
+        let pruning = scope.spawn(|| try_prune(&fixture));
+        gate.wait_for_waiting(1);
+        let store = LocalStore::new(fixture.copy_path("one"));
+        store.save(newcomer, &bytes).unwrap();
+        gate.open();
+        pruning.join().unwrap().unwrap_err()
+    });
+    let Error::WrittenMeanwhile {
+        copy,
+        file,
+        record: None,
+        annulled,
+    } = &error
+    else {
+        panic!("{error:?}");
+    };
+    assert_eq!((copy.as_str(), *file), ("one", newcomer));
+    assert_eq!(annulled.len(), 1);
+    assert!(error.hint().unwrap().contains("annulled"), "{error:?}");
+    let all_is_there = || {
+        let after = files(&fixture);
+        let mut before = before.iter();
+        before.all(|(name, size)| after.get(name) == Some(size))
+    };
+    assert!(all_is_there());
+    for copy in ALL {
+        assert!(fixture.ids(copy, FileType::Records).contains(&annulled[0]));
+        assert!(fixture.ids(copy, FileType::Locks).is_empty());
+    }
+    // The next run has nothing to finish.
+    let session = open(&fixture);
+    let cancel = fixture.environment.cancel.clone();
+    removals::finish(&session, &session.removals, &fixture.progress, &cancel);
+    assert!(all_is_there());
+    for (copy, ready) in session.ready() {
+        assert!(ready.removed.is_empty(), "{}", copy.name);
+        assert!(ready.listing.index.len() > 1, "{}", copy.name);
+    }
+    drop(session);
+
+    let report = try_prune(&fixture).unwrap();
+    assert!(report.is_complete(), "{report:?}");
+    crate::prune::assert_identical(&fixture, &ALL);
+    fixture.check_all();
+    fixture.assert_restic_restores("one");
 }
