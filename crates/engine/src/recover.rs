@@ -34,7 +34,7 @@ use strongroom_model::{FileEntry, FileName, FileType};
 use strongroom_store::{Error as StoreError, LocalStore, Store};
 
 pub use error::RecoverError;
-pub use report::{ConfigChoice, IncompleteSnapshot, NotRecovered, RecoverReport};
+pub use report::{ConfigChoice, IncompleteSnapshot, LeftOut, NotRecovered, RecoverReport};
 
 use crate::listing::Files;
 use crate::progress::Progress;
@@ -105,11 +105,14 @@ pub fn recover(
     let into = place_of(copy, destination)?;
 
     progress.begin("Listing versions", None, None);
-    let mut files = Vec::new();
+    let (mut files, mut left_out) = (Vec::new(), Vec::new());
     for kind in KINDS {
-        files.push((kind, files::list(&source, kind, progress)?));
+        let listed = files::list(&source, kind, progress)?;
+        left_out.extend(listed.left_out_ns.map(|since| left_out_of(kind, since)));
+        files.push((kind, listed.files));
     }
-    let config_file = files::list(&source, FileType::Config, progress)?.pop();
+    let mut config_file = files::list(&source, FileType::Config, progress)?.files;
+    let config_file = config_file.pop();
     if config_file.is_none() && files.iter().all(|(_, files)| files.is_empty()) {
         return Err(nothing(&source, options.as_of));
     }
@@ -118,8 +121,10 @@ pub fn recover(
         copy: copy.name.clone(),
         as_of: options.as_of,
         dry_run: options.dry_run,
+        left_out,
         ..RecoverReport::default()
     };
+    report.tell_left_out();
     let chosen = choose_config(&source, &files, config_file.as_ref(), options, &mut report)?;
     let all = || files.iter().flat_map(|(_, of)| of).chain(&config_file);
     report.behind_markers = all().filter(|file| file.is_hidden).count() as u64;
@@ -225,6 +230,15 @@ fn place_of(copy: &CopyStore, destination: &Destination) -> Result<Option<Place>
         }
         Destination::Copy(other) => Some(Place::Copy(other.clone())),
     })
+}
+
+/// That names which came at a time, in nanoseconds since 1970, or later were left out.
+fn left_out_of(kind: FileType, since_ns: u64) -> LeftOut {
+    let since = Timestamp::from_nanosecond(i128::from(since_ns));
+    LeftOut {
+        kind: kind.to_string(),
+        since: since.unwrap_or(Timestamp::MAX),
+    }
 }
 
 /// That there is nothing to recover.

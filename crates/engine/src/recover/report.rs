@@ -39,6 +39,8 @@ pub struct RecoverReport {
     pub not_recovered_count: u64,
     /// The first of them.
     pub not_recovered: Vec<NotRecovered>,
+    /// The types of which there are more names than are looked at.
+    pub left_out: Vec<LeftOut>,
     /// The snapshots that need something of it, as far as that was found out.
     pub incomplete: Vec<IncompleteSnapshot>,
     /// What else is worth knowing.
@@ -66,6 +68,15 @@ pub struct NotRecovered {
     pub reason: String,
 }
 
+/// Names of a type that were not looked at, since there are more than any repository has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LeftOut {
+    /// The type, as `data`.
+    pub kind: String,
+    /// Left out is what came at this time or later, by the clock of the place.
+    pub since: Timestamp,
+}
+
 /// A snapshot that needs what was not recovered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct IncompleteSnapshot {
@@ -89,7 +100,19 @@ pub(super) struct Tally {
 impl RecoverReport {
     /// Whether everything of which there was a version was recovered.
     pub fn is_complete(&self) -> bool {
-        self.not_recovered_count == 0 && self.incomplete.is_empty()
+        self.not_recovered_count == 0 && self.left_out.is_empty() && self.incomplete.is_empty()
+    }
+
+    /// Notes what was left out, and the next step.
+    pub(super) fn tell_left_out(&mut self) {
+        let told = self.left_out.iter().map(|left_out| {
+            format!(
+                "There are more names in {} than any repository has: those that came at {} or later \
+                 were left out; say --as-of with a time before somebody put them there",
+                left_out.kind, left_out.since
+            )
+        });
+        self.notes.extend(told);
     }
 }
 
