@@ -11,7 +11,8 @@
 //! run again, and what is there already is not read again), and a wrong place to recover to, where two
 //! repositories would mingle (so: it is looked at first).
 //!
-//! Files come in the order in which a copy may receive them: a snapshot comes last. One of which
+//! Files come in the order in which a copy may receive them: a snapshot comes last, when the newest and
+//! the oldest version of everything were tried; what is found later comes behind it. One of which
 //! something could not be recovered comes all the same, and is named where that can be told.
 
 mod config;
@@ -41,7 +42,7 @@ use crate::progress::Progress;
 use crate::recover::config::ChosenConfig;
 use crate::recover::files::File;
 use crate::recover::report::Tally;
-use crate::recover::search::each_right;
+use crate::recover::search::{Attempt, Trying};
 use crate::recover::source::Source;
 use crate::recover::target::Target;
 use crate::session::{CopyStore, Environment, Password};
@@ -152,20 +153,8 @@ pub fn recover(
     if let Some(target) = &target {
         target.store.create()?;
     }
-    for (kind, files) in &files {
-        match work.bring(*kind, files) {
-            Err(Error::Store(error)) if *kind == FileType::Records && target.is_some() => {
-                let error = crate::session::chain(&error);
-                report.notes.push(format!(
-                    "Records of what was removed on purpose were not brought: {error}"
-                ));
-            }
-            brought => brought?,
-        }
-        if *kind == FileType::Keys {
-            work.bring_config(config_file.as_ref(), chosen.as_ref())?;
-        }
-    }
+    let config = (config_file.as_ref(), chosen.as_ref());
+    work.bring_all(&files, config, &mut report.notes)?;
     tally.tell(&mut report);
     if report.files == 0
         && report.already_there == 0
@@ -344,24 +333,67 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// Brings the files of a type to where they should be.
-    fn bring(&self, kind: FileType, files: &[File]) -> Result<()> {
-        let (source, tally, progress) = (self.source, self.tally, self.progress);
+    /// Brings all files to where they should be: of every type first those whose newest or oldest
+    /// version is right, and then what takes longer.
+    fn bring_all(
+        &self,
+        files: &ByKind,
+        (config, chosen): (Option<&File>, Option<&ChosenConfig>),
+        notes: &mut Vec<String>,
+    ) -> Result<()> {
+        let attempt = |file: &File, candidate: &files::Candidate| self.attempt(file, candidate);
+        let trying = Trying {
+            source: self.source,
+            attempt: &attempt,
+            tally: self.tally,
+            progress: self.progress,
+        };
+        let (mut left, mut left_records) = (Vec::new(), Vec::new());
+        for (kind, files) in files {
+            let swept = self.wanted(*kind, files);
+            let swept = swept.and_then(|wanted| trying.sweep(&wanted));
+            match *kind {
+                FileType::Records => left_records = self.unless_refused(swept, notes)?,
+                _ => left.append(&mut swept?),
+            }
+            if *kind == FileType::Keys {
+                self.bring_config(config, chosen)?;
+            }
+        }
+        trying.finish(&left)?;
+        self.unless_refused(trying.finish(&left_records), notes)
+    }
+
+    /// The files of a type that are to be brought, those that came first before the others: whoever
+    /// puts names of his own there comes after whoever made the repository.
+    fn wanted<'f>(&self, kind: FileType, files: &'f [File]) -> Result<Vec<&'f File>> {
+        let mut wanted = match self.target {
+            Some(target) => target.lacking(self.source, kind, files, self.tally, self.progress)?,
+            None => files.iter().collect(),
+        };
+        wanted.sort_unstable_by_key(|file| (file.since_ns(), file.name));
+        Ok(wanted)
+    }
+
+    /// Tries a version, and brings it to where it should be where it is right.
+    fn attempt(&self, file: &File, candidate: &files::Candidate) -> Result<Attempt> {
         match self.target {
-            Some(target) => {
-                let lacking = target.lacking(source, kind, files, tally, progress)?;
-                let bring = |file: &File, candidate: &files::Candidate| {
-                    target.bring(source, file, candidate)
-                };
-                each_right(source, &lacking, &bring, tally, progress)
+            Some(target) => target.bring(self.source, file, candidate),
+            None => in_place::show(self.source, self.budget, file, candidate),
+        }
+    }
+
+    /// What came of records; a target that has no place for them is noted.
+    fn unless_refused<T: Default>(&self, done: Result<T>, notes: &mut Vec<String>) -> Result<T> {
+        match done {
+            Err(Error::Store(error)) if self.target.is_some() => {
+                let error = crate::session::chain(&error);
+                notes.push(format!(
+                    "Records of what was removed on purpose were not brought: {error}"
+                ));
+                Ok(T::default())
             }
-            None => {
-                let all: Vec<_> = files.iter().collect();
-                let show = |file: &File, candidate: &files::Candidate| {
-                    in_place::show(source, self.budget, file, candidate)
-                };
-                each_right(source, &all, &show, tally, progress)
-            }
+            done => done,
         }
     }
 
