@@ -31,7 +31,7 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use jiff::Timestamp;
-use strongroom_model::{FileEntry, FileName, FileType};
+use strongroom_model::{FileEntry, FileName, FileType, Id};
 use strongroom_store::{Error as StoreError, LocalStore, Store};
 
 pub use error::RecoverError;
@@ -126,7 +126,8 @@ pub fn recover(
         ..RecoverReport::default()
     };
     report.tell_left_out();
-    let chosen = choose_config(&source, &files, config_file.as_ref(), options, &mut report)?;
+    let (chosen, key_id) =
+        choose_config(&source, &files, config_file.as_ref(), options, &mut report)?;
     let all = || files.iter().flat_map(|(_, of)| of).chain(&config_file);
     report.behind_markers = all().filter(|file| file.is_hidden).count() as u64;
     let budget = Budget::new(options.memory_bytes);
@@ -167,7 +168,7 @@ pub fn recover(
         && target.is_near
     {
         progress.begin("Looking at snapshots", None, None);
-        report.incomplete = needs::incomplete(target.store, password, &environment.cancel)?;
+        report.incomplete = needs::incomplete(target.store, password, key_id, &environment.cancel)?;
     }
     let ended = (environment.clock)();
     report.seconds = u64::try_from(ended.duration_since(began).as_secs()).unwrap_or_default();
@@ -239,14 +240,15 @@ fn nothing(source: &Source<'_>, as_of: Option<Timestamp>) -> Error {
     }
 }
 
-/// Chooses a version of `config`; a password that opens no key is told, and does no harm.
+/// Chooses a version of `config`, and finds the key file that the password opens; a password that opens
+/// none is told, and does no harm.
 fn choose_config(
     source: &Source<'_>,
     files: &ByKind,
     file: Option<&File>,
     options: &RecoverOptions,
     report: &mut RecoverReport,
-) -> Result<Option<ChosenConfig>> {
+) -> Result<(Option<ChosenConfig>, Option<Id>)> {
     let keys = files.iter().find(|(kind, _)| *kind == FileType::Keys);
     let key = match (&options.password, keys) {
         (Some(password), Some((_, keys))) => {
@@ -260,11 +262,13 @@ fn choose_config(
         _ => None,
     };
     let chosen = match file {
-        Some(file) => config::choose(source, file, key.as_ref())?,
+        Some(file) => config::choose(source, file, key.as_ref().map(|(key, _)| key))?,
         None => None,
     };
     report.config = chosen.as_ref().map(|chosen| chosen.choice);
-    Ok(chosen)
+    let key_id = key.map(|(_, id)| id);
+    report.tell_keys(keys.map_or(0, |(_, keys)| keys.len()), key_id);
+    Ok((chosen, key_id))
 }
 
 /// Counts what would be tried.

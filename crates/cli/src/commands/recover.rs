@@ -198,10 +198,16 @@ fn tell_next(output: &Output, report: &RecoverReport, destination: &Destination)
         output.say("There was no password to try config with: it is the oldest version");
     }
     match destination {
-        Destination::Folder(path) => output.say(&visible(&format!(
-            "Next: restic -r {} check --read-data",
-            quoted(path)
-        ))),
+        Destination::Folder(path) => {
+            let hint = report
+                .key_hint
+                .map(|key| format!(" --key-hint {}", key.short()));
+            output.say(&visible(&format!(
+                "Next: restic -r {}{} check --read-data",
+                quoted(path),
+                hint.unwrap_or_default()
+            )));
+        }
         Destination::Copy(_) | Destination::InPlace => output.say("Next: strongroom verify"),
     }
 }

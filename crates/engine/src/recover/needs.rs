@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use strongroom_model::{FileName, FileType};
+use strongroom_model::{FileName, FileType, Id};
 use strongroom_repo::index::IndexFile;
 use strongroom_repo::{Index, Repository, Snapshot, pack};
 use strongroom_store::Store;
@@ -22,10 +22,11 @@ use crate::{Error, Result};
 pub(super) fn incomplete(
     store: &dyn Store,
     password: &Password,
+    key_id: Option<Id>,
     cancel: &Cancel,
 ) -> Result<Vec<IncompleteSnapshot>> {
     let mut found = Vec::new();
-    match find(store, password, cancel, &mut found) {
+    match find(store, password, key_id, cancel, &mut found) {
         Err(Error::Interrupted) => Err(Error::Interrupted),
         Err(error) => {
             tracing::debug!(%error, "Which snapshots need what is lost cannot be told");
@@ -38,10 +39,15 @@ pub(super) fn incomplete(
 fn find(
     store: &dyn Store,
     password: &Password,
+    key_id: Option<Id>,
     cancel: &Cancel,
     found: &mut Vec<IncompleteSnapshot>,
 ) -> Result<()> {
-    let repository = Repository::open(store, password, &mut BTreeSet::new())?;
+    let repository = match key_id {
+        // Others may lie before it, without number.
+        Some(key_id) => Repository::open_by(store, password, key_id)?,
+        None => Repository::open(store, password, &mut BTreeSet::new())?,
+    };
     let packs = Files::new(store.list(FileType::Data)?);
     let index = Index::new();
     for entry in store.list(FileType::Index)? {

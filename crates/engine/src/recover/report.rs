@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use serde::Serialize;
 use strongroom_model::{FileName, Id};
+use strongroom_repo::key::MAX_KEYS_TRIED;
 
 /// How many files are named that were not recovered.
 const NAMED: usize = 10_000;
@@ -25,6 +26,9 @@ pub struct RecoverReport {
     pub dry_run: bool,
     /// Why that `config` was chosen; `None` where no version of it is right.
     pub config: Option<ConfigChoice>,
+    /// The key file that the password opens, where there are more of them than restic tries: it is
+    /// told by `--key-hint`.
+    pub key_hint: Option<Id>,
     /// The files that were written out, or brought into sight again.
     pub files: u64,
     /// Their bytes.
@@ -113,6 +117,27 @@ impl RecoverReport {
             )
         });
         self.notes.extend(told);
+    }
+
+    /// Notes that there are more key files than anybody tries, and the next step; `key` is the one
+    /// that the password opens, where there is a password.
+    pub(super) fn tell_keys(&mut self, count: usize, key: Option<Id>) {
+        if count <= MAX_KEYS_TRIED {
+            return;
+        }
+        self.key_hint = key;
+        let next = match key {
+            Some(key) => format!(
+                "the password opens keys/{key}: move the others out of keys/ before anything is \
+                 opened there, or name it to restic: --key-hint {}",
+                key.short()
+            ),
+            None => "give the password, as STRONGROOM_PASSWORD, to be told which one it opens"
+                .to_owned(),
+        };
+        self.notes.push(format!(
+            "There are {count} key files, and of so many only {MAX_KEYS_TRIED} are tried: {next}"
+        ));
     }
 }
 

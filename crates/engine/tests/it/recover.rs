@@ -20,6 +20,8 @@ use strongroom_testkit::{Rights, VersionedStore};
 
 use crate::fixture::{Fixture, PASSWORD, assert_same_tree, run_restic};
 
+mod junk;
+
 /// When everything was put, and when somebody came, by the clock of the place.
 const PUT_S: u64 = 1_000;
 const ATTACK_S: u64 = 2_000;
@@ -470,45 +472,6 @@ fn into_another_copy_a_whole_repository_comes_and_snapshots_come_last() {
     // Sizes tell that it is all there.
     let again = scene.recover(&destination, &without_password());
     assert_eq!((again.files, again.already_there), (0, report.files));
-}
-
-#[test]
-fn junk_among_the_keys_holds_up_nothing_and_is_given_up_and_named() {
-    let scene = Scene::new();
-    let place = &scene.place;
-    // One with junk above and below it, and one that is nothing but junk.
-    let rare = FileName::new(FileType::Keys, Id::of(b"rare"));
-    let junk = FileName::new(FileType::Keys, Id::of(b"junk"));
-    place.overwrite(rare, b"below");
-    place.set_time(ATTACK_S + 1);
-    place.replace(rare, b"rare").unwrap();
-    for number in 0..2_500_u64 {
-        place.set_time(ATTACK_S + 2 + number);
-        place.overwrite(junk, &number.to_le_bytes());
-        if number < 20 {
-            place.overwrite(rare, &number.to_le_bytes());
-        }
-    }
-    let recorded = Arc::new(strongroom_testkit::RecordingStore::new(
-        strongroom_testkit::MemoryStore::new("other"),
-    ));
-    let other = CopyStore {
-        name: "other".to_owned(),
-        store: recorded.clone(),
-        is_local: false,
-    };
-    let before = place.reads();
-    let report = scene.recover(&Destination::Copy(other), &without_password());
-    let reads = place.reads() - before;
-    assert!((2_048..2_300).contains(&reads), "{reads}");
-    assert_eq!(report.not_recovered_count, 1, "{report:?}");
-    let told = &report.not_recovered[0];
-    assert_eq!(told.name, junk.to_string());
-    assert!(told.reason.contains("--as-of"), "{}", told.reason);
-    let written = recorded.written();
-    assert_eq!(written.last(), Some(&rare));
-    let kinds: Vec<_> = written.iter().map(FileName::kind).collect();
-    assert!(kinds.contains(&FileType::Snapshots), "{kinds:?}");
 }
 
 #[test]

@@ -1,0 +1,87 @@
+//! Recovery where somebody has put names and key files of his own beside what was there.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use strongroom_engine::CopyStore;
+use strongroom_engine::recover::Destination;
+use strongroom_model::{FileName, FileType, Id};
+use strongroom_repo::key::{KeyFile, ScryptCost};
+use strongroom_repo::{Key, Repository};
+use strongroom_store::{LocalStore, Store};
+
+use super::{ATTACK_S, Scene, with_password, without_password};
+use crate::fixture::PASSWORD;
+
+#[test]
+fn junk_among_the_keys_holds_up_nothing_and_is_given_up_and_named() {
+    let scene = Scene::new();
+    let place = &scene.place;
+    // One with junk above and below it, and one that is nothing but junk.
+    let rare = FileName::new(FileType::Keys, Id::of(b"rare"));
+    let junk = FileName::new(FileType::Keys, Id::of(b"junk"));
+    place.overwrite(rare, b"below");
+    place.set_time(ATTACK_S + 1);
+    place.replace(rare, b"rare").unwrap();
+    for number in 0..2_500_u64 {
+        place.set_time(ATTACK_S + 2 + number);
+        place.overwrite(junk, &number.to_le_bytes());
+        if number < 20 {
+            place.overwrite(rare, &number.to_le_bytes());
+        }
+    }
+    let recorded = Arc::new(strongroom_testkit::RecordingStore::new(
+        strongroom_testkit::MemoryStore::new("other"),
+    ));
+    let other = CopyStore {
+        name: "other".to_owned(),
+        store: recorded.clone(),
+        is_local: false,
+    };
+    let before = place.reads();
+    let report = scene.recover(&Destination::Copy(other), &without_password());
+    let reads = place.reads() - before;
+    assert!((2_048..2_300).contains(&reads), "{reads}");
+    assert_eq!(report.not_recovered_count, 1, "{report:?}");
+    let told = &report.not_recovered[0];
+    assert_eq!(told.name, junk.to_string());
+    assert!(told.reason.contains("--as-of"), "{}", told.reason);
+    let written = recorded.written();
+    assert_eq!(written.last(), Some(&rare));
+    let kinds: Vec<_> = written.iter().map(FileName::kind).collect();
+    assert!(kinds.contains(&FileType::Snapshots), "{kinds:?}");
+}
+
+#[test]
+fn of_more_key_files_than_are_tried_the_one_that_opens_is_named() {
+    let scene = Scene::new();
+    let ours = scene.names(FileType::Keys)[0];
+    for number in 0..25 {
+        let host = format!("host {number}");
+        let key = Key::generate().unwrap();
+        let cost = ScryptCost::LEAST;
+        let sealed = KeyFile::seal(&key, b"other", cost, Timestamp::UNIX_EPOCH, "user", &host);
+        let bytes = sealed.unwrap().to_bytes().unwrap();
+        let name = FileName::new(FileType::Keys, Id::of(&bytes));
+        scene.place.save(name, &bytes).unwrap();
+    }
+    let report = scene.recover_to("with", &with_password());
+    assert!(report.is_complete(), "{report:?}");
+    assert_eq!(report.key_hint, ours.id());
+    let opens = format!("the password opens {ours}");
+    let is_told = |note: &String| note.contains("26 key files") && note.contains(&opens);
+    assert!(report.notes.iter().any(is_told), "{:?}", report.notes);
+    let store = LocalStore::new(scene.path("with"));
+    let opened = Repository::open_by(&store, PASSWORD.as_bytes(), ours.id().unwrap());
+    assert_eq!(opened.unwrap().key_id(), ours.id().unwrap());
+    let opened = Repository::open_by(&store, b"other", ours.id().unwrap());
+    assert!(opened.is_err());
+    let report = scene.recover_to("without", &without_password());
+    assert_eq!(report.key_hint, None);
+    assert!(
+        report
+            .notes
+            .iter()
+            .any(|note| note.contains("STRONGROOM_PASSWORD"))
+    );
+}
