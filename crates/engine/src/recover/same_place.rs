@@ -7,12 +7,15 @@
 use std::collections::BTreeSet;
 
 use strongroom_model::{FileName, S3Address, StoreAddress};
-use strongroom_store::{Store, VersionContent};
+use strongroom_store::{FileVersion, Store, VersionContent};
 
 use crate::session::CopyStore;
 
 /// The name of what was put before there were versions, which is the same everywhere.
 const NO_VERSION: &str = "null";
+
+/// How many versions are held against each other; whoever may write makes as many as he likes.
+const MOST_COMPARED: usize = 10_000;
 
 /// Whether two copies are one place, as far as their addresses and the places themselves tell.
 pub(super) fn are_one(copy: &CopyStore, other: &CopyStore) -> bool {
@@ -65,15 +68,22 @@ fn have_one_owner(store: &dyn Store, other: &dyn Store) -> bool {
 /// Whether both show one and the same version of `config`: a server gives each its own name.
 fn share_a_version(store: &dyn Store, other: &dyn Store) -> bool {
     let of = |store: &dyn Store| -> BTreeSet<String> {
-        let versions = store
-            .versions()
-            .map(|all| all.versions_of(FileName::CONFIG));
-        let versions = versions.and_then(Result::ok).unwrap_or_default();
-        let named = versions.iter().filter(|one| {
+        let mut named = BTreeSet::new();
+        // Of too many the same ones come first from both.
+        let mut take = |one: FileVersion| {
             let is_bytes = matches!(one.content, VersionContent::Bytes { .. });
-            is_bytes && one.version.as_str() != NO_VERSION
-        });
-        named.map(|one| one.version.as_str().to_owned()).collect()
+            if is_bytes && one.version.as_str() != NO_VERSION && named.len() < MOST_COMPARED {
+                named.insert(one.version.as_str().to_owned());
+            }
+            Ok(())
+        };
+        let versions = store.versions();
+        let listed = versions.map(|all| all.each_version_of(FileName::CONFIG, &mut take));
+        // What ends in the midst tells nothing.
+        match listed {
+            Some(Ok(())) => named,
+            Some(Err(_)) | None => BTreeSet::new(),
+        }
     };
     !of(store).is_disjoint(&of(other))
 }

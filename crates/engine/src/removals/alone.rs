@@ -113,7 +113,7 @@ fn going(copy: &CopyStore, due: &[&RemovedFile]) -> Going {
         Ok(None) => Going::Now,
         Ok(Some(locked)) => {
             let mut latest: Option<SystemTime> = None;
-            for name in &wanted {
+            for name in wanted.iter().filter(|name| !locked.has_too_many(**name)) {
                 match locked.waits_until(*name) {
                     Ok(None) => return Going::Now,
                     Ok(until) => latest = latest.max(until),

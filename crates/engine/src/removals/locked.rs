@@ -1,5 +1,9 @@
 //! Removing files where their versions are locked: all versions of a file, once no lock holds any of
 //! them, else none. Until then it is seen by everybody else, stock restic included.
+//!
+//! **Security:** whoever may write makes as many versions as he likes, also of what is to go. Of a file
+//! with more of them than anybody makes, and of all files with more than fit into memory, none are
+//! kept: such a file stays.
 
 use std::collections::HashMap;
 use std::time::SystemTime;
@@ -9,12 +13,17 @@ use strongroom_store::{
     Error, FileVersion, Locks, Result, ShownLock, Store, VersionContent, Versions,
 };
 
+/// How many versions of a file are looked at, and of all files together, some 200 bytes each. A file
+/// of which there are more stays.
+const MOST_OF_ONE: usize = 1000;
+const MOST_OF_ALL: usize = 20_000_000;
+
 /// The versions of the files of one type on a locked place.
 pub(super) struct Locked<'a> {
     store: &'a dyn Store,
     locks: &'a dyn Locks,
     versions: &'a dyn Versions,
-    of_files: HashMap<FileName, Vec<FileVersion>>,
+    of_files: OfFiles,
     /// The time by the clock of the place, by which locks end.
     now: SystemTime,
 }
@@ -41,12 +50,13 @@ impl<'a> Locked<'a> {
         let (Some(locks), Some(versions)) = (store.locks(), store.versions()) else {
             return Ok(None);
         };
-        let mut of_files: HashMap<FileName, Vec<FileVersion>> = HashMap::new();
-        for version in versions.list_versions(kind)? {
+        let mut of_files = OfFiles::default();
+        versions.each_version(kind, &mut |version| {
             if is_wanted(version.name) {
-                of_files.entry(version.name).or_default().push(version);
+                of_files.take(version, MOST_OF_ALL);
             }
-        }
+            Ok(())
+        })?;
         Ok(Some(Self {
             store,
             locks,
@@ -66,6 +76,14 @@ impl<'a> Locked<'a> {
         if let Some(until) = self.waits_until(name)? {
             return Ok(Fate::Waits(Some(until)));
         }
+        if self.has_too_many(name) {
+            tracing::warn!(
+                %name,
+                location = self.store.location(),
+                "A file stays: there are too many versions of it to be looked at"
+            );
+            return Ok(Fate::Waits(None));
+        }
         let mut freed_bytes = 0_u64;
         for version in self.versions_of(name) {
             if let VersionContent::Bytes { size_bytes, .. } = version.content {
@@ -84,7 +102,8 @@ impl<'a> Locked<'a> {
     }
 
     /// Until when a file stays: until the first lock of a version that is found and not over, of
-    /// which there may be later ones; `None` where there is none.
+    /// which there may be later ones; `None` where there is none, and where there are too many versions
+    /// to tell.
     ///
     /// # Errors
     /// Those of the store.
@@ -99,8 +118,14 @@ impl<'a> Locked<'a> {
         Ok(None)
     }
 
+    /// Whether there are too many versions of a file to be looked at, so that it stays.
+    pub(super) fn has_too_many(&self, name: FileName) -> bool {
+        matches!(self.of_files.kept.get(&name), Some(None))
+    }
+
     fn versions_of(&self, name: FileName) -> &[FileVersion] {
-        self.of_files.get(&name).map_or(&[], Vec::as_slice)
+        let kept = self.of_files.kept.get(&name);
+        kept.and_then(Option::as_ref).map_or(&[], Vec::as_slice)
     }
 
     /// Until when a version is locked; `None` where no lock is shown that is not over.
@@ -119,6 +144,33 @@ impl<'a> Locked<'a> {
                 Ok(None)
             }
             Err(error) => Err(error),
+        }
+    }
+}
+
+/// The versions of each file that is to go.
+#[derive(Debug, Default)]
+struct OfFiles {
+    /// `None` where there are too many of them.
+    kept: HashMap<FileName, Option<Vec<FileVersion>>>,
+    count: usize,
+}
+
+impl OfFiles {
+    fn take(&mut self, version: FileVersion, most_of_all: usize) {
+        let kept = self
+            .kept
+            .entry(version.name)
+            .or_insert_with(|| Some(Vec::new()));
+        let Some(versions) = kept else {
+            return;
+        };
+        if versions.len() >= MOST_OF_ONE || self.count >= most_of_all {
+            self.count = self.count.saturating_sub(versions.len());
+            *kept = None;
+        } else {
+            versions.push(version);
+            self.count = self.count.saturating_add(1);
         }
     }
 }
@@ -383,6 +435,39 @@ mod tests {
         assert!(matches!(locked.remove(young).unwrap(), Fate::Waits(_)));
         assert_eq!(*bucket.hidden.lock(), [over]);
         assert_eq!(bucket.versions.lock().len(), 2);
+    }
+
+    #[test]
+    fn a_file_with_more_versions_than_anybody_makes_stays_and_no_other_for_its_sake() {
+        let bucket = Bucket::new();
+        let flooded = bucket.put("flooded", 10, 25);
+        for _ in 0..MOST_OF_ONE {
+            bucket.put("flooded", 60, 99);
+        }
+        let over = bucket.put("over", 10, 25);
+        let locked = bucket.listed();
+        let kept = locked.of_files.kept.values().flatten().map(Vec::len);
+        assert_eq!(kept.sum::<usize>(), 1, "nothing of it is held");
+        assert_eq!(locked.of_files.count, 1);
+        assert_eq!(locked.remove(flooded).unwrap(), Fate::Waits(None));
+        assert_eq!(locked.remove(over).unwrap(), Fate::Removed(7));
+        assert_eq!(bucket.versions.lock().len(), MOST_OF_ONE + 1);
+    }
+
+    #[test]
+    fn of_all_files_together_no_more_versions_are_held_than_fit() {
+        let bucket = Bucket::new();
+        for file in ["a", "b", "c"] {
+            bucket.put(file, 10, 25);
+        }
+        let mut of_files = OfFiles::default();
+        for (version, _) in bucket.versions.lock().iter() {
+            of_files.take(version.clone(), 2);
+        }
+        assert_eq!(of_files.count, 2);
+        let name = |file: &str| FileName::new(FileType::Data, Id::of(file.as_bytes()));
+        let too_many = ["a", "b", "c"].map(|file| of_files.kept.get(&name(file)) == Some(&None));
+        assert_eq!(too_many, [false, false, true]);
     }
 
     #[test]

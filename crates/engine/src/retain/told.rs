@@ -49,28 +49,29 @@ fn bucket(copy: &CopyStore) -> Result<BTreeMap<Id, Arrival>, CopyFailure> {
     let Some(versions) = copy.store.versions() else {
         return Ok(BTreeMap::new());
     };
-    let all = versions.list_versions(FileType::Snapshots);
-    let all = all.map_err(|error| CopyFailure::of_store(&error))?;
-    Ok(oldest(&all))
+    let mut arrivals = BTreeMap::new();
+    // Only the date of each file is kept: whoever may write makes as many versions as he likes.
+    let listed = versions.each_version(FileType::Snapshots, &mut |version| {
+        take(&mut arrivals, &version);
+        Ok(())
+    });
+    listed.map_err(|error| CopyFailure::of_store(&error))?;
+    Ok(arrivals)
 }
 
-/// The date of the oldest version of each file: whoever puts another one above it, or a marker, makes
-/// it no younger.
-fn oldest(versions: &[FileVersion]) -> BTreeMap<Id, Arrival> {
-    let mut arrivals: BTreeMap<Id, Arrival> = BTreeMap::new();
-    for version in versions {
-        let is_bytes = matches!(version.content, VersionContent::Bytes { .. });
-        let Some(id) = version.name.id().filter(|_| is_bytes) else {
-            continue;
-        };
-        let Ok(at) = Timestamp::try_from(version.made) else {
-            continue;
-        };
-        let by = SeenBy::Bucket;
-        let first = arrivals.entry(id).or_insert(Arrival { at, by });
-        first.at = at.min(first.at);
-    }
-    arrivals
+/// Takes note of the date of a version, where it is the oldest of its file so far: whoever puts
+/// another one above it, or a marker, makes it no younger.
+fn take(arrivals: &mut BTreeMap<Id, Arrival>, version: &FileVersion) {
+    let is_bytes = matches!(version.content, VersionContent::Bytes { .. });
+    let Some(id) = version.name.id().filter(|_| is_bytes) else {
+        return;
+    };
+    let Ok(at) = Timestamp::try_from(version.made) else {
+        return;
+    };
+    let by = SeenBy::Bucket;
+    let first = arrivals.entry(id).or_insert(Arrival { at, by });
+    first.at = at.min(first.at);
 }
 
 #[cfg(test)]
@@ -107,7 +108,10 @@ mod tests {
             version("a", 100, VersionContent::Marker),
             version("b", 300, VersionContent::Marker),
         ];
-        let found = oldest(&versions);
+        let mut found = BTreeMap::new();
+        for version in &versions {
+            take(&mut found, version);
+        }
         let expected = Arrival {
             at: Timestamp::from_second(200).unwrap(),
             by: SeenBy::Bucket,
