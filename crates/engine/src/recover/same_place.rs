@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use strongroom_model::{FileName, S3Address, StoreAddress};
-use strongroom_store::{FileVersion, Store, VersionContent};
+use strongroom_store::{Store, VersionContent};
 
 use crate::session::CopyStore;
 
@@ -69,20 +69,21 @@ fn have_one_owner(store: &dyn Store, other: &dyn Store) -> bool {
 fn share_a_version(store: &dyn Store, other: &dyn Store) -> bool {
     let of = |store: &dyn Store| -> BTreeSet<String> {
         let mut named = BTreeSet::new();
+        let Some(versions) = store.versions() else {
+            return named;
+        };
         // Of too many the same ones come first from both.
-        let mut take = |one: FileVersion| {
+        let listed = versions.each_version_of(FileName::CONFIG, &mut |one| {
             let is_bytes = matches!(one.content, VersionContent::Bytes { .. });
             if is_bytes && one.version.as_str() != NO_VERSION && named.len() < MOST_COMPARED {
                 named.insert(one.version.as_str().to_owned());
             }
             Ok(())
-        };
-        let versions = store.versions();
-        let listed = versions.map(|all| all.each_version_of(FileName::CONFIG, &mut take));
+        });
         // What ends in the midst tells nothing.
         match listed {
-            Some(Ok(())) => named,
-            Some(Err(_)) | None => BTreeSet::new(),
+            Ok(()) => named,
+            Err(_) => BTreeSet::new(),
         }
     };
     !of(store).is_disjoint(&of(other))
