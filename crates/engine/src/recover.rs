@@ -18,6 +18,7 @@
 mod config;
 mod error;
 mod files;
+mod hiding;
 mod in_place;
 mod needs;
 mod report;
@@ -77,6 +78,8 @@ pub struct RecoverOptions {
     /// Whether nothing is written anywhere: it lists, and reads `config` and the key files by which
     /// that is chosen, so that it chooses the one that the real run does.
     pub dry_run: bool,
+    /// Whether the records of what was removed on purpose are left out.
+    pub without_records: bool,
     /// The password of the repository, where there is one.
     pub password: Option<Password>,
     /// How many bytes of files may be in memory at a time, where a place takes whole files only.
@@ -107,7 +110,8 @@ pub fn recover(
 
     progress.begin("Listing versions", None, None);
     let (mut files, mut left_out) = (Vec::new(), Vec::new());
-    for kind in KINDS {
+    let is_wanted = |kind: &FileType| *kind != FileType::Records || !options.without_records;
+    for kind in KINDS.into_iter().filter(is_wanted) {
         let listed = files::list(&source, kind, progress)?;
         left_out.extend(listed.left_out_ns.map(|since| left_out_of(kind, since)));
         files.push((kind, listed.files));
@@ -266,6 +270,9 @@ fn choose_config(
         None => None,
     };
     report.config = chosen.as_ref().map(|chosen| chosen.choice);
+    if let Some((key, _)) = key.as_ref().filter(|_| !options.dry_run) {
+        report.notes.extend(hiding::note(source, files, key)?);
+    }
     let key_id = key.map(|(_, id)| id);
     report.tell_keys(keys.map_or(0, |(_, keys)| keys.len()), key_id);
     Ok((chosen, key_id))

@@ -60,7 +60,10 @@ pub(super) fn open_key(
 }
 
 /// The bytes of a file, where one of the few versions that are known of it is right.
-fn right_bytes(source: &Source<'_>, file: &File) -> Result<Option<Vec<u8>>> {
+///
+/// # Errors
+/// As [`Source::read`].
+pub(super) fn right_bytes(source: &Source<'_>, file: &File) -> Result<Option<Vec<u8>>> {
     for candidate in file.candidates() {
         if let (Reading::Right, bytes) = source.read_whole(file.name, candidate)? {
             return Ok(Some(bytes));

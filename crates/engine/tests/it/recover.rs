@@ -128,6 +128,7 @@ fn without_password() -> RecoverOptions {
     RecoverOptions {
         as_of: None,
         dry_run: false,
+        without_records: false,
         password: None,
         memory_bytes: 64 << 20,
     }

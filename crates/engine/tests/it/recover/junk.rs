@@ -1,12 +1,14 @@
 //! Recovery where somebody has put names and key files of his own beside what was there.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use strongroom_engine::CopyStore;
-use strongroom_engine::recover::Destination;
+use strongroom_engine::recover::{Destination, RecoverOptions, RecoverReport};
 use strongroom_model::{FileName, FileType, Id};
 use strongroom_repo::key::{KeyFile, ScryptCost};
+use strongroom_repo::record::{Annulment, Record, Removal, RemovedBy};
 use strongroom_repo::{Key, Repository};
 use strongroom_store::{LocalStore, Store};
 
@@ -84,4 +86,56 @@ fn of_more_key_files_than_are_tried_the_one_that_opens_is_named() {
             .iter()
             .any(|note| note.contains("STRONGROOM_PASSWORD"))
     );
+}
+
+#[test]
+fn what_records_hide_is_told_and_they_can_be_left_out() {
+    let scene = Scene::new();
+    let local = LocalStore::new(scene.path("for the key"));
+    scene.recover_to("for the key", &without_password());
+    let opened = Repository::open(&local, PASSWORD.as_bytes(), &mut BTreeSet::new()).unwrap();
+    let snapshot = scene.names(FileType::Snapshots)[0].id().unwrap();
+    let removal = Record::Removal(Removal {
+        at: Timestamp::UNIX_EPOCH,
+        host: "intruder".to_owned(),
+        by: RemovedBy::Forget,
+        snapshots: [snapshot, Id::of(b"none")].into(),
+        index: BTreeSet::new(),
+        data: BTreeSet::new(),
+        stays: BTreeSet::new(),
+    });
+    let (id, bytes) = removal.seal(opened.key()).unwrap();
+    let record = FileName::new(FileType::Records, id);
+    scene.place.save(record, &bytes).unwrap();
+    let is_told = |report: &RecoverReport| {
+        let mut notes = report.notes.iter();
+        notes.any(|note| note.contains("hide 1 of the snapshots") && note.contains("intruder"))
+    };
+    let report = scene.recover_to("with", &with_password());
+    assert!(is_told(&report), "{:?}", report.notes);
+    assert!(LocalStore::new(scene.path("with")).read(record).is_ok());
+
+    let left_out = RecoverOptions {
+        without_records: true,
+        ..with_password()
+    };
+    let report = scene.recover_to("left out", &left_out);
+    assert!(report.is_complete() && !is_told(&report), "{report:?}");
+    assert!(
+        LocalStore::new(scene.path("left out"))
+            .read(record)
+            .is_err()
+    );
+
+    // What was taken back hides nothing.
+    let annulment = Record::Annulment(Annulment {
+        at: Timestamp::UNIX_EPOCH,
+        host: "ours".to_owned(),
+        record: id,
+    });
+    let (id, bytes) = annulment.seal(opened.key()).unwrap();
+    let annulment = FileName::new(FileType::Records, id);
+    scene.place.save(annulment, &bytes).unwrap();
+    let report = scene.recover_to("annulled", &with_password());
+    assert!(!is_told(&report), "{:?}", report.notes);
 }
