@@ -172,7 +172,8 @@ pub fn recover(
         && target.is_near
     {
         progress.begin("Looking at snapshots", None, None);
-        report.incomplete = needs::incomplete(target.store, password, key_id, &environment.cancel)?;
+        let (cancel, notes) = (&environment.cancel, &mut report.notes);
+        report.incomplete = needs::incomplete(target.store, password, key_id, cancel, notes)?;
     }
     let ended = (environment.clock)();
     report.seconds = u64::try_from(ended.duration_since(began).as_secs()).unwrap_or_default();

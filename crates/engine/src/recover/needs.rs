@@ -15,7 +15,7 @@ use crate::verify::closure::{Closure, read_blob};
 use crate::{Error, Result};
 
 /// The snapshots in a store that lack something, each with the first thing that it lacks. Where that
-/// cannot be found out, nothing is told.
+/// cannot be found out to the end, it is noted.
 ///
 /// # Errors
 /// Where the user interrupts.
@@ -24,12 +24,15 @@ pub(super) fn incomplete(
     password: &Password,
     key_id: Option<Id>,
     cancel: &Cancel,
+    notes: &mut Vec<String>,
 ) -> Result<Vec<IncompleteSnapshot>> {
     let mut found = Vec::new();
     match find(store, password, key_id, cancel, &mut found) {
         Err(Error::Interrupted) => Err(Error::Interrupted),
         Err(error) => {
-            tracing::debug!(%error, "Which snapshots need what is lost cannot be told");
+            notes.push(format!(
+                "Which snapshots need what is lost cannot be told: {error}"
+            ));
             Ok(found)
         }
         Ok(()) => Ok(found),

@@ -1,11 +1,13 @@
 //! Recovery where somebody has put names and key files of his own beside what was there.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::symlink;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use strongroom_engine::CopyStore;
-use strongroom_engine::recover::{Destination, RecoverOptions, RecoverReport};
+use strongroom_engine::recover::{Destination, RecoverError, RecoverOptions, RecoverReport};
 use strongroom_model::{FileName, FileType, Id};
 use strongroom_repo::key::{KeyFile, ScryptCost};
 use strongroom_repo::record::{Annulment, Record, Removal, RemovedBy};
@@ -138,4 +140,20 @@ fn what_records_hide_is_told_and_they_can_be_left_out() {
     scene.place.save(annulment, &bytes).unwrap();
     let report = scene.recover_to("annulled", &with_password());
     assert!(!is_told(&report), "{:?}", report.notes);
+}
+
+#[test]
+fn a_folder_with_a_link_in_it_is_refused() {
+    let scene = Scene::new();
+    let (into, elsewhere) = (scene.path("into"), scene.path("elsewhere"));
+    for path in [&into, &elsewhere] {
+        fs::create_dir(path).unwrap();
+    }
+    symlink(&elsewhere, into.join("data")).unwrap();
+    let refused = scene.refusal(&Destination::Folder(into));
+    let RecoverError::NotEmpty { found, .. } = &refused else {
+        panic!("{refused:?}");
+    };
+    assert_eq!(found, "data, a link");
+    assert_eq!(fs::read_dir(elsewhere).unwrap().count(), 0);
 }
