@@ -11,12 +11,14 @@
 //! run again, and what is there already is not read again), and a wrong place to recover to, where two
 //! repositories would mingle (so: it is looked at first).
 //!
-//! Files come in the order in which a copy may receive them: a snapshot comes last. One of which
+//! Files come in the order in which a copy may receive them: a snapshot comes last, when the newest and
+//! the oldest version of everything were tried; what is found later comes behind it. One of which
 //! something could not be recovered comes all the same, and is named where that can be told.
 
 mod config;
 mod error;
 mod files;
+mod hiding;
 mod in_place;
 mod needs;
 mod report;
@@ -30,18 +32,18 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use jiff::Timestamp;
-use strongroom_model::{FileEntry, FileName, FileType};
+use strongroom_model::{FileEntry, FileName, FileType, Id};
 use strongroom_store::{Error as StoreError, LocalStore, Store};
 
 pub use error::RecoverError;
-pub use report::{ConfigChoice, IncompleteSnapshot, NotRecovered, RecoverReport};
+pub use report::{ConfigChoice, IncompleteSnapshot, LeftOut, NotRecovered, RecoverReport};
 
 use crate::listing::Files;
 use crate::progress::Progress;
 use crate::recover::config::ChosenConfig;
 use crate::recover::files::File;
 use crate::recover::report::Tally;
-use crate::recover::search::each_right;
+use crate::recover::search::{Attempt, Trying};
 use crate::recover::source::Source;
 use crate::recover::target::Target;
 use crate::session::{CopyStore, Environment, Password};
@@ -76,6 +78,8 @@ pub struct RecoverOptions {
     /// Whether nothing is written anywhere: it lists, and reads `config` and the key files by which
     /// that is chosen, so that it chooses the one that the real run does.
     pub dry_run: bool,
+    /// Whether the records of what was removed on purpose are left out.
+    pub without_records: bool,
     /// The password of the repository, where there is one.
     pub password: Option<Password>,
     /// How many bytes of files may be in memory at a time, where a place takes whole files only.
@@ -105,11 +109,15 @@ pub fn recover(
     let into = place_of(copy, destination)?;
 
     progress.begin("Listing versions", None, None);
-    let mut files = Vec::new();
-    for kind in KINDS {
-        files.push((kind, files::list(&source, kind, progress)?));
+    let (mut files, mut left_out) = (Vec::new(), Vec::new());
+    let is_wanted = |kind: &FileType| *kind != FileType::Records || !options.without_records;
+    for kind in KINDS.into_iter().filter(is_wanted) {
+        let listed = files::list(&source, kind, progress)?;
+        left_out.extend(listed.left_out_ns.map(|since| left_out_of(kind, since)));
+        files.push((kind, listed.files));
     }
-    let config_file = files::list(&source, FileType::Config, progress)?.pop();
+    let mut config_file = files::list(&source, FileType::Config, progress)?.files;
+    let config_file = config_file.pop();
     if config_file.is_none() && files.iter().all(|(_, files)| files.is_empty()) {
         return Err(nothing(&source, options.as_of));
     }
@@ -118,9 +126,12 @@ pub fn recover(
         copy: copy.name.clone(),
         as_of: options.as_of,
         dry_run: options.dry_run,
+        left_out,
         ..RecoverReport::default()
     };
-    let chosen = choose_config(&source, &files, config_file.as_ref(), options, &mut report)?;
+    report.tell_left_out();
+    let (chosen, key_id) =
+        choose_config(&source, &files, config_file.as_ref(), options, &mut report)?;
     let all = || files.iter().flat_map(|(_, of)| of).chain(&config_file);
     report.behind_markers = all().filter(|file| file.is_hidden).count() as u64;
     let budget = Budget::new(options.memory_bytes);
@@ -147,20 +158,8 @@ pub fn recover(
     if let Some(target) = &target {
         target.store.create()?;
     }
-    for (kind, files) in &files {
-        match work.bring(*kind, files) {
-            Err(Error::Store(error)) if *kind == FileType::Records && target.is_some() => {
-                let error = crate::session::chain(&error);
-                report.notes.push(format!(
-                    "Records of what was removed on purpose were not brought: {error}"
-                ));
-            }
-            brought => brought?,
-        }
-        if *kind == FileType::Keys {
-            work.bring_config(config_file.as_ref(), chosen.as_ref())?;
-        }
-    }
+    let config = (config_file.as_ref(), chosen.as_ref());
+    work.bring_all(&files, config, &mut report.notes)?;
     tally.tell(&mut report);
     if report.files == 0
         && report.already_there == 0
@@ -173,7 +172,8 @@ pub fn recover(
         && target.is_near
     {
         progress.begin("Looking at snapshots", None, None);
-        report.incomplete = needs::incomplete(target.store, password, &environment.cancel)?;
+        let (cancel, notes) = (&environment.cancel, &mut report.notes);
+        report.incomplete = needs::incomplete(target.store, password, key_id, cancel, notes)?;
     }
     let ended = (environment.clock)();
     report.seconds = u64::try_from(ended.duration_since(began).as_secs()).unwrap_or_default();
@@ -227,6 +227,15 @@ fn place_of(copy: &CopyStore, destination: &Destination) -> Result<Option<Place>
     })
 }
 
+/// That names which came at a time, in nanoseconds since 1970, or later were left out.
+fn left_out_of(kind: FileType, since_ns: u64) -> LeftOut {
+    let since = Timestamp::from_nanosecond(i128::from(since_ns));
+    LeftOut {
+        kind: kind.to_string(),
+        since: since.unwrap_or(Timestamp::MAX),
+    }
+}
+
 /// That there is nothing to recover.
 fn nothing(source: &Source<'_>, as_of: Option<Timestamp>) -> Error {
     let location = source.store.location().to_owned();
@@ -236,14 +245,15 @@ fn nothing(source: &Source<'_>, as_of: Option<Timestamp>) -> Error {
     }
 }
 
-/// Chooses a version of `config`; a password that opens no key is told, and does no harm.
+/// Chooses a version of `config`, and finds the key file that the password opens; a password that opens
+/// none is told, and does no harm.
 fn choose_config(
     source: &Source<'_>,
     files: &ByKind,
     file: Option<&File>,
     options: &RecoverOptions,
     report: &mut RecoverReport,
-) -> Result<Option<ChosenConfig>> {
+) -> Result<(Option<ChosenConfig>, Option<Id>)> {
     let keys = files.iter().find(|(kind, _)| *kind == FileType::Keys);
     let key = match (&options.password, keys) {
         (Some(password), Some((_, keys))) => {
@@ -257,11 +267,16 @@ fn choose_config(
         _ => None,
     };
     let chosen = match file {
-        Some(file) => config::choose(source, file, key.as_ref())?,
+        Some(file) => config::choose(source, file, key.as_ref().map(|(key, _)| key))?,
         None => None,
     };
     report.config = chosen.as_ref().map(|chosen| chosen.choice);
-    Ok(chosen)
+    if let Some((key, _)) = key.as_ref().filter(|_| !options.dry_run) {
+        report.notes.extend(hiding::note(source, files, key)?);
+    }
+    let key_id = key.map(|(_, id)| id);
+    report.tell_keys(keys.map_or(0, |(_, keys)| keys.len()), key_id);
+    Ok((chosen, key_id))
 }
 
 /// Counts what would be tried.
@@ -330,24 +345,67 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// Brings the files of a type to where they should be.
-    fn bring(&self, kind: FileType, files: &[File]) -> Result<()> {
-        let (source, tally, progress) = (self.source, self.tally, self.progress);
+    /// Brings all files to where they should be: of every type first those whose newest or oldest
+    /// version is right, and then what takes longer.
+    fn bring_all(
+        &self,
+        files: &ByKind,
+        (config, chosen): (Option<&File>, Option<&ChosenConfig>),
+        notes: &mut Vec<String>,
+    ) -> Result<()> {
+        let attempt = |file: &File, candidate: &files::Candidate| self.attempt(file, candidate);
+        let trying = Trying {
+            source: self.source,
+            attempt: &attempt,
+            tally: self.tally,
+            progress: self.progress,
+        };
+        let (mut left, mut left_records) = (Vec::new(), Vec::new());
+        for (kind, files) in files {
+            let swept = self.wanted(*kind, files);
+            let swept = swept.and_then(|wanted| trying.sweep(&wanted));
+            match *kind {
+                FileType::Records => left_records = self.unless_refused(swept, notes)?,
+                _ => left.append(&mut swept?),
+            }
+            if *kind == FileType::Keys {
+                self.bring_config(config, chosen)?;
+            }
+        }
+        trying.finish(&left)?;
+        self.unless_refused(trying.finish(&left_records), notes)
+    }
+
+    /// The files of a type that are to be brought, those that came first before the others: whoever
+    /// puts names of his own there comes after whoever made the repository.
+    fn wanted<'f>(&self, kind: FileType, files: &'f [File]) -> Result<Vec<&'f File>> {
+        let mut wanted = match self.target {
+            Some(target) => target.lacking(self.source, kind, files, self.tally, self.progress)?,
+            None => files.iter().collect(),
+        };
+        wanted.sort_unstable_by_key(|file| (file.since_ns(), file.name));
+        Ok(wanted)
+    }
+
+    /// Tries a version, and brings it to where it should be where it is right.
+    fn attempt(&self, file: &File, candidate: &files::Candidate) -> Result<Attempt> {
         match self.target {
-            Some(target) => {
-                let lacking = target.lacking(source, kind, files, tally, progress)?;
-                let bring = |file: &File, candidate: &files::Candidate| {
-                    target.bring(source, file, candidate)
-                };
-                each_right(source, &lacking, &bring, tally, progress)
+            Some(target) => target.bring(self.source, file, candidate),
+            None => in_place::show(self.source, self.budget, file, candidate),
+        }
+    }
+
+    /// What came of records; a target that has no place for them is noted.
+    fn unless_refused<T: Default>(&self, done: Result<T>, notes: &mut Vec<String>) -> Result<T> {
+        match done {
+            Err(Error::Store(error)) if self.target.is_some() => {
+                let error = crate::session::chain(&error);
+                notes.push(format!(
+                    "Records of what was removed on purpose were not brought: {error}"
+                ));
+                Ok(T::default())
             }
-            None => {
-                let all: Vec<_> = files.iter().collect();
-                let show = |file: &File, candidate: &files::Candidate| {
-                    in_place::show(source, self.budget, file, candidate)
-                };
-                each_right(source, &all, &show, tally, progress)
-            }
+            done => done,
         }
     }
 

@@ -3,6 +3,8 @@
 
 use strongroom_model::FileName;
 
+use crate::key::MAX_KEYS_TRIED;
+
 /// The result of an operation on a repository.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -73,6 +75,11 @@ impl Error {
         match self {
             Self::Store(error) => error.hint(),
             Self::NoRepository { .. } => Some("make one with: strongroom init".to_owned()),
+            Self::WrongPassword { keys, .. } if *keys >= MAX_KEYS_TRIED => Some(
+                "there are more key files than are tried: move those that you did not make out of \
+                 keys/; of a bucket, `strongroom recover` tells which one the password opens"
+                    .to_owned(),
+            ),
             Self::WrongPassword { .. } => Some(
                 "check password_file, password_command or STRONGROOM_PASSWORD; of a file or a \
                  command the first line counts, without its line break"

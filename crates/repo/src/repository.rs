@@ -142,6 +142,36 @@ impl Repository {
         })
     }
 
+    /// Opens the repository in `store` by the one key file that is known to open.
+    ///
+    /// # Errors
+    /// As [`Repository::open`].
+    pub fn open_by(store: &dyn Store, password: &[u8], key_id: Id) -> Result<Self> {
+        let config_bytes = read_config(store)?;
+        let name = FileName::new(FileType::Keys, key_id);
+        let location = || store.location().to_owned();
+        let damaged = |reason: String| Error::Damaged {
+            what: format!("{name} in {}", location()),
+            reason,
+        };
+        let bytes = store.read(name)?;
+        if Id::of(&bytes) != key_id {
+            return Err(damaged("its content does not have its name".to_owned()));
+        }
+        let file = KeyFile::parse(&bytes).map_err(damaged)?;
+        let key = file.open(password).ok_or_else(|| Error::WrongPassword {
+            location: location(),
+            keys: 1,
+        })?;
+        let config = RepoConfig::open(&config_bytes, &key, store.location())?;
+        Ok(Self {
+            key,
+            config,
+            config_bytes,
+            key_id,
+        })
+    }
+
     /// The master key.
     pub fn key(&self) -> &Key {
         &self.key

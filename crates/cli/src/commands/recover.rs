@@ -39,7 +39,10 @@ const NAMED: usize = 20;
 /// not read again. COPY is another copy of strongroom.toml. With --in-place, markers that hide a file
 /// are removed, and what was overwritten is put again; no version is ever removed.
 ///
-/// What was forgotten or pruned and is still kept by its lock comes back too.
+/// What was forgotten or pruned and is still kept by its lock comes back too, and so do the records
+/// that say so: with the password it is told how many snapshots they hide, and by whom. Leave them out
+/// with --without-records where an intruder may have written them.
+///
 /// With --dry-run nothing is written: versions are listed, and of their bytes only those of config are
 /// read, and of the key files by which it is chosen, as the real run chooses it.
 ///
@@ -71,6 +74,9 @@ pub(crate) struct Args {
     /// Where it is
     #[arg(long)]
     in_place: bool,
+    /// Leave out the records of what was removed on purpose
+    #[arg(long)]
+    without_records: bool,
     /// List, choose config, and tell what would be looked at; write nothing anywhere
     #[arg(long)]
     dry_run: bool,
@@ -99,6 +105,7 @@ impl Args {
         let options = RecoverOptions {
             as_of: self.as_of,
             dry_run: self.dry_run,
+            without_records: self.without_records,
             password: password(context, &config),
             memory_bytes: config.limits.memory.bytes(),
         };
@@ -198,10 +205,16 @@ fn tell_next(output: &Output, report: &RecoverReport, destination: &Destination)
         output.say("There was no password to try config with: it is the oldest version");
     }
     match destination {
-        Destination::Folder(path) => output.say(&visible(&format!(
-            "Next: restic -r {} check --read-data",
-            quoted(path)
-        ))),
+        Destination::Folder(path) => {
+            let hint = report
+                .key_hint
+                .map(|key| format!(" --key-hint {}", key.short()));
+            output.say(&visible(&format!(
+                "Next: restic -r {}{} check --read-data",
+                quoted(path),
+                hint.unwrap_or_default()
+            )));
+        }
         Destination::Copy(_) | Destination::InPlace => output.say("Next: strongroom verify"),
     }
 }

@@ -4,7 +4,7 @@
 //! **Security:** whoever may write may also put key files that the password opens, if he knows it. He
 //! comes after whoever made the repository, so the oldest key that opens counts.
 
-use strongroom_model::FileName;
+use strongroom_model::{FileName, Id};
 use strongroom_repo::key::{KeyFile, MAX_KEYS_TRIED};
 use strongroom_repo::{Key, RepoConfig};
 
@@ -28,8 +28,8 @@ pub(super) struct ChosenConfig {
     pub(super) choice: ConfigChoice,
 }
 
-/// The key of the repository, by the oldest key file that the password opens; `None` where it opens
-/// none of those that are tried.
+/// The key of the repository, by the oldest key file that the password opens, and the id of that;
+/// `None` where it opens none of those that are tried.
 ///
 /// # Errors
 /// As [`Source::read`].
@@ -37,7 +37,7 @@ pub(super) fn open_key(
     source: &Source<'_>,
     files: &[File],
     password: &Password,
-) -> Result<Option<Key>> {
+) -> Result<Option<(Key, Id)>> {
     let mut oldest_first: Vec<_> = files.iter().collect();
     oldest_first.sort_by_key(|file| file.since_ns());
     let mut tries = 0;
@@ -48,8 +48,8 @@ pub(super) fn open_key(
         let Ok(key_file) = KeyFile::parse(&bytes) else {
             continue;
         };
-        if let Some(key) = key_file.open(password) {
-            return Ok(Some(key));
+        if let (Some(key), Some(id)) = (key_file.open(password), file.name.id()) {
+            return Ok(Some((key, id)));
         }
         tries += 1;
         if tries == MAX_KEYS_TRIED {
@@ -60,7 +60,10 @@ pub(super) fn open_key(
 }
 
 /// The bytes of a file, where one of the few versions that are known of it is right.
-fn right_bytes(source: &Source<'_>, file: &File) -> Result<Option<Vec<u8>>> {
+///
+/// # Errors
+/// As [`Source::read`].
+pub(super) fn right_bytes(source: &Source<'_>, file: &File) -> Result<Option<Vec<u8>>> {
     for candidate in file.candidates() {
         if let (Reading::Right, bytes) = source.read_whole(file.name, candidate)? {
             return Ok(Some(bytes));

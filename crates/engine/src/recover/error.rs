@@ -1,7 +1,6 @@
 //! What ends a recovery before it has begun, and what to type next.
 
 use jiff::Timestamp;
-use strongroom_model::FileType;
 use strongroom_store::{Error as StoreError, is_remote};
 
 /// Why nothing is recovered at all.
@@ -39,16 +38,6 @@ pub enum RecoverError {
         location: String,
         /// The time that was asked for.
         as_of: Timestamp,
-    },
-    /// More names than any repository has, which somebody else has put there.
-    #[error("{location} has versions of more than {limit} files in {kind}")]
-    TooManyNames {
-        /// Where the copy is.
-        location: String,
-        /// The type.
-        kind: FileType,
-        /// The most that are looked at.
-        limit: usize,
     },
     /// The folder to recover into holds something else.
     #[error("{location} is not empty, and is no part of this repository: it holds {found}")]
@@ -98,9 +87,6 @@ impl RecoverError {
                  all of it, and look whether somebody changed its policy"
             }
             Self::NothingThen { .. } => "say a later time: --as-of; times are in UTC",
-            Self::TooManyNames { .. } => {
-                "let whoever rules the bucket remove the names that no client of the repository made"
-            }
             Self::NotEmpty { .. } => "choose an empty folder, or one that does not exist yet",
             Self::OtherRepository { .. } => {
                 "choose an empty folder; or see whether the address of the copy is right"

@@ -7,27 +7,31 @@
 //! nobody was here. Then the oldest: whoever overwrites a file comes after whoever wrote it, so that a
 //! thousand versions of junk above it cost nothing. Then the others, newest first. What is of a size
 //! that no file of its type has is not tried at all, and what is larger than clients make comes last.
+//! Where there are more names than any repository has, those that came first are looked at.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::SystemTime;
 
 use strongroom_model::{FileName, FileType};
 use strongroom_repo::key::MAX_KEY_FILE_BYTES;
-use strongroom_store::{
-    Error as StoreError, FileVersion, VersionContent, VersionId, read_limit_bytes,
-};
+use strongroom_store::{FileVersion, VersionContent, VersionId, read_limit_bytes};
 
+use crate::Result;
 use crate::progress::Progress;
-use crate::recover::RecoverError;
 use crate::recover::source::Source;
-use crate::{Error, Result};
 
 /// How many versions of a file are kept from the listing of its type, beside the oldest.
 pub(super) const AT_FIRST: usize = 4;
 
-/// The most files of a type; ten million packs are 160 TB. As many for every type: a name costs
-/// whoever wants this to fail no more than a request.
-const MOST_FILES: usize = 10_000_000;
+/// The most files of a type that are looked at; ten million packs are 160 TB. A name costs whoever
+/// wants this to fail no more than a request, so that more of them end nothing.
+const fn most_files(kind: FileType) -> usize {
+    match kind {
+        FileType::Data => 10_000_000,
+        FileType::Index | FileType::Snapshots => 1_000_000,
+        FileType::Config | FileType::Keys | FileType::Locks | FileType::Records => 100_000,
+    }
+}
 
 /// What is larger than this part of the largest sound file comes last: no client makes it.
 const LARGE_PART: u64 = 4;
@@ -64,40 +68,31 @@ pub(super) struct File {
     has_odd: bool,
 }
 
+/// The files of a type.
+#[derive(Debug)]
+pub(super) struct Listed {
+    /// In order of their names.
+    pub(super) files: Vec<File>,
+    /// Since when, in nanoseconds since 1970, names that came were left out, where there are more of
+    /// them than are looked at.
+    pub(super) left_out_ns: Option<u64>,
+}
+
 /// Lists the versions of a type. Files that are gone for good, of which only markers are left, are no
 /// files, and neither are those that came after the time that was asked for.
 ///
 /// # Errors
-/// Where versions cannot be listed, and where there are more names than any repository has.
-pub(super) fn list(source: &Source<'_>, kind: FileType, progress: &Progress) -> Result<Vec<File>> {
-    let mut files: HashMap<FileName, File> = HashMap::new();
-    let mut is_full = false;
+/// Where versions cannot be listed.
+pub(super) fn list(source: &Source<'_>, kind: FileType, progress: &Progress) -> Result<Listed> {
+    let mut names = Names::new(most_files(kind));
     let listed = source.versions.each_version(kind, &mut |version| {
         source.check()?;
         progress.add_files(1);
-        let name = version.name;
-        if files.len() >= MOST_FILES && !files.contains_key(&name) {
-            is_full = true;
-            return Err(StoreError::Cancelled {
-                location: source.store.location().to_owned(),
-            });
-        }
-        let file = files.entry(name).or_insert_with(|| File::new(name));
-        file.take(&version, source.as_of);
+        names.take(&version, source.as_of);
         Ok(())
     });
-    if is_full {
-        return Err(Error::from(RecoverError::TooManyNames {
-            location: source.store.location().to_owned(),
-            kind,
-            limit: MOST_FILES,
-        }));
-    }
     listed.map_err(|error| source.not_listed(error))?;
-    let mut files: Vec<_> = files.into_values().collect();
-    files.retain(|file| !file.candidates.is_empty() || file.has_odd);
-    files.sort_unstable_by_key(|file| file.name);
-    Ok(files)
+    Ok(names.into_listed())
 }
 
 /// The next versions of a file behind those that were tried, at most so many; and whether there are
@@ -126,6 +121,88 @@ pub(super) fn list_more(
     Ok((found, has_more))
 }
 
+/// The names of a type as their versions are listed: of too many those that came first, since whoever
+/// floods a place with names comes after whoever made the repository.
+struct Names {
+    files: HashMap<FileName, File>,
+    /// What a marker hides, of as many names at most: a number for the report and nothing more.
+    hidden: HashSet<FileName>,
+    most: usize,
+    /// A name that came then or later is not looked at any more.
+    left_out_ns: Option<u64>,
+}
+
+impl Names {
+    fn new(most: usize) -> Self {
+        Self {
+            files: HashMap::new(),
+            hidden: HashSet::new(),
+            most,
+            left_out_ns: None,
+        }
+    }
+
+    fn take(&mut self, version: &FileVersion, as_of: Option<SystemTime>) {
+        let name = version.name;
+        if version.content == VersionContent::Marker {
+            if version.is_newest && self.hidden.len() < self.most {
+                self.hidden.insert(name);
+            }
+            return;
+        }
+        let made_ns = match Candidate::of(version, as_of) {
+            // It came later than was asked for, and costs nothing.
+            Ok(None) => return,
+            Ok(Some(_)) => since_1970_ns(version.made),
+            Err(OddSize) => u64::MAX,
+        };
+        let is_late = self.left_out_ns.is_some_and(|since| made_ns >= since);
+        if is_late && !self.files.contains_key(&name) {
+            return;
+        }
+        let file = self.files.entry(name).or_insert_with(|| File::new(name));
+        file.take(version, as_of);
+        if self.files.len() > self.most.saturating_add(self.most / 8) {
+            self.leave_out();
+        }
+    }
+
+    /// Leaves out what came last, so that there are no more than are looked at.
+    fn leave_out(&mut self) {
+        if self.files.len() <= self.most {
+            return;
+        }
+        let mut times: Vec<_> = self.files.values().map(File::since_ns).collect();
+        let (before, since_ns, _) = times.select_nth_unstable(self.most);
+        let since_ns = *since_ns;
+        let earlier = before.iter().filter(|time| **time < since_ns).count();
+        let mut room = self.most.saturating_sub(earlier);
+        self.files.retain(|_, file| {
+            let time = file.since_ns();
+            let has_room = time == since_ns && room > 0;
+            if has_room {
+                room -= 1;
+            }
+            time < since_ns || has_room
+        });
+        self.left_out_ns = Some(since_ns);
+    }
+
+    fn into_listed(mut self) -> Listed {
+        self.leave_out();
+        let mut files: Vec<_> = self.files.into_values().collect();
+        files.retain(|file| !file.candidates.is_empty() || file.has_odd);
+        for file in &mut files {
+            file.is_hidden = self.hidden.contains(&file.name);
+        }
+        files.sort_unstable_by_key(|file| file.name);
+        Listed {
+            files,
+            left_out_ns: self.left_out_ns,
+        }
+    }
+}
+
 impl File {
     fn new(name: FileName) -> Self {
         Self {
@@ -141,9 +218,6 @@ impl File {
     fn take(&mut self, version: &FileVersion, as_of: Option<SystemTime>) {
         match Candidate::of(version, as_of) {
             Ok(Some(candidate)) => self.offer(candidate),
-            Ok(None) if version.content == VersionContent::Marker => {
-                self.is_hidden |= version.is_newest;
-            }
             Ok(None) => {}
             Err(OddSize) => self.has_odd = true,
         }
@@ -341,6 +415,35 @@ mod tests {
         assert_eq!(tried(&few), ["v3", "v1", "v2"]);
         assert!(few.last().is_none());
         assert_eq!(tried(&taken(FileType::Data, &[1], None)), ["v1"]);
+    }
+
+    #[test]
+    fn of_too_many_names_those_that_came_first_are_looked_at_and_what_came_later_costs_nothing() {
+        let at = |number: u64, second: u64| FileVersion {
+            name: FileName::new(FileType::Keys, Id::of(&number.to_le_bytes())),
+            ..version(FileType::Keys, second, 5)
+        };
+        let listed = |as_of: Option<u64>| {
+            let as_of = as_of.map(|second| SystemTime::UNIX_EPOCH + Duration::from_secs(second));
+            let mut names = Names::new(16);
+            for number in 0..500 {
+                // Eight of them are old, wherever they come in the listing.
+                let second = if number % 64 == 5 { 100 } else { 200 + number };
+                names.take(&at(number, second), as_of);
+                assert!(names.files.len() <= 18);
+            }
+            // What is old beneath is found, whatever lies above it.
+            names.take(&at(9_999, 900), as_of);
+            names.take(&at(9_999, 50), as_of);
+            names.into_listed()
+        };
+        let all = listed(None);
+        assert_eq!(all.files.len(), 16);
+        let old = |file: &&File| file.since_ns() <= 100_000_000_000;
+        assert_eq!(all.files.iter().filter(old).count(), 9);
+        assert!(all.left_out_ns.is_some_and(|since| since > 100_000_000_000));
+        let then = listed(Some(150));
+        assert_eq!((then.files.len(), then.left_out_ns), (9, None));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use strongroom_model::{FileName, FileType};
+use strongroom_model::{FileName, FileType, Id};
 use strongroom_repo::index::IndexFile;
 use strongroom_repo::{Index, Repository, Snapshot, pack};
 use strongroom_store::Store;
@@ -15,20 +15,24 @@ use crate::verify::closure::{Closure, read_blob};
 use crate::{Error, Result};
 
 /// The snapshots in a store that lack something, each with the first thing that it lacks. Where that
-/// cannot be found out, nothing is told.
+/// cannot be found out to the end, it is noted.
 ///
 /// # Errors
 /// Where the user interrupts.
 pub(super) fn incomplete(
     store: &dyn Store,
     password: &Password,
+    key_id: Option<Id>,
     cancel: &Cancel,
+    notes: &mut Vec<String>,
 ) -> Result<Vec<IncompleteSnapshot>> {
     let mut found = Vec::new();
-    match find(store, password, cancel, &mut found) {
+    match find(store, password, key_id, cancel, &mut found) {
         Err(Error::Interrupted) => Err(Error::Interrupted),
         Err(error) => {
-            tracing::debug!(%error, "Which snapshots need what is lost cannot be told");
+            notes.push(format!(
+                "Which snapshots need what is lost cannot be told: {error}"
+            ));
             Ok(found)
         }
         Ok(()) => Ok(found),
@@ -38,10 +42,15 @@ pub(super) fn incomplete(
 fn find(
     store: &dyn Store,
     password: &Password,
+    key_id: Option<Id>,
     cancel: &Cancel,
     found: &mut Vec<IncompleteSnapshot>,
 ) -> Result<()> {
-    let repository = Repository::open(store, password, &mut BTreeSet::new())?;
+    let repository = match key_id {
+        // Others may lie before it, without number.
+        Some(key_id) => Repository::open_by(store, password, key_id)?,
+        None => Repository::open(store, password, &mut BTreeSet::new())?,
+    };
     let packs = Files::new(store.list(FileType::Data)?);
     let index = Index::new();
     for entry in store.list(FileType::Index)? {

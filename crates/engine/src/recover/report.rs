@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use serde::Serialize;
 use strongroom_model::{FileName, Id};
+use strongroom_repo::key::MAX_KEYS_TRIED;
 
 /// How many files are named that were not recovered.
 const NAMED: usize = 10_000;
@@ -25,6 +26,9 @@ pub struct RecoverReport {
     pub dry_run: bool,
     /// Why that `config` was chosen; `None` where no version of it is right.
     pub config: Option<ConfigChoice>,
+    /// The key file that the password opens, where there are more of them than restic tries: it is
+    /// told by `--key-hint`.
+    pub key_hint: Option<Id>,
     /// The files that were written out, or brought into sight again.
     pub files: u64,
     /// Their bytes.
@@ -39,6 +43,8 @@ pub struct RecoverReport {
     pub not_recovered_count: u64,
     /// The first of them.
     pub not_recovered: Vec<NotRecovered>,
+    /// The types of which there are more names than are looked at.
+    pub left_out: Vec<LeftOut>,
     /// The snapshots that need something of it, as far as that was found out.
     pub incomplete: Vec<IncompleteSnapshot>,
     /// What else is worth knowing.
@@ -66,6 +72,15 @@ pub struct NotRecovered {
     pub reason: String,
 }
 
+/// Names of a type that were not looked at, since there are more than any repository has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LeftOut {
+    /// The type, as `data`.
+    pub kind: String,
+    /// Left out is what came at this time or later, by the clock of the place.
+    pub since: Timestamp,
+}
+
 /// A snapshot that needs what was not recovered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct IncompleteSnapshot {
@@ -89,7 +104,40 @@ pub(super) struct Tally {
 impl RecoverReport {
     /// Whether everything of which there was a version was recovered.
     pub fn is_complete(&self) -> bool {
-        self.not_recovered_count == 0 && self.incomplete.is_empty()
+        self.not_recovered_count == 0 && self.left_out.is_empty() && self.incomplete.is_empty()
+    }
+
+    /// Notes what was left out, and the next step.
+    pub(super) fn tell_left_out(&mut self) {
+        let told = self.left_out.iter().map(|left_out| {
+            format!(
+                "There are more names in {} than any repository has: those that came at {} or later \
+                 were left out; say --as-of with a time before somebody put them there",
+                left_out.kind, left_out.since
+            )
+        });
+        self.notes.extend(told);
+    }
+
+    /// Notes that there are more key files than anybody tries, and the next step; `key` is the one
+    /// that the password opens, where there is a password.
+    pub(super) fn tell_keys(&mut self, count: usize, key: Option<Id>) {
+        if count <= MAX_KEYS_TRIED {
+            return;
+        }
+        self.key_hint = key;
+        let next = match key {
+            Some(key) => format!(
+                "the password opens keys/{key}: move the others out of keys/ before anything is \
+                 opened there, or name it to restic: --key-hint {}",
+                key.short()
+            ),
+            None => "give the password, as STRONGROOM_PASSWORD, to be told which one it opens"
+                .to_owned(),
+        };
+        self.notes.push(format!(
+            "There are {count} key files, and of so many only {MAX_KEYS_TRIED} are tried: {next}"
+        ));
     }
 }
 

@@ -14,6 +14,9 @@ use crate::session::CopyStore;
 /// The name of what was put before there were versions, which is the same everywhere.
 const NO_VERSION: &str = "null";
 
+/// How many versions are held against each other; whoever may write makes as many as he likes.
+const MOST_COMPARED: usize = 10_000;
+
 /// Whether two copies are one place, as far as their addresses and the places themselves tell.
 pub(super) fn are_one(copy: &CopyStore, other: &CopyStore) -> bool {
     let (store, other) = (copy.store.as_ref(), other.store.as_ref());
@@ -65,15 +68,23 @@ fn have_one_owner(store: &dyn Store, other: &dyn Store) -> bool {
 /// Whether both show one and the same version of `config`: a server gives each its own name.
 fn share_a_version(store: &dyn Store, other: &dyn Store) -> bool {
     let of = |store: &dyn Store| -> BTreeSet<String> {
-        let versions = store
-            .versions()
-            .map(|all| all.versions_of(FileName::CONFIG));
-        let versions = versions.and_then(Result::ok).unwrap_or_default();
-        let named = versions.iter().filter(|one| {
+        let mut named = BTreeSet::new();
+        let Some(versions) = store.versions() else {
+            return named;
+        };
+        // Of too many the same ones come first from both.
+        let listed = versions.each_version_of(FileName::CONFIG, &mut |one| {
             let is_bytes = matches!(one.content, VersionContent::Bytes { .. });
-            is_bytes && one.version.as_str() != NO_VERSION
+            if is_bytes && one.version.as_str() != NO_VERSION && named.len() < MOST_COMPARED {
+                named.insert(one.version.as_str().to_owned());
+            }
+            Ok(())
         });
-        named.map(|one| one.version.as_str().to_owned()).collect()
+        // What ends in the midst tells nothing.
+        match listed {
+            Ok(()) => named,
+            Err(_) => BTreeSet::new(),
+        }
     };
     !of(store).is_disjoint(&of(other))
 }

@@ -1,15 +1,18 @@
 //! The search for the right version of each of many files, on many threads.
 //!
 //! ```text
-//! newest of every file ──▶ of those that were wrong: oldest ──▶ the next newest, three times ──▶
-//!     ┌── list some more of each that is left ◀──────────────────────────────────────────────┘
+//! sweep, type by type:  newest of every file ──▶ of those that were wrong: oldest
+//! finish, all types:    the next newest, three times ──▶
+//!     ┌── list some more of each that is left ◀─────────┘
 //!     └──▶ try these, by turns ──▶ again, while there are any
 //! ```
-//! No file waits for another: in each round each has as many turns as any other. What one version was
-//! wrong with, another of the same size and sum is too, and is not read.
+//! No file waits for another: in each round each has as many turns as any other, and what is rare
+//! waits until the sweep has been through all types, so that junk among the keys holds up no pack.
+//! What one version was wrong with, another of the same size and sum is too, and is not read. A file
+//! has an end, whatever the number of its versions: so many are read, and so many bytes.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
@@ -31,6 +34,10 @@ const MOST_OF_EACH: usize = 4096;
 /// How many sums that are wrong are known of a file.
 const MOST_KNOWN: usize = 10_000;
 
+/// How many versions of a file are read, and how many of their bytes, before it is given up.
+const MOST_READ: usize = 2048;
+const MOST_READ_BYTES: u64 = 4 << 30;
+
 /// What came of trying a version.
 #[derive(Debug)]
 pub(super) enum Attempt {
@@ -49,10 +56,13 @@ pub(super) enum Attempt {
 pub(super) type Try<'a> = dyn Fn(&File, &Candidate) -> Result<Attempt> + Sync + 'a;
 
 /// A file whose newest version was not right.
-struct Search<'f> {
+pub(super) struct Search<'f> {
     file: &'f File,
     is_done: AtomicBool,
     has_wrong: AtomicBool,
+    /// How many versions were read, and how many bytes they have.
+    read: AtomicUsize,
+    read_bytes: AtomicU64,
     /// Sizes and sums of what is wrong.
     wrong: Mutex<HashSet<(u64, u128)>>,
     /// Why a version could not be read.
@@ -68,82 +78,106 @@ struct Next {
     has_more: bool,
 }
 
-/// Brings every file to where it should be, from whichever version is right, and counts those of
-/// which none is.
-///
-/// # Errors
-/// What `attempt` fails with, the first; and where versions cannot be listed.
-pub(super) fn each_right(
-    source: &Source<'_>,
-    files: &[&File],
-    attempt: &Try<'_>,
-    tally: &Tally,
-    progress: &Progress,
-) -> Result<()> {
-    let done = |search: &Search<'_>, candidate: &Candidate, is_new| {
-        if search.is_done.swap(true, Ordering::Relaxed) {
-            return;
+/// How versions are tried, and where it is told what came of them.
+pub(super) struct Trying<'a> {
+    pub(super) source: &'a Source<'a>,
+    pub(super) attempt: &'a Try<'a>,
+    pub(super) tally: &'a Tally,
+    pub(super) progress: &'a Progress,
+}
+
+impl Trying<'_> {
+    /// Tries the newest version of every file and, where that was wrong, the oldest; returns the files
+    /// for which others are to be tried.
+    ///
+    /// # Errors
+    /// What `attempt` fails with, the first.
+    pub(super) fn sweep<'f>(&self, files: &[&'f File]) -> Result<Vec<Search<'f>>> {
+        let left = Mutex::new(Vec::new());
+        for_each(files, THREADS, |&file| {
+            let search = Search::new(file);
+            if let Some(first) = file.candidate(0) {
+                self.step(&search, first)?;
+            }
+            if !search.is_over() {
+                left.lock().push(search);
+            }
+            Ok(())
+        })?;
+        let mut searches = left.into_inner();
+        self.try_place(&searches, 1)?;
+        searches.retain(|search| !search.is_over());
+        Ok(searches)
+    }
+
+    /// Tries all other versions, and counts the files of which none is right.
+    ///
+    /// # Errors
+    /// As [`Trying::sweep`]; and where versions cannot be listed.
+    pub(super) fn finish(&self, searches: &[Search<'_>]) -> Result<()> {
+        for place in 2..=AT_FIRST {
+            self.try_place(searches, place)?;
         }
-        if search.has_wrong.load(Ordering::Relaxed) {
-            tally.overwritten();
+        loop {
+            let open: Vec<_> = searches.iter().filter(|search| search.goes_on()).collect();
+            if open.is_empty() {
+                break;
+            }
+            let most = (A_ROUND / open.len()).clamp(LEAST_OF_EACH, MOST_OF_EACH);
+            for some in open.chunks(A_ROUND / LEAST_OF_EACH) {
+                for_each(some, THREADS, |search| search.list_more(self.source, most))?;
+                let batches: Vec<_> = some
+                    .iter()
+                    .map(|search| (*search, std::mem::take(&mut search.next.lock().batch)))
+                    .collect();
+                for_each(&by_turns(&batches), THREADS, |&(search, candidate)| {
+                    self.step(search, candidate)
+                })?;
+            }
         }
-        tally.done(candidate.size_bytes, is_new);
-        progress.add_files(1);
-        progress.add_bytes(candidate.size_bytes);
-    };
-    let step = |search: &Search<'_>, candidate: &Candidate| -> Result<()> {
-        source.cancel.check()?;
-        if search.is_over() || search.is_known(candidate) {
+        for search in searches.iter().filter(|search| !search.is_over()) {
+            self.tally.not_recovered(search.file.name, search.why());
+            self.progress.add_files(1);
+            self.progress.add_error();
+        }
+        Ok(())
+    }
+
+    /// Tries what has a place in the order, of each file that was not found yet.
+    fn try_place(&self, searches: &[Search<'_>], place: usize) -> Result<()> {
+        for_each(searches, THREADS, |search| {
+            let next = search.file.candidate(place);
+            next.map_or(Ok(()), |candidate| self.step(search, candidate))
+        })
+    }
+
+    fn step(&self, search: &Search<'_>, candidate: &Candidate) -> Result<()> {
+        self.source.cancel.check()?;
+        if search.is_over() || search.is_given_up() || search.is_known(candidate) {
             return Ok(());
         }
-        match attempt(search.file, candidate)? {
-            Attempt::Right { is_new } => done(search, candidate, is_new),
+        search.read.fetch_add(1, Ordering::Relaxed);
+        let bytes = candidate.size_bytes;
+        search.read_bytes.fetch_add(bytes, Ordering::Relaxed);
+        match (self.attempt)(search.file, candidate)? {
+            Attempt::Right { is_new } => self.done(search, candidate, is_new),
             Attempt::Wrong => search.note_wrong(candidate),
             Attempt::Failed(reason) => *search.reason.lock() = Some(reason),
         }
         Ok(())
-    };
+    }
 
-    let left = Mutex::new(Vec::new());
-    for_each(files, THREADS, |file| {
-        let search = Search::new(file);
-        if let Some(first) = file.candidate(0) {
-            step(&search, first)?;
+    fn done(&self, search: &Search<'_>, candidate: &Candidate, is_new: bool) {
+        if search.is_done.swap(true, Ordering::Relaxed) {
+            return;
         }
-        if !search.is_over() {
-            left.lock().push(search);
+        if search.has_wrong.load(Ordering::Relaxed) {
+            self.tally.overwritten();
         }
-        Ok(())
-    })?;
-    let mut searches = left.into_inner();
-    for place in 1..=AT_FIRST {
-        searches.retain(|search| !search.is_over());
-        for_each(&searches, THREADS, |search| {
-            let next = search.file.candidate(place);
-            next.map_or(Ok(()), |candidate| step(search, candidate))
-        })?;
+        self.tally.done(candidate.size_bytes, is_new);
+        self.progress.add_files(1);
+        self.progress.add_bytes(candidate.size_bytes);
     }
-    loop {
-        let open: Vec<_> = searches.iter().filter(|search| search.goes_on()).collect();
-        if open.is_empty() {
-            break;
-        }
-        let most = (A_ROUND / open.len()).clamp(LEAST_OF_EACH, MOST_OF_EACH);
-        for_each(&open, THREADS, |search| search.list_more(source, most))?;
-        let batches: Vec<_> = open
-            .iter()
-            .map(|search| (*search, std::mem::take(&mut search.next.lock().batch)))
-            .collect();
-        for_each(&by_turns(&batches), THREADS, |&(search, candidate)| {
-            step(search, candidate)
-        })?;
-    }
-    for search in searches.iter().filter(|search| !search.is_over()) {
-        tally.not_recovered(search.file.name, search.why());
-        progress.add_files(1);
-        progress.add_error();
-    }
-    Ok(())
 }
 
 /// The first of each, then the second of each, and so on.
@@ -167,6 +201,8 @@ impl<'f> Search<'f> {
             file,
             is_done: AtomicBool::new(false),
             has_wrong: AtomicBool::new(false),
+            read: AtomicUsize::new(0),
+            read_bytes: AtomicU64::new(0),
             wrong: Mutex::default(),
             reason: Mutex::default(),
             next: Mutex::new(Next {
@@ -183,7 +219,13 @@ impl<'f> Search<'f> {
     }
 
     fn goes_on(&self) -> bool {
-        !self.is_over() && self.next.lock().has_more
+        !self.is_over() && !self.is_given_up() && self.next.lock().has_more
+    }
+
+    /// Whether so much of it was read that no more is.
+    fn is_given_up(&self) -> bool {
+        self.read.load(Ordering::Relaxed) >= MOST_READ
+            || self.read_bytes.load(Ordering::Relaxed) >= MOST_READ_BYTES
     }
 
     fn is_known(&self, candidate: &Candidate) -> bool {
@@ -218,6 +260,13 @@ impl<'f> Search<'f> {
 
     /// Why it was not found.
     fn why(&self) -> String {
+        if self.is_given_up() {
+            let read = self.read.load(Ordering::Relaxed);
+            return format!(
+                "none of the {read} versions that were read has its name, and no more are read: say \
+                 --as-of with a time before somebody put them there"
+            );
+        }
         if let Some(reason) = self.reason.lock().take() {
             return reason;
         }

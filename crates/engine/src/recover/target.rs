@@ -49,7 +49,8 @@ pub(super) struct Target<'a> {
 }
 
 impl Target<'_> {
-    /// Makes sure that nothing else lies in a folder than a repository.
+    /// Makes sure that nothing else lies in a folder than a repository, and no link, which would lead
+    /// what is written somewhere else.
     ///
     /// # Errors
     /// [`RecoverError::NotEmpty`], and where it cannot be looked into.
@@ -62,8 +63,16 @@ impl Target<'_> {
             Err(error) => return Err(failed()(error)),
         };
         for entry in entries {
-            let name = entry.map_err(failed())?.file_name();
+            let entry = entry.map_err(failed())?;
+            let is_link = entry.file_type().map_err(failed())?.is_symlink();
+            let name = entry.file_name();
             let name = name.to_string_lossy();
+            if is_link {
+                return Err(Error::from(RecoverError::NotEmpty {
+                    location: location.clone(),
+                    found: format!("{name}, a link"),
+                }));
+            }
             if !LAYOUT.contains(&&*name) && !name.starts_with(TEMPORARY) {
                 return Err(Error::from(RecoverError::NotEmpty {
                     location: location.clone(),

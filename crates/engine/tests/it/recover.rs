@@ -20,6 +20,8 @@ use strongroom_testkit::{Rights, VersionedStore};
 
 use crate::fixture::{Fixture, PASSWORD, assert_same_tree, run_restic};
 
+mod junk;
+
 /// When everything was put, and when somebody came, by the clock of the place.
 const PUT_S: u64 = 1_000;
 const ATTACK_S: u64 = 2_000;
@@ -126,6 +128,7 @@ fn without_password() -> RecoverOptions {
     RecoverOptions {
         as_of: None,
         dry_run: false,
+        without_records: false,
         password: None,
         memory_bytes: 64 << 20,
     }

@@ -1,0 +1,90 @@
+//! What the records of a copy hide of what is recovered: they come with it, and whoever opens it
+//! next takes what they name for removed on purpose.
+//!
+//! **Security:** whoever has the repository's key may have written them. So it is told, where there is
+//! the password, and they can be left out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use strongroom_model::{FileName, FileType, Id};
+use strongroom_repo::Key;
+use strongroom_repo::record::{Record, Removal};
+
+use crate::Result;
+use crate::recover::ByKind;
+use crate::recover::config::right_bytes;
+use crate::recover::files::File;
+use crate::recover::source::Source;
+
+/// The most records that are read, and the most snapshots that are counted.
+const MOST_READ: usize = 1000;
+const MOST_COUNTED: usize = 1_000_000;
+
+/// What a removal hides.
+struct Hides {
+    snapshots: Vec<Id>,
+    by: String,
+}
+
+/// A note of how many snapshots are hidden and by whom; `None` where there are none.
+///
+/// # Errors
+/// As [`Source::read`].
+pub(super) fn note(source: &Source<'_>, files: &ByKind, key: &Key) -> Result<Option<String>> {
+    let of_kind = |kind: FileType| {
+        let found = files.iter().find(|(of, _)| *of == kind);
+        let found = found.map(|(_, files)| files.as_slice());
+        found.unwrap_or_default()
+    };
+    let snapshots = of_kind(FileType::Snapshots);
+    let (mut removals, mut annulled) = (BTreeMap::new(), BTreeSet::new());
+    let mut counted = 0_usize;
+    for file in of_kind(FileType::Records).iter().take(MOST_READ) {
+        let (Some(id), Some(bytes)) = (file.name.id(), right_bytes(source, file)?) else {
+            continue;
+        };
+        match Record::open(id, bytes, key) {
+            Ok(Record::Removal(removal)) if counted < MOST_COUNTED => {
+                let hides = Hides::of(&removal, snapshots);
+                counted = counted.saturating_add(hides.snapshots.len());
+                removals.insert(id, hides);
+            }
+            Ok(Record::Annulment(annulment)) => {
+                annulled.insert(annulment.record);
+            }
+            Ok(Record::Removal(_) | Record::Holds(_)) | Err(_) => {}
+        }
+    }
+    removals.retain(|id, hides| !annulled.contains(id) && !hides.snapshots.is_empty());
+    let hidden: BTreeSet<_> = removals
+        .values()
+        .flat_map(|hides| &hides.snapshots)
+        .collect();
+    let by: BTreeSet<_> = removals.values().map(|hides| hides.by.as_str()).collect();
+    if hidden.is_empty() {
+        return Ok(None);
+    }
+    let by: Vec<_> = by.into_iter().take(3).collect();
+    Ok(Some(format!(
+        "Records hide {} of the snapshots that come with them, by {}: if that was not you, recover \
+         with --without-records",
+        hidden.len(),
+        by.join(", "),
+    )))
+}
+
+impl Hides {
+    fn of(removal: &Removal, snapshots: &[File]) -> Self {
+        let named = removal.snapshots.iter().copied();
+        let is_there = |id: &Id| {
+            let name = FileName::new(FileType::Snapshots, *id);
+            snapshots
+                .binary_search_by_key(&name, |file| file.name)
+                .is_ok()
+        };
+        Self {
+            snapshots: named.filter(is_there).collect(),
+            by: format!("{} at {}", removal.host, removal.at),
+        }
+    }
+}
