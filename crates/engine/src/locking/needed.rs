@@ -3,13 +3,15 @@
 //! What any copy lists counts, for on the locked one it may be hidden. What a removal record names is
 //! in no listing, so that it is left to expire. What a snapshot needs is told by what the state folder
 //! remembers, and by its trees where that tells nothing, or names a pack that no copy lists: a prune
-//! may have repacked it.
+//! may have repacked it. What a look at the trees has noted is not believed here, for it went by the
+//! first pack that claims a blob; of trees that are read here every pack counts that claims one.
 //!
 //! What can go wrong: whoever holds production's credentials hides all snapshots on all copies, so
 //! that nothing seems to be needed and all locks run out. So what was locked and is in no listing must
 //! have been removed on purpose; else nothing at all is let go of, and that is told. The same as long
 //! as a removal that another machine decided can still be taken back.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use strongroom_model::{FileName, FileType, Id};
@@ -44,6 +46,8 @@ pub(super) struct Needed {
     files: Vec<NeededFile>,
     /// Why there may be more, for people to read.
     pub(super) gaps: Vec<String>,
+    /// Packs that only claim to have what others have too: that one is not there is no lack.
+    claims: BTreeSet<Id>,
     /// Whether all that was ever locked is kept too, needed or not.
     keeps_all: bool,
 }
@@ -134,6 +138,7 @@ impl Needed {
         sources: &Sources<'_>,
     ) -> Result<()> {
         let recorded = sources.memory.all_needs().into_iter();
+        let recorded = recorded.filter(|needs| needs.index_set.is_none());
         let recorded: BTreeMap<Id, _> = recorded.map(|needs| (needs.snapshot, needs)).collect();
         let mut packs = BTreeMap::new();
         let mut unknown = Vec::new();
@@ -167,6 +172,11 @@ impl Needed {
         &self.files
     }
 
+    /// Whether nothing says of a file that it must be there.
+    pub(super) fn is_claim(&self, name: FileName) -> bool {
+        name.kind() == FileType::Data && name.id().is_some_and(|id| self.claims.contains(&id))
+    }
+
     /// Whether a file is among them.
     pub(super) fn contains(&self, name: FileName) -> bool {
         let place = self.files.binary_search_by_key(&name, |file| file.name);
@@ -191,9 +201,15 @@ impl Needed {
         if trees.is_empty() {
             return Ok(());
         }
-        let (needs, gap) = needs_of_snapshots(sources.session, &trees, sources.cancel)?;
-        packs.extend(needs.packs);
-        self.gaps.extend(gap.map(|gap| chain(&gap)));
+        let claimed = needs_of_snapshots(sources.session, &trees, sources.cancel)?;
+        packs.extend(claimed.needs.packs);
+        for (id, size_bytes) in claimed.others {
+            if let Entry::Vacant(entry) = packs.entry(id) {
+                entry.insert(size_bytes);
+                self.claims.insert(id);
+            }
+        }
+        self.gaps.extend(claimed.gap.map(|gap| chain(&gap)));
         Ok(())
     }
 

@@ -169,6 +169,7 @@ impl Pass<'_> {
                     shared.done.lock().told.found += 1;
                     self.see(name, version, lock, next, shared)?;
                 }
+                Ok(Found::Missing) if self.needed.is_claim(name) => {}
                 Ok(Found::Missing) => shared.done.lock().told.missing += 1,
                 Ok(Found::Wrong(count)) => {
                     let reason = match count {

@@ -8,6 +8,9 @@ use strongroom_engine::locking::{CopyLocks, LockReport, LockingOptions, extend};
 use strongroom_engine::state::{RepositoryState, StateFolder};
 use strongroom_engine::{CopyStore, Session};
 use strongroom_model::{FileName, FileType, Id};
+use strongroom_repo::blob::BlobKind;
+use strongroom_repo::index::{IndexFile, IndexedPack};
+use strongroom_repo::pack;
 use strongroom_store::{LocalStore, Locks, SavedLock, Store, VersionId};
 use strongroom_testkit::{Asked, LockedStore, Op, RecordingStore};
 
@@ -428,4 +431,49 @@ fn a_right_to_list_versions_that_is_granted_makes_no_other_bucket_of_it() {
     scene.locked.take_asked();
     scene.extend();
     assert_eq!(scene.locked.take_asked(), Asked::default());
+}
+
+#[test]
+fn every_pack_that_claims_a_needed_blob_is_locked_and_not_the_first_alone() {
+    let scene = Scene::new();
+    scene.extend();
+    let key = &scene.fixture.key;
+    let of_index = |(name, _): &(FileName, Vec<u8>)| name.kind() == FileType::Index;
+    let (real, bytes) = scene.files().into_iter().find(of_index).unwrap();
+    let packs = IndexFile::open(key, bytes).unwrap().packs;
+    let is_of_data = |pack: &IndexedPack| pack.blobs[0].blob.kind == BlobKind::Data;
+    let mut claimed = packs.into_iter().find(is_of_data).unwrap();
+    let right = FileName::new(FileType::Data, claimed.id);
+    // A pack of junk that has the very size, and an index file that comes first.
+    let junk = vec![7; usize::try_from(pack::size_bytes(&claimed.blobs)).unwrap()];
+    claimed.id = Id::of(&junk);
+    let fake = FileName::new(FileType::Data, claimed.id);
+    let index = IndexFile {
+        packs: vec![claimed],
+    };
+    let (id, sealed) = std::iter::repeat_with(|| index.seal(key, 2).unwrap())
+        .find(|(id, _)| Some(*id) < real.id())
+        .unwrap();
+    for copy in &scene.fixture.copies {
+        copy.store.save(fake, &junk).unwrap();
+        let name = FileName::new(FileType::Index, id);
+        copy.store.save(name, &sealed).unwrap();
+    }
+    // Nothing but the trees tells what the snapshot needs.
+    scene.lose_record();
+    scene.locked.advance(DAY * 10);
+    let told = scene.extend();
+    assert!(told.is_complete(), "{told:?}");
+    assert_eq!(scene.ending_within(45), 0);
+    let bytes = scene.locked.read(right).unwrap();
+    assert!(scene.locked.until(right, &bytes).is_some());
+    // What only claims to have it is missed by nobody.
+    for copy in &scene.fixture.copies {
+        copy.store.remove(fake).unwrap();
+    }
+    let report = scene.run(&LockingOptions {
+        all: true,
+        ..LockingOptions::default()
+    });
+    assert_eq!(report.copies[0].missing, 0);
 }
