@@ -1,20 +1,18 @@
 //! One copy: what is due, what is not known, and many requests at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Instant, SystemTime};
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use strongroom_model::evidence::ClaimedLock;
 use strongroom_model::{CopyEvidence, FileName, FileType, Id};
-use strongroom_store::{
-    Error as StoreError, FileVersion, Locks, SavedLock, ShownLock, VersionId, Versions,
-};
+use strongroom_store::{Error as StoreError, Locks, SavedLock, ShownLock, VersionId, Versions};
 
 use crate::locking::needed::{Needed, NeededFile};
 use crate::locking::report::{CopyLocks, MOST_NAMED, NotExtended, not_recorded};
-use crate::locking::right::{Finder, Found};
+use crate::locking::right::{Candidates, Finder, Found};
 use crate::locking::{Followed, Window};
 use crate::parallel::for_each;
 use crate::progress::Progress;
@@ -62,7 +60,7 @@ struct Due {
 /// A file that is in no record, with its versions where they were listed.
 struct Unknown {
     file: NeededFile,
-    versions: Mutex<Option<Vec<FileVersion>>>,
+    versions: Mutex<Option<Candidates>>,
 }
 
 /// What was done so far.
@@ -78,6 +76,8 @@ struct Done {
 #[derive(Default)]
 struct Shared {
     done: Mutex<Done>,
+    /// How many files the place refused.
+    refused: AtomicU64,
     /// Whether nothing more may be asked.
     is_over: AtomicBool,
 }
@@ -160,6 +160,8 @@ impl Pass<'_> {
             locks: self.locks,
             versions,
             config: self.session.repository.config_bytes(),
+            cancel: &self.environment.cancel,
+            until: self.until,
         };
         self.each(&listed, shared, |unknown| {
             let given = unknown.versions.lock().take();
@@ -171,9 +173,13 @@ impl Pass<'_> {
                 }
                 Ok(Found::Missing) if self.needed.is_claim(name) => {}
                 Ok(Found::Missing) => shared.done.lock().told.missing += 1,
-                Ok(Found::Wrong(count)) => {
+                Ok(Found::Late) => shared.done.lock().told.left += 1,
+                Ok(Found::Wrong { count, tried }) => {
                     let reason = match count {
                         1 => "its only version does not have its name".to_owned(),
+                        _ if tried < count => {
+                            format!("{tried} of its {count} versions were tried: none has its name")
+                        }
                         _ => format!("none of its {count} versions has its name"),
                     };
                     let hint = Some("heal it from the other copies: strongroom sync".to_owned());
@@ -216,37 +222,41 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// The versions of files: of all of a type with few requests where there are many, else none.
-    /// Where they may not be listed, it is done without.
+    /// The versions of files: of all of a type with few requests where there are many, else none. Of
+    /// each a few are kept, whatever their number. Where they may not be listed, it is done without.
     fn list(
         &self,
         unknown: &[NeededFile],
         versions: &mut Option<&dyn Versions>,
     ) -> Result<Vec<Unknown>> {
-        let mut of_kinds: BTreeMap<FileType, BTreeSet<FileName>> = BTreeMap::new();
+        let mut of_kinds: BTreeMap<FileType, BTreeMap<FileName, Candidates>> = BTreeMap::new();
         for file in unknown {
-            let kind = file.name.kind();
-            of_kinds.entry(kind).or_default().insert(file.name);
+            let of_kind = of_kinds.entry(file.name.kind()).or_default();
+            of_kind.insert(file.name, Candidates::of(*file));
         }
-        let mut listed: BTreeMap<FileName, Vec<FileVersion>> = BTreeMap::new();
-        for (kind, names) in of_kinds.into_iter().filter(|(_, names)| names.len() > FEW) {
+        let mut listed: BTreeMap<FileName, Candidates> = BTreeMap::new();
+        let many = of_kinds.into_iter().filter(|(_, files)| files.len() > FEW);
+        for (kind, mut files) in many {
             self.environment.cancel.check()?;
             let Some(lister) = versions else { break };
-            let found = match lister.list_versions(kind) {
+            let found = lister.each_version(kind, &mut |version| {
+                if self.environment.cancel.is_cancelled() {
+                    let location = self.copy.store.location().to_owned();
+                    return Err(StoreError::Cancelled { location });
+                }
+                if let Some(candidates) = files.get_mut(&version.name) {
+                    candidates.take(version);
+                }
+                Ok(())
+            });
+            match found {
                 Err(StoreError::Denied { .. }) => {
                     *versions = None;
                     break;
                 }
                 found => found?,
-            };
-            for name in &names {
-                listed.insert(*name, Vec::new());
             }
-            for version in found {
-                if let Some(known) = listed.get_mut(&version.name) {
-                    known.push(version);
-                }
-            }
+            listed.append(&mut files);
         }
         let with_versions = |file: &NeededFile| Unknown {
             file: *file,
@@ -402,6 +412,10 @@ impl Shared {
             reason: chain(&error),
             hint: error.hint(),
         });
+        // Files without a right version are no refusals: whoever may write makes any number of them.
+        if self.refused.fetch_add(1, Ordering::Relaxed) + 1 >= MOST_FAILED {
+            self.is_over.store(true, Ordering::Relaxed);
+        }
         Ok(())
     }
 
@@ -410,9 +424,6 @@ impl Shared {
         done.told.failed += 1;
         if done.told.not_extended.len() < MOST_NAMED {
             done.told.not_extended.push(file);
-        }
-        if done.told.failed >= MOST_FAILED {
-            self.is_over.store(true, Ordering::Relaxed);
         }
     }
 }
