@@ -83,6 +83,14 @@ impl Needed {
         needed
     }
 
+    /// Nothing that is known, so that all is kept that was ever locked.
+    pub(super) fn recorded() -> Self {
+        Self {
+            keeps_all: true,
+            ..Self::default()
+        }
+    }
+
     /// Whether what is not among them may be let go of.
     pub(super) const fn are_all(&self) -> bool {
         self.gaps.is_empty() && !self.keeps_all

@@ -42,6 +42,8 @@ pub(super) struct Pass<'a> {
     pub(super) window: Window,
     pub(super) place: Option<Id>,
     pub(super) needed: &'a Needed,
+    /// Why nothing but what is recorded can be extended.
+    pub(super) failure: Option<CopyFailure>,
     pub(super) followed: &'a Followed,
     pub(super) is_dry: bool,
     /// When its time is over.
@@ -100,6 +102,12 @@ impl Pass<'_> {
             Err(Error::Interrupted) => done.told.was_interrupted = true,
             Err(Error::Store(error)) => done.told.failure = Some(CopyFailure::of_store(&error)),
             Err(error) => done.told.failure = Some(CopyFailure::other(chain(&error))),
+        }
+        if let Some(failure) = &self.failure {
+            done.told.failure = Some(failure.clone());
+            // Nobody knows what this place is, so that what it does not have is no news.
+            let gone = std::mem::take(&mut done.gone);
+            done.told.failed += gone.len() as u64;
         }
         self.record(done, dates)
     }
@@ -297,7 +305,8 @@ impl Pass<'_> {
         let is_clean = is_known && self.needed.are_all();
         let snapshots = &self.followed.snapshots;
         let is_news = is_clean && snapshots.iter().any(|id| !before.covers(*id));
-        let is_lost = !is_known && !self.is_dry && !before.covered().is_empty();
+        let is_lost =
+            !is_known && !self.is_dry && self.failure.is_none() && !before.covered().is_empty();
         let is_told = self.followed.are_all && self.needed.are_all() && !self.is_dry;
         let is_kept = is_news || is_lost || is_told;
         let mut updated = None;
@@ -347,6 +356,10 @@ impl Pass<'_> {
     /// Notes as evidence what the place claims, where all that is needed was seen, or that it does not
     /// claim it any more.
     fn claim(&self, told: &CopyLocks, is_clean: bool) -> Result<()> {
+        if self.failure.is_some() {
+            // It says nothing of the place that was asked before.
+            return Ok(());
+        }
         let now = (self.environment.clock)();
         let until = told.until.and_then(|until| Timestamp::try_from(until).ok());
         let before = self.memory.evidence(self.copy).lock;

@@ -304,9 +304,9 @@ mod tests {
             name: FileName::CONFIG,
             size_bytes: Some(size_bytes),
         });
-        versions
-            .into_iter()
-            .for_each(|version| candidates.take(version));
+        for version in versions {
+            candidates.take(version);
+        }
         let found = candidates.in_order().into_iter();
         found
             .map(|(version, is_sure)| (version.as_str().to_owned(), is_sure))

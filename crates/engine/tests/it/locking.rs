@@ -4,17 +4,20 @@ use std::fs;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use jiff::Timestamp;
 use strongroom_engine::locking::{CopyLocks, LockReport, LockingOptions, extend};
+use strongroom_engine::session::{CopyState, Environment};
 use strongroom_engine::state::{RepositoryState, StateFolder};
 use strongroom_engine::{CopyStore, Session};
 use strongroom_model::{FileName, FileType, Id};
 use strongroom_repo::blob::BlobKind;
+use strongroom_repo::config::RepoConfig;
 use strongroom_repo::index::{IndexFile, IndexedPack};
 use strongroom_repo::pack;
 use strongroom_store::{LocalStore, Locks, SavedLock, Store, VersionId};
 use strongroom_testkit::{Asked, LockedStore, Op, RecordingStore};
 
-use crate::fixture::Fixture;
+use crate::fixture::{Fixture, environment};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -66,6 +69,19 @@ impl Scene {
         let memory = self.memory(&session);
         let (environment, progress) = (&self.fixture.environment, &self.fixture.progress);
         extend(&session, &memory, None, options, environment, progress).unwrap()
+    }
+
+    /// The same, at a time by our own clock.
+    fn run_at(&self, now: SystemTime) -> LockReport {
+        let session = self.fixture.open();
+        let memory = self.memory(&session);
+        let now = Timestamp::try_from(now).unwrap();
+        let environment = Environment {
+            clock: Arc::new(move || now),
+            ..environment("testhost")
+        };
+        let (options, progress) = (LockingOptions::default(), &self.fixture.progress);
+        extend(&session, &memory, None, &options, &environment, progress).unwrap()
     }
 
     /// Extends what is due, as at the end of a backup; returns what came of the locked copy.
@@ -473,4 +489,29 @@ fn every_pack_that_claims_a_needed_blob_is_locked_and_not_the_first_alone() {
     assert!(scene.locked.until(right, &bytes).is_some());
     // One that is nowhere is missed by nobody.
     assert_eq!(told.missing, 0);
+}
+
+#[test]
+fn of_a_copy_that_has_failed_what_is_due_in_its_record_is_extended_all_the_same() {
+    let scene = Scene::new();
+    scene.extend();
+    let files = scene.files();
+    // It opens with our key, and names another repository.
+    let config = RepoConfig::generate().unwrap();
+    let config = config.seal(&scene.fixture.key).unwrap();
+    scene.locked.put(FileName::CONFIG, &config);
+    let session = scene.fixture.open();
+    assert!(matches!(session.copies[2].state, CopyState::Failed(_)));
+    scene.locked.advance(DAY * 10);
+    let told = scene.run_at(scene.locked.now().unwrap());
+    let [copy] = told.copies.as_slice() else {
+        panic!("{told:?}");
+    };
+    assert!(copy.failure.is_some() && !told.is_complete());
+    assert_eq!(copy.extended, files.len() as u64);
+    assert_eq!(copy.recorded, files.len() as u64);
+    let end = scene.locked.now().unwrap() + DAY * 45;
+    for (name, bytes) in &files {
+        assert!(scene.locked.until(*name, bytes) >= Some(end), "{name}");
+    }
 }
