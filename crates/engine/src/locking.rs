@@ -203,6 +203,13 @@ fn find_needed(
     let mut needed = Needed::listed(session);
     let recorded = usable().flat_map(|locked| locked.dates.iter());
     needed.add_recorded(recorded.map(|(name, _)| name), memory);
+    for locked in usable() {
+        let is_new = options.all && locked.dates.covered().is_empty();
+        if is_new || locked.dates.is_empty() {
+            let (copy, dates) = (locked.copy, &locked.dates);
+            needed.add_hidden(session, copy, dates, memory, &environment.cancel)?;
+        }
+    }
     if !snapshots.is_empty() {
         let sources = Sources {
             session,

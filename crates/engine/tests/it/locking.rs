@@ -515,3 +515,30 @@ fn of_a_copy_that_has_failed_what_is_due_in_its_record_is_extended_all_the_same(
         assert!(scene.locked.until(*name, bytes) >= Some(end), "{name}");
     }
 }
+
+#[test]
+fn where_the_record_is_lost_too_snapshots_that_are_hidden_everywhere_are_found_and_told() {
+    let scene = Scene::new();
+    scene.extend();
+    let is_snapshot = |(name, _): &(FileName, Vec<u8>)| name.kind() == FileType::Snapshots;
+    let (snapshot, bytes) = scene.files().into_iter().find(is_snapshot).unwrap();
+    for copy in &scene.fixture.copies {
+        copy.store.remove(snapshot).unwrap();
+    }
+    scene.lose_record();
+    scene.locked.advance(DAY * 10);
+    for is_first in [true, false] {
+        let report = scene.run(&LockingOptions {
+            all: true,
+            ..LockingOptions::default()
+        });
+        assert!(!report.is_complete());
+        let [gap] = report.gaps.as_slice() else {
+            panic!("{report:?}");
+        };
+        assert!(gap.contains(&snapshot.to_string()), "{gap}");
+        assert_eq!(report.copies[0].extended > 0, is_first);
+    }
+    let end = scene.locked.now().unwrap() + DAY * 45;
+    assert!(scene.locked.until(snapshot, &bytes) >= Some(end));
+}
