@@ -222,10 +222,10 @@ fn find_needed(
     Ok((needed, Followed { snapshots, are_all }))
 }
 
-/// Whether any lock that is recorded is due.
+/// Whether any lock that is recorded is due, or ends later than is believed.
 fn has_due(dates: &LockDates, window: Window) -> bool {
     let mut ends = dates.iter();
-    ends.any(|(_, until)| window.is_due(until))
+    ends.any(|(_, until)| window.is_due(until) || !window.is_believed(until))
 }
 
 /// The snapshots that any copy lists.

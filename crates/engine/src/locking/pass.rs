@@ -118,15 +118,17 @@ impl Pass<'_> {
         for file in self.needed.files() {
             match dates.until(file.name) {
                 None => unknown.push(*file),
+                Some(until) if !self.window.is_believed(until) => unknown.push(*file),
                 Some(until) if self.window.is_due(until) => due.extend(due_of(dates, file.name)),
                 Some(_) => {}
             }
         }
         if !self.needed.are_all() {
             // Where it is not known what is needed, nothing is let go of.
+            let is_wanted = |until| self.window.is_due(until) || !self.window.is_believed(until);
             let others = dates
                 .iter()
-                .filter(|(name, until)| self.window.is_due(*until) && !self.needed.contains(*name));
+                .filter(|(name, until)| is_wanted(*until) && !self.needed.contains(*name));
             due.extend(others.filter_map(|(name, _)| due_of(dates, name)));
         }
         due.sort_by_key(|due| (due.until, due.name));
@@ -139,7 +141,7 @@ impl Pass<'_> {
         }
         self.each(due, shared, |due| {
             match self.locks.lock_until(due.name, Some(&due.version), next) {
-                Ok(until) => shared.locked(due.name, due.version.clone(), until, true),
+                Ok(until) => self.note(due.name, due.version.clone(), until, true, shared),
                 Err(StoreError::NotFound { .. }) => {
                     shared.done.lock().gone.insert(due.name);
                 }
@@ -210,11 +212,11 @@ impl Pass<'_> {
     ) -> Result<()> {
         if let ShownLock::Compliance { until } = lock {
             if !self.window.is_due(until) {
-                shared.locked(name, version, until, false);
+                self.note(name, version, until, false, shared);
                 return Ok(());
             }
             if self.is_dry {
-                shared.locked(name, version, until, false);
+                self.note(name, version, until, false, shared);
                 shared.done.lock().told.due += 1;
                 return Ok(());
             }
@@ -224,10 +226,30 @@ impl Pass<'_> {
             return Ok(());
         }
         match self.locks.lock_until(name, Some(&version), next) {
-            Ok(until) => shared.locked(name, version, until, true),
+            Ok(until) => self.note(name, version, until, true, shared),
             Err(error) => shared.failed(name, error)?,
         }
         Ok(())
+    }
+
+    /// Takes note of a lock that was seen; one that ends later than any that is made now as one of
+    /// these, so that it is looked at again as they are.
+    fn note(
+        &self,
+        name: FileName,
+        version: VersionId,
+        until: SystemTime,
+        is_extended: bool,
+        shared: &Shared,
+    ) {
+        let until = until.min(self.window.furthest());
+        let mut done = shared.done.lock();
+        done.told.extended += u64::from(is_extended);
+        done.seen.push(SavedLock {
+            name,
+            version,
+            until,
+        });
     }
 
     /// The versions of files: of all of a type with few requests where there are many, else none. Of
@@ -315,6 +337,14 @@ impl Pass<'_> {
             let change = |dates: &mut LockDates| {
                 dates.move_to(self.place);
                 dates.forget(&gone);
+                // Of these the end that is noted now counts, though it is the earlier one.
+                let is_doubted = |name: &FileName| {
+                    let until = dates.until(*name);
+                    until.is_some_and(|until| !self.window.is_believed(until))
+                };
+                let names = seen.iter().map(|seen| seen.name);
+                let doubted = names.filter(is_doubted).collect();
+                dates.forget(&doubted);
                 dates.note(seen);
                 if is_told {
                     dates.retain(|name| self.needed.contains(name));
@@ -400,17 +430,6 @@ fn due_of(dates: &LockDates, name: FileName) -> Option<Due> {
 }
 
 impl Shared {
-    /// Takes note of a lock that was seen.
-    fn locked(&self, name: FileName, version: VersionId, until: SystemTime, is_extended: bool) {
-        let mut done = self.done.lock();
-        done.told.extended += u64::from(is_extended);
-        done.seen.push(SavedLock {
-            name,
-            version,
-            until,
-        });
-    }
-
     /// Takes note of a file whose lock could not be extended.
     ///
     /// # Errors

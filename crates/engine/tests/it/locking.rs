@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use jiff::Timestamp;
 use strongroom_engine::locking::{CopyLocks, LockReport, LockingOptions, extend};
 use strongroom_engine::session::{CopyState, Environment};
-use strongroom_engine::state::{RepositoryState, StateFolder};
+use strongroom_engine::state::{LockDates, RepositoryState, StateFolder};
 use strongroom_engine::{CopyStore, Session};
 use strongroom_model::{FileName, FileType, Id};
 use strongroom_repo::blob::BlobKind;
@@ -541,4 +541,42 @@ fn where_the_record_is_lost_too_snapshots_that_are_hidden_everywhere_are_found_a
     }
     let end = scene.locked.now().unwrap() + DAY * 45;
     assert!(scene.locked.until(snapshot, &bytes) >= Some(end));
+}
+
+#[test]
+fn a_record_that_promises_more_than_any_lock_is_not_believed() {
+    let scene = Scene::new();
+    scene.extend();
+    let session = scene.fixture.open();
+    let memory = scene.memory(&session);
+    let copy = &session.copies[2].copy;
+    let far = SystemTime::UNIX_EPOCH + DAY * 1_000_000;
+    let forge = |dates: &mut LockDates| {
+        let names: Vec<_> = dates.iter().map(|(name, _)| name).collect();
+        let forged = names.into_iter().map(|name| SavedLock {
+            name,
+            version: dates.get(name).unwrap().0,
+            until: far,
+        });
+        let forged: Vec<_> = forged.collect();
+        dates.note(forged);
+        true
+    };
+    memory.update_lock_dates(copy, forge).unwrap();
+    assert!(memory.lock_dates(copy).earliest() > Some(far - DAY));
+    scene.locked.advance(DAY * 10);
+    let files = scene.files().len() as u64;
+    assert_eq!(scene.extend().extended, files);
+    assert_eq!(scene.ending_within(45), 0);
+    // One that was really locked for so long is looked at once, and then as all others are.
+    let (name, bytes) = pack(&scene);
+    let version = memory.lock_dates(copy).get(name).unwrap().0;
+    scene.locked.lock_until(name, Some(&version), far).unwrap();
+    memory.update_lock_dates(copy, forge).unwrap();
+    scene.extend();
+    assert!(memory.lock_dates(copy).until(name).unwrap() < far - DAY);
+    assert_eq!(scene.locked.until(name, &bytes), Some(far));
+    scene.locked.take_asked();
+    scene.extend();
+    assert_eq!(scene.locked.take_asked(), Asked::default());
 }
