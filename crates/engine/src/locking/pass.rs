@@ -30,6 +30,10 @@ const MOST_FAILED: u64 = 100;
 /// thousand at a time.
 const FEW: usize = 64;
 
+/// Of up to how many files that are extended it is looked in one run whether the version is right:
+/// half a kilobyte of memory each.
+const MOST_CHECKED: usize = 200_000;
+
 /// What is called so while it goes on.
 const PHASE: &str = "extending locks";
 
@@ -94,7 +98,8 @@ impl Pass<'_> {
             self.progress.begin(PHASE, Some(known), None);
             shared.done.lock().told.due = due.len() as u64;
             self.extend_due(&due, next, &shared)?;
-            self.find_unknown(unknown, next, &shared)
+            self.find_unknown(unknown, next, &shared)?;
+            self.check_recorded(&due, next, &shared)
         });
         let mut done = shared.done.into_inner();
         match outcome {
@@ -166,13 +171,7 @@ impl Pass<'_> {
         }
         let mut versions = self.copy.store.versions();
         let listed = self.list(&unknown, &mut versions)?;
-        let finder = Finder {
-            locks: self.locks,
-            versions,
-            config: self.session.repository.config_bytes(),
-            cancel: &self.environment.cancel,
-            until: self.until,
-        };
+        let finder = self.finder(versions);
         self.each(&listed, shared, |unknown| {
             let given = unknown.versions.lock().take();
             let name = unknown.file.name;
@@ -184,21 +183,76 @@ impl Pass<'_> {
                 Ok(Found::Missing) if self.needed.is_claim(name) => {}
                 Ok(Found::Missing) => shared.done.lock().told.missing += 1,
                 Ok(Found::Late) => shared.done.lock().told.left += 1,
-                Ok(Found::Wrong { count, tried }) => {
-                    let reason = match count {
-                        1 => "its only version does not have its name".to_owned(),
-                        _ if tried < count => {
-                            format!("{tried} of its {count} versions were tried: none has its name")
-                        }
-                        _ => format!("none of its {count} versions has its name"),
-                    };
-                    let hint = Some("heal it from the other copies: strongroom sync".to_owned());
-                    shared.not_extended(NotExtended { name, reason, hint });
-                }
+                Ok(Found::Wrong { count, tried }) => shared.wrong(name, count, tried),
                 Err(error) => shared.failed(name, error)?,
             }
             Ok(())
         })
+    }
+
+    /// Looks whether the versions that were extended are the right ones: whoever had the state folder
+    /// has written what he likes. Where one is not, the right one is locked too, and recorded.
+    fn check_recorded(&self, due: &[Due], next: SystemTime, shared: &Shared) -> Result<()> {
+        if self.is_dry || self.failure.is_some() || self.is_late() {
+            return Ok(());
+        }
+        let gone = shared.done.lock().gone.clone();
+        let parts = due.len().div_ceil(MOST_CHECKED);
+        let checked = due.iter().filter(|due| self.is_in_turn(due.name, parts));
+        let recorded: BTreeMap<FileName, &VersionId> = checked
+            .filter(|due| !gone.contains(&due.name))
+            .map(|due| (due.name, &due.version))
+            .collect();
+        let files = self.needed.files().iter().copied();
+        let files: Vec<_> = files
+            .filter(|file| recorded.contains_key(&file.name))
+            .collect();
+        let mut versions = self.copy.store.versions();
+        let listed = self.list(&files, &mut versions)?;
+        let finder = self.finder(versions);
+        for_each(&listed, IN_FLIGHT, |one| {
+            self.environment.cancel.check()?;
+            let name = one.file.name;
+            let Some(version) = recorded.get(&name) else {
+                return Ok(());
+            };
+            if self.is_late() || shared.is_over.load(Ordering::Relaxed) {
+                return Ok(());
+            }
+            let given = one.versions.lock().take();
+            match finder.find_instead(&one.file, given, version) {
+                Ok(Some(Found::Right(version, lock))) => {
+                    self.see(name, version, lock, next, shared)?;
+                }
+                Ok(Some(Found::Wrong { count, tried })) => shared.wrong(name, count, tried),
+                Ok(_) => {}
+                Err(error) => shared.failed(name, error)?,
+            }
+            Ok(())
+        })
+    }
+
+    /// Whether it is the turn of a file, where not all can be checked in one run.
+    fn is_in_turn(&self, name: FileName, parts: usize) -> bool {
+        let since = self.window.now.duration_since(SystemTime::UNIX_EPOCH);
+        let day = since.unwrap_or_default().as_secs() / 86_400;
+        let first = name.id().and_then(|id| id.as_bytes().first().copied());
+        let parts = (parts as u64).max(1);
+        first.is_none_or(|first| (u64::from(first) + day) % parts == 0)
+    }
+
+    fn finder<'v>(&'v self, versions: Option<&'v dyn Versions>) -> Finder<'v> {
+        Finder {
+            locks: self.locks,
+            versions,
+            config: self.session.repository.config_bytes(),
+            cancel: &self.environment.cancel,
+            until: self.until,
+        }
+    }
+
+    fn is_late(&self) -> bool {
+        self.until.is_some_and(|until| Instant::now() >= until)
     }
 
     /// Takes note of a lock that was found, and makes it longer where it is due.
@@ -304,8 +358,7 @@ impl Pass<'_> {
     ) -> Result<()> {
         for_each(items, IN_FLIGHT, |item| {
             self.environment.cancel.check()?;
-            let is_late = self.until.is_some_and(|until| Instant::now() >= until);
-            if is_late || shared.is_over.load(Ordering::Relaxed) {
+            if self.is_late() || shared.is_over.load(Ordering::Relaxed) {
                 shared.done.lock().told.left += 1;
                 return Ok(());
             }
@@ -449,6 +502,19 @@ impl Shared {
             self.is_over.store(true, Ordering::Relaxed);
         }
         Ok(())
+    }
+
+    /// Takes note of a file of whose versions none is right, of those that were tried.
+    fn wrong(&self, name: FileName, count: u64, tried: u64) {
+        let reason = match count {
+            1 => "its only version does not have its name".to_owned(),
+            _ if tried < count => {
+                format!("{tried} of its {count} versions were tried: none has its name")
+            }
+            _ => format!("none of its {count} versions has its name"),
+        };
+        let hint = Some("heal it from the other copies: strongroom sync".to_owned());
+        self.not_extended(NotExtended { name, reason, hint });
     }
 
     fn not_extended(&self, file: NotExtended) {

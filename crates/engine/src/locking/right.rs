@@ -91,19 +91,10 @@ impl Finder<'_> {
         };
         let candidates = match listed {
             Some(listed) => listed,
-            None => {
-                let mut found = Candidates::of(*file);
-                let listed = versions.each_version_of(file.name, &mut |version| {
-                    self.check(file.name)?;
-                    found.take(version);
-                    Ok(())
-                });
-                match listed {
-                    Err(StoreError::Denied { .. }) => return self.find_seen(file),
-                    listed => listed?,
-                }
-                found
-            }
+            None => match self.list(versions, file) {
+                Err(StoreError::Denied { .. }) => return self.find_seen(file),
+                listed => listed?,
+            },
         };
         let count = candidates.count;
         let mut tried = 0;
@@ -130,6 +121,43 @@ impl Finder<'_> {
             (None, 0) => Ok(Found::Missing),
             (None, count) => Ok(Found::Wrong { count, tried }),
         }
+    }
+
+    /// Finds it where the version that is recorded is another one; `None` where that is right, and where
+    /// it cannot be told.
+    pub(super) fn find_instead(
+        &self,
+        file: &NeededFile,
+        listed: Option<Candidates>,
+        recorded: &VersionId,
+    ) -> Result<Option<Found>> {
+        let Some(versions) = self.versions else {
+            return Ok(None);
+        };
+        let candidates = match listed {
+            Some(listed) => listed,
+            None => match self.list(versions, file) {
+                Err(StoreError::Denied { .. }) => return Ok(None),
+                listed => listed?,
+            },
+        };
+        if candidates.count == 0 || candidates.are_sure() {
+            return Ok(None);
+        }
+        match self.read(versions, file.name, recorded)? {
+            Reading::Right | Reading::Late => Ok(None),
+            Reading::Wrong => self.find(file, Some(candidates)).map(Some),
+        }
+    }
+
+    fn list(&self, versions: &dyn Versions, file: &NeededFile) -> Result<Candidates> {
+        let mut found = Candidates::of(*file);
+        versions.each_version_of(file.name, &mut |version| {
+            self.check(file.name)?;
+            found.take(version);
+            Ok(())
+        })?;
+        Ok(found)
     }
 
     /// Fails where the user has interrupted.
@@ -242,8 +270,7 @@ impl Candidates {
 
     /// Those that are tried, in that order, and of each whether it is right without being read.
     fn in_order(self) -> Vec<(VersionId, bool)> {
-        let size_bytes = self.content.as_ref().map(|(size_bytes, _)| *size_bytes);
-        let is_sure = self.are_same && size_bytes.is_some_and(|size| self.is_sized(size));
+        let is_sure = self.are_sure();
         let oldest = self.oldest.map(|oldest| oldest.version);
         let mut tried: Vec<VersionId> = self.first.into_iter().map(|one| one.version).collect();
         if let Some(oldest) = oldest
@@ -256,6 +283,12 @@ impl Candidates {
             .into_iter()
             .map(|version| (version, is_sure))
             .collect()
+    }
+
+    /// Whether there is one content alone, of the right size.
+    fn are_sure(&self) -> bool {
+        let content = self.content.as_ref();
+        self.are_same && content.is_some_and(|(size_bytes, _)| self.is_sized(*size_bytes))
     }
 
     fn is_sized(&self, size_bytes: u64) -> bool {

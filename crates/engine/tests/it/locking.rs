@@ -171,7 +171,9 @@ fn what_is_due_is_extended_once() {
     let files = scene.files().len();
     assert_eq!((told.due, told.extended), (files as u64, files as u64));
     let asked = scene.locked.take_asked();
-    assert_eq!((asked.locked, asked.looked, asked.listed), (files, 0, 0));
+    assert_eq!((asked.locked, asked.looked, asked.opened), (files, 0, 0));
+    // That the versions are the right ones is seen in a listing.
+    assert_eq!(asked.listed, files);
     assert_eq!(scene.ending_within(45), 0);
     assert_eq!(scene.extend().due, 0);
 }

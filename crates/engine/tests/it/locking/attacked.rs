@@ -14,7 +14,7 @@ use strongroom_repo::blob::BlobKind;
 use strongroom_repo::config::RepoConfig;
 use strongroom_repo::index::{IndexFile, IndexedPack};
 use strongroom_repo::pack::size_bytes;
-use strongroom_store::{Locks, SavedLock, Store};
+use strongroom_store::{Locks, SavedLock, Store, Versions};
 use strongroom_testkit::Asked;
 
 use super::{DAY, Scene, pack};
@@ -203,4 +203,35 @@ fn without_a_record_no_file_is_known_to_be_locked() {
     scene.lose_record();
     // `config`, a key, an index file, a snapshot, and its packs.
     assert!(unlocked() > 4);
+}
+
+#[test]
+fn a_version_that_somebody_has_written_into_the_record_is_not_locked_alone() {
+    let scene = Scene::new();
+    scene.extend();
+    let (name, bytes) = pack(&scene);
+    scene.locked.put(name, &vec![0; bytes.len()]);
+    let junk = scene.locked.versions_of(name).unwrap().remove(0).version;
+    // The right bytes lie above it, without a lock.
+    scene.locked.put(name, &bytes);
+    assert_eq!(scene.locked.until(name, &bytes), None);
+    let session = scene.fixture.open();
+    let memory = scene.memory(&session);
+    let copy = &session.copies[2].copy;
+    let forge = |dates: &mut LockDates| {
+        let until = dates.until(name).unwrap();
+        let version = junk.clone();
+        dates.note([SavedLock {
+            name,
+            version,
+            until,
+        }]);
+        true
+    };
+    memory.update_lock_dates(copy, forge).unwrap();
+    scene.locked.advance(DAY * 10);
+    assert!(scene.extend().is_complete());
+    let end = scene.locked.now().unwrap() + DAY * 45;
+    assert!(scene.locked.until(name, &bytes) >= Some(end));
+    assert_ne!(memory.lock_dates(copy).get(name).unwrap().0, junk);
 }
