@@ -238,7 +238,7 @@ impl Pass<'_> {
         let day = since.unwrap_or_default().as_secs() / 86_400;
         let first = name.id().and_then(|id| id.as_bytes().first().copied());
         let parts = (parts as u64).max(1);
-        first.is_none_or(|first| (u64::from(first) + day) % parts == 0)
+        first.is_none_or(|first| (u64::from(first) + day).is_multiple_of(parts))
     }
 
     fn finder<'v>(&'v self, versions: Option<&'v dyn Versions>) -> Finder<'v> {

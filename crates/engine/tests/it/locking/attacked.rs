@@ -72,7 +72,11 @@ fn of_a_copy_that_has_failed_what_is_due_in_its_record_is_extended_all_the_same(
     let config = config.seal(&scene.fixture.key).unwrap();
     scene.locked.put(FileName::CONFIG, &config);
     let session = scene.fixture.open();
-    assert!(matches!(session.copies[2].state, CopyState::Failed(_)));
+    let CopyState::Failed(failure) = &session.copies[2].state else {
+        panic!("it can be used");
+    };
+    let hint = failure.hint.as_deref().unwrap();
+    assert!(hint.ends_with("recover --copy offsite --in-place"), "{hint}");
     scene.locked.advance(DAY * 10);
     let told = scene.run_at(scene.locked.now().unwrap());
     let [copy] = told.copies.as_slice() else {
