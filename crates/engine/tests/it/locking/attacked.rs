@@ -76,7 +76,10 @@ fn of_a_copy_that_has_failed_what_is_due_in_its_record_is_extended_all_the_same(
         panic!("it can be used");
     };
     let hint = failure.hint.as_deref().unwrap();
-    assert!(hint.ends_with("recover --copy offsite --in-place"), "{hint}");
+    assert!(
+        hint.ends_with("recover --copy offsite --in-place"),
+        "{hint}"
+    );
     scene.locked.advance(DAY * 10);
     let told = scene.run_at(scene.locked.now().unwrap());
     let [copy] = told.copies.as_slice() else {
