@@ -15,8 +15,9 @@
 //! front of it), a run has no time for all (so: what ends first comes first, and the next run goes
 //! on), the place refuses (so: that is named, and told as an alarm long before the first lock ends),
 //! another bucket takes the stead of the one that was asked (so: the record is not believed, that is
-//! told, and each file is looked at), and what a snapshot needs cannot be told (so: then nothing is
-//! let go of).
+//! told, and each file is looked at), what a snapshot needs cannot be told (so: then nothing is let go
+//! of), and a copy has failed for its `config` or its listing (so: what is due in its record is
+//! extended all the same, and nothing of the record is forgotten).
 
 mod needed;
 mod pass;
@@ -62,6 +63,8 @@ struct Locked<'a> {
     dates: LockDates,
     /// What tells its place, where anything does.
     place: Option<Id>,
+    /// Why nothing but what its record names can be extended.
+    failure: Option<CopyFailure>,
 }
 
 /// Makes the locks longer that are due, of everything that the snapshots which are kept need.
@@ -95,28 +98,33 @@ pub fn extend(
         if options.only.as_ref().is_some_and(|only| *only != copy.name) {
             continue;
         }
-        let failed = match &found.state {
-            CopyState::Failed(failure) => failure.clone(),
-            CopyState::Ready(ready) => match locks.now() {
-                Err(error) => CopyFailure::of_store(&error),
+        let least = locks.least();
+        // By our own clock, where the place's is not known.
+        let now = SystemTime::try_from((environment.clock)());
+        let now = now.unwrap_or(SystemTime::UNIX_EPOCH);
+        let (place, failure) = match &found.state {
+            CopyState::Ready(ready) => (ready.listing.place, None),
+            CopyState::Failed(failure) => (dates.place(), Some(failure.clone())),
+        };
+        let is_due = has_due(&dates, Window { now, least });
+        let failed = match failure {
+            // Whoever puts a wrong `config`, or names without end, stops no lock: versions are known.
+            Some(failure) if !is_due => failure,
+            failure => match locks.now() {
+                Err(error) => failure.unwrap_or_else(|| CopyFailure::of_store(&error)),
                 Ok(now) => {
-                    let least = locks.least();
-                    let window = Window { now, least };
                     locked.push(Locked {
                         copy,
                         locks,
-                        window,
+                        window: Window { now, least },
                         dates,
-                        place: ready.listing.place,
+                        place,
+                        failure,
                     });
                     continue;
                 }
             },
         };
-        // By our own clock, since the place's is not known.
-        let now = SystemTime::try_from((environment.clock)());
-        let now = now.unwrap_or(SystemTime::UNIX_EPOCH);
-        let least = locks.least();
         let mut told = CopyLocks::of(&copy.name, &dates, Window { now, least });
         told.failure = Some(failed);
         report.copies.push(told);
@@ -132,6 +140,7 @@ pub fn extend(
             Err(error) => return Err(error),
         };
         report.gaps.clone_from(&needed.gaps);
+        let recorded = Needed::recorded();
         for locked in locked {
             let pass = Pass {
                 session,
@@ -140,7 +149,11 @@ pub fn extend(
                 locks: locked.locks,
                 window: locked.window,
                 place: locked.place,
-                needed: &needed,
+                needed: match &locked.failure {
+                    None => &needed,
+                    Some(_) => &recorded,
+                },
+                failure: locked.failure,
                 followed: &followed,
                 is_dry: options.dry_run,
                 until,
@@ -176,22 +189,30 @@ fn find_needed(
     options: &LockingOptions,
     environment: &Environment,
 ) -> Result<(Needed, Followed)> {
-    let is_due = |locked: &Locked<'_>| {
-        let mut ends = locked.dates.iter();
-        ends.any(|(_, until)| locked.window.is_due(until))
-    };
-    let are_all = options.all || locked.iter().any(is_due);
+    let usable = || locked.iter().filter(|locked| locked.failure.is_none());
+    let is_due = |locked: &Locked<'_>| has_due(&locked.dates, locked.window);
+    let are_all = options.all || usable().any(is_due);
     let mut snapshots = snapshots(session);
+    if usable().next().is_none() {
+        snapshots.clear();
+    }
     if !are_all {
-        let is_covered = |id: &Id| locked.iter().all(|locked| locked.dates.covers(*id));
+        let is_covered = |id: &Id| usable().all(|locked| locked.dates.covers(*id));
         snapshots.retain(|id| !is_covered(id));
     }
     let mut needed = Needed::listed(session);
-    let recorded = locked.iter().flat_map(|locked| locked.dates.iter());
     // What a record hides is missed by nobody.
+    let recorded = usable().flat_map(|locked| locked.dates.iter());
     let recorded = recorded.map(|(name, _)| name);
     let recorded = recorded.filter(|name| !session.removals.names(*name));
     needed.add_recorded(recorded, memory);
+    for locked in usable() {
+        let is_new = options.all && locked.dates.covered().is_empty();
+        if is_new || locked.dates.is_empty() {
+            let (copy, dates) = (locked.copy, &locked.dates);
+            needed.add_hidden(session, copy, dates, memory, &environment.cancel)?;
+        }
+    }
     if !snapshots.is_empty() {
         let sources = Sources {
             session,
@@ -202,6 +223,12 @@ fn find_needed(
         needed.add_packs(&snapshots, &sources)?;
     }
     Ok((needed, Followed { snapshots, are_all }))
+}
+
+/// Whether any lock that is recorded is due, or ends later than is believed.
+fn has_due(dates: &LockDates, window: Window) -> bool {
+    let mut ends = dates.iter();
+    ends.any(|(_, until)| window.is_due(until) || !window.is_believed(until))
 }
 
 /// The snapshots that any copy lists.

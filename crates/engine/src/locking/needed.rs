@@ -3,23 +3,27 @@
 //! What any copy lists counts, for on the locked one it may be hidden. What a removal record names is
 //! in no listing, so that it is left to expire. What a snapshot needs is told by what the state folder
 //! remembers, and by its trees where that tells nothing, or names a pack that no copy lists: a prune
-//! may have repacked it.
+//! may have repacked it. What a look at the trees has noted is not believed here, for it went by the
+//! first pack that claims a blob; of trees that are read here every pack counts that claims one.
 //!
 //! What can go wrong: whoever holds production's credentials hides all snapshots on all copies, so
 //! that nothing seems to be needed and all locks run out. So what was locked and is in no listing must
-//! have been removed on purpose; else nothing at all is let go of, and that is told. The same as long
-//! as a removal that another machine decided can still be taken back.
+//! have been removed on purpose; else nothing at all is let go of, and that is told. Where no record
+//! tells what was locked, the versions of snapshots are listed, and what is hidden there is told
+//! likewise. The same as long as a removal that another machine decided can still be taken back.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use strongroom_model::{FileName, FileType, Id};
+use strongroom_store::{Error as StoreError, VersionContent};
 
-use crate::Result;
 use crate::receipts::Receipts;
 use crate::session::{Cancel, CopyStore, Session, chain};
 use crate::snapshots;
-use crate::state::RepositoryState;
+use crate::state::{LockDates, RepositoryState};
 use crate::status::needs::needs_of_snapshots;
+use crate::{Error, Result};
 
 /// The types of which everything is kept that a copy lists.
 const WHOLE: [FileType; 4] = [
@@ -28,6 +32,10 @@ const WHOLE: [FileType; 4] = [
     FileType::Snapshots,
     FileType::Records,
 ];
+
+/// How many snapshots that are hidden on a copy are kept at most: whoever may write makes any number
+/// of them.
+const MOST_HIDDEN: usize = 100_000;
 
 /// What tells what snapshots need.
 pub(super) struct Sources<'a> {
@@ -44,6 +52,8 @@ pub(super) struct Needed {
     files: Vec<NeededFile>,
     /// Why there may be more, for people to read.
     pub(super) gaps: Vec<String>,
+    /// Packs that only claim to have what others have too: that one is not there is no lack.
+    claims: BTreeSet<Id>,
     /// Whether all that was ever locked is kept too, needed or not.
     keeps_all: bool,
 }
@@ -77,6 +87,14 @@ impl Needed {
         needed.keeps_all = !session.removals.are_all_due();
         needed.settle();
         needed
+    }
+
+    /// Nothing that is known, so that all is kept that was ever locked.
+    pub(super) fn recorded() -> Self {
+        Self {
+            keeps_all: true,
+            ..Self::default()
+        }
     }
 
     /// Whether what is not among them may be let go of.
@@ -124,6 +142,74 @@ impl Needed {
         }
     }
 
+    /// Looks for snapshots that lie on a copy behind something that hides them, where its record
+    /// tells of none: they are kept, and what they need is not known.
+    ///
+    /// # Errors
+    /// Where the user interrupts.
+    pub(super) fn add_hidden(
+        &mut self,
+        session: &Session,
+        copy: &CopyStore,
+        dates: &LockDates,
+        memory: &RepositoryState,
+        cancel: &Cancel,
+    ) -> Result<()> {
+        let Some(versions) = copy.store.versions() else {
+            return Ok(());
+        };
+        let accepted = memory.gone().accepted;
+        let are_all_due = session.removals.are_all_due();
+        let mut hidden = BTreeSet::new();
+        let mut waiting = BTreeSet::new();
+        let listed = versions.each_version(FileType::Snapshots, &mut |version| {
+            if cancel.is_cancelled() {
+                let location = copy.store.location().to_owned();
+                return Err(StoreError::Cancelled { location });
+            }
+            let name = version.name;
+            let is_known =
+                self.contains(name) || accepted.contains(name) || dates.until(name).is_some();
+            if version.content == VersionContent::Marker || is_known {
+                return Ok(());
+            }
+            let found = match session.removals.names(name) {
+                true if are_all_due => return Ok(()),
+                // It may be taken back.
+                true => &mut waiting,
+                false => &mut hidden,
+            };
+            if found.len() < MOST_HIDDEN {
+                found.insert(name);
+            }
+            Ok(())
+        });
+        match listed.map_err(Error::from) {
+            Ok(()) => {}
+            Err(Error::Interrupted) => return Err(Error::Interrupted),
+            // Without that right nobody can look.
+            Err(Error::Store(StoreError::Denied { .. })) => {}
+            Err(error) => self.gaps.push(format!("{}: {}", copy.name, chain(&error))),
+        }
+        if let Some(first) = hidden.first() {
+            let more = match hidden.len() {
+                1 => String::new(),
+                count => format!(", and so are {} others", count - 1),
+            };
+            let name = &copy.name;
+            self.gaps.push(format!(
+                "{name}: {first} is hidden there, and nothing says that it was removed{more}; into                  sight again: strongroom recover --copy {name} --in-place"
+            ));
+        }
+        let found = hidden.into_iter().chain(waiting);
+        self.files.extend(found.map(|name| NeededFile {
+            name,
+            size_bytes: None,
+        }));
+        self.settle();
+        Ok(())
+    }
+
     /// Adds the packs that these snapshots need.
     ///
     /// # Errors
@@ -134,6 +220,7 @@ impl Needed {
         sources: &Sources<'_>,
     ) -> Result<()> {
         let recorded = sources.memory.all_needs().into_iter();
+        let recorded = recorded.filter(|needs| needs.index_set.is_none());
         let recorded: BTreeMap<Id, _> = recorded.map(|needs| (needs.snapshot, needs)).collect();
         let mut packs = BTreeMap::new();
         let mut unknown = Vec::new();
@@ -167,6 +254,11 @@ impl Needed {
         &self.files
     }
 
+    /// Whether nothing says of a file that it must be there.
+    pub(super) fn is_claim(&self, name: FileName) -> bool {
+        name.kind() == FileType::Data && name.id().is_some_and(|id| self.claims.contains(&id))
+    }
+
     /// Whether a file is among them.
     pub(super) fn contains(&self, name: FileName) -> bool {
         let place = self.files.binary_search_by_key(&name, |file| file.name);
@@ -191,9 +283,15 @@ impl Needed {
         if trees.is_empty() {
             return Ok(());
         }
-        let (needs, gap) = needs_of_snapshots(sources.session, &trees, sources.cancel)?;
-        packs.extend(needs.packs);
-        self.gaps.extend(gap.map(|gap| chain(&gap)));
+        let claimed = needs_of_snapshots(sources.session, &trees, sources.cancel)?;
+        packs.extend(claimed.needs.packs);
+        for (id, size_bytes) in claimed.others {
+            if let Entry::Vacant(entry) = packs.entry(id) {
+                entry.insert(size_bytes);
+                self.claims.insert(id);
+            }
+        }
+        self.gaps.extend(claimed.gap.map(|gap| chain(&gap)));
         Ok(())
     }
 

@@ -1,20 +1,18 @@
 //! One copy: what is due, what is not known, and many requests at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Instant, SystemTime};
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use strongroom_model::evidence::ClaimedLock;
 use strongroom_model::{CopyEvidence, FileName, FileType, Id};
-use strongroom_store::{
-    Error as StoreError, FileVersion, Locks, SavedLock, ShownLock, VersionId, Versions,
-};
+use strongroom_store::{Error as StoreError, Locks, SavedLock, ShownLock, VersionId, Versions};
 
 use crate::locking::needed::{Needed, NeededFile};
 use crate::locking::report::{CopyLocks, MOST_NAMED, NotExtended, not_recorded};
-use crate::locking::right::{Finder, Found};
+use crate::locking::right::{Candidates, Finder, Found};
 use crate::locking::{Followed, Window};
 use crate::parallel::for_each;
 use crate::progress::Progress;
@@ -32,6 +30,10 @@ const MOST_FAILED: u64 = 100;
 /// thousand at a time.
 const FEW: usize = 64;
 
+/// Of up to how many files that are extended it is looked in one run whether the version is right:
+/// half a kilobyte of memory each.
+const MOST_CHECKED: usize = 200_000;
+
 /// What is called so while it goes on.
 const PHASE: &str = "extending locks";
 
@@ -44,6 +46,8 @@ pub(super) struct Pass<'a> {
     pub(super) window: Window,
     pub(super) place: Option<Id>,
     pub(super) needed: &'a Needed,
+    /// Why nothing but what is recorded can be extended.
+    pub(super) failure: Option<CopyFailure>,
     pub(super) followed: &'a Followed,
     pub(super) is_dry: bool,
     /// When its time is over.
@@ -62,7 +66,7 @@ struct Due {
 /// A file that is in no record, with its versions where they were listed.
 struct Unknown {
     file: NeededFile,
-    versions: Mutex<Option<Vec<FileVersion>>>,
+    versions: Mutex<Option<Candidates>>,
 }
 
 /// What was done so far.
@@ -78,6 +82,8 @@ struct Done {
 #[derive(Default)]
 struct Shared {
     done: Mutex<Done>,
+    /// How many files the place refused.
+    refused: AtomicU64,
     /// Whether nothing more may be asked.
     is_over: AtomicBool,
 }
@@ -92,7 +98,8 @@ impl Pass<'_> {
             self.progress.begin(PHASE, Some(known), None);
             shared.done.lock().told.due = due.len() as u64;
             self.extend_due(&due, next, &shared)?;
-            self.find_unknown(unknown, next, &shared)
+            self.find_unknown(unknown, next, &shared)?;
+            self.check_recorded(&due, next, &shared)
         });
         let mut done = shared.done.into_inner();
         match outcome {
@@ -100,6 +107,12 @@ impl Pass<'_> {
             Err(Error::Interrupted) => done.told.was_interrupted = true,
             Err(Error::Store(error)) => done.told.failure = Some(CopyFailure::of_store(&error)),
             Err(error) => done.told.failure = Some(CopyFailure::other(chain(&error))),
+        }
+        if let Some(failure) = &self.failure {
+            done.told.failure = Some(failure.clone());
+            // Nobody knows what this place is, so that what it does not have is no news.
+            let gone = std::mem::take(&mut done.gone);
+            done.told.failed += gone.len() as u64;
         }
         self.record(done, dates)
     }
@@ -110,15 +123,17 @@ impl Pass<'_> {
         for file in self.needed.files() {
             match dates.until(file.name) {
                 None => unknown.push(*file),
+                Some(until) if !self.window.is_believed(until) => unknown.push(*file),
                 Some(until) if self.window.is_due(until) => due.extend(due_of(dates, file.name)),
                 Some(_) => {}
             }
         }
         if !self.needed.are_all() {
             // Where it is not known what is needed, nothing is let go of.
+            let is_wanted = |until| self.window.is_due(until) || !self.window.is_believed(until);
             let others = dates
                 .iter()
-                .filter(|(name, until)| self.window.is_due(*until) && !self.needed.contains(*name));
+                .filter(|(name, until)| is_wanted(*until) && !self.needed.contains(*name));
             due.extend(others.filter_map(|(name, _)| due_of(dates, name)));
         }
         due.sort_by_key(|due| (due.until, due.name));
@@ -131,7 +146,7 @@ impl Pass<'_> {
         }
         self.each(due, shared, |due| {
             match self.locks.lock_until(due.name, Some(&due.version), next) {
-                Ok(until) => shared.locked(due.name, due.version.clone(), until, true),
+                Ok(until) => self.note(due.name, due.version.clone(), until, true, shared),
                 Err(StoreError::NotFound { .. }) => {
                     shared.done.lock().gone.insert(due.name);
                 }
@@ -156,11 +171,7 @@ impl Pass<'_> {
         }
         let mut versions = self.copy.store.versions();
         let listed = self.list(&unknown, &mut versions)?;
-        let finder = Finder {
-            locks: self.locks,
-            versions,
-            config: self.session.repository.config_bytes(),
-        };
+        let finder = self.finder(versions);
         self.each(&listed, shared, |unknown| {
             let given = unknown.versions.lock().take();
             let name = unknown.file.name;
@@ -169,19 +180,79 @@ impl Pass<'_> {
                     shared.done.lock().told.found += 1;
                     self.see(name, version, lock, next, shared)?;
                 }
+                Ok(Found::Missing) if self.needed.is_claim(name) => {}
                 Ok(Found::Missing) => shared.done.lock().told.missing += 1,
-                Ok(Found::Wrong(count)) => {
-                    let reason = match count {
-                        1 => "its only version does not have its name".to_owned(),
-                        _ => format!("none of its {count} versions has its name"),
-                    };
-                    let hint = Some("heal it from the other copies: strongroom sync".to_owned());
-                    shared.not_extended(NotExtended { name, reason, hint });
-                }
+                Ok(Found::Late) => shared.done.lock().told.left += 1,
+                Ok(Found::Wrong { count, tried }) => shared.wrong(name, count, tried),
                 Err(error) => shared.failed(name, error)?,
             }
             Ok(())
         })
+    }
+
+    /// Looks whether the versions that were extended are the right ones: whoever had the state folder
+    /// has written what he likes. Where one is not, the right one is locked too, and recorded.
+    fn check_recorded(&self, due: &[Due], next: SystemTime, shared: &Shared) -> Result<()> {
+        if self.is_dry || self.failure.is_some() || self.is_late() {
+            return Ok(());
+        }
+        let gone = shared.done.lock().gone.clone();
+        let parts = due.len().div_ceil(MOST_CHECKED);
+        let checked = due.iter().filter(|due| self.is_in_turn(due.name, parts));
+        let recorded: BTreeMap<FileName, &VersionId> = checked
+            .filter(|due| !gone.contains(&due.name))
+            .map(|due| (due.name, &due.version))
+            .collect();
+        let files = self.needed.files().iter().copied();
+        let files: Vec<_> = files
+            .filter(|file| recorded.contains_key(&file.name))
+            .collect();
+        let mut versions = self.copy.store.versions();
+        let listed = self.list(&files, &mut versions)?;
+        let finder = self.finder(versions);
+        for_each(&listed, IN_FLIGHT, |one| {
+            self.environment.cancel.check()?;
+            let name = one.file.name;
+            let Some(version) = recorded.get(&name) else {
+                return Ok(());
+            };
+            if self.is_late() || shared.is_over.load(Ordering::Relaxed) {
+                return Ok(());
+            }
+            let given = one.versions.lock().take();
+            match finder.find_instead(&one.file, given, version) {
+                Ok(Some(Found::Right(version, lock))) => {
+                    self.see(name, version, lock, next, shared)?;
+                }
+                Ok(Some(Found::Wrong { count, tried })) => shared.wrong(name, count, tried),
+                Ok(_) => {}
+                Err(error) => shared.failed(name, error)?,
+            }
+            Ok(())
+        })
+    }
+
+    /// Whether it is the turn of a file, where not all can be checked in one run.
+    fn is_in_turn(&self, name: FileName, parts: usize) -> bool {
+        let since = self.window.now.duration_since(SystemTime::UNIX_EPOCH);
+        let day = since.unwrap_or_default().as_secs() / 86_400;
+        let first = name.id().and_then(|id| id.as_bytes().first().copied());
+        let parts = (parts as u64).max(1);
+        first.is_none_or(|first| (u64::from(first) + day).is_multiple_of(parts))
+    }
+
+    fn finder<'v>(&'v self, versions: Option<&'v dyn Versions>) -> Finder<'v> {
+        Finder {
+            locks: self.locks,
+            versions,
+            config: self.session.repository.config_bytes(),
+            cancel: &self.environment.cancel,
+            until: self.until,
+        }
+    }
+
+    fn is_late(&self) -> bool {
+        self.until.is_some_and(|until| Instant::now() >= until)
     }
 
     /// Takes note of a lock that was found, and makes it longer where it is due.
@@ -195,11 +266,11 @@ impl Pass<'_> {
     ) -> Result<()> {
         if let ShownLock::Compliance { until } = lock {
             if !self.window.is_due(until) {
-                shared.locked(name, version, until, false);
+                self.note(name, version, until, false, shared);
                 return Ok(());
             }
             if self.is_dry {
-                shared.locked(name, version, until, false);
+                self.note(name, version, until, false, shared);
                 shared.done.lock().told.due += 1;
                 return Ok(());
             }
@@ -209,43 +280,67 @@ impl Pass<'_> {
             return Ok(());
         }
         match self.locks.lock_until(name, Some(&version), next) {
-            Ok(until) => shared.locked(name, version, until, true),
+            Ok(until) => self.note(name, version, until, true, shared),
             Err(error) => shared.failed(name, error)?,
         }
         Ok(())
     }
 
-    /// The versions of files: of all of a type with few requests where there are many, else none.
-    /// Where they may not be listed, it is done without.
+    /// Takes note of a lock that was seen; one that ends later than any that is made now as one of
+    /// these, so that it is looked at again as they are.
+    fn note(
+        &self,
+        name: FileName,
+        version: VersionId,
+        until: SystemTime,
+        is_extended: bool,
+        shared: &Shared,
+    ) {
+        let until = until.min(self.window.furthest());
+        let mut done = shared.done.lock();
+        done.told.extended += u64::from(is_extended);
+        done.seen.push(SavedLock {
+            name,
+            version,
+            until,
+        });
+    }
+
+    /// The versions of files: of all of a type with few requests where there are many, else none. Of
+    /// each a few are kept, whatever their number. Where they may not be listed, it is done without.
     fn list(
         &self,
         unknown: &[NeededFile],
         versions: &mut Option<&dyn Versions>,
     ) -> Result<Vec<Unknown>> {
-        let mut of_kinds: BTreeMap<FileType, BTreeSet<FileName>> = BTreeMap::new();
+        let mut of_kinds: BTreeMap<FileType, BTreeMap<FileName, Candidates>> = BTreeMap::new();
         for file in unknown {
-            let kind = file.name.kind();
-            of_kinds.entry(kind).or_default().insert(file.name);
+            let of_kind = of_kinds.entry(file.name.kind()).or_default();
+            of_kind.insert(file.name, Candidates::of(*file));
         }
-        let mut listed: BTreeMap<FileName, Vec<FileVersion>> = BTreeMap::new();
-        for (kind, names) in of_kinds.into_iter().filter(|(_, names)| names.len() > FEW) {
+        let mut listed: BTreeMap<FileName, Candidates> = BTreeMap::new();
+        let many = of_kinds.into_iter().filter(|(_, files)| files.len() > FEW);
+        for (kind, mut files) in many {
             self.environment.cancel.check()?;
             let Some(lister) = versions else { break };
-            let found = match lister.list_versions(kind) {
+            let found = lister.each_version(kind, &mut |version| {
+                if self.environment.cancel.is_cancelled() {
+                    let location = self.copy.store.location().to_owned();
+                    return Err(StoreError::Cancelled { location });
+                }
+                if let Some(candidates) = files.get_mut(&version.name) {
+                    candidates.take(version);
+                }
+                Ok(())
+            });
+            match found {
                 Err(StoreError::Denied { .. }) => {
                     *versions = None;
                     break;
                 }
                 found => found?,
-            };
-            for name in &names {
-                listed.insert(*name, Vec::new());
             }
-            for version in found {
-                if let Some(known) = listed.get_mut(&version.name) {
-                    known.push(version);
-                }
-            }
+            listed.append(&mut files);
         }
         let with_versions = |file: &NeededFile| Unknown {
             file: *file,
@@ -263,8 +358,7 @@ impl Pass<'_> {
     ) -> Result<()> {
         for_each(items, IN_FLIGHT, |item| {
             self.environment.cancel.check()?;
-            let is_late = self.until.is_some_and(|until| Instant::now() >= until);
-            if is_late || shared.is_over.load(Ordering::Relaxed) {
+            if self.is_late() || shared.is_over.load(Ordering::Relaxed) {
                 shared.done.lock().told.left += 1;
                 return Ok(());
             }
@@ -286,7 +380,8 @@ impl Pass<'_> {
         let is_clean = is_known && self.needed.are_all();
         let snapshots = &self.followed.snapshots;
         let is_news = is_clean && snapshots.iter().any(|id| !before.covers(*id));
-        let is_lost = !is_known && !self.is_dry && !before.covered().is_empty();
+        let is_lost =
+            !is_known && !self.is_dry && self.failure.is_none() && !before.covered().is_empty();
         let is_told = self.followed.are_all && self.needed.are_all() && !self.is_dry;
         let is_kept = is_news || is_lost || is_told;
         let mut updated = None;
@@ -295,6 +390,14 @@ impl Pass<'_> {
             let change = |dates: &mut LockDates| {
                 dates.move_to(self.place);
                 dates.forget(&gone);
+                // Of these the end that is noted now counts, though it is the earlier one.
+                let is_doubted = |name: &FileName| {
+                    let until = dates.until(*name);
+                    until.is_some_and(|until| !self.window.is_believed(until))
+                };
+                let names = seen.iter().map(|seen| seen.name);
+                let doubted = names.filter(is_doubted).collect();
+                dates.forget(&doubted);
                 dates.note(seen);
                 if is_told {
                     dates.retain(|name| self.needed.contains(name));
@@ -336,6 +439,10 @@ impl Pass<'_> {
     /// Notes as evidence what the place claims, where all that is needed was seen, or that it does not
     /// claim it any more.
     fn claim(&self, told: &CopyLocks, is_clean: bool) -> Result<()> {
+        if self.failure.is_some() {
+            // It says nothing of the place that was asked before.
+            return Ok(());
+        }
         let now = (self.environment.clock)();
         let until = told.until.and_then(|until| Timestamp::try_from(until).ok());
         let before = self.memory.evidence(self.copy).lock;
@@ -376,17 +483,6 @@ fn due_of(dates: &LockDates, name: FileName) -> Option<Due> {
 }
 
 impl Shared {
-    /// Takes note of a lock that was seen.
-    fn locked(&self, name: FileName, version: VersionId, until: SystemTime, is_extended: bool) {
-        let mut done = self.done.lock();
-        done.told.extended += u64::from(is_extended);
-        done.seen.push(SavedLock {
-            name,
-            version,
-            until,
-        });
-    }
-
     /// Takes note of a file whose lock could not be extended.
     ///
     /// # Errors
@@ -401,7 +497,24 @@ impl Shared {
             reason: chain(&error),
             hint: error.hint(),
         });
+        // Files without a right version are no refusals: whoever may write makes any number of them.
+        if self.refused.fetch_add(1, Ordering::Relaxed) + 1 >= MOST_FAILED {
+            self.is_over.store(true, Ordering::Relaxed);
+        }
         Ok(())
+    }
+
+    /// Takes note of a file of whose versions none is right, of those that were tried.
+    fn wrong(&self, name: FileName, count: u64, tried: u64) {
+        let reason = match count {
+            1 => "its only version does not have its name".to_owned(),
+            _ if tried < count => {
+                format!("{tried} of its {count} versions were tried: none has its name")
+            }
+            _ => format!("none of its {count} versions has its name"),
+        };
+        let hint = Some("heal it from the other copies: strongroom sync".to_owned());
+        self.not_extended(NotExtended { name, reason, hint });
     }
 
     fn not_extended(&self, file: NotExtended) {
@@ -409,9 +522,6 @@ impl Shared {
         done.told.failed += 1;
         if done.told.not_extended.len() < MOST_NAMED {
             done.told.not_extended.push(file);
-        }
-        if done.told.failed >= MOST_FAILED {
-            self.is_over.store(true, Ordering::Relaxed);
         }
     }
 }

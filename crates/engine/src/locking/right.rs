@@ -2,29 +2,47 @@
 //!
 //! Where there is one version alone, or all show the same content, nobody needs to read it: a lock on
 //! it is a lock on what is there. Where somebody has put something else, versions are read until one
-//! is right, the newest first, and those of the right size before all others.
+//! is right: the newest first, then the oldest, which lies below all that came to overwrite it, then
+//! the others, newest first; and those of the right size before all others.
+//!
+//! **Security:** whoever may write makes as many versions as he likes. So of each file a few are kept,
+//! whatever their number, none that is larger than any sound file is read, and between two steps of a
+//! read it is asked whether the time is over.
 
 use std::cmp::Reverse;
 use std::io::Read;
+use std::time::{Instant, SystemTime};
 
 use sha2::{Digest, Sha256};
 use strongroom_model::{FileName, Id};
 use strongroom_store::{
-    Error as StoreError, FileVersion, Locks, Result, ShownLock, VersionContent, VersionId, Versions,
+    Error as StoreError, FileVersion, Locks, Result, ShownLock, VersionContent, VersionId,
+    Versions, read_limit_bytes,
 };
 
 use crate::locking::needed::NeededFile;
+use crate::session::Cancel;
 
 /// How much of a version is read at a time.
 const STEP_BYTES: usize = 64 << 10;
+
+/// How many versions of a file are kept, beside the oldest: some 200 bytes each.
+const MOST_KEPT: usize = 16;
 
 /// What was found of a file.
 #[derive(Debug)]
 pub(super) enum Found {
     /// Its newest right version, and its lock.
     Right(VersionId, ShownLock),
-    /// So many versions, and none of them is right.
-    Wrong(usize),
+    /// So many versions, and none of those that were tried is right.
+    Wrong {
+        /// How many there are.
+        count: u64,
+        /// How many were tried.
+        tried: u64,
+    },
+    /// The time was over before it was found.
+    Late,
     /// It is not there, and never was.
     Missing,
 }
@@ -37,32 +55,58 @@ pub(super) struct Finder<'a> {
     pub(super) versions: Option<&'a dyn Versions>,
     /// The bytes of `config`.
     pub(super) config: &'a [u8],
+    pub(super) cancel: &'a Cancel,
+    /// When its time is over.
+    pub(super) until: Option<Instant>,
+}
+
+/// What came of reading a version.
+enum Reading {
+    Right,
+    Wrong,
+    Late,
+}
+
+/// The versions of a file that are tried, of however many there are.
+#[derive(Debug)]
+pub(super) struct Candidates {
+    file: NeededFile,
+    /// How many have bytes.
+    count: u64,
+    /// The content of one of them, as it is listed, and whether that of all others is the same.
+    content: Option<(u64, Option<String>)>,
+    are_same: bool,
+    /// The first in the order in which they are tried.
+    first: Vec<FileVersion>,
+    /// The oldest of the right size.
+    oldest: Option<FileVersion>,
 }
 
 impl Finder<'_> {
-    /// Finds it among these, which are all that the place has; asks the place for them where they are
-    /// not given.
-    pub(super) fn find(
-        &self,
-        file: &NeededFile,
-        listed: Option<Vec<FileVersion>>,
-    ) -> Result<Found> {
+    /// Finds it among these, which are what the place has; asks the place for them where they are not
+    /// given.
+    pub(super) fn find(&self, file: &NeededFile, listed: Option<Candidates>) -> Result<Found> {
         let Some(versions) = self.versions else {
             return self.find_seen(file);
         };
-        let listed = match listed {
+        let candidates = match listed {
             Some(listed) => listed,
-            None => match versions.versions_of(file.name) {
+            None => match self.list(versions, file) {
                 Err(StoreError::Denied { .. }) => return self.find_seen(file),
                 listed => listed?,
             },
         };
-        let candidates = in_order(listed, file.size_bytes);
-        let count = candidates.len();
+        let count = candidates.count;
+        let mut tried = 0;
         let mut not_locked = None;
-        for (version, is_sure) in candidates {
-            if !is_sure && !self.is_right(versions, file.name, &version)? {
-                continue;
+        for (version, is_sure) in candidates.in_order() {
+            tried += 1;
+            if !is_sure {
+                match self.read(versions, file.name, &version)? {
+                    Reading::Right => {}
+                    Reading::Wrong => continue,
+                    Reading::Late => return Ok(Found::Late),
+                }
             }
             match self.locks.lock_of(file.name, Some(&version)) {
                 Ok(lock) => return Ok(Found::Right(version, lock)),
@@ -75,7 +119,54 @@ impl Finder<'_> {
         match (not_locked, count) {
             (Some(error), _) => Err(error),
             (None, 0) => Ok(Found::Missing),
-            (None, count) => Ok(Found::Wrong(count)),
+            (None, count) => Ok(Found::Wrong { count, tried }),
+        }
+    }
+
+    /// Finds it where the version that is recorded is another one; `None` where that is right, and where
+    /// it cannot be told.
+    pub(super) fn find_instead(
+        &self,
+        file: &NeededFile,
+        listed: Option<Candidates>,
+        recorded: &VersionId,
+    ) -> Result<Option<Found>> {
+        let Some(versions) = self.versions else {
+            return Ok(None);
+        };
+        let candidates = match listed {
+            Some(listed) => listed,
+            None => match self.list(versions, file) {
+                Err(StoreError::Denied { .. }) => return Ok(None),
+                listed => listed?,
+            },
+        };
+        if candidates.count == 0 || candidates.are_sure() {
+            return Ok(None);
+        }
+        match self.read(versions, file.name, recorded)? {
+            Reading::Right | Reading::Late => Ok(None),
+            Reading::Wrong => self.find(file, Some(candidates)).map(Some),
+        }
+    }
+
+    fn list(&self, versions: &dyn Versions, file: &NeededFile) -> Result<Candidates> {
+        let mut found = Candidates::of(*file);
+        versions.each_version_of(file.name, &mut |version| {
+            self.check(file.name)?;
+            found.take(version);
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// Fails where the user has interrupted.
+    fn check(&self, name: FileName) -> Result<()> {
+        match self.cancel.is_cancelled() {
+            false => Ok(()),
+            true => Err(StoreError::Cancelled {
+                location: name.to_string(),
+            }),
         }
     }
 
@@ -87,17 +178,17 @@ impl Finder<'_> {
         };
         match file.size_bytes.is_none_or(|size| size == seen.size_bytes) {
             true => Ok(Found::Right(seen.version, seen.lock)),
-            false => Ok(Found::Wrong(1)),
+            false => Ok(Found::Wrong { count: 1, tried: 1 }),
         }
     }
 
     /// Reads a version, and holds it against the name of the file.
-    fn is_right(
+    fn read(
         &self,
         versions: &dyn Versions,
         name: FileName,
         version: &VersionId,
-    ) -> Result<bool> {
+    ) -> Result<Reading> {
         let mut stream = match versions.open_version(name, version) {
             Ok(stream) => stream,
             Err(error) => return wrong_or(error),
@@ -106,6 +197,10 @@ impl Finder<'_> {
         let mut hash = Sha256::new();
         let mut step = vec![0; STEP_BYTES];
         loop {
+            self.check(name)?;
+            if self.until.is_some_and(|until| Instant::now() >= until) {
+                return Ok(Reading::Late);
+            }
             match stream.read(&mut step) {
                 Ok(0) => break,
                 Ok(count) => hash.update(step.get(..count).unwrap_or_default()),
@@ -113,57 +208,106 @@ impl Finder<'_> {
                 Err(error) => return wrong_or(StoreError::of_stream("", name, error)),
             }
         }
-        Ok(Id::from_bytes(hash.finalize().into()) == expected)
+        match Id::from_bytes(hash.finalize().into()) == expected {
+            true => Ok(Reading::Right),
+            false => Ok(Reading::Wrong),
+        }
     }
 }
 
 /// What cannot be read is not right, but for where nothing can be read at all.
-fn wrong_or(error: StoreError) -> Result<bool> {
+fn wrong_or(error: StoreError) -> Result<Reading> {
     match error {
         StoreError::Unreachable { .. } | StoreError::Cancelled { .. } => Err(error),
-        _ => Ok(false),
+        _ => Ok(Reading::Wrong),
     }
 }
 
-/// The versions that have bytes in the order in which they are tried, and of each whether it is right
-/// without being read.
-fn in_order(versions: Vec<FileVersion>, size_bytes: Option<u64>) -> Vec<(VersionId, bool)> {
-    let with_bytes = versions.into_iter().filter_map(|version| {
+impl Candidates {
+    /// None yet.
+    pub(super) const fn of(file: NeededFile) -> Self {
+        Self {
+            file,
+            count: 0,
+            content: None,
+            are_same: true,
+            first: Vec::new(),
+            oldest: None,
+        }
+    }
+
+    /// Takes a version as it is listed; of those of one moment the newest comes first.
+    pub(super) fn take(&mut self, version: FileVersion) {
         let VersionContent::Bytes { size_bytes, tag } = &version.content else {
-            return None;
+            return;
         };
-        let content = (*size_bytes, tag.clone());
-        Some((version, content))
-    });
-    let mut found: Vec<_> = with_bytes.collect();
-    let is_alone = found.len() == 1;
-    let first = found.first().map(|(_, content)| content.clone());
-    let is_same = |content: &(u64, Option<String>)| {
-        let has_tag = is_alone || content.1.is_some();
-        has_tag && first.as_ref() == Some(content)
-    };
-    let is_sized = |size: u64| size_bytes.is_none_or(|expected| expected == size);
-    let is_sure = found
-        .iter()
-        .all(|(_, content)| is_same(content) && is_sized(content.0));
-    // A place lists the newest first, which decides within a second.
-    found.sort_by_key(|(version, content)| {
-        let is_other_size = !is_sized(content.0);
-        (
-            is_other_size,
-            Reverse(version.is_newest),
-            Reverse(version.made),
-        )
-    });
-    let tried = found.into_iter();
-    tried
-        .map(|(version, _)| (version.version, is_sure))
-        .collect()
+        self.count += 1;
+        let size_bytes = *size_bytes;
+        match &self.content {
+            None => self.content = Some((size_bytes, tag.clone())),
+            Some((size, known)) => {
+                self.are_same &= tag.is_some() && known == tag && *size == size_bytes;
+            }
+        }
+        if size_bytes > read_limit_bytes(self.file.name.kind()) {
+            return;
+        }
+        let is_older = |oldest: &FileVersion| version.made <= oldest.made;
+        if self.is_sized(size_bytes) && self.oldest.as_ref().is_none_or(is_older) {
+            self.oldest = Some(version.clone());
+        }
+        let order = self.order(&version);
+        let place = self.first.partition_point(|one| self.order(one) <= order);
+        if place < MOST_KEPT {
+            if self.first.is_empty() {
+                // Of most files there is one version, and there may be millions of them.
+                self.first.reserve_exact(1);
+            }
+            self.first.insert(place, version);
+            self.first.truncate(MOST_KEPT);
+        }
+    }
+
+    /// Those that are tried, in that order, and of each whether it is right without being read.
+    fn in_order(self) -> Vec<(VersionId, bool)> {
+        let is_sure = self.are_sure();
+        let oldest = self.oldest.map(|oldest| oldest.version);
+        let mut tried: Vec<VersionId> = self.first.into_iter().map(|one| one.version).collect();
+        if let Some(oldest) = oldest
+            && tried.first() != Some(&oldest)
+        {
+            tried.retain(|version| *version != oldest);
+            tried.insert(usize::from(!tried.is_empty()), oldest);
+        }
+        tried
+            .into_iter()
+            .map(|version| (version, is_sure))
+            .collect()
+    }
+
+    /// Whether there is one content alone, of the right size.
+    fn are_sure(&self) -> bool {
+        let content = self.content.as_ref();
+        self.are_same && content.is_some_and(|(size_bytes, _)| self.is_sized(*size_bytes))
+    }
+
+    fn is_sized(&self, size_bytes: u64) -> bool {
+        self.file.size_bytes.is_none_or(|size| size == size_bytes)
+    }
+
+    /// Of two the lesser is tried first.
+    fn order(&self, version: &FileVersion) -> (bool, Reverse<bool>, Reverse<SystemTime>) {
+        let is_sized = match &version.content {
+            VersionContent::Bytes { size_bytes, .. } => self.is_sized(*size_bytes),
+            VersionContent::Marker => false,
+        };
+        (!is_sized, Reverse(version.is_newest), Reverse(version.made))
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, SystemTime};
+    use std::time::Duration;
 
     use super::*;
 
@@ -189,7 +333,14 @@ mod tests {
     }
 
     fn order(versions: Vec<FileVersion>, size_bytes: u64) -> Vec<(String, bool)> {
-        let found = in_order(versions, Some(size_bytes)).into_iter();
+        let mut candidates = Candidates::of(NeededFile {
+            name: FileName::CONFIG,
+            size_bytes: Some(size_bytes),
+        });
+        for version in versions {
+            candidates.take(version);
+        }
+        let found = candidates.in_order().into_iter();
         found
             .map(|(version, is_sure)| (version.as_str().to_owned(), is_sure))
             .collect()
@@ -227,5 +378,19 @@ mod tests {
         ];
         let expected = tried(&["junk", "right", "longer"], false);
         assert_eq!(order(junk, 7), expected);
+    }
+
+    #[test]
+    fn of_however_many_versions_a_few_are_kept_and_the_oldest_is_tried_second() {
+        let mut many: Vec<_> = (2..1000)
+            .rev()
+            .map(|second| version(&format!("junk {second}"), second, 7, Some("x")))
+            .collect();
+        many.push(version("right", 1, 7, Some("t")));
+        many.push(version("large", 0, u64::MAX, Some("x")));
+        let tried = order(many, 7);
+        assert_eq!(tried.len(), MOST_KEPT + 1);
+        assert_eq!(tried[0].0, "junk 999");
+        assert_eq!(tried[1].0, "right");
     }
 }

@@ -2,6 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
+/// How much later than half as long again a lock may end that was made just now: clocks differ.
+const SLACK: Duration = Duration::from_secs(2 * 3600);
+
 /// The time at a place, and what must always be left of its locks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
@@ -21,6 +24,19 @@ impl Window {
     /// Whether less is left of a lock that ends then than must be: an alarm.
     pub fn is_short(&self, until: SystemTime) -> bool {
         self.left(until) < self.least
+    }
+
+    /// The latest end that is believed of a record: half as long again, as it is when a lock is made.
+    /// What is recorded so is due within a quarter of what must be left, and is looked at then.
+    pub fn furthest(&self) -> SystemTime {
+        let longest = self.least.saturating_add(self.least / 2);
+        let from = self.now.checked_add(longest.saturating_add(SLACK));
+        from.unwrap_or(self.now)
+    }
+
+    /// Whether a record is believed that says so of the end of a lock.
+    pub fn is_believed(&self, until: SystemTime) -> bool {
+        until <= self.furthest()
     }
 
     fn left(&self, until: SystemTime) -> Duration {
@@ -74,6 +90,10 @@ mod tests {
             let extended = window.now + window.least + window.least / 2;
             let is_over = passed > window.least / 4;
             prop_assert_eq!(later.is_due(extended), is_over);
+            prop_assert!(window.is_believed(extended));
+            // What is believed is due soon.
+            let soon = Window { now: window.now + window.least / 4 + SLACK * 2, ..window };
+            prop_assert!(soon.is_due(until) || !window.is_believed(until));
             prop_assert_eq!(later.is_short(extended), passed > window.least / 2);
         }
     }

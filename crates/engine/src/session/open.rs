@@ -178,13 +178,16 @@ fn compare_config(repository: &Repository, look: Look) -> CopyState {
         };
         if foreign_keys {
             let location = look.copy.store.location();
+            let mend = match look.copy.store.versions() {
+                // What was replaced there lies below it.
+                Some(_) => format!("strongroom recover --copy {} --in-place", look.copy.name),
+                None => "move that away, then strongroom init and strongroom sync".to_owned(),
+            };
             return CopyState::Failed(CopyFailure {
                 reason: format!("{location} holds another repository"),
-                hint: Some(
-                    "check its address in strongroom.toml; if somebody replaced what was there, \
-                     move that away, then strongroom init and strongroom sync"
-                        .to_owned(),
-                ),
+                hint: Some(format!(
+                    "check its address in strongroom.toml; if somebody replaced what was there, {mend}"
+                )),
                 kind: CopyFailureKind::Other,
             });
         }

@@ -257,7 +257,7 @@ impl<'a> Judge<'a> {
             self.cancel,
         );
         self.index = Some(index);
-        let Walk { needs, gap } = walk?;
+        let Walk { needs, gap, .. } = walk?;
         if gap.is_none() && snapshot.is_newest {
             self.record(snapshot, &needs);
         }

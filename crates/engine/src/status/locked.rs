@@ -1,7 +1,8 @@
 //! Until when the files of a copy are locked, as far as was recorded.
 //!
 //! Nobody is asked: a record proves nothing, and what it does not know is not known to be locked. A
-//! snapshot is as well locked as the file among those that it needs whose lock ends first.
+//! snapshot is as well locked as the file among those that it needs whose lock ends first. Where there
+//! is no record, not one of its files is known to be locked.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
@@ -43,27 +44,47 @@ pub(super) fn locked(
     if let Seen::Ready(ready) = &look.seen {
         dates.move_to(ready.listing.place);
     }
+    let is_locked = |name: FileName| {
+        let until = dates.until(name);
+        until.is_some_and(|until| until > window.now && window.is_believed(until))
+    };
+    let unlocked = unlocked(held, judge, is_locked);
     let (Some(until), Some(short)) = (dates.earliest(), short(&dates, window)) else {
-        let claimed = evidence.lock?;
-        let until = SystemTime::try_from(claimed.until).ok()?;
+        let claimed = evidence.lock.map(|claimed| claimed.until);
+        if claimed.is_none() && unlocked == 0 {
+            return None;
+        }
+        let until = claimed.unwrap_or(now);
+        let is_short = SystemTime::try_from(until).is_ok_and(|until| window.is_short(until));
         return Some(LockedFiles {
-            until: claimed.until,
+            until,
             since,
-            short: u64::from(window.is_short(until)),
-            unlocked: 0,
+            short: u64::from(claimed.is_some() && is_short),
+            unlocked,
         });
     };
-    let is_locked = |name: FileName| dates.until(name).is_some_and(|until| until > window.now);
-    let whole = held
-        .iter()
-        .filter(|held| held.wholeness == Wholeness::Whole);
-    let needs = whole.filter_map(|held| judge.needs(held.id, is_locked));
-    let needed: BTreeSet<FileName> = needs.flatten().collect();
-    let unlocked = needed.into_iter().filter(|name| !is_locked(*name)).count() as u64;
     Some(LockedFiles {
-        until: Timestamp::try_from(until).ok()?,
+        until: Timestamp::try_from(until.min(window.furthest())).ok()?,
         since,
         short,
         unlocked,
     })
+}
+
+/// How many files that whole snapshots need are not known to be locked; one for each of which it is
+/// not known what it needs.
+fn unlocked(held: &[HeldSnapshot], judge: &Judge<'_>, is_locked: impl Fn(FileName) -> bool) -> u64 {
+    let mut needed = BTreeSet::new();
+    let mut unknown = 0;
+    let whole = held
+        .iter()
+        .filter(|held| held.wholeness == Wholeness::Whole);
+    for held in whole {
+        match judge.needs(held.id, &is_locked) {
+            Some(needs) => needed.extend(needs),
+            None => unknown += 1,
+        }
+    }
+    let unlocked = needed.into_iter().filter(|name| !is_locked(*name));
+    unlocked.count() as u64 + unknown
 }

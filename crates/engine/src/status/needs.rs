@@ -4,7 +4,7 @@
 //! question is which pack a blob *should* lie in, so that a copy that lost it is found out. Each
 //! tree is read once, however many folders share it.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use parking_lot::Mutex;
 use strongroom_model::{FileName, FileType, Id};
@@ -39,18 +39,37 @@ pub fn needs_of_snapshot(session: &Session, tree: Id, cancel: &Cancel) -> Result
 /// comes why there may be more, where that is so. Each tree is read once, however many snapshots
 /// share it.
 ///
+/// With it come the other packs that claim to have a blob of it: whoever has the key writes an index
+/// file that names such a one before the right one, and nothing here reads blobs.
+///
 /// # Errors
 /// Where the user interrupts.
 pub(crate) fn needs_of_snapshots(
     session: &Session,
     trees: &[Id],
     cancel: &Cancel,
-) -> Result<(SnapshotNeeds, Option<Error>)> {
+) -> Result<Claimed> {
     let looks = look_at_session(session);
     let readers = Readers::of(&looks);
-    let index = NeedsIndex::load(&session.repository, &readers, cancel)?;
+    let others = Some(HashMap::new());
+    let index = NeedsIndex::load_with(others, &session.repository, &readers, cancel)?;
     let walk = index.walk_all(&session.repository, &readers, trees, cancel)?;
-    Ok((walk.needs, walk.gap))
+    Ok(Claimed {
+        needs: walk.needs,
+        others: walk.others,
+        gap: walk.gap,
+    })
+}
+
+/// What snapshots need together.
+#[derive(Debug)]
+pub(crate) struct Claimed {
+    /// This, where of two packs that have one blob the first counts.
+    pub(crate) needs: SnapshotNeeds,
+    /// The other packs, with their sizes.
+    pub(crate) others: Vec<(Id, u64)>,
+    /// Why there may be more, where that is so.
+    pub(crate) gap: Option<Error>,
 }
 
 /// Which blob lies in which pack, according to the index files of some copies.
@@ -58,6 +77,8 @@ pub(crate) fn needs_of_snapshots(
 pub(super) struct NeedsIndex {
     index: Index,
     packs: BTreeMap<PackNumber, Indexed>,
+    /// In which other packs blobs lie, where that is asked for.
+    others: Option<HashMap<BlobId, Vec<PackNumber>>>,
     /// Index files that could not be used.
     pub(super) problems: Vec<String>,
 }
@@ -74,6 +95,8 @@ struct Indexed {
 pub(super) struct Walk {
     /// What is needed, as far as it was found.
     pub(super) needs: SnapshotNeeds,
+    /// The other packs that claim to have a blob of it, with their sizes, where they were asked for.
+    others: Vec<(Id, u64)>,
     /// Why there may be more, where that is so.
     pub(super) gap: Option<Error>,
 }
@@ -82,6 +105,7 @@ pub(super) struct Walk {
 #[derive(Default)]
 struct Found {
     packs: BTreeSet<PackNumber>,
+    others: BTreeSet<PackNumber>,
     visited: HashSet<Id>,
     next: Vec<Id>,
     gap: Option<Error>,
@@ -97,9 +121,19 @@ impl NeedsIndex {
         readers: &Readers<'_>,
         cancel: &Cancel,
     ) -> Result<Self> {
+        Self::load_with(None, repository, readers, cancel)
+    }
+
+    fn load_with(
+        others: Option<HashMap<BlobId, Vec<PackNumber>>>,
+        repository: &Repository,
+        readers: &Readers<'_>,
+        cancel: &Cancel,
+    ) -> Result<Self> {
         let mut loaded = Self {
             index: Index::new(),
             packs: BTreeMap::new(),
+            others,
             problems: Vec::new(),
         };
         let is_listed = |pack: &IndexedPack| {
@@ -154,6 +188,28 @@ impl NeedsIndex {
             size_bytes: pack::size_bytes(&indexed.blobs),
             index_file,
         });
+        let Some(others) = &mut self.others else {
+            return;
+        };
+        for packed in &indexed.blobs {
+            let blob = packed.blob;
+            if self
+                .index
+                .pack_of(blob)
+                .is_some_and(|first| first != number)
+            {
+                let known = others.entry(blob).or_default();
+                if known.last() != Some(&number) {
+                    known.push(number);
+                }
+            }
+        }
+    }
+
+    /// The other packs that claim to have a blob.
+    fn others_of(&self, blob: BlobId) -> impl Iterator<Item = PackNumber> + '_ {
+        let others = self.others.as_ref().and_then(|others| others.get(&blob));
+        others.into_iter().flatten().copied()
     }
 
     /// Reads all trees below a root, level by level.
@@ -189,6 +245,7 @@ impl NeedsIndex {
         let found = found.into_inner();
         Ok(Walk {
             needs: self.needs_of(&found.packs),
+            others: self.needs_of(&found.others).packs,
             gap: found.gap,
         })
     }
@@ -206,7 +263,9 @@ impl NeedsIndex {
             return;
         };
         if let Some(number) = self.index.pack_of(blob) {
-            found.lock().packs.insert(number);
+            let mut found = found.lock();
+            found.packs.insert(number);
+            found.others.extend(self.others_of(blob));
         }
         let tree = readers.read(
             FileName::new(FileType::Data, location.pack),
@@ -225,7 +284,7 @@ impl NeedsIndex {
             Ok(tree) => tree,
             Err(error) => return found.lock().miss(error),
         };
-        let mut packs = BTreeSet::new();
+        let (mut packs, mut others) = (BTreeSet::new(), BTreeSet::new());
         let mut gap = None;
         let contents = tree
             .nodes
@@ -236,12 +295,14 @@ impl NeedsIndex {
             match self.index.pack_of(blob) {
                 Some(number) => {
                     packs.insert(number);
+                    others.extend(self.others_of(blob));
                 }
                 None => gap = Some(unknown(blob)),
             }
         }
         let mut found = found.lock();
         found.packs.append(&mut packs);
+        found.others.append(&mut others);
         if let Some(gap) = gap {
             found.miss(gap);
         }

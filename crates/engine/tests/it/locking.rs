@@ -1,17 +1,21 @@
 //! Locks made longer: what is due and nothing else, with as few requests as that takes.
 
+mod attacked;
+
 use std::fs;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use jiff::Timestamp;
 use strongroom_engine::locking::{CopyLocks, LockReport, LockingOptions, extend};
+use strongroom_engine::session::Environment;
 use strongroom_engine::state::{RepositoryState, StateFolder};
 use strongroom_engine::{CopyStore, Session};
 use strongroom_model::{FileName, FileType, Id};
 use strongroom_store::{LocalStore, Locks, SavedLock, Store, VersionId};
 use strongroom_testkit::{Asked, LockedStore, Op, RecordingStore};
 
-use crate::fixture::Fixture;
+use crate::fixture::{Fixture, environment};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -63,6 +67,19 @@ impl Scene {
         let memory = self.memory(&session);
         let (environment, progress) = (&self.fixture.environment, &self.fixture.progress);
         extend(&session, &memory, None, options, environment, progress).unwrap()
+    }
+
+    /// The same, at a time by our own clock.
+    fn run_at(&self, now: SystemTime) -> LockReport {
+        let session = self.fixture.open();
+        let memory = self.memory(&session);
+        let now = Timestamp::try_from(now).unwrap();
+        let environment = Environment {
+            clock: Arc::new(move || now),
+            ..environment("testhost")
+        };
+        let (options, progress) = (LockingOptions::default(), &self.fixture.progress);
+        extend(&session, &memory, None, &options, &environment, progress).unwrap()
     }
 
     /// Extends what is due, as at the end of a backup; returns what came of the locked copy.
@@ -154,7 +171,9 @@ fn what_is_due_is_extended_once() {
     let files = scene.files().len();
     assert_eq!((told.due, told.extended), (files as u64, files as u64));
     let asked = scene.locked.take_asked();
-    assert_eq!((asked.locked, asked.looked, asked.listed), (files, 0, 0));
+    assert_eq!((asked.locked, asked.looked, asked.opened), (files, 0, 0));
+    // That the versions are the right ones is seen in a listing.
+    assert_eq!(asked.listed, files);
     assert_eq!(scene.ending_within(45), 0);
     assert_eq!(scene.extend().due, 0);
 }

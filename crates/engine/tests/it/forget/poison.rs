@@ -22,7 +22,7 @@ use strongroom_engine::prune::{PruneOptions, PruneReport, prune};
 use strongroom_engine::session::CopyStore;
 use strongroom_engine::state::StateFolder;
 use strongroom_model::retention::{Arrival, Candidate, Group, Known, Past, SeenBy, decide, needed};
-use strongroom_model::{FileType, Id, Keep, Name, Period};
+use strongroom_model::{FileName, FileType, Id, Keep, Name, Period};
 use strongroom_repo::blob::{self, BlobId, PackedBlob};
 use strongroom_repo::index::{IndexFile, IndexedPack};
 use strongroom_repo::key::ScryptCost;

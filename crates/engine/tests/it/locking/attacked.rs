@@ -1,0 +1,244 @@
+//! Somebody has the key, production's credentials or the state folder, and wants locks to run out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+use strongroom_engine::locking::LockingOptions;
+use strongroom_engine::session::{CopyState, Environment};
+use strongroom_engine::state::{LockDates, StateFolder};
+use strongroom_engine::status::gather;
+use strongroom_model::{Config, FileName, FileType, Id};
+use strongroom_repo::blob::BlobKind;
+use strongroom_repo::config::RepoConfig;
+use strongroom_repo::index::{IndexFile, IndexedPack};
+use strongroom_repo::pack::size_bytes;
+use strongroom_store::{Locks, SavedLock, Store, Versions};
+use strongroom_testkit::Asked;
+
+use super::{DAY, Scene, pack};
+use crate::fixture::environment;
+
+#[test]
+fn every_pack_that_claims_a_needed_blob_is_locked_and_not_the_first_alone() {
+    let scene = Scene::new();
+    scene.extend();
+    let key = &scene.fixture.key;
+    let of_index = |(name, _): &(FileName, Vec<u8>)| name.kind() == FileType::Index;
+    let (real, bytes) = scene.files().into_iter().find(of_index).unwrap();
+    let packs = IndexFile::open(key, bytes).unwrap().packs;
+    let is_of_data = |pack: &IndexedPack| pack.blobs[0].blob.kind == BlobKind::Data;
+    let mut claimed = packs.into_iter().find(is_of_data).unwrap();
+    let right = FileName::new(FileType::Data, claimed.id);
+    // A pack of junk that has the very size, and an index file that comes first.
+    let junk = vec![7; usize::try_from(size_bytes(&claimed.blobs)).unwrap()];
+    claimed.id = Id::of(&junk);
+    let fake = FileName::new(FileType::Data, claimed.id);
+    let nowhere = IndexedPack {
+        id: Id::of(b"nowhere"),
+        blobs: claimed.blobs.clone(),
+    };
+    let index = IndexFile {
+        packs: vec![claimed, nowhere],
+    };
+    let (id, sealed) = std::iter::repeat_with(|| index.seal(key, 2).unwrap())
+        .find(|(id, _)| Some(*id) < real.id())
+        .unwrap();
+    for copy in &scene.fixture.copies {
+        copy.store.save(fake, &junk).unwrap();
+        let name = FileName::new(FileType::Index, id);
+        copy.store.save(name, &sealed).unwrap();
+    }
+    // Nothing but the trees tells what the snapshot needs.
+    scene.lose_record();
+    scene.locked.advance(DAY * 10);
+    let told = scene.extend();
+    assert!(told.is_complete(), "{told:?}");
+    assert_eq!(scene.ending_within(45), 0);
+    let bytes = scene.locked.read(right).unwrap();
+    assert!(scene.locked.until(right, &bytes).is_some());
+    // One that is nowhere is missed by nobody.
+    assert_eq!(told.missing, 0);
+}
+
+#[test]
+fn of_a_copy_that_has_failed_what_is_due_in_its_record_is_extended_all_the_same() {
+    let scene = Scene::new();
+    scene.extend();
+    let files = scene.files();
+    // It opens with our key, and names another repository.
+    let config = RepoConfig::generate().unwrap();
+    let config = config.seal(&scene.fixture.key).unwrap();
+    scene.locked.put(FileName::CONFIG, &config);
+    let session = scene.fixture.open();
+    let CopyState::Failed(failure) = &session.copies[2].state else {
+        panic!("it can be used");
+    };
+    let hint = failure.hint.as_deref().unwrap();
+    assert!(
+        hint.ends_with("recover --copy offsite --in-place"),
+        "{hint}"
+    );
+    scene.locked.advance(DAY * 10);
+    let told = scene.run_at(scene.locked.now().unwrap());
+    let [copy] = told.copies.as_slice() else {
+        panic!("{told:?}");
+    };
+    assert!(copy.failure.is_some() && !told.is_complete());
+    assert_eq!(copy.extended, files.len() as u64);
+    assert_eq!(copy.recorded, files.len() as u64);
+    let end = scene.locked.now().unwrap() + DAY * 45;
+    for (name, bytes) in &files {
+        assert!(scene.locked.until(*name, bytes) >= Some(end), "{name}");
+    }
+}
+
+#[test]
+fn where_the_record_is_lost_too_snapshots_that_are_hidden_everywhere_are_found_and_told() {
+    let scene = Scene::new();
+    scene.extend();
+    let is_snapshot = |(name, _): &(FileName, Vec<u8>)| name.kind() == FileType::Snapshots;
+    let (snapshot, bytes) = scene.files().into_iter().find(is_snapshot).unwrap();
+    for copy in &scene.fixture.copies {
+        copy.store.remove(snapshot).unwrap();
+    }
+    scene.lose_record();
+    scene.locked.advance(DAY * 10);
+    for is_first in [true, false] {
+        let report = scene.run(&LockingOptions {
+            all: true,
+            ..LockingOptions::default()
+        });
+        assert!(!report.is_complete());
+        let [gap] = report.gaps.as_slice() else {
+            panic!("{report:?}");
+        };
+        assert!(gap.contains(&snapshot.to_string()), "{gap}");
+        assert_eq!(report.copies[0].extended > 0, is_first);
+    }
+    let end = scene.locked.now().unwrap() + DAY * 45;
+    assert!(scene.locked.until(snapshot, &bytes) >= Some(end));
+}
+
+#[test]
+fn a_record_that_promises_more_than_any_lock_is_not_believed() {
+    let scene = Scene::new();
+    scene.extend();
+    let session = scene.fixture.open();
+    let memory = scene.memory(&session);
+    let copy = &session.copies[2].copy;
+    let far = SystemTime::UNIX_EPOCH + DAY * 1_000_000;
+    let forge = |dates: &mut LockDates| {
+        let names: Vec<_> = dates.iter().map(|(name, _)| name).collect();
+        let forged = names.into_iter().map(|name| SavedLock {
+            name,
+            version: dates.get(name).unwrap().0,
+            until: far,
+        });
+        let forged: Vec<_> = forged.collect();
+        dates.note(forged);
+        true
+    };
+    memory.update_lock_dates(copy, forge).unwrap();
+    assert!(memory.lock_dates(copy).earliest() > Some(far - DAY));
+    scene.locked.advance(DAY * 10);
+    let files = scene.files().len() as u64;
+    assert_eq!(scene.extend().extended, files);
+    assert_eq!(scene.ending_within(45), 0);
+    // One that was really locked for so long is looked at once, and then as all others are.
+    let (name, bytes) = pack(&scene);
+    let version = memory.lock_dates(copy).get(name).unwrap().0;
+    scene.locked.lock_until(name, Some(&version), far).unwrap();
+    memory.update_lock_dates(copy, forge).unwrap();
+    scene.extend();
+    assert!(memory.lock_dates(copy).until(name).unwrap() < far - DAY);
+    assert_eq!(scene.locked.until(name, &bytes), Some(far));
+    scene.locked.take_asked();
+    scene.extend();
+    assert_eq!(scene.locked.take_asked(), Asked::default());
+}
+
+#[test]
+fn without_a_record_no_file_is_known_to_be_locked() {
+    let scene = Scene::new();
+    scene.extend();
+    let mut text = format!(
+        "[[source]]\nname = \"main\"\npath = {:?}\n",
+        scene.fixture.source()
+    );
+    for (copy, store) in [
+        ("one", scene.fixture.copy_path("one").display().to_string()),
+        ("two", scene.fixture.copy_path("two").display().to_string()),
+        ("offsite", "s3:https://s3.example.com/bucket".to_owned()),
+    ] {
+        text.push_str(&format!(
+            "[[copy]]\nname = \"{copy}\"\nstore = {store:?}\nmedium = \"disk\"\nsite = \"s\"\n\
+             domain = \"d\"\n"
+        ));
+    }
+    text.push_str("lock = \"30d\"\n");
+    let config = Config::parse(&text, &|_| None).unwrap();
+    let now = Timestamp::try_from(scene.locked.now().unwrap()).unwrap();
+    let environment = Environment {
+        clock: Arc::new(move || now),
+        ..environment("testhost")
+    };
+    let unlocked = || {
+        let session = scene.fixture.open();
+        let state = StateFolder::new(scene.fixture.folder.path().join("state"));
+        let copies = &scene.fixture.copies;
+        let vaults = BTreeMap::new();
+        let status = gather(
+            &config,
+            copies,
+            Some(&session),
+            &state,
+            &environment,
+            &vaults,
+        );
+        let facts = status.unwrap().facts;
+        facts
+            .copies
+            .get("offsite")
+            .unwrap()
+            .locked
+            .unwrap()
+            .unlocked
+    };
+    assert_eq!(unlocked(), 0);
+    scene.lose_record();
+    // `config`, a key, an index file, a snapshot, and its packs.
+    assert!(unlocked() > 4);
+}
+
+#[test]
+fn a_version_that_somebody_has_written_into_the_record_is_not_locked_alone() {
+    let scene = Scene::new();
+    scene.extend();
+    let (name, bytes) = pack(&scene);
+    scene.locked.put(name, &vec![0; bytes.len()]);
+    let junk = scene.locked.versions_of(name).unwrap().remove(0).version;
+    // The right bytes lie above it, without a lock.
+    scene.locked.put(name, &bytes);
+    assert_eq!(scene.locked.until(name, &bytes), None);
+    let session = scene.fixture.open();
+    let memory = scene.memory(&session);
+    let copy = &session.copies[2].copy;
+    let forge = |dates: &mut LockDates| {
+        let until = dates.until(name).unwrap();
+        let version = junk.clone();
+        dates.note([SavedLock {
+            name,
+            version,
+            until,
+        }]);
+        true
+    };
+    memory.update_lock_dates(copy, forge).unwrap();
+    scene.locked.advance(DAY * 10);
+    assert!(scene.extend().is_complete());
+    let end = scene.locked.now().unwrap() + DAY * 45;
+    assert!(scene.locked.until(name, &bytes) >= Some(end));
+    assert_ne!(memory.lock_dates(copy).get(name).unwrap().0, junk);
+}
