@@ -63,7 +63,9 @@ fn exposure(
 /// Whom a copy was shown to withstand, by a proof that is young enough.
 ///
 /// What was tried is production's credential. A lock in COMPLIANCE, which alone is proven of a
-/// bucket, holds against whoever rules it too; a vault's administrator was not tried.
+/// bucket, holds against whoever rules the bucket too, and not against whoever has the server's
+/// disks: only of a cloud provider is that nobody of the configuration. A vault's administrator was
+/// not tried.
 fn withstands(subject: &Subject<'_>, plan: &Plan, now: Timestamp) -> Withstands {
     match lock_state(subject, plan, now) {
         LockState::Proven { .. } if binds_everyone(subject) => Withstands::Everyone,
@@ -79,7 +81,8 @@ fn withstands(subject: &Subject<'_>, plan: &Plan, now: Timestamp) -> Withstands 
 /// Whether what was shown of it holds for whoever rules its place, too.
 fn binds_everyone(subject: &Subject<'_>) -> bool {
     let drill = subject.facts.evidence.attack.as_ref();
-    drill.is_some_and(|drill| drill.verdict.binds_everyone())
+    provider(&subject.copy.store).is_some()
+        && drill.is_some_and(|drill| drill.verdict.binds_everyone())
 }
 
 /// Whether its address leads to this machine.
