@@ -59,8 +59,9 @@ impl RestStore {
     }
 }
 
-/// What an answer at a door says: only who is turned away there is refused. That there were too many
-/// requests tells of no door, since whoever floods the vault could have it said. Whoever hears from the vault what is wrong with his request is in; an error
+/// What an answer at a door says: only who is turned away there is refused. A vault that
+/// had too many wrong logins says so to wrong ones alone; that there were too many requests tells of
+/// no door, since whoever floods the vault could have it said. Whoever hears from the vault what is wrong with his request is in; an error
 /// that is not the vault's, as of a proxy before it that knows no such path, tells of no door.
 fn at_door(sent: Result<Heard>) -> Result<Said> {
     let heard = match sent {
@@ -69,8 +70,10 @@ fn at_door(sent: Result<Heard>) -> Result<Said> {
     };
     let status = heard.status;
     match status {
-        429 => Ok(Said::Unclear("429: too many requests for now".to_owned())),
-        401 | 403 => Ok(Said::Refused(status.to_string())),
+        429 if !heard.is_wrong_login => {
+            Ok(Said::Unclear("429: too many requests for now".to_owned()))
+        }
+        401 | 403 | 429 => Ok(Said::Refused(status.to_string())),
         300..=499 if !heard.is_error_of_vault => {
             Ok(Said::Unclear(format!("{status}, and not by the vault")))
         }
@@ -89,6 +92,7 @@ mod tests {
         let heard = Heard {
             status,
             is_error_of_vault,
+            is_wrong_login: false,
         };
         at_door(Ok(heard)).unwrap()
     }
@@ -101,6 +105,13 @@ mod tests {
                 assert!(matches!(said, Said::Refused(_)), "{status} {said:?}");
             }
         }
+        let many = Heard {
+            status: 429,
+            is_error_of_vault: true,
+            is_wrong_login: true,
+        };
+        let said = at_door(Ok(many)).unwrap();
+        assert!(matches!(said, Said::Refused(_)), "{said:?}");
         for status in [200, 204, 400, 404, 409] {
             assert_eq!(heard(status, true), Said::Done, "{status}");
         }
