@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::address::StoreAddress;
 use crate::blast::{Blast, Exposure, Production, Withstands};
-use crate::config::{BackupCopy, Config};
+use crate::config::Config;
 use crate::id::Id;
 use crate::plan::Plan;
 use crate::scorecard::facts::Location;
@@ -102,18 +102,9 @@ fn provider(store: &StoreAddress) -> Option<String> {
 }
 
 fn credential(subject: &Subject<'_>) -> Option<Id> {
-    let BackupCopy { store, s3, .. } = subject.copy;
-    match store {
-        StoreAddress::Rest(address) => {
-            let (user, password) = address.credentials()?;
-            Some(Exposure::credential_of(user, password.expose()))
-        }
-        // The account of a bucket is in none of its address; where no one has asked the place yet,
-        // the configuration may name it.
-        StoreAddress::S3(_) => subject.facts.credential.or_else(|| {
-            let account = s3.account.as_ref()?;
-            Some(Exposure::credential_of_key(&account.access_key))
-        }),
-        StoreAddress::Local(_) => None,
-    }
+    // The account of a bucket is in none of its address; where no one has asked the place yet, the
+    // configuration may name it.
+    let told = subject.facts.credential;
+    let told = told.filter(|_| matches!(subject.copy.store, StoreAddress::S3(_)));
+    told.or_else(|| subject.copy.credential())
 }

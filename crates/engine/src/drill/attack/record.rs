@@ -75,6 +75,7 @@ pub fn keep(
         };
         let verdict = done.judged.verdict;
         let principal = done.principal.clone();
+        let credential = done.credential;
         state.update_evidence(copy, |evidence| {
             // Where nothing tells which place it was, it proves nothing of the one that is known.
             if evidence.lacks_place(done.identity) {
@@ -87,6 +88,7 @@ pub fn keep(
                     at,
                     verdict,
                     principal,
+                    credential,
                     receipt: Some(receipt),
                 });
             }

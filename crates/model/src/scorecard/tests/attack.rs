@@ -15,6 +15,7 @@ pub(super) fn tried(world: World, days: i64, verdict: Verdict) -> World {
             at: days_ago(days),
             verdict,
             principal: None,
+            credential: None,
             receipt: None,
         };
         offsite.lock_proven = drill.proven_at();
@@ -44,6 +45,30 @@ fn a_copy_that_was_tried_and_fell_is_no_longer_a_claim() {
         drilled(31, Verdict::Proven { until: None }).marks(),
         "+ +++?+"
     );
+}
+
+#[test]
+fn what_one_credential_has_shown_says_nothing_of_another() {
+    let text = CONFIG.replace("https://offsite", "https://u:hunter2@offsite");
+    let tried_with = |password: &str| {
+        let world = tried(World::of(&text), 2, Verdict::Proven { until: None });
+        world.with(|world| {
+            let used = crate::blast::Exposure::credential_of("u", password);
+            let drill = world.copy("offsite").evidence.attack.as_mut();
+            drill.unwrap().credential = Some(used);
+        })
+    };
+    let lock = |world: &World| world.card().copies[2].lock;
+    assert!(matches!(
+        lock(&tried_with("hunter2")),
+        LockState::Proven { .. }
+    ));
+    let other = tried_with("hunter3");
+    assert!(matches!(lock(&other), LockState::Stale { .. }));
+    // What it is made of is in no report.
+    let used = crate::blast::Exposure::credential_of("u", "hunter3");
+    let json = serde_json::to_string(&other.card()).unwrap();
+    assert!(!json.contains(&used.to_string()), "{json}");
 }
 
 #[test]
