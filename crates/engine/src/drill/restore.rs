@@ -8,8 +8,9 @@
 //! ```
 //! What can go wrong: siblings make good what this copy has lost (so: nothing of them is opened), a
 //! disk fills up (so: room is looked for first, by the trees and not by what the snapshot says of
-//! itself, and watched), a snapshot is dated so that it is the newest for ever (so: [`choice`]), and a part of the files is always the same one (so:
-//! parts follow from the files' paths, and the part that is due is remembered).
+//! itself, and watched), a snapshot is dated so that it is the newest for ever (so: [`choice`]), and
+//! a part of the files is always the same one (so: parts follow from the files' paths, and the part
+//! that is due is remembered).
 //!
 //! **Architecture invariant:** [`Alone`] is made from one copy. Nothing in here has another.
 
@@ -203,8 +204,9 @@ impl Alone {
     }
 }
 
-/// Restores the newest snapshot of a source whose time can be believed from a copy alone, and compares what came of it. `tell`
-/// hears what room it takes before anything is written; `evidence` tells which share is due.
+/// Restores the newest snapshot of a source whose time can be believed from a copy alone, and
+/// compares what came of it. `tell` hears what room it takes before anything is written; `evidence`
+/// tells which share is due.
 ///
 /// # Errors
 /// [`Error::NoSnapshot`] where the copy has none such, [`Error::NoRoom`], [`Error::TooManyNames`],

@@ -90,6 +90,19 @@ fn a_folder_is_told_to_be_destroyable_and_that_becomes_evidence() {
 }
 
 #[test]
+fn a_later_drill_stays_and_one_of_next_year_gives_way() {
+    let world = World::new();
+    let (copy, _) = world.copy("one");
+    let drills = drill(&[&copy]);
+    let at = || world.state.evidence(&copy).attack.unwrap().at.as_second();
+    world.keep(1_830_000_000, &[&copy], &drills);
+    world.keep(1_800_000_060, &[&copy], &drills);
+    assert_eq!(at(), 1_800_000_060);
+    world.keep(1_800_000_000, &[&copy], &drills);
+    assert_eq!(at(), 1_800_000_060);
+}
+
+#[test]
 fn an_answer_is_bound_to_the_place_that_was_attacked() {
     let world = World::new();
     let (copy, _) = world.copy("one");

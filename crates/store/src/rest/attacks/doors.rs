@@ -59,10 +59,11 @@ impl RestStore {
     }
 }
 
-/// What an answer at a door says: only who is turned away there is refused. A vault that
-/// had too many wrong logins says so to wrong ones alone; that there were too many requests tells of
-/// no door, since whoever floods the vault could have it said. Whoever hears from the vault what is wrong with his request is in; an error
-/// that is not the vault's, as of a proxy before it that knows no such path, tells of no door.
+/// What an answer at a door says: only who is turned away there is refused. A vault that had too many
+/// wrong logins says so to wrong ones alone; that there were too many requests tells of no door,
+/// since whoever floods the vault could have it said. Whoever hears from the vault what is wrong with
+/// his request is in; an error that is not the vault's, as of a proxy before it that knows no such
+/// path, tells of no door.
 fn at_door(sent: Result<Heard>) -> Result<Said> {
     let heard = match sent {
         Ok(heard) => heard,
