@@ -22,8 +22,9 @@ const MOST_NAMES: u64 = 100_000_000;
 /// The most bytes of paths of folders that wait to be looked into.
 const MOST_WAITING_BYTES: u64 = 1 << 30;
 
-/// The longest path that a system takes: what lies below a longer one cannot be restored.
-const LONGEST_PATH: usize = 4096;
+/// The longest path of a folder, many times what a system takes at once: the restore goes from folder
+/// to folder and would follow a longer one, so that nothing below may be left uncounted.
+const LONGEST_PATH: usize = 64 << 10;
 
 /// The most files of a part that can be named to another program.
 const MOST_NAMED: usize = 500;
@@ -122,6 +123,9 @@ impl Budget {
     }
 
     fn wait(&mut self, path: &[u8]) -> Result<()> {
+        if path.len() > LONGEST_PATH {
+            return Err(Error::TooManyNames { most: MOST_NAMES });
+        }
         take(&mut self.waiting_bytes, cost(path))
     }
 
@@ -183,10 +187,8 @@ pub(super) fn count(
                 path.extend_from_slice(&node.name);
                 budget.name()?;
                 if let Some(inner) = node.subtree.filter(|_| node.kind == NodeKind::Dir) {
-                    if path.len() <= LONGEST_PATH {
-                        budget.wait(&path)?;
-                        left.push((path, inner));
-                    }
+                    budget.wait(&path)?;
+                    left.push((path, inner));
                     continue;
                 }
                 let bytes = (node.kind == NodeKind::File).then_some(node.size);
@@ -240,6 +242,9 @@ mod tests {
         assert_eq!(folders, MOST_WAITING_BYTES / 1064);
         budget.go_on(&path);
         assert!(budget.wait(&path).is_ok() && budget.wait(&path).is_err());
+        budget = Budget::new();
+        assert!(budget.wait(&[b'a'; LONGEST_PATH]).is_ok());
+        assert!(budget.wait(&[b'a'; LONGEST_PATH + 1]).is_err());
         budget.names = 1;
         budget.name().unwrap();
         let ended = budget.name();
