@@ -243,8 +243,8 @@ mod tests {
         budget.go_on(&path);
         assert!(budget.wait(&path).is_ok() && budget.wait(&path).is_err());
         budget = Budget::new();
-        assert!(budget.wait(&[b'a'; LONGEST_PATH]).is_ok());
-        assert!(budget.wait(&[b'a'; LONGEST_PATH + 1]).is_err());
+        assert!(budget.wait(&vec![b'a'; LONGEST_PATH]).is_ok());
+        assert!(budget.wait(&vec![b'a'; LONGEST_PATH + 1]).is_err());
         budget.names = 1;
         budget.name().unwrap();
         let ended = budget.name();
