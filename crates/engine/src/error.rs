@@ -153,6 +153,12 @@ pub enum Error {
         /// What is needed and what is free, in words.
         reason: String,
     },
+    /// A snapshot that names more than can be meant.
+    #[error("The snapshot is not restored: it names more than {most} files and folders")]
+    TooManyNames {
+        /// How many it may name.
+        most: u64,
+    },
     /// A receipt or a record of the state folder that cannot be used.
     #[error(transparent)]
     Record(#[from] strongroom_model::Error),

@@ -101,6 +101,11 @@ pub struct AttackDrill {
     /// Whose credential it was, as far as that could be told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub principal: Option<String>,
+    /// What tells the configured credential from others, as
+    /// [`BackupCopy::credential`](crate::config::BackupCopy::credential): what one withstood says
+    /// nothing of another. `None` where the configuration names none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<Id>,
     /// The SHA-256 of the signed statement of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receipt: Option<Id>,
@@ -110,6 +115,13 @@ impl AttackDrill {
     /// When the copy was shown to withstand production's credential, where it was.
     pub fn proven_at(&self) -> Option<Timestamp> {
         self.verdict.is_proven().then_some(self.at)
+    }
+
+    /// Whether it was tried with another credential than this one; not so where either is not known.
+    pub fn is_of_another(&self, credential: Option<Id>) -> bool {
+        self.credential
+            .zip(credential)
+            .is_some_and(|(tried, now)| tried != now)
     }
 }
 

@@ -120,13 +120,13 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
     let passing = path.with_file_name(passing);
     let mut options = File::options();
     options.write(true).create_new(true).mode(0o644);
-    let written = options.open(&passing).and_then(|mut file| {
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&passing, path)
-    });
+    let mut file = options.open(&passing)?;
+    let written = file
+        .write_all(text.as_bytes())
+        .and_then(|()| file.sync_all())
+        .and_then(|()| fs::rename(&passing, path));
     if written.is_err() {
-        // Where it could not even be made, there is nothing to remove.
+        // We made it. That it may stay is told by the error of why.
         let _ = fs::remove_file(&passing);
     }
     written
@@ -158,6 +158,12 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).unwrap(), "<svg></svg>");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         assert!(write(&folder.path().join("missing/blast.svg"), "").is_err());
+        // What somebody else has under the name in passing is not ours to remove.
+        let passing = format!("blast.svg.{}.strongroom-new", std::process::id());
+        let foreign = folder.path().join(passing);
+        fs::write(&foreign, "foreign").unwrap();
+        assert!(write(&path, "<svg/>").is_err());
+        assert_eq!(fs::read_to_string(&foreign).unwrap(), "foreign");
         assert!(write(Path::new("/"), "").is_err());
         assert!(write(folder.path(), "").is_err());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);

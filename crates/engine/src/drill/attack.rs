@@ -50,6 +50,8 @@ pub struct Drilled {
     pub identity: Option<Id>,
     /// Whose credential it was, as far as that could be told.
     pub principal: Option<String>,
+    /// What tells it from others, where whoever asked for the drill knows.
+    pub credential: Option<Id>,
     /// Every attempt.
     pub tried: Vec<Tried>,
     /// The answer.
@@ -139,6 +141,7 @@ fn judged(attacked: Attacked, is_believed: bool) -> Drilled {
         place,
         identity: None,
         principal,
+        credential: None,
         tried,
         notes,
     }

@@ -7,17 +7,21 @@
 //!     own check ─▶ all of it removed
 //! ```
 //! What can go wrong: siblings make good what this copy has lost (so: nothing of them is opened), a
-//! disk fills up (so: room is looked for first), and a part of the files is always the same one (so:
-//! parts follow from the files' paths, and the part that is due is remembered).
+//! disk fills up (so: room is looked for first, by the trees and not by what the snapshot says of
+//! itself, and watched), a snapshot is dated so that it is the newest for ever (so: [`choice`]), and
+//! a part of the files is always the same one (so: parts follow from the files' paths, and the part
+//! that is due is remembered).
 //!
 //! **Architecture invariant:** [`Alone`] is made from one copy. Nothing in here has another.
 
 mod check;
+mod choice;
 mod compare;
 mod count;
 mod program;
 mod restic;
 mod scratch;
+mod watch;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -42,7 +46,7 @@ use crate::{Error, Result};
 pub use check::Checked;
 pub use compare::Live;
 pub use count::Totals;
-use count::{Counted, count};
+use count::{Counted, count, parts_of};
 pub use restic::{ByRestic, Restic};
 use scratch::Scratch;
 
@@ -57,6 +61,8 @@ const NAMED: usize = 20;
 pub struct Alone {
     session: Session,
     copy: CopyStore,
+    /// What is known of its snapshots.
+    memory: Option<RepositoryState>,
 }
 
 /// How a restore is rehearsed.
@@ -162,6 +168,7 @@ impl Alone {
         Ok(Self {
             session,
             copy: copy.clone(),
+            memory: None,
         })
     }
 
@@ -181,9 +188,11 @@ impl Alone {
         ready.listing.place
     }
 
-    /// Notes the locks of this run in the state folder, as [`Session::note_locks_in`].
+    /// Notes the locks of this run in the state folder, as [`Session::note_locks_in`]; what that
+    /// knows of when snapshots came is asked from then on.
     pub fn note_locks_in(&mut self, memory: RepositoryState) {
-        self.session.note_locks_in(memory);
+        self.session.note_locks_in(memory.clone());
+        self.memory = Some(memory);
     }
 
     /// The snapshots that this copy can show.
@@ -195,11 +204,12 @@ impl Alone {
     }
 }
 
-/// Restores the newest snapshot of a source from a copy alone, and compares what came of it. `tell`
-/// hears what room it takes before anything is written; `evidence` tells which share is due.
+/// Restores the newest snapshot of a source whose time can be believed from a copy alone, and
+/// compares what came of it. `tell` hears what room it takes before anything is written; `evidence`
+/// tells which share is due.
 ///
 /// # Errors
-/// [`Error::NoSnapshot`] where the copy has none of the source, [`Error::NoRoom`],
+/// [`Error::NoSnapshot`] where the copy has none such, [`Error::NoRoom`], [`Error::TooManyNames`],
 /// [`Error::Locked`], [`Error::NoCopy`] where the copy went away, [`Error::Interrupted`]; where the
 /// folder cannot be made. What cannot be restored is part of what is returned.
 #[expect(clippy::too_many_arguments, reason = "each is something else")]
@@ -213,17 +223,20 @@ pub fn drill(
     progress: &Progress,
     tell: &dyn Fn(&Room),
 ) -> Result<SourceDrill> {
-    let found = snapshots.latest(Some(source.name.as_str()));
-    let found = found.ok_or_else(|| Error::NoSnapshot {
-        wanted: format!("latest:{}", source.name),
-    })?;
+    let now = (environment.clock)();
+    let came = alone
+        .memory
+        .as_ref()
+        .map(|memory| choice::came(memory, &alone.copy));
+    let came = came.unwrap_or_default();
+    let choice = choice::choose(snapshots, source.name.as_str(), &came, now)?;
     progress.begin("reading the index", None, None);
     let mut locking = locking::acquire(&mut alone.session, environment)?;
     let rehearsal = Rehearsal {
         session: &alone.session,
         copy: &alone.copy,
         source,
-        found,
+        found: choice.found,
         options,
         environment,
         progress,
@@ -232,6 +245,7 @@ pub fn drill(
     locking.release();
     let mut drill = outcome?;
     drill.notes.splice(0..0, locking.notes);
+    drill.notes.splice(0..0, choice.notes);
     Ok(drill)
 }
 
@@ -291,10 +305,14 @@ impl Rehearsal<'_> {
 
         let at = (self.environment.clock)();
         let began = Instant::now();
-        let pass = self.pass(&set, chosen.part.clone());
-        let restored = pass.restore(&ours)?;
+        let least_free = watch::least_free(room.free_bytes, room.needed_bytes);
+        let restored = watch::within_room(&options.into, least_free, cancel, |cancel| {
+            self.pass(&set, chosen.part.clone(), cancel).restore(&ours)
+        })?;
         let took = began.elapsed();
-        let read = pass.read_back(&ours)?;
+        let read = self
+            .pass(&set, chosen.part.clone(), cancel)
+            .read_back(&ours)?;
         let live = match self.source.kind {
             SourceKind::Folder { .. } if self.is_of_this_host() => {
                 self.progress.begin("comparing with the source", None, None);
@@ -311,6 +329,7 @@ impl Rehearsal<'_> {
                     took,
                     folder: scratch.path().join("restored-by-restic"),
                     temporary: &temporary,
+                    least_free,
                 };
                 self.by_restic(&theirs, &set, &chosen, &mut notes)?
             }
@@ -362,10 +381,14 @@ impl Rehearsal<'_> {
         })
     }
 
-    fn pass<'s>(&'s self, set: &'s ReadSet<'s>, part: Option<Part>) -> Pass<'s> {
+    fn pass<'s>(
+        &'s self,
+        set: &'s ReadSet<'s>,
+        part: Option<Part>,
+        cancel: &'s Cancel,
+    ) -> Pass<'s> {
         let snapshot = (self.found.id, &self.found.snapshot);
         let limits = &self.options.limits;
-        let cancel = &self.environment.cancel;
         Pass::over(set, snapshot, part, limits, cancel, self.progress)
     }
 
@@ -377,13 +400,6 @@ impl Rehearsal<'_> {
     /// What is restored: everything, or the share that is due.
     fn choose(&self, set: &ReadSet<'_>, evidence: &CopyEvidence) -> Result<Chosen> {
         let of = parts_of(self.options.share);
-        let summary = self.found.snapshot.summary.as_ref();
-        if let (1, Some(summary)) = (of, summary) {
-            return Ok(Chosen::everything(Totals {
-                files: summary.total_files_processed,
-                bytes: summary.total_bytes_processed,
-            }));
-        }
         self.progress.begin("counting files", None, None);
         let source = &self.source.name;
         let seed = Id::of(format!("{}\0{source}", self.session.id()).as_bytes());
@@ -464,14 +480,18 @@ impl Rehearsal<'_> {
             Err(reason) => return Ok(ByRestic::Untried { reason }),
         };
         let named = chosen.named.as_deref();
-        let (seconds, fault) = theirs.restic.restore(
-            self.found.id,
-            &theirs.folder,
-            named,
-            theirs.took,
-            theirs.temporary,
-            cancel,
-        )?;
+        let restore = |cancel: &Cancel| {
+            theirs.restic.restore(
+                self.found.id,
+                &theirs.folder,
+                named,
+                theirs.took,
+                theirs.temporary,
+                cancel,
+            )
+        };
+        let into = &self.options.into;
+        let (seconds, fault) = watch::within_room(into, theirs.least_free, cancel, restore)?;
         if !theirs.folder.is_dir() {
             let fault = fault.unwrap_or_else(|| "it restored nothing".to_owned());
             let differences = vec![fault];
@@ -481,7 +501,7 @@ impl Rehearsal<'_> {
             });
         }
         let part = named.map(|named| Part::Named(named.iter().cloned().collect()));
-        let back = self.pass(set, part).read_back(&theirs.folder)?;
+        let back = self.pass(set, part, cancel).read_back(&theirs.folder)?;
         let compared = compare::trees(theirs.ours, &theirs.folder, named.is_none(), cancel)?;
         let wrong = back.errors.iter().take(NAMED);
         let mut differences: Vec<String> = wrong
@@ -516,6 +536,8 @@ struct Theirs<'a> {
     /// Where it restores to.
     folder: PathBuf,
     temporary: &'a Path,
+    /// How many bytes must stay free.
+    least_free: u64,
 }
 
 impl Chosen {
@@ -528,11 +550,6 @@ impl Chosen {
             named: None,
         }
     }
-}
-
-/// Into how many equal parts files are divided, so that one of them is this share at most.
-fn parts_of(share: u8) -> u32 {
-    100_u32.div_ceil(u32::from(share.clamp(1, 100)))
 }
 
 /// What could not be restored, and what was read back wrong beside it. A file that was not restored
@@ -553,12 +570,6 @@ fn both(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_share_is_made_of_equal_parts_and_never_more_than_was_asked_for() {
-        let parts = [100, 60, 50, 34, 33, 30, 10, 3, 1, 0, 255].map(parts_of);
-        assert_eq!(parts, [1, 2, 2, 3, 4, 4, 10, 34, 100, 100, 1]);
-    }
 
     #[test]
     fn a_file_that_was_not_restored_is_one_error() {

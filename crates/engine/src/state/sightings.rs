@@ -68,6 +68,11 @@ impl Sightings {
         })
     }
 
+    /// When each was listed for the first time: by then it was there.
+    pub fn first_seen(&self) -> impl Iterator<Item = (Id, Timestamp)> {
+        self.snapshots.iter().map(|(id, first)| (*id, first.at))
+    }
+
     /// Forgets snapshots that were removed.
     pub fn forget(&mut self, removed: &BTreeSet<Id>) {
         self.snapshots.retain(|id, _| !removed.contains(id));

@@ -5,16 +5,20 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use jiff::SignedDuration;
 use parking_lot::Mutex;
 use strongroom_engine::drill::restore::{
     Alone, ByRestic, Checked, DrillOptions, Restic, Room, SourceDrill, drill,
 };
 use strongroom_engine::restore::RestoreOptions;
 use strongroom_engine::session::Password;
+use strongroom_engine::snapshots::Snapshots;
+use strongroom_engine::state::{RepositoryState, StateFolder};
 use strongroom_engine::{Error, Result};
-use strongroom_model::CopyEvidence;
 use strongroom_model::config::Source;
 use strongroom_model::evidence::Share;
+use strongroom_model::{CopyEvidence, FileName, FileType, Id};
+use strongroom_repo::Snapshot;
 use strongroom_repo::blob::BlobKind;
 use strongroom_testkit::programs::{Restic as Program, restic_versions};
 use strongroom_testkit::tree::TreeSpec;
@@ -79,6 +83,7 @@ impl Scene {
         let fixture = &self.fixture;
         let store = fixture.copies.iter().find(|one| one.name == copy).unwrap();
         let mut alone = Alone::open(store, PASSWORD.as_bytes(), &fixture.looking, None)?;
+        alone.note_locks_in(self.memory());
         let environment = &fixture.environment;
         let snapshots = alone.snapshots(&environment.cancel)?;
         drill(
@@ -91,6 +96,24 @@ impl Scene {
             &fixture.progress,
             &|room| self.rooms.lock().push(room.clone()),
         )
+    }
+
+    /// What is remembered of the repository.
+    fn memory(&self) -> RepositoryState {
+        let state = StateFolder::new(self.fixture.folder.path().join("state-of-drills"));
+        state.repository(self.fixture.open().id())
+    }
+
+    /// Puts a snapshot on the copy `one` that is like the real one, but for what is changed.
+    fn forge(&self, change: impl FnOnce(&mut Snapshot)) -> Id {
+        let fixture = &self.fixture;
+        let all = Snapshots::load(&fixture.open(), &fixture.environment.cancel).unwrap();
+        let mut snapshot = all.all[0].snapshot.clone();
+        change(&mut snapshot);
+        let (id, bytes) = snapshot.seal(&fixture.key, 2).unwrap();
+        let name = FileName::new(FileType::Snapshots, id);
+        fixture.copies[0].store.save(name, &bytes).unwrap();
+        id
     }
 
     fn once(&self, copy: &str, options: &DrillOptions) -> SourceDrill {
@@ -111,6 +134,48 @@ impl Scene {
     fn assert_nothing_stays(&self) {
         assert_eq!(names(self.into.path()), [] as [PathBuf; 0]);
     }
+}
+
+#[test]
+fn a_snapshot_whose_time_cannot_be_believed_is_passed_over_and_told() {
+    let scene = Scene::new("");
+    let real = scene.once("one", &scene.options()).snapshot;
+    let ahead = scene.forge(|fake| fake.time = "2099-01-01T00:00:00Z".parse().unwrap());
+    let now = (scene.fixture.environment.clock)();
+    // Of now, though it lies there since yesterday.
+    let minute = SignedDuration::from_mins(1);
+    let old = scene.forge(|fake| fake.time = now.saturating_add(minute).unwrap());
+    let yesterday = now.saturating_sub(SignedDuration::from_hours(24)).unwrap();
+    let copy = &scene.fixture.copies[0];
+    let seen = scene
+        .memory()
+        .update_sightings(copy, |seen| seen.note([old], yesterday, yesterday));
+    seen.unwrap();
+    let drilled = scene.once("one", &scene.options());
+    assert_eq!(drilled.snapshot, real, "{:?}", drilled.notes);
+    for passed in [ahead, old] {
+        let id = passed.short();
+        let is_told = |note: &String| note.contains(&id) && note.ends_with("was passed over");
+        assert!(drilled.notes.iter().any(is_told), "{:?}", drilled.notes);
+    }
+}
+
+#[test]
+fn what_a_snapshot_says_of_its_size_is_not_believed() {
+    let scene = Scene::new("");
+    let now = (scene.fixture.environment.clock)();
+    let fake = scene.forge(|fake| {
+        fake.time = now.saturating_add(SignedDuration::from_mins(1)).unwrap();
+        let summary = fake.summary.as_mut().unwrap();
+        summary.total_bytes_processed = 1;
+        summary.total_files_processed = 1;
+    });
+    let drilled = scene.once("one", &scene.options());
+    assert_eq!(drilled.snapshot, fake);
+    assert!(drilled.is_good(), "{drilled:?}");
+    let rooms = scene.rooms.lock();
+    assert_eq!(rooms[0].restored.bytes, drilled.restored.bytes);
+    assert!(rooms[0].restored.files > 1 && drilled.restored.bytes > 3 << 20);
 }
 
 #[test]

@@ -7,11 +7,13 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::address::{StoreAddress, percent_encoded, redacted};
+use crate::blast::Exposure;
 use crate::config::bucket::{self, S3Access};
 use crate::config::reader::{Reader, quoted};
 use crate::config::section::Section;
 use crate::error::Error;
 use crate::fingerprint::{self, Fingerprint};
+use crate::id::Id;
 use crate::name::Name;
 use crate::period::Period;
 use crate::witness_key::{self, WitnessKey};
@@ -55,6 +57,24 @@ pub enum Medium {
     Removable,
     /// Tape.
     Tape,
+}
+
+impl BackupCopy {
+    /// What tells the credential that the configuration names from others; `None` where it names
+    /// none, as where the environment or a profile gives one, which may be another each hour.
+    pub fn credential(&self) -> Option<Id> {
+        match &self.store {
+            StoreAddress::Rest(address) => {
+                let (user, password) = address.credentials()?;
+                Some(Exposure::credential_of(user, password.expose()))
+            }
+            StoreAddress::S3(_) => {
+                let account = self.s3.account.as_ref()?;
+                Some(Exposure::credential_of_key(&account.access_key))
+            }
+            StoreAddress::Local(_) => None,
+        }
+    }
 }
 
 impl Medium {

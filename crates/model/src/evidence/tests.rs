@@ -64,6 +64,7 @@ fn what_one_bucket_showed_of_locks_and_attacks_does_not_hold_for_another() {
         at: day(1),
         verdict: Verdict::Proven { until: None },
         principal: None,
+        credential: None,
         receipt: None,
     };
     let mut evidence = CopyEvidence {

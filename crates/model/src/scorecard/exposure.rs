@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::address::StoreAddress;
 use crate::blast::{Blast, Exposure, Production, Withstands};
-use crate::config::{BackupCopy, Config};
+use crate::config::Config;
 use crate::id::Id;
 use crate::plan::Plan;
 use crate::scorecard::facts::Location;
@@ -63,7 +63,9 @@ fn exposure(
 /// Whom a copy was shown to withstand, by a proof that is young enough.
 ///
 /// What was tried is production's credential. A lock in COMPLIANCE, which alone is proven of a
-/// bucket, holds against whoever rules it too; a vault's administrator was not tried.
+/// bucket, holds against whoever rules the bucket too, and not against whoever has the server's
+/// disks: only of a cloud provider is that nobody of the configuration. A vault's administrator was
+/// not tried.
 fn withstands(subject: &Subject<'_>, plan: &Plan, now: Timestamp) -> Withstands {
     match lock_state(subject, plan, now) {
         LockState::Proven { .. } if binds_everyone(subject) => Withstands::Everyone,
@@ -79,7 +81,8 @@ fn withstands(subject: &Subject<'_>, plan: &Plan, now: Timestamp) -> Withstands 
 /// Whether what was shown of it holds for whoever rules its place, too.
 fn binds_everyone(subject: &Subject<'_>) -> bool {
     let drill = subject.facts.evidence.attack.as_ref();
-    drill.is_some_and(|drill| drill.verdict.binds_everyone())
+    provider(&subject.copy.store).is_some()
+        && drill.is_some_and(|drill| drill.verdict.binds_everyone())
 }
 
 /// Whether its address leads to this machine.
@@ -99,18 +102,9 @@ fn provider(store: &StoreAddress) -> Option<String> {
 }
 
 fn credential(subject: &Subject<'_>) -> Option<Id> {
-    let BackupCopy { store, s3, .. } = subject.copy;
-    match store {
-        StoreAddress::Rest(address) => {
-            let (user, password) = address.credentials()?;
-            Some(Exposure::credential_of(user, password.expose()))
-        }
-        // The account of a bucket is in none of its address; where no one has asked the place yet,
-        // the configuration may name it.
-        StoreAddress::S3(_) => subject.facts.credential.or_else(|| {
-            let account = s3.account.as_ref()?;
-            Some(Exposure::credential_of_key(&account.access_key))
-        }),
-        StoreAddress::Local(_) => None,
-    }
+    // The account of a bucket is in none of its address; where no one has asked the place yet, the
+    // configuration may name it.
+    let told = subject.facts.credential;
+    let told = told.filter(|_| matches!(subject.copy.store, StoreAddress::S3(_)));
+    told.or_else(|| subject.copy.credential())
 }

@@ -154,8 +154,12 @@ pub(super) fn lock_state(subject: &Subject<'_>, plan: &Plan, now: Timestamp) -> 
     }
     let until = locked.map(|locked| locked.until);
     let since = locked.and_then(|locked| locked.since);
+    let credential = subject.copy.credential();
+    let is_of_another = tried.is_some_and(|drill| drill.is_of_another(credential));
     match (subject.facts.lock_proven, subject.copy.lock) {
-        (Some(at), _) if within(now, at, plan.drill_every) => LockState::Proven { at, until },
+        (Some(at), _) if !is_of_another && within(now, at, plan.drill_every) => {
+            LockState::Proven { at, until }
+        }
         (Some(at), _) => LockState::Stale { at, until },
         (None, Some(lock)) => LockState::Claimed { lock, until, since },
         (None, None) => LockState::None,
@@ -205,7 +209,11 @@ pub(super) fn copy_row(subject: &Subject<'_>, config: &Config, now: Timestamp) -
         listing: evidence.listing,
         lock: lock_state(subject, &config.plan, now),
         lock_alarm: lock_alarm(subject),
-        attack: evidence.attack.clone(),
+        attack: evidence.attack.clone().map(|drill| AttackDrill {
+            // Who reads the scorecard could try passwords on it.
+            credential: None,
+            ..drill
+        }),
         alarm: subject.facts.alarm.clone(),
     }
 }

@@ -29,6 +29,10 @@ use crate::rest::retry::Fault;
 use crate::rest::{Hello, RestStore, VaultClient};
 use crate::{Error, Result, Store};
 
+/// For how many seconds a vault must keep what arrives, and what is deleted, to count as keeping it: a
+/// week, since what goes a minute after a drill has looked is withstood by it as well.
+const LEAST_KEPT_S: u64 = 7 * 86_400;
+
 /// What is tried on the canary, in this order: it may go with the last one.
 const ON_CANARY: [Attempt; 7] = [
     Attempt::Overwrite,
@@ -80,7 +84,7 @@ impl Attacks for RestStore {
             tried.extend(self.attack_doors(vault)?);
             match vault.repository_info() {
                 Ok(info) => {
-                    attacked.keeps = info.retention_s > 0 && info.grace_s > 0;
+                    attacked.keeps = is_kept(info.retention_s, info.grace_s);
                     let (arrival, deletion) = (info.retention_s / 86_400, info.grace_s / 86_400);
                     attacked.notes.push(format!(
                         "the vault says that it keeps what arrives for {arrival} d, and what is \
@@ -266,4 +270,21 @@ impl Drill<'_> {
 
 fn is_vault(vault: &VaultClient) -> bool {
     matches!(vault.hello(), Hello::Vault(_))
+}
+
+/// Whether what a vault says that it keeps is long enough for somebody to notice.
+fn is_kept(retention_s: u64, grace_s: u64) -> bool {
+    retention_s.min(grace_s) >= LEAST_KEPT_S
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_for_a_moment_is_not_kept() {
+        let week = 7 * 86_400;
+        assert!(is_kept(week, week));
+        assert!(!is_kept(1, week) && !is_kept(week, 1) && !is_kept(week, week - 1));
+    }
 }

@@ -71,7 +71,9 @@ impl Args {
         let mut drills = attack::attack(&stores, &believed, &context.cancel);
         for drill in &mut drills {
             if let Ok(done) = &mut drill.outcome {
-                done.principal = principal(configured(&looked.config, &drill.name), done);
+                let copy = configured(&looked.config, &drill.name);
+                done.principal = principal(copy, done);
+                done.credential = copy.and_then(BackupCopy::credential);
             }
         }
         context.cancel.check()?;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use strongroom_model::Id;
 use strongroom_model::attack::{AttackDrill, DrilledCopy, SignedDrill, Statement};
 use strongroom_model::receipt::Version;
@@ -12,6 +12,9 @@ use crate::drill::attack::CopyDrill;
 use crate::receipts::ClientKey;
 use crate::session::CopyStore;
 use crate::state::RepositoryState;
+
+/// By how much another drill may have begun later and be kept first.
+const LATER: SignedDuration = SignedDuration::from_hours(24);
 
 /// A drill that was kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,18 +78,23 @@ pub fn keep(
         };
         let verdict = done.judged.verdict;
         let principal = done.principal.clone();
+        let credential = done.credential;
         state.update_evidence(copy, |evidence| {
             // Where nothing tells which place it was, it proves nothing of the one that is known.
             if evidence.lacks_place(done.identity) {
                 return;
             }
             evidence.move_to(done.identity);
-            // Another process may have been here with a later one.
-            if evidence.attack.as_ref().is_none_or(|drill| drill.at <= at) {
+            // Another process may have been here with a later one; what lies further ahead comes of a
+            // clock that was wrong, and would stand until it is right.
+            let gives_way =
+                |drill: &AttackDrill| drill.at <= at || drill.at.duration_since(at) > LATER;
+            if evidence.attack.as_ref().is_none_or(gives_way) {
                 evidence.attack = Some(AttackDrill {
                     at,
                     verdict,
                     principal,
+                    credential,
                     receipt: Some(receipt),
                 });
             }

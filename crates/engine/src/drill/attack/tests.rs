@@ -62,8 +62,12 @@ fn verdict(drill: &CopyDrill) -> Verdict {
 fn a_folder_is_told_to_be_destroyable_and_that_becomes_evidence() {
     let world = World::new();
     let (copy, _) = world.copy("one");
-    let drills = drill(&[&copy]);
+    let mut drills = drill(&[&copy]);
     assert_eq!(verdict(&drills[0]), Verdict::Destroyable);
+    let credential = Some(Id::of(b"credential"));
+    if let Ok(done) = &mut drills[0].outcome {
+        done.credential = credential;
+    }
     let done = drills[0].outcome.as_ref().unwrap();
     let root = "destroyable by whoever is root here";
     assert!(done.judged.reason.starts_with(root));
@@ -72,6 +76,7 @@ fn a_folder_is_told_to_be_destroyable_and_that_becomes_evidence() {
     let evidence = world.state.evidence(&copy).attack.unwrap();
     assert_eq!(evidence.verdict, Verdict::Destroyable);
     assert_eq!(evidence.receipt, Some(kept.receipt));
+    assert_eq!(evidence.credential, credential);
     // What is kept was signed by the client's key.
     let signed = world.state.drills(10).pop().unwrap();
     let client = &world.client;
@@ -82,6 +87,19 @@ fn a_folder_is_told_to_be_destroyable_and_that_becomes_evidence() {
         .unwrap();
     assert_eq!(verified.id, kept.receipt);
     assert_eq!(verified.statement.copies[0].copy, "one");
+}
+
+#[test]
+fn a_later_drill_stays_and_one_of_next_year_gives_way() {
+    let world = World::new();
+    let (copy, _) = world.copy("one");
+    let drills = drill(&[&copy]);
+    let at = || world.state.evidence(&copy).attack.unwrap().at.as_second();
+    world.keep(1_830_000_000, &[&copy], &drills);
+    world.keep(1_800_000_060, &[&copy], &drills);
+    assert_eq!(at(), 1_800_000_060);
+    world.keep(1_800_000_000, &[&copy], &drills);
+    assert_eq!(at(), 1_800_000_060);
 }
 
 #[test]

@@ -7,13 +7,24 @@ use strongroom_model::Id;
 use strongroom_repo::blob::BlobId;
 use strongroom_repo::node::NodeKind;
 
-use crate::Result;
 use crate::read_set::{ReadSet, decode_tree};
 use crate::restore::part::{rank, slice_of};
 use crate::session::Cancel;
+use crate::{Error, Result};
 
 /// How many folders are looked into together, since their trees often lie side by side.
 const FOLDERS_AT_ONCE: usize = 4096;
+
+/// The most names that a snapshot may have, of folders too: one whose trees name one tree many times
+/// would have no end.
+const MOST_NAMES: u64 = 100_000_000;
+
+/// The most bytes of paths of folders that wait to be looked into.
+const MOST_WAITING_BYTES: u64 = 1 << 30;
+
+/// The longest path of a folder, many times what a system takes at once: the restore goes from folder
+/// to folder and would follow a longer one, so that nothing below may be left uncounted.
+const LONGEST_PATH: usize = 64 << 10;
 
 /// The most files of a part that can be named to another program.
 const MOST_NAMED: usize = 500;
@@ -88,12 +99,57 @@ impl CountedPart {
     }
 }
 
+/// Into how many equal parts files are divided, so that one of them is this share at most.
+pub(super) fn parts_of(share: u8) -> u32 {
+    100_u32.div_ceil(u32::from(share.clamp(1, 100)))
+}
+
+/// What may still be counted.
+struct Budget {
+    names: u64,
+    waiting_bytes: u64,
+}
+
+impl Budget {
+    const fn new() -> Self {
+        Self {
+            names: MOST_NAMES,
+            waiting_bytes: MOST_WAITING_BYTES,
+        }
+    }
+
+    fn name(&mut self) -> Result<()> {
+        take(&mut self.names, 1)
+    }
+
+    fn wait(&mut self, path: &[u8]) -> Result<()> {
+        if path.len() > LONGEST_PATH {
+            return Err(Error::TooManyNames { most: MOST_NAMES });
+        }
+        take(&mut self.waiting_bytes, cost(path))
+    }
+
+    const fn go_on(&mut self, path: &[u8]) {
+        self.waiting_bytes = self.waiting_bytes.saturating_add(cost(path));
+    }
+}
+
+/// What a folder that waits takes of the memory, about.
+const fn cost(path: &[u8]) -> u64 {
+    (path.len() as u64).saturating_add(64)
+}
+
+fn take(left: &mut u64, much: u64) -> Result<()> {
+    let most = MOST_NAMES;
+    *left = left.checked_sub(much).ok_or(Error::TooManyNames { most })?;
+    Ok(())
+}
+
 /// Counts what lies below a tree, in so many parts. Folders that cannot be read count as empty: the
 /// restore names them.
 ///
 /// # Errors
-/// [`Error::NoCopy`](crate::Error::NoCopy) where the copy went away,
-/// [`Error::Interrupted`](crate::Error::Interrupted).
+/// [`Error::TooManyNames`]; [`Error::NoCopy`] where the copy went away, [`Error::Interrupted`].
 pub(super) fn count(
     set: &ReadSet<'_>,
     tree: Id,
@@ -106,9 +162,14 @@ pub(super) fn count(
         parts: vec![CountedPart::default(); usize::try_from(of.max(1)).unwrap_or(1)],
     };
     let mut left: Vec<(Vec<u8>, Id)> = vec![(Vec::new(), tree)];
+    let mut budget = Budget::new();
     while !left.is_empty() {
         cancel.check()?;
         let batch = left.split_off(left.len().saturating_sub(FOLDERS_AT_ONCE));
+        // They wait no more; the root never did.
+        for (path, _) in batch.iter().filter(|(path, _)| !path.is_empty()) {
+            budget.go_on(path);
+        }
         let trees: Vec<BlobId> = batch.iter().map(|(_, tree)| BlobId::tree(*tree)).collect();
         set.read_many(&trees, &mut |position, text| {
             cancel.check()?;
@@ -124,7 +185,9 @@ pub(super) fn count(
                     path.push(b'/');
                 }
                 path.extend_from_slice(&node.name);
+                budget.name()?;
                 if let Some(inner) = node.subtree.filter(|_| node.kind == NodeKind::Dir) {
+                    budget.wait(&path)?;
                     left.push((path, inner));
                     continue;
                 }
@@ -162,6 +225,33 @@ mod tests {
             names: files.iter().sum(),
             parts: parts.collect(),
         }
+    }
+
+    #[test]
+    fn a_share_is_made_of_equal_parts_and_never_more_than_was_asked_for() {
+        let parts = [100, 60, 50, 34, 33, 30, 10, 3, 1, 0, 255].map(parts_of);
+        assert_eq!(parts, [1, 2, 2, 3, 4, 4, 10, 34, 100, 100, 1]);
+    }
+
+    #[test]
+    fn a_snapshot_without_end_is_not_counted_to_its_end() {
+        let mut budget = Budget::new();
+        let path = [b'a'; 1000];
+        let folders = (0..MOST_WAITING_BYTES).take_while(|_| budget.wait(&path).is_ok());
+        let folders = folders.count() as u64;
+        assert_eq!(folders, MOST_WAITING_BYTES / 1064);
+        budget.go_on(&path);
+        assert!(budget.wait(&path).is_ok() && budget.wait(&path).is_err());
+        budget = Budget::new();
+        assert!(budget.wait(&vec![b'a'; LONGEST_PATH]).is_ok());
+        assert!(budget.wait(&vec![b'a'; LONGEST_PATH + 1]).is_err());
+        budget.names = 1;
+        budget.name().unwrap();
+        let ended = budget.name();
+        assert!(
+            matches!(ended, Err(Error::TooManyNames { .. })),
+            "{ended:?}"
+        );
     }
 
     #[test]

@@ -162,6 +162,10 @@ pub(super) fn run(command: &mut Command, limits: Limits, cancel: &Cancel) -> Res
         let status = child.try_wait();
         let status = status.map_err(Error::local("wait for a program"))?;
         ended = status.map(|status| (status, Instant::now()));
+        if ended.is_some() {
+            // Whoever it has left behind goes with it.
+            end_group(&child);
+        }
     }
 }
 
@@ -211,13 +215,18 @@ fn keep_end(words: &mut Vec<u8>, chunk: &[u8]) {
 
 /// Ends a program with all that it has started.
 fn end(child: &mut Child) {
-    let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    let killed = group.map(|group| kill_process_group(group, Signal::KILL));
-    if !matches!(killed, Some(Ok(()))) {
+    if !end_group(child) {
         tracing::warn!("A program could not be ended");
     }
     // Its status does not matter any more, but it must not stay a zombie.
     let _: std::io::Result<_> = child.wait();
+}
+
+/// Ends who is left of a program's group; `false` where there is nobody, or it cannot be done.
+fn end_group(child: &Child) -> bool {
+    let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    let killed = group.map(|group| kill_process_group(group, Signal::KILL));
+    matches!(killed, Some(Ok(())))
 }
 
 #[cfg(test)]
@@ -264,6 +273,21 @@ mod tests {
             "{reason}"
         );
         assert!(loud.words.len() <= LAST_WORDS_BYTES);
+    }
+
+    #[test]
+    fn nobody_whom_it_leaves_behind_lives_on() {
+        let left = shell("sleep 600 >/dev/null 2>&1 & echo $!", LIMITS);
+        let folder = PathBuf::from(format!("/proc/{}", left.words.trim()));
+        let is_alive = || {
+            let status = std::fs::read_to_string(folder.join("stat")).unwrap_or_default();
+            !status.is_empty() && !status.contains(") Z ")
+        };
+        let began = Instant::now();
+        while is_alive() && began.elapsed() < Duration::from_secs(20) {
+            std::thread::sleep(SLICE);
+        }
+        assert!(!is_alive(), "{left:?}");
     }
 
     #[test]

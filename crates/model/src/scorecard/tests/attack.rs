@@ -15,6 +15,7 @@ pub(super) fn tried(world: World, days: i64, verdict: Verdict) -> World {
             at: days_ago(days),
             verdict,
             principal: None,
+            credential: None,
             receipt: None,
         };
         offsite.lock_proven = drill.proven_at();
@@ -47,14 +48,39 @@ fn a_copy_that_was_tried_and_fell_is_no_longer_a_claim() {
 }
 
 #[test]
-fn a_lock_by_date_binds_whoever_rules_the_place_and_a_vault_does_not() {
-    let until = Some(days_ago(-45));
-    let held = [name("offsite-account")].into();
-    let by_date = drilled(2, Verdict::Proven { until }).card().blast;
-    assert!(by_date.outcome(held).destroyed.is_empty());
-    let held = [name("offsite-account")].into();
-    let by_vault = drilled(2, Verdict::Proven { until: None }).card().blast;
-    assert_eq!(by_vault.outcome(held).destroyed, [name("offsite")]);
+fn what_one_credential_has_shown_says_nothing_of_another() {
+    let text = CONFIG.replace("https://offsite", "https://u:hunter2@offsite");
+    let tried_with = |password: &str| {
+        let world = tried(World::of(&text), 2, Verdict::Proven { until: None });
+        world.with(|world| {
+            let used = crate::blast::Exposure::credential_of("u", password);
+            let drill = world.copy("offsite").evidence.attack.as_mut();
+            drill.unwrap().credential = Some(used);
+        })
+    };
+    let lock = |world: &World| world.card().copies[2].lock;
+    assert!(matches!(
+        lock(&tried_with("hunter2")),
+        LockState::Proven { .. }
+    ));
+    let other = tried_with("hunter3");
+    assert!(matches!(lock(&other), LockState::Stale { .. }));
+    // What it is made of is in no report.
+    let used = crate::blast::Exposure::credential_of("u", "hunter3");
+    let json = serde_json::to_string(&other.card()).unwrap();
+    assert!(!json.contains(&used.to_string()), "{json}");
+}
+
+#[test]
+fn what_was_proven_of_a_server_does_not_bind_whoever_has_its_disks() {
+    // Whatever is said of dates: a cloud's lock is looked at beside the buckets.
+    for until in [Some(days_ago(-45)), None] {
+        let blast = drilled(2, Verdict::Proven { until }).card().blast;
+        let held = [name("offsite-account")].into();
+        assert_eq!(blast.outcome(held).destroyed, [name("offsite")]);
+        let held = [name("production")].into();
+        assert!(blast.outcome(held).surviving.contains(&name("offsite")));
+    }
 }
 
 #[test]

@@ -179,6 +179,17 @@ fn a_lock_of_a_bucket_that_was_proven_of_late_withstands_whoever_rules_it() {
     assert!(young.destroy_all.is_empty());
     let old = proven(31);
     assert!(old.outcome(all.into()).surviving.is_empty());
+    // Whoever has the disks of a server of one's own has what is locked there.
+    let text = CONFIG.replace(
+        "rest:https://offsite.example.org/acme/",
+        "s3:https://ceph.example.org/offsite/repos\"\naccess_key = \"AKoffsite\"\n\
+         secret_key_file = \"/etc/offsite",
+    );
+    let own = attack::tried(World::of(&text), 1, Verdict::Proven { until }).card();
+    let outcome = own.blast.outcome([name("offsite-account")].into());
+    assert_eq!(outcome.destroyed, [name("offsite")]);
+    let outcome = own.blast.outcome([name("production")].into());
+    assert!(outcome.surviving.contains(&name("offsite")));
     // A vault's administrator was not tried.
     let vault = good().with(|world| world.copy("vault").lock_proven = Some(days_ago(1)));
     let outcome = vault.card().blast.outcome([name("vault-team")].into());

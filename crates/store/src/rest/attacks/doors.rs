@@ -59,9 +59,11 @@ impl RestStore {
     }
 }
 
-/// What an answer at a door says: only who is turned away there is refused. Too many wrong logins
-/// are no way in either. Whoever hears from the vault what is wrong with his request is in; an error
-/// that is not the vault's, as of a proxy before it that knows no such path, tells of no door.
+/// What an answer at a door says: only who is turned away there is refused. A vault that had too many
+/// wrong logins says so to wrong ones alone; that there were too many requests tells of no door,
+/// since whoever floods the vault could have it said. Whoever hears from the vault what is wrong with
+/// his request is in; an error that is not the vault's, as of a proxy before it that knows no such
+/// path, tells of no door.
 fn at_door(sent: Result<Heard>) -> Result<Said> {
     let heard = match sent {
         Ok(heard) => heard,
@@ -69,6 +71,9 @@ fn at_door(sent: Result<Heard>) -> Result<Said> {
     };
     let status = heard.status;
     match status {
+        429 if !heard.is_wrong_login => {
+            Ok(Said::Unclear("429: too many requests for now".to_owned()))
+        }
         401 | 403 | 429 => Ok(Said::Refused(status.to_string())),
         300..=499 if !heard.is_error_of_vault => {
             Ok(Said::Unclear(format!("{status}, and not by the vault")))
@@ -88,18 +93,26 @@ mod tests {
         let heard = Heard {
             status,
             is_error_of_vault,
+            is_wrong_login: false,
         };
         at_door(Ok(heard)).unwrap()
     }
 
     #[test]
     fn whoever_is_not_turned_away_at_the_door_is_in() {
-        for status in [401, 403, 429] {
+        for status in [401, 403] {
             for of_vault in [true, false] {
                 let said = heard(status, of_vault);
                 assert!(matches!(said, Said::Refused(_)), "{status} {said:?}");
             }
         }
+        let many = Heard {
+            status: 429,
+            is_error_of_vault: true,
+            is_wrong_login: true,
+        };
+        let said = at_door(Ok(many)).unwrap();
+        assert!(matches!(said, Said::Refused(_)), "{said:?}");
         for status in [200, 204, 400, 404, 409] {
             assert_eq!(heard(status, true), Said::Done, "{status}");
         }
@@ -109,9 +122,16 @@ mod tests {
     }
 
     #[test]
-    fn what_a_proxy_answers_is_no_open_door_and_no_shut_one() {
-        for status in [302, 400, 404, 405] {
-            let said = heard(status, false);
+    fn what_a_proxy_answers_or_a_flood_is_no_open_door_and_no_shut_one() {
+        for (status, of_vault) in [
+            (302, false),
+            (400, false),
+            (404, false),
+            (405, false),
+            (429, false),
+            (429, true),
+        ] {
+            let said = heard(status, of_vault);
             assert!(matches!(said, Said::Unclear(_)), "{status} {said:?}");
             let tried = Tried::new(Attempt::MakeToken, said, Left::Nothing);
             assert_eq!(tried.mark(), Mark::Open, "{status}");

@@ -15,6 +15,9 @@ use crate::rest::client::Client;
 use crate::rest::retry::Fault;
 use crate::{Error, Result};
 
+/// What a vault says, with 429, to a wrong login after many others.
+const MANY_WRONG_LOGINS: &str = "Too many wrong logins";
+
 /// A request that is made up.
 #[derive(Clone, Debug)]
 pub(super) struct Knock<'a> {
@@ -32,6 +35,8 @@ pub(super) struct Heard {
     pub(super) status: u16,
     /// Whether its body is an error as a vault tells it.
     pub(super) is_error_of_vault: bool,
+    /// Whether that is what a vault says to a wrong login where there were many before it.
+    pub(super) is_wrong_login: bool,
 }
 
 impl<'a> Knock<'a> {
@@ -86,6 +91,7 @@ impl Client {
         Ok(Heard {
             status,
             is_error_of_vault: is_error_of_vault(&body),
+            is_wrong_login: is_wrong_login(&body),
         })
     }
 
@@ -125,6 +131,13 @@ fn is_error_of_vault(body: &[u8]) -> bool {
         && serde_json::from_slice::<Value>(body).is_ok_and(has_hint)
 }
 
+/// Whether a body is what a vault says to a login that is wrong, and to no other, from an address
+/// that had too many of them.
+fn is_wrong_login(body: &[u8]) -> bool {
+    let told = serde_json::from_slice::<VaultError>(body);
+    is_error_of_vault(body) && told.is_ok_and(|told| told.error.starts_with(MANY_WRONG_LOGINS))
+}
+
 /// The password of a `Basic` header, as a `Bearer` one.
 fn bearer(value: &str) -> Option<zeroize::Zeroizing<String>> {
     let pair = value.strip_prefix("Basic ")?;
@@ -157,6 +170,20 @@ mod tests {
         assert_eq!(*bearer(&value).unwrap(), "Bearer srt-a-b:c");
         assert_eq!(bearer("Bearer x"), None);
         assert_eq!(bearer("Basic !"), None);
+    }
+
+    #[test]
+    fn one_wrong_login_too_many_is_told_from_one_request_too_many() {
+        let told = |error: &str| {
+            let error = VaultError {
+                error: error.to_owned(),
+                ..VaultError::default()
+            };
+            is_wrong_login(&serde_json::to_vec(&error).unwrap())
+        };
+        assert!(told("Too many wrong logins"));
+        assert!(!told("Too many requests a second"));
+        assert!(!is_wrong_login(b"Too many wrong logins"));
     }
 
     #[test]

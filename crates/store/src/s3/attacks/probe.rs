@@ -1,10 +1,13 @@
 //! What acts on a whole bucket, tried on one that is made for it beside the real one, by the same
 //! account; and what a real one is set to, looked at only.
 //!
-//! The probe has Object Lock and one canary in it. Where it may not be made, none of this is tried.
+//! The probe has Object Lock, the policy of the real bucket under its own name, and one canary in it.
+//! Where it may not be made, or that policy may not be read or put, none of this is tried: what such
+//! a probe withstood would say nothing of the bucket.
 
 use std::time::SystemTime;
 
+use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::types::{
     BucketLifecycleConfiguration, BucketLocationConstraint, BucketVersioningStatus,
     CreateBucketConfiguration, DefaultRetention, ExpirationStatus, LifecycleExpiration,
@@ -21,6 +24,9 @@ use crate::s3::attacks::sweep::stem_of;
 use crate::s3::fault::fault;
 use crate::s3::store::S3Store;
 use crate::{Error, Result};
+
+/// How S3 says that a bucket has no policy.
+const NO_POLICY: &str = "NoSuchBucketPolicy";
 
 /// What is tried on a probe, in this order.
 const ON_PROBE: [Attempt; 5] = [
@@ -50,6 +56,15 @@ impl S3Store {
         };
         let bucket = self.bucket();
         let name = format!("{}{random}", stem_of(&bucket.name));
+        let policy = match self.policy()? {
+            Ok(policy) => policy.map(|policy| renamed(&policy, &bucket.name, &name)),
+            Err(reason) => {
+                return none(format!(
+                    "a probe would not have the policy of the bucket, which cannot be read: \
+                     {reason}"
+                ));
+            }
+        };
         let mut canaries = Canaries::new(bucket, &name, FOLDER.to_owned(), Some(end));
         match canaries.make_bucket()? {
             Said::Done => {}
@@ -63,13 +78,26 @@ impl S3Store {
             }
         }
         let tried = match canaries.put(Some(end))? {
-            Ok(canary) => {
-                let mut tried = Vec::new();
-                for attempt in ON_PROBE {
-                    tried.push(canaries.attempt_on_bucket(attempt, &canary)?);
+            Ok(canary) => match canaries.put_policy(policy.as_deref())? {
+                Said::Done => {
+                    let mut tried = Vec::new();
+                    for attempt in ON_PROBE {
+                        tried.push(match (attempt, &policy) {
+                            (Attempt::RemovePolicy, None) => {
+                                Tried::not(attempt, "the bucket has no policy")
+                            }
+                            _ => canaries.attempt_on_bucket(attempt, &canary)?,
+                        });
+                    }
+                    tried
                 }
-                tried
-            }
+                Said::Refused(reason)
+                | Said::Unclear(reason)
+                | Said::Failed(reason)
+                | Said::NotTried(reason) => none(format!(
+                    "the probe does not take the policy of the bucket: {reason}"
+                ))?,
+            },
             Err(said) => {
                 let said = Tried::new(Attempt::Put, said, Left::Nothing).seen();
                 none(format!("the probe takes no canary: {said}"))?
@@ -82,6 +110,21 @@ impl S3Store {
             ));
         }
         Ok(tried)
+    }
+
+    /// The policy of the real bucket, if it has one; or why that cannot be told.
+    fn policy(&self) -> Result<std::result::Result<Option<String>, String>> {
+        let bucket = self.bucket();
+        let request = bucket.client.get_bucket_policy();
+        let error = match bucket.answer(request.bucket(&bucket.name).send()) {
+            Ok(told) => return Ok(Ok(told.policy().map(str::to_owned))),
+            Err(error) if error.code() == Some(NO_POLICY) => return Ok(Ok(None)),
+            Err(error) => fault(bucket.location.clone(), "tell its policy", &error),
+        };
+        match error {
+            error @ Error::Cancelled { .. } => Err(error),
+            error => Ok(Err(in_one_line(&error.to_string()))),
+        }
     }
 
     /// Rules of the real bucket that remove what is not current: what is locked outlives them.
@@ -123,6 +166,15 @@ impl Canaries<'_> {
             .object_lock_enabled_for_bucket(true)
             .set_create_bucket_configuration(configuration);
         self.said(self.bucket.answer(request.send()))
+    }
+
+    /// Gives the probe a policy, where there is one to give.
+    fn put_policy(&self, policy: Option<&str>) -> Result<Said> {
+        let Some(policy) = policy else {
+            return Ok(Said::Done);
+        };
+        let request = self.bucket.client.put_bucket_policy().bucket(&self.name);
+        self.said(self.bucket.answer(request.policy(policy).send()))
     }
 
     fn attempt_on_bucket(&self, attempt: Attempt, canary: &Canary) -> Result<Tried> {
@@ -214,5 +266,32 @@ impl Canaries<'_> {
         let request = self.bucket.client.put_bucket_lifecycle_configuration();
         let request = request.bucket(&self.name).lifecycle_configuration(rules);
         self.said(self.bucket.answer(request.send()))
+    }
+}
+
+/// A policy of one bucket as another one would have it: names of resources end with that of a bucket,
+/// or go on with a key.
+fn renamed(policy: &str, bucket: &str, probe: &str) -> String {
+    let mut text = policy.to_owned();
+    // Some servers write the slash of JSON as `\/`.
+    for end in ["\"", "/", "\\/"] {
+        text = text.replace(&format!(":{bucket}{end}"), &format!(":{probe}{end}"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_is_renamed_where_it_names_this_very_bucket() {
+        let policy = |name: &str| {
+            format!(
+                r#"{{"Statement":[{{"Principal":"*","Action":"s3:*","Resource":["arn:aws:s3:::{name}","arn:aws:s3:::{name}/*","arn:aws:s3::tenant:{name}\/keys","arn:aws:s3:::shop-2","arn:aws:s3:::shop-2/*"],"Sid":"shop"}}]}}"#
+            )
+        };
+        let wanted = policy("shop-probe-1");
+        assert_eq!(renamed(&policy("shop"), "shop", "shop-probe-1"), wanted);
     }
 }
