@@ -227,7 +227,9 @@ fn locks_are_made_longer(scene: &Scene, account: &CephAccount, bucket: &Bucket) 
     assert_eq!(lost, 1);
     let told = locks_of(&expect(scene, account, 0, &extend), "copies");
     let [found, due, ..] = counts(&told);
-    assert!(found >= files && due == 0, "{told}");
+    // What was recorded is locked for long enough; packs that hold the same blobs as others are found
+    // now that trees are followed, and were in no record.
+    assert!(found >= files && due <= found - files, "{told}");
     let told = locks_of(&expect(scene, account, 0, &extend), "copies");
     assert_eq!(counts(&told), [0; 7], "{told}");
 }
