@@ -79,7 +79,7 @@ pub(super) fn what_is_forgotten_waits_for_its_date(ceph: &Ceph) {
     assert!(before.iter().all(|version| after.contains(version)));
     let hidden = after.iter().filter(|version| version.is_marker);
     assert_eq!(hidden.count(), 0, "{after:?}");
-    assert_eq!(scene.snapshots(), [kept.clone()]);
+    assert_eq!(scene.snapshots(), std::slice::from_ref(&kept));
     scene.assert_whole();
     let ended = expect(&scene, &account, 0, &["sync"]);
     assert!(tells(&ended, "stay for now"), "{day}: {}", ended.out);

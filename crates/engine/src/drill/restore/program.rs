@@ -285,7 +285,7 @@ mod tests {
         };
         let began = Instant::now();
         while is_alive() && began.elapsed() < Duration::from_secs(20) {
-            std::thread::sleep(SLICE);
+            std::thread::park_timeout(SLICE);
         }
         assert!(!is_alive(), "{left:?}");
     }

@@ -243,7 +243,7 @@ mod tests {
         fs::write(inner.join("b/c/file"), "x").unwrap();
         symlink(&outside, inner.join("link")).unwrap();
         for closed in ["b/c", "b", ""] {
-            let mode = fs::Permissions::from_mode(0);
+            let mode = fs::Permissions::from_mode(0o000);
             fs::set_permissions(inner.join(closed), mode).unwrap();
         }
         drop(scratch);

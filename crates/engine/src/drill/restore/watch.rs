@@ -79,7 +79,7 @@ mod tests {
         let began = Instant::now();
         while began.elapsed() < Duration::from_secs(60) {
             cancel.check()?;
-            std::thread::sleep(Duration::from_millis(5));
+            std::thread::park_timeout(Duration::from_millis(5));
         }
         Ok(())
     }
