@@ -166,6 +166,6 @@ mod tests {
         assert_eq!(fs::read_to_string(&foreign).unwrap(), "foreign");
         assert!(write(Path::new("/"), "").is_err());
         assert!(write(folder.path(), "").is_err());
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
     }
 }
