@@ -97,6 +97,8 @@ impl Ceph {
             .env("RCLONE_CONFIG_CEPH_NO_CHECK_BUCKET", "true")
             .env("RCLONE_CONFIG_CEPH_NO_HEAD", "true")
             .env("RCLONE_CONFIG_CEPH_NO_HEAD_OBJECT", "true")
+            // Its transport takes no authorities of somebody's own, and fails where there are some.
+            .env_remove("AWS_CA_BUNDLE")
             .args(["--config", "", "--quiet"])
             .args(["--transfers", "16", "--checkers", "16", "--fast-list"]);
         command
