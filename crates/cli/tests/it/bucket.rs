@@ -12,7 +12,7 @@ use strongroom_testkit::programs::restic_versions;
 use strongroom_testkit::tree::TreeSpec;
 use strongroom_testkit::{Bucket, BucketVersion, Ceph, CephAccount};
 
-use crate::scene::{Ended, PASSWORD, Scene, set_mode, write_noise};
+use crate::scene::{Ended, PASSWORD, Scene, plant_key, set_mode, write_noise};
 
 /// What keys of the bucket begin with.
 const FOLDER: &str = "acme/repos";
@@ -104,6 +104,7 @@ fn a_copy_in_a_locked_bucket_outlives_whoever_removes_all_of_it() {
     let bucket = Bucket::new(&ceph, &account, "locked");
     bucket.create_locked();
     configure(&scene, &ceph, &account, "locked");
+    plant_key(&scene.path("one"), PASSWORD);
     expect(&scene, &account, 0, &["init"]);
     expect(&scene, &account, 0, &["backup"]);
     expect(&scene, &account, 0, &["verify", "--decode"]);
