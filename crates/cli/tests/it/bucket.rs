@@ -90,7 +90,6 @@ fn restic(
     ended
 }
 
-/// One cluster for all: it takes many seconds to start.
 #[test]
 fn a_copy_in_a_locked_bucket_outlives_whoever_removes_all_of_it() {
     let ceph = Ceph::start();
@@ -162,8 +161,6 @@ fn a_copy_in_a_locked_bucket_outlives_whoever_removes_all_of_it() {
     expect(&scene, &account, 0, &["sync"]);
     expect(&scene, &account, 0, &["verify"]);
 
-    recovery::an_attacked_bucket_comes_back(&ceph);
-    letting_go::what_is_forgotten_waits_for_its_date(&ceph);
     locks_are_made_longer(&scene, &account, &bucket);
 }
 

@@ -62,7 +62,7 @@ fn real_versions(bucket: &Bucket) -> Vec<BucketVersion> {
     all
 }
 
-/// One cluster for all: it takes many seconds to start.
+/// One cluster for all: it takes seconds to start.
 #[test]
 fn five_set_ups_get_five_right_answers() {
     let ceph = Ceph::start();

@@ -35,8 +35,9 @@ fn path(version: &BucketVersion) -> &Path {
     Path::new(inner.trim_start_matches('/'))
 }
 
-/// On a cluster that runs already.
-pub(super) fn what_is_forgotten_waits_for_its_date(ceph: &Ceph) {
+#[test]
+fn what_is_forgotten_waits_for_its_date() {
+    let ceph = &Ceph::start();
     let account = ceph.new_account("keeper");
     let scene = Scene::new();
     let bucket = Bucket::new(ceph, &account, BUCKET);

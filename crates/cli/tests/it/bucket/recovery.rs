@@ -124,8 +124,9 @@ fn assert_lost_to_restic(ceph: &Ceph, account: &CephAccount, restic: &Path) {
     assert!(!output.unwrap().status.success());
 }
 
-/// The whole story, on a cluster that runs already.
-pub(super) fn an_attacked_bucket_comes_back(ceph: &Ceph) {
+#[test]
+fn an_attacked_bucket_comes_back() {
+    let ceph = &Ceph::start();
     let production = ceph.new_account("production");
     let rescue = ceph.new_account("rescue");
     let scene = Scene::new();
