@@ -47,12 +47,17 @@ pub fn program(name: &str) -> PathBuf {
     find(name).unwrap_or_else(|| missing(name))
 }
 
-fn restic(version: &str, variable: &str) -> PathBuf {
+/// Where `cargo xtask setup` leaves what is not installed, and tests what is made once.
+pub(crate) fn tools() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
-    let unpacked = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("../..")
         .join(target)
-        .join(format!("tools/restic-{version}/usr/bin/restic"));
+        .join("tools")
+}
+
+fn restic(version: &str, variable: &str) -> PathBuf {
+    let unpacked = tools().join(format!("restic-{version}/usr/bin/restic"));
     std::env::var_os(variable)
         .map(PathBuf::from)
         .into_iter()
