@@ -156,6 +156,10 @@ pub(crate) fn cargo_tools() -> Result<()> {
             "--version",
             tool.version,
         ]);
+        // What several of them are made of is built once.
+        install
+            .arg("--target-dir")
+            .arg(target_folder().join("tools").join("build"));
         // These tools wait for other programs: building them fast matters more than their speed.
         install.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0");
         install.env("CARGO_PROFILE_RELEASE_LTO", "off");

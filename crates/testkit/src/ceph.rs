@@ -1,7 +1,8 @@
 //! A real S3 server: Ceph on one node with its gateway, on loopback, for as long as a test runs.
 //!
 //! One monitor, one store in memory and one gateway, each a child of the test. It starts in about
-//! 15 s, most of which the gateway takes to make its pools; so tests share one.
+//! 2 s, since the monitor passes on at once what changes: by itself it waits for a second, and the
+//! gateway makes its pools one after the other.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -267,6 +268,8 @@ cluster_network = 127.0.0.0/8
 ms_bind_ipv6 = false
 mon_allow_pool_size_one = true
 mon_max_pg_per_osd = 500
+paxos_propose_interval = 0.05
+paxos_min_wait = 0.01
 osd_pool_default_size = 1
 osd_pool_default_min_size = 1
 osd_pool_default_pg_num = 1

@@ -13,6 +13,7 @@
 pub mod bodies;
 pub mod bucket;
 pub mod ceph;
+pub mod cheap;
 pub mod clock;
 pub mod contract;
 pub mod faulty;

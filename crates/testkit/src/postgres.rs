@@ -14,9 +14,10 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, geteuid, kill_process};
+use strongroom_model::Id;
 use tempfile::TempDir;
 
-use crate::programs::program;
+use crate::programs::{program, tools};
 
 /// How long it may take to start on a busy machine.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -50,19 +51,7 @@ impl PostgresServer {
             .unwrap();
         prepare(folder.path());
         give_away(folder.path());
-        let made = command("initdb")
-            .args(["--auth=trust", "--username=postgres", "--encoding=UTF8"])
-            .args(["--locale=C", "--locale-provider=icu", "--icu-locale=en-US"])
-            .args(["--no-sync", "--no-instructions", "--wal-segsize=1"])
-            .arg("--pgdata")
-            .arg(folder.path().join("data"))
-            .output()
-            .expect("setpriv starts initdb");
-        assert!(
-            made.status.success(),
-            "initdb failed: {}",
-            String::from_utf8_lossy(&made.stderr)
-        );
+        make_data(&folder.path().join("data"));
         let settings: Vec<_> = settings
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
@@ -110,6 +99,57 @@ impl Drop for PostgresServer {
     fn drop(&mut self) {
         self.crash();
     }
+}
+
+/// How the files of each server are made.
+const HOW: [&str; 9] = [
+    "--auth=trust",
+    "--username=postgres",
+    "--encoding=UTF8",
+    "--locale=C",
+    "--locale-provider=icu",
+    "--icu-locale=en-US",
+    "--no-sync",
+    "--no-instructions",
+    "--wal-segsize=1",
+];
+
+/// Makes the files of a new server. That takes PostgreSQL more than a second, so that they are kept
+/// and copied from then on.
+fn make_data(data: &Path) {
+    let version = run_initdb(|command| command.arg("--version"));
+    let made_so = format!("{version} {HOW:?} {:?}", user());
+    let name = format!("postgres-{}", Id::of(made_so.as_bytes()).short());
+    let kept = tools().join(name);
+    if kept.is_dir() {
+        copy(&kept, data);
+        return;
+    }
+    run_initdb(|command| command.args(HOW).arg("--pgdata").arg(data));
+    fs::create_dir_all(tools()).unwrap();
+    let beside = tempfile::tempdir_in(tools()).unwrap();
+    let copied = beside.path().join("data");
+    copy(data, &copied);
+    // Whoever was faster has made the same.
+    let _ = fs::rename(copied, kept);
+}
+
+/// Runs initdb, which must succeed, and returns what it prints.
+fn run_initdb(tell: impl FnOnce(&mut Command) -> &mut Command) -> String {
+    let output = tell(&mut command("initdb")).output();
+    let output = output.expect("setpriv starts initdb");
+    assert!(
+        output.status.success(),
+        "initdb failed: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Copies a folder that belongs to whoever the server runs as.
+fn copy(from: &Path, to: &Path) {
+    let status = Command::new("cp").arg("-a").args([from, to]).status();
+    assert!(status.expect("cp can be started").success());
 }
 
 fn serve(folder: &Path, settings: &[(String, String)]) -> Child {

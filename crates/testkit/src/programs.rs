@@ -4,6 +4,7 @@
 //! has acquitted nobody.
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 /// A restic that is present.
 #[derive(Debug, Clone)]
@@ -22,6 +23,11 @@ pub struct Restic {
 /// # Panics
 /// When one of them is missing.
 pub fn restic_versions() -> Vec<Restic> {
+    RESTICS.clone()
+}
+
+/// Each was asked for its version once, and not again for every copy that it judges.
+static RESTICS: LazyLock<Vec<Restic>> = LazyLock::new(|| {
     [
         ("0.14", "STRONGROOM_TEST_RESTIC_OLD"),
         ("0.18", "STRONGROOM_TEST_RESTIC_NEW"),
@@ -31,7 +37,7 @@ pub fn restic_versions() -> Vec<Restic> {
         path: restic(version, variable),
     })
     .to_vec()
-}
+});
 
 /// Returns the path of a program on PATH.
 ///
@@ -41,12 +47,17 @@ pub fn program(name: &str) -> PathBuf {
     find(name).unwrap_or_else(|| missing(name))
 }
 
-fn restic(version: &str, variable: &str) -> PathBuf {
+/// Where `cargo xtask setup` leaves what is not installed, and tests what is made once.
+pub(crate) fn tools() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
-    let unpacked = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("../..")
         .join(target)
-        .join(format!("tools/restic-{version}/usr/bin/restic"));
+        .join("tools")
+}
+
+fn restic(version: &str, variable: &str) -> PathBuf {
+    let unpacked = tools().join(format!("restic-{version}/usr/bin/restic"));
     std::env::var_os(variable)
         .map(PathBuf::from)
         .into_iter()

@@ -308,6 +308,43 @@ const TEXTS: &[(&str, &str, &str)] = &[
     ),
     ("rest_listing", "two_lists", "[] []"),
     ("rest_listing", "html", "<html>503</html>"),
+    (
+        "record",
+        "removal",
+        r#"{"version":1,"removal":{"at":"1970-01-01T00:00:00Z","host":"host","by":"prune","snapshots":["%"],"index":["%"],"data":["%"],"stays":["aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"]}}"#,
+    ),
+    (
+        "record",
+        "annulment",
+        r#"{"version":1,"annulment":{"at":"1970-01-01T00:00:00Z","host":"host","record":"%"}}"#,
+    ),
+    (
+        "record",
+        "holds",
+        r#"{"version":1,"holds":{"held":{"%":{"since":"1970-01-01T00:00:00Z","why":"audit"}},"released":{"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa":"1970-01-01T00:00:00Z"}}}"#,
+    ),
+    (
+        "record",
+        "goes_and_stays",
+        r#"{"version":1,"removal":{"at":"1970-01-01T00:00:00Z","host":"host","by":"forget","snapshots":["%"],"stays":["%"]}}"#,
+    ),
+    (
+        "record",
+        "two_in_one",
+        r#"{"version":1,"holds":{},"annulment":{"at":"1970-01-01T00:00:00Z","host":"host","record":"%"}}"#,
+    ),
+    ("record", "none", r#"{"version":1}"#),
+    ("record", "newer", r#"{"version":2,"holds":{}}"#),
+    (
+        "record",
+        "unknown_field",
+        r#"{"version":1,"holds":{},"future":1}"#,
+    ),
+    (
+        "record",
+        "unknown_command",
+        r#"{"version":1,"removal":{"at":"1970-01-01T00:00:00Z","host":"host","by":"purge","snapshots":["%"]}}"#,
+    ),
     ("strongroom_toml", "good", GOOD_TOML),
     (
         "strongroom_toml",
@@ -384,6 +421,7 @@ const JSON: &[&str] = &[
     "key",
     "lock",
     "receipt",
+    "record",
     "rest_listing",
     "snapshot",
     "tree",

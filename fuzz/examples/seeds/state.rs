@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use strongroom_engine::state::record::{Head, OwnLocks, RemovedKeys, encode};
 use strongroom_engine::state::{GoneFiles, LockDates, OwnLock, SeenFiles};
 use strongroom_model::evidence::{RestoreDrill, Share};
-use strongroom_model::{FileName, FileType, Id};
+use strongroom_model::holds::Hold;
+use strongroom_model::{FileName, FileType, Holds, Id};
 use strongroom_store::{SavedLock, VersionId};
 
 use crate::Seed;
@@ -16,6 +17,7 @@ use crate::Seed;
 pub(crate) const TARGETS: &[&str] = &[
     "gone_files",
     "head",
+    "holds",
     "needs",
     "own_locks",
     "removed_keys",
@@ -70,6 +72,12 @@ const TEXTS: &[(&str, &str, &str)] = &[
     ),
     ("gone_files", "no_object", r#"{"version":1,"lost":["%"]}"#),
     (
+        "holds",
+        "no_reason",
+        r#"{"version":1,"held":{"%":{"since":"1970-01-01T00:00:00Z"}}}"#,
+    ),
+    ("holds", "no_time", r#"{"version":1,"admitted":{"%":""}}"#),
+    (
         "own_locks",
         "no_numbering",
         r#"{"version":1,"locks":[{"lock":"%"}]}"#,
@@ -117,6 +125,13 @@ pub(crate) fn seeds(id: Id) -> Result<Vec<Seed>> {
     let name = |kind| FileName::new(kind, id);
     gone.lose(&[name(FileType::Data), name(FileType::Snapshots)].into());
     gone.accept(&[name(FileType::Index)].into());
+    let mut holds = Holds::default();
+    for held in [id, Id::of(b"other")] {
+        let (since, why) = (Timestamp::UNIX_EPOCH, "audit".to_owned());
+        holds.hold(held, Hold { since, why });
+    }
+    holds.release(Id::of(b"other"), Timestamp::UNIX_EPOCH);
+    holds.admit(id, Timestamp::UNIX_EPOCH);
     let locks = vec![OwnLock {
         lock: id,
         numbering: "0b6ba4e9 pid:[4026531836]".to_owned(),
@@ -135,6 +150,7 @@ pub(crate) fn seeds(id: Id) -> Result<Vec<Seed>> {
         Seed::new("lock_dates", "rotten", rotten),
         Seed::new("gone_files", "ours", encode(&gone)?),
         Seed::new("own_locks", "ours", encode(&OwnLocks { locks })?),
+        Seed::new("holds", "ours", encode(&holds)?),
         Seed::new("head", "ours", encode(&Head { receipt: id })?),
         Seed::new("removed_keys", "ours", encode(&keys)?),
         Seed::new("restore_drill", "ours", encode(&drill)?),

@@ -49,7 +49,34 @@ pub(super) fn check(path: &Path, text: &str) -> Vec<Complaint> {
             complain(format!("`{silencer}` is not used here: {instead}"));
         }
     }
+    for number in examples(text) {
+        complain(format!(
+            "line {number}: examples in documentation are not run: say `text`, or write a test"
+        ));
+    }
     complaints
+}
+
+/// The lines, counted from 1, that open what rustdoc takes for code.
+fn examples(text: &str) -> Vec<usize> {
+    let mut found = Vec::new();
+    let mut is_open = false;
+    for (number, line) in (1..).zip(text.lines()) {
+        let line = line.trim_start();
+        let comment = line.strip_prefix("//!").or(line.strip_prefix("///"));
+        let fence = comment.and_then(|text| text.trim_start().strip_prefix("```"));
+        match (comment, fence) {
+            (None, _) => is_open = false,
+            (Some(_), None) => {}
+            (Some(_), Some(info)) => {
+                if !is_open && info != "text" {
+                    found.push(number);
+                }
+                is_open = !is_open;
+            }
+        }
+    }
+    found
 }
 
 /// Counts the lines above the file's own tests.
@@ -93,6 +120,17 @@ mod tests {
         assert_eq!(complaints("a.rs", &format!("{production}\n")), 1);
         let tested = format!("{production}#[cfg(test)]\n{}", "\n".repeat(999));
         assert_eq!(complaints("a.rs", &tested), 0);
+    }
+
+    #[test]
+    fn examples_that_nobody_runs_are_refused() {
+        let example = |fence: &str| format!("//! Why.\n//! {fence}\n//! a\n//! ```\nfn a() {{}}\n");
+        assert_eq!(complaints("a.rs", &example("```text")), 0);
+        for fence in ["```", "```rust", "```ignore"] {
+            assert_eq!(complaints("a.rs", &example(fence)), 1, "{fence}");
+        }
+        let text = format!("{}    /// ```\n    /// b\n    /// ```\n", example("```text"));
+        assert_eq!(examples(&text), [6]);
     }
 
     #[test]

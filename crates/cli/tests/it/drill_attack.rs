@@ -6,7 +6,7 @@ use serde_json::Value;
 use strongroom_testkit::{Bucket, BucketVersion, Ceph, CephAccount, RcloneServer};
 
 use crate::real_vault::RealVault;
-use crate::scene::{Ended, Scene, set_mode, write_noise};
+use crate::scene::{Ended, PASSWORD, Scene, plant_key, set_mode, write_noise};
 use crate::vault::objects;
 
 /// What keys of buckets begin with.
@@ -62,7 +62,7 @@ fn real_versions(bucket: &Bucket) -> Vec<BucketVersion> {
     all
 }
 
-/// One cluster for all: it takes many seconds to start.
+/// One cluster for all: it takes seconds to start.
 #[test]
 fn five_set_ups_get_five_right_answers() {
     let ceph = Ceph::start();
@@ -85,6 +85,7 @@ fn five_set_ups_get_five_right_answers() {
         ("denied", ""),
     ];
     configure(&scene, &ceph, &account, &buckets);
+    plant_key(&scene.path("folder"), PASSWORD);
     scene.expect(0, &["init"]);
     scene.expect(0, &["backup"]);
     denied.deny_deletion();

@@ -25,7 +25,7 @@ fn backup_under_way(scene: &Scene) -> Running {
     for number in 0..FILES {
         write_noise(&scene.source().join(number.to_string()), number, FILE_BYTES);
     }
-    scene.expect(0, &["--quiet", "init"]);
+    scene.init();
     let running = scene.start(&["backup"]);
     let begun = running.until(|| ALL.iter().all(|copy| scene.files(copy, "data").len() > 2));
     begun.unwrap_or_else(|ended| panic!("{ended:?}"))

@@ -187,7 +187,7 @@ fn a_run_that_takes_its_time_tells_each_second_how_far_it_has_come() {
     let command = format!("command = [\"sh\", {script:?}]\nas = \"slow\"");
     assert!(text.contains(&path));
     fs::write(&config, text.replace(&path, &command)).unwrap();
-    scene.expect(0, &["--quiet", "init"]);
+    scene.init();
 
     let mut child = scene
         .command(&["--json", "backup"])

@@ -51,14 +51,20 @@ fn change(scene: &Scene, number: u64) {
     );
 }
 
-/// Sets the scene; packs are small, so that a run has many moments.
+/// Sets the scene.
 fn scene() -> Scene {
+    scene_of(60, 1200, 6)
+}
+
+/// Sets the scene with so many folders, small files and big ones; packs are small, so that a run has
+/// many moments.
+fn scene_of(folders: usize, small_files: usize, big_files: usize) -> Scene {
     let scene = Scene::new();
     scene.configure_local("[limits]\npack_size = \"4MiB\"\n");
     let spec = TreeSpec {
-        folders: 60,
-        small_files: 1200,
-        big_files_bytes: vec![3 << 20; 6],
+        folders,
+        small_files,
+        big_files_bytes: vec![3 << 20; big_files],
         ..TreeSpec::small(1)
     };
     spec.build(&scene.source().join("tree"));
@@ -83,7 +89,7 @@ fn backups_that_are_killed_at_any_moment_do_no_harm() {
     let restics = restic_versions();
     scene.begin();
     let mut sound = Soundness::new(&scene);
-    let (rounds, mut seed) = (if is_thorough() { 15 } else { 5 }, 0);
+    let (rounds, mut seed) = (if is_thorough() { 15 } else { 2 }, 0);
     for round in 0..rounds {
         change(&scene, 1_000_000 + round);
         let usual = Usual::measure(&scene, &["--quiet", "backup"]);

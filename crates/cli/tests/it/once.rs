@@ -29,7 +29,7 @@ fn three_copies_cost_one_reading_of_what_has_changed() {
     for number in 0..FILES {
         write_noise(&path(number), number, FILE_BYTES as usize);
     }
-    scene.expect(0, &["--quiet", "init"]);
+    scene.init();
     let all = FILES * FILE_BYTES;
     let first = read_by_backup(&scene);
     assert!((all..all + BESIDE).contains(&first), "{first} of {all}");

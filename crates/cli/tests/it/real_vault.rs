@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::scene::{Ended, PATIENCE, Scene, write_noise};
+use crate::scene::{Ended, PASSWORD, PATIENCE, Scene, plant_key, write_noise};
 use crate::vault::{ACCEPT, objects};
 
 /// A vault that serves until this is dropped.
@@ -164,6 +164,7 @@ fn a_copy_on_a_real_vault_is_known_by_its_certificate_and_lives_as_the_others() 
     let mut vault = RealVault::start(&scene.path("vault"));
     let (name, token) = vault.create_token(&scene);
     vault.configure(&scene, &token, &vault.fingerprint);
+    plant_key(&scene.path("one"), PASSWORD);
     scene
         .expect(0, &["init"])
         .assert_says(&["three is a vault"]);

@@ -7,7 +7,7 @@ use std::path::Path;
 use strongroom_testkit::RcloneServer;
 use strongroom_testkit::tree::{TreeSpec, mutate};
 
-use crate::scene::{Ended, Scene, write_noise};
+use crate::scene::{Ended, PASSWORD, Scene, plant_key, write_noise};
 
 const USER: &str = "backup";
 const TOKEN: &str = "tok3n-that-nobody/may@see";
@@ -54,7 +54,7 @@ fn expect(scene: &Scene, code: i32, arguments: &[&str]) -> Ended {
 }
 
 fn assert_secret(bytes: &[u8], place: &str) {
-    for secret in ["tok3n", crate::scene::PASSWORD] {
+    for secret in ["tok3n", PASSWORD] {
         let found = bytes.windows(secret.len()).any(|w| w == secret.as_bytes());
         assert!(!found, "{secret} is in {place}");
     }
@@ -75,6 +75,7 @@ fn assert_secret_in_files(folder: &Path) {
 fn a_copy_behind_rest_lives_as_long_as_the_others_and_its_token_is_nowhere() {
     let scene = scene();
     let server = serve(&scene);
+    plant_key(&scene.path("one"), PASSWORD);
     expect(&scene, 0, &["init"]);
     expect(&scene, 0, &["backup"]);
     scene.assert_identical();

@@ -10,10 +10,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use strongroom_repo::Repository;
-use strongroom_repo::key::ScryptCost;
-use strongroom_repo::repository::Maker;
-use strongroom_store::LocalStore;
+use strongroom_model::{FileName, FileType, Id};
+use strongroom_repo::Key;
+use strongroom_repo::key::{KeyFile, ScryptCost};
+use strongroom_store::{LocalStore, Store};
 use strongroom_testkit::programs::{Restic, restic_versions};
 
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
@@ -131,15 +131,22 @@ impl Scene {
         ended
     }
 
-    /// Makes the repository and a first backup. Where the first copy is a folder, the key is one
-    /// that costs next to nothing to open: else all these runs would do little but that.
-    pub(crate) fn begin(&self) {
+    /// Makes the repository. Where the first copy is a folder, it gets a key that costs next to
+    /// nothing to open: else all these runs would do little but that.
+    #[track_caller]
+    pub(crate) fn init(&self) -> Ended {
         let first = self.path(ALL[0]);
         let config = fs::read_to_string(self.path("strongroom.toml")).unwrap();
         if config.contains(&format!("store = {first:?}")) {
-            make_cheap(&first);
+            plant_key(&first, PASSWORD);
         }
-        self.expect(0, &["--quiet", "init"]);
+        self.expect(0, &["--quiet", "init"])
+    }
+
+    /// Makes the repository and a first backup.
+    #[track_caller]
+    pub(crate) fn begin(&self) {
+        self.init();
         self.expect(0, &["--quiet", "backup"]);
     }
 
@@ -156,12 +163,15 @@ impl Scene {
         Running::start(&mut self.command(arguments))
     }
 
-    /// `restic check --read-data` on all three copies, by every restic there is.
+    /// `restic check --read-data` on all three copies, by every restic there is. The oldest locks them,
+    /// so that no lock of ours may be left; that is a pause of its, which one of them is enough for.
     pub(crate) fn check_all(&self) {
+        let mut more: &[&str] = &[];
         for restic in restic_versions() {
             for copy in ALL {
-                self.check(&restic, copy, &[]);
+                self.check(&restic, copy, more);
             }
+            more = &["--no-lock"];
         }
     }
 
@@ -191,7 +201,8 @@ impl Scene {
             for copy in ALL {
                 let target = tempfile::tempdir().unwrap();
                 let to = target.path().to_str().unwrap();
-                self.restic(&restic, copy, &["restore", "latest", "--target", to]);
+                let restore = ["restore", "latest", "--no-lock", "--target", to];
+                self.restic(&restic, copy, &restore);
                 let restored = target.path().join(self.source().strip_prefix("/").unwrap());
                 let differences = strongroom_testkit::tree::compare(&self.source(), &restored);
                 assert_eq!(differences, [], "{copy}, restic {}", restic.version);
@@ -252,15 +263,17 @@ impl Scene {
     }
 }
 
-/// Makes a repository whose key costs next to nothing to open.
-fn make_cheap(folder: &Path) {
-    let maker = Maker {
-        now: "2026-01-01T00:00:00Z".parse().unwrap(),
-        username: "tester",
-        hostname: "testhost",
-    };
-    let new = Repository::generate(PASSWORD.as_bytes(), ScryptCost::LEAST, &maker).unwrap();
-    new.save(&LocalStore::new(folder)).unwrap();
+/// Leaves a key that costs next to nothing to open where a repository is to be, as an init does that
+/// was cut off: the next one goes on with it.
+pub(crate) fn plant_key(folder: &Path, password: &str) {
+    let made = "2026-01-01T00:00:00Z".parse().unwrap();
+    let (key, cost) = (Key::generate().unwrap(), ScryptCost::LEAST);
+    let file = KeyFile::seal(&key, password.as_bytes(), cost, made, "tester", "testhost");
+    let bytes = file.unwrap().to_bytes().unwrap();
+    let store = LocalStore::new(folder);
+    store.create().unwrap();
+    let name = FileName::new(FileType::Keys, Id::of(&bytes));
+    store.save(name, &bytes).unwrap();
 }
 
 impl Ended {

@@ -1,15 +1,18 @@
 //! Runs the transcripts of `tests/cmd`.
 //!
 //! A transcript is Markdown; its blocks fenced as `toml` or `sh` are files of the given name, and
-//! those fenced as `console` are run. In what a command writes, `[..]` stands for anything within a
-//! line and a line `...` for any lines; how many spaces stand between words does not matter; `? 3`
-//! after the output is the exit status. Standard error
-//! comes after standard output. `$DIR` is the folder of the run.
+//! those fenced as `console` are run. One fenced as `key` is a password, for which a key that costs
+//! next to nothing to open is left in the folder of a copy to be: else these runs would do little but
+//! open keys. In what a command writes, `[..]` stands for anything within a line and a line `...` for
+//! any lines; how many spaces stand between words does not matter; `? 3` after the output is the exit
+//! status. Standard error comes after standard output. `$DIR` is the folder of the run.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+
+use crate::scene::plant_key;
 
 #[test]
 fn every_transcript_holds() {
@@ -46,6 +49,7 @@ fn run(text: &str) -> Result<(), String> {
     let place = root.display().to_string();
     for block in blocks(text) {
         match block.info.split_once(' ') {
+            Some(("key", copy)) => plant_key(&root.join(copy), block.body.trim_end()),
             Some((_, name)) => {
                 let path = root.join(name);
                 fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -10,7 +10,7 @@ use std::process::Command;
 use strongroom_testkit::programs::restic_versions;
 use strongroom_testkit::tree::TreeSpec;
 
-use crate::scene::{Ended, Scene, set_mode, write_noise};
+use crate::scene::{Ended, PASSWORD, Scene, plant_key, set_mode, write_noise};
 
 /// A scene that belongs to a user without rights, who runs a program of his own.
 struct Unprivileged {
@@ -27,6 +27,7 @@ impl Unprivileged {
         // The program may lie where nobody but us can look.
         let program = scene.path("strongroom");
         fs::copy(env!("CARGO_BIN_EXE_strongroom"), &program).unwrap();
+        plant_key(&scene.path("one"), PASSWORD);
         let this = Self { scene, program };
         this.give();
         this
@@ -230,6 +231,7 @@ fn a_copy_whose_disk_is_full_fails_by_name_and_is_whole_once_there_is_room() {
     let scene = Scene::new();
     TreeSpec::small(1).build(&scene.source().join("tree"));
     write_noise(&scene.source().join("noise"), 1, 12 << 20);
+    plant_key(&scene.path("one"), PASSWORD);
     let script = "\
         strongroom --quiet init; strongroom backup || echo status $?; \
         strongroom sync || echo status $?; \

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use strongroom_testkit::RcloneServer;
 
 use crate::fake_vault::{Answer, FakeVault, Server};
-use crate::scene::{Ended, Scene, write_noise};
+use crate::scene::{Ended, PASSWORD, Scene, plant_key, write_noise};
 
 /// Ends an alarm.
 pub(crate) const ACCEPT: [&str; 4] = [
@@ -64,6 +64,7 @@ fn change(scene: &Scene, number: u64) {
 fn the_log_of_a_vault_is_trusted_once_and_followed_from_then_on() {
     let vault = FakeVault::start();
     let scene = scene(&vault);
+    plant_key(&scene.path("one"), PASSWORD);
     let ended = scene.expect(0, &["init"]);
     ended.assert_says(&["three is a vault", "vault.example/strongroom+", "log.pub"]);
     let ended = scene.expect(0, &["backup"]);

@@ -1,8 +1,8 @@
 //! Until when the files of a copy are locked, as its place has shown it.
 //!
-//! It spares requests and proves nothing: a place may have lied when it was asked, and whoever wants
-//! to know asks the version itself. So nothing is lost with it but time: it is read anew by one
-//! request for each file.
+//! It spares requests for what is not due, and proves nothing: a place may have lied when it was
+//! asked, and what is due is held against the versions that are listed. So nothing is lost with it but
+//! time: versions are listed then, and there is one request for each file.
 //!
 //! There may be ten million packs, so that it is no JSON: an entry has the 32 bytes of its id, one
 //! for its type, and the name of its version with its length, which most places give 32 bytes; 66

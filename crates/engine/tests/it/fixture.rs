@@ -125,17 +125,15 @@ impl Fixture {
         self.backup_of(&self.folder_source()).unwrap()
     }
 
-    /// `restic check --read-data` on these copies, by every restic there is.
+    /// `restic check --read-data` on these copies, by every restic there is. The oldest locks them, so
+    /// that no lock of ours may be left; that is a pause of its, which one of them is enough for.
     pub(crate) fn check(&self, copies: &[&str]) {
+        let mut check: &[&str] = &["check", "--read-data"];
         for restic in restic_versions() {
             for copy in copies {
-                run_restic(
-                    &restic,
-                    &self.copy_path(copy),
-                    PASSWORD,
-                    &["check", "--read-data"],
-                );
+                run_restic(&restic, &self.copy_path(copy), PASSWORD, check);
             }
+            check = &["check", "--read-data", "--no-lock"];
         }
     }
 
@@ -159,7 +157,7 @@ impl Fixture {
         for restic in restic_versions() {
             let target = tempfile::tempdir().unwrap();
             let to = target.path().to_str().unwrap();
-            let arguments = ["restore", "latest", "--target", to];
+            let arguments = ["restore", "latest", "--no-lock", "--target", to];
             run_restic(&restic, &self.copy_path(copy), PASSWORD, &arguments);
             let restored = target.path().join(self.source().strip_prefix("/").unwrap());
             assert_same_tree(&self.source(), &restored, &restic);
@@ -235,6 +233,11 @@ pub(crate) fn environment(hostname: &str) -> Environment {
 )]
 fn now() -> Timestamp {
     Timestamp::now()
+}
+
+/// Whether there is time for more.
+pub(crate) fn is_thorough() -> bool {
+    std::env::var_os("STRONGROOM_THOROUGH").is_some()
 }
 
 /// Copies a real folder of this machine into the source.

@@ -1,5 +1,6 @@
 //! Repositories that real restics and a rustic wrote: opened, added to, and still sound for every restic.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -7,7 +8,10 @@ use std::sync::Arc;
 
 use strongroom_engine::backup::{BackupOptions, backup};
 use strongroom_engine::session::{self, CopyStore, Looking};
-use strongroom_store::LocalStore;
+use strongroom_model::{FileName, FileType, Id};
+use strongroom_repo::Repository;
+use strongroom_repo::key::{KeyFile, ScryptCost};
+use strongroom_store::{LocalStore, Store};
 use strongroom_testkit::programs::restic_versions;
 use strongroom_testkit::tree::TreeSpec;
 
@@ -29,6 +33,21 @@ pub(crate) fn golden(name: &str, to: &Path) {
     for folder in ["data", "index", "keys", "locks", "snapshots"] {
         fs::create_dir_all(to.join(folder)).unwrap();
     }
+}
+
+/// Puts the key of a golden repository under its password anew, so that it opens at once.
+pub(crate) fn open_at_once(repository: &Path) {
+    let store = LocalStore::new(repository);
+    let opened = Repository::open(&store, b"golden", &mut BTreeSet::new()).unwrap();
+    let (made, cost) = ("2026-01-01T00:00:00Z".parse().unwrap(), ScryptCost::LEAST);
+    let key = KeyFile::seal(opened.key(), b"golden", cost, made, "tester", "testhost");
+    let bytes = key.unwrap().to_bytes().unwrap();
+    for old in store.list(FileType::Keys).unwrap() {
+        let name = FileName::new(FileType::Keys, old.id);
+        store.remove(name).unwrap();
+    }
+    let name = FileName::new(FileType::Keys, Id::of(&bytes));
+    store.save(name, &bytes).unwrap();
 }
 
 #[test]

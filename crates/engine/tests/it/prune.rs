@@ -24,7 +24,7 @@ use strongroom_testkit::programs::restic_versions;
 use strongroom_testkit::tree::compare;
 
 use crate::fixture::{Fixture, PASSWORD, run_restic};
-use crate::golden::golden;
+use crate::golden::{golden, open_at_once};
 
 pub(crate) const ALL: [&str; 3] = ["one", "two", "three"];
 
@@ -381,6 +381,7 @@ fn repositories_of_restic_and_rustic_are_pruned_and_restore_as_before() {
         let fixture = Fixture::new();
         let repository = fixture.folder.path().join("golden");
         golden(name, &repository);
+        open_at_once(&repository);
         let store = Arc::new(LocalStore::new(&repository));
         let copies = [CopyStore {
             name: "golden".to_owned(),

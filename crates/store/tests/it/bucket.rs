@@ -73,7 +73,7 @@ fn pack(bytes: &[u8]) -> FileName {
     FileName::new(FileType::Data, Id::of(bytes))
 }
 
-/// One cluster for all: it takes many seconds to start.
+/// One cluster for all: it takes seconds to start.
 #[test]
 fn a_repository_in_a_bucket_keeps_the_contract_and_its_locks() {
     let ceph = Ceph::start();

@@ -41,7 +41,7 @@ pub(crate) fn options(endpoint: &str, bucket: &str, account: &CephAccount) -> S3
 mod ceph {
     use super::*;
 
-    /// One cluster for all: it takes many seconds to start.
+    /// One cluster for all: it takes seconds to start.
     #[test]
     fn a_real_server_keeps_the_contract_and_tells_what_is_wrong() {
         let ceph = Ceph::start();

@@ -2,7 +2,7 @@
 //!
 //! [`Vault::run_job`] does a job under its lease, or finds that another process does it:
 //!
-//! ```ignore
+//! ```text
 //! vault.run_job(Job::Scrub, |held| {
 //!     for step in steps {
 //!         // Before each step, none of which takes 20 s.

@@ -41,7 +41,7 @@ pub(super) struct Ceph {
 }
 
 impl Ceph {
-    /// Starts one with both buckets; takes some 15 s.
+    /// Starts one with both buckets; takes some 2 s.
     pub(super) fn start() -> Result<Self> {
         let mut child = Command::new(target_folder().join("release/examples/ceph"))
             .args([Bucket::Locked, Bucket::Plain].map(|bucket| bucket.to_string()))

@@ -11,7 +11,7 @@ use strongroom_testkit::programs::restic_versions;
 use strongroom_testkit::{Bucket, BucketVersion, Ceph, CephAccount};
 
 use crate::bucket::{FOLDER, configure, expect, locks_of, restic};
-use crate::scene::{Ended, Scene, write_noise};
+use crate::scene::{Ended, PASSWORD, Scene, plant_key, write_noise};
 
 const BUCKET: &str = "letting-go";
 
@@ -35,8 +35,9 @@ fn path(version: &BucketVersion) -> &Path {
     Path::new(inner.trim_start_matches('/'))
 }
 
-/// On a cluster that runs already.
-pub(super) fn what_is_forgotten_waits_for_its_date(ceph: &Ceph) {
+#[test]
+fn what_is_forgotten_waits_for_its_date() {
+    let ceph = &Ceph::start();
     let account = ceph.new_account("keeper");
     let scene = Scene::new();
     let bucket = Bucket::new(ceph, &account, BUCKET);
@@ -45,6 +46,7 @@ pub(super) fn what_is_forgotten_waits_for_its_date(ceph: &Ceph) {
     let noise = |name: &str, seed| write_noise(&scene.source().join(name), seed, 2 << 20);
     noise("first", 11);
     noise("both", 12);
+    plant_key(&scene.path("one"), PASSWORD);
     expect(&scene, &account, 0, &["init"]);
     expect(&scene, &account, 0, &["backup"]);
     fs::remove_file(scene.source().join("first")).unwrap();

@@ -12,7 +12,7 @@ use strongroom_testkit::tree::TreeSpec;
 use strongroom_testkit::{Bucket, Ceph, CephAccount, Tried};
 
 use crate::bucket::{FOLDER, configure, expect};
-use crate::scene::{Ended, PASSWORD, PATIENCE, Scene, set_mode, write_noise};
+use crate::scene::{Ended, PASSWORD, PATIENCE, Scene, plant_key, set_mode, write_noise};
 
 /// After which times a run is killed.
 const KILLS_MS: [u64; 3] = [150, 300, 600];
@@ -124,8 +124,9 @@ fn assert_lost_to_restic(ceph: &Ceph, account: &CephAccount, restic: &Path) {
     assert!(!output.unwrap().status.success());
 }
 
-/// The whole story, on a cluster that runs already.
-pub(super) fn an_attacked_bucket_comes_back(ceph: &Ceph) {
+#[test]
+fn an_attacked_bucket_comes_back() {
+    let ceph = &Ceph::start();
     let production = ceph.new_account("production");
     let rescue = ceph.new_account("rescue");
     let scene = Scene::new();
@@ -134,6 +135,7 @@ pub(super) fn an_attacked_bucket_comes_back(ceph: &Ceph) {
     let bucket = Bucket::new(ceph, &production, "attacked");
     bucket.create_locked();
     configure(&scene, ceph, &production, "attacked");
+    plant_key(&scene.path("one"), PASSWORD);
     expect(&scene, &production, 0, &["init"]);
     expect(&scene, &production, 0, &["backup"]);
     // The server tells parts of a second too.

@@ -10,7 +10,7 @@ use crate::vault::{begun, change, configure, scene};
 fn a_backup_sends_its_receipts_and_shows_what_the_vault_says() {
     let vault = FakeVault::start();
     let scene = scene(&vault);
-    scene.expect(0, &["--quiet", "init"]);
+    scene.init();
     let summary = scene.expect(0, &["--json", "backup"]).summary();
     let said = &summary["copies"][2]["by_vault"];
     let expected = json!({"whole": true, "missing": 0, "receipts_left": 0, "reason": null});
@@ -30,7 +30,7 @@ fn a_backup_sends_its_receipts_and_shows_what_the_vault_says() {
 fn receipts_that_could_not_be_sent_come_with_the_next_contact_and_cost_no_backup() {
     let vault = FakeVault::start();
     let scene = scene(&vault);
-    scene.expect(0, &["--quiet", "init"]);
+    scene.init();
     vault.state().refuses_receipts = Some(403);
     for number in 0..2 {
         change(&scene, number);

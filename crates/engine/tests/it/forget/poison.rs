@@ -33,7 +33,7 @@ use strongroom_store::Store;
 use strongroom_testkit::MemoryStore;
 use strongroom_testkit::contract::noise;
 
-use crate::fixture::PASSWORD;
+use crate::fixture::{PASSWORD, is_thorough};
 use crate::forget::{COPIES, DAY, Host, at, daily, forged};
 
 /// Some ten years.
@@ -101,11 +101,6 @@ struct Poisoned {
     /// That of the newest, as an index file names it.
     newest: Vec<PackedBlob>,
     _folder: tempfile::TempDir,
-}
-
-/// Whether there is time for more.
-fn is_thorough() -> bool {
-    std::env::var_os("STRONGROOM_THOROUGH").is_some()
 }
 
 /// How many lives, how many days each has, and how many fakes come at once at most.

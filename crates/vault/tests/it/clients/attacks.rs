@@ -35,7 +35,7 @@ impl Scene {
             server: &server,
             token: honest.clone(),
         };
-        restic.expect("", &["init"]);
+        restic.begin();
         restic.expect("", &["backup", path(&source)]);
         let before = server.moment();
         Self {

@@ -82,7 +82,11 @@ fn a_hundred_thousand_snapshots_are_quick_to_list_and_gone_by_one_act() {
         let token = honest.clone();
         Restic { server, token }.expect(view, arguments)
     };
-    restic(&server, "", &["init"]);
+    let owner = Restic {
+        server: &server,
+        token: honest.clone(),
+    };
+    owner.begin();
     restic(&server, "", &["backup", path(&source)]);
     let since = server.moment();
     let senders: Vec<_> = (0..SENDERS)

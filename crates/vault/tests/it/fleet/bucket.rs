@@ -1,7 +1,7 @@
 //! Several processes on one PostgreSQL and one Ceph, with stock restic at each of them, and kills
 //! at any moment.
 //!
-//! One cluster for all: it takes many seconds to start.
+//! One cluster for all: it takes seconds to start.
 
 use std::fs;
 use std::path::Path;
