@@ -13,7 +13,7 @@ use strongroom_engine::state::{RepositoryState, StateFolder};
 use strongroom_engine::{CopyStore, Session};
 use strongroom_model::{FileName, FileType, Id};
 use strongroom_store::{LocalStore, Locks, SavedLock, Store, VersionId};
-use strongroom_testkit::{Asked, LockedStore, Op, RecordingStore};
+use strongroom_testkit::{Asked, FakeBucket, Op, RecordingStore, Rights};
 
 use crate::fixture::{Fixture, environment};
 
@@ -22,14 +22,14 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// Two copies in folders, and one that is locked for thirty days.
 struct Scene {
     fixture: Fixture,
-    locked: Arc<LockedStore>,
+    locked: Arc<FakeBucket>,
 }
 
 impl Scene {
     /// With one backup.
     fn new() -> Self {
         let mut fixture = Fixture::new();
-        let locked = Arc::new(LockedStore::new("offsite", DAY * 30));
+        let locked = Arc::new(FakeBucket::locking("offsite", DAY * 30));
         let one = LocalStore::new(fixture.copy_path("one"));
         for kind in [FileType::Config, FileType::Keys] {
             for entry in one.list(kind).unwrap() {
@@ -56,6 +56,14 @@ impl Scene {
     fn memory(&self, session: &Session) -> RepositoryState {
         let state = StateFolder::new(self.fixture.folder.path().join("state"));
         state.repository(session.id())
+    }
+
+    /// Lets versions be listed, or refuses that.
+    fn let_list(&self, list_versions: bool) {
+        self.locked.allow(Rights {
+            list_versions,
+            ..Rights::default()
+        });
     }
 
     fn lose_record(&self) {
@@ -202,7 +210,7 @@ fn a_record_that_is_lost_is_read_anew_by_one_look_at_each_file() {
     assert_eq!((asked.looked, asked.locked, asked.opened), (files, 0, 0));
     // Whose account may list no versions, takes what is seen.
     scene.lose_record();
-    scene.locked.let_list(false);
+    scene.let_list(false);
     scene.locked.advance(DAY * 10);
     let told = scene.extend();
     assert_eq!((told.found, told.extended), (files as u64, files as u64));
@@ -430,14 +438,14 @@ fn what_lies_in_another_bucket_of_the_same_name_is_locked_when_it_was_seen_to_be
 #[test]
 fn a_right_to_list_versions_that_is_granted_makes_no_other_bucket_of_it() {
     let scene = Scene::new();
-    scene.locked.let_list(false);
+    scene.let_list(false);
     scene.extend();
-    scene.locked.let_list(true);
+    scene.let_list(true);
     scene.locked.take_asked();
     scene.extend();
     assert_eq!(scene.locked.take_asked(), Asked::default());
     // Where it is taken away, nothing tells whether it is the same one.
-    scene.locked.let_list(false);
+    scene.let_list(false);
     let report = scene.run(&LockingOptions::default());
     let [told] = report.problems.as_slice() else {
         panic!("{report:?}");
