@@ -12,6 +12,7 @@ use strongroom_engine::session::Environment;
 use strongroom_engine::state::{RepositoryState, StateFolder};
 use strongroom_engine::{CopyStore, Session};
 use strongroom_model::{FileName, FileType, Id};
+use strongroom_repo::index::IndexFile;
 use strongroom_store::{LocalStore, Locks, SavedLock, Store, VersionId};
 use strongroom_testkit::{Asked, FakeBucket, Op, RecordingStore, Rights};
 
@@ -184,6 +185,27 @@ fn what_is_due_is_extended_once() {
     assert_eq!(asked.listed, files);
     assert_eq!(scene.ending_within(45), 0);
     assert_eq!(scene.extend().due, 0);
+}
+
+#[test]
+fn forty_eight_locks_are_made_longer_at_a_time_and_no_more() {
+    let scene = Scene::new();
+    // Index files of no pack are needed as all others are.
+    for _ in 0..60 {
+        let index = IndexFile { packs: Vec::new() };
+        let (id, bytes) = index.seal(&scene.fixture.key, 2).unwrap();
+        let name = FileName::new(FileType::Index, id);
+        for copy in &scene.fixture.copies {
+            copy.store.save(name, &bytes).unwrap();
+        }
+    }
+    scene.extend();
+    scene.locked.advance(DAY * 10);
+    scene.locked.await_at_once(48);
+    let told = scene.extend();
+    assert!(told.is_complete(), "{told:?}");
+    assert_eq!(told.extended, scene.files().len() as u64);
+    assert_eq!(scene.locked.most_at_once(), 48);
 }
 
 #[test]
