@@ -72,6 +72,7 @@ fn the_account_of_a_bucket_comes_from_wherever_amazons_programs_have_it() {
     assert_admitted(&scene, &account, &environment);
     a_profile_has_it(&scene, &account, &environment);
     a_program_gives_it(&scene, &account);
+    it_is_given_for_a_login(&scene, &account);
     it_is_given_for_a_web_identity(&scene, &account);
     the_machine_has_it(&scene, &account);
 }
@@ -126,6 +127,59 @@ fn a_program_gives_it(scene: &Scene, account: &CephAccount) {
     let at = ("AWS_CONFIG_FILE", file.to_str().unwrap());
     assert_admitted(scene, account, &[at, ("AWS_PROFILE", "program")]);
     assert_refused(scene, &[at, ("AWS_PROFILE", "broken")], NONE);
+}
+
+/// Where people log in, and the SHA-1 of it, by which the login is known.
+const PORTAL: &str = "https://acme.awsapps.com/start";
+const PORTAL_SHA1: &str = "40169cea58ca6cbf23fb27b2542923fb5f524af0";
+
+/// Who gives credentials to whoever has logged in.
+fn portal(account: &CephAccount) -> Server {
+    let told = json!({"roleCredentials": {
+        "accessKeyId": account.access_key,
+        "secretAccessKey": account.secret_key,
+        "sessionToken": "a-session",
+        "expiration": 4_070_908_800_000_u64,
+    }});
+    Server::start(move |asked| {
+        let query = asked.path.strip_prefix("/federation/credentials?");
+        let fields: Vec<_> = query.unwrap_or_default().split('&').collect();
+        let role = ["role_name=backup", "account_id=123456789012"];
+        if !role.iter().all(|field| fields.contains(field)) {
+            return Answer::text(404, "");
+        }
+        match asked.header("x-amz-sso_bearer_token") {
+            Some("a-login") => Answer::json(200, &told),
+            _ => Answer::text(401, ""),
+        }
+    })
+}
+
+fn it_is_given_for_a_login(scene: &Scene, account: &CephAccount) {
+    let server = portal(account);
+    let endpoint = format!("http://{}", server.address());
+    let (file, cache) = (scene.path("signed-in"), scene.path(".aws/sso/cache"));
+    let config = format!(
+        "[profile signed-in]\nsso_start_url = {PORTAL}\nsso_region = us-east-1\n\
+         sso_account_id = 123456789012\nsso_role_name = backup\n"
+    );
+    fs::write(&file, config).unwrap();
+    let variables = [
+        ("AWS_CONFIG_FILE", file.to_str().unwrap()),
+        ("AWS_PROFILE", "signed-in"),
+        ("AWS_ENDPOINT_URL_SSO", endpoint.as_str()),
+    ];
+    assert_refused(scene, &variables, NONE);
+    fs::create_dir_all(&cache).unwrap();
+    let log_in = |token: &str| {
+        let login = json!({"accessToken": token, "expiresAt": END, "startUrl": PORTAL});
+        let file = cache.join(format!("{PORTAL_SHA1}.json"));
+        fs::write(file, login.to_string()).unwrap();
+    };
+    log_in("a-login");
+    assert_admitted(scene, account, &variables);
+    log_in("another");
+    assert_refused(scene, &variables, NONE);
 }
 
 /// Who gives credentials to whoever has the right token of a web identity.
