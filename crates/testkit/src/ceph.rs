@@ -19,6 +19,9 @@ use crate::programs::program;
 /// How long each step of the start may take on a busy machine.
 const START_LIMIT: Duration = Duration::from_secs(180);
 
+/// What the gateway calls itself, in a domain that nobody ever has.
+const NAME: &str = "buckets.test";
+
 /// How often the gateway is asked whether it is there.
 const STEP: Duration = Duration::from_millis(100);
 
@@ -67,6 +70,11 @@ impl Ceph {
     /// Where the gateway answers; buckets stand in the path.
     pub fn endpoint(&self) -> &str {
         &self.endpoint
+    }
+
+    /// The same by a name of its own, before which buckets may stand; nothing resolves it.
+    pub fn named_endpoint(&self) -> String {
+        self.endpoint.replace("127.0.0.1", NAME)
     }
 
     /// Makes an account that has nothing in common with others.
@@ -286,6 +294,7 @@ osd_data = {folder}/osd
 rgw_data = {folder}/rgw
 rgw_frontends = beast endpoint=127.0.0.1:{gateway_port}
 rgw_enable_apis = s3
+rgw_dns_name = {NAME}
 "
     )
 }

@@ -213,9 +213,8 @@ fn a_claim_that_does_not_hold_is_told(scene: &Scene, ceph: &Ceph, account: &Ceph
 fn a_vault_is_proven_by_a_token_that_may_append_and_by_one_that_may_delete() {
     let scene = Scene::new();
     write_noise(&scene.source().join("noise"), 1, 1 << 20);
-    let vault = RealVault::start(&scene.path("vault"));
-    let (_, append) = vault.create_token(&scene);
-    claim(&scene, &vault, &append);
+    let (vault, _, append) = RealVault::of_copy(&scene, "append");
+    claim_lock(&scene);
     scene.begin();
 
     let ended = scene.expect(0, &["--json", "drill", "attack"]);
@@ -241,18 +240,9 @@ fn a_vault_is_proven_by_a_token_that_may_append_and_by_one_that_may_delete() {
     assert!(status.out.contains("30 d, proven"), "{}", status.out);
 
     // A token that may ask for deletion: what it deletes is kept.
-    let create = [
-        "token",
-        "create",
-        "--repository",
-        "acme/repos",
-        "--right",
-        "maintain",
-        "--expires",
-        "90d",
-    ];
-    let made = vault.administer(&scene, 0, &create).summary();
-    claim(&scene, &vault, made["token"].as_str().unwrap());
+    let (_, maintain) = vault.create_token(&scene, "maintain");
+    vault.configure(&scene, &maintain, &vault.fingerprint);
+    claim_lock(&scene);
     let ended = scene.expect(0, &["--json", "drill", "attack", "--copy", "three"]);
     let copy = of(&ended, "three");
     assert_eq!(copy["verdict"]["answer"], "proven", "{copy}");
@@ -261,9 +251,8 @@ fn a_vault_is_proven_by_a_token_that_may_append_and_by_one_that_may_delete() {
     assert_eq!(delete["left"], "whole", "{delete}");
 }
 
-/// A copy on the vault that claims a lock.
-fn claim(scene: &Scene, vault: &RealVault, token: &str) {
-    vault.configure(scene, token, &vault.fingerprint);
+/// Claims a lock for the copy that is configured last.
+fn claim_lock(scene: &Scene) {
     let path = scene.path("strongroom.toml");
     let text = fs::read_to_string(&path).unwrap();
     fs::write(&path, format!("{text}lock = \"30d\"\n")).unwrap();

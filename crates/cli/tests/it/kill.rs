@@ -97,7 +97,7 @@ fn backups_that_are_killed_at_any_moment_do_no_harm() {
         while killed < KILLS_IN_A_ROW {
             seed += 1;
             change(&scene, seed);
-            let was_hit = usual.kill_one(&scene, &["--quiet", "backup"], seed);
+            let was_hit = kill_one(&scene, &["--quiet", "backup"], seed, usual.moments(seed));
             killed += u64::from(was_hit);
             sound.assert_holds(&scene);
             if was_hit && (spent < FOLLOWED || is_thorough()) {
@@ -172,7 +172,7 @@ fn a_sync_that_is_killed_at_any_moment_goes_on_where_it_was() {
         empty();
         // The second kill hits a copy that holds some of it.
         for part in [seed, seed + 101] {
-            usual.kill_one(&scene, &["--quiet", "sync"], part);
+            kill_one(&scene, &["--quiet", "sync"], part, usual.moments(part));
             sound.assert_holds(&scene);
         }
         scene.check(restic, "three", &["--no-lock"]);
@@ -228,31 +228,47 @@ impl Usual {
         }
     }
 
-    /// Kills a run at a random moment: one of eight at any before its lock, the others by turns
-    /// while it does its work, and just when the first new index file or snapshot is on a copy,
-    /// since that is what barriers are about. Tells whether it was still running.
-    fn kill_one(&self, scene: &Scene, arguments: &[&str], seed: u64) -> bool {
-        let (folder, longest) = match seed % 8 {
-            0 => {
-                let running = scene.start(arguments);
-                return running.kill_after(moment(seed, self.to_lock));
-            }
-            1 | 4 | 7 => ("locks", self.from_lock),
-            2 | 5 => ("index", Duration::from_millis(10)),
-            _ => ("snapshots", Duration::from_millis(10)),
-        };
-        let before = ALL.map(|copy| scene.files(copy, folder));
-        let has_new = || {
-            let mut copies = ALL.into_iter().zip(&before);
-            copies.any(|(copy, before)| {
-                let new = &scene.files(copy, folder) - before;
-                new.iter().any(|path| !is_passing(path))
-            })
-        };
-        match scene.start(arguments).until(has_new) {
-            Ok(running) => running.kill_after(moment(seed, longest)),
-            Err(_) => false,
+    /// One of eight at any moment before its lock, the others by turns while it does its work, and just
+    /// when the first new index file or snapshot is on a copy, since that is what barriers are about.
+    fn moments(&self, seed: u64) -> When {
+        match seed % 8 {
+            0 => When::Before(self.to_lock),
+            1 | 4 | 7 => When::Behind("locks", self.from_lock),
+            2 | 5 => When::Behind("index", Duration::from_millis(10)),
+            _ => When::Behind("snapshots", Duration::from_millis(10)),
         }
+    }
+}
+
+/// When a run is killed.
+#[derive(Clone, Copy)]
+enum When {
+    /// Within that time from its start.
+    Before(Duration),
+    /// Within that time from the first new file in this folder of a copy.
+    Behind(&'static str, Duration),
+}
+
+/// Kills a run at a random moment; tells whether it was still running.
+fn kill_one(scene: &Scene, arguments: &[&str], seed: u64, when: When) -> bool {
+    let (folder, longest) = match when {
+        When::Before(longest) => {
+            let running = scene.start(arguments);
+            return running.kill_after(moment(seed, longest));
+        }
+        When::Behind(folder, longest) => (folder, longest),
+    };
+    let before = ALL.map(|copy| scene.files(copy, folder));
+    let has_new = || {
+        let mut copies = ALL.into_iter().zip(&before);
+        copies.any(|(copy, before)| {
+            let new = &scene.files(copy, folder) - before;
+            new.iter().any(|path| !is_passing(path))
+        })
+    };
+    match scene.start(arguments).until(has_new) {
+        Ok(running) => running.kill_after(moment(seed, longest)),
+        Err(_) => false,
     }
 }
 

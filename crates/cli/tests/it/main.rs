@@ -9,6 +9,7 @@
     reason = "a test whose scene cannot be set has to fail loudly"
 )]
 
+mod account;
 mod away;
 mod bucket;
 mod card;

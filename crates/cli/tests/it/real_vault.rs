@@ -24,12 +24,23 @@ pub(crate) struct RealVault {
 }
 
 impl RealVault {
-    pub(crate) fn start(folder: &Path) -> Self {
-        Self::start_with(folder, "")
+    /// One in the folder `vault` of a scene, whose copy `three` lies there by a token with this right;
+    /// tells the name of the token and its text too.
+    #[track_caller]
+    pub(crate) fn of_copy(scene: &Scene, right: &str) -> (Self, String, String) {
+        Self::of_copy_with(scene, right, "")
     }
 
     /// With lines in its configuration.
-    fn start_with(folder: &Path, configuration: &str) -> Self {
+    #[track_caller]
+    fn of_copy_with(scene: &Scene, right: &str, configuration: &str) -> (Self, String, String) {
+        let vault = Self::start(&scene.path("vault"), configuration);
+        let (name, token) = vault.create_token(scene, right);
+        vault.configure(scene, &token, &vault.fingerprint);
+        (vault, name, token)
+    }
+
+    fn start(folder: &Path, configuration: &str) -> Self {
         let program = Self::program();
         assert!(
             program.exists(),
@@ -83,6 +94,15 @@ impl RealVault {
         }
     }
 
+    /// Ends it, does something, and starts it again where it was.
+    fn restart(&mut self, between: impl FnOnce()) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        between();
+        let listen = self.url.strip_prefix("https://").unwrap();
+        *self = Self::serve(&self.folder, listen);
+    }
+
     /// Runs a command of its administration, which must end so.
     #[track_caller]
     pub(crate) fn administer(&self, scene: &Scene, code: i32, arguments: &[&str]) -> Ended {
@@ -94,15 +114,9 @@ impl RealVault {
         scene.expect(code, &all)
     }
 
-    /// Makes a token that may put files; tells its name and its text.
-    #[track_caller]
-    pub(crate) fn create_token(&self, scene: &Scene) -> (String, String) {
-        self.create_token_that_may(scene, "append")
-    }
-
     /// Makes a token with this right; tells its name and its text.
     #[track_caller]
-    fn create_token_that_may(&self, scene: &Scene, right: &str) -> (String, String) {
+    pub(crate) fn create_token(&self, scene: &Scene, right: &str) -> (String, String) {
         let create = [
             "token",
             "create",
@@ -161,9 +175,7 @@ impl Drop for RealVault {
 fn a_copy_on_a_real_vault_is_known_by_its_certificate_and_lives_as_the_others() {
     let scene = Scene::new();
     write_noise(&scene.source().join("noise"), 1, 1 << 20);
-    let mut vault = RealVault::start(&scene.path("vault"));
-    let (name, token) = vault.create_token(&scene);
-    vault.configure(&scene, &token, &vault.fingerprint);
+    let (mut vault, name, token) = RealVault::of_copy(&scene, "append");
     plant_key(&scene.path("one"), PASSWORD);
     scene
         .expect(0, &["init"])
@@ -186,10 +198,7 @@ fn a_copy_on_a_real_vault_is_known_by_its_certificate_and_lives_as_the_others() 
     assert_eq!(status["repository"]["repository"], "acme/repos", "{status}");
 
     // Its metrics say it too, from the start on, and once a minute anew.
-    vault.child.kill().unwrap();
-    vault.child.wait().unwrap();
-    let listen = vault.url.strip_prefix("https://").unwrap().to_owned();
-    vault = RealVault::serve(&scene.path("vault"), &listen);
+    vault.restart(|| {});
     let whole = "snapshot_whole{repository=\"acme/repos\",source=\"main\"} 1\n";
     let until = Instant::now() + PATIENCE;
     loop {
@@ -213,9 +222,7 @@ fn a_copy_on_a_real_vault_is_known_by_its_certificate_and_lives_as_the_others() 
 fn a_vault_keeps_the_records_of_a_client_that_has_lost_everything_else() {
     let scene = Scene::new();
     write_noise(&scene.source().join("noise"), 1, 1 << 20);
-    let vault = RealVault::start(&scene.path("vault"));
-    let (_, token) = vault.create_token(&scene);
-    vault.configure(&scene, &token, &vault.fingerprint);
+    let (vault, ..) = RealVault::of_copy(&scene, "append");
     scene.begin();
     let ended = scene.expect(0, &["--json", "hold", "latest", "--why", "audit"]);
     assert_eq!(ended.summary()["not_on"], json!([]), "{}", ended.err);
@@ -239,9 +246,7 @@ fn a_vault_keeps_the_records_of_a_client_that_has_lost_everything_else() {
 fn whoever_administers_a_vault_makes_ends_hides_and_brings_back() {
     let scene = Scene::new();
     write_noise(&scene.source().join("noise"), 1, 1 << 20);
-    let vault = RealVault::start(&scene.path("vault"));
-    let (name, token) = vault.create_token(&scene);
-    vault.configure(&scene, &token, &vault.fingerprint);
+    let (vault, name, token) = RealVault::of_copy(&scene, "append");
     scene.begin();
 
     // A second key waits for an operator, and travels no second time.
@@ -346,20 +351,11 @@ fn a_vault_that_was_restored_begins_a_new_log_which_is_an_alarm_until_it_is_acce
     let scene = Scene::new();
     write_noise(&scene.source().join("noise"), 1, 1 << 20);
     let folder = scene.path("vault");
-    let mut vault = RealVault::start(&folder);
-    let (_, token) = vault.create_token(&scene);
-    vault.configure(&scene, &token, &vault.fingerprint);
-    let restart = |vault: &mut RealVault, between: &dyn Fn()| {
-        vault.child.kill().unwrap();
-        vault.child.wait().unwrap();
-        between();
-        let listen = vault.url.strip_prefix("https://").unwrap().to_owned();
-        *vault = RealVault::serve(&folder, &listen);
-    };
+    let (mut vault, ..) = RealVault::of_copy(&scene, "append");
     let names = ["vault.sqlite", "vault.sqlite-wal", "vault.sqlite-shm"];
     scene.begin();
     // The database as it is before another backup, and put back after it.
-    restart(&mut vault, &|| {
+    vault.restart(|| {
         for name in names {
             let _ = fs::copy(folder.join(name), scene.path(name));
         }
@@ -367,7 +363,7 @@ fn a_vault_that_was_restored_begins_a_new_log_which_is_an_alarm_until_it_is_acce
     });
     write_noise(&scene.source().join("more"), 2, 1 << 20);
     scene.expect(0, &["backup"]);
-    restart(&mut vault, &|| {
+    vault.restart(|| {
         for name in names {
             let _ = fs::remove_file(folder.join(name));
             let _ = fs::copy(scene.path(name), folder.join(name));
@@ -413,9 +409,8 @@ fn rot_on_a_vaults_disk_is_found_there_and_healed_by_the_next_sync() {
     write_noise(&scene.source().join("noise"), 1, 1 << 20);
     let folder = scene.path("vault");
     // Rounds of four seconds: what is read once and sound then is read again.
-    let vault = RealVault::start_with(&folder, "verify_every = \"5s\"\n");
-    let (_, token) = vault.create_token(&scene);
-    vault.configure(&scene, &token, &vault.fingerprint);
+    let every = "verify_every = \"5s\"\n";
+    let (_vault, ..) = RealVault::of_copy_with(&scene, "append", every);
     scene.begin();
     wait_for_rotten(&scene, 0);
 

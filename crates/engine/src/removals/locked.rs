@@ -177,240 +177,73 @@ fn shortest(locks: &dyn Locks) -> std::time::Duration {
 
 #[cfg(test)]
 mod tests {
-    use std::io::BufRead;
-    use std::ops::Range;
     use std::time::Duration;
 
-    use parking_lot::Mutex;
-    use strongroom_model::{FileEntry, Id};
-    use strongroom_store::{BucketCheck, SavedLock, SeenVersion, ShowVersion, VersionId};
-    use strongroom_testkit::MemoryStore;
+    use strongroom_model::Id;
+    use strongroom_testkit::{FakeBucket, MemoryStore, Rights};
 
     use super::*;
 
     const DAY: Duration = Duration::from_secs(86_400);
 
-    /// When a day of the tests begins.
+    /// When a day of the tests begins, counted from 1970.
+    fn since_1970(day: u32) -> Duration {
+        DAY * 20_000 + DAY * day
+    }
+
     fn day(number: u32) -> SystemTime {
-        SystemTime::UNIX_EPOCH + DAY * 20_000 + DAY * number
+        SystemTime::UNIX_EPOCH + since_1970(number)
     }
 
     /// A bucket that locks for ten days, and so for fifteen at first; it is day 100 there.
-    #[derive(Debug)]
-    struct Bucket {
-        inner: MemoryStore,
-        /// Each with the end of its lock.
-        versions: Mutex<Vec<(FileVersion, SystemTime)>>,
-        /// Of which versions it was asked how they are locked.
-        asked: Mutex<Vec<VersionId>>,
-        hidden: Mutex<Vec<FileName>>,
-        may_remove_versions: bool,
+    fn bucket() -> FakeBucket {
+        let bucket = FakeBucket::locking("bucket", DAY * 10);
+        bucket.set_time(since_1970(100).as_secs());
+        bucket
     }
 
-    impl Bucket {
-        fn new() -> Self {
-            Self {
-                inner: MemoryStore::new("bucket"),
-                versions: Mutex::default(),
-                asked: Mutex::default(),
-                hidden: Mutex::default(),
-                may_remove_versions: true,
-            }
-        }
-
-        /// Puts a version of a file there that was made on a day, and is locked until another.
-        fn put(&self, file: &str, made: u32, until: u32) -> FileName {
-            let name = FileName::new(FileType::Data, Id::of(file.as_bytes()));
-            let version = FileVersion {
-                name,
-                version: VersionId::new(format!("{file} of day {made}")),
-                made: day(made),
-                is_newest: true,
-                content: VersionContent::Bytes {
-                    size_bytes: 7,
-                    tag: None,
-                },
-            };
-            self.versions.lock().push((version, day(until)));
-            name
-        }
-
-        fn listed(&self) -> Locked<'_> {
-            let locked = Locked::list(self, FileType::Data, |_| true);
-            locked.unwrap().unwrap()
-        }
+    /// Puts a version of a file there that was made on a day, and is locked until another.
+    fn put(bucket: &FakeBucket, file: &str, made: u32, until: u32) -> FileName {
+        let name = FileName::new(FileType::Data, Id::of(file.as_bytes()));
+        bucket.set_time(since_1970(made).as_secs());
+        bucket.put(name, b"7 bytes");
+        bucket.lock_until(name, None, day(until)).unwrap();
+        bucket.set_time(since_1970(100).as_secs());
+        name
     }
 
-    fn denied() -> Error {
-        Error::Denied {
-            location: "bucket".to_owned(),
-            action: "remove a version".to_owned(),
-            reason: "AccessDenied".to_owned(),
-        }
+    fn listed(bucket: &FakeBucket) -> Locked<'_> {
+        let locked = Locked::list(bucket, FileType::Data, |_| true);
+        locked.unwrap().unwrap()
     }
 
-    impl Versions for Bucket {
-        fn each_version(&self, kind: FileType, show: &mut ShowVersion<'_>) -> Result<()> {
-            let versions = self.versions.lock().clone();
-            let of_kind = versions.into_iter().map(|(version, _)| version);
-            let mut of_kind = of_kind.filter(|version| version.name.kind() == kind);
-            of_kind.try_for_each(show)
-        }
-
-        fn each_version_of(&self, name: FileName, show: &mut ShowVersion<'_>) -> Result<()> {
-            let versions = self.versions.lock().clone();
-            let of_file = versions.into_iter().map(|(version, _)| version);
-            let mut of_file = of_file.filter(|version| version.name == name);
-            of_file.try_for_each(show)
-        }
-
-        fn open_version(
-            &self,
-            name: FileName,
-            _version: &VersionId,
-        ) -> Result<Box<dyn BufRead + Send + '_>> {
-            self.inner.open(name, None)
-        }
-
-        fn remove_marker(&self, _marker: &FileVersion) -> Result<()> {
-            Err(denied())
-        }
-
-        fn remove_version(&self, version: &FileVersion) -> Result<()> {
-            let mut versions = self.versions.lock();
-            let is_locked = |(one, until): &(FileVersion, SystemTime)| {
-                one.version == version.version && *until > day(100)
-            };
-            if !self.may_remove_versions || versions.iter().any(is_locked) {
-                return Err(denied());
-            }
-            versions.retain(|(one, _)| one.version != version.version);
-            Ok(())
-        }
-    }
-
-    impl Locks for Bucket {
-        fn least(&self) -> Duration {
-            DAY * 10
-        }
-
-        fn date(&self) -> Result<SystemTime> {
-            Ok(day(115))
-        }
-
-        fn now(&self) -> Result<SystemTime> {
-            Ok(day(100))
-        }
-
-        fn seen(&self, _name: FileName) -> Result<SeenVersion> {
-            Err(denied())
-        }
-
-        fn lock_of(&self, name: FileName, version: Option<&VersionId>) -> Result<ShownLock> {
-            self.asked.lock().extend(version.cloned());
-            let versions = self.versions.lock();
-            let mut found = versions.iter();
-            let found = found.find(|(one, _)| Some(&one.version) == version);
-            match found {
-                Some((_, until)) => Ok(ShownLock::Compliance { until: *until }),
-                None => Err(Error::NotFound {
-                    name,
-                    location: "bucket".to_owned(),
-                }),
-            }
-        }
-
-        fn lock_until(
-            &self,
-            _name: FileName,
-            _version: Option<&VersionId>,
-            _until: SystemTime,
-        ) -> Result<SystemTime> {
-            Err(denied())
-        }
-
-        fn take_saved(&self) -> Vec<SavedLock> {
-            Vec::new()
-        }
-
-        fn check(&self) -> Result<BucketCheck> {
-            Err(denied())
-        }
-    }
-
-    impl Store for Bucket {
-        fn location(&self) -> &str {
-            self.inner.location()
-        }
-
-        fn locks(&self) -> Option<&dyn Locks> {
-            Some(self)
-        }
-
-        fn versions(&self) -> Option<&dyn Versions> {
-            Some(self)
-        }
-
-        fn create(&self) -> Result<()> {
-            self.inner.create()
-        }
-
-        fn list(&self, kind: FileType) -> Result<Vec<FileEntry>> {
-            self.inner.list(kind)
-        }
-
-        fn size(&self, name: FileName) -> Result<u64> {
-            self.inner.size(name)
-        }
-
-        fn open(
-            &self,
-            name: FileName,
-            range: Option<Range<u64>>,
-        ) -> Result<Box<dyn BufRead + Send + '_>> {
-            self.inner.open(name, range)
-        }
-
-        fn read(&self, name: FileName) -> Result<Vec<u8>> {
-            self.inner.read(name)
-        }
-
-        fn read_range(&self, name: FileName, range: Range<u64>) -> Result<Vec<u8>> {
-            self.inner.read_range(name, range)
-        }
-
-        fn save(&self, name: FileName, bytes: &[u8]) -> Result<()> {
-            self.inner.save(name, bytes)
-        }
-
-        fn replace(&self, name: FileName, bytes: &[u8]) -> Result<()> {
-            self.inner.replace(name, bytes)
-        }
-
-        fn remove(&self, name: FileName) -> Result<()> {
-            self.hidden.lock().push(name);
-            Ok(())
-        }
+    /// The files that are seen there.
+    fn seen(bucket: &FakeBucket) -> HashSet<FileName> {
+        let entries = bucket.list(FileType::Data).unwrap().into_iter();
+        let names = entries.map(|entry| FileName::new(FileType::Data, entry.id));
+        names.collect()
     }
 
     #[test]
     fn a_file_goes_with_all_its_versions_and_only_when_no_lock_holds_one() {
-        let bucket = Bucket::new();
-        let over = bucket.put("over", 10, 25);
-        bucket.put("over", 60, 99);
-        let extended = bucket.put("extended", 10, 25);
-        bucket.put("extended", 20, 108);
-        let young = bucket.put("young", 95, 110);
-        let locked = bucket.listed();
+        let bucket = bucket();
+        let over = put(&bucket, "over", 10, 25);
+        put(&bucket, "over", 60, 99);
+        let extended = put(&bucket, "extended", 10, 25);
+        put(&bucket, "extended", 20, 108);
+        let young = put(&bucket, "young", 95, 110);
+        let locked = listed(&bucket);
         assert_eq!(locked.remove(over).unwrap(), Fate::Removed(14));
         let waits = |until| Fate::Waits(Some(day(until)));
         assert_eq!(locked.remove(extended).unwrap(), waits(108));
         // Of what was put lately nobody is asked.
-        bucket.asked.lock().clear();
+        bucket.take_asked();
         assert_eq!(locked.remove(young).unwrap(), waits(110));
-        assert_eq!(*bucket.asked.lock(), []);
-        assert_eq!(bucket.versions.lock().len(), 3);
-        assert_eq!(*bucket.hidden.lock(), [], "what is locked is still seen");
+        assert_eq!(bucket.take_asked().looked, 0);
+        let left = [over, extended, young].map(|name| bucket.count(name));
+        assert_eq!(left, [0, 2, 1]);
+        let seen = seen(&bucket);
+        assert_eq!(seen, [extended, young].into(), "what is locked is seen");
         // What is gone already is gone.
         let none = FileName::new(FileType::Data, Id::of(b"none"));
         assert_eq!(locked.remove(none).unwrap(), Fate::Removed(0));
@@ -418,39 +251,43 @@ mod tests {
 
     #[test]
     fn a_file_with_too_many_versions_stays_and_takes_no_room() {
-        let bucket = Bucket::new();
-        let over = bucket.put("over", 10, 25);
+        let bucket = bucket();
+        let over = put(&bucket, "over", 10, 25);
         let mut flooded = over;
         for made in 0..1001 {
-            flooded = bucket.put("flooded", made, 25);
+            flooded = put(&bucket, "flooded", made, 25);
         }
-        let locked = bucket.listed();
+        let locked = listed(&bucket);
         assert_eq!(locked.listed.count, 1);
         assert!(locked.has_too_many(flooded));
         assert_eq!(locked.remove(flooded).unwrap(), Fate::Waits(None));
         assert_eq!(locked.remove(over).unwrap(), Fate::Removed(7));
-        assert_eq!(bucket.versions.lock().len(), 1001);
+        assert_eq!((bucket.count(flooded), bucket.count(over)), (1001, 0));
     }
 
     #[test]
     fn where_versions_may_not_be_removed_what_no_lock_holds_is_hidden() {
-        let bucket = Bucket {
-            may_remove_versions: false,
-            ..Bucket::new()
-        };
-        let over = bucket.put("over", 10, 25);
-        let young = bucket.put("young", 95, 110);
-        let locked = bucket.listed();
+        let bucket = bucket();
+        bucket.allow(Rights {
+            remove_versions: false,
+            ..Rights::default()
+        });
+        let over = put(&bucket, "over", 10, 25);
+        let young = put(&bucket, "young", 95, 110);
+        let locked = listed(&bucket);
         assert_eq!(locked.remove(over).unwrap(), Fate::Removed(0));
         assert!(matches!(locked.remove(young).unwrap(), Fate::Waits(_)));
-        assert_eq!(*bucket.hidden.lock(), [over]);
-        assert_eq!(bucket.versions.lock().len(), 2);
+        assert_eq!(seen(&bucket), [young].into());
+        assert_eq!((bucket.count(over), bucket.count(young)), (1, 1));
     }
 
     #[test]
     fn a_place_that_locks_nothing_lists_no_versions() {
-        let store = MemoryStore::new("plain");
-        let locked = Locked::list(&store, FileType::Data, |_| true).unwrap();
-        assert!(locked.is_none());
+        let plain = MemoryStore::new("plain");
+        let versioned = FakeBucket::new("versioned");
+        for store in [&plain as &dyn Store, &versioned] {
+            let locked = Locked::list(store, FileType::Data, |_| true).unwrap();
+            assert!(locked.is_none());
+        }
     }
 }

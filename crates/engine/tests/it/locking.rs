@@ -12,8 +12,9 @@ use strongroom_engine::session::Environment;
 use strongroom_engine::state::{RepositoryState, StateFolder};
 use strongroom_engine::{CopyStore, Session};
 use strongroom_model::{FileName, FileType, Id};
+use strongroom_repo::index::IndexFile;
 use strongroom_store::{LocalStore, Locks, SavedLock, Store, VersionId};
-use strongroom_testkit::{Asked, LockedStore, Op, RecordingStore};
+use strongroom_testkit::{Asked, FakeBucket, Op, RecordingStore, Rights};
 
 use crate::fixture::{Fixture, environment};
 
@@ -22,14 +23,14 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// Two copies in folders, and one that is locked for thirty days.
 struct Scene {
     fixture: Fixture,
-    locked: Arc<LockedStore>,
+    locked: Arc<FakeBucket>,
 }
 
 impl Scene {
     /// With one backup.
     fn new() -> Self {
         let mut fixture = Fixture::new();
-        let locked = Arc::new(LockedStore::new("offsite", DAY * 30));
+        let locked = Arc::new(FakeBucket::locking("offsite", DAY * 30));
         let one = LocalStore::new(fixture.copy_path("one"));
         for kind in [FileType::Config, FileType::Keys] {
             for entry in one.list(kind).unwrap() {
@@ -56,6 +57,14 @@ impl Scene {
     fn memory(&self, session: &Session) -> RepositoryState {
         let state = StateFolder::new(self.fixture.folder.path().join("state"));
         state.repository(session.id())
+    }
+
+    /// Lets versions be listed, or refuses that.
+    fn let_list(&self, list_versions: bool) {
+        self.locked.allow(Rights {
+            list_versions,
+            ..Rights::default()
+        });
     }
 
     fn lose_record(&self) {
@@ -179,6 +188,27 @@ fn what_is_due_is_extended_once() {
 }
 
 #[test]
+fn forty_eight_locks_are_made_longer_at_a_time_and_no_more() {
+    let scene = Scene::new();
+    // Index files of no pack are needed as all others are.
+    for _ in 0..60 {
+        let index = IndexFile { packs: Vec::new() };
+        let (id, bytes) = index.seal(&scene.fixture.key, 2).unwrap();
+        let name = FileName::new(FileType::Index, id);
+        for copy in &scene.fixture.copies {
+            copy.store.save(name, &bytes).unwrap();
+        }
+    }
+    scene.extend();
+    scene.locked.advance(DAY * 10);
+    scene.locked.await_at_once(48);
+    let told = scene.extend();
+    assert!(told.is_complete(), "{told:?}");
+    assert_eq!(told.extended, scene.files().len() as u64);
+    assert_eq!(scene.locked.most_at_once(), 48);
+}
+
+#[test]
 fn a_lock_that_is_raised_makes_all_due() {
     let scene = Scene::new();
     scene.extend();
@@ -202,7 +232,7 @@ fn a_record_that_is_lost_is_read_anew_by_one_look_at_each_file() {
     assert_eq!((asked.looked, asked.locked, asked.opened), (files, 0, 0));
     // Whose account may list no versions, takes what is seen.
     scene.lose_record();
-    scene.locked.let_list(false);
+    scene.let_list(false);
     scene.locked.advance(DAY * 10);
     let told = scene.extend();
     assert_eq!((told.found, told.extended), (files as u64, files as u64));
@@ -430,14 +460,14 @@ fn what_lies_in_another_bucket_of_the_same_name_is_locked_when_it_was_seen_to_be
 #[test]
 fn a_right_to_list_versions_that_is_granted_makes_no_other_bucket_of_it() {
     let scene = Scene::new();
-    scene.locked.let_list(false);
+    scene.let_list(false);
     scene.extend();
-    scene.locked.let_list(true);
+    scene.let_list(true);
     scene.locked.take_asked();
     scene.extend();
     assert_eq!(scene.locked.take_asked(), Asked::default());
     // Where it is taken away, nothing tells whether it is the same one.
-    scene.locked.let_list(false);
+    scene.let_list(false);
     let report = scene.run(&LockingOptions::default());
     let [told] = report.problems.as_slice() else {
         panic!("{report:?}");

@@ -3,6 +3,7 @@
 mod claims;
 mod copies;
 mod faults;
+mod order;
 mod refusals;
 
 use std::collections::BTreeSet;

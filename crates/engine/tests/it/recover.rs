@@ -16,7 +16,7 @@ use strongroom_store::{LocalStore, Store};
 use strongroom_testkit::contract::noise;
 use strongroom_testkit::programs::restic_versions;
 use strongroom_testkit::tree::TreeSpec;
-use strongroom_testkit::{Rights, VersionedStore};
+use strongroom_testkit::{FakeBucket, Rights};
 
 use crate::fixture::{Fixture, PASSWORD, assert_same_tree, run_restic};
 
@@ -29,7 +29,7 @@ const ATTACK_S: u64 = 2_000;
 /// A backup, and a place that keeps versions of all of its files.
 struct Scene {
     fixture: Fixture,
-    place: Arc<VersionedStore>,
+    place: Arc<FakeBucket>,
     copy: CopyStore,
 }
 
@@ -53,7 +53,7 @@ impl Scene {
 
     /// A place with nothing in it yet.
     fn of(fixture: Fixture) -> Self {
-        let place = Arc::new(VersionedStore::new("bucket"));
+        let place = Arc::new(FakeBucket::new("bucket"));
         place.set_time(PUT_S);
         let copy = CopyStore {
             name: "offsite".to_owned(),
@@ -156,10 +156,10 @@ fn what_was_hidden_and_overwritten_comes_back_whole_and_without_the_password() {
     for (number, name) in names.iter().enumerate() {
         match number % 3 {
             0 => scene.place.hide(*name),
-            1 => scene.place.overwrite(*name, b"junk"),
+            1 => scene.place.put(*name, b"junk"),
             _ => {
-                scene.place.overwrite(*name, b"junk");
-                scene.place.overwrite(*name, b"other junk");
+                scene.place.put(*name, b"junk");
+                scene.place.put(*name, b"other junk");
                 scene.place.hide(*name);
             }
         }
@@ -174,12 +174,12 @@ fn what_was_hidden_and_overwritten_comes_back_whole_and_without_the_password() {
     scene.assert_restores(&scene.path("back"));
 
     // What is there is not read again.
-    let before = scene.place.reads();
+    scene.place.take_asked();
     let report = scene.recover_to("back", &without_password());
     assert_eq!((report.files, report.bytes), (0, 0));
     assert_eq!(report.already_there, names.len() as u64);
     // But `config`, by which the folder is known.
-    assert_eq!(scene.place.reads() - before, 1);
+    assert_eq!(scene.place.take_asked().opened, 1);
 
     // A run that was killed has left some of it, and never a torn file; what has rotted is seen.
     let lost = scene.names(FileType::Data)[0];
@@ -200,7 +200,7 @@ fn what_was_hidden_and_overwritten_comes_back_whole_and_without_the_password() {
 fn as_of_a_time_nothing_that_came_later_counts() {
     let scene = Scene::new();
     let junk = FileName::new(FileType::Snapshots, Id::of(b"a snapshot of his"));
-    scene.place.overwrite(junk, b"a snapshot of his");
+    scene.place.put(junk, b"a snapshot of his");
     for name in scene.place.names() {
         scene.place.hide(name);
     }
@@ -225,41 +225,39 @@ fn as_of_a_time_nothing_that_came_later_counts() {
 fn a_version_that_is_buried_is_found_and_no_more_is_read_than_must_be() {
     let scene = Scene::of(Fixture::new());
     let place = &scene.place;
-    place.overwrite(FileName::CONFIG, b"config");
+    place.put(FileName::CONFIG, b"config");
     let bytes = noise(1, 100);
     let name = FileName::new(FileType::Data, Id::of(&bytes));
     // What lies above, all of it different, costs nothing: the oldest is tried second.
     place.replace(name, &bytes).unwrap();
     for second in 0..3_000_u64 {
         place.set_time(ATTACK_S + second);
-        place.overwrite(name, &second.to_le_bytes());
+        place.put(name, &second.to_le_bytes());
     }
-    let before = place.reads();
     let report = scene.recover_to("above", &without_password());
     assert!(report.is_complete(), "{report:?}");
     assert_eq!((report.files, report.overwritten), (2, 1));
-    assert_eq!(place.reads() - before, 3);
+    assert_eq!(place.take_asked().opened, 3);
 
     // Junk below and above, so that all must be read; and the same junk again and again, which
     // must not.
     let same = FileName::new(FileType::Data, Id::of(b"same"));
     let between = FileName::new(FileType::Data, Id::of(b"between"));
     place.set_time(PUT_S);
-    place.overwrite(between, b"below");
-    place.overwrite(same, b"below");
+    place.put(between, b"below");
+    place.put(same, b"below");
     place.set_time(PUT_S + 1);
     place.replace(between, b"between").unwrap();
     place.replace(same, b"same").unwrap();
     for second in 0..200_u64 {
         place.set_time(ATTACK_S + second);
-        place.overwrite(between, &second.to_le_bytes());
-        place.overwrite(same, b"junk");
+        place.put(between, &second.to_le_bytes());
+        place.put(same, b"junk");
     }
-    let before = place.reads();
     let report = scene.recover_to("between", &without_password());
     assert!(report.is_complete(), "{report:?}");
     assert_eq!(report.overwritten, 3);
-    let reads = place.reads() - before;
+    let reads = place.take_asked().opened;
     // The 200 above one, its right one and the one below, and a few for the others; what was begun
     // beside the right one may come on top.
     assert!((200..250).contains(&reads), "{reads}");
@@ -269,15 +267,13 @@ fn a_version_that_is_buried_is_found_and_no_more_is_read_than_must_be() {
 fn what_cannot_be_read_is_passed_over_and_what_has_no_right_version_is_named() {
     let scene = Scene::new();
     let snapshot = scene.names(FileType::Snapshots)[0];
-    scene
-        .place
-        .overwrite_sealed(snapshot, b"his own key encrypts it");
+    scene.place.put_sealed(snapshot, b"his own key encrypts it");
     let report = scene.recover_to("sealed", &without_password());
     assert!(report.is_complete(), "{report:?}");
     scene.assert_restores(&scene.path("sealed"));
 
     let junk = FileName::new(FileType::Data, Id::of(b"never there"));
-    scene.place.overwrite(junk, b"junk");
+    scene.place.put(junk, b"junk");
     let report = scene.recover_to("named", &with_password());
     assert!(!report.is_complete());
     assert_eq!(report.not_recovered_count, 1);
@@ -298,7 +294,7 @@ fn snapshots_that_need_what_is_lost_are_named_where_there_is_the_password() {
         for entry in local.list(kind).unwrap() {
             let name = FileName::new(kind, entry.id);
             match kind {
-                FileType::Data => scene.place.overwrite(name, b"junk"),
+                FileType::Data => scene.place.put(name, b"junk"),
                 _ => scene.place.save(name, &local.read(name).unwrap()).unwrap(),
             }
         }
@@ -317,7 +313,7 @@ fn snapshots_that_need_what_is_lost_are_named_where_there_is_the_password() {
 fn of_config_the_oldest_counts_and_with_the_password_the_oldest_that_decrypts() {
     let scene = Scene::new();
     let config = scene.place.read(FileName::CONFIG).unwrap();
-    scene.place.overwrite(FileName::CONFIG, b"his config");
+    scene.place.put(FileName::CONFIG, b"his config");
     scene.recover_to("oldest", &without_password());
     let read = |folder: &str| fs::read(scene.path(folder).join("config")).unwrap();
     assert_eq!(read("oldest"), config);
@@ -325,11 +321,11 @@ fn of_config_the_oldest_counts_and_with_the_password_the_oldest_that_decrypts() 
     // One that is older still, as of another repository that was there before.
     let other = Scene::of(Fixture::new());
     other.place.set_time(1);
-    other.place.overwrite(FileName::CONFIG, b"older");
+    other.place.put(FileName::CONFIG, b"older");
     other.place.set_time(PUT_S);
     for name in scene.place.names() {
         match name.kind() {
-            FileType::Config => other.place.overwrite(name, &config),
+            FileType::Config => other.place.put(name, &config),
             _ => {
                 let bytes = scene.place.read(name).unwrap();
                 other.place.save(name, &bytes).unwrap();
@@ -346,10 +342,10 @@ fn of_config_the_oldest_counts_and_with_the_password_the_oldest_that_decrypts() 
         dry_run: true,
         ..with_password()
     };
-    let before = other.place.reads();
+    other.place.take_asked();
     let foreseen = other.recover_to("foreseen", &dry);
     assert_eq!(foreseen.config, Some(ConfigChoice::OldestThatDecrypts));
-    assert_eq!(other.place.reads() - before, 3);
+    assert_eq!(other.place.take_asked().opened, 3);
     assert!(!other.path("foreseen").exists());
     // A password that opens nothing does no harm.
     let wrong = RecoverOptions {
@@ -363,7 +359,7 @@ fn of_config_the_oldest_counts_and_with_the_password_the_oldest_that_decrypts() 
 }
 
 #[test]
-fn sixteen_versions_and_more_are_read_at_a_time() {
+fn sixteen_versions_and_more_are_read_at_a_time_and_not_all() {
     let scene = Scene::of(Fixture::new());
     for seed in 0..64 {
         let bytes = noise(seed, 100);
@@ -371,9 +367,11 @@ fn sixteen_versions_and_more_are_read_at_a_time() {
         scene.place.replace(name, &bytes).unwrap();
     }
     // There is no config, which is named.
-    scene.place.await_readers(16);
+    scene.place.await_at_once(16);
     let report = scene.recover_to("many", &without_password());
     assert_eq!((report.files, report.not_recovered_count), (64, 1));
+    let most = scene.place.most_at_once();
+    assert!((16..=32).contains(&most), "{most}");
     assert_eq!(report.not_recovered[0].name, "config");
     // A run that found no config either goes on in what it has left.
     let report = scene.recover_to("many", &without_password());
@@ -382,10 +380,10 @@ fn sixteen_versions_and_more_are_read_at_a_time() {
 
 #[test]
 fn in_place_everything_is_seen_again_and_no_version_is_removed() {
-    for remove_markers in [true, false] {
+    for remove_versions in [true, false] {
         let scene = Scene::new();
         scene.place.allow(Rights {
-            remove_markers,
+            remove_versions,
             ..Rights::default()
         });
         let names = scene.place.names();
@@ -397,10 +395,10 @@ fn in_place_everything_is_seen_again_and_no_version_is_removed() {
             match number % 4 {
                 0 => {}
                 1 => scene.place.hide(*name),
-                2 => scene.place.overwrite(*name, b"junk"),
+                2 => scene.place.put(*name, b"junk"),
                 _ => {
                     scene.place.hide(*name);
-                    scene.place.overwrite(*name, b"junk");
+                    scene.place.put(*name, b"junk");
                     scene.place.hide(*name);
                     scene.place.hide(*name);
                 }
@@ -422,7 +420,7 @@ fn in_place_everything_is_seen_again_and_no_version_is_removed() {
         for (number, name) in names.iter().enumerate() {
             assert_eq!(scene.place.read(*name).unwrap(), bytes[number], "{name}");
             // What was hidden and no more needs no further version, where its marker may be removed.
-            let is_new = number % 4 > 1 || (number % 4 == 1 && !remove_markers);
+            let is_new = number % 4 > 1 || (number % 4 == 1 && !remove_versions);
             assert_eq!(count(name), before[number] + usize::from(is_new), "{name}");
         }
         let again = scene.recover(&Destination::InPlace, &without_password());
@@ -506,7 +504,7 @@ fn a_place_without_versions_and_a_right_that_is_missing_are_told() {
         scene.place.allow(Rights {
             list_versions,
             read_versions,
-            remove_markers: true,
+            remove_versions: true,
         });
         let error = scene.refusal(&folder);
         (error.to_string(), error.hint().unwrap())
@@ -539,7 +537,7 @@ fn a_place_without_versions_and_a_right_that_is_missing_are_told() {
     let nothing = Scene::of(Fixture::new());
     let error = nothing.try_recover(&folder, &without_password());
     let no_repository = strongroom_repo::Error::NoRepository {
-        location: "versioned:bucket".to_owned(),
+        location: "fake:bucket".to_owned(),
     };
     let said = error.unwrap_err().to_string();
     assert_eq!(said, no_repository.to_string());

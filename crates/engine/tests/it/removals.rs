@@ -1,5 +1,6 @@
 //! What records say was removed stays so, wherever it still lies; and what they may not say.
 
+mod expired;
 mod of_others;
 
 use std::collections::BTreeSet;
@@ -37,7 +38,11 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let fixture = Fixture::new();
+        Self::of(Fixture::new())
+    }
+
+    /// With both snapshots on the copies of a fixture, of which the first is a folder.
+    fn of(fixture: Fixture) -> Self {
         let file = fixture.source().join("file");
         std::fs::write(&file, "first ".repeat(50_000)).unwrap();
         assert!(fixture.backup().is_complete());

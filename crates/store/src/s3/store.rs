@@ -445,3 +445,6 @@ impl Read for Told {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

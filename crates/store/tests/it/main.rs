@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod account;
+mod at_once;
 mod attacks;
 mod bodies;
 mod bucket;

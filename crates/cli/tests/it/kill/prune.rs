@@ -5,7 +5,7 @@ use std::time::Duration;
 use strongroom_testkit::programs::restic_versions;
 
 use crate::kill::{
-    Soundness, Usual, change, is_passing, is_thorough, moment, scene, scene_of, sweep,
+    Soundness, Usual, When, change, is_thorough, kill_one, scene, scene_of, sweep,
 };
 use crate::scene::{ALL, Scene};
 
@@ -35,39 +35,6 @@ fn days_work(scene: &Scene, seed: u64) {
         change(scene, seed * 10 + part);
         scene.expect(0, &["--quiet", "backup"]);
     }
-}
-
-/// Kills a run at a random moment: at any before its lock, or as long behind the first new file in
-/// a folder of a copy as is said there at most. Tells whether it still ran.
-fn kill_one(scene: &Scene, arguments: &[&str], seed: u64, when: When) -> bool {
-    let (folder, longest) = match when {
-        When::Before(longest) => {
-            let running = scene.start(arguments);
-            return running.kill_after(moment(seed, longest));
-        }
-        When::Behind(folder, longest) => (folder, longest),
-    };
-    let before = ALL.map(|copy| scene.files(copy, folder));
-    let has_new = || {
-        let mut copies = ALL.into_iter().zip(&before);
-        copies.any(|(copy, before)| {
-            let new = &scene.files(copy, folder) - before;
-            new.iter().any(|path| !is_passing(path))
-        })
-    };
-    match scene.start(arguments).until(has_new) {
-        Ok(running) => running.kill_after(moment(seed, longest)),
-        Err(_) => false,
-    }
-}
-
-/// When a run is killed.
-#[derive(Clone, Copy)]
-enum When {
-    /// Within that time from its start.
-    Before(Duration),
-    /// Within that time from the first new file in this folder.
-    Behind(&'static str, Duration),
 }
 
 /// By turns before its lock, while it does its work, and just when the first new index file or

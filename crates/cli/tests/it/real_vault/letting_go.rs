@@ -54,9 +54,7 @@ fn what_is_forgotten_is_a_tombstone_on_a_vault_and_gone_from_a_folder() {
     let noise = |name: &str, seed| write_noise(&scene.source().join(name), seed, 1 << 20);
     noise("first", 1);
     noise("both", 2);
-    let vault = RealVault::start(&scene.path("vault"));
-    let (_, token) = vault.create_token_that_may(&scene, "maintain");
-    vault.configure(&scene, &token, &vault.fingerprint);
+    let (vault, _, token) = RealVault::of_copy(&scene, "maintain");
     scene.begin();
     fs::remove_file(scene.source().join("first")).unwrap();
     noise("second", 3);

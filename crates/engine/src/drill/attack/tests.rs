@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use strongroom_model::attack::{Attempt, Left, Said, Verdict};
 use strongroom_store::{Attacks, LocalStore, PatientStore, Result as StoreResult};
-use strongroom_testkit::{FaultyStore, LockedStore};
+use strongroom_testkit::{FakeBucket, FaultyStore};
 
 use super::*;
 use crate::receipts::ClientKey;
@@ -238,7 +238,7 @@ fn statements_are_sent_in_their_order_and_once() {
 
 #[test]
 fn files_of_every_type_that_stays_are_looked_at_records_among_them() {
-    let store = LockedStore::new("offsite", Duration::from_secs(30 * 86_400));
+    let store = FakeBucket::locking("offsite", Duration::from_secs(30 * 86_400));
     store.put(FileName::CONFIG, b"config");
     let mut expected = vec![FileName::CONFIG];
     for kind in FileType::STORED {

@@ -24,14 +24,14 @@ fn junk_among_the_keys_holds_up_nothing_and_is_given_up_and_named() {
     // One with junk above and below it, and one that is nothing but junk.
     let rare = FileName::new(FileType::Keys, Id::of(b"rare"));
     let junk = FileName::new(FileType::Keys, Id::of(b"junk"));
-    place.overwrite(rare, b"below");
+    place.put(rare, b"below");
     place.set_time(ATTACK_S + 1);
     place.replace(rare, b"rare").unwrap();
     for number in 0..2_500_u64 {
         place.set_time(ATTACK_S + 2 + number);
-        place.overwrite(junk, &number.to_le_bytes());
+        place.put(junk, &number.to_le_bytes());
         if number < 20 {
-            place.overwrite(rare, &number.to_le_bytes());
+            place.put(rare, &number.to_le_bytes());
         }
     }
     let recorded = Arc::new(strongroom_testkit::RecordingStore::new(
@@ -42,9 +42,9 @@ fn junk_among_the_keys_holds_up_nothing_and_is_given_up_and_named() {
         store: recorded.clone(),
         is_local: false,
     };
-    let before = place.reads();
+    place.take_asked();
     let report = scene.recover(&Destination::Copy(other), &without_password());
-    let reads = place.reads() - before;
+    let reads = place.take_asked().opened;
     assert!((2_048..2_300).contains(&reads), "{reads}");
     assert_eq!(report.not_recovered_count, 1, "{report:?}");
     let told = &report.not_recovered[0];
