@@ -1,6 +1,7 @@
 //! What records say was removed stays so, wherever it still lies; and what they may not say.
 
 mod of_others;
+mod trust;
 
 use std::collections::BTreeSet;
 
