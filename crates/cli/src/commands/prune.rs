@@ -230,7 +230,7 @@ fn copies(report: &PruneReport) -> Table {
             "would" => ("", GOOD),
             word => (word, GOOD),
         };
-        let first = [copy.name.clone().into(), Cell::styled(word, style)];
+        let first = [Cell::from(copy.name.clone()), Cell::styled(word, style)];
         table.row(first.into_iter().chain(cells));
     }
     table
