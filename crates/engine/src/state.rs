@@ -60,7 +60,7 @@ pub struct StateFolder {
     path: PathBuf,
 }
 
-/// The seed of the Ed25519 key that signs receipts: 32 bytes, nothing else.
+/// The seed of the Ed25519 key that signs receipts and records: 32 bytes, nothing else.
 const CLIENT_KEY: &str = "client.key";
 
 impl StateFolder {
