@@ -8,7 +8,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
     backup, blast_radius, completions, drill, dump, forget, hold, init, key, lock, log, ls, man,
-    prune, recover, release, restore, snapshots, status, sync, trial, unlock, vault, verify,
+    prune, recover, release, removals, restore, snapshots, status, sync, trial, unlock, vault,
+    verify,
 };
 use crate::context::Context;
 use crate::error::Result;
@@ -65,6 +66,7 @@ pub(crate) enum Command {
     Snapshots(snapshots::Args),
     Hold(hold::Args),
     Release(release::Args),
+    Removals(removals::Args),
     Ls(ls::Args),
     Dump(dump::Args),
     Prune(prune::Args),
@@ -95,6 +97,7 @@ impl Command {
             Self::Snapshots(args) => args.run(context),
             Self::Hold(args) => args.run(context),
             Self::Release(args) => args.run(context),
+            Self::Removals(args) => args.run(context),
             Self::Ls(args) => args.run(context),
             Self::Dump(args) => args.run(context),
             Self::Prune(args) => args.run(context),

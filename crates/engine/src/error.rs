@@ -283,10 +283,14 @@ impl Error {
                     .to_owned(),
             ),
             Self::NoRecord { .. } => {
-                Some("`strongroom sync` tells of the records that it finishes".to_owned())
+                Some("`strongroom removals` lists those of other machines".to_owned())
             }
             Self::NothingRemoved { .. } => {
-                Some("use the version of strongroom that wrote it".to_owned())
+                Some(
+                    "use the version of strongroom that wrote it; where it is no machine's of yours, \
+                     trust those that are, then: strongroom removals --strangers ignore"
+                        .to_owned(),
+                )
             }
             Self::HoldsUnreadable { path, .. } => Some(format!(
                 "use the version of strongroom that wrote it; where it is damaged: \

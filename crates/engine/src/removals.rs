@@ -11,7 +11,8 @@
 //!    hidden ──▶ finished on a folder, a vault, an unlocked bucket       at once
 //!           ──▶ finished on a locked bucket                            when the last lock is over
 //!           ──▶ finished on a copy that was away                       when it is back
-//!           ──▶ finished by a machine that did not write the record    7 days after it saw it first
+//!           ──▶ finished by a machine that did not write the record    7 days after it saw it first,
+//!                 or as its own where it trusts who signed it, or somebody accepted it there
 //!    hidden ──▶ annulled, or a snapshot of it is held ──▶ seen again; sync brings what is left
 //! ```
 //! Ids never come back, since the nonces in what they name are random: a record counts for ever.
@@ -21,14 +22,16 @@
 //!
 //! | he writes | then |
 //! |---|---|
-//! | a removal of everything | it is hidden here and nothing is lost: this machine did not write the record, tells of it in every run, ends each with 3, and removes nothing of what it names for 7 days, and no pack or index file at all where such a snapshot lies, whatever a prune that did not see it has decided. `forget --annul` takes it back |
+//! | a removal of everything | it is hidden here and nothing is lost: this machine did not write the record, tells of it in every run, ends each with 3, and removes nothing of what it names for 7 days, and no pack or index file at all where such a snapshot lies, whatever a prune that did not see it has decided. `forget --annul` takes it back, and where it was right all the same, `removals --accept` makes it this machine's own |
+//! | a removal in the name of a machine that is trusted | without its signature it is anybody's |
 //! | a removal of what is held | it does not count |
 //! | a removal of packs that snapshots need | they stay where such a snapshot lies, told, whatever the record says of those that stay |
-//! | an annulment | what was removed comes back from where it still lies: that costs space |
+//! | an annulment | what was removed comes back from where it still lies: that costs space. Of what this machine decided it is told, and what was accepted stands |
 //! | holds | they are held: that costs space. No release, and nothing that is admitted, is taken over |
 //! | records that are unread, or too many | of what others decided nothing is removed meanwhile: one of them may take it back |
 //! | records of a newer version, or a list of holds that is damaged here | nothing is removed until somebody has seen to it |
-//! | junk, or records without end | what does not open is told and passed over, and so is what is beyond 10,000 records, 256 MiB or four million names; those of this machine lie in the state folder and come first |
+//! | junk, or records without end | what does not open is told and passed over, and so is what is beyond 10,000 records, 256 MiB or four million names; those of this machine lie in the state folder and come first, and each of the others has its turn |
+//! | any of these, again and again | where strangers are ignored, nothing counts that no trusted machine has signed |
 
 mod alone;
 mod carry;
@@ -36,7 +39,9 @@ mod finish;
 mod locked;
 mod publish;
 mod reading;
+mod standing;
 mod telling;
+mod undecided;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -46,15 +51,18 @@ use strongroom_model::{FileEntry, FileName, FileType, Holds, Id};
 use strongroom_repo::record::{Annulment, Record, Removal};
 
 use crate::session::{ReadyCopy, RemovedFile, Session};
+use crate::state::Trust;
 use crate::{Error, Listing, Result};
 
 pub use alone::finish_alone;
 pub use carry::carry;
 pub use finish::{FinishedCopy, finish};
 pub(crate) use publish::write;
-pub use publish::{Published, annul, is_told, publish};
+pub use publish::{Published, annul, change_trust, is_told, publish};
 pub(crate) use reading::{Keeper, gather};
+use standing::{Origin, Said, Standing};
 pub use telling::Telling;
+pub use undecided::{Undecided, UndecidedState};
 
 /// How long a record that this machine did not write only hides: long enough for somebody to see
 /// what it hides and to take it back.
@@ -66,8 +74,11 @@ const MOST_RECORDS: usize = 10_000;
 /// The most bytes of records that are read from copies in one session.
 const MOST_BYTES: u64 = 256 << 20;
 
-/// The most files that all records of others name together; 80 bytes of memory each.
+/// The most files that all records of others name together.
 const MOST_IDS: usize = 4_000_000;
+
+/// How many bytes of memory a name takes.
+const ID_BYTES: usize = 80;
 
 /// The fewest digits of an id that are taken for a prefix, as with snapshots.
 const LEAST_PREFIX: usize = 2;
@@ -76,6 +87,8 @@ const LEAST_PREFIX: usize = 2;
 #[derive(Debug, Default)]
 pub struct Removals {
     found: Found,
+    /// Whether each removal counts.
+    standings: BTreeMap<Id, Standing>,
     /// What is held, by the list of this machine and those of the copies.
     holds: Holds,
     /// All that records name that count.
@@ -89,19 +102,23 @@ pub struct Removals {
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Found {
     removals: BTreeMap<Id, Known>,
-    annulments: BTreeMap<Id, Annulment>,
+    annulments: BTreeMap<Id, Said<Annulment>>,
     /// The lists of the copies.
-    holds: BTreeMap<Id, Holds>,
+    holds: BTreeMap<Id, Said<Holds>>,
+    /// Records of a newer version, and why they cannot be read.
+    newer: BTreeMap<Id, Said<String>>,
+    /// Whose records count as this machine's own.
+    trust: Trust,
     /// The list of this machine.
     own_holds: Option<Holds>,
     /// Files that need not be read again in this run: junk, what a newer version wrote, what is
     /// too much.
     passed_over: BTreeSet<Id>,
-    /// Why nothing may be removed.
+    /// Why nothing may be removed, whatever records there are.
     stop: Option<String>,
     /// What was found wrong while they were read.
     problems: Vec<Telling>,
-    /// How many files the records of others name.
+    /// How many files the records of others name, or what takes as much memory.
     ids_of_others: usize,
     /// When they were gathered; `None` without a state folder.
     now: Option<Timestamp>,
@@ -111,8 +128,9 @@ pub(crate) struct Found {
 #[derive(Debug, Clone)]
 pub(crate) struct Known {
     removal: Arc<Removal>,
-    /// Whether this machine wrote it.
-    is_ours: bool,
+    origin: Origin,
+    /// Whether it counts as this machine's own, whoever wrote it.
+    is_trusted: bool,
     /// When this machine first saw it; `None` where it has no state folder.
     seen: Option<Timestamp>,
 }
@@ -125,26 +143,18 @@ struct Named {
     data: Vec<Id>,
 }
 
-/// Whether a removal counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
-    Counts,
-    /// Somebody took it back.
-    Annulled,
-    /// This snapshot of it is held.
-    Held(Id),
-}
-
 impl Removals {
     /// What follows from records.
-    pub(crate) fn of(found: Found) -> Self {
+    pub(crate) fn of(mut found: Found) -> Self {
+        found.weigh();
+        let mut holds = found.own_holds.clone().unwrap_or_default();
+        found.join_holds(&mut holds);
         let mut removals = Self {
+            standings: found.standings(&holds),
+            holds,
             found,
             ..Self::default()
         };
-        let mut holds = removals.found.own_holds.clone().unwrap_or_default();
-        removals.join_holds(&mut holds);
-        removals.holds = holds;
         let counting = removals.counting().map(|(_, known)| &*known.removal);
         removals.named = Named::of(counting);
         removals.due = Named::of(removals.due().map(|known| &*known.removal));
@@ -188,12 +198,13 @@ impl Removals {
         &self.tellings
     }
 
-    /// What a person has to know of records, and of what others have decided as long as anything of it
-    /// lies on a copy of this run.
+    /// What a person has to know of records, and of what others have decided or taken back as long as
+    /// anything of it lies on a copy of this run.
     pub fn told_of(&self, session: &Session) -> Vec<Telling> {
         let due = |told: &Telling| matches!(told, Telling::Foreign { is_due: true, .. });
         let mut told = self.tellings.clone();
         told.extend(self.lying(session).into_iter().filter(due));
+        told.extend(self.taken_back(session));
         told
     }
 
@@ -220,7 +231,7 @@ impl Removals {
         if left.is_empty() {
             return Vec::new();
         }
-        let others = self.counting().filter(|(_, known)| !known.is_ours);
+        let others = self.counting().filter(|(_, known)| !known.is_trusted);
         others
             .filter(|(_, known)| known.removal.files().any(|name| left.contains(&name)))
             .map(|(id, known)| self.tell_of(id, known))
@@ -256,21 +267,37 @@ impl Removals {
 
     /// Holds what the copies hold besides, but for what was released since.
     pub(crate) fn join_holds(&self, holds: &mut Holds) {
-        let of_copies = self.found.holds.values();
-        of_copies.for_each(|other| holds.join(other));
+        self.found.join_holds(holds);
     }
 
     /// Why nothing may be removed, whatever records say.
     pub(crate) fn stop(&self) -> Option<&str> {
-        self.found.stop.as_deref()
+        let found = &self.found;
+        let mut newer = found.newer.values();
+        let newer = newer.find(|said| said.origin.counts(&found.trust));
+        let newer = newer.map(|said| said.what.as_str());
+        found.stop.as_deref().or(newer)
     }
 
-    /// Every sound record, of whatever kind.
+    /// Every sound record that counts for anything here, of whatever kind.
     pub(crate) fn all_records(&self) -> impl Iterator<Item = Id> + '_ {
-        let found = &self.found;
-        let annulments = found.annulments.keys();
-        let records = found.removals.keys().chain(annulments);
-        records.chain(found.holds.keys()).copied()
+        let Found {
+            removals,
+            annulments,
+            holds,
+            trust,
+            ..
+        } = &self.found;
+        let removals = removals.iter().map(move |(id, known)| {
+            let counts = known.is_trusted || known.origin.counts(trust);
+            (*id, counts)
+        });
+        let annulments = annulments.iter();
+        let annulments = annulments.map(move |(id, said)| (*id, said.origin.counts(trust)));
+        let holds = holds.iter();
+        let holds = holds.map(move |(id, said)| (*id, said.origin.counts(trust)));
+        let all = removals.chain(annulments).chain(holds);
+        all.filter_map(|(id, counts)| counts.then_some(id))
     }
 
     /// Whether a file may be removed by now.
@@ -311,31 +338,20 @@ impl Removals {
 
     fn counting(&self) -> impl Iterator<Item = (Id, &Known)> + '_ {
         let all = self.found.removals.iter();
-        all.filter(move |(id, known)| self.standing(**id, &known.removal) == Standing::Counts)
+        all.filter(move |(id, _)| self.standings.get(*id) == Some(&Standing::Counts))
             .map(|(id, known)| (*id, known))
-    }
-
-    fn standing(&self, record: Id, removal: &Removal) -> Standing {
-        let mut annulments = self.found.annulments.values();
-        if annulments.any(|annulment| annulment.record == record) {
-            return Standing::Annulled;
-        }
-        let mut held = self.holds.iter().map(|(snapshot, _)| snapshot);
-        match held.find(|snapshot| removal.snapshots.contains(snapshot)) {
-            Some(snapshot) => Standing::Held(snapshot),
-            None => Standing::Counts,
-        }
     }
 
     fn is_due(&self, known: &Known) -> bool {
         let due_from = known.due_from();
-        known.is_ours || due_from.is_some_and(|from| self.found.now.is_some_and(|now| now >= from))
+        known.is_trusted
+            || due_from.is_some_and(|from| self.found.now.is_some_and(|now| now >= from))
     }
 
     /// Whether what a removal names may be removed by now. Of one that somebody else wrote it may not
     /// while a record is unread or too much: that may be the one which takes it back.
     fn may_be_finished(&self, known: &Known) -> bool {
-        known.is_ours || self.is_due(known) && !self.is_unsure()
+        known.is_trusted || self.is_due(known) && !self.is_unsure()
     }
 
     /// Whether there are records of which nobody here knows what they say.
@@ -346,20 +362,20 @@ impl Removals {
 
     fn tell(&self) -> Vec<Telling> {
         let mut tellings = self.found.problems.clone();
-        if let Some(reason) = &self.found.stop {
-            let reason = reason.clone();
+        if let Some(reason) = self.stop() {
+            let reason = reason.to_owned();
             tellings.push(Telling::Stopped { reason });
         }
         for (id, known) in &self.found.removals {
-            match self.standing(*id, &known.removal) {
-                Standing::Counts if !self.is_due(known) => {
+            match self.standings.get(id) {
+                Some(Standing::Counts) if !self.is_due(known) => {
                     tellings.push(self.tell_of(*id, known));
                 }
-                Standing::Held(snapshot) => tellings.push(Telling::Held {
+                Some(Standing::Held(snapshot)) => tellings.push(Telling::Held {
                     record: *id,
-                    snapshot,
+                    snapshot: *snapshot,
                 }),
-                Standing::Counts | Standing::Annulled => {}
+                _ => {}
             }
         }
         tellings
@@ -381,30 +397,29 @@ impl Removals {
 
 impl Found {
     /// Takes a record; false where others name too much already.
-    fn add(&mut self, id: Id, record: Record, is_ours: bool, seen: Option<Timestamp>) -> bool {
+    fn add(&mut self, id: Id, record: Record, origin: Origin, seen: Option<Timestamp>) -> bool {
+        if !origin.is_trusted(&self.trust) {
+            let total = self.ids_of_others.saturating_add(ids_of(&record));
+            if total > MOST_IDS {
+                return false;
+            }
+            self.ids_of_others = total;
+        }
         match record {
             Record::Removal(removal) => {
-                let ids = removal.len().saturating_add(removal.stays.len());
-                let total = self.ids_of_others.saturating_add(ids);
-                if !is_ours && total > MOST_IDS {
-                    return false;
-                }
-                if !is_ours {
-                    self.ids_of_others = total;
-                }
-                let removal = Arc::new(removal);
                 let known = Known {
-                    removal,
-                    is_ours,
+                    removal: Arc::new(removal),
+                    origin,
+                    is_trusted: false,
                     seen,
                 };
                 self.removals.insert(id, known);
             }
-            Record::Holds(holds) => {
-                self.holds.insert(id, holds);
+            Record::Holds(what) => {
+                self.holds.insert(id, Said { what, origin });
             }
-            Record::Annulment(annulment) => {
-                self.annulments.insert(id, annulment);
+            Record::Annulment(what) => {
+                self.annulments.insert(id, Said { what, origin });
             }
         }
         true
@@ -419,16 +434,25 @@ impl Found {
     }
 }
 
+/// How many files a record names, or what else in it takes as much memory.
+fn ids_of(record: &Record) -> usize {
+    match record {
+        Record::Removal(removal) => removal.len().saturating_add(removal.stays.len()),
+        Record::Holds(holds) => holds.size_bytes() / ID_BYTES,
+        Record::Annulment(_) => 1,
+    }
+}
+
 impl Known {
-    /// From when on it may be carried out by a machine that did not write it.
+    /// From when on it may be carried out by a machine whose word it is not.
     fn due_from(&self) -> Option<Timestamp> {
-        let seen = self.seen.filter(|_| !self.is_ours)?;
+        let seen = self.seen.filter(|_| !self.is_trusted)?;
         Some(seen.saturating_add(OTHERS_WAIT).unwrap_or(Timestamp::MAX))
     }
 
     /// Whether whoever decided it here looked at what a snapshot needs that stays.
     fn knows_to_stay(&self, snapshot: Id) -> bool {
-        self.is_ours && self.removal.stays.contains(&snapshot)
+        self.origin.is_ours && self.removal.stays.contains(&snapshot)
     }
 }
 

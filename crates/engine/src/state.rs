@@ -28,6 +28,7 @@ mod records;
 mod repository;
 mod seen;
 mod sightings;
+mod trust;
 mod vaults;
 
 use std::path::{Path, PathBuf};
@@ -46,10 +47,11 @@ pub use lock_dates::LockDates;
 pub use needs::RecordedNeeds;
 pub use read::ReadFiles;
 pub use record::OwnLock;
-pub(crate) use records::RecordNotes;
+pub(crate) use records::{RecordNotes, Room};
 pub use repository::RepositoryState;
 pub use seen::SeenFiles;
 pub use sightings::Sightings;
+pub use trust::Trust;
 pub use vaults::{VaultAlarm, VaultMemory, Withheld};
 
 /// The folder, by its path.
@@ -58,7 +60,7 @@ pub struct StateFolder {
     path: PathBuf,
 }
 
-/// The seed of the Ed25519 key that signs receipts: 32 bytes, nothing else.
+/// The seed of the Ed25519 key that signs receipts and records: 32 bytes, nothing else.
 const CLIENT_KEY: &str = "client.key";
 
 impl StateFolder {

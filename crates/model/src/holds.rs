@@ -83,6 +83,14 @@ impl Holds {
         self.admitted.contains_key(&snapshot)
     }
 
+    /// About how many bytes of memory it takes.
+    pub fn size_bytes(&self) -> usize {
+        const ENTRY_BYTES: usize = 80;
+        let entries = self.held.len() + self.released.len() + self.admitted.len();
+        let whys = self.held.values().map(|hold| hold.why.len());
+        whys.fold(entries.saturating_mul(ENTRY_BYTES), usize::saturating_add)
+    }
+
     /// All that are held.
     pub fn iter(&self) -> impl Iterator<Item = (Id, &Hold)> {
         self.held.iter().map(|(snapshot, hold)| (*snapshot, hold))

@@ -3,19 +3,25 @@
 //! Each is one small file in `strongroom/` of a copy, sealed as snapshots are and named by the
 //! SHA-256 of its stored bytes. It is written once and never changed; restic passes the folder
 //! over. As JSON it is an object with `version`, 1, and one of `removal`, `holds` and `annulment`.
+//! The machine that wrote it may have put its signature behind the sealed bytes.
 //!
 //! What can go wrong: who has the repository's key can write one. So a record never says more than
 //! what whoever reads it may do with it: see the engine's `removals`. And it may be an attack on
 //! memory: the number of ids in one is bounded, and so is what it may become when decompressed.
+
+mod signed;
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use strongroom_model::receipt::Signature;
 use strongroom_model::{FileName, FileType, Holds, Id};
 
 use crate::{Error, Key, Result, unpacked};
+
+pub use signed::Claim;
 
 /// The most ids that one record names: packs of 16 MiB are 32 TB then.
 pub const MOST_IDS: usize = 2_000_000;
@@ -100,12 +106,28 @@ impl Record {
         unpacked::seal(key, SEALED_AS, &json)
     }
 
-    /// Checks, decrypts and reads the record of that name.
+    /// The same, with the claim of the machine that writes it: its public key, and the signature
+    /// that `sign` makes of a message.
+    ///
+    /// # Errors
+    /// As [`Record::seal`].
+    pub fn seal_signed(
+        &self,
+        key: &Key,
+        public: &[u8; 32],
+        sign: impl FnOnce(&[u8]) -> Signature,
+    ) -> Result<(Id, Vec<u8>)> {
+        let (_, sealed) = self.seal(key)?;
+        let bytes = signed::sign(sealed, public, sign);
+        Ok((Id::of(&bytes), bytes))
+    }
+
+    /// Checks, decrypts and reads the record of that name. Whose it is, [`Claim::of`] tells.
     ///
     /// # Errors
     /// [`Error::Damaged`] where the bytes do not have the name or are no record of this repository;
     /// [`Error::Unsupported`] for what a newer version wrote.
-    pub fn open(name: Id, bytes: Vec<u8>, key: &Key) -> Result<Self> {
+    pub fn open(name: Id, mut bytes: Vec<u8>, key: &Key) -> Result<Self> {
         let damaged = |reason: String| Error::Damaged {
             what: FileName::new(FileType::Records, name).to_string(),
             reason,
@@ -113,6 +135,7 @@ impl Record {
         if Id::of(&bytes) != name {
             return Err(damaged("its content does not have its name".to_owned()));
         }
+        bytes.truncate(signed::sealed_bytes(&bytes));
         let json = unpacked::open(key, bytes).map_err(damaged)?;
         let version = version_of(&json).map_err(damaged)?;
         if version != VERSION {

@@ -1,14 +1,15 @@
 //! `strongroom prune`, also as the end of a forget.
 
-use jiff::Timestamp;
 use serde::Serialize;
 use strongroom_engine::known::Lost;
 use strongroom_engine::locking::LockReport;
 use strongroom_engine::prune::{
     Amount, PruneOptions, PruneReport, PrunedCopy, PrunedOutcome, prune,
 };
+use strongroom_engine::removals::FinishedCopy;
 use strongroom_model::{FileName, FileType, Id};
 
+use crate::commands::removed;
 use crate::context::{Context, Opened};
 use crate::copies as stores;
 use crate::error::{Error, Result};
@@ -17,7 +18,7 @@ use crate::monitor::Monitor;
 use crate::output::{BAD, DOUBTFUL, GOOD, Output, visible};
 use crate::table::{Cell, Table};
 use crate::vaults::NewFiles;
-use crate::words::{count, local_time, moment, size};
+use crate::words::{count, size};
 use crate::{locking, memory};
 
 /// Remove from every copy what no snapshot needs
@@ -179,15 +180,7 @@ fn warn_of(output: &Output, report: &PruneReport) {
     // Of those that were away from the beginning it was told then.
     let copies = report.copies.iter();
     for copy in copies.filter(|copy| !report.away.contains(&copy.name)) {
-        let failure = match &copy.outcome {
-            PrunedOutcome::Failed(failure) => Some(failure),
-            PrunedOutcome::Pruned { failure, .. } => failure.as_ref(),
-            PrunedOutcome::Would(_) => None,
-        };
-        if let Some(failure) = failure {
-            let text = format!("{}: {}", copy.name, failure.reason);
-            output.warn(&visible(&text), failure.hint.as_deref());
-        }
+        removed::warn(output, &finished(copy));
     }
     for (copy, failure) in &report.not_on {
         let text = format!("{copy} has no removal record: {}", failure.reason);
@@ -222,56 +215,55 @@ fn amounts(report: &PruneReport) -> Table {
 
 fn copies(report: &PruneReport) -> Table {
     let titles = match report.dry_run {
-        true => ["copy", "", "would remove", "size", "", "", ""],
-        false => ["copy", "", "removed", "size", "waiting", "size", "until"],
+        true => ["copy", "", "would remove", "size"].to_vec(),
+        false => [&["copy", ""][..], &removed::TITLES[..]].concat(),
     };
     let mut table = Table::headed(&titles);
     for copy in &report.copies {
-        let files = |amount: &Amount| count(amount.files, "file", "files");
-        let mut cells: Vec<Cell> = vec![copy.name.clone().into(), word(copy)];
-        match &copy.outcome {
-            PrunedOutcome::Would(amount) => {
-                cells.push(files(amount).into());
-                cells.push(size(amount.bytes).into());
-            }
-            PrunedOutcome::Pruned {
-                removed, waiting, ..
-            } => {
-                cells.push(files(removed).into());
-                cells.push(size(removed.bytes).into());
-                if *waiting != Amount::default() {
-                    cells.push(files(waiting).into());
-                    cells.push(size(waiting.bytes).into());
-                    let until = waits_until(copy).map(local_time);
-                    cells.push(until.unwrap_or_default().into());
-                }
-            }
-            PrunedOutcome::Failed(_) => {}
-        }
-        table.row(cells);
+        let cells = match &copy.outcome {
+            PrunedOutcome::Failed(_) => Vec::new(),
+            PrunedOutcome::Would(_) | PrunedOutcome::Pruned(_) => removed::cells(&finished(copy)),
+        };
+        let (word, style) = match outcome(copy) {
+            "failed" => ("failed", BAD),
+            "incomplete" => ("incomplete", DOUBTFUL),
+            "would" => ("", GOOD),
+            word => (word, GOOD),
+        };
+        let first = [Cell::from(copy.name.clone()), Cell::styled(word, style)];
+        table.row(first.into_iter().chain(cells));
     }
     table
 }
 
-fn word(copy: &PrunedCopy) -> Cell {
+/// What became of a copy, in a word.
+fn outcome(copy: &PrunedCopy) -> &'static str {
     match &copy.outcome {
-        PrunedOutcome::Failed(_) => Cell::styled("failed", BAD),
-        PrunedOutcome::Would(_) => Cell::styled("", GOOD),
-        PrunedOutcome::Pruned {
-            failure: Some(_), ..
-        } => Cell::styled("incomplete", DOUBTFUL),
-        PrunedOutcome::Pruned { waiting, .. } if *waiting != Amount::default() => {
-            Cell::styled("waits", GOOD)
-        }
-        PrunedOutcome::Pruned { .. } => Cell::styled("done", GOOD),
+        PrunedOutcome::Failed(_) => "failed",
+        PrunedOutcome::Would(_) => "would",
+        PrunedOutcome::Pruned(finished) if finished.failure.is_some() => "incomplete",
+        PrunedOutcome::Pruned(finished) if finished.waiting > 0 => "waits",
+        PrunedOutcome::Pruned(_) => "done",
     }
 }
 
-/// When the last lock of what waits is over.
-fn waits_until(copy: &PrunedCopy) -> Option<Timestamp> {
+/// What was removed from a copy, or would be.
+fn finished(copy: &PrunedCopy) -> FinishedCopy {
+    let nothing = FinishedCopy {
+        name: copy.name.clone(),
+        ..FinishedCopy::default()
+    };
     match &copy.outcome {
-        PrunedOutcome::Pruned { waits_until, .. } => waits_until.and_then(moment),
-        PrunedOutcome::Would(_) | PrunedOutcome::Failed(_) => None,
+        PrunedOutcome::Would(amount) => FinishedCopy {
+            removed: amount.files,
+            freed_bytes: amount.bytes,
+            ..nothing
+        },
+        PrunedOutcome::Pruned(finished) => finished.clone(),
+        PrunedOutcome::Failed(failure) => FinishedCopy {
+            failure: Some(failure.clone()),
+            ..nothing
+        },
     }
 }
 
@@ -316,16 +308,10 @@ struct Files {
 
 #[derive(Serialize)]
 struct CopySummary {
-    name: String,
     outcome: &'static str,
     has_record: bool,
-    files_removed: u64,
-    bytes_removed: u64,
-    files_waiting: u64,
-    bytes_waiting: u64,
-    waits_until: Option<Timestamp>,
-    reason: Option<String>,
-    hint: Option<String>,
+    #[serde(flatten)]
+    removed: removed::Summary,
 }
 
 impl Summary {
@@ -361,36 +347,12 @@ impl From<Amount> for Files {
 
 impl CopySummary {
     fn of(copy: &PrunedCopy, report: &PruneReport) -> Self {
-        let none = (Amount::default(), Amount::default());
-        let (outcome, (removed, waiting), failure) = match &copy.outcome {
-            PrunedOutcome::Would(amount) => ("would", (*amount, Amount::default()), None),
-            PrunedOutcome::Pruned {
-                removed,
-                waiting,
-                failure,
-                ..
-            } => {
-                let outcome = match failure {
-                    Some(_) => "incomplete",
-                    None if *waiting != Amount::default() => "waits",
-                    None => "done",
-                };
-                (outcome, (*removed, *waiting), failure.as_ref())
-            }
-            PrunedOutcome::Failed(failure) => ("failed", none, Some(failure)),
-        };
+        let outcome = outcome(copy);
         let is_without = report.not_on.iter().any(|(name, _)| *name == copy.name);
         Self {
-            name: copy.name.clone(),
             outcome,
             has_record: !report.records.is_empty() && !is_without && outcome != "failed",
-            files_removed: removed.files,
-            bytes_removed: removed.bytes,
-            files_waiting: waiting.files,
-            bytes_waiting: waiting.bytes,
-            waits_until: waits_until(copy),
-            reason: failure.map(|failure| failure.reason.clone()),
-            hint: failure.and_then(|failure| failure.hint.clone()),
+            removed: removed::Summary::of(&finished(copy)),
         }
     }
 }

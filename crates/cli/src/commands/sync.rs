@@ -1,7 +1,5 @@
 //! `strongroom sync`, also as the end of a backup.
 
-pub(crate) mod removed;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem::discriminant;
 
@@ -16,6 +14,7 @@ use strongroom_engine::sync::{
 use strongroom_engine::{CopyState, Error as EngineError};
 use strongroom_model::{FileName, FileType, Id};
 
+use crate::commands::removed;
 use crate::context::{Context, Opened};
 use crate::copies as stores;
 use crate::error::Result;
@@ -398,7 +397,7 @@ struct Accepting {
 
 /// What came of a sync, as `--json` tells it.
 #[derive(Serialize)]
-struct Summary<'a> {
+struct Summary {
     message_type: &'static str,
     complete: bool,
     copies: Vec<CopySummary>,
@@ -407,7 +406,7 @@ struct Summary<'a> {
     diverged: Vec<String>,
     lost: Vec<String>,
     accepted: Vec<String>,
-    removed: Vec<removed::Summary<'a>>,
+    removed: Vec<removed::Summary>,
     alarms: Vec<String>,
     pending_keys: BTreeMap<String, BTreeSet<Id>>,
     locks: Vec<locking::CopySummary>,
@@ -428,10 +427,10 @@ struct CopySummary {
     hint: Option<String>,
 }
 
-impl<'a> Summary<'a> {
+impl Summary {
     fn of(
         report: &SyncReport,
-        finished: &'a [FinishedCopy],
+        finished: &[FinishedCopy],
         locks: &LockReport,
         vaults: &Vaults,
     ) -> Self {

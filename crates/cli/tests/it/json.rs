@@ -107,6 +107,7 @@ fn every_field_is_in_the_documentation_of_its_command() {
         &["key", "add", "--new-password-file", second],
         &["key", "list"],
         &["unlock"],
+        &["removals"],
         &["forget"],
         &["forget", "--dry-run"],
         &["forget", "latest"],

@@ -1,7 +1,7 @@
 //! Snapshots that somebody else's record hides and that may be seen again: what they need stays.
 //!
 //! This machine finishes such a record 7 days after it saw it first, and until then a person may
-//! take it back. Whoever has the repository's key can write one that names every snapshot; were it
+//! take it back, or accept it. Whoever has the repository's key can write one that names every snapshot; were it
 //! the last word, the next prune would find that nothing is needed, and name all of it in a record
 //! of our own.
 //!
@@ -22,8 +22,9 @@ use crate::session::{Cancel, CopyStore, Session};
 use crate::snapshots;
 
 /// What to do where a record may still be taken back.
-pub(super) const WAITING_HINT: &str = "if it was none of you: strongroom forget --annul RECORD; \
-    if it was, prune again when it is 7 days old here";
+pub(super) const WAITING_HINT: &str = "see which: strongroom removals; if it was none of you: \
+    strongroom forget --annul RECORD; if it was: strongroom removals --accept RECORD, or prune again \
+    when it is 7 days old here";
 
 /// The root trees of the snapshots that a record hides which may still be taken back; what cannot be
 /// told of these is an obstacle.

@@ -1,7 +1,6 @@
 //! What a prune found to go, what it wrote anew, and what became of it on each copy.
 
 use std::collections::BTreeMap;
-use std::time::SystemTime;
 
 use strongroom_model::{FileName, FileType, Id};
 
@@ -75,16 +74,7 @@ pub enum PrunedOutcome {
     /// So much of what goes is there; of a dry run.
     Would(Amount),
     /// So much was removed, and so much waits.
-    Pruned {
-        /// Removed.
-        removed: Amount,
-        /// Still there, behind locks or for an interruption.
-        waiting: Amount,
-        /// When the last lock of it is over, where there is one.
-        waits_until: Option<SystemTime>,
-        /// Why not all of the rest could be removed.
-        failure: Option<CopyFailure>,
-    },
+    Pruned(FinishedCopy),
     /// Nothing was done there; it finishes what the record names when it is back.
     Failed(CopyFailure),
 }
@@ -143,26 +133,11 @@ impl PruneReport {
     pub(super) fn note_finished(&mut self, session: &Session, finished: Vec<FinishedCopy>) {
         self.copies = pruned(session, |name, _| {
             let of_copy = finished.iter().find(|copy| copy.name == name);
-            match of_copy {
-                Some(copy) => PrunedOutcome::Pruned {
-                    removed: Amount {
-                        files: copy.removed,
-                        bytes: copy.freed_bytes,
-                    },
-                    waiting: Amount {
-                        files: copy.waiting,
-                        bytes: copy.waiting_bytes,
-                    },
-                    waits_until: copy.waits_until,
-                    failure: copy.failure.clone(),
-                },
-                None => PrunedOutcome::Pruned {
-                    removed: Amount::default(),
-                    waiting: Amount::default(),
-                    waits_until: None,
-                    failure: None,
-                },
-            }
+            let nothing = || FinishedCopy {
+                name: name.to_owned(),
+                ..FinishedCopy::default()
+            };
+            PrunedOutcome::Pruned(of_copy.cloned().unwrap_or_else(nothing))
         });
     }
 
@@ -189,7 +164,7 @@ impl PruneReport {
     pub fn is_complete(&self) -> bool {
         let is_done = |copy: &PrunedCopy| match &copy.outcome {
             PrunedOutcome::Would(_) => true,
-            PrunedOutcome::Pruned { failure, .. } => failure.is_none(),
+            PrunedOutcome::Pruned(finished) => finished.failure.is_none(),
             PrunedOutcome::Failed(_) => false,
         };
         let is_right = !self.was_interrupted && self.wrong.is_empty();

@@ -1,7 +1,8 @@
-//! The key under which one client signs its receipts: Ed25519.
+//! The key under which one client signs its receipts and records: Ed25519.
 //!
 //! It proves who said something and opens nothing: whoever steals it can lie about snapshots, and
-//! neither read nor remove one.
+//! neither read nor remove one. Who has the repository's key besides can let a machine remove that
+//! was told to trust this one.
 
 use std::fmt;
 

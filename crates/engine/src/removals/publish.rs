@@ -6,8 +6,9 @@ use strongroom_repo::record::{Annulment, Record, Removal};
 use strongroom_store::{Error as StoreError, Store};
 
 use crate::removals::reading::settle;
+use crate::removals::standing::Origin;
 use crate::session::{CopyFailure, CopyFailureKind, CopyState, CopyStore, Session, chain};
-use crate::state::RepositoryState;
+use crate::state::{RepositoryState, Trust};
 use crate::{Error, Result, holds};
 
 /// A record that was written.
@@ -55,7 +56,7 @@ pub fn publish(
 }
 
 /// Takes a removal back: its record does not count any more, so that a sync brings what it names
-/// back from where it still lies.
+/// back from where it still lies. It is not accepted any more either.
 ///
 /// # Errors
 /// [`Error::NoRecord`] where no such record is known; where the state folder cannot be written.
@@ -71,6 +72,10 @@ pub fn annul(
             wanted: record.short(),
         });
     }
+    // What is accepted here stands, whoever takes it back.
+    state.update_trust(|trust| {
+        trust.removals.remove(&record);
+    })?;
     let annulment = Annulment {
         at,
         host: host.to_owned(),
@@ -79,13 +84,29 @@ pub fn annul(
     write(session, state, Record::Annulment(annulment))
 }
 
+/// Changes whose records, and which removals, count here as this machine's own; the session obeys it.
+///
+/// # Errors
+/// Where the state folder cannot be written.
+pub fn change_trust(
+    session: &mut Session,
+    state: &RepositoryState,
+    change: impl FnOnce(&mut Trust),
+) -> Result<()> {
+    state.update_trust(change)?;
+    let mut found = session.removals.found.clone();
+    found.trust = state.trust();
+    settle(session, found);
+    Ok(())
+}
+
 /// Writes a record of any kind, and lets the session obey it.
 pub(crate) fn write(
     session: &mut Session,
     state: &RepositoryState,
     record: Record,
 ) -> Result<Published> {
-    let (id, bytes) = record.seal(session.repository.key())?;
+    let (id, bytes) = sealed(session, state, &record)?;
     state.keep_own_record(id, &bytes)?;
     let copies: Vec<CopyStore> = session.ready().map(|(copy, _)| copy.clone()).collect();
     let not_on = give(id, &bytes, &copies);
@@ -100,7 +121,8 @@ pub(crate) fn write(
         }
     }
     let mut found = session.removals.found.clone();
-    found.add(id, record, true, None);
+    found.trust = state.trust();
+    found.add(id, record, Origin::OURS, None);
     match state.holds() {
         Ok(holds) => found.own_holds = holds,
         Err(error) => {
@@ -109,6 +131,21 @@ pub(crate) fn write(
     }
     settle(session, found);
     Ok(Published { record: id, not_on })
+}
+
+/// Seals a record, with the signature of this machine where its key can be had: other machines may
+/// trust that.
+fn sealed(session: &Session, state: &RepositoryState, record: &Record) -> Result<(Id, Vec<u8>)> {
+    let key = session.repository.key();
+    let sealed = match state.client_key() {
+        Ok(client) => record.seal_signed(key, &client.public(), |message| client.sign(message)),
+        Err(error) => {
+            let reason = chain(&error);
+            tracing::warn!(reason, "A record is not signed, and trusted nowhere else");
+            record.seal(key)
+        }
+    };
+    Ok(sealed?)
 }
 
 /// Gives a record to copies, all at once; returns those that did not take it, and why.

@@ -3,7 +3,8 @@
 //! A copy may be slow, hang, or list records without end. So what it gives is read on threads that
 //! may be left behind, as every look at a copy is; each record is asked of one copy at a time, and of
 //! the next only where that one did not give it; and there is a bound to their number and bytes.
-//! Where it is reached, those go first that most copies list.
+//! Where it is reached, those go first that most copies list, and of these others each hour, so that
+//! whoever fills the copies with records keeps none unread for ever.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,14 +14,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use strongroom_model::{FileEntry, FileName, FileType, Id};
-use strongroom_repo::record::Record;
+use strongroom_repo::record::{Claim, Record};
 use strongroom_repo::{Error as RepoError, Key};
 use strongroom_store::read_limit_bytes;
 
 use crate::parallel::for_each;
-use crate::removals::{Found, MOST_BYTES, MOST_RECORDS, Removals, Telling};
+use crate::receipts;
+use crate::removals::standing::{Origin, Said};
+use crate::removals::{Found, MOST_BYTES, MOST_IDS, MOST_RECORDS, Removals, Telling};
 use crate::session::{CopyStore, Looking, Session, chain};
-use crate::state::{RecordNotes, RepositoryState};
+use crate::state::{RecordNotes, RepositoryState, Room};
 
 /// Where this machine keeps records, and what time it is.
 #[derive(Debug, Clone)]
@@ -66,6 +69,7 @@ pub(crate) fn gather(session: &mut Session) {
     let before = notes.clone();
     let key = session.repository.key();
     if let Some(keeper) = &keeper {
+        found.trust = keeper.state.trust();
         if found.now.is_none() {
             take_kept(&mut found, keeper, &mut notes, key);
         }
@@ -102,7 +106,7 @@ pub(crate) fn gather(session: &mut Session) {
 pub(super) fn settle(session: &mut Session, found: Found) {
     let removals = Removals::of(found);
     if let Some(keeper) = &session.keeper
-        && let Err(error) = accept(&removals, &keeper.state)
+        && let Err(error) = note_gone(&removals, &keeper.state)
     {
         let reason = chain(&error);
         tracing::warn!(reason, "It is not noted what was removed on purpose");
@@ -131,12 +135,12 @@ fn take_kept(found: &mut Found, keeper: &Keeper, notes: &mut RecordNotes, key: &
                 continue;
             }
         };
+        let origin = origin(id, &bytes, notes);
         match Record::open(id, bytes, key) {
-            Ok(record) => take(found, id, record, Some(keeper), notes),
-            Err(error @ RepoError::Unsupported { .. }) => {
-                found.passed_over.insert(id);
-                found.stop.get_or_insert_with(|| chain(&error));
+            Ok(record) => {
+                take(found, (id, origin), record, Some(keeper), notes);
             }
+            Err(error @ RepoError::Unsupported { .. }) => pass_newer(found, (id, origin), &error),
             // A copy may have it whole.
             Err(error) => tracing::warn!(reason = chain(&error), "A record kept here is damaged"),
         }
@@ -172,7 +176,9 @@ fn wanted(session: &Session, found: &mut Found, notes: &RecordNotes) -> Vec<Want
         found.problems.push(Telling::Junk { files });
     }
     let mut wanted: Vec<Wanted> = wanted.into_values().collect();
-    wanted.sort_by_key(|one| (Reverse(one.holders.len()), one.entry.id));
+    let hour = found.now.map_or(0, |now| now.as_second() / 3600);
+    let turn = |id: Id| Id::of(&[id.as_bytes().as_slice(), &hour.to_le_bytes()].concat());
+    wanted.sort_by_cached_key(|one| (Reverse(one.holders.len()), turn(one.entry.id)));
     let surplus = wanted.split_off(wanted.len().min(MOST_RECORDS));
     pass_over(found, surplus.iter().map(|one| one.entry.id));
     let is_local: Vec<bool> = session.ready().map(|(copy, _)| copy.is_local).collect();
@@ -298,20 +304,32 @@ fn take_given(
     notes: &mut RecordNotes,
     key: &Key,
 ) {
+    if given.is_empty() {
+        return;
+    }
     let mut junk = Vec::new();
+    let room = keeper.map(|keeper| keeper.state.room_for_records());
+    let mut room = room.and_then(|room| {
+        let told = room.inspect_err(|error| {
+            tracing::warn!(reason = chain(error), "No record of others is kept here");
+        });
+        told.ok()
+    });
     for (id, bytes) in given {
+        let origin = origin(id, &bytes, notes);
         match Record::open(id, bytes.clone(), key) {
             Ok(record) => {
-                take(found, id, record, keeper, notes);
-                let kept = keeper.map(|keeper| keeper.state.keep_record(id, &bytes));
+                let is_taken = take(found, (id, origin), record, keeper, notes);
+                let is_trusted = origin.is_trusted(&found.trust);
+                let has_room = |room: &mut Room| room.take(bytes.len() as u64);
+                let is_kept = is_taken && (is_trusted || room.as_mut().is_some_and(has_room));
+                let kept = keeper.filter(|_| is_kept);
+                let kept = kept.map(|keeper| keeper.state.keep_record(id, &bytes));
                 if let Some(Err(error)) = kept {
                     tracing::warn!(reason = chain(&error), "A record is not kept here");
                 }
             }
-            Err(error @ RepoError::Unsupported { .. }) => {
-                found.passed_over.insert(id);
-                found.stop.get_or_insert_with(|| chain(&error));
-            }
+            Err(error @ RepoError::Unsupported { .. }) => pass_newer(found, (id, origin), &error),
             Err(error) => {
                 tracing::debug!(reason = chain(&error), "A file among the records is none");
                 found.passed_over.insert(id);
@@ -325,21 +343,43 @@ fn take_given(
     }
 }
 
-/// Takes a sound record, and notes when one of somebody else was first seen.
+/// Who wrote a record, by what is noted here and by the signature that it carries.
+fn origin(id: Id, bytes: &[u8], notes: &RecordNotes) -> Origin {
+    let signer = Claim::of(bytes).and_then(|claim| {
+        claim.signer(|public, message, signature| {
+            receipts::holds(public, &Id::of(public), message, signature)
+        })
+    });
+    Origin {
+        is_ours: notes.ours.contains(&id),
+        signer,
+    }
+}
+
+/// Takes a sound record, and notes when one of somebody else was first seen; false where it is too
+/// much.
 fn take(
     found: &mut Found,
-    id: Id,
+    (id, origin): (Id, Origin),
     record: Record,
     keeper: Option<&Keeper>,
     notes: &mut RecordNotes,
-) {
-    let is_ours = notes.ours.contains(&id);
+) -> bool {
     let seen = keeper
-        .filter(|_| !is_ours)
+        .filter(|_| !origin.is_ours)
         .map(|keeper| notes.see(id, keeper.now));
-    if !found.add(id, record, is_ours, seen) {
+    let is_taken = found.add(id, record, origin, seen);
+    if !is_taken {
         pass_over(found, std::iter::once(id));
     }
+    is_taken
+}
+
+/// Passes a record of a newer version over, which nobody here knows what it says.
+fn pass_newer(found: &mut Found, (id, origin): (Id, Origin), error: &RepoError) {
+    found.passed_over.insert(id);
+    let what = chain(error);
+    found.newer.insert(id, Said { what, origin });
 }
 
 /// Passes records over that are too much, and tells of it.
@@ -362,8 +402,8 @@ fn pass_over(found: &mut Found, ids: impl Iterator<Item = Id>) {
 
 /// Notes that what records name was removed on purpose, so that nobody misses it; what records name
 /// that do not count any more is missed again. What others decided counts once it is due: until then
-/// it is only hidden.
-fn accept(removals: &Removals, state: &RepositoryState) -> crate::Result<()> {
+/// it is only hidden; and of that no more is noted than anybody names.
+fn note_gone(removals: &Removals, state: &RepositoryState) -> crate::Result<()> {
     let accepted = state.record_notes().accepted;
     let final_ones = removals
         .counting()
@@ -382,7 +422,8 @@ fn accept(removals: &Removals, state: &RepositoryState) -> crate::Result<()> {
             gone.find(|name| known.removal.names(name));
         }
         for (id, known) in &final_ones {
-            if !back.is_empty() || !accepted.contains(id) {
+            let is_new = !back.is_empty() || !accepted.contains(id);
+            if is_new && (known.is_trusted || gone.accepted.count() < MOST_IDS) {
                 gone.accept(&known.removal.files().collect());
             }
         }

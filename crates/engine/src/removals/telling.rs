@@ -28,6 +28,15 @@ pub enum Telling {
         /// Whether that is over, so that only what still lies on a copy can be brought back.
         is_due: bool,
     },
+    /// A removal that this machine decided was taken back by another.
+    TakenBack {
+        /// Its record.
+        record: Id,
+        /// The host that the annulment names; not fit for a terminal as it is.
+        host: String,
+        /// When it says that it was written.
+        at: Timestamp,
+    },
     /// A removal does not count, since a snapshot of it is held.
     Held {
         /// Its record.
@@ -79,8 +88,16 @@ impl Telling {
                          since {from}"
                     ),
                 };
-                format!("if it was none of you: strongroom forget --annul {record}{until}")
+                let accept = match is_due {
+                    false => format!("; if it was: strongroom removals --accept {record}"),
+                    true => String::new(),
+                };
+                format!("if it was none of you: strongroom forget --annul {record}{accept}{until}")
             }
+            Self::TakenBack { record, .. } => format!(
+                "if that was right: strongroom forget --annul {record}; if what it names shall go: \
+                 strongroom removals --accept {record}"
+            ),
             Self::Held { record, snapshot } => format!(
                 "strongroom release {}, or strongroom forget --annul {record}",
                 snapshot.short(),
@@ -91,8 +108,9 @@ impl Telling {
             }
             Self::Unread { .. } => "strongroom sync, when every copy is there".to_owned(),
             Self::TooMany { .. } => {
-                "somebody who has the repository's key wrote them: see which in the folders \
-                 strongroom/ of the copies"
+                "somebody who has the repository's key wrote them, into the folders strongroom/ of \
+                 the copies: trust the machines that are yours, then strongroom removals \
+                 --strangers ignore"
                     .to_owned()
             }
             Self::Stopped { .. } => {
@@ -116,6 +134,11 @@ impl fmt::Display for Telling {
                 f,
                 "Record {record} hides {snapshots} snapshots and {others} other files as removed; \
                  {host} wrote it on {at}, and not this machine"
+            ),
+            Self::TakenBack { record, host, at } => write!(
+                f,
+                "Record {record} of a removal by this machine does not count: {host} took it back on \
+                 {at}, and not this machine"
             ),
             Self::Held { record, snapshot } => write!(
                 f,

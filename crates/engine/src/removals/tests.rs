@@ -32,6 +32,11 @@ fn removal(snapshots: &[&str], data: &[&str]) -> Removal {
     }
 }
 
+fn origin(is_ours: bool) -> Origin {
+    let signer = None;
+    Origin { is_ours, signer }
+}
+
 /// One removal of a snapshot and a pack, by this machine or seen so many hours ago.
 fn found(is_ours: bool, hours_ago: i64) -> Found {
     let mut found = Found {
@@ -41,7 +46,7 @@ fn found(is_ours: bool, hours_ago: i64) -> Found {
     let seen = NOW - SignedDuration::from_hours(hours_ago);
     let record = Record::Removal(removal(&["snapshot"], &["pack"]));
     let seen = Some(seen).filter(|_| !is_ours);
-    assert!(found.add(id("record"), record, is_ours, seen));
+    assert!(found.add(id("record"), record, origin(is_ours), seen));
     found
 }
 
@@ -89,7 +94,7 @@ fn of_two_records_that_name_a_file_the_first_that_is_due_counts() {
         let mut found = found(false, first);
         let record = Record::Removal(removal(&[], &["pack", "other"]));
         let seen = NOW - SignedDuration::from_hours(second);
-        assert!(found.add(id("second"), record, false, Some(seen)));
+        assert!(found.add(id("second"), record, origin(false), Some(seen)));
         let file = RemovedFile {
             name: pack(),
             size_bytes: 7,
@@ -139,7 +144,7 @@ fn a_removal_that_names_what_is_held_does_not_count_and_neither_does_one_that_wa
     };
     holds.hold(id("snapshot"), hold);
     let list = Record::Holds(holds.clone());
-    held.add(id("list of a copy"), list, false, None);
+    held.add(id("list of a copy"), list, origin(false), None);
     let removals = Removals::of(held.clone());
     assert!(!removals.names(pack()) && !removals.may_go(pack()));
     assert_eq!(removals.records().count(), 0);
@@ -158,7 +163,7 @@ fn a_removal_that_names_what_is_held_does_not_count_and_neither_does_one_that_wa
         record: id("record"),
     };
     let annulment = Record::Annulment(annulment);
-    annulled.add(id("annulment"), annulment, false, None);
+    annulled.add(id("annulment"), annulment, origin(false), None);
     let removals = Removals::of(annulled);
     assert!(!removals.names(pack()));
     let record = id("record");
@@ -171,8 +176,8 @@ fn what_others_name_has_a_bound_and_what_we_name_has_none() {
     let mut found = found(false, 0);
     found.ids_of_others = MOST_IDS - 1;
     let two = || Record::Removal(removal(&["a"], &["b"]));
-    assert!(!found.add(id("theirs"), two(), false, Some(NOW)));
-    assert!(found.add(id("ours"), two(), true, None));
+    assert!(!found.add(id("theirs"), two(), origin(false), Some(NOW)));
+    assert!(found.add(id("ours"), two(), Origin::OURS, None));
     let removals = Removals::of(found);
     assert!(removals.names(FileName::new(FileType::Data, id("b"))));
 }
@@ -232,4 +237,154 @@ fn a_listing_comes_back_whole_when_a_removal_does_not_count_any_more() {
     ready.obey(&Removals::default());
     assert_eq!(ready.listing, listing);
     assert_eq!(ready.removed, []);
+}
+
+/// What somebody has said on this machine.
+fn trust(machine: Option<&str>, removal: Option<&str>, ignores_strangers: bool) -> Trust {
+    let named = |name: Option<&str>| name.map(|name| (id(name), NOW)).into_iter().collect();
+    Trust {
+        machines: named(machine),
+        removals: named(removal),
+        ignores_strangers,
+    }
+}
+
+/// One removal that a machine has signed, seen a moment ago.
+fn signed(signer: &str, trust: Trust) -> Found {
+    let mut found = Found {
+        trust,
+        ..found(false, 0)
+    };
+    let known = found.removals.get_mut(&id("record")).unwrap();
+    known.origin.signer = Some(id(signer));
+    found
+}
+
+fn annulled_by(found: &mut Found, annulment: &str, origin: Origin) {
+    let said = Annulment {
+        at: NOW,
+        host: "evil".to_owned(),
+        record: id("record"),
+    };
+    assert!(found.add(id(annulment), Record::Annulment(said), origin, Some(NOW)));
+}
+
+#[test]
+fn what_a_trusted_machine_signed_and_what_was_accepted_here_goes_at_once() {
+    for (trust, goes) in [
+        (trust(None, None, false), false),
+        (trust(Some("web-2"), None, false), true),
+        (trust(Some("web-3"), None, false), false),
+        (trust(None, Some("record"), false), true),
+        (trust(None, Some("another"), false), false),
+    ] {
+        let removals = Removals::of(signed("web-2", trust.clone()));
+        assert!(removals.names(pack()));
+        assert_eq!(removals.may_go(pack()), goes, "{trust:?}");
+        assert_eq!(removals.are_all_due(), goes, "{trust:?}");
+        assert_eq!(removals.tellings().is_empty(), goes, "{trust:?}");
+        // What it says of snapshots that stay is nobody's word but its own.
+        let known = &removals.found.removals[&id("record")];
+        assert!(!known.knows_to_stay(id("stays")));
+    }
+    // Nor does it wait for records that are unread: nobody else takes it back.
+    let mut unread = signed("web-2", trust(Some("web-2"), None, false));
+    unread.problems.push(Telling::TooMany { left_out: 1 });
+    assert!(Removals::of(unread).may_go(pack()));
+}
+
+#[test]
+fn what_was_accepted_here_stands_whoever_takes_it_back_and_an_annulment_counts_else() {
+    for (accepted, goes) in [(None, false), (Some("record"), true)] {
+        let mut ours = Found {
+            trust: trust(None, accepted, false),
+            ..found(true, 0)
+        };
+        annulled_by(&mut ours, "first", origin(false));
+        annulled_by(&mut ours, "second", origin(false));
+        let removals = Removals::of(ours);
+        assert_eq!(removals.may_go(pack()), goes);
+        let state = removals.undecided_state(id("record"), &removals.found.removals[&id("record")]);
+        let taken_back = Some(UndecidedState::TakenBack).filter(|_| !goes);
+        assert_eq!(state, taken_back);
+    }
+    // Taken back by this machine, or by one that it trusts, there is nothing to decide.
+    let web_2 = Origin {
+        is_ours: false,
+        signer: Some(id("web-2")),
+    };
+    for by in [Origin::OURS, web_2] {
+        let mut ours = Found {
+            trust: trust(Some("web-2"), None, false),
+            ..found(true, 0)
+        };
+        annulled_by(&mut ours, "first", origin(false));
+        annulled_by(&mut ours, "second", by);
+        let removals = Removals::of(ours);
+        assert!(!removals.names(pack()));
+        let known = &removals.found.removals[&id("record")];
+        assert_eq!(removals.undecided_state(id("record"), known), None);
+    }
+}
+
+#[test]
+fn strangers_that_are_ignored_hide_hold_annul_and_stop_nothing() {
+    let newer = |origin| Said {
+        what: "it has version 9".to_owned(),
+        origin,
+    };
+    let held = || {
+        let mut holds = Holds::default();
+        let (since, why) = (NOW, String::new());
+        holds.hold(id("snapshot"), Hold { since, why });
+        Record::Holds(holds)
+    };
+    let mut ours = Found {
+        trust: trust(None, None, true),
+        ..found(true, 0)
+    };
+    annulled_by(&mut ours, "annulment", origin(false));
+    assert!(ours.add(id("list"), held(), origin(false), Some(NOW)));
+    ours.newer.insert(id("newer"), newer(origin(false)));
+    let theirs = Record::Removal(removal(&["other"], &["needed"]));
+    assert!(ours.add(id("theirs"), theirs, origin(false), Some(NOW)));
+    let needed = FileName::new(FileType::Data, id("needed"));
+    let removals = Removals::of(ours.clone());
+    assert!(removals.may_go(pack()) && !removals.names(needed));
+    assert_eq!((removals.stop(), removals.tellings()), (None, &[][..]));
+    assert!(removals.are_all_due() && removals.holds().held(id("snapshot")).is_none());
+    let carried: Vec<Id> = removals.all_records().collect();
+    assert_eq!(carried, [id("record")], "nothing of theirs is carried on");
+
+    // All of it counts where nobody says so, and what a trusted machine signed in any case.
+    ours.trust.ignores_strangers = false;
+    let removals = Removals::of(ours.clone());
+    assert!(removals.names(needed) && !removals.names(pack()));
+    assert!(removals.stop().is_some() && removals.holds().held(id("snapshot")).is_some());
+    ours.trust = trust(Some("web-2"), None, true);
+    let web_2 = Origin {
+        is_ours: false,
+        signer: Some(id("web-2")),
+    };
+    ours.newer.insert(id("newer"), newer(web_2));
+    assert!(Removals::of(ours).stop().is_some());
+}
+
+#[test]
+fn lists_of_holds_take_of_what_others_may_name_as_much_as_they_take_of_memory() {
+    let mut found = found(false, 0);
+    let mut holds = Holds::default();
+    let (since, why) = (NOW, "x".repeat(ID_BYTES * 100));
+    holds.hold(id("snapshot"), Hold { since, why });
+    let before = found.ids_of_others;
+    assert!(found.add(
+        id("list"),
+        Record::Holds(holds.clone()),
+        origin(false),
+        Some(NOW)
+    ));
+    assert!(found.ids_of_others >= before + 100);
+    found.ids_of_others = MOST_IDS - 50;
+    let list = Record::Holds(holds);
+    assert!(!found.add(id("another"), list, origin(false), Some(NOW)));
 }

@@ -78,6 +78,11 @@ impl FileNames {
         }
     }
 
+    /// How many files are named.
+    pub(crate) fn count(&self) -> usize {
+        self.data.len() + self.index.len() + self.snapshots.len()
+    }
+
     /// All names.
     pub fn iter(&self) -> impl Iterator<Item = FileName> + '_ {
         let kinds = [

@@ -2,7 +2,8 @@
 //!
 //! A record lies in `records/` under its name, sealed as on the copies, so that it is asked of none
 //! of them again and outlives them all. Beside it is noted which of them this machine wrote, when it
-//! first saw the others, and which files are none.
+//! first saw the others, and which files are none. Of others there is a bound to number and bytes, for
+//! whoever has the repository's key can write any number.
 //!
 //! **Security:** the list of what is held is the one file of the state folder that is never taken
 //! for an empty one: where it cannot be read, or is of a newer version, that is an error, and it is
@@ -14,7 +15,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use strongroom_model::{Holds, Id};
+use strongroom_model::{FileType, Holds, Id};
 use strongroom_store::read_limit_bytes;
 
 use crate::state::{RepositoryState, disk, local, record};
@@ -22,6 +23,13 @@ use crate::{Error, Result};
 
 /// The most records of others that are kept, and the most junk that is noted.
 const MOST_OF_OTHERS: usize = 10_000;
+
+/// The most bytes of records of others that are kept.
+const MOST_BYTES_OF_OTHERS: u64 = 256 << 20;
+
+/// The most records of others of which it is noted when they were first seen. Beyond it none grows
+/// older, so that what it names is removed here only where a person says so.
+const MOST_SEEN: usize = 2 * MOST_OF_OTHERS;
 
 /// What is known of records beside what they say.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,15 +49,43 @@ pub(crate) struct RecordNotes {
 }
 
 impl RecordNotes {
-    /// Notes a record of somebody else; tells since when it is known.
+    /// Notes a record of somebody else; tells since when it is known, which of too many it is not.
     pub(crate) fn see(&mut self, record: Id, now: Timestamp) -> Timestamp {
-        *self.seen.entry(record).or_insert(now)
+        match self.seen.get(&record) {
+            Some(since) => *since,
+            None if self.seen.len() < MOST_SEEN => {
+                self.seen.insert(record, now);
+                now
+            }
+            None => now,
+        }
     }
 
     /// Notes a file that is no record; of too many none more.
     pub(crate) fn pass_over(&mut self, junk: Id) {
         if self.junk.len() < MOST_OF_OTHERS {
             self.junk.insert(junk);
+        }
+    }
+}
+
+/// How much more of the records of others is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Room {
+    records: usize,
+    bytes: u64,
+}
+
+impl Room {
+    /// Takes the room of a record, where there is enough.
+    pub(crate) fn take(&mut self, size_bytes: u64) -> bool {
+        let bytes = self.bytes.checked_sub(size_bytes);
+        match self.records.checked_sub(1).zip(bytes) {
+            Some((records, bytes)) => {
+                *self = Self { records, bytes };
+                true
+            }
+            None => false,
         }
     }
 }
@@ -95,14 +131,30 @@ impl RepositoryState {
         disk::write(&lock, &self.kept_path(record), bytes)
     }
 
-    /// Keeps a record that a copy gave, unless too many are kept already: those are asked for again.
+    /// Keeps a record that a copy gave.
     pub(crate) fn keep_record(&self, record: Id, bytes: &[u8]) -> Result<()> {
-        let limit_bytes = read_limit_bytes(strongroom_model::FileType::Records);
-        if bytes.len() as u64 > limit_bytes || self.kept_records()?.len() >= MOST_OF_OTHERS {
+        if bytes.len() as u64 > read_limit_bytes(FileType::Records) {
             return Ok(());
         }
         let lock = self.lock()?;
         disk::write(&lock, &self.kept_path(record), bytes)
+    }
+
+    /// How much room is left for records of others, beside those that are kept: what has none is
+    /// asked for again.
+    pub(crate) fn room_for_records(&self) -> Result<Room> {
+        let ours = self.record_notes().ours;
+        let mut room = Room {
+            records: MOST_OF_OTHERS,
+            bytes: MOST_BYTES_OF_OTHERS,
+        };
+        let kept = self.kept_records()?;
+        for id in kept.iter().filter(|id| !ours.contains(*id)) {
+            let size_bytes = std::fs::metadata(self.kept_path(*id)).map_or(0, |kept| kept.len());
+            room.records = room.records.saturating_sub(1);
+            room.bytes = room.bytes.saturating_sub(size_bytes);
+        }
+        Ok(room)
     }
 
     /// What was said of single snapshots on this machine; `None` where nothing was, or the list is
@@ -181,6 +233,32 @@ mod tests {
                 assert_eq!(notes.see(other, later), Timestamp::UNIX_EPOCH);
             })
             .unwrap();
+    }
+
+    #[test]
+    fn of_others_so_many_are_kept_and_so_many_are_noted_and_no_more() {
+        let (_folder, state) = state();
+        let whole = state.room_for_records().unwrap();
+        state.keep_own_record(Id::of(b"ours"), b"ours").unwrap();
+        assert_eq!(state.room_for_records().unwrap(), whole);
+        state.keep_record(Id::of(b"other"), b"other").unwrap();
+        let mut room = state.room_for_records().unwrap();
+        assert_eq!(room.bytes, whole.bytes - 5);
+        assert_eq!(room.records, whole.records - 1);
+        let most = room.bytes;
+        assert!(!room.take(most + 1) && room.take(most) && !room.take(1));
+        room.records = 0;
+        assert!(!room.take(0));
+
+        let mut notes = RecordNotes::default();
+        for number in 0..MOST_SEEN {
+            notes.see(Id::of(&number.to_le_bytes()), Timestamp::UNIX_EPOCH);
+        }
+        let (more, later) = (Id::of(b"more"), Timestamp::from_second(9).unwrap());
+        let first = notes.see(more, Timestamp::UNIX_EPOCH);
+        assert_eq!(first, Timestamp::UNIX_EPOCH);
+        assert_eq!(notes.see(more, later), later, "it grows no older");
+        assert_eq!(notes.seen.len(), MOST_SEEN);
     }
 
     #[test]

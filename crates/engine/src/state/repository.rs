@@ -13,12 +13,12 @@ use strongroom_model::attack::SignedDrill;
 use strongroom_model::evidence::RestoreDrill;
 use strongroom_model::{CopyEvidence, FileName, Id};
 
-use crate::receipts::DeliveredReceipts;
+use crate::receipts::{ClientKey, DeliveredReceipts};
 use crate::session::{CopyStore, chain};
 use crate::state::disk::{self, Lock};
 use crate::state::record::{self, OwnLock, OwnLocks, RemovedKeys};
 use crate::state::{
-    Arrivals, GoneFiles, LockDates, ReadFiles, RecordedNeeds, SeenFiles, Sightings,
+    Arrivals, GoneFiles, LockDates, ReadFiles, RecordedNeeds, SeenFiles, Sightings, StateFolder,
 };
 use crate::{Error, Result};
 
@@ -273,6 +273,11 @@ impl RepositoryState {
     /// copy's evidence has its own.
     pub fn restore_drill(&self) -> Option<RestoreDrill> {
         self.read_record(&self.folder.join("restore-drill.json"))
+    }
+
+    /// The key by which this machine is known; made where there is none yet.
+    pub(crate) fn client_key(&self) -> Result<ClientKey> {
+        StateFolder::new(&self.root).client_key()
     }
 
     pub(super) fn remembers(&self, copy: &CopyStore) -> bool {

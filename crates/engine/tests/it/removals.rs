@@ -2,6 +2,7 @@
 
 mod expired;
 mod of_others;
+mod trust;
 
 use std::collections::BTreeSet;
 

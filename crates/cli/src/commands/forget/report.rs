@@ -10,13 +10,13 @@ use strongroom_engine::retain::{Decided, Forgotten, Plan};
 use strongroom_model::retention::{Arrival, Fate, Group};
 use strongroom_model::{Holds, Id};
 
-use crate::commands::sync::removed;
+use crate::commands::removed;
 use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::output::{DOUBTFUL, Output, visible};
 use crate::table::{Cell, Table};
-use crate::words::{count, local_time, size};
+use crate::words::{count, local_time};
 
 /// What to do about snapshots that do not fit.
 const SUSPICIOUS_HINT: &str = "those that are not yours: strongroom forget SNAPSHOT…; of those that \
@@ -195,10 +195,7 @@ impl Report<'_> {
         }
         not_on(output, &self.forgotten.not_on);
         for copy in &self.forgotten.copies {
-            if let Some(failure) = &copy.failure {
-                let text = format!("{}: {}", copy.name, failure.reason);
-                output.warn(&visible(&text), failure.hint.as_deref());
-            }
+            removed::warn(output, copy);
         }
     }
 }
@@ -233,16 +230,10 @@ fn heading(group: &Group) -> String {
 }
 
 fn copies(copies: &[FinishedCopy]) -> Table {
-    let mut table = Table::headed(&["copy", "removed", "size", "waits", "until"]);
+    let mut table = Table::headed(&[&["copy"][..], &removed::TITLES[..]].concat());
     for copy in copies {
-        let until = removed::waits_until(copy).map(local_time);
-        table.row([
-            copy.name.clone().into(),
-            count(copy.removed, "file", "files").into(),
-            size(copy.freed_bytes).into(),
-            count(copy.waiting, "file", "files").into(),
-            until.unwrap_or_else(|| "-".to_owned()).into(),
-        ]);
+        let name = Cell::from(copy.name.clone());
+        table.row([name].into_iter().chain(removed::cells(copy)));
     }
     table
 }
@@ -292,7 +283,7 @@ struct Summary<'a> {
     of_other_hosts: usize,
     unasked: Vec<Failure<'a>>,
     not_on: Vec<Failure<'a>>,
-    copies: Vec<removed::Summary<'a>>,
+    copies: Vec<removed::Summary>,
     problems: &'a [String],
 }
 

@@ -60,10 +60,10 @@ fn what_is_forgotten_waits_for_its_date() {
     let [one, offsite] = copies(&ended);
     assert_eq!(one["outcome"], "done", "{one}");
     assert_eq!(offsite["outcome"], "waits", "{offsite}");
-    assert!(one["files_removed"].as_u64().unwrap() > 0, "{one}");
-    assert_eq!(one["files_waiting"], 0, "{one}");
-    assert_eq!(offsite["files_removed"], 0, "{offsite}");
-    assert!(offsite["files_waiting"].as_u64().unwrap() > 2, "{offsite}");
+    assert!(one["removed"].as_u64().unwrap() > 0, "{one}");
+    assert_eq!(one["waiting"], 0, "{one}");
+    assert_eq!(offsite["removed"], 0, "{offsite}");
+    assert!(offsite["waiting"].as_u64().unwrap() > 2, "{offsite}");
     // The locks of what it wrote anew are on record: nothing is left to be found out.
     let extended = expect(&scene, &account, 0, &["--json", "lock", "extend"]);
     assert_eq!(locks_of(&extended, "copies")["found"], 0);

@@ -74,7 +74,7 @@ fn what_is_forgotten_is_a_tombstone_on_a_vault_and_gone_from_a_folder() {
         assert_eq!(told["waiting"], 0, "{told}");
         let told = of_copy(&pruned, copy);
         assert_eq!(told["outcome"], "done", "{told}");
-        assert!(told["files_removed"].as_u64().unwrap() > 1, "{told}");
+        assert!(told["removed"].as_u64().unwrap() > 1, "{told}");
     }
     // The folders have let go at once; the vault shows the same, and has all of it.
     assert!(!packs.is_subset(&scene.files("one", "data")));
@@ -88,7 +88,7 @@ fn what_is_forgotten_is_a_tombstone_on_a_vault_and_gone_from_a_folder() {
     let status = scene.expect(0, &["--json", "vault", "status", "three"]);
     let status = status.summary();
     let tombstones = status["repository"]["tombstones"].as_u64().unwrap();
-    let removed = of_copy(&pruned, "three")["files_removed"].as_u64().unwrap();
+    let removed = of_copy(&pruned, "three")["removed"].as_u64().unwrap();
     assert!(tombstones > removed, "{status}");
     scene.assert_whole();
 

@@ -1,4 +1,5 @@
-//! What became of removed files that still lay on some copy, told to people and to programs.
+//! What became of removed files that still lay on some copy, told to people and to programs: at the
+//! end of a sync, a forget and a prune.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -6,18 +7,40 @@ use strongroom_engine::removals::FinishedCopy;
 
 use crate::error::Result;
 use crate::output::{Output, visible};
+use crate::table::Cell;
 use crate::words::{count, local_time, moment, size};
 
 /// Tells what was finished, what waits, and what could not be.
 pub(crate) fn tell(output: &Output, finished: &[FinishedCopy]) -> Result<()> {
     for copy in finished {
         output.result(&format!("{}\n", line(copy)))?;
-        if let Some(failure) = &copy.failure {
-            let text = visible(&format!("{}: {}", copy.name, failure.reason));
-            output.warn(&text, failure.hint.as_deref());
-        }
+        warn(output, copy);
     }
     Ok(())
+}
+
+/// Warns where something could not be finished.
+pub(crate) fn warn(output: &Output, copy: &FinishedCopy) {
+    if let Some(failure) = &copy.failure {
+        let text = visible(&format!("{}: {}", copy.name, failure.reason));
+        output.warn(&text, failure.hint.as_deref());
+    }
+}
+
+/// The titles of what [`cells`] says.
+pub(crate) const TITLES: [&str; 5] = ["removed", "size", "waiting", "size", "until"];
+
+/// What went and what waits, in a row of a table.
+pub(crate) fn cells(copy: &FinishedCopy) -> Vec<Cell> {
+    let files = |number: u64| Cell::from(count(number, "file", "files"));
+    let mut cells = vec![files(copy.removed), size(copy.freed_bytes).into()];
+    if copy.waiting > 0 {
+        let until = waits_until(copy).map(local_time);
+        cells.push(files(copy.waiting));
+        cells.push(size(copy.waiting_bytes).into());
+        cells.push(until.unwrap_or_default().into());
+    }
+    cells
 }
 
 /// "offsite: 12 removed files are gone, 41 MB freed; 3 stay for now, until 2026-12-29 10:00:00".
@@ -36,35 +59,35 @@ fn line(copy: &FinishedCopy) -> String {
 }
 
 /// Until when something waits at the longest, where that is known.
-pub(crate) fn waits_until(copy: &FinishedCopy) -> Option<Timestamp> {
+fn waits_until(copy: &FinishedCopy) -> Option<Timestamp> {
     moment(copy.waits_until?)
 }
 
 /// The same, as `--json` tells it.
 #[derive(Debug, Serialize)]
-pub(crate) struct Summary<'a> {
-    name: &'a str,
+pub(crate) struct Summary {
+    name: String,
     removed: u64,
     freed_bytes: u64,
     waiting: u64,
     waiting_bytes: u64,
     waits_until: Option<Timestamp>,
-    reason: Option<&'a str>,
-    hint: Option<&'a str>,
+    reason: Option<String>,
+    hint: Option<String>,
 }
 
-impl<'a> Summary<'a> {
-    pub(crate) fn of(copy: &'a FinishedCopy) -> Self {
+impl Summary {
+    pub(crate) fn of(copy: &FinishedCopy) -> Self {
         let failure = copy.failure.as_ref();
         Self {
-            name: &copy.name,
+            name: copy.name.clone(),
             removed: copy.removed,
             freed_bytes: copy.freed_bytes,
             waiting: copy.waiting,
             waiting_bytes: copy.waiting_bytes,
             waits_until: waits_until(copy),
-            reason: failure.map(|failure| failure.reason.as_str()),
-            hint: failure.and_then(|failure| failure.hint.as_deref()),
+            reason: failure.map(|failure| failure.reason.clone()),
+            hint: failure.and_then(|failure| failure.hint.clone()),
         }
     }
 }
