@@ -38,6 +38,13 @@ impl Listing {
     /// # Errors
     /// As [`Store::list`] and [`Store::identity`].
     pub fn read(store: &dyn Store) -> strongroom_store::Result<Self> {
+        match store.patient() {
+            Some(patient) => patient.at_once(Self::of_store),
+            None => Self::of_store(store),
+        }
+    }
+
+    fn of_store(store: &dyn Store) -> strongroom_store::Result<Self> {
         let keys = Files::new(store.list(FileType::Keys)?);
         let index = Files::new(store.list(FileType::Index)?);
         let snapshots = Files::new(store.list(FileType::Snapshots)?);

@@ -35,6 +35,7 @@ pub use keys::{KeyNotGiven, TriedKeys};
 pub(crate) use locks::LOCKED_HINT;
 pub use locks::{LockReport, LockState, LockTimes, Locks, read_locks};
 pub use looking::Looking;
+pub(crate) use looking::{Begun, begin_each};
 pub(crate) use open::{Look, look_at};
 pub use open::{open, open_remembering};
 pub use own_locks::OwnLocks;

@@ -35,7 +35,9 @@ pub use share::Share;
 
 use crate::progress::Progress;
 use crate::removals::Removals;
-use crate::session::{Cancel, CopyStore, Looking, look_at};
+use crate::session::{
+    Begun, Cancel, CopyFailure, CopyStore, Look, Looking, begin_each, look_at,
+};
 use crate::state::FileNames;
 use crate::{Listing, Result};
 use compare::odd_sizes;
@@ -94,6 +96,36 @@ impl VerifyOptions {
     }
 }
 
+/// A verify whose copies are being listed: the time to find out what it needs to know of them.
+pub struct Verifying<'a> {
+    copies: &'a [CopyStore],
+    looking: Looking,
+    looks: Begun<Look>,
+    progress: &'a Progress,
+}
+
+impl<'a> Verifying<'a> {
+    /// Begins to list all copies.
+    pub fn begin(copies: &'a [CopyStore], progress: &'a Progress, cancel: &Cancel) -> Self {
+        progress.begin("list", None, None);
+        Self {
+            copies,
+            looking: Looking::until(cancel),
+            looks: begin_each(copies, look_at),
+            progress,
+        }
+    }
+
+    /// Reads them.
+    ///
+    /// # Errors
+    /// Where the user interrupts. Everything else is part of the report.
+    pub fn run(self, depth: Depth<'_>, options: &VerifyOptions) -> Result<VerifyReport> {
+        let looks = self.looking.found(self.copies, self.looks);
+        read(self.copies, looks, depth, options, self.progress, &self.looking)
+    }
+}
+
 /// Verifies all copies.
 ///
 /// # Errors
@@ -105,9 +137,19 @@ pub fn verify(
     progress: &Progress,
     cancel: &Cancel,
 ) -> Result<VerifyReport> {
-    progress.begin("list", None, None);
-    let looking = Looking::until(cancel);
-    let mut looks = looking.at_each(copies, look_at);
+    Verifying::begin(copies, progress, cancel).run(depth, options)
+}
+
+/// Reads copies that were listed, or could not be.
+fn read(
+    copies: &[CopyStore],
+    mut looks: Vec<std::result::Result<Look, CopyFailure>>,
+    depth: Depth<'_>,
+    options: &VerifyOptions,
+    progress: &Progress,
+    looking: &Looking,
+) -> Result<VerifyReport> {
+    let cancel = &looking.cancel;
     cancel.check()?;
     for look in looks.iter_mut().flatten() {
         options.take_removed(&mut look.listing);
@@ -141,7 +183,7 @@ pub fn verify(
             Err(failure) => Scanned::failed(copy, failure),
         });
     }
-    compare::report(scanned, depth, options, &looking)
+    compare::report(scanned, depth, options, looking)
 }
 
 /// Calls `work` for every item at once.

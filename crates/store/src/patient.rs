@@ -120,6 +120,18 @@ impl PatientStore {
         result
     }
 
+    /// Lets `work` ask the place for several things, and waits for them as for one call: handing each
+    /// over to a thread of its own turn costs more than many a folder does.
+    ///
+    /// # Errors
+    /// Those of `work`, and where the place hangs.
+    pub fn at_once<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&dyn Store) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.call(None, work)
+    }
+
     /// As [`PatientStore::call`], for bytes that the place has to write.
     fn write(
         &self,

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use strongroom_engine::CopyStore;
-use strongroom_engine::state::StateFolder;
+use strongroom_engine::state::{RepositoryState, StateFolder};
 use strongroom_engine::verify::{
-    Depth, Problem, ProblemKind, Share, VerifiedCopy, VerifyOptions, VerifyReport, verify,
+    Depth, Problem, ProblemKind, Share, VerifiedCopy, VerifyOptions, VerifyReport, Verifying,
 };
 use strongroom_model::evidence::{self, Verifier, Verify};
 use strongroom_model::vault::Scrub;
@@ -73,15 +73,11 @@ struct Found {
 }
 
 impl Found {
-    /// Tells of locks that end too soon.
-    fn tell_alarms(&self, context: &Context, state: &StateFolder) {
-        let memory = match &self.opened {
+    /// What this machine remembers of the repository.
+    fn memory(&self, state: &StateFolder) -> Option<RepositoryState> {
+        match &self.opened {
             Some(opened) => Some(opened.memory()),
             None => state.remembered(&self.copies),
-        };
-        let now = (context.environment().clock)();
-        if let Some(memory) = memory {
-            locking::tell_alarms(&context.output, &self.copies, &memory, now);
         }
     }
 }
@@ -99,17 +95,20 @@ impl Args {
         let environment = context.environment();
         let began = (environment.clock)();
         let state = state_folder::choose()?;
+        let found = self.open(context, &state)?;
+        let memory = found.memory(&state);
         let Found {
             copies,
             opened,
             vaults,
             trouble,
-        } = self.open(context, &state)?;
+        } = found;
+        if let (false, Some(memory)) = (self.decode, &memory) {
+            locking::tell_alarms(&context.output, &copies, memory, began);
+        }
         let vaults = opened.as_ref().map_or(&vaults, |opened| &opened.vaults);
-        let memory = match &opened {
-            Some(opened) => Some(opened.memory()),
-            None => state.remembered(&copies),
-        };
+        let monitor = Monitor::start(&context.output);
+        let verifying = Verifying::begin(&copies, &monitor.progress, &context.cancel);
         let mut options = VerifyOptions {
             share: self.share(began.as_nanosecond() as u64),
             pending_keys: vaults.pending_keys(),
@@ -134,10 +133,8 @@ impl Args {
                 false => Depth::Opened(&opened.session.repository),
             };
         }
-        let report = {
-            let monitor = Monitor::start(&context.output);
-            verify(&copies, depth, &options, &monitor.progress, &context.cancel)?
-        };
+        let report = verifying.run(depth, &options)?;
+        drop(monitor);
         if let Some(memory) = &memory {
             let done = Verify {
                 at: began,
@@ -179,13 +176,11 @@ impl Args {
         if self.no_password {
             let copies = context.copies(&context.config()?)?;
             let (vaults, ()) = context.meet(&copies, state, || (), |()| BTreeSet::new())?;
-            let found = Found {
+            return Ok(Found {
                 copies: copies.stores,
                 vaults,
                 ..Found::default()
-            };
-            found.tell_alarms(context, state);
-            return Ok(found);
+            });
         }
         let looked = context.look()?;
         let mut found = Found {
@@ -209,7 +204,6 @@ impl Args {
                 found.trouble = Some(error).filter(|error| !matches!(error, Error::NoPassword));
             }
         }
-        found.tell_alarms(context, state);
         Ok(found)
     }
 

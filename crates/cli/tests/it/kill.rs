@@ -89,7 +89,7 @@ fn backups_that_are_killed_at_any_moment_do_no_harm() {
     let restics = restic_versions();
     scene.begin();
     let mut sound = Soundness::new(&scene);
-    let (rounds, mut seed) = (if is_thorough() { 15 } else { 2 }, 0);
+    let (rounds, mut seed) = (if is_thorough() { 15 } else { 5 }, 0);
     for round in 0..rounds {
         change(&scene, 1_000_000 + round);
         let usual = Usual::measure(&scene, &["--quiet", "backup"]);

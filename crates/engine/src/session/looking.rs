@@ -37,6 +37,9 @@ const LISTING: &str = "list what it holds";
 /// What a copy is asked beside a look at it, and what need not be known.
 pub(crate) struct Aside<T>(Option<Receiver<Result<T, CopyFailure>>>);
 
+/// Looks that have begun, one at each of some copies.
+pub(crate) struct Begun<T>(Vec<Result<Receiver<Result<T, CopyFailure>>, CopyFailure>>);
+
 /// How long a look at a copy may take, and who may end it before.
 #[derive(Debug, Clone)]
 pub struct Looking {
@@ -81,7 +84,15 @@ impl Looking {
         copies: &[CopyStore],
         look: fn(&CopyStore) -> Result<T, CopyFailure>,
     ) -> Vec<Result<T, CopyFailure>> {
-        let begun: Vec<_> = copies.iter().map(|copy| begin(copy, look)).collect();
+        self.found(copies, begin_each(copies, look))
+    }
+
+    /// What was found on each of some copies by looks that have begun.
+    pub(crate) fn found<T>(
+        &self,
+        copies: &[CopyStore],
+        Begun(begun): Begun<T>,
+    ) -> Vec<Result<T, CopyFailure>> {
         // All have begun by now, so that waiting for one is waiting for the others as well.
         let mut left = self.longest;
         copies
@@ -166,6 +177,14 @@ impl Default for Looking {
 }
 
 /// Looks at a copy on a thread that may be left behind.
+/// Begins to look at some copies, at all of them at once.
+pub(crate) fn begin_each<T: Send + 'static>(
+    copies: &[CopyStore],
+    look: fn(&CopyStore) -> Result<T, CopyFailure>,
+) -> Begun<T> {
+    Begun(copies.iter().map(|copy| begin(copy, look)).collect())
+}
+
 fn begin<T: Send + 'static>(
     copy: &CopyStore,
     look: impl FnOnce(&CopyStore) -> Result<T, CopyFailure> + Send + 'static,

@@ -5,6 +5,9 @@
 //! nothing of the file stays in memory. One thread does all of that, which is
 //! [left behind](together) where a copy hangs: then the others are read again without it.
 //!
+//! A file that is more than a core's share of all that there is to read is hashed on a thread of its
+//! own, beside the reading: otherwise the other cores would wait for its end.
+//!
 //! What a hash does not speak for is read again: a sibling that differs by itself, to tell what is
 //! wrong with it; and where the first copy was damaged or broke off, all others, the next one in
 //! front. A first copy that was damaged is read again by itself as well, where others have the
@@ -13,6 +16,8 @@
 use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{channel, sync_channel};
+use std::thread;
 
 use strongroom_model::FileName;
 use strongroom_store::Error;
@@ -23,6 +28,22 @@ use crate::progress::Progress;
 use crate::session::Cancel;
 use crate::verify::reading::{Asked, Reading};
 use crate::verify::stream::{Hashed, Hashing, Stream};
+
+/// How many bytes are handed to a thread that hashes at a time: handing over costs ten microseconds,
+/// hashing them two hundred.
+const BLOCK_BYTES: usize = 256 << 10;
+
+/// How many such blocks may wait for it.
+const BLOCKS: usize = 4;
+
+/// On how many threads a file is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hands {
+    /// One does all.
+    One,
+    /// A second one hashes.
+    Two,
+}
 
 /// A file of a copy about to be read.
 pub(crate) struct Turn<'r, 'a> {
@@ -47,6 +68,7 @@ struct File {
     /// Of the first copy.
     told: Told,
     cancel: Cancel,
+    hands: Hands,
 }
 
 /// What came of reading a file of several copies.
@@ -157,16 +179,20 @@ impl Sibling<'_> {
 ///
 /// # Errors
 /// Where the user interrupts.
-pub(crate) fn read_row(mut row: Vec<Turn<'_, '_>>, kept: &mut Vec<u8>) -> Result<()> {
+pub(crate) fn read_row(mut row: Vec<Turn<'_, '_>>, hands: Hands, kept: &mut Vec<u8>) -> Result<()> {
     while !row.is_empty() {
-        row = read_first(row, kept)?;
+        row = read_first(row, hands, kept)?;
     }
     Ok(())
 }
 
 /// Reads a file of the first copy and, as far as they are the same, of the others; returns what has
 /// to be read again.
-fn read_first<'r, 'a>(row: Vec<Turn<'r, 'a>>, kept: &mut Vec<u8>) -> Result<Vec<Turn<'r, 'a>>> {
+fn read_first<'r, 'a>(
+    row: Vec<Turn<'r, 'a>>,
+    hands: Hands,
+    kept: &mut Vec<u8>,
+) -> Result<Vec<Turn<'r, 'a>>> {
     let mut row = row.into_iter();
     let Some(mut first) = row.next() else {
         return Ok(Vec::new());
@@ -188,7 +214,7 @@ fn read_first<'r, 'a>(row: Vec<Turn<'r, 'a>>, kept: &mut Vec<u8>) -> Result<Vec<
         .iter()
         .map(Turn::keep_bytes)
         .fold(first.keep_bytes(), u64::max);
-    let read = match read(&first, &siblings, keep_bytes, kept) {
+    let read = match read(&first, &siblings, hands, keep_bytes, kept) {
         Ok(read) => read,
         Err(GivenUp { place, error }) => {
             siblings.insert(0, first);
@@ -240,7 +266,7 @@ fn read_again(turn: &mut Turn<'_, '_>, keep_bytes: u64, kept: &mut Vec<u8>) -> R
         return Ok(());
     }
     let reading = turn.reading;
-    let read = read(turn, &[], keep_bytes, kept);
+    let read = read(turn, &[], Hands::One, keep_bytes, kept);
     match read.map_or_else(|given_up| Err(given_up.error), |read| read.hashed) {
         Err(error) => turn.note_failed(&error)?,
         Ok(hashed) if hashed.is_of(turn.name) => {
@@ -259,6 +285,7 @@ fn read_again(turn: &mut Turn<'_, '_>, keep_bytes: u64, kept: &mut Vec<u8>) -> R
 fn read(
     first: &Turn<'_, '_>,
     siblings: &[Turn<'_, '_>],
+    hands: Hands,
     keep_bytes: u64,
     kept: &mut Vec<u8>,
 ) -> std::result::Result<Read, GivenUp> {
@@ -269,6 +296,7 @@ fn read(
         name: first.name,
         told: first.told.clone(),
         cancel: first.reading.cancel().clone(),
+        hands,
     };
     // Where its thread is left behind, so is this.
     let mut memory = mem::take(kept);
@@ -298,8 +326,12 @@ impl File {
             state: open(place).map_or_else(State::Failed, State::Same),
         });
         let mut siblings: Vec<_> = siblings.collect();
+        let hashed = match self.hands {
+            Hands::One => self.hash(first, &mut siblings, hashing),
+            Hands::Two => self.hash_beside(first, &mut siblings, hashing),
+        };
         Read {
-            hashed: self.hash(first, &mut siblings, hashing),
+            hashed,
             siblings: siblings.into_iter().map(Sibling::finish).collect(),
         }
     }
@@ -307,10 +339,75 @@ impl File {
     /// Hashes it to its end in the first place.
     fn hash(
         &self,
-        mut first: Stream<'_>,
+        first: Stream<'_>,
         siblings: &mut [Sibling<'_>],
         mut hashing: Hashing<'_>,
     ) -> strongroom_store::Result<Hashed> {
+        self.read_on(first, siblings, |step| {
+            hashing.add(step);
+        })?;
+        Ok(hashing.finish())
+    }
+
+    /// The same, on two threads.
+    fn hash_beside(
+        &self,
+        first: Stream<'_>,
+        siblings: &mut [Sibling<'_>],
+        hashing: Hashing<'_>,
+    ) -> strongroom_store::Result<Hashed> {
+        let location = first.location().to_owned();
+        let (full, blocks) = sync_channel::<Vec<u8>>(BLOCKS);
+        let (empty, spare) = channel();
+        // It comes by a channel, so that it is still here where no thread can be started.
+        let (give, take) = sync_channel::<Hashing<'_>>(1);
+        thread::scope(|scope| {
+            let hasher = thread::Builder::new().spawn_scoped(scope, move || {
+                let mut hashing = take.recv().ok()?;
+                for block in blocks {
+                    hashing.add(&block);
+                    // Nobody needs it any more behind the last one.
+                    let _ = empty.send(block);
+                }
+                Some(hashing.finish())
+            });
+            let Ok(hasher) = hasher else {
+                return self.hash(first, siblings, hashing);
+            };
+            // It waits for this, and for each block until `full` is dropped.
+            let _ = give.send(hashing);
+            let room = || Vec::with_capacity(BLOCK_BYTES);
+            let mut block = room();
+            let read = self.read_on(first, siblings, |step| {
+                if block.len() + step.len() > BLOCK_BYTES {
+                    let mut next = spare.try_recv().unwrap_or_else(|_| room());
+                    next.clear();
+                    let _ = full.send(mem::replace(&mut block, next));
+                }
+                block.extend_from_slice(step);
+            });
+            let _ = full.send(block);
+            drop(full);
+            let hashed = hasher
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            read?;
+            hashed.ok_or_else(|| Error::Unreachable {
+                location,
+                reason: "the thread that hashes died".to_owned(),
+            })
+        })
+    }
+
+    /// Reads it to its end in the first place, hands each step to `add`, and compares the others with
+    /// it.
+    fn read_on(
+        &self,
+        mut first: Stream<'_>,
+        siblings: &mut [Sibling<'_>],
+        mut add: impl FnMut(&[u8]),
+    ) -> strongroom_store::Result<()> {
+        let mut read_bytes = 0;
         loop {
             if self.cancel.is_cancelled() {
                 let location = first.location().to_owned();
@@ -318,12 +415,13 @@ impl File {
             }
             let step = first.step()?;
             let count = step.len();
-            let read_bytes = hashing.add(step);
+            read_bytes += count as u64;
+            add(step);
             for sibling in siblings.iter_mut() {
                 sibling.compare(step, read_bytes);
             }
             if count == 0 {
-                return Ok(hashing.finish());
+                return Ok(());
             }
             self.told.tell(read_bytes);
             first.consume(count);

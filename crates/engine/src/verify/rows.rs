@@ -13,12 +13,15 @@ use strongroom_model::{FileEntry, FileName, FileType};
 use crate::Result;
 use crate::parallel::{cores, for_each};
 use crate::verify::each;
-use crate::verify::lockstep::{self, Turn};
+use crate::verify::lockstep::{self, Hands, Turn};
 use crate::verify::reading::Reading;
 use crate::verify::stream::Buffers;
 
 /// How many requests a server answers at a time.
 const SERVER_READERS: usize = 8;
+
+/// A smaller file is read and hashed before a second thread would be of use.
+const LEAST_ALONE_BYTES: u64 = 1 << 20;
 
 /// A file as several copies list it, each with its size.
 type Row<'r, 'a> = Vec<(&'r Reading<'a>, FileName, u64)>;
@@ -57,12 +60,18 @@ fn read_group(group: &[&Reading<'_>]) -> Result<Vec<usize>> {
     let readers = group.iter().map(|reading| threads(reading)).max();
     let readers = readers.unwrap_or_default().max(group.len());
     let read = |rows: &[Row<'_, '_>]| {
+        let share_bytes =
+            rows.iter().map(first_bytes).fold(0, u64::saturating_add) / cores().max(1) as u64;
         for_each(rows, readers, |row| {
+            let hands = match first_bytes(row) > share_bytes.max(LEAST_ALONE_BYTES) {
+                true => Hands::Two,
+                false => Hands::One,
+            };
             let turns = row
                 .iter()
                 .map(|(reading, name, size_bytes)| Turn::new(reading, *name, *size_bytes));
             let turns = turns.collect();
-            buffers.with(|kept| lockstep::read_row(turns, kept))
+            buffers.with(|kept| lockstep::read_row(turns, hands, kept))
         })
     };
     let mut rows = in_rows(group, each(group, |reading| reading.small_files()));
@@ -85,6 +94,11 @@ fn read_group(group: &[&Reading<'_>]) -> Result<Vec<usize>> {
     });
     read(&rows)?;
     Ok(packs.iter().map(Vec::len).collect())
+}
+
+/// What is hashed of a row, as it is listed.
+fn first_bytes(row: &Row<'_, '_>) -> u64 {
+    row.first().map_or(0, |(_, _, size_bytes)| *size_bytes)
 }
 
 /// The files of all copies, those of one name together.

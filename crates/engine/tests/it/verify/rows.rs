@@ -50,6 +50,25 @@ fn assert_named(report: &VerifyReport, wrong: &[usize], name: FileName, is_right
 #[test]
 fn damage_is_named_on_whichever_copies_have_it_and_on_no_other() {
     let (hand_made, packs) = scene();
+    assert_damage_is_named(&hand_made, &packs);
+}
+
+#[test]
+fn no_damage_hides_in_a_pack_that_is_hashed_beside_its_reading() {
+    let (mut hand_made, _) = HandMade::with_snapshots(0..1);
+    // Nearly all there is: more than a core's share, and several blocks of it.
+    let bytes = (0..3_000_000_u32).map(|number| (number % 251) as u8);
+    let pack = hand_made.add(FileType::Data, bytes.collect());
+    assert!(
+        hand_made
+            .verify(&hand_made.places(3), Depth::Stored)
+            .is_clean()
+    );
+    assert_damage_is_named(&hand_made, &[pack]);
+    assert_faults_are_named(&hand_made, &[pack], 2_000_000);
+}
+
+fn assert_damage_is_named(hand_made: &HandMade, packs: &[FileName]) {
     let damages: [(&str, Damage); 4] = [
         ("the same bit on each", |bytes, _| bytes[9] ^= 1),
         ("another bit on each", |bytes, copy| bytes[9] ^= 2 << copy),
@@ -60,7 +79,7 @@ fn damage_is_named_on_whichever_copies_have_it_and_on_no_other() {
         }),
         ("cut off", |bytes, copy| bytes.truncate(30 + copy)),
     ];
-    for pack in &packs {
+    for pack in packs {
         for wrong in choices() {
             for (what, damage) in damages {
                 let places = hand_made.places(3);
@@ -77,17 +96,22 @@ fn damage_is_named_on_whichever_copies_have_it_and_on_no_other() {
 #[test]
 fn what_cannot_be_read_on_one_copy_leaves_the_others_as_they_are() {
     let (hand_made, packs) = scene();
+    assert_faults_are_named(&hand_made, &packs, 9);
+}
+
+/// Files that do not come at all, or break off behind so many bytes.
+fn assert_faults_are_named(hand_made: &HandMade, packs: &[FileName], behind: usize) {
     // A server that answers still, and breaks off the one file each time, or does not come to its
     // first byte, has that file wrong.
     let faults_of = || {
         [
             Fault::Unreachable,
             Fault::Io(std::io::ErrorKind::Other),
-            Fault::ShortRead(9),
-            Fault::Lost(9),
+            Fault::ShortRead(behind),
+            Fault::Lost(behind),
         ]
     };
-    for pack in &packs {
+    for pack in packs {
         for wrong in choices() {
             for fault in faults_of() {
                 let places = hand_made.places(3);
