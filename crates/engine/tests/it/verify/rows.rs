@@ -100,7 +100,7 @@ fn what_cannot_be_read_on_one_copy_leaves_the_others_as_they_are() {
 }
 
 /// Files that do not come at all, or break off behind so many bytes.
-fn assert_faults_are_named(hand_made: &HandMade, packs: &[FileName], behind: usize) {
+fn assert_faults_are_named(hand_made: &HandMade, packs: &[FileName], behind: u64) {
     // A server that answers still, and breaks off the one file each time, or does not come to its
     // first byte, has that file wrong.
     let faults_of = || {
