@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use strongroom_model::{FileName, FileType, Id};
 
+use crate::prune::moved::Moved;
 use crate::prune::packs::Packs;
 use crate::prune::plan::Plan;
 use crate::prune::repack::Written;
@@ -37,6 +38,8 @@ pub struct PruneReport {
     pub wrong: BTreeMap<Id, String>,
     /// How many bytes of waste stay in packs that are needed in part.
     pub waste_left_bytes: u64,
+    /// Where everything is by now that was in packs which go; `None` where nothing went.
+    pub moved: Option<Moved>,
     /// The removal records that name what goes; more than one where it is very much.
     pub records: Vec<Id>,
     /// Copies that could not take a record, by name; they are told by their siblings' at last.
