@@ -9,6 +9,7 @@ use strongroom_engine::prune::{
 };
 use strongroom_model::{FileName, FileType, Id};
 
+use crate::commands::sync::removed;
 use crate::context::{Context, Opened};
 use crate::copies as stores;
 use crate::error::{Error, Result};
@@ -100,7 +101,7 @@ pub(crate) fn run(
     }
     let memory = opened.memory();
     memory::doubt(&mut opened.session, &memory);
-    let report = {
+    let mut report = {
         let monitor = Monitor::start(&context.output);
         prune(
             &mut opened.session,
@@ -112,6 +113,7 @@ pub(crate) fn run(
     };
     let mut said = Vec::new();
     if !options.dry_run {
+        note_tombstones(opened, &mut report);
         memory::pruned(opened);
         let new = new_files(opened, &report);
         context.ask_again(opened, &new)?;
@@ -138,6 +140,20 @@ pub(crate) fn tell(context: &Context, pruned: &Pruned) -> Result<Exit> {
     let (output, report) = (&context.output, &pruned.report);
     output.result(&amounts(report).to_string())?;
     output.result(&copies(report).to_string())?;
+    for copy in &report.copies {
+        if let PrunedOutcome::Pruned {
+            removed,
+            kept_bytes,
+            kept_until,
+            ..
+        } = &copy.outcome
+            && *kept_bytes > 0
+        {
+            let freed_bytes = removed.bytes.saturating_sub(*kept_bytes);
+            let space = removed::space(freed_bytes, *kept_bytes, kept_until.and_then(moment));
+            output.result(&format!("{}: {space}\n", copy.name))?;
+        }
+    }
     for record in &report.records {
         output.say(&format!("Removal record {}", record.short()));
     }
@@ -150,6 +166,23 @@ pub(crate) fn tell(context: &Context, pruned: &Pruned) -> Result<Exit> {
         return Ok(Exit::Interrupted);
     }
     Ok(Exit::of(pruned.is_complete()))
+}
+
+/// Takes note that vaults keep what they were asked to delete.
+fn note_tombstones(opened: &Opened, report: &mut PruneReport) {
+    for copy in &mut report.copies {
+        if let PrunedOutcome::Pruned {
+            removed,
+            kept_bytes,
+            kept_until,
+            ..
+        } = &mut copy.outcome
+            && let Some(until) = removed::tombstones_until(opened, &copy.name)
+        {
+            *kept_bytes = removed.bytes;
+            *kept_until = until;
+        }
+    }
 }
 
 /// Fails where this machine, or a receipt, knows of a snapshot or an index file that no copy shows:
@@ -338,6 +371,8 @@ struct CopySummary {
     has_record: bool,
     files_removed: u64,
     bytes_removed: u64,
+    bytes_kept: u64,
+    kept_until: Option<Timestamp>,
     files_waiting: u64,
     bytes_waiting: u64,
     waits_until: Option<Timestamp>,
@@ -397,12 +432,22 @@ impl CopySummary {
             PrunedOutcome::Failed(failure) => ("failed", none, Some(failure)),
         };
         let is_without = report.not_on.iter().any(|(name, _)| *name == copy.name);
+        let (bytes_kept, kept_until) = match &copy.outcome {
+            PrunedOutcome::Pruned {
+                kept_bytes,
+                kept_until,
+                ..
+            } => (*kept_bytes, kept_until.and_then(moment)),
+            PrunedOutcome::Would(_) | PrunedOutcome::Failed(_) => (0, None),
+        };
         Self {
             name: copy.name.clone(),
             outcome,
             has_record: !report.records.is_empty() && !is_without && outcome != "failed",
             files_removed: removed.files,
             bytes_removed: removed.bytes,
+            bytes_kept,
+            kept_until,
             files_waiting: waiting.files,
             bytes_waiting: waiting.bytes,
             waits_until: waits_until(copy),

@@ -150,7 +150,11 @@ pub(crate) fn finish_removals(
             report.was_interrupted = true;
             Ok(Vec::new())
         }
-        finished => Ok(finished?),
+        finished => {
+            let mut finished = finished?;
+            removed::note_tombstones(opened, &mut finished);
+            Ok(finished)
+        }
     }
 }
 

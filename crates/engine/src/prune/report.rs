@@ -81,6 +81,10 @@ pub enum PrunedOutcome {
     Pruned {
         /// Removed.
         removed: Amount,
+        /// How many bytes of that the place keeps all the same, where nobody lists them.
+        kept_bytes: u64,
+        /// Until when it keeps them at least; `None` where nothing says that it ever lets go.
+        kept_until: Option<SystemTime>,
         /// Still there, behind locks or for an interruption.
         waiting: Amount,
         /// When the last lock of it is over, where there is one.
@@ -150,8 +154,10 @@ impl PruneReport {
                 Some(copy) => PrunedOutcome::Pruned {
                     removed: Amount {
                         files: copy.removed,
-                        bytes: copy.freed_bytes,
+                        bytes: copy.freed_bytes.saturating_add(copy.kept_bytes),
                     },
+                    kept_bytes: copy.kept_bytes,
+                    kept_until: copy.kept_until,
                     waiting: Amount {
                         files: copy.waiting,
                         bytes: copy.waiting_bytes,
@@ -161,6 +167,8 @@ impl PruneReport {
                 },
                 None => PrunedOutcome::Pruned {
                     removed: Amount::default(),
+                    kept_bytes: 0,
+                    kept_until: None,
                     waiting: Amount::default(),
                     waits_until: None,
                     failure: None,

@@ -16,7 +16,7 @@ use crate::error::Result;
 use crate::exit::Exit;
 use crate::output::{DOUBTFUL, Output, visible};
 use crate::table::{Cell, Table};
-use crate::words::{count, local_time, size};
+use crate::words::{count, local_time, moment, size};
 
 /// What to do about snapshots that do not fit.
 const SUSPICIOUS_HINT: &str = "those that are not yours: strongroom forget SNAPSHOT…; of those that \
@@ -109,6 +109,12 @@ impl Report<'_> {
         let output = &context.output;
         if !self.forgotten.copies.is_empty() {
             output.result(&copies(&self.forgotten.copies).to_string())?;
+            let kept = self.forgotten.copies.iter();
+            for copy in kept.filter(|copy| copy.kept_bytes > 0) {
+                let until = copy.kept_until.and_then(moment);
+                let space = removed::space(copy.freed_bytes, copy.kept_bytes, until);
+                output.result(&format!("{}: {space}\n", copy.name))?;
+            }
         }
         self.warn(output);
         let gone = count(self.going.len() as u64, "snapshot", "snapshots");
@@ -239,7 +245,7 @@ fn copies(copies: &[FinishedCopy]) -> Table {
         table.row([
             copy.name.clone().into(),
             count(copy.removed, "file", "files").into(),
-            size(copy.freed_bytes).into(),
+            size(copy.freed_bytes.saturating_add(copy.kept_bytes)).into(),
             count(copy.waiting, "file", "files").into(),
             until.unwrap_or_else(|| "-".to_owned()).into(),
         ]);

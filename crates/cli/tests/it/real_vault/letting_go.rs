@@ -114,7 +114,16 @@ fn what_is_forgotten_is_a_tombstone_on_a_vault_and_gone_from_a_folder() {
         let told = of_copy(&pruned, copy);
         assert_eq!(told["outcome"], "done", "{told}");
         assert!(told["files_removed"].as_u64().unwrap() > 1, "{told}");
+        // What a vault was asked to delete is not called free.
+        let bytes_kept = match copy {
+            "three" => &told["bytes_removed"],
+            _ => &json!(0),
+        };
+        assert_eq!(told["bytes_kept"], *bytes_kept, "{told}");
+        assert_eq!(told["kept_until"].is_string(), copy == "three", "{told}");
     }
+    assert_eq!(of_copy(&forgotten, "three")["freed_bytes"], 0);
+    assert_ne!(of_copy(&forgotten, "one")["freed_bytes"], 0);
     // The folders have let go at once; the vault shows the same, and has all of it.
     assert!(!packs.is_subset(&scene.files("one", "data")));
     assert_eq!(scene.files("one", ""), scene.files("two", ""));
