@@ -154,28 +154,28 @@ impl Receipts<'_> {
         }
         let lock = self.state.lock()?;
         let folder = Folder::read(self.state)?;
+        // What another machine removed may be taken back.
+        let removals = &session.removals;
+        let are_all_due = removals.are_all_due();
+        let is_removed = |snapshot: Id| {
+            let name = FileName::new(FileType::Snapshots, snapshot);
+            are_all_due && removals.names(name)
+        };
         for ((source, host), series) in all {
             let path = self.state.of_source("heads", source.as_str(), host);
             let head = self.state.read_record(&path);
             let of_head = head.and_then(|Head { receipt }| folder.snapshot_of(receipt));
+            let is_newest = of_head == series.snapshot || of_head.is_some_and(is_removed);
             // Where the newest snapshot has none, or another one was made meanwhile, the head stays.
-            if let Some(receipt) = series.last
-                && of_head == series.snapshot
-            {
+            if let Some(receipt) = series.last.filter(|_| is_newest) {
                 self.state.write_record(&lock, &path, &Head { receipt })?;
             }
         }
         let heads = folder.heads(self.state)?;
-        let removals = &session.removals;
-        let are_all_due = removals.are_all_due();
         folder.remove_unless(&lock, |receipt, snapshot| {
             let counts = match new.get(&snapshot) {
                 Some(new) => *new == receipt,
-                // What another machine removed may be taken back.
-                None => {
-                    let name = FileName::new(FileType::Snapshots, snapshot);
-                    !(are_all_due && removals.names(name))
-                }
+                None => !is_removed(snapshot),
             };
             counts || heads.contains(&receipt)
         })?;
