@@ -33,6 +33,7 @@ mod duplicates;
 mod even;
 mod hidden;
 mod known;
+mod moved;
 mod newcomers;
 mod obstacles;
 mod packs;
@@ -58,6 +59,7 @@ use crate::snapshots::Snapshots;
 use crate::state::RepositoryState;
 use crate::{Error, Result, holds, removals};
 
+pub use moved::Moved;
 pub use report::{Amount, PruneReport, PrunedCopy, PrunedOutcome};
 
 /// What a prune may take of the machine, and how much waste it leaves.
@@ -173,6 +175,7 @@ pub fn prune_locked(
         newcomers::look(session)?;
         let staying = Staying::of(&packs, &plan, &written, &stays);
         even::bring(session, &staying, &plan, options, progress, cancel)?;
+        report.moved = Some(Moved::of(session, &packs, &plan, &written, cancel)?);
         let records = match plan.is_nothing() {
             true => Vec::new(),
             false => records(&plan, &stays, environment),

@@ -7,12 +7,14 @@
 //!
 //! Life of a receipt: a backup ends → its source's and host's last chain is added up and checked →
 //! the difference is signed and written → the *head* of that source and host names it → later ones
-//! build on it, until a chain has [`CHAIN_LIMIT`] links and a new one begins → once its snapshots
-//! were removed on purpose, and it is not the last one, it is pruned.
+//! build on it, until a chain has [`CHAIN_LIMIT`] links and a new one begins → a prune moves what it
+//! names, and [a new one](Receipts::renew) takes its place; or, once its snapshots were removed on
+//! purpose, and it is not the last one, it is pruned.
 
 mod client_key;
 mod delivery;
 mod folder;
+mod renewal;
 mod statement;
 
 use std::collections::BTreeSet;
@@ -30,6 +32,7 @@ use crate::state::{RecordedNeeds, RepositoryState};
 
 pub use client_key::{ClientKey, holds};
 pub use delivery::{DeliveredReceipts, Delivery};
+pub use renewal::Renewal;
 pub use statement::trusted_keys;
 
 /// The receipts of one repository that this client has signed.

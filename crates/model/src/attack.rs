@@ -13,7 +13,7 @@ mod statement;
 mod verdict;
 
 pub use attempt::{Attempt, PlaceKind};
-pub use statement::{DrilledCopy, SignedDrill, Statement, VerifiedDrill};
+pub use statement::{DrilledCopy, SignedDrill, Statement};
 pub use verdict::{Judged, Verdict, judge};
 
 use jiff::Timestamp;

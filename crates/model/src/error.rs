@@ -86,11 +86,13 @@ pub enum Error {
         /// The newest version that this program reads.
         known: u32,
     },
-    /// A receipt whose signature does not hold.
-    #[error("The signature of receipt {receipt} does not hold")]
+    /// A claim whose signature does not hold.
+    #[error("The signature of {what} {id} does not hold")]
     Signature {
-        /// The SHA-256 of the receipt's body.
-        receipt: Id,
+        /// Of what kind it is.
+        what: &'static str,
+        /// The SHA-256 of its body.
+        id: Id,
     },
     /// A receipt that does not continue the one before it.
     #[error("Receipt {receipt} does not continue its chain: {reason}")]

@@ -27,6 +27,7 @@ pub mod retention;
 pub mod scorecard;
 pub mod secret;
 pub mod shell;
+pub mod signed;
 pub mod vault;
 pub mod witness_key;
 

@@ -5,28 +5,24 @@
 //! otherwise. To stay small, a receipt tells only the difference to its parent's; [`Chain`] adds
 //! them up and refuses a chain with a link missing or swapped.
 //!
-//! **Architecture invariant:** the signed bytes are kept exactly as they were signed and are never
-//! encoded anew, and nothing can be added to a [`Chain`] whose signature was not checked.
+//! **Architecture invariant:** nothing can be added to a [`Chain`] whose signature was not checked.
 
 mod chain;
 mod needs;
-mod signed;
 
 pub use chain::Chain;
 pub use needs::{Needs, NeedsChange};
-pub use signed::{Signature, SignedReceipt, VerifiedReceipt};
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
 use crate::id::Id;
 use crate::name::Name;
+use crate::signed::{Claim, Signed, Verified};
 
-/// The version of receipts that this program writes.
-const VERSION: u32 = 1;
+pub use crate::signed::{Signature, Version};
 
 /// What one backup of one source did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,56 +84,25 @@ pub struct Work {
     pub source_errors: u64,
 }
 
-/// The version of a receipt, which is always the one that this program knows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Version;
+/// A receipt as it is kept and sent.
+pub type SignedReceipt = Signed<Receipt>;
 
-impl Serialize for Version {
-    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        VERSION.serialize(serializer)
+/// A receipt whose signature holds.
+pub type VerifiedReceipt = Verified<Receipt>;
+
+impl Claim for Receipt {
+    const CONTEXT: &'static str = "strongroom receipt v1\n";
+    const WHAT: &'static str = "receipt";
+
+    fn client(&self) -> Id {
+        self.client
     }
 }
 
-impl<'de> Deserialize<'de> for Version {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        match u32::deserialize(deserializer)? {
-            VERSION => Ok(Self),
-            other => Err(de::Error::custom(format!("version {other} is not known"))),
-        }
-    }
-}
-
-impl Receipt {
-    /// Encodes the body that is to be signed.
-    ///
-    /// # Errors
-    /// Fails only where serialisation itself does.
-    pub fn to_body(&self) -> Result<String> {
-        serde_json::to_string(self).map_err(malformed)
-    }
-
-    fn from_body(body: &str) -> Result<Self> {
-        /// Read first, since a newer receipt may have other fields.
-        #[derive(Deserialize)]
-        struct Versioned {
-            version: u32,
-        }
-        let Versioned { version } = serde_json::from_str(body).map_err(malformed)?;
-        if version != VERSION {
-            return Err(Error::UnknownVersion {
-                what: "receipt",
-                version,
-                known: VERSION,
-            });
-        }
-        serde_json::from_str(body).map_err(malformed)
-    }
-}
-
-fn malformed(source: serde_json::Error) -> Error {
-    Error::Malformed {
-        what: "receipt",
-        source,
+impl VerifiedReceipt {
+    /// What it says.
+    pub const fn receipt(&self) -> &Receipt {
+        self.claim()
     }
 }
 

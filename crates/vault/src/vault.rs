@@ -28,6 +28,7 @@ mod put;
 mod read;
 mod receipt;
 mod refusals;
+mod replacement;
 mod scrub;
 mod soundness;
 mod storage;

@@ -13,7 +13,7 @@ use strongroom_engine::sync::SyncReport;
 use strongroom_engine::{Listing, Session};
 use strongroom_model::{Config, FileName, FileType, Id, Source};
 
-use crate::commands::sync;
+use crate::commands::{removed, sync};
 use crate::context::Context;
 use crate::copies;
 use crate::error::{Error, Result};
@@ -28,6 +28,9 @@ use crate::{locking, memory, vaults};
 /// The data is read, compressed and encrypted once; every copy gets the same bytes at once. A copy
 /// that is slow, full or away is left behind, named, and waited for by nobody; what it lacks comes
 /// from the others later.
+///
+/// A copy to which that sync brings anything, as one that was away, also lets go of what was forgotten
+/// and pruned meanwhile.
 ///
 /// Copies that a vault holds get the receipts of the backup, so that the vault can say by itself
 /// whether it has everything; its answer is shown. A vault whose log does not go on from what this
@@ -73,7 +76,7 @@ impl Args {
             dry_run: self.dry_run,
             estimate: context.output.shows_bars(),
         };
-        let (report, synced) = {
+        let (report, synced, finished) = {
             let monitor = Monitor::start(&context.output);
             let mut report = backup(
                 &mut opened.session,
@@ -103,7 +106,11 @@ impl Args {
             if !self.dry_run {
                 take_back(&opened.session, &mut report.sources);
             }
-            (report, synced)
+            let finished = match &mut synced {
+                Some(Ok(synced)) => closing::let_go(&opened, synced, &monitor.progress)?,
+                _ => Vec::new(),
+            };
+            (report, synced, finished)
         };
         if !self.dry_run {
             let new = new_files(&opened.session, &report, synced.as_ref());
@@ -128,6 +135,7 @@ impl Args {
         match &synced {
             Some(Ok(synced)) => {
                 sync::warn_of(&context.output, synced, &left_out);
+                removed::tell(&context.output, &finished)?;
                 closing::tell_healed(&context.output, &report, synced);
                 if synced.was_interrupted {
                     let text =
@@ -146,7 +154,8 @@ impl Args {
         let complete = match self.dry_run {
             true => report::is_read(&report),
             false => {
-                let is_good = closing::is_good(synced.as_ref()) && !is_refuted;
+                let has_let_go = finished.iter().all(|copy| copy.failure.is_none());
+                let is_good = closing::is_good(synced.as_ref()) && has_let_go && !is_refuted;
                 report.is_complete() && is_good && locks.is_complete()
             }
         };
@@ -156,6 +165,7 @@ impl Args {
             alarms: context.alarms(&opened.vaults),
             pending_keys: opened.vaults.pending_keys(),
             locks: locking::summaries(&locks),
+            removed: &finished,
             dry_run: self.dry_run,
             complete,
         };

@@ -11,7 +11,7 @@ use strongroom_engine::snapshots::Snapshots;
 use strongroom_engine::{holds, removals};
 use strongroom_model::{Holds, Id, Keep, Name};
 
-use crate::commands::{prune as pruning, snapshots};
+use crate::commands::{prune as pruning, removed, snapshots};
 use crate::context::{Context, Opened};
 use crate::error::Result;
 use crate::exit::{Exit, MANUAL};
@@ -191,7 +191,7 @@ fn keeps(opened: &Opened) -> BTreeMap<Name, Keep> {
 
 fn remove(context: &Context, opened: &mut Opened, going: &BTreeSet<Id>) -> Result<Forgotten> {
     let memory = opened.memory();
-    let forgotten = {
+    let mut forgotten = {
         let monitor = Monitor::start(&context.output);
         retain::forget(
             &mut opened.session,
@@ -201,6 +201,7 @@ fn remove(context: &Context, opened: &mut Opened, going: &BTreeSet<Id>) -> Resul
             &monitor.progress,
         )?
     };
+    removed::note_tombstones(opened, &mut forgotten.copies);
     if forgotten.record.is_some() {
         let is_without = |name: &String| forgotten.not_on.iter().any(|(copy, _)| copy == name);
         let ready = opened.session.ready().map(|(copy, _)| copy.name.clone());

@@ -17,9 +17,9 @@ use crate::exit::{Exit, MANUAL};
 use crate::monitor::Monitor;
 use crate::output::{BAD, DOUBTFUL, GOOD, Output, visible};
 use crate::table::{Cell, Table};
-use crate::vaults::NewFiles;
+use crate::vaults::{NewFiles, Said};
 use crate::words::{count, size};
-use crate::{locking, memory};
+use crate::{locking, memory, vaults};
 
 /// Remove from every copy what no snapshot needs
 ///
@@ -29,6 +29,8 @@ use crate::{locking, memory};
 /// this machine and on every copy. Then each copy lets go of it in its own way: a folder at once, a
 /// vault by tombstones that can be taken back, a locked bucket when its locks are over. A copy that
 /// was away does so when it is back.
+///
+/// Vaults get new receipts of the snapshots that stay and whose data lies in other packs by then.
 ///
 /// It removes no snapshot; `strongroom forget` does. Nothing is removed while anything is missing
 /// that a snapshot needs, or cannot be read so that nobody knows what is needed. While it runs nobody
@@ -75,11 +77,14 @@ impl Args {
 pub(crate) struct Pruned {
     report: PruneReport,
     locks: LockReport,
+    /// What vaults say of snapshots that lie in other packs by now.
+    said: Vec<Said>,
 }
 
 impl Pruned {
     fn is_complete(&self) -> bool {
-        self.report.is_complete() && self.locks.is_complete()
+        let is_refuted = self.said.iter().any(Said::is_refutation);
+        self.report.is_complete() && self.locks.is_complete() && !is_refuted
     }
 }
 
@@ -96,7 +101,7 @@ pub(crate) fn run(
     }
     let memory = opened.memory();
     memory::doubt(&mut opened.session, &memory);
-    let report = {
+    let mut report = {
         let monitor = Monitor::start(&context.output);
         prune(
             &mut opened.session,
@@ -106,16 +111,29 @@ pub(crate) fn run(
             &monitor.progress,
         )?
     };
+    let mut said = Vec::new();
     if !options.dry_run {
+        let copies = report.copies.iter_mut();
+        removed::note_tombstones(opened, copies.filter_map(PrunedCopy::finished_mut));
         memory::pruned(opened);
         let new = new_files(opened, &report);
         context.ask_again(opened, &new)?;
+        // Vaults go by receipts: without new ones they would keep what has gone from other packs.
+        if let Some(moved) = &report.moved
+            && memory::moved(opened, moved)
+        {
+            said = vaults::deliver(opened);
+        }
     }
     let locks = match options.dry_run || report.was_interrupted {
         true => LockReport::default(),
         false => locking::after_run(context, opened),
     };
-    Ok(Pruned { report, locks })
+    Ok(Pruned {
+        report,
+        locks,
+        said,
+    })
 }
 
 /// Tells what came of a prune.
@@ -123,10 +141,13 @@ pub(crate) fn tell(context: &Context, pruned: &Pruned) -> Result<Exit> {
     let (output, report) = (&context.output, &pruned.report);
     output.result(&amounts(report).to_string())?;
     output.result(&copies(report).to_string())?;
+    let copies = report.copies.iter();
+    removed::tell_kept(output, copies.filter_map(PrunedCopy::finished))?;
     for record in &report.records {
         output.say(&format!("Removal record {}", record.short()));
     }
     warn_of(output, report);
+    pruned.said.iter().for_each(|said| said.tell(output));
     output.object(&Summary::of(report, pruned.is_complete()))?;
     if report.was_interrupted {
         let text = "The prune was interrupted while it removed files; what goes is on record";

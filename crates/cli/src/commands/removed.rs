@@ -1,10 +1,13 @@
 //! What became of removed files that still lay on some copy, told to people and to programs: at the
 //! end of a sync, a forget and a prune.
 
-use jiff::Timestamp;
+use std::time::SystemTime;
+
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use strongroom_engine::removals::FinishedCopy;
 
+use crate::context::Opened;
 use crate::error::Result;
 use crate::output::{Output, visible};
 use crate::table::Cell;
@@ -33,7 +36,8 @@ pub(crate) const TITLES: [&str; 5] = ["removed", "size", "waiting", "size", "unt
 /// What went and what waits, in a row of a table.
 pub(crate) fn cells(copy: &FinishedCopy) -> Vec<Cell> {
     let files = |number: u64| Cell::from(count(number, "file", "files"));
-    let mut cells = vec![files(copy.removed), size(copy.freed_bytes).into()];
+    let bytes = copy.freed_bytes.saturating_add(copy.kept_bytes);
+    let mut cells = vec![files(copy.removed), size(bytes).into()];
     if copy.waiting > 0 {
         let until = waits_until(copy).map(local_time);
         cells.push(files(copy.waiting));
@@ -43,11 +47,69 @@ pub(crate) fn cells(copy: &FinishedCopy) -> Vec<Cell> {
     cells
 }
 
+/// Tells of each copy that keeps what was removed how much that is, and until when.
+pub(crate) fn tell_kept<'a>(
+    output: &Output,
+    finished: impl IntoIterator<Item = &'a FinishedCopy>,
+) -> Result<()> {
+    for copy in finished.into_iter().filter(|copy| copy.kept_bytes > 0) {
+        let until = copy.kept_until.and_then(moment);
+        let space = space(copy.freed_bytes, copy.kept_bytes, until);
+        output.result(&format!("{}: {space}\n", copy.name))?;
+    }
+    Ok(())
+}
+
+/// What became of the space of removed files: "41 MB freed", "41 MB kept as tombstones, until 2026-12-29
+/// 10:00:00 at least".
+fn space(freed_bytes: u64, kept_bytes: u64, kept_until: Option<Timestamp>) -> String {
+    let freed = format!("{} freed", size(freed_bytes));
+    if kept_bytes == 0 {
+        return freed;
+    }
+    let kept = size(kept_bytes);
+    let kept = match kept_until {
+        Some(until) => {
+            let until = local_time(until);
+            format!("{kept} kept as tombstones, until {until} at least")
+        }
+        None => format!("{kept} only hidden, and freed by nothing but a rule of that place"),
+    };
+    match freed_bytes {
+        0 => kept,
+        _ => format!("{freed}, {kept}"),
+    }
+}
+
+/// Takes note that vaults keep what they were asked to delete.
+pub(crate) fn note_tombstones<'a>(
+    opened: &Opened,
+    finished: impl IntoIterator<Item = &'a mut FinishedCopy>,
+) {
+    for copy in finished {
+        if let Some(until) = tombstones_until(opened, &copy.name) {
+            copy.kept_bytes += std::mem::take(&mut copy.freed_bytes);
+            copy.kept_until = until;
+        }
+    }
+}
+
+/// Until when the vault of a copy keeps at least what it is asked to delete now, as far as it says so;
+/// nothing where the copy is on no vault.
+fn tombstones_until(opened: &Opened, copy: &str) -> Option<Option<SystemTime>> {
+    let info = opened.vaults.of(copy)?.repository();
+    let grace = info.and_then(|info| i64::try_from(info.grace_s).ok());
+    let now = (opened.environment.clock)();
+    let until = grace.and_then(|grace| now.checked_add(SignedDuration::from_secs(grace)).ok());
+    Some(until.map(SystemTime::from))
+}
+
 /// "offsite: 12 removed files are gone, 41 MB freed; 3 stay for now, until 2026-12-29 10:00:00".
 fn line(copy: &FinishedCopy) -> String {
     let gone = count(copy.removed, "removed file is", "removed files are");
-    let freed = size(copy.freed_bytes);
-    let mut line = format!("{}: {gone} gone, {freed} freed", copy.name);
+    let kept_until = copy.kept_until.and_then(moment);
+    let space = space(copy.freed_bytes, copy.kept_bytes, kept_until);
+    let mut line = format!("{}: {gone} gone, {space}", copy.name);
     if copy.waiting > 0 {
         let stay = count(copy.waiting, "stays", "stay");
         line.push_str(&format!("; {stay} for now ({})", size(copy.waiting_bytes)));
@@ -69,6 +131,8 @@ pub(crate) struct Summary {
     name: String,
     removed: u64,
     freed_bytes: u64,
+    kept_bytes: u64,
+    kept_until: Option<Timestamp>,
     waiting: u64,
     waiting_bytes: u64,
     waits_until: Option<Timestamp>,
@@ -83,6 +147,8 @@ impl Summary {
             name: copy.name.clone(),
             removed: copy.removed,
             freed_bytes: copy.freed_bytes,
+            kept_bytes: copy.kept_bytes,
+            kept_until: copy.kept_until.and_then(moment),
             waiting: copy.waiting,
             waiting_bytes: copy.waiting_bytes,
             waits_until: waits_until(copy),
@@ -115,5 +181,21 @@ mod tests {
         let summary = serde_json::to_value(Summary::of(&copy)).unwrap();
         assert_eq!(summary["waits_until"], "2004-01-10T13:37:04Z");
         assert_eq!(summary["reason"], serde_json::Value::Null);
+    }
+
+    #[test]
+    fn what_is_kept_is_not_called_free() {
+        assert_eq!(space(2_000_000, 0, None), "2 MB freed");
+        let until = Timestamp::from_second(1 << 30).unwrap();
+        let told = space(0, 2_000_000, Some(until));
+        assert!(
+            told.starts_with("2 MB kept as tombstones, until 2004-01-"),
+            "{told}"
+        );
+        let hidden = space(3_000_000, 2_000_000, None);
+        assert!(
+            hidden.starts_with("3 MB freed, 2 MB only hidden, "),
+            "{hidden}"
+        );
     }
 }

@@ -100,7 +100,7 @@ impl Args {
         let (mut report, finished) = {
             let monitor = Monitor::start(&context.output);
             let mut report = run(&mut opened, wishes, &monitor.progress)?;
-            let finished = finish_removals(&opened, &mut report, &monitor.progress)?;
+            let finished = finish_removals(&opened, &mut report, None, &monitor.progress)?;
             (report, finished)
         };
         let new = NewFiles {
@@ -133,22 +133,27 @@ impl Args {
     }
 }
 
-/// Finishes what records say was removed, on copies where something of it can go; an interruption
-/// there is one of the sync.
-fn finish_removals(
+/// Finishes what records say was removed, on copies where something of it can go, or `on` these alone;
+/// an interruption there is one of the sync.
+pub(crate) fn finish_removals(
     opened: &Opened,
     report: &mut SyncReport,
+    on: Option<&BTreeSet<String>>,
     progress: &Progress,
 ) -> Result<Vec<FinishedCopy>> {
     if report.was_interrupted {
         return Ok(Vec::new());
     }
-    match finish_alone(&opened.session, &opened.environment, progress) {
+    match finish_alone(&opened.session, on, &opened.environment, progress) {
         Err(EngineError::Interrupted) => {
             report.was_interrupted = true;
             Ok(Vec::new())
         }
-        finished => Ok(finished?),
+        finished => {
+            let mut finished = finished?;
+            removed::note_tombstones(opened, &mut finished);
+            Ok(finished)
+        }
     }
 }
 

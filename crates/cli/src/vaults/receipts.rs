@@ -183,10 +183,9 @@ pub(super) fn refreshed(client: &VaultClient, word: &mut VaultWord, now: jiff::T
         }
     };
     for said in word.snapshots.values_mut() {
-        let found = list
-            .snapshots
-            .iter()
-            .find(|info| info.snapshot == said.snapshot);
+        // The newest receipt of a snapshot comes last.
+        let mut found = list.snapshots.iter().rev();
+        let found = found.find(|info| info.snapshot == said.snapshot);
         if let Some(found) = found {
             *said = SaidWhole {
                 at: now,

@@ -159,6 +159,33 @@ fn a_copy_that_was_away_while_the_others_were_pruned_lets_go_by_a_sync_and_loses
     scene.check_all();
 }
 
+#[test]
+fn a_backup_that_brings_a_copy_up_to_date_lets_go_there_as_a_sync_does() {
+    let scene = scene();
+    backup(&scene, 2, 0);
+    let [gone, kept]: [String; 2] = scene.snapshots().try_into().unwrap();
+    fs::rename(scene.path("three"), scene.path("elsewhere")).unwrap();
+    scene.expect(3, &["forget", &gone]);
+    scene.expect(3, &["prune", "--max-unused", "0"]);
+    fs::rename(scene.path("elsewhere"), scene.path("three")).unwrap();
+    let summary = backup(&scene, 3, 0).summary();
+    let [told] = &summary["removed"].as_array().unwrap()[..] else {
+        panic!("{summary}");
+    };
+    assert_eq!(told["name"], "three", "{summary}");
+    assert!(told["removed"].as_u64().unwrap() > 1, "{summary}");
+    assert_eq!(told["waiting"], 0, "{summary}");
+    assert_eq!(outcome(&summary, "three"), "whole");
+    assert!(!scene.path("three/snapshots").join(&gone).exists());
+    assert!(scene.path("three/snapshots").join(&kept).exists());
+    scene.assert_identical();
+    scene.check_all();
+    scene.assert_restic_restores_all();
+    // Where nothing was away nobody is kept out, and nothing is told.
+    let summary = backup(&scene, 4, 0).summary();
+    assert_eq!(summary["removed"], serde_json::json!([]));
+}
+
 /// Lets this machine forget that it wrote any removal record, as if another had.
 fn disown_records(scene: &Scene) {
     let repositories = fs::read_dir(scene.path("state")).unwrap();

@@ -7,8 +7,16 @@ use std::process::Command;
 use strongroom_testkit::programs::program;
 
 /// Each service, and the most that systemd may call its exposure, of 100. A backup reads what belongs
-/// to anybody and runs commands of others, so that it is let do more.
-const SERVICES: [(&str, &str); 3] = [("backup", "50"), ("verify", "35"), ("status", "35")];
+/// to anybody and runs commands of others, and a restore makes files of anybody, so that these are let
+/// do more.
+const SERVICES: [(&str, &str); 6] = [
+    ("backup", "50"),
+    ("verify", "35"),
+    ("status", "35"),
+    ("forget", "35"),
+    ("drill-attack", "35"),
+    ("drill-restore", "50"),
+];
 
 #[test]
 fn systemd_understands_the_services_and_timers_and_finds_them_safe() {
@@ -55,5 +63,26 @@ fn systemd_understands_the_services_and_timers_and_finds_them_safe() {
             .unwrap();
         let told = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{name}: {told}");
+    }
+}
+
+#[test]
+fn each_unit_that_is_packaged_is_looked_at_and_told_of() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let told = fs::read_to_string(root.join("docs/running-by-itself.md")).unwrap();
+    let mut names: Vec<String> = fs::read_dir(root.join("packaging"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| !name.starts_with("strongroom-vault."))
+        .collect();
+    names.sort();
+    let units = SERVICES.iter().flat_map(|(name, _)| {
+        ["service", "timer"].map(|kind| format!("strongroom-{name}.{kind}"))
+    });
+    let mut units: Vec<String> = units.collect();
+    units.sort();
+    assert_eq!(names, units);
+    for (name, _) in SERVICES {
+        assert!(told.contains(&format!("| `strongroom-{name}` |")), "{name}");
     }
 }

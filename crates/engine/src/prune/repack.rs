@@ -40,6 +40,8 @@ pub(super) struct Written {
     pub(super) packs: Vec<(Id, u64)>,
     /// Index files.
     pub(super) index: BTreeSet<Id>,
+    /// The packs that these name, each with the index file.
+    pub(super) indexed: Vec<(Id, Id)>,
 }
 
 /// What of a pack that is not needed is read with its neighbours, to save a request: where requests
@@ -110,9 +112,13 @@ pub(super) fn run(
     if session.ready().next().is_none() {
         return Err(session.no_copy());
     }
+    let named = done.indexed_packs.iter();
     Ok(Written {
         packs: done.packs,
-        index: done.indexed_packs.iter().map(|(_, file)| *file).collect(),
+        index: named.clone().map(|(_, file)| *file).collect(),
+        indexed: named
+            .filter_map(|(number, file)| Some((packs.index.pack_id(*number)?, *file)))
+            .collect(),
     })
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use strongroom_model::{FileName, FileType, Id};
 
+use crate::prune::moved::Moved;
 use crate::prune::packs::Packs;
 use crate::prune::plan::Plan;
 use crate::prune::repack::Written;
@@ -36,6 +37,8 @@ pub struct PruneReport {
     pub wrong: BTreeMap<Id, String>,
     /// How many bytes of waste stay in packs that are needed in part.
     pub waste_left_bytes: u64,
+    /// Where everything is by now that was in packs which go; `None` where nothing went.
+    pub moved: Option<Moved>,
     /// The removal records that name what goes; more than one where it is very much.
     pub records: Vec<Id>,
     /// Copies that could not take a record, by name; they are told by their siblings' at last.
@@ -66,6 +69,24 @@ pub struct PrunedCopy {
     pub location: String,
     /// What became of it.
     pub outcome: PrunedOutcome,
+}
+
+impl PrunedCopy {
+    /// What was removed and what waits there; `None` of a dry run, and where nothing was done.
+    pub const fn finished(&self) -> Option<&FinishedCopy> {
+        match &self.outcome {
+            PrunedOutcome::Pruned(finished) => Some(finished),
+            PrunedOutcome::Would(_) | PrunedOutcome::Failed(_) => None,
+        }
+    }
+
+    /// The same, to add to it.
+    pub const fn finished_mut(&mut self) -> Option<&mut FinishedCopy> {
+        match &mut self.outcome {
+            PrunedOutcome::Pruned(finished) => Some(finished),
+            PrunedOutcome::Would(_) | PrunedOutcome::Failed(_) => None,
+        }
+    }
 }
 
 /// What becomes of a copy.

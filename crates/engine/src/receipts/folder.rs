@@ -41,6 +41,11 @@ impl Folder {
             .map(|(receipt, _)| *receipt)
     }
 
+    /// The snapshot of a receipt, where it is there.
+    pub(super) fn snapshot_of(&self, receipt: Id) -> Option<Id> {
+        self.receipts.get(&receipt).copied()
+    }
+
     /// All receipts, each with its snapshot.
     pub(super) fn receipts(&self) -> impl Iterator<Item = (Id, Id)> {
         let all = self.receipts.iter();

@@ -22,19 +22,22 @@ use crate::{Error, Result};
 const LOOKED_AT: usize = 100;
 
 /// As [`finish()`], where the caller holds no locks: copies on which something can go are locked for
-/// that. Where somebody else is at work, it waits for the next time.
+/// that. Where somebody else is at work, it waits for the next time. Only `on` these copies, where it
+/// is said.
 ///
 /// # Errors
 /// Where the user interrupts.
 pub fn finish_alone(
     session: &Session,
+    on: Option<&BTreeSet<String>>,
     environment: &Environment,
     progress: &Progress,
 ) -> Result<Vec<FinishedCopy>> {
     let removals = &session.removals;
     let mut waiting = Vec::new();
     let mut now = BTreeSet::new();
-    for (copy, ready) in session.ready() {
+    let is_meant = |copy: &CopyStore| on.is_none_or(|on| on.contains(&copy.name));
+    for (copy, ready) in session.ready().filter(|(copy, _)| is_meant(copy)) {
         environment.cancel.check()?;
         let keeps_packs = removals.has_waiting_snapshots(ready);
         let is_kept = |name: FileName| keeps_packs && name.kind() != FileType::Snapshots;

@@ -5,12 +5,13 @@
 //! Copies do not wait for each other.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 use std::thread::ScopedJoinHandle;
 use std::time::SystemTime;
 
 use parking_lot::Mutex;
 use strongroom_model::{FileName, FileType, Id};
-use strongroom_store::{Error as StoreError, Store};
+use strongroom_store::{Error as StoreError, Store, VersionContent};
 
 use crate::parallel::for_each;
 use crate::progress::Progress;
@@ -28,6 +29,10 @@ pub struct FinishedCopy {
     pub removed: u64,
     /// How many bytes that has freed.
     pub freed_bytes: u64,
+    /// How many bytes of what was removed the place keeps all the same, where nobody lists them.
+    pub kept_bytes: u64,
+    /// Until when it keeps them at least; `None` where nothing says that it lets go of them ever.
+    pub kept_until: Option<SystemTime>,
     /// How many files stay for now, since a lock holds them, since somebody may still take the
     /// removal back, or since the place removes nothing for us.
     pub waiting: u64,
@@ -177,6 +182,7 @@ impl<'a> Work<'a> {
                 return false;
             }
         };
+        let unlocked = Unlocked::new(store);
         let is_over = Mutex::new(false);
         let left = Mutex::new(false);
         let outcome = for_each(files, REMOVERS, |file| {
@@ -187,10 +193,11 @@ impl<'a> Work<'a> {
             }
             let fate = match &locked {
                 Some(locked) => locked.remove(file.name),
-                None => remove(store, file),
+                None => unlocked.remove(file),
             };
             match fate {
-                Ok(Fate::Removed(freed_bytes)) => self.count(file, freed_bytes),
+                Ok(Fate::Removed(freed_bytes)) => self.count(file, (freed_bytes, 0)),
+                Ok(Fate::Hidden(kept_bytes)) => self.count(file, (0, kept_bytes)),
                 Ok(Fate::Waits(until)) => {
                     *left.lock() = true;
                     self.wait(file, until);
@@ -285,12 +292,13 @@ impl<'a> Work<'a> {
         ids.join(" ")
     }
 
-    fn count(&self, file: &RemovedFile, freed_bytes: u64) {
+    fn count(&self, file: &RemovedFile, (freed_bytes, kept_bytes): (u64, u64)) {
         self.progress.add_files(1);
         self.progress.add_bytes(file.size_bytes);
         let mut done = self.done.lock();
         done.removed += 1;
         done.freed_bytes = done.freed_bytes.saturating_add(freed_bytes);
+        done.kept_bytes = done.kept_bytes.saturating_add(kept_bytes);
     }
 
     fn wait(&self, file: &RemovedFile, until: Option<SystemTime>) {
@@ -306,10 +314,42 @@ impl<'a> Work<'a> {
     }
 }
 
-/// Removes a file where nothing is locked.
-fn remove(store: &dyn Store, file: &RemovedFile) -> strongroom_store::Result<Fate> {
-    store.remove(file.name)?;
-    Ok(Fate::Removed(file.size_bytes))
+/// A place where nothing is locked.
+struct Unlocked<'a> {
+    store: &'a dyn Store,
+    /// Whether it only hides what is removed there, once that was seen of one file.
+    hides: OnceLock<bool>,
+}
+
+impl<'a> Unlocked<'a> {
+    const fn new(store: &'a dyn Store) -> Self {
+        Self {
+            store,
+            hides: OnceLock::new(),
+        }
+    }
+
+    fn remove(&self, file: &RemovedFile) -> strongroom_store::Result<Fate> {
+        self.store.remove(file.name)?;
+        Ok(match self.hides.get_or_init(|| self.is_left(file.name)) {
+            true => Fate::Hidden(file.size_bytes),
+            false => Fate::Removed(file.size_bytes),
+        })
+    }
+
+    /// Whether bytes of a removed file are there still, or nobody can tell: what was not seen to be free
+    /// is not called so.
+    fn is_left(&self, name: FileName) -> bool {
+        let Some(versions) = self.store.versions() else {
+            return false;
+        };
+        let mut is_left = false;
+        let listed = versions.each_version_of(name, &mut |version| {
+            is_left |= matches!(version.content, VersionContent::Bytes { .. });
+            Ok(())
+        });
+        is_left || listed.is_err()
+    }
 }
 
 /// What a place says, or we of it, where it does not know who asks: the status of a REST server, and
@@ -337,7 +377,26 @@ fn is_refusal(error: &StoreError) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use strongroom_testkit::{MemoryStore, VersionedStore};
+
     use super::*;
+
+    #[test]
+    fn what_a_place_only_hides_is_not_called_free() {
+        let bytes = b"a pack";
+        let file = RemovedFile {
+            name: FileName::new(FileType::Data, Id::of(bytes)),
+            size_bytes: bytes.len() as u64,
+        };
+        let (plain, versioned) = (MemoryStore::new("plain"), VersionedStore::new("kept"));
+        let removed = |store: &dyn Store| {
+            store.save(file.name, bytes).unwrap();
+            Unlocked::new(store).remove(&file).unwrap()
+        };
+        assert_eq!(removed(&plain), Fate::Removed(6));
+        assert_eq!(removed(&versioned), Fate::Hidden(6));
+        assert_eq!(versioned.count(file.name), 1);
+    }
 
     #[test]
     fn a_place_that_does_not_know_us_keeps_nothing_on_purpose() {

@@ -59,6 +59,8 @@ impl Listed {
 pub(super) enum Fate {
     /// It is gone, and so many bytes are free.
     Removed(u64),
+    /// It is hidden, and the place keeps so many bytes of it all the same.
+    Hidden(u64),
     /// It stays until then; `None` where nobody knows.
     Waits(Option<SystemTime>),
 }
@@ -112,21 +114,17 @@ impl<'a> Locked<'a> {
         if let Some(until) = self.waits_until(name)? {
             return Ok(Fate::Waits(Some(until)));
         }
-        let mut freed_bytes = 0_u64;
         for version in self.versions_of(name) {
-            if let VersionContent::Bytes { size_bytes, .. } = version.content {
-                freed_bytes = freed_bytes.saturating_add(size_bytes);
-            }
             match self.versions.remove_version(version) {
                 Ok(()) => {}
                 Err(Error::Denied { .. }) => {
                     self.store.remove(name)?;
-                    return Ok(Fate::Removed(0));
+                    return Ok(Fate::Hidden(self.bytes_of(name)));
                 }
                 Err(error) => return Err(error),
             }
         }
-        Ok(Fate::Removed(freed_bytes))
+        Ok(Fate::Removed(self.bytes_of(name)))
     }
 
     /// Until when a file stays: until the first lock of a version that is found and not over, of
@@ -147,6 +145,15 @@ impl<'a> Locked<'a> {
 
     fn versions_of(&self, name: FileName) -> &[FileVersion] {
         self.listed.of_files.get(&name).map_or(&[], Vec::as_slice)
+    }
+
+    fn bytes_of(&self, name: FileName) -> u64 {
+        let versions = self.versions_of(name).iter();
+        let sizes = versions.filter_map(|version| match version.content {
+            VersionContent::Bytes { size_bytes, .. } => Some(size_bytes),
+            VersionContent::Marker => None,
+        });
+        sizes.fold(0, u64::saturating_add)
     }
 
     /// Until when a version is locked; `None` where no lock is shown that is not over.
@@ -275,7 +282,7 @@ mod tests {
         let over = put(&bucket, "over", 10, 25);
         let young = put(&bucket, "young", 95, 110);
         let locked = listed(&bucket);
-        assert_eq!(locked.remove(over).unwrap(), Fate::Removed(0));
+        assert_eq!(locked.remove(over).unwrap(), Fate::Hidden(7));
         assert!(matches!(locked.remove(young).unwrap(), Fate::Waits(_)));
         assert_eq!(seen(&bucket), [young].into());
         assert_eq!((bucket.count(over), bucket.count(young)), (1, 1));

@@ -1,5 +1,6 @@
 //! What no snapshot needs goes from every copy, and nothing else does.
 
+mod anew;
 mod claims;
 mod copies;
 mod faults;

@@ -378,7 +378,7 @@ fn a_statement_is_believed_of_its_signer_alone() {
             tried: locked(),
         }],
     };
-    let signature = crate::receipt::Signature::from_bytes([7; 64]);
+    let signature = crate::signed::Signature::from_bytes([7; 64]);
     let signed = SignedDrill::new(&statement, |message| {
         assert!(message.starts_with(b"strongroom drill v1\n{"));
         signature
@@ -389,7 +389,7 @@ fn a_statement_is_believed_of_its_signer_alone() {
         .verify_by(client, |_, given| *given == signature)
         .unwrap();
     assert_eq!(
-        (verified.id, &verified.statement),
+        (verified.id(), verified.claim()),
         (signed.id(), &statement)
     );
     assert!(kept.verify_by(client, |_, _| false).is_err());

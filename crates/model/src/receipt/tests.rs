@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
+use crate::error::Error;
+use crate::signed::{decode, encode};
 
 fn id(number: u8) -> Id {
     Id::from_bytes([number; 32])
@@ -98,7 +100,7 @@ fn broken(receipts: &[Receipt]) -> String {
 #[test]
 fn the_wire_form_is_the_documented_one() {
     let change = NeedsChange::between(&Needs::default(), &needs(&[1], &[]));
-    let body = receipt(None, change).to_body().unwrap();
+    let body = encode(&receipt(None, change)).unwrap();
     let hex = |number: u8| format!("{number:02x}").repeat(32);
     assert_eq!(
         body,
@@ -157,7 +159,7 @@ fn an_envelope_of_a_known_client_is_not_read_before_its_signature_holds() {
 #[test]
 fn what_is_signed_is_the_body_behind_a_line_of_its_own() {
     let (receipts, _) = three();
-    let body = receipts[0].to_body().unwrap();
+    let body = encode(&receipts[0]).unwrap();
     let mut signed = Vec::new();
     SignedReceipt::new(&receipts[0], |message| {
         signed = message.to_vec();
@@ -172,7 +174,7 @@ fn what_is_signed_is_the_body_behind_a_line_of_its_own() {
 
 #[test]
 fn a_receipt_of_a_newer_version_is_named_as_such() {
-    let error = Receipt::from_body(r#"{"version":2,"other":[]}"#).unwrap_err();
+    let error = decode::<Receipt>(r#"{"version":2,"other":[]}"#).unwrap_err();
     assert!(matches!(error, Error::UnknownVersion { version: 2, .. }));
     assert!(error.hint().is_some());
 }
@@ -256,6 +258,6 @@ proptest! {
     #[test]
     fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..99), body in "\\PC*") {
         let _ = SignedReceipt::from_json(&bytes);
-        let _ = Receipt::from_body(&body);
+        let _ = decode::<Receipt>(&body);
     }
 }

@@ -201,6 +201,17 @@ pub enum Act {
         /// Which token brought it.
         token: String,
     },
+    /// A receipt holds things back in the stead of older ones of its snapshot from now on.
+    ReceiptReplaces {
+        /// Of which repository.
+        repository: RepositoryPath,
+        /// Of which snapshot.
+        snapshot: Id,
+        /// The receipt that counts from now on.
+        receipt: Id,
+        /// How many others held things back until now.
+        replaced: u64,
+    },
     /// A client's statement of a drill was taken: a claim, and no more.
     Drill {
         /// Of which repository.

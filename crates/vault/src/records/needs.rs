@@ -240,6 +240,43 @@ pub fn count_lacking(
     super::unsigned(count.unwrap_or_default())
 }
 
+/// Whether anything is missing of what the receipt at a position needs.
+///
+/// # Errors
+/// Those of the database.
+pub fn is_any_lacking(
+    transaction: &mut dyn Transaction,
+    lineage: i64,
+    position: u64,
+) -> Result<bool> {
+    let statement = "SELECT 1 FROM need \
+                     WHERE lineage = $1 AND lacking = 1 AND began <= $2 AND ended > $2 LIMIT 1";
+    let values = [Value::Int(lineage), Value::Int(signed(position)?)];
+    let found = transaction.first(statement, &values, |_| Ok(()))?;
+    Ok(found.is_some())
+}
+
+/// Whether the receipt at a position needs any file of a type.
+///
+/// # Errors
+/// Those of the database.
+pub fn is_any_needed(
+    transaction: &mut dyn Transaction,
+    lineage: i64,
+    position: u64,
+    kind: FileType,
+) -> Result<bool> {
+    let statement = "SELECT 1 FROM need \
+                     WHERE lineage = $1 AND kind = $2 AND began <= $3 AND ended > $3 LIMIT 1";
+    let values = [
+        Value::Int(lineage),
+        Value::Int(objects::number_of(kind)),
+        Value::Int(signed(position)?),
+    ];
+    let found = transaction.first(statement, &values, |_| Ok(()))?;
+    Ok(found.is_some())
+}
+
 /// The keys that receipts of a lineage from position `first` to `last` name and that are stored: live,
 /// or waiting for an operator.
 ///
@@ -295,10 +332,11 @@ pub fn lacking(
     })
 }
 
-/// Whether a receipt needs a file whose snapshot is stored.
+/// Whether a receipt holds a file back: one that needs it, and whose snapshot is stored.
 ///
 /// **Security:** what this is true of is not purged. It asks which positions need the file, and
-/// whether the snapshot of one of those is there, and nothing that a client could take back.
+/// whether one of those holds back what it needs. What a client sends ends that only as
+/// [`receipts::replace`](super::receipts::replace) does, long after it came.
 ///
 /// # Errors
 /// Those of the database.

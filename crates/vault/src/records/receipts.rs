@@ -1,4 +1,7 @@
 //! Receipts, and the lineages in which they stand.
+//!
+//! Of each it is noted (`held`) whether its snapshot is not stored (0), it holds back what it names
+//! (1), or a later one of the same snapshot does so in its stead (2).
 
 use jiff::Timestamp;
 use strongroom_model::{FileName, FileType, Id, Name};
@@ -201,8 +204,9 @@ pub fn insert(
     let stored = objects::get(transaction, &Key::new(repository, snapshot))?;
     let is_held = stored.is_some_and(|object| object.state != State::Purging);
     let statement = "INSERT INTO receipt (repository, id, lineage, position, snapshot, parent, \
-         host, time, config, token, arrived_ms, held, bytes, envelope) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
+         host, time, config, token, arrived_ms, held, bytes, envelope, replaces) \
+         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, \
+         MAX(b.position) FROM receipt b WHERE b.lineage = $3 AND b.snapshot = $5";
     let time = receipt.time.to_string();
     let bytes = signed(new.envelope.len() as u64)?;
     let values = [
@@ -328,7 +332,7 @@ pub fn was_purged(
 }
 
 /// Notes that a snapshot is stored from now on, or that its purge begins: its receipts hold
-/// things back, or no more.
+/// things back, all of them, or no more.
 ///
 /// # Errors
 /// Those of the database.
@@ -341,6 +345,47 @@ pub fn set_held(transaction: &mut dyn Transaction, key: &Key, is_held: bool) -> 
     let values = [repository, name, Value::Int(i64::from(is_held))];
     transaction.execute(statement, &values)?;
     Ok(())
+}
+
+/// The receipts that came until `arrived_ms` and say anew what the snapshot of an older one needs that
+/// still holds things back, the newest first, at most `limit`.
+///
+/// # Errors
+/// Those of the database.
+pub fn replacing(
+    transaction: &mut dyn Transaction,
+    repository: i64,
+    arrived_ms: i64,
+    limit: u64,
+) -> Result<Vec<Receipt>> {
+    let statement = format!(
+        "SELECT {COLUMNS} FROM receipt r WHERE r.repository = $1 AND r.replaces IS NOT NULL \
+         AND r.held = 1 AND r.arrived_ms <= $2 AND EXISTS (SELECT 1 FROM receipt b \
+             WHERE b.lineage = r.lineage AND b.position = r.replaces AND b.held = 1) \
+         ORDER BY r.arrived_ms DESC, r.lineage DESC, r.position DESC LIMIT $3"
+    );
+    let values = [
+        Value::Int(repository),
+        Value::Int(arrived_ms),
+        Value::Int(signed(limit)?),
+    ];
+    all(transaction, &statement, &values, read)
+}
+
+/// Has a receipt hold things back in the stead of all older ones of its snapshot and lineage; returns
+/// how many of these held any.
+///
+/// # Errors
+/// Those of the database.
+pub fn replace(transaction: &mut dyn Transaction, newer: &Receipt) -> Result<u64> {
+    let statement = "UPDATE receipt SET held = 2 \
+         WHERE lineage = $1 AND snapshot = $2 AND position < $3 AND held = 1";
+    let values = [
+        Value::Int(newer.lineage),
+        Value::Bytes(newer.snapshot.as_bytes()),
+        Value::Int(signed(newer.position)?),
+    ];
+    transaction.execute(statement, &values)
 }
 
 /// Lets go of the envelopes of a snapshot that is purged; what its receipts said stays.
@@ -370,7 +415,8 @@ pub fn drop_envelopes(transaction: &mut dyn Transaction, key: &Key) -> Result<()
 /// # Errors
 /// Those of the database.
 pub fn count_wrongly_held(transaction: &mut dyn Transaction) -> Result<u64> {
-    let statement = "SELECT COUNT(*) FROM receipt r WHERE r.held <> CASE WHEN EXISTS \
+    let statement = "SELECT COUNT(*) FROM receipt r \
+         WHERE CASE WHEN r.held = 0 THEN 0 ELSE 1 END <> CASE WHEN EXISTS \
          (SELECT 1 FROM object o WHERE o.repository = r.repository AND o.kind = 4 \
           AND o.name = r.snapshot AND o.state <> 4) THEN 1 ELSE 0 END";
     let count = transaction.first(statement, &[], |row| row.int(0))?;

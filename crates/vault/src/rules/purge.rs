@@ -88,6 +88,15 @@ impl Keeping {
         let by_tombstone = tombstoned_ms.saturating_add(self.grace_ms);
         Some(by_arrival.max(by_tombstone))
     }
+
+    /// Until when, by vault time, a receipt must have come that takes the place of an older one of its
+    /// snapshot now.
+    ///
+    /// **Security:** such a receipt is a request for deletion in other words, so it waits as long as
+    /// one does, and what it lets go of has to be a tombstone for as long besides.
+    pub fn said_anew_until_ms(&self, now_ms: i64) -> i64 {
+        now_ms.saturating_sub(self.retention_ms.max(self.grace_ms))
+    }
 }
 
 /// Whether the bytes of an object may go now: its time has come, and no receipt names it whose

@@ -171,6 +171,7 @@ impl Vault {
         let share = self.shared.settings.purge_share;
         let room = share.saturating_sub(purged.objects.saturating_add(waiting));
         if purged.held.is_none() && room > 0 && held.goes_on() {
+            self.replace_receipts(repository, held)?;
             let due = self.due(repository, room)?;
             purged.held_back = due.held_back;
             for names in due.names.chunks(BEGUN_AT_ONCE) {

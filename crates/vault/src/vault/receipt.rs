@@ -2,8 +2,9 @@
 //! which they come.
 //!
 //! **Security:** a receipt is a claim by production, and whoever took production over can sign
-//! one. So it can only ever add: it makes the vault keep what it names, as long as the snapshot is
-//! stored, and shows what is missing. None takes back what an older one named.
+//! one. So when it comes it only ever adds: it makes the vault keep what it names, as long as the
+//! snapshot is stored, and shows what is missing. What an older one named counts as before, until
+//! long afterwards this one may take its place (see [`replacement`](crate::vault::replacement)).
 //!
 //! What can go wrong: a claim that is made to cost. Its size, the files that it changes and the
 //! number of them in a day are bounded for each token, and counted before anything is made of what

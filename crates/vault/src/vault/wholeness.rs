@@ -193,6 +193,31 @@ pub(super) fn count_missing(
     Ok(files.saturating_add(beside).saturating_add(waiting))
 }
 
+/// Whether a receipt may take the place of an older one of its snapshot: all that it names is here and
+/// sound, and what nothing is restored without is among it: a key that opens, an index file, a pack.
+///
+/// **Security:** it is true of junk as well, for a client can put that and name it; so it is one
+/// condition of several (see [`replacement`](super::replacement)).
+pub(super) fn is_restorable(
+    transaction: &mut dyn Transaction,
+    repository: &Repository,
+    receipt: &Receipt,
+) -> Result<bool> {
+    let (lineage, position) = (receipt.lineage, receipt.position);
+    let snapshot = Key::new(repository.id, snapshot_of(receipt));
+    let is_here = needs::is_sound_here(transaction, &snapshot)?;
+    let keys = needs::stored_keys(transaction, lineage, (position, position))?;
+    if !beside(repository, receipt, is_here).is_empty() || !keys.iter().any(|key| key.is_live) {
+        return Ok(false);
+    }
+    for kind in [FileType::Data, FileType::Index] {
+        if !needs::is_any_needed(transaction, lineage, position, kind)? {
+            return Ok(false);
+        }
+    }
+    Ok(!needs::is_any_lacking(transaction, lineage, position)?)
+}
+
 /// What is missing of a receipt beside packs, index files and keys.
 fn beside(repository: &Repository, receipt: &Receipt, is_snapshot_here: bool) -> Vec<FileName> {
     let mut missing = Vec::new();

@@ -7,9 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use strongroom_engine::backup::report::{BackupReport, CopyOutcome};
 use strongroom_engine::lead::ProblemState;
+use strongroom_engine::progress::Progress;
+use strongroom_engine::removals::FinishedCopy;
 use strongroom_engine::sync::{SyncProblemKind, SyncReport};
 use strongroom_model::{FileName, FileType, Id};
 
+use crate::commands::sync;
+use crate::context::Opened;
 use crate::error::Result;
 use crate::output::{Output, visible};
 use crate::words::count;
@@ -88,6 +92,22 @@ pub(crate) fn tell_healed(output: &Output, report: &BackupReport, synced: &SyncR
         let verb = if healed.len() == 1 { "was" } else { "were" };
         let text = format!("{first}{more} on {} {verb} damaged", copy.name);
         output.warn(&visible(&text), Some(HEALED));
+    }
+}
+
+/// Finishes what records say was removed on the copies that the sync has brought anything: those were
+/// away, or behind. On the others a backup leaves it to a sync, a forget or a prune, since it takes an
+/// exclusive lock, before which others who back up at that moment would do without the copy; and a place
+/// that removes nothing for us would be asked by every backup.
+pub(crate) fn let_go(
+    opened: &Opened,
+    synced: &mut SyncReport,
+    progress: &Progress,
+) -> Result<Vec<FinishedCopy>> {
+    let brought = sync::brought(synced);
+    match brought.is_empty() {
+        true => Ok(Vec::new()),
+        false => sync::finish_removals(opened, synced, Some(&brought), progress),
     }
 }
 

@@ -7,9 +7,11 @@ use strongroom_engine::backup::report::{
     BackupReport, CopyOutcome, CopyReport, SourceError, SourceReport, Stats,
 };
 use strongroom_engine::lead::ProblemState;
+use strongroom_engine::removals::FinishedCopy;
 use strongroom_model::Id;
 
 use crate::commands::backup::closing::HEALED;
+use crate::commands::removed;
 use crate::error::Result;
 use crate::locking;
 use crate::output::{BAD, DOUBTFUL, GOOD, Output, visible};
@@ -38,6 +40,8 @@ pub(crate) struct Telling<'a> {
     pub(crate) pending_keys: BTreeMap<String, BTreeSet<Id>>,
     /// What came of the locks of copies that have any.
     pub(crate) locks: Vec<locking::CopySummary>,
+    /// What became of removed files on copies that were away.
+    pub(crate) removed: &'a [FinishedCopy],
     /// Whether nothing was written.
     pub(crate) dry_run: bool,
     /// Whether everything was done.
@@ -189,6 +193,7 @@ struct Summary<'a> {
     alarms: &'a [String],
     pending_keys: &'a BTreeMap<String, BTreeSet<Id>>,
     locks: &'a [locking::CopySummary],
+    removed: Vec<removed::Summary>,
 }
 
 #[derive(Serialize)]
@@ -243,6 +248,7 @@ impl<'a> Summary<'a> {
             alarms: &telling.alarms,
             pending_keys: &telling.pending_keys,
             locks: &telling.locks,
+            removed: telling.removed.iter().map(removed::Summary::of).collect(),
         }
     }
 }

@@ -109,6 +109,7 @@ impl Report<'_> {
         let output = &context.output;
         if !self.forgotten.copies.is_empty() {
             output.result(&copies(&self.forgotten.copies).to_string())?;
+            removed::tell_kept(output, &self.forgotten.copies)?;
         }
         self.warn(output);
         let gone = count(self.going.len() as u64, "snapshot", "snapshots");

@@ -3,12 +3,15 @@
 
 use std::fs;
 use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use strongroom_testkit::programs::restic_versions;
 
 use crate::real_vault::RealVault;
-use crate::scene::{Ended, PASSWORD, Scene, write_noise};
+use crate::scene::{Ended, PASSWORD, PATIENCE, Scene, write_noise};
+use crate::vault::objects;
 
 impl RealVault {
     /// Runs the newest restic, which must succeed, on the repository as `view` shows it: as it is now,
@@ -40,6 +43,40 @@ impl RealVault {
         ids.sort();
         ids
     }
+}
+
+impl RealVault {
+    /// What it tells whoever administers it of its one repository.
+    #[track_caller]
+    fn repository(&self, scene: &Scene) -> Value {
+        let ended = self.administer(scene, 0, &["repository", "list"]);
+        let [repository] = objects(&ended, "repository").try_into().unwrap();
+        repository
+    }
+
+    /// Waits until it has fewer tombstones; tells how many are left.
+    #[track_caller]
+    fn wait_for_a_purge(&self, scene: &Scene, tombstones: u64) -> u64 {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let repository = self.repository(scene);
+            let left = repository["tombstones"].as_u64().unwrap();
+            if left < tombstones {
+                return left;
+            }
+            assert!(Instant::now() < until, "{repository}");
+            thread::park_timeout(Duration::from_millis(500));
+        }
+    }
+}
+
+/// Whether a vault calls a snapshot whole, by each of its receipts that count.
+#[track_caller]
+fn is_whole(scene: &Scene, snapshot: &str) -> Vec<Value> {
+    let ended = scene.expect(0, &["--json", "vault", "snapshots", "three"]);
+    let told = objects(&ended, "snapshot").into_iter();
+    let of_it = told.filter(|told| told["snapshot"] == snapshot);
+    of_it.map(|told| told["whole"].clone()).collect()
 }
 
 /// What came of a copy, by its name.
@@ -75,7 +112,14 @@ fn what_is_forgotten_is_a_tombstone_on_a_vault_and_gone_from_a_folder() {
         let told = of_copy(&pruned, copy);
         assert_eq!(told["outcome"], "done", "{told}");
         assert!(told["removed"].as_u64().unwrap() > 1, "{told}");
+        // What a vault was asked to delete is not called free.
+        let is_kept = copy == "three";
+        assert_eq!(told["freed_bytes"] == 0, is_kept, "{told}");
+        assert_eq!(told["kept_bytes"] != 0, is_kept, "{told}");
+        assert_eq!(told["kept_until"].is_string(), is_kept, "{told}");
     }
+    assert_eq!(of_copy(&forgotten, "three")["freed_bytes"], 0);
+    assert_ne!(of_copy(&forgotten, "one")["freed_bytes"], 0);
     // The folders have let go at once; the vault shows the same, and has all of it.
     assert!(!packs.is_subset(&scene.files("one", "data")));
     assert_eq!(scene.files("one", ""), scene.files("two", ""));
@@ -114,6 +158,53 @@ fn what_is_forgotten_is_a_tombstone_on_a_vault_and_gone_from_a_folder() {
     scene.expect(0, &["sync"]);
     assert_eq!(scene.files("one", ""), one);
     assert_eq!(vault.restic_snapshots(&token, ""), [kept]);
+    scene.assert_whole();
+    scene.expect(0, &["verify", "--decode"]);
+}
+
+#[test]
+fn what_a_prune_has_moved_goes_from_a_vault_once_the_new_receipts_have_waited() {
+    let scene = Scene::new();
+    let noise = |name: &str, seed| write_noise(&scene.source().join(name), seed, 1 << 20);
+    noise("first", 1);
+    noise("both", 2);
+    let folder = scene.path("vault");
+    // What is due here within seconds takes a month elsewhere.
+    let keeping = "retention = \"1s\"\ngrace = \"1s\"\n";
+    let mut vault = RealVault::start_with(&folder, keeping);
+    let (_, token) = vault.create_token_that_may(&scene, "maintain");
+    vault.configure(&scene, &token, &vault.fingerprint);
+    scene.begin();
+    fs::remove_file(scene.source().join("first")).unwrap();
+    noise("second", 3);
+    scene.expect(0, &["--quiet", "backup"]);
+    let [gone, kept]: [String; 2] = scene.snapshots().try_into().unwrap();
+    scene.expect(0, &["forget", gone.as_str()]);
+    scene.expect(0, &["prune", "--max-unused", "0"]);
+
+    // The old receipt of the one that stays lacks what has moved, the new one tells where it is. So
+    // much was deleted that nothing is purged, nor does any receipt take a place, before a yes.
+    assert_eq!(is_whole(&scene, &kept), [json!(false), json!(true)]);
+    let repository = vault.repository(&scene);
+    let (count, newest) = (
+        repository["tombstones"].to_string(),
+        repository["newest_tombstone"].to_string(),
+    );
+    let agree = ["repository", "agree-to-purge", "acme/repos"];
+    let to = ["--tombstones", &count, "--newest-tombstone", &newest];
+    let agreed = vault.administer(&scene, 0, &[&agree[..], &to[..]].concat());
+    assert_eq!(agreed.summary()["agreed"], true);
+    let left = vault.wait_for_a_purge(&scene, count.parse().unwrap());
+    if left > 0 {
+        // What the removed snapshot needed goes behind it: a start purges at once.
+        vault.child.kill().unwrap();
+        vault.child.wait().unwrap();
+        let listen = vault.url.strip_prefix("https://").unwrap().to_owned();
+        vault = RealVault::serve(&folder, &listen);
+        assert_eq!(vault.wait_for_a_purge(&scene, left), 0);
+    }
+    assert_eq!(is_whole(&scene, &kept), [json!(true)]);
+    vault.restic(&token, "", &["check", "--read-data"]);
     scene.assert_whole();
     scene.expect(0, &["verify", "--decode"]);
 }

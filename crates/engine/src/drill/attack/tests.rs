@@ -85,8 +85,8 @@ fn a_folder_is_told_to_be_destroyable_and_that_becomes_evidence() {
             client.holds(&client.id(), message, signature)
         })
         .unwrap();
-    assert_eq!(verified.id, kept.receipt);
-    assert_eq!(verified.statement.copies[0].copy, "one");
+    assert_eq!(verified.id(), kept.receipt);
+    assert_eq!(verified.claim().copies[0].copy, "one");
 }
 
 #[test]

@@ -51,11 +51,11 @@ impl Vault {
         let verified = drill
             .verify_by(client, |message, signature| holds(&key, message, signature))
             .map_err(malformed)?;
-        let copies = verified.statement.copies.iter();
+        let copies = verified.claim().copies.iter();
         let proven = copies.clone().filter(|copy| copy.verdict.is_proven());
         let act = Act::Drill {
             repository: repository.path,
-            drill: verified.id,
+            drill: verified.id(),
             client,
             token: principal.name.clone(),
             copies: copies.count() as u64,
@@ -82,7 +82,7 @@ impl Vault {
             leaves::append(transaction, now, &act)?;
             Ok(())
         })?;
-        Ok(verified.id)
+        Ok(verified.id())
     }
 }
 

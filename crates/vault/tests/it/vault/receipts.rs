@@ -1,5 +1,6 @@
 //! Receipts: what they show, what they hold back, and what they never do.
 
+pub(crate) mod anew;
 mod day;
 mod model;
 mod open_door;

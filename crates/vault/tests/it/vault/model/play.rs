@@ -287,11 +287,17 @@ impl Play {
 
     /// Purges; where the vault dies meanwhile, some of what is due is gone and nothing else.
     fn purge(&mut self) -> bool {
-        let due: Vec<_> = (0..REPOSITORIES.len())
-            .map(|place| self.model.due(place))
-            .collect();
+        let places = 0..REPOSITORIES.len();
+        let replacing: Vec<_> = places.map(|place| self.model.replacing(place)).collect();
+        let mut replaced = self.model.clone();
+        for (place, newer) in replacing.iter().enumerate() {
+            replaced.replace(place, newer);
+        }
+        let places = 0..REPOSITORIES.len();
+        let due: Vec<_> = places.map(|place| replaced.due(place)).collect();
         let outcome = self.world.vault().purge().map_err(word);
         let (has_died, commits) = self.world.settle();
+        let leaves = self.world.committed_leaves();
         assert_eq!(outcome.is_err(), has_died, "{outcome:?}");
         for (repository, purged) in outcome.iter().flatten() {
             let mut paths = REPOSITORIES.iter();
@@ -311,6 +317,10 @@ impl Play {
             self.world.open();
         }
         for (repository, due) in due.into_iter().enumerate() {
+            // Before anything is begun there, and all at once.
+            if leaves > self.model.leaves.len() as u64 {
+                self.model.replace(repository, &replacing[repository]);
+            }
             let state = |name| self.state(repository, name);
             let begun = due.begun;
             let (begins, waits): (BTreeSet<_>, BTreeSet<_>) = due

@@ -37,7 +37,14 @@ pub(in crate::vault::model) struct Taken {
     needs: Needs,
     /// Whether it is kept as it was sent: as long as its snapshot is not purged.
     is_kept: bool,
+    /// When it came, by vault time.
+    arrived_ms: i64,
+    /// Whether a later one of its snapshot holds things back in its stead.
+    is_replaced: bool,
 }
+
+/// A receipt that takes the place of older ones: the place of its client, and its own.
+pub(in crate::vault::model) type Replacing = (usize, usize);
 
 impl Taken {
     pub(in crate::vault::model) fn snapshot(&self) -> FileName {
@@ -72,16 +79,58 @@ impl Repository {
         }
     }
 
-    /// What no purge may begin to remove: what any receipt ever named, last or not, whose snapshot
-    /// is stored, seen or not.
+    /// What no purge may begin to remove: what any receipt named, last or not, whose snapshot is
+    /// stored, seen or not, and in whose stead no later one holds things back.
     pub(in crate::vault::model) fn named(&self) -> BTreeSet<FileName> {
-        let is_stored = |taken: &&Taken| {
-            let snapshot = self.objects.get(&taken.snapshot());
-            snapshot.is_some_and(|object| object.state != State::Purging)
-        };
-        let holding = self.receipts().filter(is_stored);
+        let holding = self.receipts().filter(|taken| self.holds_back(taken));
         let named = holding.flat_map(|taken| taken.needs.files());
         named.filter(|name| *name != FileName::CONFIG).collect()
+    }
+
+    fn holds_back(&self, taken: &Taken) -> bool {
+        let snapshot = self.objects.get(&taken.snapshot());
+        let is_stored = snapshot.is_some_and(|object| object.state != State::Purging);
+        is_stored && !taken.is_replaced
+    }
+
+    /// The receipts that came until then and take the places of older ones, the newest first: all that
+    /// each names is here, a key that opens, an index file and a pack among it.
+    pub(in crate::vault::model) fn replacing(&self, arrived_ms: i64) -> Vec<Replacing> {
+        let mut found = Vec::new();
+        for (client, (_, taken)) in self.lineages.iter().enumerate() {
+            for (place, newer) in taken.iter().enumerate() {
+                let mut older = taken.iter().take(place).rev();
+                let before = older.find(|older| older.snapshot() == newer.snapshot());
+                let has_all = [FileType::Keys, FileType::Index, FileType::Data]
+                    .into_iter()
+                    .all(|kind| newer.needs.files().any(|name| name.kind() == kind));
+                if newer.arrived_ms <= arrived_ms
+                    && self.holds_back(newer)
+                    && before.is_some_and(|before| !before.is_replaced)
+                    && has_all
+                    && self.missing(newer).is_empty()
+                {
+                    found.push((newer.arrived_ms, client, place));
+                }
+            }
+        }
+        found.sort_unstable_by(|one, other| other.cmp(one));
+        let places = found.into_iter().map(|(_, client, place)| (client, place));
+        places.collect()
+    }
+
+    /// Has a receipt hold things back in the stead of older ones; how many of these it were.
+    fn replace(&mut self, (client, place): Replacing) -> u64 {
+        let (_, taken) = &mut self.lineages[client];
+        let snapshot = taken[place].snapshot();
+        let mut replaced = 0;
+        for older in &mut taken[..place] {
+            if older.snapshot() == snapshot && !older.is_replaced {
+                older.is_replaced = true;
+                replaced += 1;
+            }
+        }
+        replaced
     }
 
     /// Whether a file is here to whoever needs it.
@@ -117,8 +166,8 @@ impl Repository {
         missing
     }
 
-    /// The receipts that are told of, in their order: those of live snapshots, and the newest of
-    /// each client until its snapshot is purged.
+    /// The receipts that are told of, in their order: those of live snapshots that count, and the
+    /// newest of each client until its snapshot is purged.
     pub(in crate::vault::model) fn told_of(&self) -> Vec<&Taken> {
         let is_live = |taken: &Taken| {
             let snapshot = self.objects.get(&taken.snapshot());
@@ -132,7 +181,8 @@ impl Repository {
         for (_, lineage) in &self.lineages {
             let last = lineage.len() - 1;
             for (place, taken) in lineage.iter().enumerate() {
-                if is_live(taken) || (place == last && !was_purged(taken)) {
+                let counts = is_live(taken) && !taken.is_replaced;
+                if counts || (place == last && !was_purged(taken)) {
                     told.push(taken);
                 }
             }
@@ -140,11 +190,13 @@ impl Repository {
         told
     }
 
-    /// A snapshot was purged: what was sent of its receipts is not kept, what they named stays named.
+    /// A snapshot was purged: what was sent of its receipts is not kept, what they named stays named,
+    /// and all of them count should it ever come again.
     pub(super) fn let_receipts_go(&mut self, snapshot: FileName) {
         let receipts = self.lineages.iter_mut().flat_map(|(_, taken)| taken);
         for taken in receipts.filter(|taken| taken.snapshot() == snapshot) {
             taken.is_kept = false;
+            taken.is_replaced = false;
         }
     }
 }
@@ -226,6 +278,8 @@ impl Model {
                     token: self.tokens[token].name.clone(),
                     needs,
                     is_kept: true,
+                    arrived_ms: self.vault_ms(),
+                    is_replaced: false,
                 };
                 self.repositories[repository].take(taken);
             }
@@ -233,6 +287,25 @@ impl Model {
         let found = &self.repositories[repository];
         let taken = found.of_client(signed.client).iter().find(is_it);
         Ok(Reply::Count(found.missing(taken.unwrap()).len() as u64))
+    }
+
+    /// Receipts take the places of older ones of their snapshots.
+    pub(in crate::vault::model) fn replace(&mut self, repository: usize, all: &[Replacing]) {
+        for newer in all {
+            let found = &mut self.repositories[repository];
+            let replaced = found.replace(*newer);
+            if replaced > 0 {
+                let signed = &found.lineages[newer.0].1[newer.1].signed;
+                let leaf = json!({
+                    "act": "receipt-replaces",
+                    "repository": REPOSITORIES[repository],
+                    "snapshot": signed.receipt.snapshot,
+                    "receipt": signed.id,
+                    "replaced": replaced,
+                });
+                self.tell(leaf);
+            }
+        }
     }
 
     pub(in crate::vault::model) fn forget(&mut self, who: Who) -> Outcome {

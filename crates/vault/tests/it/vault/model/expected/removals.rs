@@ -10,6 +10,7 @@ use strongroom_vault::rules::purge::Keeping;
 use strongroom_vault::rules::right;
 
 use crate::vault::model::acts::{REPOSITORIES, Who};
+use crate::vault::model::expected::claims::Replacing;
 use crate::vault::model::expected::{Model, Object, Outcome, Reply, Repository};
 
 /// What a purge finds in a repository.
@@ -378,6 +379,18 @@ impl Model {
 
     pub(in crate::vault::model) fn keeping(&self, repository: usize) -> Keeping {
         self.repositories[repository].keeping
+    }
+
+    /// The receipts that take the places of older ones in a purge.
+    pub(in crate::vault::model) fn replacing(&self, repository: usize) -> Vec<Replacing> {
+        let found = &self.repositories[repository];
+        let (clock, _) = self.clock.step(self.reading.clone());
+        if clock.is_doubted || found.is_held {
+            return Vec::new();
+        }
+        let keeping = found.keeping;
+        let wait_ms = keeping.retention_ms.max(keeping.grace_ms);
+        found.replacing(clock.vault_ms - wait_ms)
     }
 
     /// What may be purged of a repository now, and what was begun before.

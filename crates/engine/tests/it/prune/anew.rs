@@ -1,0 +1,147 @@
+//! Receipts say anew what snapshots need, once a prune has moved it.
+
+use std::collections::BTreeSet;
+
+use strongroom_engine::backup::report::BackupReport;
+use strongroom_engine::prune::{Moved, PruneOptions};
+use strongroom_engine::receipts::{ClientKey, Receipts, Renewal};
+use strongroom_engine::retain;
+use strongroom_engine::session::Session;
+use strongroom_engine::state::RepositoryState;
+use strongroom_engine::status::needs::needs_of_snapshot;
+use strongroom_model::receipt::Outcome;
+use strongroom_model::{FileName, Id, Receipt};
+
+use crate::fixture::Fixture;
+use crate::prune::{open, prune_session, remove_files, state, write_files};
+
+/// A fixture, the key that signs its receipts, and what it remembers.
+struct Signing {
+    fixture: Fixture,
+    client: ClientKey,
+    memory: RepositoryState,
+}
+
+impl Signing {
+    fn new() -> Self {
+        let fixture = Fixture::new();
+        let memory = state(&fixture).repository(open(&fixture).id());
+        Self {
+            client: state(&fixture).client_key().unwrap(),
+            fixture,
+            memory,
+        }
+    }
+
+    fn receipts(&self) -> Receipts<'_> {
+        Receipts::new(&self.memory, &self.client)
+    }
+
+    /// Backs up, and signs what came of it.
+    fn backup(&self) -> BackupReport {
+        let report = self.fixture.backup();
+        let host = &self.fixture.environment.hostname;
+        let session = open(&self.fixture);
+        self.receipts().issue(&session, &report, host).unwrap();
+        report
+    }
+
+    fn forget(&self, snapshot: Id) {
+        let mut session = open(&self.fixture);
+        let (environment, progress) = (&self.fixture.environment, &self.fixture.progress);
+        let going = BTreeSet::from([snapshot]);
+        retain::forget(&mut session, &self.memory, &going, environment, progress).unwrap();
+    }
+
+    /// Prunes without waste; what has moved, and the session as it is then.
+    fn prune(&self) -> (Moved, Session) {
+        let options = PruneOptions {
+            max_unused_percent: 0.0,
+            ..PruneOptions::default()
+        };
+        let mut session = open(&self.fixture);
+        let report = prune_session(&self.fixture, &mut session, &options).unwrap();
+        assert!(report.is_complete(), "{report:?}");
+        (report.moved.unwrap(), session)
+    }
+
+    /// The one receipt of a snapshot.
+    fn of(&self, snapshot: Id) -> Receipt {
+        let found = self.receipts().of(&BTreeSet::from([snapshot]));
+        assert_eq!(found.len(), 1, "{found:?}");
+        found[0].receipt().clone()
+    }
+}
+
+#[test]
+fn after_a_prune_receipts_name_what_snapshots_need_where_it_is() {
+    let signing = Signing::new();
+    let fixture = &signing.fixture;
+    write_files(fixture, 0..12);
+    let gone = signing.backup().sources[0].snapshot.unwrap();
+    remove_files(fixture, 0..6);
+    let older = signing.backup();
+    write_files(fixture, 20..21);
+    let kept = [older, signing.backup()];
+    signing.forget(gone);
+    let (moved, session) = signing.prune();
+    let renewal = signing.receipts().renew(&session, &moved).unwrap();
+    let expected = Renewal {
+        issued: 2,
+        unknown: BTreeSet::new(),
+    };
+    assert_eq!(renewal, expected);
+
+    let is_on_all = |name: &FileName| {
+        let mut ready = session.ready();
+        ready.all(|(_, ready)| ready.listing.holds(*name))
+    };
+    for report in &kept {
+        let source = &report.sources[0];
+        let receipt = signing.of(source.snapshot.unwrap());
+        let told = signing.receipts().known_needs(receipt.snapshot).unwrap();
+        let cancel = &fixture.environment.cancel;
+        let walked = needs_of_snapshot(&session, source.tree.unwrap(), cancel).unwrap();
+        for (pack, _) in &walked.packs {
+            assert!(told.packs.contains(pack), "{pack} is needed and not named");
+        }
+        let named: Vec<_> = told.files().filter(|name| name.id().is_some()).collect();
+        assert!(named.len() > 3 && named.iter().all(is_on_all), "{named:?}");
+        assert_eq!(receipt.copies.len(), 3);
+        assert!(receipt.copies.values().all(|of| *of == Outcome::Whole));
+    }
+    // That of the snapshot that was removed is gone with the chain that it began.
+    assert!(!signing.receipts().snapshots().contains(&gone));
+    // The next backup goes on behind the newest.
+    let next = signing.backup().sources[0].snapshot.unwrap();
+    let newest = kept[1].sources[0].snapshot.unwrap();
+    let found = signing.receipts().of(&BTreeSet::from([newest]));
+    assert_eq!(signing.of(next).parent, Some(found[0].id()));
+
+    // Where nothing has moved nothing is signed.
+    let again = signing.receipts().renew(&session, &moved).unwrap();
+    assert_eq!(again.issued, 0, "{again:?}");
+}
+
+#[test]
+fn what_an_earlier_prune_has_moved_unseen_is_said_to_be_unknown() {
+    let signing = Signing::new();
+    let fixture = &signing.fixture;
+    write_files(fixture, 0..12);
+    let gone = signing.backup().sources[0].snapshot.unwrap();
+    remove_files(fixture, 0..6);
+    let kept = signing.backup().sources[0].snapshot.unwrap();
+    let before = signing.of(kept);
+    signing.forget(gone);
+    // As by a run that was killed behind it.
+    signing.prune();
+    write_files(fixture, 30..36);
+    let other = signing.backup().sources[0].snapshot.unwrap();
+    remove_files(fixture, 30..36);
+    signing.backup();
+    signing.forget(other);
+    let (moved, session) = signing.prune();
+    let renewal = signing.receipts().renew(&session, &moved).unwrap();
+    assert_eq!(renewal.unknown, BTreeSet::from([kept]), "{renewal:?}");
+    assert_eq!(signing.of(kept), before);
+}

@@ -1,0 +1,80 @@
+//! Receipts that say anew what a snapshot needs, as after a prune that has moved it to other packs:
+//! one takes the place of the older ones of its snapshot, so that what only these name may go.
+//!
+//! **Security:** whoever took production over signs receipts as well, and names too little in them,
+//! so that what a snapshot really needs is held back by nothing any more. So a receipt takes the place
+//! of others only when
+//! - it is of the same client and source: nobody can speak for another's key;
+//! - it has been here as long as anything is kept at least, the longer one of retention and grace, and
+//!   until then the older ones count as before;
+//! - all that it names is here and sound, a key, an index file and a pack among it;
+//! - the clock is not doubted, and no purge of the repository is held.
+//!
+//! Nothing goes by that alone: what is not held back any more has to be a tombstone whose own time is
+//! over. It is a leaf of its own. So whoever wants to rob a snapshot by a lie waits for as long as he
+//! would if he had the snapshot deleted, and is in the log with each step of it.
+//!
+//! What can go wrong: what a new receipt names rots when it has taken the place. The older ones do
+//! not come back for it: a rotten file is told, and healed by the next sync.
+
+use crate::Result;
+use crate::database::Transaction;
+use crate::records::clock;
+use crate::records::leaves::{self, Act};
+use crate::records::receipts::{self, Receipt};
+use crate::records::repositories::{self, Repository};
+use crate::vault::jobs::Held;
+use crate::vault::{Vault, no_answer, wholeness};
+
+/// How many are looked at in one run of the purge: whoever has very many wait keeps the rest waiting,
+/// and so has more kept.
+const MOST: u64 = 100;
+
+impl Vault {
+    /// Has receipts take the places of older ones, where their time has come.
+    pub(super) fn replace_receipts(&self, repository: &Repository, held: &Held<'_>) -> Result<()> {
+        let found = self.read(|transaction| ready(transaction, repository))?;
+        if found.is_empty() {
+            return Ok(());
+        }
+        held.keep()?;
+        let (now, lease, path) = (self.now(), held.lease(), repository.path.clone());
+        self.shared.commits.commit(move |transaction| {
+            lease.require(transaction)?;
+            let Some(repository) = repositories::get(transaction, &path)? else {
+                return Ok(());
+            };
+            // Decided anew, on what the database holds by now.
+            for newer in ready(transaction, &repository)? {
+                let replaced = receipts::replace(transaction, &newer)?;
+                if replaced == 0 {
+                    continue;
+                }
+                let act = Act::ReceiptReplaces {
+                    repository: path.clone(),
+                    snapshot: newer.snapshot,
+                    receipt: newer.id,
+                    replaced,
+                };
+                leaves::append(transaction, now, &act)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// The receipts of a repository that may take the places of older ones now.
+fn ready(transaction: &mut dyn Transaction, repository: &Repository) -> Result<Vec<Receipt>> {
+    let clock = clock::read(transaction)?.ok_or_else(no_answer)?;
+    if clock.is_doubted || repository.purge_held_ms.is_some() {
+        return Ok(Vec::new());
+    }
+    let until_ms = repository.keeping.said_anew_until_ms(clock.purge_ms());
+    let mut ready = Vec::new();
+    for receipt in receipts::replacing(transaction, repository.id, until_ms, MOST)? {
+        if wholeness::is_restorable(transaction, repository, &receipt)? {
+            ready.push(receipt);
+        }
+    }
+    Ok(ready)
+}

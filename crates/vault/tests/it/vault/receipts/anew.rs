@@ -1,0 +1,199 @@
+//! Receipts that say anew what a snapshot needs: when one takes the place of an older one, and that no
+//! lie does sooner than a deletion would.
+
+use strongroom_model::receipt::NeedsChange;
+use strongroom_model::{FileName, FileType, Id, Needs, Receipt};
+use strongroom_vault::rules::clock::HOUR_MS;
+use strongroom_vault::rules::purge::Hold;
+use strongroom_vault::rules::right::Right;
+
+use super::{CONFIG, World};
+use crate::signing::{Client, first, needs};
+
+/// A snapshot whose pack and index file a prune has written anew.
+struct Pruned {
+    world: World,
+    honest: Id,
+    /// What its first receipt names beside the key.
+    old: [FileName; 2],
+    /// What it needs by now.
+    new: Needs,
+}
+
+impl Pruned {
+    fn new() -> Self {
+        let world = World::new();
+        let honest = world.send_first();
+        let [key, pack, index] = world.files[..] else {
+            panic!("three files");
+        };
+        let put = |kind, content: &[u8]| world.scene.put(&world.append, kind, content).unwrap();
+        let new_pack = put(FileType::Data, b"the same, written anew");
+        let new_index = put(FileType::Index, b"an index of that");
+        Self {
+            new: needs(&[key, new_pack, new_index], CONFIG),
+            old: [pack, index],
+            honest,
+            world,
+        }
+    }
+
+    fn remove_old(&self) {
+        for name in self.old {
+            self.world.remove(name);
+        }
+    }
+
+    /// A receipt of the same snapshot that names this.
+    fn anew(&self, needs: &Needs) -> Receipt {
+        let change = NeedsChange::between(&self.world.needs(), needs);
+        let world = &self.world;
+        world
+            .client
+            .receipt(world.snapshot, Some(self.honest), change)
+    }
+
+    fn send(&self, receipt: &Receipt) -> Id {
+        let world = &self.world;
+        let sent = world.client.send(&world.scene, &world.append, receipt);
+        sent.unwrap().0
+    }
+
+    fn pass(&self, hours: i64) {
+        self.world.scene.pass(hours * HOUR_MS);
+    }
+
+    /// How many leaves tell that a receipt has taken the place of others.
+    fn replaced(&self) -> usize {
+        self.world.scene.acts("receipt-replaces").len()
+    }
+}
+
+#[test]
+pub(crate) fn what_was_moved_goes_when_the_new_receipt_has_waited_as_a_tombstone_does() {
+    let pruned = Pruned::new();
+    let world = &pruned.world;
+    pruned.remove_old();
+    pruned.pass(2);
+    let newer = pruned.send(&pruned.anew(&pruned.new));
+    // Both count, and what the older one lacks is told.
+    pruned.pass(2);
+    assert_eq!(world.purge(), (0, 2));
+    let lacks: Vec<u64> = world.missing().iter().map(|(files, _)| *files).collect();
+    assert_eq!(lacks, [2, 0]);
+    assert_eq!(pruned.replaced(), 0);
+    pruned.pass(2);
+    assert_eq!(world.purge(), (2, 0));
+    assert_eq!(world.missing(), [(0, Vec::new())]);
+    let leaf = world.scene.acts("receipt-replaces").pop().unwrap();
+    assert_eq!(leaf["receipt"], newer.to_string());
+    assert_eq!(leaf["replaced"], 1);
+    // It counts as any other does.
+    world.purge();
+    assert_eq!(pruned.replaced(), 1);
+    let new_pack = pruned.new.packs.first().unwrap();
+    world.remove(FileName::new(FileType::Data, *new_pack));
+    pruned.pass(10);
+    assert_eq!(world.purge(), (0, 1));
+}
+
+#[test]
+fn who_names_too_little_waits_for_the_deletion_besides() {
+    let pruned = Pruned::new();
+    let world = &pruned.world;
+    // Sent long before, so that it has taken the place when the deletion is asked for.
+    pruned.send(&pruned.anew(&pruned.new));
+    pruned.pass(10);
+    assert_eq!(world.purge(), (0, 0));
+    assert_eq!(pruned.replaced(), 1);
+    pruned.remove_old();
+    pruned.pass(2);
+    assert_eq!(world.purge(), (0, 0));
+    for name in pruned.old {
+        let vault = &world.scene.vault;
+        assert!(vault.undelete_one(&super::repository(), name).unwrap());
+    }
+    pruned.pass(10);
+    assert_eq!(world.purge(), (0, 0));
+}
+
+#[test]
+fn a_receipt_that_names_what_is_not_here_or_nothing_takes_no_place() {
+    let pruned = Pruned::new();
+    let world = &pruned.world;
+    let (scene, append) = (&world.scene, &world.append);
+    let junk = scene.put(append, FileType::Data, b"junk").unwrap();
+    let lies = [
+        Needs {
+            packs: [Id::of(b"never put")].into(),
+            ..pruned.new.clone()
+        },
+        Needs {
+            packs: [junk.id().unwrap()].into(),
+            ..pruned.new.clone()
+        },
+        Needs {
+            packs: [].into(),
+            ..pruned.new.clone()
+        },
+        Needs {
+            index: [].into(),
+            ..pruned.new.clone()
+        },
+        Needs {
+            keys: [].into(),
+            ..pruned.new.clone()
+        },
+        Needs {
+            keys: [Id::of(b"no key")].into(),
+            ..pruned.new.clone()
+        },
+        Needs {
+            config: Id::of(b"another config"),
+            ..pruned.new.clone()
+        },
+    ];
+    for lie in &lies {
+        pruned.send(&pruned.anew(lie));
+    }
+    world.remove(junk);
+    // All of it is here, and it is said of another source, or signed by another key.
+    let elsewhere = Receipt {
+        source: "elsewhere".parse().unwrap(),
+        ..world
+            .client
+            .receipt(world.snapshot, None, first(&pruned.new))
+    };
+    pruned.send(&elsewhere);
+    let (thief, other) = (scene.token(Right::Report), Client::new(2));
+    let his = other.receipt(world.snapshot, None, first(&pruned.new));
+    other.send(scene, &thief, &his).unwrap();
+
+    pruned.remove_old();
+    pruned.pass(10);
+    // The junk is named by what he sent, for a snapshot that is stored.
+    assert_eq!(world.purge(), (0, 3));
+    assert_eq!(pruned.replaced(), 0);
+    // One that says it right takes the places of all, also of that which names the junk.
+    pruned.send(&pruned.anew(&pruned.new));
+    pruned.pass(4);
+    assert_eq!(world.purge(), (3, 0));
+    assert_eq!(pruned.replaced(), 1);
+}
+
+#[test]
+fn no_receipt_takes_a_place_while_purging_is_held() {
+    let pruned = Pruned::new();
+    let world = &pruned.world;
+    pruned.send(&pruned.anew(&pruned.new));
+    pruned.remove_old();
+    for number in 0..30 {
+        world.remove(super::pack_of(number));
+    }
+    pruned.pass(10);
+    let outcomes = world.scene.vault.purge().unwrap();
+    assert_eq!(outcomes[0].1.held, Some(Hold::ManyTombstones));
+    assert_eq!(pruned.replaced(), 0);
+    assert_eq!(world.purge(), (32, 0));
+    assert_eq!(pruned.replaced(), 1);
+}
