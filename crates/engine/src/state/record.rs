@@ -23,6 +23,14 @@ pub struct RemovedKeys {
     pub keys: BTreeSet<Id>,
 }
 
+/// The key that opened the repository last.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenedKey {
+    /// Its file; `None` where none is known.
+    #[serde(default)]
+    pub key: Option<Id>,
+}
+
 /// The locks that this machine wrote, the oldest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OwnLocks {

@@ -16,7 +16,7 @@ use strongroom_model::{CopyEvidence, FileName, Id};
 use crate::receipts::DeliveredReceipts;
 use crate::session::{CopyStore, chain};
 use crate::state::disk::{self, Lock};
-use crate::state::record::{self, OwnLock, OwnLocks, RemovedKeys};
+use crate::state::record::{self, OpenedKey, OwnLock, OwnLocks, RemovedKeys};
 use crate::state::{
     Arrivals, GoneFiles, LockDates, ReadFiles, RecordedNeeds, SeenFiles, Sightings,
 };
@@ -206,6 +206,22 @@ impl RepositoryState {
         self.update(&self.removed_keys_path(), of_keys)
     }
 
+    /// The key that opened the repository on this machine last.
+    pub(crate) fn opened_key(&self) -> Option<Id> {
+        let opened: OpenedKey = believe(self.load(&self.opened_key_path(), record::decode));
+        opened.key
+    }
+
+    /// Notes which key opened the repository, where it was another one before.
+    pub(crate) fn note_opened_key(&self, id: Id) -> Result<()> {
+        if self.opened_key() == Some(id) {
+            return Ok(());
+        }
+        self.update(&self.opened_key_path(), |opened: &mut OpenedKey| {
+            opened.key = Some(id);
+        })
+    }
+
     /// The locks that this machine wrote and is not known to have removed.
     pub(crate) fn own_locks(&self) -> Vec<OwnLock> {
         let own: OwnLocks = believe(self.load(&self.own_locks_path(), record::decode));
@@ -376,6 +392,10 @@ impl RepositoryState {
 
     fn gone_path(&self) -> PathBuf {
         self.folder.join("gone-files.json")
+    }
+
+    fn opened_key_path(&self) -> PathBuf {
+        self.folder.join("opened-key.json")
     }
 
     fn removed_keys_path(&self) -> PathBuf {
