@@ -16,7 +16,7 @@ use strongroom_model::{CopyEvidence, FileName, Id};
 use crate::receipts::DeliveredReceipts;
 use crate::session::{CopyStore, chain};
 use crate::state::disk::{self, Lock};
-use crate::state::record::{self, OpenedKey, OwnLock, OwnLocks, RemovedKeys};
+use crate::state::record::{self, OpenedKey, OwnLock, OwnLocks, RemovedKeys, ScratchFolders};
 use crate::state::{
     Arrivals, GoneFiles, LockDates, ReadFiles, RecordedNeeds, SeenFiles, Sightings,
 };
@@ -31,6 +31,9 @@ pub struct RepositoryState {
 
 /// How many locks are remembered: far more than any run holds.
 const MAX_OWN_LOCKS: usize = 1000;
+
+/// How many folders are remembered in which drills restored.
+const MAX_SCRATCH_FOLDERS: usize = 16;
 
 /// How many statements of drills are kept: those of eight years, where there is one a week.
 const MAX_DRILLS: usize = 400;
@@ -237,6 +240,27 @@ impl RepositoryState {
         })
     }
 
+    /// The folders in which drills have restored, and something of them may be left.
+    pub(crate) fn scratch_folders(&self) -> BTreeSet<PathBuf> {
+        let scratch: ScratchFolders =
+            believe(self.load(&self.scratch_folders_path(), record::decode));
+        scratch.folders
+    }
+
+    /// Changes in which folders something of drills may be left; of too many one is forgotten.
+    pub(crate) fn update_scratch_folders(
+        &self,
+        change: impl FnOnce(&mut BTreeSet<PathBuf>),
+    ) -> Result<()> {
+        let path = self.scratch_folders_path();
+        self.update(&path, |scratch: &mut ScratchFolders| {
+            change(&mut scratch.folders);
+            while scratch.folders.len() > MAX_SCRATCH_FOLDERS {
+                scratch.folders.pop_first();
+            }
+        })
+    }
+
     /// Keeps the signed statement of a drill; of very many the oldest go.
     pub(crate) fn keep_drill(&self, at: Timestamp, drill: &SignedDrill) -> Result<()> {
         let lock = self.lock()?;
@@ -392,6 +416,10 @@ impl RepositoryState {
 
     fn gone_path(&self) -> PathBuf {
         self.folder.join("gone-files.json")
+    }
+
+    fn scratch_folders_path(&self) -> PathBuf {
+        self.folder.join("scratch-folders.json")
     }
 
     fn opened_key_path(&self) -> PathBuf {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use jiff::SignedDuration;
 use parking_lot::Mutex;
 use strongroom_engine::drill::restore::{
-    Alone, ByRestic, Checked, DrillOptions, Restic, Room, SourceDrill, drill,
+    Alone, ByRestic, Checked, DrillOptions, DrillTask, Restic, Room, SourceDrill, drill,
 };
 use strongroom_engine::restore::RestoreOptions;
 use strongroom_engine::session::Password;
@@ -86,16 +86,16 @@ impl Scene {
         alone.note_locks_in(self.memory());
         let environment = &fixture.environment;
         let snapshots = alone.snapshots(&environment.cancel)?;
-        drill(
-            &mut alone,
-            &snapshots,
-            &self.sources[0],
+        let task = DrillTask {
+            snapshots: &snapshots,
+            source: &self.sources[0],
             evidence,
             options,
             environment,
-            &fixture.progress,
-            &|room| self.rooms.lock().push(room.clone()),
-        )
+            progress: &fixture.progress,
+            tell: &|room| self.rooms.lock().push(room.clone()),
+        };
+        drill(&mut alone, &task)
     }
 
     /// What is remembered of the repository.
@@ -410,17 +410,17 @@ fn nothing_stays_where_the_run_is_interrupted() {
     let mut alone = Alone::open(store, PASSWORD.as_bytes(), &fixture.looking, None).unwrap();
     let snapshots = alone.snapshots(&fixture.environment.cancel).unwrap();
     let cancel = &fixture.environment.cancel;
-    let drilled = drill(
-        &mut alone,
-        &snapshots,
-        &scene.sources[0],
-        &CopyEvidence::default(),
-        &scene.options(),
-        &fixture.environment,
-        &fixture.progress,
+    let task = DrillTask {
+        snapshots: &snapshots,
+        source: &scene.sources[0],
+        evidence: &CopyEvidence::default(),
+        options: &scene.options(),
+        environment: &fixture.environment,
+        progress: &fixture.progress,
         // There is room, and somebody has thought better of it.
-        &|_| cancel.cancel(),
-    );
+        tell: &|_| cancel.cancel(),
+    };
+    let drilled = drill(&mut alone, &task);
     assert!(matches!(drilled, Err(Error::Interrupted)), "{drilled:?}");
     scene.assert_nothing_stays();
 }

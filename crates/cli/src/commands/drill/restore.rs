@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde::Serialize;
-use strongroom_engine::drill::restore::{Alone, DrillOptions, Room, SourceDrill, drill};
+use strongroom_engine::drill::restore::{
+    Alone, DrillOptions, DrillTask, Room, SourceDrill, drill, remove_left,
+};
 use strongroom_engine::restore::RestoreOptions;
 use strongroom_engine::session::{Looking, Password, chain};
 use strongroom_engine::state::StateFolder;
@@ -225,6 +227,7 @@ impl Run<'_> {
     ) -> Result<()> {
         let (output, cancel) = (&self.context.output, &self.context.cancel);
         let memory = self.state.repository(alone.id());
+        remove_left(&memory);
         alone.note_locks_in(memory.clone());
         self.context.tell_removals(alone.removals().tellings());
         let snapshots = alone.snapshots(cancel)?;
@@ -248,16 +251,16 @@ impl Run<'_> {
             evidence.move_to(alone.place());
             let tell = |room: &Room| output.say(&visible(&told(room, &store.name, source)));
             let monitor = Monitor::start(output);
-            let drilled = drill(
-                &mut alone,
-                &snapshots,
+            let task = DrillTask {
+                snapshots: &snapshots,
                 source,
-                &evidence,
-                &options,
-                &self.environment,
-                &monitor.progress,
-                &tell,
-            );
+                evidence: &evidence,
+                options: &options,
+                environment: &self.environment,
+                progress: &monitor.progress,
+                tell: &tell,
+            };
+            let drilled = drill(&mut alone, &task);
             drop(monitor);
             match drilled {
                 Ok(drilled) => {
