@@ -22,6 +22,7 @@ mod count;
 mod program;
 mod restic;
 mod scratch;
+mod secrets;
 mod watch;
 
 use std::path::{Path, PathBuf};
@@ -422,6 +423,7 @@ impl Rehearsal<'_> {
             Ok(version) => version,
             Err(reason) => return Ok(ByRestic::Untried { reason }),
         };
+        let program = theirs.restic.program.display().to_string();
         let named = chosen.named.as_deref();
         let restore = |cancel: &Cancel| {
             theirs.restic.restore(
@@ -440,6 +442,7 @@ impl Rehearsal<'_> {
             let differences = vec![fault];
             return Ok(ByRestic::Differs {
                 version,
+                program,
                 differences,
             });
         }
@@ -458,6 +461,7 @@ impl Rehearsal<'_> {
             let files = back.verified.map_or(compared.files, |counts| counts.files);
             return Ok(ByRestic::Same {
                 version,
+                program,
                 files,
                 seconds,
             });
@@ -465,6 +469,7 @@ impl Rehearsal<'_> {
         differences.extend(fault);
         Ok(ByRestic::Differs {
             version,
+            program,
             differences,
         })
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use jiff::SignedDuration;
@@ -279,6 +279,36 @@ fn a_restic_that_cannot_restore_is_no_agreement() {
     let drilled = scene.once("three", &missing);
     assert_eq!(drilled.restic.agrees(), None);
     assert!(drilled.is_good());
+    scene.assert_nothing_stays();
+}
+
+#[test]
+fn what_restic_says_is_repeated_without_what_is_secret() {
+    let scene = Scene::new("");
+    let folder = tempfile::tempdir().unwrap();
+    let talker = folder.path().join("restic");
+    let text = "#!/bin/sh\n\
+        if [ \"$1\" = version ]; then echo restic 0.0.0 of a test; exit 0; fi\n\
+        echo \"$RESTIC_REPOSITORY: $RESTIC_PASSWORD, $AWS_SECRET_ACCESS_KEY\" >&2\n\
+        exit 1\n";
+    fs::write(&talker, text).unwrap();
+    fs::set_permissions(&talker, fs::Permissions::from_mode(0o755)).unwrap();
+    let program = restic_versions().pop().unwrap();
+    let options = DrillOptions {
+        restic: Ok(Restic {
+            program: talker,
+            repository: "rest:https://backup:t0ken@vault.example/acme/".into(),
+            environment: vec![("AWS_SECRET_ACCESS_KEY".into(), "hunter2".into())],
+            ..scene.restic(&program, "three", PASSWORD)
+        }),
+        ..scene.options()
+    };
+    let drilled = scene.once("three", &options);
+    let ByRestic::Differs { differences, .. } = &drilled.restic else {
+        panic!("{:?}", drilled.restic);
+    };
+    let said = "exit status: 1: rest:https://***@vault.example/acme/: ***, ***";
+    assert!(differences[0].ends_with(said), "{differences:?}");
     scene.assert_nothing_stays();
 }
 

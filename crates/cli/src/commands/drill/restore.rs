@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 use strongroom_engine::drill::restore::{
-    Alone, DrillOptions, DrillTask, Room, SourceDrill, drill, remove_left,
+    Alone, DrillOptions, DrillTask, Restic, Room, SourceDrill, drill, remove_left,
 };
 use strongroom_engine::restore::RestoreOptions;
 use strongroom_engine::session::{Looking, Password, chain};
@@ -177,6 +177,10 @@ impl Run<'_> {
     /// All copies, one after the other, so that none takes the line of another.
     fn all(&self, copies: &[(&BackupCopy, &CopyStore)]) -> Result<Outcome> {
         let mut outcome = Outcome::default();
+        if let Ok(program) = Restic::installed() {
+            let text = format!("Stock restic is {}", program.display());
+            self.context.output.say(&visible(&text));
+        }
         let mut repository: Option<Id> = None;
         // What a copy cannot do by itself counts once another one has shown that the password fits.
         let mut closed: Vec<(&CopyStore, strongroom_engine::Error)> = Vec::new();
