@@ -1,8 +1,13 @@
 //! Removing files where their versions are locked: all versions of a file, once no lock holds any of
 //! them, else none. Until then it is seen by everybody else, stock restic included.
+//!
+//! What can go wrong: whoever may lock makes the lock of a snapshot or index file longer and longer,
+//! so that nothing behind it ever goes. So one that is locked for longer than any lock of ours was
+//! when its removal was decided, or has versions without number, is hidden behind a marker: then
+//! nobody needs what it names. It goes later, with whatever else of its type goes there.
 
-use std::collections::{HashMap, HashSet};
-use std::time::SystemTime;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::time::{Duration, SystemTime};
 
 use strongroom_model::{FileName, FileType};
 use strongroom_store::{
@@ -36,6 +41,13 @@ const MOST_OF_A_FILE: usize = 1000;
 /// The most versions that are kept of all files together: some 400 MB.
 const MOST: usize = 2_000_000;
 
+/// How much later than any lock that was made when the removal was decided one of ours may end: clocks
+/// differ, and another machine may not have known of it yet.
+const SLACK: Duration = Duration::from_secs(86_400);
+
+/// Of how many files that were hidden before it is looked in a run whether they may go.
+const MOST_HIDDEN: usize = 100;
+
 impl Listed {
     fn keep(&mut self, version: FileVersion) {
         let name = version.name;
@@ -61,6 +73,19 @@ pub(super) enum Fate {
     Removed(u64),
     /// It stays until then; `None` where nobody knows.
     Waits(Option<SystemTime>),
+    /// The same, but that somebody keeps it there: it is hidden now, and holds up nothing.
+    Kept(Option<SystemTime>),
+}
+
+/// What holds a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hold {
+    /// Nothing any more.
+    Nothing,
+    /// A lock as we make them, or a longer one: it ends then.
+    Lock(SystemTime),
+    /// Somebody who keeps it there: a lock that is none of ours, or versions without number.
+    Somebody(Option<SystemTime>),
 }
 
 impl<'a> Locked<'a> {
@@ -92,41 +117,93 @@ impl<'a> Locked<'a> {
         }))
     }
 
-    /// Whether a file has more versions than are looked at, so that it stays.
-    pub(super) fn has_too_many(&self, name: FileName) -> bool {
-        self.listed.too_many.contains(&name)
+    /// What holds a file of which it was decided then that it goes.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub(super) fn hold(&self, name: FileName, decided: Option<SystemTime>) -> Result<Hold> {
+        if self.listed.too_many.contains(&name) {
+            return Ok(Hold::Somebody(None));
+        }
+        let longest = shortest(self.locks).saturating_add(SLACK);
+        let latest = decided.and_then(|at| at.checked_add(longest));
+        Ok(match self.waits_until(name)? {
+            None => Hold::Nothing,
+            Some(until) if latest.is_some_and(|latest| until > latest) => {
+                Hold::Somebody(Some(until))
+            }
+            Some(until) => Hold::Lock(until),
+        })
     }
 
-    /// Removes all versions of a file, unless one of them is locked, or they are too many.
+    /// Removes all versions of a file of which it was decided then that it goes, unless something
+    /// holds one of them.
     ///
     /// Where the right to remove versions is missing it is hidden, so that nobody lists it.
     ///
     /// # Errors
     /// Those of the store.
-    pub(super) fn remove(&self, name: FileName) -> Result<Fate> {
-        if self.has_too_many(name) {
-            let place = self.store.location();
-            tracing::warn!(place, %name, "A file has too many versions, and stays");
-            return Ok(Fate::Waits(None));
+    pub(super) fn remove(&self, name: FileName, decided: Option<SystemTime>) -> Result<Fate> {
+        match self.hold(name, decided)? {
+            Hold::Nothing => {}
+            Hold::Lock(until) => return Ok(Fate::Waits(Some(until))),
+            Hold::Somebody(until) => return self.hide(name, until),
         }
-        if let Some(until) = self.waits_until(name)? {
-            return Ok(Fate::Waits(Some(until)));
+        match self.remove_versions(name) {
+            Err(Error::Denied { .. }) => {
+                self.store.remove(name)?;
+                Ok(Fate::Removed(0))
+            }
+            freed => freed.map(Fate::Removed),
         }
+    }
+
+    /// Removes what was hidden since somebody kept it, where nothing holds it any more; returns how
+    /// many bytes of each file are free. These are what was listed and is not among the given ones.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub(super) fn remove_hidden(&self, seen: &BTreeSet<FileName>) -> Result<Vec<u64>> {
+        let is_left = |name: &FileName| {
+            let mut versions = self.versions_of(*name).iter();
+            let has_bytes = versions.any(|one| matches!(one.content, VersionContent::Bytes { .. }));
+            has_bytes && !seen.contains(name)
+        };
+        let hidden = self.listed.of_files.keys().copied();
+        let mut freed = Vec::new();
+        for name in hidden.filter(is_left).take(MOST_HIDDEN) {
+            if self.waits_until(name)?.is_none() {
+                freed.push(self.remove_versions(name)?);
+            }
+        }
+        Ok(freed)
+    }
+
+    /// Hides a file that somebody keeps there, where others wait for it; nothing waits for packs.
+    fn hide(&self, name: FileName, until: Option<SystemTime>) -> Result<Fate> {
+        let place = self.store.location();
+        tracing::warn!(place, %name, "Somebody keeps a file there that was to go");
+        if name.kind() == FileType::Data {
+            return Ok(Fate::Waits(until));
+        }
+        match self.store.remove(name) {
+            Ok(()) => Ok(Fate::Kept(until)),
+            // Who lists it must find what it names.
+            Err(Error::Denied { .. }) => Ok(Fate::Waits(until)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes all versions of a file, and returns how many bytes they had.
+    fn remove_versions(&self, name: FileName) -> Result<u64> {
         let mut freed_bytes = 0_u64;
         for version in self.versions_of(name) {
             if let VersionContent::Bytes { size_bytes, .. } = version.content {
                 freed_bytes = freed_bytes.saturating_add(size_bytes);
             }
-            match self.versions.remove_version(version) {
-                Ok(()) => {}
-                Err(Error::Denied { .. }) => {
-                    self.store.remove(name)?;
-                    return Ok(Fate::Removed(0));
-                }
-                Err(error) => return Err(error),
-            }
+            self.versions.remove_version(version)?;
         }
-        Ok(Fate::Removed(freed_bytes))
+        Ok(freed_bytes)
     }
 
     /// Until when a file stays: until the first lock of a version that is found and not over, of
@@ -170,7 +247,7 @@ impl<'a> Locked<'a> {
 }
 
 /// For how long a file is locked when it is put.
-fn shortest(locks: &dyn Locks) -> std::time::Duration {
+fn shortest(locks: &dyn Locks) -> Duration {
     let least = locks.least();
     least.saturating_add(least / 2)
 }
@@ -179,7 +256,6 @@ fn shortest(locks: &dyn Locks) -> std::time::Duration {
 mod tests {
     use std::io::BufRead;
     use std::ops::Range;
-    use std::time::Duration;
 
     use parking_lot::Mutex;
     use strongroom_model::{FileEntry, Id};
@@ -220,7 +296,11 @@ mod tests {
 
         /// Puts a version of a file there that was made on a day, and is locked until another.
         fn put(&self, file: &str, made: u32, until: u32) -> FileName {
-            let name = FileName::new(FileType::Data, Id::of(file.as_bytes()));
+            self.put_of(FileType::Data, file, made, until)
+        }
+
+        fn put_of(&self, kind: FileType, file: &str, made: u32, until: u32) -> FileName {
+            let name = FileName::new(kind, Id::of(file.as_bytes()));
             let version = FileVersion {
                 name,
                 version: VersionId::new(format!("{file} of day {made}")),
@@ -236,7 +316,11 @@ mod tests {
         }
 
         fn listed(&self) -> Locked<'_> {
-            let locked = Locked::list(self, FileType::Data, |_| true);
+            self.listed_of(FileType::Data)
+        }
+
+        fn listed_of(&self, kind: FileType) -> Locked<'_> {
+            let locked = Locked::list(self, kind, |_| true);
             locked.unwrap().unwrap()
         }
     }
@@ -402,18 +486,18 @@ mod tests {
         bucket.put("extended", 20, 108);
         let young = bucket.put("young", 95, 110);
         let locked = bucket.listed();
-        assert_eq!(locked.remove(over).unwrap(), Fate::Removed(14));
+        assert_eq!(locked.remove(over, None).unwrap(), Fate::Removed(14));
         let waits = |until| Fate::Waits(Some(day(until)));
-        assert_eq!(locked.remove(extended).unwrap(), waits(108));
+        assert_eq!(locked.remove(extended, None).unwrap(), waits(108));
         // Of what was put lately nobody is asked.
         bucket.asked.lock().clear();
-        assert_eq!(locked.remove(young).unwrap(), waits(110));
+        assert_eq!(locked.remove(young, None).unwrap(), waits(110));
         assert_eq!(*bucket.asked.lock(), []);
         assert_eq!(bucket.versions.lock().len(), 3);
         assert_eq!(*bucket.hidden.lock(), [], "what is locked is still seen");
         // What is gone already is gone.
         let none = FileName::new(FileType::Data, Id::of(b"none"));
-        assert_eq!(locked.remove(none).unwrap(), Fate::Removed(0));
+        assert_eq!(locked.remove(none, None).unwrap(), Fate::Removed(0));
     }
 
     #[test]
@@ -426,10 +510,52 @@ mod tests {
         }
         let locked = bucket.listed();
         assert_eq!(locked.listed.count, 1);
-        assert!(locked.has_too_many(flooded));
-        assert_eq!(locked.remove(flooded).unwrap(), Fate::Waits(None));
-        assert_eq!(locked.remove(over).unwrap(), Fate::Removed(7));
+        assert_eq!(locked.hold(flooded, None).unwrap(), Hold::Somebody(None));
+        assert_eq!(locked.remove(flooded, None).unwrap(), Fate::Waits(None));
+        assert_eq!(locked.remove(over, None).unwrap(), Fate::Removed(7));
         assert_eq!(bucket.versions.lock().len(), 1001);
+    }
+
+    #[test]
+    fn what_somebody_keeps_locked_is_hidden_and_goes_later() {
+        let bucket = Bucket::new();
+        let kind = FileType::Snapshots;
+        let ours = bucket.put_of(kind, "ours", 60, 110);
+        let longer = bucket.put_of(kind, "longer", 60, 400);
+        // Another version each month has the same end.
+        let again = bucket.put_of(kind, "again", 60, 75);
+        bucket.put_of(kind, "again", 99, 99);
+        let mut flooded = again;
+        for made in 0..1001 {
+            flooded = bucket.put_of(kind, "flooded", made % 50, 25);
+        }
+        let decided = Some(day(80));
+        let locked = bucket.listed_of(kind);
+        let until = Some(day(110));
+        assert_eq!(
+            locked.remove(ours, Some(day(95))).unwrap(),
+            Fate::Waits(until)
+        );
+        assert_eq!(*bucket.hidden.lock(), []);
+        let remove = |name| locked.remove(name, decided).unwrap();
+        assert_eq!(remove(longer), Fate::Kept(Some(day(400))));
+        assert_eq!(remove(again), Fate::Kept(Some(day(114))));
+        assert_eq!(remove(flooded), Fate::Kept(None));
+        assert_eq!(*bucket.hidden.lock(), [longer, again, flooded]);
+        // Nothing waits for a pack.
+        let pack = bucket.put("pack", 60, 400);
+        let packs = bucket.listed();
+        let waits = Fate::Waits(Some(day(400)));
+        assert_eq!(packs.remove(pack, decided).unwrap(), waits);
+
+        // Once nothing holds it, it goes with the others of its type.
+        let over = bucket.put_of(kind, "over", 10, 25);
+        let locked = bucket.listed_of(kind);
+        let freed = locked.remove_hidden(&[ours].into()).unwrap();
+        assert_eq!(freed, [7]);
+        let left = bucket.versions.lock();
+        assert!(!left.iter().any(|(version, _)| version.name == over));
+        assert!(left.iter().any(|(version, _)| version.name == longer));
     }
 
     #[test]
@@ -441,8 +567,11 @@ mod tests {
         let over = bucket.put("over", 10, 25);
         let young = bucket.put("young", 95, 110);
         let locked = bucket.listed();
-        assert_eq!(locked.remove(over).unwrap(), Fate::Removed(0));
-        assert!(matches!(locked.remove(young).unwrap(), Fate::Waits(_)));
+        assert_eq!(locked.remove(over, None).unwrap(), Fate::Removed(0));
+        assert!(matches!(
+            locked.remove(young, None).unwrap(),
+            Fate::Waits(_)
+        ));
         assert_eq!(*bucket.hidden.lock(), [over]);
         assert_eq!(bucket.versions.lock().len(), 2);
     }

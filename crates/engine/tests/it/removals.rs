@@ -1,5 +1,6 @@
 //! What records say was removed stays so, wherever it still lies; and what they may not say.
 
+mod kept;
 mod of_others;
 
 use std::collections::BTreeSet;
