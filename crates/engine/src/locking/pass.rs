@@ -26,6 +26,10 @@ const IN_FLIGHT: usize = 48;
 /// After how many files that the place refused it is not asked for more: it would refuse all.
 const MOST_FAILED: u64 = 100;
 
+/// The same of files that come later than these, each of which somebody may have put there so that it
+/// is refused.
+const MOST_LATER_FAILED: u64 = 10_000;
+
 /// Up to how many files are asked for one by one; for more the versions of all are listed, a
 /// thousand at a time.
 const FEW: usize = 64;
@@ -79,11 +83,12 @@ struct Done {
 }
 
 /// Counters and the wish to stop, shared by all who ask.
-#[derive(Default)]
-struct Shared {
+struct Shared<'a> {
+    needed: &'a Needed,
     done: Mutex<Done>,
-    /// How many files the place refused.
+    /// How many files the place refused, and how many of those that come later.
     refused: AtomicU64,
+    later_refused: AtomicU64,
     /// Whether nothing more may be asked.
     is_over: AtomicBool,
 }
@@ -91,15 +96,19 @@ struct Shared {
 impl Pass<'_> {
     /// Does it, and records what came of it; returns that, and why it could not be recorded.
     pub(super) fn run(&self, dates: &LockDates) -> (CopyLocks, Option<String>) {
-        let shared = Shared::default();
+        let shared = Shared::of(self.needed);
         let outcome = self.locks.date().map_err(Error::from).and_then(|next| {
             let (due, unknown) = self.sort(dates);
             let known = (due.len() + unknown.len()) as u64;
             self.progress.begin(PHASE, Some(known), None);
             shared.done.lock().told.due = due.len() as u64;
-            self.extend_due(&due, next, &shared)?;
-            self.find_unknown(unknown, next, &shared)?;
-            self.check_recorded(&due, next, &shared)
+            let comes_later = |name: FileName| self.needed.comes_later(name);
+            let (later_due, due): (Vec<_>, Vec<_>) =
+                due.into_iter().partition(|due| comes_later(due.name));
+            let (later, unknown): (Vec<_>, Vec<_>) =
+                unknown.into_iter().partition(|file| comes_later(file.name));
+            self.keep(&due, unknown, next, &shared)?;
+            self.keep(&later_due, self.by_turns(later), next, &shared)
         });
         let mut done = shared.done.into_inner();
         match outcome {
@@ -140,7 +149,33 @@ impl Pass<'_> {
         (due, unknown)
     }
 
-    fn extend_due(&self, due: &[Due], next: SystemTime, shared: &Shared) -> Result<()> {
+    /// Extends what is due, and finds what is in no record, or is not any more.
+    fn keep(
+        &self,
+        due: &[Due],
+        mut unknown: Vec<NeededFile>,
+        next: SystemTime,
+        shared: &Shared<'_>,
+    ) -> Result<()> {
+        self.extend_due(due, next, shared)?;
+        let gone = shared.gone_of(due);
+        let of_gone = self.needed.files().iter();
+        unknown.extend(of_gone.filter(|file| gone.contains(&file.name)));
+        self.find_unknown(&unknown, next, shared)?;
+        self.check_recorded(due, &gone, next, shared)
+    }
+
+    /// The same files, from another one on each day: where not all have their turn in a run, the last
+    /// ones are not always the same.
+    fn by_turns(&self, mut files: Vec<NeededFile>) -> Vec<NeededFile> {
+        // 2^64 by the golden ratio: its multiples spread evenly.
+        const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
+        let first = (self.day().wrapping_mul(SPREAD) >> 32) % (files.len().max(1) as u64);
+        files.rotate_left(usize::try_from(first).unwrap_or_default());
+        files
+    }
+
+    fn extend_due(&self, due: &[Due], next: SystemTime, shared: &Shared<'_>) -> Result<()> {
         if self.is_dry {
             return Ok(());
         }
@@ -159,18 +194,15 @@ impl Pass<'_> {
     /// Finds the right versions of files that are in no record, or whose recorded versions are gone.
     fn find_unknown(
         &self,
-        mut unknown: Vec<NeededFile>,
+        unknown: &[NeededFile],
         next: SystemTime,
-        shared: &Shared,
+        shared: &Shared<'_>,
     ) -> Result<()> {
-        let gone = shared.done.lock().gone.clone();
-        let of_gone = self.needed.files().iter();
-        unknown.extend(of_gone.filter(|file| gone.contains(&file.name)));
         if unknown.is_empty() {
             return Ok(());
         }
         let mut versions = self.copy.store.versions();
-        let listed = self.list(&unknown, &mut versions)?;
+        let listed = self.list(unknown, &mut versions)?;
         let finder = self.finder(versions);
         self.each(&listed, shared, |unknown| {
             let given = unknown.versions.lock().take();
@@ -192,11 +224,16 @@ impl Pass<'_> {
 
     /// Looks whether the versions that were extended are the right ones: whoever had the state folder
     /// has written what he likes. Where one is not, the right one is locked too, and recorded.
-    fn check_recorded(&self, due: &[Due], next: SystemTime, shared: &Shared) -> Result<()> {
-        if self.is_dry || self.failure.is_some() || self.is_late() {
+    fn check_recorded(
+        &self,
+        due: &[Due],
+        gone: &BTreeSet<FileName>,
+        next: SystemTime,
+        shared: &Shared<'_>,
+    ) -> Result<()> {
+        if due.is_empty() || self.is_dry || self.failure.is_some() || self.is_late() {
             return Ok(());
         }
-        let gone = shared.done.lock().gone.clone();
         let parts = due.len().div_ceil(MOST_CHECKED);
         let checked = due.iter().filter(|due| self.is_in_turn(due.name, parts));
         let recorded: BTreeMap<FileName, &VersionId> = checked
@@ -234,11 +271,15 @@ impl Pass<'_> {
 
     /// Whether it is the turn of a file, where not all can be checked in one run.
     fn is_in_turn(&self, name: FileName, parts: usize) -> bool {
-        let since = self.window.now.duration_since(SystemTime::UNIX_EPOCH);
-        let day = since.unwrap_or_default().as_secs() / 86_400;
         let first = name.id().and_then(|id| id.as_bytes().first().copied());
         let parts = (parts as u64).max(1);
-        first.is_none_or(|first| (u64::from(first) + day).is_multiple_of(parts))
+        first.is_none_or(|first| (u64::from(first) + self.day()).is_multiple_of(parts))
+    }
+
+    /// Which day it is at the place.
+    fn day(&self) -> u64 {
+        let since = self.window.now.duration_since(SystemTime::UNIX_EPOCH);
+        since.unwrap_or_default().as_secs() / 86_400
     }
 
     fn finder<'v>(&'v self, versions: Option<&'v dyn Versions>) -> Finder<'v> {
@@ -262,7 +303,7 @@ impl Pass<'_> {
         version: VersionId,
         lock: ShownLock,
         next: SystemTime,
-        shared: &Shared,
+        shared: &Shared<'_>,
     ) -> Result<()> {
         if let ShownLock::Compliance { until } = lock {
             if !self.window.is_due(until) {
@@ -294,7 +335,7 @@ impl Pass<'_> {
         version: VersionId,
         until: SystemTime,
         is_extended: bool,
-        shared: &Shared,
+        shared: &Shared<'_>,
     ) {
         let until = until.min(self.window.furthest());
         let mut done = shared.done.lock();
@@ -353,7 +394,7 @@ impl Pass<'_> {
     fn each<T: Sync>(
         &self,
         items: &[T],
-        shared: &Shared,
+        shared: &Shared<'_>,
         work: impl Fn(&T) -> Result<()> + Sync,
     ) -> Result<()> {
         for_each(items, IN_FLIGHT, |item| {
@@ -371,7 +412,8 @@ impl Pass<'_> {
     /// Records what was seen; where it is known in full what is needed, the rest is forgotten.
     fn record(&self, done: Done, before: &LockDates) -> (CopyLocks, Option<String>) {
         let Done { told, seen, gone } = done;
-        let is_known = told.failed == 0
+        // What nothing vouches for is needed by nobody whose needs are known.
+        let is_known = told.failed == told.strangers
             && told.left == 0
             && told.missing == 0
             && told.failure.is_none()
@@ -420,6 +462,7 @@ impl Pass<'_> {
         let dates = updated.as_ref().unwrap_or(before);
         let told = CopyLocks {
             failed: told.failed,
+            strangers: told.strangers,
             not_extended: told.not_extended,
             found: told.found,
             due: told.due,
@@ -448,7 +491,7 @@ impl Pass<'_> {
         let before = self.memory.evidence(self.copy).lock;
         let after = match until {
             Some(until) if is_clean => Some(ClaimedLock::again(before, now, until, told.recorded)),
-            _ if told.failed > 0 => None,
+            _ if told.failed > told.strangers => None,
             _ => return Ok(()),
         };
         let is_same = match (before, after) {
@@ -482,7 +525,24 @@ fn due_of(dates: &LockDates, name: FileName) -> Option<Due> {
     })
 }
 
-impl Shared {
+impl<'a> Shared<'a> {
+    fn of(needed: &'a Needed) -> Self {
+        Self {
+            needed,
+            done: Mutex::default(),
+            refused: AtomicU64::new(0),
+            later_refused: AtomicU64::new(0),
+            is_over: AtomicBool::new(false),
+        }
+    }
+
+    /// Those of some files whose recorded versions are not there.
+    fn gone_of(&self, due: &[Due]) -> BTreeSet<FileName> {
+        let done = self.done.lock();
+        let names = due.iter().map(|due| due.name);
+        names.filter(|name| done.gone.contains(name)).collect()
+    }
+
     /// Takes note of a file whose lock could not be extended.
     ///
     /// # Errors
@@ -498,7 +558,11 @@ impl Shared {
             hint: error.hint(),
         });
         // Files without a right version are no refusals: whoever may write makes any number of them.
-        if self.refused.fetch_add(1, Ordering::Relaxed) + 1 >= MOST_FAILED {
+        let (refused, most) = match self.needed.comes_later(name) {
+            true => (&self.later_refused, MOST_LATER_FAILED),
+            false => (&self.refused, MOST_FAILED),
+        };
+        if refused.fetch_add(1, Ordering::Relaxed) + 1 >= most {
             self.is_over.store(true, Ordering::Relaxed);
         }
         Ok(())
@@ -520,6 +584,7 @@ impl Shared {
     fn not_extended(&self, file: NotExtended) {
         let mut done = self.done.lock();
         done.told.failed += 1;
+        done.told.strangers += u64::from(self.needed.is_stranger(file.name));
         if done.told.not_extended.len() < MOST_NAMED {
             done.told.not_extended.push(file);
         }
