@@ -20,10 +20,11 @@
 //! of), and a copy has failed for its `config` or its listing (so: what is due in its record is
 //! extended all the same, and nothing of the record is forgotten).
 
+mod finder;
 mod needed;
 mod pass;
 mod report;
-mod right;
+mod shared;
 mod window;
 
 use std::collections::BTreeSet;

@@ -29,6 +29,7 @@ mod target;
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicUsize;
 use std::time::SystemTime;
 
 use jiff::Timestamp;
@@ -46,6 +47,7 @@ use crate::recover::report::Tally;
 use crate::recover::search::{Attempt, Trying};
 use crate::recover::source::Source;
 use crate::recover::target::Target;
+use crate::right::Candidate;
 use crate::session::{CopyStore, Environment, Password};
 use crate::sync::budget::Budget;
 use crate::{Error, Result};
@@ -82,7 +84,8 @@ pub struct RecoverOptions {
     pub without_records: bool,
     /// The password of the repository, where there is one.
     pub password: Option<Password>,
-    /// How many bytes of files may be in memory at a time, where a place takes whole files only.
+    /// How many bytes of files may be in memory at a time, where a place takes whole files only; and as
+    /// many of what is known of their names, but a gibibyte at least.
     pub memory_bytes: u64,
 }
 
@@ -105,7 +108,7 @@ pub fn recover(
     let as_of = options
         .as_of
         .map(|time| SystemTime::try_from(time).unwrap_or(SystemTime::UNIX_EPOCH));
-    let source = Source::new(copy, as_of, &environment.cancel)?;
+    let source = Source::new(copy, as_of, options.memory_bytes, &environment.cancel)?;
     let into = place_of(copy, destination)?;
 
     progress.begin("Listing versions", None, None);
@@ -353,12 +356,13 @@ impl Work<'_> {
         (config, chosen): (Option<&File>, Option<&ChosenConfig>),
         notes: &mut Vec<String>,
     ) -> Result<()> {
-        let attempt = |file: &File, candidate: &files::Candidate| self.attempt(file, candidate);
+        let attempt = |file: &File, candidate: &Candidate| self.attempt(file, candidate);
         let trying = Trying {
             source: self.source,
             attempt: &attempt,
             tally: self.tally,
             progress: self.progress,
+            known: AtomicUsize::new(0),
         };
         let (mut left, mut left_records) = (Vec::new(), Vec::new());
         for (kind, files) in files {
@@ -388,7 +392,7 @@ impl Work<'_> {
     }
 
     /// Tries a version, and brings it to where it should be where it is right.
-    fn attempt(&self, file: &File, candidate: &files::Candidate) -> Result<Attempt> {
+    fn attempt(&self, file: &File, candidate: &Candidate) -> Result<Attempt> {
         match self.target {
             Some(target) => target.bring(self.source, file, candidate),
             None => in_place::show(self.source, self.budget, file, candidate),
@@ -438,8 +442,8 @@ impl Work<'_> {
                 }
             }
         }
-        let told = |one: &files::Candidate| (one.size_bytes, one.sum);
-        let is_other = |one: &files::Candidate| told(one) != told(&chosen.candidate);
+        let told = |one: &Candidate| (one.size_bytes, one.sum);
+        let is_other = |one: &Candidate| told(one) != told(&chosen.candidate);
         if file.candidates().any(is_other) {
             self.tally.overwritten();
         }

@@ -1,7 +1,7 @@
 //! One copy: what is due, what is not known, and many requests at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Instant, SystemTime};
 
 use jiff::Timestamp;
@@ -10,9 +10,10 @@ use strongroom_model::evidence::ClaimedLock;
 use strongroom_model::{CopyEvidence, FileName, FileType, Id};
 use strongroom_store::{Error as StoreError, Locks, SavedLock, ShownLock, VersionId, Versions};
 
+use crate::locking::finder::{Finder, Found, Listed};
 use crate::locking::needed::{Needed, NeededFile};
-use crate::locking::report::{CopyLocks, MOST_NAMED, NotExtended, not_recorded};
-use crate::locking::right::{Candidates, Finder, Found};
+use crate::locking::report::{CopyLocks, not_recorded};
+use crate::locking::shared::{Done, Shared};
 use crate::locking::{Followed, Window};
 use crate::parallel::for_each;
 use crate::progress::Progress;
@@ -23,13 +24,6 @@ use crate::{Error, Result};
 /// How many requests are under way at a time: they are small, and wait for the place.
 const IN_FLIGHT: usize = 48;
 
-/// After how many files that the place refused it is not asked for more: it would refuse all.
-const MOST_FAILED: u64 = 100;
-
-/// The same of files that come later than these, each of which somebody may have put there so that it
-/// is refused.
-const MOST_LATER_FAILED: u64 = 10_000;
-
 /// Up to how many files are asked for one by one; for more the versions of all are listed, a
 /// thousand at a time.
 const FEW: usize = 64;
@@ -37,6 +31,9 @@ const FEW: usize = 64;
 /// Of up to how many files that are extended it is looked in one run whether the version is right:
 /// half a kilobyte of memory each.
 const MOST_CHECKED: usize = 200_000;
+
+/// How many bytes what is known of versions takes at a time.
+const MOST_LISTED_BYTES: usize = 512 << 20;
 
 /// What is called so while it goes on.
 const PHASE: &str = "extending locks";
@@ -70,27 +67,7 @@ struct Due {
 /// A file that is in no record, with its versions where they were listed.
 struct Unknown {
     file: NeededFile,
-    versions: Mutex<Option<Candidates>>,
-}
-
-/// What was done so far.
-#[derive(Default)]
-struct Done {
-    told: CopyLocks,
-    seen: Vec<SavedLock>,
-    /// Files whose recorded versions are not there.
-    gone: BTreeSet<FileName>,
-}
-
-/// Counters and the wish to stop, shared by all who ask.
-struct Shared<'a> {
-    needed: &'a Needed,
-    done: Mutex<Done>,
-    /// How many files the place refused, and how many of those that come later.
-    refused: AtomicU64,
-    later_refused: AtomicU64,
-    /// Whether nothing more may be asked.
-    is_over: AtomicBool,
+    versions: Mutex<Option<Listed>>,
 }
 
 impl Pass<'_> {
@@ -158,7 +135,7 @@ impl Pass<'_> {
         shared: &Shared<'_>,
     ) -> Result<()> {
         self.extend_due(due, next, shared)?;
-        let gone = shared.gone_of(due);
+        let gone = shared.gone_of(due.iter().map(|due| due.name));
         let of_gone = self.needed.files().iter();
         unknown.extend(of_gone.filter(|file| gone.contains(&file.name)));
         self.find_unknown(&unknown, next, shared)?;
@@ -348,29 +325,38 @@ impl Pass<'_> {
     }
 
     /// The versions of files: of all of a type with few requests where there are many, else none. Of
-    /// each a few are kept, whatever their number. Where they may not be listed, it is done without.
+    /// each a few are kept, whatever their number, and of those of which all are too much for memory
+    /// none. Where they may not be listed, it is done without.
     fn list(
         &self,
         unknown: &[NeededFile],
         versions: &mut Option<&dyn Versions>,
     ) -> Result<Vec<Unknown>> {
-        let mut of_kinds: BTreeMap<FileType, BTreeMap<FileName, Candidates>> = BTreeMap::new();
+        let mut of_kinds: BTreeMap<FileType, BTreeMap<FileName, Listed>> = BTreeMap::new();
         for file in unknown {
             let of_kind = of_kinds.entry(file.name.kind()).or_default();
-            of_kind.insert(file.name, Candidates::of(*file));
+            of_kind.insert(file.name, Listed::of(*file));
         }
-        let mut listed: BTreeMap<FileName, Candidates> = BTreeMap::new();
+        let mut listed: BTreeMap<FileName, Listed> = BTreeMap::new();
+        let mut left_bytes = MOST_LISTED_BYTES;
         let many = of_kinds.into_iter().filter(|(_, files)| files.len() > FEW);
         for (kind, mut files) in many {
             self.environment.cancel.check()?;
             let Some(lister) = versions else { break };
+            let before = left_bytes;
             let found = lister.each_version(kind, &mut |version| {
                 if self.environment.cancel.is_cancelled() {
                     let location = self.copy.store.location().to_owned();
                     return Err(StoreError::Cancelled { location });
                 }
-                if let Some(candidates) = files.get_mut(&version.name) {
-                    candidates.take(version);
+                if let Some(listed) = files.get_mut(&version.name) {
+                    let held = listed.held_bytes();
+                    listed.take(&version);
+                    let more = listed.held_bytes().saturating_sub(held);
+                    left_bytes = left_bytes.saturating_sub(more);
+                }
+                if left_bytes == 0 {
+                    files.clear();
                 }
                 Ok(())
             });
@@ -380,6 +366,16 @@ impl Pass<'_> {
                     break;
                 }
                 found => found?,
+            }
+            if left_bytes == 0 {
+                let copy = self.copy.name.as_str();
+                tracing::warn!(
+                    copy,
+                    %kind,
+                    "More versions lie there than there is memory for: see who puts them there; its \
+                     files are asked one by one, which takes longer"
+                );
+                left_bytes = before;
             }
             listed.append(&mut files);
         }
@@ -523,70 +519,4 @@ fn due_of(dates: &LockDates, name: FileName) -> Option<Due> {
         name,
         version,
     })
-}
-
-impl<'a> Shared<'a> {
-    fn of(needed: &'a Needed) -> Self {
-        Self {
-            needed,
-            done: Mutex::default(),
-            refused: AtomicU64::new(0),
-            later_refused: AtomicU64::new(0),
-            is_over: AtomicBool::new(false),
-        }
-    }
-
-    /// Those of some files whose recorded versions are not there.
-    fn gone_of(&self, due: &[Due]) -> BTreeSet<FileName> {
-        let done = self.done.lock();
-        let names = due.iter().map(|due| due.name);
-        names.filter(|name| done.gone.contains(name)).collect()
-    }
-
-    /// Takes note of a file whose lock could not be extended.
-    ///
-    /// # Errors
-    /// Where it is no fault of the file: then nothing more is asked.
-    fn failed(&self, name: FileName, error: StoreError) -> Result<()> {
-        if let StoreError::Unreachable { .. } | StoreError::Cancelled { .. } = error {
-            self.is_over.store(true, Ordering::Relaxed);
-            return Err(error.into());
-        }
-        self.not_extended(NotExtended {
-            name,
-            reason: chain(&error),
-            hint: error.hint(),
-        });
-        // Files without a right version are no refusals: whoever may write makes any number of them.
-        let (refused, most) = match self.needed.comes_later(name) {
-            true => (&self.later_refused, MOST_LATER_FAILED),
-            false => (&self.refused, MOST_FAILED),
-        };
-        if refused.fetch_add(1, Ordering::Relaxed) + 1 >= most {
-            self.is_over.store(true, Ordering::Relaxed);
-        }
-        Ok(())
-    }
-
-    /// Takes note of a file of whose versions none is right, of those that were tried.
-    fn wrong(&self, name: FileName, count: u64, tried: u64) {
-        let reason = match count {
-            1 => "its only version does not have its name".to_owned(),
-            _ if tried < count => {
-                format!("{tried} of its {count} versions were tried: none has its name")
-            }
-            _ => format!("none of its {count} versions has its name"),
-        };
-        let hint = Some("heal it from the other copies: strongroom sync".to_owned());
-        self.not_extended(NotExtended { name, reason, hint });
-    }
-
-    fn not_extended(&self, file: NotExtended) {
-        let mut done = self.done.lock();
-        done.told.failed += 1;
-        done.told.strangers += u64::from(self.needed.is_stranger(file.name));
-        if done.told.not_extended.len() < MOST_NAMED {
-            done.told.not_extended.push(file);
-        }
-    }
 }

@@ -9,9 +9,10 @@ use strongroom_repo::key::{KeyFile, MAX_KEY_FILES_READ, MAX_KEYS_TRIED};
 use strongroom_repo::{Key, RepoConfig};
 
 use crate::Result;
-use crate::recover::files::{Candidate, File, list_more};
+use crate::recover::files::{File, list_more};
 use crate::recover::report::ConfigChoice;
 use crate::recover::source::{Reading, Source};
+use crate::right::Candidate;
 use crate::session::Password;
 
 /// How many versions of `config` are listed at a time, and how often.
