@@ -20,6 +20,7 @@ mod error;
 mod files;
 mod hiding;
 mod in_place;
+mod locking;
 mod needs;
 mod report;
 mod same_place;
@@ -34,6 +35,7 @@ use std::time::SystemTime;
 
 use jiff::Timestamp;
 use strongroom_model::{FileEntry, FileName, FileType, Id};
+use strongroom_repo::{Key, Repository};
 use strongroom_store::{Error as StoreError, LocalStore, Store};
 
 pub use error::RecoverError;
@@ -92,11 +94,13 @@ pub struct RecoverOptions {
 /// The files of each type.
 type ByKind = [(FileType, Vec<File>)];
 
-/// Recovers what lies on a copy, whatever hides it.
+/// Recovers what lies on a copy, whatever hides it. In place it does so under restic's exclusive lock,
+/// where the password opens a key; else it does without, and that is noted.
 ///
 /// # Errors
-/// [`Error::Recover`] before anything is written; [`Error::Repo`] where there never was a repository;
-/// [`Error::Store`] where a place fails in the midst of it: then it can be run again.
+/// [`Error::Locked`] where somebody is at work there; [`Error::Recover`] before anything is written;
+/// [`Error::Repo`] where there never was a repository; [`Error::Store`] where a place fails in the
+/// midst of it: then it can be run again.
 pub fn recover(
     copy: &CopyStore,
     destination: &Destination,
@@ -133,8 +137,8 @@ pub fn recover(
         ..RecoverReport::default()
     };
     report.tell_left_out();
-    let (chosen, key_id) =
-        choose_config(&source, &files, config_file.as_ref(), options, &mut report)?;
+    let (chosen, key) = choose_config(&source, &files, config_file.as_ref(), options, &mut report)?;
+    let key_id = key.as_ref().map(|(_, id)| *id);
     let all = || files.iter().flat_map(|(_, of)| of).chain(&config_file);
     report.behind_markers = all().filter(|file| file.is_hidden).count() as u64;
     let budget = Budget::new(options.memory_bytes);
@@ -148,6 +152,16 @@ pub fn recover(
         return Ok(report);
     }
 
+    let locks = match &target {
+        Some(_) => None,
+        None => {
+            let opened = key.zip(chosen.as_ref()).and_then(|((key, id), chosen)| {
+                let bytes = chosen.bytes.clone();
+                Repository::of(key, id, bytes, source.store.location()).ok()
+            });
+            locking::lock(copy, opened, environment, &mut report.notes)?
+        }
+    };
     let bytes = all().fold(0_u64, |sum, file| sum.saturating_add(file.size_bytes()));
     progress.begin("Recovering", Some(all().count() as u64), Some(bytes));
     let tally = Tally::default();
@@ -163,6 +177,7 @@ pub fn recover(
     }
     let config = (config_file.as_ref(), chosen.as_ref());
     work.bring_all(&files, config, &mut report.notes)?;
+    drop(locks);
     tally.tell(&mut report);
     if report.files == 0
         && report.already_there == 0
@@ -256,7 +271,7 @@ fn choose_config(
     file: Option<&File>,
     options: &RecoverOptions,
     report: &mut RecoverReport,
-) -> Result<(Option<ChosenConfig>, Option<Id>)> {
+) -> Result<(Option<ChosenConfig>, Option<(Key, Id)>)> {
     let keys = files.iter().find(|(kind, _)| *kind == FileType::Keys);
     let key = match (&options.password, keys) {
         (Some(password), Some((_, keys))) => {
@@ -277,9 +292,9 @@ fn choose_config(
     if let Some((key, _)) = key.as_ref().filter(|_| !options.dry_run) {
         report.notes.extend(hiding::note(source, files, key)?);
     }
-    let key_id = key.map(|(_, id)| id);
+    let key_id = key.as_ref().map(|(_, id)| *id);
     report.tell_keys(keys.map_or(0, |(_, keys)| keys.len()), key_id);
-    Ok((chosen, key_id))
+    Ok((chosen, key))
 }
 
 /// Counts what would be tried.

@@ -131,13 +131,7 @@ impl Repository {
             };
             tries += 1;
             if let Some(key) = file.open(password) {
-                let config = RepoConfig::open(&config_bytes, &key, store.location())?;
-                return Ok(Self {
-                    key,
-                    config,
-                    config_bytes,
-                    key_id: entry.id,
-                });
+                return Self::of(key, entry.id, config_bytes, store.location());
             }
             tried.insert(entry.id);
         }
@@ -175,7 +169,15 @@ impl Repository {
             location: location(),
             keys: 1,
         })?;
-        let config = RepoConfig::open(&config_bytes, &key, store.location())?;
+        Self::of(key, key_id, config_bytes, store.location())
+    }
+
+    /// A repository whose key and `config` were found some other way.
+    ///
+    /// # Errors
+    /// Where the key does not open `config`.
+    pub fn of(key: Key, key_id: Id, config_bytes: Vec<u8>, location: &str) -> Result<Self> {
+        let config = RepoConfig::open(&config_bytes, &key, location)?;
         Ok(Self {
             key,
             config,
