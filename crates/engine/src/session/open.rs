@@ -6,10 +6,11 @@ use jiff::Timestamp;
 use strongroom_model::Id;
 use strongroom_repo::repository::read_config;
 use strongroom_repo::{Error as RepoError, RepoConfig, Repository};
-use strongroom_store::{Error as StoreError, Store};
+use strongroom_store::Store;
 
 use crate::listing::Listing;
 use crate::removals::{Keeper, gather};
+use crate::session::keys::is_silence;
 use crate::session::{
     CopyFailure, CopyFailureKind, CopyState, CopyStore, Looking, Password, ReadyCopy, Session,
     SessionCopy, chain, no_copy,
@@ -166,7 +167,9 @@ fn open_one(
             Err(RepoError::WrongPassword { .. }) => {
                 tried.insert(key_id);
             }
-            Err(RepoError::Store(StoreError::NotFound { .. }) | RepoError::Damaged { .. }) => {}
+            Err(RepoError::Damaged { .. }) => {}
+            // It is not there, or withheld; another one may be given.
+            Err(RepoError::Store(error)) if !is_silence(&error) => {}
             opened => return opened,
         }
     }
