@@ -122,6 +122,11 @@ fn tell_files(output: &Output, copy: &CopyLocks) {
         let text = format!("{name}: {more} not extended");
         output.warn(&text, Some("more of them: strongroom --json lock extend"));
     }
+    if copy.strangers > 0 {
+        let these = count(copy.strangers, "of these is", "of these are");
+        let text = format!("{name}: {these} known by a listing alone, and may be anybody's");
+        output.warn(&text, Some("see what it is: strongroom verify"));
+    }
     if copy.left > 0 {
         let left = count(copy.left, "lock waits", "locks wait");
         let text = format!("{name}: {left} for the next run");
@@ -187,6 +192,7 @@ pub(crate) struct CopySummary {
     left: u64,
     missing: u64,
     failed: u64,
+    strangers: u64,
     not_extended: Vec<FileSummary>,
     short: u64,
     until: Option<Timestamp>,
@@ -218,6 +224,7 @@ impl CopySummary {
             left: copy.left,
             missing: copy.missing,
             failed: copy.failed,
+            strangers: copy.strangers,
             not_extended: copy.not_extended.iter().map(FileSummary::of).collect(),
             short: copy.short,
             until: first_end(copy),

@@ -25,6 +25,7 @@ pub mod recover;
 pub mod removals;
 pub mod restore;
 pub mod retain;
+mod right;
 pub mod session;
 pub mod snapshots;
 pub mod state;

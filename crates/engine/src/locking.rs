@@ -14,21 +14,23 @@
 //! overwritten (so: locks are those of versions, and the right one is found behind whatever is in
 //! front of it), a run has no time for all (so: what ends first comes first, and the next run goes
 //! on), the place refuses (so: that is named, and told as an alarm long before the first lock ends),
-//! another bucket takes the stead of the one that was asked (so: the record is not believed, that is
+//! somebody puts names there that the place does not lock (so: what nothing vouches for comes last,
+//! and has limits of its own), another bucket takes the stead of the one that was asked (so: the record is not believed, that is
 //! told, and each file is looked at), what a snapshot needs cannot be told (so: then nothing is let go
 //! of), and a copy has failed for its `config` or its listing (so: what is due in its record is
 //! extended all the same, and nothing of the record is forgotten).
 
+mod finder;
 mod needed;
 mod pass;
 mod report;
-mod right;
+mod shared;
 mod window;
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant, SystemTime};
 
-use strongroom_model::{FileName, Id};
+use strongroom_model::{FileName, FileType, Id};
 use strongroom_store::Locks;
 
 use crate::locking::needed::{Needed, Sources};
@@ -196,11 +198,16 @@ fn find_needed(
     if usable().next().is_none() {
         snapshots.clear();
     }
+    let mut needed = Needed::listed(session);
     if !are_all {
         let is_covered = |id: &Id| usable().all(|locked| locked.dates.covers(*id));
+        // An earlier run has found out what they need.
+        needed.vouch(
+            FileType::Snapshots,
+            snapshots.iter().copied().filter(is_covered),
+        );
         snapshots.retain(|id| !is_covered(id));
     }
-    let mut needed = Needed::listed(session);
     // What a record hides is missed by nobody.
     let recorded = usable().flat_map(|locked| locked.dates.iter());
     let recorded = recorded.map(|(name, _)| name);

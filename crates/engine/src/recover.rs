@@ -20,6 +20,7 @@ mod error;
 mod files;
 mod hiding;
 mod in_place;
+mod locking;
 mod needs;
 mod report;
 mod same_place;
@@ -29,10 +30,12 @@ mod target;
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicUsize;
 use std::time::SystemTime;
 
 use jiff::Timestamp;
 use strongroom_model::{FileEntry, FileName, FileType, Id};
+use strongroom_repo::{Key, Repository};
 use strongroom_store::{Error as StoreError, LocalStore, Store};
 
 pub use error::RecoverError;
@@ -46,6 +49,7 @@ use crate::recover::report::Tally;
 use crate::recover::search::{Attempt, Trying};
 use crate::recover::source::Source;
 use crate::recover::target::Target;
+use crate::right::Candidate;
 use crate::session::{CopyStore, Environment, Password};
 use crate::sync::budget::Budget;
 use crate::{Error, Result};
@@ -82,18 +86,21 @@ pub struct RecoverOptions {
     pub without_records: bool,
     /// The password of the repository, where there is one.
     pub password: Option<Password>,
-    /// How many bytes of files may be in memory at a time, where a place takes whole files only.
+    /// How many bytes of files may be in memory at a time, where a place takes whole files only; and as
+    /// many of what is known of their names, but a gibibyte at least.
     pub memory_bytes: u64,
 }
 
 /// The files of each type.
 type ByKind = [(FileType, Vec<File>)];
 
-/// Recovers what lies on a copy, whatever hides it.
+/// Recovers what lies on a copy, whatever hides it. In place it does so under restic's exclusive lock,
+/// where the password opens a key; else it does without, and that is noted.
 ///
 /// # Errors
-/// [`Error::Recover`] before anything is written; [`Error::Repo`] where there never was a repository;
-/// [`Error::Store`] where a place fails in the midst of it: then it can be run again.
+/// [`Error::Locked`] where somebody is at work there; [`Error::Recover`] before anything is written;
+/// [`Error::Repo`] where there never was a repository; [`Error::Store`] where a place fails in the
+/// midst of it: then it can be run again.
 pub fn recover(
     copy: &CopyStore,
     destination: &Destination,
@@ -105,7 +112,7 @@ pub fn recover(
     let as_of = options
         .as_of
         .map(|time| SystemTime::try_from(time).unwrap_or(SystemTime::UNIX_EPOCH));
-    let source = Source::new(copy, as_of, &environment.cancel)?;
+    let source = Source::new(copy, as_of, options.memory_bytes, &environment.cancel)?;
     let into = place_of(copy, destination)?;
 
     progress.begin("Listing versions", None, None);
@@ -130,8 +137,8 @@ pub fn recover(
         ..RecoverReport::default()
     };
     report.tell_left_out();
-    let (chosen, key_id) =
-        choose_config(&source, &files, config_file.as_ref(), options, &mut report)?;
+    let (chosen, key) = choose_config(&source, &files, config_file.as_ref(), options, &mut report)?;
+    let key_id = key.as_ref().map(|(_, id)| *id);
     let all = || files.iter().flat_map(|(_, of)| of).chain(&config_file);
     report.behind_markers = all().filter(|file| file.is_hidden).count() as u64;
     let budget = Budget::new(options.memory_bytes);
@@ -145,6 +152,16 @@ pub fn recover(
         return Ok(report);
     }
 
+    let locks = match &target {
+        Some(_) => None,
+        None => {
+            let opened = key.zip(chosen.as_ref()).and_then(|((key, id), chosen)| {
+                let bytes = chosen.bytes.clone();
+                Repository::of(key, id, bytes, source.store.location()).ok()
+            });
+            locking::lock(copy, opened, environment, &mut report.notes)?
+        }
+    };
     let bytes = all().fold(0_u64, |sum, file| sum.saturating_add(file.size_bytes()));
     progress.begin("Recovering", Some(all().count() as u64), Some(bytes));
     let tally = Tally::default();
@@ -160,6 +177,7 @@ pub fn recover(
     }
     let config = (config_file.as_ref(), chosen.as_ref());
     work.bring_all(&files, config, &mut report.notes)?;
+    drop(locks);
     tally.tell(&mut report);
     if report.files == 0
         && report.already_there == 0
@@ -253,7 +271,7 @@ fn choose_config(
     file: Option<&File>,
     options: &RecoverOptions,
     report: &mut RecoverReport,
-) -> Result<(Option<ChosenConfig>, Option<Id>)> {
+) -> Result<(Option<ChosenConfig>, Option<(Key, Id)>)> {
     let keys = files.iter().find(|(kind, _)| *kind == FileType::Keys);
     let key = match (&options.password, keys) {
         (Some(password), Some((_, keys))) => {
@@ -274,9 +292,9 @@ fn choose_config(
     if let Some((key, _)) = key.as_ref().filter(|_| !options.dry_run) {
         report.notes.extend(hiding::note(source, files, key)?);
     }
-    let key_id = key.map(|(_, id)| id);
+    let key_id = key.as_ref().map(|(_, id)| *id);
     report.tell_keys(keys.map_or(0, |(_, keys)| keys.len()), key_id);
-    Ok((chosen, key_id))
+    Ok((chosen, key))
 }
 
 /// Counts what would be tried.
@@ -353,12 +371,13 @@ impl Work<'_> {
         (config, chosen): (Option<&File>, Option<&ChosenConfig>),
         notes: &mut Vec<String>,
     ) -> Result<()> {
-        let attempt = |file: &File, candidate: &files::Candidate| self.attempt(file, candidate);
+        let attempt = |file: &File, candidate: &Candidate| self.attempt(file, candidate);
         let trying = Trying {
             source: self.source,
             attempt: &attempt,
             tally: self.tally,
             progress: self.progress,
+            known: AtomicUsize::new(0),
         };
         let (mut left, mut left_records) = (Vec::new(), Vec::new());
         for (kind, files) in files {
@@ -388,7 +407,7 @@ impl Work<'_> {
     }
 
     /// Tries a version, and brings it to where it should be where it is right.
-    fn attempt(&self, file: &File, candidate: &files::Candidate) -> Result<Attempt> {
+    fn attempt(&self, file: &File, candidate: &Candidate) -> Result<Attempt> {
         match self.target {
             Some(target) => target.bring(self.source, file, candidate),
             None => in_place::show(self.source, self.budget, file, candidate),
@@ -438,8 +457,8 @@ impl Work<'_> {
                 }
             }
         }
-        let told = |one: &files::Candidate| (one.size_bytes, one.sum);
-        let is_other = |one: &files::Candidate| told(one) != told(&chosen.candidate);
+        let told = |one: &Candidate| (one.size_bytes, one.sum);
+        let is_other = |one: &Candidate| told(one) != told(&chosen.candidate);
         if file.candidates().any(is_other) {
             self.tally.overwritten();
         }

@@ -45,6 +45,7 @@ mod undecided;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use jiff::{SignedDuration, Timestamp};
 use strongroom_model::{FileEntry, FileName, FileType, Holds, Id};
@@ -328,6 +329,21 @@ impl Removals {
             }
         }
         until
+    }
+
+    /// When it was decided first that each of these files goes: of what others decided, when this
+    /// machine saw it first, for they could say any time. Goes through all records once.
+    fn decided(&self, files: &BTreeSet<FileName>) -> HashMap<FileName, SystemTime> {
+        let mut decided = HashMap::new();
+        for known in self.due() {
+            let seen = known.seen.filter(|_| !known.is_ours);
+            let at = SystemTime::from(seen.unwrap_or(known.removal.at));
+            for name in known.removal.files().filter(|name| files.contains(name)) {
+                let first = decided.entry(name).or_insert(at);
+                *first = at.min(*first);
+            }
+        }
+        decided
     }
 
     /// The removals that count and may be carried out by now.

@@ -256,7 +256,8 @@ pub(crate) fn percent_encoded(text: &str) -> String {
     encoded
 }
 
-fn percent_decoded(text: &str) -> Option<String> {
+/// Decodes what stands in percent signs; `None` where a `%` is no escape, or it is no text.
+pub fn percent_decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {

@@ -76,8 +76,9 @@ impl Error {
             Self::Store(error) => error.hint(),
             Self::NoRepository { .. } => Some("make one with: strongroom init".to_owned()),
             Self::WrongPassword { keys, .. } if *keys >= MAX_KEYS_TRIED => Some(
-                "there are more key files than are tried: move those that you did not make out of \
-                 keys/; of a bucket, `strongroom recover` tells which one the password opens"
+                "there may be more key files than are tried: move those that you did not make out \
+                 of keys/; of a bucket, `strongroom recover` tells which one the password opens. A \
+                 machine whose state folder is whole tries the one that opened there last first"
                     .to_owned(),
             ),
             Self::WrongPassword { .. } => Some(

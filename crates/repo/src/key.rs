@@ -3,7 +3,9 @@
 //! Plain JSON with scrypt parameters and an encrypted part; host, user and time stand open in it.
 //! Whoever may upload may put a junk key beside the real ones, so that every field is an attack:
 //! the parameters are bounded before any memory is spent, a key that does not parse is passed
-//! over, and at most [`MAX_KEYS_TRIED`] are tried with a password.
+//! over, at most [`MAX_KEY_FILES_READ`] are read, and of these [`MAX_KEYS_TRIED`] are tried with a
+//! password. Which of them come first is told by
+//! [`Repository::open`](crate::Repository::open).
 //!
 //! Removing a key does not revoke it: who has an old version of the repository and the old
 //! password still reads everything, because the master key stays the same.
@@ -17,6 +19,9 @@ use crate::{Error, Key, Result};
 
 /// How many key files are tried with one password; as restic does.
 pub const MAX_KEYS_TRIED: usize = 20;
+
+/// How many key files are read to find those that are tried: whoever may upload makes any number.
+pub const MAX_KEY_FILES_READ: usize = 1000;
 
 /// The most bytes of a key file that is read.
 pub const MAX_KEY_FILE_BYTES: u64 = 64 << 10;

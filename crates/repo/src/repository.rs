@@ -1,12 +1,13 @@
 //! A repository as one that holds its key: made or opened once, the same for every copy.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::SystemTime;
 
 use jiff::Timestamp;
-use strongroom_model::{FileName, FileType, Id};
-use strongroom_store::Store;
+use strongroom_model::{FileEntry, FileName, FileType, Id};
+use strongroom_store::{Store, VersionContent};
 
-use crate::key::{KeyFile, MAX_KEY_FILE_BYTES, MAX_KEYS_TRIED, ScryptCost};
+use crate::key::{KeyFile, MAX_KEY_FILE_BYTES, MAX_KEY_FILES_READ, MAX_KEYS_TRIED, ScryptCost};
 use crate::{Error, Key, RepoConfig, Result};
 
 /// An open repository. It holds no store: all copies share one key and one `config`.
@@ -86,6 +87,12 @@ impl Repository {
     /// Key files that are junk are passed over. Those in `tried` are known not to open and cost no
     /// second scrypt; those that do not open here are added to it.
     ///
+    /// **Security:** whoever may upload puts as many key files there as he likes, each of which costs
+    /// a scrypt. So a few are tried, as by restic. Where there are more, and the place keeps
+    /// versions, those come first that arrived first, since whoever made the repository was there
+    /// before; elsewhere they are tried in the order of their names. Who knows which key opened last
+    /// asks for that one first: [`Repository::open_by`].
+    ///
     /// # Errors
     /// [`Error::NoRepository`], [`Error::WrongPassword`], [`Error::Damaged`] for `config` and where
     /// no key file is whole, [`Error::Store`].
@@ -93,11 +100,16 @@ impl Repository {
         let config_bytes = read_config(store)?;
         let mut keys = store.list(FileType::Keys)?;
         keys.retain(|entry| entry.size_bytes <= MAX_KEY_FILE_BYTES);
-        keys.sort_unstable_by_key(|entry| entry.id);
+        put_in_order(store, &mut keys);
         let mut tries = 0;
         let mut damaged = None;
-        for entry in keys {
+        for (read, entry) in keys.into_iter().enumerate() {
             if tries == MAX_KEYS_TRIED {
+                break;
+            }
+            if read == MAX_KEY_FILES_READ {
+                // So that it is told that there are more than are tried.
+                tries = tries.max(MAX_KEYS_TRIED);
                 break;
             }
             if tried.contains(&entry.id) {
@@ -119,13 +131,7 @@ impl Repository {
             };
             tries += 1;
             if let Some(key) = file.open(password) {
-                let config = RepoConfig::open(&config_bytes, &key, store.location())?;
-                return Ok(Self {
-                    key,
-                    config,
-                    config_bytes,
-                    key_id: entry.id,
-                });
+                return Self::of(key, entry.id, config_bytes, store.location());
             }
             tried.insert(entry.id);
         }
@@ -163,7 +169,15 @@ impl Repository {
             location: location(),
             keys: 1,
         })?;
-        let config = RepoConfig::open(&config_bytes, &key, store.location())?;
+        Self::of(key, key_id, config_bytes, store.location())
+    }
+
+    /// A repository whose key and `config` were found some other way.
+    ///
+    /// # Errors
+    /// Where the key does not open `config`.
+    pub fn of(key: Key, key_id: Id, config_bytes: Vec<u8>, location: &str) -> Result<Self> {
+        let config = RepoConfig::open(&config_bytes, &key, location)?;
         Ok(Self {
             key,
             config,
@@ -190,6 +204,41 @@ impl Repository {
     /// The key file that was opened.
     pub fn key_id(&self) -> Id {
         self.key_id
+    }
+}
+
+/// Puts key files into the order in which they are tried.
+fn put_in_order(store: &dyn Store, keys: &mut [FileEntry]) {
+    keys.sort_unstable_by_key(|entry| entry.id);
+    if keys.len() <= MAX_KEYS_TRIED {
+        return;
+    }
+    let Some(versions) = store.versions() else {
+        return;
+    };
+    let mut came: BTreeMap<Id, Option<SystemTime>> =
+        keys.iter().map(|entry| (entry.id, None)).collect();
+    let listed = versions.each_version(FileType::Keys, &mut |version| {
+        let known = version.name.id().and_then(|id| came.get_mut(&id));
+        if let (Some(first), VersionContent::Bytes { .. }) = (known, &version.content) {
+            *first = Some(first.map_or(version.made, |first| first.min(version.made)));
+        }
+        Ok(())
+    });
+    match listed {
+        // Of those that came at one moment the order is that of their names.
+        Ok(()) => keys.sort_by_key(|entry| {
+            let first = came.get(&entry.id).copied().flatten();
+            (first.is_none(), first)
+        }),
+        Err(error) => {
+            let (location, reason) = (store.location(), error.to_string());
+            tracing::info!(
+                location,
+                reason,
+                "Of many keys it is not told which came first"
+            );
+        }
     }
 }
 

@@ -46,7 +46,10 @@ const NAMED: usize = 20;
 /// With --dry-run nothing is written: versions are listed, and of their bytes only those of config are
 /// read, and of the key files by which it is chosen, as the real run chooses it.
 ///
-/// Nothing else may write to either place meanwhile: where there is no password there are no locks.
+/// With --in-place the copy is under restic's exclusive lock meanwhile, where there is the password;
+/// locks that were not renewed for half an hour are removed. Without it no lock is taken and none is
+/// waited for, which is told: where somebody has pruned the copy meanwhile, run it again. Into another
+/// copy there is no lock: nothing else may write there.
 ///
 /// The exit status is 3 where a file has no version that is right; it is named.
 ///

@@ -14,6 +14,7 @@
 //!
 //! **Architecture invariant:** [`Alone`] is made from one copy. Nothing in here has another.
 
+mod alone;
 mod check;
 mod choice;
 mod compare;
@@ -21,6 +22,7 @@ mod count;
 mod program;
 mod restic;
 mod scratch;
+mod secrets;
 mod watch;
 
 use std::path::{Path, PathBuf};
@@ -34,36 +36,27 @@ use strongroom_model::{ByteSize, CopyEvidence, Id};
 
 use crate::progress::Progress;
 use crate::read_set::{Damage, ReadSet};
-use crate::removals::Removals;
 use crate::restore::part::Part;
 use crate::restore::report::{Counts, RestoreError, RestoreReport, RestoreWarning};
 use crate::restore::{Pass, RestoreOptions, locking};
-use crate::session::{self, Cancel, CopyStore, Environment, Looking, Session};
+use crate::session::{Cancel, Environment};
 use crate::snapshots::{FoundSnapshot, Snapshots};
-use crate::state::{RepositoryState, StateFolder};
 use crate::{Error, Result};
 
+pub use alone::Alone;
 pub use check::Checked;
 pub use compare::Live;
 pub use count::Totals;
 use count::{Counted, count, parts_of};
 pub use restic::{ByRestic, Restic};
 use scratch::Scratch;
+pub use scratch::remove_left;
 
 /// What a file takes beside its bytes: the rest of its last block.
 const BLOCK_BYTES: u64 = 4096;
 
 /// How many things that restic did otherwise are named.
 const NAMED: usize = 20;
-
-/// One copy that was opened without any other.
-#[derive(Debug)]
-pub struct Alone {
-    session: Session,
-    copy: CopyStore,
-    /// What is known of its snapshots.
-    memory: Option<RepositoryState>,
-}
 
 /// How a restore is rehearsed.
 #[derive(Debug)]
@@ -78,6 +71,24 @@ pub struct DrillOptions {
     pub limits: RestoreOptions,
     /// Stock restic with the way to this copy, or why it is not tried.
     pub restic: std::result::Result<Restic, String>,
+}
+
+/// One rehearsal: of what, how, and who hears of it.
+pub struct DrillTask<'a> {
+    /// The snapshots that the copy can show.
+    pub snapshots: &'a Snapshots,
+    /// The source whose newest snapshot is restored.
+    pub source: &'a Source,
+    /// What was shown of the copy, which tells which share is due.
+    pub evidence: &'a CopyEvidence,
+    /// How.
+    pub options: &'a DrillOptions,
+    /// Who runs, and how to stop it.
+    pub environment: &'a Environment,
+    /// Where it is told how far it is.
+    pub progress: &'a Progress,
+    /// Hears what room it takes before anything is written.
+    pub tell: &'a dyn Fn(&Room),
 }
 
 /// What a rehearsal needs where it restores to.
@@ -145,104 +156,33 @@ struct Chosen {
     named: Option<Vec<Vec<u8>>>,
 }
 
-impl Alone {
-    /// Opens a copy by itself. With a state folder its records of removals count too, so that it is
-    /// known which of those on the copy this machine wrote; without one all are somebody else's.
-    ///
-    /// # Errors
-    /// As [`session::open`]; also where it opens and cannot be listed.
-    pub fn open(
-        copy: &CopyStore,
-        password: &[u8],
-        looking: &Looking,
-        state: Option<(&StateFolder, Timestamp)>,
-    ) -> Result<Self> {
-        let copies = std::slice::from_ref(copy);
-        let session = match state {
-            Some((state, now)) => session::open_remembering(copies, password, looking, state, now)?,
-            None => session::open(copies, password, looking)?,
-        };
-        if session.ready().next().is_none() {
-            return Err(session.no_copy());
-        }
-        Ok(Self {
-            session,
-            copy: copy.clone(),
-            memory: None,
-        })
-    }
-
-    /// The id of the repository.
-    pub fn id(&self) -> Id {
-        self.session.id()
-    }
-
-    /// What records say was removed, so that no rehearsal shows it.
-    pub fn removals(&self) -> &Removals {
-        &self.session.removals
-    }
-
-    /// What tells the place that was opened from another in its stead, where anything does.
-    pub fn place(&self) -> Option<Id> {
-        let (_, ready) = self.session.ready().next()?;
-        ready.listing.place
-    }
-
-    /// Notes the locks of this run in the state folder, as [`Session::note_locks_in`]; what that
-    /// knows of when snapshots came is asked from then on.
-    pub fn note_locks_in(&mut self, memory: RepositoryState) {
-        self.session.note_locks_in(memory.clone());
-        self.memory = Some(memory);
-    }
-
-    /// The snapshots that this copy can show.
-    ///
-    /// # Errors
-    /// [`Error::Interrupted`].
-    pub fn snapshots(&self, cancel: &Cancel) -> Result<Snapshots> {
-        Snapshots::load(&self.session, cancel)
-    }
-}
-
 /// Restores the newest snapshot of a source whose time can be believed from a copy alone, and
-/// compares what came of it. `tell` hears what room it takes before anything is written; `evidence`
-/// tells which share is due.
+/// compares what came of it.
 ///
 /// # Errors
 /// [`Error::NoSnapshot`] where the copy has none such, [`Error::NoRoom`], [`Error::TooManyNames`],
 /// [`Error::Locked`], [`Error::NoCopy`] where the copy went away, [`Error::Interrupted`]; where the
 /// folder cannot be made. What cannot be restored is part of what is returned.
-#[expect(clippy::too_many_arguments, reason = "each is something else")]
-pub fn drill(
-    alone: &mut Alone,
-    snapshots: &Snapshots,
-    source: &Source,
-    evidence: &CopyEvidence,
-    options: &DrillOptions,
-    environment: &Environment,
-    progress: &Progress,
-    tell: &dyn Fn(&Room),
-) -> Result<SourceDrill> {
-    let now = (environment.clock)();
+pub fn drill(alone: &mut Alone, task: &DrillTask<'_>) -> Result<SourceDrill> {
+    let now = (task.environment.clock)();
     let came = alone
         .memory
         .as_ref()
         .map(|memory| choice::came(memory, &alone.copy));
     let came = came.unwrap_or_default();
-    let choice = choice::choose(snapshots, source.name.as_str(), &came, now)?;
-    progress.begin("reading the index", None, None);
-    let mut locking = locking::acquire(&mut alone.session, environment)?;
+    let choice = choice::choose(task.snapshots, task.source.name.as_str(), &came, now)?;
+    task.progress.begin("reading the index", None, None);
+    let mut locking = locking::acquire(&mut alone.session, task.environment)?;
     let rehearsal = Rehearsal {
-        session: &alone.session,
-        copy: &alone.copy,
-        source,
+        alone,
+        task,
         found: choice.found,
-        options,
-        environment,
-        progress,
     };
-    let outcome = rehearsal.run(evidence, tell);
+    let outcome = rehearsal.run();
     locking.release();
+    if let Some(memory) = &alone.memory {
+        remove_left(memory);
+    }
     let mut drill = outcome?;
     drill.notes.splice(0..0, locking.notes);
     drill.notes.splice(0..0, choice.notes);
@@ -283,27 +223,26 @@ impl SourceDrill {
 
 /// One rehearsal under way.
 struct Rehearsal<'a> {
-    session: &'a Session,
-    copy: &'a CopyStore,
-    source: &'a Source,
+    alone: &'a Alone,
+    task: &'a DrillTask<'a>,
     found: &'a FoundSnapshot,
-    options: &'a DrillOptions,
-    environment: &'a Environment,
-    progress: &'a Progress,
 }
 
 impl Rehearsal<'_> {
-    fn run(&self, evidence: &CopyEvidence, tell: &dyn Fn(&Room)) -> Result<SourceDrill> {
-        let (options, cancel) = (self.options, &self.environment.cancel);
-        let set = ReadSet::load(self.session, self.found.id, cancel)?;
-        let chosen = self.choose(&set, evidence)?;
+    fn run(&self) -> Result<SourceDrill> {
+        let (options, cancel) = (self.task.options, &self.task.environment.cancel);
+        let set = ReadSet::load(&self.alone.session, self.found.id, cancel)?;
+        let chosen = self.choose(&set)?;
         let room = self.room(&chosen)?;
-        tell(&room);
+        (self.task.tell)(&room);
         let scratch = Scratch::make_in(&options.into)?;
+        if let Some(memory) = &self.alone.memory {
+            scratch.note_in(memory);
+        }
         let temporary = scratch.folder("temporary")?;
         let ours = scratch.path().join("restored");
 
-        let at = (self.environment.clock)();
+        let at = (self.task.environment.clock)();
         let began = Instant::now();
         let least_free = watch::least_free(room.free_bytes, room.needed_bytes);
         let restored = watch::within_room(&options.into, least_free, cancel, |cancel| {
@@ -313,9 +252,11 @@ impl Rehearsal<'_> {
         let read = self
             .pass(&set, chosen.part.clone(), cancel)
             .read_back(&ours)?;
-        let live = match self.source.kind {
+        let live = match self.task.source.kind {
             SourceKind::Folder { .. } if self.is_of_this_host() => {
-                self.progress.begin("comparing with the source", None, None);
+                self.task
+                    .progress
+                    .begin("comparing with the source", None, None);
                 Some(compare::with_source(&ours, cancel)?)
             }
             SourceKind::Folder { .. } | SourceKind::Command { .. } => None,
@@ -337,10 +278,10 @@ impl Rehearsal<'_> {
                 reason: reason.clone(),
             },
         };
-        let check = match (&self.source.check, chosen.share) {
+        let check = match (&self.task.source.check, chosen.share) {
             (None, _) => Checked::None,
             (Some(command), Share::All) => {
-                self.progress.begin("checking", None, None);
+                self.task.progress.begin("checking", None, None);
                 let paths = &self.found.snapshot.paths;
                 check::check(command, &ours, paths, &temporary, cancel)?
             }
@@ -350,7 +291,8 @@ impl Rehearsal<'_> {
         };
         let (error_count, errors) = both(restored.errors, restored.error_count, &read);
         notes.splice(0..0, read.notes);
-        self.progress
+        self.task
+            .progress
             .begin("removing what was restored", None, None);
         let kept = match options.keep {
             true => Some(scratch.keep()?),
@@ -360,8 +302,8 @@ impl Rehearsal<'_> {
             }
         };
         Ok(SourceDrill {
-            copy: self.copy.name.clone(),
-            source: self.source.name.to_string(),
+            copy: self.alone.copy.name.clone(),
+            source: self.task.source.name.to_string(),
             at,
             snapshot: self.found.id,
             time: self.found.time(),
@@ -388,24 +330,24 @@ impl Rehearsal<'_> {
         cancel: &'s Cancel,
     ) -> Pass<'s> {
         let snapshot = (self.found.id, &self.found.snapshot);
-        let limits = &self.options.limits;
-        Pass::over(set, snapshot, part, limits, cancel, self.progress)
+        let limits = &self.task.options.limits;
+        Pass::over(set, snapshot, part, limits, cancel, self.task.progress)
     }
 
     /// Whether the snapshot was made here, so that the source can be looked at.
     fn is_of_this_host(&self) -> bool {
-        self.found.snapshot.hostname == self.environment.hostname
+        self.found.snapshot.hostname == self.task.environment.hostname
     }
 
     /// What is restored: everything, or the share that is due.
-    fn choose(&self, set: &ReadSet<'_>, evidence: &CopyEvidence) -> Result<Chosen> {
-        let of = parts_of(self.options.share);
-        self.progress.begin("counting files", None, None);
-        let source = &self.source.name;
-        let seed = Id::of(format!("{}\0{source}", self.session.id()).as_bytes());
+    fn choose(&self, set: &ReadSet<'_>) -> Result<Chosen> {
+        let of = parts_of(self.task.options.share);
+        self.task.progress.begin("counting files", None, None);
+        let source = &self.task.source.name;
+        let seed = Id::of(format!("{}\0{source}", self.alone.session.id()).as_bytes());
         let counted_in = |of: u32| -> Result<Counted> {
             let tree = self.found.snapshot.tree;
-            count(set, tree, (&seed, of), &self.environment.cancel)
+            count(set, tree, (&seed, of), &self.task.environment.cancel)
         };
         let mut counted = counted_in(of)?;
         // Of few names there are no more parts than that.
@@ -420,7 +362,7 @@ impl Rehearsal<'_> {
         if of == 1 {
             return Ok(Chosen::everything(counted.whole));
         }
-        let due = evidence.next_part(source, of);
+        let due = self.task.evidence.next_part(source, of);
         Ok(match counted.due(due) {
             None => Chosen::everything(counted.whole),
             Some((number, part)) => Chosen {
@@ -435,8 +377,8 @@ impl Rehearsal<'_> {
 
     /// Looks whether there is room for what is chosen.
     fn room(&self, chosen: &Chosen) -> Result<Room> {
-        let folder = &self.options.into;
-        let times = 1 + u64::from(self.options.restic.is_ok());
+        let folder = &self.task.options.into;
+        let times = 1 + u64::from(self.task.options.restic.is_ok());
         let Totals { files, bytes } = chosen.restored;
         let one = bytes.saturating_add(files.saturating_mul(BLOCK_BYTES));
         let needed_bytes = one.saturating_mul(times);
@@ -473,12 +415,15 @@ impl Rehearsal<'_> {
         chosen: &Chosen,
         notes: &mut Vec<String>,
     ) -> Result<ByRestic> {
-        let cancel = &self.environment.cancel;
-        self.progress.begin("restoring with restic", None, None);
+        let cancel = &self.task.environment.cancel;
+        self.task
+            .progress
+            .begin("restoring with restic", None, None);
         let version = match theirs.restic.version(theirs.temporary, cancel)? {
             Ok(version) => version,
             Err(reason) => return Ok(ByRestic::Untried { reason }),
         };
+        let program = theirs.restic.program.display().to_string();
         let named = chosen.named.as_deref();
         let restore = |cancel: &Cancel| {
             theirs.restic.restore(
@@ -490,13 +435,14 @@ impl Rehearsal<'_> {
                 cancel,
             )
         };
-        let into = &self.options.into;
+        let into = &self.task.options.into;
         let (seconds, fault) = watch::within_room(into, theirs.least_free, cancel, restore)?;
         if !theirs.folder.is_dir() {
             let fault = fault.unwrap_or_else(|| "it restored nothing".to_owned());
             let differences = vec![fault];
             return Ok(ByRestic::Differs {
                 version,
+                program,
                 differences,
             });
         }
@@ -515,6 +461,7 @@ impl Rehearsal<'_> {
             let files = back.verified.map_or(compared.files, |counts| counts.files);
             return Ok(ByRestic::Same {
                 version,
+                program,
                 files,
                 seconds,
             });
@@ -522,6 +469,7 @@ impl Rehearsal<'_> {
         differences.extend(fault);
         Ok(ByRestic::Differs {
             version,
+            program,
             differences,
         })
     }

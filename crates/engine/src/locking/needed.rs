@@ -11,6 +11,11 @@
 //! have been removed on purpose; else nothing at all is let go of, and that is told. Where no record
 //! tells what was locked, the versions of snapshots are listed, and what is hidden there is told
 //! likewise. The same as long as a removal that another machine decided can still be taken back.
+//!
+//! And he puts names there without number. What is listed is kept, for nobody else may vouch for a
+//! real file either; but what nothing vouches for comes after all else ([`Needed::comes_later`]): a
+//! snapshot is vouched for that decrypts or of which it was noted or signed what it needs, and so is
+//! an index file that names what one needs, the key that opened, and a record that opens.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,7 +26,7 @@ use strongroom_store::{Error as StoreError, VersionContent};
 use crate::receipts::Receipts;
 use crate::session::{Cancel, CopyStore, Session, chain};
 use crate::snapshots;
-use crate::state::{LockDates, RepositoryState};
+use crate::state::{LockDates, RecordedNeeds, RepositoryState};
 use crate::status::needs::needs_of_snapshots;
 use crate::{Error, Result};
 
@@ -54,6 +59,8 @@ pub(super) struct Needed {
     pub(super) gaps: Vec<String>,
     /// Packs that only claim to have what others have too: that one is not there is no lack.
     claims: BTreeSet<Id>,
+    /// Files that are listed, and nothing vouches for them.
+    strangers: BTreeSet<FileName>,
     /// Whether all that was ever locked is kept too, needed or not.
     keeps_all: bool,
 }
@@ -86,7 +93,18 @@ impl Needed {
         }
         needed.keeps_all = !session.removals.are_all_due();
         needed.settle();
+        needed.strangers = needed.files.iter().map(|file| file.name).collect();
+        needed.strangers.remove(&FileName::CONFIG);
+        needed.vouch(FileType::Keys, [session.repository.key_id()]);
+        needed.vouch(FileType::Records, session.removals.all_records());
         needed
+    }
+
+    /// Takes note that files are what their names say.
+    pub(super) fn vouch(&mut self, kind: FileType, ids: impl IntoIterator<Item = Id>) {
+        for id in ids {
+            self.strangers.remove(&FileName::new(kind, id));
+        }
     }
 
     /// Nothing that is known, so that all is kept that was ever locked.
@@ -201,11 +219,13 @@ impl Needed {
                 "{name}: {first} is hidden there, and nothing says that it was removed{more}; into                  sight again: strongroom recover --copy {name} --in-place"
             ));
         }
-        let found = hidden.into_iter().chain(waiting);
-        self.files.extend(found.map(|name| NeededFile {
-            name,
-            size_bytes: None,
-        }));
+        for name in hidden.into_iter().chain(waiting) {
+            self.strangers.insert(name);
+            self.files.push(NeededFile {
+                name,
+                size_bytes: None,
+            });
+        }
         self.settle();
         Ok(())
     }
@@ -227,11 +247,16 @@ impl Needed {
         for id in snapshots {
             sources.cancel.check()?;
             let told = match recorded.get(id) {
-                Some(needs) => Some(needs.packs().to_vec()),
+                Some(needs) => Some(Told::of_note(needs)),
                 None => sources.of_receipts(*id),
             };
-            match told.filter(|packs| sources.are_listed(packs)) {
-                Some(told) => packs.extend(told),
+            match told.filter(|told| sources.are_listed(&told.packs)) {
+                Some(told) => {
+                    packs.extend(told.packs);
+                    self.vouch(FileType::Snapshots, [*id]);
+                    self.vouch(FileType::Index, told.index);
+                    self.vouch(FileType::Keys, told.keys);
+                }
                 None => unknown.push(*id),
             }
         }
@@ -259,6 +284,17 @@ impl Needed {
         name.kind() == FileType::Data && name.id().is_some_and(|id| self.claims.contains(&id))
     }
 
+    /// Whether nothing vouches for a file that is listed.
+    pub(super) fn is_stranger(&self, name: FileName) -> bool {
+        self.strangers.contains(&name)
+    }
+
+    /// Whether a file comes after all others: whoever may write, or has the key, makes any number of
+    /// such.
+    pub(super) fn comes_later(&self, name: FileName) -> bool {
+        self.is_stranger(name) || self.is_claim(name)
+    }
+
     /// Whether a file is among them.
     pub(super) fn contains(&self, name: FileName) -> bool {
         let place = self.files.binary_search_by_key(&name, |file| file.name);
@@ -276,7 +312,10 @@ impl Needed {
         for id in snapshots {
             sources.cancel.check()?;
             match snapshots::read(sources.session, *id, &sources.holders(*id)) {
-                Ok(snapshot) => trees.push(snapshot.tree),
+                Ok(snapshot) => {
+                    trees.push(snapshot.tree);
+                    self.vouch(FileType::Snapshots, [*id]);
+                }
                 Err(problem) => self.gaps.push(problem),
             }
         }
@@ -285,6 +324,7 @@ impl Needed {
         }
         let claimed = needs_of_snapshots(sources.session, &trees, sources.cancel)?;
         packs.extend(claimed.needs.packs);
+        self.vouch(FileType::Index, claimed.needs.index_files);
         for (id, size_bytes) in claimed.others {
             if let Entry::Vacant(entry) = packs.entry(id) {
                 entry.insert(size_bytes);
@@ -310,11 +350,34 @@ impl Needed {
     }
 }
 
+/// What was noted or signed of what a snapshot needs.
+struct Told {
+    /// With their sizes, where these are told.
+    packs: Vec<(Id, u64)>,
+    index: Vec<Id>,
+    keys: Vec<Id>,
+}
+
+impl Told {
+    fn of_note(needs: &RecordedNeeds) -> Self {
+        let index = needs.files().filter(|name| name.kind() == FileType::Index);
+        Self {
+            packs: needs.packs().to_vec(),
+            index: index.filter_map(|name| name.id()).collect(),
+            keys: Vec::new(),
+        }
+    }
+}
+
 impl<'a> Sources<'a> {
-    /// The packs that a snapshot needs, as receipts tell it: without sizes.
-    fn of_receipts(&self, snapshot: Id) -> Option<Vec<(Id, u64)>> {
+    /// What a snapshot needs, as receipts tell it: without sizes.
+    fn of_receipts(&self, snapshot: Id) -> Option<Told> {
         let needs = self.receipts?.known_needs(snapshot)?;
-        Some(needs.packs.into_iter().map(|id| (id, 0)).collect())
+        Some(Told {
+            packs: needs.packs.into_iter().map(|id| (id, 0)).collect(),
+            index: needs.index.into_iter().collect(),
+            keys: needs.keys.into_iter().collect(),
+        })
     }
 
     fn are_listed(&self, packs: &[(Id, u64)]) -> bool {

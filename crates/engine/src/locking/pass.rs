@@ -1,7 +1,7 @@
 //! One copy: what is due, what is not known, and many requests at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Instant, SystemTime};
 
 use jiff::Timestamp;
@@ -10,9 +10,10 @@ use strongroom_model::evidence::ClaimedLock;
 use strongroom_model::{CopyEvidence, FileName, FileType, Id};
 use strongroom_store::{Error as StoreError, Locks, SavedLock, ShownLock, VersionId, Versions};
 
+use crate::locking::finder::{Finder, Found, Listed};
 use crate::locking::needed::{Needed, NeededFile};
-use crate::locking::report::{CopyLocks, MOST_NAMED, NotExtended, not_recorded};
-use crate::locking::right::{Candidates, Finder, Found};
+use crate::locking::report::{CopyLocks, not_recorded};
+use crate::locking::shared::{Done, Shared};
 use crate::locking::{Followed, Window};
 use crate::parallel::for_each;
 use crate::progress::Progress;
@@ -23,9 +24,6 @@ use crate::{Error, Result};
 /// How many requests are under way at a time: they are small, and wait for the place.
 const IN_FLIGHT: usize = 48;
 
-/// After how many files that the place refused it is not asked for more: it would refuse all.
-const MOST_FAILED: u64 = 100;
-
 /// Up to how many files are asked for one by one; for more the versions of all are listed, a
 /// thousand at a time.
 const FEW: usize = 64;
@@ -33,6 +31,9 @@ const FEW: usize = 64;
 /// Of up to how many files that are extended it is looked in one run whether the version is right:
 /// half a kilobyte of memory each.
 const MOST_CHECKED: usize = 200_000;
+
+/// How many bytes what is known of versions takes at a time.
+const MOST_LISTED_BYTES: usize = 512 << 20;
 
 /// What is called so while it goes on.
 const PHASE: &str = "extending locks";
@@ -66,40 +67,25 @@ struct Due {
 /// A file that is in no record, with its versions where they were listed.
 struct Unknown {
     file: NeededFile,
-    versions: Mutex<Option<Candidates>>,
-}
-
-/// What was done so far.
-#[derive(Default)]
-struct Done {
-    told: CopyLocks,
-    seen: Vec<SavedLock>,
-    /// Files whose recorded versions are not there.
-    gone: BTreeSet<FileName>,
-}
-
-/// Counters and the wish to stop, shared by all who ask.
-#[derive(Default)]
-struct Shared {
-    done: Mutex<Done>,
-    /// How many files the place refused.
-    refused: AtomicU64,
-    /// Whether nothing more may be asked.
-    is_over: AtomicBool,
+    versions: Mutex<Option<Listed>>,
 }
 
 impl Pass<'_> {
     /// Does it, and records what came of it; returns that, and why it could not be recorded.
     pub(super) fn run(&self, dates: &LockDates) -> (CopyLocks, Option<String>) {
-        let shared = Shared::default();
+        let shared = Shared::of(self.needed);
         let outcome = self.locks.date().map_err(Error::from).and_then(|next| {
             let (due, unknown) = self.sort(dates);
             let known = (due.len() + unknown.len()) as u64;
             self.progress.begin(PHASE, Some(known), None);
             shared.done.lock().told.due = due.len() as u64;
-            self.extend_due(&due, next, &shared)?;
-            self.find_unknown(unknown, next, &shared)?;
-            self.check_recorded(&due, next, &shared)
+            let comes_later = |name: FileName| self.needed.comes_later(name);
+            let (later_due, due): (Vec<_>, Vec<_>) =
+                due.into_iter().partition(|due| comes_later(due.name));
+            let (later, unknown): (Vec<_>, Vec<_>) =
+                unknown.into_iter().partition(|file| comes_later(file.name));
+            self.keep(&due, unknown, next, &shared)?;
+            self.keep(&later_due, self.by_turns(later), next, &shared)
         });
         let mut done = shared.done.into_inner();
         match outcome {
@@ -140,7 +126,33 @@ impl Pass<'_> {
         (due, unknown)
     }
 
-    fn extend_due(&self, due: &[Due], next: SystemTime, shared: &Shared) -> Result<()> {
+    /// Extends what is due, and finds what is in no record, or is not any more.
+    fn keep(
+        &self,
+        due: &[Due],
+        mut unknown: Vec<NeededFile>,
+        next: SystemTime,
+        shared: &Shared<'_>,
+    ) -> Result<()> {
+        self.extend_due(due, next, shared)?;
+        let gone = shared.gone_of(due.iter().map(|due| due.name));
+        let of_gone = self.needed.files().iter();
+        unknown.extend(of_gone.filter(|file| gone.contains(&file.name)));
+        self.find_unknown(&unknown, next, shared)?;
+        self.check_recorded(due, &gone, next, shared)
+    }
+
+    /// The same files, from another one on each day: where not all have their turn in a run, the last
+    /// ones are not always the same.
+    fn by_turns(&self, mut files: Vec<NeededFile>) -> Vec<NeededFile> {
+        // 2^64 by the golden ratio: its multiples spread evenly.
+        const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
+        let first = (self.day().wrapping_mul(SPREAD) >> 32) % (files.len().max(1) as u64);
+        files.rotate_left(usize::try_from(first).unwrap_or_default());
+        files
+    }
+
+    fn extend_due(&self, due: &[Due], next: SystemTime, shared: &Shared<'_>) -> Result<()> {
         if self.is_dry {
             return Ok(());
         }
@@ -159,18 +171,15 @@ impl Pass<'_> {
     /// Finds the right versions of files that are in no record, or whose recorded versions are gone.
     fn find_unknown(
         &self,
-        mut unknown: Vec<NeededFile>,
+        unknown: &[NeededFile],
         next: SystemTime,
-        shared: &Shared,
+        shared: &Shared<'_>,
     ) -> Result<()> {
-        let gone = shared.done.lock().gone.clone();
-        let of_gone = self.needed.files().iter();
-        unknown.extend(of_gone.filter(|file| gone.contains(&file.name)));
         if unknown.is_empty() {
             return Ok(());
         }
         let mut versions = self.copy.store.versions();
-        let listed = self.list(&unknown, &mut versions)?;
+        let listed = self.list(unknown, &mut versions)?;
         let finder = self.finder(versions);
         self.each(&listed, shared, |unknown| {
             let given = unknown.versions.lock().take();
@@ -192,11 +201,16 @@ impl Pass<'_> {
 
     /// Looks whether the versions that were extended are the right ones: whoever had the state folder
     /// has written what he likes. Where one is not, the right one is locked too, and recorded.
-    fn check_recorded(&self, due: &[Due], next: SystemTime, shared: &Shared) -> Result<()> {
-        if self.is_dry || self.failure.is_some() || self.is_late() {
+    fn check_recorded(
+        &self,
+        due: &[Due],
+        gone: &BTreeSet<FileName>,
+        next: SystemTime,
+        shared: &Shared<'_>,
+    ) -> Result<()> {
+        if due.is_empty() || self.is_dry || self.failure.is_some() || self.is_late() {
             return Ok(());
         }
-        let gone = shared.done.lock().gone.clone();
         let parts = due.len().div_ceil(MOST_CHECKED);
         let checked = due.iter().filter(|due| self.is_in_turn(due.name, parts));
         let recorded: BTreeMap<FileName, &VersionId> = checked
@@ -234,11 +248,15 @@ impl Pass<'_> {
 
     /// Whether it is the turn of a file, where not all can be checked in one run.
     fn is_in_turn(&self, name: FileName, parts: usize) -> bool {
-        let since = self.window.now.duration_since(SystemTime::UNIX_EPOCH);
-        let day = since.unwrap_or_default().as_secs() / 86_400;
         let first = name.id().and_then(|id| id.as_bytes().first().copied());
         let parts = (parts as u64).max(1);
-        first.is_none_or(|first| (u64::from(first) + day).is_multiple_of(parts))
+        first.is_none_or(|first| (u64::from(first) + self.day()).is_multiple_of(parts))
+    }
+
+    /// Which day it is at the place.
+    fn day(&self) -> u64 {
+        let since = self.window.now.duration_since(SystemTime::UNIX_EPOCH);
+        since.unwrap_or_default().as_secs() / 86_400
     }
 
     fn finder<'v>(&'v self, versions: Option<&'v dyn Versions>) -> Finder<'v> {
@@ -262,7 +280,7 @@ impl Pass<'_> {
         version: VersionId,
         lock: ShownLock,
         next: SystemTime,
-        shared: &Shared,
+        shared: &Shared<'_>,
     ) -> Result<()> {
         if let ShownLock::Compliance { until } = lock {
             if !self.window.is_due(until) {
@@ -294,7 +312,7 @@ impl Pass<'_> {
         version: VersionId,
         until: SystemTime,
         is_extended: bool,
-        shared: &Shared,
+        shared: &Shared<'_>,
     ) {
         let until = until.min(self.window.furthest());
         let mut done = shared.done.lock();
@@ -307,29 +325,38 @@ impl Pass<'_> {
     }
 
     /// The versions of files: of all of a type with few requests where there are many, else none. Of
-    /// each a few are kept, whatever their number. Where they may not be listed, it is done without.
+    /// each a few are kept, whatever their number, and of those of which all are too much for memory
+    /// none. Where they may not be listed, it is done without.
     fn list(
         &self,
         unknown: &[NeededFile],
         versions: &mut Option<&dyn Versions>,
     ) -> Result<Vec<Unknown>> {
-        let mut of_kinds: BTreeMap<FileType, BTreeMap<FileName, Candidates>> = BTreeMap::new();
+        let mut of_kinds: BTreeMap<FileType, BTreeMap<FileName, Listed>> = BTreeMap::new();
         for file in unknown {
             let of_kind = of_kinds.entry(file.name.kind()).or_default();
-            of_kind.insert(file.name, Candidates::of(*file));
+            of_kind.insert(file.name, Listed::of(*file));
         }
-        let mut listed: BTreeMap<FileName, Candidates> = BTreeMap::new();
+        let mut listed: BTreeMap<FileName, Listed> = BTreeMap::new();
+        let mut left_bytes = MOST_LISTED_BYTES;
         let many = of_kinds.into_iter().filter(|(_, files)| files.len() > FEW);
         for (kind, mut files) in many {
             self.environment.cancel.check()?;
             let Some(lister) = versions else { break };
+            let before = left_bytes;
             let found = lister.each_version(kind, &mut |version| {
                 if self.environment.cancel.is_cancelled() {
                     let location = self.copy.store.location().to_owned();
                     return Err(StoreError::Cancelled { location });
                 }
-                if let Some(candidates) = files.get_mut(&version.name) {
-                    candidates.take(version);
+                if let Some(listed) = files.get_mut(&version.name) {
+                    let held = listed.held_bytes();
+                    listed.take(&version);
+                    let more = listed.held_bytes().saturating_sub(held);
+                    left_bytes = left_bytes.saturating_sub(more);
+                }
+                if left_bytes == 0 {
+                    files.clear();
                 }
                 Ok(())
             });
@@ -339,6 +366,16 @@ impl Pass<'_> {
                     break;
                 }
                 found => found?,
+            }
+            if left_bytes == 0 {
+                let copy = self.copy.name.as_str();
+                tracing::warn!(
+                    copy,
+                    %kind,
+                    "More versions lie there than there is memory for: see who puts them there; its \
+                     files are asked one by one, which takes longer"
+                );
+                left_bytes = before;
             }
             listed.append(&mut files);
         }
@@ -353,7 +390,7 @@ impl Pass<'_> {
     fn each<T: Sync>(
         &self,
         items: &[T],
-        shared: &Shared,
+        shared: &Shared<'_>,
         work: impl Fn(&T) -> Result<()> + Sync,
     ) -> Result<()> {
         for_each(items, IN_FLIGHT, |item| {
@@ -371,7 +408,8 @@ impl Pass<'_> {
     /// Records what was seen; where it is known in full what is needed, the rest is forgotten.
     fn record(&self, done: Done, before: &LockDates) -> (CopyLocks, Option<String>) {
         let Done { told, seen, gone } = done;
-        let is_known = told.failed == 0
+        // What nothing vouches for is needed by nobody whose needs are known.
+        let is_known = told.failed == told.strangers
             && told.left == 0
             && told.missing == 0
             && told.failure.is_none()
@@ -420,6 +458,7 @@ impl Pass<'_> {
         let dates = updated.as_ref().unwrap_or(before);
         let told = CopyLocks {
             failed: told.failed,
+            strangers: told.strangers,
             not_extended: told.not_extended,
             found: told.found,
             due: told.due,
@@ -448,7 +487,7 @@ impl Pass<'_> {
         let before = self.memory.evidence(self.copy).lock;
         let after = match until {
             Some(until) if is_clean => Some(ClaimedLock::again(before, now, until, told.recorded)),
-            _ if told.failed > 0 => None,
+            _ if told.failed > told.strangers => None,
             _ => return Ok(()),
         };
         let is_same = match (before, after) {
@@ -480,48 +519,4 @@ fn due_of(dates: &LockDates, name: FileName) -> Option<Due> {
         name,
         version,
     })
-}
-
-impl Shared {
-    /// Takes note of a file whose lock could not be extended.
-    ///
-    /// # Errors
-    /// Where it is no fault of the file: then nothing more is asked.
-    fn failed(&self, name: FileName, error: StoreError) -> Result<()> {
-        if let StoreError::Unreachable { .. } | StoreError::Cancelled { .. } = error {
-            self.is_over.store(true, Ordering::Relaxed);
-            return Err(error.into());
-        }
-        self.not_extended(NotExtended {
-            name,
-            reason: chain(&error),
-            hint: error.hint(),
-        });
-        // Files without a right version are no refusals: whoever may write makes any number of them.
-        if self.refused.fetch_add(1, Ordering::Relaxed) + 1 >= MOST_FAILED {
-            self.is_over.store(true, Ordering::Relaxed);
-        }
-        Ok(())
-    }
-
-    /// Takes note of a file of whose versions none is right, of those that were tried.
-    fn wrong(&self, name: FileName, count: u64, tried: u64) {
-        let reason = match count {
-            1 => "its only version does not have its name".to_owned(),
-            _ if tried < count => {
-                format!("{tried} of its {count} versions were tried: none has its name")
-            }
-            _ => format!("none of its {count} versions has its name"),
-        };
-        let hint = Some("heal it from the other copies: strongroom sync".to_owned());
-        self.not_extended(NotExtended { name, reason, hint });
-    }
-
-    fn not_extended(&self, file: NotExtended) {
-        let mut done = self.done.lock();
-        done.told.failed += 1;
-        if done.told.not_extended.len() < MOST_NAMED {
-            done.told.not_extended.push(file);
-        }
-    }
 }

@@ -46,7 +46,9 @@ pub struct CopyLocks {
     pub missing: u64,
     /// How many files could not be locked for as long as they should be.
     pub failed: u64,
-    /// The first of these.
+    /// Of how many of these nothing but a listing knows, so that anybody may have put them there.
+    pub strangers: u64,
+    /// The first of these that failed.
     pub not_extended: Vec<NotExtended>,
     /// Of how many files less is left than must be: an alarm.
     pub short: u64,

@@ -5,17 +5,15 @@
 //! comes after whoever made the repository, so the oldest key that opens counts.
 
 use strongroom_model::{FileName, Id};
-use strongroom_repo::key::{KeyFile, MAX_KEYS_TRIED};
+use strongroom_repo::key::{KeyFile, MAX_KEY_FILES_READ, MAX_KEYS_TRIED};
 use strongroom_repo::{Key, RepoConfig};
 
 use crate::Result;
-use crate::recover::files::{Candidate, File, list_more};
+use crate::recover::files::{File, list_more};
 use crate::recover::report::ConfigChoice;
 use crate::recover::source::{Reading, Source};
+use crate::right::Candidate;
 use crate::session::Password;
-
-/// The most key files that are read to find one that opens.
-const MOST_KEYS_READ: usize = 1000;
 
 /// How many versions of `config` are listed at a time, and how often.
 const A_BATCH: usize = 256;
@@ -41,7 +39,7 @@ pub(super) fn open_key(
     let mut oldest_first: Vec<_> = files.iter().collect();
     oldest_first.sort_by_key(|file| file.since_ns());
     let mut tries = 0;
-    for file in oldest_first.into_iter().take(MOST_KEYS_READ) {
+    for file in oldest_first.into_iter().take(MAX_KEY_FILES_READ) {
         let Some(bytes) = right_bytes(source, file)? else {
             continue;
         };

@@ -18,9 +18,10 @@ use strongroom_model::FileName;
 use strongroom_store::{Error as StoreError, FileVersion, SharedBytes, VersionContent};
 
 use crate::Result;
-use crate::recover::files::{Candidate, File, since_1970_ns};
+use crate::recover::files::File;
 use crate::recover::search::Attempt;
 use crate::recover::source::{Reading, Source};
+use crate::right::{Candidate, Sought, since_1970_ns};
 use crate::sync::budget::Budget;
 
 /// Above more markers the bytes are put anew: that is one request.
@@ -102,7 +103,7 @@ fn look_above(source: &Source<'_>, name: FileName, candidate: &Candidate) -> Res
             VersionContent::Bytes { size_bytes, .. } => {
                 above.has_bytes = true;
                 if version.is_newest && size_bytes == candidate.size_bytes {
-                    above.seen = Candidate::of(&version, None).ok().flatten();
+                    above.seen = Candidate::of(&version, &Sought::default()).ok().flatten();
                 }
             }
         }

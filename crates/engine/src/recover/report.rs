@@ -72,7 +72,8 @@ pub struct NotRecovered {
     pub reason: String,
 }
 
-/// Names of a type that were not looked at, since there are more than any repository has.
+/// Names of a type that were not looked at, since there are more than any repository has, or than
+/// there is memory for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LeftOut {
     /// The type, as `data`.
@@ -111,8 +112,9 @@ impl RecoverReport {
     pub(super) fn tell_left_out(&mut self) {
         let told = self.left_out.iter().map(|left_out| {
             format!(
-                "There are more names in {} than any repository has: those that came at {} or later \
-                 were left out; say --as-of with a time before somebody put them there",
+                "There are more names in {} than are looked at: those that came at {} or later were \
+                 left out; say --as-of with a time before somebody put them there, or, where they are \
+                 yours, let it take more memory: memory in [limits] of strongroom.toml",
                 left_out.kind, left_out.since
             )
         });

@@ -19,9 +19,10 @@ use parking_lot::Mutex;
 use crate::Result;
 use crate::parallel::for_each;
 use crate::progress::Progress;
-use crate::recover::files::{AT_FIRST, Candidate, File, list_more};
+use crate::recover::files::{AT_FIRST, File, list_more};
 use crate::recover::report::Tally;
 use crate::recover::source::Source;
+use crate::right::Candidate;
 
 /// How many versions are read at a time. A place answers slowly and to many at once.
 pub(super) const THREADS: usize = 32;
@@ -31,8 +32,9 @@ const A_ROUND: usize = 65_536;
 const LEAST_OF_EACH: usize = 16;
 const MOST_OF_EACH: usize = 4096;
 
-/// How many sums that are wrong are known of a file.
+/// How many sums that are wrong are known of a file, and of all together: some 200 MB.
 const MOST_KNOWN: usize = 10_000;
+const MOST_KNOWN_OF_ALL: usize = 4_000_000;
 
 /// How many versions of a file are read, and how many of their bytes, before it is given up.
 const MOST_READ: usize = 2048;
@@ -84,6 +86,8 @@ pub(super) struct Trying<'a> {
     pub(super) attempt: &'a Try<'a>,
     pub(super) tally: &'a Tally,
     pub(super) progress: &'a Progress,
+    /// How many sums are known of all files together.
+    pub(super) known: AtomicUsize,
 }
 
 impl Trying<'_> {
@@ -161,7 +165,7 @@ impl Trying<'_> {
         search.read_bytes.fetch_add(bytes, Ordering::Relaxed);
         match (self.attempt)(search.file, candidate)? {
             Attempt::Right { is_new } => self.done(search, candidate, is_new),
-            Attempt::Wrong => search.note_wrong(candidate),
+            Attempt::Wrong => search.note_wrong(candidate, &self.known),
             Attempt::Failed(reason) => *search.reason.lock() = Some(reason),
         }
         Ok(())
@@ -171,6 +175,8 @@ impl Trying<'_> {
         if search.is_done.swap(true, Ordering::Relaxed) {
             return;
         }
+        let wrong = std::mem::take(&mut *search.wrong.lock());
+        self.known.fetch_sub(wrong.len(), Ordering::Relaxed);
         if search.has_wrong.load(Ordering::Relaxed) {
             self.tally.overwritten();
         }
@@ -233,13 +239,16 @@ impl<'f> Search<'f> {
         known.is_some_and(|known| self.wrong.lock().contains(&known))
     }
 
-    fn note_wrong(&self, candidate: &Candidate) {
+    /// Takes note of what is wrong; what there is no room for is read again.
+    fn note_wrong(&self, candidate: &Candidate, known: &AtomicUsize) {
         self.has_wrong.store(true, Ordering::Relaxed);
         let mut wrong = self.wrong.lock();
         if let Some(sum) = candidate.sum
             && wrong.len() < MOST_KNOWN
+            && known.load(Ordering::Relaxed) < MOST_KNOWN_OF_ALL
+            && wrong.insert((candidate.size_bytes, sum))
         {
-            wrong.insert((candidate.size_bytes, sum));
+            known.fetch_add(1, Ordering::Relaxed);
         }
     }
 

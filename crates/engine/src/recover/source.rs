@@ -4,22 +4,23 @@
 //! bytes again, encrypted by a key of his own, or into an archive. So a version that is refused is
 //! passed over, whatever the reason. A place that cannot be reached any more ends the run.
 
-use std::io::ErrorKind;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::SystemTime;
 
 use parking_lot::Mutex;
-use sha2::{Digest, Sha256};
-use strongroom_model::{FileName, Id};
+use strongroom_model::FileName;
 use strongroom_store::{Error as StoreError, Store, Versions};
 
 use crate::recover::RecoverError;
-use crate::recover::files::Candidate;
+use crate::right::{self, Candidate, Sought, Unread};
 use crate::session::{Cancel, CopyStore};
 use crate::{Error, Result};
 
 /// After how many reads in a row that did not reach the place it is given up.
 const MOST_UNREACHED: u32 = 32;
+
+/// How many bytes what is known of names may take at least: enough for two million packs, 30 TB.
+const LEAST_MEMORY_BYTES: u64 = 1 << 30;
 
 /// The versions of a copy.
 pub(super) struct Source<'a> {
@@ -27,7 +28,9 @@ pub(super) struct Source<'a> {
     pub(super) store: &'a dyn Store,
     pub(super) versions: &'a dyn Versions,
     /// Only what was made by then counts.
-    pub(super) as_of: Option<SystemTime>,
+    as_of: Option<SystemTime>,
+    /// How many bytes what is known of all its names may take.
+    pub(super) memory_bytes: u64,
     pub(super) cancel: &'a Cancel,
     /// How many reads in a row have not reached it.
     unreached: AtomicU32,
@@ -55,6 +58,7 @@ impl<'a> Source<'a> {
     pub(super) fn new(
         copy: &'a CopyStore,
         as_of: Option<SystemTime>,
+        memory_bytes: u64,
         cancel: &'a Cancel,
     ) -> Result<Self> {
         let store = copy.store.as_ref();
@@ -69,11 +73,20 @@ impl<'a> Source<'a> {
             store,
             versions,
             as_of,
+            memory_bytes: memory_bytes.max(LEAST_MEMORY_BYTES),
             cancel,
             unreached: AtomicU32::new(0),
             has_read: AtomicBool::new(false),
             refusal: Mutex::new(None),
         })
+    }
+
+    /// What is looked for of each file.
+    pub(super) const fn sought(&self) -> Sought {
+        Sought {
+            size_bytes: None,
+            as_of: self.as_of,
+        }
     }
 
     /// Fails where the user interrupts, as the store does.
@@ -114,29 +127,20 @@ impl<'a> Source<'a> {
             Ok(stream) => stream,
             Err(error) => return self.failed(error),
         };
-        let (mut hasher, mut size_bytes) = (Sha256::new(), 0_u64);
-        loop {
+        let hashed = right::hash_of(&mut *stream, candidate.size_bytes, |step| {
             self.cancel.check()?;
-            let step = match stream.fill_buf() {
-                Ok(step) => step,
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) => {
-                    let location = self.store.location();
-                    return self.failed(StoreError::of_stream(location, name, error));
-                }
-            };
-            let count = step.len();
-            size_bytes = size_bytes.saturating_add(count as u64);
-            if count == 0 || size_bytes > candidate.size_bytes {
-                break;
+            take(step)
+        });
+        let (id, size_bytes) = match hashed {
+            Ok(hashed) => hashed,
+            Err(Unread::Taker(error)) => return Err(error),
+            Err(Unread::Stream(error)) => {
+                let location = self.store.location();
+                return self.failed(StoreError::of_stream(location, name, error));
             }
-            hasher.update(step);
-            take(step)?;
-            stream.consume(count);
-        }
+        };
         self.unreached.store(0, Ordering::Relaxed);
         self.has_read.store(true, Ordering::Relaxed);
-        let id = Id::from_bytes(hasher.finalize().into());
         let is_right =
             size_bytes == candidate.size_bytes && name.id().is_none_or(|expected| expected == id);
         Ok(match is_right {

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use strongroom_model::{FileName, FileType};
 
 use crate::progress::Progress;
-use crate::removals::locked::Locked;
+use crate::removals::locked::{Hold, Locked};
 use crate::removals::{FinishedCopy, KINDS, Removals, finish};
 use crate::session::{
     CopyFailureKind, CopyState, CopyStore, Environment, Locks, ReadyCopy, RemovedFile, Session,
@@ -47,7 +47,7 @@ pub fn finish_alone(
             .filter(|file| removals.may_go(file.name) && !is_kept(file.name))
             .collect();
         let going = match removals.stop() {
-            None => going(copy, &due, (environment.clock)()),
+            None => going(removals, copy, &due, (environment.clock)()),
             Some(_) => Going::Later(None),
         };
         match going {
@@ -101,7 +101,7 @@ enum Going {
 }
 
 /// Whether something can go from a copy now; of a locked one some files are looked at.
-fn going(copy: &CopyStore, due: &[&RemovedFile], at: Timestamp) -> Going {
+fn going(removals: &Removals, copy: &CopyStore, due: &[&RemovedFile], at: Timestamp) -> Going {
     let of_kind = |kind: FileType| {
         let of_kind = due.iter().filter(move |file| file.name.kind() == kind);
         of_kind.map(|file| file.name).collect::<Vec<FileName>>()
@@ -118,10 +118,14 @@ fn going(copy: &CopyStore, due: &[&RemovedFile], at: Timestamp) -> Going {
         Ok(None) => Going::Now,
         Ok(Some(locked)) => {
             let mut latest: Option<SystemTime> = None;
-            for name in wanted.iter().filter(|name| !locked.has_too_many(**name)) {
-                match locked.waits_until(*name) {
-                    Ok(None) => return Going::Now,
-                    Ok(until) => latest = latest.max(until),
+            let decided = removals.decided(&wanted);
+            for name in &wanted {
+                match locked.hold(*name, decided.get(name).copied()) {
+                    Ok(Hold::Nothing) => return Going::Now,
+                    // It is hidden, and what waits for it goes on.
+                    Ok(Hold::Somebody(_)) if kind != FileType::Data => return Going::Now,
+                    Ok(Hold::Somebody(until)) => latest = latest.max(until),
+                    Ok(Hold::Lock(until)) => latest = latest.max(Some(until)),
                     Err(_) => {}
                 }
             }

@@ -1,14 +1,15 @@
 //! Finishing: removing on each copy what records name and it still has.
 //!
 //! Snapshots go before index files and these before packs, each type on a copy only when nothing is
-//! left there of the one before: whatever ends this, what is left refers to nothing that is gone.
-//! Copies do not wait for each other.
+//! left to be listed there of the one before: whatever ends this, what is left refers to nothing that
+//! is gone. Copies do not wait for each other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 use std::thread::ScopedJoinHandle;
 use std::time::SystemTime;
 
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use strongroom_model::{FileName, FileType, Id};
 use strongroom_store::{Error as StoreError, Store, VersionContent};
@@ -103,6 +104,8 @@ struct Work<'a> {
     progress: &'a Progress,
     cancel: &'a Cancel,
     done: Mutex<FinishedCopy>,
+    /// What somebody keeps there, and until when.
+    kept: Mutex<Vec<(FileName, Option<SystemTime>)>>,
 }
 
 impl<'a> Work<'a> {
@@ -124,6 +127,7 @@ impl<'a> Work<'a> {
                 name: copy.name.clone(),
                 ..FinishedCopy::default()
             }),
+            kept: Mutex::default(),
         }
     }
 
@@ -164,6 +168,9 @@ impl<'a> Work<'a> {
                 false => files.iter().for_each(|file| self.wait(file, None)),
             }
         }
+        if let Some(failure) = self.told_of_kept() {
+            self.fail(failure);
+        }
         self.done.into_inner()
     }
 
@@ -171,7 +178,11 @@ impl<'a> Work<'a> {
     fn remove_all(&self, kind: FileType, files: &[RemovedFile]) -> bool {
         let store = self.copy.store.as_ref();
         let names: BTreeSet<FileName> = files.iter().map(|file| file.name).collect();
-        let locked = match Locked::list(store, kind, |name| names.contains(&name)) {
+        let is_wanted = |name: FileName| {
+            // What was hidden before goes with the others.
+            names.contains(&name) || kind != FileType::Data && self.removals.may_go(name)
+        };
+        let locked = match Locked::list(store, kind, is_wanted) {
             Ok(locked) => locked,
             Err(error) => {
                 files.iter().for_each(|file| self.wait(file, None));
@@ -183,6 +194,7 @@ impl<'a> Work<'a> {
             }
         };
         let unlocked = Unlocked::new(store);
+        let decided = self.removals.decided(&names);
         let is_over = Mutex::new(false);
         let left = Mutex::new(false);
         let outcome = for_each(files, REMOVERS, |file| {
@@ -192,7 +204,7 @@ impl<'a> Work<'a> {
                 return Ok(());
             }
             let fate = match &locked {
-                Some(locked) => locked.remove(file.name),
+                Some(locked) => locked.remove(file.name, decided.get(&file.name).copied()),
                 None => unlocked.remove(file),
             };
             match fate {
@@ -200,6 +212,10 @@ impl<'a> Work<'a> {
                 Ok(Fate::Hidden(kept_bytes)) => self.count(file, (0, kept_bytes)),
                 Ok(Fate::Waits(until)) => {
                     *left.lock() = true;
+                    self.wait(file, until);
+                }
+                Ok(Fate::Kept(until)) => {
+                    self.kept.lock().push((file.name, until));
                     self.wait(file, until);
                 }
                 Err(error) => {
@@ -218,7 +234,52 @@ impl<'a> Work<'a> {
             }
             Ok(())
         });
+        let is_over = is_over.into_inner();
+        if let Some(locked) = locked.filter(|_| !is_over) {
+            self.remove_hidden(&locked, &names);
+        }
         outcome.is_ok() && !left.into_inner()
+    }
+
+    /// Removes what was hidden before, where nothing holds it any more.
+    fn remove_hidden(&self, locked: &Locked<'_>, seen: &BTreeSet<FileName>) {
+        match locked.remove_hidden(seen) {
+            Ok(freed) => {
+                let mut done = self.done.lock();
+                done.removed += freed.len() as u64;
+                let bytes = freed.into_iter().fold(0, u64::saturating_add);
+                done.freed_bytes = done.freed_bytes.saturating_add(bytes);
+            }
+            // Nobody lists it: that can wait.
+            Err(error) => {
+                let (copy, reason) = (&self.copy.name, chain(&error));
+                tracing::info!(copy, reason, "What was hidden stays");
+            }
+        }
+    }
+
+    /// What is told of files that somebody keeps there, of which the first is named.
+    fn told_of_kept(&self) -> Option<CopyFailure> {
+        let kept = self.kept.lock();
+        let (name, until) = kept.iter().min()?;
+        let others = match kept.len() {
+            1 => String::new(),
+            count => format!(" and {} others", count - 1),
+        };
+        let why = match until.and_then(|until| Timestamp::try_from(until).ok()) {
+            Some(until) => format!("locked until {until:.0}, longer than any lock of ours"),
+            None => "with more versions than any client makes".to_owned(),
+        };
+        Some(CopyFailure {
+            hint: Some(
+                "see who may put and lock files there; what is hidden goes with a later removal, \
+                 once nothing holds it"
+                    .to_owned(),
+            ),
+            ..CopyFailure::other(format!(
+                "somebody keeps {name}{others}, {why}: hidden now, and what else was to go goes on"
+            ))
+        })
     }
 
     /// Whether no snapshot on the copy that a removal does not know of needs what it names.

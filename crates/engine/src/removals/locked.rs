@@ -1,8 +1,13 @@
 //! Removing files where their versions are locked: all versions of a file, once no lock holds any of
 //! them, else none. Until then it is seen by everybody else, stock restic included.
+//!
+//! What can go wrong: whoever may lock makes the lock of a snapshot or index file longer and longer,
+//! so that nothing behind it ever goes. So one that is locked for longer than any lock of ours was
+//! when its removal was decided, or has versions without number, is hidden behind a marker: then
+//! nobody needs what it names. It goes later, with whatever else of its type goes there.
 
-use std::collections::{HashMap, HashSet};
-use std::time::SystemTime;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::time::{Duration, SystemTime};
 
 use strongroom_model::{FileName, FileType};
 use strongroom_store::{
@@ -36,6 +41,13 @@ const MOST_OF_A_FILE: usize = 1000;
 /// The most versions that are kept of all files together: some 400 MB.
 const MOST: usize = 2_000_000;
 
+/// How much later than any lock that was made when the removal was decided one of ours may end: clocks
+/// differ, and another machine may not have known of it yet.
+const SLACK: Duration = Duration::from_secs(86_400);
+
+/// Of how many files that were hidden before it is looked in a run whether they may go.
+const MOST_HIDDEN: usize = 100;
+
 impl Listed {
     fn keep(&mut self, version: FileVersion) {
         let name = version.name;
@@ -63,6 +75,19 @@ pub(super) enum Fate {
     Hidden(u64),
     /// It stays until then; `None` where nobody knows.
     Waits(Option<SystemTime>),
+    /// The same, but that somebody keeps it there: it is hidden now, and holds up nothing.
+    Kept(Option<SystemTime>),
+}
+
+/// What holds a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hold {
+    /// Nothing any more.
+    Nothing,
+    /// A lock as we make them, or a longer one: it ends then.
+    Lock(SystemTime),
+    /// Somebody who keeps it there: a lock that is none of ours, or versions without number.
+    Somebody(Option<SystemTime>),
 }
 
 impl<'a> Locked<'a> {
@@ -94,37 +119,89 @@ impl<'a> Locked<'a> {
         }))
     }
 
-    /// Whether a file has more versions than are looked at, so that it stays.
-    pub(super) fn has_too_many(&self, name: FileName) -> bool {
-        self.listed.too_many.contains(&name)
+    /// What holds a file of which it was decided then that it goes.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub(super) fn hold(&self, name: FileName, decided: Option<SystemTime>) -> Result<Hold> {
+        if self.listed.too_many.contains(&name) {
+            return Ok(Hold::Somebody(None));
+        }
+        let longest = shortest(self.locks).saturating_add(SLACK);
+        let latest = decided.and_then(|at| at.checked_add(longest));
+        Ok(match self.waits_until(name)? {
+            None => Hold::Nothing,
+            Some(until) if latest.is_some_and(|latest| until > latest) => {
+                Hold::Somebody(Some(until))
+            }
+            Some(until) => Hold::Lock(until),
+        })
     }
 
-    /// Removes all versions of a file, unless one of them is locked, or they are too many.
+    /// Removes all versions of a file of which it was decided then that it goes, unless something
+    /// holds one of them.
     ///
     /// Where the right to remove versions is missing it is hidden, so that nobody lists it.
     ///
     /// # Errors
     /// Those of the store.
-    pub(super) fn remove(&self, name: FileName) -> Result<Fate> {
-        if self.has_too_many(name) {
-            let place = self.store.location();
-            tracing::warn!(place, %name, "A file has too many versions, and stays");
-            return Ok(Fate::Waits(None));
+    pub(super) fn remove(&self, name: FileName, decided: Option<SystemTime>) -> Result<Fate> {
+        match self.hold(name, decided)? {
+            Hold::Nothing => {}
+            Hold::Lock(until) => return Ok(Fate::Waits(Some(until))),
+            Hold::Somebody(until) => return self.hide(name, until),
         }
-        if let Some(until) = self.waits_until(name)? {
-            return Ok(Fate::Waits(Some(until)));
+        match self.remove_versions(name) {
+            Err(Error::Denied { .. }) => {
+                self.store.remove(name)?;
+                Ok(Fate::Hidden(self.bytes_of(name)))
+            }
+            freed => freed.map(Fate::Removed),
         }
-        for version in self.versions_of(name) {
-            match self.versions.remove_version(version) {
-                Ok(()) => {}
-                Err(Error::Denied { .. }) => {
-                    self.store.remove(name)?;
-                    return Ok(Fate::Hidden(self.bytes_of(name)));
-                }
-                Err(error) => return Err(error),
+    }
+
+    /// Removes what was hidden since somebody kept it, where nothing holds it any more; returns how
+    /// many bytes of each file are free. These are what was listed and is not among the given ones.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub(super) fn remove_hidden(&self, seen: &BTreeSet<FileName>) -> Result<Vec<u64>> {
+        let is_left = |name: &FileName| {
+            let mut versions = self.versions_of(*name).iter();
+            let has_bytes = versions.any(|one| matches!(one.content, VersionContent::Bytes { .. }));
+            has_bytes && !seen.contains(name)
+        };
+        let hidden = self.listed.of_files.keys().copied();
+        let mut freed = Vec::new();
+        for name in hidden.filter(is_left).take(MOST_HIDDEN) {
+            if self.waits_until(name)?.is_none() {
+                freed.push(self.remove_versions(name)?);
             }
         }
-        Ok(Fate::Removed(self.bytes_of(name)))
+        Ok(freed)
+    }
+
+    /// Hides a file that somebody keeps there, where others wait for it; nothing waits for packs.
+    fn hide(&self, name: FileName, until: Option<SystemTime>) -> Result<Fate> {
+        let place = self.store.location();
+        tracing::warn!(place, %name, "Somebody keeps a file there that was to go");
+        if name.kind() == FileType::Data {
+            return Ok(Fate::Waits(until));
+        }
+        match self.store.remove(name) {
+            Ok(()) => Ok(Fate::Kept(until)),
+            // Who lists it must find what it names.
+            Err(Error::Denied { .. }) => Ok(Fate::Waits(until)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes all versions of a file, and returns how many bytes they had.
+    fn remove_versions(&self, name: FileName) -> Result<u64> {
+        for version in self.versions_of(name) {
+            self.versions.remove_version(version)?;
+        }
+        Ok(self.bytes_of(name))
     }
 
     /// Until when a file stays: until the first lock of a version that is found and not over, of
@@ -177,7 +254,7 @@ impl<'a> Locked<'a> {
 }
 
 /// For how long a file is locked when it is put.
-fn shortest(locks: &dyn Locks) -> std::time::Duration {
+fn shortest(locks: &dyn Locks) -> Duration {
     let least = locks.least();
     least.saturating_add(least / 2)
 }
@@ -211,7 +288,11 @@ mod tests {
 
     /// Puts a version of a file there that was made on a day, and is locked until another.
     fn put(bucket: &FakeBucket, file: &str, made: u32, until: u32) -> FileName {
-        let name = FileName::new(FileType::Data, Id::of(file.as_bytes()));
+        put_of(bucket, FileType::Data, file, made, until)
+    }
+
+    fn put_of(bucket: &FakeBucket, kind: FileType, file: &str, made: u32, until: u32) -> FileName {
+        let name = FileName::new(kind, Id::of(file.as_bytes()));
         bucket.set_time(since_1970(made).as_secs());
         bucket.put(name, b"7 bytes");
         bucket.lock_until(name, None, day(until)).unwrap();
@@ -220,14 +301,18 @@ mod tests {
     }
 
     fn listed(bucket: &FakeBucket) -> Locked<'_> {
-        let locked = Locked::list(bucket, FileType::Data, |_| true);
+        listed_of(bucket, FileType::Data)
+    }
+
+    fn listed_of(bucket: &FakeBucket, kind: FileType) -> Locked<'_> {
+        let locked = Locked::list(bucket, kind, |_| true);
         locked.unwrap().unwrap()
     }
 
     /// The files that are seen there.
-    fn seen(bucket: &FakeBucket) -> HashSet<FileName> {
-        let entries = bucket.list(FileType::Data).unwrap().into_iter();
-        let names = entries.map(|entry| FileName::new(FileType::Data, entry.id));
+    fn seen(bucket: &FakeBucket, kind: FileType) -> HashSet<FileName> {
+        let entries = bucket.list(kind).unwrap().into_iter();
+        let names = entries.map(|entry| FileName::new(kind, entry.id));
         names.collect()
     }
 
@@ -240,20 +325,20 @@ mod tests {
         put(&bucket, "extended", 20, 108);
         let young = put(&bucket, "young", 95, 110);
         let locked = listed(&bucket);
-        assert_eq!(locked.remove(over).unwrap(), Fate::Removed(14));
+        assert_eq!(locked.remove(over, None).unwrap(), Fate::Removed(14));
         let waits = |until| Fate::Waits(Some(day(until)));
-        assert_eq!(locked.remove(extended).unwrap(), waits(108));
+        assert_eq!(locked.remove(extended, None).unwrap(), waits(108));
         // Of what was put lately nobody is asked.
         bucket.take_asked();
-        assert_eq!(locked.remove(young).unwrap(), waits(110));
+        assert_eq!(locked.remove(young, None).unwrap(), waits(110));
         assert_eq!(bucket.take_asked().looked, 0);
         let left = [over, extended, young].map(|name| bucket.count(name));
         assert_eq!(left, [0, 2, 1]);
-        let seen = seen(&bucket);
+        let seen = seen(&bucket, FileType::Data);
         assert_eq!(seen, [extended, young].into(), "what is locked is seen");
         // What is gone already is gone.
         let none = FileName::new(FileType::Data, Id::of(b"none"));
-        assert_eq!(locked.remove(none).unwrap(), Fate::Removed(0));
+        assert_eq!(locked.remove(none, None).unwrap(), Fate::Removed(0));
     }
 
     #[test]
@@ -266,10 +351,53 @@ mod tests {
         }
         let locked = listed(&bucket);
         assert_eq!(locked.listed.count, 1);
-        assert!(locked.has_too_many(flooded));
-        assert_eq!(locked.remove(flooded).unwrap(), Fate::Waits(None));
-        assert_eq!(locked.remove(over).unwrap(), Fate::Removed(7));
+        assert_eq!(locked.hold(flooded, None).unwrap(), Hold::Somebody(None));
+        assert_eq!(locked.remove(flooded, None).unwrap(), Fate::Waits(None));
+        assert_eq!(locked.remove(over, None).unwrap(), Fate::Removed(7));
         assert_eq!((bucket.count(flooded), bucket.count(over)), (1001, 0));
+    }
+
+    #[test]
+    fn what_somebody_keeps_locked_is_hidden_and_goes_later() {
+        let bucket = bucket();
+        let kind = FileType::Snapshots;
+        let put_one = |file, made, until| put_of(&bucket, kind, file, made, until);
+        let ours = put_one("ours", 60, 110);
+        let longer = put_one("longer", 60, 400);
+        // Another version each month has the same end.
+        let again = put_one("again", 60, 75);
+        put_one("again", 99, 99);
+        let mut flooded = again;
+        for made in 0..1001 {
+            flooded = put_one("flooded", made % 50, 25);
+        }
+        let decided = Some(day(80));
+        let locked = listed_of(&bucket, kind);
+        let until = Some(day(110));
+        assert_eq!(
+            locked.remove(ours, Some(day(95))).unwrap(),
+            Fate::Waits(until)
+        );
+        let all = [ours, longer, again, flooded];
+        assert_eq!(seen(&bucket, kind), all.into());
+        let remove = |name| locked.remove(name, decided).unwrap();
+        assert_eq!(remove(longer), Fate::Kept(Some(day(400))));
+        assert_eq!(remove(again), Fate::Kept(Some(day(114))));
+        assert_eq!(remove(flooded), Fate::Kept(None));
+        assert_eq!(seen(&bucket, kind), [ours].into());
+        // Nothing waits for a pack.
+        let pack = put(&bucket, "pack", 60, 400);
+        let packs = listed(&bucket);
+        let waits = Fate::Waits(Some(day(400)));
+        assert_eq!(packs.remove(pack, decided).unwrap(), waits);
+
+        // Once nothing holds it, it goes with the others of its type.
+        let over = put_one("over", 10, 25);
+        let locked = listed_of(&bucket, kind);
+        let freed = locked.remove_hidden(&[ours].into()).unwrap();
+        assert_eq!(freed, [7]);
+        assert_eq!(bucket.count(over), 0);
+        assert_ne!(bucket.count(longer), 0);
     }
 
     #[test]
@@ -282,9 +410,12 @@ mod tests {
         let over = put(&bucket, "over", 10, 25);
         let young = put(&bucket, "young", 95, 110);
         let locked = listed(&bucket);
-        assert_eq!(locked.remove(over).unwrap(), Fate::Hidden(7));
-        assert!(matches!(locked.remove(young).unwrap(), Fate::Waits(_)));
-        assert_eq!(seen(&bucket), [young].into());
+        assert_eq!(locked.remove(over, None).unwrap(), Fate::Hidden(7));
+        assert!(matches!(
+            locked.remove(young, None).unwrap(),
+            Fate::Waits(_)
+        ));
+        assert_eq!(seen(&bucket, FileType::Data), [young].into());
         assert_eq!((bucket.count(over), bucket.count(young)), (1, 1));
     }
 

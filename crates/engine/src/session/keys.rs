@@ -112,7 +112,7 @@ fn why_not_given(copy: &CopyStore, key: FileName) -> Result<Option<String>, Copy
 }
 
 /// Whether that says nothing of the file that was asked for.
-const fn is_silence(error: &Error) -> bool {
+pub(super) const fn is_silence(error: &Error) -> bool {
     matches!(
         error,
         Error::Unreachable { .. } | Error::OtherCertificate { .. } | Error::Cancelled { .. }

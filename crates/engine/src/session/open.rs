@@ -3,11 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use strongroom_model::Id;
 use strongroom_repo::repository::read_config;
-use strongroom_repo::{RepoConfig, Repository};
+use strongroom_repo::{Error as RepoError, RepoConfig, Repository};
+use strongroom_store::Store;
 
 use crate::listing::Listing;
 use crate::removals::{Keeper, gather};
+use crate::session::keys::is_silence;
 use crate::session::{
     CopyFailure, CopyFailureKind, CopyState, CopyStore, Looking, Password, ReadyCopy, Session,
     SessionCopy, chain, no_copy,
@@ -44,12 +47,13 @@ struct Opened {
 /// Where no copy can be used: [`Error::Repo`] with the wrong password or no repository,
 /// [`Error::NoCopy`] else; [`Error::Interrupted`].
 pub fn open(copies: &[CopyStore], password: &[u8], looking: &Looking) -> Result<Session> {
-    let mut session = open_unread(copies, password, looking)?;
+    let mut session = open_unread(copies, password, None, looking)?;
     gather(&mut session);
     Ok(session)
 }
 
-/// The same, where the records of the state folder count too, and new ones are kept there.
+/// The same, where the records of the state folder count too, and new ones are kept there. The key
+/// that opened last is tried first, whatever lies beside it.
 ///
 /// # Errors
 /// As [`open`].
@@ -60,17 +64,28 @@ pub fn open_remembering(
     state: &StateFolder,
     now: Timestamp,
 ) -> Result<Session> {
-    let mut session = open_unread(copies, password, looking)?;
+    let known = state.remembered(copies);
+    let known_key = known.and_then(|known| known.opened_key());
+    let mut session = open_unread(copies, password, known_key, looking)?;
     let state = state.repository(session.id());
+    if let Err(error) = state.note_opened_key(session.repository.key_id()) {
+        let reason = chain(&error);
+        tracing::info!(reason, "Which key opened is not remembered");
+    }
     session.keeper = Some(Keeper { state, now });
     gather(&mut session);
     Ok(session)
 }
 
 /// A session whose records are not read yet.
-fn open_unread(copies: &[CopyStore], password: &[u8], looking: &Looking) -> Result<Session> {
+fn open_unread(
+    copies: &[CopyStore],
+    password: &[u8],
+    known_key: Option<Id>,
+    looking: &Looking,
+) -> Result<Session> {
     let (looks, opened) = std::thread::scope(|scope| {
-        let opener = scope.spawn(|| open_first(copies, password, looking));
+        let opener = scope.spawn(|| open_first(copies, password, known_key, looking));
         let looks = looking.at_each(copies, look_at);
         (looks, opener.join())
     });
@@ -98,8 +113,9 @@ fn open_unread(copies: &[CopyStore], password: &[u8], looking: &Looking) -> Resu
 fn open_first(
     copies: &[CopyStore],
     password: &[u8],
+    known_key: Option<Id>,
     looking: &Looking,
-) -> std::result::Result<Opened, Option<strongroom_repo::Error>> {
+) -> std::result::Result<Opened, Option<RepoError>> {
     let mut order: Vec<_> = copies.iter().collect();
     order.sort_by_key(|copy| !copy.is_local);
     let mut worst = None;
@@ -109,7 +125,7 @@ fn open_first(
         let password = Password::new(password.to_vec());
         let mut so_far = tried.clone();
         let opened = looking.at(copy, move |copy| {
-            let opened = Repository::open(copy.store.as_ref(), &password, &mut so_far);
+            let opened = open_one(copy.store.as_ref(), &password, known_key, &mut so_far);
             Ok((opened, so_far))
         });
         match opened {
@@ -125,10 +141,10 @@ fn open_first(
             Ok((Err(error), so_far)) => {
                 tried = so_far;
                 // Of a `config` that is not there, the look at the same copy tells.
-                if !matches!(error, strongroom_repo::Error::NoRepository { .. }) {
+                if !matches!(error, RepoError::NoRepository { .. }) {
                     passed_over.insert(copy.name.clone(), chain(&error));
                 }
-                let says_more = matches!(error, strongroom_repo::Error::WrongPassword { .. });
+                let says_more = matches!(error, RepoError::WrongPassword { .. });
                 if worst.is_none() || says_more {
                     worst = Some(error);
                 }
@@ -138,11 +154,33 @@ fn open_first(
     Err(worst)
 }
 
+/// Opens the repository by the key that is known to have opened it, and by the others where that one
+/// is not there, or does not open any more.
+fn open_one(
+    store: &dyn Store,
+    password: &[u8],
+    known_key: Option<Id>,
+    tried: &mut BTreeSet<Id>,
+) -> strongroom_repo::Result<Repository> {
+    if let Some(key_id) = known_key.filter(|key_id| !tried.contains(key_id)) {
+        match Repository::open_by(store, password, key_id) {
+            Err(RepoError::WrongPassword { .. }) => {
+                tried.insert(key_id);
+            }
+            Err(RepoError::Damaged { .. }) => {}
+            // It is not there, or withheld; another one may be given.
+            Err(RepoError::Store(error)) if !is_silence(&error) => {}
+            opened => return opened,
+        }
+    }
+    Repository::open(store, password, tried)
+}
+
 /// Lists a copy and reads its `config`; fails where there is no repository at all.
 pub(crate) fn look_at(copy: &CopyStore) -> std::result::Result<Look, CopyFailure> {
     let config = match read_config(copy.store.as_ref()) {
         Ok(config) => Some(config),
-        Err(strongroom_repo::Error::NoRepository { .. }) => None,
+        Err(RepoError::NoRepository { .. }) => None,
         Err(error) => return Err(CopyFailure::of_repo(&error)),
     };
     let listing =
@@ -202,12 +240,12 @@ fn compare_config(repository: &Repository, look: Look) -> CopyState {
 
 fn cannot_open(
     looks: Vec<(CopyStore, std::result::Result<Look, CopyFailure>)>,
-    error: Option<strongroom_repo::Error>,
+    error: Option<RepoError>,
 ) -> Error {
     // A store that cannot be reached is told with the others; anything else is the reason.
     if let Some(error) = error
-        && !matches!(error, strongroom_repo::Error::Store(_))
-        && !matches!(error, strongroom_repo::Error::NoRepository { .. })
+        && !matches!(error, RepoError::Store(_))
+        && !matches!(error, RepoError::NoRepository { .. })
     {
         return Error::Repo(error);
     }

@@ -4,6 +4,7 @@
 //! told apart, since one is set aside and the other is left as it is.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,22 @@ const RECORD: &str = "record in the state folder";
 pub struct RemovedKeys {
     /// Their files.
     pub keys: BTreeSet<Id>,
+}
+
+/// The key that opened the repository last.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenedKey {
+    /// Its file; `None` where none is known.
+    #[serde(default)]
+    pub key: Option<Id>,
+}
+
+/// Where rehearsals have made folders to restore to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScratchFolders {
+    /// The folders in which something of them may be left.
+    #[serde(default)]
+    pub folders: BTreeSet<PathBuf>,
 }
 
 /// The locks that this machine wrote, the oldest first.

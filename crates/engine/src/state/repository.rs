@@ -16,7 +16,7 @@ use strongroom_model::{CopyEvidence, FileName, Id};
 use crate::receipts::{ClientKey, DeliveredReceipts};
 use crate::session::{CopyStore, chain};
 use crate::state::disk::{self, Lock};
-use crate::state::record::{self, OwnLock, OwnLocks, RemovedKeys};
+use crate::state::record::{self, OpenedKey, OwnLock, OwnLocks, RemovedKeys, ScratchFolders};
 use crate::state::{
     Arrivals, GoneFiles, LockDates, ReadFiles, RecordedNeeds, SeenFiles, Sightings, StateFolder,
 };
@@ -31,6 +31,9 @@ pub struct RepositoryState {
 
 /// How many locks are remembered: far more than any run holds.
 const MAX_OWN_LOCKS: usize = 1000;
+
+/// How many folders are remembered in which drills restored.
+const MAX_SCRATCH_FOLDERS: usize = 16;
 
 /// How many statements of drills are kept: those of eight years, where there is one a week.
 const MAX_DRILLS: usize = 400;
@@ -206,6 +209,22 @@ impl RepositoryState {
         self.update(&self.removed_keys_path(), of_keys)
     }
 
+    /// The key that opened the repository on this machine last.
+    pub(crate) fn opened_key(&self) -> Option<Id> {
+        let opened: OpenedKey = believe(self.load(&self.opened_key_path(), record::decode));
+        opened.key
+    }
+
+    /// Notes which key opened the repository, where it was another one before.
+    pub(crate) fn note_opened_key(&self, id: Id) -> Result<()> {
+        if self.opened_key() == Some(id) {
+            return Ok(());
+        }
+        self.update(&self.opened_key_path(), |opened: &mut OpenedKey| {
+            opened.key = Some(id);
+        })
+    }
+
     /// The locks that this machine wrote and is not known to have removed.
     pub(crate) fn own_locks(&self) -> Vec<OwnLock> {
         let own: OwnLocks = believe(self.load(&self.own_locks_path(), record::decode));
@@ -218,6 +237,27 @@ impl RepositoryState {
             change(&mut own.locks);
             let surplus = own.locks.len().saturating_sub(MAX_OWN_LOCKS);
             own.locks.drain(..surplus);
+        })
+    }
+
+    /// The folders in which drills have restored, and something of them may be left.
+    pub(crate) fn scratch_folders(&self) -> BTreeSet<PathBuf> {
+        let scratch: ScratchFolders =
+            believe(self.load(&self.scratch_folders_path(), record::decode));
+        scratch.folders
+    }
+
+    /// Changes in which folders something of drills may be left; of too many one is forgotten.
+    pub(crate) fn update_scratch_folders(
+        &self,
+        change: impl FnOnce(&mut BTreeSet<PathBuf>),
+    ) -> Result<()> {
+        let path = self.scratch_folders_path();
+        self.update(&path, |scratch: &mut ScratchFolders| {
+            change(&mut scratch.folders);
+            while scratch.folders.len() > MAX_SCRATCH_FOLDERS {
+                scratch.folders.pop_first();
+            }
         })
     }
 
@@ -381,6 +421,14 @@ impl RepositoryState {
 
     fn gone_path(&self) -> PathBuf {
         self.folder.join("gone-files.json")
+    }
+
+    fn scratch_folders_path(&self) -> PathBuf {
+        self.folder.join("scratch-folders.json")
+    }
+
+    fn opened_key_path(&self) -> PathBuf {
+        self.folder.join("opened-key.json")
     }
 
     fn removed_keys_path(&self) -> PathBuf {

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use jiff::SignedDuration;
 use parking_lot::Mutex;
 use strongroom_engine::drill::restore::{
-    Alone, ByRestic, Checked, DrillOptions, Restic, Room, SourceDrill, drill,
+    Alone, ByRestic, Checked, DrillOptions, DrillTask, Restic, Room, SourceDrill, drill,
 };
 use strongroom_engine::restore::RestoreOptions;
 use strongroom_engine::session::Password;
@@ -86,16 +86,16 @@ impl Scene {
         alone.note_locks_in(self.memory());
         let environment = &fixture.environment;
         let snapshots = alone.snapshots(&environment.cancel)?;
-        drill(
-            &mut alone,
-            &snapshots,
-            &self.sources[0],
+        let task = DrillTask {
+            snapshots: &snapshots,
+            source: &self.sources[0],
             evidence,
             options,
             environment,
-            &fixture.progress,
-            &|room| self.rooms.lock().push(room.clone()),
-        )
+            progress: &fixture.progress,
+            tell: &|room| self.rooms.lock().push(room.clone()),
+        };
+        drill(&mut alone, &task)
     }
 
     /// What is remembered of the repository.
@@ -283,6 +283,36 @@ fn a_restic_that_cannot_restore_is_no_agreement() {
 }
 
 #[test]
+fn what_restic_says_is_repeated_without_what_is_secret() {
+    let scene = Scene::new("");
+    let folder = tempfile::tempdir().unwrap();
+    let talker = folder.path().join("restic");
+    let text = "#!/bin/sh\n\
+        if [ \"$1\" = version ]; then echo restic 0.0.0 of a test; exit 0; fi\n\
+        echo \"$RESTIC_REPOSITORY: $RESTIC_PASSWORD, $AWS_SECRET_ACCESS_KEY\" >&2\n\
+        exit 1\n";
+    fs::write(&talker, text).unwrap();
+    fs::set_permissions(&talker, fs::Permissions::from_mode(0o755)).unwrap();
+    let program = restic_versions().pop().unwrap();
+    let options = DrillOptions {
+        restic: Ok(Restic {
+            program: talker,
+            repository: "rest:https://backup:t0ken@vault.example/acme/".into(),
+            environment: vec![("AWS_SECRET_ACCESS_KEY".into(), "hunter2".into())],
+            ..scene.restic(&program, "three", PASSWORD)
+        }),
+        ..scene.options()
+    };
+    let drilled = scene.once("three", &options);
+    let ByRestic::Differs { differences, .. } = &drilled.restic else {
+        panic!("{:?}", drilled.restic);
+    };
+    let said = "exit status: 1: rest:https://***@vault.example/acme/: ***, ***";
+    assert!(differences[0].ends_with(said), "{differences:?}");
+    scene.assert_nothing_stays();
+}
+
+#[test]
 fn shares_come_around_until_every_file_was_restored() {
     let scene = Scene::new("check = [\"false\"]");
     // A link comes back with its part, and counts as no file anywhere.
@@ -410,17 +440,17 @@ fn nothing_stays_where_the_run_is_interrupted() {
     let mut alone = Alone::open(store, PASSWORD.as_bytes(), &fixture.looking, None).unwrap();
     let snapshots = alone.snapshots(&fixture.environment.cancel).unwrap();
     let cancel = &fixture.environment.cancel;
-    let drilled = drill(
-        &mut alone,
-        &snapshots,
-        &scene.sources[0],
-        &CopyEvidence::default(),
-        &scene.options(),
-        &fixture.environment,
-        &fixture.progress,
+    let task = DrillTask {
+        snapshots: &snapshots,
+        source: &scene.sources[0],
+        evidence: &CopyEvidence::default(),
+        options: &scene.options(),
+        environment: &fixture.environment,
+        progress: &fixture.progress,
         // There is room, and somebody has thought better of it.
-        &|_| cancel.cancel(),
-    );
+        tell: &|_| cancel.cancel(),
+    };
+    let drilled = drill(&mut alone, &task);
     assert!(matches!(drilled, Err(Error::Interrupted)), "{drilled:?}");
     scene.assert_nothing_stays();
 }

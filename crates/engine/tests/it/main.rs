@@ -17,6 +17,7 @@ mod hosts;
 mod locking;
 mod locks;
 mod looks;
+mod many_keys;
 mod prune;
 mod recover;
 mod removals;

@@ -21,6 +21,7 @@ use strongroom_testkit::{FakeBucket, Rights};
 use crate::fixture::{Fixture, PASSWORD, assert_same_tree, run_restic};
 
 mod junk;
+mod locked;
 
 /// When everything was put, and when somebody came, by the clock of the place.
 const PUT_S: u64 = 1_000;

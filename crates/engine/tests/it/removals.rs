@@ -1,6 +1,7 @@
 //! What records say was removed stays so, wherever it still lies; and what they may not say.
 
 mod expired;
+mod kept;
 mod of_others;
 mod trust;
 

@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde::Serialize;
-use strongroom_engine::drill::restore::{Alone, DrillOptions, Room, SourceDrill, drill};
+use strongroom_engine::drill::restore::{
+    Alone, DrillOptions, DrillTask, Restic, Room, SourceDrill, drill, remove_left,
+};
 use strongroom_engine::restore::RestoreOptions;
 use strongroom_engine::session::{Looking, Password, chain};
 use strongroom_engine::state::StateFolder;
@@ -175,6 +177,10 @@ impl Run<'_> {
     /// All copies, one after the other, so that none takes the line of another.
     fn all(&self, copies: &[(&BackupCopy, &CopyStore)]) -> Result<Outcome> {
         let mut outcome = Outcome::default();
+        if let Ok(program) = Restic::installed() {
+            let text = format!("Stock restic is {}", program.display());
+            self.context.output.say(&visible(&text));
+        }
         let mut repository: Option<Id> = None;
         // What a copy cannot do by itself counts once another one has shown that the password fits.
         let mut closed: Vec<(&CopyStore, strongroom_engine::Error)> = Vec::new();
@@ -225,6 +231,7 @@ impl Run<'_> {
     ) -> Result<()> {
         let (output, cancel) = (&self.context.output, &self.context.cancel);
         let memory = self.state.repository(alone.id());
+        remove_left(&memory);
         alone.note_locks_in(memory.clone());
         self.context.tell_removals(alone.removals().tellings());
         let snapshots = alone.snapshots(cancel)?;
@@ -248,16 +255,16 @@ impl Run<'_> {
             evidence.move_to(alone.place());
             let tell = |room: &Room| output.say(&visible(&told(room, &store.name, source)));
             let monitor = Monitor::start(output);
-            let drilled = drill(
-                &mut alone,
-                &snapshots,
+            let task = DrillTask {
+                snapshots: &snapshots,
                 source,
-                &evidence,
-                &options,
-                &self.environment,
-                &monitor.progress,
-                &tell,
-            );
+                evidence: &evidence,
+                options: &options,
+                environment: &self.environment,
+                progress: &monitor.progress,
+                tell: &tell,
+            };
+            let drilled = drill(&mut alone, &task);
             drop(monitor);
             match drilled {
                 Ok(drilled) => {

@@ -5,11 +5,12 @@
 //!
 //! **Security:** it works on what was restored, which whoever writes in the source has made. It gets
 //! of our environment what is named in [`PASSED`] and nothing else, and is looked for in folders
-//! with an absolute path alone, never in the one where it runs.
+//! with an absolute path alone, never in the one where it runs. What is given secrets ([`find`]) is
+//! not run where anybody on this machine could have put it.
 
 use std::ffi::{OsStr, OsString};
 use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -76,16 +77,59 @@ pub(super) fn command(program: &OsStr, folder: &Path, temporary: &Path) -> Comma
     command
 }
 
-/// The program of this name, where our `PATH` finds it.
-pub(super) fn find(name: &str) -> Option<PathBuf> {
-    let path = search_path();
-    let is_program = |path: &PathBuf| {
-        path.metadata()
-            .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+/// The program of this name, where our `PATH` finds one that nobody else on this machine could have
+/// put there.
+///
+/// # Errors
+/// Why none is run, in one line.
+pub(super) fn find(name: &str) -> std::result::Result<PathBuf, String> {
+    find_in(&std::env::var_os("PATH").unwrap_or_default(), name)
+}
+
+fn find_in(path: &OsStr, name: &str) -> std::result::Result<PathBuf, String> {
+    let mut refused = None;
+    for folder in std::env::split_paths(path) {
+        let program = folder.join(name);
+        let found = program.metadata();
+        if !found.is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0) {
+            continue;
+        }
+        match why_not(&folder, &program) {
+            None => return Ok(program),
+            Some(reason) => {
+                let shown = program.display();
+                refused.get_or_insert(format!("{shown} is not run: {reason}"));
+            }
+        }
+    }
+    Err(refused.unwrap_or_else(|| format!("{name} is not installed")))
+}
+
+/// Why a program in a folder of `PATH` is not run; `None` where only its owner or root, or who is in
+/// a group of theirs, can have put it there. What counts is where it lies behind all links.
+fn why_not(folder: &Path, program: &Path) -> Option<String> {
+    if !folder.is_absolute() {
+        let folder = folder.display();
+        return Some(format!(
+            "\"{folder}\" in PATH is another folder wherever one stands; name it by its whole path"
+        ));
+    }
+    let real = match program.canonicalize() {
+        Ok(real) => real,
+        Err(error) => return Some(error.to_string()),
     };
-    std::env::split_paths(&path)
-        .map(|folder| folder.join(name))
-        .find(is_program)
+    let is_open = |path: &Path| {
+        path.metadata()
+            .map_or(true, |found| found.mode() & 0o002 != 0)
+    };
+    // Who may write in a folder puts another file there, whatever the sticky bit says of this one.
+    let mut places = vec![folder, real.as_path()];
+    places.extend(real.parent());
+    let open = places.into_iter().find(|path| is_open(path))?;
+    let open = open.display();
+    Some(format!(
+        "everybody may write {open}; chmod o-w {open}, or take it out of PATH"
+    ))
 }
 
 /// The folders of our `PATH` that are the same wherever one stands.
@@ -172,6 +216,14 @@ pub(super) fn run(command: &mut Command, limits: Limits, cancel: &Cancel) -> Res
 impl Ran {
     fn ended(began: Instant, fault: Option<String>, words: &[u8]) -> Self {
         let seconds = began.elapsed().as_secs_f64();
+        // A line of which the beginning is lost may begin with a part of a secret.
+        let words = match words.len() < LAST_WORDS_BYTES {
+            true => words,
+            false => {
+                let whole = words.iter().position(|byte| *byte == b'\n');
+                whole.and_then(|end| words.get(end..)).unwrap_or_default()
+            }
+        };
         let words = String::from_utf8_lossy(words).trim().to_owned();
         Self {
             fault,
@@ -266,6 +318,8 @@ mod tests {
         let time = Duration::ZERO;
         let late = shell("sleep 600 & sleep 600", Limits { time, ..LIMITS });
         assert!(late.reason().unwrap().contains("was not done after 0 s"));
+        let long = shell("head -c 9000 /dev/zero | tr '\\0' x; exit 1", LIMITS);
+        assert_eq!(long.reason().unwrap(), "it ended with exit status: 1");
         let loud = shell("yes", LIMITS);
         let reason = loud.reason().unwrap();
         assert!(
@@ -315,6 +369,50 @@ mod tests {
     #[test]
     fn programs_are_found_by_their_names() {
         assert!(find("sh").unwrap().is_absolute());
-        assert_eq!(find("no-such-program"), None);
+        let missing = find("no-such-program").unwrap_err();
+        assert_eq!(missing, "no-such-program is not installed");
+    }
+
+    #[test]
+    fn what_anybody_could_have_put_there_is_not_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let [open, safe] = ["open", "safe"].map(|name| folder.path().join(name));
+        let (open, safe) = (open.as_path(), safe.as_path());
+        let set = |path: &Path, mode| {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        for place in [open, safe] {
+            std::fs::create_dir(place).unwrap();
+            std::fs::write(place.join("tool"), "").unwrap();
+            set(&place.join("tool"), 0o755);
+            set(place, 0o755);
+        }
+        let found = |places: &[&Path]| find_in(&std::env::join_paths(places).unwrap(), "tool");
+        assert_eq!(found(&[open, safe]), Ok(open.join("tool")));
+        for mode in [0o777, 0o1777] {
+            set(open, mode);
+            assert_eq!(found(&[open, safe]), Ok(safe.join("tool")));
+            let reason = found(&[open]).unwrap_err();
+            let shown = open.display();
+            assert!(
+                reason.starts_with(&format!("{shown}/tool is not run")),
+                "{reason}"
+            );
+            assert!(reason.contains(&format!("chmod o-w {shown}")), "{reason}");
+        }
+        // A link leads to where anybody may write.
+        let link = folder.path().join("link");
+        std::fs::create_dir(&link).unwrap();
+        std::os::unix::fs::symlink(open.join("tool"), link.join("tool")).unwrap();
+        assert!(
+            found(&[link.as_path()])
+                .unwrap_err()
+                .contains("everybody may write")
+        );
+        // The program itself.
+        set(&safe.join("tool"), 0o757);
+        assert!(found(&[safe]).unwrap_err().contains("everybody may write"));
+        let relative = why_not(Path::new("bin"), Path::new("bin/tool")).unwrap();
+        assert!(relative.starts_with("\"bin\" in PATH"), "{relative}");
     }
 }

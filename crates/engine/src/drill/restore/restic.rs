@@ -5,7 +5,8 @@
 //! that it went well or not, for as somebody who is not root it complains of owners.
 //!
 //! **Security:** its password, the address with a token in it, and the secret of a bucket are told to
-//! it by its environment, which its own user alone can read; never as arguments.
+//! it by its environment, which its own user alone can read; never as arguments. What it says is
+//! repeated without them. One that others could have put into `PATH` is not run.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -17,6 +18,7 @@ use serde::Serialize;
 use strongroom_model::Id;
 
 use crate::drill::restore::program::{self, Limits};
+use crate::drill::restore::secrets;
 use crate::session::{Cancel, Password};
 use crate::{Error, Result};
 
@@ -44,6 +46,8 @@ pub enum ByRestic {
     Same {
         /// What it says of its version.
         version: String,
+        /// Which program that was.
+        program: String,
         /// Of how many files that was seen; all, or as many of a share as can be named to it.
         files: u64,
         /// How long it took.
@@ -53,6 +57,8 @@ pub enum ByRestic {
     Differs {
         /// What it says of its version.
         version: String,
+        /// Which program that was.
+        program: String,
         /// What is not the same, the first of it, and what restic said.
         differences: Vec<String>,
     },
@@ -89,8 +95,11 @@ const PASSED: [&str; 8] = [
 ];
 
 impl Restic {
-    /// The restic that is installed, where there is one.
-    pub fn installed() -> Option<PathBuf> {
+    /// The restic that is installed, by our `PATH`.
+    ///
+    /// # Errors
+    /// Why none is run, in one line: there is none, or others could have put it there.
+    pub fn installed() -> std::result::Result<PathBuf, String> {
         program::find("restic")
     }
 
@@ -153,7 +162,27 @@ impl Restic {
             output_bytes: OUTPUT_BYTES,
         };
         let ran = program::run(&mut command, limits, cancel)?;
-        Ok((ran.seconds, ran.reason()))
+        let reason = ran.reason();
+        let shown = reason.map(|reason| secrets::without(&reason, &self.secrets()));
+        Ok((ran.seconds, shown))
+    }
+
+    /// What of all that it is told must not be repeated.
+    fn secrets(&self) -> Vec<String> {
+        let told = self.environment.iter();
+        let is_secret = |name: &OsStr| {
+            let name = name.to_string_lossy();
+            ["SECRET", "TOKEN", "PASSWORD"]
+                .iter()
+                .any(|word| name.contains(word))
+        };
+        let told = told.filter(|(name, _)| is_secret(name));
+        let told = told.map(|(_, value)| value.to_string_lossy().into_owned());
+        let password = String::from_utf8_lossy(&self.password).into_owned();
+        let proxies = PASSED.into_iter().filter_map(std::env::var_os);
+        let urls = proxies.chain([self.repository.clone()]);
+        let of_urls = urls.flat_map(|url| secrets::of_url(&url.to_string_lossy()));
+        told.chain([password]).chain(of_urls).collect()
     }
 }
 

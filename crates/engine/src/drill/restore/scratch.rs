@@ -3,17 +3,20 @@
 //! What can go wrong: the run fails or is interrupted (so: whoever drops it removes it), what was
 //! restored has modes that keep even its owner out (so: these are set right first), and the process
 //! is killed (so: it holds a lock on the folder, and the next rehearsal beside it removes those whose
-//! lock nobody holds any more). A folder that is to stay gets another name, by which none of these
+//! lock nobody holds any more; the state folder notes where, so that the next command that opens the
+//! repository does the same). A folder that is to stay gets another name, by which none of these
 //! finds it.
 //!
 //! **Security:** what is in it was secret enough to be encrypted. It is made for its owner alone,
 //! under a name that nobody can guess, and nothing is followed out of it when it is removed.
 
+use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 use rustix::fs::{
@@ -21,7 +24,10 @@ use rustix::fs::{
     statat, statvfs,
 };
 use rustix::io::Errno;
+use strongroom_store::patient::within;
 
+use crate::session::chain;
+use crate::state::RepositoryState;
 use crate::{Error, Result};
 
 /// How the names of folders begin that go, of those that stay, and of those that have no lock yet.
@@ -33,6 +39,12 @@ const FOLDER: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
+
+/// How many names of a folder are looked at for what killed runs have left.
+const MOST_NAMES: usize = 100_000;
+
+/// How long a command waits for that: a folder on a disk that hangs waits for the next one.
+const LONGEST_SWEEP: Duration = Duration::from_secs(30);
 
 /// What is free where a folder lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +94,21 @@ impl Scratch {
     /// Where it is.
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Notes where it lies, for [`remove_left`]; where that fails, it goes with the next rehearsal
+    /// beside it.
+    pub(super) fn note_in(&self, memory: &RepositoryState) {
+        let Some(folder) = self.path.parent() else {
+            return;
+        };
+        let noted = memory.update_scratch_folders(|folders| {
+            folders.insert(folder.to_owned());
+        });
+        if let Err(error) = noted {
+            let reason = chain(&error);
+            tracing::info!(reason, "Where a drill restores to is not remembered");
+        }
     }
 
     /// Makes a folder in it.
@@ -137,11 +164,40 @@ pub(super) fn free(folder: &Path) -> Result<Free> {
     })
 }
 
-/// Removes what rehearsals of this user left here when they were killed; what fails is left.
-fn sweep(folder: &Path) {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+/// Removes what rehearsals have left that were killed, wherever this machine has noted that one
+/// restored to; what is in use stays.
+pub fn remove_left(memory: &RepositoryState) {
+    let folders = memory.scratch_folders();
+    if folders.is_empty() {
+        return;
+    }
+    let look = move || -> BTreeSet<PathBuf> {
+        let mut folders = folders;
+        folders.retain(|folder| sweep(folder));
+        folders
+    };
+    let Some(clean) = within(LONGEST_SWEEP, look) else {
+        return;
+    };
+    let noted = memory.update_scratch_folders(|folders| {
+        folders.retain(|folder| !clean.contains(folder));
+    });
+    if let Err(error) = noted {
+        let reason = chain(&error);
+        tracing::info!(reason, "Where drills restore to is not remembered");
+    }
+}
+
+/// Removes what rehearsals of this user left here when they were killed; tells whether nothing of
+/// rehearsals is left, so that nobody need look here again.
+fn sweep(folder: &Path) -> bool {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) => return error.kind() == io::ErrorKind::NotFound,
+    };
     let own = rustix::process::geteuid().as_raw();
-    for path in entries.map(|entry| entry.path()) {
+    let mut is_clean = true;
+    for path in entries.flatten().take(MOST_NAMES).map(|entry| entry.path()) {
         let name = path.file_name().and_then(|name| name.to_str());
         if !name.is_some_and(|name| name.starts_with(PASSING)) {
             continue;
@@ -149,16 +205,22 @@ fn sweep(folder: &Path) {
         let Ok(fd) = openat(CWD, &path, FOLDER, Mode::empty()) else {
             continue;
         };
-        let is_own = fstat(&fd).is_ok_and(|found| found.st_uid == own);
-        if is_own && flock(&fd, FlockOperation::NonBlockingLockExclusive).is_ok() {
-            match remove_all(&path) {
-                Ok(()) => tracing::info!("What a drill that was killed had restored was removed"),
-                Err(error) => {
-                    tracing::warn!(%error, "What a drill that was killed had restored stays");
-                }
+        if !fstat(&fd).is_ok_and(|found| found.st_uid == own) {
+            continue;
+        }
+        if flock(&fd, FlockOperation::NonBlockingLockExclusive).is_err() {
+            is_clean = false;
+            continue;
+        }
+        match remove_all(&path) {
+            Ok(()) => tracing::info!("What a drill that was killed had restored was removed"),
+            Err(error) => {
+                is_clean = false;
+                tracing::warn!(%error, "What a drill that was killed had restored stays");
             }
         }
     }
+    is_clean
 }
 
 /// Removes a folder with all that it holds, whatever the modes in it.
@@ -221,7 +283,10 @@ fn folders_in(folder: &OwnedFd) -> io::Result<Vec<std::ffi::CString>> {
 mod tests {
     use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
+    use strongroom_model::Id;
+
     use super::*;
+    use crate::state::StateFolder;
 
     fn names(folder: &Path) -> Vec<String> {
         let entries = fs::read_dir(folder).unwrap();
@@ -278,6 +343,34 @@ mod tests {
         let other = Scratch::make_in(folder.path()).unwrap();
         assert!(running.path().exists() && other.path().exists());
         assert!(link.symlink_metadata().is_ok());
+    }
+
+    #[test]
+    fn what_a_killed_run_left_goes_with_the_next_command_wherever_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateFolder::new(folder.path().join("state"));
+        let memory = state.repository(Id::of(b"repository"));
+        let [one, two] = ["one", "two"].map(|name| folder.path().join(name));
+        for place in [&one, &two] {
+            fs::create_dir(place).unwrap();
+        }
+        let running = Scratch::make_in(&one).unwrap();
+        running.note_in(&memory);
+        let killed = Scratch::make_in(&two).unwrap();
+        killed.note_in(&memory);
+        // Its process is gone, and so is its lock; the folder is not.
+        let left = two.join(format!("{PASSING}left"));
+        fs::create_dir_all(left.join("restored")).unwrap();
+        drop(killed);
+        remove_left(&memory);
+        assert_eq!(names(&two), [""; 0]);
+        assert!(running.path().exists());
+        assert_eq!(memory.scratch_folders(), BTreeSet::from([one.clone()]));
+        // What is kept on purpose is nobody's to remove.
+        let kept = running.keep().unwrap();
+        remove_left(&memory);
+        assert!(kept.exists());
+        assert_eq!(memory.scratch_folders(), BTreeSet::new());
     }
 
     #[test]

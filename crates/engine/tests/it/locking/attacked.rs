@@ -242,3 +242,39 @@ fn a_version_that_somebody_has_written_into_the_record_is_not_locked_alone() {
     assert!(scene.locked.until(name, &bytes) >= Some(end));
     assert_ne!(memory.lock_dates(copy).get(name).unwrap().0, junk);
 }
+
+#[test]
+fn junk_names_that_the_place_does_not_lock_keep_nothing_needed_from_being_locked() {
+    let scene = Scene::new();
+    scene.extend();
+    let files = scene.files();
+    // Keys come before all packs.
+    for number in 0..150_u32 {
+        let kind = match number % 2 {
+            0 => FileType::Keys,
+            _ => FileType::Index,
+        };
+        let junk = number.to_le_bytes();
+        let name = FileName::new(kind, Id::of(&junk));
+        scene.locked.put(name, &junk);
+        scene.locked.refuse(name, true);
+    }
+    scene.lose_record();
+    scene.locked.advance(DAY * 10);
+    let told = scene.extend();
+    assert_eq!((told.failed, told.strangers, told.left), (150, 150, 0));
+    assert_eq!(told.extended, files.len() as u64);
+    assert!(!told.is_complete());
+    let end = scene.locked.now().unwrap() + DAY * 45;
+    for (name, bytes) in &files {
+        assert!(scene.locked.until(*name, bytes) >= Some(end), "{name}");
+    }
+    // What snapshots need is known to be locked all the same.
+    let session = scene.fixture.open();
+    let memory = scene.memory(&session);
+    let copy = &session.copies[2].copy;
+    let is_snapshot = |(name, _): &&(FileName, Vec<u8>)| name.kind() == FileType::Snapshots;
+    let (snapshot, _) = files.iter().find(is_snapshot).unwrap();
+    assert!(memory.lock_dates(copy).covers(snapshot.id().unwrap()));
+    assert!(memory.evidence(copy).lock.is_some());
+}

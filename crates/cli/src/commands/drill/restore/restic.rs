@@ -23,8 +23,9 @@ pub(super) fn for_copy(
     password: &Password,
     context: &Context,
 ) -> Result<std::result::Result<Restic, String>> {
-    let Some(program) = Restic::installed() else {
-        return Ok(Err("restic is not installed".to_owned()));
+    let program = match Restic::installed() {
+        Ok(program) => program,
+        Err(reason) => return Ok(Err(reason)),
     };
     let mut environment: Vec<(OsString, OsString)> = Vec::new();
     let mut arguments: Vec<OsString> = Vec::new();

@@ -1,19 +1,16 @@
-//! Which version of a file is right: the newest that has its name, whatever hides it.
+//! Which version of a file is to be locked: the right one, whatever hides it, in the order of
+//! [`right`](crate::right).
 //!
 //! Where there is one version alone, or all show the same content, nobody needs to read it: a lock on
 //! it is a lock on what is there. Where somebody has put something else, versions are read until one
-//! is right: the newest first, then the oldest, which lies below all that came to overwrite it, then
-//! the others, newest first; and those of the right size before all others.
+//! is right, those of the right size before all others.
 //!
 //! **Security:** whoever may write makes as many versions as he likes. So of each file a few are kept,
 //! whatever their number, none that is larger than any sound file is read, and between two steps of a
 //! read it is asked whether the time is over.
 
-use std::cmp::Reverse;
-use std::io::Read;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
-use sha2::{Digest, Sha256};
 use strongroom_model::{FileName, Id};
 use strongroom_store::{
     Error as StoreError, FileVersion, Locks, Result, ShownLock, VersionContent, VersionId,
@@ -21,18 +18,16 @@ use strongroom_store::{
 };
 
 use crate::locking::needed::NeededFile;
+use crate::right::{self, Candidate, Candidates, Sought, Unread};
 use crate::session::Cancel;
 
-/// How much of a version is read at a time.
-const STEP_BYTES: usize = 64 << 10;
-
-/// How many versions of a file are kept, beside the oldest: some 200 bytes each.
+/// How many versions of a file are kept, beside the oldest.
 const MOST_KEPT: usize = 16;
 
 /// What was found of a file.
 #[derive(Debug)]
 pub(super) enum Found {
-    /// Its newest right version, and its lock.
+    /// The first of its versions that is right, and its lock.
     Right(VersionId, ShownLock),
     /// So many versions, and none of those that were tried is right.
     Wrong {
@@ -67,56 +62,53 @@ enum Reading {
     Late,
 }
 
-/// The versions of a file that are tried, of however many there are.
+/// The versions of a file that are tried, and whether any of them need be read.
 #[derive(Debug)]
-pub(super) struct Candidates {
+pub(super) struct Listed {
     file: NeededFile,
     /// How many have bytes.
     count: u64,
     /// The content of one of them, as it is listed, and whether that of all others is the same.
     content: Option<(u64, Option<String>)>,
     are_same: bool,
-    /// The first in the order in which they are tried.
-    first: Vec<FileVersion>,
-    /// The oldest of the right size.
-    oldest: Option<FileVersion>,
+    candidates: Candidates,
 }
 
 impl Finder<'_> {
     /// Finds it among these, which are what the place has; asks the place for them where they are not
     /// given.
-    pub(super) fn find(&self, file: &NeededFile, listed: Option<Candidates>) -> Result<Found> {
+    pub(super) fn find(&self, file: &NeededFile, listed: Option<Listed>) -> Result<Found> {
         let Some(versions) = self.versions else {
             return self.find_seen(file);
         };
-        let candidates = match listed {
+        let listed = match listed {
             Some(listed) => listed,
             None => match self.list(versions, file) {
                 Err(StoreError::Denied { .. }) => return self.find_seen(file),
                 listed => listed?,
             },
         };
-        let count = candidates.count;
+        let is_sure = listed.are_sure();
         let mut tried = 0;
         let mut not_locked = None;
-        for (version, is_sure) in candidates.in_order() {
+        for Candidate { version, .. } in listed.candidates.in_order() {
             tried += 1;
             if !is_sure {
-                match self.read(versions, file.name, &version)? {
+                match self.read(versions, file.name, version)? {
                     Reading::Right => {}
                     Reading::Wrong => continue,
                     Reading::Late => return Ok(Found::Late),
                 }
             }
-            match self.locks.lock_of(file.name, Some(&version)) {
-                Ok(lock) => return Ok(Found::Right(version, lock)),
+            match self.locks.lock_of(file.name, Some(version)) {
+                Ok(lock) => return Ok(Found::Right(version.clone(), lock)),
                 // A key encrypts it, or an archive has it: an older one may be as right.
                 Err(error @ StoreError::NotLocked { .. }) => not_locked = Some(error),
                 Err(StoreError::NotFound { .. }) => {}
                 Err(error) => return Err(error),
             }
         }
-        match (not_locked, count) {
+        match (not_locked, listed.count) {
             (Some(error), _) => Err(error),
             (None, 0) => Ok(Found::Missing),
             (None, count) => Ok(Found::Wrong { count, tried }),
@@ -128,33 +120,33 @@ impl Finder<'_> {
     pub(super) fn find_instead(
         &self,
         file: &NeededFile,
-        listed: Option<Candidates>,
+        listed: Option<Listed>,
         recorded: &VersionId,
     ) -> Result<Option<Found>> {
         let Some(versions) = self.versions else {
             return Ok(None);
         };
-        let candidates = match listed {
+        let listed = match listed {
             Some(listed) => listed,
             None => match self.list(versions, file) {
                 Err(StoreError::Denied { .. }) => return Ok(None),
                 listed => listed?,
             },
         };
-        if candidates.count == 0 || candidates.are_sure() {
+        if listed.count == 0 || listed.are_sure() {
             return Ok(None);
         }
         match self.read(versions, file.name, recorded)? {
             Reading::Right | Reading::Late => Ok(None),
-            Reading::Wrong => self.find(file, Some(candidates)).map(Some),
+            Reading::Wrong => self.find(file, Some(listed)).map(Some),
         }
     }
 
-    fn list(&self, versions: &dyn Versions, file: &NeededFile) -> Result<Candidates> {
-        let mut found = Candidates::of(*file);
+    fn list(&self, versions: &dyn Versions, file: &NeededFile) -> Result<Listed> {
+        let mut found = Listed::of(*file);
         versions.each_version_of(file.name, &mut |version| {
             self.check(file.name)?;
-            found.take(version);
+            found.take(&version);
             Ok(())
         })?;
         Ok(found)
@@ -194,23 +186,21 @@ impl Finder<'_> {
             Err(error) => return wrong_or(error),
         };
         let expected = name.id().unwrap_or_else(|| Id::of(self.config));
-        let mut hash = Sha256::new();
-        let mut step = vec![0; STEP_BYTES];
-        loop {
-            self.check(name)?;
-            if self.until.is_some_and(|until| Instant::now() >= until) {
-                return Ok(Reading::Late);
+        let limit_bytes = read_limit_bytes(name.kind());
+        // Where it is late, that is no error.
+        let go_on = |_: &[u8]| -> std::result::Result<(), Option<StoreError>> {
+            self.check(name).map_err(Some)?;
+            match self.until.is_some_and(|until| Instant::now() >= until) {
+                true => Err(None),
+                false => Ok(()),
             }
-            match stream.read(&mut step) {
-                Ok(0) => break,
-                Ok(count) => hash.update(step.get(..count).unwrap_or_default()),
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return wrong_or(StoreError::of_stream("", name, error)),
-            }
-        }
-        match Id::from_bytes(hash.finalize().into()) == expected {
-            true => Ok(Reading::Right),
-            false => Ok(Reading::Wrong),
+        };
+        match right::hash_of(&mut *stream, limit_bytes, go_on) {
+            Ok((found, size)) if found == expected && size <= limit_bytes => Ok(Reading::Right),
+            Ok(_) => Ok(Reading::Wrong),
+            Err(Unread::Taker(None)) => Ok(Reading::Late),
+            Err(Unread::Taker(Some(error))) => Err(error),
+            Err(Unread::Stream(error)) => wrong_or(StoreError::of_stream("", name, error)),
         }
     }
 }
@@ -223,97 +213,70 @@ fn wrong_or(error: StoreError) -> Result<Reading> {
     }
 }
 
-impl Candidates {
+impl Listed {
     /// None yet.
-    pub(super) const fn of(file: NeededFile) -> Self {
+    pub(super) fn of(file: NeededFile) -> Self {
         Self {
             file,
             count: 0,
             content: None,
             are_same: true,
-            first: Vec::new(),
-            oldest: None,
+            candidates: Candidates::default(),
         }
     }
 
-    /// Takes a version as it is listed; of those of one moment the newest comes first.
-    pub(super) fn take(&mut self, version: FileVersion) {
+    /// Takes a version as it is listed.
+    pub(super) fn take(&mut self, version: &FileVersion) {
         let VersionContent::Bytes { size_bytes, tag } = &version.content else {
             return;
         };
         self.count += 1;
-        let size_bytes = *size_bytes;
         match &self.content {
-            None => self.content = Some((size_bytes, tag.clone())),
+            None => self.content = Some((*size_bytes, tag.clone())),
             Some((size, known)) => {
-                self.are_same &= tag.is_some() && known == tag && *size == size_bytes;
+                self.are_same &= tag.is_some() && known == tag && size == size_bytes;
             }
         }
-        if size_bytes > read_limit_bytes(self.file.name.kind()) {
-            return;
-        }
-        let is_older = |oldest: &FileVersion| version.made <= oldest.made;
-        if self.is_sized(size_bytes) && self.oldest.as_ref().is_none_or(is_older) {
-            self.oldest = Some(version.clone());
-        }
-        let order = self.order(&version);
-        let place = self.first.partition_point(|one| self.order(one) <= order);
-        if place < MOST_KEPT {
-            if self.first.is_empty() {
-                // Of most files there is one version, and there may be millions of them.
-                self.first.reserve_exact(1);
-            }
-            self.first.insert(place, version);
-            self.first.truncate(MOST_KEPT);
+        let sought = Sought {
+            size_bytes: self.file.size_bytes,
+            as_of: None,
+        };
+        if let Ok(Some(candidate)) = Candidate::of(version, &sought) {
+            let kind = self.file.name.kind();
+            self.candidates.offer(kind, candidate, MOST_KEPT);
         }
     }
 
-    /// Those that are tried, in that order, and of each whether it is right without being read.
-    fn in_order(self) -> Vec<(VersionId, bool)> {
-        let is_sure = self.are_sure();
-        let oldest = self.oldest.map(|oldest| oldest.version);
-        let mut tried: Vec<VersionId> = self.first.into_iter().map(|one| one.version).collect();
-        if let Some(oldest) = oldest
-            && tried.first() != Some(&oldest)
-        {
-            tried.retain(|version| *version != oldest);
-            tried.insert(usize::from(!tried.is_empty()), oldest);
-        }
-        tried
-            .into_iter()
-            .map(|version| (version, is_sure))
-            .collect()
+    /// How many bytes of memory it takes.
+    pub(super) fn held_bytes(&self) -> usize {
+        let tag = self.content.as_ref().and_then(|(_, tag)| tag.as_ref());
+        2 * size_of::<Self>() + tag.map_or(0, String::len) + self.candidates.held_bytes()
     }
 
     /// Whether there is one content alone, of the right size.
     fn are_sure(&self) -> bool {
+        let known = self.file.size_bytes;
+        let is_sized = |size_bytes: u64| known.is_none_or(|known| known == size_bytes);
         let content = self.content.as_ref();
-        self.are_same && content.is_some_and(|(size_bytes, _)| self.is_sized(*size_bytes))
-    }
-
-    fn is_sized(&self, size_bytes: u64) -> bool {
-        self.file.size_bytes.is_none_or(|size| size == size_bytes)
-    }
-
-    /// Of two the lesser is tried first.
-    fn order(&self, version: &FileVersion) -> (bool, Reverse<bool>, Reverse<SystemTime>) {
-        let is_sized = match &version.content {
-            VersionContent::Bytes { size_bytes, .. } => self.is_sized(*size_bytes),
-            VersionContent::Marker => false,
-        };
-        (!is_sized, Reverse(version.is_newest), Reverse(version.made))
+        self.are_same && content.is_some_and(|(size_bytes, _)| is_sized(*size_bytes))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::{Duration, SystemTime};
+
+    use strongroom_model::FileType;
 
     use super::*;
 
+    fn name() -> FileName {
+        FileName::new(FileType::Data, Id::of(b"pack"))
+    }
+
     fn version(id: &str, second: u64, size_bytes: u64, tag: Option<&str>) -> FileVersion {
         FileVersion {
-            name: FileName::CONFIG,
+            name: name(),
             version: VersionId::new(id),
             made: SystemTime::UNIX_EPOCH + Duration::from_secs(second),
             is_newest: false,
@@ -333,16 +296,17 @@ mod tests {
     }
 
     fn order(versions: Vec<FileVersion>, size_bytes: u64) -> Vec<(String, bool)> {
-        let mut candidates = Candidates::of(NeededFile {
-            name: FileName::CONFIG,
+        let mut listed = Listed::of(NeededFile {
+            name: name(),
             size_bytes: Some(size_bytes),
         });
         for version in versions {
-            candidates.take(version);
+            listed.take(&version);
         }
-        let found = candidates.in_order().into_iter();
-        found
-            .map(|(version, is_sure)| (version.as_str().to_owned(), is_sure))
+        let is_sure = listed.are_sure();
+        let in_order = listed.candidates.in_order();
+        in_order
+            .map(|one| (one.version.to_string(), is_sure))
             .collect()
     }
 

@@ -1,0 +1,108 @@
+//! Somebody puts more key files beside the owner's than anybody tries, under names that come first.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use strongroom_engine::session::{self, open_remembering};
+use strongroom_engine::state::StateFolder;
+use strongroom_engine::{CopyStore, Error};
+use strongroom_model::{FileName, FileType, Id};
+use strongroom_repo::key::{KeyFile, MAX_KEYS_TRIED, ScryptCost};
+use strongroom_repo::{Error as RepoError, Key, Repository};
+use strongroom_store::Store;
+use strongroom_testkit::{Rights, VersionedStore};
+
+use crate::fixture::{Fixture, PASSWORD};
+
+/// Key files that the password does not open, more than are tried, all with names before this one.
+fn junk_before(ours: Id) -> Vec<(FileName, Vec<u8>)> {
+    let mut junk = Vec::new();
+    let key = Key::generate().unwrap();
+    while junk.len() <= MAX_KEYS_TRIED {
+        let (time, cost) = (Timestamp::UNIX_EPOCH, ScryptCost::LEAST);
+        let file = KeyFile::seal(&key, b"other", cost, time, "user", "host").unwrap();
+        let bytes = file.to_bytes().unwrap();
+        let id = Id::of(&bytes);
+        if id < ours {
+            junk.push((FileName::new(FileType::Keys, id), bytes));
+        }
+    }
+    junk
+}
+
+fn put(copies: &[CopyStore], files: &[(FileName, Vec<u8>)]) {
+    for copy in copies {
+        for (name, bytes) in files {
+            copy.store.save(*name, bytes).unwrap();
+        }
+    }
+}
+
+#[test]
+fn the_key_that_opened_last_is_tried_first_whatever_lies_beside_it() {
+    let fixture = Fixture::new();
+    fixture.backup();
+    let state = StateFolder::new(fixture.folder.path().join("state"));
+    let remembering = |password: &str| {
+        let (copies, looking) = (&fixture.copies, &fixture.looking);
+        let now = (fixture.environment.clock)();
+        open_remembering(copies, password.as_bytes(), looking, &state, now)
+    };
+    let session = remembering(PASSWORD).unwrap();
+    let ours = session.repository.key_id();
+    // What any sync notes, by which the repository of these copies is known.
+    let memory = state.repository(session.id());
+    for copy in &fixture.copies {
+        memory.update_evidence(copy, |_| {}).unwrap();
+    }
+    put(&fixture.copies, &junk_before(ours));
+    let (copies, looking) = (&fixture.copies, &fixture.looking);
+    let locked_out = session::open(copies, PASSWORD.as_bytes(), looking);
+    let is_wrong = |keys: &usize| *keys == MAX_KEYS_TRIED;
+    assert!(
+        matches!(
+            &locked_out,
+            Err(Error::Repo(RepoError::WrongPassword { keys, .. })) if is_wrong(keys)
+        ),
+        "{locked_out:?}"
+    );
+    assert_eq!(remembering(PASSWORD).unwrap().repository.key_id(), ours);
+    // What opens no more is no hindrance: another key does.
+    assert!(remembering("wrong").is_err());
+    let other = remembering("other");
+    assert!(
+        !matches!(&other, Err(Error::Repo(RepoError::WrongPassword { .. }))),
+        "{other:?}"
+    );
+}
+
+#[test]
+fn where_versions_tell_it_those_are_tried_that_arrived_first() {
+    let fixture = Fixture::new();
+    let place = VersionedStore::new("bucket");
+    place.set_time(1_000);
+    let one = &fixture.copies[0].store;
+    for kind in [FileType::Keys, FileType::Config] {
+        for entry in one.list(kind).unwrap() {
+            let name = FileName::new(kind, entry.id);
+            place.save(name, &one.read(name).unwrap()).unwrap();
+        }
+    }
+    let ours = fixture.ids("one", FileType::Keys)[0];
+    place.set_time(2_000);
+    for (name, bytes) in junk_before(ours) {
+        place.save(name, &bytes).unwrap();
+    }
+    let open = || Repository::open(&place, PASSWORD.as_bytes(), &mut BTreeSet::new());
+    assert_eq!(open().unwrap().key_id(), ours);
+    // Who may not list versions tries them by their names.
+    place.allow(Rights {
+        list_versions: false,
+        ..Rights::default()
+    });
+    let told = open();
+    assert!(
+        matches!(told, Err(RepoError::WrongPassword { .. })),
+        "{told:?}"
+    );
+}

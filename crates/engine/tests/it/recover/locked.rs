@@ -1,0 +1,85 @@
+//! Recovery in place is under restic's exclusive lock, where there is the password.
+
+use jiff::{SignedDuration, Timestamp};
+use strongroom_engine::Error;
+use strongroom_engine::recover::{Destination, RecoverReport};
+use strongroom_model::{FileName, FileType};
+use strongroom_repo::lock::Lock;
+use strongroom_store::Store;
+
+use super::{Scene, with_password, without_password};
+
+/// Puts a lock of somebody else there, that was renewed so long ago.
+fn hold(scene: &Scene, minutes_ago: i64) -> FileName {
+    let now: Timestamp = (scene.fixture.environment.clock)();
+    let ago = SignedDuration::from_mins(minutes_ago);
+    let lock = Lock {
+        time: now.saturating_sub(ago).unwrap(),
+        exclusive: false,
+        hostname: "elsewhere".to_owned(),
+        username: "somebody".to_owned(),
+        pid: 4711,
+        uid: 0,
+        gid: 0,
+    };
+    let (id, bytes) = lock.seal(&scene.fixture.key, 2).unwrap();
+    let name = FileName::new(FileType::Locks, id);
+    scene.place.save(name, &bytes).unwrap();
+    name
+}
+
+fn hide_a_pack(scene: &Scene) -> FileName {
+    let pack = scene.names(FileType::Data)[0];
+    scene.place.hide(pack);
+    pack
+}
+
+fn is_told(report: &RecoverReport, part: &str) -> bool {
+    report.notes.iter().any(|note| note.contains(part))
+}
+
+#[test]
+fn with_the_password_it_is_locked_meanwhile_and_without_it_that_is_told() {
+    let scene = Scene::new();
+    hide_a_pack(&scene);
+    let report = scene.recover(&Destination::InPlace, &without_password());
+    assert!(report.is_complete(), "{report:?}");
+    assert!(is_told(&report, "No restic lock is held"), "{report:?}");
+    assert_eq!(scene.names(FileType::Locks), []);
+
+    let pack = hide_a_pack(&scene);
+    let report = scene.recover(&Destination::InPlace, &with_password());
+    assert!(report.is_complete(), "{report:?}");
+    assert!(!is_told(&report, "No restic lock is held"), "{report:?}");
+    assert!(scene.place.size(pack).is_ok());
+    // There was one, and there is none any more.
+    assert!(!scene.names(FileType::Locks).is_empty());
+    assert_eq!(scene.place.list(FileType::Locks).unwrap(), []);
+    // Into a folder none is needed.
+    let report = scene.recover_to("folder", &without_password());
+    assert!(!is_told(&report, "No restic lock is held"), "{report:?}");
+}
+
+#[test]
+fn where_somebody_is_at_work_there_nothing_is_done_and_what_is_stale_holds_up_nothing() {
+    let scene = Scene::new();
+    let pack = hide_a_pack(&scene);
+    let held = hold(&scene, 1);
+    let refused = scene.try_recover(&Destination::InPlace, &with_password());
+    assert!(matches!(refused, Err(Error::Locked { .. })), "{refused:?}");
+    assert!(scene.place.size(pack).is_err());
+    scene.place.remove(held).unwrap();
+
+    let stale = hold(&scene, 45);
+    let report = scene.recover(&Destination::InPlace, &with_password());
+    assert!(is_told(&report, "was not renewed"), "{report:?}");
+    assert!(scene.place.size(pack).is_ok());
+    assert!(scene.place.size(stale).is_err());
+
+    // Whoever has the key may hold one for ever: without the password nobody waits for it.
+    let pack = hide_a_pack(&scene);
+    hold(&scene, 1);
+    let report = scene.recover(&Destination::InPlace, &without_password());
+    assert!(report.is_complete(), "{report:?}");
+    assert!(scene.place.size(pack).is_ok());
+}
