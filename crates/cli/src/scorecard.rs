@@ -6,9 +6,7 @@ use jiff::Timestamp;
 use strongroom_model::Config;
 use strongroom_model::ago::ago;
 use strongroom_model::evidence::Verifier;
-use strongroom_model::scorecard::{
-    CopyRow, LockState, Rehearsal, Scorecard, SourceRow, Standing,
-};
+use strongroom_model::scorecard::{CopyRow, LockState, Rehearsal, Scorecard, SourceRow, Standing};
 
 use crate::output::{BAD, DOUBTFUL, GOOD, visible};
 use crate::table::{Cell, Table};

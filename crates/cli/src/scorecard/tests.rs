@@ -290,7 +290,10 @@ fn each_row_says_when_the_copy_was_drilled_and_fits_a_page() {
     here.evidence.forget_readings();
     here.evidence.record_restore(kept);
     let shown = plain(&facts, &config);
-    assert!(shown.contains("never         12 d ago, not all\n"), "{shown}");
+    assert!(
+        shown.contains("never         12 d ago, not all\n"),
+        "{shown}"
+    );
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod server;
 use std::sync::Arc;
 
 use strongroom_model::attack::{Attempt, Left, Mark, PlaceKind, Said, Tried, Verdict};
+use strongroom_model::blast::PlaceKey;
 use strongroom_store::{Attacked, Store, Traces};
 
 use crate::attacks::fake::{Deletion, HONEST, Lies, Taking, drill, serve, store};
@@ -165,10 +166,15 @@ fn a_key_of_an_account_is_never_tried_and_the_lock_is_not_proven_under_it() {
         <ApplyServerSideEncryptionByDefault><SSEAlgorithm>aws:kms</SSEAlgorithm>\
         <KMSMasterKeyID>arn:aws:kms:eu-central-1:111122223333:key/1</KMSMasterKeyID>\
         </ApplyServerSideEncryptionByDefault></Rule></ServerSideEncryptionConfiguration>";
-    let (attacked, judged) = drill(Lies {
+    let lies = Lies {
         encryption: Some(BY_KEY),
         ..HONEST
-    });
+    };
+    let name = "arn:aws:kms:eu-central-1:111122223333:key/1".to_owned();
+    let server = serve(lies, &Arc::default());
+    let key = store(&server, false).holder().key;
+    assert_eq!(key, Some(PlaceKey::named(Some(name))));
+    let (attacked, judged) = drill(lies);
     let key = of(&attacked, Attempt::DestroyKey);
     assert_eq!(key.mark(), Mark::NotTried, "{key:?}");
     assert_eq!(judged.verdict, Verdict::NotProven);
