@@ -48,6 +48,11 @@ impl Attacks for LocalStore {
             Ok(()) => {
                 sweep(&folder);
                 attacked.tried = on_canaries(&folder, traces);
+                attacked.notes.push(
+                    "a folder has no locks, versions, policies, tokens or retention, so that \
+                     nothing was tried on any"
+                        .to_owned(),
+                );
                 sweep(&folder);
                 // What others keep there stays.
                 let _ = fs::remove_dir(&folder);

@@ -38,14 +38,27 @@ use crate::{Error, Result, Store};
 const LEAST_KEPT_S: u64 = 7 * 86_400;
 
 /// What is tried on the canary, in this order: it may go with the last one.
-const ON_CANARY: [Attempt; 7] = [
+const ON_CANARY: [Attempt; 8] = [
     Attempt::Overwrite,
     Attempt::Truncate,
     Attempt::WriteRange,
+    Attempt::CopyOverSelf,
     Attempt::Rename,
     Attempt::OverrideMethod,
     Attempt::PathTrick,
     Attempt::Delete,
+];
+
+/// What only a vault can be asked for.
+const OF_VAULTS: [Attempt; 8] = [
+    Attempt::OverwriteConfig,
+    Attempt::DeleteConfig,
+    Attempt::RemoveRepository,
+    Attempt::MakeToken,
+    Attempt::RaiseRights,
+    Attempt::LowerRetention,
+    Attempt::PurgeNow,
+    Attempt::MoveClock,
 ];
 
 /// The headers by which servers let a method be another one.
@@ -114,6 +127,9 @@ impl Attacks for RestStore {
                     .notes
                     .push(format!("the vault does not say what it keeps: {error}")),
             }
+        } else {
+            let reason = "it is no vault: it has no such request, and no probe is made beside it";
+            tried.extend(OF_VAULTS.map(|attempt| Tried::not(attempt, reason)));
         }
         // Once more, when all is done.
         let put = tried.iter_mut().find(|one| one.attempt == Attempt::Put);
@@ -250,7 +266,7 @@ impl Drill<'_> {
     fn borne_out(&self, attempt: Attempt, said: Said) -> Result<Said> {
         let is_other_verb = matches!(
             attempt,
-            Attempt::WriteRange | Attempt::Rename | Attempt::OverrideMethod
+            Attempt::WriteRange | Attempt::CopyOverSelf | Attempt::Rename | Attempt::OverrideMethod
         );
         let is_unknown = |reason: &str| matches!(reason, "404" | "405" | "501");
         match said {
@@ -290,6 +306,9 @@ impl Drill<'_> {
                 let other = Trace::new(TraceKind::Canary, format!("{}{RENAMED}", canary()));
                 self.traces.make(other);
                 store.knock(&Knock::new("MOVE", &url).saying("Destination", &self.renamed()))
+            }
+            Attempt::CopyOverSelf => {
+                store.knock(&Knock::new("COPY", &url).saying("Destination", &url))
             }
             Attempt::OverrideMethod => {
                 let mut said = Said::Done;

@@ -80,6 +80,22 @@ impl S3Store {
     }
 }
 
+/// What is asked of another place than the bucket, and so is not tried here, with what to look at.
+pub(super) fn elsewhere() -> [Tried; 3] {
+    [
+        Tried::not(
+            Attempt::MakeToken,
+            "keys are made by the provider and not by a bucket: look who may (iam:CreateAccessKey)",
+        ),
+        Tried::not(
+            Attempt::RaiseRights,
+            "not even a probe is opened to others: look who may (s3:PutBucketPolicy, \
+             iam:PutUserPolicy)",
+        ),
+        Tried::not(Attempt::MoveClock, "a bucket takes its provider's time"),
+    ]
+}
+
 /// What a rule does that whoever reads the answer should know.
 fn done_by(rule: &LifecycleRule) -> Vec<String> {
     let id = in_one_line(rule.id().unwrap_or("without a name"));

@@ -83,7 +83,7 @@ fn serve(moves: Taking, deletes: Deletion) -> (Server, Files) {
                 files.push((request.path.clone(), request.body.clone()));
                 ("200 OK", Vec::new())
             }
-            ("PUT", _) => ("200 OK", Vec::new()),
+            ("PUT" | "COPY", _) => ("200 OK", Vec::new()),
             ("MOVE", Some(found)) => {
                 let target = request.header("destination").unwrap();
                 let (_, path) = target.split_once("/acme/").unwrap();
@@ -126,8 +126,10 @@ fn a_verb_that_is_passed_over_with_a_yes_was_not_tried() {
     let attacked = drill(&server, &Traces::default());
     for attempt in [
         Attempt::WriteRange,
+        Attempt::CopyOverSelf,
         Attempt::Rename,
         Attempt::OverrideMethod,
+        Attempt::MakeToken,
     ] {
         let one = of(&attacked, attempt);
         assert_eq!(one.mark(), Mark::NotTried, "{one:?}");
