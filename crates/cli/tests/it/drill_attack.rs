@@ -90,6 +90,7 @@ fn five_set_ups_get_five_right_answers() {
     scene.expect(0, &["init"]);
     scene.expect(0, &["backup"]);
     denied.deny_deletion();
+    assert_eq!(compliance.expire_versions(), None);
     let all = [&compliance, &governance, &denied];
     let before = all.map(real_versions);
     let keys = unversioned.keys(FOLDER);
@@ -121,6 +122,8 @@ fn five_set_ups_get_five_right_answers() {
     assert_eq!(summary["proven"], 1, "{summary}");
 
     in_compliance_every_way_was_tried(&of(&ended, "compliance"));
+    let notes = &of(&ended, "compliance")["notes"];
+    assert!(notes.to_string().contains("gone"), "{notes}");
     what_stays_is_told(&ended);
     let fell = of(&ended, "governance");
     assert_eq!(attempt(&fell, "delete-version")["left"], "whole", "{fell}");
@@ -220,6 +223,16 @@ fn in_compliance_every_way_was_tried(copy: &Value) {
         assert_ne!(one["left"], "lost", "{one}");
     }
     assert_eq!(attempt(copy, "delete-bucket")["said"], "refused", "{copy}");
+    // A rename is taken for a PUT there, and what is no bucket's own is asked of nobody.
+    for name in [
+        "rename",
+        "destroy-key",
+        "make-token",
+        "raise-rights",
+        "move-clock",
+    ] {
+        assert_eq!(attempt(copy, name)["said"], "not-tried", "{copy}");
+    }
     let principal = copy["principal"].as_str().unwrap();
     assert!(principal.starts_with("key owner-key"), "{principal}");
 }
