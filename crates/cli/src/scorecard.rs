@@ -6,24 +6,36 @@ use jiff::Timestamp;
 use strongroom_model::Config;
 use strongroom_model::ago::ago;
 use strongroom_model::evidence::Verifier;
-use strongroom_model::scorecard::{CopyRow, LockState, Scorecard, SourceRow, Standing};
+use strongroom_model::scorecard::{CopyRow, LockState, Rehearsal, Scorecard, SourceRow, Standing};
 
 use crate::output::{BAD, DOUBTFUL, GOOD, visible};
 use crate::table::{Cell, Table};
 use crate::words::{count, size};
 
-/// Draws all of it: sources, copies, the five lines, who destroys what, and what would mend it.
+/// What never was.
+const NEVER: &str = "never";
+
+/// Draws all of it: sources, where copies are, what was shown of each, the five lines, who destroys
+/// what, and what would mend it.
 pub(crate) fn render(card: &Scorecard, config: &Config) -> String {
     let mut sources = Table::new();
     for row in &card.sources {
         sources.row(source(row));
     }
+    let titles = ["copy", "medium", "site", "domain", "newest", "bytes"];
+    let mut places = Table::headed(&titles).right(&[5]);
     let titles = [
-        "copy", "medium", "site", "domain", "whole", "verified", "lock", "newest", "bytes",
+        "copy",
+        "whole",
+        "verified",
+        "lock",
+        "attack drill",
+        "restore drill",
     ];
-    let mut copies = Table::headed(&titles).right(&[8]);
+    let mut shown = Table::headed(&titles);
     for row in &card.copies {
-        copies.row(copy(row, config, card.at));
+        places.row(place(row, card.at));
+        shown.row(evidence(row, config, card.at));
     }
     let mut lines = Table::new();
     for line in &card.lines {
@@ -34,12 +46,15 @@ pub(crate) fn render(card: &Scorecard, config: &Config) -> String {
             line.finding.reason.clone().into(),
         ]);
     }
-    let mut text = format!("{sources}\n{copies}");
+    let mut text = format!("{sources}\n{places}");
     for row in &card.copies {
         if let Some(reason) = &row.domain_reason {
             let (name, domain) = (&row.name, &row.domain);
             text.push_str(&format!("{name} counts as {domain}: {reason}\n"));
         }
+    }
+    text.push_str(&format!("\n{shown}"));
+    for row in &card.copies {
         if let Some(alarm) = &row.alarm {
             let alarm = visible(alarm);
             text.push_str(&format!("{BAD}ALARM{BAD:#} {}: {alarm}\n", row.name));
@@ -73,7 +88,22 @@ fn source(row: &SourceRow) -> [Cell; 3] {
     ]
 }
 
-fn copy(row: &CopyRow, config: &Config, now: Timestamp) -> [Cell; 9] {
+/// Where a copy is, and what lies there.
+fn place(row: &CopyRow, now: Timestamp) -> [Cell; 6] {
+    let newest = row.newest.map(|seen| ago(now, seen.time));
+    let bytes = row.listing.map(|listing| size(listing.bytes));
+    [
+        row.name.to_string().into(),
+        row.medium.word().into(),
+        row.site.to_string().into(),
+        row.domain.to_string().into(),
+        newest.unwrap_or_else(|| "-".to_owned()).into(),
+        bytes.unwrap_or_else(|| "-".to_owned()).into(),
+    ]
+}
+
+/// What was shown of a copy, and when.
+fn evidence(row: &CopyRow, config: &Config, now: Timestamp) -> [Cell; 6] {
     let whole = match row.whole.met {
         Standing::Met => "yes",
         Standing::Missed => "no",
@@ -82,24 +112,22 @@ fn copy(row: &CopyRow, config: &Config, now: Timestamp) -> [Cell; 9] {
     let verified = match (row.last_verify, row.verified_by) {
         (Some(at), Some(Verifier::Vault)) => format!("{}, by vault", ago(now, at)),
         (Some(at), _) => format!("{}, by us", ago(now, at)),
-        (None, _) => "never".to_owned(),
+        (None, _) => NEVER.to_owned(),
     };
-    let newest = row.newest.map(|seen| ago(now, seen.time));
-    let bytes = row.listing.map(|listing| size(listing.bytes));
+    let attacked = row.attack.as_ref().map(|drill| ago(now, drill.at));
+    let restored = row.restore_drill.map(|drill| restored(drill, now));
     [
         row.name.to_string().into(),
-        row.medium.word().into(),
-        row.site.to_string().into(),
-        row.domain.to_string().into(),
         Cell::styled(whole, style(row.whole.met)),
         verified.into(),
-        lock(row, config, now).into(),
-        newest.unwrap_or_else(|| "-".to_owned()).into(),
-        bytes.unwrap_or_else(|| "-".to_owned()).into(),
+        lock(row, config).into(),
+        attacked.unwrap_or_else(|| NEVER.to_owned()).into(),
+        restored.unwrap_or_else(|| NEVER.to_owned()).into(),
     ]
 }
 
-fn lock(row: &CopyRow, config: &Config, now: Timestamp) -> String {
+/// How a lock stands, with the day on which it ends; when it was tried stands beside it.
+fn lock(row: &CopyRow, config: &Config) -> String {
     let configured = config.copies.iter().find(|copy| copy.name == row.name);
     let lock = configured.and_then(|copy| copy.lock);
     let how_long = |until: Option<Timestamp>| match (until, lock) {
@@ -111,13 +139,18 @@ fn lock(row: &CopyRow, config: &Config, now: Timestamp) -> String {
         LockState::None => "none".to_owned(),
         LockState::Unlocked { files } => format!("not on {}", count(files, "file", "files")),
         LockState::Claimed { until, .. } => format!("{}claimed", how_long(until)),
-        LockState::Refuted { at, verdict } => {
-            format!("{}{} {}", how_long(None), verdict.spoken(), ago(now, at))
-        }
-        LockState::Stale { at, until } => {
-            format!("{}last proven {}", how_long(until), ago(now, at))
-        }
-        LockState::Proven { at, until } => format!("{}proven {}", how_long(until), ago(now, at)),
+        LockState::Refuted { verdict, .. } => format!("{}{}", how_long(None), verdict.spoken()),
+        LockState::Stale { until, .. } => format!("{}last proven", how_long(until)),
+        LockState::Proven { until, .. } => format!("{}proven", how_long(until)),
+    }
+}
+
+fn restored(drill: Rehearsal, now: Timestamp) -> String {
+    let at = ago(now, drill.at);
+    match (drill.passed, drill.all_sources) {
+        (false, _) => format!("{at}, FAILED"),
+        (true, false) => format!("{at}, not all"),
+        (true, true) => at,
     }
 }
 

@@ -173,6 +173,7 @@ pub fn gather(
             evidence,
             credential: look.holder.credential,
             accounts: look.holder.accounts.clone(),
+            key: look.holder.key.clone(),
             in_production: vault.and_then(|vault| vault.in_production.clone()),
             alarm: vault.and_then(|vault| vault.alarm.clone()),
         };

@@ -10,10 +10,12 @@
 
 mod attempt;
 mod statement;
+mod trace;
 mod verdict;
 
 pub use attempt::{Attempt, PlaceKind};
 pub use statement::{DrilledCopy, SignedDrill, Statement};
+pub use trace::{Remnant, Trace, TraceKind};
 pub use verdict::{Judged, Verdict, judge};
 
 use jiff::Timestamp;

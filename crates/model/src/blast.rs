@@ -12,9 +12,11 @@
 //! **Architecture invariant:** what was not shown is never said to survive. A lock that is claimed,
 //! or that was proven too long ago, counts as none.
 
+mod key;
 mod merging;
 mod svg;
 
+pub use key::{KeyHeld, PlaceKey};
 pub use svg::svg;
 
 use std::collections::BTreeSet;
@@ -66,6 +68,10 @@ pub struct Exposure {
     /// The cloud provider where it is, whose customers have nothing in common but that: two copies
     /// there count as one where nothing shows that their accounts are two.
     pub provider: Option<String>,
+    /// The key of an account that encrypts what is there, where there is one.
+    pub key: Option<PlaceKey>,
+    /// Whose credentials rule that key, as configured; `None` means those that rule the copy.
+    pub key_domain: Option<Name>,
     /// What a drill has shown of it, within `drill_every`.
     pub withstands: Withstands,
 }
@@ -125,6 +131,8 @@ pub struct AtRisk {
     pub destroyed_by: BTreeSet<Name>,
     /// These may: nothing has shown that they do not.
     pub perhaps_by: BTreeSet<Name>,
+    /// The key whose end is the end of the copy, where there is one.
+    pub key: Option<KeyHeld>,
 }
 
 /// What is left where somebody holds some domains.
@@ -165,11 +173,11 @@ impl Blast {
     /// Finds out which domains are one, and what each of them destroys.
     pub fn of(production: &Production, exposures: &[Exposure]) -> Self {
         let merging = Merging::of(production, exposures);
-        let production = merging.name(&production.domain);
         let copies: Vec<AtRisk> = exposures
             .iter()
-            .map(|exposure| at_risk(exposure, merging.name(&exposure.domain), &production))
+            .map(|exposure| at_risk(exposure, exposures, production, &merging))
             .collect();
+        let production = merging.name(&production.domain);
         let sure = copies.iter().map(|copy| copy.destroyed_by.clone());
         let possible = copies.iter().map(AtRisk::possibly_by);
         Self {
@@ -271,25 +279,73 @@ impl Blast {
     }
 }
 
-fn at_risk(exposure: &Exposure, domain: Name, production: &Name) -> AtRisk {
+fn at_risk(
+    exposure: &Exposure,
+    all: &[Exposure],
+    production: &Production,
+    merging: &Merging,
+) -> AtRisk {
+    let own = merging.name(&production.domain);
     let mut destroyed_by = BTreeSet::new();
     if exposure.withstands != Withstands::Everyone {
-        destroyed_by.insert(domain);
+        destroyed_by.insert(merging.name(&exposure.domain));
     }
     // A lock says nothing to whoever has the disks.
     if exposure.is_here {
-        destroyed_by.insert(production.clone());
+        destroyed_by.insert(own.clone());
     }
-    let is_open = exposure.withstands == Withstands::NotShown;
+    let mut is_open = exposure.withstands == Withstands::NotShown;
+    // Nor to whoever has the key without which the bytes are none.
+    let key = exposure.key.as_ref().map(|key| KeyHeld {
+        name: key.spoken(),
+        held_by: holders(key, exposure, all, production, merging),
+    });
+    if let Some(key) = &key {
+        destroyed_by.extend(key.held_by.iter().cloned());
+    }
+    if let Some(key) = &exposure.key
+        && key.account().is_none()
+        && exposure.key_domain.is_none()
+    {
+        // Such a name is one of whoever puts something there, which is production.
+        is_open = true;
+    }
     let mut perhaps_by = BTreeSet::new();
-    if is_open && !destroyed_by.contains(production) {
-        perhaps_by.insert(production.clone());
+    if is_open && !destroyed_by.contains(&own) {
+        perhaps_by.insert(own);
     }
     AtRisk {
         copy: exposure.copy.clone(),
         destroyed_by,
         perhaps_by,
+        key,
     }
+}
+
+/// The domains that rule the key of a copy: the one that is configured, or else that of the copy; and
+/// each that is known to be in the account of the key.
+fn holders(
+    key: &PlaceKey,
+    exposure: &Exposure,
+    all: &[Exposure],
+    production: &Production,
+    merging: &Merging,
+) -> BTreeSet<Name> {
+    let declared = exposure.key_domain.as_ref().unwrap_or(&exposure.domain);
+    let mut holders: BTreeSet<Name> = [merging.name(declared)].into();
+    let Some(account) = key.account() else {
+        return holders;
+    };
+    if production.accounts.iter().any(|own| own.may_be(account)) {
+        holders.insert(merging.name(&production.domain));
+    }
+    let is_there = |other: &&Exposure| {
+        let mut accounts = other.accounts.iter().chain(&other.vault_runs_in);
+        accounts.any(|theirs| theirs.may_be(account))
+    };
+    let domains = all.iter().filter(is_there).map(|other| &other.domain);
+    holders.extend(domains.map(|domain| merging.name(domain)));
+    holders
 }
 
 /// The sets that have a name in common with each of these and need every name of theirs for it;
@@ -310,7 +366,7 @@ fn smallest(copies: impl Iterator<Item = BTreeSet<Name>>) -> Vec<BTreeSet<Name>>
             }
         }
         larger.sort_by(|a, b| a.len().cmp(&b.len()).then_with(|| a.cmp(b)));
-        // A copy falls to two domains at most, so that few sets are left each time.
+        // A copy falls to few domains, so that few sets are left each time.
         sets = Vec::new();
         for set in larger {
             if !sets.iter().any(|known| known.is_subset(&set)) {

@@ -13,6 +13,7 @@ mod rows;
 mod standing;
 mod subject;
 
+pub use drills::Rehearsal;
 pub use facts::{
     CopyFacts, DeviceId, Facts, Gone, HeldSnapshot, Location, LockedFiles, LostFiles, SourceFacts,
     Unread, Wholeness,
@@ -105,7 +106,7 @@ impl Scorecard {
             sources,
             copies: subjects
                 .iter()
-                .map(|subject| rows::copy_row(subject, config, now))
+                .map(|subject| rows::copy_row(subject, &subjects, config, now))
                 .collect(),
             lines,
             blast,

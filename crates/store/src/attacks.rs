@@ -8,12 +8,16 @@
 //! **Security:** whatever acts on a whole bucket, repository, policy or lifecycle is tried on a
 //! probe that is made beside it, or not at all. No attempt names a file of the repository.
 
+mod traces;
+
 use std::time::{Duration, SystemTime};
 
 use strongroom_model::FileName;
 use strongroom_model::attack::{PlaceKind, Tried};
 
 use crate::Result;
+
+pub use traces::{Noted, Traces};
 
 /// How long the canary of a drill is locked: longer than a drill may take, and far shorter than the
 /// time to the next one, which sweeps it away.
@@ -28,14 +32,14 @@ pub const CANARY_BYTES: usize = 128;
 /// What a store offers beside [`Store`](crate::Store) whose place can be attacked.
 pub trait Attacks: Send + Sync {
     /// Sweeps what an earlier drill has left, tries all that there is on canaries, and cleans up as
-    /// far as locks allow. `files` are some real ones, whose locks are looked at where there are
-    /// any, and which are not touched.
+    /// far as locks and rights allow. `files` are some real ones, whose locks are looked at where
+    /// there are any, and which are not touched. What stays is in `traces`, also where this fails.
     ///
     /// The number of requests is bounded, whatever the place answers.
     ///
     /// # Errors
     /// Where the place cannot be asked, or no canary can be put there at all.
-    fn attack(&self, files: &[FileName]) -> Result<Attacked>;
+    fn attack(&self, files: &[FileName], traces: &Traces) -> Result<Attacked>;
 }
 
 /// What came of an attack.
@@ -51,7 +55,7 @@ pub struct Attacked {
     pub keeps: bool,
     /// All attempts, in their order.
     pub tried: Vec<Tried>,
-    /// What else was seen, and what stays until the next drill, for people.
+    /// What else was seen, for people.
     pub notes: Vec<String>,
 }
 

@@ -1,5 +1,6 @@
 //! In whose hand a place is, as far as the place itself tells.
 
+use strongroom_model::blast::PlaceKey;
 use strongroom_model::{Account, Id};
 
 /// Who asks a place, and who rules it. What is not told is not there: who needs to tell two places
@@ -10,4 +11,6 @@ pub struct Holder {
     pub credential: Option<Id>,
     /// The accounts at its provider that own it, by all names that the place tells.
     pub accounts: Vec<Account>,
+    /// The key of an account that encrypts what is put there, where there is one.
+    pub key: Option<PlaceKey>,
 }

@@ -40,7 +40,7 @@ use crate::patient::stream::{Ahead, Spare};
 use crate::patient::writing::Writing;
 use crate::pulse::Pulse;
 use crate::store::{SharedBytes, Store};
-use crate::{Attacked, Attacks, Error, Growing, Holder, Result};
+use crate::{Attacked, Attacks, Error, Growing, Holder, Result, Traces};
 
 /// How long nothing may move before a place counts as hung that is not given much to write.
 ///
@@ -348,11 +348,11 @@ impl Store for PatientStore {
 }
 
 impl Attacks for PatientStore {
-    fn attack(&self, files: &[FileName]) -> Result<Attacked> {
-        let files = files.to_vec();
+    fn attack(&self, files: &[FileName], traces: &Traces) -> Result<Attacked> {
+        let (files, traces) = (files.to_vec(), traces.clone());
         let location = self.location().to_owned();
         self.call(None, move |store| match store.attacks() {
-            Some(attacks) => attacks.attack(&files),
+            Some(attacks) => attacks.attack(&files, &traces),
             None => Err(Error::BadAnswer {
                 location,
                 action: "be attacked".to_owned(),

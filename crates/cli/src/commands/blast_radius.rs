@@ -22,7 +22,8 @@ use crate::table::{Cell, Table};
 /// For each set of domains, what is left where somebody holds all of them. Domains are compared by
 /// what they are and not by their names: by places, by the credentials in use (by what tells them
 /// apart, never by a secret), by the accounts of buckets and those in which vaults run, and by hosts.
-/// Those that are one count as one, and the reason is told.
+/// Those that are one count as one, and the reason is told. Where a bucket encrypts by a key of an
+/// account (KMS), whoever rules that key destroys the copy.
 ///
 /// "destroyed" is certain, "unproven" means that no drill within drill_every has shown otherwise,
 /// and "survives" that the copy is out of their reach, or that one has.
@@ -100,6 +101,17 @@ fn render(blast: &Blast, outcomes: &[Outcome], is_all: bool) -> String {
         for alias in &domain.also {
             let (name, into, reason) = (&alias.name, &domain.name, visible(&alias.reason));
             text.push_str(&format!("{name} counts as {into}: {reason}\n"));
+        }
+    }
+    for copy in &blast.copies {
+        if let Some(key) = &copy.key {
+            let held: Vec<&str> = key.held_by.iter().map(Name::as_str).collect();
+            text.push_str(&format!(
+                "{} is encrypted by {}, whose end is its own: whoever holds {}\n",
+                copy.copy,
+                visible(&key.name),
+                held.join(" or "),
+            ));
         }
     }
     text.push_str(&format!("{}\n", blast.spoken()));

@@ -1,6 +1,7 @@
 //! `strongroom drill`.
 
 pub(crate) mod attack;
+mod left_behind;
 pub(crate) mod restore;
 
 use clap::Subcommand;

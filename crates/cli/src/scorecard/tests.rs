@@ -2,6 +2,7 @@
 
 use jiff::SignedDuration;
 use strongroom_model::Id;
+use strongroom_model::attack::{AttackDrill, Verdict};
 use strongroom_model::evidence::{Listing, RestoreDrill, SeenSnapshot, Share, Verify};
 use strongroom_model::scorecard::{
     CopyFacts, DeviceId, Facts, HeldSnapshot, Location, LockedFiles, SourceFacts, Wholeness,
@@ -105,10 +106,21 @@ fn good(config: &Config) -> Facts {
                 check: None,
             });
         }
+        found.evidence.attack = copy.lock.map(|_| attacked(Verdict::Proven { until: None }));
         found.lock_proven = copy.lock.map(|_| ago_hours(50));
         facts.copies.insert(copy.name.clone(), found);
     }
     facts
+}
+
+fn attacked(verdict: Verdict) -> AttackDrill {
+    AttackDrill {
+        at: ago_hours(50),
+        verdict,
+        principal: None,
+        credential: None,
+        receipt: None,
+    }
 }
 
 fn plain(facts: &Facts, config: &Config) -> String {
@@ -127,10 +139,15 @@ fn where_all_is_met_the_face_says_so_and_no_more() {
 repos    last good 12 min ago (at most 24 h)  ok
 shop-db  last good 12 min ago (at most 24 h)  ok
 
-copy     medium  site          domain           whole  verified           lock                    newest      bytes
-here     disk    fra-1         production       yes    3 h ago, by us     none                    12 min ago  41 GB
-vault    disk    ams-2         vault-team       yes    3 h ago, by vault  30 d, proven 2 d ago    12 min ago  41 GB
-offsite  object  eu-central-1  offsite-account  yes    3 h ago, by us     30 d, proven 2 d ago    12 min ago  41 GB
+copy     medium  site          domain           newest      bytes
+here     disk    fra-1         production       12 min ago  41 GB
+vault    disk    ams-2         vault-team       12 min ago  41 GB
+offsite  object  eu-central-1  offsite-account  12 min ago  41 GB
+
+copy     whole  verified           lock          attack drill  restore drill
+here     yes    3 h ago, by us     none          never         12 d ago
+vault    yes    3 h ago, by vault  30 d, proven  2 d ago       12 d ago
+offsite  yes    3 h ago, by us     30 d, proven  2 d ago       12 d ago
 
 3 copies     met  3 whole and independent: here, vault, offsite
 2 media      met  disk, object
@@ -200,7 +217,7 @@ fn a_copy_that_lags_is_told_with_the_step_that_mends_it() {
     vault.lock_proven = None;
     let shown = plain(&facts, &config);
     assert!(
-        shown.contains("  no     3 h ago, by vault  30 d, claimed"),
+        shown.contains("\nvault    no     3 h ago, by vault  30 d, claimed  "),
         "{shown}"
     );
     assert!(shown.contains("\n3 copies     missed  "), "{shown}");
@@ -225,7 +242,7 @@ fn a_lock_is_told_with_the_day_on_which_it_ends_and_too_little_of_it_is_an_alarm
     facts.copies.get_mut("offsite").unwrap().locked = locked(0, 0);
     let shown = plain(&facts, &config);
     assert!(
-        shown.contains("  to 2026-12-29, proven 2 d ago  "),
+        shown.contains("  to 2026-12-29, proven  2 d ago  "),
         "{shown}"
     );
     assert_eq!(exit(&facts), 0);
@@ -244,6 +261,39 @@ fn a_lock_is_told_with_the_day_on_which_it_ends_and_too_little_of_it_is_an_alarm
     (offsite.locked, offsite.lock_proven) = (locked(0, 0), None);
     let shown = plain(&facts, &config);
     assert!(shown.contains("  to 2026-12-29, claimed  "), "{shown}");
+}
+
+#[test]
+fn each_row_says_when_the_copy_was_drilled_and_fits_a_page() {
+    let config = config();
+    let mut facts = good(&config);
+    let offsite = facts.copies.get_mut("offsite").unwrap();
+    offsite.evidence.attack = Some(attacked(Verdict::DeniedNotProven));
+    let source = &config.sources[0].name;
+    let mut wrong = offsite.evidence.restore(source).unwrap().clone();
+    (wrong.matched, wrong.at) = (false, ago_hours(20 * 24));
+    offsite.evidence.record_restore(wrong);
+    let vault = facts.copies.get_mut("vault").unwrap();
+    (vault.evidence.attack, vault.lock_proven) = (None, None);
+    let shown = plain(&facts, &config);
+    let rows = [
+        "\noffsite  yes    3 h ago, by us     30 d, denied, lock not proven  2 d ago       20 d ago, FAILED\n",
+        "\nvault    yes    3 h ago, by vault  30 d, claimed                  never         12 d ago\n",
+    ];
+    for row in rows {
+        assert!(shown.contains(row), "{shown}");
+        assert!(row.trim().len() <= 100, "{row}");
+    }
+    // A source of which no restore was ever rehearsed there.
+    let here = facts.copies.get_mut("here").unwrap();
+    let kept = here.evidence.restore(source).unwrap().clone();
+    here.evidence.forget_readings();
+    here.evidence.record_restore(kept);
+    let shown = plain(&facts, &config);
+    assert!(
+        shown.contains("never         12 d ago, not all\n"),
+        "{shown}"
+    );
 }
 
 #[test]

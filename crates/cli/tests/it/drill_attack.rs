@@ -1,8 +1,10 @@
 //! `drill attack` on real places: five set-ups on a Ceph and a folder, a vault, and a REST server.
 
+mod governance;
+
 use std::fs;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use strongroom_testkit::{Bucket, BucketVersion, Ceph, CephAccount, RcloneServer};
 
 use crate::real_vault::RealVault;
@@ -89,6 +91,7 @@ fn five_set_ups_get_five_right_answers() {
     scene.expect(0, &["init"]);
     scene.expect(0, &["backup"]);
     denied.deny_deletion();
+    assert_eq!(compliance.expire_versions(), None);
     let all = [&compliance, &governance, &denied];
     let before = all.map(real_versions);
     let keys = unversioned.keys(FOLDER);
@@ -120,6 +123,9 @@ fn five_set_ups_get_five_right_answers() {
     assert_eq!(summary["proven"], 1, "{summary}");
 
     in_compliance_every_way_was_tried(&of(&ended, "compliance"));
+    let notes = &of(&ended, "compliance")["notes"];
+    assert!(notes.to_string().contains("gone"), "{notes}");
+    what_stays_is_told(&ended);
     let fell = of(&ended, "governance");
     assert_eq!(attempt(&fell, "delete-version")["left"], "whole", "{fell}");
     let bypassed = attempt(&fell, "delete-version-bypassing");
@@ -151,7 +157,34 @@ fn five_set_ups_get_five_right_answers() {
         .expect(2, &["drill", "attack", "--copy", "none"])
         .assert_says(&["There is no copy none"]);
 
+    let told = scene
+        .expect(0, &["drill", "attack", "--copy", "denied"])
+        .out;
+    assert!(told.contains("\nLeft behind on denied: "), "{told}");
+
     a_claim_that_does_not_hold_is_told(&scene, &ceph, &account);
+    governance::a_lock_is_compliance_whatever_the_bucket_says(&scene, &ceph, &account);
+    governance::a_new_repository_is_not_made_there(&ceph, &account);
+}
+
+/// What a drill could not remove, by copy.
+fn what_stays_is_told(ended: &Ended) {
+    let left = |copy: &str, kind: &str| {
+        let left = of(ended, copy)["left_behind"].as_array().unwrap().clone();
+        let mut of_kind = left.iter().filter(|one| one["kind"] == kind);
+        of_kind
+            .next()
+            .map(|one| one["name"].as_str().unwrap().to_owned())
+    };
+    let probe = left("compliance", "probe-bucket").unwrap();
+    assert!(probe.starts_with("compliance-probe-"), "{probe}");
+    assert!(left("compliance", "canary").is_some());
+    let denied = left("denied", "canary").unwrap();
+    assert!(denied.starts_with("denied/acme/repos/strongroom/drill/"));
+    for copy in ["governance", "unversioned", "folder"] {
+        let copy = of(ended, copy);
+        assert_eq!(copy["left_behind"], json!([]), "{copy}");
+    }
 }
 
 fn in_compliance_every_way_was_tried(copy: &Value) {
@@ -191,6 +224,16 @@ fn in_compliance_every_way_was_tried(copy: &Value) {
         assert_ne!(one["left"], "lost", "{one}");
     }
     assert_eq!(attempt(copy, "delete-bucket")["said"], "refused", "{copy}");
+    // A rename is taken for a PUT there, and what is no bucket's own is asked of nobody.
+    for name in [
+        "rename",
+        "destroy-key",
+        "make-token",
+        "raise-rights",
+        "move-clock",
+    ] {
+        assert_eq!(attempt(copy, name)["said"], "not-tried", "{copy}");
+    }
     let principal = copy["principal"].as_str().unwrap();
     assert!(principal.starts_with("key owner-key"), "{principal}");
 }

@@ -5,8 +5,8 @@
 //! at, and no restic lock is taken: canaries are in no listing.
 //!
 //! What can go wrong: a copy that cannot be asked (so: it has failed, by name, and what was proven
-//! of it before stays and grows old), a drill that is killed (so: canaries stay, and the next one
-//! sweeps them), and a state folder that cannot be written (so: the answer is told, and not kept).
+//! of it before stays and grows old), a drill that is killed, or that may make what it may not remove
+//! (so: what is made is noted first, and the next drill tries again), and a state folder that cannot be written (so: the answer is told, and not kept).
 //!
 //! Life of a drill: begun on all copies at once → each is judged → what is certain becomes evidence
 //! → all of it is signed by the client's key and kept in `drills/` → sent to the vaults among the
@@ -14,18 +14,21 @@
 
 mod delivery;
 mod record;
+mod remnants;
 
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use strongroom_model::attack::{Judged, PlaceKind, Tried, judge};
+use strongroom_model::attack::{Judged, PlaceKind, Remnant, Tried, judge};
 use strongroom_model::{FileName, FileType, Id};
-use strongroom_store::{Attacked, Error as StoreError, Store};
+use strongroom_store::{Attacked, Error as StoreError, Store, Traces};
 
 use crate::session::{Cancel, CopyFailure, CopyFailureKind, CopyStore};
+use crate::state::RepositoryState;
 
 pub use delivery::{DrillDelivery, deliver};
 pub use record::{Kept, keep};
+pub use remnants::Remnants;
 
 /// At the locks of how many files of each type it is looked.
 const FILES_OF_A_TYPE: usize = 4;
@@ -39,6 +42,8 @@ pub struct CopyDrill {
     pub store: String,
     /// What was seen, or why nothing could be tried.
     pub outcome: Result<Drilled, CopyFailure>,
+    /// What this drill and earlier ones have left behind there.
+    pub remnants: Vec<Remnant>,
 }
 
 /// What was seen of a copy.
@@ -60,11 +65,14 @@ pub struct Drilled {
     pub notes: Vec<String>,
 }
 
-/// Attacks copies, all at once. `believed` names those whose vaults have shown in this contact that
-/// their logs go on.
+/// Attacks copies, all at once, from `at` on. `believed` names those whose vaults have shown in this
+/// contact that their logs go on; `memory` keeps what stays behind, where it is known of which
+/// repository they are.
 pub fn attack(
     copies: &[&CopyStore],
     believed: &BTreeSet<String>,
+    memory: Option<&RepositoryState>,
+    at: Timestamp,
     cancel: &Cancel,
 ) -> Vec<CopyDrill> {
     std::thread::scope(|scope| {
@@ -72,18 +80,21 @@ pub fn attack(
             .iter()
             .map(|copy| {
                 let is_believed = believed.contains(&copy.name);
-                (
-                    copy,
-                    scope.spawn(move || attack_one(copy, is_believed, cancel)),
-                )
+                let traces = remnants::traces(memory, copy, at);
+                let noted = traces.clone();
+                let thread = scope.spawn(move || attack_one(copy, is_believed, &noted, cancel));
+                (copy, traces, thread)
             })
             .collect();
-        let drills = threads.into_iter().map(|(copy, thread)| CopyDrill {
-            name: copy.name.clone(),
-            store: copy.store.location().to_owned(),
-            outcome: thread
-                .join()
-                .unwrap_or_else(|_| Err(failed("the thread that attacked it died"))),
+        let drills = threads.into_iter().map(|(copy, traces, thread)| {
+            let outcome = thread.join();
+            CopyDrill {
+                name: copy.name.clone(),
+                store: copy.store.location().to_owned(),
+                outcome: outcome
+                    .unwrap_or_else(|_| Err(failed("the thread that attacked it died"))),
+                remnants: remnants::remember(memory, copy, &traces, at),
+            }
         });
         drills.collect()
     })
@@ -92,6 +103,7 @@ pub fn attack(
 fn attack_one(
     copy: &CopyStore,
     is_believed: bool,
+    traces: &Traces,
     cancel: &Cancel,
 ) -> Result<Drilled, CopyFailure> {
     let store = copy.store.as_ref();
@@ -115,7 +127,8 @@ fn attack_one(
         return Err(failed("the drill was interrupted"));
     }
     let identity = store.identity().map_err(|error| of_store(&error))?;
-    let attacked = attacks.attack(&files).map_err(|error| of_store(&error))?;
+    let attacked = attacks.attack(&files, traces);
+    let attacked = attacked.map_err(|error| of_store(&error))?;
     if store.identity().map_err(|error| of_store(&error))? != identity {
         return Err(failed("another place was put in its stead meanwhile"));
     }

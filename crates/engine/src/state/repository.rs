@@ -13,6 +13,7 @@ use strongroom_model::attack::SignedDrill;
 use strongroom_model::evidence::RestoreDrill;
 use strongroom_model::{CopyEvidence, FileName, Id};
 
+use crate::drill::attack::Remnants;
 use crate::receipts::{ClientKey, DeliveredReceipts};
 use crate::session::{CopyStore, chain};
 use crate::state::disk::{self, Lock};
@@ -307,6 +308,20 @@ impl RepositoryState {
         change: impl FnOnce(&mut DeliveredReceipts),
     ) -> Result<()> {
         self.update(&self.of_copy(copy, "delivered-drills"), change)
+    }
+
+    /// What drills have left behind on a copy.
+    pub fn remnants(&self, copy: &CopyStore) -> Remnants {
+        believe(self.load(&self.of_copy(copy, "remnants"), record::decode))
+    }
+
+    /// Changes what drills have left behind on a copy.
+    pub(crate) fn update_remnants(
+        &self,
+        copy: &CopyStore,
+        change: impl FnOnce(&mut Remnants),
+    ) -> Result<()> {
+        self.update(&self.of_copy(copy, "remnants"), change)
     }
 
     /// The rehearsed restore that an earlier version noted for the repository as a whole; by now each

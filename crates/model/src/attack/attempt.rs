@@ -73,6 +73,8 @@ pub enum Attempt {
     ChangeLifecycle,
     /// To delete a probe bucket.
     DeleteBucket,
+    /// To destroy the key of an account that encrypts what is there, which is never tried.
+    DestroyKey,
     /// To overwrite `config` of a probe repository.
     OverwriteConfig,
     /// To delete `config` of a probe repository.
@@ -123,6 +125,7 @@ impl Attempt {
             Self::RemovePolicy => "remove the policy and delete (probe)",
             Self::ChangeLifecycle => "change the lifecycle (probe)",
             Self::DeleteBucket => "delete the bucket (probe)",
+            Self::DestroyKey => "destroy the key of its encryption",
             Self::OverwriteConfig => "overwrite config (probe)",
             Self::DeleteConfig => "delete config (probe)",
             Self::RemoveRepository => "remove the repository (probe)",
@@ -150,6 +153,7 @@ impl Attempt {
                 PlaceKind::Bucket,
                 Self::RemoveLegalHold | Self::LowerBucketRetention | Self::ChangeLifecycle,
             ) => "the lock outlives it",
+            (PlaceKind::Bucket, Self::DestroyKey) => "no such key",
             (PlaceKind::Vault, Self::Delete) => "refused, or kept",
             _ => "refused",
         }
@@ -222,7 +226,6 @@ impl Attempt {
                 Self::Delete,
                 Self::Overwrite,
                 Self::Truncate,
-                Self::OverrideMethod,
                 Self::PathTrick,
                 Self::MakeToken,
                 Self::LowerRetention,

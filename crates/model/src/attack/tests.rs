@@ -124,6 +124,25 @@ fn a_policy_that_merely_denies_deletion_proves_no_lock() {
 }
 
 #[test]
+fn what_a_key_of_an_account_encrypts_is_not_proven() {
+    let key = Tried::new(
+        Attempt::DestroyKey,
+        Said::NotTried("it is a real key".to_owned()),
+        Left::Weaker("whoever rules it ends all".to_owned()),
+    );
+    assert_eq!(key.mark(), Mark::NotTried);
+    assert_eq!(key.seen(), "not tried: it is a real key");
+    let judged = bucket(&with(vec![key]));
+    assert_eq!(judged.verdict, Verdict::NotProven);
+    assert_eq!(
+        judged.reason,
+        "destroy the key of its encryption: whoever rules it ends all"
+    );
+    let none = Tried::not(Attempt::DestroyKey, "no key of an account encrypts it");
+    assert!(bucket(&with(vec![none])).verdict.is_proven());
+}
+
+#[test]
 fn a_folder_is_destroyable_by_whoever_is_root_whatever_was_refused() {
     let fell = [done(Attempt::Delete, Left::Lost)];
     for tried in [&fell[..], &[refused(Attempt::Delete)], &[]] {
@@ -282,7 +301,6 @@ fn vault() -> Vec<Tried> {
     let files = [
         Attempt::Overwrite,
         Attempt::Truncate,
-        Attempt::OverrideMethod,
         Attempt::PathTrick,
         Attempt::Delete,
     ];

@@ -21,8 +21,10 @@ impl Merging {
     pub(super) fn of(production: &Production, exposures: &[Exposure]) -> Self {
         let mut order = vec![production.domain.clone()];
         for exposure in exposures {
-            if !order.contains(&exposure.domain) {
-                order.push(exposure.domain.clone());
+            for domain in [&exposure.domain].into_iter().chain(&exposure.key_domain) {
+                if !order.contains(domain) {
+                    order.push(domain.clone());
+                }
             }
         }
         let counts_as = order.iter().map(|name| (name.clone(), name.clone()));

@@ -26,8 +26,53 @@ fn copy(copy: &str, domain: &str) -> Exposure {
         vault_runs_in: None,
         host: Some(format!("{copy}.example")),
         provider: None,
+        key: None,
+        key_domain: None,
         withstands: Withstands::NotShown,
     }
+}
+
+fn key(name: &str) -> Option<PlaceKey> {
+    Some(PlaceKey::named(Some(name.to_owned())))
+}
+
+#[test]
+fn whoever_rules_the_key_of_a_copy_destroys_it_though_its_lock_binds_everyone() {
+    let mut exposures = three();
+    exposures[2].withstands = Withstands::Everyone;
+    assert_eq!(
+        left(&blast(&exposures), &["offsite-account"]),
+        "||here vault offsite"
+    );
+
+    // Nothing else is known: it is ruled by whoever rules the copy, and perhaps by whoever puts
+    // something there.
+    exposures[2].key = key("alias/backup");
+    let found = blast(&exposures);
+    assert_eq!(left(&found, &["offsite-account"]), "offsite||here vault");
+    assert_eq!(left(&found, &["production"]), "here|offsite|vault");
+    let held = found.copies[2].key.as_ref().unwrap();
+    assert_eq!(held.name, "alias/backup");
+    assert_eq!(held.held_by, names(&["offsite-account"]));
+
+    // In production's account.
+    exposures[2].key = key("arn:aws:kms:eu-central-1:123456789012:key/1");
+    let found = blast(&exposures);
+    assert_eq!(left(&found, &["production"]), "here offsite||vault");
+
+    // In that of another copy.
+    exposures[1].vault_runs_in = account("aws:111122223333");
+    exposures[2].key = key("arn:aws:kms:eu-central-1:111122223333:key/1");
+    let found = blast(&exposures);
+    assert_eq!(left(&found, &["vault-team"]), "vault offsite||here");
+
+    // As it is declared, which takes nothing from what is known.
+    exposures[2].key_domain = Some(name("key-team"));
+    let found = blast(&exposures);
+    assert_eq!(left(&found, &["key-team"]), "offsite||here vault");
+    assert_eq!(left(&found, &["offsite-account"]), "||here vault offsite");
+    assert_eq!(left(&found, &["vault-team"]), "vault offsite||here");
+    assert_eq!(left(&found, &["production"]), "here||vault offsite");
 }
 
 /// One here, one on a vault and one in a bucket; the last two were tried.

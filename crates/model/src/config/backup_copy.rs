@@ -97,7 +97,7 @@ impl fmt::Display for Medium {
     }
 }
 
-pub(super) const KEYS: [&str; 14] = [
+pub(super) const KEYS: [&str; 15] = [
     "name",
     "store",
     "medium",
@@ -112,6 +112,7 @@ pub(super) const KEYS: [&str; 14] = [
     "secret_key",
     "secret_key_file",
     "path_style",
+    "key_domain",
 ];
 
 /// The most witnesses of one log.

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use crate::address::{S3Address, is_region};
 use crate::config::reader::{Reader, quoted};
 use crate::config::section::Section;
+use crate::name::Name;
 use crate::period::Period;
 use crate::secret::Secret;
 
@@ -21,6 +22,9 @@ pub struct S3Access {
     pub path_style: Option<bool>,
     /// The account; `None` leaves it to the environment.
     pub account: Option<S3Account>,
+    /// Whose credentials rule the key by which the bucket encrypts (KMS); `None` means those that
+    /// rule the copy.
+    pub key_domain: Option<Name>,
 }
 
 /// An account of S3.
@@ -42,12 +46,13 @@ pub enum SecretKey {
 }
 
 /// The keys that no other copy may have.
-pub(super) const KEYS: [&str; 5] = [
+pub(super) const KEYS: [&str; 6] = [
     "region",
     "access_key",
     "secret_key",
     "secret_key_file",
     "path_style",
+    "key_domain",
 ];
 
 /// The bounds of a lock: Object Lock takes a hundred years, and a date is set up to twice as far
@@ -64,6 +69,7 @@ pub(super) fn read(
     let region = region(reader, section, address);
     let account = account(reader, section);
     let path_style = section.flag(reader, "path_style");
+    let key_domain = section.name(reader, "key_domain");
     if section.has("ca_file")
         && address.service().scheme() == "http"
         && let Some(line) = section.line_of(reader, "ca_file")
@@ -91,6 +97,7 @@ pub(super) fn read(
         region,
         path_style,
         account,
+        key_domain,
     }
 }
 

@@ -316,11 +316,12 @@ fn a_copy_in_a_bucket_is_read_with_and_without_an_account() {
     assert!(copy.s3.account.is_none() && copy.s3.path_style.is_none());
 
     let copy = offsite(
-        "region = \"eu-central-1\"\npath_style = true\naccess_key = \"AKIA1\"\n\
+        "region = \"eu-central-1\"\npath_style = true\nkey_domain = \"key-team\"\naccess_key = \"AKIA1\"\n\
          secret_key_file = \"/etc/strongroom/offsite.key\"\nca_file = \"/etc/ca.pem\"\n",
     );
     assert_eq!(copy.s3.region.as_deref(), Some("eu-central-1"));
     assert_eq!(copy.s3.path_style, Some(true));
+    assert_eq!(copy.s3.key_domain, Some("key-team".parse().unwrap()));
     assert_eq!(copy.ca_file, Some("/etc/ca.pem".into()));
     let account = copy.s3.account.unwrap();
     assert_eq!(account.access_key, "AKIA1");

@@ -3,6 +3,7 @@
 //! Every copy must restore by itself: so each has drills of its own, and none vouches for another.
 
 use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
 
 use crate::ago::{ago, lasting};
 use crate::byte_size::ByteSize;
@@ -12,6 +13,35 @@ use crate::name::Name;
 use crate::scorecard::facts::Facts;
 use crate::scorecard::rows::within;
 use crate::scorecard::subject::Subject;
+
+/// The last restores that were rehearsed from a copy alone, as one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Rehearsal {
+    /// When; of several sources the time that is the longest ago.
+    pub at: Timestamp,
+    /// Whether every source was rehearsed that has a backup.
+    pub all_sources: bool,
+    /// Whether nothing was found wrong.
+    pub passed: bool,
+}
+
+impl Rehearsal {
+    /// What was rehearsed of a copy; `None` where nothing ever was.
+    pub(super) fn of(
+        config: &Config,
+        subjects: &[Subject<'_>],
+        subject: &Subject<'_>,
+    ) -> Option<Self> {
+        let sources = wanted(config, subjects);
+        let of_source = |source: &&Name| subject.facts.evidence.restore(source);
+        let drills: Vec<&RestoreDrill> = sources.iter().filter_map(of_source).collect();
+        Some(Self {
+            at: drills.iter().map(|drill| drill.at).min()?,
+            all_sources: drills.len() == sources.len(),
+            passed: drills.iter().all(|drill| drill.is_good()),
+        })
+    }
+}
 
 /// What rehearsed restores tell.
 pub(super) struct Rehearsed {

@@ -56,6 +56,8 @@ fn exposure(
         vault_runs_in: subject.facts.in_production.clone(),
         host,
         provider,
+        key: subject.facts.key.clone(),
+        key_domain: subject.copy.s3.key_domain.clone(),
         withstands: withstands(subject, plan, now),
     }
 }

@@ -8,6 +8,7 @@ use url::Url;
 
 use crate::account::Account;
 use crate::address::StoreAddress;
+use crate::blast::PlaceKey;
 use crate::config::BackupCopy;
 use crate::evidence::{CopyEvidence, RestoreDrill};
 use crate::id::Id;
@@ -72,6 +73,8 @@ pub struct CopyFacts {
     pub credential: Option<Id>,
     /// The accounts at providers that rule the place, by all names that it tells of them.
     pub accounts: Vec<Account>,
+    /// The key of an account that encrypts what is put there, where there is one.
+    pub key: Option<PlaceKey>,
     /// The account of production, where the vault that holds the copy runs in that very account.
     pub in_production: Option<Account>,
     /// What raised an alarm about the log of the vault that holds it, in one line; stays until
@@ -184,6 +187,7 @@ impl CopyFacts {
             locked: None,
             credential: None,
             accounts: Vec::new(),
+            key: None,
             in_production: None,
             alarm: None,
         }

@@ -10,6 +10,7 @@ use crate::evidence::{Listing, SeenSnapshot, Verifier};
 use crate::name::Name;
 use crate::period::Period;
 use crate::plan::Plan;
+use crate::scorecard::drills::Rehearsal;
 use crate::scorecard::facts::Unread;
 use crate::scorecard::standing::{Finding, Standing};
 use crate::scorecard::subject::{Subject, Tally};
@@ -74,6 +75,8 @@ pub struct CopyRow {
     pub lock_alarm: Option<String>,
     /// The last attack that was rehearsed on it.
     pub attack: Option<AttackDrill>,
+    /// The last restores that were rehearsed from it alone.
+    pub restore_drill: Option<Rehearsal>,
     /// What raised an alarm about the log of its vault, and was not accepted by anybody yet.
     pub alarm: Option<String>,
 }
@@ -182,7 +185,12 @@ pub(super) fn files(count: u64) -> String {
     }
 }
 
-pub(super) fn copy_row(subject: &Subject<'_>, config: &Config, now: Timestamp) -> CopyRow {
+pub(super) fn copy_row(
+    subject: &Subject<'_>,
+    subjects: &[Subject<'_>],
+    config: &Config,
+    now: Timestamp,
+) -> CopyRow {
     let copy = subject.copy;
     let evidence = &subject.facts.evidence;
     let newest = subject.facts.snapshots.iter().max_by_key(|held| held.time);
@@ -214,6 +222,7 @@ pub(super) fn copy_row(subject: &Subject<'_>, config: &Config, now: Timestamp) -
             credential: None,
             ..drill
         }),
+        restore_drill: Rehearsal::of(config, subjects, subject),
         alarm: subject.facts.alarm.clone(),
     }
 }

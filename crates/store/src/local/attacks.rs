@@ -2,7 +2,7 @@
 //!
 //! They are made all the same, so that nobody has to believe it. Canaries lie in
 //! `strongroom/drill/` under random names, and are gone when the drill ends; what a killed one has
-//! left, the next one sweeps. A flag that makes files immutable (`chattr +i`), a mount that is
+//! left, the next one sweeps, and what cannot be removed stays noted. A flag that makes files immutable (`chattr +i`), a mount that is
 //! read-only and an owner of another name show as refusals, which root takes away.
 //!
 //! What can go wrong: a link planted in the stead of one of the two folders, which would lead
@@ -16,9 +16,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::Mode;
 use rustix::io::Errno;
 use strongroom_model::FileName;
-use strongroom_model::attack::{Attempt, Left, PlaceKind, Said, Tried};
+use strongroom_model::attack::{Attempt, Left, PlaceKind, Said, Trace, TraceKind, Tried};
 
-use crate::attacks::{Attacked, Attacks, MOST_CANARIES, in_one_line, random_name};
+use crate::attacks::{Attacked, Attacks, MOST_CANARIES, Traces, in_one_line, random_name};
 use crate::local::LocalStore;
 use crate::local::folder::Modes;
 use crate::{Error, Result, Store};
@@ -32,7 +32,7 @@ const ON_CANARIES: [Attempt; 4] = [
 ];
 
 impl Attacks for LocalStore {
-    fn attack(&self, _: &[FileName]) -> Result<Attacked> {
+    fn attack(&self, _: &[FileName], traces: &Traces) -> Result<Attacked> {
         self.size(FileName::CONFIG)?;
         let mut attacked = Attacked::new(PlaceKind::Folder);
         let user = rustix::process::geteuid().as_raw();
@@ -47,11 +47,17 @@ impl Attacks for LocalStore {
         match made {
             Ok(()) => {
                 sweep(&folder);
-                attacked.tried = on_canaries(&folder);
+                attacked.tried = on_canaries(&folder, traces);
+                attacked.notes.push(
+                    "a folder has no locks, versions, policies, tokens or retention, so that \
+                     nothing was tried on any"
+                        .to_owned(),
+                );
                 sweep(&folder);
                 // What others keep there stays.
                 let _ = fs::remove_dir(&folder);
                 let _ = fs::remove_dir(&outer);
+                strike_out(traces);
             }
             Err(error) if error.kind() == ErrorKind::NotADirectory => {
                 return Err(Error::Io {
@@ -60,7 +66,10 @@ impl Attacks for LocalStore {
                     source: error,
                 });
             }
-            Err(error) => attacked.tried = nothing_put(&error),
+            Err(error) => {
+                let _ = fs::remove_dir(&outer);
+                attacked.tried = nothing_put(&error);
+            }
         }
         Ok(attacked)
     }
@@ -88,10 +97,25 @@ fn sweep(folder: &Path) {
     }
 }
 
-fn on_canaries(folder: &Path) -> Vec<Tried> {
+/// Strikes out what is noted and not there any more.
+fn strike_out(traces: &Traces) {
+    for trace in traces.left() {
+        let found = fs::symlink_metadata(&trace.name);
+        if found.is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+            traces.strike(&trace);
+        }
+    }
+}
+
+/// A canary as it is noted.
+fn trace_of(path: &Path) -> Trace {
+    Trace::new(TraceKind::Canary, path.display().to_string())
+}
+
+fn on_canaries(folder: &Path, traces: &Traces) -> Vec<Tried> {
     let mut tried = Vec::new();
     for attempt in ON_CANARIES {
-        let (path, bytes) = match put(folder) {
+        let (path, bytes) = match put(folder, traces) {
             Ok(canary) => canary,
             Err(error) if tried.is_empty() => return nothing_put(&error),
             Err(error) => {
@@ -101,6 +125,9 @@ fn on_canaries(folder: &Path) -> Vec<Tried> {
         };
         if tried.is_empty() {
             tried.push(Tried::new(Attempt::Put, Said::Done, Left::Whole));
+        }
+        if attempt == Attempt::Rename {
+            traces.make(trace_of(&renamed(&path)));
         }
         let said = match ask(attempt, &path) {
             Ok(()) => Said::Done,
@@ -126,14 +153,20 @@ fn nothing_put(error: &io::Error) -> Vec<Tried> {
 }
 
 /// Puts a canary; returns its path and its bytes.
-fn put(folder: &Path) -> io::Result<(PathBuf, Vec<u8>)> {
+fn put(folder: &Path, traces: &Traces) -> io::Result<(PathBuf, Vec<u8>)> {
     let name = random_name().ok_or_else(|| io::Error::other("the system gives no random bytes"))?;
     let path = folder.join(&name);
     let bytes = format!("strongroom drill: a canary, {name}\n").into_bytes();
+    traces.make(trace_of(&path));
     let mut file = File::create_new(&path)?;
     file.write_all(&bytes)?;
     file.sync_all()?;
     Ok((path, bytes))
+}
+
+/// Where a canary goes by a rename.
+fn renamed(path: &Path) -> PathBuf {
+    path.with_extension("renamed")
 }
 
 /// Tries one thing on a canary.
@@ -141,7 +174,7 @@ fn ask(attempt: Attempt, path: &Path) -> io::Result<()> {
     match attempt {
         Attempt::Overwrite => fs::write(path, b"junk"),
         Attempt::Truncate => File::options().write(true).open(path)?.set_len(0),
-        Attempt::Rename => fs::rename(path, path.with_extension("renamed")),
+        Attempt::Rename => fs::rename(path, renamed(path)),
         Attempt::Delete => fs::remove_file(path),
         _ => Err(ErrorKind::Unsupported.into()),
     }
@@ -166,7 +199,8 @@ mod tests {
     #[test]
     fn all_of_it_succeeds_and_nothing_of_the_repository_is_touched() {
         let (folder, store) = repository();
-        let attacked = store.attacks().unwrap().attack(&[]).unwrap();
+        let traces = Traces::default();
+        let attacked = store.attacks().unwrap().attack(&[], &traces).unwrap();
         assert_eq!(attacked.place, PlaceKind::Folder);
         let fell = attacked.tried.iter().filter(|one| one.mark() == Mark::Fell);
         let fell: Vec<_> = fell.map(|one| one.attempt).collect();
@@ -184,10 +218,25 @@ mod tests {
         fs::create_dir_all(&drill).unwrap();
         fs::write(drill.join("0123456789abcdef"), b"a canary").unwrap();
         fs::write(folder.path().join("strongroom/record"), b"a record").unwrap();
-        store.attack(&[]).unwrap();
+        store.attack(&[], &Traces::default()).unwrap();
         assert!(!drill.exists());
         let record = fs::read(folder.path().join("strongroom/record")).unwrap();
         assert_eq!(record, b"a record");
+    }
+
+    #[test]
+    fn what_could_not_be_removed_stays_noted_until_it_is_gone() {
+        let (folder, store) = repository();
+        let kept = folder.path().join("kept");
+        fs::write(&kept, b"a canary").unwrap();
+        let gone = trace_of(&folder.path().join("gone"));
+        let traces = Traces::new([gone.clone(), trace_of(&kept)], |_| {});
+        store.attack(&[], &traces).unwrap();
+        // All that this drill has made is gone, and no noted path is removed for being noted.
+        let noted = traces.noted();
+        assert_eq!(noted.left, [trace_of(&kept)].into());
+        assert!(noted.gone.contains(&gone) && noted.gone.len() > ON_CANARIES.len());
+        assert!(kept.exists());
     }
 
     #[test]
@@ -195,7 +244,7 @@ mod tests {
         let (folder, store) = repository();
         let elsewhere = tempfile::tempdir().unwrap();
         symlink(elsewhere.path(), folder.path().join("strongroom")).unwrap();
-        let error = store.attack(&[]).unwrap_err();
+        let error = store.attack(&[], &Traces::default()).unwrap_err();
         assert!(matches!(error, Error::Io { .. }), "{error:?}");
         assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
     }
@@ -217,7 +266,7 @@ mod tests {
     fn where_no_repository_is_nothing_is_made() {
         let folder = tempfile::tempdir().unwrap();
         let store = LocalStore::new(folder.path());
-        let error = store.attack(&[]).unwrap_err();
+        let error = store.attack(&[], &Traces::default()).unwrap_err();
         assert!(matches!(error, Error::NotFound { .. }), "{error:?}");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }

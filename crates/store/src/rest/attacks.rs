@@ -6,8 +6,9 @@
 //! repository or a token that is nobody's, and a field that no such request has.
 //!
 //! What can go wrong: a server that authorises one path and acts on another; one that says no and
-//! has done it; a vault that hides what was deleted and lets it go. So after each attempt the
-//! canary is read, and where it is not seen any more, as of the leaf at which it was there.
+//! has done it; one that takes a verb for another, or passes over a header, and says yes; a vault that
+//! hides what was deleted and lets it go. So after each attempt the canary is read, and where it is
+//! not seen any more, as of the leaf at which it was there.
 //!
 //! **Security:** no attempt names a file of the repository: `config` is attacked in a probe, which
 //! lies beside it where the token may make one.
@@ -15,14 +16,17 @@
 mod doors;
 mod knock;
 mod probe;
+mod sweep;
 
 use std::io::Read;
 
 use strongroom_model::FileName;
-use strongroom_model::attack::{Attempt, CANARY, Left, PlaceKind, Said, Tried, canary};
+use strongroom_model::attack::{
+    Attempt, CANARY, Left, PlaceKind, Said, Trace, TraceKind, Tried, canary,
+};
 use ureq::http::StatusCode;
 
-use crate::attacks::{Attacked, Attacks, in_one_line};
+use crate::attacks::{Attacked, Attacks, Traces, in_one_line};
 use crate::rest::attacks::knock::{Knock, said_of};
 use crate::rest::client::is_passing;
 use crate::rest::retry::Fault;
@@ -34,18 +38,41 @@ use crate::{Error, Result, Store};
 const LEAST_KEPT_S: u64 = 7 * 86_400;
 
 /// What is tried on the canary, in this order: it may go with the last one.
-const ON_CANARY: [Attempt; 7] = [
+const ON_CANARY: [Attempt; 8] = [
     Attempt::Overwrite,
     Attempt::Truncate,
     Attempt::WriteRange,
+    Attempt::CopyOverSelf,
     Attempt::Rename,
     Attempt::OverrideMethod,
     Attempt::PathTrick,
     Attempt::Delete,
 ];
 
+/// What only a vault can be asked for.
+const OF_VAULTS: [Attempt; 8] = [
+    Attempt::OverwriteConfig,
+    Attempt::DeleteConfig,
+    Attempt::RemoveRepository,
+    Attempt::MakeToken,
+    Attempt::RaiseRights,
+    Attempt::LowerRetention,
+    Attempt::PurgeNow,
+    Attempt::MoveClock,
+];
+
+/// The headers by which servers let a method be another one.
+const OVERRIDES: [&str; 3] = [
+    "X-HTTP-Method-Override",
+    "X-Method-Override",
+    "X-HTTP-Method",
+];
+
 /// What an intruder puts in the stead of a file.
 const JUNK: &[u8] = b"junk";
+
+/// What the name of a canary ends with that was given another one.
+const RENAMED: &str = "-renamed";
 
 /// The most bytes that are read of a canary.
 const LIMIT_BYTES: u64 = 4096;
@@ -55,10 +82,12 @@ struct Drill<'s> {
     store: &'s RestStore,
     /// Where the canary is seen though it was deleted: as of a leaf of a vault's log.
     as_of: Option<String>,
+    /// All that was made, until it is gone.
+    traces: &'s Traces,
 }
 
 impl Attacks for RestStore {
-    fn attack(&self, _: &[FileName]) -> Result<Attacked> {
+    fn attack(&self, _: &[FileName], traces: &Traces) -> Result<Attacked> {
         self.size(FileName::CONFIG)?;
         let vault = self.vault().filter(is_vault);
         let mut attacked = Attacked::new(match vault {
@@ -66,9 +95,11 @@ impl Attacks for RestStore {
             None => PlaceKind::Server,
         });
         attacked.principal = self.principal();
+        self.sweep(vault.as_ref(), traces)?;
         let mut drill = Drill {
             store: self,
             as_of: None,
+            traces,
         };
         drill.put()?;
         let tried = &mut attacked.tried;
@@ -80,8 +111,8 @@ impl Attacks for RestStore {
             tried.push(drill.attempt(attempt)?);
         }
         if let Some(vault) = &vault {
-            tried.extend(self.attack_probe(vault)?);
-            tried.extend(self.attack_doors(vault)?);
+            tried.extend(self.attack_probe(vault, traces)?);
+            tried.extend(self.attack_doors(vault, traces)?);
             match vault.repository_info() {
                 Ok(info) => {
                     attacked.keeps = is_kept(info.retention_s, info.grace_s);
@@ -96,20 +127,18 @@ impl Attacks for RestStore {
                     .notes
                     .push(format!("the vault does not say what it keeps: {error}")),
             }
+        } else {
+            let reason = "it is no vault: it has no such request, and no probe is made beside it";
+            tried.extend(OF_VAULTS.map(|attempt| Tried::not(attempt, reason)));
         }
         // Once more, when all is done.
-        let left = drill.left()?;
         let put = tried.iter_mut().find(|one| one.attempt == Attempt::Put);
-        let fell = |one: &Tried| one.left == Left::Lost;
         if let Some(put) = put
             && vault.is_some()
         {
-            put.left = left;
-        } else if left == Left::Whole && !tried.iter().any(fell) {
-            let (name, bytes) = (canary(), CANARY.len());
-            let text = format!("{name}, a canary of {bytes} bytes, stays there for the next drill");
-            attacked.notes.push(text);
+            put.left = drill.left()?;
         }
+        self.sweep(vault.as_ref(), traces)?;
         Ok(attacked)
     }
 }
@@ -171,6 +200,15 @@ impl RestStore {
         })
     }
 
+    /// Whether the bytes of the canary are in sight at an address; not so where that is not told.
+    fn is_canary(&self, url: &str) -> Result<bool> {
+        match self.fetch(url) {
+            Ok(found) => Ok(found.is_some_and(|bytes| bytes == CANARY)),
+            Err(error @ Error::Cancelled { .. }) => Err(error),
+            Err(_) => Ok(false),
+        }
+    }
+
     /// Sends one request of an attack, and takes what was said.
     fn knock(&self, knock: &Knock<'_>) -> Result<Said> {
         let sent = self.attempts.run(|_| self.client.knock(knock));
@@ -182,6 +220,8 @@ impl Drill<'_> {
     /// Puts the canary; where an earlier attack has left other bytes under its name, in their
     /// stead.
     fn put(&self) -> Result<()> {
+        let trace = Trace::new(TraceKind::Canary, canary().to_string());
+        self.traces.make(trace);
         match self.store.save(canary(), CANARY) {
             Err(Error::Exists { .. }) => self.store.replace(canary(), CANARY),
             saved => saved,
@@ -208,12 +248,48 @@ impl Drill<'_> {
         }
         let said = self.ask(attempt)?;
         let left = self.left()?;
+        let said = match left {
+            Left::Whole => self.borne_out(attempt, said)?,
+            _ => said,
+        };
         let is_idle = left == Left::Whole && !attempt.is_needed(PlaceKind::Vault);
         Ok(match said {
             // A verb that this server does not know well enough to refuse it.
-            Said::Failed(reason) if is_idle => Tried::not(attempt, reason),
+            Said::Failed(reason) | Said::Unclear(reason) if is_idle => Tried::not(attempt, reason),
             said => Tried::new(attempt, said, left),
         })
+    }
+
+    /// What was said of an attempt that has left the canary whole, held against what is to be seen:
+    /// a server that took a verb for another one, or passed over what makes it one, or knows no such
+    /// verb, has withstood nothing.
+    fn borne_out(&self, attempt: Attempt, said: Said) -> Result<Said> {
+        let is_other_verb = matches!(
+            attempt,
+            Attempt::WriteRange | Attempt::CopyOverSelf | Attempt::Rename | Attempt::OverrideMethod
+        );
+        let is_unknown = |reason: &str| matches!(reason, "404" | "405" | "501");
+        match said {
+            Said::Refused(reason) if is_other_verb && is_unknown(&reason) => Ok(Said::Unclear(
+                format!("the server does not know it: {reason}"),
+            )),
+            Said::Done if is_other_verb || attempt == Attempt::Delete => {
+                let is_copied =
+                    attempt == Attempt::Rename && self.store.is_canary(&self.renamed())?;
+                Ok(match is_copied || !self.store.is_canary(&self.url())? {
+                    true => Said::Done,
+                    false => Said::Unclear(
+                        "it says that it is done, and nothing of it is to be seen".to_owned(),
+                    ),
+                })
+            }
+            said => Ok(said),
+        }
+    }
+
+    /// The address that it gets by a rename.
+    fn renamed(&self) -> String {
+        format!("{}{RENAMED}", self.url())
     }
 
     fn ask(&self, attempt: Attempt) -> Result<Said> {
@@ -227,12 +303,23 @@ impl Drill<'_> {
                 store.knock(&knock.saying("Content-Range", &range))
             }
             Attempt::Rename => {
-                let other = format!("{url}-renamed");
-                store.knock(&Knock::new("MOVE", &url).saying("Destination", &other))
+                let other = Trace::new(TraceKind::Canary, format!("{}{RENAMED}", canary()));
+                self.traces.make(other);
+                store.knock(&Knock::new("MOVE", &url).saying("Destination", &self.renamed()))
+            }
+            Attempt::CopyOverSelf => {
+                store.knock(&Knock::new("COPY", &url).saying("Destination", &url))
             }
             Attempt::OverrideMethod => {
-                let knock = Knock::new("POST", &url).with(CANARY);
-                store.knock(&knock.saying("X-HTTP-Method-Override", "DELETE"))
+                let mut said = Said::Done;
+                for name in OVERRIDES {
+                    let knock = Knock::new("POST", &url).with(CANARY);
+                    said = store.knock(&knock.saying(name, "DELETE"))?;
+                    if said == Said::Done && !store.is_canary(&url)? {
+                        break;
+                    }
+                }
+                Ok(said)
             }
             Attempt::PathTrick => {
                 let (base, name) = (store.client.base(), canary());

@@ -10,15 +10,18 @@
 //! shows them. What is locked of them stays for an hour, and goes with the next drill.
 //!
 //! What can go wrong: a server that says one thing and does another (so: after each attempt the
-//! bytes are read by version, and the lock is looked at); a multi-delete, which answers 200 and
+//! bytes are read by version, and the lock is looked at), or that takes a verb for another one (so:
+//! a yes counts where what was asked for is to be seen); a multi-delete, which answers 200 and
 //! tells refusals in its body; a drill so slow that its canaries' locks end meanwhile, so that
 //! deleting them would be no attack (so: the server's time is looked at once more at the end); and
 //! a bucket whose canary is locked and whose files are not (so: some of them are looked at too).
 
 mod answer;
+mod around;
 mod canary;
 mod probe;
 mod requests;
+mod seen;
 mod sweep;
 
 use std::time::{Duration, SystemTime};
@@ -26,9 +29,9 @@ use std::time::{Duration, SystemTime};
 use strongroom_model::FileName;
 use strongroom_model::attack::{Attempt, Left, PlaceKind, Said, Tried};
 
-use crate::attacks::{Attacked, Attacks, CANARY_LOCK};
+use crate::attacks::{Attacked, Attacks, CANARY_LOCK, Traces};
 use crate::s3::attacks::canary::Canaries;
-use crate::s3::lock::{in_seconds, in_words, shown};
+use crate::s3::lock::{away, in_seconds, in_words, shown};
 use crate::s3::store::S3Store;
 use crate::{Error, Result, ShownLock};
 
@@ -55,19 +58,19 @@ const ON_CANARIES: [Attempt; 15] = [
 ];
 
 impl Attacks for S3Store {
-    fn attack(&self, files: &[FileName]) -> Result<Attacked> {
+    fn attack(&self, files: &[FileName], traces: &Traces) -> Result<Attacked> {
         let bucket = self.bucket();
         let mut attacked = Attacked::new(PlaceKind::Bucket);
         let folder = format!("{}{FOLDER}", bucket.folder());
         let (owner, others) = self.owner_and_probes()?;
         attacked.principal = owner;
-        self.sweep_probes(&others)?;
-        self.sweep(&bucket.name, &folder)?;
+        self.sweep_probes(&others, traces)?;
+        self.sweep(&bucket.name, &folder, traces)?;
 
         attacked.until = self.lock().map(|lock| self.next_date(lock)).transpose()?;
         let end = self.canary_end()?;
         let until = self.lock().map(|_| end);
-        let mut canaries = Canaries::new(bucket, &bucket.name, folder.clone(), until);
+        let mut canaries = Canaries::new(bucket, &bucket.name, folder.clone(), until, traces);
         let tried = &mut attacked.tried;
         tried.push(canaries.control()?);
         tried.push(canaries.put_first()?);
@@ -79,7 +82,11 @@ impl Attacks for S3Store {
         if let Some(left) = canaries.left_at_the_end()? {
             note_end(tried, left);
         }
-        tried.extend(self.attack_probe(end, &mut attacked.notes)?);
+        tried.extend(self.attack_probe(end, traces)?);
+        let (key, note) = self.key()?;
+        tried.push(key);
+        tried.extend(around::elsewhere());
+        attacked.notes.extend(note);
         let is_over = end
             .checked_sub(MARGIN)
             .is_none_or(|end| self.server_time().is_ok_and(|now| now >= end));
@@ -88,15 +95,7 @@ impl Attacks for S3Store {
             note_end(tried, Left::Unknown(reason.to_owned()));
         }
         attacked.notes.extend(self.lifecycle()?);
-        if let Some(count) = self
-            .sweep(&bucket.name, &folder)?
-            .filter(|count| *count > 0)
-        {
-            attacked.notes.push(format!(
-                "{count} canaries stay below {folder} while they are locked; the next drill sweeps \
-                 them"
-            ));
-        }
+        self.sweep(&bucket.name, &folder, traces)?;
         Ok(attacked)
     }
 }
@@ -127,9 +126,10 @@ impl S3Store {
             let left = match self.object(*name).look() {
                 // It went in between, or is behind a marker; a listing tells of that.
                 Ok(None) => continue,
-                Ok(Some(told)) => match shown(&told) {
-                    ShownLock::Compliance { until } if until > now => continue,
-                    lock => Left::Weaker(format!("{name}: {}", in_words(lock))),
+                Ok(Some(told)) => match (shown(&told), away(&told)) {
+                    (_, Some(away)) => Left::Weaker(format!("{name}: {away}")),
+                    (ShownLock::Compliance { until }, None) if until > now => continue,
+                    (lock, None) => Left::Weaker(format!("{name}: {}", in_words(lock))),
                 },
                 Err(error @ Error::Cancelled { .. }) => return Err(error),
                 Err(error) => Left::Unknown(error.to_string()),

@@ -166,7 +166,8 @@ impl S3Store {
         })
     }
 
-    fn check_encryption(&self) -> Result<Vec<BucketFlaw>> {
+    /// Whether it encrypts by a key of an account, or may not be seen to.
+    pub(super) fn check_encryption(&self) -> Result<Vec<BucketFlaw>> {
         let bucket = self.bucket();
         let request = bucket.client.get_bucket_encryption();
         let answer = bucket.answer(request.bucket(&bucket.name).send());

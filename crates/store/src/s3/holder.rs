@@ -1,4 +1,4 @@
-//! Whose a bucket is, and with which key it is asked.
+//! Whose a bucket is, with which key it is asked, and by which key it encrypts.
 //!
 //! What can go wrong: a bucket belongs to another account than its key (so: its owner is asked for,
 //! and the account of the key counts only where the server says that the bucket is in it), the right
@@ -11,9 +11,11 @@
 use aws_credential_types::provider::ProvideCredentials;
 use data_encoding::BASE32_NOPAD;
 use strongroom_model::Account;
-use strongroom_model::blast::Exposure;
+use strongroom_model::blast::{Exposure, PlaceKey};
 
 use crate::Holder;
+use crate::attacks::in_one_line;
+use crate::s3::check::BucketFlaw;
 use crate::s3::store::S3Store;
 
 impl S3Store {
@@ -45,7 +47,19 @@ impl S3Store {
                 .chain(owner)
                 .filter_map(|account| account.parse::<Account>().ok())
                 .collect(),
+            key: self.key_in_use(),
         }
+    }
+
+    /// The key of an account by which the bucket encrypts, where it shows one.
+    fn key_in_use(&self) -> Option<PlaceKey> {
+        let flaws = self.check_encryption().ok()?;
+        flaws.into_iter().find_map(|flaw| match flaw {
+            BucketFlaw::KeyOfAccount { key } => {
+                Some(PlaceKey::named(key.map(|key| in_one_line(&key))))
+            }
+            _ => None,
+        })
     }
 
     /// Whether the bucket is in the account of this number, which Amazon answers with a refusal where

@@ -170,12 +170,9 @@ impl S3Store {
 
     /// Fails where a version cannot be read for as long as it is locked.
     pub(super) fn check_at_hand(&self, name: FileName, told: &HeadObjectOutput) -> Result<()> {
-        match is_at_hand(told) {
-            true => Ok(()),
-            false => {
-                let reason = "a key of the account encrypts it, or it lies in an archive";
-                Err(self.not_locked(name, reason.to_owned()))
-            }
+        match away(told) {
+            None => Ok(()),
+            Some(reason) => Err(self.not_locked(name, reason)),
         }
     }
 
@@ -300,18 +297,25 @@ pub(super) fn in_words(lock: ShownLock) -> String {
     }
 }
 
-/// Whether a version can be read for as long as it is there, by whoever has this bucket.
+/// Why a version cannot be read at any time for as long as it is there, by whoever has this bucket;
+/// `None` where it can.
 ///
 /// **Security:** a lock keeps the bytes and not the key of an account that encrypts them. Who holds
 /// production's credentials may name a key of his own with a PUT of the same bytes, or as the
 /// bucket's default, and destroy it when he likes.
-pub(super) fn is_at_hand(told: &HeadObjectOutput) -> bool {
-    let encryption = told.server_side_encryption();
+pub(super) fn away(told: &HeadObjectOutput) -> Option<String> {
+    let is_by_key = |by: &ServerSideEncryption| *by != ServerSideEncryption::Aes256;
+    if told.server_side_encryption().is_some_and(is_by_key) {
+        return Some("a key of an account encrypts it (KMS), and is its end".to_owned());
+    }
     let is_archive =
-        |class: &StorageClass| matches!(class, StorageClass::Glacier | StorageClass::DeepArchive);
-    encryption.is_none_or(|by| *by == ServerSideEncryption::Aes256)
-        && !told.storage_class().is_some_and(is_archive)
-        && told.archive_status().is_none()
+        |class: &&StorageClass| matches!(class, StorageClass::Glacier | StorageClass::DeepArchive);
+    let class = told.storage_class().filter(is_archive);
+    let class = class.map(StorageClass::as_str);
+    let class = class.or(told.archive_status().map(|_| "INTELLIGENT_TIERING"))?;
+    Some(format!(
+        "it lies in an archive ({class}), from where it takes hours to bring it back"
+    ))
 }
 
 /// A date in whole seconds, rounded up: servers know no others.

@@ -28,7 +28,7 @@ use strongroom_model::{FileEntry, FileName, FileType, Id};
 use crate::exact::read_exactly;
 use crate::s3::client::Bucket;
 use crate::s3::layout::Layout;
-use crate::s3::lock::{Saved, is_at_hand};
+use crate::s3::lock::{Saved, away};
 use crate::s3::object::Object;
 use crate::s3::options::S3Options;
 use crate::s3::stream::Source;
@@ -168,7 +168,7 @@ impl S3Store {
             });
         }
         match lock {
-            Some(lock) if is_at_hand(&told) => {
+            Some(lock) if away(&told).is_none() => {
                 let until = self.hold(&seen, &told, lock)?;
                 self.saved.note(name, told.version_id(), until);
                 Ok(())

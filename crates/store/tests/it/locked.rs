@@ -316,7 +316,10 @@ fn what_a_key_of_the_account_encrypts_or_an_archive_holds_does_not_count_as_lock
     const ARCHIVED: &str = "x-amz-object-lock-mode: COMPLIANCE\r\n\
                             x-amz-object-lock-retain-until-date: 1994-12-31T00:00:00Z\r\n\
                             x-amz-storage-class: GLACIER\r\n";
-    for shown in [BY_KEY, ARCHIVED] {
+    for (shown, told) in [
+        (BY_KEY, "key of an account"),
+        (ARCHIVED, "archive (GLACIER)"),
+    ] {
         // As the bucket was changed to do, and as somebody else has put the same bytes: these are
         // put anew.
         let changed = serve(Answers {
@@ -326,7 +329,7 @@ fn what_a_key_of_the_account_encrypts_or_an_archive_holds_does_not_count_as_lock
         for server in [changed, holding(TAG, BYTES, shown)] {
             let error = locked(&server).save(pack(), BYTES).unwrap_err();
             assert!(
-                matches!(&error, Error::NotLocked { reason, .. } if reason.contains("archive")),
+                matches!(&error, Error::NotLocked { reason, .. } if reason.contains(told)),
                 "{error:?}"
             );
             assert_eq!(server.methods(), ["HEAD", "PUT", "HEAD"]);

@@ -399,6 +399,7 @@ impl Store for Telling {
         Holder {
             credential: Some(Id::of(b"key")),
             accounts: Vec::new(),
+            key: None,
         }
     }
 

@@ -12,7 +12,7 @@ use crate::server::{Request, Server, Then, reply_with};
 
 const JSON: &str = "Content-Type: application/json\r\n";
 
-fn hello() -> String {
+pub(crate) fn hello() -> String {
     json!({
         "version": "0.1.0",
         "origin": "vault.example.net/strongroom",

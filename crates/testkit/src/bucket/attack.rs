@@ -179,7 +179,11 @@ impl Bucket {
         self.refusal(request.versioning_configuration(suspended).send())
     }
 
-    fn expire_versions(&self) -> Option<String> {
+    /// Lets a rule called "gone" remove what is not current; or says by which code that was refused.
+    ///
+    /// # Panics
+    /// Where the SDK does not build the rule.
+    pub fn expire_versions(&self) -> Option<String> {
         let expiration = NoncurrentVersionExpiration::builder().noncurrent_days(1);
         let rule = LifecycleRule::builder()
             .id("gone")

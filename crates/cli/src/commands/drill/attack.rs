@@ -8,9 +8,10 @@ use strongroom_engine::CopyStore;
 use strongroom_engine::drill::attack::{self, CopyDrill, DrillDelivery, Drilled};
 use strongroom_engine::session::chain;
 use strongroom_engine::state::{RepositoryState, StateFolder};
-use strongroom_model::attack::{Attempt, Left, Mark, PlaceKind, Said, Tried, Verdict};
+use strongroom_model::attack::{Attempt, Left, Mark, PlaceKind, Remnant, Said, Tried, Verdict};
 use strongroom_model::{BackupCopy, Config, Id};
 
+use crate::commands::drill::left_behind;
 use crate::context::{Context, Looked};
 use crate::error::{Error, Result};
 use crate::exit::{Exit, MANUAL};
@@ -37,6 +38,9 @@ const REFUSED: &str = "it stays in the state folder and is not sent again; is th
 /// A bucket is proven only where the same credentials delete what is not locked: else a refusal may
 /// come from a missing permission alone. A copy in a folder is destroyable by whoever is root here,
 /// and that is what it says.
+///
+/// What a drill makes is removed again as far as locks and rights allow. What stays is named, with
+/// the time since when; this machine remembers it, and the next drill tries again.
 ///
 /// The answers are signed, kept with the evidence, and sent to the vaults among the copies, whose
 /// logs tell of it. Only by them is `immutable` of the status met, for as long as the plan's
@@ -68,7 +72,10 @@ impl Args {
         output.say(&format!("Attacking canaries on {}", names.join(", ")));
         let believed = looked.vaults.believed().map(|met| met.copy.clone());
         let believed: BTreeSet<String> = believed.collect();
-        let mut drills = attack::attack(&stores, &believed, &context.cancel);
+        let state = state_folder::choose()?;
+        let memory = memory(&looked, &state);
+        let memory = memory.as_ref();
+        let mut drills = attack::attack(&stores, &believed, memory, at, &context.cancel);
         for drill in &mut drills {
             if let Ok(done) = &mut drill.outcome {
                 let copy = configured(&looked.config, &drill.name);
@@ -77,12 +84,11 @@ impl Args {
             }
         }
         context.cancel.check()?;
-        let state = state_folder::choose()?;
-        if let Some(memory) = memory(&looked, &state) {
-            locking::tell_alarms(output, &looked.copies.stores, &memory, at);
+        if let Some(memory) = memory {
+            locking::tell_alarms(output, &looked.copies.stores, memory, at);
         }
         let receipt = keep(
-            &looked,
+            memory,
             &state,
             &environment.hostname,
             at,
@@ -93,7 +99,7 @@ impl Args {
         for drill in &drills {
             tell(drill, configured(&looked.config, &drill.name), output)?;
         }
-        let sent = deliver(&looked, &state, context);
+        let sent = deliver(&looked, memory, &state, context);
         let good = drills.iter().filter(|drill| {
             let copy = configured(&looked.config, &drill.name);
             is_good(drill, copy.is_some_and(|copy| copy.lock.is_some()))
@@ -163,7 +169,7 @@ fn memory(looked: &Looked, state: &StateFolder) -> Option<RepositoryState> {
 
 /// Signs and keeps what came of it; where that cannot be done, that is told, and the answers stand.
 fn keep(
-    looked: &Looked,
+    memory: Option<&RepositoryState>,
     state: &StateFolder,
     host: &str,
     at: Timestamp,
@@ -171,7 +177,7 @@ fn keep(
     drills: &[CopyDrill],
     output: &Output,
 ) -> Option<Id> {
-    let Some(memory) = memory(looked, state) else {
+    let Some(memory) = memory else {
         let text = "It is not known of which repository these are the copies: nothing is kept as \
                     evidence";
         let hint = "give the password, or run strongroom status first";
@@ -179,7 +185,7 @@ fn keep(
         return None;
     };
     let client = state.client_key();
-    let kept = client.and_then(|client| attack::keep(&memory, &client, host, at, stores, drills));
+    let kept = client.and_then(|client| attack::keep(memory, &client, host, at, stores, drills));
     match kept {
         Ok(kept) => kept.map(|kept| kept.receipt),
         Err(error) => {
@@ -191,9 +197,14 @@ fn keep(
 }
 
 /// Sends the statement, and what earlier drills left, to the vaults that there are; tells to which.
-fn deliver(looked: &Looked, state: &StateFolder, context: &Context) -> Vec<String> {
+fn deliver(
+    looked: &Looked,
+    memory: Option<&RepositoryState>,
+    state: &StateFolder,
+    context: &Context,
+) -> Vec<String> {
     let vaults: &Vaults = &looked.vaults;
-    let (Some(memory), Ok(Some(client))) = (memory(looked, state), state.find_client_key()) else {
+    let (Some(memory), Ok(Some(client))) = (memory, state.find_client_key()) else {
         return Vec::new();
     };
     let mut sent = Vec::new();
@@ -204,7 +215,7 @@ fn deliver(looked: &Looked, state: &StateFolder, context: &Context) -> Vec<Strin
         };
         let key = client.public();
         let send = |drill: &_| met.client.send_drill(&key, drill);
-        let unsent = match attack::deliver(&memory, store, send, &context.cancel) {
+        let unsent = match attack::deliver(memory, store, send, &context.cancel) {
             Ok(delivery) => unsent(delivery),
             Err(error) => vec![(chain(&error), SENT_AGAIN)],
         };
@@ -244,12 +255,14 @@ fn tell(drill: &CopyDrill, copy: Option<&BackupCopy>, output: &Output) -> Result
         Err(failure) => {
             let text = format!("{} could not be attacked: {}", drill.name, failure.reason);
             output.warn(&visible(&text), failure.hint.as_deref());
+            output.data(&left_behind::told(&drill.name, &drill.remnants))?;
             return output.object(&Failed {
                 message_type: "copy",
                 copy: &drill.name,
                 store: &drill.store,
                 lock,
                 failure: &failure.reason,
+                left_behind: &drill.remnants,
             });
         }
     };
@@ -268,6 +281,7 @@ fn tell(drill: &CopyDrill, copy: Option<&BackupCopy>, output: &Output) -> Result
     for note in &done.notes {
         text.push_str(&format!("{}\n", visible(note)));
     }
+    text.push_str(&left_behind::told(&drill.name, &drill.remnants));
     text.push_str(&format!("{}\n\n", answer(drill, done)));
     output.data(&text)?;
     output.object(&Message {
@@ -282,6 +296,7 @@ fn tell(drill: &CopyDrill, copy: Option<&BackupCopy>, output: &Output) -> Result
         certain: done.judged.is_certain,
         attempts: done.tried.iter().map(Row::of(done.place)).collect(),
         notes: &done.notes,
+        left_behind: &drill.remnants,
     })
 }
 
@@ -315,6 +330,7 @@ struct Message<'a> {
     certain: bool,
     attempts: Vec<Row<'a>>,
     notes: &'a [String],
+    left_behind: &'a [Remnant],
 }
 
 #[derive(Serialize)]
@@ -347,6 +363,7 @@ struct Failed<'a> {
     store: &'a str,
     lock: Option<String>,
     failure: &'a str,
+    left_behind: &'a [Remnant],
 }
 
 #[derive(Serialize)]

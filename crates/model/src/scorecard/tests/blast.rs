@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::attack::Verdict;
+use crate::blast::PlaceKey;
 
 #[test]
 fn where_a_single_domain_destroys_all_the_plan_is_missed_though_every_line_is_met() {
@@ -46,6 +47,25 @@ fn a_proof_counts_against_productions_credentials_while_it_is_young() {
     assert_eq!(old.standing(), Standing::Unproven);
     let doubtful = old.outcome([name("production")].into()).doubtful;
     assert_eq!(doubtful, [name("vault"), name("offsite")]);
+}
+
+#[test]
+fn whoever_rules_the_key_of_a_bucket_destroys_the_copy_in_it() {
+    let world = good().with(|world| {
+        let key = "arn:aws:kms:eu-central-1:123456789012:key/1".to_owned();
+        world.copy("offsite").key = Some(PlaceKey::named(Some(key)));
+        world.config.runs_in = Some("aws:123456789012".parse().unwrap());
+    });
+    let blast = world.card().blast;
+    let destroyed = blast.outcome([name("production")].into()).destroyed;
+    assert_eq!(destroyed, [name("here"), name("offsite")]);
+    let declared = world.with(|world| {
+        world.config.runs_in = None;
+        world.config.copies[2].s3.key_domain = Some(name("key-team"));
+    });
+    let blast = declared.card().blast;
+    let destroyed = blast.outcome([name("key-team")].into()).destroyed;
+    assert_eq!(destroyed, [name("offsite")]);
 }
 
 #[test]

@@ -4,9 +4,10 @@
 //! nobody's, and has a field that the vault refuses. So whatever the vault answers but a refusal at
 //! the door tells that the door is open.
 
-use strongroom_model::attack::{Attempt, Left, Said, Tried};
+use strongroom_model::attack::{Attempt, Left, Said, Trace, TraceKind, Tried};
 
 use crate::Result;
+use crate::attacks::Traces;
 use crate::rest::attacks::knock::{Heard, Knock, said_of};
 use crate::rest::attacks::probe::probe_of;
 use crate::rest::{RestStore, VaultClient};
@@ -14,13 +15,18 @@ use crate::rest::{RestStore, VaultClient};
 /// A body that no request has.
 const NONSENSE: &[u8] = br#"{"strongroom_drill":true}"#;
 
+/// What a token is called in notes whose name was not told.
+const UNNAMED: &str = "?";
+
 /// A token that is nobody's.
 const NOBODY: &str = "strongroomdrill";
 
 impl RestStore {
     /// Knocks at every door once; with a wrong login each, which are fewer than an address may
     /// have.
-    pub(super) fn attack_doors(&self, vault: &VaultClient) -> Result<Vec<Tried>> {
+    ///
+    /// A vault that makes a token of that nonsense has made one: it is ended by the sweep behind it.
+    pub(super) fn attack_doors(&self, vault: &VaultClient, traces: &Traces) -> Result<Vec<Tried>> {
         let (root, probe) = (vault.root(), probe_of(vault.repository()));
         let doors = [
             (Attempt::MakeToken, "POST", "v1/tokens".to_owned()),
@@ -52,8 +58,15 @@ impl RestStore {
                 .with(NONSENSE)
                 .saying("Content-Type", "application/json")
                 .bearing();
-            let said = at_door(self.attempts.run(|_| self.client.knock_and_hear(&knock)))?;
-            Ok(Tried::new(attempt, said, Left::Nothing))
+            let sent = self.attempts.run(|_| self.client.knock_and_hear(&knock));
+            if attempt == Attempt::MakeToken
+                && let Ok(heard) = &sent
+                && matches!(heard.status, 200..=299)
+            {
+                let name = heard.token.as_deref().unwrap_or(UNNAMED);
+                traces.make(Trace::new(TraceKind::Token, name));
+            }
+            Ok(Tried::new(attempt, at_door(sent)?, Left::Nothing))
         });
         tried.collect()
     }
@@ -94,6 +107,7 @@ mod tests {
             status,
             is_error_of_vault,
             is_wrong_login: false,
+            token: None,
         };
         at_door(Ok(heard)).unwrap()
     }
@@ -110,6 +124,7 @@ mod tests {
             status: 429,
             is_error_of_vault: true,
             is_wrong_login: true,
+            token: None,
         };
         let said = at_door(Ok(many)).unwrap();
         assert!(matches!(said, Said::Refused(_)), "{said:?}");

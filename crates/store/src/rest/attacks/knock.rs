@@ -30,13 +30,15 @@ pub(super) struct Knock<'a> {
 }
 
 /// What was heard in answer to one.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Heard {
     pub(super) status: u16,
     /// Whether its body is an error as a vault tells it.
     pub(super) is_error_of_vault: bool,
     /// Whether that is what a vault says to a wrong login where there were many before it.
     pub(super) is_wrong_login: bool,
+    /// The name of the token that it says to have made, if any.
+    pub(super) token: Option<String>,
 }
 
 impl<'a> Knock<'a> {
@@ -92,6 +94,7 @@ impl Client {
             status,
             is_error_of_vault: is_error_of_vault(&body),
             is_wrong_login: is_wrong_login(&body),
+            token: token_in(&body),
         })
     }
 
@@ -136,6 +139,18 @@ fn is_error_of_vault(body: &[u8]) -> bool {
 fn is_wrong_login(body: &[u8]) -> bool {
     let told = serde_json::from_slice::<VaultError>(body);
     is_error_of_vault(body) && told.is_ok_and(|told| told.error.starts_with(MANY_WRONG_LOGINS))
+}
+
+/// The name of a token in an answer, if it is one: only what can stand in an address as it is.
+fn token_in(body: &[u8]) -> Option<String> {
+    let answer: Value = serde_json::from_slice(body).ok()?;
+    let name = answer.get("name")?.as_str()?;
+    is_token_name(name).then(|| name.to_owned())
+}
+
+/// Whether a token may be called so.
+pub(super) fn is_token_name(name: &str) -> bool {
+    (1..=64).contains(&name.len()) && name.bytes().all(|c| c.is_ascii_alphanumeric())
 }
 
 /// The password of a `Basic` header, as a `Bearer` one.
@@ -184,6 +199,22 @@ mod tests {
         assert!(told("Too many wrong logins"));
         assert!(!told("Too many requests a second"));
         assert!(!is_wrong_login(b"Too many wrong logins"));
+    }
+
+    #[test]
+    fn the_name_of_a_token_is_taken_where_it_can_stand_in_an_address() {
+        let name = |body: &str| token_in(body.as_bytes());
+        let made = r#"{"name":"b3ae661f7984","token":"srt-b3ae661f7984-x","right":"append"}"#;
+        assert_eq!(name(made).as_deref(), Some("b3ae661f7984"));
+        for other in [
+            "",
+            "{}",
+            r#"{"name":"../x"}"#,
+            r#"{"name":""}"#,
+            r#"{"name":7}"#,
+        ] {
+            assert_eq!(name(other), None, "{other}");
+        }
     }
 
     #[test]

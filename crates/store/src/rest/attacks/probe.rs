@@ -1,12 +1,12 @@
 //! A repository beside the real one of a vault, for what acts on a whole repository.
 //!
 //! It is made once, where the token may make one, and is always the same: nobody but an operator
-//! can take it away, and one is enough.
+//! can take it away, and one is enough. It is told as left behind for as long as it is there.
 
 use strongroom_model::RepositoryPath;
-use strongroom_model::attack::{Attempt, Left, Said, Tried};
+use strongroom_model::attack::{Attempt, Left, Said, Trace, TraceKind, Tried};
 
-use crate::attacks::in_one_line;
+use crate::attacks::{Traces, in_one_line};
 use crate::rest::attacks::JUNK;
 use crate::rest::attacks::knock::Knock;
 use crate::rest::{RestStore, VaultClient};
@@ -20,15 +20,23 @@ const ON_PROBE: [Attempt; 2] = [Attempt::OverwriteConfig, Attempt::DeleteConfig]
 
 impl RestStore {
     /// Makes the probe where it may be made, and attacks its `config`.
-    pub(super) fn attack_probe(&self, vault: &VaultClient) -> Result<Vec<Tried>> {
-        let base = format!("{}{}", vault.root(), probe_of(vault.repository()));
+    pub(super) fn attack_probe(&self, vault: &VaultClient, traces: &Traces) -> Result<Vec<Tried>> {
+        let probe = probe_of(vault.repository());
+        let base = format!("{}{probe}", vault.root());
         let config = format!("{base}/config");
         let create = Knock::new("POST", &format!("{base}/?create=true"));
         let none = |reason: String| -> Result<Vec<Tried>> {
             let all = ON_PROBE.into_iter();
             Ok(all.map(|attempt| Tried::not(attempt, &*reason)).collect())
         };
-        match self.knock(&create)? {
+        let trace = Trace::new(TraceKind::ProbeRepository, probe);
+        let is_known = traces.left().contains(&trace);
+        traces.make(trace.clone());
+        let said = self.knock(&create)?;
+        if matches!(said, Said::Refused(_)) && !is_known {
+            traces.strike(&trace);
+        }
+        match said {
             Said::Done => {}
             Said::Refused(reason)
             | Said::Unclear(reason)

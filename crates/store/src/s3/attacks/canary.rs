@@ -7,16 +7,17 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use aws_sdk_s3::error::ProvideErrorMetadata;
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
 use aws_sdk_s3::types::ObjectLockMode;
-use strongroom_model::attack::{Attempt, Left, Said, Tried};
+use strongroom_model::attack::{Attempt, Left, Said, Trace, TraceKind, Tried};
 use tokio::time::timeout;
 
-use crate::attacks::{CANARY_BYTES, MOST_CANARIES, in_one_line, random_name};
+use crate::attacks::{CANARY_BYTES, MOST_CANARIES, Traces, in_one_line, random_name};
 use crate::s3::attacks::answer::{NOT_VALID, said_by, told};
 use crate::s3::client::Bucket;
 use crate::s3::fault::{Failure, fault, status};
-use crate::s3::lock::{in_words, shown};
+use crate::s3::lock::{away, in_words, shown};
 use crate::s3::store::NO_VERSION;
 use crate::s3::sum::Sum;
 use crate::{Error, Result, ShownLock};
@@ -29,7 +30,22 @@ pub(super) struct Canary {
     pub(super) version: Option<String>,
     /// What was seen of its lock when it was put.
     pub(super) lock: ShownLock,
-    bytes: Vec<u8>,
+    /// Why its bytes cannot be had for as long as they are there, where that is so.
+    away: Option<String>,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// What lies under a key.
+pub(super) enum Found {
+    /// These bytes, as far as a canary has any, in this version.
+    Bytes {
+        bytes: Vec<u8>,
+        version: Option<String>,
+    },
+    /// Nothing that is shown.
+    Nothing,
+    /// That was not told, and why.
+    Unknown(String),
 }
 
 /// The canaries of one bucket.
@@ -46,6 +62,8 @@ pub(super) struct Canaries<'b> {
     standing: Vec<Canary>,
     /// The keys of all that were put.
     keys: BTreeSet<String>,
+    /// All that was made, until it is gone.
+    traces: &'b Traces,
 }
 
 impl<'b> Canaries<'b> {
@@ -54,6 +72,7 @@ impl<'b> Canaries<'b> {
         name: &str,
         folder: String,
         until: Option<SystemTime>,
+        traces: &'b Traces,
     ) -> Self {
         Self {
             bucket,
@@ -63,7 +82,19 @@ impl<'b> Canaries<'b> {
             current: None,
             standing: Vec::new(),
             keys: BTreeSet::new(),
+            traces,
         }
+    }
+
+    /// Notes that a version, or a marker, was made under a key, so that it is taken away again.
+    pub(super) fn note(&self, key: &str, version: Option<&str>) {
+        let version = version.filter(|version| *version != NO_VERSION);
+        self.traces.note(trace_of(&self.name, key, version));
+    }
+
+    /// Notes that something is about to be put under a key.
+    pub(super) fn announce(&self, key: &str) {
+        self.traces.make(trace_of(&self.name, key, None));
     }
 
     /// Puts a canary that nothing locks, and deletes it by its version.
@@ -112,13 +143,14 @@ impl<'b> Canaries<'b> {
             }
             Err(said) => return Ok(Tried::new(attempt, said, Left::Nothing)),
         };
-        let left = match (canary.lock, self.until) {
-            (lock @ ShownLock::Compliance { .. }, Some(until)) if lock.holds(until) => {
+        let left = match (&canary.away, canary.lock, self.until) {
+            (Some(away), ..) => Left::Weaker(away.clone()),
+            (None, lock @ ShownLock::Compliance { .. }, Some(until)) if lock.holds(until) => {
                 self.left(&canary)?
             }
             // A default of the bucket's, which backups did not ask for.
-            (ShownLock::Compliance { .. }, None) => self.left(&canary)?,
-            (lock, _) => Left::Weaker(in_words(lock)),
+            (None, ShownLock::Compliance { .. }, None) => self.left(&canary)?,
+            (None, lock, _) => Left::Weaker(in_words(lock)),
         };
         self.current = Some(canary);
         Ok(Tried::new(attempt, Said::Done, left))
@@ -148,6 +180,10 @@ impl<'b> Canaries<'b> {
         }
         let said = self.ask(attempt, &canary)?;
         let mut left = self.left(&canary)?;
+        let said = match left {
+            Left::Whole => self.borne_out(attempt, said, &canary)?,
+            _ => said,
+        };
         if matches!(left, Left::Weaker(_)) {
             // A lock that gave way is as good as none where one request more ends it.
             self.delete(&canary, true)?;
@@ -197,22 +233,34 @@ impl<'b> Canaries<'b> {
             .set_object_lock_retain_until_date(until.map(DateTime::from))
             .body(ByteStream::from(bytes.clone()));
         self.keys.insert(key.clone());
+        self.announce(&key);
         let stored = match self.bucket.answer(request.send()) {
             Ok(stored) => stored,
-            Err(error) if until.is_some() => {
-                return self.said_of_lock::<(), _>(Err(error)).map(Err);
+            Err(error) => {
+                let said = match until {
+                    Some(_) => self.said_of_lock::<(), _>(Err(error))?,
+                    None => self.said_of(&error)?,
+                };
+                if !matches!(said, Said::Failed(_)) {
+                    self.traces.strike(&trace_of(&self.name, &key, None));
+                }
+                return Ok(Err(said));
             }
-            Err(error) => return Ok(Err(self.said_of(&error)?)),
         };
         let version = stored.version_id.filter(|version| version != NO_VERSION);
+        if version.is_some() {
+            self.note(&key, version.as_deref());
+            self.traces.strike(&trace_of(&self.name, &key, None));
+        }
         let mut canary = Canary {
             key,
             version,
             lock: ShownLock::NotShown,
+            away: None,
             bytes,
         };
-        match self.lock_of(&canary)? {
-            Ok(lock) => canary.lock = lock,
+        match self.look_at(&canary)? {
+            Ok(told) => (canary.lock, canary.away) = (shown(&told), away(&told)),
             Err(said) => return Ok(Err(said)),
         }
         self.standing.push(canary.clone());
@@ -221,51 +269,54 @@ impl<'b> Canaries<'b> {
 
     /// What is left of a canary: its bytes by version, and its lock.
     pub(super) fn left(&self, canary: &Canary) -> Result<Left> {
-        let request = self.bucket.client.get_object();
-        let request = request
-            .bucket(&self.name)
-            .key(&canary.key)
-            .set_version_id(canary.version.clone());
-        let answer = match self.bucket.answer(request.send()) {
-            Ok(answer) => answer,
-            Err(error) if status(&error) == Some(404) => return Ok(Left::Lost),
-            Err(error) => return Ok(unknown(self.said_of(&error)?)),
-        };
-        let patience = self.bucket.timeouts.answer;
-        let reading = async { timeout(patience, read(answer.body)).await };
-        let bytes = match self.bucket.wait_unless_interrupted(reading) {
-            None => {
-                return Err(Error::Cancelled {
-                    location: self.bucket.location.clone(),
-                });
-            }
-            Some(Ok(Some(bytes))) => bytes,
-            Some(Ok(None) | Err(_)) => {
-                return Ok(Left::Unknown("its bytes break off".to_owned()));
-            }
-        };
-        if bytes != canary.bytes {
-            return Ok(Left::Lost);
+        match self.fetch(&canary.key, canary.version.as_deref())? {
+            Found::Bytes { bytes, .. } if bytes == canary.bytes => {}
+            Found::Bytes { .. } | Found::Nothing => return Ok(Left::Lost),
+            Found::Unknown(reason) => return Ok(Left::Unknown(reason)),
         }
         if canary.lock == ShownLock::NotShown {
             return Ok(Left::Whole);
         }
-        Ok(match self.lock_of(canary)? {
-            Ok(lock) if is_as_strong(canary.lock, lock) => Left::Whole,
-            Ok(lock) => Left::Weaker(in_words(lock)),
-            Err(said) => unknown(said),
+        Ok(match self.look_at(canary)? {
+            Ok(told) if is_as_strong(canary.lock, shown(&told)) => Left::Whole,
+            Ok(told) => Left::Weaker(in_words(shown(&told))),
+            Err(said) => Left::Unknown(reason_of(said)),
         })
     }
 
-    /// What is shown of a canary's lock, or what was said instead.
-    fn lock_of(&self, canary: &Canary) -> Result<Result<ShownLock, Said>> {
+    /// Reads what lies under a key, or in a version of it, as far as a canary has bytes.
+    pub(super) fn fetch(&self, key: &str, version: Option<&str>) -> Result<Found> {
+        let request = self.bucket.client.get_object();
+        let request = request
+            .bucket(&self.name)
+            .key(key)
+            .set_version_id(version.map(str::to_owned));
+        let answer = match self.bucket.answer(request.send()) {
+            Ok(answer) => answer,
+            Err(error) if status(&error) == Some(404) => return Ok(Found::Nothing),
+            Err(error) => return Ok(Found::Unknown(reason_of(self.said_of(&error)?))),
+        };
+        let version = answer.version_id.filter(|version| version != NO_VERSION);
+        let patience = self.bucket.timeouts.answer;
+        let reading = async { timeout(patience, read(answer.body)).await };
+        match self.bucket.wait_unless_interrupted(reading) {
+            None => Err(Error::Cancelled {
+                location: self.bucket.location.clone(),
+            }),
+            Some(Ok(Some(bytes))) => Ok(Found::Bytes { bytes, version }),
+            Some(Ok(None) | Err(_)) => Ok(Found::Unknown("its bytes break off".to_owned())),
+        }
+    }
+
+    /// What is told of a canary, its lock among it, or what was said instead.
+    fn look_at(&self, canary: &Canary) -> Result<Result<HeadObjectOutput, Said>> {
         let request = self.bucket.client.head_object();
         let request = request
             .bucket(&self.name)
             .key(&canary.key)
             .set_version_id(canary.version.clone());
         match self.bucket.answer(request.send()) {
-            Ok(answer) => Ok(Ok(shown(&answer))),
+            Ok(answer) => Ok(Ok(answer)),
             Err(error) => Ok(Err(self.said_of(&error)?)),
         }
     }
@@ -311,6 +362,12 @@ impl<'b> Canaries<'b> {
     }
 }
 
+/// A version, or whatever lies under a key, as it is noted.
+pub(super) fn trace_of(bucket: &str, key: &str, version: Option<&str>) -> Trace {
+    let trace = Trace::new(TraceKind::Canary, format!("{bucket}/{key}"));
+    trace.in_version(version.map(str::to_owned))
+}
+
 /// Why an attempt makes no sense on a canary.
 fn pointless(attempt: Attempt, canary: &Canary) -> Option<&'static str> {
     let has_no_lock = canary.lock == ShownLock::NotShown;
@@ -350,14 +407,14 @@ fn is_as_strong(before: ShownLock, now: ShownLock) -> bool {
     }
 }
 
-/// That nothing was told, and why.
-pub(super) fn unknown(said: Said) -> Left {
+/// Why nothing was told.
+pub(super) fn reason_of(said: Said) -> String {
     match said {
         Said::Refused(reason)
         | Said::Unclear(reason)
         | Said::Failed(reason)
-        | Said::NotTried(reason) => Left::Unknown(reason),
-        Said::Done => Left::Unknown("its answer makes no sense".to_owned()),
+        | Said::NotTried(reason) => reason,
+        Said::Done => "its answer makes no sense".to_owned(),
     }
 }
 

@@ -1,5 +1,5 @@
 //! What acts on a whole bucket, tried on one that is made for it beside the real one, by the same
-//! account; and what a real one is set to, looked at only.
+//! account.
 //!
 //! The probe has Object Lock, the policy of the real bucket under its own name, and one canary in it.
 //! Where it may not be made, or that policy may not be read or put, none of this is tried: what such
@@ -14,12 +14,13 @@ use aws_sdk_s3::types::{
     LifecycleRule, LifecycleRuleFilter, NoncurrentVersionExpiration, ObjectLockConfiguration,
     ObjectLockEnabled, ObjectLockRetentionMode, ObjectLockRule, VersioningConfiguration,
 };
-use strongroom_model::attack::{Attempt, Left, Said, Tried};
+use strongroom_model::attack::{Attempt, Left, Said, Trace, TraceKind, Tried};
 
-use crate::attacks::{in_one_line, random_name};
+use crate::attacks::{Traces, in_one_line, random_name};
 use crate::s3::attacks::FOLDER;
 use crate::s3::attacks::answer::told;
-use crate::s3::attacks::canary::{Canaries, Canary, unknown};
+use crate::s3::attacks::canary::{Canaries, Canary, reason_of};
+use crate::s3::attacks::seen::borne_out_by_bucket;
 use crate::s3::attacks::sweep::stem_of;
 use crate::s3::fault::fault;
 use crate::s3::store::S3Store;
@@ -39,11 +40,7 @@ const ON_PROBE: [Attempt; 5] = [
 
 impl S3Store {
     /// Makes a probe, attacks it, and takes it away as far as locks allow.
-    pub(super) fn attack_probe(
-        &self,
-        end: SystemTime,
-        notes: &mut Vec<String>,
-    ) -> Result<Vec<Tried>> {
+    pub(super) fn attack_probe(&self, end: SystemTime, traces: &Traces) -> Result<Vec<Tried>> {
         let none = |reason: String| -> Result<Vec<Tried>> {
             let all = ON_PROBE.into_iter();
             Ok(all.map(|attempt| Tried::not(attempt, &*reason)).collect())
@@ -65,13 +62,20 @@ impl S3Store {
                 ));
             }
         };
-        let mut canaries = Canaries::new(bucket, &name, FOLDER.to_owned(), Some(end));
+        let mut canaries = Canaries::new(bucket, &name, FOLDER.to_owned(), Some(end), traces);
+        let probe = Trace::new(TraceKind::ProbeBucket, &*name);
+        traces.make(probe.clone());
         match canaries.make_bucket()? {
             Said::Done => {}
-            Said::Refused(reason)
-            | Said::Unclear(reason)
-            | Said::Failed(reason)
-            | Said::NotTried(reason) => {
+            Said::Refused(reason) | Said::Unclear(reason) | Said::NotTried(reason) => {
+                traces.strike(&probe);
+                return none(format!(
+                    "this account may make no bucket beside it: {reason}"
+                ));
+            }
+            // It may be there all the same.
+            Said::Failed(reason) => {
+                self.remove_probe(&name, traces)?;
                 return none(format!(
                     "this account may make no bucket beside it: {reason}"
                 ));
@@ -103,12 +107,7 @@ impl S3Store {
                 none(format!("the probe takes no canary: {said}"))?
             }
         };
-        if !self.remove_probe(&name)? {
-            notes.push(format!(
-                "the probe bucket {name} stays for as long as its canary is locked; the next drill \
-                 sweeps it"
-            ));
-        }
+        self.remove_probe(&name, traces)?;
         Ok(tried)
     }
 
@@ -125,30 +124,6 @@ impl S3Store {
             error @ Error::Cancelled { .. } => Err(error),
             error => Ok(Err(in_one_line(&error.to_string()))),
         }
-    }
-
-    /// Rules of the real bucket that remove what is not current: what is locked outlives them.
-    pub(super) fn lifecycle(&self) -> Result<Vec<String>> {
-        let bucket = self.bucket();
-        let request = bucket.client.get_bucket_lifecycle_configuration();
-        let told = match bucket.answer(request.bucket(&bucket.name).send()) {
-            Ok(told) => told,
-            Err(error) => {
-                return match fault(bucket.location.clone(), "tell its lifecycle", &error) {
-                    error @ Error::Cancelled { .. } => Err(error),
-                    _ => Ok(Vec::new()),
-                };
-            }
-        };
-        let removing = told.rules().iter().filter(|rule| {
-            *rule.status() == ExpirationStatus::Enabled
-                && (rule.expiration().is_some() || rule.noncurrent_version_expiration().is_some())
-        });
-        let notes = removing.take(10).map(|rule| {
-            let id = in_one_line(rule.id().unwrap_or("without a name"));
-            format!("the lifecycle rule {id:?} of the bucket removes what no lock holds any more")
-        });
-        Ok(notes.collect())
     }
 }
 
@@ -200,6 +175,10 @@ impl Canaries<'_> {
         if attempt == Attempt::SuspendVersioning && left == Left::Whole {
             left = self.versioning_left()?;
         }
+        let said = match left {
+            Left::Whole => borne_out_by_bucket(attempt, said),
+            _ => said,
+        };
         Ok(told(attempt, said, left))
     }
 
@@ -221,7 +200,7 @@ impl Canaries<'_> {
         Ok(match answer {
             Ok(told) if told.status() == Some(&BucketVersioningStatus::Enabled) => Left::Whole,
             Ok(_) => Left::Weaker("its versioning is suspended".to_owned()),
-            Err(error) => unknown(self.said::<(), _>(Err(error))?),
+            Err(error) => Left::Unknown(reason_of(self.said::<(), _>(Err(error))?)),
         })
     }
 

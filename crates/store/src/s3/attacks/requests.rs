@@ -19,7 +19,7 @@ use crate::{Result, ShownLock};
 const EARLIER: Duration = Duration::from_secs(1800);
 
 /// What an intruder puts in the stead of a file.
-const JUNK: &[u8] = b"junk";
+pub(super) const JUNK: &[u8] = b"junk";
 
 /// What goes in percent signs in a header that names a source: all but what is plain in a path.
 const IN_SOURCE: &AsciiSet = &NON_ALPHANUMERIC
@@ -61,7 +61,13 @@ impl Canaries<'_> {
     fn hide(&self, canary: &Canary) -> Result<Said> {
         let request = self.bucket.client.delete_object();
         let request = request.bucket(&self.name).key(&canary.key);
-        self.said(self.bucket.answer(request.send()))
+        let answer = self.bucket.answer(request.send());
+        if let Ok(marker) = &answer
+            && marker.delete_marker() == Some(true)
+        {
+            self.note(&canary.key, marker.version_id());
+        }
+        self.said(answer)
     }
 
     /// Deletes the version; where there are none, what lies under the key.
@@ -114,7 +120,11 @@ impl Canaries<'_> {
             .bucket(&self.name)
             .key(&canary.key)
             .body(ByteStream::from_static(bytes));
-        self.said(self.bucket.answer(request.send()))
+        let answer = self.bucket.answer(request.send());
+        if let Ok(stored) = &answer {
+            self.note(&canary.key, stored.version_id());
+        }
+        self.said(answer)
     }
 
     /// Copies the version over its own key, with other metadata and, where it is locked, a lock
@@ -131,16 +141,22 @@ impl Canaries<'_> {
             .metadata("drill", "attack")
             .set_object_lock_mode(end.map(|_| ObjectLockMode::Governance))
             .set_object_lock_retain_until_date(end.map(DateTime::from));
-        self.said(self.bucket.answer(request.send()))
+        let answer = self.bucket.answer(request.send());
+        if let Ok(stored) = &answer {
+            self.note(&canary.key, stored.version_id());
+        }
+        self.said(answer)
     }
 
     /// Gives it another name, by the verb that some kinds of buckets have. Others take it for a PUT
     /// of nothing under that name, which is swept with the canaries.
     fn rename(&self, canary: &Canary) -> Result<Said> {
+        let other = renamed(canary);
+        self.announce(&other);
         let request = self.bucket.client.rename_object();
         let request = request
             .bucket(&self.name)
-            .key(format!("{}-renamed", canary.key))
+            .key(other)
             .rename_source(format!("/{}", source_of(&self.name, &canary.key, None)));
         self.said(self.bucket.answer(request.send()))
     }
@@ -196,6 +212,11 @@ impl Canaries<'_> {
             .legal_hold(none);
         self.said_of_lock(self.bucket.answer(request.send()))
     }
+}
+
+/// The key that a canary gets by a rename.
+pub(super) fn renamed(canary: &Canary) -> String {
+    format!("{}-renamed", canary.key)
 }
 
 /// A file, and where there are any its version, as headers name a source: a key that goes there as

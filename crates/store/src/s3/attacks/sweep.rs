@@ -1,15 +1,24 @@
 //! What drills leave, taken away: canaries whose locks have ended, and probe buckets that hold
-//! nothing else.
+//! nothing else. What may not be listed is removed by what was noted of it, and what may not be
+//! removed stays noted.
 //!
 //! **Security:** nothing is removed but versions of keys below `strongroom/drill/`, each by its
-//! name, and a bucket only if it is called as a probe and everything in it is a canary.
+//! name, and a bucket only if it is called as a probe and everything in it that is shown is a canary;
+//! a bucket that is not empty is removed by no server. That holds for what is noted as for what is
+//! listed.
 
+use std::collections::BTreeSet;
+
+use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::types::EncodingType;
+use strongroom_model::attack::{Trace, TraceKind};
 
+use crate::attacks::Traces;
 use crate::s3::attacks::FOLDER;
-use crate::s3::fault::fault;
+use crate::s3::attacks::canary::trace_of;
+use crate::s3::fault::{fault, status};
 use crate::s3::listing::decoded;
-use crate::s3::store::S3Store;
+use crate::s3::store::{NO_VERSION, S3Store};
 use crate::{Error, Result};
 
 /// The most probes of earlier drills that one drill takes away.
@@ -22,36 +31,111 @@ const LONGEST_STEM: usize = 40;
 type Version = (String, String);
 
 impl S3Store {
-    /// Removes what may be removed of the canaries below a folder; tells how many stay, or nothing
-    /// where they cannot be listed.
-    pub(super) fn sweep(&self, name: &str, folder: &str) -> Result<Option<u64>> {
-        let Some((canaries, _)) = self.versions_in(name, folder)? else {
-            return Ok(None);
-        };
-        self.remove_all(name, &canaries).map(Some)
+    /// Removes what may be removed of the canaries below a folder of a bucket.
+    pub(super) fn sweep(&self, name: &str, folder: &str, traces: &Traces) -> Result<()> {
+        match self.versions_in(name, folder)? {
+            Some((listed, is_whole)) => self.sweep_listed(name, &listed, is_whole, folder, traces),
+            None => self.sweep_noted(name, folder, traces),
+        }
     }
 
-    /// Removes probes of earlier drills, as far as locks allow.
-    pub(super) fn sweep_probes(&self, names: &[String]) -> Result<()> {
+    /// Removes probes of earlier drills, those that are listed and those that are noted, as far as
+    /// locks and rights allow.
+    pub(super) fn sweep_probes(&self, listed: &[String], traces: &Traces) -> Result<()> {
+        let noted = traces.left().into_iter();
+        let noted = noted.filter(|trace| trace.kind == TraceKind::ProbeBucket);
+        let noted = noted.map(|trace| trace.name);
+        let is_own = |name: &String| is_probe(&self.bucket().name, name);
+        let names: BTreeSet<String> = noted.filter(is_own).chain(listed.iter().cloned()).collect();
         for name in names.iter().take(MOST_PROBES) {
-            self.remove_probe(name)?;
+            self.remove_probe(name, traces)?;
         }
         Ok(())
     }
 
-    /// Removes a probe; tells whether it is gone.
-    pub(super) fn remove_probe(&self, name: &str) -> Result<bool> {
+    /// Removes a probe, and notes it where it stays.
+    pub(super) fn remove_probe(&self, name: &str, traces: &Traces) -> Result<()> {
+        let bucket = self.bucket();
+        let probe = Trace::new(TraceKind::ProbeBucket, name);
+        if !traces.note(probe.clone()) {
+            // We made it. It has the policy of the real bucket, which may forbid to remove anything.
+            let request = bucket.client.delete_bucket_policy().bucket(name);
+            let _ = bucket.answer(request.send());
+        }
         match self.versions_in(name, "")? {
-            Some((all, is_whole)) if is_whole && all.iter().all(is_canary) => {
-                if self.remove_all(name, &all)? > 0 {
-                    return Ok(false);
+            Some((listed, is_whole)) => {
+                if !listed.iter().all(is_canary) {
+                    return Ok(());
+                }
+                self.sweep_listed(name, &listed, is_whole, FOLDER, traces)?;
+            }
+            None => self.sweep_noted(name, FOLDER, traces)?,
+        }
+        let request = bucket.client.delete_bucket().bucket(name);
+        let is_gone = match bucket.answer(request.send()) {
+            Ok(_) => true,
+            Err(error) if error.code() == Some("NoSuchBucket") => true,
+            Err(error) => match fault(bucket.location.clone(), "remove a probe", &error) {
+                error @ Error::Cancelled { .. } => return Err(error),
+                _ => status(&error) == Some(404),
+            },
+        };
+        if is_gone {
+            traces.strike(&probe);
+            for trace in canaries_in(name, FOLDER, traces) {
+                traces.strike(&trace);
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what a listing has shown of canaries; what it has not shown is gone, where it was
+    /// whole.
+    fn sweep_listed(
+        &self,
+        name: &str,
+        listed: &[Version],
+        is_whole: bool,
+        folder: &str,
+        traces: &Traces,
+    ) -> Result<()> {
+        let mut stay = BTreeSet::new();
+        for (key, id) in listed {
+            let trace = trace_of(name, key, Some(id));
+            match self.remove_version(name, key, Some(id))? {
+                true => traces.strike(&trace),
+                false => {
+                    traces.note(trace.clone());
+                    stay.insert(trace);
                 }
             }
-            _ => return Ok(false),
         }
-        let bucket = self.bucket();
-        let request = bucket.client.delete_bucket().bucket(name);
-        Ok(bucket.answer(request.send()).is_ok())
+        if is_whole {
+            for trace in canaries_in(name, folder, traces) {
+                if !stay.contains(&trace) {
+                    traces.strike(&trace);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what is noted of canaries in a bucket that may not be listed.
+    fn sweep_noted(&self, name: &str, folder: &str, traces: &Traces) -> Result<()> {
+        let prefix = format!("{name}/");
+        for trace in canaries_in(name, folder, traces) {
+            let Some(key) = trace.name.strip_prefix(&prefix) else {
+                continue;
+            };
+            let is_gone = match &trace.version {
+                Some(id) => self.remove_version(name, key, Some(id))?,
+                None => self.remove_newest(name, key)?,
+            };
+            if is_gone {
+                traces.strike(&trace);
+            }
+        }
+        Ok(())
     }
 
     /// Whose account this is, as it is told with its buckets, and which of these are probes of this
@@ -109,30 +193,52 @@ impl S3Store {
         Ok(Some((all, page.is_truncated() != Some(true))))
     }
 
-    /// Removes versions by their names; tells how many of them stay.
-    fn remove_all(&self, name: &str, versions: &[Version]) -> Result<u64> {
+    /// Removes a version by its name, or, where a bucket keeps none, what lies under a key; tells
+    /// whether it is gone.
+    fn remove_version(&self, name: &str, key: &str, id: Option<&str>) -> Result<bool> {
         let bucket = self.bucket();
-        let mut left = 0;
-        for (key, id) in versions {
+        // What an attempt has left may be under a lock that can be bypassed.
+        for bypassing in [None, Some(true)] {
             if bucket.is_interrupted() {
                 return Err(Error::Cancelled {
                     location: bucket.location.clone(),
                 });
             }
-            // What an attempt has left may be under a lock that can be bypassed.
-            let is_gone = [None, Some(true)].into_iter().any(|bypassing| {
-                let request = bucket.client.delete_object();
-                let request = request
-                    .bucket(name)
-                    .key(key)
-                    .version_id(id)
-                    .set_bypass_governance_retention(bypassing);
-                bucket.answer(request.send()).is_ok()
-            });
-            left += u64::from(!is_gone);
+            let request = bucket.client.delete_object();
+            let request = request
+                .bucket(name)
+                .key(key)
+                .set_version_id(id.map(str::to_owned))
+                .set_bypass_governance_retention(bypassing);
+            match bucket.answer(request.send()) {
+                Ok(_) => return Ok(true),
+                Err(error) if status(&error) == Some(404) => return Ok(true),
+                Err(_) => {}
+            }
         }
-        Ok(left)
+        Ok(false)
     }
+
+    /// Removes what lies under a key of which no version was told; tells whether nothing does.
+    fn remove_newest(&self, name: &str, key: &str) -> Result<bool> {
+        let bucket = self.bucket();
+        let request = bucket.client.head_object().bucket(name).key(key);
+        match bucket.answer(request.send()) {
+            Ok(told) => {
+                let id = told.version_id().filter(|id| *id != NO_VERSION);
+                self.remove_version(name, key, id)
+            }
+            Err(error) => Ok(status(&error) == Some(404)),
+        }
+    }
+}
+
+/// The canaries that are noted below a folder of a bucket.
+fn canaries_in(name: &str, folder: &str, traces: &Traces) -> Vec<Trace> {
+    let start = format!("{name}/{folder}");
+    let mut noted: Vec<Trace> = traces.left().into_iter().collect();
+    noted.retain(|trace| trace.kind == TraceKind::Canary && trace.name.starts_with(&start));
+    noted
 }
 
 /// How the names of probes of a bucket begin.

@@ -1,0 +1,129 @@
+//! What ends the bytes of a bucket without touching them: the key that encrypts them, and an archive.
+//! It is looked at only.
+//!
+//! A lock keeps bytes, and neither the key that opens them nor the time that it takes to have them.
+//! Who rules a key of KMS destroys with it all that it encrypts, in whatever account that is; so
+//! nothing is tried on it, and whoever reads the answer is told where to look. What lies in an archive
+//! is there, and nobody can restore from it for hours.
+
+use aws_sdk_s3::error::ProvideErrorMetadata;
+use aws_sdk_s3::types::{ExpirationStatus, LifecycleRule, TransitionStorageClass};
+use strongroom_model::attack::{Attempt, Left, Said, Tried};
+
+use crate::attacks::in_one_line;
+use crate::s3::check::BucketFlaw;
+use crate::s3::fault::{fault, status};
+use crate::s3::store::S3Store;
+use crate::{Error, Result};
+
+/// How S3 says that a bucket has no lifecycle.
+const NO_LIFECYCLE: &str = "NoSuchLifecycleConfiguration";
+
+/// The most rules of a lifecycle that are told.
+const MOST_RULES: usize = 10;
+
+impl S3Store {
+    /// Looks by which key the bucket encrypts what is put there, and says what to look at where it is
+    /// one of an account.
+    pub(super) fn key(&self) -> Result<(Tried, Option<String>)> {
+        let attempt = Attempt::DestroyKey;
+        let flaws = match self.check_encryption() {
+            Ok(flaws) => flaws,
+            Err(error @ Error::Cancelled { .. }) => return Err(error),
+            Err(error) => return Ok((Tried::not(attempt, in_one_line(&error.to_string())), None)),
+        };
+        let key = match flaws.into_iter().next() {
+            None => {
+                let reason = "no key of an account encrypts what is put there";
+                return Ok((Tried::not(attempt, reason), None));
+            }
+            Some(BucketFlaw::KeyOfAccount { key }) => key,
+            Some(flaw) => return Ok((Tried::not(attempt, flaw.to_string()), None)),
+        };
+        let key = key.map_or_else(
+            || "the key that the provider keeps for the account".to_owned(),
+            |key| in_one_line(&key),
+        );
+        let left = Left::Weaker("whoever rules that key ends all that it encrypts".to_owned());
+        let said = Said::NotTried("it is a real key".to_owned());
+        let note = format!(
+            "the bucket encrypts by {key} (KMS): whoever rules that key makes all of it unreadable, \
+             locked or not. Look who may end it (kms:ScheduleKeyDeletion, kms:DisableKey, \
+             kms:PutKeyPolicy), or let the bucket encrypt by a key of its own (SSE-S3): what is \
+             backed up is encrypted before it leaves"
+        );
+        Ok((Tried::new(attempt, said, left), Some(note)))
+    }
+
+    /// What the lifecycle of the bucket does to what lies there.
+    pub(super) fn lifecycle(&self) -> Result<Vec<String>> {
+        let bucket = self.bucket();
+        let request = bucket.client.get_bucket_lifecycle_configuration();
+        let told = match bucket.answer(request.bucket(&bucket.name).send()) {
+            Ok(told) => told,
+            Err(error) if error.code() == Some(NO_LIFECYCLE) => return Ok(Vec::new()),
+            // A server that knows none has none.
+            Err(error) if matches!(status(&error), Some(405 | 501)) => return Ok(Vec::new()),
+            Err(error) => {
+                return match fault(bucket.location.clone(), "tell its lifecycle", &error) {
+                    error @ Error::Cancelled { .. } => Err(error),
+                    error => Ok(vec![in_one_line(&format!(
+                        "whether a lifecycle moves what lies there into an archive is not known: \
+                         {error}"
+                    ))]),
+                };
+            }
+        };
+        let rules = told.rules().iter();
+        let enabled = rules.filter(|rule| *rule.status() == ExpirationStatus::Enabled);
+        Ok(enabled.flat_map(done_by).take(MOST_RULES).collect())
+    }
+}
+
+/// What is asked of another place than the bucket, and so is not tried here, with what to look at.
+pub(super) fn elsewhere() -> [Tried; 3] {
+    [
+        Tried::not(
+            Attempt::MakeToken,
+            "keys are made by the provider and not by a bucket: look who may (iam:CreateAccessKey)",
+        ),
+        Tried::not(
+            Attempt::RaiseRights,
+            "not even a probe is opened to others: look who may (s3:PutBucketPolicy, \
+             iam:PutUserPolicy)",
+        ),
+        Tried::not(Attempt::MoveClock, "a bucket takes its provider's time"),
+    ]
+}
+
+/// What a rule does that whoever reads the answer should know.
+fn done_by(rule: &LifecycleRule) -> Vec<String> {
+    let id = in_one_line(rule.id().unwrap_or("without a name"));
+    let mut done = Vec::new();
+    if rule.expiration().is_some() || rule.noncurrent_version_expiration().is_some() {
+        done.push(format!(
+            "the lifecycle rule {id:?} of the bucket removes what no lock holds any more"
+        ));
+    }
+    let current = rule.transitions().iter();
+    let current = current.filter_map(|transition| transition.storage_class());
+    let older = rule.noncurrent_version_transitions().iter();
+    let older = older.filter_map(|transition| transition.storage_class());
+    if let Some(class) = current.chain(older).find(|class| is_archive(class)) {
+        done.push(format!(
+            "the lifecycle rule {id:?} of the bucket moves what lies there into an archive \
+             ({class}): it has to be brought back before anything is restored, which takes hours, \
+             and no backup takes it for stored meanwhile",
+            class = class.as_str()
+        ));
+    }
+    done
+}
+
+/// Whether what has this class cannot be read at once.
+fn is_archive(class: &TransitionStorageClass) -> bool {
+    matches!(
+        class,
+        TransitionStorageClass::Glacier | TransitionStorageClass::DeepArchive
+    )
+}
