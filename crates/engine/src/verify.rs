@@ -35,9 +35,7 @@ pub use share::Share;
 
 use crate::progress::Progress;
 use crate::removals::Removals;
-use crate::session::{
-    Begun, Cancel, CopyFailure, CopyStore, Look, Looking, begin_each, look_at,
-};
+use crate::session::{Begun, Cancel, CopyFailure, CopyStore, Look, Looking, begin_each, look_at};
 use crate::state::FileNames;
 use crate::{Listing, Result};
 use compare::odd_sizes;
@@ -122,7 +120,14 @@ impl<'a> Verifying<'a> {
     /// Where the user interrupts. Everything else is part of the report.
     pub fn run(self, depth: Depth<'_>, options: &VerifyOptions) -> Result<VerifyReport> {
         let looks = self.looking.found(self.copies, self.looks);
-        read(self.copies, looks, depth, options, self.progress, &self.looking)
+        read(
+            self.copies,
+            looks,
+            depth,
+            options,
+            self.progress,
+            &self.looking,
+        )
     }
 }
 

@@ -129,7 +129,10 @@ mod tests {
         for fence in ["```", "```rust", "```ignore"] {
             assert_eq!(complaints("a.rs", &example(fence)), 1, "{fence}");
         }
-        let text = format!("{}    /// ```\n    /// b\n    /// ```\n", example("```text"));
+        let text = format!(
+            "{}    /// ```\n    /// b\n    /// ```\n",
+            example("```text")
+        );
         assert_eq!(examples(&text), [6]);
     }
 

@@ -76,9 +76,9 @@ fn each_unit_that_is_packaged_is_looked_at_and_told_of() {
         .filter(|name| !name.starts_with("strongroom-vault."))
         .collect();
     names.sort();
-    let units = SERVICES.iter().flat_map(|(name, _)| {
-        ["service", "timer"].map(|kind| format!("strongroom-{name}.{kind}"))
-    });
+    let units = SERVICES
+        .iter()
+        .flat_map(|(name, _)| ["service", "timer"].map(|kind| format!("strongroom-{name}.{kind}")));
     let mut units: Vec<String> = units.collect();
     units.sort();
     assert_eq!(names, units);
