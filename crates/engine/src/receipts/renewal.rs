@@ -202,7 +202,7 @@ impl Receipts<'_> {
 /// The last receipts of all chains: of each source and host in the order of their times.
 fn tips(places: &BTreeMap<Id, Place>) -> Vec<Id> {
     let parents: BTreeSet<Id> = places.values().filter_map(|place| place.parent).collect();
-    let tips = places.iter().filter(|(id, _)| !parents.contains(id));
+    let tips = places.iter().filter(|(id, _)| !parents.contains(*id));
     let mut tips: Vec<(&Id, &Place)> = tips.collect();
     tips.sort_by_cached_key(|(_, place)| (place.source.clone(), place.host.clone(), place.time));
     tips.into_iter().map(|(id, _)| *id).collect()

@@ -73,7 +73,7 @@ impl RealVault {
 /// Whether a vault calls a snapshot whole, by each of its receipts that count.
 #[track_caller]
 fn is_whole(scene: &Scene, snapshot: &str) -> Vec<Value> {
-    let ended = scene.expect(0, &["--json", "vault", "snapshots", "three"]);
+    let ended = scene.run(&["--json", "vault", "snapshots", "three"]);
     let told = objects(&ended, "snapshot").into_iter();
     let of_it = told.filter(|told| told["snapshot"] == snapshot);
     of_it.map(|told| told["whole"].clone()).collect()
@@ -168,12 +168,9 @@ fn what_a_prune_has_moved_goes_from_a_vault_once_the_new_receipts_have_waited() 
     let noise = |name: &str, seed| write_noise(&scene.source().join(name), seed, 1 << 20);
     noise("first", 1);
     noise("both", 2);
-    let folder = scene.path("vault");
     // What is due here within seconds takes a month elsewhere.
     let keeping = "retention = \"1s\"\ngrace = \"1s\"\n";
-    let mut vault = RealVault::start_with(&folder, keeping);
-    let (_, token) = vault.create_token_that_may(&scene, "maintain");
-    vault.configure(&scene, &token, &vault.fingerprint);
+    let (mut vault, _, token) = RealVault::of_copy_with(&scene, "maintain", keeping);
     scene.begin();
     fs::remove_file(scene.source().join("first")).unwrap();
     noise("second", 3);
@@ -197,10 +194,7 @@ fn what_a_prune_has_moved_goes_from_a_vault_once_the_new_receipts_have_waited() 
     let left = vault.wait_for_a_purge(&scene, count.parse().unwrap());
     if left > 0 {
         // What the removed snapshot needed goes behind it: a start purges at once.
-        vault.child.kill().unwrap();
-        vault.child.wait().unwrap();
-        let listen = vault.url.strip_prefix("https://").unwrap().to_owned();
-        vault = RealVault::serve(&folder, &listen);
+        vault.restart(|| {});
         assert_eq!(vault.wait_for_a_purge(&scene, left), 0);
     }
     assert_eq!(is_whole(&scene, &kept), [json!(true)]);
