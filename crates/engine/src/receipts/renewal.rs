@@ -17,7 +17,7 @@ use strongroom_model::{FileName, FileType, Id, Name, Needs, Receipt, SignedRecei
 use crate::Result;
 use crate::prune::Moved;
 use crate::receipts::folder::Folder;
-use crate::receipts::{CHAIN_LIMIT, Receipts};
+use crate::receipts::{CHAIN_LIMIT, Receipts, trusted_keys};
 use crate::session::{CopyState, Session};
 use crate::state::record::Head;
 
@@ -64,6 +64,8 @@ impl Receipts<'_> {
             .flat_map(|files| files.iter())
             .map(|entry| entry.id)
             .collect();
+        // A key that was removed since is missed by whoever goes by what names it.
+        let keys = trusted_keys(session);
         let places = self.places(&folder);
         let mut all: BTreeMap<(Name, String), Series> = BTreeMap::new();
         let mut known = BTreeSet::new();
@@ -85,6 +87,10 @@ impl Receipts<'_> {
                 let Some(now) = moved.needs_now(sum.needs()) else {
                     unknown.insert(receipt.snapshot);
                     continue;
+                };
+                let now = Needs {
+                    keys: keys.clone(),
+                    ..now
                 };
                 known.insert(receipt.snapshot);
                 let of = (receipt.source.clone(), receipt.host.clone());
