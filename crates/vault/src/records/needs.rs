@@ -240,17 +240,18 @@ pub fn count_lacking(
     super::unsigned(count.unwrap_or_default())
 }
 
-/// Whether anything is missing of what the receipt at a position needs.
+/// Whether any pack or index file is gone or rotten that the receipt at a position needs: what is only
+/// asked to be deleted is not, for the receipt holds it back.
 ///
 /// # Errors
 /// Those of the database.
-pub fn is_any_lacking(
-    transaction: &mut dyn Transaction,
-    lineage: i64,
-    position: u64,
-) -> Result<bool> {
-    let statement = "SELECT 1 FROM need \
-                     WHERE lineage = $1 AND lacking = 1 AND began <= $2 AND ended > $2 LIMIT 1";
+pub fn is_any_gone(transaction: &mut dyn Transaction, lineage: i64, position: u64) -> Result<bool> {
+    let statement = "SELECT 1 FROM need n WHERE n.lineage = $1 AND n.lacking = 1 \
+         AND n.kind <> 1 AND n.began <= $2 AND n.ended > $2 AND NOT EXISTS \
+         (SELECT 1 FROM object o WHERE o.repository = n.repository AND o.kind = n.kind \
+             AND o.name = n.name AND o.state = 1 AND NOT EXISTS (SELECT 1 FROM rotten x \
+                 WHERE x.repository = o.repository AND x.kind = o.kind AND x.name = o.name)) \
+         LIMIT 1";
     let values = [Value::Int(lineage), Value::Int(signed(position)?)];
     let found = transaction.first(statement, &values, |_| Ok(()))?;
     Ok(found.is_some())

@@ -7,15 +7,18 @@
 //! - it is of the same client and source: nobody can speak for another's key;
 //! - it has been here as long as anything is kept at least, the longer one of retention and grace, and
 //!   until then the older ones count as before;
-//! - all that it names is here and sound, a key, an index file and a pack among it;
+//! - its snapshot is seen, and the packs and index files that it names are stored and sound, one of each
+//!   at least, and a key that opens beside them;
 //! - the clock is not doubted, and no purge of the repository is held.
 //!
 //! Nothing goes by that alone: what is not held back any more has to be a tombstone whose own time is
 //! over. It is a leaf of its own. So whoever wants to rob a snapshot by a lie waits for as long as he
 //! would if he had the snapshot deleted, and is in the log with each step of it.
 //!
-//! What can go wrong: what a new receipt names rots when it has taken the place. The older ones do
-//! not come back for it: a rotten file is told, and healed by the next sync.
+//! What can go wrong: what a new receipt names rots when it has taken the place, or is asked to be
+//! deleted at that moment. The older ones do not come back for it: a rotten file is told, and healed by
+//! the next sync; and what a receipt names that counts is not purged. So that is looked at before the
+//! transaction, one receipt at a time, since whoever names very much makes it take long.
 
 use crate::Result;
 use crate::database::Transaction;
@@ -33,8 +36,20 @@ const MOST: u64 = 100;
 impl Vault {
     /// Has receipts take the places of older ones, where their time has come.
     pub(super) fn replace_receipts(&self, repository: &Repository, held: &Held<'_>) -> Result<()> {
-        let found = self.read(|transaction| ready(transaction, repository))?;
-        if found.is_empty() {
+        let mut ready = Vec::new();
+        for newer in self.read(|transaction| in_time(transaction, repository))? {
+            if !held.goes_on() {
+                break;
+            }
+            held.keep()?;
+            let is_restorable = |transaction: &mut dyn Transaction| {
+                wholeness::is_restorable(transaction, repository, &newer)
+            };
+            if self.read(is_restorable)? {
+                ready.push(newer);
+            }
+        }
+        if ready.is_empty() {
             return Ok(());
         }
         held.keep()?;
@@ -45,8 +60,11 @@ impl Vault {
                 return Ok(());
             };
             // Decided anew, on what the database holds by now.
-            for newer in ready(transaction, &repository)? {
-                let replaced = receipts::replace(transaction, &newer)?;
+            let Some(until_ms) = until_ms(transaction, &repository)? else {
+                return Ok(());
+            };
+            for newer in ready.iter().filter(|newer| newer.arrived_ms <= until_ms) {
+                let replaced = receipts::replace(transaction, newer)?;
                 if replaced == 0 {
                     continue;
                 }
@@ -63,18 +81,19 @@ impl Vault {
     }
 }
 
-/// The receipts of a repository that may take the places of older ones now.
-fn ready(transaction: &mut dyn Transaction, repository: &Repository) -> Result<Vec<Receipt>> {
+/// The receipts of a repository that may take the places of older ones by now, as far as their time
+/// says.
+fn in_time(transaction: &mut dyn Transaction, repository: &Repository) -> Result<Vec<Receipt>> {
+    match until_ms(transaction, repository)? {
+        Some(until_ms) => receipts::replacing(transaction, repository.id, until_ms, MOST),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Until when such a receipt must have come; `None` where none may take a place now.
+fn until_ms(transaction: &mut dyn Transaction, repository: &Repository) -> Result<Option<i64>> {
     let clock = clock::read(transaction)?.ok_or_else(no_answer)?;
-    if clock.is_doubted || repository.purge_held_ms.is_some() {
-        return Ok(Vec::new());
-    }
+    let is_held = clock.is_doubted || repository.purge_held_ms.is_some();
     let until_ms = repository.keeping.said_anew_until_ms(clock.purge_ms());
-    let mut ready = Vec::new();
-    for receipt in receipts::replacing(transaction, repository.id, until_ms, MOST)? {
-        if wholeness::is_restorable(transaction, repository, &receipt)? {
-            ready.push(receipt);
-        }
-    }
-    Ok(ready)
+    Ok(Some(until_ms).filter(|_| !is_held))
 }

@@ -193,8 +193,12 @@ pub(super) fn count_missing(
     Ok(files.saturating_add(beside).saturating_add(waiting))
 }
 
-/// Whether a receipt may take the place of an older one of its snapshot: all that it names is here and
-/// sound, and what nothing is restored without is among it: a key that opens, an index file, a pack.
+/// Whether a receipt may take the place of an older one of its snapshot: the snapshot is seen, every
+/// pack and index file that it names is stored and sound, and what nothing is restored without is
+/// among it: a key that opens, an index file, a pack.
+///
+/// What a later prune has moved once more is a tombstone by now, and stored: were that not enough, no
+/// receipt would ever take a place where prunes come sooner than its time.
 ///
 /// **Security:** it is true of junk as well, for a client can put that and name it; so it is one
 /// condition of several (see [`replacement`](super::replacement)).
@@ -215,7 +219,7 @@ pub(super) fn is_restorable(
             return Ok(false);
         }
     }
-    Ok(!needs::is_any_lacking(transaction, lineage, position)?)
+    Ok(!needs::is_any_gone(transaction, lineage, position)?)
 }
 
 /// What is missing of a receipt beside packs, index files and keys.

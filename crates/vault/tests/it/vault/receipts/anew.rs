@@ -98,6 +98,45 @@ pub(crate) fn what_was_moved_goes_when_the_new_receipt_has_waited_as_a_tombstone
 }
 
 #[test]
+fn a_receipt_whose_files_a_later_prune_has_moved_takes_its_place_all_the_same() {
+    let pruned = Pruned::new();
+    let world = &pruned.world;
+    pruned.remove_old();
+    pruned.send(&pruned.anew(&pruned.new));
+    pruned.pass(2);
+    let put = |kind, content: &[u8]| world.scene.put(&world.append, kind, content).unwrap();
+    let pack = put(FileType::Data, b"the same, once more");
+    let index = put(FileType::Index, b"an index of that too");
+    let newest = needs(&[world.files[0], pack, index], CONFIG);
+    for (kind, ids) in [
+        (FileType::Data, &pruned.new.packs),
+        (FileType::Index, &pruned.new.index),
+    ] {
+        let names = ids.iter().map(|id| FileName::new(kind, *id));
+        names.for_each(|name| world.remove(name));
+    }
+    pruned.send(&pruned.anew(&newest));
+    pruned.pass(2);
+    // What the first prune has moved goes, and what the second has waits for its own time.
+    assert_eq!((world.purge(), pruned.replaced()), ((2, 0), 1));
+    pruned.pass(2);
+    assert_eq!((world.purge(), pruned.replaced()), ((2, 0), 2));
+    assert_eq!(world.missing(), [(0, Vec::new())]);
+}
+
+#[test]
+fn a_key_that_was_removed_keeps_no_receipt_from_its_place_where_another_opens() {
+    let pruned = Pruned::new();
+    let mut needs = pruned.new.clone();
+    needs.keys.insert(Id::of(b"a key that was removed"));
+    pruned.send(&pruned.anew(&needs));
+    pruned.remove_old();
+    pruned.pass(4);
+    assert_eq!(pruned.world.purge(), (2, 0));
+    assert_eq!(pruned.replaced(), 1);
+}
+
+#[test]
 fn who_names_too_little_waits_for_the_deletion_besides() {
     let pruned = Pruned::new();
     let world = &pruned.world;
@@ -121,15 +160,10 @@ fn who_names_too_little_waits_for_the_deletion_besides() {
 fn a_receipt_that_names_what_is_not_here_or_nothing_takes_no_place() {
     let pruned = Pruned::new();
     let world = &pruned.world;
-    let (scene, append) = (&world.scene, &world.append);
-    let junk = scene.put(append, FileType::Data, b"junk").unwrap();
+    let scene = &world.scene;
     let lies = [
         Needs {
             packs: [Id::of(b"never put")].into(),
-            ..pruned.new.clone()
-        },
-        Needs {
-            packs: [junk.id().unwrap()].into(),
             ..pruned.new.clone()
         },
         Needs {
@@ -156,7 +190,6 @@ fn a_receipt_that_names_what_is_not_here_or_nothing_takes_no_place() {
     for lie in &lies {
         pruned.send(&pruned.anew(lie));
     }
-    world.remove(junk);
     // All of it is here, and it is said of another source, or signed by another key.
     let elsewhere = Receipt {
         source: "elsewhere".parse().unwrap(),
@@ -171,13 +204,12 @@ fn a_receipt_that_names_what_is_not_here_or_nothing_takes_no_place() {
 
     pruned.remove_old();
     pruned.pass(10);
-    // The junk is named by what he sent, for a snapshot that is stored.
-    assert_eq!(world.purge(), (0, 3));
+    assert_eq!(world.purge(), (0, 2));
     assert_eq!(pruned.replaced(), 0);
-    // One that says it right takes the places of all, also of that which names the junk.
+    // One that says it right takes the places of all.
     pruned.send(&pruned.anew(&pruned.new));
     pruned.pass(4);
-    assert_eq!(world.purge(), (3, 0));
+    assert_eq!(world.purge(), (2, 0));
     assert_eq!(pruned.replaced(), 1);
 }
 

@@ -93,22 +93,17 @@ impl Repository {
         is_stored && !taken.is_replaced
     }
 
-    /// The receipts that came until then and take the places of older ones, the newest first: all that
-    /// each names is here, a key that opens, an index file and a pack among it.
+    /// The receipts that came until then and take the places of older ones, the newest first.
     pub(in crate::vault::model) fn replacing(&self, arrived_ms: i64) -> Vec<Replacing> {
         let mut found = Vec::new();
         for (client, (_, taken)) in self.lineages.iter().enumerate() {
             for (place, newer) in taken.iter().enumerate() {
                 let mut older = taken.iter().take(place).rev();
                 let before = older.find(|older| older.snapshot() == newer.snapshot());
-                let has_all = [FileType::Keys, FileType::Index, FileType::Data]
-                    .into_iter()
-                    .all(|kind| newer.needs.files().any(|name| name.kind() == kind));
                 if newer.arrived_ms <= arrived_ms
                     && self.holds_back(newer)
                     && before.is_some_and(|before| !before.is_replaced)
-                    && has_all
-                    && self.missing(newer).is_empty()
+                    && self.is_restorable(newer)
                 {
                     found.push((newer.arrived_ms, client, place));
                 }
@@ -117,6 +112,25 @@ impl Repository {
         found.sort_unstable_by(|one, other| other.cmp(one));
         let places = found.into_iter().map(|(_, client, place)| (client, place));
         places.collect()
+    }
+
+    /// Whether a receipt names a key that opens, index files and packs, and all of these two are stored,
+    /// deleted or not; and its snapshot and `config` are what is seen.
+    fn is_restorable(&self, taken: &Taken) -> bool {
+        let is_in = |name: FileName, states: &[State]| {
+            let object = self.objects.get(&name);
+            object.is_some_and(|object| states.contains(&object.state) && object.mark.is_none())
+        };
+        let of = |kind: FileType| taken.needs.files().filter(move |name| name.kind() == kind);
+        let are_stored = [FileType::Index, FileType::Data].into_iter().all(|kind| {
+            let is_stored = |name| is_in(name, &[State::Live, State::Tombstoned]);
+            of(kind).count() > 0 && of(kind).all(is_stored)
+        });
+        let missing = self.missing(taken);
+        are_stored
+            && of(FileType::Keys).any(|name| is_in(name, &[State::Live]))
+            && !missing.contains(&taken.snapshot())
+            && !missing.contains(&FileName::CONFIG)
     }
 
     /// Has a receipt hold things back in the stead of older ones; how many of these it were.
