@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use strongroom_testkit::programs::restic_versions;
 
-use crate::kill::{
-    Soundness, Usual, When, change, is_thorough, kill_one, scene, scene_of, sweep,
-};
+use crate::kill::{Soundness, Usual, When, change, is_thorough, kill_one, scene, scene_of, sweep};
 use crate::scene::{ALL, Scene};
 
 const PRUNE: [&str; 4] = ["--quiet", "prune", "--max-unused", "0"];
