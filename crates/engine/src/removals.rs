@@ -414,7 +414,7 @@ impl Removals {
 impl Found {
     /// Takes a record; false where others name too much already.
     fn add(&mut self, id: Id, record: Record, origin: Origin, seen: Option<Timestamp>) -> bool {
-        if !origin.is_trusted(&self.trust) {
+        if !origin.is_accepted(id, &self.trust) {
             let total = self.ids_of_others.saturating_add(ids_of(&record));
             if total > MOST_IDS {
                 return false;
