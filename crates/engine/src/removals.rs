@@ -337,7 +337,10 @@ impl Removals {
         let mut decided = HashMap::new();
         for known in self.due() {
             let seen = known.seen.filter(|_| !known.origin.is_ours);
-            let at = SystemTime::from(seen.unwrap_or(known.removal.at));
+            let at = SystemTime::try_from(seen.unwrap_or(known.removal.at));
+            let Ok(at) = at else {
+                continue;
+            };
             for name in known.removal.files().filter(|name| files.contains(name)) {
                 let first = decided.entry(name).or_insert(at);
                 *first = at.min(*first);
