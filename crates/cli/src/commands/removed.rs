@@ -101,7 +101,7 @@ fn tombstones_until(opened: &Opened, copy: &str) -> Option<Option<SystemTime>> {
     let grace = info.and_then(|info| i64::try_from(info.grace_s).ok());
     let now = (opened.environment.clock)();
     let until = grace.and_then(|grace| now.checked_add(SignedDuration::from_secs(grace)).ok());
-    Some(until.map(SystemTime::from))
+    Some(until.and_then(|until| SystemTime::try_from(until).ok()))
 }
 
 /// "offsite: 12 removed files are gone, 41 MB freed; 3 stay for now, until 2026-12-29 10:00:00".
