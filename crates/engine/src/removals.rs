@@ -336,7 +336,7 @@ impl Removals {
     fn decided(&self, files: &BTreeSet<FileName>) -> HashMap<FileName, SystemTime> {
         let mut decided = HashMap::new();
         for known in self.due() {
-            let seen = known.seen.filter(|_| !known.is_ours);
+            let seen = known.seen.filter(|_| !known.origin.is_ours);
             let at = SystemTime::from(seen.unwrap_or(known.removal.at));
             for name in known.removal.files().filter(|name| files.contains(name)) {
                 let first = decided.entry(name).or_insert(at);

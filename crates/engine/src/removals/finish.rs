@@ -438,7 +438,7 @@ fn is_refusal(error: &StoreError) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use strongroom_testkit::{MemoryStore, VersionedStore};
+    use strongroom_testkit::{FakeBucket, MemoryStore};
 
     use super::*;
 
@@ -449,7 +449,7 @@ mod tests {
             name: FileName::new(FileType::Data, Id::of(bytes)),
             size_bytes: bytes.len() as u64,
         };
-        let (plain, versioned) = (MemoryStore::new("plain"), VersionedStore::new("kept"));
+        let (plain, versioned) = (MemoryStore::new("plain"), FakeBucket::new("kept"));
         let removed = |store: &dyn Store| {
             store.save(file.name, bytes).unwrap();
             Unlocked::new(store).remove(&file).unwrap()

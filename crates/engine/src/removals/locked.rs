@@ -261,8 +261,6 @@ fn shortest(locks: &dyn Locks) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use strongroom_model::Id;
     use strongroom_testkit::{FakeBucket, MemoryStore, Rights};
 
