@@ -267,13 +267,15 @@ impl<'a> Work<'a> {
             count => format!(" and {} others", count - 1),
         };
         let why = match until.and_then(|until| Timestamp::try_from(until).ok()) {
-            Some(until) => format!("locked until {until:.0}, longer than any lock of ours"),
+            Some(until) => format!(
+                "locked until {until:.0}, longer than any lock of ours was when that was decided"
+            ),
             None => "with more versions than any client makes".to_owned(),
         };
         Some(CopyFailure {
             hint: Some(
-                "see who may put and lock files there; what is hidden goes with a later removal, \
-                 once nothing holds it"
+                "see who may put and lock files there, unless lock in strongroom.toml was longer \
+                 before; what is hidden goes with a later removal, once nothing holds it"
                     .to_owned(),
             ),
             ..CopyFailure::other(format!(
