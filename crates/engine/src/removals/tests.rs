@@ -106,6 +106,20 @@ fn of_two_records_that_name_a_file_the_first_that_is_due_counts() {
 }
 
 #[test]
+fn a_removal_of_others_is_decided_when_this_machine_saw_it_whatever_it_says() {
+    let files = BTreeSet::from([pack()]);
+    let decided = |found: Found| Removals::of(found).decided(&files);
+    let at = |time: Timestamp| HashMap::from([(pack(), SystemTime::try_from(time).unwrap())]);
+    assert_eq!(decided(found(true, 9)), at(NOW));
+    let seen = |hours: i64| NOW - SignedDuration::from_hours(hours);
+    assert_eq!(decided(found(false, 200)), at(seen(200)));
+    // That somebody accepts it makes its time no truer.
+    let mut accepted = found(false, 9);
+    accepted.trust.removals.insert(id("record"), NOW);
+    assert_eq!(decided(accepted), at(seen(9)));
+}
+
+#[test]
 fn nothing_that_others_decided_goes_while_a_record_is_unread_or_too_much() {
     let unread = Telling::Unread {
         files: vec![id("unread")],
