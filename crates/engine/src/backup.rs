@@ -49,6 +49,7 @@ use crate::lead::Lead;
 use crate::parallel::cores;
 use crate::progress::Progress;
 use crate::session::{Cancel, CopyFailure, CopyState, Environment, Locks, Session};
+use crate::state::RepositoryState;
 use crate::{Error, Result};
 
 /// What a backup may take of the machine, and what it shall leave undone.
@@ -126,6 +127,7 @@ fn run(
     let gear = Gear::new(repository.key())?;
     let names = Names::default();
     let blocks = Blocks::new(lead.copy.is_local);
+    let memory = session.keeper.as_ref().map(|keeper| &keeper.state);
     let parts = ArchiveParts {
         repository: &repository,
         index: &lead.index,
@@ -140,6 +142,7 @@ fn run(
         },
         names: &names,
         own_copies,
+        own_key: memory.and_then(RepositoryState::own_key),
         progress,
         cancel: &environment.cancel,
         threads: match options.limits.workers {

@@ -15,10 +15,10 @@
 //! front of it), a run has no time for all (so: what ends first comes first, and the next run goes
 //! on), the place refuses (so: that is named, and told as an alarm long before the first lock ends),
 //! somebody puts names there that the place does not lock (so: what nothing vouches for comes last,
-//! and has limits of its own), another bucket takes the stead of the one that was asked (so: the record is not believed, that is
-//! told, and each file is looked at), what a snapshot needs cannot be told (so: then nothing is let go
-//! of), and a copy has failed for its `config` or its listing (so: what is due in its record is
-//! extended all the same, and nothing of the record is forgotten).
+//! and has limits of its own), another bucket takes the stead of the one that was asked (so: the
+//! record is not believed, that is told, and each file is looked at), what a snapshot needs cannot be
+//! told (so: then nothing is let go of), and a copy has failed for its `config` or its listing (so:
+//! what is due in its record is extended all the same, and nothing of the record is forgotten).
 
 mod finder;
 mod needed;

@@ -336,8 +336,11 @@ impl Removals {
     fn decided(&self, files: &BTreeSet<FileName>) -> HashMap<FileName, SystemTime> {
         let mut decided = HashMap::new();
         for known in self.due() {
-            let seen = known.seen.filter(|_| !known.is_ours);
-            let at = SystemTime::from(seen.unwrap_or(known.removal.at));
+            let seen = known.seen.filter(|_| !known.origin.is_ours);
+            let at = SystemTime::try_from(seen.unwrap_or(known.removal.at));
+            let Ok(at) = at else {
+                continue;
+            };
             for name in known.removal.files().filter(|name| files.contains(name)) {
                 let first = decided.entry(name).or_insert(at);
                 *first = at.min(*first);
@@ -414,7 +417,7 @@ impl Removals {
 impl Found {
     /// Takes a record; false where others name too much already.
     fn add(&mut self, id: Id, record: Record, origin: Origin, seen: Option<Timestamp>) -> bool {
-        if !origin.is_trusted(&self.trust) {
+        if !origin.is_accepted(id, &self.trust) {
             let total = self.ids_of_others.saturating_add(ids_of(&record));
             if total > MOST_IDS {
                 return false;

@@ -40,7 +40,7 @@ use crate::restore::links::Links;
 use crate::restore::part::Part;
 use crate::restore::report::{Counts, RestoreReport, Tally};
 use crate::restore::selection::Selection;
-use crate::restore::worker::{TASKS_PER_THREAD, Task, Worker};
+use crate::restore::worker::{Task, Worker, tasks_per_thread};
 use crate::session::{Cancel, Environment, Session, chain};
 use crate::{Error, Result};
 
@@ -243,11 +243,13 @@ impl<'a> Pass<'a> {
             summary.map(|summary| summary.total_files_processed),
             summary.map(|summary| summary.total_bytes_processed),
         );
+        let is_local = self.set.is_local();
+        let tasks = self.threads * tasks_per_thread(is_local);
         let shared = Restore {
             set: self.set,
             selection: self.selection.clone(),
-            pool: Pool::new(self.threads * TASKS_PER_THREAD, Taken::Last),
-            window: WindowLimits::of(self.set.is_local()),
+            pool: Pool::new(tasks, Taken::Last),
+            window: WindowLimits::of(is_local),
             links: Links::default(),
             zeros: ZeroChunk::default(),
             tally,

@@ -15,9 +15,10 @@ use crate::{memory, scorecard, state_folder};
 
 /// Hold the plan against evidence: how far from 3-2-1
 ///
-/// For each source the last good backup; a row for each copy; then the five lines: copies, media,
-/// offsite, immutable, errors. Each is met, missed or unproven, with the reason and with the step
-/// that would mend it. What counts is what was shown, never what is configured.
+/// For each source the last good backup; where each copy is, and what was shown of it and when; then
+/// the five lines: copies, media, offsite, immutable, errors. Each is met, missed or unproven, with
+/// the reason and with the step that would mend it. What counts is what was shown, never what is
+/// configured.
 ///
 /// Below them stands what production's credentials destroy. Where a single domain destroys every
 /// copy the plan is missed, whatever the lines say.

@@ -47,7 +47,7 @@ fn assert_refused(scene: &Scene, variables: &Variables<'_>, reason: &str) {
 /// Where nobody has any.
 const NONE: &str = "there are no credentials for it";
 
-/// One cluster for all: it takes many seconds to start.
+/// One cluster for all: it takes seconds to start.
 #[test]
 fn the_account_of_a_bucket_comes_from_wherever_amazons_programs_have_it() {
     let ceph = Ceph::start();

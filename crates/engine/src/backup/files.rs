@@ -6,7 +6,8 @@
 //! belong together only where all that the system says of them is the same ([`Stat`]): an inode
 //! that was freed and given to another file, or written to, between two of its names is read again.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
+use std::io::Read;
 use std::sync::Arc;
 
 use strongroom_model::Id;
@@ -19,6 +20,7 @@ use crate::backup::report::SourceErrorKind;
 use crate::backup::walk::Compared;
 use crate::backup::worker::Worker;
 use crate::filesystem::{Folder, Stat};
+use crate::state::Seed;
 
 /// Files of one folder, to be read one after the other.
 #[derive(Debug)]
@@ -80,6 +82,10 @@ impl Worker<'_, '_> {
             stat,
             old,
         } = task;
+        if self.is_own_key(folder, &name, &stat) {
+            tracing::info!("The key of this machine is left out");
+            return self.fill(&slot, None, true);
+        }
         // One whose folder was listed was compared already: this is for paths of the source.
         let old = match self.take_over(old, &stat) {
             Compared::Same(old) => return self.fill(&slot, Some(old), false),
@@ -132,6 +138,22 @@ impl Worker<'_, '_> {
             Ok(_) => {}
         }
         Ok(())
+    }
+
+    /// Whether a file holds the key that signs for this machine, under whatever name, and in whatever
+    /// copy or image of its filesystem.
+    ///
+    /// **Security:** whoever has the repository's password reads every snapshot, and with that key he
+    /// would be this machine to those that trust it. So it is in none.
+    fn is_own_key(&self, folder: &Folder, name: &CStr, stat: &Stat) -> bool {
+        let mut bytes = Seed::default();
+        let is_as_long = stat.size == bytes.len() as u64;
+        let Some(key) = self.archive.own_key.filter(|_| is_as_long) else {
+            return false;
+        };
+        let opened = folder.open_file(name, stat);
+        let read = opened.map(|mut opened| opened.file.read_exact(bytes.as_mut_slice()));
+        matches!(read, Ok(Ok(()))) && Id::of(bytes.as_slice()) == key
     }
 
     /// Lets one name of an inode read it, and returns it; the others get what it reads.

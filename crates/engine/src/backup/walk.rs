@@ -249,6 +249,9 @@ impl Worker<'_, '_> {
             return Compared::Different(old);
         }
         let content = node.content.as_deref().unwrap_or_default();
+        if self.archive.own_key.is_some_and(|key| content == [key]) {
+            return Compared::Different(old);
+        }
         for id in content {
             match self.archive.index.pack_of(BlobId::data(*id)) {
                 Some(pack) => self.needs.insert(pack),

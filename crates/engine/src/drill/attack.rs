@@ -6,7 +6,8 @@
 //!
 //! What can go wrong: a copy that cannot be asked (so: it has failed, by name, and what was proven
 //! of it before stays and grows old), a drill that is killed, or that may make what it may not remove
-//! (so: what is made is noted first, and the next drill tries again), and a state folder that cannot be written (so: the answer is told, and not kept).
+//! (so: what is made is noted first, and the next drill tries again), and a state folder that cannot
+//! be written (so: the answer is told, and not kept).
 //!
 //! Life of a drill: begun on all copies at once → each is judged → what is certain becomes evidence
 //! → all of it is signed by the client's key and kept in `drills/` → sent to the vaults among the

@@ -216,7 +216,8 @@ impl Needed {
             };
             let name = &copy.name;
             self.gaps.push(format!(
-                "{name}: {first} is hidden there, and nothing says that it was removed{more}; into                  sight again: strongroom recover --copy {name} --in-place"
+                "{name}: {first} is hidden there, and nothing says that it was removed{more}; into \
+                 sight again: strongroom recover --copy {name} --in-place"
             ));
         }
         for name in hidden.into_iter().chain(waiting) {

@@ -267,13 +267,15 @@ impl<'a> Work<'a> {
             count => format!(" and {} others", count - 1),
         };
         let why = match until.and_then(|until| Timestamp::try_from(until).ok()) {
-            Some(until) => format!("locked until {until:.0}, longer than any lock of ours"),
+            Some(until) => format!(
+                "locked until {until:.0}, longer than any lock of ours was when that was decided"
+            ),
             None => "with more versions than any client makes".to_owned(),
         };
         Some(CopyFailure {
             hint: Some(
-                "see who may put and lock files there; what is hidden goes with a later removal, \
-                 once nothing holds it"
+                "see who may put and lock files there, unless lock in strongroom.toml was longer \
+                 before; what is hidden goes with a later removal, once nothing holds it"
                     .to_owned(),
             ),
             ..CopyFailure::other(format!(
@@ -438,7 +440,7 @@ fn is_refusal(error: &StoreError) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use strongroom_testkit::{MemoryStore, VersionedStore};
+    use strongroom_testkit::{FakeBucket, MemoryStore};
 
     use super::*;
 
@@ -449,7 +451,7 @@ mod tests {
             name: FileName::new(FileType::Data, Id::of(bytes)),
             size_bytes: bytes.len() as u64,
         };
-        let (plain, versioned) = (MemoryStore::new("plain"), VersionedStore::new("kept"));
+        let (plain, versioned) = (MemoryStore::new("plain"), FakeBucket::new("kept"));
         let removed = |store: &dyn Store| {
             store.save(file.name, bytes).unwrap();
             Unlocked::new(store).remove(&file).unwrap()

@@ -3,8 +3,9 @@
 //!
 //! What can go wrong: whoever may lock makes the lock of a snapshot or index file longer and longer,
 //! so that nothing behind it ever goes. So one that is locked for longer than any lock of ours was
-//! when its removal was decided, or has versions without number, is hidden behind a marker: then
-//! nobody needs what it names. It goes later, with whatever else of its type goes there.
+//! when its removal was decided, by more than the week in which another machine may take that back, or
+//! has versions without number, is hidden behind a marker: then nobody needs what it names. It goes
+//! later, with whatever else of its type goes there.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::{Duration, SystemTime};
@@ -13,6 +14,8 @@ use strongroom_model::{FileName, FileType};
 use strongroom_store::{
     Error, FileVersion, Locks, Result, ShownLock, Store, VersionContent, Versions,
 };
+
+use crate::removals::OTHERS_WAIT;
 
 /// The versions of the files of one type on a locked place.
 pub(super) struct Locked<'a> {
@@ -41,9 +44,9 @@ const MOST_OF_A_FILE: usize = 1000;
 /// The most versions that are kept of all files together: some 400 MB.
 const MOST: usize = 2_000_000;
 
-/// How much later than any lock that was made when the removal was decided one of ours may end: clocks
-/// differ, and another machine may not have known of it yet.
-const SLACK: Duration = Duration::from_secs(86_400);
+/// How much later than any lock that was made when the removal was decided one of ours may end: as long
+/// as another machine may take it back, it lets no lock of what it names run out, and clocks differ.
+const SLACK: Duration = Duration::from_secs(OTHERS_WAIT.as_secs().unsigned_abs() + 86_400);
 
 /// Of how many files that were hidden before it is looked in a run whether they may go.
 const MOST_HIDDEN: usize = 100;
@@ -261,8 +264,6 @@ fn shortest(locks: &dyn Locks) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use strongroom_model::Id;
     use strongroom_testkit::{FakeBucket, MemoryStore, Rights};
 
@@ -374,8 +375,9 @@ mod tests {
         let decided = Some(day(80));
         let locked = listed_of(&bucket, kind);
         let until = Some(day(110));
+        // Another machine made it longer, which could still take the removal back.
         assert_eq!(
-            locked.remove(ours, Some(day(95))).unwrap(),
+            locked.remove(ours, Some(day(88))).unwrap(),
             Fate::Waits(until)
         );
         let all = [ours, longer, again, flooded];

@@ -320,9 +320,9 @@ fn take_given(
         match Record::open(id, bytes.clone(), key) {
             Ok(record) => {
                 let is_taken = take(found, (id, origin), record, keeper, notes);
-                let is_trusted = origin.is_trusted(&found.trust);
+                let is_accepted = origin.is_accepted(id, &found.trust);
                 let has_room = |room: &mut Room| room.take(bytes.len() as u64);
-                let is_kept = is_taken && (is_trusted || room.as_mut().is_some_and(has_room));
+                let is_kept = is_taken && (is_accepted || room.as_mut().is_some_and(has_room));
                 let kept = keeper.filter(|_| is_kept);
                 let kept = kept.map(|keeper| keeper.state.keep_record(id, &bytes));
                 if let Some(Err(error)) = kept {

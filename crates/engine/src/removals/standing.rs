@@ -55,6 +55,12 @@ impl Origin {
         self.is_ours || self.signer.is_some_and(is_trusted)
     }
 
+    /// Whether the record of that name is as good as this machine's own; also where somebody has
+    /// accepted it here.
+    pub(super) fn is_accepted(self, record: Id, trust: &Trust) -> bool {
+        self.is_trusted(trust) || trust.removals.contains_key(&record)
+    }
+
     /// Whether anything that it says counts.
     pub(super) fn counts(self, trust: &Trust) -> bool {
         self.is_trusted(trust) || !trust.ignores_strangers
@@ -68,7 +74,7 @@ impl Found {
             removals, trust, ..
         } = self;
         for (id, known) in removals {
-            known.is_trusted = known.origin.is_trusted(trust) || trust.removals.contains_key(id);
+            known.is_trusted = known.origin.is_accepted(*id, trust);
         }
     }
 

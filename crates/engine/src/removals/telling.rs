@@ -28,7 +28,7 @@ pub enum Telling {
         /// Whether that is over, so that only what still lies on a copy can be brought back.
         is_due: bool,
     },
-    /// A removal that this machine decided was taken back by another.
+    /// A removal that this machine decided, or one that it trusts, was taken back by a stranger.
     TakenBack {
         /// Its record.
         record: Id,
@@ -137,8 +137,8 @@ impl fmt::Display for Telling {
             ),
             Self::TakenBack { record, host, at } => write!(
                 f,
-                "Record {record} of a removal by this machine does not count: {host} took it back on \
-                 {at}, and not this machine"
+                "Record {record} of a removal by this machine, or one that it trusts, does not \
+                 count: {host} took it back on {at}, and not this machine"
             ),
             Self::Held { record, snapshot } => write!(
                 f,

@@ -28,7 +28,7 @@ fn removal(snapshots: &[&str], data: &[&str]) -> Removal {
         snapshots: ids(snapshots),
         index: BTreeSet::new(),
         data: ids(data),
-        stays: BTreeSet::new(),
+        stays: ids(&["stays"]),
     }
 }
 
@@ -106,6 +106,20 @@ fn of_two_records_that_name_a_file_the_first_that_is_due_counts() {
 }
 
 #[test]
+fn a_removal_of_others_is_decided_when_this_machine_saw_it_whatever_it_says() {
+    let files = BTreeSet::from([pack()]);
+    let decided = |found: Found| Removals::of(found).decided(&files);
+    let at = |time: Timestamp| HashMap::from([(pack(), SystemTime::try_from(time).unwrap())]);
+    assert_eq!(decided(found(true, 9)), at(NOW));
+    let seen = |hours: i64| NOW - SignedDuration::from_hours(hours);
+    assert_eq!(decided(found(false, 200)), at(seen(200)));
+    // That somebody accepts it makes its time no truer.
+    let mut accepted = found(false, 9);
+    accepted.trust.removals.insert(id("record"), NOW);
+    assert_eq!(decided(accepted), at(seen(9)));
+}
+
+#[test]
 fn nothing_that_others_decided_goes_while_a_record_is_unread_or_too_much() {
     let unread = Telling::Unread {
         files: vec![id("unread")],
@@ -178,6 +192,8 @@ fn what_others_name_has_a_bound_and_what_we_name_has_none() {
     let two = || Record::Removal(removal(&["a"], &["b"]));
     assert!(!found.add(id("theirs"), two(), origin(false), Some(NOW)));
     assert!(found.add(id("ours"), two(), Origin::OURS, None));
+    found.trust = trust(None, Some("accepted"), false);
+    assert!(found.add(id("accepted"), two(), origin(false), Some(NOW)));
     let removals = Removals::of(found);
     assert!(removals.names(FileName::new(FileType::Data, id("b"))));
 }
@@ -287,6 +303,8 @@ fn what_a_trusted_machine_signed_and_what_was_accepted_here_goes_at_once() {
         let known = &removals.found.removals[&id("record")];
         assert!(!known.knows_to_stay(id("stays")));
     }
+    let ours = Removals::of(found(true, 0));
+    assert!(ours.found.removals[&id("record")].knows_to_stay(id("stays")));
     // Nor does it wait for records that are unread: nobody else takes it back.
     let mut unread = signed("web-2", trust(Some("web-2"), None, false));
     unread.problems.push(Telling::TooMany { left_out: 1 });
@@ -351,7 +369,8 @@ fn strangers_that_are_ignored_hide_hold_annul_and_stop_nothing() {
     let needed = FileName::new(FileType::Data, id("needed"));
     let removals = Removals::of(ours.clone());
     assert!(removals.may_go(pack()) && !removals.names(needed));
-    assert_eq!((removals.stop(), removals.tellings()), (None, &[][..]));
+    assert_eq!(removals.stop(), None);
+    assert_eq!(removals.tellings(), []);
     assert!(removals.are_all_due() && removals.holds().held(id("snapshot")).is_none());
     let carried: Vec<Id> = removals.all_records().collect();
     assert_eq!(carried, [id("record")], "nothing of theirs is carried on");

@@ -24,8 +24,16 @@ use crate::session::chain;
 /// How many folders of one folder are looked through together.
 const FOLDERS_PER_BATCH: usize = 16;
 
-/// How many tasks wait for each thread at most.
-pub(super) const TASKS_PER_THREAD: usize = 4;
+/// How many tasks wait for each thread at most. What comes from this machine is written as fast as it is
+/// read, and two threads that write the same file wait for each other: so there are enough for those
+/// which take the first and the last of them to have different files. What comes by a network is a
+/// thousand files at a time.
+pub(super) const fn tasks_per_thread(is_local: bool) -> usize {
+    match is_local {
+        true => 16,
+        false => 4,
+    }
+}
 
 /// Something to write, which any thread may do.
 #[derive(Debug)]

@@ -176,7 +176,6 @@ impl Default for Looking {
     }
 }
 
-/// Looks at a copy on a thread that may be left behind.
 /// Begins to look at some copies, at all of them at once.
 pub(crate) fn begin_each<T: Send + 'static>(
     copies: &[CopyStore],
@@ -185,6 +184,7 @@ pub(crate) fn begin_each<T: Send + 'static>(
     Begun(copies.iter().map(|copy| begin(copy, look)).collect())
 }
 
+/// Looks at a copy on a thread that may be left behind.
 fn begin<T: Send + 'static>(
     copy: &CopyStore,
     look: impl FnOnce(&CopyStore) -> Result<T, CopyFailure> + Send + 'static,

@@ -335,6 +335,20 @@ impl RepositoryState {
         StateFolder::new(&self.root).client_key()
     }
 
+    /// The SHA-256 of what is in the file of that key, where there is one.
+    pub(crate) fn own_key(&self) -> Option<Id> {
+        let key = StateFolder::new(&self.root).find_client_key();
+        let key = key.inspect_err(|error| {
+            let reason = chain(error);
+            tracing::warn!(
+                reason,
+                "The key of this machine cannot be read, nor left out"
+            );
+        });
+        let key = key.ok().flatten()?;
+        Some(Id::of(key.seed().as_slice()))
+    }
+
     pub(super) fn remembers(&self, copy: &CopyStore) -> bool {
         let mut kinds = ["evidence", "seen"].into_iter();
         kinds.any(|what| self.of_copy(copy, what).exists())

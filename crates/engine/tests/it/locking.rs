@@ -12,7 +12,7 @@ use strongroom_engine::session::Environment;
 use strongroom_engine::state::{RepositoryState, StateFolder};
 use strongroom_engine::{CopyStore, Session};
 use strongroom_model::{FileName, FileType, Id};
-use strongroom_repo::index::IndexFile;
+use strongroom_repo::Snapshot;
 use strongroom_store::{LocalStore, Locks, SavedLock, Store, VersionId};
 use strongroom_testkit::{Asked, FakeBucket, Op, RecordingStore, Rights};
 
@@ -190,11 +190,13 @@ fn what_is_due_is_extended_once() {
 #[test]
 fn forty_eight_locks_are_made_longer_at_a_time_and_no_more() {
     let scene = Scene::new();
-    // Index files of no pack are needed as all others are.
+    let is_snapshot = |(name, _): &(FileName, Vec<u8>)| name.kind() == FileType::Snapshots;
+    let (_, bytes) = scene.files().into_iter().find(is_snapshot).unwrap();
+    let snapshot = Snapshot::open(&scene.fixture.key, bytes).unwrap();
+    // What nothing vouches for would come after all others; a snapshot is vouched for that decrypts.
     for _ in 0..60 {
-        let index = IndexFile { packs: Vec::new() };
-        let (id, bytes) = index.seal(&scene.fixture.key, 2).unwrap();
-        let name = FileName::new(FileType::Index, id);
+        let (id, bytes) = snapshot.seal(&scene.fixture.key, 2).unwrap();
+        let name = FileName::new(FileType::Snapshots, id);
         for copy in &scene.fixture.copies {
             copy.store.save(name, &bytes).unwrap();
         }

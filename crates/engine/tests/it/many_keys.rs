@@ -10,7 +10,7 @@ use strongroom_model::{FileName, FileType, Id};
 use strongroom_repo::key::{KeyFile, MAX_KEYS_TRIED, ScryptCost};
 use strongroom_repo::{Error as RepoError, Key, Repository};
 use strongroom_store::Store;
-use strongroom_testkit::{Rights, VersionedStore};
+use strongroom_testkit::{FakeBucket, Rights};
 
 use crate::fixture::{Fixture, PASSWORD};
 
@@ -79,7 +79,7 @@ fn the_key_that_opened_last_is_tried_first_whatever_lies_beside_it() {
 #[test]
 fn where_versions_tell_it_those_are_tried_that_arrived_first() {
     let fixture = Fixture::new();
-    let place = VersionedStore::new("bucket");
+    let place = FakeBucket::new("bucket");
     place.set_time(1_000);
     let one = &fixture.copies[0].store;
     for kind in [FileType::Keys, FileType::Config] {

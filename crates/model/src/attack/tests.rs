@@ -406,10 +406,7 @@ fn a_statement_is_believed_of_its_signer_alone() {
     let verified = kept
         .verify_by(client, |_, given| *given == signature)
         .unwrap();
-    assert_eq!(
-        (verified.id(), verified.claim()),
-        (signed.id(), &statement)
-    );
+    assert_eq!((verified.id(), verified.claim()), (signed.id(), &statement));
     assert!(kept.verify_by(client, |_, _| false).is_err());
     assert!(kept.verify_by(Id::of(b"other"), |_, _| true).is_err());
 }

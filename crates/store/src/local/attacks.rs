@@ -2,8 +2,9 @@
 //!
 //! They are made all the same, so that nobody has to believe it. Canaries lie in
 //! `strongroom/drill/` under random names, and are gone when the drill ends; what a killed one has
-//! left, the next one sweeps, and what cannot be removed stays noted. A flag that makes files immutable (`chattr +i`), a mount that is
-//! read-only and an owner of another name show as refusals, which root takes away.
+//! left, the next one sweeps, and what cannot be removed stays noted. A flag that makes files
+//! immutable (`chattr +i`), a mount that is read-only and an owner of another name show as refusals,
+//! which root takes away.
 //!
 //! What can go wrong: a link planted in the stead of one of the two folders, which would lead
 //! elsewhere (so: neither is followed), and a disk that is not mounted (so: `config` has to be

@@ -200,12 +200,12 @@ impl RestStore {
         })
     }
 
-    /// Whether the bytes of the canary are in sight at an address; not so where that is not told.
-    fn is_canary(&self, url: &str) -> Result<bool> {
+    /// Whether the bytes of the canary are in sight at an address; `None` where that is not told.
+    fn shows_canary(&self, url: &str) -> Result<Option<bool>> {
         match self.fetch(url) {
-            Ok(found) => Ok(found.is_some_and(|bytes| bytes == CANARY)),
+            Ok(found) => Ok(Some(found.is_some_and(|bytes| bytes == CANARY))),
             Err(error @ Error::Cancelled { .. }) => Err(error),
-            Err(_) => Ok(false),
+            Err(_) => Ok(None),
         }
     }
 
@@ -221,11 +221,16 @@ impl Drill<'_> {
     /// stead.
     fn put(&self) -> Result<()> {
         let trace = Trace::new(TraceKind::Canary, canary().to_string());
-        self.traces.make(trace);
-        match self.store.save(canary(), CANARY) {
+        let is_known = self.traces.left().contains(&trace);
+        self.traces.make(trace.clone());
+        let put = match self.store.save(canary(), CANARY) {
             Err(Error::Exists { .. }) => self.store.replace(canary(), CANARY),
             saved => saved,
+        };
+        if matches!(put, Err(Error::Denied { .. })) && !is_known {
+            self.traces.strike(&trace);
         }
+        put
     }
 
     fn url(&self) -> String {
@@ -274,9 +279,10 @@ impl Drill<'_> {
                 format!("the server does not know it: {reason}"),
             )),
             Said::Done if is_other_verb || attempt == Attempt::Delete => {
-                let is_copied =
-                    attempt == Attempt::Rename && self.store.is_canary(&self.renamed())?;
-                Ok(match is_copied || !self.store.is_canary(&self.url())? {
+                let is_copied = attempt == Attempt::Rename
+                    && self.store.shows_canary(&self.renamed())? == Some(true);
+                let is_seen = is_copied || self.store.shows_canary(&self.url())? == Some(false);
+                Ok(match is_seen {
                     true => Said::Done,
                     false => Said::Unclear(
                         "it says that it is done, and nothing of it is to be seen".to_owned(),
@@ -315,7 +321,7 @@ impl Drill<'_> {
                 for name in OVERRIDES {
                     let knock = Knock::new("POST", &url).with(CANARY);
                     said = store.knock(&knock.saying(name, "DELETE"))?;
-                    if said == Said::Done && !store.is_canary(&url)? {
+                    if said == Said::Done && store.shows_canary(&url)? == Some(false) {
                         break;
                     }
                 }

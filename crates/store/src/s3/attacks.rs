@@ -87,10 +87,10 @@ impl Attacks for S3Store {
         tried.push(key);
         tried.extend(around::elsewhere());
         attacked.notes.extend(note);
-        let is_over = end
+        let is_in_time = end
             .checked_sub(MARGIN)
-            .is_none_or(|end| self.server_time().is_ok_and(|now| now >= end));
-        if is_over {
+            .is_some_and(|end| self.server_time().is_ok_and(|now| now < end));
+        if !is_in_time {
             let reason = "the drill took so long that the locks of its canaries may have ended";
             note_end(tried, Left::Unknown(reason.to_owned()));
         }

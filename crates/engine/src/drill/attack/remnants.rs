@@ -9,8 +9,7 @@ use std::error::Error as StdError;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use strongroom_model::attack::Remnant;
-use strongroom_store::Traces;
-use strongroom_store::attacks::Noted;
+use strongroom_store::{Noted, Traces};
 
 use crate::session::CopyStore;
 use crate::state::RepositoryState;

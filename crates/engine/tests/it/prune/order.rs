@@ -11,13 +11,16 @@ use strongroom_engine::{Error, Result};
 use strongroom_model::FileType;
 use strongroom_store::LocalStore;
 use strongroom_testkit::gate::Gate;
-use strongroom_testkit::{Fault, FaultyStore, Op, Rule};
+use strongroom_testkit::{Fault, FaultyStore, Op, RecordingStore, Rule};
 
 use crate::fixture::{Fixture, PASSWORD, environment};
 use crate::prune::{ALL, assert_identical, half_needed, try_prune};
 
 /// All copies; a fixture lists them in another order.
 const BY_NAME: [&str; 3] = ["one", "three", "two"];
+
+/// As another machine lists them, which is the other way round.
+const ELSEWHERE: [&str; 3] = ["three", "two", "one"];
 
 /// Holds whoever is about to write a lock on a copy, until its gate is opened.
 fn gates(fixture: &mut Fixture) -> [Gate; 3] {
@@ -42,11 +45,14 @@ fn begin(fixture: &Arc<Fixture>) -> JoinHandle<Result<PruneReport>> {
     thread::spawn(move || try_prune(&fixture))
 }
 
-/// Prunes on another machine, which lists the copies the other way round.
-fn prune_elsewhere(fixture: &Fixture) -> Result<PruneReport> {
-    let copies = ["three", "two", "one"].map(|name| CopyStore {
-        name: name.to_owned(),
-        store: Arc::new(LocalStore::new(fixture.copy_path(name))),
+/// Prunes on another machine, by what stands there for each of its copies.
+fn prune_elsewhere(
+    fixture: &Fixture,
+    stores: &[Arc<RecordingStore<LocalStore>>; 3],
+) -> Result<PruneReport> {
+    let copies = [0, 1, 2].map(|place| CopyStore {
+        name: ELSEWHERE[place].to_owned(),
+        store: stores[place].clone(),
         is_local: true,
     });
     let state = StateFolder::new(fixture.folder.path().join("state elsewhere"));
@@ -92,8 +98,12 @@ fn of_two_prunes_that_list_the_copies_in_other_orders_one_gives_up_at_the_first_
     second.wait_for_waiting(1);
     assert_eq!(locked(&fixture), ["one"]);
 
-    // The copies that the other lists first are free, and it does not begin with them.
-    let error = prune_elsewhere(&fixture).unwrap_err();
+    let stores = ELSEWHERE.map(|name| {
+        Arc::new(RecordingStore::new(LocalStore::new(
+            fixture.copy_path(name),
+        )))
+    });
+    let error = prune_elsewhere(&fixture, &stores).unwrap_err();
     assert!(
         matches!(&error, Error::Locked { copy, .. } if copy == "one"),
         "{error}"
@@ -101,6 +111,10 @@ fn of_two_prunes_that_list_the_copies_in_other_orders_one_gives_up_at_the_first_
     assert!(error.to_string().contains("testhost"), "{error}");
     assert!(error.hint().is_some());
     assert_eq!(locked(&fixture), ["one"]);
+    // The copies that it lists first are free, and it has begun with neither.
+    for store in &stores[..2] {
+        assert_eq!(store.written(), []);
+    }
 
     second.open();
     let report = pruning.join().unwrap().unwrap();

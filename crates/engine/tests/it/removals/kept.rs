@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use strongroom_store::{Locks as _, VersionContent, Versions};
-use strongroom_testkit::LockedStore;
+use strongroom_testkit::FakeBucket;
 
 use super::*;
 
@@ -13,7 +13,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 #[test]
 fn what_somebody_keeps_locked_is_hidden_and_named_and_holds_up_nothing_else() {
     let mut world = World::new();
-    let offsite = Arc::new(LockedStore::new("offsite", DAY * 30));
+    let offsite = Arc::new(FakeBucket::locking("offsite", DAY * 30));
     let one = world.copy("one").store;
     for kind in FileType::STORED.into_iter().chain([FileType::Config]) {
         for entry in one.list(kind).unwrap() {

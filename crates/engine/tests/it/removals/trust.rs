@@ -106,6 +106,32 @@ fn a_removal_is_accepted_by_itself_whoever_wrote_it() {
 }
 
 #[test]
+fn no_snapshot_holds_the_key_by_which_a_machine_is_trusted() {
+    let world = World::new();
+    let machine = world.state.client_key().unwrap().id();
+    let source = world.fixture.source();
+    // As in a copy of its filesystem, and in a snapshot that was made without a state folder.
+    let key = world.state.path().join("client.key");
+    std::fs::copy(key, source.join("copied")).unwrap();
+    std::fs::write(source.join("as long"), [7; 32]).unwrap();
+    assert!(world.fixture.backup().is_complete());
+    let listed = || world.fixture.restic("one", &["ls", "latest"]);
+    assert!(listed().contains("/copied"));
+    for _ in 0..2 {
+        let (sources, options) = (world.fixture.folder_source(), BackupOptions::default());
+        let (environment, progress) = (&world.fixture.environment, &world.fixture.progress);
+        let mut session = world.open(&TWO);
+        let report = backup(&mut session, &sources, &options, environment, progress).unwrap();
+        assert!(report.is_complete(), "{report:?}");
+        assert_eq!(report.sources[0].stats.files_processed, 2);
+        let listed = listed();
+        assert!(!listed.contains("/copied"), "{listed}");
+        assert!(listed.contains("/as long") && listed.contains("/file"));
+    }
+    assert_eq!(world.state.client_key().unwrap().id(), machine);
+}
+
+#[test]
 fn what_a_trusted_machine_took_back_does_not_come_again_as_its_word() {
     let world = World::new();
     let other = other(&world);

@@ -296,9 +296,10 @@ impl<'b> Canaries<'b> {
             Err(error) if status(&error) == Some(404) => return Ok(Found::Nothing),
             Err(error) => return Ok(Found::Unknown(reason_of(self.said_of(&error)?))),
         };
-        let version = answer.version_id.filter(|version| version != NO_VERSION);
+        let (version, body) = (answer.version_id, answer.body);
+        let version = version.filter(|version| version != NO_VERSION);
         let patience = self.bucket.timeouts.answer;
-        let reading = async { timeout(patience, read(answer.body)).await };
+        let reading = async { timeout(patience, read(body)).await };
         match self.bucket.wait_unless_interrupted(reading) {
             None => Err(Error::Cancelled {
                 location: self.bucket.location.clone(),

@@ -57,8 +57,10 @@ impl S3Store {
     pub(super) fn remove_probe(&self, name: &str, traces: &Traces) -> Result<()> {
         let bucket = self.bucket();
         let probe = Trace::new(TraceKind::ProbeBucket, name);
-        if !traces.note(probe.clone()) {
-            // We made it. It has the policy of the real bucket, which may forbid to remove anything.
+        let is_ours = traces.left().contains(&probe);
+        traces.note(probe.clone());
+        if is_ours {
+            // It has the policy of the real bucket, which may forbid to remove anything.
             let request = bucket.client.delete_bucket_policy().bucket(name);
             let _ = bucket.answer(request.send());
         }
@@ -254,7 +256,9 @@ pub(super) fn stem_of(bucket: &str) -> String {
 /// Whether a bucket is called as a probe of another.
 fn is_probe(bucket: &str, name: &str) -> bool {
     let is_random = |rest: &str| rest.len() == 16 && rest.bytes().all(|c| c.is_ascii_hexdigit());
-    name.strip_prefix(&stem_of(bucket)).is_some_and(is_random)
+    let rest = name.strip_prefix(&stem_of(bucket));
+    // A stem is cut off, so that the very bucket could be called as a probe of itself.
+    name != bucket && rest.is_some_and(is_random)
 }
 
 fn is_canary((key, _): &Version) -> bool {
@@ -279,6 +283,8 @@ mod tests {
         ] {
             assert!(!is_probe("acme-backup", other), "{other}");
         }
+        let like_its_own = format!("{}-probe-0123456789abcdef", "x".repeat(LONGEST_STEM));
+        assert!(!is_probe(&like_its_own, &like_its_own));
     }
 
     #[test]

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use strongroom_model::attack::{
-    Attempt, Left, Mark, PlaceKind, Said, Trace, TraceKind, Verdict, canary, judge,
+    Attempt, CANARY, Left, Mark, PlaceKind, Said, Trace, TraceKind, Verdict, canary, judge,
 };
-use strongroom_store::{Attacked, Store, Traces};
+use strongroom_store::{Attacked, Error, Store, Traces};
 
 use crate::attacks::fake::{Deletion, Taking};
 use crate::attacks::of;
@@ -150,6 +150,49 @@ fn a_yes_to_a_delete_that_does_nothing_is_no_refusal() {
     assert_eq!((&delete.left, delete.mark()), (&Left::Whole, Mark::Open));
     let judged = judge(attacked.place, &attacked.tried, None, false);
     assert!(!judged.is_certain, "{judged:?}");
+}
+
+#[test]
+fn a_yes_to_a_delete_of_which_nothing_is_told_any_more_is_no_refusal_either() {
+    // The canary is shown once behind the DELETE, and then no more.
+    let shown = Mutex::new(None);
+    let path = format!("/acme/repo/{}", canary());
+    let server = Server::start(move |_, request, stream| {
+        let mut shown = shown.lock();
+        let is_canary = request.path == path;
+        let (status, body) = match request.method.as_str() {
+            "GET" | "HEAD" if request.path == "/acme/repo/config" => ("200 OK", &b"config"[..]),
+            "DELETE" if is_canary => {
+                *shown = Some(false);
+                ("200 OK", &b""[..])
+            }
+            "GET" | "HEAD" if is_canary && *shown != Some(true) => {
+                *shown = shown.map(|_| true);
+                ("200 OK", CANARY)
+            }
+            _ => ("403 Forbidden", &b""[..]),
+        };
+        reply_with(stream, request, status, "", body)
+    });
+    let attacked = drill(&server, &Traces::default());
+    let delete = of(&attacked, Attempt::Delete);
+    assert_eq!((&delete.left, delete.mark()), (&Left::Whole, Mark::Open));
+}
+
+#[test]
+fn a_canary_that_is_refused_is_not_told_as_left_behind() {
+    let server = Server::start(|_, request, stream| {
+        let (status, body) = match (request.method.as_str(), request.path.as_str()) {
+            ("GET" | "HEAD", "/acme/repo/config") => ("200 OK", &b"config"[..]),
+            ("GET" | "HEAD", _) => ("404 Not Found", &b""[..]),
+            _ => ("403 Forbidden", &b""[..]),
+        };
+        reply_with(stream, request, status, "", body)
+    });
+    let (store, traces) = (server.store(), Traces::default());
+    let error = store.attacks().unwrap().attack(&[], &traces).unwrap_err();
+    assert!(matches!(error, Error::Denied { .. }), "{error:?}");
+    assert_eq!(traces.left(), [].into());
 }
 
 #[test]
