@@ -88,14 +88,7 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) fn run(self, context: &Context) -> Result<Exit> {
         let config = context.config()?;
-        let copy = find(&config, &self.copy, context)?.ok_or_else(|| Error::NoSuchCopy {
-            name: self.copy.clone(),
-            known: config
-                .copies
-                .iter()
-                .map(|copy| copy.name.to_string())
-                .collect(),
-        })?;
+        let (copy, _) = copies::prepare(copies::named(&config, &self.copy)?, context)?;
         let destination = match &self.into {
             Some(into) if !self.in_place => {
                 match find(&config, &into.to_string_lossy(), context)? {
