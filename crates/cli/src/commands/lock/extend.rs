@@ -20,9 +20,9 @@ use crate::words::grouped;
 /// index files, all snapshots and every pack that they need, of each the newest version that is
 /// right, also where somebody has hidden or overwritten it. What nothing needs is left to expire.
 ///
-/// Backups and syncs do the same at their end, for ten minutes at most. Until when which version is
-/// locked is recorded in the state folder, so that little is asked; where the record is lost, each
-/// file is looked at once.
+/// Backups, syncs and prunes do the same at their end, for ten minutes at most. Until when which
+/// version is locked is recorded in the state folder, so that little is asked; where the record is
+/// lost, each file is looked at once.
 ///
 /// A lock that cannot be extended is named, and the exit status is 3. So it is where less than
 /// `lock` is left of any file: that is an alarm, here and in every command.
