@@ -53,10 +53,10 @@ use crate::{locking, state_folder};
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment, after_long_help = MANUAL)]
 pub(crate) struct Args {
-    /// From this copy alone; without it, from each copy in turn
+    /// From this copy; without it, from each copy in turn
     #[arg(long, value_name = "NAME")]
     copy: Option<String>,
-    /// How much of the files, in percent
+    /// How much of the files, in percent; each time the next part
     #[arg(long, value_name = "N%", default_value = "100%", value_parser = parse_share)]
     share: u8,
     /// Only this source
