@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use strongroom_engine::CopyStore;
 use strongroom_engine::session::chain;
 use strongroom_ledger::Verifier;
-use strongroom_model::{BackupCopy, RestAddress, S3Address, SecretKey, StoreAddress};
+use strongroom_model::{BackupCopy, Config, RestAddress, S3Address, SecretKey, StoreAddress};
 use strongroom_store::patient::{HANG_LIMIT, within};
 use strongroom_store::rest::{Retries, Timeouts};
 use strongroom_store::{
@@ -24,6 +24,19 @@ const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Of several uploads at a time each has a share of the line; below this one is taken for dead.
 const LEAST_BYTES_PER_SECOND: u64 = 32 << 10;
+
+/// The copy of that name.
+pub(crate) fn named<'c>(config: &'c Config, name: &str) -> Result<&'c BackupCopy> {
+    let found = config.copies.iter().find(|copy| copy.name.as_str() == name);
+    found.ok_or_else(|| Error::NoSuchCopy {
+        name: name.to_owned(),
+        known: config
+            .copies
+            .iter()
+            .map(|copy| copy.name.to_string())
+            .collect(),
+    })
+}
 
 /// Prepares the store of a copy, and what asks the vault that may be behind it; nothing is touched
 /// or sent yet.

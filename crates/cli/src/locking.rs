@@ -1,6 +1,7 @@
-//! Locks that are made longer in time: at the end of a backup or sync, and by a command of its own.
+//! Locks of files that are made longer in time: at the end of a backup, a sync and a prune, and by a
+//! command of its own.
 //!
-//! **Architecture invariant:** nothing here can fail a backup or a sync; what could not be extended
+//! **Architecture invariant:** nothing here can fail what it comes after; what could not be extended
 //! is named and makes the exit status 3.
 
 use std::time::{Duration, SystemTime};

@@ -134,7 +134,7 @@ pub fn remove(session: &Session, wanted: &str) -> Result<KeyReport> {
         .ready()
         .flat_map(|(_, ready)| ready.listing.keys.iter())
         .map(|entry| entry.id)
-        .filter(|id| wanted.len() >= 2 && id.to_string().starts_with(wanted))
+        .filter(|id| id.begins_with(wanted))
         .collect();
     fits.sort_unstable();
     fits.dedup();

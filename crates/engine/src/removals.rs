@@ -81,9 +81,6 @@ const MOST_IDS: usize = 4_000_000;
 /// How many bytes of memory a name takes.
 const ID_BYTES: usize = 80;
 
-/// The fewest digits of an id that are taken for a prefix, as with snapshots.
-const LEAST_PREFIX: usize = 2;
-
 /// What records say of a repository: those of the state folder and of every copy that was listed.
 #[derive(Debug, Default)]
 pub struct Removals {
@@ -246,18 +243,11 @@ impl Removals {
     /// [`Error::NoRecord`].
     pub fn resolve(&self, wanted: &str) -> Result<Id> {
         let none = |wanted: String| Error::NoRecord { wanted };
-        let wanted = wanted.to_ascii_lowercase();
-        if wanted.len() < LEAST_PREFIX {
-            return Err(none(wanted));
-        }
-        let known = self.found.removals.keys();
-        let fits: Vec<Id> = known
-            .filter(|id| id.to_string().starts_with(&wanted))
-            .copied()
-            .collect();
+        let known = self.found.removals.keys().copied();
+        let fits: Vec<Id> = known.filter(|id| id.begins_with(wanted)).collect();
         match fits.as_slice() {
             [one] => Ok(*one),
-            [] => Err(none(wanted)),
+            [] => Err(none(wanted.to_owned())),
             several => {
                 // Whoever writes records can let them begin alike.
                 let ids: Vec<_> = several.iter().map(Id::to_string).collect();

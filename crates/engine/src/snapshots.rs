@@ -57,9 +57,6 @@ pub struct Filter {
 /// How many snapshots are read at a time.
 const READERS: usize = 8;
 
-/// The fewest digits of an id that are taken for a prefix: fewer are more likely a slip.
-const LEAST_PREFIX: usize = 2;
-
 impl Snapshots {
     /// Reads the snapshots of all copies of a session.
     ///
@@ -121,17 +118,13 @@ impl Snapshots {
         if let Some(source) = wanted.strip_prefix("latest:") {
             return self.latest(Some(source)).ok_or_else(none);
         }
-        let wanted = wanted.to_ascii_lowercase();
-        let fits: Vec<_> = self
-            .all
-            .iter()
-            .filter(|one| wanted.len() >= LEAST_PREFIX && one.id.to_string().starts_with(&wanted))
-            .collect();
+        let all = self.all.iter();
+        let fits: Vec<_> = all.filter(|one| one.id.begins_with(wanted)).collect();
         match fits.as_slice() {
             [] => Err(none()),
             [one] => Ok(one),
             several => Err(Error::AmbiguousSnapshot {
-                prefix: wanted,
+                prefix: wanted.to_owned(),
                 ids: several.iter().map(|one| one.id).collect(),
             }),
         }

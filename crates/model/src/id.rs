@@ -19,6 +19,9 @@ pub struct Id([u8; 32]);
 #[error("An id is 64 lowercase hexadecimal digits")]
 pub struct ParseIdError;
 
+/// The fewest digits that are taken for the beginning of an id: fewer are more likely a slip.
+const LEAST_DIGITS: usize = 2;
+
 impl Id {
     /// Wraps a digest that was computed elsewhere.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
@@ -38,6 +41,13 @@ impl Id {
     /// The first eight hexadecimal digits, as people quote them.
     pub fn short(&self) -> String {
         self.to_string().chars().take(8).collect()
+    }
+
+    /// Whether somebody may mean it by these digits, in whichever case: by two of the first at least.
+    pub fn begins_with(&self, digits: &str) -> bool {
+        let text = self.to_string();
+        let first = text.get(..digits.len()).unwrap_or_default();
+        digits.len() >= LEAST_DIGITS && first.eq_ignore_ascii_case(digits)
     }
 }
 
@@ -116,5 +126,18 @@ mod tests {
                 .is_err()
         );
         assert!(format!("{}0", Id::of(b"")).parse::<Id>().is_err());
+    }
+
+    #[test]
+    fn it_is_meant_by_two_of_its_first_digits_or_more() {
+        let id = Id::of(b"");
+        let text = id.to_string();
+        for meant in ["e3", "E3b0C4", text.as_str()] {
+            assert!(id.begins_with(meant), "{meant}");
+        }
+        let longer = format!("{text}0");
+        for other in ["", "e", "3b", "e4", "größe", longer.as_str()] {
+            assert!(!id.begins_with(other), "{other}");
+        }
     }
 }

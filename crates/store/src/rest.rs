@@ -18,8 +18,7 @@ mod tls;
 mod vault;
 
 use std::fmt;
-use std::io::{self, BufRead, BufReader};
-use std::net::SocketAddr;
+use std::io::{BufRead, BufReader};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +32,7 @@ use crate::rest::listing::Listed;
 use crate::rest::retry::{Attempts, Fault};
 use crate::rest::stream::Stream;
 use crate::store::{STEP_BYTES, Store, read_limit_bytes};
-use crate::{Attacks, Error, Result, place};
+use crate::{Attacks, Error, Result};
 
 pub use crate::rest::admin::VaultAdmin;
 pub(crate) use crate::rest::options::without_userinfo;
@@ -52,8 +51,6 @@ pub struct RestStore {
     attempts: Attempts,
     root: String,
     path: String,
-    host: String,
-    port: u16,
     list_limit: fn(FileType) -> usize,
 }
 
@@ -99,8 +96,6 @@ impl RestStore {
             },
             root: address.root(),
             path: address.path().to_owned(),
-            host: address.host.clone(),
-            port: address.port,
             list_limit: options.list_limit,
             client: Arc::new(Client::new(address, &options)?),
         })
@@ -117,22 +112,6 @@ impl RestStore {
             self.root.clone(),
             repository,
         ))
-    }
-
-    /// The addresses that the server's name stands for at this moment.
-    ///
-    /// # Errors
-    /// Fails where the name cannot be resolved.
-    pub fn endpoint_addresses(&self) -> io::Result<Vec<SocketAddr>> {
-        place::addresses(&self.host, self.port)
-    }
-
-    /// Whether the server's name leads back to this machine.
-    ///
-    /// # Errors
-    /// As [`RestStore::endpoint_addresses`].
-    pub fn is_this_machine(&self) -> io::Result<bool> {
-        place::is_this_machine(&self.host, self.port)
     }
 
     /// The size of a file; `None` where there is none.

@@ -34,7 +34,8 @@ use report::Report;
 /// never one that somebody holds.
 ///
 /// The exit status is 3 where a copy was left out, where nothing could go because a copy did not
-/// say when its snapshots came, and where snapshots are suspicious.
+/// say when its snapshots came, and where snapshots are suspicious; 11 where somebody is at work on a
+/// copy, and nothing was done.
 ///
 /// Examples:
 ///   strongroom forget --dry-run

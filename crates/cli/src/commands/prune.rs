@@ -36,6 +36,9 @@ use crate::{locking, memory, vaults};
 /// that a snapshot needs, or cannot be read so that nobody knows what is needed. While it runs nobody
 /// else may be at work on any copy: every copy is under its exclusive lock.
 ///
+/// The exit status is 1 where nothing may be removed, with the reasons; 3 where a copy was left out
+/// or could not do its part, and is named; 11 where somebody is at work on a copy.
+///
 /// Examples:
 ///   strongroom prune --dry-run
 ///   strongroom prune

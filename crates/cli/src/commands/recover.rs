@@ -46,12 +46,13 @@ const NAMED: usize = 20;
 /// With --dry-run nothing is written: versions are listed, and of their bytes only those of config are
 /// read, and of the key files by which it is chosen, as the real run chooses it.
 ///
-/// With --in-place the copy is under restic's exclusive lock meanwhile, where there is the password;
-/// locks that were not renewed for half an hour are removed. Without it no lock is taken and none is
-/// waited for, which is told: where somebody has pruned the copy meanwhile, run it again. Into another
-/// copy there is no lock: nothing else may write there.
+/// In place and with the password, the copy is under restic's exclusive lock meanwhile; locks that were
+/// not renewed for half an hour are removed. Without the password no lock is taken and none is waited
+/// for, which is told: where somebody has pruned the copy meanwhile, run it again. Into another copy
+/// there is no lock: nothing else may write there.
 ///
-/// The exit status is 3 where a file has no version that is right; it is named.
+/// The exit status is 3 where a file has no version that is right, or names were left out since there
+/// are too many: it is told. A run that breaks off is run again, and goes on where it was.
 ///
 /// Examples:
 ///   strongroom recover --copy offsite --into /srv/recovered
@@ -63,10 +64,10 @@ pub(crate) struct Args {
     /// The copy to recover
     #[arg(long, value_name = "NAME")]
     copy: String,
-    /// As it was at this time, as 2026-11-20T10:00:00Z
+    /// Only what was there at this time, such as 2026-11-20T10:00:00Z
     #[arg(long, value_name = "TIME")]
     as_of: Option<Timestamp>,
-    /// Into another copy, or a folder
+    /// Write it out, into another copy or a folder
     #[arg(
         long,
         value_name = "COPY|PATH",
@@ -74,7 +75,7 @@ pub(crate) struct Args {
         conflicts_with = "in_place"
     )]
     into: Option<PathBuf>,
-    /// Where it is
+    /// Bring it into sight again where it is
     #[arg(long)]
     in_place: bool,
     /// Leave out the records of what was removed on purpose
@@ -88,14 +89,7 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) fn run(self, context: &Context) -> Result<Exit> {
         let config = context.config()?;
-        let copy = find(&config, &self.copy, context)?.ok_or_else(|| Error::NoSuchCopy {
-            name: self.copy.clone(),
-            known: config
-                .copies
-                .iter()
-                .map(|copy| copy.name.to_string())
-                .collect(),
-        })?;
+        let (copy, _) = copies::prepare(copies::named(&config, &self.copy)?, context)?;
         let destination = match &self.into {
             Some(into) if !self.in_place => {
                 match find(&config, &into.to_string_lossy(), context)? {

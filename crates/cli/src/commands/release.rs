@@ -23,9 +23,6 @@ pub(crate) struct Args {
     snapshot: String,
 }
 
-/// The fewest digits of an id that are taken for a prefix: fewer are more likely a slip.
-const LEAST_PREFIX: usize = 2;
-
 impl Args {
     pub(crate) fn run(self, context: &Context) -> Result<Exit> {
         let mut opened = context.open()?;
@@ -45,12 +42,8 @@ impl Args {
 
     /// Whatever is held can be released, be it listed or not.
     fn find(&self, context: &Context, opened: &Opened) -> Result<Id> {
-        let wanted = self.snapshot.to_ascii_lowercase();
-        let held = opened.session.removals.holds().iter();
-        let fits: Vec<Id> = held
-            .map(|(id, _)| id)
-            .filter(|id| wanted.len() >= LEAST_PREFIX && id.to_string().starts_with(&wanted))
-            .collect();
+        let held = opened.session.removals.holds().iter().map(|(id, _)| id);
+        let fits: Vec<Id> = held.filter(|id| id.begins_with(&self.snapshot)).collect();
         match fits.as_slice() {
             [one] => Ok(*one),
             [] => {
@@ -59,7 +52,7 @@ impl Args {
                 Ok(resolve(opened, &snapshots, &self.snapshot, usage)?.id)
             }
             _ => Err(EngineError::AmbiguousSnapshot {
-                prefix: wanted,
+                prefix: self.snapshot.clone(),
                 ids: fits,
             }
             .into()),

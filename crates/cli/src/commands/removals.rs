@@ -125,7 +125,7 @@ fn tell(output: &Output, machine: Id, trust: &Trust, undecided: &[Undecided]) ->
         output.object(&Message::of(one))?;
     }
     for one in undecided.iter().take(MOST_TOLD) {
-        output.result(&lines(one).to_string())?;
+        output.result(&format!("\n{}", lines(one)))?;
     }
     let more = undecided.len().saturating_sub(MOST_TOLD) as u64;
     if more > 0 {

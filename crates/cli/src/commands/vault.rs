@@ -20,6 +20,7 @@ use strongroom_engine::state::StateFolder;
 use strongroom_model::vault::VaultInfo;
 
 use crate::context::Context;
+use crate::copies;
 use crate::error::{Error, Result};
 use crate::exit::{Exit, MANUAL};
 use crate::state_folder;
@@ -91,13 +92,8 @@ impl Which {
     /// Finds the copy in the configuration; nothing is asked yet.
     fn choose(&self, context: &Context) -> Result<Chosen> {
         let config = context.config()?;
+        copies::named(&config, &self.copy)?;
         let mut copies = context.copies(&config)?;
-        if !copies.stores.iter().any(|store| store.name == self.copy) {
-            return Err(Error::NoSuchCopy {
-                name: self.copy.clone(),
-                known: copies.stores.into_iter().map(|store| store.name).collect(),
-            });
-        }
         copies.vaults.retain(|vault| vault.copy == self.copy);
         if copies.vaults.is_empty() {
             return Err(self.not_a_vault("its address is none that a vault can have"));

@@ -215,7 +215,7 @@ fn what_another_machine_hides_on_a_copy_is_an_alarm_until_it_is_taken_back() {
         // No plan is met by three disks in one place.
         let code = if command == "sync" { 3 } else { 1 };
         ended.assert_code(code, &command);
-        ended.assert_says(&["hides 1 snapshots", &record]);
+        ended.assert_says(&["hides 1 snapshot as removed", &record]);
         let alarms = ended.summary()["alarms"].to_string();
         assert!(alarms.contains(&record), "{command}: {alarms}");
         assert_eq!(scene.files("three", "snapshots").len(), 2, "{command}");

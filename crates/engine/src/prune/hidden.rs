@@ -1,9 +1,9 @@
 //! Snapshots that somebody else's record hides and that may be seen again: what they need stays.
 //!
 //! This machine finishes such a record 7 days after it saw it first, and until then a person may
-//! take it back, or accept it. Whoever has the repository's key can write one that names every snapshot; were it
-//! the last word, the next prune would find that nothing is needed, and name all of it in a record
-//! of our own.
+//! take it back, or accept it. Whoever has the repository's key can write one that names every
+//! snapshot; were it the last word, the next prune would find that nothing is needed, and name all of
+//! it in a record of our own.
 //!
 //! What can go wrong: one of them cannot be read, not all that it needs is there, or the record names
 //! packs or index files besides, so that nobody sees here what lies in them. Then nobody knows what

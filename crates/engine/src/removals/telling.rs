@@ -132,8 +132,8 @@ impl fmt::Display for Telling {
                 ..
             } => write!(
                 f,
-                "Record {record} hides {snapshots} snapshots and {others} other files as removed; \
-                 {host} wrote it on {at}, and not this machine"
+                "Record {record} hides {} as removed; {host} wrote it on {at}, and not this machine",
+                hidden(*snapshots, *others)
             ),
             Self::TakenBack { record, host, at } => write!(
                 f,
@@ -163,6 +163,24 @@ impl fmt::Display for Telling {
     }
 }
 
+/// "4 snapshots, 1 index file or pack": what a removal names; of what there is none nothing is said.
+fn hidden(snapshots: usize, others: usize) -> String {
+    let counted = |number: usize, one: &str, several: &str| match number {
+        0 => None,
+        1 => Some(format!("1 {one}")),
+        _ => Some(format!("{number} {several}")),
+    };
+    let kinds = [
+        counted(snapshots, "snapshot", "snapshots"),
+        counted(others, "index file or pack", "index files and packs"),
+    ];
+    let named: Vec<String> = kinds.into_iter().flatten().collect();
+    match named.is_empty() {
+        true => "nothing".to_owned(),
+        false => named.join(", "),
+    }
+}
+
 /// Files by their first digits; of many the first and how many more.
 fn several(files: &[Id]) -> String {
     let first: Vec<String> = files.iter().take(NAMED).map(Id::short).collect();
@@ -170,5 +188,18 @@ fn several(files: &[Id]) -> String {
     match files.len().saturating_sub(NAMED) {
         0 => first,
         more => format!("{first} and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_what_a_removal_does_not_name_nothing_is_said() {
+        assert_eq!(hidden(1, 0), "1 snapshot");
+        assert_eq!(hidden(0, 12), "12 index files and packs");
+        assert_eq!(hidden(4, 1), "4 snapshots, 1 index file or pack");
+        assert_eq!(hidden(0, 0), "nothing");
     }
 }

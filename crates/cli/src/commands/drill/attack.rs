@@ -13,7 +13,8 @@ use strongroom_model::{BackupCopy, Config, Id};
 
 use crate::commands::drill::left_behind;
 use crate::context::{Context, Looked};
-use crate::error::{Error, Result};
+use crate::copies;
+use crate::error::Result;
 use crate::exit::{Exit, MANUAL};
 use crate::output::{BAD, DOUBTFUL, GOOD, Output, visible};
 use crate::table::{Cell, Table};
@@ -123,17 +124,15 @@ impl Args {
 
     /// The copies that are to be attacked.
     fn chosen<'l>(&self, looked: &'l Looked) -> Result<Vec<&'l CopyStore>> {
-        let all = &looked.copies.stores;
-        let Some(name) = &self.copy else {
-            return Ok(all.iter().collect());
-        };
-        match all.iter().find(|copy| copy.name == *name) {
-            Some(copy) => Ok(vec![copy]),
-            None => Err(Error::NoSuchCopy {
-                name: name.clone(),
-                known: all.iter().map(|copy| copy.name.clone()).collect(),
-            }),
+        if let Some(name) = &self.copy {
+            copies::named(&looked.config, name)?;
         }
+        let is_wanted = |copy: &&CopyStore| {
+            let wanted = self.copy.as_deref();
+            wanted.is_none_or(|wanted| copy.name == wanted)
+        };
+        let all = looked.copies.stores.iter();
+        Ok(all.filter(is_wanted).collect())
     }
 }
 

@@ -19,6 +19,7 @@ use strongroom_model::evidence::{RestoreDrill, Share};
 use strongroom_model::{BackupCopy, Config, CopyEvidence, FileName, FileType, Id, Name};
 
 use crate::context::Context;
+use crate::copies;
 use crate::error::{Error, Result};
 use crate::exit::{Exit, MANUAL};
 use crate::monitor::Monitor;
@@ -52,10 +53,10 @@ use crate::{locking, state_folder};
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment, after_long_help = MANUAL)]
 pub(crate) struct Args {
-    /// From this copy alone; without it, from each copy in turn
+    /// From this copy; without it, from each copy in turn
     #[arg(long, value_name = "NAME")]
     copy: Option<String>,
-    /// How much of the files, in percent
+    /// How much of the files, in percent; each time the next part
     #[arg(long, value_name = "N%", default_value = "100%", value_parser = parse_share)]
     share: u8,
     /// Only this source
@@ -139,20 +140,15 @@ impl Args {
         config: &'c Config,
         stores: &'c [CopyStore],
     ) -> Result<Vec<(&'c BackupCopy, &'c CopyStore)>> {
-        let all = config.copies.iter().zip(stores);
+        if let Some(name) = &self.copy {
+            copies::named(config, name)?;
+        }
         let is_wanted = |copy: &BackupCopy| {
             let wanted = self.copy.as_deref();
             wanted.is_none_or(|wanted| copy.name.as_str() == wanted)
         };
-        let chosen: Vec<_> = all.filter(|(copy, _)| is_wanted(copy)).collect();
-        if let (true, Some(name)) = (chosen.is_empty(), &self.copy) {
-            let known = config.copies.iter();
-            return Err(Error::NoSuchCopy {
-                name: name.clone(),
-                known: known.map(|copy| copy.name.to_string()).collect(),
-            });
-        }
-        Ok(chosen)
+        let all = config.copies.iter().zip(stores);
+        Ok(all.filter(|(copy, _)| is_wanted(copy)).collect())
     }
 
     fn chosen_sources<'c>(&self, config: &'c Config) -> Result<Vec<&'c Source>> {

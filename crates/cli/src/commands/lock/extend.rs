@@ -3,8 +3,9 @@
 use serde::Serialize;
 use strongroom_engine::locking::{CopyLocks, LockReport, LockingOptions};
 
-use crate::context::{Context, Opened};
-use crate::error::{Error, Result};
+use crate::context::Context;
+use crate::copies;
+use crate::error::Result;
 use crate::exit::{Exit, MANUAL};
 use crate::locking::{self, CopySummary};
 use crate::monitor::Monitor;
@@ -19,9 +20,9 @@ use crate::words::grouped;
 /// index files, all snapshots and every pack that they need, of each the newest version that is
 /// right, also where somebody has hidden or overwritten it. What nothing needs is left to expire.
 ///
-/// Backups and syncs do the same at their end, for ten minutes at most. Until when which version is
-/// locked is recorded in the state folder, so that little is asked; where the record is lost, each
-/// file is looked at once.
+/// Backups, syncs and prunes do the same at their end, for ten minutes at most. Until when which
+/// version is locked is recorded in the state folder, so that little is asked; where the record is
+/// lost, each file is looked at once.
 ///
 /// A lock that cannot be extended is named, and the exit status is 3. So it is where less than
 /// `lock` is left of any file: that is an alarm, here and in every command.
@@ -44,7 +45,7 @@ impl Args {
     pub(crate) fn run(self, context: &Context) -> Result<Exit> {
         let opened = context.open_to_extend()?;
         if let Some(name) = &self.copy {
-            check(&opened, name)?;
+            copies::named(&opened.config, name)?;
         }
         let options = LockingOptions {
             only: self.copy,
@@ -79,19 +80,6 @@ impl Args {
             return Ok(Exit::Interrupted);
         }
         Ok(Exit::of(report.is_complete()))
-    }
-}
-
-/// Refuses a copy that is not configured.
-fn check(opened: &Opened, name: &str) -> Result<()> {
-    let copies = opened.session.copies.iter();
-    let known: Vec<String> = copies.map(|one| one.copy.name.clone()).collect();
-    match known.iter().any(|known| known == name) {
-        true => Ok(()),
-        false => Err(Error::NoSuchCopy {
-            name: name.to_owned(),
-            known,
-        }),
     }
 }
 
