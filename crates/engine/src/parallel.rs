@@ -5,6 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::{Error, Result};
 
+/// The threads that read from a place behind a network.
+const REMOTE_READERS: usize = 8;
+
 /// Calls `work` for each item from up to `threads` threads, in order of beginning.
 ///
 /// # Errors
@@ -45,6 +48,15 @@ pub(crate) fn cores() -> usize {
     static CORES: LazyLock<usize> =
         LazyLock::new(|| std::thread::available_parallelism().map_or(2, usize::from));
     *CORES
+}
+
+/// How many threads read what others do not wait for: more where it comes by a network, for most of the
+/// time they wait.
+pub(crate) fn readers(is_local: bool) -> usize {
+    match is_local {
+        true => cores(),
+        false => cores().max(REMOTE_READERS),
+    }
 }
 
 #[cfg(test)]

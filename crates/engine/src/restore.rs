@@ -30,7 +30,7 @@ use strongroom_repo::Snapshot;
 
 use crate::backup::pool::{Pool, Taken};
 use crate::filesystem::{FsError, TargetFolder};
-use crate::parallel::cores;
+use crate::parallel::readers;
 use crate::progress::Progress;
 use crate::read_set::{CACHE_BYTES, ReadSet};
 use crate::restore::files::WindowLimits;
@@ -72,9 +72,6 @@ impl Default for RestoreOptions {
         }
     }
 }
-
-/// The threads that read from a copy behind a network: most of the time they wait.
-const REMOTE_THREADS: usize = 8;
 
 /// What a thread holds at most: a run of stored bytes, a blob in both forms, and some files.
 const THREAD_BYTES: u64 = 24 << 20;
@@ -298,8 +295,7 @@ fn open_target(target: &Path, overwrite: bool) -> Result<TargetFolder> {
 
 fn threads(options: &RestoreOptions, is_local: bool) -> usize {
     let wanted = match options.threads {
-        0 if is_local => cores(),
-        0 => cores().max(REMOTE_THREADS),
+        0 => readers(is_local),
         threads => threads,
     };
     let memory_bytes = options.memory_bytes.saturating_sub(CACHE_BYTES as u64);

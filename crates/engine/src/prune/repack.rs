@@ -23,7 +23,7 @@ use strongroom_repo::{Error as RepoError, Key, pack};
 
 use crate::backup::packer::Packer;
 use crate::backup::{pack_bytes, packs_in_memory, start_fanout, take_over};
-use crate::parallel::{cores, for_each};
+use crate::parallel::{for_each, readers};
 use crate::progress::Progress;
 use crate::prune::PruneOptions;
 use crate::prune::obstacles::{MISSING_HINT, UNREADABLE_HINT};
@@ -81,6 +81,7 @@ pub(super) fn run(
         packs_in_memory(&options.limits),
     );
     let readable: &Session = session;
+    let is_local = readable.ready().any(|(copy, _)| copy.is_local);
     Repacker {
         session: readable,
         packs,
@@ -90,12 +91,12 @@ pub(super) fn run(
         key: repository.key(),
         compress: (options.repack_uncompressed && repository.config().version >= 2)
             .then_some(repository.config().version),
-        gap_bytes: match readable.ready().any(|(copy, _)| copy.is_local) {
+        gap_bytes: match is_local {
             true => LOCAL_GAP_BYTES,
             false => REMOTE_GAP_BYTES,
         },
         threads: match options.limits.workers {
-            0 => cores(),
+            0 => readers(is_local),
             workers => workers as usize,
         },
         environment,

@@ -11,14 +11,11 @@ use std::collections::BTreeMap;
 use strongroom_model::{FileEntry, FileName, FileType};
 
 use crate::Result;
-use crate::parallel::{cores, for_each};
+use crate::parallel::{cores, for_each, readers};
 use crate::verify::each;
 use crate::verify::lockstep::{self, Hands, Turn};
 use crate::verify::reading::Reading;
 use crate::verify::stream::Buffers;
-
-/// How many requests a server answers at a time.
-const SERVER_READERS: usize = 8;
 
 /// A smaller file is read and hashed before a second thread would be of use.
 const LEAST_ALONE_BYTES: u64 = 1 << 20;
@@ -57,12 +54,12 @@ pub(crate) fn read(readings: &[&Reading<'_>]) -> Result<Vec<usize>> {
 fn read_group(group: &[&Reading<'_>]) -> Result<Vec<usize>> {
     let buffers = Buffers::default();
     // A row has one of its copies' disks busy at a time, so as many rows as there are disks.
-    let readers = group.iter().map(|reading| threads(reading)).max();
-    let readers = readers.unwrap_or_default().max(group.len());
+    let threads = group.iter().map(|reading| readers(reading.is_folder()));
+    let threads = threads.max().unwrap_or_default().max(group.len());
     let read = |rows: &[Row<'_, '_>]| {
         let share_bytes =
             rows.iter().map(first_bytes).fold(0, u64::saturating_add) / cores().max(1) as u64;
-        for_each(rows, readers, |row| {
+        for_each(rows, threads, |row| {
             let hands = match first_bytes(row) > share_bytes.max(LEAST_ALONE_BYTES) {
                 true => Hands::Two,
                 false => Hands::One,
@@ -120,12 +117,4 @@ fn in_rows<'r, 'a>(
         row.rotate_left(first);
     }
     rows
-}
-
-/// How many threads read a copy at once.
-fn threads(reading: &Reading<'_>) -> usize {
-    match reading.is_folder() {
-        true => cores(),
-        false => cores().max(SERVER_READERS),
-    }
 }
