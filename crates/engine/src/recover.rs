@@ -263,6 +263,9 @@ fn nothing(source: &Source<'_>, as_of: Option<Timestamp>) -> Error {
     }
 }
 
+/// The master key, and the file in which it was found.
+type OpenedKey = (Key, Id);
+
 /// Chooses a version of `config`, and finds the key file that the password opens; a password that opens
 /// none is told, and does no harm.
 fn choose_config(
@@ -271,7 +274,7 @@ fn choose_config(
     file: Option<&File>,
     options: &RecoverOptions,
     report: &mut RecoverReport,
-) -> Result<(Option<ChosenConfig>, Option<(Key, Id)>)> {
+) -> Result<(Option<ChosenConfig>, Option<OpenedKey>)> {
     let keys = files.iter().find(|(kind, _)| *kind == FileType::Keys);
     let key = match (&options.password, keys) {
         (Some(password), Some((_, keys))) => {
