@@ -4,7 +4,10 @@
 //! in no listing, so that it is left to expire. What a snapshot needs is told by what the state folder
 //! remembers, and by its trees where that tells nothing, or names a pack that no copy lists: a prune
 //! may have repacked it. What a look at the trees has noted is not believed here, for it went by the
-//! first pack that claims a blob; of trees that are read here every pack counts that claims one.
+//! first pack that claims a blob; of trees that are read here every pack counts that claims one. And
+//! whoever had the state folder has written there, and signed, that snapshots need next to nothing: so
+//! where a pack is listed that none of them is said to need, the trees of all are read before it is
+//! let go of.
 //!
 //! What can go wrong: whoever holds production's credentials hides all snapshots on all copies, so
 //! that nothing seems to be needed and all locks run out. So what was locked and is in no listing must
@@ -231,20 +234,22 @@ impl Needed {
         Ok(())
     }
 
-    /// Adds the packs that these snapshots need.
+    /// Adds the packs that these snapshots need, and where they are all that there are, what of the
+    /// other packs they need all the same, whatever was noted or signed.
     ///
     /// # Errors
     /// Where the user interrupts.
     pub(super) fn add_packs(
         &mut self,
         snapshots: &BTreeSet<Id>,
+        are_all: bool,
         sources: &Sources<'_>,
     ) -> Result<()> {
         let recorded = sources.memory.all_needs().into_iter();
         let recorded = recorded.filter(|needs| needs.index_set.is_none());
         let recorded: BTreeMap<Id, _> = recorded.map(|needs| (needs.snapshot, needs)).collect();
         let mut packs = BTreeMap::new();
-        let mut unknown = Vec::new();
+        let (mut known, mut unknown) = (Vec::new(), Vec::new());
         for id in snapshots {
             sources.cancel.check()?;
             let told = match recorded.get(id) {
@@ -257,12 +262,16 @@ impl Needed {
                     self.vouch(FileType::Snapshots, [*id]);
                     self.vouch(FileType::Index, told.index);
                     self.vouch(FileType::Keys, told.keys);
+                    known.push(*id);
                 }
                 None => unknown.push(*id),
             }
         }
         if !unknown.is_empty() {
             self.follow(&unknown, sources, &mut packs)?;
+        }
+        if are_all && !known.is_empty() && sources.lists_others(&packs) {
+            self.follow(&known, sources, &mut packs)?;
         }
         self.files.extend(packs.iter().map(|(id, size_bytes)| {
             let listed = sources.listed_size(*id);
@@ -302,7 +311,7 @@ impl Needed {
         place.is_ok()
     }
 
-    /// Reads the trees of snapshots of which nothing tells what they need.
+    /// Reads the trees of snapshots, and adds what these need.
     fn follow(
         &mut self,
         snapshots: &[Id],
@@ -384,6 +393,13 @@ impl<'a> Sources<'a> {
     fn are_listed(&self, packs: &[(Id, u64)]) -> bool {
         let mut packs = packs.iter();
         packs.all(|(id, _)| self.listed_size(*id).is_some())
+    }
+
+    /// Whether any copy lists a pack that is not among these.
+    fn lists_others(&self, packs: &BTreeMap<Id, u64>) -> bool {
+        let ready = self.session.ready();
+        let mut listed = ready.flat_map(|(_, ready)| ready.listing.data.iter());
+        listed.any(|entry| !packs.contains_key(&entry.id))
     }
 
     /// In which size the first copy that has it lists a pack.
