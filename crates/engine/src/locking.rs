@@ -201,6 +201,7 @@ fn find_needed(
         snapshots.clear();
     }
     let mut needed = Needed::listed(session);
+    let listed = snapshots.len();
     if !are_all {
         let is_covered = |id: &Id| usable().all(|locked| locked.dates.covers(*id));
         // An earlier run has found out what they need.
@@ -229,7 +230,7 @@ fn find_needed(
             receipts,
             cancel: &environment.cancel,
         };
-        needed.add_packs(&snapshots, are_all, &sources)?;
+        needed.add_packs(&snapshots, snapshots.len() == listed, &sources)?;
     }
     Ok((needed, Followed { snapshots, are_all }))
 }

@@ -13,7 +13,8 @@
 //! that nothing seems to be needed and all locks run out. So what was locked and is in no listing must
 //! have been removed on purpose; else nothing at all is let go of, and that is told. Where no record
 //! tells what was locked, the versions of snapshots are listed, and what is hidden there is told
-//! likewise. The same as long as a removal that another machine decided can still be taken back.
+//! likewise; what it needs is not known, and so every pack is kept that a copy lists. The same as long
+//! as a removal that another machine decided can still be taken back.
 //!
 //! And he puts names there without number. What is listed is kept, for nobody else may vouch for a
 //! real file either; but what nothing vouches for comes after all else ([`Needed::comes_later`]): a
@@ -164,7 +165,7 @@ impl Needed {
     }
 
     /// Looks for snapshots that lie on a copy behind something that hides them, where its record
-    /// tells of none: they are kept, and what they need is not known.
+    /// tells of none: they are kept, and so is every pack, since what they need is not known.
     ///
     /// # Errors
     /// Where the user interrupts.
@@ -222,6 +223,7 @@ impl Needed {
                 "{name}: {first} is hidden there, and nothing says that it was removed{more}; into \
                  sight again: strongroom recover --copy {name} --in-place"
             ));
+            self.add_all_packs(session);
         }
         for name in hidden.into_iter().chain(waiting) {
             self.strangers.insert(name);
@@ -232,6 +234,20 @@ impl Needed {
         }
         self.settle();
         Ok(())
+    }
+
+    /// Adds every pack that a copy lists, for what is needed is not known.
+    fn add_all_packs(&mut self, session: &Session) {
+        for (_, ready) in session.ready() {
+            for entry in ready.listing.data.iter() {
+                let name = FileName::new(FileType::Data, entry.id);
+                self.strangers.insert(name);
+                self.files.push(NeededFile {
+                    name,
+                    size_bytes: Some(entry.size_bytes),
+                });
+            }
+        }
     }
 
     /// Adds the packs that these snapshots need, and where they are all that there are, what of the
@@ -273,6 +289,7 @@ impl Needed {
         if are_all && !known.is_empty() && sources.lists_others(&packs) {
             self.follow(&known, sources, &mut packs)?;
         }
+        self.vouch(FileType::Data, packs.keys().copied());
         self.files.extend(packs.iter().map(|(id, size_bytes)| {
             let listed = sources.listed_size(*id);
             NeededFile {
