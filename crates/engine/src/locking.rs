@@ -17,8 +17,10 @@
 //! somebody puts names there that the place does not lock (so: what nothing vouches for comes last,
 //! and has limits of its own), another bucket takes the stead of the one that was asked (so: the
 //! record is not believed, that is told, and each file is looked at), what a snapshot needs cannot be
-//! told (so: then nothing is let go of), and a copy has failed for its `config` or its listing (so:
-//! what is due in its record is extended all the same, and nothing of the record is forgotten).
+//! told (so: then nothing is let go of), somebody has written into the state folder that one needs less
+//! than it does (so: no pack is let go of before the trees were read), and a copy has failed for its
+//! `config` or its listing (so: what is due in its record is extended all the same, and nothing of the
+//! record is forgotten).
 
 mod finder;
 mod needed;
@@ -199,6 +201,7 @@ fn find_needed(
         snapshots.clear();
     }
     let mut needed = Needed::listed(session);
+    let listed = snapshots.len();
     if !are_all {
         let is_covered = |id: &Id| usable().all(|locked| locked.dates.covers(*id));
         // An earlier run has found out what they need.
@@ -227,7 +230,7 @@ fn find_needed(
             receipts,
             cancel: &environment.cancel,
         };
-        needed.add_packs(&snapshots, &sources)?;
+        needed.add_packs(&snapshots, snapshots.len() == listed, &sources)?;
     }
     Ok((needed, Followed { snapshots, are_all }))
 }

@@ -24,7 +24,8 @@
 //! | something new on a copy, although all are under our lock | what it needs may be what goes; a record that was written by then is annulled |
 //!
 //! Snapshots alone that somebody else's record hides, and that may still be seen again, are no reason
-//! to stop: what they need stays.
+//! to stop: what they need stays. So does what is needed by those that lie behind a marker in a bucket
+//! that locks, of which nothing says that they were removed.
 //!
 //! **Architecture invariant:** prune removes packs and index files, and never a snapshot, a key or
 //! `config`; and it does so only through a removal record.
@@ -147,6 +148,7 @@ pub fn prune_locked(
         .problems
         .iter()
         .for_each(|problem| obstacles.note(problem.clone()));
+    let behind = hidden::behind_markers(session, state, &obstacles, cancel)?;
     let packs = Packs::load(session, &obstacles, progress, cancel)?;
     obstacles.check(obstacles::UNREADABLE_HINT)?;
     let roots = snapshots.all.iter().map(|one| one.snapshot.tree);
@@ -156,6 +158,17 @@ pub fn prune_locked(
         let roots = hidden.into_iter();
         used::mark(session, &packs, roots, &obstacles, progress, cancel)?;
         obstacles.check(hidden::WAITING_HINT)?;
+    }
+    if !behind.is_empty() {
+        let missing = Obstacles::default();
+        used::mark(
+            session,
+            &packs,
+            behind.into_iter(),
+            &missing,
+            progress,
+            cancel,
+        )?;
     }
     let duplicates::Chosen { plan, wrong } =
         duplicates::choose(session, &packs, options, &obstacles, progress, cancel)?;

@@ -293,7 +293,7 @@ fn choose_config(
     };
     report.config = chosen.as_ref().map(|chosen| chosen.choice);
     if let Some((key, _)) = key.as_ref().filter(|_| !options.dry_run) {
-        report.notes.extend(hiding::note(source, files, key)?);
+        report.notes.extend(hiding::notes(source, files, key)?);
     }
     let key_id = key.as_ref().map(|(_, id)| *id);
     report.tell_keys(keys.map_or(0, |(_, keys)| keys.len()), key_id);

@@ -61,6 +61,8 @@ pub struct VaultFacts {
     pub alarm: Option<String>,
     /// The account of production, where it runs in that very account.
     pub in_production: Option<Account>,
+    /// The account in which it runs, whoever's that is.
+    pub runs_in: Option<Account>,
 }
 
 /// How many of the newest snapshots of a source are looked into, until one is whole.
@@ -175,6 +177,7 @@ pub fn gather(
             accounts: look.holder.accounts.clone(),
             key: look.holder.key.clone(),
             in_production: vault.and_then(|vault| vault.in_production.clone()),
+            runs_in: vault.and_then(|vault| vault.runs_in.clone()),
             alarm: vault.and_then(|vault| vault.alarm.clone()),
         };
         facts.copies.insert(copy.name.clone(), found);

@@ -65,8 +65,8 @@ pub struct Exposure {
     /// The host whose administrator rules it. `None` where many customers share one, as at a cloud
     /// provider, where accounts tell more.
     pub host: Option<String>,
-    /// The cloud provider where it is, whose customers have nothing in common but that: two copies
-    /// there count as one where nothing shows that their accounts are two.
+    /// The cloud provider where it is, or the vault that holds it, whose customers have nothing in
+    /// common but that: two copies there count as one where nothing shows that their accounts are two.
     pub provider: Option<String>,
     /// The key of an account that encrypts what is there, where there is one.
     pub key: Option<PlaceKey>,

@@ -56,6 +56,7 @@ impl Vaults {
                 pending_keys: pending.remove(&met.copy).unwrap_or_default(),
                 alarm: met.alarm.as_ref().map(|alarm| alarm.text.clone()),
                 in_production,
+                runs_in: runs_in(met),
             };
             (met.copy.clone(), facts)
         });

@@ -32,7 +32,7 @@ pub use record::{Kept, keep};
 pub use remnants::Remnants;
 
 /// At the locks of how many files of each type it is looked.
-const FILES_OF_A_TYPE: usize = 4;
+const FILES_OF_A_TYPE: usize = 16;
 
 /// What came of the drill of one copy.
 #[derive(Debug, Clone)]
@@ -123,7 +123,8 @@ fn attack_one(
     store
         .size(FileName::CONFIG)
         .map_err(|error| of_store(&error))?;
-    let files = files_of(store).map_err(|error| of_store(&error))?;
+    let draws = draws().ok_or_else(|| failed("the system gives no random bytes"))?;
+    let files = files_of(store, &draws).map_err(|error| of_store(&error))?;
     if cancel.is_cancelled() {
         return Err(failed("the drill was interrupted"));
     }
@@ -161,22 +162,39 @@ fn judged(attacked: Attacked, is_believed: bool) -> Drilled {
     }
 }
 
-/// Some files of the repository, of each type spread over its listing; of a place that locks
-/// nothing none.
-fn files_of(store: &dyn Store) -> strongroom_store::Result<Vec<FileName>> {
+/// Some files of the repository, drawn of each type; of a place that locks nothing none.
+///
+/// **Security:** whoever knows which they are, or can choose them by names that he puts there, lets
+/// the locks of all others run out, and is not seen. So each drill draws others.
+fn files_of(
+    store: &dyn Store,
+    draws: &[u64; FILES_OF_A_TYPE],
+) -> strongroom_store::Result<Vec<FileName>> {
     if store.locks().is_none() {
         return Ok(Vec::new());
     }
     let mut files = vec![FileName::CONFIG];
     for kind in FileType::STORED {
         let mut entries = store.list(kind)?;
-        entries.sort_unstable();
-        // Names are hashes, so that those at even distances are as good as drawn.
-        let step = entries.len().div_ceil(FILES_OF_A_TYPE).max(1);
-        let some = entries.iter().step_by(step);
+        let count = entries.len();
+        for (place, draw) in (0..count).zip(draws) {
+            let left = (count - place) as u64;
+            let other = usize::try_from(draw % left).unwrap_or_default();
+            entries.swap(place, place + other);
+        }
+        let some = entries.iter().take(FILES_OF_A_TYPE);
         files.extend(some.map(|entry| FileName::new(kind, entry.id)));
     }
     Ok(files)
+}
+
+/// Random numbers; `None` where the system gives none.
+fn draws() -> Option<[u64; FILES_OF_A_TYPE]> {
+    let mut draws = [0; FILES_OF_A_TYPE];
+    for draw in &mut draws {
+        *draw = getrandom::u64().ok()?;
+    }
+    Some(draws)
 }
 
 fn failed(reason: &str) -> CopyFailure {

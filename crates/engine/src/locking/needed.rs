@@ -4,13 +4,17 @@
 //! in no listing, so that it is left to expire. What a snapshot needs is told by what the state folder
 //! remembers, and by its trees where that tells nothing, or names a pack that no copy lists: a prune
 //! may have repacked it. What a look at the trees has noted is not believed here, for it went by the
-//! first pack that claims a blob; of trees that are read here every pack counts that claims one.
+//! first pack that claims a blob; of trees that are read here every pack counts that claims one. And
+//! whoever had the state folder has written there, and signed, that snapshots need next to nothing: so
+//! where a pack is listed that none of them is said to need, the trees of all are read before it is
+//! let go of.
 //!
 //! What can go wrong: whoever holds production's credentials hides all snapshots on all copies, so
 //! that nothing seems to be needed and all locks run out. So what was locked and is in no listing must
 //! have been removed on purpose; else nothing at all is let go of, and that is told. Where no record
 //! tells what was locked, the versions of snapshots are listed, and what is hidden there is told
-//! likewise. The same as long as a removal that another machine decided can still be taken back.
+//! likewise; what it needs is not known, and so every pack is kept that a copy lists. The same as long
+//! as a removal that another machine decided can still be taken back.
 //!
 //! And he puts names there without number. What is listed is kept, for nobody else may vouch for a
 //! real file either; but what nothing vouches for comes after all else ([`Needed::comes_later`]): a
@@ -161,7 +165,7 @@ impl Needed {
     }
 
     /// Looks for snapshots that lie on a copy behind something that hides them, where its record
-    /// tells of none: they are kept, and what they need is not known.
+    /// tells of none: they are kept, and so is every pack, since what they need is not known.
     ///
     /// # Errors
     /// Where the user interrupts.
@@ -219,6 +223,7 @@ impl Needed {
                 "{name}: {first} is hidden there, and nothing says that it was removed{more}; into \
                  sight again: strongroom recover --copy {name} --in-place"
             ));
+            self.add_all_packs(session);
         }
         for name in hidden.into_iter().chain(waiting) {
             self.strangers.insert(name);
@@ -231,20 +236,36 @@ impl Needed {
         Ok(())
     }
 
-    /// Adds the packs that these snapshots need.
+    /// Adds every pack that a copy lists, for what is needed is not known.
+    fn add_all_packs(&mut self, session: &Session) {
+        for (_, ready) in session.ready() {
+            for entry in ready.listing.data.iter() {
+                let name = FileName::new(FileType::Data, entry.id);
+                self.strangers.insert(name);
+                self.files.push(NeededFile {
+                    name,
+                    size_bytes: Some(entry.size_bytes),
+                });
+            }
+        }
+    }
+
+    /// Adds the packs that these snapshots need, and where they are all that there are, what of the
+    /// other packs they need all the same, whatever was noted or signed.
     ///
     /// # Errors
     /// Where the user interrupts.
     pub(super) fn add_packs(
         &mut self,
         snapshots: &BTreeSet<Id>,
+        are_all: bool,
         sources: &Sources<'_>,
     ) -> Result<()> {
         let recorded = sources.memory.all_needs().into_iter();
         let recorded = recorded.filter(|needs| needs.index_set.is_none());
         let recorded: BTreeMap<Id, _> = recorded.map(|needs| (needs.snapshot, needs)).collect();
         let mut packs = BTreeMap::new();
-        let mut unknown = Vec::new();
+        let (mut known, mut unknown) = (Vec::new(), Vec::new());
         for id in snapshots {
             sources.cancel.check()?;
             let told = match recorded.get(id) {
@@ -257,6 +278,7 @@ impl Needed {
                     self.vouch(FileType::Snapshots, [*id]);
                     self.vouch(FileType::Index, told.index);
                     self.vouch(FileType::Keys, told.keys);
+                    known.push(*id);
                 }
                 None => unknown.push(*id),
             }
@@ -264,6 +286,10 @@ impl Needed {
         if !unknown.is_empty() {
             self.follow(&unknown, sources, &mut packs)?;
         }
+        if are_all && !known.is_empty() && sources.lists_others(&packs) {
+            self.follow(&known, sources, &mut packs)?;
+        }
+        self.vouch(FileType::Data, packs.keys().copied());
         self.files.extend(packs.iter().map(|(id, size_bytes)| {
             let listed = sources.listed_size(*id);
             NeededFile {
@@ -302,7 +328,7 @@ impl Needed {
         place.is_ok()
     }
 
-    /// Reads the trees of snapshots of which nothing tells what they need.
+    /// Reads the trees of snapshots, and adds what these need.
     fn follow(
         &mut self,
         snapshots: &[Id],
@@ -384,6 +410,13 @@ impl<'a> Sources<'a> {
     fn are_listed(&self, packs: &[(Id, u64)]) -> bool {
         let mut packs = packs.iter();
         packs.all(|(id, _)| self.listed_size(*id).is_some())
+    }
+
+    /// Whether any copy lists a pack that is not among these.
+    fn lists_others(&self, packs: &BTreeMap<Id, u64>) -> bool {
+        let ready = self.session.ready();
+        let mut listed = ready.flat_map(|(_, ready)| ready.listing.data.iter());
+        listed.any(|entry| !packs.contains_key(&entry.id))
     }
 
     /// In which size the first copy that has it lists a pack.

@@ -8,23 +8,37 @@
 //! What can go wrong: one of them cannot be read, not all that it needs is there, or the record names
 //! packs or index files besides, so that nobody sees here what lies in them. Then nobody knows what
 //! has to be there when it is taken back, and nothing is pruned until it is, or until it is due.
+//!
+//! Others lie in a bucket that locks, behind a marker, and nothing says that they were removed. A
+//! machine that remembers them prunes nothing; one that is new, or has lost its state folder, would
+//! finish the work of whoever hid them, and let all locks run out. It can look behind the marker. What
+//! one of them needs and is not there any more is no reason to remove the rest of it.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::convert::Infallible;
 
 use parking_lot::Mutex;
 use strongroom_model::{FileName, FileType, Id};
+use strongroom_repo::Snapshot;
+use strongroom_store::{Error as StoreError, VersionContent, Versions, read_limit_bytes};
 
-use crate::Result;
 use crate::lead::READERS;
 use crate::parallel::for_each;
 use crate::prune::obstacles::Obstacles;
-use crate::session::{Cancel, CopyStore, Session};
-use crate::snapshots;
+use crate::right::{self, Candidate, Candidates, Sought};
+use crate::session::{Cancel, CopyStore, Session, chain};
+use crate::state::RepositoryState;
+use crate::{Error, Result, snapshots};
 
 /// What to do where a record may still be taken back.
 pub(super) const WAITING_HINT: &str = "see which: strongroom removals; if it was none of you: \
     strongroom forget --annul RECORD; if it was: strongroom removals --accept RECORD, or prune again \
     when it is 7 days old here";
+
+/// How many snapshots that are hidden on a copy are looked at, and how many versions of each, beside
+/// the oldest: whoever may write makes any number of both.
+const MOST_HIDDEN: usize = 100_000;
+const MOST_VERSIONS: usize = 16;
 
 /// The root trees of the snapshots that a record hides which may still be taken back; what cannot be
 /// told of these is an obstacle.
@@ -93,4 +107,113 @@ pub(super) fn roots(
         Ok(())
     })?;
     Ok(roots.into_inner())
+}
+
+/// The root trees of the snapshots that lie hidden on a copy which locks, where neither a record nor a
+/// person says that they were removed. One that does not decrypt is nobody's.
+///
+/// # Errors
+/// Where the user interrupts.
+pub(super) fn behind_markers(
+    session: &Session,
+    state: &RepositoryState,
+    obstacles: &Obstacles,
+    cancel: &Cancel,
+) -> Result<BTreeSet<Id>> {
+    let accepted = state.gone().accepted;
+    let is_known = |name: FileName| {
+        let is_listed = session.ready().any(|(_, ready)| ready.listing.holds(name));
+        is_listed || accepted.contains(name) || session.removals.names(name)
+    };
+    let mut roots = BTreeSet::new();
+    for (copy, _) in session.ready() {
+        let store = copy.store.as_ref();
+        let (Some(_), Some(versions)) = (store.locks(), store.versions()) else {
+            continue;
+        };
+        let mut hidden = BTreeSet::new();
+        let listed = versions.each_version(FileType::Snapshots, &mut |version| {
+            if cancel.is_cancelled() {
+                let location = store.location().to_owned();
+                return Err(StoreError::Cancelled { location });
+            }
+            let is_marker = version.content == VersionContent::Marker;
+            if !is_marker && hidden.len() < MOST_HIDDEN && !is_known(version.name) {
+                hidden.insert(version.name);
+            }
+            Ok(())
+        });
+        match listed.map_err(Error::from) {
+            Ok(()) => {}
+            Err(Error::Interrupted) => return Err(Error::Interrupted),
+            // Without that right nobody can look.
+            Err(Error::Store(StoreError::Denied { .. })) => continue,
+            Err(error) => {
+                obstacles.note(format!("{}: {}", copy.name, chain(&error)));
+                continue;
+            }
+        }
+        let hidden: Vec<FileName> = hidden.into_iter().collect();
+        let found = Mutex::new(BTreeSet::new());
+        for_each(&hidden, READERS, |name| {
+            cancel.check()?;
+            match read_hidden(session, versions, *name) {
+                Ok(snapshot) => found.lock().extend(snapshot.map(|snapshot| snapshot.tree)),
+                Err(error) => match Error::from(error) {
+                    Error::Interrupted => return Err(Error::Interrupted),
+                    error => obstacles.note(format!("{}: {}", copy.name, chain(&error))),
+                },
+            }
+            Ok(())
+        })?;
+        let found = found.into_inner();
+        if !found.is_empty() {
+            let (copy, count) = (copy.name.as_str(), found.len());
+            tracing::warn!(
+                copy,
+                count,
+                "Snapshots are hidden there, and nothing says that they were removed: what they need \
+                 stays. Into sight again: strongroom recover --copy {copy} --in-place"
+            );
+        }
+        roots.extend(found);
+    }
+    Ok(roots)
+}
+
+/// Reads a snapshot behind whatever hides it; `None` where no version of it is right, or it does not
+/// decrypt.
+fn read_hidden(
+    session: &Session,
+    versions: &dyn Versions,
+    name: FileName,
+) -> strongroom_store::Result<Option<Snapshot>> {
+    let mut candidates = Candidates::default();
+    versions.each_version_of(name, &mut |version| {
+        if let Ok(Some(candidate)) = Candidate::of(&version, &Sought::default()) {
+            candidates.offer(name.kind(), candidate, MOST_VERSIONS);
+        }
+        Ok(())
+    })?;
+    for candidate in candidates.in_order() {
+        let mut stream = match versions.open_version(name, &candidate.version) {
+            Ok(stream) => stream,
+            Err(error @ (StoreError::Unreachable { .. } | StoreError::Cancelled { .. })) => {
+                return Err(error);
+            }
+            // As one that another key encrypts.
+            Err(_) => continue,
+        };
+        let mut bytes = Vec::new();
+        let read = right::hash_of(&mut *stream, read_limit_bytes(name.kind()), |step| {
+            bytes.extend_from_slice(step);
+            Ok::<(), Infallible>(())
+        });
+        if let Ok((id, _)) = read
+            && Some(id) == name.id()
+        {
+            return Ok(Snapshot::open(session.repository.key(), bytes).ok());
+        }
+    }
+    Ok(None)
 }

@@ -2,7 +2,8 @@
 //! next takes what they name for removed on purpose.
 //!
 //! **Security:** whoever has the repository's key may have written them. So it is told, where there is
-//! the password, and they can be left out.
+//! the password, and they can be left out. Whoever writes more of them than are looked at is told too:
+//! one of the rest may hide what he likes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,11 +27,12 @@ struct Hides {
     by: String,
 }
 
-/// A note of how many snapshots are hidden and by whom; `None` where there are none.
+/// Notes of how many snapshots are hidden and by whom, and of how many records that was not looked
+/// at.
 ///
 /// # Errors
 /// As [`Source::read`].
-pub(super) fn note(source: &Source<'_>, files: &ByKind, key: &Key) -> Result<Option<String>> {
+pub(super) fn notes(source: &Source<'_>, files: &ByKind, key: &Key) -> Result<Vec<String>> {
     let of_kind = |kind: FileType| {
         let found = files.iter().find(|(of, _)| *of == kind);
         let found = found.map(|(_, files)| files.as_slice());
@@ -39,7 +41,8 @@ pub(super) fn note(source: &Source<'_>, files: &ByKind, key: &Key) -> Result<Opt
     let snapshots = of_kind(FileType::Snapshots);
     let (mut removals, mut annulled) = (BTreeMap::new(), BTreeSet::new());
     let mut counted = 0_usize;
-    for file in of_kind(FileType::Records).iter().take(MOST_READ) {
+    let records = of_kind(FileType::Records);
+    for file in records.iter().take(MOST_READ) {
         let (Some(id), Some(bytes)) = (file.name.id(), right_bytes(source, file)?) else {
             continue;
         };
@@ -61,16 +64,25 @@ pub(super) fn note(source: &Source<'_>, files: &ByKind, key: &Key) -> Result<Opt
         .flat_map(|hides| &hides.snapshots)
         .collect();
     let by: BTreeSet<_> = removals.values().map(|hides| hides.by.as_str()).collect();
-    if hidden.is_empty() {
-        return Ok(None);
+    let mut notes = Vec::new();
+    if !hidden.is_empty() {
+        let by: Vec<_> = by.into_iter().take(3).collect();
+        notes.push(format!(
+            "Records hide {} of the snapshots that come with them, by {}: if that was not you, recover \
+             with --without-records",
+            hidden.len(),
+            by.join(", "),
+        ));
     }
-    let by: Vec<_> = by.into_iter().take(3).collect();
-    Ok(Some(format!(
-        "Records hide {} of the snapshots that come with them, by {}: if that was not you, recover \
-         with --without-records",
-        hidden.len(),
-        by.join(", "),
-    )))
+    let unread = records.len().saturating_sub(MOST_READ);
+    if unread > 0 {
+        notes.push(format!(
+            "Of {} records {unread} were not looked at, and may hide snapshots: if you never made so \
+             many, recover with --without-records",
+            records.len()
+        ));
+    }
+    Ok(notes)
 }
 
 impl Hides {

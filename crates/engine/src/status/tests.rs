@@ -501,10 +501,11 @@ fn a_key_that_a_vault_holds_and_does_not_list_yet_is_there_beside_one_that_it_li
 fn what_was_found_out_about_a_vault_reaches_the_scorecard() {
     let mut world = World::new();
     world.backup("content", 1);
-    let account = "aws:123456789012".parse().unwrap();
+    let account: Account = "aws:123456789012".parse().unwrap();
     let vault = VaultFacts {
         alarm: Some("it was rewritten".to_owned()),
-        in_production: Some(account),
+        in_production: Some(account.clone()),
+        runs_in: Some(account.clone()),
         ..VaultFacts::default()
     };
     world.vaults.insert(NAMES[1].to_owned(), vault);
@@ -512,5 +513,6 @@ fn what_was_found_out_about_a_vault_reaches_the_scorecard() {
     let row = &status.scorecard.copies[1];
     assert_eq!(row.alarm.as_deref(), Some("it was rewritten"));
     assert!(row.domain_reason.is_some());
+    assert_eq!(facts(&status, NAMES[1]).runs_in, Some(account));
     assert_eq!(status.scorecard.copies[0].alarm, None);
 }

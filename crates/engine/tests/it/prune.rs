@@ -4,6 +4,7 @@ mod anew;
 mod claims;
 mod copies;
 mod faults;
+mod hidden;
 mod order;
 mod refusals;
 

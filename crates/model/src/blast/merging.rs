@@ -118,7 +118,7 @@ fn shared(one: &Exposure, other: &Exposure) -> Option<String> {
     }
     if let Some(provider) = &one.provider
         && other.provider.as_ref() == Some(provider)
-        && !are_apart(&one.accounts, &other.accounts)
+        && !are_apart(one, other)
     {
         return Some(format!(
             "{a} and {b} are both at {provider}, and nothing shows that their accounts are two"
@@ -130,9 +130,9 @@ fn shared(one: &Exposure, other: &Exposure) -> Option<String> {
 }
 
 /// Whether names of one kind are known of both, so that they would show it if they were one.
-fn are_apart(one: &[Account], other: &[Account]) -> bool {
-    let kinds = |accounts: &[Account]| -> BTreeSet<String> {
-        let kinds = accounts.iter().filter_map(Account::provider);
+fn are_apart(one: &Exposure, other: &Exposure) -> bool {
+    let kinds = |exposure: &Exposure| -> BTreeSet<String> {
+        let kinds = accounts(exposure).filter_map(Account::provider);
         kinds.map(str::to_ascii_lowercase).collect()
     };
     !kinds(one).is_disjoint(&kinds(other))

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use crate::account::Account;
 use crate::address::StoreAddress;
 use crate::blast::{Blast, Exposure, Production, Withstands};
 use crate::config::Config;
@@ -10,6 +11,9 @@ use crate::plan::Plan;
 use crate::scorecard::facts::Location;
 use crate::scorecard::rows::{LockState, lock_state};
 use crate::scorecard::subject::Subject;
+
+/// What Amazon is called.
+const AMAZON: &str = "Amazon";
 
 /// Who destroys what, as far as the facts of the scorecard tell.
 pub(super) fn blast(config: &Config, subjects: &[Subject<'_>], now: Timestamp) -> Blast {
@@ -46,6 +50,9 @@ fn exposure(
         }
         Location::Folder { .. } | Location::Server { .. } => None,
     };
+    let facts = &subject.facts;
+    let vault_runs_in = facts.runs_in.as_ref().or(facts.in_production.as_ref());
+    let vault_runs_in = vault_runs_in.cloned();
     Exposure {
         copy: subject.name().clone(),
         domain: subject.copy.domain.clone(),
@@ -53,9 +60,9 @@ fn exposure(
         one_place: twins.map(|twin| twin.name().clone()).collect(),
         credential: credential(subject),
         accounts: subject.facts.accounts.clone(),
-        vault_runs_in: subject.facts.in_production.clone(),
+        provider: provider.or_else(|| vault_runs_in.as_ref().and_then(provider_of)),
+        vault_runs_in,
         host,
-        provider,
         key: subject.facts.key.clone(),
         key_domain: subject.copy.s3.key_domain.clone(),
         withstands: withstands(subject, plan, now),
@@ -98,9 +105,15 @@ fn is_local(subject: &Subject<'_>) -> bool {
 /// The cloud provider of an address, where that tells it: its hosts are everybody's.
 fn provider(store: &StoreAddress) -> Option<String> {
     match store {
-        StoreAddress::S3(address) if address.endpoint().is_none() => Some("Amazon".to_owned()),
+        StoreAddress::S3(address) if address.endpoint().is_none() => Some(AMAZON.to_owned()),
         StoreAddress::Local(_) | StoreAddress::Rest(_) | StoreAddress::S3(_) => None,
     }
+}
+
+/// The cloud provider of an account, where its name tells that.
+fn provider_of(account: &Account) -> Option<String> {
+    let is_amazon = account.provider()?.eq_ignore_ascii_case("aws");
+    is_amazon.then(|| AMAZON.to_owned())
 }
 
 fn credential(subject: &Subject<'_>) -> Option<Id> {

@@ -77,6 +77,8 @@ pub struct CopyFacts {
     pub key: Option<PlaceKey>,
     /// The account of production, where the vault that holds the copy runs in that very account.
     pub in_production: Option<Account>,
+    /// The account in which the vault runs that holds the copy, whoever's that is.
+    pub runs_in: Option<Account>,
     /// What raised an alarm about the log of the vault that holds it, in one line; stays until
     /// somebody has accepted the log as it is.
     pub alarm: Option<String>,
@@ -189,6 +191,7 @@ impl CopyFacts {
             accounts: Vec::new(),
             key: None,
             in_production: None,
+            runs_in: None,
             alarm: None,
         }
     }

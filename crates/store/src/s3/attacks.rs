@@ -85,6 +85,7 @@ impl Attacks for S3Store {
         tried.extend(self.attack_probe(end, traces)?);
         let (key, note) = self.key()?;
         tried.push(key);
+        tried.push(self.rule(traces)?);
         tried.extend(around::elsewhere());
         attacked.notes.extend(note);
         let is_in_time = end

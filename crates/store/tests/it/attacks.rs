@@ -198,6 +198,29 @@ fn a_key_of_an_account_is_never_tried_and_the_lock_is_not_proven_under_it() {
 }
 
 #[test]
+fn a_lock_is_not_proven_where_this_credential_is_let_in_where_the_server_is_ruled() {
+    let (attacked, judged) = drill(Lies {
+        is_ruled: true,
+        ..HONEST
+    });
+    assert_eq!(judged.verdict, Verdict::NotProven, "{attacked:?}");
+    assert!(judged.reason.contains("ruled"), "{judged:?}");
+    let door = of(&attacked, Attempt::MakeToken);
+    assert_eq!(door.mark(), Mark::NotTried);
+    assert!(door.seen().contains("caps"), "{door:?}");
+    // It was asked, and nothing else.
+    let server = serve(HONEST, &Arc::default());
+    let (store, traces) = (store(&server, true), Traces::default());
+    store.attacks().unwrap().attack(&[], &traces).unwrap();
+    let asked = server.requests().into_iter();
+    let asked: Vec<_> = asked
+        .filter(|request| request.path.starts_with("/admin"))
+        .map(|request| request.method)
+        .collect();
+    assert_eq!(asked, ["GET"]);
+}
+
+#[test]
 fn a_lifecycle_that_moves_files_into_an_archive_is_told_and_what_lies_there_is_not_proven() {
     const MOVES: &str = "<LifecycleConfiguration><Rule><ID>cold</ID><Status>Enabled</Status>\
         <Filter><Prefix></Prefix></Filter>\

@@ -311,5 +311,26 @@ fn files_of_every_type_that_stays_are_looked_at_records_among_them() {
     }
     let lock = FileName::new(FileType::Locks, strongroom_model::Id::of(b"lock"));
     store.put(lock, b"lock");
-    assert_eq!(files_of(&store).unwrap(), expected);
+    let files = files_of(&store, &draws().unwrap());
+    assert_eq!(files.unwrap(), expected);
+}
+
+#[test]
+fn each_file_may_be_looked_at_and_nobody_knows_which_are() {
+    let store = FakeBucket::locking("offsite", Duration::from_secs(30 * 86_400));
+    let mut all = BTreeSet::new();
+    for number in 0..100_u8 {
+        let name = FileName::new(FileType::Data, Id::of(&[number]));
+        store.put(name, &[number]);
+        all.insert(name);
+    }
+    let mut drawn = BTreeSet::new();
+    for draw in 0..100 {
+        let files = files_of(&store, &[draw; FILES_OF_A_TYPE]).unwrap();
+        let packs: BTreeSet<FileName> = files.into_iter().skip(1).collect();
+        assert_eq!(packs.len(), FILES_OF_A_TYPE);
+        drawn.extend(packs);
+    }
+    assert_eq!(drawn, all);
+    assert_ne!(draws().unwrap(), draws().unwrap());
 }

@@ -1,6 +1,7 @@
 //! Somebody has the key, production's credentials or the state folder, and wants locks to run out.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -98,8 +99,9 @@ fn of_a_copy_that_has_failed_what_is_due_in_its_record_is_extended_all_the_same(
 fn where_the_record_is_lost_too_snapshots_that_are_hidden_everywhere_are_found_and_told() {
     let scene = Scene::new();
     scene.extend();
-    let is_snapshot = |(name, _): &(FileName, Vec<u8>)| name.kind() == FileType::Snapshots;
-    let (snapshot, bytes) = scene.files().into_iter().find(is_snapshot).unwrap();
+    let files = scene.files();
+    let is_snapshot = |(name, _): &&(FileName, Vec<u8>)| name.kind() == FileType::Snapshots;
+    let snapshot = files.iter().find(is_snapshot).unwrap().0;
     for copy in &scene.fixture.copies {
         copy.store.remove(snapshot).unwrap();
     }
@@ -117,8 +119,11 @@ fn where_the_record_is_lost_too_snapshots_that_are_hidden_everywhere_are_found_a
         assert!(gap.contains(&snapshot.to_string()), "{gap}");
         assert_eq!(report.copies[0].extended > 0, is_first);
     }
+    // What it needs is not known: nothing that is listed is left to expire.
     let end = scene.locked.now().unwrap() + DAY * 45;
-    assert!(scene.locked.until(snapshot, &bytes) >= Some(end));
+    for (name, bytes) in &files {
+        assert!(scene.locked.until(*name, bytes) >= Some(end), "{name}");
+    }
 }
 
 #[test]
@@ -241,6 +246,36 @@ fn a_version_that_somebody_has_written_into_the_record_is_not_locked_alone() {
     let end = scene.locked.now().unwrap() + DAY * 45;
     assert!(scene.locked.until(name, &bytes) >= Some(end));
     assert_ne!(memory.lock_dates(copy).get(name).unwrap().0, junk);
+}
+
+#[test]
+fn a_note_that_a_snapshot_needs_next_to_nothing_lets_no_lock_run_out() {
+    let scene = Scene::new();
+    scene.extend();
+    let files = scene.files();
+    let names = || files.iter().map(|(name, _)| *name);
+    let is_snapshot = |name: &FileName| name.kind() == FileType::Snapshots;
+    let snapshot = names().find(is_snapshot).unwrap();
+    let packs = names().filter(|name| name.kind() == FileType::Data);
+    assert!(packs.count() > 1);
+    let (pack, bytes) = pack(&scene);
+    let session = scene.fixture.open();
+    let state = scene.fixture.folder.path().join("state");
+    let notes = state.join(session.id().to_string()).join("needs");
+    fs::create_dir_all(&notes).unwrap();
+    // As the backup itself would have noted it.
+    let note = format!(
+        r#"{{"version":1,"snapshot":"{}","packs":[["{}",{}]],"index_files":[]}}"#,
+        snapshot.id().unwrap(),
+        pack.id().unwrap(),
+        bytes.len()
+    );
+    fs::write(notes.join("forged.json"), note).unwrap();
+    scene.locked.advance(DAY * 10);
+    let told = scene.extend();
+    assert!(told.is_complete(), "{told:?}");
+    assert_eq!(told.extended, files.len() as u64);
+    assert_eq!(scene.ending_within(45), 0);
 }
 
 #[test]

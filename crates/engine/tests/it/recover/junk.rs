@@ -143,6 +143,25 @@ fn what_records_hide_is_told_and_they_can_be_left_out() {
 }
 
 #[test]
+fn more_records_than_are_looked_at_are_told() {
+    let scene = Scene::new();
+    for number in 0..1_001_u32 {
+        let bytes = number.to_le_bytes();
+        let name = FileName::new(FileType::Records, Id::of(&bytes));
+        scene.place.save(name, &bytes).unwrap();
+    }
+    let report = scene.recover_to("with", &with_password());
+    let is_told = |note: &String| note.contains("Of 1001 records 1 were not looked at");
+    assert!(report.notes.iter().any(is_told), "{:?}", report.notes);
+    let left_out = RecoverOptions {
+        without_records: true,
+        ..with_password()
+    };
+    let report = scene.recover_to("left out", &left_out);
+    assert!(!report.notes.iter().any(is_told), "{:?}", report.notes);
+}
+
+#[test]
 fn a_folder_with_a_link_in_it_is_refused() {
     let scene = Scene::new();
     let (into, elsewhere) = (scene.path("into"), scene.path("elsewhere"));

@@ -168,6 +168,31 @@ fn two_buckets_of_one_account_are_in_one_hand_whatever_their_keys_and_domains_ar
 }
 
 #[test]
+fn a_vault_that_runs_in_the_account_of_a_bucket_is_in_one_hand_with_it() {
+    let bucket = "s3:s3.eu-central-1.amazonaws.com/offsite/repos\"\naccess_key = \"AKoffsite\"\n\
+                  secret_key_file = \"/etc/offsite";
+    let text = CONFIG.replace("rest:https://offsite.example.org/acme/", bucket);
+    let owned_by = |account: &str| {
+        let world = World::of(&text).with(|world| {
+            world.copy("vault").runs_in = "aws:999999999999".parse().ok();
+            world.copy("offsite").accounts = vec![account.parse().unwrap()];
+        });
+        world.card().blast
+    };
+    let one = owned_by("aws:999999999999");
+    assert_eq!(one.domains[1].name, name("vault-team"));
+    assert_eq!(
+        one.domains[1].also[0].reason,
+        "vault and offsite are in one account, aws:999999999999"
+    );
+    let outcome = one.outcome([name("vault-team")].into());
+    assert_eq!(outcome.destroyed, [name("vault"), name("offsite")]);
+    // Where only the owner's name is told, it may be the same account.
+    assert_eq!(owned_by("aws-owner:aa").domains.len(), 2);
+    assert_eq!(owned_by("aws:888888888888").domains.len(), 3);
+}
+
+#[test]
 fn one_access_key_for_two_buckets_makes_their_domains_one() {
     let world = buckets().with(|world| {
         for copy in ["vault", "offsite"] {

@@ -5,12 +5,16 @@
 //! Who rules a key of KMS destroys with it all that it encrypts, in whatever account that is; so
 //! nothing is tried on it, and whoever reads the answer is told where to look. What lies in an archive
 //! is there, and nobody can restore from it for hours.
+//!
+//! And who rules a server of one's own removes what is locked there: so it is asked whether this very
+//! credential is let in where a Ceph is ruled, by a list that changes nothing.
 
 use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::types::{ExpirationStatus, LifecycleRule, TransitionStorageClass};
 use strongroom_model::attack::{Attempt, Left, Said, Tried};
 
-use crate::attacks::in_one_line;
+use crate::attacks::{Traces, in_one_line};
+use crate::s3::attacks::canary::{Canaries, Found};
 use crate::s3::check::BucketFlaw;
 use crate::s3::fault::{fault, status};
 use crate::s3::store::S3Store;
@@ -18,6 +22,9 @@ use crate::{Error, Result};
 
 /// How S3 says that a bucket has no lifecycle.
 const NO_LIFECYCLE: &str = "NoSuchLifecycleConfiguration";
+
+/// Where those who rule a Ceph have a list of all its buckets: as if it were a file of a bucket.
+const RULED_AT: (&str, &str) = ("admin", "bucket");
 
 /// The most rules of a lifecycle that are told.
 const MOST_RULES: usize = 10;
@@ -55,6 +62,36 @@ impl S3Store {
         Ok((Tried::new(attempt, said, left), Some(note)))
     }
 
+    /// Whether this credential is let in where its server is ruled. Whoever is in there makes keys, and
+    /// removes a bucket with all that is locked in it.
+    pub(super) fn rule(&self, traces: &Traces) -> Result<Tried> {
+        let attempt = Attempt::MakeToken;
+        let elsewhere = Tried::not(
+            attempt,
+            "keys are made by the provider and not by a bucket: look who may (iam:CreateAccessKey)",
+        );
+        let bucket = self.bucket();
+        if bucket.endpoint.is_none() {
+            return Ok(elsewhere);
+        }
+        let (name, key) = RULED_AT;
+        let asked = Canaries::new(bucket, name, String::new(), None, traces).fetch(key, None)?;
+        // Somebody's file under that name is no such list.
+        let is_in = match asked {
+            Found::Bytes { bytes, .. } => bytes.trim_ascii_start().starts_with(b"["),
+            Found::Nothing | Found::Unknown(_) => false,
+        };
+        if !is_in {
+            return Ok(elsewhere);
+        }
+        let reason = "the server lets this credential in where it is ruled (/admin/bucket), and \
+                      whoever may write there removes what is locked: take its caps away \
+                      (radosgw-admin caps rm)";
+        let left = "this credential is let in where the server is ruled".to_owned();
+        let said = Said::NotTried(reason.to_owned());
+        Ok(Tried::new(attempt, said, Left::Weaker(left)))
+    }
+
     /// What the lifecycle of the bucket does to what lies there.
     pub(super) fn lifecycle(&self) -> Result<Vec<String>> {
         let bucket = self.bucket();
@@ -81,12 +118,8 @@ impl S3Store {
 }
 
 /// What is asked of another place than the bucket, and so is not tried here, with what to look at.
-pub(super) fn elsewhere() -> [Tried; 3] {
+pub(super) fn elsewhere() -> [Tried; 2] {
     [
-        Tried::not(
-            Attempt::MakeToken,
-            "keys are made by the provider and not by a bucket: look who may (iam:CreateAccessKey)",
-        ),
         Tried::not(
             Attempt::RaiseRights,
             "not even a probe is opened to others: look who may (s3:PutBucketPolicy, \

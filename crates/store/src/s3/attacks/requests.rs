@@ -21,6 +21,9 @@ const EARLIER: Duration = Duration::from_secs(1800);
 /// What an intruder puts in the stead of a file.
 pub(super) const JUNK: &[u8] = b"junk";
 
+/// What the key of a canary ends with that was renamed.
+pub(super) const RENAMED: &str = "-renamed";
+
 /// What goes in percent signs in a header that names a source: all but what is plain in a path.
 const IN_SOURCE: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'/')
@@ -216,7 +219,7 @@ impl Canaries<'_> {
 
 /// The key that a canary gets by a rename.
 pub(super) fn renamed(canary: &Canary) -> String {
-    format!("{}-renamed", canary.key)
+    format!("{}{RENAMED}", canary.key)
 }
 
 /// A file, and where there are any its version, as headers name a source: a key that goes there as

@@ -16,6 +16,7 @@ use strongroom_model::attack::{Trace, TraceKind};
 use crate::attacks::Traces;
 use crate::s3::attacks::FOLDER;
 use crate::s3::attacks::canary::trace_of;
+use crate::s3::attacks::requests::RENAMED;
 use crate::s3::fault::{fault, status};
 use crate::s3::listing::decoded;
 use crate::s3::store::{NO_VERSION, S3Store};
@@ -129,6 +130,9 @@ impl S3Store {
             let Some(key) = trace.name.strip_prefix(&prefix) else {
                 continue;
             };
+            if !key.strip_prefix(folder).is_some_and(is_called_as_a_canary) {
+                continue;
+            }
             let is_gone = match &trace.version {
                 Some(id) => self.remove_version(name, key, Some(id))?,
                 None => self.remove_newest(name, key)?,
@@ -243,6 +247,15 @@ fn canaries_in(name: &str, folder: &str, traces: &Traces) -> Vec<Trace> {
     noted
 }
 
+/// Whether the last part of a key is one that a drill gives, and no way up that leads elsewhere.
+fn is_called_as_a_canary(last: &str) -> bool {
+    is_random(last.strip_suffix(RENAMED).unwrap_or(last))
+}
+
+fn is_random(name: &str) -> bool {
+    name.len() == 16 && name.bytes().all(|c| c.is_ascii_hexdigit())
+}
+
 /// How the names of probes of a bucket begin.
 pub(super) fn stem_of(bucket: &str) -> String {
     let plain = bucket.chars().map(|c| match c {
@@ -255,7 +268,6 @@ pub(super) fn stem_of(bucket: &str) -> String {
 
 /// Whether a bucket is called as a probe of another.
 fn is_probe(bucket: &str, name: &str) -> bool {
-    let is_random = |rest: &str| rest.len() == 16 && rest.bytes().all(|c| c.is_ascii_hexdigit());
     let rest = name.strip_prefix(&stem_of(bucket));
     // A stem is cut off, so that the very bucket could be called as a probe of itself.
     name != bucket && rest.is_some_and(is_random)
@@ -285,6 +297,22 @@ mod tests {
         }
         let like_its_own = format!("{}-probe-0123456789abcdef", "x".repeat(LONGEST_STEM));
         assert!(!is_probe(&like_its_own, &like_its_own));
+    }
+
+    #[test]
+    fn only_what_is_called_as_a_canary_is_one() {
+        for ours in ["0123456789abcdef", "0123456789abcdef-renamed"] {
+            assert!(is_called_as_a_canary(ours), "{ours}");
+        }
+        for other in [
+            "",
+            "-renamed",
+            "../../data/ab/0123456789abcdef",
+            "x/0123456789abcdef",
+            "0123456789abcdef-renamed-renamed",
+        ] {
+            assert!(!is_called_as_a_canary(other), "{other}");
+        }
     }
 
     #[test]

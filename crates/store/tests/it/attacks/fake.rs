@@ -68,6 +68,8 @@ pub(super) struct Lies {
     pub(super) lifecycle: Option<&'static str>,
     /// What is told of every version beside its lock.
     pub(super) told: &'static str,
+    /// Whether it lets anybody in where it is ruled, as a Ceph whose user has caps.
+    pub(super) is_ruled: bool,
 }
 
 /// What a bucket in COMPLIANCE does, to an account that may neither make nor list buckets.
@@ -85,6 +87,7 @@ pub(super) const HONEST: Lies = Lies {
     encryption: None,
     lifecycle: None,
     told: "",
+    is_ruled: false,
 };
 
 /// A version in a bucket, or a marker.
@@ -225,6 +228,13 @@ fn answer(lies: &Lies, kept: &mut Kept, request: &Request) -> Answer {
         }
         kept.probes.push(bucket.to_owned());
         return plain("200 OK");
+    }
+    if lies.is_ruled && request.method == "GET" && path == "admin/bucket" {
+        let list = format!("[\"other\",\"{BUCKET}\"]");
+        return Answer {
+            body: list.into_bytes(),
+            ..saying("Content-Type: application/json\r\n".to_owned())
+        };
     }
     if !is_there {
         return match lies.makes_buckets {

@@ -95,6 +95,8 @@ fn nothing_is_removed_for_being_noted_that_no_drill_could_have_made() {
         Trace::new(TraceKind::ProbeBucket, "shop-probe-0123456789abcdef"),
         Trace::new(TraceKind::Canary, "bucket/config").in_version(Some("v1".to_owned())),
         Trace::new(TraceKind::Canary, "other/strongroom/drill/1"),
+        // Whoever stands between may make of it what it leads to.
+        Trace::new(TraceKind::Canary, "bucket/strongroom/drill/../../config"),
     ];
     let traces = Traces::new(foreign.clone(), |_| {});
     drill_on(&kept, LATER, &traces);

@@ -1,0 +1,57 @@
+//! Somebody hides snapshots on every copy, and whoever prunes has never seen them.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use strongroom_engine::session::CopyStore;
+use strongroom_model::{FileName, FileType, Id};
+use strongroom_store::{LocalStore, Store};
+use strongroom_testkit::FakeBucket;
+
+use crate::fixture::Fixture;
+use crate::prune::{forget, open, remove_files, state, try_prune, write_files};
+
+const MONTH: Duration = Duration::from_secs(30 * 86_400);
+
+#[test]
+fn what_a_snapshot_needs_that_is_hidden_in_a_locked_bucket_stays_though_nothing_is_remembered() {
+    let mut fixture = Fixture::new();
+    write_files(&fixture, 0..12);
+    let first = fixture.backup().sources[0].snapshot.unwrap();
+    remove_files(&fixture, 0..6);
+    fixture.backup();
+    let offsite = Arc::new(FakeBucket::locking("offsite", MONTH));
+    let one = LocalStore::new(fixture.copy_path("one"));
+    for kind in FileType::STORED.into_iter().chain([FileType::Config]) {
+        for entry in one.list(kind).unwrap() {
+            let name = FileName::new(kind, entry.id);
+            offsite.save(name, &one.read(name).unwrap()).unwrap();
+        }
+    }
+    fixture.copies.push(CopyStore {
+        name: "offsite".to_owned(),
+        store: offsite.clone(),
+        is_local: false,
+    });
+    forget(&fixture, first);
+    let name = FileName::new(FileType::Snapshots, first);
+    offsite.hide(name);
+    // Whoever has not the key hides what he likes: it is none.
+    let junk = FileName::new(FileType::Snapshots, Id::of(b"junk"));
+    offsite.put(junk, b"junk");
+    offsite.hide(junk);
+
+    let before = fixture.ids("one", FileType::Data);
+    let report = try_prune(&fixture).unwrap();
+    assert_eq!(report.repacked.files, 0, "{report:?}");
+    assert_eq!(fixture.ids("one", FileType::Data), before);
+
+    // Where somebody has said that it was meant, half of the files go.
+    let memory = state(&fixture).repository(open(&fixture).id());
+    let meant = BTreeSet::from([name]);
+    memory.update_gone(|gone| gone.accept(&meant)).unwrap();
+    let report = try_prune(&fixture).unwrap();
+    assert!(report.repacked.files > 0, "{report:?}");
+    assert_ne!(fixture.ids("one", FileType::Data), before);
+}
