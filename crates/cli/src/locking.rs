@@ -19,6 +19,7 @@ use strongroom_engine::state::RepositoryState;
 
 use crate::context::{Context, Opened};
 use crate::error::Result;
+use crate::memory;
 use crate::monitor::Monitor;
 use crate::output::{Output, visible};
 use crate::words::{count, moment, period};
@@ -39,8 +40,7 @@ pub(crate) fn run(
     progress: &Progress,
 ) -> Result<LockReport> {
     let memory = opened.memory();
-    // A key that cannot be used signs nothing that counts; backups tell of it.
-    let client = opened.state.find_client_key().ok().flatten();
+    let client = memory::signer(&opened.state);
     let receipts = client.as_ref().map(|client| Receipts::new(&memory, client));
     let (session, environment) = (&opened.session, &opened.environment);
     let report = extend(session, &memory, receipts, options, environment, progress)?;

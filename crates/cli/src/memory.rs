@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use strongroom_engine::backup::report::BackupReport;
 use strongroom_engine::known::{Lost, Records, UnseenSnapshot};
-use strongroom_engine::receipts::Receipts;
+use strongroom_engine::receipts::{ClientKey, Receipts};
 use strongroom_engine::session::{ReadyCopy, chain};
 use strongroom_engine::snapshots::Snapshots;
 use strongroom_engine::state::{RepositoryState, StateFolder};
@@ -57,6 +57,12 @@ pub(crate) fn known_keys(opened: &Opened) -> BTreeSet<Id> {
     keys.filter(|key| !removed.contains(key)).collect()
 }
 
+/// The key that signs receipts here. One that cannot be used signs nothing that counts; backups tell
+/// of it.
+pub(crate) fn signer(state: &StateFolder) -> Option<ClientKey> {
+    state.find_client_key().ok().flatten()
+}
+
 /// Shows the records of what the copies once held to `ask`.
 pub(crate) fn records<T>(
     state: &StateFolder,
@@ -64,8 +70,7 @@ pub(crate) fn records<T>(
     copies: &[CopyStore],
     ask: impl FnOnce(&Records<'_>) -> T,
 ) -> T {
-    // A key that cannot be used signs nothing that counts; backups tell of it.
-    let client = state.find_client_key().ok().flatten();
+    let client = signer(state);
     let receipts = client.as_ref().map(|client| Receipts::new(memory, client));
     ask(&Records::new(memory, receipts, copies))
 }

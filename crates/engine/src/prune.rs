@@ -55,6 +55,7 @@ use crate::prune::even::Staying;
 use crate::prune::obstacles::Obstacles;
 use crate::prune::packs::Packs;
 use crate::prune::plan::Plan;
+use crate::receipts::Receipts;
 use crate::session::{Cancel, Environment, Locks, Session, chain};
 use crate::snapshots::Snapshots;
 use crate::state::RepositoryState;
@@ -98,38 +99,39 @@ impl Default for PruneOptions {
 /// Removes from every copy of the session what no snapshot needs, under exclusive locks of its own.
 ///
 /// A dry run takes no locks and only reads. Copies that cannot be used, or that fail, are in the
-/// report; they finish what the record names when they are back.
+/// report; they finish what the record names when they are back. `receipts` are what this client has
+/// signed, where it has a key: what they name is missed, too.
 ///
 /// # Errors
-/// [`Error::Locked`] where somebody else is at work on a copy; as [`prune_locked`].
+/// [`Error::Locked`] where somebody else is at work on a copy; [`Error::NotPruned`] and
+/// [`Error::WrittenMeanwhile`], with nothing removed; [`Error::NoCopy`]; where the state folder cannot
+/// take the record; where the user interrupts before anything is removed. Records that were written
+/// by then are annulled.
 pub fn prune(
     session: &mut Session,
     state: &RepositoryState,
+    receipts: Option<Receipts<'_>>,
     options: &PruneOptions,
     environment: &Environment,
     progress: &Progress,
 ) -> Result<PruneReport> {
     if options.dry_run {
-        return prune_locked(session, state, options, environment, progress);
+        return prune_locked(session, state, receipts, options, environment, progress);
     }
     let away = report::away(session);
     let mut locks = Locks::acquire_exclusively(session, environment)?;
     strongroom_store::raise_file_limit();
-    let outcome = prune_locked(session, state, options, environment, progress);
+    let outcome = prune_locked(session, state, receipts, options, environment, progress);
     locks.release();
     Ok(PruneReport { away, ..outcome? })
 }
 
 /// As [`prune`], for whoever holds exclusive locks on all copies that can be used, and has listed
 /// them since.
-///
-/// # Errors
-/// [`Error::NotPruned`] and [`Error::WrittenMeanwhile`], with nothing removed; [`Error::NoCopy`];
-/// where the state folder cannot take the record; where the user interrupts before anything is
-/// removed. Records that were written by then are annulled.
-pub fn prune_locked(
+fn prune_locked(
     session: &mut Session,
     state: &RepositoryState,
+    receipts: Option<Receipts<'_>>,
     options: &PruneOptions,
     environment: &Environment,
     progress: &Progress,
@@ -137,7 +139,7 @@ pub fn prune_locked(
     let cancel = &environment.cancel;
     // Where nobody can tell what is held, nothing goes.
     holds::load(session, state)?;
-    known::check(session, state, cancel)?;
+    known::check(session, state, receipts, cancel)?;
     let waiting = Obstacles::default();
     let hidden = hidden::roots(session, &waiting, cancel)?;
     waiting.check(hidden::WAITING_HINT)?;

@@ -1,18 +1,18 @@
 //! `strongroom prune`, also as the end of a forget.
 
 use serde::Serialize;
-use strongroom_engine::known::Lost;
 use strongroom_engine::locking::LockReport;
 use strongroom_engine::prune::{
     Amount, PruneOptions, PruneReport, PrunedCopy, PrunedOutcome, prune,
 };
+use strongroom_engine::receipts::Receipts;
 use strongroom_engine::removals::FinishedCopy;
-use strongroom_model::{FileName, FileType, Id};
+use strongroom_model::Id;
 
 use crate::commands::removed;
 use crate::context::{Context, Opened};
 use crate::copies as stores;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::exit::{Exit, MANUAL};
 use crate::monitor::Monitor;
 use crate::output::{BAD, DOUBTFUL, GOOD, Output, visible};
@@ -98,17 +98,19 @@ pub(crate) fn run(
     opened: &mut Opened,
     options: &PruneOptions,
 ) -> Result<Pruned> {
-    check_receipts(opened)?;
     if !options.dry_run {
         stores::sweep(opened);
     }
     let memory = opened.memory();
+    let client = memory::signer(&opened.state);
+    let receipts = client.as_ref().map(|client| Receipts::new(&memory, client));
     memory::doubt(&mut opened.session, &memory);
     let mut report = {
         let monitor = Monitor::start(&context.output);
         prune(
             &mut opened.session,
             &memory,
+            receipts,
             options,
             &opened.environment,
             &monitor.progress,
@@ -158,31 +160,6 @@ pub(crate) fn tell(context: &Context, pruned: &Pruned) -> Result<Exit> {
         return Ok(Exit::Interrupted);
     }
     Ok(Exit::of(pruned.is_complete()))
-}
-
-/// Fails where this machine, or a receipt, knows of a snapshot or an index file that no copy shows:
-/// what it needs or names looks like waste.
-fn check_receipts(opened: &Opened) -> Result<()> {
-    let unlisted = {
-        let ready = opened.session.ready();
-        let listings: Vec<_> = ready.map(|(_, ready)| &ready.listing).collect();
-        memory::records_of(opened, |records| records.unlisted_files(&listings))
-    };
-    let is_missed = |name: &FileName| {
-        matches!(name.kind(), FileType::Snapshots | FileType::Index)
-            && !opened.session.removals.names(*name)
-    };
-    let lost = Lost {
-        files: unlisted.into_iter().filter(is_missed).collect(),
-        away: opened.left_out(),
-    };
-    if lost.is_empty() {
-        return Ok(());
-    }
-    Err(Error::Engine(strongroom_engine::Error::NotPruned {
-        reasons: vec![lost.to_string()],
-        hint: lost.hint(),
-    }))
 }
 
 /// The copies that have something which this run has made.

@@ -15,6 +15,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use strongroom_engine::prune::{PruneOptions, PruneReport, PrunedOutcome, prune};
+use strongroom_engine::receipts::Receipts;
 use strongroom_engine::removals::annul;
 use strongroom_engine::session::{self, CopyStore, Session};
 use strongroom_engine::state::StateFolder;
@@ -54,8 +55,10 @@ pub(crate) fn prune_session(
     options: &PruneOptions,
 ) -> Result<PruneReport> {
     let memory = state(fixture).repository(session.id());
+    let client = state(fixture).find_client_key().unwrap();
+    let receipts = client.as_ref().map(|client| Receipts::new(&memory, client));
     let (environment, progress) = (&fixture.environment, &fixture.progress);
-    prune(session, &memory, options, environment, progress)
+    prune(session, &memory, receipts, options, environment, progress)
 }
 
 pub(crate) fn try_prune(fixture: &Fixture) -> Result<PruneReport> {

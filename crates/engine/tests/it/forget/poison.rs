@@ -333,7 +333,14 @@ impl Poisoned {
             ..PruneOptions::default()
         };
         let (environment, progress) = (&self.host.environment, Progress::default());
-        prune(&mut session, &memory, &options, environment, &progress)
+        prune(
+            &mut session,
+            &memory,
+            None,
+            &options,
+            environment,
+            &progress,
+        )
     }
 
     /// The real snapshots whose file a copy lists and cannot give.

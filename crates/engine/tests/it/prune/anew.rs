@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use strongroom_engine::Error;
 use strongroom_engine::backup::report::BackupReport;
 use strongroom_engine::prune::{Moved, PruneOptions};
 use strongroom_engine::receipts::{ClientKey, Receipts, Renewal};
@@ -10,10 +11,10 @@ use strongroom_engine::session::Session;
 use strongroom_engine::state::RepositoryState;
 use strongroom_engine::status::needs::needs_of_snapshot;
 use strongroom_model::receipt::Outcome;
-use strongroom_model::{FileName, Id, Receipt};
+use strongroom_model::{FileName, FileType, Id, Receipt};
 
 use crate::fixture::Fixture;
-use crate::prune::{open, prune_session, remove_files, state, write_files};
+use crate::prune::{ALL, forget, open, prune_session, remove_files, state, try_prune, write_files};
 
 /// A fixture, the key that signs its receipts, and what it remembers.
 struct Signing {
@@ -144,4 +145,31 @@ fn what_an_earlier_prune_has_moved_unseen_is_said_to_be_unknown() {
     let renewal = signing.receipts().renew(&session, &moved).unwrap();
     assert_eq!(renewal.unknown, BTreeSet::from([kept]), "{renewal:?}");
     assert_eq!(signing.of(kept), before);
+}
+
+#[test]
+fn a_snapshot_that_a_receipt_alone_names_and_that_no_copy_shows_ends_it() {
+    let signing = Signing::new();
+    let fixture = &signing.fixture;
+    write_files(fixture, 0..3);
+    let gone = signing.backup().sources[0].snapshot.unwrap();
+    remove_files(fixture, 0..3);
+    signing.backup();
+    forget(fixture, gone);
+    let held = || ALL.map(|copy| fixture.ids(copy, FileType::Data));
+    let before = held();
+    let error = try_prune(fixture).unwrap_err();
+    let Error::NotPruned { reasons, hint } = &error else {
+        panic!("{error}");
+    };
+    assert!(reasons[0].contains(&gone.short()), "{error}");
+    assert!(hint.contains("sync --accept-removed"), "{hint}");
+    assert_eq!(held(), before);
+    let name = FileName::new(FileType::Snapshots, gone);
+    let accepted = signing
+        .memory
+        .update_gone(|gone| gone.accept(&[name].into()));
+    accepted.unwrap();
+    assert!(try_prune(fixture).unwrap().is_complete());
+    assert_ne!(held(), before);
 }

@@ -62,7 +62,14 @@ fn prune_elsewhere(
         session::open_remembering(&copies, PASSWORD.as_bytes(), looking, &state, now)?;
     let memory = state.repository(session.id());
     let (options, progress) = (PruneOptions::default(), &fixture.progress);
-    prune(&mut session, &memory, &options, &environment, progress)
+    prune(
+        &mut session,
+        &memory,
+        None,
+        &options,
+        &environment,
+        progress,
+    )
 }
 
 #[test]

@@ -181,7 +181,7 @@ fn index_files_that_were_seen_and_that_no_copy_shows_end_it() {
         let store = LocalStore::new(fixture.copy_path(copy));
         store.remove(name).unwrap();
     }
-    assert_refused(&fixture, &[&hidden.to_string(), "on no copy"]);
+    assert_refused(&fixture, &[&hidden.short(), "on no copy"]);
     for copy in ALL {
         let store = LocalStore::new(fixture.copy_path(copy));
         store.save(name, &bytes).unwrap();
