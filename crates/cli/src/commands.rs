@@ -17,7 +17,6 @@ pub(crate) mod prune;
 pub(crate) mod recover;
 pub(crate) mod release;
 pub(crate) mod removals;
-pub(crate) mod removed;
 pub(crate) mod restore;
 pub(crate) mod snapshots;
 pub(crate) mod status;

@@ -18,6 +18,7 @@ mod monitor;
 mod output;
 mod password;
 mod program;
+mod removed;
 mod scorecard;
 mod state_folder;
 mod table;

@@ -25,7 +25,7 @@ pub mod recover;
 pub mod removals;
 pub mod restore;
 pub mod retain;
-mod right;
+mod right_version;
 pub mod session;
 pub mod snapshots;
 pub mod state;

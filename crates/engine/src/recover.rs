@@ -49,7 +49,7 @@ use crate::recover::report::Tally;
 use crate::recover::search::{Attempt, Trying};
 use crate::recover::source::Source;
 use crate::recover::target::Target;
-use crate::right::Candidate;
+use crate::right_version::Candidate;
 use crate::session::{CopyStore, Environment, Password};
 use crate::sync::budget::Budget;
 use crate::{Error, Result};

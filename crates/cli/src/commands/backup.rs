@@ -13,14 +13,14 @@ use strongroom_engine::sync::SyncReport;
 use strongroom_engine::{Listing, Session};
 use strongroom_model::{Config, FileName, FileType, Id, Source};
 
-use crate::commands::{removed, sync};
+use crate::commands::sync;
 use crate::context::Context;
 use crate::copies;
 use crate::error::{Error, Result};
 use crate::exit::{Exit, MANUAL};
 use crate::monitor::Monitor;
 use crate::vaults::NewFiles;
-use crate::{locking, memory, vaults};
+use crate::{locking, memory, removed, vaults};
 
 /// Read the sources once and write them to every copy
 ///

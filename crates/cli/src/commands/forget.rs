@@ -11,11 +11,12 @@ use strongroom_engine::snapshots::Snapshots;
 use strongroom_engine::{holds, removals};
 use strongroom_model::{Holds, Id, Keep, Name};
 
-use crate::commands::{prune as pruning, removed, snapshots};
+use crate::commands::{prune as pruning, snapshots};
 use crate::context::{Context, Opened};
 use crate::error::Result;
 use crate::exit::{Exit, MANUAL};
 use crate::monitor::Monitor;
+use crate::removed;
 use crate::vaults::NewFiles;
 use report::Report;
 

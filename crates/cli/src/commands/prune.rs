@@ -9,7 +9,6 @@ use strongroom_engine::receipts::Receipts;
 use strongroom_engine::removals::FinishedCopy;
 use strongroom_model::Id;
 
-use crate::commands::removed;
 use crate::context::{Context, Opened};
 use crate::copies as stores;
 use crate::error::Result;
@@ -19,7 +18,7 @@ use crate::output::{BAD, DOUBTFUL, GOOD, Output, visible};
 use crate::table::{Cell, Table};
 use crate::vaults::{NewFiles, Said};
 use crate::words::{count, size};
-use crate::{locking, memory, vaults};
+use crate::{locking, memory, removed, vaults};
 
 /// Remove from every copy what no snapshot needs
 ///

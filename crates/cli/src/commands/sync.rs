@@ -14,7 +14,6 @@ use strongroom_engine::sync::{
 use strongroom_engine::{CopyState, Error as EngineError};
 use strongroom_model::{FileName, FileType, Id};
 
-use crate::commands::removed;
 use crate::context::{Context, Opened};
 use crate::copies as stores;
 use crate::error::Result;
@@ -23,6 +22,7 @@ use crate::locking;
 use crate::memory;
 use crate::monitor::Monitor;
 use crate::output::{BAD, DOUBTFUL, GOOD, Output, visible};
+use crate::removed;
 use crate::table::{Cell, Table};
 use crate::vaults::{NewFiles, Vaults};
 use crate::words::{count, size};

@@ -1,5 +1,5 @@
 //! Which version of a file is to be locked: the right one, whatever hides it, in the order of
-//! [`right`](crate::right).
+//! [`right_version`](crate::right_version).
 //!
 //! Where there is one version alone, or all show the same content, nobody needs to read it: a lock on
 //! it is a lock on what is there. Where somebody has put something else, versions are read until one
@@ -18,7 +18,7 @@ use strongroom_store::{
 };
 
 use crate::locking::needed::NeededFile;
-use crate::right::{self, Candidate, Candidates, Sought, Unread};
+use crate::right_version::{self, Candidate, Candidates, Sought, Unread};
 use crate::session::Cancel;
 
 /// How many versions of a file are kept, beside the oldest.
@@ -195,7 +195,7 @@ impl Finder<'_> {
                 false => Ok(()),
             }
         };
-        match right::hash_of(&mut *stream, limit_bytes, go_on) {
+        match right_version::hash_of(&mut *stream, limit_bytes, go_on) {
             Ok((found, size)) if found == expected && size <= limit_bytes => Ok(Reading::Right),
             Ok(_) => Ok(Reading::Wrong),
             Err(Unread::Taker(None)) => Ok(Reading::Late),

@@ -25,7 +25,7 @@ use strongroom_store::{Error as StoreError, VersionContent, Versions, read_limit
 use crate::lead::READERS;
 use crate::parallel::for_each;
 use crate::prune::obstacles::Obstacles;
-use crate::right::{self, Candidate, Candidates, Sought};
+use crate::right_version::{self, Candidate, Candidates, Sought};
 use crate::session::{Cancel, CopyStore, Session, chain};
 use crate::state::RepositoryState;
 use crate::{Error, Result, snapshots};
@@ -205,7 +205,7 @@ fn read_hidden(
             Err(_) => continue,
         };
         let mut bytes = Vec::new();
-        let read = right::hash_of(&mut *stream, read_limit_bytes(name.kind()), |step| {
+        let read = right_version::hash_of(&mut *stream, read_limit_bytes(name.kind()), |step| {
             bytes.extend_from_slice(step);
             Ok::<(), Infallible>(())
         });

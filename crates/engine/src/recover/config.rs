@@ -12,7 +12,7 @@ use crate::Result;
 use crate::recover::files::{File, list_more};
 use crate::recover::report::ConfigChoice;
 use crate::recover::source::{Reading, Source};
-use crate::right::Candidate;
+use crate::right_version::Candidate;
 use crate::session::Password;
 
 /// How many versions of `config` are listed at a time, and how often.

@@ -1,5 +1,5 @@
 //! What lies under each name, as far as a listing of versions tells: which versions may be the right
-//! one, in the order of [`right`](crate::right).
+//! one, in the order of [`right_version`](crate::right_version).
 //!
 //! **Security:** whoever may write makes as many versions of a file as he likes, and names without
 //! number. So of each file a few versions are kept, whatever their number, some 300 bytes; more of a
@@ -15,7 +15,7 @@ use strongroom_store::{FileVersion, VersionContent};
 use crate::Result;
 use crate::progress::Progress;
 use crate::recover::source::Source;
-use crate::right::{Candidate, Candidates, OddSize, Sought, keep_best, since_1970_ns};
+use crate::right_version::{Candidate, Candidates, OddSize, Sought, keep_best, since_1970_ns};
 
 /// How many versions of a file are kept from the listing of its type, beside the oldest.
 pub(super) const AT_FIRST: usize = 4;

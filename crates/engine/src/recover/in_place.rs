@@ -21,7 +21,7 @@ use crate::Result;
 use crate::recover::files::File;
 use crate::recover::search::Attempt;
 use crate::recover::source::{Reading, Source};
-use crate::right::{Candidate, Sought, since_1970_ns};
+use crate::right_version::{Candidate, Sought, since_1970_ns};
 use crate::sync::budget::Budget;
 
 /// Above more markers the bytes are put anew: that is one request.

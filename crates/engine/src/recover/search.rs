@@ -22,7 +22,7 @@ use crate::progress::Progress;
 use crate::recover::files::{AT_FIRST, File, list_more};
 use crate::recover::report::Tally;
 use crate::recover::source::Source;
-use crate::right::Candidate;
+use crate::right_version::Candidate;
 
 /// How many versions are read at a time. A place answers slowly and to many at once.
 pub(super) const THREADS: usize = 32;

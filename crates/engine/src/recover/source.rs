@@ -12,7 +12,7 @@ use strongroom_model::FileName;
 use strongroom_store::{Error as StoreError, Store, Versions};
 
 use crate::recover::RecoverError;
-use crate::right::{self, Candidate, Sought, Unread};
+use crate::right_version::{self, Candidate, Sought, Unread};
 use crate::session::{Cancel, CopyStore};
 use crate::{Error, Result};
 
@@ -127,7 +127,7 @@ impl<'a> Source<'a> {
             Ok(stream) => stream,
             Err(error) => return self.failed(error),
         };
-        let hashed = right::hash_of(&mut *stream, candidate.size_bytes, |step| {
+        let hashed = right_version::hash_of(&mut *stream, candidate.size_bytes, |step| {
             self.cancel.check()?;
             take(step)
         });

@@ -22,7 +22,7 @@ use crate::recover::files::File;
 use crate::recover::report::Tally;
 use crate::recover::search::{Attempt, THREADS};
 use crate::recover::source::{Reading, Source};
-use crate::right::Candidate;
+use crate::right_version::Candidate;
 use crate::sync::budget::Budget;
 use crate::verify::stream;
 use crate::{Error, Result};

@@ -11,10 +11,10 @@ use strongroom_engine::removals::FinishedCopy;
 use strongroom_model::Id;
 
 use crate::commands::backup::closing::HEALED;
-use crate::commands::removed;
 use crate::error::Result;
 use crate::locking;
 use crate::output::{BAD, DOUBTFUL, GOOD, Output, visible};
+use crate::removed;
 use crate::table::{Cell, Table};
 use crate::vaults::Said;
 use crate::words::{count, grouped, size};

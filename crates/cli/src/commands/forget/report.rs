@@ -10,11 +10,11 @@ use strongroom_engine::retain::{Decided, Forgotten, Plan};
 use strongroom_model::retention::{Arrival, Fate, Group};
 use strongroom_model::{Holds, Id};
 
-use crate::commands::removed;
 use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::output::{DOUBTFUL, Output, visible};
+use crate::removed;
 use crate::table::{Cell, Table};
 use crate::words::{count, local_time};
 
