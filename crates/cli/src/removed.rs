@@ -1,10 +1,11 @@
 //! What became of removed files that still lay on some copy, told to people and to programs: at the
-//! end of a sync, a forget and a prune.
+//! end of a sync, a forget and a prune; and which copies lack the record of what was decided.
 
 use std::time::SystemTime;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
+use strongroom_engine::CopyFailure;
 use strongroom_engine::removals::FinishedCopy;
 
 use crate::context::Opened;
@@ -20,6 +21,14 @@ pub(crate) fn tell(output: &Output, finished: &[FinishedCopy]) -> Result<()> {
         warn(output, copy);
     }
     Ok(())
+}
+
+/// Warns of the copies that did not take a record: of a removal, an annulment or a hold.
+pub(crate) fn warn_without_record(output: &Output, not_on: &[(String, CopyFailure)]) {
+    for (copy, failure) in not_on {
+        let text = format!("{copy} lacks a record in strongroom/: {}", failure.reason);
+        output.warn(&visible(&text), failure.hint.as_deref());
+    }
 }
 
 /// Warns where something could not be finished.

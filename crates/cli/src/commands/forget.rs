@@ -160,7 +160,7 @@ impl Args {
             return Ok((holds, true));
         }
         let published = holds::admit(&mut opened.session, &memory, &admitted, now)?;
-        report::not_on(&context.output, &published.not_on);
+        removed::warn_without_record(&context.output, &published.not_on);
         let holds = holds::load(&opened.session, &memory)?;
         Ok((holds, published.is_complete()))
     }

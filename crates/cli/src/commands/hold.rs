@@ -10,7 +10,8 @@ use crate::commands::snapshots::{load, resolve};
 use crate::context::{Context, Opened};
 use crate::error::Result;
 use crate::exit::{Exit, MANUAL};
-use crate::output::{Output, visible};
+use crate::output::Output;
+use crate::removed;
 
 /// How long a reason may be, in bytes.
 const MOST_WHY_BYTES: usize = 1000;
@@ -81,10 +82,7 @@ pub(super) fn tell(
 ) -> Result<Exit> {
     let not_on = published.map(|published| published.not_on.as_slice());
     let not_on = not_on.unwrap_or_default();
-    for (name, failure) in not_on {
-        let text = visible(&format!("{name} did not take the list: {}", failure.reason));
-        output.warn(&text, failure.hint.as_deref());
-    }
+    removed::warn_without_record(output, not_on);
     output.object(&Summary {
         message_type: "summary",
         snapshot,

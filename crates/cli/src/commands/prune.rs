@@ -182,10 +182,7 @@ fn warn_of(output: &Output, report: &PruneReport) {
     for copy in copies.filter(|copy| !report.away.contains(&copy.name)) {
         removed::warn(output, &finished(copy));
     }
-    for (copy, failure) in &report.not_on {
-        let text = format!("{copy} has no removal record: {}", failure.reason);
-        output.warn(&visible(&text), failure.hint.as_deref());
-    }
+    removed::warn_without_record(output, &report.not_on);
 }
 
 /// What goes, kind by kind.

@@ -291,10 +291,7 @@ pub(crate) fn warn_of(output: &Output, report: &SyncReport, left_out: &[String])
     if !report.lost.is_empty() {
         output.warn(&report.lost.to_string(), Some(&report.lost.hint()));
     }
-    for (copy, failure) in &report.not_on {
-        let text = format!("{copy} lacks a removal record: {}", failure.reason);
-        output.warn(&visible(&text), failure.hint.as_deref());
-    }
+    removed::warn_without_record(output, &report.not_on);
 }
 
 /// A copy that keeps nothing of what it lists has a problem for each file: of each kind some are

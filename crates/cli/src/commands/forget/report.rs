@@ -75,21 +75,13 @@ pub(super) fn decided(
     Ok(())
 }
 
-/// Tells which copies could not take a record.
-pub(super) fn not_on(output: &Output, not_on: &[(String, CopyFailure)]) {
-    for (copy, failure) in not_on {
-        let text = format!("{copy} has no record of it: {}", failure.reason);
-        output.warn(&visible(&text), failure.hint.as_deref());
-    }
-}
-
 /// Tells that a removal record counts no longer.
 pub(super) fn annulled(
     context: &Context,
     records: &BTreeSet<Id>,
     without: &[(String, CopyFailure)],
 ) -> Result<()> {
-    not_on(&context.output, without);
+    removed::warn_without_record(&context.output, without);
     for record in records {
         context.output.say(&format!(
             "The record {} counts no longer: what it names is seen again, where it still lies",
@@ -194,7 +186,7 @@ impl Report<'_> {
             let text = format!("{} is held by now, and stays", id.short());
             output.warn(&text, None);
         }
-        not_on(output, &self.forgotten.not_on);
+        removed::warn_without_record(output, &self.forgotten.not_on);
         for copy in &self.forgotten.copies {
             removed::warn(output, copy);
         }
