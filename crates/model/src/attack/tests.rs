@@ -150,6 +150,7 @@ fn a_folder_is_destroyable_by_whoever_is_root_whatever_was_refused() {
         assert_eq!(judged.verdict, Verdict::Destroyable);
         let root = "destroyable by whoever is root here";
         assert!(judged.reason.contains(root), "{}", judged.reason);
+        assert_eq!(judged.to_string(), format!("not proven: {}", judged.reason));
     }
 }
 

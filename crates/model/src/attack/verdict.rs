@@ -14,6 +14,8 @@
 //! | a vault that was not believed | not proven |
 //! | all else | proven |
 
+use std::fmt;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -69,6 +71,18 @@ impl Verdict {
             Self::NotProven => "not proven",
             Self::Destroyable => "not proven: destroyable",
         }
+    }
+}
+
+impl fmt::Display for Judged {
+    /// The answer and why, in one line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = match self.verdict {
+            // The reason says by whom.
+            Verdict::Destroyable => Verdict::NotProven.spoken(),
+            verdict => verdict.spoken(),
+        };
+        write!(f, "{word}: {}", self.reason)
     }
 }
 

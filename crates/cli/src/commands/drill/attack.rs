@@ -281,7 +281,8 @@ fn tell(drill: &CopyDrill, copy: Option<&BackupCopy>, output: &Output) -> Result
         text.push_str(&format!("{}\n", visible(note)));
     }
     text.push_str(&left_behind::told(&drill.name, &drill.remnants));
-    text.push_str(&format!("{}\n\n", answer(drill, done)));
+    let answer = format!("{}: {}", drill.name, done.judged);
+    text.push_str(&format!("{}\n\n", visible(&answer)));
     output.data(&text)?;
     output.object(&Message {
         message_type: "copy",
@@ -297,15 +298,6 @@ fn tell(drill: &CopyDrill, copy: Option<&BackupCopy>, output: &Output) -> Result
         notes: &done.notes,
         left_behind: &drill.remnants,
     })
-}
-
-/// The answer, in one line.
-fn answer(drill: &CopyDrill, done: &Drilled) -> String {
-    let word = match done.judged.verdict {
-        Verdict::Destroyable => "not proven",
-        verdict => verdict.spoken(),
-    };
-    visible(&format!("{}: {word}: {}", drill.name, done.judged.reason))
 }
 
 const fn style(mark: Mark) -> anstyle::Style {
