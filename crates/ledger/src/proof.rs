@@ -5,9 +5,6 @@
 
 use crate::{Error, Hash, Result};
 
-/// The most hashes that a proof holds: sizes have 64 bits.
-pub const PROOF_LIMIT_HASHES: usize = 64;
-
 /// Checks that a leaf stands at `index` in the tree of `size` leaves that has this root.
 ///
 /// # Errors

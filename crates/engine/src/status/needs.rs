@@ -20,35 +20,16 @@ use crate::status::look::look_at_session;
 use crate::status::readers::Readers;
 use crate::{Error, Result};
 
-/// Finds out what a snapshot with this root tree needs, from all copies that can be used.
-///
-/// # Errors
-/// Where a tree cannot be read from any copy or a blob is in no index; where the user interrupts.
-pub fn needs_of_snapshot(session: &Session, tree: Id, cancel: &Cancel) -> Result<SnapshotNeeds> {
-    let looks = look_at_session(session);
-    let readers = Readers::of(&looks);
-    let index = NeedsIndex::load(&session.repository, &readers, cancel)?;
-    let walk = index.walk(&session.repository, &readers, tree, cancel)?;
-    match walk.gap {
-        Some(error) => Err(error),
-        None => Ok(walk.needs),
-    }
-}
-
-/// Finds out what snapshots with these root trees need together, as far as it can be found: with it
-/// comes why there may be more, where that is so. Each tree is read once, however many snapshots
-/// share it.
+/// Finds out, from all copies that can be used, what snapshots with these root trees need together,
+/// as far as it can be found: with it comes why there may be more, where that is so. Each tree is
+/// read once, however many snapshots share it.
 ///
 /// With it come the other packs that claim to have a blob of it: whoever has the key writes an index
 /// file that names such a one before the right one, and nothing here reads blobs.
 ///
 /// # Errors
 /// Where the user interrupts.
-pub(crate) fn needs_of_snapshots(
-    session: &Session,
-    trees: &[Id],
-    cancel: &Cancel,
-) -> Result<Claimed> {
+pub fn needs_of_snapshots(session: &Session, trees: &[Id], cancel: &Cancel) -> Result<Claimed> {
     let looks = look_at_session(session);
     let readers = Readers::of(&looks);
     let others = Some(HashMap::new());
@@ -63,13 +44,13 @@ pub(crate) fn needs_of_snapshots(
 
 /// What snapshots need together.
 #[derive(Debug)]
-pub(crate) struct Claimed {
+pub struct Claimed {
     /// This, where of two packs that have one blob the first counts.
-    pub(crate) needs: SnapshotNeeds,
+    pub needs: SnapshotNeeds,
     /// The other packs, with their sizes.
-    pub(crate) others: Vec<(Id, u64)>,
+    pub others: Vec<(Id, u64)>,
     /// Why there may be more, where that is so.
-    pub(crate) gap: Option<Error>,
+    pub gap: Option<Error>,
 }
 
 /// Which blob lies in which pack, according to the index files of some copies.

@@ -16,7 +16,7 @@ use super::*;
 use crate::backup::report::{BackupReport, SnapshotNeeds, SourceReport};
 use crate::receipts::trusted_keys;
 use crate::session::Locks;
-use crate::status::needs::needs_of_snapshot;
+use crate::status::needs::needs_of_snapshots;
 use world::{Made, NAMES, World, facts, held, line};
 
 const WHOLE: Wholeness = Wholeness::Whole;
@@ -27,7 +27,10 @@ const fn behind(files: u64) -> Wholeness {
 
 fn needs_of(world: &World, made: &Made) -> SnapshotNeeds {
     let cancel = &world.environment.cancel;
-    needs_of_snapshot(&world.session(), made.snapshot.tree, cancel).unwrap()
+    let trees = [made.snapshot.tree];
+    let found = needs_of_snapshots(&world.session(), &trees, cancel).unwrap();
+    assert!(found.gap.is_none(), "{found:?}");
+    found.needs
 }
 
 /// Signs the receipt that the backup would have signed.

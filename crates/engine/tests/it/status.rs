@@ -8,7 +8,7 @@ use strongroom_engine::backup::report::BackupReport;
 use strongroom_engine::receipts::Receipts;
 use strongroom_engine::retain;
 use strongroom_engine::state::StateFolder;
-use strongroom_engine::status::needs::needs_of_snapshot;
+use strongroom_engine::status::needs::needs_of_snapshots;
 use strongroom_engine::status::{Status, gather};
 use strongroom_model::scorecard::Wholeness;
 use strongroom_model::{Config, FileName, FileType, Id};
@@ -98,7 +98,9 @@ fn receipts_and_trees_tell_what_the_backup_told() {
             source.needs.index_files.iter().copied().collect()
         );
         let cancel = &fixture.environment.cancel;
-        let walked = needs_of_snapshot(&session, source.tree.unwrap(), cancel).unwrap();
+        let walked = needs_of_snapshots(&session, &[source.tree.unwrap()], cancel).unwrap();
+        assert!(walked.gap.is_none(), "{walked:?}");
+        let walked = walked.needs;
         assert_eq!(ids(&walked.packs), told.packs);
         let sizes: BTreeSet<_> = walked.packs.into_iter().collect();
         assert_eq!(sizes, source.needs.packs.iter().copied().collect());

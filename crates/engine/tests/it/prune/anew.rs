@@ -9,7 +9,7 @@ use strongroom_engine::receipts::{ClientKey, Receipts, Renewal};
 use strongroom_engine::retain;
 use strongroom_engine::session::Session;
 use strongroom_engine::state::RepositoryState;
-use strongroom_engine::status::needs::needs_of_snapshot;
+use strongroom_engine::status::needs::needs_of_snapshots;
 use strongroom_model::receipt::Outcome;
 use strongroom_model::{FileName, FileType, Id, Receipt};
 
@@ -102,7 +102,9 @@ fn after_a_prune_receipts_name_what_snapshots_need_where_it_is() {
         let receipt = signing.of(source.snapshot.unwrap());
         let told = signing.receipts().known_needs(receipt.snapshot).unwrap();
         let cancel = &fixture.environment.cancel;
-        let walked = needs_of_snapshot(&session, source.tree.unwrap(), cancel).unwrap();
+        let walked = needs_of_snapshots(&session, &[source.tree.unwrap()], cancel).unwrap();
+        assert!(walked.gap.is_none(), "{walked:?}");
+        let walked = walked.needs;
         for (pack, _) in &walked.packs {
             assert!(told.packs.contains(pack), "{pack} is needed and not named");
         }
