@@ -114,6 +114,8 @@ pub enum Error {
     NothingRemoved {
         /// What cannot be read.
         reason: String,
+        /// The next step.
+        hint: String,
     },
     /// The list of what is held is there and cannot be read.
     #[error("What is held cannot be read, so nothing may be removed: {}", .path.display())]
@@ -250,7 +252,7 @@ impl Error {
                  take it out of strongroom.toml until it is"
                     .to_owned(),
             ),
-            Self::NotPruned { hint, .. } => Some(hint.clone()),
+            Self::NotPruned { hint, .. } | Self::NothingRemoved { hint, .. } => Some(hint.clone()),
             Self::WrittenMeanwhile {
                 record: None,
                 annulled,
@@ -284,13 +286,6 @@ impl Error {
             ),
             Self::NoRecord { .. } => {
                 Some("`strongroom removals` lists those of other machines".to_owned())
-            }
-            Self::NothingRemoved { .. } => {
-                Some(
-                    "use the version of strongroom that wrote it; where it is no machine's of yours, \
-                     trust those that are, then: strongroom removals --strangers ignore"
-                        .to_owned(),
-                )
             }
             Self::HoldsUnreadable { path, .. } => Some(format!(
                 "use the version of strongroom that wrote it; where it is damaged: \

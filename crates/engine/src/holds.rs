@@ -13,7 +13,7 @@ use strongroom_model::holds::Hold;
 use strongroom_model::{Holds, Id};
 use strongroom_repo::record::Record;
 
-use crate::removals::{Published, write};
+use crate::removals::{Published, Stop, write};
 use crate::session::Session;
 use crate::state::RepositoryState;
 use crate::{Error, Result};
@@ -28,9 +28,7 @@ pub fn load(session: &Session, state: &RepositoryState) -> Result<Holds> {
     session.removals.join_holds(&mut holds);
     match session.removals.stop() {
         None => Ok(holds),
-        Some(reason) => Err(Error::NothingRemoved {
-            reason: reason.to_owned(),
-        }),
+        Some(Stop { reason, hint }) => Err(Error::NothingRemoved { reason, hint }),
     }
 }
 

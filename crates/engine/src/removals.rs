@@ -62,7 +62,7 @@ pub(crate) use publish::write;
 pub use publish::{Published, annul, change_trust, is_told, publish};
 pub(crate) use reading::{Keeper, gather};
 use standing::{Origin, Said, Standing};
-pub use telling::Telling;
+pub use telling::{Stop, Telling};
 pub use undecided::{Undecided, UndecidedState};
 
 /// How long a record that this machine did not write only hides: long enough for somebody to see
@@ -113,7 +113,7 @@ pub(crate) struct Found {
     /// too much.
     passed_over: BTreeSet<Id>,
     /// Why nothing may be removed, whatever records there are.
-    stop: Option<String>,
+    stop: Option<Stop>,
     /// What was found wrong while they were read.
     problems: Vec<Telling>,
     /// How many files the records of others name, or what takes as much memory.
@@ -262,12 +262,12 @@ impl Removals {
     }
 
     /// Why nothing may be removed, whatever records say.
-    pub(crate) fn stop(&self) -> Option<&str> {
+    pub(crate) fn stop(&self) -> Option<Stop> {
         let found = &self.found;
         let mut newer = found.newer.values();
         let newer = newer.find(|said| said.origin.counts(&found.trust));
-        let newer = newer.map(|said| said.what.as_str());
-        found.stop.as_deref().or(newer)
+        let newer = || newer.map(|said| Stop::newer(&said.what));
+        found.stop.clone().or_else(newer)
     }
 
     /// Every sound record that counts for anything here, of whatever kind.
@@ -371,10 +371,7 @@ impl Removals {
 
     fn tell(&self) -> Vec<Telling> {
         let mut tellings = self.found.problems.clone();
-        if let Some(reason) = self.stop() {
-            let reason = reason.to_owned();
-            tellings.push(Telling::Stopped { reason });
-        }
+        tellings.extend(self.stop().map(Telling::Stopped));
         for (id, known) in &self.found.removals {
             match self.standings.get(id) {
                 Some(Standing::Counts) if !self.is_due(known) => {

@@ -17,7 +17,7 @@ use strongroom_store::{Error as StoreError, Store, VersionContent};
 use crate::parallel::for_each;
 use crate::progress::Progress;
 use crate::removals::locked::{Fate, Locked};
-use crate::removals::{KINDS, Removals};
+use crate::removals::{KINDS, Removals, Stop};
 use crate::session::{Cancel, CopyFailure, CopyStore, ReadyCopy, RemovedFile, Session, chain};
 use crate::sync::strangers::first_incomplete;
 
@@ -146,7 +146,7 @@ impl<'a> Work<'a> {
         }
         let mut is_free = match self.removals.stop() {
             None => true,
-            Some(reason) => {
+            Some(Stop { reason, .. }) => {
                 self.fail(CopyFailure::other(format!("nothing is removed: {reason}")));
                 false
             }

@@ -5,6 +5,7 @@ use strongroom_model::{FileEntry, FileName, FileType, Id};
 use strongroom_repo::record::{Annulment, Record, Removal};
 use strongroom_store::{Error as StoreError, Store};
 
+use crate::removals::Stop;
 use crate::removals::reading::settle;
 use crate::removals::standing::Origin;
 use crate::session::{CopyFailure, CopyFailureKind, CopyState, CopyStore, Session, chain};
@@ -126,7 +127,7 @@ pub(crate) fn write(
     match state.holds() {
         Ok(holds) => found.own_holds = holds,
         Err(error) => {
-            found.stop.get_or_insert_with(|| chain(&error));
+            found.stop.get_or_insert_with(|| Stop::unreadable(&error));
         }
     }
     settle(session, found);

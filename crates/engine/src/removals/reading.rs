@@ -21,7 +21,7 @@ use strongroom_store::read_limit_bytes;
 use crate::parallel::for_each;
 use crate::receipts;
 use crate::removals::standing::{Origin, Said};
-use crate::removals::{Found, MOST_BYTES, MOST_IDS, MOST_RECORDS, Removals, Telling};
+use crate::removals::{Found, MOST_BYTES, MOST_IDS, MOST_RECORDS, Removals, Stop, Telling};
 use crate::session::{CopyStore, Looking, Session, chain};
 use crate::state::{RecordNotes, RepositoryState, Room};
 
@@ -76,7 +76,7 @@ pub(crate) fn gather(session: &mut Session) {
         match keeper.state.holds() {
             Ok(holds) => found.own_holds = holds,
             Err(error) => {
-                found.stop.get_or_insert_with(|| chain(&error));
+                found.stop.get_or_insert_with(|| Stop::unreadable(&error));
             }
         }
         found.now = Some(keeper.now);

@@ -5,8 +5,15 @@ use std::fmt;
 use jiff::Timestamp;
 use strongroom_model::Id;
 
+use crate::Error;
+use crate::session::chain;
+
 /// How many ids are named.
 const NAMED: usize = 3;
+
+/// What to do where a newer version wrote something.
+const NEWER_HINT: &str = "use the version of strongroom that wrote it; where it is no machine's of \
+    yours, trust those that are, then: strongroom removals --strangers ignore";
 
 /// Something that records show and that somebody should see.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,10 +69,34 @@ pub enum Telling {
         left_out: usize,
     },
     /// Nothing is removed, whatever records say.
-    Stopped {
-        /// Why.
-        reason: String,
-    },
+    Stopped(Stop),
+}
+
+/// Why nothing is removed, and the next step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stop {
+    /// Why.
+    pub reason: String,
+    /// The next step.
+    pub hint: String,
+}
+
+impl Stop {
+    /// Where the list of this machine cannot be read.
+    pub(super) fn unreadable(error: &Error) -> Self {
+        Self {
+            reason: chain(error),
+            hint: error.hint().unwrap_or_else(|| NEWER_HINT.to_owned()),
+        }
+    }
+
+    /// Where a record is of a newer version.
+    pub(super) fn newer(what: &str) -> Self {
+        Self {
+            reason: what.to_owned(),
+            hint: NEWER_HINT.to_owned(),
+        }
+    }
 }
 
 impl Telling {
@@ -106,15 +137,23 @@ impl Telling {
                 "somebody who can write to a copy put them there, into its folder strongroom/"
                     .to_owned()
             }
-            Self::Unread { .. } => "strongroom sync, when every copy is there".to_owned(),
+            Self::Unread { files, .. } if files.is_empty() => {
+                "let its folder strongroom/ be read, then: strongroom sync".to_owned()
+            }
+            Self::Unread { .. } => {
+                "strongroom sync, when every copy is there; what is still damaged then: remove it by \
+                 hand from the folders strongroom/ of the copies, then on each machine that shares \
+                 them: strongroom sync"
+                    .to_owned()
+            }
             Self::TooMany { .. } => {
                 "somebody who has the repository's key wrote them, into the folders strongroom/ of \
                  the copies: trust the machines that are yours, then strongroom removals \
                  --strangers ignore"
                     .to_owned()
             }
-            Self::Stopped { .. } => {
-                "see to that first; what is to be removed costs only space until then".to_owned()
+            Self::Stopped(Stop { hint, .. }) => {
+                format!("{hint}; until then what is to be removed costs only space")
             }
         }
     }
@@ -158,7 +197,7 @@ impl fmt::Display for Telling {
                 f,
                 "There are more records than anybody writes: {left_out} are passed over"
             ),
-            Self::Stopped { reason } => write!(f, "Nothing is removed: {reason}"),
+            Self::Stopped(Stop { reason, .. }) => write!(f, "Nothing is removed: {reason}"),
         }
     }
 }

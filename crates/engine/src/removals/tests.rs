@@ -379,7 +379,12 @@ fn strangers_that_are_ignored_hide_hold_annul_and_stop_nothing() {
     ours.trust.ignores_strangers = false;
     let removals = Removals::of(ours.clone());
     assert!(removals.names(needed) && !removals.names(pack()));
-    assert!(removals.stop().is_some() && removals.holds().held(id("snapshot")).is_some());
+    let hint = removals.stop().unwrap().hint;
+    assert!(
+        hint.contains("strongroom removals --strangers ignore"),
+        "{hint}"
+    );
+    assert!(removals.holds().held(id("snapshot")).is_some());
     ours.trust = trust(Some("web-2"), None, true);
     let web_2 = Origin {
         is_ours: false,

@@ -335,7 +335,13 @@ fn a_list_of_holds_that_cannot_be_read_stops_all_removing_and_nothing_else() {
     std::fs::write(path.join("holds.json"), "junk").unwrap();
     let mut reopened = world.open(&["one", "two"]);
     let told = reopened.removals.tellings();
-    assert!(matches!(told, [Telling::Stopped { .. }]), "{told:?}");
+    assert!(matches!(told, [Telling::Stopped(_)]), "{told:?}");
+    // A command that can be typed.
+    let hint = told[0].hint();
+    assert!(
+        hint.contains("mv ") && hint.contains("holds.json"),
+        "{hint}"
+    );
     for finished in world.finish(&mut reopened) {
         assert_eq!(finished.removed, 0);
         assert!(finished.failure.is_some(), "{finished:?}");
