@@ -109,6 +109,14 @@ pub enum Error {
         /// What was asked for.
         wanted: String,
     },
+    /// The first digits of a record, which may mean another one, too.
+    #[error("{wanted} may mean several removals: {fits}")]
+    AmbiguousRecord {
+        /// What was asked for.
+        wanted: String,
+        /// What it may mean.
+        fits: String,
+    },
     /// Records or holds that this version cannot read.
     #[error("Nothing may be removed: {reason}")]
     NothingRemoved {
@@ -275,7 +283,7 @@ impl Error {
                 record: Some(record),
                 ..
             } => Some(format!(
-                "what is new may need what record {} names: `strongroom forget --annul {record}` \
+                "what is new may need what record {0} names: `strongroom forget --annul {0}` \
                  takes it back; find out who writes there without heeding locks, then prune again",
                 record.short()
             )),
@@ -287,6 +295,9 @@ impl Error {
             Self::NoRecord { .. } => {
                 Some("`strongroom removals` lists those of other machines".to_owned())
             }
+            Self::AmbiguousRecord { .. } => Some(
+                "see which is meant: `strongroom removals`; then name it by its whole id".to_owned(),
+            ),
             Self::HoldsUnreadable { path, .. } => Some(format!(
                 "use the version of strongroom that wrote it; where it is damaged: \
                  mv {0} {0}.damaged, and what the copies hold counts alone",

@@ -78,6 +78,9 @@ const MOST_BYTES: u64 = 256 << 20;
 /// The most files that all records of others name together.
 const MOST_IDS: usize = 4_000_000;
 
+/// How many records that begin alike are named.
+const NAMED: usize = 5;
+
 /// How many bytes of memory a name takes.
 const ID_BYTES: usize = 80;
 
@@ -240,20 +243,41 @@ impl Removals {
     /// or not.
     ///
     /// # Errors
-    /// [`Error::NoRecord`].
+    /// [`Error::NoRecord`]; [`Error::AmbiguousRecord`], for whoever writes records can let them begin
+    /// alike.
     pub fn resolve(&self, wanted: &str) -> Result<Id> {
-        let none = |wanted: String| Error::NoRecord { wanted };
         let known = self.found.removals.keys().copied();
         let fits: Vec<Id> = known.filter(|id| id.begins_with(wanted)).collect();
+        let wanted = wanted.to_owned();
         match fits.as_slice() {
             [one] => Ok(*one),
-            [] => Err(none(wanted.to_owned())),
+            [] => Err(Error::NoRecord { wanted }),
             several => {
-                // Whoever writes records can let them begin alike.
-                let ids: Vec<_> = several.iter().map(Id::to_string).collect();
-                Err(none(format!("{wanted}: it fits {}", ids.join(", "))))
+                let mut fits: Vec<_> = several.iter().take(NAMED).map(Id::to_string).collect();
+                let more = several.len().saturating_sub(fits.len());
+                if more > 0 {
+                    fits.push(format!("and {more} more"));
+                }
+                let fits = fits.join(", ");
+                Err(Error::AmbiguousRecord { wanted, fits })
             }
         }
+    }
+
+    /// As [`Removals::resolve`], for a removal that is to count at once: while not every record is
+    /// known, one that begins alike may be among the others, so that only a whole id will do.
+    ///
+    /// # Errors
+    /// As [`Removals::resolve`].
+    pub fn resolve_surely(&self, wanted: &str) -> Result<Id> {
+        let id = self.resolve(wanted)?;
+        if self.is_unsure() && !id.to_string().eq_ignore_ascii_case(wanted) {
+            return Err(Error::AmbiguousRecord {
+                wanted: wanted.to_owned(),
+                fits: format!("{id}, or one of the records that could not be read"),
+            });
+        }
+        Ok(id)
     }
 
     /// Holds what the copies hold besides, but for what was released since.

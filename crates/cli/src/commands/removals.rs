@@ -1,5 +1,7 @@
 //! `strongroom removals`.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use strongroom_engine::removals::{Undecided, UndecidedState, change_trust};
@@ -37,15 +39,16 @@ const MOST_TOLD: usize = 100;
 ///
 /// Examples:
 ///   strongroom removals
-///   strongroom removals --accept 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+///   strongroom removals --accept 9f86d081
 ///   strongroom removals --trust 60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752
 ///   strongroom removals --strangers ignore
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment, after_long_help = MANUAL)]
 pub(crate) struct Args {
-    /// Let these removals count at once, whoever wrote them and whoever takes them back; whole ids
+    /// Let these removals count at once, whoever wrote them and whoever takes them back; their ids, or
+    /// the first digits where no other record begins so
     #[arg(long, value_name = "RECORD", num_args = 1..)]
-    accept: Vec<Id>,
+    accept: Vec<String>,
     /// Let count at once what these machines have signed; whole fingerprints
     #[arg(long, value_name = "MACHINE", num_args = 1..)]
     trust: Vec<Id>,
@@ -70,7 +73,7 @@ impl Args {
     pub(crate) fn run(self, context: &Context) -> Result<Exit> {
         let mut opened = context.open()?;
         if self.says_anything() {
-            self.say(&mut opened)?;
+            self.say(&context.output, &mut opened)?;
             context.note_removals(&opened.session);
         }
         let machine = opened.state.client_key()?.id();
@@ -85,15 +88,15 @@ impl Args {
         !is_silent || self.strangers.is_some()
     }
 
-    fn say(&self, opened: &mut Opened) -> Result<()> {
-        // Of an id that is a slip somebody should hear.
-        for record in &self.accept {
-            opened.session.removals.resolve(&record.to_string())?;
-        }
+    fn say(&self, output: &Output, opened: &mut Opened) -> Result<()> {
+        let removals = &opened.session.removals;
+        let accepted = self.accept.iter();
+        let accepted = accepted.map(|wanted| removals.resolve_surely(wanted));
+        let accepted = accepted.collect::<strongroom_engine::Result<BTreeSet<Id>>>()?;
         let now = (opened.environment.clock)();
         let memory = opened.memory();
         change_trust(&mut opened.session, &memory, |trust| {
-            for record in &self.accept {
+            for record in &accepted {
                 trust.removals.entry(*record).or_insert(now);
             }
             for machine in &self.trust {
@@ -106,6 +109,9 @@ impl Args {
                 trust.ignores_strangers = strangers == Strangers::Ignore;
             }
         })?;
+        for record in accepted {
+            output.say(&format!("The removal {record} counts here from now on"));
+        }
         Ok(())
     }
 }

@@ -115,6 +115,7 @@ impl UnseenSnapshot {
     /// The next step for a person who wants this snapshot.
     pub fn hint(&self) -> String {
         if let Some(record) = self.hidden_by {
+            let record = record.short();
             return format!("if it was none of you: strongroom forget --annul {record}");
         }
         let copies: Vec<&str> = self.copies.iter().map(String::as_str).collect();

@@ -109,6 +109,7 @@ impl Telling {
                 is_due,
                 ..
             } => {
+                let record = record.short();
                 let until = match (due_from, is_due) {
                     (None, _) => String::new(),
                     (Some(from), false) => {
@@ -126,12 +127,14 @@ impl Telling {
                 format!("if it was none of you: strongroom forget --annul {record}{accept}{until}")
             }
             Self::TakenBack { record, .. } => format!(
-                "if that was right: strongroom forget --annul {record}; if what it names shall go: \
-                 strongroom removals --accept {record}"
+                "if that was right: strongroom forget --annul {0}; if what it names shall go: \
+                 strongroom removals --accept {0}",
+                record.short()
             ),
             Self::Held { record, snapshot } => format!(
-                "strongroom release {}, or strongroom forget --annul {record}",
+                "strongroom release {}, or strongroom forget --annul {}",
                 snapshot.short(),
+                record.short()
             ),
             Self::Junk { .. } => {
                 "somebody who can write to a copy put them there, into its folder strongroom/"

@@ -186,6 +186,38 @@ fn a_removal_that_names_what_is_held_does_not_count_and_neither_does_one_that_wa
 }
 
 #[test]
+fn of_records_that_begin_alike_none_is_meant_by_its_first_digits() {
+    let record = id("record");
+    let digits: String = record.to_string().chars().take(2).collect();
+    let is_alike = |other: &Id| *other != record && other.begins_with(&digits);
+    let mut names = (0_u32..100_000).map(|number| id(&number.to_string()));
+    let alike = names.find(is_alike).unwrap();
+    let mut known = found(false, 0);
+    let removals = Removals::of(known.clone());
+    assert_eq!(removals.resolve_surely(&digits).unwrap(), record);
+    let other = Record::Removal(removal(&[], &["other"]));
+    assert!(known.add(alike, other, origin(false), Some(NOW)));
+    let removals = Removals::of(known.clone());
+    let refused = removals.resolve_surely(&digits).unwrap_err();
+    assert!(matches!(refused, Error::AmbiguousRecord { .. }));
+    let text = refused.to_string();
+    for one in [record, alike] {
+        assert!(text.contains(&one.to_string()), "{text}");
+        assert_eq!(removals.resolve_surely(&one.to_string()).unwrap(), one);
+    }
+
+    // Another may be among those that nobody has read.
+    known.problems.push(Telling::TooMany { left_out: 1 });
+    let removals = Removals::of(known);
+    let short = record.short();
+    assert_eq!(removals.resolve(&short).unwrap(), record);
+    let refused = removals.resolve_surely(&short).unwrap_err();
+    assert!(matches!(refused, Error::AmbiguousRecord { .. }));
+    let whole = record.to_string().to_uppercase();
+    assert_eq!(removals.resolve_surely(&whole).unwrap(), record);
+}
+
+#[test]
 fn what_others_name_has_a_bound_and_what_we_name_has_none() {
     let mut found = found(false, 0);
     found.ids_of_others = MOST_IDS - 1;
