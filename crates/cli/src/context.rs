@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use indicatif::{MultiProgress, ProgressDrawTarget};
-use strongroom_engine::drill::restore::remove_left;
+use strongroom_engine::drill::restore::remove_remnants;
 use strongroom_engine::filesystem::Names;
 use strongroom_engine::removals::Telling;
 use strongroom_engine::session::{Looking, Password, open_remembering};
@@ -246,7 +246,7 @@ impl Context {
         self.tell_removals(&session.removals.told_of(&session));
         self.note_removals(&session);
         let remembered = state.repository(session.id());
-        remove_left(&remembered);
+        remove_remnants(&remembered);
         memory::doubt(&mut session, &remembered);
         session.note_locks_in(remembered);
         let opened = Opened {

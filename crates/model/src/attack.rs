@@ -9,13 +9,13 @@
 //! whoever doubts an answer can feed these rules with it.
 
 mod attempt;
+mod remnant;
 mod statement;
-mod trace;
 mod verdict;
 
 pub use attempt::{Attempt, PlaceKind};
+pub use remnant::{NotedRemnant, Remnant, RemnantKind};
 pub use statement::{DrilledCopy, SignedDrill, Statement};
-pub use trace::{Remnant, Trace, TraceKind};
 pub use verdict::{Judged, Verdict, judge};
 
 use jiff::Timestamp;

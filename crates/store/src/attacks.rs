@@ -8,7 +8,7 @@
 //! **Security:** whatever acts on a whole bucket, repository, policy or lifecycle is tried on a
 //! probe that is made beside it, or not at all. No attempt names a file of the repository.
 
-mod traces;
+mod remnants;
 
 use std::time::{Duration, SystemTime};
 
@@ -17,7 +17,7 @@ use strongroom_model::attack::{PlaceKind, Tried};
 
 use crate::Result;
 
-pub use traces::{Noted, Traces};
+pub use remnants::{Noted, Remnants};
 
 /// How long the canary of a drill is locked: longer than a drill may take, and far shorter than the
 /// time to the next one, which sweeps it away.
@@ -33,13 +33,13 @@ pub const CANARY_BYTES: usize = 128;
 pub trait Attacks: Send + Sync {
     /// Sweeps what an earlier drill has left, tries all that there is on canaries, and cleans up as
     /// far as locks and rights allow. `files` are some real ones, whose locks are looked at where
-    /// there are any, and which are not touched. What stays is in `traces`, also where this fails.
+    /// there are any, and which are not touched. What stays is in `remnants`, also where this fails.
     ///
     /// The number of requests is bounded, whatever the place answers.
     ///
     /// # Errors
     /// Where the place cannot be asked, or no canary can be put there at all.
-    fn attack(&self, files: &[FileName], traces: &Traces) -> Result<Attacked>;
+    fn attack(&self, files: &[FileName], remnants: &Remnants) -> Result<Attacked>;
 }
 
 /// What came of an attack.

@@ -21,7 +21,7 @@ pub mod s3;
 mod store;
 pub mod versions;
 
-pub use attacks::{Attacked, Attacks, Noted, Traces};
+pub use attacks::{Attacked, Attacks, Noted, Remnants};
 pub use bodies::{Bodies, BodyKey, Named, Staged};
 pub use error::{Error, Result, is_remote};
 pub use growing::Growing;

@@ -40,7 +40,7 @@ use crate::patient::stream::{Ahead, Spare};
 use crate::patient::writing::Writing;
 use crate::pulse::Pulse;
 use crate::store::{SharedBytes, Store};
-use crate::{Attacked, Attacks, Error, Growing, Holder, Result, Traces};
+use crate::{Attacked, Attacks, Error, Growing, Holder, Remnants, Result};
 
 /// How long nothing may move before a place counts as hung that is not given much to write.
 ///
@@ -348,11 +348,11 @@ impl Store for PatientStore {
 }
 
 impl Attacks for PatientStore {
-    fn attack(&self, files: &[FileName], traces: &Traces) -> Result<Attacked> {
-        let (files, traces) = (files.to_vec(), traces.clone());
+    fn attack(&self, files: &[FileName], remnants: &Remnants) -> Result<Attacked> {
+        let (files, remnants) = (files.to_vec(), remnants.clone());
         let location = self.location().to_owned();
         self.call(None, move |store| match store.attacks() {
-            Some(attacks) => attacks.attack(&files, &traces),
+            Some(attacks) => attacks.attack(&files, &remnants),
             None => Err(Error::BadAnswer {
                 location,
                 action: "be attacked".to_owned(),

@@ -1,7 +1,7 @@
 //! `strongroom drill`.
 
 pub(crate) mod attack;
-mod left_behind;
+mod remnants;
 pub(crate) mod restore;
 
 use clap::Subcommand;

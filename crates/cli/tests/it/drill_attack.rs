@@ -160,7 +160,7 @@ fn five_set_ups_get_five_right_answers() {
     let told = scene
         .expect(0, &["drill", "attack", "--copy", "denied"])
         .out;
-    assert!(told.contains("\nLeft behind on denied: "), "{told}");
+    assert!(told.contains("\nRemnants on denied: "), "{told}");
 
     a_claim_that_does_not_hold_is_told(&scene, &ceph, &account);
     governance::a_lock_is_compliance_whatever_the_bucket_says(&scene, &ceph, &account);
@@ -170,7 +170,7 @@ fn five_set_ups_get_five_right_answers() {
 /// What a drill could not remove, by copy.
 fn what_stays_is_told(ended: &Ended) {
     let left = |copy: &str, kind: &str| {
-        let left = of(ended, copy)["left_behind"].as_array().unwrap().clone();
+        let left = of(ended, copy)["remnants"].as_array().unwrap().clone();
         let mut of_kind = left.iter().filter(|one| one["kind"] == kind);
         of_kind
             .next()
@@ -183,7 +183,7 @@ fn what_stays_is_told(ended: &Ended) {
     assert!(denied.starts_with("denied/acme/repos/strongroom/drill/"));
     for copy in ["governance", "unversioned", "folder"] {
         let copy = of(ended, copy);
-        assert_eq!(copy["left_behind"], json!([]), "{copy}");
+        assert_eq!(copy["remnants"], json!([]), "{copy}");
     }
 }
 

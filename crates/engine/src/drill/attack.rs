@@ -20,16 +20,16 @@ mod remnants;
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use strongroom_model::attack::{Judged, PlaceKind, Remnant, Tried, judge};
+use strongroom_model::attack::{Judged, NotedRemnant, PlaceKind, Tried, judge};
 use strongroom_model::{FileName, FileType, Id};
-use strongroom_store::{Attacked, Error as StoreError, Store, Traces};
+use strongroom_store::{Attacked, Error as StoreError, Remnants, Store};
 
 use crate::session::{Cancel, CopyFailure, CopyFailureKind, CopyStore};
 use crate::state::RepositoryState;
 
 pub use delivery::{DrillDelivery, deliver};
 pub use record::{Kept, keep};
-pub use remnants::Remnants;
+pub use remnants::NotedRemnants;
 
 /// At the locks of how many files of each type it is looked.
 const FILES_OF_A_TYPE: usize = 16;
@@ -44,7 +44,7 @@ pub struct CopyDrill {
     /// What was seen, or why nothing could be tried.
     pub outcome: Result<Drilled, CopyFailure>,
     /// What this drill and earlier ones have left behind there.
-    pub remnants: Vec<Remnant>,
+    pub remnants: Vec<NotedRemnant>,
 }
 
 /// What was seen of a copy.
@@ -81,20 +81,20 @@ pub fn attack(
             .iter()
             .map(|copy| {
                 let is_believed = believed.contains(&copy.name);
-                let traces = remnants::traces(memory, copy, at);
-                let noted = traces.clone();
+                let remnants = remnants::begin(memory, copy, at);
+                let noted = remnants.clone();
                 let thread = scope.spawn(move || attack_one(copy, is_believed, &noted, cancel));
-                (copy, traces, thread)
+                (copy, remnants, thread)
             })
             .collect();
-        let drills = threads.into_iter().map(|(copy, traces, thread)| {
+        let drills = threads.into_iter().map(|(copy, remnants, thread)| {
             let outcome = thread.join();
             CopyDrill {
                 name: copy.name.clone(),
                 store: copy.store.location().to_owned(),
                 outcome: outcome
                     .unwrap_or_else(|_| Err(failed("the thread that attacked it died"))),
-                remnants: remnants::remember(memory, copy, &traces, at),
+                remnants: remnants::remember(memory, copy, &remnants, at),
             }
         });
         drills.collect()
@@ -104,7 +104,7 @@ pub fn attack(
 fn attack_one(
     copy: &CopyStore,
     is_believed: bool,
-    traces: &Traces,
+    remnants: &Remnants,
     cancel: &Cancel,
 ) -> Result<Drilled, CopyFailure> {
     let store = copy.store.as_ref();
@@ -129,7 +129,7 @@ fn attack_one(
         return Err(failed("the drill was interrupted"));
     }
     let identity = store.identity().map_err(|error| of_store(&error))?;
-    let attacked = attacks.attack(&files, traces);
+    let attacked = attacks.attack(&files, remnants);
     let attacked = attacked.map_err(|error| of_store(&error))?;
     if store.identity().map_err(|error| of_store(&error))? != identity {
         return Err(failed("another place was put in its stead meanwhile"));

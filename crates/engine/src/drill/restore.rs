@@ -50,7 +50,7 @@ pub use count::Totals;
 use count::{Counted, count, parts_of};
 pub use restic::{ByRestic, Restic};
 use scratch::Scratch;
-pub use scratch::remove_left;
+pub use scratch::remove_remnants;
 
 /// What a file takes beside its bytes: the rest of its last block.
 const BLOCK_BYTES: u64 = 4096;
@@ -181,7 +181,7 @@ pub fn drill(alone: &mut Alone, task: &DrillTask<'_>) -> Result<SourceDrill> {
     let outcome = rehearsal.run();
     locking.release();
     if let Some(memory) = &alone.memory {
-        remove_left(memory);
+        remove_remnants(memory);
     }
     let mut drill = outcome?;
     drill.notes.splice(0..0, locking.notes);

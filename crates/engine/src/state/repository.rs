@@ -13,7 +13,7 @@ use strongroom_model::attack::SignedDrill;
 use strongroom_model::evidence::RestoreDrill;
 use strongroom_model::{CopyEvidence, FileName, Id};
 
-use crate::drill::attack::Remnants;
+use crate::drill::attack::NotedRemnants;
 use crate::receipts::{ClientKey, DeliveredReceipts};
 use crate::session::{CopyStore, chain};
 use crate::state::disk::{self, Lock};
@@ -311,7 +311,7 @@ impl RepositoryState {
     }
 
     /// What drills have left behind on a copy.
-    pub fn remnants(&self, copy: &CopyStore) -> Remnants {
+    pub fn remnants(&self, copy: &CopyStore) -> NotedRemnants {
         believe(self.load(&self.of_copy(copy, "remnants"), record::decode))
     }
 
@@ -319,7 +319,7 @@ impl RepositoryState {
     pub(crate) fn update_remnants(
         &self,
         copy: &CopyStore,
-        change: impl FnOnce(&mut Remnants),
+        change: impl FnOnce(&mut NotedRemnants),
     ) -> Result<()> {
         self.update(&self.of_copy(copy, "remnants"), change)
     }

@@ -17,9 +17,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::Mode;
 use rustix::io::Errno;
 use strongroom_model::FileName;
-use strongroom_model::attack::{Attempt, Left, PlaceKind, Said, Trace, TraceKind, Tried};
+use strongroom_model::attack::{Attempt, Left, PlaceKind, Remnant, RemnantKind, Said, Tried};
 
-use crate::attacks::{Attacked, Attacks, MOST_CANARIES, Traces, in_one_line, random_name};
+use crate::attacks::{Attacked, Attacks, MOST_CANARIES, Remnants, in_one_line, random_name};
 use crate::local::LocalStore;
 use crate::local::folder::Modes;
 use crate::{Error, Result, Store};
@@ -33,7 +33,7 @@ const ON_CANARIES: [Attempt; 4] = [
 ];
 
 impl Attacks for LocalStore {
-    fn attack(&self, _: &[FileName], traces: &Traces) -> Result<Attacked> {
+    fn attack(&self, _: &[FileName], remnants: &Remnants) -> Result<Attacked> {
         self.size(FileName::CONFIG)?;
         let mut attacked = Attacked::new(PlaceKind::Folder);
         let user = rustix::process::geteuid().as_raw();
@@ -48,7 +48,7 @@ impl Attacks for LocalStore {
         match made {
             Ok(()) => {
                 sweep(&folder);
-                attacked.tried = on_canaries(&folder, traces);
+                attacked.tried = on_canaries(&folder, remnants);
                 attacked.notes.push(
                     "a folder has no locks, versions, policies, tokens or retention, so that \
                      nothing was tried on any"
@@ -58,7 +58,7 @@ impl Attacks for LocalStore {
                 // What others keep there stays.
                 let _ = fs::remove_dir(&folder);
                 let _ = fs::remove_dir(&outer);
-                strike_out(traces);
+                strike_out(remnants);
             }
             Err(error) if error.kind() == ErrorKind::NotADirectory => {
                 return Err(Error::Io {
@@ -99,24 +99,24 @@ fn sweep(folder: &Path) {
 }
 
 /// Strikes out what is noted and not there any more.
-fn strike_out(traces: &Traces) {
-    for trace in traces.left() {
-        let found = fs::symlink_metadata(&trace.name);
+fn strike_out(remnants: &Remnants) {
+    for remnant in remnants.left() {
+        let found = fs::symlink_metadata(&remnant.name);
         if found.is_err_and(|error| error.kind() == ErrorKind::NotFound) {
-            traces.strike(&trace);
+            remnants.strike(&remnant);
         }
     }
 }
 
 /// A canary as it is noted.
-fn trace_of(path: &Path) -> Trace {
-    Trace::new(TraceKind::Canary, path.display().to_string())
+fn remnant_of(path: &Path) -> Remnant {
+    Remnant::new(RemnantKind::Canary, path.display().to_string())
 }
 
-fn on_canaries(folder: &Path, traces: &Traces) -> Vec<Tried> {
+fn on_canaries(folder: &Path, remnants: &Remnants) -> Vec<Tried> {
     let mut tried = Vec::new();
     for attempt in ON_CANARIES {
-        let (path, bytes) = match put(folder, traces) {
+        let (path, bytes) = match put(folder, remnants) {
             Ok(canary) => canary,
             Err(error) if tried.is_empty() => return nothing_put(&error),
             Err(error) => {
@@ -128,7 +128,7 @@ fn on_canaries(folder: &Path, traces: &Traces) -> Vec<Tried> {
             tried.push(Tried::new(Attempt::Put, Said::Done, Left::Whole));
         }
         if attempt == Attempt::Rename {
-            traces.make(trace_of(&renamed(&path)));
+            remnants.make(remnant_of(&renamed(&path)));
         }
         let said = match ask(attempt, &path) {
             Ok(()) => Said::Done,
@@ -154,11 +154,11 @@ fn nothing_put(error: &io::Error) -> Vec<Tried> {
 }
 
 /// Puts a canary; returns its path and its bytes.
-fn put(folder: &Path, traces: &Traces) -> io::Result<(PathBuf, Vec<u8>)> {
+fn put(folder: &Path, remnants: &Remnants) -> io::Result<(PathBuf, Vec<u8>)> {
     let name = random_name().ok_or_else(|| io::Error::other("the system gives no random bytes"))?;
     let path = folder.join(&name);
     let bytes = format!("strongroom drill: a canary, {name}\n").into_bytes();
-    traces.make(trace_of(&path));
+    remnants.make(remnant_of(&path));
     let mut file = File::create_new(&path)?;
     file.write_all(&bytes)?;
     file.sync_all()?;
@@ -200,8 +200,8 @@ mod tests {
     #[test]
     fn all_of_it_succeeds_and_nothing_of_the_repository_is_touched() {
         let (folder, store) = repository();
-        let traces = Traces::default();
-        let attacked = store.attacks().unwrap().attack(&[], &traces).unwrap();
+        let remnants = Remnants::default();
+        let attacked = store.attacks().unwrap().attack(&[], &remnants).unwrap();
         assert_eq!(attacked.place, PlaceKind::Folder);
         let fell = attacked.tried.iter().filter(|one| one.mark() == Mark::Fell);
         let fell: Vec<_> = fell.map(|one| one.attempt).collect();
@@ -219,7 +219,7 @@ mod tests {
         fs::create_dir_all(&drill).unwrap();
         fs::write(drill.join("0123456789abcdef"), b"a canary").unwrap();
         fs::write(folder.path().join("strongroom/record"), b"a record").unwrap();
-        store.attack(&[], &Traces::default()).unwrap();
+        store.attack(&[], &Remnants::default()).unwrap();
         assert!(!drill.exists());
         let record = fs::read(folder.path().join("strongroom/record")).unwrap();
         assert_eq!(record, b"a record");
@@ -230,12 +230,12 @@ mod tests {
         let (folder, store) = repository();
         let kept = folder.path().join("kept");
         fs::write(&kept, b"a canary").unwrap();
-        let gone = trace_of(&folder.path().join("gone"));
-        let traces = Traces::new([gone.clone(), trace_of(&kept)], |_| {});
-        store.attack(&[], &traces).unwrap();
+        let gone = remnant_of(&folder.path().join("gone"));
+        let remnants = Remnants::new([gone.clone(), remnant_of(&kept)], |_| {});
+        store.attack(&[], &remnants).unwrap();
         // All that this drill has made is gone, and no noted path is removed for being noted.
-        let noted = traces.noted();
-        assert_eq!(noted.left, [trace_of(&kept)].into());
+        let noted = remnants.noted();
+        assert_eq!(noted.left, [remnant_of(&kept)].into());
         assert!(noted.gone.contains(&gone) && noted.gone.len() > ON_CANARIES.len());
         assert!(kept.exists());
     }
@@ -245,7 +245,7 @@ mod tests {
         let (folder, store) = repository();
         let elsewhere = tempfile::tempdir().unwrap();
         symlink(elsewhere.path(), folder.path().join("strongroom")).unwrap();
-        let error = store.attack(&[], &Traces::default()).unwrap_err();
+        let error = store.attack(&[], &Remnants::default()).unwrap_err();
         assert!(matches!(error, Error::Io { .. }), "{error:?}");
         assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
     }
@@ -267,7 +267,7 @@ mod tests {
     fn where_no_repository_is_nothing_is_made() {
         let folder = tempfile::tempdir().unwrap();
         let store = LocalStore::new(folder.path());
-        let error = store.attack(&[], &Traces::default()).unwrap_err();
+        let error = store.attack(&[], &Remnants::default()).unwrap_err();
         assert!(matches!(error, Error::NotFound { .. }), "{error:?}");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }

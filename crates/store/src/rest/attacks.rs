@@ -22,11 +22,11 @@ use std::io::Read;
 
 use strongroom_model::FileName;
 use strongroom_model::attack::{
-    Attempt, CANARY, Left, PlaceKind, Said, Trace, TraceKind, Tried, canary,
+    Attempt, CANARY, Left, PlaceKind, Remnant, RemnantKind, Said, Tried, canary,
 };
 use ureq::http::StatusCode;
 
-use crate::attacks::{Attacked, Attacks, Traces, in_one_line};
+use crate::attacks::{Attacked, Attacks, Remnants, in_one_line};
 use crate::rest::attacks::knock::{Knock, said_of};
 use crate::rest::client::is_passing;
 use crate::rest::retry::Fault;
@@ -83,11 +83,11 @@ struct Drill<'s> {
     /// Where the canary is seen though it was deleted: as of a leaf of a vault's log.
     as_of: Option<String>,
     /// All that was made, until it is gone.
-    traces: &'s Traces,
+    remnants: &'s Remnants,
 }
 
 impl Attacks for RestStore {
-    fn attack(&self, _: &[FileName], traces: &Traces) -> Result<Attacked> {
+    fn attack(&self, _: &[FileName], remnants: &Remnants) -> Result<Attacked> {
         self.size(FileName::CONFIG)?;
         let vault = self.vault().filter(is_vault);
         let mut attacked = Attacked::new(match vault {
@@ -95,11 +95,11 @@ impl Attacks for RestStore {
             None => PlaceKind::Server,
         });
         attacked.principal = self.principal();
-        self.sweep(vault.as_ref(), traces)?;
+        self.sweep(vault.as_ref(), remnants)?;
         let mut drill = Drill {
             store: self,
             as_of: None,
-            traces,
+            remnants,
         };
         drill.put()?;
         let tried = &mut attacked.tried;
@@ -111,8 +111,8 @@ impl Attacks for RestStore {
             tried.push(drill.attempt(attempt)?);
         }
         if let Some(vault) = &vault {
-            tried.extend(self.attack_probe(vault, traces)?);
-            tried.extend(self.attack_doors(vault, traces)?);
+            tried.extend(self.attack_probe(vault, remnants)?);
+            tried.extend(self.attack_doors(vault, remnants)?);
             match vault.repository_info() {
                 Ok(info) => {
                     attacked.keeps = is_kept(info.retention_s, info.grace_s);
@@ -138,7 +138,7 @@ impl Attacks for RestStore {
         {
             put.left = drill.left()?;
         }
-        self.sweep(vault.as_ref(), traces)?;
+        self.sweep(vault.as_ref(), remnants)?;
         Ok(attacked)
     }
 }
@@ -220,15 +220,15 @@ impl Drill<'_> {
     /// Puts the canary; where an earlier attack has left other bytes under its name, in their
     /// stead.
     fn put(&self) -> Result<()> {
-        let trace = Trace::new(TraceKind::Canary, canary().to_string());
-        let is_known = self.traces.left().contains(&trace);
-        self.traces.make(trace.clone());
+        let remnant = Remnant::new(RemnantKind::Canary, canary().to_string());
+        let is_known = self.remnants.left().contains(&remnant);
+        self.remnants.make(remnant.clone());
         let put = match self.store.save(canary(), CANARY) {
             Err(Error::Exists { .. }) => self.store.replace(canary(), CANARY),
             saved => saved,
         };
         if matches!(put, Err(Error::Denied { .. })) && !is_known {
-            self.traces.strike(&trace);
+            self.remnants.strike(&remnant);
         }
         put
     }
@@ -309,8 +309,8 @@ impl Drill<'_> {
                 store.knock(&knock.saying("Content-Range", &range))
             }
             Attempt::Rename => {
-                let other = Trace::new(TraceKind::Canary, format!("{}{RENAMED}", canary()));
-                self.traces.make(other);
+                let other = Remnant::new(RemnantKind::Canary, format!("{}{RENAMED}", canary()));
+                self.remnants.make(other);
                 store.knock(&Knock::new("MOVE", &url).saying("Destination", &self.renamed()))
             }
             Attempt::CopyOverSelf => {

@@ -29,7 +29,7 @@ use std::time::{Duration, SystemTime};
 use strongroom_model::FileName;
 use strongroom_model::attack::{Attempt, Left, PlaceKind, Said, Tried};
 
-use crate::attacks::{Attacked, Attacks, CANARY_LOCK, Traces};
+use crate::attacks::{Attacked, Attacks, CANARY_LOCK, Remnants};
 use crate::s3::attacks::canary::Canaries;
 use crate::s3::lock::{away, in_seconds, in_words, shown};
 use crate::s3::store::S3Store;
@@ -58,19 +58,19 @@ const ON_CANARIES: [Attempt; 15] = [
 ];
 
 impl Attacks for S3Store {
-    fn attack(&self, files: &[FileName], traces: &Traces) -> Result<Attacked> {
+    fn attack(&self, files: &[FileName], remnants: &Remnants) -> Result<Attacked> {
         let bucket = self.bucket();
         let mut attacked = Attacked::new(PlaceKind::Bucket);
         let folder = format!("{}{FOLDER}", bucket.folder());
         let (owner, others) = self.owner_and_probes()?;
         attacked.principal = owner;
-        self.sweep_probes(&others, traces)?;
-        self.sweep(&bucket.name, &folder, traces)?;
+        self.sweep_probes(&others, remnants)?;
+        self.sweep(&bucket.name, &folder, remnants)?;
 
         attacked.until = self.lock().map(|lock| self.next_date(lock)).transpose()?;
         let end = self.canary_end()?;
         let until = self.lock().map(|_| end);
-        let mut canaries = Canaries::new(bucket, &bucket.name, folder.clone(), until, traces);
+        let mut canaries = Canaries::new(bucket, &bucket.name, folder.clone(), until, remnants);
         let tried = &mut attacked.tried;
         tried.push(canaries.control()?);
         tried.push(canaries.put_first()?);
@@ -82,10 +82,10 @@ impl Attacks for S3Store {
         if let Some(left) = canaries.left_at_the_end()? {
             note_end(tried, left);
         }
-        tried.extend(self.attack_probe(end, traces)?);
+        tried.extend(self.attack_probe(end, remnants)?);
         let (key, note) = self.key()?;
         tried.push(key);
-        tried.push(self.rule(traces)?);
+        tried.push(self.rule(remnants)?);
         tried.extend(around::elsewhere());
         attacked.notes.extend(note);
         let is_in_time = end
@@ -96,7 +96,7 @@ impl Attacks for S3Store {
             note_end(tried, Left::Unknown(reason.to_owned()));
         }
         attacked.notes.extend(self.lifecycle()?);
-        self.sweep(&bucket.name, &folder, traces)?;
+        self.sweep(&bucket.name, &folder, remnants)?;
         Ok(attacked)
     }
 }

@@ -1,14 +1,14 @@
 //! Attacks on servers that answer as none should: what is said counts for less than what is left.
 
 mod fake;
-mod left_behind;
+mod remnants;
 mod server;
 
 use std::sync::Arc;
 
 use strongroom_model::attack::{Attempt, Left, Mark, PlaceKind, Said, Tried, Verdict};
 use strongroom_model::blast::PlaceKey;
-use strongroom_store::{Attacked, Store, Traces};
+use strongroom_store::{Attacked, Remnants, Store};
 
 use crate::attacks::fake::{Deletion, HONEST, Lies, Taking, drill, serve, store};
 
@@ -210,8 +210,8 @@ fn a_lock_is_not_proven_where_this_credential_is_let_in_where_the_server_is_rule
     assert!(door.seen().contains("caps"), "{door:?}");
     // It was asked, and nothing else.
     let server = serve(HONEST, &Arc::default());
-    let (store, traces) = (store(&server, true), Traces::default());
-    store.attacks().unwrap().attack(&[], &traces).unwrap();
+    let (store, remnants) = (store(&server, true), Remnants::default());
+    store.attacks().unwrap().attack(&[], &remnants).unwrap();
     let asked = server.requests().into_iter();
     let asked: Vec<_> = asked
         .filter(|request| request.path.starts_with("/admin"))
@@ -293,8 +293,8 @@ fn a_drill_asks_a_bounded_number_of_times_whatever_is_answered() {
         },
     ] {
         let server = serve(lies, &Arc::default());
-        let (store, traces) = (store(&server, false), Traces::default());
-        store.attacks().unwrap().attack(&[], &traces).unwrap();
+        let (store, remnants) = (store(&server, false), Remnants::default());
+        store.attacks().unwrap().attack(&[], &remnants).unwrap();
         let requests = server.requests().len();
         assert!(requests < 150, "{requests}");
         let puts = server.requests().into_iter();

@@ -8,10 +8,12 @@ use strongroom_engine::CopyStore;
 use strongroom_engine::drill::attack::{self, CopyDrill, DrillDelivery, Drilled};
 use strongroom_engine::session::chain;
 use strongroom_engine::state::{RepositoryState, StateFolder};
-use strongroom_model::attack::{Attempt, Left, Mark, PlaceKind, Remnant, Said, Tried, Verdict};
+use strongroom_model::attack::{
+    Attempt, Left, Mark, NotedRemnant, PlaceKind, Said, Tried, Verdict,
+};
 use strongroom_model::{BackupCopy, Config, Id};
 
-use crate::commands::drill::left_behind;
+use crate::commands::drill::remnants;
 use crate::context::{Context, Looked};
 use crate::copies;
 use crate::error::Result;
@@ -254,14 +256,14 @@ fn tell(drill: &CopyDrill, copy: Option<&BackupCopy>, output: &Output) -> Result
         Err(failure) => {
             let text = format!("{} could not be attacked: {}", drill.name, failure.reason);
             output.warn(&visible(&text), failure.hint.as_deref());
-            output.data(&left_behind::told(&drill.name, &drill.remnants))?;
+            output.data(&remnants::told(&drill.name, &drill.remnants))?;
             return output.object(&Failed {
                 message_type: "copy",
                 copy: &drill.name,
                 store: &drill.store,
                 lock,
                 failure: &failure.reason,
-                left_behind: &drill.remnants,
+                remnants: &drill.remnants,
             });
         }
     };
@@ -280,7 +282,7 @@ fn tell(drill: &CopyDrill, copy: Option<&BackupCopy>, output: &Output) -> Result
     for note in &done.notes {
         text.push_str(&format!("{}\n", visible(note)));
     }
-    text.push_str(&left_behind::told(&drill.name, &drill.remnants));
+    text.push_str(&remnants::told(&drill.name, &drill.remnants));
     let answer = format!("{}: {}", drill.name, done.judged);
     text.push_str(&format!("{}\n\n", visible(&answer)));
     output.data(&text)?;
@@ -296,7 +298,7 @@ fn tell(drill: &CopyDrill, copy: Option<&BackupCopy>, output: &Output) -> Result
         certain: done.judged.is_certain,
         attempts: done.tried.iter().map(Row::of(done.place)).collect(),
         notes: &done.notes,
-        left_behind: &drill.remnants,
+        remnants: &drill.remnants,
     })
 }
 
@@ -321,7 +323,7 @@ struct Message<'a> {
     certain: bool,
     attempts: Vec<Row<'a>>,
     notes: &'a [String],
-    left_behind: &'a [Remnant],
+    remnants: &'a [NotedRemnant],
 }
 
 #[derive(Serialize)]
@@ -354,7 +356,7 @@ struct Failed<'a> {
     store: &'a str,
     lock: Option<String>,
     failure: &'a str,
-    left_behind: &'a [Remnant],
+    remnants: &'a [NotedRemnant],
 }
 
 #[derive(Serialize)]

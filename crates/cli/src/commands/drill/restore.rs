@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 use strongroom_engine::drill::restore::{
-    Alone, DrillOptions, DrillTask, Restic, Room, SourceDrill, drill, remove_left,
+    Alone, DrillOptions, DrillTask, Restic, Room, SourceDrill, drill, remove_remnants,
 };
 use strongroom_engine::restore::RestoreOptions;
 use strongroom_engine::session::{Looking, Password, chain};
@@ -227,7 +227,7 @@ impl Run<'_> {
     ) -> Result<()> {
         let (output, cancel) = (&self.context.output, &self.context.cancel);
         let memory = self.state.repository(alone.id());
-        remove_left(&memory);
+        remove_remnants(&memory);
         alone.note_locks_in(memory.clone());
         self.context.tell_removals(alone.removals().tellings());
         let snapshots = alone.snapshots(cancel)?;

@@ -8,54 +8,54 @@ use std::error::Error as StdError;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use strongroom_model::attack::Remnant;
-use strongroom_store::{Noted, Traces};
+use strongroom_model::attack::NotedRemnant;
+use strongroom_store::{Noted, Remnants};
 
 use crate::session::CopyStore;
 use crate::state::RepositoryState;
 
 /// All that drills have left at one place, sorted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Remnants {
+pub struct NotedRemnants {
     /// Each with the time of its drill.
     #[serde(default)]
-    pub left: Vec<Remnant>,
+    pub left: Vec<NotedRemnant>,
 }
 
-impl Remnants {
+impl NotedRemnants {
     /// Takes over what a drill has noted that began at `since`.
     fn take(&mut self, noted: &Noted, since: Timestamp) {
-        self.left.retain(|one| !noted.gone.contains(&one.trace));
-        for trace in &noted.left {
-            if !self.left.iter().any(|one| one.trace == *trace) {
-                let trace = trace.clone();
-                self.left.push(Remnant { trace, since });
+        self.left.retain(|one| !noted.gone.contains(&one.remnant));
+        for remnant in &noted.left {
+            if !self.left.iter().any(|one| one.remnant == *remnant) {
+                let remnant = remnant.clone();
+                self.left.push(NotedRemnant { remnant, since });
             }
         }
-        self.left.sort_by(|a, b| a.trace.cmp(&b.trace));
+        self.left.sort_by(|a, b| a.remnant.cmp(&b.remnant));
     }
 }
 
 /// What is noted of a copy when a drill begins; what it makes is written down from now on.
-pub(super) fn traces(memory: Option<&RepositoryState>, copy: &CopyStore, at: Timestamp) -> Traces {
+pub(super) fn begin(memory: Option<&RepositoryState>, copy: &CopyStore, at: Timestamp) -> Remnants {
     let Some(memory) = memory.cloned() else {
-        return Traces::default();
+        return Remnants::default();
     };
     let left = memory.remnants(copy).left;
     let copy = copy.clone();
-    let left: Vec<_> = left.into_iter().map(|one| one.trace).collect();
-    Traces::new(left, move |noted| write(&memory, &copy, noted, at))
+    let left: Vec<_> = left.into_iter().map(|one| one.remnant).collect();
+    Remnants::new(left, move |noted| write(&memory, &copy, noted, at))
 }
 
 /// What is left by now, remembered where it can be.
 pub(super) fn remember(
     memory: Option<&RepositoryState>,
     copy: &CopyStore,
-    traces: &Traces,
+    made: &Remnants,
     at: Timestamp,
-) -> Vec<Remnant> {
-    let noted = traces.noted();
-    let mut remnants = Remnants::default();
+) -> Vec<NotedRemnant> {
+    let noted = made.noted();
+    let mut remnants = NotedRemnants::default();
     if let Some(memory) = memory {
         write(memory, copy, &noted, at);
         remnants = memory.remnants(copy);

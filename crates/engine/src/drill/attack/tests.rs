@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use strongroom_model::attack::{Attempt, Left, Said, Trace, TraceKind, Verdict};
+use strongroom_model::attack::{Attempt, Left, Remnant, RemnantKind, Said, Verdict};
 use strongroom_store::{Attacks, LocalStore, PatientStore, Result as StoreResult};
 use strongroom_testkit::{FakeBucket, FaultyStore};
 
@@ -178,7 +178,7 @@ fn where_no_repository_is_nothing_is_attacked_and_nothing_kept() {
 struct Told(Attacked);
 
 impl Attacks for Told {
-    fn attack(&self, _: &[FileName], _: &Traces) -> StoreResult<Attacked> {
+    fn attack(&self, _: &[FileName], _: &Remnants) -> StoreResult<Attacked> {
         Ok(self.0.clone())
     }
 }
@@ -192,7 +192,7 @@ fn an_answer_that_is_not_certain_is_signed_and_is_no_evidence() {
     let away = Said::Failed("503".to_owned());
     attacked.tried = vec![Tried::new(Attempt::Delete, away, Left::Whole)];
     let told = Told(attacked);
-    let done = judged(told.attack(&[], &Traces::default()).unwrap(), true);
+    let done = judged(told.attack(&[], &Remnants::default()).unwrap(), true);
     assert!(!done.judged.is_certain);
     let drills = [CopyDrill {
         name: copy.name.clone(),
@@ -209,24 +209,24 @@ fn what_a_drill_leaves_is_written_down_before_it_is_made_and_kept_until_it_is_go
     let world = World::new();
     let ((copy, _), (other, _)) = (world.copy("one"), world.copy("two"));
     let at = |second: i64| Timestamp::from_second(1_800_000_000 + second).unwrap();
-    let probe = |name: &str| Trace::new(TraceKind::ProbeBucket, name);
+    let probe = |name: &str| Remnant::new(RemnantKind::ProbeBucket, name);
     let left = |copy: &CopyStore| {
         let left = world.state.remnants(copy).left.into_iter();
-        left.map(|one| (one.trace.name, one.since))
+        left.map(|one| (one.remnant.name, one.since))
             .collect::<Vec<_>>()
     };
     let named = |name: &str, second: i64| (name.to_owned(), at(second));
     let memory = Some(&world.state);
 
     // Killed behind this.
-    let first = remnants::traces(memory, &copy, at(0));
+    let first = remnants::begin(memory, &copy, at(0));
     first.make(probe("a"));
     first.make(probe("b"));
     assert_eq!(left(&copy), [named("a", 0), named("b", 0)]);
 
     // Two at once, of which each knows what it has done itself.
-    let second = remnants::traces(memory, &copy, at(60));
-    let third = remnants::traces(memory, &copy, at(90));
+    let second = remnants::begin(memory, &copy, at(60));
+    let third = remnants::begin(memory, &copy, at(90));
     third.make(probe("d"));
     second.strike(&probe("a"));
     second.make(probe("c"));
@@ -237,7 +237,7 @@ fn what_a_drill_leaves_is_written_down_before_it_is_made_and_kept_until_it_is_go
     assert_eq!(left(&other), []);
 
     // Where nobody knows of which repository it is, it is told all the same.
-    let fourth = remnants::traces(None, &copy, at(120));
+    let fourth = remnants::begin(None, &copy, at(120));
     fourth.make(probe("e"));
     let told = remnants::remember(None, &copy, &fourth, at(120));
     assert_eq!((told.len(), told[0].since), (1, at(120)));
@@ -250,18 +250,18 @@ fn a_drill_tells_what_earlier_ones_have_left_until_it_is_gone() {
     let path = world.folder.path().join("one/strongroom/drill/old");
     std::fs::create_dir_all(&path).unwrap();
     let at = Timestamp::from_second(1_800_000_000).unwrap();
-    let trace = Trace::new(TraceKind::Canary, path.display().to_string());
-    remnants::traces(Some(&world.state), &copy, at).make(trace.clone());
+    let remnant = Remnant::new(RemnantKind::Canary, path.display().to_string());
+    remnants::begin(Some(&world.state), &copy, at).make(remnant.clone());
     let again = || {
         let (cancel, believed) = (Cancel::default(), BTreeSet::new());
         attack(&[&copy], &believed, Some(&world.state), at, &cancel)
     };
     let drills = again();
-    let told: Vec<_> = drills[0].remnants.iter().map(|one| &one.trace).collect();
-    assert_eq!(told, [&trace]);
+    let told: Vec<_> = drills[0].remnants.iter().map(|one| &one.remnant).collect();
+    assert_eq!(told, [&remnant]);
     std::fs::remove_dir(&path).unwrap();
     assert_eq!(again()[0].remnants, []);
-    assert_eq!(world.state.remnants(&copy), Remnants::default());
+    assert_eq!(world.state.remnants(&copy), NotedRemnants::default());
 }
 
 #[test]

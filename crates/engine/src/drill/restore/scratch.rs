@@ -96,7 +96,7 @@ impl Scratch {
         &self.path
     }
 
-    /// Notes where it lies, for [`remove_left`]; where that fails, it goes with the next rehearsal
+    /// Notes where it lies, for [`remove_remnants`]; where that fails, it goes with the next drill
     /// beside it.
     pub(super) fn note_in(&self, memory: &RepositoryState) {
         let Some(folder) = self.path.parent() else {
@@ -166,7 +166,7 @@ pub(super) fn free(folder: &Path) -> Result<Free> {
 
 /// Removes what rehearsals have left that were killed, wherever this machine has noted that one
 /// restored to; what is in use stays.
-pub fn remove_left(memory: &RepositoryState) {
+pub fn remove_remnants(memory: &RepositoryState) {
     let folders = memory.scratch_folders();
     if folders.is_empty() {
         return;
@@ -362,13 +362,13 @@ mod tests {
         let left = two.join(format!("{PASSING}left"));
         fs::create_dir_all(left.join("restored")).unwrap();
         drop(killed);
-        remove_left(&memory);
+        remove_remnants(&memory);
         assert_eq!(names(&two), [""; 0]);
         assert!(running.path().exists());
         assert_eq!(memory.scratch_folders(), BTreeSet::from([one.clone()]));
         // What is kept on purpose is nobody's to remove.
         let kept = running.keep().unwrap();
-        remove_left(&memory);
+        remove_remnants(&memory);
         assert!(kept.exists());
         assert_eq!(memory.scratch_folders(), BTreeSet::new());
     }

@@ -4,10 +4,10 @@
 //! nobody's, and has a field that the vault refuses. So whatever the vault answers but a refusal at
 //! the door tells that the door is open.
 
-use strongroom_model::attack::{Attempt, Left, Said, Trace, TraceKind, Tried};
+use strongroom_model::attack::{Attempt, Left, Remnant, RemnantKind, Said, Tried};
 
 use crate::Result;
-use crate::attacks::Traces;
+use crate::attacks::Remnants;
 use crate::rest::attacks::knock::{Heard, Knock, said_of};
 use crate::rest::attacks::probe::probe_of;
 use crate::rest::{RestStore, VaultClient};
@@ -26,7 +26,11 @@ impl RestStore {
     /// have.
     ///
     /// A vault that makes a token of that nonsense has made one: it is ended by the sweep behind it.
-    pub(super) fn attack_doors(&self, vault: &VaultClient, traces: &Traces) -> Result<Vec<Tried>> {
+    pub(super) fn attack_doors(
+        &self,
+        vault: &VaultClient,
+        remnants: &Remnants,
+    ) -> Result<Vec<Tried>> {
         let (root, probe) = (vault.root(), probe_of(vault.repository()));
         let doors = [
             (Attempt::MakeToken, "POST", "v1/tokens".to_owned()),
@@ -64,7 +68,7 @@ impl RestStore {
                 && matches!(heard.status, 200..=299)
             {
                 let name = heard.token.as_deref().unwrap_or(UNNAMED);
-                traces.make(Trace::new(TraceKind::Token, name));
+                remnants.make(Remnant::new(RemnantKind::Token, name));
             }
             Ok(Tried::new(attempt, at_door(sent)?, Left::Nothing))
         });

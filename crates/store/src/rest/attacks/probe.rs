@@ -4,9 +4,9 @@
 //! can take it away, and one is enough. It is told as left behind for as long as it is there.
 
 use strongroom_model::RepositoryPath;
-use strongroom_model::attack::{Attempt, Left, Said, Trace, TraceKind, Tried};
+use strongroom_model::attack::{Attempt, Left, Remnant, RemnantKind, Said, Tried};
 
-use crate::attacks::{Traces, in_one_line};
+use crate::attacks::{Remnants, in_one_line};
 use crate::rest::attacks::JUNK;
 use crate::rest::attacks::knock::Knock;
 use crate::rest::{RestStore, VaultClient};
@@ -20,7 +20,11 @@ const ON_PROBE: [Attempt; 2] = [Attempt::OverwriteConfig, Attempt::DeleteConfig]
 
 impl RestStore {
     /// Makes the probe where it may be made, and attacks its `config`.
-    pub(super) fn attack_probe(&self, vault: &VaultClient, traces: &Traces) -> Result<Vec<Tried>> {
+    pub(super) fn attack_probe(
+        &self,
+        vault: &VaultClient,
+        remnants: &Remnants,
+    ) -> Result<Vec<Tried>> {
         let probe = probe_of(vault.repository());
         let base = format!("{}{probe}", vault.root());
         let config = format!("{base}/config");
@@ -29,12 +33,12 @@ impl RestStore {
             let all = ON_PROBE.into_iter();
             Ok(all.map(|attempt| Tried::not(attempt, &*reason)).collect())
         };
-        let trace = Trace::new(TraceKind::ProbeRepository, probe);
-        let is_known = traces.left().contains(&trace);
-        traces.make(trace.clone());
+        let remnant = Remnant::new(RemnantKind::ProbeRepository, probe);
+        let is_known = remnants.left().contains(&remnant);
+        remnants.make(remnant.clone());
         let said = self.knock(&create)?;
         if matches!(said, Said::Refused(_)) && !is_known {
-            traces.strike(&trace);
+            remnants.strike(&remnant);
         }
         match said {
             Said::Done => {}

@@ -5,9 +5,9 @@
 //!
 //! **Security:** what is noted is a name in a file: nothing is asked for that no drill makes.
 
-use strongroom_model::attack::{Trace, TraceKind, canary};
+use strongroom_model::attack::{Remnant, RemnantKind, canary};
 
-use crate::attacks::Traces;
+use crate::attacks::Remnants;
 use crate::rest::attacks::RENAMED;
 use crate::rest::attacks::knock::{Knock, is_token_name};
 use crate::rest::attacks::probe::probe_of;
@@ -16,36 +16,36 @@ use crate::{Error, Result};
 
 impl RestStore {
     /// Takes away what is noted, and strikes out what is not there any more.
-    pub(super) fn sweep(&self, vault: Option<&VaultClient>, traces: &Traces) -> Result<()> {
-        for trace in traces.left() {
-            if self.is_removed(&trace, vault)? {
-                traces.strike(&trace);
+    pub(super) fn sweep(&self, vault: Option<&VaultClient>, remnants: &Remnants) -> Result<()> {
+        for remnant in remnants.left() {
+            if self.is_removed(&remnant, vault)? {
+                remnants.strike(&remnant);
             }
         }
         Ok(())
     }
 
     /// Whether something is gone, be it because of this.
-    fn is_removed(&self, trace: &Trace, vault: Option<&VaultClient>) -> Result<bool> {
+    fn is_removed(&self, remnant: &Remnant, vault: Option<&VaultClient>) -> Result<bool> {
         let (kept, base) = (canary().to_string(), self.client.base());
-        match (trace.kind, vault) {
+        match (remnant.kind, vault) {
             // It was asked to go when it was attacked, and is of use to the next drill.
-            (TraceKind::Canary, _) if trace.name == kept => {
+            (RemnantKind::Canary, _) if remnant.name == kept => {
                 self.is_absent(&format!("{base}{kept}"))
             }
-            (TraceKind::Canary, _) if trace.name == format!("{kept}{RENAMED}") => {
-                let url = format!("{base}{}", trace.name);
+            (RemnantKind::Canary, _) if remnant.name == format!("{kept}{RENAMED}") => {
+                let url = format!("{base}{}", remnant.name);
                 self.knock(&Knock::new("DELETE", &url))?;
                 self.is_absent(&url)
             }
-            (TraceKind::ProbeRepository, Some(vault))
-                if trace.name == probe_of(vault.repository()) =>
+            (RemnantKind::ProbeRepository, Some(vault))
+                if remnant.name == probe_of(vault.repository()) =>
             {
                 let root = vault.root();
-                self.is_absent(&format!("{root}{}/config", trace.name))
+                self.is_absent(&format!("{root}{}/config", remnant.name))
             }
-            (TraceKind::Token, Some(vault)) if is_token_name(&trace.name) => {
-                let url = format!("{}v1/tokens/{}/revoke", vault.root(), trace.name);
+            (RemnantKind::Token, Some(vault)) if is_token_name(&remnant.name) => {
+                let url = format!("{}v1/tokens/{}/revoke", vault.root(), remnant.name);
                 let knock = Knock::new("POST", &url)
                     .with(b"{}")
                     .saying("Content-Type", "application/json")

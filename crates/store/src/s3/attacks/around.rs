@@ -13,7 +13,7 @@ use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::types::{ExpirationStatus, LifecycleRule, TransitionStorageClass};
 use strongroom_model::attack::{Attempt, Left, Said, Tried};
 
-use crate::attacks::{Traces, in_one_line};
+use crate::attacks::{Remnants, in_one_line};
 use crate::s3::attacks::canary::{Canaries, Found};
 use crate::s3::check::BucketFlaw;
 use crate::s3::fault::{fault, status};
@@ -64,7 +64,7 @@ impl S3Store {
 
     /// Whether this credential is let in where its server is ruled. Whoever is in there makes keys, and
     /// removes a bucket with all that is locked in it.
-    pub(super) fn rule(&self, traces: &Traces) -> Result<Tried> {
+    pub(super) fn rule(&self, remnants: &Remnants) -> Result<Tried> {
         let attempt = Attempt::MakeToken;
         let elsewhere = Tried::not(
             attempt,
@@ -75,7 +75,7 @@ impl S3Store {
             return Ok(elsewhere);
         }
         let (name, key) = RULED_AT;
-        let asked = Canaries::new(bucket, name, String::new(), None, traces).fetch(key, None)?;
+        let asked = Canaries::new(bucket, name, String::new(), None, remnants).fetch(key, None)?;
         // Somebody's file under that name is no such list.
         let is_in = match asked {
             Found::Bytes { bytes, .. } => bytes.trim_ascii_start().starts_with(b"["),

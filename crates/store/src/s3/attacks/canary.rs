@@ -10,10 +10,10 @@ use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
 use aws_sdk_s3::types::ObjectLockMode;
-use strongroom_model::attack::{Attempt, Left, Said, Trace, TraceKind, Tried};
+use strongroom_model::attack::{Attempt, Left, Remnant, RemnantKind, Said, Tried};
 use tokio::time::timeout;
 
-use crate::attacks::{CANARY_BYTES, MOST_CANARIES, Traces, in_one_line, random_name};
+use crate::attacks::{CANARY_BYTES, MOST_CANARIES, Remnants, in_one_line, random_name};
 use crate::s3::attacks::answer::{NOT_VALID, said_by, told};
 use crate::s3::client::Bucket;
 use crate::s3::fault::{Failure, fault, status};
@@ -63,7 +63,7 @@ pub(super) struct Canaries<'b> {
     /// The keys of all that were put.
     keys: BTreeSet<String>,
     /// All that was made, until it is gone.
-    traces: &'b Traces,
+    remnants: &'b Remnants,
 }
 
 impl<'b> Canaries<'b> {
@@ -72,7 +72,7 @@ impl<'b> Canaries<'b> {
         name: &str,
         folder: String,
         until: Option<SystemTime>,
-        traces: &'b Traces,
+        remnants: &'b Remnants,
     ) -> Self {
         Self {
             bucket,
@@ -82,19 +82,19 @@ impl<'b> Canaries<'b> {
             current: None,
             standing: Vec::new(),
             keys: BTreeSet::new(),
-            traces,
+            remnants,
         }
     }
 
     /// Notes that a version, or a marker, was made under a key, so that it is taken away again.
     pub(super) fn note(&self, key: &str, version: Option<&str>) {
         let version = version.filter(|version| *version != NO_VERSION);
-        self.traces.note(trace_of(&self.name, key, version));
+        self.remnants.note(remnant_of(&self.name, key, version));
     }
 
     /// Notes that something is about to be put under a key.
     pub(super) fn announce(&self, key: &str) {
-        self.traces.make(trace_of(&self.name, key, None));
+        self.remnants.make(remnant_of(&self.name, key, None));
     }
 
     /// Puts a canary that nothing locks, and deletes it by its version.
@@ -242,7 +242,7 @@ impl<'b> Canaries<'b> {
                     None => self.said_of(&error)?,
                 };
                 if !matches!(said, Said::Failed(_)) {
-                    self.traces.strike(&trace_of(&self.name, &key, None));
+                    self.remnants.strike(&remnant_of(&self.name, &key, None));
                 }
                 return Ok(Err(said));
             }
@@ -250,7 +250,7 @@ impl<'b> Canaries<'b> {
         let version = stored.version_id.filter(|version| version != NO_VERSION);
         if version.is_some() {
             self.note(&key, version.as_deref());
-            self.traces.strike(&trace_of(&self.name, &key, None));
+            self.remnants.strike(&remnant_of(&self.name, &key, None));
         }
         let mut canary = Canary {
             key,
@@ -364,9 +364,9 @@ impl<'b> Canaries<'b> {
 }
 
 /// A version, or whatever lies under a key, as it is noted.
-pub(super) fn trace_of(bucket: &str, key: &str, version: Option<&str>) -> Trace {
-    let trace = Trace::new(TraceKind::Canary, format!("{bucket}/{key}"));
-    trace.in_version(version.map(str::to_owned))
+pub(super) fn remnant_of(bucket: &str, key: &str, version: Option<&str>) -> Remnant {
+    let remnant = Remnant::new(RemnantKind::Canary, format!("{bucket}/{key}"));
+    remnant.in_version(version.map(str::to_owned))
 }
 
 /// Why an attempt makes no sense on a canary.

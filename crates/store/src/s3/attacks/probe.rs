@@ -14,9 +14,9 @@ use aws_sdk_s3::types::{
     LifecycleRule, LifecycleRuleFilter, NoncurrentVersionExpiration, ObjectLockConfiguration,
     ObjectLockEnabled, ObjectLockRetentionMode, ObjectLockRule, VersioningConfiguration,
 };
-use strongroom_model::attack::{Attempt, Left, Said, Trace, TraceKind, Tried};
+use strongroom_model::attack::{Attempt, Left, Remnant, RemnantKind, Said, Tried};
 
-use crate::attacks::{Traces, in_one_line, random_name};
+use crate::attacks::{Remnants, in_one_line, random_name};
 use crate::s3::attacks::FOLDER;
 use crate::s3::attacks::answer::told;
 use crate::s3::attacks::canary::{Canaries, Canary, reason_of};
@@ -40,7 +40,7 @@ const ON_PROBE: [Attempt; 5] = [
 
 impl S3Store {
     /// Makes a probe, attacks it, and takes it away as far as locks allow.
-    pub(super) fn attack_probe(&self, end: SystemTime, traces: &Traces) -> Result<Vec<Tried>> {
+    pub(super) fn attack_probe(&self, end: SystemTime, remnants: &Remnants) -> Result<Vec<Tried>> {
         let none = |reason: String| -> Result<Vec<Tried>> {
             let all = ON_PROBE.into_iter();
             Ok(all.map(|attempt| Tried::not(attempt, &*reason)).collect())
@@ -62,20 +62,20 @@ impl S3Store {
                 ));
             }
         };
-        let mut canaries = Canaries::new(bucket, &name, FOLDER.to_owned(), Some(end), traces);
-        let probe = Trace::new(TraceKind::ProbeBucket, &*name);
-        traces.make(probe.clone());
+        let mut canaries = Canaries::new(bucket, &name, FOLDER.to_owned(), Some(end), remnants);
+        let probe = Remnant::new(RemnantKind::ProbeBucket, &*name);
+        remnants.make(probe.clone());
         match canaries.make_bucket()? {
             Said::Done => {}
             Said::Refused(reason) | Said::Unclear(reason) | Said::NotTried(reason) => {
-                traces.strike(&probe);
+                remnants.strike(&probe);
                 return none(format!(
                     "this account may make no bucket beside it: {reason}"
                 ));
             }
             // It may be there all the same.
             Said::Failed(reason) => {
-                self.remove_probe(&name, traces)?;
+                self.remove_probe(&name, remnants)?;
                 return none(format!(
                     "this account may make no bucket beside it: {reason}"
                 ));
@@ -107,7 +107,7 @@ impl S3Store {
                 none(format!("the probe takes no canary: {said}"))?
             }
         };
-        self.remove_probe(&name, traces)?;
+        self.remove_probe(&name, remnants)?;
         Ok(tried)
     }
 

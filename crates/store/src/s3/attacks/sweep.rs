@@ -11,11 +11,11 @@ use std::collections::BTreeSet;
 
 use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::types::EncodingType;
-use strongroom_model::attack::{Trace, TraceKind};
+use strongroom_model::attack::{Remnant, RemnantKind};
 
-use crate::attacks::Traces;
+use crate::attacks::Remnants;
 use crate::s3::attacks::FOLDER;
-use crate::s3::attacks::canary::trace_of;
+use crate::s3::attacks::canary::remnant_of;
 use crate::s3::attacks::requests::RENAMED;
 use crate::s3::fault::{fault, status};
 use crate::s3::listing::decoded;
@@ -33,33 +33,35 @@ type Version = (String, String);
 
 impl S3Store {
     /// Removes what may be removed of the canaries below a folder of a bucket.
-    pub(super) fn sweep(&self, name: &str, folder: &str, traces: &Traces) -> Result<()> {
+    pub(super) fn sweep(&self, name: &str, folder: &str, remnants: &Remnants) -> Result<()> {
         match self.versions_in(name, folder)? {
-            Some((listed, is_whole)) => self.sweep_listed(name, &listed, is_whole, folder, traces),
-            None => self.sweep_noted(name, folder, traces),
+            Some((listed, is_whole)) => {
+                self.sweep_listed(name, &listed, is_whole, folder, remnants)
+            }
+            None => self.sweep_noted(name, folder, remnants),
         }
     }
 
     /// Removes probes of earlier drills, those that are listed and those that are noted, as far as
     /// locks and rights allow.
-    pub(super) fn sweep_probes(&self, listed: &[String], traces: &Traces) -> Result<()> {
-        let noted = traces.left().into_iter();
-        let noted = noted.filter(|trace| trace.kind == TraceKind::ProbeBucket);
-        let noted = noted.map(|trace| trace.name);
+    pub(super) fn sweep_probes(&self, listed: &[String], remnants: &Remnants) -> Result<()> {
+        let noted = remnants.left().into_iter();
+        let noted = noted.filter(|remnant| remnant.kind == RemnantKind::ProbeBucket);
+        let noted = noted.map(|remnant| remnant.name);
         let is_own = |name: &String| is_probe(&self.bucket().name, name);
         let names: BTreeSet<String> = noted.filter(is_own).chain(listed.iter().cloned()).collect();
         for name in names.iter().take(MOST_PROBES) {
-            self.remove_probe(name, traces)?;
+            self.remove_probe(name, remnants)?;
         }
         Ok(())
     }
 
     /// Removes a probe, and notes it where it stays.
-    pub(super) fn remove_probe(&self, name: &str, traces: &Traces) -> Result<()> {
+    pub(super) fn remove_probe(&self, name: &str, remnants: &Remnants) -> Result<()> {
         let bucket = self.bucket();
-        let probe = Trace::new(TraceKind::ProbeBucket, name);
-        let is_ours = traces.left().contains(&probe);
-        traces.note(probe.clone());
+        let probe = Remnant::new(RemnantKind::ProbeBucket, name);
+        let is_ours = remnants.left().contains(&probe);
+        remnants.note(probe.clone());
         if is_ours {
             // It has the policy of the real bucket, which may forbid to remove anything.
             let request = bucket.client.delete_bucket_policy().bucket(name);
@@ -70,9 +72,9 @@ impl S3Store {
                 if !listed.iter().all(is_canary) {
                     return Ok(());
                 }
-                self.sweep_listed(name, &listed, is_whole, FOLDER, traces)?;
+                self.sweep_listed(name, &listed, is_whole, FOLDER, remnants)?;
             }
-            None => self.sweep_noted(name, FOLDER, traces)?,
+            None => self.sweep_noted(name, FOLDER, remnants)?,
         }
         let request = bucket.client.delete_bucket().bucket(name);
         let is_gone = match bucket.answer(request.send()) {
@@ -84,9 +86,9 @@ impl S3Store {
             },
         };
         if is_gone {
-            traces.strike(&probe);
-            for trace in canaries_in(name, FOLDER, traces) {
-                traces.strike(&trace);
+            remnants.strike(&probe);
+            for remnant in canaries_in(name, FOLDER, remnants) {
+                remnants.strike(&remnant);
             }
         }
         Ok(())
@@ -100,23 +102,23 @@ impl S3Store {
         listed: &[Version],
         is_whole: bool,
         folder: &str,
-        traces: &Traces,
+        remnants: &Remnants,
     ) -> Result<()> {
         let mut stay = BTreeSet::new();
         for (key, id) in listed {
-            let trace = trace_of(name, key, Some(id));
+            let remnant = remnant_of(name, key, Some(id));
             match self.remove_version(name, key, Some(id))? {
-                true => traces.strike(&trace),
+                true => remnants.strike(&remnant),
                 false => {
-                    traces.note(trace.clone());
-                    stay.insert(trace);
+                    remnants.note(remnant.clone());
+                    stay.insert(remnant);
                 }
             }
         }
         if is_whole {
-            for trace in canaries_in(name, folder, traces) {
-                if !stay.contains(&trace) {
-                    traces.strike(&trace);
+            for remnant in canaries_in(name, folder, remnants) {
+                if !stay.contains(&remnant) {
+                    remnants.strike(&remnant);
                 }
             }
         }
@@ -124,21 +126,21 @@ impl S3Store {
     }
 
     /// Removes what is noted of canaries in a bucket that may not be listed.
-    fn sweep_noted(&self, name: &str, folder: &str, traces: &Traces) -> Result<()> {
+    fn sweep_noted(&self, name: &str, folder: &str, remnants: &Remnants) -> Result<()> {
         let prefix = format!("{name}/");
-        for trace in canaries_in(name, folder, traces) {
-            let Some(key) = trace.name.strip_prefix(&prefix) else {
+        for remnant in canaries_in(name, folder, remnants) {
+            let Some(key) = remnant.name.strip_prefix(&prefix) else {
                 continue;
             };
             if !key.strip_prefix(folder).is_some_and(is_called_as_a_canary) {
                 continue;
             }
-            let is_gone = match &trace.version {
+            let is_gone = match &remnant.version {
                 Some(id) => self.remove_version(name, key, Some(id))?,
                 None => self.remove_newest(name, key)?,
             };
             if is_gone {
-                traces.strike(&trace);
+                remnants.strike(&remnant);
             }
         }
         Ok(())
@@ -240,10 +242,10 @@ impl S3Store {
 }
 
 /// The canaries that are noted below a folder of a bucket.
-fn canaries_in(name: &str, folder: &str, traces: &Traces) -> Vec<Trace> {
+fn canaries_in(name: &str, folder: &str, remnants: &Remnants) -> Vec<Remnant> {
     let start = format!("{name}/{folder}");
-    let mut noted: Vec<Trace> = traces.left().into_iter().collect();
-    noted.retain(|trace| trace.kind == TraceKind::Canary && trace.name.starts_with(&start));
+    let mut noted: Vec<Remnant> = remnants.left().into_iter().collect();
+    noted.retain(|remnant| remnant.kind == RemnantKind::Canary && remnant.name.starts_with(&start));
     noted
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 use strongroom_model::attack::{Judged, judge};
-use strongroom_store::{Attacked, S3Lock, S3Store, Store, Traces};
+use strongroom_store::{Attacked, Remnants, S3Lock, S3Store, Store};
 use strongroom_testkit::CephAccount;
 
 use crate::s3;
@@ -476,10 +476,14 @@ pub(super) fn store(server: &Server, is_locked: bool) -> S3Store {
 }
 
 /// Attacks what is kept behind a server that lies so, and judges.
-pub(super) fn drill_on(kept: &Arc<Mutex<Kept>>, lies: Lies, traces: &Traces) -> (Attacked, Judged) {
+pub(super) fn drill_on(
+    kept: &Arc<Mutex<Kept>>,
+    lies: Lies,
+    remnants: &Remnants,
+) -> (Attacked, Judged) {
     let server = serve(lies, kept);
     let store = store(&server, true);
-    let attacked = store.attacks().unwrap().attack(&[], traces).unwrap();
+    let attacked = store.attacks().unwrap().attack(&[], remnants).unwrap();
     let until = Some("1994-12-30T08:12:31Z".parse().unwrap());
     let judged = judge(attacked.place, &attacked.tried, until, false);
     (attacked, judged)
@@ -487,5 +491,5 @@ pub(super) fn drill_on(kept: &Arc<Mutex<Kept>>, lies: Lies, traces: &Traces) -> 
 
 /// Attacks a bucket that lies so, and judges.
 pub(super) fn drill(lies: Lies) -> (Attacked, Judged) {
-    drill_on(&Arc::default(), lies, &Traces::default())
+    drill_on(&Arc::default(), lies, &Remnants::default())
 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use strongroom_model::attack::{
-    Attempt, CANARY, Left, Mark, PlaceKind, Said, Trace, TraceKind, Verdict, canary, judge,
+    Attempt, CANARY, Left, Mark, PlaceKind, Remnant, RemnantKind, Said, Verdict, canary, judge,
 };
-use strongroom_store::{Attacked, Error, Store, Traces};
+use strongroom_store::{Attacked, Error, Remnants, Store};
 
 use crate::attacks::fake::{Deletion, Taking};
 use crate::attacks::of;
@@ -46,7 +46,7 @@ fn a_server_that_says_no_and_does_it_is_destroyable_and_its_config_is_left_alone
     let attacked = store
         .attacks()
         .unwrap()
-        .attack(&[], &Traces::default())
+        .attack(&[], &Remnants::default())
         .unwrap();
     assert_eq!(attacked.place, PlaceKind::Server);
     assert_eq!(attacked.principal.as_deref(), Some("user user"));
@@ -111,19 +111,19 @@ fn serve(moves: Taking, deletes: Deletion) -> (Server, Files) {
     (server, files)
 }
 
-fn drill(server: &Server, traces: &Traces) -> Attacked {
+fn drill(server: &Server, remnants: &Remnants) -> Attacked {
     let store = server.store();
-    store.attacks().unwrap().attack(&[], traces).unwrap()
+    store.attacks().unwrap().attack(&[], remnants).unwrap()
 }
 
-fn renamed() -> Trace {
-    Trace::new(TraceKind::Canary, format!("{}-renamed", canary()))
+fn renamed() -> Remnant {
+    Remnant::new(RemnantKind::Canary, format!("{}-renamed", canary()))
 }
 
 #[test]
 fn a_verb_that_is_passed_over_with_a_yes_was_not_tried() {
     let (server, _) = serve(Taking::OnlySaid, Deletion::Refused);
-    let attacked = drill(&server, &Traces::default());
+    let attacked = drill(&server, &Remnants::default());
     for attempt in [
         Attempt::WriteRange,
         Attempt::CopyOverSelf,
@@ -138,14 +138,14 @@ fn a_verb_that_is_passed_over_with_a_yes_was_not_tried() {
     assert_eq!(judged.verdict, Verdict::DeniedNotProven);
 
     let (server, _) = serve(Taking::Moved, Deletion::Refused);
-    let attacked = drill(&server, &Traces::default());
+    let attacked = drill(&server, &Remnants::default());
     assert_eq!(of(&attacked, Attempt::Rename).mark(), Mark::Fell);
 }
 
 #[test]
 fn a_yes_to_a_delete_that_does_nothing_is_no_refusal() {
     let (server, _) = serve(Taking::OnlySaid, Deletion::OnlySaid);
-    let attacked = drill(&server, &Traces::default());
+    let attacked = drill(&server, &Remnants::default());
     let delete = of(&attacked, Attempt::Delete);
     assert_eq!((&delete.left, delete.mark()), (&Left::Whole, Mark::Open));
     let judged = judge(attacked.place, &attacked.tried, None, false);
@@ -174,7 +174,7 @@ fn a_yes_to_a_delete_of_which_nothing_is_told_any_more_is_no_refusal_either() {
         };
         reply_with(stream, request, status, "", body)
     });
-    let attacked = drill(&server, &Traces::default());
+    let attacked = drill(&server, &Remnants::default());
     let delete = of(&attacked, Attempt::Delete);
     assert_eq!((&delete.left, delete.mark()), (&Left::Whole, Mark::Open));
 }
@@ -189,26 +189,26 @@ fn a_canary_that_is_refused_is_not_told_as_left_behind() {
         };
         reply_with(stream, request, status, "", body)
     });
-    let (store, traces) = (server.store(), Traces::default());
-    let error = store.attacks().unwrap().attack(&[], &traces).unwrap_err();
+    let (store, remnants) = (server.store(), Remnants::default());
+    let error = store.attacks().unwrap().attack(&[], &remnants).unwrap_err();
     assert!(matches!(error, Error::Denied { .. }), "{error:?}");
-    assert_eq!(traces.left(), [].into());
+    assert_eq!(remnants.left(), [].into());
 }
 
 #[test]
 fn what_a_rename_has_made_is_removed_or_noted_and_so_is_the_canary() {
     let (server, files) = serve(Taking::Copied, Deletion::Done);
-    let traces = Traces::default();
-    let attacked = drill(&server, &traces);
+    let remnants = Remnants::default();
+    let attacked = drill(&server, &remnants);
     assert_eq!(of(&attacked, Attempt::Rename).mark(), Mark::Withstood);
-    assert_eq!(traces.left(), [].into());
+    assert_eq!(remnants.left(), [].into());
     assert_eq!(files.lock().len(), 1);
 
     let (server, files) = serve(Taking::Copied, Deletion::Refused);
-    let traces = Traces::default();
-    drill(&server, &traces);
-    let kept = Trace::new(TraceKind::Canary, canary().to_string());
-    assert_eq!(traces.left(), [kept, renamed()].into());
+    let remnants = Remnants::default();
+    drill(&server, &remnants);
+    let kept = Remnant::new(RemnantKind::Canary, canary().to_string());
+    assert_eq!(remnants.left(), [kept, renamed()].into());
     assert_eq!(files.lock().len(), 3);
 }
 
@@ -239,17 +239,17 @@ fn a_vault_that_makes_a_token_of_nonsense_lets_in_and_the_token_is_ended_or_note
             };
             reply_with(stream, request, status, headers, &body)
         });
-        let traces = Traces::default();
-        let attacked = drill(&server, &traces);
+        let remnants = Remnants::default();
+        let attacked = drill(&server, &remnants);
         assert_eq!(attacked.place, PlaceKind::Vault);
         let door = of(&attacked, Attempt::MakeToken);
         assert_eq!((&door.said, door.mark()), (&Said::Done, Mark::Fell));
-        let token = Trace::new(TraceKind::Token, "b3ae661f7984");
-        assert_eq!(traces.left().contains(&token), !is_ended);
-        assert_eq!(traces.noted().gone.contains(&token), is_ended);
+        let token = Remnant::new(RemnantKind::Token, "b3ae661f7984");
+        assert_eq!(remnants.left().contains(&token), !is_ended);
+        assert_eq!(remnants.noted().gone.contains(&token), is_ended);
         // The next one tries again.
         let before = server.requests().len();
-        drill(&server, &traces);
+        drill(&server, &remnants);
         let again = server.requests().split_off(before);
         let mut paths = again.iter().map(|request| request.path.as_str());
         let first = paths.position(|path| path == "/v1/tokens/b3ae661f7984/revoke");

@@ -11,14 +11,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use strongroom_model::attack::Trace;
+use strongroom_model::attack::Remnant;
 
-/// The most traces that are noted: far more than a drill makes, whatever a place lists.
-const MOST_TRACES: usize = 1000;
+/// The most remnants that are noted: far more than a drill makes, whatever a place lists.
+const MOST_REMNANTS: usize = 1000;
 
 /// What drills have made and not taken away; shared by its clones.
 #[derive(Clone)]
-pub struct Traces {
+pub struct Remnants {
     noted: Arc<Mutex<Noted>>,
     keep: Arc<dyn Fn(&Noted) + Send + Sync>,
 }
@@ -27,16 +27,16 @@ pub struct Traces {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Noted {
     /// What is there, or may be.
-    pub left: BTreeSet<Trace>,
+    pub left: BTreeSet<Remnant>,
     /// What was there, or was to be, and is not any more.
-    pub gone: BTreeSet<Trace>,
+    pub gone: BTreeSet<Remnant>,
 }
 
-impl Traces {
+impl Remnants {
     /// Begins with what earlier drills have left. `keep` writes down what is noted, each time
     /// before something is made.
     pub fn new(
-        left: impl IntoIterator<Item = Trace>,
+        left: impl IntoIterator<Item = Remnant>,
         keep: impl Fn(&Noted) + Send + Sync + 'static,
     ) -> Self {
         let noted = Noted {
@@ -55,34 +55,34 @@ impl Traces {
     }
 
     /// What is there, or may be.
-    pub fn left(&self) -> BTreeSet<Trace> {
+    pub fn left(&self) -> BTreeSet<Remnant> {
         self.noted.lock().left.clone()
     }
 
     /// Notes what is about to be made, and has it written down.
-    pub fn make(&self, trace: Trace) {
-        if self.note(trace) {
+    pub fn make(&self, remnant: Remnant) {
+        if self.note(remnant) {
             (self.keep)(&self.noted());
         }
     }
 
     /// Notes what was found; whether that is new.
-    pub fn note(&self, trace: Trace) -> bool {
+    pub fn note(&self, remnant: Remnant) -> bool {
         let mut noted = self.noted.lock();
-        noted.gone.remove(&trace);
-        noted.left.len() < MOST_TRACES && noted.left.insert(trace)
+        noted.gone.remove(&remnant);
+        noted.left.len() < MOST_REMNANTS && noted.left.insert(remnant)
     }
 
     /// Notes that something is not there any more.
-    pub fn strike(&self, trace: &Trace) {
+    pub fn strike(&self, remnant: &Remnant) {
         let mut noted = self.noted.lock();
-        if let Some(trace) = noted.left.take(trace) {
-            noted.gone.insert(trace);
+        if let Some(remnant) = noted.left.take(remnant) {
+            noted.gone.insert(remnant);
         }
     }
 }
 
-impl Default for Traces {
+impl Default for Remnants {
     /// Nothing was left, and nothing is written down.
     fn default() -> Self {
         Self::new([], |_| {})
@@ -91,29 +91,32 @@ impl Default for Traces {
 
 #[cfg(test)]
 mod tests {
-    use strongroom_model::attack::TraceKind;
+    use strongroom_model::attack::RemnantKind;
 
     use super::*;
 
     #[test]
     fn what_is_about_to_be_made_is_written_down_once_and_struck_out_when_it_is_gone() {
-        let trace = |name: &str| Trace::new(TraceKind::Canary, name);
+        let remnant = |name: &str| Remnant::new(RemnantKind::Canary, name);
         let written: Arc<Mutex<Vec<Noted>>> = Arc::default();
         let pages = written.clone();
-        let traces = Traces::new([trace("old")], move |noted| {
+        let remnants = Remnants::new([remnant("old")], move |noted| {
             pages.lock().push(noted.clone());
         });
-        traces.make(trace("new"));
-        traces.make(trace("new"));
+        remnants.make(remnant("new"));
+        remnants.make(remnant("new"));
         assert_eq!(written.lock().len(), 1);
-        assert_eq!(written.lock()[0].left, [trace("new"), trace("old")].into());
-        traces.strike(&trace("old"));
-        traces.strike(&trace("nothing"));
-        let noted = traces.noted();
-        assert_eq!(noted.left, [trace("new")].into());
-        assert_eq!(noted.gone, [trace("old")].into());
+        assert_eq!(
+            written.lock()[0].left,
+            [remnant("new"), remnant("old")].into()
+        );
+        remnants.strike(&remnant("old"));
+        remnants.strike(&remnant("nothing"));
+        let noted = remnants.noted();
+        assert_eq!(noted.left, [remnant("new")].into());
+        assert_eq!(noted.gone, [remnant("old")].into());
         // What comes back is there again.
-        traces.make(trace("old"));
-        assert_eq!(traces.noted().gone, BTreeSet::new());
+        remnants.make(remnant("old"));
+        assert_eq!(remnants.noted().gone, BTreeSet::new());
     }
 }

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 
 /// Something that a drill has made, or is about to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Trace {
+pub struct Remnant {
     /// What it is.
-    pub kind: TraceKind,
+    pub kind: RemnantKind,
     /// Its name at the place; that of a canary in a bucket is that of the bucket and its key.
     pub name: String,
     /// Which version of it, where the place keeps any and has told it.
@@ -21,7 +21,7 @@ pub struct Trace {
 /// What kind of thing a drill makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum TraceKind {
+pub enum RemnantKind {
     /// A bucket beside the real one.
     ProbeBucket,
     /// A repository beside the real one of a vault.
@@ -34,17 +34,17 @@ pub enum TraceKind {
 
 /// Something that a drill has left behind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Remnant {
+pub struct NotedRemnant {
     /// What it is.
     #[serde(flatten)]
-    pub trace: Trace,
+    pub remnant: Remnant,
     /// When the drill began that made it.
     pub since: Timestamp,
 }
 
-impl Trace {
+impl Remnant {
     /// Something of which there is one version only.
-    pub fn new(kind: TraceKind, name: impl Into<String>) -> Self {
+    pub fn new(kind: RemnantKind, name: impl Into<String>) -> Self {
         Self {
             kind,
             name: name.into(),
