@@ -267,14 +267,12 @@ impl Error {
                 ),
                 None => newer.hint(),
             }),
-            Self::Buckets { commands, .. } if commands.is_empty() => Some(
-                "give the account of the copy the rights that are missing, then strongroom init"
-                    .to_owned(),
-            ),
             Self::Buckets { commands, .. } => Some(format!(
                 "let whoever rules the bucket type this, never with the credentials that are used \
-                 here; put-bucket-policy replaces a policy that is there. Then write the bucket \
-                 into strongroom.toml, where it is a new one, and: strongroom init\n{}",
+                 here; PRODUCTION is to say whose these are (arn:aws:iam::NUMBER:user/NAME, on a \
+                 Ceph arn:aws:iam:::user/NAME), and put-bucket-policy replaces a policy that is \
+                 there. Then write the bucket into strongroom.toml, where it is a new one, and: \
+                 strongroom init\n{}",
                 commands.join("\n")
             )),
             Self::Overlap { .. } => Some("say where else to work: --at PATH".to_owned()),

@@ -42,6 +42,25 @@ pub struct CephAccount {
     pub secret_key: String,
 }
 
+impl CephAccount {
+    /// Types a command of Amazon's program into a shell, as whoever rules this account's buckets;
+    /// `production` is the name of the account that is to work in them.
+    ///
+    /// # Panics
+    /// Where that fails.
+    pub fn type_in(&self, command: &str, production: &str) {
+        program("aws");
+        let production = format!("arn:aws:iam:::user/{production}");
+        run(Command::new("sh")
+            .args(["-c", command])
+            .env("PRODUCTION", production)
+            .env("AWS_ACCESS_KEY_ID", &self.access_key)
+            .env("AWS_SECRET_ACCESS_KEY", &self.secret_key)
+            .env("AWS_DEFAULT_REGION", "us-east-1")
+            .env("AWS_PAGER", ""));
+    }
+}
+
 impl Ceph {
     /// Starts a cluster, and waits until its gateway answers.
     ///

@@ -3,6 +3,7 @@
 
 mod letting_go;
 mod recovery;
+mod rights;
 
 use std::fs;
 use std::path::Path;

@@ -43,7 +43,7 @@ fn configure(scene: &Scene, ceph: &Ceph, account: &CephAccount, buckets: &[(&str
 
 /// What was told of a copy.
 #[track_caller]
-fn of(ended: &Ended, copy: &str) -> Value {
+pub(crate) fn of(ended: &Ended, copy: &str) -> Value {
     let all = objects(ended, "copy");
     let found = all.into_iter().find(|one| one["copy"] == copy);
     found.unwrap_or_else(|| panic!("{copy}: {}", ended.out))
@@ -51,7 +51,7 @@ fn of(ended: &Ended, copy: &str) -> Value {
 
 /// What was seen of one attempt.
 #[track_caller]
-fn attempt(copy: &Value, name: &str) -> Value {
+pub(crate) fn attempt(copy: &Value, name: &str) -> Value {
     let all = copy["attempts"].as_array().unwrap();
     let found = all.iter().find(|one| one["attempt"] == name);
     found.unwrap_or_else(|| panic!("{name}: {copy}")).clone()

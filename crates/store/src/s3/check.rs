@@ -109,8 +109,10 @@ impl S3Store {
             flaws = vec![BucketFlaw::Missing];
         }
         let bucket = self.bucket();
+        let folder = bucket.folder();
         let commands = Commands {
             bucket: &bucket.name,
+            folder: &folder,
             region: bucket.region.as_deref(),
             endpoint: bucket.endpoint.as_deref(),
             least: self.lock().map(|lock| lock.least).unwrap_or_default(),

@@ -1,8 +1,10 @@
 //! The commands by which whoever rules a bucket makes it right, for Amazon's program.
 //!
-//! They are typed as they stand: so what is in them is quoted, and each is one line. The policy
-//! caps the days for which anybody may lock, since a lock for a century is an attack too: nobody
-//! could take it back, and the owner would pay.
+//! They are typed as they stand: so what is in them is quoted, and each is one line. The policy lets
+//! production do what a copy asks for and nothing else, and caps the days for which anybody may lock,
+//! since a lock for a century is an attack too: nobody could take it back, and the owner would pay.
+//! Who production is, only whoever rules the bucket can tell: a variable of his shell has it, and
+//! without it nothing is set.
 
 use std::time::Duration;
 
@@ -14,9 +16,39 @@ use crate::s3::client::FIRST_REGION;
 /// A day, in seconds.
 const DAY_S: u64 = 86_400;
 
+/// Stands for production in a policy; no bucket or prefix has such letters.
+const PRINCIPAL: &str = "<production>";
+
+/// What a copy does with its files.
+const ON_FILES: [&str; 7] = [
+    "s3:GetObject",
+    "s3:GetObjectVersion",
+    "s3:GetObjectRetention",
+    "s3:PutObject",
+    "s3:PutObjectRetention",
+    "s3:DeleteObject",
+    "s3:AbortMultipartUpload",
+];
+
+/// What a copy removes for good, where nothing of a backup lies.
+const COMES_AND_GOES: [&str; 2] = ["locks/*", "strongroom/drill/*"];
+
+/// What a copy asks of its bucket, but for how that encrypts.
+const ON_BUCKET: [&str; 7] = [
+    "s3:ListBucket",
+    "s3:ListBucketVersions",
+    "s3:ListBucketMultipartUploads",
+    "s3:GetBucketObjectLockConfiguration",
+    "s3:GetBucketVersioning",
+    "s3:GetBucketAcl",
+    "s3:GetLifecycleConfiguration",
+];
+
 /// What the commands are about.
 pub(super) struct Commands<'a> {
     pub(super) bucket: &'a str,
+    /// What keys begin with, with the slash behind it.
+    pub(super) folder: &'a str,
     /// The region, at Amazon.
     pub(super) region: Option<&'a str>,
     /// The server, where it is not Amazon's.
@@ -75,8 +107,9 @@ impl Commands<'_> {
                 quoted(rules)
             ));
         }
-        if !commands.is_empty() {
-            commands.push(self.command(self.bucket, &self.policy(self.bucket)));
+        // What could not be seen is not shown to be wrong; with these rights it can be seen.
+        if !flaws.is_empty() {
+            say(&self.policy(bucket));
         }
         commands
     }
@@ -98,13 +131,42 @@ impl Commands<'_> {
         command
     }
 
-    /// The command that caps the days for which anybody may lock.
+    /// The command that caps the days for which anybody may lock, and gives production its rights.
     fn policy(&self, bucket: &str) -> String {
-        let policy = format!(
-            r#"{{"Version":"2012-10-17","Statement":[{{"Sid":"CapRetention","Effect":"Deny","Principal":"*","Action":["s3:PutObject","s3:PutObjectRetention"],"Resource":"arn:aws:s3:::{bucket}/*","Condition":{{"NumericGreaterThan":{{"s3:object-lock-remaining-retention-days":"{}"}}}}}}]}}"#,
+        let cap = format!(
+            r#"{{"Sid":"CapRetention","Effect":"Deny","Principal":"*","Action":["s3:PutObject","s3:PutObjectRetention"],"Resource":"arn:aws:s3:::{bucket}/*","Condition":{{"NumericGreaterThan":{{"s3:object-lock-remaining-retention-days":"{}"}}}}}}"#,
             self.most_days()
         );
-        format!("put-bucket-policy --policy {}", quoted(policy))
+        let place = format!("arn:aws:s3:::{bucket}");
+        let files = format!("{place}/{}", self.folder);
+        // Servers refuse a policy with a name that they do not know. A Ceph calls this one
+        // `s3:GetBucketEncryption`, and an older one does not know it; with it come the rights to see
+        // where the bucket is, and whom it notifies.
+        let encryption = match self.endpoint {
+            None => "s3:GetEncryptionConfiguration",
+            Some(_) => "s3:GetBucket*tion",
+        };
+        let statements = [
+            cap,
+            allow("Files", &ON_FILES, &[format!("{files}*")]),
+            allow(
+                "ComesAndGoes",
+                &["s3:DeleteObjectVersion"],
+                &COMES_AND_GOES.map(|below| format!("{files}{below}")),
+            ),
+            allow(
+                "Bucket",
+                &[ON_BUCKET.as_slice(), &[encryption]].concat(),
+                &[place],
+            ),
+        ];
+        let policy = format!(
+            r#"{{"Version":"2012-10-17","Statement":[{}]}}"#,
+            statements.join(",")
+        );
+        let words: Vec<_> = policy.split(PRINCIPAL).map(quoted).collect();
+        let policy = words.join(r#""${PRODUCTION:?}""#);
+        format!("put-bucket-policy --policy {policy}")
     }
 
     /// The most days that anybody needs: twice the lock, and one for the rounding.
@@ -117,12 +179,21 @@ impl Commands<'_> {
     }
 }
 
+/// A statement that lets production do this there.
+fn allow(name: &str, actions: &[&str], resources: &[String]) -> String {
+    let (actions, resources) = (actions.join(r#"",""#), resources.join(r#"",""#));
+    format!(
+        r#"{{"Sid":"{name}","Effect":"Allow","Principal":{{"AWS":"{PRINCIPAL}"}},"Action":["{actions}"],"Resource":["{resources}"]}}"#
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const AMAZON: Commands<'_> = Commands {
         bucket: "acme",
+        folder: "repos/",
         region: Some("eu-central-1"),
         endpoint: None,
         least: Duration::from_secs(30 * DAY_S),
@@ -133,8 +204,13 @@ mod tests {
         ..AMAZON
     };
 
-    /// The command that caps the days.
+    /// The command that caps the days and lets production in.
     fn policy(bucket: &str, rest: &str) -> String {
+        let encryption = match rest.contains("--endpoint-url") {
+            false => "s3:GetEncryptionConfiguration",
+            true => "s3:GetBucket*tion",
+        };
+        let production = r#""Effect":"Allow","Principal":{"AWS":"'"${PRODUCTION:?}"'"}"#;
         format!(
             "aws s3api put-bucket-policy --bucket {bucket} --policy \
              '{{\"Version\":\"2012-10-17\",\"Statement\":[{{\"Sid\":\"CapRetention\",\
@@ -142,7 +218,20 @@ mod tests {
              \"Action\":[\"s3:PutObject\",\"s3:PutObjectRetention\"],\
              \"Resource\":\"arn:aws:s3:::{bucket}/*\",\
              \"Condition\":{{\"NumericGreaterThan\":\
-             {{\"s3:object-lock-remaining-retention-days\":\"61\"}}}}}}]}}'{rest}"
+             {{\"s3:object-lock-remaining-retention-days\":\"61\"}}}}}},\
+             {{\"Sid\":\"Files\",{production},\
+             \"Action\":[\"s3:GetObject\",\"s3:GetObjectVersion\",\"s3:GetObjectRetention\",\
+             \"s3:PutObject\",\"s3:PutObjectRetention\",\"s3:DeleteObject\",\
+             \"s3:AbortMultipartUpload\"],\"Resource\":[\"arn:aws:s3:::{bucket}/repos/*\"]}},\
+             {{\"Sid\":\"ComesAndGoes\",{production},\
+             \"Action\":[\"s3:DeleteObjectVersion\"],\
+             \"Resource\":[\"arn:aws:s3:::{bucket}/repos/locks/*\",\
+             \"arn:aws:s3:::{bucket}/repos/strongroom/drill/*\"]}},\
+             {{\"Sid\":\"Bucket\",{production},\
+             \"Action\":[\"s3:ListBucket\",\"s3:ListBucketVersions\",\
+             \"s3:ListBucketMultipartUploads\",\"s3:GetBucketObjectLockConfiguration\",\
+             \"s3:GetBucketVersioning\",\"s3:GetBucketAcl\",\"s3:GetLifecycleConfiguration\",\
+             \"{encryption}\"],\"Resource\":[\"arn:aws:s3:::{bucket}\"]}}]}}'{rest}"
         )
     }
 
@@ -234,7 +323,7 @@ mod tests {
             what: "versioning",
             right: "s3:GetBucketVersioning",
         };
-        assert_eq!(commands(unseen), [""; 0]);
+        assert_eq!(commands(unseen), ["put-bucket-policy"]);
     }
 
     #[test]

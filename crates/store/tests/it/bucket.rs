@@ -18,7 +18,7 @@ use strongroom_store::{
     VersionContent, Versions,
 };
 use strongroom_testkit::contract::{Subject, noise, store_contract};
-use strongroom_testkit::programs::{Restic, program, restic_versions};
+use strongroom_testkit::programs::{Restic, restic_versions};
 use strongroom_testkit::{Bucket, Ceph, CephAccount};
 use tempfile::TempDir;
 
@@ -437,20 +437,6 @@ fn a_bucket_without_versions_takes_no_locks(store: &S3Store) {
         .unwrap();
 }
 
-/// Types a command into a shell, as whoever rules the buckets.
-fn type_in(command: &str, account: &CephAccount) {
-    program("aws");
-    let output = Command::new("sh")
-        .args(["-c", command])
-        .env("AWS_ACCESS_KEY_ID", &account.access_key)
-        .env("AWS_SECRET_ACCESS_KEY", &account.secret_key)
-        .env("AWS_DEFAULT_REGION", "us-east-1")
-        .env("AWS_PAGER", "")
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{command}: {output:?}");
-}
-
 fn buckets_are_told_what_is_wrong_with_them(ceph: &Ceph, account: &CephAccount, locked: &Bucket) {
     let look = |bucket: &Bucket| {
         let store = store(ceph, account, bucket, "", for_a_day());
@@ -465,7 +451,7 @@ fn buckets_are_told_what_is_wrong_with_them(ceph: &Ceph, account: &CephAccount, 
     let told = look(&absent);
     assert_eq!(told.flaws, [BucketFlaw::Missing]);
     for command in &told.commands {
-        type_in(command, account);
+        account.type_in(command, "owner");
     }
     let plain = Bucket::new(ceph, account, "versioned");
     plain.create();
@@ -476,7 +462,7 @@ fn buckets_are_told_what_is_wrong_with_them(ceph: &Ceph, account: &CephAccount, 
     let told = look(&plain);
     assert_eq!(told.flaws, [BucketFlaw::NoObjectLock]);
     for command in &told.commands {
-        type_in(command, account);
+        account.type_in(command, "owner");
     }
     let made = Bucket::new(ceph, account, "versioned-locked");
     for bucket in [&absent, &made] {

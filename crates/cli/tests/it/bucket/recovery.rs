@@ -49,7 +49,13 @@ fn assert_sound(scene: &Scene, repository: &str, account: Option<&CephAccount>) 
 
 /// Recovers into a folder of the scene.
 #[track_caller]
-fn into(scene: &Scene, account: &CephAccount, code: i32, folder: &str, more: &[&str]) -> Ended {
+pub(super) fn into(
+    scene: &Scene,
+    account: &CephAccount,
+    code: i32,
+    folder: &str,
+    more: &[&str],
+) -> Ended {
     let path = scene.path(folder);
     let mut arguments = vec!["recover", "--copy", "offsite", "--into"];
     arguments.push(path.to_str().unwrap());
@@ -57,7 +63,7 @@ fn into(scene: &Scene, account: &CephAccount, code: i32, folder: &str, more: &[&
     expect(scene, account, code, &arguments)
 }
 
-fn assert_sound_in(scene: &Scene, folder: &str) {
+pub(super) fn assert_sound_in(scene: &Scene, folder: &str) {
     assert_sound(scene, scene.path(folder).to_str().unwrap(), None);
 }
 
