@@ -213,7 +213,7 @@ impl Error {
             | Self::Admin(Store::Cancelled { .. }) => Exit::Interrupted,
             Self::Engine(Engine::Repo(Repo::NoRepository { .. })) => Exit::NoRepository,
             Self::Engine(Engine::Repo(Repo::WrongPassword { .. })) => Exit::WrongPassword,
-            Self::Engine(Engine::Locked { .. }) => Exit::Locked,
+            Self::Engine(Engine::Locked { .. } | Engine::BeingDrilled { .. }) => Exit::Locked,
             Self::NoSource { .. } | Self::NoSuchCopy { .. } => Exit::Usage,
             _ => Exit::Failed,
         }

@@ -40,6 +40,12 @@ pub enum Error {
         /// Whose lock it is.
         lock: String,
     },
+    /// Another drill of this machine attacks a copy.
+    #[error("Another drill of this machine attacks {copy}")]
+    BeingDrilled {
+        /// The copy.
+        copy: String,
+    },
     /// Two copies hold different repositories.
     #[error("{first} and {second} hold different repositories")]
     DifferentRepositories {
@@ -251,6 +257,9 @@ impl Error {
             Self::Recover(error) => error.hint(),
             Self::OpenToOthers { path } => Some(format!("chmod 600 {}", quoted(path))),
             Self::Locked { .. } => Some(LOCKED_HINT.to_owned()),
+            Self::BeingDrilled { .. } => Some(
+                "wait until it has ended: each drill takes away what canaries it finds".to_owned(),
+            ),
             Self::DifferentRepositories { .. } => Some(
                 "all copies hold the same repository: check the addresses in strongroom.toml"
                     .to_owned(),

@@ -34,6 +34,12 @@ pub fn canary() -> FileName {
     FileName::new(FileType::Data, Id::of(CANARY))
 }
 
+/// Why [`Attempt::ChangeLifecycle`] was not tried though a probe bucket has taken a rule.
+pub const RULE_TAKEN: &str = "a rule is taken, and what it removes is only seen days later";
+
+/// Why it was not tried where there is a rule of that kind.
+pub const RULE_ARCHIVES: &str = "a rule of the bucket moves what lies there into an archive";
+
 /// One attempt, and what came of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tried {
@@ -156,6 +162,19 @@ impl Tried {
             (Said::Unclear(_), _) => Mark::Open,
             (Said::Done, _) if self.attempt.is_door() => Mark::Fell,
             (Said::Done | Said::Refused(_), _) => Mark::Withstood,
+        }
+    }
+
+    /// What it says of an archive, into which a lifecycle moves what is locked as well.
+    pub fn archive(&self) -> Option<&'static str> {
+        let (Said::NotTried(reason) | Said::Unclear(reason)) = &self.said else {
+            return None;
+        };
+        match reason.as_str() {
+            _ if self.attempt != Attempt::ChangeLifecycle => None,
+            RULE_TAKEN => Some("it may have locked versions moved into an archive, hours away"),
+            RULE_ARCHIVES => Some("a lifecycle moves locked versions into an archive, hours away"),
+            _ => None,
         }
     }
 

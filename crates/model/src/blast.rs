@@ -36,6 +36,10 @@ const MOST_SETS: usize = 255;
 const MEND: &str = "keep a copy under a domain of its own, with credentials, an account and a host \
                     that no other copy shares";
 
+/// For whom it holds that a copy withstands production.
+const PROVEN_FOR: &str = "What withstands production was proven by the credentials of this machine: \
+                          those of another one are proven by a drill there.";
+
 /// Where production runs, and under whose credentials.
 #[derive(Clone, Debug)]
 pub struct Production {
@@ -248,6 +252,12 @@ impl Blast {
     /// What would mend it where a single domain destroys every copy.
     pub fn mend(&self) -> Option<&'static str> {
         (self.standing() == Standing::Missed).then_some(MEND)
+    }
+
+    /// For whom it holds that copies withstand production, where a drill has shown it of any.
+    pub fn proven_for(&self) -> Option<&'static str> {
+        let outcome = self.outcome([self.production.clone()].into());
+        (!outcome.surviving.is_empty()).then_some(PROVEN_FOR)
     }
 
     /// Says what production destroys, and which single domains destroy everything.

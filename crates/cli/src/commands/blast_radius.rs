@@ -26,7 +26,8 @@ use crate::table::{Cell, Table};
 /// account (KMS), whoever rules that key destroys the copy.
 ///
 /// "destroyed" is certain, "unproven" means that no drill within drill_every has shown otherwise,
-/// and "survives" that the copy is out of their reach, or that one has.
+/// and "survives" that the copy is out of their reach, or that one has: by the credentials of this
+/// machine, and of no other one.
 ///
 /// The exit status is 3 where one domain alone destroys every copy, or may: the plan is not met
 /// then, whatever else holds.
@@ -115,6 +116,9 @@ fn render(blast: &Blast, outcomes: &[Outcome], is_all: bool) -> String {
         }
     }
     text.push_str(&format!("{}\n", blast.spoken()));
+    if let Some(proven_for) = blast.proven_for() {
+        text.push_str(&format!("{proven_for}\n"));
+    }
     if let Some(mend) = blast.mend() {
         text.push_str(&format!("To mend it: {mend}\n"));
     }
@@ -159,7 +163,50 @@ struct Summary<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use strongroom_model::blast::{Exposure, Production, Withstands};
+
     use super::*;
+
+    /// What is told of one copy elsewhere.
+    fn told(withstands: Withstands) -> String {
+        let name = |text: &str| -> Name { text.parse().unwrap() };
+        let production = Production {
+            domain: name("production"),
+            accounts: Vec::new(),
+        };
+        let exposure = Exposure {
+            copy: name("there"),
+            domain: name("storage-team"),
+            is_here: false,
+            one_place: BTreeSet::new(),
+            credential: None,
+            accounts: Vec::new(),
+            vault_runs_in: None,
+            host: None,
+            provider: None,
+            key: None,
+            key_domain: None,
+            withstands,
+        };
+        let blast = Blast::of(&production, &[exposure]);
+        let (outcomes, is_all) = blast.outcomes();
+        render(&blast, &outcomes, is_all)
+    }
+
+    #[test]
+    fn a_proof_is_said_to_be_one_by_the_credentials_of_this_machine() {
+        for withstands in [Withstands::Production, Withstands::Everyone] {
+            let told = told(withstands);
+            assert!(
+                told.contains("by the credentials of this machine"),
+                "{told}"
+            );
+        }
+        let told = told(Withstands::NotShown);
+        assert!(!told.contains("of this machine"), "{told}");
+    }
 
     #[test]
     fn a_picture_is_there_whole_or_not_at_all() {

@@ -5,7 +5,8 @@
 //! at, and no restic lock is taken: canaries are in no listing.
 //!
 //! What can go wrong: a copy that cannot be asked (so: it has failed, by name, and what was proven
-//! of it before stays and grows old), a drill that is killed, or that may make what it may not remove
+//! of it before stays and grows old), two drills at once, which sweep each other's canaries (so: of one
+//! machine the second is refused), a drill that is killed, or that may make what it may not remove
 //! (so: what is made is noted first, and the next drill tries again), and a state folder that cannot
 //! be written (so: the answer is told, and not kept).
 //!
@@ -24,7 +25,8 @@ use strongroom_model::attack::{Judged, NotedRemnant, PlaceKind, Tried, judge};
 use strongroom_model::{FileName, FileType, Id};
 use strongroom_store::{Attacked, Error as StoreError, Remnants, Store};
 
-use crate::session::{Cancel, CopyFailure, CopyFailureKind, CopyStore};
+use crate::Error;
+use crate::session::{Cancel, CopyFailure, CopyFailureKind, CopyStore, chain};
 use crate::state::RepositoryState;
 
 pub use delivery::{DrillDelivery, deliver};
@@ -69,14 +71,33 @@ pub struct Drilled {
 /// Attacks copies, all at once, from `at` on. `believed` names those whose vaults have shown in this
 /// contact that their logs go on; `memory` keeps what stays behind, where it is known of which
 /// repository they are.
+///
+/// # Errors
+/// [`Error::BeingDrilled`]; nothing was tried then.
 pub fn attack(
     copies: &[&CopyStore],
     believed: &BTreeSet<String>,
     memory: Option<&RepositoryState>,
     at: Timestamp,
     cancel: &Cancel,
-) -> Vec<CopyDrill> {
-    std::thread::scope(|scope| {
+) -> crate::Result<Vec<CopyDrill>> {
+    let mut alone = Vec::new();
+    for copy in copies {
+        match memory.map(|memory| memory.begin_drill(copy)) {
+            None => {}
+            Some(Ok(Some(begun))) => alone.push(begun),
+            Some(Ok(None)) => {
+                let copy = copy.name.clone();
+                return Err(Error::BeingDrilled { copy });
+            }
+            // That nothing can be kept there is told when the answers are to be.
+            Some(Err(error)) => {
+                let reason = chain(&error);
+                tracing::info!(reason, "Nothing keeps other drills from a copy");
+            }
+        }
+    }
+    let drills = std::thread::scope(|scope| {
         let threads: Vec<_> = copies
             .iter()
             .map(|copy| {
@@ -98,7 +119,9 @@ pub fn attack(
             }
         });
         drills.collect()
-    })
+    });
+    drop(alone);
+    Ok(drills)
 }
 
 fn attack_one(

@@ -1,12 +1,12 @@
 //! Opening: list every copy, open the repository once, and leave out copies that hold another one.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use strongroom_model::Id;
 use strongroom_repo::repository::read_config;
 use strongroom_repo::{Error as RepoError, RepoConfig, Repository};
-use strongroom_store::Store;
 
 use crate::listing::Listing;
 use crate::removals::{Keeper, gather};
@@ -110,6 +110,10 @@ fn open_unread(
 }
 
 /// Opens the repository from the first copy that lets itself be opened, local ones first.
+///
+/// **Security:** whoever has one copy puts a `config` and a key of his own there, sealed with our
+/// password, and what opened would be his repository. So no other key of any copy is tried before
+/// all that can be reached were asked for the one that is known to have opened ours.
 fn open_first(
     copies: &[CopyStore],
     password: &[u8],
@@ -118,62 +122,133 @@ fn open_first(
 ) -> std::result::Result<Opened, Option<RepoError>> {
     let mut order: Vec<_> = copies.iter().collect();
     order.sort_by_key(|copy| !copy.is_local);
-    let mut worst = None;
-    let mut tried = BTreeSet::new();
-    let mut passed_over = BTreeMap::new();
-    for copy in order {
-        let password = Password::new(password.to_vec());
-        let mut so_far = tried.clone();
-        let opened = looking.at(copy, move |copy| {
-            let opened = open_one(copy.store.as_ref(), &password, known_key, &mut so_far);
-            Ok((opened, so_far))
-        });
-        match opened {
-            Ok((Ok(repository), _)) => {
-                return Ok(Opened {
-                    repository,
-                    from: copy.name.clone(),
-                    passed_over,
-                });
-            }
-            // The look at the same copy tells why.
-            Err(_) => {}
-            Ok((Err(error), so_far)) => {
-                tried = so_far;
-                // Of a `config` that is not there, the look at the same copy tells.
-                if !matches!(error, RepoError::NoRepository { .. }) {
-                    passed_over.insert(copy.name.clone(), chain(&error));
-                }
-                let says_more = matches!(error, RepoError::WrongPassword { .. });
-                if worst.is_none() || says_more {
-                    worst = Some(error);
-                }
-            }
+    let mut opener = Opener {
+        password,
+        looking,
+        tried: BTreeSet::new(),
+        passed_over: BTreeMap::new(),
+        worst: None,
+    };
+    let known = known_key.and_then(|key_id| opener.by_known_key(&mut order, key_id));
+    let opened = match known {
+        Some(opened) => {
+            opener.look_back(&order);
+            Some(opened)
         }
+        None => opener.by_any_key(&order),
+    };
+    match opened {
+        Some((repository, from)) => Ok(Opened {
+            repository,
+            from,
+            passed_over: opener.passed_over,
+        }),
+        None => Err(opener.worst),
     }
-    Err(worst)
 }
 
-/// Opens the repository by the key that is known to have opened it, and by the others where that one
-/// is not there, or does not open any more.
-fn open_one(
-    store: &dyn Store,
-    password: &[u8],
-    known_key: Option<Id>,
-    tried: &mut BTreeSet<Id>,
-) -> strongroom_repo::Result<Repository> {
-    if let Some(key_id) = known_key.filter(|key_id| !tried.contains(key_id)) {
-        match Repository::open_by(store, password, key_id) {
-            Err(RepoError::WrongPassword { .. }) => {
-                tried.insert(key_id);
+/// What tries to open a repository from one copy after the other.
+struct Opener<'o> {
+    password: &'o [u8],
+    looking: &'o Looking,
+    /// The keys that are known not to open.
+    tried: BTreeSet<Id>,
+    /// Those that were tried and did not open, by their names, and why.
+    passed_over: BTreeMap<String, String>,
+    /// What says most of why none opens.
+    worst: Option<RepoError>,
+}
+
+impl Opener<'_> {
+    /// Opens by the key that is known to have opened it, and returns the name of the copy as well.
+    ///
+    /// What stays in `order` may be asked for other keys. Who does not answer is out of it, so that
+    /// none that is away is waited for twice.
+    fn by_known_key(
+        &mut self,
+        order: &mut Vec<&CopyStore>,
+        key_id: Id,
+    ) -> Option<(Repository, String)> {
+        let mut copies = std::mem::take(order).into_iter();
+        for copy in copies.by_ref() {
+            let password = Password::new(self.password.to_vec());
+            let opened = self.looking.at(copy, move |copy| {
+                Ok(Repository::open_by(copy.store.as_ref(), &password, key_id))
+            });
+            match opened {
+                Ok(Ok(repository)) => return Some((repository, copy.name.clone())),
+                // It is the same file on every copy.
+                Ok(Err(RepoError::WrongPassword { .. })) => {
+                    self.tried.insert(key_id);
+                    order.push(copy);
+                    break;
+                }
+                // It is not there, or withheld, or damaged; another one may be given.
+                Ok(Err(RepoError::Damaged { .. })) => order.push(copy),
+                Ok(Err(RepoError::Store(error))) if !is_silence(&error) => order.push(copy),
+                Ok(Err(error)) => self.pass_over(copy, error),
+                // The look at the same copy tells why.
+                Err(_) => {}
             }
-            Err(RepoError::Damaged { .. }) => {}
-            // It is not there, or withheld; another one may be given.
-            Err(RepoError::Store(error)) if !is_silence(&error) => {}
-            opened => return opened,
+        }
+        order.extend(copies);
+        None
+    }
+
+    /// Opens by whatever key opens, and returns the name of the copy as well.
+    fn by_any_key(&mut self, order: &[&CopyStore]) -> Option<(Repository, String)> {
+        for copy in order {
+            let mut left = self.looking.longest;
+            if let Some(repository) = self.open(&mut left, copy) {
+                return Some((repository, copy.name.clone()));
+            }
+        }
+        None
+    }
+
+    /// Looks whether the copies that have not the known key, or not whole, open by another one: what
+    /// does not is to be told. All of them together have the time of one look.
+    fn look_back(&mut self, order: &[&CopyStore]) {
+        let mut left = self.looking.longest;
+        for copy in order {
+            if left.is_zero() {
+                return;
+            }
+            // One that opens as another repository is told of by its `config`.
+            self.open(&mut left, copy);
         }
     }
-    Repository::open(store, password, tried)
+
+    /// Opens what is on a copy by any of its keys that is not known not to.
+    fn open(&mut self, left: &mut Duration, copy: &CopyStore) -> Option<Repository> {
+        let password = Password::new(self.password.to_vec());
+        let mut so_far = self.tried.clone();
+        let opened = self.looking.within(left, copy, move |copy| {
+            let opened = Repository::open(copy.store.as_ref(), &password, &mut so_far);
+            Ok((opened, so_far))
+        });
+        // Where it does not answer, the look at the same copy tells why.
+        let (opened, so_far) = opened.ok()?;
+        self.tried = so_far;
+        match opened {
+            Ok(repository) => Some(repository),
+            Err(error) => {
+                self.pass_over(copy, error);
+                None
+            }
+        }
+    }
+
+    fn pass_over(&mut self, copy: &CopyStore, error: RepoError) {
+        // Of a `config` that is not there, the look at the same copy tells.
+        if !matches!(error, RepoError::NoRepository { .. }) {
+            self.passed_over.insert(copy.name.clone(), chain(&error));
+        }
+        let says_more = matches!(error, RepoError::WrongPassword { .. });
+        if self.worst.is_none() || says_more {
+            self.worst = Some(error);
+        }
+    }
 }
 
 /// Lists a copy and reads its `config`; fails where there is no repository at all.

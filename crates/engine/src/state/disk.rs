@@ -22,6 +22,13 @@ pub(crate) struct Lock {
     _file: File,
 }
 
+/// That no other process of this machine does the same, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Alone {
+    /// As that of [`Lock`].
+    _file: File,
+}
+
 /// A file that nobody else may read.
 pub(crate) enum SecretFile {
     /// There is none.
@@ -49,13 +56,7 @@ impl Lock {
 
     fn try_take(root: &Path, path: &Path) -> io::Result<Self> {
         create_folder(root)?;
-        let mut options = OpenOptions::new();
-        let file = options
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(path)?;
+        let file = open_to_lock(path)?;
         for _ in 0..LOCK_STEPS {
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => return Ok(Self { _file: file }),
@@ -67,6 +68,36 @@ impl Lock {
         let busy = "another process has held it for ten seconds";
         Err(io::Error::new(ErrorKind::TimedOut, busy))
     }
+}
+
+impl Alone {
+    /// Takes the lock of a file of its own; `None` where another process has it.
+    pub(crate) fn take(path: &Path) -> Result<Option<Self>> {
+        let try_take = || -> io::Result<Option<Self>> {
+            create_folder(path.parent().unwrap_or(Path::new(".")))?;
+            let file = open_to_lock(path)?;
+            loop {
+                match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                    Ok(()) => return Ok(Some(Self { _file: file })),
+                    Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
+                    Err(rustix::io::Errno::INTR) => {}
+                    Err(errno) => return Err(errno.into()),
+                }
+            }
+        };
+        try_take().map_err(local("lock", path))
+    }
+}
+
+/// Opens a file that is there to be locked, and makes it where it is not.
+fn open_to_lock(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
 }
 
 /// Writes a file so that after a crash there is the old one or the new one.

@@ -16,7 +16,7 @@ use strongroom_model::{CopyEvidence, FileName, Id};
 use crate::drill::attack::NotedRemnants;
 use crate::receipts::{ClientKey, DeliveredReceipts};
 use crate::session::{CopyStore, chain};
-use crate::state::disk::{self, Lock};
+use crate::state::disk::{self, Alone, Lock};
 use crate::state::record::{self, OpenedKey, OwnLock, OwnLocks, RemovedKeys, ScratchFolders};
 use crate::state::{
     Arrivals, GoneFiles, LockDates, ReadFiles, RecordedNeeds, SeenFiles, Sightings, StateFolder,
@@ -260,6 +260,12 @@ impl RepositoryState {
                 scratch.folders.pop_first();
             }
         })
+    }
+
+    /// Keeps other drills of this machine from a copy, until what is returned is dropped; `None` where
+    /// one is at it.
+    pub(crate) fn begin_drill(&self, copy: &CopyStore) -> Result<Option<Alone>> {
+        Alone::take(&self.of_copy_as(copy, "drill"))
     }
 
     /// Keeps the signed statement of a drill; of very many the oldest go.

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use strongroom_engine::session::{self, open_remembering};
+use strongroom_engine::session::{self, CopyState, FlawProblem, open_remembering};
 use strongroom_engine::state::StateFolder;
 use strongroom_engine::{CopyStore, Error};
 use strongroom_model::{FileName, FileType, Id};
 use strongroom_repo::key::{KeyFile, MAX_KEYS_TRIED, ScryptCost};
+use strongroom_repo::repository::{Maker, NewRepository};
 use strongroom_repo::{Error as RepoError, Key, Repository};
 use strongroom_store::Store;
 use strongroom_testkit::{FakeBucket, Rights};
@@ -28,6 +29,22 @@ fn junk_before(ours: Id) -> Vec<(FileName, Vec<u8>)> {
         }
     }
     junk
+}
+
+/// Another repository that the same password opens, by a key with a name before this one.
+fn another_before(ours: Id) -> NewRepository {
+    let maker = Maker {
+        now: Timestamp::UNIX_EPOCH,
+        username: "user",
+        hostname: "host",
+    };
+    loop {
+        let (password, cost) = (PASSWORD.as_bytes(), ScryptCost::LEAST);
+        let another = Repository::generate(password, cost, &maker).unwrap();
+        if another.repository.key_id() < ours {
+            return another;
+        }
+    }
 }
 
 fn put(copies: &[CopyStore], files: &[(FileName, Vec<u8>)]) {
@@ -74,6 +91,45 @@ fn the_key_that_opened_last_is_tried_first_whatever_lies_beside_it() {
         !matches!(&other, Err(Error::Repo(RepoError::WrongPassword { .. }))),
         "{other:?}"
     );
+}
+
+#[test]
+fn no_copy_opens_as_another_repository_while_one_opens_by_the_key_that_opened_last() {
+    let fixture = Fixture::new();
+    fixture.backup();
+    let state = StateFolder::new(fixture.folder.path().join("state"));
+    let remembering = || {
+        let (copies, looking) = (&fixture.copies, &fixture.looking);
+        let now = (fixture.environment.clock)();
+        open_remembering(copies, PASSWORD.as_bytes(), looking, &state, now).unwrap()
+    };
+    let session = remembering();
+    let (ours, id) = (session.repository.key_id(), session.id());
+    let memory = state.repository(id);
+    for copy in &fixture.copies {
+        memory.update_evidence(copy, |_| {}).unwrap();
+    }
+    // Beside our key on the copy that is asked first.
+    let first = &fixture.copies[0].store;
+    first.remove(FileName::CONFIG).unwrap();
+    another_before(ours).save(&**first).unwrap();
+    let session = remembering();
+    assert_eq!((session.id(), session.repository.key_id()), (id, ours));
+    let flaws = session.flaws();
+    let flaws: Vec<_> = flaws
+        .iter()
+        .map(|f| (f.copy.as_str(), &f.problem))
+        .collect();
+    assert_eq!(flaws, [("one", &FlawProblem::Config)]);
+    // In its stead.
+    first.remove(FileName::new(FileType::Keys, ours)).unwrap();
+    let session = remembering();
+    assert_eq!((session.id(), session.repository.key_id()), (id, ours));
+    let CopyState::Failed(failure) = &session.copies[0].state else {
+        panic!("{session:?}");
+    };
+    assert!(failure.reason.contains("another repository"), "{failure:?}");
+    assert_eq!(session.ready().count(), 2);
 }
 
 #[test]

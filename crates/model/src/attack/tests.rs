@@ -110,6 +110,21 @@ fn a_bucket_without_versions_is_destroyable() {
 }
 
 #[test]
+fn a_lifecycle_that_may_reach_locked_versions_is_named_beside_the_proof() {
+    let plain = bucket(&locked());
+    assert!(plain.verdict.is_proven(), "{plain:?}");
+    assert!(!plain.reason.contains("archive"), "{plain:?}");
+    for why in [RULE_TAKEN, RULE_ARCHIVES] {
+        let judged = bucket(&with(vec![Tried::not(Attempt::ChangeLifecycle, why)]));
+        assert!(judged.verdict.is_proven(), "{judged:?}");
+        assert!(judged.reason.contains("into an archive"), "{judged:?}");
+        // Of another attempt that says nothing.
+        let judged = bucket(&with(vec![Tried::not(Attempt::SuspendVersioning, why)]));
+        assert_eq!(judged, plain);
+    }
+}
+
+#[test]
 fn a_policy_that_merely_denies_deletion_proves_no_lock() {
     let none = "no lock, or none that may be seen".to_owned();
     let mut changes = not_locked(&OF_LOCKS);

@@ -200,10 +200,14 @@ pub fn judge(
             "withstood production's token; whoever rules the vault was not tried",
         ),
         (_, None) => Judged::certain(Verdict::NotProven, "backups put files there without a lock"),
-        (_, until) => Judged::certain(
-            Verdict::Proven { until },
-            "withstood a credential that deletes what is not locked",
-        ),
+        (_, until) => {
+            let withstood = "withstood a credential that deletes what is not locked";
+            let reason = match tried.iter().find_map(Tried::archive) {
+                None => withstood.to_owned(),
+                Some(archive) => format!("{withstood}; {archive}"),
+            };
+            Judged::certain(Verdict::Proven { until }, reason)
+        }
     }
 }
 

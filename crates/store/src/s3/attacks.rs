@@ -95,7 +95,10 @@ impl Attacks for S3Store {
             let reason = "the drill took so long that the locks of its canaries may have ended";
             note_end(tried, Left::Unknown(reason.to_owned()));
         }
-        attacked.notes.extend(self.lifecycle()?);
+        let lifecycle = self.lifecycle()?;
+        around::note_archive(&mut attacked.tried, lifecycle.archives);
+        attacked.notes.extend(lifecycle.notes);
+        attacked.notes.extend(around::may_archive(&attacked.tried));
         self.sweep(&bucket.name, &folder, remnants)?;
         Ok(attacked)
     }

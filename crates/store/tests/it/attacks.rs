@@ -235,6 +235,7 @@ fn a_lifecycle_that_moves_files_into_an_archive_is_told_and_what_lies_there_is_n
         note.contains("\"cold\"") && note.contains("DEEP_ARCHIVE") && note.contains("hours")
     };
     assert!(attacked.notes.iter().any(told), "{attacked:?}");
+    assert!(judged.reason.contains("into an archive"), "{judged:?}");
     let quick = MOVES.replace("DEEP_ARCHIVE", "STANDARD_IA");
     let (attacked, _) = drill(Lies {
         lifecycle: Some(quick.leak()),
@@ -247,6 +248,23 @@ fn a_lifecycle_that_moves_files_into_an_archive_is_told_and_what_lies_there_is_n
     });
     assert_eq!(judged.verdict, Verdict::NotProven);
     assert!(judged.reason.contains("archive (GLACIER)"), "{judged:?}");
+}
+
+#[test]
+fn who_may_set_a_lifecycle_may_move_locked_versions_into_an_archive_and_that_is_told() {
+    let is_told = |note: &String| note.contains("may set a lifecycle") && note.contains("hours");
+    let (attacked, judged) = drill(Lies {
+        makes_buckets: true,
+        ..HONEST
+    });
+    let change = of(&attacked, Attempt::ChangeLifecycle);
+    assert!(matches!(change.said, Said::NotTried(_)), "{change:?}");
+    assert!(attacked.notes.iter().any(is_told), "{attacked:?}");
+    assert!(judged.verdict.is_proven(), "{judged:?} {attacked:?}");
+    assert!(judged.reason.contains("into an archive"), "{judged:?}");
+    let (attacked, judged) = drill(HONEST);
+    assert!(!attacked.notes.iter().any(is_told), "{attacked:?}");
+    assert!(!judged.reason.contains("archive"), "{judged:?}");
 }
 
 #[test]

@@ -287,8 +287,8 @@ pub fn last(transaction: &mut dyn Transaction, lineage: &Lineage) -> Result<Opti
     transaction.first(&statement, &values, read)
 }
 
-/// The receipts from a cursor on whose snapshots are live, in the order of their positions, at most
-/// `limit`; and whether nothing is known against each snapshot.
+/// The receipts from a cursor on whose snapshots are live, the newest of each snapshot, in the order
+/// of their positions, at most `limit`; and whether nothing is known against each snapshot.
 ///
 /// # Errors
 /// Those of the database.
@@ -303,6 +303,8 @@ pub fn live(
         "SELECT {COLUMNS}, CAST(CASE WHEN {sound} THEN 1 ELSE 0 END AS BIGINT) \
          FROM receipt r JOIN object o ON o.repository = $1 AND o.kind = 4 AND o.name = r.snapshot \
          WHERE r.lineage = $2 AND r.held = 1 AND r.position >= $3 AND o.state = 0 \
+         AND NOT EXISTS (SELECT 1 FROM receipt n WHERE n.lineage = r.lineage \
+             AND n.snapshot = r.snapshot AND n.position > r.position) \
          ORDER BY r.position LIMIT $4"
     );
     let values = [

@@ -2,6 +2,9 @@
 //!
 //! A receipt is a claim by production. That a snapshot is called whole means that everything the
 //! claim names is here, and a live key among it; it does not mean that the claim is true.
+//!
+//! Of several receipts of a snapshot the newest one says what it needs: what only older ones name was
+//! moved, as by a prune, and is held back by them and not missing to anybody.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -67,8 +70,9 @@ pub struct Newest {
 type SomeNewest = (Vec<(Name, Newest)>, Option<(usize, i64)>);
 
 impl Vault {
-    /// Some snapshots of which there are receipts, from a place on: those that are live, and the
-    /// newest of each client and source, whatever became of it, until it is purged.
+    /// Some snapshots of which there are receipts, from a place on: those that are live, each by its
+    /// newest receipt of a client and source, and the newest of each of these, whatever became of it,
+    /// until it is purged.
     ///
     /// # Errors
     /// [`Error::Forbidden`](crate::Error::Forbidden), [`Error::Unknown`](crate::Error::Unknown);

@@ -50,7 +50,7 @@ const REFUSED: &str = "it stays in the state folder and is not sent again; is th
 /// drill_every says. Nobody is asked for anything, so that a timer can run it.
 ///
 /// The exit status is 3 where a copy could not be asked, or one with `lock` in its configuration is
-/// not proven.
+/// not proven, and 11 where another drill of this machine is at one of them.
 ///
 /// Examples:
 ///   strongroom drill attack
@@ -78,7 +78,7 @@ impl Args {
         let state = state_folder::choose()?;
         let memory = memory(&looked, &state);
         let memory = memory.as_ref();
-        let mut drills = attack::attack(&stores, &believed, memory, at, &context.cancel);
+        let mut drills = attack::attack(&stores, &believed, memory, at, &context.cancel)?;
         for drill in &mut drills {
             if let Ok(done) = &mut drill.outcome {
                 let copy = configured(&looked.config, &drill.name);

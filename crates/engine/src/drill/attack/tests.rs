@@ -52,7 +52,7 @@ impl World {
 
 fn drill(copies: &[&CopyStore]) -> Vec<CopyDrill> {
     let at = Timestamp::from_second(1_800_000_000).unwrap();
-    attack(copies, &BTreeSet::new(), None, at, &Cancel::default())
+    attack(copies, &BTreeSet::new(), None, at, &Cancel::default()).unwrap()
 }
 
 fn verdict(drill: &CopyDrill) -> Verdict {
@@ -88,6 +88,29 @@ fn a_folder_is_told_to_be_destroyable_and_that_becomes_evidence() {
         .unwrap();
     assert_eq!(verified.id(), kept.receipt);
     assert_eq!(verified.claim().copies[0].copy, "one");
+}
+
+#[test]
+fn a_copy_is_attacked_by_one_drill_of_a_machine_at_a_time() {
+    let world = World::new();
+    let (one, _) = world.copy("one");
+    let (two, _) = world.copy("two");
+    let at = Timestamp::from_second(1_800_000_000).unwrap();
+    let cancel = Cancel::default();
+    let drill = |copies: &[&CopyStore]| {
+        let memory = Some(&world.state);
+        attack(copies, &BTreeSet::new(), memory, at, &cancel)
+    };
+    let begun = world.state.begin_drill(&two).unwrap().unwrap();
+    let refused = drill(&[&one, &two]);
+    assert!(
+        matches!(&refused, Err(Error::BeingDrilled { copy }) if copy == "two"),
+        "{refused:?}"
+    );
+    // Who was refused keeps nobody from the others.
+    assert_eq!(drill(&[&one]).unwrap().len(), 1);
+    drop(begun);
+    assert_eq!(drill(&[&one, &two]).unwrap().len(), 2);
 }
 
 #[test]
@@ -254,7 +277,7 @@ fn a_drill_tells_what_earlier_ones_have_left_until_it_is_gone() {
     remnants::begin(Some(&world.state), &copy, at).make(remnant.clone());
     let again = || {
         let (cancel, believed) = (Cancel::default(), BTreeSet::new());
-        attack(&[&copy], &believed, Some(&world.state), at, &cancel)
+        attack(&[&copy], &believed, Some(&world.state), at, &cancel).unwrap()
     };
     let drills = again();
     let told: Vec<_> = drills[0].remnants.iter().map(|one| &one.remnant).collect();

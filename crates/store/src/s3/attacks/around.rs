@@ -11,7 +11,7 @@
 
 use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::types::{ExpirationStatus, LifecycleRule, TransitionStorageClass};
-use strongroom_model::attack::{Attempt, Left, Said, Tried};
+use strongroom_model::attack::{Attempt, Left, Mark, RULE_ARCHIVES, RULE_TAKEN, Said, Tried};
 
 use crate::attacks::{Remnants, in_one_line};
 use crate::s3::attacks::canary::{Canaries, Found};
@@ -28,6 +28,15 @@ const RULED_AT: (&str, &str) = ("admin", "bucket");
 
 /// The most rules of a lifecycle that are told.
 const MOST_RULES: usize = 10;
+
+/// What the lifecycle of a bucket does.
+#[derive(Default)]
+pub(super) struct Lifecycle {
+    /// Whether it moves anything into an archive.
+    pub(super) archives: bool,
+    /// What whoever reads the answer should know of it.
+    pub(super) notes: Vec<String>,
+}
 
 impl S3Store {
     /// Looks by which key the bucket encrypts what is put there, and says what to look at where it is
@@ -93,27 +102,35 @@ impl S3Store {
     }
 
     /// What the lifecycle of the bucket does to what lies there.
-    pub(super) fn lifecycle(&self) -> Result<Vec<String>> {
+    pub(super) fn lifecycle(&self) -> Result<Lifecycle> {
         let bucket = self.bucket();
         let request = bucket.client.get_bucket_lifecycle_configuration();
         let told = match bucket.answer(request.bucket(&bucket.name).send()) {
             Ok(told) => told,
-            Err(error) if error.code() == Some(NO_LIFECYCLE) => return Ok(Vec::new()),
+            Err(error) if error.code() == Some(NO_LIFECYCLE) => return Ok(Lifecycle::default()),
             // A server that knows none has none.
-            Err(error) if matches!(status(&error), Some(405 | 501)) => return Ok(Vec::new()),
+            Err(error) if matches!(status(&error), Some(405 | 501)) => {
+                return Ok(Lifecycle::default());
+            }
             Err(error) => {
                 return match fault(bucket.location.clone(), "tell its lifecycle", &error) {
                     error @ Error::Cancelled { .. } => Err(error),
-                    error => Ok(vec![in_one_line(&format!(
-                        "whether a lifecycle moves what lies there into an archive is not known: \
-                         {error}"
-                    ))]),
+                    error => Ok(Lifecycle {
+                        archives: false,
+                        notes: vec![in_one_line(&format!(
+                            "whether a lifecycle moves what lies there into an archive is not \
+                             known: {error}"
+                        ))],
+                    }),
                 };
             }
         };
-        let rules = told.rules().iter();
-        let enabled = rules.filter(|rule| *rule.status() == ExpirationStatus::Enabled);
-        Ok(enabled.flat_map(done_by).take(MOST_RULES).collect())
+        let is_enabled = |rule: &&LifecycleRule| *rule.status() == ExpirationStatus::Enabled;
+        let enabled = || told.rules().iter().filter(is_enabled);
+        Ok(Lifecycle {
+            archives: enabled().any(|rule| archive_of(rule).is_some()),
+            notes: enabled().flat_map(done_by).take(MOST_RULES).collect(),
+        })
     }
 }
 
@@ -129,6 +146,31 @@ pub(super) fn elsewhere() -> [Tried; 2] {
     ]
 }
 
+/// Says of the attempt on the lifecycle that a rule moves what lies there into an archive, where one
+/// does and nothing worse was seen.
+pub(super) fn note_archive(tried: &mut [Tried], archives: bool) {
+    let mut of_lifecycle = tried
+        .iter_mut()
+        .filter(|one| one.attempt == Attempt::ChangeLifecycle && one.mark() == Mark::NotTried);
+    if let Some(one) = of_lifecycle.next().filter(|_| archives) {
+        one.said = Said::NotTried(RULE_ARCHIVES.to_owned());
+    }
+}
+
+/// What it means that a probe has taken a rule, and whoever has this credential can set one.
+pub(super) fn may_archive(tried: &[Tried]) -> Option<String> {
+    let is_taken = |one: &Tried| {
+        one.attempt == Attempt::ChangeLifecycle && one.said == Said::NotTried(RULE_TAKEN.to_owned())
+    };
+    tried.iter().any(is_taken).then(|| {
+        "this credential may set a lifecycle: where the provider has an archive, locked versions can \
+         be moved there. Nothing is lost by it, but each file has to be brought back before anything \
+         is restored, which takes hours, up to two days. Only s3:PutLifecycleConfiguration in other \
+         hands ends that"
+            .to_owned()
+    })
+}
+
 /// What a rule does that whoever reads the answer should know.
 fn done_by(rule: &LifecycleRule) -> Vec<String> {
     let id = in_one_line(rule.id().unwrap_or("without a name"));
@@ -138,11 +180,7 @@ fn done_by(rule: &LifecycleRule) -> Vec<String> {
             "the lifecycle rule {id:?} of the bucket removes what no lock holds any more"
         ));
     }
-    let current = rule.transitions().iter();
-    let current = current.filter_map(|transition| transition.storage_class());
-    let older = rule.noncurrent_version_transitions().iter();
-    let older = older.filter_map(|transition| transition.storage_class());
-    if let Some(class) = current.chain(older).find(|class| is_archive(class)) {
+    if let Some(class) = archive_of(rule) {
         done.push(format!(
             "the lifecycle rule {id:?} of the bucket moves what lies there into an archive \
              ({class}): it has to be brought back before anything is restored, which takes hours, \
@@ -151,6 +189,15 @@ fn done_by(rule: &LifecycleRule) -> Vec<String> {
         ));
     }
     done
+}
+
+/// The class of an archive into which a rule moves anything.
+fn archive_of(rule: &LifecycleRule) -> Option<&TransitionStorageClass> {
+    let current = rule.transitions().iter();
+    let current = current.filter_map(|transition| transition.storage_class());
+    let older = rule.noncurrent_version_transitions().iter();
+    let older = older.filter_map(|transition| transition.storage_class());
+    current.chain(older).find(|class| is_archive(class))
 }
 
 /// Whether what has this class cannot be read at once.

@@ -4,7 +4,7 @@
 //! pass over the header that makes it one, or do nothing at all. So a yes counts only where what was
 //! asked for can be seen afterwards; else nobody knows whether it was understood.
 
-use strongroom_model::attack::{Attempt, Said};
+use strongroom_model::attack::{Attempt, RULE_TAKEN, Said};
 
 use crate::Result;
 use crate::s3::attacks::canary::{Canaries, Canary, Found};
@@ -51,9 +51,7 @@ impl Canaries<'_> {
 /// What was said of an attempt on a whole bucket that has left its canary whole.
 pub(super) fn borne_out_by_bucket(attempt: Attempt, said: Said) -> Said {
     match (attempt, said) {
-        (Attempt::ChangeLifecycle, Said::Done) => {
-            Said::Unclear("a rule is taken, and what it removes is only seen days later".to_owned())
-        }
+        (Attempt::ChangeLifecycle, Said::Done) => Said::Unclear(RULE_TAKEN.to_owned()),
         // A canary with a lock of its own has lost nothing by it.
         (Attempt::LowerBucketRetention, said) => said,
         (_, Said::Done) => Said::Unclear(NOT_SEEN.to_owned()),

@@ -74,6 +74,14 @@ impl World {
         }
     }
 
+    /// Another snapshot.
+    fn put_snapshot(&self, number: u16) -> FileName {
+        let content = format!("snapshot {number}");
+        self.scene
+            .put(&self.append, FileType::Snapshots, content.as_bytes())
+            .unwrap()
+    }
+
     fn needs(&self) -> Needs {
         needs(&self.files, CONFIG)
     }
@@ -437,14 +445,15 @@ fn two_receipts_of_one_parent_at_once_are_both_taken() {
     let root = world.send_first();
     let scene = &world.scene;
     let outcomes: Vec<_> = std::thread::scope(|scope| {
-        let senders: Vec<_> = (0..8_u8)
-            .map(|number| {
+        let numbered = (0..8_u8).map(|number| (number, world.put_snapshot(number.into())));
+        let senders: Vec<_> = numbered
+            .map(|(number, snapshot)| {
                 let world = &world;
                 scope.spawn(move || {
                     let mut next = world.needs();
                     next.packs.insert(pack_of(number).id().unwrap());
                     let change = NeedsChange::between(&world.needs(), &next);
-                    let receipt = world.client.receipt(world.snapshot, Some(root), change);
+                    let receipt = world.client.receipt(snapshot, Some(root), change);
                     world.client.send(scene, &world.append, &receipt)
                 })
             })
@@ -484,9 +493,8 @@ fn more_snapshots_than_a_page_has_are_all_told_of_and_each_with_what_it_lacks() 
     let mut parent = world.send_first();
     let same = NeedsChange::between(&world.needs(), &world.needs());
     for number in 1..1_001 {
-        let mut next = world
-            .client
-            .receipt(world.snapshot, Some(parent), same.clone());
+        let snapshot = world.put_snapshot(number);
+        let mut next = world.client.receipt(snapshot, Some(parent), same.clone());
         if number == 1_000 {
             next.needs.packs_added = needs(&[pack_of(200)], CONFIG).packs;
         }

@@ -75,12 +75,15 @@ pub(crate) fn what_was_moved_goes_when_the_new_receipt_has_waited_as_a_tombstone
     let world = &pruned.world;
     pruned.remove_old();
     pruned.pass(2);
+    let lacks: Vec<u64> = world.missing().iter().map(|(files, _)| *files).collect();
+    assert_eq!(lacks, [2]);
     let newer = pruned.send(&pruned.anew(&pruned.new));
-    // Both count, and what the older one lacks is told.
+    // Both hold back what they name, and the newer one says what the snapshot needs.
     pruned.pass(2);
     assert_eq!(world.purge(), (0, 2));
-    let lacks: Vec<u64> = world.missing().iter().map(|(files, _)| *files).collect();
-    assert_eq!(lacks, [2, 0]);
+    assert_eq!(world.missing(), [(0, Vec::new())]);
+    let newest = world.scene.vault.newest_snapshots().unwrap();
+    assert!(newest.values().all(|newest| newest.is_whole));
     assert_eq!(pruned.replaced(), 0);
     pruned.pass(2);
     assert_eq!(world.purge(), (2, 0));
@@ -121,6 +124,25 @@ fn a_receipt_whose_files_a_later_prune_has_moved_takes_its_place_all_the_same() 
     assert_eq!((world.purge(), pruned.replaced()), ((2, 0), 1));
     pruned.pass(2);
     assert_eq!((world.purge(), pruned.replaced()), ((2, 0), 2));
+    assert_eq!(world.missing(), [(0, Vec::new())]);
+}
+
+#[test]
+fn a_snapshot_is_not_whole_where_its_newest_receipt_is_not_though_an_older_one_is() {
+    let pruned = Pruned::new();
+    let world = &pruned.world;
+    let pack = Id::of(b"not here yet");
+    let late = Needs {
+        packs: [pack].into(),
+        ..pruned.new.clone()
+    };
+    pruned.send(&pruned.anew(&late));
+    let name = FileName::new(FileType::Data, pack);
+    assert_eq!(world.missing(), [(1, vec![name])]);
+    let put = world
+        .scene
+        .put(&world.append, FileType::Data, b"not here yet");
+    assert_eq!(put.unwrap(), name);
     assert_eq!(world.missing(), [(0, Vec::new())]);
 }
 

@@ -50,7 +50,6 @@ fn follow(steps: &[Step]) -> Result<(), TestCaseError> {
     let scene = Scene::new();
     let (append, maintain) = (scene.token(Right::Append), scene.token(Right::Maintain));
     scene.init(&append);
-    let snapshot = scene.put(&append, FileType::Snapshots, b"s").unwrap();
     let client = Client::new(1);
     let mut live = BTreeMap::new();
     let mut sent: Vec<(Id, Needs)> = Vec::new();
@@ -62,6 +61,10 @@ fn follow(steps: &[Step]) -> Result<(), TestCaseError> {
                 let place = behind.and_then(|behind| sent.len().checked_sub(behind + 1));
                 let parent = place.and_then(|place| sent.get(place)).cloned();
                 let base = parent.as_ref().map(|(_, needs)| needs.clone());
+                let content = format!("snapshot {number}");
+                let snapshot = scene
+                    .put(&append, FileType::Snapshots, content.as_bytes())
+                    .unwrap();
                 let change = NeedsChange::between(&base.unwrap_or_default(), &new);
                 let mut receipt = client.receipt(snapshot, parent.map(|(id, _)| id), change);
                 receipt.host = format!("host{number}");

@@ -98,14 +98,16 @@ pub(crate) fn a_large_receipt_stands_as_a_small_one_does() {
     let (scene, append) = (&world.scene, &world.append);
     let first = world.send_first();
     let (few, many) = (world.needs(), world.many_needs());
-    let adds = world.next(first, &few, &many);
+    let mut adds = world.next(first, &few, &many);
+    adds.snapshot = world.put_snapshot(1).id().unwrap();
     let (second, accepted) = world.client.send(scene, append, &adds).unwrap();
     assert_eq!(accepted.missing, u64::from(MANY));
     assert_eq!(world.rows(), (i64::from(MANY) + 3, i64::from(MANY) + 3, 0));
     let (again, accepted) = world.client.send(scene, append, &adds).unwrap();
     assert_eq!((again, accepted.missing), (second, u64::from(MANY)));
     assert_eq!(told(scene), 2);
-    let drops = world.next(second, &many, &few);
+    let mut drops = world.next(second, &many, &few);
+    drops.snapshot = world.put_snapshot(2).id().unwrap();
     let (_, accepted) = world.client.send(scene, append, &drops).unwrap();
     assert_eq!(accepted.missing, 0);
     assert_eq!(world.rows(), (i64::from(MANY) + 3, 3, 0));

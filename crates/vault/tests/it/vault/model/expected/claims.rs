@@ -180,8 +180,8 @@ impl Repository {
         missing
     }
 
-    /// The receipts that are told of, in their order: those of live snapshots that count, and the
-    /// newest of each client until its snapshot is purged.
+    /// The receipts that are told of, in their order: of each live snapshot the newest of each client,
+    /// and the newest of each client until its snapshot is purged.
     pub(in crate::vault::model) fn told_of(&self) -> Vec<&Taken> {
         let is_live = |taken: &Taken| {
             let snapshot = self.objects.get(&taken.snapshot());
@@ -195,7 +195,9 @@ impl Repository {
         for (_, lineage) in &self.lineages {
             let last = lineage.len() - 1;
             for (place, taken) in lineage.iter().enumerate() {
-                let counts = is_live(taken) && !taken.is_replaced;
+                let mut newer = lineage.iter().skip(place + 1);
+                let is_said_anew = newer.any(|newer| newer.snapshot() == taken.snapshot());
+                let counts = is_live(taken) && !is_said_anew;
                 if counts || (place == last && !was_purged(taken)) {
                     told.push(taken);
                 }
