@@ -9,6 +9,8 @@ use strongroom_engine::progress::Progress;
 use strongroom_engine::verify::{Depth, ProblemKind, VerifyOptions, VerifyReport, verify};
 use strongroom_engine::{Cancel, CopyStore};
 use strongroom_model::{FileName, FileType};
+use strongroom_repo::BlobId;
+use strongroom_testkit::contract::noise;
 use strongroom_testkit::{Fault, Op, Rule};
 
 use crate::hand_made::{HandMade, NAMES, Place, copies, faults, memory, verify_with};
@@ -57,8 +59,8 @@ fn damage_is_named_on_whichever_copies_have_it_and_on_no_other() {
 fn no_damage_hides_in_a_pack_that_is_hashed_beside_its_reading() {
     let (mut hand_made, _) = HandMade::with_snapshots(0..1);
     // Nearly all there is: more than a core's share, and several blocks of it.
-    let bytes = (0..3_000_000_u32).map(|number| (number % 251) as u8);
-    let pack = hand_made.add(FileType::Data, bytes.collect());
+    let large = hand_made.pack(BlobId::data, &[noise(1, 3 << 20)]);
+    let pack = hand_made.add(FileType::Data, large.bytes);
     assert!(
         hand_made
             .verify(&hand_made.places(3), Depth::Stored)
