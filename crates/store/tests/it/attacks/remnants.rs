@@ -29,6 +29,12 @@ fn probe(kept: &Mutex<Kept>) -> Remnant {
     Remnant::new(RemnantKind::ProbeBucket, name.as_str())
 }
 
+/// How many versions lie there, and how many probes.
+fn lying(kept: &Mutex<Kept>) -> (usize, usize) {
+    let kept = kept.lock();
+    (kept.count(), kept.probes().len())
+}
+
 #[test]
 fn what_may_be_made_and_neither_listed_nor_removed_is_noted_and_goes_with_a_later_drill() {
     let kept: Arc<Mutex<Kept>> = Arc::default();
@@ -64,7 +70,7 @@ fn what_may_be_made_and_neither_listed_nor_removed_is_noted_and_goes_with_a_late
     drill_on(&kept, LATER, &remnants);
     assert_eq!(remnants.left(), [].into());
     assert!(remnants.noted().gone.contains(&probe));
-    assert_eq!((kept.lock().count(), kept.lock().probes().len()), (0, 0));
+    assert_eq!(lying(&kept), (0, 0));
 }
 
 #[test]
@@ -84,7 +90,7 @@ fn what_may_be_listed_goes_though_nobody_remembers_it() {
     let remnants = Remnants::default();
     drill_on(&kept, later, &remnants);
     assert_eq!(remnants.left(), [].into());
-    assert_eq!((kept.lock().count(), kept.lock().probes().len()), (0, 0));
+    assert_eq!(lying(&kept), (0, 0));
 }
 
 #[test]
