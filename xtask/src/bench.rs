@@ -32,8 +32,8 @@ pub(crate) struct Args {
     /// locked buckets; the other parts of docs/benchmarks.md are then left alone
     #[arg(long, value_enum)]
     part: Option<Part>,
-    /// Only these data sets of the engine's, or with `--part locked` only first backups of them;
-    /// docs/benchmarks.md is then left alone
+    /// Only these data sets of the engine's, whose figures alone are then written anew, or with `--part
+    /// locked` only first backups of them, and docs/benchmarks.md is left alone
     #[arg(long, value_delimiter = ',', value_enum)]
     only: Vec<DataSet>,
     /// How often everything is measured, but (e) a third as often; medians count
@@ -69,13 +69,21 @@ pub(crate) fn run(arguments: &Args) -> Result<()> {
     vault::raise_file_limit()?;
     let place = Place::new(&arguments.at.clone().unwrap_or_else(ram_disk));
     let wants = |part| arguments.part.is_none_or(|only| only == part);
-    let is_whole = arguments.only.is_empty() && !arguments.quick && !arguments.peers_only;
+    let is_true = !arguments.quick && !arguments.peers_only;
+    let is_whole = is_true && arguments.only.is_empty();
+    let path = workspace_root().join("docs/benchmarks.md");
     let mut engine = None;
     if wants(Part::Engine) {
         let (contenders, report) = measure_engine(arguments, &place)?;
         println!("\n{}\n{}", report.figures(), report.targets());
         let versions: Result<Vec<_>> = contenders.iter().map(|one| one.version()).collect();
-        let head = report::head(&circumstances(arguments, &versions?, &place)?);
+        let circumstances = circumstances(arguments, &versions?, &place)?;
+        if is_true && !is_whole {
+            let before = fs::read_to_string(&path).unwrap_or_default();
+            fs::write(&path, report::with_sets(&before, &report, &circumstances))?;
+            println!("wrote what was measured into {}", path.display());
+        }
+        let head = report::head(&circumstances);
         engine = Some(format!(
             "{head}\n{}\n{}",
             report.targets(),
@@ -99,10 +107,9 @@ pub(crate) fn run(arguments: &Args) -> Result<()> {
         buckets = Some(format!("{head}\n{}", locked::text(&figures)));
     }
     if !is_whole {
-        println!("not a whole run: docs/benchmarks.md is left as it was");
+        println!("not a whole run: the rest of docs/benchmarks.md is left as it was");
         return Ok(());
     }
-    let path = workspace_root().join("docs/benchmarks.md");
     let before = fs::read_to_string(&path).unwrap_or_default();
     let measured = [engine, server, buckets];
     fs::write(&path, report::with_parts(&before, measured))?;

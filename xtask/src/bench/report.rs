@@ -55,37 +55,9 @@ impl Report {
 
     /// Every median, by data set.
     pub(super) fn figures(&self) -> String {
-        let mut text = "## Figures\n".to_owned();
-        for (set, size, samples) in &self.sets {
-            _ = write!(
-                text,
-                "\n### {set} {}\n{} files, {} MB.\n\n\
-                 | step | program | wall s | CPU s | peak MB | stored MB | wall / restic's |\n\
-                 |---|---|---|---|---|---|---|\n",
-                set.description(),
-                size.files,
-                size.bytes / 1_000_000
-            );
-            for step in Step::ALL {
-                let restic = samples.median(Contender::Restic, step);
-                for contender in [Contender::Ours, Contender::Restic, Contender::Borg] {
-                    if let Some(sample) = samples.median(contender, step) {
-                        text += &row(step, contender, &sample, restic.as_ref());
-                    }
-                }
-            }
-            if let Some((rate, sha256)) = verify_rates(samples) {
-                _ = write!(
-                    text,
-                    "\nKeyless verify: {:.0} MB/s a core; SHA-256 alone, in memory: {:.0} MB/s; \
-                     reading the same files in a loop that only hashes: {:.0} MB/s.\n",
-                    rate / 1e6,
-                    sha256 / 1e6,
-                    samples.median_reading_rate().unwrap_or_default() / 1e6
-                );
-            }
-        }
-        text
+        let sections = self.sets.iter();
+        let sections = sections.map(|(set, size, samples)| section(*set, size, samples, ""));
+        format!("## Figures\n{}", sections.collect::<String>())
     }
 
     /// Each target with what was measured; empty when ours did not take part.
@@ -108,24 +80,87 @@ impl Report {
     }
 }
 
-/// Targets with a plain met or missed.
-pub(super) fn target_table(caption: &str, targets: &[Target]) -> String {
-    let mut text =
-        format!("## Targets\n{caption}\n\n| target | limit | measured | |\n|---|---|---|---|\n");
-    for target in targets {
-        let (sign, met) = match target.bound {
-            Bound::AtMost => ("≤", target.measured <= target.limit),
-            Bound::AtLeast => ("≥", target.measured >= target.limit),
-        };
-        let verdict = if met { "met" } else { "**missed**" };
-        let digits = digits(target, met);
-        _ = writeln!(
+/// The engine's part, where some data sets were measured anew: theirs are the new figures, and they say
+/// when that was.
+pub(super) fn with_sets(before: &str, report: &Report, apart: &Circumstances) -> String {
+    let Circumstances { date, commit, .. } = apart;
+    let note = format!("Measured by itself, {date}, commit {commit}.\n");
+    let mut text = before.to_owned();
+    for (set, size, samples) in &report.sets {
+        let rows: String = targets(*set, samples).iter().map(target_row).collect();
+        text = replaced(&text, &format!("| {set} "), "\n| ", &rows);
+        let section = section(*set, size, samples, &note);
+        let section = format!("{}\n", section.trim_start());
+        text = replaced(&text, &format!("### {set} "), "\n#", &section);
+    }
+    format!("{}\n", text.trim_end())
+}
+
+/// A text with another passage in the place of one: from the first line that begins with `beginning`
+/// until a line with `next` that does not, or the end of the paragraphs.
+fn replaced(text: &str, beginning: &str, next: &str, passage: &str) -> String {
+    let Some(from) = text.find(&format!("\n{beginning}")).map(|at| at + 1) else {
+        return text.to_owned();
+    };
+    let (head, rest) = text.split_at(from);
+    let is_next = |at: &usize| {
+        !rest
+            .get(*at..)
+            .is_some_and(|line| line.starts_with(beginning))
+    };
+    let mut ends = rest.match_indices(next).map(|(at, _)| at + 1);
+    let tail = ends.find(is_next).and_then(|at| rest.get(at..));
+    format!("{head}{passage}{}", tail.unwrap_or_default())
+}
+
+/// The figures of a data set, under its title.
+fn section(set: DataSet, size: &Size, samples: &Samples, note: &str) -> String {
+    let mut text = format!(
+        "\n### {set} {}\n{note}{} files, {} MB.\n\n\
+         | step | program | wall s | CPU s | peak MB | stored MB | wall / restic's |\n\
+         |---|---|---|---|---|---|---|\n",
+        set.description(),
+        size.files,
+        size.bytes / 1_000_000
+    );
+    for step in Step::ALL {
+        let restic = samples.median(Contender::Restic, step);
+        for contender in [Contender::Ours, Contender::Restic, Contender::Borg] {
+            if let Some(sample) = samples.median(contender, step) {
+                text += &row(step, contender, &sample, restic.as_ref());
+            }
+        }
+    }
+    if let Some((rate, sha256)) = verify_rates(samples) {
+        _ = write!(
             text,
-            "| {} | {sign} {:.2} | {:.digits$} | {verdict} |",
-            target.what, target.limit, target.measured
+            "\nKeyless verify: {:.0} MB/s a core; SHA-256 alone, in memory: {:.0} MB/s; \
+             reading the same files in a loop that only hashes: {:.0} MB/s.\n",
+            rate / 1e6,
+            sha256 / 1e6,
+            samples.median_reading_rate().unwrap_or_default() / 1e6
         );
     }
     text
+}
+
+/// Targets with a plain met or missed.
+pub(super) fn target_table(caption: &str, targets: &[Target]) -> String {
+    let rows: String = targets.iter().map(target_row).collect();
+    format!("## Targets\n{caption}\n\n| target | limit | measured | |\n|---|---|---|---|\n{rows}")
+}
+
+fn target_row(target: &Target) -> String {
+    let (sign, met) = match target.bound {
+        Bound::AtMost => ("≤", target.measured <= target.limit),
+        Bound::AtLeast => ("≥", target.measured >= target.limit),
+    };
+    let verdict = if met { "met" } else { "**missed**" };
+    let digits = digits(target, met);
+    format!(
+        "| {} | {sign} {:.2} | {:.digits$} | {verdict} |\n",
+        target.what, target.limit, target.measured
+    )
 }
 
 /// How many digits of a figure are shown: two, and more where it would look as if it were at the
@@ -401,6 +436,41 @@ mod tests {
         let text = with_parts(&text, [engine(2), None, locked(2)]);
         assert_eq!(text, format!("# Engine 2\n\n{rest}\n2\n"));
         assert_eq!(with_parts(&text, [None, None, None]), text);
+    }
+
+    #[test]
+    fn a_data_set_that_was_measured_by_itself_takes_its_own_place() {
+        let circumstances = Circumstances {
+            date: "2026-01-02".to_owned(),
+            commit: "abc".to_owned(),
+            machine: String::new(),
+            file_system: String::new(),
+            versions: String::new(),
+            rounds: 3,
+        };
+        let mut old = report(6);
+        let (_, size, samples) = report(7).sets.pop().unwrap();
+        old.add(DataSet::B, size, samples);
+        let before = format!("# Benchmarks\n{}\n{}", old.targets(), old.figures());
+        let text = with_sets(&before, &report(5), &circumstances);
+        let count = |what: &str| text.matches(what).count();
+        assert_eq!(count("### "), 2, "{text}");
+        assert_eq!(count("Measured by itself, 2026-01-02, commit abc.\n"), 1);
+        assert_eq!(
+            count("| (a) first backup | ≤ 0.50 | 0.50 | met |\n| (a) bytes"),
+            1
+        );
+        assert_eq!(count("| (a) first backup"), 1);
+        assert_eq!(
+            count("| (b) first backup | ≤ 0.50 | 0.70 | **missed** |"),
+            1
+        );
+        assert_eq!(count("| first backup | strongroom | 5.00 |"), 1);
+        assert_eq!(count("| first backup | strongroom | 7.00 |"), 1);
+        assert!(text.contains(".\n\n### (b) "), "{text}");
+        let lines = |text: &str| text.lines().count();
+        assert_eq!(lines(&text), lines(&before) + 1, "{text}");
+        assert_eq!(with_sets("", &report(5), &circumstances), "\n");
     }
 
     #[test]
