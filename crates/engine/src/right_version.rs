@@ -250,14 +250,15 @@ fn sum_of(tag: &str) -> Option<u128> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::time::Duration;
 
     use strongroom_model::FileName;
 
     use super::*;
 
-    fn version(kind: FileType, second: u64, size_bytes: u64) -> FileVersion {
+    /// A version that was made in a second, and whose tag says so.
+    pub(crate) fn version(kind: FileType, second: u64, size_bytes: u64) -> FileVersion {
         FileVersion {
             name: FileName::new(kind, Id::of(b"bytes")),
             version: VersionId::new(format!("v{second}")),

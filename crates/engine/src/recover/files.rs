@@ -272,22 +272,10 @@ mod tests {
     use strongroom_store::{VersionId, read_limit_bytes};
 
     use super::*;
+    use crate::right_version::tests::version;
 
     fn name(kind: FileType) -> FileName {
         FileName::new(kind, Id::of(b"bytes"))
-    }
-
-    fn version(kind: FileType, second: u64, size_bytes: u64) -> FileVersion {
-        FileVersion {
-            name: name(kind),
-            version: VersionId::new(format!("v{second}")),
-            made: SystemTime::UNIX_EPOCH + Duration::from_secs(second),
-            is_newest: false,
-            content: VersionContent::Bytes {
-                size_bytes,
-                tag: Some(format!("\"{second:032x}\"")),
-            },
-        }
     }
 
     fn sought(as_of: Option<u64>) -> Sought {
