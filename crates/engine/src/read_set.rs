@@ -44,6 +44,8 @@ pub struct ReadSet<'a> {
     rest: Mutex<Option<Arc<Rest>>>,
     problems: Problems,
     cache: BlobCache,
+    /// Memory of runs that were read, for those to come; each thread has one of them at a time.
+    spare: Mutex<Vec<Vec<u8>>>,
 }
 
 /// What of a pack that is not asked for is fetched with its neighbours, to save a request: where
@@ -83,6 +85,7 @@ impl<'a> ReadSet<'a> {
             rest: Mutex::default(),
             problems: Problems::default(),
             cache: BlobCache::default(),
+            spare: Mutex::default(),
         };
         set.load_best_index()?;
         Ok(set)
@@ -256,6 +259,11 @@ impl<'a> ReadSet<'a> {
             let read = read.map_or_else(|| self.read(wish.blob), Ok);
             self.hand_over(wish.blob, read, positions, each)?;
         }
+        if let Some((_, memory)) = fetched
+            && memory.len() as u64 <= RUN_BYTES
+        {
+            self.spare.lock().push(memory);
+        }
         Ok(())
     }
 
@@ -283,7 +291,8 @@ impl<'a> ReadSet<'a> {
     /// Fetches bytes of a pack from the best copy of it; `None` where that fails, which is noted.
     fn fetch_run(&self, pack: Id, range: Range<u64>) -> Option<(usize, Vec<u8>)> {
         let member = self.members.best_for(pack)?;
-        let bytes = self.members.fetch(member, pack, range).ok()?;
+        let memory = self.spare.lock().pop().unwrap_or_default();
+        let bytes = self.members.fetch(member, pack, range, memory).ok()?;
         Some((member, bytes))
     }
 
@@ -296,7 +305,7 @@ impl<'a> ReadSet<'a> {
         let mut first_error = None;
         for member in order {
             self.cancel.check()?;
-            let read = self.members.fetch(member, at.pack, at.range());
+            let read = self.members.fetch(member, at.pack, at.range(), Vec::new());
             let error = match read {
                 Err(strongroom_store::Error::Cancelled { .. }) => return Err(Error::Interrupted),
                 Err(error) => Error::Store(error),

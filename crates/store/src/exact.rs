@@ -49,10 +49,19 @@ pub(crate) fn room_for(left_bytes: u64, buffer: &mut [u8]) -> Option<&mut [u8]> 
 
 /// Reads exactly `length_bytes` into memory.
 pub(crate) fn read_exactly(stream: impl Read, length_bytes: u64) -> io::Result<Vec<u8>> {
-    let reserve = usize::try_from(length_bytes.min(RESERVE_BYTES)).unwrap_or_default();
-    let mut bytes = Vec::with_capacity(reserve);
-    Exact::new(stream, length_bytes).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    read_exactly_into(stream, length_bytes, Vec::new())
+}
+
+/// The same, into memory whose content is gone then.
+pub(crate) fn read_exactly_into(
+    stream: impl Read,
+    length_bytes: u64,
+    mut memory: Vec<u8>,
+) -> io::Result<Vec<u8>> {
+    memory.clear();
+    memory.reserve(usize::try_from(length_bytes.min(RESERVE_BYTES)).unwrap_or_default());
+    Exact::new(stream, length_bytes).read_to_end(&mut memory)?;
+    Ok(memory)
 }
 
 #[cfg(test)]
@@ -69,6 +78,15 @@ mod tests {
     fn what_follows_the_expected_bytes_is_left_unread() {
         assert_eq!(read_exactly(&b"abcdef"[..], 3).unwrap(), b"abc");
         assert_eq!(read_exactly(&b"abc"[..], 0).unwrap(), b"");
+    }
+
+    #[test]
+    fn nothing_is_left_of_what_memory_held_before() {
+        let memory = b"longer than what comes".to_vec();
+        let capacity = memory.capacity();
+        let read = read_exactly_into(&b"abcdef"[..], 3, memory).unwrap();
+        assert_eq!(read, b"abc");
+        assert_eq!(read.capacity(), capacity);
     }
 
     #[test]

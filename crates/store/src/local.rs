@@ -41,7 +41,7 @@ use strongroom_model::{FileEntry, FileName, FileType, Id};
 pub use crate::local::bodies::LocalBodies;
 pub(crate) use crate::local::settling::{Unsettled, settle};
 
-use crate::exact::{Exact, read_exactly};
+use crate::exact::{Exact, read_exactly_into};
 use crate::local::folder::{Modes, Place};
 use crate::local::growing::NewFile;
 use crate::local::moment::moment_of;
@@ -193,7 +193,12 @@ impl LocalStore {
     }
 
     /// Reads all of what [`LocalStore::open_range`] opens, within the limit.
-    fn read_whole(&self, name: FileName, range: Option<Range<u64>>) -> Result<Vec<u8>> {
+    fn read_whole(
+        &self,
+        name: FileName,
+        range: Option<Range<u64>>,
+        memory: Vec<u8>,
+    ) -> Result<Vec<u8>> {
         let (file, length_bytes) = self.open_range(name, range)?;
         let limit_bytes = read_limit_bytes(name.kind());
         if length_bytes > limit_bytes {
@@ -203,7 +208,8 @@ impl LocalStore {
                 limit_bytes,
             });
         }
-        read_exactly(Beating::new(file, self.pulse_of(name.kind())), length_bytes)
+        let stream = Beating::new(file, self.pulse_of(name.kind()));
+        read_exactly_into(stream, length_bytes, memory)
             .map_err(|error| self.io_fault(format_args!("read {name}"), error))
     }
 
@@ -339,11 +345,20 @@ impl Store for LocalStore {
     }
 
     fn read(&self, name: FileName) -> Result<Vec<u8>> {
-        self.read_whole(name, None)
+        self.read_whole(name, None, Vec::new())
     }
 
     fn read_range(&self, name: FileName, range: Range<u64>) -> Result<Vec<u8>> {
-        self.read_whole(name, Some(range))
+        self.read_whole(name, Some(range), Vec::new())
+    }
+
+    fn read_range_into(
+        &self,
+        name: FileName,
+        range: Range<u64>,
+        memory: Vec<u8>,
+    ) -> Result<Vec<u8>> {
+        self.read_whole(name, Some(range), memory)
     }
 
     fn save(&self, name: FileName, bytes: &[u8]) -> Result<()> {

@@ -313,6 +313,17 @@ impl Store for PatientStore {
         })
     }
 
+    fn read_range_into(
+        &self,
+        name: FileName,
+        range: Range<u64>,
+        memory: Vec<u8>,
+    ) -> Result<Vec<u8>> {
+        self.call(Some(name.kind()), move |store| {
+            store.read_range_into(name, range, memory)
+        })
+    }
+
     fn save(&self, name: FileName, bytes: &[u8]) -> Result<()> {
         self.save_shared(name, Arc::new(bytes.to_vec()))
     }

@@ -132,6 +132,21 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// As [`Store::read`].
     fn read_range(&self, name: FileName, range: Range<u64>) -> Result<Vec<u8>>;
 
+    /// The same, where it can be into memory that an earlier read has left: what that held is gone.
+    /// Who reads much has less of it faulted in.
+    ///
+    /// # Errors
+    /// As [`Store::read_range`]; the memory is gone then.
+    fn read_range_into(
+        &self,
+        name: FileName,
+        range: Range<u64>,
+        memory: Vec<u8>,
+    ) -> Result<Vec<u8>> {
+        drop(memory);
+        self.read_range(name, range)
+    }
+
     /// Stores a file; when this returns, the bytes are durable under their name or there is
     /// nothing under it: never a torn file.
     ///
@@ -277,6 +292,15 @@ impl<S: Store + ?Sized> Store for Arc<S> {
 
     fn read_range(&self, name: FileName, range: Range<u64>) -> Result<Vec<u8>> {
         (**self).read_range(name, range)
+    }
+
+    fn read_range_into(
+        &self,
+        name: FileName,
+        range: Range<u64>,
+        memory: Vec<u8>,
+    ) -> Result<Vec<u8>> {
+        (**self).read_range_into(name, range, memory)
     }
 
     fn save(&self, name: FileName, bytes: &[u8]) -> Result<()> {

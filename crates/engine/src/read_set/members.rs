@@ -132,19 +132,21 @@ impl<'a> Members<'a> {
         order.into_iter().map(|(.., number)| number).collect()
     }
 
-    /// Fetches bytes of a pack from one copy, and notes what goes wrong.
+    /// Fetches bytes of a pack from one copy into memory that is left from before, and notes what goes
+    /// wrong.
     pub(super) fn fetch(
         &self,
         number: usize,
         pack: Id,
         range: Range<u64>,
+        memory: Vec<u8>,
     ) -> strongroom_store::Result<Vec<u8>> {
         let name = FileName::new(FileType::Data, pack);
         let Some(member) = self.all.get(number) else {
             let location = String::new();
             return Err(StoreError::NotFound { name, location });
         };
-        let read = member.copy.store.read_range(name, range);
+        let read = member.copy.store.read_range_into(name, range, memory);
         match &read {
             Ok(_) => self.note_answer(number),
             Err(StoreError::Cancelled { .. }) => {}

@@ -132,6 +132,15 @@ impl Store for GuardedStore {
         self.inner.read_range(name, range)
     }
 
+    fn read_range_into(
+        &self,
+        name: FileName,
+        range: Range<u64>,
+        memory: Vec<u8>,
+    ) -> Result<Vec<u8>> {
+        self.inner.read_range_into(name, range, memory)
+    }
+
     fn save(&self, name: FileName, bytes: &[u8]) -> Result<()> {
         self.check(name)?;
         self.inner.save(name, bytes)

@@ -5,8 +5,8 @@
 //! nothing of the file stays in memory. One thread does all of that, which is
 //! [left behind](together) where a copy hangs: then the others are read again without it.
 //!
-//! A file that is more than a core's share of all that there is to read is hashed on a thread of its
-//! own, beside the reading: otherwise the other cores would wait for its end.
+//! A file that is more than a core's share of what is left to read is hashed on a thread of its own,
+//! beside the reading: otherwise the other cores would wait for its end.
 //!
 //! What a hash does not speak for is read again: a sibling that differs by itself, to tell what is
 //! wrong with it; and where the first copy was damaged or broke off, all others, the next one in

@@ -57,18 +57,14 @@ fn read_group(group: &[&Reading<'_>]) -> Result<Vec<usize>> {
     let threads = group.iter().map(|reading| readers(reading.is_folder()));
     let threads = threads.max().unwrap_or_default().max(group.len());
     let read = |rows: &[Row<'_, '_>]| {
-        let share_bytes =
-            rows.iter().map(first_bytes).fold(0, u64::saturating_add) / cores().max(1) as u64;
-        for_each(rows, threads, |row| {
-            let hands = match first_bytes(row) > share_bytes.max(LEAST_ALONE_BYTES) {
-                true => Hands::Two,
-                false => Hands::One,
-            };
+        let sizes_bytes: Vec<_> = rows.iter().map(first_bytes).collect();
+        let rows: Vec<_> = rows.iter().zip(hands(&sizes_bytes, cores())).collect();
+        for_each(&rows, threads, |(row, hands)| {
             let turns = row
                 .iter()
                 .map(|(reading, name, size_bytes)| Turn::new(reading, *name, *size_bytes));
             let turns = turns.collect();
-            buffers.with(|kept| lockstep::read_row(turns, hands, kept))
+            buffers.with(|kept| lockstep::read_row(turns, *hands, kept))
         })
     };
     let mut rows = in_rows(group, each(group, |reading| reading.small_files()));
@@ -91,6 +87,21 @@ fn read_group(group: &[&Reading<'_>]) -> Result<Vec<usize>> {
     });
     read(&rows)?;
     Ok(packs.iter().map(Vec::len).collect())
+}
+
+/// On how many threads each file is read, of those that are begun in this order: two where it is more
+/// than a core's share of what is left by then, so that no core ends long before another.
+fn hands(sizes_bytes: &[u64], cores: usize) -> Vec<Hands> {
+    let mut left_bytes = sizes_bytes.iter().copied().fold(0, u64::saturating_add);
+    let hands = |size_bytes: &u64| {
+        let share_bytes = left_bytes / cores.max(1) as u64;
+        left_bytes = left_bytes.saturating_sub(*size_bytes);
+        match *size_bytes > share_bytes.max(LEAST_ALONE_BYTES) {
+            true => Hands::Two,
+            false => Hands::One,
+        }
+    };
+    sizes_bytes.iter().map(hands).collect()
 }
 
 /// What is hashed of a row, as it is listed.
@@ -117,4 +128,28 @@ fn in_rows<'r, 'a>(
         row.rotate_left(first);
     }
     rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    #[test]
+    fn of_files_that_leave_a_core_alone_the_last_ones_take_a_second_thread() {
+        use Hands::{One, Two};
+        let of = |sizes: &[u64]| hands(&sizes.iter().map(|size| size * MIB).collect::<Vec<_>>(), 2);
+        assert_eq!(of(&[20, 20, 20]), [One, One, Two]);
+        assert_eq!(of(&[20, 20, 20, 3]), [One, One, Two, Two]);
+        assert_eq!(of(&[60, 3, 3]), [Two, One, Two]);
+        // Small ones are read before a thread would be started.
+        assert_eq!(of(&[60, 1, 1]), [Two, One, One]);
+        assert_eq!(of(&[]), []);
+    }
+
+    #[test]
+    fn where_there_is_one_core_each_file_is_read_on_one_thread() {
+        assert_eq!(hands(&[9 * MIB, 9 * MIB], 1), [Hands::One, Hands::One]);
+    }
 }
