@@ -56,6 +56,7 @@ pub const SCHEMA: &[&str] = &[
     include_str!("database/schema/0015.sql"),
     include_str!("database/schema/0016.sql"),
     include_str!("database/schema/0017.sql"),
+    include_str!("database/schema/0018.sql"),
 ];
 
 /// All rows of a short answer.

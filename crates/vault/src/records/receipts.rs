@@ -273,18 +273,30 @@ pub fn room(transaction: &mut dyn Transaction, repository: i64) -> Result<u64> {
     unsigned(bytes.unwrap_or_default())
 }
 
-/// The last receipt of a lineage.
+/// The newest receipt of the snapshot that came to a lineage last, and when the first one of that
+/// snapshot came, by vault time.
+///
+/// What is said anew of an older snapshot, as after a prune, makes that no newer: else nobody would
+/// hear that backups have ended.
 ///
 /// # Errors
 /// Those of the database.
-pub fn last(transaction: &mut dyn Transaction, lineage: &Lineage) -> Result<Option<Receipt>> {
-    let Some(position) = lineage.receipts.checked_sub(1) else {
+pub fn newest(transaction: &mut dyn Transaction, lineage: i64) -> Result<Option<(Receipt, i64)>> {
+    let statement = "SELECT snapshot, arrived_ms FROM receipt \
+                     WHERE lineage = $1 AND replaces IS NULL ORDER BY position DESC LIMIT 1";
+    let first = transaction.first(statement, &[Value::Int(lineage)], |row| {
+        Ok((id_in(row, 0)?, row.int(1)?))
+    })?;
+    let Some((snapshot, came_ms)) = first else {
         return Ok(None);
     };
-    let statement =
-        format!("SELECT {COLUMNS} FROM receipt r WHERE r.lineage = $1 AND r.position = $2");
-    let values = [Value::Int(lineage.id), Value::Int(signed(position)?)];
-    transaction.first(&statement, &values, read)
+    let statement = format!(
+        "SELECT {COLUMNS} FROM receipt r WHERE r.lineage = $1 AND r.snapshot = $2 \
+         ORDER BY r.position DESC LIMIT 1"
+    );
+    let values = [Value::Int(lineage), Value::Bytes(snapshot.as_bytes())];
+    let newest = transaction.first(&statement, &values, read)?;
+    Ok(newest.map(|newest| (newest, came_ms)))
 }
 
 /// The receipts from a cursor on whose snapshots are live, the newest of each snapshot, in the order

@@ -147,6 +147,27 @@ fn a_snapshot_is_not_whole_where_its_newest_receipt_is_not_though_an_older_one_i
 }
 
 #[test]
+pub(crate) fn what_is_said_anew_of_an_older_snapshot_makes_it_no_newer() {
+    let pruned = Pruned::new();
+    let (world, vault) = (&pruned.world, &pruned.world.scene.vault);
+    let newest = world.put_snapshot(2);
+    let same = NeedsChange::between(&world.needs(), &world.needs());
+    pruned.send(&world.client.receipt(newest, Some(pruned.honest), same));
+    pruned.pass(2);
+    pruned.send(&pruned.anew(&pruned.new));
+    // No backup has come since, and whoever waits for one hears it.
+    let told = vault.newest_snapshots().unwrap();
+    let ages: Vec<_> = told.values().map(|newest| newest.age_ms).collect();
+    assert_eq!(ages, [2 * HOUR_MS]);
+    assert_eq!(world.missing(), [(0, Vec::new()), (0, Vec::new())]);
+    // That the newest one is gone is seen, though the older one is whole.
+    world.remove(newest);
+    let told = vault.newest_snapshots().unwrap();
+    assert!(told.values().all(|newest| !newest.is_whole));
+    assert_eq!(world.missing(), [(1, vec![newest]), (0, Vec::new())]);
+}
+
+#[test]
 fn a_key_that_was_removed_keeps_no_receipt_from_its_place_where_another_opens() {
     let pruned = Pruned::new();
     let mut needs = pruned.new.clone();

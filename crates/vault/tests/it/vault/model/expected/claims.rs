@@ -181,7 +181,7 @@ impl Repository {
     }
 
     /// The receipts that are told of, in their order: of each live snapshot the newest of each client,
-    /// and the newest of each client until its snapshot is purged.
+    /// and that of the newest snapshot of each client until it is purged.
     pub(in crate::vault::model) fn told_of(&self) -> Vec<&Taken> {
         let is_live = |taken: &Taken| {
             let snapshot = self.objects.get(&taken.snapshot());
@@ -193,12 +193,12 @@ impl Repository {
         };
         let mut told = Vec::new();
         for (_, lineage) in &self.lineages {
-            let last = lineage.len() - 1;
+            let newest = newest_of(lineage);
             for (place, taken) in lineage.iter().enumerate() {
                 let mut newer = lineage.iter().skip(place + 1);
                 let is_said_anew = newer.any(|newer| newer.snapshot() == taken.snapshot());
                 let counts = is_live(taken) && !is_said_anew;
-                if counts || (place == last && !was_purged(taken)) {
+                if counts || (place == newest && !was_purged(taken)) {
                     told.push(taken);
                 }
             }
@@ -357,6 +357,18 @@ impl Model {
         });
         self.tell(leaf);
     }
+}
+
+/// The place of the newest receipt of the snapshot that came last: what is said anew of an older one
+/// makes that no newer.
+fn newest_of(lineage: &[Taken]) -> usize {
+    let is_first = |place: &usize| {
+        let mut before = lineage.iter().take(*place);
+        before.all(|older| older.snapshot() != lineage[*place].snapshot())
+    };
+    let newest = (0..lineage.len()).rev().find(is_first).unwrap();
+    let is_newest = |taken: &Taken| taken.snapshot() == lineage[newest].snapshot();
+    lineage.iter().rposition(is_newest).unwrap()
 }
 
 /// What is needed after a change; `None` where the change is none of what was needed before.
