@@ -257,6 +257,21 @@ fn a_receipt_that_names_what_is_not_here_or_nothing_takes_no_place() {
 }
 
 #[test]
+fn a_receipt_that_a_process_took_which_slept_has_waited_no_longer_for_it() {
+    let pruned = Pruned::new();
+    let world = &pruned.world;
+    pruned.remove_old();
+    // Its clock stands still, as that of a machine that is suspended.
+    let asleep = world.scene.beside();
+    pruned.pass(10);
+    let anew = pruned.anew(&pruned.new);
+    world.client.send(&asleep, &world.append, &anew).unwrap();
+    assert_eq!((world.purge(), pruned.replaced()), ((0, 2), 0));
+    pruned.pass(4);
+    assert_eq!((world.purge(), pruned.replaced()), ((2, 0), 1));
+}
+
+#[test]
 fn no_receipt_takes_a_place_while_purging_is_held() {
     let pruned = Pruned::new();
     let world = &pruned.world;
