@@ -314,6 +314,7 @@ impl Taking {
         let new = NewReceipt {
             receipt: &receipt,
             parent: claim.parent,
+            put: leaf.number,
             envelope: &self.envelope,
         };
         receipts::insert(transaction, repository.id, &new)?;

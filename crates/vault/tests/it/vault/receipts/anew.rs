@@ -257,6 +257,34 @@ fn a_receipt_that_names_what_is_not_here_or_nothing_takes_no_place() {
 }
 
 #[test]
+pub(crate) fn what_a_stolen_token_has_said_takes_no_place_once_it_is_hidden() {
+    let pruned = Pruned::new();
+    let (world, vault) = (&pruned.world, &pruned.world.scene.vault);
+    // The client's key was stolen as well.
+    let stolen = world.scene.token(Right::Report);
+    pruned.pass(1);
+    let since_ms = vault.now().recorded_ms;
+    let anew = pruned.anew(&pruned.new);
+    world.client.send(&world.scene, &stolen, &anew).unwrap();
+    pruned.pass(1);
+    pruned.remove_old();
+    let hide = |since_ms: i64| {
+        let hiding = vault.hide(&stolen.name, since_ms).unwrap();
+        (hiding.objects, hiding.others, hiding.found)
+    };
+    // It has said nothing since.
+    assert_eq!(hide(vault.now().recorded_ms), (0, 0, false));
+    assert_eq!(hide(since_ms), (0, 1, true));
+    assert_eq!(hide(since_ms), (0, 0, true));
+    pruned.pass(10);
+    assert_eq!((world.purge(), pruned.replaced()), ((0, 2), 0));
+    let shown = vault.unhide(&stolen.name).unwrap();
+    assert_eq!((shown.objects, shown.others, shown.found), (0, 1, true));
+    assert!(!vault.unhide(&stolen.name).unwrap().found);
+    assert_eq!((world.purge(), pruned.replaced()), ((2, 0), 1));
+}
+
+#[test]
 fn a_receipt_that_a_process_took_which_slept_has_waited_no_longer_for_it() {
     let pruned = Pruned::new();
     let world = &pruned.world;

@@ -41,6 +41,9 @@ pub(in crate::vault::model) struct Taken {
     arrived_ms: i64,
     /// Whether a later one of its snapshot holds things back in its stead.
     is_replaced: bool,
+    /// The leaf that tells of it, and whether its token was hidden from then on.
+    put: u64,
+    is_silenced: bool,
 }
 
 /// A receipt that takes the place of older ones: the place of its client, and its own.
@@ -102,6 +105,7 @@ impl Repository {
                 let before = older.find(|older| older.snapshot() == newer.snapshot());
                 if newer.arrived_ms <= arrived_ms
                     && self.holds_back(newer)
+                    && !newer.is_silenced
                     && before.is_some_and(|before| !before.is_replaced)
                     && self.is_restorable(newer)
                 {
@@ -206,6 +210,22 @@ impl Repository {
         told
     }
 
+    /// What a token has said from a leaf on takes no place of what was said before.
+    pub(super) fn silence(&mut self, token: &str, since: u64) {
+        let receipts = self.lineages.iter_mut().flat_map(|(_, taken)| taken);
+        for taken in receipts.filter(|taken| taken.token == token && taken.put >= since) {
+            taken.is_silenced = true;
+        }
+    }
+
+    /// What it has said counts again.
+    pub(super) fn let_speak(&mut self, token: &str) {
+        let receipts = self.lineages.iter_mut().flat_map(|(_, taken)| taken);
+        for taken in receipts.filter(|taken| taken.token == token) {
+            taken.is_silenced = false;
+        }
+    }
+
     /// A snapshot was purged: what was sent of its receipts is not kept, what they named stays named,
     /// and all of them count should it ever come again.
     pub(super) fn let_receipts_go(&mut self, snapshot: FileName) {
@@ -288,7 +308,7 @@ impl Model {
                 let needs = followed(&parent, &signed.receipt.needs).ok_or("malformed")?;
                 self.spend(token, signed.bytes)?;
                 self.bind(token, signed.client);
-                self.tell_of_receipt(token, repository, signed);
+                let put = self.tell_of_receipt(token, repository, signed);
                 let taken = Taken {
                     signed: signed.clone(),
                     token: self.tokens[token].name.clone(),
@@ -296,6 +316,8 @@ impl Model {
                     is_kept: true,
                     arrived_ms: self.vault_ms(),
                     is_replaced: false,
+                    put,
+                    is_silenced: false,
                 };
                 self.repositories[repository].take(taken);
             }
@@ -346,7 +368,7 @@ impl Model {
         }
     }
 
-    fn tell_of_receipt(&mut self, token: usize, repository: usize, signed: &Signed) {
+    fn tell_of_receipt(&mut self, token: usize, repository: usize, signed: &Signed) -> u64 {
         let leaf = json!({
             "act": "receipt",
             "repository": REPOSITORIES[repository],
@@ -355,7 +377,7 @@ impl Model {
             "client": signed.receipt.client,
             "token": self.tokens[token].name,
         });
-        self.tell(leaf);
+        self.tell(leaf)
     }
 }
 
