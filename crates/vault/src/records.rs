@@ -27,6 +27,7 @@ pub mod receipts;
 pub mod repositories;
 pub mod rotten;
 pub mod scrub;
+pub mod silenced;
 pub mod tally;
 pub mod tokens;
 pub mod tombstones;
@@ -56,6 +57,8 @@ pub const SCHEMA: &[&str] = &[
     include_str!("database/schema/0015.sql"),
     include_str!("database/schema/0016.sql"),
     include_str!("database/schema/0017.sql"),
+    include_str!("database/schema/0018.sql"),
+    include_str!("database/schema/0019.sql"),
 ];
 
 /// All rows of a short answer.

@@ -8,8 +8,9 @@ use crate::command::{Which, print};
 
 /// Take out of sight all that a token alone has put since a time
 ///
-/// Nothing is removed; unhide takes it back. Revoke the token too. The exit status is 1 where nothing
-/// was done and nothing that the token has put since then is hidden.
+/// Nothing is removed; unhide takes it back. What it has said of snapshots since then takes the place
+/// of no older receipt. Revoke the token too. The exit status is 1 where nothing was done and nothing
+/// that the token has put since then is hidden.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Hide {
     #[command(flatten)]
@@ -58,7 +59,7 @@ impl Hide {
             } => print(format_args!(
                 "{objects} objects are out of sight; {others} others were dealt with: locks were \
                  dropped, what others have put as well is theirs alone, what was deleted stays \
-                 deleted, an unhide was taken back"
+                 deleted, receipts take no place of older ones, an unhide was taken back"
             )),
         }
     }
@@ -76,8 +77,9 @@ impl Unhide {
             Hiding {
                 objects, others, ..
             } => print(format_args!(
-                "{objects} objects are seen again; {others} others were dealt with: undelete brings \
-                 back again what was deleted, a hide was taken back"
+                "{objects} objects are seen again; {others} others were dealt with: undelete \
+                 brings back again what was deleted, receipts may take the place of older ones, a \
+                 hide was taken back"
             )),
         }
     }

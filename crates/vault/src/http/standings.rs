@@ -40,7 +40,7 @@ pub struct Standings {
 /// What there is a series of.
 #[derive(Debug, Default)]
 struct Told {
-    /// In order, each with how old its newest receipt was when that was looked at.
+    /// In order, each with how old its newest snapshot was when that was looked at.
     sources: BTreeMap<Source, i64>,
     looked: Option<Instant>,
     place: Option<Place>,
@@ -65,12 +65,12 @@ impl Standings {
         metrics.register(|registry| {
             registry.register(
                 "snapshot_whole",
-                "Whether everything is here that the newest receipt of a source names",
+                "Whether the newest snapshot of a source is whole here, by its newest receipt",
                 ours.whole.clone(),
             );
             registry.register(
                 "snapshot_age_seconds",
-                "How long ago the newest receipt of a source came, by vault time",
+                "How long ago the newest snapshot of a source was told of first, by vault time",
                 ours.age.clone(),
             );
             registry.register(

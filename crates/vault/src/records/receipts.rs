@@ -9,6 +9,7 @@ use strongroom_model::{FileName, FileType, Id, Name};
 use crate::Result;
 use crate::database::{Row, Transaction, Value};
 use crate::records::objects::{self, Key};
+use crate::records::silenced::SILENCED;
 use crate::records::{all, damaged, needs, repositories, signed, unsigned};
 use crate::rules::life::State;
 
@@ -55,6 +56,8 @@ pub struct NewReceipt<'r> {
     pub receipt: &'r Receipt,
     /// The receipt before, as the client says.
     pub parent: Option<Id>,
+    /// The number of its leaf.
+    pub put: u64,
     /// The receipt as it was sent.
     pub envelope: &'r [u8],
 }
@@ -204,8 +207,8 @@ pub fn insert(
     let stored = objects::get(transaction, &Key::new(repository, snapshot))?;
     let is_held = stored.is_some_and(|object| object.state != State::Purging);
     let statement = "INSERT INTO receipt (repository, id, lineage, position, snapshot, parent, \
-         host, time, config, token, arrived_ms, held, bytes, envelope, replaces) \
-         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, \
+         host, time, config, token, arrived_ms, held, bytes, envelope, put, replaces) \
+         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, \
          MAX(b.position) FROM receipt b WHERE b.lineage = $3 AND b.snapshot = $5";
     let time = receipt.time.to_string();
     let bytes = signed(new.envelope.len() as u64)?;
@@ -226,6 +229,7 @@ pub fn insert(
         Value::Int(i64::from(is_held)),
         Value::Int(bytes),
         Value::Bytes(new.envelope),
+        Value::Int(signed(new.put)?),
     ];
     transaction.execute(statement, &values)?;
     let statement = "UPDATE lineage SET receipts = receipts + 1 WHERE id = $1";
@@ -273,18 +277,30 @@ pub fn room(transaction: &mut dyn Transaction, repository: i64) -> Result<u64> {
     unsigned(bytes.unwrap_or_default())
 }
 
-/// The last receipt of a lineage.
+/// The newest receipt of the snapshot that came to a lineage last, and when the first one of that
+/// snapshot came, by vault time.
+///
+/// What is said anew of an older snapshot, as after a prune, makes that no newer: else nobody would
+/// hear that backups have ended.
 ///
 /// # Errors
 /// Those of the database.
-pub fn last(transaction: &mut dyn Transaction, lineage: &Lineage) -> Result<Option<Receipt>> {
-    let Some(position) = lineage.receipts.checked_sub(1) else {
+pub fn newest(transaction: &mut dyn Transaction, lineage: i64) -> Result<Option<(Receipt, i64)>> {
+    let statement = "SELECT snapshot, arrived_ms FROM receipt \
+                     WHERE lineage = $1 AND replaces IS NULL ORDER BY position DESC LIMIT 1";
+    let first = transaction.first(statement, &[Value::Int(lineage)], |row| {
+        Ok((id_in(row, 0)?, row.int(1)?))
+    })?;
+    let Some((snapshot, came_ms)) = first else {
         return Ok(None);
     };
-    let statement =
-        format!("SELECT {COLUMNS} FROM receipt r WHERE r.lineage = $1 AND r.position = $2");
-    let values = [Value::Int(lineage.id), Value::Int(signed(position)?)];
-    transaction.first(&statement, &values, read)
+    let statement = format!(
+        "SELECT {COLUMNS} FROM receipt r WHERE r.lineage = $1 AND r.snapshot = $2 \
+         ORDER BY r.position DESC LIMIT 1"
+    );
+    let values = [Value::Int(lineage), Value::Bytes(snapshot.as_bytes())];
+    let newest = transaction.first(&statement, &values, read)?;
+    Ok(newest.map(|newest| (newest, came_ms)))
 }
 
 /// The receipts from a cursor on whose snapshots are live, the newest of each snapshot, in the order
@@ -350,7 +366,8 @@ pub fn set_held(transaction: &mut dyn Transaction, key: &Key, is_held: bool) -> 
 }
 
 /// The receipts that came until `arrived_ms` and say anew what the snapshot of an older one needs that
-/// still holds things back, the newest first, at most `limit`.
+/// still holds things back, the newest first, at most `limit`; none that was
+/// [silenced](crate::records::silenced).
 ///
 /// # Errors
 /// Those of the database.
@@ -364,6 +381,7 @@ pub fn replacing(
         "SELECT {COLUMNS} FROM receipt r WHERE r.repository = $1 AND r.replaces IS NOT NULL \
          AND r.held = 1 AND r.arrived_ms <= $2 AND EXISTS (SELECT 1 FROM receipt b \
              WHERE b.lineage = r.lineage AND b.position = r.replaces AND b.held = 1) \
+         AND NOT {SILENCED} \
          ORDER BY r.arrived_ms DESC, r.lineage DESC, r.position DESC LIMIT $3"
     );
     let values = [

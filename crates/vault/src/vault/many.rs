@@ -13,7 +13,7 @@ use strongroom_model::RepositoryPath;
 use crate::database::Transaction;
 use crate::records::leaves::{self, Act, Moment};
 use crate::records::under_way::{self, Deed, UnderWay};
-use crate::records::{hiding, locks, repositories, tokens, undeleting};
+use crate::records::{hiding, locks, repositories, silenced, tokens, undeleting};
 use crate::vault::{Vault, no_answer, unknown_repository};
 use crate::{Error, Result};
 
@@ -23,8 +23,9 @@ pub struct Hiding {
     /// How many objects went out of sight, or are seen again.
     pub objects: u64,
     /// What else was changed: locks that were dropped, objects for which the token stands no more and
-    /// others do, tombstones that no undelete brings back, or that one brings back again, and acts
-    /// that were taken back. What another process did, because this one slept, is not among them.
+    /// others do, tombstones that no undelete brings back, or that one brings back again, receipts
+    /// that take no place of others, or may again, and acts that were taken back. What another process
+    /// did, because this one slept, is not among them.
     pub others: u64,
     /// Whether there was anything to act on. Where there was none nothing was done, and nothing that
     /// the token has put since then was hidden before.
@@ -125,8 +126,9 @@ impl Vault {
         Ok(done.objects)
     }
 
-    /// Takes out of sight all that a token alone has put since a recorded time, and drops its
-    /// locks; tells how many objects it was, and what else was changed.
+    /// Takes out of sight all that a token alone has put since a recorded time, drops its locks, and
+    /// has what it said anew since then take no place of older receipts; tells how many objects it
+    /// was, and what else was changed.
     ///
     /// # Errors
     /// As [`Vault::undelete`]; [`Error::TakenBack`] where the contrary was asked for meanwhile.
@@ -138,17 +140,19 @@ impl Vault {
             let dropped = locks::remove_of(transaction, token.id)?;
             let taken_back = under_way::take_back(transaction, Deed::Unhide, token.id)?;
             let before = all_until_now(transaction)?;
+            let said = silenced::add(transaction, token.id, (since, before))?;
             let token = (token.id, name.as_str());
             Ok(UnderWay {
-                others: dropped + taken_back,
+                others: dropped + taken_back + said,
                 ..UnderWay::of_token(Deed::Hide, token, since, before)
             })
         })?;
         done.told(|| {
             self.read(|transaction| {
                 let since = first_leaf(transaction, since_ms)?;
-                let token = known_token(transaction, token)?;
-                hiding::is_any_hidden(transaction, token.id, since)
+                let token = known_token(transaction, token)?.id;
+                Ok(hiding::is_any_hidden(transaction, token, since)?
+                    || silenced::is_any(transaction, token, since)?)
             })
         })
     }
@@ -164,9 +168,10 @@ impl Vault {
             let token = known_token(transaction, &name)?;
             let taken_back = under_way::take_back(transaction, Deed::Hide, token.id)?;
             let before = all_until_now(transaction)?;
+            let said = silenced::end(transaction, token.id)?;
             let token = (token.id, name.as_str());
             Ok(UnderWay {
-                others: taken_back,
+                others: taken_back + said,
                 ..UnderWay::of_token(Deed::Unhide, token, 0, before)
             })
         })?;

@@ -82,6 +82,8 @@ pub(super) struct Purges {
     ended: Condvar,
     /// How many runs there were.
     runs: AtomicU64,
+    /// The repository that was the last to have its turn.
+    last: Mutex<Option<i64>>,
 }
 
 impl Purges {
@@ -94,6 +96,17 @@ impl Purges {
             begun.rotate_left(usize::try_from(place).unwrap_or_default());
         }
         begun
+    }
+
+    /// Begins behind the repository that was the last to have its turn: one in which a run ends each
+    /// time, because something there takes longer than the lease lasts, must not keep the same others
+    /// from theirs.
+    fn begin_behind_last(&self, repositories: &mut [Repository]) {
+        let last = *self.last.lock();
+        let mut ids = repositories.iter().map(|repository| repository.id);
+        if let Some(place) = ids.position(|id| Some(id) == last) {
+            repositories.rotate_left(place + 1);
+        }
     }
 }
 
@@ -117,10 +130,13 @@ impl Vault {
         let outcomes = self.run_job(Job::Purge, |held| {
             self.note_hour(held.lease())?;
             let (mut outcomes, mut first_error) = (Vec::new(), None);
-            for repository in self.repositories()? {
+            let mut repositories = self.repositories()?;
+            self.shared.purges.begin_behind_last(&mut repositories);
+            for repository in repositories {
                 if !held.goes_on() || self.is_storage_doubted() {
                     break;
                 }
+                *self.shared.purges.last.lock() = Some(repository.id);
                 match self.purge_in(&repository, held) {
                     Ok(purged) => outcomes.push((repository, purged)),
                     Err(error @ Error::LeaseLost { .. }) => return Err(error),

@@ -5,6 +5,7 @@
 //! so that what a snapshot really needs is held back by nothing any more. So a receipt takes the place
 //! of others only when
 //! - it is of the same client and source: nobody can speak for another's key;
+//! - the token that brought it was not hidden from then on: who finds a theft ends what was said by it;
 //! - it has been here as long as anything is kept at least, the longer one of retention and grace, and
 //!   until then the older ones count as before;
 //! - its snapshot is seen, and the packs and index files that it names are stored and sound, one of each

@@ -12,10 +12,11 @@ use strongroom_model::{FileName, FileType, Id, Name, RepositoryPath};
 
 use crate::Result;
 use crate::database::Transaction;
-use crate::records::objects::Key;
+use crate::records::objects::{self, Key};
 use crate::records::receipts::{self, Cursor, Lineage, Receipt};
 use crate::records::repositories::Repository;
 use crate::records::{needs, tokens};
+use crate::rules::life::State;
 use crate::rules::right;
 use crate::rules::wholeness::{Missing, NAMES_TOLD, waiting_keys};
 use crate::vault::Vault;
@@ -62,7 +63,7 @@ pub struct Newest {
     /// Whether it is whole here: of several clients that call a source the same, the newest of
     /// each.
     pub is_whole: bool,
-    /// How long ago its receipt came, by vault time.
+    /// How long ago its first receipt came, by vault time.
     pub age_ms: i64,
 }
 
@@ -242,6 +243,13 @@ fn snapshot_of(receipt: &Receipt) -> FileName {
     FileName::new(FileType::Snapshots, receipt.snapshot)
 }
 
+/// Whether the snapshot of a receipt is live, so that it is told of by itself.
+fn is_live(transaction: &mut dyn Transaction, repository: i64, receipt: &Receipt) -> Result<bool> {
+    let key = Key::new(repository, snapshot_of(receipt));
+    let stored = objects::get(transaction, &key)?;
+    Ok(stored.is_some_and(|object| object.state == State::Live))
+}
+
 /// The newest snapshot of a lineage; none where it was purged.
 fn newest(
     transaction: &mut dyn Transaction,
@@ -249,15 +257,15 @@ fn newest(
     lineage: &Lineage,
     now_ms: i64,
 ) -> Result<Option<Newest>> {
-    let Some(last) = receipts::last(transaction, lineage)? else {
+    let Some((newest, came_ms)) = receipts::newest(transaction, lineage.id)? else {
         return Ok(None);
     };
-    if receipts::was_purged(transaction, repository.id, last.snapshot)? {
+    if receipts::was_purged(transaction, repository.id, newest.snapshot)? {
         return Ok(None);
     }
     Ok(Some(Newest {
-        is_whole: count_missing(transaction, repository, &last)? == 0,
-        age_ms: now_ms.saturating_sub(last.arrived_ms).max(0),
+        is_whole: count_missing(transaction, repository, &newest)? == 0,
+        age_ms: now_ms.saturating_sub(came_ms).max(0),
     }))
 }
 
@@ -318,12 +326,13 @@ impl Reading<'_> {
                 lineage: lineage.id,
                 position: last + 1,
             });
-        } else if let Some(newest) = receipts::last(transaction, lineage)?
-            && last != Some(newest.position)
-            && newest.position >= begin.position
+        } else if let Some((newest, _)) = receipts::newest(transaction, lineage.id)?
+            && !is_live(transaction, id, &newest)?
             && !receipts::was_purged(transaction, id, newest.snapshot)?
         {
-            found.push((newest, false));
+            // Where it stands among the others: what was said anew since comes behind it.
+            let place = found.partition_point(|(other, _)| other.position < newest.position);
+            found.insert(place, (newest, false));
         }
         self.add(transaction, lineage, found)?;
         Ok(next)

@@ -295,10 +295,12 @@ fn act(
 
 /// What `hide` changes besides.
 const OTHERS_OF_HIDE: &str = "locks were dropped, what others have put as well is theirs alone, what \
-                              was deleted stays deleted, an unhide was taken back";
+                              was deleted stays deleted, receipts take no place of older ones, an \
+                              unhide was taken back";
 
 /// What `unhide` changes besides.
-const OTHERS_OF_UNHIDE: &str = "undelete brings back again what was deleted, a hide was taken back";
+const OTHERS_OF_UNHIDE: &str = "undelete brings back again what was deleted, receipts may take the \
+                                place of older ones, a hide was taken back";
 
 /// How many objects were hidden or shown again, and what else was changed; `None` where there was
 /// nothing to act on. Older vaults tell the objects alone.

@@ -14,9 +14,9 @@ use strongroom_model::{Id, RepositoryPath};
 use crate::records::client_keys::{self, PublicKey, Sent};
 use crate::records::leaves::{self, Act};
 use crate::rules::right;
-use crate::vault::Vault;
 use crate::vault::authentication::Principal;
 use crate::vault::receipt::{day, holds};
+use crate::vault::{Vault, usage};
 use crate::{Error, Result, chain};
 
 impl Vault {
@@ -25,7 +25,8 @@ impl Vault {
     ///
     /// # Errors
     /// [`Error::Forbidden`], [`Error::Unknown`], [`Error::DayIsOver`], [`Error::OtherClient`];
-    /// [`Error::Malformed`] where form or signature is wrong; those of the database.
+    /// [`Error::Unauthorized`] where the token was ended meanwhile; [`Error::Malformed`] where form or
+    /// signature is wrong; those of the database.
     pub fn take_drill(
         &self,
         principal: &Principal,
@@ -63,6 +64,8 @@ impl Vault {
         };
         let name = principal.name.clone();
         self.shared.commits.commit(move |transaction| {
+            // What is sent slowly takes a while.
+            usage::allowance(transaction, token, now.vault_ms)?;
             match client_keys::get(transaction, token)? {
                 Some(bound) if bound != key => {
                     return Err(Error::OtherClient {

@@ -289,9 +289,19 @@ impl Taking {
         (repository, lineage): (Repository, i64),
         behind: u64,
     ) -> Result<Outcome> {
-        let claim = self.verified.receipt();
+        let (id, claim) = (self.verified.id(), self.verified.receipt());
+        let act = Act::Receipt {
+            repository: repository.path,
+            snapshot: claim.snapshot,
+            receipt: id,
+            client: claim.client,
+            token: self.principal.name.clone(),
+        };
+        // It waits from then on to take the place of older ones: so a process that slept must not
+        // date it back.
+        let leaf = leaves::append_dated(transaction, now, &act)?;
         let receipt = Receipt {
-            id: self.verified.id(),
+            id,
             lineage,
             position: behind,
             snapshot: claim.snapshot,
@@ -299,22 +309,15 @@ impl Taking {
             time: claim.time,
             config: claim.needs.config,
             token: self.principal.token,
-            arrived_ms: now.vault_ms,
+            arrived_ms: leaf.moment.vault_ms,
         };
         let new = NewReceipt {
             receipt: &receipt,
             parent: claim.parent,
+            put: leaf.number,
             envelope: &self.envelope,
         };
         receipts::insert(transaction, repository.id, &new)?;
-        let act = Act::Receipt {
-            repository: repository.path,
-            snapshot: claim.snapshot,
-            receipt: receipt.id,
-            client: claim.client,
-            token: self.principal.name.clone(),
-        };
-        leaves::append(transaction, now, &act)?;
         Ok(Outcome::Stands(receipt))
     }
 

@@ -100,6 +100,7 @@ fn a_receipt_and_what_it_needs_are_kept_and_looked_up(scene: &Scene) {
         let new = NewReceipt {
             receipt: &receipt,
             parent: None,
+            put: 1,
             envelope: b"{}",
         };
         receipts::insert(transaction, repository, &new)?;
@@ -314,6 +315,7 @@ fn what_is_written_before_its_receipt_stands_is_seen_by_nobody_and_taken_back(sc
         let stands = NewReceipt {
             receipt: &receipt,
             parent: None,
+            put: 1,
             envelope: b"{}",
         };
         receipts::insert(transaction, repository, &stands)?;

@@ -159,6 +159,8 @@ const ON_A_FOLDER: &[fn()] = &[
     parts::much_is_hidden_shown_and_undeleted_a_part_at_a_time,
     moments::moments_go_of_which_nothing_tells_and_every_view_stays,
     receipts::parts::a_large_receipt_stands_as_a_small_one_does,
+    receipts::anew::what_is_said_anew_of_an_older_snapshot_makes_it_no_newer,
+    receipts::anew::what_a_stolen_token_has_said_takes_no_place_once_it_is_hidden,
     receipts::shares::a_run_that_looked_at_its_share_in_vain_is_gone_on_with_by_the_next,
 ];
 

@@ -6,7 +6,8 @@ use parking_lot::Mutex;
 use strongroom_model::{FileName, FileType};
 use strongroom_store::BodyKey;
 use strongroom_vault::Vault;
-use strongroom_vault::rules::clock::{HOUR_MS, MINUTE_MS};
+use strongroom_vault::database::Transaction;
+use strongroom_vault::rules::clock::{HOUR_MS, MINUTE_MS, SECOND_MS};
 use strongroom_vault::rules::life::State;
 use strongroom_vault::rules::right::Right;
 use strongroom_vault::vault::Settings;
@@ -104,6 +105,35 @@ fn what_cannot_be_removed_keeps_nothing_else_from_being_removed() {
     *asked.lock() = Box::new(|_| Ok(()));
     scene.vault.purge().unwrap();
     assert_eq!(in_state(&scene.vault, State::Purging), [0, 0]);
+}
+
+#[test]
+fn a_repository_in_which_each_run_ends_keeps_no_other_from_its_turn() {
+    let (scene, asked) = asked_scene();
+    put_and_remove(&scene, "acme/a", 100, 4);
+    put_and_remove(&scene, "acme/b", 100, 4);
+    scene.pass(4 * HOUR_MS);
+    let (vault, clocks) = (scene.vault.clone(), Arc::clone(&scene.clocks));
+    *asked.lock() = Box::new(move |body: &BodyKey| {
+        if body.repository.as_str() == "acme/a" {
+            // It takes so long that another process has the lease by then.
+            let lose = "UPDATE lease SET holder = randomblob(16) WHERE name = 'purge'";
+            let mut work =
+                |transaction: &mut dyn Transaction| transaction.execute(lose, &[]).map(drop);
+            vault.database().write(&mut work).unwrap();
+            let mut clocks = clocks.lock();
+            clocks.boottime_ms += 20 * SECOND_MS;
+            clocks.wall_ms += 20 * SECOND_MS;
+        }
+        Ok(())
+    });
+    for _ in 0..2 {
+        assert!(scene.vault.purge().unwrap().is_empty());
+        scene.execute("DELETE FROM lease WHERE name = 'purge'");
+    }
+    assert_eq!(in_state(&scene.vault, State::Tombstoned), [0, 0]);
+    // One body went in each run before it ended.
+    assert_eq!(in_state(&scene.vault, State::Purging), [2, 0]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 pub(crate) mod anew;
 mod day;
+mod drills;
 mod model;
 mod open_door;
 pub(crate) mod parts;

@@ -147,6 +147,27 @@ fn a_snapshot_is_not_whole_where_its_newest_receipt_is_not_though_an_older_one_i
 }
 
 #[test]
+pub(crate) fn what_is_said_anew_of_an_older_snapshot_makes_it_no_newer() {
+    let pruned = Pruned::new();
+    let (world, vault) = (&pruned.world, &pruned.world.scene.vault);
+    let newest = world.put_snapshot(2);
+    let same = NeedsChange::between(&world.needs(), &world.needs());
+    pruned.send(&world.client.receipt(newest, Some(pruned.honest), same));
+    pruned.pass(2);
+    pruned.send(&pruned.anew(&pruned.new));
+    // No backup has come since, and whoever waits for one hears it.
+    let told = vault.newest_snapshots().unwrap();
+    let ages: Vec<_> = told.values().map(|newest| newest.age_ms).collect();
+    assert_eq!(ages, [2 * HOUR_MS]);
+    assert_eq!(world.missing(), [(0, Vec::new()), (0, Vec::new())]);
+    // That the newest one is gone is seen, though the older one is whole.
+    world.remove(newest);
+    let told = vault.newest_snapshots().unwrap();
+    assert!(told.values().all(|newest| !newest.is_whole));
+    assert_eq!(world.missing(), [(1, vec![newest]), (0, Vec::new())]);
+}
+
+#[test]
 fn a_key_that_was_removed_keeps_no_receipt_from_its_place_where_another_opens() {
     let pruned = Pruned::new();
     let mut needs = pruned.new.clone();
@@ -233,6 +254,49 @@ fn a_receipt_that_names_what_is_not_here_or_nothing_takes_no_place() {
     pruned.pass(4);
     assert_eq!(world.purge(), (2, 0));
     assert_eq!(pruned.replaced(), 1);
+}
+
+#[test]
+pub(crate) fn what_a_stolen_token_has_said_takes_no_place_once_it_is_hidden() {
+    let pruned = Pruned::new();
+    let (world, vault) = (&pruned.world, &pruned.world.scene.vault);
+    // The client's key was stolen as well.
+    let stolen = world.scene.token(Right::Report);
+    pruned.pass(1);
+    let since_ms = vault.now().recorded_ms;
+    let anew = pruned.anew(&pruned.new);
+    world.client.send(&world.scene, &stolen, &anew).unwrap();
+    pruned.pass(1);
+    pruned.remove_old();
+    let hide = |since_ms: i64| {
+        let hiding = vault.hide(&stolen.name, since_ms).unwrap();
+        (hiding.objects, hiding.others, hiding.found)
+    };
+    // It has said nothing since.
+    assert_eq!(hide(vault.now().recorded_ms), (0, 0, false));
+    assert_eq!(hide(since_ms), (0, 1, true));
+    assert_eq!(hide(since_ms), (0, 0, true));
+    pruned.pass(10);
+    assert_eq!((world.purge(), pruned.replaced()), ((0, 2), 0));
+    let shown = vault.unhide(&stolen.name).unwrap();
+    assert_eq!((shown.objects, shown.others, shown.found), (0, 1, true));
+    assert!(!vault.unhide(&stolen.name).unwrap().found);
+    assert_eq!((world.purge(), pruned.replaced()), ((2, 0), 1));
+}
+
+#[test]
+fn a_receipt_that_a_process_took_which_slept_has_waited_no_longer_for_it() {
+    let pruned = Pruned::new();
+    let world = &pruned.world;
+    pruned.remove_old();
+    // Its clock stands still, as that of a machine that is suspended.
+    let asleep = world.scene.beside();
+    pruned.pass(10);
+    let anew = pruned.anew(&pruned.new);
+    world.client.send(&asleep, &world.append, &anew).unwrap();
+    assert_eq!((world.purge(), pruned.replaced()), ((0, 2), 0));
+    pruned.pass(4);
+    assert_eq!((world.purge(), pruned.replaced()), ((2, 0), 1));
 }
 
 #[test]

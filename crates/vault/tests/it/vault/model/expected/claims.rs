@@ -41,6 +41,9 @@ pub(in crate::vault::model) struct Taken {
     arrived_ms: i64,
     /// Whether a later one of its snapshot holds things back in its stead.
     is_replaced: bool,
+    /// The leaf that tells of it, and whether its token was hidden from then on.
+    put: u64,
+    is_silenced: bool,
 }
 
 /// A receipt that takes the place of older ones: the place of its client, and its own.
@@ -102,6 +105,7 @@ impl Repository {
                 let before = older.find(|older| older.snapshot() == newer.snapshot());
                 if newer.arrived_ms <= arrived_ms
                     && self.holds_back(newer)
+                    && !newer.is_silenced
                     && before.is_some_and(|before| !before.is_replaced)
                     && self.is_restorable(newer)
                 {
@@ -181,7 +185,7 @@ impl Repository {
     }
 
     /// The receipts that are told of, in their order: of each live snapshot the newest of each client,
-    /// and the newest of each client until its snapshot is purged.
+    /// and that of the newest snapshot of each client until it is purged.
     pub(in crate::vault::model) fn told_of(&self) -> Vec<&Taken> {
         let is_live = |taken: &Taken| {
             let snapshot = self.objects.get(&taken.snapshot());
@@ -193,17 +197,33 @@ impl Repository {
         };
         let mut told = Vec::new();
         for (_, lineage) in &self.lineages {
-            let last = lineage.len() - 1;
+            let newest = newest_of(lineage);
             for (place, taken) in lineage.iter().enumerate() {
                 let mut newer = lineage.iter().skip(place + 1);
                 let is_said_anew = newer.any(|newer| newer.snapshot() == taken.snapshot());
                 let counts = is_live(taken) && !is_said_anew;
-                if counts || (place == last && !was_purged(taken)) {
+                if counts || (place == newest && !was_purged(taken)) {
                     told.push(taken);
                 }
             }
         }
         told
+    }
+
+    /// What a token has said from a leaf on takes no place of what was said before.
+    pub(super) fn silence(&mut self, token: &str, since: u64) {
+        let receipts = self.lineages.iter_mut().flat_map(|(_, taken)| taken);
+        for taken in receipts.filter(|taken| taken.token == token && taken.put >= since) {
+            taken.is_silenced = true;
+        }
+    }
+
+    /// What it has said counts again.
+    pub(super) fn let_speak(&mut self, token: &str) {
+        let receipts = self.lineages.iter_mut().flat_map(|(_, taken)| taken);
+        for taken in receipts.filter(|taken| taken.token == token) {
+            taken.is_silenced = false;
+        }
     }
 
     /// A snapshot was purged: what was sent of its receipts is not kept, what they named stays named,
@@ -288,7 +308,7 @@ impl Model {
                 let needs = followed(&parent, &signed.receipt.needs).ok_or("malformed")?;
                 self.spend(token, signed.bytes)?;
                 self.bind(token, signed.client);
-                self.tell_of_receipt(token, repository, signed);
+                let put = self.tell_of_receipt(token, repository, signed);
                 let taken = Taken {
                     signed: signed.clone(),
                     token: self.tokens[token].name.clone(),
@@ -296,6 +316,8 @@ impl Model {
                     is_kept: true,
                     arrived_ms: self.vault_ms(),
                     is_replaced: false,
+                    put,
+                    is_silenced: false,
                 };
                 self.repositories[repository].take(taken);
             }
@@ -346,7 +368,7 @@ impl Model {
         }
     }
 
-    fn tell_of_receipt(&mut self, token: usize, repository: usize, signed: &Signed) {
+    fn tell_of_receipt(&mut self, token: usize, repository: usize, signed: &Signed) -> u64 {
         let leaf = json!({
             "act": "receipt",
             "repository": REPOSITORIES[repository],
@@ -355,8 +377,20 @@ impl Model {
             "client": signed.receipt.client,
             "token": self.tokens[token].name,
         });
-        self.tell(leaf);
+        self.tell(leaf)
     }
+}
+
+/// The place of the newest receipt of the snapshot that came last: what is said anew of an older one
+/// makes that no newer.
+fn newest_of(lineage: &[Taken]) -> usize {
+    let is_first = |place: &usize| {
+        let mut before = lineage.iter().take(*place);
+        before.all(|older| older.snapshot() != lineage[*place].snapshot())
+    };
+    let newest = (0..lineage.len()).rev().find(is_first).unwrap();
+    let is_newest = |taken: &Taken| taken.snapshot() == lineage[newest].snapshot();
+    lineage.iter().rposition(is_newest).unwrap()
 }
 
 /// What is needed after a change; `None` where the change is none of what was needed before.

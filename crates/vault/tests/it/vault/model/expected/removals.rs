@@ -278,9 +278,11 @@ impl Model {
 
     pub(in crate::vault::model) fn hide(&mut self, who: Who, since: u64) -> Outcome {
         let token = self.token(who)?;
+        let name = self.tokens[token].name.clone();
         let leaf = self.leaves.len() as u64;
         let mut count = 0;
         for repository in &mut self.repositories {
+            repository.silence(&name, since);
             repository.locks.retain(|_, lock| lock.token != token);
             for object in repository.objects.values_mut() {
                 object.claims.retain(|of, put| *of != token || *put < since);
@@ -311,16 +313,17 @@ impl Model {
                 }
             }
         }
-        let name = self.tokens[token].name.clone();
         self.tell(json!({"act": "hide", "of_token": name, "objects": count}));
         Ok(Reply::Count(count))
     }
 
     pub(in crate::vault::model) fn unhide(&mut self, who: Who) -> Outcome {
         let token = self.token(who)?;
+        let name = self.tokens[token].name.clone();
         let leaf = self.leaves.len() as u64;
         let mut count = 0;
         for repository in &mut self.repositories {
+            repository.let_speak(&name);
             for object in repository.objects.values_mut() {
                 if object.state == State::Tombstoned && object.token == token {
                     object.is_out_of_sight = false;
@@ -331,7 +334,6 @@ impl Model {
                 }
             }
         }
-        let name = self.tokens[token].name.clone();
         self.tell(json!({"act": "unhide", "of_token": name, "objects": count}));
         Ok(Reply::Count(count))
     }
