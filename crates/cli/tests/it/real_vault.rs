@@ -2,6 +2,7 @@
 //! it: administered, written to, asked, undone.
 
 mod letting_go;
+mod rehearsal;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
