@@ -3,6 +3,8 @@
 //!
 //! Copies in buckets and on vaults are rehearsed where the rest of their lives is.
 
+mod dump;
+
 use std::ffi::OsString;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
