@@ -10,8 +10,8 @@ use strongroom_model::{BackupCopy, Config, RestAddress, S3Address, SecretKey, St
 use strongroom_store::patient::{HANG_LIMIT, within};
 use strongroom_store::rest::{Retries, Timeouts};
 use strongroom_store::{
-    LocalStore, PatientStore, RestOptions, RestStore, S3Credentials, S3Lock, S3Options, S3Store,
-    Store,
+    LentAccount, LocalStore, PatientStore, RestOptions, RestStore, S3Credentials, S3Lock, S3Options,
+    S3Store, Store,
 };
 
 use crate::context::{Context, Opened};
@@ -117,8 +117,23 @@ fn bucket(copy: &BackupCopy, address: &S3Address, context: &Context) -> Result<S
     })
 }
 
+/// The account by which a bucket is asked, be it named in the configuration or not, for a program that
+/// asks it for us; `None` where nobody gives it.
+pub(crate) fn lent(
+    copy: &BackupCopy,
+    address: &S3Address,
+    context: &Context,
+) -> Result<Option<LentAccount>> {
+    let options = bucket(copy, address, context)?;
+    let store = S3Store::new(options, None).map_err(|source| Error::Copy {
+        copy: copy.name.to_string(),
+        source,
+    })?;
+    Ok(store.lend())
+}
+
 /// The account that the configuration names for a bucket; `None` leaves it to the environment.
-pub(crate) fn credentials(copy: &BackupCopy, context: &Context) -> Result<Option<S3Credentials>> {
+fn credentials(copy: &BackupCopy, context: &Context) -> Result<Option<S3Credentials>> {
     let Some(account) = &copy.s3.account else {
         return Ok(None);
     };

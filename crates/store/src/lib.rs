@@ -33,7 +33,8 @@ pub use patient::PatientStore;
 pub use pulse::Pulse;
 pub use rest::{Hello, RestOptions, RestStore, Sent, VaultAdmin, VaultClient};
 pub use s3::{
-    BucketCheck, BucketFlaw, S3Bodies, S3Credentials, S3Files, S3Lock, S3Options, S3Store,
+    BucketCheck, BucketFlaw, LentAccount, S3Bodies, S3Credentials, S3Files, S3Lock, S3Options,
+    S3Store,
 };
 pub use store::{SharedBytes, Store, read_limit_bytes};
 pub use versions::{FileVersion, ShowVersion, VersionContent, VersionId, Versions};

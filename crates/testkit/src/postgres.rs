@@ -63,6 +63,14 @@ impl PostgresServer {
         }
     }
 
+    /// One of the programs that come with it, as `pg_dump`.
+    ///
+    /// # Panics
+    /// Where it is missing.
+    pub fn program(name: &str) -> PathBuf {
+        find(name)
+    }
+
     /// The URL of its database, through its socket.
     pub fn url(&self) -> String {
         let folder = self.folder.path().display().to_string();

@@ -7,8 +7,10 @@
 use std::fs;
 
 use serde_json::{Value, json};
+use strongroom_testkit::programs::restic_versions;
 use strongroom_testkit::{Bucket, Ceph, CephAccount};
 
+use crate::drill_restore::Rehearsals;
 use crate::fake_vault::{Answer, Server};
 use crate::scene::{Ended, Scene, write_noise};
 
@@ -17,11 +19,14 @@ const END: &str = "2099-01-01T00:00:00Z";
 
 type Variables<'a> = [(&'a str, &'a str)];
 
+/// Says that a machine is none of Amazon's.
+const ELSEWHERE: (&str, &str) = ("AWS_EC2_METADATA_DISABLED", "true");
+
 /// Runs the program in an environment of these variables, on a machine that is none of Amazon's
 /// unless they say so.
 fn run(scene: &Scene, variables: &Variables<'_>, arguments: &[&str]) -> Ended {
     let mut command = scene.command(arguments);
-    command.env("AWS_EC2_METADATA_DISABLED", "true");
+    command.envs([ELSEWHERE]);
     command.envs(variables.iter().copied());
     command.output().unwrap().into()
 }
@@ -34,6 +39,20 @@ fn assert_admitted(scene: &Scene, account: &CephAccount, variables: &Variables<'
     for text in [&ended.out, &ended.err] {
         assert!(!text.contains(&account.secret_key), "{text}");
     }
+}
+
+/// Asserts the same, and that a rehearsed restore lends it to stock restic, which looks for no account
+/// by itself where ours comes from.
+#[track_caller]
+fn assert_lent(scene: &Scene, account: &CephAccount, variables: &Variables<'_>) {
+    assert_admitted(scene, account, variables);
+    let offsite = Rehearsals {
+        scene,
+        copy: "offsite",
+        secrets: &[&account.secret_key],
+        variables: &[&[ELSEWHERE][..], variables].concat(),
+    };
+    offsite.assert_come_back(&restic_versions().pop().unwrap());
 }
 
 /// Asserts that nothing is told of the bucket, for this reason.
@@ -69,7 +88,7 @@ fn the_account_of_a_bucket_comes_from_wherever_amazons_programs_have_it() {
         run(&scene, &environment, &["--quiet", command]).assert_code(0, &command);
     }
     assert_refused(&scene, &[], NONE);
-    assert_admitted(&scene, &account, &environment);
+    assert_lent(&scene, &account, &environment);
     a_profile_has_it(&scene, &account, &environment);
     a_program_gives_it(&scene, &account);
     it_is_given_for_a_login(&scene, &account);
@@ -87,7 +106,7 @@ fn a_profile_has_it(scene: &Scene, account: &CephAccount, environment: &Variable
     fs::write(&file, sections).unwrap();
     let at = ("AWS_SHARED_CREDENTIALS_FILE", file.to_str().unwrap());
     let (right, wrong) = (("AWS_PROFILE", "backup"), ("AWS_PROFILE", "wrong"));
-    assert_admitted(scene, account, &[at, right]);
+    assert_lent(scene, account, &[at, right]);
     assert_refused(scene, &[at, wrong], "SignatureDoesNotMatch");
     // The environment comes first.
     assert_admitted(scene, account, &[environment, &[at, wrong]].concat());
@@ -125,7 +144,7 @@ fn a_program_gives_it(scene: &Scene, account: &CephAccount) {
     );
     fs::write(&file, config).unwrap();
     let at = ("AWS_CONFIG_FILE", file.to_str().unwrap());
-    assert_admitted(scene, account, &[at, ("AWS_PROFILE", "program")]);
+    assert_lent(scene, account, &[at, ("AWS_PROFILE", "program")]);
     assert_refused(scene, &[at, ("AWS_PROFILE", "broken")], NONE);
 }
 
@@ -177,7 +196,7 @@ fn it_is_given_for_a_login(scene: &Scene, account: &CephAccount) {
         fs::write(file, login.to_string()).unwrap();
     };
     log_in("a-login");
-    assert_admitted(scene, account, &variables);
+    assert_lent(scene, account, &variables);
     log_in("another");
     assert_refused(scene, &variables, NONE);
 }
@@ -221,7 +240,7 @@ fn it_is_given_for_a_web_identity(scene: &Scene, account: &CephAccount) {
         ("AWS_ENDPOINT_URL_STS", endpoint.as_str()),
     ];
     fs::write(&file, "a-web-identity").unwrap();
-    assert_admitted(scene, account, &variables);
+    assert_lent(scene, account, &variables);
     fs::write(&file, "another").unwrap();
     assert_refused(scene, &variables, NONE);
 }
@@ -255,6 +274,6 @@ fn the_machine_has_it(scene: &Scene, account: &CephAccount) {
     let endpoint = format!("http://{}", server.address());
     let at = ("AWS_EC2_METADATA_SERVICE_ENDPOINT", endpoint.as_str());
     let is_one = ("AWS_EC2_METADATA_DISABLED", "false");
-    assert_admitted(scene, account, &[at, is_one]);
+    assert_lent(scene, account, &[at, is_one]);
     assert_refused(scene, &[at], NONE);
 }

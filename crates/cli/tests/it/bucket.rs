@@ -3,6 +3,7 @@
 
 mod letting_go;
 mod recovery;
+mod rehearsal;
 mod rights;
 
 use std::fs;

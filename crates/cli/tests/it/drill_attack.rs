@@ -1,6 +1,7 @@
 //! `drill attack` on real places: five set-ups on a Ceph and a folder, a vault, and a REST server.
 
 mod governance;
+mod table;
 
 use std::fs;
 

@@ -15,6 +15,7 @@ mod bucket;
 mod card;
 mod damage;
 mod drill_attack;
+mod drill_restore;
 mod endings;
 mod fake_vault;
 mod gone;

@@ -2,6 +2,8 @@
 //! it: administered, written to, asked, undone.
 
 mod letting_go;
+mod log;
+mod rehearsal;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -134,15 +136,22 @@ impl RealVault {
 
     /// What it tells who measures it.
     fn metrics(&self) -> String {
+        String::from_utf8(self.get("/metrics", &[])).unwrap()
+    }
+
+    /// What it answers to a GET that curl makes, with more arguments of that.
+    #[track_caller]
+    fn get(&self, path: &str, more: &[&str]) -> Vec<u8> {
         let output = Command::new("curl")
             .args(["--silent", "--show-error", "--max-time", "60", "--cacert"])
             .arg(self.folder.join("keys/tls.crt"))
-            .arg(format!("{}/metrics", self.url))
+            .args(more)
+            .arg(format!("{}{path}", self.url))
             .output();
         let output = output.unwrap_or_else(|error| panic!("curl, which this test needs: {error}"));
         let complaint = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{complaint}");
-        String::from_utf8(output.stdout).unwrap()
+        assert!(output.status.success(), "{path}: {complaint}");
+        output.stdout
     }
 
     pub(crate) fn configure(&self, scene: &Scene, token: &str, fingerprint: &str) {

@@ -147,7 +147,8 @@ impl Step {
     }
 }
 
-fn fits(expected: &str, shown: &str) -> bool {
+/// Whether what was shown is what a transcript says.
+pub(crate) fn fits(expected: &str, shown: &str) -> bool {
     let squeezed = |text: &str| {
         let lines = text.trim_end().lines();
         lines

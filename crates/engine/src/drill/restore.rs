@@ -437,6 +437,13 @@ impl Rehearsal<'_> {
         };
         let into = &self.task.options.into;
         let (seconds, fault) = watch::within_room(into, theirs.least_free, cancel, restore)?;
+        let now = (self.task.environment.clock)();
+        let ended = theirs.restic.ends.filter(|ends| *ends <= now);
+        if let (Some(fault), Some(ended)) = (&fault, ended) {
+            // Whether it would have come to its end with the copy is not known.
+            let reason = format!("the account that it was lent ended at {ended:.0}: {fault}");
+            return Ok(ByRestic::Untried { reason });
+        }
         if !theirs.folder.is_dir() {
             let fault = fault.unwrap_or_else(|| "it restored nothing".to_owned());
             let differences = vec![fault];

@@ -69,6 +69,7 @@ impl Scene {
             repository: self.fixture.copy_path(copy).into_os_string(),
             password: Password::new(password.as_bytes().to_vec()),
             environment: Vec::new(),
+            ends: None,
             arguments: Vec::new(),
             certificate: None,
         }
@@ -279,6 +280,42 @@ fn a_restic_that_cannot_restore_is_no_agreement() {
     let drilled = scene.once("three", &missing);
     assert_eq!(drilled.restic.agrees(), None);
     assert!(drilled.is_good());
+    scene.assert_nothing_stays();
+}
+
+#[test]
+fn a_restic_whose_account_ends_before_it_is_done_says_nothing_of_the_copy() {
+    let scene = Scene::new("");
+    let program = restic_versions().pop().unwrap();
+    let now = (scene.fixture.environment.clock)();
+    let hour = SignedDuration::from_hours(1);
+    for (ends, agrees) in [
+        (now.saturating_sub(hour).unwrap(), None),
+        (now.saturating_add(hour).unwrap(), Some(false)),
+    ] {
+        let restic = Restic {
+            ends: Some(ends),
+            ..scene.restic(&program, "three", "not the password")
+        };
+        let options = DrillOptions {
+            restic: Ok(restic),
+            ..scene.options()
+        };
+        let drilled = scene.once("three", &options);
+        assert_eq!(drilled.restic.agrees(), agrees, "{:?}", drilled.restic);
+        assert_eq!(drilled.is_good(), agrees.is_none());
+        assert_eq!(drilled.record().unwrap().restic, agrees);
+    }
+    // One that comes to its end in time is compared, whatever has ended meanwhile.
+    let restic = Restic {
+        ends: Some(now.saturating_sub(hour).unwrap()),
+        ..scene.restic(&program, "three", PASSWORD)
+    };
+    let options = DrillOptions {
+        restic: Ok(restic),
+        ..scene.options()
+    };
+    assert_eq!(scene.once("three", &options).restic.agrees(), Some(true));
     scene.assert_nothing_stays();
 }
 

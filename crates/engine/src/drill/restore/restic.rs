@@ -14,6 +14,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::Serialize;
 use strongroom_model::Id;
 
@@ -32,6 +33,8 @@ pub struct Restic {
     pub password: Password,
     /// What else it has to know: variables of its environment.
     pub environment: Vec<(OsString, OsString)>,
+    /// When what of that opens the copy ends, where it is lent for a time.
+    pub ends: Option<Timestamp>,
     /// Arguments that every call has, without secrets.
     pub arguments: Vec<OsString>,
     /// The certificate that the server may show, in PEM, where one is pinned.
@@ -236,6 +239,7 @@ mod tests {
             repository: "rest:https://u:hunter2@h/".into(),
             password: Password::new(b"hunter2".to_vec()),
             environment: vec![("AWS_SECRET_ACCESS_KEY".into(), "hunter2".into())],
+            ends: None,
             arguments: vec!["--cacert".into()],
             certificate: None,
         };

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use strongroom_engine::drill::restore::Restic;
 use strongroom_engine::session::{Password, chain};
 use strongroom_model::{BackupCopy, StoreAddress};
@@ -10,7 +11,7 @@ use strongroom_store::patient::within;
 use strongroom_store::rest::pinned_certificate;
 
 use crate::context::Context;
-use crate::copies::{credentials, url_with_credentials};
+use crate::copies::{lent, url_with_credentials};
 use crate::error::Result;
 
 /// How long each step of asking a server for its certificate may take, and all of it.
@@ -30,6 +31,7 @@ pub(super) fn for_copy(
     let mut environment: Vec<(OsString, OsString)> = Vec::new();
     let mut arguments: Vec<OsString> = Vec::new();
     let mut certificate = None;
+    let mut ends = None;
     let repository = match &copy.store {
         StoreAddress::Local(path) => path.clone().into_os_string(),
         StoreAddress::Rest(address) => {
@@ -45,22 +47,20 @@ pub(super) fn for_copy(
             format!("rest:{}", url_with_credentials(address)).into()
         }
         StoreAddress::S3(address) => {
-            match credentials(copy, context)? {
-                Some(account) => {
-                    let secret = account.secret_key.expose();
-                    environment.push(("AWS_ACCESS_KEY_ID".into(), account.access_key.into()));
-                    environment.push(("AWS_SECRET_ACCESS_KEY".into(), secret.into()));
-                }
-                // The account is that of the environment, for restic as for us.
-                None => {
-                    let is_aws = |name: &str| name.starts_with("AWS_");
-                    let all = std::env::vars_os();
-                    environment.extend(all.filter(|(name, _)| name.to_str().is_some_and(is_aws)));
-                }
-            }
-            if let Some(region) = copy.s3.region.as_deref().or(address.region()) {
-                environment.push(("AWS_DEFAULT_REGION".into(), region.into()));
-            }
+            let Some(lent) = lent(copy, address, context)? else {
+                return Ok(Err("nobody gives the account of its bucket now".to_owned()));
+            };
+            let account = &lent.credentials;
+            let told = [
+                ("AWS_ACCESS_KEY_ID", account.access_key.as_str()),
+                ("AWS_SECRET_ACCESS_KEY", account.secret_key.expose()),
+                ("AWS_DEFAULT_REGION", lent.region.as_str()),
+            ];
+            let token = lent.session_token.as_ref();
+            let token = token.map(|token| ("AWS_SESSION_TOKEN", token.expose()));
+            let told = told.into_iter().chain(token);
+            environment.extend(told.map(|(name, value)| (OsString::from(name), value.into())));
+            ends = lent.ends.and_then(|ends| Timestamp::try_from(ends).ok());
             if let Some(path_style) = copy.s3.path_style {
                 let lookup = if path_style { "path" } else { "dns" };
                 let option = format!("s3.bucket-lookup={lookup}");
@@ -79,6 +79,7 @@ pub(super) fn for_copy(
         repository,
         password: password.clone(),
         environment,
+        ends,
         arguments,
         certificate,
     }))
