@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use indicatif::MultiProgress;
+use strongroom_store::s3::UNHEARD;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -37,7 +38,7 @@ fn filter(verbosity: u8) -> String {
     let level = match verbosity {
         0 => {
             let reporting = REPORTING.map(|part| format!("strongroom_engine::{part}=error"));
-            return format!("warn,{}", reporting.join(","));
+            return format!("warn,{UNHEARD},{}", reporting.join(","));
         }
         1 => "info",
         2 => "debug",
@@ -45,7 +46,7 @@ fn filter(verbosity: u8) -> String {
     };
     let crates = ["", "_engine", "_repo", "_store", "_model"];
     let ours = crates.map(|name| format!("strongroom{name}={level}"));
-    format!("warn,{}", ours.join(","))
+    format!("warn,{UNHEARD},{}", ours.join(","))
 }
 
 /// Standard error, with the bars out of the way while a line is written.

@@ -40,6 +40,7 @@ mod upload;
 
 pub use crate::s3::bodies::S3Bodies;
 pub use crate::s3::check::{BucketCheck, BucketFlaw};
+pub use crate::s3::fault::UNHEARD;
 pub use crate::s3::files::S3Files;
 pub use crate::s3::lent::LentAccount;
 pub use crate::s3::options::{S3Credentials, S3Options};

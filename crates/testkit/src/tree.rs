@@ -14,7 +14,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
 
-pub use compare::{Difference, compare, compare_with};
+pub use compare::{Difference, compare, compare_with, digest};
 pub use mutate::mutate;
 pub use odd::{NEWER_FOLDER, make_oddities};
 

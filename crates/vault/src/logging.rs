@@ -5,6 +5,7 @@
 
 use std::io;
 
+use strongroom_store::s3::UNHEARD;
 use tracing::{Level, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
@@ -30,13 +31,14 @@ where
 {
     let ours = OURS.map(|name| format!("{name}={level}"));
     let others = level.min(Level::WARN);
+    let filter = format!("{others},{UNHEARD},{}", ours.join(","));
     tracing_subscriber::fmt()
         .json()
         .flatten_event(true)
         .with_current_span(false)
         .with_span_list(false)
         .with_target(false)
-        .with_env_filter(EnvFilter::new(format!("{others},{}", ours.join(","))))
+        .with_env_filter(EnvFilter::new(filter))
         .with_writer(writer)
         .finish()
 }

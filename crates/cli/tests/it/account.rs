@@ -31,14 +31,12 @@ fn run(scene: &Scene, variables: &Variables<'_>, arguments: &[&str]) -> Ended {
     command.output().unwrap().into()
 }
 
-/// Asserts that the bucket is asked by right, and that nobody tells the secret.
+/// Asserts that the bucket is asked by right, and that nobody tells a secret.
 #[track_caller]
 fn assert_admitted(scene: &Scene, account: &CephAccount, variables: &Variables<'_>) {
     let ended = run(scene, variables, &["-vvv", "snapshots"]);
     ended.assert_code(0, &"snapshots");
-    for text in [&ended.out, &ended.err] {
-        assert!(!text.contains(&account.secret_key), "{text}");
-    }
+    assert_no_secret(&ended, account);
 }
 
 /// Asserts the same, and that a rehearsed restore lends it to stock restic, which looks for no account
@@ -55,13 +53,30 @@ fn assert_lent(scene: &Scene, account: &CephAccount, variables: &Variables<'_>) 
     offsite.assert_come_back(&restic_versions().pop().unwrap());
 }
 
-/// Asserts that nothing is told of the bucket, for this reason.
+/// Asserts that nothing is told of the bucket but its name, this reason and what to do next, and
+/// that nobody tells a secret.
 #[track_caller]
-fn assert_refused(scene: &Scene, variables: &Variables<'_>, reason: &str) {
-    let ended = run(scene, variables, &["snapshots"]);
+fn assert_refused(scene: &Scene, account: &CephAccount, variables: &Variables<'_>, reason: &str) {
+    let ended = run(scene, variables, &["-vvv", "snapshots"]);
     ended.assert_code(3, &"snapshots");
     ended.assert_says(&["offsite is left out", reason]);
+    ended.assert_says(&["hint: Check the credentials"]);
+    assert_no_secret(&ended, account);
 }
+
+#[track_caller]
+fn assert_no_secret(ended: &Ended, account: &CephAccount) {
+    let of_users = USERS.map(secret_of);
+    let secrets = of_users.iter().chain([&account.secret_key]);
+    for secret in secrets.map(String::as_str).chain([SESSION]) {
+        for text in [&ended.out, &ended.err] {
+            assert!(!text.contains(secret), "{secret}: {text}");
+        }
+    }
+}
+
+/// The token that makes what is handed out end.
+const SESSION: &str = "a-session";
 
 /// Where nobody has any.
 const NONE: &str = "there are no credentials for it";
@@ -87,12 +102,13 @@ fn the_account_of_a_bucket_comes_from_wherever_amazons_programs_have_it() {
     for command in ["init", "sync"] {
         run(&scene, &environment, &["--quiet", command]).assert_code(0, &command);
     }
-    assert_refused(&scene, &[], NONE);
+    assert_refused(&scene, &account, &[], NONE);
     assert_lent(&scene, &account, &environment);
     a_profile_has_it(&scene, &account, &environment);
     a_program_gives_it(&scene, &account);
     it_is_given_for_a_login(&scene, &account);
     it_is_given_for_a_web_identity(&scene, &account);
+    it_is_given_for_a_role(&scene, &account);
     the_machine_has_it(&scene, &account);
 }
 
@@ -107,7 +123,7 @@ fn a_profile_has_it(scene: &Scene, account: &CephAccount, environment: &Variable
     let at = ("AWS_SHARED_CREDENTIALS_FILE", file.to_str().unwrap());
     let (right, wrong) = (("AWS_PROFILE", "backup"), ("AWS_PROFILE", "wrong"));
     assert_lent(scene, account, &[at, right]);
-    assert_refused(scene, &[at, wrong], "SignatureDoesNotMatch");
+    assert_refused(scene, account, &[at, wrong], "SignatureDoesNotMatch");
     // The environment comes first.
     assert_admitted(scene, account, &[environment, &[at, wrong]].concat());
 
@@ -129,7 +145,7 @@ fn handed_out(account: &CephAccount, token: &str) -> Value {
         "LastUpdated": "2026-01-01T00:00:00Z",
         "AccessKeyId": account.access_key,
         "SecretAccessKey": account.secret_key,
-        token: "a-session",
+        token: SESSION,
         "Expiration": END,
     })
 }
@@ -145,7 +161,7 @@ fn a_program_gives_it(scene: &Scene, account: &CephAccount) {
     fs::write(&file, config).unwrap();
     let at = ("AWS_CONFIG_FILE", file.to_str().unwrap());
     assert_lent(scene, account, &[at, ("AWS_PROFILE", "program")]);
-    assert_refused(scene, &[at, ("AWS_PROFILE", "broken")], NONE);
+    assert_refused(scene, account, &[at, ("AWS_PROFILE", "broken")], NONE);
 }
 
 /// Where people log in, and the SHA-1 of it, by which the login is known.
@@ -157,7 +173,7 @@ fn portal(account: &CephAccount) -> Server {
     let told = json!({"roleCredentials": {
         "accessKeyId": account.access_key,
         "secretAccessKey": account.secret_key,
-        "sessionToken": "a-session",
+        "sessionToken": SESSION,
         "expiration": 4_070_908_800_000_u64,
     }});
     Server::start(move |asked| {
@@ -188,7 +204,7 @@ fn it_is_given_for_a_login(scene: &Scene, account: &CephAccount) {
         ("AWS_PROFILE", "signed-in"),
         ("AWS_ENDPOINT_URL_SSO", endpoint.as_str()),
     ];
-    assert_refused(scene, &variables, NONE);
+    assert_refused(scene, account, &variables, NONE);
     fs::create_dir_all(&cache).unwrap();
     let log_in = |token: &str| {
         let login = json!({"accessToken": token, "expiresAt": END, "startUrl": PORTAL});
@@ -198,21 +214,30 @@ fn it_is_given_for_a_login(scene: &Scene, account: &CephAccount) {
     log_in("a-login");
     assert_lent(scene, account, &variables);
     log_in("another");
-    assert_refused(scene, &variables, NONE);
+    assert_refused(scene, account, &variables, NONE);
+}
+
+/// What Amazon's token service gives to whoever has a right to this action.
+fn given(account: &CephAccount, action: &str, end: &str) -> Answer {
+    let told = format!(
+        "<{action}Response xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">\
+         <{action}Result><Credentials>\
+         <AccessKeyId>{}</AccessKeyId><SecretAccessKey>{}</SecretAccessKey>\
+         <SessionToken>{SESSION}</SessionToken><Expiration>{end}</Expiration>\
+         </Credentials></{action}Result>\
+         <ResponseMetadata><RequestId>one</RequestId></ResponseMetadata>\
+         </{action}Response>",
+        account.access_key, account.secret_key
+    );
+    Answer {
+        content_type: "text/xml",
+        ..Answer::text(200, &told)
+    }
 }
 
 /// Who gives credentials to whoever has the right token of a web identity.
 fn token_service(account: &CephAccount) -> Server {
-    let told = format!(
-        "<AssumeRoleWithWebIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">\
-         <AssumeRoleWithWebIdentityResult><Credentials>\
-         <AccessKeyId>{}</AccessKeyId><SecretAccessKey>{}</SecretAccessKey>\
-         <SessionToken>a-session</SessionToken><Expiration>{END}</Expiration>\
-         </Credentials></AssumeRoleWithWebIdentityResult>\
-         <ResponseMetadata><RequestId>one</RequestId></ResponseMetadata>\
-         </AssumeRoleWithWebIdentityResponse>",
-        account.access_key, account.secret_key
-    );
+    let account = account.clone();
     Server::start(move |asked| {
         let form = String::from_utf8_lossy(&asked.body).into_owned();
         let mut fields = [
@@ -221,10 +246,7 @@ fn token_service(account: &CephAccount) -> Server {
         ]
         .into_iter();
         match fields.all(|field| form.split('&').any(|one| one == field)) {
-            true => Answer {
-                content_type: "text/xml",
-                ..Answer::text(200, &told)
-            },
+            true => given(&account, "AssumeRoleWithWebIdentity", END),
             false => Answer::text(403, ""),
         }
     })
@@ -242,7 +264,82 @@ fn it_is_given_for_a_web_identity(scene: &Scene, account: &CephAccount) {
     fs::write(&file, "a-web-identity").unwrap();
     assert_lent(scene, account, &variables);
     fs::write(&file, "another").unwrap();
-    assert_refused(scene, &variables, NONE);
+    assert_refused(scene, account, &variables, NONE);
+}
+
+/// A role, of which others have keys that let them take it and do nothing else.
+const ROLE: &str = "arn:aws:iam::123456789012:role/backup";
+
+/// Who has such keys; only the first one may take the role.
+const USERS: [&str; 2] = ["member", "stranger"];
+
+fn secret_of(user: &str) -> String {
+    format!("{user}-secret")
+}
+
+/// How Amazon's token service refuses.
+const REFUSAL: &str = "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">\
+                       <Error><Type>Sender</Type><Code>AccessDenied</Code>\
+                       <Message>not authorized to perform: sts:AssumeRole</Message></Error>\
+                       <RequestId>one</RequestId></ErrorResponse>";
+
+/// Who gives credentials for the role to the member that names the right id with it; to one that
+/// names another id he gives them with an end that is no time.
+fn role_service(account: &CephAccount) -> Server {
+    let account = account.clone();
+    Server::start(move |asked| {
+        let form = String::from_utf8_lossy(&asked.body).into_owned();
+        let says = |field: &str| form.split('&').any(|one| one == field);
+        let signed = asked.header("authorization").unwrap_or_default();
+        let role = format!("RoleArn={}", ROLE.replace(':', "%3A").replace('/', "%2F"));
+        let may_take_it = says("Action=AssumeRole") && says(&role);
+        let is_member = signed.contains(&format!("Credential={}-key/", USERS[0]));
+        match (may_take_it && is_member, says("ExternalId=acme")) {
+            (true, true) => given(&account, "AssumeRole", END),
+            (true, false) if says("ExternalId=garbled") => given(&account, "AssumeRole", "soon"),
+            _ => Answer {
+                content_type: "text/xml",
+                ..Answer::text(403, REFUSAL)
+            },
+        }
+    })
+}
+
+fn it_is_given_for_a_role(scene: &Scene, account: &CephAccount) {
+    let server = role_service(account);
+    let endpoint = format!("http://{}", server.address());
+    let file = scene.path("roles");
+    let keys = USERS.map(|user| {
+        let secret = secret_of(user);
+        format!(
+            "[profile {user}]\naws_access_key_id = {user}-key\naws_secret_access_key = {secret}\n"
+        )
+    });
+    let role = |name: &str, source: &str| {
+        format!("[profile {name}]\nrole_arn = {ROLE}\nsource_profile = {source}\n")
+    };
+    let roles = [
+        role("right", "member\nexternal_id = acme"),
+        role("without-id", "member"),
+        role("wrong-keys", "stranger\nexternal_id = acme"),
+        role("without-keys", "nobody\nexternal_id = acme"),
+        role("garbled", "member\nexternal_id = garbled"),
+    ];
+    fs::write(&file, keys.concat() + &roles.concat()).unwrap();
+    let at = ("AWS_CONFIG_FILE", file.to_str().unwrap());
+    let service = ("AWS_ENDPOINT_URL_STS", endpoint.as_str());
+    let with = |profile| [at, service, ("AWS_PROFILE", profile)];
+    assert_lent(scene, account, &with("right"));
+    let denied = format!("{NONE}: AccessDenied");
+    for profile in ["without-id", "wrong-keys"] {
+        assert_refused(scene, account, &with(profile), &denied);
+    }
+    // The answer that nobody can read has the secret in it.
+    for profile in ["without-keys", "garbled"] {
+        assert_refused(scene, account, &with(profile), NONE);
+    }
+    // Who may take the role may not do what it may.
+    assert_refused(scene, account, &with(USERS[0]), "InvalidAccessKeyId");
 }
 
 /// The metadata of a machine that has a role, for whoever takes a token first.
@@ -275,5 +372,5 @@ fn the_machine_has_it(scene: &Scene, account: &CephAccount) {
     let at = ("AWS_EC2_METADATA_SERVICE_ENDPOINT", endpoint.as_str());
     let is_one = ("AWS_EC2_METADATA_DISABLED", "false");
     assert_lent(scene, account, &[at, is_one]);
-    assert_refused(scene, &[at], NONE);
+    assert_refused(scene, account, &[at], NONE);
 }

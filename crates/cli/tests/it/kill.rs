@@ -345,6 +345,24 @@ impl Soundness {
     }
 }
 
+/// Asserts that what a restic finds of one copy holds for the others too: a file that lies there as
+/// well has the same bytes, and any other has its name.
+fn assert_alike(scene: &Scene, checked: &str) {
+    let there = scene.files(checked, "");
+    for copy in ALL.into_iter().filter(|copy| *copy != checked) {
+        let mut files = scene.files(copy, "");
+        files.retain(|path| !is_passing(path));
+        for path in &files {
+            let bytes = fs::read(scene.path(copy).join(path)).unwrap();
+            let is_right = match there.contains(path) {
+                true => bytes == fs::read(scene.path(checked).join(path)).unwrap(),
+                false => path.ends_with(Id::of(&bytes).to_string()),
+            };
+            assert!(is_right, "{copy}, {checked}: {}", path.display());
+        }
+    }
+}
+
 fn is_passing(path: &Path) -> bool {
     path.to_string_lossy().contains(".tmp-")
 }

@@ -2,6 +2,7 @@
 
 mod changed;
 mod holder;
+mod locked;
 mod restic;
 mod world;
 

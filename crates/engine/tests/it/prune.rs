@@ -5,6 +5,7 @@ mod claims;
 mod copies;
 mod faults;
 mod hidden;
+mod once;
 mod order;
 mod refusals;
 

@@ -3,6 +3,7 @@
 //! They are typed as they stand: so what is in them is quoted, and each is one line. The policy lets
 //! production do what a copy asks for and nothing else, and caps the days for which anybody may lock,
 //! since a lock for a century is an attack too: nobody could take it back, and the owner would pay.
+//! That cap is Amazon's: a Ceph takes it, and caps nothing.
 //! Who production is, only whoever rules the bucket can tell: a variable of his shell has it, and
 //! without it nothing is set.
 

@@ -7,9 +7,18 @@ use std::fmt;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::config::http::HttpResponse;
-use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::{ErrorMetadata, ProvideErrorMetadata, SdkError};
 
 use crate::Error;
+
+/// What a log leaves out of Amazon's library, as directives of a filter: the warnings of what gets
+/// credentials, which repeat an answer that cannot be read, with the secret in it. Why there are none
+/// is told by the request that wanted them.
+pub const UNHEARD: &str = "aws_config::meta=error,aws_config::profile=error,\
+                           aws_config::sts=error,aws_config::web_identity_token=error";
+
+/// What is told where nobody gives credentials.
+const NO_CREDENTIALS: &str = "there are no credentials for it";
 
 /// The most characters that are told of what a server or the SDK says.
 const REASON_CHARACTERS: usize = 200;
@@ -43,7 +52,7 @@ where
             Error::Denied {
                 location,
                 action,
-                reason: "there are no credentials for it".to_owned(),
+                reason: unsigned(error),
             }
         } else {
             Error::Unreachable {
@@ -81,6 +90,29 @@ where
     }
 }
 
+/// Why nobody could sign a request, as whoever should have given the credentials says. Of a server
+/// that is its code alone: the rest of its answer may hold them.
+fn unsigned(error: &(dyn StdError + 'static)) -> String {
+    let (mut said, mut next) = (None, Some(error));
+    while let Some(error) = next {
+        next = error.source();
+        match error.downcast_ref::<CredentialsError>() {
+            // It lists all that was tried.
+            Some(CredentialsError::CredentialsNotLoaded(_)) => said = None,
+            Some(_) => said = next.map(|why| why.to_string()),
+            None => {
+                let refusal = error.downcast_ref::<ErrorMetadata>();
+                let code = refusal.and_then(ErrorMetadata::code);
+                said = code.map(str::to_owned).or(said);
+            }
+        }
+    }
+    match said {
+        Some(said) => plain(&format!("{NO_CREDENTIALS}: {said}")),
+        None => NO_CREDENTIALS.to_owned(),
+    }
+}
+
 /// The status of the answer, where there was one.
 pub(super) fn status<E>(error: &Failure<E>) -> Option<u16> {
     error
@@ -115,4 +147,37 @@ fn plain(text: &str) -> String {
         .map(|letter| if letter.is_control() { ' ' } else { letter })
         .take(REASON_CHARACTERS)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_s3::operation::get_object::GetObjectError;
+
+    use super::*;
+
+    /// What is told of a request that could not be signed.
+    fn reason(error: CredentialsError) -> String {
+        let failure = Failure::<GetObjectError>::construction_failure(error);
+        match fault("s3:here".to_owned(), "read it", &failure) {
+            Error::Denied { reason, .. } => reason,
+            error => panic!("{error:?}"),
+        }
+    }
+
+    #[test]
+    fn who_gives_no_credentials_says_why_and_nothing_of_the_answer_of_a_server_is_told() {
+        let tried = CredentialsError::not_loaded("all that was tried\nin as many lines");
+        assert_eq!(reason(tried), NO_CREDENTIALS);
+        let program = CredentialsError::provider_error("it has failed\nand says so");
+        assert_eq!(
+            reason(CredentialsError::provider_error(program)),
+            "there are no credentials for it: it has failed and says so"
+        );
+        let answer = ErrorMetadata::builder().message("geheim");
+        let refusal = answer.code("AccessDenied").build();
+        assert_eq!(
+            reason(CredentialsError::provider_error(refusal)),
+            "there are no credentials for it: AccessDenied"
+        );
+    }
 }

@@ -469,13 +469,17 @@ fn buckets_are_told_what_is_wrong_with_them(ceph: &Ceph, account: &CephAccount, 
         assert_eq!(look(bucket).flaws, [], "{}", bucket.name());
         // The cap on the days lets pass what a lock needs.
         let store = store(ceph, account, bucket, "", for_a_day());
-        store.save(pack(b"bytes"), b"bytes").unwrap();
-        let lock = store
-            .locks()
-            .unwrap()
-            .lock_of(pack(b"bytes"), None)
-            .unwrap();
+        let name = pack(b"bytes");
+        store.save(name, b"bytes").unwrap();
+        let locks = store.locks().unwrap();
+        let lock = locks.lock_of(name, None).unwrap();
         assert!(lock.holds(now() + DAY), "{lock:?}");
+        // And on a Ceph what lies beyond it too: it takes the policy without knowing the condition.
+        // Where one comes to know it, docs/locked-copies.md is not true of it any more.
+        let version = store.versions_of(name).unwrap().remove(0).version;
+        let beyond = now() + DAY * 10;
+        let until = locks.lock_until(name, Some(&version), beyond).unwrap();
+        assert!(until >= beyond, "{until:?}");
     }
 
     // One that locks by itself what must come and go.

@@ -8,6 +8,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use strongroom_model::Id;
+
 /// One thing in which two trees differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
@@ -52,6 +54,23 @@ pub fn compare_with(left: &Path, right: &Path, holes: bool) -> Vec<Difference> {
         }
     }
     differences
+}
+
+/// A digest of all that [`compare`] looks at: trees of one digest have no differences. So a tree
+/// can be held against what a folder was before it changed.
+///
+/// # Panics
+/// As [`compare`].
+pub fn digest(root: &Path) -> Id {
+    let mut text = String::new();
+    for (path, node) in scan(root) {
+        text.push_str(&format!("{path:?} {:?}", node.facts));
+        if node.is_file {
+            text.push_str(&format!(" {}", Id::of(&fs::read(&node.path).unwrap())));
+        }
+        text.push('\n');
+    }
+    Id::of(text.as_bytes())
 }
 
 /// Everything about one name.

@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
-use strongroom_testkit::tree::{TreeSpec, compare, compare_with, mutate};
+use strongroom_testkit::tree::{TreeSpec, compare, compare_with, digest, mutate};
 use tempfile::TempDir;
 
 #[test]
@@ -16,7 +16,9 @@ fn one_seed_makes_one_tree_and_another_makes_another() {
     TreeSpec::everything(1).build(&at("b"));
     TreeSpec::everything(2).build(&at("c"));
     assert_eq!(compare_with(&at("a"), &at("b"), true), []);
+    assert_eq!(digest(&at("a")), digest(&at("b")));
     assert!(!compare(&at("a"), &at("c")).is_empty());
+    assert_ne!(digest(&at("a")), digest(&at("c")));
 }
 
 #[test]
@@ -107,6 +109,7 @@ fn each_kind_of_difference_is_named() {
             found.iter().any(|difference| difference.what == what),
             "{what}: {found:?}"
         );
+        assert_ne!(digest(&left), digest(&right), "{what}");
     }
 }
 

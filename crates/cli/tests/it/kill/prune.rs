@@ -1,10 +1,15 @@
 //! A forget and a prune that are killed while backups run beside them.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use strongroom_model::Id;
 use strongroom_testkit::programs::restic_versions;
+use strongroom_testkit::tree::digest;
 
-use crate::kill::{Soundness, Usual, When, change, is_thorough, kill_one, scene, scene_of, sweep};
+use crate::kill::{
+    Soundness, Usual, When, assert_alike, change, is_thorough, kill_one, scene, scene_of, sweep,
+};
 use crate::scene::{ALL, Scene};
 
 const PRUNE: [&str; 4] = ["--quiet", "prune", "--max-unused", "0"];
@@ -27,11 +32,28 @@ fn words(arguments: &[String]) -> Vec<&str> {
     arguments.iter().map(String::as_str).collect()
 }
 
+/// A digest of what each snapshot was made of.
+#[derive(Default)]
+struct Made(BTreeMap<String, Id>);
+
+impl Made {
+    /// Takes note of the snapshots that are new; the source has not changed since the first one.
+    fn note(&mut self, scene: &Scene) {
+        let mut new = scene.snapshots();
+        new.retain(|snapshot| !self.0.contains_key(snapshot));
+        if !new.is_empty() {
+            let source = digest(&scene.source());
+            self.0.extend(new.into_iter().map(|snapshot| (snapshot, source)));
+        }
+    }
+}
+
 /// A day with three backups, of which the last prune knows nothing.
-fn days_work(scene: &Scene, seed: u64) {
+fn days_work(scene: &Scene, made: &mut Made, seed: u64) {
     for part in 0..3 {
         change(scene, seed * 10 + part);
         scene.expect(0, &["--quiet", "backup"]);
+        made.note(scene);
     }
 }
 
@@ -88,8 +110,9 @@ fn forgets_and_prunes_that_are_killed_at_any_moment_lose_nothing_with_backups_be
     };
     let restics = restic_versions();
     scene.begin();
-    let mut sound = Soundness::new(&scene);
-    days_work(&scene, 1_000);
+    let (mut sound, mut made) = (Soundness::new(&scene), Made::default());
+    made.note(&scene);
+    days_work(&scene, &mut made, 1_000);
     let first = forget(&scene).unwrap();
     let of_forget = Usual::measure(&scene, &words(&first));
     let of_prune = Usual::measure(&scene, &PRUNE);
@@ -97,7 +120,7 @@ fn forgets_and_prunes_that_are_killed_at_any_moment_lose_nothing_with_backups_be
     let (mut killed, mut forgets_killed, mut seed) = (0, 0, 0);
     while killed < kills {
         seed += 1;
-        days_work(&scene, seed);
+        days_work(&scene, &mut made, seed);
         forgets_killed += u64::from(forget_twice(&scene, &mut sound, &of_forget, seed));
         let packs = scene.files("one", "data").len();
         change(&scene, seed * 10 + 5);
@@ -111,6 +134,7 @@ fn forgets_and_prunes_that_are_killed_at_any_moment_lose_nothing_with_backups_be
         let number = seed as usize;
         let (restic, copy) = (&restics[number % restics.len()], ALL[number % ALL.len()]);
         scene.check(restic, copy, &["--no-lock"]);
+        assert_alike(&scene, copy);
 
         // Whoever comes next goes on: by turns a backup and the next prune.
         if seed.is_multiple_of(2) {
@@ -123,15 +147,21 @@ fn forgets_and_prunes_that_are_killed_at_any_moment_lose_nothing_with_backups_be
         sweep(&scene);
         scene.assert_identical();
         assert!(scene.files("one", "data").len() < packs + 20);
+        made.note(&scene);
     }
     assert!(forgets_killed > 0, "no forget was hit");
     scene.expect(0, &["--quiet", "backup"]);
+    made.note(&scene);
     scene.check_all();
     scene.assert_restic_restores_all();
-    for (number, snapshot) in scene.snapshots().iter().enumerate() {
+    let (source, kept) = (scene.source(), scene.snapshots());
+    assert!(kept.len() > KEPT, "{kept:?}");
+    for (number, snapshot) in kept.iter().enumerate() {
         let target = tempfile::tempdir().unwrap();
         let to = target.path().to_str().unwrap();
         let copy = ALL[number % ALL.len()];
         scene.restic(&restics[0], copy, &["restore", snapshot, "--target", to]);
+        let restored = target.path().join(source.strip_prefix("/").unwrap());
+        assert_eq!(digest(&restored), made.0[snapshot], "{snapshot} on {copy}");
     }
 }
