@@ -11,8 +11,9 @@
 //!
 //! Others lie in a bucket that locks, behind a marker, and nothing says that they were removed. A
 //! machine that remembers them prunes nothing; one that is new, or has lost its state folder, would
-//! finish the work of whoever hid them, and let all locks run out. It can look behind the marker. What
-//! one of them needs and is not there any more is no reason to remove the rest of it.
+//! finish the work of whoever hid them, and let all locks run out. It can look behind the marker. Where
+//! not all that one of them needs is there, its index file may be hidden too, and nobody sees which packs
+//! it needs: then nothing is pruned until it is in sight again.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::convert::Infallible;
@@ -34,6 +35,11 @@ use crate::{Error, Result, snapshots};
 pub(super) const WAITING_HINT: &str = "see which: strongroom removals; if it was none of you: \
     strongroom forget --annul RECORD; if it was: strongroom removals --accept RECORD, or prune again \
     when it is 7 days old here";
+
+/// What to do where not all is there that a snapshot needs which somebody has hidden.
+pub(super) const BEHIND_HINT: &str = "a snapshot needs it that is hidden in a bucket, and nothing \
+    says that it was removed: bring back what is hidden there, strongroom recover --copy NAME \
+    --in-place, and what was meant to go: strongroom forget SNAPSHOT";
 
 /// How many snapshots that are hidden on a copy are looked at, and how many versions of each, beside
 /// the oldest: whoever may write makes any number of both.
