@@ -93,3 +93,26 @@ fn nothing_is_pruned_where_somebody_has_hidden_a_snapshot_and_its_index_file_wit
     assert_eq!(fixture.ids("one", FileType::Data), before);
     assert_eq!(fixture.ids("one", FileType::Records), []);
 }
+
+#[test]
+fn nothing_is_pruned_where_a_hidden_snapshot_may_be_among_too_many_names() {
+    let mut fixture = Fixture::new();
+    write_files(&fixture, 0..2);
+    let first = fixture.backup().sources[0].snapshot.unwrap();
+    remove_files(&fixture, 0..2);
+    write_files(&fixture, 2..4);
+    fixture.backup();
+    let offsite = add_bucket(&mut fixture);
+    forget(&fixture, first);
+    offsite.hide(FileName::new(FileType::Snapshots, first));
+    for number in 0..100_000_u32 {
+        let junk = number.to_le_bytes();
+        let name = FileName::new(FileType::Snapshots, Id::of(&junk));
+        offsite.put(name, &junk);
+        offsite.hide(name);
+    }
+    let before = fixture.ids("one", FileType::Data);
+    let error = try_prune(&fixture).unwrap_err();
+    assert!(matches!(error, Error::NotPruned { .. }), "{error:?}");
+    assert_eq!(fixture.ids("one", FileType::Data), before);
+}
