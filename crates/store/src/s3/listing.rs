@@ -30,6 +30,10 @@ use crate::{Error, FileVersion, Result, VersionContent, VersionId};
 /// No sound listing has more pages: a hundred million names.
 const MOST_PAGES: usize = 100_000;
 
+/// No listing of versions has more pages that anybody waits for. Whoever may write makes markers for
+/// nothing, and of a hundred million names one each: what lies behind them must be found all the same.
+const MOST_PAGES_OF_VERSIONS: usize = 10_000_000;
+
 /// Who is shown one page of versions after the other, as long as he wants more.
 pub(super) type ShowPage<'a> = dyn FnMut(&ListObjectVersionsOutput) -> Result<ControlFlow<()>> + 'a;
 
@@ -110,7 +114,7 @@ impl S3Store {
     ) -> Result<()> {
         let bucket = self.bucket();
         let (mut key_marker, mut version_marker) = (None::<String>, None);
-        for _ in 0..MOST_PAGES {
+        for _ in 0..MOST_PAGES_OF_VERSIONS {
             let request = bucket.client.list_object_versions();
             let request = request
                 .bucket(&bucket.name)
