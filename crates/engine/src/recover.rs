@@ -99,8 +99,8 @@ type ByKind = [(FileType, Vec<File>)];
 ///
 /// # Errors
 /// [`Error::Locked`] where somebody is at work there; [`Error::Recover`] before anything is written, and
-/// where there is no room for it; [`Error::Repo`] where there never was a repository; [`Error::Store`] where a place fails in the
-/// midst of it: then it can be run again.
+/// where there is no room; [`Error::Repo`] where there never was a repository; [`Error::Store`] where a
+/// place fails in the midst of it: then it can be run again.
 pub fn recover(
     copy: &CopyStore,
     destination: &Destination,
