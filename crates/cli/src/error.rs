@@ -195,6 +195,16 @@ impl Error {
         }
     }
 
+    /// Whether no copy has any key, so that no password is to blame.
+    pub(crate) fn is_without_key(&self) -> bool {
+        use strongroom_engine::Error as Engine;
+        use strongroom_repo::Error as Repo;
+        matches!(
+            self,
+            Self::Engine(Engine::Repo(Repo::WrongPassword { keys: 0, .. }))
+        )
+    }
+
     /// The exit status that it means.
     pub(crate) fn exit(&self) -> Exit {
         use strongroom_engine::Error as Engine;

@@ -39,7 +39,7 @@ use crate::locking::needed::{Needed, Sources};
 use crate::locking::pass::Pass;
 use crate::progress::Progress;
 use crate::receipts::Receipts;
-use crate::session::{CopyFailure, CopyState, CopyStore, Environment, Session, SessionCopy};
+use crate::session::{Cancel, CopyFailure, CopyState, CopyStore, Environment, Session, SessionCopy};
 use crate::state::{LockDates, RepositoryState};
 use crate::{Error, Result};
 
@@ -134,7 +134,14 @@ pub fn extend(
         report.copies.push(told);
     }
     if !locked.is_empty() {
-        let needed = find_needed(session, memory, receipts, &locked, options, environment);
+        let search = Search {
+            session,
+            memory,
+            receipts,
+            until,
+            cancel: &environment.cancel,
+        };
+        let needed = search.find_needed(&locked, options);
         let (needed, followed) = match needed {
             Ok(needed) => needed,
             Err(Error::Interrupted) => {
@@ -184,55 +191,66 @@ pub(super) struct Followed {
     pub(super) are_all: bool,
 }
 
-/// What is to be kept: all of it where something is due, else what no copy's record covers yet.
-fn find_needed(
-    session: &Session,
-    memory: &RepositoryState,
-    receipts: Option<Receipts<'_>>,
-    locked: &[Locked<'_>],
-    options: &LockingOptions,
-    environment: &Environment,
-) -> Result<(Needed, Followed)> {
-    let usable = || locked.iter().filter(|locked| locked.failure.is_none());
-    let is_due = |locked: &Locked<'_>| has_due(&locked.dates, locked.window);
-    let are_all = options.all || usable().any(is_due);
-    let mut snapshots = snapshots(session);
-    if usable().next().is_none() {
-        snapshots.clear();
-    }
-    let mut needed = Needed::listed(session);
-    let listed = snapshots.len();
-    if !are_all {
-        let is_covered = |id: &Id| usable().all(|locked| locked.dates.covers(*id));
-        // An earlier run has found out what they need.
-        needed.vouch(
-            FileType::Snapshots,
-            snapshots.iter().copied().filter(is_covered),
-        );
-        snapshots.retain(|id| !is_covered(id));
-    }
-    // What a record hides is missed by nobody.
-    let recorded = usable().flat_map(|locked| locked.dates.iter());
-    let recorded = recorded.map(|(name, _)| name);
-    let recorded = recorded.filter(|name| !session.removals.names(*name));
-    needed.add_recorded(recorded, memory);
-    for locked in usable() {
-        let is_new = options.all && locked.dates.covered().is_empty();
-        if is_new || locked.dates.is_empty() {
-            let (copy, dates) = (locked.copy, &locked.dates);
-            needed.add_hidden(session, copy, dates, memory, &environment.cancel)?;
+/// What tells what is to be kept.
+struct Search<'a> {
+    session: &'a Session,
+    memory: &'a RepositoryState,
+    receipts: Option<Receipts<'a>>,
+    /// When its time is over.
+    until: Option<Instant>,
+    cancel: &'a Cancel,
+}
+
+impl Search<'_> {
+    /// What is to be kept: all of it where something is due, else what no copy's record covers yet.
+    fn find_needed(
+        &self,
+        locked: &[Locked<'_>],
+        options: &LockingOptions,
+    ) -> Result<(Needed, Followed)> {
+        let (session, memory) = (self.session, self.memory);
+        let usable = || locked.iter().filter(|locked| locked.failure.is_none());
+        let is_due = |locked: &Locked<'_>| has_due(&locked.dates, locked.window);
+        let are_all = options.all || usable().any(is_due);
+        let mut snapshots = snapshots(session);
+        if usable().next().is_none() {
+            snapshots.clear();
         }
+        let mut needed = Needed::listed(session);
+        let listed = snapshots.len();
+        if !are_all {
+            let is_covered = |id: &Id| usable().all(|locked| locked.dates.covers(*id));
+            // An earlier run has found out what they need.
+            needed.vouch(
+                FileType::Snapshots,
+                snapshots.iter().copied().filter(is_covered),
+            );
+            snapshots.retain(|id| !is_covered(id));
+        }
+        // What a record hides is missed by nobody.
+        let recorded = usable().flat_map(|locked| locked.dates.iter());
+        let recorded = recorded.map(|(name, _)| name);
+        let recorded = recorded.filter(|name| !session.removals.names(*name));
+        needed.add_recorded(recorded, memory);
+        for locked in usable() {
+            // A record that somebody has rewritten misses nothing: before anything is let go of, the
+            // place is asked what is hidden there.
+            if are_all || locked.dates.is_empty() {
+                let (copy, dates) = (locked.copy, &locked.dates);
+                needed.add_hidden(session, copy, dates, memory, self.until, self.cancel)?;
+            }
+        }
+        if !snapshots.is_empty() {
+            let sources = Sources {
+                session,
+                memory,
+                receipts: self.receipts,
+                cancel: self.cancel,
+            };
+            needed.add_packs(&snapshots, snapshots.len() == listed, &sources)?;
+        }
+        Ok((needed, Followed { snapshots, are_all }))
     }
-    if !snapshots.is_empty() {
-        let sources = Sources {
-            session,
-            memory,
-            receipts,
-            cancel: &environment.cancel,
-        };
-        needed.add_packs(&snapshots, snapshots.len() == listed, &sources)?;
-    }
-    Ok((needed, Followed { snapshots, are_all }))
 }
 
 /// Whether any lock that is recorded is due, or ends later than is believed.

@@ -21,6 +21,7 @@
 //! | a snapshot or an index file that this machine knows of and no copy shows | what it needs or names looks like waste |
 //! | a copy that somebody pruned by itself | a person has to say first whether that was meant |
 //! | a record of another machine that may still be taken back, and names packs, index files, or a snapshot that no copy gives whole | what has to be there then looks like waste |
+//! | a snapshot that lies hidden in a bucket that locks, and not all that it needs is there | who hid it may have hidden its index file too, so that its packs look like waste |
 //! | something new on a copy, although all are under our lock | what it needs may be what goes; a record that was written by then is annulled |
 //!
 //! Snapshots alone that somebody else's record hides, and that may still be seen again, are no reason
@@ -162,15 +163,9 @@ fn prune_locked(
         obstacles.check(hidden::WAITING_HINT)?;
     }
     if !behind.is_empty() {
-        let missing = Obstacles::default();
-        used::mark(
-            session,
-            &packs,
-            behind.into_iter(),
-            &missing,
-            progress,
-            cancel,
-        )?;
+        let roots = behind.into_iter();
+        used::mark(session, &packs, roots, &obstacles, progress, cancel)?;
+        obstacles.check(hidden::BEHIND_HINT)?;
     }
     let duplicates::Chosen { plan, wrong } =
         duplicates::choose(session, &packs, options, &obstacles, progress, cancel)?;

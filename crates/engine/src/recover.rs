@@ -98,9 +98,9 @@ type ByKind = [(FileType, Vec<File>)];
 /// where the password opens a key; else it does without, and that is noted.
 ///
 /// # Errors
-/// [`Error::Locked`] where somebody is at work there; [`Error::Recover`] before anything is written;
-/// [`Error::Repo`] where there never was a repository; [`Error::Store`] where a place fails in the
-/// midst of it: then it can be run again.
+/// [`Error::Locked`] where somebody is at work there; [`Error::Recover`] before anything is written, and
+/// where there is no room; [`Error::Repo`] where there never was a repository; [`Error::Store`] where a
+/// place fails in the midst of it: then it can be run again.
 pub fn recover(
     copy: &CopyStore,
     destination: &Destination,
@@ -176,7 +176,8 @@ pub fn recover(
         target.store.create()?;
     }
     let config = (config_file.as_ref(), chosen.as_ref());
-    work.bring_all(&files, config, &mut report.notes)?;
+    let brought = work.bring_all(&files, config, &mut report.notes);
+    brought.map_err(|error| no_room(copy, error))?;
     drop(locks);
     tally.tell(&mut report);
     if report.files == 0
@@ -251,6 +252,17 @@ fn left_out_of(kind: FileType, since_ns: u64) -> LeftOut {
     LeftOut {
         kind: kind.to_string(),
         since: since.unwrap_or(Timestamp::MAX),
+    }
+}
+
+/// What it means that not all was brought: a place that is full may be so by what somebody has put there.
+fn no_room(copy: &CopyStore, error: Error) -> Error {
+    match error {
+        Error::Store(source @ StoreError::Full { .. }) => Error::from(RecoverError::NoRoom {
+            copy: copy.name.clone(),
+            source: Box::new(source),
+        }),
+        error => error,
     }
 }
 

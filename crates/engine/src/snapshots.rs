@@ -6,6 +6,7 @@
 //! one bad file must not hide the good ones.
 
 mod dump;
+mod hidden;
 mod walk;
 
 use jiff::Timestamp;
@@ -19,6 +20,7 @@ use crate::session::{Cancel, CopyStore, Session, chain};
 use crate::{Error, Result};
 
 pub use dump::dump;
+pub(crate) use hidden::{Hidden, read_hidden};
 pub use walk::{Walk, find, walk};
 
 /// All snapshots that some copy can show.

@@ -2,7 +2,7 @@
 //!
 //! A lock is all that keeps a stock `restic prune` and a backup apart, so that only those go whose
 //! owner cannot live: a dead process of this host, by the rules in the session, or one that has not
-//! renewed for half an hour.
+//! renewed for half an hour, or whose lock is of a time that is yet to come.
 //! Everything else goes only when a person says that nothing is running anywhere.
 
 use strongroom_model::{FileName, FileType, Id};
@@ -64,6 +64,9 @@ pub fn unlock(session: &Session, environment: &Environment, which: Which) -> Res
             let (is_dead, text) = match &lock.state {
                 LockState::Held(lock) => (false, lock.to_string()),
                 LockState::Dead(lock) => (true, format!("{lock}, which has ended")),
+                LockState::Stale(lock) if lock.time > (environment.clock)() => {
+                    (true, format!("{lock}, a time that is yet to come"))
+                }
                 LockState::Stale(lock) => (true, format!("{lock}, not renewed since")),
                 LockState::Junk(reason) => (false, format!("not a lock: {reason}")),
             };

@@ -137,6 +137,9 @@ pub struct AtRisk {
     pub perhaps_by: BTreeSet<Name>,
     /// The key whose end is the end of the copy, where there is one.
     pub key: Option<KeyHeld>,
+    /// Who ends it, though its lock binds everyone, by closing the account that it is in: weeks after the
+    /// provider was told so, and until then it is there.
+    pub closed_by: Option<Name>,
 }
 
 /// What is left where somebody holds some domains.
@@ -285,7 +288,19 @@ impl Blast {
                 format!("A single domain destroys all: {masters}.")
             }
         };
-        format!("Whoever holds {domain} destroys {destroyed} of {all} copies{perhaps}. {alone}")
+        let closed = self.copies.iter();
+        let closed = closed.filter(|copy| copy.closed_by.as_ref() == Some(domain));
+        let closed: Vec<&str> = closed.map(|copy| copy.copy.as_str()).collect();
+        let closing = match closed.as_slice() {
+            [] => String::new(),
+            closed => format!(
+                " Whoever closes its account ends {} too, 90 days later.",
+                closed.join(", ")
+            ),
+        };
+        format!(
+            "Whoever holds {domain} destroys {destroyed} of {all} copies{perhaps}.{closing} {alone}"
+        )
     }
 }
 
@@ -320,6 +335,11 @@ fn at_risk(
         // Such a name is one of whoever puts something there, which is production.
         is_open = true;
     }
+    let closed_by = match exposure.withstands {
+        Withstands::Everyone => Some(merging.name(&exposure.domain)),
+        Withstands::NotShown | Withstands::Production => None,
+    };
+    let closed_by = closed_by.filter(|domain| !destroyed_by.contains(domain));
     let mut perhaps_by = BTreeSet::new();
     if is_open && !destroyed_by.contains(&own) {
         perhaps_by.insert(own);
@@ -329,6 +349,7 @@ fn at_risk(
         destroyed_by,
         perhaps_by,
         key,
+        closed_by,
     }
 }
 

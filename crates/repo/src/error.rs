@@ -81,6 +81,12 @@ impl Error {
                  machine whose state folder is whole tries the one that opened there last first"
                     .to_owned(),
             ),
+            Self::WrongPassword { keys: 0, .. } => Some(
+                "no password is to blame: somebody has taken the keys away. A copy that is out of \
+                 reach may have one; of a bucket that keeps versions: strongroom recover --copy NAME \
+                 --in-place"
+                    .to_owned(),
+            ),
             Self::WrongPassword { .. } => Some(
                 "check password_file, password_command or STRONGROOM_PASSWORD; of a file or a \
                  command the first line counts, without its line break"
@@ -122,5 +128,16 @@ mod tests {
                 "The password opens none of the 2 keys in /backup",
             ]
         );
+    }
+
+    #[test]
+    fn where_there_is_no_key_no_password_is_to_blame() {
+        let hint = |keys| {
+            let location = "/backup".to_owned();
+            Error::WrongPassword { location, keys }.hint().unwrap()
+        };
+        assert!(hint(0).contains("strongroom recover"), "{}", hint(0));
+        assert!(!hint(0).contains("password_file"), "{}", hint(0));
+        assert!(hint(1).contains("password_file"), "{}", hint(1));
     }
 }

@@ -17,6 +17,10 @@ use crate::{Error, Key, Result, unpacked};
 /// A lock that was not renewed for so long belongs to a dead process; as restic has it.
 pub const STALE_AFTER: SignedDuration = SignedDuration::from_mins(30);
 
+/// How far a lock may be ahead: no machine's clock is a day off that backs up. Beyond it somebody wrote
+/// a lock that was never to grow old.
+pub const AHEAD_LIMIT: SignedDuration = SignedDuration::from_hours(24);
+
 /// How often a running process renews its lock; as restic has it.
 pub const RENEW_EVERY: SignedDuration = SignedDuration::from_mins(5);
 
@@ -67,9 +71,10 @@ impl Lock {
         serde_json::from_slice(json).map_err(|error| error.to_string())
     }
 
-    /// Whether its owner did not renew it in time.
+    /// Whether its owner did not renew it in time, or it says a time that no clock told yet.
     pub fn is_stale(&self, now: Timestamp) -> bool {
-        now.duration_since(self.time) > STALE_AFTER
+        let age = now.duration_since(self.time);
+        age > STALE_AFTER || age < -AHEAD_LIMIT
     }
 }
 
@@ -126,5 +131,9 @@ mod tests {
         assert!(!lock().is_stale(at(30)));
         assert!(lock().is_stale(at(31)));
         assert!(!lock().is_stale(at(-100)));
+        // Whoever may write would hold one for ever that he wrote once.
+        assert!(!lock().is_stale(at(-24 * 60)));
+        assert!(lock().is_stale(at(-24 * 60 - 1)));
+        assert!(lock().is_stale(Timestamp::MIN));
     }
 }

@@ -90,7 +90,11 @@ pub(crate) fn judge(context: &Context) -> Result<Judged> {
             output.warn("There is no password: what only it shows is unproven", None);
             None
         }
-        Err(error) if matches!(error.exit(), Exit::WrongPassword | Exit::Interrupted) => {
+        // Whoever has taken all keys away must not have the status with them.
+        Err(error)
+            if matches!(error.exit(), Exit::WrongPassword | Exit::Interrupted)
+                && !error.is_without_key() =>
+        {
             return Err(error);
         }
         Err(error) => {

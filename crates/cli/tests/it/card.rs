@@ -158,3 +158,22 @@ fn what_no_copy_listed_at_a_sync_was_not_read_when_it_is_back() {
         assert_eq!(row["unread"]["files"], 1, "{row}");
     }
 }
+
+#[test]
+fn whoever_takes_all_keys_away_does_not_take_the_status_with_them() {
+    let scene = Scene::new();
+    TreeSpec::small(1).build(&scene.source().join("tree"));
+    scene.begin();
+    for copy in ALL {
+        for key in scene.files(copy, "keys") {
+            fs::remove_file(scene.path(copy).join(key)).unwrap();
+        }
+    }
+    let ended = scene.run(&["--json", "status"]);
+    ended.assert_says(&["There is no key"]);
+    let card = ended.summary();
+    for copy in 0..ALL.len() {
+        let row = &card["copies"][copy];
+        assert_ne!(row["whole"]["met"], true, "{row}");
+    }
+}

@@ -17,24 +17,23 @@
 mod delivery;
 mod record;
 mod remnants;
+mod sample;
 
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use strongroom_model::attack::{Judged, NotedRemnant, PlaceKind, Tried, judge};
-use strongroom_model::{FileName, FileType, Id};
-use strongroom_store::{Attacked, Error as StoreError, Remnants, Store};
+use strongroom_model::attack::{Attempt, Judged, Left, NotedRemnant, PlaceKind, Tried, judge};
+use strongroom_model::{FileName, Id};
+use strongroom_store::{Attacked, Error as StoreError, Remnants};
 
 use crate::Error;
+use crate::drill::attack::sample::{Sample, draws};
 use crate::session::{Cancel, CopyFailure, CopyFailureKind, CopyStore, chain};
-use crate::state::RepositoryState;
+use crate::state::{RecordedNeeds, RepositoryState};
 
 pub use delivery::{DrillDelivery, deliver};
 pub use record::{Kept, keep};
 pub use remnants::NotedRemnants;
-
-/// At the locks of how many files of each type it is looked.
-const FILES_OF_A_TYPE: usize = 16;
 
 /// What came of the drill of one copy.
 #[derive(Debug, Clone)]
@@ -69,8 +68,8 @@ pub struct Drilled {
 }
 
 /// Attacks copies, all at once, from `at` on. `believed` names those whose vaults have shown in this
-/// contact that their logs go on; `memory` keeps what stays behind, where it is known of which
-/// repository they are.
+/// contact that their logs go on; `memory` keeps what stays behind, and tells of files that are needed,
+/// where it is known of which repository they are.
 ///
 /// # Errors
 /// [`Error::BeingDrilled`]; nothing was tried then.
@@ -97,6 +96,8 @@ pub fn attack(
             }
         }
     }
+    let notes = memory.map(RepositoryState::all_needs).unwrap_or_default();
+    let notes = notes.as_slice();
     let drills = std::thread::scope(|scope| {
         let threads: Vec<_> = copies
             .iter()
@@ -104,7 +105,8 @@ pub fn attack(
                 let is_believed = believed.contains(&copy.name);
                 let remnants = remnants::begin(memory, copy, at);
                 let noted = remnants.clone();
-                let thread = scope.spawn(move || attack_one(copy, is_believed, &noted, cancel));
+                let attack = move || attack_one(copy, notes, is_believed, &noted, cancel);
+                let thread = scope.spawn(attack);
                 (copy, remnants, thread)
             })
             .collect();
@@ -126,6 +128,7 @@ pub fn attack(
 
 fn attack_one(
     copy: &CopyStore,
+    notes: &[RecordedNeeds],
     is_believed: bool,
     remnants: &Remnants,
     cancel: &Cancel,
@@ -147,13 +150,16 @@ fn attack_one(
         .size(FileName::CONFIG)
         .map_err(|error| of_store(&error))?;
     let draws = draws().ok_or_else(|| failed("the system gives no random bytes"))?;
-    let files = files_of(store, &draws).map_err(|error| of_store(&error))?;
+    let sample = Sample::draw(store, notes, &draws).map_err(|error| of_store(&error))?;
     if cancel.is_cancelled() {
         return Err(failed("the drill was interrupted"));
     }
     let identity = store.identity().map_err(|error| of_store(&error))?;
-    let attacked = attacks.attack(&files, remnants);
-    let attacked = attacked.map_err(|error| of_store(&error))?;
+    let attacked = attacks.attack(&sample.files, remnants);
+    let mut attacked = attacked.map_err(|error| of_store(&error))?;
+    if let Some(seen) = sample.short(store).map_err(|error| of_store(&error))? {
+        note_short(&mut attacked.tried, seen);
+    }
     if store.identity().map_err(|error| of_store(&error))? != identity {
         return Err(failed("another place was put in its stead meanwhile"));
     }
@@ -185,39 +191,14 @@ fn judged(attacked: Attacked, is_believed: bool) -> Drilled {
     }
 }
 
-/// Some files of the repository, drawn of each type; of a place that locks nothing none.
-///
-/// **Security:** whoever knows which they are, or can choose them by names that he puts there, lets
-/// the locks of all others run out, and is not seen. So each drill draws others.
-fn files_of(
-    store: &dyn Store,
-    draws: &[u64; FILES_OF_A_TYPE],
-) -> strongroom_store::Result<Vec<FileName>> {
-    if store.locks().is_none() {
-        return Ok(Vec::new());
+/// Says of the look at real files that less is left of a lock than must be, where nothing worse was
+/// seen.
+fn note_short(tried: &mut [Tried], seen: String) {
+    let looked = tried.iter_mut();
+    let mut looked = looked.filter(|one| one.attempt == Attempt::LookAtFiles);
+    if let Some(looked) = looked.find(|one| one.left == Left::Whole) {
+        looked.left = Left::Weaker(seen);
     }
-    let mut files = vec![FileName::CONFIG];
-    for kind in FileType::STORED {
-        let mut entries = store.list(kind)?;
-        let count = entries.len();
-        for (place, draw) in (0..count).zip(draws) {
-            let left = (count - place) as u64;
-            let other = usize::try_from(draw % left).unwrap_or_default();
-            entries.swap(place, place + other);
-        }
-        let some = entries.iter().take(FILES_OF_A_TYPE);
-        files.extend(some.map(|entry| FileName::new(kind, entry.id)));
-    }
-    Ok(files)
-}
-
-/// Random numbers; `None` where the system gives none.
-fn draws() -> Option<[u64; FILES_OF_A_TYPE]> {
-    let mut draws = [0; FILES_OF_A_TYPE];
-    for draw in &mut draws {
-        *draw = getrandom::u64().ok()?;
-    }
-    Some(draws)
 }
 
 fn failed(reason: &str) -> CopyFailure {

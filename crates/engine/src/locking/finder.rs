@@ -7,7 +7,7 @@
 //!
 //! **Security:** whoever may write makes as many versions as he likes. So of each file a few are kept,
 //! whatever their number, none that is larger than any sound file is read, and between two steps of a
-//! read it is asked whether the time is over.
+//! read, and two versions of a listing, it is asked whether the time is over.
 
 use std::time::Instant;
 
@@ -85,7 +85,9 @@ impl Finder<'_> {
             Some(listed) => listed,
             None => match self.list(versions, file) {
                 Err(StoreError::Denied { .. }) => return self.find_seen(file),
-                listed => listed?,
+                Ok(None) => return Ok(Found::Late),
+                Ok(Some(listed)) => listed,
+                Err(error) => return Err(error),
             },
         };
         let is_sure = listed.are_sure();
@@ -129,8 +131,9 @@ impl Finder<'_> {
         let listed = match listed {
             Some(listed) => listed,
             None => match self.list(versions, file) {
-                Err(StoreError::Denied { .. }) => return Ok(None),
-                listed => listed?,
+                Err(StoreError::Denied { .. }) | Ok(None) => return Ok(None),
+                Ok(Some(listed)) => listed,
+                Err(error) => return Err(error),
             },
         };
         if listed.count == 0 || listed.are_sure() {
@@ -142,14 +145,28 @@ impl Finder<'_> {
         }
     }
 
-    fn list(&self, versions: &dyn Versions, file: &NeededFile) -> Result<Listed> {
+    /// Lists the versions of a file; `None` where the time is over before all of them were.
+    fn list(&self, versions: &dyn Versions, file: &NeededFile) -> Result<Option<Listed>> {
         let mut found = Listed::of(*file);
-        versions.each_version_of(file.name, &mut |version| {
+        let mut is_late = false;
+        let listed = versions.each_version_of(file.name, &mut |version| {
             self.check(file.name)?;
+            is_late = self.is_late();
+            if is_late {
+                let location = file.name.to_string();
+                return Err(StoreError::Cancelled { location });
+            }
             found.take(&version);
             Ok(())
-        })?;
-        Ok(found)
+        });
+        match listed {
+            Err(StoreError::Cancelled { .. }) if is_late => Ok(None),
+            listed => listed.map(|()| Some(found)),
+        }
+    }
+
+    fn is_late(&self) -> bool {
+        self.until.is_some_and(|until| Instant::now() >= until)
     }
 
     /// Fails where the user has interrupted.
@@ -190,7 +207,7 @@ impl Finder<'_> {
         // Where it is late, that is no error.
         let go_on = |_: &[u8]| -> std::result::Result<(), Option<StoreError>> {
             self.check(name).map_err(Some)?;
-            match self.until.is_some_and(|until| Instant::now() >= until) {
+            match self.is_late() {
                 true => Err(None),
                 false => Ok(()),
             }
@@ -267,6 +284,7 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     use strongroom_model::FileType;
+    use strongroom_testkit::FakeBucket;
 
     use super::*;
 
@@ -342,6 +360,30 @@ mod tests {
         ];
         let expected = tried(&["junk", "right", "longer"], false);
         assert_eq!(order(junk, 7), expected);
+    }
+
+    #[test]
+    fn the_versions_of_a_file_are_listed_no_longer_than_there_is_time() {
+        let bucket = FakeBucket::locking("bucket", Duration::from_secs(86_400));
+        bucket.put(name(), b"pack");
+        let (cancel, now) = (Cancel::default(), Instant::now());
+        let finder = Finder {
+            locks: &bucket,
+            versions: Some(&bucket),
+            config: b"",
+            cancel: &cancel,
+            until: Some(now),
+        };
+        let file = NeededFile {
+            name: name(),
+            size_bytes: None,
+        };
+        assert!(matches!(finder.find(&file, None), Ok(Found::Late)));
+        let in_time = Finder {
+            until: None,
+            ..finder
+        };
+        assert!(matches!(in_time.find(&file, None), Ok(Found::Right(..))));
     }
 
     #[test]

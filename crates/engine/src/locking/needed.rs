@@ -11,10 +11,11 @@
 //!
 //! What can go wrong: whoever holds production's credentials hides all snapshots on all copies, so
 //! that nothing seems to be needed and all locks run out. So what was locked and is in no listing must
-//! have been removed on purpose; else nothing at all is let go of, and that is told. Where no record
-//! tells what was locked, the versions of snapshots are listed, and what is hidden there is told
-//! likewise; what it needs is not known, and so every pack is kept that a copy lists. The same as long
-//! as a removal that another machine decided can still be taken back.
+//! have been removed on purpose; else nothing at all is let go of, and that is told. And since the
+//! record of what was locked lies where he may have written, the versions of snapshots are listed too
+//! before anything is let go of, and a snapshot that is hidden there is told likewise, but for what is
+//! read and does not decrypt; what it needs is not known, and so every pack is kept that a copy lists.
+//! The same as long as a removal that another machine decided can still be taken back.
 //!
 //! And he puts names there without number. What is listed is kept, for nobody else may vouch for a
 //! real file either; but what nothing vouches for comes after all else ([`Needed::comes_later`]): a
@@ -23,13 +24,17 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
+use parking_lot::Mutex;
 use strongroom_model::{FileName, FileType, Id};
-use strongroom_store::{Error as StoreError, VersionContent};
+use strongroom_store::{Error as StoreError, VersionContent, Versions};
 
+use crate::lead::READERS;
+use crate::parallel::for_each;
 use crate::receipts::Receipts;
 use crate::session::{Cancel, CopyStore, Session, chain};
-use crate::snapshots;
+use crate::snapshots::{self, Hidden};
 use crate::state::{LockDates, RecordedNeeds, RepositoryState};
 use crate::status::needs::needs_of_snapshots;
 use crate::{Error, Result};
@@ -42,9 +47,12 @@ const WHOLE: [FileType; 4] = [
     FileType::Records,
 ];
 
-/// How many snapshots that are hidden on a copy are kept at most: whoever may write makes any number
-/// of them.
+/// How many names that are hidden among the snapshots of a copy are looked at: whoever may write makes
+/// any number of them.
 const MOST_HIDDEN: usize = 100_000;
+
+/// How many versions of snapshots are listed however little time there is: a few requests bring them.
+const ALWAYS_LISTED: u64 = 10_000;
 
 /// What tells what snapshots need.
 pub(super) struct Sources<'a> {
@@ -164,8 +172,9 @@ impl Needed {
         }
     }
 
-    /// Looks for snapshots that lie on a copy behind something that hides them, where its record
-    /// tells of none: they are kept, and so is every pack, since what they need is not known.
+    /// Looks for snapshots that lie on a copy behind something that hides them, of which its record does
+    /// not tell: they are kept, and so is every pack, since what they need is not known. What cannot be
+    /// looked at, or not in time, may be such a snapshot.
     ///
     /// # Errors
     /// Where the user interrupts.
@@ -175,17 +184,22 @@ impl Needed {
         copy: &CopyStore,
         dates: &LockDates,
         memory: &RepositoryState,
+        until: Option<Instant>,
         cancel: &Cancel,
     ) -> Result<()> {
         let Some(versions) = copy.store.versions() else {
             return Ok(());
         };
+        let is_late = || until.is_some_and(|until| Instant::now() >= until);
         let accepted = memory.gone().accepted;
         let are_all_due = session.removals.are_all_due();
         let mut hidden = BTreeSet::new();
         let mut waiting = BTreeSet::new();
-        let listed = versions.each_version(FileType::Snapshots, &mut |version| {
-            if cancel.is_cancelled() {
+        let (mut listed, mut is_cut) = (0_u64, false);
+        let outcome = versions.each_version(FileType::Snapshots, &mut |version| {
+            listed += 1;
+            is_cut |= listed > ALWAYS_LISTED && is_late();
+            if is_cut || cancel.is_cancelled() {
                 let location = copy.store.location().to_owned();
                 return Err(StoreError::Cancelled { location });
             }
@@ -201,28 +215,45 @@ impl Needed {
                 true => &mut waiting,
                 false => &mut hidden,
             };
-            if found.len() < MOST_HIDDEN {
-                found.insert(name);
+            match found.len() < MOST_HIDDEN {
+                true => {
+                    found.insert(name);
+                }
+                false => is_cut |= !found.contains(&name),
             }
             Ok(())
         });
-        match listed.map_err(Error::from) {
+        match outcome.map_err(Error::from) {
             Ok(()) => {}
+            Err(Error::Interrupted) if is_cut => {}
             Err(Error::Interrupted) => return Err(Error::Interrupted),
             // Without that right nobody can look.
             Err(Error::Store(StoreError::Denied { .. })) => {}
             Err(error) => self.gaps.push(format!("{}: {}", copy.name, chain(&error))),
         }
-        if let Some(first) = hidden.first() {
+        let hidden: Vec<FileName> = hidden.into_iter().collect();
+        let hidden = match is_cut {
+            // Whoever has put so many there hides one among them.
+            true => hidden,
+            false => real_ones(session, versions, &hidden, is_late, cancel)?,
+        };
+        let name = &copy.name;
+        if is_cut {
+            self.gaps.push(format!(
+                "{name}: so many names lie hidden among its snapshots that not all could be looked \
+                 at: see who puts them there"
+            ));
+        } else if let Some(first) = hidden.first() {
             let more = match hidden.len() {
                 1 => String::new(),
                 count => format!(", and so are {} others", count - 1),
             };
-            let name = &copy.name;
             self.gaps.push(format!(
                 "{name}: {first} is hidden there, and nothing says that it was removed{more}; into \
                  sight again: strongroom recover --copy {name} --in-place"
             ));
+        }
+        if is_cut || !hidden.is_empty() {
             self.add_all_packs(session);
         }
         for name in hidden.into_iter().chain(waiting) {
@@ -375,6 +406,32 @@ impl Needed {
             is_same
         });
     }
+}
+
+/// Those of some hidden names that are snapshots of the repository, as far as is known.
+fn real_ones(
+    session: &Session,
+    versions: &dyn Versions,
+    hidden: &[FileName],
+    is_late: impl Fn() -> bool + Sync,
+    cancel: &Cancel,
+) -> Result<Vec<FileName>> {
+    let real = Mutex::new(BTreeSet::new());
+    for_each(hidden, READERS, |name| {
+        cancel.check()?;
+        let is_real = is_late()
+            || match snapshots::read_hidden(session, versions, *name) {
+                Ok(Hidden::Nobodys) => false,
+                Ok(Hidden::Snapshot(_) | Hidden::Unread) => true,
+                Err(StoreError::Cancelled { .. }) => return Err(Error::Interrupted),
+                Err(_) => true,
+            };
+        if is_real {
+            real.lock().insert(*name);
+        }
+        Ok(())
+    })?;
+    Ok(real.into_inner().into_iter().collect())
 }
 
 /// What was noted or signed of what a snapshot needs.

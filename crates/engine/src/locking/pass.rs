@@ -179,7 +179,10 @@ impl Pass<'_> {
             return Ok(());
         }
         let mut versions = self.copy.store.versions();
-        let listed = self.list(unknown, &mut versions)?;
+        let Some(listed) = self.list(unknown, &mut versions)? else {
+            shared.done.lock().told.left += unknown.len() as u64;
+            return Ok(());
+        };
         let finder = self.finder(versions);
         self.each(&listed, shared, |unknown| {
             let given = unknown.versions.lock().take();
@@ -222,7 +225,10 @@ impl Pass<'_> {
             .filter(|file| recorded.contains_key(&file.name))
             .collect();
         let mut versions = self.copy.store.versions();
-        let listed = self.list(&files, &mut versions)?;
+        let Some(listed) = self.list(&files, &mut versions)? else {
+            shared.done.lock().told.left += files.len() as u64;
+            return Ok(());
+        };
         let finder = self.finder(versions);
         for_each(&listed, IN_FLIGHT, |one| {
             self.environment.cancel.check()?;
@@ -326,12 +332,13 @@ impl Pass<'_> {
 
     /// The versions of files: of all of a type with few requests where there are many, else none. Of
     /// each a few are kept, whatever their number, and of those of which all are too much for memory
-    /// none. Where they may not be listed, it is done without.
+    /// none. Where they may not be listed, it is done without. Whoever may write makes any number of
+    /// them, and markers for nothing: `None` where the time is over before all were listed.
     fn list(
         &self,
         unknown: &[NeededFile],
         versions: &mut Option<&dyn Versions>,
-    ) -> Result<Vec<Unknown>> {
+    ) -> Result<Option<Vec<Unknown>>> {
         let mut of_kinds: BTreeMap<FileType, BTreeMap<FileName, Listed>> = BTreeMap::new();
         for file in unknown {
             let of_kind = of_kinds.entry(file.name.kind()).or_default();
@@ -343,9 +350,14 @@ impl Pass<'_> {
         for (kind, mut files) in many {
             self.environment.cancel.check()?;
             let Some(lister) = versions else { break };
+            let mut is_late = self.is_late();
+            if is_late {
+                return Ok(None);
+            }
             let before = left_bytes;
             let found = lister.each_version(kind, &mut |version| {
-                if self.environment.cancel.is_cancelled() {
+                is_late = self.is_late();
+                if is_late || self.environment.cancel.is_cancelled() {
                     let location = self.copy.store.location().to_owned();
                     return Err(StoreError::Cancelled { location });
                 }
@@ -361,6 +373,7 @@ impl Pass<'_> {
                 Ok(())
             });
             match found {
+                Err(StoreError::Cancelled { .. }) if is_late => return Ok(None),
                 Err(StoreError::Denied { .. }) => {
                     *versions = None;
                     break;
@@ -383,7 +396,7 @@ impl Pass<'_> {
             file: *file,
             versions: Mutex::new(listed.remove(&file.name)),
         };
-        Ok(unknown.iter().map(with_versions).collect())
+        Ok(Some(unknown.iter().map(with_versions).collect()))
     }
 
     /// Does something for each of them, many at a time, until the time is over or the place refuses.

@@ -11,22 +11,21 @@
 //!
 //! Others lie in a bucket that locks, behind a marker, and nothing says that they were removed. A
 //! machine that remembers them prunes nothing; one that is new, or has lost its state folder, would
-//! finish the work of whoever hid them, and let all locks run out. It can look behind the marker. What
-//! one of them needs and is not there any more is no reason to remove the rest of it.
+//! finish the work of whoever hid them, and let all locks run out. It can look behind the marker. Where
+//! not all that one of them needs is there, its index file may be hidden too, and nobody sees which packs
+//! it needs: then nothing is pruned until it is in sight again.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::convert::Infallible;
 
 use parking_lot::Mutex;
 use strongroom_model::{FileName, FileType, Id};
-use strongroom_repo::Snapshot;
-use strongroom_store::{Error as StoreError, VersionContent, Versions, read_limit_bytes};
+use strongroom_store::{Error as StoreError, VersionContent};
 
 use crate::lead::READERS;
 use crate::parallel::for_each;
 use crate::prune::obstacles::Obstacles;
-use crate::right_version::{self, Candidate, Candidates, Sought};
 use crate::session::{Cancel, CopyStore, Session, chain};
+use crate::snapshots::Hidden;
 use crate::state::RepositoryState;
 use crate::{Error, Result, snapshots};
 
@@ -35,10 +34,14 @@ pub(super) const WAITING_HINT: &str = "see which: strongroom removals; if it was
     strongroom forget --annul RECORD; if it was: strongroom removals --accept RECORD, or prune again \
     when it is 7 days old here";
 
-/// How many snapshots that are hidden on a copy are looked at, and how many versions of each, beside
-/// the oldest: whoever may write makes any number of both.
+/// What to do where not all is there that a snapshot needs which somebody has hidden.
+pub(super) const BEHIND_HINT: &str = "a snapshot needs it that is hidden in a bucket, and nothing \
+    says that it was removed: bring back what is hidden there, strongroom recover --copy NAME \
+    --in-place, and what was meant to go: strongroom forget SNAPSHOT";
+
+/// How many names that are hidden among the snapshots of a copy are looked at: whoever may write makes
+/// any number of them, and where there are more, one that is left out may be the one.
 const MOST_HIDDEN: usize = 100_000;
-const MOST_VERSIONS: usize = 16;
 
 /// The root trees of the snapshots that a record hides which may still be taken back; what cannot be
 /// told of these is an obstacle.
@@ -138,7 +141,7 @@ pub(super) fn behind_markers(
                 return Err(StoreError::Cancelled { location });
             }
             let is_marker = version.content == VersionContent::Marker;
-            if !is_marker && hidden.len() < MOST_HIDDEN && !is_known(version.name) {
+            if !is_marker && hidden.len() <= MOST_HIDDEN && !is_known(version.name) {
                 hidden.insert(version.name);
             }
             Ok(())
@@ -153,12 +156,23 @@ pub(super) fn behind_markers(
                 continue;
             }
         }
+        if hidden.len() > MOST_HIDDEN {
+            let copy = &copy.name;
+            obstacles.note(format!(
+                "{copy}: more than {MOST_HIDDEN} names are hidden among its snapshots, and any of \
+                 them may be one: see who puts them there"
+            ));
+            continue;
+        }
         let hidden: Vec<FileName> = hidden.into_iter().collect();
         let found = Mutex::new(BTreeSet::new());
         for_each(&hidden, READERS, |name| {
             cancel.check()?;
-            match read_hidden(session, versions, *name) {
-                Ok(snapshot) => found.lock().extend(snapshot.map(|snapshot| snapshot.tree)),
+            match snapshots::read_hidden(session, versions, *name) {
+                Ok(Hidden::Snapshot(snapshot)) => {
+                    found.lock().insert(snapshot.tree);
+                }
+                Ok(Hidden::Unread | Hidden::Nobodys) => {}
                 Err(error) => match Error::from(error) {
                     Error::Interrupted => return Err(Error::Interrupted),
                     error => obstacles.note(format!("{}: {}", copy.name, chain(&error))),
@@ -179,41 +193,4 @@ pub(super) fn behind_markers(
         roots.extend(found);
     }
     Ok(roots)
-}
-
-/// Reads a snapshot behind whatever hides it; `None` where no version of it is right, or it does not
-/// decrypt.
-fn read_hidden(
-    session: &Session,
-    versions: &dyn Versions,
-    name: FileName,
-) -> strongroom_store::Result<Option<Snapshot>> {
-    let mut candidates = Candidates::default();
-    versions.each_version_of(name, &mut |version| {
-        if let Ok(Some(candidate)) = Candidate::of(&version, &Sought::default()) {
-            candidates.offer(name.kind(), candidate, MOST_VERSIONS);
-        }
-        Ok(())
-    })?;
-    for candidate in candidates.in_order() {
-        let mut stream = match versions.open_version(name, &candidate.version) {
-            Ok(stream) => stream,
-            Err(error @ (StoreError::Unreachable { .. } | StoreError::Cancelled { .. })) => {
-                return Err(error);
-            }
-            // As one that another key encrypts.
-            Err(_) => continue,
-        };
-        let mut bytes = Vec::new();
-        let read = right_version::hash_of(&mut *stream, read_limit_bytes(name.kind()), |step| {
-            bytes.extend_from_slice(step);
-            Ok::<(), Infallible>(())
-        });
-        if let Ok((id, _)) = read
-            && Some(id) == name.id()
-        {
-            return Ok(Snapshot::open(session.repository.key(), bytes).ok());
-        }
-    }
-    Ok(None)
 }

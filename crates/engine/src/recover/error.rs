@@ -31,6 +31,15 @@ pub enum RecoverError {
         /// What the place said.
         source: Box<StoreError>,
     },
+    /// The place to recover to is full. Packs come before what names them, so that whoever has put packs
+    /// of his own there has the rest left out.
+    #[error("There is not enough room for what lies in {copy}")]
+    NoRoom {
+        /// The copy.
+        copy: String,
+        /// What the place said.
+        source: Box<StoreError>,
+    },
     /// There is nothing as old as was asked for.
     #[error("{location} has no version of any file that is as old as {as_of}")]
     NothingThen {
@@ -85,6 +94,11 @@ impl RecoverError {
             Self::MayNotRead { .. } => {
                 "let whoever rules the bucket give the account of the copy s3:GetObjectVersion on \
                  all of it, and look whether somebody changed its policy"
+            }
+            Self::NoRoom { .. } => {
+                "make more, and run it again: it goes on; see how much it takes: --dry-run. Where \
+                 somebody has put files of his own there, --as-of with a time before he came leaves \
+                 them out"
             }
             Self::NothingThen { .. } => "say a later time: --as-of; times are in UTC",
             Self::NotEmpty { .. } => "choose an empty folder, or one that does not exist yet",

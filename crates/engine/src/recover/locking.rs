@@ -83,7 +83,8 @@ fn remove_stale(
                 .is_ok()
         {
             notes.push(format!(
-                "A lock on {} was not renewed for half an hour, and is removed: {lock}",
+                "A lock on {} was not renewed for half an hour, or is of a time yet to come, and is \
+                 removed: {lock}",
                 copy.name
             ));
         }

@@ -38,7 +38,8 @@ const LOCKS_LIMIT: usize = 1000;
 /// What to do about somebody else's lock.
 pub(crate) const LOCKED_HINT: &str = "wait for the other process; if it was killed on this host, \
     its lock dies in 11 minutes; if elsewhere, `strongroom unlock` removes it after 30, and \
-    `strongroom unlock --all` at once";
+    `strongroom unlock --all` at once; if it comes back and is none of yours, whoever writes it has \
+    the credentials of this copy: change these first";
 
 /// What to do about a file among the locks that is none; `locks/` is never synced.
 const JUNK_HINT: &str = "it holds up none of our runs, but restic's own; where nothing is running \

@@ -108,6 +108,20 @@ impl Scene {
         files
     }
 
+    /// Seals the snapshot so many times anew, and saves that on every copy.
+    fn add_snapshots(&self, count: usize) {
+        let is_snapshot = |(name, _): &(FileName, Vec<u8>)| name.kind() == FileType::Snapshots;
+        let (_, bytes) = self.files().into_iter().find(is_snapshot).unwrap();
+        let snapshot = Snapshot::open(&self.fixture.key, bytes).unwrap();
+        for _ in 0..count {
+            let (id, bytes) = snapshot.seal(&self.fixture.key, 2).unwrap();
+            let name = FileName::new(FileType::Snapshots, id);
+            for copy in &self.fixture.copies {
+                copy.store.save(name, &bytes).unwrap();
+            }
+        }
+    }
+
     /// Of how many files the lock ends within so many days.
     fn ending_within(&self, days: u32) -> usize {
         let end = self.locked.now().unwrap() + DAY * days;
@@ -181,8 +195,8 @@ fn what_is_due_is_extended_once() {
     assert_eq!((told.due, told.extended), (files as u64, files as u64));
     let asked = scene.locked.take_asked();
     assert_eq!((asked.locked, asked.looked, asked.opened), (files, 0, 0));
-    // That the versions are the right ones is seen in a listing.
-    assert_eq!(asked.listed, files);
+    // That the versions are the right ones is seen in a listing, and what is hidden in one more.
+    assert_eq!(asked.listed, files + 1);
     assert_eq!(scene.ending_within(45), 0);
     assert_eq!(scene.extend().due, 0);
 }
@@ -190,17 +204,8 @@ fn what_is_due_is_extended_once() {
 #[test]
 fn forty_eight_locks_are_made_longer_at_a_time_and_no_more() {
     let scene = Scene::new();
-    let is_snapshot = |(name, _): &(FileName, Vec<u8>)| name.kind() == FileType::Snapshots;
-    let (_, bytes) = scene.files().into_iter().find(is_snapshot).unwrap();
-    let snapshot = Snapshot::open(&scene.fixture.key, bytes).unwrap();
     // What nothing vouches for would come after all others; a snapshot is vouched for that decrypts.
-    for _ in 0..60 {
-        let (id, bytes) = snapshot.seal(&scene.fixture.key, 2).unwrap();
-        let name = FileName::new(FileType::Snapshots, id);
-        for copy in &scene.fixture.copies {
-            copy.store.save(name, &bytes).unwrap();
-        }
-    }
+    scene.add_snapshots(60);
     scene.extend();
     scene.locked.advance(DAY * 10);
     scene.locked.await_at_once(48);

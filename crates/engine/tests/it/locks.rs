@@ -149,7 +149,8 @@ fn dead_locks_of_our_own_host_are_removed_and_only_those() {
 #[test]
 fn a_process_that_is_not_found_here_may_live_elsewhere_until_it_has_missed_two_renewals() {
     // As in another container under the same hostname, or on a clone of this machine.
-    for (minutes, lives) in [(0, true), (10, true), (12, false)] {
+    // One from days ahead was never renewed.
+    for (minutes, lives) in [(0, true), (10, true), (12, false), (-3000, false)] {
         let fixture = fixture();
         let state = StateFolder::new(fixture.folder.path().join("state"));
         let written = (fixture.environment.clock)() - SignedDuration::from_mins(minutes);

@@ -162,6 +162,27 @@ fn what_withstands_everyone_falls_to_nobody_but_who_has_the_disks() {
 }
 
 #[test]
+fn what_withstands_everyone_ends_with_the_account_that_it_is_in() {
+    let mut exposures = three();
+    exposures[2].withstands = Withstands::Everyone;
+    let apart = blast(&exposures);
+    assert_eq!(apart.copies[2].closed_by, Some(name("offsite-account")));
+    assert_eq!(apart.copies[1].closed_by, None);
+    assert!(!apart.spoken().contains("closes"), "{}", apart.spoken());
+
+    exposures[2].accounts = account("aws:123456789012").into_iter().collect();
+    let own = blast(&exposures);
+    assert_eq!(own.copies[2].closed_by, Some(name("production")));
+    // It is there until then.
+    assert_eq!(left(&own, &["production"]), "here||vault offsite");
+    assert_eq!(
+        own.spoken(),
+        "Whoever holds production destroys 1 of 3 copies. Whoever closes its account ends offsite \
+         too, 90 days later. No single domain destroys all."
+    );
+}
+
+#[test]
 fn a_folder_of_this_machine_is_productions_whoever_else_rules_it() {
     let mut exposures = three();
     exposures[0].domain = name("storage-team");

@@ -8,9 +8,11 @@
 //!
 //! **Security:** whoever may write puts what he likes beside the files, under names that no XML can
 //! hold: one of these, as it is, and no listing could be read any more. So names are asked for in
-//! percent signs.
+//! percent signs. And he puts names without number that begin as that of a file does: so what is asked
+//! of one file ends with its name, behind which all of these come.
 
 use std::borrow::Cow;
+use std::ops::ControlFlow;
 use std::time::SystemTime;
 
 use aws_sdk_s3::operation::list_object_versions::ListObjectVersionsOutput;
@@ -28,8 +30,12 @@ use crate::{Error, FileVersion, Result, VersionContent, VersionId};
 /// No sound listing has more pages: a hundred million names.
 const MOST_PAGES: usize = 100_000;
 
-/// Who is shown one page of versions after the other.
-pub(super) type ShowPage<'a> = dyn FnMut(&ListObjectVersionsOutput) -> Result<()> + 'a;
+/// No listing of versions has more pages that anybody waits for. Whoever may write makes markers for
+/// nothing, and of a hundred million names one each: what lies behind them must be found all the same.
+const MOST_PAGES_OF_VERSIONS: usize = 10_000_000;
+
+/// Who is shown one page of versions after the other, as long as he wants more.
+pub(super) type ShowPage<'a> = dyn FnMut(&ListObjectVersionsOutput) -> Result<ControlFlow<()>> + 'a;
 
 impl S3Store {
     /// All files of a type that has more than one.
@@ -80,6 +86,7 @@ impl S3Store {
         only: Option<FileName>,
         show: &mut ShowVersion<'_>,
     ) -> Result<()> {
+        let only = only.or((kind == FileType::Config).then_some(FileName::CONFIG));
         let prefix = match only {
             Some(name) => self.layout().key(name),
             None => self.layout().beginning(kind),
@@ -89,11 +96,16 @@ impl S3Store {
                 Some(name) if version.name != name => Ok(()),
                 _ => show(version),
             };
-            self.show_page(kind, page, &mut show_wanted)
+            self.show_page(kind, page, &mut show_wanted)?;
+            Ok(match only {
+                Some(_) => until_other(page, &prefix),
+                None => ControlFlow::Continue(()),
+            })
         })
     }
 
-    /// Shows what is told of the versions of a type whose keys begin so, page by page.
+    /// Shows what is told of the versions of a type whose keys begin so, page by page, as long as more
+    /// is wanted.
     pub(super) fn each_page(
         &self,
         kind: FileType,
@@ -102,7 +114,7 @@ impl S3Store {
     ) -> Result<()> {
         let bucket = self.bucket();
         let (mut key_marker, mut version_marker) = (None::<String>, None);
-        for _ in 0..MOST_PAGES {
+        for _ in 0..MOST_PAGES_OF_VERSIONS {
             let request = bucket.client.list_object_versions();
             let request = request
                 .bucket(&bucket.name)
@@ -114,8 +126,8 @@ impl S3Store {
                 let action = format!("list the versions of {kind}");
                 fault(bucket.location.clone(), action, &error)
             })?;
-            show(&page)?;
-            if page.is_truncated != Some(true) {
+            let goes_on = show(&page)?.is_continue();
+            if !goes_on || page.is_truncated != Some(true) {
                 return Ok(());
             }
             let next = next_key(&page);
@@ -180,6 +192,22 @@ impl S3Store {
             action: format!("list {kind}"),
             reason: reason.to_owned(),
         }
+    }
+}
+
+/// Ends a listing of the keys that begin as this one with the page that has another: keys come in their
+/// order, so that all versions of this one came before.
+pub(super) fn until_other(page: &ListObjectVersionsOutput, key: &str) -> ControlFlow<()> {
+    let is_other = |listed: Option<&str>| {
+        listed.is_some_and(|listed| decoded(listed, page.encoding_type()) != key)
+    };
+    let mut versions = page.versions().iter();
+    let mut markers = page.delete_markers().iter();
+    let has_other = versions.any(|version| is_other(version.key()))
+        || markers.any(|marker| is_other(marker.key()));
+    match has_other {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
     }
 }
 

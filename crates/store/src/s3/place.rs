@@ -17,6 +17,7 @@
 use aws_sdk_s3::types::ObjectVersion;
 use strongroom_model::{FileName, FileType, Id};
 
+use crate::s3::listing::until_other;
 use crate::s3::store::{NO_VERSION, S3Store};
 use crate::{Error, Result};
 
@@ -42,7 +43,7 @@ impl S3Store {
                     first = older(first.take(), version);
                 }
             }
-            Ok(())
+            Ok(until_other(page, &prefix))
         });
         match told {
             Ok(()) => Ok(first.as_ref().map(First::place)),

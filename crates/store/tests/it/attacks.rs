@@ -199,15 +199,15 @@ fn a_key_of_an_account_is_never_tried_and_the_lock_is_not_proven_under_it() {
 
 #[test]
 fn a_lock_is_not_proven_where_this_credential_is_let_in_where_the_server_is_ruled() {
-    let (attacked, judged) = drill(Lies {
-        is_ruled: true,
-        ..HONEST
-    });
-    assert_eq!(judged.verdict, Verdict::NotProven, "{attacked:?}");
-    assert!(judged.reason.contains("ruled"), "{judged:?}");
-    let door = of(&attacked, Attempt::MakeToken);
-    assert_eq!(door.mark(), Mark::NotTried);
-    assert!(door.seen().contains("caps"), "{door:?}");
+    for ruled_at in ["admin/bucket", "admin/metadata/user", "admin/user"] {
+        let (attacked, judged) = drill(Lies { ruled_at, ..HONEST });
+        assert_eq!(judged.verdict, Verdict::NotProven, "{attacked:?}");
+        assert!(judged.reason.contains("ruled"), "{judged:?}");
+        let door = of(&attacked, Attempt::MakeToken);
+        assert_eq!(door.mark(), Mark::NotTried);
+        assert!(door.seen().contains("caps"), "{door:?}");
+        assert!(door.seen().contains(ruled_at), "{door:?}");
+    }
     // It was asked, and nothing else.
     let server = serve(HONEST, &Arc::default());
     let (store, remnants) = (store(&server, true), Remnants::default());
@@ -217,7 +217,7 @@ fn a_lock_is_not_proven_where_this_credential_is_let_in_where_the_server_is_rule
         .filter(|request| request.path.starts_with("/admin"))
         .map(|request| request.method)
         .collect();
-    assert_eq!(asked, ["GET"]);
+    assert_eq!(asked, ["GET"; 3]);
 }
 
 #[test]

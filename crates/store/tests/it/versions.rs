@@ -124,6 +124,21 @@ fn of_one_file_no_other_is_shown_and_an_error_of_who_looks_ends_it() {
 }
 
 #[test]
+fn names_without_number_that_begin_as_that_of_a_file_are_not_listed_for_it() {
+    let config = version(FileName::CONFIG, "v");
+    let beside = config.replace("<Key>config</Key>", "<Key>config-1</Key>");
+    assert_ne!(beside, config);
+    let first = page(&(config + &beside), Some(("config-1", "v")));
+    // Whoever asked for more would go round in circles.
+    let server = pages(vec![first]);
+    let store = store(&server);
+    assert_eq!(store.versions_of(FileName::CONFIG).unwrap().len(), 1);
+    assert_eq!(store.list_versions(FileType::Config).unwrap().len(), 1);
+    assert!(store.identity().unwrap().is_some());
+    assert_eq!(server.requests().len(), 3);
+}
+
+#[test]
 fn pages_that_lead_nowhere_or_back_or_round_in_circles_are_no_listing() {
     let (first, second) = (snapshot(b"one"), snapshot(b"two"));
     let (low, high) = (first.min(second), first.max(second));

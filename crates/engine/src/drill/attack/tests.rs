@@ -5,11 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use strongroom_model::attack::{Attempt, Left, Remnant, RemnantKind, Said, Verdict};
-use strongroom_store::{Attacks, LocalStore, PatientStore, Result as StoreResult};
+use strongroom_model::FileType;
+use strongroom_model::attack::{Attempt, Left, Mark, Remnant, RemnantKind, Said, Verdict};
+use strongroom_store::{Attacks, LocalStore, PatientStore, Result as StoreResult, Store};
 use strongroom_testkit::{FakeBucket, FaultyStore};
 
 use super::*;
+use crate::backup::report::SnapshotNeeds;
+use crate::drill::attack::sample::FILES_OF_A_TYPE;
 use crate::receipts::ClientKey;
 use crate::state::{RepositoryState, StateFolder};
 
@@ -334,8 +337,8 @@ fn files_of_every_type_that_stays_are_looked_at_records_among_them() {
     }
     let lock = FileName::new(FileType::Locks, strongroom_model::Id::of(b"lock"));
     store.put(lock, b"lock");
-    let files = files_of(&store, &draws().unwrap());
-    assert_eq!(files.unwrap(), expected);
+    let sample = Sample::draw(&store, &[], &draws().unwrap());
+    assert_eq!(sample.unwrap().files, expected);
 }
 
 #[test]
@@ -349,11 +352,63 @@ fn each_file_may_be_looked_at_and_nobody_knows_which_are() {
     }
     let mut drawn = BTreeSet::new();
     for draw in 0..100 {
-        let files = files_of(&store, &[draw; FILES_OF_A_TYPE]).unwrap();
-        let packs: BTreeSet<FileName> = files.into_iter().skip(1).collect();
+        let sample = Sample::draw(&store, &[], &[draw; FILES_OF_A_TYPE]).unwrap();
+        let packs: BTreeSet<FileName> = sample.files.into_iter().skip(1).collect();
         assert_eq!(packs.len(), FILES_OF_A_TYPE);
         drawn.extend(packs);
     }
     assert_eq!(drawn, all);
     assert_ne!(draws().unwrap(), draws().unwrap());
+}
+
+/// A bucket with a snapshot, a pack and an index file among as much junk as anybody puts there, what of
+/// them is noted, and what it needs.
+fn among_junk() -> (FakeBucket, FileName, RecordedNeeds, [FileName; 2]) {
+    let store = FakeBucket::locking("offsite", Duration::from_secs(30 * 86_400));
+    let save = |kind, bytes: &[u8]| {
+        let name = FileName::new(kind, Id::of(bytes));
+        store.save(name, bytes).unwrap();
+        name
+    };
+    let snapshot = save(FileType::Snapshots, b"snapshot");
+    let (pack, index) = (save(FileType::Data, b"pack"), save(FileType::Index, b"index"));
+    for number in 0..1000_u32 {
+        save(FileType::Data, &number.to_le_bytes());
+        save(FileType::Index, &number.to_le_bytes());
+    }
+    let needs = SnapshotNeeds {
+        packs: vec![(pack.id().unwrap(), 4)],
+        index_files: vec![index.id().unwrap()],
+    };
+    let note = RecordedNeeds::new(snapshot.id().unwrap(), None, &needs);
+    (store, snapshot, note, [pack, index])
+}
+
+#[test]
+fn junk_without_number_hides_no_file_that_is_needed() {
+    let (store, snapshot, note, needed) = among_junk();
+    let notes = [note];
+    let draw = || Sample::draw(&store, &notes, &draws().unwrap()).unwrap();
+    let sample = draw();
+    assert_eq!(sample.needed, needed);
+    assert!(needed.iter().all(|name| sample.files.contains(name)));
+    // Of what a snapshot needs that is gone nothing need be left.
+    store.hide(snapshot);
+    assert!(draw().needed.is_empty());
+}
+
+#[test]
+fn a_lock_that_nobody_has_extended_is_seen_before_it_is_over() {
+    let (store, _, note, [pack, _]) = among_junk();
+    let sample = Sample::draw(&store, &[note], &draws().unwrap()).unwrap();
+    let day = Duration::from_secs(86_400);
+    // Of 45 days 30 must be left.
+    store.advance(day * 15);
+    assert_eq!(sample.short(&store).unwrap(), None);
+    store.advance(day);
+    let seen = sample.short(&store).unwrap().unwrap();
+    assert!(seen.starts_with(&pack.to_string()), "{seen}");
+    let mut tried = [Tried::new(Attempt::LookAtFiles, Said::Done, Left::Whole)];
+    note_short(&mut tried, seen);
+    assert_eq!(tried[0].mark(), Mark::Fell);
 }

@@ -6,7 +6,8 @@
 //! | is anybody's: of a container, of a clone of this machine, of stock restic | dead when two renewals are missed |
 //!
 //! A lock that cannot be decrypted is
-//! somebody's junk: it is named and passed over, else five bytes would stop all backups.
+//! somebody's junk: it is named and passed over, else five bytes would stop all backups. One that is
+//! dated far ahead would never grow old: it counts as if it had.
 
 use jiff::SignedDuration;
 use rustix::process::{Pid, test_kill_process};
@@ -36,7 +37,7 @@ pub enum LockState {
     Held(Lock),
     /// A lock of a process of this host that has ended.
     Dead(Lock),
-    /// A lock that was not renewed for half an hour.
+    /// A lock that was not renewed for half an hour, or is of a time that is yet to come.
     Stale(Lock),
     /// Not a lock of this repository.
     Junk(String),
@@ -89,7 +90,7 @@ pub fn read_locks(
 fn classify(lock: Lock, is_ours: bool, environment: &Environment) -> LockState {
     let now = (environment.clock)();
     if lock.hostname == environment.hostname && !is_alive(lock.pid) {
-        let was_renewed = now.duration_since(lock.time) <= MISSED_AFTER;
+        let was_renewed = !lock.is_stale(now) && now.duration_since(lock.time) <= MISSED_AFTER;
         if is_ours || !was_renewed {
             return LockState::Dead(lock);
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use strongroom_engine::locking::LockingOptions;
@@ -124,6 +124,71 @@ fn where_the_record_is_lost_too_snapshots_that_are_hidden_everywhere_are_found_a
     for (name, bytes) in &files {
         assert!(scene.locked.until(*name, bytes) >= Some(end), "{name}");
     }
+}
+
+#[test]
+fn a_record_from_which_hidden_snapshots_were_taken_lets_no_lock_run_out() {
+    let scene = Scene::new();
+    scene.extend();
+    let files = scene.files();
+    let is_snapshot = |(name, _): &&(FileName, Vec<u8>)| name.kind() == FileType::Snapshots;
+    let snapshot = files.iter().find(is_snapshot).unwrap().0;
+    for copy in &scene.fixture.copies {
+        copy.store.remove(snapshot).unwrap();
+    }
+    // All the rest stays in it, so that it does not look as if it were lost.
+    let session = scene.fixture.open();
+    let memory = scene.memory(&session);
+    let forge = |dates: &mut LockDates| {
+        dates.forget(&[snapshot].into());
+        true
+    };
+    let copy = &session.copies[2].copy;
+    memory.update_lock_dates(copy, forge).unwrap();
+    scene.locked.advance(DAY * 10);
+    let report = scene.run(&LockingOptions::default());
+    let [gap] = report.gaps.as_slice() else {
+        panic!("{report:?}");
+    };
+    assert!(gap.contains(&snapshot.to_string()), "{gap}");
+    let end = scene.locked.now().unwrap() + DAY * 45;
+    for (name, bytes) in &files {
+        assert!(scene.locked.until(*name, bytes) >= Some(end), "{name}");
+    }
+}
+
+#[test]
+fn a_hidden_name_that_is_no_snapshot_alarms_nobody() {
+    let scene = Scene::new();
+    scene.extend();
+    let junk = FileName::new(FileType::Snapshots, Id::of(b"junk"));
+    scene.locked.put(junk, b"junk");
+    scene.locked.hide(junk);
+    scene.lose_record();
+    scene.locked.advance(DAY * 10);
+    // Nothing that it finds is a gap.
+    assert!(scene.extend().is_complete());
+    assert_eq!(scene.locked.until(junk, b"junk"), None);
+    assert_eq!(scene.ending_within(45), 0);
+}
+
+#[test]
+fn versions_without_number_keep_nobody_beyond_the_end_of_a_run() {
+    let scene = Scene::new();
+    // Of so many their versions are listed all at once.
+    scene.add_snapshots(70);
+    scene.extend();
+    scene.lose_record();
+    let files = scene.files().len() as u64;
+    let none = LockingOptions {
+        longest: Some(Duration::ZERO),
+        ..LockingOptions::default()
+    };
+    scene.locked.take_asked();
+    let report = scene.run(&none);
+    assert_eq!(report.copies[0].left, files, "{report:?}");
+    // What is hidden is looked for, and nothing else.
+    assert_eq!(scene.locked.take_asked().listed, 1);
 }
 
 #[test]

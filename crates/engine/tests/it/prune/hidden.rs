@@ -4,23 +4,19 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use strongroom_engine::Error;
 use strongroom_engine::session::CopyStore;
 use strongroom_model::{FileName, FileType, Id};
 use strongroom_store::{LocalStore, Store};
 use strongroom_testkit::FakeBucket;
 
 use crate::fixture::Fixture;
-use crate::prune::{forget, open, remove_files, state, try_prune, write_files};
+use crate::prune::{ALL, forget, open, remove_files, state, try_prune, write_files};
 
 const MONTH: Duration = Duration::from_secs(30 * 86_400);
 
-#[test]
-fn what_a_snapshot_needs_that_is_hidden_in_a_locked_bucket_stays_though_nothing_is_remembered() {
-    let mut fixture = Fixture::new();
-    write_files(&fixture, 0..12);
-    let first = fixture.backup().sources[0].snapshot.unwrap();
-    remove_files(&fixture, 0..6);
-    fixture.backup();
+/// Adds a copy in a bucket that locks, with all that the first one has.
+fn add_bucket(fixture: &mut Fixture) -> Arc<FakeBucket> {
     let offsite = Arc::new(FakeBucket::locking("offsite", MONTH));
     let one = LocalStore::new(fixture.copy_path("one"));
     for kind in FileType::STORED.into_iter().chain([FileType::Config]) {
@@ -34,6 +30,17 @@ fn what_a_snapshot_needs_that_is_hidden_in_a_locked_bucket_stays_though_nothing_
         store: offsite.clone(),
         is_local: false,
     });
+    offsite
+}
+
+#[test]
+fn what_a_snapshot_needs_that_is_hidden_in_a_locked_bucket_stays_though_nothing_is_remembered() {
+    let mut fixture = Fixture::new();
+    write_files(&fixture, 0..12);
+    let first = fixture.backup().sources[0].snapshot.unwrap();
+    remove_files(&fixture, 0..6);
+    fixture.backup();
+    let offsite = add_bucket(&mut fixture);
     forget(&fixture, first);
     let name = FileName::new(FileType::Snapshots, first);
     offsite.hide(name);
@@ -54,4 +61,58 @@ fn what_a_snapshot_needs_that_is_hidden_in_a_locked_bucket_stays_though_nothing_
     let report = try_prune(&fixture).unwrap();
     assert!(report.repacked.files > 0, "{report:?}");
     assert_ne!(fixture.ids("one", FileType::Data), before);
+}
+
+#[test]
+fn nothing_is_pruned_where_somebody_has_hidden_a_snapshot_and_its_index_file_with_it() {
+    let mut fixture = Fixture::new();
+    write_files(&fixture, 0..2);
+    let first = fixture.backup().sources[0].snapshot.unwrap();
+    let index = fixture.ids("one", FileType::Index);
+    // The second one shares nothing with it.
+    remove_files(&fixture, 0..2);
+    write_files(&fixture, 2..4);
+    fixture.backup();
+    let offsite = add_bucket(&mut fixture);
+    forget(&fixture, first);
+    offsite.hide(FileName::new(FileType::Snapshots, first));
+    let index = index.into_iter();
+    for name in index.map(|id| FileName::new(FileType::Index, id)) {
+        for copy in ALL {
+            let store = LocalStore::new(fixture.copy_path(copy));
+            store.remove(name).unwrap();
+        }
+        offsite.hide(name);
+    }
+
+    let before = fixture.ids("one", FileType::Data);
+    let error = try_prune(&fixture).unwrap_err();
+    assert!(matches!(error, Error::NotPruned { .. }), "{error:?}");
+    let hint = error.hint().unwrap();
+    assert!(hint.contains("recover --copy"), "{hint}");
+    assert_eq!(fixture.ids("one", FileType::Data), before);
+    assert_eq!(fixture.ids("one", FileType::Records), []);
+}
+
+#[test]
+fn nothing_is_pruned_where_a_hidden_snapshot_may_be_among_too_many_names() {
+    let mut fixture = Fixture::new();
+    write_files(&fixture, 0..2);
+    let first = fixture.backup().sources[0].snapshot.unwrap();
+    remove_files(&fixture, 0..2);
+    write_files(&fixture, 2..4);
+    fixture.backup();
+    let offsite = add_bucket(&mut fixture);
+    forget(&fixture, first);
+    offsite.hide(FileName::new(FileType::Snapshots, first));
+    for number in 0..100_000_u32 {
+        let junk = number.to_le_bytes();
+        let name = FileName::new(FileType::Snapshots, Id::of(&junk));
+        offsite.put(name, &junk);
+        offsite.hide(name);
+    }
+    let before = fixture.ids("one", FileType::Data);
+    let error = try_prune(&fixture).unwrap_err();
+    assert!(matches!(error, Error::NotPruned { .. }), "{error:?}");
+    assert_eq!(fixture.ids("one", FileType::Data), before);
 }

@@ -6,13 +6,14 @@ use std::os::unix::fs::symlink;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use strongroom_engine::CopyStore;
 use strongroom_engine::recover::{Destination, RecoverError, RecoverOptions, RecoverReport};
+use strongroom_engine::{CopyStore, Error};
 use strongroom_model::{FileName, FileType, Id};
 use strongroom_repo::key::{KeyFile, ScryptCost};
 use strongroom_repo::record::{Annulment, Record, Removal, RemovedBy};
 use strongroom_repo::{Key, Repository};
 use strongroom_store::{LocalStore, Store};
+use strongroom_testkit::{Fault, FaultyStore, MemoryStore, Op, Rule};
 
 use super::{ATTACK_S, Scene, with_password, without_password};
 use crate::fixture::PASSWORD;
@@ -175,4 +176,22 @@ fn a_folder_with_a_link_in_it_is_refused() {
     };
     assert_eq!(found, "data, a link");
     assert_eq!(fs::read_dir(elsewhere).unwrap().count(), 0);
+}
+
+#[test]
+fn where_what_somebody_has_put_there_fills_the_place_it_is_said_how_to_leave_it_out() {
+    let scene = Scene::new();
+    let full = Rule::on(&[Op::Save], Fault::Full).of(FileType::Data);
+    let other = CopyStore {
+        name: "other".to_owned(),
+        store: Arc::new(FaultyStore::new(MemoryStore::new("other")).with(full)),
+        is_local: false,
+    };
+    let error = scene.try_recover(&Destination::Copy(other), &without_password());
+    let Err(Error::Recover(told)) = error else {
+        panic!("{error:?}");
+    };
+    assert!(matches!(*told, RecoverError::NoRoom { .. }), "{told:?}");
+    let hint = told.hint().unwrap();
+    assert!(hint.contains("--as-of"), "{hint}");
 }

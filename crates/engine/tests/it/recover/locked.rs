@@ -82,6 +82,13 @@ fn where_somebody_is_at_work_there_nothing_is_done_and_what_is_stale_holds_up_no
     assert!(scene.place.size(pack).is_ok());
     assert!(scene.place.size(stale).is_err());
 
+    // One of a time that is yet to come would never grow old.
+    let pack = hide_a_pack(&scene);
+    let ahead = hold(&scene, -25 * 60);
+    scene.recover(&Destination::InPlace, &with_password());
+    assert!(scene.place.size(pack).is_ok());
+    assert!(scene.place.size(ahead).is_err());
+
     // Whoever has the key may hold one for ever: without the password nobody waits for it.
     let pack = hide_a_pack(&scene);
     hold(&scene, 1);

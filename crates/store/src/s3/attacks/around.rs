@@ -7,7 +7,7 @@
 //! is there, and nobody can restore from it for hours.
 //!
 //! And who rules a server of one's own removes what is locked there: so it is asked whether this very
-//! credential is let in where a Ceph is ruled, by a list that changes nothing.
+//! credential is let in where a Ceph is ruled, by requests that change nothing.
 
 use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::types::{ExpirationStatus, LifecycleRule, TransitionStorageClass};
@@ -23,8 +23,15 @@ use crate::{Error, Result};
 /// How S3 says that a bucket has no lifecycle.
 const NO_LIFECYCLE: &str = "NoSuchLifecycleConfiguration";
 
-/// Where those who rule a Ceph have a list of all its buckets: as if it were a file of a bucket.
-const RULED_AT: (&str, &str) = ("admin", "bucket");
+/// Where those who rule a Ceph have what it knows, as if it were in a bucket of this name.
+const RULED_IN: &str = "admin";
+
+/// The lists of all buckets and of all users, and one user by his name. For each there is a right
+/// (`caps`) of its own, and whoever may write by any of them gives himself the others.
+const RULED_AT: [&str; 3] = ["bucket", "metadata/user", "user"];
+
+/// How it asks whoever may know him which user is meant; others are refused.
+const NOBODY_NAMED: &str = "400 InvalidArgument";
 
 /// The most rules of a lifecycle that are told.
 const MOST_RULES: usize = 10;
@@ -83,22 +90,26 @@ impl S3Store {
         if bucket.endpoint.is_none() {
             return Ok(elsewhere);
         }
-        let (name, key) = RULED_AT;
-        let asked = Canaries::new(bucket, name, String::new(), None, remnants).fetch(key, None)?;
-        // Somebody's file under that name is no such list.
-        let is_in = match asked {
-            Found::Bytes { bytes, .. } => bytes.trim_ascii_start().starts_with(b"["),
-            Found::Nothing | Found::Unknown(_) => false,
-        };
-        if !is_in {
-            return Ok(elsewhere);
+        let ruled = Canaries::new(bucket, RULED_IN, String::new(), None, remnants);
+        for key in RULED_AT {
+            let is_in = match ruled.fetch(key, None)? {
+                // Somebody's file under that name is no such list.
+                Found::Bytes { bytes, .. } => bytes.trim_ascii_start().starts_with(b"["),
+                Found::Unknown(reason) => key == "user" && reason == NOBODY_NAMED,
+                Found::Nothing => false,
+            };
+            if !is_in {
+                continue;
+            }
+            let said = Said::NotTried(format!(
+                "the server lets this credential in where it is ruled (/{RULED_IN}/{key}), and \
+                 whoever may write there removes what is locked: take its caps away \
+                 (radosgw-admin caps rm)"
+            ));
+            let left = "this credential is let in where the server is ruled".to_owned();
+            return Ok(Tried::new(attempt, said, Left::Weaker(left)));
         }
-        let reason = "the server lets this credential in where it is ruled (/admin/bucket), and \
-                      whoever may write there removes what is locked: take its caps away \
-                      (radosgw-admin caps rm)";
-        let left = "this credential is let in where the server is ruled".to_owned();
-        let said = Said::NotTried(reason.to_owned());
-        Ok(Tried::new(attempt, said, Left::Weaker(left)))
+        Ok(elsewhere)
     }
 
     /// What the lifecycle of the bucket does to what lies there.

@@ -68,8 +68,8 @@ pub(super) struct Lies {
     pub(super) lifecycle: Option<&'static str>,
     /// What is told of every version beside its lock.
     pub(super) told: &'static str,
-    /// Whether it lets anybody in where it is ruled, as a Ceph whose user has caps.
-    pub(super) is_ruled: bool,
+    /// Where it lets anybody in where it is ruled, as a Ceph whose user has caps.
+    pub(super) ruled_at: &'static str,
 }
 
 /// What a bucket in COMPLIANCE does, to an account that may neither make nor list buckets.
@@ -87,7 +87,7 @@ pub(super) const HONEST: Lies = Lies {
     encryption: None,
     lifecycle: None,
     told: "",
-    is_ruled: false,
+    ruled_at: "",
 };
 
 /// A version in a bucket, or a marker.
@@ -229,7 +229,10 @@ fn answer(lies: &Lies, kept: &mut Kept, request: &Request) -> Answer {
         kept.probes.push(bucket.to_owned());
         return plain("200 OK");
     }
-    if lies.is_ruled && request.method == "GET" && path == "admin/bucket" {
+    if request.method == "GET" && path == lies.ruled_at {
+        if path == "admin/user" {
+            return wrong("400 Bad Request", "InvalidArgument");
+        }
         let list = format!("[\"other\",\"{BUCKET}\"]");
         return Answer {
             body: list.into_bytes(),
