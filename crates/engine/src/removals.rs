@@ -57,6 +57,7 @@ use crate::{Error, Listing, Result};
 
 pub use alone::finish_alone;
 pub use carry::carry;
+pub(crate) use finish::finish_seen;
 pub use finish::{FinishedCopy, finish};
 pub(crate) use publish::write;
 pub use publish::{Published, annul, change_trust, is_told, publish};
@@ -478,11 +479,6 @@ impl Known {
     fn due_from(&self) -> Option<Timestamp> {
         let seen = self.seen.filter(|_| !self.is_trusted)?;
         Some(seen.saturating_add(OTHERS_WAIT).unwrap_or(Timestamp::MAX))
-    }
-
-    /// Whether whoever decided it here looked at what a snapshot needs that stays.
-    fn knows_to_stay(&self, snapshot: Id) -> bool {
-        self.origin.is_ours && self.removal.stays.contains(&snapshot)
     }
 }
 

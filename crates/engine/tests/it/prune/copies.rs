@@ -1,14 +1,16 @@
 //! Copies that are away, slow or full: the others are pruned, and they finish later.
 
 use strongroom_engine::prune::{PruneOptions, PrunedOutcome};
+use strongroom_engine::removals::finish_alone;
 use strongroom_engine::session::Locks;
 use strongroom_engine::sync::{SyncOptions, sync_session};
 use strongroom_model::FileType;
 use strongroom_store::{LocalStore, Store};
 use strongroom_testkit::FaultyStore;
 
+use crate::fixture::PASSWORD;
 use crate::prune::{
-    ALL, assert_identical, half_needed, open, prune_session, stored_bytes, try_prune,
+    ALL, assert_identical, half_needed, open, open_copies, prune_session, stored_bytes, try_prune,
 };
 
 #[test]
@@ -48,6 +50,31 @@ fn a_copy_that_was_away_gets_what_is_new_and_finishes_what_is_on_record() {
     );
     assert_identical(&fixture, &ALL);
     fixture.check_all();
+    fixture.assert_restic_restores("three");
+}
+
+#[test]
+fn a_copy_that_was_away_keeps_all_it_has_while_the_others_are_away() {
+    let (mut fixture, _) = half_needed();
+    let before = fixture.ids("three", FileType::Data);
+    let three = fixture.wrap("three", FaultyStore::new);
+    three.set_unreachable(true);
+    assert!(!try_prune(&fixture).unwrap().is_complete());
+    assert_ne!(fixture.ids("one", FileType::Data), before);
+
+    // The record of this very machine knew of its snapshot, and that it would stay.
+    three.heal();
+    let session = open_copies(&fixture, &fixture.copies[2..], PASSWORD);
+    let (environment, progress) = (&fixture.environment, &fixture.progress);
+    let finished = finish_alone(&session, None, environment, progress).unwrap();
+    let [told] = finished.as_slice() else {
+        panic!("{finished:?}");
+    };
+    assert_eq!(told.removed, 0, "{told:?}");
+    let failure = told.failure.as_ref().unwrap();
+    assert!(failure.reason.contains("would not be whole"), "{failure:?}");
+    assert_eq!(fixture.ids("three", FileType::Data), before);
+    fixture.check(&["three"]);
     fixture.assert_restic_restores("three");
 }
 
