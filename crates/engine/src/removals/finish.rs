@@ -69,7 +69,18 @@ pub fn finish(
     progress: &Progress,
     cancel: &Cancel,
 ) -> Vec<FinishedCopy> {
-    finish_each(session, removals, false, progress, cancel)
+    finish_part(session, session, removals, progress, cancel)
+}
+
+/// The same, on the copies of a part of a session: trees are read from any of the whole.
+pub(super) fn finish_part(
+    whole: &Session,
+    part: &Session,
+    removals: &Removals,
+    progress: &Progress,
+    cancel: &Cancel,
+) -> Vec<FinishedCopy> {
+    finish_each((whole, part), removals, false, progress, cancel)
 }
 
 /// As [`finish()`], for who has seen under the same locks that every copy which can be used has all
@@ -80,11 +91,11 @@ pub(crate) fn finish_seen(
     progress: &Progress,
     cancel: &Cancel,
 ) -> Vec<FinishedCopy> {
-    finish_each(session, removals, true, progress, cancel)
+    finish_each((session, session), removals, true, progress, cancel)
 }
 
 fn finish_each(
-    session: &Session,
+    (whole, part): (&Session, &Session),
     removals: &Removals,
     is_seen: bool,
     progress: &Progress,
@@ -94,7 +105,7 @@ fn finish_each(
         let mut removed = ready.removed.iter();
         removed.any(|file| removals.names(file.name))
     };
-    let copies: Vec<_> = session.ready().filter(is_left).collect();
+    let copies: Vec<_> = part.ready().filter(is_left).collect();
     let all = copies.iter().flat_map(|(_, ready)| &ready.removed);
     let (files, bytes) = all.fold((0_u64, 0_u64), |(files, bytes), file| {
         (files + 1, bytes.saturating_add(file.size_bytes))
@@ -102,7 +113,7 @@ fn finish_each(
     progress.begin("remove", Some(files), Some(bytes));
     std::thread::scope(|scope| {
         let begin = |(copy, ready)| {
-            let work = Work::new(session, removals, (copy, ready), progress, cancel);
+            let work = Work::new(whole, removals, (copy, ready), progress, cancel);
             if is_seen {
                 let _ = work.spare.set(true);
             }
@@ -125,6 +136,7 @@ fn finish_each(
 
 /// One copy, to be finished.
 struct Work<'a> {
+    /// Trees are read from any of its copies.
     session: &'a Session,
     removals: &'a Removals,
     copy: &'a CopyStore,
@@ -329,7 +341,8 @@ impl<'a> Work<'a> {
         if snapshots.is_empty() {
             return true;
         }
-        match first_incomplete(self.session, self.copy, &snapshots, self.cancel) {
+        let of_copy = (self.copy, self.ready);
+        match first_incomplete(self.session, of_copy, &snapshots, self.cancel) {
             Ok(None) => true,
             Ok(Some((snapshot, reason))) => {
                 self.fail(CopyFailure {

@@ -12,11 +12,11 @@ use strongroom_model::{FileName, FileType, Id};
 
 use crate::Result;
 use crate::progress::Progress;
-use crate::session::{Cancel, CopyStore, Session};
+use crate::session::{Cancel, CopyStore, ReadyCopy, Session};
 use crate::sync::fetch::{Fetched, Reading, read_right};
 use crate::sync::lane::Lane;
 use crate::sync::run::Run;
-use crate::sync::{SyncOptions, copies_of};
+use crate::sync::{SyncCopy, SyncOptions, copies_of};
 use crate::verify::content;
 
 /// The first of some snapshots of a copy for which that lacks something, but for what a record hides
@@ -29,12 +29,18 @@ use crate::verify::content;
 /// Where the user interrupts.
 pub(crate) fn first_incomplete(
     session: &Session,
-    copy: &CopyStore,
+    (copy, ready): (&CopyStore, &ReadyCopy),
     snapshots: &BTreeSet<Id>,
     cancel: &Cancel,
 ) -> Result<Option<(Id, String)>> {
-    let mut copies = copies_of(session);
-    copies.sort_by_key(|one| one.copy.name != copy.name);
+    let mut copies = vec![SyncCopy {
+        copy: copy.clone(),
+        listing: ready.listing.clone(),
+        config_is_right: ready.config_is_right,
+        doubts: ready.doubts.clone(),
+    }];
+    let others = copies_of(session).into_iter();
+    copies.extend(others.filter(|other| other.copy.name != copy.name));
     let (options, progress) = (SyncOptions::default(), Progress::default());
     let run = Run::new(&session.repository, copies, &options, &progress, cancel);
     let Some(lane) = run.lanes.first() else {
