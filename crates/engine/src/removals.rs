@@ -2,8 +2,9 @@
 //!
 //! Who removes writes a record first, to the state folder and to every copy, and then removes; who
 //! comes next finishes what a record names. What a record names that counts is in no listing of a
-//! session, wherever it still lies: so lead, sync, verify, restore and status see the repository
-//! without it, and [`finish()`] alone looks at what is left.
+//! session, wherever it still lies: so lead, sync, verify and status see the repository without it, and
+//! [`finish()`] looks at what is left. Whoever reads a snapshot does, too, where nothing else has what it
+//! needs: that may be all that is left.
 //!
 //! The life of a removal:
 //! ```text
