@@ -23,7 +23,7 @@ use crate::progress::Progress;
 use crate::removals::locked::{Fate, Locked};
 use crate::removals::{KINDS, Removals, Stop};
 use crate::session::{Cancel, CopyFailure, CopyStore, ReadyCopy, RemovedFile, Session, chain};
-use crate::sync::strangers::first_incomplete;
+use crate::sync::incomplete::first_incomplete;
 
 /// What became of what records name on one copy.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
