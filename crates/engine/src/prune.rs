@@ -201,7 +201,7 @@ fn prune_locked(
         }
     }
     forget_old_needs(session, state);
-    let finished = removals::finish(session, &session.removals, progress, cancel);
+    let finished = removals::finish_seen(session, &session.removals, progress, cancel);
     report.note_finished(session, finished);
     report.was_interrupted = cancel.is_cancelled();
     Ok(report)

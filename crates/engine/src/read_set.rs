@@ -2,8 +2,8 @@
 //!
 //! All copies hold the same packs, byte for byte. So one index serves them all, read from the best
 //! copy, and what fails there is asked for at the same place of another one. Only when no copy has
-//! it there are index files looked at that the best copy lacks, packs that no index names, and
-//! other places of the same blob.
+//! it there are index files looked at that the best copy lacks, packs that no index names, other places
+//! of the same blob, and what of these lies there still although it was removed on purpose.
 //!
 //! What can go wrong on the way is remembered and not tried first again: a damaged pack of one
 //! copy, a copy that went away. Neither is an error as long as another copy has the bytes.

@@ -2,8 +2,9 @@
 //!
 //! Who removes writes a record first, to the state folder and to every copy, and then removes; who
 //! comes next finishes what a record names. What a record names that counts is in no listing of a
-//! session, wherever it still lies: so lead, sync, verify, restore and status see the repository
-//! without it, and [`finish()`] alone looks at what is left.
+//! session, wherever it still lies: so lead, sync, verify and status see the repository without it, and
+//! [`finish()`] looks at what is left. Whoever reads a snapshot does, too, where nothing else has what it
+//! needs: that may be all that is left.
 //!
 //! The life of a removal:
 //! ```text
@@ -57,6 +58,7 @@ use crate::{Error, Listing, Result};
 
 pub use alone::finish_alone;
 pub use carry::carry;
+pub(crate) use finish::finish_seen;
 pub use finish::{FinishedCopy, finish};
 pub(crate) use publish::write;
 pub use publish::{Published, annul, change_trust, is_told, publish};
@@ -478,11 +480,6 @@ impl Known {
     fn due_from(&self) -> Option<Timestamp> {
         let seen = self.seen.filter(|_| !self.is_trusted)?;
         Some(seen.saturating_add(OTHERS_WAIT).unwrap_or(Timestamp::MAX))
-    }
-
-    /// Whether whoever decided it here looked at what a snapshot needs that stays.
-    fn knows_to_stay(&self, snapshot: Id) -> bool {
-        self.origin.is_ours && self.removal.stays.contains(&snapshot)
     }
 }
 

@@ -29,11 +29,11 @@ pub(crate) mod budget;
 mod deliver;
 mod divergence;
 mod fetch;
+pub(crate) mod incomplete;
 mod lane;
 mod plan;
 mod report;
 mod run;
-pub(crate) mod strangers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

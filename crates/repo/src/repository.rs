@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use jiff::Timestamp;
 use strongroom_model::{FileEntry, FileName, FileType, Id};
-use strongroom_store::{Store, VersionContent};
+use strongroom_store::{Error as StoreError, Store, VersionContent};
 
 use crate::key::{KeyFile, MAX_KEY_FILE_BYTES, MAX_KEY_FILES_READ, MAX_KEYS_TRIED, ScryptCost};
 use crate::{Error, Key, RepoConfig, Result};
@@ -84,7 +84,8 @@ impl Repository {
 
     /// Opens the repository in `store`.
     ///
-    /// Key files that are junk are passed over. Those in `tried` are known not to open and cost no
+    /// Key files that are junk are passed over, and so are those that the place does not give, as one
+    /// that somebody has put into its archive. Those in `tried` are known not to open and cost no
     /// second scrypt; those that do not open here are added to it.
     ///
     /// **Security:** whoever may upload puts as many key files there as he likes, each of which costs
@@ -102,7 +103,7 @@ impl Repository {
         keys.retain(|entry| entry.size_bytes <= MAX_KEY_FILE_BYTES);
         put_in_order(store, &mut keys);
         let mut tries = 0;
-        let mut damaged = None;
+        let (mut damaged, mut withheld) = (None, None);
         for (read, entry) in keys.into_iter().enumerate() {
             if tries == MAX_KEYS_TRIED {
                 break;
@@ -116,7 +117,16 @@ impl Repository {
                 tries += 1;
                 continue;
             }
-            let bytes = store.read(FileName::new(FileType::Keys, entry.id))?;
+            let bytes = match store.read(FileName::new(FileType::Keys, entry.id)) {
+                Ok(bytes) => bytes,
+                Err(error) if error.is_silence() => return Err(error.into()),
+                Err(error) => {
+                    let (location, reason) = (store.location(), error.to_string());
+                    tracing::warn!(key = %entry.id, location, reason, "A key file is not given");
+                    withheld.get_or_insert(error);
+                    continue;
+                }
+            };
             if Id::of(&bytes) != entry.id {
                 tracing::warn!(key = %entry.id, location = store.location(), "A key file is damaged");
                 damaged.get_or_insert(entry.id);
@@ -134,6 +144,10 @@ impl Repository {
                 return Self::of(key, entry.id, config_bytes, store.location());
             }
             tried.insert(entry.id);
+        }
+        if let Some(error) = withheld {
+            // It may be the right one.
+            return Err(error.into());
         }
         let location = store.location().to_owned();
         Err(match damaged {
@@ -248,7 +262,7 @@ fn put_in_order(store: &dyn Store, keys: &mut [FileEntry]) {
 /// [`Error::NoRepository`], [`Error::Store`].
 pub fn read_config(store: &dyn Store) -> Result<Vec<u8>> {
     store.read(FileName::CONFIG).map_err(|error| match error {
-        strongroom_store::Error::NotFound { location, .. } => Error::NoRepository { location },
+        StoreError::NotFound { location, .. } => Error::NoRepository { location },
         other => Error::Store(other),
     })
 }

@@ -164,6 +164,14 @@ impl Error {
         })
     }
 
+    /// Whether that says nothing of the file that was asked for.
+    pub const fn is_silence(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable { .. } | Self::OtherCertificate { .. } | Self::Cancelled { .. }
+        )
+    }
+
     /// What to type or change next, where a person can mend this.
     pub fn hint(&self) -> Option<String> {
         match self {

@@ -174,7 +174,8 @@ impl Needed {
 
     /// Looks for snapshots that lie on a copy behind something that hides them, of which its record does
     /// not tell: they are kept, and so is every pack, since what they need is not known. What cannot be
-    /// looked at, or not in time, may be such a snapshot.
+    /// looked at, or not in time, may be such a snapshot. So is kept what a removal hides there that
+    /// may still be taken back, as far as the record does not keep it.
     ///
     /// # Errors
     /// Where the user interrupts.
@@ -253,16 +254,27 @@ impl Needed {
                  sight again: strongroom recover --copy {name} --in-place"
             ));
         }
-        if is_cut || !hidden.is_empty() {
+        let mut ready = session.ready().filter(|(one, _)| one.name == copy.name);
+        let removed = ready.next().map(|(_, ready)| ready.removed.as_slice());
+        let removed = removed.unwrap_or_default().iter();
+        let may_be_back = removed.filter(|file| {
+            !session.removals.may_go(file.name) && dates.until(file.name).is_none()
+        });
+        let may_be_back: Vec<NeededFile> = may_be_back
+            .map(|file| NeededFile {
+                name: file.name,
+                size_bytes: Some(file.size_bytes),
+            })
+            .collect();
+        if is_cut || !hidden.is_empty() || !waiting.is_empty() || !may_be_back.is_empty() {
             self.add_all_packs(session);
         }
-        for name in hidden.into_iter().chain(waiting) {
-            self.strangers.insert(name);
-            self.files.push(NeededFile {
-                name,
-                size_bytes: None,
-            });
-        }
+        let found = hidden.into_iter().chain(waiting);
+        let found = found.map(|name| NeededFile {
+            name,
+            size_bytes: None,
+        });
+        self.add_strangers(found.chain(may_be_back));
         self.settle();
         Ok(())
     }
@@ -270,14 +282,19 @@ impl Needed {
     /// Adds every pack that a copy lists, for what is needed is not known.
     fn add_all_packs(&mut self, session: &Session) {
         for (_, ready) in session.ready() {
-            for entry in ready.listing.data.iter() {
-                let name = FileName::new(FileType::Data, entry.id);
-                self.strangers.insert(name);
-                self.files.push(NeededFile {
-                    name,
-                    size_bytes: Some(entry.size_bytes),
-                });
-            }
+            let packs = ready.listing.data.iter();
+            self.add_strangers(packs.map(|entry| NeededFile {
+                name: FileName::new(FileType::Data, entry.id),
+                size_bytes: Some(entry.size_bytes),
+            }));
+        }
+    }
+
+    /// Adds files that nothing vouches for; to be settled.
+    fn add_strangers(&mut self, files: impl Iterator<Item = NeededFile>) {
+        for file in files {
+            self.strangers.insert(file.name);
+            self.files.push(file);
         }
     }
 

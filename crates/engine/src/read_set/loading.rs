@@ -52,9 +52,8 @@ impl ReadSet<'_> {
         let mut files = BTreeSet::new();
         let mut packs = BTreeSet::new();
         for member in self.members.iter() {
-            let listing = &member.ready.listing;
-            files.extend(listing.index.iter().map(|entry| entry.id));
-            packs.extend(listing.data.iter().map(|entry| entry.id));
+            files.extend(member.ids(FileType::Index));
+            packs.extend(member.ids(FileType::Data));
         }
         let files: Vec<_> = files.into_iter().collect();
         self.load_index_files(&files, &|file, mut pack| {
@@ -78,9 +77,8 @@ impl ReadSet<'_> {
     pub(super) fn read_file(&self, name: FileName) -> Result<Option<FileRead>> {
         let mut reasons = Vec::new();
         for (number, member) in self.members.iter().enumerate() {
-            let files = member.ready.listing.of(name.kind());
-            let listed = name.id().zip(files).filter(|(id, of)| of.contains(*id));
-            let Some((id, _)) = listed else { continue };
+            let listed = name.id().filter(|_| member.size_of(name).is_some());
+            let Some(id) = listed else { continue };
             if !self.members.is_asked(number, name.kind()) {
                 continue;
             }
@@ -155,20 +153,20 @@ impl ReadSet<'_> {
 
     /// Whether some copy lists the pack with the size that its blobs make.
     fn is_somewhere_whole(&self, pack: &IndexedPack) -> bool {
-        let expected = Some(pack::size_bytes(&pack.blobs));
+        let expected = pack::size_bytes(&pack.blobs);
         let name = FileName::new(FileType::Data, pack.id);
         let mut members = self.members.iter();
-        members.any(|member| member.ready.holds(name, expected))
+        members.any(|member| member.has(name, expected))
     }
 
     /// The copies that list the index file and, whole, the pack that it names.
     fn who_stands_for(&self, file: Id, pack: &IndexedPack) -> Vec<usize> {
-        let expected = Some(pack::size_bytes(&pack.blobs));
+        let expected = pack::size_bytes(&pack.blobs);
         let name = FileName::new(FileType::Data, pack.id);
+        let file = FileName::new(FileType::Index, file);
         let members = self.members.iter().enumerate();
-        let stand = members.filter(|(_, member)| {
-            member.ready.listing.index.contains(file) && member.ready.holds(name, expected)
-        });
+        let named = members.filter(|(_, member)| member.size_of(file).is_some());
+        let stand = named.filter(|(_, member)| member.has(name, expected));
         stand.map(|(number, _)| number).collect()
     }
 
@@ -178,7 +176,7 @@ impl ReadSet<'_> {
     /// and again: one that brings no blob which is not known counts as wrong.
     fn load_header(&self, id: Id, rest: &Rest) -> Result<()> {
         for (number, member) in self.members.iter().enumerate() {
-            let Some(size_bytes) = member.ready.listing.data.size_bytes(id) else {
+            let Some(size_bytes) = member.size_of(FileName::new(FileType::Data, id)) else {
                 continue;
             };
             if !self.members.is_asked(number, FileType::Data) {

@@ -7,15 +7,20 @@
 //! A copy that answers with junk is another matter: it may belong to an attacker, or be the last
 //! that is left, with some good files among many bad ones. So it is given up only as long as there
 //! is another with the snapshot.
+//!
+//! What a record says was removed and lies there still is read as well, where nothing else has a blob:
+//! a copy that was away while the others were pruned has its snapshots whole by nothing else, and may
+//! be the last that is left.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use parking_lot::Mutex;
-use strongroom_model::{FileName, FileType, Id};
+use strongroom_model::{FileEntry, FileName, FileType, Id};
 use strongroom_store::Error as StoreError;
 
+use crate::Files;
 use crate::session::{CopyStore, ReadyCopy, Session, chain};
 use crate::{Error, Result};
 
@@ -63,6 +68,9 @@ pub(super) struct Member<'a> {
     pub(super) ready: &'a ReadyCopy,
     /// Whether it has the snapshot, and so should have every pack of it.
     has_snapshot: bool,
+    /// What of these a record hides that lies there still.
+    hidden_index: Files,
+    hidden_packs: Files,
     /// How often it failed in a row.
     failures: AtomicU32,
     failure: Mutex<Option<String>>,
@@ -83,6 +91,8 @@ impl<'a> Members<'a> {
             copy,
             ready,
             has_snapshot: ready.listing.snapshots.contains(snapshot),
+            hidden_index: hidden(ready, FileType::Index),
+            hidden_packs: hidden(ready, FileType::Data),
             failures: AtomicU32::new(0),
             failure: Mutex::default(),
         };
@@ -107,7 +117,7 @@ impl<'a> Members<'a> {
     /// The copy to ask first for a pack; `None` where all are away.
     pub(super) fn best_for(&self, pack: Id) -> Option<usize> {
         for (number, member) in self.all.iter().enumerate() {
-            if member.has_snapshot && !member.lists(pack) {
+            if member.has_snapshot && !member.lists(pack) && !self.is_hidden(pack) {
                 self.note_damage(number, pack, "it is missing".to_owned());
             }
         }
@@ -115,6 +125,12 @@ impl<'a> Members<'a> {
             return Some(0);
         }
         self.order_for(pack).first().copied()
+    }
+
+    /// Whether a pack was removed that lies somewhere still: that others lack it is no damage.
+    fn is_hidden(&self, pack: Id) -> bool {
+        let mut members = self.all.iter();
+        members.any(|member| member.hidden_packs.contains(pack))
     }
 
     /// The copies to ask for a pack, in this order; those that are away are left out.
@@ -269,7 +285,35 @@ impl Member<'_> {
     }
 
     pub(super) fn lists(&self, pack: Id) -> bool {
-        self.ready.listing.data.contains(pack)
+        self.size_of(FileName::new(FileType::Data, pack)).is_some()
+    }
+
+    /// All files of a type that lie there.
+    pub(super) fn ids(&self, kind: FileType) -> impl Iterator<Item = Id> {
+        let files = self.files(kind);
+        files.flat_map(Files::iter).map(|entry| entry.id)
+    }
+
+    /// The size of a file that lies there.
+    pub(super) fn size_of(&self, name: FileName) -> Option<u64> {
+        let id = name.id()?;
+        let mut files = self.files(name.kind());
+        files.find_map(|files| files.size_bytes(id))
+    }
+
+    /// Whether a file lies there in this size, and not in doubt.
+    pub(super) fn has(&self, name: FileName, size_bytes: u64) -> bool {
+        self.size_of(name) == Some(size_bytes) && !self.ready.doubts.contains(&name)
+    }
+
+    fn files(&self, kind: FileType) -> impl Iterator<Item = &Files> {
+        let hidden = match kind {
+            FileType::Index => Some(&self.hidden_index),
+            FileType::Data => Some(&self.hidden_packs),
+            _ => None,
+        };
+        let listed = self.ready.listing.of(kind);
+        listed.into_iter().chain(hidden)
     }
 
     /// Whether the pack was found wrong there before.
@@ -277,6 +321,18 @@ impl Member<'_> {
         let name = FileName::new(FileType::Data, pack);
         self.ready.doubts.contains(&name)
     }
+}
+
+/// The files of a type that lie on a copy although a record says that they were removed.
+fn hidden(ready: &ReadyCopy, kind: FileType) -> Files {
+    let of_kind = ready.removed.iter().filter(|file| file.name.kind() == kind);
+    let entries = of_kind.filter_map(|file| {
+        Some(FileEntry {
+            id: file.name.id()?,
+            size_bytes: file.size_bytes,
+        })
+    });
+    Files::new(entries.collect())
 }
 
 /// Whether an error says something of one file, and not of the whole place.

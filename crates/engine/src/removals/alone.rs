@@ -9,8 +9,9 @@ use jiff::Timestamp;
 use strongroom_model::{FileName, FileType};
 
 use crate::progress::Progress;
+use crate::removals::finish::finish_part;
 use crate::removals::locked::{Hold, Locked};
-use crate::removals::{FinishedCopy, KINDS, Removals, finish};
+use crate::removals::{FinishedCopy, KINDS, Removals};
 use crate::session::{
     CopyFailureKind, CopyState, CopyStore, Environment, Locks, ReadyCopy, RemovedFile, Session,
     chain,
@@ -21,9 +22,9 @@ use crate::{Error, Result};
 /// since whoever may make the locks of some longer would keep all the others there with them.
 const LOOKED_AT: usize = 100;
 
-/// As [`finish()`], where the caller holds no locks: copies on which something can go are locked for
-/// that. Where somebody else is at work, it waits for the next time. Only `on` these copies, where it
-/// is said.
+/// As [`finish()`](crate::removals::finish()), where the caller holds no locks: copies on which
+/// something can go are locked for that. Where somebody else is at work, it waits for the next time.
+/// Only `on` these copies, where it is said.
 ///
 /// # Errors
 /// Where the user interrupts.
@@ -68,7 +69,7 @@ pub fn finish_alone(
     match Locks::acquire(&mut part, environment, true) {
         Ok(mut locks) => {
             let (removals, cancel) = (Arc::clone(&part.removals), &environment.cancel);
-            finished.extend(finish(&part, &removals, progress, cancel));
+            finished.extend(finish_part(session, &part, &removals, progress, cancel));
             locks.release();
         }
         Err(Error::Interrupted) => return Err(Error::Interrupted),

@@ -3,6 +3,10 @@
 //! Snapshots go before index files and these before packs, each type on a copy only when nothing is
 //! left to be listed there of the one before: whatever ends this, what is left refers to nothing that
 //! is gone. Copies do not wait for each other.
+//!
+//! What can go wrong: a copy was away while a prune wrote anew what its snapshots need. What goes there
+//! may be the last that is left of it, as where the others are lost by now. So before the first index
+//! file or pack goes from a copy, every snapshot on it is looked into, whoever knew of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
@@ -19,7 +23,7 @@ use crate::progress::Progress;
 use crate::removals::locked::{Fate, Locked};
 use crate::removals::{KINDS, Removals, Stop};
 use crate::session::{Cancel, CopyFailure, CopyStore, ReadyCopy, RemovedFile, Session, chain};
-use crate::sync::strangers::first_incomplete;
+use crate::sync::incomplete::first_incomplete;
 
 /// What became of what records name on one copy.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -57,11 +61,43 @@ const RECORDS_NAMED: usize = 3;
 ///
 /// The caller holds exclusive locks: somebody else at work may just refer to what is there. What a
 /// machine did not decide itself waits 7 days, and where a snapshot of that lies, so do all index
-/// files and packs. Where a snapshot lies on a copy that the record did not know of, and it needs
-/// what is hidden, its index files and packs stay.
+/// files and packs. Where a snapshot on a copy would not be whole without what is hidden, its index
+/// files and packs stay.
 pub fn finish(
     session: &Session,
     removals: &Removals,
+    progress: &Progress,
+    cancel: &Cancel,
+) -> Vec<FinishedCopy> {
+    finish_part(session, session, removals, progress, cancel)
+}
+
+/// The same, on the copies of a part of a session: trees are read from any of the whole.
+pub(super) fn finish_part(
+    whole: &Session,
+    part: &Session,
+    removals: &Removals,
+    progress: &Progress,
+    cancel: &Cancel,
+) -> Vec<FinishedCopy> {
+    finish_each((whole, part), removals, false, progress, cancel)
+}
+
+/// As [`finish()`], for who has seen under the same locks that every copy which can be used has all
+/// that its snapshots need beside what goes.
+pub(crate) fn finish_seen(
+    session: &Session,
+    removals: &Removals,
+    progress: &Progress,
+    cancel: &Cancel,
+) -> Vec<FinishedCopy> {
+    finish_each((session, session), removals, true, progress, cancel)
+}
+
+fn finish_each(
+    (whole, part): (&Session, &Session),
+    removals: &Removals,
+    is_seen: bool,
     progress: &Progress,
     cancel: &Cancel,
 ) -> Vec<FinishedCopy> {
@@ -69,7 +105,7 @@ pub fn finish(
         let mut removed = ready.removed.iter();
         removed.any(|file| removals.names(file.name))
     };
-    let copies: Vec<_> = session.ready().filter(is_left).collect();
+    let copies: Vec<_> = part.ready().filter(is_left).collect();
     let all = copies.iter().flat_map(|(_, ready)| &ready.removed);
     let (files, bytes) = all.fold((0_u64, 0_u64), |(files, bytes), file| {
         (files + 1, bytes.saturating_add(file.size_bytes))
@@ -77,7 +113,10 @@ pub fn finish(
     progress.begin("remove", Some(files), Some(bytes));
     std::thread::scope(|scope| {
         let begin = |(copy, ready)| {
-            let work = Work::new(session, removals, (copy, ready), progress, cancel);
+            let work = Work::new(whole, removals, (copy, ready), progress, cancel);
+            if is_seen {
+                let _ = work.spare.set(true);
+            }
             scope.spawn(move || work.finish())
         };
         let threads: Vec<_> = copies.iter().copied().map(begin).collect();
@@ -97,6 +136,7 @@ pub fn finish(
 
 /// One copy, to be finished.
 struct Work<'a> {
+    /// Trees are read from any of its copies.
     session: &'a Session,
     removals: &'a Removals,
     copy: &'a CopyStore,
@@ -106,6 +146,8 @@ struct Work<'a> {
     done: Mutex<FinishedCopy>,
     /// What somebody keeps there, and until when.
     kept: Mutex<Vec<(FileName, Option<SystemTime>)>>,
+    /// Whether no snapshot on the copy needs an index file or a pack that goes, once that was asked.
+    spare: OnceLock<bool>,
 }
 
 impl<'a> Work<'a> {
@@ -128,6 +170,7 @@ impl<'a> Work<'a> {
                 ..FinishedCopy::default()
             }),
             kept: Mutex::default(),
+            spare: OnceLock::new(),
         }
     }
 
@@ -152,17 +195,12 @@ impl<'a> Work<'a> {
             }
         };
         let keeps_packs = self.removals.has_waiting_snapshots(self.ready);
-        let mut is_asked = false;
         for kind in KINDS {
             let files = of_kinds.remove(&kind).unwrap_or_default();
             if files.is_empty() {
                 continue;
             }
             is_free &= kind == FileType::Snapshots || !keeps_packs;
-            if is_free && kind != FileType::Snapshots && !is_asked {
-                is_asked = true;
-                is_free = self.is_needed_by_nobody(&of_kinds, &files);
-            }
             match is_free {
                 true => is_free = self.remove_all(kind, &files),
                 false => files.iter().for_each(|file| self.wait(file, None)),
@@ -203,9 +241,15 @@ impl<'a> Work<'a> {
                 self.wait(file, None);
                 return Ok(());
             }
+            // Asked only where something can go: behind locks much waits for months.
+            let is_spare = || kind == FileType::Snapshots || self.is_spare();
             let fate = match &locked {
-                Some(locked) => locked.remove(file.name, decided.get(&file.name).copied()),
-                None => unlocked.remove(file),
+                Some(locked) => {
+                    let decided = decided.get(&file.name).copied();
+                    locked.remove(file.name, decided, is_spare)
+                }
+                None if is_spare() => unlocked.remove(file),
+                None => Ok(Fate::Waits(None)),
             };
             match fate {
                 Ok(Fate::Removed(freed_bytes)) => self.count(file, (freed_bytes, 0)),
@@ -284,20 +328,21 @@ impl<'a> Work<'a> {
         })
     }
 
-    /// Whether no snapshot on the copy that a removal does not know of needs what it names.
-    fn is_needed_by_nobody(
-        &self,
-        of_kinds: &BTreeMap<FileType, Vec<RemovedFile>>,
-        files: &[RemovedFile],
-    ) -> bool {
-        let going = of_kinds.values().flatten().chain(files);
-        let going: BTreeSet<FileName> = going.map(|file| file.name).collect();
-        let strangers = self.strangers(&going);
-        if strangers.is_empty() {
+    /// Whether no snapshot on the copy needs an index file or a pack that goes; looked into once.
+    fn is_spare(&self) -> bool {
+        *self.spare.get_or_init(|| self.is_needed_by_nobody())
+    }
+
+    /// Looks into every snapshot on the copy: it must be whole there without what goes. That a removal
+    /// knew of one says nothing of what this copy has of it.
+    fn is_needed_by_nobody(&self) -> bool {
+        let listed = self.ready.listing.snapshots.iter();
+        let snapshots: BTreeSet<Id> = listed.map(|entry| entry.id).collect();
+        if snapshots.is_empty() {
             return true;
         }
         let of_copy = (self.copy, self.ready);
-        match first_incomplete(self.session, of_copy, &strangers, self.cancel) {
+        match first_incomplete(self.session, of_copy, &snapshots, self.cancel) {
             Ok(None) => true,
             Ok(Some((snapshot, reason))) => {
                 self.fail(CopyFailure {
@@ -306,11 +351,11 @@ impl<'a> Work<'a> {
                          strongroom hold {0}, and strongroom forget --annul {1}; if it is \
                          nobody's: strongroom forget {0}",
                         snapshot.short(),
-                        self.records_of(&going)
+                        self.records_that_go()
                     )),
                     ..CopyFailure::other(format!(
-                        "packs and index files stay: snapshot {}, of which the removal did not \
-                         know, would not be whole without them: {reason}",
+                        "packs and index files stay: snapshot {} would not be whole there without \
+                         them: {reason}",
                         snapshot.short()
                     ))
                 });
@@ -326,24 +371,10 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// The snapshots on the copy that one of the removals in question does not know of. What
-    /// somebody else's record says of those that stay is his word alone, and excuses none.
-    fn strangers(&self, going: &BTreeSet<FileName>) -> BTreeSet<Id> {
-        let mut strangers = BTreeSet::new();
-        let in_question = self.removals.due().filter(|known| {
-            let mut named = known.removal.files();
-            named.any(|name| name.kind() != FileType::Snapshots && going.contains(&name))
-        });
-        for known in in_question {
-            let listed = self.ready.listing.snapshots.iter();
-            let unknown = listed.filter(|entry| !known.knows_to_stay(entry.id));
-            strangers.extend(unknown.map(|entry| entry.id));
-        }
-        strangers
-    }
-
     /// The records that name index files or packs that are to go, by their ids.
-    fn records_of(&self, going: &BTreeSet<FileName>) -> String {
+    fn records_that_go(&self) -> String {
+        let named = self.ready.removed.iter().map(|file| file.name);
+        let going: BTreeSet<FileName> = named.filter(|name| self.removals.may_go(*name)).collect();
         let records = self.removals.records().filter(|(_, removal)| {
             let mut named = removal.files();
             named.any(|name| name.kind() != FileType::Snapshots && going.contains(&name))

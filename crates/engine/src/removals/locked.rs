@@ -142,17 +142,25 @@ impl<'a> Locked<'a> {
     }
 
     /// Removes all versions of a file of which it was decided then that it goes, unless something
-    /// holds one of them.
+    /// holds one of them. Before it goes `is_spare` is asked whether nobody needs it.
     ///
     /// Where the right to remove versions is missing it is hidden, so that nobody lists it.
     ///
     /// # Errors
     /// Those of the store.
-    pub(super) fn remove(&self, name: FileName, decided: Option<SystemTime>) -> Result<Fate> {
+    pub(super) fn remove(
+        &self,
+        name: FileName,
+        decided: Option<SystemTime>,
+        is_spare: impl FnOnce() -> bool,
+    ) -> Result<Fate> {
         match self.hold(name, decided)? {
             Hold::Nothing => {}
             Hold::Lock(until) => return Ok(Fate::Waits(Some(until))),
-            Hold::Somebody(until) => return self.hide(name, until),
+            Hold::Somebody(until) => return self.hide(name, until, is_spare),
+        }
+        if !is_spare() {
+            return Ok(Fate::Waits(None));
         }
         match self.remove_versions(name) {
             Err(Error::Denied { .. }) => {
@@ -185,10 +193,15 @@ impl<'a> Locked<'a> {
     }
 
     /// Hides a file that somebody keeps there, where others wait for it; nothing waits for packs.
-    fn hide(&self, name: FileName, until: Option<SystemTime>) -> Result<Fate> {
+    fn hide(
+        &self,
+        name: FileName,
+        until: Option<SystemTime>,
+        is_spare: impl FnOnce() -> bool,
+    ) -> Result<Fate> {
         let place = self.store.location();
         tracing::warn!(place, %name, "Somebody keeps a file there that was to go");
-        if name.kind() == FileType::Data {
+        if name.kind() == FileType::Data || !is_spare() {
             return Ok(Fate::Waits(until));
         }
         match self.store.remove(name) {
@@ -264,6 +277,8 @@ fn shortest(locks: &dyn Locks) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use strongroom_model::Id;
     use strongroom_testkit::{FakeBucket, MemoryStore, Rights};
 
@@ -310,6 +325,11 @@ mod tests {
         locked.unwrap().unwrap()
     }
 
+    /// What comes of removing a file that nobody needs.
+    fn removed(locked: &Locked<'_>, name: FileName, decided: Option<SystemTime>) -> Fate {
+        locked.remove(name, decided, || true).unwrap()
+    }
+
     /// The files that are seen there.
     fn seen(bucket: &FakeBucket, kind: FileType) -> HashSet<FileName> {
         let entries = bucket.list(kind).unwrap().into_iter();
@@ -326,12 +346,12 @@ mod tests {
         put(&bucket, "extended", 20, 108);
         let young = put(&bucket, "young", 95, 110);
         let locked = listed(&bucket);
-        assert_eq!(locked.remove(over, None).unwrap(), Fate::Removed(14));
+        assert_eq!(removed(&locked, over, None), Fate::Removed(14));
         let waits = |until| Fate::Waits(Some(day(until)));
-        assert_eq!(locked.remove(extended, None).unwrap(), waits(108));
+        assert_eq!(removed(&locked, extended, None), waits(108));
         // Of what was put lately nobody is asked.
         bucket.take_asked();
-        assert_eq!(locked.remove(young, None).unwrap(), waits(110));
+        assert_eq!(removed(&locked, young, None), waits(110));
         assert_eq!(bucket.take_asked().looked, 0);
         let left = [over, extended, young].map(|name| bucket.count(name));
         assert_eq!(left, [0, 2, 1]);
@@ -339,7 +359,7 @@ mod tests {
         assert_eq!(seen, [extended, young].into(), "what is locked is seen");
         // What is gone already is gone.
         let none = FileName::new(FileType::Data, Id::of(b"none"));
-        assert_eq!(locked.remove(none, None).unwrap(), Fate::Removed(0));
+        assert_eq!(removed(&locked, none, None), Fate::Removed(0));
     }
 
     #[test]
@@ -353,8 +373,8 @@ mod tests {
         let locked = listed(&bucket);
         assert_eq!(locked.listed.count, 1);
         assert_eq!(locked.hold(flooded, None).unwrap(), Hold::Somebody(None));
-        assert_eq!(locked.remove(flooded, None).unwrap(), Fate::Waits(None));
-        assert_eq!(locked.remove(over, None).unwrap(), Fate::Removed(7));
+        assert_eq!(removed(&locked, flooded, None), Fate::Waits(None));
+        assert_eq!(removed(&locked, over, None), Fate::Removed(7));
         assert_eq!((bucket.count(flooded), bucket.count(over)), (1001, 0));
     }
 
@@ -376,13 +396,11 @@ mod tests {
         let locked = listed_of(&bucket, kind);
         let until = Some(day(110));
         // Another machine made it longer, which could still take the removal back.
-        assert_eq!(
-            locked.remove(ours, Some(day(88))).unwrap(),
-            Fate::Waits(until)
-        );
+        let waits = Fate::Waits(until);
+        assert_eq!(removed(&locked, ours, Some(day(88))), waits);
         let all = [ours, longer, again, flooded];
         assert_eq!(seen(&bucket, kind), all.into());
-        let remove = |name| locked.remove(name, decided).unwrap();
+        let remove = |name| removed(&locked, name, decided);
         assert_eq!(remove(longer), Fate::Kept(Some(day(400))));
         assert_eq!(remove(again), Fate::Kept(Some(day(114))));
         assert_eq!(remove(flooded), Fate::Kept(None));
@@ -391,7 +409,7 @@ mod tests {
         let pack = put(&bucket, "pack", 60, 400);
         let packs = listed(&bucket);
         let waits = Fate::Waits(Some(day(400)));
-        assert_eq!(packs.remove(pack, decided).unwrap(), waits);
+        assert_eq!(removed(&packs, pack, decided), waits);
 
         // Once nothing holds it, it goes with the others of its type.
         let over = put_one("over", 10, 25);
@@ -412,13 +430,36 @@ mod tests {
         let over = put(&bucket, "over", 10, 25);
         let young = put(&bucket, "young", 95, 110);
         let locked = listed(&bucket);
-        assert_eq!(locked.remove(over, None).unwrap(), Fate::Hidden(7));
-        assert!(matches!(
-            locked.remove(young, None).unwrap(),
-            Fate::Waits(_)
-        ));
+        assert_eq!(removed(&locked, over, None), Fate::Hidden(7));
+        assert!(matches!(removed(&locked, young, None), Fate::Waits(_)));
         assert_eq!(seen(&bucket, FileType::Data), [young].into());
         assert_eq!((bucket.count(over), bucket.count(young)), (1, 1));
+    }
+
+    #[test]
+    fn what_is_needed_stays_and_that_is_asked_of_nothing_that_a_lock_holds() {
+        let bucket = bucket();
+        let kind = FileType::Index;
+        let over = put_of(&bucket, kind, "over", 10, 25);
+        let kept = put_of(&bucket, kind, "kept", 60, 400);
+        let young = put_of(&bucket, kind, "young", 95, 110);
+        let locked = listed_of(&bucket, kind);
+        let decided = Some(day(97));
+        let asked = Cell::new(0);
+        let needed = |name| {
+            let is_spare = || {
+                asked.set(asked.get() + 1);
+                false
+            };
+            locked.remove(name, decided, is_spare).unwrap()
+        };
+        assert_eq!(needed(young), Fate::Waits(Some(day(110))));
+        assert_eq!(asked.get(), 0);
+        assert_eq!(needed(over), Fate::Waits(None));
+        assert_eq!(needed(kept), Fate::Waits(Some(day(400))));
+        assert_eq!(asked.get(), 2);
+        assert_eq!(seen(&bucket, kind), [over, kept, young].into());
+        assert_eq!(bucket.count(over), 1);
     }
 
     #[test]

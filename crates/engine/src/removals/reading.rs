@@ -40,9 +40,10 @@ const ACTION: &str = "give the records that it lists";
 
 /// A record that is listed and not known yet.
 struct Wanted {
-    entry: FileEntry,
-    /// The copies that list it, by their numbers; the last is asked first.
-    holders: Vec<usize>,
+    id: Id,
+    /// The copies that list it, by their numbers, each with the size in which it does; the last is
+    /// asked first.
+    holders: Vec<(usize, u64)>,
 }
 
 /// What came of asking a copy for a record.
@@ -164,10 +165,11 @@ fn wanted(session: &Session, found: &mut Found, notes: &RecordNotes) -> Vec<Want
                 junk.insert(entry.id);
             }
             if !found.knows(entry.id) {
-                let holders = Vec::new();
-                let of_id = wanted.entry(entry.id);
-                let of_id = of_id.or_insert_with(|| Wanted { entry, holders });
-                of_id.holders.push(number);
+                let of_id = wanted.entry(entry.id).or_insert_with(|| Wanted {
+                    id: entry.id,
+                    holders: Vec::new(),
+                });
+                of_id.holders.push((number, entry.size_bytes));
             }
         }
     }
@@ -178,14 +180,14 @@ fn wanted(session: &Session, found: &mut Found, notes: &RecordNotes) -> Vec<Want
     let mut wanted: Vec<Wanted> = wanted.into_values().collect();
     let hour = found.now.map_or(0, |now| now.as_second() / 3600);
     let turn = |id: Id| Id::of(&[id.as_bytes().as_slice(), &hour.to_le_bytes()].concat());
-    wanted.sort_by_cached_key(|one| (Reverse(one.holders.len()), turn(one.entry.id)));
+    wanted.sort_by_cached_key(|one| (Reverse(one.holders.len()), turn(one.id)));
     let surplus = wanted.split_off(wanted.len().min(MOST_RECORDS));
-    pass_over(found, surplus.iter().map(|one| one.entry.id));
+    pass_over(found, surplus.iter().map(|one| one.id));
     let is_local: Vec<bool> = session.ready().map(|(copy, _)| copy.is_local).collect();
     for one in &mut wanted {
         // The last is asked first: one on this machine.
         one.holders
-            .sort_by_key(|number| is_local.get(*number).copied().unwrap_or_default());
+            .sort_by_key(|(number, _)| is_local.get(*number).copied().unwrap_or_default());
     }
     wanted
 }
@@ -204,8 +206,12 @@ fn read_all(
     while !wanted.is_empty() {
         let mut shares: BTreeMap<usize, Vec<FileEntry>> = BTreeMap::new();
         for one in &mut wanted {
-            if let Some(number) = one.holders.pop() {
-                shares.entry(number).or_default().push(one.entry);
+            if let Some((number, size_bytes)) = one.holders.pop() {
+                let entry = FileEntry {
+                    id: one.id,
+                    size_bytes,
+                };
+                shares.entry(number).or_default().push(entry);
             }
         }
         let given: Vec<(Id, Given)> = std::thread::scope(|scope| {
@@ -237,7 +243,7 @@ fn read_all(
             }
         }
         wanted.retain(|one| {
-            let id = one.entry.id;
+            let id = one.id;
             !one.holders.is_empty() && !done.contains(&id) && !too_much.contains(&id)
         });
         reasons.retain(|id, _| !done.contains(id) && !too_much.contains(id));
@@ -280,8 +286,9 @@ fn ask(
 
 fn read(copy: &CopyStore, entry: FileEntry, left_bytes: &AtomicU64) -> Given {
     let size_bytes = entry.size_bytes;
+    // Another copy may have it in the size of a record.
     if size_bytes > read_limit_bytes(FileType::Records) {
-        return Given::TooMuch;
+        return Given::Unread("it is larger than any record".to_owned());
     }
     let take = |left: u64| left.checked_sub(size_bytes);
     let taken = left_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);

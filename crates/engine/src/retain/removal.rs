@@ -31,12 +31,14 @@ pub struct Forgotten {
 }
 
 /// Removes snapshots from all copies of a session, under exclusive locks of its own, and finishes
-/// what earlier records name and a copy still has. What none of them lists any more, and what is held
-/// by now, is left out.
+/// what earlier records name and a copy still has; where none is to go, as a sync does, on those copies
+/// alone on which something can go. What none of them lists any more, and what is held by now, is left
+/// out.
 ///
 /// # Errors
-/// [`Error::Locked`](crate::Error::Locked), and where no copy is left; where the holds cannot be
-/// read, or the record cannot be written into the state folder: then nothing was removed.
+/// Where snapshots are to go: [`Error::Locked`](crate::Error::Locked), and where no copy is left; where
+/// the holds cannot be read, or the record cannot be written into the state folder: then nothing was
+/// removed. Where the user interrupts.
 pub fn forget(
     session: &mut Session,
     state: &RepositoryState,
@@ -44,9 +46,13 @@ pub fn forget(
     environment: &Environment,
     progress: &Progress,
 ) -> Result<Forgotten> {
-    let is_left = session.ready().any(|(_, ready)| !ready.removed.is_empty());
-    if going.is_empty() && !is_left {
-        return Ok(Forgotten::default());
+    if going.is_empty() {
+        // What waits behind locks for months keeps nobody out meanwhile.
+        let copies = removals::finish_alone(session, None, environment, progress)?;
+        return Ok(Forgotten {
+            copies,
+            ..Forgotten::default()
+        });
     }
     let mut locks = Locks::acquire_exclusively(session, environment)?;
     let forgotten = forget_locked(session, state, going, environment, progress);

@@ -13,7 +13,6 @@
 use std::thread;
 
 use strongroom_model::{FileName, FileType, Id};
-use strongroom_store::Error;
 
 use crate::listing::shared_keys;
 use crate::session::{CopyFailure, CopyStore, ReadyCopy, Session, chain};
@@ -102,19 +101,11 @@ fn why_not_given(copy: &CopyStore, key: FileName) -> Result<Option<String>, Copy
         Ok(_) => return Ok(Some("it gives other bytes".to_owned())),
         Err(error) => error,
     };
-    if is_silence(&error)
+    if error.is_silence()
         && let Err(again) = copy.store.size(key)
-        && is_silence(&again)
+        && again.is_silence()
     {
         return Err(CopyFailure::of_store(&again));
     }
     Ok(Some(chain(&error)))
-}
-
-/// Whether that says nothing of the file that was asked for.
-pub(super) const fn is_silence(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::Unreachable { .. } | Error::OtherCertificate { .. } | Error::Cancelled { .. }
-    )
 }

@@ -10,7 +10,6 @@ use strongroom_repo::{Error as RepoError, RepoConfig, Repository};
 
 use crate::listing::Listing;
 use crate::removals::{Keeper, gather};
-use crate::session::keys::is_silence;
 use crate::session::{
     CopyFailure, CopyFailureKind, CopyState, CopyStore, Looking, Password, ReadyCopy, Session,
     SessionCopy, chain, no_copy,
@@ -185,7 +184,7 @@ impl Opener<'_> {
                 }
                 // It is not there, or withheld, or damaged; another one may be given.
                 Ok(Err(RepoError::Damaged { .. })) => order.push(copy),
-                Ok(Err(RepoError::Store(error))) if !is_silence(&error) => order.push(copy),
+                Ok(Err(RepoError::Store(error))) if !error.is_silence() => order.push(copy),
                 Ok(Err(error)) => self.pass_over(copy, error),
                 // The look at the same copy tells why.
                 Err(_) => {}

@@ -13,7 +13,7 @@ use strongroom_engine::backup::{BackupOptions, backup};
 use strongroom_engine::holds;
 use strongroom_engine::progress::Progress;
 use strongroom_engine::retain::{self, Forgotten, Hosts, Plan, Question, Told};
-use strongroom_engine::session::{self, Cancel, CopyStore, Environment, Looking, Session};
+use strongroom_engine::session::{self, Cancel, CopyStore, Environment, Locks, Looking, Session};
 use strongroom_engine::snapshots::Snapshots;
 use strongroom_engine::state::{RepositoryState, StateFolder};
 use strongroom_engine::sync::{SyncOptions, sync_session};
@@ -21,6 +21,7 @@ use strongroom_engine::{CopyFailure, CopyFailureKind, CopyState, Error};
 use strongroom_model::holds::Hold;
 use strongroom_model::retention::{Fate, Suspicion};
 use strongroom_model::{FileName, FileType, Id, Keep, Name};
+use strongroom_repo::record::{Record, Removal, RemovedBy};
 use strongroom_repo::{Key, Snapshot};
 use strongroom_store::Store;
 
@@ -357,6 +358,36 @@ fn a_copy_that_was_away_gives_nothing_back_and_removes_it_later() {
         world.assert_left(copy, &made[30..]);
     }
     world.fixture.check_all();
+}
+
+#[test]
+fn where_nothing_is_to_go_by_now_nobody_is_kept_out_or_waited_for() {
+    let world = World::new(daily(7));
+    let made = world.nightly(0..2);
+    // What another machine has removed waits for a week.
+    let removal = Removal {
+        at: world.host.now(),
+        host: "other".to_owned(),
+        by: RemovedBy::Forget,
+        snapshots: [made[0]].into(),
+        index: BTreeSet::new(),
+        data: BTreeSet::new(),
+        stays: [made[1]].into(),
+    };
+    let (record, bytes) = Record::Removal(removal).seal(&world.fixture.key).unwrap();
+    let name = FileName::new(FileType::Records, record);
+    world.fixture.copies[0].store.save(name, &bytes).unwrap();
+    let mut at_work = world.host.open();
+    let mut locks = Locks::acquire(&mut at_work, &world.host.environment, false).unwrap();
+    let forgotten = world.host.forget();
+    assert_eq!(forgotten.record, None);
+    assert_eq!(forgotten.copies.len(), 3, "{forgotten:?}");
+    for copy in &forgotten.copies {
+        assert_eq!((copy.removed, copy.waiting), (0, 1), "{copy:?}");
+        assert_eq!(copy.failure, None);
+    }
+    locks.release();
+    COPIES.iter().for_each(|copy| world.assert_left(copy, &made));
 }
 
 #[test]

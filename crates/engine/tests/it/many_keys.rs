@@ -1,6 +1,7 @@
 //! Somebody puts more key files beside the owner's than anybody tries, under names that come first.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use strongroom_engine::session::{self, CopyState, FlawProblem, open_remembering};
@@ -11,7 +12,7 @@ use strongroom_repo::key::{KeyFile, MAX_KEYS_TRIED, ScryptCost};
 use strongroom_repo::repository::{Maker, NewRepository};
 use strongroom_repo::{Error as RepoError, Key, Repository};
 use strongroom_store::Store;
-use strongroom_testkit::{FakeBucket, Rights};
+use strongroom_testkit::{FakeBucket, Fault, FaultyStore, Op, Rights, Rule};
 
 use crate::fixture::{Fixture, PASSWORD};
 
@@ -161,4 +162,21 @@ fn where_versions_tell_it_those_are_tried_that_arrived_first() {
         matches!(told, Err(RepoError::WrongPassword { .. })),
         "{told:?}"
     );
+}
+
+#[test]
+fn a_key_that_the_place_does_not_give_keeps_no_other_from_opening() {
+    let fixture = Fixture::new();
+    let ours = fixture.ids("one", FileType::Keys)[0];
+    let one = &fixture.copies[0].store;
+    let (junk, bytes) = junk_before(ours).swap_remove(0);
+    one.save(junk, &bytes).unwrap();
+    // As one that somebody has put into an archive.
+    let refused = Rule::on(&Op::READS, Fault::Denied).named(junk);
+    let place = FaultyStore::new(Arc::clone(one)).with(refused);
+    let open = |password: &str| Repository::open(&place, password.as_bytes(), &mut BTreeSet::new());
+    assert_eq!(open(PASSWORD).unwrap().key_id(), ours);
+    // What was not given may be the one that the password opens.
+    let told = open("wrong");
+    assert!(matches!(told, Err(RepoError::Store(_))), "{told:?}");
 }

@@ -401,6 +401,24 @@ fn a_snapshot_that_the_removal_did_not_know_keeps_what_it_needs() {
 }
 
 #[test]
+fn where_what_stays_is_in_doubt_nothing_goes_but_snapshots() {
+    let world = World::new();
+    world.publish(&["one"]);
+    let mut session = world.open(&["one"]);
+    let is_pack = |name: &&FileName| name.kind() == FileType::Data;
+    let doubted = world.second.iter().filter(is_pack).copied().collect();
+    session.doubt("one", doubted);
+    let finished = world.finish(&mut session);
+    assert_eq!(finished[0].removed, 1, "{finished:?}");
+    assert!(finished[0].failure.is_some(), "{finished:?}");
+    assert_eq!(world.left("one"), world.first.len() - 1);
+    // Once it was read right.
+    session.doubt("one", BTreeSet::new());
+    world.finish(&mut session);
+    assert_eq!(world.left("one"), 0);
+}
+
+#[test]
 fn junk_among_the_records_is_told_and_hides_and_stops_nothing() {
     let world = World::new();
     let junk = b"no record at all".to_vec();

@@ -1,6 +1,6 @@
 //! Somebody has the key, production's credentials or the state folder, and wants locks to run out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -15,10 +15,11 @@ use strongroom_repo::blob::BlobKind;
 use strongroom_repo::config::RepoConfig;
 use strongroom_repo::index::{IndexFile, IndexedPack};
 use strongroom_repo::pack::size_bytes;
+use strongroom_repo::record::{Record, Removal, RemovedBy};
 use strongroom_store::{Locks, SavedLock, Store, Versions};
 use strongroom_testkit::Asked;
 
-use super::{DAY, Scene, pack};
+use super::{DAY, Scene, pack, the_copy};
 use crate::fixture::environment;
 
 #[test]
@@ -151,6 +152,46 @@ fn a_record_from_which_hidden_snapshots_were_taken_lets_no_lock_run_out() {
         panic!("{report:?}");
     };
     assert!(gap.contains(&snapshot.to_string()), "{gap}");
+    let end = scene.locked.now().unwrap() + DAY * 45;
+    for (name, bytes) in &files {
+        assert!(scene.locked.until(*name, bytes) >= Some(end), "{name}");
+    }
+}
+
+#[test]
+fn where_the_record_is_lost_what_somebody_else_removed_stays_locked_while_it_may_be_taken_back() {
+    let scene = Scene::new();
+    scene.extend();
+    let files = scene.files();
+    let of = |kind: FileType| -> BTreeSet<Id> {
+        let of_kind = files.iter().filter(|(name, _)| name.kind() == kind);
+        of_kind.filter_map(|(name, _)| name.id()).collect()
+    };
+    // Of the packs all but one: what the snapshot needs is not known by what the removal names.
+    let mut data = of(FileType::Data);
+    data.pop_first();
+    assert!(!data.is_empty());
+    let forged = Record::Removal(Removal {
+        at: Timestamp::UNIX_EPOCH,
+        host: "elsewhere".to_owned(),
+        by: RemovedBy::Prune,
+        snapshots: of(FileType::Snapshots),
+        index: of(FileType::Index),
+        data,
+        stays: BTreeSet::new(),
+    });
+    let (record, bytes) = forged.seal(&scene.fixture.key).unwrap();
+    for copy in &scene.fixture.copies {
+        let name = FileName::new(FileType::Records, record);
+        copy.store.save(name, &bytes).unwrap();
+    }
+    scene.lose_record();
+    scene.locked.advance(DAY * 10);
+    let told = the_copy(scene.run(&LockingOptions {
+        all: true,
+        ..LockingOptions::default()
+    }));
+    assert_eq!((told.failed, told.missing), (0, 0), "{told:?}");
     let end = scene.locked.now().unwrap() + DAY * 45;
     for (name, bytes) in &files {
         assert!(scene.locked.until(*name, bytes) >= Some(end), "{name}");

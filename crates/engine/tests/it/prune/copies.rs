@@ -1,15 +1,19 @@
 //! Copies that are away, slow or full: the others are pruned, and they finish later.
 
 use strongroom_engine::prune::{PruneOptions, PrunedOutcome};
+use strongroom_engine::removals::finish_alone;
+use strongroom_engine::restore::RestoreOptions;
 use strongroom_engine::session::Locks;
 use strongroom_engine::sync::{SyncOptions, sync_session};
 use strongroom_model::FileType;
 use strongroom_store::{LocalStore, Store};
 use strongroom_testkit::FaultyStore;
 
+use crate::fixture::PASSWORD;
 use crate::prune::{
-    ALL, assert_identical, half_needed, open, prune_session, stored_bytes, try_prune,
+    ALL, assert_identical, half_needed, open, open_copies, prune_session, stored_bytes, try_prune,
 };
+use crate::restore::{Target, restore_from};
 
 #[test]
 fn a_copy_that_was_away_gets_what_is_new_and_finishes_what_is_on_record() {
@@ -49,6 +53,65 @@ fn a_copy_that_was_away_gets_what_is_new_and_finishes_what_is_on_record() {
     assert_identical(&fixture, &ALL);
     fixture.check_all();
     fixture.assert_restic_restores("three");
+}
+
+#[test]
+fn a_copy_that_was_away_keeps_all_it_has_while_the_others_are_away() {
+    let (mut fixture, _) = half_needed();
+    let before = fixture.ids("three", FileType::Data);
+    let three = fixture.wrap("three", FaultyStore::new);
+    three.set_unreachable(true);
+    assert!(!try_prune(&fixture).unwrap().is_complete());
+    assert_ne!(fixture.ids("one", FileType::Data), before);
+
+    // The record of this very machine knew of its snapshot, and that it would stay.
+    three.heal();
+    let session = open_copies(&fixture, &fixture.copies[2..], PASSWORD);
+    let (environment, progress) = (&fixture.environment, &fixture.progress);
+    let finished = finish_alone(&session, None, environment, progress).unwrap();
+    let [told] = finished.as_slice() else {
+        panic!("{finished:?}");
+    };
+    assert_eq!(told.removed, 0, "{told:?}");
+    let failure = told.failure.as_ref().unwrap();
+    assert!(failure.reason.contains("would not be whole"), "{failure:?}");
+    assert_eq!(fixture.ids("three", FileType::Data), before);
+    fixture.check(&["three"]);
+    fixture.assert_restic_restores("three");
+
+    // Nor is it kept from whoever restores from there.
+    let target = Target::new(&fixture);
+    let snapshot = fixture.ids("three", FileType::Snapshots)[0];
+    let mut session = open_copies(&fixture, &fixture.copies[2..], PASSWORD);
+    let (path, options) = (target.path(), RestoreOptions::default());
+    let report = restore_from(&fixture, &mut session, snapshot, &path, &options).unwrap();
+    assert!(report.is_complete(), "{report:?}");
+    assert_eq!(report.damaged, []);
+    target.assert_same();
+}
+
+#[test]
+fn what_is_hidden_on_one_copy_and_gone_from_the_others_is_no_damage_there() {
+    let (mut fixture, _) = half_needed();
+    let three = fixture.wrap("three", FaultyStore::new);
+    three.set_unreachable(true);
+    try_prune(&fixture).unwrap();
+    three.heal();
+    // Of what came in its stead nothing is left.
+    for copy in ["one", "two"] {
+        for folder in ["data", "index"] {
+            std::fs::remove_dir_all(fixture.copy_path(copy).join(folder)).unwrap();
+            std::fs::create_dir(fixture.copy_path(copy).join(folder)).unwrap();
+        }
+    }
+    let target = Target::new(&fixture);
+    let snapshot = fixture.ids("one", FileType::Snapshots)[0];
+    let mut session = open(&fixture);
+    let (path, options) = (target.path(), RestoreOptions::default());
+    let report = restore_from(&fixture, &mut session, snapshot, &path, &options).unwrap();
+    assert!(report.is_complete(), "{report:?}");
+    assert_eq!(report.damaged, []);
+    target.assert_same();
 }
 
 #[test]

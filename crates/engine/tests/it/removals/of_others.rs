@@ -131,3 +131,23 @@ fn a_copy_alone_tells_of_every_record_that_this_machine_is_not_known_to_have_wri
         assert_eq!(snapshots.all.len(), 1);
     }
 }
+
+#[test]
+fn a_record_that_one_copy_lists_in_a_wrong_size_is_read_from_the_next() {
+    let world = World::new();
+    let published = world.publish(&["one", "two"]);
+    let folder = world.fixture.copy_path("one").join("strongroom");
+    let path = folder.join(published.record.to_string());
+    // Torn, and larger than any record.
+    for (number, size_bytes) in [9, 65 << 20].into_iter().enumerate() {
+        std::fs::remove_file(&path).unwrap();
+        let file = std::fs::File::create(&path).unwrap();
+        file.set_len(size_bytes).unwrap();
+        let other = world.fixture.folder.path().join(number.to_string());
+        let other = StateFolder::new(other);
+        let session = world.open_at(&["one", "two"], &other, world.now);
+        assert_eq!(session.removals.records().count(), 1);
+        let told = session.removals.tellings();
+        assert!(matches!(told, [Telling::Foreign { .. }]), "{told:?}");
+    }
+}

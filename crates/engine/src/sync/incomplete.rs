@@ -1,8 +1,9 @@
-//! Whether snapshots that somebody did not know of need what he wants removed.
+//! Whether snapshots of a copy need what is to be removed there.
 //!
-//! A removal is decided upon the snapshots that are listed then. A copy that was away may hold
-//! others, and so may one on which a stock restic has backed up meanwhile, for which files are there
-//! until they are gone. So before index files and packs of a copy go, its strangers are looked into.
+//! A removal is decided upon the snapshots that are listed then, and upon what the copies have that
+//! are at hand. A copy that was away may hold other snapshots, and so may one on which a stock restic
+//! has backed up meanwhile; and it lacks what a prune wrote anew, until a sync brings it. So before
+//! index files and packs of a copy go, its snapshots are looked into.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,11 +16,12 @@ use crate::session::{Cancel, CopyStore, ReadyCopy, Session};
 use crate::sync::fetch::{Fetched, Reading, read_right};
 use crate::sync::lane::Lane;
 use crate::sync::run::Run;
-use crate::sync::{SyncCopy, SyncOptions};
+use crate::sync::{SyncCopy, SyncOptions, copies_of};
 use crate::verify::content;
 
 /// The first of some snapshots of a copy for which that lacks something, but for what a record hides
-/// there, and what that is; `None` where it has all that they need.
+/// there, and what that is; `None` where it has all that they need. Trees are read from whichever
+/// copy of the session is nearest.
 ///
 /// One that does not decode needs nothing.
 ///
@@ -31,23 +33,21 @@ pub(crate) fn first_incomplete(
     snapshots: &BTreeSet<Id>,
     cancel: &Cancel,
 ) -> Result<Option<(Id, String)>> {
-    let of_copy = SyncCopy {
+    let mut copies = vec![SyncCopy {
         copy: copy.clone(),
         listing: ready.listing.clone(),
         config_is_right: ready.config_is_right,
         doubts: ready.doubts.clone(),
-    };
+    }];
+    let others = copies_of(session).into_iter();
+    copies.extend(others.filter(|other| other.copy.name != copy.name));
     let (options, progress) = (SyncOptions::default(), Progress::default());
-    let run = Run::new(
-        &session.repository,
-        vec![of_copy],
-        &options,
-        &progress,
-        cancel,
-    );
+    let run = Run::new(&session.repository, copies, &options, &progress, cancel);
     let Some(lane) = run.lanes.first() else {
         return Ok(None);
     };
+    // Nothing is built on what is in doubt.
+    lane.state.lock().unsound.extend(&lane.doubts);
     let mut fetched = Vec::new();
     for id in snapshots {
         cancel.check()?;
