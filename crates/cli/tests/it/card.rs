@@ -177,3 +177,18 @@ fn whoever_takes_all_keys_away_does_not_take_the_status_with_them() {
         assert_ne!(row["whole"]["met"], true, "{row}");
     }
 }
+
+#[test]
+fn where_any_copy_has_a_key_a_password_that_does_not_open_it_is_to_blame() {
+    let scene = Scene::new();
+    TreeSpec::small(1).build(&scene.source().join("tree"));
+    scene.begin();
+    // The first one is asked first; what the others have not must not be the last word.
+    for copy in ALL.iter().skip(1) {
+        for key in scene.files(copy, "keys") {
+            fs::remove_file(scene.path(copy).join(key)).unwrap();
+        }
+    }
+    fs::write(scene.path("password"), "wrong").unwrap();
+    scene.expect(12, &["--json", "status"]);
+}

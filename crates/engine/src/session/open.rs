@@ -243,10 +243,20 @@ impl Opener<'_> {
         if !matches!(error, RepoError::NoRepository { .. }) {
             self.passed_over.insert(copy.name.clone(), chain(&error));
         }
-        let says_more = matches!(error, RepoError::WrongPassword { .. });
-        if self.worst.is_none() || says_more {
+        let weight = weight_of(&error);
+        let worst = self.worst.as_ref().map(weight_of);
+        if worst.is_none_or(|most| weight > 0 && weight >= most) {
             self.worst = Some(error);
         }
+    }
+}
+
+/// How much it says of why none opens: where any copy has a key, a password may be to blame.
+const fn weight_of(error: &RepoError) -> u8 {
+    match error {
+        RepoError::WrongPassword { keys: 0, .. } => 1,
+        RepoError::WrongPassword { .. } => 2,
+        _ => 0,
     }
 }
 
