@@ -312,4 +312,4 @@ fn all_failed(report: &InitReport) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -5,6 +5,7 @@
 
 pub mod backup;
 pub mod blobs;
+mod child;
 pub mod drill;
 pub mod error;
 mod fanout;

@@ -47,7 +47,7 @@ use crate::local::growing::NewFile;
 use crate::local::moment::moment_of;
 use crate::local::temporary::Temporary;
 use crate::pulse::{Beating, Pulse};
-use crate::store::{STEP_BYTES, Store, list_limit_files, read_limit_bytes};
+use crate::store::{STEP_BYTES, Store, list_config, list_limit_files, read_limit_bytes};
 use crate::{Attacks, Error, Growing, Result};
 
 /// The types that have folders of their own.
@@ -294,14 +294,7 @@ impl Store for LocalStore {
 
     fn list(&self, kind: FileType) -> Result<Vec<FileEntry>> {
         if kind == FileType::Config {
-            return match self.size(FileName::CONFIG) {
-                Ok(size_bytes) => Ok(vec![FileEntry {
-                    id: Id::default(),
-                    size_bytes,
-                }]),
-                Err(Error::NotFound { .. }) => Ok(Vec::new()),
-                Err(error) => Err(error),
-            };
+            return list_config(self.size(FileName::CONFIG));
         }
         let limit = list_limit_files(kind);
         let mut entries = Vec::new();

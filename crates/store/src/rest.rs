@@ -23,7 +23,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use strongroom_model::{FileEntry, FileName, FileType, Fingerprint, Id};
+use strongroom_model::{FileEntry, FileName, FileType, Fingerprint};
 use url::Url;
 
 use crate::exact::read_exactly;
@@ -31,7 +31,7 @@ use crate::rest::client::Client;
 use crate::rest::listing::Listed;
 use crate::rest::retry::{Attempts, Fault};
 use crate::rest::stream::Stream;
-use crate::store::{STEP_BYTES, Store, read_limit_bytes};
+use crate::store::{STEP_BYTES, Store, list_config, read_limit_bytes};
 use crate::{Attacks, Error, Result};
 
 pub use crate::rest::admin::VaultAdmin;
@@ -238,12 +238,7 @@ impl Store for RestStore {
 
     fn list(&self, kind: FileType) -> Result<Vec<FileEntry>> {
         if kind == FileType::Config {
-            let size = self.attempts.run(|_| self.stored_size(FileName::CONFIG))?;
-            let entry = size.map(|size_bytes| FileEntry {
-                id: Id::default(),
-                size_bytes,
-            });
-            return Ok(entry.into_iter().collect());
+            return list_config(self.size(FileName::CONFIG));
         }
         let listed = self
             .attempts

@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use strongroom_model::{FileEntry, FileName, FileType, Id};
 
-use crate::{Attacks, Growing, Holder, Locks, PatientStore, Result, Versions};
+use crate::{Attacks, Error, Growing, Holder, Locks, PatientStore, Result, Versions};
 
 /// Bytes that outlive whoever asks for them to be stored, so that nobody has to wait for a place
 /// that hangs while it has them.
@@ -233,6 +233,18 @@ pub(crate) const fn list_limit_files(kind: FileType) -> usize {
         FileType::Data => 10_000_000,
         FileType::Index | FileType::Snapshots => 1_000_000,
         FileType::Config | FileType::Keys | FileType::Locks | FileType::Records => 100_000,
+    }
+}
+
+/// The listing of `config`, of which there is one at most: what its size tells.
+pub(crate) fn list_config(size: Result<u64>) -> Result<Vec<FileEntry>> {
+    match size {
+        Ok(size_bytes) => Ok(vec![FileEntry {
+            id: Id::default(),
+            size_bytes,
+        }]),
+        Err(Error::NotFound { .. }) => Ok(Vec::new()),
+        Err(error) => Err(error),
     }
 }
 

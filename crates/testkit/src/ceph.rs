@@ -101,22 +101,8 @@ impl Ceph {
     /// # Panics
     /// Where that fails.
     pub fn new_account(&self, name: &str) -> CephAccount {
-        let account = CephAccount {
-            access_key: format!("{name}-key"),
-            secret_key: format!("{name}-secret"),
-        };
-        self.run(
-            "radosgw-admin",
-            &[
-                "user",
-                "create",
-                &format!("--uid={name}"),
-                &format!("--display-name={name}"),
-                &format!("--access-key={}", account.access_key),
-                &format!("--secret-key={}", account.secret_key),
-            ],
-        );
-        account
+        let display = format!("--display-name={name}");
+        self.make_key(name, name, &["user", "create", &display])
     }
 
     /// Makes another key for the account of that name.
@@ -124,21 +110,24 @@ impl Ceph {
     /// # Panics
     /// Where that fails.
     pub fn new_key(&self, name: &str) -> CephAccount {
+        let label = format!("{name}-other");
+        self.make_key(name, &label, &["key", "create", "--key-type=s3"])
+    }
+
+    /// Makes a key for a user by a command; `label` is what tells it from others.
+    fn make_key(&self, user: &str, label: &str, command: &[&str]) -> CephAccount {
         let account = CephAccount {
-            access_key: format!("{name}-other-key"),
-            secret_key: format!("{name}-other-secret"),
+            access_key: format!("{label}-key"),
+            secret_key: format!("{label}-secret"),
         };
-        self.run(
-            "radosgw-admin",
-            &[
-                "key",
-                "create",
-                "--key-type=s3",
-                &format!("--uid={name}"),
-                &format!("--access-key={}", account.access_key),
-                &format!("--secret-key={}", account.secret_key),
-            ],
-        );
+        let given = [
+            format!("--uid={user}"),
+            format!("--access-key={}", account.access_key),
+            format!("--secret-key={}", account.secret_key),
+        ];
+        let given = given.iter().map(String::as_str);
+        let arguments: Vec<&str> = command.iter().copied().chain(given).collect();
+        self.run("radosgw-admin", &arguments);
         account
     }
 

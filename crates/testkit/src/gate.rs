@@ -1,6 +1,7 @@
 //! A gate that holds threads until a test opens it: a slow store without any sleeping.
 
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
@@ -43,6 +44,21 @@ impl Gate {
         let too_few = |state: &mut State| state.waiting < count;
         let waited = changed.wait_while_for(&mut state.lock(), too_few, PATIENCE);
         assert!(!waited.timed_out(), "fewer than {count} came to the gate");
+    }
+
+    /// Does `work` in a thread of its own and `act` while that stands before the gate, then opens it;
+    /// returns what came of the work.
+    ///
+    /// # Panics
+    /// As [`Gate::wait_for_waiting`], and where the work panics.
+    pub fn meanwhile<T: Send>(&self, work: impl FnOnce() -> T + Send, act: impl FnOnce()) -> T {
+        thread::scope(|scope| {
+            let working = scope.spawn(work);
+            self.wait_for_waiting(1);
+            act();
+            self.open();
+            working.join().expect("the work has ended by itself")
+        })
     }
 
     /// Opens the gate for good.

@@ -24,6 +24,7 @@ pub mod postgres;
 pub mod programs;
 pub mod rclone;
 pub mod recording;
+mod starting;
 pub mod tree;
 
 pub use bodies::bodies_contract;

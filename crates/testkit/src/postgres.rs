@@ -5,22 +5,16 @@
 //! synchronise its disk: what it has written survives its death, though not the machine's.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
-use std::thread;
-use std::time::Duration;
 
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 use strongroom_model::Id;
 use tempfile::TempDir;
 
 use crate::programs::{program, tools};
-
-/// How long it may take to start on a busy machine.
-const START_LIMIT: Duration = Duration::from_secs(60);
+use crate::starting::wait_for_line;
 
 /// A running PostgreSQL, which ends when this is dropped.
 #[derive(Debug)]
@@ -183,26 +177,11 @@ fn serve(folder: &Path, settings: &[(String, String)]) -> Child {
         .stderr(Stdio::piped())
         .spawn()
         .expect("setpriv starts postgres");
-    let stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
-    let (send, lines) = mpsc::channel();
-    // Goes on reading to the end, so that the server never blocks on a full pipe.
-    thread::spawn(move || {
-        for line in stderr.lines().map_while(Result::ok) {
-            let _ = send.send(line);
-        }
+    let ready = "database system is ready to accept connections";
+    wait_for_line(&mut child, "PostgreSQL", |line| {
+        line.contains(ready).then_some(())
     });
-    let mut said = String::new();
-    loop {
-        let Ok(line) = lines.recv_timeout(START_LIMIT) else {
-            let _ = child.kill();
-            let _ = child.wait();
-            panic!("PostgreSQL did not start to serve; it said: {said}");
-        };
-        if line.contains("database system is ready to accept connections") {
-            return child;
-        }
-        said.push_str(&line);
-    }
+    child
 }
 
 /// A program of PostgreSQL, which ends with us, and does not run as root: it would refuse to.

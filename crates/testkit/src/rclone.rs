@@ -1,16 +1,11 @@
 //! A real REST server: `rclone serve restic` on a free loopback port, for as long as a test runs.
 
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
-use std::thread;
-use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// How long it may take to start on a busy machine.
-const START_LIMIT: Duration = Duration::from_secs(60);
+use crate::starting::wait_for_line;
 
 /// A running `rclone serve restic`, which ends when this is dropped.
 #[derive(Debug)]
@@ -36,25 +31,10 @@ impl RcloneServer {
             .stderr(Stdio::piped())
             .spawn()
             .expect("rclone is needed for this test: apt-get install rclone");
-        let stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
-        let (send, lines) = mpsc::channel();
-        // Goes on reading to the end, so that rclone never blocks on a full pipe.
-        thread::spawn(move || {
-            for line in stderr.lines().map_while(Result::ok) {
-                let _ = send.send(line);
-            }
+        let url = wait_for_line(&mut child, "rclone", |line| {
+            let (_, url) = line.split_once("Serving restic REST API on ")?;
+            Some(url.trim_matches(['[', ']', ' ']).to_owned())
         });
-        let mut said = String::new();
-        let url = loop {
-            let Ok(line) = lines.recv_timeout(START_LIMIT) else {
-                let _ = child.kill();
-                panic!("rclone did not start to serve; it said: {said}");
-            };
-            if let Some((_, url)) = line.split_once("Serving restic REST API on ") {
-                break url.trim_matches(['[', ']', ' ']).to_owned();
-            }
-            said.push_str(&line);
-        };
         Self {
             child,
             folder: folder.to_owned(),

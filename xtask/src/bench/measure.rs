@@ -66,7 +66,7 @@ pub(super) fn measure(command: &mut Command, log: &Path) -> Result<Sample> {
         let said = fs::read_to_string(log)?;
         bail!("{command:?} failed: {}\n{said}", used.status);
     }
-    let floor = own_peak_bytes()?;
+    let floor = peak_bytes(std::process::id())?;
     ensure!(
         floor < OWN_LIMIT_BYTES,
         "This process held {floor} bytes, which hides the peaks of what it starts"
@@ -163,13 +163,13 @@ pub(super) fn reading_rate(folder: &Path) -> Result<f64> {
     Ok(bytes as f64 / started.elapsed().as_secs_f64())
 }
 
-/// The most memory this process has held at once.
-fn own_peak_bytes() -> Result<u64> {
-    let status = fs::read_to_string("/proc/self/status")?;
+/// The most memory that a process has held at once.
+pub(super) fn peak_bytes(process: u32) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
     let kilobytes: u64 = status
         .lines()
         .find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next())
-        .context("No VmHWM in /proc/self/status")?
+        .with_context(|| format!("No VmHWM in /proc/{process}/status"))?
         .parse()?;
     Ok(kilobytes << 10)
 }

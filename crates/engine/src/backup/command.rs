@@ -8,10 +8,9 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
 
 use jiff::Timestamp;
-use rustix::process::{Pid, Signal, getgid, getuid, kill_process_group};
+use rustix::process::{getgid, getuid};
 use strongroom_model::command_line::CommandLine;
 use strongroom_repo::Node;
 use strongroom_repo::node::{GoMode, NodeKind, NodeTime};
@@ -20,13 +19,8 @@ use crate::backup::archive::Archive;
 use crate::backup::content::FileNode;
 use crate::backup::folder::{FolderState, Slot};
 use crate::backup::worker::Worker;
+use crate::child::{LAST_WORDS_WAIT, end_group, keep_end};
 use crate::{Error, Result};
-
-/// How much of what a command says on its standard error is kept: the end of it.
-const LAST_WORDS_BYTES: usize = 4 << 10;
-
-/// How long a command that has ended may take to say its last words.
-const LAST_WORDS_WAIT: Duration = Duration::from_secs(2);
 
 /// What a running command is, until its output was read.
 #[derive(Debug)]
@@ -99,9 +93,7 @@ impl Running {
 
     /// Ends a command whose output is not wanted any more.
     pub(crate) fn kill(mut self) {
-        let group = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        let killed = group.map(|group| kill_process_group(group, Signal::KILL));
-        if !matches!(killed, Some(Ok(()))) {
+        if !end_group(&self.child) {
             tracing::warn!(program = self.program, "A command could not be ended");
         }
         // Its status does not matter any more, but it must not stay a zombie.
@@ -158,12 +150,7 @@ fn read_end(mut stream: impl Read) -> Vec<u8> {
     let mut kept = Vec::new();
     let mut buffer = [0; 1024];
     while let Ok(read @ 1..) = stream.read(&mut buffer) {
-        kept.extend_from_slice(buffer.get(..read).unwrap_or_default());
-        if kept.len() > 2 * LAST_WORDS_BYTES {
-            kept.drain(..kept.len() - LAST_WORDS_BYTES);
-        }
+        keep_end(&mut kept, buffer.get(..read).unwrap_or_default());
     }
-    let surplus = kept.len().saturating_sub(LAST_WORDS_BYTES);
-    kept.drain(..surplus);
     kept
 }

@@ -8,7 +8,8 @@ use strongroom_testkit::{Fault, FaultyStore, MemoryStore, Op, Rule};
 use super::*;
 use crate::session::{Cancel, Looking, open};
 
-fn environment() -> Environment {
+/// Somebody on a host whose clock stands still.
+pub(crate) fn environment() -> Environment {
     Environment {
         clock: Arc::new(|| "2026-11-23T12:00:00Z".parse().unwrap()),
         hostname: "host".to_owned(),
@@ -17,13 +18,14 @@ fn environment() -> Environment {
     }
 }
 
-fn stores() -> Vec<Arc<FaultyStore<MemoryStore>>> {
+pub(crate) fn stores() -> Vec<Arc<FaultyStore<MemoryStore>>> {
     ["a", "b", "c"]
         .map(|name| Arc::new(FaultyStore::new(MemoryStore::new(name))))
         .to_vec()
 }
 
-fn copies(stores: &[Arc<FaultyStore<MemoryStore>>]) -> Vec<CopyStore> {
+/// Copies that are called as their stores are.
+pub(crate) fn copies<S: Store + 'static>(stores: &[Arc<S>]) -> Vec<CopyStore> {
     stores
         .iter()
         .map(|store| CopyStore {

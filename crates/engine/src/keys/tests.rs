@@ -6,7 +6,8 @@ use strongroom_testkit::{FaultyStore, MemoryStore};
 
 use super::*;
 use crate::init::init;
-use crate::session::{Cancel, CopyStore, Looking, open};
+use crate::init::tests::{copies, environment, stores};
+use crate::session::{CopyStore, Looking, open};
 
 struct World {
     stores: Vec<Arc<FaultyStore<MemoryStore>>>,
@@ -15,23 +16,8 @@ struct World {
 }
 
 fn world() -> World {
-    let stores = ["a", "b", "c"]
-        .map(|name| Arc::new(FaultyStore::new(MemoryStore::new(name))))
-        .to_vec();
-    let copies: Vec<_> = stores
-        .iter()
-        .map(|store| CopyStore {
-            name: store.location().trim_start_matches("memory:").to_owned(),
-            store: store.clone(),
-            is_local: true,
-        })
-        .collect();
-    let environment = Environment {
-        clock: Arc::new(|| "2026-11-23T12:00:00Z".parse().unwrap()),
-        hostname: "host".to_owned(),
-        username: "user".to_owned(),
-        cancel: Cancel::default(),
-    };
+    let (stores, environment) = (stores(), environment());
+    let copies = copies(&stores);
     init(&copies, b"first", ScryptCost::LEAST, &environment).unwrap();
     World {
         stores,

@@ -13,8 +13,9 @@ use strongroom_testkit::MemoryStore;
 
 use super::*;
 use crate::init::init;
+use crate::init::tests::{copies, environment};
 use crate::read_set::{Damage, ReadSet};
-use crate::session::{Environment, Looking, open};
+use crate::session::{Looking, open};
 
 struct World {
     stores: Vec<Arc<MemoryStore>>,
@@ -29,21 +30,8 @@ impl World {
         let stores = ["a", "b", "c"]
             .map(|name| Arc::new(MemoryStore::new(name)))
             .to_vec();
-        let copies: Vec<_> = stores
-            .iter()
-            .map(|store| CopyStore {
-                name: store.location().trim_start_matches("memory:").to_owned(),
-                store: store.clone(),
-                is_local: true,
-            })
-            .collect();
-        let environment = Environment {
-            clock: Arc::new(|| "2026-11-23T12:00:00Z".parse().unwrap()),
-            hostname: "host".to_owned(),
-            username: "user".to_owned(),
-            cancel: Cancel::default(),
-        };
-        init(&copies, b"secret", ScryptCost::LEAST, &environment).unwrap();
+        let copies = copies(&stores);
+        init(&copies, b"secret", ScryptCost::LEAST, &environment()).unwrap();
         let repository = open(&copies, b"secret", &Looking::default())
             .unwrap()
             .repository;

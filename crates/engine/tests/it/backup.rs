@@ -400,14 +400,11 @@ fn what_is_removed_between_listing_and_locking_is_noticed() {
         let wait = Rule::on(&Op::WRITES, Fault::Wait(gate.clone())).of(FileType::Locks);
         FaultyStore::new(store).with(wait)
     });
-    let report = std::thread::scope(|scope| {
-        let backup = scope.spawn(|| fixture.backup());
-        gate.wait_for_waiting(1);
+    let backup = || fixture.backup();
+    let report = gate.meanwhile(backup, || {
         let lost = fixture.ids("two", FileType::Data)[0];
         let two = LocalStore::new(fixture.copy_path("two"));
         two.remove(FileName::new(FileType::Data, lost)).unwrap();
-        gate.open();
-        backup.join().unwrap()
     });
     assert_eq!(
         outcome(&report, "two"),

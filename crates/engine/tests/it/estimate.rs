@@ -76,15 +76,9 @@ fn back_up_slowly(
     };
     let sources = fixture.sources(settings);
     let (mut session, environment) = (fixture.open(), &fixture.environment);
-    std::thread::scope(|scope| {
-        let progress = &fixture.progress;
-        let run = || backup(&mut session, &sources, &options, environment, progress);
-        let running = scope.spawn(run);
-        gate.wait_for_waiting(1);
-        meanwhile(progress);
-        gate.open();
-        running.join().unwrap().unwrap()
-    })
+    let progress = &fixture.progress;
+    let run = || backup(&mut session, &sources, &options, environment, progress);
+    gate.meanwhile(run, || meanwhile(progress)).unwrap()
 }
 
 /// A source with something of each kind that is counted in its own way, and more than fits into

@@ -169,9 +169,8 @@ fn a_stock_prune_beside_our_backup_is_refused_and_does_no_harm() {
         let wait = Rule::on(&Op::WRITES, Fault::Wait(gate.clone())).of(FileType::Data);
         FaultyStore::new(store).with(wait)
     });
-    let report = std::thread::scope(|scope| {
-        let backup = scope.spawn(|| fixture.backup());
-        gate.wait_for_waiting(1);
+    let backup = || fixture.backup();
+    let report = gate.meanwhile(backup, || {
         for version in restic_versions() {
             for arguments in [
                 &["prune"][..],
@@ -195,8 +194,6 @@ fn a_stock_prune_beside_our_backup_is_refused_and_does_no_harm() {
         }
         let now = fixture.ids("two", FileType::Data);
         assert!(before.iter().all(|pack| now.contains(pack)));
-        gate.open();
-        backup.join().unwrap()
     });
     assert_eq!(outcome(&report, "one"), &CopyOutcome::Whole);
     let cancel = &fixture.environment.cancel;

@@ -219,16 +219,13 @@ fn a_copy_on_which_our_lock_was_lost_gets_no_snapshot() {
         let wait = Rule::on(&Op::WRITES, Fault::Wait(gate.clone())).of(FileType::Data);
         FaultyStore::new(store).with(wait.times(1))
     });
-    let report = std::thread::scope(|scope| {
-        let backup = scope.spawn(|| fixture.backup());
-        gate.wait_for_waiting(1);
+    let backup = || fixture.backup();
+    let report = gate.meanwhile(backup, || {
         // As `restic unlock --remove-all` would.
         let store = LocalStore::new(fixture.copy_path("two"));
         for id in fixture.ids("two", FileType::Locks) {
             store.remove(FileName::new(FileType::Locks, id)).unwrap();
         }
-        gate.open();
-        backup.join().unwrap()
     });
     let CopyOutcome::Failed(failure) = outcome(&report, "two") else {
         panic!("{report:?}");
@@ -255,15 +252,12 @@ fn a_copy_whose_lock_slept_too_long_gets_no_snapshot() {
         let wait = Rule::on(&Op::WRITES, Fault::Wait(gate.clone())).of(FileType::Data);
         FaultyStore::new(store).with(wait.times(1))
     });
-    let report = std::thread::scope(|scope| {
-        let backup = scope.spawn(|| fixture.backup());
-        gate.wait_for_waiting(1);
+    let backup = || fixture.backup();
+    let report = gate.meanwhile(backup, || {
         while fixture.ids("one", FileType::Snapshots).is_empty() {
             std::thread::yield_now();
         }
         clock.advance(Duration::from_secs(7200));
-        gate.open();
-        backup.join().unwrap()
     });
     assert!(
         matches!(outcome(&report, "two"), CopyOutcome::Failed(_)),

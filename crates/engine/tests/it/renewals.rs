@@ -85,18 +85,16 @@ fn a_copy_that_is_slow_to_be_locked_does_not_age_the_locks_of_the_others() {
     let rule = Rule::on(&[Op::List], Fault::Wait(gate.clone())).of(FileType::Locks);
     fixture.wrap("two", |store| FaultyStore::new(store).with(rule));
     let mut session = session(&fixture);
-    let mut locks = std::thread::scope(|scope| {
-        let running = scope.spawn(|| Locks::acquire(&mut session, &fixture.environment, false));
-        gate.wait_for_waiting(1);
+    let acquiring = || Locks::acquire(&mut session, &fixture.environment, false);
+    let acquired = gate.meanwhile(acquiring, || {
         for _ in 0..4 {
             for copy in ["one", "three"] {
                 wait_until(|| lock_times(&fixture, copy) == [clock.now()]);
             }
             clock.advance(Duration::from_secs(20 * 60));
         }
-        gate.open();
-        running.join().unwrap().unwrap()
     });
+    let mut locks = acquired.unwrap();
     assert_eq!(session.ready().count(), 3);
     for copy in ["one", "two", "three"] {
         wait_until(|| lock_times(&fixture, copy) == [clock.now()]);

@@ -303,9 +303,8 @@ fn what_others_remove_and_add_meanwhile_is_not_missing() {
     let gate = Gate::closed();
     let wait = Fault::Wait(gate.clone());
     faults(&places[0]).add(Rule::on(&[Op::Open], wait).of(FileType::Keys));
-    let report = std::thread::scope(|scope| {
-        let verified = scope.spawn(|| hand_made.verify(&places, Depth::Stored));
-        gate.wait_for_waiting(1);
+    let verifying = || hand_made.verify(&places, Depth::Stored);
+    let report = gate.meanwhile(verifying, || {
         for place in &places {
             lose(place, made[0].snapshot);
             lose(place, made[0].data);
@@ -314,8 +313,6 @@ fn what_others_remove_and_add_meanwhile_is_not_missing() {
         for name in [added.data, added.trees, added.index, added.snapshot] {
             memory(&places[1]).put(name, &hand_made.files[&name]);
         }
-        gate.open();
-        verified.join().unwrap()
     });
     assert!(report.is_clean(), "{report:?}");
 }

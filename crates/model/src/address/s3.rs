@@ -67,6 +67,15 @@ impl S3Address {
         is_loopback(&self.service)
     }
 
+    /// Whether a text can name a bucket, or a folder in one: nothing in it means something else in an
+    /// address.
+    pub fn is_plain_name(name: &str) -> bool {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        name.len() <= 255
+            && name.bytes().all(is_plain)
+            && name.starts_with(|first: char| first.is_ascii_alphanumeric())
+    }
+
     /// Whether another place lies inside this one, or is it.
     pub(super) fn contains(&self, other: &Self) -> bool {
         let inner = other.prefix.strip_prefix(&self.prefix);
@@ -234,18 +243,11 @@ fn names(path: &str) -> Result<(String, String), Refusal> {
     if path.is_empty() {
         return Err(refuse("it names no bucket"));
     }
-    if !path.split('/').all(is_plain) {
+    if !path.split('/').all(S3Address::is_plain_name) {
         return Err(refuse(NAMES));
     }
     let (bucket, prefix) = path.split_once('/').unwrap_or((path, ""));
     Ok((bucket.to_owned(), prefix.to_owned()))
-}
-
-fn is_plain(name: &str) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    name.len() <= 255
-        && name.bytes().all(is_plain)
-        && name.starts_with(|first: char| first.is_ascii_alphanumeric())
 }
 
 /// Where Amazon serves a region.

@@ -10,7 +10,7 @@ use strongroom_model::Secret;
 use zeroize::Zeroizing;
 
 use crate::rest::client::Client;
-use crate::rest::json::{Reply, refusal};
+use crate::rest::json::Reply;
 use crate::rest::options::{Address, RestOptions, Retries};
 use crate::rest::retry::Attempts;
 use crate::{Error, Result};
@@ -87,16 +87,10 @@ impl VaultAdmin {
 
     /// What came; `null` where a yes has no words.
     fn decode(&self, reply: &Reply, action: &str) -> Result<Value> {
-        if !reply.status.is_success() {
-            return Err(refusal(reply, &self.root, action));
-        }
-        if reply.is_empty() {
+        if reply.status.is_success() && reply.is_empty() {
             return Ok(Value::Null);
         }
-        reply.decode().ok_or_else(|| {
-            self.client
-                .bad_answer(action, "it is not the JSON that was expected")
-        })
+        self.client.decode(reply, &self.root, action)
     }
 }
 

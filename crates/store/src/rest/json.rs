@@ -99,6 +99,20 @@ impl Client {
         self.reply(self.sent(request.send(body), action)?, action, limit_bytes)
     }
 
+    /// What an answer says, which is none where the vault at `root` refuses.
+    pub(super) fn decode<T: DeserializeOwned>(
+        &self,
+        reply: &Reply,
+        root: &str,
+        action: &str,
+    ) -> Result<T, Error> {
+        if !reply.status.is_success() {
+            return Err(refusal(reply, root, action));
+        }
+        let decoded = reply.decode();
+        decoded.ok_or_else(|| self.bad_answer(action, "it is not the JSON that was expected"))
+    }
+
     /// Reads an answer; one that may pass is worth another try.
     fn reply(
         &self,

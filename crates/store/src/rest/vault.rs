@@ -230,15 +230,9 @@ impl VaultClient {
     /// As [`VaultClient::consistency`].
     pub fn send_receipt(&self, key: &[u8; 32], receipt: &SignedReceipt) -> Result<Sent> {
         let action = "take a receipt";
-        let url = format!("{}v1/receipts/{}", self.root, self.repository);
         let key = data_encoding::BASE64.encode(key);
-        let body = serde_json::to_vec(&Envelope { key, receipt });
-        let body = body
-            .ok()
-            .filter(|body| body.len() <= RECEIPT_BYTES)
-            .ok_or_else(|| self.client.bad_answer(action, "it is too large to be sent"))?;
-        let post = |_| self.client.post_json(&url, &body, action, SMALL_BYTES);
-        let reply = self.attempts.run(post)?;
+        let envelope = Envelope { key, receipt };
+        let reply = self.send(&self.attempts, "receipts", &envelope, RECEIPT_BYTES, action)?;
         if reply.status == StatusCode::CONFLICT
             && let Some(needs) = reply.error().needs
         {
@@ -254,20 +248,33 @@ impl VaultClient {
     /// As [`VaultClient::consistency`]; also where its answer is about another one.
     pub fn send_drill(&self, key: &[u8; 32], drill: &SignedDrill) -> Result<()> {
         let action = "take the statement of a drill";
-        let url = format!("{}v1/drills/{}", self.root, self.repository);
         let key = data_encoding::BASE64.encode(key);
-        let body = serde_json::to_vec(&DrillEnvelope { key, drill });
-        let body = body
-            .ok()
-            .filter(|body| body.len() <= DRILL_BYTES)
-            .ok_or_else(|| self.client.bad_answer(action, "it is too large to be sent"))?;
-        let post = |_| self.client.post_json(&url, &body, action, SMALL_BYTES);
-        let reply = self.few_attempts().run(post)?;
+        let envelope = DrillEnvelope { key, drill };
+        let attempts = self.few_attempts();
+        let reply = self.send(&attempts, "drills", &envelope, DRILL_BYTES, action)?;
         let answer: DrillAnswer = self.decode(&reply, action)?;
         match answer.drill == drill.id() {
             true => Ok(()),
             false => Err(self.client.bad_answer(action, "it names another one")),
         }
+    }
+
+    /// Sends something of the repository, which is `kind` in the address.
+    fn send(
+        &self,
+        attempts: &Attempts,
+        kind: &str,
+        envelope: &impl Serialize,
+        limit_bytes: usize,
+        action: &str,
+    ) -> Result<Reply> {
+        let url = format!("{}v1/{kind}/{}", self.root, self.repository);
+        let body = serde_json::to_vec(envelope);
+        let body = body
+            .ok()
+            .filter(|body| body.len() <= limit_bytes)
+            .ok_or_else(|| self.client.bad_answer(action, "it is too large to be sent"))?;
+        attempts.run(|_| self.client.post_json(&url, &body, action, SMALL_BYTES))
     }
 
     /// One more try, and not the many that a file is worth.
@@ -295,14 +302,7 @@ impl VaultClient {
     }
 
     fn decode<T: DeserializeOwned>(&self, reply: &Reply, action: &str) -> Result<T> {
-        if !reply.status.is_success() {
-            return Err(refusal(reply, &self.root, action));
-        }
-        let decoded = reply.decode();
-        decoded.ok_or_else(|| {
-            self.client
-                .bad_answer(action, "it is not the JSON that was expected")
-        })
+        self.client.decode(reply, &self.root, action)
     }
 }
 

@@ -156,9 +156,7 @@ impl S3Store {
         until: SystemTime,
         refusal: Option<String>,
     ) -> Result<SystemTime> {
-        let told = object.look()?.ok_or_else(|| object.absent())?;
-        self.check_at_hand(object.name, &told)?;
-        let after = shown(&told);
+        let after = shown(&self.told_at_hand(object)?);
         end_where_held(after, until).ok_or_else(|| match refusal {
             Some(reason) => self.refused(object.name, until, after, &reason),
             None => {
@@ -166,6 +164,13 @@ impl S3Store {
                 self.not_locked(object.name, format!("{asked}, it shows {seen}"))
             }
         })
+    }
+
+    /// What is told of a file, which must be there and at hand.
+    fn told_at_hand(&self, object: &Object) -> Result<HeadObjectOutput> {
+        let told = object.look()?.ok_or_else(|| object.absent())?;
+        self.check_at_hand(object.name, &told)?;
+        Ok(told)
     }
 
     /// Fails where a version cannot be read for as long as it is locked.
@@ -217,8 +222,7 @@ impl Locks for S3Store {
 
     fn seen(&self, name: FileName) -> Result<SeenVersion> {
         let object = self.object(name);
-        let told = object.look()?.ok_or_else(|| object.absent())?;
-        self.check_at_hand(name, &told)?;
+        let told = self.told_at_hand(&object)?;
         let version = told.version_id().ok_or_else(|| object.absent())?;
         Ok(SeenVersion {
             version: VersionId::new(version),
@@ -228,9 +232,7 @@ impl Locks for S3Store {
     }
 
     fn lock_of(&self, name: FileName, version: Option<&VersionId>) -> Result<ShownLock> {
-        let object = self.version_of(name, version);
-        let told = object.look()?.ok_or_else(|| object.absent())?;
-        self.check_at_hand(name, &told)?;
+        let told = self.told_at_hand(&self.version_of(name, version))?;
         Ok(shown(&told))
     }
 
@@ -242,8 +244,7 @@ impl Locks for S3Store {
     ) -> Result<SystemTime> {
         let (object, until) = (self.version_of(name, version), in_seconds(until));
         if version.is_none() {
-            let told = object.look()?.ok_or_else(|| object.absent())?;
-            self.check_at_hand(name, &told)?;
+            let told = self.told_at_hand(&object)?;
             // What is locked is what was looked at, whatever somebody puts there in between.
             let object = object.in_version(told.version_id().map(str::to_owned));
             return self.see_locked(&object, &told, until);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use strongroom_model::Secret;
+use strongroom_model::{S3Address, Secret};
 use url::Url;
 
 use crate::rest::{Retries, Timeouts, without_userinfo};
@@ -100,10 +100,10 @@ impl S3Options {
                 reason: reason.to_owned(),
             })
         };
-        if !is_plain(&self.bucket) {
+        if !S3Address::is_plain_name(&self.bucket) {
             return refuse("The bucket's name needs letters, digits, '-', '_' and '.'");
         }
-        if !self.prefix.is_empty() && !self.prefix.split('/').all(is_plain) {
+        if !self.prefix.is_empty() && !self.prefix.split('/').all(S3Address::is_plain_name) {
             return refuse(
                 "The prefix needs folders of letters, digits, '-', '_' and '.', without a slash \
                  around them",
@@ -133,13 +133,6 @@ impl fmt::Debug for S3Options {
             .field("retries", &self.retries)
             .finish_non_exhaustive()
     }
-}
-
-fn is_plain(name: &str) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    name.len() <= 255
-        && name.bytes().all(is_plain)
-        && name.starts_with(|first: char| first.is_ascii_alphanumeric())
 }
 
 #[cfg(test)]

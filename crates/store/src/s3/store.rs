@@ -34,7 +34,7 @@ use crate::s3::options::S3Options;
 use crate::s3::stream::Source;
 use crate::s3::sum::{LARGE_PART_BYTES, Said, Sums, compare};
 use crate::s3::upload::{Stored, Upload};
-use crate::store::{STEP_BYTES, SharedBytes, Store, read_limit_bytes};
+use crate::store::{STEP_BYTES, SharedBytes, Store, list_config, read_limit_bytes};
 use crate::versions::ShowVersion;
 use crate::{
     Attacks, Error, FileVersion, Holder, Locks, Result, VersionContent, VersionId, Versions,
@@ -290,16 +290,9 @@ impl Store for S3Store {
     }
 
     fn list(&self, kind: FileType) -> Result<Vec<FileEntry>> {
-        if kind != FileType::Config {
-            return self.list_files(kind);
-        }
-        match self.size(FileName::CONFIG) {
-            Ok(size_bytes) => Ok(vec![FileEntry {
-                id: Id::default(),
-                size_bytes,
-            }]),
-            Err(Error::NotFound { .. }) => Ok(Vec::new()),
-            Err(error) => Err(error),
+        match kind {
+            FileType::Config => list_config(self.size(FileName::CONFIG)),
+            _ => self.list_files(kind),
         }
     }
 

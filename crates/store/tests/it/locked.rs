@@ -8,7 +8,6 @@ use std::time::{Duration, SystemTime};
 
 use strongroom_model::{FileName, FileType, Id};
 use strongroom_store::{BucketFlaw, Error, S3Lock, S3Options, S3Store, Store};
-use strongroom_testkit::CephAccount;
 
 use crate::s3;
 use crate::server::{Request, Server, Then, reply, reply_with};
@@ -33,11 +32,7 @@ fn pack() -> FileName {
 }
 
 fn options(server: &Server) -> S3Options {
-    let account = CephAccount {
-        access_key: "name".to_owned(),
-        secret_key: "geheim".to_owned(),
-    };
-    s3::options(&server.endpoint(), "bucket", &account)
+    s3::options_of_nobody(&server.endpoint())
 }
 
 /// A store with a lock of 30 days, on a machine whose clock says so many seconds more than the

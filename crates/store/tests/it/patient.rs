@@ -89,9 +89,8 @@ fn a_place_that_moves_is_waited_for() {
     let faulty = FaultyStore::new(MemoryStore::new("m"))
         .with(Rule::on(&[Op::List], Fault::Wait(gate.clone())));
     let store = PatientStore::new(Arc::new(faulty), pulse.clone(), LIMIT);
-    std::thread::scope(|scope| {
-        let listing = scope.spawn(|| store.list(FileType::Data));
-        gate.wait_for_waiting(1);
+    let listing = || store.list(FileType::Data);
+    let listed = gate.meanwhile(listing, || {
         // Several limits long, counted by calls that each wait for one.
         let never = Gate::closed();
         for _ in 0..40 {
@@ -99,9 +98,8 @@ fn a_place_that_moves_is_waited_for() {
             let waiting = never.clone();
             assert_eq!(within(LIMIT / 8, move || waiting.pass()), None);
         }
-        gate.open();
-        assert_eq!(listing.join().unwrap().unwrap(), []);
     });
+    assert_eq!(listed.unwrap(), []);
 }
 
 /// Lets some time pass.

@@ -38,6 +38,18 @@ pub(crate) fn options(endpoint: &str, bucket: &str, account: &CephAccount) -> S3
     options
 }
 
+/// The bucket of a server that asks nobody who he is.
+pub(crate) const BUCKET: &str = "bucket";
+
+/// Options for that bucket.
+pub(crate) fn options_of_nobody(endpoint: &str) -> S3Options {
+    let account = CephAccount {
+        access_key: "name".to_owned(),
+        secret_key: "geheim".to_owned(),
+    };
+    options(endpoint, BUCKET, &account)
+}
+
 mod ceph {
     use super::*;
 
@@ -184,11 +196,7 @@ fn served(server: &Server) -> S3Bodies {
 }
 
 fn at(endpoint: &str) -> S3Bodies {
-    let account = CephAccount {
-        access_key: "name".to_owned(),
-        secret_key: "geheim".to_owned(),
-    };
-    S3Bodies::new(options(endpoint, "bucket", &account)).unwrap()
+    S3Bodies::new(options_of_nobody(endpoint)).unwrap()
 }
 
 fn answering(status: &'static str, headers: &'static str, body: &'static str) -> Server {

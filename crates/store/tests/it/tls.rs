@@ -8,7 +8,7 @@ use strongroom_model::{FileName, FileType};
 use strongroom_store::{
     Bodies, Error, RestOptions, RestStore, S3Bodies, S3Options, S3Store, Store,
 };
-use strongroom_testkit::{CephAccount, RcloneServer};
+use strongroom_testkit::RcloneServer;
 use tempfile::TempDir;
 
 use crate::s3;
@@ -118,14 +118,10 @@ fn a_server_is_trusted_through_the_own_authority_and_only_through_it() {
         );
     }
 
-    let nobody = CephAccount {
-        access_key: "name".to_owned(),
-        secret_key: "secret".to_owned(),
-    };
     let told = |ca_file: &str| {
         let options = S3Options {
             ca_file: Some(folder.path().join(ca_file)),
-            ..s3::options(server.url(), "bucket", &nobody)
+            ..s3::options_of_nobody(server.url())
         };
         let store = S3Store::new(options, None).unwrap();
         store.size(FileName::CONFIG).unwrap_err()
@@ -139,7 +135,7 @@ fn a_server_is_trusted_through_the_own_authority_and_only_through_it() {
         "{misled}"
     );
 
-    let bucket = S3Bodies::new(s3::options(server.url(), "bucket", &nobody)).unwrap();
+    let bucket = S3Bodies::new(s3::options_of_nobody(server.url())).unwrap();
     let error = bucket.sweep(SystemTime::UNIX_EPOCH).unwrap_err();
     assert!(
         matches!(&error, Error::Unreachable { reason, .. } if reason.contains("certificate")),

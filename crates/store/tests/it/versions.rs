@@ -5,9 +5,8 @@ use std::fs;
 
 use strongroom_model::{FileName, FileType, Id};
 use strongroom_store::{
-    Error, FileVersion, LocalStore, Result, S3Options, S3Store, Store, VersionContent, Versions,
+    Error, FileVersion, LocalStore, Result, S3Store, Store, VersionContent, Versions,
 };
-use strongroom_testkit::CephAccount;
 
 use crate::s3;
 use crate::server::{Server, reply};
@@ -16,16 +15,8 @@ fn snapshot(bytes: &[u8]) -> FileName {
     FileName::new(FileType::Snapshots, Id::of(bytes))
 }
 
-fn options(server: &Server) -> S3Options {
-    let account = CephAccount {
-        access_key: "name".to_owned(),
-        secret_key: "geheim".to_owned(),
-    };
-    s3::options(&server.endpoint(), "bucket", &account)
-}
-
 fn store(server: &Server) -> S3Store {
-    S3Store::new(options(server), None).unwrap()
+    S3Store::new(s3::options_of_nobody(&server.endpoint()), None).unwrap()
 }
 
 /// A version of five bytes as a listing has it.

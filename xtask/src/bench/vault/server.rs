@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::bench::measure::peak_bytes;
 use crate::run::{capture, target_folder};
 
 /// How long a server may take to answer.
@@ -147,13 +148,7 @@ impl Server {
 
     /// The most memory that it has held.
     pub(super) fn peak_bytes(&self) -> Result<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let kilobytes: u64 = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next())
-            .context("The server is gone")?
-            .parse()?;
-        Ok(kilobytes << 10)
+        peak_bytes(self.child.id()).context("The server is gone")
     }
 
     /// Ends it, as systemd would.

@@ -17,22 +17,15 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process_group};
-
+use crate::child::{LAST_WORDS_BYTES, LAST_WORDS_WAIT, end_group, keep_end};
 use crate::session::Cancel;
 use crate::{Error, Result};
 
 /// What of our environment others may know; and all that begins with `LC_`.
 const PASSED: [&str; 6] = ["HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ"];
 
-/// How much of what a program says is kept: the end of it.
-const LAST_WORDS_BYTES: usize = 4 << 10;
-
 /// How soon an interruption is noticed, and the end of a program that says nothing.
 const SLICE: Duration = Duration::from_millis(50);
-
-/// How long a program that has ended may take to say its last words.
-const LAST_WORDS_WAIT: Duration = Duration::from_secs(2);
 
 /// How much is taken of what it says at a time.
 const CHUNK_BYTES: usize = 8 << 10;
@@ -259,12 +252,6 @@ fn listen(mut stream: impl Read + Send + 'static, said: SyncSender<Option<Vec<u8
     });
 }
 
-fn keep_end(words: &mut Vec<u8>, chunk: &[u8]) {
-    words.extend_from_slice(chunk);
-    let surplus = words.len().saturating_sub(LAST_WORDS_BYTES);
-    words.drain(..surplus);
-}
-
 /// Ends a program with all that it has started.
 fn end(child: &mut Child) {
     if !end_group(child) {
@@ -272,13 +259,6 @@ fn end(child: &mut Child) {
     }
     // Its status does not matter any more, but it must not stay a zombie.
     let _: std::io::Result<_> = child.wait();
-}
-
-/// Ends who is left of a program's group; `false` where there is nobody, or it cannot be done.
-fn end_group(child: &Child) -> bool {
-    let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    let killed = group.map(|group| kill_process_group(group, Signal::KILL));
-    matches!(killed, Some(Ok(())))
 }
 
 #[cfg(test)]

@@ -256,14 +256,12 @@ fn something_new_on_a_copy_ends_it_before_anything_is_removed() {
         FaultyStore::new(store).with(waits.of(FileType::Index).times(1))
     });
     let before = files(&fixture);
-    let error = std::thread::scope(|scope| {
-        let pruning = scope.spawn(|| try_prune(&fixture));
-        gate.wait_for_waiting(1);
+    let pruning = || try_prune(&fixture);
+    let pruned = gate.meanwhile(pruning, || {
         let store = LocalStore::new(fixture.copy_path("one"));
         store.save(newcomer, &bytes).unwrap();
-        gate.open();
-        pruning.join().unwrap().unwrap_err()
     });
+    let error = pruned.unwrap_err();
     let Error::WrittenMeanwhile {
         copy,
         file,
@@ -303,14 +301,12 @@ fn something_new_right_before_removing_ends_it_and_nobody_finishes_its_record() 
         let waits = Rule::on(&[Op::Save], Fault::Wait(gate.clone()));
         FaultyStore::new(store).with(waits.of(FileType::Records).times(1))
     });
-    let error = std::thread::scope(|scope| {
-        let pruning = scope.spawn(|| try_prune(&fixture));
-        gate.wait_for_waiting(1);
+    let pruning = || try_prune(&fixture);
+    let pruned = gate.meanwhile(pruning, || {
         let store = LocalStore::new(fixture.copy_path("one"));
         store.save(newcomer, &bytes).unwrap();
-        gate.open();
-        pruning.join().unwrap().unwrap_err()
     });
+    let error = pruned.unwrap_err();
     let Error::WrittenMeanwhile {
         copy,
         file,

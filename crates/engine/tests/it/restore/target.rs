@@ -294,14 +294,8 @@ fn an_interrupted_restore_leaves_no_temporary_files() {
         faulty.add(rule.of(FileType::Data).after(skip));
         let target = Target::new(&fixture);
         let cancel = fixture.environment.cancel.clone();
-        let outcome = std::thread::scope(|scope| {
-            let running =
-                scope.spawn(|| restore_only(&fixture, &target, &RestoreOptions::default()));
-            gate.wait_for_waiting(1);
-            cancel.cancel();
-            gate.open();
-            running.join().unwrap()
-        });
+        let restoring = || restore_only(&fixture, &target, &RestoreOptions::default());
+        let outcome = gate.meanwhile(restoring, || cancel.cancel());
         assert!(matches!(outcome, Err(Error::Interrupted)), "{outcome:?}");
         assert_no_temporary_files(&target.path());
         assert_eq!(fixture.ids("one", FileType::Locks), []);
@@ -358,9 +352,8 @@ fn what_changes_behind_our_back_does_not_read_back() {
     let rule = Rule::on(&[Op::ReadRange], Fault::Wait(gate.clone()));
     faulty.add(rule.of(FileType::Data).after(reads));
     let target = Target::new(&fixture);
-    let report = std::thread::scope(|scope| {
-        let running = scope.spawn(|| restore_only(&fixture, &target, &options).unwrap());
-        gate.wait_for_waiting(1);
+    let restoring = || restore_only(&fixture, &target, &options).unwrap();
+    let report = gate.meanwhile(restoring, || {
         let mut files = names(&target.source());
         files.retain(|path| fs::metadata(target.source().join(path)).is_ok_and(|m| m.len() > 9));
         let path = |number: usize| target.source().join(&files[number]);
@@ -386,8 +379,6 @@ fn what_changes_behind_our_back_does_not_read_back() {
             .set_len(longer.metadata().unwrap().len() + 1)
             .unwrap();
         fs::remove_file(path(3)).unwrap();
-        gate.open();
-        running.join().unwrap()
     });
     assert_eq!(report.error_count, 4, "{:?}", report.errors);
     assert!(!report.is_complete());

@@ -182,15 +182,12 @@ fn a_copy_that_hides_its_packs_while_it_is_verified_was_not_read_in_full() {
     let gate = Gate::closed();
     let waits = Fault::Wait(gate.clone());
     faults(&places[0]).add(Rule::on(&[Op::Open], waits).of(FileType::Keys));
-    let report = thread::scope(|scope| {
-        let verified = scope.spawn(|| hand_made.verify(&places, Depth::Stored));
-        gate.wait_for_waiting(1);
+    let verifying = || hand_made.verify(&places, Depth::Stored);
+    let report = gate.meanwhile(verifying, || {
         for made in &made {
             lose(&places[1], made.data);
             lose(&places[1], made.trees);
         }
-        gate.open();
-        verified.join().unwrap()
     });
     assert!(report.copies[0].covered, "{report:?}");
     let two = &report.copies[1];
@@ -283,13 +280,10 @@ fn an_interruption_is_no_verdict_on_the_last_file() {
     let (progress, cancel) = (Progress::default(), Cancel::default());
     let (copies, options) = (copies(&places), VerifyOptions::default());
     let depth = Depth::Opened(&hand_made.repository);
-    let outcome = thread::scope(|scope| {
-        let verified = scope.spawn(|| verify(&copies, depth, &options, &progress, &cancel));
-        gate.wait_for_waiting(1);
+    let verifying = || verify(&copies, depth, &options, &progress, &cancel);
+    let outcome = gate.meanwhile(verifying, || {
         cancel.cancel();
         faults(&places[0]).set_unreachable(true);
-        gate.open();
-        verified.join().unwrap()
     });
     assert!(matches!(outcome, Err(Error::Interrupted)), "{outcome:?}");
 }

@@ -6,9 +6,8 @@ use std::time::{Duration, SystemTime};
 use parking_lot::Mutex;
 use strongroom_model::attack::{Judged, judge};
 use strongroom_store::{Attacked, Remnants, S3Lock, S3Store, Store};
-use strongroom_testkit::CephAccount;
 
-use crate::s3;
+use crate::s3::{BUCKET, options_of_nobody};
 use crate::server::{Request, Server, reply_with};
 
 /// What time the server says that it is, in every answer.
@@ -16,9 +15,6 @@ const DATE: &str = "Date: Tue, 15 Nov 1994 08:12:31 GMT\r\n";
 
 /// The same.
 const DATE_S: u64 = 784_887_151;
-
-/// The bucket of the copy.
-const BUCKET: &str = "bucket";
 
 /// What a server does with what should be refused.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -465,17 +461,12 @@ pub(super) fn serve(lies: Lies, kept: &Arc<Mutex<Kept>>) -> Server {
 
 /// A copy in the bucket of a server.
 pub(super) fn store(server: &Server, is_locked: bool) -> S3Store {
-    let account = CephAccount {
-        access_key: "name".to_owned(),
-        secret_key: "geheim".to_owned(),
-    };
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(DATE_S);
     let lock = is_locked.then(|| S3Lock {
         least: Duration::from_secs(30 * 86_400),
         clock: Arc::new(move || now),
     });
-    let options = s3::options(&server.endpoint(), BUCKET, &account);
-    S3Store::new(options, lock).unwrap()
+    S3Store::new(options_of_nobody(&server.endpoint()), lock).unwrap()
 }
 
 /// Attacks what is kept behind a server that lies so, and judges.
