@@ -63,6 +63,10 @@ pub struct VaultFacts {
     pub in_production: Option<Account>,
     /// The account in which it runs, whoever's that is.
     pub runs_in: Option<Account>,
+    /// The account of production, where its objects lie in that very account.
+    pub objects_in_production: Option<Account>,
+    /// The accounts in which its objects lie, as it says, whoever's those are.
+    pub objects_in: Vec<Account>,
 }
 
 /// How many of the newest snapshots of a source are looked into, until one is whole.
@@ -178,6 +182,8 @@ pub fn gather(
             key: look.holder.key.clone(),
             in_production: vault.and_then(|vault| vault.in_production.clone()),
             runs_in: vault.and_then(|vault| vault.runs_in.clone()),
+            objects_in_production: vault.and_then(|vault| vault.objects_in_production.clone()),
+            objects_in: vault.map_or_else(Vec::new, |vault| vault.objects_in.clone()),
             alarm: vault.and_then(|vault| vault.alarm.clone()),
         };
         facts.copies.insert(copy.name.clone(), found);

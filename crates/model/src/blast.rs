@@ -66,6 +66,11 @@ pub struct Exposure {
     pub accounts: Vec<Account>,
     /// The account in which the vault runs that holds it.
     pub vault_runs_in: Option<Account>,
+    /// The accounts in which that vault says that its objects lie, by all names that it tells of
+    /// them. It can only add to what is one: nothing counts as apart by it.
+    pub objects_in: Vec<Account>,
+    /// The cloud provider where those lie, as `provider`.
+    pub objects_at: Option<String>,
     /// The host whose administrator rules it. `None` where many customers share one, as at a cloud
     /// provider, where accounts tell more.
     pub host: Option<String>,
@@ -371,7 +376,8 @@ fn holders(
         holders.insert(merging.name(&production.domain));
     }
     let is_there = |other: &&Exposure| {
-        let mut accounts = other.accounts.iter().chain(&other.vault_runs_in);
+        let accounts = other.accounts.iter().chain(&other.vault_runs_in);
+        let mut accounts = accounts.chain(&other.objects_in);
         accounts.any(|theirs| theirs.may_be(account))
     };
     let domains = all.iter().filter(is_there).map(|other| &other.domain);

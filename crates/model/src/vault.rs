@@ -5,10 +5,13 @@
 //! not tell has a default; so a field is never taken away.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::account::Account;
 use crate::id::Id;
+
+/// How many accounts a vault may name as those in which its objects lie: one has a few names.
+pub const MOST_OBJECT_ACCOUNTS: usize = 8;
 
 /// The answer to `GET /v1/vault`: that it is a vault, and which.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +25,11 @@ pub struct VaultInfo {
     /// Whose account it runs in; `None` where nobody knows.
     #[serde(default)]
     pub runs_in: Option<RunsIn>,
+    /// The accounts at providers in which its objects lie, by all names that its storage tells of
+    /// them; none where that tells nothing, as a folder. What is no account is passed over, and
+    /// whatever stands behind the first [`MOST_OBJECT_ACCOUNTS`].
+    #[serde(default, deserialize_with = "few_accounts")]
+    pub objects_in: Vec<Account>,
     /// What its clocks show.
     pub time: VaultTime,
     /// Whether it is sealed.
@@ -30,6 +38,14 @@ pub struct VaultInfo {
     /// Where it began a new log because it was restored from an older state of itself.
     #[serde(default)]
     pub new_log: Option<NewLog>,
+}
+
+/// Reads the first accounts of a list; a name that only a newer version knows is no reason to take
+/// a vault for none.
+fn few_accounts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Account>, D::Error> {
+    let told = Vec::<String>::deserialize(deserializer)?;
+    let accounts = told.iter().filter_map(|text| text.parse::<Account>().ok());
+    Ok(accounts.take(MOST_OBJECT_ACCOUNTS).collect())
 }
 
 /// Whose account a vault runs in.
@@ -253,6 +269,27 @@ pub struct VaultError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// In which accounts a vault's objects lie that tells this beside what every vault does.
+    fn objects_in(told: &str) -> Vec<String> {
+        let text = format!(
+            r#"{{"version": "1", "origin": "o", "log_key": "k", "time": {{"wall":
+            "2026-11-20T10:00:00Z", "vault": "2026-11-20T09:00:00Z", "doubted": false}}{told}}}"#
+        );
+        let info: VaultInfo = serde_json::from_str(&text).unwrap();
+        info.objects_in.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn of_the_accounts_of_its_objects_the_first_that_are_accounts_are_read() {
+        assert!(objects_in("").is_empty());
+        let told = r#", "objects_in": ["", "aws:123456789012", "a\u001b[2J", "aws-owner:aa"]"#;
+        assert_eq!(objects_in(told), ["aws:123456789012", "aws-owner:aa"]);
+        let many = (0..1000).map(|number| format!("\"aws:{number}\""));
+        let many = many.collect::<Vec<_>>().join(",");
+        let told = format!(", \"objects_in\": [{many}]");
+        assert_eq!(objects_in(&told).len(), MOST_OBJECT_ACCOUNTS);
+    }
 
     #[test]
     fn an_error_names_a_receipt_only_where_one_has_to_come_first() {

@@ -13,7 +13,7 @@ use std::time::SystemTime;
 
 use strongroom_model::{FileName, RepositoryPath};
 
-use crate::{Result, local};
+use crate::{Holder, Result, local};
 
 /// The name of one body.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -100,6 +100,11 @@ pub trait Bodies: Send + Sync + fmt::Debug {
     /// # Errors
     /// As [`Bodies::stage`].
     fn probe(&self) -> Result<()>;
+
+    /// In whose hand the place is, as far as it tells when it is asked; a folder tells nothing.
+    fn holder(&self) -> Holder {
+        Holder::default()
+    }
 
     /// Removes what was begun before `older_than` and never got a name; returns how many.
     ///

@@ -1,22 +1,25 @@
 //! Whose account the vault runs in: what the provider's instance metadata says, or else what its
-//! configuration declares.
+//! configuration declares. And in whose its objects lie, where that is a bucket: what the bucket
+//! tells of its owner.
 //!
-//! A vault inside production's account falls with production, whatever it is called; so clients
-//! are told, and compare. This finds an honest mistake. It proves nothing: whoever rules the
-//! machine, or its network, can answer for the provider.
+//! A vault inside production's account falls with production, whatever it is called, and so does
+//! one elsewhere whose bucket is in it; so clients are told both, and compare. This finds an honest
+//! mistake. It proves nothing: whoever rules the machine, or its network, can answer for the
+//! provider.
 
 use std::sync::Arc;
 
 use parking_lot::RwLock;
 use strongroom_model::Account;
-use strongroom_model::vault::{KnownBy, RunsIn};
+use strongroom_model::vault::{KnownBy, MOST_OBJECT_ACCOUNTS, RunsIn};
 use strongroom_store::place::account::Metadata;
 
-/// Where the vault runs, as it was last found out. Clones are the same.
+/// Where the vault runs, and where its objects lie, as it was last found out. Clones are the same.
 #[derive(Clone, Debug)]
 pub struct Whereabouts {
     declared: Option<Account>,
     found: Arc<RwLock<Option<Account>>>,
+    objects: Arc<RwLock<Vec<Account>>>,
 }
 
 impl Whereabouts {
@@ -25,6 +28,7 @@ impl Whereabouts {
         Self {
             declared,
             found: Arc::default(),
+            objects: Arc::default(),
         }
     }
 
@@ -60,6 +64,23 @@ impl Whereabouts {
             _ => tracing::info!(%account, "The vault runs in this account"),
         }
         *found = Some(account);
+    }
+
+    /// The accounts in which the objects lie, by all names that the storage has told of them.
+    pub fn objects_in(&self) -> Vec<Account> {
+        self.objects.read().clone()
+    }
+
+    /// Takes what the storage tells of whose it is. What it has told once stays told when it says
+    /// nothing later, or less: too many names can only make more count as one.
+    pub fn told_of_objects(&self, told: Vec<Account>) {
+        let mut objects = self.objects.write();
+        for account in told {
+            if objects.len() < MOST_OBJECT_ACCOUNTS && !objects.contains(&account) {
+                tracing::info!(%account, "The objects of the vault lie in this account");
+                objects.push(account);
+            }
+        }
     }
 }
 
@@ -108,5 +129,24 @@ mod tests {
         whereabouts.ask(&google("http://127.0.0.1:1".to_owned()));
         assert_eq!(whereabouts.known(), Some(found));
         assert_eq!(Whereabouts::declared(None).known(), None);
+    }
+
+    #[test]
+    fn where_the_objects_lie_stays_known_and_never_grows_long() {
+        let account = |text: &str| -> Account { text.parse().unwrap() };
+        let both = [account("aws:123456789012"), account("aws-owner:aa")];
+        let whereabouts = Whereabouts::declared(None);
+        assert!(whereabouts.objects_in().is_empty());
+        for told in [&both[1..], &both[..], &both[..0]] {
+            whereabouts.told_of_objects(told.to_vec());
+        }
+        let [first, second] = both;
+        let expected = [second, first];
+        assert_eq!(whereabouts.objects_in(), expected);
+        let many = (0..100).map(|number| account(&format!("aws:{number}")));
+        whereabouts.told_of_objects(many.collect());
+        let objects = whereabouts.clone().objects_in();
+        assert_eq!(objects.len(), MOST_OBJECT_ACCOUNTS);
+        assert_eq!(objects[..2], expected);
     }
 }

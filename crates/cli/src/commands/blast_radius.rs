@@ -21,7 +21,8 @@ use crate::table::{Cell, Table};
 ///
 /// For each set of domains, what is left where somebody holds all of them. Domains are compared by
 /// what they are and not by their names: by places, by the credentials in use (by what tells them
-/// apart, never by a secret), by the accounts of buckets and those in which vaults run, and by hosts.
+/// apart, never by a secret), by the accounts of buckets and those in which vaults run
+/// or keep their objects, and by hosts.
 /// Those that are one count as one, and the reason is told. Where a bucket encrypts by a key of an
 /// account (KMS), whoever rules that key destroys the copy.
 ///
@@ -184,6 +185,8 @@ mod tests {
             credential: None,
             accounts: Vec::new(),
             vault_runs_in: None,
+            objects_in: Vec::new(),
+            objects_at: None,
             host: None,
             provider: None,
             key: None,

@@ -10,7 +10,7 @@ use strongroom_engine::status::VaultFacts;
 use strongroom_engine::{CopyFailure, CopyFailureKind, CopyStore, Session};
 use strongroom_model::evidence::VaultWord;
 use strongroom_model::retention::{Arrival, SeenBy};
-use strongroom_model::{Config, FileName};
+use strongroom_model::{Account, Config, FileName};
 use strongroom_store::Error as StoreError;
 
 use crate::memory::file_name;
@@ -43,20 +43,27 @@ impl Vaults {
             let info = met.info.as_ref()?;
             info.runs_in.as_ref().map(|runs_in| runs_in.account.clone())
         };
+        let objects_in = |met: &Met| -> Vec<Account> {
+            let info = met.info.as_ref();
+            info.map_or_else(Vec::new, |info| info.objects_in.clone())
+        };
+        let tells = |met: &Met| runs_in(met).is_some() || !objects_in(met).is_empty();
         // Providers are asked where it matters, which costs a moment elsewhere.
-        let production = match self.met.iter().any(|met| runs_in(met).is_some()) {
+        let production = match self.met.iter().any(tells) {
             true => account::of_production(config),
             false => Vec::new(),
         };
+        let is_own = |account: &Account| production.iter().any(|own| own.may_be(account));
         let mut pending = self.pending_keys();
         let facts = self.met.iter().map(|met| {
-            let in_production =
-                runs_in(met).filter(|account| production.iter().any(|own| own.may_be(account)));
+            let objects_in = objects_in(met);
             let facts = VaultFacts {
                 pending_keys: pending.remove(&met.copy).unwrap_or_default(),
                 alarm: met.alarm.as_ref().map(|alarm| alarm.text.clone()),
-                in_production,
+                in_production: runs_in(met).filter(is_own),
                 runs_in: runs_in(met),
+                objects_in_production: objects_in.iter().find(|it| is_own(it)).cloned(),
+                objects_in,
             };
             (met.copy.clone(), facts)
         });

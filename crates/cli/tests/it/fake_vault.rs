@@ -67,6 +67,8 @@ pub(crate) struct State {
     /// The files that it says are rotten.
     pub(crate) rotten: BTreeSet<String>,
     pub(crate) runs_in: Value,
+    /// In whose accounts it says that its objects lie; null where it is too old to tell.
+    pub(crate) objects_in: Value,
     pub(crate) new_log: Value,
     /// The receipts that it took, in order: the body of each.
     pub(crate) receipts: Vec<Value>,
@@ -96,6 +98,7 @@ impl FakeVault {
             scrub: Value::Null,
             rotten: BTreeSet::new(),
             runs_in: Value::Null,
+            objects_in: Value::Null,
             new_log: Value::Null,
             receipts: Vec::new(),
             asked: Vec::new(),
@@ -155,9 +158,8 @@ impl State {
             return Answer::text(status, "no");
         }
         match (method, path) {
-            ("GET", "vault") => Answer::json(
-                200,
-                &json!({
+            ("GET", "vault") => {
+                let mut told = json!({
                     "version": "0.1.0",
                     "origin": ORIGIN,
                     "log_key": self.signer().verifier().to_string(),
@@ -168,8 +170,12 @@ impl State {
                     },
                     "sealed": false,
                     "new_log": self.new_log,
-                }),
-            ),
+                });
+                if !self.objects_in.is_null() {
+                    told["objects_in"] = self.objects_in.clone();
+                }
+                Answer::json(200, &told)
+            }
             ("GET", "log/consistency") => {
                 if let Some((status, body)) = &self.withholds_proof {
                     return Answer::json(*status, body);

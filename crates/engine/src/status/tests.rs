@@ -510,6 +510,8 @@ fn what_was_found_out_about_a_vault_reaches_the_scorecard() {
         alarm: Some("it was rewritten".to_owned()),
         in_production: Some(account.clone()),
         runs_in: Some(account.clone()),
+        objects_in_production: Some(account.clone()),
+        objects_in: vec![account.clone()],
         ..VaultFacts::default()
     };
     world.vaults.insert(NAMES[1].to_owned(), vault);
@@ -517,6 +519,9 @@ fn what_was_found_out_about_a_vault_reaches_the_scorecard() {
     let row = &status.scorecard.copies[1];
     assert_eq!(row.alarm.as_deref(), Some("it was rewritten"));
     assert!(row.domain_reason.is_some());
-    assert_eq!(facts(&status, NAMES[1]).runs_in, Some(account));
+    let told = facts(&status, NAMES[1]);
+    assert_eq!(told.runs_in.as_ref(), Some(&account));
+    assert_eq!(told.objects_in_production.as_ref(), Some(&account));
+    assert_eq!(told.objects_in, [account]);
     assert_eq!(status.scorecard.copies[0].alarm, None);
 }

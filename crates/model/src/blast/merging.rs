@@ -90,7 +90,7 @@ impl Merging {
     }
 }
 
-/// The accounts in which a copy can be destroyed.
+/// The accounts in which a copy can be destroyed, but for those in which a vault has its objects.
 fn accounts(exposure: &Exposure) -> impl Iterator<Item = &Account> {
     exposure.accounts.iter().chain(&exposure.vault_runs_in)
 }
@@ -98,9 +98,14 @@ fn accounts(exposure: &Exposure) -> impl Iterator<Item = &Account> {
 /// Why a copy is production's, where it is.
 fn in_production(production: &Production, exposure: &Exposure) -> Option<String> {
     let is_own = |account: &&Account| production.accounts.iter().any(|own| own.may_be(account));
-    let account = accounts(exposure).find(is_own)?;
     let copy = &exposure.copy;
-    Some(format!("{copy} is in production's own account, {account}"))
+    if let Some(account) = accounts(exposure).find(is_own) {
+        return Some(format!("{copy} is in production's own account, {account}"));
+    }
+    let account = exposure.objects_in.iter().find(is_own)?;
+    Some(format!(
+        "the objects of {copy} lie in production's own account, {account}"
+    ))
 }
 
 /// Why two copies are in one hand, where they are.
@@ -116,9 +121,12 @@ fn shared(one: &Exposure, other: &Exposure) -> Option<String> {
     if let Some(account) = accounts(one).find(is_theirs) {
         return Some(format!("{a} and {b} are in one account, {account}"));
     }
+    if let Some(reason) = objects_with(one, other).or_else(|| objects_with(other, one)) {
+        return Some(reason);
+    }
     if let Some(provider) = &one.provider
         && other.provider.as_ref() == Some(provider)
-        && !are_apart(one, other)
+        && !are_apart(accounts(one), accounts(other))
     {
         return Some(format!(
             "{a} and {b} are both at {provider}, and nothing shows that their accounts are two"
@@ -129,11 +137,42 @@ fn shared(one: &Exposure, other: &Exposure) -> Option<String> {
         .then(|| format!("{a} and {b} are on one host, {host}"))
 }
 
-/// Whether names of one kind are known of both, so that they would show it if they were one.
-fn are_apart(one: &Exposure, other: &Exposure) -> bool {
-    let kinds = |exposure: &Exposure| -> BTreeSet<String> {
-        let kinds = accounts(exposure).filter_map(Account::provider);
-        kinds.map(str::to_ascii_lowercase).collect()
+/// Why the objects of a vault are in the hand of another copy, where they are: they end with the
+/// account that they lie in, wherever their vault runs.
+fn objects_with(one: &Exposure, other: &Exposure) -> Option<String> {
+    let (a, b) = (&one.copy, &other.copy);
+    let is_theirs = |account: &&Account| {
+        let mut theirs = accounts(other).chain(&other.objects_in);
+        theirs.any(|theirs| theirs.may_be(account))
     };
+    if let Some(account) = one.objects_in.iter().find(is_theirs) {
+        return Some(format!(
+            "the objects of {a} lie in the account of {b}, {account}"
+        ));
+    }
+    let provider = one.objects_at.as_ref()?;
+    let ours = &one.objects_in;
+    let is_beside = other.provider.as_ref() == Some(provider) && !are_apart(ours, accounts(other));
+    let are_beside =
+        other.objects_at.as_ref() == Some(provider) && !are_apart(ours, &other.objects_in);
+    (is_beside || are_beside).then(|| {
+        format!(
+            "the objects of {a} lie at {provider}, as {b} does, and nothing shows that their \
+             accounts are two"
+        )
+    })
+}
+
+/// Whether names of one kind are known of both, so that they would show it if they were one.
+fn are_apart<'a>(
+    one: impl IntoIterator<Item = &'a Account>,
+    other: impl IntoIterator<Item = &'a Account>,
+) -> bool {
     !kinds(one).is_disjoint(&kinds(other))
+}
+
+/// The kinds of names among these.
+fn kinds<'a>(accounts: impl IntoIterator<Item = &'a Account>) -> BTreeSet<String> {
+    let kinds = accounts.into_iter().filter_map(Account::provider);
+    kinds.map(str::to_ascii_lowercase).collect()
 }

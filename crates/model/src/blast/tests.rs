@@ -24,6 +24,8 @@ fn copy(copy: &str, domain: &str) -> Exposure {
         credential: Some(Exposure::credential_of(copy, "secret")),
         accounts: Vec::new(),
         vault_runs_in: None,
+        objects_in: Vec::new(),
+        objects_at: None,
         host: Some(format!("{copy}.example")),
         provider: None,
         key: None,
@@ -63,6 +65,12 @@ fn whoever_rules_the_key_of_a_copy_destroys_it_though_its_lock_binds_everyone() 
     // In that of another copy.
     exposures[1].vault_runs_in = account("aws:111122223333");
     exposures[2].key = key("arn:aws:kms:eu-central-1:111122223333:key/1");
+    let found = blast(&exposures);
+    assert_eq!(left(&found, &["vault-team"]), "vault offsite||here");
+
+    // The same where the objects of another copy lie.
+    exposures[1].vault_runs_in = None;
+    exposures[1].objects_in = accounts(&["aws:111122223333"]);
     let found = blast(&exposures);
     assert_eq!(left(&found, &["vault-team"]), "vault offsite||here");
 
@@ -236,6 +244,91 @@ fn domains_with_one_place_credential_account_or_host_are_one_with_the_reason() {
     let reason = "vault-team is production: vault is in production's own account, 123456789012";
     assert_eq!(told, reason);
     assert_eq!(left(&blast, &["production"]), "here vault||offsite");
+}
+
+fn accounts(names: &[&str]) -> Vec<Account> {
+    names.iter().map(|name| name.parse().unwrap()).collect()
+}
+
+#[test]
+fn a_vault_falls_with_the_account_in_which_its_objects_lie_wherever_it_runs() {
+    let elsewhere = account("aws:999999999999");
+    let told_of = |objects: &[&str], offsite: &[&str]| {
+        merged(|all| {
+            all[1].vault_runs_in.clone_from(&elsewhere);
+            all[1].objects_in = accounts(objects);
+            all[2].accounts = accounts(offsite);
+        })
+    };
+    let (blast, told) = told_of(
+        &["aws:111122223333", "aws-owner:aa"],
+        &["aws:111122223333", "aws-owner:aa"],
+    );
+    let reason = "offsite-account is vault-team: the objects of vault lie in the account of \
+                  offsite, aws:111122223333";
+    assert_eq!(told, reason);
+    assert_eq!(left(&blast, &["vault-team"]), "vault offsite||here");
+
+    let (blast, told) = told_of(&["aws-owner:aa", "123456789012"], &[]);
+    let reason = "vault-team is production: the objects of vault lie in production's own account, \
+                  123456789012";
+    assert_eq!(told, reason);
+    assert_eq!(left(&blast, &["production"]), "here vault||offsite");
+
+    // Two vaults with one account behind them.
+    let (_, told) = merged(|all| {
+        all[1].objects_in = accounts(&["ceph.example/owner:it"]);
+        all[2].objects_in = accounts(&["CEPH.example/owner:it"]);
+    });
+    let reason = "offsite-account is vault-team: the objects of vault lie in the account of \
+                  offsite, ceph.example/owner:it";
+    assert_eq!(told, reason);
+    // One that runs where the objects of the other lie.
+    let (_, told) = merged(|all| {
+        all[1].vault_runs_in.clone_from(&elsewhere);
+        all[2].objects_in = accounts(&["aws:999999999999"]);
+    });
+    let reason = "offsite-account is vault-team: the objects of offsite lie in the account of \
+                  vault, aws:999999999999";
+    assert_eq!(told, reason);
+
+    let (_, told) = told_of(&["aws:111122223333"], &["aws:444455556666"]);
+    assert_eq!(told, "");
+}
+
+#[test]
+fn where_the_objects_of_a_vault_lie_makes_nothing_apart_that_was_one() {
+    let amazon = || Some("Amazon".to_owned());
+    let told_of = |runs_in: Option<Account>, objects: &[&str], offsite: &[&str]| {
+        let (_, told) = merged(|all| {
+            all[1].vault_runs_in.clone_from(&runs_in);
+            all[1].provider = runs_in.and_then(|_| amazon());
+            all[1].objects_in = accounts(objects);
+            all[1].objects_at = amazon().filter(|_| !objects.is_empty());
+            all[2].accounts = accounts(offsite);
+            all[2].host = None;
+            all[2].provider = amazon();
+        });
+        told
+    };
+    // The vault may run in the account of the bucket, whatever it tells of its objects.
+    let runs_in = account("aws:999999999999");
+    let unknown = "offsite-account is vault-team: vault and offsite are both at Amazon, and \
+                   nothing shows that their accounts are two";
+    assert_eq!(told_of(runs_in.clone(), &[], &["aws-owner:bb"]), unknown);
+    let objects = ["aws:111122223333", "aws-owner:aa"];
+    assert_eq!(
+        told_of(runs_in.clone(), &objects, &["aws-owner:bb"]),
+        unknown
+    );
+    // And its objects may lie there, wherever it runs itself.
+    let beside = "offsite-account is vault-team: the objects of vault lie at Amazon, as offsite \
+                  does, and nothing shows that their accounts are two";
+    for runs_in in [None, runs_in] {
+        let told = told_of(runs_in, &["aws-owner:aa"], &["aws:444455556666"]);
+        assert_eq!(told, beside);
+    }
+    assert_eq!(told_of(None, &objects, &["aws:444455556666"]), "");
 }
 
 #[test]

@@ -17,10 +17,12 @@ const AMAZON: &str = "Amazon";
 
 /// Who destroys what, as far as the facts of the scorecard tell.
 pub(super) fn blast(config: &Config, subjects: &[Subject<'_>], now: Timestamp) -> Blast {
-    // Whoever asks a vault where it runs has compared it with production.
-    let compared = subjects
-        .iter()
-        .filter_map(|subject| subject.facts.in_production.clone());
+    // Whoever asks a vault where it runs, and its objects lie, has compared it with production.
+    let compared = subjects.iter().flat_map(|subject| {
+        let facts = &subject.facts;
+        let compared = facts.in_production.iter();
+        compared.chain(&facts.objects_in_production).cloned()
+    });
     let production = Production {
         domain: config.production(),
         accounts: config.runs_in.iter().cloned().chain(compared).collect(),
@@ -62,6 +64,8 @@ fn exposure(
         accounts: subject.facts.accounts.clone(),
         provider: provider.or_else(|| vault_runs_in.as_ref().and_then(provider_of)),
         vault_runs_in,
+        objects_at: facts.objects_in.iter().find_map(provider_of),
+        objects_in: facts.objects_in.clone(),
         host,
         key: subject.facts.key.clone(),
         key_domain: subject.copy.s3.key_domain.clone(),
@@ -110,9 +114,11 @@ fn provider(store: &StoreAddress) -> Option<String> {
     }
 }
 
-/// The cloud provider of an account, where its name tells that.
+/// The cloud provider of an account, where its name tells that, be it by its number or its owner.
 fn provider_of(account: &Account) -> Option<String> {
-    let is_amazon = account.provider()?.eq_ignore_ascii_case("aws");
+    let provider = account.provider()?;
+    let mut kinds = ["aws", "aws-owner"].into_iter();
+    let is_amazon = kinds.any(|kind| provider.eq_ignore_ascii_case(kind));
     is_amazon.then(|| AMAZON.to_owned())
 }
 

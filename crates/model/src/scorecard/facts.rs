@@ -79,6 +79,10 @@ pub struct CopyFacts {
     pub in_production: Option<Account>,
     /// The account in which the vault runs that holds the copy, whoever's that is.
     pub runs_in: Option<Account>,
+    /// The account of production, where the objects of that vault lie in that very account.
+    pub objects_in_production: Option<Account>,
+    /// The accounts in which the objects of that vault lie, as it says, whoever's those are.
+    pub objects_in: Vec<Account>,
     /// What raised an alarm about the log of the vault that holds it, in one line; stays until
     /// somebody has accepted the log as it is.
     pub alarm: Option<String>,
@@ -192,6 +196,8 @@ impl CopyFacts {
             key: None,
             in_production: None,
             runs_in: None,
+            objects_in_production: None,
+            objects_in: Vec::new(),
             alarm: None,
         }
     }

@@ -62,15 +62,17 @@ impl<'a> Subject<'a> {
     }
 
     /// Whose credentials rule it, and why where that is not as configured: a vault in production's
-    /// account is production's, whatever it is called.
+    /// account, or with its objects there, is production's, whatever it is called.
     pub(super) fn domain(&self, config: &Config) -> (Name, Option<String>) {
-        let Some(account) = &self.facts.in_production else {
-            return (self.copy.domain.clone(), None);
+        let facts = &self.facts;
+        let why = match (&facts.in_production, &facts.objects_in_production) {
+            (Some(account), _) => format!("its vault runs in production's own account, {account}"),
+            (None, Some(account)) => {
+                format!("its objects lie in production's own account, {account}")
+            }
+            (None, None) => return (self.copy.domain.clone(), None),
         };
-        let reason = format!(
-            "configured as {}; its vault runs in production's own account, {account}",
-            self.copy.domain
-        );
+        let reason = format!("configured as {}; {why}", self.copy.domain);
         (config.production(), Some(reason))
     }
 
@@ -345,6 +347,11 @@ fn offsite(copy: &BackupCopy, found: &CopyFacts, config: &Config, facts: &Facts)
     if let Some(account) = &found.in_production {
         return Finding::missed(format!(
             "is in production's own account, {account}, whatever it is called"
+        ));
+    }
+    if let Some(account) = &found.objects_in_production {
+        return Finding::missed(format!(
+            "keeps its objects in production's own account, {account}"
         ));
     }
     if config.site.as_ref() == Some(&copy.site) {

@@ -19,7 +19,7 @@ use crate::s3::options::S3Options;
 use crate::s3::probe::{LIMIT, silent};
 use crate::s3::staged::S3Staged;
 use crate::s3::stream::Source;
-use crate::{Error, Result};
+use crate::{Error, Holder, Result};
 
 /// Bodies in a bucket.
 #[derive(Debug)]
@@ -128,6 +128,10 @@ impl Bodies for S3Bodies {
 
     fn probe(&self) -> Result<()> {
         self.bucket.wait(self.try_upload())
+    }
+
+    fn holder(&self) -> Holder {
+        self.bucket.ask_holder()
     }
 
     fn sweep(&self, older_than: SystemTime) -> Result<u64> {

@@ -1,4 +1,5 @@
-//! Whose a bucket is, with which key it is asked, and by which key it encrypts.
+//! Whose a bucket is, with which key it is asked, and by which key it encrypts. Clients ask it of
+//! the buckets of their copies, and a vault of the one in which its objects lie.
 //!
 //! What can go wrong: a bucket belongs to another account than its key (so: its owner is asked for,
 //! and the account of the key counts only where the server says that the bucket is in it), the right
@@ -16,39 +17,16 @@ use strongroom_model::blast::{Exposure, PlaceKey};
 use crate::Holder;
 use crate::attacks::in_one_line;
 use crate::s3::check::BucketFlaw;
+use crate::s3::client::Bucket;
 use crate::s3::store::S3Store;
 
 impl S3Store {
     /// Asks for what can be had with few requests; what fails tells nothing.
     pub(super) fn ask_holder(&self) -> Holder {
-        let bucket = self.bucket();
-        let identity = bucket.identity.as_ref().and_then(|identity| {
-            let given = bucket.wait_unless_interrupted(identity.provide_credentials());
-            given.and_then(Result::ok)
-        });
-        let Some(identity) = identity else {
-            return Holder::default();
-        };
-        let key = identity.access_key_id();
-        let mut accounts = Vec::new();
-        if bucket.endpoint.is_none() {
-            let told = identity.account_id().map(|id| id.as_str().to_owned());
-            let number = told.or_else(|| account_of_key(key));
-            accounts.extend(number.filter(|number| self.is_owned_by(number)));
-        }
-        let accounts = accounts.into_iter().map(|number| format!("aws:{number}"));
-        let owner = self.owner().map(|owner| match &bucket.endpoint {
-            None => format!("aws-owner:{owner}"),
-            Some(endpoint) => format!("{}/owner:{owner}", without_scheme(endpoint)),
-        });
-        Holder {
-            credential: Some(Exposure::credential_of_key(key)),
-            accounts: accounts
-                .chain(owner)
-                .filter_map(|account| account.parse::<Account>().ok())
-                .collect(),
-            key: self.key_in_use(),
-        }
+        let holder = self.bucket().ask_holder();
+        // Without a key of our own nothing can be asked.
+        let key = holder.credential.and_then(|_| self.key_in_use());
+        Holder { key, ..holder }
     }
 
     /// The key of an account by which the bucket encrypts, where it shows one.
@@ -61,28 +39,59 @@ impl S3Store {
             _ => None,
         })
     }
+}
+
+impl Bucket {
+    /// With which key it is asked, and whose it is; what fails tells nothing.
+    pub(super) fn ask_holder(&self) -> Holder {
+        let identity = self.identity.as_ref().and_then(|identity| {
+            let given = self.wait_unless_interrupted(identity.provide_credentials());
+            given.and_then(Result::ok)
+        });
+        let Some(identity) = identity else {
+            return Holder::default();
+        };
+        let key = identity.access_key_id();
+        let mut accounts = Vec::new();
+        if self.endpoint.is_none() {
+            let told = identity.account_id().map(|id| id.as_str().to_owned());
+            let number = told.or_else(|| account_of_key(key));
+            accounts.extend(number.filter(|number| self.is_owned_by(number)));
+        }
+        let accounts = accounts.into_iter().map(|number| format!("aws:{number}"));
+        let owner = self.owner().map(|owner| match &self.endpoint {
+            None => format!("aws-owner:{owner}"),
+            Some(endpoint) => format!("{}/owner:{owner}", without_scheme(endpoint)),
+        });
+        Holder {
+            credential: Some(Exposure::credential_of_key(key)),
+            accounts: accounts
+                .chain(owner)
+                .filter_map(|account| account.parse::<Account>().ok())
+                .collect(),
+            key: None,
+        }
+    }
 
     /// Whether the bucket is in the account of this number, which Amazon answers with a refusal where
     /// it is not.
     fn is_owned_by(&self, number: &str) -> bool {
-        let bucket = self.bucket();
-        let request = bucket.client.head_bucket().bucket(&bucket.name);
-        let asked = bucket.answer(request.expected_bucket_owner(number).send());
+        let request = self.client.head_bucket().bucket(&self.name);
+        let asked = self.answer(request.expected_bucket_owner(number).send());
         asked.is_ok()
     }
 
     /// Who owns the bucket, or else one of our files in it, as the server calls him.
     fn owner(&self) -> Option<String> {
-        let bucket = self.bucket();
-        let request = bucket.client.get_bucket_acl().bucket(&bucket.name);
-        if let Ok(told) = bucket.answer(request.send())
+        let request = self.client.get_bucket_acl().bucket(&self.name);
+        if let Ok(told) = self.answer(request.send())
             && let Some(owner) = told.owner().and_then(|owner| owner.id())
         {
             return Some(owner.to_owned());
         }
-        let request = bucket.client.list_objects_v2().bucket(&bucket.name);
-        let request = request.prefix(bucket.folder()).fetch_owner(true);
-        let page = bucket.answer(request.max_keys(1).send()).ok()?;
+        let request = self.client.list_objects_v2().bucket(&self.name);
+        let request = request.prefix(self.folder()).fetch_owner(true);
+        let page = self.answer(request.max_keys(1).send()).ok()?;
         let owner = page.contents().first()?.owner()?.id()?;
         Some(owner.to_owned())
     }

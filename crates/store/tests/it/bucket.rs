@@ -14,8 +14,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use strongroom_model::{FileName, FileType, Id};
 use strongroom_store::{
-    BucketFlaw, Error, FileVersion, LocalStore, S3Lock, S3Options, S3Store, ShownLock, Store,
-    VersionContent, Versions,
+    Bodies, BucketFlaw, Error, FileVersion, LocalStore, S3Bodies, S3Lock, S3Options, S3Store,
+    ShownLock, Store, VersionContent, Versions,
 };
 use strongroom_testkit::contract::{Subject, noise, store_contract};
 use strongroom_testkit::programs::{Restic, restic_versions};
@@ -148,6 +148,9 @@ fn each_bucket_tells_whose_it_is(
         panic!("{one:?}");
     };
     assert!(account.to_string().ends_with("/owner:owner"), "{account}");
+    // A vault is told the same of the bucket in which its objects lie.
+    let bodies = S3Bodies::new(options(ceph, owner, plain.name(), "vault")).unwrap();
+    assert_eq!(bodies.holder().accounts, one.accounts);
     // One account under another key, and another account.
     let same = holder(&ceph.new_key("owner"), locked);
     assert_eq!(same.accounts, one.accounts);

@@ -21,7 +21,7 @@ use sd_notify::NotifyState;
 use strongroom_ledger::Signer;
 use strongroom_model::Secret;
 use strongroom_store::place::account::Metadata;
-use strongroom_vault::config::{PublicUrl, VaultConfig};
+use strongroom_vault::config::{PublicUrl, StorageConfig, VaultConfig};
 use strongroom_vault::doctor::own_certificate;
 use strongroom_vault::http::api::Parts;
 use strongroom_vault::http::metrics::Metrics;
@@ -39,7 +39,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::interval;
 
-use self::asking::Asking;
+use self::asking::{AskStorage, Asking};
 use self::beginning::Late;
 use self::ending::stop_on_signals;
 use self::jobs::Jobs;
@@ -260,6 +260,7 @@ impl Args {
             standings: standings.clone(),
             blocking: blocking.clone(),
             metadata: Metadata::of(&|name| std::env::var(name).ok()),
+            storage: storage_to_ask(config, vault),
         };
         tokio::spawn(asking.go_on(stop.clone()));
         let api = Api::new(Parts {
@@ -351,6 +352,17 @@ fn certificates(config: &VaultConfig, listen: &[SocketAddr]) -> Result<Arc<Certi
         tracing::info!(%fingerprint, "The vault has made its own certificate");
     }
     Ok(certificates)
+}
+
+/// What is asked in whose account the objects lie; a folder has none.
+fn storage_to_ask(config: &VaultConfig, vault: &Vault) -> Option<AskStorage> {
+    match config.storage {
+        StorageConfig::Folder(_) => None,
+        StorageConfig::Bucket(_) => {
+            let vault = vault.clone();
+            Some(Arc::new(move || vault.ask_whose_objects()))
+        }
+    }
 }
 
 fn tell_of_passkeys(config: &VaultConfig) {

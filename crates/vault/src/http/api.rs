@@ -52,7 +52,7 @@ pub struct Parts {
     pub limits: Limits,
     /// Where large receipts wait: a folder on the disk.
     pub spool: PathBuf,
-    /// Whose account the vault runs in.
+    /// Whose account the vault runs in, and in whose its objects lie.
     pub runs_in: Whereabouts,
     /// Within which time the vault reads all it has.
     pub verify_every_ms: i64,

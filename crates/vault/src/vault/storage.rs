@@ -9,6 +9,8 @@
 
 use std::sync::atomic::Ordering;
 
+use strongroom_model::Account;
+
 use crate::vault::Vault;
 use crate::{Error, Result};
 
@@ -29,6 +31,15 @@ impl Vault {
     /// Whether it is not known that the storage is that of the vault.
     pub fn is_storage_doubted(&self) -> bool {
         self.shared.is_storage_doubted.load(Ordering::Acquire)
+    }
+
+    /// The accounts at providers in which the objects lie, as far as the storage tells; a folder
+    /// tells nothing. Asks it, and blocks. None of a storage that may be another vault's.
+    pub fn ask_whose_objects(&self) -> Vec<Account> {
+        match self.is_storage_doubted() {
+            true => Vec::new(),
+            false => self.shared.bodies.holder().accounts,
+        }
     }
 
     /// Fails where it is not known that the storage is that of the vault.

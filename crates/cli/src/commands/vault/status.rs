@@ -86,6 +86,10 @@ fn vault(met: &Met, info: &VaultInfo) -> Table {
         }
     };
     table.row(["runs in".into(), runs_in.into()]);
+    if !info.objects_in.is_empty() {
+        let accounts: Vec<String> = info.objects_in.iter().map(ToString::to_string).collect();
+        table.row(["objects in".into(), accounts.join(", ").into()]);
+    }
     let time = format!(
         "wall {}, vault time {}",
         local_time(info.time.wall),

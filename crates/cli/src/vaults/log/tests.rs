@@ -50,6 +50,7 @@ impl Log {
             origin: ORIGIN.to_owned(),
             log_key: self.signer.verifier().to_string(),
             runs_in: None,
+            objects_in: Vec::new(),
             time: VaultTime {
                 wall: Timestamp::UNIX_EPOCH,
                 vault: Timestamp::UNIX_EPOCH,

@@ -200,6 +200,42 @@ fn all_that_a_vault_finds_rotten_is_healed_by_one_sync() {
     assert_eq!(healed.len(), rotten.len(), "{summary}");
 }
 
+#[test]
+fn a_vault_whose_objects_lie_in_productions_account_is_production_wherever_it_runs() {
+    let (vault, scene) = begun();
+    configure(&scene, &vault, "runs_in = \"123456789012\"\n");
+    vault.state().runs_in = json!({"account": "aws:999999999999", "by": "metadata"});
+    let summary_of = |command: &str, objects_in: Value| -> Value {
+        vault.state().objects_in = objects_in;
+        let mut command = scene.command(&["--json", command]);
+        command
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .env("GCE_METADATA_HOST", "127.0.0.1:1");
+        let ended: crate::scene::Ended = command.output().unwrap().into();
+        ended.summary()
+    };
+    // One that is too old to tell, and one whose bucket is somebody else's.
+    for elsewhere in [Value::Null, json!(["aws:999999999999", "aws-owner:aa"])] {
+        let summary = summary_of("status", elsewhere);
+        assert_eq!(summary["copies"][2]["domain"], "domain-three", "{summary}");
+    }
+    let told = json!(["no\naccount", "aws-owner:aa", "aws:123456789012"]);
+    let summary = summary_of("status", told.clone());
+    let row = &summary["copies"][2];
+    assert_eq!(row["domain"], "domain-one", "{summary}");
+    let reason = "configured as domain-three; its objects lie in production's own account, \
+                  aws:123456789012";
+    assert_eq!(row["domain_reason"], reason);
+    let blast = summary_of("blast-radius", told);
+    let reason = "the objects of three lie in production's own account, aws:123456789012";
+    let also = blast["domains"][0]["also"].as_array().unwrap();
+    let is_told = also.iter().any(|alias| alias["reason"] == reason);
+    assert!(is_told, "{blast}");
+    let ended = scene.expect(0, &["vault", "status", "three"]);
+    let told = "aws-owner:aa, aws:123456789012";
+    assert!(ended.out.contains(told), "{}", ended.out);
+}
+
 /// Instance metadata of Amazon, on loopback.
 fn metadata(account: &'static str) -> Server {
     Server::start(move |asked| match asked.path.as_str() {

@@ -193,6 +193,42 @@ fn a_vault_that_runs_in_the_account_of_a_bucket_is_in_one_hand_with_it() {
 }
 
 #[test]
+fn a_vault_with_its_objects_in_the_account_of_a_bucket_is_in_one_hand_with_it() {
+    let bucket = "s3:s3.eu-central-1.amazonaws.com/offsite/repos\"\naccess_key = \"AKoffsite\"\n\
+                  secret_key_file = \"/etc/offsite";
+    let text = CONFIG.replace("rest:https://offsite.example.org/acme/", bucket);
+    let objects_in = |account: &str| {
+        let world = World::of(&text).with(|world| {
+            world.copy("vault").objects_in = vec![account.parse().unwrap()];
+            world.copy("offsite").accounts = vec!["aws-owner:aa".parse().unwrap()];
+        });
+        world.card().blast
+    };
+    let one = objects_in("aws-owner:aa");
+    assert_eq!(one.domains[1].name, name("vault-team"));
+    assert_eq!(
+        one.domains[1].also[0].reason,
+        "the objects of vault lie in the account of offsite, aws-owner:aa"
+    );
+    let outcome = one.outcome([name("vault-team")].into());
+    assert_eq!(outcome.destroyed, [name("vault"), name("offsite")]);
+    // Where only its number is told, it may be the same account.
+    assert_eq!(objects_in("aws:999999999999").domains.len(), 2);
+    assert_eq!(objects_in("aws-owner:bb").domains.len(), 3);
+    assert_eq!(objects_in("ceph.example/owner:aa").domains.len(), 3);
+
+    // In production's own account, which is asked of its provider where none is configured.
+    let world = good().with(|world| {
+        world.copy("vault").objects_in = vec!["aws:123456789012".parse().unwrap()];
+        world.copy("vault").objects_in_production = "aws:123456789012".parse().ok();
+    });
+    let card = world.card();
+    let outcome = card.blast.outcome([name("production")].into());
+    assert!(outcome.destroyed.contains(&name("vault")));
+    assert_eq!(card.copies[1].domain, card.blast.production);
+}
+
+#[test]
 fn one_access_key_for_two_buckets_makes_their_domains_one() {
     let world = buckets().with(|world| {
         for copy in ["vault", "offsite"] {

@@ -140,3 +140,29 @@ fn a_vault_in_productions_account_is_production_whatever_it_is_called() {
         (&name("production"), &None)
     );
 }
+
+#[test]
+fn a_vault_whose_objects_lie_in_productions_account_is_production_wherever_it_runs() {
+    let world = good().with(|world| {
+        for copy in ["vault", "offsite"] {
+            let copy = world.copy(copy);
+            copy.runs_in = Some("aws:999999999999".parse().unwrap());
+            copy.objects_in = vec!["aws:123456789012".parse().unwrap()];
+            copy.objects_in_production = Some("aws:123456789012".parse().unwrap());
+        }
+    });
+    assert_eq!(world.marks(), "- ++-++");
+    let row = &world.card().copies[1];
+    assert_eq!(row.domain, name("production"));
+    assert_eq!(
+        row.domain_reason.as_deref(),
+        Some(
+            "configured as vault-team; its objects lie in production's own account, \
+             aws:123456789012"
+        )
+    );
+    assert_eq!(
+        row.offsite.reason,
+        "keeps its objects in production's own account, aws:123456789012"
+    );
+}

@@ -1,11 +1,13 @@
-//! Asks the provider in whose account the vault runs.
+//! Asks the provider in whose account the vault runs, and its bucket in whose its objects lie.
 //!
 //! What can go wrong: nobody answers at the start, as before the network is up, and the vault does not
 //! know its account for a day. So it is asked again soon; and less and less often, since most machines
-//! have no provider that would ever answer.
+//! have no provider that would ever answer, and some buckets never tell.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use strongroom_model::Account;
 use strongroom_model::vault::KnownBy;
 use strongroom_store::place::account::Metadata;
 use strongroom_vault::http::standings::Standings;
@@ -19,12 +21,17 @@ const EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 /// After how long it is asked again when nobody has answered for the first time.
 const AGAIN_AFTER: Duration = Duration::from_secs(60);
 
+/// Asks a storage in whose accounts it is, and blocks.
+pub(super) type AskStorage = Arc<dyn Fn() -> Vec<Account> + Send + Sync>;
+
 /// What is asked, and where it is told.
 pub(super) struct Asking {
     pub(super) runs_in: Whereabouts,
     pub(super) standings: Standings,
     pub(super) blocking: Blocking,
     pub(super) metadata: Metadata,
+    /// `None` where the objects lie in a folder, which has no account.
+    pub(super) storage: Option<AskStorage>,
 }
 
 impl Asking {
@@ -37,15 +44,20 @@ impl Asking {
         let mut asked = 0_u32;
         loop {
             self.ask().await;
-            let known = self.runs_in.known();
-            let has_answered = known.is_some_and(|it| it.by == KnownBy::Metadata);
-            let pause = pause(again_after, asked, has_answered);
+            let pause = pause(again_after, asked, self.have_answered());
             asked = asked.saturating_add(1);
             tokio::select! {
                 () = stop.wait() => return,
                 () = sleep(pause) => {}
             }
         }
+    }
+
+    /// Whether all that is asked has answered.
+    fn have_answered(&self) -> bool {
+        let known = self.runs_in.known();
+        known.is_some_and(|it| it.by == KnownBy::Metadata)
+            && (self.storage.is_none() || !self.runs_in.objects_in().is_empty())
     }
 
     async fn ask(&self) {
@@ -58,6 +70,21 @@ impl Asking {
         });
         if let Err(error) = asked.await {
             tracing::warn!(%error, "It is not known where the vault runs");
+        }
+        if let Some(storage) = &self.storage {
+            self.ask_storage(Arc::clone(storage)).await;
+        }
+    }
+
+    async fn ask_storage(&self, storage: AskStorage) {
+        let runs_in = self.runs_in.clone();
+        let blocking = self.blocking.for_storage();
+        let asked = blocking.run(move || {
+            runs_in.told_of_objects(storage());
+            Ok(())
+        });
+        if let Err(error) = asked.await {
+            tracing::warn!(%error, "It is not known in whose account the objects lie");
         }
     }
 }
@@ -77,6 +104,7 @@ fn pause(again_after: Duration, asked: u32, has_answered: bool) -> Duration {
 mod tests {
     use std::io::{Read, Write};
     use std::net::TcpListener;
+    use std::sync::atomic::{AtomicBool, Ordering};
     use std::thread;
 
     use strongroom_vault::http::Stopper;
@@ -106,6 +134,19 @@ mod tests {
         base
     }
 
+    fn bucket_owner() -> Account {
+        "aws-owner:aa".parse().unwrap()
+    }
+
+    /// Tells nothing to whoever asks first.
+    fn bucket_that_tells_later() -> AskStorage {
+        let was_asked = AtomicBool::new(false);
+        Arc::new(move || match was_asked.swap(true, Ordering::Relaxed) {
+            true => vec![bucket_owner()],
+            false => Vec::new(),
+        })
+    }
+
     #[tokio::test]
     async fn who_does_not_answer_at_the_start_is_asked_again() {
         let runs_in = Whereabouts::declared(None);
@@ -118,17 +159,19 @@ mod tests {
                 gcp: Some(answers_later()),
                 azure: None,
             },
+            storage: Some(bucket_that_tells_later()),
         };
         let (stopper, stop) = Stopper::new();
         let asking = tokio::spawn(asking.go_on_after(Duration::ZERO, stop));
         let known = async {
-            while runs_in.known().is_none() {
+            while runs_in.known().is_none() || runs_in.objects_in().is_empty() {
                 yield_now().await;
             }
         };
         timeout(PATIENCE, known).await.unwrap();
         let known = runs_in.known().unwrap();
         assert_eq!(known.account.to_string(), "gcp:my-project");
+        assert_eq!(runs_in.objects_in(), [bucket_owner()]);
         stopper.stop();
         timeout(PATIENCE, asking).await.unwrap().unwrap();
     }

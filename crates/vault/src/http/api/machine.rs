@@ -120,6 +120,7 @@ impl Api {
             origin: vault.origin().to_owned(),
             log_key: self.parts().publisher.key(),
             runs_in: self.parts().runs_in.known(),
+            objects_in: self.parts().runs_in.objects_in(),
             time: wire::time(&vault.shown())?,
             sealed: false,
             new_log: vault.log().before.clone().map(|before| NewLog { before }),

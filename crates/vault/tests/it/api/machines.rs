@@ -55,6 +55,7 @@ async fn any_token_learns_which_vault_it_is_and_how_its_log_goes_on() {
     assert_eq!(vault.body["origin"], "vault.test/log");
     let place = json!({ "account": "123456789012", "by": "declared" });
     assert_eq!(vault.body["runs_in"], place);
+    assert_eq!(vault.body["objects_in"], json!(["aws-owner:aa"]));
     assert_eq!(vault.body["sealed"], false);
     assert_eq!(vault.body["time"]["doubted"], false);
     assert_eq!(vault.body["new_log"], Value::Null);

@@ -113,6 +113,8 @@ impl Server {
             blocking.clone(),
             limits.clone(),
         );
+        let runs_in = Whereabouts::declared(Some("123456789012".parse().unwrap()));
+        runs_in.told_of_objects(vec!["aws-owner:aa".parse().unwrap()]);
         let api = Api::new(Parts {
             vault,
             rest: rest.clone(),
@@ -120,7 +122,7 @@ impl Server {
             blocking,
             limits: limits.clone(),
             spool: folder,
-            runs_in: Whereabouts::declared(Some("123456789012".parse().unwrap())),
+            runs_in,
             verify_every_ms: 30 * DAY_MS,
             admin_token,
         });
