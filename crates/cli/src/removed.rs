@@ -31,9 +31,9 @@ pub(crate) fn warn_without_record(output: &Output, not_on: &[(String, CopyFailur
     }
 }
 
-/// Warns where something could not be finished.
+/// Warns where something could not be finished, or waits for somebody who is at work there.
 pub(crate) fn warn(output: &Output, copy: &FinishedCopy) {
-    if let Some(failure) = &copy.failure {
+    for failure in copy.in_use.iter().chain(&copy.failure) {
         let text = visible(&format!("{}: {}", copy.name, failure.reason));
         output.warn(&text, failure.hint.as_deref());
     }
@@ -145,6 +145,8 @@ pub(crate) struct Summary {
     waiting: u64,
     waiting_bytes: u64,
     waits_until: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    in_use: Option<String>,
     reason: Option<String>,
     hint: Option<String>,
 }
@@ -152,6 +154,7 @@ pub(crate) struct Summary {
 impl Summary {
     pub(crate) fn of(copy: &FinishedCopy) -> Self {
         let failure = copy.failure.as_ref();
+        let in_use = copy.in_use.as_ref();
         Self {
             name: copy.name.clone(),
             removed: copy.removed,
@@ -161,8 +164,9 @@ impl Summary {
             waiting: copy.waiting,
             waiting_bytes: copy.waiting_bytes,
             waits_until: waits_until(copy),
+            in_use: in_use.map(|told| told.reason.clone()),
             reason: failure.map(|failure| failure.reason.clone()),
-            hint: failure.and_then(|failure| failure.hint.clone()),
+            hint: failure.or(in_use).and_then(|told| told.hint.clone()),
         }
     }
 }

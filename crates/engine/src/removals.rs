@@ -32,10 +32,12 @@
 //! | records that are unread, or too many | of what others decided nothing is removed meanwhile: one of them may take it back |
 //! | records of a newer version, or a list of holds that is damaged here | nothing is removed until somebody has seen to it |
 //! | junk, or records without end | what does not open is told and passed over, and so is what is beyond 10,000 records, 256 MiB or four million names; those of this machine lie in the state folder and come first, and each of the others has its turn |
+//! | any of these, and sets our clock ahead | of our clock and those of the places the earliest counts for what is due, and the latest for when it was first seen; where ours is far ahead, that is told |
 //! | any of these, again and again | where strangers are ignored, nothing counts that no trusted machine has signed |
 
 mod alone;
 mod carry;
+mod clocks;
 mod finish;
 mod locked;
 mod publish;
@@ -123,7 +125,8 @@ pub(crate) struct Found {
     problems: Vec<Telling>,
     /// How many files the records of others name, or what takes as much memory.
     ids_of_others: usize,
-    /// When they were gathered; `None` without a state folder.
+    /// When they were gathered, by the clock that is the furthest behind; `None` without a state
+    /// folder.
     now: Option<Timestamp>,
 }
 

@@ -6,6 +6,7 @@
 
 pub mod attacks;
 pub mod bodies;
+mod clock;
 pub mod error;
 mod exact;
 pub mod growing;
@@ -23,6 +24,7 @@ pub mod versions;
 
 pub use attacks::{Attacked, Attacks, Noted, Remnants};
 pub use bodies::{Bodies, BodyKey, Named, Staged};
+pub use clock::are_apart;
 pub use error::{Error, Result, is_remote};
 pub use growing::Growing;
 pub use holder::Holder;

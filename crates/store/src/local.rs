@@ -162,6 +162,23 @@ impl LocalStore {
         Ok(())
     }
 
+    /// The files of a type that has a folder, until there are more than `limit`.
+    fn first_files(&self, kind: FileType, limit: usize) -> Result<Vec<FileEntry>> {
+        let mut entries = Vec::new();
+        let mut buffer = listing::Buffer::new();
+        self.each_folder("list", kind, |folder, prefix| {
+            listing::collect(
+                folder,
+                prefix,
+                &mut buffer,
+                &mut entries,
+                limit,
+                &self.pulse,
+            )
+        })?;
+        Ok(entries)
+    }
+
     /// Opens a folder below the root; `None` where it does not exist.
     fn open_folder(&self, relative: &str) -> rustix::io::Result<Option<OwnedFd>> {
         folder::exists(folder::open(&self.path, relative))
@@ -297,22 +314,19 @@ impl Store for LocalStore {
             return list_config(self.size(FileName::CONFIG));
         }
         let limit = list_limit_files(kind);
-        let mut entries = Vec::new();
-        let mut buffer = listing::Buffer::new();
-        self.each_folder("list", kind, |folder, prefix| {
-            listing::collect(
-                folder,
-                prefix,
-                &mut buffer,
-                &mut entries,
-                limit,
-                &self.pulse,
-            )
-        })?;
+        let entries = self.first_files(kind, limit)?;
         if entries.len() > limit {
             return Err(self.too_many(kind, limit));
         }
         Ok(entries)
+    }
+
+    fn first_ids(&self, kind: FileType) -> Result<Vec<Id>> {
+        let entries = match kind {
+            FileType::Config => self.list(kind)?,
+            _ => self.first_files(kind, list_limit_files(kind))?,
+        };
+        Ok(entries.into_iter().map(|entry| entry.id).collect())
     }
 
     fn size(&self, name: FileName) -> Result<u64> {

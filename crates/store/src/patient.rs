@@ -283,12 +283,20 @@ impl Store for PatientStore {
         self.call(None, |store| store.identity())
     }
 
+    fn time(&self) -> Option<SystemTime> {
+        self.inner.time()
+    }
+
     fn create(&self) -> Result<()> {
         self.call(None, |store| store.create())
     }
 
     fn list(&self, kind: FileType) -> Result<Vec<FileEntry>> {
         self.call(Some(kind), move |store| store.list(kind))
+    }
+
+    fn first_ids(&self, kind: FileType) -> Result<Vec<Id>> {
+        self.call(Some(kind), move |store| store.first_ids(kind))
     }
 
     fn size(&self, name: FileName) -> Result<u64> {

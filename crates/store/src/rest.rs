@@ -21,13 +21,13 @@ use std::fmt;
 use std::io::{BufRead, BufReader};
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use strongroom_model::{FileEntry, FileName, FileType, Fingerprint};
 use url::Url;
 
 use crate::exact::read_exactly;
-use crate::rest::client::Client;
+use crate::rest::client::{Client, Extent};
 use crate::rest::listing::Listed;
 use crate::rest::retry::{Attempts, Fault};
 use crate::rest::stream::Stream;
@@ -232,6 +232,10 @@ impl Store for RestStore {
         Some(self)
     }
 
+    fn time(&self) -> Option<SystemTime> {
+        self.client.time()
+    }
+
     fn create(&self) -> Result<()> {
         self.attempts.run(|_| self.client.create())
     }
@@ -242,7 +246,7 @@ impl Store for RestStore {
         }
         let listed = self
             .attempts
-            .run(|_| self.client.list(kind, (self.list_limit)(kind)))?;
+            .run(|_| self.client.list(kind, (self.list_limit)(kind), Extent::Whole))?;
         match listed {
             Listed::Entries(entries) => Ok(entries),
             // The protocol's first version tells names alone.
@@ -258,6 +262,20 @@ impl Store for RestStore {
                 Ok(entries)
             }
         }
+    }
+
+    /// No size is asked for, where the server tells names alone.
+    fn first_ids(&self, kind: FileType) -> Result<Vec<Id>> {
+        let listed = match kind {
+            FileType::Config => Listed::Entries(self.list(kind)?),
+            _ => self
+                .attempts
+                .run(|_| self.client.list(kind, (self.list_limit)(kind), Extent::First))?,
+        };
+        Ok(match listed {
+            Listed::Entries(entries) => entries.into_iter().map(|entry| entry.id).collect(),
+            Listed::Names(ids) => ids,
+        })
     }
 
     fn size(&self, name: FileName) -> Result<u64> {

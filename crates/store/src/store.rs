@@ -76,6 +76,13 @@ pub trait Store: Send + Sync + fmt::Debug {
         Ok(None)
     }
 
+    /// What time it is by the clock of this place, as its last answer told: nobody is asked. `None`
+    /// where none has told it yet, or the place has no clock of its own, as a folder. Any store in
+    /// front of another passes this on.
+    fn time(&self) -> Option<SystemTime> {
+        None
+    }
+
     /// Makes the empty layout of a repository; what exists already is left as it is.
     ///
     /// # Errors
@@ -93,6 +100,17 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Fails as a whole where any part of the listing cannot be read: a short list would look
     /// like loss.
     fn list(&self, kind: FileType) -> Result<Vec<FileEntry>>;
+
+    /// The ids of files of a type: of all, or of as many as a listing may name where there are more,
+    /// for whoever removes them until none is left. None only where there is no such file. Any store
+    /// in front of another passes this on.
+    ///
+    /// # Errors
+    /// As [`Store::list`], but for files without number.
+    fn first_ids(&self, kind: FileType) -> Result<Vec<Id>> {
+        let listed = self.list(kind)?;
+        Ok(listed.into_iter().map(|entry| entry.id).collect())
+    }
 
     /// Returns the stored size of a file in bytes.
     ///
@@ -278,12 +296,20 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         (**self).identity()
     }
 
+    fn time(&self) -> Option<SystemTime> {
+        (**self).time()
+    }
+
     fn create(&self) -> Result<()> {
         (**self).create()
     }
 
     fn list(&self, kind: FileType) -> Result<Vec<FileEntry>> {
         (**self).list(kind)
+    }
+
+    fn first_ids(&self, kind: FileType) -> Result<Vec<Id>> {
+        (**self).first_ids(kind)
     }
 
     fn size(&self, name: FileName) -> Result<u64> {

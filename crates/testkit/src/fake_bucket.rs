@@ -455,6 +455,10 @@ impl Store for FakeBucket {
         Ok(told.map(|first| Id::of(first.version.as_str().as_bytes())))
     }
 
+    fn time(&self) -> Option<SystemTime> {
+        Some(self.state.lock().now)
+    }
+
     fn create(&self) -> Result<()> {
         Ok(())
     }

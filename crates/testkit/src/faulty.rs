@@ -144,6 +144,10 @@ impl<S: Store> Store for FaultyStore<S> {
         }
     }
 
+    fn time(&self) -> Option<SystemTime> {
+        self.inner.time()
+    }
+
     fn create(&self) -> Result<()> {
         self.rules.change(Op::Create, None, || self.inner.create())
     }
@@ -152,6 +156,13 @@ impl<S: Store> Store for FaultyStore<S> {
         match self.rules.strike(Op::List, Some(kind), None)? {
             Some(Fault::AnswerLost) => Err(self.rules.unreachable()),
             _ => self.inner.list(kind),
+        }
+    }
+
+    fn first_ids(&self, kind: FileType) -> Result<Vec<Id>> {
+        match self.rules.strike(Op::List, Some(kind), None)? {
+            Some(Fault::AnswerLost) => Err(self.rules.unreachable()),
+            _ => self.inner.first_ids(kind),
         }
     }
 

@@ -175,6 +175,10 @@ impl<S: Store> Store for RecordingStore<S> {
         self.inner.identity()
     }
 
+    fn time(&self) -> Option<SystemTime> {
+        self.inner.time()
+    }
+
     fn create(&self) -> Result<()> {
         let result = self.inner.create();
         self.note(Op::Create, None, None, &result, 0);
@@ -184,6 +188,13 @@ impl<S: Store> Store for RecordingStore<S> {
     fn list(&self, kind: FileType) -> Result<Vec<FileEntry>> {
         let result = self.inner.list(kind);
         let count = result.as_ref().map_or(0, |entries| entries.len() as u64);
+        self.note(Op::List, Some(kind), None, &result, count);
+        result
+    }
+
+    fn first_ids(&self, kind: FileType) -> Result<Vec<Id>> {
+        let result = self.inner.first_ids(kind);
+        let count = result.as_ref().map_or(0, |ids| ids.len() as u64);
         self.note(Op::List, Some(kind), None, &result, count);
         result
     }

@@ -9,13 +9,15 @@ use crate::error::Result;
 use crate::exit::{Exit, MANUAL};
 use crate::output::visible;
 use crate::table::Table;
+use crate::words::count;
 
 /// Remove the locks of dead processes
 ///
 /// Removes locks whose process on this host has ended, and locks that nobody has renewed for half
 /// an hour. Others are listed and kept: removing the lock of a running prune can destroy data.
 ///
-/// A backup does the first by itself; this is for locks of other hosts and of restic.
+/// A backup does the first by itself; this is for locks of other hosts and of restic. With --all
+/// none is read, so that none is too many, and it goes on until none is left or Ctrl-C ends it.
 ///
 /// Examples:
 ///   strongroom unlock
@@ -46,8 +48,17 @@ impl Args {
             let (copy, text) = (lock.copy.clone(), visible(&lock.text));
             table.row([word(lock.is_removed).into(), copy.into(), text.into()]);
         }
+        for (copy, removed) in &report.removed_unread {
+            output.object(&Unread {
+                message_type: "copy",
+                copy,
+                removed: *removed,
+            })?;
+            let files = count(*removed, "lock file", "lock files");
+            table.row([word(true).into(), copy.clone().into(), files.into()]);
+        }
         output.result(&table.to_string())?;
-        if report.locks.is_empty() {
+        if report.locks.is_empty() && report.removed_unread.is_empty() {
             output.say("No locks");
         }
         for (copy, failure) in &report.failures {
@@ -74,20 +85,29 @@ struct Message<'a> {
     outcome: &'static str,
 }
 
+/// How many lock files of a copy went unread.
+#[derive(Serialize)]
+struct Unread<'a> {
+    message_type: &'static str,
+    copy: &'a str,
+    removed: u64,
+}
+
 #[derive(Serialize)]
 struct Summary {
     message_type: &'static str,
-    removed: usize,
-    kept: usize,
+    removed: u64,
+    kept: u64,
 }
 
 impl Summary {
     fn of(report: &UnlockReport) -> Self {
         let removed = report.locks.iter().filter(|lock| lock.is_removed).count();
+        let unread: u64 = report.removed_unread.values().sum();
         Self {
             message_type: "summary",
-            removed,
-            kept: report.locks.len() - removed,
+            removed: removed as u64 + unread,
+            kept: (report.locks.len() - removed) as u64,
         }
     }
 }

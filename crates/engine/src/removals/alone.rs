@@ -13,8 +13,8 @@ use crate::removals::finish::finish_part;
 use crate::removals::locked::{Hold, Locked};
 use crate::removals::{FinishedCopy, KINDS, Removals};
 use crate::session::{
-    CopyFailureKind, CopyState, CopyStore, Environment, Locks, ReadyCopy, RemovedFile, Session,
-    chain,
+    CopyFailure, CopyFailureKind, CopyState, CopyStore, Environment, Locks, ReadyCopy, RemovedFile,
+    Session, chain,
 };
 use crate::{Error, Result};
 
@@ -23,8 +23,8 @@ use crate::{Error, Result};
 const LOOKED_AT: usize = 100;
 
 /// As [`finish()`](crate::removals::finish()), where the caller holds no locks: copies on which
-/// something can go are locked for that. Where somebody else is at work, it waits for the next time.
-/// Only `on` these copies, where it is said.
+/// something can go are locked for that. Where somebody else is at work, it waits for the next time,
+/// and that is told. Only `on` these copies, where it is said.
 ///
 /// # Errors
 /// Where the user interrupts.
@@ -84,9 +84,12 @@ pub fn finish_alone(
         let Some((store, ready)) = before.find(|(store, _)| store.name == copy.copy.name) else {
             continue;
         };
-        let is_in_use = failure.kind == CopyFailureKind::Locked;
-        let failure = Some(failure.clone()).filter(|_| !is_in_use);
+        let (in_use, failure) = match failure.kind {
+            CopyFailureKind::Locked => (Some(in_use(removals, ready, failure)), None),
+            _ => (None, Some(failure.clone())),
+        };
         finished.push(FinishedCopy {
+            in_use,
             failure,
             ..waits(removals, store, ready, None)
         });
@@ -149,6 +152,23 @@ fn turn(names: &[FileName], at: Timestamp) -> BTreeSet<FileName> {
     let first = usize::try_from(first).unwrap_or_default();
     let from_there = names.iter().cycle().skip(first);
     from_there.take(LOOKED_AT).copied().collect()
+}
+
+/// What is told of a copy on which somebody else is at work, by his lock: whoever renews that for ever
+/// keeps what was to go, and nothing else would say so.
+fn in_use(removals: &Removals, ready: &ReadyCopy, lock: &CopyFailure) -> CopyFailure {
+    let names = ready.removed.iter().map(|file| file.name);
+    let due: BTreeSet<FileName> = names.filter(|name| removals.may_go(*name)).collect();
+    let since = removals.decided(&due).into_values().min();
+    let since = since.and_then(|since| Timestamp::try_from(since).ok());
+    let since = since.map_or_else(String::new, |since| format!(" since {since:.0}"));
+    CopyFailure {
+        reason: format!(
+            "what was to go{since} stays as long as somebody is at work there: {}",
+            lock.reason
+        ),
+        ..lock.clone()
+    }
 }
 
 /// A copy of which nothing goes for now; `locked` tells until when its locks hold what was looked at.

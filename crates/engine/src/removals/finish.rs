@@ -45,6 +45,9 @@ pub struct FinishedCopy {
     pub waiting_bytes: u64,
     /// When the last of them may go, as far as is known.
     pub waits_until: Option<SystemTime>,
+    /// Who is at work there, so that nothing could be removed, and what has waited for that since
+    /// when: whoever never ends keeps it there for ever.
+    pub in_use: Option<CopyFailure>,
     /// What kept it from being finished.
     pub failure: Option<CopyFailure>,
 }

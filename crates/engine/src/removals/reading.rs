@@ -20,6 +20,7 @@ use strongroom_store::read_limit_bytes;
 
 use crate::parallel::for_each;
 use crate::receipts;
+use crate::removals::clocks::Clocks;
 use crate::removals::standing::{Origin, Said};
 use crate::removals::{Found, MOST_BYTES, MOST_IDS, MOST_RECORDS, Removals, Stop, Telling};
 use crate::session::{CopyStore, Looking, Session, chain};
@@ -61,15 +62,23 @@ enum Given {
 /// Nothing of it fails: what cannot be read is told, and hides nothing.
 pub(crate) fn gather(session: &mut Session) {
     let mut found = session.removals.found.clone();
-    // What could not be read before is asked for again.
+    // What could not be read before is asked for again, and so is what time it is.
     let problems = &mut found.problems;
-    problems.retain(|told| !matches!(told, Telling::Unread { .. }));
-    let keeper = session.keeper.clone();
+    problems.retain(|told| !matches!(told, Telling::Unread { .. } | Telling::ClockAhead { .. }));
+    let mut keeper = session.keeper.clone();
+    let clocks = keeper.as_mut().map(|keeper| {
+        let places = session.copies.iter().map(|found| &found.copy);
+        let clocks = Clocks::of(places, keeper.now);
+        // Nobody who sets our clock back makes what is new look old.
+        keeper.now = clocks.latest;
+        clocks
+    });
     let state = keeper.as_ref().map(|keeper| &keeper.state);
     let mut notes = state.map(RepositoryState::record_notes).unwrap_or_default();
     let before = notes.clone();
     let key = session.repository.key();
-    if let Some(keeper) = &keeper {
+    if let Some((keeper, clocks)) = keeper.as_ref().zip(clocks) {
+        found.problems.extend(clocks.behind);
         found.trust = keeper.state.trust();
         if found.now.is_none() {
             take_kept(&mut found, keeper, &mut notes, key);
@@ -80,7 +89,7 @@ pub(crate) fn gather(session: &mut Session) {
                 found.stop.get_or_insert_with(|| Stop::unreadable(&error));
             }
         }
-        found.now = Some(keeper.now);
+        found.now = Some(clocks.earliest);
     }
     let copies: Vec<CopyStore> = session.ready().map(|(copy, _)| copy.clone()).collect();
     let wanted = wanted(session, &mut found, &notes);

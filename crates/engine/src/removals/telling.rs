@@ -68,6 +68,15 @@ pub enum Telling {
         /// How many.
         left_out: usize,
     },
+    /// The clock of this machine is far ahead of that of a place, so that one of them is wrong.
+    ClockAhead {
+        /// The copy at that place.
+        copy: String,
+        /// What our clock says.
+        ours: Timestamp,
+        /// What that of the place says.
+        theirs: Timestamp,
+    },
     /// Nothing is removed, whatever records say.
     Stopped(Stop),
 }
@@ -155,6 +164,11 @@ impl Telling {
                  --strangers ignore"
                     .to_owned()
             }
+            Self::ClockAhead { .. } => {
+                "see which of them is wrong: timedatectl; until then what other machines decided is \
+                 removed from here by the one that is behind"
+                    .to_owned()
+            }
             Self::Stopped(Stop { hint, .. }) => {
                 format!("{hint}; until then what is to be removed costs only space")
             }
@@ -199,6 +213,11 @@ impl fmt::Display for Telling {
             Self::TooMany { left_out } => write!(
                 f,
                 "There are more records than anybody writes: {left_out} are passed over"
+            ),
+            Self::ClockAhead { copy, ours, theirs } => write!(
+                f,
+                "The clock of this machine, at {ours:.0}, is more than ten minutes ahead of that \
+                 of {copy}, at {theirs:.0}"
             ),
             Self::Stopped(Stop { reason, .. }) => write!(f, "Nothing is removed: {reason}"),
         }

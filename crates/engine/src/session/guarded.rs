@@ -104,12 +104,20 @@ impl Store for GuardedStore {
         self.inner.identity()
     }
 
+    fn time(&self) -> Option<SystemTime> {
+        self.inner.time()
+    }
+
     fn create(&self) -> Result<()> {
         self.inner.create()
     }
 
     fn list(&self, kind: FileType) -> Result<Vec<FileEntry>> {
         self.inner.list(kind)
+    }
+
+    fn first_ids(&self, kind: FileType) -> Result<Vec<Id>> {
+        self.inner.first_ids(kind)
     }
 
     fn size(&self, name: FileName) -> Result<u64> {

@@ -126,10 +126,56 @@ fn a_copy_full_of_junk_locks_is_left_out_until_they_are_removed() {
     let hint = failure.hint.unwrap();
     assert!(hint.contains("strongroom unlock --all"), "{hint}");
     let report = unlock(&fixture.open(), &fixture.environment, Which::All).unwrap();
-    assert_eq!(report.locks.len(), 1001);
+    assert_eq!(report.removed_unread, [("two".to_owned(), 1001)].into());
+    assert_eq!(report.failures, []);
     assert_eq!(fixture.ids("two", FileType::Locks), []);
     let report = fixture.backup();
     assert!(!matches!(outcome(&report, "two"), CopyOutcome::Failed(_)));
+}
+
+#[test]
+fn more_lock_files_than_a_listing_may_name_go_unread_and_several_at_a_time() {
+    let mut fixture = Fixture::new();
+    let count = 100_001;
+    add_junk_locks(&fixture, count);
+    let recorded = fixture.wrap("two", RecordingStore::new);
+    let gate = Gate::closed();
+    let rule = Rule::on(&[Op::Remove], Fault::Wait(gate.clone())).of(FileType::Locks);
+    fixture.wrap("two", |store| FaultyStore::new(store).with(rule));
+    let session = fixture.open();
+    let report = unlock(&session, &fixture.environment, Which::Dead).unwrap();
+    let [(copy, failure)] = report.failures.as_slice() else {
+        panic!("{report:?}");
+    };
+    assert_eq!(copy, "two");
+    let hint = failure.hint.as_ref().unwrap();
+    assert!(hint.contains("strongroom unlock --all"), "{hint}");
+
+    let report = std::thread::scope(|scope| {
+        let unlocking = scope.spawn(|| unlock(&session, &fixture.environment, Which::All));
+        gate.wait_for_waiting(2);
+        gate.open();
+        unlocking.join().unwrap().unwrap()
+    });
+    assert_eq!(report.failures, []);
+    let removed = [("two".to_owned(), u64::from(count))];
+    assert_eq!(report.removed_unread, removed.into());
+    assert_eq!(recorded.tally(&Op::READS, FileType::Locks).calls, 0);
+    assert_eq!(fixture.ids("two", FileType::Locks), []);
+}
+
+#[test]
+fn lock_files_that_cannot_be_removed_are_told_and_hold_up_no_other_copy() {
+    let mut fixture = Fixture::new();
+    add_junk(&fixture, "one", "locks", 3);
+    add_junk_locks(&fixture, 300);
+    let rule = Rule::on(&[Op::Remove], Fault::Denied).of(FileType::Locks);
+    fixture.wrap("two", |store| FaultyStore::new(store).with(rule));
+    let report = unlock(&fixture.open(), &fixture.environment, Which::All).unwrap();
+    assert_eq!(report.removed_unread, [("one".to_owned(), 3)].into());
+    let failed: Vec<&String> = report.failures.iter().map(|(copy, _)| copy).collect();
+    assert_eq!(failed, ["two"]);
+    assert_eq!(fixture.ids("two", FileType::Locks).len(), 300);
 }
 
 #[test]

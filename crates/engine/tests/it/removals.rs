@@ -1,11 +1,14 @@
 //! What records say was removed stays so, wherever it still lies; and what they may not say.
 
+mod at_work;
+mod clocks;
 mod expired;
 mod kept;
 mod of_others;
 mod trust;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use strongroom_engine::backup::{BackupOptions, backup};
@@ -22,7 +25,7 @@ use strongroom_model::holds::Hold;
 use strongroom_model::{FileName, FileType, Id};
 use strongroom_repo::record::{Record, Removal, RemovedBy};
 use strongroom_store::Store;
-use strongroom_testkit::{Fault, FaultyStore, Op, Rule};
+use strongroom_testkit::{FakeBucket, Fault, FaultyStore, Op, Rule};
 
 use crate::fixture::{Fixture, PASSWORD};
 
@@ -76,6 +79,23 @@ impl World {
     fn copy(&self, name: &str) -> CopyStore {
         let mut copies = self.fixture.copies.iter();
         copies.find(|copy| copy.name == name).unwrap().clone()
+    }
+
+    /// One more copy: a bucket with all that lies on the first one.
+    fn add_offsite(&mut self, bucket: FakeBucket) -> Arc<FakeBucket> {
+        let (bucket, one) = (Arc::new(bucket), self.copy("one").store);
+        for kind in FileType::STORED.into_iter().chain([FileType::Config]) {
+            for entry in one.list(kind).unwrap() {
+                let name = FileName::new(kind, entry.id);
+                bucket.save(name, &one.read(name).unwrap()).unwrap();
+            }
+        }
+        self.fixture.copies.push(CopyStore {
+            name: "offsite".to_owned(),
+            store: bucket.clone(),
+            is_local: false,
+        });
+        bucket
     }
 
     fn memory(&self, session: &Session) -> RepositoryState {

@@ -9,13 +9,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use strongroom_model::{FileName, FileType};
 use ureq::http::{HeaderValue, Response, StatusCode, header};
 use ureq::typestate::WithoutBody;
 use ureq::{Agent, Body, RequestBuilder};
 
+use crate::clock::ServerClock;
 use crate::rest::LISTING_TYPE;
 use crate::rest::listing::{self, Listed, is_broken_off};
 use crate::rest::options::{Address, RestOptions, Timeouts};
@@ -43,6 +44,16 @@ pub(super) struct Client {
     address: Address,
     timeouts: Timeouts,
     cancelled: Arc<AtomicBool>,
+    clock: ServerClock,
+}
+
+/// How much of a listing is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// All; one that is beyond the limit is refused.
+    Whole,
+    /// As much as is within the limit.
+    First,
 }
 
 impl Client {
@@ -72,7 +83,13 @@ impl Client {
             address,
             timeouts,
             cancelled: Arc::clone(&options.cancelled),
+            clock: ServerClock::default(),
         })
+    }
+
+    /// What time it is there, as the last answer told.
+    pub(super) fn time(&self) -> Option<SystemTime> {
+        self.clock.now()
     }
 
     /// The place as people write it.
@@ -197,7 +214,12 @@ impl Client {
     }
 
     /// Lists the files of a type that has a folder.
-    pub(super) fn list(&self, kind: FileType, files_limit: usize) -> Result<Listed, Fault> {
+    pub(super) fn list(
+        &self,
+        kind: FileType,
+        files_limit: usize,
+        extent: Extent,
+    ) -> Result<Listed, Fault> {
         let limit_bytes = ENTRY_BYTES.saturating_mul(files_limit as u64 + 1);
         let action = format!("list {kind}");
         let url = format!("{}{}/", self.address.base, kind.folder());
@@ -211,7 +233,11 @@ impl Client {
         }
         let mut body = self.incoming(self.judge(response, &action, None)?);
         let text = BufReader::with_capacity(128 << 10, body.by_ref().take(limit_bytes));
-        match listing::parse(text, files_limit) {
+        let parsed = match extent {
+            Extent::Whole => listing::parse(text, files_limit),
+            Extent::First => listing::parse_first(text, files_limit),
+        };
+        match parsed {
             Ok(listed) => Ok(listed),
             Err(error) if error.is_eof() && body.moved_bytes() >= limit_bytes => {
                 let reason = format!("the list is longer than {limit_bytes} bytes");
@@ -300,7 +326,13 @@ impl Client {
         action: &str,
     ) -> Result<Response<Body>, Fault> {
         let error = match sent {
-            Ok(response) => return Ok(response),
+            Ok(response) => {
+                let date = response.headers().get(header::DATE);
+                if let Some(date) = date.and_then(|date| date.to_str().ok()) {
+                    self.clock.note(date);
+                }
+                return Ok(response);
+            }
             Err(error) => error,
         };
         let unreachable = |reason: String| {

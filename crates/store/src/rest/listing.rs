@@ -37,6 +37,25 @@ pub enum Listed {
 /// # Errors
 /// Fails where the text is no listing, breaks off or is beyond a limit, and where reading does.
 pub fn parse(text: impl Read, files_limit: usize) -> Result<Listed, serde_json::Error> {
+    read(text, files_limit, None)
+}
+
+/// The same, but that of one with more items the first ones are taken, and the rest is not read.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_first(text: impl Read, files_limit: usize) -> Result<Listed, serde_json::Error> {
+    let first = Cell::new(None);
+    let parsed = read(text, files_limit, Some(&first));
+    first.take().map_or(parsed, Ok)
+}
+
+/// Reads a listing; what was read up to the limit is put into `first`, where that is wanted.
+fn read(
+    text: impl Read,
+    files_limit: usize,
+    first: Option<&Cell<Option<Listed>>>,
+) -> Result<Listed, serde_json::Error> {
     let left_bytes = Cell::new(ITEM_LIMIT_BYTES);
     let mut parser = serde_json::Deserializer::from_reader(ByItem {
         inner: text,
@@ -45,6 +64,7 @@ pub fn parse(text: impl Read, files_limit: usize) -> Result<Listed, serde_json::
     let listed = Items {
         files_limit,
         left_bytes: &left_bytes,
+        first,
     }
     .deserialize(&mut parser)?;
     parser.end()?;
@@ -80,6 +100,8 @@ impl<R: Read> Read for ByItem<'_, R> {
 struct Items<'a> {
     files_limit: usize,
     left_bytes: &'a Cell<usize>,
+    /// Where to put what was read, when there is more.
+    first: Option<&'a Cell<Option<Listed>>>,
 }
 
 impl<'de> DeserializeSeed<'de> for Items<'_> {
@@ -109,6 +131,9 @@ impl<'de> Visitor<'de> for Items<'_> {
             self.left_bytes.set(ITEM_LIMIT_BYTES);
             count += 1;
             if count > self.files_limit {
+                if let Some(first) = self.first {
+                    first.set(Some(listed::<A::Error>(entries, names)?));
+                }
                 let limit = self.files_limit;
                 return Err(A::Error::custom(format!(
                     "it names more than {limit} files"
@@ -118,18 +143,23 @@ impl<'de> Visitor<'de> for Items<'_> {
                 Item::Entry(entry) => entries.extend(entry),
                 Item::Name(id) => names.extend(id),
             }
-            if names.len() > NAMES_LIMIT {
+            if self.first.is_none() && names.len() > NAMES_LIMIT {
                 return Err(A::Error::custom(format!(
                     "it names more than {NAMES_LIMIT} files without their sizes; the server must \
                      speak version 2 of the listing"
                 )));
             }
         }
-        match (entries.is_empty(), names.is_empty()) {
-            (_, true) => Ok(Listed::Entries(entries)),
-            (true, false) => Ok(Listed::Names(names)),
-            (false, false) => Err(A::Error::custom("some entries have no size")),
-        }
+        listed(entries, names)
+    }
+}
+
+/// What was listed: all with their sizes, or none.
+fn listed<E: serde::de::Error>(entries: Vec<FileEntry>, names: Vec<Id>) -> Result<Listed, E> {
+    match (entries.is_empty(), names.is_empty()) {
+        (_, true) => Ok(Listed::Entries(entries)),
+        (true, false) => Ok(Listed::Names(names)),
+        (false, false) => Err(E::custom("some entries have no size")),
     }
 }
 
@@ -285,5 +315,16 @@ mod tests {
             let error = fits(&list(item, 10_002)).unwrap_err().to_string();
             assert!(error.contains("more than 10001 files"), "{error}");
         }
+        // Whoever wants the first ones is given these, sizes or not.
+        let first = |text: &str| parse_first(text.as_bytes(), 10_001).unwrap();
+        let Listed::Entries(entries) = first(&list(&entry, 10_002)) else {
+            panic!("they have sizes");
+        };
+        assert_eq!(entries.len(), 10_001);
+        let Listed::Names(names) = first(&list(&name, 10_002)) else {
+            panic!("they have no sizes");
+        };
+        assert_eq!(names.len(), 10_001);
+        assert!(parse_first(&b"[7]"[..], 10_001).is_err());
     }
 }

@@ -19,8 +19,8 @@ use aws_smithy_http_client::Builder;
 use tokio::runtime::{Handle, Runtime};
 use tokio::time::sleep;
 
+use crate::clock::ServerClock;
 use crate::rest::{INTERRUPTED_WAIT, Retries, SLICE, Timeouts};
-use crate::s3::clock::ServerClock;
 use crate::s3::fault::{Failure, Interrupted};
 use crate::s3::options::S3Options;
 use crate::s3::part::{PART_BYTES, Waiting};

@@ -6,15 +6,7 @@
 
 use std::time::{Duration, SystemTime};
 
-/// How far apart two clocks may be that are both right.
-const TOLERANCE: Duration = Duration::from_secs(10 * 60);
-
-/// Whether two clocks are so far apart that one of them must be wrong.
-pub(super) fn are_apart(server: SystemTime, ours: SystemTime) -> bool {
-    let behind = server.duration_since(ours).unwrap_or_default();
-    let ahead = ours.duration_since(server).unwrap_or_default();
-    behind.max(ahead) > TOLERANCE
-}
+use crate::clock::are_apart;
 
 /// Until when a file is locked that must stay so for `least`: half as long again from now, but
 /// never more than twice as far ahead of the server.

@@ -40,7 +40,17 @@ pub(super) type ShowPage<'a> = dyn FnMut(&ListObjectVersionsOutput) -> Result<Co
 impl S3Store {
     /// All files of a type that has more than one.
     pub(super) fn list_files(&self, kind: FileType) -> Result<Vec<FileEntry>> {
-        let (bucket, limit) = (self.bucket(), list_limit_files(kind));
+        let limit = list_limit_files(kind);
+        let entries = self.first_files(kind, limit)?;
+        if entries.len() > limit {
+            return Err(self.no_listing(kind, &format!("there are more than {limit} files")));
+        }
+        Ok(entries)
+    }
+
+    /// The same, until there are more than `limit`.
+    pub(super) fn first_files(&self, kind: FileType, limit: usize) -> Result<Vec<FileEntry>> {
+        let bucket = self.bucket();
         let prefix = self.layout().beginning(kind);
         let mut entries = Vec::new();
         let mut token = None;
@@ -65,10 +75,7 @@ impl S3Store {
                     size_bytes: size.ok_or_else(|| self.no_listing(kind, "it tells no size"))?,
                 });
             }
-            if entries.len() > limit {
-                return Err(self.no_listing(kind, &format!("there are more than {limit} files")));
-            }
-            if page.is_truncated != Some(true) {
+            if entries.len() > limit || page.is_truncated != Some(true) {
                 return Ok(entries);
             }
             token = page.next_continuation_token;

@@ -21,8 +21,9 @@ use aws_sdk_s3::types::{
 use parking_lot::Mutex;
 use strongroom_model::FileName;
 
+use crate::clock::are_apart;
 use crate::s3::check::BucketCheck;
-use crate::s3::dates::{are_apart, date};
+use crate::s3::dates::date;
 use crate::s3::fault::{fault, status};
 use crate::s3::object::Object;
 use crate::s3::store::{S3Lock, S3Store};

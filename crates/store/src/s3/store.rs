@@ -34,7 +34,7 @@ use crate::s3::options::S3Options;
 use crate::s3::stream::Source;
 use crate::s3::sum::{LARGE_PART_BYTES, Said, Sums, compare};
 use crate::s3::upload::{Stored, Upload};
-use crate::store::{STEP_BYTES, SharedBytes, Store, list_config, read_limit_bytes};
+use crate::store::{STEP_BYTES, SharedBytes, Store, list_config, list_limit_files, read_limit_bytes};
 use crate::versions::ShowVersion;
 use crate::{
     Attacks, Error, FileVersion, Holder, Locks, Result, VersionContent, VersionId, Versions,
@@ -284,6 +284,10 @@ impl Store for S3Store {
         self.ask_place()
     }
 
+    fn time(&self) -> Option<SystemTime> {
+        self.bucket.clock.now()
+    }
+
     /// A bucket has no folders, and is made by whoever rules it: never by this.
     fn create(&self) -> Result<()> {
         Ok(())
@@ -294,6 +298,14 @@ impl Store for S3Store {
             FileType::Config => list_config(self.size(FileName::CONFIG)),
             _ => self.list_files(kind),
         }
+    }
+
+    fn first_ids(&self, kind: FileType) -> Result<Vec<Id>> {
+        let entries = match kind {
+            FileType::Config => self.list(kind)?,
+            _ => self.first_files(kind, list_limit_files(kind))?,
+        };
+        Ok(entries.into_iter().map(|entry| entry.id).collect())
     }
 
     fn size(&self, name: FileName) -> Result<u64> {

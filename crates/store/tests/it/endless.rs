@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use strongroom_model::{FileType, Id};
 use strongroom_store::{Error, RestStore, Store};
@@ -52,6 +52,36 @@ fn an_endless_listing_is_cut_off() {
         matches!(&error, Error::BadAnswer { reason, .. } if reason.contains("more than 1000 files")),
         "{error}"
     );
+}
+
+#[test]
+fn of_a_listing_beyond_the_limit_the_first_ones_are_given_to_who_removes_them_all() {
+    let server = Server::start(|_, request, stream| {
+        reply(stream, request, "200 OK", names(2000).as_bytes())
+    });
+    let mut options = server.options();
+    options.list_limit = |_| 1000;
+    let store = RestStore::new(options).unwrap();
+    let first = store.first_ids(FileType::Locks).unwrap();
+    let expected: Vec<Id> = (0..1000_u32).map(|n| Id::of(&n.to_le_bytes())).collect();
+    assert_eq!(first, expected);
+    assert_eq!(server.methods(), ["GET"], "no size is asked for");
+    assert!(store.list(FileType::Locks).is_err());
+}
+
+#[test]
+fn a_server_tells_what_time_it_is_with_every_answer() {
+    let server = Server::start(|_, _, stream| {
+        let date = "Date: Tue, 15 Nov 1994 08:12:31 GMT";
+        let _ = write!(stream, "HTTP/1.1 200 OK\r\n{date}\r\nContent-Length: 2\r\n\r\n[]");
+        Then::Close
+    });
+    let store = server.store();
+    assert_eq!(store.time(), None, "it was not asked yet");
+    store.list(FileType::Data).unwrap();
+    let told = SystemTime::UNIX_EPOCH + Duration::from_secs(784_887_151);
+    let since = store.time().unwrap().duration_since(told).unwrap();
+    assert!(since < Duration::from_secs(60), "{since:?}");
 }
 
 #[test]

@@ -55,10 +55,12 @@ pub fn read_locks(
     limit: usize,
 ) -> std::result::Result<Vec<LockReport>, CopyFailure> {
     let of_store = |error| CopyFailure::of_store(&error);
-    let listed = store.list(FileType::Locks).map_err(of_store)?;
+    // Of more than a listing may name, the first ones tell that there are too many.
+    let listed = store.first_ids(FileType::Locks).map_err(of_store)?;
     if listed.len() > limit {
+        let (location, count) = (store.location(), listed.len());
         return Err(CopyFailure {
-            reason: format!("{} holds {} locks", store.location(), listed.len()),
+            reason: format!("{location} holds {count} locks or more"),
             hint: Some(
                 "when nothing is running anywhere, remove them: strongroom unlock --all".to_owned(),
             ),
@@ -67,21 +69,20 @@ pub fn read_locks(
     }
     let ours = own_locks.of_this_numbering();
     let mut reports = Vec::new();
-    for entry in listed {
+    for id in listed {
         if environment.cancel.is_cancelled() {
             let location = store.location().to_owned();
             return Err(of_store(StoreError::Cancelled { location }));
         }
-        let state = match store.read(FileName::new(FileType::Locks, entry.id)) {
+        let state = match store.read(FileName::new(FileType::Locks, id)) {
             Ok(bytes) => match Lock::open(key, bytes) {
-                Ok(lock) => classify(lock, ours.contains(&entry.id), environment),
+                Ok(lock) => classify(lock, ours.contains(&id), environment),
                 Err(reason) => LockState::Junk(reason),
             },
             // Its owner has just removed it.
             Err(StoreError::NotFound { .. }) => continue,
             Err(error) => return Err(of_store(error)),
         };
-        let id = entry.id;
         reports.push(LockReport { id, state });
     }
     Ok(reports)

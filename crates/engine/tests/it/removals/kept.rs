@@ -1,10 +1,8 @@
 //! Somebody keeps locked, in a bucket, what was removed on purpose, so that nothing behind it goes.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use strongroom_store::{Locks as _, VersionContent, Versions};
-use strongroom_testkit::FakeBucket;
 
 use super::*;
 
@@ -13,19 +11,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 #[test]
 fn what_somebody_keeps_locked_is_hidden_and_named_and_holds_up_nothing_else() {
     let mut world = World::new();
-    let offsite = Arc::new(FakeBucket::locking("offsite", DAY * 30));
-    let one = world.copy("one").store;
-    for kind in FileType::STORED.into_iter().chain([FileType::Config]) {
-        for entry in one.list(kind).unwrap() {
-            let name = FileName::new(kind, entry.id);
-            offsite.save(name, &one.read(name).unwrap()).unwrap();
-        }
-    }
-    world.fixture.copies.push(CopyStore {
-        name: "offsite".to_owned(),
-        store: offsite.clone(),
-        is_local: false,
-    });
+    let offsite = world.add_offsite(FakeBucket::locking("offsite", DAY * 30));
     let copies = ["one", "offsite"];
     world.publish(&copies);
     let is_snapshot = |name: &&FileName| name.kind() == FileType::Snapshots;
