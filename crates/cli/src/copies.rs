@@ -10,8 +10,8 @@ use strongroom_model::{BackupCopy, Config, RestAddress, S3Address, SecretKey, St
 use strongroom_store::patient::{HANG_LIMIT, within};
 use strongroom_store::rest::{Retries, Timeouts};
 use strongroom_store::{
-    LentAccount, LocalStore, PatientStore, RestOptions, RestStore, S3Credentials, S3Lock, S3Options,
-    S3Store, Store,
+    LentAccount, LocalStore, PatientStore, RestOptions, RestStore, S3Credentials, S3Lock,
+    S3Options, S3Store, Store,
 };
 
 use crate::context::{Context, Opened};

@@ -39,7 +39,9 @@ use crate::locking::needed::{Needed, Sources};
 use crate::locking::pass::Pass;
 use crate::progress::Progress;
 use crate::receipts::Receipts;
-use crate::session::{Cancel, CopyFailure, CopyState, CopyStore, Environment, Session, SessionCopy};
+use crate::session::{
+    Cancel, CopyFailure, CopyState, CopyStore, Environment, Session, SessionCopy,
+};
 use crate::state::{LockDates, RepositoryState};
 use crate::{Error, Result};
 

@@ -244,9 +244,10 @@ impl Store for RestStore {
         if kind == FileType::Config {
             return list_config(self.size(FileName::CONFIG));
         }
-        let listed = self
-            .attempts
-            .run(|_| self.client.list(kind, (self.list_limit)(kind), Extent::Whole))?;
+        let listed = self.attempts.run(|_| {
+            self.client
+                .list(kind, (self.list_limit)(kind), Extent::Whole)
+        })?;
         match listed {
             Listed::Entries(entries) => Ok(entries),
             // The protocol's first version tells names alone.
@@ -268,9 +269,10 @@ impl Store for RestStore {
     fn first_ids(&self, kind: FileType) -> Result<Vec<Id>> {
         let listed = match kind {
             FileType::Config => Listed::Entries(self.list(kind)?),
-            _ => self
-                .attempts
-                .run(|_| self.client.list(kind, (self.list_limit)(kind), Extent::First))?,
+            _ => self.attempts.run(|_| {
+                self.client
+                    .list(kind, (self.list_limit)(kind), Extent::First)
+            })?,
         };
         Ok(match listed {
             Listed::Entries(entries) => entries.into_iter().map(|entry| entry.id).collect(),

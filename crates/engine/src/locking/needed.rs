@@ -257,9 +257,8 @@ impl Needed {
         let mut ready = session.ready().filter(|(one, _)| one.name == copy.name);
         let removed = ready.next().map(|(_, ready)| ready.removed.as_slice());
         let removed = removed.unwrap_or_default().iter();
-        let may_be_back = removed.filter(|file| {
-            !session.removals.may_go(file.name) && dates.until(file.name).is_none()
-        });
+        let may_be_back = removed
+            .filter(|file| !session.removals.may_go(file.name) && dates.until(file.name).is_none());
         let may_be_back: Vec<NeededFile> = may_be_back
             .map(|file| NeededFile {
                 name: file.name,

@@ -89,13 +89,19 @@ mod tests {
             copy("ahead", Some(1_005_000)),
         ];
         let clocks = Clocks::of(copies.iter(), at(1_000_000));
-        assert_eq!((clocks.earliest, clocks.latest), (at(900_000), at(1_005_000)));
+        assert_eq!(
+            (clocks.earliest, clocks.latest),
+            (at(900_000), at(1_005_000))
+        );
         let [told] = clocks.behind.as_slice() else {
             panic!("{clocks:?}");
         };
         assert!(told.to_string().contains("behind"), "{told}");
         let alone = Clocks::of(copies[..1].iter(), at(1_000_000));
-        assert_eq!((alone.earliest, alone.latest), (at(1_000_000), at(1_000_000)));
+        assert_eq!(
+            (alone.earliest, alone.latest),
+            (at(1_000_000), at(1_000_000))
+        );
         assert_eq!(alone.behind, []);
     }
 }

@@ -387,7 +387,9 @@ fn where_nothing_is_to_go_by_now_nobody_is_kept_out_or_waited_for() {
         assert_eq!(copy.failure, None);
     }
     locks.release();
-    COPIES.iter().for_each(|copy| world.assert_left(copy, &made));
+    COPIES
+        .iter()
+        .for_each(|copy| world.assert_left(copy, &made));
 }
 
 #[test]

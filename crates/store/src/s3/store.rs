@@ -34,7 +34,9 @@ use crate::s3::options::S3Options;
 use crate::s3::stream::Source;
 use crate::s3::sum::{LARGE_PART_BYTES, Said, Sums, compare};
 use crate::s3::upload::{Stored, Upload};
-use crate::store::{STEP_BYTES, SharedBytes, Store, list_config, list_limit_files, read_limit_bytes};
+use crate::store::{
+    STEP_BYTES, SharedBytes, Store, list_config, list_limit_files, read_limit_bytes,
+};
 use crate::versions::ShowVersion;
 use crate::{
     Attacks, Error, FileVersion, Holder, Locks, Result, VersionContent, VersionId, Versions,

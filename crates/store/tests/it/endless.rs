@@ -73,7 +73,10 @@ fn of_a_listing_beyond_the_limit_the_first_ones_are_given_to_who_removes_them_al
 fn a_server_tells_what_time_it_is_with_every_answer() {
     let server = Server::start(|_, _, stream| {
         let date = "Date: Tue, 15 Nov 1994 08:12:31 GMT";
-        let _ = write!(stream, "HTTP/1.1 200 OK\r\n{date}\r\nContent-Length: 2\r\n\r\n[]");
+        let _ = write!(
+            stream,
+            "HTTP/1.1 200 OK\r\n{date}\r\nContent-Length: 2\r\n\r\n[]"
+        );
         Then::Close
     });
     let store = server.store();

@@ -43,7 +43,8 @@ impl Made {
         new.retain(|snapshot| !self.0.contains_key(snapshot));
         if !new.is_empty() {
             let source = digest(&scene.source());
-            self.0.extend(new.into_iter().map(|snapshot| (snapshot, source)));
+            self.0
+                .extend(new.into_iter().map(|snapshot| (snapshot, source)));
         }
     }
 }

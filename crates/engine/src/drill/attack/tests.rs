@@ -371,7 +371,10 @@ fn among_junk() -> (FakeBucket, FileName, RecordedNeeds, [FileName; 2]) {
         name
     };
     let snapshot = save(FileType::Snapshots, b"snapshot");
-    let (pack, index) = (save(FileType::Data, b"pack"), save(FileType::Index, b"index"));
+    let (pack, index) = (
+        save(FileType::Data, b"pack"),
+        save(FileType::Index, b"index"),
+    );
     for number in 0..1000_u32 {
         save(FileType::Data, &number.to_le_bytes());
         save(FileType::Index, &number.to_le_bytes());
