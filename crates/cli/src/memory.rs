@@ -22,7 +22,7 @@ use strongroom_model::{FileName, FileType, Id};
 
 use crate::context::Opened;
 
-pub(crate) use after_sync::{moved, pruned, synced};
+pub(crate) use after_sync::{pruned, synced};
 pub(crate) use after_verify::verified;
 pub(crate) use damage::{damage_on_lead, damaged, doubt, rotten, try_keys};
 pub(crate) use readings::{before_heal, before_sync, made_anew, written_anew};

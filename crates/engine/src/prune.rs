@@ -3,7 +3,7 @@
 //! ```text
 //! lock every copy alone, by name, and list it anew ─▶ read the index of all ─▶ mark what snapshots
 //!     need ─▶ plan ─▶ repack, to every copy at once ─▶ bring what a slow copy missed ─▶
-//!     anything new? ─▶ removal record ─▶ anything new? ─▶ remove
+//!     sign anew what has moved ─▶ anything new? ─▶ removal record ─▶ anything new? ─▶ remove
 //! ```
 //! It is decided once, from the union of what all copies list, and each copy lets go in its own way
 //! ([`removals`]). The order is the safety: nothing is removed before all that stays is where it
@@ -56,7 +56,7 @@ use crate::prune::even::Staying;
 use crate::prune::obstacles::Obstacles;
 use crate::prune::packs::Packs;
 use crate::prune::plan::Plan;
-use crate::receipts::Receipts;
+use crate::receipts::{Receipts, Renewal};
 use crate::session::{Cancel, Environment, Locks, Session, chain};
 use crate::snapshots::Snapshots;
 use crate::state::RepositoryState;
@@ -101,7 +101,8 @@ impl Default for PruneOptions {
 ///
 /// A dry run takes no locks and only reads. Copies that cannot be used, or that fail, are in the
 /// report; they finish what the record names when they are back. `receipts` are what this client has
-/// signed, where it has a key: what they name is missed, too.
+/// signed, where it has a key: what they name is missed, too, and they are signed anew where it has
+/// moved.
 ///
 /// # Errors
 /// [`Error::Locked`] where somebody else is at work on a copy; [`Error::NotPruned`] and
@@ -185,7 +186,10 @@ fn prune_locked(
         newcomers::look(session)?;
         let staying = Staying::of(&packs, &plan, &written, &stays);
         even::bring(session, &staying, &plan, options, progress, cancel)?;
-        report.moved = Some(Moved::of(session, &packs, &plan, &written, cancel)?);
+        if let Some(receipts) = receipts {
+            let moved = Moved::of(session, &packs, &plan, &written, cancel)?;
+            report.renewal = renewed(session, receipts, &moved);
+        }
         let records = match plan.is_nothing() {
             true => Vec::new(),
             false => records(&plan, &stays, environment),
@@ -205,6 +209,16 @@ fn prune_locked(
     report.note_finished(session, finished);
     report.was_interrupted = cancel.is_cancelled();
     Ok(report)
+}
+
+/// Signs anew what snapshots need where that has moved. It is done before anything is on record: whoever
+/// finishes that does not know where everything is, and vaults would keep what the old receipts name.
+fn renewed(session: &Session, receipts: Receipts<'_>, moved: &Moved) -> Renewal {
+    receipts.renew(session, moved).unwrap_or_else(|error| {
+        let reason = chain(&error);
+        tracing::warn!(reason, "Receipts still name what the prune has moved");
+        Renewal::default()
+    })
 }
 
 /// Puts on record what goes, and looks right before anything is removed whether anything is new.

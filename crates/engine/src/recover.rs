@@ -51,6 +51,7 @@ use crate::recover::source::Source;
 use crate::recover::target::Target;
 use crate::right_version::Candidate;
 use crate::session::{CopyStore, Environment, Password};
+use crate::state::StateFolder;
 use crate::sync::budget::Budget;
 use crate::{Error, Result};
 
@@ -86,6 +87,9 @@ pub struct RecoverOptions {
     pub without_records: bool,
     /// The password of the repository, where there is one.
     pub password: Option<Password>,
+    /// Where locks are noted, so that after a kill the next run knows its own; nothing else of it is
+    /// used, and it is done without where there is none.
+    pub state: Option<StateFolder>,
     /// How many bytes of files may be in memory at a time, where a place takes whole files only; and as
     /// many of what is known of their names, but a gibibyte at least.
     pub memory_bytes: u64,
@@ -159,7 +163,9 @@ pub fn recover(
                 let bytes = chosen.bytes.clone();
                 Repository::of(key, id, bytes, source.store.location()).ok()
             });
-            locking::lock(copy, opened, environment, &mut report.notes)?
+            let memory = options.state.as_ref().zip(opened.as_ref());
+            let memory = memory.map(|(state, opened)| state.repository(opened.config().id));
+            locking::lock(copy, opened, memory, environment, &mut report.notes)?
         }
     };
     let bytes = all().fold(0_u64, |sum, file| sum.saturating_add(file.size_bytes()));

@@ -9,6 +9,7 @@ use strongroom_engine::recover::{
     ConfigChoice, Destination, RecoverOptions, RecoverReport, recover,
 };
 use strongroom_engine::session::Password;
+use strongroom_engine::state::StateFolder;
 use strongroom_model::Config;
 use strongroom_model::shell::quoted;
 
@@ -19,6 +20,7 @@ use crate::exit::{Exit, MANUAL};
 use crate::monitor::Monitor;
 use crate::output::{Output, visible};
 use crate::password::Ask;
+use crate::state_folder;
 use crate::words::{count, period, size};
 
 /// How many files and snapshots are named; all that were kept are with `--json`.
@@ -104,6 +106,7 @@ impl Args {
             dry_run: self.dry_run,
             without_records: self.without_records,
             password: password(context, &config),
+            state: state_folder::choose().ok().filter(is_there),
             memory_bytes: config.limits.memory.bytes(),
         };
         let report = {
@@ -126,6 +129,11 @@ fn find(config: &Config, name: &str, context: &Context) -> Result<Option<CopySto
     let copy = config.copies.iter().find(|copy| copy.name.as_str() == name);
     let prepared = copy.map(|copy| copies::prepare(copy, context));
     Ok(prepared.transpose()?.map(|(store, _)| store))
+}
+
+/// A state folder is used where there is one, and not made: nothing of it is needed.
+fn is_there(state: &StateFolder) -> bool {
+    state.path().is_dir()
 }
 
 /// The password, where there is one; it is done without where not, whatever the reason.

@@ -2,9 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use strongroom_engine::prune::Moved;
-use strongroom_engine::receipts::{Receipts, Renewal};
-use strongroom_engine::session::chain;
 use strongroom_engine::state::SeenFiles;
 use strongroom_engine::sync::{SyncReport, SyncedCopy};
 use strongroom_engine::{CopyStore, Files};
@@ -62,26 +59,6 @@ pub(crate) fn pruned(opened: &Opened) {
             seen.snapshots
                 .extend(listing.snapshots.iter().map(|entry| entry.id));
         }));
-    }
-}
-
-/// Signs anew what snapshots need where a prune has moved it; tells whether receipts say it by now of
-/// all of them that have any, and of some it had to be said.
-pub(crate) fn moved(opened: &Opened, moved: &Moved) -> bool {
-    let memory = opened.memory();
-    let renewed = opened.state.find_client_key().and_then(|client| {
-        let client = client.as_ref();
-        let receipts = client.map(|client| Receipts::new(&memory, client));
-        let renewed = receipts.map(|receipts| receipts.renew(&opened.session, moved));
-        renewed.unwrap_or_else(|| Ok(Renewal::default()))
-    });
-    match renewed {
-        Ok(renewal) => renewal.issued > 0 && renewal.unknown.is_empty(),
-        Err(error) => {
-            let reason = chain(&error);
-            tracing::warn!(reason, "Receipts still name what the prune has moved");
-            false
-        }
     }
 }
 

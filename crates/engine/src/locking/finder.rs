@@ -33,7 +33,7 @@ pub(super) enum Found {
     Wrong {
         /// How many there are.
         count: u64,
-        /// How many were tried.
+        /// How many were tried, and could be read.
         tried: u64,
     },
     /// The time was over before it was found.
@@ -59,6 +59,8 @@ pub(super) struct Finder<'a> {
 enum Reading {
     Right,
     Wrong,
+    /// It may not be read, so that it may be the right one.
+    Refused(StoreError),
     Late,
 }
 
@@ -92,15 +94,21 @@ impl Finder<'_> {
         };
         let is_sure = listed.are_sure();
         let mut tried = 0;
-        let mut not_locked = None;
+        let (mut not_locked, mut refused) = (None, None);
         for Candidate { version, .. } in listed.candidates.in_order() {
-            tried += 1;
-            if !is_sure {
-                match self.read(versions, file.name, version)? {
-                    Reading::Right => {}
-                    Reading::Wrong => continue,
+            let is_right = is_sure
+                || match self.read(versions, file.name, version)? {
+                    Reading::Right => true,
+                    Reading::Wrong => false,
+                    Reading::Refused(error) => {
+                        refused = Some(error);
+                        continue;
+                    }
                     Reading::Late => return Ok(Found::Late),
-                }
+                };
+            tried += 1;
+            if !is_right {
+                continue;
             }
             match self.locks.lock_of(file.name, Some(version)) {
                 Ok(lock) => return Ok(Found::Right(version.clone(), lock)),
@@ -110,7 +118,9 @@ impl Finder<'_> {
                 Err(error) => return Err(error),
             }
         }
-        match (not_locked, listed.count) {
+        // Where none may be read, nobody knows that none is right.
+        let refused = refused.filter(|_| tried == 0);
+        match (not_locked.or(refused), listed.count) {
             (Some(error), _) => Err(error),
             (None, 0) => Ok(Found::Missing),
             (None, count) => Ok(Found::Wrong { count, tried }),
@@ -141,7 +151,7 @@ impl Finder<'_> {
         }
         match self.read(versions, file.name, recorded)? {
             Reading::Right | Reading::Late => Ok(None),
-            Reading::Wrong => self.find(file, Some(listed)).map(Some),
+            Reading::Wrong | Reading::Refused(_) => self.find(file, Some(listed)).map(Some),
         }
     }
 
@@ -222,10 +232,11 @@ impl Finder<'_> {
     }
 }
 
-/// What cannot be read is not right, but for where nothing can be read at all.
+/// What cannot be read is not right, but for where nothing can be read at all, or it may not be.
 fn wrong_or(error: StoreError) -> Result<Reading> {
     match error {
         StoreError::Unreachable { .. } | StoreError::Cancelled { .. } => Err(error),
+        StoreError::Denied { .. } => Ok(Reading::Refused(error)),
         _ => Ok(Reading::Wrong),
     }
 }
@@ -284,7 +295,7 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     use strongroom_model::FileType;
-    use strongroom_testkit::FakeBucket;
+    use strongroom_testkit::{FakeBucket, Rights};
 
     use super::*;
 
@@ -384,6 +395,46 @@ mod tests {
             ..finder
         };
         assert!(matches!(in_time.find(&file, None), Ok(Found::Right(..))));
+    }
+
+    #[test]
+    fn where_no_version_may_be_read_that_is_told_and_not_that_none_is_right() {
+        let bucket = FakeBucket::locking("bucket", Duration::from_secs(86_400));
+        bucket.put(name(), b"junk");
+        let cancel = Cancel::default();
+        let finder = Finder {
+            locks: &bucket,
+            versions: Some(&bucket),
+            config: b"",
+            cancel: &cancel,
+            until: None,
+        };
+        let file = NeededFile {
+            name: name(),
+            size_bytes: None,
+        };
+        // Of some that may be read it is known that they are wrong.
+        bucket.put_sealed(name(), b"his own key encrypts it");
+        let found = finder.find(&file, None);
+        assert!(
+            matches!(found, Ok(Found::Wrong { count: 2, tried: 1 })),
+            "{found:?}"
+        );
+        bucket.put(name(), b"pack");
+        bucket.put(name(), b"more junk");
+        let found = finder.find(&file, None);
+        assert!(matches!(found, Ok(Found::Right(..))), "{found:?}");
+
+        bucket.allow(Rights {
+            read_versions: false,
+            ..Rights::default()
+        });
+        let found = finder.find(&file, None);
+        let is_denied = matches!(found, Err(StoreError::Denied { .. }));
+        assert!(is_denied, "{found:?}");
+        let recorded = VersionId::new("recorded");
+        let instead = finder.find_instead(&file, None, &recorded);
+        assert!(instead.is_err(), "{instead:?}");
     }
 
     #[test]

@@ -31,8 +31,9 @@ use crate::{Error, Result, snapshots};
 
 /// What to do where a record may still be taken back.
 pub(super) const WAITING_HINT: &str = "see which: strongroom removals; if it was none of you: \
-    strongroom forget --annul RECORD; if it was: strongroom removals --accept RECORD, or prune again \
-    when it is 7 days old here";
+    strongroom forget --annul RECORD; if it was, this once: strongroom removals --accept RECORD, or \
+    prune again when it is 7 days old here; where that machine removes more often, none is ever so \
+    old: strongroom removals --trust MACHINE";
 
 /// What to do where not all is there that a snapshot needs which somebody has hidden.
 pub(super) const BEHIND_HINT: &str = "a snapshot needs it that is hidden in a bucket, and nothing \

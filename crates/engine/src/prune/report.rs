@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use strongroom_model::{FileName, FileType, Id};
 
-use crate::prune::moved::Moved;
 use crate::prune::packs::Packs;
 use crate::prune::plan::Plan;
 use crate::prune::repack::Written;
+use crate::receipts::Renewal;
 use crate::removals::{FinishedCopy, is_told};
 use crate::session::{CopyFailure, CopyState, ReadyCopy, Session};
 
@@ -37,8 +37,8 @@ pub struct PruneReport {
     pub wrong: BTreeMap<Id, String>,
     /// How many bytes of waste stay in packs that are needed in part.
     pub waste_left_bytes: u64,
-    /// Where everything is by now that was in packs which go; `None` where nothing went.
-    pub moved: Option<Moved>,
+    /// What was signed anew of what snapshots need, since it is in other packs by now.
+    pub renewal: Renewal,
     /// The removal records that name what goes; more than one where it is very much.
     pub records: Vec<Id>,
     /// Copies that could not take a record, by name; they are told by their siblings' at last.

@@ -1,12 +1,14 @@
-//! Receipts anew, after a prune that has written what snapshots need into other packs.
+//! Receipts anew, once a prune has written what snapshots need into other packs, and before it removes
+//! anything.
 //!
-//! An old receipt names packs and index files that are gone. A vault goes by receipts: it would miss
+//! An old receipt names packs and index files that go. A vault goes by receipts: it would miss
 //! these, and keep on its disk what it still has of them for as long as the snapshots are there. So
 //! every snapshot from the first on of which anything has moved gets a new receipt, those of a source
 //! and host in a chain that begins anew, the newest last; the old ones go.
 //!
-//! What can go wrong: it dies in the midst. Then a snapshot has two receipts, or an old one alone, as
-//! after a prune that knew nothing of this; whoever asks what it needs finds that files are gone.
+//! What can go wrong: it dies in the midst. Then a snapshot has two receipts, or an old one alone; all
+//! that both name is there, and the next prune sees to it. Where another machine has pruned, there are
+//! old ones alone that name what is gone, and nobody here knows where it is.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -21,18 +21,21 @@ use crate::session::{
     CopyState, CopyStore, Environment, LockState, Locks, Looking, OwnLocks, ReadyCopy, Session,
     SessionCopy, chain, read_locks,
 };
+use crate::state::RepositoryState;
 use crate::{Error, Result};
 
 /// How many locks are looked at.
 const MOST_LOCKS: usize = 1000;
 
-/// Locks a copy, where its key is known; `None`, with a note, where it is done without.
+/// Locks a copy, where its key is known; `None`, with a note, where it is done without. Where there is
+/// a `memory`, a lock of a run that was killed on this machine is dead with it.
 ///
 /// # Errors
 /// [`Error::Locked`] where somebody holds a lock; [`Error::Interrupted`].
 pub(super) fn lock(
     copy: &CopyStore,
     repository: Option<Repository>,
+    memory: Option<RepositoryState>,
     environment: &Environment,
     notes: &mut Vec<String>,
 ) -> Result<Option<Locks>> {
@@ -54,6 +57,9 @@ pub(super) fn lock(
     };
     let looking = Looking::until(&environment.cancel);
     let mut session = Session::new(repository, vec![found], looking);
+    if let Some(memory) = memory {
+        session.note_locks_in(memory);
+    }
     match Locks::acquire(&mut session, environment, true) {
         Ok(locks) => Ok(Some(locks)),
         Err(error @ (Error::Locked { .. } | Error::Interrupted)) => Err(error),

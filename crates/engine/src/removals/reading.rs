@@ -49,8 +49,9 @@ struct Wanted {
 
 /// What came of asking a copy for a record.
 enum Given {
-    Bytes(Vec<u8>),
-    /// It could not be read, and why.
+    /// It has its name.
+    Record(Vec<u8>),
+    /// It could not be read right, and why; it counts for nothing in what may be read.
     Unread(String),
     /// So much was read already that it was not asked for.
     TooMuch,
@@ -214,41 +215,61 @@ fn read_all(
     let mut too_much = BTreeSet::new();
     while !wanted.is_empty() {
         let mut shares: BTreeMap<usize, Vec<FileEntry>> = BTreeMap::new();
-        for one in &mut wanted {
-            if let Some((number, size_bytes)) = one.holders.pop() {
+        for one in &wanted {
+            if let Some((number, size_bytes)) = one.holders.last() {
                 let entry = FileEntry {
                     id: one.id,
-                    size_bytes,
+                    size_bytes: *size_bytes,
                 };
-                shares.entry(number).or_default().push(entry);
+                shares.entry(*number).or_default().push(entry);
             }
         }
-        let given: Vec<(Id, Given)> = std::thread::scope(|scope| {
+        let given: Vec<(usize, Vec<(Id, Given)>)> = std::thread::scope(|scope| {
             let left_bytes = &left_bytes;
             let threads: Vec<_> = shares
                 .into_iter()
-                .filter_map(|(number, share)| Some((copies.get(number)?, share)))
-                .map(|(copy, share)| scope.spawn(move || ask(copy, share, looking, left_bytes)))
+                .filter_map(|(number, share)| Some((number, copies.get(number)?, share)))
+                .map(|(number, copy, share)| {
+                    scope.spawn(move || (number, ask(copy, share, looking, left_bytes)))
+                })
                 .collect();
             let ended = threads.into_iter().map(|thread| thread.join());
-            ended.flat_map(Result::unwrap_or_default).collect()
+            ended.filter_map(Result::ok).collect()
         });
         let mut done = BTreeSet::new();
-        for (id, given) in given {
-            match given {
-                Given::Bytes(bytes) if Id::of(&bytes) == id => {
-                    done.insert(id);
-                    read.push((id, bytes));
+        let (mut crowded, mut failing) = (BTreeSet::new(), BTreeSet::new());
+        for (number, given) in given {
+            for (id, given) in given {
+                match given {
+                    Given::Record(bytes) => {
+                        done.insert(id);
+                        read.push((id, bytes));
+                    }
+                    Given::Unread(reason) => {
+                        failing.insert(number);
+                        reasons.insert(id, reason);
+                    }
+                    Given::TooMuch => {
+                        crowded.insert(id);
+                    }
                 }
-                Given::Bytes(_) => {
-                    reasons.insert(id, "its content does not have its name".to_owned());
-                }
-                Given::Unread(reason) => {
-                    reasons.insert(id, reason);
-                }
-                Given::TooMuch => {
-                    too_much.insert(id);
-                }
+            }
+        }
+        // What took the room and was not given has left it again: then the others are asked once more,
+        // and whoever did not give it no more.
+        if failing.is_empty() {
+            too_much.append(&mut crowded);
+        }
+        for one in &mut wanted {
+            let is_crowded = crowded.contains(&one.id);
+            if !is_crowded {
+                one.holders.pop();
+            }
+            if !crowded.is_empty() {
+                one.holders.retain(|(number, _)| !failing.contains(number));
+            }
+            if is_crowded && one.holders.is_empty() {
+                too_much.insert(one.id);
             }
         }
         wanted.retain(|one| {
@@ -306,10 +327,13 @@ fn read(copy: &CopyStore, entry: FileEntry, left_bytes: &AtomicU64) -> Given {
     }
     let name = FileName::new(FileType::Records, entry.id);
     // No more is read than was listed, and counted.
-    match copy.store.read_range(name, 0..size_bytes) {
-        Ok(bytes) => Given::Bytes(bytes),
-        Err(error) => Given::Unread(chain(&error)),
-    }
+    let reason = match copy.store.read_range(name, 0..size_bytes) {
+        Ok(bytes) if Id::of(&bytes) == entry.id => return Given::Record(bytes),
+        Ok(_) => "its content does not have its name".to_owned(),
+        Err(error) => chain(&error),
+    };
+    left_bytes.fetch_add(size_bytes, Ordering::Relaxed);
+    Given::Unread(reason)
 }
 
 /// Takes what copies gave.
@@ -445,4 +469,56 @@ fn note_gone(removals: &Removals, state: &RepositoryState) -> crate::Result<()> 
         }
     })?;
     state.update_record_notes(|notes| notes.accepted.clone_from(&counting))
+}
+
+#[cfg(test)]
+mod tests {
+    use strongroom_testkit::FakeBucket;
+
+    use super::*;
+    use crate::session::Cancel;
+
+    fn copy(name: &str) -> (CopyStore, Arc<FakeBucket>) {
+        let place = Arc::new(FakeBucket::new(name));
+        let copy = CopyStore {
+            name: name.to_owned(),
+            store: place.clone(),
+            is_local: false,
+        };
+        (copy, place)
+    }
+
+    #[test]
+    fn what_a_copy_lists_and_does_not_give_leaves_the_room_to_what_others_give() {
+        let (honest, place) = copy("honest");
+        let (liar, lies) = copy("liar");
+        let record = b"a record";
+        let (id, size_bytes) = (Id::of(record), record.len() as u64);
+        place.put(FileName::new(FileType::Records, id), record);
+        lies.put(FileName::new(FileType::Records, id), b"no recor");
+        let mut wanted = vec![Wanted {
+            id,
+            holders: vec![(0, size_bytes), (1, size_bytes)],
+        }];
+        // With them all room is taken, to the last byte.
+        let largest = read_limit_bytes(FileType::Records);
+        let mut left_bytes = MOST_BYTES - size_bytes;
+        while left_bytes > 0 {
+            let listed_bytes = left_bytes.min(largest);
+            wanted.push(Wanted {
+                id: Id::of(&left_bytes.to_le_bytes()),
+                holders: vec![(1, listed_bytes)],
+            });
+            left_bytes -= listed_bytes;
+        }
+        let (looking, mut found) = (Looking::until(&Cancel::default()), Found::default());
+        let invented = wanted.len() - 1;
+        let read = read_all(&[honest, liar], wanted, &looking, &mut found);
+        assert_eq!(read, [(id, record.to_vec())]);
+        let [Telling::Unread { files, .. }] = found.problems.as_slice() else {
+            panic!("{:?}", found.problems);
+        };
+        assert_eq!(files.len(), invented);
+        assert!(found.passed_over.is_empty(), "{:?}", found.passed_over);
+    }
 }

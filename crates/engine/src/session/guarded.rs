@@ -47,12 +47,18 @@ impl GuardedStore {
         }
     }
 
-    /// Fails where a file may not be removed. Packs go after the index files that name them, each of
-    /// which is looked at.
+    /// Fails where a file may not be removed. While this process slept, somebody may have taken the
+    /// removal back, so that packs are needed again whose index files were gone from here. Packs are
+    /// many, so that the lock is asked for only where it is old enough to be taken for dead.
     fn check_removal(&self, name: FileName) -> Result<()> {
-        match name.kind() {
-            FileType::Index | FileType::Snapshots => self.check_lock(&format!("remove {name}")),
-            _ => Ok(()),
+        let is_looked_at = match name.kind() {
+            FileType::Index | FileType::Snapshots => true,
+            FileType::Data => !self.held.is_young(&self.copy),
+            _ => false,
+        };
+        match is_looked_at {
+            true => self.check_lock(&format!("remove {name}")),
+            false => Ok(()),
         }
     }
 

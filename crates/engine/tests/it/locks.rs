@@ -23,7 +23,7 @@ fn own_pid() -> u32 {
 }
 
 /// A process that has ended.
-fn dead_pid() -> u32 {
+pub(crate) fn dead_pid() -> u32 {
     let mut child = std::process::Command::new("true").spawn().unwrap();
     child.wait().unwrap();
     child.id()

@@ -357,6 +357,11 @@ fn nothing_is_pruned_while_a_snapshot_is_gone_whose_removal_may_be_taken_back() 
     let error = try_prune(&fixture).unwrap_err();
     assert!(matches!(error, Error::NotPruned { .. }), "{error}");
     assert!(error.to_string().contains(&snapshot.short()), "{error}");
+    // Where that machine removes each day, there is always one that is not due.
+    let hint = error.hint().unwrap();
+    for next in ["removals --accept RECORD", "removals --trust MACHINE"] {
+        assert!(hint.contains(next), "{hint}");
+    }
     assert_eq!(fixture.ids("one", FileType::Data), before);
 
     for copy in ALL {

@@ -131,6 +131,7 @@ fn without_password() -> RecoverOptions {
         dry_run: false,
         without_records: false,
         password: None,
+        state: None,
         memory_bytes: 64 << 20,
     }
 }

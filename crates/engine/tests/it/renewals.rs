@@ -200,3 +200,39 @@ fn a_lock_that_somebody_removed_is_not_written_again() {
     assert_eq!(recording.tally(&[Op::Save], FileType::Locks).calls, written);
     locks.release();
 }
+
+#[test]
+fn a_pack_goes_without_a_look_at_a_young_lock_and_never_where_an_old_one_is_gone() {
+    let mut fixture = Fixture::new();
+    let clock = Arc::new(TestClock::at("2026-06-01T12:00:00Z"));
+    fixture.environment.clock = {
+        let clock = Arc::clone(&clock);
+        Arc::new(move || clock.now())
+    };
+    let recording = fixture.wrap("two", RecordingStore::new);
+    // Nothing is renewed as long as this runs.
+    let mut session = fixture.open();
+    let mut locks = Locks::acquire(&mut session, &fixture.environment, true).unwrap();
+    let looks = || recording.tally(&[Op::Size], FileType::Locks).calls;
+    let before = looks();
+    let behind = LocalStore::new(fixture.copy_path("two"));
+    let remove = |text: &str| {
+        let name = FileName::new(FileType::Data, Id::of(text.as_bytes()));
+        behind.save(name, text.as_bytes()).unwrap();
+        let mut ready = session.ready();
+        let (copy, _) = ready.find(|(copy, _)| copy.name == "two").unwrap();
+        copy.store.remove(name)
+    };
+    remove("young").unwrap();
+    assert_eq!(looks(), before);
+    // As long as the lid was closed.
+    clock.advance(Duration::from_secs(12 * 60));
+    remove("old").unwrap();
+    assert_eq!(looks(), before + 1);
+    for id in lock_ids(&fixture, "two") {
+        behind.remove(FileName::new(FileType::Locks, id)).unwrap();
+    }
+    let refused = remove("gone").unwrap_err();
+    assert!(matches!(refused, Error::LockLost { .. }), "{refused}");
+    locks.release();
+}

@@ -25,6 +25,7 @@ use strongroom_repo::Repository;
 use strongroom_repo::lock::{Lock, STALE_AFTER};
 use strongroom_store::{Error as StoreError, Store};
 
+use crate::session::locks::reading::MISSED_AFTER;
 use crate::session::locks::{
     JUNK_HINT, LOCKED_HINT, LOCKS_LIMIT, LONGEST_WAIT, LockState, LockTimes, Locked, read_locks,
 };
@@ -139,6 +140,13 @@ impl Held {
             }
             Err(error) => Standing::Unclear(error),
         }
+    }
+
+    /// Whether our lock on a copy is so young that nobody takes it for dead; nobody is asked for that.
+    pub(in crate::session) fn is_young(&self, copy: &str) -> bool {
+        let now = (self.environment.clock)();
+        let lock = self.lock_on(copy);
+        lock.is_some_and(|lock| now.duration_since(lock.written) < MISSED_AFTER)
     }
 
     /// Makes a lock for each copy, and notes them all in one write, since each waits for the disk.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use strongroom_engine::Error;
 use strongroom_engine::backup::report::BackupReport;
-use strongroom_engine::prune::{Moved, PruneOptions};
+use strongroom_engine::prune::{PruneOptions, prune};
 use strongroom_engine::receipts::{ClientKey, Receipts, Renewal};
 use strongroom_engine::retain;
 use strongroom_engine::session::Session;
@@ -12,6 +12,7 @@ use strongroom_engine::state::RepositoryState;
 use strongroom_engine::status::needs::needs_of_snapshots;
 use strongroom_model::receipt::Outcome;
 use strongroom_model::{FileName, FileType, Id, Receipt};
+use strongroom_testkit::{Fault, FaultyStore, Gate, Op, Rule};
 
 use crate::fixture::Fixture;
 use crate::prune::{ALL, forget, open, prune_session, remove_files, state, try_prune, write_files};
@@ -54,16 +55,21 @@ impl Signing {
         retain::forget(&mut session, &self.memory, &going, environment, progress).unwrap();
     }
 
-    /// Prunes without waste; what has moved, and the session as it is then.
-    fn prune(&self) -> (Moved, Session) {
-        let options = PruneOptions {
-            max_unused_percent: 0.0,
-            ..PruneOptions::default()
-        };
+    /// Prunes without waste; what was signed anew, and the session as it is then.
+    fn prune(&self) -> (Renewal, Session) {
         let mut session = open(&self.fixture);
-        let report = prune_session(&self.fixture, &mut session, &options).unwrap();
+        let report = prune_session(&self.fixture, &mut session, &without_waste()).unwrap();
         assert!(report.is_complete(), "{report:?}");
-        (report.moved.unwrap(), session)
+        (report.renewal, session)
+    }
+
+    /// The same on a machine that has not signed these receipts.
+    fn prune_elsewhere(&self) {
+        let mut session = open(&self.fixture);
+        let (environment, progress) = (&self.fixture.environment, &self.fixture.progress);
+        let (memory, options) = (&self.memory, without_waste());
+        let pruned = prune(&mut session, memory, None, &options, environment, progress);
+        assert!(pruned.unwrap().is_complete());
     }
 
     /// The one receipt of a snapshot.
@@ -71,6 +77,13 @@ impl Signing {
         let found = self.receipts().of(&BTreeSet::from([snapshot]));
         assert_eq!(found.len(), 1, "{found:?}");
         found[0].receipt().clone()
+    }
+}
+
+fn without_waste() -> PruneOptions {
+    PruneOptions {
+        max_unused_percent: 0.0,
+        ..PruneOptions::default()
     }
 }
 
@@ -85,8 +98,7 @@ fn after_a_prune_receipts_name_what_snapshots_need_where_it_is() {
     write_files(fixture, 20..21);
     let kept = [older, signing.backup()];
     signing.forget(gone);
-    let (moved, session) = signing.prune();
-    let renewal = signing.receipts().renew(&session, &moved).unwrap();
+    let (renewal, session) = signing.prune();
     let expected = Renewal {
         issued: 2,
         unknown: BTreeSet::new(),
@@ -115,15 +127,44 @@ fn after_a_prune_receipts_name_what_snapshots_need_where_it_is() {
     }
     // That of the snapshot that was removed is gone with the chain that it began.
     assert!(!signing.receipts().snapshots().contains(&gone));
+    // Where nothing has moved nothing is signed.
+    let (again, _) = signing.prune();
+    assert_eq!(again.issued, 0, "{again:?}");
     // The next backup goes on behind the newest.
     let next = signing.backup().sources[0].snapshot.unwrap();
     let newest = kept[1].sources[0].snapshot.unwrap();
     let found = signing.receipts().of(&BTreeSet::from([newest]));
     assert_eq!(signing.of(next).parent, Some(found[0].id()));
+}
 
-    // Where nothing has moved nothing is signed.
-    let again = signing.receipts().renew(&session, &moved).unwrap();
-    assert_eq!(again.issued, 0, "{again:?}");
+#[test]
+fn receipts_are_new_before_anything_is_on_record() {
+    let mut signing = Signing::new();
+    write_files(&signing.fixture, 0..12);
+    let gone = signing.backup().sources[0].snapshot.unwrap();
+    remove_files(&signing.fixture, 0..6);
+    let kept = signing.backup().sources[0].snapshot.unwrap();
+    signing.forget(gone);
+    let before = signing.of(kept);
+    let gate = Gate::closed();
+    let waits = Rule::on(&[Op::Save], Fault::Wait(gate.clone())).of(FileType::Records);
+    signing.fixture.wrap("three", |store| {
+        FaultyStore::new(store).with(waits.times(1))
+    });
+    let found = std::thread::scope(|scope| {
+        let pruning = scope.spawn(|| try_prune(&signing.fixture));
+        gate.wait_for_waiting(1);
+        // As a run that is killed here leaves it.
+        let found = signing.receipts().of(&BTreeSet::from([kept]));
+        gate.open();
+        assert!(pruning.join().unwrap().unwrap().is_complete());
+        found
+    });
+    let [now] = found.as_slice() else {
+        panic!("{found:?}");
+    };
+    assert_ne!(now.receipt().needs, before.needs);
+    assert_eq!(signing.of(kept), *now.receipt());
 }
 
 #[test]
@@ -136,15 +177,13 @@ fn what_an_earlier_prune_has_moved_unseen_is_said_to_be_unknown() {
     let kept = signing.backup().sources[0].snapshot.unwrap();
     let before = signing.of(kept);
     signing.forget(gone);
-    // As by a run that was killed behind it.
-    signing.prune();
+    signing.prune_elsewhere();
     write_files(fixture, 30..36);
     let other = signing.backup().sources[0].snapshot.unwrap();
     remove_files(fixture, 30..36);
     signing.backup();
     signing.forget(other);
-    let (moved, session) = signing.prune();
-    let renewal = signing.receipts().renew(&session, &moved).unwrap();
+    let (renewal, _) = signing.prune();
     assert_eq!(renewal.unknown, BTreeSet::from([kept]), "{renewal:?}");
     assert_eq!(signing.of(kept), before);
 }

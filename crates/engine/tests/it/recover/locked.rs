@@ -4,24 +4,31 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use strongroom_engine::Error;
-use strongroom_engine::recover::{Destination, RecoverReport};
+use strongroom_engine::recover::{Destination, RecoverOptions, RecoverReport};
+use strongroom_engine::session::Locks;
+use strongroom_engine::state::StateFolder;
 use strongroom_model::{FileName, FileType};
 use strongroom_repo::lock::Lock;
 use strongroom_store::Store;
 use strongroom_testkit::{Op, RecordingStore};
 
 use super::{Scene, with_password, without_password};
+use crate::locks::dead_pid;
 
 /// Puts a lock of somebody else there, that was renewed so long ago.
 fn hold(scene: &Scene, minutes_ago: i64) -> FileName {
+    put_lock(scene, "elsewhere", 4711, minutes_ago)
+}
+
+fn put_lock(scene: &Scene, hostname: &str, pid: u32, minutes_ago: i64) -> FileName {
     let now: Timestamp = (scene.fixture.environment.clock)();
     let ago = SignedDuration::from_mins(minutes_ago);
     let lock = Lock {
         time: now.saturating_sub(ago).unwrap(),
         exclusive: false,
-        hostname: "elsewhere".to_owned(),
+        hostname: hostname.to_owned(),
         username: "somebody".to_owned(),
-        pid: 4711,
+        pid,
         uid: 0,
         gid: 0,
     };
@@ -95,4 +102,44 @@ fn where_somebody_is_at_work_there_nothing_is_done_and_what_is_stale_holds_up_no
     let report = scene.recover(&Destination::InPlace, &without_password());
     assert!(report.is_complete(), "{report:?}");
     assert!(scene.place.size(pack).is_ok());
+}
+
+#[test]
+fn the_lock_of_a_recovery_that_was_killed_is_dead_with_it_where_it_was_noted() {
+    let scene = Scene::new();
+    let environment = &scene.fixture.environment;
+    let state = StateFolder::new(scene.path("state"));
+    // What this place calls itself in the notes.
+    let mut session = scene.fixture.open();
+    let folder = state.path().join(session.id().to_string());
+    let record = folder.join("own-locks.json");
+    session.note_locks_in(state.repository(session.id()));
+    let locks = Locks::acquire(&mut session, environment, false).unwrap();
+    let noted = std::fs::read_to_string(&record).unwrap();
+    drop(locks);
+    let noted: serde_json::Value = serde_json::from_str(&noted).unwrap();
+    // As a run that was killed a moment ago would leave it.
+    let pack = hide_a_pack(&scene);
+    let lock = put_lock(&scene, &environment.hostname, dead_pid(), 0);
+    let lock = lock.id().unwrap();
+    let locks = serde_json::json!([{"lock": lock, "numbering": noted["locks"][0]["numbering"]}]);
+    let noted = serde_json::json!({"version": 1, "locks": locks}).to_string();
+    std::fs::write(&record, noted).unwrap();
+
+    let refused = scene.try_recover(&Destination::InPlace, &with_password());
+    let error = refused.unwrap_err();
+    let hint = error.hint().unwrap();
+    assert!(hint.contains("dies in 11 minutes"), "{error}: {hint}");
+    assert!(scene.place.size(pack).is_err());
+
+    let remembering = RecoverOptions {
+        state: Some(state),
+        ..with_password()
+    };
+    let report = scene.recover(&Destination::InPlace, &remembering);
+    assert!(report.is_complete(), "{report:?}");
+    assert!(scene.place.size(pack).is_ok());
+    assert_eq!(scene.place.list(FileType::Locks).unwrap(), []);
+    let noted = std::fs::read_to_string(&record).unwrap();
+    assert!(!noted.contains("lock\":"), "{noted}");
 }

@@ -42,27 +42,28 @@ impl S3Store {
         }
     }
 
-    /// Removes probes of earlier drills, those that are listed and those that are noted, as far as
-    /// locks and rights allow.
+    /// Removes probes of earlier drills, those that are noted and then those that are listed, as far
+    /// as locks and rights allow.
     pub(super) fn sweep_probes(&self, listed: &[String], remnants: &Remnants) -> Result<()> {
         let noted = remnants.left().into_iter();
         let noted = noted.filter(|remnant| remnant.kind == RemnantKind::ProbeBucket);
         let noted = noted.map(|remnant| remnant.name);
         let is_own = |name: &String| is_probe(&self.bucket().name, name);
-        let names: BTreeSet<String> = noted.filter(is_own).chain(listed.iter().cloned()).collect();
-        for name in names.iter().take(MOST_PROBES) {
-            self.remove_probe(name, remnants)?;
+        let ours: BTreeSet<String> = noted.filter(is_own).collect();
+        let others = listed.iter().filter(|name| !ours.contains(*name));
+        let others = others.cloned().collect();
+        for name in in_turn(ours, others, random()) {
+            self.remove_probe(&name, remnants)?;
         }
         Ok(())
     }
 
-    /// Removes a probe, and notes it where it stays.
+    /// Removes a probe. One that stays is noted, where there is a canary in it: a bucket of somebody
+    /// else may be called as a probe.
     pub(super) fn remove_probe(&self, name: &str, remnants: &Remnants) -> Result<()> {
         let bucket = self.bucket();
         let probe = Remnant::new(RemnantKind::ProbeBucket, name);
-        let is_ours = remnants.left().contains(&probe);
-        remnants.note(probe.clone());
-        if is_ours {
+        if remnants.left().contains(&probe) {
             // It has the policy of the real bucket, which may forbid to remove anything.
             let request = bucket.client.delete_bucket_policy().bucket(name);
             let _ = bucket.answer(request.send());
@@ -71,6 +72,9 @@ impl S3Store {
             Some((listed, is_whole)) => {
                 if !listed.iter().all(is_canary) {
                     return Ok(());
+                }
+                if !listed.is_empty() {
+                    remnants.note(probe.clone());
                 }
                 self.sweep_listed(name, &listed, is_whole, FOLDER, remnants)?;
             }
@@ -241,6 +245,29 @@ impl S3Store {
     }
 }
 
+/// The probes that have their turn: ours, and then buckets that are only called so, since anybody
+/// who may make buckets makes any number of these. Neither begins with the same one each time, which
+/// may be one that cannot be removed.
+fn in_turn(ours: BTreeSet<String>, others: BTreeSet<String>, random: u64) -> Vec<String> {
+    let by_turns = |names: BTreeSet<String>| {
+        let mut names: Vec<String> = names.into_iter().collect();
+        let first = random % (names.len().max(1) as u64);
+        names.rotate_left(usize::try_from(first).unwrap_or_default());
+        names
+    };
+    let mut names = by_turns(ours);
+    names.extend(by_turns(others));
+    names.truncate(MOST_PROBES);
+    names
+}
+
+/// Any number; always the same where the system gives no random bytes.
+fn random() -> u64 {
+    let mut bytes = [0; 8];
+    let filled = getrandom::fill(&mut bytes);
+    filled.map_or(0, |()| u64::from_le_bytes(bytes))
+}
+
 /// The canaries that are noted below a folder of a bucket.
 fn canaries_in(name: &str, folder: &str, remnants: &Remnants) -> Vec<Remnant> {
     let start = format!("{name}/{folder}");
@@ -299,6 +326,28 @@ mod tests {
         }
         let like_its_own = format!("{}-probe-0123456789abcdef", "x".repeat(LONGEST_STEM));
         assert!(!is_probe(&like_its_own, &like_its_own));
+    }
+
+    #[test]
+    fn our_probes_come_first_and_all_others_have_their_turn() {
+        let names = |count: usize, first: &str| -> BTreeSet<String> {
+            let names = (0..count).map(|number| format!("{first}{number:02}"));
+            names.collect()
+        };
+        let (ours, others) = (names(2, "z"), names(20, "a"));
+        let mut seen = BTreeSet::new();
+        for random in 0..20 {
+            let turn = in_turn(ours.clone(), others.clone(), random);
+            assert_eq!(turn.len(), MOST_PROBES);
+            assert_eq!(BTreeSet::from_iter(turn[..2].to_vec()), ours);
+            seen.extend(turn);
+        }
+        assert!(seen.is_superset(&others), "{seen:?}");
+        // Also of ours, where there are many that stay.
+        let ours = names(20, "z");
+        let turns = (0..20).flat_map(|random| in_turn(ours.clone(), others.clone(), random));
+        assert_eq!(turns.collect::<BTreeSet<_>>(), ours);
+        assert!(in_turn(BTreeSet::new(), BTreeSet::new(), 7).is_empty());
     }
 
     #[test]

@@ -117,6 +117,12 @@ impl Kept {
         self.versions.len()
     }
 
+    /// Makes a bucket with a file in it, as somebody else does.
+    pub(super) fn make_foreign(&mut self, bucket: &str) {
+        self.probes.push(bucket.to_owned());
+        self.put(bucket, "invoices/1", b"1", None);
+    }
+
     fn put(&mut self, bucket: &str, key: &str, bytes: &[u8], lock: Option<(String, String)>) {
         self.made += 1;
         self.versions.push(Version {

@@ -94,6 +94,29 @@ fn what_may_be_listed_goes_though_nobody_remembers_it() {
 }
 
 #[test]
+fn buckets_of_others_that_are_called_as_probes_neither_hold_up_ours_nor_become_ours() {
+    let kept: Arc<Mutex<Kept>> = Arc::default();
+    let remnants = Remnants::default();
+    drill_on(&kept, MAKES, &remnants);
+    let ours = probe(&kept);
+    // By name they come before it.
+    for number in 0..8 {
+        let name = format!("bucket-probe-{number:016x}");
+        assert!(name < ours.name, "{}", ours.name);
+        kept.lock().make_foreign(&name);
+    }
+    let later = Lies {
+        lists: true,
+        ..LATER
+    };
+    let remnants = Remnants::new(remnants.left(), |_| {});
+    drill_on(&kept, later, &remnants);
+    assert_eq!(remnants.left(), [].into());
+    assert!(remnants.noted().gone.contains(&ours));
+    assert_eq!(lying(&kept), (8, 8));
+}
+
+#[test]
 fn nothing_is_removed_for_being_noted_that_no_drill_could_have_made() {
     let kept: Arc<Mutex<Kept>> = Arc::default();
     let foreign = [
