@@ -23,7 +23,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use strongroom_model::{FileEntry, FileName, FileType, Fingerprint};
+use strongroom_model::{FileEntry, FileName, FileType, Fingerprint, Id};
 use url::Url;
 
 use crate::exact::read_exactly;
