@@ -37,12 +37,13 @@ impl Clocks {
             let Some(told) = copy.store.time() else {
                 continue;
             };
-            let Ok(theirs) = Timestamp::try_from(told) else {
+            let (Ok(theirs), Ok(by_us)) = (Timestamp::try_from(told), SystemTime::try_from(ours))
+            else {
                 continue;
             };
             clocks.earliest = clocks.earliest.min(theirs);
             clocks.latest = clocks.latest.max(theirs);
-            if theirs < ours && are_apart(told, SystemTime::from(ours)) {
+            if theirs < ours && are_apart(told, by_us) {
                 clocks.behind.push(Telling::ClockAhead {
                     copy: copy.name.clone(),
                     ours,

@@ -91,7 +91,7 @@ impl Offsite {
             name: *name,
             // Of another version what is recorded last counts.
             version: VersionId::new(left.as_secs().to_string()),
-            until: SystemTime::from(self.now()) + left,
+            until: SystemTime::try_from(self.now()).unwrap() + left,
         });
         self.change(|dates| dates.note(seen));
     }
@@ -206,11 +206,11 @@ fn an_end_is_told_no_later_than_it_is_believed() {
     let offsite = Offsite::new();
     offsite.note(&[pack("a"), pack("b")], DAY * 1000);
     let window = Window {
-        now: offsite.now().into(),
+        now: offsite.now().try_into().unwrap(),
         least: LEAST,
     };
     let told = offsite.told().unwrap();
-    assert_eq!(SystemTime::from(told.until), window.furthest());
+    assert_eq!(SystemTime::try_from(told.until).unwrap(), window.furthest());
     assert_eq!(told.short, 0);
     offsite.note(&[pack("a")], DAY * 40);
     assert_eq!(offsite.told().unwrap().until, offsite.in_days(40));
