@@ -164,6 +164,10 @@ fn a_server_that_dies_in_the_middle_fails_alone_and_is_whole_after_a_sync() {
     assert_secret(ended.err.as_bytes(), "backup");
     assert_eq!(scene.files("one", "snapshots").len(), 2);
     assert_eq!(scene.files("three", "snapshots").len(), 1);
+    // Nobody answers any more.
+    let ended = expect(&scene, 3, &["backup"]);
+    ended.assert_says(&["three is left out", "cannot be reached"]);
+    assert_eq!(scene.files("two", "snapshots").len(), 3);
 
     let _server = serve(&scene);
     expect(&scene, 0, &["sync"]);
