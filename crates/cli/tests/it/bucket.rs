@@ -1,6 +1,7 @@
 //! A copy in a locked bucket of a real Ceph beside one in a folder: its whole life, an intruder who
 //! removes all of it, and a secret that must not be seen anywhere.
 
+mod holders;
 mod letting_go;
 mod recovery;
 mod rehearsal;

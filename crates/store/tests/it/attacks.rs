@@ -11,6 +11,8 @@ use strongroom_model::blast::PlaceKey;
 use strongroom_store::{Attacked, Remnants, Store};
 
 use crate::attacks::fake::{Deletion, HONEST, Lies, Taking, drill, serve, store};
+use crate::s3::BUCKET;
+use crate::server::Request;
 
 fn of(attacked: &Attacked, attempt: Attempt) -> &Tried {
     let mut tried = attacked.tried.iter();
@@ -33,6 +35,72 @@ fn a_bucket_that_keeps_its_locks_is_proven_and_a_refusal_in_a_body_is_read() {
     // No bucket may be made beside it.
     let probe = of(&attacked, Attempt::SuspendVersioning);
     assert!(matches!(probe.said, Said::NotTried(_)), "{probe:?}");
+}
+
+/// Forbids whoever it is to delete by version.
+const POLICY: &str = r#"{"Statement":[{"Effect":"Deny","Principal":"*","Action":"s3:DeleteObjectVersion","Resource":["arn:aws:s3:::bucket","arn:aws:s3:::bucket/*"]}]}"#;
+
+/// The bucket that a request is about.
+fn bucket_of(request: &Request) -> &str {
+    request.path.split(['/', '?']).nth(1).unwrap()
+}
+
+/// Whether it is about the whole bucket, and no key in it.
+fn is_of_whole(request: &Request) -> bool {
+    let path = request.path.split('?').next().unwrap();
+    path.trim_matches('/') == bucket_of(request)
+}
+
+#[test]
+fn what_acts_on_a_whole_bucket_is_tried_on_a_probe_that_has_the_policy_of_the_bucket() {
+    let kept = Arc::default();
+    let lies = Lies {
+        makes_buckets: true,
+        policy: Some(POLICY),
+        ..HONEST
+    };
+    let server = serve(lies, &kept);
+    let (store, remnants) = (store(&server, true), Remnants::default());
+    let attacked = store.attacks().unwrap().attack(&[], &remnants).unwrap();
+    let probes = kept.lock().probes();
+    let [probe] = &probes[..] else {
+        panic!("{probes:?}");
+    };
+    let requests = server.requests();
+    let about_policy = requests
+        .iter()
+        .filter(|request| request.path.contains("?policy"));
+    let asked: Vec<_> = about_policy
+        .map(|request| (request.method.as_str(), bucket_of(request), &request.body))
+        .collect();
+    let [get, put, delete, ..] = &asked[..] else {
+        panic!("{asked:?}");
+    };
+    assert_eq!((get.0, get.1), ("GET", BUCKET));
+    assert_eq!((put.0, put.1), ("PUT", probe.as_str()));
+    assert_eq!((delete.0, delete.1), ("DELETE", probe.as_str()));
+    let policy = POLICY.replace(":bucket", &format!(":{probe}"));
+    assert_eq!(String::from_utf8_lossy(put.2), policy);
+
+    for attempt in [
+        Attempt::SuspendVersioning,
+        Attempt::LowerBucketRetention,
+        Attempt::RemovePolicy,
+        Attempt::DeleteBucket,
+    ] {
+        let one = of(&attacked, attempt);
+        assert!(!matches!(one.said, Said::NotTried(_)), "{one:?}");
+        assert_eq!(one.left, Left::Whole, "{one:?}");
+    }
+    // Without its policy the lock alone is left, and holds.
+    let removed = of(&attacked, Attempt::RemovePolicy);
+    assert!(matches!(removed.said, Said::Refused(_)), "{removed:?}");
+    // Nothing was changed of the bucket itself.
+    let mut changes = requests
+        .iter()
+        .filter(|request| ["PUT", "DELETE"].contains(&request.method.as_str()));
+    let is_of_bucket = |request: &Request| is_of_whole(request) && bucket_of(request) == BUCKET;
+    assert!(!changes.any(is_of_bucket), "{requests:?}");
 }
 
 #[test]

@@ -111,7 +111,7 @@ fn add_rescue(scene: &Scene, ceph: &Ceph, rescue: &CephAccount) {
 
 /// What must have been refused was.
 #[track_caller]
-fn assert_refused(tried: &[Tried], what: &str) {
+pub(super) fn assert_refused(tried: &[Tried], what: &str) {
     let of: Vec<_> = tried.iter().filter(|one| one.what == what).collect();
     assert!(!of.is_empty(), "{what} was not tried");
     assert!(of.iter().all(|one| one.refused.is_some()), "{of:?}");

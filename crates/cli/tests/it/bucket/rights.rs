@@ -5,7 +5,7 @@ use std::fs;
 
 use strongroom_testkit::{Bucket, Ceph};
 
-use crate::bucket::recovery::{assert_sound_in, into};
+use crate::bucket::recovery::{assert_refused, assert_sound_in, into};
 use crate::bucket::{FOLDER, configure, expect, locks_of};
 use crate::drill_attack::{attempt, of};
 use crate::scene::{PASSWORD, Scene, plant_key, write_noise};
@@ -70,14 +70,39 @@ fn the_rights_that_are_printed_are_enough() {
     let ended = run(&["--json", "drill", "attack", "--copy", "offsite"]);
     the_lock_is_proven(&of(&ended, "offsite"));
 
-    // Production hides what it may. Whoever owns the bucket takes its place by the same policy.
-    ours.hide(&format!("{FOLDER}/snapshots/"));
+    everything_is_tried(&ours);
+
+    // Whoever owns the bucket takes the place of production by the same policy.
     owner.type_in(policy, "owner");
     let ended = into(&scene, &production, 1, "shut-out", &[]);
     ended.assert_says(&["s3:ListBucketVersions is missing"]);
     configure(&scene, ceph, &owner, BUCKET);
-    into(&scene, &owner, 0, "brought-back", &[]);
+    // What the attack put under a name of its own is named, and everything else is there.
+    let ended = into(&scene, &owner, 3, "brought-back", &[]);
+    ended.assert_says(&[&format!("data/{}", "ab".repeat(32)), "is not recovered"]);
     assert_sound_in(&scene, "brought-back");
+}
+
+/// Production hides and overwrites all that it may, and every version of before outlives that.
+fn everything_is_tried(bucket: &Bucket) {
+    let mut versions = bucket.versions(FOLDER);
+    versions.retain(|version| !version.is_marker);
+    let tried = bucket.attack(FOLDER);
+    for what in [
+        "remove a version",
+        "remove all versions at once",
+        "shorten a lock",
+        "change the mode of a lock",
+        "suspend versioning",
+        "let old versions expire",
+        "delete the bucket",
+    ] {
+        assert_refused(&tried, what);
+    }
+    for version in &versions {
+        let mode = bucket.mode_of(version);
+        assert_eq!(mode.as_deref(), Some("COMPLIANCE"), "{version:?}");
+    }
 }
 
 /// The account deletes what is not locked where canaries lie, so that its failing shows a lock,

@@ -59,6 +59,8 @@ pub(super) struct Lies {
     pub(super) makes_buckets: bool,
     pub(super) lists: bool,
     pub(super) removes_buckets: bool,
+    /// The policy of each bucket, which is told to whoever may make buckets.
+    pub(super) policy: Option<&'static str>,
     /// Whether it answers what its encryption and its lifecycle are; with this.
     pub(super) encryption: Option<&'static str>,
     pub(super) lifecycle: Option<&'static str>,
@@ -80,6 +82,7 @@ pub(super) const HONEST: Lies = Lies {
     makes_buckets: false,
     lists: false,
     removes_buckets: false,
+    policy: None,
     encryption: None,
     lifecycle: None,
     told: "",
@@ -266,7 +269,10 @@ fn of_bucket(lies: &Lies, kept: &mut Kept, request: &Request, bucket: &str, quer
     match request.method.as_str() {
         "POST" => delete_in_a_list(lies, kept, bucket, &String::from_utf8_lossy(&request.body)),
         "HEAD" => plain("200 OK"),
-        "GET" if about("policy") && lies.makes_buckets => missing("NoSuchBucketPolicy"),
+        "GET" if about("policy") && lies.makes_buckets => match lies.policy {
+            Some(told) => xml(told),
+            None => missing("NoSuchBucketPolicy"),
+        },
         "GET" if about("encryption") => match lies.encryption {
             Some(told) => xml(told),
             None => missing("ServerSideEncryptionConfigurationNotFoundError"),
