@@ -393,19 +393,24 @@ pub fn replacing(
 }
 
 /// Has a receipt hold things back in the stead of all older ones of its snapshot and lineage; returns
-/// how many of these held any.
+/// how many of these held any. One that was [silenced](crate::records::silenced) meanwhile takes no
+/// place.
 ///
 /// # Errors
 /// Those of the database.
 pub fn replace(transaction: &mut dyn Transaction, newer: &Receipt) -> Result<u64> {
-    let statement = "UPDATE receipt SET held = 2 \
-         WHERE lineage = $1 AND snapshot = $2 AND position < $3 AND held = 1";
+    let statement = format!(
+        "UPDATE receipt SET held = 2 \
+         WHERE lineage = $1 AND snapshot = $2 AND position < $3 AND held = 1 \
+         AND NOT EXISTS (SELECT 1 FROM receipt r \
+             WHERE r.lineage = $1 AND r.position = $3 AND {SILENCED})"
+    );
     let values = [
         Value::Int(newer.lineage),
         Value::Bytes(newer.snapshot.as_bytes()),
         Value::Int(signed(newer.position)?),
     ];
-    transaction.execute(statement, &values)
+    transaction.execute(&statement, &values)
 }
 
 /// Lets go of the envelopes of a snapshot that is purged; what its receipts said stays.
