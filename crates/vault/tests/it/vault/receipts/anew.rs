@@ -267,6 +267,7 @@ pub(crate) fn what_a_stolen_token_has_said_takes_no_place_once_it_is_hidden() {
     let anew = pruned.anew(&pruned.new);
     world.client.send(&world.scene, &stolen, &anew).unwrap();
     pruned.pass(1);
+    let later_ms = vault.now().recorded_ms;
     pruned.remove_old();
     let hide = |since_ms: i64| {
         let hiding = vault.hide(&stolen.name, since_ms).unwrap();
@@ -276,6 +277,8 @@ pub(crate) fn what_a_stolen_token_has_said_takes_no_place_once_it_is_hidden() {
     assert_eq!(hide(vault.now().recorded_ms), (0, 0, false));
     assert_eq!(hide(since_ms), (0, 1, true));
     assert_eq!(hide(since_ms), (0, 0, true));
+    // What is silenced was said before that.
+    assert_eq!(hide(later_ms), (0, 0, false));
     pruned.pass(10);
     assert_eq!((world.purge(), pruned.replaced()), ((0, 2), 0));
     let shown = vault.unhide(&stolen.name).unwrap();
