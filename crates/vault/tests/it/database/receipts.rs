@@ -22,6 +22,7 @@ both! {
     a_receipt_of_many_files_takes_few_statements
     what_is_written_before_its_receipt_stands_is_seen_by_nobody_and_taken_back
     what_is_silenced_between_look_and_commit_takes_no_place
+    what_is_needed_and_what_is_gone_is_known_of_each_position
 }
 
 fn name(kind: FileType, content: &[u8]) -> FileName {
@@ -424,6 +425,60 @@ fn what_is_silenced_between_look_and_commit_takes_no_place(scene: &Scene) {
         assert_eq!(receipts::replacing(transaction, repository, 9, 10)?, []);
         assert_eq!(silenced::end(transaction, 2)?, 1);
         assert_eq!(receipts::replace(transaction, &newer)?, 1);
+        Ok(())
+    };
+    database.write(&mut { work }).unwrap();
+}
+
+fn what_is_needed_and_what_is_gone_is_known_of_each_position(scene: &Scene) {
+    let (database, repository) = open(scene);
+    let place = Place {
+        repository,
+        lineage: 1,
+    };
+    let pack = |content: &[u8]| name(FileType::Data, content);
+    let (here, deleted) = (pack(b"here"), pack(b"deleted"));
+    let (never, later) = (pack(b"never put"), pack(b"never put either"));
+    let index = name(FileType::Index, b"an index");
+    let steps = [
+        (vec![here, index], vec![]),
+        (vec![never], vec![here]),
+        (vec![deleted], vec![never]),
+        (vec![], vec![deleted, index]),
+        (vec![here], vec![]),
+        (vec![later], vec![]),
+        (vec![], vec![later]),
+    ];
+    let work = |transaction: &mut dyn Transaction| -> Result<()> {
+        for (name, state) in [
+            (here, State::Live),
+            (index, State::Live),
+            (deleted, State::Tombstoned),
+        ] {
+            objects::insert(transaction, &Key::new(repository, name), &object(state))?;
+        }
+        for (position, (added, dropped)) in (0..).zip(steps.clone()) {
+            let difference = Difference { added, dropped };
+            needs::apply(transaction, place, position, &difference)?;
+        }
+        let mut found = Vec::new();
+        for position in 0..7 {
+            found.push((
+                needs::is_any_needed(transaction, 1, position, FileType::Data)?,
+                needs::is_any_needed(transaction, 1, position, FileType::Index)?,
+                needs::is_any_gone(transaction, 1, position)?,
+            ));
+        }
+        let expected = [
+            (true, true, false),
+            (true, true, true),
+            (true, true, false),
+            (false, false, false),
+            (true, false, false),
+            (true, false, true),
+            (true, false, false),
+        ];
+        assert_eq!(found, expected);
         Ok(())
     };
     database.write(&mut { work }).unwrap();
