@@ -288,6 +288,30 @@ pub(crate) fn what_a_stolen_token_has_said_takes_no_place_once_it_is_hidden() {
 }
 
 #[test]
+fn whoever_has_very_many_wait_keeps_an_older_one_from_its_place_for_a_run_alone() {
+    let pruned = Pruned::new();
+    let world = &pruned.world;
+    pruned.send(&pruned.anew(&pruned.new));
+    pruned.pass(1);
+    // As many as one run looks at, and none of them may take a place.
+    for number in 0..100_u8 {
+        let lie = Needs {
+            packs: [Id::of(&[number; 40])].into(),
+            ..pruned.new.clone()
+        };
+        pruned.send(&pruned.anew(&lie));
+    }
+    pruned.remove_old();
+    pruned.pass(10);
+    assert_eq!((world.purge(), pruned.replaced()), ((0, 2), 0));
+    assert_eq!((world.purge(), pruned.replaced()), ((2, 0), 1));
+    // Behind the last one it begins in front again.
+    let put = world.scene.put(&world.append, FileType::Data, &[7; 40]);
+    put.unwrap();
+    assert_eq!((world.purge(), pruned.replaced()), ((0, 0), 2));
+}
+
+#[test]
 fn a_receipt_that_a_process_took_which_slept_has_waited_no_longer_for_it() {
     let pruned = Pruned::new();
     let world = &pruned.world;
