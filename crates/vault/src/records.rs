@@ -59,6 +59,7 @@ pub const SCHEMA: &[&str] = &[
     include_str!("database/schema/0017.sql"),
     include_str!("database/schema/0018.sql"),
     include_str!("database/schema/0019.sql"),
+    include_str!("database/schema/0020.sql"),
 ];
 
 /// All rows of a short answer.

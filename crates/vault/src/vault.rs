@@ -84,6 +84,7 @@ use observation::DueCounts;
 use purge::Purges;
 use receipt::{Spool, TakenBack};
 use refusals::Refused;
+use replacement::Waiting;
 use scrub::Readable;
 use usage::Usage;
 
@@ -138,6 +139,7 @@ struct Shared {
     looked: Looked,
     readable: Readable,
     purges: Purges,
+    waiting: Waiting,
     due_counts: DueCounts,
 }
 
@@ -192,6 +194,7 @@ impl Vault {
                 looked: Looked::default(),
                 readable: Readable::default(),
                 purges: Purges::default(),
+                waiting: Waiting::default(),
                 due_counts: DueCounts::default(),
             }),
         })

@@ -40,7 +40,8 @@ pub fn parse(text: impl Read, files_limit: usize) -> Result<Listed, serde_json::
     read(text, files_limit, None)
 }
 
-/// The same, but that of one with more items the first ones are taken, and the rest is not read.
+/// The same, but that of one with more files the first ones are taken, and the rest is not read. Names
+/// that are no ids are passed over, however many: whoever puts them hides no file behind them.
 ///
 /// # Errors
 /// As [`parse`].
@@ -129,7 +130,10 @@ impl<'de> Visitor<'de> for Items<'_> {
         let mut count = 0;
         while let Some(item) = items.next_element()? {
             self.left_bytes.set(ITEM_LIMIT_BYTES);
-            count += 1;
+            // Of the first ones none may be left out because of names that are no ids.
+            if self.first.is_none() || item.has_id() {
+                count += 1;
+            }
             if count > self.files_limit {
                 if let Some(first) = self.first {
                     first.set(Some(listed::<A::Error>(entries, names)?));
@@ -167,6 +171,12 @@ fn listed<E: serde::de::Error>(entries: Vec<FileEntry>, names: Vec<Id>) -> Resul
 enum Item {
     Entry(Option<FileEntry>),
     Name(Option<Id>),
+}
+
+impl Item {
+    const fn has_id(&self) -> bool {
+        matches!(self, Self::Entry(Some(_)) | Self::Name(Some(_)))
+    }
 }
 
 /// An entry as it is written; other fields are passed over.
@@ -326,5 +336,13 @@ mod tests {
         };
         assert_eq!(names.len(), 10_001);
         assert!(parse_first(&b"[7]"[..], 10_001).is_err());
+        // What stands behind names that are no ids is among them.
+        for junk in [r#""x.tmp""#, r#"{"name":"x.tmp","size":1}"#] {
+            let text = format!("[{},{entry}]", vec![junk; 10_002].join(","));
+            let Listed::Entries(entries) = first(&text) else {
+                panic!("it has a size");
+            };
+            assert_eq!(entries.len(), 1, "{junk}");
+        }
     }
 }

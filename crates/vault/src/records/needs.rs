@@ -246,15 +246,21 @@ pub fn count_lacking(
 /// # Errors
 /// Those of the database.
 pub fn is_any_gone(transaction: &mut dyn Transaction, lineage: i64, position: u64) -> Result<bool> {
-    let statement = "SELECT 1 FROM need n WHERE n.lineage = $1 AND n.lacking = 1 \
-         AND n.kind <> 1 AND n.began <= $2 AND n.ended > $2 AND NOT EXISTS \
-         (SELECT 1 FROM object o WHERE o.repository = n.repository AND o.kind = n.kind \
-             AND o.name = n.name AND o.state = 1 AND NOT EXISTS (SELECT 1 FROM rotten x \
-                 WHERE x.repository = o.repository AND x.kind = o.kind AND x.name = o.name)) \
-         LIMIT 1";
-    let values = [Value::Int(lineage), Value::Int(signed(position)?)];
-    let found = transaction.first(statement, &values, |_| Ok(()))?;
-    Ok(found.is_some())
+    let statement = format!(
+        "{} SELECT 1 FROM e WHERE (SELECT 1 FROM need n WHERE n.lineage = $1 AND n.kind = $2 \
+             AND n.lacking = 1 AND n.ended = e.ended AND n.began <= $3 AND NOT EXISTS \
+             (SELECT 1 FROM object o WHERE o.repository = n.repository AND o.kind = n.kind \
+                 AND o.name = n.name AND o.state = 1 AND NOT EXISTS (SELECT 1 FROM rotten x \
+                     WHERE x.repository = o.repository AND x.kind = o.kind AND x.name = o.name)) \
+             LIMIT 1) = 1 LIMIT 1",
+        ends(1)
+    );
+    for kind in [FileType::Data, FileType::Index] {
+        if is_any(transaction, &statement, (lineage, position), kind)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Whether the receipt at a position needs any file of a type.
@@ -267,8 +273,47 @@ pub fn is_any_needed(
     position: u64,
     kind: FileType,
 ) -> Result<bool> {
-    let statement = "SELECT 1 FROM need \
-                     WHERE lineage = $1 AND kind = $2 AND began <= $3 AND ended > $3 LIMIT 1";
+    for lacking in [0, 1] {
+        let statement = format!(
+            "{} SELECT 1 FROM e WHERE (SELECT n.began FROM need n WHERE n.lineage = $1 \
+                 AND n.kind = $2 AND n.lacking = {lacking} AND n.ended = e.ended \
+                 ORDER BY n.began LIMIT 1) <= $3 LIMIT 1",
+            ends(lacking)
+        );
+        if is_any(transaction, &statement, (lineage, position), kind)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The beginning of a statement: all ends `e`, each once, of the files of the lineage `$1` and the type
+/// `$2`, lacking or not, that are needed behind the position `$3`.
+///
+/// There is at most one for each receipt that came since, and one more; each is found by one look, and so
+/// is what of it had begun by then. So whoever names millions of files makes no look longer that is not
+/// about these.
+fn ends(lacking: i64) -> String {
+    let next = |behind: &str| {
+        format!(
+            "SELECT (SELECT n.ended FROM need n WHERE n.lineage = $1 AND n.kind = $2 \
+             AND n.lacking = {lacking} AND n.ended > {behind} ORDER BY n.ended LIMIT 1)"
+        )
+    };
+    let (first, others) = (next("$3"), next("e.ended"));
+    format!(
+        "WITH RECURSIVE e (ended) AS \
+         ({first} UNION ALL {others} FROM e WHERE e.ended IS NOT NULL)"
+    )
+}
+
+/// Whether such a statement finds anything of a type, in a lineage and at a position.
+fn is_any(
+    transaction: &mut dyn Transaction,
+    statement: &str,
+    (lineage, position): (i64, u64),
+    kind: FileType,
+) -> Result<bool> {
     let values = [
         Value::Int(lineage),
         Value::Int(objects::number_of(kind)),

@@ -366,8 +366,8 @@ pub fn set_held(transaction: &mut dyn Transaction, key: &Key, is_held: bool) -> 
 }
 
 /// The receipts that came until `arrived_ms` and say anew what the snapshot of an older one needs that
-/// still holds things back, the newest first, at most `limit`; none that was
-/// [silenced](crate::records::silenced).
+/// still holds things back, the newest first, those behind a receipt alone where there is one, at most
+/// `limit`; none that was [silenced](crate::records::silenced).
 ///
 /// # Errors
 /// Those of the database.
@@ -375,6 +375,7 @@ pub fn replacing(
     transaction: &mut dyn Transaction,
     repository: i64,
     arrived_ms: i64,
+    behind: Option<&Receipt>,
     limit: u64,
 ) -> Result<Vec<Receipt>> {
     let statement = format!(
@@ -382,30 +383,43 @@ pub fn replacing(
          AND r.held = 1 AND r.arrived_ms <= $2 AND EXISTS (SELECT 1 FROM receipt b \
              WHERE b.lineage = r.lineage AND b.position = r.replaces AND b.held = 1) \
          AND NOT {SILENCED} \
-         ORDER BY r.arrived_ms DESC, r.lineage DESC, r.position DESC LIMIT $3"
+         AND (r.arrived_ms < $2 OR r.lineage < $3 OR (r.lineage = $3 AND r.position < $4)) \
+         ORDER BY r.arrived_ms DESC, r.lineage DESC, r.position DESC LIMIT $5"
     );
+    let behind = behind.filter(|it| it.arrived_ms <= arrived_ms);
+    let (arrived_ms, lineage, position) = match behind {
+        Some(it) => (it.arrived_ms, it.lineage, signed(it.position)?),
+        None => (arrived_ms, i64::MAX, 0),
+    };
     let values = [
         Value::Int(repository),
         Value::Int(arrived_ms),
+        Value::Int(lineage),
+        Value::Int(position),
         Value::Int(signed(limit)?),
     ];
     all(transaction, &statement, &values, read)
 }
 
 /// Has a receipt hold things back in the stead of all older ones of its snapshot and lineage; returns
-/// how many of these held any.
+/// how many of these held any. One that was [silenced](crate::records::silenced) meanwhile takes no
+/// place.
 ///
 /// # Errors
 /// Those of the database.
 pub fn replace(transaction: &mut dyn Transaction, newer: &Receipt) -> Result<u64> {
-    let statement = "UPDATE receipt SET held = 2 \
-         WHERE lineage = $1 AND snapshot = $2 AND position < $3 AND held = 1";
+    let statement = format!(
+        "UPDATE receipt SET held = 2 \
+         WHERE lineage = $1 AND snapshot = $2 AND position < $3 AND held = 1 \
+         AND NOT EXISTS (SELECT 1 FROM receipt r \
+             WHERE r.lineage = $1 AND r.position = $3 AND {SILENCED})"
+    );
     let values = [
         Value::Int(newer.lineage),
         Value::Bytes(newer.snapshot.as_bytes()),
         Value::Int(signed(newer.position)?),
     ];
-    transaction.execute(statement, &values)
+    transaction.execute(&statement, &values)
 }
 
 /// Lets go of the envelopes of a snapshot that is purged; what its receipts said stays.

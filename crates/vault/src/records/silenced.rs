@@ -46,9 +46,12 @@ pub fn add(
 /// # Errors
 /// Those of the database.
 pub fn is_any(transaction: &mut dyn Transaction, token: i64, since: u64) -> Result<bool> {
-    let statement = "SELECT 1 FROM silenced WHERE token = $1 AND before > $2 LIMIT 1";
+    let statement = format!(
+        "SELECT 1 FROM receipt r WHERE r.token = $1 AND r.replaces IS NOT NULL AND r.put >= $2 \
+         AND {SILENCED} LIMIT 1"
+    );
     let values = [Value::Int(token), Value::Int(signed(since)?)];
-    let found = transaction.first(statement, &values, |_| Ok(()))?;
+    let found = transaction.first(&statement, &values, |_| Ok(()))?;
     Ok(found.is_some())
 }
 

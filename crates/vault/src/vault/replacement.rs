@@ -21,6 +21,10 @@
 //! the next sync; and what a receipt names that counts is not purged. So that is looked at before the
 //! transaction, one receipt at a time, since whoever names very much makes it take long.
 
+use std::collections::HashMap;
+
+use parking_lot::Mutex;
+
 use crate::Result;
 use crate::database::Transaction;
 use crate::records::clock;
@@ -30,25 +34,56 @@ use crate::records::repositories::{self, Repository};
 use crate::vault::jobs::Held;
 use crate::vault::{Vault, no_answer, wholeness};
 
-/// How many are looked at in one run of the purge: whoever has very many wait keeps the rest waiting,
-/// and so has more kept.
+/// How many are looked at in one run of the purge, the newest first. The next one goes on behind them,
+/// so that whoever has very many wait keeps the others waiting, but not for ever.
 const MOST: u64 = 100;
+
+/// Of each repository the receipt that was the last to be looked at, where there are more behind it.
+#[derive(Debug, Default)]
+pub(super) struct Waiting(Mutex<HashMap<i64, Receipt>>);
+
+impl Waiting {
+    fn last(&self, repository: i64) -> Option<Receipt> {
+        self.0.lock().get(&repository).cloned()
+    }
+
+    fn set_last(&self, repository: i64, receipt: Receipt) {
+        self.0.lock().insert(repository, receipt);
+    }
+
+    fn begin_again(&self, repository: i64) {
+        self.0.lock().remove(&repository);
+    }
+}
 
 impl Vault {
     /// Has receipts take the places of older ones, where their time has come.
     pub(super) fn replace_receipts(&self, repository: &Repository, held: &Held<'_>) -> Result<()> {
+        let waiting = &self.shared.waiting;
+        let last = waiting.last(repository.id);
+        let mut found = self.in_time(repository, last.as_ref())?;
+        if found.is_empty() && last.is_some() {
+            found = self.in_time(repository, None)?;
+        }
+        let mut is_end = (found.len() as u64) < MOST;
         let mut ready = Vec::new();
-        for newer in self.read(|transaction| in_time(transaction, repository))? {
+        for newer in found {
             if !held.goes_on() {
+                is_end = false;
                 break;
             }
             held.keep()?;
+            // One that takes longer to look at than the lease lasts must not stand before the rest.
+            waiting.set_last(repository.id, newer.clone());
             let is_restorable = |transaction: &mut dyn Transaction| {
                 wholeness::is_restorable(transaction, repository, &newer)
             };
             if self.read(is_restorable)? {
                 ready.push(newer);
             }
+        }
+        if is_end {
+            waiting.begin_again(repository.id);
         }
         if ready.is_empty() {
             return Ok(());
@@ -80,14 +115,16 @@ impl Vault {
             Ok(())
         })
     }
-}
 
-/// The receipts of a repository that may take the places of older ones by now, as far as their time
-/// says.
-fn in_time(transaction: &mut dyn Transaction, repository: &Repository) -> Result<Vec<Receipt>> {
-    match until_ms(transaction, repository)? {
-        Some(until_ms) => receipts::replacing(transaction, repository.id, until_ms, MOST),
-        None => Ok(Vec::new()),
+    /// The receipts of a repository that may take the places of older ones by now, as far as their time
+    /// says, behind the one that was looked at last.
+    fn in_time(&self, repository: &Repository, last: Option<&Receipt>) -> Result<Vec<Receipt>> {
+        self.read(|transaction| {
+            let Some(until_ms) = until_ms(transaction, repository)? else {
+                return Ok(Vec::new());
+            };
+            receipts::replacing(transaction, repository.id, until_ms, last, MOST)
+        })
     }
 }
 

@@ -6,7 +6,7 @@ use strongroom_vault::database::{Transaction, Value, migrate};
 use strongroom_vault::records::listing::{self, List};
 use strongroom_vault::records::objects::{self, Key, View};
 use strongroom_vault::records::under_way::{Deed, UnderWay};
-use strongroom_vault::records::{SCHEMA, hiding, purging, tombstones};
+use strongroom_vault::records::{SCHEMA, hiding, needs, purging, tombstones};
 use strongroom_vault::rules::life::{Delete, Object, State};
 
 use crate::database::{Scene, Telling, both};
@@ -15,6 +15,7 @@ both! {
     hiding_reads_what_the_token_has_put_and_nothing_else
     one_life_of_many_is_found_by_one_look
     purges_that_have_begun_are_found_without_reading_the_rest
+    what_a_receipt_needs_is_found_without_reading_what_others_name
 }
 
 /// How a statement would be run.
@@ -142,4 +143,19 @@ fn purges_that_have_begun_are_found_without_reading_the_rest(scene: &Scene) {
         panic!("{plans:?}");
     };
     assert!(plan.contains("object_purging"), "{plan}");
+}
+
+fn what_a_receipt_needs_is_found_without_reading_what_others_name(scene: &Scene) {
+    let plans = plans(scene, |transaction| {
+        for kind in [FileType::Data, FileType::Index] {
+            assert!(!needs::is_any_needed(transaction, 1, 7, kind)?);
+        }
+        assert!(!needs::is_any_gone(transaction, 1, 7)?);
+        Ok(())
+    });
+    assert_eq!(plans.len(), 6, "{plans:?}");
+    for (statement, plan) in plans {
+        let is_wide = plan.contains("need_of_lineage") || plan.contains("need_lacking ");
+        assert!(plan.contains("_by_end") && !is_wide, "{statement}\n{plan}");
+    }
 }

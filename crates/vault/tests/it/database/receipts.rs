@@ -9,7 +9,7 @@ use strongroom_vault::records::objects::{self, Key};
 use strongroom_vault::records::receipts::{self, Cursor, NewReceipt, Receipt};
 use strongroom_vault::records::tombstones::{self, Tombstone};
 use strongroom_vault::records::under_way::{Deed, UnderWay};
-use strongroom_vault::records::{SCHEMA, coming, hiding, purging, repositories};
+use strongroom_vault::records::{SCHEMA, coming, hiding, purging, repositories, silenced};
 use strongroom_vault::rules::life::{Delete, Object, State};
 use strongroom_vault::rules::needs::Difference;
 use strongroom_vault::rules::purge::Keeping;
@@ -21,6 +21,8 @@ both! {
     an_object_is_sound_in_two_states_alone
     a_receipt_of_many_files_takes_few_statements
     what_is_written_before_its_receipt_stands_is_seen_by_nobody_and_taken_back
+    what_is_silenced_between_look_and_commit_takes_no_place
+    what_is_needed_and_what_is_gone_is_known_of_each_position
 }
 
 fn name(kind: FileType, content: &[u8]) -> FileName {
@@ -384,6 +386,99 @@ fn what_is_written_before_its_receipt_stands_is_seen_by_nobody_and_taken_back(sc
         let gone = receipts::lineage_of(transaction, repository, other, &source)?;
         assert_eq!(gone, None);
         assert_eq!(count_needs(transaction)?, (12_000, 12_000));
+        Ok(())
+    };
+    database.write(&mut { work }).unwrap();
+}
+
+fn what_is_silenced_between_look_and_commit_takes_no_place(scene: &Scene) {
+    let (database, repository) = open(scene);
+    let source: Name = "repos".parse().unwrap();
+    let client = Id::of(b"client");
+    let snapshot = name(FileType::Snapshots, b"snapshot");
+    let work = |transaction: &mut dyn Transaction| -> Result<()> {
+        let key = Key::new(repository, snapshot);
+        objects::insert(transaction, &key, &object(State::Live))?;
+        receipts::insert_lineage(transaction, repository, client, &source)?;
+        let lineage = receipts::lineage_of(transaction, repository, client, &source)?.unwrap();
+        let older = first_receipt(lineage.id, snapshot);
+        let newer = Receipt {
+            id: Id::of(b"said anew"),
+            position: 1,
+            token: 2,
+            ..older.clone()
+        };
+        for (receipt, put) in [(&older, 3), (&newer, 5)] {
+            let new = NewReceipt {
+                receipt,
+                parent: None,
+                put,
+                envelope: b"{}",
+            };
+            receipts::insert(transaction, repository, &new)?;
+        }
+        // It was looked at, and its token is hidden before anything is written.
+        let found = receipts::replacing(transaction, repository, 9, None, 10)?;
+        assert_eq!(found, [newer.clone()]);
+        assert_eq!(silenced::add(transaction, 2, (5, 9))?, 1);
+        assert_eq!(receipts::replace(transaction, &newer)?, 0);
+        assert_eq!(receipts::replacing(transaction, repository, 9, None, 10)?, []);
+        assert_eq!(silenced::end(transaction, 2)?, 1);
+        assert_eq!(receipts::replace(transaction, &newer)?, 1);
+        Ok(())
+    };
+    database.write(&mut { work }).unwrap();
+}
+
+fn what_is_needed_and_what_is_gone_is_known_of_each_position(scene: &Scene) {
+    let (database, repository) = open(scene);
+    let place = Place {
+        repository,
+        lineage: 1,
+    };
+    let pack = |content: &[u8]| name(FileType::Data, content);
+    let (here, deleted) = (pack(b"here"), pack(b"deleted"));
+    let (never, later) = (pack(b"never put"), pack(b"never put either"));
+    let index = name(FileType::Index, b"an index");
+    let steps = [
+        (vec![here, index], vec![]),
+        (vec![never], vec![here]),
+        (vec![deleted], vec![never]),
+        (vec![], vec![deleted, index]),
+        (vec![here], vec![]),
+        (vec![later], vec![]),
+        (vec![], vec![later]),
+    ];
+    let work = |transaction: &mut dyn Transaction| -> Result<()> {
+        for (name, state) in [
+            (here, State::Live),
+            (index, State::Live),
+            (deleted, State::Tombstoned),
+        ] {
+            objects::insert(transaction, &Key::new(repository, name), &object(state))?;
+        }
+        for (position, (added, dropped)) in (0..).zip(steps.clone()) {
+            let difference = Difference { added, dropped };
+            needs::apply(transaction, place, position, &difference)?;
+        }
+        let mut found = Vec::new();
+        for position in 0..7 {
+            found.push((
+                needs::is_any_needed(transaction, 1, position, FileType::Data)?,
+                needs::is_any_needed(transaction, 1, position, FileType::Index)?,
+                needs::is_any_gone(transaction, 1, position)?,
+            ));
+        }
+        let expected = [
+            (true, true, false),
+            (true, true, true),
+            (true, true, false),
+            (false, false, false),
+            (true, false, false),
+            (true, false, true),
+            (true, false, false),
+        ];
+        assert_eq!(found, expected);
         Ok(())
     };
     database.write(&mut { work }).unwrap();

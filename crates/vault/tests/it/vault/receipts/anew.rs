@@ -267,6 +267,7 @@ pub(crate) fn what_a_stolen_token_has_said_takes_no_place_once_it_is_hidden() {
     let anew = pruned.anew(&pruned.new);
     world.client.send(&world.scene, &stolen, &anew).unwrap();
     pruned.pass(1);
+    let later_ms = vault.now().recorded_ms;
     pruned.remove_old();
     let hide = |since_ms: i64| {
         let hiding = vault.hide(&stolen.name, since_ms).unwrap();
@@ -276,12 +277,38 @@ pub(crate) fn what_a_stolen_token_has_said_takes_no_place_once_it_is_hidden() {
     assert_eq!(hide(vault.now().recorded_ms), (0, 0, false));
     assert_eq!(hide(since_ms), (0, 1, true));
     assert_eq!(hide(since_ms), (0, 0, true));
+    // What is silenced was said before that.
+    assert_eq!(hide(later_ms), (0, 0, false));
     pruned.pass(10);
     assert_eq!((world.purge(), pruned.replaced()), ((0, 2), 0));
     let shown = vault.unhide(&stolen.name).unwrap();
     assert_eq!((shown.objects, shown.others, shown.found), (0, 1, true));
     assert!(!vault.unhide(&stolen.name).unwrap().found);
     assert_eq!((world.purge(), pruned.replaced()), ((2, 0), 1));
+}
+
+#[test]
+fn whoever_has_very_many_wait_keeps_an_older_one_from_its_place_for_a_run_alone() {
+    let pruned = Pruned::new();
+    let world = &pruned.world;
+    pruned.send(&pruned.anew(&pruned.new));
+    pruned.pass(1);
+    // As many as one run looks at, and none of them may take a place.
+    for number in 0..100_u8 {
+        let lie = Needs {
+            packs: [Id::of(&[number; 40])].into(),
+            ..pruned.new.clone()
+        };
+        pruned.send(&pruned.anew(&lie));
+    }
+    pruned.remove_old();
+    pruned.pass(10);
+    assert_eq!((world.purge(), pruned.replaced()), ((0, 2), 0));
+    assert_eq!((world.purge(), pruned.replaced()), ((2, 0), 1));
+    // Behind the last one it begins in front again.
+    let put = world.scene.put(&world.append, FileType::Data, &[7; 40]);
+    put.unwrap();
+    assert_eq!((world.purge(), pruned.replaced()), ((0, 0), 2));
 }
 
 #[test]
