@@ -93,6 +93,10 @@ pub fn extend(
     let until = options
         .longest
         .and_then(|longest| began.checked_add(longest));
+    // However many names somebody hides, half of the time is left for the locks themselves.
+    let half = options
+        .longest
+        .and_then(|longest| began.checked_add(longest / 2));
     let mut report = LockReport::default();
     let mut locked = Vec::new();
     for found in &session.copies {
@@ -140,7 +144,7 @@ pub fn extend(
             session,
             memory,
             receipts,
-            until,
+            until: half,
             cancel: &environment.cancel,
         };
         let needed = search.find_needed(&locked, options);
@@ -198,7 +202,7 @@ struct Search<'a> {
     session: &'a Session,
     memory: &'a RepositoryState,
     receipts: Option<Receipts<'a>>,
-    /// When its time is over.
+    /// When the time is over in which it is looked for what is hidden.
     until: Option<Instant>,
     cancel: &'a Cancel,
 }

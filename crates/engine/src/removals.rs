@@ -40,6 +40,7 @@ mod carry;
 mod clocks;
 mod finish;
 mod locked;
+mod order;
 mod publish;
 mod reading;
 mod standing;

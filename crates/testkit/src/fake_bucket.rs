@@ -66,6 +66,8 @@ struct State {
     saved: Vec<SavedLock>,
     /// What cannot be locked.
     refused: BTreeSet<FileName>,
+    /// Of which type the versions are listed without end.
+    endless: Option<FileType>,
     asked: Asked,
     at_once: AtOnce,
 }
@@ -131,6 +133,7 @@ impl FakeBucket {
                 least,
                 saved: Vec::new(),
                 refused: BTreeSet::new(),
+                endless: None,
                 asked: Asked::default(),
                 at_once: AtOnce::default(),
             }),
@@ -165,6 +168,12 @@ impl FakeBucket {
             true => state.refused.insert(name),
             false => state.refused.remove(&name),
         };
+    }
+
+    /// Lists the versions of a type again and again from now on, until whoever asked has had enough, as
+    /// where somebody has put names without number there.
+    pub fn list_without_end(&self, kind: FileType) {
+        self.state.lock().endless = Some(kind);
     }
 
     /// Puts any bytes above a file, past all checks and without a lock.
@@ -388,7 +397,13 @@ impl State {
 
 impl Versions for FakeBucket {
     fn each_version(&self, kind: FileType, show: &mut ShowVersion<'_>) -> Result<()> {
-        self.show(|name| name.kind() == kind, show)
+        let is_endless = self.state.lock().endless == Some(kind);
+        loop {
+            self.show(|name| name.kind() == kind, show)?;
+            if !is_endless {
+                return Ok(());
+            }
+        }
     }
 
     fn each_version_of(&self, name: FileName, show: &mut ShowVersion<'_>) -> Result<()> {

@@ -23,7 +23,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use strongroom_model::attack::{Attempt, Judged, Left, NotedRemnant, PlaceKind, Tried, judge};
-use strongroom_model::{FileName, Id};
+use strongroom_model::{FileName, FileType, Id};
 use strongroom_store::{Attacked, Error as StoreError, Remnants};
 
 use crate::Error;
@@ -96,7 +96,7 @@ pub fn attack(
             }
         }
     }
-    let notes = memory.map(RepositoryState::all_needs).unwrap_or_default();
+    let notes = memory.map(noted).unwrap_or_default();
     let notes = notes.as_slice();
     let drills = std::thread::scope(|scope| {
         let threads: Vec<_> = copies
@@ -124,6 +124,19 @@ pub fn attack(
     });
     drop(alone);
     Ok(drills)
+}
+
+/// What was noted as needed by snapshots, but for notes of what was removed on purpose, also by another
+/// machine: that lies in a bucket until its lock is over, which nobody makes longer.
+fn noted(memory: &RepositoryState) -> Vec<RecordedNeeds> {
+    let gone = memory.gone().accepted;
+    let mut notes = memory.all_needs();
+    notes.retain(|note| {
+        let snapshot = FileName::new(FileType::Snapshots, note.snapshot);
+        let mut named = note.files().chain([snapshot]);
+        !named.any(|name| gone.contains(name))
+    });
+    notes
 }
 
 fn attack_one(

@@ -193,7 +193,6 @@ impl Needed {
         };
         let is_late = || until.is_some_and(|until| Instant::now() >= until);
         let accepted = memory.gone().accepted;
-        let are_all_due = session.removals.are_all_due();
         let mut hidden = BTreeSet::new();
         let mut waiting = BTreeSet::new();
         let (mut listed, mut is_cut) = (0_u64, false);
@@ -211,7 +210,7 @@ impl Needed {
                 return Ok(());
             }
             let found = match session.removals.names(name) {
-                true if are_all_due => return Ok(()),
+                true if session.removals.may_go(name) => return Ok(()),
                 // It may be taken back.
                 true => &mut waiting,
                 false => &mut hidden,

@@ -115,11 +115,12 @@ impl Pass<'_> {
             }
         }
         if !self.needed.are_all() {
-            // Where it is not known what is needed, nothing is let go of.
+            // Where it is not known what is needed, only what was removed for good is let go of.
             let is_wanted = |until| self.window.is_due(until) || !self.window.is_believed(until);
+            let is_left = |name| !self.needed.contains(name) && !self.session.removals.may_go(name);
             let others = dates
                 .iter()
-                .filter(|(name, until)| is_wanted(*until) && !self.needed.contains(*name));
+                .filter(|(name, until)| is_wanted(*until) && is_left(*name));
             due.extend(others.filter_map(|(name, _)| due_of(dates, name)));
         }
         due.sort_by_key(|due| (due.until, due.name));

@@ -110,36 +110,41 @@ fn going(removals: &Removals, copy: &CopyStore, due: &[&RemovedFile], at: Timest
         let of_kind = due.iter().filter(move |file| file.name.kind() == kind);
         of_kind.map(|file| file.name).collect::<Vec<FileName>>()
     };
-    // Nothing of a type goes before all of the one before has.
-    let first = KINDS.into_iter().map(|kind| (kind, of_kind(kind)));
-    let mut first = first.filter(|(_, names)| !names.is_empty());
-    let Some((kind, names)) = first.next() else {
-        return Going::Later(None);
-    };
-    let wanted = turn(&names, at);
     let store = copy.store.as_ref();
-    match Locked::list(store, kind, |name| wanted.contains(&name)) {
-        Ok(None) => Going::Now,
-        Ok(Some(locked)) => {
-            let mut latest: Option<SystemTime> = None;
-            let decided = removals.decided(&wanted);
-            for name in &wanted {
-                match locked.hold(*name, decided.get(name).copied()) {
-                    Ok(Hold::Nothing) => return Going::Now,
-                    // It is hidden, and what waits for it goes on.
-                    Ok(Hold::Somebody(_)) if kind != FileType::Data => return Going::Now,
-                    Ok(Hold::Somebody(until)) => latest = latest.max(until),
-                    Ok(Hold::Lock(until)) => latest = latest.max(Some(until)),
-                    Err(_) => {}
-                }
+    let mut left = BTreeSet::new();
+    let mut latest: Option<SystemTime> = None;
+    for kind in KINDS {
+        let mut names = of_kind(kind);
+        // What waits for files of a type before is not looked at.
+        let held_up = removals.held_up(names.iter().copied(), &left);
+        names.retain(|name| !held_up.contains(name));
+        left.extend(held_up);
+        if names.is_empty() {
+            continue;
+        }
+        let wanted = turn(&names, at);
+        let locked = match Locked::list(store, kind, |name| wanted.contains(&name)) {
+            Ok(None) => return Going::Now,
+            Ok(Some(locked)) => locked,
+            Err(error) => {
+                tracing::info!(copy = copy.name, reason = chain(&error), "A removal waits");
+                return Going::Later(None);
             }
-            Going::Later(latest)
+        };
+        let decided = removals.decided(&wanted);
+        for name in &wanted {
+            match locked.hold(*name, decided.get(name).copied()) {
+                Ok(Hold::Nothing) => return Going::Now,
+                // It is hidden, and what waits for it goes on.
+                Ok(Hold::Somebody(_)) if kind != FileType::Data => return Going::Now,
+                Ok(Hold::Somebody(until)) => latest = latest.max(until),
+                Ok(Hold::Lock(until)) => latest = latest.max(Some(until)),
+                Err(_) => {}
+            }
         }
-        Err(error) => {
-            tracing::info!(copy = copy.name, reason = chain(&error), "A removal waits");
-            Going::Later(None)
-        }
+        left.extend(names);
     }
+    Going::Later(latest)
 }
 
 /// The files whose turn it is to be looked at: a row of them that begins elsewhere each hour, also

@@ -1,8 +1,8 @@
 //! Finishing: removing on each copy what records name and it still has.
 //!
 //! Snapshots go before index files and these before packs, each type on a copy only when nothing is
-//! left to be listed there of the one before: whatever ends this, what is left refers to nothing that
-//! is gone. Copies do not wait for each other.
+//! left to be listed there of the one before that was to go by then ([`Removals::held_up`]): whatever
+//! ends this, what is left refers to nothing that is gone. Copies do not wait for each other.
 //!
 //! What can go wrong: a copy was away while a prune wrote anew what its snapshots need. What goes there
 //! may be the last that is left of it, as where the others are lost by now. So before the first index
@@ -198,15 +198,29 @@ impl<'a> Work<'a> {
             }
         };
         let keeps_packs = self.removals.has_waiting_snapshots(self.ready);
+        let mut left = BTreeSet::new();
         for kind in KINDS {
             let files = of_kinds.remove(&kind).unwrap_or_default();
             if files.is_empty() {
                 continue;
             }
             is_free &= kind == FileType::Snapshots || !keeps_packs;
-            match is_free {
-                true => is_free = self.remove_all(kind, &files),
-                false => files.iter().for_each(|file| self.wait(file, None)),
+            if !is_free {
+                files.iter().for_each(|file| self.wait(file, None));
+                continue;
+            }
+            let names: BTreeSet<FileName> = files.iter().map(|file| file.name).collect();
+            let held_up = self.removals.held_up(names.iter().copied(), &left);
+            let (waiting, going): (Vec<_>, Vec<_>) =
+                files.into_iter().partition(|file| held_up.contains(&file.name));
+            waiting.iter().for_each(|file| self.wait(file, None));
+            left.extend(held_up);
+            if going.is_empty() {
+                continue;
+            }
+            match self.remove_all(kind, &going, &names) {
+                Some(more) => left.extend(more),
+                None => is_free = false,
             }
         }
         if let Some(failure) = self.told_of_kept() {
@@ -215,10 +229,15 @@ impl<'a> Work<'a> {
         self.done.into_inner()
     }
 
-    /// Removes the files of a type; tells whether none is left.
-    fn remove_all(&self, kind: FileType, files: &[RemovedFile]) -> bool {
+    /// Removes files of a type, of which these names are seen there; tells which are left, and nothing
+    /// where it came to no end.
+    fn remove_all(
+        &self,
+        kind: FileType,
+        files: &[RemovedFile],
+        names: &BTreeSet<FileName>,
+    ) -> Option<BTreeSet<FileName>> {
         let store = self.copy.store.as_ref();
-        let names: BTreeSet<FileName> = files.iter().map(|file| file.name).collect();
         let is_wanted = |name: FileName| {
             // What was hidden before goes with the others.
             names.contains(&name) || kind != FileType::Data && self.removals.may_go(name)
@@ -231,16 +250,16 @@ impl<'a> Work<'a> {
                 if !is_refusal(&error) {
                     self.fail(CopyFailure::of_store(&error));
                 }
-                return false;
+                return None;
             }
         };
         let unlocked = Unlocked::new(store);
-        let decided = self.removals.decided(&names);
+        let decided = self.removals.decided(names);
         let is_over = Mutex::new(false);
-        let left = Mutex::new(false);
+        let left = Mutex::new(BTreeSet::new());
         let outcome = for_each(files, REMOVERS, |file| {
             if *is_over.lock() || self.cancel.is_cancelled() {
-                *left.lock() = true;
+                left.lock().insert(file.name);
                 self.wait(file, None);
                 return Ok(());
             }
@@ -258,7 +277,7 @@ impl<'a> Work<'a> {
                 Ok(Fate::Removed(freed_bytes)) => self.count(file, (freed_bytes, 0)),
                 Ok(Fate::Hidden(kept_bytes)) => self.count(file, (0, kept_bytes)),
                 Ok(Fate::Waits(until)) => {
-                    *left.lock() = true;
+                    left.lock().insert(file.name);
                     self.wait(file, until);
                 }
                 Ok(Fate::Kept(until)) => {
@@ -266,7 +285,7 @@ impl<'a> Work<'a> {
                     self.wait(file, until);
                 }
                 Err(error) => {
-                    *left.lock() = true;
+                    left.lock().insert(file.name);
                     // Whoever refuses one, or does not answer, is not asked for all the others.
                     *is_over.lock() = true;
                     self.wait(file, None);
@@ -283,9 +302,9 @@ impl<'a> Work<'a> {
         });
         let is_over = is_over.into_inner();
         if let Some(locked) = locked.filter(|_| !is_over) {
-            self.remove_hidden(&locked, &names);
+            self.remove_hidden(&locked, names);
         }
-        outcome.is_ok() && !left.into_inner()
+        (outcome.is_ok() && !is_over).then(|| left.into_inner())
     }
 
     /// Removes what was hidden before, where nothing holds it any more.

@@ -439,3 +439,42 @@ fn lists_of_holds_take_of_what_others_may_name_as_much_as_they_take_of_memory() 
     let list = Record::Holds(holds);
     assert!(!found.add(id("another"), list, origin(false), Some(NOW)));
 }
+
+#[test]
+fn what_goes_waits_for_what_was_removed_by_then_and_by_the_worst_of_clocks() {
+    let snapshot = FileName::new(FileType::Snapshots, id("snapshot"));
+    // When a snapshot was forgotten, and when a prune let go of a pack, by the hour; of others when that
+    // was seen here, too.
+    let waits = |forgotten: (i64, Option<i64>), pruned: (i64, Option<i64>)| {
+        let mut found = Found {
+            trust: trust(Some("web-2"), None, false),
+            now: Some(NOW),
+            ..Found::default()
+        };
+        let hour = |hour| NOW + SignedDuration::from_hours(hour);
+        let mut add = |name, removal: Removal, (at, seen): (i64, Option<i64>)| {
+            let origin = Origin {
+                is_ours: seen.is_none(),
+                signer: seen.map(|_| id("web-2")),
+            };
+            let removal = Removal {
+                at: hour(at),
+                ..removal
+            };
+            assert!(found.add(id(name), Record::Removal(removal), origin, seen.map(hour)));
+        };
+        add("forget", removal(&["snapshot"], &[]), forgotten);
+        add("prune", removal(&[], &["pack"]), pruned);
+        let removals = Removals::of(found);
+        assert!(removals.may_go(pack()) && removals.may_go(snapshot));
+        assert!(removals.held_up([pack()], &BTreeSet::new()).is_empty());
+        let held_up = removals.held_up([pack()], &[snapshot].into());
+        held_up.contains(&pack())
+    };
+    assert!(!waits((2, None), (1, None)));
+    assert!(waits((1, None), (1, None)));
+    assert!(waits((1, None), (2, None)));
+    assert!(!waits((3, Some(4)), (1, Some(2))));
+    assert!(waits((1, Some(4)), (2, Some(3))));
+    assert!(waits((3, Some(4)), (1, Some(3))));
+}

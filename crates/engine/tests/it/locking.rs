@@ -2,21 +2,25 @@
 
 mod attacked;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use strongroom_engine::locking::{CopyLocks, LockReport, LockingOptions, extend};
+use strongroom_engine::retain;
 use strongroom_engine::session::Environment;
 use strongroom_engine::state::{RepositoryState, StateFolder};
 use strongroom_engine::{CopyStore, Session};
 use strongroom_model::{FileName, FileType, Id};
 use strongroom_repo::Snapshot;
+use strongroom_repo::record::{Record, Removal, RemovedBy};
 use strongroom_store::{LocalStore, Locks, SavedLock, Store, VersionId};
 use strongroom_testkit::{Asked, FakeBucket, Op, RecordingStore, Rights};
 
 use crate::fixture::{Fixture, environment};
+use crate::prune::open;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -380,6 +384,60 @@ fn nothing_is_let_go_of_while_a_snapshot_is_in_no_listing_and_nobody_said_that_i
     // The snapshot and its packs are let go of; an index file is kept as long as a copy lists it.
     let kept = files.len() - packs - 1;
     assert_eq!((told.extended, told.recorded), (kept as u64, kept as u64));
+}
+
+#[test]
+fn what_was_removed_here_is_left_to_expire_while_another_removal_may_be_taken_back() {
+    for is_forgotten in [true, false] {
+        let scene = Scene::new();
+        scene.backup("second");
+        scene.extend();
+        let files = scene.files().into_iter();
+        let mut snapshots = files.filter(|(name, _)| name.kind() == FileType::Snapshots);
+        let (gone, bytes) = snapshots.next().unwrap();
+        let (other, _) = snapshots.next().unwrap();
+        let (environment, progress) = (&scene.fixture.environment, &scene.fixture.progress);
+        let run = |options: &LockingOptions| {
+            let session = open(&scene.fixture);
+            let memory = scene.memory(&session);
+            let report = extend(&session, &memory, None, options, environment, progress);
+            let told = the_copy(report.unwrap());
+            (told, memory.lock_dates(&session.copies[2].copy))
+        };
+        let mut session = open(&scene.fixture);
+        let memory = scene.memory(&session);
+        let going = BTreeSet::from([gone.id().unwrap()]);
+        retain::forget(&mut session, &memory, &going, environment, progress).unwrap();
+        if is_forgotten {
+            // It is in the record no more, and lies there until its lock is over.
+            let all = LockingOptions {
+                all: true,
+                ..LockingOptions::default()
+            };
+            assert_eq!(run(&all).1.until(gone), None);
+        }
+        let theirs = Record::Removal(Removal {
+            at: Timestamp::UNIX_EPOCH,
+            host: "elsewhere".to_owned(),
+            by: RemovedBy::Forget,
+            snapshots: BTreeSet::from([other.id().unwrap()]),
+            index: BTreeSet::new(),
+            data: BTreeSet::new(),
+            stays: BTreeSet::new(),
+        });
+        let (record, sealed) = theirs.seal(&scene.fixture.key).unwrap();
+        for copy in &scene.fixture.copies {
+            let name = FileName::new(FileType::Records, record);
+            copy.store.save(name, &sealed).unwrap();
+        }
+        let before = scene.locked.until(gone, &bytes);
+        assert!(before.is_some());
+        scene.locked.advance(DAY * 10);
+        let (told, _) = run(&LockingOptions::default());
+        assert!(told.extended > 0, "{told:?}");
+        // Longer than any lock of ours it would look as if somebody kept it.
+        assert_eq!(scene.locked.until(gone, &bytes), before);
+    }
 }
 
 #[test]

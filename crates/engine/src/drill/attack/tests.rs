@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use strongroom_model::FileType;
 use strongroom_model::attack::{Attempt, Left, Mark, Remnant, RemnantKind, Said, Verdict};
 use strongroom_store::{Attacks, LocalStore, PatientStore, Result as StoreResult, Store};
 use strongroom_testkit::{FakeBucket, FaultyStore};
@@ -398,6 +397,35 @@ fn junk_without_number_hides_no_file_that_is_needed() {
     // Of what a snapshot needs that is gone nothing need be left.
     store.hide(snapshot);
     assert!(draw().needed.is_empty());
+}
+
+#[test]
+fn of_what_was_removed_on_purpose_and_lies_there_until_its_lock_is_over_none_need_be_left() {
+    let world = World::new();
+    let (store, snapshot, note, [pack, index]) = among_junk();
+    let lock = world.state.lock().unwrap();
+    let noting = world.state.record_needs(&lock, "source", "host", &note);
+    noting.unwrap();
+    drop(lock);
+    store.advance(Duration::from_secs(16 * 86_400));
+    let seen = || {
+        let notes = noted(&world.state);
+        let sample = Sample::draw(&store, &notes, &draws().unwrap()).unwrap();
+        sample.short(&store).unwrap()
+    };
+    assert!(seen().is_some());
+    for removed in [snapshot, pack, index] {
+        let change = |is_gone: bool| {
+            world.state.update_gone(|gone| match is_gone {
+                true => gone.accept(&[removed].into()),
+                false => gone.find(|name| name == removed),
+            })
+        };
+        change(true).unwrap();
+        assert_eq!(seen(), None, "{removed}");
+        change(false).unwrap();
+        assert!(seen().is_some());
+    }
 }
 
 #[test]

@@ -233,6 +233,26 @@ fn versions_without_number_keep_nobody_beyond_the_end_of_a_run() {
 }
 
 #[test]
+fn versions_without_number_take_no_more_than_half_of_the_time_from_what_is_due() {
+    let scene = Scene::new();
+    scene.extend();
+    scene.locked.advance(DAY * 10);
+    scene.locked.list_without_end(FileType::Snapshots);
+    let report = scene.run(&LockingOptions {
+        longest: Some(Duration::from_secs(6)),
+        ..LockingOptions::default()
+    });
+    let [gap] = report.gaps.as_slice() else {
+        panic!("{report:?}");
+    };
+    assert!(gap.contains("not all could be looked at"), "{gap}");
+    let files = scene.files().len() as u64;
+    let copy = &report.copies[0];
+    assert_eq!((copy.extended, copy.left), (files, 0), "{copy:?}");
+    assert_eq!(scene.ending_within(45), 0);
+}
+
+#[test]
 fn a_record_that_promises_more_than_any_lock_is_not_believed() {
     let scene = Scene::new();
     scene.extend();
