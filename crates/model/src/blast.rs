@@ -36,6 +36,9 @@ const MOST_SETS: usize = 255;
 const MEND: &str = "keep a copy under a domain of its own, with credentials, an account and a host \
                     that no other copy shares";
 
+/// What Amazon is called as the provider of a copy.
+pub(crate) const AMAZON: &str = "Amazon";
+
 /// For whom it holds that a copy withstands production.
 const PROVEN_FOR: &str = "What withstands production was proven by the credentials of this machine: \
                           those of another one are proven by a drill there.";
@@ -142,8 +145,8 @@ pub struct AtRisk {
     pub perhaps_by: BTreeSet<Name>,
     /// The key whose end is the end of the copy, where there is one.
     pub key: Option<KeyHeld>,
-    /// Who ends it, though its lock binds everyone, by closing the account that it is in: weeks after the
-    /// provider was told so, and until then it is there.
+    /// Who ends it, though its lock binds everyone, by closing the account at Amazon that it is in: 90
+    /// days after that was told, and until then it is there. Of no other place is such a rule known.
     pub closed_by: Option<Name>,
 }
 
@@ -340,9 +343,10 @@ fn at_risk(
         // Such a name is one of whoever puts something there, which is production.
         is_open = true;
     }
+    let is_at_amazon = exposure.provider.as_deref() == Some(AMAZON);
     let closed_by = match exposure.withstands {
-        Withstands::Everyone => Some(merging.name(&exposure.domain)),
-        Withstands::NotShown | Withstands::Production => None,
+        Withstands::Everyone if is_at_amazon => Some(merging.name(&exposure.domain)),
+        Withstands::Everyone | Withstands::NotShown | Withstands::Production => None,
     };
     let closed_by = closed_by.filter(|domain| !destroyed_by.contains(domain));
     let mut perhaps_by = BTreeSet::new();

@@ -170,9 +170,10 @@ fn what_withstands_everyone_falls_to_nobody_but_who_has_the_disks() {
 }
 
 #[test]
-fn what_withstands_everyone_ends_with_the_account_that_it_is_in() {
+fn what_withstands_everyone_ends_with_the_account_at_amazon_that_it_is_in() {
     let mut exposures = three();
     exposures[2].withstands = Withstands::Everyone;
+    exposures[2].provider = Some(AMAZON.to_owned());
     let apart = blast(&exposures);
     assert_eq!(apart.copies[2].closed_by, Some(name("offsite-account")));
     assert_eq!(apart.copies[1].closed_by, None);
@@ -188,6 +189,14 @@ fn what_withstands_everyone_ends_with_the_account_that_it_is_in() {
         "Whoever holds production destroys 1 of 3 copies. Whoever closes its account ends offsite \
          too, 90 days later. No single domain destroys all."
     );
+
+    // On a server of one's own nothing ends when somebody closes an account.
+    for elsewhere in [None, Some("Ceph".to_owned())] {
+        exposures[2].provider = elsewhere;
+        let own = blast(&exposures);
+        assert_eq!(own.copies[2].closed_by, None);
+        assert!(!own.spoken().contains("90 days"), "{}", own.spoken());
+    }
 }
 
 #[test]

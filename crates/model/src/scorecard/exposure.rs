@@ -4,16 +4,13 @@ use jiff::Timestamp;
 
 use crate::account::Account;
 use crate::address::StoreAddress;
-use crate::blast::{Blast, Exposure, Production, Withstands};
+use crate::blast::{AMAZON, Blast, Exposure, Production, Withstands};
 use crate::config::Config;
 use crate::id::Id;
 use crate::plan::Plan;
 use crate::scorecard::facts::Location;
 use crate::scorecard::rows::{LockState, lock_state};
 use crate::scorecard::subject::Subject;
-
-/// What Amazon is called.
-const AMAZON: &str = "Amazon";
 
 /// Who destroys what, as far as the facts of the scorecard tell.
 pub(super) fn blast(config: &Config, subjects: &[Subject<'_>], now: Timestamp) -> Blast {
