@@ -4,13 +4,15 @@
 //! what another host removes in between is kept from happening by locks.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use strongroom_model::{FileEntry, FileName, FileType, Id, attack};
 use strongroom_store::Store;
 
-/// The files of one type: sorted, 40 bytes each.
+/// The files of one type: sorted, 40 bytes each. Clones share them until one of these is changed: several
+/// parts of a run look at what a million files may be, each in a thread of its own.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Files(Vec<FileEntry>);
+pub struct Files(Arc<Vec<FileEntry>>);
 
 /// All files of a copy but its locks. Records are listed too and counted nowhere: they belong to no
 /// snapshot, and a copy may have no place for them.
@@ -130,7 +132,7 @@ impl Files {
     pub fn new(mut entries: Vec<FileEntry>) -> Self {
         entries.sort_unstable();
         entries.dedup_by_key(|entry| entry.id);
-        Self(entries)
+        Self(Arc::new(entries))
     }
 
     /// The size of a file; `None` where there is no such file.
@@ -151,18 +153,19 @@ impl Files {
         if all.is_empty() {
             return;
         }
-        all.append(&mut self.0);
+        all.extend(self.iter());
         all.sort_by_key(|entry| entry.id);
         all.dedup_by_key(|entry| entry.id);
-        self.0 = all;
+        self.0 = Arc::new(all);
     }
 
     /// Takes the files out that are named, and returns them.
     pub(crate) fn take(&mut self, is_named: impl Fn(Id) -> bool) -> Vec<FileEntry> {
-        let (taken, left) = std::mem::take(&mut self.0)
-            .into_iter()
-            .partition(|entry| is_named(entry.id));
-        self.0 = left;
+        if !self.iter().any(|entry| is_named(entry.id)) {
+            return Vec::new();
+        }
+        let (taken, left) = self.iter().partition(|entry| is_named(entry.id));
+        self.0 = Arc::new(left);
         taken
     }
 
@@ -234,5 +237,20 @@ mod tests {
         files.add([entry("c", 3), entry("a", 7)]);
         assert_eq!(files.size_bytes(Id::of(b"a")), Some(7));
         assert_eq!(files.len(), 3);
+    }
+
+    #[test]
+    fn a_clone_takes_no_memory_until_it_is_changed_and_changes_nothing_else() {
+        let files = Files::new(vec![entry("a", 1), entry("b", 2)]);
+        let mut other = files.clone();
+        assert!(Arc::ptr_eq(&files.0, &other.0));
+        assert_eq!(other.take(|_| false), []);
+        other.add([]);
+        assert!(Arc::ptr_eq(&files.0, &other.0));
+        other.add([entry("c", 3)]);
+        assert_eq!(other.take(|id| id == Id::of(b"a")), [entry("a", 1)]);
+        assert_eq!((files.len(), other.len()), (2, 2));
+        assert!(files.contains(Id::of(b"a")) && !other.contains(Id::of(b"a")));
+        assert!(other.contains(Id::of(b"c")) && !files.contains(Id::of(b"c")));
     }
 }
