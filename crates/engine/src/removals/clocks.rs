@@ -4,7 +4,9 @@
 //! What can go wrong: somebody sets our clock ahead, as with a false time server, so that the week in
 //! which a removal of others can be taken back seems to be over. Where all places are folders there is
 //! no other clock, and ours alone counts. Whoever holds a place may keep its clock behind: then what
-//! others decided waits, which costs space, and our clock is told to be ahead of that place's.
+//! others decided waits, which costs space, and our clock is told to be ahead of that place's. Where he
+//! keeps it ahead, what is new is noted as first seen at that later time, and waits for so much longer:
+//! then our clock is told to be behind that place's.
 
 use std::time::SystemTime;
 
@@ -21,8 +23,8 @@ pub(super) struct Clocks {
     pub(super) earliest: Timestamp,
     /// The latest time of any: by this one something begins.
     pub(super) latest: Timestamp,
-    /// The places of which ours is so far ahead that one of the two must be wrong.
-    pub(super) behind: Vec<Telling>,
+    /// The places of which ours is so far ahead, or behind, that one of the two must be wrong.
+    pub(super) apart: Vec<Telling>,
 }
 
 impl Clocks {
@@ -31,7 +33,7 @@ impl Clocks {
         let mut clocks = Self {
             earliest: ours,
             latest: ours,
-            behind: Vec::new(),
+            apart: Vec::new(),
         };
         for copy in copies {
             let Some(told) = copy.store.time() else {
@@ -43,13 +45,14 @@ impl Clocks {
             };
             clocks.earliest = clocks.earliest.min(theirs);
             clocks.latest = clocks.latest.max(theirs);
-            if theirs < ours && are_apart(told, by_us) {
-                clocks.behind.push(Telling::ClockAhead {
-                    copy: copy.name.clone(),
-                    ours,
-                    theirs,
-                });
+            if !are_apart(told, by_us) {
+                continue;
             }
+            let copy = copy.name.clone();
+            clocks.apart.push(match theirs < ours {
+                true => Telling::ClockAhead { copy, ours, theirs },
+                false => Telling::ClockBehind { copy, ours, theirs },
+            });
         }
         clocks
     }
@@ -81,12 +84,13 @@ mod tests {
     }
 
     #[test]
-    fn of_several_clocks_the_earliest_ends_the_latest_begins_and_one_far_behind_is_told() {
+    fn of_several_clocks_the_earliest_ends_the_latest_begins_and_each_far_off_is_told() {
         let at = |second| Timestamp::from_second(second).unwrap();
         let copies = [
             copy("folder", None),
             copy("behind", Some(900_000)),
             copy("near", Some(999_400)),
+            copy("soon", Some(1_000_600)),
             copy("ahead", Some(1_005_000)),
         ];
         let clocks = Clocks::of(copies.iter(), at(1_000_000));
@@ -94,15 +98,20 @@ mod tests {
             (clocks.earliest, clocks.latest),
             (at(900_000), at(1_005_000))
         );
-        let [told] = clocks.behind.as_slice() else {
+        let [Telling::ClockAhead { copy, .. }, behind] = clocks.apart.as_slice() else {
             panic!("{clocks:?}");
         };
-        assert!(told.to_string().contains("behind"), "{told}");
+        assert_eq!(copy, "behind");
+        assert!(matches!(behind, Telling::ClockBehind { copy, .. } if copy == "ahead"));
+        assert!(
+            behind.to_string().contains("behind that of ahead"),
+            "{behind}"
+        );
         let alone = Clocks::of(copies[..1].iter(), at(1_000_000));
         assert_eq!(
             (alone.earliest, alone.latest),
             (at(1_000_000), at(1_000_000))
         );
-        assert_eq!(alone.behind, []);
+        assert_eq!(alone.apart, []);
     }
 }

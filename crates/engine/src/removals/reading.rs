@@ -65,7 +65,7 @@ pub(crate) fn gather(session: &mut Session) {
     let mut found = session.removals.found.clone();
     // What could not be read before is asked for again, and so is what time it is.
     let problems = &mut found.problems;
-    problems.retain(|told| !matches!(told, Telling::Unread { .. } | Telling::ClockAhead { .. }));
+    problems.retain(|told| !is_asked_again(told));
     let mut keeper = session.keeper.clone();
     let clocks = keeper.as_mut().map(|keeper| {
         let places = session.copies.iter().map(|found| &found.copy);
@@ -79,7 +79,7 @@ pub(crate) fn gather(session: &mut Session) {
     let before = notes.clone();
     let key = session.repository.key();
     if let Some((keeper, clocks)) = keeper.as_ref().zip(clocks) {
-        found.problems.extend(clocks.behind);
+        found.problems.extend(clocks.apart);
         found.trust = keeper.state.trust();
         if found.now.is_none() {
             take_kept(&mut found, keeper, &mut notes, key);
@@ -111,6 +111,15 @@ pub(crate) fn gather(session: &mut Session) {
         }
     }
     settle(session, found);
+}
+
+/// Whether what was told is found out anew by each look.
+fn is_asked_again(told: &Telling) -> bool {
+    use Telling as T;
+    matches!(
+        told,
+        T::Unread { .. } | T::ClockAhead { .. } | T::ClockBehind { .. }
+    )
 }
 
 /// Lets a session obey the records that were found, and nothing miss what they name.

@@ -77,6 +77,15 @@ pub enum Telling {
         /// What that of the place says.
         theirs: Timestamp,
     },
+    /// The clock of this machine is far behind that of a place, so that one of them is wrong.
+    ClockBehind {
+        /// The copy at that place.
+        copy: String,
+        /// What our clock says.
+        ours: Timestamp,
+        /// What that of the place says.
+        theirs: Timestamp,
+    },
     /// Nothing is removed, whatever records say.
     Stopped(Stop),
 }
@@ -169,6 +178,11 @@ impl Telling {
                  removed from here by the one that is behind"
                     .to_owned()
             }
+            Self::ClockBehind { .. } => {
+                "see which of them is wrong: timedatectl; until then what is new of other machines \
+                 counts as first seen by the one that is ahead, and waits here for longer than 7 days"
+                    .to_owned()
+            }
             Self::Stopped(Stop { hint, .. }) => {
                 format!("{hint}; until then what is to be removed costs only space")
             }
@@ -218,6 +232,11 @@ impl fmt::Display for Telling {
                 f,
                 "The clock of this machine, at {ours:.0}, is more than ten minutes ahead of that \
                  of {copy}, at {theirs:.0}"
+            ),
+            Self::ClockBehind { copy, ours, theirs } => write!(
+                f,
+                "The clock of this machine, at {ours:.0}, is more than ten minutes behind that of \
+                 {copy}, at {theirs:.0}"
             ),
             Self::Stopped(Stop { reason, .. }) => write!(f, "Nothing is removed: {reason}"),
         }
