@@ -30,7 +30,7 @@ const AFTER_A_RUN: Duration = Duration::from_secs(10 * 60);
 /// How many files of a copy are named; with `--json` more are.
 const NAMED: usize = 20;
 
-/// What mends an alarm.
+/// What mends an alarm, and takes all the time that it needs.
 const MEND: &str = "strongroom lock extend";
 
 /// Makes the locks longer that are due.
@@ -107,7 +107,11 @@ fn of_all(report: &LockReport) -> Vec<(String, Option<String>)> {
         let text = format!("What is to stay locked is not known in full: {gap}");
         (text, Some("strongroom verify --decode".to_owned()))
     });
-    failure.chain(gaps).collect()
+    let late = report.lacks_time.then(|| {
+        let text = "There was no time to read what all snapshots need: every pack stays locked";
+        (text.to_owned(), Some(MEND.to_owned()))
+    });
+    failure.chain(gaps).chain(late).collect()
 }
 
 fn tell_files(output: &Output, copy: &CopyLocks) {
@@ -258,6 +262,7 @@ mod tests {
                 kind: CopyFailureKind::Other,
             }),
             gaps: vec!["snapshot 12345678 cannot be read".to_owned()],
+            lacks_time: true,
             ..LockReport::default()
         };
         let all = of_all(&report);
@@ -267,6 +272,7 @@ mod tests {
             [
                 "No lock was extended: the state folder is gone",
                 "What is to stay locked is not known in full: snapshot 12345678 cannot be read",
+                "There was no time to read what all snapshots need: every pack stays locked",
             ]
         );
         assert_eq!(all[0].1.as_deref(), Some("mount it"));

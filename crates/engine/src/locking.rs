@@ -12,8 +12,8 @@
 //!
 //! What can go wrong: the record is lost (so: each file is looked at once), files are hidden or
 //! overwritten (so: locks are those of versions, and the right one is found behind whatever is in
-//! front of it), a run has no time for all (so: what ends first comes first, and the next run goes
-//! on), the place refuses (so: that is named, and told as an alarm long before the first lock ends),
+//! front of it), a run has no time for all (so: what ends first comes first, the next run goes on, and
+//! where it is not even known in time what is needed, all that is listed is extended), the place refuses (so: that is named, and told as an alarm long before the first lock ends),
 //! somebody puts names there that the place does not lock (so: what nothing vouches for comes last,
 //! and has limits of its own), another bucket takes the stead of the one that was asked (so: the
 //! record is not believed, that is told, and each file is looked at), what a snapshot needs cannot be
@@ -93,10 +93,14 @@ pub fn extend(
     let until = options
         .longest
         .and_then(|longest| began.checked_add(longest));
-    // However many names somebody hides, half of the time is left for the locks themselves.
+    // However many names somebody hides, and however long trees take, the last quarter of the time is
+    // left for the locks themselves.
     let half = options
         .longest
         .and_then(|longest| began.checked_add(longest / 2));
+    let last_quarter = options
+        .longest
+        .and_then(|longest| began.checked_add(longest / 4 * 3));
     let mut report = LockReport::default();
     let mut locked = Vec::new();
     for found in &session.copies {
@@ -144,7 +148,8 @@ pub fn extend(
             session,
             memory,
             receipts,
-            until: half,
+            hidden_until: half,
+            trees_until: last_quarter,
             cancel: &environment.cancel,
         };
         let needed = search.find_needed(&locked, options);
@@ -157,6 +162,7 @@ pub fn extend(
             Err(error) => return Err(error),
         };
         report.gaps.clone_from(&needed.gaps);
+        report.lacks_time = needed.lacks_time;
         let recorded = Needed::recorded();
         for locked in locked {
             let pass = Pass {
@@ -203,7 +209,9 @@ struct Search<'a> {
     memory: &'a RepositoryState,
     receipts: Option<Receipts<'a>>,
     /// When the time is over in which it is looked for what is hidden.
-    until: Option<Instant>,
+    hidden_until: Option<Instant>,
+    /// When the time is over in which it is read what snapshots need.
+    trees_until: Option<Instant>,
     cancel: &'a Cancel,
 }
 
@@ -243,7 +251,8 @@ impl Search<'_> {
             // place is asked what is hidden there.
             if are_all || locked.dates.is_empty() {
                 let (copy, dates) = (locked.copy, &locked.dates);
-                needed.add_hidden(session, copy, dates, memory, self.until, self.cancel)?;
+                let until = self.hidden_until;
+                needed.add_hidden(session, copy, dates, memory, until, self.cancel)?;
             }
         }
         if !snapshots.is_empty() {
@@ -251,6 +260,7 @@ impl Search<'_> {
                 session,
                 memory,
                 receipts: self.receipts,
+                until: self.trees_until,
                 cancel: self.cancel,
             };
             needed.add_packs(&snapshots, snapshots.len() == listed, &sources)?;

@@ -59,6 +59,8 @@ pub(super) struct Sources<'a> {
     pub(super) session: &'a Session,
     pub(super) memory: &'a RepositoryState,
     pub(super) receipts: Option<Receipts<'a>>,
+    /// When the time is over in which trees are read.
+    pub(super) until: Option<Instant>,
     pub(super) cancel: &'a Cancel,
 }
 
@@ -75,6 +77,8 @@ pub(super) struct Needed {
     strangers: BTreeSet<FileName>,
     /// Whether all that was ever locked is kept too, needed or not.
     keeps_all: bool,
+    /// Whether there was no time to read what all snapshots need, so that every pack is kept.
+    pub(super) lacks_time: bool,
 }
 
 /// A file that is to be kept.
@@ -129,7 +133,7 @@ impl Needed {
 
     /// Whether what is not among them may be let go of.
     pub(super) const fn are_all(&self) -> bool {
-        self.gaps.is_empty() && !self.keeps_all
+        self.gaps.is_empty() && !self.keeps_all && !self.lacks_time
     }
 
     /// Holds what was locked before against what is listed. A key is kept until it was removed here;
@@ -232,10 +236,13 @@ impl Needed {
             Err(error) => self.gaps.push(format!("{}: {}", copy.name, chain(&error))),
         }
         let hidden: Vec<FileName> = hidden.into_iter().collect();
-        let hidden = match is_cut {
+        let Looked { real, late } = match is_cut {
             // Whoever has put so many there hides one among them.
-            true => hidden,
-            false => real_ones(session, versions, &hidden, is_late, cancel)?,
+            true => Looked {
+                real: hidden,
+                late: Vec::new(),
+            },
+            false => look_at(session, versions, &hidden, is_late, cancel)?,
         };
         let name = &copy.name;
         if is_cut {
@@ -243,14 +250,24 @@ impl Needed {
                 "{name}: so many names lie hidden among its snapshots that not all could be looked \
                  at: see who puts them there"
             ));
-        } else if let Some(first) = hidden.first() {
-            let more = match hidden.len() {
+        } else if let Some(first) = real.first() {
+            let more = match real.len() {
                 1 => String::new(),
                 count => format!(", and so are {} others", count - 1),
             };
             self.gaps.push(format!(
                 "{name}: {first} is hidden there, and nothing says that it was removed{more}; into \
                  sight again: strongroom recover --copy {name} --in-place"
+            ));
+        }
+        if !late.is_empty() {
+            let names = match late.len() {
+                1 => "1 name lies".to_owned(),
+                count => format!("{count} names lie"),
+            };
+            self.gaps.push(format!(
+                "{name}: {names} hidden among its snapshots, and there was no time to look at what \
+                 may be one; with all the time that it takes: strongroom lock extend"
             ));
         }
         let mut ready = session.ready().filter(|(one, _)| one.name == copy.name);
@@ -264,11 +281,11 @@ impl Needed {
                 size_bytes: Some(file.size_bytes),
             })
             .collect();
-        if is_cut || !hidden.is_empty() || !waiting.is_empty() || !may_be_back.is_empty() {
+        let found: Vec<FileName> = real.into_iter().chain(late).chain(waiting).collect();
+        if is_cut || !found.is_empty() || !may_be_back.is_empty() {
             self.add_all_packs(session);
         }
-        let found = hidden.into_iter().chain(waiting);
-        let found = found.map(|name| NeededFile {
+        let found = found.into_iter().map(|name| NeededFile {
             name,
             size_bytes: None,
         });
@@ -297,7 +314,8 @@ impl Needed {
     }
 
     /// Adds the packs that these snapshots need, and where they are all that there are, what of the
-    /// other packs they need all the same, whatever was noted or signed.
+    /// other packs they need all the same, whatever was noted or signed. Where there is no time to read
+    /// that, every pack is kept that a copy lists, and the locks have the rest of the time.
     ///
     /// # Errors
     /// Where the user interrupts.
@@ -332,8 +350,11 @@ impl Needed {
         if !unknown.is_empty() {
             self.follow(&unknown, sources, &mut packs)?;
         }
-        if are_all && !known.is_empty() && sources.lists_others(&packs) {
+        if are_all && !known.is_empty() && !self.lacks_time && sources.lists_others(&packs) {
             self.follow(&known, sources, &mut packs)?;
+        }
+        if self.lacks_time {
+            self.add_all_packs(sources.session);
         }
         self.vouch(FileType::Data, packs.keys().copied());
         self.files.extend(packs.iter().map(|(id, size_bytes)| {
@@ -374,7 +395,7 @@ impl Needed {
         place.is_ok()
     }
 
-    /// Reads the trees of snapshots, and adds what these need.
+    /// Reads the trees of snapshots, and adds what these need, or notes that the time was over before.
     fn follow(
         &mut self,
         snapshots: &[Id],
@@ -384,6 +405,10 @@ impl Needed {
         let mut trees = Vec::new();
         for id in snapshots {
             sources.cancel.check()?;
+            if sources.is_late() {
+                self.lacks_time = true;
+                return Ok(());
+            }
             match snapshots::read(sources.session, *id, &sources.holders(*id)) {
                 Ok(snapshot) => {
                     trees.push(snapshot.tree);
@@ -395,7 +420,11 @@ impl Needed {
         if trees.is_empty() {
             return Ok(());
         }
-        let claimed = needs_of_snapshots(sources.session, &trees, sources.cancel)?;
+        let (session, until) = (sources.session, sources.until);
+        let Some(claimed) = needs_of_snapshots(session, &trees, until, sources.cancel)? else {
+            self.lacks_time = true;
+            return Ok(());
+        };
         packs.extend(claimed.needs.packs);
         self.vouch(FileType::Index, claimed.needs.index_files);
         for (id, size_bytes) in claimed.others {
@@ -423,30 +452,44 @@ impl Needed {
     }
 }
 
-/// Those of some hidden names that are snapshots of the repository, as far as is known.
-fn real_ones(
+/// What came of a look at hidden names.
+struct Looked {
+    /// Those that are snapshots of the repository, as far as is known.
+    real: Vec<FileName>,
+    /// Those at which nobody has looked, since the time was over.
+    late: Vec<FileName>,
+}
+
+/// Looks which hidden names are snapshots of the repository.
+fn look_at(
     session: &Session,
     versions: &dyn Versions,
     hidden: &[FileName],
     is_late: impl Fn() -> bool + Sync,
     cancel: &Cancel,
-) -> Result<Vec<FileName>> {
-    let real = Mutex::new(BTreeSet::new());
+) -> Result<Looked> {
+    let (real, late) = (Mutex::new(BTreeSet::new()), Mutex::new(BTreeSet::new()));
     for_each(hidden, READERS, |name| {
         cancel.check()?;
-        let is_real = is_late()
-            || match snapshots::read_hidden(session, versions, *name) {
-                Ok(Hidden::Nobodys) => false,
-                Ok(Hidden::Snapshot(_) | Hidden::Unread) => true,
-                Err(StoreError::Cancelled { .. }) => return Err(Error::Interrupted),
-                Err(_) => true,
-            };
+        if is_late() {
+            late.lock().insert(*name);
+            return Ok(());
+        }
+        let is_real = match snapshots::read_hidden(session, versions, *name) {
+            Ok(Hidden::Nobodys) => false,
+            Ok(Hidden::Snapshot(_) | Hidden::Unread) => true,
+            Err(StoreError::Cancelled { .. }) => return Err(Error::Interrupted),
+            Err(_) => true,
+        };
         if is_real {
             real.lock().insert(*name);
         }
         Ok(())
     })?;
-    Ok(real.into_inner().into_iter().collect())
+    Ok(Looked {
+        real: real.into_inner().into_iter().collect(),
+        late: late.into_inner().into_iter().collect(),
+    })
 }
 
 /// What was noted or signed of what a snapshot needs.
@@ -477,6 +520,10 @@ impl<'a> Sources<'a> {
             index: needs.index.into_iter().collect(),
             keys: needs.keys.into_iter().collect(),
         })
+    }
+
+    fn is_late(&self) -> bool {
+        self.until.is_some_and(|until| Instant::now() >= until)
     }
 
     fn are_listed(&self, packs: &[(Id, u64)]) -> bool {

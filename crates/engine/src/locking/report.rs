@@ -21,6 +21,8 @@ pub struct LockReport {
     pub failure: Option<CopyFailure>,
     /// Why more may be needed than was found, for people to read.
     pub gaps: Vec<String>,
+    /// Whether there was no time to read what all snapshots need: every pack stays locked meanwhile.
+    pub lacks_time: bool,
     /// What else went wrong, for people to read: nothing of it shortens a lock.
     pub problems: Vec<String>,
     /// Whether the user interrupted; what was done until then stays.

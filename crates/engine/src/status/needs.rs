@@ -5,6 +5,7 @@
 //! tree is read once, however many folders share it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 use strongroom_model::{FileName, FileType, Id};
@@ -27,19 +28,27 @@ use crate::{Error, Result};
 /// With it come the other packs that claim to have a blob of it: whoever has the key writes an index
 /// file that names such a one before the right one, and nothing here reads blobs.
 ///
+/// `None` where all was not read by the time `until`.
+///
 /// # Errors
 /// Where the user interrupts.
-pub fn needs_of_snapshots(session: &Session, trees: &[Id], cancel: &Cancel) -> Result<Claimed> {
+pub fn needs_of_snapshots(
+    session: &Session,
+    trees: &[Id],
+    until: Option<Instant>,
+    cancel: &Cancel,
+) -> Result<Option<Claimed>> {
     let looks = look_at_session(session);
     let readers = Readers::of(&looks);
     let others = Some(HashMap::new());
-    let index = NeedsIndex::load_with(others, &session.repository, &readers, cancel)?;
-    let walk = index.walk_all(&session.repository, &readers, trees, cancel)?;
-    Ok(Claimed {
+    let index = NeedsIndex::load_with(others, &session.repository, &readers, until, cancel)?;
+    let walk = index.walk_all(&session.repository, &readers, trees, until, cancel)?;
+    let claimed = Claimed {
         needs: walk.needs,
         others: walk.others,
         gap: walk.gap,
-    })
+    };
+    Ok((!is_over(until)).then_some(claimed))
 }
 
 /// What snapshots need together.
@@ -102,13 +111,15 @@ impl NeedsIndex {
         readers: &Readers<'_>,
         cancel: &Cancel,
     ) -> Result<Self> {
-        Self::load_with(None, repository, readers, cancel)
+        Self::load_with(None, repository, readers, None, cancel)
     }
 
+    /// The same, and no more of them when the time is over.
     fn load_with(
         others: Option<HashMap<BlobId, Vec<PackNumber>>>,
         repository: &Repository,
         readers: &Readers<'_>,
+        until: Option<Instant>,
         cancel: &Cancel,
     ) -> Result<Self> {
         let mut loaded = Self {
@@ -124,6 +135,9 @@ impl NeedsIndex {
         let mut unlisted = Vec::new();
         // A few at a time: which comes first is chance, and which counts first must not be.
         for files in by_holders(readers).chunks(READERS) {
+            if is_over(until) {
+                break;
+            }
             let opened = Mutex::new(BTreeMap::new());
             let problems = Mutex::new(Vec::new());
             for_each(files, READERS, |id| {
@@ -201,24 +215,27 @@ impl NeedsIndex {
         root: Id,
         cancel: &Cancel,
     ) -> Result<Walk> {
-        self.walk_all(repository, readers, &[root], cancel)
+        self.walk_all(repository, readers, &[root], None, cancel)
     }
 
-    /// Reads all trees below several roots, level by level.
+    /// Reads all trees below several roots, level by level, and no more of them when the time is over.
     fn walk_all(
         &self,
         repository: &Repository,
         readers: &Readers<'_>,
         roots: &[Id],
+        until: Option<Instant>,
         cancel: &Cancel,
     ) -> Result<Walk> {
         let found = Mutex::new(Found::default());
         let mut level = roots.to_vec();
         level.retain(|root| found.lock().visited.insert(*root));
-        while !level.is_empty() {
+        while !level.is_empty() && !is_over(until) {
             for_each(&level, READERS, |tree| {
                 cancel.check()?;
-                self.read_tree(repository, readers, *tree, &found);
+                if !is_over(until) {
+                    self.read_tree(repository, readers, *tree, &found);
+                }
                 Ok(())
             })?;
             level = std::mem::take(&mut found.lock().next);
@@ -313,6 +330,10 @@ impl Found {
     fn miss(&mut self, error: Error) {
         self.gap.get_or_insert(error);
     }
+}
+
+fn is_over(until: Option<Instant>) -> bool {
+    until.is_some_and(|until| Instant::now() >= until)
 }
 
 fn unknown(blob: BlobId) -> Error {

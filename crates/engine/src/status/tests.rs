@@ -29,7 +29,8 @@ const fn behind(files: u64) -> Wholeness {
 fn needs_of(world: &World, made: &Made) -> SnapshotNeeds {
     let cancel = &world.environment.cancel;
     let trees = [made.snapshot.tree];
-    let found = needs_of_snapshots(&world.session(), &trees, cancel).unwrap();
+    let found = needs_of_snapshots(&world.session(), &trees, None, cancel);
+    let found = found.unwrap().unwrap();
     assert!(found.gap.is_none(), "{found:?}");
     found.needs
 }

@@ -185,6 +185,30 @@ fn a_second_run_asks_for_nothing_and_reads_nothing() {
 }
 
 #[test]
+fn trees_are_read_only_as_long_as_there_is_time_and_all_packs_are_kept_meanwhile() {
+    let mut scene = Scene::new();
+    let recorder = scene.fixture.wrap("one", RecordingStore::new);
+    scene.extend();
+    scene.lose_record();
+    recorder.clear();
+    let report = scene.run(&LockingOptions {
+        longest: Some(Duration::ZERO),
+        ..LockingOptions::default()
+    });
+    assert!(report.lacks_time, "{report:?}");
+    // It was not looked at what the snapshot needs, and nothing of it is left out.
+    for kind in [FileType::Index, FileType::Snapshots, FileType::Data] {
+        assert_eq!(recorder.tally(&Op::READS, kind).calls, 0, "{kind}");
+    }
+    assert_eq!(report.copies[0].left, scene.files().len() as u64);
+    // The next run, which has time, finds out all of it.
+    let report = scene.run(&LockingOptions::default());
+    assert!(!report.lacks_time && report.is_complete(), "{report:?}");
+    assert!(recorder.tally(&Op::READS, FileType::Index).calls > 0);
+    assert_eq!(report.copies[0].left, 0);
+}
+
+#[test]
 fn what_is_due_is_extended_once() {
     let scene = Scene::new();
     scene.extend();

@@ -98,7 +98,9 @@ fn receipts_and_trees_tell_what_the_backup_told() {
             source.needs.index_files.iter().copied().collect()
         );
         let cancel = &fixture.environment.cancel;
-        let walked = needs_of_snapshots(&session, &[source.tree.unwrap()], cancel).unwrap();
+        let trees = [source.tree.unwrap()];
+        let walked = needs_of_snapshots(&session, &trees, None, cancel).unwrap();
+        let walked = walked.unwrap();
         assert!(walked.gap.is_none(), "{walked:?}");
         let walked = walked.needs;
         assert_eq!(ids(&walked.packs), told.packs);

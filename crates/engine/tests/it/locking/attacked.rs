@@ -233,6 +233,25 @@ fn versions_without_number_keep_nobody_beyond_the_end_of_a_run() {
 }
 
 #[test]
+fn a_hidden_name_at_which_there_was_no_time_to_look_is_told_as_that() {
+    let scene = Scene::new();
+    scene.extend();
+    let junk = FileName::new(FileType::Snapshots, Id::of(b"junk"));
+    scene.locked.put(junk, b"junk");
+    scene.locked.hide(junk);
+    scene.lose_record();
+    let report = scene.run(&LockingOptions {
+        longest: Some(Duration::ZERO),
+        ..LockingOptions::default()
+    });
+    let [gap] = report.gaps.as_slice() else {
+        panic!("{report:?}");
+    };
+    assert!(gap.contains("1 name lies hidden"), "{gap}");
+    assert!(gap.contains("no time to look"), "{gap}");
+}
+
+#[test]
 fn versions_without_number_take_no_more_than_half_of_the_time_from_what_is_due() {
     let scene = Scene::new();
     scene.extend();

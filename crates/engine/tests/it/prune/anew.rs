@@ -114,7 +114,9 @@ fn after_a_prune_receipts_name_what_snapshots_need_where_it_is() {
         let receipt = signing.of(source.snapshot.unwrap());
         let told = signing.receipts().known_needs(receipt.snapshot).unwrap();
         let cancel = &fixture.environment.cancel;
-        let walked = needs_of_snapshots(&session, &[source.tree.unwrap()], cancel).unwrap();
+        let trees = [source.tree.unwrap()];
+        let walked = needs_of_snapshots(&session, &trees, None, cancel).unwrap();
+        let walked = walked.unwrap();
         assert!(walked.gap.is_none(), "{walked:?}");
         let walked = walked.needs;
         for (pack, _) in &walked.packs {
