@@ -22,6 +22,7 @@
 //! | a copy that somebody pruned by itself | a person has to say first whether that was meant |
 //! | a record of another machine that may still be taken back, and names packs, index files, or a snapshot that no copy gives whole | what has to be there then looks like waste |
 //! | a snapshot that lies hidden in a bucket that locks, and not all that it needs is there | who hid it may have hidden its index file too, so that its packs look like waste |
+//! | what lies hidden in such a bucket and may be a snapshot, but cannot be read, or is more than one run looks at | what it needs looks like waste |
 //! | something new on a copy, although all are under our lock | what it needs may be what goes; a record that was written by then is annulled |
 //!
 //! Snapshots alone that somebody else's record hides, and that may still be seen again, are no reason
@@ -152,9 +153,11 @@ fn prune_locked(
         .problems
         .iter()
         .for_each(|problem| obstacles.note(problem.clone()));
-    let behind = hidden::behind_markers(session, state, &obstacles, cancel)?;
+    let unseen = Obstacles::default();
+    let behind = hidden::behind_markers(session, state, &unseen, cancel)?;
     let packs = Packs::load(session, &obstacles, progress, cancel)?;
     obstacles.check(obstacles::UNREADABLE_HINT)?;
+    unseen.check(hidden::UNSEEN_HINT)?;
     let roots = snapshots.all.iter().map(|one| one.snapshot.tree);
     used::mark(session, &packs, roots, &obstacles, progress, cancel)?;
     obstacles.check(obstacles::MISSING_HINT)?;

@@ -5,6 +5,7 @@
 //! is read from any copy that has it whole, and what no copy can show is named and passed over:
 //! one bad file must not hide the good ones.
 
+mod behind;
 mod dump;
 mod hidden;
 mod walk;
@@ -19,6 +20,8 @@ use crate::parallel::for_each;
 use crate::session::{Cancel, CopyStore, Session, chain};
 use crate::{Error, Result};
 
+pub use behind::unread_behind;
+pub(crate) use behind::{Behind, look_behind};
 pub use dump::dump;
 pub(crate) use hidden::{Hidden, read_hidden};
 pub use walk::{Walk, find, walk};

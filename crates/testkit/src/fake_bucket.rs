@@ -276,16 +276,19 @@ impl FakeBucket {
             .ok_or_else(|| self.absent(name))
     }
 
-    /// Shows the versions of some files, of each the newest first; nobody holds the state meanwhile.
-    fn show(&self, is_it: impl Fn(FileName) -> bool, show: &mut ShowVersion<'_>) -> Result<()> {
-        let found: Vec<_> = {
+    /// Shows the versions that are found; nobody holds the state meanwhile.
+    fn show(
+        &self,
+        find: impl FnOnce(&State) -> Vec<FileVersion>,
+        show: &mut ShowVersion<'_>,
+    ) -> Result<()> {
+        let found = {
             let mut state = self.state.lock();
             state.asked.listed += 1;
             if !state.rights.list_versions {
                 return Err(self.denied("list the versions"));
             }
-            let names = state.files.keys().filter(|name| is_it(**name));
-            names.flat_map(|name| state.versions(*name)).collect()
+            find(&state)
         };
         found.into_iter().try_for_each(show)
     }
@@ -383,6 +386,12 @@ impl State {
         kept.iter().enumerate().rev().map(told).collect()
     }
 
+    /// The versions of all files of a type.
+    fn versions_of(&self, kind: FileType) -> Vec<FileVersion> {
+        let names = self.files.keys().filter(|name| name.kind() == kind);
+        names.flat_map(|name| self.versions(*name)).collect()
+    }
+
     /// Removes what is so of the versions of a file.
     fn remove(&mut self, name: FileName, is_it: impl Fn(&Kept) -> bool) {
         let Some(kept) = self.files.get_mut(&name) else {
@@ -399,7 +408,7 @@ impl Versions for FakeBucket {
     fn each_version(&self, kind: FileType, show: &mut ShowVersion<'_>) -> Result<()> {
         let is_endless = self.state.lock().endless == Some(kind);
         loop {
-            self.show(|name| name.kind() == kind, show)?;
+            self.show(|state| state.versions_of(kind), show)?;
             if !is_endless {
                 return Ok(());
             }
@@ -407,7 +416,7 @@ impl Versions for FakeBucket {
     }
 
     fn each_version_of(&self, name: FileName, show: &mut ShowVersion<'_>) -> Result<()> {
-        self.show(|other| other == name, show)
+        self.show(|state| state.versions(name), show)
     }
 
     fn open_version(

@@ -8,6 +8,7 @@ use strongroom_engine::locking::LockReport;
 use strongroom_engine::progress::Progress;
 use strongroom_engine::removals::{FinishedCopy, carry, finish_alone};
 use strongroom_engine::session::Locks;
+use strongroom_engine::snapshots::unread_behind;
 use strongroom_engine::sync::{
     Decision, SyncOptions, SyncProblem, SyncReport, SyncedCopy, sync_session,
 };
@@ -52,6 +53,7 @@ const ACCEPTED_TOO_MUCH: &str = "if that is more than you removed, somebody else
 /// more is named, and the exit status is 3, until it is back. After a forget on all copies that was
 /// meant, say --accept-removed once: then what is gone by now is no longer missed. Before that it
 /// tells how many snapshots, index files and packs these are, and names the first; --json names all.
+/// What lies hidden among the snapshots of a locked bucket and cannot be read is noted with them.
 ///
 /// What a forget or prune has removed is never brought back, whichever copy still has it. A copy that
 /// was away gets the record of it, and what is named there is removed from it: from a locked bucket
@@ -112,7 +114,8 @@ impl Args {
         output.result(&copies(&report).to_string())?;
         // Where it cannot be noted, what came of the sync is told all the same.
         let accepted = match self.accept_removed {
-            true => accept(context, &opened, &mut report),
+            true => add_unread(&opened, &mut report)
+                .and_then(|()| accept(context, &opened, &mut report)),
             false => Ok(()),
         };
         warn_of(output, &report, &left_out);
@@ -320,6 +323,21 @@ fn warn_of_problems(output: &Output, problems: &[SyncProblem]) {
             output.warn(&text, Some("all of them: strongroom --json sync"));
         }
     }
+}
+
+/// Adds what lies hidden in locked buckets and cannot be read, which holds up a prune: whoever says that
+/// what is gone was removed on purpose says it of that, too.
+fn add_unread(opened: &Opened, report: &mut SyncReport) -> Result<()> {
+    if report.was_interrupted || !report.lost.away.is_empty() {
+        return Ok(());
+    }
+    let (session, cancel) = (&opened.session, &opened.environment.cancel);
+    match unread_behind(session, &opened.memory(), cancel) {
+        Ok(unread) => report.lost.files.extend(unread),
+        Err(EngineError::Interrupted) => report.was_interrupted = true,
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
 }
 
 /// Names what is lost, and takes note that it was removed on purpose: who interrupts in between has

@@ -13,21 +13,21 @@
 //! machine that remembers them prunes nothing; one that is new, or has lost its state folder, would
 //! finish the work of whoever hid them, and let all locks run out. It can look behind the marker. Where
 //! not all that one of them needs is there, its index file may be hidden too, and nobody sees which packs
-//! it needs: then nothing is pruned until it is in sight again.
+//! it needs: then nothing is pruned until it is in sight again. Nor is anything while what may be one was
+//! not looked at, or cannot be read and nobody has said that it was removed.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use parking_lot::Mutex;
 use strongroom_model::{FileName, FileType, Id};
-use strongroom_store::{Error as StoreError, VersionContent};
 
 use crate::lead::READERS;
 use crate::parallel::for_each;
 use crate::prune::obstacles::Obstacles;
-use crate::session::{Cancel, CopyStore, Session, chain};
-use crate::snapshots::Hidden;
+use crate::session::{Cancel, CopyStore, Session};
+use crate::snapshots::Behind;
 use crate::state::RepositoryState;
-use crate::{Error, Result, snapshots};
+use crate::{Result, snapshots};
 
 /// What to do where a record may still be taken back.
 pub(super) const WAITING_HINT: &str = "see which: strongroom removals; if it was none of you: \
@@ -40,9 +40,10 @@ pub(super) const BEHIND_HINT: &str = "a snapshot needs it that is hidden in a bu
     says that it was removed: bring back what is hidden there, strongroom recover --copy NAME \
     --in-place, and what was meant to go: strongroom forget SNAPSHOT";
 
-/// How many names that are hidden among the snapshots of a copy are looked at: whoever may write makes
-/// any number of them, and where there are more, one that is left out may be the one.
-const MOST_HIDDEN: usize = 100_000;
+/// What to do where nobody knows what somebody has hidden among the snapshots of a bucket.
+pub(super) const UNSEEN_HINT: &str = "see who hides what there; where there is more than one run \
+    looks at, prune again: it goes on from there; what cannot be read, as in an archive: let it be \
+    read, or, if it was removed on purpose: strongroom sync --accept-removed";
 
 /// The root trees of the snapshots that a record hides which may still be taken back; what cannot be
 /// told of these is an obstacle.
@@ -114,7 +115,8 @@ pub(super) fn roots(
 }
 
 /// The root trees of the snapshots that lie hidden on a copy which locks, where neither a record nor a
-/// person says that they were removed. One that does not decrypt is nobody's.
+/// person says that they were removed; what may be one and was not looked at, or cannot be read, is an
+/// obstacle. One that does not decrypt is nobody's.
 ///
 /// # Errors
 /// Where the user interrupts.
@@ -124,66 +126,35 @@ pub(super) fn behind_markers(
     obstacles: &Obstacles,
     cancel: &Cancel,
 ) -> Result<BTreeSet<Id>> {
-    let accepted = state.gone().accepted;
-    let is_known = |name: FileName| {
-        let is_listed = session.ready().any(|(_, ready)| ready.listing.holds(name));
-        is_listed || accepted.contains(name) || session.removals.names(name)
-    };
     let mut roots = BTreeSet::new();
-    for (copy, _) in session.ready() {
-        let store = copy.store.as_ref();
-        let (Some(_), Some(versions)) = (store.locks(), store.versions()) else {
-            continue;
-        };
-        let mut hidden = BTreeSet::new();
-        let listed = versions.each_version(FileType::Snapshots, &mut |version| {
-            if cancel.is_cancelled() {
-                let location = store.location().to_owned();
-                return Err(StoreError::Cancelled { location });
-            }
-            let is_marker = version.content == VersionContent::Marker;
-            if !is_marker && hidden.len() <= MOST_HIDDEN && !is_known(version.name) {
-                hidden.insert(version.name);
-            }
-            Ok(())
-        });
-        match listed.map_err(Error::from) {
-            Ok(()) => {}
-            Err(Error::Interrupted) => return Err(Error::Interrupted),
-            // Without that right nobody can look.
-            Err(Error::Store(StoreError::Denied { .. })) => continue,
-            Err(error) => {
-                obstacles.note(format!("{}: {}", copy.name, chain(&error)));
-                continue;
-            }
+    for (copy, behind) in snapshots::look_behind(session, state, cancel)? {
+        let copy = copy.name.as_str();
+        let Behind {
+            roots: found,
+            unread,
+            is_cut,
+            problems,
+        } = behind;
+        for problem in problems {
+            obstacles.note(format!("{copy}: {problem}"));
         }
-        if hidden.len() > MOST_HIDDEN {
-            let copy = &copy.name;
+        if is_cut {
             obstacles.note(format!(
-                "{copy}: more than {MOST_HIDDEN} names are hidden among its snapshots, and any of \
-                 them may be one: see who puts them there"
+                "{copy}: more names are hidden among its snapshots than are looked at in one run, \
+                 and any of them may be one"
             ));
-            continue;
         }
-        let hidden: Vec<FileName> = hidden.into_iter().collect();
-        let found = Mutex::new(BTreeSet::new());
-        for_each(&hidden, READERS, |name| {
-            cancel.check()?;
-            match snapshots::read_hidden(session, versions, *name) {
-                Ok(Hidden::Snapshot(snapshot)) => {
-                    found.lock().insert(snapshot.tree);
-                }
-                Ok(Hidden::Unread | Hidden::Nobodys) => {}
-                Err(error) => match Error::from(error) {
-                    Error::Interrupted => return Err(Error::Interrupted),
-                    error => obstacles.note(format!("{}: {}", copy.name, chain(&error))),
-                },
-            }
-            Ok(())
-        })?;
-        let found = found.into_inner();
+        if let Some(first) = unread.first() {
+            let more = match unread.len() {
+                1 => String::new(),
+                count => format!(", and so are {} others", count - 1),
+            };
+            obstacles.note(format!(
+                "{copy}: {first} is hidden there{more}, and cannot be read: it may be a snapshot"
+            ));
+        }
         if !found.is_empty() {
-            let (copy, count) = (copy.name.as_str(), found.len());
+            let count = found.len();
             tracing::warn!(
                 copy,
                 count,

@@ -19,7 +19,8 @@ use crate::session::{CopyStore, chain};
 use crate::state::disk::{self, Alone, Lock};
 use crate::state::record::{self, OpenedKey, OwnLock, OwnLocks, RemovedKeys, ScratchFolders};
 use crate::state::{
-    Arrivals, GoneFiles, LockDates, ReadFiles, RecordedNeeds, SeenFiles, Sightings, StateFolder,
+    Arrivals, GoneFiles, LockDates, PassedOver, ReadFiles, RecordedNeeds, SeenFiles, Sightings,
+    StateFolder,
 };
 use crate::{Error, Result};
 
@@ -85,6 +86,20 @@ impl RepositoryState {
     /// As [`RepositoryState::update_evidence`].
     pub fn update_seen(&self, copy: &CopyStore, change: impl FnOnce(&mut SeenFiles)) -> Result<()> {
         self.update(&self.of_copy(copy, "seen"), change)
+    }
+
+    /// What lies hidden among the snapshots of a copy and is none; nothing, where that cannot be read.
+    pub(crate) fn passed_over(&self, copy: &CopyStore) -> PassedOver {
+        believe(self.load(&self.of_copy(copy, "passed-over"), record::decode))
+    }
+
+    /// Changes what lies hidden among the snapshots of a copy and is none.
+    pub(crate) fn update_passed_over(
+        &self,
+        copy: &CopyStore,
+        change: impl FnOnce(&mut PassedOver),
+    ) -> Result<()> {
+        self.update(&self.of_copy(copy, "passed-over"), change)
     }
 
     /// When the snapshots of a copy were listed for the first time; none, where that is damaged or

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use strongroom_engine::Error;
 use strongroom_engine::session::CopyStore;
+use strongroom_engine::snapshots::unread_behind;
 use strongroom_model::{FileName, FileType, Id};
 use strongroom_store::{LocalStore, Store};
 use strongroom_testkit::FakeBucket;
 
 use crate::fixture::Fixture;
-use crate::prune::{ALL, forget, open, remove_files, state, try_prune, write_files};
+use crate::prune::{ALL, forget, half_needed, open, remove_files, state, try_prune, write_files};
 
 const MONTH: Duration = Duration::from_secs(30 * 86_400);
 
@@ -114,5 +115,42 @@ fn nothing_is_pruned_where_a_hidden_snapshot_may_be_among_too_many_names() {
     let before = fixture.ids("one", FileType::Data);
     let error = try_prune(&fixture).unwrap_err();
     assert!(matches!(error, Error::NotPruned { .. }), "{error:?}");
+    assert!(error.hint().unwrap().contains("prune again"));
     assert_eq!(fixture.ids("one", FileType::Data), before);
+
+    // The next one goes on with what is left, and what the snapshot needs stays.
+    offsite.take_asked();
+    try_prune(&fixture).unwrap();
+    assert_eq!(fixture.ids("one", FileType::Data), before);
+    let opened = offsite.take_asked().opened;
+    assert!((1..100).contains(&opened), "{opened}");
+}
+
+#[test]
+fn nothing_is_pruned_where_what_is_hidden_cannot_be_read_until_somebody_says_that_it_was_removed() {
+    let (mut fixture, _) = half_needed();
+    let offsite = add_bucket(&mut fixture);
+    let sealed = FileName::new(FileType::Snapshots, Id::of(b"sealed"));
+    offsite.put_sealed(sealed, b"sealed");
+    offsite.hide(sealed);
+    let before = fixture.ids("one", FileType::Data);
+    let error = try_prune(&fixture).unwrap_err();
+    assert!(matches!(error, Error::NotPruned { .. }), "{error:?}");
+    assert!(error.to_string().contains(&sealed.to_string()), "{error}");
+    let hint = error.hint().unwrap();
+    assert!(hint.contains("sync --accept-removed"), "{hint}");
+    assert_eq!(fixture.ids("one", FileType::Data), before);
+
+    let session = open(&fixture);
+    let memory = state(&fixture).repository(session.id());
+    let cancel = &fixture.environment.cancel;
+    let unread = unread_behind(&session, &memory, cancel).unwrap();
+    assert_eq!(unread, BTreeSet::from([sealed]));
+    memory.update_gone(|gone| gone.accept(&unread)).unwrap();
+    assert_eq!(
+        unread_behind(&session, &memory, cancel).unwrap(),
+        BTreeSet::new()
+    );
+    let report = try_prune(&fixture).unwrap();
+    assert!(report.repacked.files > 0, "{report:?}");
 }
