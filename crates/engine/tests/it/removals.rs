@@ -5,6 +5,7 @@ mod clocks;
 mod expired;
 mod kept;
 mod of_others;
+mod state_first;
 mod trust;
 
 use std::collections::BTreeSet;
