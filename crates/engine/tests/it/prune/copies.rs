@@ -115,7 +115,10 @@ fn what_is_hidden_on_one_copy_and_gone_from_the_others_is_no_damage_there() {
     assert!(report.is_complete(), "{report:?}");
     // Those that were not removed on purpose are missed.
     let mut damaged = report.damaged.iter();
-    assert!(damaged.all(|found| kept.contains(&found.pack)), "{report:?}");
+    assert!(
+        damaged.all(|found| kept.contains(&found.pack)),
+        "{report:?}"
+    );
     target.assert_same();
 }
 

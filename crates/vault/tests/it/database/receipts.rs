@@ -422,7 +422,10 @@ fn what_is_silenced_between_look_and_commit_takes_no_place(scene: &Scene) {
         assert_eq!(found, [newer.clone()]);
         assert_eq!(silenced::add(transaction, 2, (5, 9))?, 1);
         assert_eq!(receipts::replace(transaction, &newer)?, 0);
-        assert_eq!(receipts::replacing(transaction, repository, 9, None, 10)?, []);
+        assert_eq!(
+            receipts::replacing(transaction, repository, 9, None, 10)?,
+            []
+        );
         assert_eq!(silenced::end(transaction, 2)?, 1);
         assert_eq!(receipts::replace(transaction, &newer)?, 1);
         Ok(())
