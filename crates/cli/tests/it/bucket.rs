@@ -2,6 +2,7 @@
 //! removes all of it, and a secret that must not be seen anywhere.
 
 mod holders;
+mod killed;
 mod letting_go;
 mod recovery;
 mod rehearsal;

@@ -166,6 +166,7 @@ fn five_set_ups_get_five_right_answers() {
     a_claim_that_does_not_hold_is_told(&scene, &ceph, &account);
     governance::a_lock_is_compliance_whatever_the_bucket_says(&scene, &ceph, &account);
     governance::a_new_repository_is_not_made_there(&ceph, &account);
+    table::that_of_a_bucket_says_the_same(&ceph, &account);
 }
 
 /// What a drill could not remove, by copy.

@@ -34,7 +34,7 @@ fn is_thorough() -> bool {
 }
 
 /// A random part of a time and a bit more, drawn by a seed.
-fn moment(seed: u64, of: Duration) -> Duration {
+pub(crate) fn moment(seed: u64, of: Duration) -> Duration {
     let digest = Id::of(format!("moment {seed}").as_bytes());
     let [high, low, ..] = digest.as_bytes();
     let part = f64::from(u16::from_be_bytes([*high, *low])) / f64::from(u16::MAX);
@@ -363,7 +363,7 @@ fn assert_alike(scene: &Scene, checked: &str) {
     }
 }
 
-fn is_passing(path: &Path) -> bool {
+pub(crate) fn is_passing(path: &Path) -> bool {
     path.to_string_lossy().contains(".tmp-")
 }
 

@@ -211,8 +211,9 @@ impl<'a> Work<'a> {
             }
             let names: BTreeSet<FileName> = files.iter().map(|file| file.name).collect();
             let held_up = self.removals.held_up(names.iter().copied(), &left);
-            let (waiting, going): (Vec<_>, Vec<_>) =
-                files.into_iter().partition(|file| held_up.contains(&file.name));
+            let (waiting, going): (Vec<_>, Vec<_>) = files
+                .into_iter()
+                .partition(|file| held_up.contains(&file.name));
             waiting.iter().for_each(|file| self.wait(file, None));
             left.extend(held_up);
             if going.is_empty() {

@@ -6,6 +6,7 @@ mod expired;
 mod kept;
 mod of_others;
 mod order;
+mod state_first;
 mod trust;
 
 use std::collections::BTreeSet;

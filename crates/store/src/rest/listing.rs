@@ -128,7 +128,7 @@ impl<'de> Visitor<'de> for Items<'_> {
         let mut entries = Vec::new();
         let mut names = Vec::new();
         let mut count = 0;
-        while let Some(item) = items.next_element()? {
+        while let Some(item) = items.next_element::<Item>()? {
             self.left_bytes.set(ITEM_LIMIT_BYTES);
             // Of the first ones none may be left out because of names that are no ids.
             if self.first.is_none() || item.has_id() {

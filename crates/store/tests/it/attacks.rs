@@ -267,8 +267,19 @@ fn a_key_of_an_account_is_never_tried_and_the_lock_is_not_proven_under_it() {
 
 #[test]
 fn a_lock_is_not_proven_where_this_credential_is_let_in_where_the_server_is_ruled() {
-    for ruled_at in ["admin/bucket", "admin/metadata/user", "admin/user"] {
-        let (attacked, judged) = drill(Lies { ruled_at, ..HONEST });
+    let by_name = "Server: Ceph Object Gateway (tentacle)\r\n";
+    let by_number = "x-amz-request-id: tx00000d9a3f1e6b0c5d2a7-006745e2a1-5e47-default\r\n";
+    for (ruled_at, shown) in [
+        ("admin/bucket", ""),
+        ("admin/metadata/user", ""),
+        ("admin/user", by_name),
+        ("admin/user", by_number),
+    ] {
+        let (attacked, judged) = drill(Lies {
+            ruled_at,
+            shown,
+            ..HONEST
+        });
         assert_eq!(judged.verdict, Verdict::NotProven, "{attacked:?}");
         assert!(judged.reason.contains("ruled"), "{judged:?}");
         let door = of(&attacked, Attempt::MakeToken);
@@ -286,6 +297,20 @@ fn a_lock_is_not_proven_where_this_credential_is_let_in_where_the_server_is_rule
         .map(|request| request.method)
         .collect();
     assert_eq!(asked, ["GET"; 3]);
+}
+
+#[test]
+fn a_server_that_is_no_ceph_and_does_not_understand_a_request_lets_nobody_in() {
+    for shown in ["", "Server: MinIO\r\n", "x-amz-request-id: tx-1\r\n"] {
+        let (attacked, judged) = drill(Lies {
+            ruled_at: "admin/user",
+            shown,
+            ..HONEST
+        });
+        assert!(judged.verdict.is_proven(), "{judged:?} {attacked:?}");
+        let door = of(&attacked, Attempt::MakeToken);
+        assert!(!door.seen().contains("caps"), "{door:?}");
+    }
 }
 
 #[test]

@@ -224,7 +224,8 @@ pub(super) fn look_again_at(
     })
 }
 
-/// How many files are missing of what the receipt at a position needs.
+/// How many files are missing of what the receipt at a position needs. Of each type it is found as
+/// by `ends`, so that what others name costs nothing here.
 ///
 /// # Errors
 /// Those of the database.
@@ -233,10 +234,18 @@ pub fn count_lacking(
     lineage: i64,
     position: u64,
 ) -> Result<u64> {
-    let statement = "SELECT COUNT(*) FROM need \
-                     WHERE lineage = $1 AND lacking = 1 AND began <= $2 AND ended > $2";
+    let statement = format!(
+        "WITH RECURSIVE e (kind, ended) AS \
+         (SELECT k.column1, {} FROM (VALUES (1), (2), (3)) AS k \
+         UNION ALL SELECT e.kind, {} FROM e WHERE e.ended IS NOT NULL) \
+         SELECT CAST(COALESCE(SUM((SELECT COUNT(*) FROM need n WHERE n.lineage = $1 \
+             AND n.kind = e.kind AND n.lacking = 1 AND n.ended = e.ended AND n.began <= $2)), 0) \
+             AS BIGINT) FROM e",
+        next_end("k.column1", 1, "$2"),
+        next_end("e.kind", 1, "e.ended")
+    );
     let values = [Value::Int(lineage), Value::Int(signed(position)?)];
-    let count = transaction.first(statement, &values, |row| row.int(0))?;
+    let count = transaction.first(&statement, &values, |row| row.int(0))?;
     super::unsigned(count.unwrap_or_default())
 }
 
@@ -294,16 +303,19 @@ pub fn is_any_needed(
 /// is what of it had begun by then. So whoever names millions of files makes no look longer that is not
 /// about these.
 fn ends(lacking: i64) -> String {
-    let next = |behind: &str| {
-        format!(
-            "SELECT (SELECT n.ended FROM need n WHERE n.lineage = $1 AND n.kind = $2 \
-             AND n.lacking = {lacking} AND n.ended > {behind} ORDER BY n.ended LIMIT 1)"
-        )
-    };
+    let next = |behind| next_end("$2", lacking, behind);
     let (first, others) = (next("$3"), next("e.ended"));
     format!(
         "WITH RECURSIVE e (ended) AS \
-         ({first} UNION ALL {others} FROM e WHERE e.ended IS NOT NULL)"
+         (SELECT {first} UNION ALL SELECT {others} FROM e WHERE e.ended IS NOT NULL)"
+    )
+}
+
+/// The first end behind one, of the files of the lineage `$1` and a type, lacking or not.
+fn next_end(kind: &str, lacking: i64, behind: &str) -> String {
+    format!(
+        "(SELECT n.ended FROM need n WHERE n.lineage = $1 AND n.kind = {kind} \
+         AND n.lacking = {lacking} AND n.ended > {behind} ORDER BY n.ended LIMIT 1)"
     )
 }
 

@@ -196,7 +196,8 @@ impl ReceiptUpload {
     /// # Errors
     /// [`Error::Malformed`] where form or signature is wrong or it does not continue its chain,
     /// [`Error::UnknownParent`], [`Error::OtherClient`], [`Error::DayIsOver`], [`Error::Full`],
-    /// [`Error::Contended`]; those of the database.
+    /// [`Error::Contended`]; [`Error::Unauthorized`] where the token was ended meanwhile; those of
+    /// the database.
     pub fn take(mut self) -> Result<ReceiptTaken> {
         if !self.is_spent {
             self.spend()?;

@@ -2,6 +2,7 @@
 //! other copies let go at once, a stock restic reads the bucket meanwhile, and no lock of it is made
 //! longer.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -10,7 +11,7 @@ use serde_json::Value;
 use strongroom_testkit::programs::restic_versions;
 use strongroom_testkit::{Bucket, BucketVersion, Ceph, CephAccount};
 
-use crate::bucket::{FOLDER, configure, expect, locks_of, restic};
+use crate::bucket::{FOLDER, assert_restores, assert_same, configure, expect, locks_of, restic};
 use crate::scene::{Ended, PASSWORD, Scene, plant_key, write_noise};
 
 const BUCKET: &str = "letting-go";
@@ -200,5 +201,85 @@ fn no_lock_of_it_is_extended(
             files.iter().any(|path| path.starts_with("index")),
             "{files:?}"
         );
+    }
+}
+
+/// How many removal records lie in the bucket.
+fn records(versions: &[BucketVersion]) -> usize {
+    let is_record = |version: &&BucketVersion| path(version).starts_with("strongroom");
+    versions.iter().filter(is_record).count()
+}
+
+#[test]
+fn a_bucket_that_was_away_lets_go_by_a_sync_and_gives_nothing_back() {
+    let ceph = &Ceph::start();
+    let account = ceph.new_account("keeper");
+    let scene = Scene::new();
+    let bucket = Bucket::new(ceph, &account, BUCKET);
+    bucket.create_locked();
+    configure(&scene, ceph, &account, BUCKET);
+    let noise = |name: &str, seed| write_noise(&scene.source().join(name), seed, 2 << 20);
+    noise("first", 21);
+    noise("both", 22);
+    plant_key(&scene.path("one"), PASSWORD);
+    expect(&scene, &account, 0, &["init"]);
+    expect(&scene, &account, 0, &["backup"]);
+    fs::remove_file(scene.source().join("first")).unwrap();
+    noise("second", 23);
+    expect(&scene, &account, 0, &["backup"]);
+    let [gone, kept]: [String; 2] = scene.snapshots().try_into().unwrap();
+    let (whole, before) = (scene.files("one", ""), bucket.versions(FOLDER));
+
+    // Nobody lets production in there for a while.
+    fs::write(scene.path("offsite.key"), "wrong").unwrap();
+    for arguments in [&["forget", gone.as_str()][..], &PRUNE] {
+        let ended = expect(&scene, &account, 3, arguments);
+        ended.assert_says(&["offsite is left out"]);
+    }
+    fs::write(scene.path("offsite.key"), &account.secret_key).unwrap();
+    let pruned = scene.files("one", "");
+    assert!(!whole.is_subset(&pruned));
+    assert_eq!(bucket.versions(FOLDER), before);
+    assert_eq!(scene.snapshots(), std::slice::from_ref(&kept));
+
+    let ended = expect(&scene, &account, 0, &["--json", "sync"]);
+    let summary = ended.summary();
+    let [told] = &summary["removed"].as_array().unwrap()[..] else {
+        panic!("{summary}");
+    };
+    assert_eq!(told["name"], "offsite", "{summary}");
+    assert_eq!(told["removed"], 0, "{summary}");
+    assert!(told["waiting"].as_u64().unwrap() > 2, "{summary}");
+    assert!(told["waits_until"].is_string(), "{summary}");
+    let [one, offsite] = copies(&ended);
+    assert_eq!(one["files_brought"], 0, "{one}");
+    assert_eq!(offsite["outcome"], "whole", "{offsite}");
+    assert!(offsite["files_brought"].as_u64().unwrap() > 0, "{offsite}");
+    assert_eq!(scene.files("one", ""), pruned, "nothing came back");
+    // It has got the records and all that stays, and nothing is hidden there.
+    let after = bucket.versions(FOLDER);
+    assert_eq!((records(&before), records(&after)), (0, 2));
+    assert!(before.iter().all(|version| after.contains(version)));
+    assert!(!after.iter().any(|version| version.is_marker), "{after:?}");
+    let there: BTreeSet<&Path> = after.iter().map(path).collect();
+    for file in &pruned {
+        assert!(there.contains(file.as_path()), "{}", file.display());
+    }
+
+    // It waits, and is in nobody's way: what is kept comes back from either copy.
+    let again = expect(&scene, &account, 0, &["--json", "sync"]).summary();
+    assert_eq!(again["removed"][0]["waiting"], told["waiting"], "{again}");
+    assert_eq!(scene.files("one", ""), pruned);
+    scene.assert_whole();
+    expect(&scene, &account, 0, &["verify", "--decode"]);
+    read_by_restic(&scene, (ceph, &account), &gone, &kept);
+    assert_restores(&scene, &account, "restored");
+    for each in restic_versions() {
+        scene.check(&each, "one", &["--no-lock"]);
+        let target = tempfile::tempdir().unwrap();
+        let to = target.path().to_str().unwrap();
+        let restore = ["restore", kept.as_str(), "--no-lock", "--target", to];
+        scene.restic(&each, "one", &restore);
+        assert_same(&scene, target.path());
     }
 }

@@ -2,12 +2,14 @@
 //! by whoever administers it.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use strongroom_testkit::programs::restic_versions;
+use strongroom_testkit::tree::compare;
 
 use crate::real_vault::RealVault;
 use crate::scene::{Ended, PASSWORD, PATIENCE, Scene, write_noise};
@@ -42,6 +44,25 @@ impl RealVault {
         let mut ids: Vec<String> = ids.collect();
         ids.sort();
         ids
+    }
+
+    /// What restic restores of a snapshot, and what it made of the source.
+    #[track_caller]
+    fn restored(
+        &self,
+        scene: &Scene,
+        token: &str,
+        view: &str,
+        snapshot: &str,
+    ) -> (tempfile::TempDir, PathBuf) {
+        let target = tempfile::tempdir().unwrap();
+        let to = target.path().to_str().unwrap();
+        let restore = ["--no-lock", "restore", snapshot, "--target", to];
+        self.restic(token, view, &restore);
+        let restored = target
+            .path()
+            .join(scene.source().strip_prefix("/").unwrap());
+        (target, restored)
     }
 }
 
@@ -140,11 +161,7 @@ fn what_is_forgotten_is_a_tombstone_on_a_vault_and_gone_from_a_folder() {
     let mut both = [gone.clone(), kept.clone()];
     both.sort();
     assert_eq!(vault.restic_snapshots(&token, &before), both);
-    let target = scene.path("restored");
-    let restore = ["--no-lock", "restore", gone.as_str(), "--target"];
-    let restore = [&restore[..], &[target.to_str().unwrap()]].concat();
-    vault.restic(&token, &before, &restore);
-    let restored = target.join(scene.source().strip_prefix("/").unwrap());
+    let (_target, restored) = vault.restored(&scene, &token, &before, &gone);
     let length = fs::metadata(restored.join("first")).unwrap().len();
     assert_eq!(length, 1 << 20);
 
@@ -160,6 +177,88 @@ fn what_is_forgotten_is_a_tombstone_on_a_vault_and_gone_from_a_folder() {
     assert_eq!(vault.restic_snapshots(&token, ""), [kept]);
     scene.assert_whole();
     scene.expect(0, &["verify", "--decode"]);
+}
+
+#[test]
+fn a_vault_that_was_away_gets_its_tombstones_by_a_sync_and_gives_nothing_back() {
+    let scene = Scene::new();
+    let noise = |name: &str, seed| write_noise(&scene.source().join(name), seed, 1 << 20);
+    noise("first", 1);
+    noise("both", 2);
+    let (mut vault, _, token) = RealVault::of_copy(&scene, "maintain");
+    scene.begin();
+    fs::remove_file(scene.source().join("first")).unwrap();
+    noise("second", 3);
+    scene.expect(0, &["--quiet", "backup"]);
+    let [gone, kept]: [String; 2] = scene.snapshots().try_into().unwrap();
+    let log = scene.expect(0, &["--json", "vault", "log", "three"]);
+    let before = format!("asof/@{}/", log.summary()["size"]);
+    let whole = scene.files("one", "");
+
+    vault.restart(|| {
+        for arguments in [
+            &["forget", gone.as_str()][..],
+            &["prune", "--max-unused", "0"],
+        ] {
+            let ended = scene.expect(3, arguments);
+            ended.assert_says(&["three is left out", "cannot be reached"]);
+        }
+    });
+    let pruned = scene.files("one", "");
+    assert!(!whole.is_subset(&pruned));
+    // It has heard of nothing, and what it still shows is gone for us.
+    let mut both = [gone.clone(), kept.clone()];
+    both.sort();
+    assert_eq!(vault.restic_snapshots(&token, ""), both);
+    assert_eq!(scene.snapshots(), std::slice::from_ref(&kept));
+
+    let summary = scene.expect(0, &["--json", "sync"]).summary();
+    let [told] = &summary["removed"].as_array().unwrap()[..] else {
+        panic!("{summary}");
+    };
+    assert_eq!(told["name"], "three", "{summary}");
+    let removed = told["removed"].as_u64().unwrap();
+    assert!(removed > 2, "{summary}");
+    assert_eq!(told["waiting"], 0, "{summary}");
+    assert_eq!(told["freed_bytes"], 0, "{summary}");
+    assert_ne!(told["kept_bytes"], 0, "{summary}");
+    assert!(told["kept_until"].is_string(), "{summary}");
+    let tombstones = vault.repository(&scene)["tombstones"].as_u64().unwrap();
+    assert!(tombstones >= removed, "{tombstones}: {summary}");
+    for copy in ["one", "two"] {
+        assert_eq!(of_copy(&summary, copy)["files_brought"], 0, "{summary}");
+        assert_eq!(scene.files(copy, ""), pruned, "nothing came back");
+    }
+    let three = of_copy(&summary, "three");
+    assert_eq!(three["outcome"], "whole", "{summary}");
+    assert_ne!(three["files_brought"], 0, "{summary}");
+    // As of before it has both, and the next sync has nothing to do.
+    assert_eq!(vault.restic_snapshots(&token, &before), both);
+    let summary = scene.expect(0, &["--json", "sync"]).summary();
+    assert_eq!(summary["removed"], json!([]), "{summary}");
+    assert_eq!(scene.files("one", ""), pruned);
+
+    // What is kept is whole on each, and comes back from the vault and from a folder.
+    scene.assert_whole();
+    scene.expect(0, &["verify", "--decode"]);
+    let left = std::slice::from_ref(&kept);
+    assert_eq!(vault.restic_snapshots(&token, ""), left);
+    vault.restic(&token, "", &["check", "--read-data"]);
+    let (_target, restored) = vault.restored(&scene, &token, "", &kept);
+    assert_eq!(compare(&scene.source(), &restored), []);
+    let target = scene.path("restored");
+    scene.expect(0, &["restore", &kept, target.to_str().unwrap()]);
+    let restored = target.join(scene.source().strip_prefix("/").unwrap());
+    assert_eq!(compare(&scene.source(), &restored), []);
+    for each in restic_versions() {
+        for copy in ["one", "two"] {
+            scene.check(&each, copy, &["--no-lock"]);
+        }
+    }
+    // What only the one that went had is there as of before.
+    let (_target, restored) = vault.restored(&scene, &token, &before, &gone);
+    let length = fs::metadata(restored.join("first")).unwrap().len();
+    assert_eq!(length, 1 << 20);
 }
 
 #[test]

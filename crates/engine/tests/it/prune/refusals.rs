@@ -346,3 +346,34 @@ fn something_new_right_before_removing_ends_it_and_nobody_finishes_its_record() 
     fixture.check_all();
     fixture.assert_restic_restores("one");
 }
+
+#[test]
+fn what_the_state_folder_takes_no_record_of_goes_from_no_copy() {
+    let (fixture, _) = half_needed();
+    let id = open(&fixture).id().to_string();
+    let records = state(&fixture).path().join(id).join("records");
+    // A folder where bytes lie until they are complete is in the way of whoever is root too.
+    let obstacle = records.join(".writing");
+    fs::create_dir_all(&obstacle).unwrap();
+    let before = files(&fixture);
+    let error = try_prune(&fixture).unwrap_err();
+    assert!(matches!(error, Error::Local { .. }), "{error:?}");
+    let place = records.display().to_string();
+    assert!(error.to_string().contains(&place), "{error}");
+    let after = files(&fixture);
+    assert!(
+        before
+            .iter()
+            .all(|(name, size)| after.get(name) == Some(size))
+    );
+    for copy in ALL {
+        assert!(fixture.ids(copy, FileType::Records).is_empty());
+        assert!(fixture.ids(copy, FileType::Locks).is_empty());
+    }
+
+    fs::remove_dir(&obstacle).unwrap();
+    let report = try_prune(&fixture).unwrap();
+    assert!(report.is_complete(), "{report:?}");
+    crate::prune::assert_identical(&fixture, &ALL);
+    fixture.check_all();
+}

@@ -52,7 +52,7 @@ fn what_was_let_go_of_waits_for_no_snapshot_that_was_forgotten_later() {
             let session = world.open(&["offsite"]);
             finish_alone(&session, None, environment, progress).unwrap();
         }
-        let left: Vec<&FileName> = world.first.iter().filter(|name| is_listed(*name)).collect();
+        let left: Vec<&FileName> = world.first.iter().filter(|name| is_listed(name)).collect();
         let are_left = left.iter().all(|name| name.kind() != FileType::Snapshots);
         assert!(are_left, "{left:?}");
         assert_eq!(left.is_empty(), goes, "{left:?}");

@@ -9,6 +9,7 @@
 //! And who rules a server of one's own removes what is locked there: so it is asked whether this very
 //! credential is let in where a Ceph is ruled, by requests that change nothing.
 
+use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::types::{ExpirationStatus, LifecycleRule, TransitionStorageClass};
 use strongroom_model::attack::{Attempt, Left, Mark, RULE_ARCHIVES, RULE_TAKEN, Said, Tried};
@@ -16,7 +17,7 @@ use strongroom_model::attack::{Attempt, Left, Mark, RULE_ARCHIVES, RULE_TAKEN, S
 use crate::attacks::{Remnants, in_one_line};
 use crate::s3::attacks::canary::{Canaries, Found};
 use crate::s3::check::BucketFlaw;
-use crate::s3::fault::{fault, status};
+use crate::s3::fault::{Failure, fault, status};
 use crate::s3::store::S3Store;
 use crate::{Error, Result};
 
@@ -28,10 +29,13 @@ const RULED_IN: &str = "admin";
 
 /// The lists of all buckets and of all users, and one user by his name. For each there is a right
 /// (`caps`) of its own, and whoever may write by any of them gives himself the others.
-const RULED_AT: [&str; 3] = ["bucket", "metadata/user", "user"];
+const RULED_AT: [&str; 3] = ["bucket", "metadata/user", USER];
 
-/// How it asks whoever may know him which user is meant; others are refused.
-const NOBODY_NAMED: &str = "400 InvalidArgument";
+/// Where it has a user by his name.
+const USER: &str = "user";
+
+/// The code of 400 by which it asks whoever may know him which user is meant; others are refused.
+const NOBODY_NAMED: &str = "InvalidArgument";
 
 /// The most rules of a lifecycle that are told.
 const MOST_RULES: usize = 10;
@@ -92,11 +96,12 @@ impl S3Store {
         }
         let ruled = Canaries::new(bucket, RULED_IN, String::new(), None, remnants);
         for key in RULED_AT {
-            let is_in = match ruled.fetch(key, None)? {
+            let answer = ruled.get(key, None);
+            let is_asked = key == USER && answer.as_ref().is_err_and(|error| asks_for_user(error));
+            let is_in = match ruled.found(answer)? {
                 // Somebody's file under that name is no such list.
                 Found::Bytes { bytes, .. } => bytes.trim_ascii_start().starts_with(b"["),
-                Found::Unknown(reason) => key == "user" && reason == NOBODY_NAMED,
-                Found::Nothing => false,
+                Found::Nothing | Found::Unknown(_) => is_asked,
             };
             if !is_in {
                 continue;
@@ -143,6 +148,28 @@ impl S3Store {
             notes: enabled().flat_map(done_by).take(MOST_RULES).collect(),
         })
     }
+}
+
+/// Whether a Ceph asks which user is meant. Others say the same to a bucket or file of that name.
+fn asks_for_user<E>(error: &Failure<E>) -> bool {
+    let Some(answer) = error.raw_response() else {
+        return false;
+    };
+    // What it says where it is ruled is JSON, of which Amazon's library reads no code.
+    let said = String::from_utf8_lossy(answer.body().bytes().unwrap_or_default());
+    answer.status().as_u16() == 400 && is_of_ceph(answer) && said.contains(NOBODY_NAMED)
+}
+
+/// Whether an answer shows that a Ceph gave it: newer ones say so, and all number their requests
+/// `tx0000…-…`.
+fn is_of_ceph(answer: &HttpResponse) -> bool {
+    let header = |name: &str| answer.headers().get(name).unwrap_or_default();
+    let digits = match header("x-amz-request-id").split_once('-') {
+        Some((number, _)) => number.strip_prefix("tx").unwrap_or_default(),
+        None => "",
+    };
+    let is_numbered = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    header("server").starts_with("Ceph") || (!digits.is_empty() && is_numbered)
 }
 
 /// What is asked of another place than the bucket, and so is not tried here, with what to look at.

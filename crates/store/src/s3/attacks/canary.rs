@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use aws_sdk_s3::error::ProvideErrorMetadata;
+use aws_sdk_s3::operation::get_object::{GetObjectError, GetObjectOutput};
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
 use aws_sdk_s3::types::ObjectLockMode;
@@ -47,6 +48,9 @@ pub(super) enum Found {
     /// That was not told, and why.
     Unknown(String),
 }
+
+/// The answer to a GET.
+pub(super) type Gotten = Result<GetObjectOutput, Box<Failure<GetObjectError>>>;
 
 /// The canaries of one bucket.
 pub(super) struct Canaries<'b> {
@@ -286,12 +290,22 @@ impl<'b> Canaries<'b> {
 
     /// Reads what lies under a key, or in a version of it, as far as a canary has bytes.
     pub(super) fn fetch(&self, key: &str, version: Option<&str>) -> Result<Found> {
+        self.found(self.get(key, version))
+    }
+
+    /// Asks for what lies under a key, or in a version of it.
+    pub(super) fn get(&self, key: &str, version: Option<&str>) -> Gotten {
         let request = self.bucket.client.get_object();
         let request = request
             .bucket(&self.name)
             .key(key)
             .set_version_id(version.map(str::to_owned));
-        let answer = match self.bucket.answer(request.send()) {
+        self.bucket.answer(request.send())
+    }
+
+    /// What such an answer says, and its bytes, as far as a canary has any.
+    pub(super) fn found(&self, answer: Gotten) -> Result<Found> {
+        let answer = match answer {
             Ok(answer) => answer,
             Err(error) if status(&error) == Some(404) => return Ok(Found::Nothing),
             Err(error) => return Ok(Found::Unknown(reason_of(self.said_of(&error)?))),

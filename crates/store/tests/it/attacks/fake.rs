@@ -68,6 +68,8 @@ pub(super) struct Lies {
     pub(super) told: &'static str,
     /// Where it lets anybody in where it is ruled, as a Ceph whose user has caps.
     pub(super) ruled_at: &'static str,
+    /// The header of each answer by which a Ceph is known.
+    pub(super) shown: &'static str,
 }
 
 /// What a bucket in COMPLIANCE does, to an account that may neither make nor list buckets.
@@ -87,6 +89,7 @@ pub(super) const HONEST: Lies = Lies {
     lifecycle: None,
     told: "",
     ruled_at: "",
+    shown: "",
 };
 
 /// A version in a bucket, or a marker.
@@ -236,7 +239,16 @@ fn answer(lies: &Lies, kept: &mut Kept, request: &Request) -> Answer {
     }
     if request.method == "GET" && path == lies.ruled_at {
         if path == "admin/user" {
-            return wrong("400 Bad Request", "InvalidArgument");
+            let status = "400 Bad Request";
+            let asked = br#"{"Code":"InvalidArgument","RequestId":"tx0-0","HostId":"0"}"#;
+            return match lies.shown {
+                "" => wrong(status, "InvalidArgument"),
+                // As a Ceph says it there.
+                _ => Answer {
+                    body: asked.to_vec(),
+                    ..plain(status)
+                },
+            };
         }
         let list = format!("[\"other\",\"{BUCKET}\"]");
         return Answer {
@@ -466,7 +478,7 @@ pub(super) fn serve(lies: Lies, kept: &Arc<Mutex<Kept>>) -> Server {
     let kept = Arc::clone(kept);
     Server::start(move |_, request, stream| {
         let answer = answer(&lies, &mut kept.lock(), request);
-        let headers = format!("{DATE}{}", answer.headers);
+        let headers = format!("{DATE}{}{}", lies.shown, answer.headers);
         reply_with(stream, request, answer.status, &headers, &answer.body)
     })
 }

@@ -380,7 +380,7 @@ impl Taking {
         }
     }
 
-    /// Binds the client's key to the token, where none is yet.
+    /// Binds the client's key to the token, where none is yet and the token still counts.
     fn bind(&self) -> Result<()> {
         let token = self.principal.token;
         let read = |transaction: &mut dyn Transaction| client_keys::get(transaction, token);
@@ -397,6 +397,8 @@ impl Taking {
         let bound = client_keys::get(transaction, token)?;
         self.check_key(bound)?;
         if bound.is_none() {
+            // What is sent slowly takes a while, and nothing of a known one is counted here.
+            usage::allowance(transaction, token, now.vault_ms)?;
             client_keys::bind(transaction, token, &self.key, now.vault_ms)?;
             let act = Act::ClientKey {
                 token: self.principal.name.clone(),

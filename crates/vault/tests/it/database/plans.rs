@@ -151,11 +151,16 @@ fn what_a_receipt_needs_is_found_without_reading_what_others_name(scene: &Scene)
             assert!(!needs::is_any_needed(transaction, 1, 7, kind)?);
         }
         assert!(!needs::is_any_gone(transaction, 1, 7)?);
+        assert_eq!(needs::count_lacking(transaction, 1, 7)?, 0);
         Ok(())
     });
-    assert_eq!(plans.len(), 6, "{plans:?}");
+    assert_eq!(plans.len(), 7, "{plans:?}");
     for (statement, plan) in plans {
         let is_wide = plan.contains("need_of_lineage") || plan.contains("need_lacking ");
         assert!(plan.contains("_by_end") && !is_wide, "{statement}\n{plan}");
+        // Each look is for one type, and begins where the receipt does.
+        let mut looks = plan.lines().filter(|line| line.contains("(lineage"));
+        let is_narrow = |look: &str| look.contains("kind") && look.contains("ended");
+        assert!(looks.all(is_narrow), "{statement}\n{plan}");
     }
 }

@@ -419,10 +419,13 @@ fn what_is_silenced_between_look_and_commit_takes_no_place(scene: &Scene) {
         }
         // It was looked at, and its token is hidden before anything is written.
         let found = receipts::replacing(transaction, repository, 9, None, 10)?;
-        assert_eq!(found, [newer.clone()]);
+        assert_eq!(found, std::slice::from_ref(&newer));
         assert_eq!(silenced::add(transaction, 2, (5, 9))?, 1);
         assert_eq!(receipts::replace(transaction, &newer)?, 0);
-        assert_eq!(receipts::replacing(transaction, repository, 9, None, 10)?, []);
+        assert_eq!(
+            receipts::replacing(transaction, repository, 9, None, 10)?,
+            []
+        );
         assert_eq!(silenced::end(transaction, 2)?, 1);
         assert_eq!(receipts::replace(transaction, &newer)?, 1);
         Ok(())

@@ -19,7 +19,7 @@ use strongroom_vault::rules::right::Right;
 use strongroom_vault::vault::Principal;
 
 use super::scene::{Scene, key_file, repository};
-use crate::signing::{Client, first, needs, send_bytes};
+use crate::signing::{Client, accept, first, needs, send_bytes};
 
 const CONFIG: &[u8] = b"the config";
 
@@ -351,6 +351,30 @@ pub(crate) fn a_token_is_bound_to_the_first_key_until_an_administrator_lets_it_g
         "{refused:?}"
     );
     assert_eq!(scene.acts("receipt").len(), 2);
+}
+
+#[test]
+fn a_token_that_was_revoked_while_it_sent_a_known_receipt_leaves_no_leaf_and_binds_no_key() {
+    let world = World::new();
+    let scene = &world.scene;
+    let id = world.send_first();
+    let request = world.client.request(&world.client.sign(&world.receipt()));
+    let send = |revokes| {
+        let who = scene.token(Right::Report);
+        let spool = scene.folder.path();
+        let begun = scene.vault.begin_receipt(&who, &repository(), None, spool);
+        let mut upload = begun.unwrap();
+        upload.write(&request).unwrap();
+        if revokes {
+            scene.vault.revoke_token(&who.name).unwrap();
+        }
+        accept(upload)
+    };
+    let refused = send(true);
+    assert!(matches!(refused, Err(Error::Unauthorized)), "{refused:?}");
+    assert_eq!(scene.acts("client-key").len(), 1);
+    assert_eq!(send(false).unwrap().receipt, id);
+    assert_eq!(scene.acts("client-key").len(), 2);
 }
 
 #[test]
