@@ -9,6 +9,9 @@ use std::sync::Arc;
 use strongroom_model::{FileEntry, FileName, FileType, Id, attack};
 use strongroom_store::Store;
 
+use crate::parallel::both;
+use crate::session::CopyStore;
+
 /// The files of one type: sorted, 40 bytes each. Clones share them until one of these is changed: several
 /// parts of a run look at what a million files may be, each in a thread of its own.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -35,6 +38,17 @@ pub struct Listing {
 }
 
 impl Listing {
+    /// Lists a copy. One behind a network is asked several things at a time.
+    ///
+    /// # Errors
+    /// As [`Store::list`] and [`Store::identity`].
+    pub fn of_copy(copy: &CopyStore) -> strongroom_store::Result<Self> {
+        match copy.is_local {
+            true => Self::read(copy.store.as_ref()),
+            false => Self::of_server(copy.store.as_ref()),
+        }
+    }
+
     /// Lists a store.
     ///
     /// # Errors
@@ -46,21 +60,49 @@ impl Listing {
         }
     }
 
+    /// Packs are listed behind snapshots, for whoever writes a snapshot has written its packs before;
+    /// and records behind packs, for whoever removes packs has put that on record before.
     fn of_store(store: &dyn Store) -> strongroom_store::Result<Self> {
-        let keys = Files::new(store.list(FileType::Keys)?);
-        let index = Files::new(store.list(FileType::Index)?);
-        let snapshots = Files::new(store.list(FileType::Snapshots)?);
-        let data = Files::new(list_packs(store)?);
+        let keys = store.list(FileType::Keys)?;
+        let index = store.list(FileType::Index)?;
+        let snapshots = store.list(FileType::Snapshots)?;
+        let data = list_packs(store)?;
         let records = list_records(store)?;
-        Ok(Self {
-            keys,
-            data,
-            index,
-            snapshots,
+        let place = store.identity()?;
+        Ok(Self::new(keys, index, snapshots, data, records, place))
+    }
+
+    /// The same in three steps, for each answer is waited for.
+    fn of_server(store: &dyn Store) -> strongroom_store::Result<Self> {
+        let list = |kind| store.list(kind);
+        let (keys, (index, snapshots)) = both(
+            || list(FileType::Keys),
+            || both(|| list(FileType::Index), || list(FileType::Snapshots)),
+        );
+        let (keys, index, snapshots) = (keys?, index?, snapshots?);
+        let (place, data) = both(|| store.identity(), || list_packs(store));
+        let (place, data) = (place?, data?);
+        let records = list_records(store)?;
+        Ok(Self::new(keys, index, snapshots, data, records, place))
+    }
+
+    fn new(
+        keys: Vec<FileEntry>,
+        index: Vec<FileEntry>,
+        snapshots: Vec<FileEntry>,
+        data: Vec<FileEntry>,
+        records: Option<Vec<FileEntry>>,
+        place: Option<Id>,
+    ) -> Self {
+        Self {
+            keys: Files::new(keys),
+            data: Files::new(data),
+            index: Files::new(index),
+            snapshots: Files::new(snapshots),
             lacks_records: records.is_none(),
             records: Files::new(records.unwrap_or_default()),
-            place: store.identity()?,
-        })
+            place,
+        }
     }
 
     /// The files of a type; `None` for `config` and locks, which are not listed here.

@@ -1,5 +1,6 @@
 //! The same work for many things, on a few threads.
 
+use std::panic::resume_unwind;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -42,6 +43,20 @@ pub(crate) fn for_each<T: Sync>(
     })
 }
 
+/// Does two things at a time, the first one on a thread of its own; one after the other where no thread
+/// can be started.
+pub(crate) fn both<A: Send, B>(first: impl Fn() -> A + Sync, second: impl FnOnce() -> B) -> (A, B) {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().spawn_scoped(scope, &first);
+        let second = second();
+        let first = match thread {
+            Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
+            Err(_) => first(),
+        };
+        (first, second)
+    })
+}
+
 /// How many threads this machine runs at once.
 pub(crate) fn cores() -> usize {
     // Asking reads several files.
@@ -62,7 +77,17 @@ pub(crate) fn readers(is_local: bool) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Mutex;
     use std::sync::atomic::AtomicU64;
+    use std::sync::mpsc::{Receiver, Sender};
+    use std::time::Duration;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn channel() -> (Sender<()>, Mutex<Receiver<()>>) {
+        let (give, take) = std::sync::mpsc::channel();
+        (give, Mutex::new(take))
+    }
 
     #[test]
     fn every_item_is_worked_on_once() {
@@ -74,6 +99,22 @@ mod tests {
         })
         .unwrap();
         assert_eq!(sum.into_inner(), 500_500);
+    }
+
+    #[test]
+    fn two_things_are_done_at_a_time() {
+        let (here, there) = (channel(), channel());
+        let met = both(
+            || {
+                here.0.send(()).unwrap();
+                there.1.lock().unwrap().recv_timeout(LONG)
+            },
+            || {
+                there.0.send(()).unwrap();
+                here.1.lock().unwrap().recv_timeout(LONG)
+            },
+        );
+        assert_eq!(met, (Ok(()), Ok(())));
     }
 
     #[test]

@@ -38,9 +38,8 @@ impl Moved {
         cancel: &Cancel,
     ) -> Result<Self> {
         let mut moved: BTreeMap<Id, BTreeSet<Id>> = BTreeMap::new();
-        for file in &plan.index {
-            cancel.check()?;
-            for pack in packs.read_again(session, *file)?.packs {
+        packs.each_again(session, &plan.index, cancel, |file| {
+            for pack in file.packs {
                 if !plan.names(FileName::new(FileType::Data, pack.id)) {
                     continue;
                 }
@@ -49,7 +48,8 @@ impl Moved {
                 let now = needed.filter_map(|blob| Some(packs.index.get(blob)?.pack));
                 moved.entry(pack.id).or_default().extend(now);
             }
-        }
+            Ok(())
+        })?;
         let kept = packs
             .files
             .iter()

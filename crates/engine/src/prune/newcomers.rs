@@ -8,6 +8,7 @@
 
 use strongroom_model::{FileEntry, FileName, FileType};
 
+use crate::parallel::both;
 use crate::session::{CopyFailure, CopyStore, Session};
 use crate::{Error, Result};
 
@@ -50,12 +51,17 @@ fn is_known(session: &Session, name: FileName) -> bool {
 }
 
 fn list(copy: &CopyStore) -> std::result::Result<Vec<FileName>, CopyFailure> {
-    let mut names = Vec::new();
-    for kind in [FileType::Index, FileType::Snapshots] {
+    let of_kind = |kind: FileType| -> std::result::Result<Vec<FileName>, CopyFailure> {
         let entries = copy.store.list(kind);
         let entries = entries.map_err(|error| CopyFailure::of_store(&error))?;
-        let of_kind = |entry: FileEntry| FileName::new(kind, entry.id);
-        names.extend(entries.into_iter().map(of_kind));
-    }
+        let name = |entry: FileEntry| FileName::new(kind, entry.id);
+        Ok(entries.into_iter().map(name).collect())
+    };
+    let (index, snapshots) = match copy.is_local {
+        true => (of_kind(FileType::Index), of_kind(FileType::Snapshots)),
+        false => both(|| of_kind(FileType::Index), || of_kind(FileType::Snapshots)),
+    };
+    let mut names = index?;
+    names.extend(snapshots?);
     Ok(names)
 }

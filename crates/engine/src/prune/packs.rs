@@ -25,6 +25,9 @@ use crate::prune::reading;
 use crate::session::{Cancel, Session};
 use crate::{Error, Result};
 
+/// How many index files are read again at a time: all that they say is in memory then.
+const AGAIN_AT_A_TIME: usize = 4;
+
 /// What is stored.
 #[derive(Debug)]
 pub(super) struct Packs {
@@ -228,6 +231,31 @@ impl Packs {
             reasons: vec![reason],
             hint: UNREADABLE_HINT.to_owned(),
         })
+    }
+
+    /// Reads index files again, a few at a time, and hands on what they say, each file by itself.
+    ///
+    /// # Errors
+    /// As [`Packs::read_again`]; those of `work`; where the user interrupts.
+    pub(super) fn each_again(
+        &self,
+        session: &Session,
+        files: &BTreeSet<Id>,
+        cancel: &Cancel,
+        mut work: impl FnMut(IndexFile) -> Result<()>,
+    ) -> Result<()> {
+        let files: Vec<Id> = files.iter().copied().collect();
+        for some in files.chunks(AGAIN_AT_A_TIME) {
+            cancel.check()?;
+            let read = Mutex::new(Vec::new());
+            for_each(some, AGAIN_AT_A_TIME, |file| {
+                let parsed = self.read_again(session, *file)?;
+                read.lock().push(parsed);
+                Ok(())
+            })?;
+            read.into_inner().into_iter().try_for_each(&mut work)?;
+        }
+        Ok(())
     }
 
     /// The number of a pack as an index file tells of it; `None` where no copy has it so.

@@ -174,9 +174,9 @@ impl Repacker<'_> {
             .collect();
         let mut met: BTreeSet<PackNumber> = BTreeSet::new();
         let mut waiting: Vec<IndexedPack> = Vec::new();
-        for id in &plan.index {
-            self.environment.cancel.check()?;
-            for pack in packs.read_again(self.session, *id)?.packs {
+        let cancel = &self.environment.cancel;
+        packs.each_again(self.session, &plan.index, cancel, |file| {
+            for pack in file.packs {
                 let Some(number) = packs.number_of(self.session, &pack) else {
                     continue;
                 };
@@ -190,10 +190,11 @@ impl Repacker<'_> {
             }
             // As much at a time as an index file tells of.
             let blobs: usize = waiting.iter().map(|pack| pack.blobs.len()).sum();
-            if blobs >= MAX_BLOBS_PER_INDEX_FILE {
-                self.repack_all(&std::mem::take(&mut waiting))?;
+            match blobs >= MAX_BLOBS_PER_INDEX_FILE {
+                true => self.repack_all(&std::mem::take(&mut waiting)),
+                false => Ok(()),
             }
-        }
+        })?;
         self.repack_all(&waiting)
     }
 

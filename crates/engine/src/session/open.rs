@@ -267,8 +267,7 @@ pub(crate) fn look_at(copy: &CopyStore) -> std::result::Result<Look, CopyFailure
         Err(RepoError::NoRepository { .. }) => None,
         Err(error) => return Err(CopyFailure::of_repo(&error)),
     };
-    let listing =
-        Listing::read(copy.store.as_ref()).map_err(|error| CopyFailure::of_store(&error))?;
+    let listing = Listing::of_copy(copy).map_err(|error| CopyFailure::of_store(&error))?;
     if config.is_none() && listing.is_empty() {
         // An unmounted disk looks just like this: never start a new repository unasked.
         return Err(CopyFailure {

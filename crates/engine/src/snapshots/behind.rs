@@ -66,7 +66,7 @@ pub(crate) fn look_behind<'s>(
             continue;
         };
         let passed = state.passed_over(copy);
-        let behind = match next_turn(copy, versions, &passed, &is_known, cancel) {
+        let behind = match next_turn(copy, versions, &passed, is_known, cancel) {
             Ok(turn) => {
                 let (behind, passed_now) = look_at(session, versions, turn, cancel);
                 if passed_now != passed {

@@ -263,7 +263,7 @@ fn list_again(
 }
 
 fn list(copy: &CopyStore) -> std::result::Result<Listing, CopyFailure> {
-    Listing::read(copy.store.as_ref()).map_err(|error| CopyFailure::of_store(&error))
+    Listing::of_copy(copy).map_err(|error| CopyFailure::of_store(&error))
 }
 
 /// Finds what no copy lists although it was there once. A copy that failed while it was read was

@@ -25,6 +25,7 @@ use strongroom_repo::Repository;
 use strongroom_repo::lock::{Lock, STALE_AFTER};
 use strongroom_store::{Error as StoreError, Store};
 
+use crate::parallel::both;
 use crate::session::locks::reading::MISSED_AFTER;
 use crate::session::locks::{
     JUNK_HINT, LOCKED_HINT, LOCKS_LIMIT, LONGEST_WAIT, LockState, LockTimes, Locked, read_locks,
@@ -194,8 +195,15 @@ impl Held {
         self.keep(copy, lock, alive)?;
         let held = Arc::clone(self);
         let look = move |copy: &CopyStore| {
-            let listed = held.look_for_conflicts(copy)?;
-            let listing = Listing::read(copy.store.as_ref());
+            let conflicts = || held.look_for_conflicts(copy);
+            let list = || Listing::of_copy(copy);
+            let (listed, listing) = match copy.is_local {
+                true => (conflicts()?, list()),
+                false => {
+                    let (listed, listing) = both(conflicts, list);
+                    (listed?, listing)
+                }
+            };
             let listing = listing.map_err(|error| CopyFailure::of_store(&error))?;
             Ok((listing, listed))
         };
