@@ -38,14 +38,14 @@ pub struct Listing {
 }
 
 impl Listing {
-    /// Lists a copy. One behind a network is asked several things at a time.
+    /// Lists a copy. One behind a server is asked several things at a time.
     ///
     /// # Errors
     /// As [`Store::list`] and [`Store::identity`].
     pub fn of_copy(copy: &CopyStore) -> strongroom_store::Result<Self> {
-        match copy.is_local {
-            true => Self::read(copy.store.as_ref()),
-            false => Self::of_server(copy.store.as_ref()),
+        match copy.is_behind_server() {
+            true => Self::of_server(copy.store.as_ref()),
+            false => Self::read(copy.store.as_ref()),
         }
     }
 

@@ -52,6 +52,7 @@ use strongroom_model::Id;
 use strongroom_model::config::Limits;
 use strongroom_repo::record::{Removal, RemovedBy};
 
+use crate::parallel::both;
 use crate::progress::Progress;
 use crate::prune::even::Staying;
 use crate::prune::obstacles::Obstacles;
@@ -148,14 +149,17 @@ fn prune_locked(
     waiting.check(hidden::WAITING_HINT)?;
     progress.begin("reading the snapshots", None, None);
     let obstacles = Obstacles::default();
-    let snapshots = Snapshots::load(session, cancel)?;
+    let (snapshots, packs) = both(
+        || Snapshots::load(session, cancel),
+        || Packs::load(session, &obstacles, progress, cancel),
+    );
+    let (snapshots, packs) = (snapshots?, packs?);
     snapshots
         .problems
         .iter()
         .for_each(|problem| obstacles.note(problem.clone()));
     let unseen = Obstacles::default();
     let behind = hidden::behind_markers(session, state, &unseen, cancel)?;
-    let packs = Packs::load(session, &obstacles, progress, cancel)?;
     obstacles.check(obstacles::UNREADABLE_HINT)?;
     unseen.check(hidden::UNSEEN_HINT)?;
     let roots = snapshots.all.iter().map(|one| one.snapshot.tree);

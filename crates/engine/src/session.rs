@@ -22,7 +22,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use strongroom_model::{FileName, Id};
 use strongroom_repo::Repository;
-use strongroom_store::Store;
+use strongroom_store::{Store, is_remote};
 use zeroize::Zeroizing;
 
 use crate::listing::Listing;
@@ -54,6 +54,13 @@ pub struct CopyStore {
     pub store: Arc<dyn Store>,
     /// Whether it is on this machine, so that reading from it is cheap.
     pub is_local: bool,
+}
+
+impl CopyStore {
+    /// Whether it is behind a server, each answer of which is waited for, also on this machine.
+    pub(crate) fn is_behind_server(&self) -> bool {
+        is_remote(self.store.location())
+    }
 }
 
 /// Who runs, where, and how to stop it.

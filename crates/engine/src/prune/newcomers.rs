@@ -57,9 +57,9 @@ fn list(copy: &CopyStore) -> std::result::Result<Vec<FileName>, CopyFailure> {
         let name = |entry: FileEntry| FileName::new(kind, entry.id);
         Ok(entries.into_iter().map(name).collect())
     };
-    let (index, snapshots) = match copy.is_local {
-        true => (of_kind(FileType::Index), of_kind(FileType::Snapshots)),
-        false => both(|| of_kind(FileType::Index), || of_kind(FileType::Snapshots)),
+    let (index, snapshots) = match copy.is_behind_server() {
+        true => both(|| of_kind(FileType::Index), || of_kind(FileType::Snapshots)),
+        false => (of_kind(FileType::Index), of_kind(FileType::Snapshots)),
     };
     let mut names = index?;
     names.extend(snapshots?);

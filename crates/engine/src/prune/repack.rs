@@ -82,6 +82,9 @@ pub(super) fn run(
     );
     let readable: &Session = session;
     let is_local = readable.ready().any(|(copy, _)| copy.is_local);
+    let is_folder = readable
+        .ready()
+        .any(|(copy, _)| copy.is_local && !copy.is_behind_server());
     Repacker {
         session: readable,
         packs,
@@ -96,7 +99,7 @@ pub(super) fn run(
             false => REMOTE_GAP_BYTES,
         },
         threads: match options.limits.workers {
-            0 => readers(is_local),
+            0 => readers(is_folder),
             workers => workers as usize,
         },
         environment,

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use strongroom_model::{FileEntry, FileName, FileType, Id};
 use strongroom_repo::index::IndexFile;
 use strongroom_repo::{BlobId, BlobLocation, Repository, pack};
-use strongroom_store::{Error, Store, is_remote, read_limit_bytes};
+use strongroom_store::{Error, Store, read_limit_bytes};
 
 use crate::progress::Progress;
 use crate::session::{Cancel, CopyFailure};
@@ -73,7 +73,7 @@ impl<'a> Reading<'a> {
     /// this machine may be the mouth of a tunnel, or not be believed.
     pub(crate) fn is_folder(&self) -> bool {
         let copy = &self.scan.look.copy;
-        copy.is_local && !is_remote(copy.store.location())
+        copy.is_local && !copy.is_behind_server()
     }
 
     fn listing(&self) -> &Listing {

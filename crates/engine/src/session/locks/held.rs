@@ -197,12 +197,12 @@ impl Held {
         let look = move |copy: &CopyStore| {
             let conflicts = || held.look_for_conflicts(copy);
             let list = || Listing::of_copy(copy);
-            let (listed, listing) = match copy.is_local {
-                true => (conflicts()?, list()),
-                false => {
+            let (listed, listing) = match copy.is_behind_server() {
+                true => {
                     let (listed, listing) = both(conflicts, list);
                     (listed?, listing)
                 }
+                false => (conflicts()?, list()),
             };
             let listing = listing.map_err(|error| CopyFailure::of_store(&error))?;
             Ok((listing, listed))
