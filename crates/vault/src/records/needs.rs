@@ -261,7 +261,7 @@ pub fn is_any_gone(transaction: &mut dyn Transaction, lineage: i64, position: u6
              (SELECT 1 FROM object o WHERE o.repository = n.repository AND o.kind = n.kind \
                  AND o.name = n.name AND o.state = 1 AND NOT EXISTS (SELECT 1 FROM rotten x \
                      WHERE x.repository = o.repository AND x.kind = o.kind AND x.name = o.name)) \
-             LIMIT 1) = 1 LIMIT 1",
+             ORDER BY n.began LIMIT 1) = 1 LIMIT 1",
         ends(1)
     );
     for kind in [FileType::Data, FileType::Index] {
