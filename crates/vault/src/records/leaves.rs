@@ -398,11 +398,14 @@ pub fn append(transaction: &mut dyn Transaction, moment: Moment, act: &Act) -> R
 /// # Errors
 /// Those of the database. A leaf that the log cannot hold leaves nothing behind, no time either.
 pub fn append_dated(transaction: &mut dyn Transaction, moment: Moment, act: &Act) -> Result<Dated> {
-    // Before the head is touched, with the longest number: what cannot be told takes none.
-    encode(u64::MAX, moment, act)?;
     let (head, is_later) = match transaction.kept() {
+        // Nothing is said of it before the leaf is there.
         Some(head) => one_more(head, moment),
-        None => take_head(transaction, moment)?,
+        None => {
+            // Before the head is touched, with the longest number: what cannot be told takes none.
+            encode(u64::MAX, moment, act)?;
+            take_head(transaction, moment)?
+        }
     };
     let [leaves, recorded_ms, vault_ms] = head.numbers;
     let dated = Dated {
