@@ -58,6 +58,15 @@ impl Scene {
         assert!(self.fixture.backup().is_complete());
     }
 
+    /// Asserts that files are locked for as long as those that are locked now.
+    #[track_caller]
+    fn assert_locked(&self, files: &[(FileName, Vec<u8>)]) {
+        let end = self.locked.now().unwrap() + DAY * 45;
+        for (name, bytes) in files {
+            assert!(self.locked.until(*name, bytes) >= Some(end), "{name}");
+        }
+    }
+
     fn memory(&self, session: &Session) -> RepositoryState {
         let state = StateFolder::new(self.fixture.folder.path().join("state"));
         state.repository(session.id())

@@ -36,6 +36,24 @@ fn path(version: &BucketVersion) -> &Path {
     Path::new(inner.trim_start_matches('/'))
 }
 
+fn noise(scene: &Scene, name: &str, seed: u64) {
+    write_noise(&scene.source().join(name), seed, 2 << 20);
+}
+
+/// Makes the copies and two backups: of what goes and what stays, then of what stays and what has come.
+/// Tells their snapshots.
+fn back_up_twice(scene: &Scene, account: &CephAccount, seed: u64) -> [String; 2] {
+    noise(scene, "first", seed);
+    noise(scene, "both", seed + 1);
+    plant_key(&scene.path("one"), PASSWORD);
+    expect(scene, account, 0, &["init"]);
+    expect(scene, account, 0, &["backup"]);
+    fs::remove_file(scene.source().join("first")).unwrap();
+    noise(scene, "second", seed + 2);
+    expect(scene, account, 0, &["backup"]);
+    scene.snapshots().try_into().unwrap()
+}
+
 #[test]
 fn what_is_forgotten_waits_for_its_date() {
     let ceph = &Ceph::start();
@@ -44,16 +62,7 @@ fn what_is_forgotten_waits_for_its_date() {
     let bucket = Bucket::new(ceph, &account, BUCKET);
     bucket.create_locked();
     configure(&scene, ceph, &account, BUCKET);
-    let noise = |name: &str, seed| write_noise(&scene.source().join(name), seed, 2 << 20);
-    noise("first", 11);
-    noise("both", 12);
-    plant_key(&scene.path("one"), PASSWORD);
-    expect(&scene, &account, 0, &["init"]);
-    expect(&scene, &account, 0, &["backup"]);
-    fs::remove_file(scene.source().join("first")).unwrap();
-    noise("second", 13);
-    expect(&scene, &account, 0, &["backup"]);
-    let [gone, kept]: [String; 2] = scene.snapshots().try_into().unwrap();
+    let [gone, kept] = back_up_twice(&scene, &account, 11);
     let before = bucket.versions(FOLDER);
 
     let until = forgotten(&scene, &account, &bucket, &gone);
@@ -93,7 +102,7 @@ fn what_is_forgotten_waits_for_its_date() {
     no_lock_of_it_is_extended(&scene, &account, &bucket, [&gone, &kept]);
     scene.assert_whole();
     // Life goes on, from both copies.
-    noise("third", 14);
+    noise(&scene, "third", 14);
     expect(&scene, &account, 0, &["backup"]);
     expect(&scene, &account, 0, &["verify"]);
     scene.assert_whole();
@@ -218,16 +227,7 @@ fn a_bucket_that_was_away_lets_go_by_a_sync_and_gives_nothing_back() {
     let bucket = Bucket::new(ceph, &account, BUCKET);
     bucket.create_locked();
     configure(&scene, ceph, &account, BUCKET);
-    let noise = |name: &str, seed| write_noise(&scene.source().join(name), seed, 2 << 20);
-    noise("first", 21);
-    noise("both", 22);
-    plant_key(&scene.path("one"), PASSWORD);
-    expect(&scene, &account, 0, &["init"]);
-    expect(&scene, &account, 0, &["backup"]);
-    fs::remove_file(scene.source().join("first")).unwrap();
-    noise("second", 23);
-    expect(&scene, &account, 0, &["backup"]);
-    let [gone, kept]: [String; 2] = scene.snapshots().try_into().unwrap();
+    let [gone, kept] = back_up_twice(&scene, &account, 21);
     let (whole, before) = (scene.files("one", ""), bucket.versions(FOLDER));
 
     // Nobody lets production in there for a while.

@@ -22,6 +22,16 @@ use strongroom_testkit::Asked;
 use super::{DAY, Scene, pack, the_copy};
 use crate::fixture::environment;
 
+/// Removes a snapshot from every copy.
+fn remove_a_snapshot(scene: &Scene, files: &[(FileName, Vec<u8>)]) -> FileName {
+    let is_snapshot = |(name, _): &&(FileName, Vec<u8>)| name.kind() == FileType::Snapshots;
+    let snapshot = files.iter().find(is_snapshot).unwrap().0;
+    for copy in &scene.fixture.copies {
+        copy.store.remove(snapshot).unwrap();
+    }
+    snapshot
+}
+
 #[test]
 fn every_pack_that_claims_a_needed_blob_is_locked_and_not_the_first_alone() {
     let scene = Scene::new();
@@ -90,10 +100,7 @@ fn of_a_copy_that_has_failed_what_is_due_in_its_record_is_extended_all_the_same(
     assert!(copy.failure.is_some() && !told.is_complete());
     assert_eq!(copy.extended, files.len() as u64);
     assert_eq!(copy.recorded, files.len() as u64);
-    let end = scene.locked.now().unwrap() + DAY * 45;
-    for (name, bytes) in &files {
-        assert!(scene.locked.until(*name, bytes) >= Some(end), "{name}");
-    }
+    scene.assert_locked(&files);
 }
 
 #[test]
@@ -101,11 +108,7 @@ fn where_the_record_is_lost_too_snapshots_that_are_hidden_everywhere_are_found_a
     let scene = Scene::new();
     scene.extend();
     let files = scene.files();
-    let is_snapshot = |(name, _): &&(FileName, Vec<u8>)| name.kind() == FileType::Snapshots;
-    let snapshot = files.iter().find(is_snapshot).unwrap().0;
-    for copy in &scene.fixture.copies {
-        copy.store.remove(snapshot).unwrap();
-    }
+    let snapshot = remove_a_snapshot(&scene, &files);
     scene.lose_record();
     scene.locked.advance(DAY * 10);
     for is_first in [true, false] {
@@ -121,10 +124,7 @@ fn where_the_record_is_lost_too_snapshots_that_are_hidden_everywhere_are_found_a
         assert_eq!(report.copies[0].extended > 0, is_first);
     }
     // What it needs is not known: nothing that is listed is left to expire.
-    let end = scene.locked.now().unwrap() + DAY * 45;
-    for (name, bytes) in &files {
-        assert!(scene.locked.until(*name, bytes) >= Some(end), "{name}");
-    }
+    scene.assert_locked(&files);
 }
 
 #[test]
@@ -132,11 +132,7 @@ fn a_record_from_which_hidden_snapshots_were_taken_lets_no_lock_run_out() {
     let scene = Scene::new();
     scene.extend();
     let files = scene.files();
-    let is_snapshot = |(name, _): &&(FileName, Vec<u8>)| name.kind() == FileType::Snapshots;
-    let snapshot = files.iter().find(is_snapshot).unwrap().0;
-    for copy in &scene.fixture.copies {
-        copy.store.remove(snapshot).unwrap();
-    }
+    let snapshot = remove_a_snapshot(&scene, &files);
     // All the rest stays in it, so that it does not look as if it were lost.
     let session = scene.fixture.open();
     let memory = scene.memory(&session);
@@ -152,10 +148,7 @@ fn a_record_from_which_hidden_snapshots_were_taken_lets_no_lock_run_out() {
         panic!("{report:?}");
     };
     assert!(gap.contains(&snapshot.to_string()), "{gap}");
-    let end = scene.locked.now().unwrap() + DAY * 45;
-    for (name, bytes) in &files {
-        assert!(scene.locked.until(*name, bytes) >= Some(end), "{name}");
-    }
+    scene.assert_locked(&files);
 }
 
 #[test]
@@ -192,10 +185,7 @@ fn where_the_record_is_lost_what_somebody_else_removed_stays_locked_while_it_may
         ..LockingOptions::default()
     }));
     assert_eq!((told.failed, told.missing), (0, 0), "{told:?}");
-    let end = scene.locked.now().unwrap() + DAY * 45;
-    for (name, bytes) in &files {
-        assert!(scene.locked.until(*name, bytes) >= Some(end), "{name}");
-    }
+    scene.assert_locked(&files);
 }
 
 #[test]
@@ -445,10 +435,7 @@ fn junk_names_that_the_place_does_not_lock_keep_nothing_needed_from_being_locked
     assert_eq!((told.failed, told.strangers, told.left), (150, 150, 0));
     assert_eq!(told.extended, files.len() as u64);
     assert!(!told.is_complete());
-    let end = scene.locked.now().unwrap() + DAY * 45;
-    for (name, bytes) in &files {
-        assert!(scene.locked.until(*name, bytes) >= Some(end), "{name}");
-    }
+    scene.assert_locked(&files);
     // What snapshots need is known to be locked all the same.
     let session = scene.fixture.open();
     let memory = scene.memory(&session);
