@@ -4,16 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use strongroom_engine::Error;
 use strongroom_engine::backup::report::CopyOutcome;
 use strongroom_engine::session::Locks;
 use strongroom_engine::state::StateFolder;
+use strongroom_engine::{CopyFailureKind, CopyState, Error};
 use strongroom_model::{FileName, FileType, Id};
 use strongroom_repo::lock::Lock;
 use strongroom_store::{LocalStore, Store};
 use strongroom_testkit::gate::Gate;
 use strongroom_testkit::tree::TreeSpec;
-use strongroom_testkit::{Fault, FaultyStore, Op, Rule, TestClock};
+use strongroom_testkit::{Fault, FaultyStore, MemoryStore, Op, RecordingStore, Rule, TestClock};
 
 use crate::fixture::{Fixture, outcome};
 
@@ -79,6 +79,32 @@ fn put_bytes(fixture: &Fixture, copy: &str, id: Id, bytes: &[u8]) -> Id {
     id
 }
 
+/// An exclusive lock of a process elsewhere, yet to be written.
+fn sealed_elsewhere(fixture: &Fixture) -> (FileName, Vec<u8>) {
+    let lock = Lock {
+        time: (fixture.environment.clock)(),
+        exclusive: true,
+        hostname: "elsewhere".to_owned(),
+        username: "somebody".to_owned(),
+        pid: 1,
+        uid: 0,
+        gid: 0,
+    };
+    let (id, bytes) = lock.seal(&fixture.key, 2).unwrap();
+    (FileName::new(FileType::Locks, id), bytes)
+}
+
+/// A server in memory that has the `config` and the keys of a place.
+fn server_like(place: &dyn Store) -> MemoryStore {
+    let server = MemoryStore::at("rest:http://nas:8000/");
+    let keys = place.list(FileType::Keys).unwrap().into_iter();
+    let keys = keys.map(|entry| FileName::new(FileType::Keys, entry.id));
+    for name in keys.chain([FileName::CONFIG]) {
+        server.put(name, &place.read(name).unwrap());
+    }
+    server
+}
+
 fn fixture() -> Fixture {
     let fixture = Fixture::new();
     TreeSpec::small(1).build(&fixture.source().join("tree"));
@@ -111,6 +137,36 @@ fn where_all_copies_are_locked_the_error_says_so() {
     let error = fixture.backup_of(&fixture.folder_source()).unwrap_err();
     assert!(matches!(error, Error::Locked { .. }), "{error}");
     assert_eq!(fixture.ids("one", FileType::Locks).len(), 1);
+}
+
+#[test]
+fn a_server_is_listed_only_when_nobody_else_is_at_work_there() {
+    let mut fixture = fixture();
+    let server = fixture.wrap("two", |store| RecordingStore::new(server_like(&*store)));
+    let gate = Gate::closed();
+    fixture.wrap("two", |store| {
+        let waits = Rule::on(&[Op::Save], Fault::Wait(gate.clone())).of(FileType::Locks);
+        FaultyStore::new(store).with(waits)
+    });
+    let mut session = fixture.open();
+    server.clear();
+    let acquiring = || Locks::acquire(&mut session, &fixture.environment, false);
+    // Somebody who looked before our lock was written begins to prune there.
+    let acquired = gate.meanwhile(acquiring, || {
+        let (theirs, bytes) = sealed_elsewhere(&fixture);
+        server.inner().put(theirs, &bytes);
+    });
+    let locks = acquired.unwrap();
+    let two = session.copies.iter().find(|copy| copy.copy.name == "two");
+    let CopyState::Failed(failure) = &two.unwrap().state else {
+        panic!("{session:?}");
+    };
+    assert_eq!(failure.kind, CopyFailureKind::Locked, "{failure:?}");
+    for kind in FileType::SYNCED {
+        assert_eq!(server.tally(&[Op::List], kind).calls, 0, "{kind:?}");
+    }
+    assert_eq!(session.ready().count(), 2);
+    drop(locks);
 }
 
 #[test]

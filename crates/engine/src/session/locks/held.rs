@@ -25,7 +25,6 @@ use strongroom_repo::Repository;
 use strongroom_repo::lock::{Lock, STALE_AFTER};
 use strongroom_store::{Error as StoreError, Store};
 
-use crate::parallel::both;
 use crate::session::locks::reading::MISSED_AFTER;
 use crate::session::locks::{
     JUNK_HINT, LOCKED_HINT, LOCKS_LIMIT, LONGEST_WAIT, LockState, LockTimes, Locked, read_locks,
@@ -195,15 +194,11 @@ impl Held {
         self.keep(copy, lock, alive)?;
         let held = Arc::clone(self);
         let look = move |copy: &CopyStore| {
-            let conflicts = || held.look_for_conflicts(copy);
-            let list = || Listing::of_copy(copy);
-            let (listed, listing) = match copy.is_behind_server() {
-                true => {
-                    let (listed, listing) = both(conflicts, list);
-                    (listed?, listing)
-                }
-                false => (conflicts()?, list()),
-            };
+            // Nothing is listed before, also where each answer is waited for: whoever was at work until
+            // then, and is gone when his lock is looked for, has removed what was listed, or written
+            // what was not. And who is in the way is told, however long a listing takes.
+            let listed = held.look_for_conflicts(copy)?;
+            let listing = Listing::of_copy(copy);
             let listing = listing.map_err(|error| CopyFailure::of_store(&error))?;
             Ok((listing, listed))
         };
