@@ -7,6 +7,8 @@
 //! The race: a backup lists locks, writes its own, lists again. A prune does the same with an
 //! exclusive lock. Whoever writes first is seen by the other's second look, so that at least one
 //! of the two gives up. This needs a store that lists what was just written, which all of ours do.
+//! Whoever renews a lock writes the new one and then removes the old: one that is listed and gone when it
+//! is read has to be looked for under another name.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};

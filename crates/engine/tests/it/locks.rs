@@ -170,6 +170,50 @@ fn a_server_is_listed_only_when_nobody_else_is_at_work_there() {
 }
 
 #[test]
+fn a_lock_that_is_renewed_while_it_is_read_is_seen_all_the_same() {
+    let mut fixture = fixture();
+    let place = LocalStore::new(fixture.copy_path("two"));
+    let (old, old_bytes) = sealed_elsewhere(&fixture);
+    let (new, new_bytes) = sealed_elsewhere(&fixture);
+    let (writing, reading) = (Gate::closed(), Gate::closed());
+    fixture.wrap("two", |store| {
+        let writes = Rule::on(&[Op::Save], Fault::Wait(writing.clone())).of(FileType::Locks);
+        let reads = Rule::on(&[Op::Read], Fault::Wait(reading.clone())).named(old);
+        FaultyStore::new(store).with(writes).with(reads)
+    });
+    let renew = || {
+        place.save(new, &new_bytes).unwrap();
+        place.remove(old).unwrap();
+    };
+    let backup = || reading.meanwhile(|| fixture.backup(), renew);
+    // Between our two looks, so that the first one finds nobody.
+    let report = writing.meanwhile(backup, || place.save(old, &old_bytes).unwrap());
+    let CopyOutcome::Failed(failure) = outcome(&report, "two") else {
+        panic!("{report:?}");
+    };
+    assert_eq!(failure.kind, CopyFailureKind::Locked, "{failure:?}");
+    assert_eq!(fixture.ids("two", FileType::Locks), [new.id().unwrap()]);
+    assert!(fixture.ids("two", FileType::Data).is_empty());
+    assert_eq!(outcome(&report, "one"), &CopyOutcome::Whole);
+}
+
+#[test]
+fn locks_that_are_listed_and_never_given_are_asked_for_once_and_stop_nobody() {
+    let mut fixture = fixture();
+    let (theirs, bytes) = sealed_elsewhere(&fixture);
+    let place = LocalStore::new(fixture.copy_path("two"));
+    place.save(theirs, &bytes).unwrap();
+    let recorded = fixture.wrap("two", |store| {
+        let gone = Rule::on(&[Op::Read], Fault::NotFound).named(theirs);
+        RecordingStore::new(FaultyStore::new(store).with(gone))
+    });
+    assert!(fixture.backup().is_complete());
+    // Twice it is looked for, and what this run has written itself is not read.
+    assert_eq!(recorded.tally(&Op::READS, FileType::Locks).calls, 2);
+    assert_eq!(recorded.tally(&[Op::List], FileType::Locks).calls, 4);
+}
+
+#[test]
 fn others_may_be_at_work_beside_us() {
     let fixture = fixture();
     let theirs = put_lock(&fixture, "one", "elsewhere", 1, false);

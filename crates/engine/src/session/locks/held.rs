@@ -25,9 +25,9 @@ use strongroom_repo::Repository;
 use strongroom_repo::lock::{Lock, STALE_AFTER};
 use strongroom_store::{Error as StoreError, Store};
 
-use crate::session::locks::reading::MISSED_AFTER;
+use crate::session::locks::reading::{MISSED_AFTER, read_others};
 use crate::session::locks::{
-    JUNK_HINT, LOCKED_HINT, LOCKS_LIMIT, LONGEST_WAIT, LockState, LockTimes, Locked, read_locks,
+    JUNK_HINT, LOCKED_HINT, LOCKS_LIMIT, LONGEST_WAIT, LockState, LockTimes, Locked,
 };
 use crate::session::{
     CopyFailure, CopyFailureKind, CopyStore, Environment, Looking, OwnLocks, Session, chain,
@@ -345,14 +345,20 @@ impl Held {
         copy: &CopyStore,
     ) -> std::result::Result<BTreeSet<Id>, CopyFailure> {
         let store = copy.store.as_ref();
-        let key = self.repository.key();
-        let reports = read_locks(store, key, &self.own_locks, &self.environment, LOCKS_LIMIT)?;
-        let listed = reports.iter().map(|report| report.id).collect();
-        // It may have been renewed meanwhile; and two copies may be one place under two addresses.
-        let own: BTreeSet<Id> = self.made.lock().keys().copied().collect();
+        let (key, limit) = (self.repository.key(), LOCKS_LIMIT);
+        // Asked of each behind the listing: it may have been renewed meanwhile. And two copies may be
+        // one place under two addresses.
+        let is_own = |id: Id| self.made.lock().contains_key(&id);
+        let (listed, reports) = read_others(
+            store,
+            key,
+            &self.own_locks,
+            &self.environment,
+            limit,
+            is_own,
+        )?;
         for report in reports {
             match report.state {
-                _ if own.contains(&report.id) => {}
                 LockState::Dead(lock) => {
                     tracing::info!(copy = copy.name, %lock, "Removing a dead lock of this host");
                     match store.remove(FileName::new(FileType::Locks, report.id)) {
