@@ -60,28 +60,28 @@ impl Listing {
         }
     }
 
-    /// Packs are listed behind snapshots, for whoever writes a snapshot has written its packs before;
-    /// and records behind packs, for whoever removes packs has put that on record before.
+    /// Whoever writes does so from packs by index files to snapshots, and others may write meanwhile; so
+    /// these are listed the other way round, each behind what refers to it. Records are listed behind
+    /// packs, for whoever removes has put that on record before.
     fn of_store(store: &dyn Store) -> strongroom_store::Result<Self> {
         let keys = store.list(FileType::Keys)?;
-        let index = store.list(FileType::Index)?;
         let snapshots = store.list(FileType::Snapshots)?;
+        let index = store.list(FileType::Index)?;
         let data = list_packs(store)?;
         let records = list_records(store)?;
         let place = store.identity()?;
         Ok(Self::new(keys, index, snapshots, data, records, place))
     }
 
-    /// The same in three steps, for each answer is waited for.
+    /// The same in four steps, for each answer is waited for.
     fn of_server(store: &dyn Store) -> strongroom_store::Result<Self> {
-        let list = |kind| store.list(kind);
-        let (keys, (index, snapshots)) = both(
-            || list(FileType::Keys),
-            || both(|| list(FileType::Index), || list(FileType::Snapshots)),
+        let (keys, (place, snapshots)) = both(
+            || store.list(FileType::Keys),
+            || both(|| store.identity(), || store.list(FileType::Snapshots)),
         );
-        let (keys, index, snapshots) = (keys?, index?, snapshots?);
-        let (place, data) = both(|| store.identity(), || list_packs(store));
-        let (place, data) = (place?, data?);
+        let (keys, place, snapshots) = (keys?, place?, snapshots?);
+        let index = store.list(FileType::Index)?;
+        let data = list_packs(store)?;
         let records = list_records(store)?;
         Ok(Self::new(keys, index, snapshots, data, records, place))
     }
@@ -262,12 +262,41 @@ pub(crate) fn shared_keys<'a>(listings: impl IntoIterator<Item = &'a Listing>) -
 
 #[cfg(test)]
 mod tests {
+    use strongroom_testkit::{Fault, FaultyStore, MemoryStore, Op, RecordingStore, Rule};
+
     use super::*;
 
     fn entry(text: &str, size_bytes: u64) -> FileEntry {
         FileEntry {
             id: Id::of(text.as_bytes()),
             size_bytes,
+        }
+    }
+
+    #[test]
+    fn nothing_is_listed_before_what_refers_to_it_or_says_that_it_was_removed() {
+        const IN_ORDER: [FileType; 4] = [
+            FileType::Snapshots,
+            FileType::Index,
+            FileType::Data,
+            FileType::Records,
+        ];
+        for location in ["/mnt/backup", "rest:http://nas:8000/", "s3:nas/bucket"] {
+            for (place, kind) in IN_ORDER.into_iter().enumerate() {
+                let fails = Rule::on(&[Op::List], Fault::Unreachable).of(kind);
+                let store = FaultyStore::new(MemoryStore::at(location)).with(fails);
+                let store = Arc::new(RecordingStore::new(store));
+                let copy = CopyStore {
+                    name: "copy".to_owned(),
+                    store: store.clone(),
+                    is_local: true,
+                };
+                assert!(Listing::of_copy(&copy).is_err(), "{kind} of {location}");
+                let asked = IN_ORDER.map(|kind| store.tally(&[Op::List], kind).calls);
+                let mut expected = [0; IN_ORDER.len()];
+                expected[..=place].fill(1);
+                assert_eq!(asked, expected, "{location}");
+            }
         }
     }
 

@@ -318,6 +318,25 @@ fn what_others_remove_and_add_meanwhile_is_not_missing() {
 }
 
 #[test]
+fn what_others_add_while_a_copy_is_listed_is_no_damage() {
+    for kind in FileType::SYNCED {
+        let (mut hand_made, _) = HandMade::with_snapshots(0..1);
+        let places = hand_made.places(1);
+        let added = hand_made.add_snapshot("while it is listed");
+        let gate = Gate::closed();
+        let wait = Fault::Wait(gate.clone());
+        faults(&places[0]).add(Rule::on(&[Op::List], wait).of(kind));
+        let verifying = || hand_made.verify(&places, Depth::Decoded(&hand_made.repository));
+        let report = gate.meanwhile(verifying, || {
+            for name in [added.data, added.trees, added.index, added.snapshot] {
+                memory(&places[0]).put(name, &hand_made.files[&name]);
+            }
+        });
+        assert!(report.is_clean(), "{kind}: {report:?}");
+    }
+}
+
+#[test]
 fn config_is_compared_with_the_other_copies_or_with_its_digest() {
     let (hand_made, _) = HandMade::with_snapshots(0..1);
     let places = hand_made.places(3);
