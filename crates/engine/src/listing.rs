@@ -49,6 +49,18 @@ impl Listing {
         }
     }
 
+    /// Lists a copy to which nobody else may write meanwhile. One behind a server is asked everything at
+    /// a time, for then no order tells more than another.
+    ///
+    /// # Errors
+    /// As [`Store::list`] and [`Store::identity`].
+    pub fn of_copy_alone(copy: &CopyStore) -> strongroom_store::Result<Self> {
+        match copy.is_behind_server() {
+            true => Self::at_once(copy.store.as_ref()),
+            false => Self::read(copy.store.as_ref()),
+        }
+    }
+
     /// Lists a store.
     ///
     /// # Errors
@@ -84,6 +96,20 @@ impl Listing {
         let data = list_packs(store)?;
         let records = list_records(store)?;
         Ok(Self::new(keys, index, snapshots, data, records, place))
+    }
+
+    fn at_once(store: &dyn Store) -> strongroom_store::Result<Self> {
+        let list = |kind| store.list(kind);
+        let small = || {
+            both(
+                || both(|| list(FileType::Keys), || store.identity()),
+                || both(|| list(FileType::Snapshots), || list(FileType::Index)),
+            )
+        };
+        let large = || both(|| list_packs(store), || list_records(store));
+        let (((keys, place), (snapshots, index)), (data, records)) = both(small, large);
+        let (keys, snapshots, index) = (keys?, snapshots?, index?);
+        Ok(Self::new(keys, index, snapshots, data?, records?, place?))
     }
 
     fn new(
@@ -262,7 +288,7 @@ pub(crate) fn shared_keys<'a>(listings: impl IntoIterator<Item = &'a Listing>) -
 
 #[cfg(test)]
 mod tests {
-    use strongroom_testkit::{Fault, FaultyStore, MemoryStore, Op, RecordingStore, Rule};
+    use strongroom_testkit::{Fault, FaultyStore, Gate, MemoryStore, Op, RecordingStore, Rule};
 
     use super::*;
 
@@ -298,6 +324,25 @@ mod tests {
                 assert_eq!(asked, expected, "{location}");
             }
         }
+    }
+
+    #[test]
+    fn a_server_to_which_nobody_else_writes_is_asked_everything_at_a_time() {
+        let gate = Gate::closed();
+        let waits = Rule::on(&[Op::List], Fault::Wait(gate.clone()));
+        let copy = CopyStore {
+            name: "copy".to_owned(),
+            store: Arc::new(FaultyStore::new(MemoryStore::at("s3:nas/bucket")).with(waits)),
+            is_local: true,
+        };
+        let listing = std::thread::scope(|scope| {
+            let listing = scope.spawn(|| Listing::of_copy_alone(&copy));
+            // Keys, snapshots, index files, packs and records.
+            gate.wait_for_waiting(5);
+            gate.open();
+            listing.join().unwrap()
+        });
+        assert_eq!(listing.unwrap(), Listing::of_copy(&copy).unwrap());
     }
 
     #[test]

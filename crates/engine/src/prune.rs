@@ -190,7 +190,6 @@ fn prune_locked(
     if !plan.is_nothing() || is_anything_left(session) {
         let written = repack::run(session, &packs, &plan, options, environment, progress)?;
         report.note_written(session, &written);
-        newcomers::look(session)?;
         let staying = Staying::of(&packs, &plan, &written, &stays);
         even::bring(session, &staying, &plan, options, progress, cancel)?;
         if let Some(receipts) = receipts {
@@ -237,7 +236,6 @@ fn put_on_record(
     report: &mut PruneReport,
 ) -> Result<()> {
     for removal in records {
-        // Again, since what was brought to a slow copy may have taken long.
         newcomers::look(session)?;
         cancel.check()?;
         let published = removals::publish(session, state, removal)?;

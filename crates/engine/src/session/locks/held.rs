@@ -198,7 +198,10 @@ impl Held {
             // then, and is gone when his lock is looked for, has removed what was listed, or written
             // what was not. And who is in the way is told, however long a listing takes.
             let listed = held.look_for_conflicts(copy)?;
-            let listing = Listing::of_copy(copy);
+            let listing = match held.exclusive {
+                true => Listing::of_copy_alone(copy),
+                false => Listing::of_copy(copy),
+            };
             let listing = listing.map_err(|error| CopyFailure::of_store(&error))?;
             Ok((listing, listed))
         };
