@@ -151,6 +151,8 @@ struct Work<'a> {
     kept: Mutex<Vec<(FileName, Option<SystemTime>)>>,
     /// Whether no snapshot on the copy needs an index file or a pack that goes, once that was asked.
     spare: OnceLock<bool>,
+    /// How files go there where the place locks nothing.
+    unlocked: Unlocked<'a>,
 }
 
 impl<'a> Work<'a> {
@@ -174,6 +176,7 @@ impl<'a> Work<'a> {
             }),
             kept: Mutex::default(),
             spare: OnceLock::new(),
+            unlocked: Unlocked::new(copy.store.as_ref()),
         }
     }
 
@@ -254,7 +257,6 @@ impl<'a> Work<'a> {
                 return None;
             }
         };
-        let unlocked = Unlocked::new(store);
         let decided = self.removals.decided(names);
         let is_over = Mutex::new(false);
         let left = Mutex::new(BTreeSet::new());
@@ -271,7 +273,7 @@ impl<'a> Work<'a> {
                     let decided = decided.get(&file.name).copied();
                     locked.remove(file.name, decided, is_spare)
                 }
-                None if is_spare() => unlocked.remove(file),
+                None if is_spare() => self.unlocked.remove(file),
                 None => Ok(Fate::Waits(None)),
             };
             match fate {
