@@ -20,6 +20,9 @@ pub(crate) struct Args {
     nextest: Vec<String>,
 }
 
+/// What nextest calls a run that goes on for longer, of whose tests each may take a day.
+const THOROUGH: &str = "thorough";
+
 /// What nextest hears of how many tests it runs at once.
 const THREADS: &str = "NEXTEST_TEST_THREADS";
 
@@ -34,6 +37,9 @@ pub(crate) fn run(arguments: &Args) -> Result<()> {
     let programs = setup::run()?;
     // Examples hold no tests, and lint sees that they build.
     let mut nextest = cargo(["nextest", "run", "--workspace", "--tests"]);
+    if arguments.thorough {
+        nextest.args(["--profile", THOROUGH]);
+    }
     nextest.args(&arguments.nextest);
     if std::env::var_os(THREADS).is_none() {
         nextest.env(THREADS, tests_at_once(cores()).to_string());
@@ -43,4 +49,15 @@ pub(crate) fn run(arguments: &Args) -> Result<()> {
         nextest.env("STRONGROOM_THOROUGH", "1");
     }
     run_command(&mut nextest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_goes_on_for_longer_has_limits_of_its_own() {
+        let profiles = include_str!("../../.config/nextest.toml");
+        assert!(profiles.contains(&format!("[profile.{THOROUGH}]")));
+    }
 }

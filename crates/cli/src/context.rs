@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use indicatif::{MultiProgress, ProgressDrawTarget};
+use jiff::Timestamp;
 use strongroom_engine::drill::restore::remove_remnants;
 use strongroom_engine::filesystem::Names;
 use strongroom_engine::removals::Telling;
-use strongroom_engine::session::{Looking, Password, open_remembering};
+use strongroom_engine::session::{Looking, Password, open_behind, open_remembering};
 use strongroom_engine::state::{RepositoryState, StateFolder};
-use strongroom_engine::{Cancel, CopyState, Environment, Session};
+use strongroom_engine::{Cancel, CopyState, CopyStore, Environment, Session};
 use strongroom_model::Config;
 
 use crate::cli::GlobalArgs;
@@ -62,6 +63,15 @@ pub(crate) struct Looked {
     /// The vaults among the copies.
     pub(crate) vaults: Vaults,
 }
+
+/// What opens the repository of some copies by its password, with what the state folder remembers.
+type Open = fn(
+    &[CopyStore],
+    &[u8],
+    &Looking,
+    &StateFolder,
+    Timestamp,
+) -> strongroom_engine::Result<Session>;
 
 impl Context {
     /// Takes the options that are the same for all commands.
@@ -232,14 +242,28 @@ impl Context {
 
     /// As [`Context::open`], for who extends locks, and tells then what is left of them.
     pub(crate) fn open_to_extend(&self) -> Result<Opened> {
+        self.open_by(open_remembering)
+    }
+
+    /// The same for who does nothing else: where nothing in sight opens the repository, what lies
+    /// hidden does, and that is an alarm.
+    pub(crate) fn open_behind(&self) -> Result<Opened> {
+        let opened = self.open_by(open_behind)?;
+        if let Some(copy) = &opened.session.opened_behind {
+            locking::tell_hidden_keys(&self.output, copy);
+        }
+        Ok(opened)
+    }
+
+    fn open_by(&self, open: Open) -> Result<Opened> {
         let config = self.config()?;
         let copies = self.copies(&config)?;
         let password = self.password(&config, password::Ask::Once)?;
         let state = state_folder::choose()?;
         let looking = Looking::until(&self.cancel);
         let now = (self.environment().clock)();
-        let open = || open_remembering(&copies.stores, &password, &looking, &state, now);
-        let (vaults, session) = self.meet(&copies, &state, open, opened_in)?;
+        let opening = || open(&copies.stores, &password, &looking, &state, now);
+        let (vaults, session) = self.meet(&copies, &state, opening, opened_in)?;
         let mut session = session?;
         self.tell_left_out(&session);
         self.cancel.check()?;

@@ -175,6 +175,16 @@ pub(crate) fn tell_alarms_of(output: &Output, opened: &Opened) {
     tell_alarms(output, &copies, &opened.memory(), now);
 }
 
+/// Raises an alarm where only what lies hidden on a copy has opened the repository.
+pub(crate) fn tell_hidden_keys(output: &Output, copy: &str) {
+    let text = format!(
+        "the keys are hidden or overwritten on every copy, or config is: what lies hidden on {copy} \
+         has opened the repository, and nothing but locks may be extended by it"
+    );
+    let back = format!("strongroom recover --copy {copy} --in-place");
+    output.alarm(&text, &[back.as_str(), "strongroom sync"]);
+}
+
 fn alarm(copy: &CopyLocks) -> String {
     let (name, least) = (&copy.name, period(copy.least.as_secs()));
     let files = count(copy.short, "file", "files");

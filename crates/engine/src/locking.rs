@@ -16,7 +16,9 @@
 //! where it is not even known in time what is needed, all that is listed is extended), the place refuses (so: that is named, and told as an alarm long before the first lock ends),
 //! somebody puts names there that the place does not lock (so: what nothing vouches for comes last,
 //! and has limits of its own), another bucket takes the stead of the one that was asked (so: the
-//! record is not believed, that is told, and each file is looked at), what a snapshot needs cannot be
+//! record is not believed, that is told, and each file is looked at), the keys are hidden on every copy
+//! (so: what lies hidden opens, [`open_behind`](crate::session::open_behind), and the key that opened is
+//! kept whether or not any copy lists it), what a snapshot needs cannot be
 //! told (so: then nothing is let go of), somebody has written into the state folder that one needs less
 //! than it does (so: no pack is let go of before the trees were read), and a copy has failed for its
 //! `config` or its listing (so: what is due in its record is extended all the same, and nothing of the

@@ -22,6 +22,7 @@ mod hiding;
 mod in_place;
 mod locking;
 mod needs;
+mod opening;
 mod report;
 mod same_place;
 mod search;
@@ -39,6 +40,7 @@ use strongroom_repo::{Key, Repository};
 use strongroom_store::{Error as StoreError, LocalStore, Store};
 
 pub use error::RecoverError;
+pub(crate) use opening::open_hidden;
 pub use report::{ConfigChoice, IncompleteSnapshot, LeftOut, NotRecovered, RecoverReport};
 
 use crate::listing::Files;

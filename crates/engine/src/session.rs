@@ -7,6 +7,7 @@
 
 mod flaws;
 mod guarded;
+mod hidden;
 mod keys;
 mod locks;
 mod looking;
@@ -37,7 +38,7 @@ pub use locks::{LockReport, LockState, LockTimes, Locks, read_locks};
 pub use looking::Looking;
 pub(crate) use looking::{Begun, begin_each};
 pub(crate) use open::{Look, look_at};
-pub use open::{open, open_remembering};
+pub use open::{open, open_behind, open_remembering};
 pub use own_locks::OwnLocks;
 pub use places::Places;
 pub use strongroom_model::chain;
@@ -104,6 +105,9 @@ pub struct Session {
     pub(crate) told_junk: Arc<Mutex<BTreeSet<(String, Id)>>>,
     /// The copy from which the key was opened, by its name; `None` where it came from none.
     pub(crate) opened_from: Option<String>,
+    /// The copy whose hidden versions opened the repository, by its name, where nothing in sight did: an
+    /// alarm.
+    pub opened_behind: Option<String>,
     /// The copies that were tried before that one, by their names, and why they did not open.
     pub(crate) passed_over: BTreeMap<String, String>,
 }
@@ -192,6 +196,7 @@ impl Session {
             own_locks: OwnLocks::default(),
             told_junk: Arc::default(),
             opened_from: None,
+            opened_behind: None,
             passed_over: BTreeMap::new(),
         }
     }

@@ -166,6 +166,7 @@ fn a_copy_in_a_locked_bucket_outlives_whoever_removes_all_of_it() {
     expect(&scene, &account, 0, &["verify"]);
 
     locks_are_made_longer(&scene, &account, &bucket);
+    locks_are_made_longer_by_a_hidden_key(&scene, &account, &bucket);
 }
 
 /// What came of the locks of the only copy that has any.
@@ -238,6 +239,34 @@ fn locks_are_made_longer(scene: &Scene, account: &CephAccount, bucket: &Bucket) 
     assert!(found >= files && due <= again, "{told}");
     let told = locks_of(&expect(scene, account, 0, &extend), "copies");
     assert_eq!(counts(&told), [0; 7], "{told}");
+}
+
+/// Where every key is hidden, or gone, nothing opens any more but for whoever extends locks.
+fn locks_are_made_longer_by_a_hidden_key(scene: &Scene, account: &CephAccount, bucket: &Bucket) {
+    bucket.hide(&format!("{FOLDER}/keys/"));
+    for key in scene.files("one", "keys") {
+        fs::remove_file(scene.path("one").join(key)).unwrap();
+    }
+    let path = scene.path("strongroom.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("\"60d\"", "\"90d\"")).unwrap();
+    expect(scene, account, 12, &["backup"]);
+    let extend = ["--json", "lock", "extend"];
+    let ended = expect(scene, account, 3, &extend);
+    ended.assert_says(&["ALARM", "hidden or overwritten on every copy"]);
+    ended.assert_says(&["next: strongroom recover --copy offsite --in-place"]);
+    let summary = ended.summary();
+    assert_eq!(summary["opened_behind"], "offsite", "{summary}");
+    assert_eq!(summary["complete"], false, "{summary}");
+    let told = locks_of(&ended, "copies");
+    assert_eq!(told["extended"], told["recorded"], "{told}");
+    assert_eq!(told["failed"], 0, "{told}");
+    assert_eq!(told["short"], 0, "{told}");
+    let recover = ["recover", "--copy", "offsite", "--in-place"];
+    expect(scene, account, 0, &recover);
+    expect(scene, account, 0, &["sync"]);
+    let summary = expect(scene, account, 0, &extend).summary();
+    assert!(summary["opened_behind"].is_null(), "{summary}");
 }
 
 fn a_bucket_without_locks_is_refused(scene: &Scene, ceph: &Ceph, account: &CephAccount) {

@@ -108,6 +108,13 @@ impl Needed {
             }
         }
         needed.keeps_all = !session.removals.are_all_due();
+        if session.opened_behind.is_some() {
+            // Whatever copies list under that name by now, it is not the key that opened.
+            needed.files.push(NeededFile {
+                name: FileName::new(FileType::Keys, session.repository.key_id()),
+                size_bytes: None,
+            });
+        }
         needed.settle();
         needed.strangers = needed.files.iter().map(|file| file.name).collect();
         needed.strangers.remove(&FileName::CONFIG);

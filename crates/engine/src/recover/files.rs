@@ -82,6 +82,21 @@ pub(super) fn list(source: &Source<'_>, kind: FileType, progress: &Progress) -> 
     Ok(names.into_listed())
 }
 
+/// Lists the versions of one file; `None` where there is none that may be its bytes.
+///
+/// # Errors
+/// As [`list`].
+pub(super) fn list_one(source: &Source<'_>, name: FileName) -> Result<Option<File>> {
+    let mut file = File::new(name);
+    let listed = source.versions.each_version_of(name, &mut |version| {
+        source.check()?;
+        file.take(Candidate::of(&version, &source.sought()));
+        Ok(())
+    });
+    listed.map_err(|error| source.not_listed(error))?;
+    Ok(Some(file).filter(|file| !file.candidates.is_empty()))
+}
+
 /// The next versions of a file behind those that were tried, at most so many; and whether there are
 /// others behind them. Those that are known to be wrong are passed over.
 ///

@@ -10,6 +10,7 @@ use strongroom_repo::{Error as RepoError, RepoConfig, Repository};
 
 use crate::listing::Listing;
 use crate::removals::{Keeper, gather};
+use crate::session::hidden::open_first_hidden;
 use crate::session::{
     CopyFailure, CopyFailureKind, CopyState, CopyStore, Looking, Password, ReadyCopy, Session,
     SessionCopy, chain, no_copy,
@@ -24,11 +25,22 @@ pub(crate) struct Look {
     pub(crate) config: Option<Vec<u8>>,
 }
 
+/// What may open a repository.
+#[derive(Clone, Copy)]
+enum Reach {
+    /// What is in sight.
+    InSight,
+    /// Where nothing in sight does, what lies hidden on copies that keep versions.
+    Hidden,
+}
+
 /// A repository that was opened.
 struct Opened {
     repository: Repository,
     /// The copy that opened, by its name.
     from: String,
+    /// Whether by what lies hidden there.
+    is_hidden: bool,
     /// Those that were tried before and did not open, by their names, and why.
     passed_over: BTreeMap<String, String>,
 }
@@ -46,7 +58,7 @@ struct Opened {
 /// Where no copy can be used: [`Error::Repo`] with the wrong password or no repository,
 /// [`Error::NoCopy`] else; [`Error::Interrupted`].
 pub fn open(copies: &[CopyStore], password: &[u8], looking: &Looking) -> Result<Session> {
-    let mut session = open_unread(copies, password, None, looking)?;
+    let mut session = open_unread(copies, password, None, looking, Reach::InSight)?;
     gather(&mut session);
     Ok(session)
 }
@@ -63,9 +75,37 @@ pub fn open_remembering(
     state: &StateFolder,
     now: Timestamp,
 ) -> Result<Session> {
+    let known_key = known_key(copies, state);
+    let session = open_unread(copies, password, known_key, looking, Reach::InSight)?;
+    Ok(remembering(session, state, now))
+}
+
+/// The same for whoever extends locks: where nothing in sight opens, what lies hidden on a copy that
+/// keeps versions does, as [`Session::opened_behind`] tells then. Nothing may be written by it that
+/// needs a key in sight.
+///
+/// # Errors
+/// As [`open`], where nothing that is hidden opens either.
+pub fn open_behind(
+    copies: &[CopyStore],
+    password: &[u8],
+    looking: &Looking,
+    state: &StateFolder,
+    now: Timestamp,
+) -> Result<Session> {
+    let known_key = known_key(copies, state);
+    let session = open_unread(copies, password, known_key, looking, Reach::Hidden)?;
+    Ok(remembering(session, state, now))
+}
+
+/// The key that opened these copies last.
+fn known_key(copies: &[CopyStore], state: &StateFolder) -> Option<Id> {
     let known = state.remembered(copies);
-    let known_key = known.and_then(|known| known.opened_key());
-    let mut session = open_unread(copies, password, known_key, looking)?;
+    known.and_then(|known| known.opened_key())
+}
+
+/// Notes which key opened, and reads the records of the copies and of the state folder.
+fn remembering(mut session: Session, state: &StateFolder, now: Timestamp) -> Session {
     let state = state.repository(session.id());
     if let Err(error) = state.note_opened_key(session.repository.key_id()) {
         let reason = chain(&error);
@@ -73,7 +113,7 @@ pub fn open_remembering(
     }
     session.keeper = Some(Keeper { state, now });
     gather(&mut session);
-    Ok(session)
+    session
 }
 
 /// A session whose records are not read yet.
@@ -82,6 +122,7 @@ fn open_unread(
     password: &[u8],
     known_key: Option<Id>,
     looking: &Looking,
+    reach: Reach,
 ) -> Result<Session> {
     let (looks, opened) = std::thread::scope(|scope| {
         let opener = scope.spawn(|| open_first(copies, password, known_key, looking));
@@ -90,13 +131,31 @@ fn open_unread(
     });
     let looks: Vec<_> = copies.iter().cloned().zip(looks).collect();
     looking.cancel.check()?;
-    let opened = match opened {
-        Ok(Ok(opened)) => opened,
-        Ok(Err(error)) => return Err(cannot_open(looks, error)),
-        Err(_) => return Err(cannot_open(looks, None)),
+    // Of a thread that died nothing is known.
+    let opened = match opened.unwrap_or(Err(None)) {
+        Ok(opened) => opened,
+        Err(error) => {
+            let hidden = match reach {
+                Reach::InSight => None,
+                Reach::Hidden => open_first_hidden(copies, password, known_key, looking),
+            };
+            looking.cancel.check()?;
+            let Some((repository, from)) = hidden else {
+                return Err(cannot_open(looks, error));
+            };
+            Opened {
+                repository,
+                from,
+                is_hidden: true,
+                passed_over: BTreeMap::new(),
+            }
+        }
     };
     let mut session = Session::new(opened.repository, Vec::new(), looking.clone());
-    session.opened_from = Some(opened.from);
+    match opened.is_hidden {
+        true => session.opened_behind = Some(opened.from),
+        false => session.opened_from = Some(opened.from),
+    }
     session.passed_over = opened.passed_over;
     for (copy, look) in looks {
         let state = match look {
@@ -140,6 +199,7 @@ fn open_first(
         Some((repository, from)) => Ok(Opened {
             repository,
             from,
+            is_hidden: false,
             passed_over: opener.passed_over,
         }),
         None => Err(opener.worst),

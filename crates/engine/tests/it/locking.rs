@@ -1,6 +1,7 @@
 //! Locks made longer: what is due and nothing else, with as few requests as that takes.
 
 mod attacked;
+mod hidden_keys;
 
 use std::collections::BTreeSet;
 use std::fs;

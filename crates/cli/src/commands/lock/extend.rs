@@ -24,6 +24,10 @@ use crate::words::grouped;
 /// version is locked is recorded in the state folder, so that little is asked; where the record is
 /// lost, each file is looked at once.
 ///
+/// Where the keys are hidden or overwritten on every copy, or config is, so that nothing opens any
+/// more, what lies hidden in a bucket that keeps versions does, for this command alone. That is an
+/// alarm, and the exit status is 3.
+///
 /// A lock that cannot be extended is named, and the exit status is 3. So it is where less than
 /// `lock` is left of any file: that is an alarm, here and in every command.
 ///
@@ -43,7 +47,7 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) fn run(self, context: &Context) -> Result<Exit> {
-        let opened = context.open_to_extend()?;
+        let opened = context.open_behind()?;
         if let Some(name) = &self.copy {
             copies::named(&opened.config, name)?;
         }
@@ -66,10 +70,13 @@ impl Args {
             output.result(&table(&report, options.dry_run).to_string())?;
         }
         locking::tell(output, &opened, &report);
+        let opened_behind = opened.session.opened_behind.as_deref();
+        let is_complete = report.is_complete() && opened_behind.is_none();
         output.object(&Summary {
             message_type: "summary",
             dry_run: options.dry_run,
-            complete: report.is_complete(),
+            complete: is_complete,
+            opened_behind,
             copies: locking::summaries(&report),
             gaps: &report.gaps,
             problems: &report.problems,
@@ -79,7 +86,7 @@ impl Args {
             output.warn(text, Some("the rest: strongroom lock extend"));
             return Ok(Exit::Interrupted);
         }
-        Ok(Exit::of(report.is_complete()))
+        Ok(Exit::of(is_complete))
     }
 }
 
@@ -118,6 +125,7 @@ struct Summary<'a> {
     message_type: &'static str,
     dry_run: bool,
     complete: bool,
+    opened_behind: Option<&'a str>,
     copies: Vec<CopySummary>,
     gaps: &'a [String],
     problems: &'a [String],

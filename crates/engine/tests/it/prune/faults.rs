@@ -3,6 +3,7 @@
 use std::process::Command;
 use std::sync::Arc;
 
+use strongroom_model::FileType;
 use strongroom_store::Store;
 use strongroom_testkit::programs::restic_versions;
 use strongroom_testkit::tree::compare;
@@ -25,6 +26,47 @@ const CALLS: [Op; 9] = [
 
 /// What changes something, which is where a death matters.
 const CHANGES: [Op; 3] = [Op::Save, Op::Replace, Op::Remove];
+
+/// A kind of change that a prune makes on each copy. In this order they are made.
+#[derive(Debug)]
+struct Step {
+    ops: &'static [Op],
+    kind: FileType,
+}
+
+const PACK: Step = Step {
+    ops: &Op::WRITES,
+    kind: FileType::Data,
+};
+const INDEX: Step = Step {
+    ops: &Op::WRITES,
+    kind: FileType::Index,
+};
+const RECORD: Step = Step {
+    ops: &Op::WRITES,
+    kind: FileType::Records,
+};
+const INDEX_GOES: Step = Step {
+    ops: &[Op::Remove],
+    kind: FileType::Index,
+};
+const PACK_GOES: Step = Step {
+    ops: &[Op::Remove],
+    kind: FileType::Data,
+};
+
+impl Step {
+    /// A fault on the first change of this kind.
+    fn fails(&self, fault: Fault) -> Rule {
+        Rule::on(self.ops, fault).of(self.kind)
+    }
+}
+
+/// Asserts that some place has gone away, as with a step at which it should.
+fn assert_struck(places: &[Arc<FaultyStore<Arc<dyn Store>>>], what: &str) {
+    let mut listed = places.iter().map(|place| place.list(FileType::Keys));
+    assert!(listed.any(|listed| listed.is_err()), "{what} never was");
+}
 
 /// A place for experiments, to which a sound one is copied again and again.
 fn copied(from: &Fixture) -> Fixture {
@@ -78,49 +120,74 @@ fn assert_ends_well(fixture: &Fixture, sound: &Fixture, what: &str) {
     assert_eq!(compare(&source, &restored), [], "{what}");
 }
 
+/// Prunes while one copy fails, and asserts that all is well when it is back.
+fn assert_outlives(sound: &Fixture, rule: Rule, is_step: bool) {
+    let what = format!("{rule:?}");
+    let mut fixture = copied(sound);
+    let two: Arc<FaultyStore<Arc<dyn Store>>> = fixture.wrap("two", FaultyStore::new);
+    two.add(rule);
+    // Whether it fails as a whole is no matter here.
+    let outcome = try_prune(&fixture);
+    if let Ok(report) = outcome {
+        assert!(report.copies.iter().any(|copy| copy.name == "two"));
+    }
+    if is_step {
+        assert_struck(&[Arc::clone(&two)], &what);
+    }
+    two.heal();
+    assert_ends_well(&fixture, sound, &what);
+}
+
+/// Lets a prune die, and asserts that all is well then.
+fn assert_survives(sound: &Fixture, rule: &Rule, is_step: bool) {
+    let mut fixture = copied(sound);
+    let places = ALL.map(|copy| fixture.wrap(copy, FaultyStore::new));
+    places.iter().for_each(|place| place.add(rule.clone()));
+    let what = format!("{rule:?}: {:?}", try_prune(&fixture));
+    if is_step {
+        assert_struck(&places, &what);
+    }
+    places.iter().for_each(|place| place.heal());
+    assert_ends_well(&fixture, sound, &what);
+}
+
 #[test]
 fn one_copy_that_fails_at_any_call_is_left_sound() {
     let (sound, _) = half_needed();
-    let all = match is_thorough() {
-        true => &[0, 8, 14, 20, 26, 32, 40, 50][..],
-        false => &[0, 14, 26, 40],
-    };
-    for &skipped in all {
-        let mut fixture = copied(&sound);
-        let two: Arc<FaultyStore<Arc<dyn Store>>> = fixture.wrap("two", FaultyStore::new);
-        two.add(Rule::on(&CALLS, Fault::Unreachable).after(skipped));
-        // Whether it fails as a whole is no matter here.
-        let outcome = try_prune(&fixture);
-        if let Ok(report) = outcome {
-            assert!(report.copies.iter().any(|copy| copy.name == "two"));
-        }
-        two.heal();
-        assert_ends_well(&fixture, &sound, &format!("after {skipped} calls"));
+    // It goes away with the first change of each kind, and stays away.
+    for step in [PACK, INDEX, RECORD, INDEX_GOES, PACK_GOES] {
+        assert_outlives(&sound, step.fails(Fault::Crash), true);
+    }
+    if !is_thorough() {
+        return;
+    }
+    for skipped in [0, 8, 14, 20, 26, 32, 40, 50] {
+        let rule = Rule::on(&CALLS, Fault::Unreachable).after(skipped);
+        assert_outlives(&sound, rule, false);
     }
 }
 
 #[test]
 fn a_prune_that_dies_with_any_change_leaves_every_copy_sound() {
     let (sound, _) = half_needed();
+    // Where it dies behind one kind of change is mostly where it dies before the next.
+    for (step, fault) in [
+        (PACK, Fault::CrashAfter),
+        (INDEX, Fault::Crash),
+        (RECORD, Fault::Crash),
+        (INDEX_GOES, Fault::Crash),
+        (INDEX_GOES, Fault::CrashAfter),
+        (PACK_GOES, Fault::CrashAfter),
+    ] {
+        assert_survives(&sound, &step.fails(fault), true);
+    }
+    if !is_thorough() {
+        return;
+    }
     for changes in [0, 1, 2, 3, 4, 5, 7] {
-        let both = [Fault::Crash, Fault::CrashAfter];
-        // Short of time, the one or the other by turns.
-        let some = match is_thorough() {
-            true => &both[..],
-            false => &both[changes as usize % 2..][..1],
-        };
-        for fault in some {
-            let mut fixture = copied(&sound);
-            let places = ALL.map(|copy| fixture.wrap(copy, FaultyStore::new));
-            for place in &places {
-                place.add(Rule::on(&CHANGES, fault.clone()).after(changes));
-            }
-            let what = format!(
-                "{fault:?} after {changes} changes: {:?}",
-                try_prune(&fixture)
-            );
-            places.iter().for_each(|place| place.heal());
-            assert_ends_well(&fixture, &sound, &what);
+        for fault in [Fault::Crash, Fault::CrashAfter] {
+            let rule = Rule::on(&CHANGES, fault).after(changes);
+            assert_survives(&sound, &rule, false);
         }
     }
 }
