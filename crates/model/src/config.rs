@@ -159,15 +159,7 @@ pub fn parse<T>(
 fn password(reader: &mut Reader<'_>, top: &Section<'_>) -> Option<PasswordSource> {
     let file = top.path(reader, "password_file");
     let command = top.command(reader, "password_command");
-    if top.has("password_file")
-        && let Some(line) = top.line_of(reader, "password_command")
-    {
-        reader.problem(
-            line,
-            "Both password_file and password_command are given",
-            "remove one of them",
-        );
-    }
+    top.refuse_both(reader, "password_file", "password_command");
     file.map(PasswordSource::File)
         .or(command.map(PasswordSource::Command))
 }

@@ -350,8 +350,6 @@ fn refuse_for_folder(reader: &mut Reader<'_>, section: &Section<'_>) {
         ),
     ];
     for (key, reason) in reasons {
-        if let Some(line) = section.line_of(reader, key) {
-            reader.problem(line, reason, "remove it");
-        }
+        section.refuse(reader, key, reason, "remove it");
     }
 }

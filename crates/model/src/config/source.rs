@@ -191,13 +191,8 @@ fn read_kind(
 }
 
 fn read_folder(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<SourceKind> {
-    if let Some(line) = section.line_of(reader, "as") {
-        reader.problem(
-            line,
-            "as names the output of a command, and this source has none",
-            "remove it",
-        );
-    }
+    let reason = "as names the output of a command, and this source has none";
+    section.refuse(reader, "as", reason, "remove it");
     let paths = if section.has("path") {
         section.path(reader, "path").map(|path| vec![path])
     } else {
@@ -245,13 +240,8 @@ fn read_command(
     name: Option<&Name>,
 ) -> Option<SourceKind> {
     for key in FOLDER_ONLY {
-        if let Some(line) = section.line_of(reader, key) {
-            reader.problem(
-                line,
-                format!("{key} means nothing for the output of a command"),
-                "remove it",
-            );
-        }
+        let reason = format!("{key} means nothing for the output of a command");
+        section.refuse(reader, key, reason, "remove it");
     }
     let example = name.map_or("dump", Name::as_str);
     section.require(

@@ -41,23 +41,17 @@ pub(super) fn read(
     }
     let section = top.section(reader, "storage", &KEYS)?;
     if section.has("bucket") {
-        if let Some(line) = section.line_of(reader, "folder") {
-            reader.problem(
-                line,
-                "[storage] has both a folder and a bucket",
-                "remove one of them: a vault keeps its objects in one place",
-            );
-        }
+        section.refuse(
+            reader,
+            "folder",
+            "[storage] has both a folder and a bucket",
+            "remove one of them: a vault keeps its objects in one place",
+        );
         return bucket(reader, &section).map(StorageConfig::Bucket);
     }
     for key in ["endpoint", "region", "prefix"] {
-        if let Some(line) = section.line_of(reader, key) {
-            reader.problem(
-                line,
-                format!("{key} belongs to a bucket, and there is none"),
-                "write bucket = \"my-vault\" as well",
-            );
-        }
+        let reason = format!("{key} belongs to a bucket, and there is none");
+        section.refuse(reader, key, reason, "write bucket = \"my-vault\" as well");
     }
     section.require(
         reader,
