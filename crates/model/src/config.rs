@@ -34,7 +34,7 @@ use crate::address::StoreAddress;
 use crate::command_line::CommandLine;
 use crate::name::Name;
 use crate::plan::Plan;
-use reader::{Reader, quoted};
+use reader::Reader;
 use section::Section;
 
 /// A whole configuration that contradicts itself nowhere.
@@ -105,7 +105,8 @@ impl Config {
         let password = password(reader, top);
         let site = top.name(reader, "site");
         let domain = top.name(reader, "domain");
-        let runs_in = runs_in(reader, top);
+        let parse = |text: &str| text.parse::<Account>().ok();
+        let runs_in = top.parsed(reader, "runs_in", parse, "not an account", account::RULE);
         let plan = plan::read(reader, top);
         let limits = limits::read(reader, top);
         let sources = source::read_all(reader, top);
@@ -162,19 +163,6 @@ fn password(reader: &mut Reader<'_>, top: &Section<'_>) -> Option<PasswordSource
     top.refuse_both(reader, "password_file", "password_command");
     file.map(PasswordSource::File)
         .or(command.map(PasswordSource::Command))
-}
-
-fn runs_in(reader: &mut Reader<'_>, top: &Section<'_>) -> Option<Account> {
-    let text = top.text(reader, "runs_in")?;
-    let parsed = text.value.parse().ok();
-    if parsed.is_none() {
-        reader.problem(
-            text.line,
-            format!("{} is not an account", quoted(text.written)),
-            account::RULE,
-        );
-    }
-    parsed
 }
 
 /// Refuses what would back itself up, or be one place under two names.

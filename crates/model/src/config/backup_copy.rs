@@ -257,31 +257,18 @@ fn store(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<StoreAddress>
 }
 
 fn medium(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Medium> {
-    let text = section.text(reader, "medium")?;
-    let medium = Medium::ALL
-        .into_iter()
-        .find(|medium| medium.word() == text.value.as_str());
-    if medium.is_none() {
-        reader.problem(
-            text.line,
-            format!("{} is not a medium", quoted(text.written)),
-            "write \"disk\", \"object\", \"removable\" or \"tape\"",
-        );
-    }
-    medium
+    let named = |word: &str| {
+        let mut all = Medium::ALL.into_iter();
+        all.find(|medium| medium.word() == word)
+    };
+    let instead = "write \"disk\", \"object\", \"removable\" or \"tape\"";
+    section.parsed(reader, "medium", named, "not a medium", instead)
 }
 
 fn fingerprint(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Fingerprint> {
-    let text = section.text(reader, "fingerprint")?;
-    let parsed = text.value.parse().ok();
-    if parsed.is_none() {
-        reader.problem(
-            text.line,
-            format!("{} is not a fingerprint", quoted(text.written)),
-            fingerprint::RULE,
-        );
-    }
-    parsed
+    let parse = |text: &str| text.parse::<Fingerprint>().ok();
+    let wrong = "not a fingerprint";
+    section.parsed(reader, "fingerprint", parse, wrong, fingerprint::RULE)
 }
 
 /// Reads whose cosignatures are asked for; what is none is told, and left out.

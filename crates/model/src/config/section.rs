@@ -287,6 +287,25 @@ impl<'a> Section<'a> {
         name
     }
 
+    /// A string that `parse` makes something of; where it does not, the string is `wrong`, as "not an
+    /// account".
+    pub fn parsed<T>(
+        &self,
+        reader: &mut Reader<'_>,
+        key: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+        wrong: &str,
+        instead: &str,
+    ) -> Option<T> {
+        let text = self.text(reader, key)?;
+        let parsed = parse(&text.value);
+        if parsed.is_none() {
+            let message = format!("{} is {wrong}", quoted(text.written));
+            reader.problem(text.line, message, instead);
+        }
+        parsed
+    }
+
     /// An absolute path.
     pub fn path(&self, reader: &mut Reader<'_>, key: &str) -> Option<PathBuf> {
         let text = self.text(reader, key)?;
