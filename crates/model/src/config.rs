@@ -25,6 +25,7 @@ pub use limits::Limits;
 pub use problem::{ConfigError, Problem};
 pub use source::{Source, SourceKind};
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use toml::de::DeTable;
@@ -163,6 +164,26 @@ fn password(reader: &mut Reader<'_>, top: &Section<'_>) -> Option<PasswordSource
     top.refuse_both(reader, "password_file", "password_command");
     file.map(PasswordSource::File)
         .or(command.map(PasswordSource::Command))
+}
+
+/// Reads the name of a table, which no other of its kind has; these are called `one` and `several`.
+fn own_name(
+    reader: &mut Reader<'_>,
+    section: &Section<'_>,
+    names: &mut BTreeMap<Name, usize>,
+    (one, several): (&str, &str),
+) -> Option<Name> {
+    let name = section.name(reader, "name")?;
+    if let Some(line) = section.line_of(reader, "name")
+        && let Some(first) = names.insert(name.clone(), line)
+    {
+        reader.problem(
+            line,
+            format!("Two {several} are named \"{name}\", the other in line {first}"),
+            format!("give each {one} a name of its own"),
+        );
+    }
+    Some(name)
 }
 
 /// Refuses what would back itself up, or be one place under two names.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::address::{StoreAddress, percent_encoded, redacted};
 use crate::blast::Exposure;
 use crate::config::bucket::{self, S3Access};
+use crate::config::own_name;
 use crate::config::reader::{Reader, quoted};
 use crate::config::section::Section;
 use crate::error::Error;
@@ -132,17 +133,7 @@ pub(super) fn read_all(reader: &mut Reader<'_>, top: &Section<'_>) -> Vec<(usize
     let mut copies = Vec::new();
     for section in sections {
         section.require(reader, "name", "name = \"here\"");
-        let name = section.name(reader, "name");
-        if let Some(name) = &name
-            && let Some(line) = section.line_of(reader, "name")
-            && let Some(first) = names.insert(name.clone(), line)
-        {
-            reader.problem(
-                line,
-                format!("Two copies are named \"{name}\", the other in line {first}"),
-                "give each copy a name of its own",
-            );
-        }
+        let name = own_name(reader, &section, &mut names, ("copy", "copies"));
         section.require(
             reader,
             "store",
