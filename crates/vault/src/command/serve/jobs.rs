@@ -302,13 +302,11 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(60);
 
     fn moments(vault: &Vault) -> i64 {
-        let mut count = None;
-        let read = vault.database().read(&mut |transaction| {
-            count = transaction.first("SELECT COUNT(*) FROM moment", &[], |row| row.int(0))?;
-            Ok(())
-        });
-        read.unwrap();
-        count.unwrap()
+        let statement = "SELECT COUNT(*) FROM moment";
+        let count = vault
+            .database()
+            .look(|transaction| transaction.first(statement, &[], |row| row.int(0)));
+        count.unwrap().unwrap()
     }
 
     #[tokio::test]
