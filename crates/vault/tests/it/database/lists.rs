@@ -8,7 +8,7 @@ use strongroom_model::{FileName, FileType, Id};
 use strongroom_testkit::PostgresServer;
 use strongroom_vault::Result;
 use strongroom_vault::database::{Database, Sqlite, Work, migrate};
-use strongroom_vault::records::listing::{self, List, Page};
+use strongroom_vault::records::listing::{self, List};
 use strongroom_vault::records::objects::{self, Key, View};
 use strongroom_vault::records::{SCHEMA, tombstones};
 use strongroom_vault::rules::life::{Delete, Object, State};
@@ -110,12 +110,8 @@ fn page_as_of(
         leaves,
     };
     let behind = behind.map(|number| Id::from_bytes([number; 32]));
-    let mut found = Page::default();
-    database
-        .read(&mut |transaction| {
-            found = listing::page(transaction, list, behind, limit)?;
-            Ok(())
-        })
+    let found = database
+        .look(|transaction| listing::page(transaction, list, behind, limit))
         .unwrap();
     let first = |id: &Id| id.as_bytes()[0];
     let names = found.entries.iter().map(|entry| first(&entry.id));

@@ -208,14 +208,9 @@ impl Fleet {
         statement: &str,
         mut read: impl FnMut(&dyn Row) -> strongroom_vault::Result<T>,
     ) -> Option<T> {
-        let mut found = None;
-        self.database()
-            .read(&mut |transaction| {
-                found = transaction.first(statement, &[], |row| read(row))?;
-                Ok(())
-            })
-            .unwrap();
-        found
+        let database = self.database();
+        let row = database.look(|transaction| transaction.first(statement, &[], &mut read));
+        row.unwrap()
     }
 
     /// Vault time, as the row has it.

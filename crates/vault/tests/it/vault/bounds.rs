@@ -334,17 +334,17 @@ fn recorded_times_never_run_backwards() {
     scene
         .put(&append, FileType::Data, b"and not earlier")
         .unwrap();
-    let mut times = Vec::new();
-    let read = scene.vault.database().read(&mut |transaction| {
-        times.clear();
+    let read = scene.vault.database().look(|transaction| {
+        let mut times = Vec::new();
         leaves::entries(transaction, 0, 100, &mut |_, entry| {
             let leaf: serde_json::Value = serde_json::from_slice(&entry).unwrap();
             let at: jiff::Timestamp = leaf["at"].as_str().unwrap().parse().unwrap();
             times.push(at);
             Ok(())
-        })
+        })?;
+        Ok(times)
     });
-    read.unwrap();
+    let times = read.unwrap();
     assert!(times.len() > 5 && times.is_sorted(), "{times:?}");
 }
 

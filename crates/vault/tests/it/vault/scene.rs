@@ -253,17 +253,15 @@ impl Scene {
 
     /// The leaves of an act that are not yet in a full bundle of files.
     pub(crate) fn acts(&self, act: &str) -> Vec<serde_json::Value> {
-        let mut found = Vec::new();
-        self.vault
-            .database()
-            .read(&mut |transaction| {
-                found.clear();
-                leaves::entries(transaction, 0, 1 << 40, &mut |_, entry| {
-                    found.push(serde_json::from_slice(&entry).unwrap());
-                    Ok(())
-                })
-            })
-            .unwrap();
+        let read = self.vault.database().look(|transaction| {
+            let mut found = Vec::new();
+            leaves::entries(transaction, 0, 1 << 40, &mut |_, entry| {
+                found.push(serde_json::from_slice(&entry).unwrap());
+                Ok(())
+            })?;
+            Ok(found)
+        });
+        let mut found = read.unwrap();
         found.retain(|leaf: &serde_json::Value| leaf["act"] == act);
         found
     }
