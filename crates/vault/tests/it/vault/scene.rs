@@ -64,6 +64,16 @@ pub(crate) fn on_sqlite(bodies: impl Fn(&Path) -> Arc<dyn Bodies> + 'static) -> 
     )
 }
 
+/// What `open` makes of a file of SQLite, and a folder.
+pub(crate) fn over_sqlite(open: impl Fn(Sqlite) -> Arc<dyn Database> + 'static) -> Pair {
+    Rc::new(
+        move |folder: &Path| -> (Arc<dyn Database>, Arc<dyn Bodies>) {
+            let database = Sqlite::open(&folder.join("vault.db")).unwrap();
+            (open(database), local_bodies(folder))
+        },
+    )
+}
+
 /// A folder's own bodies.
 pub(crate) fn local_bodies(folder: &Path) -> Arc<dyn Bodies> {
     let bodies = LocalBodies::new(folder.join("repositories"));
