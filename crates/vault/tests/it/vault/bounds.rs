@@ -2,7 +2,6 @@
 
 use std::io::Read;
 use std::ops::Range;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::SystemTime;
@@ -17,7 +16,7 @@ use strongroom_vault::rules::right::Right;
 use strongroom_vault::vault::{NewToken, ReadClocks, Settings};
 use strongroom_vault::{Error, Result, Vault};
 
-use super::scene::{Scene, local_bodies, on_sqlite, repository, within};
+use super::scene::{Scene, files_in, local_bodies, on_sqlite, repository, within};
 
 #[test]
 fn an_upload_that_was_held_open_until_its_token_was_revoked_comes_to_nothing() {
@@ -430,15 +429,4 @@ impl Database for FullDatabase {
     fn read(&self, work: &mut Work<'_>) -> Result<()> {
         self.inner.read(work)
     }
-}
-
-fn files_in(folder: &Path) -> usize {
-    let entries = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
-    let count = |path: std::path::PathBuf| match path.is_dir() {
-        true => files_in(&path),
-        false => 1,
-    };
-    entries.map(count).sum()
 }

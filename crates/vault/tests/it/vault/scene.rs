@@ -357,6 +357,16 @@ fn first_body(name: FileName) -> BodyKey {
     }
 }
 
+/// How many files there are below a folder.
+pub(crate) fn files_in(folder: &Path) -> usize {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let count = |path: PathBuf| match path.is_dir() {
+        true => files_in(&path),
+        false => 1,
+    };
+    entries.map(|entry| count(entry.unwrap().path())).sum()
+}
+
 pub(crate) fn repository() -> RepositoryPath {
     "acme/repos".parse().unwrap()
 }
