@@ -16,7 +16,7 @@ use strongroom_vault::rules::right::Right;
 use strongroom_vault::vault::{NewToken, ReadClocks, Settings};
 use strongroom_vault::{Error, Result, Vault};
 
-use super::scene::{Scene, files_in, local_bodies, on_sqlite, repository, within};
+use super::scene::{Scene, files_in, local_bodies, new_token, on_sqlite, repository, within};
 
 #[test]
 fn an_upload_that_was_held_open_until_its_token_was_revoked_comes_to_nothing() {
@@ -47,14 +47,11 @@ fn an_upload_that_was_held_open_until_its_token_was_revoked_comes_to_nothing() {
 fn what_is_over_a_bound_leaves_nothing_on_the_disk() {
     let scene = Scene::new();
     let new = NewToken {
-        right: Right::Append,
-        prefix: repository(),
-        expires_in_ms: None,
         daily_bytes: Some(1_000),
         daily_objects: Some(6),
+        ..new_token(Right::Append)
     };
-    let text = scene.vault.create_token(&new).unwrap();
-    let append = scene.vault.authenticate(text.reveal()).unwrap();
+    let append = scene.admit(&new);
     scene.init(&append);
     let pack = scene.put(&append, FileType::Data, &[1; 100]).unwrap();
     let folder = scene.folder.path().join("repositories");
@@ -350,17 +347,7 @@ fn recorded_times_never_run_backwards() {
 #[test]
 fn where_nothing_can_be_written_reading_goes_on() {
     let scene = Scene::new();
-    let text = scene
-        .vault
-        .create_token(&NewToken {
-            right: Right::Append,
-            prefix: repository(),
-            expires_in_ms: None,
-            daily_bytes: None,
-            daily_objects: None,
-        })
-        .unwrap();
-    let append = scene.vault.authenticate(text.reveal()).unwrap();
+    let append = scene.admit(&new_token(Right::Append));
     scene.init(&append);
     let pack = scene.put(&append, FileType::Data, b"a pack").unwrap();
     let full = Arc::new(FullDatabase {
@@ -389,13 +376,7 @@ fn where_nothing_can_be_written_reading_goes_on() {
     }
     // The first use of a token is in the log, or is none.
     full.is_full.store(false, Ordering::Relaxed);
-    let new = NewToken {
-        right: Right::Read,
-        prefix: repository(),
-        expires_in_ms: None,
-        daily_bytes: None,
-        daily_objects: None,
-    };
+    let new = new_token(Right::Read);
     let fresh = vault.create_token(&new).unwrap();
     full.is_full.store(true, Ordering::Relaxed);
     assert!(vault.authenticate(fresh.reveal()).is_err());

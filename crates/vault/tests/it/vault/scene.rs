@@ -207,14 +207,15 @@ impl Scene {
     }
 
     pub(crate) fn token_for(&self, right: Right, prefix: &str) -> Principal {
-        let new = NewToken {
-            right,
+        self.admit(&NewToken {
             prefix: prefix.parse().unwrap(),
-            expires_in_ms: None,
-            daily_bytes: None,
-            daily_objects: None,
-        };
-        let text = self.vault.create_token(&new).unwrap();
+            ..new_token(right)
+        })
+    }
+
+    /// Makes a token, and uses it.
+    pub(crate) fn admit(&self, new: &NewToken) -> Principal {
+        let text = self.vault.create_token(new).unwrap();
         self.vault.authenticate(text.reveal()).unwrap()
     }
 
@@ -365,6 +366,17 @@ pub(crate) fn files_in(folder: &Path) -> usize {
         false => 1,
     };
     entries.map(|entry| count(entry.unwrap().path())).sum()
+}
+
+/// A token for one repository, without an end and without bounds of its own.
+pub(crate) fn new_token(right: Right) -> NewToken {
+    NewToken {
+        right,
+        prefix: repository(),
+        expires_in_ms: None,
+        daily_bytes: None,
+        daily_objects: None,
+    }
 }
 
 pub(crate) fn repository() -> RepositoryPath {
