@@ -235,6 +235,18 @@ impl Fleet {
         });
     }
 
+    /// Lets a process that has just begun purge all that was deleted.
+    pub(super) fn purge(&self) {
+        let due_ms = self.vault_ms() + 1_100;
+        wait_until("the time to purge", || self.vault_ms() > due_ms);
+        let process = self.start();
+        wait_until("the purge", || {
+            let left = "SELECT COUNT(*) FROM object WHERE state IN (1, 4)";
+            self.row(left, |row| row.int(0)).unwrap() == 0
+        });
+        process.stop();
+    }
+
     /// How many leaves of an act a log in a folder has.
     pub(super) fn count_acts(&self, log: &Path, act: &str) -> usize {
         let wanted = format!("\"act\":\"{act}\"");
