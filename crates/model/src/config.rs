@@ -25,6 +25,7 @@ pub use limits::Limits;
 pub use problem::{ConfigError, Problem};
 pub use source::{Source, SourceKind};
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use toml::de::DeTable;
@@ -34,7 +35,7 @@ use crate::address::StoreAddress;
 use crate::command_line::CommandLine;
 use crate::name::Name;
 use crate::plan::Plan;
-use reader::{Reader, quoted};
+use reader::Reader;
 use section::Section;
 
 /// A whole configuration that contradicts itself nowhere.
@@ -105,7 +106,8 @@ impl Config {
         let password = password(reader, top);
         let site = top.name(reader, "site");
         let domain = top.name(reader, "domain");
-        let runs_in = runs_in(reader, top);
+        let parse = |text: &str| text.parse::<Account>().ok();
+        let runs_in = top.parsed(reader, "runs_in", parse, "not an account", account::RULE);
         let plan = plan::read(reader, top);
         let limits = limits::read(reader, top);
         let sources = source::read_all(reader, top);
@@ -159,30 +161,29 @@ pub fn parse<T>(
 fn password(reader: &mut Reader<'_>, top: &Section<'_>) -> Option<PasswordSource> {
     let file = top.path(reader, "password_file");
     let command = top.command(reader, "password_command");
-    if top.has("password_file")
-        && let Some(line) = top.line_of(reader, "password_command")
-    {
-        reader.problem(
-            line,
-            "Both password_file and password_command are given",
-            "remove one of them",
-        );
-    }
+    top.refuse_both(reader, "password_file", "password_command");
     file.map(PasswordSource::File)
         .or(command.map(PasswordSource::Command))
 }
 
-fn runs_in(reader: &mut Reader<'_>, top: &Section<'_>) -> Option<Account> {
-    let text = top.text(reader, "runs_in")?;
-    let parsed = text.value.parse().ok();
-    if parsed.is_none() {
+/// Reads the name of a table, which no other of its kind has; these are called `one` and `several`.
+fn own_name(
+    reader: &mut Reader<'_>,
+    section: &Section<'_>,
+    names: &mut BTreeMap<Name, usize>,
+    (one, several): (&str, &str),
+) -> Option<Name> {
+    let name = section.name(reader, "name")?;
+    if let Some(line) = section.line_of(reader, "name")
+        && let Some(first) = names.insert(name.clone(), line)
+    {
         reader.problem(
-            text.line,
-            format!("{} is not an account", quoted(text.written)),
-            account::RULE,
+            line,
+            format!("Two {several} are named \"{name}\", the other in line {first}"),
+            format!("give each {one} a name of its own"),
         );
     }
-    parsed
+    Some(name)
 }
 
 /// Refuses what would back itself up, or be one place under two names.

@@ -53,6 +53,22 @@ impl Period {
         }
     }
 
+    /// The period that lasts so many milliseconds, in the largest of the units d, h, m and s that it
+    /// is a whole number of; the nearest one where there is none.
+    pub fn of_milliseconds(milliseconds: i64) -> Self {
+        let seconds = u64::try_from(milliseconds / 1_000).unwrap_or_default();
+        let seconds = seconds.clamp(1, LONGEST_SECONDS);
+        let units = [Unit::Day, Unit::Hour, Unit::Minute];
+        let mut whole = units
+            .into_iter()
+            .filter(|unit| seconds.is_multiple_of(unit.seconds()));
+        let unit = whole.next().unwrap_or(Unit::Second);
+        Self {
+            count: u32::try_from(seconds / unit.seconds()).unwrap_or(u32::MAX),
+            unit,
+        }
+    }
+
     /// How long it lasts in seconds.
     pub const fn seconds(self) -> u64 {
         self.count as u64 * self.unit.seconds()
@@ -239,6 +255,26 @@ mod tests {
         assert_eq!(suggest("24"), None);
         assert_eq!(suggest("0 days"), None);
         assert_eq!(suggest("ages"), None);
+    }
+
+    #[test]
+    fn what_is_known_in_milliseconds_is_written_in_the_largest_unit() {
+        for (written, text) in [
+            ("30d", "30d"),
+            ("25h", "25h"),
+            ("90m", "90m"),
+            ("7s", "7s"),
+            ("48h", "2d"),
+            ("1y", "365d"),
+            ("100y", "36500d"),
+        ] {
+            let period: Period = written.parse().unwrap();
+            let again = Period::of_milliseconds(period.milliseconds());
+            assert_eq!((again, again.to_string()), (period, text.to_owned()));
+        }
+        for (odd_ms, text) in [(-1, "1s"), (0, "1s"), (i64::MAX, "36500d")] {
+            assert_eq!(Period::of_milliseconds(odd_ms).to_string(), text);
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use strongroom_model::Id;
 
-use crate::{Error, Key, Result, polynomial};
+use crate::{Error, Key, Result, json, polynomial};
 
 /// What `config` says; fields that others added are ignored when read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,7 +39,7 @@ impl RepoConfig {
     /// # Errors
     /// [`Error::NoRandomness`].
     pub fn seal(&self, key: &Key) -> Result<Vec<u8>> {
-        let json = serde_json::to_vec(self).map_err(|error| Error::Invalid(error.to_string()))?;
+        let json = json::encode(self)?;
         key.seal(&json)
     }
 

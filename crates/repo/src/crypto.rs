@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use crate::{Error, Result};
+use crate::{Error, Result, json};
 
 /// Bytes that encryption adds to a piece: nonce and tag.
 pub const OVERHEAD_BYTES: usize = NONCE_BYTES + TAG_BYTES;
@@ -166,7 +166,7 @@ impl Key {
             },
             encrypt: BASE64.encode(&self.material.encrypt),
         };
-        let json = serde_json::to_vec(&wire).map_err(|error| Error::Invalid(error.to_string()))?;
+        let json = json::encode(&wire)?;
         Ok(Zeroizing::new(json))
     }
 

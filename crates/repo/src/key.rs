@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::{Error, Key, Result};
+use crate::{Error, Key, Result, json};
 
 /// How many key files are tried with one password; as restic does.
 pub const MAX_KEYS_TRIED: usize = 20;
@@ -123,7 +123,7 @@ impl KeyFile {
     /// # Errors
     /// None in practice: all fields are text and numbers.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        serde_json::to_vec(self).map_err(|error| Error::Invalid(error.to_string()))
+        json::encode(self)
     }
 
     /// Reads a key file and checks that opening it would cost no more than is reasonable.

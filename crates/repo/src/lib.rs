@@ -14,6 +14,7 @@ pub mod crypto;
 pub mod error;
 mod gojson;
 pub mod index;
+mod json;
 pub mod key;
 pub mod lock;
 pub mod node;

@@ -14,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use strongroom_model::Id;
 
-use crate::{Error, Key, Result, unpacked};
+use crate::{Key, Result, json, unpacked};
 
 /// A lock that was not renewed for so long belongs to a dead process; as restic has it.
 pub const STALE_AFTER: SignedDuration = SignedDuration::from_mins(30);
@@ -40,10 +40,10 @@ pub struct Lock {
     /// The owner's process.
     pub pid: u32,
     /// The user's number.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "json::is_zero")]
     pub uid: u32,
     /// The group's number.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "json::is_zero")]
     pub gid: u32,
 }
 
@@ -51,9 +51,9 @@ impl Lock {
     /// Encrypts it; returns its name and bytes.
     ///
     /// # Errors
-    /// [`Error::NoRandomness`].
+    /// [`Error::NoRandomness`](crate::Error::NoRandomness).
     pub fn seal(&self, key: &Key, repo_version: u32) -> Result<(Id, Vec<u8>)> {
-        let json = serde_json::to_vec(self).map_err(|error| Error::Invalid(error.to_string()))?;
+        let json = json::encode(self)?;
         unpacked::seal(key, repo_version, &json)
     }
 
@@ -93,14 +93,6 @@ impl std::fmt::Display for Lock {
             self.pid, self.hostname, self.username, self.time
         )
     }
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde asks for a reference"
-)]
-fn is_zero(number: &u32) -> bool {
-    *number == 0
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use strongroom_model::receipt::Signature;
 use strongroom_model::{FileName, FileType, Holds, Id};
 
-use crate::{Error, Key, Result, unpacked};
+use crate::{Error, Key, Result, json, unpacked};
 
 pub use signed::Claim;
 
@@ -102,7 +102,7 @@ impl Record {
     pub fn seal(&self, key: &Key) -> Result<(Id, Vec<u8>)> {
         self.check().map_err(Error::Invalid)?;
         let wire = Wire::of(self.clone());
-        let json = serde_json::to_vec(&wire).map_err(|error| Error::Invalid(error.to_string()))?;
+        let json = json::encode(&wire)?;
         unpacked::seal(key, SEALED_AS, &json)
     }
 

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use strongroom_model::Id;
 
-use crate::{Error, Key, Result, unpacked};
+use crate::{Key, Result, json, unpacked};
 
 /// The tag that tells which source of the configuration a snapshot is of, before the name.
 /// A tag, because restic drops fields that it does not know when it rewrites a snapshot.
@@ -30,10 +30,10 @@ pub struct Snapshot {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub username: String,
     /// The user's number.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "json::is_zero")]
     pub uid: u32,
     /// The group's number.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "json::is_zero")]
     pub gid: u32,
     /// What was left out.
     #[serde(
@@ -93,7 +93,7 @@ pub struct Summary {
     /// All bytes of these files.
     pub total_bytes_processed: u64,
     /// How many errors the source had; a field of ours, which restic passes over.
-    #[serde(skip_serializing_if = "is_zero_u64")]
+    #[serde(skip_serializing_if = "json::is_zero")]
     pub error_count: u64,
     /// The first of these errors, as people read them; a field of ours.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -111,9 +111,9 @@ impl Snapshot {
     /// Encrypts it; returns its name and bytes.
     ///
     /// # Errors
-    /// [`Error::NoRandomness`].
+    /// [`Error::NoRandomness`](crate::Error::NoRandomness).
     pub fn seal(&self, key: &Key, repo_version: u32) -> Result<(Id, Vec<u8>)> {
-        let json = serde_json::to_vec(self).map_err(|error| Error::Invalid(error.to_string()))?;
+        let json = json::encode(self)?;
         unpacked::seal(key, repo_version, &json)
     }
 
@@ -139,22 +139,6 @@ fn null_is_empty<'de, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> std::result::Result<Vec<String>, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde asks for a reference"
-)]
-fn is_zero(number: &u32) -> bool {
-    *number == 0
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde asks for a reference"
-)]
-fn is_zero_u64(number: &u64) -> bool {
-    *number == 0
 }
 
 #[cfg(test)]

@@ -18,9 +18,8 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use strongroom_model::RepositoryPath;
+use strongroom_model::{Period, RepositoryPath};
 use strongroom_vault::config::VaultConfig;
-use strongroom_vault::rules::clock::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS};
 use strongroom_vault::{Error, Result, Vault, opening};
 
 /// The commands.
@@ -133,14 +132,7 @@ fn print_json(line: &impl serde::Serialize) -> Result<()> {
 
 /// A length of time as people say it, in the largest unit that it is a whole number of.
 fn spoken(ms: i64) -> String {
-    let units = [("d", DAY_MS), ("h", HOUR_MS), ("min", MINUTE_MS)];
-    let whole = units
-        .into_iter()
-        .find(|(_, length_ms)| ms > 0 && ms % length_ms == 0);
-    match whole {
-        Some((unit, length_ms)) => format!("{} {unit}", ms / length_ms),
-        None => format!("{} s", ms / SECOND_MS),
-    }
+    Period::of_milliseconds(ms).spoken()
 }
 
 /// A time of a vault, as people read it.

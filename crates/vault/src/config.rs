@@ -291,35 +291,25 @@ fn object_size(reader: &mut Reader<'_>, top: &Section<'_>) -> Option<ByteSize> {
 }
 
 fn runs_in(reader: &mut Reader<'_>, top: &Section<'_>) -> Option<Account> {
-    let text = top.text(reader, "runs_in")?;
-    let account = text.value.parse().ok();
-    if account.is_none() {
-        reader.problem(
-            text.line,
-            format!("{} is no name of an account", quoted(text.written)),
-            "write what the provider calls it, in letters of ASCII: runs_in = \"aws:123456789012\"",
-        );
-    }
-    account
+    top.parsed(
+        reader,
+        "runs_in",
+        |text| text.parse().ok(),
+        "no name of an account",
+        "write what the provider calls it, in letters of ASCII: runs_in = \"aws:123456789012\"",
+    )
 }
 
 fn log_level(reader: &mut Reader<'_>, top: &Section<'_>) -> Option<Level> {
-    let levels = [Level::ERROR, Level::WARN, Level::INFO, Level::DEBUG];
-    let Some(line) = top.line_of(reader, "log_level") else {
+    if !top.has("log_level") {
         return Some(Level::INFO);
-    };
-    let text = top.text(reader, "log_level")?;
-    let level = levels
-        .into_iter()
-        .find(|level| level.as_str().to_ascii_lowercase() == text.value.as_str());
-    if level.is_none() {
-        reader.problem(
-            line,
-            format!("{} is no level of the log", quoted(text.written)),
-            "write \"error\", \"warn\", \"info\" or \"debug\"",
-        );
     }
-    level
+    let named = |word: &str| {
+        let mut levels = [Level::ERROR, Level::WARN, Level::INFO, Level::DEBUG].into_iter();
+        levels.find(|level| level.as_str().to_ascii_lowercase() == word)
+    };
+    let instead = "write \"error\", \"warn\", \"info\" or \"debug\"";
+    top.parsed(reader, "log_level", named, "no level of the log", instead)
 }
 
 #[cfg(test)]

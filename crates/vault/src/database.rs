@@ -173,6 +173,26 @@ pub trait Database: Send + Sync + fmt::Debug {
     }
 }
 
+impl dyn Database + '_ {
+    /// Reads one unchanging state of the database, and returns what `work` makes of it.
+    ///
+    /// # Errors
+    /// As [`Database::read`].
+    pub fn look<T>(&self, mut work: impl FnMut(&mut dyn Transaction) -> Result<T>) -> Result<T> {
+        let mut seen = None;
+        self.read(&mut |transaction| {
+            seen = Some(work(transaction)?);
+            Ok(())
+        })?;
+        seen.ok_or_else(no_answer)
+    }
+}
+
+/// The error of a database that says that it did the work, and did not.
+pub(crate) fn no_answer() -> Error {
+    failed("answer", "the work was not done")
+}
+
 /// The error of a database that failed to do something, as "commit".
 fn failed(action: &str, reason: impl fmt::Display) -> Error {
     Error::Database {

@@ -195,10 +195,6 @@ impl Examination<'_> {
 
 /// The first column of the first row.
 fn text(database: &dyn Database, statement: &str) -> Result<String> {
-    let mut found = None;
-    database.read(&mut |transaction| {
-        found = transaction.first(statement, &[], |row| row.text(0))?;
-        Ok(())
-    })?;
-    Ok(found.unwrap_or_default())
+    let found = database.look(|transaction| transaction.first(statement, &[], |row| row.text(0)));
+    found.map(Option::unwrap_or_default)
 }

@@ -290,11 +290,7 @@ fn open_storage(
     database: &dyn Database,
     patience: Option<Duration>,
 ) -> Result<Storage> {
-    let mut log = None;
-    database.read(&mut |transaction: &mut dyn Transaction| {
-        log = identities::get(transaction)?;
-        Ok(())
-    })?;
+    let log = database.look(identities::get)?;
     let number = log.map_or(1, |log| log.number);
     match &config.storage {
         StorageConfig::Folder(folder) => open_folder(folder, number, patience),
@@ -363,12 +359,7 @@ fn s3_options(bucket: &BucketConfig, config: &VaultConfig) -> S3Options {
 
 /// Whether a database has not seen anything yet.
 fn is_new(database: &dyn Database) -> Result<bool> {
-    let mut is_new = false;
-    database.read(&mut |transaction: &mut dyn Transaction| {
-        is_new = leaves::head(transaction)?.leaves == 0;
-        Ok(())
-    })?;
-    Ok(is_new)
+    Ok(database.look(leaves::head)?.leaves == 0)
 }
 
 /// What the log of a new vault is called.

@@ -293,17 +293,16 @@ impl Publisher {
     /// in it.
     fn entries(&self, first: u64, until: u64) -> Result<Vec<(u64, Vec<u8>)>> {
         let base = self.log.base;
-        let mut entries = Vec::new();
-        self.vault.database().read(&mut |transaction| {
-            entries.clear();
+        self.vault.database().look(|transaction| {
+            let mut entries = Vec::new();
             let count = CHUNK.min(until.saturating_sub(first));
             let first = base.saturating_add(first);
             leaves::entries(transaction, first, count, &mut |number, entry| {
                 entries.push((number.saturating_sub(base), entry));
                 Ok(())
-            })
-        })?;
-        Ok(entries)
+            })?;
+            Ok(entries)
+        })
     }
 
     /// Adds some leaves, and writes the files that became full by them; false where another
@@ -358,11 +357,7 @@ impl Published {
 
     /// The checkpoint that most witnesses have cosigned.
     fn best(&self) -> Result<Option<Vec<u8>>> {
-        let mut best = None;
-        self.vault.database().read(&mut |transaction| {
-            best = cosigned::best(transaction)?;
-            Ok(())
-        })?;
+        let best = self.vault.database().look(cosigned::best)?;
         Ok(best.map(|best| best.note))
     }
 
@@ -383,11 +378,7 @@ impl Published {
 
 /// What is published of a log, which must be the vault's.
 fn state(database: &dyn Database, log: u64) -> Result<State> {
-    let mut state = State::default();
-    database.read(&mut |transaction| {
-        state = records::state(transaction)?;
-        Ok(())
-    })?;
+    let state = database.look(records::state)?;
     match state.log == log {
         true => Ok(state),
         false => Err(Error::OtherLog { log: state.log }),

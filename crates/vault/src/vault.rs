@@ -67,15 +67,15 @@ pub use scrub::Scrubbed;
 pub use soundness::GoesOn;
 pub use wholeness::{Newest, Standing, StandingPage};
 
+use crate::Result;
 use crate::database::commits::{Commits, SettledCommits};
 use crate::database::lease::Holder;
-use crate::database::{Database, Transaction};
+use crate::database::{Database, Transaction, no_answer};
 use crate::records::leaves::{self, Act, Moment};
 use crate::records::log::{self as identities, LogIdentity};
 use crate::records::repositories::{self, Repository, unknown as unknown_repository};
 use crate::rules::clock::{Drift, ProcessClock};
 use crate::rules::purge::Keeping;
-use crate::{Error, Result};
 
 use authentication::Known;
 use due::Looked;
@@ -161,12 +161,7 @@ impl Vault {
         let puts = SettledCommits::new(Arc::clone(&database), Arc::clone(&bodies))?;
         let (clock, drift) = clock::open(&*database, &commits, &read_clocks, &settings.origin)?;
         let origin = settings.origin.clone();
-        let mut log = None;
-        database.read(&mut |transaction| {
-            log = identities::get(transaction)?;
-            Ok(())
-        })?;
-        let log = match log {
+        let log = match database.look(identities::get)? {
             Some(log) => log,
             None => {
                 commits.commit(move |transaction| identities::get_or_name(transaction, &origin))?
@@ -221,13 +216,8 @@ impl Vault {
     }
 
     /// Reads one state of the database.
-    fn read<T>(&self, mut work: impl FnMut(&mut dyn Transaction) -> Result<T>) -> Result<T> {
-        let mut found = None;
-        self.shared.database.read(&mut |transaction| {
-            found = Some(work(transaction)?);
-            Ok(())
-        })?;
-        found.ok_or_else(no_answer)
+    fn read<T>(&self, work: impl FnMut(&mut dyn Transaction) -> Result<T>) -> Result<T> {
+        self.shared.database.look(work)
     }
 
     /// The same for a page of a list, which nothing else waits for.
@@ -261,13 +251,6 @@ fn told(
         file: name.to_string(),
         bytes,
         token: token.map(str::to_owned),
-    }
-}
-
-fn no_answer() -> Error {
-    Error::Database {
-        action: "answer".to_owned(),
-        reason: "the work was not done".to_owned(),
     }
 }
 

@@ -67,6 +67,7 @@ impl Args {
         let mut opened = context.open_to_extend()?;
         let left_out = opened.left_out();
         let sources = chosen(&opened.config, &self.sources)?;
+        let sources: Vec<Source> = sources.into_iter().cloned().collect();
         if !self.dry_run {
             copies::sweep(&opened);
             memory::try_keys(&mut opened, &context.output);
@@ -228,26 +229,20 @@ fn new_snapshots(report: &BackupReport) -> BTreeMap<Id, Vec<u8>> {
     made.collect()
 }
 
-/// The sources by their names, each once and in the order of the configuration.
-pub(crate) fn chosen(config: &Config, names: &[String]) -> Result<Vec<Source>> {
+/// The sources by their names, each once and in the order of the configuration; all where no name
+/// is given.
+pub(crate) fn chosen<'c>(config: &'c Config, names: &[String]) -> Result<Vec<&'c Source>> {
+    let all = &config.sources;
     for name in names {
-        if !config
-            .sources
-            .iter()
-            .any(|source| source.name.as_str() == name)
-        {
+        if !all.iter().any(|source| source.name.as_str() == name) {
             return Err(Error::NoSource {
                 name: name.clone(),
-                known: config
-                    .sources
-                    .iter()
-                    .map(|source| source.name.to_string())
-                    .collect(),
+                known: all.iter().map(|source| source.name.to_string()).collect(),
             });
         }
     }
     let wanted = |source: &&Source| {
         names.is_empty() || names.iter().any(|name| source.name.as_str() == name)
     };
-    Ok(config.sources.iter().filter(wanted).cloned().collect())
+    Ok(all.iter().filter(wanted).collect())
 }

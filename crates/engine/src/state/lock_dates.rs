@@ -272,29 +272,23 @@ impl<'b> Reader<'b> {
         Ok(taken)
     }
 
-    fn number(&mut self) -> Result<u32> {
-        let (number, rest) = self
-            .0
-            .split_first_chunk()
-            .ok_or_else(|| malformed("it is too short"))?;
+    fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
+        let taken = self.0.split_first_chunk();
+        let (taken, rest) = taken.ok_or_else(|| malformed("it is too short"))?;
         self.0 = rest;
-        Ok(u32::from_le_bytes(*number))
+        Ok(*taken)
+    }
+
+    fn number(&mut self) -> Result<u32> {
+        self.array().map(u32::from_le_bytes)
     }
 
     fn byte(&mut self) -> Result<u8> {
-        let first = self.0.split_first();
-        let (byte, rest) = first.ok_or_else(|| malformed("it is too short"))?;
-        self.0 = rest;
-        Ok(*byte)
+        self.array().map(u8::from_le_bytes)
     }
 
     fn id(&mut self) -> Result<Id> {
-        let (id, rest) = self
-            .0
-            .split_first_chunk()
-            .ok_or_else(|| malformed("it is too short"))?;
-        self.0 = rest;
-        Ok(Id::from_bytes(*id))
+        self.array().map(Id::from_bytes)
     }
 
     fn file(&mut self, until_h: u32) -> Result<LockedFile> {

@@ -16,7 +16,7 @@ use strongroom_store::{LocalStore, Store};
 use strongroom_testkit::contract::noise;
 use strongroom_testkit::programs::restic_versions;
 use strongroom_testkit::tree::TreeSpec;
-use strongroom_testkit::{FakeBucket, Rights};
+use strongroom_testkit::{FakeBucket, MemoryStore, RecordingStore, Rights};
 
 use crate::fixture::{Fixture, PASSWORD, assert_same_tree, run_restic};
 
@@ -445,19 +445,22 @@ fn as_of_a_time_in_place_what_is_right_since_then_is_left_alone() {
     assert_eq!((scene.place.count(pack), scene.place.count(late)), (2, 1));
 }
 
-#[test]
-fn into_another_copy_a_whole_repository_comes_and_snapshots_come_last() {
-    let scene = Scene::new();
-    let recorded = Arc::new(strongroom_testkit::RecordingStore::new(
-        strongroom_testkit::MemoryStore::new("other"),
-    ));
+/// Another copy to recover to, and what it was given.
+fn recorded_copy() -> (Destination, Arc<RecordingStore<MemoryStore>>) {
+    let recorded = Arc::new(RecordingStore::new(MemoryStore::new("other")));
     let other = CopyStore {
         name: "other".to_owned(),
         store: recorded.clone(),
         is_local: false,
     };
-    let destination = Destination::Copy(other);
-    let report = scene.recover(&destination, &without_password());
+    (Destination::Copy(other), recorded)
+}
+
+#[test]
+fn into_another_copy_a_whole_repository_comes_and_snapshots_come_last() {
+    let scene = Scene::new();
+    let (other, recorded) = recorded_copy();
+    let report = scene.recover(&other, &without_password());
     assert!(report.is_complete(), "{report:?}");
     let kinds: Vec<_> = recorded.written().iter().map(FileName::kind).collect();
     let place = |kind| kinds.iter().position(|one| *one == kind).unwrap();
@@ -471,7 +474,7 @@ fn into_another_copy_a_whole_repository_comes_and_snapshots_come_last() {
     assert!(order.is_sorted_by_key(|kind| place(*kind)), "{kinds:?}");
     assert_eq!(kinds.last(), Some(&FileType::Snapshots));
     // Sizes tell that it is all there.
-    let again = scene.recover(&destination, &without_password());
+    let again = scene.recover(&other, &without_password());
     assert_eq!((again.files, again.already_there), (0, report.files));
 }
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::address::{StoreAddress, percent_encoded, redacted};
 use crate::blast::Exposure;
 use crate::config::bucket::{self, S3Access};
+use crate::config::own_name;
 use crate::config::reader::{Reader, quoted};
 use crate::config::section::Section;
 use crate::error::Error;
@@ -132,17 +133,7 @@ pub(super) fn read_all(reader: &mut Reader<'_>, top: &Section<'_>) -> Vec<(usize
     let mut copies = Vec::new();
     for section in sections {
         section.require(reader, "name", "name = \"here\"");
-        let name = section.name(reader, "name");
-        if let Some(name) = &name
-            && let Some(line) = section.line_of(reader, "name")
-            && let Some(first) = names.insert(name.clone(), line)
-        {
-            reader.problem(
-                line,
-                format!("Two copies are named \"{name}\", the other in line {first}"),
-                "give each copy a name of its own",
-            );
-        }
+        let name = own_name(reader, &section, &mut names, ("copy", "copies"));
         section.require(
             reader,
             "store",
@@ -257,31 +248,18 @@ fn store(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<StoreAddress>
 }
 
 fn medium(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Medium> {
-    let text = section.text(reader, "medium")?;
-    let medium = Medium::ALL
-        .into_iter()
-        .find(|medium| medium.word() == text.value.as_str());
-    if medium.is_none() {
-        reader.problem(
-            text.line,
-            format!("{} is not a medium", quoted(text.written)),
-            "write \"disk\", \"object\", \"removable\" or \"tape\"",
-        );
-    }
-    medium
+    let named = |word: &str| {
+        let mut all = Medium::ALL.into_iter();
+        all.find(|medium| medium.word() == word)
+    };
+    let instead = "write \"disk\", \"object\", \"removable\" or \"tape\"";
+    section.parsed(reader, "medium", named, "not a medium", instead)
 }
 
 fn fingerprint(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Fingerprint> {
-    let text = section.text(reader, "fingerprint")?;
-    let parsed = text.value.parse().ok();
-    if parsed.is_none() {
-        reader.problem(
-            text.line,
-            format!("{} is not a fingerprint", quoted(text.written)),
-            fingerprint::RULE,
-        );
-    }
-    parsed
+    let parse = |text: &str| text.parse::<Fingerprint>().ok();
+    let wrong = "not a fingerprint";
+    section.parsed(reader, "fingerprint", parse, wrong, fingerprint::RULE)
 }
 
 /// Reads whose cosignatures are asked for; what is none is told, and left out.
@@ -350,8 +328,6 @@ fn refuse_for_folder(reader: &mut Reader<'_>, section: &Section<'_>) {
         ),
     ];
     for (key, reason) in reasons {
-        if let Some(line) = section.line_of(reader, key) {
-            reader.problem(line, reason, "remove it");
-        }
+        section.refuse(reader, key, reason, "remove it");
     }
 }

@@ -70,29 +70,19 @@ pub(super) fn read(
     let account = account(reader, section);
     let path_style = section.flag(reader, "path_style");
     let key_domain = section.name(reader, "key_domain");
-    if section.has("ca_file")
-        && address.service().scheme() == "http"
-        && let Some(line) = section.line_of(reader, "ca_file")
-    {
-        let message = "Plain http shows no certificate, so it has no ca_file";
-        reader.problem(line, message, "write s3:https://…, or remove ca_file");
+    if address.service().scheme() == "http" {
+        let reason = "Plain http shows no certificate, so it has no ca_file";
+        let instead = "write s3:https://…, or remove ca_file";
+        section.refuse(reader, "ca_file", reason, instead);
     }
-    for (key, reason, instead) in [
-        (
-            "fingerprint",
-            "A bucket is vouched for by authorities, so it has no fingerprint",
-            "remove it; a server of your own may have a ca_file",
-        ),
-        (
-            "log_witnesses",
-            "A bucket is no vault, so it has no log_witnesses",
-            "remove it",
-        ),
-    ] {
-        if let Some(line) = section.line_of(reader, key) {
-            reader.problem(line, reason, instead);
-        }
-    }
+    section.refuse(
+        reader,
+        "fingerprint",
+        "A bucket is vouched for by authorities, so it has no fingerprint",
+        "remove it; a server of your own may have a ca_file",
+    );
+    let reason = "A bucket is no vault, so it has no log_witnesses";
+    section.refuse(reader, "log_witnesses", reason, "remove it");
     S3Access {
         region,
         path_style,
@@ -104,10 +94,8 @@ pub(super) fn read(
 /// Refuses the keys of a bucket where there is none; `place` is where the copy is.
 pub(super) fn refuse(reader: &mut Reader<'_>, section: &Section<'_>, place: &str) {
     for key in KEYS {
-        if let Some(line) = section.line_of(reader, key) {
-            let message = format!("{key} is for buckets, and this copy is {place}");
-            reader.problem(line, message, "remove it");
-        }
+        let reason = format!("{key} is for buckets, and this copy is {place}");
+        section.refuse(reader, key, reason, "remove it");
     }
 }
 
@@ -115,13 +103,10 @@ pub(super) fn refuse(reader: &mut Reader<'_>, section: &Section<'_>, place: &str
 pub(super) fn check_lock(reader: &mut Reader<'_>, section: &Section<'_>, lock: Option<Period>) {
     if let Some(lock) = lock
         && !(LEAST_LOCK..=MOST_LOCK).contains(&lock)
-        && let Some(line) = section.line_of(reader, "lock")
     {
-        reader.problem(
-            line,
-            format!("lock = \"{lock}\" is out of bounds for a bucket"),
-            "write a period from \"1d\" to \"50y\"",
-        );
+        let reason = format!("lock = \"{lock}\" is out of bounds for a bucket");
+        let instead = "write a period from \"1d\" to \"50y\"";
+        section.refuse(reader, "lock", reason, instead);
     }
 }
 
@@ -164,17 +149,14 @@ fn account(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<S3Account> 
             format!("{key} belongs to an access_key, and there is none"),
             "write access_key = \"AKIA…\" as well, or remove it",
         ),
-        None if section.has("access_key") => {
-            if let Some(line) = section.line_of(reader, "access_key") {
-                reader.problem(
-                    line,
-                    "There is an access_key, and no secret to it",
-                    "write secret_key_file = \"/etc/strongroom/NAME.key\" or secret_key = \
-                     \"${NAME}\" as well",
-                );
-            }
-        }
-        _ => {}
+        None => section.refuse(
+            reader,
+            "access_key",
+            "There is an access_key, and no secret to it",
+            "write secret_key_file = \"/etc/strongroom/NAME.key\" or secret_key = \"${NAME}\" as \
+             well",
+        ),
+        Some(_) => {}
     }
     Some(S3Account {
         access_key: access_key?.value.to_string(),
@@ -192,15 +174,7 @@ fn secret_line(reader: &Reader<'_>, section: &Section<'_>) -> Option<(usize, &'s
 fn secret_key(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<SecretKey> {
     let file = section.path(reader, "secret_key_file");
     let text = section.text(reader, "secret_key");
-    if section.has("secret_key")
-        && let Some(line) = section.line_of(reader, "secret_key_file")
-    {
-        reader.problem(
-            line,
-            "Both secret_key and secret_key_file are given",
-            "remove one of them",
-        );
-    }
+    section.refuse_both(reader, "secret_key", "secret_key_file");
     if let Some(text) = &text
         && !text.written.contains("${")
     {

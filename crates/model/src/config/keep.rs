@@ -50,11 +50,9 @@ fn tags(reader: &mut Reader<'_>, section: &Section<'_>) -> BTreeSet<String> {
     let Some(texts) = section.texts(reader, "tags") else {
         return BTreeSet::new();
     };
-    if texts.is_empty()
-        && let Some(line) = section.line_of(reader, "tags")
-    {
+    if texts.is_empty() {
         let instead = "write tags = [\"release\"], or remove it";
-        reader.problem(line, "tags is empty", instead);
+        section.refuse(reader, "tags", "tags is empty", instead);
     }
     let mut tags = BTreeSet::new();
     for text in texts {

@@ -143,6 +143,27 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// Reports a key that is there and must not be, or not so; nothing where it is not there.
+    pub fn refuse(
+        &self,
+        reader: &mut Reader<'_>,
+        key: &str,
+        reason: impl Into<String>,
+        instead: impl Into<String>,
+    ) {
+        if let Some(line) = self.line_of(reader, key) {
+            reader.problem(line, reason, instead);
+        }
+    }
+
+    /// Reports two keys that stand for each other and are both there.
+    pub fn refuse_both(&self, reader: &mut Reader<'_>, one: &str, other: &str) {
+        if self.has(one) {
+            let reason = format!("Both {one} and {other} are given");
+            self.refuse(reader, other, reason, "remove one of them");
+        }
+    }
+
     /// A string as written, before its variables are replaced.
     pub fn written(&self, reader: &mut Reader<'_>, key: &str) -> Option<(usize, &'a str)> {
         let (_, value) = self.get(key)?;
@@ -264,6 +285,25 @@ impl<'a> Section<'a> {
             );
         }
         name
+    }
+
+    /// A string that `parse` makes something of; where it does not, the string is `wrong`, as "not an
+    /// account".
+    pub fn parsed<T>(
+        &self,
+        reader: &mut Reader<'_>,
+        key: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+        wrong: &str,
+        instead: &str,
+    ) -> Option<T> {
+        let text = self.text(reader, key)?;
+        let parsed = parse(&text.value);
+        if parsed.is_none() {
+            let message = format!("{} is {wrong}", quoted(text.written));
+            reader.problem(text.line, message, instead);
+        }
+        parsed
     }
 
     /// An absolute path.

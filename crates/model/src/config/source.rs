@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use crate::byte_size::ByteSize;
 use crate::command_line::CommandLine;
-use crate::config::keep;
 use crate::config::reader::{Reader, quoted};
 use crate::config::section::{Section, path};
+use crate::config::{keep, own_name};
 use crate::keep::Keep;
 use crate::name::Name;
 
@@ -113,17 +113,7 @@ pub(super) fn read_all(reader: &mut Reader<'_>, top: &Section<'_>) -> Vec<(usize
     let mut sources = Vec::new();
     for section in sections {
         section.require(reader, "name", "name = \"home\"");
-        let name = section.name(reader, "name");
-        if let Some(name) = &name
-            && let Some(line) = section.line_of(reader, "name")
-            && let Some(first) = names.insert(name.clone(), line)
-        {
-            reader.problem(
-                line,
-                format!("Two sources are named \"{name}\", the other in line {first}"),
-                "give each source a name of its own",
-            );
-        }
+        let name = own_name(reader, &section, &mut names, ("source", "sources"));
         let kind = read_kind(reader, &section, name.as_ref());
         let keep = keep::read(reader, &section);
         let check = read_check(reader, &section);
@@ -191,13 +181,8 @@ fn read_kind(
 }
 
 fn read_folder(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<SourceKind> {
-    if let Some(line) = section.line_of(reader, "as") {
-        reader.problem(
-            line,
-            "as names the output of a command, and this source has none",
-            "remove it",
-        );
-    }
+    let reason = "as names the output of a command, and this source has none";
+    section.refuse(reader, "as", reason, "remove it");
     let paths = if section.has("path") {
         section.path(reader, "path").map(|path| vec![path])
     } else {
@@ -245,13 +230,8 @@ fn read_command(
     name: Option<&Name>,
 ) -> Option<SourceKind> {
     for key in FOLDER_ONLY {
-        if let Some(line) = section.line_of(reader, key) {
-            reader.problem(
-                line,
-                format!("{key} means nothing for the output of a command"),
-                "remove it",
-            );
-        }
+        let reason = format!("{key} means nothing for the output of a command");
+        section.refuse(reader, key, reason, "remove it");
     }
     let example = name.map_or("dump", Name::as_str);
     section.require(

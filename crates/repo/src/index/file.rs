@@ -5,7 +5,7 @@ use strongroom_model::Id;
 
 use crate::blob::{BlobId, BlobKind, PackedBlob};
 use crate::index::table::MAX_LENGTH_BYTES;
-use crate::{Error, Key, Result, unpacked};
+use crate::{Key, Result, json, unpacked};
 
 /// How many blobs an index file of ours names at most; restic's writes about as many.
 pub const MAX_BLOBS_PER_INDEX_FILE: usize = 50_000;
@@ -30,12 +30,12 @@ impl IndexFile {
     /// Encrypts it; returns its name and bytes.
     ///
     /// # Errors
-    /// [`Error::NoRandomness`].
+    /// [`Error::NoRandomness`](crate::Error::NoRandomness).
     pub fn seal(&self, key: &Key, repo_version: u32) -> Result<(Id, Vec<u8>)> {
         let wire = WireIndex {
             packs: self.packs.iter().map(WirePack::of).collect(),
         };
-        let json = serde_json::to_vec(&wire).map_err(|error| Error::Invalid(error.to_string()))?;
+        let json = json::encode(&wire)?;
         unpacked::seal(key, repo_version, &json)
     }
 
@@ -83,7 +83,7 @@ struct WireBlob {
     kind: WireKind,
     offset: u32,
     length: u32,
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "json::is_zero")]
     uncompressed_length: u32,
 }
 
@@ -127,14 +127,6 @@ impl WirePack {
             blobs: blobs.collect(),
         }
     }
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde asks for a reference"
-)]
-fn is_zero(number: &u32) -> bool {
-    *number == 0
 }
 
 #[cfg(test)]

@@ -18,8 +18,6 @@ mod knock;
 mod probe;
 mod sweep;
 
-use std::io::Read;
-
 use strongroom_model::FileName;
 use strongroom_model::attack::{
     Attempt, CANARY, Left, PlaceKind, Remnant, RemnantKind, Said, Tried, canary,
@@ -73,9 +71,6 @@ const JUNK: &[u8] = b"junk";
 
 /// What the name of a canary ends with that was given another one.
 const RENAMED: &str = "-renamed";
-
-/// The most bytes that are read of a canary.
-const LIMIT_BYTES: u64 = 4096;
 
 /// A drill on the way.
 struct Drill<'s> {
@@ -190,13 +185,7 @@ impl RestStore {
                     false => client.wrong(action, &status.to_string()),
                 });
             }
-            let mut bytes = Vec::new();
-            let read = client
-                .incoming(response)
-                .take(LIMIT_BYTES)
-                .read_to_end(&mut bytes);
-            read.map_err(|error| Fault::again(error.to_string()))?;
-            Ok(Some(bytes))
+            client.beginning(response).map(Some)
         })
     }
 

@@ -82,18 +82,6 @@ impl fmt::Display for BucketFlaw {
     }
 }
 
-/// What was asked of a bucket, and what came.
-enum Told<T> {
-    /// This.
-    Yes(T),
-    /// Nothing of the kind is set, or the server knows nothing of the kind.
-    No,
-    /// There is no such bucket.
-    NoBucket,
-    /// It may not be seen.
-    NotShown,
-}
-
 impl S3Store {
     /// Looks at the bucket, and says what would make it right.
     pub(super) fn check_bucket(&self) -> Result<BucketCheck> {
@@ -127,16 +115,10 @@ impl S3Store {
         let bucket = self.bucket();
         let request = bucket.client.get_object_lock_configuration();
         let answer = bucket.answer(request.bucket(&bucket.name).send());
-        let configuration = match self.told(answer, "ObjectLockConfigurationNotFoundError")? {
-            Told::Yes(told) => told.object_lock_configuration,
-            Told::No => None,
-            Told::NoBucket => return Ok(vec![BucketFlaw::Missing]),
-            Told::NotShown => {
-                return Ok(vec![BucketFlaw::NotShown {
-                    what: "Object Lock",
-                    right: "s3:GetBucketObjectLockConfiguration",
-                }]);
-            }
+        let seen = ("Object Lock", "s3:GetBucketObjectLockConfiguration");
+        let configuration = match self.told(answer, "ObjectLockConfigurationNotFoundError", seen)? {
+            Ok(told) => told.and_then(|told| told.object_lock_configuration),
+            Err(flaw) => return Ok(vec![flaw]),
         };
         let enabled = configuration
             .as_ref()
@@ -157,14 +139,14 @@ impl S3Store {
         let bucket = self.bucket();
         let request = bucket.client.get_bucket_versioning();
         let answer = bucket.answer(request.bucket(&bucket.name).send());
-        Ok(match self.told(answer, "")? {
-            Told::Yes(told) if told.status == Some(BucketVersioningStatus::Enabled) => Vec::new(),
-            Told::Yes(_) | Told::No => vec![BucketFlaw::NoVersioning],
-            Told::NoBucket => vec![BucketFlaw::Missing],
-            Told::NotShown => vec![BucketFlaw::NotShown {
-                what: "versioning",
-                right: "s3:GetBucketVersioning",
-            }],
+        let seen = ("versioning", "s3:GetBucketVersioning");
+        let status = match self.told(answer, "", seen)? {
+            Ok(told) => told.and_then(|told| told.status),
+            Err(flaw) => return Ok(vec![flaw]),
+        };
+        Ok(match status {
+            Some(BucketVersioningStatus::Enabled) => Vec::new(),
+            _ => vec![BucketFlaw::NoVersioning],
         })
     }
 
@@ -174,16 +156,10 @@ impl S3Store {
         let request = bucket.client.get_bucket_encryption();
         let answer = bucket.answer(request.bucket(&bucket.name).send());
         let none = "ServerSideEncryptionConfigurationNotFoundError";
-        let rules = match self.told(answer, none)? {
-            Told::Yes(told) => told.server_side_encryption_configuration,
-            Told::No => None,
-            Told::NoBucket => return Ok(vec![BucketFlaw::Missing]),
-            Told::NotShown => {
-                return Ok(vec![BucketFlaw::NotShown {
-                    what: "default encryption",
-                    right: "s3:GetEncryptionConfiguration",
-                }]);
-            }
+        let seen = ("default encryption", "s3:GetEncryptionConfiguration");
+        let rules = match self.told(answer, none, seen)? {
+            Ok(told) => told.and_then(|told| told.server_side_encryption_configuration),
+            Err(flaw) => return Ok(vec![flaw]),
         };
         let rules = rules.map(|rules| rules.rules).unwrap_or_default();
         let defaults = rules
@@ -197,22 +173,31 @@ impl S3Store {
             .collect())
     }
 
-    /// What an answer means; `none` is how the server says that nothing of the kind is set.
-    fn told<T, E>(&self, answer: Result<T, Box<Failure<E>>>, none: &str) -> Result<Told<T>>
+    /// What a bucket has told of a setting, `what`, which is seen with a `right`; or why it has not.
+    /// Nothing is told where nothing of the kind is set, which the server says by `none`, or where it
+    /// knows nothing of the kind.
+    fn told<T, E>(
+        &self,
+        answer: Result<T, Box<Failure<E>>>,
+        none: &str,
+        (what, right): (&'static str, &'static str),
+    ) -> Result<Result<Option<T>, BucketFlaw>>
     where
         E: ProvideErrorMetadata + StdError + 'static,
     {
         let error = match answer {
-            Ok(told) => return Ok(Told::Yes(told)),
+            Ok(told) => return Ok(Ok(Some(told))),
             Err(error) => error,
         };
         match (status(&error), error.code()) {
-            (_, Some("NoSuchBucket")) => Ok(Told::NoBucket),
-            (_, Some(code)) if code == none => Ok(Told::No),
+            (_, Some("NoSuchBucket")) => Ok(Err(BucketFlaw::Missing)),
+            (_, Some(code)) if code == none => Ok(Ok(None)),
             // Ceph answers a question that it does not know as another one: with the list of all
             // that is in the bucket.
-            (Some(200..=299 | 405 | 501), _) => Ok(Told::No),
-            (Some(401 | 403), Some("AccessDenied")) => Ok(Told::NotShown),
+            (Some(200..=299 | 405 | 501), _) => Ok(Ok(None)),
+            (Some(401 | 403), Some("AccessDenied")) => {
+                Ok(Err(BucketFlaw::NotShown { what, right }))
+            }
             _ => {
                 let location = self.bucket().location.clone();
                 Err(fault(location, "look at the bucket", &error))

@@ -432,13 +432,10 @@ async fn notify_systemd(mut stop: Stop, is_alive: impl Fn() -> bool + Send + 'st
         None => stop.wait().await,
         Some(every) => {
             let mut tick = interval(every);
-            loop {
-                tokio::select! {
-                    () = stop.wait() => break,
-                    _ = tick.tick() => match is_alive() {
-                        true => notify(NotifyState::Watchdog),
-                        false => tracing::error!("The vault's jobs stand still"),
-                    },
+            while stop.wait_or(tick.tick()).await.is_some() {
+                match is_alive() {
+                    true => notify(NotifyState::Watchdog),
+                    false => tracing::error!("The vault's jobs stand still"),
                 }
             }
         }

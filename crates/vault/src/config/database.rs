@@ -41,15 +41,7 @@ pub(super) fn read(
 }
 
 fn postgres(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<DatabaseConfig> {
-    if section.has("url")
-        && let Some(line) = section.line_of(reader, "url_file")
-    {
-        reader.problem(
-            line,
-            "Both url and url_file are given",
-            "remove one of them",
-        );
-    }
+    section.refuse_both(reader, "url", "url_file");
     if section.has("url_file") {
         let file = section.path(reader, "url_file");
         return file.map(DatabaseConfig::PostgresFile);

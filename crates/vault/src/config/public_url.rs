@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use strongroom_model::config::reader::{Reader, quoted};
+use strongroom_model::config::reader::Reader;
 use strongroom_model::config::section::Section;
 use url::{Host, Url};
 
@@ -77,16 +77,14 @@ impl fmt::Display for PublicUrl {
 }
 
 pub(super) fn read(reader: &mut Reader<'_>, top: &Section<'_>) -> Option<PublicUrl> {
-    let text = top.text(reader, "public_url")?;
-    let url = Url::parse(&text.value).ok().filter(is_plain_address);
-    if url.is_none() {
-        reader.problem(
-            text.line,
-            format!("{} is no address for browsers", quoted(text.written)),
-            "write a scheme and a host, and nothing behind: public_url = \
-             \"https://vault.example.net\"",
-        );
-    }
+    let url = top.parsed(
+        reader,
+        "public_url",
+        |text| Url::parse(text).ok().filter(is_plain_address),
+        "no address for browsers",
+        "write a scheme and a host, and nothing behind: public_url = \
+         \"https://vault.example.net\"",
+    );
     url.map(PublicUrl)
 }
 

@@ -41,23 +41,17 @@ pub(super) fn read(
     }
     let section = top.section(reader, "storage", &KEYS)?;
     if section.has("bucket") {
-        if let Some(line) = section.line_of(reader, "folder") {
-            reader.problem(
-                line,
-                "[storage] has both a folder and a bucket",
-                "remove one of them: a vault keeps its objects in one place",
-            );
-        }
+        section.refuse(
+            reader,
+            "folder",
+            "[storage] has both a folder and a bucket",
+            "remove one of them: a vault keeps its objects in one place",
+        );
         return bucket(reader, &section).map(StorageConfig::Bucket);
     }
     for key in ["endpoint", "region", "prefix"] {
-        if let Some(line) = section.line_of(reader, key) {
-            reader.problem(
-                line,
-                format!("{key} belongs to a bucket, and there is none"),
-                "write bucket = \"my-vault\" as well",
-            );
-        }
+        let reason = format!("{key} belongs to a bucket, and there is none");
+        section.refuse(reader, key, reason, "write bucket = \"my-vault\" as well");
     }
     section.require(
         reader,
@@ -83,18 +77,14 @@ fn bucket(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<BucketConfig
             "write 3 to 63 of the characters a-z 0-9 . -: bucket = \"my-vault\"",
         );
     }
-    let mut endpoint = None;
-    if let Some(text) = section.text(reader, "endpoint") {
-        endpoint = Url::parse(&text.value).ok().filter(is_plain_address);
-        if endpoint.is_none() {
-            reader.problem(
-                text.line,
-                format!("{} is no address of a server", quoted(text.written)),
-                "write endpoint = \"https://s3.example.net\", without user and password: those \
-                 come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the machine's role",
-            );
-        }
-    }
+    let endpoint = section.parsed(
+        reader,
+        "endpoint",
+        |text| Url::parse(text).ok().filter(is_plain_address),
+        "no address of a server",
+        "write endpoint = \"https://s3.example.net\", without user and password: those come from \
+         AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the machine's role",
+    );
     let region = section.text(reader, "region");
     let prefix = section.text(reader, "prefix");
     Some(BucketConfig {

@@ -90,7 +90,6 @@ fn is_few(reader: &mut Reader<'_>, top: &Section<'_>, name: &str, count: usize) 
 }
 
 fn url(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Url> {
-    let text = section.text(reader, "url")?;
     let is_plain = |url: &Url| {
         matches!(url.scheme(), "http" | "https")
             && url.has_host()
@@ -99,15 +98,13 @@ fn url(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Url> {
             && url.query().is_none()
             && url.fragment().is_none()
     };
-    let url = Url::parse(&text.value).ok().filter(is_plain);
-    if url.is_none() {
-        reader.problem(
-            text.line,
-            format!("{} is no address of a witness", quoted(text.written)),
-            "write a scheme, a host and perhaps a path: url = \"https://witness.example.net\"",
-        );
-    }
-    url
+    section.parsed(
+        reader,
+        "url",
+        |text| Url::parse(text).ok().filter(is_plain),
+        "no address of a witness",
+        "write a scheme, a host and perhaps a path: url = \"https://witness.example.net\"",
+    )
 }
 
 fn key(reader: &mut Reader<'_>, section: &Section<'_>, kind: KeyKind) -> Option<Verifier> {

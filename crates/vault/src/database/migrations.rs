@@ -17,12 +17,7 @@ use crate::{Error, Result};
 /// # Errors
 /// Those of the database.
 pub fn version(database: &dyn Database, tables: &str) -> Result<i64> {
-    let mut version = 0;
-    database.read(&mut |transaction| {
-        version = version_in(transaction, tables)?;
-        Ok(())
-    })?;
-    Ok(version)
+    database.look(|transaction| version_in(transaction, tables))
 }
 
 /// As [`version`], in a transaction.

@@ -9,8 +9,8 @@ use crate::config::StorageConfig;
 use crate::doctor::{Examination, Line};
 use crate::publication::{LogFiles, Tiles};
 use crate::records::cosigned::{self, WitnessState};
-use crate::records::look_back::{self, LookBack};
-use crate::records::publication::{self as records, State};
+use crate::records::look_back;
+use crate::records::publication as records;
 use crate::vault::Vault;
 use crate::{Error, Result};
 
@@ -23,14 +23,11 @@ const COSIGNED_WITHIN_S: i64 = 3_600;
 
 impl Examination<'_> {
     pub(super) fn log(&self, vault: &Vault, files: &dyn LogFiles) -> Result<Vec<Line>> {
-        let (mut state, mut key) = (State::default(), None);
-        let (mut looked, mut witnesses) = (LookBack::default(), Vec::new());
-        vault.database().read(&mut |transaction| {
-            state = records::state(transaction)?;
-            key = records::public_key(transaction)?;
-            looked = look_back::get(transaction)?;
-            witnesses = cosigned::witnesses(transaction)?;
-            Ok(())
+        let (state, key, looked, witnesses) = vault.database().look(|transaction| {
+            let state = records::state(transaction)?;
+            let key = records::public_key(transaction)?;
+            let looked = look_back::get(transaction)?;
+            Ok((state, key, looked, cosigned::witnesses(transaction)?))
         })?;
         let (Some(key), Some(newest)) = (key, state.checkpoint) else {
             return Ok(vec![Line::warn(

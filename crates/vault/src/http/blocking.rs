@@ -18,6 +18,7 @@ use tokio::task::spawn_blocking;
 
 use crate::http::blocking::short::Short;
 use crate::http::fair::{Place, Places};
+use crate::http::service::Kept;
 use crate::{Error, Result};
 
 pub(crate) use crate::http::blocking::apart::Apart;
@@ -86,6 +87,23 @@ impl Blocking {
             result
         });
         done.await.map_err(|_| Error::Unfinished)?
+    }
+
+    /// As [`Self::run`], for work that keeps the place of its token until it ends.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub(crate) async fn run_in<T: Send + 'static>(
+        &self,
+        place: Kept,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let work = move || {
+            let result = work();
+            drop(place);
+            result
+        };
+        self.run(work).await
     }
 
     /// As [`Self::run`], for work that ends elsewhere: it passes on what it was given to answer

@@ -29,4 +29,12 @@ impl Stop {
         // An error means that the stopper is gone.
         let _ = self.0.wait_for(|stopped| *stopped).await;
     }
+
+    /// Waits for something else; `None` where the flag is raised first.
+    pub async fn wait_or<T>(&mut self, other: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            () = self.wait() => None,
+            came = other => Some(came),
+        }
+    }
 }

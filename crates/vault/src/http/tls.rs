@@ -92,11 +92,7 @@ impl Certificates {
     pub async fn keep_fresh(self: Arc<Self>, every: Duration, mut stop: Stop) {
         let mut tick = interval(every);
         let mut complaint = String::new();
-        loop {
-            tokio::select! {
-                () = stop.wait() => return,
-                _ = tick.tick() => {}
-            }
+        while stop.wait_or(tick.tick()).await.is_some() {
             let this = Arc::clone(&self);
             match tokio::task::spawn_blocking(move || this.refresh()).await {
                 Ok(Ok(true)) => {

@@ -40,11 +40,7 @@ impl Publisher {
 
     /// Forgets witnesses that are not configured any more.
     pub(super) fn keep_witnesses(&self, keys: Vec<String>, held: &Held<'_>) -> Result<()> {
-        let mut known = Vec::new();
-        self.vault.database().read(&mut |transaction| {
-            known = cosigned::witnesses(transaction)?;
-            Ok(())
-        })?;
+        let known = self.vault.database().look(cosigned::witnesses)?;
         if known.iter().all(|known| keys.contains(&known.vkey)) {
             return Ok(());
         }

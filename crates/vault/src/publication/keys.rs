@@ -50,11 +50,7 @@ pub(super) fn signer(vault: &Vault, keys: &Path) -> Result<Signer> {
 /// [`Error::OtherKey`] where other processes cosign with another; [`Error::Local`] and those of the
 /// database.
 pub fn witness_signer(vault: &Vault, keys: &Path, host: &str) -> Result<Signer> {
-    let mut known = None;
-    vault.database().read(&mut |transaction| {
-        known = records::witness_key(transaction)?;
-        Ok(())
-    })?;
+    let known = vault.database().look(records::witness_key)?;
     let known = known.and_then(|key| key.parse::<Verifier>().ok());
     let name = known.map_or_else(
         || format!("{host}/strongroom-witness"),
@@ -86,11 +82,7 @@ fn settled(
     known: fn(&mut dyn Transaction) -> Result<Option<String>>,
     settle: fn(&mut dyn Transaction, &str) -> Result<Option<String>>,
 ) -> Result<Signer> {
-    let mut found = None;
-    vault.database().read(&mut |transaction| {
-        found = known(transaction)?;
-        Ok(())
-    })?;
+    let mut found = vault.database().look(known)?;
     let path = keys.join(name);
     let other = |reason: &str| Error::OtherKey {
         path: path.clone(),

@@ -77,11 +77,7 @@ impl Publisher {
             return Ok(None);
         }
         let looked = self.vault.run_job(Job::LookBack, |held| {
-            let mut before = LookBack::default();
-            self.vault.database().read(&mut |transaction| {
-                before = records::get(transaction)?;
-                Ok(())
-            })?;
+            let before = self.vault.database().look(records::get)?;
             let mut after = before.clone();
             let faults = self.look_at_share(&mut after, held)?;
             after.wrong = self.known(faults, &before);

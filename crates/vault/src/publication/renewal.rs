@@ -20,7 +20,6 @@ use strongroom_ledger::{KeyKind, SignedCheckpoint, Signer, Verifier};
 use crate::publication::files::{LogFiles, LogFolder};
 use crate::publication::{CHECKPOINT, PUBLIC_KEY, keys, of_log, records};
 use crate::records::log::{self as identities, LogIdentity};
-use crate::records::publication::State;
 use crate::vault::{NextLog, OldLog, Vault};
 use crate::{Error, Result, chain};
 
@@ -111,11 +110,7 @@ fn in_doubt(
 /// has signed, or else whatever the file is, where that can stand in a leaf.
 fn last_of(vault: &Vault, files: &dyn LogFiles) -> Result<OldLog> {
     let file = files.read(CHECKPOINT)?;
-    let mut state = State::default();
-    vault.database().read(&mut |transaction| {
-        state = records::state(transaction)?;
-        Ok(())
-    })?;
+    let state = vault.database().look(records::state)?;
     let key = public_key(vault)?.and_then(|key| key.parse::<Verifier>().ok());
     let candidates = [file.clone(), state.checkpoint];
     let signed = candidates.into_iter().flatten().filter_map(|bytes| {
@@ -138,12 +133,7 @@ fn last_of(vault: &Vault, files: &dyn LogFiles) -> Result<OldLog> {
 }
 
 fn public_key(vault: &Vault) -> Result<Option<String>> {
-    let mut key = None;
-    vault.database().read(&mut |transaction| {
-        key = records::public_key(transaction)?;
-        Ok(())
-    })?;
-    Ok(key)
+    vault.database().look(records::public_key)
 }
 
 /// What the next log is called: as the first one, and its number.

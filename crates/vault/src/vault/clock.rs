@@ -92,13 +92,10 @@ pub(super) fn open(
 
 /// The row, and whether a process lives that moves it; `None` in a new database.
 fn look(database: &dyn Database) -> Result<Option<(VaultClock, bool)>> {
-    let mut found = None;
-    database.read(&mut |transaction| {
+    database.look(|transaction| {
         let is_moved = jobs::holder(transaction, Job::Clock)?.is_some();
-        found = row::read(transaction)?.map(|row| (row, is_moved));
-        Ok(())
-    })?;
-    Ok(found)
+        Ok(row::read(transaction)?.map(|row| (row, is_moved)))
+    })
 }
 
 /// The clock one step on; a jump is told in the log.

@@ -4,11 +4,11 @@
 //! It reads and changes nothing. What it finds is no secret to whoever runs the vault. A command in
 //! a hint ends at a comma, a semicolon or the end, and can be typed as it stands.
 
-use strongroom_model::ByteSize;
+use strongroom_model::{ByteSize, Period};
 
 use crate::Result;
 use crate::records::{cosigned, leaves, look_back, receipts, tombstones};
-use crate::rules::clock::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS};
+use crate::rules::clock::{DAY_MS, SECOND_MS};
 use crate::rules::life::State;
 use crate::rules::purge::Keeping;
 use crate::vault::jobs::{self, Job};
@@ -200,7 +200,8 @@ impl Vault {
         let every_ms = demands.verify_every_ms;
         // Every object is read once a round, so that two rounds may lie between its readings.
         if age_ms.is_some_and(|age_ms| age_ms > every_ms.saturating_mul(2)) {
-            let problem = format!("Not all was read within {}", written(every_ms));
+            let every = Period::of_milliseconds(every_ms);
+            let problem = format!("Not all was read within {every}");
             let finding = Finding::warn("scrub", path.to_string(), problem);
             findings.push(finding.next(
                 "is the disk too slow? raise verify_every in vault.toml, or see what the log says",
@@ -311,34 +312,7 @@ fn keeping(path: &str, kept: Keeping, of_new: Keeping) -> Option<Finding> {
     let finding = Finding::warn("keeping", path, problem);
     Some(finding.next(format!(
         "strongroom-vault repository set {path} --retention {} --grace {}",
-        written(of_new.retention_ms.max(kept.retention_ms)),
-        written(of_new.grace_ms.max(kept.grace_ms))
+        Period::of_milliseconds(of_new.retention_ms.max(kept.retention_ms)),
+        Period::of_milliseconds(of_new.grace_ms.max(kept.grace_ms))
     )))
-}
-
-/// A time as a period is written, in the largest unit that it is a whole number of.
-fn written(ms: i64) -> String {
-    let units = [('d', DAY_MS), ('h', HOUR_MS), ('m', MINUTE_MS)];
-    let whole = units
-        .into_iter()
-        .find(|(_, length_ms)| ms > 0 && ms % length_ms == 0);
-    match whole {
-        Some((unit, length_ms)) => format!("{}{unit}", ms / length_ms),
-        None => format!("{}s", ms / SECOND_MS),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use strongroom_model::Period;
-
-    use super::*;
-
-    #[test]
-    fn a_time_is_written_so_that_it_can_be_typed() {
-        for text in ["30d", "25h", "90m", "7s"] {
-            let period: Period = text.parse().unwrap();
-            assert_eq!(written(period.milliseconds()), text);
-        }
-    }
 }

@@ -168,17 +168,15 @@ pub(crate) fn number(transaction: &mut dyn Transaction, id: i64) -> Result<Optio
 
 /// The ids of all notes.
 pub(crate) fn ids(database: &dyn Database) -> Vec<i64> {
-    let mut ids = Vec::new();
-    database
-        .read(&mut |transaction| {
-            ids.clear();
-            transaction.query("SELECT id FROM note ORDER BY id", &[], &mut |row| {
-                ids.push(row.int(0)?);
-                Ok(())
-            })
-        })
-        .unwrap();
-    ids
+    let read = database.look(|transaction| {
+        let mut ids = Vec::new();
+        transaction.query("SELECT id FROM note ORDER BY id", &[], &mut |row| {
+            ids.push(row.int(0)?);
+            Ok(())
+        })?;
+        Ok(ids)
+    });
+    read.unwrap()
 }
 
 /// An error as a work's own.

@@ -18,6 +18,7 @@ use strongroom_model::config::Source;
 use strongroom_model::evidence::{RestoreDrill, Share};
 use strongroom_model::{BackupCopy, Config, CopyEvidence, FileName, FileType, Id, Name};
 
+use crate::commands::backup;
 use crate::context::Context;
 use crate::copies;
 use crate::error::{Error, Result};
@@ -106,7 +107,7 @@ impl Args {
         let config = context.config()?;
         let copies = context.copies(&config)?;
         let chosen = self.chosen_copies(&config, &copies.stores)?;
-        let sources = self.chosen_sources(&config)?;
+        let sources = backup::chosen(&config, self.source.as_slice())?;
         let password = context.password(&config, Ask::Once)?;
         let state = state_folder::choose()?;
         // Whoever holds a copy is met as in every command, and their alarms are told.
@@ -149,23 +150,6 @@ impl Args {
         };
         let all = config.copies.iter().zip(stores);
         Ok(all.filter(|(copy, _)| is_wanted(copy)).collect())
-    }
-
-    fn chosen_sources<'c>(&self, config: &'c Config) -> Result<Vec<&'c Source>> {
-        let Some(name) = &self.source else {
-            return Ok(config.sources.iter().collect());
-        };
-        let mut all = config.sources.iter();
-        let found = all.find(|source| source.name.as_str() == name);
-        let found = found.ok_or_else(|| Error::NoSource {
-            name: name.clone(),
-            known: config
-                .sources
-                .iter()
-                .map(|source| source.name.to_string())
-                .collect(),
-        })?;
-        Ok(vec![found])
     }
 }
 

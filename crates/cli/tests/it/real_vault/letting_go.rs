@@ -106,18 +106,25 @@ fn of_copy(summary: &Value, name: &str) -> Value {
     copies.find(|copy| copy["name"] == name).unwrap().clone()
 }
 
-#[test]
-fn what_is_forgotten_is_a_tombstone_on_a_vault_and_gone_from_a_folder() {
-    let scene = Scene::new();
+/// Backs up twice, with a vault as the third copy, which has these lines in its configuration: the
+/// files `first` and `both`, then `both` and `second`. Tells a token that may ask for deletion, and the
+/// snapshots.
+fn backed_up_twice(scene: &Scene, configuration: &str) -> (RealVault, String, [String; 2]) {
     let noise = |name: &str, seed| write_noise(&scene.source().join(name), seed, 1 << 20);
     noise("first", 1);
     noise("both", 2);
-    let (vault, _, token) = RealVault::of_copy(&scene, "maintain");
+    let (vault, _, token) = RealVault::of_copy_with(scene, "maintain", configuration);
     scene.begin();
     fs::remove_file(scene.source().join("first")).unwrap();
     noise("second", 3);
     scene.expect(0, &["--quiet", "backup"]);
-    let [gone, kept]: [String; 2] = scene.snapshots().try_into().unwrap();
+    (vault, token, scene.snapshots().try_into().unwrap())
+}
+
+#[test]
+fn what_is_forgotten_is_a_tombstone_on_a_vault_and_gone_from_a_folder() {
+    let scene = Scene::new();
+    let (vault, token, [gone, kept]) = backed_up_twice(&scene, "");
     let log = scene.expect(0, &["--json", "vault", "log", "three"]);
     let before = format!("asof/@{}/", log.summary()["size"]);
 
@@ -182,15 +189,7 @@ fn what_is_forgotten_is_a_tombstone_on_a_vault_and_gone_from_a_folder() {
 #[test]
 fn a_vault_that_was_away_gets_its_tombstones_by_a_sync_and_gives_nothing_back() {
     let scene = Scene::new();
-    let noise = |name: &str, seed| write_noise(&scene.source().join(name), seed, 1 << 20);
-    noise("first", 1);
-    noise("both", 2);
-    let (mut vault, _, token) = RealVault::of_copy(&scene, "maintain");
-    scene.begin();
-    fs::remove_file(scene.source().join("first")).unwrap();
-    noise("second", 3);
-    scene.expect(0, &["--quiet", "backup"]);
-    let [gone, kept]: [String; 2] = scene.snapshots().try_into().unwrap();
+    let (mut vault, token, [gone, kept]) = backed_up_twice(&scene, "");
     let log = scene.expect(0, &["--json", "vault", "log", "three"]);
     let before = format!("asof/@{}/", log.summary()["size"]);
     let whole = scene.files("one", "");
@@ -264,17 +263,9 @@ fn a_vault_that_was_away_gets_its_tombstones_by_a_sync_and_gives_nothing_back() 
 #[test]
 fn what_a_prune_has_moved_goes_from_a_vault_once_the_new_receipts_have_waited() {
     let scene = Scene::new();
-    let noise = |name: &str, seed| write_noise(&scene.source().join(name), seed, 1 << 20);
-    noise("first", 1);
-    noise("both", 2);
     // What is due here within seconds takes a month elsewhere.
     let keeping = "retention = \"1s\"\ngrace = \"1s\"\n";
-    let (mut vault, _, token) = RealVault::of_copy_with(&scene, "maintain", keeping);
-    scene.begin();
-    fs::remove_file(scene.source().join("first")).unwrap();
-    noise("second", 3);
-    scene.expect(0, &["--quiet", "backup"]);
-    let [gone, kept]: [String; 2] = scene.snapshots().try_into().unwrap();
+    let (mut vault, token, [gone, kept]) = backed_up_twice(&scene, keeping);
     scene.expect(0, &["forget", gone.as_str()]);
     scene.expect(0, &["prune", "--max-unused", "0"]);
 

@@ -128,14 +128,7 @@ impl World {
     }
 
     pub(super) fn backup_of(&self, source: &str, host: &str, content: &str, hours: i64) -> Made {
-        let (root, trees, data) = blobs(content);
-        let trees: Vec<_> = trees
-            .iter()
-            .map(|(id, text)| (*id, text.as_slice()))
-            .collect();
-        let (tree_pack, trees) = self.pack(&trees);
-        let (data_pack, data) = self.pack(&[(data, content.as_bytes())]);
-        let index = self.index(vec![trees, data]);
+        let (root, [tree_pack, data_pack, index]) = self.stored(content);
         let time = (self.environment.clock)() - SignedDuration::from_hours(hours);
         let json = format!(
             r#"{{"time":"{time}","tree":"{root}","paths":["/x"],"hostname":"{host}","tags":["source={source}"]}}"#
@@ -152,14 +145,10 @@ impl World {
         }
     }
 
-    /// Puts the same blobs into other packs, with another index, and removes the old ones.
-    pub(super) fn repack(&self, copies: &[usize], content: &str, made: &Made) {
-        let others = |world: &Self| -> Vec<_> {
-            let all = world.stores.iter().enumerate();
-            let others = all.filter(|(number, _)| !copies.contains(number));
-            others.map(|(_, store)| Arc::clone(store)).collect()
-        };
-        let (_, trees, data) = blobs(content);
+    /// Stores a content with its trees on all copies: the root, and the packs of trees and of data
+    /// with their index.
+    fn stored(&self, content: &str) -> (Id, [FileName; 3]) {
+        let (root, trees, data) = blobs(content);
         let trees: Vec<_> = trees
             .iter()
             .map(|(id, text)| (*id, text.as_slice()))
@@ -167,7 +156,18 @@ impl World {
         let (tree_pack, trees) = self.pack(&trees);
         let (data_pack, data) = self.pack(&[(data, content.as_bytes())]);
         let index = self.index(vec![trees, data]);
-        for name in [tree_pack, data_pack, index] {
+        (root, [tree_pack, data_pack, index])
+    }
+
+    /// Puts the same blobs into other packs, with another index, and removes the old ones.
+    pub(super) fn repack(&self, copies: &[usize], content: &str, made: &Made) {
+        let others = |world: &Self| -> Vec<_> {
+            let all = world.stores.iter().enumerate();
+            let others = all.filter(|(number, _)| !copies.contains(number));
+            others.map(|(_, store)| Arc::clone(store)).collect()
+        };
+        let (_, names) = self.stored(content);
+        for name in names {
             for store in others(self) {
                 store.remove(name).unwrap();
             }

@@ -15,7 +15,7 @@ use strongroom_repo::{Key, Repository};
 use strongroom_store::{LocalStore, Store};
 use strongroom_testkit::{Fault, FaultyStore, MemoryStore, Op, Rule};
 
-use super::{ATTACK_S, Scene, with_password, without_password};
+use super::{ATTACK_S, Scene, recorded_copy, with_password, without_password};
 use crate::fixture::PASSWORD;
 
 #[test]
@@ -35,16 +35,9 @@ fn junk_among_the_keys_holds_up_nothing_and_is_given_up_and_named() {
             place.put(rare, &number.to_le_bytes());
         }
     }
-    let recorded = Arc::new(strongroom_testkit::RecordingStore::new(
-        strongroom_testkit::MemoryStore::new("other"),
-    ));
-    let other = CopyStore {
-        name: "other".to_owned(),
-        store: recorded.clone(),
-        is_local: false,
-    };
+    let (other, recorded) = recorded_copy();
     place.take_asked();
-    let report = scene.recover(&Destination::Copy(other), &without_password());
+    let report = scene.recover(&other, &without_password());
     let reads = place.take_asked().opened;
     assert!((2_048..2_300).contains(&reads), "{reads}");
     assert_eq!(report.not_recovered_count, 1, "{report:?}");

@@ -10,13 +10,15 @@ use ureq::Body;
 use ureq::http::{HeaderValue, Request, Response, header};
 
 use crate::attacks::in_one_line;
-use crate::rest::attacks::LIMIT_BYTES;
 use crate::rest::client::Client;
 use crate::rest::retry::Fault;
 use crate::{Error, Result};
 
 /// What a vault says, with 429, to a wrong login after many others.
 const MANY_WRONG_LOGINS: &str = "Too many wrong logins";
+
+/// The most bytes that are read of an answer.
+const LIMIT_BYTES: u64 = 4096;
 
 /// A request that is made up.
 #[derive(Clone, Debug)]
@@ -84,18 +86,22 @@ impl Client {
     pub(super) fn knock_and_hear(&self, knock: &Knock<'_>) -> Result<Heard, Fault> {
         let response = self.answer_to(knock)?;
         let status = response.status().as_u16();
-        let mut body = Vec::new();
-        let read = self
-            .incoming(response)
-            .take(LIMIT_BYTES)
-            .read_to_end(&mut body);
-        read.map_err(|error| Fault::again(error.to_string()))?;
+        let body = self.beginning(response)?;
         Ok(Heard {
             status,
             is_error_of_vault: is_error_of_vault(&body),
             is_wrong_login: is_wrong_login(&body),
             token: token_in(&body),
         })
+    }
+
+    /// The few bytes of an answer that are looked at, from its first on.
+    pub(super) fn beginning(&self, response: Response<Body>) -> Result<Vec<u8>, Fault> {
+        let mut bytes = Vec::new();
+        let mut body = self.incoming(response).take(LIMIT_BYTES);
+        let read = body.read_to_end(&mut bytes);
+        read.map_err(|error| Fault::again(error.to_string()))?;
+        Ok(bytes)
     }
 
     fn answer_to(&self, knock: &Knock<'_>) -> Result<Response<Body>, Fault> {

@@ -46,9 +46,8 @@ impl Asking {
             self.ask().await;
             let pause = pause(again_after, asked, self.have_answered());
             asked = asked.saturating_add(1);
-            tokio::select! {
-                () = stop.wait() => return,
-                () = sleep(pause) => {}
+            if stop.wait_or(sleep(pause)).await.is_none() {
+                return;
             }
         }
     }

@@ -55,9 +55,8 @@ impl Late {
         } = self;
         loop {
             let waiting = spawn_blocking(move || looked.recv());
-            let outcome = tokio::select! {
-                () = stop.wait() => return Ok(()),
-                outcome = waiting => outcome,
+            let Some(outcome) = stop.wait_or(waiting).await else {
+                return Ok(());
             };
             // A thread that is gone has not come to its end.
             let outcome = match outcome {
@@ -78,9 +77,8 @@ impl Late {
                     tracing::warn!(error, "The start is not over, and goes on in half a minute");
                 }
             }
-            tokio::select! {
-                () = stop.wait() => return Ok(()),
-                () = sleep(again_after) => {}
+            if stop.wait_or(sleep(again_after)).await.is_none() {
+                return Ok(());
             }
             // Where there is no thread to be had, there may be one in half a minute.
             looked = match begin_to_look(&vault, &publisher) {

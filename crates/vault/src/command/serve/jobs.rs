@@ -99,11 +99,7 @@ impl Jobs {
     async fn keep_ticking(self, mut stop: Stop) {
         let mut tick = interval(TICK_EVERY);
         let scrubber = Scrubber::default();
-        loop {
-            tokio::select! {
-                () = stop.wait() => break,
-                _ = tick.tick() => {}
-            }
+        while stop.wait_or(tick.tick()).await.is_some() {
             let vault = self.vault.clone();
             self.run("clock", move || vault.tick()).await;
             let vault = self.vault.clone();
@@ -124,11 +120,7 @@ impl Jobs {
     /// Goes on with acts whose process is gone, until `stop`.
     async fn keep_going_on(self, mut stop: Stop) {
         let mut tick = interval(GO_ON_EVERY);
-        loop {
-            tokio::select! {
-                () = stop.wait() => return,
-                _ = tick.tick() => {}
-            }
+        while stop.wait_or(tick.tick()).await.is_some() {
             let vault = self.vault.clone();
             self.run("under-way", move || vault.go_on().map(drop)).await;
         }
@@ -140,11 +132,7 @@ impl Jobs {
     async fn keep_purging(self, mut stop: Stop) {
         let mut tick = interval(PURGE_EVERY);
         let mut ticks = 0_u64;
-        loop {
-            tokio::select! {
-                () = stop.wait() => return,
-                _ = tick.tick() => {}
-            }
+        while stop.wait_or(tick.tick()).await.is_some() {
             let vault = self.vault.clone();
             self.run("locks", move || vault.drop_old_locks().map(drop))
                 .await;
@@ -177,18 +165,13 @@ impl Jobs {
             return;
         }
         let mut tick = interval(ASK_EVERY);
-        loop {
-            tokio::select! {
-                () = stop.wait() => return,
-                _ = tick.tick() => {}
-            }
+        while stop.wait_or(tick.tick()).await.is_some() {
             let (witnesses, publisher) = (Arc::clone(&self.witnesses), Arc::clone(&self.publisher));
             // Not among the threads for requests, and not waited for at the end: a witness that is
             // away would take the place of one, and hold up a stop.
-            let mut asking = spawn_blocking(move || witnesses.ask(&publisher));
-            let asked = tokio::select! {
-                () = stop.wait() => return,
-                asked = &mut asking => asked,
+            let asking = spawn_blocking(move || witnesses.ask(&publisher));
+            let Some(asked) = stop.wait_or(asking).await else {
+                return;
             };
             if let Ok(Err(error)) = &asked {
                 let error = error as &dyn std::error::Error;
@@ -203,18 +186,13 @@ impl Jobs {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // It was tried when the vault was opened.
         tick.tick().await;
-        loop {
-            tokio::select! {
-                () = stop.wait() => return,
-                _ = tick.tick() => {}
-            }
+        while stop.wait_or(tick.tick()).await.is_some() {
             let (state, vault) = (Arc::clone(&self.state), self.vault.clone());
             // Neither among the threads for requests nor waited for at the end: a storage that hangs
             // would take the place of one, and hold up a stop.
-            let mut trying = spawn_blocking(move || state.try_storage(&vault));
-            tokio::select! {
-                () = stop.wait() => return,
-                _ = &mut trying => {}
+            let trying = spawn_blocking(move || state.try_storage(&vault));
+            if stop.wait_or(trying).await.is_none() {
+                return;
             }
         }
     }
@@ -222,11 +200,7 @@ impl Jobs {
     /// Looks at the files of the log, a share at a time, until `stop`.
     async fn keep_looking_back(self, mut stop: Stop) {
         let mut tick = interval(LOOK_BACK_EVERY);
-        loop {
-            tokio::select! {
-                () = stop.wait() => return,
-                _ = tick.tick() => {}
-            }
+        while stop.wait_or(tick.tick()).await.is_some() {
             let publisher = Arc::clone(&self.publisher);
             let look = move || publisher.look_back().map(drop);
             self.run("look-back", look).await;
@@ -236,11 +210,7 @@ impl Jobs {
     /// Lets go of moments that nobody needs, until `stop`.
     async fn keep_thinning(self, first_after: Duration, mut stop: Stop) {
         let mut tick = interval_at(Instant::now() + first_after, THIN_EVERY);
-        loop {
-            tokio::select! {
-                () = stop.wait() => return,
-                _ = tick.tick() => {}
-            }
+        while stop.wait_or(tick.tick()).await.is_some() {
             let vault = self.vault.clone();
             self.run("moments", move || vault.thin_moments().map(drop))
                 .await;
@@ -253,10 +223,7 @@ impl Jobs {
         let mut ticks = 0_u64;
         let mut goes_on = true;
         while goes_on {
-            tokio::select! {
-                () = stop.wait() => goes_on = false,
-                _ = tick.tick() => {}
-            }
+            goes_on = stop.wait_or(tick.tick()).await.is_some();
             let is_mending = ticks.is_multiple_of(PUBLISHED_BETWEEN_MENDING);
             ticks += 1;
             let (vault, publisher) = (self.vault.clone(), Arc::clone(&self.publisher));
@@ -302,13 +269,11 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(60);
 
     fn moments(vault: &Vault) -> i64 {
-        let mut count = None;
-        let read = vault.database().read(&mut |transaction| {
-            count = transaction.first("SELECT COUNT(*) FROM moment", &[], |row| row.int(0))?;
-            Ok(())
-        });
-        read.unwrap();
-        count.unwrap()
+        let statement = "SELECT COUNT(*) FROM moment";
+        let count = vault
+            .database()
+            .look(|transaction| transaction.first(statement, &[], |row| row.int(0)));
+        count.unwrap().unwrap()
     }
 
     #[tokio::test]

@@ -42,11 +42,7 @@ impl Api {
             Call::TokenDay => self.set_token_day(name?, read(request).await?).await,
             Call::RevokeToken => {
                 let (name, _) = (name?, read::<request::Nothing>(request).await?);
-                let token = self.act(move |vault| {
-                    vault.revoke_token(&name)?;
-                    token_info(&vault, &name)
-                });
-                answer::json(&token.await?)
+                self.act_on_token(name, Vault::revoke_token).await
             }
             Call::Hide => {
                 let (name, hide) = (name?, read::<request::Hide>(request).await?);
@@ -66,11 +62,7 @@ impl Api {
             }
             Call::ForgetClientKey => {
                 let (name, _) = (name?, read::<request::Nothing>(request).await?);
-                let token = self.act(move |vault| {
-                    vault.forget_client_key(&name)?;
-                    token_info(&vault, &name)
-                });
-                answer::json(&token.await?)
+                self.act_on_token(name, Vault::forget_client_key).await
             }
             Call::Repositories => {
                 refuse_parameters(&request)?;
@@ -217,8 +209,18 @@ impl Api {
                 "it says neither daily_bytes nor daily_objects".to_owned(),
             ));
         }
+        let set = move |vault: &Vault, name: &str| vault.set_token_day(name, day);
+        self.act_on_token(name, set).await
+    }
+
+    /// Does something with a token, and answers what it is then.
+    async fn act_on_token<T>(
+        &self,
+        name: String,
+        act: impl FnOnce(&Vault, &str) -> Result<T> + Send + 'static,
+    ) -> Result<Response> {
         let token = self.act(move |vault| {
-            vault.set_token_day(&name, day)?;
+            act(&vault, &name)?;
             token_info(&vault, &name)
         });
         answer::json(&token.await?)

@@ -86,11 +86,8 @@ impl Api {
         place: Kept,
     ) -> Result<Response> {
         let vault = self.parts().vault.clone();
-        let look = move || {
-            let _place = place;
-            vault.rotten_for(&principal, &path, after, ROTTEN_PAGE + 1)
-        };
-        let mut found = self.parts().blocking.run(look).await?;
+        let look = move || vault.rotten_for(&principal, &path, after, ROTTEN_PAGE + 1);
+        let mut found = self.parts().blocking.run_in(place, look).await?;
         let is_all = found.len() as u64 <= ROTTEN_PAGE;
         found.truncate(usize::try_from(ROTTEN_PAGE).unwrap_or(usize::MAX));
         answer::json(&wire::rotten(&found, is_all))
@@ -105,11 +102,8 @@ impl Api {
         place: Kept,
     ) -> Result<Response> {
         let vault = self.parts().vault.clone();
-        let look = move || {
-            let _place = place;
-            vault.arrivals(&principal, &path, after, ARRIVALS_PAGE)
-        };
-        let page = self.parts().blocking.run(look).await?;
+        let look = move || vault.arrivals(&principal, &path, after, ARRIVALS_PAGE);
+        let page = self.parts().blocking.run_in(place, look).await?;
         answer::json(&wire::arrivals(&page)?)
     }
 
@@ -132,12 +126,9 @@ impl Api {
         let blocking = self.parts().blocking.for_storage();
         let mut wanted = None;
         loop {
-            let (publisher, kept) = (Arc::clone(&self.parts().publisher), place.clone());
-            let catch_up = move || {
-                let _kept = kept;
-                publisher.catch_up(wanted, Instant::now())
-            };
-            match blocking.run(catch_up).await? {
+            let publisher = Arc::clone(&self.parts().publisher);
+            let catch_up = move || publisher.catch_up(wanted, Instant::now());
+            match blocking.run_in(place.clone(), catch_up).await? {
                 CaughtUp::Done => return Ok(()),
                 CaughtUp::Later { wanted: all, pause } => {
                     wanted = Some(all);
@@ -151,11 +142,9 @@ impl Api {
     async fn consistency(&self, old: u64, place: Kept) -> Result<Response> {
         self.catch_up(&place).await?;
         let published = self.shared.published.clone();
-        let prove = move || {
-            let _place = place;
-            published.consistency(old)
-        };
-        let proved = self.parts().blocking.for_storage().run(prove).await?;
+        let prove = move || published.consistency(old);
+        let blocking = self.parts().blocking.for_storage();
+        let proved = blocking.run_in(place, prove).await?;
         answer::json(&Consistency {
             checkpoint: proved.checkpoint,
             proof: told(&proved.proof),
@@ -169,11 +158,9 @@ impl Api {
     async fn inclusion(&self, leaf: u64, place: Kept) -> Result<Response> {
         self.catch_up(&place).await?;
         let published = self.shared.published.clone();
-        let prove = move || {
-            let _place = place;
-            published.inclusion(leaf)
-        };
-        let proved = self.parts().blocking.for_storage().run(prove).await?;
+        let prove = move || published.inclusion(leaf);
+        let blocking = self.parts().blocking.for_storage();
+        let proved = blocking.run_in(place, prove).await?;
         answer::json(&InclusionInfo {
             checkpoint: proved.checkpoint,
             entry: BASE64.encode(&proved.entry),
@@ -191,11 +178,8 @@ impl Api {
     ) -> Result<Response> {
         let request::SentDrill { key, drill } = request::read(request).await?;
         let vault = self.parts().vault.clone();
-        let take = move || {
-            let _place = place;
-            vault.take_drill(&principal, &path, &key, &drill)
-        };
-        let drill = self.parts().blocking.run(take).await?;
+        let take = move || vault.take_drill(&principal, &path, &key, &drill);
+        let drill = self.parts().blocking.run_in(place, take).await?;
         answer::json(&DrillAnswer { drill })
     }
 
@@ -206,11 +190,8 @@ impl Api {
         place: Kept,
     ) -> Result<Response> {
         let vault = self.parts().vault.clone();
-        let look = move || {
-            let _place = place;
-            vault.overview(&principal, &path)
-        };
-        let overview = self.parts().blocking.run(look).await?;
+        let look = move || vault.overview(&principal, &path);
+        let overview = self.parts().blocking.run_in(place, look).await?;
         answer::json(&wire::repository(&overview))
     }
 

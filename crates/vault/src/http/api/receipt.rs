@@ -65,13 +65,12 @@ impl Api {
     async fn take(&self, token: &str, mut upload: ReceiptUpload, place: &Kept) -> Result<Accepted> {
         loop {
             let turn = self.shared.turns.take(token, upload.is_large()).await?;
-            let kept = place.clone();
             let take = move || {
                 let taken = upload.take();
-                drop((turn, kept));
+                drop(turn);
                 taken
             };
-            upload = match self.parts().blocking.run(take).await? {
+            upload = match self.parts().blocking.run_in(place.clone(), take).await? {
                 ReceiptTaken::Stands(accepted) => return Ok(accepted),
                 ReceiptTaken::Waits(waiting) => self.until_it_goes_on(waiting, place).await?,
             };
@@ -86,12 +85,8 @@ impl Api {
     ) -> Result<ReceiptUpload> {
         loop {
             sleep(WaitingReceipt::PAUSE).await;
-            let kept = place.clone();
-            let look = move || {
-                let _kept = kept;
-                waiting.look()
-            };
-            waiting = match self.parts().blocking.run(look).await? {
+            let look = move || waiting.look();
+            waiting = match self.parts().blocking.run_in(place.clone(), look).await? {
                 ControlFlow::Break(upload) => return Ok(upload),
                 ControlFlow::Continue(waiting) => waiting,
             };

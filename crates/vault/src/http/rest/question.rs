@@ -76,12 +76,8 @@ impl Question {
     /// Makes a repository; what room there is the storage is asked.
     pub(super) async fn create(self, principal: Principal, place: Kept) -> Result<Response> {
         let blocking = self.rest.blocking.for_storage();
-        blocking
-            .run(move || {
-                let _place = place;
-                self.rest.vault.create(&principal, &self.route.repository)
-            })
-            .await?;
+        let create = move || self.rest.vault.create(&principal, &self.route.repository);
+        blocking.run_in(place, create).await?;
         Ok(done())
     }
 

@@ -238,14 +238,12 @@ const ATTEMPT: &str = "another process";
 
 /// How many receipts the only token has sent that has sent any.
 fn sent(server: &Server) -> i64 {
-    let mut sent = None;
     let statement = "SELECT receipts FROM receipt_day";
-    let read = server.vault().database().read(&mut |transaction| {
-        sent = transaction.first(statement, &[], |row| row.int(0))?;
-        Ok(())
-    });
-    read.unwrap();
-    sent.unwrap()
+    let vault = server.vault();
+    let sent = vault
+        .database()
+        .look(|transaction| transaction.first(statement, &[], |row| row.int(0)));
+    sent.unwrap().unwrap()
 }
 
 #[tokio::test]

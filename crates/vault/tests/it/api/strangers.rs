@@ -15,7 +15,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use super::server::Server;
-use crate::vault::scene::{Pair, Scene, local_bodies, within};
+use crate::vault::scene::{Scene, over_sqlite, within};
 
 /// Nothing in these tests takes longer.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -112,16 +112,15 @@ async fn who_sends_no_checkpoint_holds_no_place() {
 async fn strangers_hold_neither_places_nor_the_readers_of_the_database() {
     let kept: Arc<parking_lot::Mutex<Option<Arc<Slow>>>> = Arc::default();
     let keep = Arc::clone(&kept);
-    let pair: Pair = std::rc::Rc::new(move |folder| {
+    let pair = over_sqlite(move |inner| {
         let slow = Arc::new(Slow {
-            inner: Sqlite::open(&folder.join("vault.db")).unwrap(),
+            inner,
             is_slow: AtomicBool::new(false),
             readers: AtomicUsize::new(0),
             most: AtomicUsize::new(0),
         });
         *keep.lock() = Some(Arc::clone(&slow));
-        let database: Arc<dyn Database> = slow;
-        (database, local_bodies(folder))
+        slow
     });
     let scene = within(&pair, Scene::new);
     drop(pair);

@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use strongroom_model::{FileType, Id};
+use strongroom_store::raise_file_limit;
 use strongroom_testkit::contract::noise;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
@@ -53,7 +53,7 @@ struct Flood {
 #[test]
 fn a_backup_beside_idle_connections_and_strangers_completes_in_bounded_memory() {
     // Before the vault is started, which inherits it.
-    raise_files();
+    raise_file_limit();
     let server = Server::start();
     let token = server.token("append");
     let source = server.folder.path().join("source");
@@ -159,16 +159,6 @@ fn refused(server: &Server) -> u64 {
     let lines = page.lines().filter(is_refusal);
     let counts = lines.map(|line| line.rsplit_once(' ').unwrap().1);
     counts.map(|count| count.parse::<u64>().unwrap()).sum()
-}
-
-/// Lets this process, and those that it starts, have as many files as it may.
-fn raise_files() {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        ..limit
-    };
-    setrlimit(Resource::Nofile, raised).unwrap();
 }
 
 /// A connection from one of some addresses.

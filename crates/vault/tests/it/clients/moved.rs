@@ -21,15 +21,9 @@ use crate::clients::wire::Wire;
 fn a_repository_that_rclone_has_served_moves_in_and_out() {
     let server = Server::start();
     let area = server.folder.path();
-    let source = area.join("source");
-    fs::create_dir(&source).unwrap();
-    fs::write(source.join("file"), noise(1, 3_000_000)).unwrap();
-    let old = area.join("old");
-    fs::create_dir(&old).unwrap();
-    let rclone = RcloneServer::start(&old, &[]);
+    let (source, old) = (area.join("source"), area.join("old"));
+    let rclone = served_by_rclone(area, 3_000_000);
     let there = format!("rest:{}", rclone.url());
-    restic(area, &there, &["init"]);
-    restic(area, &there, &["backup", path(&source)]);
     fs::write(source.join("file"), noise(2, 2_000_000)).unwrap();
     restic(area, &there, &["backup", path(&source)]);
 
@@ -70,16 +64,8 @@ fn a_repository_that_rclone_has_served_moves_in_and_out() {
 #[test]
 fn restic_copies_a_repository_in_from_rclone() {
     let server = Server::start();
-    let area = server.folder.path();
-    let source = area.join("source");
-    fs::create_dir(&source).unwrap();
-    fs::write(source.join("file"), noise(1, 1_000_000)).unwrap();
-    let old = area.join("old");
-    fs::create_dir(&old).unwrap();
-    let rclone = RcloneServer::start(&old, &[]);
+    let rclone = served_by_rclone(server.folder.path(), 1_000_000);
     let there = format!("rest:{}", rclone.url());
-    restic(area, &there, &["init"]);
-    restic(area, &there, &["backup", path(&source)]);
     let here = Restic {
         server: &server,
         token: server.token("append"),
@@ -98,6 +84,20 @@ fn restic_copies_a_repository_in_from_rclone() {
     here.expect("", &["check", "--read-data"]);
     let snapshots = here.expect("", &["snapshots"]);
     assert!(snapshots.contains("1 snapshots"), "{snapshots}");
+}
+
+/// Serves the folder `old` of an area by rclone, and backs up the folder `source` with a file of so
+/// many bytes there.
+fn served_by_rclone(area: &Path, bytes: usize) -> RcloneServer {
+    let (source, old) = (area.join("source"), area.join("old"));
+    fs::create_dir(&source).unwrap();
+    fs::write(source.join("file"), noise(1, bytes)).unwrap();
+    fs::create_dir(&old).unwrap();
+    let rclone = RcloneServer::start(&old, &[]);
+    let there = format!("rest:{}", rclone.url());
+    restic(area, &there, &["init"]);
+    restic(area, &there, &["backup", path(&source)]);
+    rclone
 }
 
 /// Puts all files of a type, from a folder as restic lays it out.

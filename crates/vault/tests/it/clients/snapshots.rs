@@ -17,6 +17,7 @@ use crate::clients::restic::{Restic, path};
 use crate::clients::server::Server;
 use crate::clients::wire::{Sends, Wire};
 use crate::clients::{REPOSITORY, is_thorough};
+use crate::vault::scene::files_in;
 
 /// The connections that send at a time.
 const SENDERS: u32 = 8;
@@ -216,15 +217,4 @@ fn timed<T>(most: Duration, work: impl FnOnce() -> T) -> T {
     let took = began.elapsed();
     assert!(took < most, "it took {took:?}");
     done
-}
-
-fn files_in(folder: &std::path::Path) -> usize {
-    let entries = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
-    let count = |path: std::path::PathBuf| match path.is_dir() {
-        true => files_in(&path),
-        false => 1,
-    };
-    entries.map(count).sum()
 }

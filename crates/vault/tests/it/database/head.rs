@@ -58,9 +58,8 @@ struct Log {
 impl Log {
     /// What is stored. The head counts all leaves that there are, and no other.
     fn stored(database: &dyn Database) -> Self {
-        let mut log = Self::default();
-        let read = database.read(&mut |transaction| {
-            log = Self::default();
+        let read = database.look(|transaction| {
+            let mut log = Self::default();
             let times = "SELECT recorded_ms, vault_ms FROM log_head";
             transaction.query(times, &[], &mut |row| {
                 (log.recorded_ms, log.vault_ms) = (row.int(0)?, row.int(1)?);
@@ -83,10 +82,10 @@ impl Log {
             transaction.query(moments, &[], &mut |row| {
                 log.moments.push([row.int(0)?, row.int(1)?]);
                 Ok(())
-            })
+            })?;
+            Ok(log)
         });
-        read.unwrap();
-        log
+        read.unwrap()
     }
 
     fn note_time(&mut self, recorded_ms: i64, vault_ms: i64) {
@@ -142,13 +141,7 @@ fn count_writes(scene: &Scene, database: &dyn Database) {
 
 /// The number of the first note.
 fn noted(database: &dyn Database) -> Option<i64> {
-    let mut noted = None;
-    let read = database.read(&mut |transaction| {
-        noted = number(transaction, 1)?;
-        Ok(())
-    });
-    read.unwrap();
-    noted
+    database.look(|transaction| number(transaction, 1)).unwrap()
 }
 
 fn the_head_is_written_by_the_first_leaf_and_once_more_for_all_behind_it(scene: &Scene) {

@@ -146,14 +146,9 @@ fn the_clock_of_leases_goes_on_within_a_transaction(scene: &Scene) {
 
 /// Who holds the lease at a time.
 fn holder_at(database: &dyn Database, now_ms: i64) -> Option<Holder> {
-    let mut found = None;
     database
-        .read(&mut |transaction| {
-            found = lease::holder(transaction, "purge", now_ms, 10)?;
-            Ok(())
-        })
-        .unwrap();
-    found
+        .look(|transaction| lease::holder(transaction, "purge", now_ms, 10))
+        .unwrap()
 }
 
 fn many_that_ask_at_once_get_it_once(scene: &Scene) {

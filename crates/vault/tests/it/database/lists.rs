@@ -8,7 +8,7 @@ use strongroom_model::{FileName, FileType, Id};
 use strongroom_testkit::PostgresServer;
 use strongroom_vault::Result;
 use strongroom_vault::database::{Database, Sqlite, Work, migrate};
-use strongroom_vault::records::listing::{self, List, Page};
+use strongroom_vault::records::listing::{self, List};
 use strongroom_vault::records::objects::{self, Key, View};
 use strongroom_vault::records::{SCHEMA, tombstones};
 use strongroom_vault::rules::life::{Delete, Object, State};
@@ -16,7 +16,7 @@ use strongroom_vault::rules::right::Right;
 
 use crate::database::proxy::Proxy;
 use crate::database::{Scene, both};
-use crate::vault::scene::{self, Pair, local_bodies, repository};
+use crate::vault::scene::{self, Pair, local_bodies, over_sqlite, repository};
 
 both! {
     a_page_reads_no_more_than_a_page_however_little_is_seen
@@ -51,12 +51,9 @@ impl Database for Counted {
 fn lists_are_read_where_nothing_else_is() {
     let pages = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&pages);
-    let pair: Pair = Rc::new(move |folder| {
-        let database: Arc<dyn Database> = Arc::new(Counted {
-            inner: Sqlite::open(&folder.join("vault.db")).unwrap(),
-            pages: Arc::clone(&counted),
-        });
-        (database, local_bodies(folder))
+    let pair = over_sqlite(move |inner| {
+        let pages = Arc::clone(&counted);
+        Arc::new(Counted { inner, pages })
     });
     scene::within(&pair, || {
         let scene = scene::Scene::new();
@@ -110,12 +107,8 @@ fn page_as_of(
         leaves,
     };
     let behind = behind.map(|number| Id::from_bytes([number; 32]));
-    let mut found = Page::default();
-    database
-        .read(&mut |transaction| {
-            found = listing::page(transaction, list, behind, limit)?;
-            Ok(())
-        })
+    let found = database
+        .look(|transaction| listing::page(transaction, list, behind, limit))
         .unwrap();
     let first = |id: &Id| id.as_bytes()[0];
     let names = found.entries.iter().map(|entry| first(&entry.id));
@@ -190,13 +183,9 @@ fn pages_make_one_list_whatever_is_done_between_them(scene: &Scene) {
 fn as_of_a_time_before_a_repository_nothing_of_it_is_read() {
     let counting = Arc::new(parking_lot::Mutex::new(0));
     let count = Arc::clone(&counting);
-    let pair: Pair = Rc::new(move |folder| {
-        let inner = strongroom_vault::database::Sqlite::open(&folder.join("vault.db")).unwrap();
-        let database: Arc<dyn Database> = Arc::new(CountingDatabase {
-            inner,
-            reads: Arc::clone(&count),
-        });
-        (database, local_bodies(folder))
+    let pair = over_sqlite(move |inner| {
+        let reads = Arc::clone(&count);
+        Arc::new(CountingDatabase { inner, reads })
     });
     scene::within(&pair, || {
         let scene = scene::Scene::new();

@@ -36,15 +36,15 @@ fn old_data_is_there_after_a_step_forward(scene: &Scene) {
     let database = scene.open_bare();
     for _ in 0..2 {
         migrate(&*database, STEPS).unwrap();
-        let mut found = Vec::new();
-        database
-            .read(&mut |transaction| {
-                found.clear();
+        let found = database
+            .look(|transaction| {
+                let mut found = Vec::new();
                 let all = "SELECT id, label FROM shelf ORDER BY id";
                 transaction.query(all, &[], &mut |row| {
                     found.push((row.int(0)?, row.text(1)?));
                     Ok(())
-                })
+                })?;
+                Ok(found)
             })
             .unwrap();
         let expected = [(1, "none"), (2, "two"), (9, "none")];

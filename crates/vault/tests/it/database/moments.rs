@@ -28,13 +28,9 @@ const MOMENTS: i64 = 400_000;
 const LOOKS: i64 = 1_000;
 
 fn count(database: &dyn Database, recorded_ms: i64) -> u64 {
-    let mut counted = None;
-    let looked = database.read(&mut |transaction| {
-        counted = Some(leaves::count_until(transaction, recorded_ms)?);
-        Ok(())
-    });
-    looked.unwrap();
-    counted.unwrap()
+    database
+        .look(|transaction| leaves::count_until(transaction, recorded_ms))
+        .unwrap()
 }
 
 /// Moments in steps of ten milliseconds, and three leaves each.

@@ -23,14 +23,8 @@ fn open(url: impl Into<String>) -> Postgres {
 }
 
 fn counter(database: &dyn Database) -> i64 {
-    let mut found = None;
-    database
-        .read(&mut |transaction| {
-            found = number(transaction, 1)?;
-            Ok(())
-        })
-        .unwrap();
-    found.unwrap()
+    let found = database.look(|transaction| number(transaction, 1));
+    found.unwrap().unwrap()
 }
 
 /// Ends the connection that asks for it.

@@ -203,18 +203,16 @@ fn expect_log(transaction: &mut dyn Transaction) -> Result<()> {
 }
 
 fn counts(database: &dyn Database) -> Vec<(&'static str, i64)> {
-    let mut found = Vec::new();
-    let read = database.read(&mut |transaction| {
-        found.clear();
+    let read = database.look(|transaction| {
+        let mut found = Vec::new();
         for table in TABLES {
             let statement = format!("SELECT COUNT(*) FROM {table}");
             let count = transaction.first(&statement, &[], |row| row.int(0))?;
             found.push((table, count.unwrap()));
         }
-        Ok(())
+        Ok(found)
     });
-    read.unwrap();
-    found
+    read.unwrap()
 }
 
 fn expect_tokens(vault: &Vault) {

@@ -18,7 +18,7 @@ use strongroom_vault::vault::{Job, NewToken, Principal};
 
 use super::pairs::on_both;
 use crate::vault::parts::{packs, put_many};
-use crate::vault::scene::{START_MS, Scene, on_sqlite, repository, within};
+use crate::vault::scene::{START_MS, Scene, new_token, on_sqlite, repository, within};
 
 /// The leases of whoever lives end now, as if their holders had been silent for 30 s.
 pub(super) fn end_leases(scene: &Scene) {
@@ -75,13 +75,7 @@ fn a_token_that_is_revoked_at_one_process_stops_at_the_other_within_a_second() {
     on_both(|| {
         let one = Scene::new();
         let other = one.beside();
-        let new = NewToken {
-            right: Right::Append,
-            prefix: repository(),
-            expires_in_ms: None,
-            daily_bytes: None,
-            daily_objects: None,
-        };
+        let new = new_token(Right::Append);
         let token = one.vault.create_token(&new).unwrap();
         other.vault.authenticate(token.reveal()).unwrap();
         // Its first use is noted; from the second on it is believed.
@@ -102,14 +96,10 @@ fn what_a_token_may_put_in_a_day_is_counted_for_all_processes() {
         let other = one.beside();
         one.init(&one.token(Right::Append));
         let new = NewToken {
-            right: Right::Append,
-            prefix: repository(),
-            expires_in_ms: None,
-            daily_bytes: None,
             daily_objects: Some(10),
+            ..new_token(Right::Append)
         };
-        let token = one.vault.create_token(&new).unwrap();
-        let token = one.vault.authenticate(token.reveal()).unwrap();
+        let token = one.admit(&new);
         let put = |number: u8| {
             let scene = if number.is_multiple_of(2) {
                 &one

@@ -294,14 +294,7 @@ fn a_purge_happens_once_in_a_bucket(
     let [one, other] = processes;
     assert!(delete(&one.address, maintain, id));
     assert_eq!(get(&other.address, append, id), None);
-    let due_ms = fleet.vault_ms() + 1_100;
-    wait_until("the time to purge", || fleet.vault_ms() > due_ms);
-    let third = fleet.start();
-    wait_until("the purge", || {
-        let left = "SELECT COUNT(*) FROM object WHERE state IN (1, 4)";
-        fleet.row(left, |row| row.int(0)).unwrap() == 0
-    });
-    third.stop();
+    fleet.purge();
     assert_eq!(put(&other.address, append, content), Some(id));
     assert_eq!(get(&one.address, append, id).as_deref(), Some(content));
 }

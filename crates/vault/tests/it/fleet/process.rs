@@ -208,14 +208,9 @@ impl Fleet {
         statement: &str,
         mut read: impl FnMut(&dyn Row) -> strongroom_vault::Result<T>,
     ) -> Option<T> {
-        let mut found = None;
-        self.database()
-            .read(&mut |transaction| {
-                found = transaction.first(statement, &[], |row| read(row))?;
-                Ok(())
-            })
-            .unwrap();
-        found
+        let database = self.database();
+        let row = database.look(|transaction| transaction.first(statement, &[], &mut read));
+        row.unwrap()
     }
 
     /// Vault time, as the row has it.
@@ -238,6 +233,18 @@ impl Fleet {
             let published = "SELECT published FROM log_head";
             self.row(published, |row| row.int(0)).unwrap() >= leaves
         });
+    }
+
+    /// Lets a process that has just begun purge all that was deleted.
+    pub(super) fn purge(&self) {
+        let due_ms = self.vault_ms() + 1_100;
+        wait_until("the time to purge", || self.vault_ms() > due_ms);
+        let process = self.start();
+        wait_until("the purge", || {
+            let left = "SELECT COUNT(*) FROM object WHERE state IN (1, 4)";
+            self.row(left, |row| row.int(0)).unwrap() == 0
+        });
+        process.stop();
     }
 
     /// How many leaves of an act a log in a folder has.

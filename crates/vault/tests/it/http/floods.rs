@@ -3,26 +3,16 @@
 use std::time::Duration;
 
 use hyper::StatusCode;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use strongroom_store::raise_file_limit;
 use strongroom_vault::http::Limits;
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
 use super::server::{PATIENCE, Server, event, request, rest, text, until};
 
-/// Lets this process have as many files as it may.
-fn raise_files() {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        ..limit
-    };
-    setrlimit(Resource::Nofile, raised).unwrap();
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_thousand_idle_connections_lock_nobody_out() {
-    raise_files();
+    raise_file_limit();
     let (server, _events) = Server::start(Limits::default()).await;
     let mut working = server.http1().await;
     let mut idle = Vec::new();
@@ -360,7 +350,7 @@ async fn a_flood_of_resets_ends_its_connection_and_no_other() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn memory_stays_bounded_when_many_send_and_the_server_does_not_read() {
-    raise_files();
+    raise_file_limit();
     let limits = Limits {
         requests: 100,
         requests_per_address: 100,

@@ -8,7 +8,7 @@ use strongroom_vault::rules::purge::Hold;
 use strongroom_vault::rules::right::Right;
 use strongroom_vault::vault::{NewToken, Principal, Seen};
 
-use super::scene::{Scene, key_file, repository};
+use super::scene::{Scene, key_file, new_token, repository};
 
 #[test]
 pub(crate) fn junk_of_every_type_is_out_of_sight_by_one_act_and_was_never_in_the_view_before() {
@@ -219,14 +219,11 @@ pub(crate) fn a_flood_of_snapshots_stops_at_the_bound_of_a_day() {
     let honest = scene.token(Right::Append);
     scene.init(&honest);
     let new = NewToken {
-        right: Right::Append,
-        prefix: repository(),
-        expires_in_ms: None,
         daily_bytes: Some(1 << 20),
         daily_objects: Some(200),
+        ..new_token(Right::Append)
     };
-    let text = scene.vault.create_token(&new).unwrap();
-    let stolen = scene.vault.authenticate(text.reveal()).unwrap();
+    let stolen = scene.admit(&new);
     let mut taken = 0;
     for number in 0..250_u32 {
         let put = scene.put(&stolen, FileType::Snapshots, &number.to_le_bytes());

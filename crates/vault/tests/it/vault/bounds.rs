@@ -2,7 +2,6 @@
 
 use std::io::Read;
 use std::ops::Range;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::SystemTime;
@@ -17,7 +16,7 @@ use strongroom_vault::rules::right::Right;
 use strongroom_vault::vault::{NewToken, ReadClocks, Settings};
 use strongroom_vault::{Error, Result, Vault};
 
-use super::scene::{Scene, local_bodies, on_sqlite, repository, within};
+use super::scene::{Scene, files_in, local_bodies, new_token, on_sqlite, repository, within};
 
 #[test]
 fn an_upload_that_was_held_open_until_its_token_was_revoked_comes_to_nothing() {
@@ -48,14 +47,11 @@ fn an_upload_that_was_held_open_until_its_token_was_revoked_comes_to_nothing() {
 fn what_is_over_a_bound_leaves_nothing_on_the_disk() {
     let scene = Scene::new();
     let new = NewToken {
-        right: Right::Append,
-        prefix: repository(),
-        expires_in_ms: None,
         daily_bytes: Some(1_000),
         daily_objects: Some(6),
+        ..new_token(Right::Append)
     };
-    let text = scene.vault.create_token(&new).unwrap();
-    let append = scene.vault.authenticate(text.reveal()).unwrap();
+    let append = scene.admit(&new);
     scene.init(&append);
     let pack = scene.put(&append, FileType::Data, &[1; 100]).unwrap();
     let folder = scene.folder.path().join("repositories");
@@ -334,34 +330,24 @@ fn recorded_times_never_run_backwards() {
     scene
         .put(&append, FileType::Data, b"and not earlier")
         .unwrap();
-    let mut times = Vec::new();
-    let read = scene.vault.database().read(&mut |transaction| {
-        times.clear();
+    let read = scene.vault.database().look(|transaction| {
+        let mut times = Vec::new();
         leaves::entries(transaction, 0, 100, &mut |_, entry| {
             let leaf: serde_json::Value = serde_json::from_slice(&entry).unwrap();
             let at: jiff::Timestamp = leaf["at"].as_str().unwrap().parse().unwrap();
             times.push(at);
             Ok(())
-        })
+        })?;
+        Ok(times)
     });
-    read.unwrap();
+    let times = read.unwrap();
     assert!(times.len() > 5 && times.is_sorted(), "{times:?}");
 }
 
 #[test]
 fn where_nothing_can_be_written_reading_goes_on() {
     let scene = Scene::new();
-    let text = scene
-        .vault
-        .create_token(&NewToken {
-            right: Right::Append,
-            prefix: repository(),
-            expires_in_ms: None,
-            daily_bytes: None,
-            daily_objects: None,
-        })
-        .unwrap();
-    let append = scene.vault.authenticate(text.reveal()).unwrap();
+    let append = scene.admit(&new_token(Right::Append));
     scene.init(&append);
     let pack = scene.put(&append, FileType::Data, b"a pack").unwrap();
     let full = Arc::new(FullDatabase {
@@ -390,13 +376,7 @@ fn where_nothing_can_be_written_reading_goes_on() {
     }
     // The first use of a token is in the log, or is none.
     full.is_full.store(false, Ordering::Relaxed);
-    let new = NewToken {
-        right: Right::Read,
-        prefix: repository(),
-        expires_in_ms: None,
-        daily_bytes: None,
-        daily_objects: None,
-    };
+    let new = new_token(Right::Read);
     let fresh = vault.create_token(&new).unwrap();
     full.is_full.store(true, Ordering::Relaxed);
     assert!(vault.authenticate(fresh.reveal()).is_err());
@@ -430,15 +410,4 @@ impl Database for FullDatabase {
     fn read(&self, work: &mut Work<'_>) -> Result<()> {
         self.inner.read(work)
     }
-}
-
-fn files_in(folder: &Path) -> usize {
-    let entries = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
-    let count = |path: std::path::PathBuf| match path.is_dir() {
-        true => files_in(&path),
-        false => 1,
-    };
-    entries.map(count).sum()
 }

@@ -6,20 +6,16 @@ use strongroom_vault::rules::clock::{DAY_MS, MINUTE_MS, SECOND_MS};
 use strongroom_vault::rules::right::Right;
 use strongroom_vault::vault::{NewToken, Principal, TokenDay};
 
-use super::scene::{Scene, repository};
+use super::scene::{Scene, new_token, repository};
 
 #[test]
 pub(crate) fn repositories_are_bounded_by_the_day_as_objects_are() {
     let scene = Scene::new();
-    let new = NewToken {
-        right: Right::Append,
+    let append = scene.admit(&NewToken {
         prefix: "acme".parse().unwrap(),
-        expires_in_ms: None,
-        daily_bytes: None,
         daily_objects: Some(3),
-    };
-    let text = scene.vault.create_token(&new).unwrap();
-    let append = scene.vault.authenticate(text.reveal()).unwrap();
+        ..new_token(Right::Append)
+    });
     let make = |number| {
         let path = format!("acme/r{number}").parse().unwrap();
         scene.vault.create(&append, &path)
@@ -30,15 +26,10 @@ pub(crate) fn repositories_are_bounded_by_the_day_as_objects_are() {
 
 /// A token that may put and delete so many objects in a day.
 fn bounded(scene: &Scene, right: Right, daily_objects: Option<u64>) -> Principal {
-    let new = NewToken {
-        right,
-        prefix: repository(),
-        expires_in_ms: None,
-        daily_bytes: None,
+    scene.admit(&NewToken {
         daily_objects,
-    };
-    let text = scene.vault.create_token(&new).unwrap();
-    scene.vault.authenticate(text.reveal()).unwrap()
+        ..new_token(right)
+    })
 }
 
 #[test]
@@ -86,11 +77,9 @@ pub(crate) fn the_log_tells_what_a_new_token_may_do_in_a_day() {
     bounded(&scene, Right::Maintain, Some(9_000_000_000));
     bounded(&scene, Right::Append, None);
     let new = NewToken {
-        right: Right::Append,
-        prefix: repository(),
-        expires_in_ms: None,
         daily_bytes: Some(1 << 40),
         daily_objects: Some(7),
+        ..new_token(Right::Append)
     };
     scene.vault.create_token(&new).unwrap();
     let leaves = scene.acts("token-made");
@@ -160,11 +149,8 @@ pub(crate) fn a_token_that_may_not_do_anything_is_given_no_day() {
     let (revoked, reader) = (scene.token(Right::Append), scene.token(Right::Read));
     scene.vault.revoke_token(&revoked.name).unwrap();
     let new = NewToken {
-        right: Right::Append,
-        prefix: repository(),
         expires_in_ms: Some(MINUTE_MS),
-        daily_bytes: None,
-        daily_objects: None,
+        ..new_token(Right::Append)
     };
     let expires = scene.vault.create_token(&new).unwrap().name;
     assert_eq!(set(expires.as_str()).unwrap(), day);

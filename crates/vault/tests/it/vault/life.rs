@@ -9,7 +9,7 @@ use strongroom_vault::rules::quota::counted_bytes;
 use strongroom_vault::rules::right::Right;
 use strongroom_vault::vault::{Longer, NewToken};
 
-use super::scene::{START_MS, Scene, key_file, repository};
+use super::scene::{START_MS, Scene, key_file, new_token, repository};
 
 #[test]
 pub(crate) fn what_is_put_is_there_and_putting_it_again_is_the_same() {
@@ -404,11 +404,8 @@ pub(crate) fn rotten_bytes_are_replaced_when_they_come_again() {
 pub(crate) fn a_token_counts_until_it_expires_or_is_revoked() {
     let scene = Scene::new();
     let new = NewToken {
-        right: Right::Read,
-        prefix: repository(),
         expires_in_ms: Some(HOUR_MS),
-        daily_bytes: None,
-        daily_objects: None,
+        ..new_token(Right::Read)
     };
     let short = scene.vault.create_token(&new).unwrap();
     let long = scene

@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,7 +18,7 @@ use strongroom_vault::rules::clock::HOUR_MS;
 use strongroom_vault::rules::right::Right;
 use strongroom_vault::vault::Demands;
 
-use super::scene::{Pair, Scene, local_bodies, within};
+use super::scene::{Scene, over_sqlite, within};
 
 /// A vault with a published log.
 struct Logged {
@@ -482,12 +481,9 @@ fn the_key_of_a_new_log_stays_unless_the_log_is_known_not_to_have_begun() {
     ] {
         let fails = Arc::new(Mutex::new(Fails::No));
         let of_pair = Arc::clone(&fails);
-        let pair: Pair = Rc::new(move |folder| {
-            let database: Arc<dyn Database> = Arc::new(Doubtful {
-                inner: Sqlite::open(&folder.join("vault.db")).unwrap(),
-                fails: Arc::clone(&of_pair),
-            });
-            (database, local_bodies(folder))
+        let pair = over_sqlite(move |inner| {
+            let fails = Arc::clone(&of_pair);
+            Arc::new(Doubtful { inner, fails })
         });
         within(&pair, || {
             let Logged { scene, publisher } = Logged::new(5);

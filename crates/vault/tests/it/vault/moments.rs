@@ -8,13 +8,10 @@ use strongroom_vault::rules::right::Right;
 use super::scene::{START_MS, Scene, repository};
 
 fn count(scene: &Scene) -> i64 {
-    let mut count = None;
-    let read = scene.vault.database().read(&mut |transaction| {
-        count = transaction.first("SELECT COUNT(*) FROM moment", &[], |row| row.int(0))?;
-        Ok(())
-    });
-    read.unwrap();
-    count.unwrap()
+    let statement = "SELECT COUNT(*) FROM moment";
+    let database = scene.vault.database();
+    let count = database.look(|transaction| transaction.first(statement, &[], |row| row.int(0)));
+    count.unwrap().unwrap()
 }
 
 pub(crate) fn moments_go_of_which_nothing_tells_and_every_view_stays() {
@@ -77,15 +74,13 @@ pub(crate) fn moments_go_of_which_nothing_tells_and_every_view_stays() {
 fn spoken_of(scene: &Scene, limit: u64) -> Vec<Vec<u64>> {
     let (mut pages, mut next) = (Vec::new(), Some(Spot::FIRST));
     while let Some(behind) = next.take() {
-        let mut page = Vec::new();
-        let read = scene.vault.database().read(&mut |transaction| {
-            page.clear();
+        let read = scene.vault.database().look(|transaction| {
+            let mut page = Vec::new();
             let each = &mut |leaf: u64| page.push(leaf);
             next = moments::of_objects(transaction, &behind, limit, each)?;
-            Ok(())
+            Ok(page)
         });
-        read.unwrap();
-        pages.push(page);
+        pages.push(read.unwrap());
     }
     pages
 }

@@ -2,7 +2,6 @@
 //! first one dies between two.
 
 use std::fmt;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -18,7 +17,7 @@ use strongroom_vault::rules::right::Right;
 use strongroom_vault::vault::Principal;
 use strongroom_vault::{Error, Result, Vault};
 
-use super::scene::{Pair, Scene, local_bodies, repository, within};
+use super::scene::{Pair, Scene, over_sqlite, repository, within};
 
 /// Two parts, and half of one.
 const MANY: u64 = 12_500;
@@ -163,12 +162,9 @@ impl Database for DyingDatabase {
 pub(super) fn dying() -> (Pair, Arc<AtomicU64>) {
     let left = Arc::new(AtomicU64::new(u64::MAX));
     let of_pair = Arc::clone(&left);
-    let pair: Pair = Rc::new(move |folder| {
-        let database: Arc<dyn Database> = Arc::new(DyingDatabase {
-            inner: Sqlite::open(&folder.join("vault.db")).unwrap(),
-            left: Arc::clone(&of_pair),
-        });
-        (database, local_bodies(folder))
+    let pair = over_sqlite(move |inner| {
+        let left = Arc::clone(&of_pair);
+        Arc::new(DyingDatabase { inner, left })
     });
     (pair, left)
 }
@@ -217,12 +213,12 @@ impl Database for InterruptedDatabase {
 pub(super) fn interrupted() -> (Pair, Interruption) {
     let interruption = Interruption::default();
     let of_pair = Arc::clone(&interruption);
-    let pair: Pair = Rc::new(move |folder| {
-        let database: Arc<dyn Database> = Arc::new(InterruptedDatabase {
-            inner: Sqlite::open(&folder.join("vault.db")).unwrap(),
-            interruption: Arc::clone(&of_pair),
-        });
-        (database, local_bodies(folder))
+    let pair = over_sqlite(move |inner| {
+        let interruption = Arc::clone(&of_pair);
+        Arc::new(InterruptedDatabase {
+            inner,
+            interruption,
+        })
     });
     (pair, interruption)
 }

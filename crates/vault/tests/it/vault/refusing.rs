@@ -8,7 +8,7 @@ use strongroom_vault::rules::refusals::Reason;
 use strongroom_vault::rules::right::Right;
 use strongroom_vault::vault::NewToken;
 
-use super::scene::{Scene, repository};
+use super::scene::{Scene, new_token, repository};
 
 /// What the leaves tell: token, reason, how many before.
 fn told(scene: &Scene) -> Vec<(String, String, u64)> {
@@ -108,11 +108,8 @@ fn the_end_of_a_process_tells_what_is_left() {
 fn what_is_wrong_with_a_token_is_in_the_log_and_not_in_the_answer() {
     let scene = Scene::new();
     let new = NewToken {
-        right: Right::Read,
-        prefix: repository(),
         expires_in_ms: Some(HOUR_MS),
-        daily_bytes: None,
-        daily_objects: None,
+        ..new_token(Right::Read)
     };
     let short = scene.vault.create_token(&new).unwrap();
     let ended = scene.vault.create_token(&new).unwrap();

@@ -64,6 +64,16 @@ pub(crate) fn on_sqlite(bodies: impl Fn(&Path) -> Arc<dyn Bodies> + 'static) -> 
     )
 }
 
+/// What `open` makes of a file of SQLite, and a folder.
+pub(crate) fn over_sqlite(open: impl Fn(Sqlite) -> Arc<dyn Database> + 'static) -> Pair {
+    Rc::new(
+        move |folder: &Path| -> (Arc<dyn Database>, Arc<dyn Bodies>) {
+            let database = Sqlite::open(&folder.join("vault.db")).unwrap();
+            (open(database), local_bodies(folder))
+        },
+    )
+}
+
 /// A folder's own bodies.
 pub(crate) fn local_bodies(folder: &Path) -> Arc<dyn Bodies> {
     let bodies = LocalBodies::new(folder.join("repositories"));
@@ -197,14 +207,15 @@ impl Scene {
     }
 
     pub(crate) fn token_for(&self, right: Right, prefix: &str) -> Principal {
-        let new = NewToken {
-            right,
+        self.admit(&NewToken {
             prefix: prefix.parse().unwrap(),
-            expires_in_ms: None,
-            daily_bytes: None,
-            daily_objects: None,
-        };
-        let text = self.vault.create_token(&new).unwrap();
+            ..new_token(right)
+        })
+    }
+
+    /// Makes a token, and uses it.
+    pub(crate) fn admit(&self, new: &NewToken) -> Principal {
+        let text = self.vault.create_token(new).unwrap();
         self.vault.authenticate(text.reveal()).unwrap()
     }
 
@@ -253,17 +264,15 @@ impl Scene {
 
     /// The leaves of an act that are not yet in a full bundle of files.
     pub(crate) fn acts(&self, act: &str) -> Vec<serde_json::Value> {
-        let mut found = Vec::new();
-        self.vault
-            .database()
-            .read(&mut |transaction| {
-                found.clear();
-                leaves::entries(transaction, 0, 1 << 40, &mut |_, entry| {
-                    found.push(serde_json::from_slice(&entry).unwrap());
-                    Ok(())
-                })
-            })
-            .unwrap();
+        let read = self.vault.database().look(|transaction| {
+            let mut found = Vec::new();
+            leaves::entries(transaction, 0, 1 << 40, &mut |_, entry| {
+                found.push(serde_json::from_slice(&entry).unwrap());
+                Ok(())
+            })?;
+            Ok(found)
+        });
+        let mut found = read.unwrap();
         found.retain(|leaf: &serde_json::Value| leaf["act"] == act);
         found
     }
@@ -346,6 +355,27 @@ fn first_body(name: FileName) -> BodyKey {
         repository: repository(),
         name,
         generation: 1,
+    }
+}
+
+/// How many files there are below a folder.
+pub(crate) fn files_in(folder: &Path) -> usize {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let count = |path: PathBuf| match path.is_dir() {
+        true => files_in(&path),
+        false => 1,
+    };
+    entries.map(|entry| count(entry.unwrap().path())).sum()
+}
+
+/// A token for one repository, without an end and without bounds of its own.
+pub(crate) fn new_token(right: Right) -> NewToken {
+    NewToken {
+        right,
+        prefix: repository(),
+        expires_in_ms: None,
+        daily_bytes: None,
+        daily_objects: None,
     }
 }
 

@@ -9,9 +9,8 @@ use strongroom_testkit::{Fault, Gate, Op, Rule};
 use strongroom_vault::Error;
 use strongroom_vault::records::objects::View;
 use strongroom_vault::rules::right::Right;
-use strongroom_vault::vault::NewToken;
 
-use super::scene::{Scene, faulty, repository};
+use super::scene::{Scene, faulty, new_token};
 
 #[test]
 fn many_at_a_time_are_all_known_and_all_there() {
@@ -111,16 +110,7 @@ fn where_too_many_wait_the_next_ones_are_told_to_ask_again() {
     assert!((80..=350).contains(&refused), "{refused} of 600");
     assert!(!outcomes.lock().contains(&true));
     // What needs no storage goes past.
-    scene
-        .vault
-        .create_token(&NewToken {
-            right: Right::Read,
-            prefix: repository(),
-            expires_in_ms: None,
-            daily_bytes: None,
-            daily_objects: None,
-        })
-        .unwrap();
+    scene.vault.create_token(&new_token(Right::Read)).unwrap();
     gate.open();
     while outcomes.lock().len() < 600 {
         thread::yield_now();

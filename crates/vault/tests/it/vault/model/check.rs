@@ -117,21 +117,20 @@ impl Check {
 
     /// One leaf for each act that was answered, and none for what never came.
     fn leaves(&mut self, world: &World, model: &Model) {
-        let mut found = Vec::new();
         let count = model.leaves.len() as u64;
         let first = self.leaves;
-        let read = world.vault().database().read(&mut |transaction| {
-            found.clear();
+        let read = world.vault().database().look(|transaction| {
+            let mut found = Vec::new();
             assert_eq!(leaves::head(transaction)?.leaves, count, "leaves");
             leaves::entries(transaction, first, count, &mut |number, entry| {
                 let leaf: Value = serde_json::from_slice(&entry).unwrap();
                 assert_eq!(leaf["n"], number);
                 found.push(leaf);
                 Ok(())
-            })
+            })?;
+            Ok(found)
         });
-        read.unwrap();
-        same_leaves(found, &model.leaves[first as usize..]);
+        same_leaves(read.unwrap(), &model.leaves[first as usize..]);
         self.leaves = count;
     }
 

@@ -362,14 +362,11 @@ impl Play {
         let vault = self.world.vault();
         let there = vault.repositories().unwrap();
         let there = there.iter().find(|is| is.path == path(repository))?;
-        let mut state = None;
-        let read = vault.database().read(&mut |transaction| {
-            let object = objects::get(transaction, &Key::new(there.id, name))?;
-            state = object.map(|object| object.state);
-            Ok(())
-        });
-        read.unwrap();
-        state
+        let key = Key::new(there.id, name);
+        let object = vault
+            .database()
+            .look(|transaction| objects::get(transaction, &key));
+        object.unwrap().map(|object| object.state)
     }
 
     fn reopen(&mut self) {

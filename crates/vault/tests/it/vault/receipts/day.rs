@@ -57,16 +57,9 @@ fn set_sent(scene: &Scene, name: &str, sent: Sent) {
 
 fn sent_by(scene: &Scene, name: &str) -> Sent {
     let token = token_row(scene, name);
-    let mut sent = Sent::default();
-    scene
-        .vault
-        .database()
-        .read(&mut |transaction| {
-            sent = client_keys::sent(transaction, token)?;
-            Ok(())
-        })
-        .unwrap();
-    sent
+    let database = scene.vault.database();
+    let sent = database.look(|transaction| client_keys::sent(transaction, token));
+    sent.unwrap()
 }
 
 #[test]

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use strongroom_model::receipt::NeedsChange;
 use strongroom_model::{Id, Needs, Receipt};
-use strongroom_vault::database::Transaction;
+use strongroom_vault::database::{Row, Transaction};
 use strongroom_vault::records::{coming, needs};
 use strongroom_vault::vault::ReceiptTaken;
-use strongroom_vault::{Error, Vault};
+use strongroom_vault::{Error, Result, Vault};
 
 use super::World;
 use crate::vault::parts::{Happens, dying, interrupted};
@@ -43,13 +43,7 @@ impl World {
 
     /// How many files are counted for the day of the only token that has sent receipts.
     fn counted(&self) -> i64 {
-        let mut found = None;
-        let read = self.scene.vault.database().read(&mut |transaction| {
-            found = transaction.first("SELECT files FROM receipt_day", &[], |row| row.int(0))?;
-            Ok(())
-        });
-        read.unwrap();
-        found.unwrap()
+        self.row("SELECT files FROM receipt_day", |row| row.int(0))
     }
 
     /// How many rows there are of what receipts need, how many of them have no end, and how many
@@ -60,15 +54,15 @@ impl World {
              (SELECT COUNT(*) FROM coming)",
             needs::OPEN
         );
-        let mut found = None;
-        let read = self.scene.vault.database().read(&mut |transaction| {
-            found = transaction.first(&statement, &[], |row| {
-                Ok((row.int(0)?, row.int(1)?, row.int(2)?))
-            })?;
-            Ok(())
-        });
-        read.unwrap();
-        found.unwrap()
+        self.row(&statement, |row| {
+            Ok((row.int(0)?, row.int(1)?, row.int(2)?))
+        })
+    }
+
+    fn row<T>(&self, statement: &str, read: impl Fn(&dyn Row) -> Result<T>) -> T {
+        let database = self.scene.vault.database();
+        let row = database.look(|transaction| transaction.first(statement, &[], &read));
+        row.unwrap().unwrap()
     }
 }
 
