@@ -1,6 +1,8 @@
 //! The stores behind the copies of a configuration.
 
+use std::path::Path;
 use std::sync::Arc;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime};
 
 use strongroom_engine::CopyStore;
@@ -163,40 +165,64 @@ fn witnesses(copy: &BackupCopy) -> Result<Vec<Verifier>> {
     keys.collect()
 }
 
+/// A sweep of all copies at once, beside whatever is done meanwhile; its end is waited for when this is
+/// dropped.
+#[derive(Debug)]
+#[must_use = "it is waited for when it is dropped"]
+pub(crate) struct Sweep(Vec<JoinHandle<()>>);
+
+impl Drop for Sweep {
+    fn drop(&mut self) {
+        for thread in self.0.drain(..) {
+            if thread.join().is_err() {
+                tracing::warn!("The search for what killed runs left has died");
+            }
+        }
+    }
+}
+
 /// Removes from the copies in local folders what killed runs left behind a day ago or longer, and ends
 /// their uploads in buckets.
 ///
 /// Where that fails nothing is lost but space, and the next run tries again.
-pub(crate) fn sweep(opened: &Opened) {
+pub(crate) fn sweep(opened: &Opened) -> Sweep {
     let now_s = (opened.environment.clock)().as_second();
     let a_day_ago = Duration::from_secs(now_s.unsigned_abs()).saturating_sub(A_DAY);
     let before = SystemTime::UNIX_EPOCH + a_day_ago;
-    for (copy, _) in opened.session.ready() {
+    let of_copy = |(copy, _): (&CopyStore, _)| {
         let configured = &opened.config.copies;
         let address = configured.iter().find(|one| one.name.as_str() == copy.name);
-        let path = match address.map(|one| &one.store) {
-            Some(StoreAddress::Local(path)) => path,
-            Some(StoreAddress::S3(_)) => {
-                end_old_uploads(copy, before);
-                continue;
+        let copy = copy.clone();
+        let builder = thread::Builder::new();
+        let started = match &address?.store {
+            StoreAddress::Local(path) => {
+                let path = path.clone();
+                builder.spawn(move || sweep_folder(&copy, &path, before))
             }
-            Some(StoreAddress::Rest(_)) | None => continue,
+            StoreAddress::S3(_) => builder.spawn(move || end_old_uploads(&copy, before)),
+            StoreAddress::Rest(_) => return None,
         };
-        let store = LocalStore::new(path);
-        match within(HANG_LIMIT, move || store.sweep(before)) {
-            Some(Ok(0)) => {}
-            Some(Ok(count)) => {
-                tracing::info!(copy = copy.name, count, "Old temporary files were removed")
-            }
-            Some(Err(error)) => {
-                let error = chain(&error);
-                tracing::warn!(copy = copy.name, error, "Old temporary files stay");
-            }
-            None => tracing::warn!(
-                copy = copy.name,
-                "The search for old temporary files takes too long"
-            ),
+        // Without a thread it is left to the next run.
+        started.ok()
+    };
+    Sweep(opened.session.ready().filter_map(of_copy).collect())
+}
+
+fn sweep_folder(copy: &CopyStore, path: &Path, before: SystemTime) {
+    let store = LocalStore::new(path);
+    match within(HANG_LIMIT, move || store.sweep(before)) {
+        Some(Ok(0)) => {}
+        Some(Ok(count)) => {
+            tracing::info!(copy = copy.name, count, "Old temporary files were removed");
         }
+        Some(Err(error)) => {
+            let error = chain(&error);
+            tracing::warn!(copy = copy.name, error, "Old temporary files stay");
+        }
+        None => tracing::warn!(
+            copy = copy.name,
+            "The search for old temporary files takes too long"
+        ),
     }
 }
 

@@ -68,8 +68,8 @@ impl Args {
         let left_out = opened.left_out();
         let sources = chosen(&opened.config, &self.sources)?;
         let sources: Vec<Source> = sources.into_iter().cloned().collect();
+        let _sweep = (!self.dry_run).then(|| copies::sweep(&opened));
         if !self.dry_run {
-            copies::sweep(&opened);
             memory::try_keys(&mut opened, &context.output);
         }
         let options = BackupOptions {

@@ -97,9 +97,7 @@ pub(crate) fn run(
     opened: &mut Opened,
     options: &PruneOptions,
 ) -> Result<Pruned> {
-    if !options.dry_run {
-        stores::sweep(opened);
-    }
+    let _sweep = (!options.dry_run).then(|| stores::sweep(opened));
     let memory = opened.memory();
     let client = memory::signer(&opened.state);
     let receipts = client.as_ref().map(|client| Receipts::new(&memory, client));

@@ -97,7 +97,7 @@ impl Args {
             ..Wishes::default()
         };
         let left_out = opened.left_out();
-        stores::sweep(&opened);
+        let _sweep = stores::sweep(&opened);
         memory::try_keys(&mut opened, &context.output);
         let (mut report, finished) = {
             let monitor = Monitor::start(&context.output);
