@@ -13,7 +13,8 @@
 //!           ──▶ finished on a locked bucket                            when the last lock is over
 //!           ──▶ finished on a copy that was away                       when it is back
 //!           ──▶ finished by a machine that did not write the record    7 days after it saw it first,
-//!                 or as its own where it trusts who signed it, or somebody accepted it there
+//!                 and it counted there, or as its own where it trusts who signed it, or somebody
+//!                 accepted it there
 //!    hidden ──▶ annulled, or a snapshot of it is held ──▶ seen again; sync brings what is left
 //! ```
 //! Ids never come back, since the nonces in what they name are random: a record counts for ever.
@@ -25,7 +26,7 @@
 //! |---|---|
 //! | a removal of everything | it is hidden here and nothing is lost: this machine did not write the record, tells of it in every run, ends each with 3, and removes nothing of what it names for 7 days, and no pack or index file at all where such a snapshot lies, whatever a prune that did not see it has decided. `forget --annul` takes it back, and where it was right all the same, `removals --accept` makes it this machine's own |
 //! | a removal in the name of a machine that is trusted | without its signature it is anybody's |
-//! | a removal of what is held | it does not count |
+//! | a removal of what is held | it does not count; once nobody holds that, or whatever else took it back is gone, its week begins |
 //! | a removal of packs that snapshots need | they stay where such a snapshot lies, told, whatever the record says of those that stay |
 //! | an annulment | what was removed comes back from where it still lies: that costs space. Of what this machine decided it is told, and what was accepted stands |
 //! | holds | they are held: that costs space. No release, and nothing that is admitted, is taken over |
@@ -138,7 +139,7 @@ pub(crate) struct Known {
     origin: Origin,
     /// Whether it counts as this machine's own, whoever wrote it.
     is_trusted: bool,
-    /// When this machine first saw it; `None` where it has no state folder.
+    /// When this machine first saw it and it counted; `None` where it has no state folder.
     seen: Option<Timestamp>,
 }
 
