@@ -216,15 +216,6 @@ impl Removals {
         told
     }
 
-    /// Of that what somebody has to see to in time: what hides files that lie on a copy of this
-    /// session, was decided by others, and is not due.
-    pub fn alarms(&self, session: &Session) -> Vec<Telling> {
-        let due = |told: &Telling| matches!(told, Telling::Foreign { is_due: true, .. });
-        let mut lying = self.lying(session);
-        lying.retain(|told| !due(told));
-        lying
-    }
-
     /// The record of another machine that hides a file and is not due.
     pub fn hidden_by(&self, name: FileName) -> Option<Id> {
         let mut hiding = self.counting().filter(|(_, known)| !self.is_due(known));

@@ -190,3 +190,33 @@ fn a_removal_of_others_that_did_not_count_has_a_whole_week_once_it_does() {
     assert_eq!(left_after(7 * 24 + 1), (0, 0));
     world.fixture.check(&copies);
 }
+
+#[test]
+fn what_somebody_else_hides_is_no_less_an_alarm_where_it_is_hidden_in_a_locked_bucket_besides() {
+    let mut world = World::new();
+    let month = std::time::Duration::from_secs(30 * 86_400);
+    let offsite = world.add_offsite(FakeBucket::locking("offsite", month));
+    offsite.set_time(u64::try_from(world.now.as_second()).unwrap());
+    let snapshot = *world.removal().snapshots.first().unwrap();
+    let name = FileName::new(FileType::Snapshots, snapshot);
+    world.forge(
+        "one",
+        &Record::Removal(Removal {
+            index: BTreeSet::new(),
+            data: BTreeSet::new(),
+            ..world.removal()
+        }),
+    );
+    world.copy("one").store.remove(name).unwrap();
+    offsite.hide(name);
+    let session = world.open(&["one", "offsite"]);
+    let alarms = session.removals.alarms(&session);
+    assert!(
+        matches!(alarms.as_slice(), [Telling::Foreign { is_due: false, .. }]),
+        "{alarms:?}"
+    );
+    // Where nothing of it can be had any more there is nothing to hurry for.
+    let session = world.open(&["one"]);
+    assert_eq!(session.removals.alarms(&session), []);
+    assert_eq!(session.removals.tellings().len(), 1);
+}
