@@ -127,6 +127,34 @@ fn nothing_is_pruned_where_a_hidden_snapshot_may_be_among_too_many_names() {
 }
 
 #[test]
+fn a_hidden_snapshot_is_nobodys_only_where_all_its_versions_were_tried() {
+    let mut fixture = Fixture::new();
+    write_files(&fixture, 0..12);
+    let first = fixture.backup().sources[0].snapshot.unwrap();
+    let name = FileName::new(FileType::Snapshots, first);
+    let snapshot = LocalStore::new(fixture.copy_path("one")).read(name);
+    remove_files(&fixture, 0..6);
+    fixture.backup();
+    forget(&fixture, first);
+    let offsite = add_bucket(&mut fixture);
+    let put = |bytes: &[u8]| {
+        offsite.advance(Duration::from_secs(1));
+        offsite.put(name, bytes);
+    };
+    put(b"junk that came before it");
+    put(&snapshot.unwrap());
+    for number in 0..17_u8 {
+        put(&[number; 300]);
+    }
+    offsite.hide(name);
+    let before = fixture.ids("one", FileType::Data);
+    let error = try_prune(&fixture).unwrap_err();
+    assert!(matches!(error, Error::NotPruned { .. }), "{error:?}");
+    assert!(error.to_string().contains(&name.to_string()), "{error}");
+    assert_eq!(fixture.ids("one", FileType::Data), before);
+}
+
+#[test]
 fn nothing_is_pruned_where_what_is_hidden_cannot_be_read_until_somebody_says_that_it_was_removed() {
     let (mut fixture, _) = half_needed();
     let offsite = add_bucket(&mut fixture);
