@@ -318,12 +318,18 @@ impl Removals {
         self.due.contains(name)
     }
 
+    /// Whether a record hides a file and may still be taken back, so that nobody may count on it that the
+    /// file is gone.
+    pub(crate) fn may_come_back(&self, name: FileName) -> bool {
+        self.names(name) && !self.may_go(name)
+    }
+
     /// Whether a snapshot lies on a copy whose removal may still be taken back. No prune has looked
     /// at what it needs, so that index files and packs stay there, whatever else names them.
     fn has_waiting_snapshots(&self, ready: &ReadyCopy) -> bool {
         let left = ready.removed.iter().map(|file| file.name);
         let mut left = left.filter(|name| name.kind() == FileType::Snapshots);
-        left.any(|name| self.names(name) && !self.may_go(name))
+        left.any(|name| self.may_come_back(name))
     }
 
     /// Until when the removal of each of these files waits for somebody to take it back; those are
