@@ -13,7 +13,8 @@
 //!           ──▶ finished on a locked bucket                            when the last lock is over
 //!           ──▶ finished on a copy that was away                       when it is back
 //!           ──▶ finished by a machine that did not write the record    7 days after it saw it first,
-//!                 or as its own where it trusts who signed it, or somebody accepted it there
+//!                 and it counted there, or as its own where it trusts who signed it, or somebody
+//!                 accepted it there
 //!    hidden ──▶ annulled, or a snapshot of it is held ──▶ seen again; sync brings what is left
 //! ```
 //! Ids never come back, since the nonces in what they name are random: a record counts for ever.
@@ -25,7 +26,7 @@
 //! |---|---|
 //! | a removal of everything | it is hidden here and nothing is lost: this machine did not write the record, tells of it in every run, ends each with 3, and removes nothing of what it names for 7 days, and no pack or index file at all where such a snapshot lies, whatever a prune that did not see it has decided. `forget --annul` takes it back, and where it was right all the same, `removals --accept` makes it this machine's own |
 //! | a removal in the name of a machine that is trusted | without its signature it is anybody's |
-//! | a removal of what is held | it does not count |
+//! | a removal of what is held | it does not count; once nobody holds that, or whatever else took it back is gone, its week begins |
 //! | a removal of packs that snapshots need | they stay where such a snapshot lies, told, whatever the record says of those that stay |
 //! | an annulment | what was removed comes back from where it still lies: that costs space. Of what this machine decided it is told, and what was accepted stands |
 //! | holds | they are held: that costs space. No release, and nothing that is admitted, is taken over |
@@ -138,7 +139,7 @@ pub(crate) struct Known {
     origin: Origin,
     /// Whether it counts as this machine's own, whoever wrote it.
     is_trusted: bool,
-    /// When this machine first saw it; `None` where it has no state folder.
+    /// When this machine first saw it and it counted; `None` where it has no state folder.
     seen: Option<Timestamp>,
 }
 
@@ -213,15 +214,6 @@ impl Removals {
         told.extend(self.lying(session).into_iter().filter(due));
         told.extend(self.taken_back(session));
         told
-    }
-
-    /// Of that what somebody has to see to in time: what hides files that lie on a copy of this
-    /// session, was decided by others, and is not due.
-    pub fn alarms(&self, session: &Session) -> Vec<Telling> {
-        let due = |told: &Telling| matches!(told, Telling::Foreign { is_due: true, .. });
-        let mut lying = self.lying(session);
-        lying.retain(|told| !due(told));
-        lying
     }
 
     /// The record of another machine that hides a file and is not due.
@@ -326,12 +318,18 @@ impl Removals {
         self.due.contains(name)
     }
 
+    /// Whether a record hides a file and may still be taken back, so that nobody may count on it that the
+    /// file is gone.
+    pub(crate) fn may_come_back(&self, name: FileName) -> bool {
+        self.names(name) && !self.may_go(name)
+    }
+
     /// Whether a snapshot lies on a copy whose removal may still be taken back. No prune has looked
     /// at what it needs, so that index files and packs stay there, whatever else names them.
     fn has_waiting_snapshots(&self, ready: &ReadyCopy) -> bool {
         let left = ready.removed.iter().map(|file| file.name);
         let mut left = left.filter(|name| name.kind() == FileType::Snapshots);
-        left.any(|name| self.names(name) && !self.may_go(name))
+        left.any(|name| self.may_come_back(name))
     }
 
     /// Until when the removal of each of these files waits for somebody to take it back; those are

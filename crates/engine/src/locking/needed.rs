@@ -215,8 +215,8 @@ impl Needed {
                 return Err(StoreError::Cancelled { location });
             }
             let name = version.name;
-            let is_known =
-                self.contains(name) || accepted.contains(name) || dates.until(name).is_some();
+            let is_removed = accepted.contains(name) && !session.removals.may_come_back(name);
+            let is_known = self.contains(name) || is_removed || dates.until(name).is_some();
             if version.content == VersionContent::Marker || is_known {
                 return Ok(());
             }

@@ -2,8 +2,9 @@
 //! next takes what they name for removed on purpose.
 //!
 //! **Security:** whoever has the repository's key may have written them. So it is told, where there is
-//! the password, and they can be left out. Whoever writes more of them than are looked at is told too:
-//! one of the rest may hide what he likes.
+//! the password, and they can be left out. Whoever writes more of them than are looked at is told too,
+//! and so is one that lies between more versions than are tried here: it is found later and comes as well,
+//! and may hide what he likes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -42,12 +43,15 @@ pub(super) fn notes(source: &Source<'_>, files: &ByKind, key: &Key) -> Result<Ve
     let (mut removals, mut annulled) = (BTreeMap::new(), BTreeSet::new());
     let mut counted = 0_usize;
     let records = of_kind(FileType::Records);
+    let mut unread = records.len().saturating_sub(MOST_READ);
     for file in records.iter().take(MOST_READ) {
         let (Some(id), Some(bytes)) = (file.name.id(), right_bytes(source, file)?) else {
+            unread += usize::from(file.last().is_some());
             continue;
         };
         match Record::open(id, bytes, key) {
-            Ok(Record::Removal(removal)) if counted < MOST_COUNTED => {
+            Ok(Record::Removal(_)) if counted >= MOST_COUNTED => unread += 1,
+            Ok(Record::Removal(removal)) => {
                 let hides = Hides::of(&removal, snapshots);
                 counted = counted.saturating_add(hides.snapshots.len());
                 removals.insert(id, hides);
@@ -55,7 +59,7 @@ pub(super) fn notes(source: &Source<'_>, files: &ByKind, key: &Key) -> Result<Ve
             Ok(Record::Annulment(annulment)) => {
                 annulled.insert(annulment.record);
             }
-            Ok(Record::Removal(_) | Record::Holds(_)) | Err(_) => {}
+            Ok(Record::Holds(_)) | Err(_) => {}
         }
     }
     removals.retain(|id, hides| !annulled.contains(id) && !hides.snapshots.is_empty());
@@ -74,11 +78,10 @@ pub(super) fn notes(source: &Source<'_>, files: &ByKind, key: &Key) -> Result<Ve
             by.join(", "),
         ));
     }
-    let unread = records.len().saturating_sub(MOST_READ);
     if unread > 0 {
         notes.push(format!(
-            "Of {} records {unread} were not looked at, and may hide snapshots: if you never made so \
-             many, recover with --without-records",
+            "Of {} records {unread} were not looked at, and may hide snapshots: unless you know of \
+             them, recover with --without-records",
             records.len()
         ));
     }

@@ -305,14 +305,15 @@ impl<'a> Work<'a> {
         });
         let is_over = is_over.into_inner();
         if let Some(locked) = locked.filter(|_| !is_over) {
-            self.remove_hidden(&locked, names);
+            self.remove_hidden(kind, &locked, names);
         }
         (outcome.is_ok() && !is_over).then(|| left.into_inner())
     }
 
-    /// Removes what was hidden before, where nothing holds it any more.
-    fn remove_hidden(&self, locked: &Locked<'_>, seen: &BTreeSet<FileName>) {
-        match locked.remove_hidden(seen) {
+    /// Removes what was hidden before, by whomever, where nothing holds it any more.
+    fn remove_hidden(&self, kind: FileType, locked: &Locked<'_>, seen: &BTreeSet<FileName>) {
+        let is_spare = || kind == FileType::Snapshots || self.is_spare();
+        match locked.remove_hidden(seen, is_spare) {
             Ok(freed) => {
                 let mut done = self.done.lock();
                 done.removed += freed.len() as u64;

@@ -173,10 +173,15 @@ impl<'a> Locked<'a> {
 
     /// Removes what was hidden since somebody kept it, where nothing holds it any more; returns how
     /// many bytes of each file are free. These are what was listed and is not among the given ones.
+    /// Before any goes `is_spare` is asked whether nobody needs it: anybody may have hidden it.
     ///
     /// # Errors
     /// Those of the store.
-    pub(super) fn remove_hidden(&self, seen: &BTreeSet<FileName>) -> Result<Vec<u64>> {
+    pub(super) fn remove_hidden(
+        &self,
+        seen: &BTreeSet<FileName>,
+        is_spare: impl Fn() -> bool,
+    ) -> Result<Vec<u64>> {
         let is_left = |name: &FileName| {
             let mut versions = self.versions_of(*name).iter();
             let has_bytes = versions.any(|one| matches!(one.content, VersionContent::Bytes { .. }));
@@ -185,7 +190,7 @@ impl<'a> Locked<'a> {
         let hidden = self.listed.of_files.keys().copied();
         let mut freed = Vec::new();
         for name in hidden.filter(is_left).take(MOST_HIDDEN) {
-            if self.waits_until(name)?.is_none() {
+            if self.waits_until(name)?.is_none() && is_spare() {
                 freed.push(self.remove_versions(name)?);
             }
         }
@@ -414,8 +419,10 @@ mod tests {
         // Once nothing holds it, it goes with the others of its type.
         let over = put_one("over", 10, 25);
         let locked = listed_of(&bucket, kind);
-        let freed = locked.remove_hidden(&[ours].into()).unwrap();
-        assert_eq!(freed, [7]);
+        let freed = |is_spare: bool| locked.remove_hidden(&[ours].into(), || is_spare).unwrap();
+        assert!(freed(false).is_empty());
+        assert_eq!(bucket.count(over), 1, "it is needed");
+        assert_eq!(freed(true), [7]);
         assert_eq!(bucket.count(over), 0);
         assert_ne!(bucket.count(longer), 0);
     }

@@ -96,8 +96,12 @@ pub(crate) fn gather(session: &mut Session) {
     let wanted = wanted(session, &mut found, &notes);
     let given = read_all(&copies, wanted, &session.looking, &mut found);
     take_given(&mut found, given, keeper.as_ref(), &mut notes, key);
+    let now = keeper.as_ref().map(|keeper| keeper.now);
+    let idle = now.map(|now| found.begin_again(now)).unwrap_or_default();
+    notes.seen.retain(|id, _| !idle.contains(id));
     if let Some(state) = state.filter(|_| notes != before) {
         let noted = state.update_record_notes(|kept| {
+            kept.seen.retain(|id, _| !idle.contains(id));
             for (id, at) in &notes.seen {
                 kept.see(*id, *at);
             }

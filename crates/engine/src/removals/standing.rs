@@ -4,8 +4,9 @@
 //! word is what it wrote itself, what a machine has signed that it trusts, and what somebody has
 //! accepted here; nothing else that a record says of itself counts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use strongroom_model::{Holds, Id};
 
 use crate::removals::{Found, Known};
@@ -76,6 +77,27 @@ impl Found {
         for (id, known) in removals {
             known.is_trusted = known.origin.is_accepted(*id, trust);
         }
+    }
+
+    /// Has the week of each removal by others begin now that does not count, and returns which these
+    /// are.
+    ///
+    /// **Security:** else one that was written long ago would be carried out in the very moment in which
+    /// somebody ends a hold, hears strangers again, or hides what took it back, and nobody could say no.
+    pub(super) fn begin_again(&mut self, now: Timestamp) -> BTreeSet<Id> {
+        self.weigh();
+        let mut holds = self.own_holds.clone().unwrap_or_default();
+        self.join_holds(&mut holds);
+        let standings = self.standings(&holds);
+        let mut idle = BTreeSet::new();
+        for (id, known) in &mut self.removals {
+            let counts = standings.get(id) == Some(&Standing::Counts);
+            if !counts && !known.is_trusted && known.seen.is_some() {
+                known.seen = Some(now);
+                idle.insert(*id);
+            }
+        }
+        idle
     }
 
     /// Holds what the copies hold besides, but for what was released since.

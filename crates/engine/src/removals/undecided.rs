@@ -1,15 +1,15 @@
 //! Removals about which a person may have something to say here: what others decided and may still be
 //! taken back, or still lies there, and what others took back.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
-use strongroom_model::{FileName, Id};
+use strongroom_model::{FileName, FileType, Id};
 use strongroom_repo::record::RemovedBy;
 
 use crate::removals::standing::Standing;
 use crate::removals::{Known, Removals, Telling};
-use crate::session::Session;
+use crate::session::{ReadyCopy, Session};
 
 /// A removal that is not, or not only, this machine's own word.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,6 +94,44 @@ impl Removals {
             (told.left > 0 || state == UndecidedState::Waits).then_some(told)
         });
         undecided.collect()
+    }
+
+    /// What somebody has to see to in time: what was decided by others, is not due, and hides files that
+    /// lie on a copy of a session, or snapshots that one which locks has no more in sight.
+    ///
+    /// **Security:** whoever writes such a record hides those snapshots there besides, so that nothing of
+    /// it lies anywhere in sight. Behind their markers they can be brought back as long as their locks
+    /// last, and after the week nobody extends these.
+    pub fn alarms(&self, session: &Session) -> Vec<Telling> {
+        let waiting: Vec<_> = self
+            .counting()
+            .filter(|(_, known)| !self.is_due(known))
+            .collect();
+        if waiting.is_empty() {
+            return Vec::new();
+        }
+        let in_sight = |ready: &ReadyCopy| -> HashSet<FileName> {
+            ready.removed.iter().map(|file| file.name).collect()
+        };
+        let copies: Vec<_> = session
+            .ready()
+            .map(|(copy, ready)| (copy.store.locks().is_some(), in_sight(ready)))
+            .collect();
+        let is_lying = |known: &Known| {
+            let mut files = known.removal.files();
+            files.any(|name| copies.iter().any(|(_, there)| there.contains(&name)))
+        };
+        let is_hidden = |known: &Known| {
+            let snapshots = known.removal.snapshots.iter();
+            let mut names = snapshots.map(|id| FileName::new(FileType::Snapshots, *id));
+            names.any(|name| {
+                let mut copies = copies.iter();
+                copies.any(|(locks, there)| *locks && !there.contains(&name))
+            })
+        };
+        let waiting = waiting.into_iter();
+        let alarms = waiting.filter(|(_, known)| is_lying(known) || is_hidden(known));
+        alarms.map(|(id, known)| self.tell_of(id, known)).collect()
     }
 
     pub(super) fn undecided_state(&self, record: Id, known: &Known) -> Option<UndecidedState> {

@@ -4,9 +4,10 @@
 //! Whoever may write hides snapshots, and puts names there without number that are none. So names are
 //! looked at in turns: so many in a run, and what is no snapshot is remembered, so that the next run looks
 //! at the others. What could be one and cannot be read, as in an archive or where another key encrypts it,
-//! counts as one until a person says that it was removed.
+//! counts as one until a person says that it was removed. What a record names that may still be taken
+//! back counts as if none did: who wrote it may have hidden that besides.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use parking_lot::Mutex;
 use strongroom_model::{FileName, FileType, Id};
@@ -55,10 +56,15 @@ pub(crate) fn look_behind<'s>(
     state: &RepositoryState,
     cancel: &Cancel,
 ) -> Result<Vec<(&'s CopyStore, Behind)>> {
-    let accepted = state.gone().accepted;
+    let (accepted, removals) = (state.gone().accepted, &session.removals);
+    // Whoever asks what waits reads these.
+    let waiting = session.ready().flat_map(|(_, ready)| &ready.removed);
+    let waiting: HashSet<FileName> = waiting.map(|file| file.name).collect();
     let is_known = |name: FileName| {
         let is_listed = session.ready().any(|(_, ready)| ready.listing.holds(name));
-        is_listed || accepted.contains(name) || session.removals.names(name)
+        let is_removed = accepted.contains(name) || removals.names(name);
+        let is_in_sight = is_listed || waiting.contains(&name);
+        is_in_sight || is_removed && !removals.may_come_back(name)
     };
     let mut found = Vec::new();
     for (copy, _) in session.ready() {

@@ -3,6 +3,11 @@
 //! Whoever may write makes any number of names and hides them, and of each any number of versions. So a
 //! few versions are tried, whatever their number; and one that is read and does not decrypt is nobody's:
 //! he who has not the key alarms nobody by it.
+//!
+//! **Security:** what was not tried may be the right one. The oldest version lies below all of his only
+//! where he came later: he may have put junk under the name before a slow copy got the file, and what a
+//! sync has healed is younger than the junk that it healed. So where there are more versions than are
+//! tried, and none of these is right, nobody knows what it is.
 
 use std::convert::Infallible;
 
@@ -21,7 +26,7 @@ const MOST_VERSIONS: usize = 16;
 pub(crate) enum Hidden {
     /// The snapshot.
     Snapshot(Box<Snapshot>),
-    /// Nobody knows: what could be it may not be read.
+    /// Nobody knows: what could be it may not be read, or is one of more versions than are tried.
     Unread,
     /// None: no version of it is right, or it does not decrypt.
     Nobodys,
@@ -43,7 +48,10 @@ pub(crate) fn read_hidden(
         }
         Ok(())
     })?;
-    let mut none = Hidden::Nobodys;
+    let mut none = match candidates.has_more() {
+        true => Hidden::Unread,
+        false => Hidden::Nobodys,
+    };
     for candidate in candidates.in_order() {
         let mut stream = match versions.open_version(name, &candidate.version) {
             Ok(stream) => stream,

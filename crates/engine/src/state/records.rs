@@ -37,7 +37,7 @@ pub(crate) struct RecordNotes {
     /// Those that this machine wrote.
     #[serde(default)]
     pub(crate) ours: BTreeSet<Id>,
-    /// Of the others, when this machine first saw them.
+    /// Of the others, when this machine first saw them; of a removal, when it did and that counted.
     #[serde(default)]
     pub(crate) seen: BTreeMap<Id, Timestamp>,
     /// Files under right names that are no records of this repository.

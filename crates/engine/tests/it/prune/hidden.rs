@@ -4,15 +4,20 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use strongroom_engine::Error;
-use strongroom_engine::session::CopyStore;
+use strongroom_engine::prune::PruneOptions;
+use strongroom_engine::session::{self, CopyStore};
 use strongroom_engine::snapshots::unread_behind;
 use strongroom_model::{FileName, FileType, Id};
+use strongroom_repo::record::{Record, Removal, RemovedBy};
 use strongroom_store::{LocalStore, Store};
 use strongroom_testkit::FakeBucket;
 
-use crate::fixture::Fixture;
-use crate::prune::{ALL, forget, half_needed, open, remove_files, state, try_prune, write_files};
+use crate::fixture::{Fixture, PASSWORD};
+use crate::prune::{
+    ALL, forget, half_needed, open, prune_session, remove_files, state, try_prune, write_files,
+};
 
 const MONTH: Duration = Duration::from_secs(30 * 86_400);
 
@@ -124,6 +129,85 @@ fn nothing_is_pruned_where_a_hidden_snapshot_may_be_among_too_many_names() {
     assert_eq!(fixture.ids("one", FileType::Data), before);
     let opened = offsite.take_asked().opened;
     assert!((1..100).contains(&opened), "{opened}");
+}
+
+#[test]
+fn a_hidden_snapshot_is_nobodys_only_where_all_its_versions_were_tried() {
+    let mut fixture = Fixture::new();
+    write_files(&fixture, 0..12);
+    let first = fixture.backup().sources[0].snapshot.unwrap();
+    let name = FileName::new(FileType::Snapshots, first);
+    let snapshot = LocalStore::new(fixture.copy_path("one")).read(name);
+    remove_files(&fixture, 0..6);
+    fixture.backup();
+    forget(&fixture, first);
+    let offsite = add_bucket(&mut fixture);
+    let put = |bytes: &[u8]| {
+        offsite.advance(Duration::from_secs(1));
+        offsite.put(name, bytes);
+    };
+    put(b"junk that came before it");
+    put(&snapshot.unwrap());
+    for number in 0..17_u8 {
+        put(&[number; 300]);
+    }
+    offsite.hide(name);
+    let before = fixture.ids("one", FileType::Data);
+    let error = try_prune(&fixture).unwrap_err();
+    assert!(matches!(error, Error::NotPruned { .. }), "{error:?}");
+    assert!(error.to_string().contains(&name.to_string()), "{error}");
+    assert_eq!(fixture.ids("one", FileType::Data), before);
+}
+
+#[test]
+fn what_a_hidden_snapshot_needs_stays_while_a_record_is_unread_that_may_take_its_removal_back() {
+    let mut fixture = Fixture::new();
+    write_files(&fixture, 0..12);
+    let first = fixture.backup().sources[0].snapshot.unwrap();
+    remove_files(&fixture, 0..6);
+    fixture.backup();
+    let offsite = add_bucket(&mut fixture);
+    let now = (fixture.environment.clock)();
+    let forged = Record::Removal(Removal {
+        at: now,
+        host: "elsewhere".to_owned(),
+        by: RemovedBy::Forget,
+        snapshots: [first].into(),
+        index: BTreeSet::new(),
+        data: BTreeSet::new(),
+        stays: BTreeSet::new(),
+    });
+    let (record, bytes) = forged.seal(&fixture.key).unwrap();
+    let store = LocalStore::new(fixture.copy_path("one"));
+    let name = FileName::new(FileType::Records, record);
+    store.save(name, &bytes).unwrap();
+    // He hides besides what it names, and its week is over.
+    forget(&fixture, first);
+    offsite.hide(FileName::new(FileType::Snapshots, first));
+    let open_at = |now: Timestamp| {
+        offsite.set_time(u64::try_from(now.as_second()).unwrap());
+        let (looking, state) = (&fixture.looking, state(&fixture));
+        let (copies, password) = (&fixture.copies, PASSWORD.as_bytes());
+        session::open_remembering(copies, password, looking, &state, now).unwrap()
+    };
+    open_at(now - SignedDuration::from_hours(8 * 24));
+    let folder = fixture.copy_path("two").join("strongroom");
+    let unread = folder.join(Id::of(b"somebody took it back").to_string());
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(&unread, "junk in its stead").unwrap();
+
+    let before = fixture.ids("one", FileType::Data);
+    let pruned = || {
+        let (mut session, options) = (open_at(now), PruneOptions::default());
+        prune_session(&fixture, &mut session, &options).unwrap()
+    };
+    let report = pruned();
+    assert_eq!(report.repacked.files, 0, "{report:?}");
+    assert_eq!(fixture.ids("one", FileType::Data), before);
+    // Where nothing is unread any more it was removed.
+    std::fs::remove_file(&unread).unwrap();
+    let report = pruned();
+    assert!(report.repacked.files > 0, "{report:?}");
 }
 
 #[test]

@@ -156,6 +156,22 @@ fn more_records_than_are_looked_at_are_told() {
 }
 
 #[test]
+fn a_record_between_more_versions_than_are_tried_at_first_comes_and_is_told_as_not_looked_at() {
+    let scene = Scene::new();
+    let bytes = b"a record";
+    let record = FileName::new(FileType::Records, Id::of(bytes));
+    let versions = [&b"below"[..], bytes, b"1", b"2", b"3", b"4", b"5"];
+    for (second, bytes) in (1..).zip(versions) {
+        scene.place.set_time(ATTACK_S + second);
+        scene.place.put(record, bytes);
+    }
+    let report = scene.recover_to("with", &with_password());
+    let is_told = |note: &String| note.contains("Of 1 records 1 were not looked at");
+    assert!(report.notes.iter().any(is_told), "{:?}", report.notes);
+    assert!(LocalStore::new(scene.path("with")).read(record).is_ok());
+}
+
+#[test]
 fn a_folder_with_a_link_in_it_is_refused() {
     let scene = Scene::new();
     let (into, elsewhere) = (scene.path("into"), scene.path("elsewhere"));

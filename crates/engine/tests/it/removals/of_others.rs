@@ -151,3 +151,72 @@ fn a_record_that_one_copy_lists_in_a_wrong_size_is_read_from_the_next() {
         assert!(matches!(told, [Telling::Foreign { .. }]), "{told:?}");
     }
 }
+
+#[test]
+fn a_removal_of_others_that_did_not_count_has_a_whole_week_once_it_does() {
+    let world = World::new();
+    let copies = ["one", "two"];
+    let mut session = world.open(&copies);
+    let memory = world.memory(&session);
+    let held = *world.removal().snapshots.first().unwrap();
+    let hold = Hold {
+        since: world.now,
+        why: "audit".to_owned(),
+    };
+    holds::hold(&mut session, &memory, held, hold).unwrap();
+    world.forge("one", &Record::Removal(world.removal()));
+    world.open(&copies);
+    let later = world.now + SignedDuration::from_hours(30 * 24);
+    let mut session = world.open_at(&copies, &world.state, later);
+    let told = session.removals.tellings();
+    assert!(matches!(told, [Telling::Held { .. }]), "{told:?}");
+
+    // In that very run, and in those after it.
+    holds::release(&mut session, &memory, held, later).unwrap();
+    assert_eq!(session.removals.alarms(&session).len(), 1);
+    for finished in world.finish(&mut session) {
+        assert_eq!(finished.removed, 0, "{finished:?}");
+    }
+    drop(session);
+    let left_after = |hours: i64| {
+        let at = later + SignedDuration::from_hours(hours);
+        let mut session = world.open_at(&copies, &world.state, at);
+        world.finish(&mut session);
+        (world.left("one"), world.left("two"))
+    };
+    let all = world.first.len();
+    assert_eq!(left_after(1), (all, all));
+    assert_eq!(left_after(7 * 24), (all, all));
+    assert_eq!(left_after(7 * 24 + 1), (0, 0));
+    world.fixture.check(&copies);
+}
+
+#[test]
+fn what_somebody_else_hides_is_no_less_an_alarm_where_it_is_hidden_in_a_locked_bucket_besides() {
+    let mut world = World::new();
+    let month = std::time::Duration::from_secs(30 * 86_400);
+    let offsite = world.add_offsite(FakeBucket::locking("offsite", month));
+    offsite.set_time(u64::try_from(world.now.as_second()).unwrap());
+    let snapshot = *world.removal().snapshots.first().unwrap();
+    let name = FileName::new(FileType::Snapshots, snapshot);
+    world.forge(
+        "one",
+        &Record::Removal(Removal {
+            index: BTreeSet::new(),
+            data: BTreeSet::new(),
+            ..world.removal()
+        }),
+    );
+    world.copy("one").store.remove(name).unwrap();
+    offsite.hide(name);
+    let session = world.open(&["one", "offsite"]);
+    let alarms = session.removals.alarms(&session);
+    assert!(
+        matches!(alarms.as_slice(), [Telling::Foreign { is_due: false, .. }]),
+        "{alarms:?}"
+    );
+    // Where nothing of it can be had any more there is nothing to hurry for.
+    let session = world.open(&["one"]);
+    assert_eq!(session.removals.alarms(&session), []);
+    assert_eq!(session.removals.tellings().len(), 1);
+}

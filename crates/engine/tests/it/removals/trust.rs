@@ -244,6 +244,29 @@ fn strangers_that_are_ignored_keep_nobody_from_removing() {
 }
 
 #[test]
+fn strangers_that_are_heard_again_wait_for_a_week_however_long_they_were_ignored() {
+    let world = World::new();
+    let mut session = world.open(&TWO);
+    let memory = world.memory(&session);
+    let ignoring = |trust: &mut Trust| trust.ignores_strangers = true;
+    change_trust(&mut session, &memory, ignoring).unwrap();
+    world.forge("one", &Record::Removal(world.removal()));
+    world.open(&TWO);
+    let later = world.now + SignedDuration::from_hours(30 * 24);
+    let mut session = world.open_at(&TWO, &world.state, later);
+    assert_eq!(session.removals.tellings(), []);
+    let hearing = |trust: &mut Trust| trust.ignores_strangers = false;
+    change_trust(&mut session, &memory, hearing).unwrap();
+    assert_eq!(session.removals.alarms(&session).len(), 1);
+    for finished in world.finish(&mut session) {
+        assert_eq!(finished.removed, 0, "{finished:?}");
+    }
+    assert_eq!(world.left("one"), world.first.len());
+    let session = world.open_at(&TWO, &world.state, later);
+    assert_eq!(session.removals.alarms(&session).len(), 1);
+}
+
+#[test]
 fn files_without_end_among_the_records_hold_up_nothing_of_our_own() {
     let world = World::new();
     let folder = world.fixture.copy_path("one").join("strongroom");
