@@ -42,6 +42,16 @@ pub trait Bodies: Send + Sync + fmt::Debug {
     /// [`Error::Full`](crate::Error::Full) where there is no room.
     fn stage(&self, body: &BodyKey) -> Result<Box<dyn Staged>>;
 
+    /// As [`Staged::name`] of a body that is small and all here.
+    ///
+    /// # Errors
+    /// As [`Staged::name`].
+    fn name(&self, body: &BodyKey, bytes: &[u8]) -> Result<Named> {
+        let mut staged = self.stage(body)?;
+        staged.write(bytes)?;
+        staged.name()
+    }
+
     /// Opens a body, or a range of its bytes, for reading from front to back; returns its whole
     /// size in bytes too.
     ///

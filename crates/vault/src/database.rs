@@ -163,6 +163,14 @@ pub trait Database: Send + Sync + fmt::Debug {
     /// As [`Database::write`].
     fn read(&self, work: &mut Work<'_>) -> Result<()>;
 
+    /// The same for work of one statement, which needs no transaction to see one state.
+    ///
+    /// # Errors
+    /// As [`Database::write`].
+    fn read_one(&self, work: &mut Work<'_>) -> Result<()> {
+        self.read(work)
+    }
+
     /// The same for lists, of which each page may take long. They have connections of their own, so
     /// that nothing else ever waits for a list.
     ///
@@ -178,14 +186,30 @@ impl dyn Database + '_ {
     ///
     /// # Errors
     /// As [`Database::read`].
-    pub fn look<T>(&self, mut work: impl FnMut(&mut dyn Transaction) -> Result<T>) -> Result<T> {
-        let mut seen = None;
-        self.read(&mut |transaction| {
-            seen = Some(work(transaction)?);
-            Ok(())
-        })?;
-        seen.ok_or_else(no_answer)
+    pub fn look<T>(&self, work: impl FnMut(&mut dyn Transaction) -> Result<T>) -> Result<T> {
+        made_by(work, |work| self.read(work))
     }
+
+    /// The same by one statement.
+    ///
+    /// # Errors
+    /// As [`Database::read`].
+    pub fn look_once<T>(&self, work: impl FnMut(&mut dyn Transaction) -> Result<T>) -> Result<T> {
+        made_by(work, |work| self.read_one(work))
+    }
+}
+
+/// What work makes of what it reads.
+fn made_by<T>(
+    mut work: impl FnMut(&mut dyn Transaction) -> Result<T>,
+    read: impl FnOnce(&mut Work<'_>) -> Result<()>,
+) -> Result<T> {
+    let mut seen = None;
+    read(&mut |transaction| {
+        seen = Some(work(transaction)?);
+        Ok(())
+    })?;
+    seen.ok_or_else(no_answer)
 }
 
 /// The error of a database that says that it did the work, and did not.

@@ -3,8 +3,9 @@
 //! **Architecture invariant:** only our own crates are ever heard below a warning. The libraries
 //! underneath tell whole heads of requests there, with passwords in them.
 
-use std::io;
+mod gathered;
 
+use gathered::Gathered;
 use strongroom_store::s3::UNHEARD;
 use tracing::{Level, Subscriber};
 use tracing_subscriber::EnvFilter;
@@ -18,10 +19,21 @@ const OURS: [&str; 4] = [
     "strongroom_ledger",
 ];
 
+pub(crate) use gathered::REQUESTS;
+
+/// What the program's log is written by.
+static STDERR: Gathered = Gathered::new();
+
 /// Starts the log of the program; where there is one already, that one goes on.
 pub fn start(level: Level) {
     // An error means that somebody listens already.
-    let _ = tracing::subscriber::set_global_default(subscriber(level, io::stderr));
+    let _ = tracing::subscriber::set_global_default(subscriber(level, &STDERR));
+    STDERR.write_in_time();
+}
+
+/// Writes what waits to be written.
+pub fn flush() {
+    STDERR.flush();
 }
 
 /// Writes the log of our crates from `level` on, and warnings of all others.

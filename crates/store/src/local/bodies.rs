@@ -128,6 +128,23 @@ impl Bodies for LocalBodies {
         }
     }
 
+    fn name(&self, body: &BodyKey, bytes: &[u8]) -> Result<Named> {
+        let lies = Lies::of(&self.folders, body);
+        match named_at_once(&lies, bytes) {
+            Ok(Some((file, folder))) => {
+                return Ok(Named(Some(Unsettled::new(file, folder, lies))));
+            }
+            Ok(None) => {}
+            Err(errno) => {
+                lies.forget();
+                return Err(lies.fault("write", errno));
+            }
+        }
+        let mut staged = self.stage(body)?;
+        staged.write(bytes)?;
+        staged.name()
+    }
+
     fn open(
         &self,
         body: &BodyKey,
@@ -194,6 +211,21 @@ impl Bodies for LocalBodies {
         }
         Ok(count)
     }
+}
+
+/// Writes a file that has no name and then its own, which spares a passing one; `None` where the file
+/// system cannot do that, or the name is taken.
+fn named_at_once(
+    lies: &Lies,
+    bytes: &[u8],
+) -> rustix::io::Result<Option<(Temporary<Arc<OwnedFd>>, Arc<OwnedFd>)>> {
+    let folder = lies.folders.open_or_make(&lies.folder)?;
+    let Some(mut file) = Temporary::nameless(Arc::clone(&folder), Modes::PRIVATE.file)? else {
+        return Ok(None);
+    };
+    file.write(bytes)?;
+    let is_named = file.name(&folder, &lies.base)?;
+    Ok(is_named.then_some((file, folder)))
 }
 
 /// A body that is being written.

@@ -6,12 +6,12 @@
 use std::fs::File;
 use std::io::Write;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use data_encoding::HEXLOWER;
-use rustix::fs::{AtFlags, Mode, OFlags, RawDir, RenameFlags};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir, RenameFlags};
 use rustix::io::Errno;
 
 use crate::local::{durable, folder};
@@ -23,34 +23,48 @@ const PREFIX: &str = ".tmp-";
 #[derive(Debug)]
 pub(super) struct Temporary<F: AsFd> {
     folder: F,
-    name: String,
+    /// The passing name, as long as it stands for the file.
+    name: Option<String>,
     file: File,
     written_bytes: u64,
     /// Counts all that were begun in this process, in the order in which their files were opened.
     began: u64,
-    /// Whether the temporary name still stands for the file.
-    named: bool,
 }
 
 impl<F: AsFd> Temporary<F> {
     /// Begins an empty file.
     pub(super) fn create(folder: F, mode: Mode) -> rustix::io::Result<Self> {
-        static BEGUN: AtomicU64 = AtomicU64::new(0);
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(|_| Errno::IO)?;
         let name = format!("{PREFIX}{}", HEXLOWER.encode(&random));
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = File::from(rustix::fs::openat(&folder, name.as_str(), flags, mode)?);
-        Ok(Self {
+        let file = rustix::fs::openat(&folder, name.as_str(), flags, mode)?;
+        Ok(Self::of(folder, Some(name), file.into()))
+    }
+
+    /// A file without any name, which is gone with this process unless it gets one; `None` where the
+    /// file system has none.
+    pub(super) fn nameless(folder: F, mode: Mode) -> rustix::io::Result<Option<Self>> {
+        let flags = OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC;
+        match rustix::fs::openat(&folder, ".", flags, mode) {
+            Ok(file) => Ok(Some(Self::of(folder, None, file.into()))),
+            // A kernel or file system that does not know them opens the folder, and refuses that.
+            Err(Errno::INVAL | Errno::ISDIR | Errno::NOSYS | Errno::OPNOTSUPP) => Ok(None),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    fn of(folder: F, name: Option<String>, file: File) -> Self {
+        static BEGUN: AtomicU64 = AtomicU64::new(0);
+        Self {
             folder,
             name,
             file,
             written_bytes: 0,
             // Behind the opening: whoever has a later one has not written anything before it.
             began: BEGUN.fetch_add(1, Ordering::SeqCst),
-            named: true,
-        })
+        }
     }
 
     /// Appends bytes.
@@ -67,9 +81,9 @@ impl<F: AsFd> Temporary<F> {
     /// The name itself is durable when its folder has been synced.
     pub(super) fn publish(mut self, base: &str) -> rustix::io::Result<()> {
         self.sync()?;
-        let (folder, name) = (&self.folder, self.name.as_str());
+        let (folder, name) = (&self.folder, self.passing()?);
         match rustix::fs::renameat_with(folder, name, folder, base, RenameFlags::NOREPLACE) {
-            Ok(()) => self.named = false,
+            Ok(()) => self.name = None,
             // NFS and some FUSE filesystems cannot rename without clobbering; they can link.
             Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
                 rustix::fs::linkat(folder, name, folder, base, AtFlags::empty())?;
@@ -83,23 +97,40 @@ impl<F: AsFd> Temporary<F> {
     /// file system.
     pub(super) fn publish_over(mut self, folder: impl AsFd, base: &str) -> rustix::io::Result<()> {
         self.sync()?;
-        rustix::fs::renameat(&self.folder, self.name.as_str(), folder, base)?;
-        self.named = false;
+        rustix::fs::renameat(&self.folder, self.passing()?, folder, base)?;
+        self.name = None;
         Ok(())
     }
 
     /// Gives the file its name before anything of it is durable; `false` where the name is taken,
     /// or the file system cannot tell.
     pub(super) fn name(&mut self, folder: impl AsFd, base: &str) -> rustix::io::Result<bool> {
-        let (from, flags) = (self.name.as_str(), RenameFlags::NOREPLACE);
-        match rustix::fs::renameat_with(&self.folder, from, folder, base, flags) {
+        let named = match &self.name {
+            Some(passing) => {
+                let flags = RenameFlags::NOREPLACE;
+                rustix::fs::renameat_with(&self.folder, passing.as_str(), folder, base, flags)
+            }
+            None => {
+                let open = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+                rustix::fs::linkat(CWD, open, folder, base, AtFlags::SYMLINK_FOLLOW)
+            }
+        };
+        match named {
             Ok(()) => {
-                self.named = false;
+                self.name = None;
                 Ok(true)
             }
-            Err(Errno::EXIST | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => Ok(false),
+            // A nameless file has no entry either where nothing tells of open files.
+            Err(
+                Errno::EXIST | Errno::INVAL | Errno::NOENT | Errno::NOSYS | Errno::OPNOTSUPP,
+            ) => Ok(false),
             Err(errno) => Err(errno),
         }
+    }
+
+    /// The passing name.
+    fn passing(&self) -> rustix::io::Result<&str> {
+        self.name.as_deref().ok_or(Errno::NOENT)
     }
 
     /// Makes all of it durable, and makes sure that it is all of it.
@@ -135,9 +166,9 @@ impl<F: AsFd> Temporary<F> {
 
 impl<F: AsFd> Drop for Temporary<F> {
     fn drop(&mut self) {
-        if self.named {
+        if let Some(name) = &self.name {
             // Where even this fails, the next sweep finds it.
-            let _ = rustix::fs::unlinkat(&self.folder, self.name.as_str(), AtFlags::empty());
+            let _ = rustix::fs::unlinkat(&self.folder, name.as_str(), AtFlags::empty());
         }
     }
 }

@@ -192,6 +192,7 @@ impl Args {
         runtime.shutdown_background();
         // However it ends, others shall not wait for its leases.
         ending::leave(&opened.vault, &opened.publisher);
+        logging::flush();
         served?;
         tracing::info!("Stopped");
         Ok(())

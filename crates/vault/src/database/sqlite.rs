@@ -77,13 +77,14 @@ impl Sqlite {
         })
     }
 
-    fn read_from(&self, readers: &Pool<Connection>, work: &mut Work<'_>) -> Result<()> {
-        readers.with(|place| {
-            let connection = match place {
-                Some(connection) => connection,
-                None => place.insert(connect_to_read(&self.path)?),
-            };
-            transact(connection, "BEGIN DEFERRED", work)
+    fn read_from(
+        &self,
+        readers: &Pool<Connection>,
+        read: impl FnOnce(&Connection) -> Result<()>,
+    ) -> Result<()> {
+        readers.with(|place| match place {
+            Some(connection) => read(connection),
+            None => read(place.insert(connect_to_read(&self.path)?)),
         })
     }
 }
@@ -94,24 +95,36 @@ impl Database for Sqlite {
     }
 
     fn read(&self, work: &mut Work<'_>) -> Result<()> {
-        self.read_from(&self.readers, work)
+        self.read_from(&self.readers, |connection| {
+            transact(connection, "BEGIN DEFERRED", work)
+        })
+    }
+
+    fn read_one(&self, work: &mut Work<'_>) -> Result<()> {
+        self.read_from(&self.readers, |connection| run(connection, work))
     }
 
     fn read_list(&self, work: &mut Work<'_>) -> Result<()> {
-        self.read_from(&self.list_readers, work)
+        self.read_from(&self.list_readers, |connection| {
+            transact(connection, "BEGIN DEFERRED", work)
+        })
     }
 }
 
 fn transact(connection: &Connection, begin: &str, work: &mut Work<'_>) -> Result<()> {
     let transaction =
         Begun::new(connection, begin).map_err(|error| failed("begin a transaction", error))?;
-    Guarded::run(Bare(connection), work).map_err(|stop| match stop {
-        Stop::Own(error) => error,
-        Stop::Fault(fault) => fault.into_error("commit"),
-    })?;
+    run(connection, work)?;
     transaction
         .commit()
         .map_err(|error| failed("commit", error))
+}
+
+fn run(connection: &Connection, work: &mut Work<'_>) -> Result<()> {
+    Guarded::run(Bare(connection), work).map_err(|stop| match stop {
+        Stop::Own(error) => error,
+        Stop::Fault(fault) => fault.into_error("commit"),
+    })
 }
 
 /// A transaction that has begun, and is rolled back where it is dropped.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use strongroom_model::{FileName, RepositoryPath};
 
+use crate::database::Transaction;
 use crate::records::outlook::{self, Outlook};
 use crate::records::repositories::Repository;
 use crate::rules::life::{self, Object, Post};
@@ -72,7 +73,8 @@ impl Vault {
         let vault_ms = self.now().vault_ms;
         let at = Instant::now();
         let token = principal.token;
-        let outlook = self.read(|transaction| outlook::look(transaction, path, name, token))?;
+        let look = |transaction: &mut dyn Transaction| outlook::look(transaction, path, name, token);
+        let outlook = self.shared.database.look_once(look)?;
         let outlook = outlook.ok_or_else(|| unknown_repository(path))?;
         let has_config = outlook.repository.config.is_some();
         let post = life::post(outlook.found.as_ref(), name.kind(), has_config, token);

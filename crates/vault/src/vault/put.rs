@@ -3,13 +3,15 @@
 //! The answer depends on the bytes and on what is stored, never on whether an answer was lost:
 //! who posts the same bytes again is told the same.
 
+mod body;
+
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 use strongroom_model::{FileName, FileType, Id, RepositoryPath};
-use strongroom_store::{Named, Staged};
+use strongroom_store::Named;
 
 use crate::database::Transaction;
 use crate::records::leaves::{self, Act, Dated, Moment};
@@ -21,13 +23,12 @@ use crate::rules::life::{self, Object, Post, State};
 use crate::rules::{key_file, right};
 use crate::vault::authentication::Principal;
 use crate::vault::foresight::{Foreseen, busy, hidden};
+use crate::vault::put::body::Body;
 use crate::vault::usage::{self, Room};
 use crate::vault::{Vault, ensure_repository, scrub, told, unknown_repository};
 use crate::{Error, Result};
 
-/// A file of no more bytes is taken in one turn, and a new pack is made durable together with
-/// others.
-pub const SHORT_BYTES: u64 = 64 << 10;
+pub use body::SHORT_BYTES;
 
 /// The most bytes of `config` and of a key file; restic's have some hundred.
 const SMALL_LIMIT_BYTES: u64 = 64 << 10;
@@ -56,9 +57,9 @@ pub struct Upload {
 enum Into {
     /// Small files, whose content is looked at, stay in memory.
     Memory(Vec<u8>),
-    /// All others go to storage at once.
+    /// All others go to storage, and at once where they are not short.
     Storage {
-        staged: Box<dyn Staged>,
+        body: Body,
         foreseen: Box<Foreseen>,
         room: Room,
     },
@@ -126,10 +127,11 @@ impl Vault {
             FileType::Data | FileType::Index | FileType::Snapshots | FileType::Records => {
                 let room = self.take_room(path, principal.token, length_bytes)?;
                 let foreseen = self.foresee(principal, path, name, &room)?;
-                let body = self.body_key(path, name, foreseen.generation);
+                let key = self.body_key(path, name, foreseen.generation);
+                let body = Body::begin(&self.shared.bodies, key, length_bytes)?;
                 let repository = foreseen.repository.clone();
                 let into = Into::Storage {
-                    staged: self.shared.bodies.stage(&body)?,
+                    body,
                     foreseen: Box::new(foreseen),
                     room,
                 };
@@ -177,7 +179,7 @@ impl Upload {
         match &mut self.into {
             Into::Memory(kept) => kept.extend_from_slice(bytes),
             Into::Storage {
-                staged,
+                body,
                 foreseen,
                 room,
             } => {
@@ -190,7 +192,7 @@ impl Upload {
                         under_way.check_quota(&foreseen.repository)?;
                     }
                 }
-                staged.write(bytes)?;
+                body.write(bytes)?;
             }
         }
         Ok(())
@@ -254,21 +256,21 @@ impl Upload {
                     .vault
                     .take_room(path, put.principal.token, Some(bytes))?;
                 let foreseen = put.vault.foresee(&put.principal, path, name, &room)?;
-                let body = put.vault.body_key(path, name, foreseen.generation);
-                let mut staged = put.vault.shared.bodies.stage(&body)?;
-                staged.write(&content)?;
-                put.object(staged, foreseen, room).map(Some)
+                let key = put.vault.body_key(path, name, foreseen.generation);
+                let mut body = Body::begin(&put.vault.shared.bodies, key, Some(bytes))?;
+                body.write(&content)?;
+                put.object(body, foreseen, room).map(Some)
             }
             (
                 Into::Storage {
-                    staged,
+                    body,
                     foreseen,
                     room,
                 },
                 _,
             ) => {
                 put.check_name(Id::from_bytes(hasher.finalize().into()))?;
-                put.object(staged, *foreseen, room).map(Some)
+                put.object(body, *foreseen, room).map(Some)
             }
         }
     }
@@ -374,7 +376,7 @@ impl Put {
 
     fn object(
         self,
-        staged: Box<dyn Staged>,
+        body: Body,
         foreseen: Foreseen,
         room: Room,
     ) -> Result<(Named, Stored)> {
@@ -398,13 +400,10 @@ impl Put {
         let is_settled_later =
             found.is_none() && self.name.kind() == FileType::Data && self.bytes <= SHORT_BYTES;
         let named = match (is_sound, is_settled_later) {
-            (true, _) => {
-                drop(staged);
-                Named::durable()
-            }
-            (false, true) => staged.name()?,
+            (true, _) => Named::durable(),
+            (false, true) => body.name()?,
             (false, false) => {
-                staged.publish()?;
+                body.publish()?;
                 Named::durable()
             }
         };

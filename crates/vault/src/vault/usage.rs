@@ -12,7 +12,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -34,6 +34,12 @@ const FIRST_STEP_BYTES: u64 = 1 << 20;
 /// How many are taken ahead at most, and so after how many the room is looked at again.
 const STEP_BYTES: u64 = 8 << 20;
 
+/// For how long a look at a disk holds on which there is plenty: as long as nobody could fill it.
+const LOOK_HOLDS: Duration = Duration::from_millis(20);
+
+/// How much more than is needed is plenty.
+const PLENTY_BYTES: u64 = 1 << 30;
+
 /// What is on its way in this process.
 #[derive(Debug, Default)]
 pub(super) struct Usage(Arc<Mutex<Taken>>);
@@ -42,6 +48,8 @@ pub(super) struct Usage(Arc<Mutex<Taken>>);
 struct Taken {
     /// What was taken of the disk and is not on it yet.
     ahead_bytes: u64,
+    /// When the disk was looked at, and what was free.
+    seen: Option<(Instant, u64)>,
     repositories: HashMap<RepositoryPath, Share>,
     tokens: HashMap<i64, Share>,
 }
@@ -232,11 +240,20 @@ impl Vault {
 
     /// Fails where so many bytes more than what was taken do not fit on the disk.
     fn check_disk_for(&self, bytes: u64) -> Result<()> {
-        let ahead_bytes = self.shared.usage.0.lock().ahead_bytes;
+        let (ahead_bytes, seen) = {
+            let taken = self.shared.usage.0.lock();
+            (taken.ahead_bytes, taken.seen)
+        };
         let needed = ahead_bytes
             .saturating_add(bytes)
             .saturating_add(self.shared.settings.reserve_bytes);
-        match self.shared.bodies.free_bytes()? {
+        let plenty = needed.saturating_add(PLENTY_BYTES);
+        if seen.is_some_and(|(at, free)| at.elapsed() < LOOK_HOLDS && free >= plenty) {
+            return Ok(());
+        }
+        let free = self.shared.bodies.free_bytes()?;
+        self.shared.usage.0.lock().seen = free.map(|free| (Instant::now(), free));
+        match free {
             Some(free) if free < needed => Err(Error::Full {
                 reason: "the storage of the vault is full but for its reserve".to_owned(),
             }),

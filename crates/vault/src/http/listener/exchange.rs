@@ -21,6 +21,7 @@ use crate::http::limits::{AddressKey, Limits, Rates, Refusal, Ticket, Turn, Turn
 use crate::http::listener::watch::Watch;
 use crate::http::metrics::{HttpMetrics, Seen};
 use crate::http::service::{Handler, Kept, Note, Peer, Response, Seat, later, simple};
+use crate::logging::REQUESTS;
 
 /// What is taken off the wire of an upload that was refused, so that the refusal is heard: packs of
 /// restic are smaller.
@@ -384,6 +385,7 @@ impl Drop for Answer {
             .metrics
             .answered(&self.seen, received_bytes, self.sent_bytes, took);
         tracing::info!(
+            target: REQUESTS,
             method = self.seen.method,
             route = self.seen.route,
             repository = self.note.repository,
