@@ -489,7 +489,7 @@ impl RepositoryState {
         self.of_copy_as(copy, "locks")
     }
 
-    fn of_copy(&self, copy: &CopyStore, what: &str) -> PathBuf {
+    pub(super) fn of_copy(&self, copy: &CopyStore, what: &str) -> PathBuf {
         self.of_copy_as(copy, &format!("{what}.json"))
     }
 
