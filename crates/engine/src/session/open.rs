@@ -64,7 +64,8 @@ pub fn open(copies: &[CopyStore], password: &[u8], looking: &Looking) -> Result<
 }
 
 /// The same, where the records of the state folder count too, and new ones are kept there. The key
-/// that opened last is tried first, whatever lies beside it.
+/// that opened last is tried first, whatever lies beside it. What opens may be another repository than
+/// was seen there before: [`Session::predecessors`].
 ///
 /// # Errors
 /// As [`open`].
@@ -104,8 +105,11 @@ fn known_key(copies: &[CopyStore], state: &StateFolder) -> Option<Id> {
     known.and_then(|known| known.opened_key())
 }
 
-/// Notes which key opened, and reads the records of the copies and of the state folder.
+/// Looks which repositories were there before, notes which key opened, and reads the records of the
+/// copies and of the state folder.
 fn remembering(mut session: Session, state: &StateFolder, now: Timestamp) -> Session {
+    let copies: Vec<&CopyStore> = session.ready().map(|(copy, _)| copy).collect();
+    session.predecessors = state.predecessors(session.id(), &copies);
     let state = state.repository(session.id());
     if let Err(error) = state.note_opened_key(session.repository.key_id()) {
         let reason = chain(&error);

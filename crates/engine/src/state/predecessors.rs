@@ -62,7 +62,7 @@ const SEEN_OPEN: [&str; 2] = ["seen", "sightings"];
 
 impl Predecessor {
     /// What to do, each with the command to type.
-    pub fn next(&self) -> [String; 2] {
+    pub fn steps(&self) -> [String; 2] {
         let back = match (&self.behind, self.last_seen) {
             (Some(copy), Some(seen)) => {
                 format!("strongroom recover --copy {copy} --as-of {seen:.0} --in-place")
@@ -80,7 +80,7 @@ impl Predecessor {
 
     /// The same in one line.
     pub fn hint(&self) -> String {
-        self.next().join("; ")
+        self.steps().join("; ")
     }
 }
 
